@@ -1,0 +1,107 @@
+// Commands: frames from client to server.
+import { z } from 'zod'
+import { Cursor } from './cursor.ts'
+import { Policy } from './event.ts'
+import { Id } from './id.ts'
+import { LIMITS } from './limits.ts'
+import { Content, Seen } from './part.ts'
+import { Tool } from './tool.ts'
+
+const Session = Id
+
+export const Hello = z.object({
+  type: z.literal('hello'),
+  token: z.string().max(16_384).optional(),
+  client: z.object({ name: z.string().max(64), version: z.string().max(64) }).optional(),
+})
+
+export const Attach = z.object({
+  type: z.literal('attach'),
+  id: Id,
+  session: Session,
+  /** Where to go on; left out: from the beginning. */
+  after: z.string().max(256).optional(),
+  tools: z.array(Tool).max(LIMITS.tools).optional(),
+  /** While catching up, outputs of one run may come merged (`run.output` with `count`). */
+  merge: z.boolean().optional(),
+})
+
+export const Detach = z.object({ type: z.literal('detach'), id: Id, session: Session })
+
+export const Send = z.object({
+  type: z.literal('send'),
+  id: Id,
+  session: Session,
+  content: Content,
+  policy: Policy.optional(),
+  model: z.string().max(256).optional(),
+  agent: z.string().max(128).optional(),
+  seen: Seen.optional(),
+})
+
+export const Cancel = z.object({
+  type: z.literal('cancel'),
+  id: Id,
+  session: Session,
+  /** Left out: the active run. */
+  run: Id.optional(),
+  seen: Seen.optional(),
+})
+
+export const ToolClaim = z.object({ type: z.literal('tool.claim'), id: Id, session: Session, call: Id })
+
+export const ToolResultCommand = z
+  .object({
+    type: z.literal('tool.result'),
+    id: Id,
+    session: Session,
+    call: Id,
+    output: z.unknown().optional(),
+    error: z.string().max(LIMITS.toolOutputBytes).optional(),
+  })
+  .refine((frame) => frame.output === undefined || frame.error === undefined, 'either output or error, not both')
+
+export const ToolDecide = z.object({
+  type: z.literal('tool.decide'),
+  id: Id,
+  session: Session,
+  call: Id,
+  decision: z.enum(['approve', 'deny']),
+  reason: z.string().max(4096).optional(),
+})
+
+export const SetPresence = z.object({
+  type: z.literal('presence'),
+  session: Session,
+  state: z.record(z.string(), z.unknown()),
+})
+
+export const Ping = z.object({ type: z.literal('ping'), nonce: z.string().max(128).optional() })
+
+export const ClientFrame = z.discriminatedUnion('type', [
+  Hello,
+  Attach,
+  Detach,
+  Send,
+  Cancel,
+  ToolClaim,
+  ToolResultCommand,
+  ToolDecide,
+  SetPresence,
+  Ping,
+])
+export type ClientFrame = z.infer<typeof ClientFrame>
+export type ClientFrameType = ClientFrame['type']
+export type Command = Extract<ClientFrame, { id: string }>
+export type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>
+export type Hello = z.infer<typeof Hello>
+export type Attach = z.infer<typeof Attach>
+export type Send = z.infer<typeof Send>
+export type Cancel = z.infer<typeof Cancel>
+export type ToolClaim = z.infer<typeof ToolClaim>
+export type ToolResultCommand = z.infer<typeof ToolResultCommand>
+export type ToolDecide = z.infer<typeof ToolDecide>
+
+export const CLIENT_FRAME_TYPES: readonly ClientFrameType[] = ClientFrame.options.map(
+  (option) => option.shape.type.value,
+)

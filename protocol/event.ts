@@ -1,0 +1,189 @@
+// Events: what a session's log holds, and what goes out through every door.
+import { z } from 'zod'
+import { ERROR_CODES } from './error.ts'
+import { Id } from './id.ts'
+import { OutputPart, Part, Seen } from './part.ts'
+import { Tool, ToolName } from './tool.ts'
+
+const Count = z.int().min(0)
+
+export const POLICIES = ['queue', 'interrupt', 'reject', 'steer'] as const
+export const Policy = z.enum(POLICIES)
+export type Policy = z.infer<typeof Policy>
+
+export const RUN_END_REASONS = ['completed', 'cancelled', 'superseded', 'failed'] as const
+export const RunEndReason = z.enum(RUN_END_REASONS)
+export type RunEndReason = z.infer<typeof RunEndReason>
+
+/** Tokens, as the provider counts them. */
+export const Usage = z.object({
+  inputTokens: Count,
+  outputTokens: Count,
+  /** The part of `outputTokens` that was reasoning, where the provider tells. */
+  reasoningTokens: Count.optional(),
+})
+export type Usage = z.infer<typeof Usage>
+
+/** Why a run failed. The message is for people and carries no internals. */
+export const RunError = z.object({ code: z.enum(ERROR_CODES), message: z.string() })
+export type RunError = z.infer<typeof RunError>
+
+/** A person's message, and the run that is to answer it. */
+export const MessageEvent = z.object({
+  type: z.literal('message'),
+  id: Id,
+  role: z.literal('user'),
+  author: z.string(),
+  content: z.array(Part),
+  policy: Policy,
+  /** The run that answers it. With `steer` and a run that can still take it: that run. */
+  run: Id,
+  model: z.string().optional(),
+  agent: z.string().optional(),
+  seen: Seen.optional(),
+  /** Names of the client tools that were on offer when it was sent. */
+  tools: z.array(ToolName).optional(),
+})
+
+export const RunStarted = z.object({
+  type: z.literal('run.started'),
+  run: Id,
+  /** 1 for the first owner; each take-over raises it. */
+  epoch: z.int().min(1),
+  /** `restart`: drop the unfinished output. `continue`: it goes on. */
+  mode: z.enum(['new', 'continue', 'restart']),
+  model: z.string(),
+  message: Id,
+  /** The index that its first output will have. */
+  next: Count,
+})
+
+export const RunOutput = z.object({
+  type: z.literal('run.output'),
+  run: Id,
+  index: Count,
+  kind: z.enum(['text', 'reasoning']),
+  text: z.string(),
+  /** Only for readers that attached with `merge`: it stands for this many outputs, from `index` on. */
+  count: z.int().min(2).optional(),
+})
+
+/** Replaces what the reader holds of the run. */
+export const RunSnapshot = z.object({
+  type: z.literal('run.snapshot'),
+  run: Id,
+  next: Count,
+  output: z.array(OutputPart),
+})
+
+export const RunEnded = z.object({
+  type: z.literal('run.ended'),
+  run: Id,
+  reason: RunEndReason,
+  /** Who cancelled or superseded it: a user id, or `server`. */
+  by: z.string().optional(),
+  error: RunError.optional(),
+  usage: Usage,
+  /** How many indexes the run used. */
+  next: Count,
+  /** The whole output, for readers who lack it. Those who had every output get the event without it. */
+  output: z.array(OutputPart).optional(),
+  /** The id of the command that ended it. */
+  command: Id.optional(),
+  /** What the person who ended it had seen. */
+  seen: Seen.optional(),
+  /** Ids of the messages that the run took by `steer`. */
+  steered: z.array(Id).optional(),
+  /** A later fold of a `run.ended` that carried no output: it says the same, and carries it. */
+  compacted: z.literal(true).optional(),
+})
+
+/** A call that the model made. Comes again, with a higher `attempt`, when a claimant was lost. */
+export const ToolCalled = z.object({
+  type: z.literal('tool.called'),
+  run: Id,
+  call: Id,
+  name: z.string(),
+  input: z.unknown(),
+  where: z.enum(['client', 'server']),
+  approval: z.boolean(),
+  attempt: z.int().min(1),
+  /** Unix milliseconds after which the call is given up. */
+  until: z.number(),
+  /** The model call (step) of the run that made it, from 0. */
+  step: Count,
+})
+
+export const ToolClaimed = z.object({
+  type: z.literal('tool.claimed'),
+  run: Id,
+  call: Id,
+  /** The connection that runs it; for a server tool the node. */
+  connection: z.string(),
+  /** Unix milliseconds; the claim must be renewed before, by claiming again. */
+  until: z.number(),
+  command: Id.optional(),
+})
+
+export const ToolDecided = z.object({
+  type: z.literal('tool.decided'),
+  run: Id,
+  call: Id,
+  decision: z.enum(['approve', 'deny']),
+  by: z.string(),
+  reason: z.string().optional(),
+  command: Id.optional(),
+})
+
+/** Exactly one of `output` and `error`. */
+export const ToolResult = z.object({
+  type: z.literal('tool.result'),
+  run: Id,
+  call: Id,
+  output: z.unknown().optional(),
+  error: z.string().optional(),
+  /** A connection, a node, or `server` when the call timed out, was denied or could not be made. */
+  by: z.string(),
+  command: Id.optional(),
+})
+
+export const MemberJoined = z.object({ type: z.literal('member.joined'), user: z.string(), role: z.string() })
+export const MemberLeft = z.object({ type: z.literal('member.left'), user: z.string() })
+
+/** The session's settings changed. Only what changed is present. */
+export const SessionUpdated = z.object({
+  type: z.literal('session.updated'),
+  title: z.string().max(255).optional(),
+  /** Client tools, each replacing the one of the same name. */
+  tools: z.array(Tool).optional(),
+})
+
+export const Event = z.discriminatedUnion('type', [
+  MessageEvent,
+  RunStarted,
+  RunOutput,
+  RunSnapshot,
+  RunEnded,
+  ToolCalled,
+  ToolClaimed,
+  ToolDecided,
+  ToolResult,
+  MemberJoined,
+  MemberLeft,
+  SessionUpdated,
+])
+export type Event = z.infer<typeof Event>
+export type EventType = Event['type']
+export type EventOf<T extends EventType> = Extract<Event, { type: T }>
+export type MessageEvent = z.infer<typeof MessageEvent>
+export type RunStarted = z.infer<typeof RunStarted>
+export type RunOutput = z.infer<typeof RunOutput>
+export type RunSnapshot = z.infer<typeof RunSnapshot>
+export type RunEnded = z.infer<typeof RunEnded>
+export type ToolCalled = z.infer<typeof ToolCalled>
+export type ToolClaimed = z.infer<typeof ToolClaimed>
+export type ToolDecided = z.infer<typeof ToolDecided>
+export type ToolResult = z.infer<typeof ToolResult>
+export type SessionUpdated = z.infer<typeof SessionUpdated>
+
+export const EVENT_TYPES: readonly EventType[] = Event.options.map((option) => option.shape.type.value)

@@ -1,0 +1,12 @@
+// Parley's vocabulary: what clients and servers say to each other. PROTOCOL.md is its text.
+export * from './close-code.ts'
+export * from './codec.ts'
+export * from './command.ts'
+export * from './cursor.ts'
+export * from './error.ts'
+export * from './event.ts'
+export * from './id.ts'
+export * from './limits.ts'
+export * from './part.ts'
+export * from './server-frame.ts'
+export * from './tool.ts'

@@ -1,0 +1,26 @@
+// Limits that are part of the protocol: a client may rely on them, and `welcome` repeats the
+// ones that a server configures. Each has an error or close code (PROTOCOL.md, Limits).
+
+export const LIMITS = {
+  /** Bytes of one WebSocket message from a client; beyond: close 4413. */
+  frameBytes: 1024 * 1024,
+  /** Frames in one array. */
+  batchFrames: 256,
+  /** UTF-16 code units of one message's text, and of one inline file. */
+  messageChars: 512 * 1024,
+  messageParts: 64,
+  /** Tools that one attach declares, and the bytes of their definitions as JSON. */
+  tools: 64,
+  toolBytes: 128 * 1024,
+  /** Bytes of one tool result as JSON. */
+  toolOutputBytes: 256 * 1024,
+  /** Bytes of one presence state as JSON. */
+  presenceBytes: 4 * 1024,
+  /** Milliseconds within which `hello` has to come; beyond: close 4408. */
+  helloMs: 10_000,
+  /** Sessions attached over one connection. */
+  attachedSessions: 1_000,
+  /** Runs of one session that wait for their turn. */
+  queuedRuns: 32,
+} as const
+export type Limits = { readonly [name in keyof typeof LIMITS]: number }

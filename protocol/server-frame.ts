@@ -1,0 +1,95 @@
+// Frames from server to client.
+import { z } from 'zod'
+import { ERROR_CODES } from './error.ts'
+import { Event } from './event.ts'
+
+const Time = z.number()
+
+export const Welcome = z.object({
+  type: z.literal('welcome'),
+  connection: z.string(),
+  user: z.string(),
+  node: z.string(),
+  /** Milliseconds: the server pings this often, and drops a connection that was silent for three times as long. */
+  heartbeatMs: z.number(),
+  limits: z.record(z.string(), z.number()),
+})
+
+export const Attached = z.object({
+  type: z.literal('attached'),
+  id: z.string(),
+  session: z.string(),
+  /** The head of the log at that moment. */
+  cursor: z.string(),
+  /** The cursor that was given cannot be gone on from: drop what you hold; the session comes from its beginning. */
+  reset: z.literal(true).optional(),
+  role: z.string(),
+})
+
+export const EntryFrame = z.object({
+  type: z.literal('entry'),
+  session: z.string(),
+  cursor: z.string(),
+  time: Time,
+  event: Event,
+})
+
+export const Live = z.object({ type: z.literal('live'), session: z.string(), cursor: z.string() })
+
+export const Ok = z.object({
+  type: z.literal('ok'),
+  id: z.string(),
+  session: z.string().optional(),
+  cursor: z.string().optional(),
+  message: z.string().optional(),
+  run: z.string().optional(),
+  /** For `tool.claim`: Unix milliseconds until which the claim holds. */
+  until: z.number().optional(),
+  duplicate: z.literal(true).optional(),
+})
+
+export const ErrorFrame = z.object({
+  type: z.literal('error'),
+  id: z.string().optional(),
+  code: z.enum(ERROR_CODES),
+  message: z.string(),
+  retryable: z.boolean(),
+  retryAfterMs: z.number().optional(),
+})
+
+export const Presence = z.object({
+  type: z.literal('presence'),
+  session: z.string(),
+  members: z.array(
+    z.object({ user: z.string(), connection: z.string(), state: z.record(z.string(), z.unknown()) }),
+  ),
+})
+
+export const GoAway = z.object({ type: z.literal('goaway'), reason: z.string(), reconnectAfterMs: z.number() })
+
+export const Pong = z.object({ type: z.literal('pong'), nonce: z.string().optional() })
+
+export const ServerFrame = z.discriminatedUnion('type', [
+  Welcome,
+  Attached,
+  EntryFrame,
+  Live,
+  Ok,
+  ErrorFrame,
+  Presence,
+  GoAway,
+  Pong,
+])
+export type ServerFrame = z.infer<typeof ServerFrame>
+export type ServerFrameType = ServerFrame['type']
+export type Welcome = z.infer<typeof Welcome>
+export type Attached = z.infer<typeof Attached>
+export type EntryFrame = z.infer<typeof EntryFrame>
+export type Live = z.infer<typeof Live>
+export type Ok = z.infer<typeof Ok>
+export type ErrorFrame = z.infer<typeof ErrorFrame>
+export type Presence = z.infer<typeof Presence>
+
+export const SERVER_FRAME_TYPES: readonly ServerFrameType[] = ServerFrame.options.map(
+  (option) => option.shape.type.value,
+)

@@ -1,0 +1,37 @@
+// RunQueue: runs that wait for an owner, or have one. A port. A run stays in the queue until its
+// handler has resolved; a handler that rejects, or whose process dies, is replaced.
+import type { Subscription } from './session-log.ts'
+
+export interface QueuedRun {
+  readonly session: string
+  readonly run: string
+  /** The command that asked for it; the message is on subject `in.<command>`. */
+  readonly command: string
+}
+
+export interface Delivery extends QueuedRun {
+  /** 1 for the first owner. */
+  readonly attempt: number
+}
+
+export interface TakeLimits {
+  /** Handlers at once; further runs wait. */
+  readonly concurrency: number
+  /** Milliseconds before a run whose handler rejected is given out again. */
+  readonly retryDelayMs?: number
+}
+
+export type RunHandler = (delivery: Delivery, signal: AbortSignal) => Promise<void>
+
+export interface RunQueue {
+  /**
+   * Idempotent by run id while the run is queued. Resolves when it is durable.
+   * @throws StorageError
+   */
+  offer(run: QueuedRun): Promise<void>
+  /**
+   * Gives every queued run to one handler, oldest first. `signal` tells the handler to hand over:
+   * it is aborted when the subscription is closed.
+   */
+  take(handler: RunHandler, limits: TakeLimits): Promise<Subscription>
+}

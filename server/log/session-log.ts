@@ -1,0 +1,78 @@
+// SessionLog: one durable, ordered log per session, with compare-and-append per subject. A port;
+// every store passes session-log.contract.ts. Durable before visible: no reader, no follower and
+// no resolved promise ever shows an entry that a crash could take back.
+import type { Cursor, Event } from '@parley/protocol'
+import type { Entry, Seq } from './entry.ts'
+
+/** Lanes of a session, each with its own compare: `in.<commandId>`, `run.<runId>`, `tool.<callId>`, `meta`. */
+export type Subject = string
+
+export interface AppendOptions {
+  /** The entry replaces all earlier ones of its subject, which are then no longer read. */
+  readonly rollup?: boolean
+}
+
+export interface ReadLimits {
+  /** Entries in one batch; default 512. */
+  readonly batchEntries?: number
+  /** Bytes of JSON in one batch, of which one entry may be more; default 256 kB. */
+  readonly batchBytes?: number
+}
+
+export interface Follower {
+  /**
+   * The next entries, in order, never empty. Called synchronously when they are durable, before
+   * the promise of their `append` resolves. Must not throw, and must not call back into `follow`.
+   */
+  entries(entries: readonly Entry[]): void
+  /** The log cannot go on from where this follower is; it gets nothing more. */
+  lost?(error: Error): void
+}
+
+export interface Subscription {
+  /** After it, nothing more is delivered. Idempotent. */
+  close(): void
+}
+
+export interface SessionLog {
+  /** Names this log's history: it changes when a log was lost or restored. Part of every cursor. */
+  readonly epoch: string
+
+  /**
+   * Appends if `expect` is the last sequence number on the subject (0: none yet).
+   * A subject remembers its last sequence number even after its entries were trimmed.
+   * @throws Conflict when it is not; told only when what won is durable
+   * @throws StorageError when nothing could be stored
+   */
+  append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry>
+
+  /**
+   * The entries after the cursor up to the head at the time of the call (or later), in order, in batches.
+   * @throws CursorLost on the first step
+   */
+  read(session: string, after: Cursor, limits?: ReadLimits): AsyncIterable<readonly Entry[]>
+
+  /**
+   * Replay, then live: every entry after the cursor once, in order. Resolves when it is live: all that
+   * was stored before the call has been delivered, and what is appended from now on follows.
+   * @throws CursorLost
+   */
+  follow(session: string, after: Cursor, follower: Follower): Promise<Subscription>
+
+  /** The cursor after the last entry; `<epoch>.0` for a session without any. */
+  head(session: string): Promise<Cursor>
+
+  /** The last sequence number on a subject; 0 when it has none. */
+  last(session: string, subject: Subject): Promise<Seq>
+
+  /** Applies the retention rules now (they also apply by themselves, now and then). */
+  sweep(): Promise<void>
+}
+
+/** An entry leaves the log when it is older, or the log is larger, and a transcript covers it. */
+export interface Retention {
+  /** Milliseconds. */
+  readonly maxAgeMs: number
+  /** Bytes of stored entries over all sessions; the oldest go first. */
+  readonly maxBytes: number
+}
