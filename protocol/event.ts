@@ -31,6 +31,7 @@ export type RunError = z.infer<typeof RunError>
 /** A person's message, and the run that is to answer it. */
 export const MessageEvent = z.object({
   type: z.literal('message'),
+  /** The id of the `send` command. */
   id: Id,
   role: z.literal('user'),
   author: z.string(),
@@ -92,8 +93,6 @@ export const RunEnded = z.object({
   command: Id.optional(),
   /** What the person who ended it had seen. */
   seen: Seen.optional(),
-  /** Ids of the messages that the run took by `steer`. */
-  steered: z.array(Id).optional(),
   /** A later fold of a `run.ended` that carried no output: it says the same, and carries it. */
   compacted: z.literal(true).optional(),
 })

@@ -50,5 +50,7 @@ export const OutputPart = z.discriminatedUnion('type', [
   foldedText('reasoning'),
   /** Here the model called a tool; the call itself is in `tool.called` and `tool.result`. */
   z.object({ type: z.literal('tool'), call: Id, name: z.string() }),
+  /** Here the run took a message that was sent to it with `steer`. */
+  z.object({ type: z.literal('message'), message: Id }),
 ])
 export type OutputPart = z.infer<typeof OutputPart>
