@@ -1,0 +1,105 @@
+// RunOutput: what a run has put out so far, as an immutable list that grows at its end in O(1), so
+// that a token costs the same at the end of a long answer as at its beginning.
+import type { OutputPart } from '@parley/protocol'
+
+type TextKind = 'text' | 'reasoning'
+
+type Piece =
+  | { readonly type: 'output'; readonly kind: TextKind; readonly index: number; readonly text: string }
+  | { readonly type: 'part'; readonly part: OutputPart }
+
+/** A list, newest piece first; undefined is the empty one. */
+export interface RunOutput {
+  readonly piece: Piece
+  readonly before: RunOutput | undefined
+}
+
+export const NO_OUTPUT: RunOutput | undefined = undefined
+
+/** @param index the run's index of this output */
+export function addOutput(before: RunOutput | undefined, kind: TextKind, index: number, text: string): RunOutput {
+  return { piece: { type: 'output', kind, index, text }, before }
+}
+
+export function addPart(before: RunOutput | undefined, part: OutputPart): RunOutput {
+  return { piece: { type: 'part', part }, before }
+}
+
+export function fromParts(parts: readonly OutputPart[]): RunOutput | undefined {
+  return parts.reduce<RunOutput | undefined>((list, part) => addPart(list, part), undefined)
+}
+
+/** Oldest first; neighbouring outputs of one kind become one part that remembers their lengths. */
+export function toParts(output: RunOutput | undefined): OutputPart[] {
+  const pieces: Piece[] = []
+  for (let list = output; list !== undefined; list = list.before) pieces.push(list.piece)
+  const built: (Stretch | Mark)[] = []
+  for (let i = pieces.length - 1; i >= 0; i -= 1) {
+    const next = stretchOf(pieces[i] as Piece)
+    const open = built.at(-1)
+    if (open !== undefined && 'texts' in open && 'texts' in next && continues(open, next)) {
+      open.texts.push(...next.texts)
+      for (const length of next.lengths) open.lengths.push(length)
+      open.next = next.next
+    } else {
+      built.push(next)
+    }
+  }
+  return built.map((item) => ('texts' in item ? closed(item) : item))
+}
+
+/** Text parts whose outputs lie beyond `index` marked as unseen; a part that straddles it is split. */
+export function markUnseen(parts: readonly OutputPart[], index: number): OutputPart[] {
+  return parts.flatMap((part): OutputPart[] => {
+    if (part.type !== 'text' && part.type !== 'reasoning') return [part]
+    const seen = Math.min(Math.max(index + 1 - part.index, 0), part.lengths.length)
+    if (seen === part.lengths.length) return [part]
+    const cut = part.lengths.slice(0, seen).reduce((sum, length) => sum + length, 0)
+    const rest: OutputPart = {
+      type: part.type,
+      text: part.text.slice(cut),
+      index: part.index + seen,
+      lengths: part.lengths.slice(seen),
+      unseen: true,
+    }
+    if (seen === 0) return [rest]
+    return [{ ...part, text: part.text.slice(0, cut), lengths: part.lengths.slice(0, seen) }, rest]
+  })
+}
+
+type Mark = Exclude<OutputPart, { type: TextKind }>
+
+/** A text part being built; the only mutable thing here, and it never leaves `toParts`. */
+interface Stretch {
+  readonly type: TextKind
+  readonly index: number
+  readonly unseen: boolean
+  readonly texts: string[]
+  readonly lengths: number[]
+  next: number
+}
+
+function stretchOf(piece: Piece): Stretch | Mark {
+  if (piece.type === 'output') {
+    const { kind: type, index, text } = piece
+    return { type, index, unseen: false, texts: [text], lengths: [text.length], next: index + 1 }
+  }
+  const { part } = piece
+  if (part.type !== 'text' && part.type !== 'reasoning') return part
+  const { type, index, unseen = false, text, lengths } = part
+  return { type, index, unseen, texts: [text], lengths: [...lengths], next: index + lengths.length }
+}
+
+function continues(open: Stretch, next: Stretch): boolean {
+  return open.type === next.type && open.next === next.index && open.unseen === next.unseen
+}
+
+function closed(stretch: Stretch): OutputPart {
+  const part = {
+    type: stretch.type,
+    text: stretch.texts.join(''),
+    index: stretch.index,
+    lengths: stretch.lengths,
+  }
+  return stretch.unseen ? { ...part, unseen: true } : part
+}

@@ -1,0 +1,126 @@
+// SessionCache: the sessions that this node holds in memory. One Session object per id; it stays
+// while somebody retains it, and lingers a little after, so that a conversation is not folded anew
+// for each of its messages.
+import { Session, type SessionStores } from './session.ts'
+
+export interface SessionLease {
+  readonly session: Session
+  /** Idempotent. */
+  release(): void
+}
+
+interface Slot {
+  readonly opening: Promise<Session>
+  users: number
+  timer: NodeJS.Timeout | undefined
+}
+
+export interface SessionCacheOptions {
+  /** Milliseconds that an unused session stays. */
+  readonly lingerMs: number
+  /** Unused sessions that stay at most; the oldest go first. */
+  readonly maxIdle: number
+}
+
+export class SessionCache {
+  readonly #stores: SessionStores
+  readonly #options: SessionCacheOptions
+  readonly #slots = new Map<string, Slot>()
+  /** Unused slots in the order in which they became so. */
+  readonly #idle = new Set<string>()
+
+  constructor(stores: SessionStores, options: SessionCacheOptions = { lingerMs: 30_000, maxIdle: 5_000 }) {
+    this.#stores = stores
+    this.#options = options
+  }
+
+  /** How many sessions are in memory. */
+  get size(): number {
+    return this.#slots.size
+  }
+
+  /** @throws StorageError, CursorLost */
+  async retain(id: string): Promise<SessionLease> {
+    let slot = this.#slots.get(id)
+    if (slot === undefined) {
+      slot = { opening: Session.open(this.#stores, id), users: 0, timer: undefined }
+      this.#slots.set(id, slot)
+    }
+    const held = slot
+    held.users += 1
+    this.#idle.delete(id)
+    clearTimeout(held.timer)
+    let session: Session
+    try {
+      session = await held.opening
+    } catch (error) {
+      if (this.#slots.get(id) === held) this.#slots.delete(id)
+      throw error
+    }
+    if (session.lost !== undefined) {
+      if (this.#slots.get(id) === held) this.#slots.delete(id)
+      session.close()
+      return this.retain(id)
+    }
+    let released = false
+    return {
+      session,
+      release: () => {
+        if (released) return
+        released = true
+        held.users -= 1
+        if (held.users === 0) this.#park(id, held, session)
+      },
+    }
+  }
+
+  /** Retains the session while `use` runs. */
+  async with<T>(id: string, use: (session: Session) => Promise<T>): Promise<T> {
+    const lease = await this.retain(id)
+    try {
+      return await use(lease.session)
+    } finally {
+      lease.release()
+    }
+  }
+
+  close(): void {
+    for (const [id, slot] of this.#slots) {
+      clearTimeout(slot.timer)
+      this.#slots.delete(id)
+      slot.opening.then(
+        (session) => session.close(),
+        () => undefined,
+      )
+    }
+    this.#idle.clear()
+  }
+
+  #park(id: string, slot: Slot, session: Session): void {
+    if (this.#slots.get(id) !== slot) {
+      session.close()
+      return
+    }
+    this.#idle.add(id)
+    slot.timer = setTimeout(() => this.#drop(id, slot, session), this.#options.lingerMs)
+    slot.timer.unref()
+    if (this.#idle.size <= this.#options.maxIdle) return
+    const [oldest] = this.#idle
+    const other = oldest === undefined ? undefined : this.#slots.get(oldest)
+    if (oldest === undefined || other === undefined) return
+    clearTimeout(other.timer)
+    this.#idle.delete(oldest)
+    this.#slots.delete(oldest)
+    other.opening.then(
+      (unused) => unused.close(),
+      () => undefined,
+    )
+  }
+
+  #drop(id: string, slot: Slot, session: Session): void {
+    if (slot.users > 0 || this.#slots.get(id) !== slot) return
+    this.#slots.delete(id)
+    this.#idle.delete(id)
+    session.close()
+  }
+}

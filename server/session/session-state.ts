@@ -1,0 +1,334 @@
+// SessionState: a session as its log tells it. Pure: `fold` takes a state and the next entry and
+// returns the new state; every participant who has read the same entries holds the same state, and
+// so agrees on which run is active, what was superseded, and who holds a tool call.
+//
+//   message ──► queued ──► running ──► ended (completed | cancelled | superseded | failed)
+//                  └──────────────────────▲   (a queued run can be ended without having started)
+//
+// The unfinished runs stand in `open` in the order of their messages; the first of them is due. A
+// message with `interrupt` marks all before it as superseded: they are over as soon as somebody
+// appends their `run.ended`, and whoever notices may.
+import type { Event, EventOf, MessageEvent, RunEnded, Tool } from '@parley/protocol'
+import type { Seq } from '../log/entry.ts'
+import type { CommandRecord } from '../log/transcript-store.ts'
+import { type CallState, foldCall } from './call-state.ts'
+import { addOutput, addPart, fromParts, type RunOutput } from './run-output.ts'
+
+export interface MessageState {
+  readonly seq: Seq
+  readonly time: number
+  readonly event: MessageEvent
+}
+
+export interface RunView {
+  readonly id: string
+  readonly message: string
+  /** The sequence number of its message: runs take their turn in this order. */
+  readonly order: Seq
+  readonly phase: 'queued' | 'running' | 'ended'
+  /** 0 before the first owner. */
+  readonly epoch: number
+  readonly model: string | undefined
+  /** The last sequence number on the run's subject. */
+  readonly last: Seq
+  /** The index of its next output. */
+  readonly next: number
+  readonly output: RunOutput | undefined
+  readonly calls: ReadonlyMap<string, CallState>
+  /** Messages sent to it with `steer` that it has not taken yet. */
+  readonly steers: readonly string[]
+  /** The message that interrupts it. */
+  readonly supersededBy: string | undefined
+  /** It was sent with `reject` and lost the race: another run was active first. */
+  readonly rejected: boolean
+  /** The highest index that the person saw, where they told. */
+  readonly seen: number | undefined
+  readonly ended: RunEnded | undefined
+}
+
+export interface SessionState {
+  /** The last entry folded. */
+  readonly seq: Seq
+  readonly title: string | undefined
+  readonly tools: ReadonlyMap<string, Tool>
+  /** The last sequence number on subject `meta`. */
+  readonly metaLast: Seq
+  /** In the order of the log. */
+  readonly messages: readonly MessageState[]
+  /** Unfinished runs; the first is due or running. */
+  readonly open: readonly RunView[]
+  readonly ended: ReadonlyMap<string, RunView>
+  /** What the recent commands did, oldest first. */
+  readonly commands: readonly CommandRecord[]
+}
+
+export const EMPTY_SESSION: SessionState = {
+  seq: 0,
+  title: undefined,
+  tools: new Map(),
+  metaLast: 0,
+  messages: [],
+  open: [],
+  ended: new Map(),
+  commands: [],
+}
+
+/** How many commands are remembered; those of `send` are known to the log for ever. */
+export const COMMANDS_KEPT = 512
+
+/** What `fold` needs of an entry, so that folded entries of a transcript serve as well. */
+export interface Folded {
+  readonly seq: Seq
+  readonly time: number
+  readonly event: Event
+}
+
+export function fold(state: SessionState, entry: Folded): SessionState {
+  const { event } = entry
+  switch (event.type) {
+    case 'run.output':
+      return changeRun(state, entry, event.run, (run) => ({
+        ...run,
+        last: entry.seq,
+        next: event.index + 1,
+        output: addOutput(run.output, event.kind, event.index, event.text),
+      }))
+    case 'message':
+      return foldMessage(state, entry, event)
+    case 'run.started':
+      return changeRun(state, entry, event.run, (run) => ({
+        ...run,
+        phase: 'running',
+        last: entry.seq,
+        epoch: event.epoch,
+        model: event.model,
+        next: event.next,
+        output: event.mode === 'restart' ? undefined : run.output,
+      }))
+    case 'run.snapshot':
+      return changeRun(state, entry, event.run, (run) => {
+        const taken = new Set(event.output.map((part) => (part.type === 'message' ? part.message : '')))
+        return {
+          ...run,
+          last: entry.seq,
+          next: event.next,
+          output: fromParts(event.output),
+          steers: run.steers.filter((message) => !taken.has(message)),
+        }
+      })
+    case 'run.ended':
+      return foldEnded(state, entry, event)
+    case 'tool.called':
+    case 'tool.claimed':
+    case 'tool.decided':
+    case 'tool.result':
+      return foldTool(state, entry, event)
+    case 'session.updated':
+      return {
+        ...state,
+        seq: entry.seq,
+        metaLast: entry.seq,
+        title: event.title ?? state.title,
+        tools:
+          event.tools === undefined
+            ? state.tools
+            : new Map([...state.tools, ...event.tools.map((tool) => [tool.name, tool] as const)]),
+      }
+    case 'member.joined':
+    case 'member.left':
+      return { ...state, seq: entry.seq, metaLast: entry.seq }
+  }
+}
+
+export function findRun(state: SessionState, run: string): RunView | undefined {
+  return state.open.find((view) => view.id === run) ?? state.ended.get(run)
+}
+
+/** The run that is active: started, or next to be. */
+export function activeRun(state: SessionState): RunView | undefined {
+  return state.open.find((run) => run.supersededBy === undefined && !run.rejected)
+}
+
+/** The session's tool call of that id, and its run. */
+export function findCall(state: SessionState, call: string): { run: RunView; call: CallState } | undefined {
+  for (const run of state.open) {
+    const found = run.calls.get(call)
+    if (found !== undefined) return { run, call: found }
+  }
+  for (const run of state.ended.values()) {
+    const found = run.calls.get(call)
+    if (found !== undefined) return { run, call: found }
+  }
+  return undefined
+}
+
+/** What an earlier command with this id did. */
+export function findCommand(state: SessionState, id: string): CommandRecord | undefined {
+  return state.commands.findLast((command) => command.id === id)
+}
+
+/** The run that answers a steering message which came too late for the run it was sent to. */
+export function lateSteerRun(message: string): string {
+  return `steer_${message}`.slice(0, 128)
+}
+
+/** A run that is over but for its `run.ended`, and what that has to say. */
+export interface Overdue {
+  readonly run: RunView
+  readonly end: Pick<RunEnded, 'reason' | 'by' | 'error' | 'command' | 'seen'>
+}
+
+/** Ends that the log already implies and that nobody has appended yet. Anybody may. */
+export function overdue(state: SessionState): readonly Overdue[] {
+  return state.open.flatMap((run): Overdue[] => {
+    if (run.rejected) {
+      const error = { code: 'run_active' as const, message: 'Another run was active first.' }
+      return [{ run, end: { reason: 'failed', error } }]
+    }
+    if (run.supersededBy === undefined) return []
+    const message = state.messages.find((candidate) => candidate.event.id === run.supersededBy)?.event
+    const seen = message?.seen?.run === run.id ? { seen: message.seen } : {}
+    return [
+      { run, end: { reason: 'superseded', by: message?.author ?? 'server', command: run.supersededBy, ...seen } },
+    ]
+  })
+}
+
+function foldMessage(state: SessionState, entry: Folded, event: MessageEvent): SessionState {
+  const messages = [...state.messages, { seq: entry.seq, time: entry.time, event }]
+  const base = {
+    ...state,
+    seq: entry.seq,
+    messages,
+    commands: remember(state.commands, { id: event.id, seq: entry.seq, message: event.id, run: event.run }),
+    ...markSeen(state, event),
+  }
+  if (event.policy === 'steer') {
+    const target = base.open.find((run) => run.id === event.run)
+    // A run that was interrupted takes nothing any more: the message waits for its own turn.
+    if (target !== undefined && target.message !== event.id) {
+      return {
+        ...base,
+        open: base.open.map((run) => (run === target ? { ...run, steers: [...run.steers, event.id] } : run)),
+      }
+    }
+    const late = state.ended.has(event.run)
+    return { ...base, open: [...base.open, queuedRun(late ? lateSteerRun(event.id) : event.run, event, entry.seq)] }
+  }
+  const run = queuedRun(event.run, event, entry.seq)
+  if (event.policy === 'interrupt') {
+    const open = base.open.map((other) => ({ ...other, supersededBy: other.supersededBy ?? event.id }))
+    return { ...base, open: [...open, run] }
+  }
+  const rejected = event.policy === 'reject' && activeRun(base) !== undefined
+  return { ...base, open: [...base.open, rejected ? { ...run, rejected } : run] }
+}
+
+function queuedRun(id: string, event: MessageEvent, order: Seq): RunView {
+  return {
+    id,
+    message: event.id,
+    order,
+    phase: 'queued',
+    epoch: 0,
+    model: event.model,
+    last: 0,
+    next: 0,
+    output: undefined,
+    calls: new Map(),
+    steers: [],
+    supersededBy: undefined,
+    rejected: false,
+    seen: undefined,
+    ended: undefined,
+  }
+}
+
+/** A message may tell how much of an earlier, perhaps ended, run its author saw. */
+function markSeen(state: SessionState, event: MessageEvent): Partial<Pick<SessionState, 'open' | 'ended'>> {
+  const { seen } = event
+  if (seen === undefined) return {}
+  const mark = (run: RunView): RunView => (run.id === seen.run ? { ...run, seen: seen.index } : run)
+  const ended = state.ended.get(seen.run)
+  if (ended !== undefined) return { ended: new Map(state.ended).set(ended.id, mark(ended)) }
+  return { open: state.open.map(mark) }
+}
+
+function foldEnded(state: SessionState, entry: Folded, event: RunEnded): SessionState {
+  const open = state.open.find((run) => run.id === event.run)
+  const run = open ?? state.ended.get(event.run)
+  if (run === undefined) return { ...state, seq: entry.seq }
+  const output = event.output === undefined ? run.output : fromParts(event.output)
+  const ended: RunView = {
+    ...run,
+    phase: 'ended',
+    last: entry.seq,
+    next: event.next,
+    output,
+    seen: event.seen?.index ?? run.seen,
+    ended: event,
+  }
+  const commands =
+    event.command === undefined || event.compacted === true || event.reason !== 'cancelled'
+      ? state.commands
+      : remember(state.commands, { id: event.command, seq: entry.seq, run: event.run })
+  const rest = open === undefined ? state.open : state.open.filter((other) => other !== open)
+  return {
+    ...state,
+    seq: entry.seq,
+    commands,
+    open: event.reason === 'completed' ? withLateSteers(state, rest, ended) : rest,
+    ended: new Map(state.ended).set(run.id, ended),
+  }
+}
+
+/** Steering messages that a completed run did not take get runs of their own, in the order of their messages. */
+function withLateSteers(state: SessionState, open: readonly RunView[], ended: RunView): readonly RunView[] {
+  const taken = new Set<string>()
+  for (let list = ended.output; list !== undefined; list = list.before) {
+    if (list.piece.type === 'part' && list.piece.part.type === 'message') taken.add(list.piece.part.message)
+  }
+  const late = ended.steers
+    .filter((message) => !taken.has(message))
+    .flatMap((id) => state.messages.filter((message) => message.event.id === id))
+    .map((message) => queuedRun(lateSteerRun(message.event.id), message.event, message.seq))
+  if (late.length === 0) return open
+  return [...open, ...late].sort((a, b) => a.order - b.order)
+}
+
+type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>
+
+function foldTool(state: SessionState, entry: Folded, event: ToolEvent): SessionState {
+  const next = changeRun(state, entry, event.run, (run) => {
+    const before = run.calls.get(event.call)
+    const call = foldCall(before, entry.seq, entry.time, event)
+    if (call === undefined) return run
+    const calls = new Map(run.calls).set(event.call, call)
+    if (before !== undefined || event.type !== 'tool.called') return { ...run, calls }
+    return { ...run, calls, output: addPart(run.output, { type: 'tool', call: event.call, name: event.name }) }
+  })
+  const command = 'command' in event ? event.command : undefined
+  if (command === undefined) return next
+  return { ...next, commands: remember(next.commands, { id: command, seq: entry.seq, run: event.run }) }
+}
+
+function changeRun(
+  state: SessionState,
+  entry: Folded,
+  id: string,
+  change: (run: RunView) => RunView,
+): SessionState {
+  const at = state.open.findIndex((run) => run.id === id)
+  if (at >= 0) {
+    const open = state.open.slice()
+    open[at] = change(open[at] as RunView)
+    return { ...state, seq: entry.seq, open }
+  }
+  const ended = state.ended.get(id)
+  if (ended === undefined) return { ...state, seq: entry.seq }
+  return { ...state, seq: entry.seq, ended: new Map(state.ended).set(id, change(ended)) }
+}
+
+function remember(commands: readonly CommandRecord[], command: CommandRecord): readonly CommandRecord[] {
+  return [...commands.slice(-(COMMANDS_KEPT - 1)), command]
+}

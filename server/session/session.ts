@@ -1,0 +1,142 @@
+// Session: one session's state on this node, folded from its transcript and log and kept up to date
+// by following the log. It is only a cache: dropping it loses nothing. Whoever uses it retains it.
+import { parseCursor } from '@parley/protocol'
+import type { Entry, Seq } from '../log/entry.ts'
+import { CursorLost } from '../log/log-error.ts'
+import type { SessionLog, Subscription } from '../log/session-log.ts'
+import type { FoldedEntry, TranscriptStore } from '../log/transcript-store.ts'
+import { EMPTY_SESSION, fold, type SessionState } from './session-state.ts'
+
+export interface SessionStores {
+  readonly log: SessionLog
+  readonly transcripts: TranscriptStore
+}
+
+/** How much of a long session's past is folded into memory for the model's context, in bytes of JSON. */
+const HISTORY_BYTES = 1024 * 1024
+const LOAD_TRIES = 5
+
+export class Session {
+  readonly id: string
+  #state: SessionState
+  #subscription: Subscription | undefined
+  #listeners = new Set<() => void>()
+  #lost: Error | undefined
+
+  private constructor(id: string, state: SessionState) {
+    this.id = id
+    this.#state = state
+  }
+
+  /** @throws StorageError, or CursorLost when the log is trimmed faster than it can be read */
+  static async open(stores: SessionStores, id: string): Promise<Session> {
+    for (let attempt = 1; ; attempt += 1) {
+      const { state, cursor } = await loadTranscript(stores, id)
+      const session = new Session(id, state)
+      try {
+        session.#subscription = await stores.log.follow(id, cursor, {
+          entries: (entries) => session.#fold(entries),
+          lost: (error) => {
+            session.#lost = error
+            session.#notify()
+          },
+        })
+        return session
+      } catch (error) {
+        // The transcript was saved anew, and the log trimmed, between our two reads.
+        if (!(error instanceof CursorLost) || attempt === LOAD_TRIES) throw error
+      }
+    }
+  }
+
+  get state(): SessionState {
+    return this.#state
+  }
+
+  /** Why the session can no longer be followed; it has to be opened anew. */
+  get lost(): Error | undefined {
+    return this.#lost
+  }
+
+  /** Called after each change of `state`, synchronously with the log. Must not throw. */
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /**
+   * Resolves with the first defined value that `pick` finds, now or after a change.
+   * Rejects with the signal's reason, or when the session was lost.
+   */
+  async until<T>(pick: (state: SessionState) => T | undefined, signal: AbortSignal): Promise<T> {
+    signal.throwIfAborted()
+    const now = pick(this.#state)
+    if (now !== undefined) return now
+    return new Promise<T>((resolve, reject) => {
+      const check = (): void => {
+        const found = this.#lost === undefined ? pick(this.#state) : undefined
+        if (found === undefined && this.#lost === undefined) return
+        settle()
+        if (found === undefined) reject(this.#lost)
+        else resolve(found)
+      }
+      const abort = (): void => {
+        settle()
+        reject(signal.reason)
+      }
+      const unsubscribe = this.subscribe(check)
+      signal.addEventListener('abort', abort, { once: true })
+      const settle = (): void => {
+        unsubscribe()
+        signal.removeEventListener('abort', abort)
+      }
+    })
+  }
+
+  /** Resolves when the entry with this number has been folded; at once for one of the past. */
+  async reached(seq: Seq, signal: AbortSignal): Promise<void> {
+    await this.until((state) => (state.seq >= seq ? true : undefined), signal)
+  }
+
+  close(): void {
+    this.#subscription?.close()
+    this.#listeners.clear()
+  }
+
+  #fold(entries: readonly Entry[]): void {
+    let state = this.#state
+    for (const entry of entries) state = fold(state, entry)
+    this.#state = state
+    this.#notify()
+  }
+
+  #notify(): void {
+    for (const listener of this.#listeners) listener()
+  }
+}
+
+async function loadTranscript(
+  stores: SessionStores,
+  id: string,
+): Promise<{ state: SessionState; cursor: string }> {
+  const transcript = await stores.transcripts.load(id)
+  if (transcript === undefined) return { state: EMPTY_SESSION, cursor: `${stores.log.epoch}.0` }
+  const parts: (readonly FoldedEntry[])[] = [transcript.entries]
+  let bytes = size(transcript.entries)
+  for (let number = transcript.sealed - 1; number >= 0 && bytes < HISTORY_BYTES; number -= 1) {
+    const segment = await stores.transcripts.segment(id, number)
+    if (segment === undefined) break
+    bytes += size(segment)
+    parts.unshift(segment)
+  }
+  let state = EMPTY_SESSION
+  for (const part of parts) {
+    for (const entry of part) state = fold(state, { seq: entry.seq, time: entry.time, event: JSON.parse(entry.json) })
+  }
+  const seq = parseCursor(transcript.cursor)?.seq ?? 0
+  return { state: { ...state, seq: Math.max(state.seq, seq), commands: transcript.commands }, cursor: transcript.cursor }
+}
+
+function size(entries: readonly FoldedEntry[]): number {
+  return entries.reduce((sum, entry) => sum + entry.json.length, 0)
+}
