@@ -29,6 +29,14 @@ export function fromParts(parts: readonly OutputPart[]): RunOutput | undefined {
   return parts.reduce<RunOutput | undefined>((list, part) => addPart(list, part), undefined)
 }
 
+/** Whether the tool call stands in it already, as it does after a snapshot. */
+export function hasCall(output: RunOutput | undefined, call: string): boolean {
+  for (let list = output; list !== undefined; list = list.before) {
+    if (list.piece.type === 'part' && list.piece.part.type === 'tool' && list.piece.part.call === call) return true
+  }
+  return false
+}
+
 /** Oldest first; neighbouring outputs of one kind become one part that remembers their lengths. */
 export function toParts(output: RunOutput | undefined): OutputPart[] {
   const pieces: Piece[] = []

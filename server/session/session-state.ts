@@ -12,7 +12,7 @@ import type { Event, EventOf, MessageEvent, RunEnded, Tool } from '@parley/proto
 import type { Seq } from '../log/entry.ts'
 import type { CommandRecord } from '../log/transcript-store.ts'
 import { type CallState, foldCall } from './call-state.ts'
-import { addOutput, addPart, fromParts, type RunOutput } from './run-output.ts'
+import { addOutput, addPart, fromParts, hasCall, type RunOutput } from './run-output.ts'
 
 export interface MessageState {
   readonly seq: Seq
@@ -205,14 +205,14 @@ function foldMessage(state: SessionState, entry: Folded, event: MessageEvent): S
   }
   if (event.policy === 'steer') {
     const target = base.open.find((run) => run.id === event.run)
-    // A run that was interrupted takes nothing any more: the message waits for its own turn.
-    if (target !== undefined && target.message !== event.id) {
+    // A run that was interrupted, or has ended, takes nothing any more: the message waits for its own turn.
+    if (target !== undefined && target.supersededBy === undefined) {
       return {
         ...base,
         open: base.open.map((run) => (run === target ? { ...run, steers: [...run.steers, event.id] } : run)),
       }
     }
-    const late = state.ended.has(event.run)
+    const late = target !== undefined || state.ended.has(event.run)
     return { ...base, open: [...base.open, queuedRun(late ? lateSteerRun(event.id) : event.run, event, entry.seq)] }
   }
   const run = queuedRun(event.run, event, entry.seq)
@@ -304,7 +304,8 @@ function foldTool(state: SessionState, entry: Folded, event: ToolEvent): Session
     const call = foldCall(before, entry.seq, entry.time, event)
     if (call === undefined) return run
     const calls = new Map(run.calls).set(event.call, call)
-    if (before !== undefined || event.type !== 'tool.called') return { ...run, calls }
+    // After a restart from a transcript the snapshot may stand before the call, and have it already.
+    if (before !== undefined || event.type !== 'tool.called' || hasCall(run.output, event.call)) return { ...run, calls }
     return { ...run, calls, output: addPart(run.output, { type: 'tool', call: event.call, name: event.name }) }
   })
   const command = 'command' in event ? event.command : undefined

@@ -1,0 +1,157 @@
+// Compaction: folds entries into fewer that say the same to a reader who starts from nothing. A finished
+// run keeps its message, its start, its tool calls with their results, and its end with the whole output; an
+// unfinished one keeps its latest start and a snapshot. Pure; folding twice is folding once.
+import type { Event, EventOf, RunEnded } from '@parley/protocol'
+import type { FoldedEntry } from '../log/transcript-store.ts'
+import type { Folded } from './session-state.ts'
+import { addOutput, addPart, fromParts, hasCall, type RunOutput, toParts } from './run-output.ts'
+
+interface RunFold {
+  started: Folded | undefined
+  output: RunOutput | undefined
+  /** The last entry that had output: the snapshot takes its place. */
+  outputAt: Folded | undefined
+  next: number
+  ended: { readonly at: Folded; readonly event: RunEnded } | undefined
+}
+
+interface CallFold {
+  called: Folded
+  claimed: Folded | undefined
+  decided: Folded | undefined
+  result: Folded | undefined
+}
+
+/**
+ * @param folded what was folded before, as `compact` returned it
+ * @param entries what came after, in order
+ */
+export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded>): FoldedEntry[] {
+  const kept: Folded[] = []
+  const runs = new Map<string, RunFold>()
+  const calls = new Map<string, CallFold>()
+  let updated: { readonly at: Folded; readonly event: EventOf<'session.updated'> } | undefined
+
+  const runOf = (id: string): RunFold => {
+    const run = runs.get(id) ?? { started: undefined, output: undefined, outputAt: undefined, next: 0, ended: undefined }
+    runs.set(id, run)
+    return run
+  }
+
+  const take = (entry: Folded): void => {
+    const { event } = entry
+    switch (event.type) {
+      case 'message':
+      case 'member.joined':
+      case 'member.left':
+        kept.push(entry)
+        break
+      case 'session.updated':
+        updated = { at: entry, event: mergeUpdates(updated?.event, event) }
+        break
+      case 'run.started': {
+        const run = runOf(event.run)
+        run.started = entry
+        run.next = event.next
+        if (event.mode === 'restart') {
+          run.output = undefined
+          run.outputAt = undefined
+        }
+        break
+      }
+      case 'run.output': {
+        const run = runOf(event.run)
+        run.output = addOutput(run.output, event.kind, event.index, event.text)
+        run.outputAt = entry
+        run.next = event.index + 1
+        break
+      }
+      case 'run.snapshot': {
+        const run = runOf(event.run)
+        run.output = fromParts(event.output)
+        run.outputAt = entry
+        run.next = event.next
+        break
+      }
+      case 'run.ended': {
+        const run = runOf(event.run)
+        if (event.output !== undefined) run.output = fromParts(event.output)
+        run.ended = { at: run.ended?.at ?? entry, event }
+        break
+      }
+      case 'tool.called': {
+        const call = calls.get(event.call)
+        if (call === undefined) {
+          calls.set(event.call, { called: entry, claimed: undefined, decided: undefined, result: undefined })
+          const run = runOf(event.run)
+          // A snapshot that was folded before may have the call already.
+          if (run.ended === undefined && !hasCall(run.output, event.call)) {
+            run.output = addPart(run.output, { type: 'tool', call: event.call, name: event.name })
+          }
+        } else {
+          call.called = { ...entry, seq: call.called.seq }
+          call.claimed = undefined
+        }
+        break
+      }
+      case 'tool.claimed':
+      case 'tool.decided':
+      case 'tool.result': {
+        const call = calls.get(event.call)
+        if (call === undefined) break
+        if (event.type === 'tool.claimed') call.claimed = entry
+        else if (event.type === 'tool.decided') call.decided = entry
+        else call.result ??= entry
+        break
+      }
+    }
+  }
+
+  for (const entry of folded) take({ seq: entry.seq, time: entry.time, event: JSON.parse(entry.json) as Event })
+  for (const entry of entries) take(entry)
+
+  if (updated !== undefined) kept.push({ ...updated.at, event: updated.event })
+  for (const call of calls.values()) {
+    kept.push(call.called)
+    if (call.decided !== undefined) kept.push(call.decided)
+    if (call.result !== undefined) kept.push(call.result)
+    else if (call.claimed !== undefined) kept.push(call.claimed)
+  }
+  for (const [id, run] of runs) kept.push(...foldRun(id, run))
+  return kept
+    .sort((a, b) => a.seq - b.seq)
+    .map((entry) => ({ seq: entry.seq, time: entry.time, json: JSON.stringify(entry.event) }))
+}
+
+function foldRun(id: string, run: RunFold): Folded[] {
+  const kept: Folded[] = run.started === undefined ? [] : [asFirst(run.started)]
+  const output = toParts(run.output)
+  if (run.ended !== undefined) {
+    const { compacted: _, output: __, ...event } = run.ended.event
+    kept.push({ ...run.ended.at, event: output.length === 0 ? event : { ...event, output } })
+  } else if (run.outputAt !== undefined) {
+    kept.push({ ...run.outputAt, event: { type: 'run.snapshot', run: id, next: run.next, output } })
+  }
+  return kept
+}
+
+/** To a reader who starts from nothing there is nothing to drop: a restart is told as going on. */
+function asFirst(started: Folded): Folded {
+  const { event } = started
+  if (event.type !== 'run.started' || event.mode !== 'restart') return started
+  return { ...started, event: { ...event, mode: 'continue' } }
+}
+
+function mergeUpdates(
+  before: EventOf<'session.updated'> | undefined,
+  event: EventOf<'session.updated'>,
+): EventOf<'session.updated'> {
+  if (before === undefined) return event
+  const tools = new Map([...(before.tools ?? []), ...(event.tools ?? [])].map((tool) => [tool.name, tool] as const))
+  const title = event.title ?? before.title
+  return {
+    type: 'session.updated',
+    ...(title === undefined ? {} : { title }),
+    ...(tools.size === 0 ? {} : { tools: [...tools.values()] }),
+  }
+}

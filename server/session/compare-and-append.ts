@@ -1,0 +1,62 @@
+// compareAndAppend: the one loop behind every change of a session. It looks at the state, proposes an
+// event for a subject with the last sequence number that the state knows there, and on a conflict waits
+// until the state has caught up with what won, and looks again. Bounded.
+import { type Event, ReplyError } from '@parley/protocol'
+import type { Entry, Seq } from '../log/entry.ts'
+import { Conflict, StorageError } from '../log/log-error.ts'
+import type { SessionLog } from '../log/session-log.ts'
+import type { Session } from './session.ts'
+import type { SessionState } from './session-state.ts'
+
+export interface Proposal {
+  readonly subject: string
+  readonly event: Event
+  readonly expect: Seq
+  readonly rollup?: boolean
+}
+
+const TRIES = 64
+/** Milliseconds to wait until this node has read what another one appended. */
+const CATCH_UP_MS = 5_000
+
+/**
+ * @param propose looks at the state and returns what to append, or undefined when nothing is left to
+ *   do; may throw a ReplyError
+ * @returns the entry, or undefined when nothing was left to do
+ * @throws ReplyError `contended`, `unavailable`, `storage_full`, and whatever `propose` throws
+ */
+export async function compareAndAppend(
+  log: SessionLog,
+  session: Session,
+  propose: (state: SessionState) => Proposal | undefined,
+): Promise<Entry | undefined> {
+  for (let attempt = 0; attempt < TRIES; attempt += 1) {
+    const proposal = propose(session.state)
+    if (proposal === undefined) return undefined
+    try {
+      return await log.append(session.id, proposal.subject, proposal.event, proposal.expect, {
+        rollup: proposal.rollup ?? false,
+      })
+    } catch (error) {
+      if (!(error instanceof Conflict)) throw asReplyError(error)
+      await caughtUp(session, error.last)
+    }
+  }
+  throw new ReplyError('contended')
+}
+
+async function caughtUp(session: Session, seq: Seq): Promise<void> {
+  try {
+    await session.reached(seq, AbortSignal.timeout(CATCH_UP_MS))
+  } catch (cause) {
+    throw new ReplyError('unavailable', undefined, { cause })
+  }
+}
+
+/** What a store refused, as the reply that a client gets. */
+export function asReplyError(error: unknown): unknown {
+  if (!(error instanceof StorageError)) return error
+  return error.reason === 'full'
+    ? new ReplyError('storage_full', undefined, { retryAfterMs: 5_000, cause: error })
+    : new ReplyError('unavailable', undefined, { retryAfterMs: 1_000, cause: error })
+}

@@ -1,0 +1,61 @@
+// endRun: ends a run from outside. Anybody may; the compare on the run's subject makes one of them win,
+// and makes `next` exact: between the state that was looked at and the end there is no further output.
+import type { RunEnded, Usage } from '@parley/protocol'
+import type { Entry } from '../log/entry.ts'
+import type { SessionLog } from '../log/session-log.ts'
+import { compareAndAppend } from './compare-and-append.ts'
+import { markUnseen, toParts } from './run-output.ts'
+import type { Session } from './session.ts'
+import { findRun, overdue } from './session-state.ts'
+
+export type RunEnd = Pick<RunEnded, 'reason' | 'by' | 'error' | 'command' | 'seen'>
+
+/**
+ * The event carries no output: whoever ends a run from outside need not hold it (`compactRun` adds it).
+ * @returns the entry, or undefined when the run had ended before (or is unknown)
+ */
+export async function endRun(
+  log: SessionLog,
+  session: Session,
+  run: string,
+  end: RunEnd,
+): Promise<Entry | undefined> {
+  return compareAndAppend(log, session, (state) => {
+    const view = findRun(state, run)
+    if (view === undefined || view.phase === 'ended') return undefined
+    const event: RunEnded = {
+      type: 'run.ended',
+      run,
+      ...end,
+      usage: { inputTokens: 0, outputTokens: 0 },
+      next: view.next,
+    }
+    return { subject: `run.${run}`, event, expect: view.last }
+  })
+}
+
+/**
+ * Gives the end of a run its output, and rolls up what came before: for ends that came from outside.
+ * Says the same as the first end; `usage` may now be known.
+ */
+export async function compactRun(
+  log: SessionLog,
+  session: Session,
+  run: string,
+  usage?: Usage,
+): Promise<Entry | undefined> {
+  return compareAndAppend(log, session, (state) => {
+    const view = findRun(state, run)
+    if (view?.ended === undefined || view.ended.output !== undefined || view.ended.compacted === true) return undefined
+    if (view.output === undefined) return undefined
+    const parts = toParts(view.output)
+    const output = view.seen === undefined ? parts : markUnseen(parts, view.seen)
+    const event: RunEnded = { ...view.ended, usage: usage ?? view.ended.usage, output, compacted: true }
+    return { subject: `run.${run}`, event, expect: view.last, rollup: true }
+  })
+}
+
+/** Appends the ends that the log implies and that nobody appended yet, oldest first. */
+export async function endOverdue(log: SessionLog, session: Session): Promise<void> {
+  for (const { run, end } of overdue(session.state)) await endRun(log, session, run.id, end)
+}

@@ -1,0 +1,161 @@
+// send: takes a person's message. The message and the run that answers it are offered together; the
+// policy says what becomes of the runs that are not finished yet. Every step is idempotent.
+import { type Content, LIMITS, type MessageEvent, makeId, type Part, ReplyError, type Send } from '@parley/protocol'
+import { Conflict, CursorLost } from '../log/log-error.ts'
+import type { RunQueue } from '../log/run-queue.ts'
+import type { SessionLog } from '../log/session-log.ts'
+import { asReplyError } from './compare-and-append.ts'
+import { endOverdue } from './end-run.ts'
+import type { Session } from './session.ts'
+import { activeRun, findCommand, findRun, lateSteerRun } from './session-state.ts'
+
+export interface SendPorts {
+  readonly log: SessionLog
+  readonly runs: RunQueue
+}
+
+export interface Sent {
+  readonly seq: number
+  readonly message: string
+  readonly run?: string
+  readonly duplicate?: true
+  /** Runs were ended by it. */
+  readonly final?: true
+}
+
+const CATCH_UP_MS = 5_000
+
+/**
+ * @param tools names of the client tools on offer now
+ * @throws ReplyError run_active, queue_full, command_id_reused, unavailable, storage_full
+ */
+export async function send(
+  ports: SendPorts,
+  session: Session,
+  command: Send,
+  user: string,
+  tools: readonly string[],
+): Promise<Sent> {
+  const content = asParts(command.content)
+  const before = findCommand(session.state, command.id)
+  if (before !== undefined) return repeated(ports, session, command, content)
+
+  const { state } = session
+  const policy = command.policy ?? 'queue'
+  const active = activeRun(state)
+  if (policy === 'reject' && active !== undefined) throw new ReplyError('run_active')
+  if (policy !== 'interrupt' && state.open.length >= LIMITS.queuedRuns) {
+    throw new ReplyError('queue_full', undefined, { retryAfterMs: 2_000 })
+  }
+  const steered = policy === 'steer' && active !== undefined
+  const run = steered ? active.id : makeId('run')
+  const event: MessageEvent = {
+    type: 'message',
+    id: command.id,
+    role: 'user',
+    author: user,
+    content,
+    policy,
+    run,
+    ...(command.model === undefined ? {} : { model: command.model }),
+    ...(command.agent === undefined ? {} : { agent: command.agent }),
+    ...(command.seen === undefined ? {} : { seen: command.seen }),
+    ...(tools.length === 0 ? {} : { tools: [...tools] }),
+  }
+  let seq: number
+  try {
+    // In one turn, so that both are in one commit. `ok` waits for both: an acknowledged message has its run.
+    const appended = ports.log.append(session.id, `in.${command.id}`, event, 0)
+    const offered = steered ? undefined : ports.runs.offer({ session: session.id, run, command: command.id })
+    const [entry, offer] = await Promise.allSettled([appended, offered])
+    if (entry.status === 'rejected') throw entry.reason
+    if (offer.status === 'rejected') throw offer.reason
+    seq = entry.value.seq
+  } catch (error) {
+    if (!(error instanceof Conflict)) throw asReplyError(error)
+    await session.reached(error.last, AbortSignal.timeout(CATCH_UP_MS))
+    return repeated(ports, session, command, content, error.last)
+  }
+  await session.reached(seq, AbortSignal.timeout(CATCH_UP_MS))
+  const ended = await settle(ports, session, command.id)
+  if (findRun(session.state, run)?.rejected === true) throw new ReplyError('run_active')
+  // A steering message may have come too late for the run that it was sent to.
+  const own = session.state.open.find((view) => view.message === command.id)?.id
+  return { seq: Math.max(seq, ended), message: command.id, run: own ?? run, ...(policy === 'interrupt' ? { final: true } : {}) }
+}
+
+/** The model-facing form of what was sent. */
+export function asParts(content: Content): Part[] {
+  return typeof content === 'string' ? [{ type: 'text', text: content }] : content
+}
+
+/** A command that was here before: completes what its first coming may have left undone, and says the same. */
+async function repeated(
+  ports: SendPorts,
+  session: Session,
+  command: Send,
+  content: readonly Part[],
+  seq?: number,
+): Promise<Sent> {
+  const record = findCommand(session.state, command.id)
+  const first = await firstMessage(ports.log, session, command.id, record?.seq ?? seq)
+  if (record !== undefined && record.message === undefined) throw new ReplyError('command_id_reused')
+  if (first !== undefined && JSON.stringify(first.content) !== JSON.stringify(content)) {
+    throw new ReplyError('command_id_reused')
+  }
+  const ended = await settle(ports, session, command.id)
+  const run = first?.run ?? record?.run
+  return {
+    seq: Math.max(record?.seq ?? seq ?? 0, ended),
+    message: command.id,
+    ...(run === undefined ? {} : { run }),
+    duplicate: true,
+    ...(first?.policy === 'interrupt' ? { final: true } : {}),
+  }
+}
+
+async function firstMessage(
+  log: SessionLog,
+  session: Session,
+  id: string,
+  seq: number | undefined,
+): Promise<MessageEvent | undefined> {
+  const known = session.state.messages.findLast((message) => message.event.id === id)
+  if (known !== undefined) return known.event
+  if (seq === undefined) return undefined
+  try {
+    for await (const [entry] of log.read(session.id, `${log.epoch}.${seq - 1}`, { batchEntries: 1 })) {
+      return entry?.event.type === 'message' ? entry.event : undefined
+    }
+  } catch (error) {
+    // Long ago: it is in an old segment of the transcript. That it was sent is all that matters.
+    if (!(error instanceof CursorLost)) throw error
+  }
+  return undefined
+}
+
+/**
+ * Does what the log implies after a message: ends the runs that it superseded, and offers runs that
+ * somebody may have left without an offer. @returns the last sequence number of those ends
+ */
+async function settle(ports: SendPorts, session: Session, message: string): Promise<number> {
+  const superseded = session.state.open.filter((run) => run.supersededBy !== undefined).map((run) => run.id)
+  await endOverdue(ports.log, session)
+  await offerOpen(ports.runs, session, message)
+  return superseded.reduce((seq, run) => Math.max(seq, findRun(session.state, run)?.last ?? 0), 0)
+}
+
+/** Offers the runs of this session that wait and that the given message did not itself offer. Idempotent. */
+export async function offerOpen(runs: RunQueue, session: Session, except?: string): Promise<void> {
+  const waiting = session.state.open.filter(
+    (run) => run.phase === 'queued' && (run.message !== except || run.id === lateSteerRun(run.message)),
+  )
+  try {
+    await Promise.all(
+      waiting.map((run) => runs.offer({ session: session.id, run: run.id, command: run.message })),
+    )
+  } catch (error) {
+    throw asReplyError(error)
+  }
+}
+

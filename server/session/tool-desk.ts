@@ -1,0 +1,226 @@
+// ToolDesk: which connections of this node are here with which tools, and the commands by which they
+// claim a call, give its result, or decide about it. Who holds a call is in the log alone; the desk only
+// knows who is here, so that a claim is given up when its connection goes.
+import { type CommandOf, LIMITS, ReplyError, type Tool } from '@parley/protocol'
+import type { Entry } from '../log/entry.ts'
+import type { SessionLog } from '../log/session-log.ts'
+import { checkSchema, checkValue } from '../tool/json-schema.ts'
+import { awaitsDecision, type CallState } from './call-state.ts'
+import { compareAndAppend } from './compare-and-append.ts'
+import type { Session } from './session.ts'
+import { findCall, findCommand, type RunView, type SessionState } from './session-state.ts'
+
+export interface ToolDeskOptions {
+  /** Milliseconds that a claim holds. */
+  readonly leaseMs: number
+  /** Names that the server's own tools have; clients may not declare them. */
+  readonly serverTools: ReadonlySet<string>
+  readonly now: () => number
+}
+
+/** Who asks. */
+interface Asker {
+  readonly connection: string
+  readonly user: string
+}
+
+export class ToolDesk {
+  readonly #log: SessionLog
+  readonly #options: ToolDeskOptions
+  /** session → connection → names of its tools */
+  readonly #here = new Map<string, Map<string, ReadonlySet<string>>>()
+
+  constructor(log: SessionLog, options: ToolDeskOptions) {
+    this.#log = log
+    this.#options = options
+  }
+
+  /**
+   * The connection is here with these tools; the log gets the definitions that it does not hold yet.
+   * @throws ReplyError invalid_tool
+   */
+  async arrive(session: Session, connection: string, tools: readonly Tool[]): Promise<void> {
+    if (tools.length === 0) {
+      this.#forget(session.id, connection)
+      return
+    }
+    this.#check(tools)
+    await compareAndAppend(this.#log, session, (state) => {
+      const changed = tools.filter((tool) => JSON.stringify(state.tools.get(tool.name)) !== JSON.stringify(tool))
+      if (changed.length === 0) return undefined
+      return { subject: 'meta', event: { type: 'session.updated', tools: changed }, expect: state.metaLast }
+    })
+    const connections = this.#here.get(session.id) ?? new Map<string, ReadonlySet<string>>()
+    this.#here.set(session.id, connections)
+    connections.set(connection, new Set(tools.map((tool) => tool.name)))
+  }
+
+  /** The connection is gone: what it had claimed is offered again. */
+  async leave(session: Session, connection: string): Promise<void> {
+    this.#forget(session.id, connection)
+    const held = session.state.open.flatMap((run) =>
+      [...run.calls.values()].filter((call) => call.claim?.connection === connection),
+    )
+    for (const call of held) await offerAgain(this.#log, session, call.id, (now) => now.claim?.connection === connection)
+  }
+
+  /** Whether the connection declared tools here, so that its going matters. */
+  knows(session: string, connection: string): boolean {
+    return this.#here.get(session)?.has(connection) === true
+  }
+
+  /** Names of the client tools that somebody who is here can run. */
+  offered(session: string): string[] {
+    const names = new Set<string>()
+    for (const tools of this.#here.get(session)?.values() ?? []) for (const name of tools) names.add(name)
+    return [...names]
+  }
+
+  /** @throws ReplyError call_not_found, call_ended, tool_not_declared, approval_pending, call_claimed */
+  async claim(session: Session, command: CommandOf<'tool.claim'>, by: Asker): Promise<{ seq: number; until: number }> {
+    const until = this.#options.now() + this.#options.leaseMs
+    const entry = await this.#change(session, command, (call) => {
+      if (call.claim?.command === command.id && call.claim.connection === by.connection) return undefined
+      if (!this.#canRun(session.id, by.connection, call)) throw new ReplyError('tool_not_declared')
+      if (awaitsDecision(call)) throw new ReplyError('approval_pending')
+      if (call.decision === 'deny') throw new ReplyError('call_ended')
+      if (this.#heldByOther(call, by.connection)) throw new ReplyError('call_claimed')
+      return {
+        type: 'tool.claimed',
+        run: call.run,
+        call: call.id,
+        connection: by.connection,
+        until,
+        command: command.id,
+      }
+    })
+    const claim = findCall(session.state, command.call)?.call.claim
+    return { seq: entry?.seq ?? session.state.seq, until: claim?.until ?? until }
+  }
+
+  /** @throws ReplyError call_not_found, call_ended, tool_not_declared, call_not_claimed, invalid_tool_output, too_large */
+  async result(session: Session, command: CommandOf<'tool.result'>, by: Asker): Promise<{ seq: number; duplicate?: true }> {
+    const size = JSON.stringify(command.output ?? null).length
+    if (size > LIMITS.toolOutputBytes) throw new ReplyError('too_large', 'The result is larger than the limit.')
+    if (findCommand(session.state, command.id) !== undefined) return { seq: session.state.seq, duplicate: true }
+    const entry = await this.#change(session, command, (call) => {
+      if (call.result?.command === command.id) return undefined
+      if (call.result !== undefined) throw new ReplyError('call_ended')
+      if (this.#heldByOther(call, by.connection)) throw new ReplyError('call_not_claimed')
+      if (!this.#canRun(session.id, by.connection, call)) throw new ReplyError('tool_not_declared')
+      if (awaitsDecision(call)) throw new ReplyError('approval_pending')
+      const outcome =
+        command.error === undefined ? { output: command.output ?? null } : { error: command.error }
+      if (command.error === undefined) {
+        const check = checkValue(session.state.tools.get(call.name)?.outputSchema, command.output ?? null)
+        if (!check.ok) throw new ReplyError('invalid_tool_output', `The result does not fit: ${check.problem}.`)
+      }
+      return { type: 'tool.result', run: call.run, call: call.id, ...outcome, by: by.connection, command: command.id }
+    })
+    return entry === undefined ? { seq: session.state.seq, duplicate: true } : { seq: entry.seq }
+  }
+
+  /** @throws ReplyError call_not_found, call_ended, approval_not_needed, already_decided */
+  async decide(session: Session, command: CommandOf<'tool.decide'>, by: Asker): Promise<{ seq: number; duplicate?: true }> {
+    if (findCommand(session.state, command.id) !== undefined) return { seq: session.state.seq, duplicate: true }
+    const entry = await this.#change(session, command, (call) => {
+      if (findCommand(session.state, command.id) !== undefined) return undefined
+      if (!call.approval) throw new ReplyError('approval_not_needed')
+      if (call.decision !== undefined) throw new ReplyError('already_decided')
+      const reason = command.reason === undefined ? {} : { reason: command.reason }
+      return {
+        type: 'tool.decided',
+        run: call.run,
+        call: call.id,
+        decision: command.decision,
+        by: by.user,
+        ...reason,
+        command: command.id,
+      }
+    })
+    return entry === undefined ? { seq: session.state.seq, duplicate: true } : { seq: entry.seq }
+  }
+
+  #check(tools: readonly Tool[]): void {
+    if (JSON.stringify(tools).length > LIMITS.toolBytes) throw new ReplyError('too_large', 'The tools are too large.')
+    const names = new Set<string>()
+    for (const tool of tools) {
+      if (names.has(tool.name)) throw new ReplyError('invalid_tool', `Tool ${tool.name} is declared twice.`)
+      names.add(tool.name)
+      if (this.#options.serverTools.has(tool.name)) {
+        throw new ReplyError('invalid_tool', `Tool ${tool.name} is one of the server's own.`)
+      }
+      for (const schema of [tool.inputSchema, tool.outputSchema]) {
+        const check = schema === undefined ? { ok: true as const } : checkSchema(schema)
+        if (!check.ok) throw new ReplyError('invalid_tool', `Tool ${tool.name}: ${check.problem}.`)
+      }
+    }
+  }
+
+  #canRun(session: string, connection: string, call: CallState): boolean {
+    return call.where === 'client' && this.#here.get(session)?.get(connection)?.has(call.name) === true
+  }
+
+  #heldByOther(call: CallState, connection: string): boolean {
+    const { claim } = call
+    return claim !== undefined && claim.connection !== connection && claim.until > this.#options.now()
+  }
+
+  #forget(session: string, connection: string): void {
+    const connections = this.#here.get(session)
+    connections?.delete(connection)
+    if (connections?.size === 0) this.#here.delete(session)
+  }
+
+  /** @param decide returns the event for the call's subject, or undefined when it is there already */
+  async #change(
+    session: Session,
+    command: { readonly id: string; readonly call: string },
+    decide: (call: CallState) => Parameters<SessionLog['append']>[2] | undefined,
+  ): Promise<Entry | undefined> {
+    return compareAndAppend(this.#log, session, (state) => {
+      const { run, call } = open(state, command.call)
+      const event = decide(call)
+      if (event === undefined) return undefined
+      if (call.result !== undefined || run.phase === 'ended') throw new ReplyError('call_ended')
+      return { subject: `tool.${call.id}`, event, expect: call.last }
+    })
+  }
+}
+
+/** Puts a call on offer again, if `still` holds of it and it has no result. */
+export async function offerAgain(
+  log: SessionLog,
+  session: Session,
+  id: string,
+  still: (call: CallState) => boolean,
+): Promise<void> {
+  await compareAndAppend(log, session, (state) => {
+    const found = findCall(state, id)
+    if (found === undefined || found.run.phase === 'ended') return undefined
+    const { call } = found
+    if (call.result !== undefined || !still(call)) return undefined
+    return {
+      subject: `tool.${id}`,
+      expect: call.last,
+      event: {
+        type: 'tool.called',
+        run: call.run,
+        call: id,
+        name: call.name,
+        input: call.input,
+        where: call.where,
+        approval: call.approval,
+        attempt: call.attempt + 1,
+        until: call.until,
+        step: call.step,
+      },
+    }
+  })
+}
+
+function open(state: SessionState, id: string): { run: RunView; call: CallState } {
+  const found = findCall(state, id)
+  if (found === undefined) throw new ReplyError('call_not_found')
+  return found
+}

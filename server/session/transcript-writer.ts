@@ -1,0 +1,138 @@
+// TranscriptWriter: folds a session's log into its transcript when the tail has grown by a fraction of
+// what is folded already, so that the cost is amortised, and seals segments of the part that no
+// unfinished run can change. The log may then trim what is covered.
+import { type Event, formatCursor, parseCursor } from '@parley/protocol'
+import type { Logger } from 'pino'
+import { Conflict, CursorLost, StorageError } from '../log/log-error.ts'
+import type { FoldedEntry, Transcript } from '../log/transcript-store.ts'
+import { compact } from './compact.ts'
+import type { Session, SessionStores } from './session.ts'
+import type { Folded } from './session-state.ts'
+
+export interface TranscriptWriterOptions {
+  /** Bytes of JSON after the transcript below which folding does not pay. */
+  readonly minTailBytes: number
+  /** Folded when the tail is this part of the open segment, or more. */
+  readonly fraction: number
+  /** Bytes of JSON of a sealed segment. */
+  readonly segmentBytes: number
+  readonly logger: Logger
+}
+
+export const TRANSCRIPT_DEFAULTS = { minTailBytes: 8 * 1024, fraction: 0.25, segmentBytes: 256 * 1024 } as const
+
+export class TranscriptWriter {
+  readonly #stores: SessionStores
+  readonly #options: TranscriptWriterOptions
+  readonly #busy = new Set<string>()
+
+  constructor(stores: SessionStores, options: TranscriptWriterOptions) {
+    this.#stores = stores
+    this.#options = options
+  }
+
+  /**
+   * Folds the session if it is worth it. Failures are logged: the log still holds everything.
+   * @param force fold even a short tail, as before retention
+   */
+  async fold(session: Session, force = false): Promise<void> {
+    if (this.#busy.has(session.id)) return
+    this.#busy.add(session.id)
+    try {
+      await this.#fold(session, force)
+    } catch (error) {
+      // A conflict: another one folded at the same time. A lost cursor: trimmed because of that other fold.
+      if (error instanceof Conflict || error instanceof CursorLost) return
+      if (!(error instanceof StorageError)) throw error
+      this.#options.logger.warn({ err: error, session: session.id }, 'transcript was not saved')
+    } finally {
+      this.#busy.delete(session.id)
+    }
+  }
+
+  async #fold(session: Session, force: boolean): Promise<void> {
+    const { log, transcripts } = this.#stores
+    const before = await transcripts.load(session.id)
+    const tail: Folded[] = []
+    let bytes = 0
+    let seq = before === undefined ? 0 : (parseCursor(before.cursor)?.seq ?? 0)
+    // What the state has not folded yet is left for the next time: `commands` must match the cursor.
+    const upTo = session.state.seq
+    const { commands, open } = session.state
+    for await (const batch of log.read(session.id, before?.cursor ?? formatCursor(log.epoch, 0))) {
+      for (const entry of batch) {
+        if (entry.seq > upTo) break
+        tail.push(entry)
+        bytes += entry.json.length
+        seq = entry.seq
+      }
+    }
+    const folded = before === undefined ? 0 : size(before.entries)
+    const { minTailBytes, fraction, segmentBytes } = this.#options
+    if (tail.length === 0 || (!force && bytes < Math.max(minTailBytes, folded * fraction))) return
+
+    const entries = compact(before?.entries ?? [], tail)
+    // An entry of an unfinished run, or after its message, may still change.
+    const stable = open.reduce((least, run) => Math.min(least, run.order), Number.POSITIVE_INFINITY)
+    const { sealing, rest } = seal(entries, stable, segmentBytes)
+    const transcript: Omit<Transcript, 'revision'> = {
+      cursor: formatCursor(log.epoch, seq),
+      sealed: (before?.sealed ?? 0) + sealing.length,
+      entries: rest,
+      commands,
+    }
+    await transcripts.save(session.id, transcript, before?.revision ?? 0, sealing)
+  }
+}
+
+/**
+ * Cuts full segments off the front: never from `stable` on, and never between two entries of one run, so
+ * that what is left can be folded further without them.
+ */
+export function seal(
+  entries: readonly FoldedEntry[],
+  stable: number,
+  segmentBytes: number,
+): { sealing: FoldedEntry[][]; rest: readonly FoldedEntry[] } {
+  const sealing: FoldedEntry[][] = []
+  let rest = entries
+  while (size(rest) >= 2 * segmentBytes) {
+    const end = cut(rest, stable, segmentBytes)
+    if (end === 0) break
+    // The settings stay in the open segment, where they are merged further.
+    const settings = rest.slice(0, end).filter(isSettings)
+    sealing.push(rest.slice(0, end).filter((entry) => !isSettings(entry)))
+    rest = [...settings, ...rest.slice(end)]
+  }
+  return { sealing, rest }
+}
+
+/** The first place where a segment is full and no run stands on both sides; 0 when there is none. */
+function cut(entries: readonly FoldedEntry[], stable: number, segmentBytes: number): number {
+  const lastOfRun = new Map<string, number>()
+  const runs = entries.map((entry) => {
+    const event = JSON.parse(entry.json) as Event
+    return 'run' in event ? event.run : undefined
+  })
+  runs.forEach((run, at) => {
+    if (run !== undefined) lastOfRun.set(run, at)
+  })
+  let bytes = 0
+  let open = -1
+  for (const [at, entry] of entries.entries()) {
+    if (entry.seq >= stable) return 0
+    const run = runs[at]
+    if (run !== undefined) open = Math.max(open, lastOfRun.get(run) ?? at)
+    bytes += isSettings(entry) ? 0 : entry.json.length
+    if (bytes >= segmentBytes && open <= at) return at + 1
+  }
+  return 0
+}
+
+function isSettings(entry: FoldedEntry): boolean {
+  return entry.json.startsWith('{"type":"session.updated"')
+}
+
+function size(entries: readonly FoldedEntry[]): number {
+  return entries.reduce((sum, entry) => sum + entry.json.length, 0)
+}
