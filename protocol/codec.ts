@@ -1,12 +1,7 @@
 // Codecs: one WebSocket message holds one frame or an array of frames, as JSON text or as
 // MessagePack. MessagePack is written as plain maps, so that any language's decoder reads it.
 import { Packr } from 'msgpackr'
-
-export type CodecName = 'json' | 'msgpack'
-
-export const SUBPROTOCOLS = { json: 'parley.v1.json', msgpack: 'parley.v1.msgpack' } as const
-/** A browser cannot set headers on a WebSocket: it offers its token as a subprotocol with this prefix. */
-export const TOKEN_SUBPROTOCOL_PREFIX = 'parley.token.'
+import type { CodecName } from './subprotocol.ts'
 
 export interface Codec {
   readonly name: CodecName

@@ -1,0 +1,45 @@
+// makeId: ids that sort by the time they were made. Free of zod, so that browsers can have it alone.
+
+// Crockford's base32 in lower case: its characters are in ASCII order, so ids sort as their times do.
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
+const RANDOM_LENGTH = 12
+let lastTime = 0
+let counter = 0
+
+/**
+ * A new id: a prefix, the time in milliseconds (10 characters), a counter within that millisecond
+ * (3 characters, so ids of one process sort in the order they were made), 60 random bits.
+ * @param prefix what the id names, such as `run`; becomes `run_…`
+ * @param now Unix milliseconds
+ */
+export function makeId(prefix: string, now: number = Date.now()): string {
+  if (now > lastTime) {
+    lastTime = now
+    counter = 0
+  } else {
+    // The clock stood still or went back: stay on the last time, so that order is kept.
+    counter += 1
+    if (counter >= 32 ** 3) {
+      lastTime += 1
+      counter = 0
+    }
+  }
+  return `${prefix}_${base32(lastTime, 10)}${base32(counter, 3)}${randomText(RANDOM_LENGTH)}`
+}
+
+function base32(value: number, length: number): string {
+  let text = ''
+  let rest = value
+  for (let i = 0; i < length; i += 1) {
+    text = ALPHABET[rest % 32] + text
+    rest = Math.floor(rest / 32)
+  }
+  return text
+}
+
+function randomText(length: number): string {
+  const bytes = globalThis.crypto.getRandomValues(new Uint8Array(length))
+  let text = ''
+  for (const byte of bytes) text += ALPHABET[byte & 31]
+  return text
+}

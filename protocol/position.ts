@@ -1,0 +1,21 @@
+// Position: a cursor taken apart. Free of zod, so that browsers can have it alone.
+
+const PATTERN = /^([A-Za-z0-9_-]{1,64})\.(0|[1-9][0-9]{0,15})$/
+
+/** A cursor taken apart: the log's epoch, and the sequence number of the last entry that was seen. */
+export interface Position {
+  readonly epoch: string
+  readonly seq: number
+}
+
+export function formatCursor(epoch: string, seq: number): string {
+  return `${epoch}.${seq}`
+}
+
+/** @returns undefined when the text is not a cursor, or its number is beyond 2^53 - 1 */
+export function parseCursor(text: string): Position | undefined {
+  const match = PATTERN.exec(text)
+  if (match === null) return undefined
+  const seq = Number(match[2])
+  return Number.isSafeInteger(seq) ? { epoch: match[1] as string, seq } : undefined
+}
