@@ -1,0 +1,86 @@
+// openLmdbStores: the log, the transcripts and the run queue of one data folder, in one LMDB environment, so that
+// what is written in one event turn is one transaction. One process at a time may have a folder open.
+import { mkdirSync } from 'node:fs'
+import { type Logger, pino } from 'pino'
+import { ownDataFolder } from './data-folder-owner.ts'
+import { LmdbEnvironment } from './lmdb-environment.ts'
+import { LmdbLog, type LmdbLogLimits } from './lmdb-log.ts'
+import { LmdbRunQueue } from './lmdb-run-queue.ts'
+import { openEpoch, openTables } from './lmdb-tables.ts'
+import { LmdbTranscriptStore } from './lmdb-transcript-store.ts'
+import type { RunQueue } from './run-queue.ts'
+import type { Retention, SessionLog } from './session-log.ts'
+import type { TranscriptStore } from './transcript-store.ts'
+
+export interface LmdbStoresOptions {
+  /** The data folder; made when it is not there. */
+  readonly path: string
+  /** Default: 7 days and 4 GB. */
+  readonly retention?: Partial<Retention>
+  /** Unix milliseconds; default `Date.now`. */
+  readonly now?: () => number
+  readonly logger?: Logger
+  readonly limits?: Partial<LmdbLogLimits>
+  /** Milliseconds that `close` waits for handlers of runs; default 5,000. */
+  readonly closeTimeoutMs?: number
+}
+
+export interface LmdbStores {
+  readonly log: SessionLog & Pick<LmdbLog, 'settle'>
+  readonly transcripts: TranscriptStore
+  readonly runs: RunQueue
+  /** Hands runs over, commits what waits, and gives the folder free. Idempotent. */
+  close(): Promise<void>
+}
+
+const RETENTION: Retention = {
+  maxAgeMs: 7 * 24 * 60 * 60 * 1000,
+  maxBytes: 4 * 1024 ** 3,
+}
+
+/** @throws DataFolderInUse when another process has it open */
+export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbStores> {
+  const logger = options.logger ?? pino({ enabled: false })
+  mkdirSync(options.path, { recursive: true })
+  const environment = new LmdbEnvironment({ path: options.path })
+  try {
+    const tables = openTables(environment)
+    const ownership = await ownDataFolder(options.path, environment, tables.meta)
+    const epoch = await openEpoch(environment, tables.meta)
+    const transcripts = new LmdbTranscriptStore(environment)
+    const log = new LmdbLog({
+      environment,
+      tables,
+      epoch,
+      covered: (session) => transcripts.covered(session, epoch),
+      retention: { ...RETENTION, ...options.retention },
+      now: options.now ?? Date.now,
+      logger,
+      ...(options.limits === undefined ? {} : { limits: options.limits }),
+    })
+    const runs = new LmdbRunQueue({
+      environment,
+      logger,
+      ...(options.closeTimeoutMs === undefined ? {} : { closeTimeoutMs: options.closeTimeoutMs }),
+    })
+    let closing: Promise<void> | undefined
+    const close = async (): Promise<void> => {
+      await runs.close()
+      await Promise.all([log.close(), transcripts.close()])
+      await environment.close()
+      await ownership.release()
+    }
+    return {
+      log,
+      transcripts,
+      runs,
+      close: () => {
+        closing ??= close()
+        return closing
+      },
+    }
+  } catch (error) {
+    await environment.close()
+    throw error
+  }
+}

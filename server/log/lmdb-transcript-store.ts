@@ -1,0 +1,80 @@
+// LmdbTranscriptStore: transcripts and their sealed segments in the log's environment. A save is one transaction;
+// saves of one session go one after the other, so that a Conflict speaks of what is on disk.
+import { parseCursor } from '@parley/protocol'
+import type { Seq } from './entry.ts'
+import type { LmdbEnvironment, Table } from './lmdb-environment.ts'
+import { Conflict, StorageError } from './log-error.ts'
+import type { FoldedEntry, Transcript, TranscriptStore } from './transcript-store.ts'
+
+export class LmdbTranscriptStore implements TranscriptStore {
+  readonly #environment: LmdbEnvironment
+  readonly #transcripts: Table<string, Transcript>
+  readonly #segments: Table<[string, number], readonly FoldedEntry[]>
+  /** How far each transcript goes: retention asks for it without decoding the transcript. */
+  readonly #cursors: Table<string, string>
+  readonly #saving = new Map<string, Promise<void>>()
+  #closed = false
+
+  constructor(environment: LmdbEnvironment) {
+    this.#environment = environment
+    this.#transcripts = environment.values('transcripts')
+    this.#segments = environment.values('segments')
+    this.#cursors = environment.values('transcript-cursors')
+  }
+
+  async load(session: string): Promise<Transcript | undefined> {
+    return this.#transcripts.get(session)
+  }
+
+  async segment(session: string, number: number): Promise<readonly FoldedEntry[] | undefined> {
+    return this.#segments.get([session, number])
+  }
+
+  async save(
+    session: string,
+    transcript: Omit<Transcript, 'revision'>,
+    expect: number,
+    sealing: readonly (readonly FoldedEntry[])[] = [],
+  ): Promise<void> {
+    if (this.#closed) throw new StorageError('unavailable')
+    const before = this.#saving.get(session)
+    const saving = (before ?? Promise.resolve()).then(() => this.#save(session, transcript, expect, sealing))
+    // The next save waits for this one, however it ends.
+    const ended = saving.catch(() => undefined)
+    const settled = ended.then(() => {
+      if (this.#saving.get(session) === settled) this.#saving.delete(session)
+    })
+    this.#saving.set(session, settled)
+    return saving
+  }
+
+  /** How far the session's transcript goes in this epoch; 0 when there is none. */
+  covered(session: string, epoch: string): Seq {
+    const position = parseCursor(this.#cursors.get(session) ?? '')
+    return position?.epoch === epoch ? position.seq : 0
+  }
+
+  /** Resolves when all saves have ended; later ones are refused. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all(this.#saving.values())
+  }
+
+  #save(
+    session: string,
+    transcript: Omit<Transcript, 'revision'>,
+    expect: number,
+    sealing: readonly (readonly FoldedEntry[])[],
+  ): Promise<void> {
+    const revision = this.#transcripts.get(session)?.revision ?? 0
+    if (revision !== expect) return Promise.reject(new Conflict(revision))
+    const first = transcript.sealed - sealing.length
+    return this.#environment.write(() => {
+      this.#transcripts.put(session, { ...transcript, revision: revision + 1 })
+      this.#cursors.put(session, transcript.cursor)
+      sealing.forEach((entries, i) => {
+        this.#segments.put([session, first + i], entries)
+      })
+    })
+  }
+}
