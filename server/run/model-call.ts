@@ -1,0 +1,271 @@
+// ModelCall: one call of a model, as a flow of text and tool calls with an end that always comes:
+// finished, or failed with a type. Watches the time to the first part and between parts, and closes the
+// provider's request when it is aborted.
+import type { LanguageModelV3CallOptions, LanguageModelV3Message, LanguageModelV3StreamPart } from '@ai-sdk/provider'
+import { ERRORS, type ErrorCode, type Usage } from '@parley/protocol'
+import { type Model, toProviderFailure } from '../model/model.ts'
+import type { TextKind } from './run-state.ts'
+
+/** Why a model call failed. */
+export class ModelFailure extends Error {
+  override readonly name = 'ModelFailure'
+  readonly code: ErrorCode
+  readonly retryable: boolean
+  readonly retryAfterMs: number | undefined
+
+  constructor(code: ErrorCode, message?: string, options: { retryAfterMs?: number | undefined; retryable?: boolean; cause?: unknown } = {}) {
+    super(message ?? ERRORS[code].message, { cause: options.cause })
+    this.code = code
+    this.retryable = options.retryable ?? false
+    this.retryAfterMs = options.retryAfterMs
+  }
+}
+
+export interface ModelTimeouts {
+  /** Milliseconds from the request to the first part. */
+  readonly firstTokenMs: number
+  /** Milliseconds between two parts. */
+  readonly betweenTokensMs: number
+}
+
+export interface ModelToolCall {
+  /** The provider's own id: unique within the step at best. */
+  readonly id: string
+  readonly name: string
+  /** As the model wrote it: JSON, if it kept to its form. */
+  readonly input: string
+}
+
+export interface ModelSink {
+  /** Takes a delta; a promise holds the provider back until it resolves. */
+  text(kind: TextKind, delta: string): Promise<void> | undefined
+  /** Takes a call, and returns the id that the log knows it by. */
+  call(call: ModelToolCall): string
+}
+
+type AssistantContent = Extract<LanguageModelV3Message, { role: 'assistant' }>['content']
+
+export interface ModelFinish {
+  /** `length`: the provider's own bound cut the answer. */
+  readonly reason: 'stop' | 'length' | 'tool-calls'
+  readonly usage: Usage
+  /** What the model said, with the provider's own marks, for the next call of the same run. */
+  readonly content: AssistantContent
+}
+
+/**
+ * @param signal aborts the request; then it rejects with the signal's reason
+ * @throws ModelFailure
+ */
+export async function callModel(
+  model: Model,
+  options: Omit<LanguageModelV3CallOptions, 'abortSignal'>,
+  timeouts: ModelTimeouts,
+  sink: ModelSink,
+  signal: AbortSignal,
+): Promise<ModelFinish> {
+  signal.throwIfAborted()
+  const request = new AbortController()
+  const watch = new Watch(timeouts, () => request.abort(new ModelFailure('provider_timeout')))
+  const onAbort = (): void => request.abort(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    const { stream } = await abortable(model.language.doStream({ ...options, abortSignal: request.signal }), request.signal)
+    return await consume(stream.getReader(), sink, watch, request.signal)
+  } catch (error) {
+    if (request.signal.aborted) throw request.signal.reason
+    if (error instanceof ModelFailure) throw error
+    const failure = toProviderFailure(error)
+    throw new ModelFailure(failure.code, failure.message, { ...failure, cause: error })
+  } finally {
+    watch.stop()
+    signal.removeEventListener('abort', onAbort)
+    // Whatever way it ended: nothing of the request stays open.
+    request.abort(new DOMException('The model call is over.', 'AbortError'))
+  }
+}
+
+async function consume(
+  reader: ReadableStreamDefaultReader<LanguageModelV3StreamPart>,
+  sink: ModelSink,
+  watch: Watch,
+  signal: AbortSignal,
+): Promise<ModelFinish> {
+  const answer = new Answer()
+  // A read that waits is ended by cancelling the stream, which also closes the request.
+  const cancel = (): void => {
+    reader.cancel(signal.reason).catch(() => undefined)
+  }
+  if (signal.aborted) cancel()
+  signal.addEventListener('abort', cancel, { once: true })
+  for (;;) {
+    const { done, value: part } = await reader.read()
+    if (signal.aborted) throw signal.reason
+    if (done) throw new ModelFailure('provider_disconnected', undefined, { retryable: true })
+    watch.seen()
+    switch (part.type) {
+      case 'text-delta':
+      case 'reasoning-delta': {
+        if (part.delta === '') break
+        const kind = part.type === 'text-delta' ? 'text' : 'reasoning'
+        answer.text(kind, part.id, part.delta)
+        const held = sink.text(kind, part.delta)
+        if (held !== undefined) {
+          await watch.paused(held)
+          if (signal.aborted) throw signal.reason
+        }
+        break
+      }
+      case 'text-end':
+        answer.marks('text', part.id, part.providerMetadata)
+        break
+      case 'reasoning-start':
+      case 'reasoning-end':
+        answer.marks('reasoning', part.id, part.providerMetadata)
+        break
+      case 'tool-call':
+        if (part.providerExecuted === true) break
+        answer.call(sink.call({ id: part.toolCallId, name: part.toolName, input: part.input }), part)
+        break
+      case 'error':
+        throw part.error
+      case 'finish':
+        return answer.finish(part)
+      default:
+        break
+    }
+  }
+}
+
+type Marks = NonNullable<AssistantContent[number]['providerOptions']>
+
+/** Collects the assistant's message of this call. */
+class Answer {
+  readonly #content: AssistantContent = []
+  readonly #open = new Map<string, Extract<AssistantContent[number], { type: TextKind }>>()
+  #calls = 0
+
+  text(kind: TextKind, id: string, delta: string): void {
+    const key = `${kind} ${id}`
+    const part = this.#open.get(key)
+    if (part !== undefined) {
+      part.text += delta
+      return
+    }
+    const opened = { type: kind, text: delta }
+    this.#open.set(key, opened)
+    this.#content.push(opened)
+  }
+
+  /** The provider's own marks, which it wants back; reasoning that it keeps to itself has nothing but them. */
+  marks(kind: TextKind, id: string, marks: Marks | undefined): void {
+    if (marks === undefined) return
+    const key = `${kind} ${id}`
+    let part = this.#open.get(key)
+    if (part === undefined) {
+      if (kind === 'text') return
+      part = { type: kind, text: '' }
+      this.#open.set(key, part)
+      this.#content.push(part)
+    }
+    part.providerOptions = { ...part.providerOptions, ...marks }
+  }
+
+  call(id: string, part: Extract<LanguageModelV3StreamPart, { type: 'tool-call' }>): void {
+    this.#calls += 1
+    this.#content.push({
+      type: 'tool-call',
+      toolCallId: id,
+      toolName: part.toolName,
+      input: parseInput(part.input) ?? {},
+      ...(part.providerMetadata === undefined ? {} : { providerOptions: part.providerMetadata }),
+    })
+  }
+
+  finish(part: Extract<LanguageModelV3StreamPart, { type: 'finish' }>): ModelFinish {
+    const { unified } = part.finishReason
+    if (unified === 'content-filter') throw new ModelFailure('content_filtered')
+    if (unified === 'error') throw new ModelFailure('provider_error')
+    const { inputTokens, outputTokens } = part.usage
+    const reasoning = outputTokens.reasoning
+    const usage = {
+      inputTokens: count(inputTokens.total),
+      outputTokens: count(outputTokens.total),
+      ...(reasoning === undefined || reasoning === 0 ? {} : { reasoningTokens: count(reasoning) }),
+    }
+    // Some servers say `stop` although the model called tools: the calls are what counts.
+    const reason = this.#calls > 0 ? 'tool-calls' : unified === 'length' ? 'length' : 'stop'
+    return { reason, usage, content: this.#content }
+  }
+}
+
+/** @returns undefined when it is not JSON; an empty input is an empty object */
+export function parseInput(input: string): unknown {
+  if (input.trim() === '') return {}
+  try {
+    return JSON.parse(input)
+  } catch {
+    return undefined
+  }
+}
+
+function count(tokens: number | undefined): number {
+  return tokens === undefined || !Number.isFinite(tokens) ? 0 : Math.max(0, Math.round(tokens))
+}
+
+/** A model that ignores its abort signal is left behind rather than waited for. */
+async function abortable<T>(promise: PromiseLike<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    promise.then(resolve, reject)
+  })
+}
+
+/** One timer for a whole stream: it looks when the last part came, instead of being set anew for each. */
+class Watch {
+  readonly #timeouts: ModelTimeouts
+  readonly #expired: () => void
+  #timer: NodeJS.Timeout | undefined
+  #last = performance.now()
+  #limit: number
+  #paused = false
+
+  constructor(timeouts: ModelTimeouts, expired: () => void) {
+    this.#timeouts = timeouts
+    this.#expired = expired
+    this.#limit = timeouts.firstTokenMs
+    this.#arm(this.#limit)
+  }
+
+  seen(): void {
+    this.#last = performance.now()
+    if (this.#limit !== this.#timeouts.betweenTokensMs) {
+      this.#limit = this.#timeouts.betweenTokensMs
+      clearTimeout(this.#timer)
+      this.#arm(this.#limit)
+    }
+  }
+
+  /** Time in which the provider is held back does not count. */
+  async paused(held: Promise<void>): Promise<void> {
+    this.#paused = true
+    try {
+      await held
+    } finally {
+      this.#paused = false
+      this.#last = performance.now()
+    }
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #arm(ms: number): void {
+    this.#timer = setTimeout(() => {
+      const left = this.#paused ? this.#limit : this.#last + this.#limit - performance.now()
+      if (left <= 0) this.#expired()
+      else this.#arm(left)
+    }, ms)
+  }
+}

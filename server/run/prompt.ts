@@ -1,0 +1,162 @@
+// Prompt: the model's view of a session, for one of its runs. Answers follow their messages; what a
+// person did not see of an answer is left out; every tool call has a result, as providers demand. Pure.
+import type {
+  JSONValue,
+  LanguageModelV3FilePart,
+  LanguageModelV3Message,
+  LanguageModelV3Prompt,
+  LanguageModelV3TextPart,
+  LanguageModelV3ToolResultOutput,
+} from '@ai-sdk/provider'
+import type { MessageEvent, OutputPart, Part } from '@parley/protocol'
+import { markUnseen, toParts } from '../session/run-output.ts'
+import type { RunView, SessionState } from '../session/session-state.ts'
+
+export interface PromptOptions {
+  readonly system?: string | undefined
+  /** UTF-16 code units of text; beyond, the oldest exchanges are left out. */
+  readonly maxChars: number
+  /** Whether reasoning of the run's own unfinished output is given back to the model. */
+  readonly keepReasoning: boolean
+}
+
+/** Ends with the run's own message and what the run has put out so far. */
+export function buildPrompt(state: SessionState, run: RunView, options: PromptOptions): LanguageModelV3Prompt {
+  const runs = new Map([...state.ended.values(), ...state.open].map((view) => [view.message, view]))
+  const messages = new Map(state.messages.map((message) => [message.event.id, message.event]))
+  const placed = new Set([...runs.values()].flatMap((view) => takenMessages(view)))
+  const exchanges: LanguageModelV3Message[][] = []
+  for (const { seq, event } of state.messages) {
+    if (seq > run.order || placed.has(event.id)) continue
+    const view = runs.get(event.id)
+    const own = view?.id === run.id
+    const answer =
+      view === undefined || (!own && view.phase !== 'ended')
+        ? []
+        : answerMessages(view, messages, own && options.keepReasoning)
+    exchanges.push([userMessage(event), ...answer])
+  }
+  const system: LanguageModelV3Message[] =
+    options.system === undefined ? [] : [{ role: 'system', content: options.system }]
+  return [...system, ...joinUsers(newest(exchanges, options.maxChars).flat())]
+}
+
+export function userMessage(event: MessageEvent): LanguageModelV3Message {
+  return { role: 'user', content: event.content.map(asModelPart) }
+}
+
+/** A tool's outcome as providers take it. */
+export function toolOutput(result: { output?: unknown; error?: string | undefined } | undefined): LanguageModelV3ToolResultOutput {
+  if (result === undefined) return { type: 'error-text', value: 'The call was given up: its run was ended.' }
+  if (result.error !== undefined) return { type: 'error-text', value: result.error }
+  if (typeof result.output === 'string') return { type: 'text', value: result.output }
+  return { type: 'json', value: (result.output ?? null) as JSONValue }
+}
+
+/** Tool inputs are objects to every provider; a broken one is shown as what it was. */
+export function toolInput(input: unknown): unknown {
+  return typeof input === 'object' && input !== null && !Array.isArray(input) ? input : { input }
+}
+
+function answerMessages(
+  view: RunView,
+  messages: ReadonlyMap<string, MessageEvent>,
+  keepReasoning: boolean,
+): LanguageModelV3Message[] {
+  const parts = toParts(view.output)
+  const seen = view.seen === undefined ? parts : markUnseen(parts, view.seen)
+  const result: LanguageModelV3Message[] = []
+  let step = newStep()
+  const flush = (): void => {
+    if (step.content.length > 0) result.push({ role: 'assistant', content: step.content })
+    if (step.results.length > 0) result.push({ role: 'tool', content: step.results })
+    step = newStep()
+  }
+  for (const part of seen) {
+    if (part.type === 'message') {
+      flush()
+      const event = messages.get(part.message)
+      if (event !== undefined) result.push(userMessage(event))
+    } else if (part.type === 'tool') {
+      const number = view.calls.get(part.call)?.step
+      if (step.number !== undefined && step.number !== number) flush()
+      step.number = number
+      addCall(step, view, part)
+    } else if (part.unseen !== true && part.text !== '' && (part.type === 'text' || keepReasoning)) {
+      // Text after a call belongs to the next model call.
+      if (step.results.length > 0) flush()
+      step.content.push({ type: part.type, text: part.text })
+    }
+  }
+  flush()
+  return result
+}
+
+type Content = Extract<LanguageModelV3Message, { role: 'assistant' }>['content']
+type Results = Extract<LanguageModelV3Message, { role: 'tool' }>['content']
+interface Step {
+  /** The model call whose calls it holds. */
+  number: number | undefined
+  readonly content: Content
+  readonly results: Results
+}
+
+function newStep(): Step {
+  return { number: undefined, content: [], results: [] }
+}
+
+function addCall(step: Step, view: RunView, part: Extract<OutputPart, { type: 'tool' }>): void {
+  const call = view.calls.get(part.call)
+  step.content.push({
+    type: 'tool-call',
+    toolCallId: part.call,
+    toolName: part.name,
+    input: toolInput(call?.input ?? {}),
+  })
+  step.results.push({
+    type: 'tool-result',
+    toolCallId: part.call,
+    toolName: part.name,
+    output: toolOutput(call?.result),
+  })
+}
+
+function takenMessages(view: RunView): string[] {
+  const taken: string[] = []
+  for (let list = view.output; list !== undefined; list = list.before) {
+    if (list.piece.type === 'part' && list.piece.part.type === 'message') taken.push(list.piece.part.message)
+  }
+  return taken
+}
+
+function asModelPart(part: Part): LanguageModelV3TextPart | LanguageModelV3FilePart {
+  if (part.type === 'text') return { type: 'text', text: part.text }
+  const data = part.url === undefined ? (part.data ?? '') : new URL(part.url)
+  return { type: 'file', mediaType: part.mediaType, data, ...(part.name === undefined ? {} : { filename: part.name }) }
+}
+
+/** The newest exchanges that fit; the last one always. */
+function newest(exchanges: readonly LanguageModelV3Message[][], maxChars: number): readonly LanguageModelV3Message[][] {
+  let chars = 0
+  let from = exchanges.length
+  while (from > 0) {
+    chars += JSON.stringify(exchanges[from - 1]).length
+    if (chars > maxChars && from < exchanges.length) break
+    from -= 1
+  }
+  return exchanges.slice(from)
+}
+
+/** Some providers refuse two user messages in a row: they become one. */
+function joinUsers(messages: readonly LanguageModelV3Message[]): LanguageModelV3Message[] {
+  const joined: LanguageModelV3Message[] = []
+  for (const message of messages) {
+    const last = joined.at(-1)
+    if (last?.role === 'user' && message.role === 'user') {
+      joined[joined.length - 1] = { role: 'user', content: [...last.content, ...message.content] }
+    } else {
+      joined.push(message)
+    }
+  }
+  return joined
+}

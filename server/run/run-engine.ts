@@ -1,0 +1,234 @@
+// RunEngine: takes runs from the queue, waits until each is due, and drives it to its end. Nothing is kept
+// here that the log does not hold: a run whose engine died is given to the next one, which goes on.
+import { ReplyError } from '@parley/protocol'
+import type { Logger } from 'pino'
+import { StorageError } from '../log/log-error.ts'
+import type { Delivery, RunQueue } from '../log/run-queue.ts'
+import type { SessionLog, Subscription } from '../log/session-log.ts'
+import type { ModelCatalog } from '../model/model.ts'
+import { compactRun, endOverdue, endRun } from '../session/end-run.ts'
+import { offerOpen } from '../session/send.ts'
+import type { Session } from '../session/session.ts'
+import type { SessionCache } from '../session/session-cache.ts'
+import { findRun, type RunView, type SessionState } from '../session/session-state.ts'
+import type { TranscriptWriter } from '../session/transcript-writer.ts'
+import type { ServerTool } from '../tool/define-tool.ts'
+import { RunOwner, type RunLimits } from './run-owner.ts'
+
+/** A named way to answer, chosen by `agent` in `send`. */
+export interface Agent {
+  readonly model?: string | undefined
+  readonly system?: string | undefined
+  /** Names of the server's tools it may use; left out: all. */
+  readonly tools?: readonly string[] | undefined
+}
+
+export interface RunEngineOptions {
+  readonly log: SessionLog
+  readonly runs: RunQueue
+  readonly sessions: SessionCache
+  readonly transcripts: TranscriptWriter
+  readonly models: ModelCatalog
+  readonly agents: ReadonlyMap<string, Agent>
+  readonly system: string | undefined
+  readonly serverTools: ReadonlyMap<string, ServerTool>
+  readonly limits: RunLimits
+  readonly node: string
+  /** Runs driven, or waited for, at once. */
+  readonly concurrency: number
+  /** Owners that may be lost before the run is given up. */
+  readonly maxAttempts: number
+  readonly logger: Logger
+}
+
+export interface RunEngine {
+  start(): Promise<void>
+  /** Runs that are being driven now. */
+  readonly active: number
+  /** Takes no more runs, gives those under way so many milliseconds to end, and hands over the rest. */
+  stop(drainMs: number): Promise<void>
+}
+
+export const RUN_LIMITS: RunLimits = {
+  steps: 16,
+  outputTokens: 32_768,
+  runMs: 30 * 60_000,
+  contextChars: 400_000,
+  firstTokenMs: 60_000,
+  betweenTokensMs: 30_000,
+  approvalMs: 10 * 60_000,
+  clientToolMs: 60_000,
+  modelTries: 3,
+  modelWaitMs: 30_000,
+  storageWaitMs: 60_000,
+}
+
+/** Milliseconds that a run's message may come later than its offer. */
+const MESSAGE_WAIT_MS = 10_000
+/** Milliseconds for which a handler tries by itself while the log is away, before the queue has to. */
+const AWAY_MS = 10 * 60_000
+
+export function createRunEngine(options: RunEngineOptions): RunEngine {
+  const { log, runs, sessions, transcripts, logger } = options
+  const stopping = new AbortController()
+  let subscription: Subscription | undefined
+  let active = 0
+  let idle: (() => void) | undefined
+
+  async function handle(delivery: Delivery, signal: AbortSignal): Promise<void> {
+    const lease = await sessions.retain(delivery.session)
+    try {
+      const { session } = lease
+      const found = await appears(session, delivery.run, signal)
+      if (!found) {
+        logger.info({ session: delivery.session, run: delivery.run }, 'run was offered without its message')
+        return
+      }
+      await toItsEnd(session, delivery, signal)
+      // Runs that ended now may have left work that only the log knows of.
+      await endOverdue(log, session)
+      await offerOpen(runs, session)
+      await transcripts.fold(session)
+    } finally {
+      lease.release()
+    }
+  }
+
+  async function toItsEnd(session: Session, delivery: Delivery, signal: AbortSignal): Promise<void> {
+    const until = performance.now() + AWAY_MS
+    for (;;) {
+      try {
+        if (await advance(session, delivery, signal)) return
+      } catch (error) {
+        const away = error instanceof StorageError || (error instanceof ReplyError && error.retryable)
+        if (!away || signal.aborted || performance.now() > until) throw error
+        logger.warn({ err: error, run: delivery.run }, 'run waits for the log')
+        await pause(1_000, signal)
+      }
+    }
+  }
+
+  /** @returns whether the run has ended */
+  async function advance(session: Session, delivery: Delivery, signal: AbortSignal): Promise<boolean> {
+    const { run } = delivery
+    await endOverdue(log, session)
+    const view = findRun(session.state, run)
+    if (view === undefined || view.phase === 'ended') {
+      // Its owner may have died between the end and the fold.
+      await compactRun(log, session, run)
+      return true
+    }
+    if (delivery.attempt > options.maxAttempts) {
+      const error = { code: 'owner_lost' as const, message: 'Too many owners of this run were lost.' }
+      await endRun(log, session, run, { reason: 'failed', error })
+      return false
+    }
+    if (!isDue(session.state, run)) {
+      await session.until((state) => (isDue(state, run) ? true : undefined), signal)
+      return false
+    }
+    if (stopping.signal.aborted) {
+      // Draining: what has not begun is left for the next node.
+      await aborted(signal)
+    }
+    await drive(session, view, signal)
+    return false
+  }
+
+  async function drive(session: Session, view: RunView, signal: AbortSignal): Promise<void> {
+    active += 1
+    try {
+      const owner = choose(session, view)
+      await RunOwner.drive({ ...owner, log, node: options.node, limits: options.limits, logger }, session, view, signal)
+    } catch (error) {
+      // A model or agent that was taken out of the configuration since.
+      if (!(error instanceof ReplyError) || error.retryable) throw error
+      await endRun(log, session, view.id, { reason: 'failed', error: { code: error.code, message: error.message } })
+    } finally {
+      active -= 1
+      if (active === 0) idle?.()
+    }
+  }
+
+  function choose(session: Session, view: RunView) {
+    const message = session.state.messages.find((candidate) => candidate.event.id === view.message)?.event
+    const agent = agentOf(options.agents, message?.agent)
+    const allowed = agent?.tools
+    const serverTools =
+      allowed === undefined
+        ? options.serverTools
+        : new Map([...options.serverTools].filter(([name]) => allowed.includes(name)))
+    const model = options.models.get(message?.model ?? agent?.model)
+    return { model, system: agent?.system ?? options.system, serverTools }
+  }
+
+  return {
+    get active() {
+      return active
+    },
+    async start() {
+      subscription = await runs.take(handle, { concurrency: options.concurrency })
+    },
+    async stop(drainMs) {
+      stopping.abort()
+      if (active > 0 && drainMs > 0) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, drainMs)
+          idle = () => {
+            clearTimeout(timer)
+            resolve()
+          }
+        })
+      }
+      await subscription?.close()
+    },
+  }
+}
+
+/** @throws ReplyError agent_not_found */
+export function agentOf(agents: ReadonlyMap<string, Agent>, name: string | undefined): Agent | undefined {
+  if (name === undefined) return undefined
+  const agent = agents.get(name)
+  if (agent === undefined) throw new ReplyError('agent_not_found')
+  return agent
+}
+
+/** It is this run's turn, or it is over. */
+function isDue(state: SessionState, run: string): boolean {
+  return state.open[0]?.id === run || findRun(state, run)?.phase === 'ended'
+}
+
+async function appears(session: Session, run: string, signal: AbortSignal): Promise<boolean> {
+  if (findRun(session.state, run) !== undefined) return true
+  const wait = AbortSignal.any([signal, AbortSignal.timeout(MESSAGE_WAIT_MS)])
+  try {
+    await session.until((state) => findRun(state, run), wait)
+    return true
+  } catch (error) {
+    if (signal.aborted || session.lost !== undefined) throw error
+    return false
+  }
+}
+
+async function aborted(signal: AbortSignal): Promise<never> {
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+  throw signal.reason
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, ms)
+    signal.addEventListener(
+      'abort',
+      () => {
+        clearTimeout(timer)
+        resolve()
+      },
+      { once: true },
+    )
+  })
+  signal.throwIfAborted()
+}

@@ -1,0 +1,226 @@
+// RunState: what the owner of a run still has to append, and what it may do next. Pure: each transition
+// returns a new state. The shell (run-owner.ts) calls the model, appends, and tells what came of it.
+//
+//   starting ──started──► streaming ──finished──► settling ──► streaming   (tool results or steering messages)
+//                             │                       │
+//                             └───────────────────────┴──► ending ──appended──► ended
+//
+// Self-clocked: one append is in flight at a time (`inFlight`); text that arrives meanwhile joins the
+// last item of the outbox, and goes out with the next append. The outbox keeps the model's order: text
+// before a call is appended before the call.
+import type { Event, OutputPart, RunEnded, Usage } from '@parley/protocol'
+import type { Seq } from '../log/entry.ts'
+import { addOutput, addPart, fromParts, type RunOutput, toParts } from '../session/run-output.ts'
+
+export type TextKind = 'text' | 'reasoning'
+
+export interface CallItem {
+  readonly type: 'call'
+  readonly call: string
+  readonly name: string
+  readonly input: unknown
+  readonly where: 'client' | 'server'
+  readonly approval: boolean
+  /** Unix milliseconds. */
+  readonly until: number
+}
+
+type Item =
+  | { readonly type: 'text'; readonly kind: TextKind; readonly text: string }
+  | CallItem
+  /** The run takes these steering messages, or rolls up: a snapshot. */
+  | { readonly type: 'snapshot'; readonly take: readonly string[] }
+  | { readonly type: 'end'; readonly end: Pick<RunEnded, 'reason' | 'error'> }
+
+export interface RunState {
+  readonly run: string
+  readonly epoch: number
+  readonly phase: 'starting' | 'streaming' | 'settling' | 'ending' | 'ended'
+  /** The model call that is under way or comes next, from 0. */
+  readonly step: number
+  /** The last sequence number on the run's subject. */
+  readonly last: Seq
+  /** The index of the next output. */
+  readonly next: number
+  readonly output: RunOutput | undefined
+  readonly outbox: readonly Item[]
+  readonly inFlight: Item | undefined
+  /** UTF-16 code units of text in the outbox and in flight. */
+  readonly unsent: number
+  /** Entries on the subject since the last roll-up. */
+  readonly entries: number
+  /** Deltas received: the running estimate of output tokens, until the provider tells. */
+  readonly deltas: number
+  readonly usage: Usage
+}
+
+/** UTF-16 code units of one `run.output` at most. */
+const OUTPUT_CHARS = 16 * 1024
+/** Entries after which a run is rolled up into a snapshot. */
+export const SNAPSHOT_ENTRIES = 512
+
+export function beginRun(
+  run: string,
+  fields: { epoch: number; last: Seq; next: number; output: RunOutput | undefined; step: number },
+): RunState {
+  return {
+    run,
+    ...fields,
+    phase: 'starting',
+    outbox: [],
+    inFlight: undefined,
+    unsent: 0,
+    entries: 0,
+    deltas: 0,
+    usage: { inputTokens: 0, outputTokens: 0 },
+  }
+}
+
+/** `run.started` is in the log. @param output what readers hold now: less than before, after a restart */
+export function started(state: RunState, seq: Seq, output: RunOutput | undefined): RunState {
+  return { ...state, phase: 'streaming', last: seq, output }
+}
+
+/** The model sent text. */
+export function received(state: RunState, kind: TextKind, text: string): RunState {
+  const { outbox } = state
+  const tail = outbox.at(-1)
+  const joins = tail?.type === 'text' && tail.kind === kind && tail.text.length < OUTPUT_CHARS
+  const item: Item = joins ? { ...tail, text: tail.text + text } : { type: 'text', kind, text }
+  return {
+    ...state,
+    outbox: joins ? [...outbox.slice(0, -1), item] : [...outbox, item],
+    unsent: state.unsent + text.length,
+    deltas: state.deltas + 1,
+  }
+}
+
+/** The model called a tool. */
+export function called(state: RunState, call: CallItem): RunState {
+  return { ...state, outbox: [...state.outbox, call] }
+}
+
+/** The model's answer is complete; the step waits for its tools, or the run for its end. */
+export function finished(state: RunState, usage: Usage): RunState {
+  const reasoning = (state.usage.reasoningTokens ?? 0) + (usage.reasoningTokens ?? 0)
+  return {
+    ...state,
+    phase: 'settling',
+    usage: {
+      inputTokens: state.usage.inputTokens + usage.inputTokens,
+      outputTokens: state.usage.outputTokens + usage.outputTokens,
+      ...(reasoning === 0 ? {} : { reasoningTokens: reasoning }),
+    },
+  }
+}
+
+/** The next model call begins, with what was steered in. */
+export function nextStep(state: RunState, take: readonly string[]): RunState {
+  const outbox: readonly Item[] = take.length === 0 ? state.outbox : [...state.outbox, { type: 'snapshot', take }]
+  return { ...state, phase: 'streaming', step: state.step + 1, outbox }
+}
+
+/** Nothing more comes; what is in the outbox still goes out first. */
+export function ending(state: RunState, end: Pick<RunEnded, 'reason' | 'error'>): RunState {
+  if (state.phase === 'ending' || state.phase === 'ended') return state
+  return { ...state, phase: 'ending', usage: usageSoFar(state), outbox: [...state.outbox, { type: 'end', end }] }
+}
+
+/** Of a step that was cut short the provider tells no usage: then every delta counts as a token. */
+export function usageSoFar(state: RunState): Usage {
+  return { ...state.usage, outputTokens: Math.max(state.usage.outputTokens, state.deltas) }
+}
+
+/** Somebody else ended the run, or owns it now: nothing of the outbox will be appended. */
+export function fenced(state: RunState): RunState {
+  return { ...state, phase: 'ended', outbox: [], inFlight: undefined, unsent: 0 }
+}
+
+export interface RunAppend {
+  readonly subject: string
+  readonly event: Event
+  readonly expect: Seq
+  readonly rollup: boolean
+}
+
+/** Takes the next append out of the outbox; undefined while one is in flight, or nothing is to be appended. */
+export function takeAppend(state: RunState): { readonly state: RunState; readonly append: RunAppend } | undefined {
+  if (state.inFlight !== undefined || state.phase === 'starting' || state.phase === 'ended') return undefined
+  const due = state.entries >= SNAPSHOT_ENTRIES
+  const [head, ...rest] = state.outbox
+  if (head === undefined) return undefined
+  if (due && head.type !== 'end' && head.type !== 'snapshot') {
+    const item: Item = { type: 'snapshot', take: [] }
+    return { state: { ...state, inFlight: item }, append: toAppend(state, item) }
+  }
+  return { state: { ...state, inFlight: head, outbox: rest }, append: toAppend(state, head) }
+}
+
+/** What was in flight is in the log. */
+export function appended(state: RunState, seq: Seq): RunState {
+  const item = state.inFlight
+  if (item === undefined) return state
+  const base = { ...state, inFlight: undefined }
+  switch (item.type) {
+    case 'text':
+      return {
+        ...base,
+        last: seq,
+        next: state.next + 1,
+        entries: state.entries + 1,
+        unsent: state.unsent - item.text.length,
+        output: addOutput(state.output, item.kind, state.next, item.text),
+      }
+    case 'call':
+      return { ...base, output: addPart(state.output, { type: 'tool', call: item.call, name: item.name }) }
+    case 'snapshot':
+      return { ...base, last: seq, entries: 0, output: fromParts(withTaken(state.output, item.take)) }
+    case 'end':
+      return { ...base, last: seq, phase: 'ended' }
+  }
+}
+
+/** The append could not be made, and may be tried again. */
+export function putBack(state: RunState): RunState {
+  const item = state.inFlight
+  if (item === undefined) return state
+  // A snapshot that was due comes by itself again.
+  const again = item.type === 'snapshot' && item.take.length === 0 ? [] : [item]
+  return { ...state, inFlight: undefined, outbox: [...again, ...state.outbox] }
+}
+
+function toAppend(state: RunState, item: Item): RunAppend {
+  const { run, last, next } = state
+  const subject = `run.${run}`
+  switch (item.type) {
+    case 'text': {
+      const event: Event = { type: 'run.output', run, index: next, kind: item.kind, text: item.text }
+      return { subject, event, expect: last, rollup: false }
+    }
+    case 'call': {
+      const { type: _, ...call } = item
+      const event: Event = { type: 'tool.called', run, ...call, attempt: 1, step: state.step }
+      return { subject: `tool.${item.call}`, event, expect: 0, rollup: false }
+    }
+    case 'snapshot': {
+      const event: Event = { type: 'run.snapshot', run, next, output: withTaken(state.output, item.take) }
+      return { subject, event, expect: last, rollup: true }
+    }
+    case 'end': {
+      const output = toParts(state.output)
+      const event: Event = {
+        type: 'run.ended',
+        run,
+        ...item.end,
+        usage: state.usage,
+        next,
+        ...(output.length === 0 ? {} : { output }),
+      }
+      return { subject, event, expect: last, rollup: true }
+    }
+  }
+}
+
+function withTaken(output: RunOutput | undefined, take: readonly string[]): OutputPart[] {
+  return [...toParts(output), ...take.map((message) => ({ type: 'message' as const, message }))]
+}
