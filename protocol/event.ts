@@ -69,17 +69,28 @@ export const RunOutput = z.object({
   count: z.int().min(2).optional(),
 })
 
+/** What a roll-up replaces includes `run.started`: so it says again what that said. */
+const startedFields = {
+  epoch: z.int().min(1).optional(),
+  model: z.string().optional(),
+  message: Id.optional(),
+}
+
 /** Replaces what the reader holds of the run. */
 export const RunSnapshot = z.object({
   type: z.literal('run.snapshot'),
   run: Id,
+  ...startedFields,
   next: Count,
   output: z.array(OutputPart),
+  /** It tells something new (a taken message, the steps kept by a restart), so live readers get it as well. */
+  changes: z.literal(true).optional(),
 })
 
 export const RunEnded = z.object({
   type: z.literal('run.ended'),
   run: Id,
+  ...startedFields,
   reason: RunEndReason,
   /** Who cancelled or superseded it: a user id, or `server`. */
   by: z.string().optional(),

@@ -7,7 +7,7 @@ import type { Logger } from 'pino'
 import { Entry, type Seq } from './entry.ts'
 import { Chores } from './lmdb-chores.ts'
 import type { LmdbEnvironment } from './lmdb-environment.ts'
-import { after, type Lane, Overlay, type Tail } from './lmdb-overlay.ts'
+import { firstAfter, type Lane, lives, Overlay, type Tail } from './lmdb-overlay.ts'
 import { Pace } from './lmdb-pace.ts'
 import { decodeChunk, decodeGroup, encodeGroup, type Placed } from './lmdb-record.ts'
 import { type LogState, type Step, settle } from './lmdb-settle.ts'
@@ -202,8 +202,8 @@ export class LmdbLog implements SessionLog {
   }
 
   async head(session: string): Promise<Cursor> {
-    const held = this.#state.overlay.tail(session)?.held.at(-1)?.seq
-    const seq = held ?? Math.max(lastChunk(this.#tables, session), this.#trimmed(session))
+    const newest = this.#state.overlay.tail(session)?.entries.at(-1)?.seq
+    const seq = newest ?? Math.max(lastChunk(this.#tables, session), this.#trimmed(session))
     return formatCursor(this.epoch, seq)
   }
 
@@ -423,13 +423,13 @@ export class LmdbLog implements SessionLog {
     for (const { key, value } of this.#tables.chunks.range([session, at + 1], [session, LAST])) {
       settled = key[1]
       for (const entry of decodeChunk(value)) {
-        if (entry.seq <= at || entry.seq < (tail?.lanes.get(entry.subject)?.rollup ?? 0)) continue
-        if (!take(entry)) return { entries, end: false }
+        if (entry.seq > at && lives(tail, entry) && !take(entry)) return { entries, end: false }
       }
     }
     if (tail !== undefined) {
-      for (const { entry } of after(tail.held, settled)) {
-        if (entry !== undefined && !take(entry)) return { entries, end: false }
+      for (let i = firstAfter(tail.entries, settled); i < tail.entries.length; i++) {
+        const entry = tail.entries[i] as Entry
+        if (lives(tail, entry) && !take(entry)) return { entries, end: false }
       }
     }
     return { entries, end: true }

@@ -1,13 +1,7 @@
 // Overlay: the entries that are durable in the journal and not settled yet, by session and subject. It holds a
 // session only while that session has such entries (or an append under way): a session at rest costs nothing here.
-// A roll-up empties the earlier entries of its subject in place; most small outputs end their life that way.
+// A roll-up makes the earlier entries of its subject dead; most small outputs end their life that way.
 import type { Entry, Seq } from './entry.ts'
-
-/** A place in a session's tail; without its entry when a roll-up replaced it. */
-export interface Held {
-  readonly seq: Seq
-  entry: Entry | undefined
-}
 
 /** One subject of a session. */
 export interface Lane {
@@ -16,15 +10,16 @@ export interface Lane {
   last: Seq
   /** The entry of the commit that is under way; 0 when there is none. */
   pending: Seq
-  /** The newest roll-up in the overlay: settled entries before it are not to be seen. */
+  /** The newest roll-up in the overlay: entries of the subject before it are dead, here and in the chunks. */
   rollup: Seq
-  held: Held[]
+  /** Living entries in the overlay. */
+  count: number
 }
 
 export interface Tail {
   readonly session: string
-  /** In order of `seq`. */
-  held: Held[]
+  /** In order of `seq`; dead ones are taken out now and then. */
+  entries: Entry[]
   dead: number
   readonly lanes: Map<string, Lane>
 }
@@ -33,8 +28,6 @@ const COMPACT_ABOVE = 32
 
 export class Overlay {
   readonly #tails = new Map<string, Tail>()
-  /** Of JSON, of the entries that are held. */
-  bytes = 0
 
   tail(session: string): Tail | undefined {
     return this.#tails.get(session)
@@ -48,18 +41,12 @@ export class Overlay {
   lane(session: string, subject: string, last: (session: string, subject: string) => Seq): [Tail, Lane] {
     let tail = this.#tails.get(session)
     if (tail === undefined) {
-      tail = { session, held: [], dead: 0, lanes: new Map() }
+      tail = { session, entries: [], dead: 0, lanes: new Map() }
       this.#tails.set(session, tail)
     }
     let lane = tail.lanes.get(subject)
     if (lane === undefined) {
-      lane = {
-        subject,
-        last: last(session, subject),
-        pending: 0,
-        rollup: 0,
-        held: [],
-      }
+      lane = { subject, last: last(session, subject), pending: 0, rollup: 0, count: 0 }
       tail.lanes.set(subject, lane)
     }
     return [tail, lane]
@@ -67,37 +54,31 @@ export class Overlay {
 
   /** Shows a durable entry, the newest of its session. */
   add(tail: Tail, lane: Lane, entry: Entry): void {
-    const held: Held = { seq: entry.seq, entry }
     if (entry.rollup) {
-      for (const earlier of lane.held) {
-        this.bytes -= (earlier.entry as Entry).json.length
-        earlier.entry = undefined
-      }
-      tail.dead += lane.held.length
-      lane.held = [held]
+      tail.dead += lane.count
+      lane.count = 0
       lane.rollup = entry.seq
-    } else lane.held.push(held)
+    }
+    lane.count++
     lane.last = entry.seq
-    tail.held.push(held)
-    this.bytes += entry.json.length
-    if (tail.dead > COMPACT_ABOVE && tail.dead * 2 > tail.held.length) {
-      tail.held = tail.held.filter((place) => place.entry !== undefined)
+    tail.entries.push(entry)
+    if (tail.dead > COMPACT_ABOVE && tail.dead * 2 > tail.entries.length) {
+      tail.entries = tail.entries.filter((other) => lives(tail, other))
       tail.dead = 0
     }
   }
 
   /** Forgets what was settled: everything of the session up to `to`. */
   settled(tail: Tail, to: Seq): void {
-    for (const place of tail.held) {
-      if (place.seq > to) break
-      if (place.entry === undefined) tail.dead--
-      else this.bytes -= place.entry.json.length
+    const left = firstAfter(tail.entries, to)
+    for (let i = 0; i < left; i++) {
+      const entry = tail.entries[i] as Entry
+      if (lives(tail, entry)) (tail.lanes.get(entry.subject) as Lane).count--
+      else tail.dead--
     }
-    tail.held = after(tail.held, to)
+    tail.entries = tail.entries.slice(left)
     for (const lane of tail.lanes.values()) {
-      const first = lane.held[0]
-      if (first !== undefined && first.seq <= to) lane.held = after(lane.held, to)
-      // The table has lost what this roll-up replaced.
+      // The chunks have lost what this roll-up replaced.
       if (lane.rollup <= to) lane.rollup = 0
       this.loosen(tail, lane)
     }
@@ -105,20 +86,25 @@ export class Overlay {
 
   /** Forgets a subject that holds nothing, and then its session. */
   loosen(tail: Tail, lane: Lane): void {
-    if (lane.held.length > 0 || lane.pending !== 0) return
+    if (lane.count > 0 || lane.pending !== 0) return
     tail.lanes.delete(lane.subject)
     if (tail.lanes.size === 0) this.#tails.delete(tail.session)
   }
 }
 
-/** The places after `seq`, by bisection. */
-export function after(held: Held[], seq: Seq): Held[] {
+/** No roll-up in the overlay replaced it. */
+export function lives(tail: Tail | undefined, entry: Entry): boolean {
+  return entry.seq >= (tail?.lanes.get(entry.subject)?.rollup ?? 0)
+}
+
+/** The index of the first entry after `seq`, by bisection. */
+export function firstAfter(entries: readonly Entry[], seq: Seq): number {
   let low = 0
-  let high = held.length
+  let high = entries.length
   while (low < high) {
     const middle = (low + high) >>> 1
-    if ((held[middle] as Held).seq > seq) high = middle
+    if ((entries[middle] as Entry).seq > seq) high = middle
     else low = middle + 1
   }
-  return low === 0 ? held.slice() : held.slice(low)
+  return low
 }

@@ -3,7 +3,7 @@
 // transaction with the removal of what its roll-ups replaced. A crash between two steps leaves journal and
 // chunks overlapping; the prefix rule tells then which journal entries are settled.
 import type { Entry, Seq } from './entry.ts'
-import type { Overlay, Tail } from './lmdb-overlay.ts'
+import { lives, type Overlay, type Tail } from './lmdb-overlay.ts'
 import { decodeChunk, encodeChunk } from './lmdb-record.ts'
 import { LAST, type Tables } from './lmdb-tables.ts'
 
@@ -42,7 +42,7 @@ const CHUNK_BYTES = 64 * 1024
 export function* settle(state: LogState, cut: Seq): Generator<Step, void> {
   const waiting: Tail[] = []
   for (const tail of state.overlay.tails()) {
-    const first = tail.held[0]
+    const first = tail.entries[0]
     if (first !== undefined && first.seq <= cut) waiting.push(tail)
   }
   while (waiting.length > 0) yield moveSome(state, waiting, cut)
@@ -113,16 +113,16 @@ function planMove(tables: Tables, tail: Tail, cut: Seq, maxEntries: number, maxB
   let bytes = 0
   let to = 0
   let whole = true
-  for (const place of tail.held) {
-    if (place.seq > cut) break
+  for (const entry of tail.entries) {
+    if (entry.seq > cut) break
     if (moving.length > 0 && (moving.length >= maxEntries || bytes >= maxBytes)) {
       whole = false
       break
     }
-    to = place.seq
-    if (place.entry === undefined) continue
-    moving.push(place.entry)
-    bytes += place.entry.json.length
+    to = entry.seq
+    if (!lives(tail, entry)) continue
+    moving.push(entry)
+    bytes += entry.json.length
   }
   const { session } = tail
   const rewritten = unlinkReplaced(tables, session, moving)

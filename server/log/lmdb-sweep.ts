@@ -38,11 +38,7 @@ function size(state: LogState): number {
 
 function hasOld(state: LogState, cutoff: number): boolean {
   for (const tail of state.overlay.tails()) {
-    for (const place of tail.held) {
-      if (place.entry === undefined) continue
-      if (place.entry.time < cutoff) return true
-      break
-    }
+    if ((tail.entries[0]?.time ?? cutoff) < cutoff) return true
   }
   return false
 }

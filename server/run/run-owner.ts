@@ -80,6 +80,8 @@ export class RunOwner {
     const recovery = recover(view, options.model.prefill)
     const state = Run.beginRun(view.id, {
       epoch: view.epoch + 1,
+      model: options.model.id,
+      message: view.message,
       last: view.last,
       next: view.next,
       output: fromParts(recovery.kept),
@@ -91,7 +93,7 @@ export class RunOwner {
     handOver.addEventListener('abort', onHandOver, { once: true })
     if (handOver.aborted) onHandOver()
     try {
-      await owner.#drive(view, recovery)
+      await owner.#drive(recovery)
     } catch (error) {
       // What the model has said already is worth keeping for the next owner.
       if (handOver.aborted) await owner.#emptied()
@@ -106,8 +108,8 @@ export class RunOwner {
     await compactRun(options.log, session, view.id, owner.#usage)
   }
 
-  async #drive(view: RunView, recovery: Recovery): Promise<void> {
-    await this.#begin(view, recovery)
+  async #drive(recovery: Recovery): Promise<void> {
+    await this.#begin(recovery)
     const timer = setTimeout(() => this.#stop.abort(new ModelFailure('time_limit')), this.#options.limits.runMs)
     try {
       await this.#steps(recovery)
@@ -122,23 +124,15 @@ export class RunOwner {
     await this.#ended()
   }
 
-  async #begin(view: RunView, recovery: Recovery): Promise<void> {
-    const { epoch, run, next, last } = this.#state
-    const event: RunStarted = {
-      type: 'run.started',
-      run,
-      epoch,
-      mode: recovery.mode,
-      model: this.#options.model.id,
-      message: view.message,
-      next,
-    }
+  async #begin(recovery: Recovery): Promise<void> {
+    const { epoch, model, message, run, next, last } = this.#state
+    const event: RunStarted = { type: 'run.started', run, epoch, mode: recovery.mode, model, message, next }
     const entry = await this.#options.log.append(this.#session.id, `run.${run}`, event, last)
     this.#state = Run.started(this.#state, entry.seq, fromParts(recovery.kept))
     if (recovery.mode === 'restart' && recovery.kept.length > 0) {
       // Readers dropped all of it: they get back the steps that are complete.
       const output = [...recovery.kept]
-      const snapshot = { type: 'run.snapshot' as const, run, next, output }
+      const snapshot = { type: 'run.snapshot' as const, run, epoch, model, message, next, output, changes: true as const }
       const kept = await this.#options.log.append(this.#session.id, `run.${run}`, snapshot, entry.seq, { rollup: true })
       this.#state = { ...this.#state, last: kept.seq }
     }

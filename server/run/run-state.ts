@@ -35,6 +35,8 @@ type Item =
 export interface RunState {
   readonly run: string
   readonly epoch: number
+  readonly model: string
+  readonly message: string
   readonly phase: 'starting' | 'streaming' | 'settling' | 'ending' | 'ended'
   /** The model call that is under way or comes next, from 0. */
   readonly step: number
@@ -61,7 +63,7 @@ export const SNAPSHOT_ENTRIES = 512
 
 export function beginRun(
   run: string,
-  fields: { epoch: number; last: Seq; next: number; output: RunOutput | undefined; step: number },
+  fields: Pick<RunState, 'epoch' | 'model' | 'message' | 'last' | 'next' | 'output' | 'step'>,
 ): RunState {
   return {
     run,
@@ -190,7 +192,7 @@ export function putBack(state: RunState): RunState {
 }
 
 function toAppend(state: RunState, item: Item): RunAppend {
-  const { run, last, next } = state
+  const { run, epoch, model, message, last, next } = state
   const subject = `run.${run}`
   switch (item.type) {
     case 'text': {
@@ -203,7 +205,9 @@ function toAppend(state: RunState, item: Item): RunAppend {
       return { subject: `tool.${item.call}`, event, expect: 0, rollup: false }
     }
     case 'snapshot': {
-      const event: Event = { type: 'run.snapshot', run, next, output: withTaken(state.output, item.take) }
+      const output = withTaken(state.output, item.take)
+      const changes = item.take.length === 0 ? {} : { changes: true as const }
+      const event: Event = { type: 'run.snapshot', run, epoch, model, message, next, output, ...changes }
       return { subject, event, expect: last, rollup: true }
     }
     case 'end': {
@@ -211,6 +215,9 @@ function toAppend(state: RunState, item: Item): RunAppend {
       const event: Event = {
         type: 'run.ended',
         run,
+        epoch,
+        model,
+        message,
         ...item.end,
         usage: state.usage,
         next,

@@ -12,6 +12,8 @@ interface RunFold {
   /** The last entry that had output: the snapshot takes its place. */
   outputAt: Folded | undefined
   next: number
+  /** What the run's start said. */
+  as: ReturnType<typeof startedFields>
   ended: { readonly at: Folded; readonly event: RunEnded } | undefined
 }
 
@@ -33,7 +35,7 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
   let updated: { readonly at: Folded; readonly event: EventOf<'session.updated'> } | undefined
 
   const runOf = (id: string): RunFold => {
-    const run = runs.get(id) ?? { started: undefined, output: undefined, outputAt: undefined, next: 0, ended: undefined }
+    const run = runs.get(id) ?? { started: undefined, output: undefined, outputAt: undefined, next: 0, as: {}, ended: undefined }
     runs.set(id, run)
     return run
   }
@@ -53,6 +55,7 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
         const run = runOf(event.run)
         run.started = entry
         run.next = event.next
+        run.as = startedFields(event)
         if (event.mode === 'restart') {
           run.output = undefined
           run.outputAt = undefined
@@ -71,6 +74,7 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
         run.output = fromParts(event.output)
         run.outputAt = entry
         run.next = event.next
+        run.as = startedFields(event)
         break
       }
       case 'run.ended': {
@@ -130,9 +134,18 @@ function foldRun(id: string, run: RunFold): Folded[] {
     const { compacted: _, output: __, ...event } = run.ended.event
     kept.push({ ...run.ended.at, event: output.length === 0 ? event : { ...event, output } })
   } else if (run.outputAt !== undefined) {
-    kept.push({ ...run.outputAt, event: { type: 'run.snapshot', run: id, next: run.next, output } })
+    kept.push({ ...run.outputAt, event: { type: 'run.snapshot', run: id, ...run.as, next: run.next, output } })
   }
   return kept
+}
+
+function startedFields(event: EventOf<'run.started' | 'run.snapshot'>) {
+  const { epoch, model, message } = event
+  return {
+    ...(epoch === undefined ? {} : { epoch }),
+    ...(model === undefined ? {} : { model }),
+    ...(message === undefined ? {} : { message }),
+  }
 }
 
 /** To a reader who starts from nothing there is nothing to drop: a restart is told as going on. */

@@ -6,7 +6,7 @@ import type { SessionLog } from '../log/session-log.ts'
 import { compareAndAppend } from './compare-and-append.ts'
 import { markUnseen, toParts } from './run-output.ts'
 import type { Session } from './session.ts'
-import { findRun, overdue } from './session-state.ts'
+import { findRun, overdue, type RunView } from './session-state.ts'
 
 export type RunEnd = Pick<RunEnded, 'reason' | 'by' | 'error' | 'command' | 'seen'>
 
@@ -26,6 +26,7 @@ export async function endRun(
     const event: RunEnded = {
       type: 'run.ended',
       run,
+      ...startedAs(view),
       ...end,
       usage: { inputTokens: 0, outputTokens: 0 },
       next: view.next,
@@ -58,4 +59,10 @@ export async function compactRun(
 /** Appends the ends that the log implies and that nobody appended yet, oldest first. */
 export async function endOverdue(log: SessionLog, session: Session): Promise<void> {
   for (const { run, end } of overdue(session.state)) await endRun(log, session, run.id, end)
+}
+
+/** What `run.started` said: a roll-up takes that away. */
+export function startedAs(view: Pick<RunView, 'epoch' | 'model' | 'message'>): Pick<RunEnded, 'epoch' | 'model' | 'message'> {
+  if (view.epoch === 0) return { message: view.message }
+  return { epoch: view.epoch, ...(view.model === undefined ? {} : { model: view.model }), message: view.message }
 }

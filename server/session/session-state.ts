@@ -110,6 +110,9 @@ export function fold(state: SessionState, entry: Folded): SessionState {
         const taken = new Set(event.output.map((part) => (part.type === 'message' ? part.message : '')))
         return {
           ...run,
+          phase: 'running',
+          epoch: event.epoch ?? run.epoch,
+          model: event.model ?? run.model,
           last: entry.seq,
           next: event.next,
           output: fromParts(event.output),
@@ -262,6 +265,8 @@ function foldEnded(state: SessionState, entry: Folded, event: RunEnded): Session
   const ended: RunView = {
     ...run,
     phase: 'ended',
+    epoch: event.epoch ?? run.epoch,
+    model: event.model ?? run.model,
     last: entry.seq,
     next: event.next,
     output,

@@ -29,7 +29,7 @@ export function shownFrom(entries: readonly Entry[], position: Seq): readonly Sh
 
 function shownRollup(entry: Entry): Shown[] {
   const { event } = entry
-  if (event.type === 'run.snapshot') return []
+  if (event.type === 'run.snapshot') return event.changes === true ? [entry] : []
   if (event.type !== 'run.ended') return [entry]
   if (event.compacted === true) return []
   return [{ seq: entry.seq, time: entry.time, json: withoutOutput(event) }]

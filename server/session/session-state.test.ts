@@ -1,0 +1,120 @@
+// The fold of a session: whatever way a reader came by the entries, he ends with the same session.
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { compact } from './compact.ts'
+import { EMPTY_SESSION, fold, type SessionState } from './session-state.ts'
+import { type Shown, merged, shownFrom, shownLive } from './shown.ts'
+import { essence, ScriptedLog, STEP_KINDS, type Step } from './test/scripted-log.ts'
+
+const steps = fc.array(
+  fc.record({ kind: fc.constantFrom(...STEP_KINDS, 'output', 'output', 'output'), pick: fc.nat(50) }),
+  { maxLength: 60 },
+) as fc.Arbitrary<Step[]>
+
+function scripted(script: readonly Step[]): ScriptedLog {
+  const log = new ScriptedLog()
+  for (const step of script) log.apply(step)
+  return log
+}
+
+function foldShown(state: SessionState, shown: readonly Shown[]): SessionState {
+  return shown.reduce(
+    (folded, { seq, time, json }) => fold(folded, { seq, time, event: JSON.parse(json) }),
+    state,
+  )
+}
+
+describe('a session folded', () => {
+  it('is the same through any number of resumes, however the log was rolled up meanwhile', () => {
+    fc.assert(
+      fc.property(steps, fc.array(fc.nat(80), { maxLength: 5 }), (script, stops) => {
+        const log = scripted(script)
+        const heads = [...stops.map((stop) => log.entries[stop]?.seq ?? 0), log.entries.at(-1)?.seq ?? 0].sort((a, b) => a - b)
+        let reader = EMPTY_SESSION
+        let position = 0
+        for (const head of heads) {
+          const read = log.read(position, head)
+          reader = foldShown(reader, shownFrom(read, position))
+          position = read.at(-1)?.seq ?? position
+        }
+        expect(essence(reader)).toEqual(essence(log.state))
+      }),
+    )
+  })
+
+  it('is the same for a reader who was live all the time', () => {
+    fc.assert(
+      fc.property(steps, (script) => {
+        const log = scripted(script)
+        const shown = log.entries.flatMap((entry) => [...shownLive([entry])])
+        expect(essence(foldShown(EMPTY_SESSION, shown))).toEqual(essence(log.state))
+      }),
+    )
+  })
+
+  it('is the same from a transcript and the rest, folded once or twice', () => {
+    fc.assert(
+      fc.property(steps, fc.nat(80), fc.nat(80), (script, first, second) => {
+        const log = scripted(script)
+        const [one, two] = [first, second].map((at) => log.entries[at]?.seq ?? 0).sort((a, b) => a - b) as [number, number]
+        const once = compact([], log.read(0, one))
+        const twice = compact(once, log.read(one, two))
+        const state = foldShown(foldShown(EMPTY_SESSION, twice), shownFrom(log.read(two, Number.MAX_SAFE_INTEGER), two))
+        expect(essence(state)).toEqual(essence(log.state))
+      }),
+    )
+  })
+
+  it('gives a merging reader the same text with fewer outputs', () => {
+    fc.assert(
+      fc.property(steps, (script) => {
+        const log = scripted(script)
+        const shown = shownFrom(log.read(0, Number.MAX_SAFE_INTEGER), 0)
+        const few = merged(shown)
+        expect(few.length).toBeLessThanOrEqual(shown.length)
+        expect(textOf(few)).toEqual(textOf(shown))
+      }),
+    )
+  })
+})
+
+function textOf(shown: readonly Shown[]): unknown {
+  const texts = new Map<string, string>()
+  for (const { json } of shown) {
+    const event = JSON.parse(json)
+    if (event.type === 'run.started' && event.mode === 'restart') texts.set(event.run, '')
+    if (event.type === 'run.output') texts.set(event.run, (texts.get(event.run) ?? '') + event.text)
+  }
+  return [...texts]
+}
+
+describe('a session', () => {
+  it('has one active run: the others wait in the order of their messages', () => {
+    const log = scripted([{ kind: 'message', pick: 1 }, { kind: 'output', pick: 1 }, { kind: 'message', pick: 1 }])
+    expect(log.state.open.map((run) => [run.id, run.phase])).toEqual([
+      ['run_1', 'running'],
+      ['run_3', 'queued'],
+    ])
+  })
+
+  it('gives a steering message that came too late a run of its own', () => {
+    const log = scripted([
+      { kind: 'message', pick: 1 },
+      { kind: 'output', pick: 1 },
+      { kind: 'steer', pick: 1 },
+      { kind: 'complete', pick: 1 },
+    ])
+    expect(log.state.open.map((run) => [run.id, run.message, run.phase])).toEqual([['steer_m_3', 'm_3', 'queued']])
+  })
+
+  it('keeps a steering message with the run that took it', () => {
+    const log = scripted([
+      { kind: 'message', pick: 1 },
+      { kind: 'output', pick: 1 },
+      { kind: 'steer', pick: 1 },
+      { kind: 'snapshot', pick: 2 },
+      { kind: 'complete', pick: 1 },
+    ])
+    expect(log.state.open).toEqual([])
+  })
+})

@@ -1,0 +1,161 @@
+// ScriptedLog: a made-up but lawful log of a session, for property tests: what a run's owner, cancellers and
+// tools may append, in any order that the compare would allow. Keeps all entries, also those that a
+// roll-up replaced, so that a test can read as at any moment.
+import type { Event, RunEnded } from '@parley/protocol'
+import { Entry } from '../../log/entry.ts'
+import { findRun, fold, type SessionState, EMPTY_SESSION } from '../session-state.ts'
+import { startedAs } from '../end-run.ts'
+import { markUnseen, toParts } from '../run-output.ts'
+
+/** A step: what is tried, and two numbers that choose among what is possible. */
+export interface Step {
+  readonly kind: 'message' | 'interrupt' | 'steer' | 'output' | 'snapshot' | 'restart' | 'continue' | 'call' | 'result' | 'cancel' | 'complete' | 'compact' | 'title'
+  readonly pick: number
+}
+
+export const STEP_KINDS: readonly Step['kind'][] = [
+  'message', 'interrupt', 'steer', 'output', 'snapshot', 'restart', 'continue', 'call', 'result', 'cancel', 'complete', 'compact', 'title',
+]
+
+export class ScriptedLog {
+  readonly entries: Entry[] = []
+  state: SessionState = EMPTY_SESSION
+  #last = new Map<string, number>()
+  #count = 0
+
+  /** What a reader finds after `position` when `upTo` is the head: roll-ups have removed what they replace. */
+  read(position: number, upTo: number): Entry[] {
+    const past = this.entries.filter((entry) => entry.seq <= upTo)
+    return past.filter(
+      (entry) =>
+        entry.seq > position &&
+        !past.some((later) => later.rollup && later.subject === entry.subject && later.seq > entry.seq),
+    )
+  }
+
+  apply(step: Step): void {
+    const { state } = this
+    const active = state.open[0]
+    this.#count += 1
+    const n = this.#count
+    switch (step.kind) {
+      case 'message':
+        return this.#message(n, 'queue', `run_${n}`)
+      case 'interrupt':
+        this.#message(n, 'interrupt', `run_${n}`)
+        for (const run of this.state.open.filter((open) => open.supersededBy !== undefined)) {
+          this.#end(run.id, 'superseded', step.pick)
+        }
+        return
+      case 'steer':
+        return this.#message(n, 'steer', active?.id ?? `run_${n}`)
+      case 'title':
+        return this.#append('meta', { type: 'session.updated', title: `title ${n}` })
+      case 'compact': {
+        const run = [...state.ended.values()].find((view) => view.ended?.output === undefined && view.output !== undefined)
+        if (run?.ended === undefined) return
+        const parts = toParts(run.output)
+        const output = run.seen === undefined ? parts : markUnseen(parts, run.seen)
+        return this.#append(`run.${run.id}`, { ...run.ended, output, compacted: true }, true)
+      }
+      default:
+    }
+    if (active === undefined) return
+    const run = active.id
+    const subject = `run.${run}`
+    if (active.phase === 'queued') {
+      if (step.kind === 'cancel') return this.#end(run, 'cancelled', step.pick)
+      this.#append(subject, { type: 'run.started', run, epoch: 1, mode: 'new', model: 'm', message: active.message, next: 0 })
+    }
+    const view = findRun(this.state, run)
+    if (view === undefined) return
+    switch (step.kind) {
+      case 'output': {
+        const kind = step.pick % 4 === 0 ? 'reasoning' : 'text'
+        return this.#append(subject, { type: 'run.output', run, index: view.next, kind, text: `<${n}>` })
+      }
+      case 'snapshot': {
+        const steers = step.pick % 2 === 0 ? view.steers.map((message) => ({ type: 'message' as const, message })) : []
+        return this.#append(subject, { type: 'run.snapshot', run, ...startedAs(view), next: view.next, output: [...toParts(view.output), ...steers], ...(steers.length > 0 ? { changes: true as const } : {}) }, true)
+      }
+      case 'restart':
+      case 'continue': {
+        this.#append(subject, {
+          type: 'run.started', run, epoch: view.epoch + 1, mode: step.kind, model: 'm', message: view.message, next: view.next,
+        })
+        if (step.kind === 'continue' || step.pick % 2 === 0) return
+        const kept = toParts(view.output).slice(0, 1)
+        const again = startedAs({ ...view, epoch: view.epoch + 1 })
+        return this.#append(subject, { type: 'run.snapshot', run, ...again, next: view.next, output: kept, changes: true }, true)
+      }
+      case 'call':
+        return this.#append(`tool.call_${n}`, {
+          type: 'tool.called', run, call: `call_${n}`, name: 't', input: { n }, where: 'client', approval: false, attempt: 1, until: 0, step: 0,
+        })
+      case 'result': {
+        const call = [...view.calls.values()].find((open) => open.result === undefined)
+        if (call === undefined) return
+        return this.#append(`tool.${call.id}`, { type: 'tool.result', run, call: call.id, output: n, by: 'c' })
+      }
+      case 'cancel':
+        return this.#end(run, 'cancelled', step.pick)
+      case 'complete': {
+        const output = toParts(view.output)
+        const event: RunEnded = {
+          type: 'run.ended', run, ...startedAs(view), reason: 'completed', usage: { inputTokens: 1, outputTokens: n }, next: view.next,
+          ...(output.length === 0 ? {} : { output }),
+        }
+        return this.#append(subject, event, true)
+      }
+      default:
+    }
+  }
+
+  #message(n: number, policy: 'queue' | 'interrupt' | 'steer', run: string): void {
+    this.#append(`in.m_${n}`, {
+      type: 'message', id: `m_${n}`, role: 'user', author: 'u', content: [{ type: 'text', text: `${n}` }], policy, run,
+    })
+  }
+
+  #end(run: string, reason: 'cancelled' | 'superseded', pick: number): void {
+    const view = findRun(this.state, run)
+    if (view === undefined || view.phase === 'ended') return
+    const seen = pick % 3 === 0 && view.next > 0 ? { seen: { run, index: (pick % view.next) - 1 } } : {}
+    this.#append(`run.${run}`, {
+      type: 'run.ended', run, reason, by: 'u', usage: { inputTokens: 0, outputTokens: 0 }, next: view.next, ...seen,
+    })
+  }
+
+  #append(subject: string, event: Event, rollup = false): void {
+    const seq = (this.entries.at(-1)?.seq ?? 0) + 1 + (this.#count % 3)
+    const entry = new Entry({ seq, prev: this.#last.get(subject) ?? 0, subject, time: seq, rollup, json: JSON.stringify(event) })
+    this.#last.set(subject, seq)
+    this.entries.push(entry)
+    this.state = fold(this.state, entry)
+  }
+}
+
+/** What of a state a person would notice: two states that agree in it are the same to everybody. */
+export function essence(state: SessionState): unknown {
+  const run = (view: SessionState['open'][number]) => ({
+    id: view.id,
+    phase: view.phase,
+    next: view.next,
+    text: toParts(view.output)
+      .filter((part) => part.type === 'text' || part.type === 'reasoning')
+      .map((part) => `${part.type}:${part.text}`)
+      .join('|')
+      .replaceAll(/\|(text|reasoning):(?=)/g, '|$1:'),
+    parts: toParts(view.output).flatMap((part) => (part.type === 'tool' ? [part.call] : part.type === 'message' ? [part.message] : [])),
+    calls: [...view.calls.values()].map((call) => [call.id, call.result?.output]).sort(),
+    reason: view.ended?.reason,
+    steers: view.steers,
+    superseded: view.supersededBy,
+  })
+  return {
+    title: state.title,
+    messages: state.messages.map((message) => message.event.id),
+    open: state.open.map(run),
+    ended: [...state.ended.values()].map(run).sort((a, b) => (a.id < b.id ? -1 : 1)),
+  }
+}
