@@ -1,43 +1,43 @@
 // Parley's TypeScript SDK, for browsers and Node.
 export type {
-	CodecName,
-	Content,
-	Event,
-	Part,
-	Policy,
-	Seen,
-	Usage,
-} from "@parley/protocol";
-export { type CallStatus, type CallView, isSettled } from "./call-view.ts";
-export type { ClientOptions, Clock, Logger } from "./client-options.ts";
-export { CLIENT_VERSION } from "./connection.ts";
+  CodecName,
+  Content,
+  Event,
+  Part,
+  Policy,
+  Seen,
+  Usage,
+} from '@parley/protocol'
+export { type CallStatus, type CallView, isSettled } from './call-view.ts'
+export type { ClientOptions, Clock, Logger } from './client-options.ts'
+export { CLIENT_VERSION } from './connection.ts'
 export type {
-	ConnectionState,
-	ConnectionStatus,
-	ReconnectPolicy,
-} from "./connection-state.ts";
-export { ParleyClient } from "./parley-client.ts";
+  ConnectionState,
+  ConnectionStatus,
+  ReconnectPolicy,
+} from './connection-state.ts'
+export { ParleyClient } from './parley-client.ts'
 export {
-	DisconnectedError,
-	GapError,
-	type LocalErrorCode,
-	ParleyError,
-	RestartedError,
-} from "./parley-error.ts";
-export type { Accepted, Reply, ReplyEvent } from "./reply.ts";
+  DisconnectedError,
+  GapError,
+  type LocalErrorCode,
+  ParleyError,
+  RestartedError,
+} from './parley-error.ts'
+export type { Accepted, Reply, ReplyEvent } from './reply.ts'
 export {
-	isEnded,
-	type RunPart,
-	type RunStatus,
-	type RunView,
-	type TextPartView,
-} from "./run-view.ts";
-export type { SendOptions, Session, SessionOptions } from "./session.ts";
+  isEnded,
+  type RunPart,
+  type RunStatus,
+  type RunView,
+  type TextPartView,
+} from './run-view.ts'
+export type { SendOptions, Session, SessionOptions } from './session.ts'
 export type {
-	MessageView,
-	PendingSend,
-	SessionStatus,
-	SessionView,
-} from "./session-view.ts";
-export { type ClientTool, type ToolContext, tool } from "./tool.ts";
-export type { WebSocketConstructor, WebSocketLike } from "./web-socket.ts";
+  MessageView,
+  PendingSend,
+  SessionStatus,
+  SessionView,
+} from './session-view.ts'
+export { type ClientTool, type ToolContext, tool } from './tool.ts'
+export type { WebSocketConstructor, WebSocketLike } from './web-socket.ts'

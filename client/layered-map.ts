@@ -1,65 +1,59 @@
 // LayeredMap: an immutable map for a few hot keys among many that no longer change. Setting a key copies
 // only a small layer, which is folded into the base when it has grown: no token copies the history.
 
-const LAYER_MAX = 16;
+const LAYER_MAX = 16
 
 export class LayeredMap<K, V> implements ReadonlyMap<K, V> {
-	readonly #base: ReadonlyMap<K, V>;
-	readonly #layer: ReadonlyMap<K, V>;
-	readonly size: number;
+  readonly #base: ReadonlyMap<K, V>
+  readonly #layer: ReadonlyMap<K, V>
+  readonly size: number
 
-	private constructor(
-		base: ReadonlyMap<K, V>,
-		layer: ReadonlyMap<K, V>,
-		size: number,
-	) {
-		this.#base = base;
-		this.#layer = layer;
-		this.size = size;
-	}
+  private constructor(base: ReadonlyMap<K, V>, layer: ReadonlyMap<K, V>, size: number) {
+    this.#base = base
+    this.#layer = layer
+    this.size = size
+  }
 
-	static empty<K, V>(): LayeredMap<K, V> {
-		return new LayeredMap(new Map<K, V>(), new Map<K, V>(), 0);
-	}
+  static empty<K, V>(): LayeredMap<K, V> {
+    return new LayeredMap(new Map<K, V>(), new Map<K, V>(), 0)
+  }
 
-	/** A map with that one change; this one stays as it is. A new key comes last. */
-	with(key: K, value: V): LayeredMap<K, V> {
-		const size = this.has(key) ? this.size : this.size + 1;
-		const layer = new Map(this.#layer).set(key, value);
-		if (layer.size <= LAYER_MAX) return new LayeredMap(this.#base, layer, size);
-		const base = new Map(this.#base);
-		for (const [k, v] of layer) base.set(k, v);
-		return new LayeredMap(base, new Map<K, V>(), size);
-	}
+  /** A map with that one change; this one stays as it is. A new key comes last. */
+  with(key: K, value: V): LayeredMap<K, V> {
+    const size = this.has(key) ? this.size : this.size + 1
+    const layer = new Map(this.#layer).set(key, value)
+    if (layer.size <= LAYER_MAX) return new LayeredMap(this.#base, layer, size)
+    const base = new Map(this.#base)
+    for (const [k, v] of layer) base.set(k, v)
+    return new LayeredMap(base, new Map<K, V>(), size)
+  }
 
-	get(key: K): V | undefined {
-		return this.#layer.has(key) ? this.#layer.get(key) : this.#base.get(key);
-	}
+  get(key: K): V | undefined {
+    return this.#layer.has(key) ? this.#layer.get(key) : this.#base.get(key)
+  }
 
-	has(key: K): boolean {
-		return this.#layer.has(key) || this.#base.has(key);
-	}
+  has(key: K): boolean {
+    return this.#layer.has(key) || this.#base.has(key)
+  }
 
-	*entries(): MapIterator<[K, V]> {
-		for (const [key, value] of this.#base)
-			yield [key, this.#layer.has(key) ? (this.#layer.get(key) as V) : value];
-		for (const [key, value] of this.#layer)
-			if (!this.#base.has(key)) yield [key, value];
-	}
+  *entries(): MapIterator<[K, V]> {
+    for (const [key, value] of this.#base) yield [key, this.#layer.has(key) ? (this.#layer.get(key) as V) : value]
+    for (const [key, value] of this.#layer) if (!this.#base.has(key)) yield [key, value]
+  }
 
-	*keys(): MapIterator<K> {
-		for (const [key] of this.entries()) yield key;
-	}
+  *keys(): MapIterator<K> {
+    for (const [key] of this.entries()) yield key
+  }
 
-	*values(): MapIterator<V> {
-		for (const [, value] of this.entries()) yield value;
-	}
+  *values(): MapIterator<V> {
+    for (const [, value] of this.entries()) yield value
+  }
 
-	[Symbol.iterator](): MapIterator<[K, V]> {
-		return this.entries();
-	}
+  [Symbol.iterator](): MapIterator<[K, V]> {
+    return this.entries()
+  }
 
-	forEach(callback: (value: V, key: K, map: ReadonlyMap<K, V>) => void): void {
-		for (const [key, value] of this.entries()) callback(value, key, this);
-	}
+  forEach(callback: (value: V, key: K, map: ReadonlyMap<K, V>) => void): void {
+    for (const [key, value] of this.entries()) callback(value, key, this)
+  }
 }

@@ -1,87 +1,83 @@
 // ParleyClient: one connection to a server, and the sessions that are open over it.
-import type { ServerFrame } from "@parley/protocol";
-import type { ClientOptions } from "./client-options.ts";
-import { Connection } from "./connection.ts";
-import type { ConnectionState } from "./connection-state.ts";
-import type { ParleyError } from "./parley-error.ts";
-import { Session, type SessionOptions } from "./session.ts";
+import type { ServerFrame } from '@parley/protocol'
+import type { ClientOptions } from './client-options.ts'
+import { Connection } from './connection.ts'
+import type { ConnectionState } from './connection-state.ts'
+import type { ParleyError } from './parley-error.ts'
+import { Session, type SessionOptions } from './session.ts'
 
 export class ParleyClient {
-	readonly #connection: Connection;
-	readonly #sessions = new Map<string, Session>();
+  readonly #connection: Connection
+  readonly #sessions = new Map<string, Session>()
 
-	/** Connects when the first session is opened. @throws TypeError for a URL that is none */
-	constructor(options: ClientOptions) {
-		this.#connection = new Connection(options, {
-			opened: () => {
-				for (const session of this.#sessions.values()) session.opened();
-			},
-			lost: () => {
-				for (const session of this.#sessions.values()) session.lost();
-			},
-			ended: (error) => this.#ended(error),
-			frames: (frames) => this.#frames(frames),
-		});
-	}
+  /** Connects when the first session is opened. @throws TypeError for a URL that is none */
+  constructor(options: ClientOptions) {
+    this.#connection = new Connection(options, {
+      opened: () => {
+        for (const session of this.#sessions.values()) session.opened()
+      },
+      lost: () => {
+        for (const session of this.#sessions.values()) session.lost()
+      },
+      ended: (error) => this.#ended(error),
+      frames: (frames) => this.#frames(frames),
+    })
+  }
 
-	/** Immutable: another object after each change. */
-	get state(): ConnectionState {
-		return this.#connection.state;
-	}
+  /** Immutable: another object after each change. */
+  get state(): ConnectionState {
+    return this.#connection.state
+  }
 
-	/** @returns a function that unsubscribes */
-	subscribe(listener: () => void): () => void {
-		return this.#connection.subscribe(listener);
-	}
+  /** @returns a function that unsubscribes */
+  subscribe(listener: () => void): () => void {
+    return this.#connection.subscribe(listener)
+  }
 
-	/** Connects now, rather than with the first session. */
-	connect(): void {
-		this.#connection.connect();
-	}
+  /** Connects now, rather than with the first session. */
+  connect(): void {
+    this.#connection.connect()
+  }
 
-	/** The session with that id, made on the server where it is new. The same object until it is closed. */
-	session(id: string, options: SessionOptions = {}): Session {
-		const open = this.#sessions.get(id);
-		if (open !== undefined) return open;
-		const session = new Session(this.#connection, id, options, () => {
-			if (this.#sessions.get(id) === session) this.#sessions.delete(id);
-		});
-		this.#sessions.set(id, session);
-		if (this.#connection.state.status === "closed") {
-			session.ended(this.#connection.error());
-			this.#sessions.delete(id);
-		}
-		this.#connection.connect();
-		return session;
-	}
+  /** The session with that id, made on the server where it is new. The same object until it is closed. */
+  session(id: string, options: SessionOptions = {}): Session {
+    const open = this.#sessions.get(id)
+    if (open !== undefined) return open
+    const session = new Session(this.#connection, id, options, () => {
+      if (this.#sessions.get(id) === session) this.#sessions.delete(id)
+    })
+    this.#sessions.set(id, session)
+    if (this.#connection.state.status === 'closed') {
+      session.ended(this.#connection.error())
+      this.#sessions.delete(id)
+    }
+    this.#connection.connect()
+    return session
+  }
 
-	/** Leaves every session and ends the connection. What was not answered yet is rejected. */
-	async close(): Promise<void> {
-		this.#connection.close();
-	}
+  /** Leaves every session and ends the connection. What was not answered yet is rejected. */
+  async close(): Promise<void> {
+    this.#connection.close()
+  }
 
-	#frames(frames: readonly ServerFrame[]): void {
-		const touched = new Set<Session>();
-		for (const frame of frames) {
-			if (frame.type === "error") {
-				for (const session of [...this.#sessions.values()])
-					if (session.refused(frame)) break;
-				continue;
-			}
-			const session =
-				"session" in frame && frame.session !== undefined
-					? this.#sessions.get(frame.session)
-					: undefined;
-			if (session === undefined) continue;
-			session.frame(frame);
-			touched.add(session);
-		}
-		for (const session of touched) session.flush();
-	}
+  #frames(frames: readonly ServerFrame[]): void {
+    const touched = new Set<Session>()
+    for (const frame of frames) {
+      if (frame.type === 'error') {
+        for (const session of [...this.#sessions.values()]) if (session.refused(frame)) break
+        continue
+      }
+      const session = 'session' in frame && frame.session !== undefined ? this.#sessions.get(frame.session) : undefined
+      if (session === undefined) continue
+      session.frame(frame)
+      touched.add(session)
+    }
+    for (const session of touched) session.flush()
+  }
 
-	#ended(error: ParleyError): void {
-		const sessions = [...this.#sessions.values()];
-		this.#sessions.clear();
-		for (const session of sessions) session.ended(error);
-	}
+  #ended(error: ParleyError): void {
+    const sessions = [...this.#sessions.values()]
+    this.#sessions.clear()
+    for (const session of sessions) session.ended(error)
+  }
 }

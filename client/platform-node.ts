@@ -1,7 +1,7 @@
 // The platform's WebSocket on Node: the package `ws`, which tells close codes and ends dead sockets at once.
-import { WebSocket } from "ws";
-import type { WebSocketConstructor } from "./web-socket.ts";
+import { WebSocket } from 'ws'
+import type { WebSocketConstructor } from './web-socket.ts'
 
 export function platformWebSocket(): WebSocketConstructor {
-	return WebSocket as unknown as WebSocketConstructor;
+  return WebSocket as unknown as WebSocketConstructor
 }

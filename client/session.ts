@@ -1,379 +1,342 @@
 // Session: one session as this client sees and changes it. The shell around session-view.ts: it attaches on each
 // connection from where the view stands, and begins from the beginning when the view cannot go on.
-import type {
-	Content,
-	EntryFrame,
-	ErrorFrame,
-	Ok,
-	Part,
-	Policy,
-	Seen,
-	Send,
-	ServerFrame,
-	Tool,
-} from "@parley/protocol";
-import { makeId } from "@parley/protocol/make-id";
-import type { Connection } from "./connection.ts";
-import { backoff, type ReconnectPolicy } from "./connection-state.ts";
-import { Listeners } from "./listeners.ts";
-import { GapError, ParleyError } from "./parley-error.ts";
-import { Reply } from "./reply.ts";
-import { isEnded } from "./run-view.ts";
-import {
-	applyEntry,
-	isAfter,
-	newSession,
-	type SessionView,
-	startOver,
-	textOf,
-} from "./session-view.ts";
-import { type ClientTool, declaration } from "./tool.ts";
-import { ToolRunner } from "./tool-runner.ts";
+import type { Content, EntryFrame, ErrorFrame, Ok, Part, Policy, Seen, Send, ServerFrame, Tool } from '@parley/protocol'
+import { makeId } from '@parley/protocol/make-id'
+import type { Connection } from './connection.ts'
+import { backoff, type ReconnectPolicy } from './connection-state.ts'
+import { Listeners } from './listeners.ts'
+import { GapError, ParleyError } from './parley-error.ts'
+import { Reply } from './reply.ts'
+import { isEnded } from './run-view.ts'
+import { applyEntry, isAfter, newSession, type SessionView, startOver, textOf } from './session-view.ts'
+import { type ClientTool, declaration } from './tool.ts'
+import { ToolRunner } from './tool-runner.ts'
 
 export interface SessionOptions {
-	/** What the model may have done on this machine, while this client is attached. */
-	readonly tools?: readonly ClientTool[];
-	/** Where to begin; left out: at the session's beginning. A run that is cut by it comes from the beginning too. */
-	readonly after?: string;
+  /** What the model may have done on this machine, while this client is attached. */
+  readonly tools?: readonly ClientTool[]
+  /** Where to begin; left out: at the session's beginning. A run that is cut by it comes from the beginning too. */
+  readonly after?: string
 }
 
 export interface SendOptions {
-	/** What becomes of a run that is active: default `queue`, after it. */
-	readonly policy?: Policy;
-	readonly model?: string;
-	readonly agent?: string;
-	/** What the person saw of a run: the model's context is cut there. */
-	readonly seen?: Seen;
+  /** What becomes of a run that is active: default `queue`, after it. */
+  readonly policy?: Policy
+  readonly model?: string
+  readonly agent?: string
+  /** What the person saw of a run: the model's context is cut there. */
+  readonly seen?: Seen
 }
 
 /** Sees each entry that changed the view, before the listeners are told. For what is built on the session. */
 export interface Watcher {
-	entry(frame: EntryFrame, view: SessionView, before: SessionView): void;
-	/** The view begins from the beginning; what was seen comes again. */
-	reset(): void;
-	/** Nothing more will come. */
-	ended(error: ParleyError): void;
+  entry(frame: EntryFrame, view: SessionView, before: SessionView): void
+  /** The view begins from the beginning; what was seen comes again. */
+  reset(): void
+  /** Nothing more will come. */
+  ended(error: ParleyError): void
 }
 
 /** How often in a row a view is begun anew because what came did not fit. */
-const MAX_GAPS = 3;
-const ATTACH_RETRY: ReconnectPolicy = { baseMs: 500, maxMs: 15_000 };
+const MAX_GAPS = 3
+const ATTACH_RETRY: ReconnectPolicy = { baseMs: 500, maxMs: 15_000 }
 
 export class Session {
-	readonly id: string;
-	readonly #connection: Connection;
-	readonly #listeners = new Listeners();
-	readonly #watchers = new Set<Watcher>();
-	readonly #tools: readonly ClientTool[];
-	readonly #runner: ToolRunner;
-	readonly #onClose: () => void;
-	#state: SessionView;
-	#told: SessionView;
-	/** The attach that this connection was asked for; what comes before its `attached` is of an earlier one. */
-	#attach: string | undefined;
-	#attached = false;
-	#gaps = 0;
-	#attachTries = 0;
-	#cancelRetry: (() => void) | undefined;
-	#closed: ParleyError | undefined;
+  readonly id: string
+  readonly #connection: Connection
+  readonly #listeners = new Listeners()
+  readonly #watchers = new Set<Watcher>()
+  readonly #tools: readonly ClientTool[]
+  readonly #runner: ToolRunner
+  readonly #onClose: () => void
+  #state: SessionView
+  #told: SessionView
+  /** The attach that this connection was asked for; what comes before its `attached` is of an earlier one. */
+  #attach: string | undefined
+  #attached = false
+  #gaps = 0
+  #attachTries = 0
+  #cancelRetry: (() => void) | undefined
+  #closed: ParleyError | undefined
 
-	/** Made by `client.session(id)`. */
-	constructor(
-		connection: Connection,
-		id: string,
-		options: SessionOptions,
-		onClose: () => void,
-	) {
-		this.id = id;
-		this.#connection = connection;
-		this.#tools = options.tools ?? [];
-		this.#state = newSession(id, options.after);
-		this.#told = this.#state;
-		this.#onClose = onClose;
-		this.#runner = new ToolRunner(this, connection, this.#tools);
-		if (connection.state.status === "open") this.opened();
-	}
+  /** Made by `client.session(id)`. */
+  constructor(connection: Connection, id: string, options: SessionOptions, onClose: () => void) {
+    this.id = id
+    this.#connection = connection
+    this.#tools = options.tools ?? []
+    this.#state = newSession(id, options.after)
+    this.#told = this.#state
+    this.#onClose = onClose
+    this.#runner = new ToolRunner(this, connection, this.#tools)
+    if (connection.state.status === 'open') this.opened()
+  }
 
-	/** Immutable: another object after each change. */
-	get state(): SessionView {
-		return this.#state;
-	}
+  /** Immutable: another object after each change. */
+  get state(): SessionView {
+    return this.#state
+  }
 
-	/** @returns a function that unsubscribes */
-	subscribe(listener: () => void): () => void {
-		return this.#listeners.add(listener);
-	}
+  /** @returns a function that unsubscribes */
+  subscribe(listener: () => void): () => void {
+    return this.#listeners.add(listener)
+  }
 
-	/** Sends a message; it is sent again, with the same id, until the server has it. */
-	send(content: Content, options: SendOptions = {}): Reply {
-		const id = makeId("msg");
-		const parts: readonly Part[] =
-			typeof content === "string" ? [{ type: "text", text: content }] : content;
-		const frame: Send = {
-			type: "send",
-			id,
-			session: this.id,
-			content,
-			...given(options),
-		};
-		const pending = {
-			id,
-			content: parts,
-			text: textOf(parts),
-			policy: options.policy ?? ("queue" as const),
-			time: this.#connection.clock.now(),
-		};
-		this.#state = {
-			...this.#state,
-			pending: [...this.#state.pending, pending],
-		};
-		const answer = this.#command(frame);
-		const reply = new Reply(this, id, answer);
-		answer.catch(() => {
-			this.#state = {
-				...this.#state,
-				pending: this.#state.pending.filter((other) => other.id !== id),
-			};
-			this.#notify();
-		});
-		this.#notify();
-		return reply;
-	}
+  /** Sends a message; it is sent again, with the same id, until the server has it. */
+  send(content: Content, options: SendOptions = {}): Reply {
+    const id = makeId('msg')
+    const parts: readonly Part[] = typeof content === 'string' ? [{ type: 'text', text: content }] : content
+    const frame: Send = {
+      type: 'send',
+      id,
+      session: this.id,
+      content,
+      ...given(options),
+    }
+    const pending = {
+      id,
+      content: parts,
+      text: textOf(parts),
+      policy: options.policy ?? ('queue' as const),
+      time: this.#connection.clock.now(),
+    }
+    this.#state = {
+      ...this.#state,
+      pending: [...this.#state.pending, pending],
+    }
+    const answer = this.#command(frame)
+    const reply = new Reply(this, id, answer)
+    answer.catch(() => {
+      this.#state = {
+        ...this.#state,
+        pending: this.#state.pending.filter((other) => other.id !== id),
+      }
+      this.#notify()
+    })
+    this.#notify()
+    return reply
+  }
 
-	/** Stops what is being said and says this instead; the model is told how much of it was seen. */
-	redirect(content: Content, options: Omit<SendOptions, "policy"> = {}): Reply {
-		const seen = this.#seen(this.#state.activeRun);
-		return this.send(content, {
-			...(seen === undefined ? {} : { seen }),
-			...options,
-			policy: "interrupt",
-		});
-	}
+  /** Stops what is being said and says this instead; the model is told how much of it was seen. */
+  redirect(content: Content, options: Omit<SendOptions, 'policy'> = {}): Reply {
+    const seen = this.#seen(this.#state.activeRun)
+    return this.send(content, {
+      ...(seen === undefined ? {} : { seen }),
+      ...options,
+      policy: 'interrupt',
+    })
+  }
 
-	/**
-	 * Ends a run, by default the active one. When it resolves, nothing more of the run will be seen.
-	 * @throws ParleyError no_active_run, run_not_found, forbidden
-	 */
-	async cancel(run: string | undefined = this.#state.activeRun): Promise<void> {
-		const seen = this.#seen(run);
-		await this.#command({
-			type: "cancel",
-			id: makeId("can"),
-			session: this.id,
-			...(run === undefined ? {} : { run }),
-			...(seen === undefined ? {} : { seen }),
-		});
-	}
+  /**
+   * Ends a run, by default the active one. When it resolves, nothing more of the run will be seen.
+   * @throws ParleyError no_active_run, run_not_found, forbidden
+   */
+  async cancel(run: string | undefined = this.#state.activeRun): Promise<void> {
+    const seen = this.#seen(run)
+    await this.#command({
+      type: 'cancel',
+      id: makeId('can'),
+      session: this.id,
+      ...(run === undefined ? {} : { run }),
+      ...(seen === undefined ? {} : { seen }),
+    })
+  }
 
-	/**
-	 * Decides about a call that waits for a person.
-	 * @throws ParleyError already_decided, call_not_found, call_ended, approval_not_needed
-	 */
-	async decide(
-		call: string,
-		decision: "approve" | "deny",
-		reason?: string,
-	): Promise<void> {
-		await this.#command({
-			type: "tool.decide",
-			id: makeId("dec"),
-			session: this.id,
-			call,
-			decision,
-			...(reason === undefined ? {} : { reason }),
-		});
-	}
+  /**
+   * Decides about a call that waits for a person.
+   * @throws ParleyError already_decided, call_not_found, call_ended, approval_not_needed
+   */
+  async decide(call: string, decision: 'approve' | 'deny', reason?: string): Promise<void> {
+    await this.#command({
+      type: 'tool.decide',
+      id: makeId('dec'),
+      session: this.id,
+      call,
+      decision,
+      ...(reason === undefined ? {} : { reason }),
+    })
+  }
 
-	/** Leaves the session; its state stays as it is. What was not answered yet is rejected. */
-	async close(): Promise<void> {
-		if (this.#closed !== undefined) return;
-		this.#connection.post({
-			type: "detach",
-			id: makeId("det"),
-			session: this.id,
-		});
-		const error = new ParleyError("closed", "The session was closed.");
-		this.#connection.failSession(this.id, error);
-		this.#onClose();
-		this.ended(error);
-	}
+  /** Leaves the session; its state stays as it is. What was not answered yet is rejected. */
+  async close(): Promise<void> {
+    if (this.#closed !== undefined) return
+    this.#connection.post({
+      type: 'detach',
+      id: makeId('det'),
+      session: this.id,
+    })
+    const error = new ParleyError('closed', 'The session was closed.')
+    this.#connection.failSession(this.id, error)
+    this.#onClose()
+    this.ended(error)
+  }
 
-	// What follows is for the client and for what is built on the session.
+  // What follows is for the client and for what is built on the session.
 
-	/** @returns a function that ends it */
-	watch(watcher: Watcher): () => void {
-		if (this.#closed !== undefined) {
-			watcher.ended(this.#closed);
-			return () => undefined;
-		}
-		this.#watchers.add(watcher);
-		return () => {
-			this.#watchers.delete(watcher);
-		};
-	}
+  /** @returns a function that ends it */
+  watch(watcher: Watcher): () => void {
+    if (this.#closed !== undefined) {
+      watcher.ended(this.#closed)
+      return () => undefined
+    }
+    this.#watchers.add(watcher)
+    return () => {
+      this.#watchers.delete(watcher)
+    }
+  }
 
-	/** There is a connection. */
-	opened(): void {
-		this.#cancelRetry?.();
-		this.#attach = makeId("att");
-		this.#attached = false;
-		const tools: readonly Tool[] = this.#tools.map(declaration);
-		const { cursor } = this.#state;
-		this.#connection.post({
-			type: "attach",
-			id: this.#attach,
-			session: this.id,
-			merge: true,
-			...(cursor === undefined ? {} : { after: cursor }),
-			...(tools.length === 0 ? {} : { tools: [...tools] }),
-		});
-		this.#become({ status: "attaching", error: undefined });
-	}
+  /** There is a connection. */
+  opened(): void {
+    this.#cancelRetry?.()
+    this.#attach = makeId('att')
+    this.#attached = false
+    const tools: readonly Tool[] = this.#tools.map(declaration)
+    const { cursor } = this.#state
+    this.#connection.post({
+      type: 'attach',
+      id: this.#attach,
+      session: this.id,
+      merge: true,
+      ...(cursor === undefined ? {} : { after: cursor }),
+      ...(tools.length === 0 ? {} : { tools: [...tools] }),
+    })
+    this.#become({ status: 'attaching', error: undefined })
+  }
 
-	lost(): void {
-		this.#cancelRetry?.();
-		this.#attach = undefined;
-		this.#attached = false;
-		this.#become({ status: "offline" });
-	}
+  lost(): void {
+    this.#cancelRetry?.()
+    this.#attach = undefined
+    this.#attached = false
+    this.#become({ status: 'offline' })
+  }
 
-	ended(error: ParleyError): void {
-		if (this.#closed !== undefined) return;
-		this.#closed = error;
-		this.#cancelRetry?.();
-		this.#attached = false;
-		this.#runner.close();
-		for (const watcher of [...this.#watchers]) watcher.ended(error);
-		this.#watchers.clear();
-		this.#become({ status: "offline", error });
-	}
+  ended(error: ParleyError): void {
+    if (this.#closed !== undefined) return
+    this.#closed = error
+    this.#cancelRetry?.()
+    this.#attached = false
+    this.#runner.close()
+    for (const watcher of [...this.#watchers]) watcher.ended(error)
+    this.#watchers.clear()
+    this.#become({ status: 'offline', error })
+  }
 
-	/** A frame that names this session. Listeners are told by `flush`, once for all frames of a message. */
-	frame(frame: ServerFrame): void {
-		if (frame.type === "attached")
-			this.#onAttached(frame.id, frame.reset === true, frame.role);
-		else if (!this.#attached) return;
-		else if (frame.type === "entry") this.#entry(frame);
-		else if (frame.type === "live") this.#live(frame.cursor);
-	}
+  /** A frame that names this session. Listeners are told by `flush`, once for all frames of a message. */
+  frame(frame: ServerFrame): void {
+    if (frame.type === 'attached') this.#onAttached(frame.id, frame.reset === true, frame.role)
+    else if (!this.#attached) return
+    else if (frame.type === 'entry') this.#entry(frame)
+    else if (frame.type === 'live') this.#live(frame.cursor)
+  }
 
-	/** @returns whether the error answers this session's attach */
-	refused(frame: ErrorFrame): boolean {
-		if (frame.id === undefined || frame.id !== this.#attach) return false;
-		if (frame.code === "invalid_cursor") {
-			this.#startOver();
-			this.opened();
-			return true;
-		}
-		const error = new ParleyError(frame.code, frame.message, frame.retryable);
-		this.#become({ status: "offline", error });
-		if (!frame.retryable) {
-			this.#connection.failSession(this.id, error);
-			this.#onClose();
-			this.ended(error);
-			return true;
-		}
-		this.#attachTries += 1;
-		const wait =
-			frame.retryAfterMs ??
-			backoff(ATTACH_RETRY, this.#attachTries, this.#connection.clock.random());
-		this.#cancelRetry = this.#connection.clock.after(wait, () => this.opened());
-		return true;
-	}
+  /** @returns whether the error answers this session's attach */
+  refused(frame: ErrorFrame): boolean {
+    if (frame.id === undefined || frame.id !== this.#attach) return false
+    if (frame.code === 'invalid_cursor') {
+      this.#startOver()
+      this.opened()
+      return true
+    }
+    const error = new ParleyError(frame.code, frame.message, frame.retryable)
+    this.#become({ status: 'offline', error })
+    if (!frame.retryable) {
+      this.#connection.failSession(this.id, error)
+      this.#onClose()
+      this.ended(error)
+      return true
+    }
+    this.#attachTries += 1
+    const wait = frame.retryAfterMs ?? backoff(ATTACH_RETRY, this.#attachTries, this.#connection.clock.random())
+    this.#cancelRetry = this.#connection.clock.after(wait, () => this.opened())
+    return true
+  }
 
-	flush(): void {
-		if (this.#told !== this.#state) this.#notify();
-	}
+  flush(): void {
+    if (this.#told !== this.#state) this.#notify()
+  }
 
-	#onAttached(id: string, reset: boolean, role: string): void {
-		if (id !== this.#attach) return;
-		this.#attached = true;
-		this.#attachTries = 0;
-		if (reset) this.#startOver();
-		this.#become({ status: "replaying", role });
-	}
+  #onAttached(id: string, reset: boolean, role: string): void {
+    if (id !== this.#attach) return
+    this.#attached = true
+    this.#attachTries = 0
+    if (reset) this.#startOver()
+    this.#become({ status: 'replaying', role })
+  }
 
-	#entry(frame: EntryFrame): void {
-		const before = this.#state;
-		let after: SessionView;
-		try {
-			after = applyEntry(before, frame);
-		} catch (error) {
-			if (!(error instanceof GapError)) throw error;
-			this.#gap(error);
-			return;
-		}
-		if (after === before) return;
-		this.#state = after;
-		for (const watcher of [...this.#watchers])
-			watcher.entry(frame, after, before);
-		this.#runner.entry(frame, after);
-		if (after.status === "live") this.#gaps = 0;
-	}
+  #entry(frame: EntryFrame): void {
+    const before = this.#state
+    let after: SessionView
+    try {
+      after = applyEntry(before, frame)
+    } catch (error) {
+      if (!(error instanceof GapError)) throw error
+      this.#gap(error)
+      return
+    }
+    if (after === before) return
+    this.#state = after
+    for (const watcher of [...this.#watchers]) watcher.entry(frame, after, before)
+    this.#runner.entry(frame, after)
+    if (after.status === 'live') this.#gaps = 0
+  }
 
-	#live(cursor: string): void {
-		const { cursor: held } = this.#state;
-		const further = held === undefined || isAfter(cursor, held);
-		this.#become({ status: "live", ...(further ? { cursor } : {}) });
-		this.#runner.live(this.#state);
-	}
+  #live(cursor: string): void {
+    const { cursor: held } = this.#state
+    const further = held === undefined || isAfter(cursor, held)
+    this.#become({ status: 'live', ...(further ? { cursor } : {}) })
+    this.#runner.live(this.#state)
+  }
 
-	/** What came cannot be put to what is held without showing something wrong: begin from the beginning. */
-	#gap(error: GapError): void {
-		this.#gaps += 1;
-		this.#connection.logger?.warn(
-			{ session: this.id, run: error.run, expected: error.expected },
-			"gap in a session",
-		);
-		this.#connection.post({
-			type: "detach",
-			id: makeId("det"),
-			session: this.id,
-		});
-		if (this.#gaps > MAX_GAPS) {
-			this.#connection.failSession(this.id, error);
-			this.#onClose();
-			this.ended(error);
-			return;
-		}
-		this.#startOver();
-		this.opened();
-	}
+  /** What came cannot be put to what is held without showing something wrong: begin from the beginning. */
+  #gap(error: GapError): void {
+    this.#gaps += 1
+    this.#connection.logger?.warn({ session: this.id, run: error.run, expected: error.expected }, 'gap in a session')
+    this.#connection.post({
+      type: 'detach',
+      id: makeId('det'),
+      session: this.id,
+    })
+    if (this.#gaps > MAX_GAPS) {
+      this.#connection.failSession(this.id, error)
+      this.#onClose()
+      this.ended(error)
+      return
+    }
+    this.#startOver()
+    this.opened()
+  }
 
-	#startOver(): void {
-		this.#state = startOver(this.#state);
-		for (const watcher of [...this.#watchers]) watcher.reset();
-	}
+  #startOver(): void {
+    this.#state = startOver(this.#state)
+    for (const watcher of [...this.#watchers]) watcher.reset()
+  }
 
-	#seen(id: string | undefined): Seen | undefined {
-		const run = id === undefined ? undefined : this.#state.runs.get(id);
-		return run === undefined || isEnded(run)
-			? undefined
-			: { run: run.id, index: run.next - 1 };
-	}
+  #seen(id: string | undefined): Seen | undefined {
+    const run = id === undefined ? undefined : this.#state.runs.get(id)
+    return run === undefined || isEnded(run) ? undefined : { run: run.id, index: run.next - 1 }
+  }
 
-	async #command(frame: Parameters<Connection["command"]>[0]): Promise<Ok> {
-		if (this.#closed !== undefined) throw this.#closed;
-		return this.#connection.command(frame);
-	}
+  async #command(frame: Parameters<Connection['command']>[0]): Promise<Ok> {
+    if (this.#closed !== undefined) throw this.#closed
+    return this.#connection.command(frame)
+  }
 
-	#become(change: Partial<SessionView>): void {
-		this.#state = { ...this.#state, ...change };
-		this.#notify();
-	}
+  #become(change: Partial<SessionView>): void {
+    this.#state = { ...this.#state, ...change }
+    this.#notify()
+  }
 
-	#notify(): void {
-		this.#told = this.#state;
-		this.#listeners.notify();
-	}
+  #notify(): void {
+    this.#told = this.#state
+    this.#listeners.notify()
+  }
 }
 
 function given(options: SendOptions): Partial<Send> {
-	const { policy, model, agent, seen } = options;
-	return {
-		...(policy === undefined ? {} : { policy }),
-		...(model === undefined ? {} : { model }),
-		...(agent === undefined ? {} : { agent }),
-		...(seen === undefined ? {} : { seen }),
-	};
+  const { policy, model, agent, seen } = options
+  return {
+    ...(policy === undefined ? {} : { policy }),
+    ...(model === undefined ? {} : { model }),
+    ...(agent === undefined ? {} : { agent }),
+    ...(seen === undefined ? {} : { seen }),
+  }
 }
