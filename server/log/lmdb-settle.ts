@@ -49,6 +49,18 @@ export function* settle(state: LogState, cut: Seq): Generator<Step, void> {
   while ((state.groups[0]?.last ?? LAST) <= cut) yield dropGroups(state, cut)
 }
 
+/** Where to settle up to, so that half of the journal goes, and every commit from before `then`. */
+export function halfway(state: LogState, then: number): Seq {
+  let bytes = 0
+  let cut = 0
+  for (const group of state.groups) {
+    if (bytes > state.journalBytes / 2 && group.at > then) break
+    bytes += group.bytes
+    cut = group.last
+  }
+  return cut
+}
+
 function moveSome(state: LogState, waiting: Tail[], cut: Seq): Step {
   const moves: Move[] = []
   let entries = 0

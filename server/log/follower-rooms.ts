@@ -1,0 +1,75 @@
+// FollowerRooms: who follows which session live. Entries of one commit reach a follower in one call per session; a
+// follower that throws or closes itself meanwhile harms no other. A session without followers has no room.
+import type { Logger } from 'pino'
+import type { Entry } from './entry.ts'
+import type { Follower, Subscription } from './session-log.ts'
+
+interface Room {
+  /** Replaced, not changed: a round of deliveries goes on over the old list. */
+  followers: readonly Live[]
+  batch: Entry[]
+}
+
+interface Live {
+  readonly follower: Follower
+  closed: boolean
+}
+
+export class FollowerRooms {
+  readonly #logger: Logger
+  readonly #rooms = new Map<string, Room>()
+  #filled: Room[] = []
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  enter(session: string, follower: Follower): Subscription {
+    const live: Live = { follower, closed: false }
+    const room = this.#rooms.get(session)
+    if (room === undefined) this.#rooms.set(session, { followers: [live], batch: [] })
+    else room.followers = [...room.followers, live]
+    return { close: () => this.#leave(session, live) }
+  }
+
+  /** Puts an entry by, for `deliver`. */
+  collect(session: string, entry: Entry): void {
+    const room = this.#rooms.get(session)
+    if (room === undefined) return
+    if (room.batch.length === 0) this.#filled.push(room)
+    room.batch.push(entry)
+  }
+
+  /** Hands everything that was collected to the followers. */
+  deliver(): void {
+    const filled = this.#filled
+    if (filled.length === 0) return
+    this.#filled = []
+    for (const room of filled) {
+      const { batch, followers } = room
+      room.batch = []
+      for (const live of followers) if (!live.closed) this.hand(live.follower, batch)
+    }
+  }
+
+  hand(follower: Follower, entries: readonly Entry[]): void {
+    try {
+      follower.entries(entries)
+    } catch (error) {
+      this.#logger.error({ err: error }, 'a follower threw')
+    }
+  }
+
+  clear(): void {
+    this.#rooms.clear()
+  }
+
+  #leave(session: string, live: Live): void {
+    if (live.closed) return
+    live.closed = true
+    const room = this.#rooms.get(session)
+    if (room === undefined) return
+    room.followers = room.followers.filter((other) => other !== live)
+    if (room.followers.length === 0) this.#rooms.delete(session)
+  }
+}
