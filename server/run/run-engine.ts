@@ -36,7 +36,9 @@ export interface RunEngineOptions {
   readonly node: string
   /** Runs driven, or waited for, at once. */
   readonly concurrency: number
-  /** Owners that may be lost before the run is given up. */
+  /** Owners in a row that may be lost without having brought anything forth, before the run is given up. */
+  readonly maxStalls: number
+  /** Owners of one run in all. */
   readonly maxAttempts: number
   readonly logger: Logger
 }
@@ -118,7 +120,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
       await compactRun(log, session, run)
       return true
     }
-    if (delivery.attempt > options.maxAttempts) {
+    if (view.stalls >= options.maxStalls || delivery.attempt > options.maxAttempts) {
       const error = { code: 'owner_lost' as const, message: 'Too many owners of this run were lost.' }
       await endRun(log, session, run, { reason: 'failed', error })
       return false

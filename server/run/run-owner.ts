@@ -60,6 +60,7 @@ export class RunOwner {
   readonly #run: string
   readonly #stop = new AbortController()
   readonly #calls: Promise<void>[] = []
+  readonly #taken = new Set<string>()
   #state: Run.RunState
   #drained: (() => void)[] = []
   #storageFailedAt: number | undefined
@@ -156,7 +157,7 @@ export class RunOwner {
       const names = new Map<string, string>()
       const finish = await this.#callModel(prompt, names)
       this.#state = Run.finished(this.#state, finish.usage)
-      if (finish.reason !== 'tool-calls' && this.#view().steers.length === 0) return
+      if (finish.reason !== 'tool-calls' && this.#steers().length === 0) return
       await this.#settle(finish, prompt, names)
       this.#state = Run.nextStep(this.#state, this.#takeSteers(prompt))
       this.#pump()
@@ -165,11 +166,18 @@ export class RunOwner {
 
   /** Steering messages that came meanwhile join the prompt. @returns their ids */
   #takeSteers(prompt: LanguageModelV3Prompt): readonly string[] {
-    const { steers } = this.#view()
+    const steers = this.#steers()
     for (const { event } of this.#session.state.messages) {
-      if (steers.includes(event.id)) prompt.push(userMessage(event))
+      if (!steers.includes(event.id)) continue
+      this.#taken.add(event.id)
+      prompt.push(userMessage(event))
     }
     return steers
+  }
+
+  /** Those that are not taken yet: the log may not have told us of our own taking. */
+  #steers(): readonly string[] {
+    return this.#view().steers.filter((message) => !this.#taken.has(message))
   }
 
   async #callModel(prompt: LanguageModelV3Prompt, names: Map<string, string>): Promise<ModelFinish> {

@@ -1,0 +1,577 @@
+// Runs from their message to their end, over the real log: streaming, tools, cancelling and redirecting,
+// failures of providers, and owners that are replaced.
+import { makeId } from '@parley/protocol'
+import { afterEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineTool } from '../tool/define-tool.ts'
+import { CALLER, EngineHarness, type HarnessOptions, OTHER } from './test/engine-harness.ts'
+
+const open: EngineHarness[] = []
+async function start(options: HarnessOptions = {}): Promise<EngineHarness> {
+  const harness = await EngineHarness.start(options)
+  open.push(harness)
+  return harness
+}
+afterEach(async () => {
+  for (const harness of open.splice(0)) await harness.dispose()
+})
+
+const textOf = (content: unknown): string => JSON.stringify(content)
+
+describe('a run', () => {
+  it('streams what the model says and ends with the whole output', async () => {
+    const h = await start()
+    const { run } = await h.send('s', 'hello')
+    const call = await h.model.next()
+    expect(call.options.prompt).toEqual([{ role: 'user', content: [{ type: 'text', text: 'hello' }] }])
+    call.reasoning('hm')
+    await h.event('s', 'run.output', (event) => event.kind === 'reasoning')
+    call.text('Hel')
+    await h.event('s', 'run.output', (event) => event.text === 'Hel')
+    call.text('lo')
+    call.finish()
+    const ended = await h.event('s', 'run.ended')
+    expect(ended).toMatchObject({ run, reason: 'completed', next: 3, usage: { inputTokens: 7, outputTokens: 3 } })
+    expect(ended.output?.map((part) => ('text' in part ? [part.type, part.text] : part))).toEqual([
+      ['reasoning', 'hm'],
+      ['text', 'Hello'],
+    ])
+    expect((await h.entries('s')).map((event) => event.type)).toEqual(['message', 'run.ended'])
+  })
+
+  it('gives the model the conversation so far', async () => {
+    const h = await start()
+    await h.send('s', 'one')
+    const first = await h.model.next()
+    first.text('uno')
+    first.finish()
+    await h.event('s', 'run.ended')
+    await h.send('s', 'two')
+    const second = await h.model.next()
+    expect(second.options.prompt.map((message) => [message.role, textOf(message.content)])).toEqual([
+      ['user', textOf([{ type: 'text', text: 'one' }])],
+      ['assistant', textOf([{ type: 'text', text: 'uno' }])],
+      ['user', textOf([{ type: 'text', text: 'two' }])],
+    ])
+    second.finish()
+  })
+
+  it('waits for its turn with the policy queue', async () => {
+    const h = await start()
+    await h.send('s', 'one')
+    const first = await h.model.next()
+    const { run } = await h.send('s', 'two')
+    expect(h.model.calls).toHaveLength(1)
+    first.finish()
+    const second = await h.model.next()
+    second.finish()
+    await h.event('s', 'run.ended', (event) => event.run === run)
+  })
+
+  it('is refused with the policy reject while another is active', async () => {
+    const h = await start()
+    await h.send('s', 'one')
+    await h.model.next()
+    await expect(h.send('s', 'two', { policy: 'reject' })).rejects.toMatchObject({ code: 'run_active' })
+    expect((await h.entries('s')).filter((event) => event.type === 'message')).toHaveLength(1)
+  })
+
+  it('lets one of two that are sent at once with the policy reject win', async () => {
+    const h = await start()
+    const results = await Promise.allSettled([
+      h.send('s', 'one', { policy: 'reject' }),
+      h.send('s', 'two', { policy: 'reject' }),
+    ])
+    expect(results.map((result) => result.status).sort()).toEqual(['fulfilled', 'rejected'])
+    const call = await h.model.next()
+    call.finish()
+    await h.event('s', 'run.ended', (event) => event.reason === 'completed')
+  })
+
+  it('takes a steering message at its next model call', async () => {
+    const h = await start()
+    const { run } = await h.send('s', 'one')
+    const first = await h.model.next()
+    first.text('so far')
+    await h.event('s', 'run.output')
+    const steered = await h.send('s', 'and in French', { policy: 'steer' })
+    expect(steered.run).toBe(run)
+    first.finish()
+    const second = await h.model.next()
+    expect(second.options.prompt.map((message) => message.role)).toEqual(['user', 'assistant', 'user'])
+    second.text('enfin')
+    second.finish()
+    const ended = await h.event('s', 'run.ended')
+    expect(ended.output?.map((part) => part.type)).toEqual(['text', 'message', 'text'])
+  })
+
+  it('does not give what nobody saw to the model again', async () => {
+    const h = await start()
+    const { run = '' } = await h.send('s', 'one')
+    const first = await h.model.next()
+    first.text('seen')
+    await h.event('s', 'run.output', (event) => event.index === 0)
+    first.text(' unseen')
+    await h.event('s', 'run.output', (event) => event.index === 1)
+    await h.send('s', 'two', { policy: 'interrupt', seen: { run, index: 0 } })
+    const second = await h.model.next()
+    expect(second.options.prompt[1]).toEqual({ role: 'assistant', content: [{ type: 'text', text: 'seen' }] })
+    const ended = await h.event('s', 'run.ended', (event) => event.compacted === true)
+    expect(ended).toMatchObject({ reason: 'superseded', seen: { run, index: 0 } })
+    expect(ended.output?.map((part) => ('unseen' in part ? [part.text, part.unseen] : part))).toMatchObject([
+      { text: 'seen' },
+      [' unseen', true],
+    ])
+    second.finish()
+  })
+})
+
+describe('cancelling', () => {
+  it('ends the run for everybody, closes the request, and keeps the text', async () => {
+    const h = await start()
+    const { run } = await h.send('s', 'one')
+    const call = await h.model.next()
+    call.text('begun')
+    await h.event('s', 'run.output')
+    const receipt = await h.service.cancel({ type: 'cancel', id: 'c1', session: 's' }, CALLER)
+    expect(receipt).toMatchObject({ run, final: true })
+    await call.aborted
+    const ended = await h.event('s', 'run.ended', (event) => event.compacted === true)
+    expect(ended).toMatchObject({ reason: 'cancelled', by: 'ada', next: 1, usage: { outputTokens: 1 } })
+    expect(ended.output).toMatchObject([{ type: 'text', text: 'begun' }])
+  })
+
+  it('has one effect however often it is sent', async () => {
+    const h = await start()
+    await h.send('s', 'one')
+    await h.model.next()
+    const second = await h.send('s', 'two')
+    const cancel = { type: 'cancel', id: 'c1', session: 's' } as const
+    const receipts = await Promise.all([CALLER, OTHER, CALLER, OTHER, CALLER].map((by) => h.service.cancel(cancel, by)))
+    expect(new Set(receipts.map((receipt) => receipt.run)).size).toBe(1)
+    const call = await h.model.next()
+    await h.service.cancel(cancel, CALLER)
+    call.finish()
+    expect(await h.event('s', 'run.ended', (event) => event.run === second.run)).toMatchObject({ reason: 'completed' })
+  })
+
+  it('refuses when nothing is active, or the run is unknown', async () => {
+    const h = await start()
+    const cancel = { type: 'cancel', id: 'c1', session: 's' } as const
+    await expect(h.service.cancel(cancel, CALLER)).rejects.toMatchObject({ code: 'no_active_run' })
+    await expect(h.service.cancel({ ...cancel, run: 'r' }, CALLER)).rejects.toMatchObject({ code: 'run_not_found' })
+  })
+
+  it('ends all runs before an interrupt, and starts the new one', async () => {
+    const h = await start()
+    const first = await h.send('s', 'one')
+    const call = await h.model.next()
+    const queued = await h.send('s', 'two')
+    const { run } = await h.send('s', 'three', { policy: 'interrupt' })
+    await call.aborted
+    const next = await h.model.next()
+    const asked = next.options.prompt.flatMap((message) => (message.role === 'user' ? message.content : []))
+    expect(asked.map((part) => ('text' in part ? part.text : ''))).toEqual(['one', 'two', 'three'])
+    next.finish()
+    await h.event('s', 'run.ended', (event) => event.run === run)
+    for (const superseded of [first, queued]) {
+      expect(await h.event('s', 'run.ended', (event) => event.run === superseded.run)).toMatchObject({
+        reason: 'superseded',
+      })
+    }
+  })
+})
+
+describe('a message', () => {
+  it('sent five times has one effect', async () => {
+    const h = await start()
+    const id = makeId('c')
+    const receipts = await Promise.all(
+      [CALLER, OTHER, CALLER, OTHER, CALLER].map((by) =>
+        h.service.send({ type: 'send', id, session: 's', content: 'hello' }, by),
+      ),
+    )
+    expect(new Set(receipts.map((receipt) => receipt.run)).size).toBe(1)
+    expect(receipts.filter((receipt) => receipt.duplicate === true)).toHaveLength(4)
+    const call = await h.model.next()
+    call.finish()
+    await h.event('s', 'run.ended')
+    expect(h.model.calls).toHaveLength(1)
+  })
+
+  it('is refused when its id was used for another', async () => {
+    const h = await start()
+    await h.send('s', 'one', { id: 'c1' })
+    await expect(h.send('s', 'two', { id: 'c1' })).rejects.toMatchObject({ code: 'command_id_reused' })
+  })
+})
+
+describe('tools', () => {
+  const add = defineTool({
+    name: 'add',
+    inputSchema: z.object({ a: z.number(), b: z.number() }),
+    execute: ({ a, b }) => a + b,
+  })
+
+  it('of the server are run in parallel, and their results go back to the model', async () => {
+    let running = 0
+    let most = 0
+    let both: () => void = () => undefined
+    const together = new Promise<void>((resolve) => {
+      both = resolve
+    })
+    const wait = defineTool({
+      name: 'wait',
+      inputSchema: {},
+      async execute() {
+        running += 1
+        most = Math.max(most, running)
+        if (running === 2) both()
+        await together
+        return 'done'
+      },
+    })
+    const h = await start({ serverTools: [wait] })
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    expect(first.options.tools?.map((tool) => tool.name)).toEqual(['wait'])
+    first.tool('wait', {})
+    first.tool('wait', {})
+    first.finish('tool-calls')
+    const second = await h.model.next()
+    expect(most).toBe(2)
+    expect(second.options.prompt.at(-1)).toMatchObject({
+      role: 'tool',
+      content: [{ output: { type: 'text', value: 'done' } }, { output: { type: 'text', value: 'done' } }],
+    })
+    second.finish()
+    const ended = await h.event('s', 'run.ended')
+    expect(ended.usage).toEqual({ inputTokens: 14, outputTokens: 6 })
+  })
+
+  it.each([
+    ['an unknown tool', 'nothing', {}, /no tool named/],
+    ['an input that does not fit', 'add', { a: 'x' }, /does not fit/],
+    ['an input that is not JSON', 'add', '{"a":', /not JSON/],
+  ])('tell the model of %s', async (_, name, input, told) => {
+    const h = await start({ serverTools: [add] })
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    first.tool(name, input)
+    first.finish('tool-calls')
+    const second = await h.model.next()
+    const last = second.options.prompt.at(-1)
+    expect(textOf(last)).toMatch(told)
+    second.finish()
+  })
+
+  it('that throw, take too long or return too much give the model an error', async () => {
+    const tools = [
+      defineTool({ name: 'throws', inputSchema: {}, execute: () => Promise.reject(new Error('no luck')) }),
+      defineTool({ name: 'hangs', inputSchema: {}, timeoutMs: 20, execute: () => new Promise(() => undefined) }),
+      defineTool({ name: 'floods', inputSchema: {}, execute: () => 'x'.repeat(300_000) }),
+    ]
+    const h = await start({ serverTools: tools })
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    for (const tool of tools) first.tool(tool.name, {})
+    first.finish('tool-calls')
+    const second = await h.model.next()
+    const told = textOf(second.options.prompt.at(-1))
+    expect(told).toMatch(/no luck/)
+    expect(told).toMatch(/longer than 20 ms/)
+    expect(told).toMatch(/more than 262144 bytes/)
+    second.finish()
+  })
+
+  it('of a client are claimed by one connection, and its result goes on', async () => {
+    const h = await start()
+    const tool = { name: 'where', inputSchema: { type: 'object' } }
+    await h.service.arrive('s', CALLER, [tool])
+    await h.service.arrive('s', OTHER, [tool])
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    first.tool('where', {})
+    first.finish('tool-calls')
+    const { call } = await h.event('s', 'tool.called')
+    const claims = await Promise.allSettled(
+      [CALLER, OTHER].map((by) => h.service.claim({ type: 'tool.claim', id: makeId('c'), session: 's', call }, by)),
+    )
+    expect(claims.map((claim) => claim.status).sort()).toEqual(['fulfilled', 'rejected'])
+    const [winner, loser] = claims[0]?.status === 'fulfilled' ? [CALLER, OTHER] : [OTHER, CALLER]
+    const result = { type: 'tool.result', session: 's', call, output: { city: 'Bern' } } as const
+    await expect(h.service.result({ ...result, id: 'r1' }, loser)).rejects.toMatchObject({ code: 'call_not_claimed' })
+    await h.service.result({ ...result, id: 'r2' }, winner)
+    expect(await h.service.result({ ...result, id: 'r2' }, winner)).toMatchObject({ duplicate: true })
+    const second = await h.model.next()
+    expect(textOf(second.options.prompt.at(-1))).toMatch(/Bern/)
+    second.finish()
+  })
+
+  it('of a client are offered again when the claimant leaves', async () => {
+    const h = await start()
+    const tool = { name: 'where' }
+    await h.service.arrive('s', CALLER, [tool])
+    await h.service.arrive('s', OTHER, [tool])
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    first.tool('where', {})
+    first.finish('tool-calls')
+    const { call } = await h.event('s', 'tool.called')
+    await h.service.claim({ type: 'tool.claim', id: 'c1', session: 's', call }, CALLER)
+    h.service.leave('s', CALLER.connection)
+    await h.event('s', 'tool.called', (event) => event.attempt === 2)
+    await h.service.claim({ type: 'tool.claim', id: 'c2', session: 's', call }, OTHER)
+    await h.service.result({ type: 'tool.result', id: 'r1', session: 's', call, error: 'not at home' }, OTHER)
+    const second = await h.model.next()
+    expect(textOf(second.options.prompt.at(-1))).toMatch(/not at home/)
+    second.finish()
+  })
+
+  it('of a client are offered again when the lease runs out', async () => {
+    const h = await start({ leaseMs: 30 })
+    await h.service.arrive('s', CALLER, [{ name: 'where' }])
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    first.tool('where', {})
+    first.finish('tool-calls')
+    const { call } = await h.event('s', 'tool.called')
+    await h.service.claim({ type: 'tool.claim', id: 'c1', session: 's', call }, CALLER)
+    await h.event('s', 'tool.called', (event) => event.attempt === 2)
+    await h.service.result({ type: 'tool.result', id: 'r1', session: 's', call, output: 1 }, CALLER)
+    const second = await h.model.next()
+    second.finish()
+  })
+
+  it('that nobody runs end in a time-out that the model is told of', async () => {
+    const h = await start()
+    await h.service.arrive('s', CALLER, [{ name: 'where', timeoutMs: 100 }])
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    first.tool('where', {})
+    first.finish('tool-calls')
+    const second = await h.model.next()
+    expect(textOf(second.options.prompt.at(-1))).toMatch(/No client took the call/)
+    second.finish()
+  })
+
+  it('refuse a result that does not fit their schema, and take the next', async () => {
+    const h = await start()
+    await h.service.arrive('s', CALLER, [{ name: 'where', outputSchema: { type: 'object', required: ['city'] } }])
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    first.tool('where', {})
+    first.finish('tool-calls')
+    const { call } = await h.event('s', 'tool.called')
+    const result = { type: 'tool.result', session: 's', call } as const
+    await expect(h.service.result({ ...result, id: 'r1', output: {} }, CALLER)).rejects.toMatchObject({
+      code: 'invalid_tool_output',
+    })
+    await h.service.result({ ...result, id: 'r2', output: { city: 'Bern' } }, CALLER)
+    const second = await h.model.next()
+    second.finish()
+  })
+
+  it('that need approval wait for it, and the first decision wins', async () => {
+    const ran: unknown[] = []
+    const pay = defineTool({ name: 'pay', inputSchema: {}, approval: true, execute: (input) => ran.push(input) })
+    const h = await start({ serverTools: [pay] })
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    first.tool('pay', { sum: 1 })
+    first.tool('pay', { sum: 2 })
+    first.finish('tool-calls')
+    const one = await h.event('s', 'tool.called', (event) => textOf(event.input).includes('1'))
+    const two = await h.event('s', 'tool.called', (event) => textOf(event.input).includes('2'))
+    expect(one.approval).toBe(true)
+    const decide = { type: 'tool.decide', session: 's', call: one.call } as const
+    const decisions = await Promise.allSettled([
+      h.service.decide({ ...decide, id: 'd1', decision: 'approve' }, CALLER),
+      h.service.decide({ ...decide, id: 'd2', decision: 'approve' }, OTHER),
+    ])
+    expect(decisions.map((decision) => decision.status).sort()).toEqual(['fulfilled', 'rejected'])
+    await h.service.decide({ ...decide, id: 'd3', call: two.call, decision: 'deny', reason: 'too dear' }, OTHER)
+    const second = await h.model.next()
+    expect(ran).toEqual([{ sum: 1 }])
+    expect(textOf(second.options.prompt.at(-1))).toMatch(/denied/)
+    second.finish()
+  })
+
+  it('that need approval expire', async () => {
+    const pay = defineTool({ name: 'pay', inputSchema: {}, approval: true, execute: () => 1 })
+    const h = await start({ serverTools: [pay], limits: { approvalMs: 50 } })
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    first.tool('pay', {})
+    first.finish('tool-calls')
+    const second = await h.model.next()
+    expect(textOf(second.options.prompt.at(-1))).toMatch(/Nobody approved/)
+    second.finish()
+  })
+})
+
+describe('a provider', () => {
+  it('that is silent before its first token fails the run', async () => {
+    const h = await start({ limits: { firstTokenMs: 50 } })
+    await h.send('s', 'go')
+    const call = await h.model.next()
+    await call.aborted
+    expect(await h.event('s', 'run.ended')).toMatchObject({ reason: 'failed', error: { code: 'provider_timeout' } })
+  })
+
+  it('that falls silent in mid-answer fails the run, and the text is kept', async () => {
+    const h = await start({ limits: { betweenTokensMs: 50 } })
+    await h.send('s', 'go')
+    const call = await h.model.next()
+    call.text('half')
+    await call.aborted
+    expect(await h.event('s', 'run.ended')).toMatchObject({
+      reason: 'failed',
+      error: { code: 'provider_timeout' },
+      output: [{ type: 'text', text: 'half' }],
+    })
+  })
+
+  it('that cuts the connection fails the run', async () => {
+    const h = await start()
+    await h.send('s', 'go')
+    const call = await h.model.next()
+    call.text('half')
+    call.cut()
+    expect(await h.event('s', 'run.ended')).toMatchObject({ error: { code: 'provider_disconnected' } })
+  })
+
+  it('that withholds the answer fails the run', async () => {
+    const h = await start()
+    await h.send('s', 'go')
+    const call = await h.model.next()
+    call.finish('content-filter')
+    expect(await h.event('s', 'run.ended')).toMatchObject({ error: { code: 'content_filtered' } })
+  })
+
+  it('that breaks the stream fails the run without its words reaching anybody', async () => {
+    const h = await start()
+    await h.send('s', 'go')
+    const call = await h.model.next()
+    call.fail(new Error('secret at 10.0.0.1'))
+    const ended = await h.event('s', 'run.ended')
+    expect(ended.reason).toBe('failed')
+    expect(textOf(ended)).not.toMatch(/secret/)
+  })
+
+  it('that never stops is stopped at the bound of tokens', async () => {
+    const h = await start({ limits: { outputTokens: 10 } })
+    await h.send('s', 'go')
+    const call = await h.model.next()
+    for (let token = 0; token < 20; token += 1) call.text('x')
+    await call.aborted
+    expect(await h.event('s', 'run.ended')).toMatchObject({ error: { code: 'token_limit' } })
+  })
+
+  it('that calls tools for ever is stopped at the bound of steps', async () => {
+    const noop = defineTool({ name: 'noop', inputSchema: {}, execute: () => 1 })
+    const h = await start({ limits: { steps: 2 }, serverTools: [noop] })
+    await h.send('s', 'go')
+    for (let step = 0; step < 2; step += 1) {
+      const call = await h.model.next()
+      call.tool('noop', {})
+      call.finish('tool-calls')
+    }
+    expect(await h.event('s', 'run.ended')).toMatchObject({ error: { code: 'step_limit' } })
+  })
+
+  it('that takes too long in all is stopped', async () => {
+    const h = await start({ limits: { runMs: 50 } })
+    await h.send('s', 'go')
+    await h.model.next()
+    expect(await h.event('s', 'run.ended')).toMatchObject({ error: { code: 'time_limit' } })
+  })
+})
+
+describe('a run whose owner stopped', () => {
+  it('is continued from the stored text where the model can be prefilled', async () => {
+    const h = await start()
+    h.model.prefill = 'text'
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    first.text('one ')
+    await h.event('s', 'run.output')
+    await h.close()
+    await h.open()
+    const second = await h.model.next()
+    expect(second.options.prompt.at(-1)).toEqual({ role: 'assistant', content: [{ type: 'text', text: 'one ' }] })
+    second.text('two')
+    second.finish()
+    const started = await h.event('s', 'run.ended')
+    expect(started).toMatchObject({ epoch: 2, reason: 'completed', next: 2, output: [{ text: 'one two', lengths: [4, 3] }] })
+  })
+
+  it('is restarted where it cannot, with indexes that go on', async () => {
+    const h = await start()
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    first.text('one ')
+    await h.event('s', 'run.output')
+    await h.close()
+    await h.open()
+    const second = await h.model.next()
+    expect(second.options.prompt.at(-1)?.role).toBe('user')
+    expect(await h.event('s', 'run.started', (event) => event.epoch === 2)).toMatchObject({ mode: 'restart', next: 1 })
+    second.text('again')
+    second.finish()
+    expect(await h.event('s', 'run.ended')).toMatchObject({ next: 2, output: [{ text: 'again', index: 1 }] })
+  })
+
+  it('waits for the tools that the former owner called', async () => {
+    const h = await start()
+    await h.service.arrive('s', CALLER, [{ name: 'where' }])
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    first.text('let me see ')
+    first.tool('where', {})
+    first.finish('tool-calls')
+    const { call } = await h.event('s', 'tool.called')
+    await h.close()
+    await h.open()
+    await h.service.arrive('s', OTHER, [{ name: 'where' }])
+    await h.service.result({ type: 'tool.result', id: 'r', session: 's', call, output: 'Bern' }, OTHER)
+    const second = await h.model.next()
+    expect(second.options.prompt.map((message) => message.role)).toEqual(['user', 'assistant', 'tool'])
+    expect(textOf(second.options.prompt.at(-1))).toMatch(/Bern/)
+    second.text('Bern it is')
+    second.finish()
+    expect(await h.event('s', 'run.ended')).toMatchObject({ reason: 'completed' })
+  })
+
+  it('keeps the steps that were complete when the last one is restarted', async () => {
+    const noop = defineTool({ name: 'noop', inputSchema: {}, execute: () => 1 })
+    const h = await start({ serverTools: [noop] })
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    first.text('step one ')
+    first.tool('noop', {})
+    first.finish('tool-calls')
+    const second = await h.model.next()
+    second.text('unfinished')
+    await h.event('s', 'run.output', (event) => event.text === 'unfinished')
+    await h.close()
+    await h.open()
+    const third = await h.model.next()
+    expect(third.options.prompt.map((message) => message.role)).toEqual(['user', 'assistant', 'tool'])
+    third.text('step two')
+    third.finish()
+    const ended = await h.event('s', 'run.ended')
+    expect(ended.output?.map((part) => ('text' in part ? part.text : part.type))).toEqual(['step one ', 'tool', 'step two'])
+  })
+
+  it('is given up when its owners are lost again and again', async () => {
+    const h = await start()
+    await h.send('s', 'go')
+    for (let restart = 0; restart < 3; restart += 1) {
+      await h.model.next()
+      await h.close()
+      await h.open()
+    }
+    expect(await h.event('s', 'run.ended')).toMatchObject({ reason: 'failed', error: { code: 'owner_lost' } })
+  })
+})

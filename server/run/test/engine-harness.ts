@@ -1,0 +1,220 @@
+// EngineHarness: a run engine and a session service over real LMDB stores in a temporary folder, with a
+// model that a test scripts part by part. What a test sees, it reads from the log.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { LanguageModelV3, LanguageModelV3CallOptions, LanguageModelV3StreamPart } from '@ai-sdk/provider'
+import { type Event, makeId, type Send } from '@parley/protocol'
+import { pino } from 'pino'
+import { type LmdbStores, openLmdbStores } from '../../log/lmdb-stores.ts'
+import type { Model, ModelCatalog } from '../../model/model.ts'
+import { Session } from '../../session/session.ts'
+import { SessionCache } from '../../session/session-cache.ts'
+import { type Caller, createSessionService, type SessionService } from '../../session/session-service.ts'
+import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from '../../session/transcript-writer.ts'
+import type { ServerTool } from '../../tool/define-tool.ts'
+import { createRunEngine, RUN_LIMITS, type RunEngine } from '../run-engine.ts'
+import type { RunLimits } from '../run-owner.ts'
+
+/** One model call as a test plays it: parts are pushed by hand. */
+export interface PlayedCall {
+  readonly options: LanguageModelV3CallOptions
+  text(delta: string): void
+  reasoning(delta: string): void
+  tool(name: string, input: unknown, id?: string): void
+  finish(reason?: 'stop' | 'tool-calls' | 'length' | 'content-filter'): void
+  /** The stream breaks. */
+  fail(error: unknown): void
+  /** The stream ends without a finish. */
+  cut(): void
+  /** Resolves when the request was aborted. */
+  readonly aborted: Promise<void>
+}
+
+export class PlayedModel implements Model {
+  readonly id = 'played'
+  prefill: Model['prefill'] = 'none'
+  readonly calls: PlayedCall[] = []
+  /** Thrown by the next calls instead of an answer. */
+  readonly failures: unknown[] = []
+  #waiting: ((call: PlayedCall) => void)[] = []
+  #taken = 0
+
+  readonly language = {
+    specificationVersion: 'v3',
+    provider: 'played',
+    modelId: 'played',
+    supportedUrls: {},
+    doGenerate: () => Promise.reject(new Error('not used')),
+    doStream: async (options: LanguageModelV3CallOptions) => {
+      if (this.failures.length > 0) throw this.failures.shift()
+      return { stream: this.#play(options) }
+    },
+  } as unknown as LanguageModelV3
+
+  /** The next call that no test has taken yet. */
+  async next(): Promise<PlayedCall> {
+    const call = this.calls[this.#taken]
+    this.#taken += 1
+    return call ?? new Promise((resolve) => this.#waiting.push(resolve))
+  }
+
+  #play(options: LanguageModelV3CallOptions): ReadableStream<LanguageModelV3StreamPart> {
+    let controller!: ReadableStreamDefaultController<LanguageModelV3StreamPart>
+    let cancelled = (): void => undefined
+    const aborted = new Promise<void>((resolve) => {
+      cancelled = resolve
+      options.abortSignal?.addEventListener('abort', () => resolve(), { once: true })
+    })
+    const stream = new ReadableStream<LanguageModelV3StreamPart>({
+      start: (own) => {
+        controller = own
+      },
+      cancel: () => cancelled(),
+    })
+    const usage = {
+      inputTokens: { total: 7, noCache: 7, cacheRead: 0, cacheWrite: 0 },
+      outputTokens: { total: 3, text: 3, reasoning: 0 },
+    }
+    const call: PlayedCall = {
+      options,
+      aborted,
+      text: (delta) => controller.enqueue({ type: 'text-delta', id: '0', delta }),
+      reasoning: (delta) => controller.enqueue({ type: 'reasoning-delta', id: 'r', delta }),
+      tool: (name, input, id = makeId('p')) =>
+        controller.enqueue({
+          type: 'tool-call',
+          toolCallId: id,
+          toolName: name,
+          input: typeof input === 'string' ? input : JSON.stringify(input),
+        }),
+      finish: (reason = 'stop') => {
+        controller.enqueue({ type: 'finish', usage, finishReason: { unified: reason, raw: reason } })
+        controller.close()
+      },
+      fail: (error) => controller.error(error),
+      cut: () => controller.close(),
+    }
+    this.calls.push(call)
+    this.#waiting.shift()?.(call)
+    return stream
+  }
+}
+
+export interface HarnessOptions {
+  readonly limits?: Partial<RunLimits>
+  readonly serverTools?: readonly ServerTool[]
+  readonly leaseMs?: number
+}
+
+export class EngineHarness {
+  readonly model = new PlayedModel()
+  readonly path = mkdtempSync(join(tmpdir(), 'parley-run-'))
+  stores!: LmdbStores
+  service!: SessionService
+  engine!: RunEngine
+  #sessions!: SessionCache
+  #options: HarnessOptions = {}
+  #watched: Session[] = []
+
+  static async start(options: HarnessOptions = {}): Promise<EngineHarness> {
+    const harness = new EngineHarness()
+    harness.#options = options
+    await harness.open()
+    return harness
+  }
+
+  async open(): Promise<void> {
+    const logger = pino({ level: 'silent' })
+    const { limits, serverTools = [], leaseMs = 30_000 } = this.#options
+    this.stores = await openLmdbStores({ path: this.path, logger })
+    const { log, runs } = this.stores
+    this.#sessions = new SessionCache(this.stores)
+    const tools = new Map(serverTools.map((tool) => [tool.name, tool]))
+    const models: ModelCatalog = { defaultId: 'played', ids: ['played'], get: () => this.model }
+    this.service = createSessionService({
+      stores: this.stores,
+      sessions: this.#sessions,
+      checkChoice: () => undefined,
+      serverTools: new Set(tools.keys()),
+      leaseMs,
+      logger,
+    })
+    this.engine = createRunEngine({
+      log,
+      runs,
+      sessions: this.#sessions,
+      transcripts: new TranscriptWriter(this.stores, { ...TRANSCRIPT_DEFAULTS, logger }),
+      models,
+      agents: new Map(),
+      system: undefined,
+      serverTools: tools,
+      limits: { ...RUN_LIMITS, ...limits },
+      node: 'n1',
+      concurrency: 1_000,
+      maxStalls: 3,
+      maxAttempts: 50,
+      logger,
+    })
+    await this.engine.start()
+  }
+
+  /** Hands all over, as a graceful stop without a drain window does. */
+  async close(): Promise<void> {
+    for (const session of this.#watched) session.close()
+    this.#watched = []
+    await this.engine.stop(0)
+    this.#sessions.close()
+    await this.stores.close()
+  }
+
+  async dispose(): Promise<void> {
+    await this.close()
+    rmSync(this.path, { recursive: true, force: true })
+  }
+
+  async send(session: string, text: string, more: Partial<Send> = {}) {
+    return this.service.send({ type: 'send', id: makeId('c'), session, content: text, ...more }, CALLER)
+  }
+
+  /** Resolves with the first event that fits, past or to come. */
+  async event<T extends Event['type']>(
+    session: string,
+    type: T,
+    fits: (event: Extract<Event, { type: T }>) => boolean = () => true,
+  ): Promise<Extract<Event, { type: T }>> {
+    return new Promise((resolve, reject) => {
+      const subscription = this.stores.log.follow(session, `${this.stores.log.epoch}.0`, {
+        entries: (entries) => {
+          for (const { event } of entries) {
+            if (event.type !== type || !fits(event as Extract<Event, { type: T }>)) continue
+            resolve(event as Extract<Event, { type: T }>)
+            subscription.then(
+              (own) => own.close(),
+              () => undefined,
+            )
+            return
+          }
+        },
+      })
+      subscription.catch(reject)
+    })
+  }
+
+  async watch(session: string): Promise<Session> {
+    const watched = await Session.open(this.stores, session)
+    this.#watched.push(watched)
+    return watched
+  }
+
+  async entries(session: string): Promise<Event[]> {
+    const events: Event[] = []
+    for await (const batch of this.stores.log.read(session, `${this.stores.log.epoch}.0`)) {
+      for (const entry of batch) events.push(entry.event)
+    }
+    return events
+  }
+}
+
+export const CALLER: Caller = { connection: 'conn_1', user: 'ada', role: 'owner' }
+export const OTHER: Caller = { connection: 'conn_2', user: 'bob', role: 'owner' }
