@@ -1,0 +1,146 @@
+// DemoAnswer: every byte that the demo model says, computed from the message it answers. Pure, so that tests, the
+// load test and any reader can check a stream against `demoText` and `demoReasoning`.
+import { type DemoDirective, parseDemoDirective } from './demo-directive.ts'
+
+/** A row of tokens that is known without being held. */
+export interface Tokens {
+  readonly length: number
+  at(index: number): string
+}
+
+/** What a tool gave: its output, or in words why it gave none. */
+export interface DemoToolResult {
+  readonly output?: unknown
+  readonly error?: string | undefined
+}
+
+export interface DemoAnswer {
+  readonly directive: DemoDirective
+  readonly reasoning: Tokens
+  /** With the results of its tool calls, where it makes any. */
+  text(results: readonly DemoToolResult[]): Tokens
+}
+
+/**
+ * The whole text of the answer to a message, for one that neither fails nor hangs: with `tool=` the JSON of each
+ * result on a line of its own (a failed one as `{"error":"…"}`), then `0 1 2 …`.
+ */
+export function demoText(message: string, results: readonly DemoToolResult[] = []): string {
+  return join(demoAnswer(message).text(results))
+}
+
+/** The whole reasoning of the answer: `r0 r1 r2 …`, or nothing. */
+export function demoReasoning(message: string): string {
+  return join(demoAnswer(message).reasoning)
+}
+
+/** @param message the user's text */
+export function demoAnswer(message: string): DemoAnswer {
+  const parsed = parseDemoDirective(message)
+  if (parsed.kind === 'directive') {
+    const { directive } = parsed
+    return {
+      directive,
+      reasoning: counted(directive.reasoning, 'r'),
+      text: (results) => after(results.map(resultLine), counted(directive.count, '')),
+    }
+  }
+  const text = words(parsed.kind === 'malformed' ? help(parsed.problem) : introduction(message))
+  return { directive: HUMAN_PACE, reasoning: words(THINKS.test(message) ? THOUGHT : ''), text: () => text }
+}
+
+/**
+ * Where to go on in a row of tokens of which `said` was said already.
+ * `rest` is the unsaid end of a token that was said in part. What does not begin like the row counts as nothing.
+ */
+export function resumeAt(tokens: Tokens, said: string): { readonly index: number; readonly rest: string } {
+  let offset = 0
+  for (let index = 0; index < tokens.length && offset < said.length; index += 1) {
+    const token = tokens.at(index)
+    if (!said.startsWith(token, offset)) {
+      const part = said.slice(offset)
+      return token.startsWith(part) ? { index: index + 1, rest: token.slice(part.length) } : { index: 0, rest: '' }
+    }
+    offset += token.length
+    if (offset === said.length) return { index: index + 1, rest: '' }
+  }
+  return { index: said === '' ? 0 : tokens.length, rest: '' }
+}
+
+/** From 0 to 1, the same for the same seed and index. */
+export function noise(seed: number, index: number): number {
+  let x = (seed ^ Math.imul(index + 1, 0x9e3779b1)) >>> 0
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b) >>> 0
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35) >>> 0
+  return ((x ^ (x >>> 16)) >>> 0) / 0x1_0000_0000
+}
+
+const HUMAN_PACE: DemoDirective = { count: 0, rate: 40, ttft: 250, reasoning: 0, tools: [], jitter: 20, seed: 1 }
+
+function counted(length: number, prefix: string): Tokens {
+  return { length, at: (index) => (index === 0 ? `${prefix}0` : ` ${prefix}${index}`) }
+}
+
+function after(lines: readonly string[], tokens: Tokens): Tokens {
+  if (lines.length === 0) return tokens
+  const length = lines.length + tokens.length
+  return { length, at: (index) => lines[index] ?? tokens.at(index - lines.length) }
+}
+
+function words(text: string): Tokens {
+  const tokens = text.match(/\s*\S+\s*$|\s*\S+/g) ?? []
+  return { length: tokens.length, at: (index) => tokens[index] as string }
+}
+
+function resultLine(result: DemoToolResult): string {
+  return `${JSON.stringify(result.error === undefined ? (result.output ?? null) : { error: result.error })}\n`
+}
+
+function join(tokens: Tokens): string {
+  let text = ''
+  for (let index = 0; index < tokens.length; index += 1) text += tokens.at(index)
+  return text
+}
+
+const THINKS = /\b(think|reason|why)/i
+const THOUGHT =
+  'I am a script, so there is little to think about: I look for words that I know, choose a paragraph, and say it at the pace of a person.'
+
+const TOPICS: readonly (readonly [RegExp, string])[] = [
+  [
+    /\b(stop|cancel|interrupt|redirect)/i,
+    '**Stopping.** A cancel is final: once it is acknowledged, every reader sees this answer end at the same word. To change the subject in mid-sentence, send a message with `policy: "interrupt"`.',
+  ],
+  [
+    /\b(tools?|functions?|approv\w*)\b/i,
+    '**Tools.** Declare tools when you attach, or configure them on the server. I call one if you tell me to: `/demo tool=NAME input={"city": "Oslo"}`.',
+  ],
+  [
+    /\b(reconnect|resume|offline|crash|restart|cursor)/i,
+    '**Coming back.** Hang up whenever you like. Come back with your cursor, on any device, and you get what you missed, once and in order.',
+  ],
+]
+
+const SETUP = `To talk to a real model, set one of these and start the server again:
+
+- \`PARLEY_MODEL=openai:<id>\` with \`OPENAI_API_KEY\`
+- \`PARLEY_MODEL=anthropic:<id>\` with \`ANTHROPIC_API_KEY\`
+- \`PARLEY_MODEL=google:<id>\` with \`GOOGLE_GENERATIVE_AI_API_KEY\`
+- \`PARLEY_MODEL=compatible:<id>\` with \`PARLEY_COMPATIBLE_URL\`, for vLLM, Ollama, llama.cpp or LM Studio`
+
+const DIRECTIVES = `\`/demo count=200 rate=50 ttft=100\` gives 200 numbers, 50 a second, the first after 100 ms (\`rate=0\`: as fast as you take them). Further keys: \`reasoning=N\`, \`tool=NAME input={…}\`, \`fail=K\`, \`hang=K\`, \`jitter=MS\`, \`seed=N\`.`
+
+function introduction(message: string): string {
+  const topics = TOPICS.filter(([pattern]) => pattern.test(message)).map(([, paragraph]) => paragraph)
+  return [
+    'Hello! I am **the demo model** of Parley: a script, not a language model, so I cannot really answer you.',
+    'Parley is a server for chat and agent sessions. A session is one durable log: you can leave in the middle of this sentence, come back from another device, and find every word in place.',
+    ...topics,
+    SETUP,
+    `You can also tell me what to say. ${DIRECTIVES}`,
+  ].join('\n\n')
+}
+
+function help(problem: string): string {
+  return `I am the demo model, and I do not understand this directive: ${problem}.\n\n${DIRECTIVES}`
+}

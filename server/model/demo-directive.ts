@@ -1,0 +1,136 @@
+// DemoDirective: what a message that begins with `/demo` tells the demo model to do. Pure. A directive with anything
+// wrong in it is not half obeyed: it is answered with what is wrong.
+
+export interface DemoCall {
+  readonly name: string
+  readonly input: unknown
+}
+
+export interface DemoDirective {
+  /** Tokens of text: `0`, ` 1`, ` 2` … */
+  readonly count: number
+  /** Tokens a second; 0: as fast as they are taken. */
+  readonly rate: number
+  /** Milliseconds to the first token of each model call. */
+  readonly ttft: number
+  /** Tokens of reasoning before anything else: `r0`, ` r1` … */
+  readonly reasoning: number
+  /** Called in parallel, before the text. */
+  readonly tools: readonly DemoCall[]
+  /** A provider error after so many tokens of the answer, reasoning included. */
+  readonly fail?: number
+  /** Silence after so many tokens of the answer, reasoning included. */
+  readonly hang?: number
+  /** Milliseconds by which a token may come late, at random by `seed`; the rate stays. */
+  readonly jitter: number
+  readonly seed: number
+}
+
+export type ParsedDirective =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'malformed'; readonly problem: string }
+  | { readonly kind: 'directive'; readonly directive: DemoDirective }
+
+/** The largest value of each number; only `rate` may have a fraction. */
+export const DEMO_LIMITS = {
+  count: 1_000_000,
+  rate: 1_000_000,
+  ttft: 600_000,
+  reasoning: 100_000,
+  fail: 1_100_000,
+  hang: 1_100_000,
+  jitter: 60_000,
+  seed: 4_294_967_295,
+} as const
+
+const MAX_TOOLS = 32
+const DEFAULTS: DemoDirective = { count: 100, rate: 50, ttft: 0, reasoning: 0, tools: [], jitter: 0, seed: 0 }
+
+type NumberKey = keyof typeof DEMO_LIMITS
+
+/** @param text of a user's message */
+export function parseDemoDirective(text: string): ParsedDirective {
+  const start = /^\s*\/demo(?=\s|$)/.exec(text)
+  if (start === null) return { kind: 'none' }
+  const numbers = new Map<NumberKey, number>()
+  const tools: { name: string; input?: unknown }[] = []
+  let at = start[0].length
+  for (;;) {
+    at += (/^\s*/.exec(text.slice(at)) as RegExpExecArray)[0].length
+    if (at === text.length) break
+    const key = /^([a-z]+)=/.exec(text.slice(at))
+    if (key === null) return malformed(`${quote(word(text, at))} is not of the form key=value`)
+    const name = key[1] as string
+    at += key[0].length
+    if (name === 'input') {
+      const tool = tools.at(-1)
+      if (tool === undefined) return malformed('input= must follow the tool= that it is for')
+      if ('input' in tool) return malformed(`tool ${quote(tool.name)} has two inputs`)
+      const end = endOfJson(text, at)
+      if (end === undefined) return malformed(`the input of tool ${quote(tool.name)} is not a whole JSON value`)
+      const json = text.slice(at, end)
+      try {
+        tool.input = JSON.parse(json)
+      } catch {
+        return malformed(`the input of tool ${quote(tool.name)} is not JSON: ${quote(json)}`)
+      }
+      at = end
+      continue
+    }
+    const value = word(text, at)
+    at += value.length
+    if (name === 'tool') {
+      if (value === '') return malformed('tool= needs the name of a tool')
+      if (tools.length === MAX_TOOLS) return malformed(`there are more than ${MAX_TOOLS} tools`)
+      tools.push({ name: value })
+    } else if (!isNumberKey(name)) {
+      return malformed(`${quote(name)} is no key`)
+    } else if (numbers.has(name)) {
+      return malformed(`${name}= is there twice`)
+    } else {
+      const form = name === 'rate' ? /^\d+(\.\d+)?$/ : /^\d+$/
+      if (!form.test(value) || Number(value) > DEMO_LIMITS[name]) {
+        return malformed(`${name} must be a ${name === 'rate' ? '' : 'whole '}number from 0 to ${DEMO_LIMITS[name]}`)
+      }
+      numbers.set(name, Number(value))
+    }
+  }
+  const calls = tools.map((tool) => ({ name: tool.name, input: 'input' in tool ? tool.input : {} }))
+  return { kind: 'directive', directive: { ...DEFAULTS, ...Object.fromEntries(numbers), tools: calls } }
+}
+
+function isNumberKey(key: string): key is NumberKey {
+  return Object.hasOwn(DEMO_LIMITS, key)
+}
+
+function malformed(problem: string): ParsedDirective {
+  return { kind: 'malformed', problem }
+}
+
+function word(text: string, at: number): string {
+  return (/^\S*/.exec(text.slice(at)) as RegExpExecArray)[0]
+}
+
+/** Of what a person wrote, no more than helps to find it. */
+function quote(text: string): string {
+  return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text)
+}
+
+/** Where the JSON value that begins at `at` ends; objects, arrays and strings may hold spaces. */
+function endOfJson(text: string, at: number): number | undefined {
+  const first = text[at]
+  if (first !== '{' && first !== '[' && first !== '"') return at + word(text, at).length
+  let depth = 0
+  let inString = false
+  for (let i = at; i < text.length; i += 1) {
+    const char = text[i]
+    if (inString) {
+      if (char === '\\') i += 1
+      else if (char === '"') inString = false
+    } else if (char === '"') inString = true
+    else if (char === '{' || char === '[') depth += 1
+    else if (char === '}' || char === ']') depth -= 1
+    if (!inString && depth === 0) return i + 1
+  }
+  return undefined
+}

@@ -1,0 +1,126 @@
+// DemoTurn: where in its answer the demo model stands, read from the prompt alone. Pure. The message to answer is the
+// last thing a user said; what follows it was said and done already, and is neither said nor done again.
+import type { LanguageModelV3Message, LanguageModelV3Prompt, LanguageModelV3ToolResultPart } from '@ai-sdk/provider'
+import { type DemoToolResult, demoAnswer, resumeAt, type Tokens } from './demo-answer.ts'
+import type { DemoCall, DemoDirective } from './demo-directive.ts'
+
+export interface DemoTurn {
+  readonly directive: DemoDirective
+  /** What this model call says: reasoning, then calls or text. */
+  readonly reasoning: Tokens
+  /** Where there are any, there is no text: that comes with their results. */
+  readonly calls: readonly DemoCall[]
+  readonly text: Tokens
+  /** The unsaid end of a token that was said in part: comes first. */
+  readonly rest: { readonly kind: 'reasoning' | 'text'; readonly text: string } | undefined
+  /** Tokens of the answer that were said before, for `fail` and `hang`. */
+  readonly said: number
+  /** Calls of the answer that were made before. */
+  readonly called: number
+  /** Of the prompt; an estimate. */
+  readonly inputTokens: number
+}
+
+export function demoTurn(prompt: LanguageModelV3Prompt): DemoTurn {
+  const asked = prompt.findLastIndex((message) => message.role === 'user')
+  const answer = demoAnswer(userText(prompt[asked]))
+  const turn = prompt.slice(asked + 1)
+  const called = turn.flatMap(callsOf).length
+  const calls = answer.directive.tools.slice(called)
+  const base = { directive: answer.directive, called, inputTokens: estimateTokens(prompt) }
+
+  // What a tool call or its result follows is a model call that is over.
+  const begun = turn.findLastIndex((message) => message.role === 'tool' || callsOf(message).length > 0) + 1
+  const partial = turn.slice(begun)
+  const text = calls.length > 0 ? NOTHING : answer.text(resultsOf(turn))
+  const saidText = said(partial, 'text')
+  const inText = resumeAt(text, saidText)
+  if (called > 0 || saidText !== '') {
+    const at = answer.reasoning.length + inText.index
+    return {
+      ...base,
+      reasoning: NOTHING,
+      calls,
+      text: from(text, inText.index),
+      rest: restOf('text', inText.rest),
+      said: at,
+    }
+  }
+  const inReasoning = resumeAt(answer.reasoning, said(partial, 'reasoning'))
+  const reasoning = from(answer.reasoning, inReasoning.index)
+  return { ...base, reasoning, calls, text, rest: restOf('reasoning', inReasoning.rest), said: inReasoning.index }
+}
+
+const NOTHING: Tokens = { length: 0, at: () => '' }
+
+function restOf(kind: 'reasoning' | 'text', text: string): DemoTurn['rest'] {
+  return text === '' ? undefined : { kind, text }
+}
+
+function from(tokens: Tokens, start: number): Tokens {
+  return start === 0 ? tokens : { length: tokens.length - start, at: (index) => tokens.at(start + index) }
+}
+
+/** The last of its texts: messages that came one upon the other are joined into one. */
+function userText(message: LanguageModelV3Message | undefined): string {
+  if (message?.role !== 'user') return ''
+  const texts = message.content.filter((part) => part.type === 'text')
+  return texts.at(-1)?.text ?? ''
+}
+
+function said(messages: readonly LanguageModelV3Message[], kind: 'reasoning' | 'text'): string {
+  let text = ''
+  for (const message of messages) {
+    if (message.role !== 'assistant') continue
+    for (const part of message.content) if (part.type === kind) text += part.text
+  }
+  return text
+}
+
+function callsOf(message: LanguageModelV3Message): readonly string[] {
+  if (message.role !== 'assistant') return []
+  return message.content.flatMap((part) => (part.type === 'tool-call' ? [part.toolCallId] : []))
+}
+
+/** In the order in which the calls were made, whatever the order of the results. */
+function resultsOf(turn: readonly LanguageModelV3Message[]): DemoToolResult[] {
+  const results = new Map<string, DemoToolResult>()
+  for (const message of turn) {
+    if (message.role !== 'tool') continue
+    for (const part of message.content) {
+      if (part.type === 'tool-result') results.set(part.toolCallId, resultOf(part.output))
+    }
+  }
+  const calls = turn.flatMap(callsOf)
+  return calls.flatMap((id) => results.get(id) ?? [])
+}
+
+function resultOf(output: LanguageModelV3ToolResultPart['output']): DemoToolResult {
+  switch (output.type) {
+    case 'execution-denied':
+      return { error: output.reason ?? 'denied' }
+    case 'error-text':
+      return { error: output.value }
+    case 'error-json':
+      return { error: JSON.stringify(output.value) }
+    default:
+      return { output: output.value }
+  }
+}
+
+/** About four characters a token, as tokenizers do with English. */
+function estimateTokens(prompt: LanguageModelV3Prompt): number {
+  let chars = 0
+  for (const message of prompt) {
+    if (message.role === 'system') {
+      chars += message.content.length
+      continue
+    }
+    for (const part of message.content) {
+      if (part.type === 'text' || part.type === 'reasoning') chars += part.text.length
+      else if (part.type === 'tool-call') chars += JSON.stringify(part.input)?.length ?? 0
+      else if (part.type === 'tool-result') chars += JSON.stringify(part.output).length
+    }
+  }
+  return Math.ceil(chars / 4)
+}

@@ -1,0 +1,78 @@
+// ModelConfig: which models are offered and how their providers are reached. Read from the environment; what
+// cannot work is refused here, by a message that names the setting and never shows its value's secret part.
+
+export interface ProviderSettings {
+  readonly key?: string
+  /** Without it, the provider's own. */
+  readonly url?: string
+}
+
+export interface ModelConfig {
+  /** The default model. */
+  readonly model?: string
+  /** The allow-list; the default model is always on it. */
+  readonly models?: readonly string[]
+  readonly openai?: ProviderSettings
+  readonly anthropic?: ProviderSettings
+  readonly google?: ProviderSettings
+  /** Any server that speaks OpenAI's chat completions. */
+  readonly compatible?: ProviderSettings
+}
+
+/** Stops the start: a setting is missing or malformed. */
+export class ModelConfigError extends Error {
+  override readonly name = 'ModelConfigError'
+  /** The environment variable. */
+  readonly setting: string
+
+  constructor(setting: string, message: string) {
+    super(message)
+    this.setting = setting
+  }
+}
+
+export const PROVIDERS = ['openai', 'anthropic', 'google', 'compatible'] as const
+export type ProviderName = (typeof PROVIDERS)[number]
+
+/** The variables of each provider: the ones that its own tools read. */
+export const VARIABLES: Readonly<Record<ProviderName, { readonly key: string; readonly url: string }>> = {
+  openai: { key: 'OPENAI_API_KEY', url: 'OPENAI_BASE_URL' },
+  anthropic: { key: 'ANTHROPIC_API_KEY', url: 'ANTHROPIC_BASE_URL' },
+  google: { key: 'GOOGLE_GENERATIVE_AI_API_KEY', url: 'GOOGLE_GENERATIVE_AI_BASE_URL' },
+  compatible: { key: 'PARLEY_COMPATIBLE_KEY', url: 'PARLEY_COMPATIBLE_URL' },
+}
+
+/** Reads `PARLEY_MODEL`, `PARLEY_MODELS` and the providers' variables; an empty one counts as unset. */
+export function readModelConfig(env: Readonly<Record<string, string | undefined>>): ModelConfig {
+  const model = set(env['PARLEY_MODEL'])
+  const models = set(env['PARLEY_MODELS'])
+    ?.split(',')
+    .map((id) => id.trim())
+    .filter((id) => id !== '')
+  const providers = PROVIDERS.map((name) => {
+    const key = set(env[VARIABLES[name].key])
+    const url = set(env[VARIABLES[name].url])
+    return [name, { ...(key === undefined ? {} : { key }), ...(url === undefined ? {} : { url }) }]
+  })
+  return {
+    ...(model === undefined ? {} : { model }),
+    ...(models === undefined ? {} : { models }),
+    ...Object.fromEntries(providers),
+  }
+}
+
+/** A model id in its parts, or undefined where it is none. */
+export function splitModelId(
+  id: string,
+): { readonly provider: 'demo' | ProviderName; readonly model: string } | undefined {
+  if (id === 'demo') return { provider: 'demo', model: 'demo' }
+  const colon = id.indexOf(':')
+  const provider = PROVIDERS.find((name) => name === id.slice(0, colon))
+  const model = id.slice(colon + 1)
+  return provider === undefined || model === '' || /\s/.test(model) ? undefined : { provider, model }
+}
+
+function set(value: string | undefined): string | undefined {
+  const trimmed = value?.trim()
+  return trimmed === '' ? undefined : trimmed
+}

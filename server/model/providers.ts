@@ -1,0 +1,60 @@
+// Providers: the AI SDK packages, each built when its first model is asked for. They ask once: whether to ask again is
+// for the run to decide.
+import { createAnthropic } from '@ai-sdk/anthropic'
+import { createGoogleGenerativeAI } from '@ai-sdk/google'
+import { createOpenAI } from '@ai-sdk/openai'
+import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
+import type { LanguageModelV3 } from '@ai-sdk/provider'
+import type { Model, Prefill } from './model.ts'
+import type { ModelConfig, ProviderName, ProviderSettings } from './model-config.ts'
+import { wholeStreams } from './whole-stream.ts'
+
+export interface Providers {
+  create(id: string, provider: ProviderName, model: string): Model
+}
+
+type MakeModel = (model: string) => LanguageModelV3
+
+export function createProviders(config: ModelConfig, fetch: typeof globalThis.fetch | undefined): Providers {
+  const made = new Map<ProviderName, MakeModel>()
+  return {
+    create(id, provider, model) {
+      let make = made.get(provider)
+      if (make === undefined) {
+        make = MAKERS[provider](config[provider] ?? {}, fetch)
+        made.set(provider, make)
+      }
+      return { id, language: wholeStreams(make(model)), prefill: prefillOf(provider, model) }
+    },
+  }
+}
+
+const MAKERS: Readonly<
+  Record<ProviderName, (settings: ProviderSettings, fetch?: typeof globalThis.fetch) => MakeModel>
+> = {
+  openai: (settings, fetch) => createOpenAI(asOptions(settings, fetch)),
+  anthropic: (settings, fetch) => createAnthropic(asOptions(settings, fetch)),
+  google: (settings, fetch) => createGoogleGenerativeAI(asOptions(settings, fetch)),
+  compatible: (settings, fetch) =>
+    createOpenAICompatible({
+      name: 'compatible',
+      includeUsage: true,
+      ...asOptions(settings, fetch),
+      baseURL: settings.url ?? '',
+    }),
+}
+
+function asOptions(settings: ProviderSettings, fetch: typeof globalThis.fetch | undefined) {
+  return {
+    ...(settings.key === undefined ? {} : { apiKey: settings.key }),
+    ...(settings.url === undefined ? {} : { baseURL: settings.url }),
+    ...(fetch === undefined ? {} : { fetch }),
+  }
+}
+
+/** Anthropic's models took an assistant's beginning up to 4.5; the later ones refuse it, as other providers do. */
+function prefillOf(provider: ProviderName, model: string): Prefill {
+  return provider === 'anthropic' && PREFILLED.test(model) ? 'text' : 'none'
+}
+
+const PREFILLED = /^claude-(3|(opus|sonnet|haiku)-4-([015]|\d{8})(?!\d))/
