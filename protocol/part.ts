@@ -13,7 +13,10 @@ export const FilePart = z
     type: z.literal('file'),
     mediaType: z.string().min(3).max(127),
     name: z.string().max(255).optional(),
-    url: z.url({ protocol: /^https?$/ }).max(2048).optional(),
+    url: z
+      .url({ protocol: /^https?$/ })
+      .max(2048)
+      .optional(),
     data: z.base64().max(LIMITS.messageChars).optional(),
   })
   .refine((part) => (part.url === undefined) !== (part.data === undefined), 'a file has either url or data')

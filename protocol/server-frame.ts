@@ -60,9 +60,7 @@ export const ErrorFrame = z.object({
 export const Presence = z.object({
   type: z.literal('presence'),
   session: z.string(),
-  members: z.array(
-    z.object({ user: z.string(), connection: z.string(), state: z.record(z.string(), z.unknown()) }),
-  ),
+  members: z.array(z.object({ user: z.string(), connection: z.string(), state: z.record(z.string(), z.unknown()) })),
 })
 
 export const GoAway = z.object({ type: z.literal('goaway'), reason: z.string(), reconnectAfterMs: z.number() })

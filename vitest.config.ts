@@ -1,0 +1,41 @@
+// Which tests run and how: real processes, sockets and disks, on as little as two cores.
+// Two projects, so that tests which start processes do not starve the others, nor each other.
+import { defineConfig } from 'vitest/config'
+
+const outside = ['**/node_modules/**', '**/dist/**', '.cache/**', 'data/**']
+/** They start servers, kill them, or drive a browser: one file at a time, after the quick ones. */
+const withProcesses = ['**/*.process.test.ts']
+
+export default defineConfig({
+  test: {
+    reporters: ['default', './scripts/summary-reporter.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'quick',
+          include: ['**/*.test.ts', '**/*.test.tsx'],
+          exclude: [...outside, ...withProcesses],
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'processes',
+          include: withProcesses,
+          exclude: outside,
+          testTimeout: 180_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+})
