@@ -1,0 +1,289 @@
+// The client against a peer that misbehaves on command, over real sockets.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type ClientOptions, ParleyClient } from './index.ts'
+import { cursor, ended, entry, message, type Peer, ScriptedServer, says, started } from './test/scripted-server.ts'
+import { until } from './test/until.ts'
+
+let server: ScriptedServer
+let clients: ParleyClient[]
+
+beforeEach(async () => {
+  server = await ScriptedServer.start()
+  clients = []
+})
+afterEach(async () => {
+  for (const client of clients) await client.close()
+  await server.close()
+})
+
+function makeClient(options: Partial<ClientOptions> = {}): ParleyClient {
+  const client = new ParleyClient({ url: server.url, reconnect: { baseMs: 5, maxMs: 20 }, ...options })
+  clients.push(client)
+  return client
+}
+
+async function welcomed(): Promise<Peer> {
+  const peer = await server.accept()
+  await peer.welcome()
+  return peer
+}
+
+const ANSWER = [message('m1', 'r1'), started('r1', 'm1'), says('r1', 0, 'Hel'), says('r1', 1, 'lo'), ended('r1', 2)]
+
+describe.each(['json', 'msgpack'] as const)('client over %s', (codec) => {
+  it('says hello, attaches, replays and goes live', async () => {
+    const client = makeClient({ codec, token: async () => 'secret' })
+    const session = client.session('s1')
+    expect(session.state.status).toBe('attaching')
+    const peer = await server.accept()
+    const hello = await peer.expect('hello')
+    expect(hello).toEqual({ type: 'hello', token: 'secret', client: { name: '@parley/client', version: '0.1.0' } })
+    peer.send({ type: 'welcome', connection: 'c1', user: 'ann', node: 'n1', heartbeatMs: 9_000, limits: {} })
+    expect(await peer.attach(ANSWER)).toBeUndefined()
+    const state = await until(session, (view) => view.status === 'live')
+    expect(state.messages.map(({ text }) => text)).toEqual(['hello'])
+    expect(state.runs.get('r1')).toMatchObject({ status: 'completed', text: 'Hello', next: 2 })
+    expect(client.state).toMatchObject({ status: 'open', user: 'ann', node: 'n1' })
+  })
+})
+
+describe('client', () => {
+  it('goes on from its cursor after a drop, with no output missing or twice', async () => {
+    const session = makeClient().session('s1')
+    const first = await welcomed()
+    await first.attach(ANSWER.slice(0, 3))
+    await until(session, (view) => view.status === 'live')
+    first.drop()
+    const second = await welcomed()
+    expect(await second.attach(ANSWER.slice(3), { first: 4 })).toBe('e.3')
+    const view = await until(session, ({ status, activeRun }) => status === 'live' && activeRun === undefined)
+    expect(view.runs.get('r1')?.text).toBe('Hello')
+    expect(view.faults).toBe(0)
+    expect(clients[0]?.state.resumes).toBe(1)
+  })
+
+  it('begins anew on a reset, and keeps what was sent and not shown', async () => {
+    const session = makeClient().session('s1')
+    const first = await welcomed()
+    await first.attach(ANSWER.slice(0, 3))
+    await until(session, (view) => view.status === 'live')
+    const reply = session.send('and now?')
+    await first.expect('send')
+    first.drop()
+    const second = await welcomed()
+    await second.attach([message('x', 'rx', 'another past')], { reset: true })
+    const view = await until(session, ({ status }) => status === 'live')
+    expect(view.messages.map(({ id }) => id)).toEqual(['x'])
+    expect(view.pending.map(({ id }) => id)).toEqual([reply.command])
+  })
+
+  it('sends what was not answered again, in order and with the same ids', async () => {
+    const session = makeClient().session('s1')
+    const first = await welcomed()
+    await first.attach()
+    const replies = [session.send('one'), session.send('two')]
+    const sent = [await first.expect('send'), await first.expect('send')]
+    first.send({ type: 'ok', id: sent[0]?.id ?? '', message: sent[0]?.id ?? '', run: 'r1' })
+    await replies[0]?.accepted
+    const third = session.send('three')
+    first.drop()
+    const second = await welcomed()
+    await second.attach()
+    expect((await second.expect('send')).id).toBe(replies[1]?.command)
+    expect(await second.expect('send')).toMatchObject({ id: third.command, content: 'three' })
+    second.send({ type: 'ok', id: third.command, message: third.command, run: 'r3', duplicate: true })
+    expect(await third.accepted).toEqual({ message: third.command, run: 'r3', duplicate: true })
+  })
+
+  it('keeps commands given before there is a connection', async () => {
+    const session = makeClient().session('s1')
+    const reply = session.send('early')
+    const peer = await welcomed()
+    await peer.attach()
+    expect((await peer.expect('send')).id).toBe(reply.command)
+  })
+
+  it('tries again where the server says that it may succeed, and rejects with the code where not', async () => {
+    const session = makeClient().session('s1')
+    const peer = await welcomed()
+    await peer.attach()
+    const reply = session.send('hi', { policy: 'reject' })
+    const { id } = await peer.expect('send')
+    peer.send({ type: 'error', id, code: 'rate_limited', message: 'wait', retryable: true, retryAfterMs: 1 })
+    expect((await peer.expect('send')).id).toBe(id)
+    peer.send({ type: 'error', id, code: 'run_active', message: 'busy', retryable: false })
+    await expect(reply.accepted).rejects.toMatchObject({ name: 'ParleyError', code: 'run_active', retryable: false })
+    expect(session.state.pending).toEqual([])
+    await expect(reply.result()).rejects.toMatchObject({ code: 'run_active' })
+  })
+
+  it('gives up a command that the server puts off again and again', async () => {
+    const session = makeClient().session('s1')
+    const peer = await welcomed()
+    await peer.attach()
+    const reply = session.send('hi')
+    for (let tries = 0; tries <= 6; tries += 1) {
+      const { id } = await peer.expect('send')
+      peer.send({ type: 'error', id, code: 'unavailable', message: 'no', retryable: true, retryAfterMs: 1 })
+    }
+    await expect(reply.accepted).rejects.toMatchObject({ code: 'unavailable', retryable: true })
+  })
+
+  it('refuses more unanswered commands than it keeps', async () => {
+    const session = makeClient({ maxPending: 2 }).session('s1')
+    const replies = [1, 2, 3].map((n) => session.send(String(n)))
+    await expect(replies[2]?.accepted).rejects.toMatchObject({ code: 'too_many_pending' })
+  })
+
+  it('stays closed after a code that says so, and rejects what waits', async () => {
+    const client = makeClient()
+    const session = client.session('s1')
+    const reply = session.send('hi')
+    const peer = await server.accept()
+    peer.close(4401, 'not authenticated')
+    await expect(reply.accepted).rejects.toMatchObject({ name: 'DisconnectedError', closeCode: 4401 })
+    expect(client.state).toMatchObject({ status: 'closed', error: { closeCode: 4401 } })
+    expect(session.state).toMatchObject({ status: 'offline', error: { closeCode: 4401 } })
+    await expect(client.session('s2').send('x').accepted).rejects.toMatchObject({ closeCode: 4401 })
+    expect(server.connections).toBe(1)
+  })
+
+  it('leaves a node that goes away, at the time that it named, and resumes', async () => {
+    const client = makeClient()
+    const session = client.session('s1')
+    const first = await welcomed()
+    await first.attach(ANSWER.slice(0, 3))
+    first.send({ type: 'goaway', reason: 'restart', reconnectAfterMs: 20 })
+    const second = await welcomed()
+    expect(await second.attach(ANSWER.slice(3), { first: 4 })).toBe('e.3')
+    await until(session, (view) => view.activeRun === undefined)
+    expect(client.state.attempt).toBe(0)
+  })
+
+  it('pings a silent server and leaves one that does not answer', async () => {
+    makeClient().session('s1')
+    const first = await server.accept()
+    await first.welcome(20)
+    await first.expect('attach')
+    await first.expect('ping')
+    await first.expect('ping')
+    const second = await server.accept()
+    expect(await second.expect('hello')).toMatchObject({ type: 'hello' })
+  })
+
+  it('leaves a server that does not welcome it in time', async () => {
+    makeClient({ connectTimeoutMs: 30 }).session('s1')
+    await server.accept()
+    await (await server.accept()).welcome()
+  })
+
+  it('leaves a server that sends something that is no frame', async () => {
+    const session = makeClient().session('s1')
+    for (const rubbish of ['{"type":', '[1]', '{"type":"entry","session":"s1"}', 'null']) {
+      const peer = await welcomed()
+      peer.raw(rubbish)
+      await peer.gone()
+    }
+    await (await welcomed()).attach()
+    await until(session, (view) => view.status === 'live')
+  })
+
+  it('begins a session from its beginning when an output is missing, and never shows the hole', async () => {
+    const session = makeClient().session('s1')
+    const texts = new Set<string>()
+    session.subscribe(() => texts.add(session.state.runs.get('r1')?.text ?? ''))
+    const peer = await welcomed()
+    await peer.attach(ANSWER.slice(0, 3))
+    peer.entries('s1', 5, ANSWER.slice(4))
+    await peer.expect('detach')
+    expect(await peer.attach(ANSWER)).toBeUndefined()
+    const view = await until(session, ({ activeRun, status }) => status === 'live' && activeRun === undefined)
+    expect(view.runs.get('r1')?.text).toBe('Hello')
+    expect([...texts].every((text) => 'Hello'.startsWith(text))).toBe(true)
+  })
+
+  it('gives a session up when what comes never fits', async () => {
+    const session = makeClient().session('s1')
+    const reply = session.send('hi')
+    const peer = await welcomed()
+    const broken = [message('m1', 'r1'), started('r1', 'm1'), says('r1', 7, 'lo')]
+    const attach = async (): Promise<void> => {
+      const { id } = await peer.expect('attach')
+      peer.send({ type: 'attached', id, session: 's1', cursor: cursor(3), role: 'owner' })
+      peer.entries('s1', 1, broken)
+    }
+    await attach()
+    await peer.expect('send')
+    for (let tries = 0; tries < 3; tries += 1) {
+      await peer.expect('detach')
+      await attach()
+    }
+    const { error } = await until(session, (view) => view.error !== undefined)
+    expect(error).toMatchObject({ code: 'gap' })
+    await expect(reply.accepted).rejects.toMatchObject({ code: 'gap' })
+  })
+
+  it('says why a session cannot be attached, and leaves the others alone', async () => {
+    const client = makeClient()
+    const [a, b] = [client.session('a'), client.session('b')]
+    const peer = await welcomed()
+    const { id } = await peer.expect('attach')
+    peer.send({ type: 'error', id, code: 'forbidden', message: 'no', retryable: false })
+    await peer.attach()
+    await until(b, (view) => view.status === 'live')
+    expect(a.state).toMatchObject({ status: 'offline', error: { code: 'forbidden' } })
+    await expect(a.cancel()).rejects.toMatchObject({ code: 'forbidden' })
+  })
+
+  it('attaches again after a while when the server asks for patience', async () => {
+    const session = makeClient().session('s1')
+    const peer = await welcomed()
+    const { id } = await peer.expect('attach')
+    peer.send({ type: 'error', id, code: 'unavailable', message: 'later', retryable: true, retryAfterMs: 1 })
+    await peer.attach()
+    await until(session, (view) => view.status === 'live')
+  })
+
+  it('tells its listeners once for all the frames of a message', async () => {
+    const session = makeClient().session('s1')
+    const peer = await welcomed()
+    await peer.attach([message('m1', 'r1'), started('r1', 'm1')])
+    await until(session, (view) => view.status === 'live')
+    let told = 0
+    session.subscribe(() => {
+      told += 1
+    })
+    peer.send(...Array.from({ length: 50 }, (_, i) => entry('s1', 3 + i, says('r1', i, `${i} `))))
+    await until(session, (view) => view.runs.get('r1')?.next === 50)
+    expect(told).toBe(1)
+  })
+
+  it('tells the server what was seen when it cancels or redirects', async () => {
+    const session = makeClient().session('s1')
+    const peer = await welcomed()
+    await peer.attach(ANSWER.slice(0, 4))
+    await until(session, (view) => view.status === 'live')
+    const cancelling = session.cancel()
+    const cancel = await peer.expect('cancel')
+    expect(cancel).toMatchObject({ run: 'r1', seen: { run: 'r1', index: 1 } })
+    session.redirect('rather this')
+    expect(await peer.expect('send')).toMatchObject({ policy: 'interrupt', seen: { run: 'r1', index: 1 } })
+    peer.send(entry('s1', 5, ended('r1', 2, 'cancelled')), { type: 'ok', id: cancel.id, run: 'r1' })
+    await cancelling
+    expect(session.state.runs.get('r1')?.status).toBe('cancelled')
+  })
+
+  it('returns the same session for the same id until that is closed, and detaches then', async () => {
+    const client = makeClient()
+    const session = client.session('s1')
+    const peer = await welcomed()
+    await peer.attach()
+    expect(client.session('s1')).toBe(session)
+    const waiting = session.send('hi')
+    await peer.expect('send')
+    await session.close()
+    expect(await peer.expect('detach')).toMatchObject({ session: 's1' })
+    await expect(waiting.accepted).rejects.toMatchObject({ code: 'closed' })
+    expect(client.session('s1')).not.toBe(session)
+  })
+})

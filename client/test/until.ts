@@ -1,0 +1,21 @@
+// until: awaits a state rather than a time.
+
+interface Observable<S> {
+  readonly state: S
+  subscribe(listener: () => void): () => void
+}
+
+/** Resolves with the first state, now or later, of which `holds` is true. */
+export function until<S>(subject: Observable<S>, holds: (state: S) => boolean): Promise<S> {
+  return new Promise((resolve) => {
+    const check = (): boolean => {
+      if (!holds(subject.state)) return false
+      resolve(subject.state)
+      return true
+    }
+    if (check()) return
+    const unsubscribe = subject.subscribe(() => {
+      if (check()) unsubscribe()
+    })
+  })
+}
