@@ -203,7 +203,10 @@ class Target {
 
   isAnswered(view: SessionView): boolean {
     const run = this.find(view)
-    return run !== undefined && isEnded(run)
+    if (run === undefined || !isEnded(run)) return false
+    // A run that was completed without having taken the message: the message's own run follows.
+    const steers = run.message !== this.#command && run.message !== undefined
+    return !steers || run.status !== 'completed' || run.steered.includes(this.#command)
   }
 }
 

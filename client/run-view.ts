@@ -76,10 +76,10 @@ export function started(run: RunView, event: RunStarted): RunView {
     model: event.model,
     status: isEnded(run) ? run.status : ('running' as const),
   }
-  // A restart drops the unfinished output and goes on counting. A reader who starts from a folded session
+  // A restart drops the output and goes on counting; the steps that it keeps come in a snapshot. A reader who starts from a folded session
   // is told of it as going on, with nothing held: there the number is the first that he hears.
   if (event.mode === 'restart' || (run.next === 0 && run.parts.length === 0)) {
-    return { ...base, parts: [], text: '', next: event.next }
+    return { ...base, parts: [], text: '', steered: [], next: event.next }
   }
   if (event.next !== run.next) throw new GapError(run.id, run.next, event.next)
   return base
@@ -110,11 +110,8 @@ export function output(run: RunView, event: RunOutput): RunView {
 /** @throws GapError when it holds less than the run already did */
 export function snapshot(run: RunView, event: RunSnapshot): RunView {
   if (event.next < run.next) throw new GapError(run.id, run.next, event.next)
-  return {
-    ...replaced(run, event.output),
-    next: event.next,
-    status: run.status === 'queued' ? 'running' : run.status,
-  }
+  const status = run.status === 'queued' ? 'running' : run.status
+  return { ...replaced(run, event.output), ...startedFields(run, event), next: event.next, status }
 }
 
 /** @throws GapError when outputs are missing and the event does not bring them */
@@ -124,6 +121,7 @@ export function ended(run: RunView, event: RunEnded): RunView {
   const seen = event.seen?.index ?? run.seen
   return {
     ...base,
+    ...startedFields(run, event),
     status: event.reason,
     next: event.next,
     supersededBy: undefined,
@@ -138,6 +136,15 @@ export function ended(run: RunView, event: RunEnded): RunView {
 export function called(run: RunView, call: string, name: string): RunView {
   if (run.parts.some((part) => part.type === 'tool' && part.call === call)) return run
   return { ...run, parts: [...run.parts, { type: 'tool', call, name }] }
+}
+
+/** A roll-up replaces the run's start as well, and says what that said. */
+function startedFields(run: RunView, event: RunSnapshot | RunEnded): Pick<RunView, 'epoch' | 'model' | 'message'> {
+  return {
+    epoch: event.epoch ?? run.epoch,
+    model: event.model ?? run.model,
+    message: event.message ?? run.message,
+  }
 }
 
 function replaced(run: RunView, outputs: readonly OutputPart[]): RunView {

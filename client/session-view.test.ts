@@ -19,6 +19,7 @@ type Step =
   | { readonly do: 'tool'; readonly reoffered: boolean; readonly fails: boolean }
   | { readonly do: 'snapshot' }
   | { readonly do: 'takeover'; readonly mode: 'continue' | 'restart' }
+  | { readonly do: 'steer'; readonly taken: boolean }
 
 interface RunPlan {
   readonly steps: readonly Step[]
@@ -40,6 +41,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('tool' as const), reoffered: fc.boolean(), fails: fc.boolean() }),
   },
   { weight: 1, arbitrary: fc.constant({ do: 'snapshot' as const }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('steer' as const), taken: fc.boolean() }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -82,6 +84,7 @@ function writeRun(log: TestLog, id: string, message: string, { steps, end }: Run
   let next = 0
   let calls = 0
   let output: OutputPart[] = []
+  const late: string[] = []
   const subject = `run.${id}`
   const usage = { inputTokens: 3, outputTokens: 5 }
   log.append(subject, { type: 'run.started', run: id, epoch, mode: 'new', model: 'demo', message, next })
@@ -99,18 +102,33 @@ function writeRun(log: TestLog, id: string, message: string, { steps, end }: Run
       }
       next += 1
     } else if (step.do === 'snapshot') {
-      log.append(subject, { type: 'run.snapshot', run: id, next, output }, true)
+      log.append(subject, { type: 'run.snapshot', run: id, epoch, model: 'demo', message, next, output }, true)
+    } else if (step.do === 'steer') {
+      const steering = `${id}-steer${log.entries.length}`
+      writeMessage(log, steering, id, 'steer')
+      if (step.taken) {
+        output = [...output, { type: 'message', message: steering }]
+        const said = { epoch, model: 'demo', message, next, output, changes: true as const }
+        log.append(subject, { type: 'run.snapshot', run: id, ...said }, true)
+      } else {
+        late.push(steering)
+      }
     } else if (step.do === 'takeover') {
       epoch += 1
       log.append(subject, { type: 'run.started', run: id, epoch, mode: step.mode, model: 'demo', message, next })
-      if (step.mode === 'restart') output = []
+      if (step.mode === 'continue') continue
+      // What came before the step that is begun anew is kept.
+      output = output.slice(0, output.findLastIndex((part) => part.type === 'tool' || part.type === 'message') + 1)
+      if (output.length === 0) continue
+      const said = { epoch, model: 'demo', message, next, output, changes: true as const }
+      log.append(subject, { type: 'run.snapshot', run: id, ...said }, true)
     } else {
       calls += 1
       writeCall(log, id, `${id}-call${calls}`, step)
       output = [...output, { type: 'tool', call: `${id}-call${calls}`, name: 'clock' }]
     }
   }
-  const base = { type: 'run.ended' as const, run: id, usage, next }
+  const base = { type: 'run.ended' as const, run: id, epoch, model: 'demo', message, usage, next }
   if (end === 'completed') log.append(subject, { ...base, reason: 'completed', output }, true)
   if (end === 'failed') {
     log.append(subject, { ...base, reason: 'failed', error: { code: 'provider_error', message: 'no' }, output }, true)
@@ -120,6 +138,15 @@ function writeRun(log: TestLog, id: string, message: string, { steps, end }: Run
     log.append(subject, ended)
     if (end === 'compacted') log.append(subject, { ...ended, output, compacted: true }, true)
   }
+  if (end !== 'completed') return
+  for (const steering of late) writeRun(log, `steer_${steering}`, steering, { steps: [SAYS], end: 'completed' })
+}
+
+const SAYS: Step = { do: 'output', kind: 'text', text: 'late' }
+
+function writeMessage(log: TestLog, id: string, run: string, policy: 'queue' | 'steer'): void {
+  const content = [{ type: 'text' as const, text: `question ${id}` }]
+  log.append(`in.${id}`, { type: 'message', id, role: 'user', author: 'ann', content, policy, run })
 }
 
 function writeCall(log: TestLog, run: string, call: string, step: Extract<Step, { do: 'tool' }>): void {
@@ -141,15 +168,7 @@ function writeLog(plans: readonly RunPlan[]): TestLog {
   const log = new TestLog()
   plans.forEach((plan, i) => {
     const message = `m${i}`
-    log.append(`in.${message}`, {
-      type: 'message',
-      id: message,
-      role: 'user',
-      author: 'ann',
-      content: [{ type: 'text', text: `question ${i}` }],
-      policy: 'queue',
-      run: `r${i}`,
-    })
+    writeMessage(log, message, `r${i}`, 'queue')
     // Only the last one may be unfinished: runs take their turn.
     const finished: RunPlan = plan.end === 'none' && i < plans.length - 1 ? { ...plan, end: 'completed' } : plan
     writeRun(log, `r${i}`, message, finished)
@@ -163,7 +182,8 @@ function shown(log: TestLog, after: number, length: number, merge: boolean): Log
   for (const entry of log.stored(length)) {
     if (entry.seq <= after) continue
     const { event } = entry
-    if (!entry.rollup || entry.prev > after) result.push(entry)
+    const changes = event.type === 'run.snapshot' && event.changes === true
+    if (!entry.rollup || entry.prev > after || changes) result.push(entry)
     else if (event.type === 'run.ended' && event.compacted !== true) {
       const { output: _, ...rest } = event
       result.push({ ...entry, event: rest })
@@ -192,11 +212,10 @@ function put(view: SessionView, entry: LogEntry): SessionView {
   return applyEntry(view, { cursor: `e.${entry.seq}`, time: entry.seq, event: entry.event })
 }
 
-/** What counts. The owner's number and model are lost where a roll-up took the start away. */
+/** All but the cursor, which readers who were spared an entry have an earlier one of. */
 function essence(view: SessionView): unknown {
   const { cursor: _, runs, calls, ...rest } = view
-  const plain = [...runs.values()].map(({ epoch: _, model: __, ...run }) => run)
-  return { ...rest, runs: plain, calls: [...calls.values()] }
+  return { ...rest, runs: [...runs.values()], calls: [...calls.values()] }
 }
 
 function live(log: TestLog): SessionView {

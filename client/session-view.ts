@@ -187,6 +187,20 @@ function endRun(view: SessionView, event: EventOf<'run.ended'>): SessionView {
     const call = part.type === 'tool' ? next.calls.get(part.call) : undefined
     if (call !== undefined && !isSettled(call)) next = withCall(next, dropped(call))
   }
+  return event.reason === 'completed' ? withLateSteers(next, event.run) : next
+}
+
+/** Steering messages that a completed run did not take get runs of their own. */
+function withLateSteers(view: SessionView, id: string): SessionView {
+  const steered = view.runs.get(id)?.steered ?? []
+  let next = view
+  for (const message of view.messages) {
+    if (message.run !== id || message.policy !== 'steer' || steered.includes(message.id)) continue
+    const late = lateSteerRun(message.id)
+    // The first message of a run may have asked to steer when there was nothing to steer.
+    if (view.runs.get(id)?.message === message.id || view.runs.has(late)) continue
+    next = withRun(next, run.newRun(late, message.id, message.model))
+  }
   return next
 }
 
@@ -253,7 +267,5 @@ function withWaiting(calls: ReadonlyMap<string, CallView>, view: RunView): RunVi
 function runOf(view: SessionView, id: string, message?: string): RunView {
   const held = view.runs.get(id)
   if (held !== undefined) return held
-  // Where its start was rolled up, only the id tells which message a late steering run answers.
-  const answers = message ?? view.messages.findLast((candidate) => lateSteerRun(candidate.id) === id)?.id
-  return run.newRun(id, answers)
+  return run.newRun(id, message)
 }
