@@ -1,0 +1,223 @@
+// createServer: puts the parts together. The only file that names concrete stores, and where the order of
+// starting and stopping is written down.
+
+import uws, { type TemplatedApp, type us_listen_socket } from 'uWebSockets.js'
+import { mkdirSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { createAuthenticator } from './auth/authenticator.ts'
+import { type Config, ConfigError } from './config.ts'
+import { serveHealth } from './doors/health.ts'
+import { Hub } from './doors/hub.ts'
+import { isLoopbackName } from './doors/origin.ts'
+import { serveSite } from './doors/site.ts'
+import { openWebSocketDoor } from './doors/websocket/websocket-door.ts'
+import { openLmdbStores } from './log/lmdb-stores.ts'
+import type { Logger } from './logger.ts'
+import { createModelCatalog, ModelConfigError, readModelConfig } from './model/model.ts'
+import { Presence } from './presence/presence.ts'
+import { agentOf, createRunEngine, RUN_LIMITS } from './run/run-engine.ts'
+import { SessionCache } from './session/session-cache.ts'
+import { createSessionService } from './session/session-service.ts'
+import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from './session/transcript-writer.ts'
+
+export interface Server {
+  /** Where people go; with port 0, the port that was picked. */
+  readonly url: string
+  readonly port: number
+  /** The data folder's full path. */
+  readonly data: string
+  /** The default model. */
+  readonly model: string
+  readonly connections: number
+  /**
+   * Stops gracefully: lets nobody in, sends clients away, lets runs end for a while and hands over the
+   * rest, closes the stores. Idempotent.
+   */
+  close(): Promise<void>
+}
+
+/** Something of the machine stands in the way; the message says what to do. */
+export class StartError extends Error {
+  override readonly name = 'StartError'
+}
+
+/** Owners of one run that may be lost: in a row without bringing anything forth, and in all. */
+const STALLED_OWNERS_MAX = 3
+const OWNERS_MAX = 100
+
+/** @throws ConfigError, StartError */
+export async function createServer(config: Config, logger: Logger): Promise<Server> {
+  const authenticator = createAuthenticator({
+    jwtSecret: config.jwtSecret,
+    jwksUrl: config.jwksUrl,
+    issuer: config.jwtIssuer,
+    audience: config.jwtAudience,
+  })
+  if (!authenticator.required && !isLoopbackName(config.host)) {
+    throw new ConfigError([
+      `PARLEY_HOST ${config.host} is reached from other machines: set PARLEY_JWT_SECRET or PARLEY_JWKS_URL first.`,
+    ])
+  }
+  const models = openModels(config)
+  const data = resolve(config.data)
+  const stores = await openStores(config, data, logger)
+  const sessions = new SessionCache(stores)
+  const transcripts = new TranscriptWriter(stores, { ...TRANSCRIPT_DEFAULTS, logger })
+  const serverTools = new Map(config.tools.map((tool) => [tool.name, tool]))
+  const service = createSessionService({
+    stores,
+    sessions,
+    checkChoice(model, agent) {
+      const chosen = agentOf(config.agents, agent)
+      models.get(model ?? chosen?.model)
+    },
+    serverTools: new Set(serverTools.keys()),
+    leaseMs: config.leaseMs,
+    logger,
+  })
+  const engine = createRunEngine({
+    log: stores.log,
+    runs: stores.runs,
+    sessions,
+    transcripts,
+    models,
+    agents: config.agents,
+    system: config.system,
+    serverTools,
+    limits: {
+      ...RUN_LIMITS,
+      steps: config.runSteps,
+      outputTokens: config.runTokens,
+      runMs: config.runMs,
+      firstTokenMs: config.firstTokenMs,
+      betweenTokensMs: config.betweenTokensMs,
+    },
+    node: config.node,
+    concurrency: config.runConcurrency,
+    maxStalls: STALLED_OWNERS_MAX,
+    maxAttempts: OWNERS_MAX,
+    logger,
+  })
+  const hub = new Hub(stores.log)
+  const app = uws.App()
+  let ready = true
+  const door = openWebSocketDoor(app, {
+    service,
+    stores,
+    hub,
+    presence: new Presence(),
+    authenticator,
+    logger,
+    node: config.node,
+    origins: { allowed: config.origins, authenticated: authenticator.required },
+    limits: {
+      connections: { total: config.maxConnections, perAddress: config.maxConnectionsPerAddress },
+      helloMs: config.helloMs,
+      heartbeatMs: config.heartbeatMs,
+      attachedSessions: config.maxSessions,
+      commands: { perSecond: config.commandRate, burst: config.commandBurst },
+      outboxBytes: config.outboxBytes,
+      stallMs: config.stallMs,
+      behindMs: config.behindMs,
+    },
+  })
+  serveSite(app, fileURLToPath(new URL('../../web/dist', import.meta.url)))
+  serveHealth(app, () => ready)
+
+  let socket: us_listen_socket
+  try {
+    socket = await listen(app, config)
+  } catch (error) {
+    await stores.close()
+    throw error
+  }
+  await engine.start()
+
+  const port = uws.us_socket_local_port(socket)
+  let closing: Promise<void> | undefined
+  async function close(): Promise<void> {
+    ready = false
+    const drainMs = config.drain * 1000
+    const until = performance.now() + drainMs
+    door.drain('the node stops', drainMs / 2)
+    // Runs go on meanwhile, so that short ones end; those that wait for their turn are left for later.
+    const stopped = engine.stop(drainMs)
+    await Promise.all([door.emptied(drainMs), stopped])
+    logger.info(
+      { connections: door.connections, spareMs: Math.max(0, Math.round(until - performance.now())) },
+      'drained',
+    )
+    door.close()
+    uws.us_listen_socket_close(socket)
+    hub.close()
+    sessions.close()
+    await stores.close()
+    app.close()
+  }
+
+  return {
+    url: `http://${urlHost(config.host)}:${port}`,
+    port,
+    data,
+    model: models.defaultId,
+    get connections() {
+      return door.connections
+    },
+    close() {
+      closing ??= close()
+      return closing
+    },
+  }
+}
+
+function openModels(config: Config) {
+  try {
+    const { model, models, compatibleUrl, compatibleKey } = config
+    return createModelCatalog(
+      readModelConfig({
+        ...process.env,
+        PARLEY_MODEL: model,
+        PARLEY_MODELS: models?.join(','),
+        PARLEY_COMPATIBLE_URL: compatibleUrl,
+        PARLEY_COMPATIBLE_KEY: compatibleKey,
+      }),
+    )
+  } catch (error) {
+    if (error instanceof ModelConfigError) throw new ConfigError([error.message])
+    throw error
+  }
+}
+
+async function openStores(config: Config, data: string, logger: Logger) {
+  try {
+    mkdirSync(data, { recursive: true })
+    const retention = { maxAgeMs: config.retention * 1000, maxBytes: config.retentionBytes }
+    return await openLmdbStores({ path: data, retention, logger })
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : 'unknown'
+    throw new StartError(`PARLEY_DATA: the log in ${data} cannot be opened: ${reason}`, { cause: error })
+  }
+}
+
+/** Exclusively: without that, two servers would share a port without a word. */
+async function listen(app: TemplatedApp, config: Config): Promise<us_listen_socket> {
+  // The declared types lack this overload.
+  const open = app.listen.bind(app) as unknown as (
+    host: string,
+    port: number,
+    options: number,
+    done: (socket: us_listen_socket | false) => void,
+  ) => void
+  return new Promise((resolve, reject) => {
+    open(config.host, config.port, uws.ListenOptions?.LIBUS_LISTEN_EXCLUSIVE_PORT ?? 1, (socket) => {
+      if (socket !== false) resolve(socket)
+      else reject(new StartError(`PARLEY_PORT ${config.port} on ${config.host} is taken, or may not be used.`))
+    })
+  })
+}
+
+function urlHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return 'localhost'
+  return host.includes(':') ? `[${host}]` : host
+}

@@ -1,0 +1,125 @@
+// Feed: the live end of one session on this node. It follows the log once, whoever reads, and hands each
+// batch to all live readers at once. While somebody catches up it keeps the latest entries, so that the
+// step from replay to live needs no gap-free read: what lies between is here.
+import type { Entry, Seq } from '../log/entry.ts'
+import type { Subscription } from '../log/session-log.ts'
+import { shownLive } from '../session/shown.ts'
+import { EntryMessage, type LiveBatch } from './entry-message.ts'
+
+export interface LiveReader {
+  /** Called synchronously when the entries are durable. May leave the feed, and must not throw. */
+  deliver(batch: LiveBatch): void
+  /** The log can no longer be followed from here. */
+  lost(): void
+}
+
+const RECENT_ENTRIES = 256
+const RECENT_CHARS = 256 * 1024
+
+export class Feed {
+  readonly session: string
+  readonly #epoch: string
+  readonly #readers = new Set<LiveReader>()
+  #position: Seq
+  #subscription: Subscription | undefined
+  #lost = false
+  #catching = 0
+  /** Every entry after `#recentFrom`, while somebody catches up. */
+  #recent: Entry[] = []
+  #recentFrom: Seq
+  #recentChars = 0
+
+  constructor(session: string, epoch: string, position: Seq) {
+    this.session = session
+    this.#epoch = epoch
+    this.#position = position
+    this.#recentFrom = position
+  }
+
+  /** The sequence number of the last entry that live readers have. */
+  get position(): Seq {
+    return this.#position
+  }
+
+  get isLost(): boolean {
+    return this.#lost
+  }
+
+  /** The log's follower. */
+  readonly follower = {
+    entries: (entries: readonly Entry[]): void => this.#entries(entries),
+    lost: (): void => {
+      this.#lost = true
+      const readers = [...this.#readers]
+      this.#readers.clear()
+      for (const reader of readers) reader.lost()
+    },
+  }
+
+  followWith(subscription: Subscription): void {
+    this.#subscription = subscription
+  }
+
+  /** The reader has everything up to `position`, in the same synchronous step. */
+  join(reader: LiveReader): void {
+    this.#readers.add(reader)
+  }
+
+  leave(reader: LiveReader): void {
+    this.#readers.delete(reader)
+  }
+
+  /** Keeps the latest entries until the returned function is called. */
+  keepRecent(): () => void {
+    if (this.#catching === 0) this.#recentFrom = this.#position
+    this.#catching += 1
+    let kept = true
+    return () => {
+      if (!kept) return
+      kept = false
+      this.#catching -= 1
+      if (this.#catching > 0) return
+      this.#recent = []
+      this.#recentChars = 0
+    }
+  }
+
+  /** All entries after a position up to the feed's own; undefined when not all of them are at hand. */
+  since(position: Seq): readonly Entry[] | undefined {
+    if (position >= this.#position) return []
+    if (this.#catching === 0 || position < this.#recentFrom) return undefined
+    return this.#recent.filter((entry) => entry.seq > position)
+  }
+
+  close(): void {
+    this.#subscription?.close()
+    this.#readers.clear()
+  }
+
+  #entries(entries: readonly Entry[]): void {
+    const last = entries.at(-1)
+    if (last === undefined) return
+    if (this.#catching > 0) this.#remember(entries)
+    this.#position = last.seq
+    if (this.#readers.size === 0) return
+    const message = new EntryMessage(this.session, this.#epoch, shownLive(entries))
+    const batch: LiveBatch = { message, position: last.seq }
+    for (const reader of this.#readers) reader.deliver(batch)
+  }
+
+  #remember(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      this.#recent.push(entry)
+      this.#recentChars += entry.json.length
+    }
+    let dropped = 0
+    while (this.#recent.length - dropped > RECENT_ENTRIES || this.#recentChars > RECENT_CHARS) {
+      const oldest = this.#recent[dropped]
+      if (oldest === undefined) break
+      this.#recentFrom = oldest.seq
+      this.#recentChars -= oldest.json.length
+      dropped += 1
+    }
+    if (dropped > 0) this.#recent.splice(0, dropped)
+  }
+}

@@ -1,0 +1,51 @@
+// Answers to plain HTTP requests that are known at once: written in one go, with the headers that every
+// answer of this server has. Errors are problem+json (RFC 9457) with the same codes as on the WebSocket.
+import type { HttpResponse } from 'uWebSockets.js'
+
+export type Headers = Readonly<Record<string, string>>
+
+const STATUS_TEXT: Readonly<Record<number, string>> = {
+  200: '200 OK',
+  304: '304 Not Modified',
+  400: '400 Bad Request',
+  403: '403 Forbidden',
+  404: '404 Not Found',
+  405: '405 Method Not Allowed',
+  429: '429 Too Many Requests',
+  503: '503 Service Unavailable',
+}
+
+/** Must be called in the request's own turn, or before the request was aborted. */
+export function reply(response: HttpResponse, status: number, headers: Headers, body?: string | Uint8Array): void {
+  response.cork(() => {
+    response.writeStatus(STATUS_TEXT[status] ?? String(status))
+    response.writeHeader('X-Content-Type-Options', 'nosniff')
+    for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value)
+    if (body === undefined) response.endWithoutBody()
+    else response.end(body)
+  })
+}
+
+export function replyJson(response: HttpResponse, status: number, value: unknown, headers: Headers = {}): void {
+  const all = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...headers }
+  reply(response, status, all, JSON.stringify(value))
+}
+
+export interface Problem {
+  readonly status: number
+  readonly code: string
+  readonly title: string
+  /** Seconds, for the Retry-After header. */
+  readonly retryAfter?: number
+}
+
+export function replyProblem(response: HttpResponse, problem: Problem, headers: Headers = {}): void {
+  const { status, code, title, retryAfter } = problem
+  const all = {
+    'Content-Type': 'application/problem+json',
+    'Cache-Control': 'no-store',
+    ...(retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) }),
+    ...headers,
+  }
+  reply(response, status, all, JSON.stringify({ type: 'about:blank', title, status, code }))
+}

@@ -1,0 +1,231 @@
+// Reader: one connection's reading of one session. It is sent every entry after its cursor once, in order.
+//
+//   attach ──► catching up ──(at the feed's position)──► live
+//                  ▲                                       │
+//                  └──(its outbox is full, or feed lost)───┘        any ──► closed
+//
+// Whoever cannot keep up is not buffered for: its position is remembered, and the log is read again.
+import { type CodecName, type Cursor, formatCursor, parseCursor, type ServerFrame } from '@parley/protocol'
+import type { Slots } from '../limit/slots.ts'
+import type { Seq } from '../log/entry.ts'
+import { CursorLost } from '../log/log-error.ts'
+import { replay } from '../session/replay.ts'
+import type { SessionStores } from '../session/session.ts'
+import { merged, shownLive } from '../session/shown.ts'
+import { EntryMessage, type LiveBatch } from './entry-message.ts'
+import type { Feed, LiveReader } from './feed.ts'
+import type { FeedLease, Hub } from './hub.ts'
+
+/** Where a reader's frames go: a connection's outbox. */
+export interface ReaderSink {
+  readonly codec: CodecName
+  /** So much is unsent that entries have to wait. */
+  readonly full: boolean
+  writeEntries(data: Uint8Array): void
+  write(frame: ServerFrame): void
+  /** Resolves when there is room for a batch; with false when the connection is closed. */
+  room(): Promise<boolean>
+  /** Bounds how many readers of the connection hold a part of a replay in memory. */
+  readonly replays: Slots
+}
+
+export interface ReaderPorts {
+  readonly stores: SessionStores
+  readonly hub: Hub
+  readonly sink: ReaderSink
+  /** The session cannot be read on: the log is broken. */
+  failed(error: unknown): void
+}
+
+export interface ReaderStart {
+  readonly session: string
+  /** The attach command's id. */
+  readonly id: string
+  readonly role: string
+  readonly after: Cursor | undefined
+  readonly merge: boolean
+}
+
+type Phase = 'attaching' | 'catching up' | 'live' | 'closed'
+
+/** How often the log may be trimmed under one catching up before the reader gives up. */
+const LOST_TRIES = 8
+
+export class Reader implements LiveReader {
+  readonly #ports: ReaderPorts
+  readonly #start: ReaderStart
+  #phase: Phase = 'attaching'
+  #lease: FeedLease | undefined
+  /** After the first replay began: the sequence number up to which everything was handed to the sink. */
+  #position: Seq = 0
+  #behindSince: number | undefined
+  #waiting: { readonly seq: Seq; readonly then: () => void }[] = []
+
+  constructor(ports: ReaderPorts, start: ReaderStart) {
+    this.#ports = ports
+    this.#start = start
+  }
+
+  get phase(): Phase {
+    return this.#phase
+  }
+
+  /** `performance.now()` when it was last live and fell behind; undefined while it is live or was never. */
+  get behindSince(): number | undefined {
+    return this.#behindSince
+  }
+
+  /**
+   * Sends `attached`, then the entries, then `live`. Resolves when `attached` was handed over; the rest
+   * goes on by itself. @throws ReplyError, StorageError: then nothing was sent
+   */
+  async attach(): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      this.#catchUp(resolve).then(resolve, (error: unknown) => {
+        if (this.#phase === 'closed') resolve()
+        else if (this.#phase === 'attaching') {
+          this.close()
+          reject(error)
+        } else this.#fail(error)
+      })
+    })
+  }
+
+  /** Calls back when everything up to `seq` was handed to the sink, or when the reader is closed: at once if so. */
+  whenReached(seq: Seq, then: () => void): void {
+    if (this.#phase === 'closed' || (this.#phase !== 'attaching' && this.#position >= seq)) then()
+    else this.#waiting.push({ seq, then })
+  }
+
+  deliver(batch: LiveBatch): void {
+    if (this.#ports.sink.full) {
+      this.#fallBehind()
+      return
+    }
+    if (!batch.message.empty) this.#ports.sink.writeEntries(batch.message.in(this.#ports.sink.codec))
+    this.#moveTo(batch.position)
+  }
+
+  lost(): void {
+    this.#fallBehind()
+  }
+
+  close(): void {
+    if (this.#phase === 'closed') return
+    this.#phase = 'closed'
+    this.#lease?.feed.leave(this)
+    this.#lease?.release()
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const { then } of waiting) then()
+  }
+
+  #fallBehind(): void {
+    this.#lease?.feed.leave(this)
+    this.#phase = 'catching up'
+    this.#behindSince = performance.now()
+    this.#catchUp(() => undefined).catch((error: unknown) => this.#fail(error))
+  }
+
+  #fail(error: unknown): void {
+    if (this.#phase === 'closed') return
+    this.close()
+    this.#ports.failed(error)
+  }
+
+  /** @param attached called when the reader is told that it is attached */
+  async #catchUp(attached: () => void): Promise<void> {
+    const { replays } = this.#ports.sink
+    if (!(await replays.take())) return
+    try {
+      for (let lost = 0; this.#phase !== 'closed'; ) {
+        const feed = await this.#feed()
+        if (feed === undefined) return
+        const release = feed.keepRecent()
+        try {
+          await this.#replay(feed, attached)
+          if (this.#joins(feed)) return
+        } catch (error) {
+          // Trimmed while it was read: what is left of it comes from the transcript, after a reset.
+          lost += 1
+          if (!(error instanceof CursorLost) || lost === LOST_TRIES) throw error
+        } finally {
+          release()
+        }
+      }
+    } finally {
+      replays.give()
+    }
+  }
+
+  /** The feed; undefined when the reader was closed meanwhile. */
+  async #feed(): Promise<Feed | undefined> {
+    if (this.#lease !== undefined && !this.#lease.feed.isLost) return this.#lease.feed
+    this.#lease?.release()
+    this.#lease = undefined
+    const lease = await this.#ports.hub.retain(this.#start.session)
+    if (this.#phase === 'closed') {
+      lease.release()
+      return undefined
+    }
+    this.#lease = lease
+    return lease.feed
+  }
+
+  async #replay(feed: Feed, attached: () => void): Promise<void> {
+    const { stores, sink } = this.#ports
+    const { session, id, role, merge } = this.#start
+    if (!(await sink.room())) return
+    const first = this.#phase === 'attaching'
+    const after = first ? this.#start.after : formatCursor(stores.log.epoch, this.#position)
+    const { reset, batches } = await replay(stores, session, after, { merge })
+    if (this.#closed) return
+    if (first || reset) {
+      this.#position = reset || after === undefined ? 0 : (parseCursor(after)?.seq ?? 0)
+      const cursor = formatCursor(stores.log.epoch, feed.position)
+      sink.write({ type: 'attached', id, session, cursor, role, ...(reset ? { reset } : {}) })
+      if (first) this.#phase = 'catching up'
+      attached()
+    }
+    for await (const batch of batches) {
+      if (this.#closed) return
+      if (batch.shown.length > 0) {
+        sink.writeEntries(new EntryMessage(session, stores.log.epoch, batch.shown).in(sink.codec))
+      }
+      this.#moveTo(batch.position)
+      if (!(await sink.room())) return
+    }
+  }
+
+  /** The step from replay to live: in one go, so that nothing comes between. @returns whether it is done */
+  #joins(feed: Feed): boolean {
+    if (this.#closed) return true
+    if (feed.isLost || this.#ports.sink.full) return false
+    const entries = feed.since(this.#position)
+    if (entries === undefined) return false
+    const { stores, sink } = this.#ports
+    const { session, merge } = this.#start
+    const shown = merge ? merged(shownLive(entries)) : shownLive(entries)
+    if (shown.length > 0) sink.writeEntries(new EntryMessage(session, stores.log.epoch, shown).in(sink.codec))
+    // A cursor of elsewhere in the store may lie beyond the session's last entry.
+    this.#moveTo(Math.max(this.#position, feed.position))
+    this.#phase = 'live'
+    this.#behindSince = undefined
+    feed.join(this)
+    sink.write({ type: 'live', session, cursor: formatCursor(stores.log.epoch, this.#position) })
+    return true
+  }
+
+  get #closed(): boolean {
+    return this.#phase === 'closed'
+  }
+
+  #moveTo(position: Seq): void {
+    this.#position = position
+    if (this.#waiting.length === 0) return
+    const reached = this.#waiting.filter((waiter) => waiter.seq <= position)
+    if (reached.length === 0) return
+    this.#waiting = this.#waiting.filter((waiter) => waiter.seq > position)
+    for (const { then } of reached) then()
+  }
+}

@@ -1,0 +1,84 @@
+// Site: the built web page. Its files are read once, at the start; a request can only name one of them, so no
+// path leads anywhere else. Files whose names carry their hash are cached for ever, the page itself never.
+
+import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { extname, join } from 'node:path'
+import { type Headers, reply } from './http-reply.ts'
+
+interface SiteFile {
+  readonly body: Buffer
+  readonly etag: string
+  readonly headers: Headers
+}
+
+const CONTENT_TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.ico': 'image/x-icon',
+  '.woff2': 'font/woff2',
+  '.txt': 'text/plain; charset=utf-8',
+  '.webmanifest': 'application/manifest+json',
+}
+const PAGE = '/index.html'
+/** Folder of the files that the bundler names by their hash. */
+const HASHED = '/assets/'
+
+const SECURITY: Headers = {
+  'Content-Security-Policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
+    "connect-src 'self' ws: wss:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+}
+
+const NOT_BUILT = '<!doctype html><title>Parley</title><p>The page is not built: <code>npm run build</code>.</p>'
+
+/** Serves the files of a folder; without them a page that says so. @returns how many files are served */
+export function serveSite(app: TemplatedApp, folder: string): number {
+  const files = readSite(folder)
+  const page = files.get(PAGE) ?? toFile(PAGE, Buffer.from(NOT_BUILT))
+  serve(app, '/', page)
+  // A session's address is a path of the page; the page itself reads it.
+  serve(app, '/s/:session', page)
+  for (const [path, file] of files) serve(app, path, file)
+  return files.size
+}
+
+function serve(app: TemplatedApp, path: string, file: SiteFile): void {
+  const answer = (response: HttpResponse, request: HttpRequest): void => {
+    if (request.getHeader('if-none-match') === file.etag) reply(response, 304, { ETag: file.etag, ...file.headers })
+    else reply(response, 200, { ETag: file.etag, ...file.headers }, file.body)
+  }
+  app.get(path, answer)
+}
+
+function readSite(folder: string): Map<string, SiteFile> {
+  const files = new Map<string, SiteFile>()
+  if (!existsSync(folder)) return files
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue
+    const full = join(entry.parentPath, entry.name)
+    const path = `/${full.slice(folder.length).replaceAll('\\', '/').replace(/^\/+/, '')}`
+    files.set(path, toFile(path, readFileSync(full)))
+  }
+  return files
+}
+
+function toFile(path: string, body: Buffer): SiteFile {
+  const cache = path.startsWith(HASHED) ? 'public, max-age=31536000, immutable' : 'no-cache'
+  return {
+    body,
+    etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`,
+    headers: {
+      'Content-Type': CONTENT_TYPES[extname(path)] ?? 'application/octet-stream',
+      'Cache-Control': cache,
+      ...(path.endsWith('.html') ? SECURITY : {}),
+    },
+  }
+}

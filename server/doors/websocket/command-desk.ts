@@ -1,0 +1,209 @@
+// CommandDesk: the commands of one connection about sessions, and the readers that they start. Commands of one
+// session are applied in the order in which they came; those of different sessions do not wait for each other.
+import { type Attach, type Command, type ErrorCode, ReplyError, type ServerFrame } from '@parley/protocol'
+import type { Logger } from 'pino'
+import { CursorLost, StorageError } from '../../log/log-error.ts'
+import type { Presence } from '../../presence/presence.ts'
+import type { SessionStores } from '../../session/session.ts'
+import type { Caller, Receipt, SessionService } from '../../session/session-service.ts'
+import type { Hub } from '../hub.ts'
+import { Reader } from '../reader.ts'
+import { Lanes } from './lanes.ts'
+import type { Outbox } from './outbox.ts'
+
+export interface CommandDeskPorts {
+  readonly service: SessionService
+  readonly stores: SessionStores
+  readonly hub: Hub
+  readonly presence: Presence
+  readonly logger: Logger
+}
+
+export interface CommandDeskOptions {
+  readonly outbox: Outbox
+  readonly attachedSessions: number
+  /** A session can no longer be read: the log is broken. */
+  failed(): void
+}
+
+type SessionCommand = Exclude<Command, { type: 'attach' | 'detach' }>
+
+export class CommandDesk {
+  readonly #ports: CommandDeskPorts
+  readonly #options: CommandDeskOptions
+  readonly #caller: Caller
+  readonly #readers = new Map<string, Reader>()
+  readonly #lanes = new Lanes()
+  #draining = false
+  #closed = false
+
+  constructor(ports: CommandDeskPorts, options: CommandDeskOptions, caller: Caller) {
+    this.#ports = ports
+    this.#options = options
+    this.#caller = caller
+  }
+
+  /** Milliseconds for which the reader that is behind the longest has not been live. */
+  behindMs(now: number): number {
+    let longest = 0
+    for (const { behindSince } of this.#readers.values()) {
+      if (behindSince !== undefined) longest = Math.max(longest, now - behindSince)
+    }
+    return longest
+  }
+
+  /** Answers the command, sooner or later. @param done called once, when it has been answered */
+  take(command: Command, done: () => void): void {
+    this.#lanes.run(command.session, async () => {
+      try {
+        if (command.type === 'attach') await this.#attach(command, done)
+        else if (command.type === 'detach') this.#detach(command.id, command.session, done)
+        else this.#acknowledge(command, await this.#receipt(command), done)
+      } catch (error) {
+        this.#refuse(command, error)
+        done()
+      }
+    })
+  }
+
+  /** @throws ReplyError not_attached */
+  showPresence(session: string, state: Record<string, unknown>): void {
+    if (!this.#ports.presence.show(session, this.#caller.connection, state)) throw new ReplyError('not_attached')
+  }
+
+  /** Takes no more messages; all else goes on. */
+  drain(): void {
+    this.#draining = true
+  }
+
+  close(): void {
+    this.#closed = true
+    const readers = [...this.#readers]
+    this.#readers.clear()
+    for (const [session, reader] of readers) {
+      reader.close()
+      this.#leave(session)
+    }
+  }
+
+  async #receipt(command: SessionCommand): Promise<Receipt> {
+    const { service } = this.#ports
+    switch (command.type) {
+      case 'send':
+        if (this.#draining) throw new ReplyError('going_away')
+        return service.send(command, this.#caller)
+      case 'cancel':
+        return service.cancel(command, this.#caller)
+      case 'tool.claim':
+        return service.claim(command, this.#caller)
+      case 'tool.result':
+        return service.result(command, this.#caller)
+      case 'tool.decide':
+        return service.decide(command, this.#caller)
+    }
+  }
+
+  async #attach(command: Attach, done: () => void): Promise<void> {
+    const { service, presence } = this.#ports
+    const { outbox, attachedSessions } = this.#options
+    const { session } = command
+    if (this.#closed) return done()
+    const before = this.#readers.get(session)
+    if (before === undefined && this.#readers.size >= attachedSessions) throw new ReplyError('too_many_sessions')
+    const reader = new Reader(
+      { ...this.#ports, sink: outbox, failed: (error) => this.#readFailed(session, error) },
+      { session, id: command.id, role: this.#caller.role, after: command.after, merge: command.merge === true },
+    )
+    // Before anything is awaited, so that attaches to other sessions are counted with this one.
+    this.#readers.set(session, reader)
+    before?.close()
+    try {
+      await service.arrive(session, this.#caller, command.tools ?? [])
+    } catch (error) {
+      this.#forget(session, reader)
+      throw error
+    }
+    // `close` has already put the leave behind this in the session's lane.
+    if (this.#closed) return done()
+    const { connection, user } = this.#caller
+    presence.enter(session, { connection, user, notify: (frame) => outbox.writeShared(frame) })
+    // Reading goes on by itself: a long replay holds up no command.
+    reader
+      .attach()
+      .catch((error: unknown) => {
+        this.#forget(session, reader)
+        this.#refuse(command, error)
+      })
+      .finally(done)
+  }
+
+  #detach(id: string, session: string, done: () => void): void {
+    const reader = this.#readers.get(session)
+    if (reader === undefined) throw new ReplyError('not_attached')
+    this.#forget(session, reader)
+    this.#options.outbox.write({ type: 'ok', id, session })
+    done()
+  }
+
+  #forget(session: string, reader: Reader): void {
+    reader.close()
+    if (this.#readers.get(session) !== reader) return
+    this.#readers.delete(session)
+    this.#leave(session)
+  }
+
+  #leave(session: string): void {
+    const { connection } = this.#caller
+    this.#ports.presence.leave(session, connection)
+    // After what the connection did in the session before; not at all if it came back meanwhile.
+    this.#lanes.run(session, async () => {
+      if (!this.#readers.has(session)) this.#ports.service.leave(session, connection)
+    })
+  }
+
+  #acknowledge(command: SessionCommand, receipt: Receipt, done: () => void): void {
+    const { cursor, message, run, until, duplicate } = receipt
+    const ok: ServerFrame = {
+      type: 'ok',
+      id: command.id,
+      session: command.session,
+      cursor,
+      ...(message === undefined ? {} : { message }),
+      ...(run === undefined ? {} : { run }),
+      ...(until === undefined ? {} : { until }),
+      ...(duplicate === undefined ? {} : { duplicate }),
+    }
+    const answer = (): void => {
+      this.#options.outbox.write(ok)
+      done()
+    }
+    const reader = this.#readers.get(command.session)
+    // No output of a run that was ended may follow the `ok` on this connection.
+    if (receipt.final === true && reader !== undefined) reader.whenReached(receipt.seq, answer)
+    else answer()
+  }
+
+  #refuse(command: Command, error: unknown): void {
+    this.#options.outbox.writeError(this.#asReplyError(error, command), command.id)
+  }
+
+  #asReplyError(error: unknown, command: Command): ReplyError {
+    if (error instanceof ReplyError) return error
+    const code = codeOf(error)
+    const { connection } = this.#caller
+    const detail = { err: error, command: command.type, session: command.session, connection }
+    this.#ports.logger[code === 'internal' ? 'error' : 'warn'](detail, 'a command failed')
+    return new ReplyError(code)
+  }
+
+  #readFailed(session: string, error: unknown): void {
+    const { connection } = this.#caller
+    this.#ports.logger.error({ err: error, session, connection }, 'a session cannot be read on')
+    this.#options.failed()
+  }
+}
+
+function codeOf(error: unknown): ErrorCode {
+  if (error instanceof StorageError) return error.reason === 'full' ? 'storage_full' : 'unavailable'
+  return error instanceof CursorLost ? 'unavailable' : 'internal'
+}

@@ -1,0 +1,293 @@
+// Connection: one WebSocket, from its opening to its close. Whatever belongs to the socket lives here, in its
+// user data: who it is, and what it may still do. It keeps no state of a session.
+//
+//   opening ──hello──► greeting ──welcome──► open        any ──► closed
+import {
+  type ClientFrame,
+  type CodecName,
+  codecs,
+  Disconnect,
+  type Hello,
+  LIMITS,
+  makeId,
+  ReplyError,
+} from '@parley/protocol'
+import type { Authenticator, Identity } from '../../auth/authenticator.ts'
+import { CommandRate, type CommandRateLimits } from '../../limit/command-rate.ts'
+import { CommandDesk, type CommandDeskPorts } from './command-desk.ts'
+import { Outbox, type OutboxSocket } from './outbox.ts'
+import { type ParsedFrame, parseMessage } from './parse-frames.ts'
+import type { TurnFlush } from './turn-flush.ts'
+
+export interface ConnectionLimits {
+  /** Milliseconds until `hello` has to be here. */
+  readonly helloMs: number
+  readonly heartbeatMs: number
+  readonly attachedSessions: number
+  readonly commands: CommandRateLimits
+  /** Bytes unsent above which entries wait for the socket. */
+  readonly outboxBytes: number
+}
+
+export interface ConnectionPorts extends CommandDeskPorts {
+  readonly authenticator: Authenticator
+  readonly flush: TurnFlush
+  readonly node: string
+  readonly limits: ConnectionLimits
+  /** The connection is slow: it is to be looked after. */
+  congested(connection: Connection): void
+}
+
+/** A uWS socket, as far as a connection needs it. */
+export interface ConnectionSocket extends OutboxSocket {
+  /** Leads to `closed` before it returns. */
+  end(code: number, reason: string): void
+}
+
+export interface ConnectionStart {
+  readonly codec: CodecName
+  /** The token that the socket was opened with. */
+  readonly token: string | undefined
+}
+
+/** Commands that are not answered yet, and the bytes of their frames: more are refused. */
+const PENDING_COMMANDS = 1_024
+const PENDING_BYTES = 4 * 1024 * 1024
+/** Milliseconds after which to send a command again that was refused because too many are not answered. */
+const PENDING_RETRY_MS = 1_000
+
+type Phase = 'opening' | 'greeting' | 'open' | 'closed'
+
+interface Taken {
+  readonly frame: ClientFrame
+  readonly bytes: number
+}
+
+export class Connection {
+  readonly id = makeId('con')
+  readonly #ports: ConnectionPorts
+  readonly #socket: ConnectionSocket
+  readonly #codec: CodecName
+  readonly #outbox: Outbox
+  readonly #rate: CommandRate
+  readonly #helloTimer: NodeJS.Timeout
+  #phase: Phase = 'opening'
+  #identity: Promise<Identity> | undefined
+  /** There once the connection is open. */
+  #desk: CommandDesk | undefined
+  /** Frames that came while the token was checked. */
+  #early: Taken[] = []
+  #pending = 0
+  #pendingBytes = 0
+
+  constructor(ports: ConnectionPorts, socket: ConnectionSocket, start: ConnectionStart) {
+    const { limits } = ports
+    this.#ports = ports
+    this.#socket = socket
+    this.#codec = start.codec
+    this.#rate = new CommandRate(limits.commands, performance.now())
+    this.#outbox = new Outbox(socket, {
+      codec: start.codec,
+      bytes: limits.outboxBytes,
+      flush: ports.flush,
+      events: {
+        congested: () => ports.congested(this),
+        overflowed: () => this.end(new Disconnect('tooSlow', 'replies are not read')),
+      },
+    })
+    this.#helloTimer = setTimeout(() => this.end(new Disconnect('noHello')), limits.helloMs)
+    if (start.token !== undefined) {
+      this.#identity = ports.authenticator.authenticate(start.token)
+      this.#identity.catch((error: unknown) => this.#refuse(error))
+    }
+  }
+
+  /** Milliseconds for which bytes have waited for the socket without any leaving. */
+  stalledMs(now: number): number {
+    const since = this.#outbox.waitingSince
+    return since === undefined ? 0 : now - since
+  }
+
+  /** Milliseconds for which the reader that is behind the longest has not been live. */
+  behindMs(now: number): number {
+    return this.#desk?.behindMs(now) ?? 0
+  }
+
+  /** A WebSocket message. @param data valid only during the call */
+  receive(data: ArrayBuffer, binary: boolean): void {
+    if (this.#phase === 'closed') return
+    let parsed: readonly ParsedFrame[]
+    try {
+      parsed = parseMessage(codecs[this.#codec], data, binary)
+    } catch (error) {
+      if (!(error instanceof Disconnect)) this.#ports.logger.error({ err: error }, 'a message could not be parsed')
+      this.end(error instanceof Disconnect ? error : new Disconnect('internal'))
+      return
+    }
+    const bytes = Math.ceil(data.byteLength / parsed.length)
+    for (const item of parsed) this.#judge(item, bytes)
+  }
+
+  drained(): void {
+    this.#outbox.drained()
+  }
+
+  /** Tells the client that this node stops; new messages are refused from now on. */
+  goAway(reason: string, reconnectAfterMs: number): void {
+    this.#desk?.drain()
+    this.#outbox.write({ type: 'goaway', reason, reconnectAfterMs })
+  }
+
+  /** Ends the connection; what was to be sent before goes out first where the socket takes it. */
+  end(disconnect: Disconnect): void {
+    if (this.#phase === 'closed') return
+    this.#outbox.flush()
+    this.#socket.end(disconnect.code, disconnect.reason)
+  }
+
+  /** The socket is gone; it must not be touched any more. */
+  closed(): void {
+    if (this.#isClosed) return
+    this.#phase = 'closed'
+    clearTimeout(this.#helloTimer)
+    this.#early = []
+    // First those who write, then where they write to.
+    this.#desk?.close()
+    this.#outbox.close()
+  }
+
+  get #isClosed(): boolean {
+    return this.#phase === 'closed'
+  }
+
+  #judge(item: ParsedFrame, bytes: number): void {
+    if (this.#isClosed) return
+    const id = item.error === undefined ? idOf(item.frame) : item.id
+    const verdict = this.#rate.judge(performance.now())
+    if (verdict.kind === 'disconnect') {
+      this.end(new Disconnect('tooManyCommands'))
+    } else if (verdict.kind === 'refuse') {
+      const { retryAfterMs } = verdict
+      this.#outbox.writeError(new ReplyError('rate_limited', undefined, { retryAfterMs }), id)
+    } else if (item.error !== undefined) {
+      this.#outbox.writeError(item.error, id)
+    } else {
+      this.#take({ frame: item.frame, bytes })
+    }
+  }
+
+  #take(taken: Taken): void {
+    const { frame, bytes } = taken
+    if (frame.type === 'ping') {
+      this.#outbox.write({ type: 'pong', ...(frame.nonce === undefined ? {} : { nonce: frame.nonce }) })
+    } else if (this.#phase === 'opening') {
+      if (frame.type === 'hello') this.#greet(frame)
+      else this.end(new Disconnect('notAuthenticated', 'hello comes first'))
+    } else if (this.#pending >= PENDING_COMMANDS || this.#pendingBytes + bytes > PENDING_BYTES) {
+      const retry = { retryAfterMs: PENDING_RETRY_MS }
+      const error = new ReplyError('rate_limited', 'Too many commands are not answered yet.', retry)
+      this.#outbox.writeError(error, idOf(frame))
+    } else if (this.#desk === undefined) {
+      this.#hold(bytes)
+      this.#early.push(taken)
+    } else {
+      this.#apply(this.#desk, taken)
+    }
+  }
+
+  #apply(desk: CommandDesk, { frame, bytes }: Taken): void {
+    switch (frame.type) {
+      case 'hello':
+        this.#outbox.writeError(new ReplyError('invalid_frame', 'hello comes once.'))
+        break
+      case 'presence':
+        this.#showPresence(desk, frame.session, frame.state)
+        break
+      case 'ping':
+        break
+      default:
+        this.#hold(bytes)
+        desk.take(frame, () => this.#release(bytes))
+    }
+  }
+
+  #greet(hello: Hello): void {
+    this.#phase = 'greeting'
+    this.#identity ??= this.#ports.authenticator.authenticate(hello.token)
+    this.#identity.then(
+      (identity) => this.#welcome(identity),
+      (error: unknown) => this.#refuse(error),
+    )
+  }
+
+  #welcome(identity: Identity): void {
+    if (this.#isClosed) return
+    clearTimeout(this.#helloTimer)
+    const { node, limits } = this.#ports
+    const { user, role } = identity
+    const desk = new CommandDesk(
+      this.#ports,
+      {
+        outbox: this.#outbox,
+        attachedSessions: limits.attachedSessions,
+        failed: () => this.end(new Disconnect('internal')),
+      },
+      { connection: this.id, user, role },
+    )
+    this.#desk = desk
+    this.#phase = 'open'
+    this.#outbox.write({
+      type: 'welcome',
+      connection: this.id,
+      user,
+      node,
+      heartbeatMs: limits.heartbeatMs,
+      limits: {
+        ...LIMITS,
+        helloMs: limits.helloMs,
+        attachedSessions: limits.attachedSessions,
+        commandsPerSecond: limits.commands.perSecond,
+        commandBurst: limits.commands.burst,
+      },
+    })
+    const early = this.#early
+    this.#early = []
+    for (const taken of early) {
+      this.#release(taken.bytes)
+      this.#apply(desk, taken)
+    }
+  }
+
+  #refuse(error: unknown): void {
+    if (error instanceof ReplyError && error.code === 'unauthenticated') {
+      this.end(new Disconnect('notAuthenticated'))
+    } else {
+      this.#ports.logger.error({ err: error, connection: this.id }, 'a token could not be checked')
+      this.end(new Disconnect('internal'))
+    }
+  }
+
+  #showPresence(desk: CommandDesk, session: string, state: Record<string, unknown>): void {
+    try {
+      if (JSON.stringify(state).length > LIMITS.presenceBytes) throw new ReplyError('too_large')
+      desk.showPresence(session, state)
+    } catch (error) {
+      if (!(error instanceof ReplyError)) throw error
+      this.#outbox.writeError(error)
+    }
+  }
+
+  #hold(bytes: number): void {
+    this.#pending += 1
+    this.#pendingBytes += bytes
+  }
+
+  #release(bytes: number): void {
+    this.#pending -= 1
+    this.#pendingBytes -= bytes
+  }
+}
+
+function idOf(frame: ClientFrame): string | undefined {
+  return 'id' in frame ? frame.id : undefined
+}

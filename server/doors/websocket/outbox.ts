@@ -1,0 +1,210 @@
+// Outbox: what one connection has to be sent, in order. Its bound is on bytes that are unsent: those in uWS's
+// buffer and those queued here. Entries are not written while it is full (their readers go back to the log);
+// replies may pass the bound by a bounded amount. uWS itself never drops a message of ours, because
+// nothing is given to it while its buffer is over the bound.
+import { type CodecName, codecs, type ReplyError, type ServerFrame } from '@parley/protocol'
+import { Slots } from '../../limit/slots.ts'
+import type { MessageData } from '../entry-message.ts'
+import type { ReaderSink } from '../reader.ts'
+import type { TurnFlush } from './turn-flush.ts'
+
+/** The part of a uWS socket that an outbox uses. */
+export interface OutboxSocket {
+  /** @returns 1 when all went to the kernel, 0 when bytes are buffered, 2 when it was dropped */
+  send(data: MessageData, binary: boolean): number
+  getBufferedAmount(): number
+  cork(write: () => void): unknown
+}
+
+export interface OutboxEvents {
+  /** Bytes wait for the socket: it is to be watched until they are gone. */
+  congested(): void
+  /** The client takes none of its replies. */
+  overflowed(): void
+}
+
+export interface OutboxOptions {
+  readonly codec: CodecName
+  /** Bytes unsent above which entries wait; replies may go on for as many again. */
+  readonly bytes: number
+  readonly flush: TurnFlush
+  readonly events: OutboxEvents
+}
+
+/** Replays of one connection that are in memory at once. */
+const REPLAYS = 4
+
+const shared = new WeakMap<ServerFrame, Map<CodecName, MessageData>>()
+
+export class Outbox implements ReaderSink {
+  readonly codec: CodecName
+  readonly replays = new Slots(REPLAYS)
+  readonly #socket: OutboxSocket
+  readonly #options: OutboxOptions
+  readonly #binary: boolean
+  #queue: MessageData[] = []
+  #queuedBytes = 0
+  /** uWS holds bytes that the kernel did not take. */
+  #congested = false
+  #replyBytes = 0
+  #marked = false
+  #closed = false
+  #waiting: ((room: boolean) => void)[] = []
+  #progressAt = 0
+
+  constructor(socket: OutboxSocket, options: OutboxOptions) {
+    this.codec = options.codec
+    this.#socket = socket
+    this.#options = options
+    this.#binary = codecs[options.codec].binary
+  }
+
+  get unsentBytes(): number {
+    return this.#queuedBytes + this.#bufferedBytes()
+  }
+
+  get full(): boolean {
+    // Most sockets keep up: then nothing has to be asked of uWS.
+    return (this.#congested || this.#queuedBytes > 0) && this.unsentBytes > this.#options.bytes
+  }
+
+  /** `performance.now()` of the last time that bytes left while others had to wait; undefined when none wait. */
+  get waitingSince(): number | undefined {
+    return this.#congested ? this.#progressAt : undefined
+  }
+
+  writeEntries(data: Uint8Array): void {
+    this.#enqueue(data)
+  }
+
+  write(frame: ServerFrame): void {
+    this.#writeReply(codecs[this.codec].encode(frame))
+  }
+
+  /** @param id the command's, where it has one */
+  writeError(error: ReplyError, id?: string): void {
+    const { code, message, retryable, retryAfterMs } = error
+    this.write({
+      type: 'error',
+      ...(id === undefined ? {} : { id }),
+      code,
+      message,
+      retryable,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    })
+  }
+
+  /** For frames that many connections are sent: encoded once per codec. */
+  writeShared(frame: ServerFrame): void {
+    let encoded = shared.get(frame)
+    if (encoded === undefined) {
+      encoded = new Map()
+      shared.set(frame, encoded)
+    }
+    let data = encoded.get(this.codec)
+    if (data === undefined) {
+      data = codecs[this.codec].encode(frame)
+      encoded.set(this.codec, data)
+    }
+    this.#writeReply(data)
+  }
+
+  async room(): Promise<boolean> {
+    if (this.#closed) return false
+    if (this.unsentBytes <= this.#options.bytes / 2) return true
+    return new Promise<boolean>((resolve) => this.#waiting.push(resolve))
+  }
+
+  /** Gives the socket what is queued, as far as the bound allows. */
+  flush(): void {
+    this.#marked = false
+    if (this.#closed) return
+    const queue = this.#queue
+    const only = queue[0]
+    if (queue.length === 1 && only !== undefined && !this.#congested) {
+      this.#queue = []
+      this.#queuedBytes = 0
+      this.#note(this.#socket.send(only, this.#binary) === 1 ? 0 : this.#socket.getBufferedAmount())
+    } else if (queue.length > 0) {
+      this.#sendQueue(queue)
+    }
+    this.#wake()
+  }
+
+  /** uWS's drain event: the kernel took some of what was buffered. */
+  drained(): void {
+    this.#progressAt = performance.now()
+    this.#note(this.#socket.getBufferedAmount())
+    if (this.#queue.length > 0) this.flush()
+    else this.#wake()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#congested = false
+    this.#queue = []
+    this.#queuedBytes = 0
+    this.replays.close()
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const tell of waiting) tell(false)
+  }
+
+  #writeReply(data: MessageData): void {
+    if (this.#closed) return
+    if (this.full) {
+      this.#replyBytes += data.length
+      if (this.#replyBytes > this.#options.bytes) {
+        this.#options.events.overflowed()
+        return
+      }
+    } else {
+      this.#replyBytes = 0
+    }
+    this.#enqueue(data)
+  }
+
+  #enqueue(data: MessageData): void {
+    if (this.#closed) return
+    this.#queue.push(data)
+    this.#queuedBytes += data.length
+    if (this.#marked) return
+    this.#marked = true
+    this.#options.flush.mark(this)
+  }
+
+  #sendQueue(queue: readonly MessageData[]): void {
+    let next = 0
+    while (next < queue.length && this.#bufferedBytes() <= this.#options.bytes) {
+      this.#socket.cork(() => {
+        for (let bytes = 0; next < queue.length && bytes <= this.#options.bytes; next += 1) {
+          const data = queue[next] as MessageData
+          bytes += data.length
+          this.#socket.send(data, this.#binary)
+        }
+      })
+      this.#note(this.#socket.getBufferedAmount())
+    }
+    this.#queue = queue.slice(next)
+    this.#queuedBytes = this.#queue.reduce((sum, data) => sum + data.length, 0)
+  }
+
+  #bufferedBytes(): number {
+    return this.#congested ? this.#socket.getBufferedAmount() : 0
+  }
+
+  #note(buffered: number): void {
+    const before = this.#congested
+    this.#congested = buffered > 0
+    if (before || !this.#congested) return
+    this.#progressAt = performance.now()
+    this.#options.events.congested()
+  }
+
+  #wake(): void {
+    if (this.#waiting.length === 0 || this.unsentBytes > this.#options.bytes / 2) return
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const tell of waiting) tell(true)
+  }
+}

@@ -1,0 +1,186 @@
+// The WebSocket door: GET /v1/ws. Lets connections in, hands them what their sockets say, looks after the
+// slow ones, and sends all away when the node stops.
+
+import uws, { type TemplatedApp, type WebSocket } from 'uWebSockets.js'
+import { Disconnect } from '@parley/protocol'
+import { ConnectionCount, type ConnectionLimits as CountLimits } from '../../limit/connection-count.ts'
+import { replyProblem } from '../http-reply.ts'
+import { type OriginRules, originAllowed } from '../origin.ts'
+import { Connection, type ConnectionLimits, type ConnectionPorts } from './connection.ts'
+import { TurnFlush } from './turn-flush.ts'
+import { readUpgrade, type UpgradeRequest } from './upgrade.ts'
+
+export interface WebSocketDoorLimits extends ConnectionLimits {
+  readonly connections: CountLimits
+  /** Milliseconds for which a socket may take nothing of what waits for it. */
+  readonly stallMs: number
+  /** Milliseconds for which a reader that was live may stay behind. */
+  readonly behindMs: number
+}
+
+export interface WebSocketDoorOptions extends Omit<ConnectionPorts, 'flush' | 'congested' | 'limits'> {
+  readonly origins: OriginRules
+  readonly limits: WebSocketDoorLimits
+}
+
+export interface WebSocketDoor {
+  readonly connections: number
+  /** Lets nobody in any more, and asks everybody to come back elsewhere within so many milliseconds. */
+  drain(reason: string, withinMs: number): void
+  /** Resolves when all connections are gone, or after so many milliseconds. */
+  emptied(waitMs: number): Promise<void>
+  /** Ends all connections. */
+  close(): void
+}
+
+/** All of a socket's state; uWS hands it back with every event. */
+interface SocketData {
+  readonly upgrade: UpgradeRequest
+  connection: Connection | undefined
+}
+
+/**
+ * Bytes of a message up to which its sender is told with 4413 that it was too large. uWS can only cut the
+ * connection at its own bound, so that bound is higher than ours: a sender costs this much for a moment.
+ */
+const CUT_BYTES = 16 * 1024 * 1024
+/** uWS buffers this many times the outbox's bound before it would drop (pongs, as nothing else gets so far). */
+const BUFFER_FACTOR = 4
+const WATCH_MS = 1_000
+/** Seconds that uWS allows to begin with, and counts in steps of four. */
+const IDLE_MIN_S = 8
+const IDLE_MAX_S = 960
+
+export function openWebSocketDoor(app: TemplatedApp, options: WebSocketDoorOptions): WebSocketDoor {
+  const { limits, logger, origins } = options
+  const count = new ConnectionCount(limits.connections)
+  const all = new Set<Connection>()
+  const slow = new Set<Connection>()
+  let draining = false
+  let watch: NodeJS.Timeout | undefined
+  let whenEmpty: (() => void) | undefined
+
+  const ports: ConnectionPorts = {
+    ...options,
+    flush: new TurnFlush(),
+    congested(connection) {
+      slow.add(connection)
+      watch ??= setInterval(lookAfterSlow, Math.min(WATCH_MS, limits.stallMs / 2))
+    },
+  }
+
+  function lookAfterSlow(): void {
+    const now = performance.now()
+    for (const connection of slow) {
+      const stalled = connection.stalledMs(now)
+      const behind = connection.behindMs(now)
+      if (stalled > limits.stallMs || behind > limits.behindMs) connection.end(new Disconnect('tooSlow'))
+      else if (stalled === 0 && behind === 0) slow.delete(connection)
+    }
+    if (slow.size > 0) return
+    clearInterval(watch)
+    watch = undefined
+  }
+
+  app.ws<SocketData>('/v1/ws', {
+    maxPayloadLength: CUT_BYTES,
+    maxBackpressure: limits.outboxBytes * BUFFER_FACTOR,
+    compression: uws.DISABLED,
+    idleTimeout: idleSeconds(limits.heartbeatMs),
+    sendPingsAutomatically: true,
+
+    upgrade(response, request, context) {
+      const upgrade = readUpgrade(response, request)
+      if (draining) {
+        replyProblem(response, { status: 503, code: 'going_away', title: 'This node is about to stop.', retryAfter: 1 })
+        return
+      }
+      if (!originAllowed(origins, upgrade.origin, upgrade.host)) {
+        replyProblem(response, { status: 403, code: 'forbidden', title: 'Pages of this origin may not connect.' })
+        return
+      }
+      const entered = count.enter(upgrade.address)
+      if (entered !== 'entered') {
+        logger.warn({ limit: entered }, 'too many connections')
+        replyProblem(
+          response,
+          entered === 'address'
+            ? { status: 429, code: 'rate_limited', title: 'Too many connections from this address.', retryAfter: 10 }
+            : { status: 503, code: 'unavailable', title: 'This node has no room for more.', retryAfter: 10 },
+        )
+        return
+      }
+      const data: SocketData = { upgrade, connection: undefined }
+      response.upgrade(data, upgrade.key, upgrade.protocol, upgrade.extensions, context)
+    },
+
+    open(socket) {
+      const data = socket.getUserData()
+      const connection = new Connection(ports, socketOf(socket), data.upgrade)
+      data.connection = connection
+      all.add(connection)
+    },
+
+    message(socket, message, isBinary) {
+      socket.getUserData().connection?.receive(message, isBinary)
+    },
+
+    drain(socket) {
+      socket.getUserData().connection?.drained()
+    },
+
+    close(socket) {
+      const { connection, upgrade } = socket.getUserData()
+      count.leave(upgrade.address)
+      if (connection === undefined) return
+      all.delete(connection)
+      slow.delete(connection)
+      connection.closed()
+      if (all.size === 0) whenEmpty?.()
+    },
+  })
+
+  return {
+    get connections() {
+      return all.size
+    },
+
+    drain(reason, withinMs) {
+      draining = true
+      // Spread, so that those who come back do not all do so at once.
+      for (const connection of all) connection.goAway(reason, Math.floor(Math.random() * withinMs))
+    },
+
+    async emptied(waitMs) {
+      if (all.size === 0) return
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, waitMs)
+        whenEmpty = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    },
+
+    close() {
+      draining = true
+      clearInterval(watch)
+      for (const connection of all) connection.end(new Disconnect('goingAway'))
+    },
+  }
+}
+
+function socketOf(socket: WebSocket<SocketData>) {
+  return {
+    send: (data: string | Uint8Array, binary: boolean) => socket.send(data, binary),
+    getBufferedAmount: () => socket.getBufferedAmount(),
+    cork: (write: () => void) => socket.cork(write),
+    end: (code: number, reason: string) => socket.end(code, reason),
+  }
+}
+
+/** A connection that was silent for three heartbeats is dropped; uWS pings it before. */
+function idleSeconds(heartbeatMs: number): number {
+  const seconds = Math.ceil((heartbeatMs * 3) / 1000)
+  return Math.min(IDLE_MAX_S, Math.max(IDLE_MIN_S, Math.ceil(seconds / 4) * 4))
+}

@@ -1,0 +1,37 @@
+// ConnectionCount: how many connections there are, in all and from each address.
+export interface ConnectionLimits {
+  readonly total: number
+  readonly perAddress: number
+}
+
+export class ConnectionCount {
+  readonly #limits: ConnectionLimits
+  readonly #byAddress = new Map<string, number>()
+  #total = 0
+
+  constructor(limits: ConnectionLimits) {
+    this.#limits = limits
+  }
+
+  get total(): number {
+    return this.#total
+  }
+
+  /** Counts one more, unless that is more than may be: then it says which limit stands in the way. */
+  enter(address: string): 'entered' | 'address' | 'total' {
+    if (this.#total >= this.#limits.total) return 'total'
+    const count = this.#byAddress.get(address) ?? 0
+    if (count >= this.#limits.perAddress) return 'address'
+    this.#byAddress.set(address, count + 1)
+    this.#total += 1
+    return 'entered'
+  }
+
+  leave(address: string): void {
+    const count = this.#byAddress.get(address)
+    if (count === undefined) return
+    this.#total -= 1
+    if (count === 1) this.#byAddress.delete(address)
+    else this.#byAddress.set(address, count - 1)
+  }
+}

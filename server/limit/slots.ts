@@ -1,0 +1,34 @@
+// Slots: at most so many at once; the others wait in the order in which they came.
+export class Slots {
+  #free: number
+  #waiting: ((granted: boolean) => void)[] = []
+  #closed = false
+
+  constructor(count: number) {
+    this.#free = count
+  }
+
+  /** @returns false when the slots were closed: then nothing was taken */
+  async take(): Promise<boolean> {
+    if (this.#closed) return false
+    if (this.#free > 0) {
+      this.#free -= 1
+      return true
+    }
+    return new Promise<boolean>((resolve) => this.#waiting.push(resolve))
+  }
+
+  /** Gives back one that was taken. */
+  give(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#free += 1
+    else next(true)
+  }
+
+  close(): void {
+    this.#closed = true
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const tell of waiting) tell(false)
+  }
+}

@@ -1,0 +1,207 @@
+// Settings: the one table of everything that can be configured: variable, default, meaning, form. `--help` and
+// the checks are made from it. A setting's key in a configuration file is its key here.
+import { hostname } from 'node:os'
+import { LIMITS } from '@parley/protocol'
+import { z } from 'zod'
+
+export interface Setting<T> {
+  readonly variable: string
+  readonly help: string
+  /** Takes the variable's text, or the value from a file. */
+  readonly schema: z.ZodType<T>
+  readonly fallback: T
+  /** Never shown. */
+  readonly secret?: true
+}
+
+const text = z.string().trim().min(1)
+const url = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+const list = z.union([
+  z.array(text),
+  text.transform((items) =>
+    items
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== ''),
+  ),
+])
+const origin = z.string().refine((item) => item === '*' || (URL.canParse(item) && new URL(item).origin === item), {
+  error: 'must be origins such as https://chat.example.com, or *',
+})
+
+/** A whole number, also as text. */
+function whole(min: number, max: number) {
+  const error = `must be a whole number from ${min} to ${max}`
+  const number = z.int({ error }).min(min, { error }).max(max, { error })
+  return z.union([z.number(), z.string().regex(/^\d+$/).transform(Number)], { error }).pipe(number)
+}
+
+function setting<T, Fallback extends T | undefined>(
+  variable: string,
+  schema: z.ZodType<T>,
+  fallback: Fallback,
+  help: string,
+  more: { readonly secret?: true } = {},
+): Setting<Fallback extends undefined ? T | undefined : T> {
+  return { variable, schema, fallback, help, ...more } as Setting<Fallback extends undefined ? T | undefined : T>
+}
+
+const DAY_S = 24 * 60 * 60
+
+export const SETTINGS = {
+  host: setting('PARLEY_HOST', text, '127.0.0.1', 'Address to listen on. Beyond loopback a token check is needed.'),
+  port: setting('PARLEY_PORT', whole(0, 65_535), 8080, 'Port to listen on; 0 picks a free one.'),
+  data: setting('PARLEY_DATA', text, './data', 'Folder of the embedded log.'),
+  natsUrl: setting('PARLEY_NATS_URL', text, undefined, 'NATS servers; not in this version.'),
+  role: setting(
+    'PARLEY_ROLE',
+    z.enum(['all', 'gateway', 'worker']),
+    'all',
+    'What this node does: all, gateway or worker.',
+  ),
+  node: setting(
+    'PARLEY_NODE',
+    z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, { error: 'must be 1 to 64 of A-Z a-z 0-9 _ -' }),
+    nodeName(hostname()),
+    "This node's name.",
+  ),
+
+  model: setting(
+    'PARLEY_MODEL',
+    text,
+    undefined,
+    'The default model: demo, openai:…, anthropic:…, google:…, compatible:…',
+  ),
+  models: setting(
+    'PARLEY_MODELS',
+    list,
+    undefined,
+    'Models that clients may choose, with commas; openai:* stands for all.',
+  ),
+  compatibleUrl: setting('PARLEY_COMPATIBLE_URL', url, undefined, 'Base URL of an OpenAI-compatible server.'),
+  compatibleKey: setting('PARLEY_COMPATIBLE_KEY', text, undefined, 'Its key, where it wants one.', { secret: true }),
+  system: setting('PARLEY_SYSTEM', text, undefined, "The model's standing instructions."),
+
+  jwtSecret: setting('PARLEY_JWT_SECRET', text, undefined, 'Secret of HS256 tokens.', { secret: true }),
+  jwksUrl: setting('PARLEY_JWKS_URL', url, undefined, 'Where the public keys of tokens are.'),
+  jwtIssuer: setting('PARLEY_JWT_ISSUER', text, undefined, 'The issuer that tokens must name.'),
+  jwtAudience: setting('PARLEY_JWT_AUDIENCE', text, undefined, 'The audience that tokens must name.'),
+  origins: setting(
+    'PARLEY_ORIGINS',
+    list.pipe(z.array(origin)),
+    [] as string[],
+    'Web origins that may connect, with commas; *: all.',
+  ),
+
+  retention: setting(
+    'PARLEY_RETENTION',
+    whole(1, 3650 * DAY_S),
+    7 * DAY_S,
+    'Seconds that the log keeps entries that a transcript covers.',
+  ),
+  retentionBytes: setting(
+    'PARLEY_RETENTION_BYTES',
+    whole(1024 * 1024, 2 ** 50),
+    4 * 1024 ** 3,
+    'Bytes that the log keeps at most.',
+  ),
+  logLevel: setting(
+    'PARLEY_LOG_LEVEL',
+    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+    'info',
+    'trace, debug, info, warn, error, fatal or silent.',
+  ),
+  drain: setting('PARLEY_DRAIN', whole(0, 3600), 10, 'Seconds that a stop gives runs and clients.'),
+
+  maxConnections: setting('PARLEY_MAX_CONNECTIONS', whole(1, 1_000_000), 15_000, 'Connections at once.'),
+  maxConnectionsPerAddress: setting(
+    'PARLEY_MAX_CONNECTIONS_PER_ADDRESS',
+    whole(1, 1_000_000),
+    5_000,
+    'Connections at once from one address.',
+  ),
+  helloMs: setting(
+    'PARLEY_HELLO_MS',
+    whole(1, 600_000),
+    LIMITS.helloMs as number,
+    'Milliseconds within which hello has to come.',
+  ),
+  heartbeatMs: setting(
+    'PARLEY_HEARTBEAT_MS',
+    whole(1_000, 300_000),
+    15_000,
+    'Milliseconds between signs of life; a connection silent for three times as long is dropped.',
+  ),
+  commandRate: setting(
+    'PARLEY_COMMAND_RATE',
+    whole(1, 1_000_000),
+    100,
+    'Commands a second of one connection, over time.',
+  ),
+  commandBurst: setting('PARLEY_COMMAND_BURST', whole(1, 1_000_000), 1_200, 'Commands at once of one connection.'),
+  maxSessions: setting(
+    'PARLEY_MAX_SESSIONS',
+    whole(1, 100_000),
+    LIMITS.attachedSessions as number,
+    'Sessions that one connection attaches.',
+  ),
+  outboxBytes: setting(
+    'PARLEY_OUTBOX_BYTES',
+    whole(4 * 1024, 64 * 1024 * 1024),
+    256 * 1024,
+    'Bytes unsent above which a connection has to catch up from the log.',
+  ),
+  stallMs: setting(
+    'PARLEY_STALL_MS',
+    whole(100, 3_600_000),
+    60_000,
+    'Milliseconds that a client may take nothing of what waits for it.',
+  ),
+  behindMs: setting('PARLEY_BEHIND_MS', whole(100, 86_400_000), 300_000, 'Milliseconds that a client may lag behind.'),
+
+  runConcurrency: setting(
+    'PARLEY_RUNS',
+    whole(1, 1_000_000),
+    10_000,
+    'Runs at once, with those that wait for their turn.',
+  ),
+  runSteps: setting('PARLEY_RUN_STEPS', whole(1, 1_000), 16, 'Model calls of one run.'),
+  runTokens: setting('PARLEY_RUN_TOKENS', whole(1, 100_000_000), 32_768, 'Output tokens of one run.'),
+  runMs: setting('PARLEY_RUN_MS', whole(1_000, 86_400_000), 30 * 60_000, 'Milliseconds that one run may take.'),
+  firstTokenMs: setting(
+    'PARLEY_FIRST_TOKEN_MS',
+    whole(100, 3_600_000),
+    60_000,
+    'Milliseconds that a model may be silent at first.',
+  ),
+  betweenTokensMs: setting(
+    'PARLEY_BETWEEN_TOKENS_MS',
+    whole(100, 3_600_000),
+    30_000,
+    'Milliseconds that a model may be silent later.',
+  ),
+  leaseMs: setting(
+    'PARLEY_LEASE_MS',
+    whole(1_000, 3_600_000),
+    30_000,
+    "Milliseconds that a client's claim of a tool call holds.",
+  ),
+} as const
+
+export type SettingKey = keyof typeof SETTINGS
+export type Settings = { readonly [K in SettingKey]: (typeof SETTINGS)[K] extends Setting<infer T> ? T : never }
+
+/** Variables with our prefix that others read: clients, and what finds the configuration file. */
+export const FOREIGN_VARIABLES: ReadonlySet<string> = new Set(['PARLEY_CONFIG', 'PARLEY_URL', 'PARLEY_TOKEN'])
+
+export function describeSettings(): string {
+  const rows = Object.entries(SETTINGS).map(([key, { variable, help, fallback }]) => {
+    const shown = fallback === undefined ? 'unset' : Array.isArray(fallback) ? fallback.join(',') || 'none' : fallback
+    return `  ${variable.padEnd(36)}${key.padEnd(26)}${help} (${shown})`
+  })
+  return rows.join('\n')
+}
+
+function nodeName(host: string): string {
+  return host.replace(/[^A-Za-z0-9_-]/g, '-').slice(0, 64) || 'node'
+}
