@@ -1,9 +1,9 @@
 // LmdbEnvironment: the one file that knows the `lmdb` package. It owns the tables of one data folder and
-// turns writes of one event turn into one transaction whose promise means "on disk": `overlappingSync` is off, so
+// turns writes into transactions whose promise means "on disk": `overlappingSync` is off, so
 // that a commit's promise resolves after LMDB's own fsyncs (with it on, the promise comes before the flush, and a
 // commit cost 60 µs more CPU here). A failed transaction leaves no trace and says why with a StorageError.
-import { statfs } from 'node:fs/promises'
-import { type Database, type Key, open, type RootDatabase } from 'lmdb'
+import { statfsSync } from 'node:fs'
+import { type Database, type Key, open, type RootDatabase, type RootDatabaseOptionsWithPath } from 'lmdb'
 import { StorageError } from './log-error.ts'
 
 export type { Key }
@@ -12,6 +12,8 @@ export interface EnvironmentOptions {
   readonly path: string
   /** Milliseconds after which a commit that neither succeeded nor failed breaks the store; default 60,000. */
   readonly commitTimeoutMs?: number
+  /** Bytes that must be free in the file system; default 32 MB, of which upkeep may use three quarters. */
+  readonly reserveBytes?: number
 }
 
 export interface Row<K, V> {
@@ -27,11 +29,9 @@ export interface RangeLimits {
 /** One table. Writes take effect with the surrounding `write`; reads see only what was committed. */
 export class Table<K extends Key, V> {
   readonly #db: Database<V, K>
-  readonly #track: (done: Promise<boolean>) => void
 
-  constructor(db: Database<V, K>, track: (done: Promise<boolean>) => void) {
+  constructor(db: Database<V, K>) {
     this.#db = db
-    this.#track = track
   }
 
   get(key: K): V | undefined {
@@ -39,11 +39,11 @@ export class Table<K extends Key, V> {
   }
 
   put(key: K, value: V): void {
-    this.#track(this.#db.put(key, value))
+    void this.#db.put(key, value)
   }
 
   remove(key: K): void {
-    this.#track(this.#db.remove(key))
+    void this.#db.remove(key)
   }
 
   /** From `from` (included) to `to` (not included); backwards, `from` is the higher one. Read it within one event turn. */
@@ -59,52 +59,61 @@ export class Table<K extends Key, V> {
 /** Codes that mean "no space": ENOSPC, EFBIG, EDQUOT, and LMDB's full map. */
 const FULL_CODES: ReadonlySet<unknown> = new Set([28, 27, 122, -30792])
 const NEARLY_FULL_BYTES = 64 * 1024
+const RESERVE_BYTES = 32 * 1024 * 1024
 
 export class LmdbEnvironment {
   readonly #root: RootDatabase
   readonly #path: string
   readonly #commitTimeoutMs: number
+  readonly #reserveBytes: number
   #state: 'open' | 'broken' | 'closed' = 'open'
-  #last: Promise<boolean> | undefined
 
   /** @throws when the folder cannot be made, or is not a data folder */
   constructor(options: EnvironmentOptions) {
     this.#path = options.path
     this.#commitTimeoutMs = options.commitTimeoutMs ?? 60_000
+    this.#reserveBytes = options.reserveBytes ?? RESERVE_BYTES
     this.#root = open({
       path: options.path,
       maxDbs: 16,
       overlappingSync: false,
       noSubdir: false,
-    })
+      // With it, lmdb begins each batch with an operation whose promise nobody holds: a failed commit would end the process.
+      eventTurnBatching: false,
+    } as RootDatabaseOptionsWithPath)
   }
 
   /** Values are bytes, as they are. */
   bytes<K extends Key>(name: string): Table<K, Buffer> {
-    return this.#table(this.#root.openDB<Buffer, K>({ name, encoding: 'binary' }))
+    return new Table(this.#root.openDB<Buffer, K>({ name, encoding: 'binary' }))
   }
 
   /** Values are plain data. */
   values<K extends Key, V>(name: string): Table<K, V> {
-    return this.#table(this.#root.openDB<V, K>({ name, encoding: 'msgpack' }))
+    return new Table(this.#root.openDB<V, K>({ name, encoding: 'msgpack' }))
   }
 
   /**
-   * Does the writes of `action` in one transaction, which other writes of the same event turn share.
-   * `action` must not throw between two writes. Resolves when they are on disk.
+   * Does the writes of `action` in one transaction, which other calls of the same event turn usually share.
+   * Writes belong into such an action, and nowhere else; it must not throw between two writes.
+   * Resolves when they are on disk.
+   * @param upkeep it makes room, or keeps order: it may use most of the reserve
    * @throws StorageError, and then nothing was written
    */
-  async write(action: () => void): Promise<void> {
+  async write(action: () => void, upkeep = false): Promise<void> {
     if (this.#state !== 'open') throw new StorageError('unavailable')
-    this.#last = undefined
-    action()
-    const done = this.#last as Promise<boolean> | undefined
-    if (done === undefined) return
+    if (!this.hasRoom(upkeep)) throw new StorageError('full')
     try {
-      await this.#bounded(done)
+      await this.#bounded(this.#root.batch(action))
     } catch (error) {
       throw await this.#failure(error)
     }
+  }
+
+  // LMDB 3.5.6 survives a failed write of its file, but formats the message into a buffer that can be some bytes too
+  // short, and a damaged heap may end the process later. So it should not come to that: ask first, a call of 2 µs.
+  hasRoom(upkeep = false): boolean {
+    return this.#free() >= (upkeep ? this.#reserveBytes / 4 : this.#reserveBytes)
   }
 
   /** Compares and changes in one transaction that excludes other processes too; blocks, so for opening only. */
@@ -125,12 +134,6 @@ export class LmdbEnvironment {
     if (!broken) await this.#root.close()
   }
 
-  #table<K extends Key, V>(db: Database<V, K>): Table<K, V> {
-    return new Table(db, (done) => {
-      this.#last = done
-    })
-  }
-
   // LMDB's writer thread hangs without a word when it cannot even begin a transaction (after a failed write of its
   // meta page). What became of the commit is then unknown, so nothing may be written until the folder is opened again.
   #bounded(done: Promise<boolean>): Promise<unknown> {
@@ -147,18 +150,14 @@ export class LmdbEnvironment {
   async #failure(error: unknown): Promise<StorageError> {
     const cause = await commitError(error)
     const code = (cause as { code?: unknown }).code
-    const full = FULL_CODES.has(code) || (await this.#isFull())
+    // After the first failed operation LMDB reports only "bad transaction" for the others in it.
+    const full = FULL_CODES.has(code) || this.#free() < NEARLY_FULL_BYTES
     return new StorageError(full ? 'full' : 'unavailable', cause)
   }
 
-  // After the first failed write LMDB reports only "bad transaction" for those that follow in it, so ask the file system.
-  async #isFull(): Promise<boolean> {
-    try {
-      const { bavail, bsize } = await statfs(this.#path)
-      return bavail * bsize < NEARLY_FULL_BYTES
-    } catch {
-      return false // nobody knows: then it is not known to be full
-    }
+  #free(): number {
+    const { bavail, bsize } = statfsSync(this.#path)
+    return bavail * bsize
   }
 }
 

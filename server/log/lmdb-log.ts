@@ -207,7 +207,8 @@ export class LmdbLog implements SessionLog {
     for (;;) {
       if (this.#queue.length > 0) await this.#pace.wait(this.#queue.length)
       const commit = this.#queue.length > 0 ? this.#form() : undefined
-      const step = this.#chores.next()
+      // Where there is no room for appends, upkeep may still make some, in commits of its own.
+      const step = commit === undefined || this.#options.environment.hasRoom() ? this.#chores.next() : undefined
       if (commit === undefined && step === undefined) break
       await this.#commit(commit, step)
     }
@@ -226,7 +227,7 @@ export class LmdbLog implements SessionLog {
       await this.#options.environment.write(() => {
         if (record !== undefined) this.#state.tables.journal.put(first as Seq, record)
         step?.write()
-      })
+      }, record === undefined)
     } catch (error) {
       this.#fail(error as StorageError, commit, step)
       return

@@ -189,7 +189,7 @@ export class LmdbRunQueue implements RunQueue {
     taker.aborts.delete(abort)
     this.#dispatch()
     try {
-      await this.#options.environment.write(() => this.#table.remove(item.order))
+      await this.#options.environment.write(() => this.#table.remove(item.order), true)
     } catch (error) {
       // It comes back after a restart; its handler finds it ended.
       this.#options.logger.warn({ err: error, run: item.run.run }, 'an ended run could not be removed from the queue')

@@ -23,6 +23,8 @@ export interface LmdbStoresOptions {
   readonly limits?: Partial<LmdbLogLimits>
   /** Milliseconds that `close` waits for handlers of runs; default 5,000. */
   readonly closeTimeoutMs?: number
+  /** Bytes that must be free in the file system for anything to be taken; default 32 MB. */
+  readonly reserveBytes?: number
 }
 
 export interface LmdbStores {
@@ -42,7 +44,10 @@ const RETENTION: Retention = {
 export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbStores> {
   const logger = options.logger ?? pino({ enabled: false })
   mkdirSync(options.path, { recursive: true })
-  const environment = new LmdbEnvironment({ path: options.path })
+  const environment = new LmdbEnvironment({
+    path: options.path,
+    ...(options.reserveBytes === undefined ? {} : { reserveBytes: options.reserveBytes }),
+  })
   try {
     const tables = openTables(environment)
     const ownership = await ownDataFolder(options.path, environment, tables.meta)

@@ -88,7 +88,7 @@ function planTrim(state: LogState, options: SweepOptions, cutoff: number, from: 
       session,
       key,
       left,
-      trimmed: kept === -1 ? key : (entries[kept - 1] as Entry).seq,
+      trimmed: (entries.at(kept === -1 ? -1 : kept - 1) as Entry).seq,
     })
   }
   end = seen < STEP_CHUNKS

@@ -1,0 +1,4 @@
+import { runQueueContract } from './run-queue.contract.ts'
+import { LmdbHarness } from './test/lmdb-harness.ts'
+
+runQueueContract('LMDB', () => LmdbHarness.open())

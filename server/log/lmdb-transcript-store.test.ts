@@ -1,0 +1,4 @@
+import { LmdbHarness } from './test/lmdb-harness.ts'
+import { transcriptStoreContract } from './transcript-store.contract.ts'
+
+transcriptStoreContract('LMDB', () => LmdbHarness.open())
