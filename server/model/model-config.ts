@@ -44,8 +44,8 @@ export const VARIABLES: Readonly<Record<ProviderName, { readonly key: string; re
 
 /** Reads `PARLEY_MODEL`, `PARLEY_MODELS` and the providers' variables; an empty one counts as unset. */
 export function readModelConfig(env: Readonly<Record<string, string | undefined>>): ModelConfig {
-  const model = set(env['PARLEY_MODEL'])
-  const models = set(env['PARLEY_MODELS'])
+  const model = set(env.PARLEY_MODEL)
+  const models = set(env.PARLEY_MODELS)
     ?.split(',')
     .map((id) => id.trim())
     .filter((id) => id !== '')

@@ -1,5 +1,5 @@
 // Model: what the rest of the server sees of a language model. Provider packages are known in this folder only,
-// and no text, key or URL of a provider leaves it.
+// and no text, key or URL of a provider gets out of it.
 import type { LanguageModelV3 } from '@ai-sdk/provider'
 
 export { createModelCatalog, type ModelCatalogOptions } from './model-catalog.ts'

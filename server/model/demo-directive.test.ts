@@ -1,0 +1,80 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { parseDemoDirective } from './demo-directive.ts'
+
+function problem(text: string): string {
+  const parsed = parseDemoDirective(text)
+  return parsed.kind === 'malformed' ? parsed.problem : parsed.kind
+}
+
+describe('a demo directive', () => {
+  it('has a default for every key', () => {
+    expect(parseDemoDirective('/demo')).toEqual({
+      kind: 'directive',
+      directive: { count: 100, rate: 50, ttft: 0, reasoning: 0, tools: [], jitter: 0, seed: 0 },
+    })
+  })
+
+  it('takes every key, in any order, on any number of lines', () => {
+    const text = '/demo seed=7 jitter=3\nhang=6 fail=5  reasoning=4 ttft=100 rate=12.5 count=200'
+    expect(parseDemoDirective(text)).toEqual({
+      kind: 'directive',
+      directive: { count: 200, rate: 12.5, ttft: 100, reasoning: 4, tools: [], fail: 5, hang: 6, jitter: 3, seed: 7 },
+    })
+  })
+
+  it('takes several tools, each with the input that follows it', () => {
+    const parsed = parseDemoDirective(
+      '/demo tool=a input={"b": {"c": [1, "} ]\\" "]}} tool=d tool=e input="f g" count=1',
+    )
+    expect(parsed).toMatchObject({
+      directive: {
+        count: 1,
+        tools: [
+          { name: 'a', input: { b: { c: [1, '} ]" '] } } },
+          { name: 'd', input: {} },
+          { name: 'e', input: 'f g' },
+        ],
+      },
+    })
+  })
+
+  it('gives back any JSON input, whatever it holds', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (input) => {
+        const parsed = parseDemoDirective(`/demo tool=a input=${JSON.stringify(input)} count=3`)
+        expect(parsed).toMatchObject({ directive: { count: 3 } })
+        const [call] = parsed.kind === 'directive' ? parsed.directive.tools : []
+        expect(JSON.stringify(call?.input)).toBe(JSON.stringify(input))
+      }),
+    )
+  })
+
+  it('is only what begins with the word /demo', () => {
+    for (const text of ['', 'hello', '/demonstrate', 'say /demo count=1', '/Demo']) {
+      expect(parseDemoDirective(text)).toEqual({ kind: 'none' })
+    }
+    expect(parseDemoDirective('  /demo').kind).toBe('directive')
+  })
+
+  it('says what is wrong with it', () => {
+    expect(problem('/demo please')).toBe('"please" is not of the form key=value')
+    expect(problem('/demo size=1')).toBe('"size" is no key')
+    expect(problem('/demo count=x')).toBe('count must be a whole number from 0 to 1000000')
+    expect(problem('/demo count=-1')).toBe('count must be a whole number from 0 to 1000000')
+    expect(problem('/demo count=1.5')).toBe('count must be a whole number from 0 to 1000000')
+    expect(problem('/demo count=1000001')).toBe('count must be a whole number from 0 to 1000000')
+    expect(problem('/demo rate=fast')).toBe('rate must be a number from 0 to 1000000')
+    expect(problem('/demo count=1 count=2')).toBe('count= is there twice')
+    expect(problem('/demo input={}')).toBe('input= must follow the tool= that it is for')
+    expect(problem('/demo tool=')).toBe('tool= needs the name of a tool')
+    expect(problem('/demo tool=a input={} input={}')).toBe('tool "a" has two inputs')
+    expect(problem('/demo tool=a input={"b": 1')).toBe('the input of tool "a" is not a whole JSON value')
+    expect(problem('/demo tool=a input={b}')).toBe('the input of tool "a" is not JSON: "{b}"')
+    expect(problem(`/demo${' tool=a'.repeat(33)}`)).toBe('there are more than 32 tools')
+  })
+
+  it('is read without a throw, whatever it holds', () => {
+    fc.assert(fc.property(fc.string({ maxLength: 200 }), (text) => void parseDemoDirective(`/demo ${text}`)))
+  })
+})
