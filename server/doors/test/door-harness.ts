@@ -1,0 +1,186 @@
+// DoorHarness: the WebSocket door over a real log in a temporary folder, on a port of its own. Runs are not driven:
+// a test appends what a run would have said, when it wants to.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Event, LIMITS, type RunOutput } from '@parley/protocol'
+import { pino } from 'pino'
+import uws from 'uWebSockets.js'
+import { type AuthConfig, createAuthenticator } from '../../auth/authenticator.ts'
+import { type LmdbStores, openLmdbStores } from '../../log/lmdb-stores.ts'
+import { Presence } from '../../presence/presence.ts'
+import { SessionCache } from '../../session/session-cache.ts'
+import { createSessionService, type SessionService } from '../../session/session-service.ts'
+import { serveHealth } from '../health.ts'
+import { Hub } from '../hub.ts'
+import { openWebSocketDoor, type WebSocketDoor, type WebSocketDoorLimits } from '../websocket/websocket-door.ts'
+import { TestClient, type TestClientOptions } from './test-client.ts'
+
+export interface HarnessOptions {
+  readonly limits?: Partial<WebSocketDoorLimits>
+  readonly auth?: AuthConfig
+  readonly origins?: readonly string[]
+  readonly lingerMs?: number
+}
+
+const LIMITS_IN_TESTS: WebSocketDoorLimits = {
+  connections: { total: 15_000, perAddress: 15_000 },
+  helloMs: LIMITS.helloMs,
+  heartbeatMs: 15_000,
+  attachedSessions: LIMITS.attachedSessions,
+  commands: { perSecond: 100, burst: 1_200 },
+  outboxBytes: 64 * 1024,
+  stallMs: 60_000,
+  behindMs: 300_000,
+}
+
+export class DoorHarness {
+  readonly stores: LmdbStores
+  readonly service: SessionService
+  readonly hub: Hub
+  readonly door: WebSocketDoor
+  readonly port: number
+  ready = true
+  readonly #folder: string
+  readonly #close: () => Promise<void>
+  readonly #clients: TestClient[] = []
+  readonly #last = new Map<string, number>()
+
+  private constructor(parts: {
+    stores: LmdbStores
+    service: SessionService
+    hub: Hub
+    door: WebSocketDoor
+    port: number
+    folder: string
+    close: () => Promise<void>
+  }) {
+    this.stores = parts.stores
+    this.service = parts.service
+    this.hub = parts.hub
+    this.door = parts.door
+    this.port = parts.port
+    this.#folder = parts.folder
+    this.#close = parts.close
+  }
+
+  static async open(options: HarnessOptions = {}): Promise<DoorHarness> {
+    const folder = mkdtempSync(join(tmpdir(), 'parley-door-'))
+    const logger = pino({ enabled: false })
+    const stores = await openLmdbStores({ path: folder, logger })
+    const sessions = new SessionCache(stores)
+    const service = createSessionService({
+      stores,
+      sessions,
+      checkChoice: () => undefined,
+      serverTools: new Set(),
+      leaseMs: 30_000,
+      logger,
+    })
+    const hub = new Hub(stores.log, { lingerMs: options.lingerMs ?? 5_000 })
+    const app = uws.App()
+    const authenticator = createAuthenticator(options.auth ?? {})
+    const door = openWebSocketDoor(app, {
+      service,
+      stores,
+      hub,
+      presence: new Presence(),
+      authenticator,
+      logger,
+      node: 'test-node',
+      origins: { allowed: options.origins ?? [], authenticated: authenticator.required },
+      limits: { ...LIMITS_IN_TESTS, ...options.limits },
+    })
+    let harness: DoorHarness | undefined
+    serveHealth(app, () => harness?.ready ?? false)
+    const socket = await new Promise<uws.us_listen_socket>((resolve, reject) => {
+      app.listen('127.0.0.1', 0, (token) => (token === false ? reject(new Error('no port')) : resolve(token)))
+    })
+    harness = new DoorHarness({
+      stores,
+      service,
+      hub,
+      door,
+      port: uws.us_socket_local_port(socket),
+      folder,
+      async close() {
+        door.close()
+        uws.us_listen_socket_close(socket)
+        hub.close()
+        sessions.close()
+        await stores.close()
+        app.close()
+      },
+    })
+    return harness
+  }
+
+  get url(): string {
+    return `ws://127.0.0.1:${this.port}/v1/ws`
+  }
+
+  /** A client whose socket is open; it has not said hello. */
+  async connect(options: TestClientOptions = {}): Promise<TestClient> {
+    const client = new TestClient(this.url, options)
+    this.#clients.push(client)
+    await client.opened
+    return client
+  }
+
+  /** A client that was welcomed. */
+  async enter(options: TestClientOptions = {}): Promise<TestClient> {
+    const client = await this.connect(options)
+    client.send({ type: 'hello' })
+    await client.next('welcome')
+    return client
+  }
+
+  /** Appends to a subject, after whatever this harness last appended there. */
+  async append(session: string, subject: string, event: Event, rollup = false): Promise<number> {
+    const lane = `${session} ${subject}`
+    const before = this.#last.get(lane) ?? (await this.stores.log.last(session, subject))
+    const entry = await this.stores.log.append(session, subject, event, before, { rollup })
+    this.#last.set(lane, entry.seq)
+    return entry.seq
+  }
+
+  /** A message and its run, started: ready for outputs. */
+  async startRun(session: string, run: string): Promise<void> {
+    const message = `m-${run}`
+    await this.append(session, `in.${message}`, {
+      type: 'message',
+      id: message,
+      role: 'user',
+      author: 'anonymous',
+      content: [{ type: 'text', text: 'hi' }],
+      policy: 'queue',
+      run,
+    })
+    await this.append(session, `run.${run}`, {
+      type: 'run.started',
+      run,
+      epoch: 1,
+      mode: 'new',
+      model: 'demo',
+      message,
+      next: 0,
+    })
+  }
+
+  /** Outputs `from` to `to - 1` of a run, each its own entry. */
+  async say(session: string, run: string, from: number, to: number, text = (index: number) => ` ${index}`): Promise<void> {
+    for (let index = from; index < to; index += 1) {
+      await this.append(session, `run.${run}`, output(run, index, text(index)))
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const client of this.#clients) client.destroy()
+    await this.#close()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
+
+export function output(run: string, index: number, text: string): RunOutput {
+  return { type: 'run.output', run, index, kind: 'text', text }
+}

@@ -1,0 +1,152 @@
+// TestClient: a bare WebSocket client that keeps every frame it got, in order, and lets a test wait for one.
+import { type ClientFrame, type CodecName, codecs, type EntryFrame, type ServerFrame, SUBPROTOCOLS } from '@parley/protocol'
+import { WebSocket } from 'ws'
+
+export interface TestClientOptions {
+  readonly codec?: CodecName
+  /** Instead of those that the codec implies. */
+  readonly protocols?: readonly string[]
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface Closed {
+  readonly code: number
+  readonly reason: string
+}
+
+type FrameOf<T extends ServerFrame['type']> = Extract<ServerFrame, { type: T }>
+
+export class TestClient {
+  readonly socket: WebSocket
+  readonly frames: ServerFrame[] = []
+  /** WebSocket messages, each with one frame or several. */
+  messages = 0
+  /** Rejects with the HTTP status when the upgrade was refused. */
+  readonly opened: Promise<void>
+  readonly closed: Promise<Closed>
+  readonly #codec: CodecName
+  #checks = new Set<() => void>()
+  #taken = 0
+
+  constructor(url: string, options: TestClientOptions = {}) {
+    this.#codec = options.codec ?? 'json'
+    const protocols = options.protocols ?? (options.codec === undefined ? [] : [SUBPROTOCOLS[options.codec]])
+    this.socket = new WebSocket(url, [...protocols], {
+      headers: { ...options.headers },
+      perMessageDeflate: false,
+      skipUTF8Validation: true,
+    })
+    this.opened = new Promise((resolve, reject) => {
+      this.socket.once('open', () => resolve())
+      this.socket.once('unexpected-response', (_request, response) => {
+        response.resume()
+        reject(new UpgradeRefused(response.statusCode ?? 0))
+        this.socket.terminate()
+      })
+      this.socket.on('error', reject)
+    })
+    this.opened.catch(() => undefined)
+    this.closed = new Promise((resolve) => {
+      this.socket.once('close', (code, reason) => resolve({ code, reason: reason.toString() }))
+    })
+    this.socket.on('message', (data: Buffer) => this.#receive(data))
+  }
+
+  send(...frames: ClientFrame[]): void {
+    this.raw(codecs[this.#codec].encode(frames.length === 1 ? frames[0] : frames))
+  }
+
+  /** Anything at all; text when it is a string. */
+  raw(data: string | Uint8Array): void {
+    this.socket.send(data)
+  }
+
+  /** What is no frame of the protocol, in the connection's codec. */
+  bogus(value: unknown): void {
+    this.raw(codecs[this.#codec].encode(value))
+  }
+
+  /** The next frame of a type (and with an id) among those that no call took yet; passes over others. */
+  async next<T extends ServerFrame['type']>(type: T, id?: string): Promise<FrameOf<T>> {
+    return this.#until(() => {
+      for (let index = this.#taken; index < this.frames.length; index += 1) {
+        const frame = this.frames[index] as ServerFrame
+        if (frame.type !== type || (id !== undefined && 'id' in frame && frame.id !== id)) continue
+        this.#taken = index + 1
+        return frame as FrameOf<T>
+      }
+      return undefined
+    })
+  }
+
+  /** Resolves when the condition holds; it is checked after each message. */
+  async when(condition: () => boolean): Promise<void> {
+    await this.#until(() => (condition() ? true : undefined))
+  }
+
+  entries(session?: string): EntryFrame[] {
+    return this.frames.filter(
+      (frame): frame is EntryFrame => frame.type === 'entry' && (session === undefined || frame.session === session),
+    )
+  }
+
+  /** Indexes of the outputs that came, each as often as it came; merged ones spread out. */
+  indexes(session: string, run?: string): number[] {
+    return this.entries(session).flatMap(({ event }) => {
+      if (event.type !== 'run.output' || (run !== undefined && event.run !== run)) return []
+      return Array.from({ length: event.count ?? 1 }, (_, offset) => event.index + offset)
+    })
+  }
+
+  text(session: string): string {
+    return this.entries(session)
+      .map(({ event }) => (event.type === 'run.output' ? event.text : ''))
+      .join('')
+  }
+
+  /** Reads nothing more from the network. */
+  pause(): void {
+    this.socket.pause()
+  }
+
+  resume(): void {
+    this.socket.resume()
+  }
+
+  destroy(): void {
+    this.socket.terminate()
+  }
+
+  async #until<T>(pick: () => T | undefined): Promise<T> {
+    const now = pick()
+    if (now !== undefined) return now
+    return new Promise<T>((resolve, reject) => {
+      const check = (): void => {
+        const found = pick()
+        if (found === undefined) return
+        this.#checks.delete(check)
+        resolve(found)
+      }
+      this.#checks.add(check)
+      this.closed.then(({ code, reason }) => {
+        if (this.#checks.delete(check)) reject(new Error(`closed while waiting: ${code} ${reason}`))
+      })
+    })
+  }
+
+  #receive(data: Buffer): void {
+    const value = codecs[this.#codec].decode(data)
+    this.messages += 1
+    for (const frame of Array.isArray(value) ? value : [value]) this.frames.push(frame as ServerFrame)
+    for (const check of this.#checks) check()
+  }
+}
+
+export class UpgradeRefused extends Error {
+  readonly status: number
+
+  constructor(status: number) {
+    super(`the upgrade was refused with ${status}`)
+    this.status = status
+  }
+}
