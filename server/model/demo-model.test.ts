@@ -37,9 +37,20 @@ describe('what the demo model says', () => {
     const heard = await listen(demo, '/demo count=12 rate=0 reasoning=3')
     expect(heard.text).toBe('0 1 2 3 4 5 6 7 8 9 10 11')
     expect(heard.reasoning).toBe('r0 r1 r2')
-    expect(heard.parts.filter((part) => part.type === 'text-delta').map((part) => part.delta)).toEqual(
-      ['0', ' 1', ' 2', ' 3', ' 4', ' 5', ' 6', ' 7', ' 8', ' 9', ' 10', ' 11'],
-    )
+    expect(heard.parts.filter((part) => part.type === 'text-delta').map((part) => part.delta)).toEqual([
+      '0',
+      ' 1',
+      ' 2',
+      ' 3',
+      ' 4',
+      ' 5',
+      ' 6',
+      ' 7',
+      ' 8',
+      ' 9',
+      ' 10',
+      ' 11',
+    ])
     expect(heard.parts.map((part) => part.type)).toEqual([
       'stream-start',
       'reasoning-start',
@@ -82,7 +93,13 @@ describe('what the demo model says', () => {
       { role: 'system', content: 'Be brief.' },
       ...userPrompt('/demo count=9 rate=0'),
       assistant('0 1 2'),
-      { role: 'user', content: [{ type: 'text', text: '/demo count=8 rate=0' }, { type: 'text', text: '/demo count=2 rate=0' }] },
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: '/demo count=8 rate=0' },
+          { type: 'text', text: '/demo count=2 rate=0' },
+        ],
+      },
     ]
     expect((await listen(demo, { prompt })).text).toBe('0 1')
     const apart = [...userPrompt('/demo count=9 rate=0'), ...userPrompt('/demo count=3 rate=0')]
@@ -165,18 +182,26 @@ describe('the demo model that is told to misbehave', () => {
 
   it('is silent after as many tokens, until it is aborted', async () => {
     const abort = new AbortController()
-    const heard = await listen(demo, { prompt: userPrompt('/demo count=9 rate=0 hang=2'), abortSignal: abort.signal }, (part) => {
-      if (part.type === 'text-delta' && part.delta === ' 1') setImmediate(() => abort.abort(new Error('enough')))
-    })
+    const heard = await listen(
+      demo,
+      { prompt: userPrompt('/demo count=9 rate=0 hang=2'), abortSignal: abort.signal },
+      (part) => {
+        if (part.type === 'text-delta' && part.delta === ' 1') setImmediate(() => abort.abort(new Error('enough')))
+      },
+    )
     expect(heard.text).toBe('0 1')
     expect(heard.error).toEqual(new Error('enough'))
   })
 
   it('rejects at once when it is aborted before, and ends at once when in the middle', async () => {
     const options = { prompt: userPrompt('/demo count=9 rate=1 ttft=60000') }
-    expect((await listen(demo, { ...options, abortSignal: AbortSignal.abort(new Error('early')) })).error).toEqual(new Error('early'))
+    expect((await listen(demo, { ...options, abortSignal: AbortSignal.abort(new Error('early')) })).error).toEqual(
+      new Error('early'),
+    )
     const abort = new AbortController()
-    const heard = listen(demo, { ...options, abortSignal: abort.signal }, () => setImmediate(() => abort.abort(new Error('late'))))
+    const heard = listen(demo, { ...options, abortSignal: abort.signal }, () =>
+      setImmediate(() => abort.abort(new Error('late'))),
+    )
     expect((await heard).error).toEqual(new Error('late'))
   })
 
@@ -226,5 +251,4 @@ describe('the pace of the demo model', () => {
     expect(late(1)).not.toEqual(late(2))
     expect(late(3).every((value) => value >= 0 && value < 1)).toBe(true)
   })
-})
 })

@@ -64,18 +64,17 @@ function ofCall(error: APICallError): ProviderFailure {
 /** Looks for the failure of a socket, which `fetch` wraps once or twice. */
 function ofNetwork(error: unknown): ProviderFailure | undefined {
   let cause = error
+  let broken = false
   for (let depth = 0; depth < MAX_CAUSES && cause instanceof Error; depth += 1) {
     const code: unknown = 'code' in cause ? cause.code : undefined
-    if (cause.name === 'TimeoutError' || (typeof code === 'string' && TIMEOUT.test(code)))
-      return failure('provider_timeout')
-    if (typeof code === 'string' && NETWORK.test(code)) return failure('provider_disconnected')
-    if (cause instanceof TypeError && FETCH.test(cause.message)) {
-      return ofNetwork(cause.cause) ?? failure('provider_disconnected')
-    }
-    if (cause.name === 'AbortError') return failure('provider_disconnected')
+    const word = typeof code === 'string' ? code : ''
+    if (cause.name === 'TimeoutError' || TIMEOUT.test(word)) return failure('provider_timeout')
+    if (NETWORK.test(word)) return failure('provider_disconnected')
+    // `fetch` says no more than this itself; its cause may.
+    broken ||= cause.name === 'AbortError' || (cause instanceof TypeError && FETCH.test(cause.message))
     cause = cause.cause
   }
-  return undefined
+  return broken ? failure('provider_disconnected') : undefined
 }
 
 /** Providers that fail in mid-stream say why in the body, each in words of its own. */
