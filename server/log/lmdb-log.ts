@@ -9,11 +9,11 @@ import { FollowerRooms } from './follower-rooms.ts'
 import { type AppendLimits, AppendQueue, answer, type Commit, type SettledLast, withdraw } from './lmdb-append-queue.ts'
 import { Chores } from './lmdb-chores.ts'
 import type { LmdbEnvironment } from './lmdb-environment.ts'
-import { Overlay } from './lmdb-overlay.ts'
 import { Pace } from './lmdb-pace.ts'
 import { checkTrimmed, lastOf, locate, readBatch } from './lmdb-reader.ts'
-import { decodeGroup, encodeGroup } from './lmdb-record.ts'
-import { halfway, type LogState, type Step, settle } from './lmdb-settle.ts'
+import { encodeGroup } from './lmdb-record.ts'
+import { halfway, type Step, settle } from './lmdb-settle.ts'
+import { type LogState, loadState } from './lmdb-state.ts'
 import { sweep } from './lmdb-sweep.ts'
 import type { Tables } from './lmdb-tables.ts'
 import { StorageError } from './log-error.ts'
@@ -88,15 +88,7 @@ export class LmdbLog implements SessionLog {
     this.#queue = new AppendQueue(this.#limits)
     this.#rooms = new FollowerRooms(logger)
     this.#settledLast = (session, subject) => tables.subjects.get([session, subject]) ?? 0
-    this.#state = {
-      tables,
-      overlay: new Overlay(),
-      groups: [],
-      last: Number(tables.meta.get('seq') ?? 0),
-      journalBytes: 0,
-      chunkBytes: Number(tables.meta.get('bytes') ?? 0),
-    }
-    this.#load()
+    this.#state = loadState(tables)
     this.#timers.push(
       setInterval(() => this.#settleWhenDue(), HOUSEKEEPING_MS).unref(),
       setInterval(() => this.#sweepInBackground(), this.#limits.sweepIntervalMs).unref(),
@@ -172,30 +164,6 @@ export class LmdbLog implements SessionLog {
     this.#chores.cancel(new StorageError('unavailable'))
     await this.#loop
     this.#rooms.clear()
-  }
-
-  // A crash between two steps of settling leaves entries in the journal that are settled: those up to the session's
-  // last chunk, or up to where it was trimmed.
-  #load(): void {
-    const { overlay, groups, tables } = this.#state
-    const settledTo = new Map<string, Seq>()
-    const at = performance.now()
-    for (const { key: first, value } of tables.journal.range(undefined, undefined)) {
-      const placed = decodeGroup(first, value)
-      for (const { session, entry } of placed) {
-        let settled = settledTo.get(session)
-        if (settled === undefined) {
-          // Before the session's first entry is in the overlay, this is what the tables know.
-          settled = lastOf(this.#state, session)
-          settledTo.set(session, settled)
-        }
-        if (entry.seq > settled) overlay.add(...overlay.lane(session, entry.subject, this.#settledLast), entry)
-      }
-      const last = first + placed.length - 1
-      groups.push({ first, last, bytes: value.length, at })
-      this.#state.journalBytes += value.length
-      this.#state.last = Math.max(this.#state.last, last)
-    }
   }
 
   #wake(): void {

@@ -4,7 +4,7 @@ import { type Cursor, parseCursor } from '@parley/protocol'
 import type { Entry, Seq } from './entry.ts'
 import { firstAfter, lives } from './lmdb-overlay.ts'
 import { decodeChunk } from './lmdb-record.ts'
-import type { LogState } from './lmdb-settle.ts'
+import { type LogState, trimmedTo } from './lmdb-state.ts'
 import { LAST, lastChunk } from './lmdb-tables.ts'
 import { CursorLost } from './log-error.ts'
 import type { ReadLimits } from './session-log.ts'
@@ -59,11 +59,6 @@ export function locate(state: LogState, epoch: string, session: string, cursor: 
 /** @throws CursorLost when retention took something away after `at` */
 export function checkTrimmed(state: LogState, session: string, at: Seq): void {
   if (at < trimmedTo(state, session)) throw new CursorLost('trimmed')
-}
-
-/** The last sequence number that retention took from the session; 0: none. */
-export function trimmedTo(state: LogState, session: string): Seq {
-  return state.tables.trimmed.get(session) ?? 0
 }
 
 /** The session's last sequence number, of what was shown, trimmed or not; 0: it never had one. */

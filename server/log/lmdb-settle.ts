@@ -3,33 +3,15 @@
 // transaction with the removal of what its roll-ups replaced. A crash between two steps leaves journal and
 // chunks overlapping; the prefix rule tells then which journal entries are settled.
 import type { Entry, Seq } from './entry.ts'
-import { lives, type Overlay, type Tail } from './lmdb-overlay.ts'
+import { lives, type Tail } from './lmdb-overlay.ts'
 import { decodeChunk, encodeChunk } from './lmdb-record.ts'
+import type { LogState } from './lmdb-state.ts'
 import { LAST, type Tables } from './lmdb-tables.ts'
 
 /** A part of background work: `write` goes into a transaction, `done` follows when that is on disk. */
 export interface Step {
   write(): void
   done(): void
-}
-
-/** A commit in the journal. */
-export interface Group {
-  readonly first: Seq
-  readonly last: Seq
-  readonly bytes: number
-  /** By the monotonic clock, in milliseconds. */
-  readonly at: number
-}
-
-/** What settling and sweeping share with the log. Bytes of all chunks, as stored. */
-export interface LogState {
-  readonly tables: Tables
-  readonly overlay: Overlay
-  readonly groups: Group[]
-  last: Seq
-  journalBytes: number
-  chunkBytes: number
 }
 
 const STEP_ENTRIES = 512

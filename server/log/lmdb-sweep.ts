@@ -2,7 +2,8 @@
 // a session, and writes down how far in the same transaction, so that a cursor before it is known to be lost.
 import type { Entry, Seq } from './entry.ts'
 import { decodeChunk, encodeChunk } from './lmdb-record.ts'
-import { type LogState, type Step, settle } from './lmdb-settle.ts'
+import { type Step, settle } from './lmdb-settle.ts'
+import type { LogState } from './lmdb-state.ts'
 import type { Retention } from './session-log.ts'
 
 export interface SweepOptions {

@@ -1,0 +1,94 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { LmdbEnvironment } from './lmdb-environment.ts'
+import { settle } from './lmdb-settle.ts'
+import { loadState } from './lmdb-state.ts'
+import { type LmdbStores, openLmdbStores } from './lmdb-stores.ts'
+import { openTables } from './lmdb-tables.ts'
+import { appendMany, collect, output } from './session-log.contract.ts'
+
+const SESSIONS = 300
+
+let path: string
+
+beforeEach(() => {
+  path = mkdtempSync(join(tmpdir(), 'parley-settle-'))
+})
+afterEach(() => {
+  rmSync(path, { recursive: true, force: true })
+})
+
+async function histories(stores: LmdbStores): Promise<string[]> {
+  const all: string[] = []
+  for (let i = 0; i < SESSIONS; i++) {
+    const entries = await collect(stores.log, `s${i}`, `${stores.log.epoch}.0`)
+    all.push(
+      entries.map(({ seq, prev, rollup, subject, json }) => [seq, prev, rollup, subject, json].join(' ')).join('\n'),
+    )
+  }
+  return all
+}
+
+/** Settles in a process of its own making: only so many steps reach the disk before it "dies". */
+async function settleSteps(count: number): Promise<number> {
+  const environment = new LmdbEnvironment({ path })
+  const state = loadState(openTables(environment))
+  let done = 0
+  for (const step of settle(state, state.last)) {
+    if (done === count) break
+    await environment.write(() => step.write())
+    environment.refresh()
+    step.done()
+    done++
+  }
+  await environment.close()
+  return done
+}
+
+describe('settling', () => {
+  it('can die after any of its steps, and the log is the same', async () => {
+    const lasts = new Map<string, number>()
+    const grow = async (stores: LmdbStores, round: number): Promise<void> => {
+      await Promise.all(
+        Array.from({ length: SESSIONS }, async (_, i) => {
+          const last = lasts.get(`s${i}`) ?? 0
+          const entries = await appendMany(stores.log, `s${i}`, 'run.r', 2, undefined, last)
+          const rolled = await stores.log.append(`s${i}`, 'run.r', output(9), entries[1]?.seq ?? 0, {
+            rollup: i % 2 === round % 2,
+          })
+          await stores.log.append(`s${i}`, `in.c${round}`, output(10), 0)
+          lasts.set(`s${i}`, rolled.seq)
+        }),
+      )
+    }
+    let steps = 0
+    for (let round = 0; ; round++) {
+      const stores = await openLmdbStores({ path })
+      await grow(stores, round)
+      const before = await histories(stores)
+      await stores.close()
+      const done = await settleSteps(round)
+      const again = await openLmdbStores({ path })
+      expect(await histories(again)).toEqual(before)
+      for (const [session, last] of lasts) expect(await again.log.last(session, 'run.r')).toBe(last)
+      await again.close()
+      if (done < round) break
+      steps = Math.max(steps, done)
+    }
+    expect(steps).toBeGreaterThanOrEqual(4)
+  }, 30_000)
+
+  it('leaves nothing in the journal, and one chunk for a session of small entries', async () => {
+    const stores = await openLmdbStores({ path })
+    const entries = await appendMany(stores.log, 's0', 'run.r', 100)
+    await stores.log.settle()
+    await stores.close()
+    const environment = new LmdbEnvironment({ path })
+    const tables = openTables(environment)
+    expect([...tables.journal.range(undefined, undefined)]).toEqual([])
+    expect([...tables.chunks.range(undefined, undefined)].map(({ key }) => key)).toEqual([['s0', entries[99]?.seq]])
+    await environment.close()
+  })
+})
