@@ -3,6 +3,7 @@
 
 import uws, { type TemplatedApp, type us_listen_socket } from 'uWebSockets.js'
 import { mkdirSync } from 'node:fs'
+import { createServer as createProbe } from 'node:net'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createAuthenticator } from './auth/authenticator.ts'
@@ -14,7 +15,7 @@ import { serveSite } from './doors/site.ts'
 import { openWebSocketDoor } from './doors/websocket/websocket-door.ts'
 import { openLmdbStores } from './log/lmdb-stores.ts'
 import type { Logger } from './logger.ts'
-import { createModelCatalog, ModelConfigError, readModelConfig } from './model/model.ts'
+import { createModelCatalog, type ModelCatalog, ModelConfigError, readModelConfig } from './model/model.ts'
 import { Presence } from './presence/presence.ts'
 import { agentOf, createRunEngine, RUN_LIMITS } from './run/run-engine.ts'
 import { SessionCache } from './session/session-cache.ts'
@@ -46,8 +47,14 @@ export class StartError extends Error {
 const STALLED_OWNERS_MAX = 3
 const OWNERS_MAX = 100
 
+/** What a program that embeds the server may bring itself. */
+export interface ServerOverrides {
+  /** Instead of the models of the configuration. */
+  readonly models?: ModelCatalog
+}
+
 /** @throws ConfigError, StartError */
-export async function createServer(config: Config, logger: Logger): Promise<Server> {
+export async function createServer(config: Config, logger: Logger, overrides: ServerOverrides = {}): Promise<Server> {
   const authenticator = createAuthenticator({
     jwtSecret: config.jwtSecret,
     jwksUrl: config.jwksUrl,
@@ -59,7 +66,7 @@ export async function createServer(config: Config, logger: Logger): Promise<Serv
       `PARLEY_HOST ${config.host} is reached from other machines: set PARLEY_JWT_SECRET or PARLEY_JWKS_URL first.`,
     ])
   }
-  const models = openModels(config)
+  const models = overrides.models ?? openModels(config)
   const data = resolve(config.data)
   const stores = await openStores(config, data, logger)
   const sessions = new SessionCache(stores)
@@ -200,20 +207,26 @@ async function openStores(config: Config, data: string, logger: Logger) {
   }
 }
 
-/** Exclusively: without that, two servers would share a port without a word. */
+/**
+ * uWS shares a port with whoever else does; its exclusive mode instead refuses a port that connections of a killed
+ * process still linger on. So the port is tried first, in the way that tells the two apart.
+ */
 async function listen(app: TemplatedApp, config: Config): Promise<us_listen_socket> {
-  // The declared types lack this overload.
-  const open = app.listen.bind(app) as unknown as (
-    host: string,
-    port: number,
-    options: number,
-    done: (socket: us_listen_socket | false) => void,
-  ) => void
+  const taken = new StartError(`PARLEY_PORT ${config.port} on ${config.host} is taken, or may not be used.`)
+  await tryPort(config).catch(() => Promise.reject(taken))
   return new Promise((resolve, reject) => {
-    open(config.host, config.port, uws.ListenOptions?.LIBUS_LISTEN_EXCLUSIVE_PORT ?? 1, (socket) => {
-      if (socket !== false) resolve(socket)
-      else reject(new StartError(`PARLEY_PORT ${config.port} on ${config.host} is taken, or may not be used.`))
+    app.listen(config.host, config.port, (socket) => {
+      if (socket === false) reject(taken)
+      else resolve(socket)
     })
+  })
+}
+
+async function tryPort({ host, port }: Config): Promise<void> {
+  const probe = createProbe()
+  await new Promise<void>((resolve, reject) => {
+    probe.once('error', reject)
+    probe.listen(port, host, () => probe.close(() => resolve()))
   })
 }
 

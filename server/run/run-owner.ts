@@ -64,6 +64,8 @@ export class RunOwner {
   #state: Run.RunState
   #drained: (() => void)[] = []
   #storageFailedAt: number | undefined
+  /** Somebody tries to end the run: nothing is appended until that is done. */
+  #held = false
 
   private constructor(options: OwnerOptions, session: Session, state: Run.RunState) {
     this.#options = options
@@ -327,6 +329,10 @@ export class RunOwner {
     if (this.#session.lost !== undefined) this.#stop.abort(new StorageError('unavailable', this.#session.lost))
     else if (view === undefined) return
     else if (view.phase === 'ended' || view.epoch > this.#state.epoch) this.#fence()
+    else if (this.#held && !this.#session.isEnding(this.#run)) {
+      this.#held = false
+      this.#pump()
+    }
   }
 
   #fence(): void {
@@ -338,6 +344,10 @@ export class RunOwner {
 
   /** Appends what is next, unless something is in flight. */
   #pump(): void {
+    if (this.#session.isEnding(this.#run)) {
+      this.#held = true
+      return
+    }
     const next = Run.takeAppend(this.#state)
     if (next === undefined) {
       if (this.#state.inFlight === undefined || this.#state.unsent < UNSENT_CHARS) this.#release()

@@ -20,19 +20,21 @@ export async function endRun(
   run: string,
   end: RunEnd,
 ): Promise<Entry | undefined> {
-  return compareAndAppend(log, session, (state) => {
-    const view = findRun(state, run)
-    if (view === undefined || view.phase === 'ended') return undefined
-    const event: RunEnded = {
-      type: 'run.ended',
-      run,
-      ...startedAs(view),
-      ...end,
-      usage: { inputTokens: 0, outputTokens: 0 },
-      next: view.next,
-    }
-    return { subject: `run.${run}`, event, expect: view.last }
-  })
+  return session.whileEnding(run, () =>
+    compareAndAppend(log, session, (state) => {
+      const view = findRun(state, run)
+      if (view === undefined || view.phase === 'ended') return undefined
+      const event: RunEnded = {
+        type: 'run.ended',
+        run,
+        ...startedAs(view),
+        ...end,
+        usage: { inputTokens: 0, outputTokens: 0 },
+        next: view.next,
+      }
+      return { subject: `run.${run}`, event, expect: view.last }
+    }),
+  )
 }
 
 /**

@@ -28,6 +28,8 @@ export interface RunView {
   readonly phase: 'queued' | 'running' | 'ended'
   /** 0 before the first owner. */
   readonly epoch: number
+  /** Owners in a row that have brought nothing forth. */
+  readonly stalls: number
   readonly model: string | undefined
   /** The last sequence number on the run's subject. */
   readonly last: Seq
@@ -91,6 +93,7 @@ export function fold(state: SessionState, entry: Folded): SessionState {
         ...run,
         last: entry.seq,
         next: event.index + 1,
+        stalls: 0,
         output: addOutput(run.output, event.kind, event.index, event.text),
       }))
     case 'message':
@@ -101,6 +104,7 @@ export function fold(state: SessionState, entry: Folded): SessionState {
         phase: 'running',
         last: entry.seq,
         epoch: event.epoch,
+        stalls: run.stalls + 1,
         model: event.model,
         next: event.next,
         output: event.mode === 'restart' ? undefined : run.output,
@@ -234,6 +238,7 @@ function queuedRun(id: string, event: MessageEvent, order: Seq): RunView {
     order,
     phase: 'queued',
     epoch: 0,
+    stalls: 0,
     model: event.model,
     last: 0,
     next: 0,
@@ -304,7 +309,8 @@ function withLateSteers(state: SessionState, open: readonly RunView[], ended: Ru
 type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>
 
 function foldTool(state: SessionState, entry: Folded, event: ToolEvent): SessionState {
-  const next = changeRun(state, entry, event.run, (run) => {
+  const next = changeRun(state, entry, event.run, (changed) => {
+    let run = changed
     const before = run.calls.get(event.call)
     const call = foldCall(before, entry.seq, entry.time, event)
     if (call === undefined) return run

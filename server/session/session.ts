@@ -22,6 +22,8 @@ export class Session {
   #subscription: Subscription | undefined
   #listeners = new Set<() => void>()
   #lost: Error | undefined
+  /** Runs that somebody here tries to end, and how many do. */
+  readonly #ending = new Map<string, number>()
 
   private constructor(id: string, state: SessionState) {
     this.id = id
@@ -96,6 +98,28 @@ export class Session {
   /** Resolves when the entry with this number has been folded; at once for one of the past. */
   async reached(seq: Seq, signal: AbortSignal): Promise<void> {
     await this.until((state) => (state.seq >= seq ? true : undefined), signal)
+  }
+
+  /**
+   * While `work` runs, the run's owner on this node appends nothing to it. Without that, whoever wants to end a
+   * run that puts out without a pause would lose every compare to the owner's next append.
+   */
+  async whileEnding<T>(run: string, work: () => Promise<T>): Promise<T> {
+    this.#ending.set(run, (this.#ending.get(run) ?? 0) + 1)
+    try {
+      return await work()
+    } finally {
+      const left = (this.#ending.get(run) ?? 1) - 1
+      if (left > 0) this.#ending.set(run, left)
+      else {
+        this.#ending.delete(run)
+        this.#notify()
+      }
+    }
+  }
+
+  isEnding(run: string): boolean {
+    return this.#ending.has(run)
   }
 
   close(): void {

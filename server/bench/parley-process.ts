@@ -1,0 +1,36 @@
+// Parley as the benchmark runs it: the real server, stores on disk, with the model whose tokens tell their age.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { loadConfig } from '../config.ts'
+import { createServer } from '../create-server.ts'
+import { createLogger } from '../logger.ts'
+import { benchCatalog } from './bench-model.ts'
+import type { FromServer, ToServer } from './bench-message.ts'
+
+const send = (message: FromServer): void => {
+  process.send?.(message)
+}
+
+const data = mkdtempSync(join(tmpdir(), 'parley-bench-'))
+const settings = {
+  PARLEY_PORT: '0',
+  PARLEY_DATA: data,
+  PARLEY_LOG_LEVEL: 'warn',
+  PARLEY_MAX_CONNECTIONS_PER_ADDRESS: '20000',
+  PARLEY_RUNS: '20000',
+  PARLEY_RUN_TOKENS: '10000000',
+}
+const config = await loadConfig(settings, data)
+const server = await createServer(config, createLogger('warn', 'bench'), { models: benchCatalog() })
+send({ port: server.port })
+
+process.on('message', (message: ToServer) => {
+  if (message.ask === 'usage') {
+    const { user, system } = process.cpuUsage()
+    send({ cpu: user + system, rss: process.memoryUsage.rss() })
+  } else if (message.ask === 'stop') {
+    rmSync(data, { recursive: true, force: true })
+    process.exit(0)
+  }
+})
