@@ -2,6 +2,9 @@
 // is checked only for what the dispatch needs: a `type`, and a text `session` and `cursor` where there are any.
 import type { ClientFrame, CodecName, ServerFrame } from '@parley/protocol'
 
+/** A server may nest deeper than a client: what a tool gave lies inside an event, a frame and an array. */
+const MAX_DEPTH = 512
+
 export interface FrameCodec {
   encode(frame: ClientFrame): string | Uint8Array<ArrayBuffer>
   /** @throws SyntaxError when the message is not in this codec or holds no frames */
@@ -15,7 +18,7 @@ export async function loadCodec(name: CodecName): Promise<FrameCodec> {
     encode: (frame) => msgpackCodec.encode(frame) as Uint8Array<ArrayBuffer>,
     decode(data) {
       if (!(data instanceof ArrayBuffer || data instanceof Uint8Array)) throw new SyntaxError('not MessagePack')
-      return frames(msgpackCodec.decode(data))
+      return frames(msgpackCodec.decode(data, MAX_DEPTH))
     },
   }
 }

@@ -1,6 +1,10 @@
 // Codecs: one WebSocket message holds one frame or an array of frames, as JSON text or as
-// MessagePack. MessagePack is written as plain maps, so that any language's decoder reads it.
+// MessagePack. Both say the same: MessagePack is written as plain maps without extension types, so that any
+// language's decoder reads it, and what comes from outside is read strictly.
 import { Packr } from 'msgpackr'
+import { LIMITS } from './limits.ts'
+import { decodeMsgpack } from './msgpack-decode.ts'
+import { plain } from './plain.ts'
 import type { CodecName } from './subprotocol.ts'
 
 export interface Codec {
@@ -8,19 +12,16 @@ export interface Codec {
   /** Whether its messages are binary WebSocket messages. */
   readonly binary: boolean
   encode(value: unknown): string | Uint8Array
-  /** @throws SyntaxError when the data is not in this codec */
-  decode(data: string | ArrayBuffer | Uint8Array): unknown
+  /**
+   * @param maxDepth how deep arrays and objects may lie in each other; default `LIMITS.depth`
+   * @throws SyntaxError when the data is not in this codec, not UTF-8, or nested too deeply
+   */
+  decode(data: string | ArrayBuffer | Uint8Array, maxDepth?: number): unknown
 }
 
-// variableMapSize keeps maps at their least size, as other encoders write them; 53-bit numbers stay
-// numbers (int64 would decode as a bigint elsewhere), undefined fields are left out below.
-const packr = new Packr({
-  useRecords: false,
-  variableMapSize: true,
-  encodeUndefinedAsNil: true,
-  int64AsType: 'number',
-  mapsAsObjects: true,
-})
+// variableMapSize keeps maps at their least size, as other encoders write them. Whole numbers beyond 32 bits
+// are written as float64, which every decoder reads as a number (int64 is a bigint to some).
+const packr = new Packr({ useRecords: false, variableMapSize: true, encodeUndefinedAsNil: true })
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
@@ -28,23 +29,26 @@ export const jsonCodec: Codec = {
   name: 'json',
   binary: false,
   encode: (value) => JSON.stringify(value),
-  decode(data) {
+  decode(data, maxDepth = LIMITS.depth) {
+    let value: unknown
     try {
-      return JSON.parse(typeof data === 'string' ? data : utf8.decode(data))
+      value = JSON.parse(typeof data === 'string' ? data : utf8.decode(data))
     } catch (cause) {
       throw new SyntaxError('not JSON in UTF-8', { cause })
     }
+    if (isDeeper(value, maxDepth)) throw new SyntaxError('nested too deeply')
+    return value
   },
 }
 
 export const msgpackCodec: Codec = {
   name: 'msgpack',
   binary: true,
-  encode: (value) => packr.pack(value),
-  decode(data) {
+  encode: (value) => packr.pack(plain(value)),
+  decode(data, maxDepth = LIMITS.depth) {
     if (typeof data === 'string') throw new SyntaxError('MessagePack is binary')
     try {
-      return packr.unpack(data instanceof Uint8Array ? data : new Uint8Array(data))
+      return decodeMsgpack(data instanceof Uint8Array ? data : new Uint8Array(data), maxDepth)
     } catch (cause) {
       throw new SyntaxError('not MessagePack', { cause })
     }
@@ -52,3 +56,12 @@ export const msgpackCodec: Codec = {
 }
 
 export const codecs: Readonly<Record<CodecName, Codec>> = { json: jsonCodec, msgpack: msgpackCodec }
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (levels === 0) return true
+  for (const item of Array.isArray(value) ? value : Object.values(value)) {
+    if (isDeeper(item, levels - 1)) return true
+  }
+  return false
+}

@@ -1,6 +1,5 @@
 // Commands: frames from client to server.
 import { z } from 'zod'
-import { Cursor } from './cursor.ts'
 import { Policy } from './event.ts'
 import { Id } from './id.ts'
 import { LIMITS } from './limits.ts'

@@ -6,6 +6,8 @@ export const LIMITS = {
   frameBytes: 1024 * 1024,
   /** Frames in one array. */
   batchFrames: 256,
+  /** How deep arrays and objects of one message from a client may lie in each other; beyond: close 4400. */
+  depth: 64,
   /** UTF-16 code units of one message's text, and of one inline file. */
   messageChars: 512 * 1024,
   messageParts: 64,

@@ -1,0 +1,196 @@
+// Codecs: they say the same, and what comes from outside is read strictly.
+import fc from 'fast-check'
+import { Packr, unpack } from 'msgpackr'
+import { describe, expect, it } from 'vitest'
+import { codecs } from './codec.ts'
+import { LIMITS } from './limits.ts'
+
+const { json, msgpack } = codecs
+const bytes = (hex: string) => new Uint8Array(Buffer.from(hex.replaceAll(' ', ''), 'hex'))
+const hexOf = (value: unknown) => Buffer.from(msgpack.encode(value) as Uint8Array).toString('hex')
+const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
+const nestedBytes = (depth: number) => new Uint8Array([...new Array<number>(depth - 1).fill(0x91), 0x90])
+
+describe('both codecs', () => {
+  it('give back what JSON can say', () => {
+    // -0 is the one number that JSON writes as another.
+    const value = fc.jsonValue({ noUnicodeString: false, maxDepth: 8 }).map((it) => JSON.parse(JSON.stringify(it)))
+    fc.assert(
+      fc.property(value, (it) => {
+        expect(json.decode(json.encode(it))).toEqual(it)
+        expect(msgpack.decode(msgpack.encode(it))).toEqual(it)
+        expect(unpack(Buffer.from(msgpack.encode(it) as Uint8Array))).toEqual(it)
+      }),
+    )
+  })
+
+  it('say the same of what JSON cannot say', () => {
+    const value = {
+      gone: undefined,
+      call: () => 1,
+      list: [undefined, Number.NaN, Number.POSITIVE_INFINITY],
+      at: new Date(0),
+      map: new Map([['a', 1]]),
+      deep: { keep: 1, gone: undefined, list: [{ gone: undefined, keep: 2 }] },
+      bare: Object.assign(Object.create(null) as object, { a: 1 }),
+    }
+    const expected = JSON.parse(JSON.stringify(value))
+    expect(json.decode(json.encode(value))).toEqual(expected)
+    expect(msgpack.decode(msgpack.encode(value))).toEqual(expected)
+    expect(Object.keys(msgpack.decode(msgpack.encode(value)) as object)).toEqual(Object.keys(expected as object))
+  })
+
+  it('refuse a bigint', () => {
+    expect(() => json.encode({ n: 1n })).toThrow(TypeError)
+    expect(() => msgpack.encode({ n: 1n })).toThrow(TypeError)
+  })
+
+  it('take as much nesting as the limit, and no more', () => {
+    expect(json.decode(nested(LIMITS.depth))).toBeInstanceOf(Array)
+    expect(msgpack.decode(nestedBytes(LIMITS.depth))).toBeInstanceOf(Array)
+    expect(() => json.decode(nested(LIMITS.depth + 1))).toThrow(SyntaxError)
+    expect(() => msgpack.decode(nestedBytes(LIMITS.depth + 1))).toThrow(SyntaxError)
+    for (const depth of [1_000, 100_000]) {
+      expect(() => json.decode(nested(depth))).toThrow(SyntaxError)
+      expect(() => msgpack.decode(nestedBytes(depth))).toThrow(SyntaxError)
+    }
+  })
+
+  it('throw nothing but SyntaxError, whatever comes', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (data) => {
+        for (const codec of [json, msgpack]) {
+          try {
+            codec.decode(data)
+          } catch (error) {
+            expect(error).toBeInstanceOf(SyntaxError)
+          }
+        }
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  it('give keys named __proto__ to nobody’s prototype', () => {
+    const evil = bytes('81 a9 5f5f70726f746f5f5f 81 a8 706f6c6c75746564 c3')
+    for (const value of [json.decode('{"__proto__":{"polluted":true}}'), msgpack.decode(evil)]) {
+      expect(Object.keys(value as object)).toEqual(['__proto__'])
+      expect((value as { polluted?: boolean }).polluted).toBeUndefined()
+    }
+    expect(({} as { polluted?: boolean }).polluted).toBeUndefined()
+  })
+
+  it('let the last of equal keys stand', () => {
+    expect(json.decode('{"a":1,"a":2}')).toEqual({ a: 2 })
+    expect(msgpack.decode(bytes('82 a161 01 a161 02'))).toEqual({ a: 2 })
+  })
+})
+
+describe('the JSON codec', () => {
+  it.each([
+    ['ill-formed UTF-8', bytes('22 ff 22')],
+    ['a cut-off character', bytes('22 f0 9f 8e 22')],
+    ['nothing', ''],
+    ['two values', '{} {}'],
+    ['a value that is cut off', '{"type":'],
+  ])('refuses %s', (_, data) => {
+    expect(() => json.decode(data)).toThrow(SyntaxError)
+  })
+})
+
+describe('the MessagePack codec', () => {
+  it.each([
+    [0, '00'],
+    [127, '7f'],
+    [128, 'cc80'],
+    [255, 'ccff'],
+    [256, 'cd0100'],
+    [65_535, 'cdffff'],
+    [65_536, 'ce00010000'],
+    [4_294_967_295, 'ceffffffff'],
+    [4_294_967_296, 'cb41f0000000000000'],
+    [1_767_225_600_000, 'cb4279b76daa800000'],
+    [Number.MAX_SAFE_INTEGER, 'cb433fffffffffffff'],
+    [-1, 'ff'],
+    [-32, 'e0'],
+    [-33, 'd0df'],
+    [-2_147_483_648, 'd280000000'],
+    [-2_147_483_649, 'cbc1e0000000200000'],
+    [0.1, 'cb3fb999999999999a'],
+  ])('writes %d in its least form, and beyond 32 bits as float64', (value, hex) => {
+    expect(hexOf(value)).toBe(hex)
+    expect(msgpack.decode(bytes(hex))).toBe(value)
+  })
+
+  it('writes maps and arrays at their least size', () => {
+    expect(hexOf({})).toBe('80')
+    expect(hexOf([{ a: 1 }, { a: 2 }])).toBe('9281a1610181a16102')
+    expect(hexOf(Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`k${i}`, 0]))).slice(0, 6)).toBe('de0010')
+  })
+
+  it('puts U+FFFD for a lone surrogate, which UTF-8 cannot say', () => {
+    for (const text of ['\ud83d', 'a\udf88b', `${'long '.repeat(20)}\ud83d`]) {
+      expect(msgpack.decode(msgpack.encode({ text }))).toEqual({ text: text.replace(/[\ud800-\udfff]/, '\ufffd') })
+    }
+    expect(msgpack.decode(msgpack.encode('🎈'))).toBe('🎈')
+  })
+
+  it('reads the forms that other encoders choose', () => {
+    expect(msgpack.decode(bytes('cf 0000019b77ede000'))).toBe(0x19b77ede000)
+    expect(msgpack.decode(bytes('d3 ffffffffffffffff'))).toBe(-1)
+    expect(msgpack.decode(bytes('ca 3f000000'))).toBe(0.5)
+    expect(msgpack.decode(bytes('d9 01 61'))).toBe('a')
+    expect(msgpack.decode(bytes('da 0001 61'))).toBe('a')
+    expect(msgpack.decode(bytes('db 00000001 61'))).toBe('a')
+    expect(msgpack.decode(bytes('dc 0001 c0'))).toEqual([null])
+    expect(msgpack.decode(bytes('dd 00000001 c2'))).toEqual([false])
+    expect(msgpack.decode(bytes('de 0001 a161 c3'))).toEqual({ a: true })
+    expect(msgpack.decode(bytes('df 00000001 a161 d1ff7f'))).toEqual({ a: -129 })
+  })
+
+  it.each([
+    ['nothing', ''],
+    ['bytes after the value', '01 02'],
+    ['a byte that means nothing', 'c1'],
+    ['ill-formed UTF-8', 'a1 ff'],
+    ['ill-formed UTF-8 in a long string', `d9 20 ${'61'.repeat(31)} ff`],
+    ['a surrogate in UTF-8', 'a3 eda080'],
+    ['binary data', 'c4 01 00'],
+    ['a date', 'd6 ff 00000000'],
+    ['an extension', 'c7 01 01 00'],
+    ['an undefined of another library', 'd4 00 00'],
+    ['a record of msgpackr', 'd4 72 40'],
+    ['a key that is a number', '81 01 a161'],
+    ['a key that is nil', '81 c0 c0'],
+    ['a string that is cut off', 'a5 61'],
+    ['an array that is cut off', '92 01'],
+    ['an array of two thousand million', 'dd 7fffffff'],
+    ['a map of two thousand million', 'df 7fffffff'],
+    ['a string of four thousand million', 'db ffffffff'],
+  ])('refuses %s', (_, hex) => {
+    expect(() => msgpack.decode(bytes(hex))).toThrow(SyntaxError)
+  })
+
+  it('refuses every frame that is cut off anywhere', () => {
+    const whole = msgpack.encode({ type: 'send', id: 'c1', list: [1, 2.5, 'text', { a: null }] }) as Uint8Array
+    for (let length = 0; length < whole.length; length += 1) {
+      expect(() => msgpack.decode(whole.subarray(0, length))).toThrow(SyntaxError)
+    }
+  })
+
+  it('refuses text', () => {
+    expect(() => msgpack.decode('{}')).toThrow(SyntaxError)
+  })
+
+  it('reads an ArrayBuffer, and a view into a larger one', () => {
+    const data = new Uint8Array([9, 9, 0x81, 0xa1, 0x61, 0x01, 9])
+    expect(msgpack.decode(data.subarray(2, 6))).toEqual({ a: 1 })
+    expect(msgpack.decode(data.slice(2, 6).buffer)).toEqual({ a: 1 })
+  })
+
+  it('reads what a plain encoder of the same library writes, but not its records', () => {
+    const records = new Packr({ useRecords: true })
+    expect(() => msgpack.decode(records.pack({ a: 1 }))).toThrow(SyntaxError)
+    expect(msgpack.decode(new Packr({ useRecords: false }).pack({ a: 1 }))).toEqual({ a: 1 })
+  })
+})

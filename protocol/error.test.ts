@@ -1,0 +1,41 @@
+// Error codes: stable names, sentences for people, and whether to try again.
+import { describe, expect, it } from 'vitest'
+import { ERROR_CODES, ERRORS, ReplyError } from './error.ts'
+
+describe('error codes', () => {
+  it('that may be retried are these', () => {
+    expect(ERROR_CODES.filter((code) => ERRORS[code].retryable)).toEqual([
+      'rate_limited',
+      'queue_full',
+      'unavailable',
+      'storage_full',
+      'going_away',
+      'contended',
+      'internal',
+      'provider_rate_limited',
+      'provider_timeout',
+      'provider_disconnected',
+    ])
+  })
+
+  it.each(ERROR_CODES)('%s is in snake case and says a sentence', (code) => {
+    expect(code).toMatch(/^[a-z]+(_[a-z]+)*$/)
+    expect(ERRORS[code].message).toMatch(/^[A-Z].*\.$/)
+  })
+})
+
+describe('ReplyError', () => {
+  it('says its code’s own text unless told another', () => {
+    expect(new ReplyError('run_active').message).toBe(ERRORS.run_active.message)
+    expect(new ReplyError('run_active', 'Wait.').message).toBe('Wait.')
+  })
+
+  it('carries whether and when to try again', () => {
+    expect(new ReplyError('rate_limited', undefined, { retryAfterMs: 250 })).toMatchObject({
+      code: 'rate_limited',
+      retryable: true,
+      retryAfterMs: 250,
+    })
+    expect(new ReplyError('forbidden').retryAfterMs).toBeUndefined()
+  })
+})

@@ -1,0 +1,38 @@
+// Ids: which texts are one, and that those made here sort by time and never repeat.
+import { describe, expect, it } from 'vitest'
+import { Id, makeId } from './id.ts'
+
+describe('an id', () => {
+  it.each(['a', 'A-Z_09', 'x'.repeat(128)])('may be %s', (text) => {
+    expect(Id.safeParse(text).success).toBe(true)
+  })
+
+  it.each(['', ' ', 'a b', 'a.b', 'a/b', 'a\n', 'é', 'x'.repeat(129), 'x'.repeat(10_000)])('is not %j', (text) => {
+    expect(Id.safeParse(text).success).toBe(false)
+  })
+})
+
+describe('makeId', () => {
+  it('makes ids that are ids', () => {
+    expect(makeId('run')).toMatch(/^run_[0-9a-hjkmnp-tv-z]{25}$/)
+    expect(Id.safeParse(makeId('run')).success).toBe(true)
+  })
+
+  it('makes 100,000 ids that differ and sort in the order in which they were made', () => {
+    const ids = Array.from({ length: 100_000 }, () => makeId('run'))
+    expect(new Set(ids).size).toBe(ids.length)
+    expect(ids.toSorted()).toEqual(ids)
+  })
+
+  it('sorts by the time, across the widths of the number', () => {
+    const later = Date.now() + 3_600_000
+    const ids = [0, 1, 31, 32, 1_000_000, 10 ** 10].map((ms) => makeId('run', later + ms))
+    expect(ids.toSorted()).toEqual(ids)
+  })
+
+  it('keeps the order when the clock goes back', () => {
+    const far = Date.now() + 10 ** 12
+    const first = makeId('run', far)
+    expect(makeId('run', far - 5_000) > first).toBe(true)
+  })
+})

@@ -1,0 +1,244 @@
+// Golden frames: every frame and event as its exact bytes, in both codecs. Independent clients are written
+// against these; a line here changes only together with the protocol's version.
+
+export interface Golden {
+  readonly from: 'client' | 'server'
+  readonly name: string
+  readonly json: string
+  /** Hexadecimal. */
+  readonly msgpack: string
+}
+
+export const GOLDEN: readonly Golden[] = [
+  {
+    from: 'client',
+    name: 'hello',
+    json: `{"type":"hello","token":"eyJ","client":{"name":"parley","version":"0.1.0"}}`,
+    msgpack:
+      '83a474797065a568656c6c6fa5746f6b656ea365794aa6636c69656e7482a46e616d65a67061726c6579a776657273696f6ea5302e312e30',
+  },
+  {
+    from: 'client',
+    name: 'attach',
+    json: `{"type":"attach","id":"c1","session":"s1","after":"e1.7","tools":[{"name":"read_file","description":"Reads a file.","inputSchema":{"type":"object","properties":{"path":{"type":"string"}},"required":["path"]},"outputSchema":{"type":"string"},"approval":true,"timeoutMs":60000}],"merge":true}`,
+    msgpack:
+      '86a474797065a6617474616368a26964a26331a773657373696f6ea27331a56166746572a465312e37a5746f6f6c739186a46e616d65a9726561645f66696c65ab6465736372697074696f6ead526561647320612066696c652eab696e707574536368656d6183a474797065a66f626a656374aa70726f7065727469657381a47061746881a474797065a6737472696e67a8726571756972656491a470617468ac6f7574707574536368656d6181a474797065a6737472696e67a8617070726f76616cc3a974696d656f75744d73cdea60a56d65726765c3',
+  },
+  {
+    from: 'client',
+    name: 'detach',
+    json: `{"type":"detach","id":"c2","session":"s1"}`,
+    msgpack: '83a474797065a6646574616368a26964a26332a773657373696f6ea27331',
+  },
+  {
+    from: 'client',
+    name: 'send',
+    json: `{"type":"send","id":"c3","session":"s1","content":[{"type":"text","text":"Grüße, 世界 🎈"},{"type":"file","mediaType":"image/png","name":"dot.png","url":"https://example.com/dot.png"},{"type":"file","mediaType":"text/plain","data":"aGk="}],"policy":"interrupt","model":"demo","agent":"helper","seen":{"run":"r0","index":-1}}`,
+    msgpack:
+      '88a474797065a473656e64a26964a26333a773657373696f6ea27331a7636f6e74656e749382a474797065a474657874a474657874b44772c3bcc39f652c20e4b896e7958c20f09f8e8884a474797065a466696c65a96d6564696154797065a9696d6167652f706e67a46e616d65a7646f742e706e67a375726cbb68747470733a2f2f6578616d706c652e636f6d2f646f742e706e6783a474797065a466696c65a96d6564696154797065aa746578742f706c61696ea464617461a461476b3da6706f6c696379a9696e74657272757074a56d6f64656ca464656d6fa56167656e74a668656c706572a47365656e82a372756ea27230a5696e646578ff',
+  },
+  {
+    from: 'client',
+    name: 'cancel',
+    json: `{"type":"cancel","id":"c4","session":"s1","run":"r1","seen":{"run":"r1","index":300}}`,
+    msgpack:
+      '85a474797065a663616e63656ca26964a26334a773657373696f6ea27331a372756ea27231a47365656e82a372756ea27231a5696e646578cd012c',
+  },
+  {
+    from: 'client',
+    name: 'tool.claim',
+    json: `{"type":"tool.claim","id":"c5","session":"s1","call":"t1"}`,
+    msgpack: '84a474797065aa746f6f6c2e636c61696da26964a26335a773657373696f6ea27331a463616c6ca27431',
+  },
+  {
+    from: 'client',
+    name: 'tool.result',
+    json: `{"type":"tool.result","id":"c6","session":"s1","call":"t1","output":{"lines":65536,"ratio":0.5,"ok":true,"none":null,"low":-129}}`,
+    msgpack:
+      '85a474797065ab746f6f6c2e726573756c74a26964a26336a773657373696f6ea27331a463616c6ca27431a66f757470757485a56c696e6573ce00010000a5726174696fcb3fe0000000000000a26f6bc3a46e6f6e65c0a36c6f77d1ff7f',
+  },
+  {
+    from: 'client',
+    name: 'tool.result with an error',
+    json: `{"type":"tool.result","id":"c7","session":"s1","call":"t1","error":"no such file"}`,
+    msgpack:
+      '85a474797065ab746f6f6c2e726573756c74a26964a26337a773657373696f6ea27331a463616c6ca27431a56572726f72ac6e6f20737563682066696c65',
+  },
+  {
+    from: 'client',
+    name: 'tool.decide',
+    json: `{"type":"tool.decide","id":"c8","session":"s1","call":"t1","decision":"deny","reason":"not on this machine"}`,
+    msgpack:
+      '86a474797065ab746f6f6c2e646563696465a26964a26338a773657373696f6ea27331a463616c6ca27431a86465636973696f6ea464656e79a6726561736f6eb36e6f74206f6e2074686973206d616368696e65',
+  },
+  {
+    from: 'client',
+    name: 'presence',
+    json: `{"type":"presence","session":"s1","state":{"typing":true}}`,
+    msgpack: '83a474797065a870726573656e6365a773657373696f6ea27331a5737461746581a6747970696e67c3',
+  },
+  {
+    from: 'client',
+    name: 'ping',
+    json: `{"type":"ping","nonce":"n1"}`,
+    msgpack: '82a474797065a470696e67a56e6f6e6365a26e31',
+  },
+  {
+    from: 'server',
+    name: 'welcome',
+    json: `{"type":"welcome","connection":"conn1","user":"ada","node":"n1","heartbeatMs":15000,"limits":{"frameBytes":1048576}}`,
+    msgpack:
+      '86a474797065a777656c636f6d65aa636f6e6e656374696f6ea5636f6e6e31a475736572a3616461a46e6f6465a26e31ab6865617274626561744d73cd3a98a66c696d69747381aa6672616d654279746573ce00100000',
+  },
+  {
+    from: 'server',
+    name: 'attached',
+    json: `{"type":"attached","id":"c1","session":"s1","cursor":"e1.9","reset":true,"role":"owner"}`,
+    msgpack:
+      '86a474797065a86174746163686564a26964a26331a773657373696f6ea27331a6637572736f72a465312e39a57265736574c3a4726f6c65a56f776e6572',
+  },
+  {
+    from: 'server',
+    name: 'live',
+    json: `{"type":"live","session":"s1","cursor":"e1.9"}`,
+    msgpack: '83a474797065a46c697665a773657373696f6ea27331a6637572736f72a465312e39',
+  },
+  {
+    from: 'server',
+    name: 'ok',
+    json: `{"type":"ok","id":"c3","session":"s1","cursor":"e1.10","message":"c3","run":"r1","until":1767225600000,"duplicate":true}`,
+    msgpack:
+      '88a474797065a26f6ba26964a26333a773657373696f6ea27331a6637572736f72a565312e3130a76d657373616765a26333a372756ea27231a5756e74696ccb4279b76daa800000a96475706c6963617465c3',
+  },
+  {
+    from: 'server',
+    name: 'error',
+    json: `{"type":"error","id":"c3","code":"rate_limited","message":"Too many commands; wait before the next.","retryable":true,"retryAfterMs":250}`,
+    msgpack:
+      '86a474797065a56572726f72a26964a26333a4636f6465ac726174655f6c696d69746564a76d657373616765d928546f6f206d616e7920636f6d6d616e64733b2077616974206265666f726520746865206e6578742ea9726574727961626c65c3ac726574727941667465724d73ccfa',
+  },
+  {
+    from: 'server',
+    name: 'presence',
+    json: `{"type":"presence","session":"s1","members":[{"user":"ada","connection":"conn1","state":{"typing":true}}]}`,
+    msgpack:
+      '83a474797065a870726573656e6365a773657373696f6ea27331a76d656d626572739183a475736572a3616461aa636f6e6e656374696f6ea5636f6e6e31a5737461746581a6747970696e67c3',
+  },
+  {
+    from: 'server',
+    name: 'goaway',
+    json: `{"type":"goaway","reason":"restart","reconnectAfterMs":500}`,
+    msgpack: '83a474797065a6676f61776179a6726561736f6ea772657374617274b07265636f6e6e65637441667465724d73cd01f4',
+  },
+  {
+    from: 'server',
+    name: 'pong',
+    json: `{"type":"pong","nonce":"n1"}`,
+    msgpack: '82a474797065a4706f6e67a56e6f6e6365a26e31',
+  },
+  {
+    from: 'server',
+    name: 'entry: message',
+    json: `{"type":"entry","session":"s1","cursor":"e1.10","time":1767225600000,"event":{"type":"message","id":"c3","role":"user","author":"ada","content":[{"type":"text","text":"hi"}],"policy":"queue","run":"r1","model":"demo","agent":"helper","seen":{"run":"r0","index":4},"tools":["read_file"]}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3130a474696d65cb4279b76daa800000a56576656e748ba474797065a76d657373616765a26964a26333a4726f6c65a475736572a6617574686f72a3616461a7636f6e74656e749182a474797065a474657874a474657874a26869a6706f6c696379a57175657565a372756ea27231a56d6f64656ca464656d6fa56167656e74a668656c706572a47365656e82a372756ea27230a5696e64657804a5746f6f6c7391a9726561645f66696c65',
+  },
+  {
+    from: 'server',
+    name: 'entry: run.started',
+    json: `{"type":"entry","session":"s1","cursor":"e1.11","time":1767225600000,"event":{"type":"run.started","run":"r1","epoch":2,"mode":"restart","model":"demo","message":"c3","next":5}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3131a474696d65cb4279b76daa800000a56576656e7487a474797065ab72756e2e73746172746564a372756ea27231a565706f636802a46d6f6465a772657374617274a56d6f64656ca464656d6fa76d657373616765a26333a46e65787405',
+  },
+  {
+    from: 'server',
+    name: 'entry: run.output',
+    json: `{"type":"entry","session":"s1","cursor":"e1.12","time":1767225600000,"event":{"type":"run.output","run":"r1","index":5,"kind":"text","text":" 5"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3132a474696d65cb4279b76daa800000a56576656e7485a474797065aa72756e2e6f7574707574a372756ea27231a5696e64657805a46b696e64a474657874a474657874a22035',
+  },
+  {
+    from: 'server',
+    name: 'entry: run.output merged',
+    json: `{"type":"entry","session":"s1","cursor":"e1.13","time":1767225600000,"event":{"type":"run.output","run":"r1","index":6,"kind":"reasoning","text":"hm, so","count":2}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3133a474696d65cb4279b76daa800000a56576656e7486a474797065aa72756e2e6f7574707574a372756ea27231a5696e64657806a46b696e64a9726561736f6e696e67a474657874a6686d2c20736fa5636f756e7402',
+  },
+  {
+    from: 'server',
+    name: 'entry: run.snapshot',
+    json: `{"type":"entry","session":"s1","cursor":"e1.14","time":1767225600000,"event":{"type":"run.snapshot","run":"r1","epoch":2,"model":"demo","message":"c3","next":8,"output":[{"type":"text","text":" 5","index":5,"lengths":[2]},{"type":"message","message":"c9"},{"type":"reasoning","text":"hm, so","index":6,"lengths":[4,2]},{"type":"tool","call":"t1","name":"read_file"}],"changes":true}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3134a474696d65cb4279b76daa800000a56576656e7488a474797065ac72756e2e736e617073686f74a372756ea27231a565706f636802a56d6f64656ca464656d6fa76d657373616765a26333a46e65787408a66f75747075749484a474797065a474657874a474657874a22035a5696e64657805a76c656e67746873910282a474797065a76d657373616765a76d657373616765a2633984a474797065a9726561736f6e696e67a474657874a6686d2c20736fa5696e64657806a76c656e6774687392040283a474797065a4746f6f6ca463616c6ca27431a46e616d65a9726561645f66696c65a76368616e676573c3',
+  },
+  {
+    from: 'server',
+    name: 'entry: run.ended',
+    json: `{"type":"entry","session":"s1","cursor":"e1.15","time":1767225600000,"event":{"type":"run.ended","run":"r1","epoch":2,"model":"demo","message":"c3","reason":"cancelled","by":"ada","usage":{"inputTokens":12,"outputTokens":3,"reasoningTokens":2},"next":8,"output":[{"type":"text","text":" 5","index":5,"lengths":[2],"unseen":true}],"command":"c4","seen":{"run":"r1","index":4},"compacted":true}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3135a474696d65cb4279b76daa800000a56576656e748da474797065a972756e2e656e646564a372756ea27231a565706f636802a56d6f64656ca464656d6fa76d657373616765a26333a6726561736f6ea963616e63656c6c6564a26279a3616461a5757361676583ab696e707574546f6b656e730cac6f7574707574546f6b656e7303af726561736f6e696e67546f6b656e7302a46e65787408a66f75747075749185a474797065a474657874a474657874a22035a5696e64657805a76c656e677468739102a6756e7365656ec3a7636f6d6d616e64a26334a47365656e82a372756ea27231a5696e64657804a9636f6d706163746564c3',
+  },
+  {
+    from: 'server',
+    name: 'entry: run.ended failed',
+    json: `{"type":"entry","session":"s1","cursor":"e1.16","time":1767225600000,"event":{"type":"run.ended","run":"r1","reason":"failed","error":{"code":"provider_timeout","message":"The model provider was silent for too long."},"usage":{"inputTokens":12,"outputTokens":0},"next":0}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3136a474696d65cb4279b76daa800000a56576656e7486a474797065a972756e2e656e646564a372756ea27231a6726561736f6ea66661696c6564a56572726f7282a4636f6465b070726f76696465725f74696d656f7574a76d657373616765d92b546865206d6f64656c2070726f7669646572207761732073696c656e7420666f7220746f6f206c6f6e672ea5757361676582ab696e707574546f6b656e730cac6f7574707574546f6b656e7300a46e65787400',
+  },
+  {
+    from: 'server',
+    name: 'entry: tool.called',
+    json: `{"type":"entry","session":"s1","cursor":"e1.17","time":1767225600000,"event":{"type":"tool.called","run":"r1","call":"t1","name":"read_file","input":{"path":"a.txt"},"where":"client","approval":true,"attempt":1,"until":1767225600000,"step":0}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3137a474696d65cb4279b76daa800000a56576656e748aa474797065ab746f6f6c2e63616c6c6564a372756ea27231a463616c6ca27431a46e616d65a9726561645f66696c65a5696e70757481a470617468a5612e747874a57768657265a6636c69656e74a8617070726f76616cc3a7617474656d707401a5756e74696ccb4279b76daa800000a47374657000',
+  },
+  {
+    from: 'server',
+    name: 'entry: tool.claimed',
+    json: `{"type":"entry","session":"s1","cursor":"e1.18","time":1767225600000,"event":{"type":"tool.claimed","run":"r1","call":"t1","connection":"conn1","until":1767225600000,"command":"c5"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3138a474696d65cb4279b76daa800000a56576656e7486a474797065ac746f6f6c2e636c61696d6564a372756ea27231a463616c6ca27431aa636f6e6e656374696f6ea5636f6e6e31a5756e74696ccb4279b76daa800000a7636f6d6d616e64a26335',
+  },
+  {
+    from: 'server',
+    name: 'entry: tool.decided',
+    json: `{"type":"entry","session":"s1","cursor":"e1.19","time":1767225600000,"event":{"type":"tool.decided","run":"r1","call":"t1","decision":"approve","by":"ada","reason":"fine","command":"c8"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3139a474696d65cb4279b76daa800000a56576656e7487a474797065ac746f6f6c2e64656369646564a372756ea27231a463616c6ca27431a86465636973696f6ea7617070726f7665a26279a3616461a6726561736f6ea466696e65a7636f6d6d616e64a26338',
+  },
+  {
+    from: 'server',
+    name: 'entry: tool.result',
+    json: `{"type":"entry","session":"s1","cursor":"e1.20","time":1767225600000,"event":{"type":"tool.result","run":"r1","call":"t1","output":[1,2.5,-1,255,4294967295,4294967296,1767225600000],"by":"conn1","command":"c6"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3230a474696d65cb4279b76daa800000a56576656e7486a474797065ab746f6f6c2e726573756c74a372756ea27231a463616c6ca27431a66f75747075749701cb4004000000000000ffccffceffffffffcb41f0000000000000cb4279b76daa800000a26279a5636f6e6e31a7636f6d6d616e64a26336',
+  },
+  {
+    from: 'server',
+    name: 'entry: tool.result with an error',
+    json: `{"type":"entry","session":"s1","cursor":"e1.21","time":1767225600000,"event":{"type":"tool.result","run":"r1","call":"t1","error":"timed out","by":"server"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3231a474696d65cb4279b76daa800000a56576656e7485a474797065ab746f6f6c2e726573756c74a372756ea27231a463616c6ca27431a56572726f72a974696d6564206f7574a26279a6736572766572',
+  },
+  {
+    from: 'server',
+    name: 'entry: member.joined',
+    json: `{"type":"entry","session":"s1","cursor":"e1.22","time":1767225600000,"event":{"type":"member.joined","user":"bob","role":"member"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3232a474696d65cb4279b76daa800000a56576656e7483a474797065ad6d656d6265722e6a6f696e6564a475736572a3626f62a4726f6c65a66d656d626572',
+  },
+  {
+    from: 'server',
+    name: 'entry: member.left',
+    json: `{"type":"entry","session":"s1","cursor":"e1.23","time":1767225600000,"event":{"type":"member.left","user":"bob"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3233a474696d65cb4279b76daa800000a56576656e7482a474797065ab6d656d6265722e6c656674a475736572a3626f62',
+  },
+  {
+    from: 'server',
+    name: 'entry: session.updated',
+    json: `{"type":"entry","session":"s1","cursor":"e1.24","time":1767225600000,"event":{"type":"session.updated","title":"Plans","tools":[{"name":"read_file"}]}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3234a474696d65cb4279b76daa800000a56576656e7483a474797065af73657373696f6e2e75706461746564a57469746c65a5506c616e73a5746f6f6c739181a46e616d65a9726561645f66696c65',
+  },
+]
