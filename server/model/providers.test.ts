@@ -1,40 +1,8 @@
 import { createServer } from 'node:net'
-import { afterEach, describe, expect, it } from 'vitest'
-import { createModelCatalog, type Model, type ProviderFailure, toProviderFailure } from './model.ts'
-import {
-  beginSse,
-  chatChunk,
-  type Heard,
-  listen,
-  type ProviderRequest,
-  type ProviderServer,
-  sendSse,
-  startProviderServer,
-  userPrompt,
-} from './test/provider-server.ts'
-
-const KEY = 'sk-a-secret'
-const PRIVATE = 'org-4711 owes us money'
-const stops: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const stop of stops.splice(0)) await stop()
-})
-
-async function provide(answer: (request: ProviderRequest) => void): Promise<ProviderServer> {
-  const server = await startProviderServer(answer)
-  stops.push(() => server.stop())
-  return server
-}
-
-function modelAt(url: string, provider: 'openai' | 'anthropic' | 'google' | 'compatible' = 'compatible'): Model {
-  return createModelCatalog({ model: `${provider}:m`, [provider]: { url, key: KEY } }).get()
-}
-
-async function failureOf(heard: Heard): Promise<ProviderFailure> {
-  const failure = toProviderFailure(heard.error)
-  for (const secret of [KEY, PRIVATE, '127.0.0.1', 'http']) expect(failure.message).not.toContain(secret)
-  return failure
-}
+import { describe, expect, it } from 'vitest'
+import { createModelCatalog, type ProviderFailure } from './model.ts'
+import { failureOf, KEY, modelAt, PRIVATE, provide, TOOL } from './test/model-at.ts'
+import { beginSse, chatChunk, listen, type ProviderRequest, sendSse, userPrompt } from './test/provider-server.ts'
 
 /** What comes of a request that is answered like this; it must have been asked once only. */
 async function failureWhen(answer: (request: ProviderRequest) => void): Promise<ProviderFailure> {
@@ -54,12 +22,6 @@ function refuse(
     response.writeHead(status, { 'content-type': 'application/json', ...headers })
     response.end(JSON.stringify({ error: { message: PRIVATE, type: 'some_error', ...error } }))
   }
-}
-
-const TOOL = {
-  type: 'function' as const,
-  name: 'weather',
-  inputSchema: { type: 'object' as const, properties: { city: { type: 'string' as const } } },
 }
 
 describe('a compatible server', () => {
@@ -90,6 +52,18 @@ describe('a compatible server', () => {
     expect(request?.headers.authorization).toBe(`Bearer ${KEY}`)
     expect(request?.body).toMatchObject({ model: 'm', stream: true, stream_options: { include_usage: true } })
     expect(request?.body.tools[0].function.name).toBe('weather')
+  })
+
+  it('is told a bound on its output that any model can keep, and no larger one', async () => {
+    const server = await provide(({ response }) => {
+      beginSse(response)
+      sendSse(response, [chatChunk({ content: 'hi' }, 'stop')])
+      response.end()
+    })
+    const model = modelAt(server.url)
+    await listen(model, { prompt: userPrompt('hello'), maxOutputTokens: 4096 })
+    await listen(model, { prompt: userPrompt('hello'), maxOutputTokens: 32_768 })
+    expect(server.requests.map(({ body }) => body.max_tokens)).toEqual([4096, undefined])
   })
 
   it('needs no key', async () => {
@@ -262,162 +236,5 @@ describe('a provider that sends garbage', () => {
       })
       expect(failure, JSON.stringify(body)).toMatchObject(garbage)
     }
-  })
-})
-
-describe('the other providers', () => {
-  it('OpenAI streams text and a tool call over its responses', async () => {
-    const call = { type: 'function_call', id: 'f', call_id: 'c', name: 'weather', arguments: '', status: 'in_progress' }
-    const done = { ...call, arguments: '{"city":"Oslo"}', status: 'completed' }
-    const server = await provide(({ response }) => {
-      beginSse(response)
-      sendSse(response, [
-        { type: 'response.created', response: { id: 'r', created_at: 1, model: 'm' } },
-        { type: 'response.output_item.added', output_index: 0, item: { type: 'message', id: 't' } },
-        { type: 'response.output_text.delta', item_id: 't', delta: 'Hel' },
-        { type: 'response.output_text.delta', item_id: 't', delta: 'lo' },
-        { type: 'response.output_item.done', output_index: 0, item: { type: 'message', id: 't' } },
-        { type: 'response.output_item.added', output_index: 1, item: call },
-        { type: 'response.function_call_arguments.delta', item_id: 'f', output_index: 1, delta: '{"city":"Oslo"}' },
-        { type: 'response.output_item.done', output_index: 1, item: done },
-        { type: 'response.completed', response: { usage: { input_tokens: 11, output_tokens: 7 } } },
-      ])
-      response.end()
-    })
-    const heard = await listen(modelAt(server.url, 'openai'), { prompt: userPrompt('hello'), tools: [TOOL] })
-    expect(heard.error).toBeUndefined()
-    expect(heard.text).toBe('Hello')
-    expect(heard.calls).toEqual([{ name: 'weather', input: { city: 'Oslo' } }])
-    expect(heard.finish?.finishReason.unified).toBe('tool-calls')
-    expect(heard.finish?.usage).toMatchObject({ inputTokens: { total: 11 }, outputTokens: { total: 7 } })
-    expect(server.requests[0]?.path).toBe('/responses')
-    expect(server.requests[0]?.headers.authorization).toBe(`Bearer ${KEY}`)
-  })
-
-  it('OpenAI is disconnected when its stream ends early, and finished when it only has text', async () => {
-    const text = [
-      { type: 'response.created', response: { id: 'r', created_at: 1, model: 'm' } },
-      { type: 'response.output_item.added', output_index: 0, item: { type: 'message', id: 't' } },
-      { type: 'response.output_text.delta', item_id: 't', delta: 'Hello' },
-    ]
-    const end = [
-      { type: 'response.output_item.done', output_index: 0, item: { type: 'message', id: 't' } },
-      { type: 'response.completed', response: { usage: { input_tokens: 1, output_tokens: 1 } } },
-    ]
-    const server = await provide(({ body, response }) => {
-      beginSse(response)
-      sendSse(response, JSON.stringify(body).includes('whole') ? [...text, ...end] : text)
-      response.end()
-    })
-    const model = modelAt(server.url, 'openai')
-    expect((await listen(model, 'whole')).finish?.finishReason.unified).toBe('stop')
-    expect(await failureOf(await listen(model, 'cut'))).toMatchObject({ code: 'provider_disconnected' })
-  })
-
-  const named = (event: unknown): string => (event as { type: string }).type
-  const anthropicStart = {
-    type: 'message_start',
-    message: {
-      id: 'm',
-      type: 'message',
-      role: 'assistant',
-      model: 'm',
-      content: [],
-      stop_reason: null,
-      usage: { input_tokens: 11, output_tokens: 1 },
-    },
-  }
-  const anthropicText = [
-    { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
-    { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'Hel' } },
-    { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'lo' } },
-    { type: 'content_block_stop', index: 0 },
-  ]
-
-  it('Anthropic streams text and a tool call', async () => {
-    const server = await provide(({ response }) => {
-      beginSse(response)
-      const events = [
-        anthropicStart,
-        ...anthropicText,
-        {
-          type: 'content_block_start',
-          index: 1,
-          content_block: { type: 'tool_use', id: 'c', name: 'weather', input: {} },
-        },
-        { type: 'content_block_delta', index: 1, delta: { type: 'input_json_delta', partial_json: '{"city":' } },
-        { type: 'content_block_delta', index: 1, delta: { type: 'input_json_delta', partial_json: '"Oslo"}' } },
-        { type: 'content_block_stop', index: 1 },
-        { type: 'message_delta', delta: { stop_reason: 'tool_use', stop_sequence: null }, usage: { output_tokens: 7 } },
-        { type: 'message_stop' },
-      ]
-      sendSse(response, events, named)
-      response.end()
-    })
-    const heard = await listen(modelAt(server.url, 'anthropic'), { prompt: userPrompt('hello'), tools: [TOOL] })
-    expect(heard.error).toBeUndefined()
-    expect(heard.text).toBe('Hello')
-    expect(heard.calls).toEqual([{ name: 'weather', input: { city: 'Oslo' } }])
-    expect(heard.finish?.usage).toMatchObject({ inputTokens: { total: 11 }, outputTokens: { total: 7 } })
-    expect(server.requests[0]?.path).toBe('/messages')
-    expect(server.requests[0]?.headers['x-api-key']).toBe(KEY)
-  })
-
-  it('Anthropic is typed when it is overloaded, refuses, or is cut off', async () => {
-    const server = await provide(({ body, response }) => {
-      const asked = JSON.stringify(body.messages)
-      if (asked.includes('refused')) {
-        response.writeHead(429, { 'content-type': 'application/json', 'retry-after': '7' })
-        response.end(JSON.stringify({ type: 'error', error: { type: 'rate_limit_error', message: PRIVATE } }))
-        return
-      }
-      const overloaded = { type: 'error', error: { type: 'overloaded_error', message: PRIVATE } }
-      beginSse(response)
-      sendSse(
-        response,
-        [anthropicStart, ...anthropicText, ...(asked.includes('overloaded') ? [overloaded] : [])],
-        named,
-      )
-      response.end()
-    })
-    const model = modelAt(server.url, 'anthropic')
-    expect(await failureOf(await listen(model, 'refused'))).toMatchObject({
-      code: 'provider_rate_limited',
-      retryAfterMs: 7000,
-    })
-    expect(await failureOf(await listen(model, 'overloaded'))).toMatchObject({
-      code: 'provider_error',
-      retryable: true,
-    })
-    expect(await failureOf(await listen(model, 'cut'))).toMatchObject({ code: 'provider_disconnected' })
-    expect(server.requests).toHaveLength(3)
-  })
-
-  it('Google streams text and a tool call, and is disconnected when it ends early', async () => {
-    const candidate = (parts: object[], finishReason?: string): object => ({
-      candidates: [{ index: 0, content: { role: 'model', parts }, ...(finishReason && { finishReason }) }],
-      usageMetadata: { promptTokenCount: 11, candidatesTokenCount: 7, totalTokenCount: 18 },
-    })
-    const server = await provide(({ body, response }) => {
-      const whole = JSON.stringify(body).includes('whole')
-      beginSse(response)
-      sendSse(response, [
-        candidate([{ text: 'Hel' }]),
-        candidate([{ text: 'lo' }]),
-        candidate([{ functionCall: { name: 'weather', args: { city: 'Oslo' } } }], whole ? 'STOP' : undefined),
-      ])
-      response.end()
-    })
-    const model = modelAt(server.url, 'google')
-    const heard = await listen(model, { prompt: userPrompt('whole'), tools: [TOOL] })
-    expect(heard.error).toBeUndefined()
-    expect(heard.text).toBe('Hello')
-    expect(heard.calls).toEqual([{ name: 'weather', input: { city: 'Oslo' } }])
-    expect(heard.finish?.finishReason.unified).toBe('tool-calls')
-    expect(server.requests[0]?.path).toBe('/models/m:streamGenerateContent?alt=sse')
-    expect(server.requests[0]?.headers['x-goog-api-key']).toBe(KEY)
-    const cut = await listen(model, { prompt: userPrompt('cut'), tools: [TOOL] })
-    expect(cut.calls).toEqual([])
-    expect(await failureOf(cut)).toMatchObject({ code: 'provider_disconnected' })
   })
 })

@@ -7,7 +7,7 @@ import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import type { LanguageModelV3 } from '@ai-sdk/provider'
 import type { Model, Prefill } from './model.ts'
 import type { ModelConfig, ProviderName, ProviderSettings } from './model-config.ts'
-import { wholeStreams } from './whole-stream.ts'
+import { providerModel } from './provider-model.ts'
 
 export interface Providers {
   create(id: string, provider: ProviderName, model: string): Model
@@ -24,7 +24,7 @@ export function createProviders(config: ModelConfig, fetch: typeof globalThis.fe
         make = MAKERS[provider](config[provider] ?? {}, fetch)
         made.set(provider, make)
       }
-      return { id, language: wholeStreams(make(model)), prefill: prefillOf(provider, model) }
+      return { id, language: providerModel(make(model)), prefill: prefillOf(provider, model) }
     },
   }
 }

@@ -1,29 +1,14 @@
-// WholeStream: an AI SDK model whose streams end as they should or fail. The providers' packages report an answer that
+// WholeStream: the source of a provider's stream that ends as it should or fails. The providers' packages report an answer that
 // was cut off between two events, or that was no answer at all, as finished or as garbage; here the first becomes
 // `provider_disconnected`, the second `provider_garbage`. Tool calls are held back until the answer is whole: one that
 // was cut off in the middle must not be made.
-import type { LanguageModelV3, LanguageModelV3StreamPart } from '@ai-sdk/provider'
-import { InvalidResponseDataError } from '@ai-sdk/provider'
+import { InvalidResponseDataError, type LanguageModelV3StreamPart } from '@ai-sdk/provider'
 import { ProviderStreamError } from './provider-failure.ts'
-
-export function wholeStreams(model: LanguageModelV3): LanguageModelV3 {
-  return {
-    specificationVersion: 'v3',
-    provider: model.provider,
-    modelId: model.modelId,
-    supportedUrls: model.supportedUrls,
-    doGenerate: (options) => model.doGenerate(options),
-    async doStream(options) {
-      const result = await model.doStream(options)
-      return { ...result, stream: new ReadableStream(new WholeStream(result.stream), { highWaterMark: 0 }) }
-    },
-  }
-}
 
 type Part = LanguageModelV3StreamPart
 type Controller = ReadableStreamDefaultController<Part>
 
-class WholeStream {
+export class WholeStream {
   readonly #reader: ReadableStreamDefaultReader<Part>
   readonly #calls: Part[] = []
   /** Whether anything came that only a provider says. */

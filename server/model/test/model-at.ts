@@ -1,0 +1,33 @@
+// Models that are reached at a test's own servers, and what their failures come to. Servers stop with their test.
+import { afterEach, expect } from 'vitest'
+import { createModelCatalog, type Model, type ProviderFailure, toProviderFailure } from '../model.ts'
+import { type Heard, type ProviderRequest, type ProviderServer, startProviderServer } from './provider-server.ts'
+
+export const KEY = 'sk-a-secret'
+export const PRIVATE = 'org-4711 owes us money'
+const stops: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop()
+})
+
+export async function provide(answer: (request: ProviderRequest) => void): Promise<ProviderServer> {
+  const server = await startProviderServer(answer)
+  stops.push(() => server.stop())
+  return server
+}
+
+export function modelAt(url: string, provider: 'openai' | 'anthropic' | 'google' | 'compatible' = 'compatible'): Model {
+  return createModelCatalog({ model: `${provider}:m`, [provider]: { url, key: KEY } }).get()
+}
+
+export async function failureOf(heard: Heard): Promise<ProviderFailure> {
+  const failure = toProviderFailure(heard.error)
+  for (const secret of [KEY, PRIVATE, '127.0.0.1', 'http']) expect(failure.message).not.toContain(secret)
+  return failure
+}
+
+export const TOOL = {
+  type: 'function' as const,
+  name: 'weather',
+  inputSchema: { type: 'object' as const, properties: { city: { type: 'string' as const } } },
+}
