@@ -6,11 +6,17 @@ import type { AddressInfo } from 'node:net'
 import type { LanguageModelV3CallOptions, LanguageModelV3Prompt, LanguageModelV3StreamPart } from '@ai-sdk/provider'
 import type { Model } from '../model.ts'
 
+/** What tests look at in it. */
+export interface ProviderRequestBody {
+  readonly messages?: readonly { readonly content: unknown }[]
+  readonly tools?: readonly { readonly function: { readonly name: string } }[]
+  readonly max_tokens?: number
+}
+
 export interface ProviderRequest {
   readonly path: string
   readonly headers: IncomingMessage['headers']
-  // biome-ignore lint/suspicious/noExplicitAny: a test reads what it expects
-  readonly body: any
+  readonly body: ProviderRequestBody
   readonly response: ServerResponse
   /** Resolves when the connection is gone. */
   readonly closed: Promise<void>
@@ -32,7 +38,7 @@ export async function startProviderServer(answer: (request: ProviderRequest) => 
     const chunks: Buffer[] = []
     message.on('data', (chunk: Buffer) => chunks.push(chunk))
     message.on('end', () => {
-      const body: unknown = JSON.parse(Buffer.concat(chunks).toString())
+      const body = JSON.parse(Buffer.concat(chunks).toString()) as ProviderRequestBody
       const request = { path: message.url ?? '', headers: message.headers, body, response, closed }
       requests.push(request)
       answer(request)
