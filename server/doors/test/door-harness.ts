@@ -1,11 +1,12 @@
 // DoorHarness: the WebSocket door over a real log in a temporary folder, on a port of its own. Runs are not driven:
 // a test appends what a run would have said, when it wants to.
+
+import uws from 'uWebSockets.js'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Event, LIMITS, type RunOutput } from '@parley/protocol'
 import { pino } from 'pino'
-import uws from 'uWebSockets.js'
 import { type AuthConfig, createAuthenticator } from '../../auth/authenticator.ts'
 import { type LmdbStores, openLmdbStores } from '../../log/lmdb-stores.ts'
 import { Presence } from '../../presence/presence.ts'
@@ -168,7 +169,13 @@ export class DoorHarness {
   }
 
   /** Outputs `from` to `to - 1` of a run, each its own entry. */
-  async say(session: string, run: string, from: number, to: number, text = (index: number) => ` ${index}`): Promise<void> {
+  async say(
+    session: string,
+    run: string,
+    from: number,
+    to: number,
+    text = (index: number) => ` ${index}`,
+  ): Promise<void> {
     for (let index = from; index < to; index += 1) {
       await this.append(session, `run.${run}`, output(run, index, text(index)))
     }

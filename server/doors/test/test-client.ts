@@ -1,5 +1,12 @@
 // TestClient: a bare WebSocket client that keeps every frame it got, in order, and lets a test wait for one.
-import { type ClientFrame, type CodecName, codecs, type EntryFrame, type ServerFrame, SUBPROTOCOLS } from '@parley/protocol'
+import {
+  type ClientFrame,
+  type CodecName,
+  codecs,
+  type EntryFrame,
+  type ServerFrame,
+  SUBPROTOCOLS,
+} from '@parley/protocol'
 import { WebSocket } from 'ws'
 
 export interface TestClientOptions {

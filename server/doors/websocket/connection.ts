@@ -102,6 +102,10 @@ export class Connection {
     }
   }
 
+  get unsentBytes(): number {
+    return this.#outbox.unsentBytes
+  }
+
   /** Milliseconds for which bytes have waited for the socket without any leaving. */
   stalledMs(now: number): number {
     const since = this.#outbox.waitingSince

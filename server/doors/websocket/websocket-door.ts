@@ -25,6 +25,8 @@ export interface WebSocketDoorOptions extends Omit<ConnectionPorts, 'flush' | 'c
 
 export interface WebSocketDoor {
   readonly connections: number
+  /** Bytes that wait for sockets, over all connections. */
+  readonly unsentBytes: number
   /** Lets nobody in any more, and asks everybody to come back elsewhere within so many milliseconds. */
   drain(reason: string, withinMs: number): void
   /** Resolves when all connections are gone, or after so many milliseconds. */
@@ -143,6 +145,12 @@ export function openWebSocketDoor(app: TemplatedApp, options: WebSocketDoorOptio
   return {
     get connections() {
       return all.size
+    },
+
+    get unsentBytes() {
+      let bytes = 0
+      for (const connection of slow) bytes += connection.unsentBytes
+      return bytes
     },
 
     drain(reason, withinMs) {
