@@ -17,8 +17,6 @@ export type ParsedFrame =
   | { readonly error: ReplyError; readonly id: string | undefined }
 
 const TYPES: ReadonlySet<string> = new Set(CLIENT_FRAME_TYPES)
-/** Levels of arrays and objects in a frame. */
-const DEPTH_LIMIT = 100
 
 /**
  * @param data valid only now: uWS takes it back
@@ -38,8 +36,8 @@ export function parseMessage(codec: Codec, data: ArrayBuffer, binary: boolean): 
 
 function decode(codec: Codec, data: ArrayBuffer): unknown {
   try {
-    // MessagePack may refer to the bytes it was read from; JSON text is a copy by itself.
-    return codec.decode(codec.binary ? new Uint8Array(data.slice(0)) : Buffer.from(data).toString('utf8'))
+    // uWS has checked that text is UTF-8; what either decoder returns is a copy.
+    return codec.decode(codec.binary ? data : Buffer.from(data).toString('utf8'))
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause
     throw new Disconnect('badFrame', codec.binary ? 'not MessagePack' : 'not JSON')
@@ -53,35 +51,10 @@ function parseFrame(value: unknown): ParsedFrame {
   const { type, id } = value as { readonly type?: unknown; readonly id?: unknown }
   const properId = typeof id === 'string' && id.length <= ID_MAX_LENGTH && Id.safeParse(id).success ? id : undefined
   if (typeof type === 'string' && !TYPES.has(type)) return { error: new ReplyError('unknown_type'), id: properId }
-  if (!isPlain(value, DEPTH_LIMIT)) {
-    return { error: new ReplyError('invalid_frame', 'The frame holds what JSON cannot, or is too deep.'), id: properId }
-  }
   const parsed = ClientFrame.safeParse(value)
   if (parsed.success) return { frame: parsed.data }
   const [issue] = parsed.error.issues
   const where = issue === undefined || issue.path.length === 0 ? 'frame' : issue.path.join('.')
   const message = `${where}: ${issue?.message ?? 'not what its type asks for'}`.slice(0, 200)
   return { error: new ReplyError('invalid_frame', message), id: properId }
-}
-
-/** Values that JSON has, too: MessagePack knows more, and the log holds JSON. */
-function isPlain(value: unknown, levels: number): boolean {
-  switch (typeof value) {
-    case 'string':
-    case 'boolean':
-    case 'undefined':
-      return true
-    case 'number':
-      return Number.isFinite(value)
-    case 'object': {
-      if (value === null) return true
-      if (levels === 0) return false
-      if (Array.isArray(value)) return value.every((item) => isPlain(item, levels - 1))
-      const prototype: unknown = Object.getPrototypeOf(value)
-      if (prototype !== Object.prototype && prototype !== null) return false
-      return Object.values(value).every((item) => isPlain(item, levels - 1))
-    }
-    default:
-      return false
-  }
 }
