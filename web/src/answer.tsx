@@ -1,0 +1,88 @@
+// Answer: a run as it is read: its parts in order, and a line that says how it stands. That line is always there, so
+// that nothing jumps when the run ends.
+import { type CallView, isEnded, type RunPart, type RunView, type SessionView } from '@parley/client'
+import { memo, type ReactNode, useRef } from 'react'
+import { Icon } from './icon.tsx'
+import { Reasoning } from './reasoning.tsx'
+import { runNote } from './run-note.ts'
+import { ToolCard } from './tool-card.tsx'
+import { useConnection, useRoom, useView } from './use-chat.ts'
+
+export const Answer = memo(function Answer({ run }: { readonly run: RunView }) {
+  const unfinished = run.status === 'cancelled' || run.status === 'superseded' || run.status === 'failed'
+  return (
+    <article
+      className={unfinished ? 'answer unfinished' : 'answer'}
+      aria-label='Answer'
+      aria-busy={!isEnded(run)}
+      data-run={run.id}
+      data-status={run.status}
+    >
+      {run.parts.map((part, at) => toPart(part, at, run))}
+      <Note run={run} />
+    </article>
+  )
+})
+
+function toPart(part: RunPart, at: number, run: RunView): ReactNode {
+  // Parts are only ever added at the end, so their place is their key.
+  switch (part.type) {
+    case 'text':
+      return <Text key={at} text={part.text} />
+    case 'reasoning':
+      return <Reasoning key={at} text={part.text} going={!isEnded(run) && at === run.parts.length - 1} />
+    case 'tool':
+      return <ToolCard key={part.call} call={part.call} name={part.name} />
+    case 'message':
+      return (
+        <p key={part.message} className='marker'>
+          Here it took up a message that was sent meanwhile
+        </p>
+      )
+  }
+}
+
+const Text = memo(function Text({ text }: { readonly text: string }) {
+  return <div className='text'>{text}</div>
+})
+
+function Note({ run }: { readonly run: RunView }) {
+  const { session } = useRoom()
+  const calls = useCalls(run)
+  const user = useConnection((state) => state.user)
+  const { tone, text } = runNote(run, calls, user)
+  const waits = run.status === 'queued' && run.supersededBy === undefined
+  return (
+    <p className={`note ${tone}`}>
+      {tone === 'failed' ? <Icon name='warning' /> : null}
+      {tone === 'stopped' ? <Icon name='stop' /> : null}
+      {tone === 'busy' ? <span className='dots' aria-hidden='true' /> : null}
+      <span>{text}</span>
+      {waits ? (
+        <button type='button' className='link' onClick={() => void session.cancel(run.id).catch(() => undefined)}>
+          Withdraw
+        </button>
+      ) : null}
+    </p>
+  )
+}
+
+const NONE: readonly CallView[] = []
+
+/** The calls that a run waits for; the same array while they are the same. */
+function useCalls(run: RunView): readonly CallView[] {
+  const held = useRef<readonly CallView[]>(NONE)
+  return useView((view) => {
+    const calls = run.status === 'waiting' ? callsOf(view, run) : NONE
+    const same = calls.length === held.current.length && calls.every((call, at) => call === held.current[at])
+    if (!same) held.current = calls
+    return held.current
+  })
+}
+
+function callsOf(view: SessionView, run: RunView): readonly CallView[] {
+  return run.parts.flatMap((part) => {
+    const call = part.type === 'tool' ? view.calls.get(part.call) : undefined
+    return call === undefined ? [] : [call]
+  })
+}

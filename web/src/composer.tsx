@@ -1,0 +1,123 @@
+// Composer: where a message is written. While an answer is given, sending interrupts it or waits for its end, as
+// chosen, and a button stops it. Rows and buttons keep their places whether an answer is given or not.
+import { ParleyError } from '@parley/client'
+import { type KeyboardEvent, type SubmitEvent, useEffect, useRef, useState } from 'react'
+import { Icon } from './icon.tsx'
+import { useConnection, useRoom, useView } from './use-chat.ts'
+import { useDraft } from './use-draft.ts'
+import type { Manner } from './use-sender.ts'
+
+interface Props {
+  readonly onSend: (text: string, manner: Manner) => void
+}
+
+export function Composer({ onSend }: Props) {
+  const { session } = useRoom()
+  const [draft, setDraft] = useDraft(session.id)
+  const [manner, setManner] = useState<Manner>('now')
+  const active = useView((view) => view.activeRun)
+  const ended = useConnection((state) => state.status === 'closed')
+  const refused = useView((view) => view.error !== undefined)
+  const input = useRef<HTMLTextAreaElement>(null)
+  const blank = draft.trim() === ''
+
+  useEffect(() => input.current?.focus(), [])
+
+  const send = (): void => {
+    if (blank || ended || refused) return
+    onSend(draft, manner)
+    setDraft('')
+    input.current?.focus()
+  }
+  const onSubmit = (event: SubmitEvent<HTMLFormElement>): void => {
+    event.preventDefault()
+    send()
+  }
+  const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>): void => {
+    // While an input method composes, Enter takes its proposal.
+    if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return
+    event.preventDefault()
+    send()
+  }
+
+  return (
+    <form className='composer' aria-label='Write a message' onSubmit={onSubmit}>
+      <div className='composer-box'>
+        <div className='composer-input' data-value={draft}>
+          <textarea
+            ref={input}
+            value={draft}
+            rows={1}
+            aria-label='Message'
+            placeholder={active === undefined ? 'Write a message' : 'Write to redirect the answer'}
+            enterKeyHint='send'
+            onChange={(event) => setDraft(event.target.value)}
+            onKeyDown={onKeyDown}
+          />
+        </div>
+        <div className='composer-row'>
+          {active === undefined ? <Hint /> : <MannerChoice manner={manner} onChange={setManner} />}
+          <div className='buttons'>
+            {active === undefined ? null : <Stop key={active} run={active} />}
+            <button type='submit' className='button primary' disabled={blank || ended || refused}>
+              <Icon name='send' /> <span className='label'>Send</span>
+            </button>
+          </div>
+        </div>
+      </div>
+    </form>
+  )
+}
+
+function Hint() {
+  return (
+    <p className='hint'>
+      <kbd>Enter</kbd> sends, <kbd>Shift</kbd> <kbd>Enter</kbd> begins a line
+    </p>
+  )
+}
+
+interface MannerProps {
+  readonly manner: Manner
+  readonly onChange: (manner: Manner) => void
+}
+
+function MannerChoice({ manner, onChange }: MannerProps) {
+  return (
+    <fieldset className='manner'>
+      <legend className='unseen'>What sending does to the answer</legend>
+      <Choice value='now' label='Interrupt' manner={manner} onChange={onChange} />
+      <Choice value='after' label='After this answer' manner={manner} onChange={onChange} />
+    </fieldset>
+  )
+}
+
+function Choice({ value, label, manner, onChange }: MannerProps & { readonly value: Manner; readonly label: string }) {
+  return (
+    <label>
+      <input type='radio' name='manner' value={value} checked={manner === value} onChange={() => onChange(value)} />
+      <span>{label}</span>
+    </label>
+  )
+}
+
+/** Keyed by its run, so that it begins anew with the next one. */
+function Stop({ run }: { readonly run: string }) {
+  const { session } = useRoom()
+  const [asked, setAsked] = useState(false)
+  const [problem, setProblem] = useState<string>()
+  const stop = (): void => {
+    setAsked(true)
+    session.cancel(run).catch((error: unknown) => {
+      setAsked(false)
+      // It ended by itself before the cancel came: that is what was wanted.
+      if (error instanceof ParleyError && error.code === 'no_active_run') return
+      setProblem(error instanceof Error ? error.message : 'It was not stopped.')
+    })
+  }
+  return (
+    <button type='button' className='button stop' disabled={asked} title={problem} onClick={stop}>
+      <Icon name='stop' /> <span className='label'>{asked ? 'Stopping' : 'Stop'}</span>
+    </button>
+  )
+}

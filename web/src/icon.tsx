@@ -1,0 +1,22 @@
+// Icon: small drawings that go with words, and never stand for them.
+
+const PATHS = {
+  plus: 'M8 3v10M3 8h10',
+  link: 'M6.8 9.2a2.6 2.6 0 0 0 3.7 0l2.2-2.2a2.6 2.6 0 0 0-3.7-3.7L8 4.3M9.2 6.8a2.6 2.6 0 0 0-3.7 0L3.3 9A2.6 2.6 0 0 0 7 12.7l1-1',
+  check: 'M3 8.5 6.5 12 13 4.5',
+  send: 'M8 13V3M3.5 7.5 8 3l4.5 4.5',
+  stop: 'M4.5 4.5h7v7h-7z',
+  down: 'M8 3v10M3.5 8.5 8 13l4.5-4.5',
+  tool: 'M10.2 2.6a3.6 3.6 0 0 0-3.4 4.9L2.6 11.7a1.2 1.2 0 0 0 1.7 1.7L8.5 9.2a3.6 3.6 0 0 0 4.7-4.4l-2.1 2.1-1.9-.4-.4-1.9 2.1-2.1a3.6 3.6 0 0 0-.7.1z',
+  clock: 'M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11zM8 5v3l2 1.5',
+  file: 'M4 2.5h5l3 3v8H4zM9 2.5v3h3',
+  warning: 'M8 2.5 14 13H2zM8 6.5V9.5M8 11.3v.1',
+} as const
+
+export function Icon({ name }: { readonly name: keyof typeof PATHS }) {
+  return (
+    <svg className='icon' viewBox='0 0 16 16' width='16' height='16' aria-hidden='true' focusable='false'>
+      <path d={PATHS[name]} />
+    </svg>
+  )
+}

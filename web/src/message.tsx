@@ -1,0 +1,100 @@
+// Message: what a person wrote: in the log, on its way, or refused.
+import type { MessageView, Part, PendingSend } from '@parley/client'
+import type { ReactNode } from 'react'
+import { Icon } from './icon.tsx'
+import { useConnection, useView } from './use-chat.ts'
+import type { Unsent } from './use-sender.ts'
+
+export function Message({ message }: { readonly message: MessageView }) {
+  const user = useConnection((state) => state.user)
+  // Where nobody has a name, names say nothing.
+  const author = message.author === 'anonymous' || message.author === user ? 'You' : message.author
+  const steers = useView((view) => {
+    const target = view.runs.get(message.run)
+    return message.policy === 'steer' && target?.message !== undefined && target.message !== message.id
+  })
+  return (
+    <Bubble author={author} time={message.time} content={message.content}>
+      {steers ? <p className='bubble-note'>Given to the answer above while it was being written</p> : null}
+    </Bubble>
+  )
+}
+
+interface PendingProps {
+  readonly message: PendingSend
+  readonly offline: boolean
+}
+
+export function PendingMessage({ message, offline }: PendingProps) {
+  return (
+    <Bubble author='You' content={message.content} pending>
+      <p className='bubble-note'>
+        <Icon name='clock' /> {offline ? 'Will be sent when the connection is back' : 'Sending'}
+      </p>
+    </Bubble>
+  )
+}
+
+interface UnsentProps {
+  readonly unsent: Unsent
+  readonly onRetry: (unsent: Unsent) => void
+  readonly onDismiss: (unsent: Unsent) => void
+}
+
+export function UnsentMessage({ unsent, onRetry, onDismiss }: UnsentProps) {
+  return (
+    <Bubble author='You' content={[{ type: 'text', text: unsent.text }]} pending>
+      <p className='bubble-note bad' role='alert'>
+        Not sent: {unsent.reason}
+      </p>
+      <div className='buttons'>
+        <button type='button' className='button' onClick={() => onRetry(unsent)}>
+          Try again
+        </button>
+        <button type='button' className='button quiet' onClick={() => onDismiss(unsent)}>
+          Discard
+        </button>
+      </div>
+    </Bubble>
+  )
+}
+
+interface BubbleProps {
+  readonly author: string
+  readonly time?: number
+  readonly content: readonly Part[]
+  readonly pending?: boolean
+  readonly children?: ReactNode
+}
+
+function Bubble({ author, time, content, pending = false, children }: BubbleProps) {
+  return (
+    <article className={pending ? 'message pending' : 'message'} aria-label={`Message from ${author}`}>
+      <header className='message-head'>
+        <span>{author}</span>
+        {time === undefined ? null : <Time time={time} />}
+      </header>
+      <div className='bubble'>{content.map(toPart)}</div>
+      {children}
+    </article>
+  )
+}
+
+function toPart(part: Part, at: number): ReactNode {
+  // Parts of a message never change or move, so their place is their key.
+  if (part.type === 'text') return <p key={at}>{part.text}</p>
+  return (
+    <p key={at} className='file'>
+      <Icon name='file' /> {part.name ?? part.mediaType}
+    </p>
+  )
+}
+
+function Time({ time }: { readonly time: number }) {
+  const date = new Date(time)
+  const isToday = date.toDateString() === new Date().toDateString()
+  const text = isToday
+    ? date.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' })
+    : date.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })
+  return <time dateTime={date.toISOString()}>{text}</time>
+}

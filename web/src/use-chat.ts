@@ -1,0 +1,29 @@
+// How components read the chat: each subscribes to the part of the state that it shows, and renders again only when
+// that part is another object.
+import type { ConnectionState, SessionView } from '@parley/client'
+import { createContext, use, useSyncExternalStore } from 'react'
+import type { Chat, Room } from './chat.ts'
+
+export const ChatContext = createContext<Chat | undefined>(undefined)
+
+export function useChat(): Chat {
+  const chat = use(ChatContext)
+  if (chat === undefined) throw new Error('Components of the page stand inside of ChatContext.')
+  return chat
+}
+
+export function useRoom(): Room {
+  const chat = useChat()
+  return useSyncExternalStore(chat.subscribe, () => chat.room)
+}
+
+/** @param select must give the same object for the same view */
+export function useView<T>(select: (view: SessionView) => T): T {
+  const { view } = useRoom()
+  return useSyncExternalStore(view.subscribe, () => select(view.shown))
+}
+
+export function useConnection<T>(select: (state: ConnectionState) => T): T {
+  const { connection } = useChat()
+  return useSyncExternalStore(connection.subscribe, () => select(connection.shown))
+}
