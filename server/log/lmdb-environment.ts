@@ -29,12 +29,16 @@ export interface RangeLimits {
 /** One table. Writes take effect with the surrounding `write`; reads see only what was committed. */
 export class Table<K extends Key, V> {
   readonly #db: Database<V, K>
+  readonly #check: () => void
 
-  constructor(db: Database<V, K>) {
+  constructor(db: Database<V, K>, check: () => void) {
     this.#db = db
+    this.#check = check
   }
 
+  /** @throws StorageError when the environment was closed */
   get(key: K): V | undefined {
+    this.#check()
     return this.#db.get(key)
   }
 
@@ -48,6 +52,7 @@ export class Table<K extends Key, V> {
 
   /** From `from` (included) to `to` (not included); backwards, `from` is the higher one. Read it within one event turn. */
   range(from: K | undefined, to: K | undefined, limits: RangeLimits = {}): Iterable<Row<K, V>> {
+    this.#check()
     return this.#db.getRange({
       ...(from === undefined ? {} : { start: from }),
       ...(to === undefined ? {} : { end: to }),
@@ -85,12 +90,12 @@ export class LmdbEnvironment {
 
   /** Values are bytes, as they are. */
   bytes<K extends Key>(name: string): Table<K, Buffer> {
-    return new Table(this.#root.openDB<Buffer, K>({ name, encoding: 'binary' }))
+    return new Table(this.#root.openDB<Buffer, K>({ name, encoding: 'binary' }), this.#checkOpen)
   }
 
   /** Values are plain data. */
   values<K extends Key, V>(name: string): Table<K, V> {
-    return new Table(this.#root.openDB<V, K>({ name, encoding: 'msgpack' }))
+    return new Table(this.#root.openDB<V, K>({ name, encoding: 'msgpack' }), this.#checkOpen)
   }
 
   /**
@@ -153,6 +158,10 @@ export class LmdbEnvironment {
     // After the first failed operation LMDB reports only "bad transaction" for the others in it.
     const full = FULL_CODES.has(code) || this.#free() < NEARLY_FULL_BYTES
     return new StorageError(full ? 'full' : 'unavailable', cause)
+  }
+
+  readonly #checkOpen = (): void => {
+    if (this.#state === 'closed') throw new StorageError('unavailable')
   }
 
   #free(): number {

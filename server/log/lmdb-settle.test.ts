@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { LmdbEnvironment } from './lmdb-environment.ts'
+import { readBatch } from './lmdb-reader.ts'
 import { settle } from './lmdb-settle.ts'
 import { loadState } from './lmdb-state.ts'
 import { type LmdbStores, openLmdbStores } from './lmdb-stores.ts'
@@ -79,6 +80,29 @@ describe('settling', () => {
     }
     expect(steps).toBeGreaterThanOrEqual(4)
   }, 30_000)
+
+  it('shows nothing twice and hides nothing while a step is on disk and not yet taken in', async () => {
+    const stores = await openLmdbStores({ path })
+    const entries = await appendMany(stores.log, 's0', 'run.r', 10)
+    await stores.log.settle()
+    const rollup = await stores.log.append('s0', 'run.r', output(10), entries[9]?.seq ?? 0, { rollup: true })
+    const more = await appendMany(stores.log, 's0', 'run.q', 5)
+    await stores.close()
+    const expected = [rollup, ...more].map((entry) => entry.seq)
+
+    const environment = new LmdbEnvironment({ path })
+    const state = loadState(openTables(environment))
+    const seqs = (): number[] => readBatch(state, 's0', 0).entries.map((entry) => entry.seq)
+    expect(seqs()).toEqual(expected)
+    for (const step of settle(state, state.last)) {
+      await environment.write(() => step.write())
+      environment.refresh()
+      expect(seqs()).toEqual(expected)
+      step.done()
+      expect(seqs()).toEqual(expected)
+    }
+    await environment.close()
+  })
 
   it('leaves nothing in the journal, and one chunk for a session of small entries', async () => {
     const stores = await openLmdbStores({ path })

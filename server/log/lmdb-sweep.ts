@@ -1,6 +1,7 @@
 // Sweeping: retention over the chunks, oldest first. It takes away only what a transcript covers, always a prefix of
 // a session, and writes down how far in the same transaction, so that a cursor before it is known to be lost.
 import type { Entry, Seq } from './entry.ts'
+import { lives } from './lmdb-overlay.ts'
 import { decodeChunk, encodeChunk } from './lmdb-record.ts'
 import { type Step, settle } from './lmdb-settle.ts'
 import type { LogState } from './lmdb-state.ts'
@@ -54,6 +55,7 @@ interface Trim {
   readonly session: string
   readonly key: Seq
   readonly left: Buffer | undefined
+  /** 0: nobody misses what goes. */
   readonly trimmed: Seq
 }
 
@@ -89,11 +91,17 @@ function planTrim(state: LogState, options: SweepOptions, cutoff: number, from: 
       session,
       key,
       left,
-      trimmed: (entries.at(kept === -1 ? -1 : kept - 1) as Entry).seq,
+      trimmed: lastLiving(state, session, kept === -1 ? entries : entries.slice(0, kept)),
     })
   }
   end = seen < STEP_CHUNKS
   return { step: step(state, trims, chunkBytes), next, end }
+}
+
+// What a roll-up in the overlay has replaced is no loss to a reader who did not have it.
+function lastLiving(state: LogState, session: string, gone: readonly Entry[]): Seq {
+  const tail = state.overlay.tail(session)
+  return gone.findLast((entry) => lives(tail, entry))?.seq ?? 0
 }
 
 function step(state: LogState, trims: readonly Trim[], chunkBytes: number): Step | undefined {
@@ -102,7 +110,7 @@ function step(state: LogState, trims: readonly Trim[], chunkBytes: number): Step
   return {
     write() {
       for (const { session, key, left, trimmed } of trims) {
-        tables.trimmed.put(session, trimmed)
+        if (trimmed > 0) tables.trimmed.put(session, trimmed)
         if (left !== undefined) tables.chunks.put([session, key], left)
         else {
           tables.chunks.remove([session, key])

@@ -343,6 +343,18 @@ export function sessionLogContract(
         expect((await readAll('s', cursor(entry))).map(({ seq }) => seq)).toEqual([next.seq])
       })
 
+      it('loses no cursor over an entry that was replaced before it was trimmed', async () => {
+        // The replaced entry lay apart from its roll-up, and counted as the last one that a reader could miss.
+        const old = await append('run.a', 0)
+        await harness.rest()
+        harness.advance(50_000)
+        const end = await harness.log.append('s', 'run.a', output(1), old.seq, { rollup: true })
+        await cover(harness, 's', cursor(end))
+        harness.advance(11_000)
+        await harness.log.sweep()
+        expect((await readAll('s')).map((entry) => entry.seq)).toEqual([end.seq])
+      })
+
       it('trims the oldest covered entries when there are too many bytes', async () => {
         const one = await appendMany(harness.log, 'one', 'run.a', 10, 'z'.repeat(1000))
         const two = await appendMany(harness.log, 'two', 'run.a', 10, 'z'.repeat(1000))
