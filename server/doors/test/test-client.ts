@@ -32,7 +32,7 @@ export class TestClient {
   readonly opened: Promise<void>
   readonly closed: Promise<Closed>
   readonly #codec: CodecName
-  #checks = new Set<() => void>()
+  readonly #waiting = new Set<{ check(): boolean; reject(error: Error): void }>()
   #taken = 0
 
   constructor(url: string, options: TestClientOptions = {}) {
@@ -54,7 +54,10 @@ export class TestClient {
     })
     this.opened.catch(() => undefined)
     this.closed = new Promise((resolve) => {
-      this.socket.once('close', (code, reason) => resolve({ code, reason: reason.toString() }))
+      this.socket.once('close', (code, reason) => {
+        resolve({ code, reason: reason.toString() })
+        for (const { reject } of this.#waiting) reject(new Error(`closed while waiting: ${code} ${reason}`))
+      })
     })
     this.socket.on('message', (data: Buffer) => this.#receive(data))
   }
@@ -128,15 +131,13 @@ export class TestClient {
     const now = pick()
     if (now !== undefined) return now
     return new Promise<T>((resolve, reject) => {
-      const check = (): void => {
-        const found = pick()
-        if (found === undefined) return
-        this.#checks.delete(check)
-        resolve(found)
-      }
-      this.#checks.add(check)
-      this.closed.then(({ code, reason }) => {
-        if (this.#checks.delete(check)) reject(new Error(`closed while waiting: ${code} ${reason}`))
+      this.#waiting.add({
+        check() {
+          const found = pick()
+          if (found !== undefined) resolve(found)
+          return found !== undefined
+        },
+        reject,
       })
     })
   }
@@ -145,7 +146,7 @@ export class TestClient {
     const value = codecs[this.#codec].decode(data)
     this.messages += 1
     for (const frame of Array.isArray(value) ? value : [value]) this.frames.push(frame as ServerFrame)
-    for (const check of this.#checks) check()
+    for (const waiter of this.#waiting) if (waiter.check()) this.#waiting.delete(waiter)
   }
 }
 

@@ -1,0 +1,129 @@
+// Settings: where they come from, and how a wrong one stops the start.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { ConfigError, loadConfig } from './config.ts'
+import { describeSettings, SETTINGS } from './settings.ts'
+
+let folder: string
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'parley-config-'))
+})
+
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const load = (env: Record<string, string> = {}) => loadConfig(env, folder)
+const put = (name: string, text: string) => writeFileSync(join(folder, name), text)
+
+async function problems(env: Record<string, string> = {}): Promise<readonly string[]> {
+  const error: unknown = await load(env).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (error instanceof ConfigError) return error.problems
+  throw error ?? new Error('the configuration was taken')
+}
+
+test('the defaults are those that the documents name', async () => {
+  expect(await load()).toMatchObject({
+    host: '127.0.0.1',
+    port: 8080,
+    data: './data',
+    role: 'all',
+    origins: [],
+    model: undefined,
+    jwtSecret: undefined,
+    helloMs: 10_000,
+    maxSessions: 1_000,
+    retention: 604_800,
+    file: undefined,
+    tools: [],
+  })
+})
+
+test('the environment comes before the file, and the file before the defaults', async () => {
+  put('parley.config.json', '{"port": 1, "host": "::1", "origins": ["https://a.example"]}')
+  const config = await load({ PARLEY_PORT: '0', PARLEY_MODELS: 'demo, openai:gpt-5', PARLEY_HOST: '' })
+  expect(config).toMatchObject({
+    port: 0,
+    host: '::1',
+    origins: ['https://a.example'],
+    models: ['demo', 'openai:gpt-5'],
+    file: 'parley.config.json',
+  })
+})
+
+test('a module may hold agents, too, and be found elsewhere', async () => {
+  put('other.mjs', "export default { model: 'demo', agents: { poet: { system: 'You rhyme.' } } }")
+  const config = await load({ PARLEY_CONFIG: 'other.mjs' })
+  expect(config.model).toBe('demo')
+  expect(config.agents.get('poet')).toEqual({ system: 'You rhyme.' })
+})
+
+describe('stops the start, naming it:', () => {
+  const wrong: [Record<string, string>, RegExp][] = [
+    [{ PARLEY_PROT: '1' }, /^PARLEY_PROT is not a setting/],
+    [{ PARLEY_PORT: 'http' }, /^PARLEY_PORT must be a whole number from 0 to 65535\.$/],
+    [{ PARLEY_PORT: '65536' }, /^PARLEY_PORT must be/],
+    [{ PARLEY_PORT: '-1' }, /^PARLEY_PORT must be/],
+    [{ PARLEY_PORT: '1.5' }, /^PARLEY_PORT must be/],
+    [{ PARLEY_NODE: 'a b' }, /^PARLEY_NODE must be/],
+    [{ PARLEY_ROLE: 'king' }, /^PARLEY_ROLE /],
+    [{ PARLEY_ROLE: 'gateway' }, /^PARLEY_ROLE gateway needs PARLEY_NATS_URL/],
+    [{ PARLEY_NATS_URL: 'nats://x' }, /^PARLEY_NATS_URL cannot be used/],
+    [{ PARLEY_LOG_LEVEL: 'loud' }, /^PARLEY_LOG_LEVEL /],
+    [{ PARLEY_ORIGINS: 'https://a.example/path' }, /^PARLEY_ORIGINS at 0 must be origins/],
+    [{ PARLEY_JWKS_URL: 'keys' }, /^PARLEY_JWKS_URL must be an http or https URL/],
+    [{ PARLEY_JWT_SECRET: 's', PARLEY_JWKS_URL: 'http://x' }, /cannot both be set/],
+    [{ PARLEY_CONFIG: 'nowhere.json' }, /^PARLEY_CONFIG names nowhere\.json/],
+  ]
+  for (const [env, message] of wrong) {
+    test(JSON.stringify(env), async () => {
+      expect(await problems(env)).toEqual([expect.stringMatching(message)])
+    })
+  }
+
+  test('an unknown key, or a malformed one, of a file', async () => {
+    put('parley.config.json', '{"prot": 1, "port": "x"}')
+    expect(await problems()).toEqual([
+      'prot in parley.config.json is not a setting of this server.',
+      'port in parley.config.json must be a whole number from 0 to 65535.',
+    ])
+  })
+
+  test('a file that is no JSON, no object, or throws', async () => {
+    put('parley.config.json', '{')
+    expect(await problems()).toEqual([expect.stringMatching(/^parley\.config\.json cannot be read as JSON/)])
+    put('parley.config.json', '[]')
+    expect(await problems()).toEqual(['parley.config.json must hold an object of settings.'])
+    put('parley.config.mjs', "throw new Error('broken')")
+    expect(await problems()).toEqual(['parley.config.mjs cannot be loaded: broken.'])
+  })
+
+  test('tools that defineTool did not make', async () => {
+    put('parley.config.mjs', "export default { tools: [{ name: 'x' }] }")
+    expect(await problems()).toEqual([expect.stringMatching(/^tools in parley\.config\.mjs at 0 must be made by/)])
+  })
+
+  test('all problems at once, and no values', async () => {
+    const found = await problems({ PARLEY_PORT: 'geheim', PARLEY_X: 'geheim' })
+    expect(found).toHaveLength(2)
+    expect(found.join()).not.toContain('geheim')
+  })
+})
+
+test('variables of clients are left alone', async () => {
+  await load({ PARLEY_URL: 'http://x', PARLEY_TOKEN: 't', OTHER: '1' })
+})
+
+test('every setting is described', () => {
+  const text = describeSettings()
+  for (const [key, { variable }] of Object.entries(SETTINGS)) {
+    expect(text).toContain(variable)
+    expect(text).toContain(key)
+  }
+})
