@@ -1,0 +1,176 @@
+// The command `parley`, as a process of its own, against a real server.
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ServerProcess } from '../../server/test/server-process.ts'
+import { ParleyClient } from '../index.ts'
+import { until } from '../test/until.ts'
+
+const MAIN = fileURLToPath(new URL('../dist/chat/main.js', import.meta.url))
+
+let server: ServerProcess
+beforeAll(async () => {
+  server = await ServerProcess.start()
+})
+afterAll(async () => {
+  await server.dispose()
+})
+
+class Chat {
+  readonly child: ChildProcessWithoutNullStreams
+  readonly exit: Promise<number | null>
+  out = ''
+  err = ''
+
+  constructor(args: readonly string[]) {
+    const env = { PATH: process.env.PATH, PARLEY_URL: server.url }
+    this.child = spawn(process.execPath, [MAIN, ...args], { env })
+    this.child.stdout.on('data', (data: Buffer) => {
+      this.out += data.toString()
+    })
+    this.child.stderr.on('data', (data: Buffer) => {
+      this.err += data.toString()
+    })
+    this.exit = once(this.child, 'close').then(([code]) => code as number | null)
+  }
+
+  type(line: string): void {
+    this.child.stdin.write(`${line}\n`)
+  }
+
+  /** Resolves when the output contains it. */
+  async says(text: string): Promise<void> {
+    while (!this.out.includes(text)) await once(this.child.stdout, 'data')
+  }
+}
+
+function counted(count: number): string {
+  return Array.from({ length: count }, (_, i) => String(i)).join(' ')
+}
+
+describe('parley', () => {
+  it('explains itself, tells its version, and refuses what it does not know', async () => {
+    const help = new Chat(['--help'])
+    expect(await help.exit).toBe(0)
+    expect(help.out).toContain('parley chat [options]')
+    const version = new Chat(['--version'])
+    expect(await version.exit).toBe(0)
+    expect(version.out).toMatch(/^parley \d+\.\d+\.\d+\n$/)
+    for (const args of [['--nonsense'], ['dance'], ['--url', 'ftp://x'], ['--session', 'a b']]) {
+      const refused = new Chat(args)
+      expect(await refused.exit).toBe(2)
+      expect(refused.err).toMatch(/^parley: /)
+    }
+  })
+})
+
+describe('parley chat in a pipe', () => {
+  it('prints the answer and nothing else', async () => {
+    const chat = new Chat(['chat'])
+    chat.child.stdin.end('/demo count=12 rate=0\n')
+    expect(await chat.exit).toBe(0)
+    expect(chat.out).toBe(`${counted(12)}\n`)
+    expect(chat.err).toBe('')
+  })
+
+  it('exits with 1 when the run failed, and with 2 when there is nothing to send', async () => {
+    const failed = new Chat([])
+    failed.child.stdin.end('/demo count=12 rate=0 fail=3')
+    expect(await failed.exit).toBe(1)
+    expect(failed.out).toBe(`${counted(3)}\n`)
+    expect(failed.err).toMatch(/^parley: /)
+    const empty = new Chat([])
+    empty.child.stdin.end(' \n')
+    expect(await empty.exit).toBe(2)
+  })
+
+  it('runs a harmless tool, and refuses one that somebody would have to approve', async () => {
+    const chat = new Chat([])
+    chat.child.stdin.end('/demo tool=local_time input={} tool=list_folder input={} count=2 rate=0')
+    expect(await chat.exit).toBe(0)
+    expect(chat.out).toContain('"timeZone"')
+    expect(chat.out).not.toContain('"names"')
+    expect(chat.err).toContain('refused to run list_folder')
+  })
+
+  it('cancels the answer on an interrupt', async () => {
+    const chat = new Chat([])
+    chat.child.stdin.end('/demo count=2000 rate=100')
+    await chat.says('5 6 7')
+    chat.child.kill('SIGINT')
+    expect(await chat.exit).toBe(130)
+    expect(counted(2000).startsWith(chat.out.trimEnd())).toBe(true)
+  })
+
+  it('goes on through a server that is killed in the middle of the answer', async () => {
+    const chat = new Chat([])
+    chat.child.stdin.end('/demo count=60 rate=30')
+    await chat.says('8 9 10')
+    await server.kill()
+    await server.start()
+    expect(await chat.exit).toBe(0)
+    expect(chat.out).toBe(`${counted(60)}\n`)
+    expect(chat.err).toContain('connection lost')
+    expect(chat.err).toContain('connected again')
+  })
+})
+
+describe('parley chat by lines', () => {
+  it('redirects when a line comes while it speaks, stops on Ctrl-C, and leaves on the next two', async () => {
+    const chat = new Chat(['--lines', '--session', 'lines'])
+    chat.type('/demo count=2000 rate=100')
+    await chat.says('5 6 7')
+    chat.type('/demo count=9 rate=0')
+    await chat.says(counted(9))
+    await chat.says('stopped for another message')
+    chat.type('/demo count=2000 rate=100')
+    await chat.says('5 6 7 8 9 10')
+    chat.child.kill('SIGINT')
+    await chat.says('· stopped\n')
+    chat.child.kill('SIGINT')
+    await chat.says('Ctrl-C once more')
+    chat.child.kill('SIGINT')
+    expect(await chat.exit).toBe(0)
+  })
+
+  it('joins a session with its history, and shows what others say there', async () => {
+    const client = new ParleyClient({ url: server.url })
+    const session = client.session('joined')
+    await session.send('/demo count=4 rate=0').result()
+    const chat = new Chat(['--lines', '--session', 'joined'])
+    await chat.says('0 1 2 3\n')
+    expect(chat.out).toContain(': /demo count=4 rate=0\n0 1 2 3\n')
+    await session.send('/demo count=6 rate=0').result()
+    await chat.says('0 1 2 3 4 5\n')
+    chat.type('/demo count=8 rate=0')
+    await chat.says(counted(8))
+    await until(session, (view) => view.messages.length === 3)
+    chat.child.stdin.end()
+    expect(await chat.exit).toBe(0)
+    await client.close()
+  })
+
+  it('asks before a tool runs that needs to be allowed', async () => {
+    const chat = new Chat(['--lines'])
+    chat.type('/demo tool=list_folder input={} count=2 rate=0')
+    await chat.says('allow it? y/n')
+    chat.type('y')
+    await chat.says('"names"')
+    chat.type('/demo tool=list_folder input={} count=3 rate=0')
+    await chat.says('0 1\n')
+    while (chat.out.split('allow it? y/n').length < 3) await once(chat.child.stdout, 'data')
+    chat.type('n')
+    await chat.says('0 1 2')
+    chat.child.stdin.end()
+    expect(await chat.exit).toBe(0)
+    expect(chat.out.split('"names"').length).toBe(2)
+  })
+
+  it('waits for the answer when its input ends', async () => {
+    const chat = new Chat(['--lines'])
+    chat.child.stdin.end('/demo count=15 rate=50\n')
+    expect(await chat.exit).toBe(0)
+    expect(chat.out).toContain(counted(15))
+  })
+})
