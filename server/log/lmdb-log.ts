@@ -1,6 +1,8 @@
 // LmdbLog: the session log in one LMDB environment. Appends queue up; one commit at a time takes all that wait, compares
 // them in order, and writes the winners as one journal record. Only when that is on disk do memory, followers and
 // callers see it, in that order: durable before visible. Background steps (settling, sweeping) ride along in the commits.
+// Measured, 40 entries a commit, 250 commits a second: one put an entry 17-20 µs of CPU an entry and 1.2 ms a commit;
+// one put a group 8-9 µs and 0.4-0.7 ms. See server/bench/log-bench.ts.
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Cursor, type Event, formatCursor } from '@parley/protocol'
 import type { Logger } from 'pino'
@@ -52,7 +54,7 @@ const DEFAULT_LIMITS: LmdbLogLimits = {
   queueBytes: 128 * 1024 * 1024,
   groupEntries: 2048,
   groupBytes: 4 * 1024 * 1024,
-  journalBytes: 32 * 1024 * 1024,
+  journalBytes: 16 * 1024 * 1024,
   journalAgeMs: 30_000,
   sweepIntervalMs: 60_000,
 }
