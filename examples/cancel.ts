@@ -1,0 +1,22 @@
+// Cancel: stop an answer in the middle. When `cancel` has resolved, no more of it comes, to anybody.
+import assert from 'node:assert/strict'
+import { ParleyClient } from '@parley/client'
+import { withServer } from './server.ts'
+
+await withServer(async (url) => {
+  const client = new ParleyClient({ url })
+  const session = client.session(`cancel-${crypto.randomUUID()}`)
+
+  const reply = session.send('/demo count=1000 rate=100')
+  let answer = ''
+  for await (const text of reply.text()) {
+    answer += text
+    if (answer.length > 20) await session.cancel()
+  }
+
+  const run = await reply.result()
+  assert.equal(run.status, 'cancelled')
+  assert.equal(run.text, answer)
+  console.log(`stopped after: ${answer}`)
+  await client.close()
+})
