@@ -95,6 +95,28 @@ export async function benchLog(perSecond: number, sessions: number, seconds: num
   }
 }
 
+/** The same load with nothing behind it: what of the CPU is the bench's own. */
+export async function benchDriver(perSecond: number, sessions: number, seconds: number): Promise<LogBenchResult> {
+  const all = lanes(sessions)
+  let appends = 0
+  const cpu = process.cpuUsage()
+  const append = async (lane: Lane): Promise<void> => {
+    JSON.stringify({ type: 'run.output', run: lane.session, index: appends++, kind: 'text', text: ' token' })
+    await Promise.resolve()
+  }
+  await paced(all, append, perSecond, seconds)
+  const used = process.cpuUsage(cpu)
+  const cpuMicrosPerAppend = (used.user + used.system) / appends
+  return {
+    name: `${perSecond}/s without a log`,
+    appends,
+    perSecond: appends / seconds,
+    cpuMicrosPerAppend,
+    p50: 0,
+    p99: 0,
+  }
+}
+
 async function saturate(all: Lane[], append: (lane: Lane) => Promise<void>, seconds: number): Promise<void> {
   const end = performance.now() + seconds * 1000
   await Promise.all(
@@ -141,6 +163,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const results = [
     await benchLog(100, 100, 5),
     await benchLog(1000, 500, 5),
+    await benchDriver(10_000, 2000, 5),
     await benchLog(10_000, 2000, 10),
     await benchLog(0, 2000, 5),
   ]
