@@ -1,15 +1,15 @@
 // createServer: puts the parts together. The only file that names concrete stores, and where the order of
 // starting and stopping is written down.
 
-import uws, { type TemplatedApp, type us_listen_socket } from 'uWebSockets.js'
+import uws, { type us_listen_socket } from 'uWebSockets.js'
 import { mkdirSync } from 'node:fs'
-import { createServer as createProbe } from 'node:net'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createAuthenticator } from './auth/authenticator.ts'
 import { type Config, ConfigError } from './config.ts'
 import { serveHealth } from './doors/health.ts'
 import { Hub } from './doors/hub.ts'
+import { ListenError, listen, reachable } from './doors/listen.ts'
 import { isLoopbackName } from './doors/origin.ts'
 import { serveSite } from './doors/site.ts'
 import { openWebSocketDoor } from './doors/websocket/websocket-door.ts'
@@ -134,10 +134,10 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
 
   let socket: us_listen_socket
   try {
-    socket = await listen(app, config)
+    socket = await listen(app, config.host, config.port)
   } catch (error) {
     await stores.close()
-    throw error
+    throw error instanceof ListenError ? new StartError(error.message, { cause: error }) : error
   }
   await engine.start()
 
@@ -207,30 +207,7 @@ async function openStores(config: Config, data: string, logger: Logger) {
   }
 }
 
-/**
- * uWS shares a port with whoever else does; its exclusive mode instead refuses a port that connections of a killed
- * process still linger on. So the port is tried first, in the way that tells the two apart.
- */
-async function listen(app: TemplatedApp, config: Config): Promise<us_listen_socket> {
-  const taken = new StartError(`PARLEY_PORT ${config.port} on ${config.host} is taken, or may not be used.`)
-  await tryPort(config).catch(() => Promise.reject(taken))
-  return new Promise((resolve, reject) => {
-    app.listen(config.host, config.port, (socket) => {
-      if (socket === false) reject(taken)
-      else resolve(socket)
-    })
-  })
-}
-
-async function tryPort({ host, port }: Config): Promise<void> {
-  const probe = createProbe()
-  await new Promise<void>((resolve, reject) => {
-    probe.once('error', reject)
-    probe.listen(port, host, () => probe.close(() => resolve()))
-  })
-}
-
 function urlHost(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return 'localhost'
-  return host.includes(':') ? `[${host}]` : host
+  const name = reachable(host)
+  return name.includes(':') ? `[${name}]` : name
 }

@@ -10,19 +10,30 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   400: '400 Bad Request',
   403: '403 Forbidden',
   404: '404 Not Found',
-  405: '405 Method Not Allowed',
+  426: '426 Upgrade Required',
   429: '429 Too Many Requests',
   503: '503 Service Unavailable',
 }
 
 /** Must be called in the request's own turn, or before the request was aborted. */
-export function reply(response: HttpResponse, status: number, headers: Headers, body?: string | Uint8Array): void {
+export function reply(
+  response: HttpResponse,
+  status: number,
+  headers: Headers,
+  body?: string | Uint8Array,
+  /** Only the body's length is told, as for HEAD. */
+  bodiless = false,
+): void {
+  const whole = body !== undefined && !bodiless
+  // uWS takes an answer without a body for none at all, and ends the process, unless aborts are listened to.
+  if (!whole) response.onAborted(() => undefined)
   response.cork(() => {
     response.writeStatus(STATUS_TEXT[status] ?? String(status))
     response.writeHeader('X-Content-Type-Options', 'nosniff')
     for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value)
-    if (body === undefined) response.endWithoutBody()
-    else response.end(body)
+    if (whole) response.end(body)
+    else if (body === undefined) response.endWithoutBody()
+    else response.endWithoutBody(body.length)
   })
 }
 

@@ -51,11 +51,13 @@ export function serveSite(app: TemplatedApp, folder: string): number {
 }
 
 function serve(app: TemplatedApp, path: string, file: SiteFile): void {
-  const answer = (response: HttpResponse, request: HttpRequest): void => {
-    if (request.getHeader('if-none-match') === file.etag) reply(response, 304, { ETag: file.etag, ...file.headers })
-    else reply(response, 200, { ETag: file.etag, ...file.headers }, file.body)
+  const headers = { ETag: file.etag, ...file.headers }
+  const answer = (bodiless: boolean) => (response: HttpResponse, request: HttpRequest) => {
+    if (request.getHeader('if-none-match') === file.etag) reply(response, 304, headers)
+    else reply(response, 200, headers, file.body, bodiless)
   }
-  app.get(path, answer)
+  app.get(path, answer(false))
+  app.head(path, answer(true))
 }
 
 function readSite(folder: string): Map<string, SiteFile> {

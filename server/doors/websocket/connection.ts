@@ -119,17 +119,17 @@ export class Connection {
 
   /** A WebSocket message. @param data valid only during the call */
   receive(data: ArrayBuffer, binary: boolean): void {
-    if (this.#phase === 'closed') return
-    let parsed: readonly ParsedFrame[]
+    if (this.#isClosed) return
     try {
-      parsed = parseMessage(codecs[this.#codec], data, binary)
+      const parsed = parseMessage(codecs[this.#codec], data, binary)
+      const bytes = Math.ceil(data.byteLength / parsed.length)
+      for (const item of parsed) this.#judge(item, bytes)
     } catch (error) {
-      if (!(error instanceof Disconnect)) this.#ports.logger.error({ err: error }, 'a message could not be parsed')
-      this.end(error instanceof Disconnect ? error : new Disconnect('internal'))
-      return
+      const isTheirs = error instanceof Disconnect
+      // A fault of ours costs this connection, not the process.
+      if (!isTheirs) this.#ports.logger.error({ err: error, connection: this.id }, 'a message could not be taken')
+      this.end(isTheirs ? error : new Disconnect('internal'))
     }
-    const bytes = Math.ceil(data.byteLength / parsed.length)
-    for (const item of parsed) this.#judge(item, bytes)
   }
 
   drained(): void {

@@ -86,6 +86,15 @@ describe('opening', () => {
   })
 })
 
+test('plain HTTP is told that this is the address of a WebSocket', async () => {
+  await open()
+  for (const headers of [{}, { 'Sec-WebSocket-Key': 'short' }]) {
+    const response = await fetch(harness.url.replace('ws', 'http'), { headers })
+    expect(response.status).toBe(426)
+    expect(await response.json()).toMatchObject({ code: 'upgrade_required' })
+  }
+})
+
 describe('tokens', () => {
   const jwtSecret = 'a secret that is long enough for HS256'
   const key = new TextEncoder().encode(jwtSecret)

@@ -142,6 +142,12 @@ export function openWebSocketDoor(app: TemplatedApp, options: WebSocketDoorOptio
     },
   })
 
+  // What comes here by plain HTTP.
+  app.get('/v1/ws', (response) => {
+    const problem = { status: 426, code: 'upgrade_required', title: 'This is the address of a WebSocket.' }
+    replyProblem(response, problem, { Upgrade: 'websocket' })
+  })
+
   return {
     get connections() {
       return all.size

@@ -1,0 +1,120 @@
+// The page and the health of a server over plain HTTP: what is there, what is not, and with which headers.
+
+import uws from 'uWebSockets.js'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { serveHealth } from './health.ts'
+import { serveSite } from './site.ts'
+
+let folder: string
+let url: string
+let port: number
+let ready = true
+let close: () => void
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'parley-site-'))
+  const site = join(folder, 'dist')
+  mkdirSync(join(site, 'assets'), { recursive: true })
+  writeFileSync(join(folder, 'secret.txt'), 'secret')
+  writeFileSync(join(site, 'index.html'), '<!doctype html><title>The page</title>')
+  writeFileSync(join(site, 'assets', 'app-1234.js'), 'let x = 1')
+  const app = uws.App()
+  expect(serveSite(app, site)).toBe(2)
+  serveHealth(app, () => ready)
+  const socket = await new Promise<uws.us_listen_socket>((resolve, reject) => {
+    app.listen('127.0.0.1', 0, (token) => (token === false ? reject(new Error('no port')) : resolve(token)))
+  })
+  port = uws.us_socket_local_port(socket)
+  url = `http://127.0.0.1:${port}`
+  close = () => app.close()
+})
+
+afterAll(() => {
+  close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+test('the page is served at / and at a session’s address, guarded by a strict policy', async () => {
+  for (const path of ['/', '/s/some-session', '/index.html']) {
+    const response = await fetch(url + path)
+    expect(response.status).toBe(200)
+    expect(await response.text()).toContain('The page')
+    expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8')
+    expect(response.headers.get('cache-control')).toBe('no-cache')
+    expect(response.headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'self';/)
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff')
+  }
+})
+
+test('files named by their hash are cached for ever, and not sent again to who has them', async () => {
+  const response = await fetch(`${url}/assets/app-1234.js`)
+  expect(await response.text()).toBe('let x = 1')
+  expect(response.headers.get('content-type')).toBe('text/javascript; charset=utf-8')
+  expect(response.headers.get('cache-control')).toBe('public, max-age=31536000, immutable')
+  const etag = response.headers.get('etag') ?? ''
+  const again = await fetch(`${url}/assets/app-1234.js`, { headers: { 'If-None-Match': etag } })
+  expect(again.status).toBe(304)
+  expect(await again.text()).toBe('')
+})
+
+test('HEAD tells the length without the body', async () => {
+  const response = await fetch(`${url}/assets/app-1234.js`, { method: 'HEAD' })
+  expect(response.status).toBe(200)
+  expect(response.headers.get('content-length')).toBe('9')
+})
+
+test('no path leads out of the folder', async () => {
+  const paths = [
+    '/../secret.txt',
+    '/assets/../../secret.txt',
+    '/%2e%2e/secret.txt',
+    '//secret.txt',
+    '/assets/%2e%2e%2f%2e%2e%2fsecret.txt',
+    '/assets',
+    '/secret.txt\0',
+  ]
+  for (const path of paths) {
+    // fetch would tidy the path up before it is sent.
+    const status = await new Promise((resolve, reject) => {
+      const asking = request({ port, host: '127.0.0.1', path: encodeURI(path).replaceAll('%25', '%') }, (response) => {
+        response.resume()
+        resolve(response.statusCode)
+      })
+      asking.on('error', reject)
+      asking.end()
+    })
+    expect(status, path).toBe(404)
+  }
+})
+
+test('what is not there is a problem with a code', async () => {
+  for (const [path, method] of [
+    ['/nowhere', 'GET'],
+    ['/', 'POST'],
+    ['/v1/ws', 'POST'],
+  ] as const) {
+    const response = await fetch(url + path, { method })
+    expect(response.status).toBe(404)
+    expect(response.headers.get('content-type')).toBe('application/problem+json')
+    expect(await response.json()).toEqual({
+      type: 'about:blank',
+      title: 'There is nothing here.',
+      status: 404,
+      code: 'not_found',
+    })
+  }
+})
+
+test('the process lives, and is ready until it is not', async () => {
+  expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ status: 'ok' })
+  expect((await fetch(`${url}/readyz`)).status).toBe(200)
+  ready = false
+  const response = await fetch(`${url}/readyz`)
+  expect(response.status).toBe(503)
+  expect(response.headers.get('retry-after')).toBe('1')
+  expect((await fetch(`${url}/healthz`)).status).toBe(200)
+})
