@@ -34,6 +34,8 @@ export class CommandDesk {
   readonly #caller: Caller
   readonly #readers = new Map<string, Reader>()
   readonly #lanes = new Lanes()
+  /** Attaches under way that have no reader yet. */
+  #attaching = 0
   #draining = false
   #closed = false
 
@@ -108,23 +110,25 @@ export class CommandDesk {
     const { outbox, attachedSessions } = this.#options
     const { session } = command
     if (this.#closed) return done()
-    const before = this.#readers.get(session)
-    if (before === undefined && this.#readers.size >= attachedSessions) throw new ReplyError('too_many_sessions')
+    const attached = this.#readers.size + this.#attaching
+    if (!this.#readers.has(session) && attached >= attachedSessions) throw new ReplyError('too_many_sessions')
+    this.#attaching += 1
+    try {
+      await service.arrive(session, this.#caller, command.tools ?? [])
+    } finally {
+      this.#attaching -= 1
+    }
+    if (this.#closed) {
+      // `close` could not know of this one.
+      service.leave(session, this.#caller.connection)
+      return done()
+    }
+    this.#readers.get(session)?.close()
     const reader = new Reader(
       { ...this.#ports, sink: outbox, failed: (error) => this.#readFailed(session, error) },
       { session, id: command.id, role: this.#caller.role, after: command.after, merge: command.merge === true },
     )
-    // Before anything is awaited, so that attaches to other sessions are counted with this one.
     this.#readers.set(session, reader)
-    before?.close()
-    try {
-      await service.arrive(session, this.#caller, command.tools ?? [])
-    } catch (error) {
-      this.#forget(session, reader)
-      throw error
-    }
-    // `close` has already put the leave behind this in the session's lane.
-    if (this.#closed) return done()
     const { connection, user } = this.#caller
     presence.enter(session, { connection, user, notify: (frame) => outbox.writeShared(frame) })
     // Reading goes on by itself: a long replay holds up no command.

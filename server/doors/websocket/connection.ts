@@ -79,6 +79,7 @@ export class Connection {
   #early: Taken[] = []
   #pending = 0
   #pendingBytes = 0
+  #draining = false
 
   constructor(ports: ConnectionPorts, socket: ConnectionSocket, start: ConnectionStart) {
     const { limits } = ports
@@ -138,6 +139,7 @@ export class Connection {
 
   /** Tells the client that this node stops; new messages are refused from now on. */
   goAway(reason: string, reconnectAfterMs: number): void {
+    this.#draining = true
     this.#desk?.drain()
     this.#outbox.write({ type: 'goaway', reason, reconnectAfterMs })
   }
@@ -238,6 +240,7 @@ export class Connection {
       },
       { connection: this.id, user, role },
     )
+    if (this.#draining) desk.drain()
     this.#desk = desk
     this.#phase = 'open'
     this.#outbox.write({

@@ -55,4 +55,6 @@ test('a client that has not been welcomed yet is told as well', async () => {
   const client = await harness.connect()
   harness.door.drain('the node stops', 1_000)
   expect(await client.next('goaway')).toMatchObject({ reason: 'the node stops' })
+  client.send({ type: 'hello' }, { type: 'send', id: 'm', session: 's', content: 'hi' })
+  expect(await client.next('error', 'm')).toMatchObject({ code: 'going_away' })
 })

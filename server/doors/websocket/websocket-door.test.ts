@@ -251,6 +251,19 @@ describe('sessions on a connection', () => {
     expect(client.indexes('s')).toEqual([0, 1, 2])
   })
 
+  test('an attach that is refused leaves an earlier one as it was', async () => {
+    await open()
+    await harness.startRun('s', 'r')
+    const client = await harness.enter()
+    client.send({ type: 'attach', id: 'a', session: 's' })
+    await client.next('live')
+    const tools = [{ name: 'look', inputSchema: { type: 'nonsense' } }]
+    client.send({ type: 'attach', id: 'b', session: 's', tools })
+    expect(await client.next('error', 'b')).toMatchObject({ code: 'invalid_tool' })
+    await harness.say('s', 'r', 0, 3)
+    await client.when(() => client.indexes('s').length === 3)
+  })
+
   test('many are read over one connection, and a detached one is no longer', async () => {
     await open()
     const client = await harness.enter()
