@@ -42,6 +42,8 @@ export const MessageEvent = z.object({
   model: z.string().optional(),
   agent: z.string().optional(),
   seen: Seen.optional(),
+  /** With `reject`: the sequence number up to which its door saw that nothing was active. */
+  after: Count.optional(),
   /** Names of the client tools that were on offer when it was sent. */
   tools: z.array(ToolName).optional(),
 })
@@ -106,6 +108,8 @@ export const RunEnded = z.object({
   seen: Seen.optional(),
   /** A later fold of a `run.ended` that carried no output: it says the same, and carries it. */
   compacted: z.literal(true).optional(),
+  /** With `compacted`: the sequence number of the end that it repeats. */
+  at: Count.optional(),
 })
 
 /** A call that the model made. Comes again, with a higher `attempt`, when a claimant was lost. */

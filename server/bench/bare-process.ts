@@ -1,6 +1,6 @@
 // The ceiling: a bare uWebSockets.js server that publishes the same bytes at the same pace, with no log, no
 // protocol, no model and no session behind the socket.
-import { App, type TemplatedApp, us_socket_local_port } from 'uWebSockets.js'
+import uws, { type TemplatedApp } from 'uWebSockets.js'
 import { nowMicros } from './bench-clock.ts'
 import type { FromServer, Load, ToServer } from './bench-message.ts'
 
@@ -8,7 +8,7 @@ const send = (message: FromServer): void => {
   process.send?.(message)
 }
 
-const app: TemplatedApp = App()
+const app: TemplatedApp = uws.App()
 app.ws('/*', {
   upgrade(response, request, context) {
     const key = request.getHeader('sec-websocket-key')
@@ -20,7 +20,7 @@ app.ws('/*', {
 })
 app.listen('127.0.0.1', 0, (listening) => {
   if (listening === false) throw new Error('cannot listen')
-  send({ port: us_socket_local_port(listening) })
+  send({ port: uws.us_socket_local_port(listening) })
 })
 
 process.on('message', (message: ToServer) => {

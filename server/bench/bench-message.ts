@@ -1,6 +1,9 @@
 // What the processes of a benchmark say to each other.
 
-export type ToServer = { readonly ask: 'usage' } | { readonly ask: 'publish'; readonly load: Load } | { readonly ask: 'stop' }
+export type ToServer =
+  | { readonly ask: 'usage' }
+  | { readonly ask: 'publish'; readonly load: Load }
+  | { readonly ask: 'stop' }
 
 /** `topics` streams at `rate` tokens a second each. */
 export interface Load {
@@ -15,7 +18,13 @@ export type FromServer =
   | { readonly cpu: number; readonly rss: number }
 
 export type ToReaders =
-  | { readonly ask: 'connect'; readonly port: number; readonly kind: 'parley' | 'bare'; readonly sockets: number; readonly topics: number }
+  | {
+      readonly ask: 'connect'
+      readonly port: number
+      readonly kind: 'parley' | 'bare'
+      readonly sockets: number
+      readonly topics: number
+    }
   /** Parley only: every session gets a message that starts a run. */
   | { readonly ask: 'send'; readonly text: string; readonly topics: number }
   | { readonly ask: 'clear' }

@@ -9,7 +9,13 @@ import { stampedToken } from './bench-clock.ts'
 const clock = new PaceClock()
 
 export function benchCatalog(): ModelCatalog {
-  const language = { specificationVersion: 'v3', provider: 'bench', modelId: 'bench', supportedUrls: {}, doStream } as unknown
+  const language = {
+    specificationVersion: 'v3',
+    provider: 'bench',
+    modelId: 'bench',
+    supportedUrls: {},
+    doStream,
+  } as unknown
   const model: Model = { id: 'bench', language: language as LanguageModelV3, prefill: 'none' }
   return {
     defaultId: 'bench',
@@ -24,7 +30,8 @@ export function benchCatalog(): ModelCatalog {
 async function doStream({ prompt, abortSignal }: LanguageModelV3CallOptions) {
   const last = prompt.at(-1)
   const text = last?.role === 'user' && last.content[0]?.type === 'text' ? last.content[0].text : ''
-  const number = (name: string, otherwise: number): number => Number(new RegExp(`${name}=([\\d.]+)`).exec(text)?.[1] ?? otherwise)
+  const number = (name: string, otherwise: number): number =>
+    Number(new RegExp(`${name}=([\\d.]+)`).exec(text)?.[1] ?? otherwise)
   const count = number('count', 100)
   const interval = 1_000 / number('rate', 10)
   let sent = 0

@@ -31,6 +31,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '6' },
     only: { type: 'string' },
     json: { type: 'boolean', default: false },
+    profile: { type: 'boolean', default: false },
   },
 })
 const ROUNDS = Number(values.rounds)
@@ -38,16 +39,28 @@ const SECONDS = Number(values.seconds)
 const WARM_UP_MS = 1_500
 
 const FAN_OUT: Scenario = { name: 'a: 1 session, 1,000 readers, 20 tokens/s', sockets: 1_000, topics: 1, rate: 20 }
-const MANY: Scenario = { name: 'b: 2,000 sessions, 1 reader each, 10,000 tokens/s', sockets: 2_000, topics: 2_000, rate: 5 }
+const MANY: Scenario = {
+  name: 'b: 2,000 sessions, 1 reader each, 10,000 tokens/s',
+  sockets: 2_000,
+  topics: 2_000,
+  rate: 5,
+}
 const LOADS = [5, 10, 20, 40, 80].map(
-  (rate): Scenario => ({ name: `c: 2,000 sessions, ${(rate * 2_000).toLocaleString('en')} tokens/s offered`, sockets: 2_000, topics: 2_000, rate }),
+  (rate): Scenario => ({
+    name: `c: 2,000 sessions, ${(rate * 2_000).toLocaleString('en')} tokens/s offered`,
+    sockets: 2_000,
+    topics: 2_000,
+    rate,
+  }),
 )
 
 class Child<To, From> {
   readonly process: ChildProcess
 
   constructor(file: string) {
-    this.process = fork(new URL(file, import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    // `--profile`: a .cpuprofile of each Parley server in the working folder.
+    const execArgv = ['--max-semi-space-size=64', ...(values.profile && file.includes('parley') ? ['--cpu-prof'] : [])]
+    this.process = fork(new URL(file, import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], execArgv })
   }
 
   async next(): Promise<From> {
@@ -148,7 +161,9 @@ async function compare(scenario: Scenario, goal: number): Promise<void> {
   }
   console.log(`\n${scenario.name}`)
   console.table([row('Parley', results.parley), row('bare uWS', results.bare)])
-  const ratios = results.parley.map((result, round) => result.cpuPerToken / (results.bare[round]?.cpuPerToken ?? Number.NaN))
+  const ratios = results.parley.map(
+    (result, round) => result.cpuPerToken / (results.bare[round]?.cpuPerToken ?? Number.NaN),
+  )
   console.log(`CPU per delivered token, Parley / bare uWS, round by round: ${spread(ratios, 2)}; goal: at most ${goal}`)
   if (values.json) console.log(JSON.stringify({ scenario, results, ratios }))
 }
@@ -164,7 +179,9 @@ async function overload(): Promise<void> {
   console.table(rows)
 }
 
-console.log(`${cpus().length} × ${cpus()[0]?.model.trim()}, ${(totalmem() / 1024 ** 3).toFixed(0)} GB, Node ${process.version}`)
+console.log(
+  `${cpus().length} × ${cpus()[0]?.model.trim()}, ${(totalmem() / 1024 ** 3).toFixed(0)} GB, Node ${process.version}`,
+)
 console.log(`${ROUNDS} rounds of ${SECONDS} s each, in turn; median (least–most). Server and readers share the cores.`)
 const wanted = (part: string): boolean => values.only === undefined || values.only.includes(part)
 if (wanted('a')) await compare(FAN_OUT, 1.2)

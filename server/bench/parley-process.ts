@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { loadConfig } from '../config.ts'
 import { createServer } from '../create-server.ts'
 import { createLogger } from '../logger.ts'
-import { benchCatalog } from './bench-model.ts'
 import type { FromServer, ToServer } from './bench-message.ts'
+import { benchCatalog } from './bench-model.ts'
 
 const send = (message: FromServer): void => {
   process.send?.(message)

@@ -23,7 +23,9 @@ function read(payload: Buffer): void {
 async function connect(message: Extract<ToReaders, { ask: 'connect' }>): Promise<void> {
   const { port, kind, sockets, topics } = message
   for (let base = 0; base < sockets; base += 200) {
-    const opened = Array.from({ length: Math.min(200, sockets - base) }, (_, at) => open(port, kind, (base + at) % topics))
+    const opened = Array.from({ length: Math.min(200, sockets - base) }, (_, at) =>
+      open(port, kind, (base + at) % topics),
+    )
     clients.push(...(await Promise.all(opened)))
   }
 }

@@ -3,12 +3,12 @@
 // run out, and gives the model an error when time is over. All it knows is in the log, so that the next
 // owner of the run goes on from any point.
 import type { Logger } from 'pino'
+import type { SessionLog } from '../log/session-log.ts'
 import { awaitsDecision, type CallState } from '../session/call-state.ts'
 import { compareAndAppend } from '../session/compare-and-append.ts'
 import type { Session } from '../session/session.ts'
 import { findCall } from '../session/session-state.ts'
 import { offerAgain } from '../session/tool-desk.ts'
-import type { SessionLog } from '../log/session-log.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import { runTool, type ToolOutcome } from '../tool/run-tool.ts'
 
@@ -39,12 +39,7 @@ export async function keepCall(
 }
 
 /** One step on; when it returns, the call is to be looked at again. */
-async function step(
-  options: CallKeeperOptions,
-  session: Session,
-  call: CallState,
-  signal: AbortSignal,
-): Promise<void> {
+async function step(options: CallKeeperOptions, session: Session, call: CallState, signal: AbortSignal): Promise<void> {
   const now = Date.now()
   if (awaitsDecision(call)) {
     if (call.until > now) await changed(session, call, call.until - now, signal)

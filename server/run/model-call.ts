@@ -13,7 +13,11 @@ export class ModelFailure extends Error {
   readonly retryable: boolean
   readonly retryAfterMs: number | undefined
 
-  constructor(code: ErrorCode, message?: string, options: { retryAfterMs?: number | undefined; retryable?: boolean; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message?: string,
+    options: { retryAfterMs?: number | undefined; retryable?: boolean; cause?: unknown } = {},
+  ) {
     super(message ?? ERRORS[code].message, { cause: options.cause })
     this.code = code
     this.retryable = options.retryable ?? false
@@ -70,7 +74,10 @@ export async function callModel(
   const onAbort = (): void => request.abort(signal.reason)
   signal.addEventListener('abort', onAbort, { once: true })
   try {
-    const { stream } = await abortable(model.language.doStream({ ...options, abortSignal: request.signal }), request.signal)
+    const { stream } = await abortable(
+      model.language.doStream({ ...options, abortSignal: request.signal }),
+      request.signal,
+    )
     return await consume(stream.getReader(), sink, watch, request.signal)
   } catch (error) {
     if (request.signal.aborted) throw request.signal.reason
@@ -102,7 +109,8 @@ async function consume(
     const { done, value: part } = await reader.read()
     if (signal.aborted) throw signal.reason
     if (done) throw new ModelFailure('provider_disconnected', undefined, { retryable: true })
-    watch.seen()
+    // Providers send their headers long before they say something.
+    if (part.type !== 'stream-start' && part.type !== 'response-metadata') watch.seen()
     switch (part.type) {
       case 'text-delta':
       case 'reasoning-delta': {

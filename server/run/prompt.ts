@@ -46,7 +46,9 @@ export function userMessage(event: MessageEvent): LanguageModelV3Message {
 }
 
 /** A tool's outcome as providers take it. */
-export function toolOutput(result: { output?: unknown; error?: string | undefined } | undefined): LanguageModelV3ToolResultOutput {
+export function toolOutput(
+  result: { output?: unknown; error?: string | undefined } | undefined,
+): LanguageModelV3ToolResultOutput {
   if (result === undefined) return { type: 'error-text', value: 'The call was given up: its run was ended.' }
   if (result.error !== undefined) return { type: 'error-text', value: result.error }
   if (typeof result.output === 'string') return { type: 'text', value: result.output }

@@ -25,7 +25,8 @@ export function recover(run: RunView, prefill: Model['prefill']): Recovery {
   const parts = toParts(run.output)
   const steps = Math.max(-1, ...[...run.calls.values()].map((call) => call.step)) + 1
   const last = parts.at(-1)
-  if (last === undefined || last.type === 'message') return { mode: 'continue', kept: parts, step: steps, settle: false }
+  if (last === undefined || last.type === 'message')
+    return { mode: 'continue', kept: parts, step: steps, settle: false }
   if (last.type === 'tool') return { mode: 'continue', kept: parts, step: steps - 1, settle: true }
   const begun = beginOfStep(parts)
   const unfinished = parts.slice(begun)

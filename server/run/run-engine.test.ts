@@ -503,7 +503,12 @@ describe('a run whose owner stopped', () => {
     second.text('two')
     second.finish()
     const started = await h.event('s', 'run.ended')
-    expect(started).toMatchObject({ epoch: 2, reason: 'completed', next: 2, output: [{ text: 'one two', lengths: [4, 3] }] })
+    expect(started).toMatchObject({
+      epoch: 2,
+      reason: 'completed',
+      next: 2,
+      output: [{ text: 'one two', lengths: [4, 3] }],
+    })
   })
 
   it('is restarted where it cannot, with indexes that go on', async () => {
@@ -561,7 +566,11 @@ describe('a run whose owner stopped', () => {
     third.text('step two')
     third.finish()
     const ended = await h.event('s', 'run.ended')
-    expect(ended.output?.map((part) => ('text' in part ? part.text : part.type))).toEqual(['step one ', 'tool', 'step two'])
+    expect(ended.output?.map((part) => ('text' in part ? part.text : part.type))).toEqual([
+      'step one ',
+      'tool',
+      'step two',
+    ])
   })
 
   it('is given up when its owners are lost again and again', async () => {

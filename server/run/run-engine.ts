@@ -13,7 +13,7 @@ import type { SessionCache } from '../session/session-cache.ts'
 import { findRun, type RunView, type SessionState } from '../session/session-state.ts'
 import type { TranscriptWriter } from '../session/transcript-writer.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
-import { RunOwner, type RunLimits } from './run-owner.ts'
+import { type RunLimits, RunOwner } from './run-owner.ts'
 
 /** A named way to answer, chosen by `agent` in `send`. */
 export interface Agent {

@@ -9,14 +9,29 @@ type Op = { op: 'text' | 'reasoning' | 'call' | 'take' | 'ack' | 'fail' | 'step'
 
 const ops = fc.array(
   fc.record({
-    op: fc.constantFrom<Op['op']>('text', 'text', 'text', 'reasoning', 'call', 'take', 'take', 'ack', 'ack', 'fail', 'step'),
+    op: fc.constantFrom<Op['op']>(
+      'text',
+      'text',
+      'text',
+      'reasoning',
+      'call',
+      'take',
+      'take',
+      'ack',
+      'ack',
+      'fail',
+      'step',
+    ),
     n: fc.nat(9),
   }),
   { maxLength: 120 },
 )
 
 function begun(): Run.RunState {
-  const state = Run.beginRun('run_1', { epoch: 1, model: 'm', message: 'm_1', last: 0, next: 0, output: undefined, step: 0 })
+  const state = Run.beginRun(
+    { run: 'run_1', epoch: 1, model: 'm', message: 'm_1' },
+    { last: 0, next: 0, output: undefined, step: 0 },
+  )
   return Run.started(state, 1, undefined)
 }
 
@@ -47,7 +62,15 @@ function play(script: readonly Op[]): { said: string[]; stored: Run.RunAppend[];
       state = Run.received(state, op, `<${at}>`)
     } else if (op === 'call') {
       said.push(`call:${at}`)
-      state = Run.called(state, { type: 'call', call: `call_${at}`, name: 't', input: {}, where: 'client', approval: false, until: 0 })
+      state = Run.called(state, {
+        type: 'call',
+        call: `call_${at}`,
+        name: 't',
+        input: {},
+        where: 'client',
+        approval: false,
+        until: 0,
+      })
     } else if (op === 'step') {
       state = Run.nextStep(state, n % 2 === 0 ? [`m_${at}`] : [])
     } else if (op === 'take') take()

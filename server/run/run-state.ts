@@ -32,11 +32,16 @@ type Item =
   | { readonly type: 'snapshot'; readonly take: readonly string[] }
   | { readonly type: 'end'; readonly end: Pick<RunEnded, 'reason' | 'error'> }
 
-export interface RunState {
+/** What does not change while this owner drives the run. */
+export interface AboutRun {
   readonly run: string
   readonly epoch: number
   readonly model: string
   readonly message: string
+}
+
+export interface RunState {
+  readonly about: AboutRun
   readonly phase: 'starting' | 'streaming' | 'settling' | 'ending' | 'ended'
   /** The model call that is under way or comes next, from 0. */
   readonly step: number
@@ -58,18 +63,19 @@ export interface RunState {
 
 /** UTF-16 code units of one `run.output` at most. */
 const OUTPUT_CHARS = 16 * 1024
+const EMPTY_OUTBOX: readonly Item[] = []
 /** Entries after which a run is rolled up into a snapshot. */
 export const SNAPSHOT_ENTRIES = 512
 
-export function beginRun(
-  run: string,
-  fields: Pick<RunState, 'epoch' | 'model' | 'message' | 'last' | 'next' | 'output' | 'step'>,
-): RunState {
+export function beginRun(about: AboutRun, from: Pick<RunState, 'last' | 'next' | 'output' | 'step'>): RunState {
   return {
-    run,
-    ...fields,
+    about,
     phase: 'starting',
-    outbox: [],
+    step: from.step,
+    last: from.last,
+    next: from.next,
+    output: from.output,
+    outbox: EMPTY_OUTBOX,
     inFlight: undefined,
     unsent: 0,
     entries: 0,
@@ -85,16 +91,22 @@ export function started(state: RunState, seq: Seq, output: RunOutput | undefined
 
 /** The model sent text. */
 export function received(state: RunState, kind: TextKind, text: string): RunState {
-  const { outbox } = state
-  const tail = outbox.at(-1)
-  const joins = tail?.type === 'text' && tail.kind === kind && tail.text.length < OUTPUT_CHARS
-  const item: Item = joins ? { ...tail, text: tail.text + text } : { type: 'text', kind, text }
   return {
     ...state,
-    outbox: joins ? [...outbox.slice(0, -1), item] : [...outbox, item],
+    outbox: withText(state.outbox, kind, text),
     unsent: state.unsent + text.length,
     deltas: state.deltas + 1,
   }
+}
+
+function withText(outbox: readonly Item[], kind: TextKind, text: string): readonly Item[] {
+  const tail = outbox.length === 0 ? undefined : outbox[outbox.length - 1]
+  if (tail?.type !== 'text' || tail.kind !== kind || tail.text.length >= OUTPUT_CHARS) {
+    const item: Item = { type: 'text', kind, text }
+    return outbox.length === 0 ? [item] : [...outbox, item]
+  }
+  const joined: Item = { type: 'text', kind, text: tail.text + text }
+  return outbox.length === 1 ? [joined] : [...outbox.slice(0, -1), joined]
 }
 
 /** The model called a tool. */
@@ -149,24 +161,26 @@ export interface RunAppend {
 export function takeAppend(state: RunState): { readonly state: RunState; readonly append: RunAppend } | undefined {
   if (state.inFlight !== undefined || state.phase === 'starting' || state.phase === 'ended') return undefined
   const due = state.entries >= SNAPSHOT_ENTRIES
-  const [head, ...rest] = state.outbox
+  const head = state.outbox[0]
   if (head === undefined) return undefined
   if (due && head.type !== 'end' && head.type !== 'snapshot') {
     const item: Item = { type: 'snapshot', take: [] }
     return { state: { ...state, inFlight: item }, append: toAppend(state, item) }
   }
-  return { state: { ...state, inFlight: head, outbox: rest }, append: toAppend(state, head) }
+  const outbox = state.outbox.length === 1 ? EMPTY_OUTBOX : state.outbox.slice(1)
+  return { state: { ...state, inFlight: head, outbox }, append: toAppend(state, head) }
 }
 
 /** What was in flight is in the log. */
 export function appended(state: RunState, seq: Seq): RunState {
   const item = state.inFlight
   if (item === undefined) return state
-  const base = { ...state, inFlight: undefined }
+  const inFlight = undefined
   switch (item.type) {
     case 'text':
       return {
-        ...base,
+        ...state,
+        inFlight,
         last: seq,
         next: state.next + 1,
         entries: state.entries + 1,
@@ -174,11 +188,11 @@ export function appended(state: RunState, seq: Seq): RunState {
         output: addOutput(state.output, item.kind, state.next, item.text),
       }
     case 'call':
-      return { ...base, output: addPart(state.output, { type: 'tool', call: item.call, name: item.name }) }
+      return { ...state, inFlight, output: addPart(state.output, { type: 'tool', call: item.call, name: item.name }) }
     case 'snapshot':
-      return { ...base, last: seq, entries: 0, output: fromParts(withTaken(state.output, item.take)) }
+      return { ...state, inFlight, last: seq, entries: 0, output: fromParts(withTaken(state.output, item.take)) }
     case 'end':
-      return { ...base, last: seq, phase: 'ended' }
+      return { ...state, inFlight, last: seq, phase: 'ended' }
   }
 }
 
@@ -192,7 +206,8 @@ export function putBack(state: RunState): RunState {
 }
 
 function toAppend(state: RunState, item: Item): RunAppend {
-  const { run, epoch, model, message, last, next } = state
+  const { about, last, next } = state
+  const { run } = about
   const subject = `run.${run}`
   switch (item.type) {
     case 'text': {
@@ -207,21 +222,18 @@ function toAppend(state: RunState, item: Item): RunAppend {
     case 'snapshot': {
       const output = withTaken(state.output, item.take)
       const changes = item.take.length === 0 ? {} : { changes: true as const }
-      const event: Event = { type: 'run.snapshot', run, epoch, model, message, next, output, ...changes }
+      const event: Event = { type: 'run.snapshot', ...about, next, output, ...changes }
       return { subject, event, expect: last, rollup: true }
     }
     case 'end': {
       const output = toParts(state.output)
       const event: Event = {
         type: 'run.ended',
-        run,
-        epoch,
-        model,
-        message,
+        ...about,
         ...item.end,
         usage: state.usage,
         next,
-        ...(output.length === 0 ? {} : { output }),
+        output,
       }
       return { subject, event, expect: last, rollup: true }
     }

@@ -31,12 +31,7 @@ export interface CallState {
 type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>
 
 /** @returns undefined for an event of a call that was never made, which only a broken log has */
-export function foldCall(
-  call: CallState | undefined,
-  seq: Seq,
-  time: number,
-  event: ToolEvent,
-): CallState | undefined {
+export function foldCall(call: CallState | undefined, seq: Seq, time: number, event: ToolEvent): CallState | undefined {
   if (event.type === 'tool.called') {
     return {
       id: event.call,

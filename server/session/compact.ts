@@ -3,8 +3,8 @@
 // unfinished one keeps its latest start and a snapshot. Pure; folding twice is folding once.
 import type { Event, EventOf, RunEnded } from '@parley/protocol'
 import type { FoldedEntry } from '../log/transcript-store.ts'
-import type { Folded } from './session-state.ts'
 import { addOutput, addPart, fromParts, hasCall, type RunOutput, toParts } from './run-output.ts'
+import type { Folded } from './session-state.ts'
 
 interface RunFold {
   started: Folded | undefined
@@ -35,7 +35,14 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
   let updated: { readonly at: Folded; readonly event: EventOf<'session.updated'> } | undefined
 
   const runOf = (id: string): RunFold => {
-    const run = runs.get(id) ?? { started: undefined, output: undefined, outputAt: undefined, next: 0, as: {}, ended: undefined }
+    const run = runs.get(id) ?? {
+      started: undefined,
+      output: undefined,
+      outputAt: undefined,
+      next: 0,
+      as: {},
+      ended: undefined,
+    }
     runs.set(id, run)
     return run
   }
@@ -132,7 +139,7 @@ function foldRun(id: string, run: RunFold): Folded[] {
   const output = toParts(run.output)
   if (run.ended !== undefined) {
     const { compacted: _, output: __, ...event } = run.ended.event
-    kept.push({ ...run.ended.at, event: output.length === 0 ? event : { ...event, output } })
+    kept.push({ ...run.ended.at, event: { ...event, output } })
   } else if (run.outputAt !== undefined) {
     kept.push({ ...run.outputAt, event: { type: 'run.snapshot', run: id, ...run.as, next: run.next, output } })
   }

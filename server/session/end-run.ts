@@ -14,12 +14,7 @@ export type RunEnd = Pick<RunEnded, 'reason' | 'by' | 'error' | 'command' | 'see
  * The event carries no output: whoever ends a run from outside need not hold it (`compactRun` adds it).
  * @returns the entry, or undefined when the run had ended before (or is unknown)
  */
-export async function endRun(
-  log: SessionLog,
-  session: Session,
-  run: string,
-  end: RunEnd,
-): Promise<Entry | undefined> {
+export async function endRun(log: SessionLog, session: Session, run: string, end: RunEnd): Promise<Entry | undefined> {
   return session.whileEnding(run, () =>
     compareAndAppend(log, session, (state) => {
       const view = findRun(state, run)
@@ -53,7 +48,7 @@ export async function compactRun(
     if (view.output === undefined) return undefined
     const parts = toParts(view.output)
     const output = view.seen === undefined ? parts : markUnseen(parts, view.seen)
-    const event: RunEnded = { ...view.ended, usage: usage ?? view.ended.usage, output, compacted: true }
+    const event: RunEnded = { ...view.ended, usage: usage ?? view.ended.usage, output, compacted: true, at: view.last }
     return { subject: `run.${run}`, event, expect: view.last, rollup: true }
   })
 }
@@ -64,7 +59,9 @@ export async function endOverdue(log: SessionLog, session: Session): Promise<voi
 }
 
 /** What `run.started` said: a roll-up takes that away. */
-export function startedAs(view: Pick<RunView, 'epoch' | 'model' | 'message'>): Pick<RunEnded, 'epoch' | 'model' | 'message'> {
+export function startedAs(
+  view: Pick<RunView, 'epoch' | 'model' | 'message'>,
+): Pick<RunEnded, 'epoch' | 'model' | 'message'> {
   if (view.epoch === 0) return { message: view.message }
   return { epoch: view.epoch, ...(view.model === undefined ? {} : { model: view.model }), message: view.message }
 }

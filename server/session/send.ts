@@ -60,6 +60,7 @@ export async function send(
     ...(command.model === undefined ? {} : { model: command.model }),
     ...(command.agent === undefined ? {} : { agent: command.agent }),
     ...(command.seen === undefined ? {} : { seen: command.seen }),
+    ...(policy === 'reject' ? { after: state.seq } : {}),
     ...(tools.length === 0 ? {} : { tools: [...tools] }),
   }
   let seq: number
@@ -77,11 +78,18 @@ export async function send(
     return repeated(ports, session, command, content, error.last)
   }
   await session.reached(seq, AbortSignal.timeout(CATCH_UP_MS))
+  const lost = findRun(session.state, run)
+  const rejected = lost?.rejected === true || lost?.ended?.error?.code === 'run_active'
   const ended = await settle(ports, session, command.id)
-  if (findRun(session.state, run)?.rejected === true) throw new ReplyError('run_active')
+  if (rejected) throw new ReplyError('run_active')
   // A steering message may have come too late for the run that it was sent to.
   const own = session.state.open.find((view) => view.message === command.id)?.id
-  return { seq: Math.max(seq, ended), message: command.id, run: own ?? run, ...(policy === 'interrupt' ? { final: true } : {}) }
+  return {
+    seq: Math.max(seq, ended),
+    message: command.id,
+    run: own ?? run,
+    ...(policy === 'interrupt' ? { final: true } : {}),
+  }
 }
 
 /** The model-facing form of what was sent. */
@@ -151,11 +159,8 @@ export async function offerOpen(runs: RunQueue, session: Session, except?: strin
     (run) => run.phase === 'queued' && (run.message !== except || run.id === lateSteerRun(run.message)),
   )
   try {
-    await Promise.all(
-      waiting.map((run) => runs.offer({ session: session.id, run: run.id, command: run.message })),
-    )
+    await Promise.all(waiting.map((run) => runs.offer({ session: session.id, run: run.id, command: run.message })))
   } catch (error) {
     throw asReplyError(error)
   }
 }
-

@@ -111,15 +111,20 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
           const run = before.run === undefined ? {} : { run: before.run }
           return receipt({ seq: before.seq, ...run, duplicate: true as const, final: true as const })
         }
-        const view =
-          command.run === undefined ? activeRun(session.state) : findRun(session.state, command.run)
+        const view = command.run === undefined ? activeRun(session.state) : findRun(session.state, command.run)
         if (view === undefined) throw new ReplyError(command.run === undefined ? 'no_active_run' : 'run_not_found')
         const seen = command.seen?.run === view.id ? { seen: command.seen } : {}
         const end = { reason: 'cancelled' as const, by: caller.user, command: command.id, ...seen }
         const entry = await endRun(log, session, view.id, end)
         const ended = findRun(session.state, view.id)
-        const duplicate = entry === undefined && ended?.ended?.command === command.id ? { duplicate: true as const } : {}
-        return receipt({ seq: entry?.seq ?? ended?.last ?? session.state.seq, run: view.id, ...duplicate, final: true as const })
+        const duplicate =
+          entry === undefined && ended?.ended?.command === command.id ? { duplicate: true as const } : {}
+        return receipt({
+          seq: entry?.seq ?? ended?.last ?? session.state.seq,
+          run: view.id,
+          ...duplicate,
+          final: true as const,
+        })
       })
     },
 

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compact } from './compact.ts'
 import { EMPTY_SESSION, fold, type SessionState } from './session-state.ts'
-import { type Shown, merged, shownFrom, shownLive } from './shown.ts'
+import { merged, type Shown, shownFrom, shownLive } from './shown.ts'
 import { essence, ScriptedLog, STEP_KINDS, type Step } from './test/scripted-log.ts'
 
 const steps = fc.array(
@@ -18,10 +18,7 @@ function scripted(script: readonly Step[]): ScriptedLog {
 }
 
 function foldShown(state: SessionState, shown: readonly Shown[]): SessionState {
-  return shown.reduce(
-    (folded, { seq, time, json }) => fold(folded, { seq, time, event: JSON.parse(json) }),
-    state,
-  )
+  return shown.reduce((folded, { seq, time, json }) => fold(folded, { seq, time, event: JSON.parse(json) }), state)
 }
 
 describe('a session folded', () => {
@@ -29,7 +26,9 @@ describe('a session folded', () => {
     fc.assert(
       fc.property(steps, fc.array(fc.nat(80), { maxLength: 5 }), (script, stops) => {
         const log = scripted(script)
-        const heads = [...stops.map((stop) => log.entries[stop]?.seq ?? 0), log.entries.at(-1)?.seq ?? 0].sort((a, b) => a - b)
+        const heads = [...stops.map((stop) => log.entries[stop]?.seq ?? 0), log.entries.at(-1)?.seq ?? 0].sort(
+          (a, b) => a - b,
+        )
         let reader = EMPTY_SESSION
         let position = 0
         for (const head of heads) {
@@ -56,7 +55,10 @@ describe('a session folded', () => {
     fc.assert(
       fc.property(steps, fc.nat(80), fc.nat(80), (script, first, second) => {
         const log = scripted(script)
-        const [one, two] = [first, second].map((at) => log.entries[at]?.seq ?? 0).sort((a, b) => a - b) as [number, number]
+        const [one, two] = [first, second].map((at) => log.entries[at]?.seq ?? 0).sort((a, b) => a - b) as [
+          number,
+          number,
+        ]
         const once = compact([], log.read(0, one))
         const twice = compact(once, log.read(one, two))
         const state = foldShown(foldShown(EMPTY_SESSION, twice), shownFrom(log.read(two, Number.MAX_SAFE_INTEGER), two))
@@ -90,7 +92,11 @@ function textOf(shown: readonly Shown[]): unknown {
 
 describe('a session', () => {
   it('has one active run: the others wait in the order of their messages', () => {
-    const log = scripted([{ kind: 'message', pick: 1 }, { kind: 'output', pick: 1 }, { kind: 'message', pick: 1 }])
+    const log = scripted([
+      { kind: 'message', pick: 1 },
+      { kind: 'output', pick: 1 },
+      { kind: 'message', pick: 1 },
+    ])
     expect(log.state.open.map((run) => [run.id, run.phase])).toEqual([
       ['run_1', 'running'],
       ['run_3', 'queued'],

@@ -147,13 +147,28 @@ export function fold(state: SessionState, entry: Folded): SessionState {
   }
 }
 
+/** As `fold` one by one; a stretch of outputs of one run costs little more than one of them. */
+export function foldAll(state: SessionState, entries: readonly Folded[]): SessionState {
+  let folded = state
+  for (let at = 0; at < entries.length; ) {
+    const stretch = outputStretch(entries, at)
+    folded = stretch > 1 ? foldOutputs(folded, entries.slice(at, at + stretch)) : fold(folded, entries[at] as Folded)
+    at += stretch
+  }
+  return folded
+}
+
 export function findRun(state: SessionState, run: string): RunView | undefined {
   return state.open.find((view) => view.id === run) ?? state.ended.get(run)
 }
 
 /** The run that is active: started, or next to be. */
 export function activeRun(state: SessionState): RunView | undefined {
-  return state.open.find((run) => run.supersededBy === undefined && !run.rejected)
+  return state.open.find(isActive)
+}
+
+function isActive(run: RunView): boolean {
+  return run.supersededBy === undefined && !run.rejected
 }
 
 /** The session's tool call of that id, and its run. */
@@ -195,9 +210,32 @@ export function overdue(state: SessionState): readonly Overdue[] {
     if (run.supersededBy === undefined) return []
     const message = state.messages.find((candidate) => candidate.event.id === run.supersededBy)?.event
     const seen = message?.seen?.run === run.id ? { seen: message.seen } : {}
-    return [
-      { run, end: { reason: 'superseded', by: message?.author ?? 'server', command: run.supersededBy, ...seen } },
-    ]
+    return [{ run, end: { reason: 'superseded', by: message?.author ?? 'server', command: run.supersededBy, ...seen } }]
+  })
+}
+
+/** How many entries from `at` on are outputs of one run; 1 when the first is none. */
+function outputStretch(entries: readonly Folded[], at: number): number {
+  const first = entries[at]?.event
+  if (first?.type !== 'run.output') return 1
+  let end = at + 1
+  for (; end < entries.length; end += 1) {
+    const event = entries[end]?.event
+    if (event?.type !== 'run.output' || event.run !== first.run) break
+  }
+  return end - at
+}
+
+function foldOutputs(state: SessionState, entries: readonly Folded[]): SessionState {
+  const last = entries.at(-1)
+  if (last?.event.type !== 'run.output') return state
+  const { index } = last.event
+  return changeRun(state, last, last.event.run, (run) => {
+    let { output } = run
+    for (const { event } of entries) {
+      if (event.type === 'run.output') output = addOutput(output, event.kind, event.index, event.text)
+    }
+    return { ...run, last: last.seq, next: index + 1, stalls: 0, output }
   })
 }
 
@@ -227,7 +265,10 @@ function foldMessage(state: SessionState, entry: Folded, event: MessageEvent): S
     const open = base.open.map((other) => ({ ...other, supersededBy: other.supersededBy ?? event.id }))
     return { ...base, open: [...open, run] }
   }
-  const rejected = event.policy === 'reject' && activeRun(base) !== undefined
+  // Only a run that its door could not have seen stands against it: the end of an older one may have moved behind
+  // this message, when its output was added.
+  const after = event.after ?? 0
+  const rejected = event.policy === 'reject' && base.open.some((other) => isActive(other) && other.order > after)
   return { ...base, open: [...base.open, rejected ? { ...run, rejected } : run] }
 }
 
@@ -276,6 +317,9 @@ function foldEnded(state: SessionState, entry: Folded, event: RunEnded): Session
     next: event.next,
     output,
     seen: event.seen?.index ?? run.seen,
+    steers: [],
+    supersededBy: undefined,
+    rejected: false,
     ended: event,
   }
   const commands =
@@ -287,36 +331,49 @@ function foldEnded(state: SessionState, entry: Folded, event: RunEnded): Session
     ...state,
     seq: entry.seq,
     commands,
-    open: event.reason === 'completed' ? withLateSteers(state, rest, ended) : rest,
+    open: withLateSteers(rest, lateSteers(state, run, event, output)),
     ended: new Map(state.ended).set(run.id, ended),
   }
 }
 
-/** Steering messages that a completed run did not take get runs of their own, in the order of their messages. */
-function withLateSteers(state: SessionState, open: readonly RunView[], ended: RunView): readonly RunView[] {
+/**
+ * Steering messages that the run did not take. Who completes leaves them to runs of their own; who was ended from
+ * outside takes them along, but for those that came after its end, when the end has moved behind them since.
+ */
+function lateSteers(
+  state: SessionState,
+  run: RunView,
+  event: RunEnded,
+  output: RunOutput | undefined,
+): readonly MessageState[] {
   const taken = new Set<string>()
-  for (let list = ended.output; list !== undefined; list = list.before) {
+  for (let list = output; list !== undefined; list = list.before) {
     if (list.piece.type === 'part' && list.piece.part.type === 'message') taken.add(list.piece.part.message)
   }
-  const late = ended.steers
-    .filter((message) => !taken.has(message))
-    .flatMap((id) => state.messages.filter((message) => message.event.id === id))
-    .map((message) => queuedRun(lateSteerRun(message.event.id), message.event, message.seq))
+  const from = event.reason === 'completed' ? 0 : (event.at ?? Number.POSITIVE_INFINITY)
+  return state.messages.filter(
+    ({ seq, event: message }) => seq > from && run.steers.includes(message.id) && !taken.has(message.id),
+  )
+}
+
+function withLateSteers(open: readonly RunView[], late: readonly MessageState[]): readonly RunView[] {
   if (late.length === 0) return open
-  return [...open, ...late].sort((a, b) => a.order - b.order)
+  const runs = late.map((message) => queuedRun(lateSteerRun(message.event.id), message.event, message.seq))
+  return [...open, ...runs].sort((a, b) => a.order - b.order)
 }
 
 type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>
 
 function foldTool(state: SessionState, entry: Folded, event: ToolEvent): SessionState {
   const next = changeRun(state, entry, event.run, (changed) => {
-    let run = changed
+    const run = changed
     const before = run.calls.get(event.call)
     const call = foldCall(before, entry.seq, entry.time, event)
     if (call === undefined) return run
     const calls = new Map(run.calls).set(event.call, call)
     // After a restart from a transcript the snapshot may stand before the call, and have it already.
-    if (before !== undefined || event.type !== 'tool.called' || hasCall(run.output, event.call)) return { ...run, calls }
+    if (before !== undefined || event.type !== 'tool.called' || hasCall(run.output, event.call))
+      return { ...run, calls }
     return { ...run, calls, output: addPart(run.output, { type: 'tool', call: event.call, name: event.name }) }
   })
   const command = 'command' in event ? event.command : undefined
@@ -324,12 +381,7 @@ function foldTool(state: SessionState, entry: Folded, event: ToolEvent): Session
   return { ...next, commands: remember(next.commands, { id: command, seq: entry.seq, run: event.run }) }
 }
 
-function changeRun(
-  state: SessionState,
-  entry: Folded,
-  id: string,
-  change: (run: RunView) => RunView,
-): SessionState {
+function changeRun(state: SessionState, entry: Folded, id: string, change: (run: RunView) => RunView): SessionState {
   const at = state.open.findIndex((run) => run.id === id)
   if (at >= 0) {
     const open = state.open.slice()

@@ -5,7 +5,7 @@ import type { Entry, Seq } from '../log/entry.ts'
 import { CursorLost } from '../log/log-error.ts'
 import type { SessionLog, Subscription } from '../log/session-log.ts'
 import type { FoldedEntry, TranscriptStore } from '../log/transcript-store.ts'
-import { EMPTY_SESSION, fold, type SessionState } from './session-state.ts'
+import { EMPTY_SESSION, fold, foldAll, type SessionState } from './session-state.ts'
 
 export interface SessionStores {
   readonly log: SessionLog
@@ -15,12 +15,18 @@ export interface SessionStores {
 /** How much of a long session's past is folded into memory for the model's context, in bytes of JSON. */
 const HISTORY_BYTES = 1024 * 1024
 const LOAD_TRIES = 5
+const UNFOLDED_MAX = 256
+
+/** @param entries what came; none when it was not an entry that changed something */
+export type SessionListener = (entries: readonly Entry[]) => void
 
 export class Session {
   readonly id: string
   #state: SessionState
+  /** Read, but not folded yet: while a run streams, nobody asks for the state at each of its tokens. */
+  #unfolded: Entry[] = []
   #subscription: Subscription | undefined
-  #listeners = new Set<() => void>()
+  readonly #listeners = new Set<SessionListener>()
   #lost: Error | undefined
   /** Runs that somebody here tries to end, and how many do. */
   readonly #ending = new Map<string, number>()
@@ -37,10 +43,10 @@ export class Session {
       const session = new Session(id, state)
       try {
         session.#subscription = await stores.log.follow(id, cursor, {
-          entries: (entries) => session.#fold(entries),
+          entries: (entries) => session.#take(entries),
           lost: (error) => {
             session.#lost = error
-            session.#notify()
+            session.#notify([])
           },
         })
         return session
@@ -52,6 +58,10 @@ export class Session {
   }
 
   get state(): SessionState {
+    if (this.#unfolded.length > 0) {
+      this.#state = foldAll(this.#state, this.#unfolded)
+      this.#unfolded = []
+    }
     return this.#state
   }
 
@@ -61,7 +71,7 @@ export class Session {
   }
 
   /** Called after each change of `state`, synchronously with the log. Must not throw. */
-  subscribe(listener: () => void): () => void {
+  subscribe(listener: SessionListener): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
@@ -72,11 +82,11 @@ export class Session {
    */
   async until<T>(pick: (state: SessionState) => T | undefined, signal: AbortSignal): Promise<T> {
     signal.throwIfAborted()
-    const now = pick(this.#state)
+    const now = pick(this.state)
     if (now !== undefined) return now
     return new Promise<T>((resolve, reject) => {
       const check = (): void => {
-        const found = this.#lost === undefined ? pick(this.#state) : undefined
+        const found = this.#lost === undefined ? pick(this.state) : undefined
         if (found === undefined && this.#lost === undefined) return
         settle()
         if (found === undefined) reject(this.#lost)
@@ -113,7 +123,7 @@ export class Session {
       if (left > 0) this.#ending.set(run, left)
       else {
         this.#ending.delete(run)
-        this.#notify()
+        this.#notify([])
       }
     }
   }
@@ -127,22 +137,21 @@ export class Session {
     this.#listeners.clear()
   }
 
-  #fold(entries: readonly Entry[]): void {
-    let state = this.#state
-    for (const entry of entries) state = fold(state, entry)
-    this.#state = state
-    this.#notify()
+  #take(entries: readonly Entry[]): void {
+    for (const entry of entries) this.#unfolded.push(entry)
+    if (this.#unfolded.length >= UNFOLDED_MAX) {
+      this.#state = foldAll(this.#state, this.#unfolded)
+      this.#unfolded = []
+    }
+    this.#notify(entries)
   }
 
-  #notify(): void {
-    for (const listener of this.#listeners) listener()
+  #notify(entries: readonly Entry[]): void {
+    for (const listener of this.#listeners) listener(entries)
   }
 }
 
-async function loadTranscript(
-  stores: SessionStores,
-  id: string,
-): Promise<{ state: SessionState; cursor: string }> {
+async function loadTranscript(stores: SessionStores, id: string): Promise<{ state: SessionState; cursor: string }> {
   const transcript = await stores.transcripts.load(id)
   if (transcript === undefined) return { state: EMPTY_SESSION, cursor: `${stores.log.epoch}.0` }
   const parts: (readonly FoldedEntry[])[] = [transcript.entries]
@@ -158,7 +167,10 @@ async function loadTranscript(
     for (const entry of part) state = fold(state, { seq: entry.seq, time: entry.time, event: JSON.parse(entry.json) })
   }
   const seq = parseCursor(transcript.cursor)?.seq ?? 0
-  return { state: { ...state, seq: Math.max(state.seq, seq), commands: transcript.commands }, cursor: transcript.cursor }
+  return {
+    state: { ...state, seq: Math.max(state.seq, seq), commands: transcript.commands },
+    cursor: transcript.cursor,
+  }
 }
 
 function size(entries: readonly FoldedEntry[]): number {

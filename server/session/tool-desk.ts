@@ -61,7 +61,8 @@ export class ToolDesk {
     const held = session.state.open.flatMap((run) =>
       [...run.calls.values()].filter((call) => call.claim?.connection === connection),
     )
-    for (const call of held) await offerAgain(this.#log, session, call.id, (now) => now.claim?.connection === connection)
+    for (const call of held)
+      await offerAgain(this.#log, session, call.id, (now) => now.claim?.connection === connection)
   }
 
   /** Whether the connection declared tools here, so that its going matters. */
@@ -99,7 +100,11 @@ export class ToolDesk {
   }
 
   /** @throws ReplyError call_not_found, call_ended, tool_not_declared, call_not_claimed, invalid_tool_output, too_large */
-  async result(session: Session, command: CommandOf<'tool.result'>, by: Asker): Promise<{ seq: number; duplicate?: true }> {
+  async result(
+    session: Session,
+    command: CommandOf<'tool.result'>,
+    by: Asker,
+  ): Promise<{ seq: number; duplicate?: true }> {
     const size = JSON.stringify(command.output ?? null).length
     if (size > LIMITS.toolOutputBytes) throw new ReplyError('too_large', 'The result is larger than the limit.')
     if (findCommand(session.state, command.id) !== undefined) return { seq: session.state.seq, duplicate: true }
@@ -109,8 +114,7 @@ export class ToolDesk {
       if (this.#heldByOther(call, by.connection)) throw new ReplyError('call_not_claimed')
       if (!this.#canRun(session.id, by.connection, call)) throw new ReplyError('tool_not_declared')
       if (awaitsDecision(call)) throw new ReplyError('approval_pending')
-      const outcome =
-        command.error === undefined ? { output: command.output ?? null } : { error: command.error }
+      const outcome = command.error === undefined ? { output: command.output ?? null } : { error: command.error }
       if (command.error === undefined) {
         const check = checkValue(session.state.tools.get(call.name)?.outputSchema, command.output ?? null)
         if (!check.ok) throw new ReplyError('invalid_tool_output', `The result does not fit: ${check.problem}.`)
@@ -121,7 +125,11 @@ export class ToolDesk {
   }
 
   /** @throws ReplyError call_not_found, call_ended, approval_not_needed, already_decided */
-  async decide(session: Session, command: CommandOf<'tool.decide'>, by: Asker): Promise<{ seq: number; duplicate?: true }> {
+  async decide(
+    session: Session,
+    command: CommandOf<'tool.decide'>,
+    by: Asker,
+  ): Promise<{ seq: number; duplicate?: true }> {
     if (findCommand(session.state, command.id) !== undefined) return { seq: session.state.seq, duplicate: true }
     const entry = await this.#change(session, command, (call) => {
       if (findCommand(session.state, command.id) !== undefined) return undefined

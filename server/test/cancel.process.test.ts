@@ -1,13 +1,14 @@
 // The second promise: an acknowledged cancel is final. 1,000 runs are cancelled at random moments from a second
 // connection; after its `ok` that connection gets no output of the run, all readers end at the same index,
 // and the log holds nothing of the run after it.
-import { createServer } from 'node:http'
+
 import { once } from 'node:events'
+import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { makeId } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ServerProcess } from './server-process.ts'
-import { CommandError, seeded, StrictClient } from './strict-client.ts'
+import { CommandError, StrictClient, seeded } from './strict-client.ts'
 
 const LANES = 50
 const ROUNDS = 20
@@ -91,7 +92,12 @@ describe('a cancel', () => {
       const id = makeId('c')
       const stop = other.onFrame((frame) => {
         if (frame.type === 'ok' && frame.id === id) acknowledged = true
-        else if (acknowledged && frame.type === 'entry' && frame.event.type === 'run.output' && frame.event.run === old) {
+        else if (
+          acknowledged &&
+          frame.type === 'entry' &&
+          frame.event.type === 'run.output' &&
+          frame.event.run === old
+        ) {
           late.push(frame.event.index)
         }
       })
@@ -100,7 +106,9 @@ describe('a cancel', () => {
       const [a, b] = await Promise.all([asker.ended(session, old), other.ended(session, old)])
       expect(a.ended).toMatchObject({ reason: 'superseded', command: id })
       expect(b.next).toBe(a.next)
-      await other.frame((frame) => frame.type === 'entry' && frame.event.type === 'run.output' && frame.event.run === run)
+      await other.frame(
+        (frame) => frame.type === 'entry' && frame.event.type === 'run.output' && frame.event.run === run,
+      )
       expect(late).toEqual([])
       stop()
     }
@@ -118,7 +126,13 @@ describe('a cancel', () => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       let token = 0
       const timer = setInterval(() => {
-        const chunk = { id: 'x', object: 'chat.completion.chunk', created: 1, model: 'm', choices: [{ index: 0, delta: { content: `${token} ` } }] }
+        const chunk = {
+          id: 'x',
+          object: 'chat.completion.chunk',
+          created: 1,
+          model: 'm',
+          choices: [{ index: 0, delta: { content: `${token} ` } }],
+        }
         token += 1
         response.write(`data: ${JSON.stringify(chunk)}\n\n`)
       }, 10)

@@ -3,7 +3,7 @@
 import { makeId } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ServerProcess } from './server-process.ts'
-import { CommandError, demoCount, seeded, StrictClient } from './strict-client.ts'
+import { CommandError, demoCount, StrictClient, seeded } from './strict-client.ts'
 
 const SESSIONS = 200
 const COUNT = 150

@@ -67,7 +67,9 @@ export class ServerProcess {
     this.#child = child
     createInterface({ input: child.stderr }).on('line', (line) => this.#logs.push(line))
     await new Promise<void>((resolve, reject) => {
-      child.once('exit', (code) => reject(new Error(`the server stopped with ${code}: ${this.#logs.slice(-5).join('\n')}`)))
+      child.once('exit', (code) =>
+        reject(new Error(`the server stopped with ${code}: ${this.#logs.slice(-5).join('\n')}`)),
+      )
       createInterface({ input: child.stdout }).on('line', (line) => {
         this.#logs.push(line)
         if (!line.includes('listening')) return

@@ -169,7 +169,9 @@ export class StrictClient {
   }
 
   /** Resolves with the `ok` (or `attached`) that answers the command. @throws CommandError */
-  async command(frame: { id: string; type: string } & Record<string, unknown>): Promise<Frame<'ok'> | Frame<'attached'>> {
+  async command(
+    frame: { id: string; type: string } & Record<string, unknown>,
+  ): Promise<Frame<'ok'> | Frame<'attached'>> {
     const socket = this.#socket
     if (socket === undefined || socket.readyState !== WebSocket.OPEN) throw new Error('not connected')
     return new Promise((resolve, reject) => {
@@ -237,7 +239,8 @@ export class StrictClient {
     if (frame.type === 'attached' && frame.reset === true) this.session(frame.session).reset()
     if (frame.type === 'entry') this.session(frame.session).apply(frame)
     if (frame.type === 'ok' || frame.type === 'attached') this.#waiters.get(frame.id)?.resolve(frame)
-    else if (frame.type === 'error' && frame.id !== undefined) this.#waiters.get(frame.id)?.reject(new CommandError(frame))
+    else if (frame.type === 'error' && frame.id !== undefined)
+      this.#waiters.get(frame.id)?.reject(new CommandError(frame))
     if ('id' in frame && frame.id !== undefined) this.#waiters.delete(frame.id)
     for (const listener of this.#listeners) listener(frame)
   }

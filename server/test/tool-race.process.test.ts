@@ -20,7 +20,11 @@ afterAll(async () => {
 const TOOLS = [{ name: 'work', description: 'Does some work.', inputSchema: { type: 'object' } }]
 
 /** Claims every call that is offered; `run` is called for those it won. */
-function device(client: StrictClient, session: string, run: (call: string, attempt: number) => Promise<void>): string[] {
+function device(
+  client: StrictClient,
+  session: string,
+  run: (call: string, attempt: number) => Promise<void>,
+): string[] {
   const problems: string[] = []
   client.onFrame((frame) => {
     if (frame.type !== 'entry' || frame.session !== session || frame.event.type !== 'tool.called') return

@@ -3,18 +3,45 @@
 // roll-up replaced, so that a test can read as at any moment.
 import type { Event, RunEnded } from '@parley/protocol'
 import { Entry } from '../../log/entry.ts'
-import { findRun, fold, type SessionState, EMPTY_SESSION } from '../session-state.ts'
 import { startedAs } from '../end-run.ts'
 import { markUnseen, toParts } from '../run-output.ts'
+import { activeRun, EMPTY_SESSION, findRun, fold, type SessionState } from '../session-state.ts'
 
 /** A step: what is tried, and two numbers that choose among what is possible. */
 export interface Step {
-  readonly kind: 'message' | 'interrupt' | 'steer' | 'output' | 'snapshot' | 'restart' | 'continue' | 'call' | 'result' | 'cancel' | 'complete' | 'compact' | 'title'
+  readonly kind:
+    | 'message'
+    | 'reject'
+    | 'interrupt'
+    | 'steer'
+    | 'output'
+    | 'snapshot'
+    | 'restart'
+    | 'continue'
+    | 'call'
+    | 'result'
+    | 'cancel'
+    | 'complete'
+    | 'compact'
+    | 'title'
   readonly pick: number
 }
 
 export const STEP_KINDS: readonly Step['kind'][] = [
-  'message', 'interrupt', 'steer', 'output', 'snapshot', 'restart', 'continue', 'call', 'result', 'cancel', 'complete', 'compact', 'title',
+  'message',
+  'reject',
+  'interrupt',
+  'steer',
+  'output',
+  'snapshot',
+  'restart',
+  'continue',
+  'call',
+  'result',
+  'cancel',
+  'complete',
+  'compact',
+  'title',
 ]
 
 export class ScriptedLog {
@@ -41,22 +68,32 @@ export class ScriptedLog {
     switch (step.kind) {
       case 'message':
         return this.#message(n, 'queue', `run_${n}`)
+      case 'reject':
+        if (activeRun(state) !== undefined) return
+        this.#message(n, 'reject', `run_${n}`, state.seq)
+        // Another door, which had seen no more: the first one wins.
+        return step.pick % 2 === 0 ? this.#message(n + 1_000, 'reject', `run_${n + 1_000}`, state.seq) : undefined
       case 'interrupt':
         this.#message(n, 'interrupt', `run_${n}`)
         for (const run of this.state.open.filter((open) => open.supersededBy !== undefined)) {
           this.#end(run.id, 'superseded', step.pick)
         }
         return
-      case 'steer':
-        return this.#message(n, 'steer', active?.id ?? `run_${n}`)
+      case 'steer': {
+        // Now and then its door is late: the run that it knows of has ended.
+        const late = step.pick % 3 === 0 ? [...state.ended.keys()].at(-1) : undefined
+        return this.#message(n, 'steer', late ?? active?.id ?? `run_${n}`)
+      }
       case 'title':
         return this.#append('meta', { type: 'session.updated', title: `title ${n}` })
       case 'compact': {
-        const run = [...state.ended.values()].find((view) => view.ended?.output === undefined && view.output !== undefined)
+        const run = [...state.ended.values()].find(
+          (view) => view.ended?.output === undefined && view.output !== undefined,
+        )
         if (run?.ended === undefined) return
         const parts = toParts(run.output)
         const output = run.seen === undefined ? parts : markUnseen(parts, run.seen)
-        return this.#append(`run.${run.id}`, { ...run.ended, output, compacted: true }, true)
+        return this.#append(`run.${run.id}`, { ...run.ended, output, compacted: true, at: run.last }, true)
       }
       default:
     }
@@ -65,7 +102,15 @@ export class ScriptedLog {
     const subject = `run.${run}`
     if (active.phase === 'queued') {
       if (step.kind === 'cancel') return this.#end(run, 'cancelled', step.pick)
-      this.#append(subject, { type: 'run.started', run, epoch: 1, mode: 'new', model: 'm', message: active.message, next: 0 })
+      this.#append(subject, {
+        type: 'run.started',
+        run,
+        epoch: 1,
+        mode: 'new',
+        model: 'm',
+        message: active.message,
+        next: 0,
+      })
     }
     const view = findRun(this.state, run)
     if (view === undefined) return
@@ -76,21 +121,53 @@ export class ScriptedLog {
       }
       case 'snapshot': {
         const steers = step.pick % 2 === 0 ? view.steers.map((message) => ({ type: 'message' as const, message })) : []
-        return this.#append(subject, { type: 'run.snapshot', run, ...startedAs(view), next: view.next, output: [...toParts(view.output), ...steers], ...(steers.length > 0 ? { changes: true as const } : {}) }, true)
+        return this.#append(
+          subject,
+          {
+            type: 'run.snapshot',
+            run,
+            ...startedAs(view),
+            next: view.next,
+            output: [...toParts(view.output), ...steers],
+            ...(steers.length > 0 ? { changes: true as const } : {}),
+          },
+          true,
+        )
       }
       case 'restart':
       case 'continue': {
         this.#append(subject, {
-          type: 'run.started', run, epoch: view.epoch + 1, mode: step.kind, model: 'm', message: view.message, next: view.next,
+          type: 'run.started',
+          run,
+          epoch: view.epoch + 1,
+          mode: step.kind,
+          model: 'm',
+          message: view.message,
+          next: view.next,
         })
-        if (step.kind === 'continue' || step.pick % 2 === 0) return
-        const kept = toParts(view.output).slice(0, 1)
+        // As the engine does it: what is complete is kept, and said again.
+        const parts = toParts(view.output)
+        const kept = parts.slice(0, parts.findLastIndex((part) => part.type === 'tool' || part.type === 'message') + 1)
+        if (step.kind === 'continue' || kept.length === 0) return
         const again = startedAs({ ...view, epoch: view.epoch + 1 })
-        return this.#append(subject, { type: 'run.snapshot', run, ...again, next: view.next, output: kept, changes: true }, true)
+        return this.#append(
+          subject,
+          { type: 'run.snapshot', run, ...again, next: view.next, output: kept, changes: true },
+          true,
+        )
       }
       case 'call':
         return this.#append(`tool.call_${n}`, {
-          type: 'tool.called', run, call: `call_${n}`, name: 't', input: { n }, where: 'client', approval: false, attempt: 1, until: 0, step: 0,
+          type: 'tool.called',
+          run,
+          call: `call_${n}`,
+          name: 't',
+          input: { n },
+          where: 'client',
+          approval: false,
+          attempt: 1,
+          until: 0,
+          step: 0,
         })
       case 'result': {
         const call = [...view.calls.values()].find((open) => open.result === undefined)
@@ -102,8 +179,13 @@ export class ScriptedLog {
       case 'complete': {
         const output = toParts(view.output)
         const event: RunEnded = {
-          type: 'run.ended', run, ...startedAs(view), reason: 'completed', usage: { inputTokens: 1, outputTokens: n }, next: view.next,
-          ...(output.length === 0 ? {} : { output }),
+          type: 'run.ended',
+          run,
+          ...startedAs(view),
+          reason: 'completed',
+          usage: { inputTokens: 1, outputTokens: n },
+          next: view.next,
+          output,
         }
         return this.#append(subject, event, true)
       }
@@ -111,9 +193,16 @@ export class ScriptedLog {
     }
   }
 
-  #message(n: number, policy: 'queue' | 'interrupt' | 'steer', run: string): void {
+  #message(n: number, policy: 'queue' | 'reject' | 'interrupt' | 'steer', run: string, after?: number): void {
     this.#append(`in.m_${n}`, {
-      type: 'message', id: `m_${n}`, role: 'user', author: 'u', content: [{ type: 'text', text: `${n}` }], policy, run,
+      type: 'message',
+      id: `m_${n}`,
+      role: 'user',
+      author: 'u',
+      content: [{ type: 'text', text: `${n}` }],
+      policy,
+      run,
+      ...(after === undefined ? {} : { after }),
     })
   }
 
@@ -122,13 +211,26 @@ export class ScriptedLog {
     if (view === undefined || view.phase === 'ended') return
     const seen = pick % 3 === 0 && view.next > 0 ? { seen: { run, index: (pick % view.next) - 1 } } : {}
     this.#append(`run.${run}`, {
-      type: 'run.ended', run, reason, by: 'u', usage: { inputTokens: 0, outputTokens: 0 }, next: view.next, ...seen,
+      type: 'run.ended',
+      run,
+      reason,
+      by: 'u',
+      usage: { inputTokens: 0, outputTokens: 0 },
+      next: view.next,
+      ...seen,
     })
   }
 
   #append(subject: string, event: Event, rollup = false): void {
     const seq = (this.entries.at(-1)?.seq ?? 0) + 1 + (this.#count % 3)
-    const entry = new Entry({ seq, prev: this.#last.get(subject) ?? 0, subject, time: seq, rollup, json: JSON.stringify(event) })
+    const entry = new Entry({
+      seq,
+      prev: this.#last.get(subject) ?? 0,
+      subject,
+      time: seq,
+      rollup,
+      json: JSON.stringify(event),
+    })
     this.#last.set(subject, seq)
     this.entries.push(entry)
     this.state = fold(this.state, entry)
@@ -141,16 +243,24 @@ export function essence(state: SessionState): unknown {
     id: view.id,
     phase: view.phase,
     next: view.next,
+    // What was not seen is marked in parts of its own: the text is the same.
     text: toParts(view.output)
       .filter((part) => part.type === 'text' || part.type === 'reasoning')
-      .map((part) => `${part.type}:${part.text}`)
-      .join('|')
-      .replaceAll(/\|(text|reasoning):(?=)/g, '|$1:'),
-    parts: toParts(view.output).flatMap((part) => (part.type === 'tool' ? [part.call] : part.type === 'message' ? [part.message] : [])),
+      .reduce(
+        (text, part) =>
+          text.kind === part.type
+            ? { ...text, all: text.all + part.text }
+            : { kind: part.type, all: `${text.all}|${part.type}:${part.text}` },
+        { kind: '', all: '' },
+      ).all,
+    parts: toParts(view.output).flatMap((part) =>
+      part.type === 'tool' ? [part.call] : part.type === 'message' ? [part.message] : [],
+    ),
     calls: [...view.calls.values()].map((call) => [call.id, call.result?.output]).sort(),
     reason: view.ended?.reason,
     steers: view.steers,
     superseded: view.supersededBy,
+    rejected: view.rejected,
   })
   return {
     title: state.title,

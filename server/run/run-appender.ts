@@ -1,0 +1,152 @@
+// RunAppender: takes what a run's owner has to say to the log, one append at a time, and knows when that is
+// over: the run has ended, belongs to another owner, or the log was away for too long. The state is in
+// run-state.ts; here is the I/O of it.
+import type { Entry } from '../log/entry.ts'
+import { Conflict, StorageError } from '../log/log-error.ts'
+import type { SessionLog } from '../log/session-log.ts'
+import type { Session } from '../session/session.ts'
+import { findRun } from '../session/session-state.ts'
+import * as Run from './run-state.ts'
+
+export interface RunAppenderOptions {
+  readonly log: SessionLog
+  readonly session: Session
+  /** Milliseconds that appends are tried again while the log cannot be written. */
+  readonly storageWaitMs: number
+  /** Called once, when nothing more of this owner can be appended; with what stands in the way, if anything does. */
+  readonly stopped: (problem: unknown) => void
+}
+
+/** UTF-16 code units that wait for the log before the model is held back. */
+const UNSENT_CHARS = 64 * 1024
+const RETRY_MS = 250
+
+export class RunAppender {
+  readonly #options: RunAppenderOptions
+  readonly #run: string
+  readonly #subject: string
+  #state: Run.RunState
+  #waiting: (() => void)[] = []
+  #failedAt: number | undefined
+  /** Somebody tries to end the run: nothing is appended until that is done. */
+  #held = false
+  #unsubscribe: () => void
+
+  constructor(options: RunAppenderOptions, state: Run.RunState) {
+    this.#options = options
+    this.#state = state
+    this.#run = state.about.run
+    this.#subject = `run.${state.about.run}`
+    this.#unsubscribe = options.session.subscribe((entries) => this.#look(entries))
+  }
+
+  get state(): Run.RunState {
+    return this.#state
+  }
+
+  /** Makes a transition, and appends what it brings. */
+  apply(transition: (state: Run.RunState) => Run.RunState): void {
+    this.#state = transition(this.#state)
+    this.#pump()
+  }
+
+  receive(kind: Run.TextKind, delta: string): void {
+    this.#state = Run.received(this.#state, kind, delta)
+    this.#pump()
+  }
+
+  /** Undefined while there is room for more; else resolves when there is again. */
+  room(): Promise<void> | undefined {
+    if (this.#state.unsent < UNSENT_CHARS) return undefined
+    return this.#change()
+  }
+
+  /** Resolves when the run has ended, or nothing can be appended any more. */
+  async ended(): Promise<void> {
+    while (this.#state.phase !== 'ended') await this.#change()
+  }
+
+  /** Resolves when all has gone out, or the log is away. */
+  async emptied(): Promise<void> {
+    const busy = (): boolean =>
+      this.#failedAt === undefined && (this.#state.inFlight !== undefined || this.#state.outbox.length > 0)
+    while (busy()) await this.#change()
+  }
+
+  /** Nothing more is appended. */
+  close(): void {
+    this.#unsubscribe()
+    this.#state = Run.fenced(this.#state)
+    this.#release()
+  }
+
+  async #change(): Promise<void> {
+    await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  }
+
+  /** The log changed: the run may have ended, or have another owner. */
+  #look(entries: readonly Entry[]): void {
+    // Its own outputs come back to it all the time, and tell it nothing.
+    if (entries.length > 0 && entries.every((entry) => this.#isOutput(entry))) return
+    const { session } = this.#options
+    if (session.lost !== undefined) return this.#stop(new StorageError('unavailable', session.lost))
+    const view = findRun(session.state, this.#run)
+    if (view === undefined) return
+    if (view.phase === 'ended' || view.epoch > this.#state.about.epoch) this.#stop(undefined)
+    else if (this.#held && !session.isEnding(this.#run)) {
+      this.#held = false
+      this.#pump()
+    }
+  }
+
+  #isOutput({ subject, event }: Entry): boolean {
+    return subject === this.#subject && event.type === 'run.output'
+  }
+
+  /** Appends what is next, unless something is in flight. */
+  #pump(): void {
+    const { log, session } = this.#options
+    if (session.isEnding(this.#run)) {
+      this.#held = true
+      return
+    }
+    const next = Run.takeAppend(this.#state)
+    if (this.#waiting.length > 0 && (next === undefined || this.#state.unsent < UNSENT_CHARS)) this.#release()
+    if (next === undefined) return
+    this.#state = next.state
+    const { subject, event, expect, rollup } = next.append
+    log.append(session.id, subject, event, expect, { rollup }).then(
+      (entry) => {
+        this.#failedAt = undefined
+        this.#state = Run.appended(this.#state, entry.seq)
+        this.#pump()
+      },
+      (error: unknown) => this.#refused(error),
+    )
+  }
+
+  /** A conflict means that the run is over for us. A full or absent log may come back: hold on, within a bound. */
+  #refused(error: unknown): void {
+    if (this.#state.phase === 'ended') return
+    if (error instanceof Conflict) return this.#stop(undefined)
+    const now = performance.now()
+    this.#failedAt ??= now
+    if (!(error instanceof StorageError) || now - this.#failedAt > this.#options.storageWaitMs) return this.#stop(error)
+    this.#state = Run.putBack(this.#state)
+    this.#release()
+    setTimeout(() => this.#pump(), RETRY_MS).unref()
+  }
+
+  #stop(problem: unknown): void {
+    if (this.#state.phase === 'ended') return
+    this.#state = Run.fenced(this.#state)
+    this.#options.stopped(problem)
+    this.#release()
+  }
+
+  #release(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const resolve of waiting) resolve()
+  }
+}

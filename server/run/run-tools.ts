@@ -1,0 +1,137 @@
+// RunTools: the tools of one run: what the model is offered, the calls that it makes, and their results.
+// Every call goes to the log first; from there on call-keeper.ts sees it through.
+import type { LanguageModelV3FunctionTool, LanguageModelV3Message } from '@ai-sdk/provider'
+import { makeId, type Tool } from '@parley/protocol'
+import type { Session } from '../session/session.ts'
+import { findRun, type RunView } from '../session/session-state.ts'
+import type { ServerTool } from '../tool/define-tool.ts'
+import { checkValue } from '../tool/json-schema.ts'
+import { type CallKeeperOptions, giveResult, keepCall } from './call-keeper.ts'
+import { type ModelToolCall, parseInput } from './model-call.ts'
+import { toolInput, toolOutput } from './prompt.ts'
+import type { CallItem } from './run-state.ts'
+
+export class RunTools {
+  readonly #options: CallKeeperOptions
+  readonly #session: Session
+  readonly #run: string
+  readonly #signal: AbortSignal
+  /** Of the step that is under way: by the log's id, the tool's name. */
+  #names = new Map<string, string>()
+  #kept: Promise<void>[] = []
+
+  /** @param signal aborted when the run is over for its owner */
+  constructor(options: CallKeeperOptions, session: Session, run: string, signal: AbortSignal) {
+    this.#options = options
+    this.#session = session
+    this.#run = run
+    this.#signal = signal
+  }
+
+  /** The server's tools, and those of the clients who were there when the message was sent. */
+  offered(): LanguageModelV3FunctionTool[] {
+    const client = this.#clientTools().flatMap((name) => this.#session.state.tools.get(name) ?? [])
+    return [...this.#options.serverTools.values(), ...client].map((tool) => ({
+      type: 'function',
+      name: tool.name,
+      ...(tool.description === undefined ? {} : { description: tool.description }),
+      inputSchema: tool.inputSchema ?? { type: 'object' },
+    }))
+  }
+
+  /** The model called a tool: what is to be appended for it. From then on the call is kept until it has its result. */
+  call(call: ModelToolCall): CallItem {
+    const id = makeId('call')
+    this.#names.set(id, call.name)
+    const input = parseInput(call.input)
+    const server = this.#options.serverTools.get(call.name)
+    const client = this.#clientTools().includes(call.name) ? this.#session.state.tools.get(call.name) : undefined
+    const problem = problemOf(call, input, server, client)
+    // A call that cannot be made needs nobody's approval.
+    const approval = problem === undefined && ((server ?? client)?.approval ?? false)
+    const { approvalMs, clientToolMs } = this.#options
+    const timeoutMs = server?.timeoutMs ?? client?.timeoutMs ?? clientToolMs
+    this.#keep(id, problem)
+    return {
+      type: 'call',
+      call: id,
+      name: call.name,
+      input: input === undefined ? call.input : input,
+      where: server === undefined && client !== undefined ? 'client' : 'server',
+      approval,
+      until: Date.now() + (approval ? approvalMs : timeoutMs),
+    }
+  }
+
+  /** Calls that a former owner made are kept as if they were ours. */
+  adopt(step: number): void {
+    for (const call of this.#view()?.calls.values() ?? []) {
+      if (call.step !== step) continue
+      this.#names.set(call.id, call.name)
+      this.#keep(call.id, undefined)
+    }
+  }
+
+  /**
+   * Waits until all calls of the step have their results. @returns the message that tells the model of them;
+   * undefined when there were none. Rejects with the signal's reason.
+   */
+  async results(): Promise<LanguageModelV3Message | undefined> {
+    await Promise.all(this.#kept)
+    this.#signal.throwIfAborted()
+    const names = this.#names
+    this.#names = new Map()
+    this.#kept = []
+    if (names.size === 0) return undefined
+    const calls = this.#view()?.calls
+    return {
+      role: 'tool',
+      content: [...names].map(([id, name]) => ({
+        type: 'tool-result',
+        toolCallId: id,
+        toolName: name,
+        output: toolOutput(calls?.get(id)?.result),
+      })),
+    }
+  }
+
+  /** Resolves when no call is kept any more; the signal was aborted before. */
+  async stopped(): Promise<void> {
+    await Promise.allSettled(this.#kept)
+  }
+
+  #keep(id: string, problem: string | undefined): void {
+    const kept = this.#seeThrough(id, problem)
+    // Looked at when the step settles; until then a rejection must not count as unhandled.
+    kept.catch(() => undefined)
+    this.#kept.push(kept)
+  }
+
+  async #seeThrough(id: string, problem: string | undefined): Promise<void> {
+    await this.#session.until((state) => findRun(state, this.#run)?.calls.get(id), this.#signal)
+    if (problem !== undefined) await giveResult(this.#options, this.#session, id, { error: problem })
+    else await keepCall(this.#options, this.#session, id, this.#signal)
+  }
+
+  #clientTools(): readonly string[] {
+    const id = this.#view()?.message
+    return this.#session.state.messages.find((message) => message.event.id === id)?.event.tools ?? []
+  }
+
+  #view(): RunView | undefined {
+    return findRun(this.#session.state, this.#run)
+  }
+}
+
+/** Why a call cannot be made, in words for the model. */
+function problemOf(
+  call: ModelToolCall,
+  input: unknown,
+  server: ServerTool | undefined,
+  client: Tool | undefined,
+): string | undefined {
+  if (server === undefined && client === undefined) return `There is no tool named ${call.name.slice(0, 64)}.`
+  if (input === undefined) return 'The input is not JSON.'
+  const check = server === undefined ? checkValue(client?.inputSchema, toolInput(input)) : server.check(input)
+  return check.ok ? undefined : `The input does not fit the tool's schema: ${check.problem}`
+}
