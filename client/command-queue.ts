@@ -82,6 +82,12 @@ export class CommandQueue {
     return this.#commands.get(command.frame.id) === command ? command.frame : undefined
   }
 
+  /** It cannot be sent at all. */
+  refuse(id: string, error: ParleyError): void {
+    const command = this.#commands.get(id)
+    if (command !== undefined) this.#drop(command, error)
+  }
+
   /** The connection went: what means something on that one only is given up. */
   lost(error: ParleyError): void {
     for (const command of this.#commands.values()) if (!command.resend) this.#drop(command, error)

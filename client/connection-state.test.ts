@@ -62,7 +62,7 @@ describe('connection state', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 10_000 }),
-        fc.double({ min: 0, max: 1, maxExcluded: true }),
+        fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
         (n, random) => {
           const wait = backoff(POLICY, n, random)
           expect(wait).toBeGreaterThanOrEqual(0)
@@ -86,13 +86,15 @@ describe('connection state', () => {
     expect(gone).toMatchObject({ status: 'waiting', retryAt: 700, attempt: 0 })
   })
 
-  it('pings a peer that is silent, and leaves one that stays so', () => {
-    expect([999, 1_000, 2_999, 3_000].map((silent) => heartbeat(silent, 1_000))).toEqual([
-      'wait',
-      'ping',
-      'ping',
-      'dead',
-    ])
+  it('pings a peer that is silent, and leaves one that does not answer', () => {
+    expect(heartbeat(999, 1_000, undefined)).toEqual({ do: 'wait', nextMs: 1 })
+    expect(heartbeat(1_000, 1_000, undefined)).toEqual({ do: 'ping', nextMs: 2_000 })
+    expect(heartbeat(2_999, 1_000, 1_999)).toEqual({ do: 'wait', nextMs: 1 })
+    expect(heartbeat(3_000, 1_000, 2_000)).toEqual({ do: 'leave', nextMs: 0 })
+  })
+
+  it('asks before it leaves, after a timer that fired much too late', () => {
+    expect(heartbeat(3_600_000, 15_000, undefined)).toEqual({ do: 'ping', nextMs: 10_000 })
   })
 
   it('stays closed once it is closed', () => {

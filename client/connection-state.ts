@@ -146,10 +146,26 @@ export function backoff(policy: ReconnectPolicy, attempt: number, random: number
   return Math.floor(random * bound)
 }
 
-/** What to do about a peer that was last heard so many milliseconds ago. */
-export function heartbeat(silentMs: number, heartbeatMs: number): 'wait' | 'ping' | 'dead' {
-  if (silentMs >= 3 * heartbeatMs) return 'dead'
-  return silentMs >= heartbeatMs ? 'ping' : 'wait'
+/** Milliseconds within which a ping is answered by a peer that is there, at most. */
+const PONG_MS = 10_000
+
+/**
+ * What to do about a peer that was last heard so many milliseconds ago. Only an unanswered ping tells that it is gone:
+ * timers of a page in the background, or of a machine that slept, fire late.
+ * @param pingedMs since when a ping has been without an answer; undefined: none was sent since it was heard
+ */
+export function heartbeat(
+  silentMs: number,
+  heartbeatMs: number,
+  pingedMs: number | undefined,
+): { readonly do: 'wait' | 'ping' | 'leave'; readonly nextMs: number } {
+  const patienceMs = Math.min(2 * heartbeatMs, PONG_MS)
+  if (pingedMs === undefined) {
+    if (silentMs < heartbeatMs) return { do: 'wait', nextMs: heartbeatMs - silentMs }
+    return { do: 'ping', nextMs: patienceMs }
+  }
+  if (pingedMs < patienceMs) return { do: 'wait', nextMs: patienceMs - pingedMs }
+  return { do: 'leave', nextMs: 0 }
 }
 
 function withoutRetry(state: ConnectionState): ConnectionState {

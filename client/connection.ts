@@ -1,8 +1,9 @@
 // Connection: the one WebSocket of a client, kept up across losses. The shell around connection-state.ts: it owns
 // the socket and the timers. A frame of a socket that was left is never heard.
 import type { ClientFrame, Command, ErrorFrame, Ok, ServerFrame } from '@parley/protocol'
+import { LIMITS } from '@parley/protocol/limits'
 import { SUBPROTOCOLS } from '@parley/protocol/subprotocol'
-import { platformWebSocket } from '#platform'
+import { onWake, platformWebSocket } from '#platform'
 import {
   type ClientOptions,
   type Clock,
@@ -48,7 +49,11 @@ interface Link {
   readonly socket: WebSocketLike
   readonly codec: FrameCodec
   heardAt: number
+  /** A ping was sent then and nothing came since. */
+  pingedAt: number | undefined
   heartbeatMs: number
+  /** Bytes of the largest message that the server takes. */
+  maxBytes: number
 }
 
 export class Connection {
@@ -66,6 +71,7 @@ export class Connection {
   /** Raised whenever a link is left, so that what was begun for it is dropped. */
   #generation = 0
   #cancelTimer: (() => void) | undefined
+  #stopWaking: (() => void) | undefined
 
   constructor(options: ClientOptions, handler: ConnectionHandler) {
     this.#options = options
@@ -88,6 +94,7 @@ export class Connection {
   connect(): void {
     if (this.#state.status !== 'idle') return
     this.#step({ type: 'connect' })
+    this.#stopWaking = onWake(() => this.wake())
     this.#dial()
   }
 
@@ -106,13 +113,25 @@ export class Connection {
   post(frame: ClientFrame): boolean {
     const link = this.#link
     if (link === undefined || this.#state.status !== 'open') return false
-    link.socket.send(link.codec.encode(frame))
+    const data = link.codec.encode(frame)
+    if (isLarger(data, link.maxBytes)) {
+      // The server would close the connection, for good, and with it all sessions.
+      const error = new ParleyError('too_large', 'The command is larger than the server takes.')
+      if ('id' in frame) this.#queue.refuse(frame.id, error)
+      return false
+    }
+    link.socket.send(data)
     return true
   }
 
-  /** Ends the connection and opens a new one at once. */
-  reconnect(): void {
-    if (this.#state.status === 'open') this.#lost(ABNORMAL, 'The client left the connection.')
+  /** The network, or the person, may have come back: no need to wait any longer. */
+  wake(): void {
+    const link = this.#link
+    if (this.#state.status === 'waiting') this.#retry()
+    else if (this.#state.status === 'open' && link !== undefined) {
+      this.#ping(link)
+      this.#beat(link)
+    }
   }
 
   failSession(session: string, error: ParleyError): void {
@@ -159,7 +178,9 @@ export class Connection {
       socket,
       codec,
       heardAt: this.clock.now(),
+      pingedAt: undefined,
       heartbeatMs: 0,
+      maxBytes: LIMITS.frameBytes,
     }
     this.#link = link
     socket.onopen = () => {
@@ -184,6 +205,7 @@ export class Connection {
   #message(link: Link, data: unknown): void {
     if (this.#link !== link) return
     link.heardAt = this.clock.now()
+    link.pingedAt = undefined
     let frames: readonly ServerFrame[]
     try {
       frames = link.codec.decode(data)
@@ -210,6 +232,7 @@ export class Connection {
     switch (frame.type) {
       case 'welcome':
         link.heartbeatMs = frame.heartbeatMs
+        link.maxBytes = frame.limits.frameBytes ?? LIMITS.frameBytes
         this.#welcome(frame)
         return true
       case 'goaway':
@@ -269,17 +292,27 @@ export class Connection {
     }
     let wait = leaveAt === undefined ? Number.POSITIVE_INFINITY : leaveAt - now
     if (link.heartbeatMs > 0) {
-      const silentMs = now - link.heardAt
-      const state = heartbeat(silentMs, link.heartbeatMs)
-      if (state === 'dead') {
+      const pingedMs = link.pingedAt === undefined ? undefined : now - link.pingedAt
+      const beat = heartbeat(now - link.heardAt, link.heartbeatMs, pingedMs)
+      if (beat.do === 'leave') {
         this.#lost(ABNORMAL, 'The server was silent for too long.')
         return
       }
-      if (state === 'ping') this.post({ type: 'ping' })
-      wait = Math.min(wait, state === 'ping' ? link.heartbeatMs : link.heartbeatMs - silentMs)
+      if (beat.do === 'ping') this.#ping(link)
+      wait = Math.min(wait, beat.nextMs)
     }
     if (Number.isFinite(wait)) this.#arm(Math.max(1, wait), () => this.#beat(link))
     else this.#cancelTimer?.()
+  }
+
+  #ping(link: Link): void {
+    link.pingedAt ??= this.clock.now()
+    this.post({ type: 'ping' })
+  }
+
+  #retry(): void {
+    this.#step({ type: 'retry' })
+    this.#dial()
   }
 
   #lost(code: number, reason: string): void {
@@ -294,16 +327,14 @@ export class Connection {
       return
     }
     this.#queue.lost(new ParleyError('disconnected', 'The connection was lost.', true))
-    this.#arm(Math.max(0, (retryAt ?? 0) - this.clock.now()), () => {
-      this.#step({ type: 'retry' })
-      this.#dial()
-    })
+    this.#arm(Math.max(0, (retryAt ?? 0) - this.clock.now()), () => this.#retry())
     this.#handler.lost()
     this.#listeners.notify()
   }
 
   #end(error: ParleyError): void {
     this.#leave()
+    this.#stopWaking?.()
     for (const cancel of this.#delays) cancel()
     this.#delays.clear()
     this.#queue.fail(error)
@@ -326,6 +357,12 @@ export class Connection {
     this.#cancelTimer?.()
     this.#cancelTimer = this.clock.after(ms, callback)
   }
+}
+
+/** Most messages are far from it, and need not be measured. */
+function isLarger(data: string | Uint8Array, maxBytes: number): boolean {
+  if (typeof data !== 'string') return data.byteLength > maxBytes
+  return data.length * 3 > maxBytes && new TextEncoder().encode(data).byteLength > maxBytes
 }
 
 const CLOSING = 2

@@ -166,9 +166,41 @@ describe('client', () => {
     await first.welcome(20)
     await first.expect('attach')
     await first.expect('ping')
-    await first.expect('ping')
     const second = await server.accept()
     expect(await second.expect('hello')).toMatchObject({ type: 'hello' })
+  })
+
+  it('stays with a silent server that answers its pings', async () => {
+    const session = makeClient().session('s1')
+    const peer = await server.accept()
+    await peer.welcome(15)
+    await peer.attach()
+    for (let i = 0; i < 4; i += 1) {
+      await peer.expect('ping')
+      peer.send({ type: 'pong' })
+    }
+    expect(session.state.status).toBe('live')
+    expect(server.connections).toBe(1)
+  })
+
+  it('refuses a command that the server would close the connection for, and sends the others', async () => {
+    const session = makeClient().session('s1')
+    const peer = await welcomed()
+    await peer.attach()
+    const [large, fine] = [session.send('é'.repeat(600_000)), session.send('fine')]
+    await expect(large.accepted).rejects.toMatchObject({ code: 'too_large' })
+    expect((await peer.expect('send')).id).toBe(fine.command)
+  })
+
+  it('survives an event that is not the shape of its type, and begins the session from its beginning', async () => {
+    const session = makeClient().session('s1')
+    const peer = await welcomed()
+    await peer.attach(ANSWER.slice(0, 3))
+    peer.entries('s1', 4, [{ type: 'run.snapshot', run: 'r1', next: 2 } as never])
+    await peer.expect('detach')
+    await peer.attach(ANSWER)
+    const view = await until(session, ({ activeRun, status }) => status === 'live' && activeRun === undefined)
+    expect(view.runs.get('r1')?.text).toBe('Hello')
   })
 
   it('leaves a server that does not welcome it in time', async () => {

@@ -5,3 +5,16 @@ import type { WebSocketConstructor } from './web-socket.ts'
 export function platformWebSocket(): WebSocketConstructor {
   return globalThis.WebSocket as unknown as WebSocketConstructor
 }
+
+/** Calls back when the network, or the person, has come back. @returns a function that ends it */
+export function onWake(callback: () => void): () => void {
+  const onVisible = (): void => {
+    if (globalThis.document?.visibilityState === 'visible') callback()
+  }
+  globalThis.addEventListener?.('online', callback)
+  globalThis.document?.addEventListener('visibilitychange', onVisible)
+  return () => {
+    globalThis.removeEventListener?.('online', callback)
+    globalThis.document?.removeEventListener('visibilitychange', onVisible)
+  }
+}

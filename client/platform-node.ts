@@ -5,3 +5,8 @@ import type { WebSocketConstructor } from './web-socket.ts'
 export function platformWebSocket(): WebSocketConstructor {
   return WebSocket as unknown as WebSocketConstructor
 }
+
+/** Node does not tell when the network is back. @returns a function that ends it */
+export function onWake(_callback: () => void): () => void {
+  return () => undefined
+}

@@ -76,9 +76,9 @@ export function started(run: RunView, event: RunStarted): RunView {
     model: event.model,
     status: isEnded(run) ? run.status : ('running' as const),
   }
-  // A restart drops the output and goes on counting; the steps that it keeps come in a snapshot. A reader who starts from a folded session
-  // is told of it as going on, with nothing held: there the number is the first that he hears.
-  if (event.mode === 'restart' || (run.next === 0 && run.parts.length === 0)) {
+  // A restart drops the output and goes on counting; the steps that it keeps come in a snapshot. A reader who
+  // starts from a folded session is told of it as going on; it is the first that he hears of the run.
+  if (event.mode === 'restart' || run.status === 'queued') {
     return { ...base, parts: [], text: '', steered: [], next: event.next }
   }
   if (event.next !== run.next) throw new GapError(run.id, run.next, event.next)

@@ -248,7 +248,7 @@ describe('session view', () => {
         expect(view.faults).toBe(0)
         expect(essence(view)).toEqual(essence(live(log)))
       }),
-      { numRuns: 300 },
+      { numRuns: 500 },
     )
   })
 

@@ -268,8 +268,9 @@ export class Session {
     try {
       after = applyEntry(before, frame)
     } catch (error) {
-      if (!(error instanceof GapError)) throw error
-      this.#gap(error)
+      const { message } = error as Error
+      // Not a gap: an event that is not the shape its type asks for. Nothing of it is in the view either.
+      this.#gap(error instanceof GapError ? error : new ParleyError('invalid_frame', message))
       return
     }
     if (after === before) return
@@ -287,9 +288,9 @@ export class Session {
   }
 
   /** What came cannot be put to what is held without showing something wrong: begin from the beginning. */
-  #gap(error: GapError): void {
+  #gap(error: ParleyError): void {
     this.#gaps += 1
-    this.#connection.logger?.warn({ session: this.id, run: error.run, expected: error.expected }, 'gap in a session')
+    this.#connection.logger?.warn({ session: this.id, code: error.code }, 'what came does not fit what is held')
     this.#connection.post({
       type: 'detach',
       id: makeId('det'),

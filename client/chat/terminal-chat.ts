@@ -150,9 +150,9 @@ class TerminalChat {
       this.#changed()
       return
     }
-    const run = this.#session.state.activeRun
-    if (run !== undefined) {
-      this.#watch(this.#session.cancel(run))
+    if (this.#speaking) {
+      // A message that is still on its way is handled before this: then its run is the active one.
+      this.#watch(this.#session.cancel())
       return
     }
     if (this.#mayLeave) {
