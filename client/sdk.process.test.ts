@@ -125,6 +125,28 @@ describe('the SDK and a real server', () => {
     expect(picture(c)).toEqual(picture(a))
   })
 
+  it('shows a long session, folded and stored away, as those saw it who were there', async () => {
+    const echo = tool({ name: 'echo', execute: (input) => input })
+    const there = connect().session('long', { tools: [echo] })
+    for (let i = 0; i < 6; i += 1) {
+      await there
+        .send(`/demo count=4000 rate=0 reasoning=${i * 50} ${i % 2 === 0 ? 'tool=echo input={"n":1}' : ''}`)
+        .result()
+    }
+    const cut = there.send('/demo count=4000 rate=500')
+    await until(there, () => [...there.state.runs.values()].some((run) => run.status === 'running' && run.next > 50))
+    await there.cancel()
+    await cut.result()
+    await server.kill()
+    await server.start()
+    await until(there, (view) => view.status === 'live')
+    const later = connect().session('long')
+    await until(later, (view) => view.status === 'live')
+    const picture = ({ state }: Session) => ({ runs: [...state.runs.values()], calls: [...state.calls.values()] })
+    expect(picture(later)).toEqual(picture(there))
+    expect(later.state.messages).toEqual(there.state.messages)
+  })
+
   it('sees nothing of a run after its cancel resolved', async () => {
     const session = connect().session('cancelled')
     const reply = session.send('/demo count=1000 rate=200')
