@@ -3,7 +3,7 @@ import { unpack } from 'msgpackr'
 import { describe, expect, it } from 'vitest'
 import { codecs } from './codec.ts'
 import { CLIENT_FRAME_TYPES, ClientFrame } from './command.ts'
-import { EVENT_TYPES } from './event.ts'
+import { EVENT_TYPES, Event } from './event.ts'
 import { SERVER_FRAME_TYPES, ServerFrame } from './server-frame.ts'
 import { GOLDEN } from './test/golden-frames.ts'
 
@@ -31,7 +31,26 @@ describe.each(frames)('$from $name', ({ from, json, msgpack, frame }) => {
   })
 })
 
+const shapes = [
+  ...ClientFrame.options.map(({ shape }) => ['client', shape] as const),
+  ...ServerFrame.options.map(({ shape }) => ['server', shape] as const),
+  ...Event.options.map(({ shape }) => ['event', shape] as const),
+]
+
 describe('golden frames', () => {
+  it.each(shapes.map(([from, shape]) => [from, shape.type.value, Object.keys(shape)] as const))(
+    'of %s %s hold every field',
+    (from, type, fields) => {
+      const all = frames.flatMap((golden) => {
+        if (from === 'event')
+          return golden.frame.type === 'entry' ? [golden.frame.event as Record<string, unknown>] : []
+        return golden.from === from ? [golden.frame] : []
+      })
+      const told = new Set(all.filter((value) => value.type === type).flatMap((value) => Object.keys(value)))
+      expect(fields.filter((field) => !told.has(field))).toEqual([])
+    },
+  )
+
   it('hold every frame of a client', () => {
     expect(typesFrom('client')).toEqual(new Set(CLIENT_FRAME_TYPES))
   })
