@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { CLIENT_VERSION } from './index.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const manifest = JSON.parse(readFileSync(join(root, 'client/package.json'), 'utf8'))
@@ -32,5 +33,9 @@ describe('the SDK in a page', () => {
   it('needs no package at all, but for what it loads when it is asked for MessagePack', () => {
     expect(existsSync(join(root, 'client/dist/index.js')), 'built: npm run build').toBe(true)
     expect([...packagesReached()]).toEqual([])
+  })
+
+  it('tells the server the version that its package has', () => {
+    expect(CLIENT_VERSION).toBe(manifest.version)
   })
 })

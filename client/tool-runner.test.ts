@@ -183,6 +183,23 @@ describe('tool runner', () => {
     expect(runs.length).toBe(1)
   })
 
+  it('goes on with a handler whose renewal was lost with the connection, while the old claim still stands', async () => {
+    await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
+    await grant(4, 200)
+    await peer.expect('tool.claim')
+    peer.drop()
+    peer = await server.accept()
+    await peer.welcome()
+    await peer.attach([], { first: 5 })
+    await until(session, (view) => view.status === 'live')
+    expect(runs[0]?.context.signal.aborted).toBe(false)
+    runs[0]?.finish(7)
+    peer.entries('s1', 5, [called('r1', 'c1', 'clock', { attempt: 2 })])
+    await grant(6)
+    expect(await peer.expect('tool.result')).toMatchObject({ call: 'c1', output: 7 })
+    expect(runs.length).toBe(1)
+  })
+
   it('sends a finished result again after a reconnect, with the same id, and after the call is offered again', async () => {
     await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
     await grant(4)

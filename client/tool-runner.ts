@@ -37,9 +37,8 @@ export class ToolRunner {
   readonly #connection: Connection
   readonly #tools: ReadonlyMap<string, ClientTool>
   readonly #jobs = new Map<string, Job>()
-  /** Offers that the server refused to this client: `call attempt`. Forgotten with the call. */
+  /** By call, the last offer that the server refused to this client. Forgotten when the call is settled. */
   readonly #refused = new Map<string, number>()
-  #live = false
 
   constructor(session: Session, connection: Connection, tools: readonly ClientTool[]) {
     this.#session = session
@@ -49,7 +48,6 @@ export class ToolRunner {
 
   /** The view has caught up: what is on offer now is really on offer. */
   live(view: SessionView): void {
-    this.#live = true
     this.#consider(view)
   }
 
@@ -59,10 +57,10 @@ export class ToolRunner {
     if (event.type === 'tool.claimed') {
       const job = this.#jobs.get(event.call)
       // Both times are the server's, so that a wrong clock here does not matter.
-      if (job !== undefined) job.leaseMs = event.until - frame.time
+      if (job !== undefined) this.#leased(job, event.until - frame.time)
     }
     if (!event.type.startsWith('tool.') && event.type !== 'run.ended') return
-    if (view.status === 'live') this.#consider(view)
+    this.#consider(view)
   }
 
   close(): void {
@@ -70,11 +68,15 @@ export class ToolRunner {
   }
 
   #consider(view: SessionView): void {
-    if (!this.#live || this.#tools.size === 0) return
+    // A view that catches up tells of offers that were taken long ago, and may not hold a call yet.
+    if (view.status !== 'live' || this.#tools.size === 0) return
     for (const job of this.#jobs.values()) {
       const call = view.calls.get(job.call)
-      // A view that began anew may not hold the call yet, but then it is not live.
       if (call === undefined || isSettled(call) || this.#isTaken(call)) this.#drop(job)
+    }
+    for (const id of this.#refused.keys()) {
+      const call = view.calls.get(id)
+      if (call === undefined || isSettled(call)) this.#refused.delete(id)
     }
     for (const id of view.open) {
       for (const part of view.runs.get(id)?.parts ?? []) {
@@ -84,11 +86,9 @@ export class ToolRunner {
     }
   }
 
-  /** Whether another connection than this client's present one, or one it had, holds the call. */
+  /** Whether somebody else holds the call. What an earlier connection of this client holds is given up by itself. */
   #isTaken(call: CallView): boolean {
-    const job = this.#jobs.get(call.id)
-    if (call.claim === undefined || job === undefined) return false
-    return job.attempt < call.attempt || !this.#mine.has(call.claim.connection)
+    return call.claim !== undefined && !this.#mine.has(call.claim.connection)
   }
 
   /** Connections that this client has had while it held a job; few, and emptied when no job is left. */
@@ -148,6 +148,13 @@ export class ToolRunner {
     }
     if (code !== 'approval_pending') this.#refused.set(job.call, job.attempt)
     this.#drop(job)
+  }
+
+  /** How long a claim holds; told by the entry, which may come before or after the answer to the claim. */
+  #leased(job: Job, leaseMs: number): void {
+    if (job.leaseMs === leaseMs) return
+    job.leaseMs = leaseMs
+    if (job.cancelRenewal !== undefined && job.state === 'running') this.#renewLater(job)
   }
 
   #renewLater(job: Job): void {
