@@ -10,13 +10,16 @@ export class EntryMessage {
   readonly #session: string
   readonly #epoch: string
   readonly #shown: readonly Shown[]
-  #json: Uint8Array | undefined
-  #msgpack: Uint8Array | undefined
+  readonly #shared: boolean
+  #json: MessageData | undefined
+  #msgpack: MessageData | undefined
 
-  constructor(session: string, epoch: string, shown: readonly Shown[]) {
+  /** @param shared many are sent it: then its UTF-8 is made once here, and not for each of them in uWS */
+  constructor(session: string, epoch: string, shown: readonly Shown[], shared = false) {
     this.#session = session
     this.#epoch = epoch
     this.#shown = shown
+    this.#shared = shared
   }
 
   /** Nothing is to be sent. */
@@ -24,9 +27,12 @@ export class EntryMessage {
     return this.#shown.length === 0
   }
 
-  in(codec: CodecName): Uint8Array {
+  in(codec: CodecName): MessageData {
     if (codec === 'json') {
-      this.#json ??= Buffer.from(entriesAsJson(this.#session, this.#epoch, this.#shown))
+      if (this.#json === undefined) {
+        const text = entriesAsJson(this.#session, this.#epoch, this.#shown)
+        this.#json = this.#shared ? Buffer.from(text) : text
+      }
       return this.#json
     }
     this.#msgpack ??= entriesAsMsgpack(this.#session, this.#epoch, this.#shown)

