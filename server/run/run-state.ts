@@ -91,12 +91,25 @@ export function started(state: RunState, seq: Seq, output: RunOutput | undefined
 
 /** The model sent text. */
 export function received(state: RunState, kind: TextKind, text: string): RunState {
-  return {
-    ...state,
-    outbox: withText(state.outbox, kind, text),
-    unsent: state.unsent + text.length,
-    deltas: state.deltas + 1,
-  }
+  const { last, next, output, inFlight, entries } = state
+  const outbox = withText(state.outbox, kind, text)
+  return moved(state, last, next, output, outbox, inFlight, state.unsent + text.length, entries, state.deltas + 1)
+}
+
+/** What a token changes. A literal: spreading an object of this size costs twenty times as much, at every token. */
+function moved(
+  state: RunState,
+  last: Seq,
+  next: number,
+  output: RunOutput | undefined,
+  outbox: readonly Item[],
+  inFlight: Item | undefined,
+  unsent: number,
+  entries: number,
+  deltas: number,
+): RunState {
+  const { about, phase, step, usage } = state
+  return { about, phase, step, last, next, output, outbox, inFlight, unsent, entries, deltas, usage }
 }
 
 function withText(outbox: readonly Item[], kind: TextKind, text: string): readonly Item[] {
@@ -168,7 +181,9 @@ export function takeAppend(state: RunState): { readonly state: RunState; readonl
     return { state: { ...state, inFlight: item }, append: toAppend(state, item) }
   }
   const outbox = state.outbox.length === 1 ? EMPTY_OUTBOX : state.outbox.slice(1)
-  return { state: { ...state, inFlight: head, outbox }, append: toAppend(state, head) }
+  const { last, next, output, unsent, entries, deltas } = state
+  const taken = moved(state, last, next, output, outbox, head, unsent, entries, deltas)
+  return { state: taken, append: toAppend(state, head) }
 }
 
 /** What was in flight is in the log. */
@@ -177,16 +192,11 @@ export function appended(state: RunState, seq: Seq): RunState {
   if (item === undefined) return state
   const inFlight = undefined
   switch (item.type) {
-    case 'text':
-      return {
-        ...state,
-        inFlight,
-        last: seq,
-        next: state.next + 1,
-        entries: state.entries + 1,
-        unsent: state.unsent - item.text.length,
-        output: addOutput(state.output, item.kind, state.next, item.text),
-      }
+    case 'text': {
+      const output = addOutput(state.output, item.kind, state.next, item.text)
+      const unsent = state.unsent - item.text.length
+      return moved(state, seq, state.next + 1, output, state.outbox, inFlight, unsent, state.entries + 1, state.deltas)
+    }
     case 'call':
       return { ...state, inFlight, output: addPart(state.output, { type: 'tool', call: item.call, name: item.name }) }
     case 'snapshot':

@@ -13,39 +13,14 @@ import type { Seq } from '../log/entry.ts'
 import type { CommandRecord } from '../log/transcript-store.ts'
 import { type CallState, foldCall } from './call-state.ts'
 import { addOutput, addPart, fromParts, hasCall, type RunOutput } from './run-output.ts'
+import { grown, isActive, queuedRun, type RunView } from './run-view.ts'
+
+export type { RunView } from './run-view.ts'
 
 export interface MessageState {
   readonly seq: Seq
   readonly time: number
   readonly event: MessageEvent
-}
-
-export interface RunView {
-  readonly id: string
-  readonly message: string
-  /** The sequence number of its message: runs take their turn in this order. */
-  readonly order: Seq
-  readonly phase: 'queued' | 'running' | 'ended'
-  /** 0 before the first owner. */
-  readonly epoch: number
-  /** Owners in a row that have brought nothing forth. */
-  readonly stalls: number
-  readonly model: string | undefined
-  /** The last sequence number on the run's subject. */
-  readonly last: Seq
-  /** The index of its next output. */
-  readonly next: number
-  readonly output: RunOutput | undefined
-  readonly calls: ReadonlyMap<string, CallState>
-  /** Messages sent to it with `steer` that it has not taken yet. */
-  readonly steers: readonly string[]
-  /** The message that interrupts it. */
-  readonly supersededBy: string | undefined
-  /** It was sent with `reject` and lost the race: another run was active first. */
-  readonly rejected: boolean
-  /** The highest index that the person saw, where they told. */
-  readonly seen: number | undefined
-  readonly ended: RunEnded | undefined
 }
 
 export interface SessionState {
@@ -89,13 +64,9 @@ export function fold(state: SessionState, entry: Folded): SessionState {
   const { event } = entry
   switch (event.type) {
     case 'run.output':
-      return changeRun(state, entry, event.run, (run) => ({
-        ...run,
-        last: entry.seq,
-        next: event.index + 1,
-        stalls: 0,
-        output: addOutput(run.output, event.kind, event.index, event.text),
-      }))
+      return changeRun(state, entry, event.run, (run) =>
+        grown(run, entry.seq, event.index + 1, addOutput(run.output, event.kind, event.index, event.text)),
+      )
     case 'message':
       return foldMessage(state, entry, event)
     case 'run.started':
@@ -167,10 +138,6 @@ export function activeRun(state: SessionState): RunView | undefined {
   return state.open.find(isActive)
 }
 
-function isActive(run: RunView): boolean {
-  return run.supersededBy === undefined && !run.rejected
-}
-
 /** The session's tool call of that id, and its run. */
 export function findCall(state: SessionState, call: string): { run: RunView; call: CallState } | undefined {
   for (const run of state.open) {
@@ -235,7 +202,7 @@ function foldOutputs(state: SessionState, entries: readonly Folded[]): SessionSt
     for (const { event } of entries) {
       if (event.type === 'run.output') output = addOutput(output, event.kind, event.index, event.text)
     }
-    return { ...run, last: last.seq, next: index + 1, stalls: 0, output }
+    return grown(run, last.seq, index + 1, output)
   })
 }
 
@@ -270,27 +237,6 @@ function foldMessage(state: SessionState, entry: Folded, event: MessageEvent): S
   const after = event.after ?? 0
   const rejected = event.policy === 'reject' && base.open.some((other) => isActive(other) && other.order > after)
   return { ...base, open: [...base.open, rejected ? { ...run, rejected } : run] }
-}
-
-function queuedRun(id: string, event: MessageEvent, order: Seq): RunView {
-  return {
-    id,
-    message: event.id,
-    order,
-    phase: 'queued',
-    epoch: 0,
-    stalls: 0,
-    model: event.model,
-    last: 0,
-    next: 0,
-    output: undefined,
-    calls: new Map(),
-    steers: [],
-    supersededBy: undefined,
-    rejected: false,
-    seen: undefined,
-    ended: undefined,
-  }
 }
 
 /** A message may tell how much of an earlier, perhaps ended, run its author saw. */
@@ -386,7 +332,8 @@ function changeRun(state: SessionState, entry: Folded, id: string, change: (run:
   if (at >= 0) {
     const open = state.open.slice()
     open[at] = change(open[at] as RunView)
-    return { ...state, seq: entry.seq, open }
+    const { title, tools, metaLast, messages, ended, commands } = state
+    return { seq: entry.seq, title, tools, metaLast, messages, open, ended, commands }
   }
   const ended = state.ended.get(id)
   if (ended === undefined) return { ...state, seq: entry.seq }

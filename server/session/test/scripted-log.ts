@@ -1,7 +1,7 @@
 // ScriptedLog: a made-up but lawful log of a session, for property tests: what a run's owner, cancellers and
 // tools may append, in any order that the compare would allow. Keeps all entries, also those that a
 // roll-up replaced, so that a test can read as at any moment.
-import type { Event, RunEnded } from '@parley/protocol'
+import type { Event, OutputPart, RunEnded } from '@parley/protocol'
 import { Entry } from '../../log/entry.ts'
 import { startedAs } from '../end-run.ts'
 import { markUnseen, toParts } from '../run-output.ts'
@@ -243,16 +243,7 @@ export function essence(state: SessionState): unknown {
     id: view.id,
     phase: view.phase,
     next: view.next,
-    // What was not seen is marked in parts of its own: the text is the same.
-    text: toParts(view.output)
-      .filter((part) => part.type === 'text' || part.type === 'reasoning')
-      .reduce(
-        (text, part) =>
-          text.kind === part.type
-            ? { ...text, all: text.all + part.text }
-            : { kind: part.type, all: `${text.all}|${part.type}:${part.text}` },
-        { kind: '', all: '' },
-      ).all,
+    text: textOf(toParts(view.output)),
     parts: toParts(view.output).flatMap((part) =>
       part.type === 'tool' ? [part.call] : part.type === 'message' ? [part.message] : [],
     ),
@@ -268,4 +259,16 @@ export function essence(state: SessionState): unknown {
     open: state.open.map(run),
     ended: [...state.ended.values()].map(run).sort((a, b) => (a.id < b.id ? -1 : 1)),
   }
+}
+
+/** What was not seen is marked in parts of its own: the text is the same. */
+function textOf(parts: readonly OutputPart[]): string {
+  let text = ''
+  let kind = ''
+  for (const part of parts) {
+    if (part.type !== 'text' && part.type !== 'reasoning') continue
+    text += kind === part.type ? part.text : `|${part.type}:${part.text}`
+    kind = part.type
+  }
+  return text
 }

@@ -1,0 +1,82 @@
+// RunView: one run of a session, as the log tells it. Pure; session-state.ts folds it.
+import type { MessageEvent, RunEnded } from '@parley/protocol'
+import type { Seq } from '../log/entry.ts'
+import type { CallState } from './call-state.ts'
+import type { RunOutput } from './run-output.ts'
+
+export interface RunView {
+  readonly id: string
+  readonly message: string
+  /** The sequence number of its message: runs take their turn in this order. */
+  readonly order: Seq
+  readonly phase: 'queued' | 'running' | 'ended'
+  /** 0 before the first owner. */
+  readonly epoch: number
+  /** Owners in a row that have brought nothing forth. */
+  readonly stalls: number
+  readonly model: string | undefined
+  /** The last sequence number on the run's subject. */
+  readonly last: Seq
+  /** The index of its next output. */
+  readonly next: number
+  readonly output: RunOutput | undefined
+  readonly calls: ReadonlyMap<string, CallState>
+  /** Messages sent to it with `steer` that it has not taken yet. */
+  readonly steers: readonly string[]
+  /** The message that interrupts it. */
+  readonly supersededBy: string | undefined
+  /** It was sent with `reject` and lost the race: another run was active first. */
+  readonly rejected: boolean
+  /** The highest index that the person saw, where they told. */
+  readonly seen: number | undefined
+  readonly ended: RunEnded | undefined
+}
+
+/** A run that waits for its turn. */
+export function queuedRun(id: string, event: MessageEvent, order: Seq): RunView {
+  return {
+    id,
+    message: event.id,
+    order,
+    phase: 'queued',
+    epoch: 0,
+    stalls: 0,
+    model: event.model,
+    last: 0,
+    next: 0,
+    output: undefined,
+    calls: new Map(),
+    steers: [],
+    supersededBy: undefined,
+    rejected: false,
+    seen: undefined,
+    ended: undefined,
+  }
+}
+
+/** It stands in the way of others: nobody has ended it, in fact or by implication. */
+export function isActive(run: RunView): boolean {
+  return run.supersededBy === undefined && !run.rejected
+}
+
+/** What an output changes. A literal: spreading an object of this size costs twenty times as much, at every token. */
+export function grown(run: RunView, last: Seq, next: number, output: RunOutput | undefined): RunView {
+  return {
+    id: run.id,
+    message: run.message,
+    order: run.order,
+    phase: run.phase,
+    epoch: run.epoch,
+    stalls: 0,
+    model: run.model,
+    last,
+    next,
+    output,
+    calls: run.calls,
+    steers: run.steers,
+    supersededBy: run.supersededBy,
+    rejected: run.rejected,
+    seen: run.seen,
+    ended: run.ended,
+  }
+}
