@@ -12,6 +12,7 @@ import { type LmdbStores, openLmdbStores } from '../../log/lmdb-stores.ts'
 import { Presence } from '../../presence/presence.ts'
 import { SessionCache } from '../../session/session-cache.ts'
 import { createSessionService, type SessionService } from '../../session/session-service.ts'
+import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from '../../session/transcript-writer.ts'
 import { serveHealth } from '../health.ts'
 import { Hub } from '../hub.ts'
 import { openWebSocketDoor, type WebSocketDoor, type WebSocketDoorLimits } from '../websocket/websocket-door.ts'
@@ -22,6 +23,9 @@ export interface HarnessOptions {
   readonly auth?: AuthConfig
   readonly origins?: readonly string[]
   readonly lingerMs?: number
+  /** Milliseconds that the log keeps what a transcript covers. */
+  readonly maxAgeMs?: number
+  readonly now?: () => number
 }
 
 const LIMITS_IN_TESTS: WebSocketDoorLimits = {
@@ -43,6 +47,7 @@ export class DoorHarness {
   readonly port: number
   ready = true
   readonly #folder: string
+  readonly #fold: (session: string) => Promise<void>
   readonly #close: () => Promise<void>
   readonly #clients: TestClient[] = []
   readonly #last = new Map<string, number>()
@@ -54,6 +59,7 @@ export class DoorHarness {
     door: WebSocketDoor
     port: number
     folder: string
+    fold: (session: string) => Promise<void>
     close: () => Promise<void>
   }) {
     this.stores = parts.stores
@@ -62,14 +68,21 @@ export class DoorHarness {
     this.door = parts.door
     this.port = parts.port
     this.#folder = parts.folder
+    this.#fold = parts.fold
     this.#close = parts.close
   }
 
   static async open(options: HarnessOptions = {}): Promise<DoorHarness> {
     const folder = mkdtempSync(join(tmpdir(), 'parley-door-'))
     const logger = pino({ enabled: false })
-    const stores = await openLmdbStores({ path: folder, logger })
+    const stores = await openLmdbStores({
+      path: folder,
+      logger,
+      ...(options.maxAgeMs === undefined ? {} : { retention: { maxAgeMs: options.maxAgeMs } }),
+      ...(options.now === undefined ? {} : { now: options.now }),
+    })
     const sessions = new SessionCache(stores)
+    const transcripts = new TranscriptWriter(stores, { ...TRANSCRIPT_DEFAULTS, logger })
     const service = createSessionService({
       stores,
       sessions,
@@ -104,6 +117,7 @@ export class DoorHarness {
       door,
       port: uws.us_socket_local_port(socket),
       folder,
+      fold: (session) => sessions.with(session, (held) => transcripts.fold(held, true)),
       async close() {
         door.close()
         uws.us_listen_socket_close(socket)
@@ -143,6 +157,12 @@ export class DoorHarness {
     const entry = await this.stores.log.append(session, subject, event, before, { rollup })
     this.#last.set(lane, entry.seq)
     return entry.seq
+  }
+
+  /** Folds a session into its transcript, and lets the log trim what that covers. */
+  async foldAndTrim(session: string): Promise<void> {
+    await this.#fold(session)
+    await this.stores.log.sweep()
   }
 
   /** A message and its run, started: ready for outputs. */

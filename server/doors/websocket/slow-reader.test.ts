@@ -133,6 +133,44 @@ test('a reader that falls behind again and again while outputs go on misses none
   expect(client.indexes('s')).toEqual(upTo(MANY * 2))
 })
 
+test('a reader that lagged until the log was trimmed under it is reset, and gets the transcript', async () => {
+  let now = Date.now()
+  await open({ maxAgeMs: 1_000, now: () => now })
+  await harness.startRun('s', 'r')
+  const client = await attached('s')
+  client.pause()
+  await harness.say('s', 'r', 0, MANY, long)
+  const whole = upTo(MANY).map(long)
+  const output = { type: 'text' as const, text: whole.join(''), index: 0, lengths: whole.map(({ length }) => length) }
+  await harness.append(
+    's',
+    'run.r',
+    {
+      type: 'run.ended',
+      run: 'r',
+      epoch: 1,
+      model: 'demo',
+      message: 'm-r',
+      reason: 'completed',
+      usage: { inputTokens: 1, outputTokens: MANY },
+      next: MANY,
+      output: [output],
+    },
+    true,
+  )
+  now += 60_000
+  await harness.foldAndTrim('s')
+  client.resume()
+  expect(await client.next('attached')).toMatchObject({ id: 'a-s', reset: true })
+  await client.next('live')
+  const start = client.frames.findLastIndex(({ type }) => type === 'attached')
+  const events = client.frames.slice(start).flatMap((frame) => (frame.type === 'entry' ? [frame.event] : []))
+  expect(events.map(({ type }) => type)).toEqual(['message', 'run.ended'])
+  expect(events.at(-1)).toMatchObject({ output: [{ text: output.text }] })
+  await harness.append('s', 'meta', { type: 'session.updated', title: 'after' })
+  await client.when(() => client.entries('s').at(-1)?.event.type === 'session.updated')
+})
+
 test('a connection that closes in the middle of catching up leaves nothing behind', async () => {
   await open({ lingerMs: 1 })
   await harness.startRun('s', 'r')
