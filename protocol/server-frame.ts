@@ -10,7 +10,7 @@ export const Welcome = z.object({
   connection: z.string(),
   user: z.string(),
   node: z.string(),
-  /** Milliseconds: the server pings this often, and drops a connection that was silent for three times as long. */
+  /** Milliseconds: a connection that was silent for three times as long is dropped; the server pings it before. */
   heartbeatMs: z.number(),
   limits: z.record(z.string(), z.number()),
 })
