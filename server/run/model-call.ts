@@ -114,10 +114,10 @@ async function consume(
     switch (part.type) {
       case 'text-delta':
       case 'reasoning-delta': {
-        if (part.delta === '') break
         const kind = part.type === 'text-delta' ? 'text' : 'reasoning'
-        answer.text(kind, part.id, part.delta)
-        const held = sink.text(kind, part.delta)
+        const delta = answer.text(kind, part.id, part.delta)
+        if (delta === '') break
+        const held = sink.text(kind, delta)
         if (held !== undefined) {
           await watch.paused(held)
           if (signal.aborted) throw signal.reason
@@ -152,17 +152,29 @@ class Answer {
   readonly #content: AssistantContent = []
   readonly #open = new Map<string, Extract<AssistantContent[number], { type: TextKind }>>()
   #calls = 0
+  /** The first half of a character that takes two. */
+  #half = ''
 
-  text(kind: TextKind, id: string, delta: string): void {
+  /**
+   * @returns what of it is whole characters, with what was left of the delta before: some providers cut between the
+   * two halves of a character, and a half cannot be stored in UTF-8
+   */
+  text(kind: TextKind, id: string, delta: string): string {
     const key = `${kind} ${id}`
+    const joined = this.#half === '' ? delta : this.#half + delta
+    const half = endsInHalf(joined)
+    this.#half = half ? joined.slice(-1) : ''
+    const text = half ? joined.slice(0, -1) : joined
+    if (text === '') return text
     const part = this.#open.get(key)
     if (part !== undefined) {
-      part.text += delta
-      return
+      part.text += text
+      return text
     }
-    const opened = { type: kind, text: delta }
+    const opened = { type: kind, text }
     this.#open.set(key, opened)
     this.#content.push(opened)
+    return text
   }
 
   /** The provider's own marks, which it wants back; reasoning that it keeps to itself has nothing but them. */
@@ -205,6 +217,11 @@ class Answer {
     const reason = this.#calls > 0 ? 'tool-calls' : unified === 'length' ? 'length' : 'stop'
     return { reason, usage, content: this.#content }
   }
+}
+
+function endsInHalf(text: string): boolean {
+  const last = text.charCodeAt(text.length - 1)
+  return last >= 0xd800 && last <= 0xdbff
 }
 
 /** @returns undefined when it is not JSON; an empty input is an empty object */

@@ -39,6 +39,17 @@ describe('a run', () => {
     expect((await h.entries('s')).map((event) => event.type)).toEqual(['message', 'run.ended'])
   })
 
+  it('joins the halves of a character that the provider cut in two', async () => {
+    const h = await start()
+    await h.send('s', 'hello')
+    const call = await h.model.next()
+    call.text('a\ud83d')
+    expect(await h.event('s', 'run.output')).toMatchObject({ index: 0, text: 'a' })
+    call.text('\ude00b')
+    expect(await h.event('s', 'run.output', (event) => event.index === 1)).toMatchObject({ text: '😀b' })
+    call.finish()
+  })
+
   it('gives the model the conversation so far', async () => {
     const h = await start()
     await h.send('s', 'one')

@@ -45,9 +45,17 @@ const DEFAULT_TIMEOUT_MS = 60_000
 export function defineTool<Schema extends z.ZodType>(definition: Definition<Schema, z.infer<Schema>>): ServerTool
 export function defineTool(definition: Definition<JsonSchema, unknown>): ServerTool
 export function defineTool(definition: Definition<z.ZodType | JsonSchema, never>): ServerTool {
-  const { name, description, inputSchema, approval = false, timeoutMs = DEFAULT_TIMEOUT_MS, idempotent = false } = definition
+  const {
+    name,
+    description,
+    inputSchema,
+    approval = false,
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+    idempotent = false,
+  } = definition
   if (!ToolName.safeParse(name).success) throw new TypeError(`"${name}" cannot name a tool`)
-  if (!Number.isInteger(timeoutMs) || timeoutMs < 1) throw new TypeError(`tool ${name}: timeoutMs is not a whole number above 0`)
+  if (!Number.isInteger(timeoutMs) || timeoutMs < 1)
+    throw new TypeError(`tool ${name}: timeoutMs is not a whole number above 0`)
   const execute = definition.execute as (input: unknown, context: ToolContext) => unknown
   const shared = { name, description, approval, timeoutMs, idempotent }
   if (inputSchema instanceof z.ZodType) {
