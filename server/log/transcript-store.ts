@@ -1,6 +1,6 @@
 // TranscriptStore: the folded older part of each session, outside the log. A port. A transcript is
 // written by compare-and-save, so that two who fold at once cannot undo each other's work.
-import type { Cursor } from '@parley/protocol'
+import type { Cursor, Tool } from '@parley/protocol'
 import type { Seq } from './entry.ts'
 
 /** An entry that the fold kept: the shape doors send, under its own sequence number. */
@@ -19,6 +19,12 @@ export interface CommandRecord {
   readonly run?: string
 }
 
+/** The session's settings at the transcript's cursor, so that they need not be looked for in old segments. */
+export interface SettingsRecord {
+  readonly title?: string
+  readonly tools?: readonly Tool[]
+}
+
 /** The newest, open segment of a session's transcript. */
 export interface Transcript {
   /** Raised by one with each save; 0: never saved. */
@@ -30,6 +36,7 @@ export interface Transcript {
   readonly entries: readonly FoldedEntry[]
   /** The most recent commands, oldest first; bounded. */
   readonly commands: readonly CommandRecord[]
+  readonly settings?: SettingsRecord
 }
 
 export interface TranscriptStore {

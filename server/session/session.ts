@@ -162,7 +162,12 @@ async function loadTranscript(stores: SessionStores, id: string): Promise<{ stat
     bytes += size(segment)
     parts.unshift(segment)
   }
-  let state = EMPTY_SESSION
+  const { settings } = transcript
+  let state: SessionState = {
+    ...EMPTY_SESSION,
+    title: settings?.title,
+    tools: new Map((settings?.tools ?? []).map((tool) => [tool.name, tool])),
+  }
   for (const part of parts) {
     for (const entry of part) state = fold(state, { seq: entry.seq, time: entry.time, event: JSON.parse(entry.json) })
   }

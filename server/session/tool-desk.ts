@@ -160,7 +160,9 @@ export class ToolDesk {
       }
       for (const schema of [tool.inputSchema, tool.outputSchema]) {
         const check = schema === undefined ? { ok: true as const } : checkSchema(schema)
-        if (!check.ok) throw new ReplyError('invalid_tool', `Tool ${tool.name}: ${check.problem}.`)
+        if (check.ok) continue
+        const busy = 'timedOut' in check && check.timedOut === true
+        throw new ReplyError(busy ? 'unavailable' : 'invalid_tool', `Tool ${tool.name}: ${check.problem}.`)
       }
     }
   }

@@ -58,7 +58,7 @@ export class TranscriptWriter {
     let seq = before === undefined ? 0 : (parseCursor(before.cursor)?.seq ?? 0)
     // What the state has not folded yet is left for the next time: `commands` must match the cursor.
     const upTo = session.state.seq
-    const { commands, open } = session.state
+    const { commands, open, title, tools } = session.state
     for await (const batch of log.read(session.id, before?.cursor ?? formatCursor(log.epoch, 0))) {
       for (const entry of batch) {
         if (entry.seq > upTo) break
@@ -80,6 +80,7 @@ export class TranscriptWriter {
       sealed: (before?.sealed ?? 0) + sealing.length,
       entries: rest,
       commands,
+      settings: { ...(title === undefined ? {} : { title }), tools: [...tools.values()] },
     }
     await transcripts.save(session.id, transcript, before?.revision ?? 0, sealing)
   }
@@ -93,16 +94,14 @@ export function seal(
   entries: readonly FoldedEntry[],
   stable: number,
   segmentBytes: number,
-): { sealing: FoldedEntry[][]; rest: readonly FoldedEntry[] } {
-  const sealing: FoldedEntry[][] = []
+): { sealing: readonly (readonly FoldedEntry[])[]; rest: readonly FoldedEntry[] } {
+  const sealing: (readonly FoldedEntry[])[] = []
   let rest = entries
   while (size(rest) >= 2 * segmentBytes) {
     const end = cut(rest, stable, segmentBytes)
     if (end === 0) break
-    // The settings stay in the open segment, where they are merged further.
-    const settings = rest.slice(0, end).filter(isSettings)
-    sealing.push(rest.slice(0, end).filter((entry) => !isSettings(entry)))
-    rest = [...settings, ...rest.slice(end)]
+    sealing.push(rest.slice(0, end))
+    rest = rest.slice(end)
   }
   return { sealing, rest }
 }
@@ -123,14 +122,10 @@ function cut(entries: readonly FoldedEntry[], stable: number, segmentBytes: numb
     if (entry.seq >= stable) return 0
     const run = runs[at]
     if (run !== undefined) open = Math.max(open, lastOfRun.get(run) ?? at)
-    bytes += isSettings(entry) ? 0 : entry.json.length
+    bytes += entry.json.length
     if (bytes >= segmentBytes && open <= at) return at + 1
   }
   return 0
-}
-
-function isSettings(entry: FoldedEntry): boolean {
-  return entry.json.startsWith('{"type":"session.updated"')
 }
 
 function size(entries: readonly FoldedEntry[]): number {

@@ -6,12 +6,17 @@ import type { JsonSchema } from '@parley/protocol'
 import { Ajv, type ValidateFunction } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 
-/** Milliseconds for one check, or one compilation. */
-const TIME_LIMIT_MS = 250
+/** Milliseconds for one check. */
+const CHECK_LIMIT_MS = 250
+/** Milliseconds to compile one schema: Ajv's code may be cold, and the machine busy. */
+const COMPILE_LIMIT_MS = 2_000
 const CACHE_SIZE = 512
 const DEPTH_LIMIT = 64
 
-export type SchemaCheck = { readonly ok: true } | { readonly ok: false; readonly problem: string }
+export type SchemaCheck =
+  | { readonly ok: true }
+  /** `timedOut`: it may hold another time, on a machine that is less busy. */
+  | { readonly ok: false; readonly problem: string; readonly timedOut?: true }
 
 const OPTIONS = { strict: false, validateFormats: false, addUsedSchema: false, logger: false } as const
 const compiled = new Map<string, ValidateFunction>()
@@ -23,6 +28,7 @@ export function checkSchema(schema: JsonSchema): SchemaCheck {
     compile(schema)
     return { ok: true }
   } catch (error) {
+    if (isTimeout(error)) return { ok: false, problem: 'it took too long to compile', timedOut: true }
     return { ok: false, problem: error instanceof Error ? error.message.slice(0, 300) : 'not a JSON Schema' }
   }
 }
@@ -32,7 +38,7 @@ export function checkValue(schema: JsonSchema | undefined, value: unknown): Sche
   if (schema === undefined) return { ok: true }
   try {
     const validate = compile(schema)
-    if (withTimeLimit(() => validate(value)) === true) return { ok: true }
+    if (withTimeLimit(CHECK_LIMIT_MS, () => validate(value)) === true) return { ok: true }
     const [first] = validate.errors ?? []
     const where = first?.instancePath === undefined || first.instancePath === '' ? 'the value' : first.instancePath
     return { ok: false, problem: `${where} ${first?.message ?? 'does not fit'}`.slice(0, 300) }
@@ -51,7 +57,7 @@ function compile(schema: JsonSchema): ValidateFunction {
   }
   // An Ajv of its own: schemas with the same $id must not see each other.
   const ajv = String(schema.$schema ?? '').includes('draft-07') ? new Ajv(OPTIONS) : new Ajv2020(OPTIONS)
-  const validate = withTimeLimit(() => ajv.compile(schema)) as ValidateFunction
+  const validate = withTimeLimit(COMPILE_LIMIT_MS, () => ajv.compile(schema)) as ValidateFunction
   compiled.set(key, validate)
   if (compiled.size > CACHE_SIZE) compiled.delete(compiled.keys().next().value as string)
   return validate
@@ -66,11 +72,11 @@ function depth(value: unknown, level = 0): number {
 const HOOK = Symbol.for('parley.json-schema.job')
 const runJob = new Script(`globalThis[Symbol.for('parley.json-schema.job')]()`)
 
-function withTimeLimit(job: () => unknown): unknown {
+function withTimeLimit(timeout: number, job: () => unknown): unknown {
   const scope = globalThis as { [HOOK]?: () => unknown }
   scope[HOOK] = job
   try {
-    return runJob.runInThisContext({ timeout: TIME_LIMIT_MS })
+    return runJob.runInThisContext({ timeout })
   } finally {
     delete scope[HOOK]
   }
