@@ -68,9 +68,12 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   }
   const models = overrides.models ?? openModels(config)
   const data = resolve(config.data)
-  const stores = await openStores(config, data, logger)
+  // The log is opened first; what folds its sessions needs it.
+  let foldAll = (_: ReadonlySet<string>): void => undefined
+  const stores = await openStores(config, data, logger, (old) => foldAll(old))
   const sessions = new SessionCache(stores)
   const transcripts = new TranscriptWriter(stores, { ...TRANSCRIPT_DEFAULTS, logger })
+  foldAll = (old) => foldEach(old, sessions, transcripts, logger)
   const serverTools = new Map(config.tools.map((tool) => [tool.name, tool]))
   const service = createSessionService({
     stores,
@@ -196,11 +199,31 @@ function openModels(config: Config) {
   }
 }
 
-async function openStores(config: Config, data: string, logger: Logger) {
+/** One after the other: there is no hurry, and a sweep may name many. */
+function foldEach(
+  old: ReadonlySet<string>,
+  sessions: SessionCache,
+  transcripts: TranscriptWriter,
+  logger: Logger,
+): void {
+  const all = async (): Promise<void> => {
+    for (const id of old) await sessions.with(id, (session) => transcripts.fold(session, true))
+  }
+  all().catch((error: unknown) =>
+    logger.warn({ err: error }, 'old sessions were not folded; the next sweep asks again'),
+  )
+}
+
+async function openStores(
+  config: Config,
+  data: string,
+  logger: Logger,
+  uncovered: (sessions: ReadonlySet<string>) => void,
+) {
   try {
     mkdirSync(data, { recursive: true })
     const retention = { maxAgeMs: config.retention * 1000, maxBytes: config.retentionBytes }
-    return await openLmdbStores({ path: data, retention, logger })
+    return await openLmdbStores({ path: data, retention, logger, uncovered })
   } catch (error) {
     const reason = error instanceof Error ? error.message : 'unknown'
     throw new StartError(`PARLEY_DATA: the log in ${data} cannot be opened: ${reason}`, { cause: error })

@@ -24,11 +24,17 @@ export class Chores {
     for (;;) {
       const chore = this.#chores[0]
       if (chore === undefined) return undefined
-      chore.steps ??= chore.begin()
-      const result = chore.steps.next()
-      if (result.done !== true) return result.value
-      this.#chores.shift()
-      chore.resolve()
+      try {
+        chore.steps ??= chore.begin()
+        const result = chore.steps.next()
+        if (result.done !== true) return result.value
+        this.#chores.shift()
+        chore.resolve()
+      } catch (error) {
+        // Upkeep that cannot be planned must not hold up the appends that it rides along with.
+        this.#chores.shift()
+        chore.reject(error instanceof Error ? error : new Error('a chore failed', { cause: error }))
+      }
     }
   }
 

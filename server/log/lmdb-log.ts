@@ -36,6 +36,8 @@ export interface LmdbLogOptions {
   /** How far the session's transcript goes, in this epoch; 0 when it has none. */
   readonly covered: (session: string) => Seq
   readonly retention: Retention
+  /** Told after a sweep which sessions should be folded, so that the next sweep finds them covered. */
+  readonly uncovered?: (sessions: ReadonlySet<string>) => void
   /** Unix milliseconds; the clock of entries' times and of retention. */
   readonly now: () => number
   readonly logger: Logger
@@ -48,6 +50,9 @@ export interface LmdbLogLimits extends AppendLimits {
   readonly journalAgeMs: number
   readonly sweepIntervalMs: number
 }
+
+/** Sessions that one sweep asks to have folded. */
+const UNCOVERED_MAX = 1_000
 
 const DEFAULT_LIMITS: LmdbLogLimits = {
   queueEntries: 200_000,
@@ -150,7 +155,13 @@ export class LmdbLog implements SessionLog {
     const { retention, now, covered, logger } = this.#options
     const stuck = (bytes: number) =>
       logger.warn({ bytes, maxBytes: retention.maxBytes }, 'the log is over its bound, and no transcript covers more')
-    return this.#chore(() => sweep(this.#state, { retention, now: now(), covered, stuck }))
+    const uncovered = new Set<string>()
+    const note = (session: string): void => {
+      if (uncovered.size < UNCOVERED_MAX) uncovered.add(session)
+    }
+    return this.#chore(() => sweep(this.#state, { retention, now: now(), covered, stuck, uncovered: note })).then(() =>
+      this.#options.uncovered?.(uncovered),
+    )
   }
 
   /** Settles the whole journal now. It also happens by itself. */

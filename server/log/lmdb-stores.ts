@@ -17,6 +17,8 @@ export interface LmdbStoresOptions {
   readonly path: string
   /** Default: 7 days and 4 GB. */
   readonly retention?: Partial<Retention>
+  /** Sessions with entries past their time that no transcript covers: fold them, and the next sweep takes them. */
+  readonly uncovered?: (sessions: ReadonlySet<string>) => void
   /** Unix milliseconds; default `Date.now`. */
   readonly now?: () => number
   readonly logger?: Logger
@@ -61,6 +63,7 @@ export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbSt
       retention: { ...RETENTION, ...options.retention },
       now: options.now ?? Date.now,
       logger,
+      ...(options.uncovered === undefined ? {} : { uncovered: options.uncovered }),
       ...(options.limits === undefined ? {} : { limits: options.limits }),
     })
     const runs = new LmdbRunQueue({

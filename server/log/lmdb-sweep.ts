@@ -13,6 +13,8 @@ export interface SweepOptions {
   readonly now: number
   /** How far the session's transcript goes, in this log's epoch; 0 when it has none. */
   readonly covered: (session: string) => Seq
+  /** Entries of the session should go, but no transcript covers them. */
+  readonly uncovered: (session: string) => void
   /** The bound on bytes is passed, and nothing more may go. */
   readonly stuck: (bytes: number) => void
 }
@@ -84,6 +86,8 @@ function planTrim(state: LogState, options: SweepOptions, cutoff: number, from: 
       covered.set(session, cover)
     }
     const kept = entries.findIndex((entry) => entry.seq > (cover as Seq) || (!over && entry.time >= cutoff))
+    const first = entries[kept]
+    if (first !== undefined && first.seq > cover && (over || first.time < cutoff)) options.uncovered(session)
     if (kept === 0) continue
     const left = kept === -1 ? undefined : encodeChunk(entries.slice(kept))
     chunkBytes -= bytes.length - (left?.length ?? 0)
