@@ -99,7 +99,7 @@ export class Feed {
   }
 
   #entries(entries: readonly Entry[]): void {
-    const last = entries.at(-1)
+    const last = entries[entries.length - 1]
     if (last === undefined) return
     if (this.#catching > 0) this.#remember(entries)
     this.#position = last.seq

@@ -103,11 +103,16 @@ async function consume(
   const cancel = (): void => {
     reader.cancel(signal.reason).catch(() => undefined)
   }
-  if (signal.aborted) cancel()
-  signal.addEventListener('abort', cancel, { once: true })
+  let stopped = false
+  const stop = (): void => {
+    stopped = true
+    cancel()
+  }
+  if (signal.aborted) stop()
+  signal.addEventListener('abort', stop, { once: true })
   for (;;) {
     const { done, value: part } = await reader.read()
-    if (signal.aborted) throw signal.reason
+    if (stopped) throw signal.reason
     if (done) throw new ModelFailure('provider_disconnected', undefined, { retryable: true })
     // Providers send their headers long before they say something.
     if (part.type !== 'stream-start' && part.type !== 'response-metadata') watch.seen()
@@ -120,7 +125,7 @@ async function consume(
         const held = sink.text(kind, delta)
         if (held !== undefined) {
           await watch.paused(held)
-          if (signal.aborted) throw signal.reason
+          if (stopped) throw signal.reason
         }
         break
       }
@@ -147,10 +152,14 @@ async function consume(
 
 type Marks = NonNullable<AssistantContent[number]['providerOptions']>
 
+type TextContent = Extract<AssistantContent[number], { type: TextKind }>
+
 /** Collects the assistant's message of this call. */
 class Answer {
   readonly #content: AssistantContent = []
-  readonly #open = new Map<string, Extract<AssistantContent[number], { type: TextKind }>>()
+  readonly #open = new Map<string, TextContent>()
+  #last: TextContent | undefined
+  #lastId = ''
   #calls = 0
   /** The first half of a character that takes two. */
   #half = ''
@@ -160,21 +169,33 @@ class Answer {
    * two halves of a character, and a half cannot be stored in UTF-8
    */
   text(kind: TextKind, id: string, delta: string): string {
-    const key = `${kind} ${id}`
     const joined = this.#half === '' ? delta : this.#half + delta
     const half = endsInHalf(joined)
     this.#half = half ? joined.slice(-1) : ''
     const text = half ? joined.slice(0, -1) : joined
     if (text === '') return text
+    // Nearly every delta goes on where the last one ended.
+    if (this.#last?.type === kind && this.#lastId === id) {
+      this.#last.text += text
+      return text
+    }
+    const key = `${kind} ${id}`
     const part = this.#open.get(key)
     if (part !== undefined) {
       part.text += text
+      this.#goOn(id, part)
       return text
     }
     const opened = { type: kind, text }
     this.#open.set(key, opened)
     this.#content.push(opened)
+    this.#goOn(id, opened)
     return text
+  }
+
+  #goOn(id: string, part: TextContent): void {
+    this.#last = part
+    this.#lastId = id
   }
 
   /** The provider's own marks, which it wants back; reasoning that it keeps to itself has nothing but them. */

@@ -50,9 +50,13 @@ export class RunAppender {
     this.#pump()
   }
 
-  receive(kind: Run.TextKind, delta: string): void {
-    this.#state = Run.received(this.#state, kind, delta)
-    this.#pump()
+  /** @returns the state with it */
+  receive(kind: Run.TextKind, delta: string): Run.RunState {
+    const state = Run.received(this.#state, kind, delta)
+    this.#state = state
+    // While one is in flight this one waits for it anyway.
+    if (state.inFlight === undefined) this.#pump()
+    return state
   }
 
   /** Undefined while there is room for more; else resolves when there is again. */
@@ -87,7 +91,7 @@ export class RunAppender {
   /** The log changed: the run may have ended, or have another owner. */
   #look(entries: readonly Entry[]): void {
     // Its own outputs come back to it all the time, and tell it nothing.
-    if (entries.length > 0 && entries.every((entry) => this.#isOutput(entry))) return
+    if (this.#areOutputs(entries)) return
     const { session } = this.#options
     if (session.lost !== undefined) return this.#stop(new StorageError('unavailable', session.lost))
     const view = findRun(session.state, this.#run)
@@ -99,8 +103,11 @@ export class RunAppender {
     }
   }
 
-  #isOutput({ subject, event }: Entry): boolean {
-    return subject === this.#subject && event.type === 'run.output'
+  #areOutputs(entries: readonly Entry[]): boolean {
+    for (const { subject, event } of entries) {
+      if (event.type !== 'run.output' || subject !== this.#subject) return false
+    }
+    return entries.length > 0
   }
 
   /** Appends what is next, unless something is in flight. */

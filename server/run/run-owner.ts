@@ -59,6 +59,8 @@ export class RunOwner {
   readonly #appender: RunAppender
   readonly #tools: RunTools
   readonly #taken = new Set<string>()
+  /** Deltas at which the run has used as many tokens as it may. */
+  #maxDeltas = 0
   /** Why the log takes nothing more of this owner, when it is not that the run is over. */
   #problem: unknown
 
@@ -202,6 +204,7 @@ export class RunOwner {
           ...(tools.length === 0 ? {} : { tools, toolChoice: { type: 'auto' as const } }),
           maxOutputTokens: Math.max(1, limits.outputTokens - this.#outputTokens()),
         }
+        this.#maxDeltas = deltas + options.maxOutputTokens
         return await callModel(model, options, limits, this.#sink, signal)
       } catch (error) {
         const silent = this.#appender.state.deltas === deltas && !signal.aborted
@@ -216,8 +219,8 @@ export class RunOwner {
 
   readonly #sink: ModelSink = {
     text: (kind, delta) => {
-      this.#appender.receive(kind, delta)
-      if (this.#outputTokens() > this.#options.limits.outputTokens) this.#stop.abort(new ModelFailure('token_limit'))
+      const state = this.#appender.receive(kind, delta)
+      if (state.deltas > this.#maxDeltas) this.#stop.abort(new ModelFailure('token_limit'))
       return this.#appender.room()
     },
     call: (call) => {
@@ -227,6 +230,7 @@ export class RunOwner {
     },
   }
 
+  /** By the provider's count where it has given one, else by deltas. */
   #outputTokens(): number {
     const { deltas, usage } = this.#appender.state
     return Math.max(deltas, usage.outputTokens)

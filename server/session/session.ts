@@ -129,7 +129,7 @@ export class Session {
   }
 
   isEnding(run: string): boolean {
-    return this.#ending.has(run)
+    return this.#ending.size > 0 && this.#ending.has(run)
   }
 
   close(): void {

@@ -14,6 +14,8 @@ export interface Shown {
 
 /** For readers who had everything before these entries. */
 export function shownLive(entries: readonly Entry[]): readonly Shown[] {
+  // Nearly always one token of one run.
+  if (entries.length === 1 && entries[0]?.rollup === false) return entries
   if (!entries.some((entry) => entry.rollup)) return entries
   return entries.flatMap((entry) => (entry.rollup ? shownRollup(entry) : [entry]))
 }
