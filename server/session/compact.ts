@@ -100,7 +100,8 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
             run.output = addPart(run.output, { type: 'tool', call: event.call, name: event.name })
           }
         } else {
-          call.called = { ...entry, seq: call.called.seq }
+          // Not spread: the event of a log's entry is a getter, and would be left behind.
+          call.called = { seq: call.called.seq, time: entry.time, event }
           call.claimed = undefined
         }
         break

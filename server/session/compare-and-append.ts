@@ -30,16 +30,21 @@ export async function compareAndAppend(
   session: Session,
   propose: (state: SessionState) => Proposal | undefined,
 ): Promise<Entry | undefined> {
+  let lost: { readonly subject: string; readonly expect: Seq; readonly last: Seq } | undefined
   for (let attempt = 0; attempt < TRIES; attempt += 1) {
     const proposal = propose(session.state)
     if (proposal === undefined) return undefined
+    const { subject, event, rollup = false } = proposal
+    // A state that holds what won, and still names the same number, comes from a transcript: folding may have put one
+    // entry in the place of a later one. What it says is right all the same.
+    const isKnown = lost?.subject === subject && lost.expect === proposal.expect
+    const expect: Seq = isKnown && lost !== undefined ? lost.last : proposal.expect
     try {
-      return await log.append(session.id, proposal.subject, proposal.event, proposal.expect, {
-        rollup: proposal.rollup ?? false,
-      })
+      return await log.append(session.id, subject, event, expect, { rollup })
     } catch (error) {
       if (!(error instanceof Conflict)) throw asReplyError(error)
       await caughtUp(session, error.last)
+      lost = { subject, expect: proposal.expect, last: error.last }
     }
   }
   throw new ReplyError('contended')

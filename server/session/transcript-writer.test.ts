@@ -7,10 +7,12 @@ import type { Event } from '@parley/protocol'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type LmdbStores, openLmdbStores } from '../log/lmdb-stores.ts'
+import { compareAndAppend } from './compare-and-append.ts'
 import { replay, type Shown } from './replay.ts'
 import { Session } from './session.ts'
-import { EMPTY_SESSION, fold } from './session-state.ts'
+import { EMPTY_SESSION, findCall, fold } from './session-state.ts'
 import { essence, ScriptedLog, type Step } from './test/scripted-log.ts'
+import { offerAgain } from './tool-desk.ts'
 import { TranscriptWriter } from './transcript-writer.ts'
 
 const DAY_MS = 86_400_000
@@ -143,6 +145,57 @@ describe('a folded session', () => {
     expect(reset).toBe(true)
     expect(essenceOf(shown)).toEqual(essence(script.state))
     session.close()
+  })
+
+  // An entry's event is a getter, which a spread left behind: such a session could never be folded again, and the
+  // handlers of its runs failed for ever. And the call's place was remembered as its number.
+  it('has calls that were offered again, and they can be offered and answered', async () => {
+    const script = new ScriptedLog()
+    for (const kind of ['message', 'output', 'call'] as const) script.apply({ kind, pick: 1 })
+    await play(script, 's')
+    const before = await Session.open(stores, 's')
+    const [call] = before.state.open[0]?.calls.values() ?? []
+    const id = call?.id ?? ''
+    await offerAgain(stores.log, before, id, () => true)
+    await writer().fold(before, true)
+    const after = await Session.open(stores, 's')
+    expect(findCall(after.state, id)?.call).toMatchObject({ attempt: 2, claim: undefined, result: undefined })
+    await offerAgain(stores.log, after, id, () => true)
+    expect(findCall(after.state, id)?.call.attempt).toBe(3)
+    before.close()
+    after.close()
+  })
+
+  // What is sealed is not all read: the number of the settings' last entry is then unknown.
+  it('takes new settings when the last ones lie far back', async () => {
+    const script = new ScriptedLog()
+    script.apply({ kind: 'title', pick: 1 })
+    await play(script, 's')
+    const { log } = stores
+    for (let count = 0; count < 3; count += 1) {
+      const content = [{ type: 'text' as const, text: 'x'.repeat(600_000) }]
+      const about = { type: 'message', role: 'user', author: 'u', policy: 'queue' } as const
+      await log.append('s', `in.c${count}`, { ...about, id: `c${count}`, content, run: `run_c${count}` }, 0)
+      const usage = { inputTokens: 0, outputTokens: 0 }
+      await log.append(
+        's',
+        `run.run_c${count}`,
+        { type: 'run.ended', run: `run_c${count}`, reason: 'failed', usage, next: 0 },
+        0,
+      )
+    }
+    const before = await Session.open(stores, 's')
+    await writer().fold(before, true)
+    const after = await Session.open(stores, 's')
+    const title = 'new'
+    await compareAndAppend(log, after, (state) =>
+      state.title === title
+        ? undefined
+        : { subject: 'meta', event: { type: 'session.updated', title }, expect: state.metaLast },
+    )
+    expect(after.state.title).toBe(title)
+    before.close()
+    after.close()
   })
 
   it('is asked for when retention finds what nobody folded, and then let go', async () => {
