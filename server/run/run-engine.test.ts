@@ -166,6 +166,25 @@ describe('cancelling', () => {
     expect(await h.event('s', 'run.ended', (event) => event.run === second.run)).toMatchObject({ reason: 'completed' })
   })
 
+  // The end that is left after its output was added did not count as what the command did.
+  it('has one effect, also when it is sent again to a session that was opened anew', async () => {
+    const h = await start()
+    const { run } = await h.send('s', 'one')
+    const first = await h.model.next()
+    first.text('uno')
+    await h.event('s', 'run.output')
+    const cancel = { type: 'cancel', id: 'c_stop', session: 's' } as const
+    expect(await h.service.cancel(cancel, CALLER)).toMatchObject({ run })
+    await h.event('s', 'run.ended', (event) => event.compacted === true)
+    await h.close()
+    await h.open()
+    await h.send('s', 'two')
+    const second = await h.model.next()
+    expect(await h.service.cancel(cancel, CALLER)).toMatchObject({ run, duplicate: true })
+    second.finish()
+    await h.event('s', 'run.ended', (event) => event.run !== run && event.reason === 'completed')
+  })
+
   it('refuses when nothing is active, or the run is unknown', async () => {
     const h = await start()
     const cancel = { type: 'cancel', id: 'c1', session: 's' } as const

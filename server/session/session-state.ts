@@ -268,8 +268,9 @@ function foldEnded(state: SessionState, entry: Folded, event: RunEnded): Session
     rejected: false,
     ended: event,
   }
+  // An end that was given its output may be all that is left of the cancel that it repeats.
   const commands =
-    event.command === undefined || event.compacted === true || event.reason !== 'cancelled'
+    event.command === undefined || event.reason !== 'cancelled' || findCommand(state, event.command) !== undefined
       ? state.commands
       : remember(state.commands, { id: event.command, seq: entry.seq, run: event.run })
   const rest = open === undefined ? state.open : state.open.filter((other) => other !== open)
