@@ -229,6 +229,17 @@ describe('a message', () => {
     expect(h.model.calls).toHaveLength(1)
   })
 
+  it('whose run was never offered, because the queue refused, is answered when it is sent again', async () => {
+    const h = await start()
+    const content = [{ type: 'text' as const, text: 'hello' }]
+    const about = { type: 'message', role: 'user', author: 'ada', policy: 'queue' } as const
+    await h.stores.log.append('s', 'in.c_1', { ...about, id: 'c_1', content, run: 'run_1' }, 0)
+    expect(await h.send('s', 'hello', { id: 'c_1' })).toMatchObject({ run: 'run_1', duplicate: true })
+    const call = await h.model.next()
+    call.finish()
+    expect(await h.event('s', 'run.ended')).toMatchObject({ run: 'run_1', reason: 'completed' })
+  })
+
   it('is refused when its id was used for another', async () => {
     const h = await start()
     await h.send('s', 'one', { id: 'c1' })

@@ -111,7 +111,7 @@ async function repeated(
   if (first !== undefined && JSON.stringify(first.content) !== JSON.stringify(content)) {
     throw new ReplyError('command_id_reused')
   }
-  const ended = await settle(ports, session, command.id)
+  const ended = await settle(ports, session)
   const run = first?.run ?? record?.run
   return {
     seq: Math.max(record?.seq ?? seq ?? 0, ended),
@@ -144,12 +144,13 @@ async function firstMessage(
 
 /**
  * Does what the log implies after a message: ends the runs that it superseded, and offers runs that
- * somebody may have left without an offer. @returns the last sequence number of those ends
+ * somebody may have left without an offer. @param offered the message that has just offered its run itself
+ * @returns the last sequence number of those ends
  */
-async function settle(ports: SendPorts, session: Session, message: string): Promise<number> {
+async function settle(ports: SendPorts, session: Session, offered?: string): Promise<number> {
   const superseded = session.state.open.filter((run) => run.supersededBy !== undefined).map((run) => run.id)
   await endOverdue(ports.log, session)
-  await offerOpen(ports.runs, session, message)
+  await offerOpen(ports.runs, session, offered)
   return superseded.reduce((seq, run) => Math.max(seq, findRun(session.state, run)?.last ?? 0), 0)
 }
 
