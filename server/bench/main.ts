@@ -59,7 +59,7 @@ class Child<To, From> {
 
   constructor(file: string) {
     // `--profile`: a .cpuprofile of each Parley server in the working folder.
-    const execArgv = ['--max-semi-space-size=64', ...(values.profile && file.includes('parley') ? ['--cpu-prof'] : [])]
+    const execArgv = values.profile && file.includes('parley') ? ['--cpu-prof'] : []
     this.process = fork(new URL(file, import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], execArgv })
   }
 

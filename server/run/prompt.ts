@@ -9,7 +9,7 @@ import type {
   LanguageModelV3ToolResultOutput,
 } from '@ai-sdk/provider'
 import type { MessageEvent, OutputPart, Part } from '@parley/protocol'
-import { markUnseen, toParts } from '../session/run-output.ts'
+import { markUnseen, takenMessages, toParts } from '../session/run-output.ts'
 import type { RunView, SessionState } from '../session/session-state.ts'
 
 export interface PromptOptions {
@@ -24,7 +24,7 @@ export interface PromptOptions {
 export function buildPrompt(state: SessionState, run: RunView, options: PromptOptions): LanguageModelV3Prompt {
   const runs = new Map([...state.ended.values(), ...state.open].map((view) => [view.message, view]))
   const messages = new Map(state.messages.map((message) => [message.event.id, message.event]))
-  const placed = new Set([...runs.values()].flatMap((view) => takenMessages(view)))
+  const placed = new Set([...runs.values()].flatMap((view) => takenMessages(view.output)))
   const exchanges: LanguageModelV3Message[][] = []
   for (const { seq, event } of state.messages) {
     if (seq > run.order || placed.has(event.id)) continue
@@ -121,14 +121,6 @@ function addCall(step: Step, view: RunView, part: Extract<OutputPart, { type: 't
     toolName: part.name,
     output: toolOutput(call?.result),
   })
-}
-
-function takenMessages(view: RunView): string[] {
-  const taken: string[] = []
-  for (let list = view.output; list !== undefined; list = list.before) {
-    if (list.piece.type === 'part' && list.piece.part.type === 'message') taken.push(list.piece.part.message)
-  }
-  return taken
 }
 
 function asModelPart(part: Part): LanguageModelV3TextPart | LanguageModelV3FilePart {

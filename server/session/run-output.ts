@@ -4,25 +4,23 @@ import type { OutputPart } from '@parley/protocol'
 
 type TextKind = 'text' | 'reasoning'
 
-type Piece =
-  | { readonly type: 'output'; readonly kind: TextKind; readonly index: number; readonly text: string }
-  | { readonly type: 'part'; readonly part: OutputPart }
-
-/** A list, newest piece first; undefined is the empty one. */
+/** A list, newest first; undefined is the empty one. One object for each output: there is one for every token. */
 export interface RunOutput {
-  readonly piece: Piece
+  /** An output of this kind, or a `part` of an earlier fold. */
+  readonly kind: TextKind | 'part'
+  readonly index: number
+  readonly text: string
+  readonly part: OutputPart | undefined
   readonly before: RunOutput | undefined
 }
 
-export const NO_OUTPUT: RunOutput | undefined = undefined
-
 /** @param index the run's index of this output */
 export function addOutput(before: RunOutput | undefined, kind: TextKind, index: number, text: string): RunOutput {
-  return { piece: { type: 'output', kind, index, text }, before }
+  return { kind, index, text, part: undefined, before }
 }
 
 export function addPart(before: RunOutput | undefined, part: OutputPart): RunOutput {
-  return { piece: { type: 'part', part }, before }
+  return { kind: 'part', index: 0, text: '', part, before }
 }
 
 export function fromParts(parts: readonly OutputPart[]): RunOutput | undefined {
@@ -32,18 +30,27 @@ export function fromParts(parts: readonly OutputPart[]): RunOutput | undefined {
 /** Whether the tool call stands in it already, as it does after a snapshot. */
 export function hasCall(output: RunOutput | undefined, call: string): boolean {
   for (let list = output; list !== undefined; list = list.before) {
-    if (list.piece.type === 'part' && list.piece.part.type === 'tool' && list.piece.part.call === call) return true
+    if (list.part?.type === 'tool' && list.part.call === call) return true
   }
   return false
 }
 
+/** Ids of the steering messages that the run has taken, newest first. */
+export function takenMessages(output: RunOutput | undefined): string[] {
+  const taken: string[] = []
+  for (let list = output; list !== undefined; list = list.before) {
+    if (list.part?.type === 'message') taken.push(list.part.message)
+  }
+  return taken
+}
+
 /** Oldest first; neighbouring outputs of one kind become one part that remembers their lengths. */
 export function toParts(output: RunOutput | undefined): OutputPart[] {
-  const pieces: Piece[] = []
-  for (let list = output; list !== undefined; list = list.before) pieces.push(list.piece)
+  const pieces: RunOutput[] = []
+  for (let list = output; list !== undefined; list = list.before) pieces.push(list)
   const built: (Stretch | Mark)[] = []
   for (let i = pieces.length - 1; i >= 0; i -= 1) {
-    const next = stretchOf(pieces[i] as Piece)
+    const next = stretchOf(pieces[i] as RunOutput)
     const open = built.at(-1)
     if (open !== undefined && 'texts' in open && 'texts' in next && continues(open, next)) {
       open.texts.push(...next.texts)
@@ -87,15 +94,21 @@ interface Stretch {
   next: number
 }
 
-function stretchOf(piece: Piece): Stretch | Mark {
-  if (piece.type === 'output') {
-    const { kind: type, index, text } = piece
+function stretchOf({ kind, index, text, part }: RunOutput): Stretch | Mark {
+  if (part === undefined) {
+    const type = kind === 'reasoning' ? kind : 'text'
     return { type, index, unseen: false, texts: [text], lengths: [text.length], next: index + 1 }
   }
-  const { part } = piece
   if (part.type !== 'text' && part.type !== 'reasoning') return part
-  const { type, index, unseen = false, text, lengths } = part
-  return { type, index, unseen, texts: [text], lengths: [...lengths], next: index + lengths.length }
+  const { type, unseen = false, lengths } = part
+  return {
+    type,
+    index: part.index,
+    unseen,
+    texts: [part.text],
+    lengths: [...lengths],
+    next: part.index + lengths.length,
+  }
 }
 
 function continues(open: Stretch, next: Stretch): boolean {

@@ -1,4 +1,5 @@
 // The fold of a session: whatever way a reader came by the entries, he ends with the same session.
+import type { Event } from '@parley/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compact } from './compact.ts'
@@ -22,6 +23,45 @@ function foldShown(state: SessionState, shown: readonly Shown[]): SessionState {
 }
 
 describe('a session folded', () => {
+  // Its run was begun again, or ended again, after the session was opened anew: the fold knew nothing of it until the
+  // end that had moved behind it.
+  it('holds a late steer for ended, though the end of the run that it was sent to comes after its own', () => {
+    const usage = { inputTokens: 0, outputTokens: 0 }
+    const message = (id: string, run: string, policy: 'queue' | 'steer' | 'interrupt'): Event => {
+      return { type: 'message', id, role: 'user', author: 'ada', content: [], policy, run }
+    }
+    const log: Event[] = [
+      message('m_1', 'run_1', 'queue'),
+      { type: 'run.ended', run: 'run_1', reason: 'cancelled', command: 'c_1', usage, next: 1 },
+      message('m_2', 'run_1', 'steer'),
+      message('m_3', 'run_3', 'interrupt'),
+      { type: 'run.ended', run: 'steer_m_2', reason: 'superseded', command: 'm_3', usage, next: 0 },
+      {
+        type: 'run.ended',
+        run: 'run_1',
+        reason: 'cancelled',
+        command: 'c_1',
+        usage,
+        next: 1,
+        output: [],
+        compacted: true,
+        at: 2,
+      },
+    ]
+    const entries = log.map((event, at) => ({ seq: at + 1, time: at, event }))
+    for (const read of [entries, entries.filter(({ seq }) => seq !== 2)]) {
+      const state = read.reduce(fold, EMPTY_SESSION)
+      expect(state.open.map((run) => run.id)).toEqual(['run_3'])
+      expect(state.ended.get('steer_m_2')?.ended?.command).toBe('m_3')
+    }
+    // Not ended yet: the interrupt that came after it holds for it.
+    const state = entries.filter(({ seq }) => seq !== 2 && seq !== 5).reduce(fold, EMPTY_SESSION)
+    expect(state.open.map((run) => [run.id, run.supersededBy])).toEqual([
+      ['steer_m_2', 'm_3'],
+      ['run_3', undefined],
+    ])
+  })
+
   it('is the same through any number of resumes, however the log was rolled up meanwhile', () => {
     fc.assert(
       fc.property(steps, fc.array(fc.nat(80), { maxLength: 5 }), (script, stops) => {

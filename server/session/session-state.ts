@@ -12,7 +12,7 @@ import type { Event, EventOf, MessageEvent, RunEnded, Tool } from '@parley/proto
 import type { Seq } from '../log/entry.ts'
 import type { CommandRecord } from '../log/transcript-store.ts'
 import { type CallState, foldCall } from './call-state.ts'
-import { addOutput, addPart, fromParts, hasCall, type RunOutput } from './run-output.ts'
+import { addOutput, addPart, fromParts, hasCall, type RunOutput, takenMessages } from './run-output.ts'
 import { grown, isActive, queuedRun, type RunView } from './run-view.ts'
 
 export type { RunView } from './run-view.ts'
@@ -70,7 +70,7 @@ export function fold(state: SessionState, entry: Folded): SessionState {
     case 'message':
       return foldMessage(state, entry, event)
     case 'run.started':
-      return changeRun(state, entry, event.run, (run) => ({
+      return changeRun(withRunOf(state, event.run), entry, event.run, (run) => ({
         ...run,
         phase: 'running',
         last: entry.seq,
@@ -81,7 +81,7 @@ export function fold(state: SessionState, entry: Folded): SessionState {
         output: event.mode === 'restart' ? undefined : run.output,
       }))
     case 'run.snapshot':
-      return changeRun(state, entry, event.run, (run) => {
+      return changeRun(withRunOf(state, event.run), entry, event.run, (run) => {
         const taken = new Set(event.output.map((part) => (part.type === 'message' ? part.message : '')))
         return {
           ...run,
@@ -95,7 +95,7 @@ export function fold(state: SessionState, entry: Folded): SessionState {
         }
       })
     case 'run.ended':
-      return foldEnded(state, entry, event)
+      return foldEnded(withRunOf(state, event.run), entry, event)
     case 'tool.called':
     case 'tool.claimed':
     case 'tool.decided':
@@ -278,7 +278,7 @@ function foldEnded(state: SessionState, entry: Folded, event: RunEnded): Session
     ...state,
     seq: entry.seq,
     commands,
-    open: withLateSteers(rest, lateSteers(state, run, event, output)),
+    open: withLateSteers(state, rest, lateSteers(state, run, event, output)),
     ended: new Map(state.ended).set(run.id, ended),
   }
 }
@@ -293,20 +293,36 @@ function lateSteers(
   event: RunEnded,
   output: RunOutput | undefined,
 ): readonly MessageState[] {
-  const taken = new Set<string>()
-  for (let list = output; list !== undefined; list = list.before) {
-    if (list.piece.type === 'part' && list.piece.part.type === 'message') taken.add(list.piece.part.message)
-  }
+  const taken = new Set(takenMessages(output))
   const from = event.reason === 'completed' ? 0 : (event.at ?? Number.POSITIVE_INFINITY)
   return state.messages.filter(
     ({ seq, event: message }) => seq > from && run.steers.includes(message.id) && !taken.has(message.id),
   )
 }
 
-function withLateSteers(open: readonly RunView[], late: readonly MessageState[]): readonly RunView[] {
+function withLateSteers(
+  state: SessionState,
+  open: readonly RunView[],
+  late: readonly MessageState[],
+): readonly RunView[] {
   if (late.length === 0) return open
-  const runs = late.map((message) => queuedRun(lateSteerRun(message.event.id), message.event, message.seq))
+  const runs = late.map(({ event, seq }) => {
+    const interrupt = state.messages.find((other) => other.seq > seq && other.event.policy === 'interrupt')
+    return { ...queuedRun(lateSteerRun(event.id), event, seq), supersededBy: interrupt?.event.id }
+  })
   return [...open, ...runs].sort((a, b) => a.order - b.order)
+}
+
+/**
+ * The first that is read of a late steer's run may come before the end of the run that the message was sent to, when
+ * that end has moved behind it. Then the message is that run's no more.
+ */
+function withRunOf(state: SessionState, id: string): SessionState {
+  if (findRun(state, id) !== undefined) return state
+  const message = state.messages.find(({ event }) => event.policy === 'steer' && lateSteerRun(event.id) === id)
+  if (message === undefined) return state
+  const open = state.open.map((run) => ({ ...run, steers: run.steers.filter((steer) => steer !== message.event.id) }))
+  return { ...state, open: withLateSteers(state, open, [message]) }
 }
 
 type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>
