@@ -1,5 +1,6 @@
 // Runs from their message to their end, over the real log: streaming, tools, cancelling and redirecting,
 // failures of providers, and owners that are replaced.
+import { APICallError } from '@ai-sdk/provider'
 import { makeId } from '@parley/protocol'
 import { afterEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -15,6 +16,19 @@ async function start(options: HarnessOptions = {}): Promise<EngineHarness> {
 afterEach(async () => {
   for (const harness of open.splice(0)) await harness.dispose()
 })
+
+/** As the providers' packages say it. */
+function refusal(statusCode: number, responseHeaders: Record<string, string> = {}): APICallError {
+  const isRetryable = statusCode === 429 || statusCode >= 500
+  return new APICallError({
+    message: 'no',
+    url: 'http://p',
+    requestBodyValues: {},
+    statusCode,
+    responseHeaders,
+    isRetryable,
+  })
+}
 
 const textOf = (content: unknown): string => JSON.stringify(content)
 
@@ -471,6 +485,28 @@ describe('a provider', () => {
       error: { code: 'provider_timeout' },
       output: [{ type: 'text', text: 'half' }],
     })
+  })
+
+  it('that limits the rate is asked again when it says, before anything was said', async () => {
+    const h = await start()
+    h.model.failures.push(refusal(429, { 'retry-after-ms': '20' }), refusal(503))
+    const { run } = await h.send('s', 'go')
+    const call = await h.model.next()
+    call.text('at last')
+    call.finish()
+    expect(await h.event('s', 'run.ended')).toMatchObject({ run, reason: 'completed', output: [{ text: 'at last' }] })
+  })
+
+  it.each([
+    ['asks to wait longer than the bound', [refusal(429, { 'retry-after': '3600' })], 'provider_rate_limited'],
+    ['fails again and again', [refusal(500), refusal(500), refusal(500)], 'provider_error'],
+    ['refuses the credentials', [refusal(401)], 'provider_unauthenticated'],
+  ])('that %s fails the run', async (_, failures, code) => {
+    const h = await start()
+    h.model.failures.push(...failures)
+    await h.send('s', 'go')
+    expect(await h.event('s', 'run.ended')).toMatchObject({ reason: 'failed', error: { code } })
+    expect(h.model.calls).toHaveLength(0)
   })
 
   it('that cuts the connection fails the run', async () => {

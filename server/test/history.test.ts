@@ -1,0 +1,125 @@
+// The checker finds each fault that is planted into a history without fault, and none there.
+import type { Event } from '@parley/protocol'
+import { describe, expect, it } from 'vitest'
+import { type History, type HistoryRecord, problems, type RunSeen } from './history.ts'
+
+const usage = { inputTokens: 0, outputTokens: 0 }
+const message = (id: string, run: string, policy: 'queue' | 'interrupt' | 'steer' = 'queue'): Event => {
+  return { type: 'message', id, role: 'user', author: 'ada', content: [], policy, run }
+}
+const output = (run: string, index: number): Event => ({ type: 'run.output', run, index, kind: 'text', text: 'x' })
+const started = (run: string, of: string): Event => {
+  return { type: 'run.started', run, epoch: 1, mode: 'new', model: 'demo', message: of, next: 0 }
+}
+const called = (call: string, attempt: number): Event => {
+  const about = { run: 'run_1', name: 'work', input: {}, where: 'client', approval: false, until: 0, step: 0 } as const
+  return { type: 'tool.called', call, attempt, ...about }
+}
+const claimed = (call: string, connection: string, until: number): Event => {
+  return { type: 'tool.claimed', run: 'run_1', call, connection, until }
+}
+const result = (call: string, by: string, command: string): Event => {
+  return { type: 'tool.result', run: 'run_1', call, output: 1, by, command }
+}
+const ended = (run: string, next: number, more: object = { reason: 'completed' }): Event => {
+  return { type: 'run.ended', run, usage, next, ...more } as Event
+}
+
+/** One call with a claim that was lost, a steering message that came too late, and a cancel. */
+const LOG: readonly Event[] = [
+  message('c_1', 'run_1'),
+  started('run_1', 'c_1'),
+  called('call_1', 1),
+  claimed('call_1', 'con_a', 1_000),
+  called('call_1', 2),
+  claimed('call_1', 'con_b', 1_000),
+  result('call_1', 'con_b', 'c_result'),
+  output('run_1', 0),
+  ended('run_1', 1),
+  message('c_2', 'run_1', 'steer'),
+  started('steer_c_2', 'c_2'),
+  output('steer_c_2', 0),
+  ended('steer_c_2', 1, { reason: 'cancelled', command: 'c_stop' }),
+]
+
+interface Changes {
+  readonly log?: readonly Event[]
+  readonly more?: readonly HistoryRecord[]
+  readonly seen?: Partial<Record<string, Partial<Record<string, Partial<RunSeen>>>>>
+}
+
+/** What readers `a` (connection 1) and `fresh` (connection 2) make of a log; `more` comes last, on connection 1. */
+function history({ log = LOG, more = [], seen = {} }: Changes = {}): History {
+  const records: HistoryRecord[] = ['a', 'fresh'].flatMap((reader, at): HistoryRecord[] => [
+    { kind: 'attached', reader, connection: at + 1, reset: false },
+    ...log.map((event, place): HistoryRecord => {
+      return { kind: 'entry', reader, connection: at + 1, seq: place + 1, time: place, event }
+    }),
+  ])
+  for (const id of ['c_1', 'c_2']) records.push(ok({ type: 'send', id }))
+  records.push(ok({ type: 'tool.result', id: 'c_result' }), ok({ type: 'cancel', id: 'c_stop' }, 'steer_c_2'))
+  const runs: Record<string, RunSeen> = {
+    run_1: { text: 'x', reasoning: '', next: 1, reason: 'completed' },
+    steer_c_2: { text: 'x', reasoning: '', next: 1, reason: 'cancelled' },
+  }
+  const picture = (reader: string): ReadonlyMap<string, RunSeen> =>
+    new Map(Object.entries(runs).map(([run, own]) => [run, { ...own, ...seen[reader]?.[run] }]))
+  return {
+    records: [...records, ...more],
+    pictures: new Map(['a', 'fresh'].map((reader) => [reader, picture(reader)])),
+    fresh: 'fresh',
+  }
+}
+
+function ok(command: Extract<HistoryRecord, { kind: 'ok' }>['command'], run?: string): HistoryRecord {
+  return { kind: 'ok', reader: 'a', connection: 1, command, duplicate: false, ...(run === undefined ? {} : { run }) }
+}
+
+function entry(seq: number, event: Event, connection = 1): HistoryRecord {
+  return { kind: 'entry', reader: 'a', connection, seq, time: seq, event }
+}
+
+const without = (place: number): readonly Event[] => LOG.filter((_, at) => at !== place)
+const withAt = (place: number, event: Event): readonly Event[] => [...LOG.slice(0, place), event, ...LOG.slice(place)]
+
+describe('a history', () => {
+  it('without fault has no problems', () => {
+    expect(problems(history())).toEqual([])
+  })
+
+  it('may show the output again to somebody who attached again', () => {
+    const more = [
+      { kind: 'attached', reader: 'a', connection: 1, reset: false } as const,
+      entry(12, output('steer_c_2', 0)),
+    ]
+    expect(problems(history({ more }))).toEqual([])
+  })
+
+  it.each<[string, Changes, RegExp]>([
+    ['an acknowledged message that is lost', { more: [ok({ type: 'send', id: 'c_3' })] }, /a lacks message c_3/],
+    ['a message that comes twice', { more: [entry(1, message('c_1', 'run_1'))] }, /a has message c_1 twice/],
+    ['a run that never ends', { seen: { fresh: { run_1: { reason: undefined } } } }, /run_1 never ended/],
+    ['a message whose run is unknown', { log: [...LOG, message('c_3', 'run_3')] }, /run_3 never ended/],
+    ['a late steer that nobody answers', { log: [...LOG, message('c_4', 'run_1', 'steer')] }, /steer_c_4 never ended/],
+    ['a reader with another text', { seen: { a: { run_1: { text: 'y' } } } }, /a sees run_1 as .*"y"/],
+    ['output after the ok of a cancel', { more: [entry(12, output('steer_c_2', 0))] }, /after the ok of c_stop/],
+    ['output that is stored after the end', { log: [...LOG, output('run_1', 1)] }, /run.output of run_1 at 14/],
+    ['two ends that differ', { log: [...LOG, ended('run_1', 2)] }, /run_1 ended twice/],
+    [
+      'a cancel that ends two runs',
+      { log: [...LOG, message('c_5', 'run_5'), ended('run_5', 0, { reason: 'cancelled', command: 'c_stop' })] },
+      /c_stop had end of steer_c_2 and end of run_5/,
+    ],
+    [
+      'an acknowledged result that left none',
+      { more: [ok({ type: 'tool.result', id: 'c_r' })] },
+      /c_r was acknowledged/,
+    ],
+    ['two claims at once', { log: without(4) }, /claimed by con_b while con_a held it/],
+    ['two results', { log: withAt(8, result('call_1', 'con_b', 'c_r')) }, /call_1 has two results/],
+    ['a result from another', { log: withAt(6, result('call_1', 'con_a', 'c_r')) }, /result from con_a while con_b/],
+    ['a call without a result', { log: withAt(8, called('call_2', 1)) }, /call_2 of a completed run has no result/],
+  ])('with %s has that problem', (_, changes, expected) => {
+    expect(problems(history(changes))).toContainEqual(expect.stringMatching(expected))
+  })
+})
