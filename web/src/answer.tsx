@@ -1,6 +1,6 @@
 // Answer: a run as it is read: its parts in order, and a line that says how it stands. That line is always there, so
 // that nothing jumps when the run ends.
-import { type CallView, isEnded, type RunPart, type RunView, type SessionView } from '@parley/client'
+import { type CallView, isEnded, ParleyError, type RunPart, type RunView, type SessionView } from '@parley/client'
 import { memo, type ReactNode, useRef } from 'react'
 import { Icon } from './icon.tsx'
 import { Reasoning } from './reasoning.tsx'
@@ -51,6 +51,12 @@ function Note({ run }: { readonly run: RunView }) {
   const calls = useCalls(run)
   const user = useConnection((state) => state.user)
   const { tone, text } = runNote(run, calls, user)
+  const withdraw = (): void => {
+    session.cancel(run.id).catch((error: unknown) => {
+      // Its turn came and it ended before the cancel did: the line says so itself.
+      if (!(error instanceof ParleyError)) reportError(error)
+    })
+  }
   const waits = run.status === 'queued' && run.supersededBy === undefined
   return (
     <p className={`note ${tone}`}>
@@ -59,7 +65,7 @@ function Note({ run }: { readonly run: RunView }) {
       {tone === 'busy' ? <span className='dots' aria-hidden='true' /> : null}
       <span>{text}</span>
       {waits ? (
-        <button type='button' className='link' onClick={() => void session.cancel(run.id).catch(() => undefined)}>
+        <button type='button' className='link' onClick={withdraw}>
           Withdraw
         </button>
       ) : null}

@@ -19,9 +19,18 @@ export function Composer({ onSend }: Props) {
   const ended = useConnection((state) => state.status === 'closed')
   const refused = useView((view) => view.error !== undefined)
   const input = useRef<HTMLTextAreaElement>(null)
+  const hasFocus = useRef(false)
   const blank = draft.trim() === ''
 
-  useEffect(() => input.current?.focus(), [])
+  useEffect(() => {
+    // On a touch screen the focus would raise the keyboard over what is to be read.
+    if (!window.matchMedia('(pointer: coarse)').matches) input.current?.focus()
+  }, [])
+
+  // What stops or chooses goes when the answer ends: a focus that was there comes back to the text.
+  useEffect(() => {
+    if (active === undefined && hasFocus.current) input.current?.focus()
+  }, [active])
 
   const send = (): void => {
     if (blank || ended || refused) return
@@ -41,7 +50,19 @@ export function Composer({ onSend }: Props) {
   }
 
   return (
-    <form className='composer' aria-label='Write a message' onSubmit={onSubmit}>
+    <form
+      className='composer'
+      aria-label='Write a message'
+      onSubmit={onSubmit}
+      onFocus={() => {
+        hasFocus.current = true
+      }}
+      onBlur={(event) => {
+        // A button that is disabled under the focus loses it, too: that is no leaving.
+        if (event.target.matches(':disabled')) return
+        hasFocus.current = event.currentTarget.contains(event.relatedTarget)
+      }}
+    >
       <div className='composer-box'>
         <div className='composer-input' data-value={draft}>
           <textarea
@@ -108,6 +129,7 @@ function Stop({ run }: { readonly run: string }) {
   const [problem, setProblem] = useState<string>()
   const stop = (): void => {
     setAsked(true)
+    setProblem(undefined)
     session.cancel(run).catch((error: unknown) => {
       setAsked(false)
       // It ended by itself before the cancel came: that is what was wanted.
@@ -116,8 +138,15 @@ function Stop({ run }: { readonly run: string }) {
     })
   }
   return (
-    <button type='button' className='button stop' disabled={asked} title={problem} onClick={stop}>
-      <Icon name='stop' /> <span className='label'>{asked ? 'Stopping' : 'Stop'}</span>
-    </button>
+    <>
+      {problem === undefined ? null : (
+        <span className='problem bad' role='alert'>
+          {problem}
+        </span>
+      )}
+      <button type='button' className='button stop' disabled={asked} onClick={stop}>
+        <Icon name='stop' /> <span className='label'>{asked ? 'Stopping' : 'Stop'}</span>
+      </button>
+    </>
   )
 }

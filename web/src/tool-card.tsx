@@ -18,7 +18,7 @@ export const ToolCard = memo(function ToolCard({ call: id, name }: Props) {
   const note = call === undefined ? undefined : callNote(call, connection)
   const decision = call === undefined ? undefined : decisionNote(call, user)
   return (
-    <section className='tool' aria-labelledby={heading} data-call={id} data-status={call?.status}>
+    <section className='tool' tabIndex={-1} aria-labelledby={heading} data-call={id} data-status={call?.status}>
       <header className='tool-head'>
         <Icon name='tool' />
         <h3 id={heading}>{name}</h3>
@@ -61,7 +61,9 @@ function Decide({ call }: { readonly call: CallView }) {
   const { session } = useRoom()
   const [asked, setAsked] = useState(false)
   const [problem, setProblem] = useState<string>()
-  const decide = (decision: 'approve' | 'deny'): void => {
+  const decide = (button: HTMLElement, decision: 'approve' | 'deny'): void => {
+    // The buttons go when the decision is there: the focus stays with the card.
+    button.closest<HTMLElement>('.tool')?.focus()
     setAsked(true)
     setProblem(undefined)
     session.decide(call.id, decision).catch((error: unknown) => {
@@ -74,10 +76,20 @@ function Decide({ call }: { readonly call: CallView }) {
   return (
     <>
       <div className='buttons'>
-        <button type='button' className='button primary' disabled={asked} onClick={() => decide('approve')}>
+        <button
+          type='button'
+          className='button primary'
+          disabled={asked}
+          onClick={(event) => decide(event.currentTarget, 'approve')}
+        >
           Approve
         </button>
-        <button type='button' className='button' disabled={asked} onClick={() => decide('deny')}>
+        <button
+          type='button'
+          className='button'
+          disabled={asked}
+          onClick={(event) => decide(event.currentTarget, 'deny')}
+        >
           Deny
         </button>
       </div>

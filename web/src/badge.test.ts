@@ -1,0 +1,37 @@
+import { ParleyError } from '@parley/client'
+import { describe, expect, it } from 'vitest'
+import { badgeOf } from './badge.ts'
+
+const closed = { attempt: 0, opens: 1, resumes: 0 }
+const live = { status: 'live' as const, error: undefined }
+
+describe('the badge', () => {
+  it('says when it is live, and where', () => {
+    const open = { ...closed, status: 'open' as const, node: 'node-1' }
+    expect(badgeOf(open, live, 0)).toEqual({ tone: 'live', text: 'Live', detail: 'node-1' })
+  })
+
+  it('says that it catches up', () => {
+    const open = { ...closed, status: 'open' as const }
+    expect(badgeOf(open, { ...live, status: 'replaying' }, 0)).toMatchObject({ tone: 'busy', text: 'Catching up' })
+  })
+
+  it('counts down to the next attempt without changing what is read aloud', () => {
+    const waiting = { ...closed, status: 'waiting' as const, attempt: 3, retryAt: 10_000 }
+    expect(badgeOf(waiting, live, 6_500)).toEqual({ tone: 'lost', text: 'Offline', detail: 'retry in 4 s' })
+    expect(badgeOf(waiting, live, 11_000)).toEqual({ tone: 'lost', text: 'Offline' })
+  })
+
+  it('tells a first connection from one that comes back', () => {
+    expect(badgeOf({ ...closed, opens: 0, status: 'connecting' }, live, 0).text).toBe('Connecting')
+    expect(badgeOf({ ...closed, status: 'connecting' }, live, 0).text).toBe('Reconnecting')
+  })
+
+  it('says why it is over', () => {
+    const error = new ParleyError('disconnected', 'not authenticated')
+    const badge = { tone: 'ended', reason: 'not authenticated' }
+    expect(badgeOf({ ...closed, status: 'closed', error }, live, 0)).toMatchObject(badge)
+    const open = { ...closed, status: 'open' as const }
+    expect(badgeOf(open, { status: 'offline', error }, 0)).toMatchObject({ ...badge, text: 'Not available' })
+  })
+})

@@ -1,0 +1,110 @@
+// The browser of the page's test: Chromium as the system has it, and pages that note everything they complain about.
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+
+const COMMANDS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
+
+/** No sandbox, because tests run as root in containers; no traffic of its own. */
+const FLAGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+export function launch(): Promise<Browser> {
+  return chromium.launch({ executablePath: executable(), args: FLAGS })
+}
+
+/** A person with a browser of their own: a context, its pages, and what went wrong in them. */
+export class Visitor {
+  readonly context: BrowserContext
+  /** Errors in the console, uncaught ones, and violations of the content security policy. */
+  readonly problems: string[] = []
+
+  private constructor(context: BrowserContext) {
+    this.context = context
+  }
+
+  static async come(browser: Browser, options: BrowserContextOptions = {}): Promise<Visitor> {
+    const visitor = new Visitor(await browser.newContext({ viewport: { width: 1_000, height: 720 }, ...options }))
+    visitor.context.setDefaultTimeout(20_000)
+    visitor.context.on('weberror', (event) => visitor.problems.push(String(event.error())))
+    visitor.context.on('console', (message) => {
+      // Chromium itself says when nobody listens on a port; the page cannot prevent it.
+      const refused = message.text().includes('net::ERR_CONNECTION_REFUSED')
+      if (['error', 'warning'].includes(message.type()) && !refused) visitor.problems.push(message.text())
+    })
+    return visitor
+  }
+
+  async open(url: string): Promise<ChatTab> {
+    const page = await this.context.newPage()
+    await page.goto(url)
+    return new ChatTab(page)
+  }
+}
+
+/** The page as somebody uses it. */
+export class ChatTab {
+  readonly page: Page
+
+  constructor(page: Page) {
+    this.page = page
+  }
+
+  get session(): string {
+    return new URL(this.page.url()).searchParams.get('session') ?? ''
+  }
+
+  /** Waits until the badge says so. */
+  async status(text: string): Promise<void> {
+    await this.page.getByRole('status').filter({ hasText: text }).waitFor()
+  }
+
+  async say(text: string): Promise<void> {
+    const box = this.page.getByRole('textbox', { name: 'Message' })
+    await box.fill(text)
+    await box.press('Enter')
+  }
+
+  /** The answer at this place, from 0, when it stands so. */
+  async answer(at: number, status: string): Promise<string> {
+    const answer = this.page.locator('.answer').nth(at)
+    await answer.and(this.page.locator(`[data-status=${status}]`)).waitFor()
+    return this.text(at)
+  }
+
+  async text(at: number): Promise<string> {
+    return (await this.page.locator('.answer').nth(at).locator('> .text').allTextContents()).join('')
+  }
+
+  /** Waits until the answer at this place contains a word. */
+  async speaks(at: number, word: string): Promise<void> {
+    await this.page.locator('.answer').nth(at).locator('> .text').filter({ hasText: word }).waitFor()
+  }
+}
+
+function executable(): string {
+  const named = process.env.CHROMIUM_BIN ?? ''
+  const folders = (process.env.PATH ?? '').split(delimiter)
+  const candidates = [named, ...COMMANDS.flatMap((command) => folders.map((folder) => join(folder, command)))]
+  const found = [...candidates, '/usr/bin/chromium'].find(isProgram)
+  if (found === undefined) throw new Error('Chromium was not found: set CHROMIUM_BIN to its path.')
+  return found
+}
+
+function isProgram(path: string): boolean {
+  if (path === '') return false
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
