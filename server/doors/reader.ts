@@ -5,13 +5,13 @@
 //                  └──(its outbox is full, or feed lost)───┘        any ──► closed
 //
 // Whoever cannot keep up is not buffered for: its position is remembered, and the log is read again.
-import { type CodecName, type Cursor, formatCursor, parseCursor, type ServerFrame } from '@parley/protocol'
+import { type CodecName, type Cursor, formatCursor, parseCursor, ReplyError, type ServerFrame } from '@parley/protocol'
 import type { Slots } from '../limit/slots.ts'
 import type { Seq } from '../log/entry.ts'
 import { CursorLost } from '../log/log-error.ts'
 import { replay } from '../session/replay.ts'
 import type { SessionStores } from '../session/session.ts'
-import { merged, shownLive } from '../session/shown.ts'
+import { merged } from '../session/shown.ts'
 import { EntryMessage, type LiveBatch, type MessageData } from './entry-message.ts'
 import type { Feed, LiveReader } from './feed.ts'
 import type { FeedLease, Hub } from './hub.ts'
@@ -81,13 +81,20 @@ export class Reader implements LiveReader {
    */
   async attach(): Promise<void> {
     return new Promise<void>((resolve, reject) => {
-      this.#catchUp(resolve).then(resolve, (error: unknown) => {
-        if (this.#phase === 'closed') resolve()
-        else if (this.#phase === 'attaching') {
-          this.close()
-          reject(error)
-        } else this.#fail(error)
-      })
+      let told = false
+      const attached = (): void => {
+        told = true
+        resolve()
+      }
+      const ended = (error?: unknown): void => {
+        if (told) {
+          if (error !== undefined) this.#fail(error)
+          return
+        }
+        this.close()
+        reject(error ?? new ReplyError('not_attached', 'It was detached, or attached anew, before it was attached.'))
+      }
+      this.#catchUp(attached).then(() => ended(), ended)
     })
   }
 
@@ -205,7 +212,8 @@ export class Reader implements LiveReader {
     if (entries === undefined) return false
     const { stores, sink } = this.#ports
     const { session, merge } = this.#start
-    const shown = merge ? merged(shownLive(entries)) : shownLive(entries)
+    // Whole, as in a replay: he was not live while these came.
+    const shown = merge ? merged(entries) : entries
     if (shown.length > 0) sink.writeEntries(new EntryMessage(session, stores.log.epoch, shown).in(sink.codec))
     // A cursor of elsewhere in the store may lie beyond the session's last entry.
     this.#moveTo(Math.max(this.#position, feed.position))

@@ -650,6 +650,46 @@ describe('a run whose owner stopped', () => {
     ])
   })
 
+  it('waits for a call that the model had spoken on after', async () => {
+    const h = await start()
+    h.model.prefill = 'text'
+    await h.service.arrive('s', CALLER, [{ name: 'where' }])
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    first.tool('where', {})
+    const { call } = await h.event('s', 'tool.called')
+    first.text('let me see')
+    await h.event('s', 'run.output')
+    await h.close()
+    await h.open()
+    await h.service.arrive('s', OTHER, [{ name: 'where' }])
+    await h.service.result({ type: 'tool.result', id: 'r', session: 's', call, output: 'Bern' }, OTHER)
+    const second = await h.model.next()
+    expect(textOf(second.options.prompt)).toMatch(/Bern/)
+    second.text(': Bern')
+    second.finish()
+    await h.event('s', 'run.ended', (event) => event.reason === 'completed')
+  })
+
+  it('is not given up for waiting for a person over many restarts', async () => {
+    const pay = defineTool({ name: 'pay', inputSchema: {}, approval: true, execute: () => 'paid' })
+    const h = await start({ serverTools: [pay] })
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    first.tool('pay', {})
+    first.finish('tool-calls')
+    const { call } = await h.event('s', 'tool.called')
+    for (let epoch = 2; epoch < 7; epoch += 1) {
+      await h.close()
+      await h.open()
+      await h.event('s', 'run.started', (event) => event.epoch === epoch)
+    }
+    await h.service.decide({ type: 'tool.decide', id: 'd', session: 's', call, decision: 'approve' }, CALLER)
+    const second = await h.model.next()
+    second.finish()
+    expect(await h.event('s', 'run.ended')).toMatchObject({ reason: 'completed' })
+  })
+
   it('is given up when its owners are lost again and again', async () => {
     const h = await start()
     await h.send('s', 'go')

@@ -81,7 +81,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     const lease = await sessions.retain(delivery.session)
     try {
       const { session } = lease
-      const found = await appears(session, delivery.run, signal)
+      const found = await appears(log, session, delivery, signal)
       if (!found) {
         logger.info({ session: delivery.session, run: delivery.run }, 'run was offered without its message')
         return
@@ -126,6 +126,8 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
       return false
     }
     if (!isDue(session.state, run)) {
+      // What stands before it may have lost its offer.
+      await offerOpen(runs, session)
       await session.until((state) => (isDue(state, run) ? true : undefined), signal)
       return false
     }
@@ -200,14 +202,19 @@ function isDue(state: SessionState, run: string): boolean {
   return state.open[0]?.id === run || findRun(state, run)?.phase === 'ended'
 }
 
-async function appears(session: Session, run: string, signal: AbortSignal): Promise<boolean> {
-  if (findRun(session.state, run) !== undefined) return true
+/** Whether the run's message is there, or comes soon. An offer may be made in vain, by a repeated command. */
+async function appears(log: SessionLog, session: Session, offer: Delivery, signal: AbortSignal): Promise<boolean> {
+  const { run, command } = offer
   const wait = AbortSignal.any([signal, AbortSignal.timeout(MESSAGE_WAIT_MS)])
   try {
+    const message = await log.last(session.id, `in.${command}`)
+    if (message > 0) await session.reached(message, wait)
+    if (findRun(session.state, run) !== undefined) return true
+    if (message > 0) return false
     await session.until((state) => findRun(state, run), wait)
     return true
   } catch (error) {
-    if (signal.aborted || session.lost !== undefined) throw error
+    if (signal.aborted || session.lost !== undefined || error instanceof StorageError) throw error
     return false
   }
 }

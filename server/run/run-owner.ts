@@ -153,11 +153,10 @@ export class RunOwner {
   /** Model calls and their tools, until the model has nothing more to do. */
   async #steps(recovery: Recovery): Promise<void> {
     const { model, system, limits } = this.#options
-    if (recovery.settle) {
-      this.#appender.apply((state) => Run.finished(state, { inputTokens: 0, outputTokens: 0 }))
-      this.#tools.adopt(recovery.step)
-      await this.#tools.results()
-    }
+    if (recovery.settle) this.#appender.apply((state) => Run.finished(state, { inputTokens: 0, outputTokens: 0 }))
+    // Even where the model had gone on to speak after a call: the prompt has to have the results.
+    this.#tools.adopt()
+    await this.#tools.results()
     const prompt: LanguageModelV3Prompt = buildPrompt(this.#session.state, this.#view(), {
       system,
       maxChars: limits.contextChars,

@@ -63,12 +63,10 @@ export class RunTools {
     }
   }
 
-  /** Calls that a former owner made are kept as if they were ours. */
-  adopt(step: number): void {
+  /** Calls of a former owner that have no result yet are kept as if they were ours. */
+  adopt(): void {
     for (const call of this.#view()?.calls.values() ?? []) {
-      if (call.step !== step) continue
-      this.#names.set(call.id, call.name)
-      this.#keep(call.id, undefined)
+      if (call.result === undefined) this.#keep(call.id, undefined)
     }
   }
 

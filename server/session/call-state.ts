@@ -24,6 +24,8 @@ export interface CallState {
   readonly last: Seq
   readonly decision: 'approve' | 'deny' | undefined
   readonly decidedAt: number | undefined
+  /** The command that decided. */
+  readonly decidedBy: string | undefined
   readonly claim: { readonly connection: string; readonly until: number; readonly command?: string } | undefined
   readonly result: ToolResult | undefined
 }
@@ -46,6 +48,7 @@ export function foldCall(call: CallState | undefined, seq: Seq, time: number, ev
       last: seq,
       decision: call?.decision,
       decidedAt: call?.decidedAt,
+      decidedBy: call?.decidedBy,
       claim: undefined,
       result: call?.result,
     }
@@ -57,7 +60,7 @@ export function foldCall(call: CallState | undefined, seq: Seq, time: number, ev
       return { ...call, last: seq, claim: { connection: event.connection, until: event.until, ...command } }
     }
     case 'tool.decided':
-      return { ...call, last: seq, decision: event.decision, decidedAt: time }
+      return { ...call, last: seq, decision: event.decision, decidedAt: time, decidedBy: event.command }
     case 'tool.result':
       return { ...call, last: seq, result: call.result ?? event, claim: undefined }
   }

@@ -7,7 +7,7 @@ import { CursorLost } from '../log/log-error.ts'
 import type { ReadLimits } from '../log/session-log.ts'
 import type { FoldedEntry } from '../log/transcript-store.ts'
 import type { SessionStores } from './session.ts'
-import { merged, type Shown, shownFrom } from './shown.ts'
+import { merged, type Shown } from './shown.ts'
 
 export type { Shown } from './shown.ts'
 
@@ -110,7 +110,9 @@ async function* shownTail(tail: Tail, from: Seq, options: ReplayOptions): AsyncG
   try {
     for (let step = tail.first; step.done !== true; step = await tail.rest.next()) {
       const entries = step.value
-      const shown = shownFrom(entries, position)
+      // Whole, roll-ups too: a cursor does not tell whether its reader had what a roll-up took away, as it may
+      // have been gone already when he read past its place.
+      const shown: readonly Shown[] = entries
       position = entries.at(-1)?.seq ?? position
       yield { shown: options.merge === true ? merged(shown) : shown, position }
     }

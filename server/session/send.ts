@@ -112,7 +112,11 @@ async function repeated(
     throw new ReplyError('command_id_reused')
   }
   const ended = await settle(ports, session)
-  const run = first?.run ?? record?.run
+  // A late steering message has a run of its own.
+  const { open, ended: over } = session.state
+  const own = [...open, ...over.values()].find((view) => view.message === command.id)
+  if (own?.ended?.error?.code === 'run_active') throw new ReplyError('run_active')
+  const run = own?.id ?? first?.run ?? record?.run
   return {
     seq: Math.max(record?.seq ?? seq ?? 0, ended),
     message: command.id,

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compact } from './compact.ts'
 import { EMPTY_SESSION, fold, type SessionState } from './session-state.ts'
-import { merged, type Shown, shownFrom, shownLive } from './shown.ts'
+import { merged, type Shown, shownLive } from './shown.ts'
 import { essence, ScriptedLog, STEP_KINDS, type Step } from './test/scripted-log.ts'
 
 const steps = fc.array(
@@ -73,7 +73,7 @@ describe('a session folded', () => {
         let position = 0
         for (const head of heads) {
           const read = log.read(position, head)
-          reader = foldShown(reader, shownFrom(read, position))
+          reader = foldShown(reader, read)
           position = read.at(-1)?.seq ?? position
         }
         expect(essence(reader)).toEqual(essence(log.state))
@@ -101,7 +101,7 @@ describe('a session folded', () => {
         ]
         const once = compact([], log.read(0, one))
         const twice = compact(once, log.read(one, two))
-        const state = foldShown(foldShown(EMPTY_SESSION, twice), shownFrom(log.read(two, Number.MAX_SAFE_INTEGER), two))
+        const state = foldShown(foldShown(EMPTY_SESSION, twice), log.read(two, Number.MAX_SAFE_INTEGER))
         expect(essence(state)).toEqual(essence(log.state))
       }),
     )
@@ -111,7 +111,7 @@ describe('a session folded', () => {
     fc.assert(
       fc.property(steps, (script) => {
         const log = scripted(script)
-        const shown = shownFrom(log.read(0, Number.MAX_SAFE_INTEGER), 0)
+        const shown = log.read(0, Number.MAX_SAFE_INTEGER)
         const few = merged(shown)
         expect(few.length).toBeLessThanOrEqual(shown.length)
         expect(textOf(few)).toEqual(textOf(shown))

@@ -11,7 +11,7 @@
 import type { Event, EventOf, MessageEvent, RunEnded, Tool } from '@parley/protocol'
 import type { Seq } from '../log/entry.ts'
 import type { CommandRecord } from '../log/transcript-store.ts'
-import { type CallState, foldCall } from './call-state.ts'
+import { awaitsDecision, type CallState, foldCall } from './call-state.ts'
 import { addOutput, addPart, fromParts, hasCall, type RunOutput, takenMessages } from './run-output.ts'
 import { grown, isActive, queuedRun, type RunView } from './run-view.ts'
 
@@ -75,7 +75,8 @@ export function fold(state: SessionState, entry: Folded): SessionState {
         phase: 'running',
         last: entry.seq,
         epoch: event.epoch,
-        stalls: run.stalls + 1,
+        // An owner that waits for people or their devices brings nothing forth, and is not to blame.
+        stalls: waitsForOthers(run) ? run.stalls : run.stalls + 1,
         model: event.model,
         next: event.next,
         output: event.mode === 'restart' ? undefined : run.output,
@@ -247,6 +248,12 @@ function markSeen(state: SessionState, event: MessageEvent): Partial<Pick<Sessio
   const ended = state.ended.get(seen.run)
   if (ended !== undefined) return { ended: new Map(state.ended).set(ended.id, mark(ended)) }
   return { open: state.open.map(mark) }
+}
+
+function waitsForOthers(run: RunView): boolean {
+  return [...run.calls.values()].some(
+    (call) => call.result === undefined && (call.where === 'client' || awaitsDecision(call)),
+  )
 }
 
 function foldEnded(state: SessionState, entry: Folded, event: RunEnded): SessionState {

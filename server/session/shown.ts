@@ -1,5 +1,5 @@
-// Shown: how an entry looks to a reader. Who had every output of a run needs none of them again: he
-// gets `run.ended` without its output, and no snapshots. Pure.
+// Shown: how an entry looks to a reader. Who is live had every output of a run, and needs none of them again: he
+// gets `run.ended` without its output, and no snapshots. Who catches up gets everything as it stands. Pure.
 import type { RunEnded, RunOutput } from '@parley/protocol'
 import type { Entry, Seq } from '../log/entry.ts'
 
@@ -12,21 +12,12 @@ export interface Shown {
   readonly json: string
 }
 
-/** For readers who had everything before these entries. */
+/** For readers who were sent every entry before these, live. */
 export function shownLive(entries: readonly Entry[]): readonly Shown[] {
   // Nearly always one token of one run.
   if (entries.length === 1 && entries[0]?.rollup === false) return entries
   if (!entries.some((entry) => entry.rollup)) return entries
   return entries.flatMap((entry) => (entry.rollup ? shownRollup(entry) : [entry]))
-}
-
-/**
- * For a reader who stands at `position` when these entries are read, in one consistent read. He had
- * what a roll-up replaces exactly if the last entry that it replaces is not after his position.
- */
-export function shownFrom(entries: readonly Entry[], position: Seq): readonly Shown[] {
-  if (!entries.some((entry) => entry.rollup)) return entries
-  return entries.flatMap((entry) => (entry.rollup && entry.prev <= position ? shownRollup(entry) : [entry]))
 }
 
 function shownRollup(entry: Entry): Shown[] {

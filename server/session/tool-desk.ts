@@ -82,6 +82,8 @@ export class ToolDesk {
     const until = this.#options.now() + this.#options.leaseMs
     const entry = await this.#change(session, command, (call) => {
       if (call.claim?.command === command.id && call.claim.connection === by.connection) return undefined
+      // It came before, and its claim was lost since: that a claim takes effect once holds for lost ones too.
+      if (findCommand(session.state, command.id) !== undefined) throw new ReplyError('call_not_claimed')
       if (!this.#canRun(session.id, by.connection, call)) throw new ReplyError('tool_not_declared')
       if (awaitsDecision(call)) throw new ReplyError('approval_pending')
       if (call.decision === 'deny') throw new ReplyError('call_ended')
@@ -107,9 +109,9 @@ export class ToolDesk {
   ): Promise<{ seq: number; duplicate?: true }> {
     const size = JSON.stringify(command.output ?? null).length
     if (size > LIMITS.toolOutputBytes) throw new ReplyError('too_large', 'The result is larger than the limit.')
-    if (findCommand(session.state, command.id) !== undefined) return { seq: session.state.seq, duplicate: true }
     const entry = await this.#change(session, command, (call) => {
       if (call.result?.command === command.id) return undefined
+      if (findCommand(session.state, command.id) !== undefined) throw new ReplyError('command_id_reused')
       if (call.result !== undefined) throw new ReplyError('call_ended')
       if (this.#heldByOther(call, by.connection)) throw new ReplyError('call_not_claimed')
       if (!this.#canRun(session.id, by.connection, call)) throw new ReplyError('tool_not_declared')
@@ -130,9 +132,9 @@ export class ToolDesk {
     command: CommandOf<'tool.decide'>,
     by: Asker,
   ): Promise<{ seq: number; duplicate?: true }> {
-    if (findCommand(session.state, command.id) !== undefined) return { seq: session.state.seq, duplicate: true }
     const entry = await this.#change(session, command, (call) => {
-      if (findCommand(session.state, command.id) !== undefined) return undefined
+      if (call.decidedBy === command.id) return undefined
+      if (findCommand(session.state, command.id) !== undefined) throw new ReplyError('command_id_reused')
       if (!call.approval) throw new ReplyError('approval_not_needed')
       if (call.decision !== undefined) throw new ReplyError('already_decided')
       const reason = command.reason === undefined ? {} : { reason: command.reason }

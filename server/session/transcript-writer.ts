@@ -43,8 +43,9 @@ export class TranscriptWriter {
     } catch (error) {
       // A conflict: another one folded at the same time. A lost cursor: trimmed because of that other fold.
       if (error instanceof Conflict || error instanceof CursorLost) return
-      if (!(error instanceof StorageError)) throw error
-      this.#options.logger.warn({ err: error, session: session.id }, 'transcript was not saved')
+      // Nothing is lost by it, and whoever asked has other work to do.
+      const level = error instanceof StorageError ? 'warn' : 'error'
+      this.#options.logger[level]({ err: error, session: session.id }, 'transcript was not saved')
     } finally {
       this.#busy.delete(session.id)
     }
