@@ -75,7 +75,8 @@ function tick(): void {
 
 function emit(source: Source, now: number): void {
   for (let burst = 0; source.due <= now && burst < BURST && source.sent < source.count; burst += 1) {
-    if ((source.controller.desiredSize ?? 0) < -BACKLOG) break
+    // Asked only of those who are late: it is not free.
+    if (burst > 0 && (source.controller.desiredSize ?? 0) < -BACKLOG) break
     source.controller.enqueue({ type: 'text-delta', id: '0', delta: stampedToken() })
     source.sent += 1
     source.due += source.interval

@@ -1,11 +1,12 @@
 // npm run bench: what Parley costs beside a bare uWebSockets.js publisher of the same bytes at the same pace, in the
 // same run, round by round in turn: (a) one session with 1,000 readers, (b) 2,000 sessions of one reader each,
-// (c) offered load far beyond what the machine sustains. Reports medians over the rounds, as ratios.
+// (c) offered load far beyond what the machine sustains, (d) the log alone. Reports medians over the rounds, as ratios.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { FromReaders, FromServer, Report, ToReaders, ToServer } from './bench-message.ts'
+import { benchDriver, benchLog, logBenchTable } from './log-bench.ts'
 
 interface Scenario {
   readonly name: string
@@ -179,6 +180,17 @@ async function overload(): Promise<void> {
   console.table(rows)
 }
 
+async function logAlone(): Promise<void> {
+  console.log('\nd: the log alone, fsync included')
+  const sessions = 2_000
+  const results = [
+    await benchDriver(10_000, sessions, SECONDS),
+    await benchLog(10_000, sessions, SECONDS),
+    await benchLog(0, sessions, SECONDS),
+  ]
+  console.log(logBenchTable(results))
+}
+
 console.log(
   `${cpus().length} × ${cpus()[0]?.model.trim()}, ${(totalmem() / 1024 ** 3).toFixed(0)} GB, Node ${process.version}`,
 )
@@ -187,4 +199,5 @@ const wanted = (part: string): boolean => values.only === undefined || values.on
 if (wanted('a')) await compare(FAN_OUT, 1.2)
 if (wanted('b')) await compare(MANY, 3)
 if (wanted('c')) await overload()
+if (wanted('d')) await logAlone()
 process.exit(0)
