@@ -1,6 +1,15 @@
 // send: takes a person's message. The message and the run that answers it are offered together; the
 // policy says what becomes of the runs that are not finished yet. Every step is idempotent.
-import { type Content, LIMITS, type MessageEvent, makeId, type Part, ReplyError, type Send } from '@parley/protocol'
+import {
+  type Content,
+  LIMITS,
+  type MessageEvent,
+  makeId,
+  type Part,
+  type Policy,
+  ReplyError,
+  type Send,
+} from '@parley/protocol'
 import { Conflict, CursorLost } from '../log/log-error.ts'
 import type { RunQueue } from '../log/run-queue.ts'
 import type { SessionLog } from '../log/session-log.ts'
@@ -80,16 +89,11 @@ export async function send(
   await session.reached(seq, AbortSignal.timeout(CATCH_UP_MS))
   const lost = findRun(session.state, run)
   const rejected = lost?.rejected === true || lost?.ended?.error?.code === 'run_active'
-  const ended = await settle(ports, session, command.id)
+  await settle(ports, session, command.id)
   if (rejected) throw new ReplyError('run_active')
   // A steering message may have come too late for the run that it was sent to.
   const own = session.state.open.find((view) => view.message === command.id)?.id
-  return {
-    seq: Math.max(seq, ended),
-    message: command.id,
-    run: own ?? run,
-    ...(policy === 'interrupt' ? { final: true } : {}),
-  }
+  return { message: command.id, run: own ?? run, ...standing(session, seq, policy) }
 }
 
 /** The model-facing form of what was sent. */
@@ -111,19 +115,26 @@ async function repeated(
   if (first !== undefined && JSON.stringify(first.content) !== JSON.stringify(content)) {
     throw new ReplyError('command_id_reused')
   }
-  const ended = await settle(ports, session)
+  await settle(ports, session)
   // A late steering message has a run of its own.
   const { open, ended: over } = session.state
   const own = [...open, ...over.values()].find((view) => view.message === command.id)
   if (own?.ended?.error?.code === 'run_active') throw new ReplyError('run_active')
   const run = own?.id ?? first?.run ?? record?.run
   return {
-    seq: Math.max(record?.seq ?? seq ?? 0, ended),
     message: command.id,
     ...(run === undefined ? {} : { run }),
     duplicate: true,
-    ...(first?.policy === 'interrupt' ? { final: true } : {}),
+    ...standing(session, record?.seq ?? seq ?? 0, first?.policy),
   }
+}
+
+/**
+ * Up to where the effect of a message reaches: by now the runs that an interrupt supersedes have ended, whoever ended
+ * them, and the state has folded it.
+ */
+function standing(session: Session, seq: number, policy: Policy | undefined): Pick<Sent, 'seq' | 'final'> {
+  return policy === 'interrupt' ? { seq: Math.max(seq, session.state.seq), final: true } : { seq }
 }
 
 async function firstMessage(
@@ -149,13 +160,10 @@ async function firstMessage(
 /**
  * Does what the log implies after a message: ends the runs that it superseded, and offers runs that
  * somebody may have left without an offer. @param offered the message that has just offered its run itself
- * @returns the last sequence number of those ends
  */
-async function settle(ports: SendPorts, session: Session, offered?: string): Promise<number> {
-  const superseded = session.state.open.filter((run) => run.supersededBy !== undefined).map((run) => run.id)
+async function settle(ports: SendPorts, session: Session, offered?: string): Promise<void> {
   await endOverdue(ports.log, session)
   await offerOpen(ports.runs, session, offered)
-  return superseded.reduce((seq, run) => Math.max(seq, findRun(session.state, run)?.last ?? 0), 0)
 }
 
 /** Offers the runs of this session that wait and that the given message did not itself offer. Idempotent. */
