@@ -123,9 +123,10 @@ export class Outbox implements ReaderSink {
     const queue = this.#queue
     const only = queue[0]
     if (queue.length === 1 && only !== undefined && !this.#congested) {
-      queue.length = 0
+      // Not by its length: that gives the array's memory back, to be made anew for the next message.
+      queue.pop()
       this.#queuedBytes = 0
-      this.#note(this.#socket.send(only, this.#binary) === 1 ? 0 : this.#socket.getBufferedAmount())
+      this.#send(only)
     } else if (queue.length > 0) {
       this.#sendQueue(queue)
     }
@@ -172,6 +173,11 @@ export class Outbox implements ReaderSink {
     if (this.#marked) return
     this.#marked = true
     this.#options.flush.mark(this)
+  }
+
+  /** To a socket of which nothing is buffered. */
+  #send(data: MessageData): void {
+    if (this.#socket.send(data, this.#binary) !== 1) this.#note(this.#socket.getBufferedAmount())
   }
 
   #sendQueue(queue: readonly MessageData[]): void {
