@@ -1,3 +1,4 @@
+// What a model says is shown in a terminal as text only: no escape sequence of it gets through.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CleanText, cleanText } from './clean-text.ts'

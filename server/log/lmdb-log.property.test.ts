@@ -1,3 +1,4 @@
+// The LMDB log beside a model of it, over made-up histories of appends, upkeep, stops and crashes.
 import { sessionLogProperty } from './session-log.property.ts'
 import { LmdbHarness } from './test/lmdb-harness.ts'
 

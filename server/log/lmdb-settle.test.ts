@@ -1,3 +1,4 @@
+// Settling the journal: the log is the same before, after, and wherever it is cut off.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

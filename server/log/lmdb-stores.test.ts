@@ -1,3 +1,4 @@
+// The LMDB stores of one data folder together: opening, closing, bounds and upkeep.
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,3 +1,4 @@
+// The demo model's directives: what they say, and what is told of those that are malformed.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseDemoDirective } from './demo-directive.ts'

@@ -8,11 +8,10 @@ import type { AddressInfo } from 'node:net'
 import { makeId } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ServerProcess } from './server-process.ts'
-import { CommandError, StrictClient, seeded } from './strict-client.ts'
+import { CommandError, pause, StrictClient, seeded, TEST_SEED } from './strict-client.ts'
 
 const LANES = 50
 const ROUNDS = 20
-const SEED = Number(process.env.PARLEY_TEST_SEED ?? Date.now() % 1_000_000)
 
 let server: ServerProcess
 beforeAll(async () => {
@@ -22,11 +21,9 @@ afterAll(async () => {
   await server.dispose()
 })
 
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-
 describe('a cancel', () => {
-  it(`is final: ${LANES * ROUNDS} at random moments, from a second connection (seed ${SEED})`, async () => {
-    const random = seeded(SEED)
+  it(`is final: ${LANES * ROUNDS} at random moments, from a second connection (seed ${TEST_SEED})`, async () => {
+    const random = seeded(TEST_SEED)
     let cancelled = 0
     const lane = async (number: number): Promise<void> => {
       const session = `cancel_${number}`

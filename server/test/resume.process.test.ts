@@ -3,12 +3,11 @@
 import { makeId } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ServerProcess } from './server-process.ts'
-import { CommandError, demoCount, StrictClient, seeded } from './strict-client.ts'
+import { CommandError, demoCount, pause, StrictClient, seeded, TEST_SEED } from './strict-client.ts'
 
 const SESSIONS = 200
 const COUNT = 150
 const RATE = 25
-const SEED = Number(process.env.PARLEY_TEST_SEED ?? Date.now() % 1_000_000)
 
 let server: ServerProcess
 beforeAll(async () => {
@@ -17,8 +16,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await server.dispose()
 })
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Connects and attaches, again and again while the server is away. */
 async function comeBack(client: StrictClient, session: string): Promise<void> {
@@ -49,8 +46,8 @@ async function sendUntilOk(client: StrictClient, session: string, id: string): P
 }
 
 describe('200 sessions that stream at once', () => {
-  it(`end with the known text on every client, through drops and two kills of the server (seed ${SEED})`, async () => {
-    const random = seeded(SEED)
+  it(`end with the known text on every client, through drops and two kills of the server (seed ${TEST_SEED})`, async () => {
+    const random = seeded(TEST_SEED)
     let ended = 0
     const reader = async (number: number): Promise<StrictClient> => {
       const session = `resume_${number}`

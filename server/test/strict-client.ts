@@ -261,3 +261,11 @@ export function seeded(seed: number): () => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
   }
 }
+
+/** A moment of a test's own choosing, at which it drops, cancels or kills: nothing is waited for with it. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+/** The seed of a random test; `PARLEY_TEST_SEED` plays one again. */
+export const TEST_SEED = Number(process.env.PARLEY_TEST_SEED ?? Date.now() % 1_000_000)
