@@ -1,59 +1,41 @@
 // What the tests need besides Node: programs of the operating system. Each one is looked for where a developer would
-// have it, and installed by the system's packager where that is possible; nothing is written into the tree.
+// have it, and otherwise installed or fetched where that is possible; nothing is written into the tree.
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
 import process from 'node:process'
+import { fetchNatsServer } from './fetch-nats-server.mjs'
+import { CHROMIUM, findProgram, NATS_SERVER } from './programs.mjs'
 
 /** Milliseconds that an installation may take. */
 const INSTALL_MS = 8 * 60_000
 
-const PROGRAMS = [
-  {
-    name: 'Chromium',
-    purpose: 'the test of the chat page',
-    variable: 'CHROMIUM_BIN',
-    commands: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'],
-    debian: 'chromium',
-  },
+const say = (line) => process.stdout.write(`${line}\n`)
+const warn = (line) => process.stderr.write(`${line}\n`)
+
+const NEEDED = [
+  [CHROMIUM, () => install('chromium')],
+  [NATS_SERVER, () => fetchNatsServer(say)],
 ]
 
 let missing = 0
-for (const program of PROGRAMS) {
-  const found = find(program) ?? (install(program) ? find(program) : undefined)
+for (const [program, obtain] of NEEDED) {
+  const found = findProgram(program, warn) ?? ((await obtain()) ? findProgram(program, warn) : undefined)
   if (found === undefined) {
     missing += 1
-    process.stderr.write(
-      `${program.name} was not found, and ${program.purpose} needs it. Install it ` +
-        `(${program.commands.join(', ')} on the PATH), or set ${program.variable} to its path.\n`,
+    const { name, purpose, variable, commands, oldest } = program
+    const version = oldest === undefined ? '' : ` ${oldest.join('.')} or newer`
+    warn(
+      `${name}${version} was not found, and ${purpose} needs it. Install it ` +
+        `(${commands.join(', ')} on the PATH), or set ${variable} to its path.`,
     )
-  } else process.stdout.write(`${program.name}: ${found}\n`)
+  } else say(`${program.name}: ${found}`)
 }
 process.exitCode = missing === 0 ? 0 : 1
 
-function find({ name, variable, commands }) {
-  const named = process.env[variable]
-  if (named !== undefined && named !== '') {
-    if (isProgram(named)) return named
-    process.stderr.write(`${variable} is set, but names no program: ${name} is looked for elsewhere.\n`)
-  }
-  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '')
-  return commands.flatMap((command) => folders.map((folder) => join(folder, command))).find(isProgram)
-}
-
-function isProgram(path) {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
-}
-
 /** With apt, as root, on a Debian or a child of it. @returns whether it says that it did */
-function install({ name, debian }) {
+function install(debian) {
   if (process.getuid?.() !== 0 || !isDebian()) return false
-  process.stdout.write(`${name} is not here: installing Debian's package ${debian} …\n`)
+  say(`Installing Debian's package ${debian} …`)
   const apt = (...words) => {
     const options = { stdio: ['ignore', 'ignore', 'inherit'], timeout: INSTALL_MS }
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }

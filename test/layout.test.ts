@@ -33,11 +33,11 @@ const SERVER: Readonly<Record<string, readonly string[]>> = {
   doors: ['auth', 'limit', 'log', 'presence', 'session', 'metric'],
 }
 
-/** package → the files and folders that may import it; the first pattern that fits a package counts */
+/** package → the files, folders and beginnings of names (`-`) that may import it; the first pattern that fits a package counts */
 const PACKAGES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^uWebSockets\.js$/, ['server/doors/', 'server/create-server.ts', 'server/bench/']],
   [/^lmdb$/, ['server/log/lmdb-environment.ts', 'server/bench/']],
-  [/^@nats-io\//, []],
+  [/^@nats-io\//, ['server/log/jetstream-', 'server/bench/']],
   [/^@ai-sdk\/provider$/, ['server/model/', 'server/run/', 'server/bench/']],
   [/^@ai-sdk\//, ['server/model/']],
   [/^ajv$/, ['server/tool/']],
@@ -50,7 +50,7 @@ const PACKAGES: readonly (readonly [RegExp, readonly string[]])[] = [
 ]
 
 /** Concrete stores: named by their own folder and by these. */
-const STORES = /^server\/log\/lmdb-/
+const STORES = /^server\/log\/(lmdb|jetstream)-/
 const NAMES_STORES = ['server/log/', 'server/bench/', 'server/create-server.ts']
 
 interface Source {
@@ -131,6 +131,10 @@ describe('imports', () => {
       ['server/session/*.ts', '../run/run-engine.ts'],
       ['server/session/*.ts', '../doors/hub.ts'],
       ['server/session/*.ts', '../log/lmdb-log.ts'],
+      ['server/session/*.ts', '../log/jetstream-log.ts'],
+      ['server/log/lmdb-*.ts', '@nats-io/jetstream'],
+      ['server/log/jetstream-*.ts', 'lmdb'],
+      ['server/log/jetstream-*.ts', '../session/session.ts'],
       ['server/run/*.ts', '../doors/hub.ts'],
       ['server/run/*.ts', '@ai-sdk/openai'],
       ['server/model/*.ts', '../run/run-engine.ts'],
@@ -142,6 +146,7 @@ describe('imports', () => {
       ['server/run/*.ts', '@ai-sdk/provider'],
       ['server/doors/*.ts', 'uWebSockets.js'],
       ['server/create-server.ts', './log/lmdb-stores.ts'],
+      ['server/log/jetstream-*.ts', '@nats-io/jetstream'],
     ] as const
     const passed = await allowedByBiome([...forbidden, ...allowed])
     expect(passed).toEqual(allowed.map(([path, name]) => `${path} imports ${name}`))
@@ -217,7 +222,7 @@ function folder(path: string): string | undefined {
 }
 
 function within(path: string, places: readonly string[]): boolean {
-  return places.some((place) => (place.endsWith('/') ? path.startsWith(place) : path === place))
+  return places.some((place) => (/[/-]$/.test(place) ? path.startsWith(place) : path === place))
 }
 
 function isPackage(name: string): boolean {
