@@ -8,8 +8,8 @@ const message = (id: string, run: string, policy: 'queue' | 'interrupt' | 'steer
   return { type: 'message', id, role: 'user', author: 'ada', content: [], policy, run }
 }
 const output = (run: string, index: number): Event => ({ type: 'run.output', run, index, kind: 'text', text: 'x' })
-const started = (run: string, of: string): Event => {
-  return { type: 'run.started', run, epoch: 1, mode: 'new', model: 'demo', message: of, next: 0 }
+const started = (run: string, of: string, more: object = {}): Event => {
+  return { type: 'run.started', run, epoch: 1, mode: 'new', model: 'demo', message: of, next: 0, ...more }
 }
 const called = (call: string, attempt: number): Event => {
   const about = { run: 'run_1', name: 'work', input: {}, where: 'client', approval: false, until: 0, step: 0 } as const
@@ -45,11 +45,12 @@ const LOG: readonly Event[] = [
 interface Changes {
   readonly log?: readonly Event[]
   readonly more?: readonly HistoryRecord[]
+  readonly untrimmed?: boolean
   readonly seen?: Partial<Record<string, Partial<Record<string, Partial<RunSeen>>>>>
 }
 
 /** What readers `a` (connection 1) and `fresh` (connection 2) make of a log; `more` comes last, on connection 1. */
-function history({ log = LOG, more = [], seen = {} }: Changes = {}): History {
+function history({ log = LOG, more = [], seen = {}, untrimmed = false }: Changes = {}): History {
   const records: HistoryRecord[] = ['a', 'fresh'].flatMap((reader, at): HistoryRecord[] => [
     { kind: 'attached', reader, connection: at + 1, reset: false },
     ...log.map((event, place): HistoryRecord => {
@@ -68,6 +69,7 @@ function history({ log = LOG, more = [], seen = {} }: Changes = {}): History {
     records: [...records, ...more],
     pictures: new Map(['a', 'fresh'].map((reader) => [reader, picture(reader)])),
     fresh: 'fresh',
+    untrimmed,
   }
 }
 
@@ -75,9 +77,42 @@ function ok(command: Extract<HistoryRecord, { kind: 'ok' }>['command'], run?: st
   return { kind: 'ok', reader: 'a', connection: 1, command, duplicate: false, ...(run === undefined ? {} : { run }) }
 }
 
+function live(seq: number): HistoryRecord {
+  return { kind: 'live', reader: 'a', connection: 1, seq }
+}
+
+function reset(): HistoryRecord {
+  return { kind: 'attached', reader: 'a', connection: 1, reset: true, node: 'n2' }
+}
+
+function otherWords(): Event {
+  return { ...output('steer_c_2', 0), text: 'z' } as Event
+}
+
 function entry(seq: number, event: Event, connection = 1): HistoryRecord {
   return { kind: 'entry', reader: 'a', connection, seq, time: seq, event }
 }
+
+/** One run with two owners. */
+const OWNERS: readonly Event[] = [
+  message('c_1', 'run_1'),
+  started('run_1', 'c_1'),
+  output('run_1', 0),
+  output('run_1', 1),
+  started('run_1', 'c_1', { epoch: 2, mode: 'continue', next: 2 }),
+  output('run_1', 2),
+  ended('run_1', 3),
+]
+const owned = (place: number, event: Event): Changes => ({ log: OWNERS.map((own, at) => (at === place ? event : own)) })
+const folded = (run: string, text: string, next: number): Event => {
+  const part = { type: 'text' as const, text, index: 0, lengths: Array.from(text, () => 1) }
+  return { type: 'run.snapshot', run, epoch: 2, next, output: [part] }
+}
+/** A message to the demo model, and what became of it. */
+const demo = (text: string, reason: string, content = '/demo count=3 reasoning=1'): Changes => ({
+  log: [{ ...message('c_1', 'run_1'), content: [{ type: 'text', text: content }] } as Event, ...OWNERS.slice(1)],
+  seen: Object.fromEntries(['a', 'fresh'].map((name) => [name, { run_1: { text, reasoning: 'r0', reason } }])),
+})
 
 const without = (place: number): readonly Event[] => LOG.filter((_, at) => at !== place)
 const withAt = (place: number, event: Event): readonly Event[] => [...LOG.slice(0, place), event, ...LOG.slice(place)]
@@ -87,12 +122,29 @@ describe('a history', () => {
     expect(problems(history())).toEqual([])
   })
 
-  it('may show the output again to somebody who attached again', () => {
+  it('may show everything again to somebody who was told to begin anew', () => {
     const more = [
-      { kind: 'attached', reader: 'a', connection: 1, reset: false } as const,
-      entry(12, output('steer_c_2', 0)),
+      { kind: 'attached', reader: 'a', connection: 1, reset: true } as const,
+      ...LOG.map((event, place) => entry(place + 1, event)),
     ]
     expect(problems(history({ more }))).toEqual([])
+  })
+
+  it('may show a run folded or merged to those who catch up', () => {
+    const more = [
+      { kind: 'forgot', reader: 'a', connection: 1 } as const,
+      ...OWNERS.map((event, place): HistoryRecord => entry(place + 1, event)),
+      { kind: 'attached', reader: 'a', connection: 2, reset: true } as const,
+      ...[OWNERS[0], OWNERS[1]].map((event, place): HistoryRecord => entry(place + 1, event as Event, 2)),
+      entry(4, { ...output('run_1', 0), text: 'xx', count: 2 } as Event, 2),
+      entry(6, folded('run_1', 'xxx', 3), 2),
+      { kind: 'attached', reader: 'a', connection: 3, reset: true } as const,
+      entry(1, OWNERS[0] as Event, 3),
+      entry(6, folded('run_1', 'xxx', 3), 3),
+      entry(7, { ...(OWNERS[6] as object), output: [] } as Event, 3),
+    ]
+    const found = problems(history({ log: [], more }))
+    expect(found.filter((problem) => !/lacks message|left no result|sees|never ended/.test(problem))).toEqual([])
   })
 
   it.each<[string, Changes, RegExp]>([
@@ -119,6 +171,37 @@ describe('a history', () => {
     ['two results', { log: withAt(8, result('call_1', 'con_b', 'c_r')) }, /call_1 has two results/],
     ['a result from another', { log: withAt(6, result('call_1', 'con_a', 'c_r')) }, /result from con_a while con_b/],
     ['a call without a result', { log: withAt(8, called('call_2', 1)) }, /call_2 of a completed run has no result/],
+    ['an entry out of order', { more: [entry(3, called('call_1', 1))] }, /a got entry 3 after 13/],
+    ['an entry that comes twice', { more: [entry(13, LOG[12] as Event)] }, /a got entry 13 after 13/],
+    ['a reader who is live too soon', { more: [live(12)] }, /a is live at 12, after 13/],
+    ['a gap in a run', { log: LOG.toSpliced(7, 1, output('run_1', 1)) }, /index 1 of run_1, where 0 was next/],
+    ['an index that comes again', { log: withAt(8, output('run_1', 0)) }, /index 0 of run_1, where 1 was next/],
+    ['a run cut short', { log: without(7) }, /run_1 ends at 1, where 0 was next/],
+    ['a fold that takes back', owned(6, folded('run_1', 'x', 1)), /takes run_1 back from 3 to 1/],
+    ['a node that tells something else', { more: [entry(12, otherWords(), 9)] }, /a and a differ at 12/],
+    ['a fold in other words', owned(6, folded('run_1', 'xyx', 3)), /run.snapshot at 7 tells other text of run_1/],
+    [
+      'merged outputs in other words',
+      { more: [entry(8, { ...output('run_1', 0), text: 'y', count: 1 } as Event, 9)] },
+      /run.output at 8 tells other text of run_1|differ at 8/,
+    ],
+    ['an answer in other words', demo('0 1 3', 'completed'), /run_1 \(completed\) says "0 1 3/],
+    ['an answer that stops short', demo('0 1', 'completed'), /run_1 \(completed\) says "0 1/],
+    ['a broken-off answer in other words', demo('0 2', 'cancelled'), /run_1 \(cancelled\) says "0 2/],
+    ['a reset where nothing is trimmed', { more: [reset()], untrimmed: true }, /a was reset on n2/],
+    ['an epoch that comes twice', owned(4, started('run_1', 'c_1', { next: 2 })), /started with epoch 1 at 5, after 1/],
+    ['an epoch left out', owned(4, started('run_1', 'c_1', { epoch: 3, next: 2 })), /with epoch 3 at 5, after 1/],
+    [
+      'an owner who begins elsewhere',
+      owned(4, started('run_1', 'c_1', { epoch: 2, next: 1 })),
+      /run_1 was started at index 1 at 5, where 2 was next/,
+    ],
+    ['a lost owner who speaks again', owned(5, output('run_1', 1)), /index 1 of run_1 at 6, where 2 was next: two/],
+    [
+      'a roll-up by a lost owner',
+      { log: OWNERS.toSpliced(6, 0, { ...folded('run_1', 'xxx', 3), epoch: 1 } as Event) },
+      /run.snapshot of run_1 at 7 has epoch 1 after 2/,
+    ],
   ])('with %s has that problem', (_, changes, expected) => {
     expect(problems(history(changes))).toContainEqual(expect.stringMatching(expected))
   })

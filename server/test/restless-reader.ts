@@ -123,10 +123,14 @@ export class RestlessReader {
     const connection = ++connections
     const { name: reader } = this.#habits
     client.onFrame((frame) => {
-      if (frame.type === 'attached') records.push({ kind: 'attached', reader, connection, reset: frame.reset === true })
+      if (frame.type === 'attached') {
+        const { node = '' } = client.welcome ?? {}
+        records.push({ kind: 'attached', reader, connection, reset: frame.reset === true, node })
+      }
+      if (frame.type === 'live') records.push({ kind: 'live', reader, connection, seq: seqOf(frame.cursor) })
       if (frame.type === 'entry') {
         const { time, event, cursor } = frame
-        records.push({ kind: 'entry', reader, connection, seq: Number(cursor.split('.')[1]), time, event })
+        records.push({ kind: 'entry', reader, connection, seq: seqOf(cursor), time, event })
         this.#considerTool(client, frame)
       }
       if (frame.type === 'ok') this.#acknowledged(frame, connection)
@@ -207,7 +211,7 @@ export class RestlessReader {
     const fresh = new StrictClient(this.#room.url).session(session)
     fresh.faults.push(...this.#pictured.faults)
     this.#pictured = fresh
-    records.push({ kind: 'attached', reader: this.name, connection: this.#connection, reset: true })
+    records.push({ kind: 'forgot', reader: this.name, connection: this.#connection })
   }
 
   #considerTool(client: StrictClient, frame: Extract<ServerFrame, { type: 'entry' }>): void {
@@ -282,6 +286,10 @@ export class RestlessReader {
       duplicate: frame.duplicate === true,
     })
   }
+}
+
+function seqOf(cursor: string): number {
+  return Number(cursor.split('.')[1])
 }
 
 function directive(random: () => number): string {

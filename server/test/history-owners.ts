@@ -1,0 +1,81 @@
+// Who owned what, as the log tells: a run has one owner after the other, a tool call one holder at a time and one
+// result. Pure.
+import type { Sequence } from './history-record.ts'
+
+/**
+ * Owners of a run follow each other: each raises the epoch by one, begins where the one before stopped, and is never
+ * heard of again once another has begun.
+ */
+export function brokenOwners(log: Sequence): string[] {
+  const runs = new Map<string, { epoch: number; next: number | undefined }>()
+  const found: string[] = []
+  for (const { seq, event } of log) {
+    if (event.type !== 'run.started' && event.type !== 'run.output' && event.type !== 'run.snapshot') continue
+    const known = runs.get(event.run)
+    const run = known ?? { epoch: 0, next: undefined }
+    runs.set(event.run, run)
+    if (event.type === 'run.output') {
+      // One that stands for several has the place of the last of them, and nobody else may have seen the others.
+      const first = (event.count ?? 1) === 1 ? event.index : undefined
+      if (first !== undefined && run.next !== undefined && first !== run.next) {
+        found.push(`index ${first} of ${event.run} at ${seq}, where ${run.next} was next: two owners at once`)
+      }
+      run.next = event.index + (event.count ?? 1)
+      continue
+    }
+    const { epoch = run.epoch } = event
+    if (epoch < run.epoch) found.push(`${event.type} of ${event.run} at ${seq} has epoch ${epoch} after ${run.epoch}`)
+    if (event.type === 'run.started') {
+      // What is first seen of a run may be the roll-up of earlier owners' words.
+      if (known !== undefined && epoch !== run.epoch + 1) {
+        found.push(`${event.run} was started with epoch ${epoch} at ${seq}, after ${run.epoch}`)
+      }
+      if (run.next !== undefined && event.next !== run.next) {
+        found.push(`${event.run} was started at index ${event.next} at ${seq}, where ${run.next} was next`)
+      }
+    }
+    run.epoch = epoch
+    run.next = event.next
+  }
+  return found
+}
+
+interface CallSeen {
+  run: string
+  holder: { readonly connection: string; readonly until: number } | undefined
+  results: number
+}
+
+/** A call has one result, at most one holder at a time, and none is left without a result by a run that completed. */
+export function brokenCalls(log: Sequence): string[] {
+  const calls = new Map<string, CallSeen>()
+  const found: string[] = []
+  for (const { time, event } of log) {
+    if (event.type === 'tool.called') {
+      const results = calls.get(event.call)?.results ?? 0
+      calls.set(event.call, { run: event.run, holder: undefined, results })
+    }
+    const call = 'call' in event ? calls.get(event.call) : undefined
+    if (call === undefined) continue
+    const held = call.holder !== undefined && call.holder.until > time ? call.holder : undefined
+    if (event.type === 'tool.claimed') {
+      if (held !== undefined && held.connection !== event.connection) {
+        found.push(`${event.call} was claimed by ${event.connection} while ${held.connection} held it`)
+      }
+      call.holder = { connection: event.connection, until: event.until }
+    } else if (event.type === 'tool.result') {
+      call.results += 1
+      if (call.results === 2) found.push(`${event.call} has two results`)
+      if (held !== undefined && event.by !== held.connection && event.by !== 'server') {
+        found.push(`${event.call} has its result from ${event.by} while ${held.connection} held it`)
+      }
+    }
+  }
+  const completed = new Set(
+    log.flatMap(({ event }) => (event.type === 'run.ended' && event.reason === 'completed' ? [event.run] : [])),
+  )
+  for (const [id, call] of calls) {
+    if (completed.has(call.run) && call.results === 0) found.push(`${id} of a completed run has no result`)
+  }
+  return found
+}
