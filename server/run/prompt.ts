@@ -33,7 +33,7 @@ export function buildPrompt(state: SessionState, run: RunView, options: PromptOp
     const answer =
       view === undefined || (!own && view.phase !== 'ended')
         ? []
-        : answerMessages(view, messages, own && options.keepReasoning)
+        : answerMessages(view, messages, { whole: own, keepReasoning: own && options.keepReasoning })
     exchanges.push([userMessage(event), ...answer])
   }
   const system: LanguageModelV3Message[] =
@@ -63,10 +63,11 @@ export function toolInput(input: unknown): unknown {
 function answerMessages(
   view: RunView,
   messages: ReadonlyMap<string, MessageEvent>,
-  keepReasoning: boolean,
+  { whole, keepReasoning }: { readonly whole: boolean; readonly keepReasoning: boolean },
 ): LanguageModelV3Message[] {
   const parts = toParts(view.output)
-  const seen = view.seen === undefined ? parts : markUnseen(parts, view.seen)
+  // A run that goes on goes on from all that it said, however much of it somebody had seen when they wrote.
+  const seen = whole || view.seen === undefined ? parts : markUnseen(parts, view.seen)
   const result: LanguageModelV3Message[] = []
   let step = newStep()
   const flush = (): void => {

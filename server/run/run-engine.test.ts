@@ -588,6 +588,21 @@ describe('a run whose owner stopped', () => {
     })
   })
 
+  it('is continued from all of it, also when somebody wrote meanwhile who had not seen it all', async () => {
+    // Its model was given the text up to what was seen, and said the rest again.
+    const h = await start()
+    h.model.prefill = 'text'
+    const { run } = await h.send('s', 'go')
+    const first = await h.model.next()
+    first.text('one ')
+    await h.event('s', 'run.output')
+    await h.send('s', 'and then?', { seen: { run: run ?? '', index: -1 } })
+    await h.close()
+    await h.open()
+    const second = await h.model.next()
+    expect(second.options.prompt.at(-1)).toEqual({ role: 'assistant', content: [{ type: 'text', text: 'one ' }] })
+  })
+
   it('is restarted where it cannot, with indexes that go on', async () => {
     const h = await start()
     await h.send('s', 'go')
