@@ -1,0 +1,259 @@
+// The streams: what each is called and how it is configured. They are created when they are absent, and checked when
+// they are there; a difference is reported with what to do, and never overwritten: it may be somebody's intention.
+import { createHash, randomBytes } from 'node:crypto'
+import {
+  type DiscardPolicy,
+  JetStreamApiError,
+  type JetStreamManager,
+  jetstreamManager,
+  type RetentionPolicy,
+  type StorageType,
+  type StreamConfig,
+} from '@nats-io/jetstream'
+import { nanos } from '@nats-io/transport-node'
+import { type JetStreamConnection, JetStreamStartError } from './jetstream-connection.ts'
+
+export interface JetStreamStreamsOptions {
+  /** Begins every subject, and, in capitals, every stream's name; default `parley`. */
+  readonly prefix?: string
+  /** Servers that hold a copy of each message; default 1. */
+  readonly replicas?: number
+  /** Streams that the sessions are spread over; default 1. Cannot be changed later. */
+  readonly partitions?: number
+  /** Default `file`. */
+  readonly storage?: 'file' | 'memory'
+  /** Bytes that all sessions' entries may take in the streams, beyond which appends are refused; default no bound. */
+  readonly maxBytes?: number
+}
+
+/** One stream of sessions. A session lies in one for good: its sequence numbers grow within it. */
+export interface Partition {
+  readonly stream: string
+  /** `<log>.<session>.<subject>` is stored, and republished as `<live>.<session>.<subject>`. */
+  readonly log: string
+  readonly live: string
+}
+
+export interface Streams {
+  readonly prefix: string
+  /** Of the sessions' streams, each of which got a random one when it was created: names the history of cursors. */
+  readonly epoch: string
+  readonly partitions: readonly Partition[]
+  /** `<prefix>.transcript.…`: one message a subject. */
+  readonly transcripts: string
+  /** `<prefix>.run.<session>.<run>`: a work queue. */
+  readonly runs: string
+  /** `<prefix>.mark.…`: what is remembered of subjects that were trimmed. */
+  readonly marks: string
+  partitionOf(session: string): Partition
+}
+
+const FORMAT = '1'
+const API_MS = 10_000
+const NOT_FOUND = 10059
+const NAME_IN_USE = 10058
+/** Of what another node began at the same time: it is there a moment later. */
+const CREATE_TRIES = 20
+const CREATE_RETRY_MS = 100
+/** A cluster that has just elected its leader does not know yet who may take a replica. */
+const NO_SUITABLE_PEERS = 10005
+const UNAVAILABLE = 10008
+
+/** @throws JetStreamStartError */
+export async function openStreams(
+  connection: JetStreamConnection,
+  options: JetStreamStreamsOptions = {},
+): Promise<Streams> {
+  const { prefix = 'parley', partitions: count = 1 } = options
+  const manager = await jetstreamManager(connection.nats, { checkAPI: false, timeout: API_MS })
+  const upper = prefix.toUpperCase()
+  const partitions = Array.from({ length: count }, (_, i): Partition => {
+    if (count === 1) return { stream: `${upper}_SESSIONS`, log: `${prefix}.log`, live: `${prefix}.live` }
+    return { stream: `${upper}_SESSIONS_${i}`, log: `${prefix}.log.p${i}`, live: `${prefix}.live.p${i}` }
+  })
+  const names = { transcripts: `${upper}_TRANSCRIPTS`, runs: `${upper}_RUNS`, marks: `${upper}_MARKS` }
+  const epochs: string[] = []
+  for (const partition of partitions) epochs.push(epochOf(await ensure(manager, sessionsConfig(partition, options))))
+  await ensure(manager, transcriptsConfig(names.transcripts, prefix, options))
+  await ensure(manager, runsConfig(names.runs, prefix, options))
+  await ensure(manager, marksConfig(names.marks, prefix, options))
+  return {
+    prefix,
+    epoch: together(epochs),
+    partitions,
+    ...names,
+    partitionOf: (session) => partitions[count === 1 ? 0 : hash(session) % count] as Partition,
+  }
+}
+
+type Config = Partial<StreamConfig> & { readonly name: string }
+
+function common({ replicas = 1, storage = 'file' }: JetStreamStreamsOptions): Partial<StreamConfig> {
+  return {
+    retention: 'limits' satisfies RetentionPolicy,
+    storage: storage satisfies StorageType,
+    num_replicas: replicas,
+    // Full is an error that the appender gets; nothing disappears silently.
+    discard: 'new' satisfies DiscardPolicy,
+    max_age: 0,
+    max_msgs: -1,
+    max_bytes: -1,
+    max_msg_size: -1,
+    allow_direct: true,
+    deny_delete: false,
+    deny_purge: false,
+  }
+}
+
+/** Trimming is ours (the sweep), so there is no `max_age`: JetStream would forget the subjects, too. */
+function sessionsConfig(partition: Partition, options: JetStreamStreamsOptions): Config {
+  const { maxBytes, partitions = 1 } = options
+  return {
+    ...common(options),
+    name: partition.stream,
+    subjects: [`${partition.log}.>`],
+    max_bytes: maxBytes === undefined ? -1 : Math.ceil(maxBytes / partitions),
+    max_msgs_per_subject: -1,
+    allow_rollup_hdrs: true,
+    republish: { src: `${partition.log}.>`, dest: `${partition.live}.>` },
+    // Duplicates are known by the compare on the subject; ids of messages are not used.
+    duplicate_window: nanos(1_000),
+    metadata: { parley_partitions: String(partitions) },
+  }
+}
+
+function transcriptsConfig(name: string, prefix: string, options: JetStreamStreamsOptions): Config {
+  return {
+    ...common(options),
+    name,
+    subjects: [`${prefix}.transcript.>`],
+    max_msgs_per_subject: 1,
+    duplicate_window: nanos(1_000),
+  }
+}
+
+function runsConfig(name: string, prefix: string, options: JetStreamStreamsOptions): Config {
+  return {
+    ...common(options),
+    name,
+    subjects: [`${prefix}.run.>`],
+    retention: 'workqueue' satisfies RetentionPolicy,
+    max_msgs_per_subject: 1,
+    discard_new_per_subject: true,
+    duplicate_window: nanos(1_000),
+  }
+}
+
+function marksConfig(name: string, prefix: string, options: JetStreamStreamsOptions): Config {
+  return {
+    ...common(options),
+    name,
+    subjects: [`${prefix}.mark.>`],
+    max_msgs_per_subject: 1,
+    duplicate_window: nanos(1_000),
+  }
+}
+
+/** Creates it unless it is there; checks it. @returns its configuration as the server has it */
+async function ensure(manager: JetStreamManager, config: Config): Promise<StreamConfig> {
+  const wanted = { ...config, metadata: { ...config.metadata, parley_format: FORMAT, parley_epoch: randomEpoch() } }
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const found = await find(manager, config.name)
+      if (found !== undefined) return checked(found, wanted)
+      return (await manager.streams.add(wanted)).config
+    } catch (error) {
+      if (error instanceof JetStreamStartError) throw error
+      if (attempt === CREATE_TRIES || !isPassing(error)) {
+        const reason = error instanceof Error ? error.message : 'unknown'
+        throw new JetStreamStartError(`stream ${config.name} cannot be opened: ${reason}${hint(error)}`, {
+          cause: error,
+        })
+      }
+      await new Promise((resolve) => setTimeout(resolve, CREATE_RETRY_MS * attempt))
+    }
+  }
+}
+
+async function find(manager: JetStreamManager, name: string): Promise<StreamConfig | undefined> {
+  try {
+    return (await manager.streams.info(name)).config
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === NOT_FOUND) return undefined
+    throw error
+  }
+}
+
+/** Another node created it in between, with an epoch of its own; or the cluster is not ready. */
+function isPassing(error: unknown): boolean {
+  if (!(error instanceof JetStreamApiError)) return false
+  return [NAME_IN_USE, NO_SUITABLE_PEERS, UNAVAILABLE].includes(error.code)
+}
+
+function hint(error: unknown): string {
+  const text = error instanceof Error ? error.message : ''
+  if (/permission/i.test(text))
+    return '. The NATS user needs to publish and subscribe $JS.API.>, the prefix and _INBOX.>.'
+  if (/replicas > 1|suitable peers/i.test(text)) return '. PARLEY_NATS_REPLICAS needs as many servers with JetStream.'
+  return ''
+}
+
+/** @throws JetStreamStartError that names each field, what was expected and what was found */
+function checked(found: StreamConfig, wanted: Config): StreamConfig {
+  const differences: string[] = []
+  for (const [field, value] of Object.entries(wanted)) {
+    const other = (found as unknown as Record<string, unknown>)[field]
+    if (field === 'metadata') differences.push(...metadataDifferences(found, wanted))
+    else if (!isSame(value, other)) differences.push(difference(field, value, other))
+  }
+  if (differences.length === 0) return found
+  throw new JetStreamStartError(
+    [
+      `stream ${found.name} is configured differently: ${differences.join('; ')}.`,
+      'Change the settings to what is there, or the stream by `nats stream edit`; Parley changes nothing by itself.',
+    ].join(' '),
+  )
+}
+
+function metadataDifferences(found: StreamConfig, wanted: Config): string[] {
+  const { parley_epoch: _, ...fixed } = wanted.metadata ?? {}
+  return Object.entries(fixed).flatMap(([key, value]) => {
+    const other = found.metadata?.[key]
+    return other === value ? [] : [difference(`metadata.${key}`, value, other)]
+  })
+}
+
+function difference(field: string, expected: unknown, found: unknown): string {
+  return `${field} should be ${JSON.stringify(expected)}, and is ${JSON.stringify(found) ?? 'absent'}`
+}
+
+/** A server leaves out what is zero, false or empty. */
+function isSame(wanted: unknown, found: unknown): boolean {
+  if (typeof wanted === 'object' && wanted !== null) {
+    return Object.entries(wanted).every(([key, value]) => isSame(value, (found as Record<string, unknown>)?.[key]))
+  }
+  return wanted === found || ((wanted === 0 || wanted === false) && found === undefined)
+}
+
+function randomEpoch(): string {
+  return randomBytes(6).toString('hex')
+}
+
+function epochOf({ name, metadata }: StreamConfig): string {
+  const epoch = metadata?.parley_epoch
+  if (epoch === undefined) throw new JetStreamStartError(`stream ${name} has lost its epoch (metadata parley_epoch).`)
+  return epoch
+}
+
+/** One stream that was made anew is another history. */
+function together(epochs: readonly string[]): string {
+  const [first = ''] = epochs
+  return epochs.length === 1 ? first : createHash('sha256').update(epochs.join()).digest('hex').slice(0, first.length)
+}
+
+/** FNV-1a: even enough, the same in every version; a session's partition must never change. */
+function hash(text: string): number {
+  let value = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193) >>> 0
+  return value
+}
