@@ -1,0 +1,144 @@
+// ParleyCluster: nodes of Parley and the NATS between them, all on loopback, each a process of its own that can be
+// killed, stalled, cut off and brought back. `npm run cluster`, the tests and the benchmarks all run this one.
+import { freePort, isFree } from './free-port.ts'
+import { NatsCluster, NatsServer, type NatsServerOptions } from './nats-server.ts'
+import { ServerProcess } from './server-process.ts'
+import { TcpProxy, type Weather } from './tcp-proxy.ts'
+
+export interface ParleyClusterOptions {
+  readonly nodes?: number
+  /** 1: one server; 3: a cluster, and streams with three replicas. */
+  readonly nats?: 1 | 3
+  readonly natsOptions?: NatsServerOptions
+  /** The first node's port, the next one's is one more; left out: free ones. */
+  readonly port?: number
+  /** By the number of the node, from 0; `all` where there is none. */
+  readonly roles?: readonly string[]
+  /** Settings of every node. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Puts a network that can be broken between each node and NATS, and between clients and each node. */
+  readonly proxied?: boolean
+  readonly execArgv?: readonly string[]
+}
+
+export interface ParleyNode {
+  readonly name: string
+  readonly role: string
+  readonly server: ServerProcess
+  /** Where clients connect: through its door's network, where there is one. */
+  readonly url: string
+  /** Changes the network between the node and all of NATS, or between clients and the node. */
+  link(weather: Weather): void
+  door(weather: Weather): void
+}
+
+export class ParleyCluster {
+  readonly nats: readonly NatsServer[]
+  readonly nodes: readonly ParleyNode[]
+  readonly #natsCluster: NatsCluster | undefined
+  readonly #proxies: readonly TcpProxy[]
+
+  private constructor(nats: NatsServer | NatsCluster, nodes: readonly ParleyNode[], proxies: readonly TcpProxy[]) {
+    this.#natsCluster = nats instanceof NatsCluster ? nats : undefined
+    this.nats = nats instanceof NatsCluster ? nats.servers : [nats]
+    this.nodes = nodes
+    this.#proxies = proxies
+  }
+
+  /** Resolves when every node listens. */
+  static async start(options: ParleyClusterOptions = {}): Promise<ParleyCluster> {
+    const { nats: servers = 1, natsOptions, nodes: count = 3 } = options
+    const nats = servers === 1 ? await NatsServer.start(natsOptions) : await NatsCluster.start(natsOptions, servers)
+    const cluster = await ParleyCluster.#around(nats, count, options).catch(async (error: unknown) => {
+      await nats.dispose()
+      throw error
+    })
+    try {
+      // The first one makes the streams.
+      for (const node of cluster.nodes) await node.server.start()
+      return cluster
+    } catch (error) {
+      await cluster.dispose()
+      throw error
+    }
+  }
+
+  static async #around(
+    nats: NatsServer | NatsCluster,
+    count: number,
+    options: ParleyClusterOptions,
+  ): Promise<ParleyCluster> {
+    const servers = nats instanceof NatsCluster ? nats.servers : [nats]
+    const proxies: TcpProxy[] = []
+    const open = async (port: number): Promise<TcpProxy> => {
+      const proxy = await TcpProxy.open(port)
+      proxies.push(proxy)
+      return proxy
+    }
+    const nodes: ParleyNode[] = []
+    for (let index = 0; index < count; index += 1) {
+      const port = await portOf(index, options.port)
+      const links = options.proxied === true ? await Promise.all(servers.map((server) => open(server.port))) : []
+      const door = options.proxied === true ? await open(port) : undefined
+      const ports = links.length === 0 ? servers.map((server) => server.port) : links.map((link) => link.port)
+      const name = `node${index + 1}`
+      const role = options.roles?.[index] ?? 'all'
+      const env = {
+        PARLEY_NODE: name,
+        PARLEY_ROLE: role,
+        PARLEY_NATS_URL: ports.map((each) => `nats://127.0.0.1:${each}`).join(','),
+        ...(servers.length > 1 ? { PARLEY_NATS_REPLICAS: '3' } : {}),
+        ...options.env,
+      }
+      nodes.push({
+        name,
+        role,
+        server: new ServerProcess(env, port, options.execArgv),
+        url: `ws://127.0.0.1:${door?.port ?? port}/v1/ws`,
+        link(weather) {
+          for (const link of links) link.change(weather)
+        },
+        door(weather) {
+          door?.change(weather)
+        },
+      })
+    }
+    return new ParleyCluster(nats, nodes, proxies)
+  }
+
+  /** The NATS server that leads a stream now; the only one, where there is one. */
+  async leaderOf(stream: string): Promise<NatsServer | undefined> {
+    return this.#natsCluster === undefined ? this.nats[0] : this.#natsCluster.leaderOf(stream)
+  }
+
+  /** Heals every network, starts every process again that is not alive, and wakes those that are stalled. */
+  async heal(): Promise<void> {
+    for (const proxy of this.#proxies) proxy.heal()
+    await Promise.all(this.nats.map((server) => server.start()))
+    await this.#natsCluster?.ready()
+    for (const { server } of this.nodes) server.resume()
+    await Promise.all(this.nodes.map(({ server }) => server.start()))
+  }
+
+  natsCpuSeconds(): number {
+    return this.nats.reduce((sum, server) => sum + server.cpuSeconds(), 0)
+  }
+
+  /** Stops nodes as an operator would, then NATS. */
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.map(({ server }) => server.stop()))
+    await this.dispose()
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.all(this.nodes.map(({ server }) => server.dispose()))
+    await Promise.all(this.#proxies.map((proxy) => proxy.close()))
+    await Promise.all(this.nats.map((server) => server.dispose()))
+  }
+}
+
+async function portOf(index: number, base: number | undefined): Promise<number> {
+  if (base === undefined) return freePort()
+  if (!(await isFree(base + index))) throw new Error(`port ${base + index} is taken: choose another with --port`)
+  return base + index
+}
