@@ -1,0 +1,394 @@
+// Feed: one session that is followed on this node. One core subscription on the republished subject, one cache, any
+// number of followers; `at` is where all of them are. Its invariant: every living entry up to `at` was handed out, in
+// order, once.
+//
+//   checking ── tip reached ──> live ── a hole, a loss, a doubt ──> checking          any ── CursorLost ──> lost
+//
+// While it is checking, live messages wait (bounded: what does not fit is read from the log instead). A hole shows in
+// two ways: the entry before on the same subject (`prev`), or the newest entry that the appender knew (`known`), is one
+// that was not handed out. A loss that leaves no hole behind it is what the doubts are for: see jetstream-live.ts.
+import type { Logger } from 'pino'
+import type { Entry, Seq } from './entry.ts'
+import { FollowerList } from './follower-list.ts'
+import type { CacheBudget, RecentEntries } from './jetstream-cache.ts'
+import type { Stored } from './jetstream-record.ts'
+import type { SessionSource } from './jetstream-source.ts'
+import { CursorLost, StorageError } from './log-error.ts'
+import type { Follower, Subscription } from './session-log.ts'
+
+export interface FeedOptions {
+  readonly session: string
+  readonly source: SessionSource
+  readonly budget: CacheBudget
+  readonly logger: Logger
+  /** Waits until NATS is there, and for a turn among all feeds that read. */
+  readonly turn: <T>(work: () => Promise<T>) => Promise<T>
+  /** Told when nobody uses it any more, and when it has ended. */
+  readonly idle: () => void
+}
+
+interface Waiter {
+  readonly seq: Seq
+  readonly done: () => void
+}
+
+const PENDING_MAX = 4_096
+const RETRY_MS = [50, 200, 1_000, 5_000] as const
+/** How long what the leader has may take to be republished to here. */
+const LATE_MS = 100
+
+export class Feed {
+  readonly session: string
+  readonly #options: FeedOptions
+  readonly #recent: RecentEntries
+  #state: 'checking' | 'live' | 'lost' | 'closed' = 'checking'
+  #failure: Error | undefined
+  #opened = false
+  #at: Seq = 0
+  /** `at` as it was some seconds ago, twice: what was handed out since may stand after a silent loss. */
+  #sure: readonly [Seq, Seq] = [0, 0]
+  /** A check is to be made from here. */
+  #from: Seq | undefined = 0
+  #checking = false
+  /** The connection is away, or was, and nobody said yet that what comes now can be checked. */
+  #held = false
+  #pending: Stored[] = []
+  #pendingLost = false
+  readonly #followers: FollowerList
+  #users = 0
+  #waiters: Waiter[] = []
+  #settled: (() => void)[] = []
+  #confirming: Promise<void> = Promise.resolve()
+  #nextConfirm: Promise<void> | undefined
+  #extending: Promise<unknown> = Promise.resolve()
+  #active = true
+
+  constructor(options: FeedOptions) {
+    this.session = options.session
+    this.#options = options
+    this.#recent = options.budget.open(0)
+    this.#followers = new FollowerList(options.logger)
+  }
+
+  get at(): Seq {
+    return this.#at
+  }
+
+  get isLive(): boolean {
+    return this.#state === 'live'
+  }
+
+  get isUsable(): boolean {
+    return this.#state === 'live' || this.#state === 'checking'
+  }
+
+  get isUsed(): boolean {
+    return this.#users > 0
+  }
+
+  /** Something came since the tip was last looked at. */
+  get isActive(): boolean {
+    return this.#active
+  }
+
+  /** The subscription gives this. */
+  received(stored: Stored): void {
+    if (this.#state === 'live') {
+      if (this.#isHole(stored)) {
+        this.#put(stored)
+        this.#options.logger.info({ seq: stored.entry.seq, at: this.#at }, 'a followed session had a hole; it is read')
+        this.doubt('hole')
+      } else this.#take(stored)
+    } else if (this.#state === 'checking') this.#put(stored)
+  }
+
+  /** To be called once the subscription is made: it begins at the session's tip. */
+  start(): void {
+    this.#beginCheck()
+  }
+
+  /**
+   * There may be a hole: nothing is handed out before it was compared with the log. `hole`: after `at`;
+   * `past`: also in the last seconds before it.
+   */
+  doubt(where: 'hole' | 'past'): void {
+    if (!this.isUsable) return
+    this.#state = 'checking'
+    const from = where === 'past' ? this.#sure[0] : this.#at
+    this.#from = Math.min(this.#from ?? from, from)
+    this.#beginCheck()
+  }
+
+  /** The connection is away: what comes next need not follow on. */
+  hold(): void {
+    this.#held = true
+    if (this.#state === 'live') this.#state = 'checking'
+  }
+
+  /** The connection is back. */
+  back(): void {
+    this.#held = false
+    this.doubt('hole')
+  }
+
+  /** Called every few seconds. */
+  settle(): void {
+    this.#sure = [this.#sure[1], this.#at]
+  }
+
+  /** Resolves when it is live. @throws StorageError, CursorLost when it has ended */
+  async live(): Promise<void> {
+    while (this.#state === 'checking') await new Promise<void>((resolve) => this.#settled.push(resolve))
+    if (!this.isUsable) throw this.#failure ?? new StorageError('unavailable')
+  }
+
+  /** Everything that the leader had when this was called is handed out. @throws StorageError, CursorLost */
+  confirm(): Promise<void> {
+    // A look that has begun may miss what was appended since; one that has not, serves all who came before it.
+    this.#nextConfirm ??= this.#confirming.catch(ignored).then(() => {
+      this.#confirming = this.#nextConfirm as Promise<void>
+      this.#nextConfirm = undefined
+      return this.#confirm()
+    })
+    return this.#nextConfirm
+  }
+
+  /** Resolves when `at` has got so far, or the feed is of no use any more. */
+  reached(seq: Seq): Promise<void> {
+    if (this.#at >= seq || !this.isUsable) return Promise.resolve()
+    return new Promise((done) => {
+      this.#waiters.push({ seq, done })
+    })
+  }
+
+  /** `reached`, and looks in the log when it takes longer than it should. */
+  async pull(seq: Seq): Promise<void> {
+    if (this.#at >= seq || !this.isUsable) return
+    const late = setInterval(() => this.#state === 'live' && this.doubt('hole'), LATE_MS)
+    await this.reached(seq)
+    clearInterval(late)
+  }
+
+  /** Compares with the tip, and reads what is missing. */
+  look(): void {
+    this.#active = false
+    this.confirm().catch(ignored)
+  }
+
+  /** Keeps the feed open until it is released. */
+  use(): Subscription {
+    this.#users += 1
+    let used = true
+    return {
+      close: () => {
+        if (!used) return
+        used = false
+        this.#users -= 1
+        if (this.#users === 0) this.#options.idle()
+      },
+    }
+  }
+
+  /**
+   * The entries after a place that are at hand, the newest included; undefined when some must be read from the log.
+   */
+  recent(after: Seq): readonly Entry[] | undefined {
+    return after >= this.#recent.floor ? this.#recent.after(after) : undefined
+  }
+
+  /** Reads back to a place, once for all who ask; false when there is no room for so much. @throws StorageError, CursorLost */
+  async extend(after: Seq): Promise<boolean> {
+    const mine = this.#extending.catch(ignored).then(() => this.#extend(after))
+    this.#extending = mine
+    return mine
+  }
+
+  /** From now on it gets what is handed out. To be called in the turn in which it was given all up to `at`. */
+  enter(follower: Follower): Subscription {
+    const entered = this.#followers.enter(follower)
+    const use = this.use()
+    return {
+      close: () => {
+        entered.close()
+        use.close()
+      },
+    }
+  }
+
+  hand(follower: Follower, entries: readonly Entry[]): void {
+    this.#followers.hand(follower, entries)
+  }
+
+  close(): void {
+    this.#end('closed', new StorageError('unavailable'))
+  }
+
+  /** The log cannot go on from here. */
+  lose(error: Error): void {
+    if (!this.isUsable) return
+    this.#end('lost', error)
+    this.#followers.lose(error)
+  }
+
+  #end(state: 'lost' | 'closed', error: Error): void {
+    if (!this.isUsable) return
+    this.#state = state
+    this.#failure = error
+    this.#pending = []
+    this.#options.budget.closed(this.#recent)
+    for (const { done } of this.#waiters.splice(0)) done()
+    for (const settled of this.#settled.splice(0)) settled()
+    this.#options.idle()
+  }
+
+  #isHole({ entry, known }: Stored): boolean {
+    return entry.seq > this.#at && (entry.prev > this.#at || known > this.#at)
+  }
+
+  #take({ entry }: Stored): void {
+    if (entry.seq > this.#at) this.#show([entry], entry.seq)
+    else if (this.#isMissing(entry)) this.lose(this.#tooLate(entry.seq))
+  }
+
+  // What came after it was handed out already, so that its followers cannot be given it in order any more.
+  #tooLate(seq: Seq): CursorLost {
+    this.#options.logger.warn({ seq, at: this.#at }, 'a followed session had a hole that was seen too late')
+    return new CursorLost('trimmed')
+  }
+
+  #put(stored: Stored): void {
+    this.#active = true
+    if (this.#pending.length < PENDING_MAX) this.#pending.push(stored)
+    else this.#pendingLost = true
+  }
+
+  /** @param top no other entry is between them and it */
+  #show(entries: readonly Entry[], top: Seq): void {
+    this.#active = true
+    this.#at = Math.max(this.#at, top)
+    this.#recent.add(entries, this.#at)
+    if (entries.length > 0) this.#followers.deliver(entries)
+    if (this.#waiters.length > 0) {
+      const done = this.#waiters.filter(({ seq }) => seq <= this.#at)
+      this.#waiters = this.#waiters.filter(({ seq }) => seq > this.#at)
+      for (const waiter of done) waiter.done()
+    }
+  }
+
+  #beginCheck(): void {
+    if (this.#checking) return
+    this.#checking = true
+    this.#checkAll().catch((error: unknown) => {
+      this.#options.logger.error({ err: error }, 'a followed session cannot be read')
+      this.lose(new StorageError('unavailable', error))
+    })
+  }
+
+  async #checkAll(): Promise<void> {
+    for (let tries = 0; this.isUsable && this.#from !== undefined; ) {
+      const from = this.#from
+      // A doubt that comes while this is read is looked into afterwards.
+      this.#from = undefined
+      try {
+        await this.#options.turn(() => this.#read(from))
+        tries = 0
+        if (this.#from === undefined && !this.#resume()) this.#from = this.#at
+      } catch (error) {
+        if (error instanceof CursorLost) this.lose(error)
+        else if (!(error instanceof StorageError)) throw error
+        this.#from = Math.min(this.#from ?? from, from)
+        const ms = RETRY_MS[Math.min(tries++, RETRY_MS.length - 1)] as number
+        if (this.isUsable) await new Promise((resolve) => setTimeout(resolve, ms))
+      }
+    }
+    this.#checking = false
+  }
+
+  /** Hands out all that the leader has after a place. */
+  async #read(from: Seq): Promise<void> {
+    const { source, session } = this.#options
+    // What is republished from now on is kept; whatever there was no room for is before the tip.
+    this.#pendingLost = false
+    const tip = await source.tip(session)
+    this.#active = false
+    if (!this.#opened) return this.#open(tip)
+    let position = from
+    while (position < tip && this.isUsable) {
+      const batch = await source.batch(session, position, tip)
+      position = batch.position
+      const late = batch.entries.find(({ entry }) => this.#isMissing(entry))
+      if (late !== undefined) throw this.#tooLate(late.entry.seq)
+      const next = batch.entries.filter(({ entry }) => entry.seq > this.#at).map(({ entry }) => entry)
+      this.#show(next, position)
+    }
+    this.#show([], tip)
+  }
+
+  /** It was not handed out, though it stands before others that were. */
+  #isMissing({ seq, subject }: Entry): boolean {
+    return seq <= this.#at && seq > this.#recent.floor && !this.#recent.knows(seq, subject)
+  }
+
+  #open(tip: Seq): void {
+    this.#opened = true
+    this.#at = tip
+    this.#sure = [tip, tip]
+    this.#recent.add([], tip)
+    this.#recent.clear()
+  }
+
+  /** Hands out what came meanwhile, and goes live; false when there is a hole. */
+  #resume(): boolean {
+    if (this.#pendingLost) return false
+    for (;;) {
+      const next = this.#pending.shift()
+      if (next === undefined) break
+      if (this.#isHole(next)) {
+        this.#pending.unshift(next)
+        return false
+      }
+      this.#take(next)
+      if (!this.isUsable) return true
+    }
+    if (!this.#held) {
+      this.#state = 'live'
+      for (const settled of this.#settled.splice(0)) settled()
+    }
+    return true
+  }
+
+  async #confirm(): Promise<void> {
+    for (;;) {
+      await this.live()
+      const tip = await this.#options.source.tip(this.session)
+      await this.pull(tip)
+      if (this.#at >= tip) return
+    }
+  }
+
+  async #extend(after: Seq): Promise<boolean> {
+    const { source, session, budget } = this.#options
+    const floor = this.#recent.floor
+    if (after >= floor) return true
+    const entries: Entry[] = []
+    let bytes = 0
+    let position = after
+    while (position < floor) {
+      const batch = await source.batch(session, position, floor)
+      if (batch.position === position) break
+      position = batch.position
+      for (const { entry } of batch.entries) {
+        if (entry.seq > floor) break
+        entries.push(entry)
+        bytes += entry.json.length
+      }
+      if (bytes > budget.limits.sessionBytes) return false
+    }
+    // Meanwhile the cache may have given entries up.
+    return this.#recent.floor === floor && this.#recent.extend(entries, after)
+  }
+}
+
+function ignored(): void {
+  // Whoever waits for it is told by it.
+}

@@ -1,0 +1,400 @@
+// JetStreamLog: the session log on NATS JetStream, for any number of nodes. An append is one publish with a compare on
+// its subject; it resolves when the stream's leader has stored it (and, replicated, most of the others), and after this
+// node's followers were given it. What is read comes from the cache of a followed session, else by Direct Get; what
+// "up to the head" means is asked of the stream's leader each time, so that who appended on another node and reads
+// on this one finds it here.
+import { randomBytes } from 'node:crypto'
+import { headers, type Msg } from '@nats-io/transport-node'
+import { type Cursor, type Event, formatCursor, parseCursor } from '@parley/protocol'
+import type { Logger } from 'pino'
+import { Entry, type Seq } from './entry.ts'
+import type { CacheLimits } from './jetstream-cache.ts'
+import type { JetStreamConnection } from './jetstream-connection.ts'
+import type { Feed } from './jetstream-feed.ts'
+import { type LiveLimits, LiveSessions, type LiveState } from './jetstream-live.ts'
+import { Marks } from './jetstream-marks.ts'
+import { PUBLISHER_LIMITS, Publisher, type PublisherLimits } from './jetstream-publisher.ts'
+import { decodeLine, encodeLine, type Stored } from './jetstream-record.ts'
+import { DirectReader } from './jetstream-replay.ts'
+import { SessionSource } from './jetstream-source.ts'
+import type { Streams } from './jetstream-streams.ts'
+import { Sweeper } from './jetstream-sweep.ts'
+import { Conflict, CursorLost, StorageError } from './log-error.ts'
+import type {
+  AppendOptions,
+  Follower,
+  ReadLimits,
+  Retention,
+  SessionLog,
+  Subject,
+  Subscription,
+} from './session-log.ts'
+
+export interface JetStreamLogOptions {
+  readonly connection: JetStreamConnection
+  readonly streams: Streams
+  /** How far the session's transcript goes, in this log's epoch; 0 when it has none. */
+  readonly covered: (session: string) => Promise<Seq>
+  readonly retention: Retention
+  /** Told after a sweep which sessions should be folded, so that the next sweep finds them covered. */
+  readonly uncovered?: (sessions: ReadonlySet<string>) => void
+  /** Unix milliseconds; the clock of entries' times and of retention. */
+  readonly now: () => number
+  readonly logger: Logger
+  /** Milliseconds from the decision to trim entries until they go; default 15 minutes. 0 is for one node alone. */
+  readonly graceMs?: number
+  readonly sweepIntervalMs?: number
+  readonly cache?: Partial<CacheLimits>
+  readonly limits?: Partial<PublisherLimits>
+  readonly liveLimits?: Partial<LiveLimits>
+}
+
+/** An append of this node whose entry may come back. */
+interface Mine {
+  readonly event: Event
+  entry?: Entry
+}
+
+interface Placed {
+  readonly session: string
+  readonly subject: string
+  readonly expect: Seq
+  readonly rollup: boolean
+  readonly time: number
+  readonly json: string
+  readonly id: string
+}
+
+const NAME = /^[\x21-\x7e]{1,256}$/
+const GRACE_MS = 15 * 60_000
+const SWEEP_MS = 60_000
+const READ_ENTRIES = 512
+const READ_BYTES = 256 * 1024
+/** How far back, and how often, an own entry is looked for below those that came after it. */
+const HOPS_MAX = 64
+const FINDS = 40
+const FIND_MS = 50
+
+export class JetStreamLog implements SessionLog {
+  readonly epoch: string
+  readonly #options: JetStreamLogOptions
+  readonly #deadlineMs: number
+  readonly #publisher: Publisher
+  readonly #reader: DirectReader
+  readonly #marks: Marks
+  readonly #source: SessionSource
+  readonly #live: LiveSessions
+  readonly #sweeper: Sweeper
+  readonly #mine = new Map<string, Mine>()
+  /** Appends that found no mark of their subject and are not stored yet. */
+  readonly #unmarked = new Set<Promise<unknown>>()
+  readonly #watches: Subscription[] = []
+  readonly #node = randomBytes(6).toString('base64url')
+  #count = 0
+  #closed = false
+
+  constructor(options: JetStreamLogOptions) {
+    const { connection, streams, logger, graceMs = GRACE_MS } = options
+    this.epoch = streams.epoch
+    this.#options = options
+    this.#deadlineMs = options.limits?.deadlineMs ?? PUBLISHER_LIMITS.deadlineMs
+    this.#publisher = new Publisher(connection.nats, logger, options.limits)
+    this.#reader = new DirectReader(connection.nats)
+    const [publisher, reader] = [this.#publisher, this.#reader]
+    this.#marks = new Marks({ publisher, reader, prefix: streams.prefix, stream: streams.marks, graceMs })
+    this.#source = new SessionSource({ publisher, reader, marks: this.#marks, streams })
+    this.#live = new LiveSessions({
+      connection: connection.nats,
+      source: this.#source,
+      logger,
+      decode: (session, message) => this.#decode(session, message),
+      ...(options.cache === undefined ? {} : { cache: options.cache }),
+      ...(options.liveLimits === undefined ? {} : { limits: options.liveLimits }),
+    })
+    this.#sweeper = new Sweeper({
+      connection: connection.nats,
+      publisher,
+      reader,
+      marks: this.#marks,
+      source: this.#source,
+      streams,
+      covered: options.covered,
+      retention: options.retention,
+      uncovered: options.uncovered ?? (() => undefined),
+      now: options.now,
+      logger,
+      graceMs,
+      intervalMs: options.sweepIntervalMs ?? SWEEP_MS,
+      settled: () => Promise.allSettled([...this.#unmarked]),
+    })
+    this.#watch()
+  }
+
+  /** How far this node's followed sessions are, for doors to tell. */
+  get state(): LiveState {
+    return this.#live.state
+  }
+
+  /** Bytes of entries that are held in memory. */
+  get cachedBytes(): number {
+    return this.#live.cachedBytes
+  }
+
+  async append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry> {
+    if (!NAME.test(session) || !NAME.test(subject)) throw new RangeError('a session or subject has no valid name')
+    if (this.#closed) throw new StorageError('unavailable')
+    const id = `${this.#node}${(this.#count++).toString(36)}`
+    const rollup = options?.rollup ?? false
+    const placed = { session, subject, expect, rollup, time: this.#options.now(), json: JSON.stringify(event), id }
+    const mine: Mine = { event }
+    this.#mine.set(id, mine)
+    try {
+      const seq = await (expect === 0 ? this.#appendFirst(placed) : this.#appendNext(placed))
+      const feed = this.#live.get(session)
+      if (feed !== undefined && feed.at < seq) await this.#soon(feed.pull(seq))
+      const { time, json } = placed
+      return mine.entry ?? new Entry({ seq, prev: expect, subject, time, rollup, json }, event)
+    } finally {
+      this.#mine.delete(id)
+    }
+  }
+
+  async *read(session: string, cursor: Cursor, limits: ReadLimits = {}): AsyncGenerator<readonly Entry[]> {
+    let at = this.#seqOf(cursor)
+    const feed = this.#live.get(session)
+    const use = feed?.isUsable ? feed.use() : undefined
+    try {
+      if (use !== undefined && feed !== undefined) {
+        await this.#within(feed.confirm())
+        await this.#check(session, at, feed.at)
+        const entries = feed.recent(at) ?? ((await feed.extend(at)) ? feed.recent(at) : undefined)
+        if (entries !== undefined) {
+          yield* chunks(entries, limits)
+          return
+        }
+      }
+      const tip = await this.#source.tip(session)
+      await this.#check(session, at, tip)
+      while (at < tip) {
+        const batch = await this.#source.batch(session, at, tip)
+        at = batch.position
+        yield* chunks(
+          batch.entries.map(({ entry }) => entry),
+          limits,
+        )
+      }
+    } finally {
+      use?.close()
+    }
+  }
+
+  async follow(session: string, cursor: Cursor, follower: Follower): Promise<Subscription> {
+    let at = this.#seqOf(cursor)
+    const { feed, fresh } = this.#live.open(session)
+    const use = feed.use()
+    try {
+      await this.#within(fresh ? feed.live() : feed.confirm())
+      await this.#check(session, at, feed.at)
+      let fits = true
+      for (;;) {
+        if (!feed.isUsable) throw new StorageError('unavailable')
+        const entries = feed.recent(at)
+        if (entries !== undefined) {
+          for (const chunk of chunks(entries, {})) feed.hand(follower, chunk)
+          return feed.enter(follower)
+        }
+        if (fits) fits = await feed.extend(at)
+        else at = await this.#replay(session, at, feed, follower)
+      }
+    } finally {
+      use.close()
+    }
+  }
+
+  async head(session: string): Promise<Cursor> {
+    this.#checkOpen()
+    const tip = await this.#source.tip(session)
+    return formatCursor(this.epoch, tip > 0 ? tip : await this.#source.trimmed(session, 0))
+  }
+
+  async last(session: string, subject: Subject): Promise<Seq> {
+    this.#checkOpen()
+    return this.#source.last(session, subject)
+  }
+
+  async sweep(): Promise<void> {
+    this.#checkOpen()
+    await this.#sweeper.sweep()
+  }
+
+  /** Waits for the answers of what was taken, then takes no more. The connection stays open. */
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const watch of this.#watches) watch.close()
+    await this.#sweeper.close()
+    await this.#publisher.close()
+    this.#live.close()
+    this.#reader.close()
+  }
+
+  // A subject that is new to the stream may have been trimmed: then its mark says what its last entry was.
+  async #appendFirst(placed: Placed): Promise<Seq> {
+    const appending = this.#appendUnmarked(placed)
+    this.#unmarked.add(appending)
+    try {
+      return await appending
+    } finally {
+      this.#unmarked.delete(appending)
+    }
+  }
+
+  async #appendUnmarked(placed: Placed): Promise<Seq> {
+    const { session, subject } = placed
+    if ((await this.#source.markedLast(session, subject)) > 0) {
+      throw new Conflict(await this.#source.last(session, subject))
+    }
+    return this.#appendNext(placed)
+  }
+
+  async #appendNext(placed: Placed): Promise<Seq> {
+    const { session, subject, expect, rollup, id } = placed
+    const { subjects } = this.#source.home(session)
+    const stored = subjects.stored(session, subject)
+    let compare = expect
+    let retried = false
+    for (;;) {
+      const payload = encodeLine({ ...placed, prev: expect, known: this.#live.get(session)?.at ?? 0 })
+      const outcome = await this.#publisher.publish({ subject: stored, payload, expect: compare, rollup })
+      if (outcome.stored !== undefined) return outcome.stored
+      retried ||= outcome.retried
+      const own = retried ? await this.#find(session, outcome.last, expect, id) : undefined
+      if (own !== undefined) {
+        this.#announce(placed, payload, own)
+        return own
+      }
+      if (outcome.last > 0 || compare === 0) throw new Conflict(outcome.last)
+      // Nothing is there any more: it was trimmed, or it never was.
+      const marked = await this.#source.markedLast(session, subject)
+      if (marked !== expect) throw new Conflict(marked)
+      compare = 0
+    }
+  }
+
+  /** Its own entry among the last ones of a subject: an earlier try was stored, and its answer was lost. */
+  async #find(session: string, last: Seq, expect: Seq, id: string): Promise<Seq | undefined> {
+    const { stream } = this.#source.home(session)
+    let seq = last
+    for (let hops = 0; seq > expect && hops < HOPS_MAX; hops++) {
+      let message = await this.#reader.message(stream, seq)
+      // A server that lags may not have the last one yet. One before it may have been replaced.
+      for (let finds = 0; message === undefined && hops === 0 && finds < FINDS; finds++) {
+        await new Promise((resolve) => setTimeout(resolve, FIND_MS))
+        message = await this.#reader.message(stream, seq)
+      }
+      if (message === undefined) return undefined
+      const found = decodeLine('', seq, message.data)
+      if (found.id === id) return seq
+      seq = found.entry.prev
+    }
+    return undefined
+  }
+
+  /** It was stored without an answer, so it may not have been republished either. */
+  #announce({ session, subject }: Placed, payload: string, seq: Seq): void {
+    const about = headers()
+    about.set('Nats-Sequence', String(seq))
+    const { subjects } = this.#source.home(session)
+    this.#options.connection.nats.publish(subjects.live(session, subject), payload, { headers: about })
+  }
+
+  #decode(session: string, message: Msg): Stored | undefined {
+    const seq = Number(message.headers?.get('Nats-Sequence') ?? 0)
+    if (seq === 0) return undefined
+    const { subject } = this.#source.home(session).subjects.ofLive(message.subject)
+    const stored = decodeLine(subject, seq, message.data, (id) => this.#mine.get(id)?.event)
+    const mine = this.#mine.get(stored.id)
+    if (mine !== undefined) mine.entry = stored.entry
+    return stored
+  }
+
+  /** A batch for one follower alone: there is no room for all of it in the cache. */
+  async #replay(session: string, at: Seq, feed: Feed, follower: Follower): Promise<Seq> {
+    const { entries, position } = await this.#source.batch(session, at, feed.at)
+    const wanted = entries.map(({ entry }) => entry).filter(({ seq }) => seq <= feed.at)
+    for (const chunk of chunks(wanted, {})) feed.hand(follower, chunk)
+    return Math.min(position, feed.at)
+  }
+
+  #seqOf(cursor: Cursor): Seq {
+    this.#checkOpen()
+    const position = parseCursor(cursor)
+    if (position?.epoch !== this.epoch) throw new CursorLost('foreign')
+    return position.seq
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new StorageError('unavailable')
+  }
+
+  /** @throws CursorLost */
+  async #check(session: string, at: Seq, tip: Seq): Promise<void> {
+    if ((await this.#source.trimmed(session, at)) > 0) throw new CursorLost('trimmed')
+    if (at > tip && at > (await this.#source.trimmed(session, 0))) throw new CursorLost('beyond')
+  }
+
+  async #within(done: Promise<void>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new StorageError('unavailable')), this.#deadlineMs)
+    })
+    try {
+      await Promise.race([done, late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  // What is stored is stored: when the followers cannot be given it in time, the append resolves all the same.
+  async #soon(done: Promise<void>): Promise<void> {
+    await this.#within(done).catch((error: unknown) => {
+      this.#options.logger.warn({ err: error }, 'an append was answered before its followers had it')
+    })
+  }
+
+  #watch(): void {
+    const { connection, streams } = this.#options
+    this.#watches.push(
+      connection.onState((state) => {
+        if (state === 'away') {
+          this.#publisher.pause()
+          this.#live.away()
+        } else if (state === 'live') {
+          this.#reader.interrupt()
+          this.#publisher.resume()
+          this.#live.back()
+        }
+      }),
+    )
+    for (const { stream } of streams.partitions) {
+      const subject = `$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.${stream}`
+      const subscription = connection.nats.subscribe(subject, { callback: () => this.#live.doubt() })
+      this.#watches.push({ close: () => connection.nats.isClosed() || subscription.unsubscribe() })
+    }
+  }
+}
+
+function* chunks(entries: readonly Entry[], limits: ReadLimits): Generator<readonly Entry[]> {
+  const { batchEntries = READ_ENTRIES, batchBytes = READ_BYTES } = limits
+  let from = 0
+  let bytes = 0
+  for (let i = 0; i < entries.length; i++) {
+    const size = (entries[i] as Entry).json.length
+    if (i > from && (i - from >= batchEntries || bytes + size > batchBytes)) {
+      yield entries.slice(from, i)
+      from = i
+      bytes = 0
+    }
+    bytes += size
+  }
+  if (from < entries.length) yield entries.slice(from)
+}
