@@ -2,6 +2,7 @@
 // they are there; a difference is reported with what to do, and never overwritten: it may be somebody's intention.
 import { createHash, randomBytes } from 'node:crypto'
 import {
+  type ConsumerConfig,
   type DiscardPolicy,
   JetStreamApiError,
   type JetStreamManager,
@@ -24,6 +25,8 @@ export interface JetStreamStreamsOptions {
   readonly storage?: 'file' | 'memory'
   /** Bytes that all sessions' entries may take in the streams, beyond which appends are refused; default no bound. */
   readonly maxBytes?: number
+  /** Milliseconds without a sign of life after which a run is given to another owner; default 5,000. */
+  readonly ackWaitMs?: number
 }
 
 /** One stream of sessions. A session lies in one for good: its sequence numbers grow within it. */
@@ -43,14 +46,25 @@ export interface Streams {
   readonly transcripts: string
   /** `<prefix>.run.<session>.<run>`: a work queue. */
   readonly runs: string
+  /** The run queue's consumer. */
+  readonly owners: string
+  readonly ackWaitMs: number
   /** `<prefix>.mark.…`: what is remembered of subjects that were trimmed. */
   readonly marks: string
   partitionOf(session: string): Partition
 }
 
 const FORMAT = '1'
+/** Runs in the queue, waiting or owned; more are refused. */
+const MAX_RUNS = 1_000_000
+/** The consumer of the run queue. */
+const OWNERS = 'owners'
+const ACK_WAIT_MS = 5_000
+/** Pull requests of all nodes at once. */
+const MAX_WAITING = 10_000
 const API_MS = 10_000
-const NOT_FOUND = 10059
+/** Of a stream, and of a consumer. */
+const NOT_FOUND = new Set([10059, 10014])
 const NAME_IN_USE = 10058
 /** Of what another node began at the same time: it is there a moment later. */
 const CREATE_TRIES = 20
@@ -64,7 +78,7 @@ export async function openStreams(
   connection: JetStreamConnection,
   options: JetStreamStreamsOptions = {},
 ): Promise<Streams> {
-  const { prefix = 'parley', partitions: count = 1 } = options
+  const { prefix = 'parley', partitions: count = 1, ackWaitMs = ACK_WAIT_MS } = options
   const manager = await jetstreamManager(connection.nats, { checkAPI: false, timeout: API_MS })
   const upper = prefix.toUpperCase()
   const partitions = Array.from({ length: count }, (_, i): Partition => {
@@ -76,17 +90,22 @@ export async function openStreams(
   for (const partition of partitions) epochs.push(epochOf(await ensure(manager, sessionsConfig(partition, options))))
   await ensure(manager, transcriptsConfig(names.transcripts, prefix, options))
   await ensure(manager, runsConfig(names.runs, prefix, options))
+  await ensureConsumer(manager, names.runs, ownersConfig(ackWaitMs))
   await ensure(manager, marksConfig(names.marks, prefix, options))
   return {
     prefix,
     epoch: together(epochs),
     partitions,
     ...names,
+    owners: OWNERS,
+    ackWaitMs,
     partitionOf: (session) => partitions[count === 1 ? 0 : hash(session) % count] as Partition,
   }
 }
 
 type Config = Partial<StreamConfig> & { readonly name: string }
+type OwnersConfig = Partial<ConsumerConfig> & { readonly durable_name: string }
+type Metadata = Readonly<Record<string, string | undefined>>
 
 function common({ replicas = 1, storage = 'file' }: JetStreamStreamsOptions): Partial<StreamConfig> {
   return {
@@ -138,8 +157,9 @@ function runsConfig(name: string, prefix: string, options: JetStreamStreamsOptio
     name,
     subjects: [`${prefix}.run.>`],
     retention: 'workqueue' satisfies RetentionPolicy,
-    max_msgs_per_subject: 1,
-    discard_new_per_subject: true,
+    max_msgs: MAX_RUNS,
+    // One a run, by the compare of its offer: a limit would have it replaced.
+    max_msgs_per_subject: -1,
     duplicate_window: nanos(1_000),
   }
 }
@@ -154,32 +174,61 @@ function marksConfig(name: string, prefix: string, options: JetStreamStreamsOpti
   }
 }
 
+function ownersConfig(ackWaitMs: number): OwnersConfig {
+  return {
+    durable_name: OWNERS,
+    ack_policy: 'explicit',
+    deliver_policy: 'all',
+    ack_wait: nanos(ackWaitMs),
+    // Never dropped, and never held back because many are owned already.
+    max_deliver: -1,
+    max_ack_pending: -1,
+    max_waiting: MAX_WAITING,
+  }
+}
+
 /** Creates it unless it is there; checks it. @returns its configuration as the server has it */
 async function ensure(manager: JetStreamManager, config: Config): Promise<StreamConfig> {
-  const wanted = { ...config, metadata: { ...config.metadata, parley_format: FORMAT, parley_epoch: randomEpoch() } }
+  const metadata = { ...config.metadata, parley_format: FORMAT, parley_epoch: randomEpoch() }
+  const wanted = { ...config, metadata }
+  return patiently(`stream ${config.name}`, async () => {
+    const found = await absent(manager.streams.info(config.name))
+    const { config: has } = found ?? (await manager.streams.add(wanted))
+    report(`stream ${config.name}`, differencesOf(has, wanted))
+    return has
+  })
+}
+
+async function ensureConsumer(manager: JetStreamManager, stream: string, wanted: OwnersConfig): Promise<void> {
+  const name = `consumer ${wanted.durable_name} of stream ${stream}`
+  await patiently(name, async () => {
+    const found = await absent(manager.consumers.info(stream, wanted.durable_name))
+    const { config } = found ?? (await manager.consumers.add(stream, wanted))
+    report(name, differencesOf(config, wanted))
+  })
+}
+
+/** @throws JetStreamStartError */
+async function patiently<T>(name: string, open: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const found = await find(manager, config.name)
-      if (found !== undefined) return checked(found, wanted)
-      return (await manager.streams.add(wanted)).config
+      return await open()
     } catch (error) {
       if (error instanceof JetStreamStartError) throw error
       if (attempt === CREATE_TRIES || !isPassing(error)) {
         const reason = error instanceof Error ? error.message : 'unknown'
-        throw new JetStreamStartError(`stream ${config.name} cannot be opened: ${reason}${hint(error)}`, {
-          cause: error,
-        })
+        throw new JetStreamStartError(`${name} cannot be opened: ${reason}${hint(error)}`, { cause: error })
       }
       await new Promise((resolve) => setTimeout(resolve, CREATE_RETRY_MS * attempt))
     }
   }
 }
 
-async function find(manager: JetStreamManager, name: string): Promise<StreamConfig | undefined> {
+async function absent<T>(info: Promise<T>): Promise<T | undefined> {
   try {
-    return (await manager.streams.info(name)).config
+    return await info
   } catch (error) {
-    if (error instanceof JetStreamApiError && error.code === NOT_FOUND) return undefined
+    if (error instanceof JetStreamApiError && NOT_FOUND.has(error.code)) return undefined
     throw error
   }
 }
@@ -198,29 +247,32 @@ function hint(error: unknown): string {
   return ''
 }
 
-/** @throws JetStreamStartError that names each field, what was expected and what was found */
-function checked(found: StreamConfig, wanted: Config): StreamConfig {
-  const differences: string[] = []
-  for (const [field, value] of Object.entries(wanted)) {
-    const other = (found as unknown as Record<string, unknown>)[field]
-    if (field === 'metadata') differences.push(...metadataDifferences(found, wanted))
-    else if (!isSame(value, other)) differences.push(difference(field, value, other))
-  }
-  if (differences.length === 0) return found
-  throw new JetStreamStartError(
-    [
-      `stream ${found.name} is configured differently: ${differences.join('; ')}.`,
-      'Change the settings to what is there, or the stream by `nats stream edit`; Parley changes nothing by itself.',
-    ].join(' '),
-  )
+/** Each field that differs, with what was expected and what was found. */
+function differencesOf(found: object, wanted: object): string[] {
+  return Object.entries(wanted).flatMap(([field, value]) => {
+    const other = (found as Record<string, unknown>)[field]
+    if (field === 'metadata') return metadataDifferences(value as Metadata, other as Metadata | undefined)
+    return isSame(value, other) ? [] : [difference(field, value, other)]
+  })
 }
 
-function metadataDifferences(found: StreamConfig, wanted: Config): string[] {
-  const { parley_epoch: _, ...fixed } = wanted.metadata ?? {}
+function metadataDifferences(wanted: Metadata, found: Metadata = {}): string[] {
+  const { parley_epoch: _, ...fixed } = wanted
   return Object.entries(fixed).flatMap(([key, value]) => {
-    const other = found.metadata?.[key]
-    return other === value ? [] : [difference(`metadata.${key}`, value, other)]
+    return found[key] === value ? [] : [difference(`metadata.${key}`, value, found[key])]
   })
+}
+
+/** @throws JetStreamStartError unless there are none */
+function report(name: string, differences: readonly string[]): void {
+  if (differences.length === 0) return
+  throw new JetStreamStartError(
+    [
+      `${name} is configured differently: ${differences.join('; ')}.`,
+      'Change the settings to what is there, or what is there by `nats stream edit` or `nats consumer edit`;',
+      'Parley changes nothing by itself.',
+    ].join(' '),
+  )
 }
 
 function difference(field: string, expected: unknown, found: unknown): string {

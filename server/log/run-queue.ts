@@ -21,6 +21,18 @@ export interface TakeLimits {
   readonly retryDelayMs?: number
 }
 
+/**
+ * Somebody else may have the run. A handler's signal is aborted with it when its node was silent for too long; a
+ * handler that finds it out by itself rejects with it. The queue then says nothing more on its account.
+ */
+export class DeliveryLost extends Error {
+  override readonly name = 'DeliveryLost'
+
+  constructor() {
+    super('the run may have another owner')
+  }
+}
+
 export type RunHandler = (delivery: Delivery, signal: AbortSignal) => Promise<void>
 
 export interface RunQueue {
@@ -31,7 +43,7 @@ export interface RunQueue {
   offer(run: QueuedRun): Promise<void>
   /**
    * Gives every queued run to one handler, oldest first. `signal` tells the handler to hand over:
-   * it is aborted when the subscription is closed.
+   * it is aborted when the subscription is closed, and when the run was lost.
    */
   take(handler: RunHandler, limits: TakeLimits): Promise<Subscription>
 }
