@@ -136,15 +136,19 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
 }
 
 function foldRun(id: string, run: RunFold): Folded[] {
-  const kept: Folded[] = run.started === undefined ? [] : [asFirst(run.started)]
   const output = toParts(run.output)
+  const started = run.started === undefined ? [] : [run.started]
   if (run.ended !== undefined) {
     const { compacted: _, output: __, ...event } = run.ended.event
-    kept.push({ ...run.ended.at, event: { ...event, output } })
-  } else if (run.outputAt !== undefined) {
-    kept.push({ ...run.outputAt, event: { type: 'run.snapshot', run: id, ...run.as, next: run.next, output } })
+    const ended = { ...run.ended.at, event: { ...event, output } }
+    return [...started.map((entry) => asFirst(entry, ended)), ended]
   }
-  return kept
+  if (run.outputAt === undefined) return started.map((entry) => asFirst(entry))
+  const snapshot = {
+    ...run.outputAt,
+    event: { type: 'run.snapshot' as const, run: id, ...run.as, next: run.next, output },
+  }
+  return [...started.map((entry) => asFirst(entry, snapshot)), snapshot]
 }
 
 function startedFields(event: EventOf<'run.started' | 'run.snapshot'>) {
@@ -156,11 +160,16 @@ function startedFields(event: EventOf<'run.started' | 'run.snapshot'>) {
   }
 }
 
-/** To a reader who starts from nothing there is nothing to drop: a restart is told as going on. */
-function asFirst(started: Folded): Folded {
+/**
+ * To a reader who starts from nothing there is nothing to drop: a restart is told as going on. And he holds nothing yet of
+ * what earlier owners put out: where that comes behind the start, the start is told as from the first index.
+ */
+function asFirst(started: Folded, whole?: Folded): Folded {
   const { event } = started
-  if (event.type !== 'run.started' || event.mode !== 'restart') return started
-  return { ...started, event: { ...event, mode: 'continue' } }
+  if (event.type !== 'run.started') return started
+  const mode = event.mode === 'restart' ? 'continue' : event.mode
+  const next = whole !== undefined && whole.seq > started.seq ? 0 : event.next
+  return { seq: started.seq, time: started.time, event: { ...event, mode, next } }
 }
 
 function mergeUpdates(
