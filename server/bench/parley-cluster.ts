@@ -7,8 +7,8 @@ import { TcpProxy, type Weather } from './tcp-proxy.ts'
 
 export interface ParleyClusterOptions {
   readonly nodes?: number
-  /** 1: one server; 3: a cluster, and streams with three replicas. */
-  readonly nats?: 1 | 3
+  /** 1: one server; 3: a cluster, and streams with three replicas; 0: none, each node has the embedded log. */
+  readonly nats?: 0 | 1 | 3
   readonly natsOptions?: NatsServerOptions
   /** The first node's port, the next one's is one more; left out: free ones. */
   readonly port?: number
@@ -38,19 +38,25 @@ export class ParleyCluster {
   readonly #natsCluster: NatsCluster | undefined
   readonly #proxies: readonly TcpProxy[]
 
-  private constructor(nats: NatsServer | NatsCluster, nodes: readonly ParleyNode[], proxies: readonly TcpProxy[]) {
-    this.#natsCluster = nats instanceof NatsCluster ? nats : undefined
-    this.nats = nats instanceof NatsCluster ? nats.servers : [nats]
+  private constructor(
+    nats: readonly NatsServer[],
+    natsCluster: NatsCluster | undefined,
+    nodes: readonly ParleyNode[],
+    proxies: readonly TcpProxy[],
+  ) {
+    this.nats = nats
+    this.#natsCluster = natsCluster
     this.nodes = nodes
     this.#proxies = proxies
   }
 
   /** Resolves when every node listens. */
   static async start(options: ParleyClusterOptions = {}): Promise<ParleyCluster> {
-    const { nats: servers = 1, natsOptions, nodes: count = 3 } = options
-    const nats = servers === 1 ? await NatsServer.start(natsOptions) : await NatsCluster.start(natsOptions, servers)
-    const cluster = await ParleyCluster.#around(nats, count, options).catch(async (error: unknown) => {
-      await nats.dispose()
+    const { nats: size = 1, natsOptions, nodes: count = 3 } = options
+    const natsCluster = size === 3 ? await NatsCluster.start(natsOptions) : undefined
+    const nats = natsCluster?.servers ?? (size === 1 ? [await NatsServer.start(natsOptions)] : [])
+    const cluster = await ParleyCluster.#around(nats, natsCluster, count, options).catch(async (error: unknown) => {
+      await Promise.all(nats.map((server) => server.dispose()))
       throw error
     })
     try {
@@ -64,11 +70,11 @@ export class ParleyCluster {
   }
 
   static async #around(
-    nats: NatsServer | NatsCluster,
+    nats: readonly NatsServer[],
+    natsCluster: NatsCluster | undefined,
     count: number,
     options: ParleyClusterOptions,
   ): Promise<ParleyCluster> {
-    const servers = nats instanceof NatsCluster ? nats.servers : [nats]
     const proxies: TcpProxy[] = []
     const open = async (port: number): Promise<TcpProxy> => {
       const proxy = await TcpProxy.open(port)
@@ -78,16 +84,16 @@ export class ParleyCluster {
     const nodes: ParleyNode[] = []
     for (let index = 0; index < count; index += 1) {
       const port = await portOf(index, options.port)
-      const links = options.proxied === true ? await Promise.all(servers.map((server) => open(server.port))) : []
+      const links = options.proxied === true ? await Promise.all(nats.map((server) => open(server.port))) : []
       const door = options.proxied === true ? await open(port) : undefined
-      const ports = links.length === 0 ? servers.map((server) => server.port) : links.map((link) => link.port)
+      const ports = links.length === 0 ? nats.map((server) => server.port) : links.map((link) => link.port)
       const name = `node${index + 1}`
       const role = options.roles?.[index] ?? 'all'
       const env = {
         PARLEY_NODE: name,
         PARLEY_ROLE: role,
-        PARLEY_NATS_URL: ports.map((each) => `nats://127.0.0.1:${each}`).join(','),
-        ...(servers.length > 1 ? { PARLEY_NATS_REPLICAS: '3' } : {}),
+        ...(nats.length > 0 ? { PARLEY_NATS_URL: ports.map((each) => `nats://127.0.0.1:${each}`).join(',') } : {}),
+        ...(nats.length > 1 ? { PARLEY_NATS_REPLICAS: '3' } : {}),
         ...options.env,
       }
       nodes.push({
@@ -103,7 +109,7 @@ export class ParleyCluster {
         },
       })
     }
-    return new ParleyCluster(nats, nodes, proxies)
+    return new ParleyCluster(nats, natsCluster, nodes, proxies)
   }
 
   /** The NATS server that leads a stream now; the only one, where there is one. */

@@ -30,6 +30,11 @@ export function brokenOwners(log: Sequence): string[] {
       if (known !== undefined && epoch !== run.epoch + 1) {
         found.push(`${event.run} was started with epoch ${epoch} at ${seq}, after ${run.epoch}`)
       }
+      // A fold tells it from the first index, to readers who have nothing yet.
+      if (event.next === 0 && event.mode === 'continue') {
+        run.epoch = epoch
+        continue
+      }
       if (run.next !== undefined && event.next !== run.next) {
         found.push(`${event.run} was started at index ${event.next} at ${seq}, where ${run.next} was next`)
       }

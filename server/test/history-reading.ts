@@ -140,7 +140,9 @@ function unfolded(event: Event): object {
     const { output: _, compacted: __, at: ___, usage: ____, ...rest } = event
     return rest
   }
-  if (event.type === 'run.started') return { ...event, mode: event.mode === 'restart' ? 'continue' : event.mode }
+  if (event.type === 'run.started') {
+    return { ...event, mode: event.mode === 'restart' ? 'continue' : event.mode, next: 0 }
+  }
   return event.type === 'tool.called' ? { ...event, attempt: 0 } : event
 }
 

@@ -2,8 +2,9 @@
 // killed and stopped meanwhile. When all is quiet, the histories are checked. PARLEY_TEST_SEED replays the
 // schedule as far as the network allows; PARLEY_TEST_SECONDS and PARLEY_TEST_SESSIONS make it longer and wider.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type HistoryRecord, problems, type RunSeen } from './history.ts'
-import { pause, RestlessReader, type Room } from './restless-reader.ts'
+import { pictureOf, settled } from './chaos.ts'
+import { problems } from './history.ts'
+import { emptyRoom, pause, RestlessReader } from './restless-reader.ts'
 import { ServerProcess } from './server-process.ts'
 import { type SessionPicture, seeded } from './strict-client.ts'
 
@@ -27,25 +28,11 @@ afterAll(async () => {
   await server.dispose()
 })
 
-function pictureOf(picture: SessionPicture): ReadonlyMap<string, RunSeen> {
-  return new Map(
-    [...picture.runs].map(([id, { text, reasoning, next, ended }]) => [
-      id,
-      { text, reasoning, next, reason: ended?.reason },
-    ]),
-  )
-}
-
-const settled = (picture: SessionPicture): boolean =>
-  [...picture.runs.values()].every((run) => run.ended !== undefined) &&
-  picture.events.every((event) => event.type !== 'message' || event.policy === 'steer' || picture.runs.has(event.run))
-
 describe('restless readers', () => {
   it(`find every promise kept, over ${SESSIONS} sessions in ${SECONDS} s (seed ${SEED})`, async () => {
     const random = seeded(SEED)
     const rooms = Array.from({ length: SESSIONS }, (_, number) => {
-      const records: HistoryRecord[] = []
-      const room: Room = { url: server.url, session: `room_${number}`, records, sent: [], faults: [] }
+      const room = emptyRoom(`room_${number}`, [server.url])
       const readers = Array.from({ length: 3 }, (_, chair) => {
         const habits = {
           name: `${room.session}/${chair}`,

@@ -9,11 +9,18 @@ type Frame = CommandSent & Record<string, unknown>
 
 /** What the readers of one session share. */
 export interface Room {
-  readonly url: string
+  /** Of every node: a reader comes back to any of them. */
+  readonly urls: readonly string[]
   readonly session: string
   readonly records: HistoryRecord[]
   readonly sent: Frame[]
   readonly faults: string[]
+  /** Those who are there: a command is sometimes sent by two of them at once. */
+  readonly readers: RestlessReader[]
+}
+
+export function emptyRoom(session: string, urls: readonly string[]): Room {
+  return { urls, session, records: [], sent: [], faults: [], readers: [] }
 }
 
 export interface Habits {
@@ -21,11 +28,21 @@ export interface Habits {
   readonly codec: CodecName
   readonly merge: boolean
   readonly random: () => number
+  /** Milliseconds from one thing to the next, on average. */
+  readonly paceMs?: number
+  /** What he asks the demo model for. */
+  readonly directive?: (random: () => number) => string
+  /** Milliseconds after which a command that has no answer, on a connection that stands, is a fault. */
+  readonly answerMs?: number
+  /** Milliseconds after which a node that does not welcome him is left for another. */
+  readonly welcomeMs?: number
 }
 
 const TOOLS = [{ name: 'work', description: 'Does some work.', inputSchema: { type: 'object' }, timeoutMs: 3_000 }]
-/** Milliseconds after which a command that has no answer, on a connection that stands, is a fault. */
 const ANSWER_MS = 20_000
+const PACE_MS = 125
+/** How often a command is sent by two at once. */
+const ECHO = 0.1
 
 let connections = 0
 
@@ -47,7 +64,8 @@ export class RestlessReader {
   constructor(room: Room, habits: Habits) {
     this.#room = room
     this.#habits = habits
-    this.#client = new StrictClient(room.url, habits)
+    room.readers.push(this)
+    this.#client = new StrictClient('', habits)
     this.#pictured = this.#client.session(room.session)
   }
 
@@ -67,7 +85,7 @@ export class RestlessReader {
         continue
       }
       await this.#act()
-      await pause(this.#habits.random() * 250)
+      await pause(this.#habits.random() * 2 * (this.#habits.paceMs ?? PACE_MS))
     }
   }
 
@@ -116,12 +134,12 @@ export class RestlessReader {
   }
 
   async #connect(): Promise<void> {
-    const { url, session, records } = this.#room
-    const client = new StrictClient(url, this.#habits)
+    const { urls, session, records } = this.#room
+    const client = new StrictClient(pick(this.#habits.random, urls), this.#habits)
     // The picture outlives the connection.
     client.sessions.set(session, this.#pictured)
     const connection = ++connections
-    const { name: reader } = this.#habits
+    const { name: reader, answerMs = ANSWER_MS, welcomeMs = answerMs } = this.#habits
     client.onFrame((frame) => {
       if (frame.type === 'attached') {
         const { node = '' } = client.welcome ?? {}
@@ -139,7 +157,7 @@ export class RestlessReader {
     this.#client = client
     this.#connection = connection
     this.#attached = false
-    await within(client.connect(), ANSWER_MS, 'no welcome')
+    await within(client.connect(), welcomeMs, 'no welcome')
   }
 
   async #attach(): Promise<void> {
@@ -164,7 +182,7 @@ export class RestlessReader {
     const { random } = this.#habits
     const policy = pick(random, ['queue', 'interrupt', 'interrupt', 'reject', 'steer'])
     const { session } = this.#room
-    const content = directive(random)
+    const content = (this.#habits.directive ?? directive)(random)
     return { type: 'send', id: makeId('c'), session, content, policy, ...this.#seen() }
   }
 
@@ -208,7 +226,7 @@ export class RestlessReader {
   async #forgetAll(): Promise<void> {
     const { records, session } = this.#room
     this.#client.drop()
-    const fresh = new StrictClient(this.#room.url).session(session)
+    const fresh = new StrictClient('').session(session)
     fresh.faults.push(...this.#pictured.faults)
     this.#pictured = fresh
     records.push({ kind: 'forgot', reader: this.name, connection: this.#connection })
@@ -243,8 +261,22 @@ export class RestlessReader {
     // A client tells answers apart by the command's id.
     if (this.#asked.has(frame.id)) return
     this.#asked.add(frame.id)
+    if (this.#wild && this.#habits.random() < ECHO) this.#echo(frame)
     await this.#try(frame.type, client.command(frame))
     this.#asked.delete(frame.id)
+  }
+
+  /** Somebody else sends the very same, at the same time, perhaps to another node. */
+  #echo(frame: Frame): void {
+    if (frame.type !== 'send' && frame.type !== 'cancel') return
+    const others = this.#room.readers.filter(
+      (other) => other !== this && other.#client.open && !other.#asked.has(frame.id),
+    )
+    if (others.length === 0) return
+    const other = pick(this.#habits.random, others)
+    const work = other.#command(frame)
+    other.#work.add(work)
+    void work.finally(() => other.#work.delete(work))
   }
 
   async #try(what: string, answer: Promise<unknown>): Promise<boolean> {
@@ -260,7 +292,7 @@ export class RestlessReader {
   /** An answer that does not come, though nothing broke, is a fault. */
   async #answered(answer: Promise<unknown>, what: string): Promise<void> {
     try {
-      await within(answer, ANSWER_MS, 'no answer')
+      await within(answer, this.#habits.answerMs ?? ANSWER_MS, 'no answer')
     } catch (error) {
       if (error instanceof Error && error.message === 'no answer')
         this.#room.faults.push(`${this.name}: ${what} unanswered`)
