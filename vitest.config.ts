@@ -2,7 +2,8 @@
 // Two projects, so that tests which start processes do not starve the others, nor each other.
 import { defineConfig } from 'vitest/config'
 
-const outside = ['**/node_modules/**', '**/dist/**', '.cache/**', 'data/**']
+/** `*.long.test.ts`: npm run test:chaos. */
+const outside = ['**/node_modules/**', '**/dist/**', '.cache/**', 'data/**', '**/*.long.test.ts']
 /** They start servers, kill them, or drive a browser: one file at a time, after the quick ones. */
 const withProcesses = ['**/*.process.test.ts']
 

@@ -16,12 +16,21 @@ export class RawClient {
     this.#onMessage = onMessage
   }
 
-  /** Resolves when the upgrade was accepted. */
-  static async open(port: number, path: string, onMessage: (payload: Buffer) => void): Promise<RawClient> {
+  /**
+   * Resolves when the upgrade was accepted.
+   * @param onClose called once when the connection is over after that, whoever ended it
+   */
+  static async open(
+    port: number,
+    path: string,
+    onMessage: (payload: Buffer) => void,
+    onClose: () => void = () => undefined,
+  ): Promise<RawClient> {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
     const client = new RawClient(socket, onMessage)
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject)
+      socket.once('close', () => reject(new Error('closed during the upgrade')))
       socket.once('connect', () => {
         const key = randomBytes(16).toString('base64')
         socket.write(
@@ -40,6 +49,7 @@ export class RawClient {
           return
         }
         socket.on('data', (data: Buffer) => client.#read(data))
+        socket.once('close', onClose)
         const rest = head.subarray(end + 4)
         resolve()
         if (rest.length > 0) client.#read(rest)

@@ -21,6 +21,8 @@ export interface ChaosOptions {
   readonly readers: number
   /** Milliseconds from one thing that a reader does to the next, on average. */
   readonly paceMs: number
+  /** Of answers: a few seconds, or up to half a minute, so that something happens to most of them. */
+  readonly lengths: 'short' | 'long'
   /** Milliseconds that runs may take to end, and readers to catch up, when all is healed. */
   readonly quietMs: number
 }
@@ -33,6 +35,16 @@ export interface ChaosReport {
   readonly story: readonly string[]
   /** Where the histories of the sessions with problems are, for looking into. */
   readonly folder: string | undefined
+}
+
+/** Settings of nodes that go through chaos: what waits for a minute otherwise, waits for seconds. */
+export const CHAOS_ENV: Readonly<Record<string, string>> = {
+  PARLEY_FIRST_TOKEN_MS: '3000',
+  PARLEY_BETWEEN_TOKENS_MS: '2000',
+  PARLEY_LEASE_MS: '2000',
+  PARLEY_DRAIN: '2',
+  PARLEY_OUTBOX_BYTES: '16384',
+  PARLEY_MAX_CONNECTIONS_PER_ADDRESS: '20000',
 }
 
 interface Occupied {
@@ -89,7 +101,7 @@ export function explain({ found, story, folder, counts }: ChaosReport, seed: num
 
 const FATAL = /"level":"fatal"|"(Type|Range|Reference|Syntax)Error"|unhandled/i
 
-function occupy({ cluster, name, seed, sessions, readers, paceMs }: ChaosOptions): Occupied[] {
+function occupy({ cluster, name, seed, sessions, readers, paceMs, lengths }: ChaosOptions): Occupied[] {
   const random = seeded(seed)
   const urls = cluster.nodes.filter(({ role }) => role !== 'worker').map(({ url }) => url)
   return Array.from({ length: sessions }, (_, number) => {
@@ -101,7 +113,7 @@ function occupy({ cluster, name, seed, sessions, readers, paceMs }: ChaosOptions
         merge: chair === 2,
         random: seeded(Math.floor(random() * 2 ** 32)),
         paceMs,
-        directive,
+        directive: directive(lengths),
         answerMs: 40_000,
         welcomeMs: 3_000,
       }
@@ -111,19 +123,23 @@ function occupy({ cluster, name, seed, sessions, readers, paceMs }: ChaosOptions
   })
 }
 
-/** Answers that last: long enough for something to happen to them. */
-function directive(random: () => number): string {
-  const rate = 4 + Math.floor(random() * 20)
-  const count = 5 + Math.floor(random() * 80)
-  const dice = random()
-  if (dice < 0.2) {
-    const second = random() < 0.5 ? ' tool=work input={"n":2}' : ''
-    return `/demo tool=work input={"n":1}${second} reasoning=${Math.floor(random() * 4)} count=${count} rate=${rate} ttft=0`
+/** What is asked of the demo model: counts, thoughts, tools, failures, silence, now and then a flood. */
+function directive(lengths: ChaosOptions['lengths']): (random: () => number) => string {
+  const [most, slowest] = lengths === 'long' ? [85, 4] : [40, 12]
+  return (random) => {
+    const rate = slowest + Math.floor(random() * 20)
+    const count = 5 + Math.floor(random() * (most - 5))
+    const dice = random()
+    if (dice < 0.2) {
+      const second = random() < 0.5 ? ' tool=work input={"n":2}' : ''
+      const thoughts = Math.floor(random() * 4)
+      return `/demo tool=work input={"n":1}${second} reasoning=${thoughts} count=${count} rate=${rate} ttft=0`
+    }
+    if (dice < 0.25) return `/demo count=50 fail=${1 + Math.floor(random() * 20)} rate=${rate} ttft=0`
+    if (dice < 0.3) return `/demo count=50 hang=${1 + Math.floor(random() * 20)} rate=${rate} ttft=0`
+    if (dice < 0.33) return '/demo count=3000 rate=0 ttft=0'
+    return `/demo reasoning=${Math.floor(random() * 10)} count=${count} rate=${rate} ttft=${Math.floor(random() * 300)}`
   }
-  if (dice < 0.25) return `/demo count=50 fail=${1 + Math.floor(random() * 20)} rate=${rate} ttft=0`
-  if (dice < 0.3) return `/demo count=50 hang=${1 + Math.floor(random() * 20)} rate=${rate} ttft=0`
-  if (dice < 0.33) return '/demo count=3000 rate=0 ttft=0'
-  return `/demo reasoning=${Math.floor(random() * 10)} count=${count} rate=${rate} ttft=${Math.floor(random() * 300)}`
 }
 
 async function judge(rooms: readonly Occupied[], { quietMs }: ChaosOptions): Promise<string[]> {
