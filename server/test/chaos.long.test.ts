@@ -40,6 +40,7 @@ describe(`chaos, ${ROUNDS} rounds, seed ${TEST_SEED}`, () => {
         name: `round_${round}`,
         seed,
         faults,
+        seconds,
         sessions: SESSIONS,
         readers: 3,
         paceMs: 10_000,

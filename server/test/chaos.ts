@@ -16,6 +16,8 @@ export interface ChaosOptions {
   readonly name: string
   readonly seed: number
   readonly faults: readonly Fault[]
+  /** How long readers do as they like, at least. */
+  readonly seconds: number
   readonly sessions: number
   /** In each session. */
   readonly readers: number
@@ -54,7 +56,7 @@ interface Occupied {
 
 /** A whole round: chaos, quiet, judgement. */
 export async function chaosRound(options: ChaosOptions): Promise<ChaosReport> {
-  const { cluster, faults, seed } = options
+  const { cluster, faults, seed, seconds } = options
   const world = new ChaosWorld(cluster)
   const began = cluster.nodes.map(({ server }) => server.logs.length)
   const rooms = occupy(options)
@@ -65,7 +67,7 @@ export async function chaosRound(options: ChaosOptions): Promise<ChaosReport> {
     await pause((index / readers.length) * Math.min(options.paceMs, 5_000))
     await reader.live(() => over)
   })
-  await world.play(faults)
+  await Promise.all([world.play(faults), pause(seconds * 1_000)])
   over = true
   await world.heal()
   await Promise.all(lives)
