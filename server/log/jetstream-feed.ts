@@ -93,7 +93,11 @@ export class Feed {
 
   /** The subscription gives this. */
   received(stored: Stored): void {
-    if (this.#state === 'live') {
+    if (stored.parts !== undefined) {
+      // Too large for one message: it is read from the log.
+      this.#pendingLost = true
+      if (this.#state === 'live') this.doubt('hole')
+    } else if (this.#state === 'live') {
       if (this.#isHole(stored)) {
         this.#put(stored)
         this.#options.logger.info({ seq: stored.entry.seq, at: this.#at }, 'a followed session had a hole; it is read')

@@ -3,23 +3,21 @@
 // node's followers were given it. What is read comes from the cache of a followed session, else by Direct Get; what
 // "up to the head" means is asked of the stream's leader each time, so that who appended on another node and reads
 // on this one finds it here.
-import { randomBytes } from 'node:crypto'
-import { headers, type Msg } from '@nats-io/transport-node'
 import { type Cursor, type Event, formatCursor, parseCursor } from '@parley/protocol'
 import type { Logger } from 'pino'
-import { Entry, type Seq } from './entry.ts'
+import type { Entry, Seq } from './entry.ts'
+import { Appender } from './jetstream-appender.ts'
 import type { CacheLimits } from './jetstream-cache.ts'
 import type { JetStreamConnection } from './jetstream-connection.ts'
 import type { Feed } from './jetstream-feed.ts'
 import { type LiveLimits, LiveSessions, type LiveState } from './jetstream-live.ts'
 import { Marks } from './jetstream-marks.ts'
 import { PUBLISHER_LIMITS, Publisher, type PublisherLimits } from './jetstream-publisher.ts'
-import { decodeLine, encodeLine, type Stored } from './jetstream-record.ts'
 import { DirectReader } from './jetstream-replay.ts'
 import { SessionSource } from './jetstream-source.ts'
 import type { Streams } from './jetstream-streams.ts'
 import { Sweeper } from './jetstream-sweep.ts'
-import { Conflict, CursorLost, StorageError } from './log-error.ts'
+import { CursorLost, StorageError } from './log-error.ts'
 import type {
   AppendOptions,
   Follower,
@@ -49,31 +47,11 @@ export interface JetStreamLogOptions {
   readonly liveLimits?: Partial<LiveLimits>
 }
 
-/** An append of this node whose entry may come back. */
-interface Mine {
-  readonly event: Event
-  entry?: Entry
-}
-
-interface Placed {
-  readonly session: string
-  readonly subject: string
-  readonly expect: Seq
-  readonly rollup: boolean
-  readonly time: number
-  readonly json: string
-  readonly id: string
-}
-
 const NAME = /^[\x21-\x7e]{1,256}$/
 const GRACE_MS = 15 * 60_000
 const SWEEP_MS = 60_000
 const READ_ENTRIES = 512
 const READ_BYTES = 256 * 1024
-/** How far back, and how often, an own entry is looked for below those that came after it. */
-const HOPS_MAX = 64
-const FINDS = 40
-const FIND_MS = 50
 
 export class JetStreamLog implements SessionLog {
   readonly epoch: string
@@ -85,12 +63,8 @@ export class JetStreamLog implements SessionLog {
   readonly #source: SessionSource
   readonly #live: LiveSessions
   readonly #sweeper: Sweeper
-  readonly #mine = new Map<string, Mine>()
-  /** Appends that found no mark of their subject and are not stored yet. */
-  readonly #unmarked = new Set<Promise<unknown>>()
+  readonly #appender: Appender
   readonly #watches: Subscription[] = []
-  readonly #node = randomBytes(6).toString('base64url')
-  #count = 0
   #closed = false
 
   constructor(options: JetStreamLogOptions) {
@@ -103,11 +77,19 @@ export class JetStreamLog implements SessionLog {
     const [publisher, reader] = [this.#publisher, this.#reader]
     this.#marks = new Marks({ publisher, reader, prefix: streams.prefix, stream: streams.marks, graceMs })
     this.#source = new SessionSource({ publisher, reader, marks: this.#marks, streams })
+    this.#appender = new Appender({
+      connection,
+      publisher,
+      reader,
+      source: this.#source,
+      now: options.now,
+      known: (session) => this.#live.get(session)?.at ?? 0,
+    })
     this.#live = new LiveSessions({
       connection: connection.nats,
       source: this.#source,
       logger,
-      decode: (session, message) => this.#decode(session, message),
+      decode: (session, message) => this.#appender.decode(session, message),
       ...(options.cache === undefined ? {} : { cache: options.cache }),
       ...(options.liveLimits === undefined ? {} : { limits: options.liveLimits }),
     })
@@ -125,7 +107,7 @@ export class JetStreamLog implements SessionLog {
       logger,
       graceMs,
       intervalMs: options.sweepIntervalMs ?? SWEEP_MS,
-      settled: () => Promise.allSettled([...this.#unmarked]),
+      settled: () => this.#appender.settled(),
     })
     this.#watch()
   }
@@ -143,20 +125,11 @@ export class JetStreamLog implements SessionLog {
   async append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry> {
     if (!NAME.test(session) || !NAME.test(subject)) throw new RangeError('a session or subject has no valid name')
     if (this.#closed) throw new StorageError('unavailable')
-    const id = `${this.#node}${(this.#count++).toString(36)}`
     const rollup = options?.rollup ?? false
-    const placed = { session, subject, expect, rollup, time: this.#options.now(), json: JSON.stringify(event), id }
-    const mine: Mine = { event }
-    this.#mine.set(id, mine)
-    try {
-      const seq = await (expect === 0 ? this.#appendFirst(placed) : this.#appendNext(placed))
-      const feed = this.#live.get(session)
-      if (feed !== undefined && feed.at < seq) await this.#soon(feed.pull(seq))
-      const { time, json } = placed
-      return mine.entry ?? new Entry({ seq, prev: expect, subject, time, rollup, json }, event)
-    } finally {
-      this.#mine.delete(id)
-    }
+    const entry = await this.#appender.append(session, subject, event, expect, rollup)
+    const feed = this.#live.get(session)
+    if (feed !== undefined && feed.at < entry.seq) await this.#soon(feed.pull(entry.seq))
+    return entry
   }
 
   async *read(session: string, cursor: Cursor, limits: ReadLimits = {}): AsyncGenerator<readonly Entry[]> {
@@ -235,86 +208,6 @@ export class JetStreamLog implements SessionLog {
     await this.#publisher.close()
     this.#live.close()
     this.#reader.close()
-  }
-
-  // A subject that is new to the stream may have been trimmed: then its mark says what its last entry was.
-  async #appendFirst(placed: Placed): Promise<Seq> {
-    const appending = this.#appendUnmarked(placed)
-    this.#unmarked.add(appending)
-    try {
-      return await appending
-    } finally {
-      this.#unmarked.delete(appending)
-    }
-  }
-
-  async #appendUnmarked(placed: Placed): Promise<Seq> {
-    const { session, subject } = placed
-    if ((await this.#source.markedLast(session, subject)) > 0) {
-      throw new Conflict(await this.#source.last(session, subject))
-    }
-    return this.#appendNext(placed)
-  }
-
-  async #appendNext(placed: Placed): Promise<Seq> {
-    const { session, subject, expect, rollup, id } = placed
-    const { subjects } = this.#source.home(session)
-    const stored = subjects.stored(session, subject)
-    let compare = expect
-    let retried = false
-    for (;;) {
-      const payload = encodeLine({ ...placed, prev: expect, known: this.#live.get(session)?.at ?? 0 })
-      const outcome = await this.#publisher.publish({ subject: stored, payload, expect: compare, rollup })
-      if (outcome.stored !== undefined) return outcome.stored
-      retried ||= outcome.retried
-      const own = retried ? await this.#find(session, outcome.last, expect, id) : undefined
-      if (own !== undefined) {
-        this.#announce(placed, payload, own)
-        return own
-      }
-      if (outcome.last > 0 || compare === 0) throw new Conflict(outcome.last)
-      // Nothing is there any more: it was trimmed, or it never was.
-      const marked = await this.#source.markedLast(session, subject)
-      if (marked !== expect) throw new Conflict(marked)
-      compare = 0
-    }
-  }
-
-  /** Its own entry among the last ones of a subject: an earlier try was stored, and its answer was lost. */
-  async #find(session: string, last: Seq, expect: Seq, id: string): Promise<Seq | undefined> {
-    const { stream } = this.#source.home(session)
-    let seq = last
-    for (let hops = 0; seq > expect && hops < HOPS_MAX; hops++) {
-      let message = await this.#reader.message(stream, seq)
-      // A server that lags may not have the last one yet. One before it may have been replaced.
-      for (let finds = 0; message === undefined && hops === 0 && finds < FINDS; finds++) {
-        await new Promise((resolve) => setTimeout(resolve, FIND_MS))
-        message = await this.#reader.message(stream, seq)
-      }
-      if (message === undefined) return undefined
-      const found = decodeLine('', seq, message.data)
-      if (found.id === id) return seq
-      seq = found.entry.prev
-    }
-    return undefined
-  }
-
-  /** It was stored without an answer, so it may not have been republished either. */
-  #announce({ session, subject }: Placed, payload: string, seq: Seq): void {
-    const about = headers()
-    about.set('Nats-Sequence', String(seq))
-    const { subjects } = this.#source.home(session)
-    this.#options.connection.nats.publish(subjects.live(session, subject), payload, { headers: about })
-  }
-
-  #decode(session: string, message: Msg): Stored | undefined {
-    const seq = Number(message.headers?.get('Nats-Sequence') ?? 0)
-    if (seq === 0) return undefined
-    const { subject } = this.#source.home(session).subjects.ofLive(message.subject)
-    const stored = decodeLine(subject, seq, message.data, (id) => this.#mine.get(id)?.event)
-    const mine = this.#mine.get(stored.id)
-    if (mine !== undefined) mine.entry = stored.entry
-    return stored
   }
 
   /** A batch for one follower alone: there is no room for all of it in the cache. */

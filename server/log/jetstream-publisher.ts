@@ -28,7 +28,7 @@ export const PUBLISHER_LIMITS: PublisherLimits = {
 
 export interface Publish {
   readonly subject: string
-  readonly payload: string
+  readonly payload: string | Uint8Array
   /** The last sequence number that must be on the subject. */
   readonly expect: Seq
   readonly rollup?: boolean
@@ -104,6 +104,12 @@ export class Publisher {
       this.#waiting.push(token)
       this.#pump()
     })
+  }
+
+  /** Stores a message on a subject that is used only once, whatever becomes of the answers. @throws StorageError */
+  async put(subject: string, payload: Uint8Array): Promise<Seq> {
+    const outcome = await this.publish({ subject, payload, expect: 0 })
+    return outcome.stored ?? outcome.last
   }
 
   /**

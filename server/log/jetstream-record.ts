@@ -6,11 +6,13 @@
 //
 // `known` is the newest entry of the session that the appender had seen, when that is newer than `prev`: a node that
 // has not seen it either knows that it lost something. `id` is the append's own, so that an append whose answer was
-// lost is recognised when it is found stored.
+// lost is recognised when it is found stored. An event that is larger than a message may be is stored in parts, on a
+// subject of their own, before its line: that has format 2, and the parts' sequence numbers in place of the JSON.
 import type { Event } from '@parley/protocol'
 import { Entry, type Seq } from './entry.ts'
 
-const FORMAT = '1'
+const WHOLE = '1'
+const IN_PARTS = '2'
 
 export interface Line {
   readonly prev: Seq
@@ -21,6 +23,8 @@ export interface Line {
   readonly known: Seq
   readonly id: string
   readonly json: string
+  /** Where the JSON is, when it is too large for the line. */
+  readonly parts?: readonly Seq[]
 }
 
 /** A message taken apart. */
@@ -28,6 +32,8 @@ export interface Stored {
   readonly entry: Entry
   readonly known: Seq
   readonly id: string
+  /** The entry's JSON is still to be put together of these messages. */
+  readonly parts?: readonly Seq[]
 }
 
 /** What a stream hands out. */
@@ -38,8 +44,10 @@ export interface StoredMessage {
   readonly data: Uint8Array
 }
 
-export function encodeLine({ prev, time, rollup, known, id, json }: Line): string {
-  return `${FORMAT}\t${prev}\t${time}\t${rollup ? 1 : 0}\t${known > prev ? known : ''}\t${id}\t${json}`
+export function encodeLine({ prev, time, rollup, known, id, json, parts }: Line): string {
+  const format = parts === undefined ? WHOLE : IN_PARTS
+  const body = parts === undefined ? json : parts.join()
+  return `${format}\t${prev}\t${time}\t${rollup ? 1 : 0}\t${known > prev ? known : ''}\t${id}\t${body}`
 }
 
 /**
@@ -63,12 +71,21 @@ export function decodeLine(
     from = tab + 1
   }
   const [format, prev, time, rollup, known, id] = fields as [string, string, string, string, string, string]
-  if (format !== FORMAT) throw new Error(`the log has format ${format}, which this version does not read`)
-  const entry = new Entry(
-    { seq, prev: Number(prev), subject, time: Number(time), rollup: rollup === '1', json: text.slice(from) },
-    eventOf?.(id),
-  )
-  return { entry, known: Number(known), id }
+  const body = text.slice(from)
+  const about = { seq, prev: Number(prev), subject, time: Number(time), rollup: rollup === '1' }
+  if (format === WHOLE) {
+    return { entry: new Entry({ ...about, json: body }, eventOf?.(id)), known: Number(known), id }
+  }
+  if (format !== IN_PARTS) throw new Error(`the log has format ${format}, which this version does not read`)
+  const parts = body.split(',').map(Number)
+  return { entry: new Entry({ ...about, json: '' }), known: Number(known), id, parts }
+}
+
+/** Puts an entry in parts together. */
+export function joinParts({ entry, known, id }: Stored, parts: readonly Uint8Array[]): Stored {
+  const json = Buffer.concat(parts).toString()
+  const { seq, prev, subject, time, rollup } = entry
+  return { entry: new Entry({ seq, prev, subject, time, rollup, json }), known, id }
 }
 
 /** The NATS subjects of the sessions of one partition. */
@@ -85,6 +102,11 @@ export class LogSubjects {
   /** Where a lane's entries are stored. */
   stored(session: string, subject: string): string {
     return `${this.#log}${escapeToken(session)}.${escapeTokens(subject)}`
+  }
+
+  /** Where a part of an entry is stored: beside the lanes, none of whose names has a bare %. */
+  part(session: string, id: string, number: number): string {
+    return `${this.#log}${escapeToken(session)}.${PART}${id}.${number}`
   }
 
   /** All of a session. */
@@ -114,11 +136,15 @@ export class LogSubjects {
 
 export interface Names {
   readonly session: string
-  readonly subject: string
+  /** Undefined: it is a part of an entry. */
+  readonly subject: string | undefined
 }
+
+const PART = '%part.'
 
 function names(text: string, start: number): Names {
   const dot = text.indexOf('.', start)
+  if (text.startsWith(PART, dot + 1)) return { session: unescaped(text.slice(start, dot)), subject: undefined }
   return { session: unescaped(text.slice(start, dot)), subject: unescaped(text.slice(dot + 1)) }
 }
 

@@ -3,7 +3,7 @@
 import type { Seq } from './entry.ts'
 import type { Marks } from './jetstream-marks.ts'
 import type { Publisher } from './jetstream-publisher.ts'
-import { decodeLine, LogSubjects, type Stored, type StoredMessage } from './jetstream-record.ts'
+import { decodeLine, joinParts, LogSubjects, type Stored, type StoredMessage } from './jetstream-record.ts'
 import type { DirectReader } from './jetstream-replay.ts'
 import type { Partition, Streams } from './jetstream-streams.ts'
 import { CursorLost, StorageError } from './log-error.ts'
@@ -95,18 +95,43 @@ export class SessionSource {
     const request = { stream, filter: subjects.storedAll(session), from: after + 1 }
     for (let lags = 0; lags < LAGS_MAX; lags++) {
       const { messages } = await reader.range({ ...request, entries, bytes })
+      const read = await this.#decodeAll(stream, subjects, messages)
       // Looked up after the reading: had a purge come before it, its mark had come before the purge.
       if ((await this.trimmed(session, after)) > 0) throw new CursorLost('trimmed')
       const last = messages.at(-1)?.seq ?? 0
-      if (last > after) return { entries: messages.map((message) => decodeStored(subjects, message)), position: last }
+      if (last > after && read !== undefined) return { entries: read, position: last }
       if (after >= tip) return { entries: [], position: after }
       // A server that lags behind the leader answered.
       await new Promise((resolve) => setTimeout(resolve, LAG_MS))
     }
     throw new StorageError('unavailable')
   }
-}
 
-function decodeStored(subjects: LogSubjects, message: StoredMessage): Stored {
-  return decodeLine(subjects.ofStored(message.subject).subject, message.seq, message.data)
+  /** Undefined when a part is missing: it was trimmed since, or a server that lags answered. */
+  async #decodeAll(
+    stream: string,
+    subjects: LogSubjects,
+    messages: readonly StoredMessage[],
+  ): Promise<Stored[] | undefined> {
+    const all: Stored[] = []
+    for (const { subject, seq, data } of messages) {
+      const lane = subjects.ofStored(subject).subject
+      if (lane === undefined) continue
+      const stored = decodeLine(lane, seq, data)
+      const whole = stored.parts === undefined ? stored : await this.#join(stream, stored, stored.parts)
+      if (whole === undefined) return undefined
+      all.push(whole)
+    }
+    return all
+  }
+
+  async #join(stream: string, stored: Stored, parts: readonly Seq[]): Promise<Stored | undefined> {
+    const bodies: Uint8Array[] = []
+    for (const seq of parts) {
+      const part = await this.#options.reader.message(stream, seq)
+      if (part === undefined) return undefined
+      bodies.push(part.data)
+    }
+    return joinParts(stored, bodies)
+  }
 }

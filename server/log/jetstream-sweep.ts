@@ -9,7 +9,7 @@ import type { Logger } from 'pino'
 import type { Seq } from './entry.ts'
 import type { Marks } from './jetstream-marks.ts'
 import type { Publisher } from './jetstream-publisher.ts'
-import { decodeLine, type StoredMessage } from './jetstream-record.ts'
+import { decodeLine, type Names, type StoredMessage } from './jetstream-record.ts'
 import type { DirectReader } from './jetstream-replay.ts'
 import type { Home, SessionSource } from './jetstream-source.ts'
 import type { Streams } from './jetstream-streams.ts'
@@ -167,8 +167,13 @@ export class Sweeper {
       }
       await this.#plan(firsts, plans)
       for (const [index, message] of messages.entries()) {
-        const { session, subject } = names[index] as { session: string; subject: string }
+        const { session, subject } = names[index] as Names
         const plan = plans.get(session) as Plan
+        if (subject === undefined) {
+          // A part goes with the entry that it is of, which comes after it.
+          scanned.push({ seq: message.seq, plan })
+          continue
+        }
         const { entry } = decodeLine(subject, message.seq, message.data)
         const over = bytes > maxBytes
         if (!over && entry.time >= cutoff + SPAN_MS) {
