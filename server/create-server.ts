@@ -13,6 +13,8 @@ import { ListenError, listen, reachable } from './doors/listen.ts'
 import { isLoopbackName } from './doors/origin.ts'
 import { serveSite } from './doors/site.ts'
 import { openWebSocketDoor } from './doors/websocket/websocket-door.ts'
+import { backUp } from './log/lmdb-backup.ts'
+import { type Renewal, renewEpoch } from './log/lmdb-epoch.ts'
 import { openLmdbStores } from './log/lmdb-stores.ts'
 import type { Logger } from './logger.ts'
 import { createModelCatalog, type ModelCatalog, ModelConfigError, readModelConfig } from './model/model.ts'
@@ -51,6 +53,35 @@ const OWNERS_MAX = 100
 export interface ServerOverrides {
   /** Instead of the models of the configuration. */
   readonly models?: ModelCatalog
+}
+
+/**
+ * Copies the embedded log into a folder that is not there yet, while a server may use it.
+ * @throws ConfigError, StartError
+ */
+export function backUpLog(config: Config, to: string): Promise<void> {
+  return onEmbeddedLog(config, (data) => backUp(data, resolve(to)))
+}
+
+/**
+ * Gives the embedded log a new epoch, as it must have once its folder was restored by other means than a backup of ours:
+ * cursors from before lead to a reset.
+ * @throws ConfigError, StartError
+ */
+export function renewLog(config: Config): Promise<Renewal> {
+  return onEmbeddedLog(config, renewEpoch)
+}
+
+async function onEmbeddedLog<T>(config: Config, work: (data: string) => Promise<T>): Promise<T> {
+  if (config.natsUrl !== undefined) {
+    throw new ConfigError(['PARLEY_NATS_URL is set: backups of NATS are made with its own tools.'])
+  }
+  try {
+    return await work(resolve(config.data))
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : 'unknown'
+    throw new StartError(`PARLEY_DATA: ${reason}.`, { cause: error })
+  }
 }
 
 /** @throws ConfigError, StartError */

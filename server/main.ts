@@ -2,7 +2,7 @@
 // The server's command: reads the settings, starts, says where it is, and stops when told to.
 import { readFileSync } from 'node:fs'
 import { type Config, ConfigError, loadConfig } from './config.ts'
-import { createServer, type Server, StartError } from './create-server.ts'
+import { backUpLog, createServer, renewLog, type Server, StartError } from './create-server.ts'
 import { createLogger, type Logger } from './logger.ts'
 import { describeSettings } from './settings.ts'
 
@@ -11,6 +11,8 @@ const EXIT = { started: 1, usage: 2, interrupted: 130 } as const
 const HELP = `parley-server: a realtime server for LLM chat and agent sessions.
 
   parley-server [--help] [--version]
+  parley-server --backup <folder>     copies the data folder into a new one, also while a server uses it
+  parley-server --new-epoch           after the data folder was restored from a copy that was made otherwise
 
 Settings come from the environment, or from parley.config.mjs, .js, .ts or .json in the working folder (or where
 PARLEY_CONFIG says), by the name in the second column. The file may also hold tools (made by defineTool) and agents.
@@ -21,11 +23,34 @@ Models of providers use those providers' own variables: OPENAI_API_KEY, ANTHROPI
 GOOGLE_GENERATIVE_AI_API_KEY, and OPENAI_BASE_URL and the like.
 `
 
-const [argument] = process.argv.slice(2)
+const [argument, value] = process.argv.slice(2)
 if (argument === '--help' || argument === '-h') write(process.stdout, HELP)
 else if (argument === '--version') write(process.stdout, `${version()}\n`)
+else if (argument === '--backup' && value !== undefined) await tend((config) => backUp(config, value))
+else if (argument === '--new-epoch') await tend(renew)
 else if (argument !== undefined) fail(EXIT.usage, `${argument} is not an option. See --help.`)
 else await start()
+
+async function backUp(config: Config, to: string): Promise<string> {
+  await backUpLog(config, to)
+  return `The log was copied to ${to}.`
+}
+
+async function renew(config: Config): Promise<string> {
+  const { before, after } = await renewLog(config)
+  return `The log's epoch was ${before}, and is ${after}: clients that come back get a reset.`
+}
+
+/** Does something to the log and says what. */
+async function tend(work: (config: Config) => Promise<string>): Promise<void> {
+  try {
+    write(process.stdout, `${await work(await loadConfig(process.env, process.cwd()))}\n`)
+  } catch (error) {
+    if (error instanceof ConfigError) return fail(EXIT.usage, error.message)
+    if (error instanceof StartError) return fail(EXIT.started, error.message)
+    throw error
+  }
+}
 
 async function start(): Promise<void> {
   let config: Config

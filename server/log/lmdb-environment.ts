@@ -131,6 +131,11 @@ export class LmdbEnvironment {
     this.#root.resetReadTxn()
   }
 
+  /** Writes one moment's state into an empty folder, while this and other processes write on. */
+  copy(folder: string): Promise<void> {
+    return this.#root.backup(folder, false)
+  }
+
   async close(): Promise<void> {
     if (this.#state === 'closed') return
     const broken = this.#state === 'broken'

@@ -4,9 +4,10 @@ import { mkdirSync } from 'node:fs'
 import { type Logger, pino } from 'pino'
 import { ownDataFolder } from './data-folder-owner.ts'
 import { LmdbEnvironment } from './lmdb-environment.ts'
+import { openEpochs } from './lmdb-epoch.ts'
 import { LmdbLog, type LmdbLogLimits } from './lmdb-log.ts'
 import { LmdbRunQueue } from './lmdb-run-queue.ts'
-import { openEpoch, openTables } from './lmdb-tables.ts'
+import { openTables } from './lmdb-tables.ts'
 import { LmdbTranscriptStore } from './lmdb-transcript-store.ts'
 import type { RunQueue } from './run-queue.ts'
 import type { Retention, SessionLog } from './session-log.ts'
@@ -53,13 +54,13 @@ export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbSt
   try {
     const tables = openTables(environment)
     const ownership = await ownDataFolder(options.path, environment, tables.meta)
-    const epoch = await openEpoch(environment, tables.meta)
-    const transcripts = new LmdbTranscriptStore(environment)
+    const epochs = await openEpochs(environment, tables.meta)
+    const transcripts = new LmdbTranscriptStore(environment, epochs)
     const log = new LmdbLog({
       environment,
       tables,
-      epoch,
-      covered: (session) => transcripts.covered(session, epoch),
+      epoch: epochs.present,
+      covered: (session) => transcripts.covered(session),
       retention: { ...RETENTION, ...options.retention },
       now: options.now ?? Date.now,
       logger,

@@ -1,13 +1,10 @@
 // The tables of a data folder, and what their keys and values mean. Every entry lies in the journal, in a
 // chunk, or (between two steps of settling) in both; what was settled of a session is a prefix of it.
-import { randomBytes } from 'node:crypto'
 import type { Seq } from './entry.ts'
 import type { LmdbEnvironment, Table } from './lmdb-environment.ts'
 
 /** Sorts after every sequence number. */
 export const LAST = Number.MAX_SAFE_INTEGER
-
-const FORMAT = 1
 
 export interface Tables {
   /** First sequence number of a commit → its entries. */
@@ -20,7 +17,7 @@ export interface Tables {
   readonly subjects: Table<[string, string], Seq>
   /** Session → the last sequence number that retention took away. Absent: none. */
   readonly trimmed: Table<string, Seq>
-  /** `format`, `epoch`, `seq` (last one, as of the last removal from the journal), `bytes` (of all chunks). */
+  /** `format`, `epoch`, `past-epochs`, `copied` (by `backUp`, and not used since), `seq` (last one, as of the last removal from the journal), `bytes` (of all chunks). */
   readonly meta: Table<string, string | number>
 }
 
@@ -33,22 +30,6 @@ export function openTables(environment: LmdbEnvironment): Tables {
     trimmed: environment.values('trimmed'),
     meta: environment.values('meta'),
   }
-}
-
-/** @returns the epoch: made once, when the folder is new */
-export async function openEpoch(environment: LmdbEnvironment, meta: Tables['meta']): Promise<string> {
-  const format = meta.get('format')
-  if (format !== undefined && format !== FORMAT) {
-    throw new Error(`the data folder has format ${format}; this version reads format ${FORMAT}`)
-  }
-  const known = meta.get('epoch')
-  if (typeof known === 'string') return known
-  const epoch = randomBytes(9).toString('base64url')
-  await environment.write(() => {
-    meta.put('format', FORMAT)
-    meta.put('epoch', epoch)
-  })
-  return epoch
 }
 
 /** The key of the last chunk of a session; 0 when it has none. */

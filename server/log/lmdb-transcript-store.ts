@@ -3,11 +3,13 @@
 import { parseCursor } from '@parley/protocol'
 import type { Seq } from './entry.ts'
 import type { LmdbEnvironment, Table } from './lmdb-environment.ts'
+import { type Epochs, presently } from './lmdb-epoch.ts'
 import { Conflict, StorageError } from './log-error.ts'
 import type { FoldedEntry, Transcript, TranscriptStore } from './transcript-store.ts'
 
 export class LmdbTranscriptStore implements TranscriptStore {
   readonly #environment: LmdbEnvironment
+  readonly #epochs: Epochs
   readonly #transcripts: Table<string, Transcript>
   readonly #segments: Table<[string, number], readonly FoldedEntry[]>
   /** How far each transcript goes: retention asks for it without decoding the transcript. */
@@ -15,15 +17,17 @@ export class LmdbTranscriptStore implements TranscriptStore {
   readonly #saving = new Map<string, Promise<void>>()
   #closed = false
 
-  constructor(environment: LmdbEnvironment) {
+  constructor(environment: LmdbEnvironment, epochs: Epochs) {
     this.#environment = environment
+    this.#epochs = epochs
     this.#transcripts = environment.values('transcripts')
     this.#segments = environment.values('segments')
     this.#cursors = environment.values('transcript-cursors')
   }
 
   async load(session: string): Promise<Transcript | undefined> {
-    return this.#transcripts.get(session)
+    const stored = this.#transcripts.get(session)
+    return stored === undefined ? undefined : { ...stored, cursor: presently(this.#epochs, stored.cursor) }
   }
 
   async segment(session: string, number: number): Promise<readonly FoldedEntry[] | undefined> {
@@ -48,10 +52,10 @@ export class LmdbTranscriptStore implements TranscriptStore {
     return saving
   }
 
-  /** How far the session's transcript goes in this epoch; 0 when there is none. */
-  covered(session: string, epoch: string): Seq {
-    const position = parseCursor(this.#cursors.get(session) ?? '')
-    return position?.epoch === epoch ? position.seq : 0
+  /** How far the session's transcript goes in this log; 0 when there is none. */
+  covered(session: string): Seq {
+    const position = parseCursor(presently(this.#epochs, this.#cursors.get(session) ?? ''))
+    return position?.epoch === this.#epochs.present ? position.seq : 0
   }
 
   /** Resolves when all saves have ended; later ones are refused. */
