@@ -84,17 +84,34 @@ export async function loadConfig(env: Env, folder: string): Promise<Config> {
 
 function problemsBetween(config: Config): string[] {
   const problems: string[] = []
-  if (config.natsUrl !== undefined)
-    problems.push('PARLEY_NATS_URL cannot be used: this version has the embedded log only.')
-  if (config.role !== undefined && config.role !== 'all') {
+  if (config.natsUrl === undefined && config.role !== undefined && config.role !== 'all') {
     problems.push(`PARLEY_ROLE ${config.role} needs PARLEY_NATS_URL: with the embedded log one node does all.`)
   }
+  problems.push(...natsProblems(config))
   if (config.jwtSecret !== undefined && config.jwksUrl !== undefined) {
     problems.push('PARLEY_JWT_SECRET and PARLEY_JWKS_URL cannot both be set.')
   }
   const names = config.tools.map((tool) => tool.name)
   for (const name of new Set(names.filter((name, index) => names.indexOf(name) !== index))) {
     problems.push(`tools in ${config.file} has two tools named ${name}.`)
+  }
+  return problems
+}
+
+/** Ways to say who one is at NATS exclude each other. */
+function natsProblems({ natsUser, natsPassword, natsToken, natsNkey, natsCreds, natsCert, natsKey }: Config): string[] {
+  const problems: string[] = []
+  const ways = Object.entries({
+    PARLEY_NATS_USER: natsUser,
+    PARLEY_NATS_TOKEN: natsToken,
+    PARLEY_NATS_NKEY: natsNkey,
+    PARLEY_NATS_CREDS: natsCreds,
+  }).flatMap(([variable, value]) => (value === undefined ? [] : [variable]))
+  if (ways.length > 1) problems.push(`${ways.join(' and ')} cannot both be set.`)
+  if (natsPassword !== undefined && natsUser === undefined)
+    problems.push('PARLEY_NATS_PASSWORD needs PARLEY_NATS_USER.')
+  if ((natsCert === undefined) !== (natsKey === undefined)) {
+    problems.push('PARLEY_NATS_CERT and PARLEY_NATS_KEY belong together.')
   }
   return problems
 }

@@ -1,5 +1,5 @@
-// createServer: puts the parts together. The only file that names concrete stores, and where the order of
-// starting and stopping is written down.
+// createServer: puts the parts together, as the node's role wants them. The only file that names concrete stores, and
+// where the order of starting and stopping is written down.
 
 import uws, { type us_listen_socket } from 'uWebSockets.js'
 import { mkdirSync } from 'node:fs'
@@ -12,10 +12,15 @@ import { Hub } from './doors/hub.ts'
 import { ListenError, listen, reachable } from './doors/listen.ts'
 import { isLoopbackName } from './doors/origin.ts'
 import { serveSite } from './doors/site.ts'
-import { openWebSocketDoor } from './doors/websocket/websocket-door.ts'
+import { openWebSocketDoor, type WebSocketDoor } from './doors/websocket/websocket-door.ts'
+import { JetStreamStartError, withoutSecrets } from './log/jetstream-connection.ts'
+import { openJetStreamStores } from './log/jetstream-stores.ts'
 import { backUp } from './log/lmdb-backup.ts'
 import { type Renewal, renewEpoch } from './log/lmdb-epoch.ts'
 import { openLmdbStores } from './log/lmdb-stores.ts'
+import type { RunQueue } from './log/run-queue.ts'
+import type { SessionLog } from './log/session-log.ts'
+import type { TranscriptStore } from './log/transcript-store.ts'
 import type { Logger } from './logger.ts'
 import { createModelCatalog, type ModelCatalog, ModelConfigError, readModelConfig } from './model/model.ts'
 import { Presence } from './presence/presence.ts'
@@ -28,7 +33,7 @@ export interface Server {
   /** Where people go; with port 0, the port that was picked. */
   readonly url: string
   readonly port: number
-  /** The data folder's full path. */
+  /** Where the log is: the data folder's full path, or the NATS servers. */
   readonly data: string
   /** The default model. */
   readonly model: string
@@ -48,6 +53,21 @@ export class StartError extends Error {
 /** Owners of one run that may be lost: in a row without bringing anything forth, and in all. */
 const STALLED_OWNERS_MAX = 3
 const OWNERS_MAX = 100
+
+/** Milliseconds that the log may be away before clients are better sent to another node. */
+const AWAY_MS = 5_000
+
+/** The stores of either kind, and what else of them concerns a node. */
+interface Stores {
+  readonly log: SessionLog
+  readonly transcripts: TranscriptStore
+  readonly runs: RunQueue
+  /** Where they are, for people. */
+  readonly place: string
+  /** Milliseconds for which nothing can be stored; 0 when all is well. */
+  awayMs(): number
+  close(): Promise<void>
+}
 
 /** What a program that embeds the server may bring itself. */
 export interface ServerOverrides {
@@ -92,16 +112,17 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     issuer: config.jwtIssuer,
     audience: config.jwtAudience,
   })
-  if (!authenticator.required && !isLoopbackName(config.host)) {
+  const { role } = config
+  // A worker has nothing to protect: it tells how it is, and no more.
+  if (role !== 'worker' && !authenticator.required && !isLoopbackName(config.host)) {
     throw new ConfigError([
       `PARLEY_HOST ${config.host} is reached from other machines: set PARLEY_JWT_SECRET or PARLEY_JWKS_URL first.`,
     ])
   }
   const models = overrides.models ?? openModels(config)
-  const data = resolve(config.data)
   // The log is opened first; what folds its sessions needs it.
   let foldAll = (_: ReadonlySet<string>): void => undefined
-  const stores = await openStores(config, data, logger, (old) => foldAll(old))
+  const stores = await openStores(config, logger, (old) => foldAll(old))
   const sessions = new SessionCache(stores)
   const transcripts = new TranscriptWriter(stores, { ...TRANSCRIPT_DEFAULTS, logger })
   foldAll = (old) => foldEach(old, sessions, transcripts, logger)
@@ -142,29 +163,34 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   })
   const hub = new Hub(stores.log)
   const app = uws.App()
-  let ready = true
-  const door = openWebSocketDoor(app, {
-    service,
-    stores,
-    hub,
-    presence: new Presence(),
-    authenticator,
-    logger,
-    node: config.node,
-    origins: { allowed: config.origins, authenticated: authenticator.required },
-    limits: {
-      connections: { total: config.maxConnections, perAddress: config.maxConnectionsPerAddress },
-      helloMs: config.helloMs,
-      heartbeatMs: config.heartbeatMs,
-      attachedSessions: config.maxSessions,
-      commands: { perSecond: config.commandRate, burst: config.commandBurst },
-      outboxBytes: config.outboxBytes,
-      stallMs: config.stallMs,
-      behindMs: config.behindMs,
-    },
-  })
-  serveSite(app, fileURLToPath(new URL('../../web/dist', import.meta.url)))
-  serveHealth(app, () => ready)
+  let stopping = false
+  const door = role === 'worker' ? undefined : openDoor()
+  serveHealth(app, () => (stopping ? 'stopping' : stores.awayMs() > AWAY_MS ? 'away' : 'ready'))
+
+  function openDoor(): WebSocketDoor {
+    const opened = openWebSocketDoor(app, {
+      service,
+      stores,
+      hub,
+      presence: new Presence(),
+      authenticator,
+      logger,
+      node: config.node,
+      origins: { allowed: config.origins, authenticated: authenticator.required },
+      limits: {
+        connections: { total: config.maxConnections, perAddress: config.maxConnectionsPerAddress },
+        helloMs: config.helloMs,
+        heartbeatMs: config.heartbeatMs,
+        attachedSessions: config.maxSessions,
+        commands: { perSecond: config.commandRate, burst: config.commandBurst },
+        outboxBytes: config.outboxBytes,
+        stallMs: config.stallMs,
+        behindMs: config.behindMs,
+      },
+    })
+    serveSite(app, fileURLToPath(new URL('../../web/dist', import.meta.url)))
+    return opened
+  }
 
   let socket: us_listen_socket
   try {
@@ -173,23 +199,23 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     await stores.close()
     throw error instanceof ListenError ? new StartError(error.message, { cause: error }) : error
   }
-  await engine.start()
+  if (role !== 'gateway') await engine.start()
 
   const port = uws.us_socket_local_port(socket)
   let closing: Promise<void> | undefined
   async function close(): Promise<void> {
-    ready = false
+    stopping = true
     const drainMs = config.drain * 1000
     const until = performance.now() + drainMs
-    door.drain('the node stops', drainMs / 2)
-    // Runs go on meanwhile, so that short ones end; those that wait for their turn are left for later.
+    door?.drain('the node stops', drainMs / 2)
+    // Runs go on meanwhile, so that short ones end; those that wait for their turn go to another node.
     const stopped = engine.stop(drainMs)
-    await Promise.all([door.emptied(drainMs), stopped])
+    await Promise.all([door?.emptied(drainMs), stopped])
     logger.info(
-      { connections: door.connections, spareMs: Math.max(0, Math.round(until - performance.now())) },
+      { connections: door?.connections ?? 0, spareMs: Math.max(0, Math.round(until - performance.now())) },
       'drained',
     )
-    door.close()
+    door?.close()
     uws.us_listen_socket_close(socket)
     hub.close()
     sessions.close()
@@ -200,10 +226,10 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   return {
     url: `http://${urlHost(config.host)}:${port}`,
     port,
-    data,
+    data: stores.place,
     model: models.defaultId,
     get connections() {
-      return door.connections
+      return door?.connections ?? 0
     },
     close() {
       closing ??= close()
@@ -245,20 +271,65 @@ function foldEach(
   )
 }
 
-async function openStores(
-  config: Config,
-  data: string,
-  logger: Logger,
-  uncovered: (sessions: ReadonlySet<string>) => void,
-) {
+type Uncovered = (sessions: ReadonlySet<string>) => void
+
+/** @throws StartError */
+function openStores(config: Config, logger: Logger, uncovered: Uncovered): Promise<Stores> {
+  return config.natsUrl === undefined ? openEmbedded(config, logger, uncovered) : openNats(config, logger, uncovered)
+}
+
+async function openEmbedded(config: Config, logger: Logger, uncovered: Uncovered): Promise<Stores> {
+  const path = resolve(config.data)
   try {
-    mkdirSync(data, { recursive: true })
-    const retention = { maxAgeMs: config.retention * 1000, maxBytes: config.retentionBytes }
-    return await openLmdbStores({ path: data, retention, logger, uncovered })
+    mkdirSync(path, { recursive: true })
+    const stores = await openLmdbStores({ path, retention: retentionOf(config), logger, uncovered })
+    return { ...stores, place: path, awayMs: () => 0 }
   } catch (error) {
     const reason = error instanceof Error ? error.message : 'unknown'
-    throw new StartError(`PARLEY_DATA: the log in ${data} cannot be opened: ${reason}`, { cause: error })
+    throw new StartError(`PARLEY_DATA: the log in ${path} cannot be opened: ${reason}`, { cause: error })
   }
+}
+
+async function openNats(config: Config, logger: Logger, uncovered: Uncovered): Promise<Stores> {
+  const servers = config.natsUrl ?? []
+  try {
+    const stores = await openJetStreamStores({
+      connection: {
+        servers,
+        name: `parley ${config.node}`,
+        user: config.natsUser,
+        password: config.natsPassword,
+        token: config.natsToken,
+        nkeyFile: config.natsNkey,
+        credsFile: config.natsCreds,
+        tls: { caFile: config.natsCa, certFile: config.natsCert, keyFile: config.natsKey },
+      },
+      streams: {
+        prefix: config.natsPrefix,
+        replicas: config.natsReplicas,
+        partitions: config.natsPartitions,
+        storage: config.natsStorage,
+        maxBytes: config.natsMaxBytes,
+        ackWaitMs: config.ackWaitMs,
+      },
+      retention: retentionOf(config),
+      cacheBytes: config.cacheBytes,
+      logger,
+      uncovered,
+    })
+    const { connection } = stores
+    const awayMs = (): number => (connection.state === 'live' ? 0 : connection.stateMs)
+    return { ...stores, place: servers.map(withoutSecrets).join(','), awayMs }
+  } catch (error) {
+    if (error instanceof JetStreamStartError) {
+      throw new StartError(`PARLEY_NATS_URL: ${error.message}`, { cause: error })
+    }
+    throw error
+  }
+}
+
+function retentionOf(config: Config) {
+  return { maxAgeMs: config.retention * 1000, maxBytes: config.retentionBytes }
 }
 
 function urlHost(host: string): string {

@@ -29,6 +29,10 @@ const origin = z.string().refine((item) => item === '*' || (URL.canParse(item) &
   error: 'must be origins such as https://chat.example.com, or *',
 })
 
+const natsServer = z.string().regex(/^(?:(?:nats|tls):\/\/)?[^\s/,]+$/, {
+  error: 'must be NATS servers such as nats://10.0.0.1:4222, with commas',
+})
+
 /** A whole number, also as text. */
 function whole(min: number, max: number) {
   const error = `must be a whole number from ${min} to ${max}`
@@ -52,18 +56,74 @@ export const SETTINGS = {
   host: setting('PARLEY_HOST', text, '127.0.0.1', 'Address to listen on. Beyond loopback a token check is needed.'),
   port: setting('PARLEY_PORT', whole(0, 65_535), 8080, 'Port to listen on; 0 picks a free one.'),
   data: setting('PARLEY_DATA', text, './data', 'Folder of the embedded log.'),
-  natsUrl: setting('PARLEY_NATS_URL', text, undefined, 'NATS servers; not in this version.'),
   role: setting(
     'PARLEY_ROLE',
     z.enum(['all', 'gateway', 'worker']),
     'all',
-    'What this node does: all, gateway or worker.',
+    'What this node does: all, gateway (clients, no runs) or worker (runs, no clients).',
   ),
   node: setting(
     'PARLEY_NODE',
     z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, { error: 'must be 1 to 64 of A-Z a-z 0-9 _ -' }),
     nodeName(hostname()),
     "This node's name.",
+  ),
+
+  natsUrl: setting(
+    'PARLEY_NATS_URL',
+    list.pipe(z.array(natsServer).min(1)),
+    undefined,
+    'NATS servers with JetStream, with commas: the log of several nodes, instead of the embedded one.',
+  ),
+  natsUser: setting('PARLEY_NATS_USER', text, undefined, 'User at NATS.'),
+  natsPassword: setting('PARLEY_NATS_PASSWORD', text, undefined, 'Its password.', { secret: true }),
+  natsToken: setting('PARLEY_NATS_TOKEN', text, undefined, 'Token at NATS, instead of a user.', { secret: true }),
+  natsNkey: setting('PARLEY_NATS_NKEY', text, undefined, "File with the seed of this node's nkey."),
+  natsCreds: setting('PARLEY_NATS_CREDS', text, undefined, 'Credentials file (JWT and seed).'),
+  natsCa: setting('PARLEY_NATS_CA', text, undefined, "File with the authority that signed NATS's certificate."),
+  natsCert: setting('PARLEY_NATS_CERT', text, undefined, "File with this node's certificate for NATS."),
+  natsKey: setting('PARLEY_NATS_KEY', text, undefined, 'File with its key.'),
+  natsPrefix: setting(
+    'PARLEY_NATS_PREFIX',
+    z.string().regex(/^[a-z0-9][a-z0-9_-]{0,31}$/, { error: 'must be 1 to 32 of a-z 0-9 _ -' }),
+    'parley',
+    'Begins the names of our streams and subjects: one for each installation.',
+  ),
+  natsReplicas: setting(
+    'PARLEY_NATS_REPLICAS',
+    whole(1, 5),
+    1,
+    'NATS servers that hold each entry; 3 for a cluster that may lose one.',
+  ),
+  natsPartitions: setting(
+    'PARLEY_NATS_PARTITIONS',
+    whole(1, 64),
+    1,
+    'Streams that sessions are spread over; cannot be changed later.',
+  ),
+  natsStorage: setting(
+    'PARLEY_NATS_STORAGE',
+    z.enum(['file', 'memory']),
+    'file',
+    'Where NATS keeps it: file or memory.',
+  ),
+  natsMaxBytes: setting(
+    'PARLEY_NATS_MAX_BYTES',
+    whole(1024 * 1024, 2 ** 50),
+    undefined,
+    'Bytes of entries beyond which NATS refuses more; unset: as much as it has room for.',
+  ),
+  ackWaitMs: setting(
+    'PARLEY_ACK_WAIT_MS',
+    whole(1_000, 600_000),
+    5_000,
+    'Milliseconds after which the run of a silent node goes to another.',
+  ),
+  cacheBytes: setting(
+    'PARLEY_CACHE_BYTES',
+    whole(1024 * 1024, 2 ** 40),
+    256 * 1024 * 1024,
+    'Bytes of recent entries that a node keeps in memory.',
   ),
 
   model: setting(

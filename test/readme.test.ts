@@ -6,11 +6,9 @@ import { SETTINGS } from '../server/settings.ts'
 const root = new URL('..', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
 const readme = read('README.md')
-/** Taken from the environment, and refused until there is a log for several nodes. */
-const LATER: ReadonlySet<string> = new Set(['PARLEY_NATS_URL', 'PARLEY_ROLE'])
 
 describe('the README', () => {
-  it.each(Object.values(SETTINGS).filter(({ variable }) => !LATER.has(variable)))(
+  it.each(Object.values(SETTINGS))(
     'tells of $variable, with its default and meaning',
     ({ variable, fallback, help }) => {
       const row = readme.split('\n').find((line) => line.startsWith(`| \`${variable}\` |`))

@@ -2,13 +2,21 @@
 import type { TemplatedApp } from 'uWebSockets.js'
 import { replyJson, replyProblem } from './http-reply.ts'
 
-/** @param ready whether new clients are welcome */
-export function serveHealth(app: TemplatedApp, ready: () => boolean): void {
+/** `away`: the log cannot be reached for long, and another node may do better. */
+export type Readiness = 'ready' | 'stopping' | 'away'
+
+const PROBLEMS = {
+  stopping: { status: 503, code: 'going_away', title: 'This node is about to stop.', retryAfter: 1 },
+  away: { status: 503, code: 'unavailable', title: 'The log cannot be reached from this node.', retryAfter: 5 },
+} as const
+
+/** @param readiness whether new clients are welcome */
+export function serveHealth(app: TemplatedApp, readiness: () => Readiness): void {
   app.get('/healthz', (response) => replyJson(response, 200, { status: 'ok' }))
   app.get('/readyz', (response) => {
-    if (ready()) replyJson(response, 200, { status: 'ready' })
-    else
-      replyProblem(response, { status: 503, code: 'going_away', title: 'This node is about to stop.', retryAfter: 1 })
+    const is = readiness()
+    if (is === 'ready') replyJson(response, 200, { status: 'ready' })
+    else replyProblem(response, PROBLEMS[is])
   })
   app.any('/*', (response) =>
     replyProblem(response, { status: 404, code: 'not_found', title: 'There is nothing here.' }),

@@ -24,7 +24,7 @@ beforeAll(async () => {
   writeFileSync(join(site, 'assets', 'app-1234.js'), 'let x = 1')
   const app = uws.App()
   expect(serveSite(app, site)).toBe(2)
-  serveHealth(app, () => ready)
+  serveHealth(app, () => (ready ? 'ready' : 'stopping'))
   const socket = await new Promise<uws.us_listen_socket>((resolve, reject) => {
     app.listen('127.0.0.1', 0, (token) => (token === false ? reject(new Error('no port')) : resolve(token)))
   })

@@ -21,17 +21,24 @@ export interface JetStreamConnectionOptions {
   readonly servers: readonly string[]
   /** Shown by NATS's monitoring. */
   readonly name?: string
-  readonly user?: string
-  readonly password?: string
-  readonly token?: string
+  readonly user?: string | undefined
+  readonly password?: string | undefined
+  readonly token?: string | undefined
   /** Path of a file with an nkey's seed. */
-  readonly nkeyFile?: string
+  readonly nkeyFile?: string | undefined
   /** Path of a credentials file (JWT and seed). */
-  readonly credsFile?: string
-  readonly tls?: { readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string }
+  readonly credsFile?: string | undefined
+  /** Paths of files. A URL that begins with `tls:` wants TLS also without them. */
+  readonly tls?: TlsFiles
   /** Milliseconds that the start waits for a server, and for JetStream to have a leader; default 15,000. */
   readonly patienceMs?: number
   readonly logger: Logger
+}
+
+export interface TlsFiles {
+  readonly caFile?: string | undefined
+  readonly certFile?: string | undefined
+  readonly keyFile?: string | undefined
 }
 
 /** `away`: what is asked waits or fails; `live` again after each reconnect. */
@@ -195,7 +202,7 @@ function natsOptions(options: JetStreamConnectionOptions): NodeConnectionOptions
     ...(token === undefined ? {} : { token }),
     ...(nkeyFile === undefined ? {} : { authenticator: nkeyAuthenticator(secret(nkeyFile, 'nkey seed')) }),
     ...(credsFile === undefined ? {} : { authenticator: credsAuthenticator(secret(credsFile, 'credentials')) }),
-    ...(tls === undefined ? {} : { tls }),
+    ...tlsOptions(servers, tls),
     timeout: CONNECT_MS,
     pingInterval: PING_MS,
     maxPingOut: PINGS_OUT,
@@ -205,6 +212,12 @@ function natsOptions(options: JetStreamConnectionOptions): NodeConnectionOptions
     reconnectDelayHandler: () => RECONNECT_MS + Math.random() * RECONNECT_JITTER_MS,
     noAsyncTraces: true,
   }
+}
+
+function tlsOptions(servers: readonly string[], files: TlsFiles = {}): Pick<NodeConnectionOptions, 'tls'> {
+  const given = Object.fromEntries(Object.entries(files).filter(([, file]) => file !== undefined))
+  const wanted = Object.keys(given).length > 0 || servers.some((server) => server.startsWith('tls:'))
+  return wanted ? { tls: given } : {}
 }
 
 function secret(file: string, what: string): Uint8Array {

@@ -15,7 +15,14 @@ import { Publisher } from './jetstream-publisher.ts'
 import { Puller } from './jetstream-puller.ts'
 import type { Streams } from './jetstream-streams.ts'
 import { StorageError } from './log-error.ts'
-import { DeliveryLost, type QueuedRun, type RunHandler, type RunQueue, type TakeLimits } from './run-queue.ts'
+import {
+  DeliveryLost,
+  type QueuedRun,
+  type RunHandler,
+  type RunQueue,
+  type TakeLimits,
+  type Taking,
+} from './run-queue.ts'
 import type { Subscription } from './session-log.ts'
 
 export interface JetStreamRunQueueOptions {
@@ -48,7 +55,9 @@ interface Taker {
   readonly handler: RunHandler
   readonly limits: TakeLimits
   readonly held: Set<Held>
-  puller: Puller
+  readonly puller: Puller
+  /** It takes no more. */
+  draining: boolean
   closed: boolean
 }
 
@@ -91,7 +100,7 @@ export class JetStreamRunQueue implements RunQueue {
     })
   }
 
-  async take(handler: RunHandler, limits: TakeLimits): Promise<Subscription> {
+  async take(handler: RunHandler, limits: TakeLimits): Promise<Taking> {
     if (this.#closed) throw new StorageError('unavailable')
     const { connection, streams } = this.#options
     const held = new Set<Held>()
@@ -106,9 +115,9 @@ export class JetStreamRunQueue implements RunQueue {
     }
     // Messages come later than this turn.
     const puller = new Puller(options, connection.state === 'live')
-    const taker: Taker = { handler, limits, held, puller, closed: false }
+    const taker: Taker = { handler, limits, held, puller, draining: false, closed: false }
     this.#takers.add(taker)
-    return { close: () => this.#closeTaker(taker) }
+    return { drain: () => this.#drain(taker), close: () => this.#closeTaker(taker) }
   }
 
   /** Tells all handlers to hand over, and waits for them, within bounds. Idempotent. */
@@ -146,7 +155,7 @@ export class JetStreamRunQueue implements RunQueue {
     const known = this.#held.get(key)
     if (known?.lost === false) known.delivered = delivered
     else if (known !== undefined) known.next = delivered
-    else if (taker.closed || taker.held.size >= taker.limits.concurrency) this.#say(delivered.reply, '-NAK')
+    else if (taker.draining || taker.held.size >= taker.limits.concurrency) this.#say(delivered.reply, '-NAK')
     else this.#begin(taker, key, delivered)
   }
 
@@ -171,7 +180,7 @@ export class JetStreamRunQueue implements RunQueue {
     }
     this.#held.delete(key)
     taker.held.delete(held)
-    if (taker.closed) {
+    if (taker.draining) {
       if (held.next !== undefined) this.#say(held.next.reply, '-NAK')
       return
     }
@@ -188,7 +197,7 @@ export class JetStreamRunQueue implements RunQueue {
   #giveBack({ taker, abort, delivered, lost }: Held, error: unknown): void {
     // Another may have it by now: to give back what is no longer ours would take it from them.
     if (lost || error instanceof DeliveryLost) return
-    if (taker.closed) return this.#say(delivered.reply, '-NAK')
+    if (taker.draining) return this.#say(delivered.reply, '-NAK')
     const { run } = delivered
     if (!abort.signal.aborted) this.#options.logger.warn({ err: error, run: run.run }, 'a run was given back')
     const delayMs = taker.limits.retryDelayMs ?? RETRY_DELAY_MS
@@ -243,15 +252,21 @@ export class JetStreamRunQueue implements RunQueue {
     if (state === 'live' && !nats.isClosed()) nats.publish(reply, word)
   }
 
-  #closeTaker(taker: Taker): void {
-    if (taker.closed) return
-    taker.closed = true
-    this.#takers.delete(taker)
+  #drain(taker: Taker): void {
+    if (taker.draining) return
+    taker.draining = true
     const closing = taker.puller
       .close()
       .catch((error: unknown) => this.#options.logger.debug({ err: error }, 'a puller did not close in order'))
       .finally(() => this.#closings.delete(closing))
     this.#closings.add(closing)
+  }
+
+  #closeTaker(taker: Taker): void {
+    if (taker.closed) return
+    taker.closed = true
+    this.#drain(taker)
+    this.#takers.delete(taker)
     for (const { abort } of taker.held) abort.abort()
   }
 }

@@ -24,7 +24,7 @@ export interface JetStreamStreamsOptions {
   /** Default `file`. */
   readonly storage?: 'file' | 'memory'
   /** Bytes that all sessions' entries may take in the streams, beyond which appends are refused; default no bound. */
-  readonly maxBytes?: number
+  readonly maxBytes?: number | undefined
   /** Milliseconds without a sign of life after which a run is given to another owner; default 5,000. */
   readonly ackWaitMs?: number
 }

@@ -7,8 +7,7 @@
 import type { Logger } from 'pino'
 import type { LmdbEnvironment, Table } from './lmdb-environment.ts'
 import { StorageError } from './log-error.ts'
-import type { QueuedRun, RunHandler, RunQueue, TakeLimits } from './run-queue.ts'
-import type { Subscription } from './session-log.ts'
+import type { QueuedRun, RunHandler, RunQueue, TakeLimits, Taking } from './run-queue.ts'
 
 export interface LmdbRunQueueOptions {
   readonly environment: LmdbEnvironment
@@ -36,6 +35,7 @@ interface Taker {
   readonly handler: RunHandler
   readonly limits: TakeLimits
   readonly aborts: Set<AbortController>
+  draining: boolean
   closed: boolean
 }
 
@@ -103,12 +103,17 @@ export class LmdbRunQueue implements RunQueue {
     }
   }
 
-  async take(handler: RunHandler, limits: TakeLimits): Promise<Subscription> {
+  async take(handler: RunHandler, limits: TakeLimits): Promise<Taking> {
     if (this.#closed) throw new StorageError('unavailable')
-    const taker: Taker = { handler, limits, aborts: new Set(), closed: false }
+    const taker: Taker = { handler, limits, aborts: new Set(), draining: false, closed: false }
     this.#takers.push(taker)
     this.#dispatch()
-    return { close: () => this.#closeTaker(taker) }
+    return {
+      drain: () => {
+        taker.draining = true
+      },
+      close: () => this.#closeTaker(taker),
+    }
   }
 
   /** Tells all handlers to hand over, and waits for them, within bounds. */
@@ -138,7 +143,7 @@ export class LmdbRunQueue implements RunQueue {
   }
 
   #free(): Taker | undefined {
-    return this.#takers.find((taker) => taker.aborts.size < taker.limits.concurrency)
+    return this.#takers.find(({ draining, aborts, limits }) => !draining && aborts.size < limits.concurrency)
   }
 
   #reserve(taker: Taker): AbortController {
@@ -182,7 +187,8 @@ export class LmdbRunQueue implements RunQueue {
     try {
       await taker.handler({ ...item.run, attempt: item.attempts }, abort.signal)
     } catch (error) {
-      if (!abort.signal.aborted) this.#options.logger.warn({ err: error, run: item.run.run }, 'a run was given back')
+      if (!abort.signal.aborted && !taker.draining)
+        this.#options.logger.warn({ err: error, run: item.run.run }, 'a run was given back')
       return this.#giveBack(taker, item, abort)
     }
     this.#items.delete(item.run.run)
@@ -198,7 +204,7 @@ export class LmdbRunQueue implements RunQueue {
 
   #giveBack(taker: Taker, item: Item, abort: AbortController): void {
     taker.aborts.delete(abort)
-    if (taker.closed) this.#enqueue(item)
+    if (taker.closed || taker.draining) this.#enqueue(item)
     else this.#later(item, taker)
     this.#dispatch()
   }

@@ -33,6 +33,14 @@ export class DeliveryLost extends Error {
   }
 }
 
+export interface Taking extends Subscription {
+  /**
+   * Takes no more runs. Those that were given out stay with their handlers; one that is rejected from now on goes to
+   * others at once. Idempotent.
+   */
+  drain(): void
+}
+
 export type RunHandler = (delivery: Delivery, signal: AbortSignal) => Promise<void>
 
 export interface RunQueue {
@@ -45,5 +53,5 @@ export interface RunQueue {
    * Gives every queued run to one handler, oldest first. `signal` tells the handler to hand over:
    * it is aborted when the subscription is closed, and when the run was lost.
    */
-  take(handler: RunHandler, limits: TakeLimits): Promise<Subscription>
+  take(handler: RunHandler, limits: TakeLimits): Promise<Taking>
 }

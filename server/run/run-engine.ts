@@ -3,8 +3,8 @@
 import { ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
 import { StorageError } from '../log/log-error.ts'
-import type { Delivery, RunQueue } from '../log/run-queue.ts'
-import type { SessionLog, Subscription } from '../log/session-log.ts'
+import { type Delivery, DeliveryLost, type RunQueue, type Taking } from '../log/run-queue.ts'
+import type { SessionLog } from '../log/session-log.ts'
 import type { ModelCatalog } from '../model/model.ts'
 import { compactRun, endOverdue, endRun } from '../session/end-run.ts'
 import { offerOpen } from '../session/send.ts'
@@ -67,13 +67,15 @@ export const RUN_LIMITS: RunLimits = {
 
 /** Milliseconds that a run's message may come later than its offer. */
 const MESSAGE_WAIT_MS = 10_000
+/** Milliseconds until an owner that was stopped by the log sees there why. */
+const STOPPED_WAIT_MS = 10_000
 /** Milliseconds for which a handler tries by itself while the log is away, before the queue has to. */
 const AWAY_MS = 10 * 60_000
 
 export function createRunEngine(options: RunEngineOptions): RunEngine {
   const { log, runs, sessions, transcripts, logger } = options
   const stopping = new AbortController()
-  let subscription: Subscription | undefined
+  let taking: Taking | undefined
   let active = 0
   let idle: (() => void) | undefined
 
@@ -128,13 +130,12 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     if (!isDue(session.state, run)) {
       // What stands before it may have lost its offer.
       await offerOpen(runs, session)
-      await session.until((state) => (isDue(state, run) ? true : undefined), signal)
+      const left = AbortSignal.any([signal, stopping.signal])
+      await session.until((state) => (isDue(state, run) ? true : undefined), left)
       return false
     }
-    if (stopping.signal.aborted) {
-      // Draining: what has not begun is left for the next node.
-      await aborted(signal)
-    }
+    // What has not begun is left for the next node.
+    stopping.signal.throwIfAborted()
     await drive(session, view, signal)
     return false
   }
@@ -143,7 +144,9 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     active += 1
     try {
       const owner = choose(session, view)
-      await RunOwner.drive({ ...owner, log, node: options.node, limits: options.limits, logger }, session, view, signal)
+      const { node, limits } = options
+      const epoch = await RunOwner.drive({ ...owner, log, node, limits, logger }, session, view, signal)
+      await isOver(session, view.id, epoch)
     } catch (error) {
       // A model or agent that was taken out of the configuration since.
       if (!(error instanceof ReplyError) || error.retryable) throw error
@@ -171,9 +174,11 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
       return active
     },
     async start() {
-      subscription = await runs.take(handle, { concurrency: options.concurrency })
+      taking = await runs.take(handle, { concurrency: options.concurrency })
     },
     async stop(drainMs) {
+      // What has not begun goes to the next node at once; what has is given its time.
+      taking?.drain()
       stopping.abort()
       if (active > 0 && drainMs > 0) {
         await new Promise<void>((resolve) => {
@@ -184,7 +189,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
           }
         })
       }
-      await subscription?.close()
+      taking?.close()
     },
   }
 }
@@ -219,12 +224,18 @@ async function appears(log: SessionLog, session: Session, offer: Delivery, signa
   }
 }
 
-async function aborted(signal: AbortSignal): Promise<never> {
-  await new Promise<void>((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
-  throw signal.reason
+/**
+ * An owner stops when the run has ended, which the session may have to be told yet, or when another owner has it.
+ * @param epoch of the owner that stopped; of the one before it, when it could not even begin
+ * @throws DeliveryLost when another has it: it must not be fought over
+ */
+async function isOver(session: Session, run: string, epoch: number): Promise<void> {
+  const how = await session.until((state) => {
+    const view = findRun(state, run)
+    if (view === undefined || view.phase === 'ended') return 'ended'
+    return view.epoch > epoch ? 'taken' : undefined
+  }, AbortSignal.timeout(STOPPED_WAIT_MS))
+  if (how === 'taken') throw new DeliveryLost()
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -61,6 +61,8 @@ export class RunOwner {
   readonly #taken = new Set<string>()
   /** Deltas at which the run has used as many tokens as it may. */
   #maxDeltas = 0
+  /** The log has its start. */
+  #begun = false
   /** Why the log takes nothing more of this owner, when it is not that the run is over. */
   #problem: unknown
 
@@ -86,11 +88,12 @@ export class RunOwner {
   }
 
   /**
-   * Resolves when the run has ended, by this owner or by anybody.
+   * Resolves when the run has ended, by this owner or by anybody, or when another owner has it.
    * @param handOver aborted when another owner is to go on: the run is left as it is
+   * @returns the last epoch of the run that this owner knows to be before any other's: its own, once it had begun
    * @throws StorageError when the log could not be written for too long; the signal's reason when handed over
    */
-  static async drive(options: OwnerOptions, session: Session, view: RunView, handOver: AbortSignal): Promise<void> {
+  static async drive(options: OwnerOptions, session: Session, view: RunView, handOver: AbortSignal): Promise<number> {
     const recovery = recover(view, options.model.prefill)
     const state = Run.beginRun(
       { run: view.id, epoch: view.epoch + 1, model: options.model.id, message: view.message },
@@ -114,6 +117,7 @@ export class RunOwner {
       await owner.#tools.stopped()
     }
     await compactRun(options.log, session, view.id, Run.usageSoFar(owner.#appender.state))
+    return owner.#begun ? view.epoch + 1 : view.epoch
   }
 
   async #drive(recovery: Recovery): Promise<void> {
@@ -139,6 +143,7 @@ export class RunOwner {
     const subject = `run.${about.run}`
     const event: RunStarted = { type: 'run.started', ...about, mode: recovery.mode, next }
     const started = await log.append(this.#session.id, subject, event, last)
+    this.#begun = true
     let { seq } = started
     if (recovery.mode === 'restart' && recovery.kept.length > 0) {
       // Readers dropped all of it: they get back the steps that are complete.

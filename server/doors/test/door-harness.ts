@@ -106,7 +106,7 @@ export class DoorHarness {
       limits: { ...LIMITS_IN_TESTS, ...options.limits },
     })
     let harness: DoorHarness | undefined
-    serveHealth(app, () => harness?.ready ?? false)
+    serveHealth(app, () => (harness?.ready === true ? 'ready' : 'stopping'))
     const socket = await new Promise<uws.us_listen_socket>((resolve, reject) => {
       app.listen('127.0.0.1', 0, (token) => (token === false ? reject(new Error('no port')) : resolve(token)))
     })

@@ -1,0 +1,90 @@
+// openJetStreamStores: the log, the transcripts and the run queue of one prefix on NATS JetStream, over one connection,
+// for a node of which there may be many. What is refused at the start is refused in words.
+import { type Logger, pino } from 'pino'
+import { type ConnectionState, JetStreamConnection, type JetStreamConnectionOptions } from './jetstream-connection.ts'
+import { JetStreamLog, type JetStreamLogOptions } from './jetstream-log.ts'
+import { JetStreamRunQueue } from './jetstream-run-queue.ts'
+import { type JetStreamStreamsOptions, openStreams } from './jetstream-streams.ts'
+import { JetStreamTranscriptStore } from './jetstream-transcript-store.ts'
+import type { RunQueue } from './run-queue.ts'
+import type { Retention } from './session-log.ts'
+import type { TranscriptStore } from './transcript-store.ts'
+
+export interface JetStreamStoresOptions {
+  readonly connection: Omit<JetStreamConnectionOptions, 'logger'>
+  readonly streams?: JetStreamStreamsOptions
+  /** Default: 7 days and 4 GB. */
+  readonly retention?: Partial<Retention>
+  /** Sessions with entries past their time that no transcript covers: fold them, and the next sweep takes them. */
+  readonly uncovered?: (sessions: ReadonlySet<string>) => void
+  /** Unix milliseconds; default `Date.now`. */
+  readonly now?: () => number
+  readonly logger?: Logger
+  /** Bytes of recent entries that are kept in memory. */
+  readonly cacheBytes?: number
+  readonly log?: Partial<Pick<JetStreamLogOptions, 'graceMs' | 'sweepIntervalMs' | 'cache' | 'limits' | 'liveLimits'>>
+  /** Milliseconds that `close` waits for handlers; default 5,000. */
+  readonly closeTimeoutMs?: number
+}
+
+export interface JetStreamStores {
+  readonly log: JetStreamLog
+  readonly transcripts: TranscriptStore
+  readonly runs: RunQueue
+  readonly connection: Pick<JetStreamConnection, 'state' | 'stateMs' | 'onState'>
+  /** Hands runs over, waits for answers, and ends the connection. Idempotent. */
+  close(): Promise<void>
+}
+
+export type { ConnectionState }
+
+const RETENTION: Retention = {
+  maxAgeMs: 7 * 24 * 60 * 60 * 1000,
+  maxBytes: 4 * 1024 ** 3,
+}
+
+/** @throws JetStreamStartError */
+export async function openJetStreamStores(options: JetStreamStoresOptions): Promise<JetStreamStores> {
+  const logger = options.logger ?? pino({ enabled: false })
+  const connection = await JetStreamConnection.open({ ...options.connection, logger })
+  try {
+    const streams = await openStreams(connection, options.streams)
+    const transcripts = new JetStreamTranscriptStore({ connection, streams, logger })
+    const log = new JetStreamLog({
+      connection,
+      streams,
+      covered: (session) => transcripts.covered(session, streams.epoch),
+      retention: { ...RETENTION, ...options.retention },
+      now: options.now ?? Date.now,
+      logger,
+      ...(options.uncovered === undefined ? {} : { uncovered: options.uncovered }),
+      ...(options.cacheBytes === undefined ? {} : { cache: { bytes: options.cacheBytes } }),
+      ...options.log,
+    })
+    const runs = new JetStreamRunQueue({
+      connection,
+      streams,
+      logger,
+      ...(options.closeTimeoutMs === undefined ? {} : { closeTimeoutMs: options.closeTimeoutMs }),
+    })
+    let closing: Promise<void> | undefined
+    const close = async (): Promise<void> => {
+      await runs.close()
+      await Promise.all([log.close(), transcripts.close()])
+      await connection.close()
+    }
+    return {
+      log,
+      transcripts,
+      runs,
+      connection,
+      close: () => {
+        closing ??= close()
+        return closing
+      },
+    }
+  } catch (error) {
+    await connection.close()
+    throw error
+  }
+}
