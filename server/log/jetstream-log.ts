@@ -73,7 +73,7 @@ export class JetStreamLog implements SessionLog {
     this.#options = options
     this.#deadlineMs = options.limits?.deadlineMs ?? PUBLISHER_LIMITS.deadlineMs
     this.#publisher = new Publisher(connection.nats, logger, options.limits)
-    this.#reader = new DirectReader(connection.nats)
+    this.#reader = new DirectReader(connection.nats, { deadlineMs: this.#deadlineMs })
     const [publisher, reader] = [this.#publisher, this.#reader]
     this.#marks = new Marks({ publisher, reader, prefix: streams.prefix, stream: streams.marks, graceMs })
     this.#source = new SessionSource({ publisher, reader, marks: this.#marks, streams })
