@@ -1,0 +1,53 @@
+// The image and the deployment: they name workspaces and settings that are there, and times that fit each other. What
+// the files do when they run is beyond a test here: docs/adr/0018 says how it was tried.
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { SETTINGS } from '../server/settings.ts'
+
+const root = new URL('..', import.meta.url)
+const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
+const dockerfile = read('Dockerfile')
+const compose = read('deploy/compose.yaml')
+const caddyfile = read('deploy/Caddyfile')
+const variables = new Set<string>(Object.values(SETTINGS).map(({ variable }) => variable))
+/** Of the balancer and of compose itself, not of the server. */
+const OTHERS: ReadonlySet<string> = new Set(['PARLEY_SITE', 'PARLEY_NODES', 'PARLEY_HTTP', 'PARLEY_HTTPS'])
+
+describe('the image', () => {
+  it('installs by the manifests of all workspaces', () => {
+    const { workspaces } = JSON.parse(read('package.json')) as { workspaces: string[] }
+    const copied = [...dockerfile.matchAll(/^COPY (\w+)\/package\.json \1\/$/gm)].map(([, name]) => name)
+    expect(copied).toEqual(workspaces)
+  })
+
+  it('takes from this folder what it copies, and nothing else', () => {
+    const allowed = [...read('.dockerignore').matchAll(/^!(\S+)$/gm)].map(([, name]) => name)
+    const copied = [...dockerfile.matchAll(/^COPY (?!--)(.+) \S+$/gm)].flatMap(([, names]) => names?.split(' ') ?? [])
+    expect([...new Set(copied.map((name) => name.split('/')[0]))].sort()).toEqual([...allowed].sort())
+  })
+
+  it('sets what can be set', () => {
+    const set = [...dockerfile.matchAll(/\bPARLEY_[A-Z_]+/g)].map(([name]) => name)
+    expect(set.filter((name) => !variables.has(name))).toEqual([])
+  })
+})
+
+describe('the deployment', () => {
+  it('sets what can be set', () => {
+    const set = [...`${compose}${caddyfile}`.matchAll(/\bPARLEY_[A-Z_]+/g)].map(([name]) => name)
+    expect(set.filter((name) => !variables.has(name) && !OTHERS.has(name))).toEqual([])
+  })
+
+  it('gives nodes and balancer more time to stop than they take', () => {
+    const drain = Number(/PARLEY_DRAIN: '(\d+)'/.exec(compose)?.[1])
+    const grace = Number(/grace_period (\d+)s/.exec(caddyfile)?.[1])
+    const [, node, balancer] = [...compose.matchAll(/stop_grace_period: (\d+)s/g)].map(([, seconds]) => Number(seconds))
+    expect(node).toBeGreaterThanOrEqual(drain + 10)
+    expect(balancer).toBeGreaterThan(grace)
+  })
+
+  it('carries no secret', () => {
+    const secrets = [...compose.matchAll(/^\s+(\w*(?:SECRET|PASSWORD|KEY)\w*):[ ]*(.*)$/gm)]
+    expect(secrets.map(([, , value]) => value).filter((value) => value !== '' && !value?.startsWith('${'))).toEqual([])
+  })
+})
