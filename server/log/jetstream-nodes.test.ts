@@ -213,7 +213,7 @@ describe('many readers', () => {
     const requests: string[] = []
     const stream = `${harness.prefix.toUpperCase()}_SESSIONS`
     const watch = nats.subscribe(`$JS.API.DIRECT.GET.${stream}`, {
-      callback: (_, { subject }) => requests.push(subject),
+      callback: (_, { subject }) => void requests.push(subject),
     })
     await nats.flush()
     const readers = await Promise.all(Array.from({ length: 1000 }, () => Reader.open(there.log)))
