@@ -120,8 +120,18 @@ export class JetStreamConnection {
     if (this.#state === 'closed') return
     const live = this.#state === 'live'
     this.#become('closed')
-    if (live) await Promise.race([this.nats.flush().catch(ignored), delay(CONNECT_MS)])
+    if (live) await this.#flushWithin(CONNECT_MS)
     await this.nats.close()
+  }
+
+  async #flushWithin(ms: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms)
+    })
+    // A flush that fails because the connection went has nothing more to say.
+    await Promise.race([this.nats.flush().catch(() => undefined), late])
+    clearTimeout(timer)
   }
 
   async #watch(): Promise<void> {
@@ -273,8 +283,4 @@ export function withoutSecrets(server: string): string {
 
 function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-function ignored(): void {
-  // A flush that fails because the connection went has nothing more to say.
 }
