@@ -13,10 +13,12 @@ import { ListenError, listen, reachable } from './doors/listen.ts'
 import { isLoopbackName } from './doors/origin.ts'
 import { serveSite } from './doors/site.ts'
 import { openWebSocketDoor, type WebSocketDoor } from './doors/websocket/websocket-door.ts'
+import type { Renewal } from './log/epoch.ts'
 import { JetStreamStartError, withoutSecrets } from './log/jetstream-connection.ts'
+import { renewStreamsEpoch } from './log/jetstream-epoch.ts'
 import { openJetStreamStores } from './log/jetstream-stores.ts'
 import { backUp } from './log/lmdb-backup.ts'
-import { type Renewal, renewEpoch } from './log/lmdb-epoch.ts'
+import { renewEpoch } from './log/lmdb-epoch.ts'
 import { openLmdbStores } from './log/lmdb-stores.ts'
 import type { RunQueue } from './log/run-queue.ts'
 import type { SessionLog } from './log/session-log.ts'
@@ -80,27 +82,29 @@ export interface ServerOverrides {
  * @throws ConfigError, StartError
  */
 export function backUpLog(config: Config, to: string): Promise<void> {
-  return onEmbeddedLog(config, (data) => backUp(data, resolve(to)))
+  if (config.natsUrl !== undefined) {
+    throw new ConfigError(['PARLEY_NATS_URL is set: the log on NATS is backed up with its own tools.'])
+  }
+  return orStartError('PARLEY_DATA', backUp(resolve(config.data), resolve(to)))
 }
 
 /**
- * Gives the embedded log a new epoch, as it must have once its folder was restored by other means than a backup of ours:
- * cursors from before lead to a reset.
- * @throws ConfigError, StartError
+ * Gives the log a new epoch, as it must have once it was restored by other means than a backup of ours: cursors from
+ * before lead to a reset. Nobody may use it meanwhile.
+ * @throws StartError
  */
-export function renewLog(config: Config): Promise<Renewal> {
-  return onEmbeddedLog(config, renewEpoch)
+export function renewLog(config: Config, logger: Logger): Promise<Renewal> {
+  return config.natsUrl === undefined
+    ? orStartError('PARLEY_DATA', renewEpoch(resolve(config.data)))
+    : orStartError('PARLEY_NATS_URL', renewStreamsEpoch({ ...connectionOf(config), logger }, streamsOf(config)))
 }
 
-async function onEmbeddedLog<T>(config: Config, work: (data: string) => Promise<T>): Promise<T> {
-  if (config.natsUrl !== undefined) {
-    throw new ConfigError(['PARLEY_NATS_URL is set: backups of NATS are made with its own tools.'])
-  }
+async function orStartError<T>(setting: string, work: Promise<T>): Promise<T> {
   try {
-    return await work(resolve(config.data))
+    return await work
   } catch (error) {
     const reason = error instanceof Error ? error.message : 'unknown'
-    throw new StartError(`PARLEY_DATA: ${reason}.`, { cause: error })
+    throw new StartError(`${setting}: ${reason}.`, { cause: error })
   }
 }
 
@@ -290,28 +294,36 @@ async function openEmbedded(config: Config, logger: Logger, uncovered: Uncovered
   }
 }
 
+function connectionOf(config: Config) {
+  return {
+    servers: config.natsUrl ?? [],
+    name: `parley ${config.node}`,
+    user: config.natsUser,
+    password: config.natsPassword,
+    token: config.natsToken,
+    nkeyFile: config.natsNkey,
+    credsFile: config.natsCreds,
+    tls: { caFile: config.natsCa, certFile: config.natsCert, keyFile: config.natsKey },
+  }
+}
+
+function streamsOf(config: Config) {
+  return {
+    prefix: config.natsPrefix,
+    replicas: config.natsReplicas,
+    partitions: config.natsPartitions,
+    storage: config.natsStorage,
+    maxBytes: config.natsMaxBytes,
+    ackWaitMs: config.ackWaitMs,
+  }
+}
+
 async function openNats(config: Config, logger: Logger, uncovered: Uncovered): Promise<Stores> {
   const servers = config.natsUrl ?? []
   try {
     const stores = await openJetStreamStores({
-      connection: {
-        servers,
-        name: `parley ${config.node}`,
-        user: config.natsUser,
-        password: config.natsPassword,
-        token: config.natsToken,
-        nkeyFile: config.natsNkey,
-        credsFile: config.natsCreds,
-        tls: { caFile: config.natsCa, certFile: config.natsCert, keyFile: config.natsKey },
-      },
-      streams: {
-        prefix: config.natsPrefix,
-        replicas: config.natsReplicas,
-        partitions: config.natsPartitions,
-        storage: config.natsStorage,
-        maxBytes: config.natsMaxBytes,
-        ackWaitMs: config.ackWaitMs,
-      },
+      connection: connectionOf(config),
+      streams: streamsOf(config),
       retention: retentionOf(config),
       cacheBytes: config.cacheBytes,
       logger,

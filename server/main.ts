@@ -12,7 +12,7 @@ const HELP = `parley-server: a realtime server for LLM chat and agent sessions.
 
   parley-server [--help] [--version]
   parley-server --backup <folder>     copies the data folder into a new one, also while a server uses it
-  parley-server --new-epoch           after the data folder was restored from a copy that was made otherwise
+  parley-server --new-epoch           after the log was restored from a copy that was made otherwise, or on NATS
 
 Settings come from the environment, or from parley.config.mjs, .js, .ts or .json in the working folder (or where
 PARLEY_CONFIG says), by the name in the second column. The file may also hold tools (made by defineTool) and agents.
@@ -37,7 +37,7 @@ async function backUp(config: Config, to: string): Promise<string> {
 }
 
 async function renew(config: Config): Promise<string> {
-  const { before, after } = await renewLog(config)
+  const { before, after } = await renewLog(config, createLogger(config.logLevel, config.node))
   return `The log's epoch was ${before}, and is ${after}: clients that come back get a reset.`
 }
 

@@ -12,6 +12,7 @@ import {
   type StreamConfig,
 } from '@nats-io/jetstream'
 import { nanos } from '@nats-io/transport-node'
+import { type Epochs, readPast } from './epoch.ts'
 import { type JetStreamConnection, JetStreamStartError } from './jetstream-connection.ts'
 
 export interface JetStreamStreamsOptions {
@@ -41,6 +42,7 @@ export interface Streams {
   readonly prefix: string
   /** Of the sessions' streams, each of which got a random one when it was created: names the history of cursors. */
   readonly epoch: string
+  readonly epochs: Epochs
   readonly partitions: readonly Partition[]
   /** `<prefix>.transcript.…`: one message a subject. */
   readonly transcripts: string
@@ -86,15 +88,17 @@ export async function openStreams(
     return { stream: `${upper}_SESSIONS_${i}`, log: `${prefix}.log.p${i}`, live: `${prefix}.live.p${i}` }
   })
   const names = { transcripts: `${upper}_TRANSCRIPTS`, runs: `${upper}_RUNS`, marks: `${upper}_MARKS` }
-  const epochs: string[] = []
-  for (const partition of partitions) epochs.push(epochOf(await ensure(manager, sessionsConfig(partition, options))))
+  const sessions: StreamConfig[] = []
+  for (const partition of partitions) sessions.push(await ensure(manager, sessionsConfig(partition, options)))
+  const epoch = together(sessions.map(epochOf))
   await ensure(manager, transcriptsConfig(names.transcripts, prefix, options))
   await ensure(manager, runsConfig(names.runs, prefix, options))
   await ensureConsumer(manager, names.runs, ownersConfig(ackWaitMs))
   await ensure(manager, marksConfig(names.marks, prefix, options))
   return {
     prefix,
-    epoch: together(epochs),
+    epoch,
+    epochs: { present: epoch, past: readPast(sessions[0]?.metadata?.parley_past_epochs) },
     partitions,
     ...names,
     owners: OWNERS,
@@ -287,7 +291,7 @@ function isSame(wanted: unknown, found: unknown): boolean {
   return wanted === found || ((wanted === 0 || wanted === false) && found === undefined)
 }
 
-function randomEpoch(): string {
+export function randomEpoch(): string {
   return randomBytes(6).toString('hex')
 }
 

@@ -9,6 +9,7 @@ import { randomBytes } from 'node:crypto'
 import { parseCursor } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Seq } from './entry.ts'
+import { presently } from './epoch.ts'
 import type { JetStreamConnection } from './jetstream-connection.ts'
 import { Publisher } from './jetstream-publisher.ts'
 import { escapeToken, type StoredMessage } from './jetstream-record.ts'
@@ -88,7 +89,11 @@ export class JetStreamTranscriptStore implements TranscriptStore {
     const found = await this.#open(session, head)
     if (found === undefined) return undefined
     const { segments: _, ...body } = found.body
-    return { ...body, revision: found.head.revision, cursor: found.head.cursor }
+    return {
+      ...body,
+      revision: found.head.revision,
+      cursor: presently(this.#options.streams.epochs, found.head.cursor),
+    }
   }
 
   async segment(session: string, number: number): Promise<readonly FoldedEntry[] | undefined> {
@@ -143,7 +148,7 @@ export class JetStreamTranscriptStore implements TranscriptStore {
 
   /** How far the session's transcript goes in this epoch; 0 when there is none. @throws StorageError */
   async covered(session: string, epoch: string): Promise<Seq> {
-    const position = parseCursor((await this.#read(session))?.cursor ?? '')
+    const position = parseCursor(presently(this.#options.streams.epochs, (await this.#read(session))?.cursor ?? ''))
     return position?.epoch === epoch ? position.seq : 0
   }
 

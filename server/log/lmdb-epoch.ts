@@ -1,24 +1,12 @@
-// Epochs of a data folder: the present one, which every cursor carries, and those of its past. A folder that was
-// restored from a copy is given a new one, so that a cursor from after the copy was taken is refused, and not
-// mistaken for a place in what came since. What lies in the folder itself was copied together with the log, so its
-// cursors of past epochs are still right: they are read as of the present one.
+// The epochs of a data folder: where they are written, and how a new one begins. What lies in the folder was copied
+// together with the log, so a new epoch costs one transaction, whatever the folder's size.
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Cursor, formatCursor, parseCursor } from '@parley/protocol'
 import { ownDataFolder } from './data-folder-owner.ts'
+import { type Epochs, type Renewal, readPast, writePast } from './epoch.ts'
 import { LmdbEnvironment } from './lmdb-environment.ts'
 import { openTables, type Tables } from './lmdb-tables.ts'
-
-export interface Epochs {
-  readonly present: string
-  readonly past: ReadonlySet<string>
-}
-
-export interface Renewal {
-  readonly before: string
-  readonly after: string
-}
 
 const FORMAT = 1
 
@@ -29,7 +17,8 @@ export async function openEpochs(environment: LmdbEnvironment, meta: Tables['met
     throw new Error(`the data folder has format ${format}; this version reads format ${FORMAT}`)
   }
   const known = meta.get('epoch')
-  if (typeof known === 'string' && meta.get('copied') === undefined) return { present: known, past: pastOf(meta) }
+  if (typeof known === 'string' && meta.get('copied') === undefined)
+    return { present: known, past: readPast(meta.get('past-epochs')) }
   if (typeof known === 'string') {
     await renew(environment, meta, known)
     return openEpochs(environment, meta)
@@ -40,12 +29,6 @@ export async function openEpochs(environment: LmdbEnvironment, meta: Tables['met
     meta.put('epoch', present)
   })
   return { present, past: new Set() }
-}
-
-/** A cursor that was stored in the folder, as of the present epoch. One of elsewhere stays as it is. */
-export function presently(epochs: Epochs, cursor: Cursor): Cursor {
-  const position = parseCursor(cursor)
-  return position !== undefined && epochs.past.has(position.epoch) ? formatCursor(epochs.present, position.seq) : cursor
 }
 
 /**
@@ -71,18 +54,13 @@ export async function renewEpoch(path: string): Promise<Renewal> {
 
 async function renew(environment: LmdbEnvironment, meta: Tables['meta'], before: string): Promise<string> {
   const after = randomEpoch()
-  const past = [...pastOf(meta), before].join(' ')
+  const past = writePast([...readPast(meta.get('past-epochs')), before])
   await environment.write(() => {
     meta.put('past-epochs', past)
     meta.put('epoch', after)
     meta.remove('copied')
   }, true)
   return after
-}
-
-function pastOf(meta: Tables['meta']): ReadonlySet<string> {
-  const text = meta.get('past-epochs')
-  return new Set(typeof text === 'string' ? text.split(' ') : [])
 }
 
 function randomEpoch(): string {

@@ -2,8 +2,8 @@
 // saves of one session go one after the other, so that a Conflict speaks of what is on disk.
 import { parseCursor } from '@parley/protocol'
 import type { Seq } from './entry.ts'
+import { type Epochs, presently } from './epoch.ts'
 import type { LmdbEnvironment, Table } from './lmdb-environment.ts'
-import { type Epochs, presently } from './lmdb-epoch.ts'
 import { Conflict, StorageError } from './log-error.ts'
 import type { FoldedEntry, Transcript, TranscriptStore } from './transcript-store.ts'
 

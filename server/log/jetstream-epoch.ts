@@ -1,0 +1,29 @@
+// Gives the log on JetStream a new epoch, as it must have once its streams were restored. The epoch is in the metadata of
+// the sessions' streams, those of the past in the metadata of the first. No node may run meanwhile: it would go on
+// under the epoch that it read when it started.
+import { jetstreamManager } from '@nats-io/jetstream'
+import { type Renewal, writePast } from './epoch.ts'
+import { JetStreamConnection, type JetStreamConnectionOptions } from './jetstream-connection.ts'
+import { type JetStreamStreamsOptions, openStreams, randomEpoch } from './jetstream-streams.ts'
+
+/** @throws JetStreamStartError */
+export async function renewStreamsEpoch(
+  options: JetStreamConnectionOptions,
+  wanted: JetStreamStreamsOptions = {},
+): Promise<Renewal> {
+  const connection = await JetStreamConnection.open(options)
+  try {
+    const { partitions, epochs } = await openStreams(connection, wanted)
+    const manager = await jetstreamManager(connection.nats, { checkAPI: false })
+    // The past is told first: whoever breaks off here has it done by the next try.
+    let past: Record<string, string> = { parley_past_epochs: writePast([...epochs.past, epochs.present]) }
+    for (const { stream } of partitions) {
+      const { config } = await manager.streams.info(stream)
+      await manager.streams.update(stream, { metadata: { ...config.metadata, parley_epoch: randomEpoch(), ...past } })
+      past = {}
+    }
+    return { before: epochs.present, after: (await openStreams(connection, wanted)).epoch }
+  } finally {
+    await connection.close()
+  }
+}
