@@ -68,6 +68,8 @@ interface Stores {
   readonly place: string
   /** Milliseconds for which nothing can be stored; 0 when all is well. */
   awayMs(): number
+  /** Calls back when the log is away, and when it is back. */
+  onAway(listener: (away: boolean) => void): void
   close(): Promise<void>
 }
 
@@ -169,6 +171,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   const app = uws.App()
   let stopping = false
   const door = role === 'worker' ? undefined : openDoor()
+  stores.onAway((away) => door?.tell(away ? 'away' : 'back'))
   serveHealth(app, () => (stopping ? 'stopping' : stores.awayMs() > AWAY_MS ? 'away' : 'ready'))
 
   function openDoor(): WebSocketDoor {
@@ -287,7 +290,7 @@ async function openEmbedded(config: Config, logger: Logger, uncovered: Uncovered
   try {
     mkdirSync(path, { recursive: true })
     const stores = await openLmdbStores({ path, retention: retentionOf(config), logger, uncovered })
-    return { ...stores, place: path, awayMs: () => 0 }
+    return { ...stores, place: path, awayMs: () => 0, onAway: () => undefined }
   } catch (error) {
     const reason = error instanceof Error ? error.message : 'unknown'
     throw new StartError(`PARLEY_DATA: the log in ${path} cannot be opened: ${reason}`, { cause: error })
@@ -329,9 +332,13 @@ async function openNats(config: Config, logger: Logger, uncovered: Uncovered): P
       logger,
       uncovered,
     })
-    const { connection } = stores
-    const awayMs = (): number => (connection.state === 'live' ? 0 : connection.stateMs)
-    return { ...stores, place: servers.map(withoutSecrets).join(','), awayMs }
+    const { connection, outage } = stores
+    return {
+      ...stores,
+      place: servers.map(withoutSecrets).join(','),
+      awayMs: () => (connection.state === 'live' ? 0 : connection.stateMs),
+      onAway: (listener) => outage.onChange(listener),
+    }
   } catch (error) {
     if (error instanceof JetStreamStartError) {
       throw new StartError(`PARLEY_NATS_URL: ${error.message}`, { cause: error })

@@ -8,7 +8,7 @@
 import { type CodecName, type Cursor, formatCursor, parseCursor, ReplyError, type ServerFrame } from '@parley/protocol'
 import type { Slots } from '../limit/slots.ts'
 import type { Seq } from '../log/entry.ts'
-import { CursorLost } from '../log/log-error.ts'
+import { CursorLost, StorageError } from '../log/log-error.ts'
 import { replay } from '../session/replay.ts'
 import type { SessionStores } from '../session/session.ts'
 import { merged } from '../session/shown.ts'
@@ -48,6 +48,9 @@ export interface ReaderStart {
 
 type Phase = 'attaching' | 'catching up' | 'live' | 'closed'
 
+/** Milliseconds that one who is attached waits for a log that is away, and between its tries. */
+const AWAY_MS = 5 * 60_000
+const AWAY_RETRY_MS = 500
 /** How often the log may be trimmed under one catching up before the reader gives up. */
 const LOST_TRIES = 8
 
@@ -117,6 +120,11 @@ export class Reader implements LiveReader {
     this.#fallBehind()
   }
 
+  /** Says once more where it is, if it is live: the log was away meanwhile. */
+  tellLive(): void {
+    if (this.#phase === 'live') this.#writeLive()
+  }
+
   close(): void {
     if (this.#phase === 'closed') return
     this.#phase = 'closed'
@@ -144,6 +152,7 @@ export class Reader implements LiveReader {
   async #catchUp(attached: () => void): Promise<void> {
     const { replays } = this.#ports.sink
     if (!(await replays.take())) return
+    const until = performance.now() + AWAY_MS
     try {
       for (let lost = 0; this.#phase !== 'closed'; ) {
         const feed = await this.#feed()
@@ -153,6 +162,11 @@ export class Reader implements LiveReader {
           await this.#replay(feed, attached)
           if (this.#joins(feed)) return
         } catch (error) {
+          if (error instanceof StorageError && this.#phase === 'catching up' && performance.now() < until) {
+            // Whoever is attached stays so while the log is away.
+            await new Promise((resolve) => setTimeout(resolve, AWAY_RETRY_MS))
+            continue
+          }
           // Trimmed while it was read: what is left of it comes from the transcript, after a reset.
           lost += 1
           if (!(error instanceof CursorLost) || lost === LOST_TRIES) throw error
@@ -220,8 +234,13 @@ export class Reader implements LiveReader {
     this.#phase = 'live'
     this.#behindSince = undefined
     feed.join(this)
-    sink.write({ type: 'live', session, cursor: formatCursor(stores.log.epoch, this.#position) })
+    this.#writeLive()
     return true
+  }
+
+  #writeLive(): void {
+    const cursor = formatCursor(this.#ports.stores.log.epoch, this.#position)
+    this.#ports.sink.write({ type: 'live', session: this.#start.session, cursor })
   }
 
   get #closed(): boolean {

@@ -1,8 +1,9 @@
 // openJetStreamStores: the log, the transcripts and the run queue of one prefix on NATS JetStream, over one connection,
 // for a node of which there may be many. What is refused at the start is refused in words.
 import { type Logger, pino } from 'pino'
-import { type ConnectionState, JetStreamConnection, type JetStreamConnectionOptions } from './jetstream-connection.ts'
+import { JetStreamConnection, type JetStreamConnectionOptions } from './jetstream-connection.ts'
 import { JetStreamLog, type JetStreamLogOptions } from './jetstream-log.ts'
+import { Outage } from './jetstream-outage.ts'
 import { JetStreamRunQueue } from './jetstream-run-queue.ts'
 import { type JetStreamStreamsOptions, openStreams } from './jetstream-streams.ts'
 import { JetStreamTranscriptStore } from './jetstream-transcript-store.ts'
@@ -32,11 +33,10 @@ export interface JetStreamStores {
   readonly transcripts: TranscriptStore
   readonly runs: RunQueue
   readonly connection: Pick<JetStreamConnection, 'state' | 'stateMs' | 'onState'>
+  readonly outage: Pick<Outage, 'onChange'>
   /** Hands runs over, waits for answers, and ends the connection. Idempotent. */
   close(): Promise<void>
 }
-
-export type { ConnectionState }
 
 const RETENTION: Retention = {
   maxAgeMs: 7 * 24 * 60 * 60 * 1000,
@@ -67,8 +67,10 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       logger,
       ...(options.closeTimeoutMs === undefined ? {} : { closeTimeoutMs: options.closeTimeoutMs }),
     })
+    const outage = new Outage({ connection, caughtUp: () => log.state.state === 'live' })
     let closing: Promise<void> | undefined
     const close = async (): Promise<void> => {
+      outage.close()
       await runs.close()
       await Promise.all([log.close(), transcripts.close()])
       await connection.close()
@@ -78,6 +80,7 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       transcripts,
       runs,
       connection,
+      outage,
       close: () => {
         closing ??= close()
         return closing

@@ -148,20 +148,24 @@ describe('a node’s role', () => {
 })
 
 describe('when NATS', () => {
-  it('is away, a node says that it is not ready, refuses commands for now, and goes on when it is back', async () => {
+  it('is away, a node tells its readers, is not ready, refuses commands for now, and goes on when it is back', async () => {
     const start = installation()
     const node = await start()
     const reader = await come(node, 'away')
     const { run = '' } = await reader.send('away', ASK)
     await hasText(reader, 'away', run)
+    const told = reader.frame((frame) => frame.type === 'error' && frame.id === undefined)
     await nats.kill()
+    expect(await told).toMatchObject({ code: 'unavailable', retryable: true })
     const refused = await reader.send('away', 'Are you there?', { id: 'c1' }).catch((error: unknown) => error)
     expect(refused).toBeInstanceOf(CommandError)
     expect((refused as CommandError).frame).toMatchObject({ code: 'unavailable', retryable: true })
     await until(async () => (await ready(node)) === 503)
     expect((await fetch(`http://127.0.0.1:${node.port}/healthz`)).status).toBe(200)
+    const live = reader.frame((frame) => frame.type === 'live' && frame.session === 'away')
     await nats.start()
-    await until(async () => (await ready(node)) === 200)
+    await live
+    expect(await ready(node)).toBe(200)
     await reader.ended('away', run)
     expectWhole(reader, 'away', run)
     await reader.send('away', 'Are you there?', { id: 'c1' })

@@ -73,6 +73,11 @@ export class CommandDesk {
     if (!this.#ports.presence.show(session, this.#caller.connection, state)) throw new ReplyError('not_attached')
   }
 
+  /** All that was live is live again: the log was away. */
+  tellLive(): void {
+    for (const reader of this.#readers.values()) reader.tellLive()
+  }
+
   /** Takes no more messages; all else goes on. */
   drain(): void {
     this.#draining = true

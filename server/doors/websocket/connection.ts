@@ -56,6 +56,8 @@ const PENDING_BYTES = 4 * 1024 * 1024
 /** Milliseconds after which to send a command again that was refused because too many are not answered. */
 const PENDING_RETRY_MS = 1_000
 
+const AWAY = 'The log cannot be reached at the moment: what you read stands still.'
+
 type Phase = 'opening' | 'greeting' | 'open' | 'closed'
 
 interface Taken {
@@ -142,6 +144,16 @@ export class Connection {
     this.#draining = true
     this.#desk?.drain()
     this.#outbox.write({ type: 'goaway', reason, reconnectAfterMs })
+  }
+
+  /** The log is away: what is read stands still, and commands may be refused. */
+  tellAway(): void {
+    if (this.#phase === 'open') this.#outbox.writeError(new ReplyError('unavailable', AWAY))
+  }
+
+  /** It is back: whoever was live is so again. */
+  tellLive(): void {
+    this.#desk?.tellLive()
   }
 
   /** Ends the connection; what was to be sent before goes out first where the socket takes it. */

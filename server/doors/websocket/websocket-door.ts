@@ -29,6 +29,8 @@ export interface WebSocketDoor {
   readonly unsentBytes: number
   /** Lets nobody in any more, and asks everybody to come back elsewhere within so many milliseconds. */
   drain(reason: string, withinMs: number): void
+  /** Tells everybody that the log is away, or that all that is read is live again. */
+  tell(log: 'away' | 'back'): void
   /** Resolves when all connections are gone, or after so many milliseconds. */
   emptied(waitMs: number): Promise<void>
   /** Ends all connections. */
@@ -163,6 +165,11 @@ export function openWebSocketDoor(app: TemplatedApp, options: WebSocketDoorOptio
       draining = true
       // Spread, so that those who come back do not all do so at once.
       for (const connection of all) connection.goAway(reason, Math.floor(Math.random() * withinMs))
+    },
+
+    tell(log) {
+      if (log === 'away') for (const connection of all) connection.tellAway()
+      else for (const connection of all) connection.tellLive()
     },
 
     async emptied(waitMs) {
