@@ -1,0 +1,242 @@
+// jetstream-bench: what an append to the JetStream log costs on two nodes: CPU of the node that appends (and follows, as
+// an owner does), of the one that only follows, and of nats-server, per append; and how long a token takes from the one
+// to the other's follower. Beside it, in the same run and at the same pace, the bare way: a publish with a compare and
+// an ack, and a subscription on the republished subject. Self-clocked: one append in flight per session.
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { createInbox, headers } from '@nats-io/transport-node'
+import { type JetStreamStores, openJetStreamStores } from '../log/jetstream-stores.ts'
+import { LatencyHistogram, nowMicros, stampedToken } from './bench-clock.ts'
+import { NatsServer } from './nats-server.ts'
+
+interface Result {
+  readonly name: string
+  readonly perSecond: number
+  /** Microseconds per append. */
+  readonly appender: number
+  readonly follower: number
+  readonly nats: number
+  /** Milliseconds. */
+  readonly ack: readonly [number, number]
+  readonly seen: readonly [number, number]
+}
+
+/** What the following process says. */
+interface Followed {
+  readonly count: number
+  readonly p50: number
+  readonly p99: number
+  readonly micros: number
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    sessions: { type: 'string', default: '2000' },
+    seconds: { type: 'string', default: '6' },
+    rates: { type: 'string', default: '1000,5000,10000' },
+    kinds: { type: 'string', default: 'bare,parley' },
+  },
+})
+const SESSIONS = Number(values.sessions)
+const SECONDS = Number(values.seconds)
+const WARM_UP_S = 1.5
+const TOKENS_A_RUN = 200
+const STAMP = /"text":" (\d{16})/
+
+async function open(url: string, prefix: string): Promise<JetStreamStores> {
+  return openJetStreamStores({ connection: { servers: [url] }, streams: { prefix } })
+}
+
+/** Follows all sessions, or all bare subjects, and tells how old what it saw was. */
+async function follow(kind: string, url: string, prefix: string): Promise<void> {
+  const ages = new LatencyHistogram()
+  const see = (text: string): void => {
+    const stamp = STAMP.exec(text)?.[1]
+    if (stamp !== undefined) ages.add(nowMicros() - Number(stamp))
+  }
+  const stores = await open(url, prefix)
+  for (let i = 0; i < SESSIONS; i++) {
+    if (kind === 'parley') {
+      await stores.log.follow(`s${i}`, `${stores.log.epoch}.0`, {
+        entries: (entries) => {
+          for (const { json } of entries) see(json)
+        },
+      })
+    } else {
+      const { nats } = stores.connection as unknown as { nats: import('@nats-io/transport-node').NatsConnection }
+      nats.subscribe(`${prefix}.live.s${i}.>`, { callback: (_, message) => see(message.string()) })
+      if (i === SESSIONS - 1) await nats.flush()
+    }
+  }
+  let cpu = process.cpuUsage()
+  process.on('message', (asked) => {
+    if (asked === 'begin') {
+      ages.clear()
+      cpu = process.cpuUsage()
+    } else {
+      const { user, system } = process.cpuUsage(cpu)
+      const [p50, p99] = [ages.percentile(0.5), ages.percentile(0.99)]
+      process.send?.({ count: ages.count, p50, p99, micros: user + system } satisfies Followed)
+      if (asked === 'end') process.exit()
+    }
+  })
+  process.send?.('ready')
+}
+
+type Append = (lane: Lane) => Promise<void>
+
+interface Lane {
+  readonly session: string
+  run: number
+  index: number
+  last: number
+}
+
+function event(lane: Lane) {
+  const run = `run_${lane.session}_${lane.run}`
+  return { type: 'run.output', run, index: lane.index, kind: 'text', text: stampedToken() } as const
+}
+
+/** The next token, which is a roll-up at the end of a run: the stream stays as small as in earnest. */
+function advance(lane: Lane, seq: number): void {
+  const ends = lane.index === TOKENS_A_RUN
+  lane.last = ends ? 0 : seq
+  lane.index = ends ? 0 : lane.index + 1
+  if (ends) lane.run += 1
+}
+
+async function parley(stores: JetStreamStores): Promise<Append> {
+  const start = `${stores.log.epoch}.0`
+  for (let i = 0; i < SESSIONS; i++) await stores.log.follow(`s${i}`, start, { entries: () => undefined })
+  return async (lane) => {
+    const said = event(lane)
+    const rollup = lane.index === TOKENS_A_RUN
+    const entry = await stores.log.append(lane.session, `run.${said.run}`, said, lane.last, { rollup })
+    advance(lane, entry.seq)
+  }
+}
+
+function bare(stores: JetStreamStores, prefix: string): Append {
+  const { nats } = stores.connection as unknown as { nats: import('@nats-io/transport-node').NatsConnection }
+  const inbox = createInbox()
+  const waiting = new Map<number, (seq: number) => void>()
+  let token = 0
+  nats.subscribe(`${inbox}.*`, {
+    callback: (_, message) => {
+      const id = Number(message.subject.slice(inbox.length + 1))
+      waiting.get(id)?.(Number(/"seq":(\d+)/.exec(message.string())?.[1]))
+      waiting.delete(id)
+    },
+  })
+  return async (lane) => {
+    const said = event(lane)
+    const all = headers()
+    all.set('Nats-Expected-Last-Subject-Sequence', String(lane.last))
+    if (lane.index === TOKENS_A_RUN) all.set('Nats-Rollup', 'sub')
+    const id = token++
+    const seq = await new Promise<number>((resolve) => {
+      waiting.set(id, resolve)
+      const subject = `${prefix}.log.${lane.session}.run.${said.run}`
+      nats.publish(subject, JSON.stringify(said), { reply: `${inbox}.${id}`, headers: all })
+    })
+    advance(lane, seq)
+  }
+}
+
+async function measure(kind: 'parley' | 'bare', perSecond: number, server: NatsServer): Promise<Result> {
+  const prefix = `${kind}${perSecond}`
+  const stores = await open(server.url, prefix)
+  const append = kind === 'parley' ? await parley(stores) : bare(stores, prefix)
+  const child = fork(fileURLToPath(import.meta.url), ['follow', kind, server.url, prefix, '--sessions', `${SESSIONS}`])
+  await once(child, 'message')
+  const lanes = Array.from({ length: SESSIONS }, (_, i): Lane => {
+    return { session: `s${i}`, run: 0, index: Math.floor((i * TOKENS_A_RUN) / SESSIONS), last: 0 }
+  })
+  await pace(lanes, append, perSecond, WARM_UP_S, () => undefined)
+  const acks = new LatencyHistogram()
+  child.send('begin')
+  const nats = server.cpuSeconds()
+  const cpu = process.cpuUsage()
+  const began = performance.now()
+  await pace(lanes, append, perSecond, SECONDS, (micros) => acks.add(micros))
+  const seconds = (performance.now() - began) / 1000
+  const { user, system } = process.cpuUsage(cpu)
+  const natsMicros = (server.cpuSeconds() - nats) * 1e6
+  const followed = await ask(child)
+  await stores.close()
+  return {
+    name: `${kind}, ${perSecond}/s`,
+    perSecond: acks.count / seconds,
+    appender: (user + system) / acks.count,
+    follower: followed.micros / acks.count,
+    nats: natsMicros / acks.count,
+    ack: [acks.percentile(0.5), acks.percentile(0.99)],
+    seen: [followed.p50, followed.p99],
+  }
+}
+
+async function ask(child: ChildProcess): Promise<Followed> {
+  const answer = once(child, 'message')
+  child.send('end')
+  return ((await answer) as [Followed])[0]
+}
+
+/** Appends of all sessions evenly over time, in ticks of a millisecond; a session whose append is under way skips. */
+async function pace(
+  lanes: readonly Lane[],
+  append: Append,
+  perSecond: number,
+  seconds: number,
+  took: (micros: number) => void,
+): Promise<void> {
+  const busy = new Set<Lane>()
+  const began = performance.now()
+  let sent = 0
+  while (performance.now() - began < seconds * 1000) {
+    const due = Math.floor(((performance.now() - began) / 1000) * perSecond)
+    for (; sent < due; sent++) {
+      const lane = lanes[sent % lanes.length] as Lane
+      if (busy.has(lane)) continue
+      busy.add(lane)
+      const before = nowMicros()
+      void append(lane).finally(() => {
+        busy.delete(lane)
+        took(nowMicros() - before)
+      })
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  while (busy.size > 0) await new Promise((resolve) => setTimeout(resolve, 1))
+}
+
+function table(results: readonly Result[]): string {
+  const pair = ([p50, p99]: readonly [number, number]): string => `${p50.toFixed(2)} / ${p99.toFixed(2)}`
+  const rows = results.map((r) => {
+    const costs = [r.appender, r.follower, r.nats].map((micros) => micros.toFixed(1))
+    return `| ${r.name} | ${r.perSecond.toFixed(0)} | ${costs.join(' | ')} | ${pair(r.ack)} | ${pair(r.seen)} |`
+  })
+  return [
+    '| load | appends/s | appender µs | follower µs | nats-server µs | acked ms p50 / p99 | at a follower elsewhere ms p50 / p99 |',
+    '| --- | --: | --: | --: | --: | --: | --: |',
+    ...rows,
+  ].join('\n')
+}
+
+if (positionals[0] === 'follow') {
+  const [, kind = '', url = '', prefix = ''] = positionals
+  await follow(kind, url, prefix)
+} else {
+  const server = await NatsServer.start()
+  try {
+    const results: Result[] = []
+    for (const rate of values.rates.split(',').map(Number)) {
+      for (const kind of values.kinds.split(',')) results.push(await measure(kind as 'bare' | 'parley', rate, server))
+    }
+    console.log(table(results))
+  } finally {
+    await server.dispose()
+  }
+}
