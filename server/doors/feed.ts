@@ -5,6 +5,7 @@ import type { Entry, Seq } from '../log/entry.ts'
 import type { Subscription } from '../log/session-log.ts'
 import { shownLive } from '../session/shown.ts'
 import { EntryMessage, type LiveBatch } from './entry-message.ts'
+import { LaneEnds } from './lane-ends.ts'
 
 export interface LiveReader {
   /** Called synchronously when the entries are durable. May leave the feed, and must not throw. */
@@ -22,6 +23,7 @@ export class Feed {
   readonly session: string
   readonly #epoch: string
   readonly #readers = new Set<LiveReader>()
+  readonly #ends: LaneEnds
   #position: Seq
   #subscription: Subscription | undefined
   #lost = false
@@ -35,6 +37,7 @@ export class Feed {
     this.session = session
     this.#epoch = epoch
     this.#position = position
+    this.#ends = new LaneEnds(position)
     this.#recentFrom = position
   }
 
@@ -103,8 +106,10 @@ export class Feed {
     if (last === undefined) return
     if (this.#catching > 0) this.#remember(entries)
     this.#position = last.seq
+    const whole = this.#ends.take(entries)
     if (this.#readers.size === 0) return
-    const message = new EntryMessage(this.session, this.#epoch, shownLive(entries), this.#readers.size > SHARED_FROM)
+    const shown = shownLive(entries, whole)
+    const message = new EntryMessage(this.session, this.#epoch, shown, this.#readers.size > SHARED_FROM)
     const batch: LiveBatch = { message, position: last.seq }
     for (const reader of this.#readers) reader.deliver(batch)
   }

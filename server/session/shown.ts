@@ -12,12 +12,15 @@ export interface Shown {
   readonly json: string
 }
 
-/** For readers who were sent every entry before these, live. */
-export function shownLive(entries: readonly Entry[]): readonly Shown[] {
+/**
+ * For readers who were sent every entry before these, live.
+ * @param whole roll-ups that stand for entries which were gone before anybody here could be sent them
+ */
+export function shownLive(entries: readonly Entry[], whole?: ReadonlySet<Entry>): readonly Shown[] {
   // Nearly always one token of one run.
   if (entries.length === 1 && entries[0]?.rollup === false) return entries
   if (!entries.some((entry) => entry.rollup)) return entries
-  return entries.flatMap((entry) => (entry.rollup ? shownRollup(entry) : [entry]))
+  return entries.flatMap((entry) => (entry.rollup && whole?.has(entry) !== true ? shownRollup(entry) : [entry]))
 }
 
 function shownRollup(entry: Entry): Shown[] {

@@ -1,0 +1,41 @@
+// LaneEnds: the last entry of each run's subject that a feed handed out. A roll-up whose predecessor is another one stands
+// for entries that were gone before they came here (the log was away, and was read again later): readers need it whole.
+import type { Entry, Seq } from '../log/entry.ts'
+
+/** Subjects that are remembered; of one that was forgotten a roll-up is shown whole, which costs bytes and no more. */
+const SUBJECTS = 1_024
+
+export class LaneEnds {
+  readonly #from: Seq
+  readonly #lasts = new Map<string, Seq>()
+
+  /** @param from readers have everything up to here */
+  constructor(from: Seq) {
+    this.#from = from
+  }
+
+  /** Takes what is handed out next. @returns the roll-ups among it that readers need whole; undefined: none */
+  take(entries: readonly Entry[]): ReadonlySet<Entry> | undefined {
+    let whole: Set<Entry> | undefined
+    for (const entry of entries) {
+      const { subject, seq } = entry
+      if (!subject.startsWith('run.')) continue
+      if (entry.rollup && !this.#follows(entry)) whole = (whole ?? new Set<Entry>()).add(entry)
+      this.#lasts.set(subject, seq)
+      if (this.#lasts.size > SUBJECTS) this.#forgetOne()
+    }
+    return whole
+  }
+
+  #follows({ subject, prev }: Entry): boolean {
+    const last = this.#lasts.get(subject)
+    return last === undefined ? prev <= this.#from : last === prev
+  }
+
+  #forgetOne(): void {
+    for (const oldest of this.#lasts.keys()) {
+      this.#lasts.delete(oldest)
+      return
+    }
+  }
+}
