@@ -159,20 +159,24 @@ async function judge(rooms: readonly Occupied[], { quietMs }: ChaosOptions): Pro
 }
 
 async function judgeRoom({ room, readers }: Occupied, left: () => number): Promise<string[]> {
-  const name = `${room.session}/fresh`
-  const habits = { name, codec: 'json' as const, merge: false, random: () => 0.99, answerMs: 20_000 }
-  const fresh = new RestlessReader(room, habits)
-  await fresh.settle()
-  await fresh.sees(settled, left())
+  // Somebody new at every node: what the first of them sees is what everybody has to see.
+  const fresh = room.urls.map((url, number) => {
+    const name = `${room.session}/fresh${number + 1}`
+    const habits = { name, codec: 'json' as const, merge: false, random: () => 0.99, answerMs: 20_000 }
+    return new RestlessReader({ ...room, urls: [url] }, habits)
+  })
+  await Promise.all(fresh.map((reader) => reader.settle()))
+  await Promise.all(fresh.map((reader) => reader.sees(settled, left())))
+  const [first] = fresh as [RestlessReader]
   // Whoever is behind may catch up first.
-  const expected = (): string => JSON.stringify([...pictureOf(fresh.picture)].sort())
-  const same = (picture: SessionPicture): boolean => JSON.stringify([...pictureOf(picture)].sort()) === expected()
-  await Promise.all(readers.map((reader) => reader.sees(same, Math.min(left(), 10_000))))
-  const all = [...readers, fresh]
+  const expected = JSON.stringify([...pictureOf(first.picture)].sort())
+  const same = (picture: SessionPicture): boolean => JSON.stringify([...pictureOf(picture)].sort()) === expected
+  const all = [...fresh, ...readers]
+  await Promise.all(all.map((reader) => reader.sees(same, Math.min(left(), 10_000))))
   const pictures = new Map(all.map((reader) => [reader.name, pictureOf(reader.picture)]))
   const faults = all.flatMap((reader) => reader.picture.faults.map((fault) => `${reader.name}: ${fault}`))
-  fresh.leave()
-  const broken = problems({ records: room.records, pictures, fresh: name, untrimmed: true })
+  for (const reader of fresh) reader.leave()
+  const broken = problems({ records: room.records, pictures, fresh: first.name, untrimmed: true })
   return [...room.faults, ...faults, ...broken].map((problem) => `${room.session}: ${problem}`)
 }
 

@@ -41,6 +41,8 @@ export interface Habits {
 const TOOLS = [{ name: 'work', description: 'Does some work.', inputSchema: { type: 'object' }, timeoutMs: 3_000 }]
 const ANSWER_MS = 20_000
 const PACE_MS = 125
+const LOOK_MS = 500
+const RETRY_MS = 100
 /** How often a command is sent by two at once. */
 const ECHO = 0.1
 
@@ -53,6 +55,8 @@ export class RestlessReader {
   readonly #habits: Habits
   #client: StrictClient
   #connection = 0
+  /** Called after every frame. */
+  #changed: () => void = () => undefined
   #attached = false
   #pictured: SessionPicture
   /** While false, tools are run at once and without fail. */
@@ -96,7 +100,7 @@ export class RestlessReader {
     this.#client.resume()
     for (let attempt = 0; attempt < 100; attempt += 1) {
       if (await this.#here()) return
-      await pause(100)
+      await pause(RETRY_MS)
     }
     this.#room.faults.push(`${this.name} could not come back`)
   }
@@ -105,20 +109,18 @@ export class RestlessReader {
     this.#client.drop()
   }
 
-  /** Resolves when the picture satisfies the condition; with false when it took too long. */
+  /** Resolves when the picture satisfies the condition; with false when it took too long. Comes back when he is cut off. */
   async sees(fits: (picture: SessionPicture) => boolean, ms: number): Promise<boolean> {
-    if (fits(this.#pictured)) return true
-    return new Promise<boolean>((resolve) => {
-      const settle = (result: boolean): void => {
-        clearTimeout(timer)
-        stop()
-        resolve(result)
-      }
-      const timer = setTimeout(() => settle(fits(this.#pictured)), ms)
-      const stop = this.#client.onFrame(() => {
-        if (fits(this.#pictured)) settle(true)
+    const until = performance.now() + ms
+    while (!fits(this.#pictured)) {
+      if (performance.now() > until) return false
+      const changed = new Promise<void>((resolve) => {
+        this.#changed = resolve
       })
-    })
+      if (this.#client.open || (await this.#here())) await Promise.race([changed, pause(LOOK_MS)])
+      else await pause(RETRY_MS)
+    }
+    return true
   }
 
   async #here(): Promise<boolean> {
@@ -152,6 +154,7 @@ export class RestlessReader {
         this.#considerTool(client, frame)
       }
       if (frame.type === 'ok') this.#acknowledged(frame, connection)
+      this.#changed()
     })
     this.#client.drop()
     this.#client = client
