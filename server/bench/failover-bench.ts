@@ -15,9 +15,11 @@ const { values } = parseArgs({
 const KILLS = Number(values.kills)
 const SESSIONS = Number(values.sessions)
 const RATE = 10
-/** The run is that long, less a second before the kill: it has not ended when another owner has to have it. */
-const COUNT = 40
-const BEFORE_MS = 1_000
+/** Six seconds: an answer has not ended when its node is killed. */
+const COUNT = 60
+/** Answers begin at any time within this, so that they are killed at any point of their owner's life signs. */
+const SPREAD_MS = 4_000
+const BEFORE_MS = 500
 const ENDED_MS = 60_000
 
 interface Gap {
@@ -65,7 +67,12 @@ async function killOnce(kill: number, victim: ParleyNode, door: ParleyNode): Pro
     })
   })
   await Promise.all(readers.map((reader) => reader.connect(door.server.port)))
-  await Promise.all(readers.map((reader) => reader.ask(COUNT, RATE)))
+  await Promise.all(
+    readers.map(async (reader, number) => {
+      await sleep((number / SESSIONS) * SPREAD_MS)
+      await reader.ask(COUNT, RATE)
+    }),
+  )
   await sleep(BEFORE_MS)
   killed = performance.now()
   await victim.server.kill()
