@@ -13,8 +13,7 @@ export class Entry {
   readonly time: number
   /** It replaced all earlier entries of its subject. */
   readonly rollup: boolean
-  /** The event as JSON: the bytes that the log holds and that every door sends. */
-  readonly json: string
+  #json: string | undefined
   #event: Event | undefined
 
   /** @param event the parsed form of `json`, where it is at hand; otherwise parsed when first asked for */
@@ -24,13 +23,27 @@ export class Entry {
     this.subject = fields.subject
     this.time = fields.time
     this.rollup = fields.rollup
-    this.json = fields.json
+    this.#json = fields.json
     this.#event = event
+  }
+
+  /** The event as JSON: the bytes that the log holds and that every door sends. */
+  get json(): string {
+    this.#json ??= JSON.stringify(this.#event)
+    return this.#json
   }
 
   get event(): Event {
     this.#event ??= JSON.parse(this.json) as Event
     return this.#event
+  }
+
+  /**
+   * Lets go of the text while the event is at hand, of which it can be made again, byte for byte: nearly nobody asks
+   * for an entry a second time, and of every token half the memory is its text.
+   */
+  slim(): void {
+    if (this.#event !== undefined) this.#json = undefined
   }
 }
 

@@ -15,6 +15,9 @@ interface Live {
   closed: boolean
 }
 
+/** No batch is being collected. */
+const NOTHING: Entry[] = []
+
 export class FollowerRooms {
   readonly #logger: Logger
   readonly #rooms = new Map<string, Room>()
@@ -27,7 +30,7 @@ export class FollowerRooms {
   enter(session: string, follower: Follower): Subscription {
     const live: Live = { follower, closed: false }
     const room = this.#rooms.get(session)
-    if (room === undefined) this.#rooms.set(session, { followers: [live], batch: [] })
+    if (room === undefined) this.#rooms.set(session, { followers: [live], batch: NOTHING })
     else room.followers = [...room.followers, live]
     return { close: () => this.#leave(session, live) }
   }
@@ -36,8 +39,13 @@ export class FollowerRooms {
   collect(session: string, entry: Entry): void {
     const room = this.#rooms.get(session)
     if (room === undefined) return
-    if (room.batch.length === 0) this.#filled.push(room)
-    room.batch.push(entry)
+    if (room.batch !== NOTHING) {
+      room.batch.push(entry)
+      return
+    }
+    // A literal: pushed into an empty array, one entry would take the memory of seventeen.
+    room.batch = [entry]
+    this.#filled.push(room)
   }
 
   /** Hands everything that was collected to the followers. */
@@ -47,7 +55,7 @@ export class FollowerRooms {
     this.#filled = []
     for (const room of filled) {
       const { batch, followers } = room
-      room.batch = []
+      room.batch = NOTHING
       for (const live of followers) if (!live.closed) this.hand(live.follower, batch)
     }
   }

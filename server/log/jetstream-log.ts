@@ -19,6 +19,7 @@ import type { Streams } from './jetstream-streams.ts'
 import { Sweeper } from './jetstream-sweep.ts'
 import { CursorLost, StorageError } from './log-error.ts'
 import type {
+  AppendListener,
   AppendOptions,
   Follower,
   ReadLimits,
@@ -120,6 +121,20 @@ export class JetStreamLog implements SessionLog {
   /** Bytes of entries that are held in memory. */
   get cachedBytes(): number {
     return this.#live.cachedBytes
+  }
+
+  submit(
+    session: string,
+    subject: Subject,
+    event: Event,
+    expect: Seq,
+    listener: AppendListener,
+    options?: AppendOptions,
+  ): void {
+    this.append(session, subject, event, expect, options).then(
+      (entry) => listener.appended(entry),
+      (error: unknown) => listener.refused(error),
+    )
   }
 
   async append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry> {

@@ -1,10 +1,16 @@
 // backUp: a copy of a data folder as it was at one moment, made while a server works on it. The copy is marked, so that
 // whoever first opens it for work gives it an epoch of its own, each time it is restored. What is at its place is whole:
 // until then it lies beside, under another name.
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { JournalDamaged } from './journal.ts'
+import { readSegmentHeader } from './journal-record.ts'
 import { LmdbEnvironment } from './lmdb-environment.ts'
-import { openTables } from './lmdb-tables.ts'
+import { settle } from './lmdb-settle.ts'
+import { journalFolder, openState } from './lmdb-state.ts'
+import { LAST, openTables } from './lmdb-tables.ts'
+
+const TRIES = 5
 
 /**
  * @param to a folder that is not there yet
@@ -16,11 +22,8 @@ export async function backUp(path: string, to: string): Promise<void> {
   const part = `${resolve(to)}.part`
   rmSync(part, { recursive: true, force: true })
   mkdirSync(dirname(part), { recursive: true })
-  mkdirSync(part)
   try {
-    await copy(path, part)
-    // Its commit also brings all that was copied to the disk: it is the same file.
-    await mark(part)
+    await copyWhole(path, part)
     renameSync(part, to)
   } catch (error) {
     rmSync(part, { recursive: true, force: true })
@@ -28,7 +31,25 @@ export async function backUp(path: string, to: string): Promise<void> {
   }
 }
 
+/** A file of the journal that was used again while it was copied makes a hole: then all is copied anew. */
+async function copyWhole(path: string, part: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      mkdirSync(part)
+      await copy(path, part)
+      await finish(part)
+      return
+    } catch (error) {
+      if (attempt === TRIES || !(error instanceof JournalDamaged)) throw error
+      rmSync(part, { recursive: true })
+    }
+  }
+}
+
+// First the journal, then the tables, which may have settled more of it by then; the other way round, what was settled
+// in between would be in neither.
 async function copy(path: string, part: string): Promise<void> {
+  copyJournal(journalFolder(path), journalFolder(part))
   // Beside the server that has the folder: LMDB lets any process read, and nothing is written here.
   const environment = new LmdbEnvironment({ path })
   try {
@@ -38,12 +59,40 @@ async function copy(path: string, part: string): Promise<void> {
   }
 }
 
-async function mark(part: string): Promise<void> {
+/** The newest file first, so that what is written meanwhile is missing at the end, and not in the middle. */
+function copyJournal(from: string, to: string): void {
+  mkdirSync(to)
+  const files = readdirSync(from).map((name) => ({ name, bytes: readFileSync(join(from, name)) }))
+  const numbered = files.map(({ name, bytes }) => ({
+    name,
+    number: readSegmentHeader(bytes) ?? Number.MAX_SAFE_INTEGER,
+  }))
+  numbered.sort((a, b) => b.number - a.number)
+  for (const { name } of numbered) copyFileSync(join(from, name), join(to, name))
+}
+
+// The copy's journal is settled at once: the copy is the tables alone, and all of it one file.
+async function finish(part: string): Promise<void> {
   const environment = new LmdbEnvironment({ path: part })
   try {
-    const { meta } = openTables(environment)
-    await environment.write(() => meta.put('copied', 1))
+    const tables = openTables(environment)
+    const { state, journal } = await openState(environment, tables, { path: part })
+    for (const step of settle(state, state.last, () => undefined)) {
+      await environment.write(() => step.write())
+      environment.refresh()
+      step.done()
+    }
+    await journal.close()
+    // Some sessions may have been settled beyond where the copied journal ends.
+    let last = state.last
+    for (const { key } of tables.ages.range(LAST, 0, { reverse: true, limit: 1 })) last = Math.max(last, key)
+    await environment.write(() => {
+      tables.meta.put('settled', last)
+      tables.meta.remove('journal')
+      tables.meta.put('copied', 1)
+    })
   } finally {
     await environment.close()
   }
+  rmSync(journalFolder(part), { recursive: true })
 }

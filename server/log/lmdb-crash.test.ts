@@ -14,7 +14,9 @@ import { appendMany, collect, output } from './session-log.contract.ts'
 import type { Acknowledged } from './test/append-child.ts'
 
 const CHILD = fileURLToPath(new URL('../dist/log/test/append-child.js', import.meta.url))
-const SMALL = JSON.stringify({ journalBytes: 4000, journalAgeMs: 100, groupEntries: 16 })
+const SMALL = JSON.stringify({ journalBytes: 4000, journalAgeMs: 100, groupEntries: 16, segmentBytes: 3000 })
+/** The journal of a process whose files may not grow much. */
+const TIGHT = JSON.stringify({ journalBytes: 50_000, segmentBytes: 100_000 })
 
 let path: string
 
@@ -123,7 +125,7 @@ describe('a full disk', () => {
     // A file may not grow over about 1 MB: writes fail in the child as they do on a disk without space.
     const child = spawn(
       '/bin/sh',
-      ['-c', `ulimit -S -f 1600; exec "$0" "$@"`, process.execPath, CHILD, path, '4', '{}', '1000'],
+      ['-c', `ulimit -S -f 1600; exec "$0" "$@"`, process.execPath, CHILD, path, '4', TIGHT, '1000'],
       {
         stdio: ['pipe', 'pipe', 'ignore'],
       },

@@ -64,6 +64,8 @@ export class Table<K extends Key, V> {
 /** Codes that mean "no space": ENOSPC, EFBIG, EDQUOT, and LMDB's full map. */
 const FULL_CODES: ReadonlySet<unknown> = new Set([28, 27, 122, -30792])
 const NEARLY_FULL_BYTES = 64 * 1024
+/** Milliseconds for which the free bytes are taken as they were. */
+const FREE_MS = 20
 const RESERVE_BYTES = 32 * 1024 * 1024
 
 export class LmdbEnvironment {
@@ -72,6 +74,9 @@ export class LmdbEnvironment {
   readonly #commitTimeoutMs: number
   readonly #reserveBytes: number
   #state: 'open' | 'broken' | 'closed' = 'open'
+  /** Free bytes, and when that was asked. */
+  #free = 0
+  #askedAt = Number.NEGATIVE_INFINITY
 
   /** @throws when the folder cannot be made, or is not a data folder */
   constructor(options: EnvironmentOptions) {
@@ -116,9 +121,15 @@ export class LmdbEnvironment {
   }
 
   // LMDB 3.5.6 survives a failed write of its file, but formats the message into a buffer that can be some bytes too
-  // short, and a damaged heap may end the process later. So it should not come to that: ask first, a call of 2 µs.
+  // short, and a damaged heap may end the process later. So it should not come to that: ask first. Not at every commit:
+  // what can be written until it is asked again is far less than the reserve.
   hasRoom(upkeep = false): boolean {
-    return this.#free() >= (upkeep ? this.#reserveBytes / 4 : this.#reserveBytes)
+    const now = performance.now()
+    if (now - this.#askedAt >= FREE_MS || this.#free < this.#reserveBytes * 2) {
+      this.#askedAt = now
+      this.#free = this.#ask()
+    }
+    return this.#free >= (upkeep ? this.#reserveBytes / 4 : this.#reserveBytes)
   }
 
   /** Compares and changes in one transaction that excludes other processes too; blocks, so for opening only. */
@@ -161,7 +172,7 @@ export class LmdbEnvironment {
     const cause = await commitError(error)
     const code = (cause as { code?: unknown }).code
     // After the first failed operation LMDB reports only "bad transaction" for the others in it.
-    const full = FULL_CODES.has(code) || this.#free() < NEARLY_FULL_BYTES
+    const full = FULL_CODES.has(code) || this.#ask() < NEARLY_FULL_BYTES
     return new StorageError(full ? 'full' : 'unavailable', cause)
   }
 
@@ -169,7 +180,7 @@ export class LmdbEnvironment {
     if (this.#state === 'closed') throw new StorageError('unavailable')
   }
 
-  #free(): number {
+  #ask(): number {
     const { bavail, bsize } = statfsSync(this.#path)
     return bavail * bsize
   }

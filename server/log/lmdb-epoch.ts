@@ -8,7 +8,7 @@ import { type Epochs, type Renewal, readPast, writePast } from './epoch.ts'
 import { LmdbEnvironment } from './lmdb-environment.ts'
 import { openTables, type Tables } from './lmdb-tables.ts'
 
-const FORMAT = 1
+const FORMAT = 2
 
 /** The first epoch is made when the folder is new. @throws when the folder is of another format */
 export async function openEpochs(environment: LmdbEnvironment, meta: Tables['meta']): Promise<Epochs> {

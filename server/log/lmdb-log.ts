@@ -8,18 +8,27 @@ import { type Cursor, type Event, formatCursor } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Entry, Seq } from './entry.ts'
 import { FollowerRooms } from './follower-rooms.ts'
-import { type AppendLimits, AppendQueue, answer, type Commit, type SettledLast, withdraw } from './lmdb-append-queue.ts'
+import type { Journal } from './journal.ts'
+import {
+  Append,
+  type AppendLimits,
+  AppendQueue,
+  answer,
+  type Commit,
+  type SettledLast,
+  withdraw,
+} from './lmdb-append-queue.ts'
 import { Chores } from './lmdb-chores.ts'
 import type { LmdbEnvironment } from './lmdb-environment.ts'
 import { Pace } from './lmdb-pace.ts'
 import { checkTrimmed, lastOf, locate, readBatch } from './lmdb-reader.ts'
 import { encodeGroup } from './lmdb-record.ts'
 import { halfway, type Step, settle } from './lmdb-settle.ts'
-import { type LogState, loadState } from './lmdb-state.ts'
+import type { LogState } from './lmdb-state.ts'
 import { sweep } from './lmdb-sweep.ts'
-import type { Tables } from './lmdb-tables.ts'
 import { StorageError } from './log-error.ts'
 import type {
+  AppendListener,
   AppendOptions,
   Follower,
   ReadLimits,
@@ -31,7 +40,9 @@ import type {
 
 export interface LmdbLogOptions {
   readonly environment: LmdbEnvironment
-  readonly tables: Tables
+  /** What the tables and the journal hold. */
+  readonly state: LogState
+  readonly journal: Journal
   readonly epoch: string
   /** How far the session's transcript goes, in this epoch; 0 when it has none. */
   readonly covered: (session: string) => Seq
@@ -59,12 +70,15 @@ const DEFAULT_LIMITS: LmdbLogLimits = {
   queueBytes: 128 * 1024 * 1024,
   groupEntries: 2048,
   groupBytes: 4 * 1024 * 1024,
-  journalBytes: 16 * 1024 * 1024,
+  journalBytes: 64 * 1024 * 1024,
   journalAgeMs: 30_000,
   sweepIntervalMs: 60_000,
 }
 
 const HOUSEKEEPING_MS = 1000
+/** By how many times the journal is larger than it should be when appends wait for settling, and when they are refused. */
+const HELD_TIMES = 2
+const STUCK_TIMES = 4
 /** Before settling is tried again after it failed. */
 const SETTLE_PAUSE_MS = 5000
 const NAME = /^[\x21-\x7e]{1,256}$/
@@ -81,21 +95,21 @@ export class LmdbLog implements SessionLog {
   readonly #pace = new Pace()
   readonly #timers: NodeJS.Timeout[] = []
   #loop: Promise<void> | undefined
-  #settling = false
+  #upkeep: Promise<void> | undefined
+  #settling: Promise<void> | undefined
   #settleAfter = 0
   #sweeping: Promise<void> | undefined
   #closed = false
 
-  /** Reads the journal: what was acknowledged before a crash is there again. */
   constructor(options: LmdbLogOptions) {
-    const { tables, epoch, limits, logger } = options
+    const { state, epoch, limits, logger } = options
     this.epoch = epoch
     this.#options = options
     this.#limits = { ...DEFAULT_LIMITS, ...limits }
     this.#queue = new AppendQueue(this.#limits)
     this.#rooms = new FollowerRooms(logger)
-    this.#settledLast = (session, subject) => tables.subjects.get([session, subject]) ?? 0
-    this.#state = loadState(tables)
+    this.#settledLast = (session, subject) => state.tables.subjects.get([session, subject]) ?? 0
+    this.#state = options.state
     this.#timers.push(
       setInterval(() => this.#settleWhenDue(), HOUSEKEEPING_MS).unref(),
       setInterval(() => this.#sweepInBackground(), this.#limits.sweepIntervalMs).unref(),
@@ -103,13 +117,24 @@ export class LmdbLog implements SessionLog {
   }
 
   append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry> {
-    return new Promise((resolve, reject) => {
-      if (!NAME.test(session) || !NAME.test(subject)) throw new RangeError('a session or subject has no valid name')
-      const json = JSON.stringify(event)
-      const append = { session, subject, event, json, expect, rollup: options?.rollup ?? false, resolve, reject }
-      if (this.#closed || !this.#queue.push(append)) throw new StorageError('unavailable')
-      this.#wake()
+    return new Promise((appended, refused) => {
+      this.#enqueue(new Append(session, subject, event, expect, options?.rollup ?? false, { appended, refused }))
     })
+  }
+
+  submit(
+    session: string,
+    subject: Subject,
+    event: Event,
+    expect: Seq,
+    listener: AppendListener,
+    options?: AppendOptions,
+  ): void {
+    try {
+      this.#enqueue(new Append(session, subject, event, expect, options?.rollup ?? false, listener))
+    } catch (error) {
+      queueMicrotask(() => listener.refused(error))
+    }
   }
 
   async *read(session: string, cursor: Cursor, limits?: ReadLimits): AsyncGenerator<readonly Entry[]> {
@@ -159,14 +184,14 @@ export class LmdbLog implements SessionLog {
     const note = (session: string): void => {
       if (uncovered.size < UNCOVERED_MAX) uncovered.add(session)
     }
-    return this.#chore(() => sweep(this.#state, { retention, now: now(), covered, stuck, uncovered: note })).then(() =>
-      this.#options.uncovered?.(uncovered),
-    )
+    return this.#chore(() =>
+      sweep(this.#state, { retention, now: now(), covered, stuck, uncovered: note, dropped: this.#dropped }),
+    ).then(() => this.#options.uncovered?.(uncovered))
   }
 
   /** Settles the whole journal now. It also happens by itself. */
   settle(): Promise<void> {
-    return this.#chore(() => settle(this.#state, this.#state.last))
+    return this.#chore(() => settle(this.#state, this.#state.last, this.#dropped))
   }
 
   /** Commits what waits, then takes no more. */
@@ -175,8 +200,24 @@ export class LmdbLog implements SessionLog {
     for (const timer of this.#timers) clearInterval(timer)
     this.#pace.hurry()
     this.#chores.cancel(new StorageError('unavailable'))
-    await this.#loop
+    await Promise.all([this.#loop, this.#upkeep])
+    await this.#options.journal.close()
     this.#rooms.clear()
+  }
+
+  /** @throws StorageError, RangeError */
+  #enqueue(append: Append): void {
+    if (!NAME.test(append.session) || !NAME.test(append.subject)) {
+      throw new RangeError('a session or subject has no valid name')
+    }
+    if (this.#closed || !this.#queue.push(append)) throw new StorageError('unavailable')
+    this.#wake()
+  }
+
+  readonly #dropped = (to: Seq): void => this.#options.journal.drop(to)
+
+  readonly #listenerThrew = (error: unknown): void => {
+    this.#options.logger.error({ err: error }, 'a listener of an append threw')
   }
 
   #wake(): void {
@@ -185,13 +226,10 @@ export class LmdbLog implements SessionLog {
   }
 
   async #run(): Promise<void> {
-    for (;;) {
-      if (this.#queue.length > 0) await this.#pace.wait(this.#queue.length)
-      const commit = this.#queue.length > 0 ? this.#form() : undefined
-      // Where there is no room for appends, upkeep may still make some, in commits of its own.
-      const step = commit === undefined || this.#options.environment.hasRoom() ? this.#chores.next() : undefined
-      if (commit === undefined && step === undefined) break
-      await this.#commit(commit, step)
+    while (this.#queue.length > 0) {
+      await this.#pace.wait(this.#queue.length)
+      if (this.#state.journalBytes > this.#limits.journalBytes * HELD_TIMES) await this.#settleHalf()
+      await this.#commit(this.#form())
     }
     this.#loop = undefined
   }
@@ -201,33 +239,37 @@ export class LmdbLog implements SessionLog {
     return this.#queue.form(this.#state.overlay, this.#state.last, this.#options.now(), this.#settledLast)
   }
 
-  async #commit(commit: Commit | undefined, step: Step | undefined): Promise<void> {
-    const first = commit?.winners[0]?.entry.seq
-    const record = commit !== undefined && first !== undefined ? encodeGroup(commit.time, commit.winners) : undefined
-    try {
-      await this.#options.environment.write(() => {
-        if (record !== undefined) this.#state.tables.journal.put(first as Seq, record)
-        step?.write()
-      }, record === undefined)
-    } catch (error) {
-      this.#fail(error as StorageError, commit, step)
-      return
+  async #commit(commit: Commit): Promise<void> {
+    const { time, winners } = commit
+    const first = winners[0]?.entry.seq
+    if (first !== undefined) {
+      try {
+        const text = encodeGroup(time, winners)
+        this.#checkRoom()
+        const written = this.#options.journal.append(first, winners.length, text)
+        if (written !== undefined) await written
+        this.#show(commit, first, text.length)
+      } catch (error) {
+        this.#fail(error as StorageError, commit)
+        return
+      }
     }
-    this.#options.environment.refresh()
-    step?.done()
-    if (commit === undefined) return
-    if (record !== undefined) this.#show(commit, first as Seq, record.length)
-    answer(commit, this.#state.overlay)
+    answer(commit, this.#state.overlay, this.#listenerThrew)
     this.#settleWhenDue()
   }
 
-  // The failed commit's sequence numbers are used again, and so is its journal key: should the disk hold
+  /** @throws StorageError: the disk is full, or so full that the journal could not be settled for long */
+  #checkRoom(): void {
+    const isStuck = this.#state.journalBytes > this.#limits.journalBytes * STUCK_TIMES
+    if (isStuck || !this.#options.environment.hasRoom()) throw new StorageError('full')
+  }
+
+  // The failed commit's sequence numbers are used again, and so is its place in the journal: should the disk hold
   // some of it after all, the next commit overwrites it.
-  #fail(error: StorageError, commit: Commit | undefined, step: Step | undefined): void {
-    const appends = commit?.winners.length ?? 0
+  #fail(error: StorageError, commit: Commit): void {
+    const appends = commit.winners.length
     this.#options.logger.error({ reason: error.reason, err: error.cause, appends }, 'a commit failed')
-    if (commit !== undefined) withdraw(commit, this.#state.overlay, error)
-    if (step !== undefined) this.#chores.fail(error)
+    withdraw(commit, this.#state.overlay, error, this.#listenerThrew)
   }
 
   #show({ winners }: Commit, first: Seq, bytes: number): void {
@@ -242,29 +284,55 @@ export class LmdbLog implements SessionLog {
     this.#state.journalBytes += bytes
     groups.push({ first, last, bytes, at: performance.now() })
     this.#rooms.deliver()
+    for (const { entry } of winners) entry.slim()
   }
 
   #chore(begin: () => Iterator<Step, void>): Promise<void> {
     if (this.#closed) return Promise.reject(new StorageError('unavailable'))
     const done = this.#chores.add(begin)
-    this.#wake()
+    this.#upkeep ??= Promise.resolve().then(() => this.#keepUp())
     return done
+  }
+
+  // Beside the commits: a step moves only what is durable already, and takes it in as it finds it when it is on disk.
+  async #keepUp(): Promise<void> {
+    const { environment, logger } = this.#options
+    for (let step = this.#chores.next(); step !== undefined; step = this.#chores.next()) {
+      try {
+        await environment.write(() => step.write(), true)
+      } catch (error) {
+        const { reason, cause } = error as StorageError
+        logger.error({ reason, err: cause }, 'a step of upkeep failed')
+        this.#chores.fail(error as StorageError)
+        continue
+      }
+      environment.refresh()
+      step.done()
+    }
+    this.#upkeep = undefined
   }
 
   #settleWhenDue(): void {
     const { groups, journalBytes } = this.#state
     const oldest = groups[0]
-    if (oldest === undefined || this.#settling || this.#closed) return
+    if (oldest === undefined || this.#settling !== undefined || this.#closed) return
     const now = performance.now()
     if (now < this.#settleAfter) return
     if (journalBytes <= this.#limits.journalBytes && now - oldest.at <= this.#limits.journalAgeMs) return
-    this.#settling = true
-    const finish = (pauseMs: number) => () => {
-      this.#settling = false
+    void this.#settleHalf()
+  }
+
+  /** Resolves when it is done, or has failed. */
+  #settleHalf(): Promise<void> {
+    const finish = (pauseMs: number) => (): void => {
+      this.#settling = undefined
       this.#settleAfter = performance.now() + pauseMs
     }
-    const cut = halfway(this.#state, now - this.#limits.journalAgeMs / 2)
-    this.#chore(() => settle(this.#state, cut)).then(finish(0), finish(SETTLE_PAUSE_MS))
+    this.#settling ??= this.#chore(() => {
+      const cut = halfway(this.#state, performance.now() - this.#limits.journalAgeMs / 2)
+      return settle(this.#state, cut, this.#dropped)
+    }).then(finish(0), finish(SETTLE_PAUSE_MS))
+    return this.#settling
   }
 
   #sweepInBackground(): void {

@@ -37,19 +37,24 @@ export class Overlay {
     return this.#tails.values()
   }
 
-  /** @param last finds the last settled sequence number of a subject that is not in the overlay */
-  lane(session: string, subject: string, last: (session: string, subject: string) => Seq): [Tail, Lane] {
+  /** The session's, made when it is not there. */
+  tailOf(session: string): Tail {
     let tail = this.#tails.get(session)
     if (tail === undefined) {
       tail = { session, entries: [], dead: 0, lanes: new Map() }
       this.#tails.set(session, tail)
     }
+    return tail
+  }
+
+  /** @param last finds the last settled sequence number of a subject that is not in the overlay */
+  laneOf(tail: Tail, subject: string, last: (session: string, subject: string) => Seq): Lane {
     let lane = tail.lanes.get(subject)
     if (lane === undefined) {
-      lane = { subject, last: last(session, subject), pending: 0, rollup: 0, count: 0 }
+      lane = { subject, last: last(tail.session, subject), pending: 0, rollup: 0, count: 0 }
       tail.lanes.set(subject, lane)
     }
-    return [tail, lane]
+    return lane
   }
 
   /** Shows a durable entry, the newest of its session. */

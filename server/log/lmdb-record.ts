@@ -1,4 +1,4 @@
-// How entries lie in LMDB, as text: a journal group (one commit's entries of many sessions) and a chunk (settled
+// How entries are stored, as text: a journal group (one commit's entries of many sessions) and a chunk (settled
 // entries of one session). One line an entry, its JSON last; JSON.stringify leaves no raw tab or newline in it. Pure.
 import { Entry, type Seq } from './entry.ts'
 
@@ -11,14 +11,14 @@ export interface Placed {
 }
 
 /** @param placed entries of consecutive sequence numbers, all of the same time */
-export function encodeGroup(time: number, placed: readonly Placed[]): Buffer {
+export function encodeGroup(time: number, placed: readonly Placed[]): string {
   // Joined once: adding up strings makes a tree of small ones, which the collector pays for.
   const parts: (string | number)[] = [`${GROUP_FORMAT}\t${time}\n`]
   for (const { session, entry } of placed) {
     const { prev, rollup, subject, json } = entry
     parts.push(prev, rollup ? '\t1\t' : '\t0\t', session, '\t', subject, '\t', json, '\n')
   }
-  return Buffer.from(parts.join(''))
+  return parts.join('')
 }
 
 /** @param first the sequence number of the group's first entry */

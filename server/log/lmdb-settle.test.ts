@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { LmdbEnvironment } from './lmdb-environment.ts'
 import { readBatch } from './lmdb-reader.ts'
 import { settle } from './lmdb-settle.ts'
-import { loadState } from './lmdb-state.ts'
+import { openState } from './lmdb-state.ts'
 import { type LmdbStores, openLmdbStores } from './lmdb-stores.ts'
 import { openTables } from './lmdb-tables.ts'
 import { appendMany, collect, output } from './session-log.contract.ts'
@@ -36,15 +36,16 @@ async function histories(stores: LmdbStores): Promise<string[]> {
 /** Settles in a process of its own making: only so many steps reach the disk before it "dies". */
 async function settleSteps(count: number): Promise<number> {
   const environment = new LmdbEnvironment({ path })
-  const state = loadState(openTables(environment))
+  const { state, journal } = await openState(environment, openTables(environment), { path })
   let done = 0
-  for (const step of settle(state, state.last)) {
+  for (const step of settle(state, state.last, (to) => journal.drop(to))) {
     if (done === count) break
     await environment.write(() => step.write())
     environment.refresh()
     step.done()
     done++
   }
+  await journal.close()
   await environment.close()
   return done
 }
@@ -92,16 +93,17 @@ describe('settling', () => {
     const expected = [rollup, ...more].map((entry) => entry.seq)
 
     const environment = new LmdbEnvironment({ path })
-    const state = loadState(openTables(environment))
+    const { state, journal } = await openState(environment, openTables(environment), { path })
     const seqs = (): number[] => readBatch(state, 's0', 0).entries.map((entry) => entry.seq)
     expect(seqs()).toEqual(expected)
-    for (const step of settle(state, state.last)) {
+    for (const step of settle(state, state.last, (to) => journal.drop(to))) {
       await environment.write(() => step.write())
       environment.refresh()
       expect(seqs()).toEqual(expected)
       step.done()
       expect(seqs()).toEqual(expected)
     }
+    await journal.close()
     await environment.close()
   })
 
@@ -111,9 +113,12 @@ describe('settling', () => {
     await stores.log.settle()
     await stores.close()
     const environment = new LmdbEnvironment({ path })
-    const tables = openTables(environment)
-    expect([...tables.journal.range(undefined, undefined)]).toEqual([])
-    expect([...tables.chunks.range(undefined, undefined)].map(({ key }) => key)).toEqual([['s0', entries[99]?.seq]])
+    const { state, journal } = await openState(environment, openTables(environment), { path })
+    expect(state.groups).toEqual([])
+    expect(state.last).toBe(entries[99]?.seq)
+    const chunks = [...state.tables.chunks.range(undefined, undefined)]
+    expect(chunks.map(({ key }) => key)).toEqual([['s0', entries[99]?.seq]])
+    await journal.close()
     await environment.close()
   })
 })

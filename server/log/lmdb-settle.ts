@@ -17,18 +17,20 @@ export interface Step {
 const STEP_ENTRIES = 512
 const STEP_BYTES = 1024 * 1024
 const STEP_SESSIONS = 128
-const STEP_GROUPS = 512
 const CHUNK_BYTES = 64 * 1024
 
-/** Settles everything up to `cut`. Each step is computed when it is asked for, and done before the next is. */
-export function* settle(state: LogState, cut: Seq): Generator<Step, void> {
+/**
+ * Settles everything up to `cut`. Each step is computed when it is asked for, and done before the next is.
+ * @param dropped told that the journal is not needed up to a number
+ */
+export function* settle(state: LogState, cut: Seq, dropped: (to: Seq) => void): Generator<Step, void> {
   const waiting: Tail[] = []
   for (const tail of state.overlay.tails()) {
     const first = tail.entries[0]
     if (first !== undefined && first.seq <= cut) waiting.push(tail)
   }
   while (waiting.length > 0) yield moveSome(state, waiting, cut)
-  while ((state.groups[0]?.last ?? LAST) <= cut) yield dropGroups(state, cut)
+  if ((state.groups[0]?.last ?? LAST) <= cut) yield dropGroups(state, cut, dropped)
 }
 
 /** Where to settle up to, so that half of the journal goes, and every commit from before `then`. */
@@ -69,23 +71,25 @@ function moveSome(state: LogState, waiting: Tail[], cut: Seq): Step {
   }
 }
 
-// The last sequence number goes along: with the journal empty nothing else would tell it.
-function dropGroups(state: LogState, cut: Seq): Step {
+// Where the journal begins goes into the tables first; only then are its files used again.
+function dropGroups(state: LogState, cut: Seq, dropped: (to: Seq) => void): Step {
   let count = 0
   let bytes = 0
+  let to = 0
   for (const group of state.groups) {
-    if (group.last > cut || count === STEP_GROUPS) break
+    if (group.last > cut) break
     count++
     bytes += group.bytes
+    to = group.last
   }
   return {
     write() {
-      for (const group of state.groups.slice(0, count)) state.tables.journal.remove(group.first)
-      state.tables.meta.put('seq', state.last)
+      state.tables.meta.put('settled', to)
     },
     done() {
       state.groups.splice(0, count)
       state.journalBytes -= bytes
+      dropped(to)
     },
   }
 }

@@ -1,5 +1,9 @@
 // LogState: what the log holds in memory of its data folder, shared by its reading, settling and sweeping.
+import { join } from 'node:path'
 import type { Seq } from './entry.ts'
+import { Journal } from './journal.ts'
+import type { JournalRecord } from './journal-record.ts'
+import type { LmdbEnvironment } from './lmdb-environment.ts'
 import { Overlay } from './lmdb-overlay.ts'
 import { decodeGroup } from './lmdb-record.ts'
 import { lastChunk, type Tables } from './lmdb-tables.ts'
@@ -23,38 +27,67 @@ export interface LogState {
   chunkBytes: number
 }
 
-/** Reads the journal: what was acknowledged before a stop or a crash is there again. */
-export function loadState(tables: Tables): LogState {
+export interface StateOptions {
+  /** The data folder. */
+  readonly path: string
+  /** Bytes of one file of the journal; default 4 MB. */
+  readonly segmentBytes?: number
+}
+
+const SEGMENT_BYTES = 4 * 1024 * 1024
+
+/** Where the journal's files lie. */
+export function journalFolder(path: string): string {
+  return join(path, 'journal')
+}
+
+/**
+ * Reads the tables and the journal: what was acknowledged before a stop or a crash is there again.
+ * @throws Error when the journal is damaged, or was there and is not any more
+ */
+export async function openState(
+  environment: LmdbEnvironment,
+  tables: Tables,
+  { path, segmentBytes = SEGMENT_BYTES }: StateOptions,
+): Promise<{ state: LogState; journal: Journal }> {
+  const { meta } = tables
+  const folder = journalFolder(path)
+  const isKnown = meta.get('journal') === 1
+  if (isKnown && !Journal.exists(folder)) throw new Error(`the journal ${folder} is missing`)
   const state: LogState = {
     tables,
     overlay: new Overlay(),
     groups: [],
-    last: Number(tables.meta.get('seq') ?? 0),
+    last: Number(meta.get('settled') ?? 0),
     journalBytes: 0,
-    chunkBytes: Number(tables.meta.get('bytes') ?? 0),
+    chunkBytes: Number(meta.get('bytes') ?? 0),
   }
+  const journal = await Journal.open({ folder, segmentBytes }, state.last, replayInto(state))
+  if (!isKnown) await environment.write(() => meta.put('journal', 1))
+  return { state, journal }
+}
+
+function replayInto(state: LogState): (record: JournalRecord) => void {
   // A crash between two steps of settling leaves entries in the journal that are settled: those up to the session's
   // last chunk, or up to where it was trimmed.
   const settledTo = new Map<string, Seq>()
   const at = performance.now()
-  for (const { key: first, value } of tables.journal.range(undefined, undefined)) {
-    const placed = decodeGroup(first, value)
-    for (const { session, entry } of placed) {
+  return ({ first, last, payload }) => {
+    for (const { session, entry } of decodeGroup(first, payload)) {
       let settled = settledTo.get(session)
       if (settled === undefined) {
-        settled = Math.max(lastChunk(tables, session), trimmedTo(state, session))
+        settled = Math.max(lastChunk(state.tables, session), trimmedTo(state, session))
         settledTo.set(session, settled)
       }
       if (entry.seq <= settled) continue
-      const [tail, lane] = state.overlay.lane(session, entry.subject, () => 0)
+      const tail = state.overlay.tailOf(session)
+      const lane = state.overlay.laneOf(tail, entry.subject, () => 0)
       state.overlay.add(tail, lane, entry)
     }
-    const last = first + placed.length - 1
-    state.groups.push({ first, last, bytes: value.length, at })
-    state.journalBytes += value.length
-    state.last = Math.max(state.last, last)
+    state.groups.push({ first, last, bytes: payload.length, at })
+    state.journalBytes += payload.length
+    state.last = last
   }
-  return state
 }
 
 /** The last sequence number that retention took from the session; 0: none. */

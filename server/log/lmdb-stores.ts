@@ -1,5 +1,5 @@
-// openLmdbStores: the log, the transcripts and the run queue of one data folder, in one LMDB environment, so that
-// what is written in one event turn is one transaction. One process at a time may have a folder open.
+// openLmdbStores: the log, the transcripts and the run queue of one data folder: an LMDB environment, and beside it the
+// journal of the log. One process at a time may have a folder open.
 import { mkdirSync } from 'node:fs'
 import { type Logger, pino } from 'pino'
 import { ownDataFolder } from './data-folder-owner.ts'
@@ -7,6 +7,7 @@ import { LmdbEnvironment } from './lmdb-environment.ts'
 import { openEpochs } from './lmdb-epoch.ts'
 import { LmdbLog, type LmdbLogLimits } from './lmdb-log.ts'
 import { LmdbRunQueue } from './lmdb-run-queue.ts'
+import { openState } from './lmdb-state.ts'
 import { openTables } from './lmdb-tables.ts'
 import { LmdbTranscriptStore } from './lmdb-transcript-store.ts'
 import type { RunQueue } from './run-queue.ts'
@@ -24,6 +25,8 @@ export interface LmdbStoresOptions {
   readonly now?: () => number
   readonly logger?: Logger
   readonly limits?: Partial<LmdbLogLimits>
+  /** Bytes of one file of the journal; default 4 MB. */
+  readonly segmentBytes?: number
   /** Milliseconds that `close` waits for handlers of runs; default 5,000. */
   readonly closeTimeoutMs?: number
   /** Bytes that must be free in the file system for anything to be taken; default 32 MB. */
@@ -55,10 +58,12 @@ export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbSt
     const tables = openTables(environment)
     const ownership = await ownDataFolder(options.path, environment, tables.meta)
     const epochs = await openEpochs(environment, tables.meta)
+    const { state, journal } = await openState(environment, tables, options)
     const transcripts = new LmdbTranscriptStore(environment, epochs)
     const log = new LmdbLog({
       environment,
-      tables,
+      state,
+      journal,
       epoch: epochs.present,
       covered: (session) => transcripts.covered(session),
       retention: { ...RETENTION, ...options.retention },

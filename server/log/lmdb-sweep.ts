@@ -15,6 +15,8 @@ export interface SweepOptions {
   readonly covered: (session: string) => Seq
   /** Entries of the session should go, but no transcript covers them. */
   readonly uncovered: (session: string) => void
+  /** The journal is not needed up to a number. */
+  readonly dropped: (to: Seq) => void
   /** The bound on bytes is passed, and nothing more may go. */
   readonly stuck: (bytes: number) => void
 }
@@ -25,7 +27,8 @@ const SPAN_MS = 10 * 60_000
 
 export function* sweep(state: LogState, options: SweepOptions): Generator<Step, void> {
   const cutoff = options.now - options.retention.maxAgeMs
-  if (hasOld(state, cutoff) || size(state) > options.retention.maxBytes) yield* settle(state, state.last)
+  if (hasOld(state, cutoff) || size(state) > options.retention.maxBytes)
+    yield* settle(state, state.last, options.dropped)
   let from: Seq = 0
   for (;;) {
     const plan = planTrim(state, options, cutoff, from)

@@ -1,5 +1,5 @@
-// The tables of a data folder, and what their keys and values mean. Every entry lies in the journal, in a
-// chunk, or (between two steps of settling) in both; what was settled of a session is a prefix of it.
+// The tables of a data folder, and what their keys and values mean. Every entry lies in the journal (a file beside
+// them), in a chunk, or (between two steps of settling) in both; what was settled of a session is a prefix of it.
 import type { Seq } from './entry.ts'
 import type { LmdbEnvironment, Table } from './lmdb-environment.ts'
 
@@ -7,8 +7,6 @@ import type { LmdbEnvironment, Table } from './lmdb-environment.ts'
 export const LAST = Number.MAX_SAFE_INTEGER
 
 export interface Tables {
-  /** First sequence number of a commit → its entries. */
-  readonly journal: Table<number, Buffer>
   /** Session, and the last sequence number that the chunk had when it was made → settled entries. */
   readonly chunks: Table<[string, Seq], Buffer>
   /** That last sequence number → session: all chunks, oldest first. */
@@ -17,13 +15,12 @@ export interface Tables {
   readonly subjects: Table<[string, string], Seq>
   /** Session → the last sequence number that retention took away. Absent: none. */
   readonly trimmed: Table<string, Seq>
-  /** `format`, `epoch`, `past-epochs`, `copied` (by `backUp`, and not used since), `seq` (last one, as of the last removal from the journal), `bytes` (of all chunks). */
+  /** `format`, `epoch`, `past-epochs`, `copied` (by `backUp`, and not used since), `settled` (the journal is not needed up to there), `journal` (1: there is one), `bytes` (of all chunks). */
   readonly meta: Table<string, string | number>
 }
 
 export function openTables(environment: LmdbEnvironment): Tables {
   return {
-    journal: environment.bytes('journal'),
     chunks: environment.bytes('chunks'),
     ages: environment.values('ages'),
     subjects: environment.values('subjects'),

@@ -12,6 +12,14 @@ export interface AppendOptions {
   readonly rollup?: boolean
 }
 
+/** Told once what became of an append: for who appends at every token, and needs no promise for each. */
+export interface AppendListener {
+  /** It is durable, and followers have it. Called in the log's own turn: must be short, may append again. */
+  appended(entry: Entry): void
+  /** @param error what the promise of `append` would be rejected with */
+  refused(error: unknown): void
+}
+
 export interface ReadLimits {
   /** Entries in one batch; default 512. */
   readonly batchEntries?: number
@@ -45,6 +53,16 @@ export interface SessionLog {
    * @throws StorageError when nothing could be stored
    */
   append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry>
+
+  /** As `append`, without a promise. Throws nothing; the listener is never called before it returns. */
+  submit(
+    session: string,
+    subject: Subject,
+    event: Event,
+    expect: Seq,
+    listener: AppendListener,
+    options?: AppendOptions,
+  ): void
 
   /**
    * The entries after the cursor up to the head at the time of the call (or later), in order, in batches.

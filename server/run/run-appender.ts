@@ -3,7 +3,7 @@
 // run-state.ts; here is the I/O of it.
 import type { Entry } from '../log/entry.ts'
 import { Conflict, StorageError } from '../log/log-error.ts'
-import type { SessionLog } from '../log/session-log.ts'
+import type { AppendListener, SessionLog } from '../log/session-log.ts'
 import type { Session } from '../session/session.ts'
 import { findRun } from '../session/session-state.ts'
 import * as Run from './run-state.ts'
@@ -20,6 +20,7 @@ export interface RunAppenderOptions {
 /** UTF-16 code units that wait for the log before the model is held back. */
 const UNSENT_CHARS = 64 * 1024
 const RETRY_MS = 250
+const ROLLUP = { rollup: true }
 
 export class RunAppender {
   readonly #options: RunAppenderOptions
@@ -52,6 +53,12 @@ export class RunAppender {
 
   /** @returns the state with it */
   receive(kind: Run.TextKind, delta: string): Run.RunState {
+    const passed = this.#mayAppend() ? Run.passedOn(this.#state, kind, delta) : undefined
+    if (passed !== undefined) {
+      this.#state = passed
+      this.#submit()
+      return passed
+    }
     const state = Run.received(this.#state, kind, delta)
     this.#state = state
     // While one is in flight this one waits for it anyway.
@@ -112,24 +119,39 @@ export class RunAppender {
 
   /** Appends what is next, unless something is in flight. */
   #pump(): void {
+    if (!this.#mayAppend()) return
+    const taken = Run.take(this.#state)
+    const isNext = taken !== this.#state
+    if (this.#waiting.length > 0 && (!isNext || this.#state.unsent < UNSENT_CHARS)) this.#release()
+    if (!isNext) return
+    this.#state = taken
+    this.#submit()
+  }
+
+  /** False while somebody tries to end the run; it is looked at again when that is done. */
+  #mayAppend(): boolean {
+    if (!this.#options.session.isEnding(this.#run)) return true
+    this.#held = true
+    return false
+  }
+
+  /** Gives the log what is in flight. */
+  #submit(): void {
     const { log, session } = this.#options
-    if (session.isEnding(this.#run)) {
-      this.#held = true
-      return
-    }
-    const next = Run.takeAppend(this.#state)
-    if (this.#waiting.length > 0 && (next === undefined || this.#state.unsent < UNSENT_CHARS)) this.#release()
-    if (next === undefined) return
-    this.#state = next.state
-    const { subject, event, expect, rollup } = next.append
-    log.append(session.id, subject, event, expect, { rollup }).then(
-      (entry) => {
-        this.#failedAt = undefined
-        this.#state = Run.appended(this.#state, entry.seq)
-        this.#pump()
-      },
-      (error: unknown) => this.#refused(error),
-    )
+    const append = Run.inFlight(this.#state)
+    if (append === undefined) return
+    const { call, event, expect, rollup } = append
+    const subject = call === undefined ? this.#subject : `tool.${call}`
+    log.submit(session.id, subject, event, expect, this.#listener, rollup ? ROLLUP : undefined)
+  }
+
+  readonly #listener: AppendListener = {
+    appended: (entry) => {
+      this.#failedAt = undefined
+      this.#state = Run.appended(this.#state, entry.seq)
+      this.#pump()
+    },
+    refused: (error) => this.#refused(error),
   }
 
   /** A conflict means that the run is over for us. A full or absent log may come back: hold on, within a bound. */

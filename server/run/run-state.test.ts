@@ -35,6 +35,12 @@ function begun(): Run.RunState {
   return Run.started(state, 1, undefined)
 }
 
+function takeAppend(state: Run.RunState): { state: Run.RunState; append: Run.RunAppend } | undefined {
+  const taken = Run.take(state)
+  const append = taken === state ? undefined : Run.inFlight(taken)
+  return append === undefined ? undefined : { state: taken, append }
+}
+
 /** Plays a script against a log that accepts or refuses, and then lets everything through. */
 function play(script: readonly Op[]): { said: string[]; stored: Run.RunAppend[]; state: Run.RunState } {
   let state = begun()
@@ -43,7 +49,7 @@ function play(script: readonly Op[]): { said: string[]; stored: Run.RunAppend[];
   const stored: Run.RunAppend[] = []
   let inFlight: Run.RunAppend | undefined
   const take = (): void => {
-    const next = Run.takeAppend(state)
+    const next = takeAppend(state)
     if (next === undefined) return
     expect(inFlight).toBeUndefined()
     state = next.state
@@ -118,9 +124,9 @@ describe('the state of a run', () => {
         expect(ended.next).toBe(outputs.length)
         let last = 1
         let seq = 1
-        for (const { subject, expect: expected } of stored) {
+        for (const { call, expect: expected } of stored) {
           seq += 1
-          if (!subject.startsWith('run.')) continue
+          if (call !== undefined) continue
           expect(expected).toBe(last)
           last = seq
         }
@@ -134,7 +140,7 @@ describe('the state of a run', () => {
     let snapshots = 0
     for (let at = 0; at < 3 * Run.SNAPSHOT_ENTRIES; at += 1) {
       state = Run.received(state, 'text', `${at} `)
-      for (let next = Run.takeAppend(state); next !== undefined; next = Run.takeAppend(state)) {
+      for (let next = takeAppend(state); next !== undefined; next = takeAppend(state)) {
         if (next.append.event.type === 'run.snapshot') snapshots += 1
         seq += 1
         state = Run.appended(next.state, seq)
@@ -146,16 +152,23 @@ describe('the state of a run', () => {
 
   it('appends nothing after it was fenced', () => {
     const state = Run.fenced(Run.received(begun(), 'text', 'too late'))
-    expect(Run.takeAppend(state)).toBeUndefined()
+    expect(takeAppend(state)).toBeUndefined()
   })
 
   it('joins text that arrives while an append is in flight into the next one', () => {
     let state = Run.received(begun(), 'text', 'a')
-    const first = Run.takeAppend(state)
+    const first = takeAppend(state)
     state = first?.state ?? state
     for (const text of ['b', 'c', 'd']) state = Run.received(state, 'text', text)
-    expect(Run.takeAppend(state)).toBeUndefined()
-    const second = Run.takeAppend(Run.appended(state, 2))
+    expect(takeAppend(state)).toBeUndefined()
+    const second = takeAppend(Run.appended(state, 2))
     expect(second?.append.event).toMatchObject({ type: 'run.output', index: 1, text: 'bcd' })
+  })
+
+  it('passes text on that waits for nothing, as if it had been received and taken', () => {
+    const passed = Run.passedOn(begun(), 'text', 'a')
+    expect(passed).toEqual(takeAppend(Run.received(begun(), 'text', 'a'))?.state)
+    expect(Run.passedOn(passed ?? begun(), 'text', 'b')).toBeUndefined()
+    expect(Run.passedOn(Run.received(begun(), 'text', 'a'), 'text', 'b')).toBeUndefined()
   })
 })

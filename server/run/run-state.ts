@@ -96,6 +96,18 @@ export function received(state: RunState, kind: TextKind, text: string): RunStat
   return moved(state, last, next, output, outbox, inFlight, state.unsent + text.length, entries, state.deltas + 1)
 }
 
+/**
+ * As `received` and then `take`, in one step, for text that waits for nothing: so most tokens go.
+ * Undefined when something is in flight or has to go out before.
+ */
+export function passedOn(state: RunState, kind: TextKind, text: string): RunState | undefined {
+  const { last, next, output, entries } = state
+  const isFree = state.inFlight === undefined && state.outbox.length === 0 && state.phase === 'streaming'
+  if (!isFree || entries >= SNAPSHOT_ENTRIES) return undefined
+  const item: Item = { type: 'text', kind, text }
+  return moved(state, last, next, output, EMPTY_OUTBOX, item, state.unsent + text.length, entries, state.deltas + 1)
+}
+
 /** What a token changes. A literal: spreading an object of this size costs twenty times as much, at every token. */
 function moved(
   state: RunState,
@@ -164,26 +176,26 @@ export function fenced(state: RunState): RunState {
 }
 
 export interface RunAppend {
-  readonly subject: string
+  /** The tool call on whose subject it goes; undefined: on the run's own. */
+  readonly call: string | undefined
   readonly event: Event
   readonly expect: Seq
   readonly rollup: boolean
 }
 
-/** Takes the next append out of the outbox; undefined while one is in flight, or nothing is to be appended. */
-export function takeAppend(state: RunState): { readonly state: RunState; readonly append: RunAppend } | undefined {
-  if (state.inFlight !== undefined || state.phase === 'starting' || state.phase === 'ended') return undefined
+/** Puts the next append in flight; the same state when one is already, or nothing is to be appended. */
+export function take(state: RunState): RunState {
+  if (state.inFlight !== undefined || state.phase === 'starting' || state.phase === 'ended') return state
   const due = state.entries >= SNAPSHOT_ENTRIES
   const head = state.outbox[0]
-  if (head === undefined) return undefined
+  if (head === undefined) return state
   if (due && head.type !== 'end' && head.type !== 'snapshot') {
     const item: Item = { type: 'snapshot', take: [] }
-    return { state: { ...state, inFlight: item }, append: toAppend(state, item) }
+    return { ...state, inFlight: item }
   }
   const outbox = state.outbox.length === 1 ? EMPTY_OUTBOX : state.outbox.slice(1)
   const { last, next, output, unsent, entries, deltas } = state
-  const taken = moved(state, last, next, output, outbox, head, unsent, entries, deltas)
-  return { state: taken, append: toAppend(state, head) }
+  return moved(state, last, next, output, outbox, head, unsent, entries, deltas)
 }
 
 /** What was in flight is in the log. */
@@ -215,25 +227,27 @@ export function putBack(state: RunState): RunState {
   return { ...state, inFlight: undefined, outbox: [...again, ...state.outbox] }
 }
 
-function toAppend(state: RunState, item: Item): RunAppend {
-  const { about, last, next } = state
+/** What is in flight, as the log takes it; undefined when nothing is. */
+export function inFlight(state: RunState): RunAppend | undefined {
+  const { about, last, next, inFlight: item } = state
+  if (item === undefined) return undefined
   const { run } = about
-  const subject = `run.${run}`
+  const call = undefined
   switch (item.type) {
     case 'text': {
       const event: Event = { type: 'run.output', run, index: next, kind: item.kind, text: item.text }
-      return { subject, event, expect: last, rollup: false }
+      return { call, event, expect: last, rollup: false }
     }
     case 'call': {
-      const { type: _, ...call } = item
-      const event: Event = { type: 'tool.called', run, ...call, attempt: 1, step: state.step }
-      return { subject: `tool.${item.call}`, event, expect: 0, rollup: false }
+      const { type: _, ...about } = item
+      const event: Event = { type: 'tool.called', run, ...about, attempt: 1, step: state.step }
+      return { call: item.call, event, expect: 0, rollup: false }
     }
     case 'snapshot': {
       const output = withTaken(state.output, item.take)
       const changes = item.take.length === 0 ? {} : { changes: true as const }
       const event: Event = { type: 'run.snapshot', ...about, next, output, ...changes }
-      return { subject, event, expect: last, rollup: true }
+      return { call, event, expect: last, rollup: true }
     }
     case 'end': {
       const output = toParts(state.output)
@@ -245,7 +259,7 @@ function toAppend(state: RunState, item: Item): RunAppend {
         next,
         output,
       }
-      return { subject, event, expect: last, rollup: true }
+      return { call, event, expect: last, rollup: true }
     }
   }
 }

@@ -30,6 +30,8 @@ export class Session {
   #lost: Error | undefined
   /** Runs that somebody here tries to end, and how many do. */
   readonly #ending = new Map<string, number>()
+  /** Asked at every token. */
+  #isEnding = false
 
   private constructor(id: string, state: SessionState) {
     this.id = id
@@ -116,6 +118,7 @@ export class Session {
    */
   async whileEnding<T>(run: string, work: () => Promise<T>): Promise<T> {
     this.#ending.set(run, (this.#ending.get(run) ?? 0) + 1)
+    this.#isEnding = true
     try {
       return await work()
     } finally {
@@ -123,13 +126,14 @@ export class Session {
       if (left > 0) this.#ending.set(run, left)
       else {
         this.#ending.delete(run)
+        this.#isEnding = this.#ending.size > 0
         this.#notify([])
       }
     }
   }
 
   isEnding(run: string): boolean {
-    return this.#ending.size > 0 && this.#ending.has(run)
+    return this.#isEnding && this.#ending.has(run)
   }
 
   close(): void {

@@ -8,6 +8,8 @@ import { StorageError } from '../log-error.ts'
 const [path = '', lanes = '1', limits = '{}', padding = '0'] = process.argv.slice(2)
 const ROLLUP_EVERY = 7
 
+type Limits = NonNullable<LmdbStoresOptions['limits']> & { readonly segmentBytes?: number }
+
 /** What a line says. */
 export interface Acknowledged {
   readonly session: string
@@ -20,7 +22,8 @@ function say(line: object): void {
   writeSync(1, `${JSON.stringify(line)}\n`)
 }
 
-const stores = await openLmdbStores({ path, limits: JSON.parse(limits) as NonNullable<LmdbStoresOptions['limits']> })
+const { segmentBytes = 4_000_000, ...bounds } = JSON.parse(limits) as Limits
+const stores = await openLmdbStores({ path, limits: bounds, segmentBytes })
 
 async function lane(session: string): Promise<void> {
   let last: Entry | undefined

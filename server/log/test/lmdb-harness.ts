@@ -1,6 +1,6 @@
-// Opens LMDB stores on a folder of their own, for the contract suites and the LMDB tests. A crash is a copy of the data
-// file as it lies on the disk, opened as new: what the old process would do at its end has no part in it.
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+// Opens LMDB stores on a folder of their own, for the contract suites and the LMDB tests. A crash is a copy of the
+// files as they lie on the disk, opened as new: what the old process would do at its end has no part in it.
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type LmdbStores, type LmdbStoresOptions, openLmdbStores } from '../lmdb-stores.ts'
@@ -59,6 +59,7 @@ export class LmdbHarness {
     const copy = join(this.#root, `data-${this.#folders++}`)
     mkdirSync(copy)
     copyFileSync(join(this.#path, 'data.mdb'), join(copy, 'data.mdb'))
+    cpSync(join(this.#path, 'journal'), join(copy, 'journal'), { recursive: true })
     await this.#stores.close()
     this.#path = copy
     this.#stores = await openAt(copy, this.#options, this.#clock)

@@ -1,0 +1,201 @@
+// The journal's files: what was appended is read again, wherever writing stopped; what cannot be read is told.
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Journal } from './journal.ts'
+import { RECORD_HEADER, SEGMENT_HEADER } from './journal-record.ts'
+
+const SEGMENT_BYTES = 2_000
+
+let folder: string
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'parley-journal-'))
+})
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true })
+})
+
+interface Read {
+  readonly first: number
+  readonly last: number
+  readonly text: string
+}
+
+async function open(settled = 0): Promise<{ journal: Journal; read: Read[] }> {
+  const read: Read[] = []
+  const journal = await Journal.open({ folder, segmentBytes: SEGMENT_BYTES }, settled, ({ first, last, payload }) =>
+    read.push({ first, last, text: payload.toString() }),
+  )
+  return { journal, read }
+}
+
+/** Appends one record a text, of one entry each. */
+async function fill(journal: Journal, texts: readonly string[], first = 1): Promise<Read[]> {
+  const written: Read[] = []
+  for (const [at, text] of texts.entries()) {
+    await journal.append(first + at, 1, text)
+    written.push({ first: first + at, last: first + at, text })
+  }
+  return written
+}
+
+const texts = (count: number, length: number): string[] =>
+  Array.from({ length: count }, (_, i) => `${i}`.padEnd(length, 'é'))
+const segments = (): string[] => readdirSync(folder).sort()
+
+describe('the journal', () => {
+  it('reads again what was appended, over many segments, and goes on where it ended', async () => {
+    const { journal } = await open()
+    const written = await fill(journal, texts(40, 150))
+    await journal.close()
+    const again = await open()
+    expect(again.read).toEqual(written)
+    const more = await fill(again.journal, texts(40, 90), 41)
+    await again.journal.close()
+    const last = await open()
+    expect(last.read).toEqual([...written, ...more])
+    await last.journal.close()
+  })
+
+  it('passes over what is settled, and uses its files again', async () => {
+    const { journal } = await open()
+    const written: Read[] = []
+    for (let round = 0; round < 30; round++) {
+      written.push(...(await fill(journal, texts(5, 150), round * 5 + 1)))
+      if (round > 0) journal.drop((round - 1) * 5)
+    }
+    expect(segments().length).toBeLessThanOrEqual(6)
+    await journal.close()
+    const { journal: again, read } = await open(140)
+    expect(read).toEqual(written.slice(140))
+    await again.close()
+  })
+
+  it('takes a record that is larger than a segment', async () => {
+    const { journal } = await open()
+    const written = await fill(journal, ['small', 'x'.repeat(3 * SEGMENT_BYTES), 'small again'])
+    journal.drop(1)
+    await journal.close()
+    const { journal: again, read } = await open(1)
+    expect(read).toEqual(written.slice(1))
+    again.drop(3)
+    await again.close()
+  })
+
+  it('ends before a record that was torn at any byte, and writes over it', async () => {
+    const { journal } = await open()
+    const written = await fill(journal, ['one', 'two', 'three and more'])
+    await journal.close()
+    const [name = ''] = segments()
+    const whole = readFileSync(join(folder, name))
+    const from = SEGMENT_HEADER + 2 * RECORD_HEADER + 6
+    const to = from + RECORD_HEADER + 'three and more'.length
+    for (let cut = from; cut < to; cut++) {
+      const torn = Buffer.from(whole)
+      torn.fill(0, cut, to)
+      writeFileSync(join(folder, name), torn)
+      const { journal: again, read } = await open()
+      // A cut behind its last byte that is not zero tears nothing.
+      expect(read).toEqual(written.slice(0, 2))
+      await again.append(3, 1, 'in its place')
+      await again.close()
+      const last = await open()
+      expect(last.read.at(-1)).toEqual({ first: 3, last: 3, text: 'in its place' })
+      await last.journal.close()
+    }
+  })
+
+  it('refuses to open when a record is damaged that others follow, in one segment or over several', async () => {
+    const { journal } = await open()
+    await fill(journal, texts(30, 100))
+    await journal.close()
+    for (const name of segments()) {
+      const path = join(folder, name)
+      const whole = readFileSync(path)
+      const damaged = Buffer.from(whole)
+      const at = SEGMENT_HEADER + RECORD_HEADER + 5
+      if (damaged[at] === 0) continue
+      damaged[at] = 0
+      writeFileSync(path, damaged)
+      await expect(open()).rejects.toThrow(/the journal is damaged: entry \d+ cannot be read/)
+      // Of what is settled nobody misses anything.
+      const { journal: again } = await open(30)
+      await again.close()
+      writeFileSync(path, whole)
+    }
+  })
+
+  it('refuses to open when a segment in the middle is missing', async () => {
+    const { journal } = await open()
+    await fill(journal, texts(30, 100))
+    await journal.close()
+    rmSync(join(folder, segments()[1] ?? ''))
+    await expect(open()).rejects.toThrow(/damaged/)
+  })
+
+  it('passes over files that were never finished', async () => {
+    const { journal } = await open()
+    const written = await fill(journal, ['one'])
+    await journal.close()
+    writeFileSync(join(folder, '000900.segment'), Buffer.alloc(100))
+    writeFileSync(join(folder, '000901.segment'), '')
+    const { journal: again, read } = await open()
+    expect(read).toEqual(written)
+    expect(segments()).not.toContain('000900.segment')
+    await again.close()
+  })
+
+  it('knows a folder that holds one', async () => {
+    expect(Journal.exists(join(folder, 'none'))).toBe(false)
+    expect(Journal.exists(folder)).toBe(false)
+    const { journal } = await open()
+    await journal.close()
+    expect(Journal.exists(folder)).toBe(true)
+  })
+
+  it('shows a prefix of what was appended wherever the newest file is cut off', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 0, max: 900 }), { minLength: 1, maxLength: 25 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        async (lengths, part) => {
+          rmSync(folder, { recursive: true, force: true })
+          const { journal } = await open()
+          const written = await fill(
+            journal,
+            lengths.map((length, i) => `${i}`.padEnd(length, 'y')),
+          )
+          await journal.close()
+          const newest = newestSegment()
+          truncateSync(newest.path, Math.floor(part * newest.bytes))
+          const { journal: again, read } = await open()
+          expect(read).toEqual(written.slice(0, read.length))
+          expect(read.length).toBeGreaterThanOrEqual(written.length - newest.records)
+          await again.close()
+        },
+      ),
+      { numRuns: 60 },
+    )
+  })
+})
+
+/** The segment of the highest number, up to its last byte that is not zero. */
+function newestSegment(): { path: string; bytes: number; records: number } {
+  const used = segments().flatMap((name) => {
+    const path = join(folder, name)
+    const bytes = readFileSync(path)
+    return bytes.length >= SEGMENT_HEADER && bytes.readUInt32LE(0) !== 0
+      ? [{ path, number: bytes.readUInt32LE(4), bytes }]
+      : []
+  })
+  used.sort((a, b) => b.number - a.number)
+  const newest = used[0]
+  if (newest === undefined) throw new Error('nothing was written')
+  let end = newest.bytes.length
+  while (end > 0 && newest.bytes[end - 1] === 0) end--
+  const records = newest.bytes.toString('latin1').split('PjR1').length - 1
+  return { path: newest.path, bytes: end, records }
+}
