@@ -12,7 +12,7 @@ import { Hub } from './doors/hub.ts'
 import { ListenError, listen, reachable } from './doors/listen.ts'
 import { isLoopbackName } from './doors/origin.ts'
 import { serveSite } from './doors/site.ts'
-import { openWebSocketDoor, type WebSocketDoor } from './doors/websocket/websocket-door.ts'
+import { broadcastBy, openWebSocketDoor, type WebSocketDoor } from './doors/websocket/websocket-door.ts'
 import type { Renewal } from './log/epoch.ts'
 import { JetStreamStartError, withoutSecrets } from './log/jetstream-connection.ts'
 import { renewStreamsEpoch } from './log/jetstream-epoch.ts'
@@ -167,8 +167,8 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     maxAttempts: OWNERS_MAX,
     logger,
   })
-  const hub = new Hub(stores.log)
   const app = uws.App()
+  const hub = new Hub(stores.log, { broadcast: broadcastBy(app) })
   let stopping = false
   const door = role === 'worker' ? undefined : openDoor()
   stores.onAway((away) => door?.tell(away ? 'away' : 'back'))

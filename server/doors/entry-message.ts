@@ -6,20 +6,52 @@ import type { Shown } from '../session/shown.ts'
 
 export type MessageData = string | Uint8Array
 
+/** Whose entries they are: what every frame of a session begins with. */
+export class FrameHead {
+  readonly session: string
+  readonly epoch: string
+  /** Up to the cursor's number. */
+  readonly json: string
+  readonly #topics: Readonly<Record<CodecName, string>>
+
+  constructor(session: string, epoch: string) {
+    this.session = session
+    this.epoch = epoch
+    // Ids and epochs are of A-Z a-z 0-9 _ - and need no escapes.
+    this.json = `{"type":"entry","session":"${session}","cursor":"${epoch}.`
+    this.#topics = { json: `${session}.json`, msgpack: `${session}.msgpack` }
+  }
+
+  /** What readers of many of the session subscribe to. */
+  topic(codec: CodecName): string {
+    return this.#topics[codec]
+  }
+}
+
 export class EntryMessage {
-  readonly #session: string
-  readonly #epoch: string
+  readonly #head: FrameHead
   readonly #shown: readonly Shown[]
   readonly #shared: boolean
+  /** Where readers stand who were sent it. */
+  readonly position: Seq
   #json: MessageData | undefined
   #msgpack: MessageData | undefined
 
   /** @param shared many are sent it: then its UTF-8 is made once here, and not for each of them in uWS */
-  constructor(session: string, epoch: string, shown: readonly Shown[], shared = false) {
-    this.#session = session
-    this.#epoch = epoch
+  constructor(head: FrameHead, shown: readonly Shown[], position: Seq, shared = false) {
+    this.#head = head
     this.#shown = shown
+    this.position = position
     this.#shared = shared
+    this.#json = undefined
+    this.#msgpack = undefined
+  }
+
+  /** UTF-16 code units of the events, about: enough to bound what is sent at once. */
+  get length(): number {
+    let length = 0
+    for (const { json } of this.#shown) length += json.length
+    return length
   }
 
   /** Nothing is to be sent. */
@@ -30,33 +62,28 @@ export class EntryMessage {
   in(codec: CodecName): MessageData {
     if (codec === 'json') {
       if (this.#json === undefined) {
-        const text = entriesAsJson(this.#session, this.#epoch, this.#shown)
+        const text = entriesAsJson(this.#head, this.#shown)
         this.#json = this.#shared ? Buffer.from(text) : text
       }
       return this.#json
     }
-    this.#msgpack ??= entriesAsMsgpack(this.#session, this.#epoch, this.#shown)
+    this.#msgpack ??= entriesAsMsgpack(this.#head, this.#shown)
     return this.#msgpack
   }
 }
 
-/** Entries that readers who had everything before them are sent, and where they stand then. */
-export interface LiveBatch {
-  readonly message: EntryMessage
-  readonly position: Seq
+function entriesAsJson(head: FrameHead, shown: readonly Shown[]): string {
+  const first = shown[0]
+  // Nearly always one token.
+  if (shown.length === 1 && first !== undefined) return entryAsJson(head, first)
+  return `[${shown.map((entry) => entryAsJson(head, entry)).join(',')}]`
 }
 
-function entriesAsJson(session: string, epoch: string, shown: readonly Shown[]): string {
-  // Ids and epochs are of A-Z a-z 0-9 _ - and need no escapes.
-  const head = `{"type":"entry","session":"${session}","cursor":"${epoch}.`
-  let text = ''
-  for (const { seq, time, json } of shown) {
-    text += `${text === '' ? '' : ','}${head}${seq}","time":${time},"event":${json}}`
-  }
-  return shown.length === 1 ? text : `[${text}]`
+function entryAsJson(head: FrameHead, { seq, time, json }: Shown): string {
+  return `${head.json}${seq}","time":${time},"event":${json}}`
 }
 
-function entriesAsMsgpack(session: string, epoch: string, shown: readonly Shown[]): Uint8Array {
+function entriesAsMsgpack({ session, epoch }: FrameHead, shown: readonly Shown[]): Uint8Array {
   const frames = shown.map(({ seq, time, json }) => ({
     type: 'entry',
     session,

@@ -1,18 +1,30 @@
 // Feed: the live end of one session on this node. It follows the log once, whoever reads, and hands each
 // batch to all live readers at once. While somebody catches up it keeps the latest entries, so that the
 // step from replay to live needs no gap-free read: what lies between is here.
+import type { CodecName } from '@parley/protocol'
 import type { Entry, Seq } from '../log/entry.ts'
 import type { Subscription } from '../log/session-log.ts'
 import { shownLive } from '../session/shown.ts'
-import { EntryMessage, type LiveBatch } from './entry-message.ts'
+import { EntryMessage, FrameHead, type MessageData } from './entry-message.ts'
 import { LaneEnds } from './lane-ends.ts'
 
 export interface LiveReader {
   /** Called synchronously when the entries are durable. May leave the feed, and must not throw. */
-  deliver(batch: LiveBatch): void
+  deliver(message: EntryMessage): void
+  /**
+   * As `deliver`, to one of many. @param bytes of the message, about. @returns the codec in which the message is still to be broadcast, to all who said so;
+   * undefined when this reader has it already
+   */
+  share(message: EntryMessage, head: FrameHead, bytes: number): CodecName | undefined
   /** The log can no longer be followed from here. */
   lost(): void
 }
+
+/** Sends a message to all who subscribed to a topic: for the many readers of one session, at less than a send for each. */
+export type Broadcast = (topic: string, data: MessageData, codec: CodecName) => void
+
+/** Readers from which on a message is broadcast to them. */
+const BROADCAST_FROM = 16
 
 /** Readers above which a message is encoded for all: measured, that costs 0.3 µs, and spares each socket as much. */
 const SHARED_FROM = 2
@@ -20,9 +32,9 @@ const RECENT_ENTRIES = 256
 const RECENT_CHARS = 256 * 1024
 
 export class Feed {
-  readonly session: string
-  readonly #epoch: string
+  readonly head: FrameHead
   readonly #readers = new Set<LiveReader>()
+  readonly #broadcast: Broadcast | undefined
   readonly #ends: LaneEnds
   #position: Seq
   #subscription: Subscription | undefined
@@ -33,9 +45,9 @@ export class Feed {
   #recentFrom: Seq
   #recentChars = 0
 
-  constructor(session: string, epoch: string, position: Seq) {
-    this.session = session
-    this.#epoch = epoch
+  constructor(session: string, epoch: string, position: Seq, broadcast?: Broadcast) {
+    this.#broadcast = broadcast
+    this.head = new FrameHead(session, epoch)
     this.#position = position
     this.#ends = new LaneEnds(position)
     this.#recentFrom = position
@@ -108,10 +120,23 @@ export class Feed {
     this.#position = last.seq
     const whole = this.#ends.take(entries)
     if (this.#readers.size === 0) return
-    const shown = shownLive(entries, whole)
-    const message = new EntryMessage(this.session, this.#epoch, shown, this.#readers.size > SHARED_FROM)
-    const batch: LiveBatch = { message, position: last.seq }
-    for (const reader of this.#readers) reader.deliver(batch)
+    const message = new EntryMessage(this.head, shownLive(entries, whole), last.seq, this.#readers.size > SHARED_FROM)
+    if (this.#broadcast === undefined || message.empty || this.#readers.size < BROADCAST_FROM) {
+      for (const reader of this.#readers) reader.deliver(message)
+    } else this.#share(message, this.#broadcast)
+  }
+
+  #share(message: EntryMessage, broadcast: Broadcast): void {
+    const bytes = message.length
+    let json = false
+    let msgpack = false
+    for (const reader of this.#readers) {
+      const codec = reader.share(message, this.head, bytes)
+      if (codec === 'json') json = true
+      else if (codec === 'msgpack') msgpack = true
+    }
+    if (json) broadcast(this.head.topic('json'), message.in('json'), 'json')
+    if (msgpack) broadcast(this.head.topic('msgpack'), message.in('msgpack'), 'msgpack')
   }
 
   #remember(entries: readonly Entry[]): void {

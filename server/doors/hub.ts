@@ -2,7 +2,7 @@
 // feed lingers a little after its last reader left, so that a reload does not open it anew.
 import { parseCursor } from '@parley/protocol'
 import type { SessionLog } from '../log/session-log.ts'
-import { Feed } from './feed.ts'
+import { type Broadcast, Feed } from './feed.ts'
 
 export interface FeedLease {
   readonly feed: Feed
@@ -11,8 +11,9 @@ export interface FeedLease {
 }
 
 export interface HubOptions {
-  /** Milliseconds that an unread feed stays. */
-  readonly lingerMs: number
+  /** Milliseconds that an unread feed stays; default 5,000. */
+  readonly lingerMs?: number
+  readonly broadcast?: Broadcast
 }
 
 interface Slot {
@@ -27,7 +28,7 @@ export class Hub {
   readonly #slots = new Map<string, Slot>()
   #closed = false
 
-  constructor(log: SessionLog, options: HubOptions = { lingerMs: 5_000 }) {
+  constructor(log: SessionLog, options: HubOptions = {}) {
     this.#log = log
     this.#options = options
   }
@@ -84,7 +85,7 @@ export class Hub {
 
   async #open(session: string): Promise<Feed> {
     const head = await this.#log.head(session)
-    const feed = new Feed(session, this.#log.epoch, parseCursor(head)?.seq ?? 0)
+    const feed = new Feed(session, this.#log.epoch, parseCursor(head)?.seq ?? 0, this.#options.broadcast)
     feed.followWith(await this.#log.follow(session, head, feed.follower))
     return feed
   }
@@ -97,7 +98,7 @@ export class Hub {
     slot.timer = setTimeout(() => {
       this.#forget(session, slot)
       feed.close()
-    }, this.#options.lingerMs)
+    }, this.#options.lingerMs ?? 5_000)
     slot.timer.unref()
   }
 

@@ -8,6 +8,9 @@ const SUBJECTS = 1_024
 export class LaneEnds {
   readonly #from: Seq
   readonly #lasts = new Map<string, Seq>()
+  /** The subject of the last entry, and its number: nearly always the next one's too, and not in the map yet. */
+  #subject: string | undefined
+  #seq: Seq = 0
 
   /** @param from readers have everything up to here */
   constructor(from: Seq) {
@@ -21,14 +24,20 @@ export class LaneEnds {
       const { subject, seq } = entry
       if (!subject.startsWith('run.')) continue
       if (entry.rollup && !this.#follows(entry)) whole = (whole ?? new Set<Entry>()).add(entry)
-      this.#lasts.set(subject, seq)
-      if (this.#lasts.size > SUBJECTS) this.#forgetOne()
+      if (subject !== this.#subject) this.#turnTo(subject)
+      this.#seq = seq
     }
     return whole
   }
 
+  #turnTo(subject: string): void {
+    if (this.#subject !== undefined) this.#lasts.set(this.#subject, this.#seq)
+    if (this.#lasts.size > SUBJECTS) this.#forgetOne()
+    this.#subject = subject
+  }
+
   #follows({ subject, prev }: Entry): boolean {
-    const last = this.#lasts.get(subject)
+    const last = subject === this.#subject ? this.#seq : this.#lasts.get(subject)
     return last === undefined ? prev <= this.#from : last === prev
   }
 

@@ -12,7 +12,7 @@ import { CursorLost, StorageError } from '../log/log-error.ts'
 import { replay } from '../session/replay.ts'
 import type { SessionStores } from '../session/session.ts'
 import { merged } from '../session/shown.ts'
-import { EntryMessage, type LiveBatch, type MessageData } from './entry-message.ts'
+import { EntryMessage, type FrameHead, type MessageData } from './entry-message.ts'
 import type { Feed, LiveReader } from './feed.ts'
 import type { FeedLease, Hub } from './hub.ts'
 
@@ -22,6 +22,13 @@ export interface ReaderSink {
   /** So much is unsent that entries have to wait. */
   readonly full: boolean
   writeEntries(data: MessageData): void
+  /**
+   * What is broadcast now, of about so many bytes, comes to this sink at once, and after all that was written before.
+   * Then it has to be subscribed.
+   */
+  takesBroadcast(bytes: number): boolean
+  subscribe(topic: string): void
+  unsubscribe(topic: string): void
   write(frame: ServerFrame): void
   /** Resolves when there is room for a batch; with false when the connection is closed. */
   room(): Promise<boolean>
@@ -62,6 +69,8 @@ export class Reader implements LiveReader {
   /** After the first replay began: the sequence number up to which everything was handed to the sink. */
   #position: Seq = 0
   #behindSince: number | undefined
+  /** That it is subscribed to, as one of many readers of the session. */
+  #topic: string | undefined
   #waiting: { readonly seq: Seq; readonly then: () => void }[] = []
 
   constructor(ports: ReaderPorts, start: ReaderStart) {
@@ -107,13 +116,33 @@ export class Reader implements LiveReader {
     else this.#waiting.push({ seq, then })
   }
 
-  deliver(batch: LiveBatch): void {
-    if (this.#ports.sink.full) {
+  deliver(message: EntryMessage): void {
+    const { sink } = this.#ports
+    if (sink.full) {
       this.#fallBehind()
       return
     }
-    if (!batch.message.empty) this.#ports.sink.writeEntries(batch.message.in(this.#ports.sink.codec))
-    this.#moveTo(batch.position)
+    if (!message.empty) sink.writeEntries(message.in(sink.codec))
+    this.#moveTo(message.position)
+  }
+
+  share(message: EntryMessage, head: FrameHead, bytes: number): CodecName | undefined {
+    const { sink } = this.#ports
+    if (sink.full) {
+      this.#fallBehind()
+      return undefined
+    }
+    const { codec } = sink
+    const shares = sink.takesBroadcast(bytes)
+    if (!shares) {
+      this.#unsubscribe()
+      sink.writeEntries(message.in(codec))
+    } else if (this.#topic === undefined) {
+      this.#topic = head.topic(codec)
+      sink.subscribe(this.#topic)
+    }
+    this.#moveTo(message.position)
+    return shares ? codec : undefined
   }
 
   lost(): void {
@@ -128,6 +157,7 @@ export class Reader implements LiveReader {
   close(): void {
     if (this.#phase === 'closed') return
     this.#phase = 'closed'
+    this.#unsubscribe()
     this.#lease?.feed.leave(this)
     this.#lease?.release()
     const waiting = this.#waiting
@@ -135,7 +165,14 @@ export class Reader implements LiveReader {
     for (const { then } of waiting) then()
   }
 
+  #unsubscribe(): void {
+    if (this.#topic === undefined) return
+    this.#ports.sink.unsubscribe(this.#topic)
+    this.#topic = undefined
+  }
+
   #fallBehind(): void {
+    this.#unsubscribe()
     this.#lease?.feed.leave(this)
     this.#phase = 'catching up'
     this.#behindSince = performance.now()
@@ -211,7 +248,7 @@ export class Reader implements LiveReader {
     for await (const batch of batches) {
       if (this.#closed) return
       if (batch.shown.length > 0) {
-        sink.writeEntries(new EntryMessage(session, stores.log.epoch, batch.shown).in(sink.codec))
+        sink.writeEntries(new EntryMessage(feed.head, batch.shown, batch.position).in(sink.codec))
       }
       this.#moveTo(batch.position)
       if (!(await sink.room())) return
@@ -224,11 +261,11 @@ export class Reader implements LiveReader {
     if (feed.isLost || this.#ports.sink.full) return false
     const entries = feed.since(this.#position)
     if (entries === undefined) return false
-    const { stores, sink } = this.#ports
-    const { session, merge } = this.#start
+    const { sink } = this.#ports
+    const { merge } = this.#start
     // Whole, as in a replay: he was not live while these came.
     const shown = merge ? merged(entries) : entries
-    if (shown.length > 0) sink.writeEntries(new EntryMessage(session, stores.log.epoch, shown).in(sink.codec))
+    if (shown.length > 0) sink.writeEntries(new EntryMessage(feed.head, shown, feed.position).in(sink.codec))
     // A cursor of elsewhere in the store may lie beyond the session's last entry.
     this.#moveTo(Math.max(this.#position, feed.position))
     this.#phase = 'live'

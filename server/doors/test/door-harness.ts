@@ -15,7 +15,12 @@ import { createSessionService, type SessionService } from '../../session/session
 import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from '../../session/transcript-writer.ts'
 import { serveHealth } from '../health.ts'
 import { Hub } from '../hub.ts'
-import { openWebSocketDoor, type WebSocketDoor, type WebSocketDoorLimits } from '../websocket/websocket-door.ts'
+import {
+  broadcastBy,
+  openWebSocketDoor,
+  type WebSocketDoor,
+  type WebSocketDoorLimits,
+} from '../websocket/websocket-door.ts'
 import { TestClient, type TestClientOptions } from './test-client.ts'
 
 export interface HarnessOptions {
@@ -91,8 +96,8 @@ export class DoorHarness {
       leaseMs: 30_000,
       logger,
     })
-    const hub = new Hub(stores.log, { lingerMs: options.lingerMs ?? 5_000 })
     const app = uws.App()
+    const hub = new Hub(stores.log, { lingerMs: options.lingerMs ?? 5_000, broadcast: broadcastBy(app) })
     const authenticator = createAuthenticator(options.auth ?? {})
     const door = openWebSocketDoor(app, {
       service,

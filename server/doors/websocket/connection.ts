@@ -169,6 +169,7 @@ export class Connection {
     this.#phase = 'closed'
     clearTimeout(this.#helloTimer)
     this.#early = []
+    this.#outbox.forgetSocket()
     // First those who write, then where they write to.
     this.#desk?.close()
     this.#outbox.close()

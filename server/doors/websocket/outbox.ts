@@ -14,6 +14,8 @@ export interface OutboxSocket {
   send(data: MessageData, binary: boolean): number
   getBufferedAmount(): number
   cork(write: () => void): unknown
+  subscribe(topic: string): unknown
+  unsubscribe(topic: string): unknown
 }
 
 export interface OutboxEvents {
@@ -50,6 +52,10 @@ export class Outbox implements ReaderSink {
   #replyBytes = 0
   #marked = false
   #closed = false
+  #socketGone = false
+  /** The turn in which something was last broadcast to it, and how much in that turn. */
+  #turn = -1
+  #turnBytes = 0
   #waiting: ((room: boolean) => void)[] = []
   #progressAt = 0
 
@@ -76,6 +82,39 @@ export class Outbox implements ReaderSink {
 
   writeEntries(data: MessageData): void {
     this.#enqueue(data)
+  }
+
+  // uWS keeps the order: a send to a socket first gives it what was published to it before. What was published this turn
+  // is not in its buffer yet, so that is counted here.
+  takesBroadcast(bytes: number): boolean {
+    if (this.#queue.length > 0) this.flush()
+    if (this.#closed || this.#congested || this.#queue.length > 0) return false
+    const turn = this.#options.flush.turn()
+    if (turn !== this.#turn) {
+      this.#turn = turn
+      this.#turnBytes = 0
+      // Nobody told us whether the last broadcast went out whole.
+      const buffered = this.#socket.getBufferedAmount()
+      if (buffered > 0) {
+        this.#note(buffered)
+        return false
+      }
+    }
+    this.#turnBytes += bytes
+    return this.#turnBytes <= this.#options.bytes / 2
+  }
+
+  subscribe(topic: string): void {
+    if (!this.#socketGone) this.#socket.subscribe(topic)
+  }
+
+  unsubscribe(topic: string): void {
+    if (!this.#socketGone) this.#socket.unsubscribe(topic)
+  }
+
+  /** The socket must not be touched any more. */
+  forgetSocket(): void {
+    this.#socketGone = true
   }
 
   write(frame: ServerFrame): void {

@@ -7,17 +7,29 @@ export interface Flushable {
 export class TurnFlush {
   #marked: Flushable[] = []
   #scheduled = false
+  #turn = 0
+
+  /** The number of this turn; another one when this turn's outboxes were sent. */
+  turn(): number {
+    this.#schedule()
+    return this.#turn
+  }
 
   /** Called once per turn and outbox. */
   mark(outbox: Flushable): void {
     this.#marked.push(outbox)
-    if (this.#scheduled) return
-    this.#scheduled = true
-    setImmediate(() => this.#run())
+    this.#schedule()
   }
 
-  #run(): void {
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(this.#run)
+  }
+
+  readonly #run = (): void => {
     this.#scheduled = false
+    this.#turn += 1
     const marked = this.#marked
     this.#marked = []
     for (const outbox of marked) outbox.flush()

@@ -2,8 +2,9 @@
 // slow ones, and sends all away when the node stops.
 
 import uws, { type TemplatedApp, type WebSocket } from 'uWebSockets.js'
-import { Disconnect } from '@parley/protocol'
+import { codecs, Disconnect } from '@parley/protocol'
 import { ConnectionCount, type ConnectionLimits as CountLimits } from '../../limit/connection-count.ts'
+import type { Broadcast } from '../feed.ts'
 import { replyProblem } from '../http-reply.ts'
 import { type OriginRules, originAllowed } from '../origin.ts'
 import { Connection, type ConnectionLimits, type ConnectionPorts } from './connection.ts'
@@ -48,8 +49,11 @@ interface SocketData {
  * connection at its own bound, so that bound is higher than ours: a sender costs this much for a moment.
  */
 const CUT_BYTES = 16 * 1024 * 1024
-/** uWS buffers this many times the outbox's bound before it would drop (pongs, as nothing else gets so far). */
-const BUFFER_FACTOR = 4
+/**
+ * uWS buffers this many times the outbox's bound before it would drop (pongs, as nothing else gets so far: of what is
+ * queued and broadcast in one turn, at most one and a half times the bound in UTF-16 code units, of 3 bytes at worst).
+ */
+const BUFFER_FACTOR = 8
 const WATCH_MS = 1_000
 /** Seconds that uWS allows to begin with, and counts in steps of four. */
 const IDLE_MIN_S = 8
@@ -197,6 +201,15 @@ function socketOf(socket: WebSocket<SocketData>) {
     getBufferedAmount: () => socket.getBufferedAmount(),
     cork: (write: () => void) => socket.cork(write),
     end: (code: number, reason: string) => socket.end(code, reason),
+    subscribe: (topic: string) => socket.subscribe(topic),
+    unsubscribe: (topic: string) => socket.unsubscribe(topic),
+  }
+}
+
+/** Broadcasts to the sockets of an app. */
+export function broadcastBy(app: TemplatedApp): Broadcast {
+  return (topic, data, codec) => {
+    app.publish(topic, data, codecs[codec].binary)
   }
 }
 
