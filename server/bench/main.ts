@@ -33,6 +33,8 @@ const { values } = parseArgs({
     only: { type: 'string' },
     json: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
+    /** `stream`: tokens come through Node's ReadableStream, as from a provider; else through a plain queue. */
+    source: { type: 'string', default: 'queue' },
   },
 })
 const ROUNDS = Number(values.rounds)
@@ -59,9 +61,14 @@ class Child<To, From> {
   readonly process: ChildProcess
 
   constructor(file: string) {
-    // `--profile`: a .cpuprofile of each Parley server in the working folder.
-    const execArgv = values.profile && file.includes('parley') ? ['--cpu-prof'] : []
-    this.process = fork(new URL(file, import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], execArgv })
+    // As `npm start` runs it. `--profile`: a .cpuprofile of each Parley server in the working folder.
+    const profiling = values.profile && file.includes('parley') ? ['--cpu-prof'] : []
+    const execArgv = ['--max-semi-space-size=64', ...profiling]
+    this.process = fork(new URL(file, import.meta.url), {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      execArgv,
+      env: { ...process.env, PARLEY_BENCH_SOURCE: values.source },
+    })
   }
 
   async next(): Promise<From> {
@@ -195,6 +202,9 @@ console.log(
   `${cpus().length} × ${cpus()[0]?.model.trim()}, ${(totalmem() / 1024 ** 3).toFixed(0)} GB, Node ${process.version}`,
 )
 console.log(`${ROUNDS} rounds of ${SECONDS} s each, in turn; median (least–most). Server and readers share the cores.`)
+console.log(
+  `Token source: ${values.source}. (\`--source stream\` adds what Node's ReadableStream costs a provider, some 3 µs a token.)`,
+)
 const wanted = (part: string): boolean => values.only === undefined || values.only.includes(part)
 if (wanted('a')) await compare(FAN_OUT, 1.2)
 if (wanted('b')) await compare(MANY, 3)
