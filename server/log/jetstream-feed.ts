@@ -316,14 +316,12 @@ export class Feed {
     const tip = await source.tip(session)
     this.#active = false
     if (!this.#opened) return this.#open(tip)
-    let position = from
-    while (position < tip && this.isUsable) {
-      const batch = await source.batch(session, position, tip)
-      position = batch.position
+    for await (const batch of source.replay(session, from, tip)) {
+      if (!this.isUsable) return
       const late = batch.entries.find(({ entry }) => this.#isMissing(entry))
       if (late !== undefined) throw this.#tooLate(late.entry.seq)
       const next = batch.entries.filter(({ entry }) => entry.seq > this.#at).map(({ entry }) => entry)
-      this.#show(next, position)
+      this.#show(next, batch.position)
     }
     this.#show([], tip)
   }
@@ -376,11 +374,7 @@ export class Feed {
     if (after >= floor) return true
     const entries: Entry[] = []
     let bytes = 0
-    let position = after
-    while (position < floor) {
-      const batch = await source.batch(session, position, floor)
-      if (batch.position === position) break
-      position = batch.position
+    for await (const batch of source.replay(session, after, floor)) {
       for (const { entry } of batch.entries) {
         if (entry.seq > floor) break
         entries.push(entry)

@@ -148,7 +148,7 @@ export class JetStreamLog implements SessionLog {
   }
 
   async *read(session: string, cursor: Cursor, limits: ReadLimits = {}): AsyncGenerator<readonly Entry[]> {
-    let at = this.#seqOf(cursor)
+    const at = this.#seqOf(cursor)
     const feed = this.#live.get(session)
     const use = feed?.isUsable ? feed.use() : undefined
     try {
@@ -163,9 +163,7 @@ export class JetStreamLog implements SessionLog {
       }
       const tip = await this.#source.tip(session)
       await this.#check(session, at, tip)
-      while (at < tip) {
-        const batch = await this.#source.batch(session, at, tip)
-        at = batch.position
+      for await (const batch of this.#source.replay(session, at, tip)) {
         yield* chunks(
           batch.entries.map(({ entry }) => entry),
           limits,
@@ -225,12 +223,14 @@ export class JetStreamLog implements SessionLog {
     this.#reader.close()
   }
 
-  /** A batch for one follower alone: there is no room for all of it in the cache. */
-  async #replay(session: string, at: Seq, feed: Feed, follower: Follower): Promise<Seq> {
-    const { entries, position } = await this.#source.batch(session, at, feed.at)
-    const wanted = entries.map(({ entry }) => entry).filter(({ seq }) => seq <= feed.at)
-    for (const chunk of chunks(wanted, {})) feed.hand(follower, chunk)
-    return Math.min(position, feed.at)
+  /** Reads for one follower alone, up to where the others are: there is no room for all of it in the cache. */
+  async #replay(session: string, after: Seq, feed: Feed, follower: Follower): Promise<Seq> {
+    const { at } = feed
+    for await (const { entries } of this.#source.replay(session, after, at)) {
+      const wanted = entries.map(({ entry }) => entry).filter(({ seq }) => seq <= at)
+      for (const chunk of chunks(wanted, {})) feed.hand(follower, chunk)
+    }
+    return at
   }
 
   #seqOf(cursor: Cursor): Seq {

@@ -57,6 +57,9 @@ interface Broken {
 const TICK_MS = 250
 const RETRY_MS = 50
 const NONE: Batch = { messages: [], pending: 0 }
+const LASTS_MAX = 1_024
+/** A request that would find too many. */
+const TOO_MANY = 413
 
 export class DirectReader {
   readonly #connection: NatsConnection
@@ -82,10 +85,26 @@ export class DirectReader {
     return this.#read(stream, { seq: from, batch: entries, max_bytes: bytes, ...subject })
   }
 
-  /** The last message of each subject of the patterns, of at least that number. At most 1,024. @throws StorageError */
-  async lasts(stream: string, patterns: readonly string[], from: Seq = 1): Promise<readonly StoredMessage[]> {
-    const { messages } = await this.#read(stream, { multi_last: patterns, batch: 1_024, seq: from })
+  /** The last message of each subject of the patterns, in order. @throws StorageError, also when they are too many */
+  async lasts(stream: string, patterns: readonly string[]): Promise<readonly StoredMessage[]> {
+    const { messages, pending } = await this.#read(stream, { multi_last: patterns, batch: LASTS_MAX })
+    if (pending > 0) throw new StorageError('unavailable')
     return messages
+  }
+
+  /**
+   * The last message of each subject of a pattern, in order, of those from a number on; undefined when they are more
+   * than 1,024, or of more bytes. @throws StorageError
+   */
+  async lastsFrom(
+    stream: string,
+    pattern: string,
+    from: Seq,
+    bytes: number,
+  ): Promise<readonly StoredMessage[] | undefined> {
+    const request = { multi_last: [pattern], batch: LASTS_MAX, max_bytes: bytes, seq: from }
+    const { messages, pending } = await this.#read(stream, request)
+    return pending === 0 ? messages : undefined
   }
 
   /** @throws StorageError */
@@ -159,6 +178,7 @@ export class DirectReader {
       const pending = Number(headers.get('Nats-Num-Pending'))
       return reading.done(whole ? { messages: reading.messages, pending } : { broken: 'again', text: 'a hole' })
     }
+    if (code === TOO_MANY) return reading.done({ messages: [], pending: Number.POSITIVE_INFINITY })
     if (code !== 0) return reading.done({ broken: 'bad', text: headers.description })
     if (previous !== reading.previous) return reading.done({ broken: 'again', text: 'a hole' })
     const seq = Number(headers.get('Nats-Sequence'))

@@ -23,6 +23,8 @@ export interface StoredBatch {
 
 const BATCH_ENTRIES = 512
 const BATCH_BYTES = 1024 * 1024
+/** What is read at once of a session's tail. */
+const TAIL_BYTES = 2 * 1024 * 1024
 /** A server that answers a Direct Get may be this often behind the leader in a row. */
 const LAGS_MAX = 100
 const LAG_MS = 20
@@ -79,32 +81,97 @@ export class SessionSource {
   }
 
   /**
-   * A batch of the entries after a place, which is not empty while the place is before the tip.
+   * The living entries after a place, up to the tip or later, in order, in batches; nothing when the place is the tip.
    * @throws CursorLost when what came next was trimmed
    * @throws StorageError
    */
-  async batch(
-    session: string,
+  async *replay(session: string, after: Seq, tip: Seq): AsyncGenerator<StoredBatch> {
+    let position = after
+    let lags = 0
+    let short = true
+    while (position < tip) {
+      const batch = short ? await this.#tail(session, position) : await this.#range(session, position)
+      // Looked up after the reading: had a purge come before it, its mark had come before the purge.
+      if ((await this.trimmed(session, position)) > 0) throw new CursorLost('trimmed')
+      if (batch === 'long') {
+        short = false
+      } else if (batch !== undefined && batch.position > position) {
+        lags = 0
+        position = batch.position
+        yield batch
+      } else {
+        // A server that lags behind the leader answered.
+        if (++lags > LAGS_MAX) throw new StorageError('unavailable')
+        await new Promise((resolve) => setTimeout(resolve, LAG_MS))
+      }
+    }
+  }
+
+  /**
+   * All after a place, by the last entry of each subject, and what stands before it on a subject that was not rolled
+   * up. Costs by the session's subjects, where a read of a range costs by all that is interleaved with it: 0.2 ms of
+   * nats-server's CPU against 1.5 (two entries) and 10 (twenty), with 200,000 runs in the log. `long`: it is too much.
+   */
+  async #tail(session: string, after: Seq): Promise<StoredBatch | 'long' | undefined> {
+    const { stream, subjects } = this.home(session)
+    const lasts = await this.#options.reader.lastsFrom(stream, subjects.storedAll(session), after + 1, TAIL_BYTES)
+    const last = lasts?.at(-1)
+    if (lasts === undefined) return 'long'
+    if (last === undefined) return undefined
+    const messages: StoredMessage[] = []
+    let bytes = 0
+    for (const message of lasts) {
+      const lane = subjects.ofStored(message.subject).subject
+      const { prev, rollup } =
+        lane === undefined ? { prev: 0, rollup: false } : decodeLine(lane, message.seq, message.data).entry
+      const all = rollup || prev <= after ? [message] : await this.#upTo(stream, message, after, prev)
+      if (all === undefined) return undefined
+      messages.push(...all)
+      bytes += all.reduce((sum, { data }) => sum + data.length, 0)
+      if (bytes > TAIL_BYTES) return 'long'
+    }
+    messages.sort((a, b) => a.seq - b.seq)
+    return this.#batch(stream, subjects, messages, last.seq)
+  }
+
+  /** What is on a subject after a place, up to its last entry; undefined when a server answered that lags. */
+  async #upTo(
+    stream: string,
+    last: StoredMessage,
     after: Seq,
-    tip: Seq,
-    entries = BATCH_ENTRIES,
-    bytes = BATCH_BYTES,
-  ): Promise<StoredBatch> {
-    const { reader } = this.#options
+    prev: Seq,
+  ): Promise<readonly StoredMessage[] | undefined> {
+    const all: StoredMessage[] = []
+    let bytes = 0
+    for (let at = after; at < prev && bytes <= TAIL_BYTES; ) {
+      const request = { stream, filter: last.subject, from: at + 1, entries: BATCH_ENTRIES, bytes: BATCH_BYTES }
+      const { messages } = await this.#options.reader.range(request)
+      const before = messages.filter(({ seq }) => seq < last.seq)
+      all.push(...before)
+      bytes += before.reduce((sum, { data }) => sum + data.length, 0)
+      if (messages.length === 0) return undefined
+      // It was rolled up meanwhile. What replaced it comes after all this, and stands for the last one, too.
+      if (before.length === 0 && messages[0]?.seq !== last.seq) return all
+      at = before.at(-1)?.seq ?? prev
+    }
+    return [...all, last]
+  }
+
+  async #range(session: string, after: Seq): Promise<StoredBatch | undefined> {
     const { stream, subjects } = this.home(session)
     const request = { stream, filter: subjects.storedAll(session), from: after + 1 }
-    for (let lags = 0; lags < LAGS_MAX; lags++) {
-      const { messages } = await reader.range({ ...request, entries, bytes })
-      const read = await this.#decodeAll(stream, subjects, messages)
-      // Looked up after the reading: had a purge come before it, its mark had come before the purge.
-      if ((await this.trimmed(session, after)) > 0) throw new CursorLost('trimmed')
-      const last = messages.at(-1)?.seq ?? 0
-      if (last > after && read !== undefined) return { entries: read, position: last }
-      if (after >= tip) return { entries: [], position: after }
-      // A server that lags behind the leader answered.
-      await new Promise((resolve) => setTimeout(resolve, LAG_MS))
-    }
-    throw new StorageError('unavailable')
+    const { messages } = await this.#options.reader.range({ ...request, entries: BATCH_ENTRIES, bytes: BATCH_BYTES })
+    return this.#batch(stream, subjects, messages, messages.at(-1)?.seq ?? 0)
+  }
+
+  async #batch(
+    stream: string,
+    subjects: LogSubjects,
+    messages: readonly StoredMessage[],
+    position: Seq,
+  ): Promise<StoredBatch | undefined> {
+    const entries = await this.#decodeAll(stream, subjects, messages)
+    return entries === undefined ? undefined : { entries, position }
   }
 
   /** Undefined when a part is missing: it was trimmed since, or a server that lags answered. */
