@@ -3,6 +3,7 @@ import { formatCursor } from '@parley/protocol'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer } from '../test/nats-server.ts'
+import type { Entry } from './entry.ts'
 import { renewStreamsEpoch } from './jetstream-epoch.ts'
 import { CursorLost } from './log-error.ts'
 import { collect, output } from './session-log.contract.ts'
@@ -40,6 +41,37 @@ describe.each([1, 3])('a new epoch of a log in %i streams', (partitions) => {
     expect(transcript?.cursor).toBe(formatCursor(log.epoch, folded))
     expect(await collect(log, 's', transcript?.cursor ?? '')).toHaveLength(1)
     expect(await collect(log, 's', formatCursor(log.epoch, 0))).toHaveLength(3)
+    await close()
+  })
+})
+
+describe('a transcript that goes beyond the log, which lost its end', () => {
+  it('is read on from, and what comes then is numbered after it', async () => {
+    const harness = await JetStreamHarness.open(server)
+    const left = await harness.log.append('s300', 'in.0', output(0), 0)
+    const other = await harness.log.append('s', 'in.0', output(0), 0)
+    const lost = other.seq + 1_200
+    const cursorOf = (seq: number) => formatCursor(harness.log.epoch, seq)
+    for (let i = 0; i < 600; i += 1) {
+      const cursor = cursorOf(i === 300 ? lost : other.seq)
+      await harness.transcripts.save(`s${i}`, { cursor, sealed: 0, entries: [], commands: [] }, 0)
+    }
+    await harness.close()
+    await renewStreamsEpoch({ servers: [server.url], logger }, { prefix: harness.prefix })
+
+    const { log, transcripts, close } = await harness.join()
+    const transcript = await transcripts.load('s300')
+    expect(await collect(log, 's300', transcript?.cursor ?? '')).toEqual([])
+    const seen: number[] = []
+    const follower = { entries: (entries: readonly Entry[]) => void seen.push(...entries.map(({ seq }) => seq)) }
+    const subscription = await log.follow('s300', transcript?.cursor ?? '', follower)
+    const next = await log.append('s300', 'in.1', output(1), 0)
+    expect(seen).toEqual([next.seq])
+    subscription.close()
+    expect(next.seq).toBe(lost + 1)
+    expect(await collect(log, 's300', transcript?.cursor ?? '')).toEqual([next])
+    expect(await collect(log, 's', formatCursor(log.epoch, 0))).toHaveLength(1)
+    await expect(log.append('s300', 'in.0', output(0), 0)).rejects.toMatchObject({ last: left.seq })
     await close()
   })
 })

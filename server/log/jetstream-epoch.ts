@@ -1,19 +1,22 @@
-// Gives the log on JetStream a new epoch, as it must have once its streams were restored. The epoch is in the metadata of
-// the sessions' streams, those of the past in the metadata of the first. No node may run meanwhile: it would go on
-// under the epoch that it read when it started.
+// Gives the log on JetStream a new epoch, as it must have once its streams were restored, or lost entries by a loss of
+// power. The epoch is in the metadata of the sessions' streams, those of the past in the metadata of the first. No node
+// may run meanwhile: it would go on under the epoch that it read when it started.
 import { jetstreamManager } from '@nats-io/jetstream'
 import { type Renewal, writePast } from './epoch.ts'
 import { JetStreamConnection, type JetStreamConnectionOptions } from './jetstream-connection.ts'
+import { passTranscripts } from './jetstream-loss.ts'
 import { type JetStreamStreamsOptions, openStreams, randomEpoch } from './jetstream-streams.ts'
 
-/** @throws JetStreamStartError */
+/** @throws JetStreamStartError, StorageError */
 export async function renewStreamsEpoch(
   options: JetStreamConnectionOptions,
   wanted: JetStreamStreamsOptions = {},
 ): Promise<Renewal> {
   const connection = await JetStreamConnection.open(options)
   try {
-    const { partitions, epochs } = await openStreams(connection, wanted)
+    const streams = await openStreams(connection, wanted)
+    const { partitions, epochs } = streams
+    await passTranscripts(connection.nats, streams, options.logger)
     const manager = await jetstreamManager(connection.nats, { checkAPI: false })
     // The past is told first: whoever breaks off here has it done by the next try.
     let past: Record<string, string> = { parley_past_epochs: writePast([...epochs.past, epochs.present]) }

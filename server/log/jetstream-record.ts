@@ -144,8 +144,8 @@ const PART = '%part.'
 
 function names(text: string, start: number): Names {
   const dot = text.indexOf('.', start)
-  if (text.startsWith(PART, dot + 1)) return { session: unescaped(text.slice(start, dot)), subject: undefined }
-  return { session: unescaped(text.slice(start, dot)), subject: unescaped(text.slice(dot + 1)) }
+  if (text.startsWith(PART, dot + 1)) return { session: unescapeToken(text.slice(start, dot)), subject: undefined }
+  return { session: unescapeToken(text.slice(start, dot)), subject: unescapeToken(text.slice(dot + 1)) }
 }
 
 const PLAIN = /^[A-Za-z0-9_-]+$/
@@ -164,7 +164,7 @@ function percent(character: string): string {
   return `%${character.charCodeAt(0).toString(16).padStart(2, '0')}`
 }
 
-function unescaped(token: string): string {
+export function unescapeToken(token: string): string {
   if (!token.includes('%')) return token
   return token.replaceAll(/%([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 }

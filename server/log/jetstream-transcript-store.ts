@@ -250,7 +250,12 @@ export class JetStreamTranscriptStore implements TranscriptStore {
   }
 }
 
-function readHead({ seq, data }: StoredMessage): Head {
+/** How far the transcript in a head message goes. */
+export function cursorOfHead(message: Pick<StoredMessage, 'seq' | 'data'>): string {
+  return readHead(message).cursor
+}
+
+function readHead({ seq, data }: Pick<StoredMessage, 'seq' | 'data'>): Head {
   const text = Buffer.from(data).toString()
   const fields: string[] = []
   let from = 0
