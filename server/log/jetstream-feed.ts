@@ -8,12 +8,15 @@
 // two ways: the entry before on the same subject (`prev`), or the newest entry that the appender knew (`known`), is one
 // that was not handed out. A loss that leaves no hole behind it is what the doubts are for: see jetstream-live.ts.
 import type { Logger } from 'pino'
+import { Coalesced } from './coalesced.ts'
 import type { Entry, Seq } from './entry.ts'
 import { FollowerList } from './follower-list.ts'
 import type { CacheBudget, RecentEntries } from './jetstream-cache.ts'
+import { PendingEntries } from './jetstream-pending.ts'
 import type { Stored } from './jetstream-record.ts'
 import type { SessionSource } from './jetstream-source.ts'
 import { CursorLost, StorageError } from './log-error.ts'
+import { SeqWaiters } from './seq-waiters.ts'
 import type { Follower, Subscription } from './session-log.ts'
 
 export interface FeedOptions {
@@ -27,12 +30,6 @@ export interface FeedOptions {
   readonly idle: () => void
 }
 
-interface Waiter {
-  readonly seq: Seq
-  readonly done: () => void
-}
-
-const PENDING_MAX = 4_096
 const RETRY_MS = [50, 200, 1_000, 5_000] as const
 /** How long what the leader has may take to be republished to here. */
 const LATE_MS = 100
@@ -52,14 +49,12 @@ export class Feed {
   #checking = false
   /** The connection is away, or was, and nobody said yet that what comes now can be checked. */
   #held = false
-  #pending: Stored[] = []
-  #pendingLost = false
+  readonly #pending = new PendingEntries()
   readonly #followers: FollowerList
   #users = 0
-  #waiters: Waiter[] = []
+  readonly #waiters = new SeqWaiters()
   #settled: (() => void)[] = []
-  #confirming: Promise<void> = Promise.resolve()
-  #nextConfirm: Promise<void> | undefined
+  readonly #confirming = new Coalesced(() => this.#confirm())
   #extending: Promise<unknown> = Promise.resolve()
   #active = true
 
@@ -95,7 +90,7 @@ export class Feed {
   received(stored: Stored): void {
     if (stored.parts !== undefined) {
       // Too large for one message: it is read from the log.
-      this.#pendingLost = true
+      this.#pending.miss()
       if (this.#state === 'live') this.doubt('hole')
     } else if (this.#state === 'live') {
       if (this.#isHole(stored)) {
@@ -148,21 +143,13 @@ export class Feed {
 
   /** Everything that the leader had when this was called is handed out. @throws StorageError, CursorLost */
   confirm(): Promise<void> {
-    // A look that has begun may miss what was appended since; one that has not, serves all who came before it.
-    this.#nextConfirm ??= this.#confirming.catch(ignored).then(() => {
-      this.#confirming = this.#nextConfirm as Promise<void>
-      this.#nextConfirm = undefined
-      return this.#confirm()
-    })
-    return this.#nextConfirm
+    return this.#confirming.run()
   }
 
   /** Resolves when `at` has got so far, or the feed is of no use any more. */
   reached(seq: Seq): Promise<void> {
     if (this.#at >= seq || !this.isUsable) return Promise.resolve()
-    return new Promise((done) => {
-      this.#waiters.push({ seq, done })
-    })
+    return this.#waiters.wait(seq)
   }
 
   /** `reached`, and looks in the log when it takes longer than it should. */
@@ -238,9 +225,9 @@ export class Feed {
     if (!this.isUsable) return
     this.#state = state
     this.#failure = error
-    this.#pending = []
+    this.#pending.clear()
     this.#options.budget.closed(this.#recent)
-    for (const { done } of this.#waiters.splice(0)) done()
+    this.#waiters.reached(Number.POSITIVE_INFINITY)
     for (const settled of this.#settled.splice(0)) settled()
     this.#options.idle()
   }
@@ -262,8 +249,7 @@ export class Feed {
 
   #put(stored: Stored): void {
     this.#active = true
-    if (this.#pending.length < PENDING_MAX) this.#pending.push(stored)
-    else this.#pendingLost = true
+    this.#pending.put(stored)
   }
 
   /** @param top no other entry is between them and it */
@@ -272,11 +258,7 @@ export class Feed {
     this.#at = Math.max(this.#at, top)
     this.#recent.add(entries, this.#at)
     if (entries.length > 0) this.#followers.deliver(entries)
-    if (this.#waiters.length > 0) {
-      const done = this.#waiters.filter(({ seq }) => seq <= this.#at)
-      this.#waiters = this.#waiters.filter(({ seq }) => seq > this.#at)
-      for (const waiter of done) waiter.done()
-    }
+    this.#waiters.reached(this.#at)
   }
 
   #beginCheck(): void {
@@ -312,10 +294,11 @@ export class Feed {
   async #read(from: Seq): Promise<void> {
     const { source, session } = this.#options
     // What is republished from now on is kept; whatever there was no room for is before the tip.
-    this.#pendingLost = false
+    this.#pending.begin()
     const tip = await source.tip(session)
     this.#active = false
     if (!this.#opened) return this.#open(tip)
+    if (tip < this.#at) await this.#checkHistory()
     for await (const batch of source.replay(session, from, tip)) {
       if (!this.isUsable) return
       const late = batch.entries.find(({ entry }) => this.#isMissing(entry))
@@ -324,6 +307,15 @@ export class Feed {
       this.#show(next, batch.position)
     }
     this.#show([], tip)
+  }
+
+  /** The leader has less than was handed out: that was trimmed, or this is another history. @throws CursorLost */
+  async #checkHistory(): Promise<void> {
+    const { source, session, logger } = this.#options
+    const trimmed = await source.trimmed(session, 0)
+    if (trimmed >= this.#at || (await source.tip(session)) >= this.#at) return
+    logger.error({ at: this.#at }, 'entries that were handed out are gone: the log was lost or restored')
+    throw new CursorLost('beyond')
   }
 
   /** It was not handed out, though it stands before others that were. */
@@ -341,21 +333,17 @@ export class Feed {
 
   /** Hands out what came meanwhile, and goes live; false when there is a hole. */
   #resume(): boolean {
-    if (this.#pendingLost) return false
-    for (;;) {
-      const next = this.#pending.shift()
-      if (next === undefined) break
-      if (this.#isHole(next)) {
-        this.#pending.unshift(next)
-        return false
-      }
+    // What came may stand behind what was lost with the connection: `back` has it compared.
+    if (this.#held) return true
+    if (this.#pending.missed) return false
+    for (let next = this.#pending.first; next !== undefined; next = this.#pending.first) {
+      if (this.#isHole(next)) return false
+      this.#pending.removeFirst()
       this.#take(next)
       if (!this.isUsable) return true
     }
-    if (!this.#held) {
-      this.#state = 'live'
-      for (const settled of this.#settled.splice(0)) settled()
-    }
+    this.#state = 'live'
+    for (const settled of this.#settled.splice(0)) settled()
     return true
   }
 

@@ -124,8 +124,14 @@ export class LiveSessions {
     if (this.#awaySince !== undefined) feed.hold()
     const subscription = connection.subscribe(source.home(session).subjects.liveAll(session), {
       callback: (_, message) => {
-        const stored = decode(session, message)
-        if (stored !== undefined) feed.received(stored)
+        try {
+          const stored = decode(session, message)
+          if (stored !== undefined) feed.received(stored)
+        } catch (error) {
+          // A newer version's entry, or a follower's fault: no other session is harmed.
+          logger.error({ err: error }, 'a followed session cannot go on')
+          feed.lose(new StorageError('unavailable', error))
+        }
       },
     })
     const now = performance.now()
@@ -147,9 +153,17 @@ export class LiveSessions {
     for (const turn of this.#turns.splice(0)) turn()
   }
 
-  /** Messages may have been lost between the leader and here, some seconds ago or just now. */
-  doubt(): void {
-    for (const { feed } of this.#followed.values()) feed.doubt('past')
+  /** Messages may have been lost between a stream's leader and here, some seconds ago or just now; of any stream if none is named. */
+  doubt(stream?: string): void {
+    const { source } = this.#options
+    for (const [session, { feed }] of this.#followed) {
+      if (stream === undefined || source.home(session).stream === stream) feed.doubt('past')
+    }
+  }
+
+  /** No session can go on. */
+  lose(error: Error): void {
+    for (const { feed } of [...this.#followed.values()]) feed.lose(error)
   }
 
   close(): void {

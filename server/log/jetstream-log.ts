@@ -10,6 +10,7 @@ import { Appender } from './jetstream-appender.ts'
 import type { CacheLimits } from './jetstream-cache.ts'
 import type { JetStreamConnection } from './jetstream-connection.ts'
 import type { Feed } from './jetstream-feed.ts'
+import { HistoryWatch } from './jetstream-history.ts'
 import { type LiveLimits, LiveSessions, type LiveState } from './jetstream-live.ts'
 import { Marks } from './jetstream-marks.ts'
 import { PUBLISHER_LIMITS, Publisher, type PublisherLimits } from './jetstream-publisher.ts'
@@ -66,7 +67,10 @@ export class JetStreamLog implements SessionLog {
   readonly #sweeper: Sweeper
   readonly #appender: Appender
   readonly #watches: Subscription[] = []
+  readonly #history: HistoryWatch
   #closed = false
+  /** Unix milliseconds since which the streams are not those of our epoch any more. */
+  #foreignSince: number | undefined
 
   constructor(options: JetStreamLogOptions) {
     const { connection, streams, logger, graceMs = GRACE_MS } = options
@@ -110,12 +114,18 @@ export class JetStreamLog implements SessionLog {
       intervalMs: options.sweepIntervalMs ?? SWEEP_MS,
       settled: () => this.#appender.settled(),
     })
+    this.#history = new HistoryWatch({
+      connection: connection.nats,
+      streams: streams.partitions.map(({ stream }) => stream),
+      logger,
+      changed: () => this.#becomeForeign(),
+    })
     this.#watch()
   }
 
   /** How far this node's followed sessions are, for doors to tell. */
   get state(): LiveState {
-    return this.#live.state
+    return this.#foreignSince === undefined ? this.#live.state : { state: 'away', since: this.#foreignSince }
   }
 
   /** Bytes of entries that are held in memory. */
@@ -139,7 +149,7 @@ export class JetStreamLog implements SessionLog {
 
   async append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry> {
     if (!NAME.test(session) || !NAME.test(subject)) throw new RangeError('a session or subject has no valid name')
-    if (this.#closed) throw new StorageError('unavailable')
+    this.#checkOpen()
     const rollup = options?.rollup ?? false
     const entry = await this.#appender.append(session, subject, event, expect, rollup)
     const feed = this.#live.get(session)
@@ -234,6 +244,7 @@ export class JetStreamLog implements SessionLog {
   }
 
   #seqOf(cursor: Cursor): Seq {
+    if (this.#foreignSince !== undefined) throw new CursorLost('foreign')
     this.#checkOpen()
     const position = parseCursor(cursor)
     if (position?.epoch !== this.epoch) throw new CursorLost('foreign')
@@ -241,7 +252,7 @@ export class JetStreamLog implements SessionLog {
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw new StorageError('unavailable')
+    if (this.#closed || this.#foreignSince !== undefined) throw new StorageError('unavailable')
   }
 
   /** @throws CursorLost */
@@ -269,8 +280,21 @@ export class JetStreamLog implements SessionLog {
     })
   }
 
+  #becomeForeign(): void {
+    this.#foreignSince = Date.now()
+    this.#live.lose(new CursorLost('foreign'))
+  }
+
+  async #watchServers(): Promise<void> {
+    for await (const { type } of this.#options.connection.nats.status()) {
+      // A server came or went, and with it the routes that messages take.
+      if (type === 'update') this.#live.doubt()
+    }
+  }
+
   #watch(): void {
-    const { connection, streams } = this.#options
+    const { connection, streams, logger } = this.#options
+    this.#watchServers().catch((error: unknown) => logger.error({ err: error }, 'watching the NATS servers ended'))
     this.#watches.push(
       connection.onState((state) => {
         if (state === 'away') {
@@ -280,12 +304,13 @@ export class JetStreamLog implements SessionLog {
           this.#reader.interrupt()
           this.#publisher.resume()
           this.#live.back()
+          this.#history.look()
         }
       }),
     )
     for (const { stream } of streams.partitions) {
       const subject = `$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.${stream}`
-      const subscription = connection.nats.subscribe(subject, { callback: () => this.#live.doubt() })
+      const subscription = connection.nats.subscribe(subject, { callback: () => this.#live.doubt(stream) })
       this.#watches.push({ close: () => connection.nats.isClosed() || subscription.unsubscribe() })
     }
   }

@@ -1,6 +1,7 @@
 // The JetStream log while NATS is away, killed, cut off or full: nothing is acknowledged that is not stored, nothing is
 // stored twice, and readers miss nothing.
 import { setTimeout as pause } from 'node:timers/promises'
+import { connect } from '@nats-io/transport-node'
 import { formatCursor } from '@parley/protocol'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { NatsServer } from '../test/nats-server.ts'
@@ -152,6 +153,31 @@ describe('a nats-server that is killed and started again', () => {
       expect(stored.map(({ seq }) => seq)).toEqual(entries.map(({ seq }) => seq))
     }
     expect(seen).toEqual(all[0]?.map(({ seq }) => seq))
+  })
+})
+
+describe('a log that is made anew while a node runs', () => {
+  it('loses the readers of that node, which takes no more appends', async () => {
+    const lost = new Promise<Error>((resolve) => {
+      const follower = { entries: () => undefined, lost: resolve }
+      far.log.follow('s', begin(), follower).catch(() => undefined)
+    })
+    await far.log.append('s', 'run.r', output(0), 0)
+    const nats = await connect({ servers: server.url })
+    for (const kind of ['SESSIONS', 'MARKS']) {
+      await nats.request(`$JS.API.STREAM.DELETE.${harness.prefix.toUpperCase()}_${kind}`)
+    }
+    await nats.close()
+    const other = await harness.join()
+    expect(other.log.epoch).not.toBe(far.log.epoch)
+    proxy.change({ kind: 'cut' })
+    await reaches(far, 'away')
+    proxy.heal()
+    expect(await lost).toBeInstanceOf(CursorLost)
+    await expect(collect(far.log, 's', begin())).rejects.toEqual(new CursorLost('foreign'))
+    await expect(far.log.append('s', 'run.r', output(0), 0)).rejects.toEqual(unavailable)
+    expect(far.log.state).toMatchObject({ state: 'away' })
+    await other.close()
   })
 })
 

@@ -95,8 +95,13 @@ export class Sweeper {
   /** Sweeps now; returns without having done so when another node does. @throws StorageError */
   async sweep(): Promise<void> {
     const running = (this.#running ?? Promise.resolve()).then(() => this.#sweep())
-    this.#running = running.catch(() => undefined)
-    await running
+    const ended = running.catch(() => undefined)
+    this.#running = ended
+    try {
+      await running
+    } finally {
+      if (this.#running === ended) this.#running = undefined
+    }
   }
 
   async close(): Promise<void> {
@@ -107,13 +112,9 @@ export class Sweeper {
 
   #inBackground(): void {
     if (this.#running !== undefined) return
-    this.sweep()
-      .catch((error: unknown) =>
-        this.#options.logger.warn({ err: error }, 'a sweep was given up; the next one tries again'),
-      )
-      .finally(() => {
-        this.#running = undefined
-      })
+    this.sweep().catch((error: unknown) =>
+      this.#options.logger.warn({ err: error }, 'a sweep was given up; the next one tries again'),
+    )
   }
 
   async #sweep(): Promise<void> {
@@ -156,7 +157,7 @@ export class Sweeper {
     let { bytes } = state
     let next = from
     let end = false
-    while (!end && scanned.length < SCAN_MAX && next <= state.last_seq) {
+    while (!end && !this.#closed && scanned.length < SCAN_MAX && next <= state.last_seq) {
       const range = { stream: home.stream, from: next, entries: SCAN_ENTRIES, bytes: SCAN_BYTES }
       const { messages } = await reader.range(range)
       if (messages.length === 0) break

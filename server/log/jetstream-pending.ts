@@ -1,0 +1,48 @@
+// PendingEntries: what was republished while a feed could not hand it out, in order. Bounded: what does not fit is not
+// kept, and is missed; then the log is read again, which has it.
+import type { Stored } from './jetstream-record.ts'
+
+const ENTRIES_MAX = 4_096
+const BYTES_MAX = 4 * 1024 * 1024
+
+export class PendingEntries {
+  #entries: Stored[] = []
+  #bytes = 0
+  #missed = false
+
+  /** Something that came since `begin` is not here. */
+  get missed(): boolean {
+    return this.#missed
+  }
+
+  get first(): Stored | undefined {
+    return this.#entries[0]
+  }
+
+  /** From now on nothing may be missed; what was, is read from the log. */
+  begin(): void {
+    this.#missed = false
+  }
+
+  put(stored: Stored): void {
+    const bytes = stored.entry.json.length
+    if (this.#entries.length >= ENTRIES_MAX || this.#bytes + bytes > BYTES_MAX) this.#missed = true
+    else {
+      this.#entries.push(stored)
+      this.#bytes += bytes
+    }
+  }
+
+  miss(): void {
+    this.#missed = true
+  }
+
+  removeFirst(): void {
+    this.#bytes -= this.#entries.shift()?.entry.json.length ?? 0
+  }
+
+  clear(): void {
+    this.#entries = []
+    this.#bytes = 0
+  }
+}
