@@ -32,7 +32,7 @@ export interface JetStreamStores {
   readonly log: JetStreamLog
   readonly transcripts: TranscriptStore
   readonly runs: RunQueue
-  readonly connection: Pick<JetStreamConnection, 'state' | 'stateMs' | 'onState'>
+  readonly connection: JetStreamConnection
   readonly outage: Pick<Outage, 'onChange'>
   /** Hands runs over, waits for answers, and ends the connection. Idempotent. */
   close(): Promise<void>

@@ -123,6 +123,29 @@ export function runQueueContract(name: string, open: () => Promise<RunQueueHarne
       expect((await inbox.atLeast(2)).map(({ attempt }) => attempt)).toEqual([1, 2])
     })
 
+    it('takes no more when it drains, and what is rejected then goes to another taker at once', async () => {
+      let reject = (): void => undefined
+      const draining = await harness.runs.take(
+        async (delivery) => {
+          inbox.put(delivery)
+          await new Promise((_, refuse) => {
+            reject = () => refuse(new Error('not begun'))
+          })
+        },
+        { concurrency: 5, retryDelayMs: 3_600_000 },
+      )
+      await harness.runs.offer(queued(1))
+      await inbox.atLeast(1)
+      draining.drain()
+      await harness.runs.offer(queued(2))
+      const others = new Inbox()
+      await harness.runs.take(async (delivery) => others.put(delivery), { concurrency: 1 })
+      expect((await others.atLeast(1)).map(({ run }) => run)).toEqual(['r2'])
+      reject()
+      expect((await others.atLeast(2))[1]).toEqual({ ...queued(1), attempt: 2 })
+      expect(inbox.deliveries).toHaveLength(1)
+    })
+
     it('still has a run after a crash whose handler had not ended, and counts the attempt', async () => {
       await harness.runs.offer(queued(1))
       await harness.runs.take(
