@@ -3,6 +3,7 @@
 // step from replay to live needs no gap-free read: what lies between is here.
 import type { CodecName } from '@parley/protocol'
 import type { Entry, Seq } from '../log/entry.ts'
+import { CursorLost } from '../log/log-error.ts'
 import type { Subscription } from '../log/session-log.ts'
 import { shownLive } from '../session/shown.ts'
 import { EntryMessage, FrameHead, type MessageData } from './entry-message.ts'
@@ -16,8 +17,8 @@ export interface LiveReader {
    * undefined when this reader has it already
    */
   share(message: EntryMessage, head: FrameHead, bytes: number): CodecName | undefined
-  /** The log can no longer be followed from here. */
-  lost(): void
+  /** The log can no longer be followed from here. @param anew what was delivered may lack an entry: from the beginning */
+  lost(anew: boolean): void
 }
 
 /** Sends a message to all who subscribed to a topic: for the many readers of one session, at less than a send for each. */
@@ -65,11 +66,13 @@ export class Feed {
   /** The log's follower. */
   readonly follower = {
     entries: (entries: readonly Entry[]): void => this.#entries(entries),
-    lost: (): void => {
+    lost: (error: Error): void => {
       this.#lost = true
       const readers = [...this.#readers]
       this.#readers.clear()
-      for (const reader of readers) reader.lost()
+      // An entry may have been found in the midst of those that they were given.
+      const anew = error instanceof CursorLost
+      for (const reader of readers) reader.lost(anew)
     },
   }
 

@@ -68,6 +68,8 @@ export class Reader implements LiveReader {
   #lease: FeedLease | undefined
   /** After the first replay began: the sequence number up to which everything was handed to the sink. */
   #position: Seq = 0
+  /** What it was sent may lack an entry: it is told to drop it all. */
+  #anew = false
   #behindSince: number | undefined
   /** That it is subscribed to, as one of many readers of the session. */
   #topic: string | undefined
@@ -145,7 +147,8 @@ export class Reader implements LiveReader {
     return shares ? codec : undefined
   }
 
-  lost(): void {
+  lost(anew: boolean): void {
+    this.#anew ||= anew
     this.#fallBehind()
   }
 
@@ -235,9 +238,13 @@ export class Reader implements LiveReader {
     const { session, id, role, merge } = this.#start
     if (!(await sink.room())) return
     const first = this.#phase === 'attaching'
-    const after = first ? this.#start.after : formatCursor(stores.log.epoch, this.#position)
-    const { reset, batches } = await replay(stores, session, after, { merge })
+    const anew = this.#anew
+    const at = first ? this.#start.after : formatCursor(stores.log.epoch, this.#position)
+    const after = anew ? undefined : at
+    const { reset: isLost, batches } = await replay(stores, session, after, { merge })
     if (this.#closed) return
+    const reset = anew || isLost
+    this.#anew = false
     if (first || reset) {
       this.#position = reset || after === undefined ? 0 : (parseCursor(after)?.seq ?? 0)
       const cursor = formatCursor(stores.log.epoch, feed.position)
