@@ -176,7 +176,7 @@ async function judgeRoom({ room, readers }: Occupied, left: () => number): Promi
   const pictures = new Map(all.map((reader) => [reader.name, pictureOf(reader.picture)]))
   const faults = all.flatMap((reader) => reader.picture.faults.map((fault) => `${reader.name}: ${fault}`))
   for (const reader of fresh) reader.leave()
-  const broken = problems({ records: room.records, pictures, fresh: first.name, untrimmed: true })
+  const broken = problems({ records: room.records, pictures, fresh: first.name })
   return [...room.faults, ...faults, ...broken].map((problem) => `${room.session}: ${problem}`)
 }
 
@@ -205,6 +205,7 @@ function counted(rooms: readonly Occupied[], story: readonly string[]): Record<s
   for (const { room } of rooms) {
     const seen = new Set<string>()
     for (const record of room.records) {
+      if (record.kind === 'attached' && record.reset) add('resets')
       add(record.kind === 'ok' ? `ok ${record.command.type}${record.duplicate ? ' again' : ''}` : record.kind)
       if (record.kind !== 'entry') continue
       const { event } = record

@@ -186,14 +186,6 @@ function counted(count: number, prefix: string): string {
   return Array.from({ length: count }, (_, index) => `${prefix}${index}`).join(' ')
 }
 
-/** A cursor is good for as long as the log keeps what comes after it. */
-export function resets({ records, untrimmed }: History): string[] {
-  if (untrimmed !== true) return []
-  return records.flatMap((record) =>
-    record.kind === 'attached' && record.reset ? [`${record.reader} was reset on ${record.node ?? 'a node'}`] : [],
-  )
-}
-
 function short({ event }: EntryRecord): string {
   const text = JSON.stringify(event)
   return text.length > 160 ? `${text.slice(0, 160)}…` : text

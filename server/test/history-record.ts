@@ -44,8 +44,6 @@ export interface History {
   readonly pictures: ReadonlyMap<string, ReadonlyMap<string, RunSeen>>
   /** The reader who came when all was over, and had nothing before. */
   readonly fresh: string
-  /** The log keeps everything for as long as the history lasts: nobody is ever reset. */
-  readonly untrimmed?: boolean
 }
 
 export type Sequence = readonly { readonly seq: number; readonly time: number; readonly event: Event }[]

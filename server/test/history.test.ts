@@ -45,12 +45,11 @@ const LOG: readonly Event[] = [
 interface Changes {
   readonly log?: readonly Event[]
   readonly more?: readonly HistoryRecord[]
-  readonly untrimmed?: boolean
   readonly seen?: Partial<Record<string, Partial<Record<string, Partial<RunSeen>>>>>
 }
 
 /** What readers `a` (connection 1) and `fresh` (connection 2) make of a log; `more` comes last, on connection 1. */
-function history({ log = LOG, more = [], seen = {}, untrimmed = false }: Changes = {}): History {
+function history({ log = LOG, more = [], seen = {} }: Changes = {}): History {
   const records: HistoryRecord[] = ['a', 'fresh'].flatMap((reader, at): HistoryRecord[] => [
     { kind: 'attached', reader, connection: at + 1, reset: false },
     ...log.map((event, place): HistoryRecord => {
@@ -69,7 +68,6 @@ function history({ log = LOG, more = [], seen = {}, untrimmed = false }: Changes
     records: [...records, ...more],
     pictures: new Map(['a', 'fresh'].map((reader) => [reader, picture(reader)])),
     fresh: 'fresh',
-    untrimmed,
   }
 }
 
@@ -79,10 +77,6 @@ function ok(command: Extract<HistoryRecord, { kind: 'ok' }>['command'], run?: st
 
 function live(seq: number): HistoryRecord {
   return { kind: 'live', reader: 'a', connection: 1, seq }
-}
-
-function reset(): HistoryRecord {
-  return { kind: 'attached', reader: 'a', connection: 1, reset: true, node: 'n2' }
 }
 
 function otherWords(): Event {
@@ -188,7 +182,6 @@ describe('a history', () => {
     ['an answer in other words', demo('0 1 3', 'completed'), /run_1 \(completed\) says "0 1 3/],
     ['an answer that stops short', demo('0 1', 'completed'), /run_1 \(completed\) says "0 1/],
     ['a broken-off answer in other words', demo('0 2', 'cancelled'), /run_1 \(cancelled\) says "0 2/],
-    ['a reset where nothing is trimmed', { more: [reset()], untrimmed: true }, /a was reset on n2/],
     ['an epoch that comes twice', owned(4, started('run_1', 'c_1', { next: 2 })), /started with epoch 1 at 5, after 1/],
     ['an epoch left out', owned(4, started('run_1', 'c_1', { epoch: 3, next: 2 })), /with epoch 3 at 5, after 1/],
     [

@@ -2,7 +2,7 @@
 // what it says about the promises. Pure: `problems` looks only at what was recorded.
 import { afterTheEnd, differences, lateOutputs, lostMessages, openRuns, repeatedEffects } from './history-effects.ts'
 import { brokenCalls, brokenOwners } from './history-owners.ts'
-import { brokenReadings, otherBytes, otherTexts, resets } from './history-reading.ts'
+import { brokenReadings, otherBytes, otherTexts } from './history-reading.ts'
 import { type History, union } from './history-record.ts'
 
 export type { CommandSent, History, HistoryRecord, RunSeen } from './history-record.ts'
@@ -16,7 +16,6 @@ export function problems(history: History): string[] {
     ...brokenReadings(records),
     ...otherBytes(records),
     ...otherTexts(history, log),
-    ...resets(history),
     ...differences(history),
     // 2: an end is final
     ...lateOutputs(records, log),
