@@ -51,7 +51,7 @@ export class JetStreamStartError extends Error {
 
 /** Batched Direct Get and what else is used came with it. */
 const OLDEST = [2, 11] as const
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 30_000
 /** A server that says nothing for about three times as long is left: a cut line is not noticed otherwise. */
 const PING_MS = 2_000
 const PINGS_OUT = 2

@@ -11,7 +11,7 @@ import {
   type StorageType,
   type StreamConfig,
 } from '@nats-io/jetstream'
-import { nanos } from '@nats-io/transport-node'
+import { NoRespondersError, nanos, TimeoutError } from '@nats-io/transport-node'
 import { type Epochs, readPast } from './epoch.ts'
 import { type JetStreamConnection, JetStreamStartError } from './jetstream-connection.ts'
 
@@ -64,13 +64,14 @@ const OWNERS = 'owners'
 const ACK_WAIT_MS = 5_000
 /** Pull requests of all nodes at once. */
 const MAX_WAITING = 10_000
-const API_MS = 10_000
+const API_MS = 5_000
+/** Milliseconds for each of them: a stream may be without a leader when a node starts, and its questions without an answer. */
+const PATIENCE_MS = 40_000
 /** Of a stream, and of a consumer. */
 const NOT_FOUND = new Set([10059, 10014])
 const NAME_IN_USE = 10058
-/** Of what another node began at the same time: it is there a moment later. */
-const CREATE_TRIES = 20
-const CREATE_RETRY_MS = 100
+const RETRY_MS = 100
+const RETRY_MAX_MS = 2_000
 /** A cluster that has just elected its leader does not know yet who may take a replica. */
 const NO_SUITABLE_PEERS = 10005
 const UNAVAILABLE = 10008
@@ -214,16 +215,17 @@ async function ensureConsumer(manager: JetStreamManager, stream: string, wanted:
 
 /** @throws JetStreamStartError */
 async function patiently<T>(name: string, open: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
+  const until = performance.now() + PATIENCE_MS
+  for (let pause = RETRY_MS; ; pause = Math.min(pause * 2, RETRY_MAX_MS)) {
     try {
       return await open()
     } catch (error) {
       if (error instanceof JetStreamStartError) throw error
-      if (attempt === CREATE_TRIES || !isPassing(error)) {
+      if (performance.now() > until || !isPassing(error)) {
         const reason = error instanceof Error ? error.message : 'unknown'
         throw new JetStreamStartError(`${name} cannot be opened: ${reason}${hint(error)}`, { cause: error })
       }
-      await new Promise((resolve) => setTimeout(resolve, CREATE_RETRY_MS * attempt))
+      await new Promise((resolve) => setTimeout(resolve, pause))
     }
   }
 }
@@ -237,10 +239,16 @@ async function absent<T>(info: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** Another node created it in between, with an epoch of its own; or the cluster is not ready. */
+/** Another node created it in between, with an epoch of its own; or nobody leads the cluster, or the stream, just now. */
 function isPassing(error: unknown): boolean {
-  if (!(error instanceof JetStreamApiError)) return false
-  return [NAME_IN_USE, NO_SUITABLE_PEERS, UNAVAILABLE].includes(error.code)
+  if (error instanceof JetStreamApiError) return [NAME_IN_USE, NO_SUITABLE_PEERS, UNAVAILABLE].includes(error.code)
+  const causes = [error, (error as Error).cause]
+  return causes.some((one) => one instanceof TimeoutError || one instanceof NoRespondersError) || isOff(error)
+}
+
+/** JetStream was there when the connection was checked: it is off only as long as it has no leader. */
+function isOff(error: unknown): boolean {
+  return error instanceof Error && error.name === 'JetStreamNotEnabled'
 }
 
 function hint(error: unknown): string {
