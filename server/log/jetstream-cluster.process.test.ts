@@ -63,7 +63,7 @@ describe('a cluster whose leader is killed', () => {
     }
     const lanes = nodes.flatMap((_, node) => SESSIONS.map((session) => lane(node, session)))
     const stream = `${harness.prefix.toUpperCase()}_SESSIONS`
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       await pause(500)
       const leader = await cluster.leaderOf(stream)
       await leader?.restart('SIGKILL')

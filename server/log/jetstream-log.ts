@@ -141,10 +141,12 @@ export class JetStreamLog implements SessionLog {
     listener: AppendListener,
     options?: AppendOptions,
   ): void {
-    this.append(session, subject, event, expect, options).then(
-      (entry) => listener.appended(entry),
-      (error: unknown) => listener.refused(error),
-    )
+    this.append(session, subject, event, expect, options)
+      .then(
+        (entry) => listener.appended(entry),
+        (error: unknown) => listener.refused(error),
+      )
+      .catch((error: unknown) => this.#options.logger.error({ err: error }, 'a listener of an append threw'))
   }
 
   async append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry> {

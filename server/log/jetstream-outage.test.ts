@@ -104,6 +104,38 @@ describe('a connection that breaks', () => {
     expect(far.log.state).toEqual({ state: 'live' })
   })
 
+  it('has thousands of followed sessions compared again, each with all that it missed', async () => {
+    const names = Array.from({ length: 1500 }, (_, i) => `s${i}`)
+    const seen = new Map<string, number[]>(names.map((name) => [name, []]))
+    await Promise.all(
+      names.map((name) => {
+        const entries = (batch: readonly Entry[]): void => void seen.get(name)?.push(...batch.map(({ seq }) => seq))
+        return far.log.follow(name, begin(), { entries })
+      }),
+    )
+    proxy.change({ kind: 'cut' })
+    await reaches(far, 'away')
+    const appended = await Promise.all(
+      names.map(async (name, i) => {
+        const first = await harness.log.append(name, 'run.r', output(0), 0)
+        const second = await harness.log.append(
+          name,
+          i % 2 === 0 ? 'run.r' : 'in.c',
+          output(1),
+          i % 2 === 0 ? first.seq : 0,
+        )
+        return [first.seq, second.seq]
+      }),
+    )
+    proxy.heal()
+    await reaches(far, 'live')
+    // What is asked now is answered when the session is live again.
+    const heads = await Promise.all(names.map((name) => collect(far.log, name, begin())))
+    expect(heads.map((entries) => entries.map(({ seq }) => seq))).toEqual(appended)
+    expect([...seen.values()]).toEqual(appended)
+    expect(far.log.state).toEqual({ state: 'live' })
+  })
+
   it('holds no more appends than it may', async () => {
     await far.close()
     const limits = { inFlight: 3, queueEntries: 10 }

@@ -44,6 +44,7 @@ export interface Batch {
 interface Reading {
   readonly messages: StoredMessage[]
   readonly done: (batch: Batch | Broken) => void
+  readonly until: number
   previous: Seq
   touched: number
 }
@@ -131,7 +132,7 @@ export class DirectReader {
     try {
       for (;;) {
         if (this.#closed) throw new StorageError('unavailable')
-        const batch = await this.#attempt(stream, request)
+        const batch = await this.#attempt(stream, request, until)
         if (!('broken' in batch)) return batch
         if (batch.broken === 'bad' || performance.now() > until) throw new StorageError('unavailable', batch.text)
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
@@ -148,10 +149,10 @@ export class DirectReader {
     this.#busy += 1
   }
 
-  async #attempt(stream: string, request: object): Promise<Batch | Broken> {
+  async #attempt(stream: string, request: object, until: number): Promise<Batch | Broken> {
     const token = this.#token++
     const result = new Promise<Batch | Broken>((done) => {
-      this.#readings.set(token, { messages: [], done, previous: 0, touched: performance.now() })
+      this.#readings.set(token, { messages: [], done, until, previous: 0, touched: performance.now() })
     })
     try {
       this.#connection.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(request), {
@@ -188,9 +189,10 @@ export class DirectReader {
   }
 
   #tick(): void {
-    const late = performance.now() - this.#limits.attemptMs
+    const now = performance.now()
     for (const reading of this.#readings.values()) {
-      if (reading.touched < late) reading.done({ broken: 'again', text: 'no answer in time' })
+      const isLate = now - reading.touched > this.#limits.attemptMs || now > reading.until
+      if (isLate) reading.done({ broken: 'again', text: 'no answer in time' })
     }
   }
 }
