@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util'
 import { createInbox, headers } from '@nats-io/transport-node'
 import { type JetStreamStores, openJetStreamStores } from '../log/jetstream-stores.ts'
 import { LatencyHistogram, nowMicros, stampedToken } from './bench-clock.ts'
-import { NatsServer } from './nats-server.ts'
+import { NatsCluster, NatsServer } from './nats-server.ts'
 
 interface Result {
   readonly name: string
@@ -38,16 +38,19 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string', default: '6' },
     rates: { type: 'string', default: '1000,5000,10000' },
     kinds: { type: 'string', default: 'bare,parley' },
+    /** 3: a cluster on this machine, with three replicas. */
+    nats: { type: 'string', default: '1' },
   },
 })
 const SESSIONS = Number(values.sessions)
 const SECONDS = Number(values.seconds)
+const REPLICAS = Number(values.nats)
 const WARM_UP_S = 1.5
 const TOKENS_A_RUN = 200
 const STAMP = /"text":" (\d{16})/
 
 async function open(url: string, prefix: string): Promise<JetStreamStores> {
-  return openJetStreamStores({ connection: { servers: [url] }, streams: { prefix } })
+  return openJetStreamStores({ connection: { servers: url.split(',') }, streams: { prefix, replicas: REPLICAS } })
 }
 
 /** Follows all sessions, or all bare subjects, and tells how old what it saw was. */
@@ -146,11 +149,20 @@ function bare(stores: JetStreamStores, prefix: string): Append {
   }
 }
 
-async function measure(kind: 'parley' | 'bare', perSecond: number, server: NatsServer): Promise<Result> {
+async function measure(kind: 'parley' | 'bare', perSecond: number, server: NatsServer | NatsCluster): Promise<Result> {
   const prefix = `${kind}${perSecond}`
   const stores = await open(server.url, prefix)
   const append = kind === 'parley' ? await parley(stores) : bare(stores, prefix)
-  const child = fork(fileURLToPath(import.meta.url), ['follow', kind, server.url, prefix, '--sessions', `${SESSIONS}`])
+  const child = fork(fileURLToPath(import.meta.url), [
+    'follow',
+    kind,
+    server.url,
+    prefix,
+    '--sessions',
+    `${SESSIONS}`,
+    '--nats',
+    `${REPLICAS}`,
+  ])
   await once(child, 'message')
   const lanes = Array.from({ length: SESSIONS }, (_, i): Lane => {
     return { session: `s${i}`, run: 0, index: Math.floor((i * TOKENS_A_RUN) / SESSIONS), last: 0 }
@@ -229,7 +241,7 @@ if (positionals[0] === 'follow') {
   const [, kind = '', url = '', prefix = ''] = positionals
   await follow(kind, url, prefix)
 } else {
-  const server = await NatsServer.start()
+  const server = REPLICAS > 1 ? await NatsCluster.start() : await NatsServer.start()
   try {
     const results: Result[] = []
     for (const rate of values.rates.split(',').map(Number)) {

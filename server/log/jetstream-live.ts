@@ -36,7 +36,7 @@ export interface LiveLimits {
 export const LIVE_LIMITS: LiveLimits = {
   lingerMs: 5_000,
   checks: 64,
-  activeTipMs: 5_000,
+  activeTipMs: 10_000,
   idleTipMs: 60_000,
   tipsPerSecond: 400,
 }
