@@ -28,7 +28,7 @@ export class ChaosWorld {
     for (const { name, server } of cluster.nodes) {
       server.onState((state) => {
         if (state !== 'died' || this.#over) return
-        this.#note(`${name} died`)
+        this.note(`${name} died`)
         if (!this.#starting.has(name)) this.deaths.push(`${name} died: ${server.logs.slice(-3).join('\n')}`)
       })
     }
@@ -54,7 +54,7 @@ export class ChaosWorld {
   /** Everything whole again. */
   async heal(): Promise<void> {
     await this.#cluster.heal()
-    this.#note('all is healed')
+    this.note('all is healed')
   }
 
   close(): void {
@@ -64,7 +64,7 @@ export class ChaosWorld {
   readonly #starting = new Set<string>()
 
   async #happen(fault: Fault): Promise<void> {
-    this.#note(describeFault(fault).trim())
+    this.note(describeFault(fault).trim())
     const { kind, target, ms } = fault
     if (laneOf(kind) === 'nats') return this.#natsFault(kind, target, ms)
     const node = this.#cluster.nodes[target]
@@ -102,11 +102,11 @@ export class ChaosWorld {
     const { nats } = this.#cluster
     const led = kind === 'nats.leader' ? await this.#cluster.leaderOf(STREAM) : undefined
     const server = (led ?? nats[target]) as NatsServer
-    this.#note(`NATS server ${server.name} goes down`)
+    this.note(`NATS server ${server.name} goes down`)
     await server.kill(kind === 'nats.stop' ? 'SIGTERM' : 'SIGKILL')
     await pause(ms)
     await server.start()
-    this.#note(`NATS server ${server.name} is back`)
+    this.note(`NATS server ${server.name} is back`)
   }
 
   async #bringBack({ name, server }: ParleyNode): Promise<void> {
@@ -116,16 +116,17 @@ export class ChaosWorld {
         await server.start()
         break
       } catch (error) {
-        this.#note(`${name} did not start: ${error instanceof Error ? error.message.slice(0, 200) : 'unknown'}`)
+        this.note(`${name} did not start: ${error instanceof Error ? error.message.slice(0, 200) : 'unknown'}`)
         if (failed === 60) throw error
         await pause(START_RETRY_MS)
       }
     }
     this.#starting.delete(name)
-    this.#note(`${name} listens again`)
+    this.note(`${name} listens again`)
   }
 
-  #note(line: string): void {
+  /** For the story. */
+  note(line: string): void {
     this.story.push(`${((performance.now() - this.#began) / 1_000).toFixed(2).padStart(7)}  ${line}`)
   }
 }

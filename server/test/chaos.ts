@@ -72,7 +72,9 @@ export async function chaosRound(options: ChaosOptions): Promise<ChaosReport> {
   await world.heal()
   await Promise.all(lives)
   await Promise.all(readers.map((reader) => reader.settle()))
-  const found = [...world.deaths, ...(await judge(rooms, options))]
+  world.note('every reader is there, and only reads')
+  const found = [...(await judge(rooms, options)), ...world.deaths]
+  world.note('all is judged')
   world.close()
   for (const [index, { name, server }] of cluster.nodes.entries()) {
     const lines = server.logs.slice(began[index]).filter((line) => FATAL.test(line))
