@@ -23,6 +23,8 @@ export interface StoredBatch {
 
 const BATCH_ENTRIES = 512
 const BATCH_BYTES = 1024 * 1024
+/** Entries of one subject that are read one by one. */
+const STEPS_MAX = 32
 /** What is read at once of a session's tail. */
 const TAIL_BYTES = 2 * 1024 * 1024
 /** A server that answers a Direct Get may be this often behind the leader in a row. */
@@ -134,27 +136,54 @@ export class SessionSource {
     return this.#batch(stream, subjects, messages, last.seq)
   }
 
-  /** What is on a subject after a place, up to its last entry; undefined when a server answered that lags. */
+  /**
+   * What is on a subject after a place, up to its last entry; undefined when a server answered that lags. Goes back from
+   * entry to entry (0.03 ms of nats-server's CPU each), and reads a range only when they are many: that costs by what
+   * is interleaved, also for a single subject. When it was rolled up meanwhile, what replaced it comes after all this,
+   * and stands for the last one, too.
+   */
   async #upTo(
     stream: string,
     last: StoredMessage,
     after: Seq,
     prev: Seq,
   ): Promise<readonly StoredMessage[] | undefined> {
+    const newest = [last]
+    let at = prev
+    for (let steps = 0; at > after && steps < STEPS_MAX; steps++) {
+      const request = { stream, from: at, entries: 1, bytes: BATCH_BYTES }
+      const [message] = (await this.#options.reader.range(request)).messages
+      if (message === undefined) return undefined
+      if (message.seq !== at) return []
+      newest.unshift(message)
+      const { entry } = decodeLine('', message.seq, message.data)
+      at = entry.rollup ? after : entry.prev
+    }
+    if (at <= after) return newest
+    const older = await this.#between(stream, last.subject, after, at)
+    return older?.at(-1)?.seq === at ? [...older, ...newest] : older
+  }
+
+  /** What is on a subject after a place, up to another; its beginning when it was rolled up meanwhile. */
+  async #between(
+    stream: string,
+    filter: string,
+    after: Seq,
+    until: Seq,
+  ): Promise<readonly StoredMessage[] | undefined> {
     const all: StoredMessage[] = []
     let bytes = 0
-    for (let at = after; at < prev && bytes <= TAIL_BYTES; ) {
-      const request = { stream, filter: last.subject, from: at + 1, entries: BATCH_ENTRIES, bytes: BATCH_BYTES }
+    for (let at = after; at < until && bytes <= TAIL_BYTES; ) {
+      const request = { stream, filter, from: at + 1, entries: BATCH_ENTRIES, bytes: BATCH_BYTES }
       const { messages } = await this.#options.reader.range(request)
-      const before = messages.filter(({ seq }) => seq < last.seq)
-      all.push(...before)
-      bytes += before.reduce((sum, { data }) => sum + data.length, 0)
+      const found = messages.filter(({ seq }) => seq <= until)
       if (messages.length === 0) return undefined
-      // It was rolled up meanwhile. What replaced it comes after all this, and stands for the last one, too.
-      if (before.length === 0 && messages[0]?.seq !== last.seq) return all
-      at = before.at(-1)?.seq ?? prev
+      if (found.length === 0) return all
+      all.push(...found)
+      bytes += found.reduce((sum, { data }) => sum + data.length, 0)
+      at = (found.at(-1) as StoredMessage).seq
     }
-    return [...all, last]
+    return all
   }
 
   async #range(session: string, after: Seq): Promise<StoredBatch | undefined> {
