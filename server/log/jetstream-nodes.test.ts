@@ -207,6 +207,39 @@ describe('a loss of what was republished', () => {
   })
 })
 
+describe('reading while runs are rolled up', () => {
+  it('gives no entry without the one before it, unless that was replaced', async () => {
+    let done = false
+    const lane = async (subject: string, length: number): Promise<void> => {
+      for (let last = 0, index = 0; !done; index++) {
+        const rollup = index % length === length - 1
+        last = (await here.log.append('s', subject, output(index), last, { rollup })).seq
+      }
+    }
+    const lanes = [lane('run.a', 5), lane('run.b', 23), lane('run.c', 90)]
+    let after = 0
+    let read = 0
+    for (let round = 0; round < 150; round++) {
+      const entries = await collect(there.log, 's', formatCursor(here.log.epoch, after))
+      const before = new Map<string, number>()
+      for (const { subject, seq, prev, rollup } of entries) {
+        const known = before.get(subject)
+        if (known === undefined) expect(rollup || prev <= after).toBe(true)
+        else expect(prev).toBe(known)
+        before.set(subject, seq)
+      }
+      read += entries.length
+      // From the beginning, from where it was, and from somewhere between.
+      if (round % 3 === 0) after = entries.at(-1)?.seq ?? after
+      else if (round % 3 === 1) after = 0
+      else after = entries[Math.floor(entries.length / 2)]?.seq ?? after
+    }
+    done = true
+    await Promise.all(lanes)
+    expect(read).toBeGreaterThan(1000)
+  })
+})
+
 describe('many readers', () => {
   it('of one session cost one replay', async () => {
     const entries = await appendMany(here.log, 's', 'run.r', 100)
