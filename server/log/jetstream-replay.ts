@@ -59,8 +59,9 @@ const TICK_MS = 250
 const RETRY_MS = 50
 const NONE: Batch = { messages: [], pending: 0 }
 const LASTS_MAX = 1_024
-/** A request that would find too many. */
+/** A request that would find too many, and one that the server does not take. */
 const TOO_MANY = 413
+const BAD_REQUEST = 408
 
 export class DirectReader {
   readonly #connection: NatsConnection
@@ -95,7 +96,7 @@ export class DirectReader {
 
   /**
    * The last message of each subject of a pattern, in order, of those from a number on; undefined when they are more
-   * than 1,024, or of more bytes. @throws StorageError
+   * than 1,024, or of more bytes, or the server does not take such a question. @throws StorageError
    */
   async lastsFrom(
     stream: string,
@@ -179,7 +180,8 @@ export class DirectReader {
       const pending = Number(headers.get('Nats-Num-Pending'))
       return reading.done(whole ? { messages: reading.messages, pending } : { broken: 'again', text: 'a hole' })
     }
-    if (code === TOO_MANY) return reading.done({ messages: [], pending: Number.POSITIVE_INFINITY })
+    if (code === TOO_MANY || code === BAD_REQUEST)
+      return reading.done({ messages: [], pending: Number.POSITIVE_INFINITY })
     if (code !== 0) return reading.done({ broken: 'bad', text: headers.description })
     if (previous !== reading.previous) return reading.done({ broken: 'again', text: 'a hole' })
     const seq = Number(headers.get('Nats-Sequence'))

@@ -116,9 +116,11 @@ export class SessionSource {
    */
   async #tail(session: string, after: Seq): Promise<StoredBatch | 'long' | undefined> {
     const { stream, subjects } = this.home(session)
-    const lasts = await this.#options.reader.lastsFrom(stream, subjects.storedAll(session), after + 1, TAIL_BYTES)
-    const last = lasts?.at(-1)
-    if (lasts === undefined) return 'long'
+    const found = await this.#options.reader.lastsFrom(stream, subjects.storedAll(session), after + 1, TAIL_BYTES)
+    if (found === undefined) return 'long'
+    // Should a server not heed where they are to begin.
+    const lasts = found.filter(({ seq }) => seq > after)
+    const last = lasts.at(-1)
     if (last === undefined) return undefined
     const messages: StoredMessage[] = []
     let bytes = 0
