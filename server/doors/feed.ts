@@ -4,7 +4,7 @@
 import type { CodecName } from '@parley/protocol'
 import type { Entry, Seq } from '../log/entry.ts'
 import { CursorLost } from '../log/log-error.ts'
-import type { Subscription } from '../log/session-log.ts'
+import type { Follower, Subscription } from '../log/session-log.ts'
 import { shownLive } from '../session/shown.ts'
 import { EntryMessage, FrameHead, type MessageData } from './entry-message.ts'
 import { LaneEnds } from './lane-ends.ts'
@@ -32,9 +32,11 @@ const SHARED_FROM = 2
 const RECENT_ENTRIES = 256
 const RECENT_CHARS = 256 * 1024
 
-export class Feed {
+export class Feed implements Follower {
   readonly head: FrameHead
   readonly #readers = new Set<LiveReader>()
+  /** The same as a list, which costs less to go through; made anew after one came or left. */
+  #present: readonly LiveReader[] | undefined
   readonly #broadcast: Broadcast | undefined
   readonly #ends: LaneEnds
   #position: Seq
@@ -64,16 +66,29 @@ export class Feed {
   }
 
   /** The log's follower. */
-  readonly follower = {
-    entries: (entries: readonly Entry[]): void => this.#entries(entries),
-    lost: (error: Error): void => {
-      this.#lost = true
-      const readers = [...this.#readers]
-      this.#readers.clear()
-      // An entry may have been found in the midst of those that they were given.
-      const anew = error instanceof CursorLost
-      for (const reader of readers) reader.lost(anew)
-    },
+  entries(entries: readonly Entry[]): void {
+    const last = entries[entries.length - 1]
+    if (last === undefined) return
+    if (this.#catching > 0) this.#remember(entries)
+    this.#position = last.seq
+    const whole = this.#ends.take(entries)
+    this.#present ??= [...this.#readers]
+    const readers = this.#present
+    if (readers.length === 0) return
+    const message = new EntryMessage(this.head, shownLive(entries, whole), last.seq, readers.length > SHARED_FROM)
+    if (this.#broadcast === undefined || message.empty || readers.length < BROADCAST_FROM) {
+      for (const reader of readers) reader.deliver(message)
+    } else this.#share(message, readers, this.#broadcast)
+  }
+
+  lost(error: Error): void {
+    this.#lost = true
+    const readers = [...this.#readers]
+    this.#readers.clear()
+    this.#present = undefined
+    // An entry may have been found in the midst of those that they were given.
+    const anew = error instanceof CursorLost
+    for (const reader of readers) reader.lost(anew)
   }
 
   followWith(subscription: Subscription): void {
@@ -83,10 +98,12 @@ export class Feed {
   /** The reader has everything up to `position`, in the same synchronous step. */
   join(reader: LiveReader): void {
     this.#readers.add(reader)
+    this.#present = undefined
   }
 
   leave(reader: LiveReader): void {
     this.#readers.delete(reader)
+    this.#present = undefined
   }
 
   /** Keeps the latest entries until the returned function is called. */
@@ -114,26 +131,14 @@ export class Feed {
   close(): void {
     this.#subscription?.close()
     this.#readers.clear()
+    this.#present = undefined
   }
 
-  #entries(entries: readonly Entry[]): void {
-    const last = entries[entries.length - 1]
-    if (last === undefined) return
-    if (this.#catching > 0) this.#remember(entries)
-    this.#position = last.seq
-    const whole = this.#ends.take(entries)
-    if (this.#readers.size === 0) return
-    const message = new EntryMessage(this.head, shownLive(entries, whole), last.seq, this.#readers.size > SHARED_FROM)
-    if (this.#broadcast === undefined || message.empty || this.#readers.size < BROADCAST_FROM) {
-      for (const reader of this.#readers) reader.deliver(message)
-    } else this.#share(message, this.#broadcast)
-  }
-
-  #share(message: EntryMessage, broadcast: Broadcast): void {
+  #share(message: EntryMessage, readers: readonly LiveReader[], broadcast: Broadcast): void {
     const bytes = message.length
     let json = false
     let msgpack = false
-    for (const reader of this.#readers) {
+    for (const reader of readers) {
       const codec = reader.share(message, this.head, bytes)
       if (codec === 'json') json = true
       else if (codec === 'msgpack') msgpack = true

@@ -86,7 +86,7 @@ export class Hub {
   async #open(session: string): Promise<Feed> {
     const head = await this.#log.head(session)
     const feed = new Feed(session, this.#log.epoch, parseCursor(head)?.seq ?? 0, this.#options.broadcast)
-    feed.followWith(await this.#log.follow(session, head, feed.follower))
+    feed.followWith(await this.#log.follow(session, head, feed))
     return feed
   }
 

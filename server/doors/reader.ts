@@ -119,6 +119,8 @@ export class Reader implements LiveReader {
   }
 
   deliver(message: EntryMessage): void {
+    // It may have left in the round of this very message.
+    if (this.#phase !== 'live') return
     const { sink } = this.#ports
     if (sink.full) {
       this.#fallBehind()
@@ -129,6 +131,7 @@ export class Reader implements LiveReader {
   }
 
   share(message: EntryMessage, head: FrameHead, bytes: number): CodecName | undefined {
+    if (this.#phase !== 'live') return undefined
     const { sink } = this.#ports
     if (sink.full) {
       this.#fallBehind()

@@ -26,7 +26,8 @@ export class Session {
   /** Read, but not folded yet: while a run streams, nobody asks for the state at each of its tokens. */
   #unfolded: Entry[] = []
   #subscription: Subscription | undefined
-  readonly #listeners = new Set<SessionListener>()
+  /** Replaced, not changed: a round of calls goes on over the old list. */
+  #listeners: readonly SessionListener[] = []
   #lost: Error | undefined
   /** Runs that somebody here tries to end, and how many do. */
   readonly #ending = new Map<string, number>()
@@ -74,8 +75,10 @@ export class Session {
 
   /** Called after each change of `state`, synchronously with the log. Must not throw. */
   subscribe(listener: SessionListener): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    this.#listeners = [...this.#listeners, listener]
+    return () => {
+      this.#listeners = this.#listeners.filter((other) => other !== listener)
+    }
   }
 
   /**
@@ -138,7 +141,7 @@ export class Session {
 
   close(): void {
     this.#subscription?.close()
-    this.#listeners.clear()
+    this.#listeners = []
   }
 
   #take(entries: readonly Entry[]): void {

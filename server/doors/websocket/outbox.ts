@@ -53,9 +53,9 @@ export class Outbox implements ReaderSink {
   #marked = false
   #closed = false
   #socketGone = false
-  /** The turn in which something was last broadcast to it, and how much in that turn. */
-  #turn = -1
-  #turnBytes = 0
+  /** What was broadcast to it since uWS was last asked what it holds back, and the turn of that. */
+  #unseen = 0
+  #lookedIn = -1
   #waiting: ((room: boolean) => void)[] = []
   #progressAt = 0
 
@@ -84,24 +84,20 @@ export class Outbox implements ReaderSink {
     this.#enqueue(data)
   }
 
-  // uWS keeps the order: a send to a socket first gives it what was published to it before. What was published this turn
-  // is not in its buffer yet, so that is counted here.
+  // uWS keeps the order: a send to a socket first gives it what was published to it before. How much of that it could not
+  // pass on is asked now and then, but not in the turn of the last time: what was published in a turn is not in its buffer yet.
   takesBroadcast(bytes: number): boolean {
     if (this.#queue.length > 0) this.flush()
     if (this.#closed || this.#congested || this.#queue.length > 0) return false
+    this.#unseen += bytes
+    if (this.#unseen <= this.#options.bytes / 4) return true
     const turn = this.#options.flush.turn()
-    if (turn !== this.#turn) {
-      this.#turn = turn
-      this.#turnBytes = 0
-      // Nobody told us whether the last broadcast went out whole.
-      const buffered = this.#socket.getBufferedAmount()
-      if (buffered > 0) {
-        this.#note(buffered)
-        return false
-      }
-    }
-    this.#turnBytes += bytes
-    return this.#turnBytes <= this.#options.bytes / 2
+    if (turn === this.#lookedIn) return false
+    this.#lookedIn = turn
+    this.#unseen = bytes
+    const buffered = this.#socket.getBufferedAmount()
+    if (buffered > 0) this.#note(buffered)
+    return buffered === 0
   }
 
   subscribe(topic: string): void {

@@ -1,7 +1,7 @@
 // The WebSocket door: GET /v1/ws. Lets connections in, hands them what their sockets say, looks after the
 // slow ones, and sends all away when the node stops.
 
-import uws, { type TemplatedApp, type WebSocket } from 'uWebSockets.js'
+import uws, { type TemplatedApp } from 'uWebSockets.js'
 import { codecs, Disconnect } from '@parley/protocol'
 import { ConnectionCount, type ConnectionLimits as CountLimits } from '../../limit/connection-count.ts'
 import type { Broadcast } from '../feed.ts'
@@ -124,7 +124,7 @@ export function openWebSocketDoor(app: TemplatedApp, options: WebSocketDoorOptio
 
     open(socket) {
       const data = socket.getUserData()
-      const connection = new Connection(ports, socketOf(socket), data.upgrade)
+      const connection = new Connection(ports, socket, data.upgrade)
       data.connection = connection
       all.add(connection)
     },
@@ -192,17 +192,6 @@ export function openWebSocketDoor(app: TemplatedApp, options: WebSocketDoorOptio
       clearInterval(watch)
       for (const connection of all) connection.end(new Disconnect('goingAway'))
     },
-  }
-}
-
-function socketOf(socket: WebSocket<SocketData>) {
-  return {
-    send: (data: string | Uint8Array, binary: boolean) => socket.send(data, binary),
-    getBufferedAmount: () => socket.getBufferedAmount(),
-    cork: (write: () => void) => socket.cork(write),
-    end: (code: number, reason: string) => socket.end(code, reason),
-    subscribe: (topic: string) => socket.subscribe(topic),
-    unsubscribe: (topic: string) => socket.unsubscribe(topic),
   }
 }
 
