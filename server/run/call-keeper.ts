@@ -24,7 +24,7 @@ export interface CallKeeperOptions {
   readonly logger: Logger
 }
 
-/** Resolves when the call has its result. Rejects with the signal's reason, or when the log refuses. */
+/** Resolves when the call has its result, or its run has ended. Rejects with the signal's reason, or when the log refuses. */
 export async function keepCall(
   options: CallKeeperOptions,
   session: Session,
@@ -32,9 +32,11 @@ export async function keepCall(
   signal: AbortSignal,
 ): Promise<void> {
   for (;;) {
-    const call = findCall(session.state, id)?.call
-    if (call === undefined || call.result !== undefined) return
-    await step(options, session, call, signal)
+    // A step whose time is over when the run is, too, has nothing to append and nothing to wait for.
+    signal.throwIfAborted()
+    const found = findCall(session.state, id)
+    if (found === undefined || found.call.result !== undefined || found.run.phase === 'ended') return
+    await step(options, session, found.call, signal)
   }
 }
 
