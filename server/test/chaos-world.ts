@@ -12,6 +12,8 @@ const FAIR: Weather = { kind: 'fair' }
 /** What the cluster's streams are called without a prefix of its own. */
 const STREAM = 'PARLEY_SESSIONS'
 const START_RETRY_MS = 500
+/** Milliseconds from SIGTERM to the end, at most: several times the drain. */
+const STOP_MS = 20_000
 
 export class ChaosWorld {
   readonly #cluster: ParleyCluster
@@ -75,8 +77,11 @@ export class ChaosWorld {
         await pause(ms)
         return this.#bringBack(node)
       case 'stop': {
-        const code = await node.server.stop()
-        if (code !== 0) this.deaths.push(`${node.name} ended with ${code} after SIGTERM`)
+        const code = await Promise.race([node.server.stop(), pause(STOP_MS)])
+        if (code !== 0) {
+          this.deaths.push(`${node.name} ${code === undefined ? 'did not end' : `ended with ${code}`} after SIGTERM`)
+          await node.server.kill()
+        }
         await pause(ms)
         return this.#bringBack(node)
       }
