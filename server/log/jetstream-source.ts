@@ -91,18 +91,19 @@ export class SessionSource {
     let position = after
     let lags = 0
     let short = true
+    const chains = new Chains(after)
     while (position < tip) {
       const batch = short ? await this.#tail(session, position) : await this.#range(session, position)
       // Looked up after the reading: had a purge come before it, its mark had come before the purge.
       if ((await this.trimmed(session, position)) > 0) throw new CursorLost('trimmed')
       if (batch === 'long') {
         short = false
-      } else if (batch !== undefined && batch.position > position) {
+      } else if (batch !== undefined && batch.position > position && chains.take(batch.entries)) {
         lags = 0
         position = batch.position
         yield batch
       } else {
-        // A server that lags behind the leader answered.
+        // A server that lags behind the leader answered, or behind one that answered before.
         if (++lags > LAGS_MAX) throw new StorageError('unavailable')
         await new Promise((resolve) => setTimeout(resolve, LAG_MS))
       }
@@ -231,5 +232,31 @@ export class SessionSource {
       bodies.push(part.data)
     }
     return joinParts(stored, bodies)
+  }
+}
+
+/**
+ * What was read of each subject. Servers may answer that are not equally far: one has rolled a run up, and gives none of
+ * its small entries; the next has not, and gives the last of them, without those before it.
+ */
+class Chains {
+  readonly #after: Seq
+  readonly #lasts = new Map<string, Seq>()
+
+  constructor(after: Seq) {
+    this.#after = after
+  }
+
+  /** Takes entries that follow on what was taken; takes none and returns false when one of them does not. */
+  take(entries: readonly Stored[]): boolean {
+    const lasts = new Map<string, Seq>()
+    for (const { entry } of entries) {
+      const { subject, seq, prev, rollup } = entry
+      const last = lasts.get(subject) ?? this.#lasts.get(subject)
+      if (!rollup && prev > this.#after && prev !== last) return false
+      lasts.set(subject, seq)
+    }
+    for (const [subject, seq] of lasts) this.#lasts.set(subject, seq)
+    return true
   }
 }
