@@ -4,6 +4,8 @@ import { APICallError } from '@ai-sdk/provider'
 import { makeId } from '@parley/protocol'
 import { afterEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { StorageError } from '../log/log-error.ts'
+import type { Follower } from '../log/session-log.ts'
 import { defineTool } from '../tool/define-tool.ts'
 import { CALLER, EngineHarness, type HarnessOptions, OTHER } from './test/engine-harness.ts'
 
@@ -703,6 +705,35 @@ describe('a run whose owner stopped', () => {
     const second = await h.model.next()
     second.finish()
     expect(await h.event('s', 'run.ended')).toMatchObject({ reason: 'completed' })
+  })
+
+  it('goes on when its session could not be followed any more, and so do those that wait', async () => {
+    // They waited for ever: for a session that nothing was told any more.
+    const h = await start()
+    const { log } = h.stores
+    const follow = log.follow.bind(log)
+    const followers: Follower[] = []
+    log.follow = async (session, after, follower) => {
+      followers.push(follower)
+      return follow(session, after, follower)
+    }
+    await h.send('s', 'one')
+    await h.send('s', 'two')
+    const first = await h.model.next()
+    first.text('never said whole')
+    for (const follower of followers.splice(0)) follower.lost?.(new StorageError('unavailable'))
+    const again = await h.model.next()
+    again.text('one')
+    again.finish()
+    const second = await h.model.next()
+    second.text('two')
+    second.finish()
+    const ended = await h.event(
+      's',
+      'run.ended',
+      (event) => event.output?.some((part) => 'text' in part && part.text === 'two') === true,
+    )
+    expect(ended.reason).toBe('completed')
   })
 
   it('is given up when its owners are lost again and again', async () => {

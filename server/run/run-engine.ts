@@ -106,6 +106,8 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
       } catch (error) {
         const away = error instanceof StorageError || (error instanceof ReplyError && error.retryable)
         if (!away || signal.aborted || performance.now() > until) throw error
+        // It would never learn what has happened since: the queue gives the run to somebody who opens it anew.
+        if (session.lost !== undefined) throw error
         logger.warn({ err: error, run: delivery.run }, 'run waits for the log')
         await pause(1_000, signal)
       }

@@ -89,6 +89,8 @@ export class Session {
     signal.throwIfAborted()
     const now = pick(this.state)
     if (now !== undefined) return now
+    // Nothing will change any more.
+    if (this.#lost !== undefined) throw this.#lost
     return new Promise<T>((resolve, reject) => {
       const check = (): void => {
         const found = this.#lost === undefined ? pick(this.state) : undefined
