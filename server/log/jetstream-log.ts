@@ -167,23 +167,42 @@ export class JetStreamLog implements SessionLog {
       if (use !== undefined && feed !== undefined) {
         await this.#within(feed.confirm())
         await this.#check(session, at, feed.at)
-        const entries = feed.recent(at) ?? ((await feed.extend(at)) ? feed.recent(at) : undefined)
+        if (feed.recent(at) === undefined && (await feed.extend(at))) {
+          // A run may have been rolled up while it was read, and be missing: what stands for it has been handed out then.
+          await this.#within(feed.confirm())
+        }
+        const entries = feed.recent(at)
         if (entries !== undefined) {
           yield* chunks(entries, limits)
           return
         }
       }
+      const position = yield* this.#readAll(session, at, limits)
+      // Who goes on live from here has had this: it is not to be handed out again.
+      if (use !== undefined) await this.#within(feed?.pull(position) ?? Promise.resolve())
+    } finally {
+      use?.close()
+    }
+  }
+
+  /** From the log alone. @returns up to where */
+  async *#readAll(session: string, at: Seq, limits: ReadLimits): AsyncGenerator<readonly Entry[], Seq> {
+    let position = at
+    for (let isWhole = false; !isWhole; ) {
       const tip = await this.#source.tip(session)
-      await this.#check(session, at, tip)
-      for await (const batch of this.#source.replay(session, at, tip)) {
+      await this.#check(session, position, tip)
+      // A run that was rolled up while it was read is missing: what stands for it comes after the tip.
+      isWhole = true
+      for await (const batch of this.#source.replay(session, position, tip)) {
+        if (batch.rolledUp) isWhole = false
+        position = batch.position
         yield* chunks(
           batch.entries.map(({ entry }) => entry),
           limits,
         )
       }
-    } finally {
-      use?.close()
     }
+    return position
   }
 
   async follow(session: string, cursor: Cursor, follower: Follower): Promise<Subscription> {

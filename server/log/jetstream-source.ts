@@ -19,6 +19,8 @@ export interface StoredBatch {
   readonly entries: readonly Stored[]
   /** Up to here everything was read. */
   readonly position: Seq
+  /** Entries of a run are missing, because it was rolled up meanwhile: what stands for them comes later. */
+  readonly rolledUp: boolean
 }
 
 const BATCH_ENTRIES = 512
@@ -125,18 +127,20 @@ export class SessionSource {
     if (last === undefined) return undefined
     const messages: StoredMessage[] = []
     let bytes = 0
+    let rolledUp = false
     for (const message of lasts) {
       const lane = subjects.ofStored(message.subject).subject
       const { prev, rollup } =
         lane === undefined ? { prev: 0, rollup: false } : decodeLine(lane, message.seq, message.data).entry
       const all = rollup || prev <= after ? [message] : await this.#upTo(stream, message, after, prev)
       if (all === undefined) return undefined
+      rolledUp ||= all.at(-1) !== message
       messages.push(...all)
       bytes += all.reduce((sum, { data }) => sum + data.length, 0)
       if (bytes > TAIL_BYTES) return 'long'
     }
     messages.sort((a, b) => a.seq - b.seq)
-    return this.#batch(stream, subjects, messages, last.seq)
+    return this.#batch(stream, subjects, messages, last.seq, rolledUp)
   }
 
   /**
@@ -193,7 +197,7 @@ export class SessionSource {
     const { stream, subjects } = this.home(session)
     const request = { stream, filter: subjects.storedAll(session), from: after + 1 }
     const { messages } = await this.#options.reader.range({ ...request, entries: BATCH_ENTRIES, bytes: BATCH_BYTES })
-    return this.#batch(stream, subjects, messages, messages.at(-1)?.seq ?? 0)
+    return this.#batch(stream, subjects, messages, messages.at(-1)?.seq ?? 0, false)
   }
 
   async #batch(
@@ -201,9 +205,10 @@ export class SessionSource {
     subjects: LogSubjects,
     messages: readonly StoredMessage[],
     position: Seq,
+    rolledUp: boolean,
   ): Promise<StoredBatch | undefined> {
     const entries = await this.#decodeAll(stream, subjects, messages)
-    return entries === undefined ? undefined : { entries, position }
+    return entries === undefined ? undefined : { entries, position, rolledUp }
   }
 
   /** Undefined when a part is missing: it was trimmed since, or a server that lags answered. */
