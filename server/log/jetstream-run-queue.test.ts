@@ -124,6 +124,7 @@ describe('runs on several nodes', () => {
     await Promise.all(Array.from({ length: 1_000 }, (_, i) => second.runs.offer(queued(i))))
     await one.has(1_000)
     await second.runs.take(two.handler, { concurrency: 2_000 })
+    // That nothing happens has no event: for so long it does not.
     await new Promise((resolve) => setTimeout(resolve, ACK_WAIT_MS * 3))
     expect([one.deliveries.length, two.deliveries.length]).toEqual([1_000, 0])
   })

@@ -88,9 +88,8 @@ async function partsOf({ connection, streams }: Node, session: string): Promise<
   return Object.keys(state.subjects ?? {})
 }
 
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10))
-}
+/** Of what tells nobody that it has happened; the bound is the machine's patience. */
+const WAIT = { timeout: 20_000, interval: 20 }
 
 describe('transcripts on several nodes', () => {
   it('have one winner of a race, whose segments are read everywhere; those of the others are removed', async () => {
@@ -104,7 +103,7 @@ describe('transcripts on several nodes', () => {
     for (const { transcripts } of all) {
       expect(await transcripts.segment('s', 0)).toEqual([entry(1, `by ${winner}`)])
     }
-    await until(async () => (await partsOf(all[0] as Node, 's')).length === 1)
+    await expect.poll(() => partsOf(all[0] as Node, 's'), WAIT).toHaveLength(1)
   })
 
   it('are saved upon what another node saved, though this one remembers an older revision', async () => {
@@ -138,7 +137,7 @@ describe('a transcript larger than a message of NATS', () => {
     expect((await partsOf(node, 's')).length).toBeGreaterThan(4)
     await node.transcripts.save('s', transcript(), 1)
     expect(await node.transcripts.load('s')).toEqual({ ...transcript(), revision: 2 })
-    await until(async () => (await partsOf(node, 's')).length === 0)
+    await expect.poll(() => partsOf(node, 's'), WAIT).toHaveLength(0)
   })
 
   it('has segments in parts', async () => {

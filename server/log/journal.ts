@@ -143,8 +143,9 @@ export class Journal {
   drop(to: Seq): void {
     while ((this.#full[0]?.last ?? Number.POSITIVE_INFINITY) <= to) {
       const { path, size } = this.#full.shift() as Full
-      if (this.#spares.length < SPARES && size === this.#options.segmentBytes) this.#spares.push({ path, size })
-      else unlinkSync(path)
+      const isSpare = this.#spares.length < SPARES && size === this.#options.segmentBytes
+      // What cannot be removed is used again.
+      if (isSpare || !removed(path)) this.#spares.push({ path, size })
     }
   }
 
@@ -214,12 +215,16 @@ export class Journal {
   async #rotate(bytes: number): Promise<Segment> {
     const before = this.#current
     // What a failed write left behind its end must not be taken for what the next segment begins with.
-    if (before?.dirty === true) writeWhole(before.fd, ZEROS, 0, SEGMENT_HEADER + RECORD_HEADER, before.end)
+    if (before?.dirty === true) {
+      const bytes = Math.min(SEGMENT_HEADER + RECORD_HEADER, before.size - before.end)
+      writeWhole(before.fd, ZEROS, 0, bytes, before.end)
+    }
     const spare = await this.#takeSpare(bytes)
     let fd: number
     try {
       fd = openSync(spare.path, constants.O_RDWR | constants.O_DSYNC)
     } catch (error) {
+      this.#spares.push(spare)
       throw failure(error)
     }
     if (before !== undefined) {
@@ -273,7 +278,7 @@ export class Journal {
       syncFolder(this.#options.folder)
       return { path, size }
     } catch (error) {
-      removeIfThere(path)
+      removed(path)
       throw failure(error)
     }
   }
@@ -346,11 +351,13 @@ function syncFolder(folder: string): void {
   }
 }
 
-function removeIfThere(path: string): void {
+/** @returns whether it is not there any more */
+function removed(path: string): boolean {
   try {
     unlinkSync(path)
+    return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return (error as NodeJS.ErrnoException).code === 'ENOENT'
   }
 }
 

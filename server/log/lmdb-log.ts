@@ -161,7 +161,7 @@ export class LmdbLog implements SessionLog {
         at = last.seq
         this.#rooms.hand(follower, entries)
       }
-      // No turn lies between reading the last batch and going live, and a commit shows in a turn of its own: no gap.
+      // Nothing is awaited between reading the last batch and going live: no gap.
       if (end) return this.#rooms.enter(session, follower)
       await nextTurn()
       checkTrimmed(this.#state, session, at)
@@ -230,6 +230,8 @@ export class LmdbLog implements SessionLog {
       await this.#pace.wait(this.#queue.length)
       if (this.#state.journalBytes > this.#limits.journalBytes * HELD_TIMES) await this.#settleHalf()
       await this.#commit(this.#form())
+      // Who hears of an append may append again at once, and a fast disk lets nothing wait: others get their turn here.
+      if (this.#queue.length > 0) await nextTurn()
     }
     this.#loop = undefined
   }

@@ -91,6 +91,28 @@ describe('LMDB stores', () => {
     await stores.close()
   })
 
+  it('leave others their turn between commits, however fast the disk is', async () => {
+    const stores = await openLmdbStores({ path, limits: { groupEntries: 16 } })
+    let over = false
+    let sinceTurn = 0
+    let most = 0
+    const turn = (): void => {
+      sinceTurn = 0
+      if (!over) setImmediate(turn)
+    }
+    setImmediate(turn)
+    // So many wait that the log does not.
+    const appends = Array.from({ length: 4_500 }, async (_, i) => {
+      await stores.log.append(`s${i % 1_500}`, `in.${i}`, output(i), 0)
+      sinceTurn++
+      most = Math.max(most, sinceTurn)
+    })
+    await Promise.all(appends)
+    over = true
+    expect(most).toBeLessThanOrEqual(32)
+    await stores.close()
+  })
+
   it('refuse names that would break their records', async () => {
     const stores = await openLmdbStores({ path })
     for (const name of ['', 'a\tb', 'a\nb', 'a b', 'é', 'x'.repeat(257)]) {

@@ -1,3 +1,4 @@
+// The demo model: the same seed says the same, and each directive does what it says.
 import type { LanguageModelV3Message, LanguageModelV3Prompt } from '@ai-sdk/provider'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'

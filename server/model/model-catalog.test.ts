@@ -1,3 +1,4 @@
+// The catalog of models: what the configuration allows, and how it says what is wrong with it.
 import { describe, expect, it } from 'vitest'
 import { createModelCatalog, ModelConfigError, readModelConfig } from './model.ts'
 

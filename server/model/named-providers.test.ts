@@ -1,3 +1,4 @@
+// OpenAI, Anthropic and Google, each against a server that speaks its protocol: streams, tools, failures.
 import { describe, expect, it } from 'vitest'
 import { failureOf, KEY, modelAt, PRIVATE, provide, TOOL } from './test/model-at.ts'
 import { beginSse, listen, sendSse, userPrompt } from './test/provider-server.ts'

@@ -1,3 +1,4 @@
+// The pace of the demo model: tokens come when they are due, whatever the timers do.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { PaceClock, type Sleeper } from './pace-clock.ts'

@@ -1,3 +1,4 @@
+// What providers fail with, as codes of ours that tell nothing of theirs.
 import { APICallError, LoadAPIKeyError } from '@ai-sdk/provider'
 import { ERRORS } from '@parley/protocol'
 import fc from 'fast-check'

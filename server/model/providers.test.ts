@@ -1,3 +1,4 @@
+// An OpenAI-compatible server: what goes out, what comes in, and every way in which it breaks.
 import { createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { createModelCatalog, type ProviderFailure } from './model.ts'

@@ -73,9 +73,8 @@ async function ready(node: ServerProcess): Promise<number> {
   return (await fetch(`http://127.0.0.1:${node.port}/readyz`)).status
 }
 
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 50))
-}
+/** Of what tells nobody that it has happened; the bound is the machine's patience. */
+const WAIT = { timeout: 20_000, interval: 20 }
 
 describe('a run under way', () => {
   it('is handed over by a node that is told to stop: no other waits for it to fall silent', async () => {
@@ -126,7 +125,7 @@ describe('a run under way', () => {
     expectWhole(moved, 'stalled', run)
     expect(moved.session('stalled').run(run).ended?.epoch).toBe(2)
     const back = await come(first, 'stalled')
-    await until(async () => back.session('stalled').run(run).ended !== undefined)
+    await expect.poll(() => back.session('stalled').run(run).ended, WAIT).toBeDefined()
     expect(back.session('stalled').run(run).text).toBe(demoCount(COUNT))
   })
 })
@@ -160,7 +159,7 @@ describe('when NATS', () => {
     const refused = await reader.send('away', 'Are you there?', { id: 'c1' }).catch((error: unknown) => error)
     expect(refused).toBeInstanceOf(CommandError)
     expect((refused as CommandError).frame).toMatchObject({ code: 'unavailable', retryable: true })
-    await until(async () => (await ready(node)) === 503)
+    await expect.poll(() => ready(node), WAIT).toBe(503)
     expect((await fetch(`http://127.0.0.1:${node.port}/healthz`)).status).toBe(200)
     const live = reader.frame((frame) => frame.type === 'live' && frame.session === 'away')
     await nats.start()

@@ -1,3 +1,4 @@
+// The address of a session, in both directions.
 import { describe, expect, it } from 'vitest'
 import { addressOf, sessionOf } from './address.ts'
 

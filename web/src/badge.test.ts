@@ -1,3 +1,4 @@
+// What the badge says of each state of the connection.
 import { ParleyError } from '@parley/client'
 import { describe, expect, it } from 'vitest'
 import { badgeOf } from './badge.ts'
