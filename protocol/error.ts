@@ -24,6 +24,8 @@ export const ERRORS = {
   // Sessions and runs
   session_not_found: { retryable: false, message: 'There is no such session.' },
   run_not_found: { retryable: false, message: 'There is no such run in this session.' },
+  job_not_found: { retryable: false, message: 'There is no such job.' },
+  job_expired: { retryable: false, message: 'The job ended longer ago than its result is kept.' },
   no_active_run: { retryable: false, message: 'No run is active, so there is nothing to cancel.' },
   run_active: { retryable: false, message: 'A run is active, and the policy is to reject.' },
   queue_full: { retryable: true, message: 'Too many runs of this session wait for their turn.' },

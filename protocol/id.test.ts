@@ -1,6 +1,6 @@
 // Ids: which texts are one, and that those made here sort by time and never repeat.
 import { describe, expect, it } from 'vitest'
-import { Id, makeId } from './id.ts'
+import { Id, makeId, timeOfId } from './id.ts'
 
 describe('an id', () => {
   it.each(['a', 'A-Z_09', 'x'.repeat(128)])('may be %s', (text) => {
@@ -34,5 +34,16 @@ describe('makeId', () => {
     const far = Date.now() + 10 ** 12
     const first = makeId('run', far)
     expect(makeId('run', far - 5_000) > first).toBe(true)
+  })
+})
+
+describe('timeOfId', () => {
+  it('tells when an id was made', () => {
+    const now = Date.now() + 10 ** 13
+    expect(timeOfId(makeId('run', now))).toBe(now)
+  })
+
+  it.each(['', 'run', 'run_1', 'steer_m-1', 'run_0123456789', `run_${'u'.repeat(25)}`])('tells nothing of %j', (id) => {
+    expect(timeOfId(id)).toBeUndefined()
   })
 })

@@ -27,6 +27,15 @@ export function makeId(prefix: string, now: number = Date.now()): string {
   return `${prefix}_${base32(lastTime, 10)}${base32(counter, 3)}${randomText(RANDOM_LENGTH)}`
 }
 
+/** Unix milliseconds at which an id was made by `makeId`; undefined for an id that was not. */
+export function timeOfId(id: string): number | undefined {
+  const digits = /^[a-z]+_([0-9a-hjkmnp-tv-z]{10})[0-9a-hjkmnp-tv-z]{15}$/.exec(id)?.[1]
+  if (digits === undefined) return undefined
+  let time = 0
+  for (const digit of digits) time = time * 32 + ALPHABET.indexOf(digit)
+  return time
+}
+
 function base32(value: number, length: number): string {
   let text = ''
   let rest = value

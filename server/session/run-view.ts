@@ -1,7 +1,7 @@
 // RunView: one run of a session, as the log tells it. Pure; session-state.ts folds it.
 import type { MessageEvent, RunEnded } from '@parley/protocol'
 import type { Seq } from '../log/entry.ts'
-import type { CallState } from './call-state.ts'
+import { awaitsDecision, type CallState } from './call-state.ts'
 import type { RunOutput } from './run-output.ts'
 
 export interface RunView {
@@ -30,6 +30,10 @@ export interface RunView {
   /** The highest index that the person saw, where they told. */
   readonly seen: number | undefined
   readonly ended: RunEnded | undefined
+  /** Unix milliseconds at which its present, or last, owner began; undefined before, and where a roll-up took it away. */
+  readonly startedAt: number | undefined
+  /** Unix milliseconds of its end. */
+  readonly endedAt: number | undefined
 }
 
 /** A run that waits for its turn. */
@@ -51,12 +55,21 @@ export function queuedRun(id: string, event: MessageEvent, order: Seq): RunView 
     rejected: false,
     seen: undefined,
     ended: undefined,
+    startedAt: undefined,
+    endedAt: undefined,
   }
 }
 
 /** It stands in the way of others: nobody has ended it, in fact or by implication. */
 export function isActive(run: RunView): boolean {
   return run.supersededBy === undefined && !run.rejected
+}
+
+/** It can go on only when a person has decided, or somebody's device has answered. */
+export function waitsForOthers(run: RunView): boolean {
+  return [...run.calls.values()].some(
+    (call) => call.result === undefined && (call.where === 'client' || awaitsDecision(call)),
+  )
 }
 
 /** What an output changes. A literal: spreading an object of this size costs twenty times as much, at every token. */
@@ -78,5 +91,7 @@ export function grown(run: RunView, last: Seq, next: number, output: RunOutput |
     rejected: run.rejected,
     seen: run.seen,
     ended: run.ended,
+    startedAt: run.startedAt,
+    endedAt: run.endedAt,
   }
 }

@@ -11,9 +11,9 @@
 import type { Event, EventOf, MessageEvent, RunEnded, Tool } from '@parley/protocol'
 import type { Seq } from '../log/entry.ts'
 import type { CommandRecord } from '../log/transcript-store.ts'
-import { awaitsDecision, type CallState, foldCall } from './call-state.ts'
+import { type CallState, foldCall } from './call-state.ts'
 import { addOutput, addPart, fromParts, hasCall, type RunOutput, takenMessages } from './run-output.ts'
-import { grown, isActive, queuedRun, type RunView } from './run-view.ts'
+import { grown, isActive, queuedRun, type RunView, waitsForOthers } from './run-view.ts'
 
 export type { RunView } from './run-view.ts'
 
@@ -80,6 +80,7 @@ export function fold(state: SessionState, entry: Folded): SessionState {
         model: event.model,
         next: event.next,
         output: event.mode === 'restart' ? undefined : run.output,
+        startedAt: entry.time,
       }))
     case 'run.snapshot':
       return changeRun(withRunOf(state, event.run), entry, event.run, (run) => {
@@ -250,12 +251,6 @@ function markSeen(state: SessionState, event: MessageEvent): Partial<Pick<Sessio
   return { open: state.open.map(mark) }
 }
 
-function waitsForOthers(run: RunView): boolean {
-  return [...run.calls.values()].some(
-    (call) => call.result === undefined && (call.where === 'client' || awaitsDecision(call)),
-  )
-}
-
 function foldEnded(state: SessionState, entry: Folded, event: RunEnded): SessionState {
   const open = state.open.find((run) => run.id === event.run)
   const run = open ?? state.ended.get(event.run)
@@ -274,6 +269,8 @@ function foldEnded(state: SessionState, entry: Folded, event: RunEnded): Session
     supersededBy: undefined,
     rejected: false,
     ended: event,
+    // What repeats the end, with its output, comes later.
+    endedAt: run.endedAt ?? entry.time,
   }
   // An end that was given its output may be all that is left of the cancel that it repeats.
   const commands =

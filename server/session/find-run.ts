@@ -1,0 +1,107 @@
+// findRun in the whole of a session: what is folded in memory, what other nodes have appended meanwhile, and the sealed
+// segments of its transcript, of which few have to be looked at, because an id tells when its run was made.
+import { type Event, parseCursor, ReplyError, timeOfId } from '@parley/protocol'
+import type { FoldedEntry } from '../log/transcript-store.ts'
+import type { FoundRun } from './run-report.ts'
+import type { Session, SessionStores } from './session.ts'
+import { EMPTY_SESSION, findRun, foldAll, type SessionState } from './session-state.ts'
+
+/** Milliseconds to wait until this node has read what another one appended. */
+const CATCH_UP_MS = 5_000
+/** Milliseconds by which the clocks of nodes may differ, and a message may come later than its id was made. */
+const SLACK_MS = 10 * 60_000
+
+/**
+ * @returns undefined when the session has no such run, and never had
+ * @throws StorageError, ReplyError `unavailable`
+ */
+export async function lookUpRun(stores: SessionStores, session: Session, run: string): Promise<FoundRun | undefined> {
+  const known = inState(session.state, run)
+  if (known !== undefined) return known
+  await catchUp(stores, session)
+  return inState(session.state, run) ?? (await inSegments(stores, session.id, run))
+}
+
+/** Resolves when the session has folded all that is in the log by now, whoever appended it. @throws ReplyError `unavailable` */
+export async function catchUp(stores: SessionStores, session: Session): Promise<void> {
+  const head = parseCursor(await stores.log.head(session.id))?.seq ?? 0
+  try {
+    await session.reached(head, AbortSignal.timeout(CATCH_UP_MS))
+  } catch (cause) {
+    throw new ReplyError('unavailable', undefined, { cause })
+  }
+}
+
+/** The folded entries of the part of the transcript that holds the run; undefined when no part does. */
+export async function foldedEntriesOf(
+  stores: SessionStores,
+  session: string,
+  run: string,
+): Promise<readonly FoldedEntry[] | undefined> {
+  const transcript = await stores.transcripts.load(session)
+  if (transcript === undefined) return undefined
+  if (inState(folded(transcript.entries), run) !== undefined) return transcript.entries
+  return (await sealedWith(stores, session, transcript.sealed, run))?.entries
+}
+
+function inState(state: SessionState, run: string): FoundRun | undefined {
+  const view = findRun(state, run)
+  return view === undefined ? undefined : { state, view }
+}
+
+async function inSegments(stores: SessionStores, session: string, run: string): Promise<FoundRun | undefined> {
+  const transcript = await stores.transcripts.load(session)
+  if (transcript === undefined) return undefined
+  return (await sealedWith(stores, session, transcript.sealed, run))?.found
+}
+
+/** The sealed segment that holds the run, and the run as it tells it. */
+async function sealedWith(
+  stores: SessionStores,
+  session: string,
+  sealed: number,
+  run: string,
+): Promise<{ readonly entries: readonly FoldedEntry[]; readonly found: FoundRun } | undefined> {
+  for await (const entries of likelySegments(stores, session, sealed, run)) {
+    const found = inState(folded(entries), run)
+    if (found !== undefined) return { entries, found }
+  }
+  return undefined
+}
+
+function folded(entries: readonly FoldedEntry[]): SessionState {
+  return foldAll(
+    EMPTY_SESSION,
+    entries.map(({ seq, time, json }) => ({ seq, time, event: JSON.parse(json) as Event })),
+  )
+}
+
+/** Those that may hold a run of that id: around its time, or, for an id that tells none, all of them, newest first. */
+async function* likelySegments(
+  stores: SessionStores,
+  session: string,
+  sealed: number,
+  run: string,
+): AsyncGenerator<readonly FoldedEntry[]> {
+  const time = timeOfId(run)
+  if (time === undefined) {
+    for (let number = sealed - 1; number >= 0; number -= 1) {
+      const segment = await stores.transcripts.segment(session, number)
+      if (segment !== undefined) yield segment
+    }
+    return
+  }
+  // Segments are in the order of the log, and so of time, but for the slack. The first that does not end before the run:
+  let [low, high] = [0, sealed]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    const segment = await stores.transcripts.segment(session, middle)
+    if ((segment?.at(-1)?.time ?? 0) < time - SLACK_MS) low = middle + 1
+    else high = middle
+  }
+  for (let number = low; number < sealed; number += 1) {
+    const segment = await stores.transcripts.segment(session, number)
+    if ((segment?.[0]?.time ?? 0) > time + SLACK_MS) return
+    if (segment !== undefined) yield segment
+  }
+}
