@@ -22,6 +22,11 @@ export class LaneEnds {
     let whole: Set<Entry> | undefined
     for (const entry of entries) {
       const { subject, seq } = entry
+      // Nearly always one more output of the same run.
+      if (subject === this.#subject && !entry.rollup) {
+        this.#seq = seq
+        continue
+      }
       if (!subject.startsWith('run.')) continue
       if (entry.rollup && !this.#follows(entry)) whole = (whole ?? new Set<Entry>()).add(entry)
       if (subject !== this.#subject) this.#turnTo(subject)

@@ -4,10 +4,19 @@ import type { Logger } from 'pino'
 import type { Entry } from './entry.ts'
 import type { Follower, Subscription } from './session-log.ts'
 
-interface Room {
+/** The followers of one session. */
+export interface Room {
   /** Replaced, not changed: a round of deliveries goes on over the old list. */
   followers: readonly Live[]
   batch: Entry[]
+  /** Nobody is in it, and nobody will be. */
+  gone: boolean
+}
+
+/** A session, and where its followers were last found. */
+interface Followed {
+  readonly session: string
+  room: Room | undefined
 }
 
 interface Live {
@@ -30,15 +39,19 @@ export class FollowerRooms {
   enter(session: string, follower: Follower): Subscription {
     const live: Live = { follower, closed: false }
     const room = this.#rooms.get(session)
-    if (room === undefined) this.#rooms.set(session, { followers: [live], batch: NOTHING })
+    if (room === undefined) this.#rooms.set(session, { followers: [live], batch: NOTHING, gone: false })
     else room.followers = [...room.followers, live]
     return { close: () => this.#leave(session, live) }
   }
 
   /** Puts an entry by, for `deliver`. */
-  collect(session: string, entry: Entry): void {
-    const room = this.#rooms.get(session)
-    if (room === undefined) return
+  collect(place: Followed, entry: Entry): void {
+    let { room } = place
+    if (room === undefined || room.gone) {
+      room = this.#rooms.get(place.session)
+      place.room = room
+      if (room === undefined) return
+    }
     if (room.batch !== NOTHING) {
       room.batch.push(entry)
       return
@@ -69,6 +82,7 @@ export class FollowerRooms {
   }
 
   clear(): void {
+    for (const room of this.#rooms.values()) room.gone = true
     this.#rooms.clear()
   }
 
@@ -78,6 +92,8 @@ export class FollowerRooms {
     const room = this.#rooms.get(session)
     if (room === undefined) return
     room.followers = room.followers.filter((other) => other !== live)
-    if (room.followers.length === 0) this.#rooms.delete(session)
+    if (room.followers.length > 0) return
+    room.gone = true
+    this.#rooms.delete(session)
   }
 }

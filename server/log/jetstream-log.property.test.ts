@@ -31,7 +31,7 @@ async function openTwo(retention: Retention): Promise<SessionLogHarness> {
       return {
         epoch: here.epoch,
         append: (...append) => here.append(...append),
-        submit: (...append) => here.submit(...append),
+        writer: (...subject) => here.writer(...subject),
         follow: (...follow) => here.follow(...follow),
         read: (...read) => there.read(...read),
         head: (session) => there.head(session),

@@ -20,9 +20,9 @@ import type { Streams } from './jetstream-streams.ts'
 import { Sweeper } from './jetstream-sweep.ts'
 import { CursorLost, StorageError } from './log-error.ts'
 import type {
-  AppendListener,
   AppendOptions,
   Follower,
+  LogWriter,
   ReadLimits,
   Retention,
   SessionLog,
@@ -133,20 +133,17 @@ export class JetStreamLog implements SessionLog {
     return this.#live.cachedBytes
   }
 
-  submit(
-    session: string,
-    subject: Subject,
-    event: Event,
-    expect: Seq,
-    listener: AppendListener,
-    options?: AppendOptions,
-  ): void {
-    this.append(session, subject, event, expect, options)
-      .then(
-        (entry) => listener.appended(entry),
-        (error: unknown) => listener.refused(error),
-      )
-      .catch((error: unknown) => this.#options.logger.error({ err: error }, 'a listener of an append threw'))
+  writer(session: string, subject: Subject): LogWriter {
+    return {
+      submit: (event, expect, listener, options) => {
+        this.append(session, subject, event, expect, options)
+          .then(
+            (entry) => listener.appended(entry),
+            (error: unknown) => listener.refused(error),
+          )
+          .catch((error: unknown) => this.#options.logger.error({ err: error }, 'a listener of an append threw'))
+      },
+    }
   }
 
   async append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry> {

@@ -2,6 +2,7 @@
 // one commit may hold and compares in order, each append against what is durable and the winners before it.
 import type { Event } from '@parley/protocol'
 import { Entry, type Seq } from './entry.ts'
+import type { Room } from './follower-rooms.ts'
 import type { Lane, Overlay, Tail } from './lmdb-overlay.ts'
 import { Conflict, type StorageError } from './log-error.ts'
 import type { AppendListener } from './session-log.ts'
@@ -15,38 +16,67 @@ export interface AppendLimits {
   readonly groupBytes: number
 }
 
-/** One append, from call to answer. One object carries it all the way: there is one for every token. */
-export class Append {
+/**
+ * A subject of a session, and where it was last found: in the overlay, and among those who are followed. For who appends
+ * to it again and again, so that not each token asks three maps.
+ */
+export class Place {
   readonly session: string
   readonly subject: string
+  tail: Tail | undefined
+  lane: Lane | undefined
+  room: Room | undefined
+
+  constructor(session: string, subject: string) {
+    this.session = session
+    this.subject = subject
+    this.tail = undefined
+    this.lane = undefined
+    this.room = undefined
+  }
+
+  find(overlay: Overlay, settledLast: SettledLast): Lane {
+    // A lane that is in the overlay has its session there.
+    if (this.lane === undefined || this.lane.gone) {
+      this.tail = overlay.tailOf(this.session)
+      this.lane = overlay.laneOf(this.tail, this.subject, settledLast)
+    }
+    return this.lane
+  }
+}
+
+/** A place that a commit has found. */
+interface Found extends Place {
+  tail: Tail
+  lane: Lane
+}
+
+/** One append, from call to answer. One object carries it all the way: there is one for every token. */
+export class Append {
+  readonly place: Place
   readonly event: Event
   readonly json: string
   readonly expect: Seq
   readonly rollup: boolean
   readonly listener: AppendListener
-  /** Where it stands in the overlay, and what it became, or lost to: set by the commit that decides it. */
-  tail: Tail | undefined
-  lane: Lane | undefined
+  /** What it became, or lost to: set by the commit that decides it. */
   entry: Entry | undefined
   last: Seq
 
-  constructor(session: string, subject: string, event: Event, expect: Seq, rollup: boolean, listener: AppendListener) {
-    this.session = session
-    this.subject = subject
+  constructor(place: Place, event: Event, expect: Seq, rollup: boolean, listener: AppendListener) {
+    this.place = place
     this.event = event
     this.json = JSON.stringify(event)
     this.expect = expect
     this.rollup = rollup
     this.listener = listener
-    this.tail = undefined
-    this.lane = undefined
     this.entry = undefined
     this.last = 0
   }
 }
 
 /** An append that a commit has decided: its place is known. */
-type Decided = Append & { readonly tail: Tail; readonly lane: Lane }
+type Decided = Append & { readonly place: Found }
 
 /** One that won: its entry is made. */
 export type Winner = Decided & { readonly entry: Entry }
@@ -91,15 +121,12 @@ export class AppendQueue {
     let bytes = 0
     let taken = 0
     for (const append of this.#waiting) {
-      const { session, subject, json, rollup } = append
+      const { place, json, rollup } = append
       if (taken === this.#limits.groupEntries || (taken > 0 && bytes + json.length > this.#limits.groupBytes)) break
       taken++
       bytes += json.length
-      const tail = overlay.tailOf(session)
-      const lane = overlay.laneOf(tail, subject, settledLast)
+      const lane = place.find(overlay, settledLast)
       const prev = lane.pending || lane.last
-      append.tail = tail
-      append.lane = lane
       if (append.expect !== prev) {
         append.last = prev
         losers.push(append as Decided)
@@ -107,7 +134,7 @@ export class AppendQueue {
       }
       const seq = last + winners.length + 1
       lane.pending = seq
-      append.entry = new Entry({ seq, prev, subject, time, rollup, json }, append.event)
+      append.entry = new Entry({ seq, prev, subject: place.subject, time, rollup, json }, append.event)
       winners.push(append as Winner)
     }
     this.#waiting = taken === this.#waiting.length ? [] : this.#waiting.slice(taken)
@@ -118,7 +145,7 @@ export class AppendQueue {
 
 /** The commit is on disk and its winners are shown: everybody is told. @param failed told of a listener that threw */
 export function answer({ winners, losers }: Commit, overlay: Overlay, failed: (error: unknown) => void): void {
-  for (const { tail, lane } of losers) overlay.loosen(tail, lane)
+  for (const { place } of losers) overlay.loosen(place.tail, place.lane)
   for (const { listener, entry } of winners) {
     try {
       listener.appended(entry)
@@ -136,11 +163,11 @@ export function withdraw(
   error: StorageError,
   failed: (error: unknown) => void,
 ): void {
-  for (const { tail, lane } of winners) {
-    lane.pending = 0
-    overlay.loosen(tail, lane)
+  for (const { place } of winners) {
+    place.lane.pending = 0
+    overlay.loosen(place.tail, place.lane)
   }
-  for (const { tail, lane } of losers) overlay.loosen(tail, lane)
+  for (const { place } of losers) overlay.loosen(place.tail, place.lane)
   for (const { listener } of winners) refuse(listener, error, failed)
   for (const { listener } of losers) refuse(listener, error, failed)
 }

@@ -15,6 +15,7 @@ import {
   AppendQueue,
   answer,
   type Commit,
+  Place,
   type SettledLast,
   withdraw,
 } from './lmdb-append-queue.ts'
@@ -28,9 +29,9 @@ import type { LogState } from './lmdb-state.ts'
 import { sweep } from './lmdb-sweep.ts'
 import { StorageError } from './log-error.ts'
 import type {
-  AppendListener,
   AppendOptions,
   Follower,
+  LogWriter,
   ReadLimits,
   Retention,
   SessionLog,
@@ -118,22 +119,21 @@ export class LmdbLog implements SessionLog {
 
   append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry> {
     return new Promise((appended, refused) => {
-      this.#enqueue(new Append(session, subject, event, expect, options?.rollup ?? false, { appended, refused }))
+      const place = placeOf(session, subject)
+      this.#enqueue(new Append(place, event, expect, options?.rollup ?? false, { appended, refused }))
     })
   }
 
-  submit(
-    session: string,
-    subject: Subject,
-    event: Event,
-    expect: Seq,
-    listener: AppendListener,
-    options?: AppendOptions,
-  ): void {
-    try {
-      this.#enqueue(new Append(session, subject, event, expect, options?.rollup ?? false, listener))
-    } catch (error) {
-      queueMicrotask(() => listener.refused(error))
+  writer(session: string, subject: Subject): LogWriter {
+    const place = placeOf(session, subject)
+    return {
+      submit: (event, expect, listener, options) => {
+        try {
+          this.#enqueue(new Append(place, event, expect, options?.rollup ?? false, listener))
+        } catch (error) {
+          queueMicrotask(() => listener.refused(error))
+        }
+      },
     }
   }
 
@@ -205,11 +205,8 @@ export class LmdbLog implements SessionLog {
     this.#rooms.clear()
   }
 
-  /** @throws StorageError, RangeError */
+  /** @throws StorageError */
   #enqueue(append: Append): void {
-    if (!NAME.test(append.session) || !NAME.test(append.subject)) {
-      throw new RangeError('a session or subject has no valid name')
-    }
     if (this.#closed || !this.#queue.push(append)) throw new StorageError('unavailable')
     this.#wake()
   }
@@ -276,10 +273,10 @@ export class LmdbLog implements SessionLog {
 
   #show({ winners }: Commit, first: Seq, bytes: number): void {
     const { overlay, groups } = this.#state
-    for (const { session, entry, tail, lane } of winners) {
-      lane.pending = 0
-      overlay.add(tail, lane, entry)
-      this.#rooms.collect(session, entry)
+    for (const { place, entry } of winners) {
+      place.lane.pending = 0
+      overlay.add(place.tail, place.lane, entry)
+      this.#rooms.collect(place, entry)
     }
     const last = first + winners.length - 1
     this.#state.last = last
@@ -347,4 +344,10 @@ export class LmdbLog implements SessionLog {
         this.#sweeping = undefined
       })
   }
+}
+
+/** @throws RangeError */
+function placeOf(session: string, subject: Subject): Place {
+  if (!NAME.test(session) || !NAME.test(subject)) throw new RangeError('a session or subject has no valid name')
+  return new Place(session, subject)
 }

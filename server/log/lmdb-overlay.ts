@@ -14,6 +14,8 @@ export interface Lane {
   rollup: Seq
   /** Living entries in the overlay. */
   count: number
+  /** The overlay has forgotten it: what is appended to the subject next goes to another one. */
+  gone: boolean
 }
 
 export interface Tail {
@@ -51,7 +53,7 @@ export class Overlay {
   laneOf(tail: Tail, subject: string, last: (session: string, subject: string) => Seq): Lane {
     let lane = tail.lanes.get(subject)
     if (lane === undefined) {
-      lane = { subject, last: last(tail.session, subject), pending: 0, rollup: 0, count: 0 }
+      lane = { subject, last: last(tail.session, subject), pending: 0, rollup: 0, count: 0, gone: false }
       tail.lanes.set(subject, lane)
     }
     return lane
@@ -92,6 +94,7 @@ export class Overlay {
   /** Forgets a subject that holds nothing, and then its session. */
   loosen(tail: Tail, lane: Lane): void {
     if (lane.count > 0 || lane.pending !== 0) return
+    lane.gone = true
     tail.lanes.delete(lane.subject)
     if (tail.lanes.size === 0) this.#tails.delete(tail.session)
   }

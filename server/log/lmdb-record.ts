@@ -10,13 +10,16 @@ export interface Placed {
   readonly entry: Entry
 }
 
-/** @param placed entries of consecutive sequence numbers, all of the same time */
-export function encodeGroup(time: number, placed: readonly Placed[]): string {
+/** @param won entries of consecutive sequence numbers, all of the same time */
+export function encodeGroup(
+  time: number,
+  won: readonly { readonly place: { readonly session: string }; readonly entry: Entry }[],
+): string {
   // Joined once: adding up strings makes a tree of small ones, which the collector pays for.
   const parts: (string | number)[] = [`${GROUP_FORMAT}\t${time}\n`]
-  for (const { session, entry } of placed) {
+  for (const { place, entry } of won) {
     const { prev, rollup, subject, json } = entry
-    parts.push(prev, rollup ? '\t1\t' : '\t0\t', session, '\t', subject, '\t', json, '\n')
+    parts.push(prev, rollup ? '\t1\t' : '\t0\t', place.session, '\t', subject, '\t', json, '\n')
   }
   return parts.join('')
 }

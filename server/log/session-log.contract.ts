@@ -90,6 +90,28 @@ export function sessionLogContract(
         expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
       })
 
+      it('takes the appends of a writer as its own, through rest and beside others, and tells it what won', async () => {
+        const writer = harness.log.writer('s', 'run.a')
+        const submit = (index: number, expect: number): Promise<Entry> =>
+          new Promise((appended, refused) => writer.submit(output(index), expect, { appended, refused }))
+        const first = await submit(0, 0)
+        await harness.rest()
+        const second = await submit(1, first.seq)
+        const others = await append('run.a', second.seq, output(2))
+        await expect(submit(3, second.seq)).rejects.toEqual(new Conflict(others.seq))
+        const seen: number[] = []
+        const subscription = await harness.log.follow('s', cursor(others), {
+          entries: (batch) => seen.push(...batch.map((entry) => entry.seq)),
+        })
+        const third = await submit(3, others.seq)
+        subscription.close()
+        const fourth = await submit(4, third.seq)
+        expect(seen).toEqual([third.seq])
+        expect((await readAll('s')).map(({ seq }) => seq)).toEqual(
+          [first, second, others, third, fourth].map(({ seq }) => seq),
+        )
+      })
+
       it('keeps the event byte for byte as JSON', async () => {
         const text = 'é 漢字 \u2028 \t\n\r "quoted" \\ \u0000 😀 \ud800'
         const appended = await append('run.a', 0, output(0, text))

@@ -20,6 +20,11 @@ export interface AppendListener {
   refused(error: unknown): void
 }
 
+export interface LogWriter {
+  /** As `append`, without a promise. Throws nothing; the listener is never called before it returns. */
+  submit(event: Event, expect: Seq, listener: AppendListener, options?: AppendOptions): void
+}
+
 export interface ReadLimits {
   /** Entries in one batch; default 512. */
   readonly batchEntries?: number
@@ -54,15 +59,8 @@ export interface SessionLog {
    */
   append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry>
 
-  /** As `append`, without a promise. Throws nothing; the listener is never called before it returns. */
-  submit(
-    session: string,
-    subject: Subject,
-    event: Event,
-    expect: Seq,
-    listener: AppendListener,
-    options?: AppendOptions,
-  ): void
+  /** Appends of one subject, many of them: the log need not look for it each time. Nothing has to be closed. */
+  writer(session: string, subject: Subject): LogWriter
 
   /**
    * The entries after the cursor up to the head at the time of the call (or later), in order, in batches.

@@ -3,7 +3,7 @@
 // run-state.ts; here is the I/O of it.
 import type { Entry } from '../log/entry.ts'
 import { Conflict, StorageError } from '../log/log-error.ts'
-import type { AppendListener, SessionLog } from '../log/session-log.ts'
+import type { AppendListener, LogWriter, SessionLog } from '../log/session-log.ts'
 import type { Session } from '../session/session.ts'
 import { findRun } from '../session/session-state.ts'
 import * as Run from './run-state.ts'
@@ -22,8 +22,11 @@ const UNSENT_CHARS = 64 * 1024
 const RETRY_MS = 250
 const ROLLUP = { rollup: true }
 
-export class RunAppender {
+export class RunAppender implements AppendListener {
   readonly #options: RunAppenderOptions
+  readonly #log: SessionLog
+  readonly #writer: LogWriter
+  readonly #session: Session
   readonly #run: string
   readonly #subject: string
   #state: Run.RunState
@@ -35,9 +38,13 @@ export class RunAppender {
 
   constructor(options: RunAppenderOptions, state: Run.RunState) {
     this.#options = options
+    const { log, session } = options
+    this.#log = log
+    this.#session = session
     this.#state = state
     this.#run = state.about.run
     this.#subject = `run.${state.about.run}`
+    this.#writer = log.writer(session.id, this.#subject)
     this.#unsubscribe = options.session.subscribe((entries) => this.#look(entries))
   }
 
@@ -91,6 +98,25 @@ export class RunAppender {
     this.#release()
   }
 
+  /** The log's listener. */
+  appended(entry: Entry): void {
+    this.#failedAt = undefined
+    this.#state = Run.appended(this.#state, entry.seq)
+    this.#pump()
+  }
+
+  /** A conflict means that the run is over for us. A full or absent log may come back: hold on, within a bound. */
+  refused(error: unknown): void {
+    if (this.#state.phase === 'ended') return
+    if (error instanceof Conflict) return this.#stop(undefined)
+    const now = performance.now()
+    this.#failedAt ??= now
+    if (!(error instanceof StorageError) || now - this.#failedAt > this.#options.storageWaitMs) return this.#stop(error)
+    this.#state = Run.putBack(this.#state)
+    this.#release()
+    setTimeout(() => this.#pump(), RETRY_MS).unref()
+  }
+
   async #change(): Promise<void> {
     await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
@@ -99,7 +125,7 @@ export class RunAppender {
   #look(entries: readonly Entry[]): void {
     // Its own outputs come back to it all the time, and tell it nothing.
     if (this.#areOutputs(entries)) return
-    const { session } = this.#options
+    const session = this.#session
     if (session.lost !== undefined) return this.#stop(new StorageError('unavailable', session.lost))
     const view = findRun(session.state, this.#run)
     if (view === undefined) return
@@ -130,40 +156,18 @@ export class RunAppender {
 
   /** False while somebody tries to end the run; it is looked at again when that is done. */
   #mayAppend(): boolean {
-    if (!this.#options.session.isEnding(this.#run)) return true
+    if (!this.#session.isEnding(this.#run)) return true
     this.#held = true
     return false
   }
 
   /** Gives the log what is in flight. */
   #submit(): void {
-    const { log, session } = this.#options
     const append = Run.inFlight(this.#state)
     if (append === undefined) return
     const { call, event, expect, rollup } = append
-    const subject = call === undefined ? this.#subject : `tool.${call}`
-    log.submit(session.id, subject, event, expect, this.#listener, rollup ? ROLLUP : undefined)
-  }
-
-  readonly #listener: AppendListener = {
-    appended: (entry) => {
-      this.#failedAt = undefined
-      this.#state = Run.appended(this.#state, entry.seq)
-      this.#pump()
-    },
-    refused: (error) => this.#refused(error),
-  }
-
-  /** A conflict means that the run is over for us. A full or absent log may come back: hold on, within a bound. */
-  #refused(error: unknown): void {
-    if (this.#state.phase === 'ended') return
-    if (error instanceof Conflict) return this.#stop(undefined)
-    const now = performance.now()
-    this.#failedAt ??= now
-    if (!(error instanceof StorageError) || now - this.#failedAt > this.#options.storageWaitMs) return this.#stop(error)
-    this.#state = Run.putBack(this.#state)
-    this.#release()
-    setTimeout(() => this.#pump(), RETRY_MS).unref()
+    const writer = call === undefined ? this.#writer : this.#log.writer(this.#session.id, `tool.${call}`)
+    writer.submit(event, expect, this, rollup ? ROLLUP : undefined)
   }
 
   #stop(problem: unknown): void {

@@ -12,7 +12,14 @@ import { fromParts } from '../session/run-output.ts'
 import type { Session } from '../session/session.ts'
 import { findRun, type RunView } from '../session/session-state.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
-import { callModel, ModelFailure, type ModelFinish, type ModelSink, type ModelTimeouts } from './model-call.ts'
+import {
+  callModel,
+  ModelFailure,
+  type ModelFinish,
+  type ModelSink,
+  type ModelTimeouts,
+  type ModelToolCall,
+} from './model-call.ts'
 import { buildPrompt, userMessage } from './prompt.ts'
 import { type Recovery, recover } from './recovery.ts'
 import { RunAppender } from './run-appender.ts'
@@ -51,7 +58,7 @@ export interface OwnerOptions {
 /** The run is not this owner's any more: it has ended, or has another owner. */
 const STOPPED = new DOMException('The run is over for this owner.', 'AbortError')
 
-export class RunOwner {
+export class RunOwner implements ModelSink {
   readonly #options: OwnerOptions
   readonly #session: Session
   readonly #run: string
@@ -118,6 +125,19 @@ export class RunOwner {
     }
     await compactRun(options.log, session, view.id, Run.usageSoFar(owner.#appender.state))
     return owner.#begun ? view.epoch + 1 : view.epoch
+  }
+
+  /** What the model says, for the log. */
+  text(kind: Run.TextKind, delta: string): Promise<void> | undefined {
+    const state = this.#appender.receive(kind, delta)
+    if (state.deltas > this.#maxDeltas) this.#stop.abort(new ModelFailure('token_limit'))
+    return this.#appender.room()
+  }
+
+  call(call: ModelToolCall): string {
+    const item = this.#tools.call(call)
+    this.#appender.apply((state) => Run.called(state, item))
+    return item.call
   }
 
   async #drive(recovery: Recovery): Promise<void> {
@@ -209,7 +229,7 @@ export class RunOwner {
           maxOutputTokens: Math.max(1, limits.outputTokens - this.#outputTokens()),
         }
         this.#maxDeltas = deltas + options.maxOutputTokens
-        return await callModel(model, options, limits, this.#sink, signal)
+        return await callModel(model, options, limits, this, signal)
       } catch (error) {
         const silent = this.#appender.state.deltas === deltas && !signal.aborted
         if (!(error instanceof ModelFailure && error.retryable && silent && attempt < limits.modelTries)) throw error
@@ -219,19 +239,6 @@ export class RunOwner {
         await sleep(wait, signal)
       }
     }
-  }
-
-  readonly #sink: ModelSink = {
-    text: (kind, delta) => {
-      const state = this.#appender.receive(kind, delta)
-      if (state.deltas > this.#maxDeltas) this.#stop.abort(new ModelFailure('token_limit'))
-      return this.#appender.room()
-    },
-    call: (call) => {
-      const item = this.#tools.call(call)
-      this.#appender.apply((state) => Run.called(state, item))
-      return item.call
-    },
   }
 
   /** By the provider's count where it has given one, else by deltas. */

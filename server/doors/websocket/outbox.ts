@@ -44,6 +44,8 @@ export class Outbox implements ReaderSink {
   readonly #socket: OutboxSocket
   readonly #options: OutboxOptions
   readonly #binary: boolean
+  /** What is to be sent; nearly always one message, which then lies here alone and not in the queue. */
+  #only: MessageData | undefined
   #queue: MessageData[] = []
   /** Of text, its UTF-16 code units: to count its bytes would cost more than the bound is worth. */
   #queuedBytes = 0
@@ -87,8 +89,8 @@ export class Outbox implements ReaderSink {
   // uWS keeps the order: a send to a socket first gives it what was published to it before. How much of that it could not
   // pass on is asked now and then, but not in the turn of the last time: what was published in a turn is not in its buffer yet.
   takesBroadcast(bytes: number): boolean {
-    if (this.#queue.length > 0) this.flush()
-    if (this.#closed || this.#congested || this.#queue.length > 0) return false
+    if (this.#queuedBytes > 0) this.flush()
+    if (this.#closed || this.#congested || this.#queuedBytes > 0) return false
     this.#unseen += bytes
     if (this.#unseen <= this.#options.bytes / 4) return true
     const turn = this.#options.flush.turn()
@@ -155,15 +157,13 @@ export class Outbox implements ReaderSink {
   flush(): void {
     this.#marked = false
     if (this.#closed) return
-    const queue = this.#queue
-    const only = queue[0]
-    if (queue.length === 1 && only !== undefined && !this.#congested) {
-      // Not by its length: that gives the array's memory back, to be made anew for the next message.
-      queue.pop()
+    const only = this.#only
+    if (only !== undefined && !this.#congested) {
+      this.#only = undefined
       this.#queuedBytes = 0
       this.#send(only)
-    } else if (queue.length > 0) {
-      this.#sendQueue(queue)
+    } else if (this.#queuedBytes > 0) {
+      this.#sendQueue(this.#takeQueue())
     }
     this.#wake()
   }
@@ -172,13 +172,14 @@ export class Outbox implements ReaderSink {
   drained(): void {
     this.#progressAt = performance.now()
     this.#note(this.#socket.getBufferedAmount())
-    if (this.#queue.length > 0) this.flush()
+    if (this.#queuedBytes > 0) this.flush()
     else this.#wake()
   }
 
   close(): void {
     this.#closed = true
     this.#congested = false
+    this.#only = undefined
     this.#queue = []
     this.#queuedBytes = 0
     this.replays.close()
@@ -203,11 +204,20 @@ export class Outbox implements ReaderSink {
 
   #enqueue(data: MessageData): void {
     if (this.#closed) return
-    this.#queue.push(data)
+    if (this.#queuedBytes === 0) this.#only = data
+    else if (this.#only === undefined) this.#queue.push(data)
+    else this.#queue = [...this.#takeQueue(), data]
     this.#queuedBytes += data.length
     if (this.#marked) return
     this.#marked = true
     this.#options.flush.mark(this)
+  }
+
+  #takeQueue(): readonly MessageData[] {
+    const only = this.#only
+    if (only === undefined) return this.#queue
+    this.#only = undefined
+    return [only]
   }
 
   /** To a socket of which nothing is buffered. */
