@@ -1,6 +1,6 @@
 // Health: whether the process lives (/healthz), and whether it should be sent clients (/readyz).
 import type { TemplatedApp } from 'uWebSockets.js'
-import { replyJson, replyProblem } from './http-reply.ts'
+import { replyJson, replyProblem } from './http/http-reply.ts'
 
 /** `away`: the log cannot be reached for long, and another node may do better. */
 export type Readiness = 'ready' | 'stopping' | 'away'

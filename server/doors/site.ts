@@ -5,7 +5,7 @@ import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
-import { type Headers, reply } from './http-reply.ts'
+import { type Headers, reply } from './http/http-reply.ts'
 
 interface SiteFile {
   readonly body: Buffer

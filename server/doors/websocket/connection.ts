@@ -17,7 +17,7 @@ import { CommandRate, type CommandRateLimits } from '../../limit/command-rate.ts
 import { CommandDesk, type CommandDeskPorts } from './command-desk.ts'
 import { Outbox, type OutboxSocket } from './outbox.ts'
 import { type ParsedFrame, parseMessage } from './parse-frames.ts'
-import type { TurnFlush } from './turn-flush.ts'
+import type { TurnFlush } from '../turn-flush.ts'
 
 export interface ConnectionLimits {
   /** Milliseconds until `hello` has to be here. */

@@ -6,7 +6,7 @@ import { type CodecName, codecs, type ReplyError, type ServerFrame } from '@parl
 import { Slots } from '../../limit/slots.ts'
 import type { MessageData } from '../entry-message.ts'
 import type { ReaderSink } from '../reader.ts'
-import type { TurnFlush } from './turn-flush.ts'
+import type { TurnFlush } from '../turn-flush.ts'
 
 /** The part of a uWS socket that an outbox uses. */
 export interface OutboxSocket {

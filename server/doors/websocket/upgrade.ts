@@ -3,6 +3,8 @@
 
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import { type CodecName, SUBPROTOCOLS, TOKEN_SUBPROTOCOL_PREFIX } from '@parley/protocol'
+import { addressKey } from '../address.ts'
+import { bearerOf } from '../bearer.ts'
 
 export interface UpgradeRequest {
   readonly key: string
@@ -17,8 +19,6 @@ export interface UpgradeRequest {
   readonly protocol: string
 }
 
-const BEARER = /^Bearer +([^\s]+) *$/i
-
 export function readUpgrade(response: HttpResponse, request: HttpRequest): UpgradeRequest {
   const offered = request
     .getHeader('sec-websocket-protocol')
@@ -26,7 +26,7 @@ export function readUpgrade(response: HttpResponse, request: HttpRequest): Upgra
     .map((name) => name.trim())
   const protocol = offered.find((name) => name === SUBPROTOCOLS.json || name === SUBPROTOCOLS.msgpack) ?? ''
   const offeredToken = offered.find((name) => name.startsWith(TOKEN_SUBPROTOCOL_PREFIX))
-  const bearer = BEARER.exec(request.getHeader('authorization'))?.[1]
+  const bearer = bearerOf(request.getHeader('authorization'))
   return {
     key: request.getHeader('sec-websocket-key'),
     extensions: request.getHeader('sec-websocket-extensions'),
@@ -37,11 +37,4 @@ export function readUpgrade(response: HttpResponse, request: HttpRequest): Upgra
     codec: protocol === SUBPROTOCOLS.msgpack ? 'msgpack' : 'json',
     protocol,
   }
-}
-
-/** An IPv4 address, also when mapped into IPv6; or the /64 network that a host of IPv6 has for itself. */
-export function addressKey(bytes: Uint8Array): string {
-  const isMapped = bytes.length === 16 && bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 255
-  if (bytes.length === 4 || isMapped) return bytes.subarray(-4).join('.')
-  return Buffer.from(bytes.subarray(0, 8)).toString('hex')
 }

@@ -5,10 +5,10 @@ import uws, { type TemplatedApp } from 'uWebSockets.js'
 import { codecs, Disconnect } from '@parley/protocol'
 import { ConnectionCount, type ConnectionLimits as CountLimits } from '../../limit/connection-count.ts'
 import type { Broadcast } from '../feed.ts'
-import { replyProblem } from '../http-reply.ts'
+import { replyProblem } from '../http/http-reply.ts'
 import { type OriginRules, originAllowed } from '../origin.ts'
 import { Connection, type ConnectionLimits, type ConnectionPorts } from './connection.ts'
-import { TurnFlush } from './turn-flush.ts'
+import { TurnFlush } from '../turn-flush.ts'
 import { readUpgrade, type UpgradeRequest } from './upgrade.ts'
 
 export interface WebSocketDoorLimits extends ConnectionLimits {

@@ -5,14 +5,38 @@ import type { HttpResponse } from 'uWebSockets.js'
 export type Headers = Readonly<Record<string, string>>
 
 const STATUS_TEXT: Readonly<Record<number, string>> = {
-  200: '200 OK',
-  304: '304 Not Modified',
-  400: '400 Bad Request',
-  403: '403 Forbidden',
-  404: '404 Not Found',
-  426: '426 Upgrade Required',
-  429: '429 Too Many Requests',
-  503: '503 Service Unavailable',
+  200: 'OK',
+  201: 'Created',
+  202: 'Accepted',
+  204: 'No Content',
+  304: 'Not Modified',
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  406: 'Not Acceptable',
+  408: 'Request Timeout',
+  409: 'Conflict',
+  410: 'Gone',
+  413: 'Content Too Large',
+  415: 'Unsupported Media Type',
+  422: 'Unprocessable Content',
+  426: 'Upgrade Required',
+  429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+  507: 'Insufficient Storage',
+}
+
+/** The status line and the headers. Must be corked. */
+export function writeHead(response: HttpResponse, status: number, headers: Headers): void {
+  response.writeStatus(`${status} ${STATUS_TEXT[status] ?? ''}`)
+  response.writeHeader('X-Content-Type-Options', 'nosniff')
+  for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value)
 }
 
 /** Must be called in the request's own turn, or before the request was aborted. */
@@ -28,9 +52,7 @@ export function reply(
   // uWS takes an answer without a body for none at all, and ends the process, unless aborts are listened to.
   if (!whole) response.onAborted(() => undefined)
   response.cork(() => {
-    response.writeStatus(STATUS_TEXT[status] ?? String(status))
-    response.writeHeader('X-Content-Type-Options', 'nosniff')
-    for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value)
+    writeHead(response, status, headers)
     if (whole) response.end(body)
     else if (body === undefined) response.endWithoutBody()
     else response.endWithoutBody(body.length)

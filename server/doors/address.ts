@@ -1,0 +1,8 @@
+// Addresses: what is counted as one, from the bytes that the socket tells.
+
+/** An IPv4 address, also when mapped into IPv6; or the /64 network that a host of IPv6 has for itself. */
+export function addressKey(bytes: Uint8Array): string {
+  const isMapped = bytes.length === 16 && bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 255
+  if (bytes.length === 4 || isMapped) return bytes.subarray(-4).join('.')
+  return Buffer.from(bytes.subarray(0, 8)).toString('hex')
+}

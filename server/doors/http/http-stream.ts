@@ -1,0 +1,222 @@
+// HttpStream: an answer that goes on and on. Its bound is on bytes that are unsent: those that uWS holds and those
+// queued here. uWS says of a write only whether bytes were left over, and never how many: so after one that left some,
+// nothing more is given to it until a write of next to nothing shows that all are gone.
+//
+//   flowing ──(a write left bytes)──► congested ──(the filler goes through)──► flowing        any ──► closed
+import type { HttpResponse } from 'uWebSockets.js'
+import type { Flushable, TurnFlush } from '../turn-flush.ts'
+
+export interface HttpStream {
+  /** So much is unsent that nothing but what is small should be written. */
+  readonly full: boolean
+  readonly closed: boolean
+  /** What is written in one turn goes out as one. A no-op when closed. */
+  write(chunk: string | Uint8Array): void
+  /** Resolves when there is room for a batch; with false when it is closed. */
+  room(): Promise<boolean>
+  /** Called once when it is closed, whoever did it; at once if it is. */
+  onClose(listener: () => void): void
+  end(): void
+}
+
+export interface StreamPorts {
+  /** Bytes unsent above which a stream is full. */
+  readonly outboxBytes: number
+  readonly flush: TurnFlush
+  /** Bytes wait for the socket: it is to be looked after until they are gone. */
+  congested(stream: ResponseStream): void
+  /** It has ended; the response must not be touched any more. */
+  ended(stream: ResponseStream): void
+}
+
+/** Streams that are written to beyond their bound, in spite of being full, are cut at this many times it. */
+const OVERFLOW = 4
+
+/** For a client that is not there to read it. */
+export const CLOSED_STREAM: HttpStream = {
+  full: false,
+  closed: true,
+  write: () => undefined,
+  room: async () => false,
+  onClose: (listener) => listener(),
+  end: () => undefined,
+}
+
+export class ResponseStream implements HttpStream, Flushable {
+  readonly #ports: StreamPorts
+  readonly #response: HttpResponse
+  /** Goes out with the first chunk. */
+  #head: (() => void) | undefined
+  /** A chunk that means nothing to its reader: keeps the way open, and finds out whether bytes are held back. */
+  readonly #filler: string
+  #queue: (string | Uint8Array)[] = []
+  /** Of text, its UTF-16 code units: to count its bytes would cost more than the bound is worth. */
+  #queuedBytes = 0
+  /** Given to uWS since its buffer was last known to be empty. */
+  #givenBytes = 0
+  #congested = false
+  #progressAt = 0
+  #writtenAt = performance.now()
+  /** Written to since the last look: uWS may hold bytes, and cut a connection that takes none for 10 s. */
+  #touched = true
+  #marked = false
+  #closed = false
+  #waiting: ((room: boolean) => void)[] = []
+  #listeners: (() => void)[] = []
+
+  /** @param head writes the status and the headers @param filler not empty */
+  constructor(response: HttpResponse, head: () => void, filler: string, ports: StreamPorts) {
+    this.#response = response
+    this.#head = head
+    this.#filler = filler
+    this.#ports = ports
+    response.onWritable(() => {
+      this.#writable()
+      return true
+    })
+    // Proxies and clients are to see at once that there is somebody.
+    this.write(filler)
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  get unsentBytes(): number {
+    return this.#queuedBytes + (this.#congested ? this.#givenBytes : 0)
+  }
+
+  get full(): boolean {
+    return this.unsentBytes > this.#ports.outboxBytes
+  }
+
+  /** Milliseconds for which bytes have waited without any leaving; 0 when none wait. */
+  stalledMs(now: number): number {
+    return this.#congested ? now - this.#progressAt : 0
+  }
+
+  write(chunk: string | Uint8Array): void {
+    if (this.#closed) return
+    this.#queue.push(chunk)
+    this.#queuedBytes += chunk.length
+    if (this.#marked) return
+    this.#marked = true
+    this.#ports.flush.mark(this)
+  }
+
+  async room(): Promise<boolean> {
+    if (this.#closed) return false
+    if (this.unsentBytes <= this.#ports.outboxBytes / 2) return true
+    return new Promise<boolean>((resolve) => this.#waiting.push(resolve))
+  }
+
+  onClose(listener: () => void): void {
+    if (this.#closed) listener()
+    else this.#listeners.push(listener)
+  }
+
+  end(): void {
+    if (this.#closed) return
+    const rest = this.#take()
+    this.#response.cork(() => {
+      this.#writeHead()
+      if (rest !== undefined) this.#response.write(rest)
+      this.#response.end()
+    })
+    this.left()
+    this.#ports.ended(this)
+  }
+
+  /** Cuts the connection: what was sent ends in the midst, and a client knows that it is to come back. */
+  cut(): void {
+    if (!this.#closed) this.#response.close()
+  }
+
+  /** The response must not be touched any more. */
+  left(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#congested = false
+    this.#queue = []
+    this.#queuedBytes = 0
+    const waiting = this.#waiting
+    const listeners = this.#listeners
+    this.#waiting = []
+    this.#listeners = []
+    for (const tell of waiting) tell(false)
+    for (const tell of listeners) tell()
+  }
+
+  flush(): void {
+    this.#marked = false
+    if (this.#closed) return
+    if (this.#congested) {
+      if (this.#queuedBytes > this.#ports.outboxBytes * OVERFLOW) this.cut()
+      return
+    }
+    const chunk = this.#take()
+    if (chunk !== undefined) this.#give(chunk)
+    this.#wake()
+  }
+
+  /** Writes the filler if nothing else was written for so long. */
+  beat(now: number, ms: number): void {
+    if (!this.#closed && !this.#congested && now - this.#writtenAt >= ms) this.write(this.#filler)
+  }
+
+  /** uWS cuts a connection that holds back bytes for 10 s; how long is for us to say. Each try begins its count anew. */
+  poke(): void {
+    if (this.#closed || this.#head !== undefined || !(this.#touched || this.#congested)) return
+    this.#touched = false
+    this.#response.cork(() => undefined)
+  }
+
+  #writeHead(): void {
+    this.#head?.()
+    this.#head = undefined
+  }
+
+  #take(): string | Uint8Array | undefined {
+    const queue = this.#queue
+    if (queue.length === 0) return undefined
+    this.#queue = []
+    this.#queuedBytes = 0
+    return queue.length === 1 ? queue[0] : joined(queue)
+  }
+
+  #give(chunk: string | Uint8Array): void {
+    this.#writtenAt = performance.now()
+    this.#touched = true
+    let passed = true
+    this.#response.cork(() => {
+      this.#writeHead()
+      passed = this.#response.write(chunk)
+    })
+    // Everything before this chunk is gone; of the chunk itself uWS may hold a part.
+    this.#givenBytes = passed ? chunk.length : this.#givenBytes + chunk.length
+    if (passed) return
+    this.#congested = true
+    this.#progressAt = this.#writtenAt
+    this.#ports.congested(this)
+  }
+
+  /** The kernel takes bytes again. uWS gives it what is held back with our next write, and not by itself. */
+  #writable(): void {
+    if (this.#closed) return
+    this.#progressAt = performance.now()
+    this.#congested = !this.#response.write(this.#filler)
+    if (!this.#congested) this.flush()
+  }
+
+  #wake(): void {
+    if (this.#waiting.length === 0 || this.unsentBytes > this.#ports.outboxBytes / 2) return
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const tell of waiting) tell(true)
+  }
+}
+
+function joined(chunks: readonly (string | Uint8Array)[]): string | Uint8Array {
+  if (chunks.every((chunk) => typeof chunk === 'string')) return chunks.join('')
+  return Buffer.concat(chunks.map((chunk) => (typeof chunk === 'string' ? Buffer.from(chunk) : chunk)))
+}

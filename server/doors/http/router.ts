@@ -1,0 +1,192 @@
+// The router: routes on a uWS app. What holds for every request is done here, once: who may call, how often, who it is;
+// what an error becomes; and what is open when the node stops.
+
+import type { HttpResponse, TemplatedApp, HttpRequest as UwsRequest } from 'uWebSockets.js'
+import { ReplyError } from '@parley/protocol'
+import type { Logger } from 'pino'
+import type { Authenticator } from '../../auth/authenticator.ts'
+import type { CommandRateLimits, CommandVerdict } from '../../limit/command-rate.ts'
+import type { ConnectionCount } from '../../limit/connection-count.ts'
+import { RequestRate } from '../../limit/request-rate.ts'
+import { bearerOf } from '../bearer.ts'
+import type { OriginRules } from '../origin.ts'
+import { TurnFlush } from '../turn-flush.ts'
+import { mayCall } from './cors.ts'
+import { asProblem, failureOf, isFault } from './failure.ts'
+import type { BodyLimits } from './http-body.ts'
+import { type ExchangePorts, type Leaving, ResponseExchange } from './http-exchange.ts'
+import { RequestSnapshot } from './http-request.ts'
+import { foreignPage, mounted, type Route } from './route.ts'
+import { StreamKeeper } from './stream-keeper.ts'
+
+export interface HttpOptions {
+  readonly authenticator: Authenticator
+  readonly origins: OriginRules
+  /** Requests that are not answered yet count as connections do. */
+  readonly connections: ConnectionCount
+  /** Of one user; where all are anonymous, of one address. */
+  readonly requests: CommandRateLimits
+  readonly body: BodyLimits
+  /** Bytes unsent above which a stream has to catch up from the log. */
+  readonly outboxBytes: number
+  /** Milliseconds for which a client may take nothing of what waits for it. */
+  readonly stallMs: number
+  /** Milliseconds after which a stream on which nothing was sent gets a sign of life. */
+  readonly heartbeatMs: number
+  readonly logger: Logger
+}
+
+export interface HttpDoor {
+  /** Requests that are not answered yet, streams among them. */
+  readonly requests: number
+  readonly streams: number
+  /** Bytes that wait for streams' sockets. */
+  readonly unsentBytes: number
+  /** Asks everybody to come back elsewhere within so many milliseconds. What is new is refused as its route sees fit. */
+  drain(reason: string, withinMs: number): void
+  /** Resolves when nothing is open, or after so many milliseconds. */
+  emptied(waitMs: number): Promise<void>
+  /** Cuts all that is open. */
+  close(): void
+}
+
+/** What is told to wait who did not wait when told before. */
+const OUT_OF_PATIENCE_MS = 60_000
+
+export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options: HttpOptions): HttpDoor {
+  const { authenticator, origins, connections, logger } = options
+  const rate = new RequestRate(options.requests)
+  const keeper = new StreamKeeper(options)
+  const exchanges = new Set<ResponseExchange>()
+  let leaving: Leaving | undefined
+  let whenEmpty: (() => void) | undefined
+
+  const ports: ExchangePorts = {
+    outboxBytes: options.outboxBytes,
+    flush: new TurnFlush(),
+    logger,
+    congested: (stream) => keeper.slow(stream),
+    opened: (stream) => keeper.open(stream),
+    leaving: () => leaving,
+    ended(exchange) {
+      const stream = exchange.streaming
+      if (stream !== undefined) keeper.closed(stream)
+      if (!exchanges.delete(exchange)) return
+      connections.leave(exchange.request.address)
+      if (exchanges.size === 0) whenEmpty?.()
+    },
+  }
+
+  function take(route: Route, names: readonly string[]) {
+    return (response: HttpResponse, uwsRequest: UwsRequest): void => {
+      const request = new RequestSnapshot(response, uwsRequest, names, options.body)
+      const origin = request.header('origin') ?? ''
+      const allowed = route.open === true || mayCall(origins, origin, request.header('host') ?? '')
+      const exchange = new ResponseExchange(response, request, allowed ? origin : '', ports)
+      const entered = connections.enter(request.address)
+      if (entered === 'entered') exchanges.add(exchange)
+      handle(route, exchange, allowed, entered).catch((error: unknown) => {
+        logger.error({ err: error, request: request.id }, 'an answer could not be given')
+        exchange.cut()
+      })
+    }
+  }
+
+  async function handle(
+    route: Route,
+    exchange: ResponseExchange,
+    allowed: boolean,
+    entered: ReturnType<ConnectionCount['enter']>,
+  ): Promise<void> {
+    const { request } = exchange
+    try {
+      if (entered !== 'entered') throw tooMany(entered)
+      if (!allowed) throw foreignPage()
+      if (request.refused !== undefined) throw request.refused
+      if (route.open !== true) {
+        request.identify(await authenticator.authenticate(bearerOf(request.header('authorization'))))
+        const asker = authenticator.required ? request.user : request.address
+        const verdict = rate.judge(asker, performance.now())
+        if (verdict.kind !== 'take') throw tooFast(verdict)
+      }
+      await route.handle(exchange)
+    } catch (error) {
+      // Who was not counted may not stay, either.
+      await refuse(route, exchange, error, entered !== 'entered')
+    }
+  }
+
+  function tooMany(limit: 'address' | 'total'): ReplyError {
+    logger.warn({ limit }, 'too many connections')
+    return limit === 'address'
+      ? new ReplyError('rate_limited', 'Too many connections from this address.', { retryAfterMs: 10_000 })
+      : new ReplyError('unavailable', 'This node has no room for more.', { retryAfterMs: 10_000 })
+  }
+
+  async function refuse(route: Route, exchange: ResponseExchange, error: unknown, atOnce: boolean): Promise<void> {
+    const { request } = exchange
+    if (isFault(error)) {
+      logger.error({ err: error, request: request.id, method: route.method, path: route.path }, 'a request failed')
+    }
+    if (exchange.over) {
+      // It is in the midst of its answer: that this breaks off tells the client to come back.
+      exchange.cut()
+      return
+    }
+    const failure = failureOf(error)
+    // Who is answered while still sending may never read it.
+    const closes = atOnce || failure.closes
+    if (!closes) await request.body.heard()
+    const { body, contentType } = (route.errors ?? asProblem)(failure, request.id)
+    const headers = { ...failure.headers, 'Content-Type': contentType }
+    if (closes) exchange.replyAndClose(failure.status, JSON.stringify(body), headers)
+    else exchange.replyWith(failure.status, JSON.stringify(body), headers)
+  }
+
+  for (const { route, method, names } of mounted(routes, origins)) {
+    app[method](route.path, take(route, names))
+  }
+
+  return {
+    get requests() {
+      return exchanges.size
+    },
+
+    get streams() {
+      return keeper.size
+    },
+
+    get unsentBytes() {
+      return keeper.unsentBytes
+    },
+
+    drain(reason, withinMs) {
+      if (leaving !== undefined) return
+      leaving = { reason, withinMs }
+      for (const exchange of [...exchanges]) exchange.tellLeaving(leaving)
+    },
+
+    async emptied(waitMs) {
+      if (exchanges.size === 0) return
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, waitMs)
+        whenEmpty = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    },
+
+    close() {
+      leaving ??= { reason: 'the node stops', withinMs: 0 }
+      keeper.close()
+      for (const exchange of [...exchanges]) exchange.cut()
+    },
+  }
+}
+
+function tooFast(verdict: Exclude<CommandVerdict, { kind: 'take' }>): ReplyError {
+  return new ReplyError('rate_limited', undefined, {
+    retryAfterMs: verdict.kind === 'refuse' ? verdict.retryAfterMs : OUT_OF_PATIENCE_MS,
+  })
+}

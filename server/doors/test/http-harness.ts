@@ -1,0 +1,127 @@
+// HttpHarness: routes on a port of their own, and requests written byte by byte where fetch would not do.
+
+import uws from 'uWebSockets.js'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { pino } from 'pino'
+import { type AuthConfig, createAuthenticator } from '../../auth/authenticator.ts'
+import { ConnectionCount } from '../../limit/connection-count.ts'
+import type { Route } from '../http/route.ts'
+import { type HttpDoor, type HttpOptions, serveRoutes } from '../http/router.ts'
+
+export interface HttpHarnessOptions extends Partial<Omit<HttpOptions, 'authenticator' | 'origins'>> {
+  readonly auth?: AuthConfig
+  readonly allowedOrigins?: readonly string[]
+}
+
+export const HTTP_LIMITS_IN_TESTS = {
+  requests: { perSecond: 10_000, burst: 10_000 },
+  body: { bytes: 1024 * 1024, ms: 10_000 },
+  outboxBytes: 64 * 1024,
+  stallMs: 60_000,
+  heartbeatMs: 15_000,
+} as const
+
+export class HttpHarness {
+  readonly door: HttpDoor
+  readonly port: number
+  readonly #close: () => void
+  readonly #sockets: Socket[] = []
+
+  private constructor(door: HttpDoor, port: number, close: () => void) {
+    this.door = door
+    this.port = port
+    this.#close = close
+  }
+
+  static async open(routes: readonly Route[], options: HttpHarnessOptions = {}): Promise<HttpHarness> {
+    const { auth = {}, allowedOrigins = [], ...more } = options
+    const app = uws.App()
+    const authenticator = createAuthenticator(auth)
+    const door = serveRoutes(app, routes, {
+      ...HTTP_LIMITS_IN_TESTS,
+      connections: new ConnectionCount({ total: 1_000, perAddress: 1_000 }),
+      logger: pino({ enabled: false }),
+      ...more,
+      authenticator,
+      origins: { allowed: allowedOrigins, authenticated: authenticator.required },
+    })
+    const socket = await new Promise<uws.us_listen_socket>((resolve, reject) => {
+      app.listen('127.0.0.1', 0, (token) => (token === false ? reject(new Error('no port')) : resolve(token)))
+    })
+    return new HttpHarness(door, uws.us_socket_local_port(socket), () => {
+      door.close()
+      app.close()
+    })
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  fetch(path: string, init?: RequestInit): Promise<Response> {
+    return fetch(`${this.url}${path}`, init)
+  }
+
+  /** A connection on which one writes what one likes. */
+  async connect(): Promise<RawConnection> {
+    const socket = connect(this.port, '127.0.0.1')
+    this.#sockets.push(socket)
+    await once(socket, 'connect')
+    return new RawConnection(socket)
+  }
+
+  close(): void {
+    for (const socket of this.#sockets) socket.destroy()
+    this.#close()
+  }
+}
+
+export class RawConnection {
+  readonly socket: Socket
+  readonly closed: Promise<void>
+  #text = ''
+  #isClosed = false
+  #waiting: (() => void)[] = []
+
+  constructor(socket: Socket) {
+    this.socket = socket
+    socket.setEncoding('utf8')
+    socket.on('data', (text: string) => {
+      this.#text += text
+      this.#tell()
+    })
+    // What comes of it is seen by the close.
+    socket.on('error', () => undefined)
+    this.closed = new Promise((resolve) => {
+      socket.on('close', () => {
+        this.#isClosed = true
+        this.#tell()
+        resolve()
+      })
+    })
+  }
+
+  /** All that came so far. */
+  get text(): string {
+    return this.#text
+  }
+
+  write(text: string): void {
+    this.socket.write(text)
+  }
+
+  /** Resolves with all that came, when that holds a text, or the connection is closed. */
+  async until(part: string): Promise<string> {
+    while (!this.#text.includes(part) && !this.#isClosed) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    }
+    return this.#text
+  }
+
+  #tell(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const tell of waiting) tell()
+  }
+}
