@@ -2,7 +2,7 @@
 // segments of its transcript, of which few have to be looked at, because an id tells when its run was made.
 import { type Event, parseCursor, ReplyError, timeOfId } from '@parley/protocol'
 import type { FoldedEntry } from '../log/transcript-store.ts'
-import type { FoundRun } from './run-report.ts'
+import { type FoundRun, messagesOf } from './run-report.ts'
 import type { Session, SessionStores } from './session.ts'
 import { EMPTY_SESSION, findRun, foldAll, type SessionState } from './session-state.ts'
 
@@ -32,16 +32,40 @@ export async function catchUp(stores: SessionStores, session: Session): Promise<
   }
 }
 
-/** The folded entries of the part of the transcript that holds the run; undefined when no part does. */
+/** What the transcript has of a run, in order. */
 export async function foldedEntriesOf(
   stores: SessionStores,
   session: string,
-  run: string,
-): Promise<readonly FoldedEntry[] | undefined> {
+  { view }: FoundRun,
+): Promise<readonly FoldedEntry[]> {
   const transcript = await stores.transcripts.load(session)
-  if (transcript === undefined) return undefined
-  if (inState(folded(transcript.entries), run) !== undefined) return transcript.entries
-  return (await sealedWith(stores, session, transcript.sealed, run))?.entries
+  if (transcript === undefined) return []
+  const messages = messagesOf(view)
+  const isOf = (event: Event): boolean =>
+    ('run' in event && event.run === view.id) || (event.type === 'message' && messages.has(event.id))
+  const take = (entries: readonly FoldedEntry[]): readonly FoldedEntry[] =>
+    entries.filter(({ json }) => isOf(JSON.parse(json) as Event))
+  // With its message stands all of it, but for an end that was said once more.
+  const isWhole = (entries: readonly FoldedEntry[]): boolean => entries.some(({ seq }) => seq === view.order)
+  const open = take(transcript.entries)
+  if (isWhole(open)) return open
+  for await (const segment of likelySegments(stores, session, transcript.sealed, view.id)) {
+    const own = take(segment)
+    if (isWhole(own)) return [...own, ...open]
+  }
+  return open
+}
+
+/**
+ * The run as a part tells it; undefined when it is in another one. The part has the run's message, and something of its
+ * own: a message that came too late to steer it, or its end said once more, may stand apart from it.
+ */
+function holds(entries: readonly FoldedEntry[], run: string): FoundRun | undefined {
+  const own = entries.some(({ json }) => {
+    const event = JSON.parse(json) as Event
+    return event.type.startsWith('run.') && 'run' in event && event.run === run
+  })
+  return own ? inState(folded(entries), run) : undefined
 }
 
 function inState(state: SessionState, run: string): FoundRun | undefined {
@@ -52,19 +76,9 @@ function inState(state: SessionState, run: string): FoundRun | undefined {
 async function inSegments(stores: SessionStores, session: string, run: string): Promise<FoundRun | undefined> {
   const transcript = await stores.transcripts.load(session)
   if (transcript === undefined) return undefined
-  return (await sealedWith(stores, session, transcript.sealed, run))?.found
-}
-
-/** The sealed segment that holds the run, and the run as it tells it. */
-async function sealedWith(
-  stores: SessionStores,
-  session: string,
-  sealed: number,
-  run: string,
-): Promise<{ readonly entries: readonly FoldedEntry[]; readonly found: FoundRun } | undefined> {
-  for await (const entries of likelySegments(stores, session, sealed, run)) {
-    const found = inState(folded(entries), run)
-    if (found !== undefined) return { entries, found }
+  for await (const entries of likelySegments(stores, session, transcript.sealed, run)) {
+    const found = holds(entries, run)
+    if (found !== undefined) return found
   }
   return undefined
 }

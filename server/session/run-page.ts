@@ -1,7 +1,7 @@
 // RunPage: what a run has put into the log after a cursor, a bounded page at a time, for readers who ask now and then.
 // Read from the log, and where that no longer reaches from the transcript; a reader who follows the cursors of the pages
 // gets everything of the run that still stands, in order.
-import { type Cursor, type Event, formatCursor, parseCursor, ReplyError } from '@parley/protocol'
+import { type Cursor, formatCursor, parseCursor, ReplyError } from '@parley/protocol'
 import type { Entry, Seq } from '../log/entry.ts'
 import { CursorLost } from '../log/log-error.ts'
 import { foldedEntriesOf } from './find-run.ts'
@@ -48,7 +48,8 @@ export async function readRunPage(
     if (!(error instanceof CursorLost)) throw error
   }
   try {
-    return { ...(await fromTranscript(stores, session, found, from)), reset }
+    // What is folded is told to those who hold nothing: of a restart, say, it no longer tells what it dropped.
+    return { ...(await fromTranscript(stores, session, found)), reset: after !== undefined }
   } catch (error) {
     // A newer transcript was saved, and the log trimmed, between the two reads.
     if (error instanceof CursorLost) throw new ReplyError('contended', undefined, { retryAfterMs: 1_000, cause: error })
@@ -89,18 +90,13 @@ async function fromLog(stores: SessionStores, session: string, found: FoundRun, 
   return { shown, position: Math.max(last, shown.at(-1)?.seq ?? 0, from), more: false }
 }
 
-/** The folded entries, and then what the log has after them. @throws CursorLost */
-async function fromTranscript(stores: SessionStores, session: string, found: FoundRun, from: Seq): Promise<Read> {
+/** From the beginning: the folded entries, in one go, and then what the log has after them. @throws CursorLost */
+async function fromTranscript(stores: SessionStores, session: string, found: FoundRun): Promise<Read> {
   const transcript = await stores.transcripts.load(session)
-  const folded = (await foldedEntriesOf(stores, session, found.view.id)) ?? []
-  const shown = folded.filter(({ seq, json }) => seq > from && isOf(found, JSON.parse(json) as Event))
+  const shown = await foldedEntriesOf(stores, session, found)
   const covered = parseCursor(transcript?.cursor ?? '')?.seq ?? 0
   const last = lastOf(found)
-  if (last <= covered) return { shown, position: Math.max(from, last), more: false }
-  const tail = await fromLog(stores, session, found, Math.max(from, covered))
+  if (last <= covered) return { shown, position: last, more: false }
+  const tail = await fromLog(stores, session, found, covered)
   return { ...tail, shown: [...shown, ...tail.shown] }
-}
-
-function isOf({ view }: FoundRun, event: Event): boolean {
-  return ('run' in event && event.run === view.id) || (event.type === 'message' && messagesOf(view).has(event.id))
 }

@@ -7,7 +7,7 @@ import { Conflict, CursorLost, StorageError } from '../log/log-error.ts'
 import type { FoldedEntry, Transcript } from '../log/transcript-store.ts'
 import { compact } from './compact.ts'
 import type { Session, SessionStores } from './session.ts'
-import type { Folded } from './session-state.ts'
+import { type Folded, lateSteerRun } from './session-state.ts'
 
 export interface TranscriptWriterOptions {
   /** Bytes of JSON after the transcript below which folding does not pay. */
@@ -110,23 +110,23 @@ export function seal(
 /** The first place where a segment is full and no run stands on both sides; 0 when there is none. */
 function cut(entries: readonly FoldedEntry[], stable: number, segmentBytes: number): number {
   const lastOfRun = new Map<string, number>()
-  const runs = entries.map((entry) => {
-    const event = JSON.parse(entry.json) as Event
-    return 'run' in event ? event.run : undefined
-  })
-  runs.forEach((run, at) => {
-    if (run !== undefined) lastOfRun.set(run, at)
-  })
+  const runs = entries.map((entry) => runsOf(JSON.parse(entry.json) as Event))
+  for (const [at, ids] of runs.entries()) for (const run of ids) lastOfRun.set(run, at)
   let bytes = 0
   let open = -1
   for (const [at, entry] of entries.entries()) {
     if (entry.seq >= stable) return 0
-    const run = runs[at]
-    if (run !== undefined) open = Math.max(open, lastOfRun.get(run) ?? at)
+    for (const run of runs[at] ?? []) open = Math.max(open, lastOfRun.get(run) ?? at)
     bytes += entry.json.length
     if (bytes >= segmentBytes && open <= at) return at + 1
   }
   return 0
+}
+
+/** Of a message that steers, the run that answers it, should it have come too late, is another one. */
+function runsOf(event: Event): readonly string[] {
+  if (event.type === 'message' && event.policy === 'steer') return [event.run, lateSteerRun(event.id)]
+  return 'run' in event ? [event.run] : []
 }
 
 function size(entries: readonly FoldedEntry[]): number {
