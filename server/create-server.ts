@@ -4,15 +4,13 @@
 import uws, { type us_listen_socket } from 'uWebSockets.js'
 import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { createAuthenticator } from './auth/authenticator.ts'
 import { type Config, ConfigError } from './config.ts'
 import { serveHealth } from './doors/health.ts'
 import { Hub } from './doors/hub.ts'
 import { ListenError, listen, reachable } from './doors/listen.ts'
 import { isLoopbackName } from './doors/origin.ts'
-import { serveSite } from './doors/site.ts'
-import { broadcastBy, openWebSocketDoor, type WebSocketDoor } from './doors/websocket/websocket-door.ts'
+import { broadcastBy } from './doors/websocket/websocket-door.ts'
 import type { Renewal } from './log/epoch.ts'
 import { JetStreamStartError, withoutSecrets } from './log/jetstream-connection.ts'
 import { renewStreamsEpoch } from './log/jetstream-epoch.ts'
@@ -25,7 +23,7 @@ import type { SessionLog } from './log/session-log.ts'
 import type { TranscriptStore } from './log/transcript-store.ts'
 import type { Logger } from './logger.ts'
 import { createModelCatalog, type ModelCatalog, ModelConfigError, readModelConfig } from './model/model.ts'
-import { Presence } from './presence/presence.ts'
+import { openDoors } from './open-doors.ts'
 import { agentOf, createRunEngine, RUN_LIMITS } from './run/run-engine.ts'
 import { SessionCache } from './session/session-cache.ts'
 import { createSessionService } from './session/session-service.ts'
@@ -170,34 +168,10 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   const app = uws.App()
   const hub = new Hub(stores.log, { broadcast: broadcastBy(app) })
   let stopping = false
-  const door = role === 'worker' ? undefined : openDoor()
-  stores.onAway((away) => door?.tell(away ? 'away' : 'back'))
+  const doors =
+    role === 'worker' ? undefined : openDoors(app, { config, service, stores, sessions, hub, authenticator, logger })
+  stores.onAway((away) => doors?.tell(away ? 'away' : 'back'))
   serveHealth(app, () => (stopping ? 'stopping' : stores.awayMs() > AWAY_MS ? 'away' : 'ready'))
-
-  function openDoor(): WebSocketDoor {
-    const opened = openWebSocketDoor(app, {
-      service,
-      stores,
-      hub,
-      presence: new Presence(),
-      authenticator,
-      logger,
-      node: config.node,
-      origins: { allowed: config.origins, authenticated: authenticator.required },
-      limits: {
-        connections: { total: config.maxConnections, perAddress: config.maxConnectionsPerAddress },
-        helloMs: config.helloMs,
-        heartbeatMs: config.heartbeatMs,
-        attachedSessions: config.maxSessions,
-        commands: { perSecond: config.commandRate, burst: config.commandBurst },
-        outboxBytes: config.outboxBytes,
-        stallMs: config.stallMs,
-        behindMs: config.behindMs,
-      },
-    })
-    serveSite(app, fileURLToPath(new URL('../../web/dist', import.meta.url)))
-    return opened
-  }
 
   let socket: us_listen_socket
   try {
@@ -214,15 +188,15 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     stopping = true
     const drainMs = config.drain * 1000
     const until = performance.now() + drainMs
-    door?.drain('the node stops', drainMs / 2)
+    doors?.drain('the node stops', drainMs / 2)
     // Runs go on meanwhile, so that short ones end; those that wait for their turn go to another node.
     const stopped = engine.stop(drainMs)
-    await Promise.all([door?.emptied(drainMs), stopped])
+    await Promise.all([doors?.emptied(drainMs), stopped])
     logger.info(
-      { connections: door?.connections ?? 0, spareMs: Math.max(0, Math.round(until - performance.now())) },
+      { connections: doors?.connections ?? 0, spareMs: Math.max(0, Math.round(until - performance.now())) },
       'drained',
     )
-    door?.close()
+    doors?.close()
     uws.us_listen_socket_close(socket)
     hub.close()
     sessions.close()
@@ -236,7 +210,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     data: stores.place,
     model: models.defaultId,
     get connections() {
-      return door?.connections ?? 0
+      return doors?.connections ?? 0
     },
     close() {
       closing ??= close()

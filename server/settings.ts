@@ -199,6 +199,14 @@ export const SETTINGS = {
     'Commands a second of one connection, over time.',
   ),
   commandBurst: setting('PARLEY_COMMAND_BURST', whole(1, 1_000_000), 1_200, 'Commands at once of one connection.'),
+  requestRate: setting(
+    'PARLEY_REQUEST_RATE',
+    whole(1, 1_000_000),
+    1_000,
+    'HTTP requests a second of one user, over time; of one address where all are anonymous.',
+  ),
+  requestBurst: setting('PARLEY_REQUEST_BURST', whole(1, 1_000_000), 5_000, 'HTTP requests at once of one user.'),
+  bodyMs: setting('PARLEY_BODY_MS', whole(100, 600_000), 10_000, 'Milliseconds within which a body has to be here.'),
   maxSessions: setting(
     'PARLEY_MAX_SESSIONS',
     whole(1, 100_000),

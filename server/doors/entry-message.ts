@@ -1,10 +1,14 @@
-// EntryMessage: entries as one WebSocket message, a frame or an array of frames. Written once per codec for
-// all readers of a session; as JSON it is spliced around the text that the log holds, which is not parsed.
+// EntryMessage: entries as they are sent: one WebSocket message (a frame or an array of frames), server-sent events, lines,
+// or items of a list. Written once per form for all readers of a session; as JSON it is spliced around the text that the log
+// holds, which is not parsed.
 import { type CodecName, msgpackCodec } from '@parley/protocol'
 import type { Seq } from '../log/entry.ts'
 import type { Shown } from '../session/shown.ts'
 
 export type MessageData = string | Uint8Array
+
+/** `list`: frames with commas between. */
+export type EntryForm = CodecName | 'sse' | 'ndjson' | 'list'
 
 /** Whose entries they are: what every frame of a session begins with. */
 export class FrameHead {
@@ -36,6 +40,8 @@ export class EntryMessage {
   readonly position: Seq
   #json: MessageData | undefined
   #msgpack: MessageData | undefined
+  /** In the forms of plain HTTP. */
+  #others: Map<EntryForm, MessageData> | undefined
 
   /** @param shared many are sent it: then its UTF-8 is made once here, and not for each of them in uWS */
   constructor(head: FrameHead, shown: readonly Shown[], position: Seq, shared = false) {
@@ -45,6 +51,7 @@ export class EntryMessage {
     this.#shared = shared
     this.#json = undefined
     this.#msgpack = undefined
+    this.#others = undefined
   }
 
   /** UTF-16 code units of the events, about: enough to bound what is sent at once. */
@@ -59,17 +66,50 @@ export class EntryMessage {
     return this.#shown.length === 0
   }
 
-  in(codec: CodecName): MessageData {
-    if (codec === 'json') {
-      if (this.#json === undefined) {
-        const text = entriesAsJson(this.#head, this.#shown)
-        this.#json = this.#shared ? Buffer.from(text) : text
-      }
+  /** Those of its entries that a reader wants; the position stays. */
+  kept(keep: (entry: Shown) => boolean): EntryMessage {
+    return new EntryMessage(this.#head, this.#shown.filter(keep), this.position)
+  }
+
+  in(form: EntryForm): MessageData {
+    if (form === 'json') {
+      if (this.#json === undefined) this.#json = this.#data(entriesAsJson(this.#head, this.#shown))
       return this.#json
     }
-    this.#msgpack ??= entriesAsMsgpack(this.#head, this.#shown)
-    return this.#msgpack
+    if (form === 'msgpack') {
+      this.#msgpack ??= entriesAsMsgpack(this.#head, this.#shown)
+      return this.#msgpack
+    }
+    this.#others ??= new Map()
+    let data = this.#others.get(form)
+    if (data === undefined) {
+      data = this.#data(entriesAsText(this.#head, this.#shown, form))
+      this.#others.set(form, data)
+    }
+    return data
   }
+
+  #data(text: string): MessageData {
+    return this.#shared ? Buffer.from(text) : text
+  }
+}
+
+function entriesAsText(head: FrameHead, shown: readonly Shown[], form: 'sse' | 'ndjson' | 'list'): string {
+  if (form === 'list') return shown.map((entry) => entryAsJson(head, entry)).join(',')
+  let text = ''
+  for (const entry of shown) {
+    // JSON has no line break in it.
+    if (form === 'ndjson') text += `${entryAsJson(head, entry)}\n`
+    else text += `id: ${head.epoch}.${entry.seq}\nevent: ${typeOf(entry)}\ndata: ${entryAsJson(head, entry)}\n\n`
+  }
+  return text
+}
+
+/** The type comes first in what the log stores. */
+const TYPE = /^\{"type":"([a-z.]+)"/
+
+function typeOf({ json }: Shown): string {
+  return TYPE.exec(json)?.[1] ?? (JSON.parse(json) as { type: string }).type
 }
 
 function entriesAsJson(head: FrameHead, shown: readonly Shown[]): string {

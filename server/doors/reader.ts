@@ -11,20 +11,20 @@ import type { Seq } from '../log/entry.ts'
 import { CursorLost, StorageError } from '../log/log-error.ts'
 import { replay } from '../session/replay.ts'
 import type { SessionStores } from '../session/session.ts'
-import { merged } from '../session/shown.ts'
-import { EntryMessage, type FrameHead, type MessageData } from './entry-message.ts'
+import { merged, type Shown } from '../session/shown.ts'
+import { type EntryForm, EntryMessage, type FrameHead, type MessageData } from './entry-message.ts'
 import type { Feed, LiveReader } from './feed.ts'
 import type { FeedLease, Hub } from './hub.ts'
 
 /** Where a reader's frames go: a connection's outbox. */
 export interface ReaderSink {
-  readonly codec: CodecName
+  readonly codec: EntryForm
   /** So much is unsent that entries have to wait. */
   readonly full: boolean
   writeEntries(data: MessageData): void
   /**
    * What is broadcast now, of about so many bytes, comes to this sink at once, and after all that was written before.
-   * Then it has to be subscribed.
+   * Then it has to be subscribed. Only where its codec is one of a WebSocket's.
    */
   takesBroadcast(bytes: number): boolean
   subscribe(topic: string): void
@@ -51,6 +51,8 @@ export interface ReaderStart {
   readonly role: string
   readonly after: Cursor | undefined
   readonly merge: boolean
+  /** Called for each entry in its order; those that it does not keep are not sent. */
+  readonly keep?: (entry: Shown) => boolean
 }
 
 type Phase = 'attaching' | 'catching up' | 'live' | 'closed'
@@ -82,6 +84,11 @@ export class Reader implements LiveReader {
 
   get phase(): Phase {
     return this.#phase
+  }
+
+  /** The sequence number up to which everything was handed to the sink. */
+  get position(): Seq {
+    return this.#position
   }
 
   /** `performance.now()` when it was last live and fell behind; undefined while it is live or was never. */
@@ -126,7 +133,7 @@ export class Reader implements LiveReader {
       this.#fallBehind()
       return
     }
-    if (!message.empty) sink.writeEntries(message.in(sink.codec))
+    this.#send(message)
     this.#moveTo(message.position)
   }
 
@@ -138,10 +145,10 @@ export class Reader implements LiveReader {
       return undefined
     }
     const { codec } = sink
-    const shares = sink.takesBroadcast(bytes)
+    const shares = isCodec(codec) && this.#start.keep === undefined && sink.takesBroadcast(bytes)
     if (!shares) {
       this.#unsubscribe()
-      sink.writeEntries(message.in(codec))
+      this.#send(message)
     } else if (this.#topic === undefined) {
       this.#topic = head.topic(codec)
       sink.subscribe(this.#topic)
@@ -169,6 +176,13 @@ export class Reader implements LiveReader {
     const waiting = this.#waiting
     this.#waiting = []
     for (const { then } of waiting) then()
+  }
+
+  #send(message: EntryMessage): void {
+    const { sink } = this.#ports
+    const { keep } = this.#start
+    const own = keep === undefined || message.empty ? message : message.kept(keep)
+    if (!own.empty) sink.writeEntries(own.in(sink.codec))
   }
 
   #unsubscribe(): void {
@@ -243,6 +257,14 @@ export class Reader implements LiveReader {
     const first = this.#phase === 'attaching'
     const anew = this.#anew
     const at = first ? this.#start.after : formatCursor(stores.log.epoch, this.#position)
+    // Whoever comes back to where the feed is needs nothing that would have to be read.
+    if (first && !anew && at === formatCursor(stores.log.epoch, feed.position)) {
+      this.#position = feed.position
+      sink.write({ type: 'attached', id, session, cursor: at, role })
+      this.#phase = 'catching up'
+      attached()
+      return
+    }
     const after = anew ? undefined : at
     const { reset: isLost, batches } = await replay(stores, session, after, { merge })
     if (this.#closed) return
@@ -257,9 +279,9 @@ export class Reader implements LiveReader {
     }
     for await (const batch of batches) {
       if (this.#closed) return
-      if (batch.shown.length > 0) {
-        sink.writeEntries(new EntryMessage(feed.head, batch.shown, batch.position).in(sink.codec))
-      }
+      this.#send(new EntryMessage(feed.head, batch.shown, batch.position))
+      // What it kept may have been the last that its reader wanted.
+      if (this.#closed) return
       this.#moveTo(batch.position)
       if (!(await sink.room())) return
     }
@@ -271,11 +293,11 @@ export class Reader implements LiveReader {
     if (feed.isLost || this.#ports.sink.full) return false
     const entries = feed.since(this.#position)
     if (entries === undefined) return false
-    const { sink } = this.#ports
     const { merge } = this.#start
     // Whole, as in a replay: he was not live while these came.
     const shown = merge ? merged(entries) : entries
-    if (shown.length > 0) sink.writeEntries(new EntryMessage(feed.head, shown, feed.position).in(sink.codec))
+    this.#send(new EntryMessage(feed.head, shown, feed.position))
+    if (this.#closed) return true
     // A cursor of elsewhere in the store may lie beyond the session's last entry.
     this.#moveTo(Math.max(this.#position, feed.position))
     this.#phase = 'live'
@@ -302,4 +324,8 @@ export class Reader implements LiveReader {
     this.#waiting = this.#waiting.filter((waiter) => waiter.seq > position)
     for (const { then } of reached) then()
   }
+}
+
+function isCodec(form: EntryForm): form is CodecName {
+  return form === 'json' || form === 'msgpack'
 }

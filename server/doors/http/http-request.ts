@@ -22,7 +22,7 @@ export interface HttpRequest {
   header(name: string): string | undefined
   /** What is counted as one address. */
   readonly address: string
-  /** Aborted when the client has left, and when the server closes. */
+  /** Aborted when the exchange is over: it was answered in full, the client has left, or the server closes. */
   readonly signal: AbortSignal
   readonly user: string
   readonly role: string

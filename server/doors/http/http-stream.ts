@@ -17,6 +17,8 @@ export interface HttpStream {
   /** Called once when it is closed, whoever did it; at once if it is. */
   onClose(listener: () => void): void
   end(): void
+  /** Cuts the connection: what was sent ends in the midst, and a client knows that it is to come back. */
+  cut(): void
 }
 
 export interface StreamPorts {
@@ -40,6 +42,7 @@ export const CLOSED_STREAM: HttpStream = {
   room: async () => false,
   onClose: (listener) => listener(),
   end: () => undefined,
+  cut: () => undefined,
 }
 
 export class ResponseStream implements HttpStream, Flushable {
@@ -127,7 +130,6 @@ export class ResponseStream implements HttpStream, Flushable {
     this.#ports.ended(this)
   }
 
-  /** Cuts the connection: what was sent ends in the midst, and a client knows that it is to come back. */
   cut(): void {
     if (!this.#closed) this.#response.close()
   }

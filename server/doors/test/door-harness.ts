@@ -1,4 +1,4 @@
-// DoorHarness: the WebSocket door over a real log in a temporary folder, on a port of its own. Runs are not driven:
+// DoorHarness: the WebSocket and HTTP doors over a real log in a temporary folder, on a port of its own. Runs are not driven:
 // a test appends what a run would have said, when it wants to.
 
 import uws from 'uWebSockets.js'
@@ -8,32 +8,46 @@ import { join } from 'node:path'
 import { type Event, LIMITS, type RunOutput } from '@parley/protocol'
 import { pino } from 'pino'
 import { type AuthConfig, createAuthenticator } from '../../auth/authenticator.ts'
+import { ConnectionCount, type ConnectionLimits } from '../../limit/connection-count.ts'
 import { type LmdbStores, openLmdbStores } from '../../log/lmdb-stores.ts'
 import { Presence } from '../../presence/presence.ts'
 import { SessionCache } from '../../session/session-cache.ts'
 import { createSessionService, type SessionService } from '../../session/session-service.ts'
 import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from '../../session/transcript-writer.ts'
 import { serveHealth } from '../health.ts'
+import type { Route } from '../http/route.ts'
+import { type HttpDoor, type HttpOptions, serveRoutes } from '../http/router.ts'
 import { Hub } from '../hub.ts'
+import { Readings } from '../session-http/readings.ts'
+import type { SessionHttpPorts } from '../session-http/session-http-ports.ts'
+import { sessionRoutes } from '../session-http/session-routes.ts'
 import {
   broadcastBy,
   openWebSocketDoor,
   type WebSocketDoor,
   type WebSocketDoorLimits,
 } from '../websocket/websocket-door.ts'
+import { HTTP_LIMITS_IN_TESTS } from './http-harness.ts'
 import { TestClient, type TestClientOptions } from './test-client.ts'
 
 export interface HarnessOptions {
-  readonly limits?: Partial<WebSocketDoorLimits>
+  readonly limits?: Partial<Limits>
   readonly auth?: AuthConfig
   readonly origins?: readonly string[]
   readonly lingerMs?: number
   /** Milliseconds that the log keeps what a transcript covers. */
   readonly maxAgeMs?: number
   readonly now?: () => number
+  readonly http?: Partial<Pick<HttpOptions, 'requests' | 'body' | 'outboxBytes' | 'stallMs' | 'heartbeatMs'>>
+  /** Further doors over plain HTTP. */
+  readonly routes?: (ports: SessionHttpPorts) => readonly Route[]
+  /** Names of tools that are the server's own. */
+  readonly serverTools?: readonly string[]
 }
 
-const LIMITS_IN_TESTS: WebSocketDoorLimits = {
+type Limits = WebSocketDoorLimits & { readonly connections: ConnectionLimits }
+
+const LIMITS_IN_TESTS: Limits = {
   connections: { total: 15_000, perAddress: 15_000 },
   helloMs: LIMITS.helloMs,
   heartbeatMs: 15_000,
@@ -49,6 +63,9 @@ export class DoorHarness {
   readonly service: SessionService
   readonly hub: Hub
   readonly door: WebSocketDoor
+  readonly http: HttpDoor
+  readonly readings: Readings
+  readonly sessions: SessionCache
   readonly port: number
   ready = true
   readonly #folder: string
@@ -62,6 +79,9 @@ export class DoorHarness {
     service: SessionService
     hub: Hub
     door: WebSocketDoor
+    http: HttpDoor
+    readings: Readings
+    sessions: SessionCache
     port: number
     folder: string
     fold: (session: string) => Promise<void>
@@ -71,6 +91,9 @@ export class DoorHarness {
     this.service = parts.service
     this.hub = parts.hub
     this.door = parts.door
+    this.http = parts.http
+    this.readings = parts.readings
+    this.sessions = parts.sessions
     this.port = parts.port
     this.#folder = parts.folder
     this.#fold = parts.fold
@@ -92,13 +115,26 @@ export class DoorHarness {
       stores,
       sessions,
       checkChoice: () => undefined,
-      serverTools: new Set(),
+      serverTools: new Set(options.serverTools),
       leaseMs: 30_000,
       logger,
     })
     const app = uws.App()
     const hub = new Hub(stores.log, { lingerMs: options.lingerMs ?? 5_000, broadcast: broadcastBy(app) })
     const authenticator = createAuthenticator(options.auth ?? {})
+    const limits = { ...LIMITS_IN_TESTS, ...options.limits }
+    const origins = { allowed: options.origins ?? [], authenticated: authenticator.required }
+    const connections = new ConnectionCount(limits.connections)
+    const readings = new Readings({ stores, hub, logger, behindMs: limits.behindMs })
+    const ports: SessionHttpPorts = { service, stores, sessions, readings }
+    const http = serveRoutes(app, [...sessionRoutes(ports), ...(options.routes?.(ports) ?? [])], {
+      ...HTTP_LIMITS_IN_TESTS,
+      ...options.http,
+      authenticator,
+      origins,
+      connections,
+      logger,
+    })
     const door = openWebSocketDoor(app, {
       service,
       stores,
@@ -107,8 +143,9 @@ export class DoorHarness {
       authenticator,
       logger,
       node: 'test-node',
-      origins: { allowed: options.origins ?? [], authenticated: authenticator.required },
-      limits: { ...LIMITS_IN_TESTS, ...options.limits },
+      origins,
+      connections,
+      limits,
     })
     let harness: DoorHarness | undefined
     serveHealth(app, () => (harness?.ready === true ? 'ready' : 'stopping'))
@@ -120,11 +157,15 @@ export class DoorHarness {
       service,
       hub,
       door,
+      http,
+      readings,
+      sessions,
       port: uws.us_socket_local_port(socket),
       folder,
       fold: (session) => sessions.with(session, (held) => transcripts.fold(held, true)),
       async close() {
         door.close()
+        http.close()
         uws.us_listen_socket_close(socket)
         hub.close()
         sessions.close()
@@ -133,6 +174,15 @@ export class DoorHarness {
       },
     })
     return harness
+  }
+
+  /** Where plain HTTP goes. */
+  get origin(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  fetch(path: string, init?: RequestInit): Promise<Response> {
+    return fetch(`${this.origin}${path}`, init)
   }
 
   get url(): string {

@@ -3,16 +3,15 @@
 
 import uws, { type TemplatedApp } from 'uWebSockets.js'
 import { codecs, Disconnect } from '@parley/protocol'
-import { ConnectionCount, type ConnectionLimits as CountLimits } from '../../limit/connection-count.ts'
+import type { ConnectionCount } from '../../limit/connection-count.ts'
 import type { Broadcast } from '../feed.ts'
 import { replyProblem } from '../http/http-reply.ts'
 import { type OriginRules, originAllowed } from '../origin.ts'
-import { Connection, type ConnectionLimits, type ConnectionPorts } from './connection.ts'
 import { TurnFlush } from '../turn-flush.ts'
+import { Connection, type ConnectionLimits, type ConnectionPorts } from './connection.ts'
 import { readUpgrade, type UpgradeRequest } from './upgrade.ts'
 
 export interface WebSocketDoorLimits extends ConnectionLimits {
-  readonly connections: CountLimits
   /** Milliseconds for which a socket may take nothing of what waits for it. */
   readonly stallMs: number
   /** Milliseconds for which a reader that was live may stay behind. */
@@ -21,6 +20,8 @@ export interface WebSocketDoorLimits extends ConnectionLimits {
 
 export interface WebSocketDoorOptions extends Omit<ConnectionPorts, 'flush' | 'congested' | 'limits'> {
   readonly origins: OriginRules
+  /** Requests over plain HTTP count as well. */
+  readonly connections: ConnectionCount
   readonly limits: WebSocketDoorLimits
 }
 
@@ -60,8 +61,7 @@ const IDLE_MIN_S = 8
 const IDLE_MAX_S = 960
 
 export function openWebSocketDoor(app: TemplatedApp, options: WebSocketDoorOptions): WebSocketDoor {
-  const { limits, logger, origins } = options
-  const count = new ConnectionCount(limits.connections)
+  const { limits, logger, origins, connections: count } = options
   const all = new Set<Connection>()
   const slow = new Set<Connection>()
   let draining = false
