@@ -1,17 +1,32 @@
 // ClientOptions: how a client reaches its server, and the bounds it keeps.
 import type { CodecName } from '@parley/protocol'
 import type { ReconnectPolicy } from './connection-state.ts'
+import type { DoorStorage } from './door-memory.ts'
+import type { Door, DoorPolicy } from './transport-choice.ts'
 import type { WebSocketConstructor } from './web-socket.ts'
 
+export const CLIENT_VERSION = '0.1.0'
+
 export interface ClientOptions {
-  /** `http(s)://…` or `ws(s)://…`; without a path, `/v1/ws` is taken. */
+  /** `http(s)://…` or `ws(s)://…`; without a path, `/v1/ws` is taken. The HTTP doors are found beside it. */
   readonly url: string
-  /** Asked for on each connection, so that a token may be a fresh one. Sent in `hello`. */
+  /**
+   * How the client reaches the server. `auto`, the default: over a WebSocket, and where that does not work over
+   * server-sent events or long polls with commands by POST; `client.state.transport` says which.
+   */
+  readonly transport?: 'auto' | Door
+  /** When `auto` gives a door up, and when it looks for a better one. */
+  readonly doors?: Partial<DoorPolicy>
+  /** Where `auto` remembers what worked. Default: `localStorage` in a browser, nothing on Node. */
+  readonly storage?: DoorStorage
+  /** Asked for on each connection, so that a token may be a fresh one. Sent in `hello`, and with each HTTP request. */
   readonly token?: string | (() => string | Promise<string>)
   /** Default `json`. */
   readonly codec?: CodecName
   /** Default: the platform's own in a browser, the package `ws` on Node. */
   readonly WebSocket?: WebSocketConstructor
+  /** Default: the platform's own. */
+  readonly fetch?: typeof fetch
   readonly reconnect?: Partial<ReconnectPolicy>
   /** Is told about connections coming and going; never any content. */
   readonly logger?: Logger
@@ -52,6 +67,12 @@ export const DEFAULT_RECONNECT: ReconnectPolicy = {
 }
 export const DEFAULT_MAX_PENDING = 1_000
 export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000
+
+/** Where the paths of the HTTP doors begin: the address without the WebSocket's own path, and without a last `/`. */
+export function httpUrl(url: string): string {
+  const { protocol, host, pathname } = new URL(socketUrl(url))
+  return `${protocol === 'wss:' ? 'https' : 'http'}://${host}${pathname.replace(/\/(v1\/ws\/?)?$/, '')}`
+}
 
 /** @throws TypeError for an address that is no http or ws URL */
 export function socketUrl(url: string): string {

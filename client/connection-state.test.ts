@@ -86,6 +86,32 @@ describe('connection state', () => {
     expect(gone).toMatchObject({ status: 'waiting', retryAt: 700, attempt: 0 })
   })
 
+  it('heeds the first time that it was told to leave at', () => {
+    const leaving = after([{ type: 'connect' }, WELCOME, { type: 'goaway', reconnectAfterMs: 700 }])
+    expect(nextConnection(leaving, { type: 'goaway', reconnectAfterMs: 9_000 }, POLICY, 10, 0.5)).toBe(leaving)
+  })
+
+  it('tries another door soon, and counts no attempt for that', () => {
+    const elsewhere: ConnectionEvent = { ...LOST, elsewhere: true }
+    const policy = { ...POLICY, maxAttempts: 1 }
+    const waiting = after([{ type: 'connect' }, LOST, { type: 'retry' }, elsewhere], 0, policy)
+    expect(waiting).toMatchObject({ status: 'waiting', attempt: 1, retryAt: 50 })
+    const refused: ConnectionEvent = { type: 'lost', code: 4401, reason: '', elsewhere: true }
+    expect(after([{ type: 'connect' }, refused]).status).toBe('closed')
+  })
+
+  it('comes back not before the server asked it to', () => {
+    const waiting = after([{ type: 'connect' }, { ...LOST, retryAfterMs: 2_000 }])
+    expect(waiting.retryAt).toBeGreaterThanOrEqual(2_000)
+  })
+
+  it('stays open when it moves to another door, under its new name', () => {
+    const moved = after([{ type: 'connect' }, WELCOME, { ...WELCOME, type: 'moved', connection: 'c2', node: 'n2' }])
+    expect(moved).toMatchObject({ status: 'open', connection: 'c2', node: 'n2', opens: 1, resumes: 0 })
+    const late = after([{ type: 'connect' }, { ...WELCOME, type: 'moved' }])
+    expect(late.status).toBe('connecting')
+  })
+
   it('pings a peer that is silent, and leaves one that does not answer', () => {
     expect(heartbeat(999, 1_000, undefined)).toEqual({ do: 'wait', nextMs: 1 })
     expect(heartbeat(1_000, 1_000, undefined)).toEqual({ do: 'ping', nextMs: 2_000 })

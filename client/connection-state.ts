@@ -6,13 +6,17 @@
 //                        │                     ▼
 //                        └─────────────────  waiting
 //   any ──close──► closed        connecting | open ──lost (44xx, or out of attempts)──► closed, with an error
+//   open ──moved──► open: through another door, and nothing was lost in between
 import { mayReconnect } from '@parley/protocol/close-code'
 import { DisconnectedError, type ParleyError } from './parley-error.ts'
+import type { TransportState } from './transport-choice.ts'
 
 export type ConnectionStatus = 'idle' | 'connecting' | 'open' | 'waiting' | 'closed'
 
 export interface ConnectionState {
   readonly status: ConnectionStatus
+  /** The door that is used, or tried. */
+  readonly transport: TransportState
   /** The name of the server's node, while open. */
   readonly node?: string
   /** Who the server takes this client for. */
@@ -50,18 +54,28 @@ export const STABLE_MS = 5_000
 export type ConnectionEvent =
   | { readonly type: 'connect' }
   | {
-      readonly type: 'welcome'
+      readonly type: 'welcome' | 'moved'
       readonly connection: string
       readonly user: string
       readonly node: string
     }
   | { readonly type: 'goaway'; readonly reconnectAfterMs: number }
-  | { readonly type: 'lost'; readonly code: number; readonly reason: string }
+  | ({ readonly type: 'lost' } & Lost)
   | { readonly type: 'retry' }
   | { readonly type: 'close' }
 
+interface Lost {
+  readonly code: number
+  readonly reason: string
+  /** Another door is to be tried instead: that is the same attempt still. */
+  readonly elsewhere?: boolean
+  /** What the server asked for. */
+  readonly retryAfterMs?: number | undefined
+}
+
 export const IDLE: ConnectionState = {
   status: 'idle',
+  transport: { door: 'websocket', moves: 0 },
   attempt: 0,
   opens: 0,
   resumes: 0,
@@ -75,7 +89,7 @@ export function nextConnection(
   now: number,
   random: number,
 ): ConnectionState {
-  const { attempt, opens, resumes } = state
+  const { attempt, opens, resumes, transport } = state
   if (state.status === 'closed') return state
   switch (event.type) {
     case 'connect':
@@ -85,59 +99,49 @@ export function nextConnection(
     case 'welcome': {
       if (state.status !== 'connecting') return state
       const { connection, user, node } = event
-      return {
-        status: 'open',
-        attempt,
-        opens: opens + 1,
-        resumes: opens,
-        connection,
-        user,
-        node,
-        since: now,
-      }
+      const counts = { attempt, opens: opens + 1, resumes: opens }
+      return { status: 'open', transport, ...counts, connection, user, node, since: now }
+    }
+    case 'moved': {
+      if (state.status !== 'open') return state
+      const { connection, user, node } = event
+      // The node of before may have been about to stop; this may be another one.
+      return { status: 'open', transport, attempt, opens, resumes, connection, user, node, since: now }
     }
     case 'goaway':
-      return state.status === 'open' ? { ...state, leaveAt: now + event.reconnectAfterMs } : state
+      if (state.status !== 'open' || state.leaveAt !== undefined) return state
+      return { ...state, leaveAt: now + event.reconnectAfterMs }
     case 'lost':
       return lost(state, event, policy, now, random)
     case 'close':
-      return { status: 'closed', attempt, opens, resumes }
+      return { status: 'closed', transport, attempt, opens, resumes }
   }
 }
 
 function lost(
   state: ConnectionState,
-  event: { readonly code: number; readonly reason: string },
+  event: Lost,
   policy: ReconnectPolicy,
   now: number,
   random: number,
 ): ConnectionState {
   if (state.status !== 'connecting' && state.status !== 'open') return state
-  const { opens, resumes } = state
+  const { transport, opens, resumes } = state
   const error = new DisconnectedError(event.code, event.reason)
+  const waiting = { status: 'waiting', transport, opens, resumes, error } as const
   // Told to go: that is no failure, and the server has chosen the time so that not all come back at once.
-  if (state.leaveAt !== undefined) {
-    return {
-      status: 'waiting',
-      attempt: 0,
-      opens,
-      resumes,
-      error,
-      retryAt: Math.max(now, state.leaveAt),
-    }
-  }
+  if (state.leaveAt !== undefined) return { ...waiting, attempt: 0, retryAt: Math.max(now, state.leaveAt) }
   const held = state.since !== undefined && now - state.since >= STABLE_MS
-  const attempt = (held ? 0 : state.attempt) + 1
-  const givenUp = policy.maxAttempts !== undefined && attempt > policy.maxAttempts
-  if (!mayReconnect(event.code) || givenUp) return { status: 'closed', attempt, opens, resumes, error }
-  return {
-    status: 'waiting',
-    attempt,
-    opens,
-    resumes,
-    error,
-    retryAt: now + backoff(policy, attempt, random),
+  const failed = held ? 0 : state.attempt
+  if (mayReconnect(event.code) && event.elsewhere === true) {
+    return { ...waiting, attempt: failed, retryAt: now + backoff(policy, 1, random) }
   }
+  const attempt = failed + 1
+  const givenUp = policy.maxAttempts !== undefined && attempt > policy.maxAttempts
+  if (!mayReconnect(event.code) || givenUp) return { ...waiting, status: 'closed', attempt }
+  const wait = backoff(policy, attempt, random)
+  // Asked to wait: not before, and not all at the same moment after it.
+  return { ...waiting, attempt, retryAt: now + (event.retryAfterMs ?? 0) + wait }
 }
 
 /** Full jitter: any time up to the bound is as likely, so that many clients spread out. */

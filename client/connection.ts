@@ -1,18 +1,17 @@
-// Connection: the one WebSocket of a client, kept up across losses. The shell around connection-state.ts: it owns
-// the socket and the timers. A frame of a socket that was left is never heard.
+// Connection: a client's one connection, kept up across losses and from door to door. The shell around
+// connection-state.ts: it owns the link and the timers. A frame of a link that was left is never heard.
 import type { ClientFrame, Command, ErrorFrame, Ok, ServerFrame } from '@parley/protocol'
-import { LIMITS } from '@parley/protocol/limits'
-import { SUBPROTOCOLS } from '@parley/protocol/subprotocol'
-import { onWake, platformWebSocket } from '#platform'
+import { makeId } from '@parley/protocol/make-id'
+import { onWake, platformStorage } from '#platform'
 import {
   type ClientOptions,
   type Clock,
   DEFAULT_CONNECT_TIMEOUT_MS,
   DEFAULT_MAX_PENDING,
   DEFAULT_RECONNECT,
+  httpUrl,
   type Logger,
   SYSTEM_CLOCK,
-  socketUrl,
 } from './client-options.ts'
 import { CommandQueue, type QueuedCommand } from './command-queue.ts'
 import {
@@ -24,16 +23,14 @@ import {
   nextConnection,
   type ReconnectPolicy,
 } from './connection-state.ts'
-import { type FrameCodec, loadCodec } from './frame-codec.ts'
+import { DoorMemory } from './door-memory.ts'
+import { type Found, Relay, type Sample } from './door-probe.ts'
+import { Doors } from './doors.ts'
+import { ABNORMAL, type Link, type LinkHandler, type LinkOptions, type Loss, NORMAL } from './link.ts'
 import { Listeners } from './listeners.ts'
+import { openLink } from './open-link.ts'
 import { DisconnectedError, ParleyError } from './parley-error.ts'
-import type { WebSocketLike } from './web-socket.ts'
-
-export const CLIENT_VERSION = '0.1.0'
-
-/** Code that the SDK gives to a loss without a close frame (RFC 6455, section 7.1.5). */
-const ABNORMAL = 1006
-const NORMAL = 1000
+import { DEFAULT_DOORS, DOORS, type Door } from './transport-choice.ts'
 
 export interface ConnectionHandler {
   /** It is open: what is sent now goes before the commands that wait. */
@@ -41,46 +38,72 @@ export interface ConnectionHandler {
   lost(): void
   /** It will not come back. */
   ended(error: ParleyError): void
+  /** It goes on through another door: what was asked for over the link before has to be asked for again. */
+  moved(): void
   /** The frames of one message, but for those that are the connection's own. */
   frames(frames: readonly ServerFrame[]): void
+  /** A session that is attached, for trying a door with. */
+  sample(): Sample | undefined
 }
 
-interface Link {
-  readonly socket: WebSocketLike
-  readonly codec: FrameCodec
+/** The link in use. */
+interface Line {
+  readonly link: Link
+  /** When something last came. */
   heardAt: number
   /** A ping was sent then and nothing came since. */
   pingedAt: number | undefined
+  /** 0: the link looks after itself. */
   heartbeatMs: number
-  /** Bytes of the largest message that the server takes. */
-  maxBytes: number
 }
 
 export class Connection {
   readonly #options: ClientOptions
-  readonly #url: string
+  readonly #linkOptions: LinkOptions
   readonly #policy: ReconnectPolicy
   readonly #handler: ConnectionHandler
   readonly #queue: CommandQueue
+  readonly #doors: Doors
   readonly #listeners = new Listeners()
   readonly #delays = new Set<() => void>()
   readonly clock: Clock
   readonly logger: Logger | undefined
-  #state: ConnectionState = IDLE
-  #link: Link | undefined
-  /** Raised whenever a link is left, so that what was begun for it is dropped. */
-  #generation = 0
+  #state: ConnectionState
+  #line: Line | undefined
   #cancelTimer: (() => void) | undefined
   #stopWaking: (() => void) | undefined
 
   constructor(options: ClientOptions, handler: ConnectionHandler) {
+    const { url, token, codec = 'json', transport = 'auto' } = options
     this.#options = options
-    this.#url = socketUrl(options.url)
     this.#policy = { ...DEFAULT_RECONNECT, ...options.reconnect }
     this.#handler = handler
     this.#queue = new CommandQueue(options.maxPending ?? DEFAULT_MAX_PENDING)
     this.clock = options.clock ?? SYSTEM_CLOCK
     this.logger = options.logger
+    this.#linkOptions = {
+      url,
+      codec,
+      token: async () => (typeof token === 'function' ? token() : token),
+      WebSocket: options.WebSocket,
+      fetch: options.fetch ?? ((...request) => globalThis.fetch(...request)),
+      clock: this.clock,
+      logger: this.logger,
+      reconnect: this.#policy,
+      doors: { ...DEFAULT_DOORS, ...options.doors },
+      connection: makeId('con'),
+    }
+    const storage = transport === 'auto' ? (options.storage ?? platformStorage()) : undefined
+    this.#doors = new Doors(transport === 'auto' ? DOORS : [transport], {
+      clock: this.clock,
+      logger: this.logger,
+      policy: this.#linkOptions.doors,
+      memory: new DoorMemory(storage, httpUrl(url), () => this.clock.now()),
+      open: (door, relay) => openLink(door, this.#linkOptions, relay),
+      sample: () => handler.sample(),
+      adopt: (found) => this.#adopt(found),
+    })
+    this.#state = { ...IDLE, transport: this.#doors.state }
   }
 
   get state(): ConnectionState {
@@ -111,26 +134,18 @@ export class Connection {
 
   /** @returns false when there is no connection: then it is not sent at all */
   post(frame: ClientFrame): boolean {
-    const link = this.#link
-    if (link === undefined || this.#state.status !== 'open') return false
-    const data = link.codec.encode(frame)
-    if (isLarger(data, link.maxBytes)) {
-      // The server would close the connection, for good, and with it all sessions.
-      const error = new ParleyError('too_large', 'The command is larger than the server takes.')
-      if ('id' in frame) this.#queue.refuse(frame.id, error)
-      return false
-    }
-    link.socket.send(data)
+    if (this.#line === undefined || this.#state.status !== 'open') return false
+    this.#line.link.send(frame)
     return true
   }
 
   /** The network, or the person, may have come back: no need to wait any longer. */
   wake(): void {
-    const link = this.#link
+    const line = this.#line
     if (this.#state.status === 'waiting') this.#retry()
-    else if (this.#state.status === 'open' && link !== undefined) {
-      this.#ping(link)
-      this.#beat(link)
+    else if (this.#state.status === 'open' && line !== undefined) {
+      this.#ping(line)
+      this.#beat(line)
     }
   }
 
@@ -151,69 +166,61 @@ export class Connection {
 
   #step(event: ConnectionEvent): void {
     const { clock } = this
-    this.#state = nextConnection(this.#state, event, this.#policy, clock.now(), clock.random())
+    const next = nextConnection(this.#state, event, this.#policy, clock.now(), clock.random())
+    this.#state = { ...next, transport: this.#doors.state }
   }
 
   #dial(): void {
     this.#listeners.notify()
-    const generation = this.#leave()
-    const timeoutMs = this.#options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS
-    this.#arm(timeoutMs, () => this.#lost(ABNORMAL, 'The connection was not open in time.'))
-    this.#open(generation).catch((error: unknown) => {
-      if (generation !== this.#generation) return
-      this.logger?.warn({ err: error }, 'connection could not be begun')
-      this.#lost(ABNORMAL, error instanceof Error ? error.message : 'The connection could not be begun.')
+    this.#leave()
+    const { door } = this.#doors.state
+    this.#arm(this.#patienceMs(door), () => {
+      this.#lost({ kind: 'unreached', code: ABNORMAL, reason: 'The connection was not open in time.' })
     })
+    const relay = new Relay(NOBODY)
+    this.#use(openLink(door, this.#linkOptions, relay), relay)
   }
 
-  async #open(generation: number): Promise<void> {
-    const { codec: name = 'json', token } = this.#options
-    const codec = await loadCodec(name)
-    const secret = typeof token === 'function' ? await token() : token
-    if (generation !== this.#generation) return
-    const Socket = this.#options.WebSocket ?? platformWebSocket()
-    const socket = new Socket(this.#url, [SUBPROTOCOLS[name]])
-    socket.binaryType = 'arraybuffer'
-    const link: Link = {
-      socket,
-      codec,
-      heardAt: this.clock.now(),
-      pingedAt: undefined,
-      heartbeatMs: 0,
-      maxBytes: LIMITS.frameBytes,
-    }
-    this.#link = link
-    socket.onopen = () => {
-      if (this.#link !== link) return
-      const client = { name: '@parley/client', version: CLIENT_VERSION }
-      socket.send(
-        codec.encode({
-          type: 'hello',
-          client,
-          ...(secret === undefined ? {} : { token: secret }),
-        }),
-      )
-    }
-    socket.onmessage = (event) => this.#message(link, event.data)
-    socket.onclose = (event) => {
-      if (this.#link === link) this.#lost(event.code, event.reason)
-    }
-    // A failure is always followed by a close event, which says what there is to say.
-    socket.onerror = () => undefined
+  /** Milliseconds within which a link has to be open. */
+  #patienceMs(door: Door): number {
+    const { connectTimeoutMs = DEFAULT_CONNECT_TIMEOUT_MS } = this.#options
+    // Where there are other doors, this one is not waited for as long.
+    const hasOthers = door === 'websocket' && this.#doors.several
+    return hasOthers ? Math.min(connectTimeoutMs, this.#linkOptions.doors.timeoutMs) : connectTimeoutMs
   }
 
-  #message(link: Link, data: unknown): void {
-    if (this.#link !== link) return
-    link.heardAt = this.clock.now()
-    link.pingedAt = undefined
-    let frames: readonly ServerFrame[]
-    try {
-      frames = link.codec.decode(data)
-    } catch (error) {
-      this.logger?.warn({ err: error }, 'the server sent something that is no frame')
-      this.#lost(ABNORMAL, 'The server sent something that is no frame.')
+  #use(link: Link, relay: Relay): Line {
+    const line: Line = { link, heardAt: this.clock.now(), pingedAt: undefined, heartbeatMs: 0 }
+    this.#line = line
+    relay.lead({
+      frames: (frames) => this.#frames(line, frames),
+      lost: (loss) => {
+        if (this.#line === line) this.#lost(loss)
+      },
+    })
+    return line
+  }
+
+  /** Goes on over a link through a better door, which is open already. */
+  #adopt({ link, relay, welcome }: Found): void {
+    if (this.#state.status !== 'open') {
+      link.close()
       return
     }
+    this.#leave()
+    const line = this.#use(link, relay)
+    line.heartbeatMs = welcome.heartbeatMs
+    this.#doors.opened()
+    this.#step({ ...welcome, type: 'moved' })
+    this.logger?.debug({ door: this.#doors.state.door, node: welcome.node }, 'moved to a better door')
+    this.#queue.lost(new ParleyError('disconnected', 'The connection was made anew.', true))
+    this.#resume(line, () => this.#handler.moved())
+  }
+
+  #frames(line: Line, frames: readonly ServerFrame[]): void {
+    if (this.#line !== line) return
+    line.heardAt = this.clock.now()
+    line.pingedAt = undefined
     // Frames are handed on in the order in which they came, and in as few calls as that allows.
     let others: ServerFrame[] = []
     const flush = (): void => {
@@ -221,27 +228,22 @@ export class Connection {
       others = []
     }
     for (const frame of frames) {
-      if (this.#link !== link) return
-      if (frame.type === 'entry' || !this.#own(link, frame, flush)) others.push(frame)
+      if (this.#line !== line) return
+      if (frame.type === 'entry' || !this.#own(line, frame, flush)) others.push(frame)
     }
-    if (this.#link === link) flush()
+    if (this.#line === line) flush()
   }
 
   /** @returns false when the frame is not for the connection itself */
-  #own(link: Link, frame: ServerFrame, flush: () => void): boolean {
+  #own(line: Line, frame: ServerFrame, flush: () => void): boolean {
     switch (frame.type) {
       case 'welcome':
-        link.heartbeatMs = frame.heartbeatMs
-        link.maxBytes = frame.limits.frameBytes ?? LIMITS.frameBytes
-        this.#welcome(frame)
+        this.#welcome(line, frame)
         return true
       case 'goaway':
-        this.#step({
-          type: 'goaway',
-          reconnectAfterMs: frame.reconnectAfterMs,
-        })
+        this.#step({ type: 'goaway', reconnectAfterMs: frame.reconnectAfterMs })
         this.logger?.debug({ reconnectAfterMs: frame.reconnectAfterMs }, 'the node goes away')
-        this.#beat(link)
+        this.#beat(line)
         return true
       case 'ok':
         // Entries that came before an `ok` are seen before it resolves anything.
@@ -260,13 +262,20 @@ export class Connection {
     }
   }
 
-  #welcome(frame: Extract<ServerFrame, { type: 'welcome' }>): void {
-    const link = this.#link
-    if (link === undefined || this.#state.status !== 'connecting') return
+  #welcome(line: Line, frame: Extract<ServerFrame, { type: 'welcome' }>): void {
+    if (this.#state.status !== 'connecting') return
+    line.heartbeatMs = frame.heartbeatMs
+    this.#doors.opened()
     this.#step(frame)
-    this.logger?.debug({ node: frame.node, connection: frame.connection }, 'connected')
-    this.#beat(link)
-    this.#handler.opened()
+    const { node, connection } = frame
+    this.logger?.debug({ node, connection, door: this.#doors.state.door }, 'connected')
+    this.#resume(line, () => this.#handler.opened())
+  }
+
+  /** Over a new link: first the sessions, then the commands that wait. */
+  #resume(line: Line, attach: () => void): void {
+    this.#beat(line)
+    attach()
     for (const waiting of this.#queue.ready()) this.post(waiting)
     this.#listeners.notify()
   }
@@ -282,31 +291,31 @@ export class Connection {
   }
 
   /** One timer serves the heartbeat and the time at which to leave a node that goes away. */
-  #beat(link: Link): void {
-    if (this.#link !== link) return
+  #beat(line: Line): void {
+    if (this.#line !== line) return
     const now = this.clock.now()
     const { leaveAt } = this.#state
     if (leaveAt !== undefined && now >= leaveAt) {
-      this.#lost(NORMAL, 'The node goes away.')
+      this.#lost({ kind: 'told', code: NORMAL, reason: 'The node goes away.' })
       return
     }
     let wait = leaveAt === undefined ? Number.POSITIVE_INFINITY : leaveAt - now
-    if (link.heartbeatMs > 0) {
-      const pingedMs = link.pingedAt === undefined ? undefined : now - link.pingedAt
-      const beat = heartbeat(now - link.heardAt, link.heartbeatMs, pingedMs)
+    if (line.heartbeatMs > 0) {
+      const pingedMs = line.pingedAt === undefined ? undefined : now - line.pingedAt
+      const beat = heartbeat(now - line.heardAt, line.heartbeatMs, pingedMs)
       if (beat.do === 'leave') {
-        this.#lost(ABNORMAL, 'The server was silent for too long.')
+        this.#lost({ kind: 'broken', code: ABNORMAL, reason: 'The server was silent for too long.' })
         return
       }
-      if (beat.do === 'ping') this.#ping(link)
+      if (beat.do === 'ping') this.#ping(line)
       wait = Math.min(wait, beat.nextMs)
     }
-    if (Number.isFinite(wait)) this.#arm(Math.max(1, wait), () => this.#beat(link))
+    if (Number.isFinite(wait)) this.#arm(Math.max(1, wait), () => this.#beat(line))
     else this.#cancelTimer?.()
   }
 
-  #ping(link: Link): void {
-    link.pingedAt ??= this.clock.now()
+  #ping(line: Line): void {
+    line.pingedAt ??= this.clock.now()
     this.post({ type: 'ping' })
   }
 
@@ -315,13 +324,16 @@ export class Connection {
     this.#dial()
   }
 
-  #lost(code: number, reason: string): void {
-    const { status } = this.#state
+  #lost(loss: Loss): void {
+    const { status, since } = this.#state
     if (status !== 'connecting' && status !== 'open') return
+    const { code, reason, retryAfterMs } = loss
+    const heldMs = loss.heldMs ?? (since === undefined ? 0 : (this.#line?.heardAt ?? since) - since)
     this.#leave()
-    this.#step({ type: 'lost', code, reason })
-    const { status: next, retryAt, attempt, error } = this.#state
-    this.logger?.debug({ code, attempt, status: next }, 'connection lost')
+    const elsewhere = this.#doors.lost(loss, heldMs)
+    this.#step({ type: 'lost', code, reason, elsewhere, retryAfterMs })
+    const { status: next, retryAt, attempt, error, transport } = this.#state
+    this.logger?.debug({ code, attempt, status: next, door: transport.door }, 'connection lost')
     if (next === 'closed') {
       this.#end(error ?? new DisconnectedError(code, reason))
       return
@@ -334,6 +346,7 @@ export class Connection {
 
   #end(error: ParleyError): void {
     this.#leave()
+    this.#doors.close()
     this.#stopWaking?.()
     for (const cancel of this.#delays) cancel()
     this.#delays.clear()
@@ -342,15 +355,13 @@ export class Connection {
     this.#listeners.notify()
   }
 
-  /** Hears no more of the present link and stops its timer. @returns the generation that begins */
-  #leave(): number {
+  /** Hears no more of the present link and stops its timer. */
+  #leave(): void {
     this.#cancelTimer?.()
     this.#cancelTimer = undefined
-    this.#generation += 1
-    const link = this.#link
-    this.#link = undefined
-    if (link !== undefined) hangUp(link.socket)
-    return this.#generation
+    const line = this.#line
+    this.#line = undefined
+    line?.link.close()
   }
 
   #arm(ms: number, callback: () => void): void {
@@ -359,19 +370,4 @@ export class Connection {
   }
 }
 
-/** Most messages are far from it, and need not be measured. */
-function isLarger(data: string | Uint8Array, maxBytes: number): boolean {
-  if (typeof data !== 'string') return data.byteLength > maxBytes
-  return data.length * 3 > maxBytes && new TextEncoder().encode(data).byteLength > maxBytes
-}
-
-const CLOSING = 2
-
-function hangUp(socket: WebSocketLike): void {
-  if (socket.readyState >= CLOSING) return
-  // A peer that does not answer would keep the closing socket for long; `ws` can end it.
-  socket.close(NORMAL)
-  if (socket.terminate !== undefined) setTimeout(() => socket.terminate?.(), HANG_UP_MS).unref?.()
-}
-
-const HANG_UP_MS = 2_000
+const NOBODY: LinkHandler = { frames: () => undefined, lost: () => undefined }

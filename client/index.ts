@@ -9,13 +9,13 @@ export type {
   Usage,
 } from '@parley/protocol'
 export { type CallStatus, type CallView, isSettled } from './call-view.ts'
-export type { ClientOptions, Clock, Logger } from './client-options.ts'
-export { CLIENT_VERSION } from './connection.ts'
+export { CLIENT_VERSION, type ClientOptions, type Clock, type Logger } from './client-options.ts'
 export type {
   ConnectionState,
   ConnectionStatus,
   ReconnectPolicy,
 } from './connection-state.ts'
+export type { DoorStorage } from './door-memory.ts'
 export { ParleyClient } from './parley-client.ts'
 export {
   DisconnectedError,
@@ -40,4 +40,5 @@ export type {
   SessionView,
 } from './session-view.ts'
 export { type ClientTool, type ToolContext, tool } from './tool.ts'
+export type { Door, DoorPolicy, MoveReason, TransportState } from './transport-choice.ts'
 export type { WebSocketConstructor, WebSocketLike } from './web-socket.ts'

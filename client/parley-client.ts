@@ -19,8 +19,17 @@ export class ParleyClient {
       lost: () => {
         for (const session of this.#sessions.values()) session.lost()
       },
+      moved: () => {
+        for (const session of this.#sessions.values()) session.opened()
+      },
       ended: (error) => this.#ended(error),
       frames: (frames) => this.#frames(frames),
+      sample: () => {
+        for (const { id, state } of this.#sessions.values()) {
+          if (state.status === 'live') return { session: id, after: state.cursor }
+        }
+        return undefined
+      },
     })
   }
 

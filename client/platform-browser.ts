@@ -1,5 +1,6 @@
 // The platform's WebSocket in browsers, Deno, Bun and workers. `package.json` chooses between this file and
 // platform-node.ts, so that no bundle for a browser holds `ws`.
+import type { DoorStorage } from './door-memory.ts'
 import type { WebSocketConstructor } from './web-socket.ts'
 
 export function platformWebSocket(): WebSocketConstructor {
@@ -18,3 +19,17 @@ export function onWake(callback: () => void): () => void {
     globalThis.document?.removeEventListener('visibilitychange', onVisible)
   }
 }
+
+/** Kept by the browser from page to page; some pages may not have it. */
+export function platformStorage(): DoorStorage | undefined {
+  try {
+    return globalThis.localStorage
+  } catch {
+    return undefined
+  }
+}
+
+/** Browsers open six connections to a server that speaks HTTP/1.1, for all tabs together: commands need some of them. */
+export const STREAMS = 3
+/** Commands on their way at once. */
+export const POSTS = 2

@@ -1,5 +1,6 @@
 // The platform's WebSocket on Node: the package `ws`, which tells close codes and ends dead sockets at once.
 import { WebSocket } from 'ws'
+import type { DoorStorage } from './door-memory.ts'
 import type { WebSocketConstructor } from './web-socket.ts'
 
 export function platformWebSocket(): WebSocketConstructor {
@@ -10,3 +11,13 @@ export function platformWebSocket(): WebSocketConstructor {
 export function onWake(_callback: () => void): () => void {
   return () => undefined
 }
+
+/** A program says itself where to remember. */
+export function platformStorage(): DoorStorage | undefined {
+  return undefined
+}
+
+/** Sessions that are read at once by a stream, or a long poll, of their own. */
+export const STREAMS = 256
+/** Commands on their way at once. */
+export const POSTS = 16

@@ -3,13 +3,23 @@ import { ParleyError } from '@parley/client'
 import { describe, expect, it } from 'vitest'
 import { badgeOf } from './badge.ts'
 
-const closed = { attempt: 0, opens: 1, resumes: 0 }
+const transport = { door: 'websocket' as const, moves: 0 }
+const closed = { attempt: 0, opens: 1, resumes: 0, transport }
 const live = { status: 'live' as const, error: undefined }
 
 describe('the badge', () => {
   it('says when it is live, and where', () => {
     const open = { ...closed, status: 'open' as const, node: 'node-1' }
     expect(badgeOf(open, live, 0)).toEqual({ tone: 'live', text: 'Live', detail: 'node-1' })
+  })
+
+  it('says which door it uses, where it is not the best one, and why', () => {
+    const open = { ...closed, status: 'open' as const, node: 'node-1' }
+    const polls = { ...open, transport: { door: 'long-poll' as const, why: 'buffered' as const, moves: 1 } }
+    expect(badgeOf(polls, live, 0)).toMatchObject({ text: 'Live', detail: 'node-1, over long polls' })
+    expect(badgeOf(polls, live, 0).hint).toContain('holds the answers back')
+    const chosen = { ...open, transport: { door: 'sse' as const, moves: 0 } }
+    expect(badgeOf(chosen, live, 0)).toEqual({ tone: 'live', text: 'Live', detail: 'node-1, over SSE' })
   })
 
   it('says that it catches up', () => {

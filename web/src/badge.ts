@@ -1,5 +1,5 @@
 // Badge: the state of the connection and of the session's reader, in words. Pure.
-import type { ConnectionState, SessionView } from '@parley/client'
+import type { ConnectionState, MoveReason, SessionView, TransportState } from '@parley/client'
 
 export interface Badge {
   readonly tone: 'live' | 'busy' | 'lost' | 'ended'
@@ -7,6 +7,8 @@ export interface Badge {
   readonly text: string
   /** What only eyes are shown, after the text. */
   readonly detail?: string
+  /** Why the connection is not what it could be: told to who points at the detail. */
+  readonly hint?: string
   /** Why it ended: for a line of its own. */
   readonly reason?: string
 }
@@ -29,7 +31,7 @@ export function badgeOf(
       return { tone: 'ended', text: 'Disconnected', ...why(connection.error?.message) }
     case 'open':
       if (session.error !== undefined) return { tone: 'ended', text: 'Not available', ...why(session.error.message) }
-      if (session.status === 'live') return { tone: 'live', text: 'Live', ...node(connection.node) }
+      if (session.status === 'live') return { tone: 'live', text: 'Live', ...place(connection) }
       return { tone: 'busy', text: session.status === 'replaying' ? 'Catching up' : 'Opening' }
   }
 }
@@ -39,8 +41,25 @@ function countdown(retryAt: number | undefined, now: number): { detail?: string 
   return seconds <= 0 ? {} : { detail: `retry in ${seconds} s` }
 }
 
-function node(name: string | undefined): { detail?: string } {
-  return name === undefined ? {} : { detail: name }
+const DOORS: Readonly<Record<TransportState['door'], string | undefined>> = {
+  websocket: undefined,
+  sse: 'over SSE',
+  'long-poll': 'over long polls',
+}
+
+const REASONS: Readonly<Record<MoveReason, string>> = {
+  blocked: 'Something on the way blocks the better connection; it is tried again now and then.',
+  buffered: 'Something on the way holds the answers back; the better connection is tried again now and then.',
+  unstable: 'The better connection broke again and again; it is tried again now and then.',
+  remembered: 'The better connection did not work the last time; it is tried again now and then.',
+}
+
+function place({ node, transport }: ConnectionState): { detail?: string; hint?: string } {
+  const parts = [node, DOORS[transport.door]].filter((part) => part !== undefined && part !== '')
+  return {
+    ...(parts.length === 0 ? {} : { detail: parts.join(', ') }),
+    ...(transport.why === undefined ? {} : { hint: REASONS[transport.why] }),
+  }
 }
 
 function why(message: string | undefined): { reason?: string } {

@@ -17,7 +17,7 @@ export function ConnectionBadge() {
         {badge.reason === undefined ? null : <span className='badge-reason'> {badge.reason}</span>}
       </span>
       {badge.detail === undefined ? null : (
-        <span className='badge-detail' aria-hidden='true'>
+        <span className='badge-detail' aria-hidden='true' title={badge.hint}>
           {badge.detail}
         </span>
       )}

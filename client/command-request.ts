@@ -1,0 +1,66 @@
+// CommandRequest: commands as HTTP requests, and their answers as `ok` and `error` frames. Pure.
+import type { Command, ErrorFrame, Ok } from '@parley/protocol'
+import type { HttpFailure } from './http-failure.ts'
+
+export interface CommandRequest {
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: unknown
+}
+
+export type PostedCommand = Exclude<Command, { type: 'attach' | 'detach' }>
+
+export function sessionPath(session: string): string {
+  return `/v1/sessions/${encodeURIComponent(session)}`
+}
+
+export function requestOf(command: PostedCommand): CommandRequest {
+  const key = { 'Idempotency-Key': command.id }
+  const at = sessionPath(command.session)
+  switch (command.type) {
+    case 'send': {
+      const { type: _, id: __, session: ___, ...body } = command
+      // Its entries come as all others do; the answer only says that it was taken.
+      return { path: `${at}/messages`, headers: { ...key, Prefer: 'respond-async' }, body }
+    }
+    case 'cancel': {
+      const { type: _, id: __, session: ___, ...body } = command
+      return { path: `${at}/cancel`, headers: key, body }
+    }
+    case 'tool.claim':
+      return { path: `${at}/tools/${encodeURIComponent(command.call)}/claim`, headers: key, body: {} }
+    case 'tool.result': {
+      const { type: _, id: __, session: ___, call, ...body } = command
+      return { path: `${at}/tools/${encodeURIComponent(call)}/result`, headers: key, body }
+    }
+    case 'tool.decide': {
+      const { type: _, id: __, session: ___, call, ...body } = command
+      return { path: `${at}/tools/${encodeURIComponent(call)}/decision`, headers: key, body }
+    }
+  }
+}
+
+/** @param answer the body of a success */
+export function okOf(command: PostedCommand, answer: unknown): Ok {
+  const { cursor, run, until, duplicate } = (answer ?? {}) as Record<string, unknown>
+  return {
+    type: 'ok',
+    id: command.id,
+    session: command.session,
+    ...(typeof cursor === 'string' ? { cursor } : {}),
+    ...(command.type === 'send' ? { message: command.id } : {}),
+    ...(typeof run === 'string' ? { run } : {}),
+    ...(typeof until === 'number' ? { until } : {}),
+    ...(duplicate === true ? { duplicate } : {}),
+  }
+}
+
+export function errorOf(id: string, failure: HttpFailure): ErrorFrame {
+  const { code, message, retryable, retryAfterMs } = failure
+  return { type: 'error', id, code, message, retryable, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
+}
+
+/** Whether it ends a run: then the answer may not overtake the entries up to its cursor. */
+export function isFinal(command: PostedCommand): boolean {
+  return command.type === 'cancel' || (command.type === 'send' && command.policy === 'interrupt')
+}

@@ -1,0 +1,129 @@
+// Doors: the shell around transport-choice.ts: it remembers what works, and tries better doors on the side.
+import type { Clock, Logger } from './client-options.ts'
+import type { DoorMemory } from './door-memory.ts'
+import { DoorProbe, type Found, type Sample } from './door-probe.ts'
+import type { Link, LinkHandler, Loss } from './link.ts'
+import {
+  better,
+  type ChoiceEvent,
+  type Door,
+  type DoorPolicy,
+  newChoice,
+  nextChoice,
+  probeDelay,
+  SOON_MS,
+  type TransportChoice,
+  type TransportState,
+  transportOf,
+} from './transport-choice.ts'
+
+export interface DoorsPorts {
+  readonly clock: Clock
+  readonly logger: Logger | undefined
+  readonly policy: DoorPolicy
+  readonly memory: DoorMemory
+  open(door: Door, handler: LinkHandler): Link
+  /** A session that is attached. */
+  sample(): Sample | undefined
+  /** A better door holds: its link is the connection's from now on. */
+  adopt(found: Found): void
+}
+
+export class Doors {
+  readonly #ports: DoorsPorts
+  #choice: TransportChoice
+  #state: TransportState
+  #cancelHeld: (() => void) | undefined
+  #cancelWait: (() => void) | undefined
+  #probe: DoorProbe | undefined
+  #kept: Door | undefined
+
+  constructor(doors: readonly [Door, ...Door[]], ports: DoorsPorts) {
+    this.#ports = ports
+    this.#kept = ports.memory.recall()
+    this.#choice = newChoice(doors, this.#kept)
+    this.#state = transportOf(this.#choice)
+  }
+
+  /** The same object as long as nothing has changed. */
+  get state(): TransportState {
+    return this.#state
+  }
+
+  /** Whether there is another one to try. */
+  get several(): boolean {
+    return this.#choice.doors.length > 1
+  }
+
+  opened(): void {
+    this.#step({ type: 'opened' })
+    this.#cancelHeld = this.#ports.clock.after(SOON_MS, () => {
+      this.#step({ type: 'held' })
+      if (this.#choice.door !== this.#kept) this.#keep(this.#choice.door)
+    })
+    this.#wait()
+  }
+
+  /** @returns whether another door is to be tried in place of this one, without a long wait */
+  lost(loss: Loss, heldMs: number): boolean {
+    this.#stop()
+    const { door } = this.#choice
+    this.#step({ type: 'lost', kind: loss.kind, heldMs })
+    const { door: next, doors } = this.#choice
+    // Upwards: plain HTTP did not get through, so that the server is away.
+    return doors.indexOf(next) > doors.indexOf(door)
+  }
+
+  close(): void {
+    this.#stop()
+  }
+
+  #keep(door: Door): void {
+    this.#kept = door
+    this.#ports.memory.keep(door)
+  }
+
+  #stop(): void {
+    this.#cancelHeld?.()
+    this.#cancelWait?.()
+    this.#probe?.cancel()
+    this.#probe = undefined
+  }
+
+  /** Looks up again after a while, if there is anything above. */
+  #wait(): void {
+    const { clock, policy } = this.#ports
+    const delay = probeDelay(this.#choice, policy, clock.random())
+    this.#cancelWait?.()
+    if (delay !== undefined) this.#cancelWait = clock.after(delay, () => this.#try(better(this.#choice)))
+  }
+
+  /** One after the other, best first. */
+  #try(doors: readonly Door[]): void {
+    const [door, ...others] = doors
+    if (door === undefined) {
+      this.#step({ type: 'probed' })
+      this.#wait()
+      return
+    }
+    const done = (found: Found | undefined): void => {
+      this.#probe = undefined
+      this.#ports.logger?.debug({ door, holds: found !== undefined }, 'tried a better door')
+      if (found === undefined) {
+        this.#try(others)
+        return
+      }
+      this.#cancelHeld?.()
+      this.#step({ type: 'probed', door })
+      this.#ports.adopt(found)
+    }
+    this.#probe = new DoorProbe({ ...this.#ports, done }, door, this.#ports.sample())
+  }
+
+  #step(event: ChoiceEvent): void {
+    this.#choice = nextChoice(this.#choice, event)
+    const { door, why, moves } = transportOf(this.#choice)
+    const { state } = this
+    if (door !== state.door || why !== state.why || moves !== state.moves) this.#state = transportOf(this.#choice)
+  }
+}

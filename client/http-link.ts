@@ -1,0 +1,264 @@
+// HttpLink: a link over plain HTTP requests: each session is read by a feed, commands are posted. Commands of one
+// session are posted one after the other, and what ends a run is not answered before all up to its end was handed on.
+import type { Attach, ClientFrame, ServerFrame, Welcome } from '@parley/protocol'
+import { POSTS, STREAMS } from '#platform'
+import { CLIENT_VERSION, httpUrl } from './client-options.ts'
+import { errorOf, isFinal, okOf, type PostedCommand, requestOf, sessionPath } from './command-request.ts'
+import { HttpCaller } from './http-caller.ts'
+import { HttpFailure } from './http-failure.ts'
+import { ABNORMAL, type Link, type LinkHandler, type LinkOptions, type Loss } from './link.ts'
+import { type FeedPorts, SessionFeed } from './session-feed.ts'
+import { Slots } from './slots.ts'
+import type { Door } from './transport-choice.ts'
+
+/** Milliseconds that the server may take for a command. */
+const COMMAND_MS = 20_000
+/** Milliseconds that a farewell may take. */
+const FAREWELL_MS = 2_000
+const JSON_TYPE = 'application/json'
+
+interface Room {
+  readonly feed: SessionFeed
+  readonly attach: Attach
+}
+
+export class HttpLink implements Link {
+  readonly #door: Door
+  readonly #options: LinkOptions
+  readonly #handler: LinkHandler
+  readonly #caller: HttpCaller
+  readonly #end = new AbortController()
+  readonly #streams = new Slots(STREAMS)
+  readonly #posts = new Slots(POSTS)
+  readonly #rooms = new Map<string, Room>()
+  /** By session, what was asked for last: the next one waits for it. */
+  readonly #lanes = new Map<string, Promise<void>>()
+  #welcome: (Welcome & { readonly role?: string }) | undefined
+  #closed = false
+
+  constructor(door: Exclude<Door, 'websocket'>, options: LinkOptions, handler: LinkHandler) {
+    this.#door = door
+    this.#options = options
+    this.#handler = handler
+    this.#caller = new HttpCaller({ ...options, url: httpUrl(options.url) })
+    this.#open().catch((error: unknown) => this.#notOpened(error))
+  }
+
+  send(frame: ClientFrame): void {
+    if (this.#closed) return
+    switch (frame.type) {
+      case 'attach':
+        this.#attach(frame)
+        break
+      case 'detach':
+        this.#detach(frame.session)
+        break
+      case 'ping':
+        for (const { feed } of this.#rooms.values()) feed.check()
+        break
+      case 'hello':
+      case 'presence':
+        // Each request says who asks; presence is shown over WebSockets only.
+        break
+      default:
+        this.#inTurn(frame.session, () => this.#post(frame))
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    const rooms = [...this.#rooms]
+    this.#rooms.clear()
+    for (const [, { feed }] of rooms) feed.close()
+    this.#end.abort()
+    // What this client had taken upon itself is free for others at once.
+    for (const [session, { attach }] of rooms) if (hasTools(attach)) this.#farewell(session)
+  }
+
+  async #open(): Promise<void> {
+    const answer = await this.#caller.json({
+      method: 'GET',
+      path: '/v1/hello',
+      accept: JSON_TYPE,
+      headers: { 'Parley-Client': `@parley/client/${CLIENT_VERSION}` },
+      timeoutMs: COMMAND_MS,
+      signal: this.#end.signal,
+    })
+    if (!isWelcome(answer)) throw new HttpFailure('foreign', 'The answer is not a welcome of Parley.')
+    this.#welcome = answer
+    // The feeds look after themselves: what is silent for too long is opened anew.
+    this.#hand([{ ...answer, heartbeatMs: 0 }])
+  }
+
+  #notOpened(error: unknown): void {
+    const failure = error instanceof HttpFailure ? error : undefined
+    const reason = error instanceof Error ? error.message : 'The connection could not be begun.'
+    const code = codeOf(failure)
+    const retryAfterMs = failure?.retryAfterMs
+    const retry = retryAfterMs === undefined ? {} : { retryAfterMs }
+    const told = failure?.kind === 'problem' && (code !== ABNORMAL || failure.code === 'rate_limited')
+    this.#lose({ kind: told ? 'told' : 'unreached', code, reason, ...retry })
+  }
+
+  #attach(attach: Attach): void {
+    const { session } = attach
+    const waiting = this.#rooms.get(session)?.feed.close() ?? []
+    const had = this.#rooms.get(session)?.attach
+    const feed = new SessionFeed(attach, this.#feedPorts())
+    this.#rooms.set(session, { feed, attach })
+    for (const { cursor, then } of waiting) feed.reach(cursor, then)
+    if (hasTools(attach) || (had !== undefined && hasTools(had))) this.#declare(attach)
+  }
+
+  #feedPorts(): FeedPorts {
+    const { clock, doors, reconnect } = this.#options
+    const { role = '', heartbeatMs = 0 } = this.#welcome ?? {}
+    return {
+      caller: this.#caller,
+      clock,
+      policy: doors,
+      reconnect,
+      slots: this.#streams,
+      streams: this.#door === 'sse',
+      role,
+      heartbeatMs,
+      frames: (frames) => this.#hand(frames),
+      lost: (loss) => this.#lose(loss),
+      returned: (session) => {
+        const attach = this.#rooms.get(session)?.attach
+        if (attach !== undefined && hasTools(attach)) this.#declare(attach)
+      },
+    }
+  }
+
+  #detach(session: string): void {
+    const room = this.#rooms.get(session)
+    if (room === undefined) return
+    this.#rooms.delete(session)
+    for (const { then } of room.feed.close()) then()
+    if (hasTools(room.attach)) this.#inTurn(session, async () => this.#farewell(session))
+  }
+
+  /** Tells the server which tools this client has in the session. */
+  #declare(attach: Attach): void {
+    const { session, tools = [] } = attach
+    this.#inTurn(session, async () => {
+      const room = this.#rooms.get(session)
+      if (room?.attach.id !== attach.id) return
+      try {
+        await this.#call('PUT', this.#place(session), { tools })
+      } catch (error) {
+        if (!(error instanceof HttpFailure) || error.kind !== 'problem' || this.#closed) throw error
+        // As on a WebSocket: the session is not attached without its tools.
+        room.feed.close()
+        this.#hand([errorOf(attach.id, error)])
+      }
+    })
+  }
+
+  async #post(command: PostedCommand): Promise<void> {
+    const { path, headers, body } = requestOf(command)
+    try {
+      const answer = okOf(command, await this.#call('POST', path, body, headers))
+      const feed = this.#rooms.get(command.session)?.feed
+      if (feed === undefined || answer.cursor === undefined) {
+        this.#hand([answer])
+      } else if (isFinal(command)) {
+        feed.reach(answer.cursor, () => this.#hand([answer]))
+      } else {
+        this.#hand([answer])
+        // It will come, or else the stream is of no use.
+        feed.reach(answer.cursor, () => undefined)
+      }
+    } catch (error) {
+      if (!(error instanceof HttpFailure) || error.kind !== 'problem') throw error
+      const { code, retryAfterMs } = error
+      if (code === 'unauthenticated') throw error
+      this.#hand([errorOf(command.id, error)])
+      if (code === 'going_away') {
+        this.#hand([{ type: 'goaway', reason: error.message, reconnectAfterMs: retryAfterMs ?? 0 }])
+      }
+    }
+  }
+
+  /** One after the other in a session, and a few at a time in all. What cannot be asked for loses the link. */
+  #inTurn(session: string, ask: () => Promise<void>): void {
+    const before = this.#lanes.get(session) ?? Promise.resolve()
+    const turn = before
+      .then(async () => {
+        await this.#posts.turn()
+        try {
+          if (!this.#closed) await ask()
+        } finally {
+          this.#posts.give()
+        }
+      })
+      .catch((error: unknown) => {
+        const failure = error instanceof HttpFailure ? error : undefined
+        const reason = error instanceof Error ? error.message : 'The command could not be sent.'
+        const code = codeOf(failure)
+        this.#lose({ kind: code === ABNORMAL ? 'broken' : 'told', code, reason })
+      })
+      .finally(() => {
+        if (this.#lanes.get(session) === turn) this.#lanes.delete(session)
+      })
+    this.#lanes.set(session, turn)
+  }
+
+  async #call(
+    method: 'POST' | 'PUT',
+    path: string,
+    body: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<unknown> {
+    const call = { method, path, body, headers, accept: JSON_TYPE, timeoutMs: COMMAND_MS, signal: this.#end.signal }
+    try {
+      return await this.#caller.json(call)
+    } catch (error) {
+      // A connection that was kept open may have been closed just then. The key makes it take effect once.
+      if (this.#closed || !(error instanceof HttpFailure) || error.kind !== 'network') throw error
+      return this.#caller.json(call)
+    }
+  }
+
+  #place(session: string): string {
+    return `${sessionPath(session)}/connections/${this.#options.connection}`
+  }
+
+  /** Nobody waits for it, and it may fail: then the server notices by itself, later. */
+  #farewell(session: string): void {
+    const controller = new AbortController()
+    const call = { method: 'DELETE', path: this.#place(session), accept: JSON_TYPE, keepalive: true } as const
+    this.#caller.json({ ...call, timeoutMs: FAREWELL_MS, signal: controller.signal }).catch((error: unknown) => {
+      this.#options.logger?.debug({ err: error, session }, 'a session could not be left')
+    })
+  }
+
+  #hand(frames: readonly ServerFrame[]): void {
+    if (!this.#closed) this.#handler.frames(frames)
+  }
+
+  #lose(loss: Loss): void {
+    if (this.#closed) return
+    this.close()
+    this.#handler.lost(loss)
+  }
+}
+
+function hasTools(attach: Attach): boolean {
+  return (attach.tools?.length ?? 0) > 0
+}
+
+/** As a WebSocket would be closed. */
+function codeOf(failure: HttpFailure | undefined): number {
+  if (failure?.kind !== 'problem') return ABNORMAL
+  if (failure.code === 'unauthenticated') return 4401
+  return failure.code === 'forbidden' ? 4403 : ABNORMAL
+}
+
+function isWelcome(value: unknown): value is Welcome {
+  if (typeof value !== 'object' || value === null) return false
+  const { connection, user, node, heartbeatMs } = value as Record<string, unknown>
+  return [connection, user, node].every((text) => typeof text === 'string') && typeof heartbeatMs === 'number'
+}

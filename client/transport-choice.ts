@@ -1,0 +1,187 @@
+// TransportChoice: which door a client goes through, why not the one above it, and when it looks up again. Pure.
+//
+//   websocket ──blocked, unstable──► sse ──blocked, buffered, unstable──► long-poll
+//       ▲ ▲                          │ ▲                                     │
+//       │ └────── a probe holds ─────┘ └─────────── a probe holds ───────────┤
+//       └───────────────────────── a probe holds ────────────────────────────┘
+//
+// A door that does not open says nothing as long as plain HTTP does not get through either: then the server is away, and
+// the round begins again at the door that opened last (`home`). What the server itself says never moves anybody.
+import type { LossKind } from './link.ts'
+
+export type Door = 'websocket' | 'sse' | 'long-poll'
+
+/** Best first. */
+export const DOORS: readonly [Door, ...Door[]] = ['websocket', 'sse', 'long-poll']
+
+/**
+ * Why a door was left. `blocked`: it does not open, though the server is there. `buffered`: something on the way keeps
+ * what the server sends. `unstable`: it breaks soon, again and again. `remembered`: it did not work the last time.
+ */
+export type MoveReason = 'blocked' | 'buffered' | 'unstable' | 'remembered'
+
+/** Which door a client uses, for people and programs. */
+export interface TransportState {
+  /** In use, or tried at the moment. */
+  readonly door: Door
+  /** Why it is not the door above. */
+  readonly why?: MoveReason
+  /** How often the client came through another door than the time before. */
+  readonly moves: number
+}
+
+/** Milliseconds. */
+export interface DoorPolicy {
+  /** Within which a door is open, and a stream's first bytes are here. Default 4,000. */
+  readonly timeoutMs: number
+  /** For which a stream may bring nothing while there is something to bring. Default 8,000. */
+  readonly stallMs: number
+  /** Until a better door is first tried again; it doubles with each try. Default 30,000. */
+  readonly probeMs: number
+  /** Default 900,000. */
+  readonly probeMaxMs: number
+  /** For which a better door has to hold before the client moves. Default 3,000. */
+  readonly holdMs: number
+}
+
+export const DEFAULT_DOORS: DoorPolicy = {
+  timeoutMs: 4_000,
+  stallMs: 8_000,
+  probeMs: 30_000,
+  probeMaxMs: 900_000,
+  holdMs: 3_000,
+}
+
+/** A link that held for so long did not break soon. */
+export const SOON_MS = 5_000
+/** A link that held for so long was good: probing begins with a short wait again. */
+const GOOD_MS = 60_000
+/** Soon broken so often in a row, a door is unstable. */
+const STRIKES = 3
+/** Milliseconds: a door that held before is tried again sooner. */
+const KNOWN_PROBE_MS = 2_000
+
+export interface TransportChoice {
+  /** Best first; never empty. With one, there is no choice. */
+  readonly doors: readonly Door[]
+  /** In use, or the next to try. */
+  readonly door: Door
+  /** Where a round begins when nobody can be reached. */
+  readonly home: Door
+  /** The door that was open last. */
+  readonly last: Door | undefined
+  readonly moves: number
+  /** Why each door was left. */
+  readonly left: Partial<Readonly<Record<Door, MoveReason>>>
+  /** Doors that held for a while in this client's life. */
+  readonly proven: readonly Door[]
+  /** Links of this door that broke soon, in a row. */
+  readonly strikes: number
+  /** Rounds of probing since a link was good. */
+  readonly probes: number
+}
+
+export type ChoiceEvent =
+  /** The door let a link open. */
+  | { readonly type: 'opened' }
+  /** The link has held for SOON_MS. */
+  | { readonly type: 'held' }
+  /** @property heldMs for how long something had come over the link */
+  | { readonly type: 'lost'; readonly kind: LossKind; readonly heldMs: number }
+  /** A round of probing is over: this door held, or none. */
+  | { readonly type: 'probed'; readonly door?: Door }
+
+/** @param remembered the door that worked the last time */
+export function newChoice(doors: readonly [Door, ...Door[]], remembered?: Door): TransportChoice {
+  const known = remembered !== undefined && doors.includes(remembered)
+  const door = known ? remembered : doors[0]
+  const left: Partial<Record<Door, MoveReason>> = {}
+  for (const above of doors.slice(0, doors.indexOf(door))) left[above] = 'remembered'
+  return { doors, door, home: door, last: undefined, moves: 0, left, proven: [], strikes: 0, probes: 0 }
+}
+
+export function nextChoice(choice: TransportChoice, event: ChoiceEvent): TransportChoice {
+  const { door, doors, last, left, proven, strikes } = choice
+  switch (event.type) {
+    case 'opened': {
+      const moves = last === undefined || last === door ? choice.moves : choice.moves + 1
+      return { ...choice, home: door, last: door, moves, left: without(left, doors.slice(doors.indexOf(door))) }
+    }
+    case 'held':
+      return { ...choice, strikes: 0, proven: proven.includes(door) ? proven : [...proven, door] }
+    case 'lost': {
+      const probes = event.heldMs >= GOOD_MS ? 0 : choice.probes
+      if (event.kind !== 'broken') return { ...choice, probes, ...afterLoss(choice, event.kind) }
+      const soon = event.heldMs < SOON_MS
+      if (soon && strikes + 1 >= STRIKES) return { ...choice, probes, ...down(choice, 'unstable') }
+      return { ...choice, probes, strikes: soon ? strikes + 1 : 0 }
+    }
+    case 'probed': {
+      const probes = choice.probes + 1
+      if (event.door === undefined || rank(choice, event.door) >= rank(choice, door)) return { ...choice, probes }
+      return { ...choice, probes, door: event.door, strikes: 0 }
+    }
+  }
+}
+
+export function transportOf(choice: TransportChoice): TransportState {
+  const { door, doors, left, moves } = choice
+  const above = doors[doors.indexOf(door) - 1]
+  const why = above === undefined ? undefined : left[above]
+  return { door, moves, ...(why === undefined ? {} : { why }) }
+}
+
+/** Doors that are better than the one in use, best first. */
+export function better(choice: TransportChoice): readonly Door[] {
+  return choice.doors.slice(0, rank(choice, choice.door))
+}
+
+/** Milliseconds until better doors are tried again; undefined when there are none. */
+export function probeDelay(choice: TransportChoice, policy: DoorPolicy, random: number): number | undefined {
+  const above = better(choice)
+  if (above.length === 0) return undefined
+  const known = above.some((door) => choice.proven.includes(door))
+  const first = known ? Math.min(KNOWN_PROBE_MS, policy.probeMs) : policy.probeMs
+  const bound = Math.min(policy.probeMaxMs, first * 2 ** Math.min(choice.probes, 30))
+  // Half of it is chance, so that the clients of one office do not all try at once.
+  return Math.ceil(bound * (0.5 + random / 2))
+}
+
+function afterLoss(choice: TransportChoice, kind: Exclude<LossKind, 'broken'>): Partial<TransportChoice> {
+  const { doors, door, home } = choice
+  switch (kind) {
+    case 'told':
+      return {}
+    case 'stalled':
+      return down(choice, 'buffered')
+    case 'refused':
+      return down(choice, 'blocked')
+    case 'unreached':
+      if (door === 'websocket') {
+        // What lies between is known not to work.
+        return rank(choice, home) > rank(choice, door)
+          ? { door: home, strikes: 0, left: { ...choice.left, websocket: 'blocked' } }
+          : down(choice, 'blocked')
+      }
+      return { door: door === home ? (doors[0] ?? door) : home, strikes: 0 }
+  }
+}
+
+function down(choice: TransportChoice, why: MoveReason): Partial<TransportChoice> {
+  const { doors, door, left } = choice
+  const next = doors[doors.indexOf(door) + 1]
+  return next === undefined ? { strikes: 0 } : { door: next, strikes: 0, left: { ...left, [door]: why } }
+}
+
+function rank(choice: TransportChoice, door: Door): number {
+  return choice.doors.indexOf(door)
+}
+
+function without(
+  left: Partial<Readonly<Record<Door, MoveReason>>>,
+  doors: readonly Door[],
+): Partial<Readonly<Record<Door, MoveReason>>> {
+  const rest = { ...left }
+  for (const door of doors) delete rest[door]
+  return rest
+}
