@@ -14,6 +14,9 @@ export const Hello = z.object({
   client: z.object({ name: z.string().max(64), version: z.string().max(64) }).optional(),
 })
 
+/** A fresh token on the open connection, for the same user: the old one's time is nearly over. */
+export const FreshToken = z.object({ type: z.literal('token'), id: Id, token: z.string().max(16_384) })
+
 export const Attach = z.object({
   type: z.literal('attach'),
   id: Id,
@@ -79,6 +82,7 @@ export const Ping = z.object({ type: z.literal('ping'), nonce: z.string().max(12
 
 export const ClientFrame = z.discriminatedUnion('type', [
   Hello,
+  FreshToken,
   Attach,
   Detach,
   Send,
@@ -91,9 +95,11 @@ export const ClientFrame = z.discriminatedUnion('type', [
 ])
 export type ClientFrame = z.infer<typeof ClientFrame>
 export type ClientFrameType = ClientFrame['type']
-export type Command = Extract<ClientFrame, { id: string }>
+/** What is asked for about a session. */
+export type Command = Extract<ClientFrame, { id: string; session: string }>
 export type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>
 export type Hello = z.infer<typeof Hello>
+export type FreshToken = z.infer<typeof FreshToken>
 export type Attach = z.infer<typeof Attach>
 export type Send = z.infer<typeof Send>
 export type Cancel = z.infer<typeof Cancel>

@@ -9,10 +9,14 @@ export const Welcome = z.object({
   type: z.literal('welcome'),
   connection: z.string(),
   user: z.string(),
+  /** The user's display name, where the token tells one. */
+  name: z.string().optional(),
   node: z.string(),
   /** Milliseconds: a connection that was silent for three times as long is dropped; the server pings it before. */
   heartbeatMs: z.number(),
   limits: z.record(z.string(), z.number()),
+  /** Unix milliseconds at which the token's time is over, where it has one. */
+  expiresAt: Time.optional(),
 })
 
 export const Attached = z.object({
@@ -63,6 +67,9 @@ export const Presence = z.object({
   members: z.array(z.object({ user: z.string(), connection: z.string(), state: z.record(z.string(), z.unknown()) })),
 })
 
+/** The token's time is over at `expiresAt`: a fresh one is to be given before, or the connection ends with 4401. */
+export const Expiring = z.object({ type: z.literal('expiring'), expiresAt: Time })
+
 export const GoAway = z.object({ type: z.literal('goaway'), reason: z.string(), reconnectAfterMs: z.number() })
 
 export const Pong = z.object({ type: z.literal('pong'), nonce: z.string().optional() })
@@ -75,6 +82,7 @@ export const ServerFrame = z.discriminatedUnion('type', [
   Ok,
   ErrorFrame,
   Presence,
+  Expiring,
   GoAway,
   Pong,
 ])

@@ -86,6 +86,8 @@ describe('stops the start, naming it:', () => {
     [{ PARLEY_ORIGINS: 'https://a.example/path' }, /^PARLEY_ORIGINS at 0 must be origins/],
     [{ PARLEY_JWKS_URL: 'keys' }, /^PARLEY_JWKS_URL must be an http or https URL/],
     [{ PARLEY_JWT_SECRET: 's', PARLEY_JWKS_URL: 'http://x' }, /cannot both be set/],
+    [{ PARLEY_JWT_SECRET: 's', PARLEY_ANONYMOUS: 'yes' }, /PARLEY_ANONYMOUS and PARLEY_JWT_SECRET contradict/],
+    [{ PARLEY_ANONYMOUS: 'perhaps' }, /PARLEY_ANONYMOUS must be yes or no/],
     [{ PARLEY_CONFIG: 'nowhere.json' }, /^PARLEY_CONFIG names nowhere\.json/],
   ]
   for (const [env, message] of wrong) {

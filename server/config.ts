@@ -88,9 +88,7 @@ function problemsBetween(config: Config): string[] {
     problems.push(`PARLEY_ROLE ${config.role} needs PARLEY_NATS_URL: with the embedded log one node does all.`)
   }
   problems.push(...natsProblems(config))
-  if (config.jwtSecret !== undefined && config.jwksUrl !== undefined) {
-    problems.push('PARLEY_JWT_SECRET and PARLEY_JWKS_URL cannot both be set.')
-  }
+  problems.push(...tokenProblems(config))
   const names = config.tools.map((tool) => tool.name)
   for (const name of new Set(names.filter((name, index) => names.indexOf(name) !== index))) {
     problems.push(`tools in ${config.file} has two tools named ${name}.`)
@@ -98,15 +96,30 @@ function problemsBetween(config: Config): string[] {
   return problems
 }
 
+function tokenProblems({ jwtSecret, jwtSecretFile, jwksUrl, anonymous }: Config): string[] {
+  const keys = setVariables({
+    PARLEY_JWT_SECRET: jwtSecret,
+    PARLEY_JWT_SECRET_FILE: jwtSecretFile,
+    PARLEY_JWKS_URL: jwksUrl,
+  })
+  const problems = keys.length > 1 ? [`${keys.join(' and ')} cannot both be set.`] : []
+  if (anonymous === 'yes' && keys.length > 0) problems.push(`PARLEY_ANONYMOUS and ${keys[0]} contradict each other.`)
+  return problems
+}
+
+function setVariables(values: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(values).flatMap(([variable, value]) => (value === undefined ? [] : [variable]))
+}
+
 /** Ways to say who one is at NATS exclude each other. */
 function natsProblems({ natsUser, natsPassword, natsToken, natsNkey, natsCreds, natsCert, natsKey }: Config): string[] {
   const problems: string[] = []
-  const ways = Object.entries({
+  const ways = setVariables({
     PARLEY_NATS_USER: natsUser,
     PARLEY_NATS_TOKEN: natsToken,
     PARLEY_NATS_NKEY: natsNkey,
     PARLEY_NATS_CREDS: natsCreds,
-  }).flatMap(([variable, value]) => (value === undefined ? [] : [variable]))
+  })
   if (ways.length > 1) problems.push(`${ways.join(' and ')} cannot both be set.`)
   if (natsPassword !== undefined && natsUser === undefined)
     problems.push('PARLEY_NATS_PASSWORD needs PARLEY_NATS_USER.')

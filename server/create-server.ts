@@ -112,15 +112,19 @@ async function orStartError<T>(setting: string, work: Promise<T>): Promise<T> {
 export async function createServer(config: Config, logger: Logger, overrides: ServerOverrides = {}): Promise<Server> {
   const authenticator = createAuthenticator({
     jwtSecret: config.jwtSecret,
+    jwtSecretFile: config.jwtSecretFile,
     jwksUrl: config.jwksUrl,
     issuer: config.jwtIssuer,
     audience: config.jwtAudience,
+    clockSkew: config.jwtClockSkew,
+    userClaim: config.jwtUserClaim,
+    nameClaim: config.jwtNameClaim,
   })
   const { role } = config
   // A worker has nothing to protect: it tells how it is, and no more.
-  if (role !== 'worker' && !authenticator.required && !isLoopbackName(config.host)) {
+  if (role !== 'worker' && !authenticator.required && config.anonymous !== 'yes' && !isLoopbackName(config.host)) {
     throw new ConfigError([
-      `PARLEY_HOST ${config.host} is reached from other machines: set PARLEY_JWT_SECRET or PARLEY_JWKS_URL first.`,
+      `PARLEY_HOST ${config.host} is reached from other machines: set PARLEY_JWT_SECRET or PARLEY_JWKS_URL first, or PARLEY_ANONYMOUS=yes.`,
     ])
   }
   const models = overrides.models ?? openModels(config)

@@ -128,6 +128,11 @@ describe('a start', () => {
     expect(line.url).toMatch(/^http:\/\/localhost:\d+$/)
   })
 
+  test('beyond loopback is possible without tokens when that is switched on', async () => {
+    const line = await run({ PARLEY_HOST: '0.0.0.0', PARLEY_ANONYMOUS: 'yes' }).line(isListening)
+    expect(line.url).toMatch(/^http:\/\/localhost:\d+$/)
+  })
+
   test('stops with code 1 when the port is taken, by whomever', async () => {
     const other = createServer()
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))

@@ -44,7 +44,7 @@ export interface Doors {
 
 export function openDoors(app: TemplatedApp, ports: DoorsPorts): Doors {
   const { config, service, stores, sessions, hub, authenticator, logger } = ports
-  const origins = { allowed: config.origins, authenticated: authenticator.required }
+  const origins = { allowed: config.origins, authenticated: authenticator.required || config.anonymous === 'yes' }
   const connections = new ConnectionCount({
     total: config.maxConnections,
     perAddress: config.maxConnectionsPerAddress,

@@ -143,9 +143,24 @@ export const SETTINGS = {
   system: setting('PARLEY_SYSTEM', text, undefined, "The model's standing instructions."),
 
   jwtSecret: setting('PARLEY_JWT_SECRET', text, undefined, 'Secret of HS256 tokens.', { secret: true }),
+  jwtSecretFile: setting(
+    'PARLEY_JWT_SECRET_FILE',
+    text,
+    undefined,
+    'File with such secrets, one a line, any of which counts; it may change while the server runs.',
+  ),
   jwksUrl: setting('PARLEY_JWKS_URL', url, undefined, 'Where the public keys of tokens are.'),
   jwtIssuer: setting('PARLEY_JWT_ISSUER', text, undefined, 'The issuer that tokens must name.'),
   jwtAudience: setting('PARLEY_JWT_AUDIENCE', text, undefined, 'The audience that tokens must name.'),
+  jwtClockSkew: setting('PARLEY_JWT_CLOCK_SKEW', whole(0, 600), 5, 'Seconds by which clocks may differ.'),
+  jwtUserClaim: setting('PARLEY_JWT_USER_CLAIM', text, 'sub', 'The claim that names the user.'),
+  jwtNameClaim: setting('PARLEY_JWT_NAME_CLAIM', text, 'name', "The claim with the user's name for people."),
+  anonymous: setting(
+    'PARLEY_ANONYMOUS',
+    z.enum(['yes', 'no'], { error: 'must be yes or no' }),
+    'no',
+    'yes: without a token check others may use it from other machines, too, all as one user.',
+  ),
   origins: setting(
     'PARLEY_ORIGINS',
     list.pipe(z.array(origin)),

@@ -19,6 +19,12 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'client',
+    name: 'token',
+    json: `{"type":"token","id":"c0","token":"eyJ"}`,
+    msgpack: '83a474797065a5746f6b656ea26964a26330a5746f6b656ea365794a',
+  },
+  {
+    from: 'client',
     name: 'attach',
     json: `{"type":"attach","id":"c1","session":"s1","after":"e1.7","tools":[{"name":"read_file","description":"Reads a file.","inputSchema":{"type":"object","properties":{"path":{"type":"string"}},"required":["path"]},"outputSchema":{"type":"string"},"approval":true,"timeoutMs":60000}],"merge":true}`,
     msgpack:
@@ -123,6 +129,19 @@ export const GOLDEN: readonly Golden[] = [
     json: `{"type":"presence","session":"s1","members":[{"user":"ada","connection":"conn1","state":{"typing":true}}]}`,
     msgpack:
       '83a474797065a870726573656e6365a773657373696f6ea27331a76d656d626572739183a475736572a3616461aa636f6e6e656374696f6ea5636f6e6e31a5737461746581a6747970696e67c3',
+  },
+  {
+    from: 'server',
+    name: 'welcome to a token that ends',
+    json: `{"type":"welcome","connection":"k1","user":"u1","name":"Ann","node":"n1","heartbeatMs":15000,"limits":{},"expiresAt":1767225600000}`,
+    msgpack:
+      '88a474797065a777656c636f6d65aa636f6e6e656374696f6ea26b31a475736572a27531a46e616d65a3416e6ea46e6f6465a26e31ab6865617274626561744d73cd3a98a66c696d69747380a9657870697265734174cb4279b76daa800000',
+  },
+  {
+    from: 'server',
+    name: 'expiring',
+    json: `{"type":"expiring","expiresAt":1767225600000}`,
+    msgpack: '82a474797065a86578706972696e67a9657870697265734174cb4279b76daa800000',
   },
   {
     from: 'server',

@@ -1,9 +1,13 @@
 // Tokens: who is let in, as whom, and who is not.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Authenticator, createAuthenticator } from './authenticator.ts'
+import { secretsIn } from './secret-file.ts'
 
 const jwtSecret = 'a secret that is long enough for HS256'
 
@@ -26,10 +30,13 @@ describe('with a secret', () => {
 
   test('a signed token says who it is', async () => {
     expect(required).toBe(true)
-    expect(await authenticate(await signed({ ...good, exp: now() + 60 }))).toEqual({
+    const exp = now() + 60
+    expect(await authenticate(await signed({ ...good, exp }))).toEqual({
       user: 'ann',
       name: 'Ann',
       role: 'owner',
+      // Clocks may differ by five seconds.
+      until: (exp + 5) * 1000,
     })
   })
 
@@ -59,16 +66,68 @@ describe('with a secret', () => {
   })
 })
 
+test('other claims may name the user, and clocks may differ by as much as is said', async () => {
+  const config = { jwtSecret, userClaim: 'email', nameClaim: 'nick', clockSkew: 120 }
+  const { authenticate } = createAuthenticator(config)
+  const exp = now() - 60
+  const identity = await authenticate(await signed({ sub: 'x', email: 'ann@a.example', nick: 'Ann', exp }))
+  expect(identity).toEqual({ user: 'ann@a.example', name: 'Ann', role: 'owner', until: (exp + 120) * 1000 })
+  await expect(authenticate(await signed({ sub: 'x' }))).rejects.toMatchObject({ code: 'unauthenticated' })
+})
+
+describe('with a file of secrets', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'parley-auth-'))
+  const file = join(folder, 'secrets')
+  const older = 'the older secret, long enough for it'
+  const newer = 'the newer secret, long enough for it'
+  const isBob = { user: 'bob', role: 'owner' }
+
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  test('any of them counts, and they change while it runs', async () => {
+    let time = 0
+    writeFileSync(file, `${older}\n`)
+    const secrets = secretsIn(file, () => time)
+    const keys = async () => (await secrets()).map((key) => new TextDecoder().decode(key))
+    expect(await keys()).toEqual([older])
+    writeFileSync(file, `${newer}\n\n  ${older}\n`)
+    expect(await keys()).toEqual([older])
+    time += 1_000
+    expect(await keys()).toEqual([newer, older])
+  })
+
+  test('tokens of the old and of the new one are taken; of none of them, not', async () => {
+    writeFileSync(file, `${newer}\n${older}\n`)
+    const { required, authenticate } = createAuthenticator({ jwtSecretFile: file })
+    expect(required).toBe(true)
+    expect(await authenticate(await signed({ sub: 'bob' }, older))).toEqual(isBob)
+    expect(await authenticate(await signed({ sub: 'bob' }, newer))).toEqual(isBob)
+    await expect(authenticate(await signed({ sub: 'bob' }))).rejects.toMatchObject({ code: 'unauthenticated' })
+    await expect(authenticate(await signed({ sub: 'bob', exp: now() - 60 }, older))).rejects.toMatchObject({
+      code: 'unauthenticated',
+    })
+  })
+
+  test('a file that is empty or missing makes it unavailable, not the token wrong', async () => {
+    for (const path of [join(folder, 'none'), file]) {
+      writeFileSync(file, '\n')
+      const { authenticate } = createAuthenticator({ jwtSecretFile: path })
+      await expect(authenticate(await signed({ sub: 'bob' }))).rejects.toMatchObject({ code: 'unavailable' })
+    }
+  })
+})
+
 describe('with published keys', () => {
   let server: Server
   let url: string
   let privateKey: CryptoKey
   let authenticator: Authenticator
+  let keys: JWK[]
 
   beforeAll(async () => {
     const pair = await generateKeyPair('ES256')
     privateKey = pair.privateKey
-    const keys = [{ ...(await exportJWK(pair.publicKey)), kid: 'k1', alg: 'ES256' }]
+    keys = [{ ...(await exportJWK(pair.publicKey)), kid: 'k1', alg: 'ES256' }]
     server = createServer((_request, response) => response.end(JSON.stringify({ keys })))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`
@@ -93,6 +152,18 @@ describe('with published keys', () => {
   test('a token of an unknown key is unauthenticated', async () => {
     const token = await new SignJWT({ sub: 'bob' }).setProtectedHeader({ alg: 'ES256', kid: 'k2' }).sign(privateKey)
     await expect(authenticator.authenticate(token)).rejects.toMatchObject({ code: 'unauthenticated' })
+  })
+
+  test('a key that is published while it runs is found when a token names it', async () => {
+    const rotating = createAuthenticator({ jwksUrl: url, jwksCooldownMs: 0 })
+    const sign = (kid: string, by: CryptoKey) =>
+      new SignJWT({ sub: 'bob' }).setProtectedHeader({ alg: 'ES256', kid }).sign(by)
+    await rotating.authenticate(await sign('k1', privateKey))
+    const pair = await generateKeyPair('ES256')
+    const token = await sign('k3', pair.privateKey)
+    await expect(rotating.authenticate(token)).rejects.toMatchObject({ code: 'unauthenticated' })
+    keys = [...keys, { ...(await exportJWK(pair.publicKey)), kid: 'k3', alg: 'ES256' }]
+    expect(await rotating.authenticate(token)).toEqual({ user: 'bob', role: 'owner' })
   })
 
   test('keys that cannot be fetched make it unavailable, not the token wrong', async () => {

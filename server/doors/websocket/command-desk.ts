@@ -45,6 +45,10 @@ export class CommandDesk {
     this.#caller = caller
   }
 
+  get user(): string {
+    return this.#caller.user
+  }
+
   /** Milliseconds for which the reader that is behind the longest has not been live. */
   behindMs(now: number): number {
     let longest = 0

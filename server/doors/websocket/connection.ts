@@ -7,17 +7,19 @@ import {
   type CodecName,
   codecs,
   Disconnect,
+  type FreshToken,
   type Hello,
   LIMITS,
   makeId,
   ReplyError,
 } from '@parley/protocol'
 import type { Authenticator, Identity } from '../../auth/authenticator.ts'
+import { TokenClock } from '../../auth/token-clock.ts'
 import { CommandRate, type CommandRateLimits } from '../../limit/command-rate.ts'
+import type { TurnFlush } from '../turn-flush.ts'
 import { CommandDesk, type CommandDeskPorts } from './command-desk.ts'
 import { Outbox, type OutboxSocket } from './outbox.ts'
 import { type ParsedFrame, parseMessage } from './parse-frames.ts'
-import type { TurnFlush } from '../turn-flush.ts'
 
 export interface ConnectionLimits {
   /** Milliseconds until `hello` has to be here. */
@@ -73,6 +75,7 @@ export class Connection {
   readonly #outbox: Outbox
   readonly #rate: CommandRate
   readonly #helloTimer: NodeJS.Timeout
+  readonly #tokenClock: TokenClock
   #phase: Phase = 'opening'
   #identity: Promise<Identity> | undefined
   /** There once the connection is open. */
@@ -97,6 +100,10 @@ export class Connection {
         congested: () => ports.congested(this),
         overflowed: () => this.end(new Disconnect('tooSlow', 'replies are not read')),
       },
+    })
+    this.#tokenClock = new TokenClock({
+      expiring: (expiresAt) => this.#outbox.write({ type: 'expiring', expiresAt }),
+      expired: () => this.end(new Disconnect('notAuthenticated', 'the token is over')),
     })
     this.#helloTimer = setTimeout(() => this.end(new Disconnect('noHello')), limits.helloMs)
     if (start.token !== undefined) {
@@ -168,6 +175,7 @@ export class Connection {
     if (this.#isClosed) return
     this.#phase = 'closed'
     clearTimeout(this.#helloTimer)
+    this.#tokenClock.stop()
     this.#early = []
     this.#outbox.forgetSocket()
     // First those who write, then where they write to.
@@ -219,6 +227,10 @@ export class Connection {
       case 'hello':
         this.#outbox.writeError(new ReplyError('invalid_frame', 'hello comes once.'))
         break
+      case 'token':
+        this.#hold(bytes)
+        void this.#refresh(frame, desk.user, bytes)
+        break
       case 'presence':
         this.#showPresence(desk, frame.session, frame.state)
         break
@@ -243,7 +255,8 @@ export class Connection {
     if (this.#isClosed) return
     clearTimeout(this.#helloTimer)
     const { node, limits } = this.#ports
-    const { user, role } = identity
+    const { user, name, role, until } = identity
+    this.#tokenClock.start(until)
     const desk = new CommandDesk(
       this.#ports,
       {
@@ -260,6 +273,7 @@ export class Connection {
       type: 'welcome',
       connection: this.id,
       user,
+      ...(name === undefined ? {} : { name }),
       node,
       heartbeatMs: limits.heartbeatMs,
       limits: {
@@ -269,12 +283,30 @@ export class Connection {
         commandsPerSecond: limits.commands.perSecond,
         commandBurst: limits.commands.burst,
       },
+      ...(until === undefined ? {} : { expiresAt: until }),
     })
     const early = this.#early
     this.#early = []
     for (const taken of early) {
       this.#release(taken.bytes)
       this.#apply(desk, taken)
+    }
+  }
+
+  /** @param user whose connection it is */
+  async #refresh({ id, token }: FreshToken, user: string, bytes: number): Promise<void> {
+    try {
+      const fresh = await this.#ports.authenticator.authenticate(token)
+      if (this.#isClosed) return
+      if (fresh.user !== user) throw new ReplyError('forbidden', 'The fresh token speaks for another user.')
+      this.#tokenClock.start(fresh.until)
+      this.#outbox.write({ type: 'ok', id })
+    } catch (error) {
+      const isTheirs = error instanceof ReplyError
+      if (!isTheirs) this.#ports.logger.error({ err: error, connection: this.id }, 'a token could not be checked')
+      if (!this.#isClosed) this.#outbox.writeError(isTheirs ? error : new ReplyError('internal'), id)
+    } finally {
+      this.#release(bytes)
     }
   }
 

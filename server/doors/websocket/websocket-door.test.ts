@@ -98,7 +98,7 @@ test('plain HTTP is told that this is the address of a WebSocket', async () => {
 describe('tokens', () => {
   const jwtSecret = 'a secret that is long enough for HS256'
   const key = new TextEncoder().encode(jwtSecret)
-  const tokenOf = (user: string, expires = '1h') =>
+  const tokenOf = (user: string, expires: string | number = '1h') =>
     new SignJWT({}).setProtectedHeader({ alg: 'HS256' }).setSubject(user).setExpirationTime(expires).sign(key)
 
   test('come in hello, as a header, or as a subprotocol', async () => {
@@ -136,6 +136,39 @@ describe('tokens', () => {
     client.send({ type: 'detach', id: 'd', session: 's' })
     await client.next('ok', 'd')
     expect(client.frames.map(({ type }) => type)).toContain('welcome')
+  })
+
+  const endingIn = (user: string, seconds: number) => tokenOf(user, Math.floor(Date.now() / 1000) + seconds)
+
+  test('end: that is told before, and then the connection ends with 4401', async () => {
+    await open({ auth: { jwtSecret, clockSkew: 0 } })
+    const client = await harness.connect()
+    client.send({ type: 'hello', token: await endingIn('ann', 2) })
+    const { expiresAt } = await client.next('welcome')
+    expect(await client.next('expiring')).toEqual({ type: 'expiring', expiresAt })
+    expect(Date.now()).toBeLessThan(expiresAt ?? 0)
+    expect(await client.closed).toEqual({ code: 4401, reason: 'not authenticated: the token is over' })
+    expect(Date.now()).toBeGreaterThanOrEqual((expiresAt ?? 0) - 1)
+  })
+
+  test('are renewed on the open connection, by one for the same user', async () => {
+    await open({ auth: { jwtSecret, clockSkew: 0 } })
+    const client = await harness.connect()
+    client.send({ type: 'hello', token: await endingIn('ann', 2) })
+    const { expiresAt } = await client.next('welcome')
+    client.send({ type: 'attach', id: 'a', session: 's' })
+    await client.next('live')
+    client.send({ type: 'token', id: 't1', token: await endingIn('bob', 60) })
+    expect(await client.next('error', 't1')).toMatchObject({ code: 'forbidden' })
+    client.send({ type: 'token', id: 't2', token: 'nonsense' })
+    expect(await client.next('error', 't2')).toMatchObject({ code: 'unauthenticated' })
+    client.send({ type: 'token', id: 't3', token: await endingIn('ann', 3_600) })
+    expect(await client.next('ok', 't3')).toEqual({ type: 'ok', id: 't3' })
+    // What would have ended it has passed.
+    await new Promise((resolve) => setTimeout(resolve, (expiresAt ?? 0) + 50 - Date.now()))
+    client.send({ type: 'ping', nonce: 'alive' })
+    await client.next('pong')
+    expect(client.frames.filter(({ type }) => type === 'expiring')).toEqual([])
   })
 })
 
