@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { Cancel, Send, ToolDecide } from './command.ts'
 import { ERRORS, type ErrorCode } from './error.ts'
 import { LIMITS } from './limits.ts'
-import { EntryFrame } from './server-frame.ts'
+import { EntryFrame, Welcome } from './server-frame.ts'
 import { Tool } from './tool.ts'
 
 /** Errors that only a plain HTTP request can make. */
@@ -158,3 +158,7 @@ export const EventsPage = z.object({
   reset: z.literal(true).optional(),
 })
 export type EventsPage = z.infer<typeof EventsPage>
+
+/** `GET /v1/hello`: as `welcome` on a WebSocket. `connection` repeats the header `Parley-Connection`. */
+export const WelcomeAnswer = Welcome.extend({ role: z.string() })
+export type WelcomeAnswer = z.infer<typeof WelcomeAnswer>

@@ -1,13 +1,12 @@
 // openDoors: what a node has for clients: the WebSocket, the doors over plain HTTP, the page. They share the readers' feeds
 // and the count of connections, and stop together.
-
-import type { TemplatedApp } from 'uWebSockets.js'
 import { fileURLToPath } from 'node:url'
 import { LIMITS } from '@parley/protocol'
 import type { Authenticator } from './auth/authenticator.ts'
 import type { Config } from './config.ts'
 import { serveRoutes } from './doors/http/router.ts'
 import type { Hub } from './doors/hub.ts'
+import { helloRoute } from './doors/session-http/hello.ts'
 import { Readings } from './doors/session-http/readings.ts'
 import { sessionRoutes } from './doors/session-http/session-routes.ts'
 import { serveSite } from './doors/site.ts'
@@ -42,7 +41,9 @@ export interface Doors {
   close(): void
 }
 
-export function openDoors(app: TemplatedApp, ports: DoorsPorts): Doors {
+type App = Parameters<typeof serveRoutes>[0]
+
+export function openDoors(app: App, ports: DoorsPorts): Doors {
   const { config, service, stores, sessions, hub, authenticator, logger } = ports
   const origins = { allowed: config.origins, authenticated: authenticator.required || config.anonymous === 'yes' }
   const connections = new ConnectionCount({
@@ -71,7 +72,11 @@ export function openDoors(app: TemplatedApp, ports: DoorsPorts): Doors {
     },
   })
   const readings = new Readings({ stores, hub, logger, behindMs })
-  const http = serveRoutes(app, sessionRoutes({ service, stores, sessions, readings }), {
+  const routes = [
+    ...sessionRoutes({ service, stores, sessions, readings }),
+    helloRoute({ node: config.node, heartbeatMs }),
+  ]
+  const http = serveRoutes(app, routes, {
     authenticator,
     origins,
     connections,

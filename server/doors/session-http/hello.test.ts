@@ -1,0 +1,45 @@
+// GET /v1/hello: who one is, and whether this is the place.
+import { LIMITS, WelcomeAnswer } from '@parley/protocol'
+import { SignJWT } from 'jose'
+import { afterEach, describe, expect, it } from 'vitest'
+import { HttpHarness } from '../test/http-harness.ts'
+import { helloRoute } from './hello.ts'
+
+const SECRET = 'a-secret-of-at-least-32-characters!!'
+const ROUTES = [helloRoute({ node: 'n7', heartbeatMs: 15_000 })]
+
+let harness: HttpHarness
+
+afterEach(() => harness.close())
+
+describe('GET /v1/hello', () => {
+  it('tells who the token speaks for, and where one is', async () => {
+    harness = await HttpHarness.open(ROUTES, { auth: { jwtSecret: SECRET } })
+    const token = await new SignJWT({}).setProtectedHeader({ alg: 'HS256' }).setSubject('ada').sign(Buffer.from(SECRET))
+    const headers = { Authorization: `Bearer ${token}`, 'Parley-Connection': 'con_1' }
+    const answer = await harness.fetch('/v1/hello', { headers })
+    expect(WelcomeAnswer.parse(await answer.json())).toMatchObject({
+      type: 'welcome',
+      connection: 'con_1',
+      user: 'ada',
+      node: 'n7',
+      heartbeatMs: 15_000,
+      limits: LIMITS,
+    })
+  })
+
+  it('refuses who has no token, where one is needed', async () => {
+    harness = await HttpHarness.open(ROUTES, { auth: { jwtSecret: SECRET } })
+    const answer = await harness.fetch('/v1/hello')
+    expect([answer.status, await answer.json()]).toMatchObject([401, { code: 'unauthenticated' }])
+  })
+
+  it('sends everybody elsewhere when the node is about to stop', async () => {
+    harness = await HttpHarness.open(ROUTES)
+    expect((await harness.fetch('/v1/hello')).status).toBe(200)
+    harness.door.drain('restart', 1_000)
+    const answer = await harness.fetch('/v1/hello')
+    expect([answer.status, await answer.json()]).toMatchObject([503, { code: 'going_away', retryable: true }])
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+  })
+})
