@@ -1,0 +1,151 @@
+// The jobs' routes: POST /jobs, and GET and DELETE /jobs/{id}. For who would rather ask now and then than stay on the line.
+import { Cursor, type JobAccepted, JobRequest, makeId, ReplyError, type Send } from '@parley/protocol'
+import { z } from 'zod'
+import type { SessionService } from '../../session/session-service.ts'
+import { commandIdOf, digest, idempotencyKeyOf } from '../command-id.ts'
+import type { HttpExchange } from '../http/http-exchange.ts'
+import type { Headers } from '../http/http-reply.ts'
+import type { HttpRequest } from '../http/http-request.ts'
+import type { Route } from '../http/route.ts'
+import { EventLoopLag } from './event-loop-lag.ts'
+import { JobDesk, type JobDeskPorts, type JobReport } from './job-desk.ts'
+import { pollMeanMs, type WaitingJob } from './pacing.ts'
+import { PollSchedule } from './poll-schedule.ts'
+
+export interface JobPorts extends Omit<JobDeskPorts, 'now'> {
+  readonly service: SessionService
+  /** Runs that are driven on this node, as a part of those that may be. */
+  readonly busy: () => number
+  /** Unix milliseconds. */
+  readonly now?: () => number
+  /** From 0 to 1. */
+  readonly random?: () => number
+}
+
+export interface JobDoor {
+  readonly routes: readonly Route[]
+  /** A run as a job, with the headers of an answer that does not wait for its end. @throws ReplyError job_not_found */
+  accept(session: string, run: string): Promise<{ readonly body: JobAccepted; readonly headers: Headers }>
+  close(): void
+}
+
+/** Seconds that a poll waits at most; who asks for more gets as much. */
+const WAIT_MAX_S = 60
+/** Of a wait: how much of it, at most, is left out, so that those who wait together do not come back together. */
+const WAIT_SPREAD = 0.1
+
+const LookQuery = z.object({
+  since: Cursor.optional(),
+  wait: z
+    .string()
+    .regex(/^\d{1,6}(\.\d{1,3})?$/, 'must be a number of seconds')
+    .optional(),
+})
+
+export function openJobDoor(ports: JobPorts): JobDoor {
+  const { service, busy, now = Date.now, random = Math.random } = ports
+  const desk = new JobDesk({ ...ports, now })
+  const schedule = new PollSchedule(random)
+  const lag = new EventLoopLag()
+
+  /** Nothing once the job has ended. */
+  function pacing(waiting: WaitingJob | undefined, hasWaited = false): Headers {
+    if (waiting === undefined) return {}
+    const at = performance.now()
+    const load = { expected: schedule.expected(at), busy: busy(), lagMs: lag.ms() }
+    // Who waits here is woken when there is something, and need not stay away in between.
+    if (hasWaited && load.lagMs === 0) return { 'Retry-After': '0' }
+    return { 'Retry-After': String(schedule.next(at, pollMeanMs(waiting, load))) }
+  }
+
+  async function accept(session: string, run: string) {
+    const { waiting, ...body } = await desk.accepted({ session, run })
+    return { body, headers: { Location: `/jobs/${body.id}`, ...pacing(waiting) } }
+  }
+
+  function answer(exchange: HttpExchange, { etag, body, waiting }: JobReport, hasWaited = false): void {
+    const headers = { ETag: etag, 'Cache-Control': 'private, no-cache', ...pacing(waiting, hasWaited) }
+    if (body === undefined) exchange.reply(304, undefined, headers)
+    else exchange.replyWith(200, body, { 'Content-Type': 'application/json', ...headers })
+  }
+
+  const begin: Route = {
+    method: 'POST',
+    path: '/jobs',
+    async handle(exchange) {
+      const { request } = exchange
+      const command = asSend(request, await request.json(JobRequest))
+      if (exchange.leaving !== undefined) {
+        throw new ReplyError('going_away', undefined, { retryAfterMs: exchange.leaving.withinMs })
+      }
+      const { run } = await service.send(command, callerOf(request))
+      // A message always has a run.
+      const { body, headers } = await accept(command.session, run ?? '')
+      exchange.reply(202, body, headers)
+    },
+  }
+
+  const look: Route = {
+    method: 'GET',
+    path: '/jobs/:id',
+    async handle(exchange) {
+      const { request, leaving } = exchange
+      const { since, wait = '0' } = request.queryAs(LookQuery)
+      const waitMs = leaving === undefined ? Math.min(Number(wait), WAIT_MAX_S) * 1000 : 0
+      const over = new AbortController()
+      request.signal.addEventListener('abort', () => over.abort(), { once: true })
+      if (waitMs > 0) endWaitWhenLeaving(exchange, over, random)
+      const report = await desk.report(request.params.id ?? '', {
+        since,
+        waitMs: waitMs * (1 - WAIT_SPREAD * random()),
+        holds: heldBy(request.header('if-none-match')),
+        signal: over.signal,
+      })
+      answer(exchange, report, waitMs > 0)
+    },
+  }
+
+  const cancel: Route = {
+    method: 'DELETE',
+    path: '/jobs/:id',
+    async handle(exchange) {
+      const { request } = exchange
+      const id = request.params.id ?? ''
+      const command = commandIdOf(request)
+      const { session, run, hasEnded } = await desk.find(id)
+      if (!hasEnded) await service.cancel({ type: 'cancel', id: command, session, run }, callerOf(request))
+      const report = await desk.report(id, { since: undefined, waitMs: 0, holds: undefined, signal: request.signal })
+      answer(exchange, report)
+    },
+  }
+
+  return { routes: [begin, look, cancel], accept, close: () => lag.close() }
+}
+
+/**
+ * The command that a request for a job is. Without a session it has one of its own, which its key and its author name, so
+ * that the same request again finds it.
+ */
+function asSend(request: HttpRequest, { session, ...body }: JobRequest): Send {
+  const key = idempotencyKeyOf(request)
+  const own = key === undefined ? makeId('job') : `job_${digest(request.user, key)}`
+  return { type: 'send', id: commandIdOf(request), session: session ?? own, ...body }
+}
+
+function callerOf({ id, user, role }: HttpRequest) {
+  return { connection: id, user, role }
+}
+
+/** As If-None-Match compares (RFC 9110, section 13.1.2). */
+function heldBy(header: string | undefined): ((etag: string) => boolean) | undefined {
+  if (header === undefined) return undefined
+  const tags = header.split(',').map((tag) => tag.trim().replace(/^W\//, ''))
+  return (etag) => tags.includes('*') || tags.includes(etag.replace(/^W\//, ''))
+}
+
+function endWaitWhenLeaving(exchange: HttpExchange, over: AbortController, random: () => number): void {
+  exchange.onLeaving(({ withinMs }) => {
+    const timer = setTimeout(() => over.abort(), random() * withinMs)
+    exchange.request.signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
+  })
+}
