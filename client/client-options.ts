@@ -19,7 +19,10 @@ export interface ClientOptions {
   readonly doors?: Partial<DoorPolicy>
   /** Where `auto` remembers what worked. Default: `localStorage` in a browser, nothing on Node. */
   readonly storage?: DoorStorage
-  /** Asked for on each connection, so that a token may be a fresh one. Sent in `hello`, and with each HTTP request. */
+  /**
+   * Asked for on each connection, and when the time of the one that was given is nearly over, so that a token may be a
+   * fresh one. Sent in `hello`, and with each HTTP request.
+   */
   readonly token?: string | (() => string | Promise<string>)
   /** Default `json`. */
   readonly codec?: CodecName

@@ -57,6 +57,7 @@ export class HttpLink implements Link {
         for (const { feed } of this.#rooms.values()) feed.check()
         break
       case 'hello':
+      case 'token':
       case 'presence':
         // Each request says who asks; presence is shown over WebSockets only.
         break

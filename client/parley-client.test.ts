@@ -48,6 +48,24 @@ describe.each(['json', 'msgpack'] as const)('client over %s', (codec) => {
 })
 
 describe('client', () => {
+  it('gives a fresh token when the time of its own is nearly over, and says nothing where there is none', async () => {
+    const tokens = ['first', 'first', 'second']
+    const client = makeClient({ token: () => tokens.shift() ?? 'none' })
+    client.session('s1')
+    const peer = await server.accept()
+    expect(await peer.expect('hello')).toMatchObject({ token: 'first' })
+    peer.send({ type: 'welcome', connection: 'c1', user: 'ann', node: 'n1', heartbeatMs: 60_000, limits: {} })
+    await peer.attach()
+    peer.send({ type: 'expiring', expiresAt: 1 }, { type: 'expiring', expiresAt: 1 })
+    const { id, token } = await peer.expect('token')
+    expect(token).toBe('second')
+    peer.send({ type: 'ok', id })
+    peer.send({ type: 'error', id: 'else', code: 'internal', message: 'no', retryable: false })
+    expect(tokens).toEqual([])
+    expect(peer.waiting).toEqual([])
+    expect(client.state.status).toBe('open')
+  })
+
   it('goes on from its cursor after a drop, with no output missing or twice', async () => {
     const session = makeClient().session('s1')
     const first = await welcomed()

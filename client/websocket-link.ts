@@ -2,6 +2,7 @@
 import type { ClientFrame, ServerFrame } from '@parley/protocol'
 import { mayReconnect } from '@parley/protocol/close-code'
 import { LIMITS } from '@parley/protocol/limits'
+import { makeId } from '@parley/protocol/make-id'
 import { SUBPROTOCOLS } from '@parley/protocol/subprotocol'
 import { platformWebSocket } from '#platform'
 import { CLIENT_VERSION, socketUrl } from './client-options.ts'
@@ -15,6 +16,10 @@ export class WebSocketLink implements Link {
   #socket: WebSocketLike | undefined
   #codec: FrameCodec | undefined
   #welcomed = false
+  /** What the server was last given. */
+  #token: string | undefined
+  /** The id of a fresh token that is not answered yet. */
+  #renewal: string | undefined
   #closed = false
   /** Bytes of the largest message that the server takes. */
   #maxBytes: number = LIMITS.frameBytes
@@ -54,6 +59,7 @@ export class WebSocketLink implements Link {
     const codec = await loadCodec(name)
     const token = await this.#options.token()
     if (this.#closed) return
+    this.#token = token
     const Socket = this.#options.WebSocket ?? platformWebSocket()
     const socket = new Socket(socketUrl(url), [SUBPROTOCOLS[name]])
     socket.binaryType = 'arraybuffer'
@@ -88,7 +94,33 @@ export class WebSocketLink implements Link {
       this.#welcomed = welcome !== undefined
       this.#maxBytes = welcome?.limits.frameBytes ?? LIMITS.frameBytes
     }
-    this.#hand(frames)
+    this.#hand(frames.filter((frame) => !this.#isAboutToken(frame)))
+  }
+
+  #isAboutToken(frame: ServerFrame): boolean {
+    if (frame.type === 'entry') return false
+    if (frame.type === 'expiring') {
+      void this.#renew()
+      return true
+    }
+    if ((frame.type !== 'ok' && frame.type !== 'error') || frame.id === undefined) return false
+    if (frame.id !== this.#renewal) return false
+    this.#renewal = undefined
+    if (frame.type === 'error') this.#options.logger?.warn({ code: frame.code }, 'the fresh token was not taken')
+    return true
+  }
+
+  /** The token's time is nearly over. Without a fresh one the server ends the connection. */
+  async #renew(): Promise<void> {
+    try {
+      const token = await this.#options.token()
+      if (this.#closed || token === undefined || token === this.#token) return
+      this.#token = token
+      this.#renewal = makeId('tok')
+      this.send({ type: 'token', id: this.#renewal, token })
+    } catch (error) {
+      this.#options.logger?.warn({ err: error }, 'no fresh token could be had')
+    }
   }
 
   #hand(frames: readonly ServerFrame[]): void {
