@@ -1,10 +1,10 @@
 // Fetches a nats-server into our cache: the release's archive, whose digest is pinned here, else Debian's package of
 // a newer suite, which Debian's archive key signs. Nothing is installed into the system, and no root is needed.
-import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
+import { fetchDebianPackage, run } from './fetch-debian-package.mjs'
 import { CACHE, NATS_SERVER } from './programs.mjs'
 
 const VERSION = '2.14.5'
@@ -17,8 +17,8 @@ const ARCHIVES = {
 const REACH_MS = 8_000
 const DOWNLOAD_MS = 3 * 60_000
 
-const SUITE = 'forky'
-const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
+/** Debian 12 itself has one that is too old. */
+const PACKAGE = { name: 'nats-server', path: 'usr/sbin/nats-server', suite: 'forky' }
 
 /** @param {(line: string) => void} tell @returns whether it is in the cache now */
 export async function fetchNatsServer(tell) {
@@ -26,7 +26,7 @@ export async function fetchNatsServer(tell) {
   // Beside its place, so that it comes there whole, by a rename.
   const folder = mkdtempSync(join(CACHE, 'fetch-'))
   try {
-    const binary = (await fromRelease(folder, tell)) ?? fromDebian(folder, tell)
+    const binary = (await fromRelease(folder, tell)) ?? fetchDebianPackage(folder, PACKAGE, tell)
     if (binary === undefined) return false
     chmodSync(binary, 0o755)
     renameSync(binary, join(CACHE, NATS_SERVER.cached))
@@ -61,40 +61,4 @@ async function fromRelease(folder, tell) {
   const archive = join(folder, 'archive.tar.gz')
   writeFileSync(archive, bytes)
   return run('tar', ['-xzf', archive, '-C', folder], tell) ? join(folder, name, 'nats-server') : undefined
-}
-
-/** With apt's own checks of signatures and digests, in folders of our own: the system's lists stay as they are. */
-function fromDebian(folder, tell) {
-  if (!found('apt-get') || !found('dpkg')) return undefined
-  tell(`Fetching Debian's package nats-server of ${SUITE} …`)
-  const state = join(folder, 'state')
-  for (const name of ['lists/partial', 'archives/partial']) mkdirSync(join(state, name), { recursive: true })
-  const list = join(folder, 'sources.list')
-  writeFileSync(list, `deb [signed-by=${KEYRING}] http://deb.debian.org/debian ${SUITE} main\n`)
-  const options = [
-    ['Dir::Etc::sourcelist', list],
-    ['Dir::Etc::sourceparts', '-'],
-    ['Dir::State::lists', join(state, 'lists')],
-    ['Dir::Cache', state],
-    ['Dir::Cache::archives', join(state, 'archives')],
-    // Downloads run as the caller: apt's own user may not write to the caller's folders.
-    ['APT::Sandbox::User', ''],
-    ['Acquire::Retries', '3'],
-  ].flatMap(([name, value]) => ['-o', `${name}=${value}`])
-  if (!run('apt-get', ['-qq', ...options, 'update'], tell)) return undefined
-  if (!run('apt-get', ['-qq', ...options, 'download', 'nats-server'], tell, folder)) return undefined
-  const archive = readdirSync(folder).find((name) => name.endsWith('.deb'))
-  if (archive === undefined) return undefined
-  const unpacked = join(folder, 'unpacked')
-  return run('dpkg', ['-x', join(folder, archive), unpacked], tell) ? join(unpacked, 'usr/sbin/nats-server') : undefined
-}
-
-function found(command) {
-  return spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0
-}
-
-function run(command, words, tell, cwd) {
-  const { status, stderr } = spawnSync(command, words, { cwd, encoding: 'utf8', timeout: DOWNLOAD_MS })
-  if (status !== 0) tell(`${command} failed: ${stderr?.trim().split('\n').slice(-2).join(' ') || 'no reason given'}`)
-  return status === 0
 }

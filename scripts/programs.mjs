@@ -26,13 +26,31 @@ export const NATS_SERVER = {
   oldest: [2, 11],
 }
 
+/** As a proxy before the server, with the settings that it has by itself. */
+export const NGINX = {
+  name: 'nginx',
+  purpose: 'the test of the doors behind a proxy',
+  variable: 'NGINX_BIN',
+  commands: ['nginx'],
+  // Where Debian has it, which is on the PATH of root alone.
+  paths: ['/usr/sbin/nginx'],
+  cached: 'nginx',
+}
+
+export const CURL = {
+  name: 'curl',
+  purpose: 'the test of what the guide to the doors says',
+  variable: 'CURL_BIN',
+  commands: ['curl'],
+}
+
 /**
- * @param {typeof CHROMIUM & { cached?: string, oldest?: number[] }} program
+ * @param {typeof CHROMIUM & { paths?: string[], cached?: string, oldest?: number[] }} program
  * @param {(problem: string) => void} tell of one that was there, and could not be taken
  * @returns {string | undefined} its path
  */
 export function findProgram(program, tell = () => undefined) {
-  const { name, variable, commands, cached } = program
+  const { name, variable, commands, paths: further = [], cached } = program
   const named = process.env[variable]
   if (named !== undefined && named !== '') {
     if (isProgram(named) && isRecent(program, named, tell)) return named
@@ -40,6 +58,7 @@ export function findProgram(program, tell = () => undefined) {
   }
   const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '')
   const paths = commands.flatMap((command) => folders.map((folder) => join(folder, command)))
+  paths.push(...further)
   if (cached !== undefined) paths.push(join(CACHE, cached))
   return paths.find((path) => isProgram(path) && isRecent(program, path, tell))
 }

@@ -4,7 +4,8 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import process from 'node:process'
 import { fetchNatsServer } from './fetch-nats-server.mjs'
-import { CHROMIUM, findProgram, NATS_SERVER } from './programs.mjs'
+import { fetchNginx } from './fetch-nginx.mjs'
+import { CHROMIUM, CURL, findProgram, NATS_SERVER, NGINX } from './programs.mjs'
 
 /** Milliseconds that an installation may take. */
 const INSTALL_MS = 8 * 60_000
@@ -15,6 +16,8 @@ const warn = (line) => process.stderr.write(`${line}\n`)
 const NEEDED = [
   [CHROMIUM, () => install('chromium')],
   [NATS_SERVER, () => fetchNatsServer(say)],
+  [NGINX, () => fetchNginx(say)],
+  [CURL, () => install('curl')],
 ]
 
 let missing = 0
