@@ -231,4 +231,22 @@ describe('tool runner', () => {
     await client.close()
     expect(runs[0]?.context.signal.aborted).toBe(true)
   })
+
+  it('takes a call back that is still its own when it comes again under the same name', async () => {
+    await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
+    await grant(4)
+    await handlerBegun()
+    const first = peer
+    const lost = first.gone()
+    first.drop()
+    await lost
+    peer = await server.accept()
+    await peer.expect('hello')
+    peer.send({ type: 'welcome', connection: first.id, user: 'ann', node: 'n1', heartbeatMs: 60_000, limits: {} })
+    runs[0]?.finish('noon')
+    await peer.attach([], { first: 5 })
+    const result = await peer.expect('tool.result')
+    expect(result).toMatchObject({ call: 'c1', output: 'noon' })
+    expect(runs.length).toBe(1)
+  })
 })

@@ -49,6 +49,7 @@ export class ToolRunner {
   /** The view has caught up: what is on offer now is really on offer. */
   live(view: SessionView): void {
     this.#consider(view)
+    this.#takeBack(view)
   }
 
   entry(frame: EntryFrame, view: SessionView): void {
@@ -78,11 +79,15 @@ export class ToolRunner {
       const call = view.calls.get(id)
       if (call === undefined || isSettled(call)) this.#refused.delete(id)
     }
-    for (const id of view.open) {
-      for (const part of view.runs.get(id)?.parts ?? []) {
-        const call = part.type === 'tool' ? view.calls.get(part.call) : undefined
-        if (call?.status === 'offered' && call.where === 'client') this.#offered(call)
-      }
+    for (const call of openCalls(view)) if (call.status === 'offered') this.#offered(call)
+  }
+
+  /** Over HTTP a claim outlives the link over which it was made, and nobody else is offered the call meanwhile. */
+  #takeBack(view: SessionView): void {
+    if (view.status !== 'live' || this.#tools.size === 0) return
+    const { connection } = this.#connection.state
+    for (const call of openCalls(view)) {
+      if (call.status === 'claimed' && call.claim?.connection === connection) this.#offered(call)
     }
   }
 
@@ -139,8 +144,10 @@ export class ToolRunner {
   #claimFailed(job: Job, error: unknown): void {
     const code = error instanceof ParleyError ? error.code : 'internal'
     job.cancelRenewal?.()
-    if (code === 'disconnected') {
-      // It is offered again when the server has noticed that this connection went.
+    const view = this.#session.state.calls.get(job.call)
+    const isOwn = code === 'call_claimed' && view?.claim !== undefined && this.#mine.has(view.claim.connection)
+    if (code === 'disconnected' || isOwn) {
+      // It is offered again when the server has noticed that this connection, or the one before, went.
       job.state = 'waiting'
       job.attempt = 0
       if (!job.started) this.#jobs.delete(job.call)
@@ -248,6 +255,16 @@ export class ToolRunner {
     if (this.#jobs.get(job.call) === job) this.#jobs.delete(job.call)
     if (this.#jobs.size === 0) this.#mine.clear()
   }
+}
+
+/** The calls of unfinished runs that are for clients. */
+function openCalls(view: SessionView): readonly CallView[] {
+  return view.open.flatMap((id) =>
+    (view.runs.get(id)?.parts ?? []).flatMap((part) => {
+      const call = part.type === 'tool' ? view.calls.get(part.call) : undefined
+      return call?.where === 'client' ? [call] : []
+    }),
+  )
 }
 
 const MESSAGE_MAX = 4_096
