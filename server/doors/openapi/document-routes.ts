@@ -1,0 +1,34 @@
+// The documents' routes: GET /openapi.json and /asyncapi.json. Made when first asked for, and then kept.
+import { createHash } from 'node:crypto'
+import type { Route } from '../http/route.ts'
+import { asyncApiDocument } from './asyncapi-document.ts'
+import type { JsonObject } from './named-schemas.ts'
+import { type DocumentedRoute, openApiDocument } from './openapi-document.ts'
+
+/** @param routes all others */
+export function documentRoutes(routes: readonly DocumentedRoute[]): readonly Route[] {
+  const own: Route[] = [
+    documentRoute('/openapi.json', () => openApiDocument([...routes, ...own])),
+    documentRoute('/asyncapi.json', asyncApiDocument),
+  ]
+  return own
+}
+
+function documentRoute(path: string, make: () => JsonObject): Route {
+  let made: { readonly body: string; readonly etag: string } | undefined
+  return {
+    method: 'GET',
+    path,
+    open: true,
+    handle(exchange) {
+      made ??= tagged(JSON.stringify(make()))
+      const headers = { 'Content-Type': 'application/json', ETag: made.etag, 'Cache-Control': 'no-cache' }
+      if (exchange.request.header('if-none-match') === made.etag) exchange.reply(304, undefined, headers)
+      else exchange.replyWith(200, made.body, headers)
+    },
+  }
+}
+
+function tagged(body: string): { readonly body: string; readonly etag: string } {
+  return { body, etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 16)}"` }
+}
