@@ -134,6 +134,8 @@ export const ToolClaimed = z.object({
   call: Id,
   /** The connection that runs it; for a server tool the node. */
   connection: z.string(),
+  /** Whose connection it is, where its client chose its name (plain HTTP). */
+  user: z.string().optional(),
   /** Unix milliseconds; the claim must be renewed before, by claiming again. */
   until: z.number(),
   command: Id.optional(),

@@ -3,8 +3,12 @@
 import { z } from 'zod'
 import { Cancel, Send, ToolDecide } from './command.ts'
 import { ERRORS, type ErrorCode } from './error.ts'
+import { RunError, Usage } from './event.ts'
+import { Id } from './id.ts'
+import { JobState, RunResult } from './job.ts'
 import { LIMITS } from './limits.ts'
-import { EntryFrame, Welcome } from './server-frame.ts'
+import { OutputPart, Part } from './part.ts'
+import { EntryFrame, Presence, Welcome } from './server-frame.ts'
 import { Tool } from './tool.ts'
 
 /** Errors that only a plain HTTP request can make. */
@@ -96,6 +100,8 @@ export const Problem = z.object({
   retryable: z.boolean(),
   /** As in the header `X-Request-Id`, for the server's log. */
   requestId: z.string(),
+  /** Of a run that failed while a request waited for it: what there is of it. */
+  result: RunResult.optional(),
 })
 export type Problem = z.infer<typeof Problem>
 
@@ -132,6 +138,7 @@ export const ConnectionAnswer = z.object({
   /** Milliseconds that it holds after the last stream or poll that names it. */
   ttlMs: z.number(),
 })
+export type ConnectionAnswer = z.infer<typeof ConnectionAnswer>
 
 /** What a command did; as `ok` on a WebSocket. */
 export const CommandAnswer = z.object({
@@ -162,3 +169,67 @@ export type EventsPage = z.infer<typeof EventsPage>
 /** `GET /v1/hello`: as `welcome` on a WebSocket. `connection` repeats the header `Parley-Connection`. */
 export const WelcomeAnswer = Welcome.extend({ role: z.string() })
 export type WelcomeAnswer = z.infer<typeof WelcomeAnswer>
+
+/** A tool call in a snapshot: what was asked, and what came of it. */
+export const SnapshotCall = z.object({
+  call: Id,
+  name: z.string(),
+  input: z.unknown(),
+  where: z.enum(['client', 'server']),
+  approval: z.boolean(),
+  decision: z.enum(['approve', 'deny']).optional(),
+  /** Who runs it now. */
+  connection: z.string().optional(),
+  output: z.unknown().optional(),
+  error: z.string().optional(),
+})
+
+export const SnapshotMessage = z.discriminatedUnion('role', [
+  z.object({
+    role: z.literal('user'),
+    id: Id,
+    author: z.string(),
+    content: z.array(Part),
+    /** Unix milliseconds. */
+    time: z.number(),
+    /** The run that answers it. */
+    run: Id,
+  }),
+  z.object({
+    role: z.literal('assistant'),
+    run: Id,
+    /** The id of the message that it answers. */
+    message: Id,
+    state: JobState,
+    output: z.array(OutputPart),
+    /** The text in `output`, without reasoning and without what the person did not see. */
+    text: z.string(),
+    calls: z.array(SnapshotCall),
+    /** The index of its next output; once it has ended, how many it used. */
+    next: z.int().min(0),
+    model: z.string().optional(),
+    usage: Usage.optional(),
+    error: RunError.optional(),
+  }),
+])
+export type SnapshotMessage = z.infer<typeof SnapshotMessage>
+
+/** `GET /v1/sessions/{session}` */
+export const SessionSnapshot = z.object({
+  session: Id,
+  /** Everything up to here is in it: read on from here. */
+  cursor: z.string(),
+  title: z.string().optional(),
+  /** The newest, in the order of the session; an answer comes after the message that it answers. */
+  messages: z.array(SnapshotMessage),
+  /** There are older ones, which are not in it. */
+  earlier: z.boolean(),
+  /** The run that is active. */
+  active: Id.optional(),
+  /** Runs that wait for their turn, in its order. */
+  queued: z.array(Id),
+  /** Who shows a state here, as far as this node knows. */
+  members: Presence.shape.members,
+  tools: z.array(Tool),
+})
+export type SessionSnapshot = z.infer<typeof SessionSnapshot>

@@ -173,7 +173,18 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   const hub = new Hub(stores.log, { broadcast: broadcastBy(app) })
   let stopping = false
   const doors =
-    role === 'worker' ? undefined : openDoors(app, { config, service, stores, sessions, hub, authenticator, logger })
+    role === 'worker'
+      ? undefined
+      : openDoors(app, {
+          config,
+          service,
+          stores,
+          sessions,
+          hub,
+          authenticator,
+          logger,
+          busy: () => engine.active / config.runConcurrency,
+        })
   stores.onAway((away) => doors?.tell(away ? 'away' : 'back'))
   serveHealth(app, () => (stopping ? 'stopping' : stores.awayMs() > AWAY_MS ? 'away' : 'ready'))
 

@@ -6,7 +6,10 @@ import type { Authenticator } from './auth/authenticator.ts'
 import type { Config } from './config.ts'
 import { serveRoutes } from './doors/http/router.ts'
 import type { Hub } from './doors/hub.ts'
+import { openJobDoor } from './doors/jobs/job-routes.ts'
+import { documentRoutes } from './doors/openapi/document-routes.ts'
 import { helloRoute } from './doors/session-http/hello.ts'
+import { HttpConnections } from './doors/session-http/http-connections.ts'
 import { Readings } from './doors/session-http/readings.ts'
 import { sessionRoutes } from './doors/session-http/session-routes.ts'
 import { serveSite } from './doors/site.ts'
@@ -26,6 +29,8 @@ export interface DoorsPorts {
   readonly hub: Hub
   readonly authenticator: Authenticator
   readonly logger: Logger
+  /** Runs that are driven on this node, as a part of those that may be. */
+  readonly busy: () => number
 }
 
 export interface Doors {
@@ -41,6 +46,9 @@ export interface Doors {
   close(): void
 }
 
+/** Milliseconds that a connection named over plain HTTP stays after its last stream or poll. */
+const CONNECTION_MS = 30_000
+
 type App = Parameters<typeof serveRoutes>[0]
 
 export function openDoors(app: App, ports: DoorsPorts): Doors {
@@ -51,11 +59,12 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
     perAddress: config.maxConnectionsPerAddress,
   })
   const { outboxBytes, stallMs, behindMs, heartbeatMs } = config
+  const presence = new Presence()
   const webSocket = openWebSocketDoor(app, {
     service,
     stores,
     hub,
-    presence: new Presence(),
+    presence,
     authenticator,
     logger,
     node: config.node,
@@ -71,12 +80,15 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
       behindMs,
     },
   })
+  const jobs = openJobDoor({ service, stores, sessions, retentionMs: config.retention * 1000, busy: ports.busy })
   const readings = new Readings({ stores, hub, logger, behindMs })
+  const named = new HttpConnections(service, CONNECTION_MS)
   const routes = [
-    ...sessionRoutes({ service, stores, sessions, readings }),
+    ...sessionRoutes({ service, stores, sessions, presence, readings, connections: named, jobs }),
     helloRoute({ node: config.node, heartbeatMs }),
+    ...jobs.routes,
   ]
-  const http = serveRoutes(app, routes, {
+  const http = serveRoutes(app, [...routes, ...documentRoutes(routes)], {
     authenticator,
     origins,
     connections,
@@ -107,6 +119,8 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
     close() {
       webSocket.close()
       http.close()
+      jobs.close()
+      named.close()
     },
   }
 }

@@ -214,9 +214,9 @@ export const GOLDEN: readonly Golden[] = [
   {
     from: 'server',
     name: 'entry: tool.claimed',
-    json: `{"type":"entry","session":"s1","cursor":"e1.18","time":1767225600000,"event":{"type":"tool.claimed","run":"r1","call":"t1","connection":"conn1","until":1767225600000,"command":"c5"}}`,
+    json: `{"type":"entry","session":"s1","cursor":"e1.18","time":1767225600000,"event":{"type":"tool.claimed","run":"r1","call":"t1","connection":"conn1","user":"ada","until":1767225600000,"command":"c5"}}`,
     msgpack:
-      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3138a474696d65cb4279b76daa800000a56576656e7486a474797065ac746f6f6c2e636c61696d6564a372756ea27231a463616c6ca27431aa636f6e6e656374696f6ea5636f6e6e31a5756e74696ccb4279b76daa800000a7636f6d6d616e64a26335',
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3138a474696d65cb4279b76daa800000a56576656e7487a474797065ac746f6f6c2e636c61696d6564a372756ea27231a463616c6ca27431aa636f6e6e656374696f6ea5636f6e6e31a475736572a3616461a5756e74696ccb4279b76daa800000a7636f6d6d616e64a26335',
   },
   {
     from: 'server',

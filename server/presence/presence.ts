@@ -54,6 +54,12 @@ export class Presence {
     this.#rooms.delete(session)
   }
 
+  /** Who shows a state. */
+  members(session: string): PresenceFrame['members'] {
+    const room = this.#rooms.get(session)
+    return room === undefined ? [] : frameOf(session, room).members
+  }
+
   #tellSoon(session: string, room: Room): void {
     room.timer ??= setTimeout(() => {
       room.timer = undefined

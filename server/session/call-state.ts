@@ -26,7 +26,9 @@ export interface CallState {
   readonly decidedAt: number | undefined
   /** The command that decided. */
   readonly decidedBy: string | undefined
-  readonly claim: { readonly connection: string; readonly until: number; readonly command?: string } | undefined
+  readonly claim:
+    | { readonly connection: string; readonly user?: string; readonly until: number; readonly command?: string }
+    | undefined
   readonly result: ToolResult | undefined
 }
 
@@ -57,7 +59,8 @@ export function foldCall(call: CallState | undefined, seq: Seq, time: number, ev
   switch (event.type) {
     case 'tool.claimed': {
       const command = event.command === undefined ? {} : { command: event.command }
-      return { ...call, last: seq, claim: { connection: event.connection, until: event.until, ...command } }
+      const user = event.user === undefined ? {} : { user: event.user }
+      return { ...call, last: seq, claim: { connection: event.connection, ...user, until: event.until, ...command } }
     }
     case 'tool.decided':
       return { ...call, last: seq, decision: event.decision, decidedAt: time, decidedBy: event.command }

@@ -112,9 +112,7 @@ async function repeated(
   const record = findCommand(session.state, command.id)
   const first = await firstMessage(ports.log, session, command.id, record?.seq ?? seq)
   if (record !== undefined && record.message === undefined) throw new ReplyError('command_id_reused')
-  if (first !== undefined && JSON.stringify(first.content) !== JSON.stringify(content)) {
-    throw new ReplyError('command_id_reused')
-  }
+  if (first !== undefined && !isOf(first, command, content)) throw new ReplyError('command_id_reused')
   await settle(ports, session)
   // A late steering message has a run of its own.
   const { open, ended: over } = session.state
@@ -127,6 +125,13 @@ async function repeated(
     duplicate: true,
     ...standing(session, record?.seq ?? seq ?? 0, first?.policy),
   }
+}
+
+/** Whether the stored message says what the command does. */
+function isOf(first: MessageEvent, command: Send, content: readonly Part[]): boolean {
+  const { policy = 'queue', model, agent, seen } = command
+  const before = [first.content, first.policy, first.model, first.agent, first.seen?.run, first.seen?.index]
+  return JSON.stringify(before) === JSON.stringify([content, policy, model, agent, seen?.run, seen?.index])
 }
 
 /**

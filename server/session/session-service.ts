@@ -28,6 +28,8 @@ export interface Caller {
   readonly connection: string
   readonly user: string
   readonly role: string
+  /** The connection's name is its client's choice, and another node may be the one that knows its tools. */
+  readonly roams?: true
 }
 
 /** What came of a command. */

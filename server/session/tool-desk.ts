@@ -22,6 +22,8 @@ export interface ToolDeskOptions {
 interface Asker {
   readonly connection: string
   readonly user: string
+  /** The connection's name is its client's choice, and another node may be the one that knows its tools. */
+  readonly roams?: true
 }
 
 export class ToolDesk {
@@ -81,18 +83,19 @@ export class ToolDesk {
   async claim(session: Session, command: CommandOf<'tool.claim'>, by: Asker): Promise<{ seq: number; until: number }> {
     const until = this.#options.now() + this.#options.leaseMs
     const entry = await this.#change(session, command, (call) => {
-      if (call.claim?.command === command.id && call.claim.connection === by.connection) return undefined
+      if (call.claim?.command === command.id && isOf(call.claim, by)) return undefined
       // It came before, and its claim was lost since: that a claim takes effect once holds for lost ones too.
       if (findCommand(session.state, command.id) !== undefined) throw new ReplyError('call_not_claimed')
-      if (!this.#canRun(session.id, by.connection, call)) throw new ReplyError('tool_not_declared')
+      if (!this.#canRun(session, by, call)) throw new ReplyError('tool_not_declared')
       if (awaitsDecision(call)) throw new ReplyError('approval_pending')
       if (call.decision === 'deny') throw new ReplyError('call_ended')
-      if (this.#heldByOther(call, by.connection)) throw new ReplyError('call_claimed')
+      if (this.#heldByOther(call, by)) throw new ReplyError('call_claimed')
       return {
         type: 'tool.claimed',
         run: call.run,
         call: call.id,
         connection: by.connection,
+        ...(by.roams === true ? { user: by.user } : {}),
         until,
         command: command.id,
       }
@@ -113,8 +116,8 @@ export class ToolDesk {
       if (call.result?.command === command.id) return undefined
       if (findCommand(session.state, command.id) !== undefined) throw new ReplyError('command_id_reused')
       if (call.result !== undefined) throw new ReplyError('call_ended')
-      if (this.#heldByOther(call, by.connection)) throw new ReplyError('call_not_claimed')
-      if (!this.#canRun(session.id, by.connection, call)) throw new ReplyError('tool_not_declared')
+      if (this.#heldByOther(call, by)) throw new ReplyError('call_not_claimed')
+      if (!this.#canRun(session, by, call)) throw new ReplyError('tool_not_declared')
       if (awaitsDecision(call)) throw new ReplyError('approval_pending')
       const outcome = command.error === undefined ? { output: command.output ?? null } : { error: command.error }
       if (command.error === undefined) {
@@ -169,13 +172,16 @@ export class ToolDesk {
     }
   }
 
-  #canRun(session: string, connection: string, call: CallState): boolean {
-    return call.where === 'client' && this.#here.get(session)?.get(connection)?.has(call.name) === true
+  #canRun(session: Session, { connection, roams }: Asker, call: CallState): boolean {
+    if (call.where !== 'client') return false
+    if (this.#here.get(session.id)?.get(connection)?.has(call.name) === true) return true
+    // What it declared elsewhere is in the log; that it is gone is noticed there, too.
+    return roams === true && session.state.tools.has(call.name)
   }
 
-  #heldByOther(call: CallState, connection: string): boolean {
+  #heldByOther(call: CallState, by: Asker): boolean {
     const { claim } = call
-    return claim !== undefined && claim.connection !== connection && claim.until > this.#options.now()
+    return claim !== undefined && !isOf(claim, by) && claim.until > this.#options.now()
   }
 
   #forget(session: string, connection: string): void {
@@ -198,6 +204,11 @@ export class ToolDesk {
       return { subject: `tool.${call.id}`, event, expect: call.last }
     })
   }
+}
+
+/** A name that its client chose is its user's alone. */
+function isOf(claim: NonNullable<CallState['claim']>, { connection, user }: Asker): boolean {
+  return claim.connection === connection && (claim.user === undefined || claim.user === user)
 }
 
 /** Puts a call on offer again, if `still` holds of it and it has no result. */

@@ -8,6 +8,7 @@ import type { HttpExchange } from '../http/http-exchange.ts'
 import type { Headers } from '../http/http-reply.ts'
 import type { HttpRequest } from '../http/http-request.ts'
 import type { Route } from '../http/route.ts'
+import { connectionOf } from './caller.ts'
 import type { Page, Reading } from './readings.ts'
 import { RunFilter } from './run-filter.ts'
 import type { SessionHttpPorts } from './session-http-ports.ts'
@@ -42,6 +43,7 @@ export function eventsRoute(ports: SessionHttpPorts): Route {
         exchange.reply(204)
         return
       }
+      holdConnection(ports, request, session)
       const reading = { session, after, filter, merge: merge === '1' || merge === 'true' }
       if (form === 'text/event-stream') await ports.readings.stream(exchange, 'sse', reading)
       else if (form === 'application/x-ndjson') await ports.readings.stream(exchange, 'ndjson', reading)
@@ -62,8 +64,15 @@ function asCursor(text: string | undefined): Cursor | undefined {
   return text
 }
 
+/** The connection that the request names is here as long as it is answered. @throws ReplyError forbidden, HttpError bad_request */
+export function holdConnection(ports: SessionHttpPorts, request: HttpRequest, session: string): void {
+  const connection = connectionOf(request)
+  if (connection === undefined) return
+  request.signal.addEventListener('abort', ports.connections.hold(session, connection, request.user), { once: true })
+}
+
 /** Whether all of the run comes before the cursor. @throws ReplyError run_not_found */
-async function isPast(
+export async function isPast(
   ports: SessionHttpPorts,
   session: string,
   run: string,

@@ -1,8 +1,17 @@
 // The session's doors over plain HTTP: every route under /v1/sessions.
 import type { Route } from '../http/route.ts'
+import { commandRoutes, connectionRoutes } from './commands.ts'
 import { eventsRoute } from './events.ts'
+import { messagesRoute } from './messages.ts'
 import type { SessionHttpPorts } from './session-http-ports.ts'
+import { snapshotRoute } from './snapshot.ts'
 
 export function sessionRoutes(ports: SessionHttpPorts): readonly Route[] {
-  return [eventsRoute(ports)]
+  return [
+    snapshotRoute(ports),
+    eventsRoute(ports),
+    messagesRoute(ports),
+    ...commandRoutes(ports),
+    ...connectionRoutes(ports),
+  ]
 }

@@ -18,6 +18,8 @@ import { serveHealth } from '../health.ts'
 import type { Route } from '../http/route.ts'
 import { type HttpDoor, type HttpOptions, serveRoutes } from '../http/router.ts'
 import { Hub } from '../hub.ts'
+import { openJobDoor } from '../jobs/job-routes.ts'
+import { HttpConnections } from '../session-http/http-connections.ts'
 import { Readings } from '../session-http/readings.ts'
 import type { SessionHttpPorts } from '../session-http/session-http-ports.ts'
 import { sessionRoutes } from '../session-http/session-routes.ts'
@@ -41,6 +43,8 @@ export interface HarnessOptions {
   readonly http?: Partial<Pick<HttpOptions, 'requests' | 'body' | 'outboxBytes' | 'stallMs' | 'heartbeatMs'>>
   /** Further doors over plain HTTP. */
   readonly routes?: (ports: SessionHttpPorts) => readonly Route[]
+  /** Milliseconds that a connection named over plain HTTP stays after its last stream or poll. */
+  readonly connectionMs?: number
   /** Names of tools that are the server's own. */
   readonly serverTools?: readonly string[]
 }
@@ -126,7 +130,10 @@ export class DoorHarness {
     const origins = { allowed: options.origins ?? [], authenticated: authenticator.required }
     const connections = new ConnectionCount(limits.connections)
     const readings = new Readings({ stores, hub, logger, behindMs: limits.behindMs })
-    const ports: SessionHttpPorts = { service, stores, sessions, readings }
+    const presence = new Presence()
+    const named = new HttpConnections(service, options.connectionMs ?? 30_000)
+    const jobs = openJobDoor({ service, stores, sessions, retentionMs: 3_600_000, busy: () => 0 })
+    const ports: SessionHttpPorts = { service, stores, sessions, presence, readings, connections: named, jobs }
     const http = serveRoutes(app, [...sessionRoutes(ports), ...(options.routes?.(ports) ?? [])], {
       ...HTTP_LIMITS_IN_TESTS,
       ...options.http,
@@ -139,7 +146,7 @@ export class DoorHarness {
       service,
       stores,
       hub,
-      presence: new Presence(),
+      presence,
       authenticator,
       logger,
       node: 'test-node',
@@ -166,6 +173,8 @@ export class DoorHarness {
       async close() {
         door.close()
         http.close()
+        jobs.close()
+        named.close()
         uws.us_listen_socket_close(socket)
         hub.close()
         sessions.close()

@@ -1,0 +1,160 @@
+// POST …/messages: sends a message, and answers as the client likes: with the result of its run when that has ended, with
+// its entries as they come, or at once, with the job that it is. Whichever it is, a client that is cut off loses nothing:
+// the same request again finds the same run, and the entries have cursors.
+import {
+  type Cursor,
+  formatCursor,
+  HTTP_STATUS,
+  Id,
+  MessageRequest,
+  ReplyError,
+  type RunResult,
+} from '@parley/protocol'
+import { whenRunEnds } from '../../session/run-end.ts'
+import { runResult } from '../../session/run-report.ts'
+import type { Receipt } from '../../session/session-service.ts'
+import { findCommand } from '../../session/session-state.ts'
+import { commandIdOf } from '../command-id.ts'
+import { negotiate } from '../http/accept.ts'
+import { asProblem } from '../http/failure.ts'
+import type { HttpExchange } from '../http/http-exchange.ts'
+import type { Headers } from '../http/http-reply.ts'
+import { type Preferences, parsePrefer } from '../http/prefer.ts'
+import type { Route } from '../http/route.ts'
+import { formatJobId } from '../jobs/job-id.ts'
+import { callerOf } from './caller.ts'
+import { holdConnection, isPast, lastEventId } from './events.ts'
+import { RunFilter } from './run-filter.ts'
+import type { SessionHttpPorts } from './session-http-ports.ts'
+
+/** Seconds that a request waits for the end of its run, and at most. */
+const WAIT_S = 60
+const WAIT_MAX_S = 600
+/** Seconds after which to ask a provider again that wants fewer requests, and over which those who do are spread. */
+const PROVIDER_S = 5
+const PROVIDER_SPREAD_S = 10
+
+const FORMS = ['application/json', 'text/event-stream', 'application/x-ndjson'] as const
+
+export function messagesRoute(ports: SessionHttpPorts): Route {
+  return {
+    method: 'POST',
+    path: '/v1/sessions/:session/messages',
+    async handle(exchange) {
+      const { request, leaving } = exchange
+      const session = request.paramAs('session', Id)
+      const form = negotiate(request.header('accept'), FORMS)
+      const after = lastEventId(request)
+      const id = commandIdOf(request)
+      const caller = callerOf(request)
+      const body = await request.json(MessageRequest)
+      if (leaving !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: leaving.withinMs })
+      const sent = await ports.service.send({ type: 'send', id, session, ...body }, caller)
+      // A message always has a run.
+      const run = sent.run ?? ''
+      if (form === 'application/json') {
+        await answer(ports, exchange, { session, run }, parsePrefer(request.header('prefer')))
+        return
+      }
+      const start = after ?? (await placeBefore(ports, session, id, sent))
+      if (await isPast(ports, session, run, start)) {
+        exchange.reply(204)
+        return
+      }
+      holdConnection(ports, request, session)
+      const reading = { session, after: start, merge: false, filter: new RunFilter(run) }
+      await ports.readings.stream(exchange, form === 'text/event-stream' ? 'sse' : 'ndjson', reading)
+    },
+  }
+}
+
+interface RunName {
+  readonly session: string
+  readonly run: string
+}
+
+/** With the result, or with the job when that is wanted sooner. */
+async function answer(
+  ports: SessionHttpPorts,
+  exchange: HttpExchange,
+  { session, run }: RunName,
+  { respondAsync, wait }: Preferences,
+): Promise<void> {
+  const seconds = Math.min(wait ?? (respondAsync ? 0 : WAIT_S), WAIT_MAX_S)
+  const result = seconds === 0 ? undefined : await resultWithin(ports, exchange, { session, run }, seconds)
+  if (exchange.over) return
+  const applied = [...(respondAsync ? ['respond-async'] : []), ...(wait === undefined ? [] : [`wait=${seconds}`])]
+  const preference = applied.length === 0 ? {} : { 'Preference-Applied': applied.join(', ') }
+  if (result === undefined) {
+    const { body, headers } = await ports.jobs.accept(session, run)
+    exchange.reply(202, body, { ...headers, ...preference })
+    return
+  }
+  const headers = { 'Content-Location': `/jobs/${result.id}`, ...preference }
+  if (result.error === undefined) exchange.reply(200, result, headers)
+  else replyFailed(exchange, result, result.error, headers)
+}
+
+/** The result; undefined when the run has not ended in time, or the node is about to stop. */
+async function resultWithin(
+  ports: SessionHttpPorts,
+  exchange: HttpExchange,
+  { session, run }: RunName,
+  seconds: number,
+): Promise<RunResult | undefined> {
+  const { request } = exchange
+  const over = new AbortController()
+  const end = (): void => over.abort()
+  let timer = setTimeout(end, seconds * 1000)
+  request.signal.addEventListener('abort', end, { once: true })
+  exchange.onLeaving(({ withinMs }) => {
+    clearTimeout(timer)
+    timer = setTimeout(end, Math.random() * withinMs)
+  })
+  try {
+    const found = await whenRunEnds(ports, session, run, over.signal)
+    if (found === undefined) throw new ReplyError('run_not_found')
+    const result = runResult(session, found.view, (seq) => formatCursor(ports.stores.log.epoch, seq))
+    return result === undefined ? undefined : { id: formatJobId({ session, run }), ...result }
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** As a problem, by the status of what the run failed of; what came before the failure is in it. */
+function replyFailed(
+  exchange: HttpExchange,
+  result: RunResult,
+  { code, message }: NonNullable<RunResult['error']>,
+  headers: Headers,
+): void {
+  const failure = {
+    code,
+    status: HTTP_STATUS[code],
+    title: message,
+    detail: undefined,
+    path: undefined,
+    // The same request again finds the same run.
+    retryable: false,
+    headers,
+    closes: false,
+  }
+  const { body, contentType } = asProblem(failure, exchange.request.id)
+  const later = PROVIDER_S + Math.floor(Math.random() * PROVIDER_SPREAD_S)
+  exchange.reply(
+    failure.status,
+    { ...(body as object), result },
+    {
+      ...headers,
+      'Content-Type': contentType,
+      ...(failure.status === 429 ? { 'Retry-After': String(later) } : {}),
+    },
+  )
+}
+
+/** The cursor just before the command's message: what it began is after it. */
+async function placeBefore(ports: SessionHttpPorts, session: string, id: string, sent: Receipt): Promise<Cursor> {
+  // The receipt of an interrupt is of the end of what it superseded.
+  const seq = await ports.sessions.with(session, async ({ state }) => findCommand(state, id)?.seq ?? sent.seq)
+  return formatCursor(ports.stores.log.epoch, Math.max(0, seq - 1))
+}

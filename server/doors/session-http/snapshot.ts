@@ -1,0 +1,115 @@
+// GET /v1/sessions/{session}: the session as it is now, for who would rather not fold its entries: its newest messages and
+// answers, what is under way, and the cursor from which to read on.
+import { formatCursor, Id, ReplyError, type SessionSnapshot, type SnapshotMessage } from '@parley/protocol'
+import type { CallState } from '../../session/call-state.ts'
+import { catchUp } from '../../session/find-run.ts'
+import { markUnseen, toParts } from '../../session/run-output.ts'
+import { jobState, textOf } from '../../session/run-report.ts'
+import type { Session, SessionStores } from '../../session/session.ts'
+import { activeRun, type RunView, type SessionState } from '../../session/session-state.ts'
+import { digest } from '../command-id.ts'
+import type { Route } from '../http/route.ts'
+import type { SessionHttpPorts } from './session-http-ports.ts'
+
+/** Bytes of JSON of the messages in a snapshot, about. */
+const SNAPSHOT_BYTES = 1024 * 1024
+
+export function snapshotRoute(ports: SessionHttpPorts): Route {
+  const { stores, sessions, presence } = ports
+  return {
+    method: 'GET',
+    path: '/v1/sessions/:session',
+    async handle(exchange) {
+      const { request } = exchange
+      const id = request.paramAs('session', Id)
+      await sessions.with(id, async (session) => {
+        await catchUp(stores, session)
+        const { state } = session
+        if (state.seq === 0) throw new ReplyError('session_not_found')
+        const cursor = formatCursor(stores.log.epoch, state.seq)
+        const members = presence.members(id)
+        // Who is here is not in the log.
+        const etag = `"${cursor}${members.length === 0 ? '' : `+${digest(JSON.stringify(members))}`}"`
+        const headers = { ETag: etag, 'Cache-Control': 'private, no-cache' }
+        if (request.header('if-none-match') === etag) {
+          exchange.reply(304, undefined, headers)
+          return
+        }
+        const active = activeRun(state)
+        const { messages, cut } = messagesOf(state)
+        const snapshot: SessionSnapshot = {
+          session: id,
+          cursor,
+          ...(state.title === undefined ? {} : { title: state.title }),
+          messages,
+          earlier: cut || (await hasEarlier(stores, session)),
+          ...(active === undefined ? {} : { active: active.id }),
+          queued: state.open.filter((run) => run !== active).map((run) => run.id),
+          members,
+          tools: [...state.tools.values()],
+        }
+        exchange.reply(200, snapshot, headers)
+      })
+    },
+  }
+}
+
+/** The newest messages and runs, with what each of them has said. */
+function messagesOf(state: SessionState): { messages: SnapshotMessage[]; cut: boolean } {
+  const runs = new Map<string, RunView[]>()
+  for (const run of [...state.ended.values(), ...state.open]) {
+    runs.set(run.message, [...(runs.get(run.message) ?? []), run])
+  }
+  const newest: SnapshotMessage[][] = []
+  let bytes = 0
+  for (const { event, time } of state.messages.toReversed()) {
+    const { id, author, content, run } = event
+    const message: SnapshotMessage = { role: 'user', id, author, content, time, run }
+    const group = [message, ...(runs.get(id) ?? []).map(answerOf)]
+    bytes += JSON.stringify(group).length
+    if (bytes > SNAPSHOT_BYTES && newest.length > 0) return { messages: newest.reverse().flat(), cut: true }
+    newest.push(group)
+  }
+  return { messages: newest.reverse().flat(), cut: false }
+}
+
+function answerOf(view: RunView): SnapshotMessage {
+  const parts = toParts(view.output)
+  const output = view.seen === undefined ? parts : markUnseen(parts, view.seen)
+  const { ended, model } = view
+  return {
+    role: 'assistant',
+    run: view.id,
+    message: view.message,
+    state: jobState(view),
+    output,
+    text: textOf(output),
+    calls: [...view.calls.values()].map(callOf),
+    next: view.next,
+    ...(model === undefined ? {} : { model }),
+    ...(ended === undefined ? {} : { usage: ended.usage }),
+    ...(ended?.error === undefined ? {} : { error: ended.error }),
+  }
+}
+
+function callOf({ id, name, input, where, approval, decision, claim, result }: CallState) {
+  return {
+    call: id,
+    name,
+    input,
+    where,
+    approval,
+    ...(decision === undefined ? {} : { decision }),
+    ...(claim === undefined ? {} : { connection: claim.connection }),
+    ...(result?.output === undefined ? {} : { output: result.output }),
+    ...(result?.error === undefined ? {} : { error: result.error }),
+  }
+}
+
+/** Whether a sealed part of the transcript holds messages that this node has not folded. */
+async function hasEarlier({ transcripts }: SessionStores, { id, state }: Session): Promise<boolean> {
+  const transcript = await transcripts.load(id)
+  if (transcript === undefined || transcript.sealed === 0) return false
+  const oldest = state.messages[0]?.seq ?? Number.POSITIVE_INFINITY
+  return ((await transcripts.segment(id, 0))?.[0]?.seq ?? oldest) < oldest
+}
