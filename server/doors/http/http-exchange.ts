@@ -3,6 +3,7 @@
 
 import type { HttpResponse } from 'uWebSockets.js'
 import type { Logger } from 'pino'
+import { TokenClock } from '../../auth/token-clock.ts'
 import { corsHeaders } from './cors.ts'
 import { type Headers, writeHead } from './http-reply.ts'
 import type { HttpRequest, RequestSnapshot } from './http-request.ts'
@@ -113,8 +114,18 @@ export class ResponseExchange implements HttpExchange {
       { ...this.#ports, ended: () => this.#leave() },
     )
     this.#stream = stream
+    this.#endWithToken(stream)
     this.#ports.opened(stream)
     return stream
+  }
+
+  /** Whoever reads on does so with a fresh token. */
+  #endWithToken(stream: ResponseStream): void {
+    const { until } = this.request
+    if (until === undefined) return
+    const clock = new TokenClock({ expiring: () => undefined, expired: () => stream.cut() })
+    clock.start(until)
+    stream.onClose(() => clock.stop())
   }
 
   /** Cuts the connection. */

@@ -101,6 +101,11 @@ export class RequestSnapshot implements HttpRequest {
     return this.#identity.user
   }
 
+  /** Unix milliseconds at which the time of its token is over; undefined: never. */
+  get until(): number | undefined {
+    return this.#identity.until
+  }
+
   get role(): string {
     return this.#identity.role
   }

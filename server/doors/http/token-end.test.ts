@@ -1,0 +1,35 @@
+// A stream lasts no longer than the token that it was asked for with.
+import { SignJWT } from 'jose'
+import { afterEach, expect, it } from 'vitest'
+import { HttpHarness } from '../test/http-harness.ts'
+import type { Route } from './route.ts'
+
+const jwtSecret = 'a secret that is long enough for HS256'
+const endless: Route = {
+  method: 'GET',
+  path: '/endless',
+  handle(exchange) {
+    exchange.stream(200, { 'Content-Type': 'text/event-stream' }).write('data: begun\n\n')
+  },
+}
+
+let harness: HttpHarness
+
+afterEach(() => harness.close())
+
+function tokenOf(until: number): Promise<string> {
+  const token = new SignJWT({ sub: 'ann' }).setProtectedHeader({ alg: 'HS256' }).setExpirationTime(until)
+  return token.sign(new TextEncoder().encode(jwtSecret))
+}
+
+it('is cut when the time of its token is over, and who comes back with the same one is not let in', async () => {
+  harness = await HttpHarness.open([endless], { auth: { jwtSecret, clockSkew: 0 } })
+  const until = Math.floor(Date.now() / 1000) + 2
+  const headers = { Authorization: `Bearer ${await tokenOf(until)}` }
+  const answer = await harness.fetch('/endless', { headers })
+  expect(answer.status).toBe(200)
+  await expect(answer.text()).rejects.toThrow()
+  expect(Date.now()).toBeGreaterThanOrEqual(until * 1000 - 1)
+  expect(harness.door.streams).toBe(0)
+  expect((await harness.fetch('/endless', { headers })).status).toBe(401)
+})
