@@ -1,5 +1,6 @@
 // CommandRequest: commands as HTTP requests, and their answers as `ok` and `error` frames. Pure.
 import type { Command, ErrorFrame, Ok } from '@parley/protocol'
+import type { HttpAnswer } from './http-caller.ts'
 import type { HttpFailure } from './http-failure.ts'
 
 export interface CommandRequest {
@@ -40,9 +41,13 @@ export function requestOf(command: PostedCommand): CommandRequest {
   }
 }
 
-/** @param answer the body of a success */
-export function okOf(command: PostedCommand, answer: unknown): Ok {
-  const { cursor, run, until, duplicate } = (answer ?? {}) as Record<string, unknown>
+/** @param answer a success */
+export function okOf(command: PostedCommand, answer: HttpAnswer): Ok {
+  const body = (answer.body ?? {}) as Record<string, unknown>
+  const { run, until } = body
+  // A job is about a run; how far the command itself has come stands beside it.
+  const cursor = answer.header('parley-cursor') ?? body.cursor
+  const duplicate = body.duplicate === true || answer.header('idempotent-replayed') === 'true'
   return {
     type: 'ok',
     id: command.id,
@@ -51,7 +56,7 @@ export function okOf(command: PostedCommand, answer: unknown): Ok {
     ...(command.type === 'send' ? { message: command.id } : {}),
     ...(typeof run === 'string' ? { run } : {}),
     ...(typeof until === 'number' ? { until } : {}),
-    ...(duplicate === true ? { duplicate } : {}),
+    ...(duplicate ? { duplicate } : {}),
   }
 }
 

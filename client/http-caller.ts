@@ -18,6 +18,12 @@ export interface HttpCall {
   readonly keepalive?: true
 }
 
+export interface HttpAnswer {
+  /** Undefined when it has none. */
+  readonly body: unknown
+  header(name: string): string | undefined
+}
+
 export interface HttpCallerOptions {
   /** Without a last `/`. */
   readonly url: string
@@ -35,11 +41,12 @@ export class HttpCaller {
     this.#options = options
   }
 
-  /** The body of the answer; undefined when it has none. @throws HttpFailure */
-  async json(call: HttpCall): Promise<unknown> {
+  /** An answer that is here as a whole. @throws HttpFailure */
+  async json(call: HttpCall): Promise<HttpAnswer> {
     const { answer, release } = await this.#within(call, async (signal) => {
       const response = await this.#answer(call, signal)
-      return response.status === 204 ? undefined : response.json()
+      const body: unknown = response.status === 204 ? undefined : await response.json()
+      return { body, header: (name: string) => response.headers.get(name) ?? undefined }
     })
     release()
     return answer

@@ -335,13 +335,13 @@ describe.each(['sse', 'long-poll'] as const)('commands over HTTP, with %s', (doo
     const declared = await ask('', 'PUT')
     expect(declared.path).toBe(`/v1/sessions/s1/connections/${client.state.connection}`)
     expect(declared.body).toEqual({ tools: [{ name: 'clock' }] })
+    expect(server.waiting).toEqual([])
+    declared.json({ connection: client.state.connection, ttlMs: 30_000 })
     const feed = await ask('/s1/events')
     const call = [message('m1', 'r1'), started('r1', 'm1'), called('r1', 'c1', 'clock')]
     if (door === 'sse') feed.attached('s1', 1, call)
     else feed.json(page(1, call))
     await live(session)
-    expect(server.waiting.filter((path) => path.startsWith('POST'))).toEqual([])
-    declared.json({ connection: client.state.connection, ttlMs: 30_000 })
     const sent = await ask('/messages', 'POST')
     sent.json({ run: 'r1', cursor: cursor(1) }, 202)
     const claim = await ask('/tools/c1/claim', 'POST')
@@ -357,12 +357,11 @@ describe.each(['sse', 'long-poll'] as const)('commands over HTTP, with %s', (doo
 
   it('refuse a session whose tools are not taken', async () => {
     const session = open(door).session('s1', { tools: [tool({ name: 'clock', execute: () => 'noon' })] })
-    const feed = await ask('/s1/events')
     const declared = await server.expect('PUT', '')
     declared.problem(422, 'invalid_tool')
     await until(session, (view) => view.error !== undefined)
     expect(session.state.error).toMatchObject({ code: 'invalid_tool' })
-    await feed.gone()
+    expect(server.waiting).toEqual([])
   })
 })
 

@@ -4,7 +4,7 @@ import type { Attach, ClientFrame, ServerFrame, Welcome } from '@parley/protocol
 import { POSTS, STREAMS } from '#platform'
 import { CLIENT_VERSION, httpUrl } from './client-options.ts'
 import { errorOf, isFinal, okOf, type PostedCommand, requestOf, sessionPath } from './command-request.ts'
-import { HttpCaller } from './http-caller.ts'
+import { type HttpAnswer, HttpCaller } from './http-caller.ts'
 import { HttpFailure } from './http-failure.ts'
 import { ABNORMAL, type Link, type LinkHandler, type LinkOptions, type Loss } from './link.ts'
 import { type FeedPorts, SessionFeed } from './session-feed.ts'
@@ -62,7 +62,7 @@ export class HttpLink implements Link {
         // Each request says who asks; presence is shown over WebSockets only.
         break
       default:
-        this.#inTurn(frame.session, () => this.#post(frame))
+        void this.#inTurn(frame.session, () => this.#post(frame))
     }
   }
 
@@ -78,7 +78,7 @@ export class HttpLink implements Link {
   }
 
   async #open(): Promise<void> {
-    const answer = await this.#caller.json({
+    const { body } = await this.#caller.json({
       method: 'GET',
       path: '/v1/hello',
       accept: JSON_TYPE,
@@ -86,10 +86,10 @@ export class HttpLink implements Link {
       timeoutMs: COMMAND_MS,
       signal: this.#end.signal,
     })
-    if (!isWelcome(answer)) throw new HttpFailure('foreign', 'The answer is not a welcome of Parley.')
-    this.#welcome = answer
+    if (!isWelcome(body)) throw new HttpFailure('foreign', 'The answer is not a welcome of Parley.')
+    this.#welcome = body
     // The feeds look after themselves: what is silent for too long is opened anew.
-    this.#hand([{ ...answer, heartbeatMs: 0 }])
+    this.#hand([{ ...body, heartbeatMs: 0 }])
   }
 
   #notOpened(error: unknown): void {
@@ -104,12 +104,14 @@ export class HttpLink implements Link {
 
   #attach(attach: Attach): void {
     const { session } = attach
-    const waiting = this.#rooms.get(session)?.feed.close() ?? []
-    const had = this.#rooms.get(session)?.attach
-    const feed = new SessionFeed(attach, this.#feedPorts())
+    const before = this.#rooms.get(session)
+    const waiting = before?.feed.close() ?? []
+    const isAboutTools = hasTools(attach) || (before !== undefined && hasTools(before.attach))
+    // First the tools: while it is read, the server keeps what was declared before.
+    const declared = isAboutTools ? this.#declare(attach) : undefined
+    const feed = new SessionFeed(attach, this.#feedPorts(), declared)
     this.#rooms.set(session, { feed, attach })
     for (const { cursor, then } of waiting) feed.reach(cursor, then)
-    if (hasTools(attach) || (had !== undefined && hasTools(had))) this.#declare(attach)
   }
 
   #feedPorts(): FeedPorts {
@@ -128,7 +130,7 @@ export class HttpLink implements Link {
       lost: (loss) => this.#lose(loss),
       returned: (session) => {
         const attach = this.#rooms.get(session)?.attach
-        if (attach !== undefined && hasTools(attach)) this.#declare(attach)
+        if (attach !== undefined && hasTools(attach)) void this.#declare(attach)
       },
     }
   }
@@ -138,13 +140,13 @@ export class HttpLink implements Link {
     if (room === undefined) return
     this.#rooms.delete(session)
     for (const { then } of room.feed.close()) then()
-    if (hasTools(room.attach)) this.#inTurn(session, async () => this.#farewell(session))
+    if (hasTools(room.attach)) void this.#inTurn(session, async () => this.#farewell(session))
   }
 
-  /** Tells the server which tools this client has in the session. */
-  #declare(attach: Attach): void {
+  /** Tells the server which tools this client has in the session. Resolves when that is done, or is of no use. */
+  #declare(attach: Attach): Promise<void> {
     const { session, tools = [] } = attach
-    this.#inTurn(session, async () => {
+    return this.#inTurn(session, async () => {
       const room = this.#rooms.get(session)
       if (room?.attach.id !== attach.id) return
       try {
@@ -184,7 +186,7 @@ export class HttpLink implements Link {
   }
 
   /** One after the other in a session, and a few at a time in all. What cannot be asked for loses the link. */
-  #inTurn(session: string, ask: () => Promise<void>): void {
+  #inTurn(session: string, ask: () => Promise<void>): Promise<void> {
     const before = this.#lanes.get(session) ?? Promise.resolve()
     const turn = before
       .then(async () => {
@@ -205,6 +207,7 @@ export class HttpLink implements Link {
         if (this.#lanes.get(session) === turn) this.#lanes.delete(session)
       })
     this.#lanes.set(session, turn)
+    return turn
   }
 
   async #call(
@@ -212,7 +215,7 @@ export class HttpLink implements Link {
     path: string,
     body: unknown,
     headers: Readonly<Record<string, string>> = {},
-  ): Promise<unknown> {
+  ): Promise<HttpAnswer> {
     const call = { method, path, body, headers, accept: JSON_TYPE, timeoutMs: COMMAND_MS, signal: this.#end.signal }
     try {
       return await this.#caller.json(call)

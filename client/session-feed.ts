@@ -59,7 +59,8 @@ export class SessionFeed {
   #endRequest: (() => void) | undefined
   #wake: (() => void) | undefined
 
-  constructor(attach: Attach, ports: FeedPorts) {
+  /** @param ready what is waited for before it begins */
+  constructor(attach: Attach, ports: FeedPorts, ready?: Promise<void>) {
     const { clock, policy, streams } = ports
     this.#attach = attach
     this.#ports = ports
@@ -71,7 +72,7 @@ export class SessionFeed {
       fetch: () => this.#fetch(),
       stalled: (reason) => this.#lose(streams ? 'stalled' : 'broken', reason),
     })
-    this.#run().catch((error: unknown) => this.#lose('broken', String(error)))
+    this.#run(ready).catch((error: unknown) => this.#lose('broken', String(error)))
   }
 
   /** Calls back when everything up to there was handed on: at once, if it was. */
@@ -100,8 +101,9 @@ export class SessionFeed {
     return this.#position.leave()
   }
 
-  async #run(): Promise<void> {
+  async #run(ready: Promise<void> | undefined): Promise<void> {
     const { slots, streams, clock } = this.#ports
+    await ready
     while (!this.#closed && !this.#leaving) {
       const slot = slots.take()
       const since = clock.now()
@@ -213,9 +215,9 @@ export class SessionFeed {
     const { policy, caller } = this.#ports
     const timeoutMs = waitS * 1_000 + policy.timeoutMs + policy.stallMs
     const path = this.#path(waitS > 0 ? `wait=${waitS}` : '')
-    const answer = await caller.json({ method: 'GET', path, accept: 'application/json', timeoutMs, signal })
-    if (!isPage(answer)) throw new HttpFailure('foreign', 'The answer to a poll is no page of entries.')
-    return answer
+    const { body } = await caller.json({ method: 'GET', path, accept: 'application/json', timeoutMs, signal })
+    if (!isPage(body)) throw new HttpFailure('foreign', 'The answer to a poll is no page of entries.')
+    return body
   }
 
   #path(query: string): string {

@@ -4,7 +4,8 @@
 import { isLoopbackName, type OriginRules, originAllowed } from '../origin.ts'
 import type { Headers } from './http-reply.ts'
 
-const EXPOSED = 'Location, Retry-After, ETag, X-Request-Id, Preference-Applied, WWW-Authenticate'
+const EXPOSED =
+  'Location, Retry-After, ETag, X-Request-Id, Preference-Applied, Parley-Cursor, Idempotent-Replayed, WWW-Authenticate'
 const PREFLIGHT_S = '600'
 const HEADER_NAMES = /^[\w-]+(?: *, *[\w-]+)*$/
 

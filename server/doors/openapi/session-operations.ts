@@ -5,6 +5,7 @@ const { session, call, connection, after, wait, run, merge, key, prefer, lastEve
 
 const SSE = 'Server-sent events: `id` is the cursor, `event` the type, `data` the entry as JSON. A comment every 15 s.'
 const NDJSON = 'One frame a line; an empty line every 15 s.'
+const DONE = ['Parley-Cursor', 'Idempotent-Replayed'] as const
 const STORING = ['going_away', 'contended', 'storage_full'] as const
 const ANSWERED = { 200: { description: 'It is done, and durable.', json: 'CommandAnswer' } } as const
 
@@ -24,12 +25,12 @@ export const SESSION_OPERATIONS: Operations = {
         description: 'The result, or the stream.',
         json: 'RunResult',
         forms: { 'text/event-stream': SSE, 'application/x-ndjson': NDJSON },
-        headers: ['Preference-Applied'],
+        headers: ['Preference-Applied', ...DONE],
       },
       202: {
         description: 'The run goes on as a job.',
         json: 'JobAccepted',
-        headers: ['Location', 'Retry-After', 'Preference-Applied'],
+        headers: ['Location', 'Retry-After', 'Preference-Applied', ...DONE],
       },
     },
     errors: [

@@ -109,6 +109,20 @@ describe('with the result', () => {
     expect([again.status, await again.json()]).toEqual([200, result])
   })
 
+  it('says up to where the log tells of what it did, with the end of what it interrupted', async () => {
+    await open()
+    await post({ content: 'hi' }, { Prefer: 'respond-async', 'Idempotency-Key': 'one' })
+    await start(await message())
+    const headers = { Prefer: 'respond-async', 'Idempotency-Key': 'two' }
+    const answer = await post({ content: 'no', policy: 'interrupt' }, headers)
+    const { cursor } = JobAccepted.parse(await answer.json())
+    const seqs = [cursor, answer.headers.get('parley-cursor')].map((text) => Number(text?.split('.')[1]))
+    expect(seqs).toEqual([3, 4])
+    expect(answer.headers.has('idempotent-replayed')).toBe(false)
+    const again = await post({ content: 'no', policy: 'interrupt' }, headers)
+    expect(again.headers.get('idempotent-replayed')).toBe('true')
+  })
+
   it.each([
     ['cancelled', 200],
     ['superseded', 200],

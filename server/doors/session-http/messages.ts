@@ -53,7 +53,9 @@ export function messagesRoute(ports: SessionHttpPorts): Route {
       // A message always has a run.
       const run = sent.run ?? ''
       if (form === 'application/json') {
-        await answer(ports, exchange, { session, run }, parsePrefer(request.header('prefer')))
+        // What the command did: more than the job says, which is about its run.
+        const done = { 'Parley-Cursor': sent.cursor, ...(sent.duplicate ? { 'Idempotent-Replayed': 'true' } : {}) }
+        await answer(ports, exchange, { session, run }, parsePrefer(request.header('prefer')), done)
         return
       }
       const start = after ?? (await placeBefore(ports, session, id, sent))
@@ -79,6 +81,7 @@ async function answer(
   exchange: HttpExchange,
   { session, run }: RunName,
   { respondAsync, wait }: Preferences,
+  done: Headers,
 ): Promise<void> {
   const seconds = Math.min(wait ?? (respondAsync ? 0 : WAIT_S), WAIT_MAX_S)
   const result = seconds === 0 ? undefined : await resultWithin(ports, exchange, { session, run }, seconds)
@@ -87,10 +90,10 @@ async function answer(
   const preference = applied.length === 0 ? {} : { 'Preference-Applied': applied.join(', ') }
   if (result === undefined) {
     const { body, headers } = await ports.jobs.accept(session, run)
-    exchange.reply(202, body, { ...headers, ...preference })
+    exchange.reply(202, body, { ...headers, ...preference, ...done })
     return
   }
-  const headers = { 'Content-Location': `/jobs/${result.id}`, ...preference }
+  const headers = { 'Content-Location': `/jobs/${result.id}`, ...preference, ...done }
   if (result.error === undefined) exchange.reply(200, result, headers)
   else replyFailed(exchange, result, result.error, headers)
 }
