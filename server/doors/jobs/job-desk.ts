@@ -37,6 +37,8 @@ export interface JobReport {
   readonly body: string | undefined
   /** What pacing wants to know; undefined once the job has ended. */
   readonly waiting: WaitingJob | undefined
+  /** Everything so far is in it. */
+  readonly live: boolean
 }
 
 export class JobDesk {
@@ -118,7 +120,7 @@ export class JobDesk {
     const { stores } = this.#ports
     const etag = this.#etag(found)
     const waiting = this.#waiting(found)
-    if (holds?.(etag) === true) return { etag, body: undefined, waiting }
+    if (holds?.(etag) === true) return { etag, body: undefined, waiting, live: true }
     const { view } = found
     const page = await readRunPage(stores, session.id, found, session.state.seq, since)
     const id = formatJobId({ session: session.id, run: view.id })
@@ -137,7 +139,7 @@ export class JobDesk {
     }
     // The entries are the very text that the log holds.
     const entries = new EntryMessage(new FrameHead(session.id, stores.log.epoch), page.shown, page.position).in('list')
-    return { etag, body: `${JSON.stringify(job).slice(0, -1)},"entries":[${entries}]}`, waiting }
+    return { etag, body: `${JSON.stringify(job).slice(0, -1)},"entries":[${entries}]}`, waiting, live: !page.more }
   }
 
   #waiting(found: FoundRun): WaitingJob | undefined {

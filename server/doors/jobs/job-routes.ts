@@ -31,6 +31,8 @@ export interface JobDoor {
 
 /** Seconds that a poll waits at most; who asks for more gets as much. */
 const WAIT_MAX_S = 60
+/** Milliseconds of lag from which on this node has too much to do for waits. */
+const LAG_MS = 50
 /** Of a wait: how much of it, at most, is left out, so that those who wait together do not come back together. */
 const WAIT_SPREAD = 0.1
 
@@ -48,13 +50,13 @@ export function openJobDoor(ports: JobPorts): JobDoor {
   const schedule = new PollSchedule(random)
   const lag = new EventLoopLag()
 
-  /** Nothing once the job has ended. */
-  function pacing(waiting: WaitingJob | undefined, hasWaited = false): Headers {
+  /** Nothing once the job has ended. @param waitedMs of who has waited here */
+  function pacing(waiting: WaitingJob | undefined, waitedMs?: number): Headers {
     if (waiting === undefined) return {}
     const at = performance.now()
     const load = { expected: schedule.expected(at), busy: busy(), lagMs: lag.ms() }
-    // Who waits here is woken when there is something, and need not stay away in between.
-    if (hasWaited && load.lagMs === 0) return { 'Retry-After': '0' }
+    // Who waits here is woken when there is something, and need not stay away in between; nor ask at each token.
+    if (waitedMs !== undefined && load.lagMs < LAG_MS) return { 'Retry-After': waitedMs < 1000 ? '1' : '0' }
     return { 'Retry-After': String(schedule.next(at, pollMeanMs(waiting, load))) }
   }
 
@@ -63,8 +65,9 @@ export function openJobDoor(ports: JobPorts): JobDoor {
     return { body, headers: { Location: `/jobs/${body.id}`, ...pacing(waiting) } }
   }
 
-  function answer(exchange: HttpExchange, { etag, body, waiting }: JobReport, hasWaited = false): void {
-    const headers = { ETag: etag, 'Cache-Control': 'private, no-cache', ...pacing(waiting, hasWaited) }
+  function answer(exchange: HttpExchange, { etag, body, waiting, live }: JobReport, waitedMs?: number): void {
+    const pace = live ? pacing(waiting, waitedMs) : { 'Retry-After': '0' }
+    const headers = { ETag: etag, 'Cache-Control': 'private, no-cache', ...pace }
     if (body === undefined) exchange.reply(304, undefined, headers)
     else exchange.replyWith(200, body, { 'Content-Type': 'application/json', ...headers })
   }
@@ -95,13 +98,14 @@ export function openJobDoor(ports: JobPorts): JobDoor {
       const over = new AbortController()
       request.signal.addEventListener('abort', () => over.abort(), { once: true })
       if (waitMs > 0) endWaitWhenLeaving(exchange, over, random)
+      const began = performance.now()
       const report = await desk.report(request.params.id ?? '', {
         since,
         waitMs: waitMs * (1 - WAIT_SPREAD * random()),
         holds: heldBy(request.header('if-none-match')),
         signal: over.signal,
       })
-      answer(exchange, report, waitMs > 0)
+      answer(exchange, report, waitMs > 0 ? performance.now() - began : undefined)
     },
   }
 
