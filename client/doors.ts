@@ -1,4 +1,5 @@
 // Doors: the shell around transport-choice.ts: it remembers what works, and tries better doors on the side.
+import { isHidden } from '#platform'
 import type { Clock, Logger } from './client-options.ts'
 import type { DoorMemory } from './door-memory.ts'
 import { DoorProbe, type Found, type Sample } from './door-probe.ts'
@@ -95,7 +96,12 @@ export class Doors {
     const { clock, policy } = this.#ports
     const delay = probeDelay(this.#choice, policy, clock.random())
     this.#cancelWait?.()
-    if (delay !== undefined) this.#cancelWait = clock.after(delay, () => this.#try(better(this.#choice)))
+    if (delay === undefined) return
+    this.#cancelWait = clock.after(delay, () => {
+      // Who is not looked at holds no stream, and cannot tell whether streams come through.
+      if (isHidden()) this.#wait()
+      else this.#try(better(this.#choice))
+    })
   }
 
   /** One after the other, best first. */

@@ -1,6 +1,7 @@
 // The HTTP links against a peer that misbehaves on command: what a WebSocket promises holds over them, too.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type ClientOptions, type Clock, ParleyClient, type Session, tool } from './index.ts'
+import { type ClientOptions, ParleyClient, type Session, tool } from './index.ts'
+import { hurried } from './test/hurried.ts'
 import { type Ask, ScriptedHttp, welcome } from './test/scripted-http.ts'
 import { called, cursor, ended, entry, message, says, started } from './test/scripted-server.ts'
 import { until } from './test/until.ts'
@@ -23,19 +24,6 @@ function open(transport: 'sse' | 'long-poll', options: Partial<ClientOptions> = 
   const client = new ParleyClient({ url: server.url, transport, reconnect: RECONNECT, ...options })
   clients.push(client)
   return client
-}
-
-/** Time that goes by faster for the client than for its peer. */
-function hurried(factor: number): Clock {
-  const begin = Date.now()
-  return {
-    now: () => begin + (Date.now() - begin) * factor,
-    random: () => 0.5,
-    after(ms, callback) {
-      const timer = setTimeout(callback, ms / factor)
-      return () => clearTimeout(timer)
-    },
-  }
 }
 
 const ANSWER = [message('m1', 'r1'), started('r1', 'm1'), says('r1', 0, 'Hel'), says('r1', 1, 'lo'), ended('r1', 2)]

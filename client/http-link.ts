@@ -1,7 +1,7 @@
 // HttpLink: a link over plain HTTP requests: each session is read by a feed, commands are posted. Commands of one
 // session are posted one after the other, and what ends a run is not answered before all up to its end was handed on.
 import type { Attach, ClientFrame, ServerFrame, Welcome } from '@parley/protocol'
-import { POSTS, STREAMS } from '#platform'
+import { isHidden, onHide, POSTS, STREAMS } from '#platform'
 import { CLIENT_VERSION, httpUrl } from './client-options.ts'
 import { errorOf, isFinal, okOf, type PostedCommand, requestOf, sessionPath } from './command-request.ts'
 import { type HttpAnswer, HttpCaller } from './http-caller.ts'
@@ -33,6 +33,7 @@ export class HttpLink implements Link {
   readonly #rooms = new Map<string, Room>()
   /** By session, what was asked for last: the next one waits for it. */
   readonly #lanes = new Map<string, Promise<void>>()
+  readonly #stopHiding: () => void
   #welcome: (Welcome & { readonly role?: string }) | undefined
   #closed = false
 
@@ -41,6 +42,9 @@ export class HttpLink implements Link {
     this.#options = options
     this.#handler = handler
     this.#caller = new HttpCaller({ ...options, url: httpUrl(options.url) })
+    this.#stopHiding = onHide(() => {
+      for (const { feed } of this.#rooms.values()) feed.yield()
+    })
     this.#open().catch((error: unknown) => this.#notOpened(error))
   }
 
@@ -69,6 +73,7 @@ export class HttpLink implements Link {
   close(): void {
     if (this.#closed) return
     this.#closed = true
+    this.#stopHiding()
     const rooms = [...this.#rooms]
     this.#rooms.clear()
     for (const [, { feed }] of rooms) feed.close()
@@ -123,6 +128,7 @@ export class HttpLink implements Link {
       policy: doors,
       reconnect,
       slots: this.#streams,
+      isHidden,
       streams: this.#door === 'sse',
       role,
       heartbeatMs,

@@ -20,6 +20,20 @@ export function onWake(callback: () => void): () => void {
   }
 }
 
+/** Nobody looks at the page: it should not hold what other pages need. */
+export function isHidden(): boolean {
+  return globalThis.document?.visibilityState === 'hidden'
+}
+
+/** Calls back when nobody looks at the page any more. @returns a function that ends it */
+export function onHide(callback: () => void): () => void {
+  const onChange = (): void => {
+    if (isHidden()) callback()
+  }
+  globalThis.document?.addEventListener('visibilitychange', onChange)
+  return () => globalThis.document?.removeEventListener('visibilitychange', onChange)
+}
+
 /** Kept by the browser from page to page; some pages may not have it. */
 export function platformStorage(): DoorStorage | undefined {
   try {

@@ -12,6 +12,16 @@ export function onWake(_callback: () => void): () => void {
   return () => undefined
 }
 
+/** A program is no page that somebody looks at. */
+export function isHidden(): boolean {
+  return false
+}
+
+/** @returns a function that ends it */
+export function onHide(_callback: () => void): () => void {
+  return () => undefined
+}
+
 /** A program says itself where to remember. */
 export function platformStorage(): DoorStorage | undefined {
   return undefined

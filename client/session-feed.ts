@@ -22,6 +22,8 @@ export interface FeedPorts {
   readonly reconnect: ReconnectPolicy
   /** Streams and long polls at once; who has none polls now and then. */
   readonly slots: Slots
+  /** It is to get by without one. */
+  isHidden(): boolean
   /** Reads by a stream, rather than by polls. */
   readonly streams: boolean
   readonly role: string
@@ -92,6 +94,11 @@ export class SessionFeed {
     this.#wake?.()
   }
 
+  /** Gives its slot back: whether it takes another one is asked anew. */
+  yield(): void {
+    this.#endRequest?.()
+  }
+
   /** @returns those who still wait for a cursor */
   close(): ReturnType<FeedPosition['leave']> {
     this.#closed = true
@@ -102,10 +109,10 @@ export class SessionFeed {
   }
 
   async #run(ready: Promise<void> | undefined): Promise<void> {
-    const { slots, streams, clock } = this.#ports
+    const { slots, streams, clock, isHidden } = this.#ports
     await ready
     while (!this.#closed && !this.#leaving) {
-      const slot = slots.take()
+      const slot = !isHidden() && slots.take()
       const since = clock.now()
       try {
         if (streams && slot) await this.#request((signal) => this.#stream(signal))

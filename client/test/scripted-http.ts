@@ -147,6 +147,10 @@ export class ScriptedHttp {
       ask.json(welcome(String(ask.headers['parley-connection'])))
       return
     }
+    if (ask.headers.upgrade !== undefined) {
+      ask.problem(426, 'upgrade_required')
+      return
+    }
     const taker = this.#takers.find(({ fits }) => fits(ask))
     if (taker === undefined) {
       this.#asks.push(ask)

@@ -1,0 +1,125 @@
+// The doors that a client goes through, against a peer that says exactly what a test tells it to: what is remembered, and
+// what makes a client leave an event stream that was good once.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type ClientOptions, type DoorStorage, ParleyClient } from './index.ts'
+import { hurried } from './test/hurried.ts'
+import { ScriptedHttp } from './test/scripted-http.ts'
+import { cursor, entry, message } from './test/scripted-server.ts'
+import { until } from './test/until.ts'
+
+let server: ScriptedHttp
+let clients: ParleyClient[]
+
+beforeEach(async () => {
+  server = await ScriptedHttp.start()
+  clients = []
+})
+afterEach(async () => {
+  for (const client of clients) await client.close()
+  await server.close()
+})
+
+function open(options: Partial<ClientOptions> = {}): ParleyClient {
+  const client = new ParleyClient({ url: server.url, reconnect: { baseMs: 5, maxMs: 20 }, ...options })
+  clients.push(client)
+  return client
+}
+
+describe('what worked', () => {
+  it('is remembered when it has held for a while, under the server’s address', async () => {
+    const kept = new Promise<readonly [string, string]>((resolve) => {
+      const storage: DoorStorage = { getItem: () => null, setItem: (key, value) => resolve([key, value]) }
+      open({ storage, clock: hurried(100) }).session('s1')
+    })
+    const stream = await server.expect('GET', '/s1/events')
+    stream.attached('s1', 1)
+    const [key, value] = await kept
+    expect(key).toBe(`parley.door:${server.url}`)
+    expect(value).toMatch(/^sse \d+$/)
+  })
+
+  it.each([
+    ['that is empty', null],
+    ['that holds something else', 'telegraph 1'],
+    ['that is from long ago', `long-poll ${Date.now() - 48 * 60 * 60_000}`],
+    ['that is from the future', `long-poll ${Date.now() + 48 * 60 * 60_000}`],
+  ])('is not taken from a storage %s', (_, held) => {
+    const client = open({ storage: { getItem: () => held, setItem: () => undefined } })
+    expect(client.state.transport).toEqual({ door: 'websocket', moves: 0 })
+  })
+
+  it('is not missed where the storage fails', async () => {
+    const fail = (): never => {
+      throw new Error('denied')
+    }
+    const client = open({ storage: { getItem: fail, setItem: fail }, clock: hurried(100) })
+    const session = client.session('s1')
+    const stream = await server.expect('GET', '/s1/events')
+    stream.attached('s1', 1)
+    await until(session, (view) => view.status === 'live')
+  })
+
+  it('does not count where the door is chosen', () => {
+    const storage = { getItem: () => `long-poll ${Date.now()}`, setItem: () => undefined }
+    expect(open({ storage, transport: 'sse' }).state.transport).toEqual({ door: 'sse', moves: 0 })
+  })
+})
+
+describe('an event stream that was live', () => {
+  it('is left for long polls when it brings nothing while a poll on the side does', async () => {
+    const client = open({ clock: hurried(20), doors: { probeMs: 900_000 } })
+    const session = client.session('s1')
+    const stream = await server.expect('GET', '/s1/events')
+    stream.attached('s1', 1)
+    await until(session, (view) => view.status === 'live')
+    const reply = session.send('hi')
+    const post = await server.expect('POST', '/messages')
+    post.json({ run: 'r1', cursor: cursor(1) }, 202)
+    const side = await server.expect('GET', '/s1/events')
+    const entries = [entry('s1', 1, message(reply.command, 'r1', 'hi'))]
+    side.json({ cursor: cursor(1), entries, live: true })
+    // At once, and not when it is clear what is wrong.
+    await until(session, (view) => view.messages.length === 1)
+    expect(client.state.transport.door).toBe('sse')
+    await stream.gone()
+    const poll = await server.expect('GET', '/s1/events')
+    expect(poll.query.get('after')).toBe(cursor(1))
+    poll.json({ cursor: cursor(1), entries: [], live: true })
+    await until(client, (state) => state.status === 'open' && state.transport.door === 'long-poll')
+    expect(client.state.transport.why).toBe('buffered')
+  })
+
+  it('is kept when what it lacked comes late', async () => {
+    const client = open({ clock: hurried(20), doors: { probeMs: 900_000 } })
+    const session = client.session('s1')
+    const stream = await server.expect('GET', '/s1/events')
+    stream.attached('s1', 1)
+    await until(session, (view) => view.status === 'live')
+    const reply = session.send('hi')
+    const post = await server.expect('POST', '/messages')
+    post.json({ run: 'r1', cursor: cursor(1) }, 202)
+    const side = await server.expect('GET', '/s1/events')
+    side.json({ cursor: cursor(1), entries: [entry('s1', 1, message(reply.command, 'r1', 'hi'))], live: true })
+    await until(session, (view) => view.messages.length === 1)
+    stream.entries('s1', 1, [message(reply.command, 'r1', 'hi'), message('m2', 'r2', 'and now?')])
+    await until(session, (view) => view.messages.length === 2)
+    expect(session.state.faults).toBe(0)
+    // As long as it would have been waited for, and more.
+    await new Promise<void>((resolve) => hurried(20).after(10_000, resolve))
+    expect(client.state.transport).toEqual({ door: 'sse', why: 'blocked', moves: 0 })
+  })
+
+  it('is opened anew when it has been silent for longer than a server is', async () => {
+    const client = open({ clock: hurried(200), transport: 'sse' })
+    const session = client.session('s1')
+    const stream = await server.expect('GET', '/s1/events')
+    stream.attached('s1', 1, [message('m1', 'r1')])
+    await until(session, (view) => view.status === 'live')
+    const next = await server.expect('GET', '/s1/events')
+    expect(next.query.get('after')).toBe(cursor(1))
+    await stream.gone()
+    next.attached('s1', 2, [message('m2', 'r2')])
+    await until(session, (view) => view.messages.length === 2)
+    expect(client.state).toMatchObject({ status: 'open', resumes: 0 })
+  })
+})
