@@ -81,10 +81,11 @@ export function openJobDoor(ports: JobPorts): JobDoor {
       if (exchange.leaving !== undefined) {
         throw new ReplyError('going_away', undefined, { retryAfterMs: exchange.leaving.withinMs })
       }
-      const { run } = await service.send(command, callerOf(request))
+      const { run, cursor, duplicate } = await service.send(command, callerOf(request))
       // A message always has a run.
       const { body, headers } = await accept(command.session, run ?? '')
-      exchange.reply(202, body, headers)
+      const replayed = duplicate === true ? { 'Idempotent-Replayed': 'true' } : {}
+      exchange.reply(202, body, { ...headers, 'Parley-Cursor': cursor, ...replayed })
     },
   }
 

@@ -113,7 +113,11 @@ describe('POST /jobs', () => {
     const headers = { 'Idempotency-Key': key }
     const first = await begin({ content: 'hi' }, headers)
     const again = await Promise.all([begin({ content: 'hi' }, headers), begin({ content: 'hi' }, headers)])
-    for (const { job } of again) expect(job).toEqual(first.job)
+    expect(first.response.headers.get('idempotent-replayed')).toBeNull()
+    for (const { job, response } of again) {
+      expect(job).toEqual(first.job)
+      expect(response.headers.get('idempotent-replayed')).toBe('true')
+    }
     expect(await refused(await post({ content: 'other' }, headers))).toEqual({ status: 422, code: 'command_id_reused' })
   })
 

@@ -13,7 +13,13 @@ export const JOB_OPERATIONS: Operations = {
       'key gives the same job.',
     parameters: [key],
     body: 'JobRequest',
-    answers: { 202: { description: 'The job.', json: 'JobAccepted', headers: ['Location', 'Retry-After'] } },
+    answers: {
+      202: {
+        description: 'The job.',
+        json: 'JobAccepted',
+        headers: ['Location', 'Retry-After', 'Parley-Cursor', 'Idempotent-Replayed'],
+      },
+    },
     errors: [
       'run_active',
       'queue_full',

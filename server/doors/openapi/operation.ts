@@ -65,6 +65,7 @@ export const ANSWER_HEADERS = {
   Location: 'Where the job is.',
   ETag: 'Names what this answer tells of; to be sent back as `If-None-Match`.',
   'Preference-Applied': 'The part of `Prefer` that was heeded.',
+  'Content-Location': 'Where the same can be had again: the job.',
   'Parley-Cursor':
     'Up to there, all that the command did is in the log: its message, and the end of what it interrupted.',
   'Idempotent-Replayed': '`true`: the command was done before; this tells what it did then.',

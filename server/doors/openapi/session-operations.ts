@@ -25,13 +25,14 @@ export const SESSION_OPERATIONS: Operations = {
         description: 'The result, or the stream.',
         json: 'RunResult',
         forms: { 'text/event-stream': SSE, 'application/x-ndjson': NDJSON },
-        headers: ['Preference-Applied', ...DONE],
+        headers: ['Content-Location', 'Preference-Applied', ...DONE],
       },
       202: {
         description: 'The run goes on as a job.',
         json: 'JobAccepted',
         headers: ['Location', 'Retry-After', 'Preference-Applied', ...DONE],
       },
+      204: { description: 'All of the run comes before `Last-Event-ID`: do not come back.' },
     },
     errors: [
       'not_acceptable',
@@ -61,7 +62,7 @@ export const SESSION_OPERATIONS: Operations = {
     description: 'Its messages with their answers, its members, the run that is active, and the cursor to go on from.',
     parameters: [session, ifNoneMatch],
     answers: {
-      200: { description: 'The session.', headers: ['ETag'] },
+      200: { description: 'The session.', json: 'SessionSnapshot', headers: ['ETag'] },
       304: { description: 'Nothing has changed.', headers: ['ETag'] },
     },
     errors: ['session_not_found', 'contended'],
