@@ -31,9 +31,6 @@ export interface StreamPorts {
   ended(stream: ResponseStream): void
 }
 
-/** Streams that are written to beyond their bound, in spite of being full, are cut at this many times it. */
-const OVERFLOW = 4
-
 /** For a client that is not there to read it. */
 export const CLOSED_STREAM: HttpStream = {
   full: false,
@@ -57,11 +54,11 @@ export class ResponseStream implements HttpStream, Flushable {
   #queuedBytes = 0
   /** Given to uWS since its buffer was last known to be empty. */
   #givenBytes = 0
+  /** Written while it was full. */
+  #excess = 0
   #congested = false
   #progressAt = 0
   #writtenAt = performance.now()
-  /** Written to since the last look: uWS may hold bytes, and cut a connection that takes none for 10 s. */
-  #touched = true
   #marked = false
   #closed = false
   #waiting: ((room: boolean) => void)[] = []
@@ -100,6 +97,12 @@ export class ResponseStream implements HttpStream, Flushable {
 
   write(chunk: string | Uint8Array): void {
     if (this.#closed) return
+    // Nothing large is written to a stream that is full; who is sent little, but never takes it, would still add up.
+    this.#excess = this.full ? this.#excess + chunk.length : 0
+    if (this.#excess > this.#ports.outboxBytes) {
+      this.cut()
+      return
+    }
     this.#queue.push(chunk)
     this.#queuedBytes += chunk.length
     if (this.#marked) return
@@ -152,10 +155,7 @@ export class ResponseStream implements HttpStream, Flushable {
   flush(): void {
     this.#marked = false
     if (this.#closed) return
-    if (this.#congested) {
-      if (this.#queuedBytes > this.#ports.outboxBytes * OVERFLOW) this.cut()
-      return
-    }
+    if (this.#congested) return
     const chunk = this.#take()
     if (chunk !== undefined) this.#give(chunk)
     this.#wake()
@@ -166,11 +166,23 @@ export class ResponseStream implements HttpStream, Flushable {
     if (!this.#closed && !this.#congested && now - this.#writtenAt >= ms) this.write(this.#filler)
   }
 
-  /** uWS cuts a connection that holds back bytes for 10 s; how long is for us to say. Each try begins its count anew. */
+  /**
+   * After a write that left bytes over, uWS cuts the connection within 10 s unless it becomes writable, though the kernel may
+   * have taken the rest with a later write. How long that may take is for us to say: `resume` begins uWS's count anew. It
+   * also stops watching for the socket to be writable, and so a write has to follow.
+   */
   poke(): void {
-    if (this.#closed || this.#head !== undefined || !(this.#touched || this.#congested)) return
-    this.#touched = false
-    this.#response.cork(() => undefined)
+    if (this.#closed || this.#head !== undefined) return
+    this.#response.resume()
+    if (!this.#congested) {
+      this.#response.cork(() => undefined)
+      return
+    }
+    let passed = false
+    this.#response.cork(() => {
+      passed = this.#response.write(this.#filler)
+    })
+    if (passed) this.#drained()
   }
 
   #writeHead(): void {
@@ -188,7 +200,6 @@ export class ResponseStream implements HttpStream, Flushable {
 
   #give(chunk: string | Uint8Array): void {
     this.#writtenAt = performance.now()
-    this.#touched = true
     let passed = true
     this.#response.cork(() => {
       this.#writeHead()
@@ -206,8 +217,12 @@ export class ResponseStream implements HttpStream, Flushable {
   #writable(): void {
     if (this.#closed) return
     this.#progressAt = performance.now()
-    this.#congested = !this.#response.write(this.#filler)
-    if (!this.#congested) this.flush()
+    if (this.#response.write(this.#filler)) this.#drained()
+  }
+
+  #drained(): void {
+    this.#congested = false
+    this.flush()
   }
 
   #wake(): void {

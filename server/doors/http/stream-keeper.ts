@@ -11,11 +11,15 @@ export interface StreamKeeperOptions {
 
 /** Well below the 10 s that uWS allows. */
 const POKE_MS = 4_000
+const PARTS = 4
 const WATCH_MS = 1_000
 
 export class StreamKeeper {
   readonly #options: StreamKeeperOptions
-  readonly #open = new Set<ResponseStream>()
+  /** In parts, looked after in turn: so many at once would hold up the loop. */
+  readonly #parts = Array.from({ length: PARTS }, () => new Set<ResponseStream>())
+  #size = 0
+  #turn = 0
   readonly #slow = new Set<ResponseStream>()
   #beating: NodeJS.Timeout | undefined
   #watching: NodeJS.Timeout | undefined
@@ -25,7 +29,7 @@ export class StreamKeeper {
   }
 
   get size(): number {
-    return this.#open.size
+    return this.#size
   }
 
   get unsentBytes(): number {
@@ -35,8 +39,10 @@ export class StreamKeeper {
   }
 
   open(stream: ResponseStream): void {
-    this.#open.add(stream)
-    this.#beating ??= setInterval(() => this.#beat(), Math.min(POKE_MS, this.#options.heartbeatMs / 3))
+    const smallest = this.#parts.reduce((least, part) => (part.size < least.size ? part : least))
+    smallest.add(stream)
+    this.#size += 1
+    this.#beating ??= setInterval(() => this.#beat(), Math.min(POKE_MS, this.#options.heartbeatMs / 3) / PARTS)
   }
 
   slow(stream: ResponseStream): void {
@@ -45,10 +51,10 @@ export class StreamKeeper {
   }
 
   closed(stream: ResponseStream): void {
-    this.#open.delete(stream)
+    if (this.#parts.some((part) => part.delete(stream))) this.#size -= 1
     this.#slow.delete(stream)
     if (this.#slow.size === 0) this.#watching = stopped(this.#watching)
-    if (this.#open.size === 0) this.#beating = stopped(this.#beating)
+    if (this.#size === 0) this.#beating = stopped(this.#beating)
   }
 
   close(): void {
@@ -58,7 +64,8 @@ export class StreamKeeper {
 
   #beat(): void {
     const now = performance.now()
-    for (const stream of this.#open) {
+    this.#turn = (this.#turn + 1) % PARTS
+    for (const stream of this.#parts[this.#turn] ?? []) {
       stream.beat(now, this.#options.heartbeatMs)
       stream.poke()
     }
