@@ -11,6 +11,7 @@ import { findRun } from '../../session/session-state.ts'
 import { EntryMessage, FrameHead } from '../entry-message.ts'
 import { formatJobId, type JobName, parseJobId } from './job-id.ts'
 import type { WaitingJob } from './pacing.ts'
+import type { Pace } from './poll-schedule.ts'
 
 export interface JobDeskPorts {
   readonly stores: SessionStores
@@ -29,14 +30,19 @@ export interface JobQuery {
   readonly holds: ((etag: string) => boolean) | undefined
   /** Ends the wait: then it is answered with what there is. */
   readonly signal: AbortSignal
+  /** When to answer a client that does not wait, and for how long to send it away. */
+  readonly pace: PaceOf
 }
+
+export type PaceOf = (waiting: WaitingJob) => Pace
 
 export interface JobReport {
   readonly etag: string
   /** As JSON; undefined when the client holds it. */
   readonly body: string | undefined
-  /** What pacing wants to know; undefined once the job has ended. */
-  readonly waiting: WaitingJob | undefined
+  readonly hasEnded: boolean
+  /** Seconds after which to ask again; undefined when the job has ended, or the client has waited. */
+  readonly seconds: number | undefined
   /** Everything so far is in it. */
   readonly live: boolean
 }
@@ -48,15 +54,19 @@ export class JobDesk {
     this.#ports = ports
   }
 
-  /** @throws ReplyError job_not_found, when there is no such run */
-  async accepted(name: JobName): Promise<JobAccepted & { readonly waiting: WaitingJob | undefined }> {
-    return this.#with(name, async (_, found) => ({
-      id: formatJobId(name),
-      ...name,
-      state: jobState(found.view),
-      cursor: this.#cursor(found.view.order),
-      waiting: this.#waiting(found),
-    }))
+  /** What is said of a job that was just begun. @throws ReplyError job_not_found, when there is no such run */
+  async accepted(
+    name: JobName,
+    paceOf: PaceOf,
+  ): Promise<{ readonly body: JobAccepted; readonly seconds: number | undefined }> {
+    return this.#with(name, async (session, found) => {
+      const pace = found.view.ended === undefined ? paceOf(this.#waiting(found)) : undefined
+      if (pace !== undefined && pace.holdMs > 0) await changes(session, found, true, pace.holdMs)
+      const view = findRun(session.state, name.run) ?? found.view
+      const { session: id, run } = name
+      const body = { id: formatJobId(name), session: id, run, state: jobState(view), cursor: this.#cursor(view.order) }
+      return { body, seconds: view.ended === undefined ? pace?.seconds : undefined }
+    })
   }
 
   /** The run that an id names. @throws ReplyError job_not_found, job_expired, unavailable; StorageError */
@@ -74,14 +84,23 @@ export class JobDesk {
   async report(id: string, query: JobQuery): Promise<JobReport> {
     const name = parseJobId(id)
     if (name === undefined) throw new ReplyError('job_not_found')
-    const until = performance.now() + query.waitMs
-    const { signal } = query
+    const { waitMs, signal } = query
+    const waits = waitMs > 0
+    let until = performance.now() + waitMs
+    let pace: Pace | undefined
     for (;;) {
       const report = await this.#with(name, async (session, found) => {
         const now = await this.#after(session, found, query.since)
+        if (!waits && pace === undefined && now.view.ended === undefined) {
+          pace = query.pace(this.#waiting(now))
+          until += pace.holdMs
+        }
         const left = until - performance.now()
-        if (signal.aborted || left <= 0 || this.#isReady(now, query)) return this.#report(session, now, query)
-        await changes(session, now, query.since === undefined && query.holds === undefined, left, signal)
+        const isReady = waits ? this.#isReady(now, query) : now.view.ended !== undefined
+        if (signal.aborted || left <= 0 || isReady) return this.#report(session, now, query, pace)
+        // Who does not wait is held back for a moment at most, and only the end cuts that short.
+        const endOnly = !waits || (query.since === undefined && query.holds === undefined)
+        await changes(session, now, endOnly, left, signal)
         return undefined
       })
       if (report !== undefined) return report
@@ -116,12 +135,18 @@ export class JobDesk {
     return position.epoch !== this.#ports.stores.log.epoch || position.seq < lastOf(found)
   }
 
-  async #report(session: Session, found: FoundRun, { since, holds }: JobQuery): Promise<JobReport> {
+  async #report(
+    session: Session,
+    found: FoundRun,
+    { since, holds }: JobQuery,
+    pace: Pace | undefined,
+  ): Promise<JobReport> {
     const { stores } = this.#ports
     const etag = this.#etag(found)
-    const waiting = this.#waiting(found)
-    if (holds?.(etag) === true) return { etag, body: undefined, waiting, live: true }
     const { view } = found
+    const hasEnded = view.ended !== undefined
+    const about = { etag, hasEnded, seconds: hasEnded ? undefined : pace?.seconds }
+    if (holds?.(etag) === true) return { ...about, body: undefined, live: true }
     const page = await readRunPage(stores, session.id, found, session.state.seq, since)
     const id = formatJobId({ session: session.id, run: view.id })
     const result = runResult(session.id, view, (seq) => this.#cursor(seq))
@@ -139,14 +164,13 @@ export class JobDesk {
     }
     // The entries are the very text that the log holds.
     const entries = new EntryMessage(new FrameHead(session.id, stores.log.epoch), page.shown, page.position).in('list')
-    return { etag, body: `${JSON.stringify(job).slice(0, -1)},"entries":[${entries}]}`, waiting, live: !page.more }
+    const body = `${JSON.stringify(job).slice(0, -1)},"entries":[${entries}]}`
+    return { ...about, body, live: !page.more }
   }
 
-  #waiting(found: FoundRun): WaitingJob | undefined {
-    const { view } = found
-    if (view.ended !== undefined) return undefined
+  #waiting(found: FoundRun): WaitingJob {
     const { createdAt, ahead = 0 } = runProgress(found)
-    return { state: jobState(view), ageMs: this.#ports.now() - createdAt, ahead }
+    return { state: jobState(found.view), ageMs: this.#ports.now() - createdAt, ahead }
   }
 
   /** Weak: the same entries may be merged in another way. */
@@ -165,7 +189,7 @@ function changes(
   { view }: FoundRun,
   endOnly: boolean,
   ms: number,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<void> {
   // It may have changed since it was looked at.
   if (findRun(session.state, view.id) !== view) return Promise.resolve()
@@ -179,13 +203,13 @@ function changes(
     const settle = (): void => {
       clearTimeout(timer)
       unsubscribe()
-      signal.removeEventListener('abort', settle)
+      signal?.removeEventListener('abort', settle)
       resolve()
     }
     const timer = setTimeout(settle, ms)
     const unsubscribe = session.subscribe((entries) => {
       if (session.lost !== undefined || entries.some(concerns)) settle()
     })
-    signal.addEventListener('abort', settle, { once: true })
+    signal?.addEventListener('abort', settle, { once: true })
   })
 }

@@ -10,7 +10,7 @@ import type { Route } from '../http/route.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
 import { JobDesk, type JobDeskPorts, type JobReport } from './job-desk.ts'
 import { pollMeanMs, type WaitingJob } from './pacing.ts'
-import { PollSchedule } from './poll-schedule.ts'
+import { type Pace, PollSchedule } from './poll-schedule.ts'
 
 export interface JobPorts extends Omit<JobDeskPorts, 'now'> {
   readonly service: SessionService
@@ -31,8 +31,10 @@ export interface JobDoor {
 
 /** Seconds that a poll waits at most; who asks for more gets as much. */
 const WAIT_MAX_S = 60
-/** Milliseconds of lag from which on this node has too much to do for waits. */
+/** Milliseconds of lag from which on this node has too much to do. */
 const LAG_MS = 50
+/** Seconds over which those who have waited are then spread. */
+const BUSY_S = 5
 /** Of a wait: how much of it, at most, is left out, so that those who wait together do not come back together. */
 const WAIT_SPREAD = 0.1
 
@@ -50,26 +52,20 @@ export function openJobDoor(ports: JobPorts): JobDoor {
   const schedule = new PollSchedule(random)
   const lag = new EventLoopLag()
 
-  /** Nothing once the job has ended. @param waitedMs of who has waited here */
-  function pacing(waiting: WaitingJob | undefined, waitedMs?: number): Headers {
-    if (waiting === undefined) return {}
+  const pace = (waiting: WaitingJob): Pace => {
     const at = performance.now()
-    const load = { expected: schedule.expected(at), busy: busy(), lagMs: lag.ms() }
-    // Who waits here is woken when there is something, and need not stay away in between; nor ask at each token.
-    if (waitedMs !== undefined && load.lagMs < LAG_MS) return { 'Retry-After': waitedMs < 1000 ? '1' : '0' }
-    return { 'Retry-After': String(schedule.next(at, pollMeanMs(waiting, load))) }
+    return schedule.next(at, pollMeanMs(waiting, { expected: schedule.expected(at), busy: busy(), lagMs: lag.ms() }))
   }
 
   async function accept(session: string, run: string) {
-    const { waiting, ...body } = await desk.accepted({ session, run })
-    return { body, headers: { Location: `/jobs/${body.id}`, ...pacing(waiting) } }
+    const { body, seconds } = await desk.accepted({ session, run }, pace)
+    return { body, headers: { Location: `/jobs/${body.id}`, ...retryAfter(seconds) } }
   }
 
-  function answer(exchange: HttpExchange, { etag, body, waiting, live }: JobReport, waitedMs?: number): void {
-    const pace = live ? pacing(waiting, waitedMs) : { 'Retry-After': '0' }
-    const headers = { ETag: etag, 'Cache-Control': 'private, no-cache', ...pace }
-    if (body === undefined) exchange.reply(304, undefined, headers)
-    else exchange.replyWith(200, body, { 'Content-Type': 'application/json', ...headers })
+  /** Who waits here is woken when there is something, and need not stay away in between; nor ask at each token. */
+  function afterWait(waitedMs: number): number {
+    const isBusy = lag.ms() >= LAG_MS
+    return (waitedMs < 1000 ? 1 : 0) + (isBusy ? Math.ceil(BUSY_S * random()) : 0)
   }
 
   const begin: Route = {
@@ -105,8 +101,11 @@ export function openJobDoor(ports: JobPorts): JobDoor {
         waitMs: waitMs * (1 - WAIT_SPREAD * random()),
         holds: heldBy(request.header('if-none-match')),
         signal: over.signal,
+        pace,
       })
-      answer(exchange, report, waitMs > 0 ? performance.now() - began : undefined)
+      const { hasEnded } = report
+      const seconds = hasEnded || waitMs === 0 ? report.seconds : afterWait(performance.now() - began)
+      answer(exchange, { ...report, seconds })
     },
   }
 
@@ -119,8 +118,8 @@ export function openJobDoor(ports: JobPorts): JobDoor {
       const command = commandIdOf(request)
       const { session, run, hasEnded } = await desk.find(id)
       if (!hasEnded) await service.cancel({ type: 'cancel', id: command, session, run }, callerOf(request))
-      const report = await desk.report(id, { since: undefined, waitMs: 0, holds: undefined, signal: request.signal })
-      answer(exchange, report)
+      const { signal } = request
+      answer(exchange, await desk.report(id, { since: undefined, waitMs: 0, holds: undefined, signal, pace }))
     },
   }
 
@@ -135,6 +134,17 @@ function asSend(request: HttpRequest, { session, ...body }: JobRequest): Send {
   const key = idempotencyKeyOf(request)
   const own = key === undefined ? makeId('job') : `job_${digest(request.user, key)}`
   return { type: 'send', id: commandIdOf(request), session: session ?? own, ...body }
+}
+
+function answer(exchange: HttpExchange, { etag, body, seconds, live }: JobReport): void {
+  // Who has more to read need not wait for it.
+  const headers = { ETag: etag, 'Cache-Control': 'private, no-cache', ...retryAfter(live ? seconds : 0) }
+  if (body === undefined) exchange.reply(304, undefined, headers)
+  else exchange.replyWith(200, body, { 'Content-Type': 'application/json', ...headers })
+}
+
+function retryAfter(seconds: number | undefined): Headers {
+  return seconds === undefined ? {} : { 'Retry-After': String(seconds) }
 }
 
 function callerOf({ id, user, role }: HttpRequest) {

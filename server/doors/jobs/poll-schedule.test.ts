@@ -40,7 +40,8 @@ function polls({ seed, clients, jobMs, serviceMs }: Crowd): number[] {
     if (answered >= jobMs) continue
     const load = { expected: schedule.expected(answered), busy: 0, lagMs: 0 }
     const mean = pollMeanMs({ state: 'running', ageMs: answered, ahead: 0 }, load)
-    due.push(answered + schedule.next(answered, mean) * 1000)
+    const { holdMs, seconds } = schedule.next(answered, mean)
+    due.push(answered + holdMs + seconds * 1000)
     // Kept small: the array is sorted anew for each.
     if (due.length > clients) due = due.slice(0, clients)
   }
@@ -60,17 +61,21 @@ function fullest(times: readonly number[], bucketMs: number): number {
 describe('a thousand pollers who began at one moment', () => {
   const crowd = { seed: 1, clients: 1_000, jobMs: 60_000, serviceMs: 0.4 }
 
-  it('do not come together: no 100 ms see more than a twentieth of them, and no second more than a third', () => {
+  it('do not come together: no 100 ms see more than a fortieth of them, and no second more than a fifth', () => {
     const times = polls(crowd)
-    expect(fullest(times, 100)).toBeLessThanOrEqual(50)
-    expect(fullest(times, 1_000)).toBeLessThanOrEqual(330)
+    expect(fullest(times, 100)).toBeLessThanOrEqual(25)
+    expect(fullest(times, 1_000)).toBeLessThanOrEqual(210)
+  })
+
+  it('do not, also when all are answered in one go, as by one commit', () => {
+    expect(fullest(polls({ ...crowd, serviceMs: 0.001 }), 100)).toBeLessThanOrEqual(25)
   })
 
   it('are spread whatever the dice say', () => {
     fc.assert(
       fc.property(fc.integer(), (seed) => {
         const times = polls({ ...crowd, seed, jobMs: 20_000 })
-        expect(fullest(times, 100)).toBeLessThanOrEqual(60)
+        expect(fullest(times, 100)).toBeLessThanOrEqual(25)
       }),
       { numRuns: 10 },
     )
@@ -91,7 +96,8 @@ describe('a poll schedule', () => {
         let now = 0
         for (const wait of waits) {
           now += wait
-          const seconds = schedule.next(now, mean)
+          const { seconds, holdMs } = schedule.next(now, mean)
+          expect(holdMs).toBe(0)
           expect(Number.isInteger(seconds)).toBe(true)
           expect(seconds).toBeGreaterThanOrEqual(1)
           expect(seconds).toBeLessThanOrEqual(Math.max(2, Math.min(LONGEST_S, mean * 0.0015 + 1)))
@@ -100,9 +106,23 @@ describe('a poll schedule', () => {
     )
   })
 
+  it('holds answers back in a crowd alone, by less than a second, and then asks nobody to stay away for longer', () => {
+    const schedule = new PollSchedule(seeded(3))
+    const paces = Array.from({ length: 300 }, () => schedule.next(5_000, 1_000))
+    expect(paces.slice(0, 40).every(({ holdMs }) => holdMs === 0)).toBe(true)
+    expect(paces.slice(40).some(({ holdMs }) => holdMs > 0)).toBe(true)
+    for (const { holdMs, seconds } of paces) {
+      expect(holdMs).toBeLessThan(1_000)
+      expect(seconds).toBeLessThanOrEqual(2)
+    }
+  })
+
   it('knows how many are still to come', () => {
     const schedule = new PollSchedule(seeded(7))
-    const times = Array.from({ length: 200 }, (_, i) => 50 * i + schedule.next(50 * i, 4_000) * 1000)
+    const times = Array.from({ length: 200 }, (_, i) => {
+      const { holdMs, seconds } = schedule.next(50 * i, 4_000)
+      return 50 * i + holdMs + seconds * 1000
+    })
     for (const now of [10_000, 11_500, 14_000, 16_050, 500_000]) {
       // A bucket that has begun counts whole.
       const due = times.filter((time) => Math.floor(time / 100) >= Math.floor(now / 100)).length
