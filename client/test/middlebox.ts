@@ -18,6 +18,9 @@ export interface Rules {
 /** Milliseconds for which a held answer is kept. */
 export const HOLD_MS = 30_000
 
+/** A file of the box's own, by its path. */
+export type Files = (path: string) => { readonly type: string; readonly body: string } | undefined
+
 /** What came through, and how. */
 export interface Seen {
   readonly upgrades: number
@@ -28,6 +31,8 @@ export interface Seen {
 
 export class Middlebox {
   readonly rules: Rules
+  /** What it serves itself, so that a page has the server's doors at its own origin. */
+  files: Files = () => undefined
   readonly #server: Server
   readonly #sockets = new Set<Duplex>()
   #target: number
@@ -89,6 +94,11 @@ export class Middlebox {
   }
 
   #forward(incoming: IncomingMessage, response: ServerResponse): void {
+    const file = this.files(incoming.url ?? '/')
+    if (file !== undefined) {
+      response.writeHead(200, { 'Content-Type': file.type }).end(file.body)
+      return
+    }
     const isStream = incoming.headers.accept === 'text/event-stream'
     if (isStream) this.#count('streams')
     else if (incoming.method !== 'GET') this.#count('commands')
