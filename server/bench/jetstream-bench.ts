@@ -6,9 +6,9 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { createInbox, headers } from '@nats-io/transport-node'
 import { type JetStreamStores, openJetStreamStores } from '../log/jetstream-stores.ts'
-import { LatencyHistogram, nowMicros, stampedToken } from './bench-clock.ts'
+import { LatencyHistogram, nowMicros } from './bench-clock.ts'
+import { type Append, advance, bareAppend, makeLanes, pace, TOKENS_A_RUN, tokenOf } from './jetstream-lanes.ts'
 import { NatsCluster, NatsServer } from './nats-server.ts'
 
 interface Result {
@@ -23,8 +23,10 @@ interface Result {
   readonly seen: readonly [number, number]
 }
 
+export type ToFollower = 'begin' | 'end'
+
 /** What the following process says. */
-interface Followed {
+export interface FromFollower {
   readonly count: number
   readonly p50: number
   readonly p99: number
@@ -46,7 +48,6 @@ const SESSIONS = Number(values.sessions)
 const SECONDS = Number(values.seconds)
 const REPLICAS = Number(values.nats)
 const WARM_UP_S = 1.5
-const TOKENS_A_RUN = 200
 const STAMP = /"text":" (\d{16})/
 
 async function open(url: string, prefix: string): Promise<JetStreamStores> {
@@ -69,7 +70,7 @@ async function follow(kind: string, url: string, prefix: string): Promise<void> 
         },
       })
     } else {
-      const { nats } = stores.connection as unknown as { nats: import('@nats-io/transport-node').NatsConnection }
+      const { nats } = stores.connection
       nats.subscribe(`${prefix}.live.s${i}.>`, { callback: (_, message) => see(message.string()) })
       if (i === SESSIONS - 1) await nats.flush()
     }
@@ -82,77 +83,28 @@ async function follow(kind: string, url: string, prefix: string): Promise<void> 
     } else {
       const { user, system } = process.cpuUsage(cpu)
       const [p50, p99] = [ages.percentile(0.5), ages.percentile(0.99)]
-      process.send?.({ count: ages.count, p50, p99, micros: user + system } satisfies Followed)
+      process.send?.({ count: ages.count, p50, p99, micros: user + system } satisfies FromFollower)
       if (asked === 'end') process.exit()
     }
   })
   process.send?.('ready')
 }
 
-type Append = (lane: Lane) => Promise<void>
-
-interface Lane {
-  readonly session: string
-  run: number
-  index: number
-  last: number
-}
-
-function event(lane: Lane) {
-  const run = `run_${lane.session}_${lane.run}`
-  return { type: 'run.output', run, index: lane.index, kind: 'text', text: stampedToken() } as const
-}
-
-/** The next token, which is a roll-up at the end of a run: the stream stays as small as in earnest. */
-function advance(lane: Lane, seq: number): void {
-  const ends = lane.index === TOKENS_A_RUN
-  lane.last = ends ? 0 : seq
-  lane.index = ends ? 0 : lane.index + 1
-  if (ends) lane.run += 1
-}
-
 async function parley(stores: JetStreamStores): Promise<Append> {
   const start = `${stores.log.epoch}.0`
   for (let i = 0; i < SESSIONS; i++) await stores.log.follow(`s${i}`, start, { entries: () => undefined })
   return async (lane) => {
-    const said = event(lane)
+    const said = tokenOf(lane)
     const rollup = lane.index === TOKENS_A_RUN
     const entry = await stores.log.append(lane.session, `run.${said.run}`, said, lane.last, { rollup })
     advance(lane, entry.seq)
   }
 }
 
-function bare(stores: JetStreamStores, prefix: string): Append {
-  const { nats } = stores.connection as unknown as { nats: import('@nats-io/transport-node').NatsConnection }
-  const inbox = createInbox()
-  const waiting = new Map<number, (seq: number) => void>()
-  let token = 0
-  nats.subscribe(`${inbox}.*`, {
-    callback: (_, message) => {
-      const id = Number(message.subject.slice(inbox.length + 1))
-      waiting.get(id)?.(Number(/"seq":(\d+)/.exec(message.string())?.[1]))
-      waiting.delete(id)
-    },
-  })
-  return async (lane) => {
-    const said = event(lane)
-    const all = headers()
-    all.set('Nats-Expected-Last-Subject-Sequence', String(lane.last))
-    if (lane.index === TOKENS_A_RUN) all.set('Nats-Rollup', 'sub')
-    const id = token++
-    const seq = await new Promise<number>((resolve) => {
-      waiting.set(id, resolve)
-      const subject = `${prefix}.log.${lane.session}.run.${said.run}`
-      nats.publish(subject, JSON.stringify(said), { reply: `${inbox}.${id}`, headers: all })
-    })
-    advance(lane, seq)
-  }
-}
-
 async function measure(kind: 'parley' | 'bare', perSecond: number, server: NatsServer | NatsCluster): Promise<Result> {
   const prefix = `${kind}${perSecond}`
   const stores = await open(server.url, prefix)
-  const append = kind === 'parley' ? await parley(stores) : bare(stores, prefix)
+  const append = kind === 'parley' ? await parley(stores) : bareAppend(stores.connection.nats, prefix)
   const child = fork(fileURLToPath(import.meta.url), [
     'follow',
     kind,
@@ -164,9 +116,7 @@ async function measure(kind: 'parley' | 'bare', perSecond: number, server: NatsS
     `${REPLICAS}`,
   ])
   await once(child, 'message')
-  const lanes = Array.from({ length: SESSIONS }, (_, i): Lane => {
-    return { session: `s${i}`, run: 0, index: Math.floor((i * TOKENS_A_RUN) / SESSIONS), last: 0 }
-  })
+  const lanes = makeLanes(SESSIONS)
   await pace(lanes, append, perSecond, WARM_UP_S, () => undefined)
   const acks = new LatencyHistogram()
   child.send('begin')
@@ -190,38 +140,10 @@ async function measure(kind: 'parley' | 'bare', perSecond: number, server: NatsS
   }
 }
 
-async function ask(child: ChildProcess): Promise<Followed> {
+async function ask(child: ChildProcess): Promise<FromFollower> {
   const answer = once(child, 'message')
   child.send('end')
-  return ((await answer) as [Followed])[0]
-}
-
-/** Appends of all sessions evenly over time, in ticks of a millisecond; a session whose append is under way skips. */
-async function pace(
-  lanes: readonly Lane[],
-  append: Append,
-  perSecond: number,
-  seconds: number,
-  took: (micros: number) => void,
-): Promise<void> {
-  const busy = new Set<Lane>()
-  const began = performance.now()
-  let sent = 0
-  while (performance.now() - began < seconds * 1000) {
-    const due = Math.floor(((performance.now() - began) / 1000) * perSecond)
-    for (; sent < due; sent++) {
-      const lane = lanes[sent % lanes.length] as Lane
-      if (busy.has(lane)) continue
-      busy.add(lane)
-      const before = nowMicros()
-      void append(lane).finally(() => {
-        busy.delete(lane)
-        took(nowMicros() - before)
-      })
-    }
-    await new Promise((resolve) => setTimeout(resolve, 1))
-  }
-  while (busy.size > 0) await new Promise((resolve) => setTimeout(resolve, 1))
+  return ((await answer) as [FromFollower])[0]
 }
 
 function table(results: readonly Result[]): string {

@@ -1,10 +1,9 @@
 // npm run bench: what Parley costs beside a bare uWebSockets.js publisher of the same bytes at the same pace, in the
 // same run, round by round in turn: (a) one session with 1,000 readers, (b) 2,000 sessions of one reader each,
 // (c) offered load far beyond what the machine sustains, (d) the log alone. Reports medians over the rounds, as ratios.
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
+import { BenchChild } from './bench-child.ts'
 import type { FromReaders, FromServer, Report, ToReaders, ToServer } from './bench-message.ts'
 import { benchDriver, benchLog, logBenchTable } from './log-bench.ts'
 
@@ -57,55 +56,25 @@ const LOADS = [5, 10, 20, 40, 80].map(
   }),
 )
 
-class Child<To, From> {
-  readonly process: ChildProcess
-
-  constructor(file: string) {
-    // As `npm start` runs it. `--profile`: a .cpuprofile of each Parley server in the working folder.
-    const profiling = values.profile && file.includes('parley') ? ['--cpu-prof'] : []
-    const execArgv = ['--max-semi-space-size=64', ...profiling]
-    this.process = fork(new URL(file, import.meta.url), {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      execArgv,
-      env: { ...process.env, PARLEY_BENCH_SOURCE: values.source },
-    })
-  }
-
-  async next(): Promise<From> {
-    const [message] = await once(this.process, 'message')
-    return message as From
-  }
-
-  async ask(message: To): Promise<From> {
-    const answer = this.next()
-    this.process.send(message as never)
-    return answer
-  }
-
-  tell(message: To): void {
-    this.process.send(message as never)
-  }
-
-  async stop(message: To): Promise<void> {
-    const exited = once(this.process, 'exit')
-    this.tell(message)
-    await exited
-  }
+/** `--profile`: a .cpuprofile of each Parley server in the working folder. */
+function child<To, From>(file: string): BenchChild<To, From> {
+  const profile = values.profile && file.includes('parley')
+  return new BenchChild(file, { profile, env: { PARLEY_BENCH_SOURCE: values.source } })
 }
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-async function usage(server: Child<ToServer, FromServer>): Promise<{ cpu: number; rss: number }> {
+async function usage(server: BenchChild<ToServer, FromServer>): Promise<{ cpu: number; rss: number }> {
   const answer = await server.ask({ ask: 'usage' })
   if (!('cpu' in answer)) throw new Error('the server answered something else')
   return answer
 }
 
 async function measure(kind: Kind, scenario: Scenario): Promise<Measured> {
-  const server = new Child<ToServer, FromServer>(kind === 'parley' ? './parley-process.js' : './bare-process.js')
+  const server = child<ToServer, FromServer>(kind === 'parley' ? './parley-process.js' : './bare-process.js')
   const ready = await server.next()
   if (!('port' in ready)) throw new Error('the server did not say its port')
-  const readers = new Child<ToReaders, FromReaders>('./reader-process.js')
+  const readers = child<ToReaders, FromReaders>('./reader-process.js')
   await readers.ask({ ask: 'connect', port: ready.port, kind, sockets: scenario.sockets, topics: scenario.topics })
   const seconds = SECONDS + WARM_UP_MS / 1_000 + 2
   const load = { topics: scenario.topics, rate: scenario.rate, seconds }
@@ -133,7 +102,11 @@ async function measure(kind: Kind, scenario: Scenario): Promise<Measured> {
   }
 }
 
-async function startRuns(readers: Child<ToReaders, FromReaders>, scenario: Scenario, seconds: number): Promise<void> {
+async function startRuns(
+  readers: BenchChild<ToReaders, FromReaders>,
+  scenario: Scenario,
+  seconds: number,
+): Promise<void> {
   const text = `/bench count=${Math.ceil(scenario.rate * seconds)} rate=${scenario.rate}`
   await readers.ask({ ask: 'send', text, topics: scenario.topics })
 }

@@ -1,4 +1,5 @@
-// Parley as the benchmark runs it: the real server, stores on disk, with the model whose tokens tell their age.
+// Parley as the benchmark runs it: the real server, stores on disk, with the model whose tokens tell their age. Takes
+// further settings as JSON.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,6 +21,7 @@ const settings = {
   PARLEY_MAX_CONNECTIONS_PER_ADDRESS: '20000',
   PARLEY_RUNS: '20000',
   PARLEY_RUN_TOKENS: '10000000',
+  ...(JSON.parse(process.argv[2] ?? '{}') as Record<string, string>),
 }
 const config = await loadConfig(settings, data)
 const server = await createServer(config, createLogger('warn', 'bench'), { models: benchCatalog() })

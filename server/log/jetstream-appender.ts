@@ -10,6 +10,7 @@ import type { JetStreamConnection } from './jetstream-connection.ts'
 import type { Publisher } from './jetstream-publisher.ts'
 import { decodeLine, encodeLine, type Stored } from './jetstream-record.ts'
 import type { DirectReader } from './jetstream-replay.ts'
+import { sequenceOf } from './jetstream-sequence.ts'
 import type { SessionSource } from './jetstream-source.ts'
 import { Conflict } from './log-error.ts'
 
@@ -85,7 +86,7 @@ export class Appender {
 
   /** Makes an entry of what was republished; undefined when it is none. */
   decode(session: string, message: Msg): Stored | undefined {
-    const seq = Number(message.headers?.get('Nats-Sequence') ?? 0)
+    const seq = sequenceOf(message)
     if (seq === 0) return undefined
     const { subject } = this.#options.source.home(session).subjects.ofLive(message.subject)
     if (subject === undefined) return undefined
