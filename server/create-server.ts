@@ -12,6 +12,7 @@ import { ListenError, listen, reachable } from './doors/listen.ts'
 import { isLoopbackName } from './doors/origin.ts'
 import { broadcastBy } from './doors/websocket/websocket-door.ts'
 import type { Renewal } from './log/epoch.ts'
+import type { HoldBack } from './log/hold-back.ts'
 import { JetStreamStartError, withoutSecrets } from './log/jetstream-connection.ts'
 import { renewStreamsEpoch } from './log/jetstream-epoch.ts'
 import { openJetStreamStores } from './log/jetstream-stores.ts'
@@ -62,6 +63,7 @@ interface Stores {
   readonly log: SessionLog
   readonly transcripts: TranscriptStore
   readonly runs: RunQueue
+  readonly holdBack?: HoldBack
   /** Where they are, for people. */
   readonly place: string
   /** Milliseconds for which nothing can be stored; 0 when all is well. */
@@ -321,11 +323,11 @@ async function openNats(config: Config, logger: Logger, uncovered: Uncovered): P
       logger,
       uncovered,
     })
-    const { connection, outage } = stores
+    const { log, outage } = stores
     return {
       ...stores,
       place: servers.map(withoutSecrets).join(','),
-      awayMs: () => (connection.state === 'live' ? 0 : connection.stateMs),
+      awayMs: () => log.reach.awayMs,
       onAway: (listener) => outage.onChange(listener),
     }
   } catch (error) {

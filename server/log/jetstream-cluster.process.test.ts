@@ -88,3 +88,40 @@ describe('a cluster whose leader is killed', () => {
     }
   })
 })
+
+describe('a cluster without a majority', () => {
+  it('is away though the connection stands; nothing is acknowledged, and all goes on when it is whole again', async () => {
+    const [near, far] = nodes as [JetStreamStores, JetStreamStores]
+    const seen: number[] = []
+    await far.log.follow('q', formatCursor(far.log.epoch, 0), {
+      entries: (batch) => seen.push(...batch.map(({ seq }) => seq)),
+    })
+    const first = await near.log.append('q', 'run.q', output(0), 0)
+    const here = cluster.servers.find(({ url }) => near.connection.nats.getServer().endsWith(new URL(url).host))
+    const others = cluster.servers.filter((server) => server !== here)
+    const reaches = (state: string): Promise<void> => {
+      return new Promise((resolve) => {
+        if (near.log.reach.state === state) return resolve()
+        const watch = near.log.reach.onState((now) => {
+          if (now !== state) return
+          watch.close()
+          resolve()
+        })
+      })
+    }
+    const told = new Promise<void>((resolve) => near.outage.onChange((away) => away && resolve()))
+    await Promise.all(others.map((server) => server.kill()))
+    const second = near.log.append('q', 'run.q', output(1), first.seq).catch((error: unknown) => error)
+    await reaches('away')
+    await told
+    expect(near.connection.state).toBe('live')
+    const outcome = await Promise.race([second, pause(500, 'waits')])
+    expect(outcome).toBe('waits')
+    await Promise.all(others.map((server) => server.start()))
+    await cluster.ready()
+    await reaches('live')
+    const entry = (await second) as Entry
+    expect(entry.prev).toBe(first.seq)
+    await expect.poll(() => seen, { timeout: 30_000 }).toEqual([first.seq, entry.seq])
+  }, 90_000)
+})

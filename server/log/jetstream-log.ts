@@ -10,12 +10,13 @@ import { Appender } from './jetstream-appender.ts'
 import type { CacheLimits } from './jetstream-cache.ts'
 import type { JetStreamConnection } from './jetstream-connection.ts'
 import type { Feed } from './jetstream-feed.ts'
-import { HistoryWatch } from './jetstream-history.ts'
 import { type LiveLimits, LiveSessions, type LiveState } from './jetstream-live.ts'
 import { Marks } from './jetstream-marks.ts'
 import { PUBLISHER_LIMITS, Publisher, type PublisherLimits } from './jetstream-publisher.ts'
+import { Reach } from './jetstream-reach.ts'
 import { DirectReader } from './jetstream-replay.ts'
 import { SessionSource } from './jetstream-source.ts'
+import { StreamWatch } from './jetstream-stream-watch.ts'
 import type { Streams } from './jetstream-streams.ts'
 import { Sweeper } from './jetstream-sweep.ts'
 import { CursorLost, StorageError } from './log-error.ts'
@@ -57,6 +58,7 @@ const READ_BYTES = 256 * 1024
 
 export class JetStreamLog implements SessionLog {
   readonly epoch: string
+  readonly reach: Reach
   readonly #options: JetStreamLogOptions
   readonly #deadlineMs: number
   readonly #publisher: Publisher
@@ -67,7 +69,7 @@ export class JetStreamLog implements SessionLog {
   readonly #sweeper: Sweeper
   readonly #appender: Appender
   readonly #watches: Subscription[] = []
-  readonly #history: HistoryWatch
+  readonly #streamWatch: StreamWatch
   #closed = false
   /** Unix milliseconds since which the streams are not those of our epoch any more. */
   #foreignSince: number | undefined
@@ -76,6 +78,7 @@ export class JetStreamLog implements SessionLog {
     const { connection, streams, logger, graceMs = GRACE_MS } = options
     this.epoch = streams.epoch
     this.#options = options
+    this.reach = new Reach({ connection, logger })
     this.#deadlineMs = options.limits?.deadlineMs ?? PUBLISHER_LIMITS.deadlineMs
     this.#publisher = new Publisher(connection.nats, logger, options.limits)
     this.#reader = new DirectReader(connection.nats, { deadlineMs: this.#deadlineMs })
@@ -114,11 +117,13 @@ export class JetStreamLog implements SessionLog {
       intervalMs: options.sweepIntervalMs ?? SWEEP_MS,
       settled: () => this.#appender.settled(),
     })
-    this.#history = new HistoryWatch({
-      connection: connection.nats,
-      streams: streams.partitions.map(({ stream }) => stream),
-      logger,
-      changed: () => this.#becomeForeign(),
+    this.#streamWatch = new StreamWatch({
+      connection,
+      sessions: streams.partitions.map(({ stream }) => stream),
+      others: [streams.transcripts, streams.runs, streams.marks],
+      stalledMs: () => publisher.stalledMs,
+      looked: (problem) => this.#reached(problem),
+      changed: (stream) => this.#becomeForeign(stream),
     })
     this.#watch()
   }
@@ -245,6 +250,8 @@ export class JetStreamLog implements SessionLog {
   async close(): Promise<void> {
     this.#closed = true
     for (const watch of this.#watches) watch.close()
+    this.#streamWatch.close()
+    this.reach.close()
     await this.#sweeper.close()
     await this.#publisher.close()
     this.#live.close()
@@ -298,7 +305,15 @@ export class JetStreamLog implements SessionLog {
     })
   }
 
-  #becomeForeign(): void {
+  /** What was stored while a stream was away may not have been republished to here. */
+  #reached(problem: string | undefined): void {
+    const before = this.reach.state
+    this.reach.report(this.#foreignSince === undefined ? problem : 'the log was made anew')
+    if (before === 'away' && this.reach.state === 'live') this.#live.doubt()
+  }
+
+  #becomeForeign(stream: string): void {
+    this.#options.logger.fatal({ stream }, 'the log was made anew or restored while this node ran: restart it')
     this.#foreignSince = Date.now()
     this.#live.lose(new CursorLost('foreign'))
   }
@@ -322,7 +337,7 @@ export class JetStreamLog implements SessionLog {
           this.#reader.interrupt()
           this.#publisher.resume()
           this.#live.back()
-          this.#history.look()
+          this.#streamWatch.look()
         }
       }),
     )

@@ -213,6 +213,41 @@ describe('a log that is made anew while a node runs', () => {
   })
 })
 
+describe('a stream that is gone, though the connection stands', () => {
+  it('is the log away, and a new one in its place is another history', async () => {
+    const states: string[] = []
+    const next = (): Promise<string> => {
+      return new Promise((resolve) => {
+        const watch = far.log.reach.onState((state) => {
+          watch.close()
+          states.push(state)
+          resolve(state)
+        })
+      })
+    }
+    const told = new Promise<boolean>((resolve) => far.outage.onChange(resolve))
+    const lost = new Promise<Error>((resolve) => {
+      far.log.follow('s', begin(), { entries: () => undefined, lost: resolve }).catch(() => undefined)
+    })
+    await far.log.append('s', 'run.r', output(0), 0)
+    expect([far.log.reach.state, far.log.reach.awayMs]).toEqual(['live', 0])
+    const nats = await connect({ servers: server.url })
+    const api = `$JS.API.STREAM.DELETE.${harness.prefix.toUpperCase()}_SESSIONS`
+    const away = next()
+    await nats.request(api)
+    expect(await away).toBe('away')
+    expect(await told).toBe(true)
+    expect(far.connection.state).toBe('live')
+    expect(far.log.reach.awayMs).toBeGreaterThan(0)
+    const other = await harness.join()
+    expect(await lost).toEqual(new CursorLost('foreign'))
+    await expect(far.log.append('s', 'run.r', output(0), 0)).rejects.toEqual(unavailable)
+    expect(far.log.reach.state).toBe('away')
+    await other.close()
+    await nats.close()
+  })
+})
+
 describe('a stream that is full', () => {
   it('refuses appends in words, keeps what it has, and takes more when there is room again', async () => {
     await harness.close()

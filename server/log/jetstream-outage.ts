@@ -1,10 +1,10 @@
-// Outage: tells when the log has been away for longer than a moment, and when it is back for good: the connection
-// stands, and everything that is followed was compared with the streams, so that nothing is missing.
+// Outage: tells when the log has been away for longer than a moment, and when it is back for good: it can be reached,
+// and everything that is followed was compared with the streams, so that nothing is missing.
 import type { ConnectionState } from './jetstream-connection.ts'
 import type { Subscription } from './session-log.ts'
 
 export interface OutageOptions {
-  readonly connection: {
+  readonly reach: {
     readonly state: ConnectionState
     onState(listener: (state: ConnectionState) => void): Subscription
   }
@@ -26,7 +26,7 @@ export class Outage {
 
   constructor(options: OutageOptions) {
     this.#options = options
-    this.#states = options.connection.onState((state) => this.#changed(state))
+    this.#states = options.reach.onState((state) => this.#changed(state))
   }
 
   /** @param listener called with each change; must not throw */

@@ -122,6 +122,12 @@ export class Publisher {
     return outcome.last
   }
 
+  /** Milliseconds for which the oldest publish has waited; 0 when there is none. */
+  get stalledMs(): number {
+    for (const { since } of this.#jobs.values()) return performance.now() - since
+    return 0
+  }
+
   /** The connection is away: whatever was in flight waits, and is sent again by `resume`. */
   pause(): void {
     this.#open = false

@@ -1,7 +1,9 @@
 // openJetStreamStores: the log, the transcripts and the run queue of one prefix on NATS JetStream, over one connection,
 // for a node of which there may be many. What is refused at the start is refused in words.
 import { type Logger, pino } from 'pino'
+import type { HoldBack } from './hold-back.ts'
 import { JetStreamConnection, type JetStreamConnectionOptions } from './jetstream-connection.ts'
+import { JetStreamHoldBack } from './jetstream-hold-back.ts'
 import { JetStreamLog, type JetStreamLogOptions } from './jetstream-log.ts'
 import { Outage } from './jetstream-outage.ts'
 import { JetStreamRunQueue } from './jetstream-run-queue.ts'
@@ -32,6 +34,7 @@ export interface JetStreamStores {
   readonly log: JetStreamLog
   readonly transcripts: TranscriptStore
   readonly runs: RunQueue
+  readonly holdBack: HoldBack
   readonly connection: JetStreamConnection
   readonly outage: Pick<Outage, 'onChange'>
   /** Hands runs over, waits for answers, and ends the connection. Idempotent. */
@@ -67,10 +70,12 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       logger,
       ...(options.closeTimeoutMs === undefined ? {} : { closeTimeoutMs: options.closeTimeoutMs }),
     })
-    const outage = new Outage({ connection, caughtUp: () => log.state.state === 'live' })
+    const holdBack = new JetStreamHoldBack(connection, streams.prefix)
+    const outage = new Outage({ reach: log.reach, caughtUp: () => log.state.state === 'live' })
     let closing: Promise<void> | undefined
     const close = async (): Promise<void> => {
       outage.close()
+      holdBack.close()
       await runs.close()
       await Promise.all([log.close(), transcripts.close()])
       await connection.close()
@@ -79,6 +84,7 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       log,
       transcripts,
       runs,
+      holdBack,
       connection,
       outage,
       close: () => {

@@ -22,6 +22,7 @@ const CATCH_UP_MS = 5_000
 /**
  * @param propose looks at the state and returns what to append, or undefined when nothing is left to
  *   do; may throw a ReplyError
+ * @param lost told each time that somebody else's append came first
  * @returns the entry, or undefined when nothing was left to do
  * @throws ReplyError `contended`, `unavailable`, `storage_full`, and whatever `propose` throws
  */
@@ -29,22 +30,24 @@ export async function compareAndAppend(
   log: SessionLog,
   session: Session,
   propose: (state: SessionState) => Proposal | undefined,
+  lost: () => void = () => undefined,
 ): Promise<Entry | undefined> {
-  let lost: { readonly subject: string; readonly expect: Seq; readonly last: Seq } | undefined
+  let winner: { readonly subject: string; readonly expect: Seq; readonly last: Seq } | undefined
   for (let attempt = 0; attempt < TRIES; attempt += 1) {
     const proposal = propose(session.state)
     if (proposal === undefined) return undefined
     const { subject, event, rollup = false } = proposal
     // A state that holds what won, and still names the same number, comes from a transcript: folding may have put one
     // entry in the place of a later one. What it says is right all the same.
-    const isKnown = lost?.subject === subject && lost.expect === proposal.expect
-    const expect: Seq = isKnown && lost !== undefined ? lost.last : proposal.expect
+    const isKnown = winner?.subject === subject && winner.expect === proposal.expect
+    const expect: Seq = isKnown && winner !== undefined ? winner.last : proposal.expect
     try {
       return await log.append(session.id, subject, event, expect, { rollup })
     } catch (error) {
       if (!(error instanceof Conflict)) throw asReplyError(error)
+      lost()
       await caughtUp(session, error.last)
-      lost = { subject, expect: proposal.expect, last: error.last }
+      winner = { subject, expect: proposal.expect, last: error.last }
     }
   }
   throw new ReplyError('contended')

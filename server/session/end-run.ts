@@ -3,10 +3,10 @@
 import type { RunEnded, Usage } from '@parley/protocol'
 import type { Entry } from '../log/entry.ts'
 import type { SessionLog } from '../log/session-log.ts'
-import { compareAndAppend } from './compare-and-append.ts'
+import { compareAndAppend, type Proposal } from './compare-and-append.ts'
 import { markUnseen, toParts } from './run-output.ts'
 import type { Session } from './session.ts'
-import { findRun, overdue, type RunView } from './session-state.ts'
+import { findRun, overdue, type RunView, type SessionState } from './session-state.ts'
 
 export type RunEnd = Pick<RunEnded, 'reason' | 'by' | 'error' | 'command' | 'seen'>
 
@@ -15,21 +15,20 @@ export type RunEnd = Pick<RunEnded, 'reason' | 'by' | 'error' | 'command' | 'see
  * @returns the entry, or undefined when the run had ended before (or is unknown)
  */
 export async function endRun(log: SessionLog, session: Session, run: string, end: RunEnd): Promise<Entry | undefined> {
-  return session.whileEnding(run, () =>
-    compareAndAppend(log, session, (state) => {
-      const view = findRun(state, run)
-      if (view === undefined || view.phase === 'ended') return undefined
-      const event: RunEnded = {
-        type: 'run.ended',
-        run,
-        ...startedAs(view),
-        ...end,
-        usage: { inputTokens: 0, outputTokens: 0 },
-        next: view.next,
-      }
-      return { subject: `run.${run}`, event, expect: view.last }
-    }),
-  )
+  const propose = (state: SessionState): Proposal | undefined => {
+    const view = findRun(state, run)
+    if (view === undefined || view.phase === 'ended') return undefined
+    const event: RunEnded = {
+      type: 'run.ended',
+      run,
+      ...startedAs(view),
+      ...end,
+      usage: { inputTokens: 0, outputTokens: 0 },
+      next: view.next,
+    }
+    return { subject: `run.${run}`, event, expect: view.last }
+  }
+  return session.whileEnding(run, (contended) => compareAndAppend(log, session, propose, contended))
 }
 
 /**

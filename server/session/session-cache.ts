@@ -1,6 +1,7 @@
 // SessionCache: the sessions that this node holds in memory. One Session object per id; it stays
 // while somebody retains it, and lingers a little after, so that a conversation is not folded anew
 // for each of its messages.
+import type { Subscription } from '../log/session-log.ts'
 import { Session, type SessionStores } from './session.ts'
 
 export interface SessionLease {
@@ -28,10 +29,12 @@ export class SessionCache {
   readonly #slots = new Map<string, Slot>()
   /** Unused slots in the order in which they became so. */
   readonly #idle = new Set<string>()
+  readonly #asked: Subscription | undefined
 
   constructor(stores: SessionStores, options: SessionCacheOptions = { lingerMs: 30_000, maxIdle: 5_000 }) {
     this.#stores = stores
     this.#options = options
+    this.#asked = stores.holdBack?.onAsked((id, run) => this.#holdBack(id, run))
   }
 
   /** How many sessions are in memory. */
@@ -85,6 +88,7 @@ export class SessionCache {
   }
 
   close(): void {
+    this.#asked?.close()
     for (const [id, slot] of this.#slots) {
       clearTimeout(slot.timer)
       this.#slots.delete(id)
@@ -94,6 +98,16 @@ export class SessionCache {
       )
     }
     this.#idle.clear()
+  }
+
+  /** For who ends the run on another node. A session that nobody here has in use has no owner here. */
+  #holdBack(id: string, run: string): void {
+    const slot = this.#slots.get(id)
+    if (slot === undefined || slot.users === 0) return
+    slot.opening.then(
+      (session) => session.holdBack(run),
+      () => undefined,
+    )
   }
 
   #park(id: string, slot: Slot, session: Session): void {

@@ -2,6 +2,7 @@
 // by following the log. It is only a cache: dropping it loses nothing. Whoever uses it retains it.
 import { parseCursor } from '@parley/protocol'
 import type { Entry, Seq } from '../log/entry.ts'
+import type { HoldBack } from '../log/hold-back.ts'
 import { CursorLost } from '../log/log-error.ts'
 import type { SessionLog, Subscription } from '../log/session-log.ts'
 import type { FoldedEntry, TranscriptStore } from '../log/transcript-store.ts'
@@ -10,18 +11,23 @@ import { EMPTY_SESSION, fold, foldAll, type SessionState } from './session-state
 export interface SessionStores {
   readonly log: SessionLog
   readonly transcripts: TranscriptStore
+  /** Where sessions are on several nodes. */
+  readonly holdBack?: HoldBack
 }
 
 /** How much of a long session's past is folded into memory for the model's context, in bytes of JSON. */
 const HISTORY_BYTES = 1024 * 1024
 const LOAD_TRIES = 5
 const UNFOLDED_MAX = 256
+/** Milliseconds that an owner holds back for somebody on another node, who asks again should that not do. */
+const HOLD_MS = 500
 
 /** @param entries what came; none when it was not an entry that changed something */
 export type SessionListener = (entries: readonly Entry[]) => void
 
 export class Session {
   readonly id: string
+  readonly #holdBack: HoldBack | undefined
   #state: SessionState
   /** Read, but not folded yet: while a run streams, nobody asks for the state at each of its tokens. */
   #unfolded: Entry[] = []
@@ -31,19 +37,22 @@ export class Session {
   #lost: Error | undefined
   /** Runs that somebody here tries to end, and how many do. */
   readonly #ending = new Map<string, number>()
+  /** Runs that somebody on another node tries to end. */
+  readonly #endingElsewhere = new Map<string, NodeJS.Timeout>()
   /** Asked at every token. */
   #isEnding = false
 
-  private constructor(id: string, state: SessionState) {
+  private constructor(id: string, state: SessionState, holdBack: HoldBack | undefined) {
     this.id = id
     this.#state = state
+    this.#holdBack = holdBack
   }
 
   /** @throws StorageError, or CursorLost when the log is trimmed faster than it can be read */
   static async open(stores: SessionStores, id: string): Promise<Session> {
     for (let attempt = 1; ; attempt += 1) {
       const { state, cursor } = await loadTranscript(stores, id)
-      const session = new Session(id, state)
+      const session = new Session(id, state, stores.holdBack)
       try {
         session.#subscription = await stores.log.follow(id, cursor, {
           entries: (entries) => session.#take(entries),
@@ -120,30 +129,47 @@ export class Session {
   /**
    * While `work` runs, the run's owner on this node appends nothing to it. Without that, whoever wants to end a
    * run that puts out without a pause would lose every compare to the owner's next append.
+   * @param work told what to call when it lost a compare all the same: the owner may be on another node
    */
-  async whileEnding<T>(run: string, work: () => Promise<T>): Promise<T> {
+  async whileEnding<T>(run: string, work: (contended: () => void) => Promise<T>): Promise<T> {
     this.#ending.set(run, (this.#ending.get(run) ?? 0) + 1)
     this.#isEnding = true
     try {
-      return await work()
+      return await work(() => this.#holdBack?.ask(this.id, run))
     } finally {
       const left = (this.#ending.get(run) ?? 1) - 1
       if (left > 0) this.#ending.set(run, left)
       else {
         this.#ending.delete(run)
-        this.#isEnding = this.#ending.size > 0
-        this.#notify([])
+        this.#released()
       }
     }
   }
 
+  /** Somebody on another node tries to end the run: its owner here holds back for a moment. */
+  holdBack(run: string): void {
+    if (this.#endingElsewhere.has(run)) return
+    const release = (): void => {
+      this.#endingElsewhere.delete(run)
+      this.#released()
+    }
+    this.#endingElsewhere.set(run, setTimeout(release, HOLD_MS).unref())
+    this.#isEnding = true
+  }
+
   isEnding(run: string): boolean {
-    return this.#isEnding && this.#ending.has(run)
+    return this.#isEnding && (this.#ending.has(run) || this.#endingElsewhere.has(run))
   }
 
   close(): void {
     this.#subscription?.close()
+    for (const timer of this.#endingElsewhere.values()) clearTimeout(timer)
     this.#listeners = []
+  }
+
+  #released(): void {
+    this.#isEnding = this.#ending.size > 0 || this.#endingElsewhere.size > 0
+    this.#notify([])
   }
 
   #take(entries: readonly Entry[]): void {
