@@ -1,28 +1,8 @@
 // Every door against every other, on real nodes: one with the embedded log, and two that share one on NATS.
 import { doorContract, type Nodes } from '../doors/door.contract.ts'
-import type { Door } from './doors/door.ts'
-import { eventsPollDoor, jobDoor } from './doors/poll-doors.ts'
-import { requestDoor } from './doors/request-door.ts'
-import { eventsDoor, postDoor } from './doors/stream-doors.ts'
-import { webSocketDoor } from './doors/websocket-door.ts'
+import { DOORS } from './doors/all-doors.ts'
 import { NatsServer } from './nats-server.ts'
 import { ServerProcess } from './server-process.ts'
-
-const DOORS: readonly Door[] = [
-  webSocketDoor('json'),
-  webSocketDoor('msgpack'),
-  eventsDoor('sse', false),
-  eventsDoor('sse', true),
-  eventsDoor('ndjson', false),
-  eventsDoor('ndjson', true),
-  eventsPollDoor('long'),
-  eventsPollDoor('short'),
-  postDoor('sse'),
-  postDoor('ndjson'),
-  requestDoor(),
-  jobDoor('short'),
-  jobDoor('long'),
-]
 
 /** All that they are asked here comes from one address. */
 const SETTINGS = { PARLEY_REQUEST_RATE: '100000', PARLEY_REQUEST_BURST: '100000' }

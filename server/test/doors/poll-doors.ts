@@ -62,7 +62,8 @@ function jobId({ session }: Pick<Ask, 'session'>, run: string): string {
 function readJob(node: string, way: Way, id: string, from: string | undefined): Reading {
   return new Reading(async function* (signal) {
     for (let since = from; ; ) {
-      const job: Job = await poll(way, signal, `${node}/jobs/${id}`, 'since', since)
+      // Who holds nothing yet looks first: asked to wait without `since`, a job answers with its end.
+      const job: Job = await poll(since === undefined ? 'short' : way, signal, `${node}/jobs/${id}`, 'since', since)
       if (job.reset === true) yield { kind: 'reset' }
       const isOver = job.result !== undefined && job.live
       yield* asItems(job.entries, isOver ? job.result : undefined)
