@@ -7,6 +7,7 @@ import { CLOSE, mayReconnect } from './close-code.ts'
 import { ClientFrame } from './command.ts'
 import { ERROR_CODES, ERRORS } from './error.ts'
 import { Event } from './event.ts'
+import { HTTP_ERROR_CODES, HTTP_STATUS } from './http.ts'
 import { LIMITS } from './limits.ts'
 import { ServerFrame } from './server-frame.ts'
 import { SUBPROTOCOLS, TOKEN_SUBPROTOCOL_PREFIX } from './subprotocol.ts'
@@ -79,6 +80,22 @@ describe('Limits', () => {
   it.each(Object.entries(LIMITS))('%s stands in the table with its default', (name, value) => {
     const row = (sections.get('Limits') ?? '').split('\n').find((line) => line.startsWith(`| \`${name}\``))
     expect(row).toContain(`| ${value.toLocaleString('en-US')} |`)
+  })
+})
+
+describe('HTTP', () => {
+  const rows = [...(sections.get('HTTP') ?? '').matchAll(/^\| (\d{3}) \| (.*) \|$/gm)]
+
+  it('tells the status of every error code, and of those of its own', () => {
+    const told = rows.flatMap(([, status, codes = '']) =>
+      [...codes.matchAll(/`(\w+)`/g)].map(([, code]) => [code, Number(status)]),
+    )
+    expect(Object.fromEntries(told)).toEqual(HTTP_STATUS)
+    expect(told).toHaveLength(ERROR_CODES.length + HTTP_ERROR_CODES.length)
+  })
+
+  it.each(HTTP_ERROR_CODES)('explains %s', (code) => {
+    expect(/^Only over HTTP: (?:.+\n)+/m.exec(sections.get('HTTP') ?? '')?.[0]).toContain(`\`${code}\``)
   })
 })
 

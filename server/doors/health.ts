@@ -1,13 +1,15 @@
 // Health: whether the process lives (/healthz), and whether it should be sent clients (/readyz).
 import type { TemplatedApp } from 'uWebSockets.js'
-import { replyJson, replyProblem } from './http/http-reply.ts'
+import { ReplyError } from '@parley/protocol'
+import { HttpError } from './http/http-error.ts'
+import { replyError, replyJson } from './http/http-reply.ts'
 
 /** `away`: the log cannot be reached for long, and another node may do better. */
 export type Readiness = 'ready' | 'stopping' | 'away'
 
 const PROBLEMS = {
-  stopping: { status: 503, code: 'going_away', title: 'This node is about to stop.', retryAfter: 1 },
-  away: { status: 503, code: 'unavailable', title: 'The log cannot be reached from this node.', retryAfter: 5 },
+  stopping: new ReplyError('going_away'),
+  away: new ReplyError('unavailable', 'The log cannot be reached from this node.', { retryAfterMs: 5_000 }),
 } as const
 
 /** @param readiness whether new clients are welcome */
@@ -16,9 +18,7 @@ export function serveHealth(app: TemplatedApp, readiness: () => Readiness): void
   app.get('/readyz', (response) => {
     const is = readiness()
     if (is === 'ready') replyJson(response, 200, { status: 'ready' })
-    else replyProblem(response, PROBLEMS[is])
+    else replyError(response, PROBLEMS[is])
   })
-  app.any('/*', (response) =>
-    replyProblem(response, { status: 404, code: 'not_found', title: 'There is nothing here.' }),
-  )
+  app.any('/*', (response) => replyError(response, new HttpError('not_found')))
 }

@@ -82,6 +82,13 @@ export function isFault(error: unknown): boolean {
   return !(error instanceof HttpError) && !(error instanceof ReplyError) && asReplyError(error).code === 'internal'
 }
 
+/** What is told to who would be one connection too many. @param limit that stands in the way */
+export function tooMany(limit: 'address' | 'total'): ReplyError {
+  return limit === 'address'
+    ? new ReplyError('rate_limited', 'Too many connections from this address.', { retryAfterMs: 10_000 })
+    : new ReplyError('unavailable', 'This node has no room for more.', { retryAfterMs: 10_000 })
+}
+
 function told(code: ProblemCode, rule: { readonly retryable: boolean; readonly message: string }) {
   return { status: HTTP_STATUS[code], title: rule.message, retryable: rule.retryable }
 }

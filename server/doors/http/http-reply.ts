@@ -1,6 +1,10 @@
 // Answers to plain HTTP requests that are known at once: written in one go, with the headers that every
 // answer of this server has. Errors are problem+json (RFC 9457) with the same codes as on the WebSocket.
+
 import type { HttpResponse } from 'uWebSockets.js'
+import { makeId, type ReplyError } from '@parley/protocol'
+import { asProblem, failureOf } from './failure.ts'
+import type { HttpError } from './http-error.ts'
 
 export type Headers = Readonly<Record<string, string>>
 
@@ -64,21 +68,11 @@ export function replyJson(response: HttpResponse, status: number, value: unknown
   reply(response, status, all, JSON.stringify(value))
 }
 
-export interface Problem {
-  readonly status: number
-  readonly code: string
-  readonly title: string
-  /** Seconds, for the Retry-After header. */
-  readonly retryAfter?: number
-}
-
-export function replyProblem(response: HttpResponse, problem: Problem, headers: Headers = {}): void {
-  const { status, code, title, retryAfter } = problem
-  const all = {
-    'Content-Type': 'application/problem+json',
-    'Cache-Control': 'no-store',
-    ...(retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) }),
-    ...headers,
-  }
-  reply(response, status, all, JSON.stringify({ type: 'about:blank', title, status, code }))
+/** An error, in the request's own turn, where there is no exchange that would tell it. */
+export function replyError(response: HttpResponse, error: ReplyError | HttpError): void {
+  const failure = failureOf(error)
+  const id = makeId('req')
+  const { body, contentType } = asProblem(failure, id)
+  const headers = { 'Content-Type': contentType, 'Cache-Control': 'no-store', 'X-Request-Id': id, ...failure.headers }
+  reply(response, failure.status, headers, JSON.stringify(body))
 }

@@ -12,7 +12,7 @@ import { bearerOf } from '../bearer.ts'
 import type { OriginRules } from '../origin.ts'
 import { TurnFlush } from '../turn-flush.ts'
 import { mayCall } from './cors.ts'
-import { asProblem, failureOf, isFault } from './failure.ts'
+import { asProblem, failureOf, isFault, tooMany } from './failure.ts'
 import type { BodyLimits } from './http-body.ts'
 import { type ExchangePorts, type Leaving, ResponseExchange } from './http-exchange.ts'
 import { RequestSnapshot } from './http-request.ts'
@@ -100,7 +100,10 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
   ): Promise<void> {
     const { request } = exchange
     try {
-      if (entered !== 'entered') throw tooMany(entered)
+      if (entered !== 'entered') {
+        logger.warn({ limit: entered }, 'too many connections')
+        throw tooMany(entered)
+      }
       if (!allowed) throw foreignPage()
       if (request.refused !== undefined) throw request.refused
       if (route.open !== true) {
@@ -114,13 +117,6 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
       // Who was not counted may not stay, either.
       await refuse(route, exchange, error, entered !== 'entered')
     }
-  }
-
-  function tooMany(limit: 'address' | 'total'): ReplyError {
-    logger.warn({ limit }, 'too many connections')
-    return limit === 'address'
-      ? new ReplyError('rate_limited', 'Too many connections from this address.', { retryAfterMs: 10_000 })
-      : new ReplyError('unavailable', 'This node has no room for more.', { retryAfterMs: 10_000 })
   }
 
   async function refuse(route: Route, exchange: ResponseExchange, error: unknown, atOnce: boolean): Promise<void> {

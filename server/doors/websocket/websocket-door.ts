@@ -2,10 +2,12 @@
 // slow ones, and sends all away when the node stops.
 
 import uws, { type TemplatedApp } from 'uWebSockets.js'
-import { codecs, Disconnect } from '@parley/protocol'
+import { codecs, Disconnect, ReplyError } from '@parley/protocol'
 import type { ConnectionCount } from '../../limit/connection-count.ts'
 import type { Broadcast } from '../feed.ts'
-import { replyProblem } from '../http/http-reply.ts'
+import { tooMany } from '../http/failure.ts'
+import { HttpError } from '../http/http-error.ts'
+import { replyError } from '../http/http-reply.ts'
 import { type OriginRules, originAllowed } from '../origin.ts'
 import { TurnFlush } from '../turn-flush.ts'
 import { Connection, type ConnectionLimits, type ConnectionPorts } from './connection.ts'
@@ -100,22 +102,17 @@ export function openWebSocketDoor(app: TemplatedApp, options: WebSocketDoorOptio
     upgrade(response, request, context) {
       const upgrade = readUpgrade(response, request)
       if (draining) {
-        replyProblem(response, { status: 503, code: 'going_away', title: 'This node is about to stop.', retryAfter: 1 })
+        replyError(response, new ReplyError('going_away'))
         return
       }
       if (!originAllowed(origins, upgrade.origin, upgrade.host)) {
-        replyProblem(response, { status: 403, code: 'forbidden', title: 'Pages of this origin may not connect.' })
+        replyError(response, new ReplyError('forbidden', 'Pages of this origin may not connect.'))
         return
       }
       const entered = count.enter(upgrade.address)
       if (entered !== 'entered') {
         logger.warn({ limit: entered }, 'too many connections')
-        replyProblem(
-          response,
-          entered === 'address'
-            ? { status: 429, code: 'rate_limited', title: 'Too many connections from this address.', retryAfter: 10 }
-            : { status: 503, code: 'unavailable', title: 'This node has no room for more.', retryAfter: 10 },
-        )
+        replyError(response, tooMany(entered))
         return
       }
       const data: SocketData = { upgrade, connection: undefined }
@@ -150,8 +147,7 @@ export function openWebSocketDoor(app: TemplatedApp, options: WebSocketDoorOptio
 
   // What comes here by plain HTTP.
   app.get('/v1/ws', (response) => {
-    const problem = { status: 426, code: 'upgrade_required', title: 'This is the address of a WebSocket.' }
-    replyProblem(response, problem, { Upgrade: 'websocket' })
+    replyError(response, new HttpError('upgrade_required', undefined, { headers: { Upgrade: 'websocket' } }))
   })
 
   return {
