@@ -36,7 +36,7 @@ const LAG_MS = 50
 /** Seconds over which those who have waited are then spread. */
 const BUSY_S = 5
 /** Of a wait: how much of it, at most, is left out, so that those who wait together do not come back together. */
-const WAIT_SPREAD = 0.1
+const WAIT_SPREAD = 0.2
 
 const LookQuery = z.object({
   since: Cursor.optional(),
