@@ -16,6 +16,8 @@ export interface BodyHeaders {
   /** '' where there is none. */
   readonly contentLength: string
   readonly transferEncoding: string
+  readonly contentType: string
+  readonly contentEncoding: string
 }
 
 /** A body of up to so many times the bound is heard to its end. */
@@ -23,6 +25,7 @@ const HEARD = 16
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json(?: *;.*)?$/i
 
 export class HttpBody {
+  readonly #headers: BodyHeaders
   readonly #limits: BodyLimits
   readonly #timer: NodeJS.Timeout | undefined
   #chunks: Buffer[] = []
@@ -32,6 +35,7 @@ export class HttpBody {
   #waiting: (() => void)[] = []
 
   constructor(response: HttpResponse, headers: BodyHeaders, limits: BodyLimits) {
+    this.#headers = headers
     this.#limits = limits
     const declared = Number(headers.contentLength)
     if (headers.transferEncoding === '' && !(declared > 0)) {
@@ -69,9 +73,9 @@ export class HttpBody {
    * No body at all counts as `{}`.
    * @throws HttpError bad_request, unsupported_media_type, too_large, body_timeout
    */
-  async json<T>(schema: z.ZodType<T>, contentType: string | undefined): Promise<T> {
+  async json<T>(schema: z.ZodType<T>): Promise<T> {
     const bytes = await this.bytes()
-    const value = bytes.length === 0 ? {} : parse(bytes, contentType)
+    const value = bytes.length === 0 ? {} : this.#parse(bytes)
     this.#chunks = []
     const parsed = schema.safeParse(value)
     if (parsed.success) return parsed.data
@@ -83,6 +87,18 @@ export class HttpBody {
     clearTimeout(this.#timer)
     this.#chunks = []
     if (this.#state === 'coming') this.#settle('failed')
+  }
+
+  #parse(bytes: Buffer): unknown {
+    const { contentType, contentEncoding } = this.#headers
+    const isPlain = contentEncoding === '' || contentEncoding === 'identity'
+    if (!isPlain || !JSON_TYPE.test(contentType)) throw new HttpError('unsupported_media_type')
+    try {
+      return jsonCodec.decode(bytes)
+    } catch (cause) {
+      if (!(cause instanceof SyntaxError)) throw cause
+      throw new HttpError('bad_request', `The body is ${cause.message}.`, { cause })
+    }
   }
 
   #take(chunk: ArrayBuffer, isLast: boolean): void {
@@ -120,16 +136,6 @@ export function invalid(error: z.ZodError, at?: string): HttpError {
   const issue = error.issues[0]
   const path = [...(at === undefined ? [] : [at]), ...(issue?.path ?? []).map(String)].join('.')
   return new HttpError('bad_request', issue?.message, path === '' ? {} : { path })
-}
-
-function parse(bytes: Buffer, contentType: string | undefined): unknown {
-  if (contentType === undefined || !JSON_TYPE.test(contentType)) throw new HttpError('unsupported_media_type')
-  try {
-    return jsonCodec.decode(bytes)
-  } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause
-    throw new HttpError('bad_request', `The body is ${cause.message}.`, { cause })
-  }
 }
 
 function tooLarge(bytes: number, closes: boolean): HttpError {

@@ -78,12 +78,13 @@ export class RequestSnapshot implements HttpRequest {
     if (headerBytes > HEADER_BYTES) this.refused = new HttpError('headers_too_large')
     else this.refused = isMalformed ? new HttpError('bad_request', 'The address is malformed.') : undefined
     this.params = Object.fromEntries(params.map(([name, value]) => [name, value ?? '']))
-    const contentLength = this.header('content-length') ?? ''
-    this.body = new HttpBody(
-      response,
-      { contentLength, transferEncoding: this.header('transfer-encoding') ?? '' },
-      limits,
-    )
+    const headers = {
+      contentLength: this.header('content-length') ?? '',
+      transferEncoding: this.header('transfer-encoding') ?? '',
+      contentType: this.header('content-type') ?? '',
+      contentEncoding: this.header('content-encoding') ?? '',
+    }
+    this.body = new HttpBody(response, headers, limits)
   }
 
   get query(): URLSearchParams {
@@ -115,7 +116,7 @@ export class RequestSnapshot implements HttpRequest {
   }
 
   json<T>(schema: z.ZodType<T>): Promise<T> {
-    return this.body.json(schema, this.header('content-type'))
+    return this.body.json(schema)
   }
 
   queryAs<T>(schema: z.ZodType<T>): T {

@@ -150,8 +150,13 @@ describe('a body', () => {
 
   it('of another media type is refused', async () => {
     await open()
-    const answer = await post('{"name":"x"}', { 'Content-Type': 'text/plain' })
-    expect([answer.status, (await answer.json()).code]).toEqual([415, 'unsupported_media_type'])
+    for (const headers of [
+      { 'Content-Type': 'text/plain' },
+      { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' },
+    ]) {
+      const answer = await post('{"name":"x"}', headers)
+      expect([answer.status, (await answer.json()).code]).toEqual([415, 'unsupported_media_type'])
+    }
   })
 
   it('that is too slow is refused, and the connection closed', async () => {

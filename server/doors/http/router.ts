@@ -79,17 +79,27 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
 
   function take(route: Route, names: readonly string[]) {
     return (response: HttpResponse, uwsRequest: UwsRequest): void => {
-      const request = new RequestSnapshot(response, uwsRequest, names, options.body)
-      const origin = request.header('origin') ?? ''
-      const allowed = route.open === true || mayCall(origins, origin, request.header('host') ?? '')
-      const exchange = new ResponseExchange(response, request, allowed ? origin : '', ports)
-      const entered = connections.enter(request.address)
-      if (entered === 'entered') exchanges.add(exchange)
-      handle(route, exchange, allowed, entered).catch((error: unknown) => {
-        logger.error({ err: error, request: request.id }, 'an answer could not be given')
-        exchange.cut()
-      })
+      try {
+        begin(route, names, response, uwsRequest)
+      } catch (error) {
+        // uWS ends the process when a handler returns without an answer. A request that is not understood is not worth that.
+        logger.error({ err: error, path: route.path }, 'a request could not be read')
+        response.close()
+      }
     }
+  }
+
+  function begin(route: Route, names: readonly string[], response: HttpResponse, uwsRequest: UwsRequest): void {
+    const request = new RequestSnapshot(response, uwsRequest, names, options.body)
+    const origin = request.header('origin') ?? ''
+    const allowed = route.open === true || mayCall(origins, origin, request.header('host') ?? '')
+    const exchange = new ResponseExchange(response, request, allowed ? origin : '', ports)
+    const entered = connections.enter(request.address)
+    if (entered === 'entered') exchanges.add(exchange)
+    handle(route, exchange, allowed, entered).catch((error: unknown) => {
+      logger.error({ err: error, request: request.id }, 'an answer could not be given')
+      exchange.cut()
+    })
   }
 
   async function handle(

@@ -134,8 +134,8 @@ function replyFailed(
   const failure = {
     code,
     status: HTTP_STATUS[code],
-    title: message,
-    detail: undefined,
+    title: ERRORS[code].message,
+    detail: message === ERRORS[code].message ? undefined : message,
     path: undefined,
     // The same request again finds the same run.
     retryable: false,
