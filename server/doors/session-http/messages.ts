@@ -3,6 +3,7 @@
 // the same request again finds the same run, and the entries have cursors.
 import {
   type Cursor,
+  ERRORS,
   formatCursor,
   HTTP_STATUS,
   Id,
