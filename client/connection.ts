@@ -70,6 +70,8 @@ export class Connection {
   readonly logger: Logger | undefined
   #state: ConnectionState
   #line: Line | undefined
+  /** Left, and the server may still keep what was its: the next one goes on with that, if it is of the same kind. */
+  #before: Link | undefined
   #cancelTimer: (() => void) | undefined
   #stopWaking: (() => void) | undefined
 
@@ -274,6 +276,8 @@ export class Connection {
 
   /** Over a new link: first the sessions, then the commands that wait. */
   #resume(line: Line, attach: () => void): void {
+    if (line.link.leaveForGood === undefined) this.#before?.leaveForGood?.()
+    this.#before = undefined
     this.#beat(line)
     attach()
     for (const waiting of this.#queue.ready()) this.post(waiting)
@@ -346,6 +350,7 @@ export class Connection {
 
   #end(error: ParleyError): void {
     this.#leave()
+    this.#before?.leaveForGood?.()
     this.#doors.close()
     this.#stopWaking?.()
     for (const cancel of this.#delays) cancel()
@@ -360,8 +365,10 @@ export class Connection {
     this.#cancelTimer?.()
     this.#cancelTimer = undefined
     const line = this.#line
+    if (line === undefined) return
     this.#line = undefined
-    line?.link.close()
+    this.#before = line.link
+    line.link.close()
   }
 
   #arm(ms: number, callback: () => void): void {

@@ -12,8 +12,8 @@ export interface HttpCall {
   readonly body?: unknown
   /** Milliseconds: until the answer is here, or, of a stream, its head. */
   readonly timeoutMs: number
-  /** Ends it before its time. */
-  readonly signal: AbortSignal
+  /** Ends it before its time; left out: `close` does. */
+  readonly signal?: AbortSignal
   /** It is to go out also when the page is left. */
   readonly keepalive?: true
 }
@@ -35,10 +35,17 @@ export interface HttpCallerOptions {
 
 export class HttpCaller {
   readonly #options: HttpCallerOptions
+  /** Calls that nobody else ends. */
+  readonly #calls = new Set<AbortController>()
   #token: { readonly value: string | undefined } | undefined
 
   constructor(options: HttpCallerOptions) {
     this.#options = options
+  }
+
+  /** Ends what is under way. */
+  close(): void {
+    for (const controller of this.#calls) controller.abort()
   }
 
   /** An answer that is here as a whole. @throws HttpFailure */
@@ -70,9 +77,13 @@ export class HttpCaller {
     const { clock } = this.#options
     const controller = new AbortController()
     const end = (): void => controller.abort()
-    const release = (): void => call.signal.removeEventListener('abort', end)
-    if (call.signal.aborted) end()
-    call.signal.addEventListener('abort', end)
+    const release = (): void => {
+      call.signal?.removeEventListener('abort', end)
+      this.#calls.delete(controller)
+    }
+    if (call.signal === undefined) this.#calls.add(controller)
+    else if (call.signal.aborted) end()
+    call.signal?.addEventListener('abort', end)
     let late = false
     const cancel = clock.after(call.timeoutMs, () => {
       late = true
@@ -123,7 +134,6 @@ export class HttpCaller {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       cache: 'no-store',
-      credentials: 'omit',
       keepalive,
       signal,
     })

@@ -27,7 +27,6 @@ export class HttpLink implements Link {
   readonly #options: LinkOptions
   readonly #handler: LinkHandler
   readonly #caller: HttpCaller
-  readonly #end = new AbortController()
   readonly #streams = new Slots(STREAMS)
   readonly #posts = new Slots(POSTS)
   readonly #rooms = new Map<string, Room>()
@@ -74,12 +73,14 @@ export class HttpLink implements Link {
     if (this.#closed) return
     this.#closed = true
     this.#stopHiding()
+    for (const { feed } of this.#rooms.values()) feed.close()
+    this.#caller.close()
+  }
+
+  leaveForGood(): void {
     const rooms = [...this.#rooms]
     this.#rooms.clear()
-    for (const [, { feed }] of rooms) feed.close()
-    this.#end.abort()
-    // What this client had taken upon itself is free for others at once.
-    for (const [session, { attach }] of rooms) if (hasTools(attach)) this.#farewell(session)
+    for (const [session, { attach }] of rooms) if (hasTools(attach)) void this.#farewell(session)
   }
 
   async #open(): Promise<void> {
@@ -89,7 +90,6 @@ export class HttpLink implements Link {
       accept: JSON_TYPE,
       headers: { 'Parley-Client': `@parley/client/${CLIENT_VERSION}` },
       timeoutMs: COMMAND_MS,
-      signal: this.#end.signal,
     })
     if (!isWelcome(body)) throw new HttpFailure('foreign', 'The answer is not a welcome of Parley.')
     this.#welcome = body
@@ -146,7 +146,7 @@ export class HttpLink implements Link {
     if (room === undefined) return
     this.#rooms.delete(session)
     for (const { then } of room.feed.close()) then()
-    if (hasTools(room.attach)) void this.#inTurn(session, async () => this.#farewell(session))
+    if (hasTools(room.attach)) void this.#inTurn(session, () => this.#farewell(session))
   }
 
   /** Tells the server which tools this client has in the session. Resolves when that is done, or is of no use. */
@@ -222,7 +222,7 @@ export class HttpLink implements Link {
     body: unknown,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<HttpAnswer> {
-    const call = { method, path, body, headers, accept: JSON_TYPE, timeoutMs: COMMAND_MS, signal: this.#end.signal }
+    const call = { method, path, body, headers, accept: JSON_TYPE, timeoutMs: COMMAND_MS }
     try {
       return await this.#caller.json(call)
     } catch (error) {
@@ -236,13 +236,14 @@ export class HttpLink implements Link {
     return `${sessionPath(session)}/connections/${this.#options.connection}`
   }
 
-  /** Nobody waits for it, and it may fail: then the server notices by itself, later. */
-  #farewell(session: string): void {
-    const controller = new AbortController()
+  /** What this client had taken upon itself is free for others. Where it fails, the server notices by itself, later. */
+  async #farewell(session: string): Promise<void> {
     const call = { method: 'DELETE', path: this.#place(session), accept: JSON_TYPE, keepalive: true } as const
-    this.#caller.json({ ...call, timeoutMs: FAREWELL_MS, signal: controller.signal }).catch((error: unknown) => {
+    try {
+      await this.#caller.json({ ...call, timeoutMs: FAREWELL_MS })
+    } catch (error) {
       this.#options.logger?.debug({ err: error, session }, 'a session could not be left')
-    })
+    }
   }
 
   #hand(frames: readonly ServerFrame[]): void {

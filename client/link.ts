@@ -36,6 +36,11 @@ export interface Link {
   /** What cannot be sent is answered by an `error` frame, or by the loss of the link. */
   send(frame: ClientFrame): void
   close(): void
+  /**
+   * After `close`, where the client does not come back under the same name: the server need not wait for it. A
+   * WebSocket says so by its end.
+   */
+  leaveForGood?(): void
 }
 
 export interface LinkOptions {

@@ -47,6 +47,11 @@ export class Pursuit {
   heard(): void {
     this.#behindSince = undefined
     this.#cancelJudgement?.()
+  }
+
+  /** Something was handed on, whichever way it came. */
+  advanced(): void {
+    this.#tries = 0
     if (!this.#ports.waits()) this.#rest()
   }
 

@@ -51,13 +51,17 @@ export class SessionFeed {
   readonly #position: FeedPosition
   readonly #pursuit: Pursuit
   readonly #end = new AbortController()
+  /** The position when somebody was last told of it. */
+  #told: string | undefined
   #closed = false
   /** The node is about to stop: the connection will leave it. */
   #leaving = false
   #breaks = 0
   #waitS = WAIT_S
-  /** When bytes last came over the stream; 0: never. */
+  /** When something last came; 0: never. */
   #heardAt = 0
+  /** A stream is open, and brings what there is, unless something keeps it. */
+  #streaming = false
   #endRequest: (() => void) | undefined
   #wake: (() => void) | undefined
 
@@ -156,6 +160,7 @@ export class SessionFeed {
     const stream = new AbortController()
     const end = (): void => stream.abort()
     signal.addEventListener('abort', end)
+    this.#streaming = true
     try {
       const call = { method: 'GET', path, accept, timeoutMs: policy.timeoutMs, signal: stream.signal } as const
       await readStream(await caller.stream(call), {
@@ -178,6 +183,8 @@ export class SessionFeed {
       // Before it was live there was something to bring: somebody on the way keeps it.
       if (error instanceof HttpFailure && error.kind === 'late' && !live) this.#lose('stalled', error.message)
       throw error
+    } finally {
+      this.#streaming = false
     }
     throw new HttpFailure('network', 'The stream ended.')
   }
@@ -196,11 +203,10 @@ export class SessionFeed {
     frames.push(...entries)
     if (live && (!this.#position.live || reset === true)) frames.push({ type: 'live', session, cursor })
     this.#take(frames)
-    this.#position.advance(cursor)
-    this.#position.release()
+    this.#moveTo(cursor)
   }
 
-  /** What a poll on the side has. @returns whether it had anything that was not handed on yet */
+  /** What a poll on the side has. @returns whether it had anything that a stream should have brought */
   async #fetch(): Promise<boolean> {
     // Before the first answer there is nothing to complete.
     if (!this.#position.attached) return false
@@ -213,9 +219,8 @@ export class SessionFeed {
     }
     const news = entries.filter((entry) => !this.#position.reached(entry.cursor))
     this.#take(news)
-    if (live) this.#position.advance(cursor)
-    this.#position.release()
-    return this.#ports.streams && news.length > 0
+    if (live) this.#moveTo(cursor)
+    return this.#streaming && news.length > 0
   }
 
   async #page(waitS: number, signal: AbortSignal): Promise<Page> {
@@ -239,7 +244,22 @@ export class SessionFeed {
     const news = this.#position.pass(frames)
     this.#leaving ||= news.some((frame) => frame.type === 'goaway')
     if (news.length > 0) this.#ports.frames(news)
+    this.#advanced()
+  }
+
+  /** Up to there, there is nothing more to be seen. */
+  #moveTo(cursor: string): void {
+    this.#position.advance(cursor)
+    this.#advanced()
+  }
+
+  /** To be called when what was passed has been handed on. */
+  #advanced(): void {
+    const { cursor } = this.#position
+    if (cursor === this.#told) return
+    this.#told = cursor
     this.#position.release()
+    this.#pursuit.advanced()
   }
 
   #succeeded(): void {
@@ -273,6 +293,7 @@ export class SessionFeed {
     } else if (!retryable || !this.#position.attached || this.#breaks >= REFUSALS) {
       // The session knows what to do about it.
       this.#closed = true
+      this.#pursuit.close()
       this.#ports.frames([errorOf(this.#attach.id, failure)])
     }
   }

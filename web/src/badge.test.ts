@@ -38,6 +38,12 @@ describe('the badge', () => {
     expect(badgeOf({ ...closed, status: 'connecting' }, live, 0).text).toBe('Reconnecting')
   })
 
+  it('does not call it offline while another door is tried', () => {
+    const trying = { ...closed, opens: 0, status: 'waiting' as const, retryAt: 100 }
+    expect(badgeOf(trying, live, 0)).toEqual({ tone: 'busy', text: 'Connecting' })
+    expect(badgeOf({ ...trying, opens: 1 }, live, 0).text).toBe('Reconnecting')
+  })
+
   it('says why it is over', () => {
     const error = new ParleyError('disconnected', 'not authenticated')
     const badge = { tone: 'ended', reason: 'not authenticated' }

@@ -22,10 +22,10 @@ export function badgeOf(
   switch (connection.status) {
     case 'idle':
     case 'connecting':
-      return connection.opens === 0 && connection.attempt === 0
-        ? { tone: 'busy', text: 'Connecting' }
-        : { tone: 'lost', text: 'Reconnecting' }
+      return connecting(connection)
     case 'waiting':
+      // Nothing has failed yet: another door is tried, or another node.
+      if (connection.attempt === 0) return connecting(connection)
       return { tone: 'lost', text: 'Offline', ...countdown(connection.retryAt, now) }
     case 'closed':
       return { tone: 'ended', text: 'Disconnected', ...why(connection.error?.message) }
@@ -34,6 +34,10 @@ export function badgeOf(
       if (session.status === 'live') return { tone: 'live', text: 'Live', ...place(connection) }
       return { tone: 'busy', text: session.status === 'replaying' ? 'Catching up' : 'Opening' }
   }
+}
+
+function connecting({ opens, attempt }: ConnectionState): Badge {
+  return opens === 0 && attempt === 0 ? { tone: 'busy', text: 'Connecting' } : { tone: 'lost', text: 'Reconnecting' }
 }
 
 function countdown(retryAt: number | undefined, now: number): { detail?: string } {
