@@ -4,6 +4,7 @@
 import uws, { type us_listen_socket } from 'uWebSockets.js'
 import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { createAuthenticator } from './auth/authenticator.ts'
 import { type Config, ConfigError } from './config.ts'
 import { serveHealth } from './doors/health.ts'
@@ -26,7 +27,7 @@ import type { Logger } from './logger.ts'
 import { createModelCatalog, type ModelCatalog, ModelConfigError, readModelConfig } from './model/model.ts'
 import { openDoors } from './open-doors.ts'
 import { agentOf, createRunEngine, RUN_LIMITS } from './run/run-engine.ts'
-import { SessionCache } from './session/session-cache.ts'
+import { SESSION_CACHE_DEFAULTS, SessionCache } from './session/session-cache.ts'
 import { createSessionService } from './session/session-service.ts'
 import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from './session/transcript-writer.ts'
 
@@ -54,6 +55,15 @@ export class StartError extends Error {
 /** Owners of one run that may be lost: in a row without bringing anything forth, and in all. */
 const STALLED_OWNERS_MAX = 3
 const OWNERS_MAX = 100
+
+/**
+ * Milliseconds for which a node that is not ready any more still takes whom a load balancer sends it, who asks only now
+ * and then; at most this part of the drain.
+ */
+const LINGER_MS = 1_500
+const LINGER_PART = 0.25
+/** Milliseconds since the last question at `/readyz` after which nobody is thought to ask. */
+const ASKED_MS = 60_000
 
 /** Milliseconds that the log may be away before clients are better sent to another node. */
 const AWAY_MS = 5_000
@@ -133,7 +143,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   // The log is opened first; what folds its sessions needs it.
   let foldAll = (_: ReadonlySet<string>): void => undefined
   const stores = await openStores(config, logger, (old) => foldAll(old))
-  const sessions = new SessionCache(stores)
+  const sessions = new SessionCache(stores, { ...SESSION_CACHE_DEFAULTS, logger })
   const transcripts = new TranscriptWriter(stores, { ...TRANSCRIPT_DEFAULTS, logger })
   foldAll = (old) => foldEach(old, sessions, transcripts, logger)
   const serverTools = new Map(config.tools.map((tool) => [tool.name, tool]))
@@ -188,7 +198,11 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
           busy: () => engine.active / config.runConcurrency,
         })
   stores.onAway((away) => doors?.tell(away ? 'away' : 'back'))
-  serveHealth(app, () => (stopping ? 'stopping' : stores.awayMs() > AWAY_MS ? 'away' : 'ready'))
+  let askedAt = Number.NEGATIVE_INFINITY
+  serveHealth(app, () => {
+    askedAt = performance.now()
+    return stopping ? 'stopping' : stores.awayMs() > AWAY_MS ? 'away' : 'ready'
+  })
 
   let socket: us_listen_socket
   try {
@@ -205,10 +219,12 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     stopping = true
     const drainMs = config.drain * 1000
     const until = performance.now() + drainMs
-    doors?.drain('the node stops', drainMs / 2)
     // Runs go on meanwhile, so that short ones end; those that wait for their turn go to another node.
     const stopped = engine.stop(drainMs)
-    await Promise.all([doors?.emptied(drainMs), stopped])
+    const isAsked = performance.now() - askedAt < ASKED_MS
+    if (doors !== undefined && isAsked) await delay(Math.min(LINGER_MS, drainMs * LINGER_PART))
+    doors?.drain('the node stops', drainMs / 2)
+    await Promise.all([doors?.emptied(Math.max(0, until - performance.now())), stopped])
     logger.info(
       { connections: doors?.connections ?? 0, spareMs: Math.max(0, Math.round(until - performance.now())) },
       'drained',

@@ -6,7 +6,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { TestClient } from './doors/test/test-client.ts'
 
 const MAIN = fileURLToPath(new URL('dist/main.js', import.meta.url))
@@ -188,6 +188,29 @@ describe('a stop', () => {
     const server = run({ PARLEY_DRAIN: '3600' })
     await server.line(isListening)
     server.child.kill('SIGINT')
+    expect(await server.exited).toBe(0)
+  })
+
+  test('still takes whom a load balancer sends it that has asked whether it is ready, for a moment', async () => {
+    const server = run({ PARLEY_DRAIN: '20' })
+    const url = String((await server.line(isListening)).url)
+    const come = async (): Promise<TestClient> => {
+      const client = new TestClient(`${url.replace('http', 'ws')}/v1/ws`)
+      await client.opened
+      client.send({ type: 'hello' })
+      await client.next('welcome')
+      return client
+    }
+    const ready = async (): Promise<number> => (await fetch(`${url}/readyz`)).status
+    const before = await come()
+    expect(await ready()).toBe(200)
+    server.child.kill('SIGTERM')
+    await vi.waitFor(async () => expect(await ready()).toBe(503), { timeout: 5_000, interval: 20 })
+    const late = await come()
+    await Promise.all([before.next('goaway'), late.next('goaway')])
+    await expect(come()).rejects.toThrow('503')
+    before.socket.close()
+    late.socket.close()
     expect(await server.exited).toBe(0)
   })
 

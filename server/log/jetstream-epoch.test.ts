@@ -1,7 +1,9 @@
 // The epochs of a log on JetStream whose streams were restored: what a new one ends, and what goes on under it.
+import { connect } from '@nats-io/transport-node'
 import { formatCursor } from '@parley/protocol'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Session } from '../session/session.ts'
 import { NatsServer } from '../test/nats-server.ts'
 import type { Entry } from './entry.ts'
 import { renewStreamsEpoch } from './jetstream-epoch.ts'
@@ -72,6 +74,33 @@ describe('a transcript that goes beyond the log, which lost its end', () => {
     expect(await collect(log, 's300', transcript?.cursor ?? '')).toEqual([next])
     expect(await collect(log, 's', formatCursor(log.epoch, 0))).toHaveLength(1)
     await expect(log.append('s300', 'in.0', output(0), 0)).rejects.toMatchObject({ last: left.seq })
+    await close()
+  })
+})
+
+describe('transcripts whose log is gone', () => {
+  const old = 50_000_000
+
+  it('keep a node from starting, until a new epoch has their sessions go on from them', async () => {
+    const harness = await JetStreamHarness.open(server)
+    const cursor = formatCursor(harness.log.epoch, old)
+    await harness.transcripts.save('s', { cursor, sealed: 0, entries: [], commands: [] }, 0)
+    await harness.close()
+    const nats = await connect({ servers: server.url })
+    const stream = `${harness.prefix.toUpperCase()}_SESSIONS`
+    await nats.request(`$JS.API.STREAM.DELETE.${stream}`)
+    await nats.close()
+    const refused = new RegExp(`${stream} is gone, .*parley-server --new-epoch`)
+    await expect(harness.join()).rejects.toThrow(refused)
+    await expect(harness.join()).rejects.toThrow(refused)
+    await renewStreamsEpoch({ servers: [server.url], logger }, { prefix: harness.prefix })
+
+    const { log, transcripts, close } = await harness.join()
+    const session = await Session.open({ log, transcripts }, 's')
+    expect(session.state.seq).toBe(old)
+    const next = await log.append('s', 'in.1', output(1), 0)
+    expect(next.seq).toBeGreaterThan(old)
+    session.close()
     await close()
   })
 })

@@ -4,7 +4,7 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { type Renewal, writePast } from './epoch.ts'
 import { JetStreamConnection, type JetStreamConnectionOptions } from './jetstream-connection.ts'
-import { passTranscripts } from './jetstream-loss.ts'
+import { epochsOfTranscripts, passTranscripts } from './jetstream-loss.ts'
 import { type JetStreamStreamsOptions, openStreams, randomEpoch } from './jetstream-streams.ts'
 
 /** @throws JetStreamStartError, StorageError */
@@ -14,16 +14,22 @@ export async function renewStreamsEpoch(
 ): Promise<Renewal> {
   const connection = await JetStreamConnection.open(options)
   try {
-    const streams = await openStreams(connection, wanted)
-    const { partitions, epochs } = streams
+    const opened = await openStreams(connection, wanted, 'keep')
+    const { partitions } = opened
+    // Of a log that is gone, its transcripts are what is left, and are right.
+    const told = await epochsOfTranscripts(connection.nats, opened)
+    const past = new Set([...opened.epochs.past, ...told])
+    past.delete(opened.epoch)
+    const streams = { ...opened, epochs: { present: opened.epoch, past } }
+    const { epochs } = streams
     await passTranscripts(connection.nats, streams, options.logger)
     const manager = await jetstreamManager(connection.nats, { checkAPI: false })
     // The past is told first: whoever breaks off here has it done by the next try.
-    let past: Record<string, string> = { parley_past_epochs: writePast([...epochs.past, epochs.present]) }
+    let more: Record<string, string> = { parley_past_epochs: writePast([...epochs.past, epochs.present]) }
     for (const { stream } of partitions) {
       const { config } = await manager.streams.info(stream)
-      await manager.streams.update(stream, { metadata: { ...config.metadata, parley_epoch: randomEpoch(), ...past } })
-      past = {}
+      await manager.streams.update(stream, { metadata: { ...config.metadata, parley_epoch: randomEpoch(), ...more } })
+      more = {}
     }
     return { before: epochs.present, after: (await openStreams(connection, wanted)).epoch }
   } finally {

@@ -61,6 +61,23 @@ export async function passTranscripts(connection: NatsConnection, streams: Strea
   }
 }
 
+/** Every epoch that a transcript names. @throws StorageError */
+export async function epochsOfTranscripts(connection: NatsConnection, streams: Streams): Promise<Set<string>> {
+  const reader = new DirectReader(connection)
+  const epochs = new Set<string>()
+  try {
+    for await (const heads of all(reader, streams.transcripts, `${streams.prefix}.transcript.*`)) {
+      for (const head of heads) {
+        const position = parseCursor(cursorOfHead(head))
+        if (position !== undefined) epochs.add(position.epoch)
+      }
+    }
+  } finally {
+    reader.close()
+  }
+  return epochs
+}
+
 async function findAhead(tools: Tools): Promise<Ahead[]> {
   const { streams } = tools
   const filter = `${streams.prefix}.transcript.*`
@@ -88,6 +105,11 @@ async function judge({ publisher, marks, streams }: Tools, head: StoredMessage):
 async function useUp({ connection, manager }: Tools, { stream, log }: Partition, end: Seq): Promise<void> {
   const filler = `${log}.filler`
   const { state } = await manager.streams.info(stream)
+  // Nothing is there that could go with it.
+  if (state.messages === 0 && state.last_seq < end) {
+    await manager.streams.purge(stream, { seq: end + 1 })
+    if ((await manager.streams.info(stream)).state.last_seq >= end) return
+  }
   const client = jetstream(connection)
   for (let left = end - state.last_seq; left > 0; left -= FILLERS) {
     await Promise.all(Array.from({ length: Math.min(left, FILLERS) }, () => client.publish(filler)))

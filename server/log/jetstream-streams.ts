@@ -76,10 +76,15 @@ const RETRY_MAX_MS = 2_000
 const NO_SUITABLE_PEERS = 10005
 const UNAVAILABLE = 10008
 
-/** @throws JetStreamStartError */
+/**
+ * @param orphans what becomes of transcripts whose log is not there any more: beside an empty log of another history
+ *   their sessions could not be opened, so a node refuses to start; `keep` is for who sees to them next
+ * @throws JetStreamStartError
+ */
 export async function openStreams(
   connection: JetStreamConnection,
   options: JetStreamStreamsOptions = {},
+  orphans: 'refuse' | 'keep' = 'refuse',
 ): Promise<Streams> {
   const { prefix = 'parley', partitions: count = 1, ackWaitMs = ACK_WAIT_MS } = options
   const manager = await jetstreamManager(connection.nats, { checkAPI: false, timeout: API_MS })
@@ -89,6 +94,7 @@ export async function openStreams(
     return { stream: `${upper}_SESSIONS_${i}`, log: `${prefix}.log.p${i}`, live: `${prefix}.live.p${i}` }
   })
   const names = { transcripts: `${upper}_TRANSCRIPTS`, runs: `${upper}_RUNS`, marks: `${upper}_MARKS` }
+  if (orphans === 'refuse') await refuseOrphans(manager, partitions, names.transcripts)
   const sessions: StreamConfig[] = []
   for (const partition of partitions) sessions.push(await ensure(manager, sessionsConfig(partition, options)))
   const epoch = together(sessions.map(epochOf))
@@ -105,6 +111,25 @@ export async function openStreams(
     owners: OWNERS,
     ackWaitMs,
     partitionOf: (session) => partitions[count === 1 ? 0 : hash(session) % count] as Partition,
+  }
+}
+
+async function refuseOrphans(
+  manager: JetStreamManager,
+  partitions: readonly Partition[],
+  transcripts: string,
+): Promise<void> {
+  const kept = await patiently(`stream ${transcripts}`, () => absent(manager.streams.info(transcripts)))
+  if (kept === undefined || kept.state.messages === 0) return
+  for (const { stream } of partitions) {
+    const found = await patiently(`stream ${stream}`, () => absent(manager.streams.info(stream)))
+    if (found !== undefined) continue
+    throw new JetStreamStartError(
+      [
+        `stream ${stream} is gone, and ${transcripts} has the transcripts of its sessions.`,
+        'Restore it from a backup, or run `parley-server --new-epoch` once: then the sessions go on from their transcripts.',
+      ].join(' '),
+    )
   }
 }
 

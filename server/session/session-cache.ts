@@ -1,6 +1,8 @@
 // SessionCache: the sessions that this node holds in memory. One Session object per id; it stays
 // while somebody retains it, and lingers a little after, so that a conversation is not folded anew
 // for each of its messages.
+import type { Logger } from 'pino'
+import { CursorLost } from '../log/log-error.ts'
 import type { Subscription } from '../log/session-log.ts'
 import { Session, type SessionStores } from './session.ts'
 
@@ -21,7 +23,10 @@ export interface SessionCacheOptions {
   readonly lingerMs: number
   /** Unused sessions that stay at most; the oldest go first. */
   readonly maxIdle: number
+  readonly logger?: Logger
 }
+
+export const SESSION_CACHE_DEFAULTS: SessionCacheOptions = { lingerMs: 30_000, maxIdle: 5_000 }
 
 export class SessionCache {
   readonly #stores: SessionStores
@@ -31,7 +36,7 @@ export class SessionCache {
   readonly #idle = new Set<string>()
   readonly #asked: Subscription | undefined
 
-  constructor(stores: SessionStores, options: SessionCacheOptions = { lingerMs: 30_000, maxIdle: 5_000 }) {
+  constructor(stores: SessionStores, options: SessionCacheOptions = SESSION_CACHE_DEFAULTS) {
     this.#stores = stores
     this.#options = options
     this.#asked = stores.holdBack?.onAsked((id, run) => this.#holdBack(id, run))
@@ -57,7 +62,10 @@ export class SessionCache {
     try {
       session = await held.opening
     } catch (error) {
-      if (this.#slots.get(id) === held) this.#slots.delete(id)
+      if (this.#slots.get(id) === held) {
+        this.#slots.delete(id)
+        if (error instanceof CursorLost) this.#tell(id, error)
+      }
       throw error
     }
     if (session.lost !== undefined) {
@@ -98,6 +106,13 @@ export class SessionCache {
       )
     }
     this.#idle.clear()
+  }
+
+  /** Once for all who wait for it. */
+  #tell(id: string, error: CursorLost): void {
+    const { logger } = this.#options
+    if (logger === undefined) return
+    logger.error({ err: error, session: id }, 'a session cannot be opened: its log and its transcript do not fit')
   }
 
   /** For who ends the run on another node. A session that nobody here has in use has no owner here. */
