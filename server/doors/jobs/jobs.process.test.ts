@@ -1,10 +1,10 @@
 // Jobs on two real nodes with one NATS: begun at one, asked for at the other; the key is the same job at both; and a job
-// outlives the node that took it, whatever becomes of that node.
+// outlives the node that took it, whatever becomes of that node. And a thousand clients of one node who begin at one moment.
 import type { Job, JobAccepted } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer } from '../../test/nats-server.ts'
 import { ServerProcess } from '../../test/server-process.ts'
-import { demoCount } from '../../test/strict-client.ts'
+import { demoCount, pause } from '../../test/strict-client.ts'
 
 const SETTINGS = { PARLEY_DRAIN: '1', PARLEY_ACK_WAIT_MS: '1000', PARLEY_RETENTION: '3600' }
 
@@ -112,3 +112,43 @@ describe('a job', () => {
     expect((await fetch(`http://127.0.0.1:${three.port}/jobs/run_1-${job.session}`)).status).toBe(404)
   })
 })
+
+describe('a thousand jobs that are begun at one moment', () => {
+  const CLIENTS = 1_000
+
+  it('are asked for at different times by clients who do as they are told, and all end', async () => {
+    const server = await ServerProcess.start({ PARLEY_MAX_CONNECTIONS_PER_ADDRESS: '5000' })
+    nodes.push(server)
+    const told: number[] = []
+    const polls: number[] = []
+    const poll = async (id: string, retryAfter: string | null): Promise<Job> => {
+      await pause(Number(retryAfter) * 1000)
+      polls.push(performance.now())
+      const response = await fetch(`http://127.0.0.1:${server.port}/jobs/${id}`)
+      const job = (await response.json()) as Job
+      return job.result === undefined ? poll(id, response.headers.get('retry-after')) : job
+    }
+    const ended = await Promise.all(
+      Array.from({ length: CLIENTS }, async (_, client) => {
+        const response = await begin(server, '/demo count=3 rate=0 ttft=3000', `c${client}`)
+        const retryAfter = response.headers.get('retry-after')
+        told.push(Number(retryAfter))
+        return poll((await accepted(response)).id, retryAfter)
+      }),
+    )
+    expect(ended.filter(({ result }) => result?.text === demoCount(3))).toHaveLength(CLIENTS)
+    // What they are told first differs, and so does the moment at which they are told it; how far the polls then lie
+    // apart depends on the stalls of a machine on which a thousand clients and their server share two cores.
+    expect(fullest(told, 1)).toBeLessThan(CLIENTS * 0.7)
+    expect(fullest(polls, 100)).toBeLessThan(CLIENTS * 0.4)
+    // Each asks a few times, and not again and again.
+    expect(polls.length).toBeLessThan(8 * CLIENTS)
+  })
+})
+
+/** The most that fall into one part of the time. */
+function fullest(times: readonly number[], ms: number): number {
+  const counts = new Map<number, number>()
+  for (const time of times) counts.set(Math.floor(time / ms), (counts.get(Math.floor(time / ms)) ?? 0) + 1)
+  return Math.max(...counts.values())
+}

@@ -28,10 +28,10 @@ const CALM_MS = 20_000
 /** A part of the job's age. */
 const AGE_PART = 0.2
 /** Polls a second that one node is to get. */
-const POLLS_PER_S = 200
+const POLLS_PER_S = 400
 /** Milliseconds of lag that double the time. */
 const LAG_MS = 50
-const LAG_FACTOR_MAX = 4
+const LAG_FACTOR_MAX = 2
 
 /** Milliseconds, as a mean: to be spread around it. */
 export function pollMeanMs(job: WaitingJob, load: NodeLoad): number {

@@ -61,21 +61,21 @@ function fullest(times: readonly number[], bucketMs: number): number {
 describe('a thousand pollers who began at one moment', () => {
   const crowd = { seed: 1, clients: 1_000, jobMs: 60_000, serviceMs: 0.4 }
 
-  it('do not come together: no 100 ms see more than a fortieth of them, and no second more than a fifth', () => {
+  it('do not come together: no 100 ms see more than a twentieth of them, and no second more than two fifths', () => {
     const times = polls(crowd)
-    expect(fullest(times, 100)).toBeLessThanOrEqual(25)
-    expect(fullest(times, 1_000)).toBeLessThanOrEqual(210)
+    expect(fullest(times, 100)).toBeLessThanOrEqual(50)
+    expect(fullest(times, 1_000)).toBeLessThanOrEqual(410)
   })
 
   it('do not, also when all are answered in one go, as by one commit', () => {
-    expect(fullest(polls({ ...crowd, serviceMs: 0.001 }), 100)).toBeLessThanOrEqual(25)
+    expect(fullest(polls({ ...crowd, serviceMs: 0.001 }), 100)).toBeLessThanOrEqual(50)
   })
 
   it('are spread whatever the dice say', () => {
     fc.assert(
       fc.property(fc.integer(), (seed) => {
         const times = polls({ ...crowd, seed, jobMs: 20_000 })
-        expect(fullest(times, 100)).toBeLessThanOrEqual(25)
+        expect(fullest(times, 100)).toBeLessThanOrEqual(50)
       }),
       { numRuns: 10 },
     )
@@ -108,9 +108,9 @@ describe('a poll schedule', () => {
 
   it('holds answers back in a crowd alone, by less than a second, and then asks nobody to stay away for longer', () => {
     const schedule = new PollSchedule(seeded(3))
-    const paces = Array.from({ length: 300 }, () => schedule.next(5_000, 1_000))
-    expect(paces.slice(0, 40).every(({ holdMs }) => holdMs === 0)).toBe(true)
-    expect(paces.slice(40).some(({ holdMs }) => holdMs > 0)).toBe(true)
+    const paces = Array.from({ length: 600 }, () => schedule.next(5_000, 1_000))
+    expect(paces.slice(0, 80).every(({ holdMs }) => holdMs === 0)).toBe(true)
+    expect(paces.slice(80).some(({ holdMs }) => holdMs > 0)).toBe(true)
     for (const { holdMs, seconds } of paces) {
       expect(holdMs).toBeLessThan(1_000)
       expect(seconds).toBeLessThanOrEqual(2)
@@ -149,9 +149,9 @@ describe('how long to wait for a job', () => {
 
   it('is longer on a node that is busy, that lags, or that many wait at', () => {
     expect(pollMeanMs(job, { ...calm, busy: 1 })).toBe(2_000)
-    expect(pollMeanMs(job, { ...calm, lagMs: 100 })).toBe(3_000)
-    expect(pollMeanMs(job, { ...calm, lagMs: 10_000 })).toBe(4_000)
-    expect(pollMeanMs(job, { ...calm, expected: 1_000 })).toBe(5_000)
+    expect(pollMeanMs(job, { ...calm, lagMs: 25 })).toBe(1_500)
+    expect(pollMeanMs(job, { ...calm, lagMs: 10_000 })).toBe(2_000)
+    expect(pollMeanMs(job, { ...calm, expected: 1_000 })).toBe(2_500)
     expect(pollMeanMs(job, { ...calm, expected: 1_000_000 })).toBe(60_000)
   })
 

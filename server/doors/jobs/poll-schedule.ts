@@ -7,7 +7,7 @@
 /** Milliseconds. */
 const BUCKET_MS = 100
 /** As many in a bucket are enough. */
-const ENOUGH = 20
+const ENOUGH = 40
 /** Buckets by which an answer may be held back: all of a second's. */
 const SHIFTS = 1000 / BUCKET_MS
 /** Seconds ahead that are remembered. */
