@@ -21,6 +21,10 @@ export const ERRORS = {
   // Identity
   unauthenticated: { retryable: false, message: 'A valid token is needed.' },
   forbidden: { retryable: false, message: 'Your role does not allow this.' },
+  invite_invalid: { retryable: false, message: 'The invitation is over, was taken back, or is not for you.' },
+  member_not_found: { retryable: false, message: 'There is no such member in this session.' },
+  last_owner: { retryable: false, message: 'A session needs an owner.' },
+  too_many_members: { retryable: false, message: 'The session has as many members as it may.' },
   // Sessions and runs
   session_not_found: { retryable: false, message: 'There is no such session.' },
   run_not_found: { retryable: false, message: 'There is no such run in this session.' },

@@ -163,8 +163,35 @@ export const ToolResult = z.object({
   command: Id.optional(),
 })
 
-export const MemberJoined = z.object({ type: z.literal('member.joined'), user: z.string(), role: z.string() })
-export const MemberLeft = z.object({ type: z.literal('member.left'), user: z.string() })
+/** Somebody is a member now, or has another role than before. */
+export const MemberJoined = z.object({
+  type: z.literal('member.joined'),
+  user: z.string(),
+  role: z.string(),
+  /** How people call them, where their token tells. */
+  name: z.string().optional(),
+  /** Who gave the role, where it was given. */
+  by: z.string().optional(),
+  /** The invitation that let them in. */
+  invite: Id.optional(),
+})
+
+/** Somebody is a member no more. */
+export const MemberLeft = z.object({ type: z.literal('member.left'), user: z.string(), by: z.string().optional() })
+
+/** Whoever has the secret may join. */
+export const InviteCreated = z.object({
+  type: z.literal('invite.created'),
+  invite: Id,
+  role: z.string(),
+  /** Of the secret: SHA-256, base64url. */
+  hash: z.string(),
+  /** Unix milliseconds. */
+  until: z.number(),
+  by: z.string(),
+})
+
+export const InviteRevoked = z.object({ type: z.literal('invite.revoked'), invite: Id, by: z.string() })
 
 /** The session's settings changed. Only what changed is present. */
 export const SessionUpdated = z.object({
@@ -186,6 +213,8 @@ export const Event = z.discriminatedUnion('type', [
   ToolResult,
   MemberJoined,
   MemberLeft,
+  InviteCreated,
+  InviteRevoked,
   SessionUpdated,
 ])
 export type Event = z.infer<typeof Event>

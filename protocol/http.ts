@@ -8,6 +8,7 @@ import { Id } from './id.ts'
 import { JobState, RunResult } from './job.ts'
 import { LIMITS } from './limits.ts'
 import { OutputPart, Part } from './part.ts'
+import { Role } from './role.ts'
 import { EntryFrame, Presence, Welcome } from './server-frame.ts'
 import { Tool } from './tool.ts'
 
@@ -48,6 +49,10 @@ export const HTTP_STATUS: Readonly<Record<ProblemCode, number>> = {
   rate_limited: 429,
   unauthenticated: 401,
   forbidden: 403,
+  invite_invalid: 403,
+  member_not_found: 404,
+  last_owner: 409,
+  too_many_members: 409,
   session_not_found: 404,
   run_not_found: 404,
   job_not_found: 404,
@@ -169,6 +174,47 @@ export type EventsPage = z.infer<typeof EventsPage>
 /** `GET /v1/hello`: as `welcome` on a WebSocket. `connection` repeats the header `Parley-Connection`. */
 export const WelcomeAnswer = Welcome.extend({ role: z.string() })
 export type WelcomeAnswer = z.infer<typeof WelcomeAnswer>
+
+/** Seconds that an invitation holds: a week, where nothing else is asked for. */
+const INVITE_S = 7 * 24 * 60 * 60
+
+/** `POST /v1/sessions/{session}/invites` */
+export const InviteRequest = z.object({
+  role: Role,
+  /** Seconds. */
+  ttl: z
+    .int()
+    .min(60)
+    .max(30 * 24 * 60 * 60)
+    .default(INVITE_S),
+})
+
+export const InviteAnswer = z.object({
+  invite: Id,
+  /** For `POST …/members`. */
+  token: z.string(),
+  role: Role,
+  /** Unix milliseconds. */
+  until: z.number(),
+})
+
+/** `POST /v1/sessions/{session}/members` */
+export const JoinRequest = z.object({ token: z.string().max(512) })
+export const JoinAnswer = z.object({ session: Id, role: z.string() })
+
+/** `PUT /v1/sessions/{session}/members/{user}` */
+export const RoleRequest = z.object({ role: Role })
+
+/** `PATCH /v1/sessions/{session}` */
+export const TitleRequest = z.object({ title: z.string().trim().min(1).max(255) })
+
+/** `GET /v1/sessions/{session}/members` */
+export const MembersAnswer = z.object({
+  members: z.array(z.object({ user: z.string(), role: z.string(), name: z.string().optional() })),
+  /** Those that are open; without what lets people in. */
+  invites: z.array(z.object({ invite: Id, role: z.string(), until: z.number() })),
+})
+export type MembersAnswer = z.infer<typeof MembersAnswer>
 
 /** A tool call in a snapshot: what was asked, and what came of it. */
 export const SnapshotCall = z.object({

@@ -22,6 +22,9 @@ export const LIMITS = {
   helloMs: 10_000,
   /** Sessions attached over one connection. */
   attachedSessions: 1_000,
+  /** Members of one session, and invitations that are open. */
+  members: 1_000,
+  invites: 64,
   /** Runs of one session that wait for their turn. */
   queuedRuns: 32,
 } as const

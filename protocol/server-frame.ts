@@ -55,6 +55,8 @@ export const Ok = z.object({
 export const ErrorFrame = z.object({
   type: z.literal('error'),
   id: z.string().optional(),
+  /** Without an `id`: what was read of this session is read no more. */
+  session: z.string().optional(),
   code: z.enum(ERROR_CODES),
   message: z.string(),
   retryable: z.boolean(),

@@ -155,6 +155,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
       models.get(model ?? chosen?.model)
     },
     serverTools: new Set(serverTools.keys()),
+    open: !authenticator.required,
     leaseMs: config.leaseMs,
     logger,
   })

@@ -81,7 +81,7 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
     },
   })
   const jobs = openJobDoor({ service, stores, sessions, retentionMs: config.retention * 1000, busy: ports.busy })
-  const readings = new Readings({ stores, hub, logger, behindMs })
+  const readings = new Readings({ service, stores, hub, logger, behindMs })
   const named = new HttpConnections(service, CONNECTION_MS)
   const routes = [
     ...sessionRoutes({ service, stores, sessions, presence, readings, connections: named, jobs }),

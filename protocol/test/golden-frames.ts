@@ -241,6 +241,41 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'server',
+    name: 'entry: member.joined by invitation',
+    json: `{"type":"entry","session":"s1","cursor":"e1.26","time":1767225600000,"event":{"type":"member.joined","user":"bob","role":"editor","name":"Bob","by":"ann","invite":"i1"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3236a474696d65cb4279b76daa800000a56576656e7486a474797065ad6d656d6265722e6a6f696e6564a475736572a3626f62a4726f6c65a6656469746f72a46e616d65a3426f62a26279a3616e6ea6696e76697465a26931',
+  },
+  {
+    from: 'server',
+    name: 'entry: member.left, removed',
+    json: `{"type":"entry","session":"s1","cursor":"e1.27","time":1767225600000,"event":{"type":"member.left","user":"bob","by":"ann"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3237a474696d65cb4279b76daa800000a56576656e7483a474797065ab6d656d6265722e6c656674a475736572a3626f62a26279a3616e6e',
+  },
+  {
+    from: 'server',
+    name: 'entry: invite.created',
+    json: `{"type":"entry","session":"s1","cursor":"e1.28","time":1767225600000,"event":{"type":"invite.created","invite":"i1","role":"editor","hash":"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU","until":1767229200000,"by":"ann"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3238a474696d65cb4279b76daa800000a56576656e7486a474797065ae696e766974652e63726561746564a6696e76697465a26931a4726f6c65a6656469746f72a468617368d92b3437444551706a38484253612d5f54496d572d354a4365755165526b6d354e4d704a575a47336853754655a5756e74696ccb4279b77119680000a26279a3616e6e',
+  },
+  {
+    from: 'server',
+    name: 'entry: invite.revoked',
+    json: `{"type":"entry","session":"s1","cursor":"e1.29","time":1767225600000,"event":{"type":"invite.revoked","invite":"i1","by":"ann"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3239a474696d65cb4279b76daa800000a56576656e7483a474797065ae696e766974652e7265766f6b6564a6696e76697465a26931a26279a3616e6e',
+  },
+  {
+    from: 'server',
+    name: 'error of a session',
+    json: `{"type":"error","session":"s1","code":"forbidden","message":"No.","retryable":false}`,
+    msgpack:
+      '85a474797065a56572726f72a773657373696f6ea27331a4636f6465a9666f7262696464656ea76d657373616765a34e6f2ea9726574727961626c65c2',
+  },
+  {
+    from: 'server',
     name: 'entry: member.joined',
     json: `{"type":"entry","session":"s1","cursor":"e1.22","time":1767225600000,"event":{"type":"member.joined","user":"bob","role":"member"}}`,
     msgpack:

@@ -21,6 +21,12 @@ export interface LiveReader {
   lost(anew: boolean): void
 }
 
+/** Somebody to whom it matters who is a member of the session. */
+export interface MemberWatcher {
+  /** Called before readers are sent the entry that says so. Must not throw. */
+  memberLeft(user: string): void
+}
+
 /** Sends a message to all who subscribed to a topic: for the many readers of one session, at less than a send for each. */
 export type Broadcast = (topic: string, data: MessageData, codec: CodecName) => void
 
@@ -35,6 +41,7 @@ const RECENT_CHARS = 256 * 1024
 export class Feed implements Follower {
   readonly head: FrameHead
   readonly #readers = new Set<LiveReader>()
+  readonly #watchers = new Set<MemberWatcher>()
   /** The same as a list, which costs less to go through; made anew after one came or left. */
   #present: readonly LiveReader[] | undefined
   readonly #broadcast: Broadcast | undefined
@@ -69,6 +76,7 @@ export class Feed implements Follower {
   entries(entries: readonly Entry[]): void {
     const last = entries[entries.length - 1]
     if (last === undefined) return
+    for (const entry of entries) if (entry.subject === 'meta') this.#tellOfMembers(entry)
     if (this.#catching > 0) this.#remember(entries)
     this.#position = last.seq
     const whole = this.#ends.take(entries)
@@ -106,6 +114,14 @@ export class Feed implements Follower {
     this.#present = undefined
   }
 
+  watch(watcher: MemberWatcher): void {
+    this.#watchers.add(watcher)
+  }
+
+  unwatch(watcher: MemberWatcher): void {
+    this.#watchers.delete(watcher)
+  }
+
   /** Keeps the latest entries until the returned function is called. */
   keepRecent(): () => void {
     if (this.#catching === 0) this.#recentFrom = this.#position
@@ -132,6 +148,11 @@ export class Feed implements Follower {
     this.#subscription?.close()
     this.#readers.clear()
     this.#present = undefined
+  }
+
+  #tellOfMembers({ event }: Entry): void {
+    if (event.type !== 'member.left') return
+    for (const watcher of [...this.#watchers]) watcher.memberLeft(event.user)
   }
 
   #share(message: EntryMessage, readers: readonly LiveReader[], broadcast: Broadcast): void {

@@ -48,7 +48,9 @@ export interface ReaderStart {
   readonly session: string
   /** The attach command's id. */
   readonly id: string
-  readonly role: string
+  /** Who reads; and asks, each time a feed is begun with, whether and as what they still may. */
+  readonly user: string
+  admit(): Promise<string>
   readonly after: Cursor | undefined
   readonly merge: boolean
   /** Called for each entry in its order; those that it does not keep are not sent. */
@@ -68,6 +70,7 @@ export class Reader implements LiveReader {
   readonly #start: ReaderStart
   #phase: Phase = 'attaching'
   #lease: FeedLease | undefined
+  #role = ''
   /** After the first replay began: the sequence number up to which everything was handed to the sink. */
   #position: Seq = 0
   /** What it was sent may lack an entry: it is told to drop it all. */
@@ -162,6 +165,11 @@ export class Reader implements LiveReader {
     this.#fallBehind()
   }
 
+  memberLeft(user: string): void {
+    if (user !== this.#start.user) return
+    this.#fail(new ReplyError('forbidden', 'You are no member of this session any more.'))
+  }
+
   /** Says once more where it is, if it is live: the log was away meanwhile. */
   tellLive(): void {
     if (this.#phase === 'live') this.#writeLive()
@@ -171,8 +179,7 @@ export class Reader implements LiveReader {
     if (this.#phase === 'closed') return
     this.#phase = 'closed'
     this.#unsubscribe()
-    this.#lease?.feed.leave(this)
-    this.#lease?.release()
+    this.#giveFeedBack()
     const waiting = this.#waiting
     this.#waiting = []
     for (const { then } of waiting) then()
@@ -183,6 +190,15 @@ export class Reader implements LiveReader {
     const { keep } = this.#start
     const own = keep === undefined || message.empty ? message : message.kept(keep)
     if (!own.empty) sink.writeEntries(own.in(sink.codec))
+  }
+
+  #giveFeedBack(): void {
+    if (this.#lease === undefined) return
+    const { feed, release } = this.#lease
+    this.#lease = undefined
+    feed.leave(this)
+    feed.unwatch(this)
+    release()
   }
 
   #unsubscribe(): void {
@@ -239,20 +255,23 @@ export class Reader implements LiveReader {
   /** The feed; undefined when the reader was closed meanwhile. */
   async #feed(): Promise<Feed | undefined> {
     if (this.#lease !== undefined && !this.#lease.feed.isLost) return this.#lease.feed
-    this.#lease?.release()
-    this.#lease = undefined
+    this.#giveFeedBack()
     const lease = await this.#ports.hub.retain(this.#start.session)
     if (this.#phase === 'closed') {
       lease.release()
       return undefined
     }
     this.#lease = lease
-    return lease.feed
+    // First listened, then asked: who is removed in between is not missed.
+    lease.feed.watch(this)
+    this.#role = await this.#start.admit()
+    return this.#closed ? undefined : lease.feed
   }
 
   async #replay(feed: Feed, attached: () => void): Promise<void> {
     const { stores, sink } = this.#ports
-    const { session, id, role, merge } = this.#start
+    const { session, id, merge } = this.#start
+    const role = this.#role
     if (!(await sink.room())) return
     const first = this.#phase === 'attaching'
     const anew = this.#anew

@@ -19,10 +19,21 @@ export interface CommandRecord {
   readonly run?: string
 }
 
+/** Who is in a session, who was, and what lets people in. */
+export interface MembersRecord {
+  readonly all: readonly (readonly [user: string, member: { readonly role: string; readonly name?: string }])[]
+  readonly gone: readonly (readonly [user: string, since: Seq])[]
+  readonly invites: readonly (readonly [
+    invite: string,
+    what: { readonly role: string; readonly hash: string; readonly until: number; readonly seq: Seq },
+  ])[]
+}
+
 /** The session's settings at the transcript's cursor, so that they need not be looked for in old segments. */
 export interface SettingsRecord {
   readonly title?: string
   readonly tools?: readonly Tool[]
+  readonly members?: MembersRecord
 }
 
 /** The newest, open segment of a session's transcript. */

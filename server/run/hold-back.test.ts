@@ -110,6 +110,7 @@ describe("a cancel on another node than the owner's", () => {
       stores,
       sessions: here,
       checkChoice: () => undefined,
+      open: true,
       serverTools: new Set(),
       leaseMs: 30_000,
       logger,

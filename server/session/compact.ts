@@ -53,6 +53,8 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
       case 'message':
       case 'member.joined':
       case 'member.left':
+      case 'invite.created':
+      case 'invite.revoked':
         kept.push(entry)
         break
       case 'session.updated':

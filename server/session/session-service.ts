@@ -4,7 +4,9 @@ import {
   type Cancel,
   type Cursor,
   formatCursor,
+  type Permission,
   ReplyError,
+  type Role,
   type Send,
   type Tool,
   type ToolClaim,
@@ -15,8 +17,9 @@ import type { Logger } from 'pino'
 import type { Seq } from '../log/entry.ts'
 import { CursorLost, StorageError } from '../log/log-error.ts'
 import type { RunQueue } from '../log/run-queue.ts'
-import { asReplyError } from './compare-and-append.ts'
+import { asReplyError, compareAndAppend } from './compare-and-append.ts'
 import { endRun } from './end-run.ts'
+import { MemberDesk, type NewInvite } from './member-desk.ts'
 import { send } from './send.ts'
 import type { Session, SessionStores } from './session.ts'
 import type { SessionCache } from './session-cache.ts'
@@ -27,6 +30,8 @@ import { ToolDesk } from './tool-desk.ts'
 export interface Caller {
   readonly connection: string
   readonly user: string
+  /** How people call them. */
+  readonly name?: string
   readonly role: string
   /** The connection's name is its client's choice, and another node may be the one that knows its tools. */
   readonly roams?: true
@@ -52,10 +57,24 @@ export interface SessionService {
   claim(command: ToolClaim, caller: Caller): Promise<Receipt>
   result(command: ToolResultCommand, caller: Caller): Promise<Receipt>
   decide(command: ToolDecide, caller: Caller): Promise<Receipt>
-  /** The connection is in the session with these tools. */
-  arrive(session: string, caller: Caller, tools: readonly Tool[]): Promise<void>
+  /**
+   * The connection is in the session with these tools. Who comes first to one that is empty is its owner.
+   * @returns the caller's role
+   */
+  arrive(session: string, caller: Caller, tools: readonly Tool[]): Promise<string>
+  /** Who comes first to a session that is empty is its owner. @returns the caller's role */
+  enter(session: string, caller: Caller): Promise<string>
+  /** @returns the caller's role @throws ReplyError forbidden, session_not_found */
+  admit(session: string, caller: Caller, permission: Permission): Promise<string>
   /** The connection has left the session: its claims are given up. */
   leave(session: string, connection: string): void
+  invite(session: string, caller: Caller, role: Role, ttlMs: number): Promise<NewInvite>
+  revokeInvite(session: string, caller: Caller, invite: string): Promise<void>
+  /** @returns the caller's role */
+  join(session: string, caller: Caller, token: string): Promise<string>
+  giveRole(session: string, caller: Caller, user: string, role: Role): Promise<void>
+  removeMember(session: string, caller: Caller, user: string): Promise<void>
+  rename(session: string, caller: Caller, title: string): Promise<void>
 }
 
 export interface SessionServiceOptions {
@@ -64,6 +83,8 @@ export interface SessionServiceOptions {
   /** @throws ReplyError model_not_allowed, agent_not_found */
   readonly checkChoice: (model: string | undefined, agent: string | undefined) => void
   readonly serverTools: ReadonlySet<string>
+  /** Nobody needs a token: everybody is an owner everywhere. */
+  readonly open: boolean
   /** Milliseconds that a tool claim holds. */
   readonly leaseMs: number
   readonly logger: Logger
@@ -73,10 +94,12 @@ export interface SessionServiceOptions {
 export function createSessionService(options: SessionServiceOptions): SessionService {
   const { stores, sessions, logger } = options
   const { log } = stores
+  const now = options.now ?? Date.now
+  const members = new MemberDesk(log, now)
   const desk = new ToolDesk(log, {
     leaseMs: options.leaseMs,
     serverTools: options.serverTools,
-    now: options.now ?? Date.now,
+    now,
   })
 
   async function within<T>(id: string, use: (session: Session) => Promise<T>): Promise<T> {
@@ -92,6 +115,30 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
     }
   }
 
+  /** @returns the caller's role */
+  async function admitted(session: Session, caller: Caller, permission: Permission, founds = false): Promise<string> {
+    return options.open ? caller.role : members.admit(session, caller, permission, founds)
+  }
+
+  /** As `within`, for those who may. */
+  async function allowed<T>(
+    id: string,
+    caller: Caller,
+    permission: Permission,
+    use: (session: Session) => Promise<T>,
+  ): Promise<T> {
+    return within(id, async (session) => {
+      await admitted(session, caller, permission)
+      return use(session)
+    })
+  }
+
+  /** What only people with tokens can be. */
+  async function among<T>(id: string, use: (session: Session) => Promise<T>): Promise<T> {
+    if (options.open) throw new ReplyError('forbidden', 'Nobody needs a token here: everybody is in every session.')
+    return within(id, use)
+  }
+
   const receipt = <T extends { readonly seq: Seq }>(sent: T): T & { cursor: Cursor } => ({
     ...sent,
     cursor: formatCursor(log.epoch, sent.seq),
@@ -100,13 +147,14 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
   return {
     async send(command, caller) {
       options.checkChoice(command.model, command.agent)
-      return within(command.session, async (session) =>
-        receipt(await send(stores, session, command, caller.user, desk.offered(command.session))),
-      )
+      return within(command.session, async (session) => {
+        await admitted(session, caller, 'send', true)
+        return receipt(await send(stores, session, command, caller.user, desk.offered(command.session)))
+      })
     },
 
     async cancel(command, caller) {
-      return within(command.session, async (session) => {
+      return allowed(command.session, caller, 'send', async (session) => {
         const before = findCommand(session.state, command.id)
         if (before?.message !== undefined) throw new ReplyError('command_id_reused')
         if (before !== undefined) {
@@ -131,18 +179,32 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
     },
 
     claim: (command, caller) =>
-      within(command.session, async (session) => receipt(await desk.claim(session, command, caller))),
+      allowed(command.session, caller, 'run', async (session) => receipt(await desk.claim(session, command, caller))),
 
     result: (command, caller) =>
-      within(command.session, async (session) => receipt(await desk.result(session, command, caller))),
+      allowed(command.session, caller, 'run', async (session) => receipt(await desk.result(session, command, caller))),
 
     decide: (command, caller) =>
-      within(command.session, async (session) => receipt(await desk.decide(session, command, caller))),
+      allowed(command.session, caller, 'decide', async (session) =>
+        receipt(await desk.decide(session, command, caller)),
+      ),
 
     async arrive(id, caller, tools) {
       // Most connections bring no tools: then the session need not be folded for them.
-      if (tools.length === 0 && !desk.knows(id, caller.connection)) return
-      await within(id, (session) => desk.arrive(session, caller.connection, tools))
+      if (options.open && tools.length === 0 && !desk.knows(id, caller.connection)) return caller.role
+      return within(id, async (session) => {
+        const role = await admitted(session, caller, tools.length === 0 ? 'read' : 'run', true)
+        await desk.arrive(session, caller.connection, tools)
+        return role
+      })
+    },
+
+    async enter(id, caller) {
+      return options.open ? caller.role : within(id, (session) => admitted(session, caller, 'read', true))
+    },
+
+    async admit(id, caller, permission) {
+      return options.open ? caller.role : within(id, (session) => admitted(session, caller, permission))
     },
 
     leave(id, connection) {
@@ -153,5 +215,24 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
         logger[level]({ err: error, session: id, connection }, 'claims of a lost connection were not given up')
       })
     },
+
+    invite: (id, caller, role, ttlMs) => among(id, (session) => members.invite(session, caller, role, ttlMs)),
+
+    revokeInvite: (id, caller, invite) => among(id, (session) => members.revoke(session, caller, invite)),
+
+    join: (id, caller, token) => among(id, (session) => members.join(session, caller, token)),
+
+    giveRole: (id, caller, user, role) => among(id, (session) => members.give(session, caller, user, role)),
+
+    removeMember: (id, caller, user) => among(id, (session) => members.remove(session, caller, user)),
+
+    rename: (id, caller, title) =>
+      allowed(id, caller, 'manage', async (session) => {
+        await compareAndAppend(log, session, (state) =>
+          state.title === title
+            ? undefined
+            : { subject: 'meta', event: { type: 'session.updated', title }, expect: state.metaLast },
+        )
+      }),
   }
 }

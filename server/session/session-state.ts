@@ -12,6 +12,7 @@ import type { Event, EventOf, MessageEvent, RunEnded, Tool } from '@parley/proto
 import type { Seq } from '../log/entry.ts'
 import type { CommandRecord } from '../log/transcript-store.ts'
 import { type CallState, foldCall } from './call-state.ts'
+import { foldMembers, type Members, NO_MEMBERS } from './members.ts'
 import { addOutput, addPart, fromParts, hasCall, type RunOutput, takenMessages } from './run-output.ts'
 import { grown, isActive, queuedRun, type RunView, waitsForOthers } from './run-view.ts'
 
@@ -28,6 +29,7 @@ export interface SessionState {
   readonly seq: Seq
   readonly title: string | undefined
   readonly tools: ReadonlyMap<string, Tool>
+  readonly members: Members
   /** The last sequence number on subject `meta`. */
   readonly metaLast: Seq
   /** In the order of the log. */
@@ -43,6 +45,7 @@ export const EMPTY_SESSION: SessionState = {
   seq: 0,
   title: undefined,
   tools: new Map(),
+  members: NO_MEMBERS,
   metaLast: 0,
   messages: [],
   open: [],
@@ -116,7 +119,11 @@ export function fold(state: SessionState, entry: Folded): SessionState {
       }
     case 'member.joined':
     case 'member.left':
-      return { ...state, seq: entry.seq, metaLast: entry.seq }
+    case 'invite.created':
+    case 'invite.revoked': {
+      const members = foldMembers(state.members, entry.seq, event)
+      return { ...state, seq: entry.seq, metaLast: entry.seq, members }
+    }
   }
 }
 
@@ -353,8 +360,8 @@ function changeRun(state: SessionState, entry: Folded, id: string, change: (run:
   if (at >= 0) {
     const open = state.open.slice()
     open[at] = change(open[at] as RunView)
-    const { title, tools, metaLast, messages, ended, commands } = state
-    return { seq: entry.seq, title, tools, metaLast, messages, open, ended, commands }
+    const { title, tools, members, metaLast, messages, ended, commands } = state
+    return { seq: entry.seq, title, tools, members, metaLast, messages, open, ended, commands }
   }
   const ended = state.ended.get(id)
   if (ended === undefined) return { ...state, seq: entry.seq }

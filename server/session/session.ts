@@ -6,6 +6,7 @@ import type { HoldBack } from '../log/hold-back.ts'
 import { CursorLost } from '../log/log-error.ts'
 import type { SessionLog, Subscription } from '../log/session-log.ts'
 import type { FoldedEntry, TranscriptStore } from '../log/transcript-store.ts'
+import { membersOf } from './members.ts'
 import { EMPTY_SESSION, fold, foldAll, type SessionState } from './session-state.ts'
 
 export interface SessionStores {
@@ -208,7 +209,12 @@ async function loadTranscript(stores: SessionStores, id: string): Promise<{ stat
   }
   const seq = parseCursor(transcript.cursor)?.seq ?? 0
   return {
-    state: { ...state, seq: Math.max(state.seq, seq), commands: transcript.commands },
+    state: {
+      ...state,
+      seq: Math.max(state.seq, seq),
+      commands: transcript.commands,
+      members: settings?.members === undefined ? state.members : membersOf(settings.members),
+    },
     cursor: transcript.cursor,
   }
 }

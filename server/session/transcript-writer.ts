@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import { Conflict, CursorLost, StorageError } from '../log/log-error.ts'
 import type { FoldedEntry, Transcript } from '../log/transcript-store.ts'
 import { compact } from './compact.ts'
+import { membersRecord } from './members.ts'
 import type { Session, SessionStores } from './session.ts'
 import { type Folded, lateSteerRun } from './session-state.ts'
 
@@ -59,7 +60,8 @@ export class TranscriptWriter {
     let seq = before === undefined ? 0 : (parseCursor(before.cursor)?.seq ?? 0)
     // What the state has not folded yet is left for the next time: `commands` must match the cursor.
     const upTo = session.state.seq
-    const { commands, open, title, tools } = session.state
+    const { commands, open, title, tools, members } = session.state
+    const membersKept = membersRecord(members)
     for await (const batch of log.read(session.id, before?.cursor ?? formatCursor(log.epoch, 0))) {
       for (const entry of batch) {
         if (entry.seq > upTo) break
@@ -81,7 +83,11 @@ export class TranscriptWriter {
       sealed: (before?.sealed ?? 0) + sealing.length,
       entries: rest,
       commands,
-      settings: { ...(title === undefined ? {} : { title }), tools: [...tools.values()] },
+      settings: {
+        ...(title === undefined ? {} : { title }),
+        tools: [...tools.values()],
+        ...(membersKept === undefined ? {} : { members: membersKept }),
+      },
     }
     await transcripts.save(session.id, transcript, before?.revision ?? 0, sealing)
   }

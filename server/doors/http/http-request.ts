@@ -25,6 +25,8 @@ export interface HttpRequest {
   /** Aborted when the exchange is over: it was answered in full, the client has left, or the server closes. */
   readonly signal: AbortSignal
   readonly user: string
+  /** How people call them. */
+  readonly name: string | undefined
   readonly role: string
   /**
    * Reads the body; none at all counts as `{}`.
@@ -105,6 +107,10 @@ export class RequestSnapshot implements HttpRequest {
   /** Unix milliseconds at which the time of its token is over; undefined: never. */
   get until(): number | undefined {
     return this.#identity.until
+  }
+
+  get name(): string | undefined {
+    return this.#identity.name
   }
 
   get role(): string {

@@ -9,7 +9,7 @@ import type { ErrorShape } from './failure.ts'
 import { HttpError } from './http-error.ts'
 import type { HttpExchange } from './http-exchange.ts'
 
-export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 export interface Route {
   readonly method: Method
@@ -29,12 +29,12 @@ export interface Route {
 /** A route as uWS is told of it. */
 export interface Mounted {
   readonly route: Route
-  readonly method: keyof Pick<TemplatedApp, 'get' | 'head' | 'post' | 'put' | 'del' | 'options' | 'any'>
+  readonly method: keyof Pick<TemplatedApp, 'get' | 'head' | 'post' | 'put' | 'patch' | 'del' | 'options' | 'any'>
   /** Of the path's parameters, in their order. */
   readonly names: readonly string[]
 }
 
-const METHODS = { GET: 'get', POST: 'post', PUT: 'put', DELETE: 'del' } as const
+const METHODS = { GET: 'get', POST: 'post', PUT: 'put', PATCH: 'patch', DELETE: 'del' } as const
 
 export function mounted(routes: readonly Route[], origins: OriginRules): readonly Mounted[] {
   return [...new Set(routes.map(({ path }) => path))].flatMap((path) => {

@@ -7,8 +7,10 @@ import type { HttpExchange } from '../http/http-exchange.ts'
 import type { Headers } from '../http/http-reply.ts'
 import type { HttpRequest } from '../http/http-request.ts'
 import type { Route } from '../http/route.ts'
+import { callerOf } from '../session-http/caller.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
 import { JobDesk, type JobDeskPorts, type JobReport } from './job-desk.ts'
+import { parseJobId } from './job-id.ts'
 import { pollMeanMs, type WaitingJob } from './pacing.ts'
 import { type Pace, PollSchedule } from './poll-schedule.ts'
 
@@ -62,6 +64,19 @@ export function openJobDoor(ports: JobPorts): JobDoor {
     return { body, headers: { Location: `/jobs/${body.id}`, ...retryAfter(seconds) } }
   }
 
+  /** Whose session it is not learns nothing of the job. @throws ReplyError job_not_found */
+  async function mustBeAdmitted(request: HttpRequest, id: string): Promise<void> {
+    const name = parseJobId(id)
+    if (name === undefined) throw new ReplyError('job_not_found')
+    try {
+      await service.admit(name.session, callerOf(request), 'read')
+    } catch (error) {
+      const isForeign =
+        error instanceof ReplyError && (error.code === 'forbidden' || error.code === 'session_not_found')
+      throw isForeign ? new ReplyError('job_not_found') : error
+    }
+  }
+
   /** Who waits here is woken when there is something, and need not stay away in between; nor ask at each token. */
   function afterWait(waitedMs: number): number {
     const isBusy = lag.ms() >= LAG_MS
@@ -96,13 +111,17 @@ export function openJobDoor(ports: JobPorts): JobDoor {
       request.signal.addEventListener('abort', () => over.abort(), { once: true })
       if (waitMs > 0) endWaitWhenLeaving(exchange, over, random)
       const began = performance.now()
-      const report = await desk.report(request.params.id ?? '', {
+      const id = request.params.id ?? ''
+      await mustBeAdmitted(request, id)
+      const report = await desk.report(id, {
         since,
         waitMs: waitMs * (1 - WAIT_SPREAD * random()),
         holds: heldBy(request.header('if-none-match')),
         signal: over.signal,
         pace,
       })
+      // Who was a member when the wait began may be none any more.
+      if (waitMs > 0) await mustBeAdmitted(request, id)
       const { hasEnded } = report
       const seconds = hasEnded || waitMs === 0 ? report.seconds : afterWait(performance.now() - began)
       answer(exchange, { ...report, seconds })
@@ -115,6 +134,7 @@ export function openJobDoor(ports: JobPorts): JobDoor {
     async handle(exchange) {
       const { request } = exchange
       const id = request.params.id ?? ''
+      await mustBeAdmitted(request, id)
       const command = commandIdOf(request)
       const { session, run, hasEnded } = await desk.find(id)
       if (!hasEnded) await service.cancel({ type: 'cancel', id: command, session, run }, callerOf(request))
@@ -145,10 +165,6 @@ function answer(exchange: HttpExchange, { etag, body, seconds, live }: JobReport
 
 function retryAfter(seconds: number | undefined): Headers {
   return seconds === undefined ? {} : { 'Retry-After': String(seconds) }
-}
-
-function callerOf({ id, user, role }: HttpRequest) {
-  return { connection: id, user, role }
 }
 
 /** As If-None-Match compares (RFC 9110, section 13.1.2). */

@@ -1,6 +1,7 @@
 // OpenApiDocument: the plain HTTP doors as OpenAPI 3.1. It has every route that is mounted, and of each what its table tells.
 import { ERRORS, HTTP_ERRORS, HTTP_STATUS, type ProblemCode } from '@parley/protocol'
 import { JOB_OPERATIONS } from './job-operations.ts'
+import { MEMBER_OPERATIONS } from './member-operations.ts'
 import { httpSchemas, type JsonObject, PLACE } from './named-schemas.ts'
 import { ASIDE_OPERATIONS, NODE_OPERATIONS } from './node-operations.ts'
 import {
@@ -24,7 +25,12 @@ export interface DocumentedRoute {
 }
 
 /** By method and path. */
-export const OPERATIONS: Operations = { ...SESSION_OPERATIONS, ...JOB_OPERATIONS, ...NODE_OPERATIONS }
+export const OPERATIONS: Operations = {
+  ...SESSION_OPERATIONS,
+  ...MEMBER_OPERATIONS,
+  ...JOB_OPERATIONS,
+  ...NODE_OPERATIONS,
+}
 
 const ALL: Operations = { ...OPERATIONS, ...ASIDE_OPERATIONS }
 

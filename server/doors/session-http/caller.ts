@@ -8,9 +8,10 @@ const HEADER = 'parley-connection'
 
 /** @throws HttpError bad_request */
 export function callerOf(request: HttpRequest): Caller {
-  const { id, user, role } = request
+  const { id, user, role, name } = request
+  const who = { user, role, ...(name === undefined ? {} : { name }) }
   const connection = connectionOf(request)
-  return connection === undefined ? { connection: id, user, role } : { connection, user, role, roams: true }
+  return connection === undefined ? { connection: id, ...who } : { connection, ...who, roams: true }
 }
 
 /** The connection that the client names; undefined where it names none. @throws HttpError bad_request */

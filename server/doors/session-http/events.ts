@@ -8,7 +8,7 @@ import type { HttpExchange } from '../http/http-exchange.ts'
 import type { Headers } from '../http/http-reply.ts'
 import type { HttpRequest } from '../http/http-request.ts'
 import type { Route } from '../http/route.ts'
-import { connectionOf } from './caller.ts'
+import { callerOf, connectionOf } from './caller.ts'
 import type { Page, Reading } from './readings.ts'
 import { RunFilter } from './run-filter.ts'
 import type { SessionHttpPorts } from './session-http-ports.ts'
@@ -38,6 +38,8 @@ export function eventsRoute(ports: SessionHttpPorts): Route {
       const form = negotiate(request.header('accept'), FORMS)
       const { run, merge, wait = '0', ...query } = request.queryAs(Query)
       const after = lastEventId(request) ?? asCursor(query.after)
+      // As an attach does, reading founds a session that is empty.
+      await ports.service.enter(session, callerOf(request))
       const filter = run === undefined ? undefined : new RunFilter(run)
       if (run !== undefined && (await isPast(ports, session, run, after))) {
         exchange.reply(204)

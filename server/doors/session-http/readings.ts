@@ -4,10 +4,12 @@ import { type Cursor, ERRORS, ReplyError, type ServerFrame } from '@parley/proto
 import type { Logger } from 'pino'
 import type { Seq } from '../../log/entry.ts'
 import type { SessionStores } from '../../session/session.ts'
+import type { SessionService } from '../../session/session-service.ts'
 import type { HttpExchange, Leaving } from '../http/http-exchange.ts'
 import type { HttpStream } from '../http/http-stream.ts'
 import type { Hub } from '../hub.ts'
 import { Reader, type ReaderStart } from '../reader.ts'
+import { callerOf } from './caller.ts'
 import { type PageDone, PageSink } from './page-sink.ts'
 import type { RunFilter } from './run-filter.ts'
 import { type StreamForm, StreamSink } from './stream-sink.ts'
@@ -15,6 +17,7 @@ import { type StreamForm, StreamSink } from './stream-sink.ts'
 export interface ReadingsPorts {
   readonly stores: SessionStores
   readonly hub: Hub
+  readonly service: SessionService
   readonly logger: Logger
   /** Milliseconds for which a reader that was live may stay behind. */
   readonly behindMs: number
@@ -74,6 +77,12 @@ export class Readings {
     if (leaving !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: leaving.withinMs })
     const sink = new StreamSink(() => this.#opened(exchange, form, sink, reader), form, reading.filter)
     const failed = (error: unknown): void => {
+      if (error instanceof ReplyError) {
+        const { code, message, retryable } = error
+        sink.write({ type: 'error', session: reading.session, code, message, retryable })
+        sink.end()
+        return
+      }
       this.#ports.logger.error({ err: error, session: reading.session, request: request.id }, 'a stream cannot go on')
       sink.cut()
     }
@@ -148,7 +157,8 @@ export class Readings {
 
   #start({ request }: HttpExchange, { session, after, merge, filter }: Reading): ReaderStart {
     const keep = filter === undefined ? {} : { keep: filter.keep }
-    return { session, id: request.id, role: request.role, after, merge, ...keep }
+    const admit = (): Promise<string> => this.#ports.service.admit(session, callerOf(request), 'read')
+    return { session, id: request.id, user: request.user, admit, after, merge, ...keep }
   }
 
   #watch(): void {

@@ -2,6 +2,7 @@
 import type { Route } from '../http/route.ts'
 import { commandRoutes, connectionRoutes } from './commands.ts'
 import { eventsRoute } from './events.ts'
+import { memberRoutes } from './members.ts'
 import { messagesRoute } from './messages.ts'
 import type { SessionHttpPorts } from './session-http-ports.ts'
 import { snapshotRoute } from './snapshot.ts'
@@ -13,5 +14,6 @@ export function sessionRoutes(ports: SessionHttpPorts): readonly Route[] {
     messagesRoute(ports),
     ...commandRoutes(ports),
     ...connectionRoutes(ports),
+    ...memberRoutes(ports),
   ]
 }

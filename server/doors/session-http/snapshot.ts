@@ -9,19 +9,21 @@ import type { Session, SessionStores } from '../../session/session.ts'
 import { activeRun, type RunView, type SessionState } from '../../session/session-state.ts'
 import { digest } from '../command-id.ts'
 import type { Route } from '../http/route.ts'
+import { callerOf } from './caller.ts'
 import type { SessionHttpPorts } from './session-http-ports.ts'
 
 /** Bytes of JSON of the messages in a snapshot, about. */
 const SNAPSHOT_BYTES = 1024 * 1024
 
 export function snapshotRoute(ports: SessionHttpPorts): Route {
-  const { stores, sessions, presence } = ports
+  const { service, stores, sessions, presence } = ports
   return {
     method: 'GET',
     path: '/v1/sessions/:session',
     async handle(exchange) {
       const { request } = exchange
       const id = request.paramAs('session', Id)
+      await service.admit(id, callerOf(request), 'read')
       await sessions.with(id, async (session) => {
         await catchUp(stores, session)
         const { state } = session

@@ -60,6 +60,10 @@ export class StreamSink implements ReaderSink {
     return this.#stream?.room() ?? Promise.resolve(true)
   }
 
+  end(): void {
+    this.#stream?.end()
+  }
+
   cut(): void {
     this.#stream?.cut()
   }

@@ -120,6 +120,7 @@ export class DoorHarness {
       sessions,
       checkChoice: () => undefined,
       serverTools: new Set(options.serverTools),
+      open: options.auth === undefined,
       leaseMs: 30_000,
       logger,
     })
@@ -129,7 +130,7 @@ export class DoorHarness {
     const limits = { ...LIMITS_IN_TESTS, ...options.limits }
     const origins = { allowed: options.origins ?? [], authenticated: authenticator.required }
     const connections = new ConnectionCount(limits.connections)
-    const readings = new Readings({ stores, hub, logger, behindMs: limits.behindMs })
+    const readings = new Readings({ service, stores, hub, logger, behindMs: limits.behindMs })
     const presence = new Presence()
     const named = new HttpConnections(service, options.connectionMs ?? 30_000)
     const jobs = openJobDoor({ service, stores, sessions, retentionMs: 3_600_000, busy: () => 0 })

@@ -135,7 +135,14 @@ export class CommandDesk {
     this.#readers.get(session)?.close()
     const reader = new Reader(
       { ...this.#ports, sink: outbox, failed: (error) => this.#readFailed(session, error) },
-      { session, id: command.id, role: this.#caller.role, after: command.after, merge: command.merge === true },
+      {
+        session,
+        id: command.id,
+        user: this.#caller.user,
+        admit: () => service.admit(session, this.#caller, 'read'),
+        after: command.after,
+        merge: command.merge === true,
+      },
     )
     this.#readers.set(session, reader)
     const { connection, user } = this.#caller
@@ -210,6 +217,12 @@ export class CommandDesk {
   }
 
   #readFailed(session: string, error: unknown): void {
+    if (error instanceof ReplyError) {
+      const reader = this.#readers.get(session)
+      if (reader !== undefined) this.#forget(session, reader)
+      this.#options.outbox.writeError(error, undefined, session)
+      return
+    }
     const { connection } = this.#caller
     this.#ports.logger.error({ err: error, session, connection }, 'a session cannot be read on')
     this.#options.failed()

@@ -264,7 +264,7 @@ export class Connection {
         attachedSessions: limits.attachedSessions,
         failed: () => this.end(new Disconnect('internal')),
       },
-      { connection: this.id, user, role },
+      { connection: this.id, user, role, ...(name === undefined ? {} : { name }) },
     )
     if (this.#draining) desk.drain()
     this.#desk = desk

@@ -119,12 +119,13 @@ export class Outbox implements ReaderSink {
     this.#writeReply(codecs[this.codec].encode(frame))
   }
 
-  /** @param id the command's, where it has one */
-  writeError(error: ReplyError, id?: string): void {
+  /** @param id the command's, where it has one @param session that is read no more */
+  writeError(error: ReplyError, id?: string, session?: string): void {
     const { code, message, retryable, retryAfterMs } = error
     this.write({
       type: 'error',
       ...(id === undefined ? {} : { id }),
+      ...(session === undefined ? {} : { session }),
       code,
       message,
       retryable,

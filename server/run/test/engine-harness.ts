@@ -136,6 +136,7 @@ export class EngineHarness {
       stores: this.stores,
       sessions: this.#sessions,
       checkChoice: () => undefined,
+      open: true,
       serverTools: new Set(tools.keys()),
       leaseMs,
       logger,
