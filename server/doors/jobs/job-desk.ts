@@ -192,7 +192,8 @@ function changes(
   signal?: AbortSignal,
 ): Promise<void> {
   // It may have changed since it was looked at.
-  if (findRun(session.state, view.id) !== view) return Promise.resolve()
+  const now = findRun(session.state, view.id)
+  if (now !== undefined && now !== view) return Promise.resolve()
   const subject = `run.${view.id}`
   // Not asked of the state: at every token that would have it folded.
   const concerns = (entry: Entry): boolean =>
