@@ -193,13 +193,19 @@ async function connectWithin(options: JetStreamConnectionOptions, until: number)
       }
       const where = options.servers.map(withoutSecrets).join(', ')
       if (performance.now() + RETRY_MS > until) {
-        throw new JetStreamStartError(`NATS cannot be reached at ${where}: ${message}`, { cause: error })
+        throw new JetStreamStartError(`NATS cannot be reached at ${where}: ${message}${hint(message)}`, {
+          cause: error,
+        })
       }
       if (!told) options.logger.warn({ servers: where, reason: message }, 'NATS cannot be reached yet')
       told = true
       await delay(RETRY_MS)
     }
   }
+}
+
+function hint(message: string): string {
+  return /certificate/i.test(message) ? '. PARLEY_NATS_CA names the file of an authority of your own.' : ''
 }
 
 function natsOptions(options: JetStreamConnectionOptions): NodeConnectionOptions {
