@@ -1,5 +1,5 @@
 // CommandRequest: commands as HTTP requests, and their answers as `ok` and `error` frames. Pure.
-import type { Command, ErrorFrame, Ok } from '@parley/protocol'
+import type { Command, ErrorFrame, Ok, Tool } from '@parley/protocol'
 import type { HttpAnswer } from './http-caller.ts'
 import type { HttpFailure } from './http-failure.ts'
 
@@ -15,12 +15,14 @@ export function sessionPath(session: string): string {
   return `/v1/sessions/${encodeURIComponent(session)}`
 }
 
-export function requestOf(command: PostedCommand): CommandRequest {
+/** @param tools of this client in the session: the node that is asked may not be the one that was told of them */
+export function requestOf(command: PostedCommand, tools: readonly Tool[] = []): CommandRequest {
   const key = { 'Idempotency-Key': command.id }
   const at = sessionPath(command.session)
   switch (command.type) {
     case 'send': {
-      const { type: _, id: __, session: ___, ...body } = command
+      const { type: _, id: __, session: ___, ...said } = command
+      const body = tools.length === 0 ? said : { ...said, tools: tools.map(({ name }) => name) }
       // Its entries come as all others do; the answer only says that it was taken.
       return { path: `${at}/messages`, headers: { ...key, Prefer: 'respond-async' }, body }
     }

@@ -190,7 +190,7 @@ describe('a session over long polls', () => {
   })
 
   it('waits for less where a poll that waits is cut', async () => {
-    const clock = hurried(100)
+    const clock = hurried(20)
     const session = open('long-poll', { clock }).session('s1')
     const first = await ask('/s1/events')
     first.json(page(1, []))
@@ -331,6 +331,7 @@ describe.each(['sse', 'long-poll'] as const)('commands over HTTP, with %s', (doo
     else feed.json(page(1, call))
     await live(session)
     const sent = await ask('/messages', 'POST')
+    expect(sent.body).toEqual({ content: 'what time is it?', tools: ['clock'] })
     sent.json({ run: 'r1', cursor: cursor(1) }, 202)
     const claim = await ask('/tools/c1/claim', 'POST')
     expect(claim.body).toEqual({})

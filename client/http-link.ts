@@ -167,7 +167,7 @@ export class HttpLink implements Link {
   }
 
   async #post(command: PostedCommand): Promise<void> {
-    const { path, headers, body } = requestOf(command)
+    const { path, headers, body } = requestOf(command, this.#rooms.get(command.session)?.attach.tools)
     try {
       const answer = okOf(command, await this.#call('POST', path, body, headers))
       const feed = this.#rooms.get(command.session)?.feed

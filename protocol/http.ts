@@ -10,7 +10,7 @@ import { LIMITS } from './limits.ts'
 import { OutputPart, Part } from './part.ts'
 import { Role } from './role.ts'
 import { EntryFrame, Presence, Welcome } from './server-frame.ts'
-import { Tool } from './tool.ts'
+import { Tool, ToolName } from './tool.ts'
 
 /** Errors that only a plain HTTP request can make. */
 export const HTTP_ERRORS = {
@@ -114,7 +114,10 @@ export type Problem = z.infer<typeof Problem>
 export const IdempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'a key is 1–255 visible characters of ASCII')
 
 /** `POST /v1/sessions/{session}/messages` */
-export const MessageRequest = Send.omit({ type: true, id: true, session: true })
+export const MessageRequest = Send.omit({ type: true, id: true, session: true }).extend({
+  /** Names of tools that the connection named in the header has declared, at whichever node: they are on offer, too. */
+  tools: z.array(ToolName).max(LIMITS.tools).optional(),
+})
 export type MessageRequest = z.infer<typeof MessageRequest>
 
 /** `POST /v1/sessions/{session}/cancel` */

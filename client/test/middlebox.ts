@@ -35,20 +35,21 @@ export class Middlebox {
   files: Files = () => undefined
   readonly #server: Server
   readonly #sockets = new Set<Duplex>()
-  #target: number
+  #targets: readonly number[]
+  #turn = 0
   #seen: Seen = { upgrades: 0, streams: 0, polls: 0, commands: 0 }
 
-  private constructor(target: number, rules: Partial<Rules>) {
-    this.#target = target
+  private constructor(targets: readonly number[], rules: Partial<Rules>) {
+    this.#targets = targets
     this.rules = { upgrades: 'pass', streams: 'pass', ...rules }
     this.#server = createServer((incoming, response) => this.#forward(incoming, response))
     this.#server.on('upgrade', (incoming, socket, head) => this.#upgrade(incoming, socket, head))
     this.#server.on('connection', (socket) => this.#keep(socket))
   }
 
-  /** @param target the server's port on loopback */
-  static async open(target: number, rules: Partial<Rules> = {}): Promise<Middlebox> {
-    const box = new Middlebox(target, rules)
+  /** @param target the server's port on loopback; of several, each request goes to the next */
+  static async open(target: number | readonly number[], rules: Partial<Rules> = {}): Promise<Middlebox> {
+    const box = new Middlebox([target].flat(), rules)
     box.#server.listen(0, '127.0.0.1')
     await once(box.#server, 'listening')
     return box
@@ -66,9 +67,9 @@ export class Middlebox {
     return this.#seen
   }
 
-  /** Leads to another port from now on. */
-  lead(target: number): void {
-    this.#target = target
+  /** Leads elsewhere from now on. */
+  lead(...targets: readonly number[]): void {
+    this.#targets = targets
   }
 
   /** Breaks every connection there is; new ones are let in. */
@@ -81,6 +82,11 @@ export class Middlebox {
     const closed = once(this.#server, 'close')
     this.#server.close()
     await closed
+  }
+
+  #target(): number {
+    this.#turn += 1
+    return this.#targets[this.#turn % this.#targets.length] ?? 0
   }
 
   #keep(socket: Duplex): void {
@@ -108,7 +114,7 @@ export class Middlebox {
       return
     }
     const { method, url, headers } = incoming
-    const outgoing = request({ port: this.#target, host: '127.0.0.1', method, path: url, headers, agent: false })
+    const outgoing = request({ port: this.#target(), host: '127.0.0.1', method, path: url, headers, agent: false })
     outgoing.on('socket', (socket) => this.#keep(socket))
     outgoing.on('error', () => {
       if (response.headersSent) response.destroy()
@@ -153,7 +159,7 @@ export class Middlebox {
     if (upgrades === 'cut') socket.destroy()
     else if (upgrades === 'refuse') socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
     if (upgrades !== 'pass') return
-    const far: Socket = connect(this.#target, '127.0.0.1')
+    const far: Socket = connect(this.#target(), '127.0.0.1')
     this.#keep(far)
     far.on('connect', () => {
       const lines = incoming.rawHeaders.flatMap((name, i, all) => (i % 2 === 0 ? [`${name}: ${all[i + 1]}`] : []))

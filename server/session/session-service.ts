@@ -35,6 +35,8 @@ export interface Caller {
   readonly role: string
   /** The connection's name is its client's choice, and another node may be the one that knows its tools. */
   readonly roams?: true
+  /** Names of its tools, as it says itself. */
+  readonly tools?: readonly string[]
 }
 
 /** What came of a command. */
@@ -149,7 +151,8 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
       options.checkChoice(command.model, command.agent)
       return within(command.session, async (session) => {
         await admitted(session, caller, 'send', true)
-        return receipt(await send(stores, session, command, caller.user, desk.offered(command.session)))
+        const offered = new Set([...desk.offered(command.session), ...(caller.tools ?? [])])
+        return receipt(await send(stores, session, command, caller.user, [...offered]))
       })
     },
 

@@ -109,6 +109,18 @@ describe('with the result', () => {
     expect([again.status, await again.json()]).toEqual([200, result])
   })
 
+  it('offers the model the tools that it names, of a connection that another node may know', async () => {
+    await open()
+    const body = { content: 'hi', tools: ['clock', 'lamp'] }
+    const refused = await post(body, { Prefer: 'respond-async' })
+    expect([refused.status, Problem.parse(await refused.json())]).toMatchObject([400, { path: 'tools' }])
+    const headers = { Prefer: 'respond-async', 'Parley-Connection': 'con_1', 'Idempotency-Key': 'one' }
+    expect((await post(body, headers)).status).toBe(202)
+    expect((await message()).tools).toEqual(['clock', 'lamp'])
+    // Who comes again may have others by now: it is the same message.
+    expect((await post({ content: 'hi' }, headers)).status).toBe(202)
+  })
+
   it('says up to where the log tells of what it did, with the end of what it interrupted', async () => {
     await open()
     await post({ content: 'hi' }, { Prefer: 'respond-async', 'Idempotency-Key': 'one' })

@@ -18,6 +18,7 @@ import { findCommand } from '../../session/session-state.ts'
 import { commandIdOf } from '../command-id.ts'
 import { negotiate } from '../http/accept.ts'
 import { asProblem } from '../http/failure.ts'
+import { HttpError } from '../http/http-error.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { Headers } from '../http/http-reply.ts'
 import { type Preferences, parsePrefer } from '../http/prefer.ts'
@@ -48,9 +49,12 @@ export function messagesRoute(ports: SessionHttpPorts): Route {
       const after = lastEventId(request)
       const id = commandIdOf(request)
       const caller = callerOf(request)
-      const body = await request.json(MessageRequest)
+      const { tools = [], ...body } = await request.json(MessageRequest)
+      if (tools.length > 0 && caller.roams !== true) {
+        throw new HttpError('bad_request', 'tools need a connection: the header Parley-Connection', { path: 'tools' })
+      }
       if (leaving !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: leaving.withinMs })
-      const sent = await ports.service.send({ type: 'send', id, session, ...body }, caller)
+      const sent = await ports.service.send({ type: 'send', id, session, ...body }, { ...caller, tools })
       // A message always has a run.
       const run = sent.run ?? ''
       if (form === 'application/json') {
