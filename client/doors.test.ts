@@ -77,14 +77,14 @@ describe('an event stream that was live', () => {
     post.json({ run: 'r1', cursor: cursor(1) }, 202)
     const side = await server.expect('GET', '/s1/events')
     const entries = [entry('s1', 1, message(reply.command, 'r1', 'hi'))]
-    side.json({ cursor: cursor(1), entries, live: true })
+    side.json({ cursor: cursor(1), entries, live: true, role: 'owner' })
     // At once, and not when it is clear what is wrong.
     await until(session, (view) => view.messages.length === 1)
     expect(client.state.transport.door).toBe('sse')
     await stream.gone()
     const poll = await server.expect('GET', '/s1/events')
     expect(poll.query.get('after')).toBe(cursor(1))
-    poll.json({ cursor: cursor(1), entries: [], live: true })
+    poll.json({ cursor: cursor(1), entries: [], live: true, role: 'owner' })
     await until(client, (state) => state.status === 'open' && state.transport.door === 'long-poll')
     expect(client.state.transport.why).toBe('buffered')
   })
@@ -99,7 +99,12 @@ describe('an event stream that was live', () => {
     const post = await server.expect('POST', '/messages')
     post.json({ run: 'r1', cursor: cursor(1) }, 202)
     const side = await server.expect('GET', '/s1/events')
-    side.json({ cursor: cursor(1), entries: [entry('s1', 1, message(reply.command, 'r1', 'hi'))], live: true })
+    side.json({
+      cursor: cursor(1),
+      entries: [entry('s1', 1, message(reply.command, 'r1', 'hi'))],
+      live: true,
+      role: 'owner',
+    })
     await until(session, (view) => view.messages.length === 1)
     stream.entries('s1', 1, [message(reply.command, 'r1', 'hi'), message('m2', 'r2', 'and now?')])
     await until(session, (view) => view.messages.length === 2)

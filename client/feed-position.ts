@@ -11,7 +11,7 @@ interface Waiter {
 export class FeedPosition {
   readonly #attach: string
   #cursor: string | undefined
-  #attached = false
+  #role: string | undefined
   #live = false
   #waiting: Waiter[] = []
 
@@ -26,7 +26,12 @@ export class FeedPosition {
   }
 
   get attached(): boolean {
-    return this.#attached
+    return this.#role !== undefined
+  }
+
+  /** The reader's, in the session, when it was attached last. */
+  get role(): string | undefined {
+    return this.#role
   }
 
   get live(): boolean {
@@ -45,8 +50,8 @@ export class FeedPosition {
           const reset = frame.reset === true
           if (reset) this.#cursor = undefined
           // A stream that goes on where the one before broke off is no news.
-          const isNews = reset || !this.#attached
-          this.#attached = true
+          const isNews = reset || frame.role !== this.#role
+          this.#role = frame.role
           return isNews ? [{ ...frame, id: this.#attach }] : []
         }
         case 'entry':

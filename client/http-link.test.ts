@@ -30,7 +30,7 @@ const ANSWER = [message('m1', 'r1'), started('r1', 'm1'), says('r1', 0, 'Hel'), 
 
 function page(first: number, events: typeof ANSWER, more: object = {}): object {
   const entries = events.map((event, i) => entry('s1', first + i, event))
-  return { cursor: cursor(first - 1 + events.length), entries, live: true, ...more }
+  return { cursor: cursor(first - 1 + events.length), entries, live: true, role: 'owner', ...more }
 }
 
 async function live(session: Session): Promise<void> {
@@ -176,6 +176,9 @@ describe('a session over long polls', () => {
     await until(session, (view) => view.activeRun === undefined)
     expect(session.state.runs.get('r1')?.text).toBe('Hello')
     expect(session.state.role).toBe('owner')
+    const fourth = await ask('/s1/events')
+    fourth.json(page(6, [], { role: 'viewer' }))
+    await until(session, (view) => view.status === 'live' && view.role === 'viewer')
   })
 
   it('begins anew on a page that says so', async () => {

@@ -2,7 +2,7 @@
 // session are posted one after the other, and what ends a run is not answered before all up to its end was handed on.
 import type { Attach, ClientFrame, ServerFrame, Welcome } from '@parley/protocol'
 import { isHidden, onHide, POSTS, STREAMS } from '#platform'
-import { CLIENT_VERSION, httpUrl } from './client-options.ts'
+import { httpUrl } from './client-options.ts'
 import { errorOf, isFinal, okOf, type PostedCommand, requestOf, sessionPath } from './command-request.ts'
 import { type HttpAnswer, HttpCaller } from './http-caller.ts'
 import { HttpFailure } from './http-failure.ts'
@@ -33,7 +33,7 @@ export class HttpLink implements Link {
   /** By session, what was asked for last: the next one waits for it. */
   readonly #lanes = new Map<string, Promise<void>>()
   readonly #stopHiding: () => void
-  #welcome: (Welcome & { readonly role?: string }) | undefined
+  #welcome: Welcome | undefined
   #closed = false
 
   constructor(door: Exclude<Door, 'websocket'>, options: LinkOptions, handler: LinkHandler) {
@@ -88,7 +88,6 @@ export class HttpLink implements Link {
       method: 'GET',
       path: '/v1/hello',
       accept: JSON_TYPE,
-      headers: { 'Parley-Client': `@parley/client/${CLIENT_VERSION}` },
       timeoutMs: COMMAND_MS,
     })
     if (!isWelcome(body)) throw new HttpFailure('foreign', 'The answer is not a welcome of Parley.')
@@ -121,7 +120,7 @@ export class HttpLink implements Link {
 
   #feedPorts(): FeedPorts {
     const { clock, doors, reconnect } = this.#options
-    const { role = '', heartbeatMs = 0 } = this.#welcome ?? {}
+    const { heartbeatMs = 0 } = this.#welcome ?? {}
     return {
       caller: this.#caller,
       clock,
@@ -130,7 +129,6 @@ export class HttpLink implements Link {
       slots: this.#streams,
       isHidden,
       streams: this.#door === 'sse',
-      role,
       heartbeatMs,
       frames: (frames) => this.#hand(frames),
       lost: (loss) => this.#lose(loss),

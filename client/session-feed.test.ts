@@ -38,7 +38,6 @@ function read(session: string, slots: Slots): SessionFeed {
     slots,
     isHidden: () => hidden,
     streams: true,
-    role: 'owner',
     heartbeatMs: 15_000,
     frames: (frames) => {
       heard.push(...frames.map((frame) => `${session} ${frame.type}`))
@@ -65,11 +64,17 @@ describe('a feed without a stream', () => {
         null,
         after,
       ])
-      poll.json({ cursor: cursor(1), entries: after === null ? [entry('b', 1, message('m', 'r'))] : [], live: true })
+      poll.json({
+        cursor: cursor(1),
+        entries: after === null ? [entry('b', 1, message('m', 'r'))] : [],
+        live: true,
+        role: 'owner',
+      })
     }
     first.close()
     const next = await server.expect('GET', '/b/events')
-    if (next.headers.accept === 'application/json') next.json({ cursor: cursor(1), entries: [], live: true })
+    if (next.headers.accept === 'application/json')
+      next.json({ cursor: cursor(1), entries: [], live: true, role: 'owner' })
     const taken = next.headers.accept === 'application/json' ? await server.expect('GET', '/b/events') : next
     expect(taken.headers.accept).toBe('text/event-stream')
     expect(heard.filter((frame) => frame.startsWith('b'))).toEqual(['b attached', 'b entry', 'b live'])
@@ -78,12 +83,17 @@ describe('a feed without a stream', () => {
   it('does not blame a stream that it has not for what polls on the side bring', async () => {
     const feed = read('a', new Slots(0))
     const poll = await server.expect('GET', '/a/events')
-    poll.json({ cursor: cursor(1), entries: [], live: true })
+    poll.json({ cursor: cursor(1), entries: [], live: true, role: 'owner' })
     let asks = 0
     const answer = async (): Promise<void> => {
       const ask = await server.expect('GET', '/a/events')
       asks += 1
-      ask.json({ cursor: cursor(1 + asks), entries: [entry('a', 1 + asks, message(`m${asks}`, 'r'))], live: true })
+      ask.json({
+        cursor: cursor(1 + asks),
+        entries: [entry('a', 1 + asks, message(`m${asks}`, 'r'))],
+        live: true,
+        role: 'owner',
+      })
       if (asks < 40) await answer()
     }
     const answered = answer()
@@ -104,7 +114,7 @@ describe('a feed without a stream', () => {
     const poll = await server.expect('GET', '/a/events')
     expect([poll.headers.accept, poll.query.get('after')]).toEqual(['application/json', cursor(1)])
     await stream.gone()
-    poll.json({ cursor: cursor(2), entries: [entry('a', 2, message('m2', 'r'))], live: true })
+    poll.json({ cursor: cursor(2), entries: [entry('a', 2, message('m2', 'r'))], live: true, role: 'owner' })
     await new Promise<void>((resolve) => feed.reach(cursor(2), resolve))
     hidden = false
     feed.check()

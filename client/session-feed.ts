@@ -26,7 +26,6 @@ export interface FeedPorts {
   isHidden(): boolean
   /** Reads by a stream, rather than by polls. */
   readonly streams: boolean
-  readonly role: string
   readonly heartbeatMs: number
   frames(frames: readonly ServerFrame[]): void
   lost(loss: Loss): void
@@ -190,18 +189,18 @@ export class SessionFeed {
   }
 
   async #poll(waitS: number, signal: AbortSignal): Promise<void> {
-    const { entries, cursor, live, reset } = await this.#page(waitS, signal)
+    const { entries, cursor, live, role, reset } = await this.#page(waitS, signal)
     this.#succeeded()
     this.#breaks = 0
     this.#heardAt = this.#ports.clock.now()
     const { session, id } = this.#attach
-    const { role } = this.#ports
+    const isAttached = role !== this.#position.role || reset === true
     const frames: ServerFrame[] = []
-    if (!this.#position.attached || reset === true) {
+    if (isAttached) {
       frames.push({ type: 'attached', id, session, cursor, role, ...(reset === undefined ? {} : { reset }) })
     }
     frames.push(...entries)
-    if (live && (!this.#position.live || reset === true)) frames.push({ type: 'live', session, cursor })
+    if (live && (!this.#position.live || isAttached)) frames.push({ type: 'live', session, cursor })
     this.#take(frames)
     this.#moveTo(cursor)
   }
@@ -320,11 +319,12 @@ interface Page {
   readonly cursor: string
   readonly entries: readonly EntryFrame[]
   readonly live: boolean
+  readonly role: string
   readonly reset?: true
 }
 
 function isPage(value: unknown): value is Page {
   if (typeof value !== 'object' || value === null) return false
-  const { cursor, entries, live } = value as Record<string, unknown>
-  return typeof cursor === 'string' && Array.isArray(entries) && typeof live === 'boolean'
+  const { cursor, entries, live, role } = value as Record<string, unknown>
+  return [cursor, role].every((text) => typeof text === 'string') && Array.isArray(entries) && typeof live === 'boolean'
 }

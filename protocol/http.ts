@@ -169,6 +169,8 @@ export const EventsPage = z.object({
   entries: z.array(EntryFrame),
   /** Everything so far is in it. With false there is more, at once. */
   live: z.boolean(),
+  /** The caller's, in the session. */
+  role: z.string(),
   /** `after` could not be gone on from: these are from the beginning, and the reader drops what it holds. */
   reset: z.literal(true).optional(),
 })

@@ -248,7 +248,7 @@ describe('as a page', () => {
     expect(first.entries.map(({ event }) => event.type)).toEqual(['message', 'run.started', 'run.output', 'run.ended'])
     expect(first.cursor).toBe(first.entries.at(-1)?.cursor)
     const next = await page(`?after=${first.cursor}`)
-    expect(next).toEqual({ cursor: first.cursor, entries: [], live: true })
+    expect(next).toEqual({ cursor: first.cursor, entries: [], live: true, role: 'owner' })
   })
 
   it('is bounded: the rest is in the next ones', async () => {
@@ -340,7 +340,7 @@ describe('as a page that one waits for', () => {
     await open()
     await harness.startRun('s', 'r')
     const { cursor } = await page('')
-    expect(await page(`?after=${cursor}&wait=0.02`)).toEqual({ cursor, entries: [], live: true })
+    expect(await page(`?after=${cursor}&wait=0.02`)).toEqual({ cursor, entries: [], live: true, role: 'owner' })
   })
 
   it('comes early when the node stops', async () => {

@@ -134,6 +134,7 @@ function matches(header: string | undefined, etag: string): boolean {
 }
 
 function asJson(page: Page, cursor: Cursor): string {
-  const head: Omit<EventsPage, 'entries'> = { cursor, live: page.live, ...(page.reset ? { reset: true } : {}) }
+  const { live, role, reset } = page
+  const head: Omit<EventsPage, 'entries'> = { cursor, live, role, ...(reset ? { reset } : {}) }
   return `${JSON.stringify(head).slice(0, -1)},"entries":[${page.items}]}`
 }

@@ -22,6 +22,7 @@ export class PageSink implements ReaderSink {
   #items: string[] = []
   #bytes = 0
   #reset = false
+  #role = ''
   #live = false
   #waits: boolean
   #isDone = false
@@ -44,6 +45,11 @@ export class PageSink implements ReaderSink {
 
   get empty(): boolean {
     return this.#items.length === 0
+  }
+
+  /** The reader's, in the session. */
+  get role(): string {
+    return this.#role
   }
 
   get reset(): boolean {
@@ -75,6 +81,7 @@ export class PageSink implements ReaderSink {
   }
 
   write(frame: ServerFrame): void {
+    if (frame.type === 'attached') this.#role = frame.role
     if (frame.type === 'attached' && frame.reset === true) {
       this.#reset = true
       this.#items = []

@@ -36,6 +36,7 @@ export interface Page extends PageDone {
   readonly items: string
   readonly empty: boolean
   readonly reset: boolean
+  readonly role: string
   readonly position: Seq
 }
 
@@ -100,7 +101,14 @@ export class Readings {
         reader.close()
       }
       const done = ({ live }: PageDone): void => {
-        resolve({ live, items: sink.items, empty: sink.empty, reset: sink.reset, position: reader.position })
+        resolve({
+          live,
+          items: sink.items,
+          empty: sink.empty,
+          reset: sink.reset,
+          role: sink.role,
+          position: reader.position,
+        })
         leave()
       }
       const failed = (error: unknown): void => {
