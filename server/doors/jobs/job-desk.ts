@@ -29,7 +29,7 @@ export interface JobQuery {
   /** Whether the client holds what a tag names. */
   readonly holds: ((etag: string) => boolean) | undefined
   /** Ends the wait: then it is answered with what there is. */
-  readonly signal: AbortSignal
+  readonly signal: AbortSignal | undefined
   /** When to answer a client that does not wait, and for how long to send it away. */
   readonly pace: PaceOf
 }
@@ -97,7 +97,7 @@ export class JobDesk {
         }
         const left = until - performance.now()
         const isReady = waits ? this.#isReady(now, query) : now.view.ended !== undefined
-        if (signal.aborted || left <= 0 || isReady) return this.#report(session, now, query, pace)
+        if (signal?.aborted === true || left <= 0 || isReady) return this.#report(session, now, query, pace)
         // Who does not wait is held back for a moment at most, and only the end cuts that short.
         const endOnly = !waits || (query.since === undefined && query.holds === undefined)
         await changes(session, now, endOnly, left, signal)
@@ -189,7 +189,7 @@ function changes(
   { view }: FoundRun,
   endOnly: boolean,
   ms: number,
-  signal?: AbortSignal,
+  signal?: AbortSignal | undefined,
 ): Promise<void> {
   // It may have changed since it was looked at.
   const now = findRun(session.state, view.id)

@@ -107,9 +107,8 @@ export function openJobDoor(ports: JobPorts): JobDoor {
       const { request, leaving } = exchange
       const { since, wait = '0' } = request.queryAs(LookQuery)
       const waitMs = leaving === undefined ? Math.min(Number(wait), WAIT_MAX_S) * 1000 : 0
-      const over = new AbortController()
-      request.signal.addEventListener('abort', () => over.abort(), { once: true })
-      if (waitMs > 0) endWaitWhenLeaving(exchange, over, random)
+      // Most polls do not wait, and a signal costs as much as the rest of the answer.
+      const signal = waitMs > 0 ? endOfWait(exchange, random) : undefined
       const began = performance.now()
       const id = request.params.id ?? ''
       await mustBeAdmitted(request, id)
@@ -117,7 +116,7 @@ export function openJobDoor(ports: JobPorts): JobDoor {
         since,
         waitMs: waitMs * (1 - WAIT_SPREAD * random()),
         holds: heldBy(request.header('if-none-match')),
-        signal: over.signal,
+        signal,
         pace,
       })
       // Who was a member when the wait began may be none any more.
@@ -138,8 +137,8 @@ export function openJobDoor(ports: JobPorts): JobDoor {
       const command = commandIdOf(request)
       const { session, run, hasEnded } = await desk.find(id)
       if (!hasEnded) await service.cancel({ type: 'cancel', id: command, session, run }, callerOf(request))
-      const { signal } = request
-      answer(exchange, await desk.report(id, { since: undefined, waitMs: 0, holds: undefined, signal, pace }))
+      const now = { since: undefined, waitMs: 0, holds: undefined, signal: undefined, pace }
+      answer(exchange, await desk.report(id, now))
     },
   }
 
@@ -174,9 +173,14 @@ function heldBy(header: string | undefined): ((etag: string) => boolean) | undef
   return (etag) => tags.includes('*') || tags.includes(etag.replace(/^W\//, ''))
 }
 
-function endWaitWhenLeaving(exchange: HttpExchange, over: AbortController, random: () => number): void {
+/** Aborted when the client has left, or a while after the node was told to stop. */
+function endOfWait(exchange: HttpExchange, random: () => number): AbortSignal {
+  const over = new AbortController()
+  const { signal } = exchange.request
+  signal.addEventListener('abort', () => over.abort(signal.reason), { once: true })
   exchange.onLeaving(({ withinMs }) => {
     const timer = setTimeout(() => over.abort(), random() * withinMs)
-    exchange.request.signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
+    signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
   })
+  return over.signal
 }
