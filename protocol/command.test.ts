@@ -24,6 +24,8 @@ describe('limits', () => {
       presenceBytes: 4_096,
       helloMs: 10_000,
       attachedSessions: 1_000,
+      contextMessages: 1_024,
+      contextTools: 128,
       members: 1_000,
       invites: 64,
       queuedRuns: 32,

@@ -1,5 +1,6 @@
 // Commands: frames from client to server.
 import { z } from 'zod'
+import { Context } from './context.ts'
 import { Policy } from './event.ts'
 import { Id } from './id.ts'
 import { LIMITS } from './limits.ts'
@@ -39,6 +40,8 @@ export const Send = z.object({
   model: z.string().max(256).optional(),
   agent: z.string().max(128).optional(),
   seen: Seen.optional(),
+  /** For who keeps the conversation, or its tools, outside the session. */
+  context: Context.optional(),
 })
 
 export const Cancel = z.object({

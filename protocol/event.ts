@@ -1,5 +1,6 @@
 // Events: what a session's log holds, and what goes out through every door.
 import { z } from 'zod'
+import { Context } from './context.ts'
 import { ERROR_CODES } from './error.ts'
 import { Id } from './id.ts'
 import { OutputPart, Part, Seen } from './part.ts'
@@ -44,6 +45,8 @@ export const MessageEvent = z.object({
   seen: Seen.optional(),
   /** With `reject`: the sequence number up to which its door saw that nothing was active. */
   after: Count.optional(),
+  /** What it brings along for its run. */
+  context: Context.optional(),
   /** Names of the client tools that were on offer when it was sent. */
   tools: z.array(ToolName).optional(),
 })
@@ -98,6 +101,8 @@ export const RunEnded = z.object({
   by: z.string().optional(),
   error: RunError.optional(),
   usage: Usage,
+  /** The provider's bound on its length cut the answer. */
+  cut: z.literal(true).optional(),
   /** How many indexes the run used. */
   next: Count,
   /** The whole output, for readers who lack it. Those who had every output get the event without it. */

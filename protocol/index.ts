@@ -2,6 +2,7 @@
 export * from './close-code.ts'
 export * from './codec.ts'
 export * from './command.ts'
+export * from './context.ts'
 export * from './cursor.ts'
 export * from './error.ts'
 export * from './event.ts'

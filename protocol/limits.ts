@@ -22,6 +22,9 @@ export const LIMITS = {
   helloMs: 10_000,
   /** Sessions attached over one connection. */
   attachedSessions: 1_000,
+  /** Messages and tools that one message brings as its context. */
+  contextMessages: 1_024,
+  contextTools: 128,
   /** Members of one session, and invitations that are open. */
   members: 1_000,
   invites: 64,

@@ -45,6 +45,13 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'client',
+    name: 'send with a context',
+    json: `{"type":"send","id":"c9","session":"s1","content":"go on","context":{"history":[{"role":"user","content":[{"type":"text","text":"hi"}]},{"role":"assistant","text":"hello","calls":[{"call":"c1","name":"look_up","input":{"q":"x"}}]},{"role":"tool","call":"c1","output":"y"}],"instructions":"Be brief.","tools":[{"name":"look_up"}],"sampling":{"temperature":0.5,"stop":["."],"toolChoice":"auto"}}}`,
+    msgpack:
+      '85a474797065a473656e64a26964a26339a773657373696f6ea27331a7636f6e74656e74a5676f206f6ea7636f6e7465787484a7686973746f72799382a4726f6c65a475736572a7636f6e74656e749182a474797065a474657874a474657874a2686983a4726f6c65a9617373697374616e74a474657874a568656c6c6fa563616c6c739183a463616c6ca26331a46e616d65a76c6f6f6b5f7570a5696e70757481a171a17883a4726f6c65a4746f6f6ca463616c6ca26331a66f7574707574a179ac696e737472756374696f6e73a942652062726965662ea5746f6f6c739181a46e616d65a76c6f6f6b5f7570a873616d706c696e6783ab74656d7065726174757265cb3fe0000000000000a473746f7091a12eaa746f6f6c43686f696365a46175746f',
+  },
+  {
+    from: 'client',
     name: 'cancel',
     json: `{"type":"cancel","id":"c4","session":"s1","run":"r1","seen":{"run":"r1","index":300}}`,
     msgpack:
@@ -196,6 +203,20 @@ export const GOLDEN: readonly Golden[] = [
     json: `{"type":"entry","session":"s1","cursor":"e1.15","time":1767225600000,"event":{"type":"run.ended","run":"r1","epoch":2,"model":"demo","message":"c3","reason":"cancelled","by":"ada","usage":{"inputTokens":12,"outputTokens":3,"reasoningTokens":2},"next":8,"output":[{"type":"text","text":" 5","index":5,"lengths":[2],"unseen":true}],"command":"c4","seen":{"run":"r1","index":4},"compacted":true,"at":14}}`,
     msgpack:
       '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3135a474696d65cb4279b76daa800000a56576656e748ea474797065a972756e2e656e646564a372756ea27231a565706f636802a56d6f64656ca464656d6fa76d657373616765a26333a6726561736f6ea963616e63656c6c6564a26279a3616461a5757361676583ab696e707574546f6b656e730cac6f7574707574546f6b656e7303af726561736f6e696e67546f6b656e7302a46e65787408a66f75747075749185a474797065a474657874a474657874a22035a5696e64657805a76c656e677468739102a6756e7365656ec3a7636f6d6d616e64a26334a47365656e82a372756ea27231a5696e64657804a9636f6d706163746564c3a261740e',
+  },
+  {
+    from: 'server',
+    name: 'entry: message with a context',
+    json: `{"type":"entry","session":"s1","cursor":"e1.30","time":1767225600000,"event":{"type":"message","id":"c9","role":"user","author":"ann","content":[],"policy":"queue","run":"r9","context":{"history":[{"role":"user","content":[{"type":"text","text":"hi"}]},{"role":"assistant","text":"hello","calls":[{"call":"c1","name":"look_up","input":{"q":"x"}}]},{"role":"tool","call":"c1","output":"y"}],"instructions":"Be brief.","tools":[{"name":"look_up"}],"sampling":{"temperature":0.5,"stop":["."],"toolChoice":"auto"}}}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3330a474696d65cb4279b76daa800000a56576656e7488a474797065a76d657373616765a26964a26339a4726f6c65a475736572a6617574686f72a3616e6ea7636f6e74656e7490a6706f6c696379a57175657565a372756ea27239a7636f6e7465787484a7686973746f72799382a4726f6c65a475736572a7636f6e74656e749182a474797065a474657874a474657874a2686983a4726f6c65a9617373697374616e74a474657874a568656c6c6fa563616c6c739183a463616c6ca26331a46e616d65a76c6f6f6b5f7570a5696e70757481a171a17883a4726f6c65a4746f6f6ca463616c6ca26331a66f7574707574a179ac696e737472756374696f6e73a942652062726965662ea5746f6f6c739181a46e616d65a76c6f6f6b5f7570a873616d706c696e6783ab74656d7065726174757265cb3fe0000000000000a473746f7091a12eaa746f6f6c43686f696365a46175746f',
+  },
+  {
+    from: 'server',
+    name: 'entry: run.ended cut',
+    json: `{"type":"entry","session":"s1","cursor":"e1.31","time":1767225600000,"event":{"type":"run.ended","run":"r9","reason":"completed","usage":{"inputTokens":1,"outputTokens":2},"cut":true,"next":2}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3331a474696d65cb4279b76daa800000a56576656e7486a474797065a972756e2e656e646564a372756ea27239a6726561736f6ea9636f6d706c65746564a5757361676582ab696e707574546f6b656e7301ac6f7574707574546f6b656e7302a3637574c3a46e65787402',
   },
   {
     from: 'server',

@@ -25,6 +25,7 @@ export function buildPrompt(state: SessionState, run: RunView, options: PromptOp
   const runs = new Map([...state.ended.values(), ...state.open].map((view) => [view.message, view]))
   const messages = new Map(state.messages.map((message) => [message.event.id, message.event]))
   const placed = new Set([...runs.values()].flatMap((view) => takenMessages(view.output)))
+  const given = givenResults(state)
   const exchanges: LanguageModelV3Message[][] = []
   for (const { seq, event } of state.messages) {
     if (seq > run.order || placed.has(event.id)) continue
@@ -33,12 +34,73 @@ export function buildPrompt(state: SessionState, run: RunView, options: PromptOp
     const answer =
       view === undefined || (!own && view.phase !== 'ended')
         ? []
-        : answerMessages(view, messages, { whole: own, keepReasoning: own && options.keepReasoning })
-    exchanges.push([userMessage(event), ...answer])
+        : answerMessages(view, messages, given, { whole: own, keepReasoning: own && options.keepReasoning })
+    exchanges.push(...historyOf(event, new Set(given.keys())), [...asked(event), ...answer])
   }
+  const instructions = [options.system, messages.get(run.message)?.context?.instructions].filter(
+    (text) => text !== undefined,
+  )
   const system: LanguageModelV3Message[] =
-    options.system === undefined ? [] : [{ role: 'system', content: options.system }]
+    instructions.length === 0 ? [] : [{ role: 'system', content: instructions.join('\n\n') }]
   return [...system, ...joinUsers(newest(exchanges, options.maxChars).flat())]
+}
+
+/** A message may bring nothing but the results of calls. */
+function asked(event: MessageEvent): LanguageModelV3Message[] {
+  return event.content.length === 0 ? [] : [userMessage(event)]
+}
+
+type GivenResults = ReadonlyMap<string, { readonly output: unknown }>
+
+/** Of calls that the session's own runs left to the caller: by the call's id, what a later message says of it. */
+function givenResults(state: SessionState): GivenResults {
+  const calls = new Set([...state.ended.values(), ...state.open].flatMap((view) => [...view.calls.keys()]))
+  const results = new Map<string, { readonly output: unknown }>()
+  for (const { event } of state.messages) {
+    for (const message of event.context?.history ?? []) {
+      if (message.role === 'tool' && calls.has(message.call)) results.set(message.call, { output: message.output })
+    }
+  }
+  return results
+}
+
+/** What a message brings of the conversation before it; results of the session's own calls stand with those. */
+function historyOf({ context }: MessageEvent, known: ReadonlySet<string>): LanguageModelV3Message[][] {
+  const history = context?.history ?? []
+  const names = new Map(
+    history.flatMap((message) =>
+      message.role === 'assistant' ? (message.calls ?? []).map(({ call, name }) => [call, name] as const) : [],
+    ),
+  )
+  const exchanges: LanguageModelV3Message[][] = []
+  for (const message of history) {
+    if (message.role === 'tool') {
+      if (known.has(message.call)) continue
+      const toolName = names.get(message.call) ?? 'unknown'
+      const output = toolOutput({ output: message.output })
+      exchanges.at(-1)?.push({
+        role: 'tool',
+        content: [{ type: 'tool-result', toolCallId: message.call, toolName, output }],
+      })
+    } else if (message.role === 'user') {
+      exchanges.push([{ role: 'user', content: message.content.map(asModelPart) }])
+    } else {
+      const text = message.text ?? ''
+      const calls = (message.calls ?? []).map(({ call, name, input }) => ({
+        type: 'tool-call' as const,
+        toolCallId: call,
+        toolName: name,
+        input: toolInput(input),
+      }))
+      const content = [...(text === '' ? [] : [{ type: 'text' as const, text }]), ...calls]
+      if (content.length === 0) continue
+      const said: LanguageModelV3Message = { role: 'assistant', content }
+      const exchange = exchanges.at(-1)
+      if (exchange === undefined) exchanges.push([said])
+      else exchange.push(said)
+    }
+  }
+  return exchanges
 }
 
 export function userMessage(event: MessageEvent): LanguageModelV3Message {
@@ -63,6 +125,7 @@ export function toolInput(input: unknown): unknown {
 function answerMessages(
   view: RunView,
   messages: ReadonlyMap<string, MessageEvent>,
+  given: GivenResults,
   { whole, keepReasoning }: { readonly whole: boolean; readonly keepReasoning: boolean },
 ): LanguageModelV3Message[] {
   const parts = toParts(view.output)
@@ -84,7 +147,7 @@ function answerMessages(
       const number = view.calls.get(part.call)?.step
       if (step.number !== undefined && step.number !== number) flush()
       step.number = number
-      addCall(step, view, part)
+      addCall(step, view, part, given)
     } else if (part.unseen !== true && part.text !== '' && (part.type === 'text' || keepReasoning)) {
       // Text after a call belongs to the next model call.
       if (step.results.length > 0) flush()
@@ -108,7 +171,7 @@ function newStep(): Step {
   return { number: undefined, content: [], results: [] }
 }
 
-function addCall(step: Step, view: RunView, part: Extract<OutputPart, { type: 'tool' }>): void {
+function addCall(step: Step, view: RunView, part: Extract<OutputPart, { type: 'tool' }>, given: GivenResults): void {
   const call = view.calls.get(part.call)
   step.content.push({
     type: 'tool-call',
@@ -120,7 +183,7 @@ function addCall(step: Step, view: RunView, part: Extract<OutputPart, { type: 't
     type: 'tool-result',
     toolCallId: part.call,
     toolName: part.name,
-    output: toolOutput(call?.result),
+    output: toolOutput(call?.result ?? given.get(part.call)),
   })
 }
 

@@ -2,7 +2,7 @@
 // its tools, and calls it again. How it goes on after a lost owner is decided in recovery.ts. An owner that
 // finds the run ended, or owned by another, stops at once.
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider'
-import { ReplyError, type RunStarted } from '@parley/protocol'
+import { type MessageEvent, ReplyError, type RunStarted } from '@parley/protocol'
 import type { Logger } from 'pino'
 import { Conflict, StorageError } from '../log/log-error.ts'
 import type { SessionLog } from '../log/session-log.ts'
@@ -25,6 +25,7 @@ import { type Recovery, recover } from './recovery.ts'
 import { RunAppender } from './run-appender.ts'
 import * as Run from './run-state.ts'
 import { RunTools } from './run-tools.ts'
+import { sampled } from './sampling.ts'
 
 export interface RunLimits extends ModelTimeouts {
   /** Model calls. */
@@ -144,8 +145,8 @@ export class RunOwner implements ModelSink {
     await this.#begin(recovery)
     const timer = setTimeout(() => this.#stop.abort(new ModelFailure('time_limit')), this.#options.limits.runMs)
     try {
-      await this.#steps(recovery)
-      this.#appender.apply((state) => Run.ending(state, { reason: 'completed' }))
+      const isCut = await this.#steps(recovery)
+      this.#appender.apply((state) => Run.ending(state, { reason: 'completed', ...(isCut ? { cut: true } : {}) }))
     } catch (error) {
       const failure = this.#asFailure(error)
       if (failure === undefined) throw error
@@ -175,10 +176,12 @@ export class RunOwner implements ModelSink {
     this.#appender.apply((state) => Run.started(state, seq, fromParts(recovery.kept)))
   }
 
-  /** Model calls and their tools, until the model has nothing more to do. */
-  async #steps(recovery: Recovery): Promise<void> {
+  /** Model calls and their tools, until the model has nothing more to do. @returns whether the answer was cut */
+  async #steps(recovery: Recovery): Promise<boolean> {
     const { model, system, limits } = this.#options
     if (recovery.settle) this.#appender.apply((state) => Run.finished(state, { inputTokens: 0, outputTokens: 0 }))
+    // Its last step's calls were made, and are others' to answer.
+    if (recovery.settle && this.#tools.leavesCalls) return false
     // Even where the model had gone on to speak after a call: the prompt has to have the results.
     this.#tools.adopt()
     await this.#tools.results()
@@ -192,7 +195,9 @@ export class RunOwner implements ModelSink {
       if (this.#appender.state.step >= limits.steps) throw new ModelFailure('step_limit')
       const finish = await this.#callModel(prompt)
       this.#appender.apply((state) => Run.finished(state, finish.usage))
-      if (finish.reason !== 'tool-calls' && this.#steers().length === 0) return
+      if (finish.reason === 'tool-calls' ? this.#tools.leavesCalls : this.#steers().length === 0) {
+        return finish.reason === 'length'
+      }
       const results = await this.#tools.results()
       if (finish.content.length > 0) prompt.push({ role: 'assistant', content: finish.content })
       if (results !== undefined) prompt.push(results)
@@ -225,8 +230,8 @@ export class RunOwner implements ModelSink {
       try {
         const options = {
           prompt: [...prompt],
-          ...(tools.length === 0 ? {} : { tools, toolChoice: { type: 'auto' as const } }),
-          maxOutputTokens: Math.max(1, limits.outputTokens - this.#outputTokens()),
+          ...sampled(this.#message()?.context?.sampling, tools),
+          maxOutputTokens: this.#maxOutputTokens(),
         }
         this.#maxDeltas = deltas + options.maxOutputTokens
         return await callModel(model, options, limits, this, signal)
@@ -239,6 +244,16 @@ export class RunOwner implements ModelSink {
         await sleep(wait, signal)
       }
     }
+  }
+
+  #maxOutputTokens(): number {
+    const asked = this.#message()?.context?.sampling?.maxOutputTokens ?? Number.POSITIVE_INFINITY
+    return Math.max(1, Math.min(asked, this.#options.limits.outputTokens - this.#outputTokens()))
+  }
+
+  #message(): MessageEvent | undefined {
+    const id = this.#appender.state.about.message
+    return this.#session.state.messages.find(({ event }) => event.id === id)?.event
   }
 
   /** By the provider's count where it has given one, else by deltas. */

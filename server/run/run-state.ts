@@ -30,7 +30,7 @@ type Item =
   | CallItem
   /** The run takes these steering messages, or rolls up: a snapshot. */
   | { readonly type: 'snapshot'; readonly take: readonly string[] }
-  | { readonly type: 'end'; readonly end: Pick<RunEnded, 'reason' | 'error'> }
+  | { readonly type: 'end'; readonly end: Pick<RunEnded, 'reason' | 'error' | 'cut'> }
 
 /** What does not change while this owner drives the run. */
 export interface AboutRun {
@@ -160,7 +160,7 @@ export function nextStep(state: RunState, take: readonly string[]): RunState {
 }
 
 /** Nothing more comes; what is in the outbox still goes out first. */
-export function ending(state: RunState, end: Pick<RunEnded, 'reason' | 'error'>): RunState {
+export function ending(state: RunState, end: Pick<RunEnded, 'reason' | 'error' | 'cut'>): RunState {
   if (state.phase === 'ending' || state.phase === 'ended') return state
   return { ...state, phase: 'ending', usage: usageSoFar(state), outbox: [...state.outbox, { type: 'end', end }] }
 }

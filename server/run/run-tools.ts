@@ -1,7 +1,7 @@
 // RunTools: the tools of one run: what the model is offered, the calls that it makes, and their results.
 // Every call goes to the log first; from there on call-keeper.ts sees it through.
 import type { LanguageModelV3FunctionTool, LanguageModelV3Message } from '@ai-sdk/provider'
-import { makeId, type Tool } from '@parley/protocol'
+import { type MessageEvent, makeId, type Tool } from '@parley/protocol'
 import type { Session } from '../session/session.ts'
 import { findRun, type RunView } from '../session/session-state.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
@@ -28,15 +28,17 @@ export class RunTools {
     this.#signal = signal
   }
 
-  /** The server's tools, and those of the clients who were there when the message was sent. */
+  /** The calls of the run are not kept: whoever sent the message answers them in a later one, and the run ends with them. */
+  get leavesCalls(): boolean {
+    return this.#message()?.context?.tools !== undefined
+  }
+
+  /** The server's tools, and those of the clients who were there when the message was sent; or those that it brought. */
   offered(): LanguageModelV3FunctionTool[] {
+    const brought = this.#message()?.context?.tools
+    if (brought !== undefined) return brought.map(asFunction)
     const client = this.#clientTools().flatMap((name) => this.#session.state.tools.get(name) ?? [])
-    return [...this.#options.serverTools.values(), ...client].map((tool) => ({
-      type: 'function',
-      name: tool.name,
-      ...(tool.description === undefined ? {} : { description: tool.description }),
-      inputSchema: tool.inputSchema ?? { type: 'object' },
-    }))
+    return [...this.#options.serverTools.values(), ...client].map(asFunction)
   }
 
   /** The model called a tool: what is to be appended for it. From then on the call is kept until it has its result. */
@@ -44,6 +46,7 @@ export class RunTools {
     const id = makeId('call')
     this.#names.set(id, call.name)
     const input = parseInput(call.input)
+    if (this.leavesCalls) return leftCall(id, call, input)
     const server = this.#options.serverTools.get(call.name)
     const client = this.#clientTools().includes(call.name) ? this.#session.state.tools.get(call.name) : undefined
     const problem = problemOf(call, input, server, client)
@@ -65,6 +68,7 @@ export class RunTools {
 
   /** Calls of a former owner that have no result yet are kept as if they were ours. */
   adopt(): void {
+    if (this.leavesCalls) return
     for (const call of this.#view()?.calls.values() ?? []) {
       if (call.result === undefined) this.#keep(call.id, undefined)
     }
@@ -112,13 +116,32 @@ export class RunTools {
   }
 
   #clientTools(): readonly string[] {
+    return this.#message()?.tools ?? []
+  }
+
+  #message(): MessageEvent | undefined {
     const id = this.#view()?.message
-    return this.#session.state.messages.find((message) => message.event.id === id)?.event.tools ?? []
+    return this.#session.state.messages.find((message) => message.event.id === id)?.event
   }
 
   #view(): RunView | undefined {
     return findRun(this.#session.state, this.#run)
   }
+}
+
+function asFunction({ name, description, inputSchema }: Tool | ServerTool): LanguageModelV3FunctionTool {
+  return {
+    type: 'function',
+    name,
+    ...(description === undefined ? {} : { description }),
+    inputSchema: inputSchema ?? { type: 'object' },
+  }
+}
+
+/** Nobody here waits for its result. */
+function leftCall(id: string, call: ModelToolCall, input: unknown): CallItem {
+  const shown = input === undefined ? call.input : input
+  return { type: 'call', call: id, name: call.name, input: shown, where: 'client', approval: false, until: Date.now() }
 }
 
 /** Why a call cannot be made, in words for the model. */

@@ -69,6 +69,7 @@ export async function send(
     ...(command.model === undefined ? {} : { model: command.model }),
     ...(command.agent === undefined ? {} : { agent: command.agent }),
     ...(command.seen === undefined ? {} : { seen: command.seen }),
+    ...(command.context === undefined ? {} : { context: command.context }),
     ...(policy === 'reject' ? { after: state.seq } : {}),
     ...(tools.length === 0 ? {} : { tools: [...tools] }),
   }
@@ -129,9 +130,10 @@ async function repeated(
 
 /** Whether the stored message says what the command does. */
 function isOf(first: MessageEvent, command: Send, content: readonly Part[]): boolean {
-  const { policy = 'queue', model, agent, seen } = command
+  const { policy = 'queue', model, agent, seen, context } = command
   const before = [first.content, first.policy, first.model, first.agent, first.seen?.run, first.seen?.index]
-  return JSON.stringify(before) === JSON.stringify([content, policy, model, agent, seen?.run, seen?.index])
+  const now = [content, policy, model, agent, seen?.run, seen?.index]
+  return JSON.stringify([...before, first.context]) === JSON.stringify([...now, context])
 }
 
 /**
