@@ -195,7 +195,7 @@ function told(polls: readonly number[]): string {
     const share = ((most / JOBS) * 100).toFixed(1)
     return `at most ${most} in ${ms} ms (${share} % of the clients; even would be ${((polls.length * ms) / span).toFixed(0)})`
   })
-  return `${polls.length} polls, ${(polls.length / JOBS / (span / 60_000)).toFixed(1)} a client and minute; ${parts.join('; ')}`
+  return `${polls.length} polls, ${(polls.length / JOBS).toFixed(1)} a client; ${parts.join('; ')}`
 }
 
 function each<T>(items: readonly T[], end: (item: T) => void): void {
