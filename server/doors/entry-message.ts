@@ -7,6 +7,14 @@ import type { Shown } from '../session/shown.ts'
 
 export type MessageData = string | Uint8Array
 
+/**
+ * What is given to uWS. Never a string: on Node 24 its builds since 20.63 send the code units of one that is of Latin-1
+ * alone as they are, which is no UTF-8 (uNetworking/uWebSockets.js#1280).
+ */
+export function asBytes(data: MessageData): Uint8Array {
+  return typeof data === 'string' ? Buffer.from(data) : data
+}
+
 /** `list`: frames with commas between. */
 export type EntryForm = CodecName | 'sse' | 'ndjson' | 'list'
 

@@ -4,6 +4,7 @@
 import type { HttpResponse } from 'uWebSockets.js'
 import type { Logger } from 'pino'
 import { TokenClock } from '../../auth/token-clock.ts'
+import { asBytes } from '../entry-message.ts'
 import { corsHeaders } from './cors.ts'
 import { type Headers, writeHead } from './http-reply.ts'
 import type { HttpRequest, RequestSnapshot } from './http-request.ts'
@@ -140,7 +141,7 @@ export class ResponseExchange implements HttpExchange {
       writeHead(response, status, this.#headers(headers))
       if (body === undefined && (status === 204 || status === 304 || this.#bodiless)) response.endWithoutBody()
       else if (this.#bodiless) response.endWithoutBody(Buffer.byteLength(body ?? ''))
-      else response.end(body ?? '', closes)
+      else response.end(asBytes(body ?? ''), closes)
     })
     this.#leave()
   }

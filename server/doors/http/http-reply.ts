@@ -3,6 +3,7 @@
 
 import type { HttpResponse } from 'uWebSockets.js'
 import { makeId, type ReplyError } from '@parley/protocol'
+import { asBytes } from '../entry-message.ts'
 import { asProblem, failureOf } from './failure.ts'
 import type { HttpError } from './http-error.ts'
 
@@ -57,7 +58,7 @@ export function reply(
   if (!whole) response.onAborted(() => undefined)
   response.cork(() => {
     writeHead(response, status, headers)
-    if (whole) response.end(body)
+    if (whole) response.end(asBytes(body))
     else if (body === undefined) response.endWithoutBody()
     else response.endWithoutBody(body.length)
   })

@@ -4,6 +4,7 @@
 //
 //   flowing ──(a write left bytes)──► congested ──(the filler goes through)──► flowing        any ──► closed
 import type { HttpResponse } from 'uWebSockets.js'
+import { asBytes } from '../entry-message.ts'
 import type { Flushable, TurnFlush } from '../turn-flush.ts'
 
 export interface HttpStream {
@@ -190,15 +191,16 @@ export class ResponseStream implements HttpStream, Flushable {
     this.#head = undefined
   }
 
-  #take(): string | Uint8Array | undefined {
+  #take(): Uint8Array | undefined {
     const queue = this.#queue
     if (queue.length === 0) return undefined
     this.#queue = []
     this.#queuedBytes = 0
-    return queue.length === 1 ? queue[0] : joined(queue)
+    const [only] = queue
+    return queue.length === 1 && only !== undefined ? asBytes(only) : joined(queue)
   }
 
-  #give(chunk: string | Uint8Array): void {
+  #give(chunk: Uint8Array): void {
     this.#writtenAt = performance.now()
     let passed = true
     this.#response.cork(() => {
@@ -233,7 +235,7 @@ export class ResponseStream implements HttpStream, Flushable {
   }
 }
 
-function joined(chunks: readonly (string | Uint8Array)[]): string | Uint8Array {
-  if (chunks.every((chunk) => typeof chunk === 'string')) return chunks.join('')
-  return Buffer.concat(chunks.map((chunk) => (typeof chunk === 'string' ? Buffer.from(chunk) : chunk)))
+function joined(chunks: readonly (string | Uint8Array)[]): Uint8Array {
+  if (chunks.every((chunk) => typeof chunk === 'string')) return asBytes(chunks.join(''))
+  return Buffer.concat(chunks.map(asBytes))
 }

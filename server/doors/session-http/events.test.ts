@@ -83,6 +83,19 @@ describe('as server-sent events', () => {
     expect(await reader.next()).toMatchObject({ event: 'run.output', id: expect.stringMatching(/\.4$/) })
   })
 
+  it('is UTF-8, in each form, also of text that is of Latin-1 alone', async () => {
+    await open()
+    await harness.startRun('s', 'r')
+    const live = await sse()
+    await live.until(({ event }) => event === 'live')
+    await harness.say('s', 'r', 0, 1, () => 'où çà, Mädchen?')
+    expect(JSON.parse((await live.next())?.data ?? '').event.text).toBe('où çà, Mädchen?')
+    await endRun('r', 1)
+    for (const Accept of ['application/json', 'application/x-ndjson']) {
+      expect(await (await get('?run=r', { Accept })).text()).toContain('où çà, Mädchen?')
+    }
+  })
+
   it('goes on after Last-Event-ID, which wins over `after`, from every entry', async () => {
     await open()
     await finishedRun('r', 20)

@@ -57,6 +57,17 @@ describe('opening', () => {
     expect(msgpack).toEqual(json)
   })
 
+  test('sends text that is of Latin-1 alone as UTF-8, as uWS does not on each Node', async () => {
+    await open()
+    await harness.startRun('s', 'r')
+    const client = await harness.enter()
+    client.send({ type: 'attach', id: 'a', session: 's' })
+    await client.next('live')
+    await harness.say('s', 'r', 0, 2, () => 'où çà, Mädchen?')
+    await client.when(() => client.indexes('s').length === 2)
+    expect(client.text('s')).toBe('où çà, Mädchen?où çà, Mädchen?')
+  })
+
   test('answers ping before hello, and asks for hello before anything else', async () => {
     await open()
     const client = await harness.connect()

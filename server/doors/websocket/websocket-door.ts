@@ -4,6 +4,7 @@
 import uws, { type TemplatedApp } from 'uWebSockets.js'
 import { codecs, Disconnect, ReplyError } from '@parley/protocol'
 import type { ConnectionCount } from '../../limit/connection-count.ts'
+import { asBytes } from '../entry-message.ts'
 import type { Broadcast } from '../feed.ts'
 import { tooMany } from '../http/failure.ts'
 import { HttpError } from '../http/http-error.ts'
@@ -194,7 +195,7 @@ export function openWebSocketDoor(app: TemplatedApp, options: WebSocketDoorOptio
 /** Broadcasts to the sockets of an app. */
 export function broadcastBy(app: TemplatedApp): Broadcast {
   return (topic, data, codec) => {
-    app.publish(topic, data, codecs[codec].binary)
+    app.publish(topic, asBytes(data), codecs[codec].binary)
   }
 }
 
