@@ -113,6 +113,18 @@ describe('client', () => {
     expect(await third.accepted).toEqual({ message: third.command, run: 'r3', duplicate: true })
   })
 
+  it('sends a message under the id that it had on a page that is gone, and waits for none that the log has', async () => {
+    const session = makeClient().session('s1')
+    const peer = await welcomed()
+    await peer.attach([message('m1', 'r1')])
+    await until(session, (view) => view.status === 'live')
+    session.send('1', { id: 'm1' })
+    session.send('2', { id: 'm2' })
+    expect(await peer.expect('send')).toMatchObject({ id: 'm1', content: '1' })
+    expect(await peer.expect('send')).toMatchObject({ id: 'm2', content: '2' })
+    expect(session.state.pending.map(({ id }) => id)).toEqual(['m2'])
+  })
+
   it('keeps commands given before there is a connection', async () => {
     const session = makeClient().session('s1')
     const reply = session.send('early')

@@ -26,6 +26,8 @@ export interface SendOptions {
   readonly agent?: string
   /** What the person saw of a run: the model's context is cut there. */
   readonly seen?: Seen
+  /** The message's id, for one that may have been sent before, by a page that is gone: it takes effect once. */
+  readonly id?: string
 }
 
 /** Sees each entry that changed the view, before the listeners are told. For what is built on the session. */
@@ -83,7 +85,7 @@ export class Session {
 
   /** Sends a message; it is sent again, with the same id, until the server has it. */
   send(content: Content, options: SendOptions = {}): Reply {
-    const id = makeId('msg')
+    const id = options.id ?? makeId('msg')
     const parts: readonly Part[] = typeof content === 'string' ? [{ type: 'text', text: content }] : content
     const frame: Send = {
       type: 'send',
@@ -99,10 +101,9 @@ export class Session {
       policy: options.policy ?? ('queue' as const),
       time: this.#connection.clock.now(),
     }
-    this.#state = {
-      ...this.#state,
-      pending: [...this.#state.pending, pending],
-    }
+    // One that was sent before may be in the log already: then it waits for nothing.
+    const isShown = options.id !== undefined && this.#state.messages.some((message) => message.id === id)
+    if (!isShown) this.#state = { ...this.#state, pending: [...this.#state.pending, pending] }
     const answer = this.#command(frame)
     const reply = new Reply(this, id, answer)
     answer.catch(() => {

@@ -1,52 +1,20 @@
 // The chat page in a real browser, on the real server as a process of its own.
 import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { type ClientTool, ParleyClient, type Session, tool } from '@parley/client'
-import type { Browser, BrowserContextOptions } from 'playwright-core'
+import { tool } from '@parley/client'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { ServerProcess } from '../server/test/server-process.ts'
-import { launch, Visitor } from './test/browser.ts'
+import { PageWorld } from './test/page-world.ts'
 
 const ARTIFACTS = fileURLToPath(new URL('../artifacts/', import.meta.url))
 
-let server: ServerProcess
-let browser: Browser
-const visitors: Visitor[] = []
-const clients: ParleyClient[] = []
+let world: PageWorld
 
 beforeAll(async () => {
   mkdirSync(ARTIFACTS, { recursive: true })
-  server = await ServerProcess.start()
-  browser = await launch()
+  world = await PageWorld.start()
 })
-
-afterEach(async () => {
-  const problems = visitors.flatMap((visitor) => visitor.problems)
-  await Promise.all(visitors.splice(0).map((visitor) => visitor.context.close()))
-  await Promise.all(clients.splice(0).map((client) => client.close()))
-  expect(problems).toEqual([])
-})
-
-afterAll(async () => {
-  await browser.close()
-  await server.dispose()
-})
-
-function site(): string {
-  return `http://127.0.0.1:${server.port}/`
-}
-
-async function come(options?: BrowserContextOptions): Promise<Visitor> {
-  const visitor = await Visitor.come(browser, options)
-  visitors.push(visitor)
-  return visitor
-}
-
-function connect(): ParleyClient {
-  const client = new ParleyClient({ url: server.url })
-  clients.push(client)
-  return client
-}
+afterEach(() => world.leave())
+afterAll(() => world.dispose())
 
 /** What `/demo count=N` says. */
 function numbers(count: number): string {
@@ -55,7 +23,7 @@ function numbers(count: number): string {
 
 describe('the chat page', () => {
   it('puts a new session into its address, and streams the exact text', async () => {
-    const tab = await (await come()).open(site())
+    const tab = await (await world.come()).open(world.site)
     await tab.status('Live')
     expect(tab.session).toMatch(/^ses_[0-9a-z]+$/)
     await tab.say('/demo count=60 rate=60')
@@ -65,7 +33,7 @@ describe('the chat page', () => {
   })
 
   it('stops an answer, and says that it is unfinished', async () => {
-    const tab = await (await come()).open(site())
+    const tab = await (await world.come()).open(world.site)
     await tab.say('/demo count=2000 rate=50')
     await tab.speaks(0, '0 1 2 3')
     await tab.page.getByRole('button', { name: 'Stop' }).click()
@@ -73,13 +41,13 @@ describe('the chat page', () => {
     expect(numbers(2000).startsWith(text)).toBe(true)
     await tab.page.locator('.answer.unfinished').getByText('Stopped').waitFor()
     // Another reader of the log sees it end at the same word.
-    const { state } = await liveSession(connect(), tab.session)
+    const { state } = await world.join(tab.session)
     expect([...state.runs.values()].map((run) => run.text)).toEqual([text])
     expect(await tab.text(0)).toBe(text)
   })
 
   it('redirects an answer when something is sent while it is given', async () => {
-    const tab = await (await come()).open(site())
+    const tab = await (await world.come()).open(world.site)
     await tab.say('/demo count=2000 rate=50')
     await tab.speaks(0, '0 1 2 3')
     await tab.say('/demo count=5 rate=0')
@@ -88,7 +56,7 @@ describe('the chat page', () => {
   })
 
   it('lets a message wait for the end of the answer, when that is chosen', async () => {
-    const tab = await (await come()).open(site())
+    const tab = await (await world.come()).open(world.site)
     await tab.say('/demo count=60 rate=40')
     await tab.speaks(0, '0 1 2 3')
     await tab.page.getByRole('radio', { name: 'After this answer' }).check()
@@ -99,8 +67,8 @@ describe('the chat page', () => {
   })
 
   it('goes on after a reload in mid-answer, and in a second tab', async () => {
-    const visitor = await come()
-    const tab = await visitor.open(site())
+    const visitor = await world.come()
+    const tab = await visitor.open(world.site)
     await tab.say('/demo count=120 rate=60')
     await tab.speaks(0, '0 1 2 3')
     const address = tab.page.url()
@@ -112,25 +80,25 @@ describe('the chat page', () => {
   })
 
   it('goes on after the server was killed in mid-answer, and sends then what was written meanwhile, once', async () => {
-    const tab = await (await come()).open(site())
+    const tab = await (await world.come()).open(world.site)
     await tab.say('/demo count=150 rate=50')
     await tab.speaks(0, '0 1 2 3')
-    await server.kill()
+    await world.server.kill()
     await tab.page.locator('.badge.lost').waitFor()
     await tab.page.getByRole('radio', { name: 'After this answer' }).check()
     await tab.say('/demo count=7 rate=0')
     await tab.page.getByText('Will be sent when the connection is back').waitFor()
-    await server.start()
+    await world.server.start()
     expect(await tab.answer(0, 'completed')).toBe(numbers(150))
     expect(await tab.answer(1, 'completed')).toBe(numbers(7))
     await tab.status('Live')
     expect(await tab.page.locator('.message').count()).toBe(2)
-    const { state } = await liveSession(connect(), tab.session)
+    const { state } = await world.join(tab.session)
     expect(state.messages.map((message) => message.text)).toEqual(['/demo count=150 rate=50', '/demo count=7 rate=0'])
   })
 
   it('runs its own tool, and shows the call with its result', async () => {
-    const tab = await (await come()).open(site())
+    const tab = await (await world.come()).open(world.site)
     await tab.say('/demo tool=local_time input={} count=3 rate=0')
     const text = await tab.answer(0, 'completed')
     expect(text.endsWith('\n0 1 2')).toBe(true)
@@ -142,11 +110,11 @@ describe('the chat page', () => {
   })
 
   it('asks for a decision about a call of another device, and shows what was decided', async () => {
-    const tab = await (await come()).open(site())
+    const tab = await (await world.come()).open(world.site)
     await tab.status('Live')
     const opened: unknown[] = []
     const door = tool({ name: 'open_door', approval: true, execute: (input) => opened.push(input) })
-    await liveSession(connect(), tab.session, [door])
+    await world.join(tab.session, [door])
     await tab.say('/demo tool=open_door input={"door":"front"} count=3 rate=0')
     await tab.page.getByText('Waits for a decision').waitFor()
     expect(opened).toEqual([])
@@ -165,14 +133,14 @@ describe('the chat page', () => {
   })
 
   it('says why an answer failed', async () => {
-    const tab = await (await come()).open(site())
+    const tab = await (await world.come()).open(world.site)
     await tab.say('/demo fail=3 rate=0')
     expect(await tab.answer(0, 'failed')).toBe('0 1 2')
     await tab.page.locator('.note.failed').getByText('(provider_error)').waitFor()
   })
 
   it('shows text as text, whatever it holds', async () => {
-    const tab = await (await come()).open(site())
+    const tab = await (await world.come()).open(world.site)
     const text = '/demo count=1\n<img src=x onerror="document.title=1"> & <b>bold</b>'
     await tab.say(text)
     await tab.answer(0, 'completed')
@@ -181,7 +149,7 @@ describe('the chat page', () => {
   })
 
   it('leaves the other answers alone while one streams', async () => {
-    const tab = await (await come()).open(site())
+    const tab = await (await world.come()).open(world.site)
     await tab.say('/demo count=20 rate=0')
     await tab.answer(0, 'completed')
     await tab.say('/demo count=60 rate=60')
@@ -201,7 +169,7 @@ describe('the chat page', () => {
   })
 
   it('stays at the end while it grows, until the reader scrolls up, and jumps back', async () => {
-    const tab = await (await come({ viewport: { width: 400, height: 500 } })).open(site())
+    const tab = await (await world.come({ viewport: { width: 400, height: 500 } })).open(world.site)
     await tab.say('/demo count=1200 rate=0')
     await tab.answer(0, 'completed')
     await tab.say('/demo count=400 rate=100')
@@ -223,7 +191,7 @@ describe('the chat page', () => {
   })
 
   it('begins a new chat, and comes back to the one before', async () => {
-    const tab = await (await come()).open(site())
+    const tab = await (await world.come()).open(world.site)
     await tab.say('/demo count=3 rate=0')
     await tab.answer(0, 'completed')
     const first = tab.session
@@ -236,7 +204,7 @@ describe('the chat page', () => {
   })
 
   it('is worked by keyboard alone, and tells screen readers of whole sentences', async () => {
-    const tab = await (await come()).open(site())
+    const tab = await (await world.come()).open(world.site)
     await tab.status('Live')
     const { keyboard } = tab.page
     // The composer has the focus from the start.
@@ -263,7 +231,7 @@ describe('the chat page', () => {
     ['dark', { colorScheme: 'dark' as const }],
     ['phone', { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }],
   ])('fits its window: %s', async (name, options) => {
-    const tab = await (await come(options)).open(site())
+    const tab = await (await world.come(options)).open(world.site)
     await tab.say('/demo tool=local_time input={} count=3 reasoning=8 rate=0')
     await tab.answer(0, 'completed')
     await tab.say('/demo count=400 rate=60')
@@ -275,16 +243,3 @@ describe('the chat page', () => {
     await tab.page.screenshot({ path: `${ARTIFACTS}chat-page-${name}.png` })
   })
 })
-
-/** Joins a session as a program would, and waits until it has all of it. */
-async function liveSession(client: ParleyClient, id: string, tools: readonly ClientTool[] = []): Promise<Session> {
-  const session = client.session(id, { tools })
-  await new Promise<void>((resolve) => {
-    const look = (): void => {
-      if (session.state.status === 'live') resolve()
-    }
-    session.subscribe(look)
-    look()
-  })
-  return session
-}

@@ -1,9 +1,11 @@
-// Announcer: tells screen readers of the newest answer: that it began, its sentences, and how it ended. What was
-// there when the page came is not announced.
+// Announcer: tells screen readers of the newest answer: that it began, its sentences, what it asks for, and how it
+// ended. What was there when the page came is not announced.
 import { isEnded, type RunView, type SessionView } from '@parley/client'
 import { useEffect, useState } from 'react'
+import { decisionNote } from './call-note.ts'
 import type { Painted } from './painted.ts'
 import { runNote } from './run-note.ts'
+import { speakable } from './speakable.ts'
 import { nextSpeech } from './speech.ts'
 import { useRoom } from './use-chat.ts'
 
@@ -34,6 +36,8 @@ export function Announcer() {
 function listen(view: Painted<SessionView>, say: (text: string) => void): () => void {
   let run: RunView | undefined
   let spoken = 0
+  let inCode = false
+  let decided = new Map<string, string>()
   // The run that speaks when the page comes: only what it says from now on.
   let wasLive = view.shown.status === 'live'
   const look = (): void => {
@@ -41,20 +45,43 @@ function listen(view: Painted<SessionView>, say: (text: string) => void): () => 
     if (status !== 'live') return
     const id = run === undefined || isEnded(run) ? activeRun : run.id
     const next = id === undefined ? undefined : runs.get(id)
+    if (next !== undefined && next.id !== run?.id) {
+      spoken = wasLive ? 0 : next.text.length
+      inCode = false
+      decided = new Map()
+      if (wasLive) say('An answer begins.')
+    }
+    if (next !== undefined) decided = decisions(view.shown, next, decided, say)
     if (next !== undefined && next !== run) {
-      if (next.id !== run?.id) {
-        spoken = wasLive ? 0 : next.text.length
-        if (wasLive) say('An answer begins.')
-      }
       run = next
       spoken = Math.min(spoken, next.text.length)
       const speech = nextSpeech(next.text, spoken, isEnded(next))
       spoken = speech.spoken
-      if (speech.say !== '') say(speech.say)
+      const said = speakable(speech.say, inCode)
+      inCode = said.inCode
+      if (said.text !== '') say(said.text)
       if (isEnded(next) && next.status !== 'completed') say(runNote(next, [], undefined).text)
     }
     wasLive = true
   }
   look()
   return view.subscribe(look)
+}
+
+/** Says which calls wait for a person, and what was decided. @returns what is known now, by call */
+function decisions(
+  view: SessionView,
+  run: RunView,
+  known: Map<string, string>,
+  say: (text: string) => void,
+): Map<string, string> {
+  for (const part of run.parts) {
+    const call = part.type === 'tool' ? view.calls.get(part.call) : undefined
+    if (call === undefined || !call.approval) continue
+    const text = call.decision === undefined ? undefined : `${call.name}: ${decisionNote(call, undefined) ?? ''}`.trim()
+    const now = call.status === 'deciding' ? `${call.name} needs an approval.` : text
+    if (now !== undefined && known.get(call.id) !== now) say(now)
+    if (now !== undefined) known.set(call.id, now)
+  }
+  return known
 }

@@ -2,7 +2,9 @@
 // that nothing jumps when the run ends.
 import { type CallView, isEnded, ParleyError, type RunPart, type RunView, type SessionView } from '@parley/client'
 import { memo, type ReactNode, useRef } from 'react'
+import { CopyButton } from './copy-button.tsx'
 import { Icon } from './icon.tsx'
+import { Markdown } from './markdown/markdown.tsx'
 import { Reasoning } from './reasoning.tsx'
 import { runNote } from './run-note.ts'
 import { ToolCard } from './tool-card.tsx'
@@ -28,9 +30,9 @@ function toPart(part: RunPart, at: number, run: RunView): ReactNode {
   // Parts are only ever added at the end, so their place is their key.
   switch (part.type) {
     case 'text':
-      return <Text key={at} text={part.text} />
+      return <Markdown key={at} text={part.text} ended={isOver(run, at)} />
     case 'reasoning':
-      return <Reasoning key={at} text={part.text} going={!isEnded(run) && at === run.parts.length - 1} />
+      return <Reasoning key={at} text={part.text} going={!isOver(run, at)} />
     case 'tool':
       return <ToolCard key={part.call} call={part.call} name={part.name} />
     case 'message':
@@ -42,9 +44,10 @@ function toPart(part: RunPart, at: number, run: RunView): ReactNode {
   }
 }
 
-const Text = memo(function Text({ text }: { readonly text: string }) {
-  return <div className='text'>{text}</div>
-})
+/** Whether nothing more comes to that part. */
+function isOver(run: RunView, at: number): boolean {
+  return isEnded(run) || at < run.parts.length - 1
+}
 
 function Note({ run }: { readonly run: RunView }) {
   const { session } = useRoom()
@@ -68,6 +71,9 @@ function Note({ run }: { readonly run: RunView }) {
         <button type='button' className='link' onClick={withdraw}>
           Withdraw
         </button>
+      ) : null}
+      {isEnded(run) && run.text !== '' ? (
+        <CopyButton className='link copy-answer' text={run.text} label='Copy answer' />
       ) : null}
     </p>
   )

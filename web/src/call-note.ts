@@ -35,6 +35,15 @@ export function decisionNote(call: CallView, user: string | undefined): string |
   return `${decision.decision === 'approve' ? 'Approved' : 'Denied'}${who}${why}`
 }
 
+/** How much time is left for a decision. @param now Unix milliseconds, by this machine's clock */
+export function expiryNote(until: number, now: number): string {
+  const seconds = Math.ceil((until - now) / 1_000)
+  if (seconds <= 0) return 'Expires now'
+  const minutes = Math.floor(seconds / 60)
+  if (minutes >= 60) return `Expires in ${Math.floor(minutes / 60)} h ${minutes % 60} min`
+  return `Expires in ${minutes}:${String(seconds % 60).padStart(2, '0')}`
+}
+
 const SHOWN_MAX = 8_000
 
 /** A value as text: JSON, indented where it does not fit one line, and cut where it is very long. */

@@ -1,18 +1,17 @@
 // Composer: where a message is written. While an answer is given, sending interrupts it or waits for its end, as
 // chosen, and a button stops it. Rows and buttons keep their places whether an answer is given or not.
 import { ParleyError } from '@parley/client'
-import { type KeyboardEvent, type SubmitEvent, useEffect, useRef, useState } from 'react'
+import { type KeyboardEvent, type SubmitEvent, useEffect, useEffectEvent, useRef, useState } from 'react'
 import { Icon } from './icon.tsx'
+import type { Manner } from './sender.ts'
 import { useConnection, useRoom, useView } from './use-chat.ts'
 import { useDraft } from './use-draft.ts'
-import type { Manner } from './use-sender.ts'
 
-interface Props {
-  readonly onSend: (text: string, manner: Manner) => void
-}
+/** The id of the text's box, for who wants the focus there. */
+export const MESSAGE_BOX = 'message-box'
 
-export function Composer({ onSend }: Props) {
-  const { session } = useRoom()
+export function Composer() {
+  const { session, sender } = useRoom()
   const [draft, setDraft] = useDraft(session.id)
   const [manner, setManner] = useState<Manner>('now')
   const active = useView((view) => view.activeRun)
@@ -34,7 +33,7 @@ export function Composer({ onSend }: Props) {
 
   const send = (): void => {
     if (blank || ended || refused) return
-    onSend(draft, manner)
+    sender.send(draft, manner)
     setDraft('')
     input.current?.focus()
   }
@@ -67,6 +66,7 @@ export function Composer({ onSend }: Props) {
         <div className='composer-input' data-value={draft}>
           <textarea
             ref={input}
+            id={MESSAGE_BOX}
             value={draft}
             rows={1}
             aria-label='Message'
@@ -137,6 +137,16 @@ function Stop({ run }: { readonly run: string }) {
       setProblem(error instanceof Error ? error.message : 'It was not stopped.')
     })
   }
+  // Everywhere on the page but in a dialog, which it closes.
+  const onEscape = useEffectEvent((event: globalThis.KeyboardEvent) => {
+    if (event.key !== 'Escape' || event.defaultPrevented || event.isComposing || asked) return
+    if (document.querySelector('dialog[open]') === null) stop()
+  })
+  useEffect(() => {
+    const listener = (event: globalThis.KeyboardEvent): void => onEscape(event)
+    window.addEventListener('keydown', listener)
+    return () => window.removeEventListener('keydown', listener)
+  }, [])
   return (
     <>
       {problem === undefined ? null : (
@@ -144,8 +154,9 @@ function Stop({ run }: { readonly run: string }) {
           {problem}
         </span>
       )}
-      <button type='button' className='button stop' disabled={asked} onClick={stop}>
+      <button type='button' className='button stop' disabled={asked} aria-keyshortcuts='Escape' onClick={stop}>
         <Icon name='stop' /> <span className='label'>{asked ? 'Stopping' : 'Stop'}</span>
+        <kbd>Esc</kbd>
       </button>
     </>
   )

@@ -2,8 +2,8 @@
 import type { MessageView, Part, PendingSend } from '@parley/client'
 import type { ReactNode } from 'react'
 import { Icon } from './icon.tsx'
+import type { Outgoing } from './outbox.ts'
 import { useConnection, useView } from './use-chat.ts'
-import type { Unsent } from './use-sender.ts'
 
 export function Message({ message }: { readonly message: MessageView }) {
   const user = useConnection((state) => state.user)
@@ -36,16 +36,16 @@ export function PendingMessage({ message, offline }: PendingProps) {
 }
 
 interface UnsentProps {
-  readonly unsent: Unsent
-  readonly onRetry: (unsent: Unsent) => void
-  readonly onDismiss: (unsent: Unsent) => void
+  readonly unsent: Outgoing
+  readonly onRetry: (unsent: Outgoing) => void
+  readonly onDismiss: (unsent: Outgoing) => void
 }
 
 export function UnsentMessage({ unsent, onRetry, onDismiss }: UnsentProps) {
   return (
     <Bubble author='You' content={[{ type: 'text', text: unsent.text }]} pending>
       <p className='bubble-note bad' role='alert'>
-        Not sent: {unsent.reason}
+        Not sent: {unsent.refused}
       </p>
       <div className='buttons'>
         <button type='button' className='button' onClick={() => onRetry(unsent)}>

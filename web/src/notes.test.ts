@@ -1,7 +1,7 @@
 import type { CallView, MessageView, RunView } from '@parley/client'
 import { describe, expect, it } from 'vitest'
 import { answerOf } from './answer-of.ts'
-import { callNote, decisionNote, shownValue } from './call-note.ts'
+import { callNote, decisionNote, expiryNote, shownValue } from './call-note.ts'
 import { runNote } from './run-note.ts'
 
 const run: RunView = {
@@ -71,6 +71,13 @@ describe("a call's note", () => {
     const decision = { decision: 'deny' as const, by: 'bob', reason: 'not now' }
     expect(decisionNote({ ...call, decision }, 'ada')).toBe('Denied by bob: not now')
     expect(callNote({ ...call, status: 'failed', decision, error: 'denied' }, undefined).text).toBe('Denied')
+  })
+
+  it('says how long a decision may take', () => {
+    expect(expiryNote(90_000, 0)).toBe('Expires in 1:30')
+    expect(expiryNote(61_000, 0)).toBe('Expires in 1:01')
+    expect(expiryNote(7_500_000, 0)).toBe('Expires in 2 h 5 min')
+    expect(expiryNote(0, 1)).toBe('Expires now')
   })
 
   it('shows values on one line where they fit, and cuts what is very long', () => {

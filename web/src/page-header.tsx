@@ -4,7 +4,12 @@ import { ConnectionBadge } from './connection-badge.tsx'
 import { Icon } from './icon.tsx'
 import { useChat, useRoom, useView } from './use-chat.ts'
 
-export function PageHeader() {
+interface Props {
+  /** Shows the sessions of this browser, where they are not beside the conversation. */
+  readonly onList: () => void
+}
+
+export function PageHeader({ onList }: Props) {
   const chat = useChat()
   const title = useView((view) => view.title)
   return (
@@ -15,10 +20,12 @@ export function PageHeader() {
       </h1>
       <ConnectionBadge />
       <nav className='page-actions' aria-label='Session'>
+        <button type='button' className='button to-sessions' aria-haspopup='dialog' onClick={onList}>
+          <Icon name='list' /> <span className='wide'>Sessions</span>
+        </button>
         <CopyLink />
         <button type='button' className='button' onClick={() => chat.begin()}>
           <Icon name='plus' /> <span className='wide'>New chat</span>
-          <span className='unseen narrow'>New chat</span>
         </button>
       </nav>
     </header>

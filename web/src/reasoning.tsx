@@ -1,5 +1,6 @@
 // Reasoning: what the model thought before it spoke. Folded; its text is in the page only while it is open.
 import { memo, useState } from 'react'
+import { Markdown } from './markdown/markdown.tsx'
 
 interface Props {
   readonly text: string
@@ -11,7 +12,7 @@ export const Reasoning = memo(function Reasoning({ text, going }: Props) {
   return (
     <details className='reasoning' open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>{going ? 'Reasoning …' : 'Reasoning'}</summary>
-      {open ? <div className='text'>{text}</div> : null}
+      {open ? <Markdown text={text} ended={!going} /> : null}
     </details>
   )
 })

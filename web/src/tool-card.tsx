@@ -1,9 +1,11 @@
 // ToolCard: one tool call: its name, input, who runs it, what came of it, and the decision that it waits for.
 import { type CallView, ParleyError } from '@parley/client'
 import { memo, useId, useState } from 'react'
-import { callNote, decisionNote, shownValue } from './call-note.ts'
+import { callNote, decisionNote, expiryNote, shownValue } from './call-note.ts'
 import { Icon } from './icon.tsx'
+import { ScrollBox } from './scroll-box.tsx'
 import { useConnection, useRoom, useView } from './use-chat.ts'
+import { useNow } from './use-now.ts'
 
 interface Props {
   readonly call: string
@@ -18,7 +20,7 @@ export const ToolCard = memo(function ToolCard({ call: id, name }: Props) {
   const note = call === undefined ? undefined : callNote(call, connection)
   const decision = call === undefined ? undefined : decisionNote(call, user)
   return (
-    <section className='tool' tabIndex={-1} aria-labelledby={heading} data-call={id} data-status={call?.status}>
+    <article className='tool' tabIndex={-1} aria-labelledby={heading} data-call={id} data-status={call?.status}>
       <header className='tool-head'>
         <Icon name='tool' />
         <h3 id={heading}>{name}</h3>
@@ -27,14 +29,14 @@ export const ToolCard = memo(function ToolCard({ call: id, name }: Props) {
       {call === undefined ? null : <Values call={call} />}
       {decision === undefined ? null : <p className='tool-decision'>{decision}</p>}
       {call?.status === 'deciding' ? <Decide call={call} /> : null}
-    </section>
+    </article>
   )
 })
 
 function Values({ call }: { readonly call: CallView }) {
   return (
     <dl className='values'>
-      <Value name='Input' value={call.input} />
+      <Value name='Input' value={call.input} unfolded={call.status === 'deciding'} />
       {call.status === 'completed' ? <Value name='Result' value={call.output} /> : null}
       {call.error === undefined ? null : (
         <div className='bad'>
@@ -46,19 +48,47 @@ function Values({ call }: { readonly call: CallView }) {
   )
 }
 
-function Value({ name, value }: { readonly name: string; readonly value: unknown }) {
+/** Longer values are folded. */
+const LINES_SHOWN = 8
+
+interface ValueProps {
+  readonly name: string
+  readonly value: unknown
+  /** Nobody decides about what they do not see. */
+  readonly unfolded?: boolean
+}
+
+function Value({ name, value, unfolded = false }: ValueProps) {
+  const text = shownValue(value)
+  const lines = text.split('\n').length
+  const content = (
+    <ScrollBox className='value' label={name}>
+      <pre>{text}</pre>
+    </ScrollBox>
+  )
   return (
     <div>
       <dt>{name}</dt>
       <dd>
-        <pre>{shownValue(value)}</pre>
+        {unfolded || lines <= LINES_SHOWN ? (
+          content
+        ) : (
+          <details className='fold'>
+            <summary>{lines} lines</summary>
+            {content}
+          </details>
+        )}
       </dd>
     </div>
   )
 }
 
+/** As long as the server takes it. */
+const REASON_MAX = 4_096
+
 function Decide({ call }: { readonly call: CallView }) {
   const { session } = useRoom()
+  const [reason, setReason] = useState('')
   const [asked, setAsked] = useState(false)
   const [problem, setProblem] = useState<string>()
   const decide = (button: HTMLElement, decision: 'approve' | 'deny'): void => {
@@ -66,7 +96,8 @@ function Decide({ call }: { readonly call: CallView }) {
     button.closest<HTMLElement>('.tool')?.focus()
     setAsked(true)
     setProblem(undefined)
-    session.decide(call.id, decision).catch((error: unknown) => {
+    const why = reason.trim()
+    session.decide(call.id, decision, why === '' ? undefined : why).catch((error: unknown) => {
       setAsked(false)
       // Somebody else was first, or it is over: the log says so, and the card shows it.
       if (error instanceof ParleyError && (error.code === 'already_decided' || error.code === 'call_ended')) return
@@ -74,7 +105,18 @@ function Decide({ call }: { readonly call: CallView }) {
     })
   }
   return (
-    <>
+    <div className='decide'>
+      <label>
+        Reason, told to the model
+        <input
+          type='text'
+          value={reason}
+          maxLength={REASON_MAX}
+          placeholder='Optional'
+          autoComplete='off'
+          onChange={(event) => setReason(event.target.value)}
+        />
+      </label>
       <div className='buttons'>
         <button
           type='button'
@@ -92,12 +134,28 @@ function Decide({ call }: { readonly call: CallView }) {
         >
           Deny
         </button>
+        <Expiry until={call.until} />
       </div>
       {problem === undefined ? null : (
         <p className='bubble-note bad' role='alert'>
           {problem}
         </p>
       )}
-    </>
+    </div>
+  )
+}
+
+/** A screen reader is given the time, which stands still; eyes are shown what is left of it. */
+function Expiry({ until }: { readonly until: number }) {
+  const now = useNow(true)
+  const left = expiryNote(until, now)
+  const at = new Date(until)
+  return (
+    <span className='expiry'>
+      <span aria-hidden='true'>{left}</span>
+      <time className='unseen' dateTime={at.toISOString()}>
+        Expires at {at.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' })}
+      </time>
+    </span>
   )
 }

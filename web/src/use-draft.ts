@@ -1,33 +1,16 @@
-// useDraft: what is being written, kept for this tab across a reload.
+// useDraft: what is being written in a session, as its composer shows it.
 import { useCallback, useState } from 'react'
+import { useChat } from './use-chat.ts'
 
 export function useDraft(session: string): readonly [string, (text: string) => void] {
-  const key = `parley.draft.${session}`
-  const [draft, setDraft] = useState(() => read(key))
+  const { drafts } = useChat()
+  const [draft, setDraft] = useState(() => drafts.read(session))
   const write = useCallback(
     (text: string) => {
       setDraft(text)
-      store(key, text)
+      drafts.write(session, text)
     },
-    [key],
+    [drafts, session],
   )
   return [draft, write]
-}
-
-function read(key: string): string {
-  try {
-    return sessionStorage.getItem(key) ?? ''
-  } catch {
-    // Storage is denied to this page: the draft lives as long as the page does.
-    return ''
-  }
-}
-
-function store(key: string, text: string): void {
-  try {
-    if (text === '') sessionStorage.removeItem(key)
-    else sessionStorage.setItem(key, text)
-  } catch {
-    // Denied, or full: as above.
-  }
 }

@@ -34,6 +34,16 @@ export class Visitor {
   static async come(browser: Browser, options: BrowserContextOptions = {}): Promise<Visitor> {
     const visitor = new Visitor(await browser.newContext({ viewport: { width: 1_000, height: 720 }, ...options }))
     visitor.context.setDefaultTimeout(20_000)
+    // The console tells of most violations; this tells of all.
+    await visitor.context.addInitScript(() => {
+      document.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI, sourceFile }) => {
+        throw new Error(`policy violated: ${violatedDirective} by ${blockedURI} in ${sourceFile}`)
+      })
+    })
+    visitor.context.on('dialog', (dialog) => {
+      visitor.problems.push(`dialog: ${dialog.message()}`)
+      return dialog.dismiss()
+    })
     visitor.context.on('weberror', (event) => visitor.problems.push(String(event.error())))
     visitor.context.on('console', (message) => {
       // Chromium itself says when nobody listens on a port; the page cannot prevent it.

@@ -1,0 +1,99 @@
+// Sender: sends what is written in one session, once. A message goes into the outbox before it goes out, and leaves it
+// when the server has said that it has it; a page that is loaded anew sends what it finds there, under the same ids.
+import { ParleyError, type Session } from '@parley/client'
+import { makeId } from '@parley/protocol/make-id'
+import type { Outbox, Outgoing } from './outbox.ts'
+
+/** What becomes of the answer that is being given: it is interrupted, or the message waits for its end. */
+export type Manner = 'now' | 'after'
+
+export interface SenderState {
+  /** Messages that the server refused: no text is lost. */
+  readonly unsent: readonly Outgoing[]
+  /** How often something was sent here: the conversation shows its end after each. */
+  readonly sends: number
+}
+
+/** What a sender needs of a session. */
+export type SendingSession = Pick<Session, 'id' | 'send' | 'state'>
+
+/** The page was left, or the connection ended for good: the message may have arrived, and is sent again later. */
+const UNKNOWN: ReadonlySet<string> = new Set(['closed', 'disconnected'])
+
+export class Sender {
+  readonly #session: SendingSession
+  readonly #outbox: Outbox
+  readonly #listeners = new Set<() => void>()
+  #state: SenderState
+
+  constructor(session: SendingSession, outbox: Outbox) {
+    this.#session = session
+    this.#outbox = outbox
+    const { messages } = outbox
+    this.#state = { unsent: messages.filter(({ refused }) => refused !== undefined), sends: 0 }
+    for (const message of messages) if (message.refused === undefined) this.#post(message)
+  }
+
+  get state(): SenderState {
+    return this.#state
+  }
+
+  /** Bound, so that React can be given it as it is. */
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener)
+    return () => {
+      this.#listeners.delete(listener)
+    }
+  }
+
+  send(text: string, manner: Manner): void {
+    const { activeRun, runs } = this.#session.state
+    // The active run is looked up now, and not when the page was last painted.
+    const run = manner === 'now' && activeRun !== undefined ? runs.get(activeRun) : undefined
+    const message: Outgoing = {
+      id: makeId('msg'),
+      text,
+      policy: run === undefined ? 'queue' : 'interrupt',
+      ...(run === undefined ? {} : { seen: { run: run.id, index: run.next - 1 } }),
+    }
+    this.#outbox.put(message)
+    this.#become({ sends: this.#state.sends + 1 })
+    this.#post(message)
+  }
+
+  /** Under the same id: should the server have taken it after all, it has taken it once. */
+  retry(message: Outgoing): void {
+    const { refused: _, ...again } = message
+    this.#outbox.put(again)
+    this.#leave(message.id)
+    this.#post(again)
+  }
+
+  dismiss(message: Outgoing): void {
+    this.#outbox.remove(message.id)
+    this.#leave(message.id)
+  }
+
+  #post(message: Outgoing): void {
+    const { id, text, policy, seen } = message
+    const reply = this.#session.send(text, { id, policy, ...(seen === undefined ? {} : { seen }) })
+    reply.accepted.then(
+      () => this.#outbox.remove(id),
+      (error: unknown) => {
+        if (error instanceof ParleyError && UNKNOWN.has(error.code)) return
+        const refused = { ...message, refused: error instanceof Error ? error.message : 'It was not taken.' }
+        this.#outbox.put(refused)
+        this.#become({ unsent: [...this.#state.unsent, refused] })
+      },
+    )
+  }
+
+  #leave(id: string): void {
+    this.#become({ unsent: this.#state.unsent.filter((other) => other.id !== id) })
+  }
+
+  #become(change: Partial<SenderState>): void {
+    this.#state = { ...this.#state, ...change }
+    for (const listener of [...this.#listeners]) listener()
+  }
+}

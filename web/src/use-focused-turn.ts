@@ -1,0 +1,15 @@
+// useFocusedTurn: the turn that has the focus, so that it stays in the page when it is scrolled out of sight.
+import { type FocusEvent, useCallback, useState } from 'react'
+
+export interface FocusedTurn {
+  readonly id: string | undefined
+  readonly onFocus: (event: FocusEvent<HTMLElement>) => void
+}
+
+export function useFocusedTurn(): FocusedTurn {
+  const [id, setId] = useState<string>()
+  const onFocus = useCallback((event: FocusEvent<HTMLElement>) => {
+    setId(event.target.closest<HTMLElement>('[data-turn]')?.dataset.turn)
+  }, [])
+  return { id, onFocus }
+}

@@ -1,0 +1,73 @@
+// PageWorld: a real server, a real browser and the people and programs that meet there. What went wrong in any page
+// is told at the end of each test.
+import { type ClientTool, ParleyClient, type Session } from '@parley/client'
+import type { Browser, BrowserContextOptions } from 'playwright-core'
+import { expect } from 'vitest'
+import { freePort } from '../../server/bench/free-port.ts'
+import { ServerProcess } from '../../server/test/server-process.ts'
+import { launch, Visitor } from './browser.ts'
+
+export class PageWorld {
+  readonly server: ServerProcess
+  readonly browser: Browser
+  readonly #visitors: Visitor[] = []
+  readonly #clients: ParleyClient[] = []
+
+  private constructor(server: ServerProcess, browser: Browser) {
+    this.server = server
+    this.browser = browser
+  }
+
+  /** @param env the server's settings @param prepare what is done in its data folder before it starts */
+  static async start(
+    env: Readonly<Record<string, string>> = {},
+    prepare: (server: ServerProcess) => Promise<void> = async () => undefined,
+  ): Promise<PageWorld> {
+    const server = new ServerProcess(env, await freePort())
+    await prepare(server)
+    await server.start()
+    return new PageWorld(server, await launch())
+  }
+
+  get site(): string {
+    return `http://127.0.0.1:${this.server.port}/`
+  }
+
+  async come(options?: BrowserContextOptions): Promise<Visitor> {
+    const visitor = await Visitor.come(this.browser, options)
+    this.#visitors.push(visitor)
+    return visitor
+  }
+
+  connect(): ParleyClient {
+    const client = new ParleyClient({ url: this.server.url })
+    this.#clients.push(client)
+    return client
+  }
+
+  /** Joins a session as a program would, and waits until it has all of it. */
+  async join(id: string, tools: readonly ClientTool[] = []): Promise<Session> {
+    const session = this.connect().session(id, { tools })
+    await new Promise<void>((resolve) => {
+      const look = (): void => {
+        if (session.state.status === 'live') resolve()
+      }
+      session.subscribe(look)
+      look()
+    })
+    return session
+  }
+
+  /** Everybody leaves. */
+  async leave(): Promise<void> {
+    const problems = this.#visitors.flatMap((visitor) => visitor.problems)
+    await Promise.all(this.#visitors.splice(0).map((visitor) => visitor.context.close()))
+    await Promise.all(this.#clients.splice(0).map((client) => client.close()))
+    expect(problems).toEqual([])
+  }
+
+  async dispose(): Promise<void> {
+    await this.browser.close()
+    await this.server.dispose()
+  }
+}
