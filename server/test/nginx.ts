@@ -1,5 +1,5 @@
 // Nginx: a real nginx as a child process, before one server, on a port and in a folder of its own. It buffers as it does
-// by itself; what it is told is what the guide to the doors says that it has to be told.
+// by itself; what it is told is what the guide to the doors says, word by word.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -10,6 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { findProgram, NGINX } from '../../scripts/programs.mjs'
 import { freePort } from '../bench/free-port.ts'
 
+const GUIDE = new URL('../../docs/choosing-a-transport.md', import.meta.url)
 const READY_MS = 10_000
 const POLL_MS = 20
 /** Where it keeps what it buffers. */
@@ -74,20 +75,18 @@ events { worker_connections 512; }
 http {
   access_log off;
   ${TEMPORARY.map((name) => `${name}_temp_path ${folder}/${name};`).join('\n  ')}
-  map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
-  server {
-    listen 127.0.0.1:${port};
-    location / {
-      proxy_pass http://127.0.0.1:${target};
-      proxy_http_version 1.1;
-      proxy_set_header Host $http_host;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $connection_upgrade;
-      ${more}
-    }
-  }
+  ${guide()
+    .replace('listen 80;', `listen 127.0.0.1:${port};`)
+    .replace('127.0.0.1:8080', `127.0.0.1:${target}`)
+    .replace('location / {', `location / {\n${more}`)}
 }
 `
+}
+
+/** The configuration in the guide to the doors. */
+function guide(): string {
+  const [, block = ''] = /```nginx\n([\s\S]*?)```/.exec(readFileSync(GUIDE, 'utf8')) ?? []
+  return block
 }
 
 function listens(port: number): Promise<boolean> {
