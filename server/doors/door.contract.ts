@@ -123,6 +123,10 @@ export function doorContract(name: string, doors: readonly Door[], open: () => P
       }
     })
 
+    it('excuses no door that is not there', () => {
+      expect(Object.keys(EXCLUSIONS).filter((name) => !doors.some((door) => door.name === name))).toEqual([])
+    })
+
     it.each(byName)('what is begun on %s, and left at any point, is finished on every other', async (_, door) => {
       const cuts = Array.from({ length: CUTS + 1 }, (_, cut) => cut)
       // A door that makes sessions by itself leaves nothing that a key of ours could find.

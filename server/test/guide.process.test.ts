@@ -1,6 +1,6 @@
 // The guide to the doors: what it shows in the shell is run here word by word, but for the port, and does what it says.
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { EventsPage, Job, JobAccepted, RunResult } from '@parley/protocol'
@@ -64,6 +64,11 @@ function values(heading: string): readonly unknown[] {
 const EVENTS = /^event: ([a-z.]+)$/gm
 
 describe('the guide to the doors', () => {
+  it('links to files that are there', () => {
+    const links = [...readFileSync(GUIDE, 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link]) => link ?? '')
+    expect(links.filter((link) => !existsSync(new URL(link, GUIDE)))).toEqual([])
+  })
+
   it('asks, and gets the answer', () => {
     const [result] = values('Ask, and get the answer')
     expect(RunResult.parse(result)).toMatchObject({ state: 'completed', text: demoCount(20) })

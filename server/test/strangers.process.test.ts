@@ -1,0 +1,151 @@
+// Strangers at every route of a whole server that checks tokens: without one, with one that is no good, and with a good one
+// of somebody who has no business in that session. Nothing is told to them, and nothing that they ask for is done.
+import { makeId, Problem } from '@parley/protocol'
+import { SignJWT } from 'jose'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ServerProcess } from './server-process.ts'
+
+const SECRET = 'a secret that is long enough for HS256'
+const SESSION = makeId('s')
+const STREAM = 'text/event-stream'
+
+/** What would be done if it were allowed. A route that takes a body and is not here fails the tests. */
+const BODIES: Readonly<Record<string, unknown>> = {
+  'PATCH /v1/sessions/{session}': { title: 'mine now' },
+  'POST /v1/sessions/{session}/messages': { content: 'hello' },
+  'POST /v1/sessions/{session}/cancel': {},
+  'POST /v1/sessions/{session}/tools/{call}/claim': {},
+  'POST /v1/sessions/{session}/tools/{call}/result': { output: 1 },
+  'POST /v1/sessions/{session}/tools/{call}/decision': { decision: 'approve' },
+  'PUT /v1/sessions/{session}/connections/{connection}': { tools: [] },
+  'POST /v1/sessions/{session}/members': { token: 'guessed' },
+  'PUT /v1/sessions/{session}/members/{user}': { role: 'owner' },
+  'POST /v1/sessions/{session}/invites': { role: 'owner' },
+  'POST /jobs': { session: SESSION, content: 'hello' },
+}
+
+interface Operation {
+  readonly requestBody?: unknown
+  readonly security?: readonly unknown[]
+}
+
+interface Target {
+  readonly name: string
+  readonly method: string
+  readonly path: string
+  readonly operation: Operation
+}
+
+let server: ServerProcess
+let targets: readonly Target[] = []
+let owner = ''
+let job = ''
+let before: unknown
+
+beforeAll(async () => {
+  server = await ServerProcess.start({ PARLEY_JWT_SECRET: SECRET })
+  owner = await tokenOf('olga')
+  const document = (await (await fetch(`${origin()}/openapi.json`)).json()) as {
+    readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  }
+  targets = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => {
+      const name = `${method.toUpperCase()} ${path}`
+      return { name, method: method.toUpperCase(), path, operation }
+    }),
+  )
+  const told = await asOwner('POST', `/v1/sessions/${SESSION}/messages`, { content: '/demo count=5 rate=0 ttft=0' })
+  job = ((await told.json()) as { readonly id: string }).id
+  before = await snapshot()
+})
+afterAll(() => server.dispose())
+
+function origin(): string {
+  return `http://127.0.0.1:${server.port}`
+}
+
+function tokenOf(user: string, secondsLeft = 3_600): Promise<string> {
+  return new SignJWT({ sub: user })
+    .setProtectedHeader({ alg: 'HS256' })
+    .setExpirationTime(Math.floor(Date.now() / 1000) + secondsLeft)
+    .sign(new TextEncoder().encode(SECRET))
+}
+
+function asOwner(method: string, path: string, body?: unknown): Promise<Response> {
+  return request(method, path, { Authorization: `Bearer ${owner}` }, body)
+}
+
+function request(method: string, path: string, headers: Record<string, string>, body: unknown): Promise<Response> {
+  const sent = body === undefined ? {} : { body: JSON.stringify(body) }
+  return fetch(`${origin()}${path}`, { method, headers: { ...headers, 'Content-Type': 'application/json' }, ...sent })
+}
+
+async function snapshot(): Promise<unknown> {
+  return (await asOwner('GET', `/v1/sessions/${SESSION}`)).json()
+}
+
+/** The real ids, as somebody has them who looked over a shoulder. */
+function pathOf({ path }: Target): string {
+  const real: Readonly<Record<string, string>> = { session: SESSION, id: job, user: 'olga' }
+  return path.replace(/\{(\w+)\}/g, (_, name: string) => real[name] ?? makeId('guess'))
+}
+
+async function askEach(at: readonly Target[], headers: Record<string, string>): Promise<Record<string, string>> {
+  const told: Record<string, string> = {}
+  for (const target of at) {
+    const answer = await request(target.method, pathOf(target), headers, BODIES[target.name])
+    const text = await answer.text()
+    const problem = Problem.safeParse(text === '' ? undefined : JSON.parse(text))
+    told[target.name] = problem.success ? problem.data.code : `${answer.status}, no problem`
+  }
+  return told
+}
+
+function expectAll(told: Record<string, string>, codes: readonly string[]): void {
+  expect(Object.keys(told).length).toBeGreaterThan(5)
+  expect(Object.entries(told).filter(([, code]) => !codes.includes(code))).toEqual([])
+}
+
+const guarded = (): readonly Target[] =>
+  targets.filter(({ path, operation }) => operation.security?.length !== 0 && path !== '/v1/ws')
+/** To leave with a connection that one does not have is done already. */
+const LEAVE = 'DELETE /v1/sessions/{session}/connections/{connection}'
+const withOwner = (): readonly Target[] =>
+  guarded().filter(({ name }) => name !== LEAVE && /\{(session|id)\}|POST \/jobs/.test(name))
+
+describe('a stranger', () => {
+  it('is asked everywhere with what would be a good request', () => {
+    const bodies = targets.filter(({ operation }) => operation.requestBody !== undefined).map(({ name }) => name)
+    expect(bodies.sort()).toEqual(Object.keys(BODIES).sort())
+  })
+
+  it('without a token is nobody', async () => {
+    expectAll(await askEach(guarded(), {}), ['unauthenticated'])
+    expectAll(await askEach(guarded(), { Accept: STREAM }), ['unauthenticated'])
+  })
+
+  it('with a token whose time is over, or that nobody signed, is nobody', async () => {
+    const stale = await tokenOf('olga', -60)
+    const forged = `${owner.split('.').slice(0, 2).join('.')}.${stale.split('.')[2]}`
+    const none = `${btoa('{"alg":"none"}')}.${owner.split('.')[1]}.`
+    for (const token of [stale, forged, none, 'x'.repeat(5_000), '.', '']) {
+      expectAll(await askEach(guarded(), { Authorization: `Bearer ${token}` }), ['unauthenticated'])
+    }
+  })
+
+  it('who is no member has no business in a session, nor with its jobs', async () => {
+    const headers = { Authorization: `Bearer ${await tokenOf('mallory')}` }
+    for (const accept of ['application/json', STREAM, 'application/x-ndjson']) {
+      const told = await askEach(withOwner(), { ...headers, Accept: accept })
+      expectAll(told, ['forbidden', 'invite_invalid', 'job_not_found', 'not_acceptable'])
+    }
+  })
+
+  it('has changed nothing', async () => {
+    expect(await snapshot()).toEqual(before)
+    const { members } = (await (await asOwner('GET', `/v1/sessions/${SESSION}/members`)).json()) as {
+      readonly members: readonly unknown[]
+    }
+    expect(members).toEqual([expect.objectContaining({ user: 'olga', role: 'owner' })])
+  })
+})
