@@ -159,3 +159,9 @@ function decoded(text: string | undefined): string | undefined {
     throw error
   }
 }
+
+/** Calls back once when a signal is aborted; at once if it is, which `addEventListener` would not. */
+export function onAbort(signal: AbortSignal, listener: () => void): void {
+  if (signal.aborted) listener()
+  else signal.addEventListener('abort', listener, { once: true })
+}

@@ -5,7 +5,7 @@ import type { SessionService } from '../../session/session-service.ts'
 import { commandIdOf, digest, idempotencyKeyOf } from '../command-id.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { Headers } from '../http/http-reply.ts'
-import type { HttpRequest } from '../http/http-request.ts'
+import { type HttpRequest, onAbort } from '../http/http-request.ts'
 import type { Route } from '../http/route.ts'
 import { callerOf } from '../session-http/caller.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
@@ -177,7 +177,7 @@ function heldBy(header: string | undefined): ((etag: string) => boolean) | undef
 function endOfWait(exchange: HttpExchange, random: () => number): AbortSignal {
   const over = new AbortController()
   const { signal } = exchange.request
-  signal.addEventListener('abort', () => over.abort(signal.reason), { once: true })
+  onAbort(signal, () => over.abort(signal.reason))
   exchange.onLeaving(({ withinMs }) => {
     const timer = setTimeout(() => over.abort(), random() * withinMs)
     signal.addEventListener('abort', () => clearTimeout(timer), { once: true })

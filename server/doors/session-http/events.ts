@@ -6,7 +6,7 @@ import { lookUpRun } from '../../session/find-run.ts'
 import { negotiate } from '../http/accept.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { Headers } from '../http/http-reply.ts'
-import type { HttpRequest } from '../http/http-request.ts'
+import { type HttpRequest, onAbort } from '../http/http-request.ts'
 import type { Route } from '../http/route.ts'
 import { callerOf, connectionOf } from './caller.ts'
 import type { Page, Reading } from './readings.ts'
@@ -70,7 +70,7 @@ function asCursor(text: string | undefined): Cursor | undefined {
 export function holdConnection(ports: SessionHttpPorts, request: HttpRequest, session: string): void {
   const connection = connectionOf(request)
   if (connection === undefined) return
-  request.signal.addEventListener('abort', ports.connections.hold(session, connection, request.user), { once: true })
+  onAbort(request.signal, ports.connections.hold(session, connection, request.user))
 }
 
 /** Whether all of the run comes before the cursor. @throws ReplyError run_not_found */

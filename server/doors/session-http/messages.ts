@@ -21,6 +21,7 @@ import { asProblem } from '../http/failure.ts'
 import { HttpError } from '../http/http-error.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { Headers } from '../http/http-reply.ts'
+import { onAbort } from '../http/http-request.ts'
 import { type Preferences, parsePrefer } from '../http/prefer.ts'
 import type { Route } from '../http/route.ts'
 import { formatJobId } from '../jobs/job-id.ts'
@@ -114,7 +115,7 @@ async function resultWithin(
   const over = new AbortController()
   const end = (): void => over.abort()
   let timer = setTimeout(end, seconds * 1000)
-  request.signal.addEventListener('abort', end, { once: true })
+  onAbort(request.signal, end)
   exchange.onLeaving(({ withinMs }) => {
     clearTimeout(timer)
     timer = setTimeout(end, Math.random() * withinMs)

@@ -6,6 +6,7 @@ import type { Seq } from '../../log/entry.ts'
 import type { SessionStores } from '../../session/session.ts'
 import type { SessionService } from '../../session/session-service.ts'
 import type { HttpExchange, Leaving } from '../http/http-exchange.ts'
+import { onAbort } from '../http/http-request.ts'
 import type { HttpStream } from '../http/http-stream.ts'
 import type { Hub } from '../hub.ts'
 import { Reader, type ReaderStart } from '../reader.ts'
@@ -88,7 +89,7 @@ export class Readings {
       sink.cut()
     }
     const reader = new Reader({ ...this.#ports, sink, failed }, this.#start(exchange, reading))
-    request.signal.addEventListener('abort', () => reader.close(), { once: true })
+    onAbort(request.signal, () => reader.close())
     await reader.attach()
   }
 
@@ -118,7 +119,7 @@ export class Readings {
       const sink = new PageSink({ waits: waitMs > 0, filter: reading.filter, done })
       const reader = new Reader({ ...this.#ports, sink, failed }, this.#start(exchange, reading))
       let timer = waitMs > 0 ? setTimeout(() => sink.waitNoMore(), waitMs) : undefined
-      request.signal.addEventListener('abort', () => done({ live: false }), { once: true })
+      onAbort(request.signal, () => done({ live: false }))
       exchange.onLeaving(({ withinMs }) => {
         if (timer === undefined) return
         clearTimeout(timer)
