@@ -4,7 +4,16 @@
 //   queued ──► running ◄──► waiting (for a client's tool or a person's decision)
 //      │          └──────────────┴──► completed | cancelled | superseded | failed
 //      └──────────────────────────────► cancelled | superseded | failed   (ended before it began)
-import type { OutputPart, RunEnded, RunError, RunOutput, RunSnapshot, RunStarted, Usage } from '@parley/protocol'
+import type {
+  EventOf,
+  OutputPart,
+  RunEnded,
+  RunError,
+  RunOutput,
+  RunSnapshot,
+  RunStarted,
+  Usage,
+} from '@parley/protocol'
 import { GapError } from './parley-error.ts'
 
 export type RunStatus = 'queued' | 'running' | 'waiting' | 'completed' | 'cancelled' | 'superseded' | 'failed'
@@ -130,6 +139,12 @@ export function ended(run: RunView, event: RunEnded): RunView {
     ...(event.by === undefined ? {} : { by: event.by }),
     ...(seen === undefined ? {} : { seen }),
   }
+}
+
+/** An owner that was replaced may be late with a call: its own epoch tells, and that no output names the call. */
+export function isLate(run: RunView, event: EventOf<'tool.called'>): boolean {
+  if (event.epoch === undefined || event.epoch >= run.epoch) return false
+  return !run.parts.some((part) => part.type === 'tool' && part.call === event.call)
 }
 
 /** The place of a tool call in the output; a snapshot may have brought it before. */

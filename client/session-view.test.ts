@@ -355,6 +355,27 @@ describe('session view', () => {
     expect(view.runs.get('r1')?.text).toBe('')
   })
 
+  it('passes over a call of an owner that had been replaced before it was written', () => {
+    const call = {
+      run: 'r0',
+      name: 'clock',
+      input: {},
+      where: 'client' as const,
+      approval: false,
+      attempt: 1,
+      until: 1,
+    }
+    const called = (id: string, epoch: number): Event => ({ type: 'tool.called', ...call, call: id, step: 0, epoch })
+    const started = { type: 'run.started', run: 'r0', mode: 'continue', model: 'm', message: 'm0', next: 0 } as const
+    const events: Event[] = [called('early', 1), { ...started, epoch: 2 }, called('late', 1), called('own', 2)]
+    let view = live(writeLog([{ steps: [], end: 'none' }]))
+    events.forEach((event, at) => {
+      view = applyEntry(view, { cursor: `e.${900 + at}`, time: 1, event })
+    })
+    expect([...view.calls.keys()]).toEqual(['early', 'own'])
+    expect(view.runs.get('r0')?.parts.map((part) => part.type === 'tool' && part.call)).toEqual(['early', 'own'])
+  })
+
   it('says of a run that it waits while a client has to answer, and that its calls are dropped when it ends', () => {
     const called: Event = {
       type: 'tool.called',

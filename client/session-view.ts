@@ -209,6 +209,7 @@ function foldTool(
   event: EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>,
 ): SessionView {
   const before = view.calls.get(event.call)
+  if (before === undefined && event.type === 'tool.called' && run.isLate(runOf(view, event.run), event)) return view
   const call = foldCall(before, event)
   if (call === undefined || call === before) return view
   const owner = runOf(view, call.run)

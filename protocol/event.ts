@@ -131,6 +131,8 @@ export const ToolCalled = z.object({
   until: z.number(),
   /** The model call (step) of the run that made it, from 0. */
   step: Count,
+  /** Of the owner whose model made it; not said again with a higher `attempt`. One that was replaced may be late with a call. */
+  epoch: z.int().min(1).optional(),
 })
 
 export const ToolClaimed = z.object({

@@ -239,8 +239,8 @@ export function inFlight(state: RunState): RunAppend | undefined {
       return { call, event, expect: last, rollup: false }
     }
     case 'call': {
-      const { type: _, ...about } = item
-      const event: Event = { type: 'tool.called', run, ...about, attempt: 1, step: state.step }
+      const { type: _, ...call } = item
+      const event: Event = { type: 'tool.called', run, ...call, attempt: 1, step: state.step, epoch: about.epoch }
       return { call: item.call, event, expect: 0, rollup: false }
     }
     case 'snapshot': {

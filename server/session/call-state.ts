@@ -18,6 +18,8 @@ export interface CallState {
   readonly approval: boolean
   readonly attempt: number
   readonly step: number
+  /** Of the owner that made it, where the log says it. */
+  readonly epoch: number | undefined
   /** Unix milliseconds after which it is given up: for the decision while one is pending, then for the result. */
   readonly until: number
   /** The last sequence number on the call's subject. */
@@ -46,6 +48,7 @@ export function foldCall(call: CallState | undefined, seq: Seq, time: number, ev
       approval: event.approval,
       attempt: event.attempt,
       step: event.step,
+      epoch: event.epoch ?? call?.epoch,
       until: event.until,
       last: seq,
       decision: call?.decision,

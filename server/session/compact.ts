@@ -47,6 +47,16 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
     return run
   }
 
+  /** As in session-state.ts: the start that a late call came after may be rolled up into this. */
+  const dropLate = ({ run, epoch = 0, output }: EventOf<'run.snapshot' | 'run.ended'>): void => {
+    if (output === undefined) return
+    for (const [id, { called }] of calls) {
+      const call = called.event as EventOf<'tool.called'>
+      if (call.run !== run || (call.epoch ?? Infinity) >= epoch) continue
+      if (!output.some((part) => part.type === 'tool' && part.call === id)) calls.delete(id)
+    }
+  }
+
   const take = (entry: Folded): void => {
     const { event } = entry
     switch (event.type) {
@@ -84,19 +94,23 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
         run.outputAt = entry
         run.next = event.next
         run.as = startedFields(event)
+        dropLate(event)
         break
       }
       case 'run.ended': {
         const run = runOf(event.run)
         if (event.output !== undefined) run.output = fromParts(event.output)
         run.ended = { at: run.ended?.at ?? entry, event }
+        dropLate(event)
         break
       }
       case 'tool.called': {
         const call = calls.get(event.call)
         if (call === undefined) {
-          calls.set(event.call, { called: entry, claimed: undefined, decided: undefined, result: undefined })
           const run = runOf(event.run)
+          // Of an owner that had been replaced (see `isLate` in session-state.ts).
+          if ((event.epoch ?? Infinity) < (run.as.epoch ?? 0) && !hasCall(run.output, event.call)) break
+          calls.set(event.call, { called: entry, claimed: undefined, decided: undefined, result: undefined })
           // A snapshot that was folded before may have the call already.
           if (run.ended === undefined && !hasCall(run.output, event.call)) {
             run.output = addPart(run.output, { type: 'tool', call: event.call, name: event.name })

@@ -3,7 +3,7 @@ import type { Event } from '@parley/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compact } from './compact.ts'
-import { EMPTY_SESSION, fold, type SessionState } from './session-state.ts'
+import { EMPTY_SESSION, findCall, fold, type SessionState } from './session-state.ts'
 import { merged, type Shown, shownLive } from './shown.ts'
 import { essence, ScriptedLog, STEP_KINDS, type Step } from './test/scripted-log.ts'
 
@@ -162,5 +162,17 @@ describe('a session', () => {
       { kind: 'complete', pick: 1 },
     ])
     expect(log.state.open).toEqual([])
+  })
+
+  it('has no call of an owner that was replaced before it was written, and lets nobody claim it', () => {
+    const log = scripted([
+      { kind: 'message', pick: 1 },
+      { kind: 'call', pick: 1 },
+      { kind: 'continue', pick: 1 },
+      { kind: 'late', pick: 1 },
+      { kind: 'call', pick: 1 },
+    ])
+    expect([...(log.state.open[0]?.calls.keys() ?? [])]).toEqual(['call_2', 'call_5'])
+    expect(findCall(log.state, 'call_4')).toBeUndefined()
   })
 })

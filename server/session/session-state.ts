@@ -8,7 +8,7 @@
 // The unfinished runs stand in `open` in the order of their messages; the first of them is due. A
 // message with `interrupt` marks all before it as superseded: they are over as soon as somebody
 // appends their `run.ended`, and whoever notices may.
-import type { Event, EventOf, MessageEvent, RunEnded, Tool } from '@parley/protocol'
+import type { Event, EventOf, MessageEvent, OutputPart, RunEnded, Tool } from '@parley/protocol'
 import type { Seq } from '../log/entry.ts'
 import type { CommandRecord } from '../log/transcript-store.ts'
 import { type CallState, foldCall } from './call-state.ts'
@@ -97,6 +97,7 @@ export function fold(state: SessionState, entry: Folded): SessionState {
           next: event.next,
           output: fromParts(event.output),
           steers: run.steers.filter((message) => !taken.has(message)),
+          calls: withoutLate(run.calls, event.epoch, event.output),
         }
       })
     case 'run.ended':
@@ -271,6 +272,7 @@ function foldEnded(state: SessionState, entry: Folded, event: RunEnded): Session
     last: entry.seq,
     next: event.next,
     output,
+    calls: withoutLate(run.calls, event.epoch, event.output),
     seen: event.seen?.index ?? run.seen,
     steers: [],
     supersededBy: undefined,
@@ -342,6 +344,7 @@ function foldTool(state: SessionState, entry: Folded, event: ToolEvent): Session
   const next = changeRun(state, entry, event.run, (changed) => {
     const run = changed
     const before = run.calls.get(event.call)
+    if (before === undefined && isLate(run, event)) return run
     const call = foldCall(before, entry.seq, entry.time, event)
     if (call === undefined) return run
     const calls = new Map(run.calls).set(event.call, call)
@@ -353,6 +356,28 @@ function foldTool(state: SessionState, entry: Folded, event: ToolEvent): Session
   const command = 'command' in event ? event.command : undefined
   if (command === undefined) return next
   return { ...next, commands: remember(next.commands, { id: command, seq: entry.seq, run: event.run }) }
+}
+
+/**
+ * An owner that was replaced, and does not know it yet, is fenced by the compare on the run's subject; a call has a
+ * subject of its own. So it is the log's order that tells: such a call comes after its successor's start.
+ */
+function isLate(run: RunView, event: ToolEvent): boolean {
+  if (event.type !== 'tool.called' || event.epoch === undefined) return false
+  return event.epoch < run.epoch && !hasCall(run.output, event.call)
+}
+
+/** The start that a late call came after may have been rolled up into what comes after the call. */
+function withoutLate(calls: RunView['calls'], epoch = 0, output: readonly OutputPart[] | undefined): RunView['calls'] {
+  if (output === undefined) return calls
+  const named = new Set(output.map((part) => (part.type === 'tool' ? part.call : '')))
+  const late = [...calls.values()].filter(
+    (call) => call.epoch !== undefined && call.epoch < epoch && !named.has(call.id),
+  )
+  if (late.length === 0) return calls
+  const left = new Map(calls)
+  for (const call of late) left.delete(call.id)
+  return left
 }
 
 function changeRun(state: SessionState, entry: Folded, id: string, change: (run: RunView) => RunView): SessionState {

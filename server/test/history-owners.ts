@@ -54,8 +54,12 @@ interface CallSeen {
 /** A call has one result, at most one holder at a time, and none is left without a result by a run that completed. */
 export function brokenCalls(log: Sequence): string[] {
   const calls = new Map<string, CallSeen>()
+  const epochs = new Map<string, number>()
   const found: string[] = []
   for (const { time, event } of log) {
+    if (event.type === 'run.started') epochs.set(event.run, event.epoch)
+    // Of an owner that had been replaced: nobody takes it for a call.
+    if (event.type === 'tool.called' && (event.epoch ?? Infinity) < (epochs.get(event.run) ?? 0)) continue
     if (event.type === 'tool.called') {
       const results = calls.get(event.call)?.results ?? 0
       calls.set(event.call, { run: event.run, holder: undefined, results })

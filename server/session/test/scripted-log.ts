@@ -19,6 +19,7 @@ export interface Step {
     | 'restart'
     | 'continue'
     | 'call'
+    | 'late'
     | 'result'
     | 'cancel'
     | 'complete'
@@ -37,6 +38,7 @@ export const STEP_KINDS: readonly Step['kind'][] = [
   'restart',
   'continue',
   'call',
+  'late',
   'result',
   'cancel',
   'complete',
@@ -156,7 +158,11 @@ export class ScriptedLog {
           true,
         )
       }
-      case 'call':
+      case 'late':
+      case 'call': {
+        // Late: of an owner that was replaced.
+        const epoch = step.kind === 'late' ? view.epoch - 1 : view.epoch
+        if (epoch === 0) return
         return this.#append(`tool.call_${n}`, {
           type: 'tool.called',
           run,
@@ -168,7 +174,9 @@ export class ScriptedLog {
           attempt: 1,
           until: 0,
           step: 0,
+          epoch,
         })
+      }
       case 'result': {
         const call = [...view.calls.values()].find((open) => open.result === undefined)
         if (call === undefined) return
@@ -213,6 +221,7 @@ export class ScriptedLog {
     this.#append(`run.${run}`, {
       type: 'run.ended',
       run,
+      ...startedAs(view),
       reason,
       by: 'u',
       usage: { inputTokens: 0, outputTokens: 0 },
