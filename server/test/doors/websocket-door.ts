@@ -58,10 +58,15 @@ async function acknowledged(client: TestClient, id: string): Promise<void> {
 }
 
 function read(client: TestClient, { session }: Ask): Reading {
+  const lost = client.closed.then(({ code }) => {
+    throw new Error(`closed with ${code}`)
+  })
+  // Whoever still reads is told.
+  lost.catch(() => undefined)
   return new Reading(async function* (signal) {
     signal.addEventListener('abort', () => client.destroy())
     for (let at = 0; ; at += 1) {
-      await client.when(() => client.frames.length > at)
+      if (client.frames.length <= at) await Promise.race([client.when(() => client.frames.length > at), lost])
       const item = asItem(client.frames[at] as ServerFrame, session)
       if (item !== undefined) yield item
     }
