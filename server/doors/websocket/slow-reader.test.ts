@@ -107,7 +107,8 @@ test('a slow connection with many sessions catches all of them up', async () => 
       await harness.say(session, 'r', 0, 60, long)
     }),
   )
-  expect(harness.door.unsentBytes).toBeLessThan(6 * OUTBOX)
+  // Each of its four replays may have handed over a batch, before the others'.
+  expect(harness.door.unsentBytes).toBeLessThan(OUTBOX + 4 * (256 * 1024 + filler.length))
   client.resume()
   for (const session of sessions) await caughtUp(client, session, 60)
   for (const session of sessions) expect(client.indexes(session)).toEqual(upTo(60))
