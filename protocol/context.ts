@@ -50,5 +50,10 @@ export const Context = z.object({
   /** Instead of all others. The run ends when the model has called them: their results come in a later message's `history`. */
   tools: z.array(Tool).max(LIMITS.contextTools).optional(),
   sampling: Sampling.optional(),
+  /** Of the caller's own; it is kept with the message, and the model is not told. */
+  metadata: z
+    .record(z.string().max(66), z.string().max(512))
+    .refine((own) => Object.keys(own).length <= 20, 'at most 20 of them')
+    .optional(),
 })
 export type Context = z.infer<typeof Context>

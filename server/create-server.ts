@@ -190,6 +190,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
       ? undefined
       : openDoors(app, {
           config,
+          models: models.ids,
           service,
           stores,
           sessions,

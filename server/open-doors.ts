@@ -7,6 +7,7 @@ import type { Config } from './config.ts'
 import { serveRoutes } from './doors/http/router.ts'
 import type { Hub } from './doors/hub.ts'
 import { openJobDoor } from './doors/jobs/job-routes.ts'
+import { openAiRoutes } from './doors/openai/openai-routes.ts'
 import { documentRoutes } from './doors/openapi/document-routes.ts'
 import { helloRoute } from './doors/session-http/hello.ts'
 import { HttpConnections } from './doors/session-http/http-connections.ts'
@@ -23,6 +24,8 @@ import type { SessionService } from './session/session-service.ts'
 
 export interface DoorsPorts {
   readonly config: Config
+  /** Ids of the models on offer. */
+  readonly models: readonly string[]
   readonly service: SessionService
   readonly stores: SessionStores
   readonly sessions: SessionCache
@@ -87,6 +90,7 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
     ...sessionRoutes({ service, stores, sessions, presence, readings, connections: named, jobs }),
     helloRoute({ node: config.node, heartbeatMs }),
     ...jobs.routes,
+    ...openAiRoutes({ service, stores, sessions, hub, logger, models: ports.models }),
   ]
   const http = serveRoutes(app, [...routes, ...documentRoutes(routes)], {
     authenticator,

@@ -38,6 +38,8 @@ import {
   WelcomeAnswer,
 } from '@parley/protocol'
 import { z } from 'zod'
+import { ChatRequest } from '../openai/chat-request.ts'
+import { ResponseRequest } from '../openai/response-request.ts'
 
 export type JsonObject = { readonly [name: string]: unknown }
 
@@ -45,6 +47,8 @@ const Health = z.object({ status: z.enum(['ok', 'ready']) })
 
 /** Of plain HTTP. */
 export const HTTP_SCHEMAS = {
+  ChatRequest,
+  ResponseRequest,
   InviteAnswer,
   InviteRequest,
   JoinAnswer,

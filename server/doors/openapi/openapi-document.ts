@@ -4,6 +4,7 @@ import { JOB_OPERATIONS } from './job-operations.ts'
 import { MEMBER_OPERATIONS } from './member-operations.ts'
 import { httpSchemas, type JsonObject, PLACE } from './named-schemas.ts'
 import { ASIDE_OPERATIONS, NODE_OPERATIONS } from './node-operations.ts'
+import { OPENAI_OPERATIONS } from './openai-operations.ts'
 import {
   ANSWER_HEADERS,
   type Answer,
@@ -29,6 +30,7 @@ export const OPERATIONS: Operations = {
   ...SESSION_OPERATIONS,
   ...MEMBER_OPERATIONS,
   ...JOB_OPERATIONS,
+  ...OPENAI_OPERATIONS,
   ...NODE_OPERATIONS,
 }
 

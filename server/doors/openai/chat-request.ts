@@ -1,0 +1,184 @@
+// A chat completion as it is asked for, and as a message of a session of its own: the last user message is the message, what
+// comes before it its context. Pure.
+import { type Context, type ContextMessage, LIMITS, type Part } from '@parley/protocol'
+import { z } from 'zod'
+import { HttpError } from '../http/http-error.ts'
+import {
+  asTool,
+  contextOf,
+  FunctionForm,
+  filePart,
+  imagePart,
+  ModelName,
+  Penalty,
+  parsedArguments,
+  Share,
+  sampling,
+  Temperature,
+  Text,
+  TokenCount,
+  ToolChoiceName,
+} from './tool-form.ts'
+
+const TextPart = z.object({ type: z.literal('text'), text: Text })
+const UserPart = z.discriminatedUnion('type', [
+  TextPart,
+  z.object({ type: z.literal('image_url'), image_url: z.object({ url: z.string() }) }),
+  z.object({
+    type: z.literal('input_audio'),
+    input_audio: z.object({ data: z.string(), format: z.enum(['wav', 'mp3']) }),
+  }),
+  z.object({
+    type: z.literal('file'),
+    file: z.object({ file_data: z.string(), filename: z.string().max(255).optional() }),
+  }),
+])
+const Texts = z.union([Text, z.array(TextPart)])
+
+const Message = z.discriminatedUnion('role', [
+  z.object({ role: z.enum(['system', 'developer']), content: Texts }),
+  z.object({ role: z.literal('user'), content: z.union([Text, z.array(UserPart).min(1).max(LIMITS.messageParts)]) }),
+  z.object({
+    role: z.literal('assistant'),
+    content: z.union([Texts, z.array(z.object({ type: z.literal('refusal'), refusal: z.string() }))]).nullish(),
+    tool_calls: z
+      .array(
+        z.object({
+          id: z.string().min(1).max(256),
+          type: z.literal('function'),
+          function: z.object({ name: z.string().max(128), arguments: Text }),
+        }),
+      )
+      .nullish(),
+  }),
+  z.object({ role: z.literal('tool'), content: Texts, tool_call_id: z.string().min(1).max(256) }),
+])
+type Message = z.infer<typeof Message>
+
+export const ChatRequest = z.object({
+  model: ModelName,
+  messages: z.array(Message).min(1).max(LIMITS.contextMessages),
+  stream: z.boolean().nullish(),
+  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
+  n: z.literal(1, { error: 'only one choice can be had' }).nullish(),
+  store: z.boolean().nullish(),
+  max_tokens: TokenCount,
+  max_completion_tokens: TokenCount,
+  temperature: Temperature,
+  top_p: Share,
+  presence_penalty: Penalty,
+  frequency_penalty: Penalty,
+  seed: z.int().nullish(),
+  stop: z.union([z.string(), z.array(z.string()).max(16)]).nullish(),
+  response_format: z
+    .discriminatedUnion('type', [
+      z.object({ type: z.literal('text') }),
+      z.object({ type: z.literal('json_object') }),
+      z.object({
+        type: z.literal('json_schema'),
+        json_schema: z.object({ name: z.string().max(64), schema: z.record(z.string(), z.unknown()).optional() }),
+      }),
+    ])
+    .nullish(),
+  tools: z
+    .array(z.object({ type: z.literal('function'), function: FunctionForm }))
+    .max(LIMITS.contextTools)
+    .nullish(),
+  tool_choice: z
+    .union([
+      ToolChoiceName,
+      z.object({ type: z.literal('function'), function: z.object({ name: z.string().max(128) }) }),
+    ])
+    .nullish(),
+})
+export type ChatRequest = z.infer<typeof ChatRequest>
+
+/** @throws HttpError bad_request */
+export function chatMessage(request: ChatRequest): { readonly content: Part[]; readonly context: Context } {
+  const { messages, tools } = request
+  const instructions = messages.flatMap((message) =>
+    message.role === 'system' || message.role === 'developer' ? [textOf(message.content)] : [],
+  )
+  const spoken = messages
+    .map((message, at) => asContext(message, `messages.${at}`))
+    .filter((message) => message !== undefined)
+  const last = spoken.at(-1)
+  const asks = last?.role === 'user'
+  return {
+    content: asks ? [...last.content] : [],
+    context: contextOf({
+      history: asks ? spoken.slice(0, -1) : spoken,
+      instructions: instructions.join('\n\n'),
+      tools: (tools ?? []).map((tool) => asTool(tool.function)),
+      sampling: samplingOf(request),
+    }),
+  }
+}
+
+function samplingOf(request: ChatRequest): Context['sampling'] {
+  const { response_format: format, tool_choice: choice, stop } = request
+  return sampling({
+    maxOutputTokens: request.max_completion_tokens ?? request.max_tokens,
+    temperature: request.temperature,
+    topP: request.top_p,
+    presencePenalty: request.presence_penalty,
+    frequencyPenalty: request.frequency_penalty,
+    seed: request.seed,
+    stop: typeof stop === 'string' ? [stop] : stop,
+    json: format?.type === 'json_object' ? {} : format?.type === 'json_schema' ? format.json_schema : undefined,
+    toolChoice: typeof choice === 'object' && choice !== null ? { name: choice.function.name } : choice,
+  })
+}
+
+function asContext(message: Message, path: string): ContextMessage | undefined {
+  switch (message.role) {
+    case 'system':
+    case 'developer':
+      return undefined
+    case 'user':
+      return { role: 'user', content: userParts(message.content, `${path}.content`) }
+    case 'assistant': {
+      const text = textOf(message.content ?? '')
+      const calls = (message.tool_calls ?? []).map(({ id, function: { name, arguments: input } }) => ({
+        call: id,
+        name,
+        input: parsedArguments(input),
+      }))
+      return { role: 'assistant', ...(text === '' ? {} : { text }), ...(calls.length === 0 ? {} : { calls }) }
+    }
+    case 'tool':
+      return { role: 'tool', call: message.tool_call_id, output: textOf(message.content) }
+  }
+}
+
+function userParts(content: Extract<Message, { role: 'user' }>['content'], path: string): Part[] {
+  if (typeof content === 'string') return [{ type: 'text', text: content }]
+  return content.map((part, at) => userPart(part, `${path}.${at}`))
+}
+
+function userPart(part: z.infer<typeof UserPart>, path: string): Part {
+  switch (part.type) {
+    case 'text':
+      return { type: 'text', text: part.text }
+    case 'image_url':
+      return imagePart(part.image_url.url, `${path}.image_url.url`)
+    case 'input_audio':
+      return { type: 'file', mediaType: `audio/${part.input_audio.format}`, data: part.input_audio.data }
+    case 'file':
+      return filePart(part.file.file_data, part.file.filename, `${path}.file.file_data`)
+  }
+}
+
+function textOf(content: string | readonly { readonly text?: string; readonly refusal?: string }[]): string {
+  if (typeof content === 'string') return content
+  return content.map((part) => part.text ?? part.refusal ?? '').join('')
+}
+
+/** That an assistant message is empty is an error of the caller's that providers would answer in their own way. */
+export function checkMessages({ messages }: ChatRequest): void {
+  const at = messages.findIndex(
+    (message) =>
+      message.role === 'assistant' && textOf(message.content ?? '') === '' && (message.tool_calls ?? []).length === 0,
+  )
+  if (at >= 0) throw new HttpError('bad_request', 'The message is empty.', { path: `messages.${at}.content` })
+}

@@ -1,0 +1,179 @@
+// A response as it is asked for, and as a message: the last user message of its input is the message, what comes before it the
+// context. Pure.
+import { type Context, type ContextMessage, LIMITS, type Part } from '@parley/protocol'
+import { z } from 'zod'
+import { HttpError } from '../http/http-error.ts'
+import {
+  asTool,
+  contextOf,
+  FunctionForm,
+  filePart,
+  imagePart,
+  ModelName,
+  parsedArguments,
+  Share,
+  sampling,
+  Temperature,
+  Text,
+  TokenCount,
+  ToolChoiceName,
+} from './tool-form.ts'
+
+const InputPart = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('input_text'), text: Text }),
+  z.object({ type: z.literal('output_text'), text: Text }),
+  z.object({ type: z.literal('refusal'), refusal: Text }),
+  z.object({ type: z.literal('input_image'), image_url: z.string() }),
+  z.object({ type: z.literal('input_file'), file_data: z.string(), filename: z.string().max(255).optional() }),
+])
+const Message = z.object({
+  type: z.literal('message').optional(),
+  role: z.enum(['user', 'assistant', 'system', 'developer']),
+  content: z.union([Text, z.array(InputPart).max(LIMITS.messageParts)]),
+})
+const CallId = z.string().min(1).max(256)
+const Item = z.union([
+  z.object({ type: z.literal('function_call'), call_id: CallId, name: z.string().max(128), arguments: Text }),
+  z.object({ type: z.literal('function_call_output'), call_id: CallId, output: z.union([Text, z.array(InputPart)]) }),
+  /** What a model thought is not given back to it. */
+  z.object({ type: z.literal('reasoning') }),
+  Message,
+])
+
+export const ResponseRequest = z.object({
+  model: ModelName,
+  input: z.union([Text.min(1), z.array(Item).min(1).max(LIMITS.contextMessages)]),
+  instructions: Text.nullish(),
+  previous_response_id: z.string().max(300).nullish(),
+  stream: z.boolean().nullish(),
+  background: z.boolean().nullish(),
+  store: z.boolean().nullish(),
+  max_output_tokens: TokenCount,
+  temperature: Temperature,
+  top_p: Share,
+  metadata: z.record(z.string().max(64), z.string().max(512)).nullish(),
+  text: z
+    .object({
+      format: z
+        .discriminatedUnion('type', [
+          z.object({ type: z.literal('text') }),
+          z.object({ type: z.literal('json_object') }),
+          z.object({
+            type: z.literal('json_schema'),
+            name: z.string().max(64),
+            schema: z.record(z.string(), z.unknown()),
+          }),
+        ])
+        .nullish(),
+    })
+    .nullish(),
+  tools: z
+    .array(FunctionForm.extend({ type: z.literal('function', { error: 'only functions can be offered' }) }))
+    .max(LIMITS.contextTools)
+    .nullish(),
+  tool_choice: z
+    .union([ToolChoiceName, z.object({ type: z.literal('function'), name: z.string().max(128) })])
+    .nullish(),
+})
+export type ResponseRequest = z.infer<typeof ResponseRequest>
+
+/** @param before the conversation that it goes on from, where that is not the session's @throws HttpError bad_request */
+export function responseMessage(
+  request: ResponseRequest,
+  before: readonly ContextMessage[],
+): { readonly content: Part[]; readonly context: Context } {
+  const { input, instructions, tools } = request
+  const items = typeof input === 'string' ? [{ role: 'user' as const, content: input }] : input
+  const standing = items.flatMap((item) =>
+    'role' in item && (item.role === 'system' || item.role === 'developer') ? [textOf(item.content)] : [],
+  )
+  const spoken = [...before, ...items.flatMap((item, at) => asContext(item, `input.${at}`))]
+  const last = spoken.at(-1)
+  const asks = last?.role === 'user'
+  return {
+    content: asks ? [...last.content] : [],
+    context: contextOf({
+      history: joined(asks ? spoken.slice(0, -1) : spoken),
+      instructions: [...(instructions ? [instructions] : []), ...standing].join('\n\n'),
+      tools: (tools ?? []).map(asTool),
+      sampling: samplingOf(request),
+    }),
+  }
+}
+
+function samplingOf({ text, tool_choice: choice, ...request }: ResponseRequest): Context['sampling'] {
+  const format = text?.format
+  const json =
+    format?.type === 'json_schema'
+      ? { schema: format.schema, name: format.name }
+      : format?.type === 'json_object'
+        ? {}
+        : null
+  return sampling({
+    maxOutputTokens: request.max_output_tokens,
+    temperature: request.temperature,
+    topP: request.top_p,
+    json,
+    toolChoice: typeof choice === 'object' && choice !== null ? { name: choice.name } : choice,
+  })
+}
+
+function asContext(item: z.infer<typeof Item>, path: string): ContextMessage[] {
+  if ('role' in item) {
+    if (item.role === 'user') return [{ role: 'user', content: userParts(item.content, `${path}.content`) }]
+    return item.role === 'assistant' ? [{ role: 'assistant', text: textOf(item.content) }] : []
+  }
+  switch (item.type) {
+    case 'function_call': {
+      const call = { call: item.call_id, name: item.name, input: parsedArguments(item.arguments) }
+      return [{ role: 'assistant', calls: [call] }]
+    }
+    case 'function_call_output':
+      return [{ role: 'tool', call: item.call_id, output: textOf(item.output) }]
+    case 'reasoning':
+      return []
+  }
+}
+
+/** What one model call said and called stands in one message. */
+function joined(messages: readonly ContextMessage[]): ContextMessage[] {
+  const result: ContextMessage[] = []
+  for (const message of messages) {
+    const last = result.at(-1)
+    if (message.role === 'assistant' && last?.role === 'assistant' && message.text === undefined) {
+      result[result.length - 1] = { ...last, calls: [...(last.calls ?? []), ...(message.calls ?? [])] }
+    } else result.push(message)
+  }
+  return result
+}
+
+function userParts(content: z.infer<typeof Message>['content'], path: string): Part[] {
+  if (typeof content === 'string') return [{ type: 'text', text: content }]
+  return content.map((part, at) => userPart(part, `${path}.${at}`))
+}
+
+function userPart(part: z.infer<typeof InputPart>, path: string): Part {
+  switch (part.type) {
+    case 'input_text':
+    case 'output_text':
+      return { type: 'text', text: part.text }
+    case 'refusal':
+      return { type: 'text', text: part.refusal }
+    case 'input_image':
+      return imagePart(part.image_url, `${path}.image_url`)
+    case 'input_file':
+      return filePart(part.file_data, part.filename, `${path}.file_data`)
+  }
+}
+
+function textOf(content: string | readonly z.infer<typeof InputPart>[]): string {
+  if (typeof content === 'string') return content
+  return content.map((part) => ('text' in part ? part.text : 'refusal' in part ? part.refusal : '')).join('')
+}
+
+/** @throws HttpError bad_request */
+export function checkResponse({ background, store }: ResponseRequest): void {
+  if (background === true && store === false) {
+    throw new HttpError('bad_request', 'A response in the background has to be stored.', { path: 'store' })
+  }
+}
