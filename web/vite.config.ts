@@ -1,12 +1,38 @@
 // How the page is built: hashed files under /assets, nothing inline, so that the server's strict content
-// security policy holds. In development, Vite serves the page and passes the wire on to a running server.
+// security policy holds. Each file of some size stands there compressed as well: the server need not do it.
+// In development, Vite serves the page and passes the wire on to a running server.
+
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
 import react from '@vitejs/plugin-react'
-import { defineConfig } from 'vite'
+import { defineConfig, type Plugin } from 'vite'
 
 const server = process.env.PARLEY_URL ?? 'http://127.0.0.1:8080'
+const dist = fileURLToPath(new URL('./dist/', import.meta.url))
+
+/** Smaller files fit a packet as they are. */
+const PACKED_FROM = 1_024
+
+/** Writes `.br` and `.gz` beside each file. */
+function packed(): Plugin {
+  return {
+    name: 'packed',
+    apply: 'build',
+    closeBundle() {
+      for (const path of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
+        if (!/\.(js|css|html|svg)$/.test(path)) continue
+        const body = readFileSync(dist + path)
+        if (body.length < PACKED_FROM) continue
+        writeFileSync(`${dist}${path}.br`, brotliCompressSync(body))
+        writeFileSync(`${dist}${path}.gz`, gzipSync(body, { level: 9 }))
+      }
+    },
+  }
+}
 
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), packed()],
   build: {
     outDir: 'dist',
     emptyOutDir: true,

@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { serveHealth } from './health.ts'
 import { serveSite } from './site.ts'
@@ -22,8 +23,11 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'secret.txt'), 'secret')
   writeFileSync(join(site, 'index.html'), '<!doctype html><title>The page</title>')
   writeFileSync(join(site, 'assets', 'app-1234.js'), 'let x = 1')
+  writeFileSync(join(site, 'assets', 'big-1234.js'), 'let big = 1')
+  writeFileSync(join(site, 'assets', 'big-1234.js.br'), brotliCompressSync('let big = 1'))
+  writeFileSync(join(site, 'assets', 'big-1234.js.gz'), gzipSync('let big = 1'))
   const app = uws.App()
-  expect(serveSite(app, site)).toBe(2)
+  expect(serveSite(app, site)).toBe(3)
   serveHealth(app, () => (ready ? 'ready' : 'stopping'))
   const socket = await new Promise<uws.us_listen_socket>((resolve, reject) => {
     app.listen('127.0.0.1', 0, (token) => (token === false ? reject(new Error('no port')) : resolve(token)))
@@ -48,6 +52,23 @@ test('the page is served at / and at a session’s address, guarded by a strict 
     expect(response.headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'self';/)
     expect(response.headers.get('x-content-type-options')).toBe('nosniff')
   }
+})
+
+test('what was compressed when it was built is sent so, to who takes it', async () => {
+  const get = async (accepted: string) => {
+    const response = await fetch(`${url}/assets/big-1234.js`, { headers: { 'Accept-Encoding': accepted } })
+    expect(await response.text()).toBe('let big = 1')
+    expect(response.headers.get('vary')).toBe('Accept-Encoding')
+    return { encoding: response.headers.get('content-encoding'), etag: response.headers.get('etag') }
+  }
+  const brotli = await get('gzip, deflate, br')
+  const gzip = await get('gzip, br;q=0')
+  const plain = await get('identity')
+  expect([brotli.encoding, gzip.encoding, plain.encoding]).toEqual(['br', 'gzip', null])
+  expect(new Set([brotli.etag, gzip.etag, plain.etag]).size).toBe(3)
+  const again = { 'Accept-Encoding': 'br', 'If-None-Match': brotli.etag ?? '' }
+  expect((await fetch(`${url}/assets/big-1234.js`, { headers: again })).status).toBe(304)
+  expect((await fetch(`${url}/assets/big-1234.js.br`)).status).toBe(404)
 })
 
 test('files named by their hash are cached for ever, and not sent again to who has them', async () => {

@@ -11,6 +11,12 @@ interface SiteFile {
   readonly body: Buffer
   readonly etag: string
   readonly headers: Headers
+  /** The same, compressed when the page was built, the best first. */
+  readonly packed: readonly SitePack[]
+}
+
+interface SitePack extends Pick<SiteFile, 'body' | 'etag' | 'headers'> {
+  readonly encoding: string
 }
 
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
@@ -25,6 +31,11 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
   '.txt': 'text/plain; charset=utf-8',
   '.webmanifest': 'application/manifest+json',
 }
+/** Endings of compressed files, which stand beside what they were made of. */
+const ENCODINGS: readonly (readonly [ending: string, encoding: string])[] = [
+  ['.br', 'br'],
+  ['.gz', 'gzip'],
+]
 const PAGE = '/index.html'
 /** Folder of the files that the bundler names by their hash. */
 const HASHED = '/assets/'
@@ -51,13 +62,25 @@ export function serveSite(app: TemplatedApp, folder: string): number {
 }
 
 function serve(app: TemplatedApp, path: string, file: SiteFile): void {
-  const headers = { ETag: file.etag, ...file.headers }
   const answer = (bodiless: boolean) => (response: HttpResponse, request: HttpRequest) => {
-    if (request.getHeader('if-none-match') === file.etag) reply(response, 304, headers)
-    else reply(response, 200, headers, file.body, bodiless)
+    const { body, etag, headers } = chosen(file, request.getHeader('accept-encoding'))
+    const named = { ETag: etag, ...headers }
+    if (request.getHeader('if-none-match') === etag) reply(response, 304, named)
+    else reply(response, 200, named, body, bodiless)
   }
   app.get(path, answer(false))
   app.head(path, answer(true))
+}
+
+/** @param accepted the header Accept-Encoding; a coding that it weighs with 0 is refused */
+function chosen(file: SiteFile, accepted: string): Pick<SiteFile, 'body' | 'etag' | 'headers'> {
+  if (file.packed.length === 0 || accepted === '') return file
+  const codings = accepted
+    .toLowerCase()
+    .split(',')
+    .filter((coding) => !/;\s*q=0(?:\.0*)?\s*$/.test(coding))
+  const names = new Set(codings.map((coding) => coding.split(';')[0]?.trim()))
+  return file.packed.find(({ encoding }) => names.has(encoding)) ?? file
 }
 
 function readSite(folder: string): Map<string, SiteFile> {
@@ -66,21 +89,45 @@ function readSite(folder: string): Map<string, SiteFile> {
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue
     const full = join(entry.parentPath, entry.name)
+    if (ENCODINGS.some(([ending]) => full.endsWith(ending))) continue
     const path = `/${full.slice(folder.length).replaceAll('\\', '/').replace(/^\/+/, '')}`
-    files.set(path, toFile(path, readFileSync(full)))
+    files.set(path, toFile(path, readFileSync(full), readPacked(full)))
   }
   return files
 }
 
-function toFile(path: string, body: Buffer): SiteFile {
+function readPacked(path: string): readonly (readonly [encoding: string, body: Buffer])[] {
+  return ENCODINGS.filter(([ending]) => existsSync(path + ending)).map(([ending, encoding]) => [
+    encoding,
+    readFileSync(path + ending),
+  ])
+}
+
+function toFile(
+  path: string,
+  body: Buffer,
+  packed: readonly (readonly [encoding: string, body: Buffer])[] = [],
+): SiteFile {
   const cache = path.startsWith(HASHED) ? 'public, max-age=31536000, immutable' : 'no-cache'
+  const headers = {
+    'Content-Type': CONTENT_TYPES[extname(path)] ?? 'application/octet-stream',
+    'Cache-Control': cache,
+    ...(packed.length === 0 ? {} : { Vary: 'Accept-Encoding' }),
+    ...(path.endsWith('.html') ? SECURITY : {}),
+  }
   return {
     body,
-    etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`,
-    headers: {
-      'Content-Type': CONTENT_TYPES[extname(path)] ?? 'application/octet-stream',
-      'Cache-Control': cache,
-      ...(path.endsWith('.html') ? SECURITY : {}),
-    },
+    etag: etagOf(body),
+    headers,
+    packed: packed.map(([encoding, bytes]) => ({
+      encoding,
+      body: bytes,
+      etag: etagOf(bytes),
+      headers: { ...headers, 'Content-Encoding': encoding },
+    })),
   }
+}
+
+function etagOf(body: Buffer): string {
+  return `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`
 }
