@@ -2,7 +2,7 @@
 // what makes a client leave an event stream that was good once.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type ClientOptions, type DoorStorage, ParleyClient } from './index.ts'
-import { hurried } from './test/hurried.ts'
+import { HandClock } from './test/hand-clock.ts'
 import { ScriptedHttp } from './test/scripted-http.ts'
 import { cursor, entry, message } from './test/scripted-server.ts'
 import { until } from './test/until.ts'
@@ -27,15 +27,17 @@ function open(options: Partial<ClientOptions> = {}): ParleyClient {
 
 describe('what worked', () => {
   it('is remembered when it has held for a while, under the server’s address', async () => {
-    const kept = new Promise<readonly [string, string]>((resolve) => {
-      const storage: DoorStorage = { getItem: () => null, setItem: (key, value) => resolve([key, value]) }
-      open({ storage, clock: hurried(100) }).session('s1')
-    })
+    const kept: [string, string][] = []
+    const storage: DoorStorage = { getItem: () => null, setItem: (key, value) => kept.push([key, value]) }
+    const clock = new HandClock()
+    const session = open({ storage, clock }).session('s1')
     const stream = await server.expect('GET', '/s1/events')
     stream.attached('s1', 1)
-    const [key, value] = await kept
-    expect(key).toBe(`parley.door:${server.url}`)
-    expect(value).toMatch(/^sse \d+$/)
+    await until(session, (view) => view.status === 'live')
+    clock.advance(4_999)
+    expect(kept).toEqual([])
+    clock.advance(1)
+    expect(kept).toEqual([[`parley.door:${server.url}`, `sse ${clock.now()}`]])
   })
 
   it.each([
@@ -52,11 +54,14 @@ describe('what worked', () => {
     const fail = (): never => {
       throw new Error('denied')
     }
-    const client = open({ storage: { getItem: fail, setItem: fail }, clock: hurried(100) })
+    const clock = new HandClock()
+    const client = open({ storage: { getItem: fail, setItem: fail }, clock })
     const session = client.session('s1')
     const stream = await server.expect('GET', '/s1/events')
     stream.attached('s1', 1)
     await until(session, (view) => view.status === 'live')
+    clock.advance(5_000)
+    expect(client.state.status).toBe('open')
   })
 
   it('does not count where the door is chosen', () => {
@@ -67,7 +72,8 @@ describe('what worked', () => {
 
 describe('an event stream that was live', () => {
   it('is left for long polls when it brings nothing while a poll on the side does', async () => {
-    const client = open({ clock: hurried(20), doors: { probeMs: 900_000 } })
+    const clock = new HandClock()
+    const client = open({ clock, doors: { probeMs: 900_000 } })
     const session = client.session('s1')
     const stream = await server.expect('GET', '/s1/events')
     stream.attached('s1', 1)
@@ -75,12 +81,16 @@ describe('an event stream that was live', () => {
     const reply = session.send('hi')
     const post = await server.expect('POST', '/messages')
     post.json({ run: 'r1', cursor: cursor(1) }, 202)
+    await clock.armed(1_000)
+    clock.advance(1_000)
     const side = await server.expect('GET', '/s1/events')
     const entries = [entry('s1', 1, message(reply.command, 'r1', 'hi'))]
     side.json({ cursor: cursor(1), entries, live: true, role: 'owner' })
     // At once, and not when it is clear what is wrong.
     await until(session, (view) => view.messages.length === 1)
     expect(client.state.transport.door).toBe('sse')
+    await clock.armed(8_000)
+    clock.advance(8_000)
     await stream.gone()
     const poll = await server.expect('GET', '/s1/events')
     expect(poll.query.get('after')).toBe(cursor(1))
@@ -90,7 +100,8 @@ describe('an event stream that was live', () => {
   })
 
   it('is kept when what it lacked comes late', async () => {
-    const client = open({ clock: hurried(20), doors: { probeMs: 900_000 } })
+    const clock = new HandClock()
+    const client = open({ clock, doors: { probeMs: 900_000 } })
     const session = client.session('s1')
     const stream = await server.expect('GET', '/s1/events')
     stream.attached('s1', 1)
@@ -98,6 +109,8 @@ describe('an event stream that was live', () => {
     const reply = session.send('hi')
     const post = await server.expect('POST', '/messages')
     post.json({ run: 'r1', cursor: cursor(1) }, 202)
+    await clock.armed(1_000)
+    clock.advance(1_000)
     const side = await server.expect('GET', '/s1/events')
     side.json({
       cursor: cursor(1),
@@ -105,21 +118,24 @@ describe('an event stream that was live', () => {
       live: true,
       role: 'owner',
     })
-    await until(session, (view) => view.messages.length === 1)
+    await clock.armed(8_000)
     stream.entries('s1', 1, [message(reply.command, 'r1', 'hi'), message('m2', 'r2', 'and now?')])
     await until(session, (view) => view.messages.length === 2)
     expect(session.state.faults).toBe(0)
     // As long as it would have been waited for, and more.
-    await new Promise<void>((resolve) => hurried(20).after(10_000, resolve))
+    clock.advance(10_000)
     expect(client.state.transport).toEqual({ door: 'sse', why: 'blocked', moves: 0 })
   })
 
   it('is opened anew when it has been silent for longer than a server is', async () => {
-    const client = open({ clock: hurried(200), transport: 'sse' })
+    const clock = new HandClock()
+    const client = open({ clock, transport: 'sse' })
     const session = client.session('s1')
     const stream = await server.expect('GET', '/s1/events')
     stream.attached('s1', 1, [message('m1', 'r1')])
     await until(session, (view) => view.status === 'live')
+    await clock.armed(37_500)
+    clock.advance(37_500)
     const next = await server.expect('GET', '/s1/events')
     expect(next.query.get('after')).toBe(cursor(1))
     await stream.gone()

@@ -47,6 +47,7 @@ export class Pursuit {
   heard(): void {
     this.#behindSince = undefined
     this.#cancelJudgement?.()
+    if (!this.#ports.waits()) this.#rest()
   }
 
   /** Something was handed on, whichever way it came. */

@@ -4,9 +4,9 @@ import { HttpCaller } from './http-caller.ts'
 import type { Loss } from './link.ts'
 import { type FeedPorts, SessionFeed } from './session-feed.ts'
 import { Slots } from './slots.ts'
-import { hurried } from './test/hurried.ts'
+import { HandClock } from './test/hand-clock.ts'
 import { ScriptedHttp } from './test/scripted-http.ts'
-import { cursor, entry, message } from './test/scripted-server.ts'
+import { cursor, ended, entry, message, says, started } from './test/scripted-server.ts'
 import { DEFAULT_DOORS } from './transport-choice.ts'
 
 let server: ScriptedHttp
@@ -14,6 +14,7 @@ let feeds: SessionFeed[]
 let heard: string[]
 let losses: Loss[]
 let hidden: boolean
+let clock: HandClock
 
 beforeEach(async () => {
   server = await ScriptedHttp.start()
@@ -21,13 +22,12 @@ beforeEach(async () => {
   heard = []
   losses = []
   hidden = false
+  clock = new HandClock()
 })
 afterEach(async () => {
   for (const feed of feeds) feed.close()
   await server.close()
 })
-
-const clock = hurried(50)
 
 function read(session: string, slots: Slots): SessionFeed {
   const ports: FeedPorts = {
@@ -50,6 +50,55 @@ function read(session: string, slots: Slots): SessionFeed {
   return feed
 }
 
+describe('a feed whose stream does not begin', () => {
+  it('is attached by a poll, and brings what there is, until it is clear that the stream is of no use', async () => {
+    read('a', new Slots(1))
+    const stream = await server.expect('GET', '/a/events')
+    expect(stream.headers.accept).toBe('text/event-stream')
+    await clock.armed(1_000)
+    clock.advance(1_000)
+    const first = await server.expect('GET', '/a/events')
+    expect(first.headers.accept).toBe('application/json')
+    first.json({ cursor: cursor(1), entries: [entry('a', 1, message('m1', 'r'))], live: true, role: 'owner' })
+    await clock.armed(1_000)
+    expect(heard).toEqual(['a attached', 'a entry', 'a live'])
+    clock.advance(1_000)
+    const second = await server.expect('GET', '/a/events')
+    expect(second.query.get('after')).toBe(cursor(1))
+    second.json({ cursor: cursor(2), entries: [entry('a', 2, message('m2', 'r'))], live: true, role: 'owner' })
+    await clock.armed(1_000)
+    clock.advance(2_000)
+    await stream.gone()
+    expect(losses).toMatchObject([{ kind: 'stalled' }])
+    expect(heard).toEqual(['a attached', 'a entry', 'a live', 'a entry'])
+  })
+
+  it('goes on with the stream when that begins late, and asks anew where the two do not fit together', async () => {
+    const feed = read('a', new Slots(1))
+    const stream = await server.expect('GET', '/a/events')
+    await clock.armed(1_000)
+    clock.advance(1_000)
+    const side = await server.expect('GET', '/a/events')
+    const run = [message('m1', 'r'), started('r', 'm1')]
+    const two = { ...says('r', 0, '0 1'), count: 2 } as ReturnType<typeof says>
+    const entries = [...run, two].map((event, i) => entry('a', 1 + i, event))
+    side.json({ cursor: cursor(3), entries, live: true, role: 'owner' })
+    await new Promise<void>((resolve) => feed.reach(cursor(3), resolve))
+    // Joined otherwise: the first two of its three outputs are held already.
+    const three = { ...says('r', 0, '0 1 2'), count: 3 } as ReturnType<typeof says>
+    stream.stream()
+    stream.frame({ type: 'attached', id: 'x', session: 'a', cursor: cursor(4), role: 'owner' })
+    stream.entries('a', 1, run)
+    stream.entries('a', 4, [three])
+    const next = await server.expect('GET', '/a/events')
+    expect([next.headers.accept, next.query.get('after')]).toEqual(['text/event-stream', cursor(3)])
+    next.attached('a', 4, [says('r', 2, ' 2'), ended('r', 3)])
+    await new Promise<void>((resolve) => feed.reach(cursor(5), resolve))
+    expect(heard.filter((frame) => frame !== 'a live')).toEqual(['a attached', ...Array(5).fill('a entry')])
+    expect(losses).toEqual([])
+  })
+})
+
 describe('a feed without a stream', () => {
   it('polls now and then, without waiting, and takes the stream that becomes free', async () => {
     const slots = new Slots(1)
@@ -64,44 +113,48 @@ describe('a feed without a stream', () => {
         null,
         after,
       ])
-      poll.json({
-        cursor: cursor(1),
-        entries: after === null ? [entry('b', 1, message('m', 'r'))] : [],
-        live: true,
-        role: 'owner',
-      })
+      const entries = after === null ? [entry('b', 1, message('m', 'r'))] : []
+      poll.json({ cursor: cursor(1), entries, live: true, role: 'owner' })
+      await clock.armed(2_000)
+      clock.advance(2_000)
     }
     first.close()
-    const next = await server.expect('GET', '/b/events')
-    if (next.headers.accept === 'application/json')
+    let next = await server.expect('GET', '/b/events')
+    while (next.headers.accept === 'application/json') {
       next.json({ cursor: cursor(1), entries: [], live: true, role: 'owner' })
-    const taken = next.headers.accept === 'application/json' ? await server.expect('GET', '/b/events') : next
-    expect(taken.headers.accept).toBe('text/event-stream')
+      await clock.armed(2_000)
+      clock.advance(2_000)
+      next = await server.expect('GET', '/b/events')
+    }
+    expect(next.headers.accept).toBe('text/event-stream')
     expect(heard.filter((frame) => frame.startsWith('b'))).toEqual(['b attached', 'b entry', 'b live'])
   })
 
   it('does not blame a stream that it has not for what polls on the side bring', async () => {
     const feed = read('a', new Slots(0))
-    const poll = await server.expect('GET', '/a/events')
-    poll.json({ cursor: cursor(1), entries: [], live: true, role: 'owner' })
+    let over = false
     let asks = 0
     const answer = async (): Promise<void> => {
       const ask = await server.expect('GET', '/a/events')
+      if (over) return
       asks += 1
-      ask.json({
-        cursor: cursor(1 + asks),
-        entries: [entry('a', 1 + asks, message(`m${asks}`, 'r'))],
-        live: true,
-        role: 'owner',
-      })
-      if (asks < 40) await answer()
+      const entries = [entry('a', asks, message(`m${asks}`, 'r'))]
+      ask.json({ cursor: cursor(asks), entries, live: true, role: 'owner' })
+      await answer()
     }
     const answered = answer()
-    for (let place = 2; place < 30; place += 1) {
-      await new Promise<void>((resolve) => feed.reach(cursor(place), resolve))
+    feed.reach(cursor(1_000), () => undefined)
+    // Polls in their turn, and polls on the side, for much longer than a stream may bring nothing.
+    for (let turn = 0; turn < 15; turn += 1) {
+      await clock.armed(2_000)
+      await clock.armed(1_000, 1_500)
+      clock.advance(2_000)
     }
-    await answered
+    expect(asks).toBeGreaterThan(15)
     expect(losses).toEqual([])
+    over = true
+    clock.advance(2_000)
+    await answered
   })
 
   it('gives its stream back when nobody looks, and takes one when somebody does', async () => {
@@ -115,7 +168,7 @@ describe('a feed without a stream', () => {
     expect([poll.headers.accept, poll.query.get('after')]).toEqual(['application/json', cursor(1)])
     await stream.gone()
     poll.json({ cursor: cursor(2), entries: [entry('a', 2, message('m2', 'r'))], live: true, role: 'owner' })
-    await new Promise<void>((resolve) => feed.reach(cursor(2), resolve))
+    await clock.armed(2_000)
     hidden = false
     feed.check()
     const next = await server.expect('GET', '/a/events')

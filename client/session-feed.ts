@@ -59,8 +59,8 @@ export class SessionFeed {
   #waitS = WAIT_S
   /** When something last came; 0: never. */
   #heardAt = 0
-  /** A stream is open, and brings what there is, unless something keeps it. */
-  #streaming = false
+  /** Of the stream, where one is open: `asked` until its first bytes are here. */
+  #stream: 'none' | 'asked' | 'begun' = 'none'
   #endRequest: (() => void) | undefined
   #wake: (() => void) | undefined
 
@@ -73,7 +73,7 @@ export class SessionFeed {
     this.#pursuit = new Pursuit({
       clock,
       stallMs: policy.stallMs,
-      waits: () => this.#position.waits,
+      waits: () => this.#position.waits || this.#stream === 'asked',
       fetch: () => this.#fetch(),
       stalled: (reason) => this.#lose(streams ? 'stalled' : 'broken', reason),
     })
@@ -118,7 +118,7 @@ export class SessionFeed {
       const slot = !isHidden() && slots.take()
       const since = clock.now()
       try {
-        if (streams && slot) await this.#request((signal) => this.#stream(signal))
+        if (streams && slot) await this.#request((signal) => this.#readStream(signal))
         else await this.#request((signal) => this.#poll(slot && this.#position.live ? this.#waitS : 0, signal))
       } catch (error) {
         await this.#broke(error, clock.now() - since)
@@ -150,32 +150,33 @@ export class SessionFeed {
   }
 
   /** @throws HttpFailure whenever the stream ends: it has no end of its own */
-  async #stream(signal: AbortSignal): Promise<void> {
+  async #readStream(signal: AbortSignal): Promise<void> {
     const { caller, clock, policy, heartbeatMs } = this.#ports
     const path = this.#path('merge=true')
     const accept = 'text/event-stream'
-    let began = false
     let live = false
     const stream = new AbortController()
     const end = (): void => stream.abort()
     signal.addEventListener('abort', end)
-    this.#streaming = true
+    this.#stream = 'asked'
+    // Should it not begin soon, polls bring meanwhile what there is.
+    this.#pursuit.begin()
     try {
       const call = { method: 'GET', path, accept, timeoutMs: policy.timeoutMs, signal: stream.signal } as const
       await readStream(await caller.stream(call), {
         clock,
         end,
-        patienceMs: () => (live ? heartbeatMs * MISSED : began ? policy.stallMs : policy.timeoutMs),
+        patienceMs: () => (live ? heartbeatMs * MISSED : policy[this.#stream === 'begun' ? 'stallMs' : 'timeoutMs']),
         heard: () => {
           // It has to hold before the breaks of those before it are forgotten.
-          if (!began) this.#succeeded()
-          began = true
+          if (this.#stream === 'asked') this.#succeeded()
+          this.#stream = 'begun'
           this.#heardAt = clock.now()
           this.#pursuit.heard()
         },
         frames: (frames) => {
           live ||= frames.some((frame) => frame.type === 'live')
-          this.#take(frames)
+          if (this.#take(frames)) this.#endRequest?.()
         },
       })
     } catch (error) {
@@ -183,16 +184,35 @@ export class SessionFeed {
       if (error instanceof HttpFailure && error.kind === 'late' && !live) this.#lose('stalled', error.message)
       throw error
     } finally {
-      this.#streaming = false
+      this.#stream = 'none'
+      // What is to be said against it was said.
+      this.#pursuit.heard()
     }
     throw new HttpFailure('network', 'The stream ended.')
   }
 
   async #poll(waitS: number, signal: AbortSignal): Promise<void> {
-    const { entries, cursor, live, role, reset } = await this.#page(waitS, signal)
+    const page = await this.#page(waitS, signal)
     this.#succeeded()
     this.#breaks = 0
     this.#heardAt = this.#ports.clock.now()
+    this.#takePage(page)
+  }
+
+  /** By a poll on the side. @returns whether it had anything that a stream should have brought */
+  async #fetch(): Promise<boolean> {
+    const page = await this.#page(0, this.#end.signal)
+    if (this.#closed) return false
+    if (page.reset === true && this.#position.attached) {
+      // Told by the stream itself, when it begins anew.
+      this.#endRequest?.()
+      return false
+    }
+    return this.#takePage(page) && this.#stream !== 'none'
+  }
+
+  /** @returns whether there was anything in it that was not handed on yet */
+  #takePage({ entries, cursor, live, role, reset }: Page): boolean {
     const { session, id } = this.#attach
     const isAttached = role !== this.#position.role || reset === true
     const frames: ServerFrame[] = []
@@ -201,25 +221,12 @@ export class SessionFeed {
     }
     frames.push(...entries)
     if (live && (!this.#position.live || isAttached)) frames.push({ type: 'live', session, cursor })
-    this.#take(frames)
+    const before = this.#position.cursor
+    // Another page from here brings the rest.
+    if (this.#take(frames)) return true
+    const isNews = this.#position.cursor !== before && entries.length > 0
     this.#moveTo(cursor)
-  }
-
-  /** What a poll on the side has. @returns whether it had anything that a stream should have brought */
-  async #fetch(): Promise<boolean> {
-    // Before the first answer there is nothing to complete.
-    if (!this.#position.attached) return false
-    const { entries, cursor, live, reset } = await this.#page(0, this.#end.signal)
-    if (this.#closed) return false
-    if (reset === true) {
-      // Told by the stream itself, when it begins anew.
-      this.#endRequest?.()
-      return false
-    }
-    const news = entries.filter((entry) => !this.#position.reached(entry.cursor))
-    this.#take(news)
-    if (live) this.#moveTo(cursor)
-    return this.#streaming && news.length > 0
+    return isNews
   }
 
   async #page(waitS: number, signal: AbortSignal): Promise<Page> {
@@ -238,12 +245,14 @@ export class SessionFeed {
     return `${sessionPath(this.#attach.session)}/events${whole === '' ? '' : `?${whole}`}`
   }
 
-  #take(frames: readonly ServerFrame[]): void {
-    if (this.#closed) return
-    const news = this.#position.pass(frames)
+  /** @returns whether there is more, which has to be asked for again */
+  #take(frames: readonly ServerFrame[]): boolean {
+    if (this.#closed) return false
+    const { news, torn } = this.#position.pass(frames)
     this.#leaving ||= news.some((frame) => frame.type === 'goaway')
     if (news.length > 0) this.#ports.frames(news)
     this.#advanced()
+    return torn
   }
 
   /** Up to there, there is nothing more to be seen. */
