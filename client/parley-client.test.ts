@@ -48,6 +48,22 @@ describe.each(['json', 'msgpack'] as const)('client over %s', (codec) => {
 })
 
 describe('client', () => {
+  it('is told when it may read a session no more, and goes on with the others', async () => {
+    const client = makeClient()
+    const [gone, other] = [client.session('s1'), client.session('s2')]
+    const peer = await welcomed()
+    await peer.attach(ANSWER)
+    await peer.attach()
+    await until(gone, (view) => view.status === 'live')
+    peer.send({ type: 'error', session: 's1', code: 'forbidden', message: 'Removed.', retryable: false })
+    const view = await until(gone, ({ status }) => status === 'offline')
+    expect(view.error).toMatchObject({ code: 'forbidden' })
+    expect(view.runs.get('r1')?.text).toBe('Hello')
+    await expect(gone.cancel()).rejects.toMatchObject({ code: 'forbidden' })
+    await until(other, ({ status }) => status === 'live')
+    expect(client.state.status).toBe('open')
+  })
+
   it('gives a fresh token when the time of its own is nearly over, and says nothing where there is none', async () => {
     const tokens = ['first', 'first', 'second']
     const client = makeClient({ token: () => tokens.shift() ?? 'none' })

@@ -229,9 +229,10 @@ export class Session {
     else if (frame.type === 'live') this.#live(frame.cursor)
   }
 
-  /** @returns whether the error answers this session's attach */
+  /** @returns whether the error answers this session's attach, or says that the session is read no more */
   refused(frame: ErrorFrame): boolean {
-    if (frame.id === undefined || frame.id !== this.#attach) return false
+    const isOwn = frame.id === undefined ? frame.session === this.id : frame.id === this.#attach
+    if (!isOwn) return false
     if (frame.code === 'invalid_cursor') {
       this.#startOver()
       this.opened()
