@@ -85,6 +85,36 @@ describe('an answer in Markdown', () => {
     expect(await answer.locator('.code code').first().textContent()).toContain('"tokens" <b>not</b> bytes\n')
   })
 
+  it('moves nothing that stands, while it grows below', async () => {
+    const tab = await (await world.come()).open(world.site)
+    // In each frame, where each block begins in the answer: a block never moves once it is there.
+    await tab.page.evaluate(() => {
+      const moves: string[] = []
+      const tops: number[] = []
+      Object.assign(window, { moves, tops })
+      const look = (): void => {
+        const blocks = document.querySelectorAll<HTMLElement>('.answer .text > *')
+        const origin = blocks[0]?.parentElement?.getBoundingClientRect().top ?? 0
+        for (const [at, block] of blocks.entries()) {
+          const top = Math.round(block.getBoundingClientRect().top - origin)
+          if (tops[at] !== undefined && Math.abs(top - tops[at]) > 1)
+            moves.push(`${block.tagName} ${at}: ${tops[at]} to ${top}`)
+          tops[at] = top
+        }
+        requestAnimationFrame(look)
+      }
+      look()
+    })
+    await tab.say('rich and slow')
+    await tab.answer(0, 'completed')
+    const seen = await tab.page.evaluate(() => {
+      const { moves, tops } = window as unknown as { moves: string[]; tops: number[] }
+      return { moves, tops }
+    })
+    expect(seen.moves).toEqual([])
+    expect(seen.tops.length).toBeGreaterThan(9)
+  })
+
   it('has its programs copied, and itself as it was written', async () => {
     const visitor = await world.come({ permissions: ['clipboard-read', 'clipboard-write'] })
     const tab = await visitor.open(world.site)

@@ -1,7 +1,7 @@
 // ConnectionBadge: says how the connection stands. A screen reader is told of each change once, and not of seconds.
-import { useEffect, useState } from 'react'
 import { badgeOf } from './badge.ts'
 import { useConnection, useView } from './use-chat.ts'
+import { useNow } from './use-now.ts'
 
 export function ConnectionBadge() {
   const connection = useConnection((state) => state)
@@ -28,16 +28,4 @@ export function ConnectionBadge() {
       ) : null}
     </div>
   )
-}
-
-/** The time, anew each second while it is asked for. */
-function useNow(ticks: boolean): number {
-  const [now, setNow] = useState(() => Date.now())
-  useEffect(() => {
-    if (!ticks) return undefined
-    setNow(Date.now())
-    const timer = setInterval(() => setNow(Date.now()), 1_000)
-    return () => clearInterval(timer)
-  }, [ticks])
-  return now
 }
