@@ -15,6 +15,8 @@ const RATE = 30
 /** Milliseconds that one stays on a door, at most. */
 const STAY_MS = 700
 const KILLS_AFTER_MS = [1_200, 1_500]
+/** A response makes a session of its own: one cannot come back to it by the message's key. */
+const BEGINNERS = DOORS.filter(({ name }) => name !== 'OpenAI responses')
 /** What a node may say that has just been killed, or is just coming up. */
 const PASSING: ReadonlySet<string> = new Set(['unavailable', 'going_away', 'contended'])
 const SETTINGS = { PARLEY_REQUEST_RATE: '100000', PARLEY_REQUEST_BURST: '100000', PARLEY_ACK_WAIT_MS: '1000' }
@@ -31,7 +33,7 @@ async function person(nodes: readonly ServerProcess[], random: () => number): Pr
   const holder = new Holder()
   let doors = 0
   while (!holder.hasEnd) {
-    const door = pick(DOORS)
+    const door = pick(holder.run === '' ? BEGINNERS : DOORS)
     const node = `http://127.0.0.1:${pick(nodes).port}`
     try {
       // Begun again under its key, it is the run that it was.

@@ -1,12 +1,14 @@
 // Strangers at every route of a whole server that checks tokens: without one, with one that is no good, and with a good one
 // of somebody who has no business in that session. Nothing is told to them, and nothing that they ask for is done.
-import { makeId, Problem } from '@parley/protocol'
+import { makeId } from '@parley/protocol'
 import { SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ServerProcess } from './server-process.ts'
 
 const SECRET = 'a secret that is long enough for HS256'
 const SESSION = makeId('s')
+/** The second one is what clients of the OpenAI API are told. */
+const NOBODY = ['unauthenticated', 'invalid_api_key']
 const STREAM = 'text/event-stream'
 
 /** What would be done if it were allowed. A route that takes a body and is not here fails the tests. */
@@ -22,11 +24,19 @@ const BODIES: Readonly<Record<string, unknown>> = {
   'PUT /v1/sessions/{session}/members/{user}': { role: 'owner' },
   'POST /v1/sessions/{session}/invites': { role: 'owner' },
   'POST /jobs': { session: SESSION, content: 'hello' },
+  'POST /v1/chat/completions': { model: 'demo', messages: [{ role: 'user', content: 'hello' }] },
+  'POST /v1/responses': { model: 'demo', input: 'hello' },
 }
 
 interface Operation {
   readonly requestBody?: unknown
   readonly security?: readonly unknown[]
+}
+
+/** In either shape. */
+interface Refusal {
+  readonly code?: string
+  readonly error?: { readonly code: string }
 }
 
 interface Target {
@@ -86,7 +96,11 @@ async function snapshot(): Promise<unknown> {
 
 /** The real ids, as somebody has them who looked over a shoulder. */
 function pathOf({ path }: Target): string {
-  const real: Readonly<Record<string, string>> = { session: SESSION, id: job, user: 'olga' }
+  const real: Readonly<Record<string, string>> = {
+    session: SESSION,
+    id: path.startsWith('/v1/responses') ? `resp_${job}` : job,
+    user: 'olga',
+  }
   return path.replace(/\{(\w+)\}/g, (_, name: string) => real[name] ?? makeId('guess'))
 }
 
@@ -95,8 +109,8 @@ async function askEach(at: readonly Target[], headers: Record<string, string>): 
   for (const target of at) {
     const answer = await request(target.method, pathOf(target), headers, BODIES[target.name])
     const text = await answer.text()
-    const problem = Problem.safeParse(text === '' ? undefined : JSON.parse(text))
-    told[target.name] = problem.success ? problem.data.code : `${answer.status}, no problem`
+    const body = (text === '' || answer.ok ? {} : JSON.parse(text)) as Refusal
+    told[target.name] = body.code ?? body.error?.code ?? `not refused: ${answer.status}`
   }
   return told
 }
@@ -120,8 +134,8 @@ describe('a stranger', () => {
   })
 
   it('without a token is nobody', async () => {
-    expectAll(await askEach(guarded(), {}), ['unauthenticated'])
-    expectAll(await askEach(guarded(), { Accept: STREAM }), ['unauthenticated'])
+    expectAll(await askEach(guarded(), {}), NOBODY)
+    expectAll(await askEach(guarded(), { Accept: STREAM }), NOBODY)
   })
 
   it('with a token whose time is over, or that nobody signed, is nobody', async () => {
@@ -129,7 +143,7 @@ describe('a stranger', () => {
     const forged = `${owner.split('.').slice(0, 2).join('.')}.${stale.split('.')[2]}`
     const none = `${btoa('{"alg":"none"}')}.${owner.split('.')[1]}.`
     for (const token of [stale, forged, none, 'x'.repeat(5_000), '.', '']) {
-      expectAll(await askEach(guarded(), { Authorization: `Bearer ${token}` }), ['unauthenticated'])
+      expectAll(await askEach(guarded(), { Authorization: `Bearer ${token}` }), NOBODY)
     }
   })
 
@@ -137,8 +151,11 @@ describe('a stranger', () => {
     const headers = { Authorization: `Bearer ${await tokenOf('mallory')}` }
     for (const accept of ['application/json', STREAM, 'application/x-ndjson']) {
       const told = await askEach(withOwner(), { ...headers, Accept: accept })
-      expectAll(told, ['forbidden', 'invite_invalid', 'job_not_found', 'not_acceptable'])
+      expectAll(told, ['forbidden', 'invite_invalid', 'job_not_found', 'run_not_found', 'not_acceptable'])
     }
+    const body = { model: 'demo', input: 'and then?', previous_response_id: `resp_${job}` }
+    const answer = await request('POST', '/v1/responses', headers, body)
+    expect(((await answer.json()) as Refusal).error).toMatchObject({ param: 'previous_response_id' })
   })
 
   it('has changed nothing', async () => {

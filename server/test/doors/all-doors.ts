@@ -2,6 +2,7 @@
 import type { Door } from './door.ts'
 import { eventsPollDoor, jobDoor } from './poll-doors.ts'
 import { requestDoor } from './request-door.ts'
+import { responsesDoor } from './responses-door.ts'
 import { eventsDoor, postDoor } from './stream-doors.ts'
 import { webSocketDoor } from './websocket-door.ts'
 
@@ -19,4 +20,5 @@ export const DOORS: readonly Door[] = [
   requestDoor(),
   jobDoor('short'),
   jobDoor('long'),
+  responsesDoor(),
 ]

@@ -20,7 +20,7 @@ export type Item =
   | { readonly kind: 'entry'; readonly entry: EntryFrame; readonly whole?: Whole }
   /** What was read so far is to be dropped. */
   | { readonly kind: 'reset' }
-  /** Text of a door that has no entries. */
+  /** All the text so far, on a door that has no entries. */
   | { readonly kind: 'piece'; readonly text: string }
   | { readonly kind: 'whole'; readonly whole: Whole }
 
