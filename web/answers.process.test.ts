@@ -156,9 +156,8 @@ describe('what means harm', () => {
     expect(await tab.page.locator('.tool').textContent()).toContain('<script>window.pwned = 1</script>')
     await doesNothing(tab)
     // The first answer is out of sight, and may be out of the page.
-    await tab.page.getByRole('region', { name: 'Conversation' }).evaluate((box) => {
-      box.scrollTop = 0
-    })
+    await tab.page.getByRole('region', { name: 'Conversation' }).focus()
+    await tab.page.keyboard.press('Home')
     await tab.page.locator('.answer').first().getByText('<script>window.pwned = 1</script>').first().waitFor()
     await doesNothing(tab)
     expect(asked).toEqual([])
@@ -194,10 +193,8 @@ describe('everybody', () => {
     await tab.page.locator('.answer .code .hljs-keyword').first().waitFor()
     await hasNoViolation(tab)
     await tab.page.screenshot({ path: `${ARTIFACTS}answer-${name}.png` })
-    const box = tab.page.getByRole('region', { name: 'Conversation' })
-    await box.evaluate((element) => {
-      element.scrollTop = 0
-    })
+    await tab.page.getByRole('region', { name: 'Conversation' }).focus()
+    await tab.page.keyboard.press('Home')
     await tab.page.locator('.text h3').first().waitFor()
     await tab.page.screenshot({ path: `${ARTIFACTS}answer-top-${name}.png` })
 
@@ -221,7 +218,7 @@ describe('everybody', () => {
     await tab.page.locator('.reasoning summary').click()
     await expect.poll(() => tab.page.locator('.reasoning .text').count()).toBe(1)
     await hasNoViolation(tab)
-    await tab.page.locator('.tool-decision').scrollIntoViewIfNeeded()
+    await tab.page.locator('.tool-decision').hover()
     await tab.page.screenshot({ path: `${ARTIFACTS}cards-decided-${name}.png` })
     await tab.page.getByRole('button', { name: 'Jump to latest' }).click()
     await tab.page.locator('.tool[data-status=deciding]').waitFor()

@@ -115,6 +115,8 @@ describe('recent sessions', () => {
 
 describe('a conversation of ten thousand messages', () => {
   it('is there at its end, is read from its beginning, and answers as a short one does', async () => {
+    // A log that was never folded takes a server some seconds at first: somebody else is there already.
+    expect((await world.join('long')).state.messages).toHaveLength(LONG)
     const tab = await (await world.come()).open(`${world.site}?session=long`)
     await tab.status('Live')
     await tab.page.getByText(`Question ${LONG - 1}`, { exact: true }).waitFor()

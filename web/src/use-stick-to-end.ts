@@ -1,8 +1,14 @@
-// useStickToEnd: a scrolled box that stays at its end while it grows, unless the reader scrolled up.
+// useStickToEnd: a scrolled box that stays at its end while it grows, unless the reader scrolled up. The box also moves
+// by itself, when turns above what is seen turn out to be higher or lower than was thought: that is no reader's move.
 import { type RefObject, useCallback, useEffect, useState } from 'react'
 
 /** Pixels from the end that still count as the end. */
 const NEAR = 32
+/** Milliseconds after an input of the reader in which a move is theirs. */
+const INPUT_MS = 1_000
+/** Milliseconds after a change of the content in which a move without an input is the content's. */
+const CHANGE_MS = 300
+const INPUTS = ['wheel', 'touchmove', 'keydown', 'pointerdown', 'pointermove'] as const
 
 export interface StickToEnd {
   readonly atEnd: boolean
@@ -19,26 +25,41 @@ export function useStickToEnd(box: RefObject<HTMLElement | null>, content: RefOb
     if (scrolled === null || grows === null) return undefined
     let stuck = true
     let last = scrolled.scrollTop
+    let input = Number.NEGATIVE_INFINITY
+    let change = performance.now()
     const stick = (): void => {
       if (!stuck) return
       scrolled.scrollTop = scrolled.scrollHeight
       last = scrolled.scrollTop
     }
+    const onResize = (): void => {
+      change = performance.now()
+      stick()
+    }
+    const onInput = (event: Event): void => {
+      // A pointer that only passes over the page scrolls nothing.
+      if (event.type !== 'pointermove' || (event as PointerEvent).buttons !== 0) input = performance.now()
+    }
     const onScroll = (): void => {
+      const now = performance.now()
       const distance = scrolled.scrollHeight - scrolled.clientHeight - scrolled.scrollTop
-      // Content that grew also makes a distance: only a move upwards is the reader's.
+      // Without an input the move may still be the reader's: the browser's search, or a screen reader.
+      const isReaders = now - input < INPUT_MS || now - change > CHANGE_MS
       if (distance <= NEAR) stuck = true
-      else if (scrolled.scrollTop < last - 1) stuck = false
+      else if (scrolled.scrollTop < last - 1 && isReaders) stuck = false
+      else stick()
       last = scrolled.scrollTop
       setAtEnd(stuck)
     }
-    const observer = new ResizeObserver(stick)
+    const observer = new ResizeObserver(onResize)
     observer.observe(grows)
     observer.observe(scrolled)
     scrolled.addEventListener('scroll', onScroll, { passive: true })
+    for (const type of INPUTS) scrolled.addEventListener(type, onInput, { passive: true })
     return () => {
       observer.disconnect()
       scrolled.removeEventListener('scroll', onScroll)
+      for (const type of INPUTS) scrolled.removeEventListener(type, onInput)
     }
   }, [box, content])
 
