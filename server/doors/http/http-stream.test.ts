@@ -53,6 +53,22 @@ it('sends what one turn writes as one chunk, and ends', async () => {
   await expect.poll(() => streams.length).toBe(2)
 })
 
+it('leaves its connection to the next request, however long it was: uWS read no more from one that was looked after', async () => {
+  await open({ heartbeatMs: 15 })
+  await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const client = await harness.connect()
+      client.write('GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
+      await client.until('\r\n1\r\n\n'.repeat(20))
+    }),
+  )
+  const first = streams
+  streams = []
+  for (const stream of first) stream.end()
+  for (const socket of harness.sockets) socket.write('GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
+  await expect.poll(() => streams.length).toBe(20)
+})
+
 it('is closed for HEAD, which is answered with the headers alone', async () => {
   await open()
   const answer = await harness.fetch('/stream', { method: 'HEAD' })

@@ -58,6 +58,8 @@ export class ResponseStream implements HttpStream, Flushable {
   /** Written while it was full. */
   #excess = 0
   #congested = false
+  /** Now or before: uWS counts the time since. */
+  #wasCongested = false
   #progressAt = 0
   #writtenAt = performance.now()
   #marked = false
@@ -128,7 +130,7 @@ export class ResponseStream implements HttpStream, Flushable {
     this.#response.cork(() => {
       this.#writeHead()
       if (rest !== undefined) this.#response.write(rest)
-      this.#response.end()
+      this.#response.end(undefined, this.#wasCongested)
     })
     this.left()
     this.#ports.ended(this)
@@ -170,10 +172,11 @@ export class ResponseStream implements HttpStream, Flushable {
   /**
    * After a write that left bytes over, uWS cuts the connection within 10 s unless it becomes writable, though the kernel may
    * have taken the rest with a later write. How long that may take is for us to say: `resume` begins uWS's count anew. It
-   * also stops watching for the socket to be writable, and so a write has to follow.
+   * also stops watching for the socket to be writable, and so a write has to follow. What it costs: uWS may read nothing more
+   * from a connection that it was called for, so it is called where bytes were left over, and none of those is used again.
    */
   poke(): void {
-    if (this.#closed || this.#head !== undefined) return
+    if (this.#closed || !this.#wasCongested) return
     this.#response.resume()
     if (!this.#congested) {
       this.#response.cork(() => undefined)
@@ -211,6 +214,7 @@ export class ResponseStream implements HttpStream, Flushable {
     this.#givenBytes = passed ? chunk.length : this.#givenBytes + chunk.length
     if (passed) return
     this.#congested = true
+    this.#wasCongested = true
     this.#progressAt = this.#writtenAt
     this.#ports.congested(this)
   }

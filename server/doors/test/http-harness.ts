@@ -26,7 +26,8 @@ export class HttpHarness {
   readonly door: HttpDoor
   readonly port: number
   readonly #close: () => void
-  readonly #sockets: Socket[] = []
+  /** Of all connections that were made. */
+  readonly sockets: Socket[] = []
 
   private constructor(door: HttpDoor, port: number, close: () => void) {
     this.door = door
@@ -66,13 +67,13 @@ export class HttpHarness {
   /** A connection on which one writes what one likes. */
   async connect(): Promise<RawConnection> {
     const socket = connect(this.port, '127.0.0.1')
-    this.#sockets.push(socket)
+    this.sockets.push(socket)
     await once(socket, 'connect')
     return new RawConnection(socket)
   }
 
   close(): void {
-    for (const socket of this.#sockets) socket.destroy()
+    for (const socket of this.sockets) socket.destroy()
     this.#close()
   }
 }
