@@ -25,8 +25,8 @@ export type ToReaders =
       readonly sockets: number
       readonly topics: number
     }
-  /** Parley only: every session gets a message that starts a run. */
-  | { readonly ask: 'send'; readonly text: string; readonly topics: number }
+  /** Parley only: every session gets a message that starts a run, all at once unless they are spread. */
+  | { readonly ask: 'send'; readonly text: string; readonly topics: number; readonly spreadMs?: number }
   | { readonly ask: 'clear' }
   | { readonly ask: 'report' }
   | { readonly ask: 'close' }

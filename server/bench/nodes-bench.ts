@@ -47,6 +47,8 @@ const { values } = parseArgs({
 })
 const SECONDS = Number(values.seconds)
 const WARM_UP_MS = 2_000
+/** Milliseconds over which runs begin: what each does now and then, such as to roll itself up, they do not all do at once. */
+const SPREAD_MS = 5_000
 const TRIES = 5
 const CALM_LOOKS = 60
 const OTHERS = Number(values.others) / 100
@@ -100,8 +102,8 @@ async function measureNodes(load: Load, prefix: string): Promise<Measured> {
   const gateway = await serve('gateway', prefix)
   const readers = new BenchChild<ToReaders, FromReaders>('./reader-process.js')
   await readers.ask({ ask: 'connect', port: gateway.port, kind: 'parley', sockets: runs, topics: runs })
-  const count = Math.ceil(rate * (SECONDS + WARM_UP_MS / 1_000 + 2))
-  await readers.ask({ ask: 'send', text: `/bench count=${count} rate=${rate}`, topics: runs })
+  const count = Math.ceil(rate * (SECONDS + (WARM_UP_MS + SPREAD_MS) / 1_000 + 2))
+  await readers.ask({ ask: 'send', text: `/bench count=${count} rate=${rate}`, topics: runs, spreadMs: SPREAD_MS })
   await sleep(WARM_UP_MS)
   await readers.ask({ ask: 'clear' })
   const look = async () => [await usage(worker.child), await usage(gateway.child), nats.cpuSeconds(), busySeconds()]

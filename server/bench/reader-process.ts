@@ -56,6 +56,8 @@ process.on('message', async (message: ToReaders) => {
       const stamp = Date.now().toString(36)
       for (const [topic, client] of clients.slice(0, message.topics).entries()) {
         client.send({ type: 'send', id: `c_${stamp}_${topic}`, session: `bench_${topic}`, content: message.text })
+        const { spreadMs = 0, topics } = message
+        if (spreadMs > 0) await new Promise((resolve) => setTimeout(resolve, spreadMs / topics))
       }
       return send({ done: true })
     }
