@@ -10,6 +10,8 @@ const Text = z.string().max(LIMITS.messageChars)
 const CallId = z.string().min(1).max(256)
 
 export const ContextMessage = z.discriminatedUnion('role', [
+  /** Holds from then on: the model is told at its beginning, with the instructions. */
+  z.object({ role: z.literal('system'), text: Text }),
   z.object({ role: z.literal('user'), content: z.array(Part).max(LIMITS.messageParts) }),
   z.object({
     role: z.literal('assistant'),

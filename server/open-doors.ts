@@ -7,7 +7,7 @@ import type { Config } from './config.ts'
 import { serveRoutes } from './doors/http/router.ts'
 import type { Hub } from './doors/hub.ts'
 import { openJobDoor } from './doors/jobs/job-routes.ts'
-import { openAiRoutes } from './doors/openai/openai-routes.ts'
+import { openOpenAiDoor } from './doors/openai/openai-door.ts'
 import { documentRoutes } from './doors/openapi/document-routes.ts'
 import { helloRoute } from './doors/session-http/hello.ts'
 import { HttpConnections } from './doors/session-http/http-connections.ts'
@@ -51,6 +51,8 @@ export interface Doors {
 
 /** Milliseconds that a connection named over plain HTTP stays after its last stream or poll. */
 const CONNECTION_MS = 30_000
+/** Milliseconds for which a chat completion goes on whose caller has left. */
+const ABANDONED_MS = 1_000
 
 type App = Parameters<typeof serveRoutes>[0]
 
@@ -85,12 +87,13 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
   })
   const jobs = openJobDoor({ service, stores, sessions, retentionMs: config.retention * 1000, busy: ports.busy })
   const readings = new Readings({ service, stores, hub, logger, behindMs })
+  const openAi = openOpenAiDoor({ service, stores, sessions, hub, logger, models: ports.models, graceMs: ABANDONED_MS })
   const named = new HttpConnections(service, CONNECTION_MS)
   const routes = [
     ...sessionRoutes({ service, stores, sessions, presence, readings, connections: named, jobs }),
     helloRoute({ node: config.node, heartbeatMs }),
     ...jobs.routes,
-    ...openAiRoutes({ service, stores, sessions, hub, logger, models: ports.models }),
+    ...openAi.routes,
   ]
   const http = serveRoutes(app, [...routes, ...documentRoutes(routes)], {
     authenticator,
@@ -124,6 +127,7 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
       webSocket.close()
       http.close()
       jobs.close()
+      openAi.close()
       named.close()
     },
   }

@@ -37,12 +37,19 @@ export function buildPrompt(state: SessionState, run: RunView, options: PromptOp
         : answerMessages(view, messages, given, { whole: own, keepReasoning: own && options.keepReasoning })
     exchanges.push(...historyOf(event, new Set(given.keys())), [...asked(event), ...answer])
   }
-  const instructions = [options.system, messages.get(run.message)?.context?.instructions].filter(
-    (text) => text !== undefined,
-  )
+  const own = messages.get(run.message)?.context?.instructions
+  const instructions = [options.system, own, ...standingOrders(state, run)].filter((text) => text !== undefined)
   const system: LanguageModelV3Message[] =
     instructions.length === 0 ? [] : [{ role: 'system', content: instructions.join('\n\n') }]
   return [...system, ...joinUsers(newest(exchanges, options.maxChars).flat())]
+}
+
+/** What the conversations that messages brought along say in the name of the system. */
+function standingOrders(state: SessionState, run: RunView): readonly string[] {
+  return state.messages
+    .filter(({ seq }) => seq <= run.order)
+    .flatMap(({ event }) => event.context?.history ?? [])
+    .flatMap((message) => (message.role === 'system' ? [message.text] : []))
 }
 
 /** A message may bring nothing but the results of calls. */
@@ -74,6 +81,7 @@ function historyOf({ context }: MessageEvent, known: ReadonlySet<string>): Langu
   )
   const exchanges: LanguageModelV3Message[][] = []
   for (const message of history) {
+    if (message.role === 'system') continue
     if (message.role === 'tool') {
       if (known.has(message.call)) continue
       const toolName = names.get(message.call) ?? 'unknown'

@@ -33,7 +33,12 @@ export interface Failure {
 export type ErrorShape = (
   failure: Failure,
   requestId: string,
-) => { readonly body: unknown; readonly contentType: string }
+) => {
+  readonly body: unknown
+  readonly contentType: string
+  /** Where it is not the failure's own. */
+  readonly status?: number
+}
 
 /** Milliseconds after which to come back where nothing says better, and over which those who do are spread. */
 const COME_BACK_MS = 1_000

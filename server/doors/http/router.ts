@@ -143,10 +143,10 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
     // Who is answered while still sending may never read it.
     const closes = atOnce || failure.closes
     if (!closes) await request.body.heard()
-    const { body, contentType } = (route.errors ?? asProblem)(failure, request.id)
+    const { body, contentType, status = failure.status } = (route.errors ?? asProblem)(failure, request.id)
     const headers = { ...failure.headers, 'Content-Type': contentType }
-    if (closes) exchange.replyAndClose(failure.status, JSON.stringify(body), headers)
-    else exchange.replyWith(failure.status, JSON.stringify(body), headers)
+    if (closes) exchange.replyAndClose(status, JSON.stringify(body), headers)
+    else exchange.replyWith(status, JSON.stringify(body), headers)
   }
 
   for (const { route, method, names } of mounted(routes, origins)) {

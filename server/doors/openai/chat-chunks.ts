@@ -43,10 +43,12 @@ export class ChatChunks {
   take(piece: Piece): ChatStep {
     switch (piece.type) {
       case 'begun':
-        return { chunks: [this.#chunk({ role: 'assistant', content: '' })] }
+        return { chunks: [this.#chunk({ role: 'assistant', content: '', refusal: null })] }
       case 'text':
-        if (piece.kind === 'reasoning') return { chunks: [this.#chunk({ reasoning_content: piece.text })] }
-        return this.#text(piece.text)
+        if (piece.kind === 'text') return this.#text(piece.text)
+        // Thought of anew: its reader has thoughts already.
+        if (this.#again !== undefined) return { chunks: [] }
+        return { chunks: [this.#chunk({ reasoning_content: piece.text })] }
       case 'restarted':
         this.#again = ''
         return { chunks: [] }

@@ -4,11 +4,15 @@ import { type Context, type ContextMessage, LIMITS, type Part } from '@parley/pr
 import { z } from 'zod'
 import { HttpError } from '../http/http-error.ts'
 import {
+  absent,
   asTool,
+  audioPart,
+  checkChoice,
   contextOf,
   FunctionForm,
   filePart,
   imagePart,
+  Metadata,
   ModelName,
   Penalty,
   parsedArguments,
@@ -55,6 +59,8 @@ const Message = z.discriminatedUnion('role', [
 ])
 type Message = z.infer<typeof Message>
 
+const Stop = z.string().max(256)
+
 export const ChatRequest = z.object({
   model: ModelName,
   messages: z.array(Message).min(1).max(LIMITS.contextMessages),
@@ -62,6 +68,17 @@ export const ChatRequest = z.object({
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
   n: z.literal(1, { error: 'only one choice can be had' }).nullish(),
   store: z.boolean().nullish(),
+  metadata: Metadata,
+  parallel_tool_calls: z.boolean().nullish(),
+  user: z.string().nullish(),
+  reasoning_effort: z.string().nullish(),
+  service_tier: z.string().nullish(),
+  logprobs: z.literal(false, { error: 'log probabilities cannot be had here' }).nullish(),
+  modalities: z.array(z.literal('text', { error: 'only text can be had here' })).nullish(),
+  audio: absent('audio'),
+  functions: absent('functions, which tools have replaced,'),
+  function_call: absent('function_call, which tool_choice has replaced,'),
+  web_search_options: absent('web search'),
   max_tokens: TokenCount,
   max_completion_tokens: TokenCount,
   temperature: Temperature,
@@ -69,7 +86,7 @@ export const ChatRequest = z.object({
   presence_penalty: Penalty,
   frequency_penalty: Penalty,
   seed: z.int().nullish(),
-  stop: z.union([z.string(), z.array(z.string()).max(16)]).nullish(),
+  stop: z.union([Stop, z.array(Stop).max(16)]).nullish(),
   response_format: z
     .discriminatedUnion('type', [
       z.object({ type: z.literal('text') }),
@@ -95,7 +112,9 @@ export type ChatRequest = z.infer<typeof ChatRequest>
 
 /** @throws HttpError bad_request */
 export function chatMessage(request: ChatRequest): { readonly content: Part[]; readonly context: Context } {
-  const { messages, tools } = request
+  const { messages, tools, tool_choice: choice } = request
+  const names = (tools ?? []).map((tool) => tool.function)
+  checkChoice(typeof choice === 'object' ? choice?.function.name : undefined, names)
   const instructions = messages.flatMap((message) =>
     message.role === 'system' || message.role === 'developer' ? [textOf(message.content)] : [],
   )
@@ -109,7 +128,7 @@ export function chatMessage(request: ChatRequest): { readonly content: Part[]; r
     context: contextOf({
       history: asks ? spoken.slice(0, -1) : spoken,
       instructions: instructions.join('\n\n'),
-      tools: (tools ?? []).map((tool) => asTool(tool.function)),
+      tools: names.map(asTool),
       sampling: samplingOf(request),
     }),
   }
@@ -163,7 +182,7 @@ function userPart(part: z.infer<typeof UserPart>, path: string): Part {
     case 'image_url':
       return imagePart(part.image_url.url, `${path}.image_url.url`)
     case 'input_audio':
-      return { type: 'file', mediaType: `audio/${part.input_audio.format}`, data: part.input_audio.data }
+      return audioPart(part.input_audio.data, part.input_audio.format, `${path}.input_audio.data`)
     case 'file':
       return filePart(part.file.file_data, part.file.filename, `${path}.file.file_data`)
   }

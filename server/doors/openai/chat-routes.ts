@@ -1,11 +1,8 @@
 // POST /v1/chat/completions: the caller brings the whole conversation, so each request has a session of its own. Who goes away
 // in mid-answer is taken not to want it any more, unless it can come back to it by its key, or asked to have it stored.
-import { HTTP_STATUS, makeId, parseCursor, ReplyError, type Send } from '@parley/protocol'
-import { whenRunEnds } from '../../session/run-end.ts'
+import { makeId, ReplyError, type Send } from '@parley/protocol'
+import type { FoundRun } from '../../session/run-report.ts'
 import { createdAt } from '../../session/run-report.ts'
-import type { SessionStores } from '../../session/session.ts'
-import type { SessionCache } from '../../session/session-cache.ts'
-import type { SessionService } from '../../session/session-service.ts'
 import { commandIdOf, digest, idempotencyKeyOf } from '../command-id.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { HttpRequest } from '../http/http-request.ts'
@@ -14,21 +11,18 @@ import { formatJobId, type JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
 import { ChatChunks, type ChatHead, chatCompletion } from './chat-chunks.ts'
 import { ChatRequest, chatMessage, checkMessages } from './chat-request.ts'
-import { asOpenAiError, openAiError } from './openai-error.ts'
+import { modelMeant } from './model-routes.ts'
+import { asOpenAiError } from './openai-error.ts'
+import type { OpenAiPorts } from './openai-ports.ts'
+import { mustFind } from './response-lookup.ts'
 import { RunPieces } from './run-pieces.ts'
-import type { RunStreams } from './run-streams.ts'
+import { untilRunEnds } from './run-wait.ts'
 
-export interface ChatPorts {
-  readonly service: SessionService
-  readonly stores: SessionStores
-  readonly sessions: SessionCache
-  readonly streams: RunStreams
-}
+/** Milliseconds after which to ask a provider again that wants fewer requests, and over which those who do are spread. */
+const PROVIDER_MS = 5_000
+const PROVIDER_SPREAD_MS = 10_000
 
-/** Milliseconds for which a run goes on whose caller has left. */
-const GRACE_MS = 5_000
-
-export function chatRoute(ports: ChatPorts): Route {
+export function chatRoute(ports: OpenAiPorts): Route {
   return {
     method: 'POST',
     path: '/v1/chat/completions',
@@ -37,59 +31,52 @@ export function chatRoute(ports: ChatPorts): Route {
       const { request, leaving } = exchange
       const asked = await request.json(ChatRequest)
       checkMessages(asked)
+      const model = modelMeant(ports.models, asked.model)
       if (leaving !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: leaving.withinMs })
-      const command = commandOf(request, asked)
-      const { run = '', cursor } = await ports.service.send(command, callerOf(request))
+      const caller = callerOf(request)
+      const command = commandOf(request, asked, model)
+      const { run = '' } = await ports.service.send(command, caller)
       const name = { session: command.session, run }
-      const cares = asked.store === true || idempotencyKeyOf(request) !== undefined
-      const done = cares ? () => undefined : cancelWhenLeft(ports, request, name)
-      if (asked.stream === true)
-        await stream(ports, exchange, { ...name, from: parseCursor(cursor)?.seq ?? 0, done }, asked)
-      else await whole(ports, exchange, { ...name, done }, asked)
+      const isKept = asked.store === true || idempotencyKeyOf(request) !== undefined
+      const done = isKept ? () => undefined : ports.abandoned.watch(exchange, name, caller)
+      if (asked.stream === true) await stream(ports, exchange, name, done, asked)
+      else await whole(ports, exchange, name, done)
     },
   }
 }
 
-function commandOf(request: HttpRequest, asked: ChatRequest): Send {
+function commandOf(request: HttpRequest, asked: ChatRequest, model: string): Send {
   const key = idempotencyKeyOf(request)
   const session = key === undefined ? makeId('chat') : `chat_${digest(request.user, key)}`
   const { content, context } = chatMessage(asked)
-  return { type: 'send', id: commandIdOf(request), session, content, model: asked.model, context }
+  return { type: 'send', id: commandIdOf(request), session, content, model, context }
 }
 
-interface Begun extends JobName {
-  /** To be called when the run is known to have ended. */
-  readonly done: () => void
-}
-
-async function whole(ports: ChatPorts, exchange: HttpExchange, name: Begun, { model }: ChatRequest): Promise<void> {
-  const { request } = exchange
-  const found = await whenRunEnds(ports, name.session, name.run, request.signal)
-  if (found === undefined) throw new ReplyError('run_not_found')
-  if (found.view.ended !== undefined) name.done()
-  const completion = chatCompletion(headOf(name, createdAt(found), model), found.view)
-  if (completion !== undefined) exchange.reply(200, completion)
-  else if (found.view.ended !== undefined) {
-    const { code, message } = found.view.ended.error ?? { code: 'internal', message: '' }
-    const status = HTTP_STATUS[code]
-    const error = openAiError({ code, status, title: message, detail: undefined, path: undefined })
-    exchange.reply(status, { error })
-  }
+/** @param done to be called when the run is known to have ended */
+async function whole(ports: OpenAiPorts, exchange: HttpExchange, name: JobName, done: () => void): Promise<void> {
+  const found = await untilRunEnds(ports, exchange, name)
+  if (found === undefined) return
+  done()
+  const completion = chatCompletion(headOf(name, found), found.view)
+  if (completion === undefined) throw failureOf(found)
+  exchange.reply(200, completion)
 }
 
 async function stream(
-  ports: ChatPorts,
+  ports: OpenAiPorts,
   exchange: HttpExchange,
-  name: Begun & { readonly from: number },
-  { model, stream_options: options }: ChatRequest,
+  name: JobName,
+  done: () => void,
+  { stream_options: options }: ChatRequest,
 ): Promise<void> {
+  const found = await mustFind(ports, name)
   const pieces = new RunPieces(name.run)
-  const chunks = new ChatChunks(headOf(name, Date.now(), model), options?.include_usage === true)
-  await ports.streams.begin(exchange, name, name.from, (event, out) => {
+  const chunks = new ChatChunks(headOf(name, found), options?.include_usage === true)
+  await ports.streams.begin(exchange, name, found.view.order, (event, out) => {
     for (const piece of pieces.take(event)) {
       const step = chunks.take(piece)
       for (const chunk of step.chunks) out.write(`data: ${JSON.stringify(chunk)}\n\n`)
-      if (piece.type === 'ended') name.done()
+      if (piece.type === 'ended') done()
       if (step.over === undefined) continue
       if (step.over === 'done') out.write('data: [DONE]\n\n')
       out.end()
@@ -98,25 +85,18 @@ async function stream(
   })
 }
 
-function headOf(name: JobName, timeMs: number, model: string): ChatHead {
-  return { id: `chatcmpl-${formatJobId(name)}`, created: Math.floor(timeMs / 1000), model }
+function headOf(name: JobName, found: FoundRun): ChatHead {
+  const message = found.state.messages.find(({ event }) => event.id === found.view.message)
+  return {
+    id: `chatcmpl-${formatJobId(name)}`,
+    created: Math.floor(createdAt(found) / 1000),
+    model: message?.event.model ?? found.view.model ?? '',
+  }
 }
 
-/** Nobody can come back to it: what it goes on saying is paid for in vain. @returns to be called when it has ended */
-function cancelWhenLeft({ service }: ChatPorts, request: HttpRequest, { session, run }: JobName): () => void {
-  const caller = callerOf(request)
-  let isDone = false
-  const cancel = (): void => {
-    service.cancel({ type: 'cancel', id: makeId('cmd'), session, run }, caller).catch((error: unknown) => {
-      // It goes on to its end, which is bounded, too.
-      if (!(error instanceof ReplyError)) throw error
-    })
-  }
-  const left = (): void => {
-    if (!isDone) setTimeout(cancel, GRACE_MS).unref()
-  }
-  request.signal.addEventListener('abort', left, { once: true })
-  return () => {
-    isDone = true
-  }
+function failureOf({ view }: FoundRun): ReplyError {
+  const error = view.ended?.error
+  if (error === undefined) return new ReplyError('no_active_run', 'The answer was cancelled before its end.')
+  const retryAfterMs = PROVIDER_MS + Math.random() * PROVIDER_SPREAD_MS
+  return new ReplyError(error.code, error.message, error.code === 'provider_rate_limited' ? { retryAfterMs } : {})
 }

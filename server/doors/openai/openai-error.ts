@@ -1,37 +1,57 @@
-// Errors in the shape that clients of the OpenAI API know: {error: {message, type, param, code}}, with its statuses.
-import type { ErrorShape, Failure } from '../http/failure.ts'
+// OpenAiError: an error as clients of the OpenAI API know it: `{ error: { message, type, param, code } }`. The code is Parley's
+// own where OpenAI has none that says the same.
+import { HTTP_STATUS, type ProblemCode } from '@parley/protocol'
+import type { ErrorShape } from '../http/failure.ts'
 
 export interface OpenAiError {
   readonly message: string
-  readonly type: string
+  readonly type: 'invalid_request_error' | 'rate_limit_error' | 'server_error'
   readonly param: string | null
-  readonly code: string
+  readonly code: string | null
 }
 
-export const asOpenAiError: ErrorShape = (failure) => ({
-  body: { error: openAiError(failure) },
-  contentType: 'application/json',
-})
-
-export function openAiError({
-  code,
-  status,
-  title,
-  detail,
-  path,
-}: Pick<Failure, 'code' | 'status' | 'title' | 'detail' | 'path'>): OpenAiError {
-  return { message: detail ?? title, type: typeOf(status), param: path ?? null, code: CODES[code] ?? code }
-}
-
-/** Where that API has a code of its own for the same. */
-const CODES: Readonly<Record<string, string>> = {
+/** What OpenAI calls otherwise; null: it has no code for it. */
+const CODES: Readonly<Partial<Record<ProblemCode, string | null>>> = {
+  bad_request: null,
   unauthenticated: 'invalid_api_key',
-  rate_limited: 'rate_limit_exceeded',
-  provider_rate_limited: 'rate_limit_exceeded',
   model_not_allowed: 'model_not_found',
+  rate_limited: 'rate_limit_exceeded',
+  queue_full: 'rate_limit_exceeded',
+  provider_rate_limited: 'rate_limit_exceeded',
+  content_filtered: 'content_filter',
+  // Of a run that somebody ended before its end.
+  no_active_run: 'cancelled',
 }
 
-function typeOf(status: number): string {
-  if (status === 429) return 'rate_limit_error'
-  return status >= 500 ? 'server_error' : 'invalid_request_error'
+/** What OpenAI tells by another status. */
+const STATUSES: Readonly<Partial<Record<ProblemCode, number>>> = {
+  model_not_allowed: 404,
+  content_filtered: 400,
+  // Clients take a conflict for something that passes.
+  no_active_run: 422,
+}
+
+const PARAMS: Readonly<Partial<Record<ProblemCode, string>>> = { model_not_allowed: 'model' }
+
+export const asOpenAiError: ErrorShape = ({ code, detail, title, path }) => {
+  const error = openAiError(code, detail ?? title, path)
+  return { body: { error }, contentType: 'application/json', status: openAiStatus(code) }
+}
+
+/** @param path names and indexes, with dots */
+export function openAiError(code: ProblemCode, message: string, path?: string): OpenAiError {
+  const status = openAiStatus(code)
+  const type = status === 429 ? 'rate_limit_error' : status >= 500 ? 'server_error' : 'invalid_request_error'
+  const known = CODES[code]
+  const param = path === undefined ? (PARAMS[code] ?? null) : paramOf(path)
+  return { message, type, param, code: known === undefined ? code : known }
+}
+
+export function openAiStatus(code: ProblemCode): number {
+  return STATUSES[code] ?? HTTP_STATUS[code]
+}
+
+/** `messages.0.content` as `messages[0].content`. */
+function paramOf(path: string): string {
+  return path.replace(/^query\./, '').replace(/\.(\d+)(?=\.|$)/g, '[$1]')
 }

@@ -1,7 +1,6 @@
 // ResponseEvents: the pieces of a run as the events of a streamed response, each with a number that follows from the log alone:
-// whoever reads it later, on another node or folded, counts the same. An answer that was begun anew leaves out the numbers of
-// what was dropped; who had some of that cannot go on, and is told so.
-import type { OpenAiError } from './openai-error.ts'
+// whoever reads it later, on another node or folded, counts the same, and no number is ever given twice. Where an answer was
+// begun anew, more numbers are left out than what was dropped can have had, and `response.in_progress` says what stands.
 import {
   endedStatus,
   Items,
@@ -13,24 +12,26 @@ import {
 } from './response-object.ts'
 import type { Piece } from './run-pieces.ts'
 
+export interface ResponseEvent {
+  readonly type: string
+  readonly sequence_number: number
+}
+
 export interface ResponseStep {
-  readonly events: readonly { readonly type: string; readonly sequence_number: number }[]
+  readonly events: readonly ResponseEvent[]
   readonly over?: true
 }
 
-const RESTARTED: OpenAiError = {
-  message: 'The answer had to be begun anew: read the response from its beginning.',
-  type: 'server_error',
-  param: null,
-  code: 'owner_lost',
-}
+/** Numbers left out for each output that was dropped: it has closed an item (3), opened one (2), and been told (1), at most. */
+const NUMBERS_DROPPED = 8
 
 export class ResponseEvents {
   readonly #head: ResponseHead
   /** The number of the last event that its reader has; -1: none. */
-  readonly #after: number
-  readonly #items: Items
-  #events: { readonly type: string; readonly sequence_number: number }[] = []
+  #after: number
+  #items: Items
+  #events: ResponseEvent[] = []
+  /** Of the next event. */
   #sequence = 0
   #nextIndex = 0
 
@@ -50,16 +51,19 @@ export class ResponseEvents {
   take(piece: Piece): ResponseStep {
     switch (piece.type) {
       case 'begun':
-        this.#say('response.in_progress', { response: responseObject(this.#head, 'in_progress', []) })
+        this.#sayInProgress()
         return this.#step()
       case 'text':
-        return this.#text(piece)
+        this.#text(piece)
+        return this.#step()
       case 'restarted':
-        return this.#broken()
+        this.#beginAnew()
+        return this.#step()
       case 'call':
         this.#call(piece.call)
         return this.#step()
       case 'ended': {
+        this.#skipTo(piece.end.next)
         this.#close()
         const status = endedStatus(piece.end)
         const response = responseObject(this.#head, status, this.#items.done, piece.end)
@@ -70,23 +74,37 @@ export class ResponseEvents {
     }
   }
 
-  #text({ kind, index, text }: Extract<Piece, { type: 'text' }>): ResponseStep {
-    const skipped = index - this.#nextIndex
+  /** All that stands is counted once more, and what its reader has is not said again. */
+  #beginAnew(): void {
+    this.#after = Math.max(this.#after, this.#sequence - 1)
+    this.#items = new Items(this.#head.name.run)
+    this.#sequence = 0
+    this.#nextIndex = 0
+    this.created()
+    this.#sayInProgress()
+  }
+
+  /** Outputs before this index that have not come were dropped. */
+  #skipTo(index: number): void {
+    const dropped = index - this.#nextIndex
+    this.#nextIndex = Math.max(this.#nextIndex, index)
+    if (dropped <= 0) return
+    this.#sequence += (dropped + 1) * NUMBERS_DROPPED
+    this.#close()
+    this.#sayInProgress()
+  }
+
+  #text({ kind, index, text }: Extract<Piece, { type: 'text' }>): void {
+    this.#skipTo(index)
     this.#nextIndex = index + 1
     if (this.#items.open !== undefined && this.#items.open.kind !== kind) this.#close()
     const opened = this.#items.text(kind, text)
     if (opened !== undefined) this.#open(opened)
-    if (skipped > 0) {
-      this.#sequence += skipped
-      const isHalf = this.#after >= this.#sequence - skipped && this.#after < this.#sequence
-      if (isHalf) return this.#broken()
-    }
     const open = this.#items.open
-    if (open === undefined) return this.#step()
+    if (open === undefined) return
     const at = { item_id: open.id, output_index: open.index, content_index: 0 }
     if (kind === 'text') this.#say('response.output_text.delta', { ...at, delta: text, logprobs: [] })
     else this.#say('response.reasoning_text.delta', { ...at, delta: text })
-    return this.#step()
   }
 
   #open(item: OpenItem): void {
@@ -127,10 +145,8 @@ export class ResponseEvents {
     this.#say('response.output_item.done', { output_index: index, item })
   }
 
-  #broken(): ResponseStep {
-    const { message, code } = RESTARTED
-    this.#events.push({ type: 'error', sequence_number: this.#sequence, ...{ message, code, param: null } })
-    return { ...this.#step(), over: true }
+  #sayInProgress(): void {
+    this.#say('response.in_progress', { response: responseObject(this.#head, 'in_progress', [...this.#items.done]) })
   }
 
   #say(type: string, fields: object): void {

@@ -4,6 +4,7 @@ import { toParts } from '../../session/run-output.ts'
 import { createdAt, type FoundRun } from '../../session/run-report.ts'
 import { formatJobId, type JobName, parseJobId } from '../jobs/job-id.ts'
 import { asArguments } from './chat-chunks.ts'
+import type { ResponseRequest } from './response-request.ts'
 import type { RunCall } from './run-pieces.ts'
 
 export type Status = 'queued' | 'in_progress' | 'completed' | 'failed' | 'cancelled' | 'incomplete'
@@ -26,22 +27,45 @@ export interface ResponseHead {
   readonly createdAt: number
   readonly model: string
   readonly background: boolean
+  readonly isStored: boolean
   readonly previous: string | null
   readonly metadata: Readonly<Record<string, string>>
   readonly context: Context
 }
 
-/** What a request says that the log does not need to know, kept where the next who asks finds it. */
-export interface ResponseMarks {
-  readonly background: boolean
-  readonly previous: string | null
-  readonly metadata: Readonly<Record<string, string>>
+/** Of names that the request gave itself, in the message's metadata. */
+const OWN = 'm.'
+
+/** What the request said that its run does not need: it lies with the message, where the next who asks finds it. */
+export function asMetadata({
+  background,
+  store,
+  previous_response_id: previous,
+  metadata,
+}: ResponseRequest): NonNullable<Context['metadata']> {
+  return {
+    ...(background === true ? { background: 'true' } : {}),
+    ...(store === false ? { store: 'false' } : {}),
+    ...(previous === undefined || previous === null ? {} : { previous }),
+    ...Object.fromEntries(Object.entries(metadata ?? {}).map(([name, value]) => [OWN + name, value])),
+  }
 }
 
-export function headOf(name: JobName, found: FoundRun, marks: ResponseMarks): ResponseHead {
+export function headOf(name: JobName, found: FoundRun): ResponseHead {
   const message = messageOf(found)
-  const model = message?.model ?? found.view.model ?? ''
-  return { name, createdAt: createdAt(found), model, context: message?.context ?? {}, ...marks }
+  const { context = {} } = message ?? {}
+  const { metadata = {} } = context
+  const own = Object.entries(metadata).filter(([key]) => key.startsWith(OWN))
+  return {
+    name,
+    createdAt: createdAt(found),
+    model: message?.model ?? found.view.model ?? '',
+    background: metadata.background === 'true',
+    isStored: metadata.store !== 'false',
+    previous: metadata.previous ?? null,
+    metadata: Object.fromEntries(own.map(([key, value]) => [key.slice(OWN.length), value])),
+    context,
+  }
 }
 
 /** @param id of the message; default: the one that the run answers */
@@ -63,11 +87,16 @@ export function endedStatus({ reason, error, cut }: RunEnded): Status {
 export function responseOf(head: ResponseHead, found: FoundRun): object {
   const { view } = found
   const items = new Items(head.name.run)
+  let next = 0
   for (const part of toParts(view.output)) {
-    if (part.type === 'text' || part.type === 'reasoning') items.text(part.type, part.text)
+    if (part.type !== 'text' && part.type !== 'reasoning') continue
+    // Between them something was dropped, when an owner was lost.
+    if (part.index > next) items.close()
+    items.text(part.type, part.text)
+    next = part.index + part.lengths.length
   }
-  if (view.ended !== undefined)
-    for (const { id, name, input } of view.calls.values()) items.call({ call: id, name, input })
+  if (view.ended === undefined) return responseObject(head, statusOf(found), items.growing())
+  for (const { id, name, input } of view.calls.values()) items.call({ call: id, name, input })
   items.close()
   return responseObject(head, statusOf(found), items.done, view.ended)
 }
@@ -101,7 +130,7 @@ export function responseObject(
     parallel_tool_calls: true,
     previous_response_id: head.previous,
     reasoning: { effort: null, summary: null },
-    store: true,
+    store: head.isStored,
     temperature: sampling.temperature ?? 1,
     text: { format },
     tool_choice: typeof toolChoice === 'string' ? toolChoice : { type: 'function', name: toolChoice.name },
@@ -114,7 +143,8 @@ export function responseObject(
     })),
     top_p: sampling.topP ?? 1,
     truncation: 'disabled',
-    usage: ended === undefined ? null : usageOf(ended),
+    // Whoever ended it from outside did not know it.
+    usage: ended === undefined || status === 'cancelled' ? null : usageOf(ended),
     user: null,
     metadata: head.metadata,
   }
@@ -160,6 +190,13 @@ export class Items {
     const index = this.done.length
     this.open = { kind, id: `${kind === 'text' ? 'msg' : 'rs'}_${this.#run}_${index}`, index, text }
     return this.open
+  }
+
+  /** With the one that is open, as it now stands. */
+  growing(): readonly object[] {
+    return this.open === undefined
+      ? this.done
+      : [...this.done, { ...textItem(this.open, 'completed'), status: 'in_progress' }]
   }
 
   /** @returns the item that was open, as it stands in the end */

@@ -4,11 +4,14 @@ import { type Context, type ContextMessage, LIMITS, type Part } from '@parley/pr
 import { z } from 'zod'
 import { HttpError } from '../http/http-error.ts'
 import {
+  absent,
   asTool,
+  checkChoice,
   contextOf,
   FunctionForm,
   filePart,
   imagePart,
+  Metadata,
   ModelName,
   parsedArguments,
   Share,
@@ -51,7 +54,15 @@ export const ResponseRequest = z.object({
   max_output_tokens: TokenCount,
   temperature: Temperature,
   top_p: Share,
-  metadata: z.record(z.string().max(64), z.string().max(512)).nullish(),
+  metadata: Metadata,
+  parallel_tool_calls: z.boolean().nullish(),
+  user: z.string().nullish(),
+  reasoning: z.object({ effort: z.string().nullish(), summary: z.string().nullish() }).nullish(),
+  include: z.array(z.string()).nullish(),
+  truncation: z.enum(['auto', 'disabled']).nullish(),
+  service_tier: z.string().nullish(),
+  conversation: absent('a conversation (go on from its last response: previous_response_id)'),
+  prompt: absent('a stored prompt'),
   text: z
     .object({
       format: z
@@ -82,11 +93,9 @@ export function responseMessage(
   request: ResponseRequest,
   before: readonly ContextMessage[],
 ): { readonly content: Part[]; readonly context: Context } {
-  const { input, instructions, tools } = request
+  const { input, instructions, tools, tool_choice: choice } = request
+  checkChoice(typeof choice === 'object' ? choice?.name : undefined, tools ?? [])
   const items = typeof input === 'string' ? [{ role: 'user' as const, content: input }] : input
-  const standing = items.flatMap((item) =>
-    'role' in item && (item.role === 'system' || item.role === 'developer') ? [textOf(item.content)] : [],
-  )
   const spoken = [...before, ...items.flatMap((item, at) => asContext(item, `input.${at}`))]
   const last = spoken.at(-1)
   const asks = last?.role === 'user'
@@ -94,7 +103,7 @@ export function responseMessage(
     content: asks ? [...last.content] : [],
     context: contextOf({
       history: joined(asks ? spoken.slice(0, -1) : spoken),
-      instructions: [...(instructions ? [instructions] : []), ...standing].join('\n\n'),
+      instructions: instructions ?? '',
       tools: (tools ?? []).map(asTool),
       sampling: samplingOf(request),
     }),
@@ -121,7 +130,7 @@ function samplingOf({ text, tool_choice: choice, ...request }: ResponseRequest):
 function asContext(item: z.infer<typeof Item>, path: string): ContextMessage[] {
   if ('role' in item) {
     if (item.role === 'user') return [{ role: 'user', content: userParts(item.content, `${path}.content`) }]
-    return item.role === 'assistant' ? [{ role: 'assistant', text: textOf(item.content) }] : []
+    return [{ role: item.role === 'assistant' ? 'assistant' : 'system', text: textOf(item.content) }]
   }
   switch (item.type) {
     case 'function_call': {

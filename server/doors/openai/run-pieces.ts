@@ -12,7 +12,7 @@ export interface RunCall {
 export type Piece =
   | { readonly type: 'begun'; readonly model: string }
   | { readonly type: 'text'; readonly kind: 'text' | 'reasoning'; readonly index: number; readonly text: string }
-  /** What came is begun anew: it was made by an owner that died. */
+  /** The owner died, and another began anew: what stands comes again, from the beginning. */
   | { readonly type: 'restarted' }
   | { readonly type: 'call'; readonly call: RunCall }
   | { readonly type: 'ended'; readonly end: RunEnded }
@@ -34,7 +34,8 @@ export class RunPieces {
       case 'run.started': {
         const pieces = this.#begin(event.model)
         if (event.mode === 'restart' && this.#next > 0) {
-          this.#next = event.next
+          // What the next owner has kept comes in a snapshot; beyond it, indexes go on from those that were dropped.
+          this.#next = 0
           pieces.push({ type: 'restarted' })
         }
         return pieces

@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import type { SessionStores } from '../../session/session.ts'
 import type { SessionService } from '../../session/session-service.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
+import { onAbort } from '../http/http-request.ts'
 import type { HttpStream } from '../http/http-stream.ts'
 import type { Hub } from '../hub.ts'
 import type { JobName } from '../jobs/job-id.ts'
@@ -12,6 +13,7 @@ import { Reader } from '../reader.ts'
 import { callerOf } from '../session-http/caller.ts'
 import { RunFilter } from '../session-http/run-filter.ts'
 import { EventSink } from './event-sink.ts'
+import { lateWithin } from './run-wait.ts'
 
 export interface RunStreamsPorts {
   readonly service: SessionService
@@ -47,7 +49,7 @@ export class RunStreams {
         })
         // Who reads a response in the background comes back to it; all others ask again.
         exchange.onLeaving(({ withinMs }) => {
-          const timer = setTimeout(() => stream.cut(), Math.random() * withinMs)
+          const timer = setTimeout(() => stream.cut(), lateWithin(withinMs))
           stream.onClose(() => clearTimeout(timer))
         })
         return stream
@@ -72,7 +74,7 @@ export class RunStreams {
         keep: new RunFilter(run).keep,
       },
     )
-    request.signal.addEventListener('abort', () => reader.close(), { once: true })
+    onAbort(request.signal, () => reader.close())
     await reader.attach()
   }
 }

@@ -1,5 +1,5 @@
 // Tools, their choice and other settings as the OpenAI API writes them, in our terms. Both of its doors share them. Pure.
-import { type Context, LIMITS, type Part, type Sampling, type Tool, ToolName } from '@parley/protocol'
+import { type Context, LIMITS, type Part, Part as PartForm, type Sampling, type Tool, ToolName } from '@parley/protocol'
 import { z } from 'zod'
 import { HttpError } from '../http/http-error.ts'
 
@@ -24,9 +24,22 @@ export const ModelName = z.string().min(1).max(256)
 export const Temperature = z.number().min(0).max(2).nullish()
 export const Share = z.number().min(0).max(1).nullish()
 export const Penalty = z.number().min(-2).max(2).nullish()
+/** OpenAI's own bounds. */
+export const Metadata = z
+  .record(z.string().max(64), z.string().max(512))
+  .refine((own) => Object.keys(own).length <= 16, 'at most 16 of them')
+  .nullish()
+/** @param what of that API there is not here */
+export const absent = (what: string) => z.null({ error: `${what} cannot be had here` }).optional()
 export const TokenCount = z.int().min(1).nullish()
 export const ToolChoiceName = z.enum(['auto', 'none', 'required'])
 export const Text = z.string().max(LIMITS.messageChars)
+
+/** @throws HttpError bad_request, when a tool is to be called that there is not */
+export function checkChoice(name: string | undefined, tools: readonly { readonly name: string }[]): void {
+  if (name === undefined || tools.some((tool) => tool.name === name)) return
+  throw new HttpError('bad_request', 'names a tool that is not among the tools', { path: 'tool_choice' })
+}
 
 export type Choice = z.infer<typeof ToolChoiceName> | { readonly name: string } | undefined
 
@@ -44,8 +57,6 @@ export function sampling(
 export function imagePart(url: string, path: string): Part {
   const [, mediaType, data] = /^data:([\w.+-]+\/[\w.+-]+);base64,(.*)$/s.exec(url) ?? []
   if (mediaType !== undefined && data !== undefined) return checked({ type: 'file', mediaType, data }, path)
-  if (!/^https?:\/\//.test(url))
-    throw new HttpError('bad_request', 'An image is a URL of http, https or data.', { path })
   return checked({ type: 'file', mediaType: 'image/*', url }, path)
 }
 
@@ -54,10 +65,17 @@ export function filePart(data: string, name: string | undefined, path: string): 
   return checked({ type: 'file', mediaType, data: base64, ...(name === undefined ? {} : { name }) }, path)
 }
 
-function checked(part: Extract<Part, { type: 'file' }>, path: string): Part {
-  if ((part.data?.length ?? 0) > LIMITS.messageChars)
-    throw new HttpError('bad_request', 'The file is too large.', { path })
-  return part
+/** @param data base64 */
+export function audioPart(data: string, format: 'wav' | 'mp3', path: string): Part {
+  return checked({ type: 'file', mediaType: format === 'wav' ? 'audio/wav' : 'audio/mpeg', data }, path)
+}
+
+function checked(part: Part, path: string): Part {
+  const parsed = PartForm.safeParse(part)
+  if (parsed.success) return part
+  throw new HttpError('bad_request', 'must be a URL of http or https, or a data URL with base64, not too large', {
+    path,
+  })
 }
 
 /** What a function was called with, as text; `{}` where there is none. */

@@ -1,5 +1,6 @@
 // OpenApiDocument: the plain HTTP doors as OpenAPI 3.1. It has every route that is mounted, and of each what its table tells.
 import { ERRORS, HTTP_ERRORS, HTTP_STATUS, type ProblemCode } from '@parley/protocol'
+import { openAiStatus } from '../openai/openai-error.ts'
 import { JOB_OPERATIONS } from './job-operations.ts'
 import { MEMBER_OPERATIONS } from './member-operations.ts'
 import { httpSchemas, type JsonObject, PLACE } from './named-schemas.ts'
@@ -118,7 +119,7 @@ function errorsOf({ errors = [], body, open, errorForm }: Operation): JsonObject
   const own = new Set([...errors, ...(open === true ? [] : COMMON_ERRORS), ...(body === undefined ? [] : BODY_ERRORS)])
   const byStatus = new Map<number, ProblemCode[]>()
   for (const code of own) {
-    const status = HTTP_STATUS[code]
+    const status = errorForm === 'openai' ? openAiStatus(code) : HTTP_STATUS[code]
     byStatus.set(status, [...(byStatus.get(status) ?? []), code])
   }
   const content =

@@ -1,0 +1,320 @@
+// Chat completions and models, as OpenAI's own client finds them.
+import { ReplyError } from '@parley/protocol'
+import OpenAI from 'openai'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { demoReasoning, demoText } from '../../model/demo-answer.ts'
+import { PlayedModel } from '../../run/test/engine-harness.ts'
+import { modelMeant } from './model-routes.ts'
+import { OpenAiHarness } from './test/openai-harness.ts'
+
+let h: OpenAiHarness
+beforeAll(async () => {
+  h = await OpenAiHarness.open()
+})
+afterAll(() => h.close())
+
+const ask = (content: string): OpenAI.ChatCompletionUserMessageParam[] => [{ role: 'user', content }]
+const WEATHER: OpenAI.ChatCompletionTool = {
+  type: 'function',
+  function: { name: 'weather', parameters: { type: 'object', properties: { city: { type: 'string' } } } },
+}
+
+async function failure(request: Promise<unknown>): Promise<InstanceType<typeof OpenAI.APIError>> {
+  const error = await request.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (error instanceof OpenAI.APIError) return error
+  throw new Error('it did not fail as it should', { cause: error })
+}
+
+describe('a chat completion', () => {
+  it('is the whole answer, with its usage', async () => {
+    const completion = await h.client.chat.completions.create({ model: 'demo', messages: ask('/demo count=20 rate=0') })
+    expect(completion).toMatchObject({
+      object: 'chat.completion',
+      model: 'demo',
+      choices: [
+        { index: 0, finish_reason: 'stop', message: { role: 'assistant', content: demoText('/demo count=20') } },
+      ],
+    })
+    const { prompt_tokens, completion_tokens, total_tokens } = completion.usage ?? {}
+    expect(completion_tokens).toBe(20)
+    expect(total_tokens).toBe((prompt_tokens ?? 0) + 20)
+    expect(Math.abs(completion.created - Date.now() / 1000)).toBeLessThan(60)
+  })
+
+  it('is a run of a session, which is in the log', async () => {
+    const { id } = await h.client.chat.completions.create({ model: 'demo', messages: ask('/demo count=3 rate=0') })
+    expect(id).toMatch(/^chatcmpl-run_[a-z0-9]+-chat_[a-z0-9]+$/)
+    const message = await h.eventUntil(id, (event) => event.type === 'message')
+    expect(message).toMatchObject({ content: [{ type: 'text', text: '/demo count=3 rate=0' }], model: 'demo' })
+  })
+
+  it('comes in chunks, the last of them with the usage where that is wanted', async () => {
+    const stream = await h.client.chat.completions.create({
+      model: 'demo',
+      messages: ask('/demo count=30 rate=300 ttft=0 reasoning=4'),
+      stream: true,
+      stream_options: { include_usage: true },
+    })
+    const chunks: OpenAI.ChatCompletionChunk[] = []
+    for await (const chunk of stream) chunks.push(chunk)
+    const deltas = chunks.flatMap(({ choices }) => choices.map(({ delta }) => delta))
+    expect(deltas[0]).toMatchObject({ role: 'assistant', content: '' })
+    expect(deltas.map(({ content }) => content ?? '').join('')).toBe(demoText('/demo count=30'))
+    const thoughts = deltas.map((delta) => (delta as { reasoning_content?: string }).reasoning_content ?? '')
+    expect(thoughts.join('')).toBe(demoReasoning('/demo count=30 reasoning=4'))
+    expect(chunks.slice(0, -1).map(({ usage }) => usage)).toEqual(chunks.slice(1).map(() => null))
+    expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { completion_tokens: 34 } })
+    expect(chunks.at(-2)?.choices[0]?.finish_reason).toBe('stop')
+    expect(new Set(chunks.map(({ id }) => id)).size).toBe(1)
+    // As they came: more than one at a time only by chance.
+    expect(chunks.length).toBeGreaterThan(5)
+  })
+
+  it('calls tools, and goes on with what they gave', async () => {
+    const messages: OpenAI.ChatCompletionMessageParam[] = [
+      { role: 'system', content: 'Be exact.' },
+      ...ask('/demo count=3 rate=0 tool=weather input={"city":"Oslo"} tool=weather input={"city":"Bern"}'),
+    ]
+    const asked = await h.client.chat.completions.create({ model: 'demo', messages, tools: [WEATHER] })
+    const [choice] = asked.choices
+    expect(choice).toMatchObject({ finish_reason: 'tool_calls', message: { content: null } })
+    const calls = choice?.message.tool_calls ?? []
+    expect(calls.map((call) => (call.type === 'function' ? JSON.parse(call.function.arguments) : undefined))).toEqual([
+      { city: 'Oslo' },
+      { city: 'Bern' },
+    ])
+    const results = calls.map(({ id }, at) => ({ role: 'tool' as const, tool_call_id: id, content: `${at} degrees` }))
+    const more = choice === undefined ? [] : [choice.message, ...results]
+    const answered = await h.client.chat.completions.create({
+      model: 'demo',
+      messages: [...messages, ...more],
+      tools: [WEATHER],
+    })
+    expect(answered.choices[0]).toMatchObject({
+      finish_reason: 'stop',
+      message: { content: '"0 degrees"\n"1 degrees"\n0 1 2' },
+    })
+  })
+
+  it('streams calls so that the client puts them together', async () => {
+    const runner = h.client.chat.completions.stream({
+      model: 'demo',
+      messages: ask('/demo tool=weather input={"city":"Oslo"} tool=weather input={"city":"Bern"}'),
+      tools: [WEATHER],
+    })
+    const completion = await runner.finalChatCompletion()
+    const [choice] = completion.choices
+    expect(choice?.finish_reason).toBe('tool_calls')
+    expect(choice?.message.tool_calls).toMatchObject([
+      { type: 'function', function: { name: 'weather', arguments: '{"city":"Oslo"}' } },
+      { type: 'function', function: { name: 'weather', arguments: '{"city":"Bern"}' } },
+    ])
+  })
+
+  it('ends with `length` where it may have no more tokens', async () => {
+    const messages = ask('/demo count=50 rate=0')
+    const { choices } = await h.client.chat.completions.create({ model: 'demo', messages, max_completion_tokens: 5 })
+    expect(choices[0]?.finish_reason).toBe('length')
+    const text = choices[0]?.message.content ?? ''
+    expect(text.length).toBeGreaterThan(0)
+    expect(demoText('/demo count=50').startsWith(text)).toBe(true)
+  })
+
+  it('is the same for the same key, and 422 for the same key with another body', async () => {
+    const options = { headers: { 'Idempotency-Key': 'a key, of some kind'.replaceAll(' ', '.') } }
+    const body = { model: 'demo', messages: ask('/demo count=9 rate=0') }
+    const first = await h.client.chat.completions.create(body, options)
+    expect(await h.client.chat.completions.create(body, options)).toEqual(first)
+    const streamed = h.client.chat.completions.stream(body, options)
+    expect((await streamed.finalChatCompletion()).id).toBe(first.id)
+    const other = h.client.chat.completions.create({ ...body, temperature: 0.5 }, options)
+    expect(await failure(other)).toMatchObject({ status: 422, code: 'command_id_reused' })
+  })
+})
+
+describe('a client that goes away', () => {
+  async function leaveAfter(chunks: number, more: { store?: boolean }, headers: Record<string, string> = {}) {
+    const stream = await h.client.chat.completions.create(
+      { model: 'demo', messages: ask('/demo count=100 rate=40 ttft=0'), stream: true, ...more },
+      { headers },
+    )
+    let id = ''
+    let seen = 0
+    for await (const chunk of stream) {
+      id = chunk.id
+      seen += 1
+      if (seen === chunks) break
+    }
+    return id
+  }
+
+  it('has its run cancelled, soon', async () => {
+    const id = await leaveAfter(3, {})
+    const ended = await h.eventUntil(id, ({ type }) => type === 'run.ended')
+    expect(ended).toMatchObject({ reason: 'cancelled' })
+    expect(ended).not.toMatchObject({ next: 100 })
+  })
+
+  it('has it whole where it is stored, or has a key to come back with', async () => {
+    const [stored, keyed] = await Promise.all([
+      leaveAfter(2, { store: true }),
+      leaveAfter(2, {}, { 'Idempotency-Key': 'back' }),
+    ])
+    for (const id of [stored, keyed]) {
+      expect(await h.eventUntil(id, ({ type }) => type === 'run.ended')).toMatchObject({ reason: 'completed' })
+    }
+    const again = h.client.chat.completions.stream(
+      { model: 'demo', messages: ask('/demo count=100 rate=40 ttft=0') },
+      { headers: { 'Idempotency-Key': 'back' } },
+    )
+    expect((await again.finalChatCompletion()).choices[0]?.message.content).toBe(demoText('/demo count=100'))
+  })
+
+  it('leaves while the whole is awaited, and that is cancelled, too', async () => {
+    const model = new PlayedModel()
+    const played = await OpenAiHarness.open({}, { models: { defaultId: 'played', ids: ['played'], get: () => model } })
+    try {
+      const controller = new AbortController()
+      const { signal } = controller
+      const request = played.client.chat.completions.create({ model: 'played', messages: ask('hi') }, { signal })
+      const gone = expect(request).rejects.toBeInstanceOf(OpenAI.APIUserAbortError)
+      const call = await model.next()
+      controller.abort()
+      await gone
+      await call.aborted
+    } finally {
+      await played.close()
+    }
+  })
+})
+
+describe('an error', () => {
+  it('of the model before it spoke, and after', async () => {
+    const request = { model: 'demo', messages: ask('/demo count=9 rate=0 fail=3') }
+    const whole = await failure(h.client.chat.completions.create(request))
+    expect(whole).toMatchObject({ status: 502, type: 'server_error' })
+    const stream = await h.client.chat.completions.create({ ...request, stream: true })
+    const read = async (): Promise<void> => {
+      for await (const _ of stream);
+    }
+    expect(await failure(read())).toMatchObject({ type: 'server_error', code: whole.code })
+  })
+
+  it('for a model that is not on offer is a 404 with that code', async () => {
+    const request = h.client.chat.completions.create({ model: 'gpt-9', messages: ask('hi') })
+    const error = await failure(request)
+    expect(error).toBeInstanceOf(OpenAI.NotFoundError)
+    expect(error).toMatchObject({ code: 'model_not_found', param: 'model', type: 'invalid_request_error' })
+  })
+
+  const good = { model: 'demo', messages: [{ role: 'user', content: 'hi' }] }
+  const wrong: readonly (readonly [string, unknown, string])[] = [
+    ['no model', { messages: good.messages }, 'model'],
+    ['a model that is none', { ...good, model: 7 }, 'model'],
+    ['no messages', { model: 'demo' }, 'messages'],
+    ['an empty list', { ...good, messages: [] }, 'messages'],
+    ['a role that is none', { ...good, messages: [{ role: 'poet', content: 'hi' }] }, 'messages[0].role'],
+    ['content of a wrong type', { ...good, messages: [{ role: 'user', content: 7 }] }, 'messages[0].content'],
+    ['an empty answer', { ...good, messages: [{ role: 'assistant' }] }, 'messages[0].content'],
+    [
+      'an image that is none',
+      {
+        ...good,
+        messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'ftp://127.0.0.1/x' } }] }],
+      },
+      'messages[0].content[0].image_url.url',
+    ],
+    ['stream', { ...good, stream: 'yes' }, 'stream'],
+    ['stream_options', { ...good, stream_options: 1 }, 'stream_options'],
+    ['n', { ...good, n: 2 }, 'n'],
+    ['store', { ...good, store: 'yes' }, 'store'],
+    ['metadata', { ...good, metadata: { a: 1 } }, 'metadata.a'],
+    ['temperature', { ...good, temperature: 3 }, 'temperature'],
+    ['top_p', { ...good, top_p: '1' }, 'top_p'],
+    ['presence_penalty', { ...good, presence_penalty: 5 }, 'presence_penalty'],
+    ['frequency_penalty', { ...good, frequency_penalty: [] }, 'frequency_penalty'],
+    ['max_tokens', { ...good, max_tokens: 0 }, 'max_tokens'],
+    ['max_completion_tokens', { ...good, max_completion_tokens: 1.5 }, 'max_completion_tokens'],
+    ['stop', { ...good, stop: 7 }, 'stop'],
+    ['seed', { ...good, seed: 'x' }, 'seed'],
+    ['logprobs', { ...good, logprobs: true }, 'logprobs'],
+    ['functions', { ...good, functions: [] }, 'functions'],
+    ['response_format', { ...good, response_format: { type: 'xml' } }, 'response_format.type'],
+    ['tools', { ...good, tools: {} }, 'tools'],
+    ['a tool of another kind', { ...good, tools: [{ type: 'custom' }] }, 'tools[0].type'],
+    [
+      'the name of a tool',
+      { ...good, tools: [{ type: 'function', function: { name: 'a b' } }] },
+      'tools[0].function.name',
+    ],
+    ['tool_choice', { ...good, tool_choice: 'maybe' }, 'tool_choice'],
+    [
+      'a choice that is not there',
+      { ...good, tool_choice: { type: 'function', function: { name: 'x' } } },
+      'tool_choice',
+    ],
+  ]
+  it.each(wrong)('of the form tells where it is: %s', async (_, body, param) => {
+    const response = await h.post('/v1/chat/completions', body)
+    expect(response.status).toBe(400)
+    expect(await response.json()).toEqual({
+      error: { message: expect.any(String), type: 'invalid_request_error', param, code: null },
+    })
+  })
+
+  it('of the body, the key or the method has the same form', async () => {
+    const broken = await h.post('/v1/chat/completions', '{')
+    const key = await h.post('/v1/chat/completions', good, { 'Idempotency-Key': 'two words' })
+    const method = await fetch(`${h.server.url}/v1/chat/completions`)
+    expect([broken.status, key.status, method.status]).toEqual([400, 400, 405])
+    for (const response of [broken, key, method]) {
+      expect(await response.json()).toMatchObject({
+        error: { message: expect.any(String), type: 'invalid_request_error' },
+      })
+    }
+  })
+})
+
+describe('models', () => {
+  it('are listed, and told of one by one', async () => {
+    const list = await h.client.models.list()
+    expect(list.data).toEqual([{ id: 'demo', object: 'model', created: 0, owned_by: 'parley' }])
+    expect(await h.client.models.retrieve('demo')).toMatchObject({ id: 'demo' })
+    expect(await failure(h.client.models.retrieve('other/model:7b'))).toMatchObject({
+      status: 404,
+      code: 'model_not_found',
+    })
+  })
+
+  it('are found by the names that clients of other servers have for them', () => {
+    const ids = ['demo', 'openai:gpt-5', 'compatible:llama/3:8b']
+    expect(['demo', 'gpt-5', 'openai:gpt-5', 'llama/3:8b'].map((name) => modelMeant(ids, name))).toEqual([
+      'demo',
+      'openai:gpt-5',
+      'openai:gpt-5',
+      'compatible:llama/3:8b',
+    ])
+    expect(modelMeant(['demo', 'openai:*'], 'ft:gpt-5:me')).toBe('openai:ft:gpt-5:me')
+    expect(modelMeant(['demo', 'openai:*'], 'openai:gpt-5')).toBe('openai:gpt-5')
+    const vague = ['demo', 'openai:*', 'google:*']
+    for (const name of ['gpt-5', '', '*', 'openai:*']) {
+      expect(() => modelMeant(vague, name)).toThrow(ReplyError)
+    }
+  })
+})
+
+describe('a server that asks for tokens', () => {
+  it('tells so as OpenAI does', async () => {
+    const guarded = await OpenAiHarness.open({ PARLEY_JWT_SECRET: 'a secret that is long enough to be one' })
+    try {
+      const error = await failure(guarded.client.models.list())
+      expect(error).toBeInstanceOf(OpenAI.AuthenticationError)
+      expect(error).toMatchObject({ status: 401, code: 'invalid_api_key', type: 'invalid_request_error' })
+    } finally {
+      await guarded.close()
+    }
+  })
+})

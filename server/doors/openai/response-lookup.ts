@@ -1,0 +1,44 @@
+// Where a response, or any run, is looked up for a request: as far as whoever asks may read it.
+import { ReplyError } from '@parley/protocol'
+import { lookUpRun } from '../../session/find-run.ts'
+import type { FoundRun } from '../../session/run-report.ts'
+import type { HttpRequest } from '../http/http-request.ts'
+import type { JobName } from '../jobs/job-id.ts'
+import { callerOf } from '../session-http/caller.ts'
+import type { OpenAiPorts } from './openai-ports.ts'
+import { parseResponseId } from './response-object.ts'
+
+export interface FoundResponse {
+  readonly name: JobName
+  readonly found: FoundRun
+}
+
+/** @returns undefined for a response that is not there, or in somebody else's session */
+export async function lookUpResponse(
+  ports: OpenAiPorts,
+  request: HttpRequest,
+  id: string,
+): Promise<FoundResponse | undefined> {
+  const name = parseResponseId(id)
+  if (name === undefined) return undefined
+  try {
+    await ports.service.admit(name.session, callerOf(request), 'read')
+  } catch (error) {
+    const isForeign = error instanceof ReplyError && (error.code === 'forbidden' || error.code === 'session_not_found')
+    if (isForeign) return undefined
+    throw error
+  }
+  const found = await lookUp(ports, name)
+  return found === undefined ? undefined : { name, found }
+}
+
+/** A run that is known to be there. @throws ReplyError run_not_found */
+export async function mustFind(ports: OpenAiPorts, name: JobName): Promise<FoundRun> {
+  const found = await lookUp(ports, name)
+  if (found === undefined) throw new ReplyError('run_not_found')
+  return found
+}
+
+function lookUp({ sessions, stores }: OpenAiPorts, { session, run }: JobName): Promise<FoundRun | undefined> {
+  return sessions.with(session, (held) => lookUpRun(stores, held, run))
+}

@@ -1,0 +1,42 @@
+// untilRunEnds: for a client that stays on the line until its run has ended.
+import { ReplyError } from '@parley/protocol'
+import { whenRunEnds } from '../../session/run-end.ts'
+import type { FoundRun } from '../../session/run-report.ts'
+import type { SessionStores } from '../../session/session.ts'
+import type { SessionCache } from '../../session/session-cache.ts'
+import type { HttpExchange } from '../http/http-exchange.ts'
+import { onAbort } from '../http/http-request.ts'
+import type { JobName } from '../jobs/job-id.ts'
+
+export interface RunWaitPorts {
+  readonly stores: SessionStores
+  readonly sessions: SessionCache
+}
+
+/** @returns undefined when the client has left @throws ReplyError run_not_found, going_away; StorageError */
+export async function untilRunEnds(
+  ports: RunWaitPorts,
+  exchange: HttpExchange,
+  { session, run }: JobName,
+): Promise<FoundRun | undefined> {
+  const over = new AbortController()
+  let timer: NodeJS.Timeout | undefined
+  onAbort(exchange.request.signal, () => over.abort())
+  exchange.onLeaving(({ withinMs }) => {
+    timer = setTimeout(() => over.abort(), lateWithin(withinMs))
+  })
+  try {
+    const found = await whenRunEnds(ports, session, run, over.signal)
+    if (found === undefined) throw new ReplyError('run_not_found')
+    if (exchange.over) return undefined
+    if (found.view.ended === undefined) throw new ReplyError('going_away')
+    return found
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** When to send somebody away who would have to begin anew: most are through by then. */
+export function lateWithin(ms: number): number {
+  return ms * (0.5 + 0.5 * Math.random())
+}
