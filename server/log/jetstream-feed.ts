@@ -6,15 +6,17 @@
 //
 // While it is checking, live messages wait (bounded: what does not fit is read from the log instead). A hole shows in
 // two ways: the entry before on the same subject (`prev`), or the newest entry that the appender knew (`known`), is one
-// that was not handed out. A loss that leaves no hole behind it is what the doubts are for: see jetstream-live.ts.
+// that was not handed out. A loss that leaves no hole behind it is what the doubts are for: see jetstream-live.ts. What
+// the log has no more, because its run was rolled up meanwhile, may be among what waits: then it is handed out from there.
 import type { Logger } from 'pino'
 import { Coalesced } from './coalesced.ts'
 import type { Entry, Seq } from './entry.ts'
 import { FollowerList } from './follower-list.ts'
 import type { CacheBudget, RecentEntries } from './jetstream-cache.ts'
+import { Continuity, type Stretch } from './jetstream-continuity.ts'
 import { PendingEntries } from './jetstream-pending.ts'
 import type { Stored } from './jetstream-record.ts'
-import type { SessionSource } from './jetstream-source.ts'
+import type { SessionSource, StoredBatch } from './jetstream-source.ts'
 import { CursorLost, StorageError } from './log-error.ts'
 import { SeqWaiters } from './seq-waiters.ts'
 import type { Follower, Subscription } from './session-log.ts'
@@ -34,10 +36,14 @@ const RETRY_MS = [50, 200, 1_000, 5_000] as const
 /** How long what the leader has may take to be republished to here. */
 const LATE_MS = 100
 
+/** `large`: there is no room for so much. `replaced`: a run may have been rolled up meanwhile, by what is still to come. */
+export type Extended = 'whole' | 'replaced' | 'large'
+
 export class Feed {
   readonly session: string
   readonly #options: FeedOptions
   readonly #recent: RecentEntries
+  readonly #continuity: Continuity
   #state: 'checking' | 'live' | 'lost' | 'closed' = 'checking'
   #failure: Error | undefined
   #opened = false
@@ -46,6 +52,8 @@ export class Feed {
   #sure: readonly [Seq, Seq] = [0, 0]
   /** A check is to be made from here. */
   #from: Seq | undefined = 0
+  /** What the last check has read. */
+  #checked: Stretch = { from: 0, to: 0 }
   #checking = false
   /** The connection is away, or was, and nobody said yet that what comes now can be checked. */
   #held = false
@@ -62,6 +70,7 @@ export class Feed {
     this.session = options.session
     this.#options = options
     this.#recent = options.budget.open(0)
+    this.#continuity = new Continuity(this.#recent)
     this.#followers = new FollowerList(options.logger)
   }
 
@@ -91,13 +100,13 @@ export class Feed {
     if (stored.parts !== undefined) {
       // Too large for one message: it is read from the log.
       this.#pending.miss()
-      if (this.#state === 'live') this.doubt('hole')
+      if (this.#state === 'live') this.doubt()
     } else if (this.#state === 'live') {
-      if (this.#isHole(stored)) {
-        this.#put(stored)
-        this.#options.logger.info({ seq: stored.entry.seq, at: this.#at }, 'a followed session had a hole; it is read')
-        this.doubt('hole')
-      } else this.#take(stored)
+      const from = this.#give(stored)
+      if (from === undefined) return
+      this.#put(stored)
+      this.#options.logger.info({ seq: stored.entry.seq, at: this.#at }, 'a followed session had a hole; it is read')
+      this.doubt(from)
     } else if (this.#state === 'checking') this.#put(stored)
   }
 
@@ -106,16 +115,17 @@ export class Feed {
     this.#beginCheck()
   }
 
-  /**
-   * There may be a hole: nothing is handed out before it was compared with the log. `hole`: after `at`;
-   * `past`: also in the last seconds before it.
-   */
-  doubt(where: 'hole' | 'past'): void {
+  /** There may be a hole after a place: nothing is handed out before it was compared with the log. */
+  doubt(from = this.#at): void {
     if (!this.isUsable) return
     this.#state = 'checking'
-    const from = where === 'past' ? this.#sure[0] : this.#at
     this.#from = Math.min(this.#from ?? from, from)
     this.#beginCheck()
+  }
+
+  /** There may be one also in the last seconds before `at`. */
+  doubtPast(): void {
+    this.doubt(this.#sure[0])
   }
 
   /** The connection is away: what comes next need not follow on. */
@@ -127,12 +137,13 @@ export class Feed {
   /** The connection is back. */
   back(): void {
     this.#held = false
-    this.doubt('hole')
+    this.doubt()
   }
 
   /** Called every few seconds. */
   settle(): void {
-    this.#sure = [this.#sure[1], this.#at]
+    // Before it was checked, nothing is sure.
+    if (this.#state === 'live') this.#sure = [this.#sure[1], this.#at]
   }
 
   /** Resolves when it is live. @throws StorageError, CursorLost when it has ended */
@@ -155,7 +166,7 @@ export class Feed {
   /** `reached`, and looks in the log when it takes longer than it should. */
   async pull(seq: Seq): Promise<void> {
     if (this.#at >= seq || !this.isUsable) return
-    const late = setInterval(() => this.#state === 'live' && this.doubt('hole'), LATE_MS)
+    const late = setInterval(() => this.#state === 'live' && this.doubt(), LATE_MS)
     await this.reached(seq)
     clearInterval(late)
   }
@@ -187,8 +198,8 @@ export class Feed {
     return after >= this.#recent.floor ? this.#recent.after(after) : undefined
   }
 
-  /** Reads back to a place, once for all who ask; false when there is no room for so much. @throws StorageError, CursorLost */
-  async extend(after: Seq): Promise<boolean> {
+  /** Reads back to a place, once for all who ask. @throws StorageError, CursorLost */
+  async extend(after: Seq): Promise<Extended> {
     const mine = this.#extending.catch(ignored).then(() => this.#extend(after))
     this.#extending = mine
     return mine
@@ -232,13 +243,16 @@ export class Feed {
     this.#options.idle()
   }
 
-  #isHole({ entry, known }: Stored): boolean {
-    return entry.seq > this.#at && (entry.prev > this.#at || known > this.#at)
-  }
-
-  #take({ entry }: Stored): void {
-    if (entry.seq > this.#at) this.#show([entry], entry.seq)
-    else if (this.#isMissing(entry)) this.lose(this.#tooLate(entry.seq))
+  /** Hands out what came, if that is its turn. @returns the place from which the log is to be read before */
+  #give({ entry, known }: Stored, read?: Stretch): Seq | undefined {
+    const { seq, prev } = entry
+    if (seq > this.#at && (prev > this.#at || known > this.#at)) return this.#at
+    const verdict =
+      read === undefined ? this.#continuity.judge(entry, this.#at) : this.#continuity.judgeRead(entry, this.#at, read)
+    if (verdict === 'gap') return prev - 1
+    if (verdict === 'late') return seq - 1
+    this.#show(verdict === 'next' ? [entry] : [], seq)
+    return undefined
   }
 
   // What came after it was handed out already, so that its followers cannot be given it in order any more.
@@ -257,6 +271,7 @@ export class Feed {
     this.#active = true
     this.#at = Math.max(this.#at, top)
     this.#recent.add(entries, this.#at)
+    for (const entry of entries) this.#continuity.took(entry)
     if (entries.length > 0) this.#followers.deliver(entries)
     this.#waiters.reached(this.#at)
   }
@@ -278,7 +293,7 @@ export class Feed {
       try {
         await this.#options.turn(() => this.#read(from))
         tries = 0
-        if (this.#from === undefined && !this.#resume()) this.#from = this.#at
+        this.#from ??= this.#resume()
       } catch (error) {
         if (error instanceof CursorLost) this.lose(error)
         else if (!(error instanceof StorageError)) throw error
@@ -299,14 +314,29 @@ export class Feed {
     this.#active = false
     if (!this.#opened) return this.#open(tip)
     if (tip < this.#at) await this.#checkHistory()
-    for await (const batch of source.replay(session, from, tip)) {
+    let to = tip
+    for await (const batch of source.replay(session, from, tip, (seq, subject) => this.#continuity.has(seq, subject))) {
       if (!this.isUsable) return
-      const late = batch.entries.find(({ entry }) => this.#isMissing(entry))
-      if (late !== undefined) throw this.#tooLate(late.entry.seq)
-      const next = batch.entries.filter(({ entry }) => entry.seq > this.#at).map(({ entry }) => entry)
-      this.#show(next, batch.position)
+      this.#take(batch)
+      to = Math.max(to, batch.position)
     }
     this.#show([], tip)
+    this.#checked = { from, to }
+  }
+
+  /** Hands out what was read, and what was rolled up under the reading but had come here before. @throws CursorLost */
+  #take({ entries, position }: StoredBatch): void {
+    const late = entries.find(({ entry }) => this.#continuity.judge(entry, this.#at) === 'late')
+    if (late !== undefined) throw this.#tooLate(late.entry.seq)
+    const next = entries.map(({ entry }) => entry).filter(({ seq }) => seq > this.#at)
+    const read = new Set(next.map(({ seq }) => seq))
+    const gone = this.#pending.between(this.#at, position).filter(({ seq }) => !read.has(seq))
+    if (gone.length === 0) return this.#show(next, position)
+    for (const entry of [...next, ...gone].sort((a, b) => a.seq - b.seq)) {
+      const verdict = this.#continuity.judgeRead(entry, this.#at, { from: 0, to: position })
+      if (verdict === 'next' && this.isUsable) this.#show([entry], entry.seq)
+    }
+    this.#show([], position)
   }
 
   /** The leader has less than was handed out: that was trimmed, or this is another history. @throws CursorLost */
@@ -318,33 +348,29 @@ export class Feed {
     throw new CursorLost('beyond')
   }
 
-  /** It was not handed out, though it stands before others that were. */
-  #isMissing({ seq, subject }: Entry): boolean {
-    return seq <= this.#at && seq > this.#recent.floor && !this.#recent.knows(seq, subject)
-  }
-
   #open(tip: Seq): void {
     this.#opened = true
     this.#at = tip
     this.#sure = [tip, tip]
     this.#recent.add([], tip)
     this.#recent.clear()
+    this.#checked = { from: tip, to: tip }
   }
 
-  /** Hands out what came meanwhile, and goes live; false when there is a hole. */
-  #resume(): boolean {
+  /** Hands out what came meanwhile, and goes live. @returns the place from which the log is to be read before */
+  #resume(): Seq | undefined {
     // What came may stand behind what was lost with the connection: `back` has it compared.
-    if (this.#held) return true
-    if (this.#pending.missed) return false
+    if (this.#held) return undefined
+    if (this.#pending.missed) return this.#at
     for (let next = this.#pending.first; next !== undefined; next = this.#pending.first) {
-      if (this.#isHole(next)) return false
+      const from = this.#give(next, this.#checked)
+      if (from !== undefined) return from
+      if (!this.isUsable) return undefined
       this.#pending.removeFirst()
-      this.#take(next)
-      if (!this.isUsable) return true
     }
     this.#state = 'live'
     for (const settled of this.#settled.splice(0)) settled()
-    return true
+    return undefined
   }
 
   async #confirm(): Promise<void> {
@@ -356,22 +382,15 @@ export class Feed {
     }
   }
 
-  async #extend(after: Seq): Promise<boolean> {
+  async #extend(after: Seq): Promise<Extended> {
     const { source, session, budget } = this.#options
     const floor = this.#recent.floor
-    if (after >= floor) return true
-    const entries: Entry[] = []
-    let bytes = 0
-    for await (const batch of source.replay(session, after, floor)) {
-      for (const { entry } of batch.entries) {
-        if (entry.seq > floor) break
-        entries.push(entry)
-        bytes += entry.json.length
-      }
-      if (bytes > budget.limits.sessionBytes) return false
-    }
+    if (after >= floor) return 'whole'
+    const found = await source.between(session, after, floor, budget.limits.sessionBytes)
     // Meanwhile the cache may have given entries up.
-    return this.#recent.floor === floor && this.#recent.extend(entries, after)
+    if (found === undefined || this.#recent.floor !== floor || !this.#recent.extend(found.entries, after))
+      return 'large'
+    return found.rolledUp ? 'replaced' : 'whole'
   }
 }
 

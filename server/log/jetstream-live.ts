@@ -157,7 +157,7 @@ export class LiveSessions {
   doubt(stream?: string): void {
     const { source } = this.#options
     for (const [session, { feed }] of this.#followed) {
-      if (stream === undefined || source.home(session).stream === stream) feed.doubt('past')
+      if (stream === undefined || source.home(session).stream === stream) feed.doubtPast()
     }
   }
 

@@ -169,10 +169,7 @@ export class JetStreamLog implements SessionLog {
       if (use !== undefined && feed !== undefined) {
         await this.#within(feed.confirm())
         await this.#check(session, at, feed.at)
-        if (feed.recent(at) === undefined && (await feed.extend(at))) {
-          // A run may have been rolled up while it was read, and be missing: what stands for it has been handed out then.
-          await this.#within(feed.confirm())
-        }
+        if (feed.recent(at) === undefined) await this.#extend(feed, at)
         const entries = feed.recent(at)
         if (entries !== undefined) {
           yield* chunks(entries, limits)
@@ -222,7 +219,7 @@ export class JetStreamLog implements SessionLog {
           for (const chunk of chunks(entries, {})) feed.hand(follower, chunk)
           return feed.enter(follower)
         }
-        if (fits) fits = await feed.extend(at)
+        if (fits) fits = await this.#extend(feed, at)
         else at = await this.#replay(session, at, feed, follower)
       }
     } finally {
@@ -258,13 +255,24 @@ export class JetStreamLog implements SessionLog {
     this.#reader.close()
   }
 
+  /** @returns whether there was room for it */
+  async #extend(feed: Feed, after: Seq): Promise<boolean> {
+    const extended = await feed.extend(after)
+    // What stands for a run that was rolled up while it was read has been handed out then.
+    if (extended === 'replaced') await this.#within(feed.confirm())
+    return extended !== 'large'
+  }
+
   /** Reads for one follower alone, up to where the others are: there is no room for all of it in the cache. */
   async #replay(session: string, after: Seq, feed: Feed, follower: Follower): Promise<Seq> {
     const { at } = feed
-    for await (const { entries } of this.#source.replay(session, after, at)) {
+    let whole = true
+    for await (const { entries, rolledUp } of this.#source.replay(session, after, at)) {
+      whole &&= !rolledUp && !entries.some(({ entry }) => entry.rollup && entry.seq > at)
       const wanted = entries.map(({ entry }) => entry).filter(({ seq }) => seq <= at)
       for (const chunk of chunks(wanted, {})) feed.hand(follower, chunk)
     }
+    if (!whole) await this.#within(feed.confirm())
     return at
   }
 

@@ -4,6 +4,7 @@ import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { type Cursor, formatCursor } from '@parley/protocol'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { NatsServer } from '../test/nats-server.ts'
+import type { Entry } from './entry.ts'
 import type { JetStreamStores } from './jetstream-stores.ts'
 import { Conflict, CursorLost } from './log-error.ts'
 import { appendMany, collect, output } from './session-log.contract.ts'
@@ -85,6 +86,16 @@ async function unpublished<T>(work: () => Promise<T>): Promise<T> {
   } finally {
     await nats.request(`$JS.API.STREAM.UPDATE.${stream}`, JSON.stringify({ ...config, republish }))
   }
+}
+
+/** Those that do not come after the entry before them on their subject, and need it. */
+function unfollowed(entries: readonly Entry[]): string[] {
+  const before = new Map<string, number>()
+  return entries.flatMap(({ subject, seq, prev, rollup }) => {
+    const known = before.get(subject) ?? 0
+    before.set(subject, seq)
+    return rollup || prev === known ? [] : [`${seq} on ${subject} after ${known}, and not ${prev}`]
+  })
 }
 
 describe('two nodes', () => {
@@ -207,7 +218,66 @@ describe('a loss of what was republished', () => {
   })
 })
 
+describe('following while runs are rolled up', () => {
+  it('loses nobody who is compared with the log meanwhile, and gives nothing without the one before it', async () => {
+    // What was rolled up under the comparison, and had come live, was taken for an entry that was seen too late.
+    const entries: Entry[] = []
+    const lost: Error[] = []
+    await there.log.follow('s', begin(), {
+      entries: (more) => entries.push(...more),
+      lost: (error) => lost.push(error),
+    })
+    let done = false
+    const lane = async (subject: string, length: number): Promise<number> => {
+      for (let last = 0, index = 0; ; index++) {
+        const rollup = index % length === length - 1
+        last = (await here.log.append('s', subject, output(index), last, { rollup })).seq
+        if (done && rollup) return last
+      }
+    }
+    const lanes = [lane('run.a', 3), lane('run.b', 10), lane('run.c', 50)]
+    const stream = `${harness.prefix.toUpperCase()}_SESSIONS`
+    for (let round = 0; round < 100; round++) {
+      nats.publish(`$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.${stream}`, '{}')
+      // It takes its turn among the appends.
+      await here.log.last('s', 'run.a')
+    }
+    done = true
+    const ends = Math.max(...(await Promise.all(lanes)))
+    await collect(there.log, 's', formatCursor(here.log.epoch, ends - 1))
+    expect(lost).toEqual([])
+    expect(entries.at(-1)?.seq).toBe(ends)
+    expect(unfollowed(entries)).toEqual([])
+  })
+})
+
 describe('reading while runs are rolled up', () => {
+  it('shows a newcomer no entry without the one before it, nor an end that nobody was given', async () => {
+    // What was rolled up by something newer than what he was given first was missing, though he was given what followed.
+    let done = false
+    const lane = async (subject: string, length: number): Promise<void> => {
+      for (let last = 0, index = 0; !done; index++) {
+        const rollup = index % length === length - 1
+        last = (await here.log.append('s', subject, output(index), last, { rollup })).seq
+      }
+    }
+    const lanes = [lane('run.a', 4), lane('run.b', 20)]
+    const found: string[] = []
+    for (let round = 0; round < 40; round++) {
+      const newcomer = await harness.join()
+      const followed: Entry[] = []
+      // As a door does: it follows from the head, and reads what was before; and as a session does.
+      const take = { entries: (more: readonly Entry[]) => void (round % 2 === 0 && followed.push(...more)) }
+      await newcomer.log.follow('s', round % 2 === 0 ? begin() : await newcomer.log.head('s'), take)
+      const entries = round % 2 === 0 ? followed : await collect(newcomer.log, 's', begin())
+      await newcomer.close()
+      found.push(...unfollowed(entries))
+    }
+    done = true
+    await Promise.all(lanes)
+    expect(found).toEqual([])
+  })
+
   it('gives no entry without the one before it, unless that was replaced', async () => {
     let done = false
     const lane = async (subject: string, length: number): Promise<void> => {

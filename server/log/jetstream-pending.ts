@@ -1,5 +1,6 @@
-// PendingEntries: what was republished while a feed could not hand it out, in order. Bounded: what does not fit is not
+// PendingEntries: what was republished while a feed could not hand it out, in the log's order. Bounded: what does not fit is not
 // kept, and is missed; then the log is read again, which has it.
+import type { Entry, Seq } from './entry.ts'
 import type { Stored } from './jetstream-record.ts'
 
 const ENTRIES_MAX = 4_096
@@ -28,9 +29,14 @@ export class PendingEntries {
     const bytes = stored.entry.json.length
     if (this.#entries.length >= ENTRIES_MAX || this.#bytes + bytes > BYTES_MAX) this.#missed = true
     else {
-      this.#entries.push(stored)
+      this.#insert(stored)
       this.#bytes += bytes
     }
+  }
+
+  /** Those after a place, up to another. */
+  between(after: Seq, until: Seq): Entry[] {
+    return this.#entries.map(({ entry }) => entry).filter(({ seq }) => seq > after && seq <= until)
   }
 
   miss(): void {
@@ -44,5 +50,12 @@ export class PendingEntries {
   clear(): void {
     this.#entries = []
     this.#bytes = 0
+  }
+
+  // Nearly always the last. One that was announced because it was not republished comes after later ones.
+  #insert(stored: Stored): void {
+    let index = this.#entries.length
+    while (index > 0 && (this.#entries[index - 1] as Stored).entry.seq > stored.entry.seq) index -= 1
+    this.#entries.splice(index, 0, stored)
   }
 }

@@ -66,6 +66,7 @@ const TICK_MS = 100
 const SUBJECT_TOKENS = /^[A-Za-z0-9_-]+$/
 
 export class JetStreamRunQueue implements RunQueue {
+  readonly apart = true
   readonly #options: JetStreamRunQueueOptions
   readonly #publisher: Publisher
   readonly #ackWaitMs: number

@@ -1,6 +1,6 @@
 // SessionSource: what the streams say of one session: its tip by the leader, its entries by Direct Get, its marks. A
 // session lives in one stream, chosen by its name, so that its sequence numbers grow.
-import type { Seq } from './entry.ts'
+import type { Entry, Seq } from './entry.ts'
 import type { Marks } from './jetstream-marks.ts'
 import type { Publisher } from './jetstream-publisher.ts'
 import { decodeLine, joinParts, LogSubjects, type Stored, type StoredMessage } from './jetstream-record.ts'
@@ -19,7 +19,16 @@ export interface StoredBatch {
   readonly entries: readonly Stored[]
   /** Up to here everything was read. */
   readonly position: Seq
-  /** Entries of a run are missing, because it was rolled up meanwhile: what stands for them comes later. */
+  /** Entries of a run may be missing, because it was rolled up meanwhile: what stands for them comes later. */
+  readonly rolledUp: boolean
+}
+
+/** Whether an entry is at hand already. */
+export type Has = (seq: Seq, subject: string) => boolean
+
+export interface Between {
+  readonly entries: readonly Entry[]
+  /** As of a batch. */
   readonly rolledUp: boolean
 }
 
@@ -86,16 +95,17 @@ export class SessionSource {
 
   /**
    * The living entries after a place, up to the tip or later, in order, in batches; nothing when the place is the tip.
+   * @param has says of an entry that the asker has it, and all before it on its subject: these need not be among them
    * @throws CursorLost when what came next was trimmed
    * @throws StorageError
    */
-  async *replay(session: string, after: Seq, tip: Seq): AsyncGenerator<StoredBatch> {
+  async *replay(session: string, after: Seq, tip: Seq, has: Has = hasNone): AsyncGenerator<StoredBatch> {
     let position = after
     let lags = 0
     let short = true
-    const chains = new Chains(after)
+    const chains = new Chains(after, has)
     while (position < tip) {
-      const batch = short ? await this.#tail(session, position) : await this.#range(session, position)
+      const batch = short ? await this.#tail(session, position, has) : await this.#range(session, position)
       // Looked up after the reading: had a purge come before it, its mark had come before the purge.
       if ((await this.trimmed(session, position)) > 0) throw new CursorLost('trimmed')
       if (batch === 'long') {
@@ -112,12 +122,30 @@ export class SessionSource {
     }
   }
 
+  /** The living entries after a place, up to another; undefined when they are too large. @throws StorageError, CursorLost */
+  async between(session: string, after: Seq, until: Seq, maxBytes: number): Promise<Between | undefined> {
+    const entries: Entry[] = []
+    let bytes = 0
+    let rolledUp = false
+    for await (const batch of this.replay(session, after, until)) {
+      rolledUp ||= batch.rolledUp
+      for (const { entry } of batch.entries) {
+        if (entry.seq <= until) {
+          entries.push(entry)
+          bytes += entry.json.length
+        } else if (entry.rollup) rolledUp = true
+      }
+      if (bytes > maxBytes) return undefined
+    }
+    return { entries, rolledUp }
+  }
+
   /**
    * All after a place, by the last entry of each subject, and what stands before it on a subject that was not rolled
    * up. Costs by the session's subjects, where a read of a range costs by all that is interleaved with it: 0.2 ms of
    * nats-server's CPU against 1.5 (two entries) and 10 (twenty), with 200,000 runs in the log. `long`: it is too much.
    */
-  async #tail(session: string, after: Seq): Promise<StoredBatch | 'long' | undefined> {
+  async #tail(session: string, after: Seq, has: Has): Promise<StoredBatch | 'long' | undefined> {
     const { stream, subjects } = this.home(session)
     const found = await this.#options.reader.lastsFrom(stream, subjects.storedAll(session), after + 1, TAIL_BYTES)
     if (found === undefined) return 'long'
@@ -132,7 +160,9 @@ export class SessionSource {
       const lane = subjects.ofStored(message.subject).subject
       const { prev, rollup } =
         lane === undefined ? { prev: 0, rollup: false } : decodeLine(lane, message.seq, message.data).entry
-      const all = rollup || prev <= after ? [message] : await this.#upTo(stream, message, after, prev)
+      const isEnough = (seq: Seq): boolean => seq <= after || (lane !== undefined && has(seq, lane))
+      const all =
+        rollup || isEnough(prev) ? [message] : await this.#upTo(stream, message, { after, from: prev, isEnough })
       if (all === undefined) return undefined
       rolledUp ||= all.at(-1) !== message
       messages.push(...all)
@@ -152,12 +182,11 @@ export class SessionSource {
   async #upTo(
     stream: string,
     last: StoredMessage,
-    after: Seq,
-    prev: Seq,
+    { after, from, isEnough }: Way,
   ): Promise<readonly StoredMessage[] | undefined> {
     const newest = [last]
-    let at = prev
-    for (let steps = 0; at > after && steps < STEPS_MAX; steps++) {
+    let at = from
+    for (let steps = 0; !isEnough(at) && steps < STEPS_MAX; steps++) {
       const request = { stream, from: at, entries: 1, bytes: BATCH_BYTES }
       const [message] = (await this.#options.reader.range(request)).messages
       if (message === undefined) return undefined
@@ -166,13 +195,13 @@ export class SessionSource {
       const { entry } = decodeLine('', message.seq, message.data)
       at = entry.rollup ? after : entry.prev
     }
-    if (at <= after) return newest
-    const older = await this.#between(stream, last.subject, after, at)
+    if (isEnough(at)) return newest
+    const older = await this.#ofSubject(stream, last.subject, after, at)
     return older?.at(-1)?.seq === at ? [...older, ...newest] : older
   }
 
   /** What is on a subject after a place, up to another; its beginning when it was rolled up meanwhile. */
-  async #between(
+  async #ofSubject(
     stream: string,
     filter: string,
     after: Seq,
@@ -197,7 +226,7 @@ export class SessionSource {
     const { stream, subjects } = this.home(session)
     const request = { stream, filter: subjects.storedAll(session), from: after + 1 }
     const { messages } = await this.#options.reader.range({ ...request, entries: BATCH_ENTRIES, bytes: BATCH_BYTES })
-    return this.#batch(stream, subjects, messages, messages.at(-1)?.seq ?? 0, false)
+    return this.#batch(stream, subjects, messages, messages.at(-1)?.seq ?? 0, true)
   }
 
   async #batch(
@@ -240,16 +269,30 @@ export class SessionSource {
   }
 }
 
+interface Way {
+  readonly after: Seq
+  /** The entry before the last one. */
+  readonly from: Seq
+  /** An entry that need not be read, nor those before it. */
+  readonly isEnough: (seq: Seq) => boolean
+}
+
+function hasNone(): boolean {
+  return false
+}
+
 /**
  * What was read of each subject. Servers may answer that are not equally far: one has rolled a run up, and gives none of
  * its small entries; the next has not, and gives the last of them, without those before it.
  */
 class Chains {
   readonly #after: Seq
+  readonly #has: Has
   readonly #lasts = new Map<string, Seq>()
 
-  constructor(after: Seq) {
+  constructor(after: Seq, has: Has) {
     this.#after = after
+    this.#has = has
   }
 
   /** Takes entries that follow on what was taken; takes none and returns false when one of them does not. */
@@ -258,7 +301,7 @@ class Chains {
     for (const { entry } of entries) {
       const { subject, seq, prev, rollup } = entry
       const last = lasts.get(subject) ?? this.#lasts.get(subject)
-      if (!rollup && prev > this.#after && prev !== last) return false
+      if (!rollup && prev > this.#after && prev !== last && !this.#has(prev, subject)) return false
       lasts.set(subject, seq)
     }
     for (const [subject, seq] of lasts) this.#lasts.set(subject, seq)

@@ -42,6 +42,7 @@ interface Taker {
 const RETRY_DELAY_MS = 1000
 
 export class LmdbRunQueue implements RunQueue {
+  readonly apart = false
   readonly #options: LmdbRunQueueOptions
   readonly #table: Table<number, Row>
   readonly #items = new Map<string, Item>()

@@ -45,6 +45,11 @@ export type RunHandler = (delivery: Delivery, signal: AbortSignal) => Promise<vo
 
 export interface RunQueue {
   /**
+   * It is stored apart from the log, so that a crash may come between a message and the offer of its run: the offer is
+   * made first then. An offer without a message is dropped; a message without an offer would wait for somebody to come.
+   */
+  readonly apart: boolean
+  /**
    * Idempotent by run id while the run is queued. Resolves when it is durable.
    * @throws StorageError
    */

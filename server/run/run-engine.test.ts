@@ -263,6 +263,42 @@ describe('a message', () => {
   })
 })
 
+describe('a message that is stored after its run was offered', () => {
+  it('is answered, also when this node hears of it late', async () => {
+    // A feed that was compared with the log for ten seconds had the run dropped whose message was acknowledged.
+    const h = await start({ limits: { messageWaitMs: 30 } })
+    const { log, runs } = h.stores
+    const follow = log.follow.bind(log)
+    const held: (() => void)[] = []
+    log.follow = async (session, after, follower) =>
+      follow(session, after, { entries: (entries) => held.push(() => follower.entries(entries)) })
+    const head = log.head.bind(log)
+    const asked: ((cursor: string) => void)[] = []
+    log.head = async (session) => {
+      const cursor = await head(session)
+      asked.shift()?.(cursor)
+      return cursor
+    }
+    const first = new Promise<string>((resolve) => asked.push(resolve))
+    const second = new Promise<string>((resolve) => asked.push(resolve))
+    await runs.offer({ session: 's', run: 'run_1', command: 'c_1' })
+    expect(await first).toBe(`${log.epoch}.0`)
+    const content = [{ type: 'text' as const, text: 'hello' }]
+    const about = { type: 'message', role: 'user', author: 'ada', policy: 'queue' } as const
+    const { seq } = await log.append('s', 'in.c_1', { ...about, id: 'c_1', content, run: 'run_1' }, 0)
+    expect(await second).toBe(`${log.epoch}.${seq}`)
+    log.follow = follow
+    for (const hand of held.splice(0)) hand()
+    held.push = (hand) => {
+      hand()
+      return 0
+    }
+    const call = await h.model.next()
+    call.finish()
+    expect(await h.event('s', 'run.ended')).toMatchObject({ run: 'run_1', reason: 'completed' })
+  })
+})
+
 describe('tools', () => {
   const add = defineTool({
     name: 'add',

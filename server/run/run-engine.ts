@@ -1,6 +1,6 @@
 // RunEngine: takes runs from the queue, waits until each is due, and drives it to its end. Nothing is kept
 // here that the log does not hold: a run whose engine died is given to the next one, which goes on.
-import { ReplyError } from '@parley/protocol'
+import { parseCursor, ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
 import { StorageError } from '../log/log-error.ts'
 import { type Delivery, DeliveryLost, type RunQueue, type Taking } from '../log/run-queue.ts'
@@ -63,10 +63,11 @@ export const RUN_LIMITS: RunLimits = {
   modelTries: 3,
   modelWaitMs: 30_000,
   storageWaitMs: 60_000,
+  messageWaitMs: 12_000,
 }
 
-/** Milliseconds that a run's message may come later than its offer. */
-const MESSAGE_WAIT_MS = 10_000
+/** Milliseconds in which nearly every message comes that was stored after its offer. */
+const SOON_MS = 250
 /** Milliseconds until an owner that was stopped by the log sees there why. */
 const STOPPED_WAIT_MS = 10_000
 /** Milliseconds for which a handler tries by itself while the log is away, before the queue has to. */
@@ -83,7 +84,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     const lease = await sessions.retain(delivery.session)
     try {
       const { session } = lease
-      const found = await appears(log, session, delivery, signal)
+      const found = await appears(log, session, delivery, signal, options.limits.messageWaitMs)
       if (!found) {
         logger.info({ session: delivery.session, run: delivery.run }, 'run was offered without its message')
         return
@@ -210,20 +211,34 @@ function isDue(state: SessionState, run: string): boolean {
 }
 
 /** Whether the run's message is there, or comes soon. An offer may be made in vain, by a repeated command. */
-async function appears(log: SessionLog, session: Session, offer: Delivery, signal: AbortSignal): Promise<boolean> {
-  const { run, command } = offer
-  const wait = AbortSignal.any([signal, AbortSignal.timeout(MESSAGE_WAIT_MS)])
-  try {
-    const message = await log.last(session.id, `in.${command}`)
-    if (message > 0) await session.reached(message, wait)
-    if (findRun(session.state, run) !== undefined) return true
-    if (message > 0) return false
-    await session.until((state) => findRun(state, run), wait)
-    return true
-  } catch (error) {
-    if (signal.aborted || session.lost !== undefined || error instanceof StorageError) throw error
-    return false
+async function appears(
+  log: SessionLog,
+  session: Session,
+  { run, command }: Delivery,
+  signal: AbortSignal,
+  waitMs: number,
+): Promise<boolean> {
+  const comes = async (ms: number): Promise<boolean> => {
+    try {
+      await session.until((state) => findRun(state, run), AbortSignal.any([signal, AbortSignal.timeout(ms)]))
+      return true
+    } catch (error) {
+      if (signal.aborted || session.lost !== undefined) throw error
+      return false
+    }
   }
+  // This node may hear of it late, and of what makes a run of it: what the log says now counts.
+  const isKnown = async (): Promise<boolean> => {
+    const head = parseCursor(await log.head(session.id))?.seq ?? 0
+    const isThere = (state: SessionState): true | undefined =>
+      state.seq >= head || findRun(state, run) !== undefined ? true : undefined
+    await session.until(isThere, AbortSignal.any([signal, AbortSignal.timeout(AWAY_MS)]))
+    return findRun(session.state, run) !== undefined
+  }
+  if ((await comes(Math.min(waitMs, SOON_MS))) || (await isKnown())) return true
+  // A message that names another run was sent twice, and that one is its own.
+  if ((await log.last(session.id, `in.${command}`)) === 0 && (await comes(waitMs))) return true
+  return isKnown()
 }
 
 /**

@@ -44,6 +44,8 @@ export interface RunLimits extends ModelTimeouts {
   readonly modelWaitMs: number
   /** Milliseconds that appends are tried again while the log cannot be written. */
   readonly storageWaitMs: number
+  /** Milliseconds that a run's message may come later than its offer: no less than an append may take. */
+  readonly messageWaitMs: number
 }
 
 export interface OwnerOptions {

@@ -75,9 +75,10 @@ export async function send(
   }
   let seq: number
   try {
-    // In one turn, so that both are in one commit. `ok` waits for both: an acknowledged message has its run.
-    const appended = ports.log.append(session.id, `in.${command.id}`, event, 0)
+    // In one turn, so that both are in one commit where they can be. `ok` waits for both: an acknowledged message has its run.
     const offered = steered ? undefined : ports.runs.offer({ session: session.id, run, command: command.id })
+    if (ports.runs.apart) await offered
+    const appended = ports.log.append(session.id, `in.${command.id}`, event, 0)
     const [entry, offer] = await Promise.allSettled([appended, offered])
     if (entry.status === 'rejected') throw entry.reason
     if (offer.status === 'rejected') throw offer.reason

@@ -49,6 +49,8 @@ describe(`chaos, ${ROUNDS} rounds, seed ${TEST_SEED}`, () => {
       })
       say(explain(report, seed, faults))
       expect(report.found).toEqual([])
+      // No log was lost: nobody has to begin anew.
+      expect(report.counts.resets ?? 0).toBe(0)
       expect(report.counts['ok send']).toBeGreaterThan(SESSIONS)
     },
     (ROUND_S + 300) * 1_000 + QUIET_MS,

@@ -39,6 +39,8 @@ describe('three nodes that die, stall and are cut off', () => {
       quietMs: 60_000,
     })
     expect(report.found, explain(report, TEST_SEED, faults)).toEqual([])
+    // No log was lost: nobody has to begin anew.
+    expect(report.counts.resets ?? 0).toBe(0)
     expect(report.counts['ok send']).toBeGreaterThan(SESSIONS)
   }, 160_000)
 })

@@ -143,7 +143,7 @@ function unfolded(event: Event): object {
   if (event.type === 'run.started') {
     return { ...event, mode: event.mode === 'restart' ? 'continue' : event.mode, next: 0 }
   }
-  return event.type === 'tool.called' ? { ...event, attempt: 0 } : event
+  return event.type === 'tool.called' ? { ...event, attempt: 0, epoch: 0 } : event
 }
 
 /** The demo model's words are known in advance: whole where the run completed, else as far as it got. */
