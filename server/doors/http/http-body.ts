@@ -133,9 +133,19 @@ export class HttpBody {
 
 /** What a schema finds wrong first. @param at where the value lies, such as `query` */
 export function invalid(error: z.ZodError, at?: string): HttpError {
-  const issue = error.issues[0]
+  const found = error.issues[0]
+  const issue = found === undefined ? undefined : deepest(found)
   const path = [...(at === undefined ? [] : [at]), ...(issue?.path ?? []).map(String)].join('.')
   return new HttpError('bad_request', issue?.message, path === '' ? {} : { path })
+}
+
+/** Of a value that may have several forms, what is wrong with the one that it comes closest to, if it comes close to any. */
+function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== 'invalid_union') return issue
+  const inner = issue.errors.flatMap(([first]) => (first === undefined ? [] : [deepest(first)]))
+  const length = Math.max(0, ...inner.map(({ path }) => path.length))
+  const closest = inner.find(({ path }) => path.length === length)
+  return closest === undefined || length === 0 ? issue : { ...closest, path: [...issue.path, ...closest.path] }
 }
 
 function tooLarge(bytes: number, closes: boolean): HttpError {

@@ -30,18 +30,23 @@ const InputPart = z.discriminatedUnion('type', [
   z.object({ type: z.literal('input_file'), file_data: z.string(), filename: z.string().max(255).optional() }),
 ])
 const Message = z.object({
-  type: z.literal('message').optional(),
+  type: z.literal('message'),
   role: z.enum(['user', 'assistant', 'system', 'developer']),
   content: z.union([Text, z.array(InputPart).max(LIMITS.messageParts)]),
 })
 const CallId = z.string().min(1).max(256)
-const Item = z.union([
+const TypedItem = z.discriminatedUnion('type', [
   z.object({ type: z.literal('function_call'), call_id: CallId, name: z.string().max(128), arguments: Text }),
   z.object({ type: z.literal('function_call_output'), call_id: CallId, output: z.union([Text, z.array(InputPart)]) }),
   /** What a model thought is not given back to it. */
   z.object({ type: z.literal('reasoning') }),
   Message,
 ])
+/** A message need not say that it is one. */
+const Item = z.preprocess(
+  (item) => (typeof item === 'object' && item !== null && !('type' in item) ? { type: 'message', ...item } : item),
+  TypedItem,
+)
 
 export const ResponseRequest = z.object({
   model: ModelName,
@@ -79,7 +84,7 @@ export const ResponseRequest = z.object({
     })
     .nullish(),
   tools: z
-    .array(FunctionForm.extend({ type: z.literal('function', { error: 'only functions can be offered' }) }))
+    .array(z.object({ type: z.literal('function', { error: 'only functions can be offered' }), ...FunctionForm.shape }))
     .max(LIMITS.contextTools)
     .nullish(),
   tool_choice: z
@@ -95,7 +100,8 @@ export function responseMessage(
 ): { readonly content: Part[]; readonly context: Context } {
   const { input, instructions, tools, tool_choice: choice } = request
   checkChoice(typeof choice === 'object' ? choice?.name : undefined, tools ?? [])
-  const items = typeof input === 'string' ? [{ role: 'user' as const, content: input }] : input
+  const items =
+    typeof input === 'string' ? [{ type: 'message' as const, role: 'user' as const, content: input }] : input
   const spoken = [...before, ...items.flatMap((item, at) => asContext(item, `input.${at}`))]
   const last = spoken.at(-1)
   const asks = last?.role === 'user'

@@ -1,0 +1,425 @@
+// Responses, as OpenAI's own client finds them: whole, streamed, in the background, gone on from, cancelled.
+import OpenAI from 'openai'
+import type { ResponseStreamEvent } from 'openai/resources/responses/responses'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { demoReasoning, demoText } from '../../model/demo-answer.ts'
+import { PlayedModel } from '../../run/test/engine-harness.ts'
+import { OpenAiHarness } from './test/openai-harness.ts'
+
+let h: OpenAiHarness
+const model = new PlayedModel()
+let played: OpenAiHarness
+beforeAll(async () => {
+  h = await OpenAiHarness.open()
+  played = await OpenAiHarness.open({}, { models: { defaultId: 'played', ids: ['played'], get: () => model } })
+})
+afterAll(async () => {
+  await Promise.all([h.close(), played.close()])
+})
+
+const WEATHER: OpenAI.Responses.FunctionTool = {
+  type: 'function',
+  name: 'weather',
+  description: null,
+  parameters: { type: 'object', properties: { city: { type: 'string' } } },
+  strict: false,
+}
+
+async function all(stream: AsyncIterable<ResponseStreamEvent>): Promise<ResponseStreamEvent[]> {
+  const events: ResponseStreamEvent[] = []
+  for await (const event of stream) events.push(event)
+  return events
+}
+
+async function failure(request: Promise<unknown>): Promise<InstanceType<typeof OpenAI.APIError>> {
+  const error = await request.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (error instanceof OpenAI.APIError) return error
+  throw new Error('it did not fail as it should', { cause: error })
+}
+
+/** The response once it has ended. */
+async function ended(id: string): Promise<OpenAI.Responses.Response> {
+  await h.eventUntil(id, ({ type }) => type === 'run.ended')
+  return h.client.responses.retrieve(id)
+}
+
+/** What the model was told, but for what it said itself. */
+function told(prompt: readonly { readonly role: string; readonly content: unknown }[]): readonly unknown[] {
+  return prompt.map(({ role, content }) => {
+    const parts = Array.isArray(content) ? (content as { text?: string; output?: { value?: unknown } }[]) : []
+    return [role, typeof content === 'string' ? content : parts.map((part) => part.text ?? part.output?.value).join('')]
+  })
+}
+
+describe('a response', () => {
+  it('is the whole answer, with its usage and what was asked', async () => {
+    const response = await h.client.responses.create({
+      model: 'demo',
+      input: '/demo count=12 rate=0 reasoning=3',
+      instructions: 'Count.',
+      temperature: 0.5,
+      metadata: { who: 'me' },
+    })
+    expect(response).toMatchObject({
+      object: 'response',
+      status: 'completed',
+      background: false,
+      model: 'demo',
+      instructions: 'Count.',
+      temperature: 0.5,
+      metadata: { who: 'me' },
+      previous_response_id: null,
+      error: null,
+      output_text: demoText('/demo count=12'),
+      output: [
+        {
+          type: 'reasoning',
+          content: [{ type: 'reasoning_text', text: demoReasoning('/demo count=12 reasoning=3') }],
+        },
+        { type: 'message', role: 'assistant', status: 'completed' },
+      ],
+      usage: { output_tokens: 15 },
+    })
+    expect(await h.client.responses.retrieve(response.id)).toEqual(response)
+  })
+
+  it('is streamed in numbered events, which OpenAI’s client puts together to the same', async () => {
+    const input = '/demo count=40 rate=400 ttft=0 reasoning=5'
+    const runner = h.client.responses.stream({ model: 'demo', input })
+    const events = await all(runner)
+    const final = await runner.finalResponse()
+    expect(events.map((event) => event.sequence_number)).toEqual(events.map((_, at) => at))
+    const types = events.map(({ type }) => type).filter((type, at, list) => type !== list[at - 1])
+    expect(types).toEqual([
+      'response.created',
+      'response.in_progress',
+      'response.output_item.added',
+      'response.content_part.added',
+      'response.reasoning_text.delta',
+      'response.reasoning_text.done',
+      'response.content_part.done',
+      'response.output_item.done',
+      'response.output_item.added',
+      'response.content_part.added',
+      'response.output_text.delta',
+      'response.output_text.done',
+      'response.content_part.done',
+      'response.output_item.done',
+      'response.completed',
+    ])
+    const texts = events.map((event) => (event.type === 'response.output_text.delta' ? event.delta : ''))
+    expect(texts.join('')).toBe(demoText(input))
+    expect(final.output_text).toBe(demoText(input))
+    const [done] = events.slice(-1)
+    const { output_text: _, ...retrieved } = await h.client.responses.retrieve(final.id)
+    expect(done?.type === 'response.completed' && done.response).toMatchObject(retrieved)
+  })
+
+  it('has the calls of its tools, streamed and whole, and goes on with what they gave', async () => {
+    const input = '/demo count=2 rate=0 tool=weather input={"city":"Oslo"} tool=weather input={"city":"Bern"}'
+    const runner = h.client.responses.stream({ model: 'demo', input, tools: [WEATHER] })
+    const asked = await runner.finalResponse()
+    const calls = asked.output.flatMap((item) => (item.type === 'function_call' ? [item] : []))
+    expect(calls.map((call) => call.arguments)).toEqual(['{"city":"Oslo"}', '{"city":"Bern"}'])
+    expect(asked).toMatchObject({ status: 'completed', tools: [{ name: 'weather' }] })
+    const given = calls.map(({ call_id }, at) => {
+      return { type: 'function_call_output' as const, call_id, output: `${at} degrees` }
+    })
+    const text = '"0 degrees"\n"1 degrees"\n0 1'
+    const answered = await h.client.responses.create({
+      model: 'demo',
+      previous_response_id: asked.id,
+      input: given,
+      tools: [WEATHER],
+    })
+    expect(answered.output_text).toBe(text)
+    // The same, by a caller who keeps the conversation.
+    const said = asked.output as OpenAI.Responses.ResponseInputItem[]
+    const whole = await h.client.responses.create({
+      model: 'demo',
+      input: [{ role: 'user', content: input }, ...said, ...given],
+      tools: [WEATHER],
+    })
+    expect(whole.output_text).toBe(text)
+  })
+
+  it('is incomplete where it may have no more tokens, and failed where the model failed', async () => {
+    const cut = await h.client.responses.create({ model: 'demo', input: '/demo count=9 rate=0', max_output_tokens: 4 })
+    expect(cut).toMatchObject({
+      status: 'incomplete',
+      incomplete_details: { reason: 'max_output_tokens' },
+      max_output_tokens: 4,
+    })
+    const stream = await h.client.responses.create({
+      model: 'demo',
+      input: '/demo count=9 rate=0 fail=3',
+      stream: true,
+    })
+    const last = (await all(stream)).at(-1)
+    expect(last).toMatchObject({ type: 'response.failed', response: { status: 'failed' } })
+    if (last?.type !== 'response.failed') return
+    expect(last.response.error?.message).toBeTypeOf('string')
+    expect(await h.client.responses.retrieve(last.response.id)).toMatchObject({ status: 'failed' })
+  })
+
+  it('is the same for the same key, and 422 for the same key with another body', async () => {
+    const options = { headers: { 'Idempotency-Key': 'responses-1' } }
+    const body = { model: 'demo', input: '/demo count=4 rate=0' }
+    const first = await h.client.responses.create(body, options)
+    expect(await h.client.responses.create(body, options)).toEqual(first)
+    const next = { ...body, previous_response_id: first.id }
+    const other = { headers: { 'Idempotency-Key': 'responses-2' } }
+    const second = await h.client.responses.create(next, other)
+    expect(await h.client.responses.create(next, other)).toEqual(second)
+    const changed = { ...next, input: '/demo count=5 rate=0' }
+    for (const request of [
+      h.client.responses.create({ ...body, temperature: 1 }, options),
+      h.client.responses.create(changed, other),
+    ]) {
+      expect(await failure(request)).toMatchObject({ status: 422, code: 'command_id_reused' })
+    }
+  })
+
+  it('is another one for each time that it is asked for without a key', async () => {
+    const first = await h.client.responses.create({ model: 'demo', input: '/demo count=1 rate=0' })
+    const again = { model: 'demo', input: '/demo count=1 rate=0', previous_response_id: first.id }
+    const [a, b] = await Promise.all([h.client.responses.create(again), h.client.responses.create(again)])
+    expect(a?.id).not.toBe(b?.id)
+  })
+})
+
+describe('a response that goes on from another', () => {
+  async function said(
+    text: string,
+    request: Omit<OpenAI.Responses.ResponseCreateParamsNonStreaming, 'model'>,
+  ): Promise<{ readonly id: string; readonly told: readonly unknown[] }> {
+    const pending = played.client.responses.create({ model: 'played', ...request })
+    const call = await model.next()
+    call.text(text)
+    call.finish()
+    return { id: (await pending).id, told: told(call.options.prompt) }
+  }
+  const sessionOf = (id: string): string => id.slice(id.indexOf('-') + 1)
+
+  it('has the conversation, but not the instructions; what the system said stays', async () => {
+    const first = await said('A', {
+      instructions: 'Only now.',
+      input: [
+        { role: 'developer', content: 'Always.' },
+        { role: 'user', content: 'a?' },
+      ],
+    })
+    expect(first.told).toEqual([
+      ['system', 'Only now.\n\nAlways.'],
+      ['user', 'a?'],
+    ])
+    const second = await said('B', { input: 'b?', previous_response_id: first.id })
+    expect(second.told).toEqual([
+      ['system', 'Always.'],
+      ['user', 'a?'],
+      ['assistant', 'A'],
+      ['user', 'b?'],
+    ])
+    expect(sessionOf(second.id)).toBe(sessionOf(first.id))
+    // From the first once more: what was said after it is not known.
+    const branch = await said('C', { input: 'c?', previous_response_id: first.id, instructions: 'Briefly.' })
+    expect(branch.told).toEqual([
+      ['system', 'Briefly.\n\nAlways.'],
+      ['user', 'a?'],
+      ['assistant', 'A'],
+      ['user', 'c?'],
+    ])
+    expect(sessionOf(branch.id)).not.toBe(sessionOf(first.id))
+    const last = await said('D', { input: 'd?', previous_response_id: branch.id })
+    expect(last.told.slice(1).map((turn) => (turn as string[])[1])).toEqual(['a?', 'A', 'c?', 'C', 'd?'])
+    expect(await played.client.responses.retrieve(last.id)).toMatchObject({ previous_response_id: branch.id })
+  })
+
+  it('at the same moment as others does not know of them', async () => {
+    const first = await said('A', { input: 'a?' })
+    const pending = Array.from({ length: 4 }, (_, at) =>
+      played.client.responses.create({ model: 'played', input: `${at}?`, previous_response_id: first.id }),
+    )
+    for (let at = 0; at < pending.length; at += 1) {
+      const call = await model.next()
+      const turns = told(call.options.prompt) as readonly (readonly string[])[]
+      expect(turns.map(([, text]) => text)).toEqual(['a?', 'A', expect.stringMatching(/^\d\?$/)])
+      call.text('!')
+      call.finish()
+    }
+    const ids = (await Promise.all(pending)).map(({ id }) => id)
+    expect(new Set(ids.map(sessionOf)).size).toBe(4)
+    expect(ids.filter((id) => sessionOf(id) === sessionOf(first.id))).toHaveLength(1)
+  })
+})
+
+describe('a response in the background', () => {
+  it('is told of at once, and as it stands', async () => {
+    const begun = await h.client.responses.create({
+      model: 'demo',
+      input: '/demo count=30 rate=100 ttft=0',
+      background: true,
+    })
+    expect(['queued', 'in_progress']).toContain(begun.status)
+    expect(begun).toMatchObject({ background: true, usage: null })
+    const done = await ended(begun.id)
+    expect(done).toMatchObject({ status: 'completed', output_text: demoText('/demo count=30') })
+  })
+
+  it('goes on from every event, and says what the uninterrupted stream said', async () => {
+    const input = '/demo count=25 rate=200 ttft=0 reasoning=4 tool=weather input={"city":"Oslo"}'
+    const stream = await h.client.responses.create({
+      model: 'demo',
+      input,
+      tools: [WEATHER],
+      background: true,
+      stream: true,
+    })
+    const live = await all(stream)
+    const [created] = live
+    const id = created?.type === 'response.created' ? created.response.id : ''
+    expect(live.map((event) => event.sequence_number)).toEqual(live.map((_, at) => at))
+    for (let after = -1; after < live.length; after += 1) {
+      const query = after < 0 ? { stream: true as const } : { stream: true as const, starting_after: after }
+      expect(await all(await h.client.responses.retrieve(id, query))).toEqual(live.slice(after + 1))
+    }
+  })
+
+  it('is read through connections that are cut after each event, while it comes', async () => {
+    const input = '/demo count=60 rate=60 ttft=0'
+    const stream = await h.client.responses.create({ model: 'demo', input, background: true, stream: true })
+    const pieced: ResponseStreamEvent[] = []
+    const take = async (events: AsyncIterable<ResponseStreamEvent>, count: number): Promise<void> => {
+      for await (const event of events) {
+        pieced.push(event)
+        count -= 1
+        // The client aborts its request when one stops to read.
+        if (count === 0) return
+      }
+    }
+    await take(stream, 1)
+    const [created] = pieced
+    const id = created?.type === 'response.created' ? created.response.id : ''
+    for (let turn = 0; pieced.at(-1)?.type !== 'response.completed'; turn += 1) {
+      const after = pieced.at(-1)?.sequence_number ?? -1
+      await take(await h.client.responses.retrieve(id, { stream: true, starting_after: after }), 1 + (turn % 3))
+    }
+    expect(pieced).toEqual(await all(await h.client.responses.retrieve(id, { stream: true })))
+    const texts = pieced.map((event) => (event.type === 'response.output_text.delta' ? event.delta : ''))
+    expect(texts.join('')).toBe(demoText(input))
+  })
+
+  it('is cancelled for good, and stays as it then is', async () => {
+    const stream = await h.client.responses.create({
+      model: 'demo',
+      input: '/demo count=5000 rate=50 ttft=0',
+      background: true,
+      stream: true,
+    })
+    const events: ResponseStreamEvent[] = []
+    let cancelled: OpenAI.Responses.Response | undefined
+    for await (const event of stream) {
+      events.push(event)
+      if (cancelled !== undefined || event.type !== 'response.output_text.delta') continue
+      const [created] = events
+      cancelled = await h.client.responses.cancel(created?.type === 'response.created' ? created.response.id : '')
+    }
+    expect(cancelled).toMatchObject({ status: 'cancelled', error: null, usage: null })
+    expect(events.at(-1)).toMatchObject({ type: 'response.incomplete', response: { status: 'cancelled' } })
+    const id = cancelled?.id ?? ''
+    expect(await h.client.responses.cancel(id)).toEqual(cancelled)
+    const { output_text: text, ...retrieved } = await h.client.responses.retrieve(id)
+    expect(retrieved).toEqual(cancelled)
+    const told = events.map((event) => (event.type === 'response.output_text.delta' ? event.delta : '')).join('')
+    expect(text).toBe(told)
+  })
+
+  it('goes on when its client leaves; one that is not stored does not', async () => {
+    const begin = async (store: boolean): Promise<string> => {
+      const stream = await h.client.responses.create({
+        model: 'demo',
+        input: '/demo count=70 rate=40 ttft=0',
+        stream: true,
+        store,
+      })
+      for await (const event of stream) if (event.type === 'response.created') return event.response.id
+      return ''
+    }
+    const [stored, fleeting] = await Promise.all([begin(true), begin(false)])
+    expect(await ended(fleeting)).toMatchObject({ status: 'cancelled', store: false })
+    expect(await ended(stored)).toMatchObject({ status: 'completed', store: true })
+  })
+})
+
+describe('an error', () => {
+  it('of a response that is not there is a 404; of one to go on from, a bad request', async () => {
+    for (const id of ['resp_nothing', 'resp_run_x-nowhere', 'nothing', `resp_${'x'.repeat(400)}`]) {
+      for (const request of [
+        h.client.responses.retrieve(id),
+        h.client.responses.retrieve(id, { stream: true }),
+        h.client.responses.cancel(id),
+      ]) {
+        expect(await failure(request)).toMatchObject({ status: 404, type: 'invalid_request_error' })
+      }
+      const next = h.client.responses.create({ model: 'demo', input: 'hi', previous_response_id: id.slice(0, 300) })
+      expect(await failure(next)).toMatchObject({ status: 400, param: 'previous_response_id' })
+    }
+  })
+
+  it('of a query tells where it is', async () => {
+    const { id } = await h.client.responses.create({ model: 'demo', input: '/demo count=1 rate=0' })
+    const answers = await Promise.all(
+      ['stream=yes', 'stream=true&starting_after=-1', 'stream=true&starting_after=x'].map(async (query) => {
+        const response = await fetch(`${h.server.url}/v1/responses/${id}?${query}`)
+        const { error } = (await response.json()) as { error: { param: string } }
+        return [response.status, error.param]
+      }),
+    )
+    expect(answers).toEqual([
+      [400, 'stream'],
+      [400, 'starting_after'],
+      [400, 'starting_after'],
+    ])
+  })
+
+  const good = { model: 'demo', input: 'hi' }
+  const wrong: readonly (readonly [string, unknown, string])[] = [
+    ['no model', { input: 'hi' }, 'model'],
+    ['no input', { model: 'demo' }, 'input'],
+    ['input of a wrong type', { ...good, input: 7 }, 'input'],
+    ['empty input', { ...good, input: [] }, 'input'],
+    ['an item that is none', { ...good, input: [{ type: 'computer_call' }] }, 'input[0].type'],
+    ['a role that is none', { ...good, input: [{ role: 'poet', content: 'hi' }] }, 'input[0].role'],
+    [
+      'a part that is none',
+      { ...good, input: [{ role: 'user', content: [{ type: 'x' }] }] },
+      'input[0].content[0].type',
+    ],
+    ['instructions', { ...good, instructions: 1 }, 'instructions'],
+    ['previous_response_id', { ...good, previous_response_id: 1 }, 'previous_response_id'],
+    ['stream', { ...good, stream: 'yes' }, 'stream'],
+    ['background', { ...good, background: 1 }, 'background'],
+    ['background that is not stored', { ...good, background: true, store: false }, 'store'],
+    ['store', { ...good, store: 1 }, 'store'],
+    ['max_output_tokens', { ...good, max_output_tokens: 0 }, 'max_output_tokens'],
+    ['temperature', { ...good, temperature: -1 }, 'temperature'],
+    ['top_p', { ...good, top_p: 2 }, 'top_p'],
+    ['metadata', { ...good, metadata: [] }, 'metadata'],
+    ['text', { ...good, text: { format: { type: 'json_schema' } } }, 'text.format.name'],
+    ['tools of OpenAI’s own', { ...good, tools: [{ type: 'web_search' }] }, 'tools[0].type'],
+    ['tool_choice', { ...good, tool_choice: 'maybe' }, 'tool_choice'],
+    ['a choice that is not there', { ...good, tool_choice: { type: 'function', name: 'x' } }, 'tool_choice'],
+    ['a conversation', { ...good, conversation: 'conv_1' }, 'conversation'],
+    ['a stored prompt', { ...good, prompt: { id: 'pmpt_1' } }, 'prompt'],
+  ]
+  it.each(wrong)('of the form tells where it is: %s', async (_, body, param) => {
+    const response = await h.post('/v1/responses', body)
+    expect(response.status).toBe(400)
+    expect(await response.json()).toEqual({
+      error: { message: expect.any(String), type: 'invalid_request_error', param, code: null },
+    })
+  })
+})
