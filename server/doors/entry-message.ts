@@ -8,11 +8,22 @@ import type { Shown } from '../session/shown.ts'
 export type MessageData = string | Uint8Array
 
 /**
- * What is given to uWS. Never a string: on Node 24 its builds since 20.63 send the code units of one that is of Latin-1
- * alone as they are, which is no UTF-8 (uNetworking/uWebSockets.js#1280).
+ * What is given to uWS. Never a string with more than ASCII: on Node 24 its builds since 20.63 send the code units of one
+ * that is of Latin-1 alone as they are, which is no UTF-8 (uNetworking/uWebSockets.js#1280).
  */
 export function asBytes(data: MessageData): Uint8Array {
   return typeof data === 'string' ? Buffer.from(data) : data
+}
+
+/** The same in Latin-1 and in UTF-8. */
+const ASCII = /^[\0-\x7f]*$/
+/** Characters up to which looking at them all costs less than making bytes of them. */
+const SHORT = 512
+
+/** As `asBytes`, for what is sent at every token: most are short, and of ASCII. */
+export function asSent(data: MessageData): MessageData {
+  if (typeof data !== 'string') return data
+  return data.length <= SHORT && ASCII.test(data) ? data : Buffer.from(data)
 }
 
 /** `list`: frames with commas between. */

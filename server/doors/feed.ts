@@ -76,10 +76,9 @@ export class Feed implements Follower {
   entries(entries: readonly Entry[]): void {
     const last = entries[entries.length - 1]
     if (last === undefined) return
-    for (const entry of entries) if (entry.subject === 'meta') this.#tellOfMembers(entry)
     if (this.#catching > 0) this.#remember(entries)
     this.#position = last.seq
-    const whole = this.#ends.take(entries)
+    const whole = this.#ends.take(entries, this.#tellOfMembers)
     this.#present ??= [...this.#readers]
     const readers = this.#present
     if (readers.length === 0) return
@@ -150,7 +149,7 @@ export class Feed implements Follower {
     this.#present = undefined
   }
 
-  #tellOfMembers({ event }: Entry): void {
+  readonly #tellOfMembers = ({ event }: Entry): void => {
     if (event.type !== 'member.left') return
     for (const watcher of [...this.#watchers]) watcher.memberLeft(event.user)
   }

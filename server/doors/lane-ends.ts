@@ -17,8 +17,12 @@ export class LaneEnds {
     this.#from = from
   }
 
-  /** Takes what is handed out next. @returns the roll-ups among it that readers need whole; undefined: none */
-  take(entries: readonly Entry[]): ReadonlySet<Entry> | undefined {
+  /**
+   * Takes what is handed out next.
+   * @param other called for entries that are of no run: asked here, where it costs a token nothing
+   * @returns the roll-ups among it that readers need whole; undefined: none
+   */
+  take(entries: readonly Entry[], other?: (entry: Entry) => void): ReadonlySet<Entry> | undefined {
     let whole: Set<Entry> | undefined
     for (const entry of entries) {
       const { subject, seq } = entry
@@ -27,7 +31,10 @@ export class LaneEnds {
         this.#seq = seq
         continue
       }
-      if (!subject.startsWith('run.')) continue
+      if (!subject.startsWith('run.')) {
+        other?.(entry)
+        continue
+      }
       if (entry.rollup && !this.#follows(entry)) whole = (whole ?? new Set<Entry>()).add(entry)
       if (subject !== this.#subject) this.#turnTo(subject)
       this.#seq = seq

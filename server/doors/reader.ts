@@ -68,6 +68,9 @@ const LOST_TRIES = 8
 export class Reader implements LiveReader {
   readonly #ports: ReaderPorts
   readonly #start: ReaderStart
+  /** Of the two above, what each token needs. */
+  readonly #sink: ReaderSink
+  readonly #keep: ReaderStart['keep']
   #phase: Phase = 'attaching'
   #lease: FeedLease | undefined
   #role = ''
@@ -83,6 +86,8 @@ export class Reader implements LiveReader {
   constructor(ports: ReaderPorts, start: ReaderStart) {
     this.#ports = ports
     this.#start = start
+    this.#sink = ports.sink
+    this.#keep = start.keep
   }
 
   get phase(): Phase {
@@ -131,7 +136,7 @@ export class Reader implements LiveReader {
   deliver(message: EntryMessage): void {
     // It may have left in the round of this very message.
     if (this.#phase !== 'live') return
-    const { sink } = this.#ports
+    const sink = this.#sink
     if (sink.full) {
       this.#fallBehind()
       return
@@ -142,13 +147,13 @@ export class Reader implements LiveReader {
 
   share(message: EntryMessage, head: FrameHead, bytes: number): CodecName | undefined {
     if (this.#phase !== 'live') return undefined
-    const { sink } = this.#ports
+    const sink = this.#sink
     if (sink.full) {
       this.#fallBehind()
       return undefined
     }
     const { codec } = sink
-    const shares = isCodec(codec) && this.#start.keep === undefined && sink.takesBroadcast(bytes)
+    const shares = isCodec(codec) && this.#keep === undefined && sink.takesBroadcast(bytes)
     if (!shares) {
       this.#unsubscribe()
       this.#send(message)
@@ -186,8 +191,8 @@ export class Reader implements LiveReader {
   }
 
   #send(message: EntryMessage): void {
-    const { sink } = this.#ports
-    const { keep } = this.#start
+    const sink = this.#sink
+    const keep = this.#keep
     const own = keep === undefined || message.empty ? message : message.kept(keep)
     if (!own.empty) sink.writeEntries(own.in(sink.codec))
   }

@@ -4,14 +4,14 @@
 // nothing is given to it while its buffer is over the bound.
 import { type CodecName, codecs, type ReplyError, type ServerFrame } from '@parley/protocol'
 import { Slots } from '../../limit/slots.ts'
-import { asBytes, type MessageData } from '../entry-message.ts'
+import { asSent, type MessageData } from '../entry-message.ts'
 import type { ReaderSink } from '../reader.ts'
 import type { TurnFlush } from '../turn-flush.ts'
 
 /** The part of a uWS socket that an outbox uses. */
 export interface OutboxSocket {
   /** @returns 1 when all went to the kernel, 0 when bytes are buffered, 2 when it was dropped */
-  send(data: Uint8Array, binary: boolean): number
+  send(data: MessageData, binary: boolean): number
   getBufferedAmount(): number
   cork(write: () => void): unknown
   subscribe(topic: string): unknown
@@ -223,7 +223,7 @@ export class Outbox implements ReaderSink {
 
   /** To a socket of which nothing is buffered. */
   #send(data: MessageData): void {
-    if (this.#socket.send(asBytes(data), this.#binary) !== 1) this.#note(this.#socket.getBufferedAmount())
+    if (this.#socket.send(asSent(data), this.#binary) !== 1) this.#note(this.#socket.getBufferedAmount())
   }
 
   #sendQueue(queue: readonly MessageData[]): void {
@@ -233,7 +233,7 @@ export class Outbox implements ReaderSink {
         for (let bytes = 0; next < queue.length && bytes <= this.#options.bytes; next += 1) {
           const data = queue[next] as MessageData
           bytes += data.length
-          this.#socket.send(asBytes(data), this.#binary)
+          this.#socket.send(asSent(data), this.#binary)
         }
       })
       this.#note(this.#socket.getBufferedAmount())
