@@ -4,6 +4,8 @@
 import { spawn } from 'node:child_process'
 import { type EntryFrame, makeId } from '@parley/protocol'
 import { EventSource } from 'eventsource'
+import OpenAI from 'openai'
+import type { ResponseStreamEvent } from 'openai/resources/responses/responses'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { CURL, findProgram } from '../../scripts/programs.mjs'
@@ -280,5 +282,47 @@ describe('curl', () => {
     const printed = new Printed([`${nginx.origin}/v1/sessions/${ask.session}/events?wait=10`])
     expect(await printed.exited).toBe(0)
     expect(JSON.parse(printed.text).entries[0].event).toMatchObject({ type: 'message', id: ask.id })
+  })
+})
+
+describe('`openai`, behind nginx', () => {
+  const client = () => new OpenAI({ apiKey: 'none', baseURL: `${nginx.origin}/v1`, maxRetries: 0 })
+
+  it('has a chat completion’s words as they come', async () => {
+    const stream = await client().chat.completions.create({
+      model: 'demo',
+      stream: true,
+      messages: [{ role: 'user', content: SILENT }],
+    })
+    let text = ''
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta.content ?? ''
+      if (text === demoCount(WORDS)) break
+    }
+    expect(text).toBe(demoCount(WORDS))
+  })
+
+  it('goes on with a response in the background where it was cut, and cancels one', async () => {
+    const { responses } = client()
+    const begun = await responses.create({
+      model: 'demo',
+      background: true,
+      stream: true,
+      input: '/demo count=30 rate=100 ttft=0',
+    })
+    const events: ResponseStreamEvent[] = []
+    for await (const event of begun) {
+      events.push(event)
+      if (event.sequence_number === 9) break
+    }
+    const first = events[0]
+    const id = first?.type === 'response.created' ? first.response.id : ''
+    for await (const event of await responses.retrieve(id, { stream: true, starting_after: 9 })) events.push(event)
+    expect(events.map((event) => event.sequence_number)).toEqual(events.map((_, at) => at))
+    const deltas = events.flatMap((event) => (event.type === 'response.output_text.delta' ? [event.delta] : []))
+    expect(deltas.join('')).toBe(demoCount(30))
+    expect((await responses.retrieve(id)).output_text).toBe(demoCount(30))
+    const silent = await responses.create({ model: 'demo', background: true, input: SILENT })
+    expect((await responses.cancel(silent.id)).status).toBe('cancelled')
   })
 })
