@@ -4,7 +4,7 @@
 import type { RunEnded } from '@parley/protocol'
 import { toParts } from '../../session/run-output.ts'
 import type { RunView } from '../../session/session-state.ts'
-import type { OpenAiError } from './openai-error.ts'
+import { type OpenAiError, openAiError } from './openai-error.ts'
 import type { Piece, RunCall } from './run-pieces.ts'
 
 export interface ChatHead {
@@ -20,12 +20,12 @@ export interface ChatStep {
   readonly over?: 'done' | 'broken'
 }
 
-const RESTARTED: OpenAiError = {
-  message: 'The answer had to be begun anew, and differs from what was sent. Ask again.',
-  type: 'server_error',
-  param: null,
-  code: 'owner_lost',
-}
+const RESTARTED = openAiError(
+  'owner_lost',
+  'The answer had to be begun anew, and differs from what was sent. Ask again.',
+)
+/** Said of an answer that somebody ended. */
+export const CANCELLED = 'The answer was cancelled before its end.'
 
 export class ChatChunks {
   readonly #head: ChatHead
@@ -33,7 +33,6 @@ export class ChatChunks {
   #sent = ''
   /** What an answer that was begun anew has said so far; undefined where it is beyond what was sent. */
   #again: string | undefined
-  #calls = 0
 
   constructor(head: ChatHead, withUsage: boolean) {
     this.#head = head
@@ -52,19 +51,8 @@ export class ChatChunks {
       case 'restarted':
         this.#again = ''
         return { chunks: [] }
-      case 'call': {
-        const { call, name, input } = piece.call
-        const part = {
-          index: this.#calls,
-          id: call,
-          type: 'function',
-          function: { name, arguments: asArguments(input) },
-        }
-        this.#calls += 1
-        return { chunks: [this.#chunk({ tool_calls: [part] })] }
-      }
       case 'ended':
-        return this.#end(piece.end)
+        return this.#end(piece.end, piece.calls)
     }
   }
 
@@ -84,11 +72,14 @@ export class ChatChunks {
     return { chunks: [this.#chunk({ content: more })] }
   }
 
-  #end(end: RunEnded): ChatStep {
-    const reason = finishReason(end, this.#calls > 0)
+  #end(end: RunEnded, calls: readonly RunCall[]): ChatStep {
+    const reason = finishReason(end, calls.length > 0)
     if (reason === undefined) return { chunks: [{ error: failureOf(end) }], over: 'broken' }
+    if (this.#again !== undefined && this.#again !== this.#sent)
+      return { chunks: [{ error: RESTARTED }], over: 'broken' }
+    const told = calls.map((call, index) => this.#chunk({ tool_calls: [{ index, ...toolCall(call) }] }))
     const usage = this.#withUsage ? [{ ...this.#frame(), choices: [], usage: usageOf(end) }] : []
-    return { chunks: [this.#chunk({}, reason), ...usage], over: 'done' }
+    return { chunks: [...told, this.#chunk({}, reason), ...usage], over: 'done' }
   }
 
   #chunk(delta: object, finish: string | null = null): object {
@@ -101,7 +92,7 @@ export class ChatChunks {
   }
 }
 
-/** @returns undefined for a run that failed */
+/** @returns undefined for a run that failed, or that somebody ended */
 export function chatCompletion(head: ChatHead, view: RunView): object | undefined {
   const { ended } = view
   if (ended === undefined) return undefined
@@ -111,11 +102,7 @@ export function chatCompletion(head: ChatHead, view: RunView): object | undefine
   const join = (kind: 'text' | 'reasoning'): string =>
     parts.map((part) => (part.type === kind ? part.text : '')).join('')
   const [text, reasoning] = [join('text'), join('reasoning')]
-  const calls = [...view.calls.values()].map(({ id, name, input }) => ({
-    id,
-    type: 'function',
-    function: { name, arguments: asArguments(input) },
-  }))
+  const calls = [...view.calls.values()].map(({ id, name, input }) => toolCall({ call: id, name, input }))
   const message = {
     role: 'assistant',
     content: text === '' && calls.length > 0 ? null : text,
@@ -134,27 +121,26 @@ export function chatCompletion(head: ChatHead, view: RunView): object | undefine
   }
 }
 
+function toolCall({ call, name, input }: RunCall) {
+  return { id: call, type: 'function', function: { name, arguments: asArguments(input) } }
+}
+
 /** As the model wrote it, or as its input reads. */
 export function asArguments(input: RunCall['input']): string {
   return typeof input === 'string' ? input : JSON.stringify(input ?? {})
 }
 
-/** @returns undefined for a run that failed */
+/** @returns undefined for a run that failed, or that somebody ended */
 function finishReason({ reason, error, cut }: RunEnded, hasCalls: boolean): string | undefined {
   if (error?.code === 'token_limit') return 'length'
   if (error?.code === 'content_filtered') return 'content_filter'
-  if (reason === 'failed') return undefined
+  if (reason !== 'completed') return undefined
   if (cut === true) return 'length'
   return hasCalls ? 'tool_calls' : 'stop'
 }
 
 function failureOf({ error }: RunEnded): OpenAiError {
-  return {
-    message: error?.message ?? 'The run failed.',
-    type: 'server_error',
-    param: null,
-    code: error?.code ?? 'internal',
-  }
+  return error === undefined ? openAiError('no_active_run', CANCELLED) : openAiError(error.code, error.message)
 }
 
 function usageOf({ usage: { inputTokens, outputTokens, reasoningTokens } }: RunEnded): object {

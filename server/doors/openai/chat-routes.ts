@@ -9,7 +9,7 @@ import type { HttpRequest } from '../http/http-request.ts'
 import type { Route } from '../http/route.ts'
 import { formatJobId, type JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
-import { ChatChunks, type ChatHead, chatCompletion } from './chat-chunks.ts'
+import { CANCELLED, ChatChunks, type ChatHead, chatCompletion } from './chat-chunks.ts'
 import { ChatRequest, chatMessage, checkMessages } from './chat-request.ts'
 import { modelMeant } from './model-routes.ts'
 import { asOpenAiError } from './openai-error.ts'
@@ -96,7 +96,7 @@ function headOf(name: JobName, found: FoundRun): ChatHead {
 
 function failureOf({ view }: FoundRun): ReplyError {
   const error = view.ended?.error
-  if (error === undefined) return new ReplyError('no_active_run', 'The answer was cancelled before its end.')
+  if (error === undefined) return new ReplyError('no_active_run', CANCELLED)
   const retryAfterMs = PROVIDER_MS + Math.random() * PROVIDER_SPREAD_MS
   return new ReplyError(error.code, error.message, error.code === 'provider_rate_limited' ? { retryAfterMs } : {})
 }

@@ -203,6 +203,24 @@ describe('an error', () => {
     expect(await failure(read())).toMatchObject({ type: 'server_error', code: whole.code })
   })
 
+  it('of an answer that somebody cancelled says so, whole and streamed', async () => {
+    const body = { model: 'demo', messages: ask('/demo count=2 rate=0 hang=1') }
+    const options = { headers: { 'Idempotency-Key': 'to-be-cancelled' } }
+    const stream = await h.client.chat.completions.create({ ...body, stream: true }, options)
+    const read = async (): Promise<void> => {
+      for await (const { id, choices } of stream) {
+        if ((choices[0]?.delta.content ?? '') === '') continue
+        const [, session = ''] = /^chatcmpl-run_[a-z0-9]+-(.+)$/.exec(id) ?? []
+        await h.post(`/v1/sessions/${session}/cancel`, {})
+      }
+    }
+    expect(await failure(read())).toMatchObject({ code: 'cancelled' })
+    expect(await failure(h.client.chat.completions.create(body, options))).toMatchObject({
+      status: 422,
+      code: 'cancelled',
+    })
+  })
+
   it('for a model that is not on offer is a 404 with that code', async () => {
     const request = h.client.chat.completions.create({ model: 'gpt-9', messages: ask('hi') })
     const error = await failure(request)

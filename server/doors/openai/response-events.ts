@@ -10,7 +10,7 @@ import {
   textItem,
   textPart,
 } from './response-object.ts'
-import type { Piece } from './run-pieces.ts'
+import type { Piece, RunCall } from './run-pieces.ts'
 
 export interface ResponseEvent {
   readonly type: string
@@ -59,12 +59,10 @@ export class ResponseEvents {
       case 'restarted':
         this.#beginAnew()
         return this.#step()
-      case 'call':
-        this.#call(piece.call)
-        return this.#step()
       case 'ended': {
         this.#skipTo(piece.end.next)
         this.#close()
+        for (const call of piece.calls) this.#call(call)
         const status = endedStatus(piece.end)
         const response = responseObject(this.#head, status, this.#items.done, piece.end)
         // That API has no event for what was cancelled: the response says it.
@@ -129,8 +127,7 @@ export class ResponseEvents {
     this.#say('response.output_item.done', { output_index: index, item })
   }
 
-  #call(call: Extract<Piece, { type: 'call' }>['call']): void {
-    this.#close()
+  #call(call: RunCall): void {
     const { id, index, item } = this.#items.call(call)
     const { arguments: text } = item as { readonly arguments: string }
     const begun = { ...item, arguments: '', status: 'in_progress' }

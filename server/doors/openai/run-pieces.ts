@@ -1,5 +1,5 @@
 // RunPieces: the entries of one run, as they come live or as they were folded since, turned into the same pieces in the same
-// order: each output once with its index, then the calls in their order, then the end. Calls come last however they stood,
+// order: each output once with its index, then the end, with the calls in their order. Calls come last however they stood,
 // because of a folded run only that is known in time.
 import type { Event, OutputPart, RunEnded } from '@parley/protocol'
 
@@ -14,8 +14,7 @@ export type Piece =
   | { readonly type: 'text'; readonly kind: 'text' | 'reasoning'; readonly index: number; readonly text: string }
   /** The owner died, and another began anew: what stands comes again, from the beginning. */
   | { readonly type: 'restarted' }
-  | { readonly type: 'call'; readonly call: RunCall }
-  | { readonly type: 'ended'; readonly end: RunEnded }
+  | { readonly type: 'ended'; readonly end: RunEnded; readonly calls: readonly RunCall[] }
 
 export class RunPieces {
   readonly #run: string
@@ -53,8 +52,7 @@ export class RunPieces {
       case 'run.ended': {
         this.#ended = true
         const pieces = [...this.#begin(event.model), ...(event.output ?? []).flatMap((part) => this.#part(part))]
-        for (const call of this.#calls.values()) pieces.push({ type: 'call', call })
-        pieces.push({ type: 'ended', end: event })
+        pieces.push({ type: 'ended', end: event, calls: [...this.#calls.values()] })
         return pieces
       }
       default:
