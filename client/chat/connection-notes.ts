@@ -32,7 +32,8 @@ export class ConnectionNotes {
     } else if (state.status === 'open') {
       const { door, why } = state.transport
       const reason = why === undefined ? '' : `: ${REASONS[why]}`
-      if (door !== this.#door) this.#note(`connected over ${DOORS[door]}${reason}`)
+      const again = this.#away ? ' again' : ''
+      if (door !== this.#door) this.#note(`connected${again} over ${DOORS[door]}${reason}`)
       else if (this.#away) this.#note('connected again')
       this.#away = false
       this.#door = door
