@@ -8,7 +8,8 @@ import { ServerProcess } from '../../test/server-process.ts'
 import { demoCount } from '../../test/strict-client.ts'
 
 let nats: NatsServer
-const nodes: ServerProcess[] = []
+/** By name: which of them is up first is not told. */
+const nodes = new Map<string, ServerProcess>()
 
 async function node(name: string): Promise<OpenAI> {
   const started = await ServerProcess.start({
@@ -18,7 +19,7 @@ async function node(name: string): Promise<OpenAI> {
     PARLEY_NATS_PREFIX: 'openai',
     PARLEY_NODE: name,
   })
-  nodes.push(started)
+  nodes.set(name, started)
   return new OpenAI({ apiKey: 'none', baseURL: `http://127.0.0.1:${started.port}/v1`, maxRetries: 0 })
 }
 
@@ -29,7 +30,7 @@ beforeAll(async () => {
   ;[one, two] = await Promise.all([node('one'), node('two')])
 })
 afterAll(async () => {
-  await Promise.all(nodes.map((each) => each.dispose()))
+  await Promise.all([...nodes.values()].map((each) => each.dispose()))
   await nats.dispose()
 })
 
@@ -98,7 +99,7 @@ it('goes on from a response, and cancels one, at the other node', async () => {
 it('outlives the node that took it', async () => {
   const { id, events } = await begin(one, '/demo count=120 rate=60 ttft=0')
   events.push(...(await take(await one.responses.retrieve(id, { stream: true, starting_after: 0 }), 12)))
-  await nodes[0]?.kill()
+  await nodes.get('one')?.kill()
   await readOn([two], id, events)
   expect(await all(two, id)).toEqual(events)
   const texts = events.map((event) => (event.type === 'response.output_text.delta' ? event.delta : ''))
