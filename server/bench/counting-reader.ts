@@ -18,6 +18,8 @@ export class CountingReader {
   readonly session: string
   /** What went wrong, in words. */
   readonly problems: string[] = []
+  /** How often it was told that the log was away, and went on. */
+  told = 0
   /** How many outputs came. */
   next = 0
   /** Of the run's owners. */
@@ -95,6 +97,7 @@ export class CountingReader {
         this.#apply(frame.event)
       } else if (frame.type === 'live') this.#live?.()
       else if (frame.type === 'ok') this.#welcomed?.()
+      else if (frame.type === 'error' && frame.id === undefined && frame.code === 'unavailable') this.told += 1
       else if (frame.type === 'error') this.problems.push(`${frame.code}: ${frame.message}`)
       else if (frame.type === 'attached' && frame.reset === true) this.problems.push('was reset')
     }

@@ -95,6 +95,19 @@ async function storm(): Promise<void> {
 
   const reports = await ended(sessions)
   report(reports, { took, used, calm })
+  console.log(`what the nodes warned of: ${JSON.stringify(warnings())}`)
+}
+
+/** By what they say, how often. */
+function warnings(): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {}
+  for (const line of cluster.nodes.flatMap(({ server }) => server.logs)) {
+    if (!line.startsWith('{')) continue
+    const { msg, err, problem } = JSON.parse(line) as { msg?: string; err?: { message?: string }; problem?: string }
+    const text = [msg, problem ?? err?.message].filter((part) => part !== undefined).join(': ')
+    counts[text] = (counts[text] ?? 0) + 1
+  }
+  return counts
 }
 
 /** Asks until every answer has ended, within a bound. */
@@ -124,6 +137,8 @@ function report(
   const each = (cpuSeconds: number): string => `${((cpuSeconds * 1_000) / total).toFixed(3)} ms`
   console.log(`NATS until all were live: ${each(nats.used)} of CPU a session, of it for the storm ${each(extra)}`)
   console.log(`${reports.reduce((sum, one) => sum + one.epochs, 0)} of ${total} answers changed hands`)
+  const told = reports.reduce((sum, each) => sum + each.told, 0)
+  if (told > 0) console.log(`${told} times a reader was told that the log was away`)
   console.log(problems.length === 0 ? 'Nothing was lost: every answer is whole.' : problems.slice(0, 20).join('\n'))
   if (problems.length > 20) console.log(`… and ${problems.length - 20} more`)
   process.exitCode = problems.length === 0 ? 0 : 1

@@ -28,6 +28,8 @@ export interface StormReport {
   /** Runs that changed hands. */
   readonly epochs: number
   readonly ended: number
+  /** How often one was told that the log was away, and went on. */
+  readonly told: number
   readonly problems: readonly string[]
 }
 

@@ -96,6 +96,7 @@ process.on('message', (message: ToStorm) => {
         tokens: clients.flatMap(({ token, due }) => (token === 0 ? [] : [token - due])),
         epochs: clients.filter(({ reader }) => reader.epoch > 1).length,
         ended: clients.filter(({ reader }) => reader.reason !== undefined).length,
+        told: clients.reduce((sum, { reader }) => sum + reader.told, 0),
         problems: verdicts,
       })
       return

@@ -78,6 +78,8 @@ export class Publisher {
   #flying = 0
   #bytes = 0
   #token = 0
+  /** When something was last stored. */
+  #storedAt = 0
   #open = true
   #closed = false
   readonly #timer: NodeJS.Timeout
@@ -122,9 +124,12 @@ export class Publisher {
     return outcome.last
   }
 
-  /** Milliseconds for which the oldest publish has waited; 0 when there is none. */
+  /**
+   * Milliseconds for which the oldest publish has waited, and nothing was stored; 0 when there is none. A node with more
+   * to do than it can waits long for answers, too, and they come.
+   */
   get stalledMs(): number {
-    for (const { since } of this.#jobs.values()) return performance.now() - since
+    for (const { since } of this.#jobs.values()) return performance.now() - Math.max(since, this.#storedAt)
     return 0
   }
 
@@ -190,8 +195,10 @@ export class Publisher {
     // An answer to an earlier try of something that was settled by another.
     if (job === undefined) return
     const answer = readAnswer(message)
-    if (answer.seq !== undefined) this.#settle(token, job, { stored: answer.seq })
-    else if (answer.last !== undefined) this.#settle(token, job, { last: answer.last, retried: job.tries > 1 })
+    if (answer.seq !== undefined) {
+      this.#storedAt = performance.now()
+      this.#settle(token, job, { stored: answer.seq })
+    } else if (answer.last !== undefined) this.#settle(token, job, { last: answer.last, retried: job.tries > 1 })
     else if (FULL.has(answer.code)) this.#fail(token, job, new StorageError('full', answer.text))
     else if (TOO_LARGE.has(answer.code)) this.#fail(token, job, new StorageError('unavailable', answer.text))
     else this.#turnedAway(token, job, answer.code)
