@@ -70,4 +70,4 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
 # The first one drains for PARLEY_DRAIN seconds: give the container more than that before it is killed.
 STOPSIGNAL SIGTERM
 # Node itself is process 1, so the signal reaches it.
-CMD ["node", "--max-semi-space-size=64", "server/dist/main.js"]
+CMD ["node", "--max-semi-space-size=32", "server/dist/main.js"]

@@ -15,7 +15,7 @@ export class BenchChild<To, From> {
   readonly process: ChildProcess
 
   /** @param file beside this one */
-  constructor(file: string, { args = [], env = {}, profile = false, semiSpace = 64 }: BenchChildOptions = {}) {
+  constructor(file: string, { args = [], env = {}, profile = false, semiSpace = 32 }: BenchChildOptions = {}) {
     this.process = fork(new URL(file, import.meta.url), args, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       execArgv: [`--max-semi-space-size=${semiSpace}`, ...(profile ? ['--cpu-prof'] : [])],

@@ -42,7 +42,7 @@ const { values } = parseArgs({
     /** Percent of the machine: a round in which others used more is measured again, some times. */
     others: { type: 'string', default: '10' },
     /** Of the nodes, in megabytes. */
-    'semi-space': { type: 'string', default: '64' },
+    'semi-space': { type: 'string', default: '32' },
   },
 })
 const SECONDS = Number(values.seconds)
