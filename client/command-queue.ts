@@ -72,7 +72,7 @@ export class CommandQueue {
       return command
     }
     this.#commands.delete(command.frame.id)
-    command.reject(new ParleyError(frame.code, frame.message, frame.retryable))
+    command.reject(new ParleyError(frame.code, frame.message, frame.retryable, frame.retryAfterMs))
     return undefined
   }
 

@@ -21,6 +21,8 @@ export interface ConnectionState {
   readonly node?: string
   /** Who the server takes this client for. */
   readonly user?: string
+  /** How people call that user, where the token tells it. */
+  readonly name?: string
   /** The connection's id, while open. */
   readonly connection?: string
   /** Failed attempts since the connection last held. */
@@ -57,6 +59,7 @@ export type ConnectionEvent =
       readonly type: 'welcome' | 'moved'
       readonly connection: string
       readonly user: string
+      readonly name?: string | undefined
       readonly node: string
     }
   | { readonly type: 'goaway'; readonly reconnectAfterMs: number }
@@ -98,15 +101,13 @@ export function nextConnection(
       return state.status === 'waiting' ? { ...withoutRetry(state), status: 'connecting' } : state
     case 'welcome': {
       if (state.status !== 'connecting') return state
-      const { connection, user, node } = event
       const counts = { attempt, opens: opens + 1, resumes: opens }
-      return { status: 'open', transport, ...counts, connection, user, node, since: now }
+      return { status: 'open', transport, ...counts, ...whoAndWhere(event), since: now }
     }
     case 'moved': {
       if (state.status !== 'open') return state
-      const { connection, user, node } = event
       // The node of before may have been about to stop; this may be another one.
-      return { status: 'open', transport, attempt, opens, resumes, connection, user, node, since: now }
+      return { status: 'open', transport, attempt, opens, resumes, ...whoAndWhere(event), since: now }
     }
     case 'goaway':
       if (state.status !== 'open' || state.leaveAt !== undefined) return state
@@ -116,6 +117,16 @@ export function nextConnection(
     case 'close':
       return { status: 'closed', transport, attempt, opens, resumes }
   }
+}
+
+function whoAndWhere(event: {
+  readonly connection: string
+  readonly user: string
+  readonly name?: string | undefined
+  readonly node: string
+}): Pick<ConnectionState, 'connection' | 'user' | 'name' | 'node'> {
+  const { connection, user, name, node } = event
+  return { connection, user, node, ...(name === undefined ? {} : { name }) }
 }
 
 function lost(

@@ -151,6 +151,11 @@ export class Connection {
     }
   }
 
+  /** There may be a fresh token: it is asked for, and given to the server, and all goes on. */
+  renew(): void {
+    this.#line?.link.renew()
+  }
+
   failSession(session: string, error: ParleyError): void {
     this.#queue.failSession(session, error)
   }

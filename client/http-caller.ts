@@ -48,6 +48,11 @@ export class HttpCaller {
     for (const controller of this.#calls) controller.abort()
   }
 
+  /** The next request asks for the token again. */
+  renew(): void {
+    this.#token = undefined
+  }
+
   /** An answer that is here as a whole. @throws HttpFailure */
   async json(call: HttpCall): Promise<HttpAnswer> {
     const { answer, release } = await this.#within(call, async (signal) => {

@@ -83,6 +83,10 @@ export class HttpLink implements Link {
     for (const [session, { attach }] of rooms) if (hasTools(attach)) void this.#farewell(session)
   }
 
+  renew(): void {
+    this.#caller.renew()
+  }
+
   async #open(): Promise<void> {
     const { body } = await this.#caller.json({
       method: 'GET',

@@ -41,6 +41,8 @@ export interface Link {
    * WebSocket says so by its end.
    */
   leaveForGood?(): void
+  /** Asks for the token again, and gives the server what is new. */
+  renew(): void
 }
 
 export interface LinkOptions {

@@ -64,6 +64,20 @@ describe('client', () => {
     expect(client.state.status).toBe('open')
   })
 
+  it('gives a fresh token on the open connection when it is told of one', async () => {
+    let token = 'first'
+    const client = makeClient({ token: () => token })
+    client.session('s')
+    const peer = await server.accept()
+    await peer.welcome()
+    await peer.attach()
+    client.renew()
+    token = 'second'
+    client.renew()
+    expect((await peer.expect('token')).token).toBe('second')
+    expect(peer.waiting).toEqual([])
+  })
+
   it('gives a fresh token when the time of its own is nearly over, and says nothing where there is none', async () => {
     const tokens = ['first', 'first', 'second']
     const client = makeClient({ token: () => tokens.shift() ?? 'none' })

@@ -48,6 +48,11 @@ export class ParleyClient {
     this.#connection.connect()
   }
 
+  /** A fresh token is there: it is asked for, and given on the open connection. All that is attached goes on. */
+  renew(): void {
+    this.#connection.renew()
+  }
+
   /** The session with that id, made on the server where it is new. The same object until it is closed. */
   session(id: string, options: SessionOptions = {}): Session {
     const open = this.#sessions.get(id)

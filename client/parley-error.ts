@@ -21,11 +21,14 @@ export class ParleyError extends Error {
   readonly code: ErrorCode | LocalErrorCode
   /** Whether the same thing may succeed later. The SDK has already retried a bounded number of times. */
   readonly retryable: boolean
+  /** Milliseconds after which it may succeed, where the server says so. */
+  readonly retryAfterMs: number | undefined
 
-  constructor(code: ErrorCode | LocalErrorCode, message: string, retryable = false) {
+  constructor(code: ErrorCode | LocalErrorCode, message: string, retryable = false, retryAfterMs?: number) {
     super(message)
     this.code = code
     this.retryable = retryable
+    this.retryAfterMs = retryAfterMs
   }
 }
 

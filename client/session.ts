@@ -238,7 +238,7 @@ export class Session {
       this.opened()
       return true
     }
-    const error = new ParleyError(frame.code, frame.message, frame.retryable)
+    const error = new ParleyError(frame.code, frame.message, frame.retryable, frame.retryAfterMs)
     this.#become({ status: 'offline', error })
     if (!frame.retryable) {
       this.#connection.failSession(this.id, error)

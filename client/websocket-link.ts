@@ -54,6 +54,10 @@ export class WebSocketLink implements Link {
     this.#socket = undefined
   }
 
+  renew(): void {
+    if (this.#welcomed) void this.#renew()
+  }
+
   async #open(): Promise<void> {
     const { codec: name, url } = this.#options
     const codec = await loadCodec(name)
