@@ -27,6 +27,7 @@ export const ERRORS = {
   too_many_members: { retryable: false, message: 'The session has as many members as it may.' },
   // Sessions and runs
   session_not_found: { retryable: false, message: 'There is no such session.' },
+  session_deleted: { retryable: false, message: 'The session was deleted.' },
   run_not_found: { retryable: false, message: 'There is no such run in this session.' },
   job_not_found: { retryable: false, message: 'There is no such job.' },
   job_expired: { retryable: false, message: 'The job ended longer ago than its result is kept.' },

@@ -208,6 +208,9 @@ export const SessionUpdated = z.object({
   tools: z.array(Tool).optional(),
 })
 
+/** The session is over, for everybody: nothing after it counts, and all before it goes away. */
+export const SessionDeleted = z.object({ type: z.literal('session.deleted'), by: z.string(), command: Id.optional() })
+
 export const Event = z.discriminatedUnion('type', [
   MessageEvent,
   RunStarted,
@@ -223,6 +226,7 @@ export const Event = z.discriminatedUnion('type', [
   InviteCreated,
   InviteRevoked,
   SessionUpdated,
+  SessionDeleted,
 ])
 export type Event = z.infer<typeof Event>
 export type EventType = Event['type']
@@ -237,5 +241,6 @@ export type ToolClaimed = z.infer<typeof ToolClaimed>
 export type ToolDecided = z.infer<typeof ToolDecided>
 export type ToolResult = z.infer<typeof ToolResult>
 export type SessionUpdated = z.infer<typeof SessionUpdated>
+export type SessionDeleted = z.infer<typeof SessionDeleted>
 
 export const EVENT_TYPES: readonly EventType[] = Event.options.map((option) => option.shape.type.value)

@@ -54,6 +54,7 @@ export const HTTP_STATUS: Readonly<Record<ProblemCode, number>> = {
   last_owner: 409,
   too_many_members: 409,
   session_not_found: 404,
+  session_deleted: 410,
   run_not_found: 404,
   job_not_found: 404,
   job_expired: 410,
@@ -220,6 +221,27 @@ export const MembersAnswer = z.object({
   invites: z.array(z.object({ invite: Id, role: z.string(), until: z.number() })),
 })
 export type MembersAnswer = z.infer<typeof MembersAnswer>
+
+/** `GET /v1/sessions` */
+export const SessionsAnswer = z.object({
+  /** The caller's, the newest activity first. */
+  sessions: z.array(
+    z.object({
+      session: Id,
+      title: z.string().optional(),
+      /** The caller's, in the session. */
+      role: z.string(),
+      /** Unix milliseconds of its newest message, or of the change of its title or members that came after that. */
+      updatedAt: z.number(),
+      /** Unix milliseconds. */
+      createdAt: z.number(),
+    }),
+  ),
+  /** There are more: to be given as `before`. */
+  next: z.string().optional(),
+})
+export type SessionsAnswer = z.infer<typeof SessionsAnswer>
+export type ListedSession = SessionsAnswer['sessions'][number]
 
 /** A tool call in a snapshot: what was asked, and what came of it. */
 export const SnapshotCall = z.object({

@@ -311,6 +311,13 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'server',
+    name: 'entry: session.deleted',
+    json: `{"type":"entry","session":"s1","cursor":"e1.30","time":1767225600000,"event":{"type":"session.deleted","by":"ann","command":"c1"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3330a474696d65cb4279b76daa800000a56576656e7483a474797065af73657373696f6e2e64656c65746564a26279a3616e6ea7636f6d6d616e64a26331',
+  },
+  {
+    from: 'server',
     name: 'entry: session.updated',
     json: `{"type":"entry","session":"s1","cursor":"e1.24","time":1767225600000,"event":{"type":"session.updated","title":"Plans","tools":[{"name":"read_file"}]}}`,
     msgpack:

@@ -67,6 +67,9 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
       case 'invite.revoked':
         kept.push(entry)
         break
+      case 'session.deleted':
+        // Such a session is not folded: it goes away.
+        break
       case 'session.updated':
         updated = { at: entry, event: mergeUpdates(updated?.event, event) }
         break

@@ -8,10 +8,12 @@
 // The unfinished runs stand in `open` in the order of their messages; the first of them is due. A
 // message with `interrupt` marks all before it as superseded: they are over as soon as somebody
 // appends their `run.ended`, and whoever notices may.
-import type { Event, EventOf, MessageEvent, OutputPart, RunEnded, Tool } from '@parley/protocol'
+import type { Event, EventOf, MessageEvent, RunEnded, Tool } from '@parley/protocol'
 import type { Seq } from '../log/entry.ts'
 import type { CommandRecord } from '../log/transcript-store.ts'
 import { type CallState, foldCall } from './call-state.ts'
+import { type Deleted, deletedState, lateState } from './deleted.ts'
+import { isLate, withoutLate } from './late-call.ts'
 import { foldMembers, type Members, NO_MEMBERS } from './members.ts'
 import { addOutput, addPart, fromParts, hasCall, type RunOutput, takenMessages } from './run-output.ts'
 import { grown, isActive, queuedRun, type RunView, waitsForOthers } from './run-view.ts'
@@ -39,6 +41,8 @@ export interface SessionState {
   readonly ended: ReadonlyMap<string, RunView>
   /** What the recent commands did, oldest first. */
   readonly commands: readonly CommandRecord[]
+  /** It is over, for everybody. */
+  readonly deleted: Deleted | undefined
 }
 
 export const EMPTY_SESSION: SessionState = {
@@ -51,6 +55,7 @@ export const EMPTY_SESSION: SessionState = {
   open: [],
   ended: new Map(),
   commands: [],
+  deleted: undefined,
 }
 
 /** How many commands are remembered; those of `send` are known to the log for ever. */
@@ -64,6 +69,7 @@ export interface Folded {
 }
 
 export function fold(state: SessionState, entry: Folded): SessionState {
+  if (state.deleted !== undefined) return lateState(state, state.deleted, entry.seq)
   const { event } = entry
   switch (event.type) {
     case 'run.output':
@@ -125,6 +131,8 @@ export function fold(state: SessionState, entry: Folded): SessionState {
       const members = foldMembers(state.members, entry.seq, event)
       return { ...state, seq: entry.seq, metaLast: entry.seq, members }
     }
+    case 'session.deleted':
+      return deletedState(state, entry.seq, entry.time, event)
   }
 }
 
@@ -207,6 +215,7 @@ function foldOutputs(state: SessionState, entries: readonly Folded[]): SessionSt
   const last = entries.at(-1)
   if (last?.event.type !== 'run.output') return state
   const { index } = last.event
+  if (state.deleted !== undefined) return lateState(state, state.deleted, last.seq)
   return changeRun(state, last, last.event.run, (run) => {
     let { output } = run
     for (const { event } of entries) {
@@ -358,35 +367,13 @@ function foldTool(state: SessionState, entry: Folded, event: ToolEvent): Session
   return { ...next, commands: remember(next.commands, { id: command, seq: entry.seq, run: event.run }) }
 }
 
-/**
- * An owner that was replaced, and does not know it yet, is fenced by the compare on the run's subject; a call has a
- * subject of its own. So it is the log's order that tells: such a call comes after its successor's start.
- */
-function isLate(run: RunView, event: ToolEvent): boolean {
-  if (event.type !== 'tool.called' || event.epoch === undefined) return false
-  return event.epoch < run.epoch && !hasCall(run.output, event.call)
-}
-
-/** The start that a late call came after may have been rolled up into what comes after the call. */
-function withoutLate(calls: RunView['calls'], epoch = 0, output: readonly OutputPart[] | undefined): RunView['calls'] {
-  if (output === undefined) return calls
-  const named = new Set(output.map((part) => (part.type === 'tool' ? part.call : '')))
-  const late = [...calls.values()].filter(
-    (call) => call.epoch !== undefined && call.epoch < epoch && !named.has(call.id),
-  )
-  if (late.length === 0) return calls
-  const left = new Map(calls)
-  for (const call of late) left.delete(call.id)
-  return left
-}
-
 function changeRun(state: SessionState, entry: Folded, id: string, change: (run: RunView) => RunView): SessionState {
   const at = state.open.findIndex((run) => run.id === id)
   if (at >= 0) {
     const open = state.open.slice()
     open[at] = change(open[at] as RunView)
-    const { title, tools, members, metaLast, messages, ended, commands } = state
-    return { seq: entry.seq, title, tools, members, metaLast, messages, open, ended, commands }
+    const { title, tools, members, metaLast, messages, ended, commands, deleted } = state
+    return { seq: entry.seq, title, tools, members, metaLast, messages, open, ended, commands, deleted }
   }
   const ended = state.ended.get(id)
   if (ended === undefined) return { ...state, seq: entry.seq }
