@@ -64,6 +64,8 @@ export const RunStarted = z.object({
   next: Count,
 })
 
+  /** The node that drives it. */
+  owner: z.string().optional(),
 export const RunOutput = z.object({
   type: z.literal('run.output'),
   run: Id,
@@ -81,6 +83,9 @@ const startedFields = {
   message: Id.optional(),
 }
 
+  owner: z.string().optional(),
+  /** Unix milliseconds at which that owner began. */
+  startedAt: z.number().optional(),
 /** Replaces what the reader holds of the run. */
 export const RunSnapshot = z.object({
   type: z.literal('run.snapshot'),

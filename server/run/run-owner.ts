@@ -106,7 +106,7 @@ export class RunOwner implements ModelSink {
   static async drive(options: OwnerOptions, session: Session, view: RunView, handOver: AbortSignal): Promise<number> {
     const recovery = recover(view, options.model.prefill)
     const state = Run.beginRun(
-      { run: view.id, epoch: view.epoch + 1, model: options.model.id, message: view.message },
+      { run: view.id, epoch: view.epoch + 1, model: options.model.id, message: view.message, owner: options.node },
       { last: view.last, next: view.next, output: fromParts(recovery.kept), step: recovery.step },
     )
     const owner = new RunOwner(options, session, state)
@@ -171,11 +171,12 @@ export class RunOwner implements ModelSink {
     if (recovery.mode === 'restart' && recovery.kept.length > 0) {
       // Readers dropped all of it: they get back the steps that are complete.
       const output = [...recovery.kept]
-      const snapshot = { type: 'run.snapshot' as const, ...about, next, output, changes: true as const }
+      const whole = { ...about, startedAt: started.time, next, output }
+      const snapshot = { type: 'run.snapshot' as const, ...whole, changes: true as const }
       const kept = await log.append(this.#session.id, subject, snapshot, seq, { rollup: true })
       seq = kept.seq
     }
-    this.#appender.apply((state) => Run.started(state, seq, fromParts(recovery.kept)))
+    this.#appender.apply((state) => Run.started(state, seq, started.time, fromParts(recovery.kept)))
   }
 
   /** Model calls and their tools, until the model has nothing more to do. @returns whether the answer was cut */

@@ -29,10 +29,10 @@ const ops = fc.array(
 
 function begun(): Run.RunState {
   const state = Run.beginRun(
-    { run: 'run_1', epoch: 1, model: 'm', message: 'm_1' },
+    { run: 'run_1', epoch: 1, model: 'm', message: 'm_1', owner: 'node-a' },
     { last: 0, next: 0, output: undefined, step: 0 },
   )
-  return Run.started(state, 1, undefined)
+  return Run.started(state, 1, 1_000, undefined)
 }
 
 function takeAppend(state: Run.RunState): { state: Run.RunState; append: Run.RunAppend } | undefined {

@@ -38,6 +38,10 @@ export interface AboutRun {
   readonly epoch: number
   readonly model: string
   readonly message: string
+  /** The node. */
+  readonly owner: string
+  /** Unix milliseconds of its `run.started`, once that is in the log. */
+  readonly startedAt?: number
 }
 
 export interface RunState {
@@ -84,9 +88,9 @@ export function beginRun(about: AboutRun, from: Pick<RunState, 'last' | 'next' |
   }
 }
 
-/** `run.started` is in the log. @param output what readers hold now: less than before, after a restart */
-export function started(state: RunState, seq: Seq, output: RunOutput | undefined): RunState {
-  return { ...state, phase: 'streaming', last: seq, output }
+/** `run.started` is in the log. @param time of it @param output what readers hold now: less than before, after a restart */
+export function started(state: RunState, seq: Seq, time: number, output: RunOutput | undefined): RunState {
+  return { ...state, about: { ...state.about, startedAt: time }, phase: 'streaming', last: seq, output }
 }
 
 /** The model sent text. */

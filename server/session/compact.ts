@@ -77,7 +77,7 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
         const run = runOf(event.run)
         run.started = entry
         run.next = event.next
-        run.as = startedFields(event)
+        run.as = startedFields(event, entry.time)
         if (event.mode === 'restart') {
           run.output = undefined
           run.outputAt = undefined
@@ -96,7 +96,7 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
         run.output = fromParts(event.output)
         run.outputAt = entry
         run.next = event.next
-        run.as = startedFields(event)
+        run.as = startedFields(event, event.startedAt)
         dropLate(event)
         break
       }
@@ -170,9 +170,11 @@ function foldRun(id: string, run: RunFold): Folded[] {
   return [...started.map((entry) => asFirst(entry, snapshot)), snapshot]
 }
 
-function startedFields(event: EventOf<'run.started' | 'run.snapshot'>) {
-  const { epoch, model, message } = event
+function startedFields(event: EventOf<'run.started' | 'run.snapshot'>, startedAt?: number) {
+  const { epoch, model, message, owner } = event
   return {
+    ...(startedAt === undefined ? {} : { startedAt }),
+    ...(owner === undefined ? {} : { owner }),
     ...(epoch === undefined ? {} : { epoch }),
     ...(model === undefined ? {} : { model }),
     ...(message === undefined ? {} : { message }),

@@ -58,9 +58,15 @@ export async function endOverdue(log: SessionLog, session: Session): Promise<voi
 }
 
 /** What `run.started` said: a roll-up takes that away. */
-export function startedAs(
-  view: Pick<RunView, 'epoch' | 'model' | 'message'>,
-): Pick<RunEnded, 'epoch' | 'model' | 'message'> {
-  if (view.epoch === 0) return { message: view.message }
-  return { epoch: view.epoch, ...(view.model === undefined ? {} : { model: view.model }), message: view.message }
+export function startedAs({ epoch, model, message, owner, startedAt }: StartOf<RunView>): StartOf<RunEnded> {
+  if (epoch === 0) return { message }
+  return {
+    epoch,
+    ...(model === undefined ? {} : { model }),
+    message,
+    ...(owner === undefined ? {} : { owner }),
+    ...(startedAt === undefined ? {} : { startedAt }),
+  }
 }
+
+type StartOf<T extends RunView | RunEnded> = Pick<T, 'epoch' | 'model' | 'message' | 'owner' | 'startedAt'>

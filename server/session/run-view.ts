@@ -15,6 +15,8 @@ export interface RunView {
   /** Owners in a row that have brought nothing forth. */
   readonly stalls: number
   readonly model: string | undefined
+  /** The node of its present, or last, owner. */
+  readonly owner: string | undefined
   /** The last sequence number on the run's subject. */
   readonly last: Seq
   /** The index of its next output. */
@@ -46,6 +48,7 @@ export function queuedRun(id: string, event: MessageEvent, order: Seq): RunView 
     epoch: 0,
     stalls: 0,
     model: event.model,
+    owner: undefined,
     last: 0,
     next: 0,
     output: undefined,
@@ -82,6 +85,7 @@ export function grown(run: RunView, last: Seq, next: number, output: RunOutput |
     epoch: run.epoch,
     stalls: 0,
     model: run.model,
+    owner: run.owner,
     last,
     next,
     output,
