@@ -20,6 +20,7 @@ import { openJetStreamStores } from './log/jetstream-stores.ts'
 import { backUp } from './log/lmdb-backup.ts'
 import { renewEpoch } from './log/lmdb-epoch.ts'
 import { openLmdbStores } from './log/lmdb-stores.ts'
+import type { RollCall } from './log/roll-call.ts'
 import type { RunQueue } from './log/run-queue.ts'
 import type { SessionLog } from './log/session-log.ts'
 import type { TranscriptStore } from './log/transcript-store.ts'
@@ -74,6 +75,7 @@ interface Stores {
   readonly transcripts: TranscriptStore
   readonly runs: RunQueue
   readonly holdBack?: HoldBack
+  readonly rollCall?: RollCall
   /** Where they are, for people. */
   readonly place: string
   /** Milliseconds for which nothing can be stored; 0 when all is well. */
@@ -195,6 +197,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
           stores,
           sessions,
           hub,
+          ...(stores.rollCall === undefined ? {} : { rollCall: stores.rollCall }),
           authenticator,
           logger,
           busy: () => engine.active / config.runConcurrency,

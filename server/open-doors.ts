@@ -11,11 +11,13 @@ import { openOpenAiDoor } from './doors/openai/openai-door.ts'
 import { documentRoutes } from './doors/openapi/document-routes.ts'
 import { helloRoute } from './doors/session-http/hello.ts'
 import { HttpConnections } from './doors/session-http/http-connections.ts'
+import { readersRoute } from './doors/session-http/inspection.ts'
 import { Readings } from './doors/session-http/readings.ts'
 import { sessionRoutes } from './doors/session-http/session-routes.ts'
 import { serveSite } from './doors/site.ts'
 import { openWebSocketDoor } from './doors/websocket/websocket-door.ts'
 import { ConnectionCount } from './limit/connection-count.ts'
+import type { RollCall } from './log/roll-call.ts'
 import type { Logger } from './logger.ts'
 import { Presence } from './presence/presence.ts'
 import type { SessionStores } from './session/session.ts'
@@ -30,6 +32,8 @@ export interface DoorsPorts {
   readonly stores: SessionStores
   readonly sessions: SessionCache
   readonly hub: Hub
+  /** Left out: there is no other node. */
+  readonly rollCall?: RollCall
   readonly authenticator: Authenticator
   readonly logger: Logger
   /** Runs that are driven on this node, as a part of those that may be. */
@@ -92,6 +96,7 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
   const routes = [
     ...sessionRoutes({ service, stores, sessions, presence, readings, connections: named, jobs }),
     helloRoute({ node: config.node, heartbeatMs }),
+    readersRoute({ service, hub, node: config.node, rollCall: ports.rollCall }),
     ...jobs.routes,
     ...openAi.routes,
   ]

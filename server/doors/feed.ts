@@ -8,6 +8,7 @@ import type { Follower, Subscription } from '../log/session-log.ts'
 import { shownLive } from '../session/shown.ts'
 import { EntryMessage, FrameHead, type MessageData } from './entry-message.ts'
 import { LaneEnds } from './lane-ends.ts'
+import type { ReaderReport } from './reader.ts'
 
 export interface LiveReader {
   /** Called synchronously when the entries are durable. May leave the feed, and must not throw. */
@@ -21,10 +22,11 @@ export interface LiveReader {
   lost(anew: boolean): void
 }
 
-/** Somebody to whom it matters who is a member of the session. */
+/** Somebody who reads, live or not yet: to whom it matters who is a member of the session. */
 export interface MemberWatcher {
   /** Called before readers are sent the entry that says so. Must not throw. */
   memberLeft(user: string): void
+  report(): ReaderReport
 }
 
 /** Sends a message to all who subscribed to a topic: for the many readers of one session, at less than a send for each. */
@@ -119,6 +121,11 @@ export class Feed implements Follower {
 
   unwatch(watcher: MemberWatcher): void {
     this.#watchers.delete(watcher)
+  }
+
+  /** All who read, also those who still catch up. */
+  reports(): ReaderReport[] {
+    return [...this.#watchers].map((watcher) => watcher.report())
   }
 
   /** Keeps the latest entries until the returned function is called. */

@@ -3,6 +3,7 @@
 import { parseCursor } from '@parley/protocol'
 import type { SessionLog } from '../log/session-log.ts'
 import { type Broadcast, Feed } from './feed.ts'
+import type { ReaderReport } from './reader.ts'
 
 export interface FeedLease {
   readonly feed: Feed
@@ -69,6 +70,12 @@ export class Hub {
         if (held.users === 0) this.#park(session, held, feed)
       },
     }
+  }
+
+  /** Who reads the session on this node. Throws nothing. */
+  async readers(session: string): Promise<readonly ReaderReport[]> {
+    const feed = await this.#slots.get(session)?.opening.catch(() => undefined)
+    return feed?.reports() ?? []
   }
 
   close(): void {

@@ -5,7 +5,15 @@
 //                  └──(its outbox is full, or feed lost)───┘        any ──► closed
 //
 // Whoever cannot keep up is not buffered for: its position is remembered, and the log is read again.
-import { type CodecName, type Cursor, formatCursor, parseCursor, ReplyError, type ServerFrame } from '@parley/protocol'
+import {
+  type CodecName,
+  type Cursor,
+  formatCursor,
+  parseCursor,
+  ReplyError,
+  type ServerFrame,
+  type SessionReader,
+} from '@parley/protocol'
 import type { Slots } from '../limit/slots.ts'
 import type { Seq } from '../log/entry.ts'
 import { CursorLost, StorageError } from '../log/log-error.ts'
@@ -16,11 +24,16 @@ import { type EntryForm, EntryMessage, type FrameHead, type MessageData } from '
 import type { Feed, LiveReader } from './feed.ts'
 import type { FeedLease, Hub } from './hub.ts'
 
+/** What is told of a reader; which node it is on, its node adds. */
+export type ReaderReport = Omit<SessionReader, 'node'>
+
 /** Where a reader's frames go: a connection's outbox. */
 export interface ReaderSink {
   readonly codec: EntryForm
   /** So much is unsent that entries have to wait. */
   readonly full: boolean
+  /** Bytes that wait for the socket. */
+  readonly unsentBytes: number
   writeEntries(data: MessageData): void
   /**
    * What is broadcast now, of about so many bytes, comes to this sink at once, and after all that was written before.
@@ -51,6 +64,9 @@ export interface ReaderStart {
   /** Who reads; and asks, each time a feed is begun with, whether and as what they still may. */
   readonly user: string
   admit(): Promise<string>
+  /** What it is a part of, for owners who ask who reads. */
+  readonly connection: string
+  readonly door: ReaderReport['door']
   readonly after: Cursor | undefined
   readonly merge: boolean
   /** Called for each entry in its order; those that it does not keep are not sent. */
@@ -82,6 +98,7 @@ export class Reader implements LiveReader {
   /** That it is subscribed to, as one of many readers of the session. */
   #topic: string | undefined
   #waiting: { readonly seq: Seq; readonly then: () => void }[] = []
+  readonly #since = Date.now()
 
   constructor(ports: ReaderPorts, start: ReaderStart) {
     this.#ports = ports
@@ -102,6 +119,21 @@ export class Reader implements LiveReader {
   /** `performance.now()` when it was last live and fell behind; undefined while it is live or was never. */
   get behindSince(): number | undefined {
     return this.#behindSince
+  }
+
+  report(): ReaderReport {
+    const { connection, user, door } = this.#start
+    const since = this.#behindSince
+    return {
+      connection,
+      user,
+      door,
+      cursor: formatCursor(this.#ports.stores.log.epoch, this.#position),
+      state: this.#phase === 'live' ? 'live' : 'behind',
+      since: this.#since,
+      unsentBytes: this.#sink.unsentBytes,
+      ...(since === undefined ? {} : { behindMs: Math.round(performance.now() - since) }),
+    }
   }
 
   /**

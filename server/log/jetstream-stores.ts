@@ -6,9 +6,11 @@ import { JetStreamConnection, type JetStreamConnectionOptions } from './jetstrea
 import { JetStreamHoldBack } from './jetstream-hold-back.ts'
 import { JetStreamLog, type JetStreamLogOptions } from './jetstream-log.ts'
 import { Outage } from './jetstream-outage.ts'
+import { JetStreamRollCall } from './jetstream-roll-call.ts'
 import { JetStreamRunQueue } from './jetstream-run-queue.ts'
 import { type JetStreamStreamsOptions, openStreams } from './jetstream-streams.ts'
 import { JetStreamTranscriptStore } from './jetstream-transcript-store.ts'
+import type { RollCall } from './roll-call.ts'
 import type { RunQueue } from './run-queue.ts'
 import type { Retention } from './session-log.ts'
 import type { TranscriptStore } from './transcript-store.ts'
@@ -35,6 +37,7 @@ export interface JetStreamStores {
   readonly transcripts: TranscriptStore
   readonly runs: RunQueue
   readonly holdBack: HoldBack
+  readonly rollCall: RollCall
   readonly connection: JetStreamConnection
   readonly outage: Pick<Outage, 'onChange'>
   /** Hands runs over, waits for answers, and ends the connection. Idempotent. */
@@ -71,11 +74,13 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       ...(options.closeTimeoutMs === undefined ? {} : { closeTimeoutMs: options.closeTimeoutMs }),
     })
     const holdBack = new JetStreamHoldBack(connection, streams.prefix)
+    const rollCall = new JetStreamRollCall(connection, streams.prefix, logger)
     const outage = new Outage({ reach: log.reach, caughtUp: () => log.state.state === 'live' })
     let closing: Promise<void> | undefined
     const close = async (): Promise<void> => {
       outage.close()
       holdBack.close()
+      rollCall.close()
       await runs.close()
       await Promise.all([log.close(), transcripts.close()])
       await connection.close()
@@ -85,6 +90,7 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       transcripts,
       runs,
       holdBack,
+      rollCall,
       connection,
       outage,
       close: () => {

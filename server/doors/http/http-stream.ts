@@ -10,6 +10,7 @@ import type { Flushable, TurnFlush } from '../turn-flush.ts'
 export interface HttpStream {
   /** So much is unsent that nothing but what is small should be written. */
   readonly full: boolean
+  readonly unsentBytes: number
   readonly closed: boolean
   /** What is written in one turn goes out as one. A no-op when closed. */
   write(chunk: string | Uint8Array): void
@@ -35,6 +36,7 @@ export interface StreamPorts {
 /** For a client that is not there to read it. */
 export const CLOSED_STREAM: HttpStream = {
   full: false,
+  unsentBytes: 0,
   closed: true,
   write: () => undefined,
   room: async () => false,

@@ -30,6 +30,10 @@ export class EventSink implements ReaderSink {
     return this.#stream?.full === true
   }
 
+  get unsentBytes(): number {
+    return this.#stream?.unsentBytes ?? 0
+  }
+
   writeEntries(data: MessageData): void {
     const stream = this.#stream
     if (stream === undefined) return

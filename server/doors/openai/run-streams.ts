@@ -69,6 +69,8 @@ export class RunStreams {
         id: request.id,
         user: request.user,
         admit: () => service.admit(session, callerOf(request), 'read'),
+        connection: request.id,
+        door: 'openai',
         after: formatCursor(stores.log.epoch, Math.max(0, from - 1)),
         merge: false,
         keep: new RunFilter(run).keep,

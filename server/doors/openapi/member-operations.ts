@@ -35,6 +35,15 @@ export const MEMBER_OPERATIONS: Operations = {
     answers: { 200: { description: 'The members.', json: 'MembersAnswer' } },
     errors: ['session_not_found', 'contended'],
   },
+  'GET /v1/sessions/:session/readers': {
+    id: 'listReaders',
+    tag: 'sessions',
+    summary: 'Who reads the session now, on which node, how far, and whether they keep up',
+    description: 'For owners. Nodes have 300 ms to answer.',
+    parameters: [session],
+    answers: { 200: { description: 'The readers.', json: 'ReadersAnswer' } },
+    errors: ['session_not_found', 'contended'],
+  },
   'POST /v1/sessions/:session/members': {
     id: 'joinSession',
     tag: 'sessions',

@@ -60,6 +60,11 @@ export class PageSink implements ReaderSink {
     return this.#bytes >= PAGE_BYTES
   }
 
+  /** A page goes out at once, when it is done. */
+  get unsentBytes(): number {
+    return 0
+  }
+
   writeEntries(data: MessageData): void {
     const text = typeof data === 'string' ? data : Buffer.from(data).toString()
     this.#items.push(text)

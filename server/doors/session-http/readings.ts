@@ -9,8 +9,8 @@ import type { HttpExchange, Leaving } from '../http/http-exchange.ts'
 import { onAbort } from '../http/http-request.ts'
 import type { HttpStream } from '../http/http-stream.ts'
 import type { Hub } from '../hub.ts'
-import { Reader, type ReaderStart } from '../reader.ts'
-import { callerOf } from './caller.ts'
+import { Reader, type ReaderReport, type ReaderStart } from '../reader.ts'
+import { callerOf, connectionOf } from './caller.ts'
 import { type PageDone, PageSink } from './page-sink.ts'
 import type { RunFilter } from './run-filter.ts'
 import { type StreamForm, StreamSink } from './stream-sink.ts'
@@ -88,7 +88,7 @@ export class Readings {
       this.#ports.logger.error({ err: error, session: reading.session, request: request.id }, 'a stream cannot go on')
       sink.cut()
     }
-    const reader = new Reader({ ...this.#ports, sink, failed }, this.#start(exchange, reading))
+    const reader = new Reader({ ...this.#ports, sink, failed }, this.#start(exchange, form, reading))
     onAbort(request.signal, () => reader.close())
     await reader.attach()
   }
@@ -117,7 +117,7 @@ export class Readings {
         reject(error)
       }
       const sink = new PageSink({ waits: waitMs > 0, filter: reading.filter, done })
-      const reader = new Reader({ ...this.#ports, sink, failed }, this.#start(exchange, reading))
+      const reader = new Reader({ ...this.#ports, sink, failed }, this.#start(exchange, 'poll', reading))
       let timer = waitMs > 0 ? setTimeout(() => sink.waitNoMore(), waitMs) : undefined
       onAbort(request.signal, () => done({ live: false }))
       exchange.onLeaving(({ withinMs }) => {
@@ -164,10 +164,15 @@ export class Readings {
     return stream
   }
 
-  #start({ request }: HttpExchange, { session, after, merge, filter }: Reading): ReaderStart {
+  #start(
+    { request }: HttpExchange,
+    door: ReaderReport['door'],
+    { session, after, merge, filter }: Reading,
+  ): ReaderStart {
     const keep = filter === undefined ? {} : { keep: filter.keep }
     const admit = (): Promise<string> => this.#ports.service.admit(session, callerOf(request), 'read')
-    return { session, id: request.id, user: request.user, admit, after, merge, ...keep }
+    const connection = connectionOf(request) ?? request.id
+    return { session, id: request.id, user: request.user, admit, connection, door, after, merge, ...keep }
   }
 
   #watch(): void {

@@ -30,6 +30,10 @@ export class StreamSink implements ReaderSink {
     return this.#stream?.full === true
   }
 
+  get unsentBytes(): number {
+    return this.#stream?.unsentBytes ?? 0
+  }
+
   writeEntries(data: MessageData): void {
     this.#stream?.write(data)
     if (this.#filter?.over === true) this.#stream?.end()

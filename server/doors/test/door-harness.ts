@@ -42,7 +42,7 @@ export interface HarnessOptions {
   readonly now?: () => number
   readonly http?: Partial<Pick<HttpOptions, 'requests' | 'body' | 'outboxBytes' | 'stallMs' | 'heartbeatMs'>>
   /** Further doors over plain HTTP. */
-  readonly routes?: (ports: SessionHttpPorts) => readonly Route[]
+  readonly routes?: (ports: SessionHttpPorts & { readonly hub: Hub }) => readonly Route[]
   /** Milliseconds that a connection named over plain HTTP stays after its last stream or poll. */
   readonly connectionMs?: number
   /** Names of tools that are the server's own. */
@@ -135,7 +135,7 @@ export class DoorHarness {
     const named = new HttpConnections(service, options.connectionMs ?? 30_000)
     const jobs = openJobDoor({ service, stores, sessions, retentionMs: 3_600_000, busy: () => 0 })
     const ports: SessionHttpPorts = { service, stores, sessions, presence, readings, connections: named, jobs }
-    const http = serveRoutes(app, [...sessionRoutes(ports), ...(options.routes?.(ports) ?? [])], {
+    const http = serveRoutes(app, [...sessionRoutes(ports), ...(options.routes?.({ ...ports, hub }) ?? [])], {
       ...HTTP_LIMITS_IN_TESTS,
       ...options.http,
       authenticator,

@@ -140,6 +140,8 @@ export class CommandDesk {
         id: command.id,
         user: this.#caller.user,
         admit: () => service.admit(session, this.#caller, 'read'),
+        connection: this.#caller.connection,
+        door: 'websocket',
         after: command.after,
         merge: command.merge === true,
       },
