@@ -62,10 +62,10 @@ export const RunStarted = z.object({
   message: Id,
   /** The index that its first output will have. */
   next: Count,
-})
-
   /** The node that drives it. */
   owner: z.string().optional(),
+})
+
 export const RunOutput = z.object({
   type: z.literal('run.output'),
   run: Id,
@@ -81,11 +81,11 @@ const startedFields = {
   epoch: z.int().min(1).optional(),
   model: z.string().optional(),
   message: Id.optional(),
-}
-
   owner: z.string().optional(),
   /** Unix milliseconds at which that owner began. */
   startedAt: z.number().optional(),
+}
+
 /** Replaces what the reader holds of the run. */
 export const RunSnapshot = z.object({
   type: z.literal('run.snapshot'),

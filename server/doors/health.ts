@@ -1,5 +1,5 @@
 // Health: whether the process lives (/healthz), and whether it should be sent clients (/readyz).
-import type { TemplatedApp } from 'uWebSockets.js'
+import type { HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { ReplyError } from '@parley/protocol'
 import { HttpError } from './http/http-error.ts'
 import { replyError, replyJson } from './http/http-reply.ts'
@@ -12,13 +12,28 @@ const PROBLEMS = {
   away: new ReplyError('unavailable', 'The log cannot be reached from this node.', { retryAfterMs: 5_000 }),
 } as const
 
+const METHODS = 'GET, HEAD'
+
 /** @param readiness whether new clients are welcome */
 export function serveHealth(app: TemplatedApp, readiness: () => Readiness): void {
-  app.get('/healthz', (response) => replyJson(response, 200, { status: 'ok' }))
-  app.get('/readyz', (response) => {
+  serve(app, '/healthz', (response, bodiless) => tell(response, 'ok', bodiless))
+  serve(app, '/readyz', (response, bodiless) => {
     const is = readiness()
-    if (is === 'ready') replyJson(response, 200, { status: 'ready' })
-    else replyError(response, PROBLEMS[is])
+    if (is === 'ready') tell(response, 'ready', bodiless)
+    else replyError(response, PROBLEMS[is], bodiless)
   })
   app.any('/*', (response) => replyError(response, new HttpError('not_found')))
+}
+
+function serve(app: TemplatedApp, path: string, answer: (response: HttpResponse, bodiless: boolean) => void): void {
+  app.get(path, (response) => answer(response, false))
+  // Balancers like to ask so.
+  app.head(path, (response) => answer(response, true))
+  app.any(path, (response) => {
+    replyError(response, new HttpError('method_not_allowed', undefined, { headers: { Allow: METHODS } }))
+  })
+}
+
+function tell(response: HttpResponse, status: 'ok' | 'ready', bodiless: boolean): void {
+  replyJson(response, 200, { status }, {}, bodiless)
 }

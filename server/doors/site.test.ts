@@ -141,3 +141,16 @@ test('the process lives, and is ready until it is not', async () => {
   expect(Number(response.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
   expect((await fetch(`${url}/healthz`)).status).toBe(200)
 })
+
+test('whether a process lives may be asked by HEAD, and by nothing that changes things', async () => {
+  for (const path of ['/healthz', '/readyz']) {
+    const head = await fetch(`${url}${path}`, { method: 'HEAD' })
+    const get = await fetch(`${url}${path}`)
+    expect([head.status, head.headers.get('content-length')]).toEqual([get.status, get.headers.get('content-length')])
+    for (const method of ['POST', 'DELETE']) {
+      const refused = await fetch(`${url}${path}`, { method })
+      expect([refused.status, refused.headers.get('allow')]).toEqual([405, 'GET, HEAD'])
+      expect(await refused.json()).toMatchObject({ code: 'method_not_allowed' })
+    }
+  }
+})

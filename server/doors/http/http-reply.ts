@@ -64,16 +64,22 @@ export function reply(
   })
 }
 
-export function replyJson(response: HttpResponse, status: number, value: unknown, headers: Headers = {}): void {
+export function replyJson(
+  response: HttpResponse,
+  status: number,
+  value: unknown,
+  headers: Headers = {},
+  bodiless = false,
+): void {
   const all = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...headers }
-  reply(response, status, all, JSON.stringify(value))
+  reply(response, status, all, JSON.stringify(value), bodiless)
 }
 
 /** An error, in the request's own turn, where there is no exchange that would tell it. */
-export function replyError(response: HttpResponse, error: ReplyError | HttpError): void {
+export function replyError(response: HttpResponse, error: ReplyError | HttpError, bodiless = false): void {
   const failure = failureOf(error)
   const id = makeId('req')
   const { body, contentType } = asProblem(failure, id)
   const headers = { 'Content-Type': contentType, 'Cache-Control': 'no-store', 'X-Request-Id': id, ...failure.headers }
-  reply(response, failure.status, headers, JSON.stringify(body))
+  reply(response, failure.status, headers, JSON.stringify(body), bodiless)
 }
