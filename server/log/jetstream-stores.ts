@@ -1,17 +1,21 @@
 // openJetStreamStores: the log, the transcripts and the run queue of one prefix on NATS JetStream, over one connection,
 // for a node of which there may be many. What is refused at the start is refused in words.
 import { type Logger, pino } from 'pino'
+import type { DeletionList } from './deletion-list.ts'
 import type { HoldBack } from './hold-back.ts'
 import { JetStreamConnection, type JetStreamConnectionOptions } from './jetstream-connection.ts'
+import { JetStreamDeletionList } from './jetstream-deletion-list.ts'
 import { JetStreamHoldBack } from './jetstream-hold-back.ts'
 import { JetStreamLog, type JetStreamLogOptions } from './jetstream-log.ts'
 import { Outage } from './jetstream-outage.ts'
 import { JetStreamRollCall } from './jetstream-roll-call.ts'
 import { JetStreamRunQueue } from './jetstream-run-queue.ts'
+import { JetStreamSessionDirectory } from './jetstream-session-directory.ts'
 import { type JetStreamStreamsOptions, openStreams } from './jetstream-streams.ts'
 import { JetStreamTranscriptStore } from './jetstream-transcript-store.ts'
 import type { RollCall } from './roll-call.ts'
 import type { RunQueue } from './run-queue.ts'
+import type { SessionDirectory } from './session-directory.ts'
 import type { Retention } from './session-log.ts'
 import type { TranscriptStore } from './transcript-store.ts'
 
@@ -36,6 +40,8 @@ export interface JetStreamStores {
   readonly log: JetStreamLog
   readonly transcripts: TranscriptStore
   readonly runs: RunQueue
+  readonly directory: SessionDirectory
+  readonly deletions: DeletionList
   readonly holdBack: HoldBack
   readonly rollCall: RollCall
   readonly connection: JetStreamConnection
@@ -73,6 +79,8 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       logger,
       ...(options.closeTimeoutMs === undefined ? {} : { closeTimeoutMs: options.closeTimeoutMs }),
     })
+    const directory = new JetStreamSessionDirectory({ connection, streams, logger })
+    const deletions = new JetStreamDeletionList(connection, streams)
     const holdBack = new JetStreamHoldBack(connection, streams.prefix)
     const rollCall = new JetStreamRollCall(connection, streams.prefix, logger)
     const outage = new Outage({ reach: log.reach, caughtUp: () => log.state.state === 'live' })
@@ -82,13 +90,16 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       holdBack.close()
       rollCall.close()
       await runs.close()
-      await Promise.all([log.close(), transcripts.close()])
+      await Promise.all([log.close(), transcripts.close(), directory.close()])
+      deletions.close()
       await connection.close()
     }
     return {
       log,
       transcripts,
       runs,
+      directory,
+      deletions,
       holdBack,
       rollCall,
       connection,

@@ -53,6 +53,8 @@ export interface Streams {
   readonly ackWaitMs: number
   /** `<prefix>.mark.…`: what is remembered of subjects that were trimmed. */
   readonly marks: string
+  /** `<prefix>.directory.…`: the lists of sessions, and of deletions. */
+  readonly directory: string
   partitionOf(session: string): Partition
 }
 
@@ -93,15 +95,16 @@ export async function openStreams(
     if (count === 1) return { stream: `${upper}_SESSIONS`, log: `${prefix}.log`, live: `${prefix}.live` }
     return { stream: `${upper}_SESSIONS_${i}`, log: `${prefix}.log.p${i}`, live: `${prefix}.live.p${i}` }
   })
-  const names = { transcripts: `${upper}_TRANSCRIPTS`, runs: `${upper}_RUNS`, marks: `${upper}_MARKS` }
+  const names = { transcripts: `${upper}_TRANSCRIPTS`, runs: `${upper}_RUNS`, marks: `${upper}_MARKS`, directory: `${upper}_DIRECTORY` }
   if (orphans === 'refuse') await refuseOrphans(manager, partitions, names.transcripts)
   const sessions: StreamConfig[] = []
   for (const partition of partitions) sessions.push(await ensure(manager, sessionsConfig(partition, options)))
   const epoch = together(sessions.map(epochOf))
-  await ensure(manager, transcriptsConfig(names.transcripts, prefix, options))
+  await ensure(manager, lastsConfig(names.transcripts, `${prefix}.transcript.>`, options))
   await ensure(manager, runsConfig(names.runs, prefix, options))
   await ensureConsumer(manager, names.runs, ownersConfig(ackWaitMs))
-  await ensure(manager, marksConfig(names.marks, prefix, options))
+  await ensure(manager, lastsConfig(names.marks, `${prefix}.mark.>`, options))
+  await ensure(manager, lastsConfig(names.directory, `${prefix}.directory.>`, options))
   return {
     prefix,
     epoch,
@@ -171,11 +174,12 @@ function sessionsConfig(partition: Partition, options: JetStreamStreamsOptions):
   }
 }
 
-function transcriptsConfig(name: string, prefix: string, options: JetStreamStreamsOptions): Config {
+/** Of each subject the last message is kept. */
+function lastsConfig(name: string, subjects: string, options: JetStreamStreamsOptions): Config {
   return {
     ...common(options),
     name,
-    subjects: [`${prefix}.transcript.>`],
+    subjects: [subjects],
     max_msgs_per_subject: 1,
     duplicate_window: nanos(1_000),
   }
@@ -190,16 +194,6 @@ function runsConfig(name: string, prefix: string, options: JetStreamStreamsOptio
     max_msgs: MAX_RUNS,
     // One a run, by the compare of its offer: a limit would have it replaced.
     max_msgs_per_subject: -1,
-    duplicate_window: nanos(1_000),
-  }
-}
-
-function marksConfig(name: string, prefix: string, options: JetStreamStreamsOptions): Config {
-  return {
-    ...common(options),
-    name,
-    subjects: [`${prefix}.mark.>`],
-    max_msgs_per_subject: 1,
     duplicate_window: nanos(1_000),
   }
 }

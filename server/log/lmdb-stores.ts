@@ -3,14 +3,18 @@
 import { mkdirSync } from 'node:fs'
 import { type Logger, pino } from 'pino'
 import { ownDataFolder } from './data-folder-owner.ts'
+import type { DeletionList } from './deletion-list.ts'
+import { LmdbDeletionList } from './lmdb-deletion-list.ts'
 import { LmdbEnvironment } from './lmdb-environment.ts'
 import { openEpochs } from './lmdb-epoch.ts'
 import { LmdbLog, type LmdbLogLimits } from './lmdb-log.ts'
 import { LmdbRunQueue } from './lmdb-run-queue.ts'
+import { LmdbSessionDirectory } from './lmdb-session-directory.ts'
 import { openState } from './lmdb-state.ts'
 import { openTables } from './lmdb-tables.ts'
 import { LmdbTranscriptStore } from './lmdb-transcript-store.ts'
 import type { RunQueue } from './run-queue.ts'
+import type { SessionDirectory } from './session-directory.ts'
 import type { Retention, SessionLog } from './session-log.ts'
 import type { TranscriptStore } from './transcript-store.ts'
 
@@ -37,6 +41,8 @@ export interface LmdbStores {
   readonly log: SessionLog & Pick<LmdbLog, 'settle'>
   readonly transcripts: TranscriptStore
   readonly runs: RunQueue
+  readonly directory: SessionDirectory
+  readonly deletions: DeletionList
   /** Hands runs over, commits what waits, and gives the folder free. Idempotent. */
   close(): Promise<void>
 }
@@ -77,10 +83,12 @@ export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbSt
       logger,
       ...(options.closeTimeoutMs === undefined ? {} : { closeTimeoutMs: options.closeTimeoutMs }),
     })
+    const directory = new LmdbSessionDirectory(environment)
+    const deletions = new LmdbDeletionList(environment)
     let closing: Promise<void> | undefined
     const close = async (): Promise<void> => {
       await runs.close()
-      await Promise.all([log.close(), transcripts.close()])
+      await Promise.all([log.close(), transcripts.close(), directory.close()])
       await environment.close()
       await ownership.release()
     }
@@ -88,6 +96,8 @@ export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbSt
       log,
       transcripts,
       runs,
+      directory,
+      deletions,
       close: () => {
         closing ??= close()
         return closing

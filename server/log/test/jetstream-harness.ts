@@ -41,6 +41,14 @@ export class JetStreamHarness {
     return this.stores.transcripts
   }
 
+  get directory(): JetStreamStores['directory'] {
+    return this.stores.directory
+  }
+
+  get deletions(): JetStreamStores['deletions'] {
+    return this.stores.deletions
+  }
+
   advance(ms: number): void {
     this.#clock.now += ms
   }

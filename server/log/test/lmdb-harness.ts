@@ -42,6 +42,14 @@ export class LmdbHarness {
     return this.#stores.runs
   }
 
+  get directory(): LmdbStores['directory'] {
+    return this.#stores.directory
+  }
+
+  get deletions(): LmdbStores['deletions'] {
+    return this.#stores.deletions
+  }
+
   advance(ms: number): void {
     this.#clock.now += ms
   }

@@ -1,0 +1,67 @@
+// JetStreamDeletionList: the deletions of an installation, in the stream of the session directory.
+//
+//   <prefix>.directory.deletion.<stage>.<session>
+import type { Deletion, DeletionList, Stage } from './deletion-list.ts'
+import type { JetStreamConnection } from './jetstream-connection.ts'
+import { escapeToken, unescapeToken } from './jetstream-record.ts'
+import { DirectReader } from './jetstream-replay.ts'
+import type { Streams } from './jetstream-streams.ts'
+import { StorageError } from './log-error.ts'
+import type { Subscription } from './session-log.ts'
+
+const LIST_BYTES = 1024 * 1024
+const ANSWER_MS = 10_000
+
+export class JetStreamDeletionList implements DeletionList {
+  readonly #connection: JetStreamConnection
+  readonly #streams: Streams
+  readonly #reader: DirectReader
+  readonly #states: Subscription
+
+  constructor(connection: JetStreamConnection, streams: Streams) {
+    this.#connection = connection
+    this.#streams = streams
+    this.#reader = new DirectReader(connection.nats)
+    this.#states = connection.onState((state) => {
+      if (state === 'live') this.#reader.interrupt()
+    })
+  }
+
+  /** Who says it again replaces it: the last one of a subject is kept. */
+  async put({ session, at }: Deletion, stage: Stage): Promise<void> {
+    await this.#ask(`${this.#start(stage)}${escapeToken(session)}`, String(at))
+  }
+
+  async remove({ session }: Deletion, stage: Stage): Promise<void> {
+    const filter = `${this.#start(stage)}${escapeToken(session)}`
+    await this.#ask(`$JS.API.STREAM.PURGE.${this.#streams.directory}`, JSON.stringify({ filter }))
+  }
+
+  async list(stage: Stage, limit: number): Promise<readonly Deletion[]> {
+    const start = this.#start(stage)
+    const range = { stream: this.#streams.directory, filter: `${start}*`, from: 1, entries: limit, bytes: LIST_BYTES }
+    const { messages } = await this.#reader.range(range)
+    return messages.map(({ subject, data }) => {
+      return { session: unescapeToken(subject.slice(start.length)), at: Number(Buffer.from(data).toString()) }
+    })
+  }
+
+  close(): void {
+    this.#reader.close()
+    this.#states.close()
+  }
+
+  #start(stage: Stage): string {
+    return `${this.#streams.prefix}.directory.deletion.${stage}.`
+  }
+
+  async #ask(subject: string, payload: string): Promise<void> {
+    try {
+      const reply = await this.#connection.nats.request(subject, payload, { timeout: ANSWER_MS })
+      const { error } = reply.json<{ readonly error?: { readonly description: string } }>()
+      if (error !== undefined) throw new Error(error.description)
+    } catch (error) {
+      throw new StorageError('unavailable', error)
+    }
+  }
+}
