@@ -50,7 +50,7 @@ interface Stored<R extends Row> {
   readonly row: R | undefined
 }
 
-const TRIES = 8
+const TRIES = 32
 const RETRY_MS = 20
 /** Subjects that are asked for at once; a server answers at most 1,024. */
 const SUBJECTS = 500
@@ -165,8 +165,8 @@ export class JetStreamSessionDirectory implements SessionDirectory {
       if (row === undefined) return stored
       const outcome = await this.#publisher.publish({ subject, payload: JSON.stringify(row), expect: stored.at })
       if (outcome.stored !== undefined) return { at: outcome.stored, row }
-      // The server that answers next may lag.
-      if (tries > 0) await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+      // The server that answers next may lag; and who lost together should not come back together.
+      if (tries > 0) await new Promise((resolve) => setTimeout(resolve, RETRY_MS * (0.5 + Math.random())))
       stored = outcome.last === 0 ? { at: 0, row: undefined } : await this.#row<R>(subject)
     }
     throw new Conflict(stored.at)
