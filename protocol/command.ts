@@ -40,6 +40,8 @@ export const Send = z.object({
   model: z.string().max(256).optional(),
   agent: z.string().max(128).optional(),
   seen: Seen.optional(),
+  /** The message after whose answer it stands; null: none; left out: the newest one's. */
+  parent: Id.nullable().optional(),
   /** For who keeps the conversation, or its tools, outside the session. */
   context: Context.optional(),
 })

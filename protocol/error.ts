@@ -36,6 +36,7 @@ export const ERRORS = {
   queue_full: { retryable: true, message: 'Too many runs of this session wait for their turn.' },
   model_not_allowed: { retryable: false, message: 'This server does not offer that model.' },
   agent_not_found: { retryable: false, message: 'This server has no such agent.' },
+  parent_not_found: { retryable: false, message: 'This session has no such message to go on from.' },
   // Tools
   call_not_found: { retryable: false, message: 'There is no such tool call in this session.' },
   call_ended: { retryable: false, message: 'The tool call already has its result.' },

@@ -43,6 +43,8 @@ export const MessageEvent = z.object({
   model: z.string().optional(),
   agent: z.string().optional(),
   seen: Seen.optional(),
+  /** The message after whose answer it stands; null: it begins a conversation; left out: the one before it in the log. */
+  parent: Id.nullable().optional(),
   /** With `reject`: the sequence number up to which its door saw that nothing was active. */
   after: Count.optional(),
   /** What it brings along for its run. */

@@ -63,6 +63,7 @@ export const HTTP_STATUS: Readonly<Record<ProblemCode, number>> = {
   queue_full: 429,
   model_not_allowed: 422,
   agent_not_found: 422,
+  parent_not_found: 422,
   call_not_found: 404,
   call_ended: 409,
   tool_not_declared: 409,
@@ -267,6 +268,8 @@ export const SnapshotMessage = z.discriminatedUnion('role', [
     time: z.number(),
     /** The run that answers it. */
     run: Id,
+    /** The message after whose answer it stands; null: none. Left out where that is not known. */
+    parent: Id.nullable().optional(),
   }),
   z.object({
     role: z.literal('assistant'),

@@ -33,6 +33,7 @@ export const JobRequest = z.object({
   model: z.string().max(256).optional(),
   agent: z.string().max(128).optional(),
   seen: Seen.optional(),
+  parent: Id.nullable().optional(),
 })
 export type JobRequest = z.infer<typeof JobRequest>
 

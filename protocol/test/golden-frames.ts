@@ -52,6 +52,13 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'client',
+    name: 'send after another message',
+    json: `{"type":"send","id":"c16","session":"s1","content":"Three.","policy":"interrupt","parent":"c1"}`,
+    msgpack:
+      '86a474797065a473656e64a26964a3633136a773657373696f6ea27331a7636f6e74656e74a654687265652ea6706f6c696379a9696e74657272757074a6706172656e74a26331',
+  },
+  {
+    from: 'client',
     name: 'cancel',
     json: `{"type":"cancel","id":"c4","session":"s1","run":"r1","seen":{"run":"r1","index":300}}`,
     msgpack:
@@ -210,6 +217,13 @@ export const GOLDEN: readonly Golden[] = [
     json: `{"type":"entry","session":"s1","cursor":"e1.30","time":1767225600000,"event":{"type":"message","id":"c9","role":"user","author":"ann","content":[],"policy":"queue","run":"r9","context":{"history":[{"role":"user","content":[{"type":"text","text":"hi"}]},{"role":"assistant","text":"hello","calls":[{"call":"c1","name":"look_up","input":{"q":"x"}}]},{"role":"tool","call":"c1","output":"y"}],"instructions":"Be brief.","tools":[{"name":"look_up"}],"sampling":{"temperature":0.5,"stop":["."],"toolChoice":"auto"}}}}`,
     msgpack:
       '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3330a474696d65cb4279b76daa800000a56576656e7488a474797065a76d657373616765a26964a26339a4726f6c65a475736572a6617574686f72a3616e6ea7636f6e74656e7490a6706f6c696379a57175657565a372756ea27239a7636f6e7465787484a7686973746f72799382a4726f6c65a475736572a7636f6e74656e749182a474797065a474657874a474657874a2686983a4726f6c65a9617373697374616e74a474657874a568656c6c6fa563616c6c739183a463616c6ca26331a46e616d65a76c6f6f6b5f7570a5696e70757481a171a17883a4726f6c65a4746f6f6ca463616c6ca26331a66f7574707574a179ac696e737472756374696f6e73a942652062726965662ea5746f6f6c739181a46e616d65a76c6f6f6b5f7570a873616d706c696e6783ab74656d7065726174757265cb3fe0000000000000a473746f7091a12eaa746f6f6c43686f696365a46175746f',
+  },
+  {
+    from: 'server',
+    name: 'entry message that begins anew',
+    json: `{"type":"entry","session":"s1","cursor":"e1.31","time":1767225600000,"event":{"type":"message","id":"c17","role":"user","author":"ada","content":[],"policy":"queue","run":"r1","parent":null}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3331a474696d65cb4279b76daa800000a56576656e7488a474797065a76d657373616765a26964a3633137a4726f6c65a475736572a6617574686f72a3616461a7636f6e74656e7490a6706f6c696379a57175657565a372756ea27231a6706172656e74c0',
   },
   {
     from: 'server',

@@ -1,5 +1,6 @@
-// Prompt: the model's view of a session, for one of its runs. Answers follow their messages; what a
-// person did not see of an answer is left out; every tool call has a result, as providers demand. Pure.
+// Prompt: the model's view of a session, for one of its runs: the conversation that its message ends, and no other
+// branch. Answers follow their messages; what a person did not see of an answer is left out; every tool call has a
+// result, as providers demand. Pure.
 import type {
   JSONValue,
   LanguageModelV3FilePart,
@@ -9,8 +10,9 @@ import type {
   LanguageModelV3ToolResultOutput,
 } from '@ai-sdk/provider'
 import type { MessageEvent, OutputPart, Part } from '@parley/protocol'
+import { pathTo } from '../session/branch.ts'
 import { markUnseen, takenMessages, toParts } from '../session/run-output.ts'
-import type { RunView, SessionState } from '../session/session-state.ts'
+import type { MessageState, RunView, SessionState } from '../session/session-state.ts'
 
 export interface PromptOptions {
   readonly system?: string | undefined
@@ -24,11 +26,12 @@ export interface PromptOptions {
 export function buildPrompt(state: SessionState, run: RunView, options: PromptOptions): LanguageModelV3Prompt {
   const runs = new Map([...state.ended.values(), ...state.open].map((view) => [view.message, view]))
   const messages = new Map(state.messages.map((message) => [message.event.id, message.event]))
-  const placed = new Set([...runs.values()].flatMap((view) => takenMessages(view.output)))
-  const given = givenResults(state)
+  const path = pathTo(state.messages, run.message)
+  const placed = new Set(path.flatMap(({ event }) => takenMessages(runs.get(event.id)?.output)))
+  const given = givenResults(runs.values(), path)
   const exchanges: LanguageModelV3Message[][] = []
-  for (const { seq, event } of state.messages) {
-    if (seq > run.order || placed.has(event.id)) continue
+  for (const { event } of path) {
+    if (placed.has(event.id)) continue
     const view = runs.get(event.id)
     const own = view?.id === run.id
     const answer =
@@ -38,16 +41,15 @@ export function buildPrompt(state: SessionState, run: RunView, options: PromptOp
     exchanges.push(...historyOf(event, new Set(given.keys())), [...asked(event), ...answer])
   }
   const own = messages.get(run.message)?.context?.instructions
-  const instructions = [options.system, own, ...standingOrders(state, run)].filter((text) => text !== undefined)
+  const instructions = [options.system, own, ...standingOrders(path)].filter((text) => text !== undefined)
   const system: LanguageModelV3Message[] =
     instructions.length === 0 ? [] : [{ role: 'system', content: instructions.join('\n\n') }]
   return [...system, ...joinUsers(newest(exchanges, options.maxChars).flat())]
 }
 
 /** What the conversations that messages brought along say in the name of the system. */
-function standingOrders(state: SessionState, run: RunView): readonly string[] {
-  return state.messages
-    .filter(({ seq }) => seq <= run.order)
+function standingOrders(path: readonly MessageState[]): readonly string[] {
+  return path
     .flatMap(({ event }) => event.context?.history ?? [])
     .flatMap((message) => (message.role === 'system' ? [message.text] : []))
 }
@@ -60,10 +62,10 @@ function asked(event: MessageEvent): LanguageModelV3Message[] {
 type GivenResults = ReadonlyMap<string, { readonly output: unknown }>
 
 /** Of calls that the session's own runs left to the caller: by the call's id, what a later message says of it. */
-function givenResults(state: SessionState): GivenResults {
-  const calls = new Set([...state.ended.values(), ...state.open].flatMap((view) => [...view.calls.keys()]))
+function givenResults(runs: Iterable<RunView>, path: readonly MessageState[]): GivenResults {
+  const calls = new Set([...runs].flatMap((view) => [...view.calls.keys()]))
   const results = new Map<string, { readonly output: unknown }>()
-  for (const { event } of state.messages) {
+  for (const { event } of path) {
     for (const message of event.context?.history ?? []) {
       if (message.role === 'tool' && calls.has(message.call)) results.set(message.call, { output: message.output })
     }

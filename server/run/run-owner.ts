@@ -188,7 +188,8 @@ export class RunOwner implements ModelSink {
     // Even where the model had gone on to speak after a call: the prompt has to have the results.
     this.#tools.adopt()
     await this.#tools.results()
-    const prompt: LanguageModelV3Prompt = buildPrompt(this.#session.state, this.#view(), {
+    const state = await this.#session.stateFor(this.#view().message)
+    const prompt: LanguageModelV3Prompt = buildPrompt(state, this.#view(), {
       system,
       maxChars: limits.contextChars,
       keepReasoning: recovery.mode === 'continue' && !recovery.settle && model.prefill === 'exact',

@@ -23,7 +23,7 @@ export async function lookUpRun(stores: SessionStores, session: Session, run: st
 }
 
 /** Resolves when the session has folded all that is in the log by now, whoever appended it. @throws ReplyError `unavailable` */
-export async function catchUp(stores: SessionStores, session: Session): Promise<void> {
+export async function catchUp(stores: Pick<SessionStores, 'log'>, session: Session): Promise<void> {
   const head = parseCursor(await stores.log.head(session.id))?.seq ?? 0
   try {
     await session.reached(head, AbortSignal.timeout(CATCH_UP_MS))

@@ -15,8 +15,10 @@ import type { RunQueue } from '../log/run-queue.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import { asReplyError } from './compare-and-append.ts'
 import { endOverdue } from './end-run.ts'
+import { catchUp } from './find-run.ts'
+import { messagesOf } from './run-report.ts'
 import type { Session } from './session.ts'
-import { activeRun, findCommand, findRun, lateSteerRun } from './session-state.ts'
+import { activeRun, findCommand, findRun, lateSteerRun, type RunView } from './session-state.ts'
 
 export interface SendPorts {
   readonly log: SessionLog
@@ -36,7 +38,7 @@ const CATCH_UP_MS = 5_000
 
 /**
  * @param tools names of the client tools on offer now
- * @throws ReplyError run_active, queue_full, command_id_reused, unavailable, storage_full
+ * @throws ReplyError run_active, queue_full, parent_not_found, command_id_reused, unavailable, storage_full
  */
 export async function send(
   ports: SendPorts,
@@ -49,6 +51,8 @@ export async function send(
   const before = findCommand(session.state, command.id)
   if (before !== undefined) return repeated(ports, session, command, content)
 
+  await checkParent(ports.log, session, command.parent)
+
   const { state } = session
   const policy = command.policy ?? 'queue'
   const active = activeRun(state)
@@ -56,7 +60,8 @@ export async function send(
   if (policy !== 'interrupt' && state.open.length >= LIMITS.queuedRuns) {
     throw new ReplyError('queue_full', undefined, { retryAfterMs: 2_000 })
   }
-  const steered = policy === 'steer' && active !== undefined
+  // A message that stands elsewhere has nothing to say to what is active: it waits for its own turn.
+  const steered = policy === 'steer' && active !== undefined && standsAt(active, command.parent)
   const run = steered ? active.id : makeId('run')
   const event: MessageEvent = {
     type: 'message',
@@ -69,6 +74,7 @@ export async function send(
     ...(command.model === undefined ? {} : { model: command.model }),
     ...(command.agent === undefined ? {} : { agent: command.agent }),
     ...(command.seen === undefined ? {} : { seen: command.seen }),
+    ...(command.parent === undefined ? {} : { parent: command.parent }),
     ...(command.context === undefined ? {} : { context: command.context }),
     ...(policy === 'reject' ? { after: state.seq } : {}),
     ...(tools.length === 0 ? {} : { tools: [...tools] }),
@@ -103,6 +109,19 @@ export function asParts(content: Content): Part[] {
   return typeof content === 'string' ? [{ type: 'text', text: content }] : content
 }
 
+/** @throws ReplyError parent_not_found, unavailable; StorageError */
+async function checkParent(log: SessionLog, session: Session, parent: Send['parent']): Promise<void> {
+  if (typeof parent !== 'string' || (await session.holds(parent))) return
+  // Another node may have taken it a moment ago.
+  await catchUp({ log }, session)
+  if (!(await session.holds(parent))) throw new ReplyError('parent_not_found')
+}
+
+/** Whether what is active answers that message, or has been given it. */
+function standsAt(active: RunView, parent: Send['parent']): boolean {
+  return parent === undefined || (parent !== null && messagesOf(active).has(parent))
+}
+
 /** A command that was here before: completes what its first coming may have left undone, and says the same. */
 async function repeated(
   ports: SendPorts,
@@ -131,9 +150,11 @@ async function repeated(
 
 /** Whether the stored message says what the command does. */
 function isOf(first: MessageEvent, command: Send, content: readonly Part[]): boolean {
-  const { policy = 'queue', model, agent, seen, context } = command
+  const { policy = 'queue', model, agent, seen, parent, context } = command
   const before = [first.content, first.policy, first.model, first.agent, first.seen?.run, first.seen?.index]
   const now = [content, policy, model, agent, seen?.run, seen?.index]
+  // In JSON, no parent is as none told.
+  if (first.parent !== parent) return false
   return JSON.stringify([...before, first.context]) === JSON.stringify([...now, context])
 }
 

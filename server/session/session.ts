@@ -7,6 +7,7 @@ import { CursorLost } from '../log/log-error.ts'
 import type { SessionLog, Subscription } from '../log/session-log.ts'
 import type { FoldedEntry, TranscriptStore } from '../log/transcript-store.ts'
 import { membersOf } from './members.ts'
+import { isInPast, withPast } from './past.ts'
 import { EMPTY_SESSION, fold, foldAll, type SessionState } from './session-state.ts'
 
 export interface SessionStores {
@@ -28,6 +29,7 @@ export type SessionListener = (entries: readonly Entry[]) => void
 
 export class Session {
   readonly id: string
+  readonly #stores: SessionStores
   readonly #holdBack: HoldBack | undefined
   #state: SessionState
   /** Read, but not folded yet: while a run streams, nobody asks for the state at each of its tokens. */
@@ -43,17 +45,18 @@ export class Session {
   /** Asked at every token. */
   #isEnding = false
 
-  private constructor(id: string, state: SessionState, holdBack: HoldBack | undefined) {
+  private constructor(id: string, state: SessionState, stores: SessionStores) {
     this.id = id
     this.#state = state
-    this.#holdBack = holdBack
+    this.#stores = stores
+    this.#holdBack = stores.holdBack
   }
 
   /** @throws StorageError, or CursorLost when the log is trimmed faster than it can be read */
   static async open(stores: SessionStores, id: string): Promise<Session> {
     for (let attempt = 1; ; attempt += 1) {
       const { state, cursor } = await loadTranscript(stores, id)
-      const session = new Session(id, state, stores.holdBack)
+      const session = new Session(id, state, stores)
       try {
         session.#subscription = await stores.log.follow(id, cursor, {
           entries: (entries) => session.#take(entries),
@@ -76,6 +79,18 @@ export class Session {
       this.#unfolded = []
     }
     return this.#state
+  }
+
+  /** The state, with what the conversation up to a message needs of the past that is not in memory. @throws StorageError */
+  stateFor(message: string): Promise<SessionState> {
+    return withPast(this.#stores, this.id, this.state, message, HISTORY_BYTES)
+  }
+
+  /** Whether this node knows the message, in memory or in the past. @throws StorageError */
+  async holds(message: string): Promise<boolean> {
+    const { messages } = this.state
+    if (messages.some(({ event }) => event.id === message)) return true
+    return isInPast(this.#stores, this.id, messages[0]?.seq ?? 0, message)
   }
 
   /** Why the session can no longer be followed; it has to be opened anew. */

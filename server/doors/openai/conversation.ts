@@ -1,6 +1,7 @@
 // Conversation: what was said in a session up to the end of one of its runs, as a context for another session: how one goes on
 // from an answer that is not the last. Of a long one the newest, as a model would be given it; the system's words stay. Pure.
 import { type ContextMessage, LIMITS } from '@parley/protocol'
+import { pathTo } from '../../session/branch.ts'
 import { toParts } from '../../session/run-output.ts'
 import type { FoundRun } from '../../session/run-report.ts'
 import type { RunView } from '../../session/session-state.ts'
@@ -13,14 +14,12 @@ const MAX_MESSAGES = LIMITS.contextMessages / 2
 export function conversationUpTo({ state, view }: FoundRun): ContextMessage[] {
   const runs = new Map([...state.ended.values(), ...state.open].map((run) => [run.message, run]))
   return newest(
-    state.messages
-      .filter(({ seq }) => seq <= view.order)
-      .flatMap(({ event }) => {
-        const { content, context } = event
-        const asked: ContextMessage[] = content.length === 0 ? [] : [{ role: 'user', content }]
-        const run = runs.get(event.id)
-        return [...(context?.history ?? []), ...asked, ...(run === undefined ? [] : answerOf(run))]
-      }),
+    pathTo(state.messages, view.message).flatMap(({ event }) => {
+      const { content, context } = event
+      const asked: ContextMessage[] = content.length === 0 ? [] : [{ role: 'user', content }]
+      const run = runs.get(event.id)
+      return [...(context?.history ?? []), ...asked, ...(run === undefined ? [] : answerOf(run))]
+    }),
   )
 }
 

@@ -53,7 +53,9 @@ async function sendNext(
   if (!isFree) return undefined
   const { content, context } = responseMessage(asked, [])
   const metadata = { ...asMetadata(asked), by }
-  const command: Send = { type: 'send', id, session, content, model, context: withMetadata(context, metadata) }
+  // What somebody else writes there meanwhile is no part of it.
+  const parent = before.found.view.message
+  const command: Send = { type: 'send', id, session, content, model, parent, context: withMetadata(context, metadata) }
   try {
     return await send(ports, request, command)
   } catch (error) {

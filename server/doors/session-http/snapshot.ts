@@ -1,12 +1,13 @@
 // GET /v1/sessions/{session}: the session as it is now, for who would rather not fold its entries: its newest messages and
 // answers, what is under way, and the cursor from which to read on.
 import { formatCursor, Id, ReplyError, type SessionSnapshot, type SnapshotMessage } from '@parley/protocol'
+import { parentAt } from '../../session/branch.ts'
 import type { CallState } from '../../session/call-state.ts'
 import { catchUp } from '../../session/find-run.ts'
 import { markUnseen, toParts } from '../../session/run-output.ts'
 import { jobState, textOf } from '../../session/run-report.ts'
 import type { Session, SessionStores } from '../../session/session.ts'
-import { activeRun, type RunView, type SessionState } from '../../session/session-state.ts'
+import { activeRun, type MessageState, type RunView, type SessionState } from '../../session/session-state.ts'
 import { digest } from '../command-id.ts'
 import type { Route } from '../http/route.ts'
 import { callerOf } from './caller.ts'
@@ -38,13 +39,14 @@ export function snapshotRoute(ports: SessionHttpPorts): Route {
           return
         }
         const active = activeRun(state)
-        const { messages, cut } = messagesOf(state)
+        const isCut = await hasEarlier(stores, session)
+        const { messages, cut } = messagesOf(state, isCut)
         const snapshot: SessionSnapshot = {
           session: id,
           cursor,
           ...(state.title === undefined ? {} : { title: state.title }),
           messages,
-          earlier: cut || (await hasEarlier(stores, session)),
+          earlier: cut || isCut,
           ...(active === undefined ? {} : { active: active.id }),
           queued: state.open.filter((run) => run !== active).map((run) => run.id),
           members,
@@ -56,17 +58,23 @@ export function snapshotRoute(ports: SessionHttpPorts): Route {
   }
 }
 
-/** The newest messages and runs, with what each of them has said. */
-function messagesOf(state: SessionState): { messages: SnapshotMessage[]; cut: boolean } {
+/**
+ * The newest messages and runs, with what each of them has said.
+ * @param isCut whether there are messages before those of the state
+ */
+function messagesOf(state: SessionState, isCut: boolean): { messages: SnapshotMessage[]; cut: boolean } {
   const runs = new Map<string, RunView[]>()
   for (const run of [...state.ended.values(), ...state.open]) {
     runs.set(run.message, [...(runs.get(run.message) ?? []), run])
   }
   const newest: SnapshotMessage[][] = []
   let bytes = 0
-  for (const { event, time } of state.messages.toReversed()) {
+  for (let at = state.messages.length - 1; at >= 0; at -= 1) {
+    const { event, time } = state.messages[at] as MessageState
     const { id, author, content, run } = event
-    const message: SnapshotMessage = { role: 'user', id, author, content, time, run }
+    const parent = parentAt(state.messages, at) ?? (isCut && event.parent === undefined ? undefined : null)
+    const stands = parent === undefined ? {} : { parent }
+    const message: SnapshotMessage = { role: 'user', id, author, content, time, run, ...stands }
     const group = [message, ...(runs.get(id) ?? []).map(answerOf)]
     bytes += JSON.stringify(group).length
     if (bytes > SNAPSHOT_BYTES && newest.length > 0) return { messages: newest.reverse().flat(), cut: true }

@@ -3,6 +3,7 @@
 // roll-up replaced, so that a test can read as at any moment.
 import type { Event, OutputPart, RunEnded } from '@parley/protocol'
 import { Entry } from '../../log/entry.ts'
+import { parentAt } from '../branch.ts'
 import { startedAs } from '../end-run.ts'
 import { markUnseen, toParts } from '../run-output.ts'
 import { activeRun, EMPTY_SESSION, findRun, fold, type SessionState } from '../session-state.ts'
@@ -11,6 +12,7 @@ import { activeRun, EMPTY_SESSION, findRun, fold, type SessionState } from '../s
 export interface Step {
   readonly kind:
     | 'message'
+    | 'branch'
     | 'reject'
     | 'interrupt'
     | 'steer'
@@ -30,6 +32,7 @@ export interface Step {
 
 export const STEP_KINDS: readonly Step['kind'][] = [
   'message',
+  'branch',
   'reject',
   'interrupt',
   'steer',
@@ -70,6 +73,10 @@ export class ScriptedLog {
     switch (step.kind) {
       case 'message':
         return this.#message(n, 'queue', `run_${n}`)
+      case 'branch': {
+        const parents = [null, ...state.messages.map(({ event }) => event.id)]
+        return this.#message(n, 'queue', `run_${n}`, undefined, parents[step.pick % parents.length])
+      }
       case 'reject':
         if (activeRun(state) !== undefined) return
         this.#message(n, 'reject', `run_${n}`, state.seq)
@@ -201,7 +208,13 @@ export class ScriptedLog {
     }
   }
 
-  #message(n: number, policy: 'queue' | 'reject' | 'interrupt' | 'steer', run: string, after?: number): void {
+  #message(
+    n: number,
+    policy: 'queue' | 'reject' | 'interrupt' | 'steer',
+    run: string,
+    after?: number,
+    parent?: string | null,
+  ): void {
     this.#append(`in.m_${n}`, {
       type: 'message',
       id: `m_${n}`,
@@ -211,6 +224,7 @@ export class ScriptedLog {
       policy,
       run,
       ...(after === undefined ? {} : { after }),
+      ...(parent === undefined ? {} : { parent }),
     })
   }
 
@@ -264,7 +278,7 @@ export function essence(state: SessionState): unknown {
   })
   return {
     title: state.title,
-    messages: state.messages.map((message) => message.event.id),
+    messages: state.messages.map((message, at) => [message.event.id, parentAt(state.messages, at)]),
     open: state.open.map(run),
     ended: [...state.ended.values()].map(run).sort((a, b) => (a.id < b.id ? -1 : 1)),
   }
