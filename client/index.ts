@@ -33,11 +33,13 @@ export {
   type TextPartView,
 } from './run-view.ts'
 export type { SendOptions, Session, SessionOptions } from './session.ts'
-export type {
-  MessageView,
-  PendingSend,
-  SessionStatus,
-  SessionView,
+export {
+  applyEntry,
+  type MessageView,
+  newSession,
+  type PendingSend,
+  type SessionStatus,
+  type SessionView,
 } from './session-view.ts'
 export { type ClientTool, type ToolContext, tool } from './tool.ts'
 export type { Door, DoorPolicy, MoveReason, TransportState } from './transport-choice.ts'
