@@ -8,6 +8,7 @@ export type {
   Seen,
   Usage,
 } from '@parley/protocol'
+export { parentOfNext, type TurnView } from './branch.ts'
 export { type CallStatus, type CallView, isSettled } from './call-view.ts'
 export { CLIENT_VERSION, type ClientOptions, type Clock, type Logger } from './client-options.ts'
 export type {
@@ -16,6 +17,7 @@ export type {
   ReconnectPolicy,
 } from './connection-state.ts'
 export type { DoorStorage } from './door-memory.ts'
+export type { SendOptions } from './outgoing.ts'
 export { ParleyClient } from './parley-client.ts'
 export {
   DisconnectedError,
@@ -32,7 +34,7 @@ export {
   type RunView,
   type TextPartView,
 } from './run-view.ts'
-export type { SendOptions, Session, SessionOptions } from './session.ts'
+export type { Session, SessionOptions } from './session.ts'
 export {
   applyEntry,
   type MessageView,

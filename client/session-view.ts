@@ -5,8 +5,9 @@
 //   attaching ──► replaying ──► live
 //       ▲             │           │  the connection went
 //       └─ offline ◄──┴───────────┘
-import type { EntryFrame, Event, EventOf, Part, Policy } from '@parley/protocol'
+import type { Context, EntryFrame, Event, EventOf, Part, Policy } from '@parley/protocol'
 import { parseCursor } from '@parley/protocol/position'
+import { type TurnView, withNewest, withTurns } from './branch.ts'
 import { type CallView, dropped, foldCall, isForClient, isSettled } from './call-view.ts'
 import { LayeredMap } from './layered-map.ts'
 import type { ParleyError } from './parley-error.ts'
@@ -28,6 +29,10 @@ export interface MessageView {
   readonly run: string
   readonly model?: string
   readonly agent?: string
+  /** What it brought along for its run. */
+  readonly context?: Context
+  /** The message after whose answer it stands; null: none; undefined: the view begins with it, and does not know. */
+  readonly parent: string | null | undefined
 }
 
 /** A message of this client that the log has not shown yet. */
@@ -38,6 +43,8 @@ export interface PendingSend {
   readonly policy: Policy
   /** Unix milliseconds on this machine. */
   readonly time: number
+  /** As it was sent. */
+  readonly parent?: string | null
 }
 
 export interface SessionView {
@@ -48,8 +55,14 @@ export interface SessionView {
   readonly title: string | undefined
   /** This client's role in the session, once it is attached. */
   readonly role: string | undefined
-  /** In the order of the log. */
+  /** In the order of the log: of all branches. */
   readonly messages: readonly MessageView[]
+  /** The conversation that is shown: the path to the newest message, or through the version that was chosen. */
+  readonly turns: readonly TurnView[]
+  /** The message whose branch is shown, while that is not the newest one's. */
+  readonly chosen: string | undefined
+  /** It begins in the middle of the log. */
+  readonly isPartial: boolean
   readonly runs: LayeredMap<string, RunView>
   readonly calls: LayeredMap<string, CallView>
   /** Unfinished runs, in the order in which they take their turn. */
@@ -71,6 +84,9 @@ export function newSession(id: string, cursor?: string): SessionView {
     title: undefined,
     role: undefined,
     messages: [],
+    turns: [],
+    chosen: undefined,
+    isPartial: cursor !== undefined,
     runs: LayeredMap.empty<string, RunView>(),
     calls: LayeredMap.empty<string, CallView>(),
     open: [],
@@ -84,7 +100,7 @@ export function newSession(id: string, cursor?: string): SessionView {
 /** What is held is void: the session comes from its beginning. What was sent and not shown yet stays. */
 export function startOver(view: SessionView): SessionView {
   const { status, role, pending, faults } = view
-  return { ...newSession(view.id), status, role, pending, faults }
+  return withTurns({ ...newSession(view.id), status, role, pending, faults })
 }
 
 /**
@@ -153,14 +169,14 @@ function foldMessage(view: SessionView, time: number, event: EventOf<'message'>)
     run: event.run,
     ...(event.model === undefined ? {} : { model: event.model }),
     ...(event.agent === undefined ? {} : { agent: event.agent }),
+    ...(event.context === undefined ? {} : { context: event.context }),
+    parent:
+      event.parent === undefined ? (view.messages.at(-1)?.id ?? (view.isPartial ? undefined : null)) : event.parent,
   }
   let next: SessionView = { ...view, messages: [...view.messages, message] }
   if (next.pending.some((pending) => pending.id === event.id)) {
-    next = {
-      ...next,
-      pending: next.pending.filter((pending) => pending.id !== event.id),
-    }
-  }
+    next = withTurns({ ...next, pending: next.pending.filter((pending) => pending.id !== event.id) })
+  } else next = withNewest(next, message)
   const { seen } = event
   const told = seen === undefined ? undefined : next.runs.get(seen.run)
   if (told !== undefined && seen !== undefined) next = withRun(next, { ...told, seen: seen.index })

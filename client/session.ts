@@ -1,14 +1,16 @@
 // Session: one session as this client sees and changes it. The shell around session-view.ts: it attaches on each
 // connection from where the view stands, and begins from the beginning when the view cannot go on.
-import type { Content, EntryFrame, ErrorFrame, Ok, Part, Policy, Seen, Send, ServerFrame, Tool } from '@parley/protocol'
+import type { Content, EntryFrame, ErrorFrame, Ok, Seen, ServerFrame, Tool } from '@parley/protocol'
 import { makeId } from '@parley/protocol/make-id'
+import { withTurns } from './branch.ts'
 import type { Connection } from './connection.ts'
 import { backoff, type ReconnectPolicy } from './connection-state.ts'
 import { Listeners } from './listeners.ts'
+import { outgoing, type SendOptions } from './outgoing.ts'
 import { GapError, ParleyError } from './parley-error.ts'
 import { Reply } from './reply.ts'
 import { isEnded } from './run-view.ts'
-import { applyEntry, isAfter, newSession, type SessionView, startOver, textOf } from './session-view.ts'
+import { applyEntry, isAfter, type MessageView, newSession, type SessionView, startOver } from './session-view.ts'
 import { type ClientTool, declaration } from './tool.ts'
 import { ToolRunner } from './tool-runner.ts'
 
@@ -17,17 +19,6 @@ export interface SessionOptions {
   readonly tools?: readonly ClientTool[]
   /** Where to begin; left out: at the session's beginning. A run that is cut by it comes from the beginning too. */
   readonly after?: string
-}
-
-export interface SendOptions {
-  /** What becomes of a run that is active: default `queue`, after it. */
-  readonly policy?: Policy
-  readonly model?: string
-  readonly agent?: string
-  /** What the person saw of a run: the model's context is cut there. */
-  readonly seen?: Seen
-  /** The message's id, for one that may have been sent before, by a page that is gone: it takes effect once. */
-  readonly id?: string
 }
 
 /** Sees each entry that changed the view, before the listeners are told. For what is built on the session. */
@@ -86,31 +77,21 @@ export class Session {
   /** Sends a message; it is sent again, with the same id, until the server has it. */
   send(content: Content, options: SendOptions = {}): Reply {
     const id = options.id ?? makeId('msg')
-    const parts: readonly Part[] = typeof content === 'string' ? [{ type: 'text', text: content }] : content
-    const frame: Send = {
-      type: 'send',
-      id,
-      session: this.id,
-      content,
-      ...given(options),
-    }
-    const pending = {
-      id,
-      content: parts,
-      text: textOf(parts),
-      policy: options.policy ?? ('queue' as const),
-      time: this.#connection.clock.now(),
-    }
+    const { chosen: before } = this.#state
+    const { frame, pending } = outgoing(this.#state, id, content, options, this.#connection.clock.now())
     // One that was sent before may be in the log already: then it waits for nothing.
     const isShown = options.id !== undefined && this.#state.messages.some((message) => message.id === id)
-    if (!isShown) this.#state = { ...this.#state, pending: [...this.#state.pending, pending] }
+    if (!isShown) {
+      // What is sent is shown, in whatever branch.
+      this.#state = withTurns({ ...this.#state, chosen: undefined, pending: [...this.#state.pending, pending] })
+    }
     const answer = this.#command(frame)
     const reply = new Reply(this, id, answer)
     answer.catch(() => {
-      this.#state = {
-        ...this.#state,
-        pending: this.#state.pending.filter((other) => other.id !== id),
-      }
+      const { pending: sent, chosen } = this.#state
+      const left = sent.filter((other) => other.id !== id)
+      // Back to where it was written.
+      this.#state = withTurns({ ...this.#state, pending: left, chosen: chosen ?? before })
       this.#notify()
     })
     this.#notify()
@@ -125,6 +106,40 @@ export class Session {
       ...options,
       policy: 'interrupt',
     })
+  }
+
+  /**
+   * Says this instead of an earlier message: a version of it that stands in its place. What is being said is stopped.
+   * @throws ParleyError parent_not_found, for a message whose place is not known
+   */
+  edit(message: string, content: Content, options: Omit<SendOptions, 'policy' | 'parent'> = {}): Reply {
+    const { parent, model, agent } = this.#message(message)
+    if (parent === undefined) throw new ParleyError('parent_not_found', 'What comes before the message is not known.')
+    return this.redirect(content, {
+      ...(model === undefined ? {} : { model }),
+      ...(agent === undefined ? {} : { agent }),
+      ...options,
+      parent,
+    })
+  }
+
+  /** Has a message answered once more, perhaps by another model. @throws ParleyError as `edit` */
+  regenerate(message: string, options: Omit<SendOptions, 'policy' | 'parent'> = {}): Reply {
+    const { content, context } = this.#message(message)
+    return this.edit(message, [...content], { ...(context === undefined ? {} : { context }), ...options })
+  }
+
+  /**
+   * Shows the branch of a message, up to the newest that goes on from it; what is sent then goes on there. Only here: nobody
+   * else is told.
+   * @throws ParleyError parent_not_found
+   */
+  choose(message: string): void {
+    const { turns, pending } = this.#state
+    if (!pending.some(({ id }) => id === message)) this.#message(message)
+    // One that is shown already is no choice to go elsewhere.
+    if (turns.some((turn) => turn.message.id === message)) return
+    this.#become(withTurns({ ...this.#state, chosen: message }))
   }
 
   /**
@@ -318,6 +333,12 @@ export class Session {
     return run === undefined || isEnded(run) ? undefined : { run: run.id, index: run.next - 1 }
   }
 
+  #message(id: string): MessageView {
+    const message = this.#state.messages.find((candidate) => candidate.id === id)
+    if (message === undefined) throw new ParleyError('parent_not_found', 'The session has no such message.')
+    return message
+  }
+
   async #command(frame: Parameters<Connection['command']>[0]): Promise<Ok> {
     if (this.#closed !== undefined) throw this.#closed
     return this.#connection.command(frame)
@@ -331,15 +352,5 @@ export class Session {
   #notify(): void {
     this.#told = this.#state
     this.#listeners.notify()
-  }
-}
-
-function given(options: SendOptions): Partial<Send> {
-  const { policy, model, agent, seen } = options
-  return {
-    ...(policy === undefined ? {} : { policy }),
-    ...(model === undefined ? {} : { model }),
-    ...(agent === undefined ? {} : { agent }),
-    ...(seen === undefined ? {} : { seen }),
   }
 }
