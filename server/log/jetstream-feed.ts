@@ -36,9 +36,6 @@ const RETRY_MS = [50, 200, 1_000, 5_000] as const
 /** How long what the leader has may take to be republished to here. */
 const LATE_MS = 100
 
-/** `large`: there is no room for so much. `replaced`: a run may have been rolled up meanwhile, by what is still to come. */
-export type Extended = 'whole' | 'replaced' | 'large'
-
 export class Feed {
   readonly session: string
   readonly #options: FeedOptions
@@ -198,8 +195,8 @@ export class Feed {
     return after >= this.#recent.floor ? this.#recent.after(after) : undefined
   }
 
-  /** Reads back to a place, once for all who ask. @throws StorageError, CursorLost */
-  async extend(after: Seq): Promise<Extended> {
+  /** Reads back to a place, once for all who ask. @returns whether there is room for so much @throws StorageError, CursorLost */
+  async extend(after: Seq): Promise<boolean> {
     const mine = this.#extending.catch(ignored).then(() => this.#extend(after))
     this.#extending = mine
     return mine
@@ -382,15 +379,17 @@ export class Feed {
     }
   }
 
-  async #extend(after: Seq): Promise<Extended> {
+  async #extend(after: Seq): Promise<boolean> {
     const { source, session, budget } = this.#options
     const floor = this.#recent.floor
-    if (after >= floor) return 'whole'
+    if (after >= floor) return true
     const found = await source.between(session, after, floor, budget.limits.sessionBytes)
+    if (found === undefined) return false
+    // A run may have been rolled up while it was read, by what is still to come. Nobody may be told of its newest entries
+    // before that: the older ones are nowhere any more.
+    if (found.rolledUp) await this.confirm()
     // Meanwhile the cache may have given entries up.
-    if (found === undefined || this.#recent.floor !== floor || !this.#recent.extend(found.entries, after))
-      return 'large'
-    return found.rolledUp ? 'replaced' : 'whole'
+    return this.#recent.floor === floor && this.#recent.extend(found.entries, after)
   }
 }
 

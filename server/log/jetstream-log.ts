@@ -169,7 +169,7 @@ export class JetStreamLog implements SessionLog {
       if (use !== undefined && feed !== undefined) {
         await this.#within(feed.confirm())
         await this.#check(session, at, feed.at)
-        if (feed.recent(at) === undefined) await this.#extend(feed, at)
+        if (feed.recent(at) === undefined) await this.#within(feed.extend(at))
         const entries = feed.recent(at)
         if (entries !== undefined) {
           yield* chunks(entries, limits)
@@ -219,7 +219,7 @@ export class JetStreamLog implements SessionLog {
           for (const chunk of chunks(entries, {})) feed.hand(follower, chunk)
           return feed.enter(follower)
         }
-        if (fits) fits = await this.#extend(feed, at)
+        if (fits) fits = await this.#within(feed.extend(at))
         else at = await this.#replay(session, at, feed, follower)
       }
     } finally {
@@ -255,14 +255,6 @@ export class JetStreamLog implements SessionLog {
     this.#reader.close()
   }
 
-  /** @returns whether there was room for it */
-  async #extend(feed: Feed, after: Seq): Promise<boolean> {
-    const extended = await feed.extend(after)
-    // What stands for a run that was rolled up while it was read has been handed out then.
-    if (extended === 'replaced') await this.#within(feed.confirm())
-    return extended !== 'large'
-  }
-
   /** Reads for one follower alone, up to where the others are: there is no room for all of it in the cache. */
   async #replay(session: string, after: Seq, feed: Feed, follower: Follower): Promise<Seq> {
     const { at } = feed
@@ -294,13 +286,13 @@ export class JetStreamLog implements SessionLog {
     if (at > tip && at > (await this.#source.trimmed(session, 0))) throw new CursorLost('beyond')
   }
 
-  async #within(done: Promise<void>): Promise<void> {
+  async #within<T>(done: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new StorageError('unavailable')), this.#deadlineMs)
     })
     try {
-      await Promise.race([done, late])
+      return await Promise.race([done, late])
     } finally {
       clearTimeout(timer)
     }
