@@ -3,6 +3,7 @@
 //   <prefix>.directory.deletion.<stage>.<session>
 import type { Deletion, DeletionList, Stage } from './deletion-list.ts'
 import type { JetStreamConnection } from './jetstream-connection.ts'
+import { purge } from './jetstream-purge.ts'
 import { escapeToken, unescapeToken } from './jetstream-record.ts'
 import { DirectReader } from './jetstream-replay.ts'
 import type { Streams } from './jetstream-streams.ts'
@@ -29,12 +30,19 @@ export class JetStreamDeletionList implements DeletionList {
 
   /** Who says it again replaces it: the last one of a subject is kept. */
   async put({ session, at }: Deletion, stage: Stage): Promise<void> {
-    await this.#ask(`${this.#start(stage)}${escapeToken(session)}`, String(at))
+    const subject = `${this.#start(stage)}${escapeToken(session)}`
+    try {
+      const reply = await this.#connection.nats.request(subject, String(at), { timeout: ANSWER_MS })
+      const { error } = reply.json<{ readonly error?: { readonly description: string } }>()
+      if (error !== undefined) throw new Error(error.description)
+    } catch (error) {
+      throw new StorageError('unavailable', error)
+    }
   }
 
   async remove({ session }: Deletion, stage: Stage): Promise<void> {
     const filter = `${this.#start(stage)}${escapeToken(session)}`
-    await this.#ask(`$JS.API.STREAM.PURGE.${this.#streams.directory}`, JSON.stringify({ filter }))
+    await purge(this.#connection.nats, this.#streams.directory, { filter })
   }
 
   async list(stage: Stage, limit: number): Promise<readonly Deletion[]> {
@@ -53,15 +61,5 @@ export class JetStreamDeletionList implements DeletionList {
 
   #start(stage: Stage): string {
     return `${this.#streams.prefix}.directory.deletion.${stage}.`
-  }
-
-  async #ask(subject: string, payload: string): Promise<void> {
-    try {
-      const reply = await this.#connection.nats.request(subject, payload, { timeout: ANSWER_MS })
-      const { error } = reply.json<{ readonly error?: { readonly description: string } }>()
-      if (error !== undefined) throw new Error(error.description)
-    } catch (error) {
-      throw new StorageError('unavailable', error)
-    }
   }
 }

@@ -36,6 +36,7 @@ async function openTwo(retention: Retention): Promise<SessionLogHarness> {
         read: (...read) => there.read(...read),
         head: (session) => there.head(session),
         last: (session, subject) => there.last(session, subject),
+        purge: (session, keep) => here.purge(session, keep),
         // Without a grace, where the appends are.
         sweep: () => here.sweep(),
       }

@@ -13,6 +13,7 @@ import type { Feed } from './jetstream-feed.ts'
 import { type LiveLimits, LiveSessions, type LiveState } from './jetstream-live.ts'
 import { Marks } from './jetstream-marks.ts'
 import { PUBLISHER_LIMITS, Publisher, type PublisherLimits } from './jetstream-publisher.ts'
+import { purgeSession } from './jetstream-purge.ts'
 import { Reach } from './jetstream-reach.ts'
 import { DirectReader } from './jetstream-replay.ts'
 import { SessionSource } from './jetstream-source.ts'
@@ -236,6 +237,12 @@ export class JetStreamLog implements SessionLog {
   async last(session: string, subject: Subject): Promise<Seq> {
     this.#checkOpen()
     return this.#source.last(session, subject)
+  }
+
+  async purge(session: string, keep: Seq | undefined): Promise<void> {
+    this.#checkOpen()
+    const { connection, streams } = this.#options
+    await purgeSession({ connection, source: this.#source, streams }, session, keep)
   }
 
   async sweep(): Promise<void> {

@@ -13,6 +13,7 @@ import type { Logger } from 'pino'
 import type { JetStreamConnection } from './jetstream-connection.ts'
 import { Publisher } from './jetstream-publisher.ts'
 import { Puller } from './jetstream-puller.ts'
+import { purge } from './jetstream-purge.ts'
 import type { Streams } from './jetstream-streams.ts'
 import { StorageError } from './log-error.ts'
 import {
@@ -99,6 +100,13 @@ export class JetStreamRunQueue implements RunQueue {
       payload: JSON.stringify({ session, run, command } satisfies QueuedRun),
       expect: 0,
     })
+  }
+
+  async drop(session: string): Promise<void> {
+    if (this.#closed) throw new StorageError('unavailable')
+    const { connection, streams } = this.#options
+    if (!SUBJECT_TOKENS.test(session)) throw new RangeError('not an id')
+    await purge(connection.nats, streams.runs, { filter: `${streams.prefix}.run.${session}.>` })
   }
 
   async take(handler: RunHandler, limits: TakeLimits): Promise<Taking> {

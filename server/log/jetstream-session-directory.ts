@@ -7,10 +7,11 @@ import type { Logger } from 'pino'
 import type { Seq } from './entry.ts'
 import type { JetStreamConnection } from './jetstream-connection.ts'
 import { Publisher } from './jetstream-publisher.ts'
+import { purge } from './jetstream-purge.ts'
 import { escapeToken, type StoredMessage, unescapeToken } from './jetstream-record.ts'
 import { DirectReader } from './jetstream-replay.ts'
 import type { Streams } from './jetstream-streams.ts'
-import { Conflict, StorageError } from './log-error.ts'
+import { Conflict } from './log-error.ts'
 import {
   isBefore,
   type ListedSession,
@@ -62,7 +63,6 @@ const SCAN_ENTRIES = 1_000
 const SCAN_MAX = 200_000
 /** Rows of sessions that are remembered, so that noting activity costs one message. */
 const KNOWN_MAX = 10_000
-const PURGE_MS = 10_000
 
 export class JetStreamSessionDirectory implements SessionDirectory {
   readonly #options: JetStreamSessionDirectoryOptions
@@ -220,16 +220,9 @@ export class JetStreamSessionDirectory implements SessionDirectory {
     return all
   }
 
-  async #purge(filter: string): Promise<void> {
+  #purge(filter: string): Promise<void> {
     const { connection, streams } = this.#options
-    try {
-      const api = `$JS.API.STREAM.PURGE.${streams.directory}`
-      const reply = await connection.nats.request(api, JSON.stringify({ filter }), { timeout: PURGE_MS })
-      const { error } = reply.json<{ readonly error?: { readonly description: string } }>()
-      if (error !== undefined) throw new Error(error.description)
-    } catch (error) {
-      throw new StorageError('unavailable', error)
-    }
+    return purge(connection.nats, streams.directory, { filter })
   }
 
   #remember(subject: string, stored: Stored<SessionRow>): void {

@@ -95,7 +95,12 @@ export async function openStreams(
     if (count === 1) return { stream: `${upper}_SESSIONS`, log: `${prefix}.log`, live: `${prefix}.live` }
     return { stream: `${upper}_SESSIONS_${i}`, log: `${prefix}.log.p${i}`, live: `${prefix}.live.p${i}` }
   })
-  const names = { transcripts: `${upper}_TRANSCRIPTS`, runs: `${upper}_RUNS`, marks: `${upper}_MARKS`, directory: `${upper}_DIRECTORY` }
+  const names = {
+    transcripts: `${upper}_TRANSCRIPTS`,
+    runs: `${upper}_RUNS`,
+    marks: `${upper}_MARKS`,
+    directory: `${upper}_DIRECTORY`,
+  }
   if (orphans === 'refuse') await refuseOrphans(manager, partitions, names.transcripts)
   const sessions: StreamConfig[] = []
   for (const partition of partitions) sessions.push(await ensure(manager, sessionsConfig(partition, options)))

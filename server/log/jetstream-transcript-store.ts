@@ -6,12 +6,13 @@
 //   <prefix>.transcript.<session>.<save>.<n>.<part>      segment n, as that save sealed it
 //   <prefix>.transcript.<session>.<save>.body.<part>     the body of that save, when it is too large for one message
 import { randomBytes } from 'node:crypto'
-import { parseCursor } from '@parley/protocol'
+import { type Cursor, parseCursor } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Seq } from './entry.ts'
 import { presently } from './epoch.ts'
 import type { JetStreamConnection } from './jetstream-connection.ts'
 import { Publisher } from './jetstream-publisher.ts'
+import { purge } from './jetstream-purge.ts'
 import { escapeToken, type StoredMessage } from './jetstream-record.ts'
 import { DirectReader } from './jetstream-replay.ts'
 import type { Streams } from './jetstream-streams.ts'
@@ -146,6 +147,16 @@ export class JetStreamTranscriptStore implements TranscriptStore {
     if (known !== undefined && known.parts > 0) this.#purge(`${this.#name(session, known.save, 'body')}.*`)
   }
 
+  async purge(session: string, cursor?: Cursor): Promise<void> {
+    if (this.#closed) throw new StorageError('unavailable')
+    const { connection, streams } = this.#options
+    const subject = this.#subject(session)
+    if (cursor !== undefined) await this.#empty(session, cursor)
+    else await purge(connection.nats, streams.transcripts, { filter: subject })
+    this.#known.delete(session)
+    await purge(connection.nats, streams.transcripts, { filter: `${subject}.>` })
+  }
+
   /** How far the session's transcript goes in this epoch; 0 when there is none. @throws StorageError */
   async covered(session: string, epoch: string): Promise<Seq> {
     const position = parseCursor(presently(this.#options.streams.epochs, (await this.#read(session))?.cursor ?? ''))
@@ -159,6 +170,22 @@ export class JetStreamTranscriptStore implements TranscriptStore {
     await this.#publisher.close()
     this.#reader.close()
     this.#states.close()
+  }
+
+  /** Puts an empty transcript into the place of whatever is there. */
+  async #empty(session: string, cursor: Cursor): Promise<void> {
+    const body = JSON.stringify({ sealed: 0, entries: [], commands: [], segments: [] } satisfies Body)
+    for (let attempt = 1; attempt <= TRIES; attempt++) {
+      const head = await this.#current(session)
+      const payload = [FORMAT, (head?.revision ?? 0) + 1, cursor, 'none', 0, body].join('\t')
+      const { stored } = await this.#publisher.publish({
+        subject: this.#subject(session),
+        payload,
+        expect: head?.seq ?? 0,
+      })
+      if (stored !== undefined) return
+    }
+    throw new StorageError('unavailable', 'others save all the time')
   }
 
   get #maxBytes(): number {
@@ -211,7 +238,10 @@ export class JetStreamTranscriptStore implements TranscriptStore {
   }
 
   async #know(session: string): Promise<Known | undefined> {
-    await this.#open(session, await this.#current(session))
+    const head = await this.#current(session)
+    // It was purged as a whole since.
+    if (head === undefined) this.#known.delete(session)
+    await this.#open(session, head)
     return this.#known.get(session)
   }
 

@@ -86,6 +86,8 @@ export class Journal {
   #state: 'open' | 'broken' | 'closed' = 'open'
   #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
   #fastWrites = 0
+  /** An append that is under way. */
+  #writing: Promise<void> | undefined
 
   private constructor(options: JournalOptions, found: Found) {
     this.#options = options
@@ -127,6 +129,17 @@ export class Journal {
    * @throws StorageError, or rejects with it: then the next append takes its place
    */
   append(first: Seq, count: number, text: string): Promise<void> | undefined {
+    const written = this.#append(first, count, text)
+    if (written === undefined) return undefined
+    const ended = (): void => {
+      this.#writing = undefined
+    }
+    this.#writing = written
+    written.then(ended, ended)
+    return written
+  }
+
+  #append(first: Seq, count: number, text: string): Promise<void> | undefined {
     if (this.#state !== 'open') throw new StorageError('unavailable')
     const current = this.#current
     const bytes = this.#fill(text)
@@ -147,6 +160,25 @@ export class Journal {
       // What cannot be removed is used again.
       if (isSpare || !removed(path)) this.#spares.push({ path, size })
     }
+  }
+
+  /** The file that is written to is written to no more: what comes next goes into another one. */
+  async retire(): Promise<void> {
+    while (this.#writing !== undefined) await this.#writing.catch(() => undefined)
+    const current = this.#current
+    if (this.#state !== 'open' || current === undefined || current.end === 0) return
+    endCleanly(current)
+    closeSync(current.fd)
+    this.#full.push(current)
+    this.#current = undefined
+  }
+
+  /** Removes the files that wait to be used again, with what they held; never the last one. @throws StorageError */
+  async discard(): Promise<void> {
+    if (this.#state !== 'open') return
+    const fresh = await this.#make(this.#options.segmentBytes)
+    const old = this.#spares.splice(0)
+    this.#spares.push(fresh, ...old.filter(({ path }) => !removed(path)))
   }
 
   async close(): Promise<void> {
@@ -214,11 +246,7 @@ export class Journal {
   /** The next segment, with room for so many bytes. */
   async #rotate(bytes: number): Promise<Segment> {
     const before = this.#current
-    // What a failed write left behind its end must not be taken for what the next segment begins with.
-    if (before?.dirty === true) {
-      const bytes = Math.min(SEGMENT_HEADER + RECORD_HEADER, before.size - before.end)
-      writeWhole(before.fd, ZEROS, 0, bytes, before.end)
-    }
+    if (before !== undefined) endCleanly(before)
     const spare = await this.#takeSpare(bytes)
     let fd: number
     try {
@@ -339,6 +367,11 @@ function writeWhole(fd: number, buffer: Buffer, from: number, to: number, positi
   } catch (error) {
     throw failure(error)
   }
+}
+
+/** What a failed write left behind its end must not be taken for what the next segment begins with. */
+function endCleanly({ dirty, fd, size, end }: Segment): void {
+  if (dirty) writeWhole(fd, ZEROS, 0, Math.min(SEGMENT_HEADER + RECORD_HEADER, size - end), end)
 }
 
 /** A new file is durable when its folder's entry for it is. */

@@ -6,6 +6,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Cursor, type Event, formatCursor } from '@parley/protocol'
 import type { Logger } from 'pino'
+import { Coalesced } from './coalesced.ts'
 import type { Entry, Seq } from './entry.ts'
 import { FollowerRooms } from './follower-rooms.ts'
 import type { Journal } from './journal.ts'
@@ -22,6 +23,7 @@ import {
 import { Chores } from './lmdb-chores.ts'
 import type { LmdbEnvironment } from './lmdb-environment.ts'
 import { Pace } from './lmdb-pace.ts'
+import { purgeAll, purgeBut } from './lmdb-purge.ts'
 import { checkTrimmed, lastOf, locate, readBatch } from './lmdb-reader.ts'
 import { encodeGroup } from './lmdb-record.ts'
 import { halfway, type Step, settle } from './lmdb-settle.ts'
@@ -95,6 +97,14 @@ export class LmdbLog implements SessionLog {
   readonly #chores = new Chores()
   readonly #pace = new Pace()
   readonly #timers: NodeJS.Timeout[] = []
+  /** Takes from the disk what the journal held: of all that was purged by then. */
+  readonly #wipe = new Coalesced(async () => {
+    await this.#options.journal.retire()
+    await this.settle()
+    // Also where it had been settled before.
+    this.#dropped((this.#state.groups[0]?.first ?? this.#state.last + 1) - 1)
+    await this.#options.journal.discard()
+  })
   #loop: Promise<void> | undefined
   #upkeep: Promise<void> | undefined
   #settling: Promise<void> | undefined
@@ -174,6 +184,13 @@ export class LmdbLog implements SessionLog {
 
   async last(session: string, subject: Subject): Promise<Seq> {
     return this.#state.overlay.tail(session)?.lanes.get(subject)?.last ?? this.#settledLast(session, subject)
+  }
+
+  async purge(session: string, keep: Seq | undefined): Promise<void> {
+    await this.#chore(() =>
+      keep === undefined ? purgeAll(this.#state, session, this.#dropped) : purgeBut(this.#state, session, keep),
+    )
+    await this.#wipe.run()
   }
 
   sweep(): Promise<void> {

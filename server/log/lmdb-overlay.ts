@@ -91,6 +91,22 @@ export class Overlay {
     }
   }
 
+  /** Forgets everything of the session up to `to`, and what was last on its subjects: the tables know what stays. */
+  purged(tail: Tail, to: Seq): void {
+    tail.entries = tail.entries.slice(firstAfter(tail.entries, to))
+    tail.dead = 0
+    for (const lane of tail.lanes.values()) {
+      lane.count = 0
+      if (lane.rollup <= to) lane.rollup = 0
+      if (lane.last <= to) lane.last = 0
+    }
+    for (const entry of tail.entries) {
+      if (lives(tail, entry)) (tail.lanes.get(entry.subject) as Lane).count++
+      else tail.dead++
+    }
+    for (const lane of tail.lanes.values()) this.loosen(tail, lane)
+  }
+
   /** Forgets a subject that holds nothing, and then its session. */
   loosen(tail: Tail, lane: Lane): void {
     if (lane.count > 0 || lane.pending !== 0) return

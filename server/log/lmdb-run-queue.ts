@@ -104,6 +104,24 @@ export class LmdbRunQueue implements RunQueue {
     }
   }
 
+  async drop(session: string): Promise<void> {
+    if (this.#closed) throw new StorageError('unavailable')
+    const waits = (item: Item): boolean => item.run.session === session && (ready.has(item) || item.retry !== undefined)
+    const ready = new Set(this.#ready)
+    const dropped = [...this.#items.values()].filter(waits)
+    for (const item of dropped) {
+      clearTimeout(item.retry)
+      item.retry = undefined
+      this.#items.delete(item.run.run)
+    }
+    const gone = new Set(dropped)
+    this.#ready = this.#ready.filter((item) => !gone.has(item))
+    if (dropped.length === 0) return
+    await this.#options.environment.write(() => {
+      for (const item of dropped) this.#table.remove(item.order)
+    }, true)
+  }
+
   async take(handler: RunHandler, limits: TakeLimits): Promise<Taking> {
     if (this.#closed) throw new StorageError('unavailable')
     const taker: Taker = { handler, limits, aborts: new Set(), draining: false, closed: false }

@@ -1,9 +1,10 @@
 // LmdbTranscriptStore: transcripts and their sealed segments in the log's environment. A save is one transaction;
 // saves of one session go one after the other, so that a Conflict speaks of what is on disk.
-import { parseCursor } from '@parley/protocol'
+import { type Cursor, parseCursor } from '@parley/protocol'
 import type { Seq } from './entry.ts'
 import { type Epochs, presently } from './epoch.ts'
 import type { LmdbEnvironment, Table } from './lmdb-environment.ts'
+import { LAST } from './lmdb-tables.ts'
 import { Conflict, StorageError } from './log-error.ts'
 import type { FoldedEntry, Transcript, TranscriptStore } from './transcript-store.ts'
 
@@ -41,15 +42,12 @@ export class LmdbTranscriptStore implements TranscriptStore {
     sealing: readonly (readonly FoldedEntry[])[] = [],
   ): Promise<void> {
     if (this.#closed) throw new StorageError('unavailable')
-    const before = this.#saving.get(session)
-    const saving = (before ?? Promise.resolve()).then(() => this.#save(session, transcript, expect, sealing))
-    // The next save waits for this one, however it ends.
-    const ended = saving.catch(() => undefined)
-    const settled = ended.then(() => {
-      if (this.#saving.get(session) === settled) this.#saving.delete(session)
-    })
-    this.#saving.set(session, settled)
-    return saving
+    return this.#inTurn(session, () => this.#save(session, transcript, expect, sealing))
+  }
+
+  async purge(session: string, cursor?: Cursor): Promise<void> {
+    if (this.#closed) throw new StorageError('unavailable')
+    await this.#inTurn(session, () => this.#purge(session, cursor))
   }
 
   /** How far the session's transcript goes in this log; 0 when there is none. */
@@ -62,6 +60,34 @@ export class LmdbTranscriptStore implements TranscriptStore {
   async close(): Promise<void> {
     this.#closed = true
     await Promise.all(this.#saving.values())
+  }
+
+  #inTurn(session: string, work: () => Promise<void>): Promise<void> {
+    const before = this.#saving.get(session)
+    const saving = (before ?? Promise.resolve()).then(work)
+    // The next save waits for this one, however it ends.
+    const ended = saving.catch(() => undefined)
+    const settled = ended.then(() => {
+      if (this.#saving.get(session) === settled) this.#saving.delete(session)
+    })
+    this.#saving.set(session, settled)
+    return saving
+  }
+
+  async #purge(session: string, cursor: Cursor | undefined): Promise<void> {
+    const revision = this.#transcripts.get(session)?.revision ?? 0
+    const segments = Array.from(this.#segments.range([session, 0], [session, LAST]), ({ key }) => key)
+    await this.#environment.write(() => {
+      for (const key of segments) this.#segments.remove(key)
+      if (cursor === undefined) {
+        this.#transcripts.remove(session)
+        this.#cursors.remove(session)
+      } else {
+        this.#transcripts.put(session, { revision: revision + 1, cursor, sealed: 0, entries: [], commands: [] })
+        this.#cursors.put(session, cursor)
+      }
+    }, true)
+    this.#environment.refresh()
   }
 
   #save(

@@ -54,6 +54,8 @@ export interface RunQueue {
    * @throws StorageError
    */
   offer(run: QueuedRun): Promise<void>
+  /** Takes the session's runs out of the queue; those that were given out stay with their handlers. @throws StorageError */
+  drop(session: string): Promise<void>
   /**
    * Gives every queued run to one handler, oldest first. `signal` tells the handler to hand over:
    * it is aborted when the subscription is closed, and when the run was lost.

@@ -81,6 +81,14 @@ export interface SessionLog {
   /** The last sequence number on a subject; 0 when it has none. */
   last(session: string, subject: Subject): Promise<Seq>
 
+  /**
+   * Takes all entries of a session away for good, and what is remembered of its subjects: the next append to one of them
+   * expects 0, and one that expects anything else conflicts. Followers are not told. Idempotent.
+   * @param keep the one entry that stays, the last of subject `meta`, which has rolled up those before it; undefined: none
+   * @throws StorageError
+   */
+  purge(session: string, keep: Seq | undefined): Promise<void>
+
   /** Applies the retention rules now (they also apply by themselves, now and then). */
   sweep(): Promise<void>
 }

@@ -67,4 +67,11 @@ export interface TranscriptStore {
     expect: number,
     sealing?: readonly (readonly FoldedEntry[])[],
   ): Promise<void>
+  /**
+   * Takes the transcript and its segments away for good. In their place stays an empty one, whose revision is higher, so that
+   * no save that is under way brings anything back. Idempotent.
+   * @param cursor of what stays; left out: nothing stays
+   * @throws StorageError
+   */
+  purge(session: string, cursor?: Cursor): Promise<void>
 }

@@ -93,6 +93,7 @@ function counting(log: SessionLog) {
     follow: (session, after, follower) => log.follow(session, after, follower),
     head: (session) => log.head(session),
     last: (session, subject) => log.last(session, subject),
+    purge: (session, keep) => log.purge(session, keep),
     sweep: () => log.sweep(),
   }
   return { log: counted, tries }

@@ -41,6 +41,10 @@ export class JetStreamHarness {
     return this.stores.transcripts
   }
 
+  get runs(): JetStreamStores['runs'] {
+    return this.stores.runs
+  }
+
   get directory(): JetStreamStores['directory'] {
     return this.stores.directory
   }

@@ -1,8 +1,8 @@
 // Opens LMDB stores on a folder of their own, for the contract suites and the LMDB tests. A crash is a copy of the
 // files as they lie on the disk, opened as new: what the old process would do at its end has no part in it.
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { type LmdbStores, type LmdbStoresOptions, openLmdbStores } from '../lmdb-stores.ts'
 
 type Options = Omit<LmdbStoresOptions, 'path' | 'now'>
@@ -71,6 +71,13 @@ export class LmdbHarness {
     await this.#stores.close()
     this.#path = copy
     this.#stores = await openAt(copy, this.#options, this.#clock)
+  }
+
+  /** The parts of the data folder in whose files a text stands. */
+  filesWith(text: string): readonly string[] {
+    const files = readdirSync(this.#path, { recursive: true, withFileTypes: true }).filter((file) => file.isFile())
+    const found = files.filter((file) => readFileSync(join(file.parentPath, file.name)).includes(text))
+    return [...new Set(found.map((file) => relative(this.#path, file.parentPath) || file.name))]
   }
 
   async close(): Promise<void> {

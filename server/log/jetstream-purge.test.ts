@@ -1,0 +1,66 @@
+// Purging from JetStream: the contract, what is left of it in the streams, and nodes that had read the session.
+import { randomBytes } from 'node:crypto'
+import { jetstreamManager } from '@nats-io/jetstream'
+import { formatCursor } from '@parley/protocol'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { NatsServer } from '../test/nats-server.ts'
+import { deletedSession, output, purgeContract, say } from './purge.contract.ts'
+import { JetStreamHarness } from './test/jetstream-harness.ts'
+
+let server: NatsServer
+
+beforeAll(async () => {
+  server = await NatsServer.start()
+})
+afterAll(async () => {
+  await server.dispose()
+})
+
+purgeContract('JetStream', () => JetStreamHarness.open(server))
+
+/** How many messages of all streams of the prefix hold the text. */
+async function messagesWith({ stores, prefix }: JetStreamHarness, text: string): Promise<number> {
+  const manager = await jetstreamManager(stores.connection.nats)
+  let found = 0
+  for await (const { config, state } of manager.streams.list()) {
+    if (!config.name.startsWith(prefix.toUpperCase())) continue
+    for (let seq = state.first_seq; seq <= state.last_seq && state.messages > 0; seq += 1) {
+      const message = await manager.streams.getMessage(config.name, { seq })
+      if (message !== null && `${message.subject} ${message.string()}`.includes(text)) found += 1
+    }
+  }
+  return found
+}
+
+describe('the streams', () => {
+  it('hold nothing of a session that is purged, however large its entries were', async () => {
+    const harness = await JetStreamHarness.open(server)
+    const { log, transcripts, runs } = harness.stores
+    const large = `XYZZY${randomBytes(1_000_000).toString('hex')}`
+    await say(log, 's', 'in.large', output(0, large))
+    const seq = await deletedSession(log, 's', 'XYZZY')
+    await transcripts.save(
+      's',
+      { cursor: `e.${seq}`, sealed: 0, entries: [{ seq: 1, time: 1, json: large }], commands: [] },
+      0,
+    )
+    await runs.offer({ session: 's', run: 'XYZZY', command: 'c' })
+    expect(await messagesWith(harness, 'XYZZY')).toBeGreaterThan(8)
+    await transcripts.purge('s', formatCursor(log.epoch, seq - 1))
+    await runs.drop('s')
+    await log.purge('s', seq)
+    expect(await messagesWith(harness, 'XYZZY')).toBe(0)
+    await harness.close()
+  })
+
+  it('fence a node that had the session open and did not see that it was deleted', async () => {
+    const harness = await JetStreamHarness.open(server)
+    const other = await harness.join()
+    const seq = await deletedSession(harness.log, 's')
+    const run = await other.log.last('s', 'run.r')
+    await harness.log.purge('s', seq)
+    await expect(other.log.append('s', 'run.r', output(9), run)).rejects.toMatchObject({ last: 0 })
+    await other.close()
+    await harness.close()
+  })
+})
