@@ -1,6 +1,7 @@
 // Commands: frames from client to server.
 import { z } from 'zod'
 import { Context } from './context.ts'
+import { Resume } from './door.ts'
 import { Policy } from './event.ts'
 import { Id } from './id.ts'
 import { LIMITS } from './limits.ts'
@@ -27,6 +28,8 @@ export const Attach = z.object({
   tools: z.array(Tool).max(LIMITS.tools).optional(),
   /** While catching up, outputs of one run may come merged (`run.output` with `count`). */
   merge: z.boolean().optional(),
+  /** It read the session before, over a connection that was lost or left. */
+  resume: Resume.optional(),
 })
 
 export const Detach = z.object({ type: z.literal('detach'), id: Id, session: Session })

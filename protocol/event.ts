@@ -1,6 +1,7 @@
 // Events: what a session's log holds, and what goes out through every door.
 import { z } from 'zod'
 import { Context } from './context.ts'
+import { Door } from './door.ts'
 import { ERROR_CODES } from './error.ts'
 import { Id } from './id.ts'
 import { OutputPart, Part, Seen } from './part.ts'
@@ -51,6 +52,10 @@ export const MessageEvent = z.object({
   context: Context.optional(),
   /** Names of the client tools that were on offer when it was sent. */
   tools: z.array(ToolName).optional(),
+  /** Through which it came. */
+  door: Door.optional(),
+  /** Of an experiment that its author takes part in. */
+  variant: z.string().max(32).optional(),
 })
 
 export const RunStarted = z.object({

@@ -7,6 +7,7 @@ import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createAuthenticator } from './auth/authenticator.ts'
 import { type Config, ConfigError } from './config.ts'
+import { Audience } from './doors/audience.ts'
 import { serveHealth } from './doors/health.ts'
 import { Hub } from './doors/hub.ts'
 import { ListenError, listen, reachable } from './doors/listen.ts'
@@ -21,6 +22,7 @@ import { backUp } from './log/lmdb-backup.ts'
 import { renewEpoch } from './log/lmdb-epoch.ts'
 import { openLmdbStores } from './log/lmdb-stores.ts'
 import type { RollCall } from './log/roll-call.ts'
+import { MeteredLog } from './log/metered-log.ts'
 import type { RunQueue } from './log/run-queue.ts'
 import type { SessionLog } from './log/session-log.ts'
 import type { TranscriptStore } from './log/transcript-store.ts'
@@ -29,6 +31,7 @@ import { createModelCatalog, type ModelCatalog, ModelConfigError, readModelConfi
 import { openDoors } from './open-doors.ts'
 import { agentOf, createRunEngine, RUN_LIMITS } from './run/run-engine.ts'
 import { SESSION_CACHE_DEFAULTS, SessionCache } from './session/session-cache.ts'
+import { exposeMetrics, openMetrics } from './open-metrics.ts'
 import { createSessionService } from './session/session-service.ts'
 import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from './session/transcript-writer.ts'
 
@@ -144,11 +147,14 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   const models = overrides.models ?? openModels(config)
   // The log is opened first; what folds its sessions needs it.
   let foldAll = (_: ReadonlySet<string>): void => undefined
-  const stores = await openStores(config, logger, (old) => foldAll(old))
+  const app = uws.App()
+  const opened = await openStores(config, logger, (old) => foldAll(old))
+  const stores = metrics === undefined ? opened : { ...opened, log: new MeteredLog(opened.log, metrics.log) }
   const sessions = new SessionCache(stores, { ...SESSION_CACHE_DEFAULTS, logger })
   const transcripts = new TranscriptWriter(stores, { ...TRANSCRIPT_DEFAULTS, logger })
   foldAll = (old) => foldEach(old, sessions, transcripts, logger)
   const serverTools = new Map(config.tools.map((tool) => [tool.name, tool]))
+  const metrics = openMetrics(config, models.ids, () => engine.active)
   const service = createSessionService({
     stores,
     sessions,
@@ -179,13 +185,14 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
       betweenTokensMs: config.betweenTokensMs,
     },
     node: config.node,
+    metrics: metrics?.runs,
     concurrency: config.runConcurrency,
+  const hub = new Hub(stores.log, { broadcast: broadcastBy(app) })
+  const audience = new Audience(hub)
     maxStalls: STALLED_OWNERS_MAX,
     maxAttempts: OWNERS_MAX,
     logger,
   })
-  const app = uws.App()
-  const hub = new Hub(stores.log, { broadcast: broadcastBy(app) })
   let stopping = false
   const doors =
     role === 'worker'
@@ -202,6 +209,8 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
           logger,
           busy: () => engine.active / config.runConcurrency,
         })
+    metrics: metrics?.runs,
+    isRead: (session) => audience.isAnywhere(session, stores.rollCall),
   stores.onAway((away) => doors?.tell(away ? 'away' : 'back'))
   let askedAt = Number.NEGATIVE_INFINITY
   serveHealth(app, () => {
@@ -217,12 +226,15 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     throw error instanceof ListenError ? new StartError(error.message, { cause: error }) : error
   }
   if (role !== 'gateway') await engine.start()
+          audience,
+          metrics,
 
   const port = uws.us_socket_local_port(socket)
   let closing: Promise<void> | undefined
   async function close(): Promise<void> {
     stopping = true
     const drainMs = config.drain * 1000
+  exposeMetrics(app, config, metrics, logger)
     const until = performance.now() + drainMs
     // Runs go on meanwhile, so that short ones end; those that wait for their turn go to another node.
     const stopped = engine.stop(drainMs)

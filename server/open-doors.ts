@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { LIMITS } from '@parley/protocol'
 import type { Authenticator } from './auth/authenticator.ts'
 import type { Config } from './config.ts'
+import type { Audience } from './doors/audience.ts'
 import { serveRoutes } from './doors/http/router.ts'
 import type { Hub } from './doors/hub.ts'
 import { openJobDoor } from './doors/jobs/job-routes.ts'
@@ -19,6 +20,7 @@ import { openWebSocketDoor } from './doors/websocket/websocket-door.ts'
 import { ConnectionCount } from './limit/connection-count.ts'
 import type { RollCall } from './log/roll-call.ts'
 import type { Logger } from './logger.ts'
+import type { Metrics } from './metric/metrics.ts'
 import { Presence } from './presence/presence.ts'
 import type { SessionStores } from './session/session.ts'
 import type { SessionCache } from './session/session-cache.ts'
@@ -34,6 +36,9 @@ export interface DoorsPorts {
   readonly hub: Hub
   /** Left out: there is no other node. */
   readonly rollCall?: RollCall
+  readonly audience: Audience
+  /** Left out: nothing is measured. */
+  readonly metrics: Metrics | undefined
   readonly authenticator: Authenticator
   readonly logger: Logger
   /** Runs that are driven on this node, as a part of those that may be. */
@@ -61,7 +66,8 @@ const ABANDONED_MS = 1_000
 type App = Parameters<typeof serveRoutes>[0]
 
 export function openDoors(app: App, ports: DoorsPorts): Doors {
-  const { config, service, stores, sessions, hub, authenticator, logger } = ports
+  const { config, service, stores, sessions, hub, audience, authenticator, logger } = ports
+  const metrics = ports.metrics?.doors
   const origins = { allowed: config.origins, authenticated: authenticator.required || config.anonymous === 'yes' }
   const connections = new ConnectionCount({
     total: config.maxConnections,
@@ -78,6 +84,7 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
     logger,
     node: config.node,
     origins,
+    metrics,
     connections,
     limits: {
       helloMs: config.helloMs,
@@ -89,14 +96,41 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
       behindMs,
     },
   })
-  const jobs = openJobDoor({ service, stores, sessions, retentionMs: config.retention * 1000, busy: ports.busy })
-  const readings = new Readings({ service, stores, hub, logger, behindMs })
-  const openAi = openOpenAiDoor({ service, stores, sessions, hub, logger, models: ports.models, graceMs: ABANDONED_MS })
+  const jobs = openJobDoor({
+    service,
+    stores,
+    sessions,
+    retentionMs: config.retention * 1000,
+    busy: ports.busy,
+    audience,
+  })
+  const readings = new Readings({ service, stores, hub, logger, behindMs, metrics, audience })
+  const openAi = openOpenAiDoor({
+    service,
+    stores,
+    sessions,
+    hub,
+    logger,
+    models: ports.models,
+    graceMs: ABANDONED_MS,
+    audience,
+    metrics,
+  })
   const named = new HttpConnections(service, CONNECTION_MS)
   const routes = [
-    ...sessionRoutes({ service, stores, sessions, presence, readings, connections: named, jobs }),
+    ...sessionRoutes({
+      service,
+      stores,
+      sessions,
+      shelf: ports.shelf,
+      presence,
+      readings,
+      connections: named,
+      jobs,
+      audience,
+    }),
     helloRoute({ node: config.node, heartbeatMs }),
-    readersRoute({ service, hub, node: config.node, rollCall: ports.rollCall }),
+    readersRoute({ service, hub, node: config.node, rollCall: ports.rollCall, audience }),
     ...jobs.routes,
     ...openAi.routes,
   ]
@@ -112,9 +146,20 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
     logger,
   })
   serveSite(app, fileURLToPath(new URL('../../web/dist', import.meta.url)))
+    metrics,
 
   return {
     get connections() {
+  if (ports.metrics !== undefined) {
+    ports.metrics.doors.watch(ports.metrics.registry, () => ({
+      webSockets: webSocket.connections,
+      requests: http.requests,
+      streams: http.streams,
+      unsentBytes: webSocket.unsentBytes + http.unsentBytes,
+      followed: hub.size,
+    }))
+  }
+
       return webSocket.connections + http.requests
     },
     drain(reason, withinMs) {

@@ -3,6 +3,7 @@
 import { hostname } from 'node:os'
 import { LIMITS } from '@parley/protocol'
 import { z } from 'zod'
+import { PriceTable } from './metric/prices.ts'
 
 export interface Setting<T> {
   readonly variable: string
@@ -185,6 +186,25 @@ export const SETTINGS = {
     z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
     'info',
     'trace, debug, info, warn, error, fatal or silent.',
+  ),
+  metrics: setting(
+    'PARLEY_METRICS',
+    z.enum(['off', 'local', 'on'], { error: 'must be off, local or on' }),
+    'local',
+    'Who may read /metrics: nobody (off), programs on this machine (local), or all who reach the port (on).',
+  ),
+  metricsToken: setting(
+    'PARLEY_METRICS_TOKEN',
+    text,
+    undefined,
+    'Bearer token that /metrics then wants of everybody, wherever from.',
+    { secret: true },
+  ),
+  prices: setting(
+    'PARLEY_PRICES',
+    z.union([text, PriceTable], { error: 'must be a table of prices, as JSON or a file with it' }),
+    undefined,
+    'What a million tokens cost, by model, for the metrics: JSON, or a file with it.',
   ),
   drain: setting('PARLEY_DRAIN', whole(0, 3600), 10, 'Seconds that a stop gives runs and clients.'),
 

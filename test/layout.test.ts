@@ -43,6 +43,7 @@ const PACKAGES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^ajv$/, ['server/tool/']],
   [/^jose$/, ['server/auth/']],
   [/^pino$/, ['server/']],
+  [/^prom-client$/, ['server/metric/']],
   [/^msgpackr$/, ['protocol/codec.ts']],
   [/^zod$/, ['protocol/', 'server/']],
   [/^ws$/, ['client/platform-node.ts']],

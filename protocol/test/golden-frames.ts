@@ -32,6 +32,13 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'client',
+    name: 'attach that resumes',
+    json: `{"type":"attach","id":"c18","session":"s1","after":"e1.7","merge":true,"resume":{"door":"sse","gapMs":1200}}`,
+    msgpack:
+      '86a474797065a6617474616368a26964a3633138a773657373696f6ea27331a56166746572a465312e37a56d65726765c3a6726573756d6582a4646f6f72a3737365a56761704d73cd04b0',
+  },
+  {
+    from: 'client',
     name: 'detach',
     json: `{"type":"detach","id":"c2","session":"s1"}`,
     msgpack: '83a474797065a6646574616368a26964a26332a773657373696f6ea27331',
@@ -210,6 +217,13 @@ export const GOLDEN: readonly Golden[] = [
     json: `{"type":"entry","session":"s1","cursor":"e1.15","time":1767225600000,"event":{"type":"run.ended","run":"r1","epoch":2,"model":"demo","message":"c3","owner":"node-b","startedAt":1767225600000,"reason":"cancelled","by":"ada","usage":{"inputTokens":12,"outputTokens":3,"reasoningTokens":2},"next":8,"output":[{"type":"text","text":" 5","index":5,"lengths":[2],"unseen":true}],"command":"c4","seen":{"run":"r1","index":4},"compacted":true,"at":14}}`,
     msgpack:
       '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3135a474696d65cb4279b76daa800000a56576656e74de0010a474797065a972756e2e656e646564a372756ea27231a565706f636802a56d6f64656ca464656d6fa76d657373616765a26333a56f776e6572a66e6f64652d62a9737461727465644174cb4279b76daa800000a6726561736f6ea963616e63656c6c6564a26279a3616461a5757361676583ab696e707574546f6b656e730cac6f7574707574546f6b656e7303af726561736f6e696e67546f6b656e7302a46e65787408a66f75747075749185a474797065a474657874a474657874a22035a5696e64657805a76c656e677468739102a6756e7365656ec3a7636f6d6d616e64a26334a47365656e82a372756ea27231a5696e64657804a9636f6d706163746564c3a261740e',
+  },
+  {
+    from: 'server',
+    name: 'entry: message through a door',
+    json: `{"type":"entry","session":"s1","cursor":"e1.32","time":1767225600000,"event":{"type":"message","id":"c19","role":"user","author":"ada","content":[],"policy":"queue","run":"r1","door":"websocket","variant":"b"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3332a474696d65cb4279b76daa800000a56576656e7489a474797065a76d657373616765a26964a3633139a4726f6c65a475736572a6617574686f72a3616461a7636f6e74656e7490a6706f6c696379a57175657565a372756ea27231a4646f6f72a9776562736f636b6574a776617269616e74a162',
   },
   {
     from: 'server',

@@ -6,3 +6,9 @@ export function addressKey(bytes: Uint8Array): string {
   if (bytes.length === 4 || isMapped) return bytes.subarray(-4).join('.')
   return Buffer.from(bytes.subarray(0, 8)).toString('hex')
 }
+
+/** Whether it is this machine's own. */
+export function isLoopbackAddress(bytes: Uint8Array): boolean {
+  if (bytes.length === 16 && bytes.every((byte, index) => byte === (index === 15 ? 1 : 0))) return true
+  return /^127\./.test(addressKey(bytes))
+}

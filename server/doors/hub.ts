@@ -39,6 +39,11 @@ export class Hub {
     return this.#slots.size
   }
 
+  /** Whether somebody reads it, or did a moment ago. */
+  follows(session: string): boolean {
+    return this.#slots.has(session)
+  }
+
   /** @throws StorageError, CursorLost */
   async retain(session: string): Promise<FeedLease> {
     let slot = this.#slots.get(session)

@@ -11,12 +11,14 @@ import {
   formatCursor,
   parseCursor,
   ReplyError,
+  type Resume,
   type ServerFrame,
   type SessionReader,
 } from '@parley/protocol'
 import type { Slots } from '../limit/slots.ts'
 import type { Seq } from '../log/entry.ts'
 import { CursorLost, StorageError } from '../log/log-error.ts'
+import type { DoorMetrics } from '../metric/door-metrics.ts'
 import { replay } from '../session/replay.ts'
 import type { SessionStores } from '../session/session.ts'
 import { merged, type Shown } from '../session/shown.ts'
@@ -53,6 +55,7 @@ export interface ReaderPorts {
   readonly stores: SessionStores
   readonly hub: Hub
   readonly sink: ReaderSink
+  readonly metrics?: DoorMetrics | undefined
   /** The session cannot be read on: the log is broken. */
   failed(error: unknown): void
 }
@@ -68,6 +71,9 @@ export interface ReaderStart {
   readonly connection: string
   readonly door: ReaderReport['door']
   readonly after: Cursor | undefined
+  readonly resume?: Resume | undefined
+  /** `after` is where the server found what is asked for, and no cursor of the reader's. */
+  readonly fresh?: boolean
   readonly merge: boolean
   /** Called for each entry in its order; those that it does not keep are not sent. */
   readonly keep?: (entry: Shown) => boolean
@@ -87,6 +93,7 @@ export class Reader implements LiveReader {
   /** Of the two above, what each token needs. */
   readonly #sink: ReaderSink
   readonly #keep: ReaderStart['keep']
+  readonly #meter: ReturnType<DoorMetrics['reader']> | undefined
   #phase: Phase = 'attaching'
   #lease: FeedLease | undefined
   #role = ''
@@ -105,6 +112,8 @@ export class Reader implements LiveReader {
     this.#start = start
     this.#sink = ports.sink
     this.#keep = start.keep
+    const { door, resume, after, fresh } = start
+    this.#meter = ports.metrics?.reader({ door, resume, isBack: after !== undefined && fresh !== true })
   }
 
   get phase(): Phase {
@@ -219,6 +228,7 @@ export class Reader implements LiveReader {
     this.#giveFeedBack()
     const waiting = this.#waiting
     this.#waiting = []
+    this.#meter?.left()
     for (const { then } of waiting) then()
   }
 
@@ -252,6 +262,7 @@ export class Reader implements LiveReader {
     this.#catchUp(() => undefined).catch((error: unknown) => this.#fail(error))
   }
 
+    this.#meter?.behind()
   #fail(error: unknown): void {
     if (this.#phase === 'closed') return
     this.close()
@@ -331,6 +342,7 @@ export class Reader implements LiveReader {
       const cursor = formatCursor(stores.log.epoch, feed.position)
       sink.write({ type: 'attached', id, session, cursor, role, ...(reset ? { reset } : {}) })
       if (first) this.#phase = 'catching up'
+    if (reset) this.#meter?.reset()
       attached()
     }
     for await (const batch of batches) {
@@ -364,6 +376,7 @@ export class Reader implements LiveReader {
   }
 
   #writeLive(): void {
+    this.#meter?.live()
     const cursor = formatCursor(this.#ports.stores.log.epoch, this.#position)
     this.#ports.sink.write({ type: 'live', session: this.#start.session, cursor })
   }

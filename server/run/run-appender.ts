@@ -4,6 +4,7 @@
 import type { Entry } from '../log/entry.ts'
 import { Conflict, StorageError } from '../log/log-error.ts'
 import type { AppendListener, LogWriter, SessionLog } from '../log/session-log.ts'
+import type { RunMeter } from '../metric/run-meter.ts'
 import type { Session } from '../session/session.ts'
 import { findRun } from '../session/session-state.ts'
 import * as Run from './run-state.ts'
@@ -15,6 +16,7 @@ export interface RunAppenderOptions {
   readonly storageWaitMs: number
   /** Called once, when nothing more of this owner can be appended; with what stands in the way, if anything does. */
   readonly stopped: (problem: unknown) => void
+  readonly meter?: RunMeter | undefined
 }
 
 /** UTF-16 code units that wait for the log before the model is held back. */
@@ -29,6 +31,7 @@ export class RunAppender implements AppendListener {
   readonly #session: Session
   readonly #run: string
   readonly #subject: string
+  readonly #meter: RunMeter | undefined
   #state: Run.RunState
   #waiting: (() => void)[] = []
   #failedAt: number | undefined
@@ -41,6 +44,7 @@ export class RunAppender implements AppendListener {
     const { log, session } = options
     this.#log = log
     this.#session = session
+    this.#meter = options.meter
     this.#state = state
     this.#run = state.about.run
     this.#subject = `run.${state.about.run}`
@@ -101,6 +105,7 @@ export class RunAppender implements AppendListener {
   /** The log's listener. */
   appended(entry: Entry): void {
     this.#failedAt = undefined
+    if (entry.event.type === 'run.output') this.#meter?.stored(entry.time)
     this.#state = Run.appended(this.#state, entry.seq)
     this.#pump()
   }
@@ -166,6 +171,7 @@ export class RunAppender implements AppendListener {
     const append = Run.inFlight(this.#state)
     if (append === undefined) return
     const { call, event, expect, rollup } = append
+    if (this.#meter !== undefined && !Run.holdsText(this.#state)) this.#meter.gave(this.#state.deltas)
     const writer = call === undefined ? this.#writer : this.#log.writer(this.#session.id, `tool.${call}`)
     writer.submit(event, expect, this, rollup ? ROLLUP : undefined)
   }

@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import { StorageError } from '../log/log-error.ts'
 import { type Delivery, DeliveryLost, type RunQueue, type Taking } from '../log/run-queue.ts'
 import type { SessionLog } from '../log/session-log.ts'
+import type { RunMetrics } from '../metric/run-metrics.ts'
 import type { ModelCatalog } from '../model/model.ts'
 import { compactRun, endOverdue, endRun } from '../session/end-run.ts'
 import { offerOpen } from '../session/send.ts'
@@ -13,6 +14,7 @@ import type { SessionCache } from '../session/session-cache.ts'
 import { findRun, type RunView, type SessionState } from '../session/session-state.ts'
 import type { TranscriptWriter } from '../session/transcript-writer.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
+import { RunCount } from './run-count.ts'
 import { type RunLimits, RunOwner } from './run-owner.ts'
 
 /** A named way to answer, chosen by `agent` in `send`. */
@@ -41,6 +43,9 @@ export interface RunEngineOptions {
   /** Owners of one run in all. */
   readonly maxAttempts: number
   readonly logger: Logger
+  readonly metrics?: RunMetrics | undefined
+  /** Whether anybody reads a session now, or did a moment ago, on any node. */
+  readonly isRead?: (session: string) => Promise<boolean>
 }
 
 export interface RunEngine {
@@ -76,6 +81,7 @@ const AWAY_MS = 10 * 60_000
 export function createRunEngine(options: RunEngineOptions): RunEngine {
   const { log, runs, sessions, transcripts, logger } = options
   const stopping = new AbortController()
+  const count = options.metrics && new RunCount(options.metrics, options.isRead)
   let taking: Taking | undefined
   let active = 0
   let idle: (() => void) | undefined
@@ -89,7 +95,9 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
         logger.info({ session: delivery.session, run: delivery.run }, 'run was offered without its message')
         return
       }
+      const before = findRun(session.state, delivery.run)
       await toItsEnd(session, delivery, signal)
+      count?.done(session, delivery, before)
       // Runs that ended now may have left work that only the log knows of.
       await endOverdue(log, session)
       await offerOpen(runs, session)
@@ -147,8 +155,8 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     active += 1
     try {
       const owner = choose(session, view)
-      const { node, limits } = options
-      const epoch = await RunOwner.drive({ ...owner, log, node, limits, logger }, session, view, signal)
+      const { node, limits, metrics } = options
+      const epoch = await RunOwner.drive({ ...owner, log, node, limits, logger, metrics }, session, view, signal)
       await isOver(session, view.id, epoch)
     } catch (error) {
       // A model or agent that was taken out of the configuration since.

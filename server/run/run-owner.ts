@@ -6,6 +6,8 @@ import { type MessageEvent, ReplyError, type RunStarted } from '@parley/protocol
 import type { Logger } from 'pino'
 import { Conflict, StorageError } from '../log/log-error.ts'
 import type { SessionLog } from '../log/session-log.ts'
+import type { RunMeter } from '../metric/run-meter.ts'
+import type { RunMetrics } from '../metric/run-metrics.ts'
 import type { Model } from '../model/model.ts'
 import { compactRun } from '../session/end-run.ts'
 import { fromParts } from '../session/run-output.ts'
@@ -23,6 +25,7 @@ import {
 import { buildPrompt, userMessage } from './prompt.ts'
 import { type Recovery, recover } from './recovery.ts'
 import { RunAppender } from './run-appender.ts'
+import { meterOf, sentAt } from './run-count.ts'
 import * as Run from './run-state.ts'
 import { RunTools } from './run-tools.ts'
 import { sampled } from './sampling.ts'
@@ -56,6 +59,7 @@ export interface OwnerOptions {
   readonly serverTools: ReadonlyMap<string, ServerTool>
   readonly limits: RunLimits
   readonly logger: Logger
+  readonly metrics?: RunMetrics | undefined
 }
 
 /** The run is not this owner's any more: it has ended, or has another owner. */
@@ -69,6 +73,7 @@ export class RunOwner implements ModelSink {
   readonly #appender: RunAppender
   readonly #tools: RunTools
   readonly #taken = new Set<string>()
+  readonly #meter: RunMeter | undefined
   /** Deltas at which the run has used as many tokens as it may. */
   #maxDeltas = 0
   /** The log has its start. */
@@ -76,16 +81,18 @@ export class RunOwner implements ModelSink {
   /** Why the log takes nothing more of this owner, when it is not that the run is over. */
   #problem: unknown
 
-  private constructor(options: OwnerOptions, session: Session, state: Run.RunState) {
+  private constructor(options: OwnerOptions, session: Session, state: Run.RunState, meter: RunMeter | undefined) {
     const { log, limits, node } = options
     this.#options = options
     this.#session = session
     this.#run = state.about.run
+    this.#meter = meter
     this.#appender = new RunAppender(
       {
         log,
         session,
         storageWaitMs: limits.storageWaitMs,
+        meter,
         stopped: (problem) => {
           this.#problem = problem
           this.#stop.abort(STOPPED)
@@ -109,7 +116,8 @@ export class RunOwner implements ModelSink {
       { run: view.id, epoch: view.epoch + 1, model: options.model.id, message: view.message, owner: options.node },
       { last: view.last, next: view.next, output: fromParts(recovery.kept), step: recovery.step },
     )
-    const owner = new RunOwner(options, session, state)
+    const meter = options.metrics && (await meterOf(options.metrics, options, session, view))
+    const owner = new RunOwner(options, session, state, meter)
     const onHandOver = (): void => owner.#stop.abort(handOver.reason)
     handOver.addEventListener('abort', onHandOver, { once: true })
     if (handOver.aborted) onHandOver()
@@ -125,6 +133,8 @@ export class RunOwner implements ModelSink {
       owner.#stop.abort(STOPPED)
       owner.#appender.close()
       await owner.#tools.stopped()
+      const how = findRun(session.state, view.id)?.ended?.reason
+      meter?.done(owner.#appender.state.deltas, how === 'cancelled' || how === 'superseded')
     }
     await compactRun(options.log, session, view.id, Run.usageSoFar(owner.#appender.state))
     return owner.#begun ? view.epoch + 1 : view.epoch
@@ -167,6 +177,10 @@ export class RunOwner implements ModelSink {
     const event: RunStarted = { type: 'run.started', ...about, mode: recovery.mode, next }
     const started = await log.append(this.#session.id, subject, event, last)
     this.#begun = true
+    const asked = this.#message()
+    const since = about.epoch === 1 ? sentAt(this.#session, about.message) : undefined
+    const waited = since === undefined ? undefined : (started.time - since) / 1000
+    this.#options.metrics?.began(asked ?? {}, about.model, recovery.mode, waited)
     let { seq } = started
     if (recovery.mode === 'restart' && recovery.kept.length > 0) {
       // Readers dropped all of it: they get back the steps that are complete.
@@ -217,6 +231,7 @@ export class RunOwner implements ModelSink {
       this.#taken.add(event.id)
       prompt.push(userMessage(event))
     }
+    this.#meter?.nextCall()
     this.#appender.apply((state) => Run.nextStep(state, steers))
   }
 
@@ -238,7 +253,7 @@ export class RunOwner implements ModelSink {
           maxOutputTokens: this.#maxOutputTokens(),
         }
         this.#maxDeltas = deltas + options.maxOutputTokens
-        return await callModel(model, options, limits, this, signal)
+        return await timed(this.#options.metrics, model.id, () => callModel(model, options, limits, this, signal))
       } catch (error) {
         const silent = this.#appender.state.deltas === deltas && !signal.aborted
         if (!(error instanceof ModelFailure && error.retryable && silent && attempt < limits.modelTries)) throw error
@@ -284,6 +299,22 @@ export class RunOwner implements ModelSink {
     this.#options.logger.error({ err: error, run: this.#run }, 'run failed inside the server')
     if (error instanceof ReplyError) return { code: error.code, message: error.message }
     return { code: 'internal', message: 'Something went wrong on the server.' }
+  }
+}
+
+/** Tells how long a call of the model took, and how it failed. */
+async function timed<T>(metrics: RunMetrics | undefined, model: string, call: () => Promise<T>): Promise<T> {
+  const began = performance.now()
+  let failure = '_OTHER'
+  try {
+    const result = await call()
+    failure = ''
+    return result
+  } catch (error) {
+    failure = error instanceof ModelFailure ? error.code : 'cancelled'
+    throw error
+  } finally {
+    metrics?.modelCalled(model, (performance.now() - began) / 1000, failure)
   }
 }
 

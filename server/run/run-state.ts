@@ -231,6 +231,11 @@ export function putBack(state: RunState): RunState {
   return { ...state, inFlight: undefined, outbox: [...again, ...state.outbox] }
 }
 
+/** Whether text of the model's waits for its turn behind what is in flight. */
+export function holdsText({ outbox }: RunState): boolean {
+  return outbox.length > 0 && outbox.some((item) => item.type === 'text')
+}
+
 /** What is in flight, as the log takes it; undefined when nothing is. */
 export function inFlight(state: RunState): RunAppend | undefined {
   const { about, last, next, inFlight: item } = state

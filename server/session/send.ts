@@ -2,6 +2,7 @@
 // policy says what becomes of the runs that are not finished yet. Every step is idempotent.
 import {
   type Content,
+  type Door,
   LIMITS,
   type MessageEvent,
   makeId,
@@ -25,6 +26,12 @@ export interface SendPorts {
   readonly runs: RunQueue
 }
 
+/** What is noted of where a message came from. */
+export interface Origin {
+  readonly door?: Door
+  readonly variant?: string
+}
+
 export interface Sent {
   readonly seq: number
   readonly message: string
@@ -46,6 +53,7 @@ export async function send(
   command: Send,
   user: string,
   tools: readonly string[],
+  { door, variant }: Origin = {},
 ): Promise<Sent> {
   const content = asParts(command.content)
   const before = findCommand(session.state, command.id)
@@ -78,6 +86,8 @@ export async function send(
     ...(command.context === undefined ? {} : { context: command.context }),
     ...(policy === 'reject' ? { after: state.seq } : {}),
     ...(tools.length === 0 ? {} : { tools: [...tools] }),
+    ...(door === undefined ? {} : { door }),
+    ...(variant === undefined ? {} : { variant }),
   }
   let seq: number
   try {

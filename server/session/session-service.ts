@@ -3,6 +3,7 @@
 import {
   type Cancel,
   type Cursor,
+  type Door,
   formatCursor,
   type Permission,
   ReplyError,
@@ -17,6 +18,7 @@ import type { Logger } from 'pino'
 import type { Seq } from '../log/entry.ts'
 import { CursorLost, StorageError } from '../log/log-error.ts'
 import type { RunQueue } from '../log/run-queue.ts'
+import type { RunMetrics } from '../metric/run-metrics.ts'
 import { asReplyError, compareAndAppend } from './compare-and-append.ts'
 import { endRun } from './end-run.ts'
 import { MemberDesk, type NewInvite } from './member-desk.ts'
@@ -38,6 +40,10 @@ export interface Caller {
   /** Names of its tools, as it says itself. */
   readonly tools?: readonly string[]
 }
+  /** Through which it speaks. */
+  readonly door?: Door
+  /** Of an experiment that the user takes part in. */
+  readonly variant?: string
 
 /** What came of a command. */
 export interface Receipt {
@@ -96,6 +102,7 @@ export interface SessionServiceOptions {
 export function createSessionService(options: SessionServiceOptions): SessionService {
   const { stores, sessions, logger } = options
   const { log } = stores
+  readonly metrics?: Pick<RunMetrics, 'cancelled'> | undefined
   const now = options.now ?? Date.now
   const members = new MemberDesk(log, now)
   const desk = new ToolDesk(log, {
@@ -152,7 +159,7 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
       return within(command.session, async (session) => {
         await admitted(session, caller, 'send', true)
         const offered = new Set([...desk.offered(command.session), ...(caller.tools ?? [])])
-        return receipt(await send(stores, session, command, caller.user, [...offered]))
+        return receipt(await send(stores, session, command, caller.user, [...offered], caller))
       })
     },
 
@@ -175,6 +182,7 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
         return receipt({
           seq: entry?.seq ?? ended?.last ?? session.state.seq,
           run: view.id,
+      const began = performance.now()
           ...duplicate,
           final: true as const,
         })
@@ -187,6 +195,7 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
     result: (command, caller) =>
       allowed(command.session, caller, 'run', async (session) => receipt(await desk.result(session, command, caller))),
 
+        if (entry !== undefined) options.metrics?.cancelled(caller.door, (performance.now() - began) / 1000)
     decide: (command, caller) =>
       allowed(command.session, caller, 'decide', async (session) =>
         receipt(await desk.decide(session, command, caller)),

@@ -53,6 +53,7 @@ export class ResponseExchange implements HttpExchange {
   #phase: 'open' | 'streaming' | 'over' = 'open'
   #stream: ResponseStream | undefined
   #listeners: ((leaving: Leaving) => void)[] = []
+  #answered: ((status: number) => void) | undefined
 
   /** @param origin of a page that may read the answer; else '' */
   constructor(response: HttpResponse, request: RequestSnapshot, origin: string, ports: ExchangePorts) {
@@ -83,6 +84,11 @@ export class ResponseExchange implements HttpExchange {
     else this.#listeners.push(listener)
   }
 
+  /** Calls back once, with the status, when an answer or a stream is begun. */
+  onAnswer(listener: (status: number) => void): void {
+    this.#answered = listener
+  }
+
   tellLeaving(leaving: Leaving): void {
     const listeners = this.#listeners
     this.#listeners = []
@@ -107,6 +113,7 @@ export class ResponseExchange implements HttpExchange {
     if (this.#bodiless) this.#answer(status, undefined, headers, false)
     if (this.#phase !== 'open') return CLOSED_STREAM
     this.#phase = 'streaming'
+    this.#answered?.(status)
     const filler = headers['Content-Type']?.startsWith('text/event-stream') === true ? ':\n\n' : '\n'
     const stream = new ResponseStream(
       this.#response,
@@ -136,6 +143,7 @@ export class ResponseExchange implements HttpExchange {
 
   #answer(status: number, body: string | Uint8Array | undefined, headers: Headers, closes: boolean): void {
     if (this.#phase !== 'open') return
+    this.#answered?.(status)
     const response = this.#response
     response.cork(() => {
       writeHead(response, status, this.#headers(headers))

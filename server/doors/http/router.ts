@@ -8,6 +8,7 @@ import type { Authenticator } from '../../auth/authenticator.ts'
 import type { CommandRateLimits, CommandVerdict } from '../../limit/command-rate.ts'
 import type { ConnectionCount } from '../../limit/connection-count.ts'
 import { RequestRate } from '../../limit/request-rate.ts'
+import type { DoorMetrics } from '../../metric/door-metrics.ts'
 import { bearerOf } from '../bearer.ts'
 import type { OriginRules } from '../origin.ts'
 import { TurnFlush } from '../turn-flush.ts'
@@ -34,6 +35,7 @@ export interface HttpOptions {
   /** Milliseconds after which a stream on which nothing was sent gets a sign of life. */
   readonly heartbeatMs: number
   readonly logger: Logger
+  readonly metrics?: DoorMetrics | undefined
 }
 
 export interface HttpDoor {
@@ -54,7 +56,7 @@ export interface HttpDoor {
 const OUT_OF_PATIENCE_MS = 60_000
 
 export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options: HttpOptions): HttpDoor {
-  const { authenticator, origins, connections, logger } = options
+  const { authenticator, origins, connections, logger, metrics } = options
   const rate = new RequestRate(options.requests)
   const keeper = new StreamKeeper(options)
   const exchanges = new Set<ResponseExchange>()
@@ -94,6 +96,12 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
     const origin = request.header('origin') ?? ''
     const allowed = route.open === true || mayCall(origins, origin, request.header('host') ?? '')
     const exchange = new ResponseExchange(response, request, allowed ? origin : '', ports)
+    if (metrics !== undefined) {
+      const began = performance.now()
+      exchange.onAnswer((status) => {
+        metrics.answered(route.method, route.path, status, (performance.now() - began) / 1000)
+      })
+    }
     const entered = connections.enter(request.address)
     if (entered === 'entered') exchanges.add(exchange)
     handle(route, exchange, allowed, entered).catch((error: unknown) => {
@@ -140,6 +148,7 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
       return
     }
     const failure = failureOf(error)
+    metrics?.refused('http', failure.code)
     // Who is answered while still sending may never read it.
     const closes = atOnce || failure.closes
     if (!closes) await request.body.heard()

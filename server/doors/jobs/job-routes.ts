@@ -2,6 +2,7 @@
 import { Cursor, type JobAccepted, JobRequest, makeId, ReplyError, type Send } from '@parley/protocol'
 import { z } from 'zod'
 import type { SessionService } from '../../session/session-service.ts'
+import type { Audience } from '../audience.ts'
 import { commandIdOf, digest, idempotencyKeyOf } from '../command-id.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { Headers } from '../http/http-reply.ts'
@@ -18,6 +19,7 @@ export interface JobPorts extends Omit<JobDeskPorts, 'now'> {
   readonly service: SessionService
   /** Runs that are driven on this node, as a part of those that may be. */
   readonly busy: () => number
+  readonly audience?: Audience | undefined
   /** Unix milliseconds. */
   readonly now?: () => number
   /** From 0 to 1. */
@@ -70,6 +72,7 @@ export function openJobDoor(ports: JobPorts): JobDoor {
     if (name === undefined) throw new ReplyError('job_not_found')
     try {
       await service.admit(name.session, callerOf(request), 'read')
+      ports.audience?.ask(name.session)
     } catch (error) {
       const isForeign =
         error instanceof ReplyError && (error.code === 'forbidden' || error.code === 'session_not_found')
@@ -92,7 +95,7 @@ export function openJobDoor(ports: JobPorts): JobDoor {
       if (exchange.leaving !== undefined) {
         throw new ReplyError('going_away', undefined, { retryAfterMs: exchange.leaving.withinMs })
       }
-      const { run, cursor, duplicate } = await service.send(command, callerOf(request))
+      const { run, cursor, duplicate } = await service.send(command, callerOf(request, 'job'))
       // A message always has a run.
       const { body, headers } = await accept(command.session, run ?? '')
       const replayed = duplicate === true ? { 'Idempotent-Replayed': 'true' } : {}
@@ -136,7 +139,7 @@ export function openJobDoor(ports: JobPorts): JobDoor {
       await mustBeAdmitted(request, id)
       const command = commandIdOf(request)
       const { session, run, hasEnded } = await desk.find(id)
-      if (!hasEnded) await service.cancel({ type: 'cancel', id: command, session, run }, callerOf(request))
+      if (!hasEnded) await service.cancel({ type: 'cancel', id: command, session, run }, callerOf(request, 'job'))
       const now = { since: undefined, waitMs: 0, holds: undefined, signal: undefined, pace }
       answer(exchange, await desk.report(id, now))
     },

@@ -33,7 +33,7 @@ export function chatRoute(ports: OpenAiPorts): Route {
       checkMessages(asked)
       const model = modelMeant(ports.models, asked.model)
       if (leaving !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: leaving.withinMs })
-      const caller = callerOf(request)
+      const caller = callerOf(request, 'openai')
       const command = commandOf(request, asked, model)
       const { run = '' } = await ports.service.send(command, caller)
       const name = { session: command.session, run }

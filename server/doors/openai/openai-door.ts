@@ -1,9 +1,11 @@
 // The doors that clients of the OpenAI API know: change the base URL, and what they ask for is a run of a session, with all
 // that this server promises of one.
 import type { Logger } from 'pino'
+import type { DoorMetrics } from '../../metric/door-metrics.ts'
 import type { SessionStores } from '../../session/session.ts'
 import type { SessionCache } from '../../session/session-cache.ts'
 import type { SessionService } from '../../session/session-service.ts'
+import type { Audience } from '../audience.ts'
 import type { Route } from '../http/route.ts'
 import type { Hub } from '../hub.ts'
 import { AbandonedRuns } from './abandoned-runs.ts'
@@ -23,6 +25,8 @@ export interface OpenAiDoorPorts {
   readonly models: readonly string[]
   /** Milliseconds for which a run goes on whose caller has left, and cannot come back for it. */
   readonly graceMs: number
+  readonly audience?: Audience | undefined
+  readonly metrics?: DoorMetrics | undefined
 }
 
 export interface OpenAiDoor {

@@ -2,6 +2,7 @@
 import type { SessionStores } from '../../session/session.ts'
 import type { SessionCache } from '../../session/session-cache.ts'
 import type { SessionService } from '../../session/session-service.ts'
+import type { Audience } from '../audience.ts'
 import type { AbandonedRuns } from './abandoned-runs.ts'
 import type { RunStreams } from './run-streams.ts'
 
@@ -11,6 +12,7 @@ export interface OpenAiPorts {
   readonly sessions: SessionCache
   readonly streams: RunStreams
   readonly abandoned: AbandonedRuns
+  readonly audience?: Audience | undefined
   /** Ids of the models on offer. */
   readonly models: readonly string[]
 }

@@ -39,7 +39,7 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
       if (leaving !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: leaving.withinMs })
       const name = await sendResponse(ports, request, asked)
       const isKept = asked.store !== false || idempotencyKeyOf(request) !== undefined
-      const done = isKept ? () => undefined : ports.abandoned.watch(exchange, name, callerOf(request))
+      const done = isKept ? () => undefined : ports.abandoned.watch(exchange, name, callerOf(request, 'openai'))
       if (asked.stream === true) {
         await stream(ports, exchange, { name, found: await mustFind(ports, name) }, -1, done)
         return
@@ -71,7 +71,7 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
       const { request } = exchange
       const { name, found } = await find(ports, request)
       if (found.view.ended === undefined) {
-        await ports.service.cancel({ type: 'cancel', id: commandIdOf(request), ...name }, callerOf(request))
+        await ports.service.cancel({ type: 'cancel', id: commandIdOf(request), ...name }, callerOf(request, 'openai'))
       }
       tell(exchange, name, await mustFind(ports, name))
     },

@@ -70,7 +70,7 @@ async function sendNext(
 
 async function send({ service }: OpenAiPorts, request: HttpRequest, command: Send): Promise<JobName> {
   // A message always has a run.
-  const { run = '' } = await service.send(command, callerOf(request))
+  const { run = '' } = await service.send(command, callerOf(request, 'openai'))
   return { session: command.session, run }
 }
 

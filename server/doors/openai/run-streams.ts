@@ -2,6 +2,7 @@
 // what it reads goes through a translation of the door's own; nothing is said that the log does not hold.
 import { type Event, formatCursor, ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
+import type { DoorMetrics } from '../../metric/door-metrics.ts'
 import type { SessionStores } from '../../session/session.ts'
 import type { SessionService } from '../../session/session-service.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
@@ -20,6 +21,7 @@ export interface RunStreamsPorts {
   readonly stores: SessionStores
   readonly hub: Hub
   readonly logger: Logger
+  readonly metrics?: DoorMetrics | undefined
 }
 
 /** Says one event of the run; ends the stream when that was the last that its client wants. */
@@ -72,6 +74,7 @@ export class RunStreams {
         connection: request.id,
         door: 'openai',
         after: formatCursor(stores.log.epoch, Math.max(0, from - 1)),
+        fresh: true,
         merge: false,
         keep: new RunFilter(run).keep,
       },

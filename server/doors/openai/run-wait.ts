@@ -4,6 +4,7 @@ import { whenRunEnds } from '../../session/run-end.ts'
 import type { FoundRun } from '../../session/run-report.ts'
 import type { SessionStores } from '../../session/session.ts'
 import type { SessionCache } from '../../session/session-cache.ts'
+import type { Audience } from '../audience.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import { onAbort } from '../http/http-request.ts'
 import type { JobName } from '../jobs/job-id.ts'
@@ -11,6 +12,7 @@ import type { JobName } from '../jobs/job-id.ts'
 export interface RunWaitPorts {
   readonly stores: SessionStores
   readonly sessions: SessionCache
+  readonly audience?: Audience | undefined
 }
 
 /** @returns undefined when the client has left @throws ReplyError run_not_found, going_away; StorageError */
@@ -20,6 +22,7 @@ export async function untilRunEnds(
   { session, run }: JobName,
 ): Promise<FoundRun | undefined> {
   const over = new AbortController()
+  const hangUp = ports.audience?.wait(session)
   let timer: NodeJS.Timeout | undefined
   onAbort(exchange.request.signal, () => over.abort())
   exchange.onLeaving(({ withinMs }) => {
@@ -33,6 +36,7 @@ export async function untilRunEnds(
     return found
   } finally {
     clearTimeout(timer)
+    hangUp?.()
   }
 }
 

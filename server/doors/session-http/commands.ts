@@ -24,7 +24,7 @@ export function commandRoutes({ service }: SessionHttpPorts): readonly Route[] {
   return [
     command(`${SESSION}/cancel`, async (request, target) => {
       const body = await request.json(CancelRequest)
-      return service.cancel({ type: 'cancel', ...target, ...body }, callerOf(request))
+      return service.cancel({ type: 'cancel', ...target, ...body }, callerOf(request, 'request'))
     }),
     command(`${CALL}/claim`, async (request, target) => {
       await request.json(ClaimRequest)

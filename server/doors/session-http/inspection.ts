@@ -4,6 +4,7 @@ import { Id, type ReadersAnswer, SessionReader } from '@parley/protocol'
 import { z } from 'zod'
 import type { RollCall } from '../../log/roll-call.ts'
 import type { SessionService } from '../../session/session-service.ts'
+import type { Audience } from '../audience.ts'
 import type { Route } from '../http/route.ts'
 import type { Hub } from '../hub.ts'
 import type { ReaderReport } from '../reader.ts'
@@ -15,6 +16,7 @@ export interface InspectionPorts {
   readonly node: string
   /** Undefined: there is no other node. */
   readonly rollCall: RollCall | undefined
+  readonly audience?: Audience | undefined
 }
 
 /** Readers of one node that are named. */
@@ -25,14 +27,17 @@ const NodeReaders = z.object({
   node: z.string(),
   count: z.int().min(0),
   readers: z.array(SessionReader).max(READERS_SHOWN),
+  /** Somebody reads it in one way or another, or did a moment ago. */
+  isRead: z.boolean().optional(),
 })
 type NodeReaders = z.infer<typeof NodeReaders>
 
-export function readersRoute({ service, hub, node, rollCall }: InspectionPorts): Route {
+export function readersRoute({ service, hub, node, rollCall, audience }: InspectionPorts): Route {
   const here = async (session: string): Promise<NodeReaders> => {
     const all = await hub.readers(session)
     const readers = [...all].sort(byNeed).slice(0, READERS_SHOWN)
-    return { node, count: all.length, readers: readers.map((report) => ({ ...report, node })) }
+    const isRead = audience?.isHere(session) ?? all.length > 0
+    return { node, count: all.length, readers: readers.map((report) => ({ ...report, node })), isRead }
   }
   rollCall?.answerWith(here)
   return {

@@ -3,6 +3,7 @@
 // the same request again finds the same run, and the entries have cursors.
 import {
   type Cursor,
+  type Door,
   ERRORS,
   formatCursor,
   HTTP_STATUS,
@@ -49,7 +50,8 @@ export function messagesRoute(ports: SessionHttpPorts): Route {
       const form = negotiate(request.header('accept'), FORMS)
       const after = lastEventId(request)
       const id = commandIdOf(request)
-      const caller = callerOf(request)
+      const prefer = parsePrefer(request.header('prefer'))
+      const caller = callerOf(request, doorOf(form, prefer))
       const { tools = [], ...body } = await request.json(MessageRequest)
       if (tools.length > 0 && caller.roams !== true) {
         throw new HttpError('bad_request', 'tools need a connection: the header Parley-Connection', { path: 'tools' })
@@ -61,7 +63,7 @@ export function messagesRoute(ports: SessionHttpPorts): Route {
       if (form === 'application/json') {
         // What the command did: more than the job says, which is about its run.
         const done = { 'Parley-Cursor': sent.cursor, ...(sent.duplicate ? { 'Idempotent-Replayed': 'true' } : {}) }
-        await answer(ports, exchange, { session, run }, parsePrefer(request.header('prefer')), done)
+        await answer(ports, exchange, { session, run }, prefer, done)
         return
       }
       const start = after ?? (await placeBefore(ports, session, id, sent))
@@ -70,7 +72,7 @@ export function messagesRoute(ports: SessionHttpPorts): Route {
         return
       }
       holdConnection(ports, request, session)
-      const reading = { session, after: start, merge: false, filter: new RunFilter(run) }
+      const reading = { session, after: start, fresh: after === undefined, merge: false, filter: new RunFilter(run) }
       await ports.readings.stream(exchange, form === 'text/event-stream' ? 'sse' : 'ndjson', reading)
     },
   }
@@ -81,15 +83,28 @@ interface RunName {
   readonly run: string
 }
 
+/** What such a request is called. */
+function doorOf(form: (typeof FORMS)[number], prefer: Preferences): Door {
+  if (form === 'text/event-stream') return 'sse'
+  if (form === 'application/x-ndjson') return 'ndjson'
+  return secondsOf(prefer) === 0 ? 'job' : 'request'
+}
+
+/** For which it waits. */
+function secondsOf({ respondAsync, wait }: Preferences): number {
+  return Math.min(wait ?? (respondAsync ? 0 : WAIT_S), WAIT_MAX_S)
+}
+
 /** With the result, or with the job when that is wanted sooner. */
 async function answer(
   ports: SessionHttpPorts,
   exchange: HttpExchange,
   { session, run }: RunName,
-  { respondAsync, wait }: Preferences,
+  prefer: Preferences,
   done: Headers,
 ): Promise<void> {
-  const seconds = Math.min(wait ?? (respondAsync ? 0 : WAIT_S), WAIT_MAX_S)
+  const { respondAsync, wait } = prefer
+  const seconds = secondsOf(prefer)
   const result = seconds === 0 ? undefined : await resultWithin(ports, exchange, { session, run }, seconds)
   if (exchange.over) return
   const applied = [...(respondAsync ? ['respond-async'] : []), ...(wait === undefined ? [] : [`wait=${seconds}`])]
@@ -115,6 +130,7 @@ async function resultWithin(
   const over = new AbortController()
   const end = (): void => over.abort()
   let timer = setTimeout(end, seconds * 1000)
+  const hangUp = ports.audience?.wait(session)
   onAbort(request.signal, end)
   exchange.onLeaving(({ withinMs }) => {
     clearTimeout(timer)
@@ -127,6 +143,7 @@ async function resultWithin(
     return result === undefined ? undefined : { id: formatJobId({ session, run }), ...result }
   } finally {
     clearTimeout(timer)
+    hangUp?.()
   }
 }
 

@@ -3,14 +3,16 @@
 import { type Cursor, ERRORS, ReplyError, type ServerFrame } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Seq } from '../../log/entry.ts'
+import type { DoorMetrics } from '../../metric/door-metrics.ts'
 import type { SessionStores } from '../../session/session.ts'
 import type { SessionService } from '../../session/session-service.ts'
+import type { Audience } from '../audience.ts'
 import type { HttpExchange, Leaving } from '../http/http-exchange.ts'
 import { onAbort } from '../http/http-request.ts'
 import type { HttpStream } from '../http/http-stream.ts'
 import type { Hub } from '../hub.ts'
 import { Reader, type ReaderReport, type ReaderStart } from '../reader.ts'
-import { callerOf, connectionOf } from './caller.ts'
+import { callerOf, connectionOf, resumeOf } from './caller.ts'
 import { type PageDone, PageSink } from './page-sink.ts'
 import type { RunFilter } from './run-filter.ts'
 import { type StreamForm, StreamSink } from './stream-sink.ts'
@@ -22,11 +24,15 @@ export interface ReadingsPorts {
   readonly logger: Logger
   /** Milliseconds for which a reader that was live may stay behind. */
   readonly behindMs: number
+  readonly metrics?: DoorMetrics | undefined
+  readonly audience?: Audience | undefined
 }
 
 export interface Reading {
   readonly session: string
   readonly after: Cursor | undefined
+  /** `after` is none that its client gave. */
+  readonly fresh?: boolean
   readonly merge: boolean
   /** Only one run is read. */
   readonly filter: RunFilter | undefined
@@ -96,6 +102,7 @@ export class Readings {
   /** Resolves with the next page: at once, or when there is something or the wait is over. @throws ReplyError, StorageError */
   async page(exchange: HttpExchange, reading: Reading, waitMs: number): Promise<Page> {
     const { request } = exchange
+    this.#ports.audience?.ask(reading.session)
     return new Promise<Page>((resolve, reject) => {
       const leave = (): void => {
         clearTimeout(timer)
@@ -167,12 +174,14 @@ export class Readings {
   #start(
     { request }: HttpExchange,
     door: ReaderReport['door'],
-    { session, after, merge, filter }: Reading,
+    { session, after, fresh = false, merge, filter }: Reading,
   ): ReaderStart {
     const keep = filter === undefined ? {} : { keep: filter.keep }
     const admit = (): Promise<string> => this.#ports.service.admit(session, callerOf(request), 'read')
     const connection = connectionOf(request) ?? request.id
-    return { session, id: request.id, user: request.user, admit, connection, door, after, merge, ...keep }
+    const { id, user } = request
+    const resume = resumeOf(request)
+    return { session, id, user, admit, connection, door, after, resume, fresh, merge, ...keep }
   }
 
   #watch(): void {

@@ -3,6 +3,8 @@ import type { Presence } from '../../presence/presence.ts'
 import type { SessionStores } from '../../session/session.ts'
 import type { SessionCache } from '../../session/session-cache.ts'
 import type { SessionService } from '../../session/session-service.ts'
+import type { SessionShelf } from '../../session/session-shelf.ts'
+import type { Audience } from '../audience.ts'
 import type { JobDoor } from '../jobs/job-routes.ts'
 import type { HttpConnections } from './http-connections.ts'
 import type { Readings } from './readings.ts'
@@ -15,5 +17,6 @@ export interface SessionHttpPorts {
   readonly readings: Readings
   readonly connections: HttpConnections
   /** What a request that does not wait for the end of its run is answered with. */
+  readonly audience?: Audience | undefined
   readonly jobs: Pick<JobDoor, 'accept'>
 }

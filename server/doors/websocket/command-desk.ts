@@ -3,6 +3,7 @@
 import { type Attach, type Command, type ErrorCode, ReplyError, type ServerFrame } from '@parley/protocol'
 import type { Logger } from 'pino'
 import { CursorLost, StorageError } from '../../log/log-error.ts'
+import type { DoorMetrics } from '../../metric/door-metrics.ts'
 import type { Presence } from '../../presence/presence.ts'
 import type { SessionStores } from '../../session/session.ts'
 import type { Caller, Receipt, SessionService } from '../../session/session-service.ts'
@@ -17,6 +18,7 @@ export interface CommandDeskPorts {
   readonly hub: Hub
   readonly presence: Presence
   readonly logger: Logger
+  readonly metrics?: DoorMetrics | undefined
 }
 
 export interface CommandDeskOptions {
@@ -143,6 +145,7 @@ export class CommandDesk {
         connection: this.#caller.connection,
         door: 'websocket',
         after: command.after,
+        resume: command.resume,
         merge: command.merge === true,
       },
     )

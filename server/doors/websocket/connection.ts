@@ -99,6 +99,7 @@ export class Connection {
       events: {
         congested: () => ports.congested(this),
         overflowed: () => this.end(new Disconnect('tooSlow', 'replies are not read')),
+        refused: (code) => ports.metrics?.refused('websocket', code),
       },
     })
     this.#tokenClock = new TokenClock({
@@ -167,6 +168,7 @@ export class Connection {
   end(disconnect: Disconnect): void {
     if (this.#phase === 'closed') return
     this.#outbox.flush()
+    this.#ports.metrics?.disconnected(disconnect.code)
     this.#socket.end(disconnect.code, disconnect.reason)
   }
 
@@ -264,7 +266,7 @@ export class Connection {
         attachedSessions: limits.attachedSessions,
         failed: () => this.end(new Disconnect('internal')),
       },
-      { connection: this.id, user, role, ...(name === undefined ? {} : { name }) },
+      { connection: this.id, user, role, door: 'websocket', ...(name === undefined ? {} : { name }) },
     )
     if (this.#draining) desk.drain()
     this.#desk = desk

@@ -2,7 +2,7 @@
 // buffer and those queued here. Entries are not written while it is full (their readers go back to the log);
 // replies may pass the bound by a bounded amount. uWS itself never drops a message of ours, because
 // nothing is given to it while its buffer is over the bound.
-import { type CodecName, codecs, type ReplyError, type ServerFrame } from '@parley/protocol'
+import { type CodecName, codecs, type ErrorCode, type ReplyError, type ServerFrame } from '@parley/protocol'
 import { Slots } from '../../limit/slots.ts'
 import { asSent, type MessageData } from '../entry-message.ts'
 import type { ReaderSink } from '../reader.ts'
@@ -23,6 +23,8 @@ export interface OutboxEvents {
   congested(): void
   /** The client takes none of its replies. */
   overflowed(): void
+  /** An error is written. */
+  refused?(code: ErrorCode): void
 }
 
 export interface OutboxOptions {
@@ -122,6 +124,7 @@ export class Outbox implements ReaderSink {
   /** @param id the command's, where it has one @param session that is read no more */
   writeError(error: ReplyError, id?: string, session?: string): void {
     const { code, message, retryable, retryAfterMs } = error
+    this.#options.events.refused?.(code)
     this.write({
       type: 'error',
       ...(id === undefined ? {} : { id }),

@@ -1,0 +1,177 @@
+// DoorMetrics: who comes through which door, who comes back after what, who does not keep up, and who is sent away.
+import { READER_DOORS } from '@parley/protocol'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { doorLabel } from './labels.ts'
+import { type Arrival, ReaderMeter } from './reader-meter.ts'
+
+export type ReaderDoor = (typeof READER_DOORS)[number]
+
+/** What a scrape asks for. */
+export interface DoorCounts {
+  readonly webSockets: number
+  readonly requests: number
+  readonly streams: number
+  /** Bytes that wait for slow sockets. */
+  readonly unsentBytes: number
+  /** Sessions that somebody here reads. */
+  readonly followed: number
+}
+
+/** Seconds. */
+const GAP_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 300, 1800]
+const REPLAY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+/** As OpenTelemetry's conventions for HTTP name them. */
+const REQUEST_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
+
+export class DoorMetrics {
+  readonly #attaches: Counter<'door' | 'kind'>
+  readonly #resumes: Counter<'door' | 'from'>
+  readonly #gap: Histogram<'door' | 'from'>
+  readonly #replay: Histogram<'door'>
+  readonly #behind: Counter<'door'>
+  readonly #refusals: Counter<'door' | 'code'>
+  readonly #disconnects: Counter<'door' | 'code'>
+  readonly #requests: Histogram
+  /** Readers that are here. */
+  readonly #readers = new Map<string, number>(READER_DOORS.map((door) => [door, 0]))
+
+  constructor(registry: Registry) {
+    const registers = [registry]
+    const readers = this.#readers
+    this.#attaches = new Counter({
+      name: 'parley_attaches_total',
+      help: 'Readers that began: new, resumed from a cursor, or reset because theirs could not be gone on from.',
+      labelNames: ['door', 'kind'],
+      registers,
+    })
+    this.#resumes = new Counter({
+      name: 'parley_resumes_total',
+      help: 'Clients that told that they come back after a connection, by the door of before; another one is a change of door.',
+      labelNames: ['door', 'from'],
+      registers,
+    })
+    this.#gap = new Histogram({
+      name: 'parley_resume_gap_seconds',
+      help: 'For how long a client in mid-run had heard nothing until it was live again, as it felt it.',
+      labelNames: ['door', 'from'],
+      buckets: GAP_BUCKETS,
+      registers,
+    })
+    this.#replay = new Histogram({
+      name: 'parley_replay_duration_seconds',
+      help: 'From the attach of a reader until it was live.',
+      labelNames: ['door'],
+      buckets: REPLAY_BUCKETS,
+      registers,
+    })
+    this.#behind = new Counter({
+      name: 'parley_readers_fell_behind_total',
+      help: 'Times that a live reader did not keep up and had to catch up from the log.',
+      labelNames: ['door'],
+      registers,
+    })
+    this.#refusals = new Counter({
+      name: 'parley_refusals_total',
+      help: 'Commands and requests that were answered with an error, by its code.',
+      labelNames: ['door', 'code'],
+      registers,
+    })
+    this.#disconnects = new Counter({
+      name: 'parley_disconnects_total',
+      help: 'Connections that the server ended, by the close code.',
+      labelNames: ['door', 'code'],
+      registers,
+    })
+    this.#requests = new Histogram({
+      name: 'http_server_request_duration_seconds',
+      help: 'Time until a request was answered, or its stream begun.',
+      labelNames: ['http_request_method', 'http_route', 'http_response_status_code'],
+      buckets: REQUEST_BUCKETS,
+      registers,
+    })
+    new Gauge({
+      name: 'parley_readers',
+      help: 'Readers of sessions: one for each session that a connection reads.',
+      labelNames: ['door'],
+      registers,
+      collect() {
+        for (const [door, count] of readers) this.set({ door }, count)
+      },
+    })
+  }
+
+  /** Tells at each scrape what is open. */
+  watch(registry: Registry, counts: () => DoorCounts): void {
+    new Gauge({
+      name: 'parley_connections',
+      help: 'Connections that are open: WebSockets, HTTP streams, other HTTP requests.',
+      labelNames: ['kind'],
+      registers: [registry],
+      collect() {
+        const { webSockets, streams, requests } = counts()
+        this.set({ kind: 'websocket' }, webSockets)
+        this.set({ kind: 'stream' }, streams)
+        this.set({ kind: 'request' }, Math.max(0, requests - streams))
+      },
+    })
+    new Gauge({
+      name: 'parley_unsent_bytes',
+      help: 'Bytes that wait for slow sockets.',
+      registers: [registry],
+      collect() {
+        this.set(counts().unsentBytes)
+      },
+    })
+    new Gauge({
+      name: 'parley_sessions_followed',
+      help: 'Sessions that somebody reads on this node, or did a moment ago.',
+      registers: [registry],
+      collect() {
+        this.set(counts().followed)
+      },
+    })
+  }
+
+  reader(arrival: Arrival): ReaderMeter {
+    return new ReaderMeter(this, arrival)
+  }
+
+  readerCame(door: ReaderDoor): void {
+    this.#readers.set(door, (this.#readers.get(door) ?? 0) + 1)
+  }
+
+  readerLeft(door: ReaderDoor): void {
+    this.#readers.set(door, (this.#readers.get(door) ?? 0) - 1)
+  }
+
+  /** A reader is live for the first time. @param seconds since it came */
+  readerLive({ door, isBack, resume }: Arrival, wasReset: boolean, seconds: number): void {
+    // A poll goes on from where the last one ended: that is no coming back.
+    if (door === 'poll' && resume === undefined) return
+    this.#attaches.inc({ door, kind: !isBack ? 'new' : wasReset ? 'reset' : 'resumed' })
+    this.#replay.observe({ door }, seconds)
+    if (resume === undefined) return
+    const from = doorLabel(resume.door)
+    this.#resumes.inc({ door, from })
+    if (resume.gapMs !== undefined) this.#gap.observe({ door, from }, resume.gapMs / 1000 + seconds)
+  }
+
+  readerFellBehind(door: ReaderDoor): void {
+    this.#behind.inc({ door })
+  }
+
+  refused(door: 'websocket' | 'http', code: string): void {
+    this.#refusals.inc({ door, code })
+  }
+
+  disconnected(code: number): void {
+    this.#disconnects.inc({ door: 'websocket', code: String(code) })
+  }
+
+  answered(method: string, route: string, status: number, seconds: number): void {
+    this.#requests.observe(
+      { http_request_method: method, http_route: route, http_response_status_code: String(status) },
+      seconds,
+    )
+  }
+}

@@ -1,0 +1,107 @@
+// RunCount: runs that have ended, each counted once by the node that finished it, with what the log tells of them. A run whose
+// offer comes again after its end is none that has just ended.
+import { formatCursor, type MessageEvent } from '@parley/protocol'
+import { CursorLost, StorageError } from '../log/log-error.ts'
+import type { Delivery } from '../log/run-queue.ts'
+import type { SessionLog } from '../log/session-log.ts'
+import type { RunMeter } from '../metric/run-meter.ts'
+import type { RunMetrics } from '../metric/run-metrics.ts'
+import type { Model } from '../model/model.ts'
+import type { Session } from '../session/session.ts'
+import { findRun, type RunView } from '../session/session-state.ts'
+
+/** Runs that are remembered, so that none is counted twice. */
+const REMEMBERED = 4_096
+
+export class RunCount {
+  readonly #metrics: RunMetrics
+  /** Whether anybody reads the session now, or did a moment ago, on any node. */
+  readonly #isRead: ((session: string) => Promise<boolean>) | undefined
+  readonly #counted = new Set<string>()
+
+  constructor(metrics: RunMetrics, isRead: ((session: string) => Promise<boolean>) | undefined) {
+    this.#metrics = metrics
+    this.#isRead = isRead
+  }
+
+  /**
+   * To be called when the handler of a run has done all. Throws nothing.
+   * @param before what the handler found, when it began
+   */
+  done(session: Session, { run, attempt }: Delivery, before: RunView | undefined): void {
+    const view = findRun(session.state, run)
+    if (view?.ended === undefined || this.#counted.has(run)) return
+    // Ended before this handler came: by an owner who died before he was done, or without any owner.
+    if (before?.ended !== undefined && before.epoch > 0 && attempt === 1) return
+    this.#remember(run)
+    const { event, time } = messageOf(session, view.message) ?? {}
+    const asked = event ?? {}
+    const { ended, endedAt } = view
+    const began = view.epoch > 0
+    const model = began ? (view.model ?? '') : ''
+    this.#metrics.ended({
+      asked,
+      model,
+      reason: ended.reason,
+      error: ended.error?.code,
+      seconds: time === undefined || endedAt === undefined ? undefined : (endedAt - time) / 1000,
+      usage: ended.usage,
+      unseen: view.seen === undefined ? 0 : Math.max(0, ended.next - view.seen - 1),
+    })
+    // Whoever ended it was there.
+    const isEndedByHand = ended.reason === 'cancelled' || ended.reason === 'superseded'
+    if (!began || isEndedByHand || this.#isRead === undefined) return
+    this.#isRead(session.id).then(
+      (isRead) => {
+        if (!isRead) this.#metrics.abandoned(asked, model)
+      },
+      // Those who cannot be asked count as reading.
+      () => undefined,
+    )
+  }
+
+  #remember(run: string): void {
+    this.#counted.add(run)
+    if (this.#counted.size <= REMEMBERED) return
+    const [oldest] = this.#counted
+    if (oldest !== undefined) this.#counted.delete(oldest)
+  }
+}
+
+/** The meter of an owner that is about to begin. */
+export async function meterOf(
+  metrics: RunMetrics,
+  { log, model }: { readonly log: SessionLog; readonly model: Model },
+  session: Session,
+  view: RunView,
+): Promise<RunMeter> {
+  return metrics.meter(messageOf(session, view.message)?.event ?? {}, {
+    model: model.id,
+    sentAt: sentAt(session, view.message),
+    hasSpoken: view.next > 0,
+    silentSince: view.epoch === 0 ? undefined : await silentSince(log, session, view),
+  })
+}
+
+/** Unix milliseconds at which a message was stored; undefined for one of the past. */
+export function sentAt(session: Session, message: string): number | undefined {
+  return messageOf(session, message)?.time
+}
+
+function messageOf(session: Session, id: string): { readonly event: MessageEvent; readonly time: number } | undefined {
+  return session.state.messages.find(({ event }) => event.id === id)
+}
+
+/** When the owner before was last heard of; undefined where it waited for people or their devices, which is no pause. */
+async function silentSince(log: SessionLog, session: Session, view: RunView): Promise<number | undefined> {
+  if ([...view.calls.values()].some(({ result }) => result === undefined)) return undefined
+  try {
+    const before = formatCursor(log.epoch, view.last - 1)
+    for await (const [entry] of log.read(session.id, before, { batchEntries: 1 })) return entry?.time
+    return undefined
+  } catch (error) {
+    // Not worth a run.
+    if (error instanceof CursorLost || error instanceof StorageError) return undefined
+    throw error
+  }
+}
