@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { LLMock } from '@copilotkit/aimock'
 import { tool } from '@parley/client'
-import axe, { type AxeResults } from 'axe-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { HARM, LONG_LINES, RICH } from './test/answers.ts'
+import { hasNoViolation } from './test/axe.ts'
 import type { ChatTab } from './test/browser.ts'
 import { PageWorld } from './test/page-world.ts'
 
@@ -187,11 +187,11 @@ describe('everybody', () => {
   ])('can read and work the page with all its cards: %s', async (name, options) => {
     const tab = await (await world.come(options)).open(world.site)
     await tab.status('Live')
-    await hasNoViolation(tab)
+    await hasNoViolation(tab.page)
     await tab.say('rich')
     await tab.answer(0, 'completed')
     await tab.page.locator('.answer .code .hljs-keyword').first().waitFor()
-    await hasNoViolation(tab)
+    await hasNoViolation(tab.page)
     await tab.page.screenshot({ path: `${ARTIFACTS}answer-${name}.png` })
     await tab.page.getByRole('region', { name: 'Conversation' }).focus()
     await tab.page.keyboard.press('Home')
@@ -217,17 +217,17 @@ describe('everybody', () => {
     await tab.page.locator('.tool[data-status=deciding]').waitFor()
     await tab.page.locator('.reasoning summary').click()
     await expect.poll(() => tab.page.locator('.reasoning .text').count()).toBe(1)
-    await hasNoViolation(tab)
+    await hasNoViolation(tab.page)
     await tab.page.locator('.tool-decision').hover()
     await tab.page.screenshot({ path: `${ARTIFACTS}cards-decided-${name}.png` })
     await tab.page.getByRole('button', { name: 'Jump to latest' }).click()
     await tab.page.locator('.tool[data-status=deciding]').waitFor()
-    await hasNoViolation(tab)
+    await hasNoViolation(tab.page)
     await tab.page.screenshot({ path: `${ARTIFACTS}cards-${name}.png` })
     if (name !== 'phone') return
     await tab.page.getByRole('button', { name: 'Sessions' }).click()
     await tab.page.getByRole('dialog').waitFor()
-    await hasNoViolation(tab)
+    await hasNoViolation(tab.page)
     await tab.page.screenshot({ path: `${ARTIFACTS}sessions-${name}.png` })
   })
 })
@@ -235,8 +235,9 @@ describe('everybody', () => {
 describe('the built page', () => {
   it('is under 200 kB compressed, all of it, and comes so', async () => {
     expect(existsSync(DIST)).toBe(true)
-    const files = readdirSync(DIST, { recursive: true, encoding: 'utf8' }).filter((path) =>
-      /\.(js|css|html|svg)$/.test(path),
+    // The inspector is a page of its own.
+    const files = readdirSync(DIST, { recursive: true, encoding: 'utf8' }).filter(
+      (path) => /\.(js|css|html|svg)$/.test(path) && !path.includes('inspect'),
     )
     const total = files.reduce((sum, path) => sum + gzipSync(readFileSync(DIST + path)).length, 0)
     expect(files.length).toBeGreaterThan(4)
@@ -279,15 +280,4 @@ async function doesNothing(tab: ChatTab): Promise<void> {
   const { links, ...harm } = found
   expect(harm).toEqual({ pwned: false, elements: 0, handlers: 0 })
   expect(links.filter((protocol) => protocol !== 'https:')).toEqual([])
-}
-
-/** All rules of axe, on the page as it is now. Motion is over by then: what fades is no colour. */
-async function hasNoViolation(tab: ChatTab): Promise<void> {
-  const { page } = tab
-  if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe.source)
-  const results = await page.evaluate(() => (window as unknown as { axe: { run(): Promise<unknown> } }).axe.run())
-  const { violations } = results as AxeResults
-  expect(
-    violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(' | ')}`),
-  ).toEqual([])
 }

@@ -92,7 +92,7 @@ describe('recent sessions', () => {
   it('are listed beside the conversation where there is room, and go when they are forgotten', async () => {
     const visitor = await world.come({ viewport: { width: 1_300, height: 800 } })
     const tab = await visitor.open(world.site)
-    const list = tab.page.getByRole('navigation', { name: 'Recent sessions' })
+    const list = tab.page.getByRole('navigation', { name: 'Sessions' })
     await tab.say('/demo count=1 rate=0')
     await tab.answer(0, 'completed')
     const first = tab.session
@@ -108,7 +108,8 @@ describe('recent sessions', () => {
     await other.page.getByRole('link', { name: 'count=1' }).click()
     expect(await other.answer(0, 'completed')).toBe('0')
     expect(other.session).toBe(first)
-    await other.page.getByRole('button', { name: 'Forget /demo count=2' }).click()
+    await other.page.getByRole('button', { name: 'More: /demo count=2' }).click()
+    await other.page.getByRole('button', { name: 'Forget it' }).click()
     await list.getByText('count=2').waitFor({ state: 'detached' })
   })
 })
@@ -170,7 +171,7 @@ describe('the keys', () => {
       await tab.page.keyboard.press('Tab')
       order.push(await focused())
     }
-    expect(order).toEqual(['Sessions', 'Copy link', 'New chat'])
+    expect(order).toEqual(['Sessions', 'Share', 'New chat'])
     for (let step = 0; step < 3; step += 1) await tab.page.keyboard.press('Shift+Tab')
     await tab.page.keyboard.press('Enter')
     const box = tab.page.getByRole('textbox', { name: 'Message' })

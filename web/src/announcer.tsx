@@ -4,6 +4,7 @@ import { isEnded, type RunView, type SessionView } from '@parley/client'
 import { useEffect, useState } from 'react'
 import { decisionNote } from './call-note.ts'
 import type { Painted } from './painted.ts'
+import { nameOf } from './people/names.ts'
 import { runNote } from './run-note.ts'
 import { speakable } from './speakable.ts'
 import { nextSpeech } from './speech.ts'
@@ -18,11 +19,16 @@ interface Line {
 const KEPT = 4
 
 export function Announcer() {
-  const { view } = useRoom()
+  const { view, people } = useRoom()
   const [lines, setLines] = useState<readonly Line[]>([])
   useEffect(
-    () => listen(view, (text) => setLines((old) => [...old, { key: (old.at(-1)?.key ?? 0) + 1, text }].slice(-KEPT))),
-    [view],
+    () =>
+      listen(
+        view,
+        (user) => nameOf(people.state, user),
+        (text) => setLines((old) => [...old, { key: (old.at(-1)?.key ?? 0) + 1, text }].slice(-KEPT)),
+      ),
+    [view, people],
   )
   return (
     <div className='unseen' role='log' aria-live='polite' aria-relevant='additions' aria-label='Newest answer'>
@@ -33,7 +39,8 @@ export function Announcer() {
   )
 }
 
-function listen(view: Painted<SessionView>, say: (text: string) => void): () => void {
+/** @param called what people call a user */
+function listen(view: Painted<SessionView>, called: (user: string) => string, say: (text: string) => void): () => void {
   let run: RunView | undefined
   let spoken = 0
   let inCode = false
@@ -51,7 +58,7 @@ function listen(view: Painted<SessionView>, say: (text: string) => void): () => 
       decided = new Map()
       if (wasLive) say('An answer begins.')
     }
-    if (next !== undefined) decided = decisions(view.shown, next, decided, say)
+    if (next !== undefined) decided = decisions(view.shown, next, decided, called, say)
     if (next !== undefined && next !== run) {
       run = next
       spoken = Math.min(spoken, next.text.length)
@@ -60,7 +67,7 @@ function listen(view: Painted<SessionView>, say: (text: string) => void): () => 
       const said = speakable(speech.say, inCode)
       inCode = said.inCode
       if (said.text !== '') say(said.text)
-      if (isEnded(next) && next.status !== 'completed') say(runNote(next, [], undefined).text)
+      if (isEnded(next) && next.status !== 'completed') say(runNote(next, [], undefined, called).text)
     }
     wasLive = true
   }
@@ -73,12 +80,14 @@ function decisions(
   view: SessionView,
   run: RunView,
   known: Map<string, string>,
+  called: (user: string) => string,
   say: (text: string) => void,
 ): Map<string, string> {
   for (const part of run.parts) {
     const call = part.type === 'tool' ? view.calls.get(part.call) : undefined
     if (call === undefined || !call.approval) continue
-    const text = call.decision === undefined ? undefined : `${call.name}: ${decisionNote(call, undefined) ?? ''}`.trim()
+    const text =
+      call.decision === undefined ? undefined : `${call.name}: ${decisionNote(call, undefined, called) ?? ''}`.trim()
     const now = call.status === 'deciding' ? `${call.name} needs an approval.` : text
     if (now !== undefined && known.get(call.id) !== now) say(now)
     if (now !== undefined) known.set(call.id, now)

@@ -3,20 +3,25 @@ import { useEffect, useState } from 'react'
 import { Announcer } from './announcer.tsx'
 import { Composer, MESSAGE_BOX } from './composer.tsx'
 import { Conversation } from './conversation.tsx'
+import { SignInDialog, TokenNotice, useSignedOut } from './entrance/sign-in.tsx'
+import { useEntrance } from './entrance/use-entrance.ts'
 import { PageHeader } from './page-header.tsx'
-import { SessionAside, SessionDialog } from './session-list.tsx'
+import { SessionAside, SessionDialog } from './sessions/session-list.tsx'
+import { isShut, ShutSession } from './shut-session.tsx'
 import { useChat, useRoom, useView } from './use-chat.ts'
 
 export function App() {
-  const { session } = useRoom()
+  const { key } = useRoom()
   const [listOpen, setListOpen] = useState(false)
   return (
     <div className='page'>
       <SkipLink />
-      <PageHeader onList={() => setListOpen(true)} />
+      <PageHeader key={`header ${key}`} onList={() => setListOpen(true)} />
       <SessionAside />
-      <Talk key={session.id} />
+      <Notices />
+      <Talk key={key} />
       {listOpen ? <SessionDialog onClose={() => setListOpen(false)} /> : null}
+      <SignIn />
     </div>
   )
 }
@@ -30,18 +35,49 @@ function SkipLink() {
   )
 }
 
+function Notices() {
+  const { entrance, state } = useEntrance()
+  return (
+    <div className='bars'>
+      <TokenNotice />
+      {state.notice === undefined ? null : (
+        <div className='bar'>
+          <span role='alert'>The invitation was not taken: {state.notice}</span>
+          <button type='button' className='link' onClick={() => entrance.dismiss()}>
+            Close
+          </button>
+        </div>
+      )}
+    </div>
+  )
+}
+
+function SignIn() {
+  const signedOut = useSignedOut()
+  const [away, setAway] = useState(false)
+  if (!signedOut || away) return null
+  return <SignInDialog onClose={() => setAway(true)} />
+}
+
 function Talk() {
-  const { recent } = useChat()
+  const chat = useChat()
   const { session } = useRoom()
   const title = useView((view) => view.title)
   const first = useView((view) => view.messages[0]?.text)
   const time = useView((view) => view.messages.at(-1)?.time)
+  const error = useView((view) => view.error)
+  const { recent } = chat
   useEffect(() => {
     document.title = title === undefined ? 'Parley' : `${title} · Parley`
   }, [title])
   useEffect(() => {
-    if (first !== undefined && time !== undefined) recent.note({ id: session.id, title: title ?? first, time })
+    if (first === undefined || time === undefined) return
+    recent.note({ id: session.id, title: title ?? first, time })
   }, [recent, session, title, first, time])
+  useEffect(() => {
+    if (error !== undefined && isShut(error)) recent.forget(session.id)
+  }, [recent, session, error])
+  if (error !== undefined && isShut(error)) return <ShutSession error={error} />
   return (
     <>
       <Conversation />

@@ -1,5 +1,14 @@
 // Badge: the state of the connection and of the session's reader, in words. Pure.
-import type { ConnectionState, MoveReason, SessionView, TransportState } from '@parley/client'
+import {
+  type ConnectionState,
+  DisconnectedError,
+  type MoveReason,
+  type SessionView,
+  type TransportState,
+} from '@parley/client'
+
+/** The close code of who is not, or no more, signed in. */
+const NOT_AUTHENTICATED = 4401
 
 export interface Badge {
   readonly tone: 'live' | 'busy' | 'lost' | 'ended'
@@ -28,12 +37,18 @@ export function badgeOf(
       if (connection.attempt === 0) return connecting(connection)
       return { tone: 'lost', text: 'Offline', ...countdown(connection.retryAt, now) }
     case 'closed':
+      if (isSignedOut(connection)) return { tone: 'ended', text: 'Not signed in' }
       return { tone: 'ended', text: 'Disconnected', ...why(connection.error?.message) }
     case 'open':
       if (session.error !== undefined) return { tone: 'ended', text: 'Not available', ...why(session.error.message) }
       if (session.status === 'live') return { tone: 'live', text: 'Live', ...place(connection) }
       return { tone: 'busy', text: session.status === 'replaying' ? 'Catching up' : 'Opening' }
   }
+}
+
+/** Whether the server turned this page away for want of a token that it takes. */
+export function isSignedOut({ status, error }: Pick<ConnectionState, 'status' | 'error'>): boolean {
+  return status === 'closed' && error instanceof DisconnectedError && error.closeCode === NOT_AUTHENTICATED
 }
 
 function connecting({ opens, attempt }: ConnectionState): Badge {

@@ -26,11 +26,18 @@ export function callNote(call: CallView, connection: string | undefined): CallNo
   }
 }
 
-/** Who decided what about a call, and why; undefined while nobody has. */
-export function decisionNote(call: CallView, user: string | undefined): string | undefined {
+/**
+ * Who decided what about a call, and why; undefined while nobody has.
+ * @param called what people call a user
+ */
+export function decisionNote(
+  call: CallView,
+  user: string | undefined,
+  called: (user: string) => string = (other) => other,
+): string | undefined {
   const { decision } = call
   if (decision === undefined) return undefined
-  const who = decision.by === 'anonymous' ? '' : decision.by === user ? ' by you' : ` by ${decision.by}`
+  const who = decision.by === 'anonymous' ? '' : decision.by === user ? ' by you' : ` by ${called(decision.by)}`
   const why = decision.reason === undefined ? '' : `: ${decision.reason}`
   return `${decision.decision === 'approve' ? 'Approved' : 'Denied'}${who}${why}`
 }

@@ -1,47 +1,69 @@
-// Chat: the page's one client, and the session that its address names. A store outside of React, so that no
-// component's life decides when a session is opened or left.
-import { type ConnectionState, ParleyClient, type Session, type SessionView } from '@parley/client'
+// Chat: one person's client on this page, and the session that its address names. A store outside of React, so that no
+// component's life decides when a session is opened or left. Another person gets another Chat.
+import { type ClientTool, type ConnectionState, ParleyClient, type Session, type SessionView } from '@parley/client'
 import { makeId } from '@parley/protocol/make-id'
 import { addressOf, sessionOf } from './address.ts'
 import { Drafts } from './drafts.ts'
+import type { Pass } from './entrance/pass.ts'
 import { Keep } from './keep.ts'
 import { localTime } from './local-time.ts'
 import { Outbox, waitingSessions } from './outbox.ts'
 import { Painted } from './painted.ts'
-import { RecentSessions } from './recent-sessions.ts'
+import { People } from './people/people.ts'
+import { Presence } from './people/presence.ts'
+import { Requests } from './requests.ts'
 import { Sender } from './sender.ts'
+import { RecentSessions } from './sessions/recent-sessions.ts'
+import { SessionDirectory } from './sessions/session-directory.ts'
 
 /** A session that the page shows. */
 export interface Room {
+  /** Another one for each room, also of the same session. */
+  readonly key: string
   readonly session: Session
   readonly view: Painted<SessionView>
   readonly sender: Sender
   readonly outbox: Outbox
+  readonly people: People
+  readonly presence: Presence
   readonly address: string
+  /** What this person was in the session before it was shut to them. */
+  readonly formerly?: string
 }
 
 export class Chat {
   readonly client: ParleyClient
   readonly connection: Painted<ConnectionState>
   readonly recent: RecentSessions
+  readonly directory: SessionDirectory
   readonly drafts: Drafts
   readonly #keep: Keep
+  readonly #requests: Requests
   readonly #window: Window
+  readonly #left = new AbortController()
   readonly #listeners = new Set<() => void>()
   #room: Room
 
-  constructor(window: Window) {
+  constructor(window: Window, pass: Pass) {
+    const { origin } = window.location
     this.#window = window
-    this.#keep = new Keep(() => window.localStorage)
+    this.#keep = new Keep(() => window.localStorage, pass.subject)
+    this.#requests = new Requests(origin, () => pass.token)
     this.recent = new RecentSessions(this.#keep)
+    this.directory = new SessionDirectory(this.#requests)
     this.drafts = new Drafts(this.#keep)
-    this.client = new ParleyClient({ url: window.location.origin })
+    this.client = new ParleyClient({
+      url: origin,
+      // Asked for at each connection: by then it may be a fresh one.
+      ...(pass.token === undefined ? {} : { token: () => pass.token ?? '' }),
+    })
     this.connection = new Painted(this.client, (callback) => window.requestAnimationFrame(callback))
     this.#room = this.#enter()
     this.drafts.trim(new Set([this.#room.session.id, ...this.recent.state.map(({ id }) => id)]))
-    window.addEventListener('storage', ({ key }) => this.recent.changed(key))
-    window.addEventListener('popstate', () => this.#move())
-    window.addEventListener('beforeunload', (event) => this.#leaving(event))
+    const { signal } = this.#left
+    window.addEventListener('storage', ({ key }) => this.recent.changed(key), { signal })
+    window.addEventListener('popstate', () => this.#move(), { signal })
+    window.addEventListener('beforeunload', (event) => this.#leaving(event), { signal })
   }
 
   get room(): Room {
@@ -75,25 +97,53 @@ export class Chat {
     return waitingSessions(this.#keep)
   }
 
+  /** The person goes: nothing more is heard or sent for them. */
+  close(): void {
+    this.#left.abort()
+    leave(this.#room)
+    this.directory.close()
+    this.connection.close()
+    this.client.close().catch(reportError)
+  }
+
   #move(): void {
-    const left = this.#room
-    if (sessionOf(this.#here()) === left.session.id) return
-    left.view.close()
-    left.session.close().catch(reportError)
-    this.#room = this.#enter()
+    if (sessionOf(this.#here()) === this.#room.session.id) return
+    this.#change()
+  }
+
+  #change(options?: EnterOptions): void {
+    leave(this.#room)
+    this.#room = this.#enter(options)
     for (const listener of [...this.#listeners]) listener()
   }
 
   /** Opens the session of the address; an address without one gets a new one. */
-  #enter(): Room {
+  #enter({ tools = [localTime], formerly }: EnterOptions = {}): Room {
     const named = sessionOf(this.#here())
     const id = named ?? newSession()
     const address = addressOf(id, this.#here())
     if (named === undefined) this.#window.history.replaceState(null, '', address)
-    const session = this.client.session(id, { tools: [localTime] })
+    const session = this.client.session(id, { tools })
     const view = new Painted(session, (callback) => this.#window.requestAnimationFrame(callback))
     const outbox = new Outbox(this.#keep, id)
-    return { session, view, sender: new Sender(session, outbox), outbox, address: address.href }
+    const room = {
+      key: makeId('room'),
+      session,
+      view,
+      sender: new Sender(session, outbox),
+      outbox,
+      people: new People(session, this.#requests),
+      presence: new Presence(session),
+      address: address.href,
+      ...(formerly === undefined ? {} : { formerly }),
+    }
+    session.subscribe(() => {
+      const { error, role } = session.state
+      if (this.#room !== room || error?.code !== 'forbidden' || tools.length === 0) return
+      // Who may only read may not bring tools. Who may not even that is told so now; what they saw goes from the page.
+      this.#change({ tools: [], ...(role === undefined ? {} : { formerly: role }) })
+    })
+    return room
   }
 
   /** Where the browser keeps nothing, what waits to be sent would be lost: it asks before that is thrown away. */
@@ -104,6 +154,18 @@ export class Chat {
   #here(): URL {
     return new URL(this.#window.location.href)
   }
+}
+
+interface EnterOptions {
+  readonly tools?: readonly ClientTool[]
+  readonly formerly?: string
+}
+
+function leave(room: Room): void {
+  room.presence.close()
+  room.people.close()
+  room.view.close()
+  room.session.close().catch(reportError)
 }
 
 function newSession(): string {

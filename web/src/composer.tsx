@@ -3,6 +3,10 @@
 import { ParleyError } from '@parley/client'
 import { type KeyboardEvent, type SubmitEvent, useEffect, useEffectEvent, useRef, useState } from 'react'
 import { Icon } from './icon.tsx'
+import { mayDo } from './people/roles.ts'
+import { TypingLine } from './people/typing-line.tsx'
+import { useRole } from './people/use-people.ts'
+import { refusalNote } from './refusal-note.ts'
 import type { Manner } from './sender.ts'
 import { useConnection, useRoom, useView } from './use-chat.ts'
 import { useDraft } from './use-draft.ts'
@@ -11,7 +15,26 @@ import { useDraft } from './use-draft.ts'
 export const MESSAGE_BOX = 'message-box'
 
 export function Composer() {
-  const { session, sender } = useRoom()
+  const role = useRole()
+  return mayDo(role, 'send') ? <Writing /> : <OnlyReading role={role} />
+}
+
+/** In the composer's place for who may not write here. */
+function OnlyReading({ role }: { readonly role: string | undefined }) {
+  return (
+    <section className='only-reading' id={MESSAGE_BOX} tabIndex={-1} aria-label='Why there is no message box'>
+      <Icon name='eye' />
+      <p>
+        {mayDo(role, 'decide')
+          ? 'You decide here about what tools want to do. Writing is for editors and owners.'
+          : 'You are watching. Writing is for editors and owners.'}
+      </p>
+    </section>
+  )
+}
+
+function Writing() {
+  const { session, sender, presence } = useRoom()
   const [draft, setDraft] = useDraft(session.id)
   const [manner, setManner] = useState<Manner>('now')
   const active = useView((view) => view.activeRun)
@@ -34,6 +57,7 @@ export function Composer() {
   const send = (): void => {
     if (blank || ended || refused) return
     sender.send(draft, manner)
+    presence.typing.ended()
     setDraft('')
     input.current?.focus()
   }
@@ -62,6 +86,7 @@ export function Composer() {
         hasFocus.current = event.currentTarget.contains(event.relatedTarget)
       }}
     >
+      <TypingLine />
       <div className='composer-box'>
         <div className='composer-input' data-value={draft}>
           <textarea
@@ -72,7 +97,11 @@ export function Composer() {
             aria-label='Message'
             placeholder={active === undefined ? 'Write a message' : 'Write to redirect the answer'}
             enterKeyHint='send'
-            onChange={(event) => setDraft(event.target.value)}
+            onChange={({ target }) => {
+              setDraft(target.value)
+              if (target.value.trim() === '') presence.typing.ended()
+              else presence.typing.typed()
+            }}
             onKeyDown={onKeyDown}
           />
         </div>
@@ -134,7 +163,7 @@ function Stop({ run }: { readonly run: string }) {
       setAsked(false)
       // It ended by itself before the cancel came: that is what was wanted.
       if (error instanceof ParleyError && error.code === 'no_active_run') return
-      setProblem(error instanceof Error ? error.message : 'It was not stopped.')
+      setProblem(refusalNote(error))
     })
   }
   // Everywhere on the page but in a dialog, which it closes.

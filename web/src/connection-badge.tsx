@@ -1,5 +1,5 @@
 // ConnectionBadge: says how the connection stands. A screen reader is told of each change once, and not of seconds.
-import { badgeOf } from './badge.ts'
+import { badgeOf, isSignedOut } from './badge.ts'
 import { useConnection, useView } from './use-chat.ts'
 import { useNow } from './use-now.ts'
 
@@ -23,7 +23,7 @@ export function ConnectionBadge() {
       )}
       {badge.tone === 'ended' ? (
         <button type='button' className='link' onClick={() => window.location.reload()}>
-          Try again
+          {isSignedOut(connection) ? 'Sign in' : 'Try again'}
         </button>
       ) : null}
     </div>

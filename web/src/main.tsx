@@ -1,11 +1,13 @@
 // Mounts the chat page.
 import { createRoot } from 'react-dom/client'
-import { App } from './app.tsx'
-import { Chat } from './chat.ts'
-import { ChatContext } from './use-chat.ts'
+import { Entrance } from './entrance/entrance.ts'
+import { Front } from './entrance/front.tsx'
+import { EntranceContext } from './entrance/use-entrance.ts'
 import './styles/base.css'
 import './styles/page.css'
+import './styles/dialog.css'
 import './styles/sessions.css'
+import './styles/people.css'
 import './styles/conversation.css'
 import './styles/markdown.css'
 import './styles/code.css'
@@ -14,9 +16,8 @@ import './styles/composer.css'
 
 const root = document.getElementById('root')
 if (root === null) throw new Error('The page has no #root.')
-const chat = new Chat(window)
 createRoot(root).render(
-  <ChatContext value={chat}>
-    <App />
-  </ChatContext>,
+  <EntranceContext value={new Entrance(window)}>
+    <Front />
+  </EntranceContext>,
 )

@@ -3,12 +3,11 @@ import type { MessageView, Part, PendingSend } from '@parley/client'
 import type { ReactNode } from 'react'
 import { Icon } from './icon.tsx'
 import type { Outgoing } from './outbox.ts'
-import { useConnection, useView } from './use-chat.ts'
+import { useAuthor } from './people/use-people.ts'
+import { useView } from './use-chat.ts'
 
 export function Message({ message }: { readonly message: MessageView }) {
-  const user = useConnection((state) => state.user)
-  // Where nobody has a name, names say nothing.
-  const author = message.author === 'anonymous' || message.author === user ? 'You' : message.author
+  const author = useAuthor(message.author)
   const steers = useView((view) => {
     const target = view.runs.get(message.run)
     return message.policy === 'steer' && target?.message !== undefined && target.message !== message.id

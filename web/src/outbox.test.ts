@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { Drafts } from './drafts.ts'
 import { Keep, type Storage } from './keep.ts'
 import { Outbox, type Outgoing, waitingSessions } from './outbox.ts'
-import { RecentSessions } from './recent-sessions.ts'
 import { Sender, type SendingSession } from './sender.ts'
+import { RecentSessions } from './sessions/recent-sessions.ts'
 
 class Memory implements Storage {
   readonly values = new Map<string, string>()

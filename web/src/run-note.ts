@@ -10,8 +10,14 @@ export interface RunNote {
 /**
  * @param calls the run's calls of the client's view, to say what it waits for
  * @param user who the reader is, to say `you`
+ * @param called what people call another user
  */
-export function runNote(run: RunView, calls: readonly CallView[], user: string | undefined): RunNote {
+export function runNote(
+  run: RunView,
+  calls: readonly CallView[],
+  user: string | undefined,
+  called: (user: string) => string = (other) => other,
+): RunNote {
   switch (run.status) {
     case 'queued':
       return { tone: 'busy', text: run.supersededBy === undefined ? 'Waits for its turn' : 'Interrupted' }
@@ -23,7 +29,7 @@ export function runNote(run: RunView, calls: readonly CallView[], user: string |
     case 'completed':
       return { tone: 'plain', text: summary(run) }
     case 'cancelled':
-      return { tone: 'stopped', text: `Stopped${by(run.by, user)}` }
+      return { tone: 'stopped', text: `Stopped${by(run.by, user, called)}` }
     case 'superseded':
       return { tone: 'stopped', text: 'Interrupted by the next message' }
     case 'failed':
@@ -42,8 +48,8 @@ function waitsFor(calls: readonly CallView[]): string {
   return call.status === 'claimed' ? `Waits for ${call.name}` : `Waits for a device that offers ${call.name}`
 }
 
-function by(who: string | undefined, user: string | undefined): string {
-  return who === undefined || who === user || who === 'anonymous' ? '' : ` by ${who}`
+function by(who: string | undefined, user: string | undefined, called: (user: string) => string): string {
+  return who === undefined || who === user || who === 'anonymous' ? '' : ` by ${called(who)}`
 }
 
 function summary(run: RunView): string {

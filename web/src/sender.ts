@@ -1,8 +1,9 @@
 // Sender: sends what is written in one session, once. A message goes into the outbox before it goes out, and leaves it
 // when the server has said that it has it; a page that is loaded anew sends what it finds there, under the same ids.
-import { ParleyError, type Session } from '@parley/client'
+import { type MessageView, ParleyError, type Part, parentOfNext, type Session } from '@parley/client'
 import { makeId } from '@parley/protocol/make-id'
 import type { Outbox, Outgoing } from './outbox.ts'
+import { refusalNote } from './refusal-note.ts'
 
 /** What becomes of the answer that is being given: it is interrupted, or the message waits for its end. */
 export type Manner = 'now' | 'after'
@@ -47,18 +48,21 @@ export class Sender {
   }
 
   send(text: string, manner: Manner): void {
-    const { activeRun, runs } = this.#session.state
-    // The active run is looked up now, and not when the page was last painted.
-    const run = manner === 'now' && activeRun !== undefined ? runs.get(activeRun) : undefined
-    const message: Outgoing = {
-      id: makeId('msg'),
-      text,
-      policy: run === undefined ? 'queue' : 'interrupt',
-      ...(run === undefined ? {} : { seen: { run: run.id, index: run.next - 1 } }),
-    }
-    this.#outbox.put(message)
+    const parent = parentOfNext(this.#session.state)
+    this.#put({ text, ...this.#policy(manner), ...(parent === undefined ? {} : { parent }) })
     this.#become({ sends: this.#state.sends + 1 })
-    this.#post(message)
+  }
+
+  /** Says this instead of an earlier message; what else than text was in that stays. An answer that is being given is interrupted. */
+  edit(message: MessageView, text: string): void {
+    const others = message.content.filter(({ type }) => type !== 'text')
+    this.#revise(message, text, others.length === 0 ? undefined : [{ type: 'text', text }, ...others])
+  }
+
+  /** Has a message answered once more. */
+  regenerate(message: MessageView): void {
+    const { content, text } = message
+    this.#revise(message, text, content.length === 1 && content[0]?.type === 'text' ? undefined : content)
   }
 
   /** Under the same id: should the server have taken it after all, it has taken it once. */
@@ -74,14 +78,41 @@ export class Sender {
     this.#leave(message.id)
   }
 
+  #revise({ parent, model, agent, context }: MessageView, text: string, parts: readonly Part[] | undefined): void {
+    this.#put({
+      text,
+      ...this.#policy('now'),
+      ...(parent === undefined ? {} : { parent }),
+      ...(model === undefined ? {} : { model }),
+      ...(agent === undefined ? {} : { agent }),
+      ...(parts === undefined ? {} : { parts }),
+      ...(context === undefined ? {} : { context }),
+    })
+  }
+
+  /** The active run is looked up now, and not when the page was last painted. */
+  #policy(manner: Manner): Pick<Outgoing, 'policy' | 'seen'> {
+    const { activeRun, runs } = this.#session.state
+    const run = manner === 'now' && activeRun !== undefined ? runs.get(activeRun) : undefined
+    if (run === undefined) return { policy: 'queue' }
+    return { policy: 'interrupt', seen: { run: run.id, index: run.next - 1 } }
+  }
+
+  #put(said: Omit<Outgoing, 'id'>): void {
+    const message = { id: makeId('msg'), ...said }
+    this.#outbox.put(message)
+    this.#post(message)
+  }
+
   #post(message: Outgoing): void {
-    const { id, text, policy, seen } = message
-    const reply = this.#session.send(text, { id, policy, ...(seen === undefined ? {} : { seen }) })
+    const { text, parts, refused: _, ...options } = message
+    const { id } = options
+    const reply = this.#session.send(parts === undefined ? text : [...parts], options)
     reply.accepted.then(
       () => this.#outbox.remove(id),
       (error: unknown) => {
         if (error instanceof ParleyError && UNKNOWN.has(error.code)) return
-        const refused = { ...message, refused: error instanceof Error ? error.message : 'It was not taken.' }
+        const refused = { ...message, refused: refusalNote(error) }
         this.#outbox.put(refused)
         this.#become({ unsent: [...this.#state.unsent, refused] })
       },

@@ -3,6 +3,9 @@ import { type CallView, ParleyError } from '@parley/client'
 import { memo, useId, useState } from 'react'
 import { callNote, decisionNote, expiryNote, shownValue } from './call-note.ts'
 import { Icon } from './icon.tsx'
+import { nameOf } from './people/names.ts'
+import { useMay, usePeople } from './people/use-people.ts'
+import { refusalNote } from './refusal-note.ts'
 import { ScrollBox } from './scroll-box.tsx'
 import { useConnection, useRoom, useView } from './use-chat.ts'
 import { useNow } from './use-now.ts'
@@ -16,9 +19,12 @@ export const ToolCard = memo(function ToolCard({ call: id, name }: Props) {
   const call = useView((view) => view.calls.get(id))
   const connection = useConnection((state) => state.connection)
   const user = useConnection((state) => state.user)
+  const people = usePeople()
+  const decides = useMay('decide')
+  const called = (other: string): string => nameOf(people, other)
   const heading = useId()
   const note = call === undefined ? undefined : callNote(call, connection)
-  const decision = call === undefined ? undefined : decisionNote(call, user)
+  const decision = call === undefined ? undefined : decisionNote(call, user, called)
   return (
     <article className='tool' tabIndex={-1} aria-labelledby={heading} data-call={id} data-status={call?.status}>
       <header className='tool-head'>
@@ -28,7 +34,7 @@ export const ToolCard = memo(function ToolCard({ call: id, name }: Props) {
       </header>
       {call === undefined ? null : <Values call={call} />}
       {decision === undefined ? null : <p className='tool-decision'>{decision}</p>}
-      {call?.status === 'deciding' ? <Decide call={call} /> : null}
+      {call?.status !== 'deciding' ? null : decides ? <Decide call={call} /> : <Undecided call={call} />}
     </article>
   )
 })
@@ -101,7 +107,7 @@ function Decide({ call }: { readonly call: CallView }) {
       setAsked(false)
       // Somebody else was first, or it is over: the log says so, and the card shows it.
       if (error instanceof ParleyError && (error.code === 'already_decided' || error.code === 'call_ended')) return
-      setProblem(error instanceof Error ? error.message : 'The decision was not taken.')
+      setProblem(refusalNote(error))
     })
   }
   return (
@@ -141,6 +147,16 @@ function Decide({ call }: { readonly call: CallView }) {
           {problem}
         </p>
       )}
+    </div>
+  )
+}
+
+/** For who may not decide. */
+function Undecided({ call }: { readonly call: CallView }) {
+  return (
+    <div className='decide'>
+      <p className='aside'>An owner or an approver decides about this.</p>
+      <Expiry until={call.until} />
     </div>
   )
 }

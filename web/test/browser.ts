@@ -1,7 +1,14 @@
 // The browser of the page's test: Chromium as the system has it, and pages that note everything they complain about.
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+  type WebSocket,
+} from 'playwright-core'
 
 const COMMANDS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
 
@@ -26,6 +33,8 @@ export class Visitor {
   readonly context: BrowserContext
   /** Errors in the console, uncaught ones, and violations of the content security policy. */
   readonly problems: string[] = []
+  /** How many WebSockets its pages opened, and the types of the frames that went out over them. */
+  readonly sockets = { count: 0, sent: [] as string[] }
 
   private constructor(context: BrowserContext) {
     this.context = context
@@ -44,6 +53,7 @@ export class Visitor {
       visitor.problems.push(`dialog: ${dialog.message()}`)
       return dialog.dismiss()
     })
+    visitor.context.on('page', (page) => page.on('websocket', (socket) => visitor.#note(socket)))
     visitor.context.on('weberror', (event) => visitor.problems.push(String(event.error())))
     visitor.context.on('console', (message) => {
       // Chromium itself says when nobody listens on a port; the page cannot prevent it.
@@ -51,6 +61,20 @@ export class Visitor {
       if (['error', 'warning'].includes(message.type()) && !refused) visitor.problems.push(message.text())
     })
     return visitor
+  }
+
+  /** What Chromium itself says of something that is to happen in this test is no problem. */
+  excuse(text: string): void {
+    const told = this.problems.splice(0)
+    this.problems.push(...told.filter((problem) => !problem.includes(text)))
+  }
+
+  #note(socket: WebSocket): void {
+    this.sockets.count += 1
+    socket.on('framesent', ({ payload }) => {
+      const type = /"type":"([a-z.]+)"/.exec(String(payload))?.[1]
+      if (type !== undefined) this.sockets.sent.push(type)
+    })
   }
 
   async open(url: string): Promise<ChatTab> {

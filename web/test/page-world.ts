@@ -33,21 +33,26 @@ export class PageWorld {
     return `http://127.0.0.1:${this.server.port}/`
   }
 
+  /** Who came since everybody left. */
+  get visitors(): readonly Visitor[] {
+    return this.#visitors
+  }
+
   async come(options?: BrowserContextOptions): Promise<Visitor> {
     const visitor = await Visitor.come(this.browser, options)
     this.#visitors.push(visitor)
     return visitor
   }
 
-  connect(): ParleyClient {
-    const client = new ParleyClient({ url: this.server.url })
+  connect(token?: string): ParleyClient {
+    const client = new ParleyClient({ url: this.server.url, ...(token === undefined ? {} : { token }) })
     this.#clients.push(client)
     return client
   }
 
   /** Joins a session as a program would, and waits until it has all of it. */
-  async join(id: string, tools: readonly ClientTool[] = []): Promise<Session> {
-    const session = this.connect().session(id, { tools })
+  async join(id: string, tools: readonly ClientTool[] = [], token?: string): Promise<Session> {
+    const session = this.connect(token).session(id, { tools })
     await new Promise<void>((resolve) => {
       const look = (): void => {
         if (session.state.status === 'live') resolve()

@@ -1,6 +1,6 @@
 // RecentSessions: the sessions that were spoken in, or read, in this browser, the last first. Bounded; shared by the
-// browser's tabs. The server knows nothing of it.
-import type { Keep } from './keep.ts'
+// browser's tabs. The server has a list of its own.
+import type { Keep } from '../keep.ts'
 
 export interface RecentSession {
   readonly id: string
@@ -36,7 +36,7 @@ export class RecentSessions {
 
   /** Another tab has written. @param key what it wrote; null: all of it is gone */
   changed(key: string | null): void {
-    if (key === KEY || key === null) this.#become(this.#read())
+    if (key === null || this.#keep.isKey(key, KEY)) this.#become(this.#read())
   }
 
   note(session: RecentSession): void {

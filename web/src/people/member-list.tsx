@@ -1,0 +1,118 @@
+// MemberList: who is in the session, and as what. Owners give roles and remove; everybody may leave.
+import { useState } from 'react'
+import { useChat, useConnection, useRoom } from '../use-chat.ts'
+import { useTask } from '../use-task.ts'
+import { Face } from './face.tsx'
+import { nameOf } from './names.ts'
+import type { Person } from './people.ts'
+import { ROLES, roleName } from './roles.ts'
+import { useMay, usePeople } from './use-people.ts'
+
+/** At first; the rest when they are asked for. */
+const SHOWN = 50
+
+export function MemberList({ onLeft }: { readonly onLeft: () => void }) {
+  const people = usePeople()
+  const self = useConnection((state) => state.user)
+  const [all, setAll] = useState(false)
+  const members = [...people.members].sort(([a], [b]) => Number(b === self) - Number(a === self))
+  const shown = all ? members : members.slice(0, SHOWN)
+  return (
+    <section>
+      <h3>
+        Members <span className='count'>{members.length}</span>
+      </h3>
+      <ul className='members'>
+        {shown.map(([user, person]) => (
+          <Member
+            key={user}
+            user={user}
+            person={person}
+            name={nameOf(people, user)}
+            isSelf={user === self}
+            onLeft={onLeft}
+          />
+        ))}
+      </ul>
+      {shown.length === members.length ? null : (
+        <button type='button' className='button quiet' onClick={() => setAll(true)}>
+          Show all {members.length}
+        </button>
+      )}
+      {people.error === undefined ? null : <p className='bad'>{people.error}</p>}
+    </section>
+  )
+}
+
+interface MemberProps {
+  readonly user: string
+  readonly person: Person
+  readonly name: string
+  readonly isSelf: boolean
+  readonly onLeft: () => void
+}
+
+function Member({ user, person, name, isSelf, onLeft }: MemberProps) {
+  const { people } = useRoom()
+  const chat = useChat()
+  const manages = useMay('manage')
+  const task = useTask()
+  const [asked, setAsked] = useState(false)
+  const goes = isSelf ? 'Leave' : 'Remove'
+  const remove = (): void =>
+    task.run(async () => {
+      await people.remove(user)
+      if (!isSelf) return
+      onLeft()
+      chat.recent.forget(chat.room.session.id)
+      chat.directory.refreshSoon()
+      chat.begin()
+    })
+  return (
+    <li className='member' aria-label={name}>
+      <Face user={user} name={name} />
+      <span className='member-name'>
+        <span>
+          {name}
+          {isSelf ? ' (you)' : ''}
+        </span>
+        {name === user ? null : <span className='aside'>{user}</span>}
+      </span>
+      {manages ? (
+        <select
+          aria-label={`Role of ${name}`}
+          value={person.role}
+          disabled={task.busy}
+          onChange={({ target }) => task.run(() => people.give(user, target.value))}
+        >
+          {ROLES.map((role) => (
+            <option key={role} value={role}>
+              {roleName(role)}
+            </option>
+          ))}
+        </select>
+      ) : (
+        <span className='chip plain'>{roleName(person.role)}</span>
+      )}
+      {!manages && !isSelf ? null : asked ? (
+        <span className='buttons'>
+          <button type='button' className='button stop' disabled={task.busy} onClick={remove}>
+            {isSelf ? 'Leave this session' : `Remove ${name}`}
+          </button>
+          <button type='button' className='button quiet' onClick={() => setAsked(false)}>
+            Keep
+          </button>
+        </span>
+      ) : (
+        <button type='button' className='button quiet' aria-label={`${goes}: ${name}`} onClick={() => setAsked(true)}>
+          {goes}
+        </button>
+      )}
+      {task.problem === undefined ? null : (
+        <p className='bad' role='alert'>
+          {task.problem}
+        </p>
+      )}
+    </li>
+  )
+}

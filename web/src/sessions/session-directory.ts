@@ -1,0 +1,129 @@
+// SessionDirectory: the person's sessions as the server lists them, the newest activity first, a page at a time. It is asked
+// again when something tells that it changed; what comes for an earlier question is dropped.
+import { ParleyError } from '@parley/client'
+import { type Requests, sessionPath } from '../requests.ts'
+
+export interface ListedSession {
+  readonly session: string
+  readonly title?: string
+  readonly role: string
+  /** Unix milliseconds. */
+  readonly updatedAt: number
+}
+
+export interface DirectoryState {
+  readonly sessions: readonly ListedSession[]
+  /** Where the next page begins, when there is one. */
+  readonly next?: string
+  readonly status: 'unknown' | 'known' | 'failed'
+}
+
+const PAGE = 50
+/** The list follows what happens by about a second. */
+const LAG_MS = 1_500
+
+export class SessionDirectory {
+  readonly #requests: Requests
+  readonly #listeners = new Set<() => void>()
+  #state: DirectoryState = { sessions: [], status: 'unknown' }
+  #asked = 0
+  #timer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(requests: Requests) {
+    this.#requests = requests
+  }
+
+  get state(): DirectoryState {
+    return this.#state
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener)
+    return () => {
+      this.#listeners.delete(listener)
+    }
+  }
+
+  /** Reads as many as are held, from the first. */
+  refresh(): Promise<void> {
+    clearTimeout(this.#timer)
+    return this.#read(undefined, Math.min(200, Math.max(PAGE, this.#state.sessions.length)))
+  }
+
+  /** Something happened that the list will tell of soon. */
+  refreshSoon(): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => void this.refresh(), LAG_MS)
+  }
+
+  more(): Promise<void> {
+    const { next } = this.#state
+    return next === undefined ? Promise.resolve() : this.#read(next, PAGE)
+  }
+
+  /** @throws ParleyError */
+  async rename(session: string, title: string): Promise<void> {
+    await this.#requests.ask('PATCH', sessionPath(session), { title })
+    this.#change((sessions) => sessions.map((each) => (each.session === session ? { ...each, title } : each)))
+    this.refreshSoon()
+  }
+
+  /** For everybody, and for good. @throws ParleyError */
+  async delete(session: string): Promise<void> {
+    await this.#requests.ask('DELETE', sessionPath(session))
+    this.#change((sessions) => sessions.filter((each) => each.session !== session))
+    this.refreshSoon()
+  }
+
+  close(): void {
+    clearTimeout(this.#timer)
+    this.#asked += 1
+  }
+
+  async #read(before: string | undefined, limit: number): Promise<void> {
+    this.#asked += 1
+    const turn = this.#asked
+    const from = before === undefined ? '' : `&before=${encodeURIComponent(before)}`
+    try {
+      const answer = await this.#requests.ask('GET', `/v1/sessions?limit=${limit}${from}`)
+      if (turn !== this.#asked) return
+      const { sessions, next } = read(answer)
+      const held = before === undefined ? [] : this.#state.sessions
+      const ids = new Set(sessions.map(({ session }) => session))
+      const all = [...held.filter(({ session }) => !ids.has(session)), ...sessions]
+      this.#become({ sessions: all, status: 'known', ...(next === undefined ? {} : { next }) })
+    } catch (error) {
+      if (turn !== this.#asked) return
+      if (!(error instanceof ParleyError)) throw error
+      // What is held stays.
+      this.#become({ ...this.#state, status: 'failed' })
+    }
+  }
+
+  #change(change: (sessions: readonly ListedSession[]) => readonly ListedSession[]): void {
+    this.#become({ ...this.#state, sessions: change(this.#state.sessions) })
+  }
+
+  #become(state: DirectoryState): void {
+    this.#state = state
+    for (const listener of [...this.#listeners]) listener()
+  }
+}
+
+function read(answer: unknown): { sessions: readonly ListedSession[]; next: string | undefined } {
+  const { sessions, next } = (answer ?? {}) as { sessions?: unknown; next?: unknown }
+  return {
+    sessions: Array.isArray(sessions) ? sessions.filter(isListed) : [],
+    next: typeof next === 'string' ? next : undefined,
+  }
+}
+
+function isListed(value: unknown): value is ListedSession {
+  const { session, title, role, updatedAt } = (value ?? {}) as Readonly<Record<string, unknown>>
+  return (
+    typeof session === 'string' &&
+    typeof role === 'string' &&
+    typeof updatedAt === 'number' &&
+    (title === undefined || typeof title === 'string')
+  )
+}
