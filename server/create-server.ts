@@ -21,17 +21,17 @@ import { openJetStreamStores } from './log/jetstream-stores.ts'
 import { backUp } from './log/lmdb-backup.ts'
 import { renewEpoch } from './log/lmdb-epoch.ts'
 import { openLmdbStores } from './log/lmdb-stores.ts'
-import type { RollCall } from './log/roll-call.ts'
 import { MeteredLog } from './log/metered-log.ts'
+import type { RollCall } from './log/roll-call.ts'
 import type { RunQueue } from './log/run-queue.ts'
 import type { SessionLog } from './log/session-log.ts'
 import type { TranscriptStore } from './log/transcript-store.ts'
 import type { Logger } from './logger.ts'
 import { createModelCatalog, type ModelCatalog, ModelConfigError, readModelConfig } from './model/model.ts'
 import { openDoors } from './open-doors.ts'
+import { exposeMetrics, openMetrics } from './open-metrics.ts'
 import { agentOf, createRunEngine, RUN_LIMITS } from './run/run-engine.ts'
 import { SESSION_CACHE_DEFAULTS, SessionCache } from './session/session-cache.ts'
-import { exposeMetrics, openMetrics } from './open-metrics.ts'
 import { createSessionService } from './session/session-service.ts'
 import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from './session/transcript-writer.ts'
 
@@ -145,6 +145,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     ])
   }
   const models = overrides.models ?? openModels(config)
+  const metrics = openMetrics(config, models.ids, () => engine.active)
   // The log is opened first; what folds its sessions needs it.
   let foldAll = (_: ReadonlySet<string>): void => undefined
   const app = uws.App()
@@ -154,7 +155,6 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   const transcripts = new TranscriptWriter(stores, { ...TRANSCRIPT_DEFAULTS, logger })
   foldAll = (old) => foldEach(old, sessions, transcripts, logger)
   const serverTools = new Map(config.tools.map((tool) => [tool.name, tool]))
-  const metrics = openMetrics(config, models.ids, () => engine.active)
   const service = createSessionService({
     stores,
     sessions,
@@ -166,7 +166,10 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     open: !authenticator.required,
     leaseMs: config.leaseMs,
     logger,
+    metrics: metrics?.runs,
   })
+  const hub = new Hub(stores.log, { broadcast: broadcastBy(app) })
+  const audience = new Audience(hub)
   const engine = createRunEngine({
     log: stores.log,
     runs: stores.runs,
@@ -185,13 +188,12 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
       betweenTokensMs: config.betweenTokensMs,
     },
     node: config.node,
-    metrics: metrics?.runs,
     concurrency: config.runConcurrency,
-  const hub = new Hub(stores.log, { broadcast: broadcastBy(app) })
-  const audience = new Audience(hub)
     maxStalls: STALLED_OWNERS_MAX,
     maxAttempts: OWNERS_MAX,
     logger,
+    metrics: metrics?.runs,
+    isRead: (session) => audience.isAnywhere(session, stores.rollCall),
   })
   let stopping = false
   const doors =
@@ -204,14 +206,15 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
           stores,
           sessions,
           hub,
+          audience,
+          metrics,
           ...(stores.rollCall === undefined ? {} : { rollCall: stores.rollCall }),
           authenticator,
           logger,
           busy: () => engine.active / config.runConcurrency,
         })
-    metrics: metrics?.runs,
-    isRead: (session) => audience.isAnywhere(session, stores.rollCall),
   stores.onAway((away) => doors?.tell(away ? 'away' : 'back'))
+  exposeMetrics(app, config, metrics, logger)
   let askedAt = Number.NEGATIVE_INFINITY
   serveHealth(app, () => {
     askedAt = performance.now()
@@ -226,15 +229,12 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     throw error instanceof ListenError ? new StartError(error.message, { cause: error }) : error
   }
   if (role !== 'gateway') await engine.start()
-          audience,
-          metrics,
 
   const port = uws.us_socket_local_port(socket)
   let closing: Promise<void> | undefined
   async function close(): Promise<void> {
     stopping = true
     const drainMs = config.drain * 1000
-  exposeMetrics(app, config, metrics, logger)
     const until = performance.now() + drainMs
     // Runs go on meanwhile, so that short ones end; those that wait for their turn go to another node.
     const stopped = engine.stop(drainMs)

@@ -34,11 +34,11 @@ export interface DoorsPorts {
   readonly stores: SessionStores
   readonly sessions: SessionCache
   readonly hub: Hub
-  /** Left out: there is no other node. */
-  readonly rollCall?: RollCall
   readonly audience: Audience
   /** Left out: nothing is measured. */
   readonly metrics: Metrics | undefined
+  /** Left out: there is no other node. */
+  readonly rollCall?: RollCall
   readonly authenticator: Authenticator
   readonly logger: Logger
   /** Runs that are driven on this node, as a part of those that may be. */
@@ -82,9 +82,9 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
     presence,
     authenticator,
     logger,
+    metrics,
     node: config.node,
     origins,
-    metrics,
     connections,
     limits: {
       helloMs: config.helloMs,
@@ -144,12 +144,10 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
     stallMs,
     heartbeatMs,
     logger,
+    metrics,
   })
   serveSite(app, fileURLToPath(new URL('../../web/dist', import.meta.url)))
-    metrics,
 
-  return {
-    get connections() {
   if (ports.metrics !== undefined) {
     ports.metrics.doors.watch(ports.metrics.registry, () => ({
       webSockets: webSocket.connections,
@@ -160,6 +158,8 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
     }))
   }
 
+  return {
+    get connections() {
       return webSocket.connections + http.requests
     },
     drain(reason, withinMs) {

@@ -224,11 +224,11 @@ export class Reader implements LiveReader {
   close(): void {
     if (this.#phase === 'closed') return
     this.#phase = 'closed'
+    this.#meter?.left()
     this.#unsubscribe()
     this.#giveFeedBack()
     const waiting = this.#waiting
     this.#waiting = []
-    this.#meter?.left()
     for (const { then } of waiting) then()
   }
 
@@ -258,11 +258,11 @@ export class Reader implements LiveReader {
     this.#unsubscribe()
     this.#lease?.feed.leave(this)
     this.#phase = 'catching up'
+    this.#meter?.behind()
     this.#behindSince = performance.now()
     this.#catchUp(() => undefined).catch((error: unknown) => this.#fail(error))
   }
 
-    this.#meter?.behind()
   #fail(error: unknown): void {
     if (this.#phase === 'closed') return
     this.close()
@@ -337,12 +337,12 @@ export class Reader implements LiveReader {
     if (this.#closed) return
     const reset = anew || isLost
     this.#anew = false
+    if (reset) this.#meter?.reset()
     if (first || reset) {
       this.#position = reset || after === undefined ? 0 : (parseCursor(after)?.seq ?? 0)
       const cursor = formatCursor(stores.log.epoch, feed.position)
       sink.write({ type: 'attached', id, session, cursor, role, ...(reset ? { reset } : {}) })
       if (first) this.#phase = 'catching up'
-    if (reset) this.#meter?.reset()
       attached()
     }
     for await (const batch of batches) {
@@ -371,12 +371,12 @@ export class Reader implements LiveReader {
     this.#phase = 'live'
     this.#behindSince = undefined
     feed.join(this)
+    this.#meter?.live()
     this.#writeLive()
     return true
   }
 
   #writeLive(): void {
-    this.#meter?.live()
     const cursor = formatCursor(this.#ports.stores.log.epoch, this.#position)
     this.#ports.sink.write({ type: 'live', session: this.#start.session, cursor })
   }

@@ -39,11 +39,11 @@ export interface Caller {
   readonly roams?: true
   /** Names of its tools, as it says itself. */
   readonly tools?: readonly string[]
-}
   /** Through which it speaks. */
   readonly door?: Door
   /** Of an experiment that the user takes part in. */
   readonly variant?: string
+}
 
 /** What came of a command. */
 export interface Receipt {
@@ -97,12 +97,12 @@ export interface SessionServiceOptions {
   readonly leaseMs: number
   readonly logger: Logger
   readonly now?: () => number
+  readonly metrics?: Pick<RunMetrics, 'cancelled'> | undefined
 }
 
 export function createSessionService(options: SessionServiceOptions): SessionService {
   const { stores, sessions, logger } = options
   const { log } = stores
-  readonly metrics?: Pick<RunMetrics, 'cancelled'> | undefined
   const now = options.now ?? Date.now
   const members = new MemberDesk(log, now)
   const desk = new ToolDesk(log, {
@@ -164,6 +164,7 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
     },
 
     async cancel(command, caller) {
+      const began = performance.now()
       return allowed(command.session, caller, 'send', async (session) => {
         const before = findCommand(session.state, command.id)
         if (before?.message !== undefined) throw new ReplyError('command_id_reused')
@@ -176,13 +177,13 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
         const seen = command.seen?.run === view.id ? { seen: command.seen } : {}
         const end = { reason: 'cancelled' as const, by: caller.user, command: command.id, ...seen }
         const entry = await endRun(log, session, view.id, end)
+        if (entry !== undefined) options.metrics?.cancelled(caller.door, (performance.now() - began) / 1000)
         const ended = findRun(session.state, view.id)
         const duplicate =
           entry === undefined && ended?.ended?.command === command.id ? { duplicate: true as const } : {}
         return receipt({
           seq: entry?.seq ?? ended?.last ?? session.state.seq,
           run: view.id,
-      const began = performance.now()
           ...duplicate,
           final: true as const,
         })
@@ -195,7 +196,6 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
     result: (command, caller) =>
       allowed(command.session, caller, 'run', async (session) => receipt(await desk.result(session, command, caller))),
 
-        if (entry !== undefined) options.metrics?.cancelled(caller.door, (performance.now() - began) / 1000)
     decide: (command, caller) =>
       allowed(command.session, caller, 'decide', async (session) =>
         receipt(await desk.decide(session, command, caller)),
