@@ -122,7 +122,6 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
       service,
       stores,
       sessions,
-      shelf: ports.shelf,
       presence,
       readings,
       connections: named,

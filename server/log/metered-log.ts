@@ -65,10 +65,6 @@ export class MeteredLog implements SessionLog {
     return this.#log.purge(session, keep)
   }
 
-  purge(session: string, keep: Seq | undefined): Promise<void> {
-    return this.#log.purge(session, keep)
-  }
-
   sweep(): Promise<void> {
     return this.#log.sweep()
   }
