@@ -3,9 +3,11 @@ export type {
   CodecName,
   Content,
   Event,
+  ListedSession,
   Part,
   Policy,
   Seen,
+  SessionsAnswer,
   Usage,
 } from '@parley/protocol'
 export { parentOfNext, type TurnView } from './branch.ts'
@@ -35,6 +37,7 @@ export {
   type TextPartView,
 } from './run-view.ts'
 export type { Session, SessionOptions } from './session.ts'
+export type { ListOptions } from './session-shelf.ts'
 export {
   applyEntry,
   type MessageView,

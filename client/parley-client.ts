@@ -1,17 +1,20 @@
 // ParleyClient: one connection to a server, and the sessions that are open over it.
-import type { ServerFrame } from '@parley/protocol'
+import type { ServerFrame, SessionsAnswer } from '@parley/protocol'
 import type { ClientOptions } from './client-options.ts'
 import { Connection } from './connection.ts'
 import type { ConnectionState } from './connection-state.ts'
 import type { ParleyError } from './parley-error.ts'
 import { Session, type SessionOptions } from './session.ts'
+import { type ListOptions, SessionShelf } from './session-shelf.ts'
 
 export class ParleyClient {
   readonly #connection: Connection
   readonly #sessions = new Map<string, Session>()
+  readonly #shelf: SessionShelf
 
   /** Connects when the first session is opened. @throws TypeError for a URL that is none */
   constructor(options: ClientOptions) {
+    this.#shelf = new SessionShelf(options)
     this.#connection = new Connection(options, {
       opened: () => {
         for (const session of this.#sessions.values()) session.opened()
@@ -51,6 +54,7 @@ export class ParleyClient {
   /** A fresh token is there: it is asked for, and given on the open connection. All that is attached goes on. */
   renew(): void {
     this.#connection.renew()
+    this.#shelf.renew()
   }
 
   /** The session with that id, made on the server where it is new. The same object until it is closed. */
@@ -69,9 +73,26 @@ export class ParleyClient {
     return session
   }
 
+  /**
+   * The user's sessions, page by page, the newest activity first. Needs no connection.
+   * @throws ParleyError
+   */
+  sessions(options: ListOptions = {}): Promise<SessionsAnswer> {
+    return this.#shelf.list(options)
+  }
+
+  /**
+   * Deletes a session, for everybody and for good; only owners may. Where it is open, it ends with `session_deleted`.
+   * @throws ParleyError forbidden, session_not_found, session_deleted
+   */
+  deleteSession(id: string): Promise<void> {
+    return this.#shelf.delete(id)
+  }
+
   /** Leaves every session and ends the connection. What was not answered yet is rejected. */
   async close(): Promise<void> {
     this.#connection.close()
+    this.#shelf.close()
   }
 
   #frames(frames: readonly ServerFrame[]): void {

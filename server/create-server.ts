@@ -5,7 +5,7 @@ import uws, { type us_listen_socket } from 'uWebSockets.js'
 import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { createAuthenticator } from './auth/authenticator.ts'
+import { ANYBODY, createAuthenticator } from './auth/authenticator.ts'
 import { type Config, ConfigError } from './config.ts'
 import { Audience } from './doors/audience.ts'
 import { serveHealth } from './doors/health.ts'
@@ -13,6 +13,7 @@ import { Hub } from './doors/hub.ts'
 import { ListenError, listen, reachable } from './doors/listen.ts'
 import { isLoopbackName } from './doors/origin.ts'
 import { broadcastBy } from './doors/websocket/websocket-door.ts'
+import type { DeletionList } from './log/deletion-list.ts'
 import type { Renewal } from './log/epoch.ts'
 import type { HoldBack } from './log/hold-back.ts'
 import { JetStreamStartError, withoutSecrets } from './log/jetstream-connection.ts'
@@ -24,6 +25,7 @@ import { openLmdbStores } from './log/lmdb-stores.ts'
 import { MeteredLog } from './log/metered-log.ts'
 import type { RollCall } from './log/roll-call.ts'
 import type { RunQueue } from './log/run-queue.ts'
+import type { SessionDirectory } from './log/session-directory.ts'
 import type { SessionLog } from './log/session-log.ts'
 import type { TranscriptStore } from './log/transcript-store.ts'
 import type { Logger } from './logger.ts'
@@ -31,8 +33,11 @@ import { createModelCatalog, type ModelCatalog, ModelConfigError, readModelConfi
 import { openDoors } from './open-doors.ts'
 import { exposeMetrics, openMetrics } from './open-metrics.ts'
 import { agentOf, createRunEngine, RUN_LIMITS } from './run/run-engine.ts'
+import { DirectoryDesk } from './session/directory-desk.ts'
+import { Purger } from './session/purger.ts'
 import { SESSION_CACHE_DEFAULTS, SessionCache } from './session/session-cache.ts'
 import { createSessionService } from './session/session-service.ts'
+import { SessionShelf } from './session/session-shelf.ts'
 import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from './session/transcript-writer.ts'
 
 export interface Server {
@@ -77,6 +82,8 @@ interface Stores {
   readonly log: SessionLog
   readonly transcripts: TranscriptStore
   readonly runs: RunQueue
+  readonly directory: SessionDirectory
+  readonly deletions: DeletionList
   readonly holdBack?: HoldBack
   readonly rollCall?: RollCall
   /** Where they are, for people. */
@@ -152,7 +159,17 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   const opened = await openStores(config, logger, (old) => foldAll(old))
   const stores = metrics === undefined ? opened : { ...opened, log: new MeteredLog(opened.log, metrics.log) }
   const sessions = new SessionCache(stores, { ...SESSION_CACHE_DEFAULTS, logger })
-  const transcripts = new TranscriptWriter(stores, { ...TRANSCRIPT_DEFAULTS, logger })
+  const directory = new DirectoryDesk({
+    directory: stores.directory,
+    ...(authenticator.required ? {} : { everybody: ANYBODY }),
+    logger,
+  })
+  const purger = new Purger({ stores, sessions, keptMs: config.retention * 1000, logger })
+  const transcripts = new TranscriptWriter(stores, {
+    ...TRANSCRIPT_DEFAULTS,
+    visited: (session) => directory.visited(session),
+    logger,
+  })
   foldAll = (old) => foldEach(old, sessions, transcripts, logger)
   const serverTools = new Map(config.tools.map((tool) => [tool.name, tool]))
   const service = createSessionService({
@@ -165,6 +182,8 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     serverTools: new Set(serverTools.keys()),
     open: !authenticator.required,
     leaseMs: config.leaseMs,
+    directory,
+    late: (session, seq) => purger.again(session, seq),
     logger,
     metrics: metrics?.runs,
   })
@@ -205,6 +224,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
           service,
           stores,
           sessions,
+          shelf: new SessionShelf({ log: stores.log, sessions, directory, purger, open: !authenticator.required }),
           hub,
           audience,
           metrics,
@@ -249,6 +269,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     doors?.close()
     uws.us_listen_socket_close(socket)
     hub.close()
+    await Promise.all([directory.close(), purger.close()])
     sessions.close()
     await stores.close()
     app.close()
@@ -295,7 +316,10 @@ function foldEach(
   logger: Logger,
 ): void {
   const all = async (): Promise<void> => {
-    for (const id of old) await sessions.with(id, (session) => transcripts.fold(session, true))
+    for (const id of old) {
+      const { session, release } = await sessions.retain(id)
+      await transcripts.fold(session, true).finally(release)
+    }
   }
   all().catch((error: unknown) =>
     logger.warn({ err: error }, 'old sessions were not folded; the next sweep asks again'),

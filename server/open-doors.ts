@@ -25,6 +25,7 @@ import { Presence } from './presence/presence.ts'
 import type { SessionStores } from './session/session.ts'
 import type { SessionCache } from './session/session-cache.ts'
 import type { SessionService } from './session/session-service.ts'
+import type { SessionShelf } from './session/session-shelf.ts'
 
 export interface DoorsPorts {
   readonly config: Config
@@ -33,6 +34,7 @@ export interface DoorsPorts {
   readonly service: SessionService
   readonly stores: SessionStores
   readonly sessions: SessionCache
+  readonly shelf: SessionShelf
   readonly hub: Hub
   readonly audience: Audience
   /** Left out: nothing is measured. */
@@ -122,6 +124,7 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
       service,
       stores,
       sessions,
+      shelf: ports.shelf,
       presence,
       readings,
       connections: named,

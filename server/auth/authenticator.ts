@@ -37,7 +37,9 @@ export interface AuthConfig {
   readonly nameClaim?: string | undefined
 }
 
-const ANONYMOUS: Identity = { user: 'anonymous', role: 'owner' }
+/** Who everybody is where nobody needs a token. */
+export const ANYBODY = 'anonymous'
+const ANONYMOUS: Identity = { user: ANYBODY, role: 'owner' }
 const USER_MAX_LENGTH = 256
 const CLOCK_SKEW_S = 5
 /** A key that was taken back is refused this many milliseconds later at most. */

@@ -26,6 +26,8 @@ export interface LiveReader {
 export interface MemberWatcher {
   /** Called before readers are sent the entry that says so. Must not throw. */
   memberLeft(user: string): void
+  /** The session is over, for everybody. As above. */
+  sessionDeleted(): void
   report(): ReaderReport
 }
 
@@ -51,6 +53,7 @@ export class Feed implements Follower {
   #position: Seq
   #subscription: Subscription | undefined
   #lost = false
+  #deleted = false
   #catching = 0
   /** Every entry after `#recentFrom`, while somebody catches up. */
   #recent: Entry[] = []
@@ -72,6 +75,11 @@ export class Feed implements Follower {
 
   get isLost(): boolean {
     return this.#lost
+  }
+
+  /** Nobody may read it any more. */
+  get isDeleted(): boolean {
+    return this.#deleted
   }
 
   /** The log's follower. */
@@ -157,8 +165,10 @@ export class Feed implements Follower {
   }
 
   readonly #tellOfMembers = ({ event }: Entry): void => {
-    if (event.type !== 'member.left') return
-    for (const watcher of [...this.#watchers]) watcher.memberLeft(event.user)
+    if (event.type === 'member.left') for (const watcher of [...this.#watchers]) watcher.memberLeft(event.user)
+    if (event.type !== 'session.deleted') return
+    this.#deleted = true
+    for (const watcher of [...this.#watchers]) watcher.sessionDeleted()
   }
 
   #share(message: EntryMessage, readers: readonly LiveReader[], broadcast: Broadcast): void {

@@ -103,7 +103,8 @@ export class Hub {
   }
 
   #park(session: string, slot: Slot, feed: Feed): void {
-    if (this.#closed || this.#slots.get(session) !== slot) {
+    if (this.#closed || feed.isDeleted || this.#slots.get(session) !== slot) {
+      this.#forget(session, slot)
       feed.close()
       return
     }

@@ -216,6 +216,10 @@ export class Reader implements LiveReader {
     this.#fail(new ReplyError('forbidden', 'You are no member of this session any more.'))
   }
 
+  sessionDeleted(): void {
+    this.#fail(new ReplyError('session_deleted'))
+  }
+
   /** Says once more where it is, if it is live: the log was away meanwhile. */
   tellLive(): void {
     if (this.#phase === 'live') this.#writeLive()
@@ -310,6 +314,7 @@ export class Reader implements LiveReader {
       return undefined
     }
     this.#lease = lease
+    if (lease.feed.isDeleted) throw new ReplyError('session_deleted')
     // First listened, then asked: who is removed in between is not missed.
     lease.feed.watch(this)
     this.#role = await this.#start.admit()

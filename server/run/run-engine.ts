@@ -228,7 +228,8 @@ async function appears(
 ): Promise<boolean> {
   const comes = async (ms: number): Promise<boolean> => {
     try {
-      await session.until((state) => findRun(state, run), AbortSignal.any([signal, AbortSignal.timeout(ms)]))
+      const seen = (state: SessionState) => findRun(state, run) ?? state.deleted
+      await session.until(seen, AbortSignal.any([signal, AbortSignal.timeout(ms)]))
       return true
     } catch (error) {
       if (signal.aborted || session.lost !== undefined) throw error

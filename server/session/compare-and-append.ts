@@ -24,7 +24,7 @@ const CATCH_UP_MS = 5_000
  *   do; may throw a ReplyError
  * @param lost told each time that somebody else's append came first
  * @returns the entry, or undefined when nothing was left to do
- * @throws ReplyError `contended`, `unavailable`, `storage_full`, and whatever `propose` throws
+ * @throws ReplyError `session_deleted`, `contended`, `unavailable`, `storage_full`, and whatever `propose` throws
  */
 export async function compareAndAppend(
   log: SessionLog,
@@ -36,6 +36,7 @@ export async function compareAndAppend(
   for (let attempt = 0; attempt < TRIES; attempt += 1) {
     const proposal = propose(session.state)
     if (proposal === undefined) return undefined
+    session.mustLive()
     const { subject, event, rollup = false } = proposal
     // A state that holds what won, and still names the same number, comes from a transcript: folding may have put one
     // entry in the place of a later one. What it says is right all the same.

@@ -22,7 +22,7 @@ export async function lookUpRun(stores: SessionStores, session: Session, run: st
   return inState(session.state, run) ?? (await inSegments(stores, session.id, run))
 }
 
-/** Resolves when the session has folded all that is in the log by now, whoever appended it. @throws ReplyError `unavailable` */
+/** Resolves when the session has folded all that is in the log by now, whoever appended it. @throws ReplyError `unavailable`, `session_deleted` */
 export async function catchUp(stores: Pick<SessionStores, 'log'>, session: Session): Promise<void> {
   const head = parseCursor(await stores.log.head(session.id))?.seq ?? 0
   try {
@@ -30,6 +30,7 @@ export async function catchUp(stores: Pick<SessionStores, 'log'>, session: Sessi
   } catch (cause) {
     throw new ReplyError('unavailable', undefined, { cause })
   }
+  session.mustLive()
 }
 
 /** What the transcript has of a run, in order. */

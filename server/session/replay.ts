@@ -33,7 +33,7 @@ const TRIES = 5
 
 /**
  * @param after where the reader stands; undefined: at the beginning
- * @throws ReplyError `invalid_cursor`
+ * @throws ReplyError `invalid_cursor`, `session_deleted`; the latter from `batches`, too
  * @throws CursorLost from `batches`, when the log was trimmed past a reader who reads too slowly: replay anew
  */
 export async function replay(
@@ -80,11 +80,19 @@ async function beginRead(
 ): Promise<Tail | undefined> {
   const rest = stores.log.read(session, after, limits)[Symbol.asyncIterator]()
   try {
-    return { first: await rest.next(), rest }
+    const first = await rest.next()
+    mustLive(first.value)
+    return { first, rest }
   } catch (error) {
     if (error instanceof CursorLost) return undefined
     throw error
   }
+}
+
+/** Where nobody needs a token, nobody was asked before. @throws ReplyError session_deleted */
+function mustLive(entries: readonly Entry[] | undefined): void {
+  const isDeleted = entries?.some(({ subject, event }) => subject === 'meta' && event.type === 'session.deleted')
+  if (isDeleted === true) throw new ReplyError('session_deleted')
 }
 
 async function* transcriptThenTail(
@@ -110,6 +118,7 @@ async function* shownTail(tail: Tail, from: Seq, options: ReplayOptions): AsyncG
   try {
     for (let step = tail.first; step.done !== true; step = await tail.rest.next()) {
       const entries = step.value
+      mustLive(entries)
       // Whole, roll-ups too: a cursor does not tell whether its reader had what a roll-up took away, as it may
       // have been gone already when he read past its place.
       const shown: readonly Shown[] = entries

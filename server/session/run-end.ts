@@ -11,7 +11,7 @@ export interface RunEndPorts {
 
 /**
  * @returns the run, ended; or as it is when the signal says that the wait is over; undefined when there is no such run
- * @throws StorageError, ReplyError `unavailable`
+ * @throws StorageError, ReplyError `unavailable`, `session_deleted`
  */
 export async function whenRunEnds(
   { stores, sessions }: RunEndPorts,
@@ -41,7 +41,11 @@ function endAppended(session: Session, run: string, signal: AbortSignal): Promis
     }
     // Not asked of the state: at every token that would have it folded.
     const unsubscribe = session.subscribe((entries) => {
-      const hasEnded = entries.some((entry) => entry.subject === subject && entry.event.type === 'run.ended')
+      const hasEnded = entries.some(
+        (entry) =>
+          (entry.subject === subject && entry.event.type === 'run.ended') ||
+          (entry.subject === 'meta' && entry.event.type === 'session.deleted'),
+      )
       if (hasEnded || session.lost !== undefined) settle()
     })
     signal.addEventListener('abort', settle, { once: true })

@@ -85,10 +85,11 @@ export class SessionCache {
     }
   }
 
-  /** Retains the session while `use` runs. */
+  /** Retains the session while `use` runs. @throws ReplyError session_deleted, StorageError, CursorLost */
   async with<T>(id: string, use: (session: Session) => Promise<T>): Promise<T> {
     const lease = await this.retain(id)
     try {
+      lease.session.mustLive()
       return await use(lease.session)
     } finally {
       lease.release()
@@ -127,6 +128,12 @@ export class SessionCache {
 
   #park(id: string, slot: Slot, session: Session): void {
     if (this.#slots.get(id) !== slot) {
+      session.close()
+      return
+    }
+    // Nobody comes back to it, and what it was read from is not to stay in memory either.
+    if (session.state.deleted !== undefined) {
+      this.#slots.delete(id)
       session.close()
       return
     }

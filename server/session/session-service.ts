@@ -20,6 +20,7 @@ import { CursorLost, StorageError } from '../log/log-error.ts'
 import type { RunQueue } from '../log/run-queue.ts'
 import type { RunMetrics } from '../metric/run-metrics.ts'
 import { asReplyError, compareAndAppend } from './compare-and-append.ts'
+import type { DirectoryDesk } from './directory-desk.ts'
 import { endRun } from './end-run.ts'
 import { MemberDesk, type NewInvite } from './member-desk.ts'
 import { send } from './send.ts'
@@ -95,6 +96,10 @@ export interface SessionServiceOptions {
   readonly open: boolean
   /** Milliseconds that a tool claim holds. */
   readonly leaseMs: number
+  /** Where the lists of sessions are kept. */
+  readonly directory?: DirectoryDesk
+  /** Told of sessions that were deleted, where something was stored after that. Throws nothing. */
+  readonly late?: (session: string, seq: Seq) => Promise<void>
   readonly logger: Logger
   readonly now?: () => number
   readonly metrics?: Pick<RunMetrics, 'cancelled'> | undefined
@@ -111,9 +116,22 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
     now,
   })
 
+  /** What was done in a session that was deleted meanwhile is not there any more, nor what stood in the way of it. */
+  async function whileLiving<T>(session: Session, use: (session: Session) => Promise<T>): Promise<T> {
+    options.directory?.visited(session)
+    try {
+      return await use(session)
+    } finally {
+      const { deleted } = session.state
+      options.directory?.visited(session)
+      if (deleted?.late === true) await options.late?.(session.id, deleted.seq)
+      session.mustLive()
+    }
+  }
+
   async function within<T>(id: string, use: (session: Session) => Promise<T>): Promise<T> {
     try {
-      return await sessions.with(id, use)
+      return await sessions.with(id, (session) => whileLiving(session, use))
     } catch (error) {
       const reply = asReplyError(error)
       if (reply instanceof ReplyError) throw reply
@@ -222,6 +240,7 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
     leave(id, connection) {
       if (!desk.knows(id, connection)) return
       within(id, (session) => desk.leave(session, connection)).catch((error: unknown) => {
+        if (error instanceof ReplyError && error.code === 'session_deleted') return desk.forget(id, connection)
         // The run's owner offers the call again when the lease runs out.
         const level = error instanceof ReplyError || error instanceof StorageError ? 'warn' : 'error'
         logger[level]({ err: error, session: id, connection }, 'claims of a lost connection were not given up')

@@ -1,6 +1,6 @@
 // Session: one session's state on this node, folded from its transcript and log and kept up to date
 // by following the log. It is only a cache: dropping it loses nothing. Whoever uses it retains it.
-import { parseCursor } from '@parley/protocol'
+import { parseCursor, ReplyError } from '@parley/protocol'
 import type { Entry, Seq } from '../log/entry.ts'
 import type { HoldBack } from '../log/hold-back.ts'
 import { CursorLost } from '../log/log-error.ts'
@@ -91,6 +91,11 @@ export class Session {
     const { messages } = this.state
     if (messages.some(({ event }) => event.id === message)) return true
     return isInPast(this.#stores, this.id, messages[0]?.seq ?? 0, message)
+  }
+
+  /** @throws ReplyError session_deleted */
+  mustLive(): void {
+    if (this.state.deleted !== undefined) throw new ReplyError('session_deleted')
   }
 
   /** Why the session can no longer be followed; it has to be opened anew. */

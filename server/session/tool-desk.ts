@@ -43,7 +43,7 @@ export class ToolDesk {
    */
   async arrive(session: Session, connection: string, tools: readonly Tool[]): Promise<void> {
     if (tools.length === 0) {
-      this.#forget(session.id, connection)
+      this.forget(session.id, connection)
       return
     }
     this.#check(tools)
@@ -59,12 +59,19 @@ export class ToolDesk {
 
   /** The connection is gone: what it had claimed is offered again. */
   async leave(session: Session, connection: string): Promise<void> {
-    this.#forget(session.id, connection)
+    this.forget(session.id, connection)
     const held = session.state.open.flatMap((run) =>
       [...run.calls.values()].filter((call) => call.claim?.connection === connection),
     )
     for (const call of held)
       await offerAgain(this.#log, session, call.id, (now) => now.claim?.connection === connection)
+  }
+
+  /** The connection, or the session, is gone, and nothing is left to be given up. */
+  forget(session: string, connection: string): void {
+    const connections = this.#here.get(session)
+    connections?.delete(connection)
+    if (connections?.size === 0) this.#here.delete(session)
   }
 
   /** Whether the connection declared tools here, so that its going matters. */
@@ -182,12 +189,6 @@ export class ToolDesk {
   #heldByOther(call: CallState, by: Asker): boolean {
     const { claim } = call
     return claim !== undefined && !isOf(claim, by) && claim.until > this.#options.now()
-  }
-
-  #forget(session: string, connection: string): void {
-    const connections = this.#here.get(session)
-    connections?.delete(connection)
-    if (connections?.size === 0) this.#here.delete(session)
   }
 
   /** @param decide returns the event for the call's subject, or undefined when it is there already */

@@ -17,6 +17,8 @@ export interface TranscriptWriterOptions {
   readonly fraction: number
   /** Bytes of JSON of a sealed segment. */
   readonly segmentBytes: number
+  /** Told of each session that is about to be folded. */
+  readonly visited?: (session: Session) => void
   readonly logger: Logger
 }
 
@@ -37,7 +39,9 @@ export class TranscriptWriter {
    * @param force fold even a short tail, as before retention
    */
   async fold(session: Session, force = false): Promise<void> {
-    if (this.#busy.has(session.id)) return
+    // What was deleted is purged, and must not come back.
+    if (this.#busy.has(session.id) || session.state.deleted !== undefined) return
+    this.#options.visited?.(session)
     this.#busy.add(session.id)
     try {
       await this.#fold(session, force)

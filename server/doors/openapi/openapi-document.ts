@@ -116,7 +116,14 @@ function answerObject({ description, json, forms = {}, headers = [] }: Answer): 
 
 /** Errors with one status are one answer, which names their codes. */
 function errorsOf({ errors = [], body, open, errorForm }: Operation): JsonObject {
-  const own = new Set([...errors, ...(open === true ? [] : COMMON_ERRORS), ...(body === undefined ? [] : BODY_ERRORS)])
+  // Whoever names a session may name one that was deleted.
+  const deleted: readonly ProblemCode[] = errors.includes('session_not_found') ? ['session_deleted'] : []
+  const own = new Set([
+    ...errors,
+    ...deleted,
+    ...(open === true ? [] : COMMON_ERRORS),
+    ...(body === undefined ? [] : BODY_ERRORS),
+  ])
   const byStatus = new Map<number, ProblemCode[]>()
   for (const code of own) {
     const status = errorForm === 'openai' ? openAiStatus(code) : HTTP_STATUS[code]

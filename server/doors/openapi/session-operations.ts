@@ -1,7 +1,20 @@
 // What is told of the session's routes.
-import { type Operations, PARAMETERS } from './operation.ts'
+import { type Operations, PARAMETERS, type Parameter } from './operation.ts'
 
 const { session, call, connection, after, wait, run, merge, key, prefer, lastEventId, ifNoneMatch, me } = PARAMETERS
+
+const limit: Parameter = {
+  in: 'query',
+  name: 'limit',
+  description: 'How many at most. Left out: 50.',
+  schema: { type: 'integer', minimum: 1, maximum: 200 },
+}
+const before: Parameter = {
+  in: 'query',
+  name: 'before',
+  description: '`next` of the page before. Left out: from the newest.',
+  schema: { type: 'string', maxLength: 300 },
+}
 
 const SSE = 'Server-sent events: `id` is the cursor, `event` the type, `data` the entry as JSON. A comment every 15 s.'
 const NDJSON = 'One frame a line; an empty line every 15 s.'
@@ -54,6 +67,25 @@ export const SESSION_OPERATIONS: Operations = {
       'owner_lost',
       ...STORING,
     ],
+  },
+  'GET /v1/sessions': {
+    id: 'listSessions',
+    tag: 'sessions',
+    summary: 'The caller’s sessions, the newest activity first',
+    description: 'It follows what happens by about a second.',
+    parameters: [limit, before],
+    answers: { 200: { description: 'A page of them; `next` names the one after it.', json: 'SessionsAnswer' } },
+  },
+  'DELETE /v1/sessions/:session': {
+    id: 'deleteSession',
+    tag: 'sessions',
+    summary: 'Deletes the session, for everybody and for good',
+    description:
+      'For owners. All who read it are detached, its runs end, and what it held is purged. Its id stays taken for as long as ' +
+      'entries are kept.',
+    parameters: [session, key],
+    answers: { 204: { description: 'It is deleted.' } },
+    errors: ['session_not_found', 'contended', 'storage_full'],
   },
   'GET /v1/sessions/:session': {
     id: 'getSession',

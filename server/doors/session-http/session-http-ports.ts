@@ -3,6 +3,7 @@ import type { Presence } from '../../presence/presence.ts'
 import type { SessionStores } from '../../session/session.ts'
 import type { SessionCache } from '../../session/session-cache.ts'
 import type { SessionService } from '../../session/session-service.ts'
+import type { SessionShelf } from '../../session/session-shelf.ts'
 import type { Audience } from '../audience.ts'
 import type { JobDoor } from '../jobs/job-routes.ts'
 import type { HttpConnections } from './http-connections.ts'
@@ -12,10 +13,11 @@ export interface SessionHttpPorts {
   readonly service: SessionService
   readonly stores: SessionStores
   readonly sessions: SessionCache
+  readonly shelf: SessionShelf
   readonly presence: Presence
   readonly readings: Readings
   readonly connections: HttpConnections
-  /** What a request that does not wait for the end of its run is answered with. */
   readonly audience?: Audience | undefined
+  /** What a request that does not wait for the end of its run is answered with. */
   readonly jobs: Pick<JobDoor, 'accept'>
 }

@@ -5,10 +5,12 @@ import { eventsRoute } from './events.ts'
 import { memberRoutes } from './members.ts'
 import { messagesRoute } from './messages.ts'
 import type { SessionHttpPorts } from './session-http-ports.ts'
+import { sessionsRoutes } from './sessions.ts'
 import { snapshotRoute } from './snapshot.ts'
 
 export function sessionRoutes(ports: SessionHttpPorts): readonly Route[] {
   return [
+    ...sessionsRoutes(ports),
     snapshotRoute(ports),
     eventsRoute(ports),
     messagesRoute(ports),

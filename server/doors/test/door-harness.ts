@@ -11,8 +11,11 @@ import { type AuthConfig, createAuthenticator } from '../../auth/authenticator.t
 import { ConnectionCount, type ConnectionLimits } from '../../limit/connection-count.ts'
 import { type LmdbStores, openLmdbStores } from '../../log/lmdb-stores.ts'
 import { Presence } from '../../presence/presence.ts'
+import { DirectoryDesk } from '../../session/directory-desk.ts'
+import { Purger } from '../../session/purger.ts'
 import { SessionCache } from '../../session/session-cache.ts'
 import { createSessionService, type SessionService } from '../../session/session-service.ts'
+import { SessionShelf } from '../../session/session-shelf.ts'
 import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from '../../session/transcript-writer.ts'
 import { serveHealth } from '../health.ts'
 import type { Route } from '../http/route.ts'
@@ -115,13 +118,24 @@ export class DoorHarness {
     })
     const sessions = new SessionCache(stores)
     const transcripts = new TranscriptWriter(stores, { ...TRANSCRIPT_DEFAULTS, logger })
+    const isOpen = options.auth === undefined
+    const directory = new DirectoryDesk({
+      directory: stores.directory,
+      ...(isOpen ? { everybody: 'anonymous' } : {}),
+      logger,
+      gatherMs: 10,
+    })
+    const purger = new Purger({ stores, sessions, keptMs: 3_600_000, logger })
+    const shelf = new SessionShelf({ log: stores.log, sessions, directory, purger, open: isOpen })
     const service = createSessionService({
       stores,
       sessions,
       checkChoice: () => undefined,
       serverTools: new Set(options.serverTools),
-      open: options.auth === undefined,
+      open: isOpen,
       leaseMs: 30_000,
+      directory,
+      late: (session, seq) => purger.again(session, seq),
       logger,
     })
     const app = uws.App()
@@ -134,7 +148,7 @@ export class DoorHarness {
     const presence = new Presence()
     const named = new HttpConnections(service, options.connectionMs ?? 30_000)
     const jobs = openJobDoor({ service, stores, sessions, retentionMs: 3_600_000, busy: () => 0 })
-    const ports: SessionHttpPorts = { service, stores, sessions, presence, readings, connections: named, jobs }
+    const ports: SessionHttpPorts = { service, stores, sessions, shelf, presence, readings, connections: named, jobs }
     const http = serveRoutes(app, [...sessionRoutes(ports), ...(options.routes?.({ ...ports, hub }) ?? [])], {
       ...HTTP_LIMITS_IN_TESTS,
       ...options.http,
@@ -178,6 +192,7 @@ export class DoorHarness {
         named.close()
         uws.us_listen_socket_close(socket)
         hub.close()
+        await Promise.all([directory.close(), purger.close()])
         sessions.close()
         await stores.close()
         app.close()
