@@ -253,6 +253,10 @@ describe('everybody', () => {
     await ada.page.getByRole('navigation', { name: 'Sessions' }).getByRole('button', { name: /^More/ }).click()
     await ada.page.getByRole('heading', { name: 'Session', exact: true }).waitFor()
     await isFineInAll(ada, 'session')
+    await ada.page.keyboard.press('Escape')
+    await ada.page.getByRole('button', { name: 'Connection' }).click()
+    await ada.page.getByText('WebSocket', { exact: true }).waitFor()
+    await isFineInAll(ada, 'connection')
   })
 })
 

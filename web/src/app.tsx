@@ -7,7 +7,8 @@ import { SignInDialog, TokenNotice, useSignedOut } from './entrance/sign-in.tsx'
 import { useEntrance } from './entrance/use-entrance.ts'
 import { PageHeader } from './page-header.tsx'
 import { SessionAside, SessionDialog } from './sessions/session-list.tsx'
-import { isShut, ShutSession } from './shut-session.tsx'
+import { isShut } from './shut-note.ts'
+import { ShutSession } from './shut-session.tsx'
 import { useChat, useRoom, useView } from './use-chat.ts'
 
 export function App() {

@@ -1,7 +1,7 @@
 // What the badge says of each state of the connection.
-import { ParleyError } from '@parley/client'
+import { DisconnectedError, ParleyError } from '@parley/client'
 import { describe, expect, it } from 'vitest'
-import { badgeOf } from './badge.ts'
+import { badgeOf, connectionFacts } from './badge.ts'
 
 const transport = { door: 'websocket' as const, moves: 0 }
 const closed = { attempt: 0, opens: 1, resumes: 0, transport }
@@ -17,9 +17,20 @@ describe('the badge', () => {
     const open = { ...closed, status: 'open' as const, node: 'node-1' }
     const polls = { ...open, transport: { door: 'long-poll' as const, why: 'buffered' as const, moves: 1 } }
     expect(badgeOf(polls, live, 0)).toMatchObject({ text: 'Live', detail: 'node-1, over long polls' })
-    expect(badgeOf(polls, live, 0).hint).toContain('holds the answers back')
     const chosen = { ...open, transport: { door: 'sse' as const, moves: 0 } }
     expect(badgeOf(chosen, live, 0)).toEqual({ tone: 'live', text: 'Live', detail: 'node-1, over SSE' })
+  })
+
+  it('tells who asks by which door it is connected and why, to which node, since when, and how often it came back', () => {
+    const open = { ...closed, status: 'open' as const, node: 'node-1', resumes: 2, since: 1_000 }
+    expect(badgeOf(open, live, 0).detail).toBe('node-1, resumed 2×')
+    const polls = { ...open, transport: { door: 'long-poll' as const, why: 'buffered' as const, moves: 1 } }
+    const facts = new Map(connectionFacts(polls, 1_000 + 3_720_000))
+    expect([...facts.keys()]).toEqual(['Door', 'Why this door', 'Node', 'Connected for', 'Resumed'])
+    expect(facts.get('Door')).toBe('Long polls')
+    expect(facts.get('Why this door')).toContain('holds the answers back')
+    expect(facts.get('Connected for')).toBe('1 h 2 min')
+    expect(facts.get('Resumed')).toContain('2 times')
   })
 
   it('says that it catches up', () => {
@@ -50,5 +61,13 @@ describe('the badge', () => {
     expect(badgeOf({ ...closed, status: 'closed', error }, live, 0)).toMatchObject(badge)
     const open = { ...closed, status: 'open' as const }
     expect(badgeOf(open, { status: 'offline', error }, 0)).toMatchObject({ ...badge, text: 'Not available' })
+    // What is shut is told of in the conversation's place; who is not signed in is asked to.
+    const gone = new ParleyError('session_deleted', 'The session was deleted.')
+    expect(badgeOf(open, { status: 'offline', error: gone }, 0)).toEqual({ tone: 'ended', text: 'Not available' })
+    const out = new DisconnectedError(4401, 'not authenticated')
+    expect(badgeOf({ ...closed, status: 'closed', error: out }, live, 0)).toEqual({
+      tone: 'ended',
+      text: 'Not signed in',
+    })
   })
 })

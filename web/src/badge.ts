@@ -7,6 +7,8 @@ import {
   type TransportState,
 } from '@parley/client'
 
+import { isShut } from './shut-note.ts'
+
 /** The close code of who is not, or no more, signed in. */
 const NOT_AUTHENTICATED = 4401
 
@@ -16,8 +18,6 @@ export interface Badge {
   readonly text: string
   /** What only eyes are shown, after the text. */
   readonly detail?: string
-  /** Why the connection is not what it could be: told to who points at the detail. */
-  readonly hint?: string
   /** Why it ended: for a line of its own. */
   readonly reason?: string
 }
@@ -40,7 +40,11 @@ export function badgeOf(
       if (isSignedOut(connection)) return { tone: 'ended', text: 'Not signed in' }
       return { tone: 'ended', text: 'Disconnected', ...why(connection.error?.message) }
     case 'open':
-      if (session.error !== undefined) return { tone: 'ended', text: 'Not available', ...why(session.error.message) }
+      if (session.error !== undefined) {
+        // Of a session that is shut the page itself tells why.
+        const shut = isShut(session.error)
+        return { tone: 'ended', text: 'Not available', ...(shut ? {} : why(session.error.message)) }
+      }
       if (session.status === 'live') return { tone: 'live', text: 'Live', ...place(connection) }
       return { tone: 'busy', text: session.status === 'replaying' ? 'Catching up' : 'Opening' }
   }
@@ -73,12 +77,35 @@ const REASONS: Readonly<Record<MoveReason, string>> = {
   remembered: 'The better connection did not work the last time; it is tried again now and then.',
 }
 
-function place({ node, transport }: ConnectionState): { detail?: string; hint?: string } {
-  const parts = [node, DOORS[transport.door]].filter((part) => part !== undefined && part !== '')
-  return {
-    ...(parts.length === 0 ? {} : { detail: parts.join(', ') }),
-    ...(transport.why === undefined ? {} : { hint: REASONS[transport.why] }),
-  }
+function place({ node, transport, resumes }: ConnectionState): { detail?: string } {
+  const back = resumes === 0 ? undefined : `resumed ${resumes}×`
+  const parts = [node, DOORS[transport.door], back].filter((part) => part !== undefined && part !== '')
+  return parts.length === 0 ? {} : { detail: parts.join(', ') }
+}
+
+/** How the page is connected, line by line: for who asks. @param now Unix milliseconds */
+export function connectionFacts(
+  { node, transport, resumes, since, status }: ConnectionState,
+  now: number,
+): readonly (readonly [name: string, value: string])[] {
+  const door =
+    transport.door === 'websocket' ? 'WebSocket' : transport.door === 'sse' ? 'Server-sent events' : 'Long polls'
+  const facts: [string, string][] = [['Door', door]]
+  if (transport.why !== undefined) facts.push(['Why this door', REASONS[transport.why]])
+  if (node !== undefined) facts.push(['Node', node])
+  if (status === 'open' && since !== undefined) facts.push(['Connected for', lasted(now - since)])
+  facts.push([
+    'Resumed',
+    resumes === 0 ? 'never: it has held' : `${resumes} ${resumes === 1 ? 'time' : 'times'}, nothing was lost`,
+  ])
+  return facts
+}
+
+function lasted(ms: number): string {
+  const minutes = Math.floor(ms / 60_000)
+  if (minutes < 1) return 'less than a minute'
+  if (minutes < 60) return `${minutes} min`
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
 function why(message: string | undefined): { reason?: string } {

@@ -1,5 +1,7 @@
 // ConnectionBadge: says how the connection stands. A screen reader is told of each change once, and not of seconds.
-import { badgeOf, isSignedOut } from './badge.ts'
+import { useState } from 'react'
+import { badgeOf, connectionFacts, isSignedOut } from './badge.ts'
+import { Dialog } from './dialog.tsx'
 import { useConnection, useView } from './use-chat.ts'
 import { useNow } from './use-now.ts'
 
@@ -8,24 +10,57 @@ export function ConnectionBadge() {
   const status = useView((view) => view.status)
   const error = useView((view) => view.error)
   const now = useNow(connection.status === 'waiting')
+  const [asked, setAsked] = useState(false)
   const badge = badgeOf(connection, { status, error }, now)
   return (
-    <div className={`badge ${badge.tone}`}>
-      <span className='badge-dot' aria-hidden='true' />
-      <span role='status' aria-live='polite' aria-atomic='true'>
-        {badge.text}
-        {badge.reason === undefined ? null : <span className='badge-reason'> {badge.reason}</span>}
-      </span>
-      {badge.detail === undefined ? null : (
-        <span className='badge-detail' aria-hidden='true' title={badge.hint}>
-          {badge.detail}
+    <>
+      <div className={`badge ${badge.tone}`}>
+        <span className='badge-dot' aria-hidden='true' />
+        <span role='status' aria-live='polite' aria-atomic='true'>
+          {badge.text}
+          {badge.reason === undefined ? null : <span className='badge-reason'> {badge.reason}</span>}
         </span>
+        {badge.detail === undefined ? null : badge.tone !== 'live' ? (
+          <span className='badge-detail' aria-hidden='true'>
+            {badge.detail}
+          </span>
+        ) : (
+          <button
+            type='button'
+            className='badge-detail'
+            aria-haspopup='dialog'
+            aria-label={`Connection: ${badge.detail}`}
+            onClick={() => setAsked(true)}
+          >
+            {badge.detail}
+          </button>
+        )}
+        {badge.tone === 'ended' ? (
+          <button type='button' className='link' onClick={() => window.location.reload()}>
+            {isSignedOut(connection) ? 'Sign in' : 'Try again'}
+          </button>
+        ) : null}
+      </div>
+      {asked ? <ConnectionDialog onClose={() => setAsked(false)} /> : null}
+    </>
+  )
+}
+
+function ConnectionDialog({ onClose }: { readonly onClose: () => void }) {
+  const connection = useConnection((state) => state)
+  const now = useNow(true)
+  return (
+    <Dialog title='Connection' className='connection' onClose={onClose}>
+      {() => (
+        <dl className='facts'>
+          {connectionFacts(connection, now).map(([name, value]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+        </dl>
       )}
-      {badge.tone === 'ended' ? (
-        <button type='button' className='link' onClick={() => window.location.reload()}>
-          {isSignedOut(connection) ? 'Sign in' : 'Try again'}
-        </button>
-      ) : null}
-    </div>
+    </Dialog>
   )
 }

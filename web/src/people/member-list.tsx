@@ -1,5 +1,6 @@
 // MemberList: who is in the session, and as what. Owners give roles and remove; everybody may leave.
 import { useState } from 'react'
+import { Icon } from '../icon.tsx'
 import { useChat, useConnection, useRoom } from '../use-chat.ts'
 import { useTask } from '../use-task.ts'
 import { Face } from './face.tsx'
@@ -95,7 +96,7 @@ function Member({ user, person, name, isSelf, onLeft }: MemberProps) {
         <span className='chip plain'>{roleName(person.role)}</span>
       )}
       {!manages && !isSelf ? null : asked ? (
-        <span className='buttons'>
+        <span className='buttons sure'>
           <button type='button' className='button stop' disabled={task.busy} onClick={remove}>
             {isSelf ? 'Leave this session' : `Remove ${name}`}
           </button>
@@ -104,8 +105,14 @@ function Member({ user, person, name, isSelf, onLeft }: MemberProps) {
           </button>
         </span>
       ) : (
-        <button type='button' className='button quiet' aria-label={`${goes}: ${name}`} onClick={() => setAsked(true)}>
-          {goes}
+        <button
+          type='button'
+          className='button quiet narrow'
+          aria-label={`${goes}: ${name}`}
+          title={goes}
+          onClick={() => setAsked(true)}
+        >
+          <Icon name='close' />
         </button>
       )}
       {task.problem === undefined ? null : (
