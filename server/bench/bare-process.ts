@@ -3,6 +3,7 @@
 import uws, { type TemplatedApp } from 'uWebSockets.js'
 import { nowMicros } from './bench-clock.ts'
 import type { FromServer, Load, ToServer } from './bench-message.ts'
+import { usageOf } from './usage.ts'
 
 const send = (message: FromServer): void => {
   process.send?.(message)
@@ -25,8 +26,7 @@ app.listen('127.0.0.1', 0, (listening) => {
 
 process.on('message', (message: ToServer) => {
   if (message.ask === 'usage') {
-    const { user, system } = process.cpuUsage()
-    send({ cpu: user + system, rss: process.memoryUsage.rss() })
+    send(usageOf(message))
   } else if (message.ask === 'publish') {
     publish(message.load)
   } else {

@@ -7,7 +7,7 @@ export interface BenchChildOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Leaves a .cpuprofile in the working folder. */
   readonly profile?: boolean
-  /** Megabytes; 64 as `npm start` has it. */
+  /** Megabytes; 32 as `npm start` has it. */
   readonly semiSpace?: number
 }
 

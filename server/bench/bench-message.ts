@@ -1,7 +1,8 @@
 // What the processes of a benchmark say to each other.
 
 export type ToServer =
-  | { readonly ask: 'usage' }
+  /** `collected`: memory without what is garbage. */
+  | { readonly ask: 'usage'; readonly collected?: true }
   | { readonly ask: 'publish'; readonly load: Load }
   | { readonly ask: 'stop' }
 

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { BenchChild } from './bench-child.ts'
 import type { FromReaders, FromServer, Report, ToReaders, ToServer } from './bench-message.ts'
 import { benchDriver, benchLog, logBenchTable } from './log-bench.ts'
+import { spread } from './spread.ts'
 
 interface Scenario {
   readonly name: string
@@ -109,17 +110,6 @@ async function startRuns(
 ): Promise<void> {
   const text = `/bench count=${Math.ceil(scenario.rate * seconds)} rate=${scenario.rate}`
   await readers.ask({ ask: 'send', text, topics: scenario.topics })
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
-}
-
-function spread(numbers: readonly number[], digits: number): string {
-  const low = Math.min(...numbers).toFixed(digits)
-  const high = Math.max(...numbers).toFixed(digits)
-  return `${median(numbers).toFixed(digits)} (${low}–${high})`
 }
 
 function row(name: string, results: readonly Measured[]): Record<string, string> {

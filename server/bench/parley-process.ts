@@ -8,6 +8,7 @@ import { createServer } from '../create-server.ts'
 import { createLogger } from '../logger.ts'
 import type { FromServer, ToServer } from './bench-message.ts'
 import { benchCatalog } from './bench-model.ts'
+import { usageOf } from './usage.ts'
 
 const send = (message: FromServer): void => {
   process.send?.(message)
@@ -29,8 +30,7 @@ send({ port: server.port })
 
 process.on('message', (message: ToServer) => {
   if (message.ask === 'usage') {
-    const { user, system } = process.cpuUsage()
-    send({ cpu: user + system, rss: process.memoryUsage.rss() })
+    send(usageOf(message))
   } else if (message.ask === 'stop') {
     rmSync(data, { recursive: true, force: true })
     process.exit(0)

@@ -7,23 +7,24 @@ const EMPTY = Buffer.alloc(0)
 
 export class RawClient {
   readonly #socket: Socket
-  readonly #onMessage: (payload: Buffer) => void
+  readonly #onMessage: (payload: Buffer, client: RawClient) => void
   #buffered = EMPTY
   #closed = false
 
-  private constructor(socket: Socket, onMessage: (payload: Buffer) => void) {
+  private constructor(socket: Socket, onMessage: (payload: Buffer, client: RawClient) => void) {
     this.#socket = socket
     this.#onMessage = onMessage
   }
 
   /**
    * Resolves when the upgrade was accepted.
+   * @param onMessage may be called before that was heard of
    * @param onClose called once when the connection is over after that, whoever ended it
    */
   static async open(
     port: number,
     path: string,
-    onMessage: (payload: Buffer) => void,
+    onMessage: (payload: Buffer, client: RawClient) => void,
     onClose: () => void = () => undefined,
   ): Promise<RawClient> {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
@@ -61,7 +62,12 @@ export class RawClient {
   }
 
   send(frame: unknown): void {
-    const payload = Buffer.from(JSON.stringify(frame))
+    this.sendText(JSON.stringify(frame))
+  }
+
+  /** @param text at most 64 kB */
+  sendText(text: string): void {
+    const payload = Buffer.from(text)
     const mask = randomBytes(4)
     const head =
       payload.length < 126
@@ -97,7 +103,7 @@ export class RawClient {
       if (data.length - at < head + length) break
       const payload = data.subarray(at + head, at + head + length)
       at += head + length
-      if (opcode === 1 || opcode === 2) this.#onMessage(payload)
+      if (opcode === 1 || opcode === 2) this.#onMessage(payload, this)
       else if (opcode === 9) this.#socket.write(Buffer.from([0x8a, 0x80, 0, 0, 0, 0]))
       else if (opcode === 8) this.close()
     }

@@ -1,0 +1,18 @@
+// A peer: uWebSockets.js and nothing else. Who was away has missed what was said.
+import uws, { type TemplatedApp } from 'uWebSockets.js'
+import { outputOf, servePeer } from './peer-source.ts'
+
+const app: TemplatedApp = uws.App()
+app.ws('/*', {
+  upgrade(response, request, context) {
+    const key = request.getHeader('sec-websocket-key')
+    response.upgrade({ topic: request.getQuery() }, key, 'parley.v1.json', '', context)
+  },
+  open(socket) {
+    socket.subscribe((socket.getUserData() as { topic: string }).topic)
+  },
+})
+app.listen('127.0.0.1', 0, (listening) => {
+  if (listening === false) throw new Error('cannot listen')
+  servePeer(uws.us_socket_local_port(listening), (topic, index) => app.publish(`t${topic}`, outputOf(topic, index)))
+})
