@@ -47,6 +47,8 @@ export class Session {
   /** The attach that this connection was asked for; what comes before its `attached` is of an earlier one. */
   #attach: string | undefined
   #attached = false
+  /** It was attached, over this connection or one before. */
+  #hasRead = false
   #gaps = 0
   #attachTries = 0
   #cancelRetry: (() => void) | undefined
@@ -109,15 +111,17 @@ export class Session {
   }
 
   /**
-   * Says this instead of an earlier message: a version of it that stands in its place. What is being said is stopped.
+   * Says this instead of an earlier message: a version that stands in its place, and brings along what that did. What is being
+   * said is stopped.
    * @throws ParleyError parent_not_found, for a message whose place is not known
    */
   edit(message: string, content: Content, options: Omit<SendOptions, 'policy' | 'parent'> = {}): Reply {
-    const { parent, model, agent } = this.#message(message)
+    const { parent, model, agent, context } = this.#message(message)
     if (parent === undefined) throw new ParleyError('parent_not_found', 'What comes before the message is not known.')
     return this.redirect(content, {
       ...(model === undefined ? {} : { model }),
       ...(agent === undefined ? {} : { agent }),
+      ...(context === undefined ? {} : { context }),
       ...options,
       parent,
     })
@@ -125,8 +129,7 @@ export class Session {
 
   /** Has a message answered once more, perhaps by another model. @throws ParleyError as `edit` */
   regenerate(message: string, options: Omit<SendOptions, 'policy' | 'parent'> = {}): Reply {
-    const { content, context } = this.#message(message)
-    return this.edit(message, [...content], { ...(context === undefined ? {} : { context }), ...options })
+    return this.edit(message, [...this.#message(message).content], options)
   }
 
   /**
@@ -206,7 +209,8 @@ export class Session {
     this.#attach = makeId('att')
     this.#attached = false
     const tools: readonly Tool[] = this.#tools.map(declaration)
-    const { cursor } = this.#state
+    const { cursor, activeRun } = this.#state
+    const resume = this.#hasRead ? this.#connection.resumption(activeRun !== undefined) : undefined
     this.#connection.post({
       type: 'attach',
       id: this.#attach,
@@ -214,6 +218,7 @@ export class Session {
       merge: true,
       ...(cursor === undefined ? {} : { after: cursor }),
       ...(tools.length === 0 ? {} : { tools: [...tools] }),
+      ...(resume === undefined ? {} : { resume }),
     })
     this.#become({ status: 'attaching', error: undefined })
   }
@@ -274,6 +279,7 @@ export class Session {
   #onAttached(id: string, reset: boolean, role: string): void {
     if (id !== this.#attach) return
     this.#attached = true
+    this.#hasRead = true
     this.#attachTries = 0
     if (reset) this.#startOver()
     this.#become({ status: 'replaying', role })

@@ -48,10 +48,13 @@ function listen(view: Painted<SessionView>, called: (user: string) => string, sa
   // The run that speaks when the page comes: only what it says from now on.
   let wasLive = view.shown.status === 'live'
   const look = (): void => {
-    const { status, activeRun, runs } = view.shown
+    const { status, activeRun, runs, turns } = view.shown
     if (status !== 'live') return
     const id = run === undefined || isEnded(run) ? activeRun : run.id
-    const next = id === undefined ? undefined : runs.get(id)
+    const found = id === undefined ? undefined : runs.get(id)
+    // Nobody is read what somebody asked in another branch.
+    const isShown = turns.findLast(({ message }) => message.id === found?.message) !== undefined
+    const next = isShown ? found : undefined
     if (next !== undefined && next.id !== run?.id) {
       spoken = wasLive ? 0 : next.text.length
       inCode = false

@@ -5,12 +5,20 @@ import { memo, type ReactNode, useRef } from 'react'
 import { CopyButton } from './copy-button.tsx'
 import { Icon } from './icon.tsx'
 import { Markdown } from './markdown/markdown.tsx'
+import { nameOf } from './people/names.ts'
+import { usePeople } from './people/use-people.ts'
 import { Reasoning } from './reasoning.tsx'
 import { runNote } from './run-note.ts'
 import { ToolCard } from './tool-card.tsx'
 import { useConnection, useRoom, useView } from './use-chat.ts'
 
-export const Answer = memo(function Answer({ run }: { readonly run: RunView }) {
+interface Props {
+  readonly run: RunView
+  /** Has it answered once more, where that may be asked for. */
+  readonly onAgain?: () => void
+}
+
+export const Answer = memo(function Answer({ run, onAgain }: Props) {
   const unfinished = run.status === 'cancelled' || run.status === 'superseded' || run.status === 'failed'
   return (
     <article
@@ -21,7 +29,7 @@ export const Answer = memo(function Answer({ run }: { readonly run: RunView }) {
       data-status={run.status}
     >
       {run.parts.map((part, at) => toPart(part, at, run))}
-      <Note run={run} />
+      <Note run={run} onAgain={onAgain} />
     </article>
   )
 })
@@ -49,11 +57,12 @@ function isOver(run: RunView, at: number): boolean {
   return isEnded(run) || at < run.parts.length - 1
 }
 
-function Note({ run }: { readonly run: RunView }) {
+function Note({ run, onAgain }: { readonly run: RunView; readonly onAgain: Props['onAgain'] }) {
   const { session } = useRoom()
   const calls = useCalls(run)
   const user = useConnection((state) => state.user)
-  const { tone, text } = runNote(run, calls, user)
+  const people = usePeople()
+  const { tone, text } = runNote(run, calls, user, (other) => nameOf(people, other))
   const withdraw = (): void => {
     session.cancel(run.id).catch((error: unknown) => {
       // Its turn came and it ended before the cancel did: the line says so itself.
@@ -74,6 +83,11 @@ function Note({ run }: { readonly run: RunView }) {
       ) : null}
       {isEnded(run) && run.text !== '' ? (
         <CopyButton className='link copy-answer' text={run.text} label='Copy answer' />
+      ) : null}
+      {isEnded(run) && onAgain !== undefined ? (
+        <button type='button' className='link again' onClick={onAgain}>
+          <Icon name='again' /> Regenerate
+        </button>
       ) : null}
     </p>
   )

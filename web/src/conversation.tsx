@@ -1,27 +1,21 @@
-// Conversation: the messages in the order of the log, each with its answer; then what was not taken yet. Only the turns
+// Conversation: the turns of the branch that is shown, each a message with its answer; then what was not taken. Only the turns
 // near what is seen are in the page, so that a long conversation is as light as a short one. The list renders when a
 // message comes; while an answer streams, only that answer does.
 
-import type { MessageView, PendingSend } from '@parley/client'
-import { memo, useEffect, useMemo, useRef } from 'react'
+import { useEffect, useMemo, useRef, useState } from 'react'
 import { type CustomItemComponentProps, Virtualizer } from 'virtua'
-import { Answer } from './answer.tsx'
-import { answerOf } from './answer-of.ts'
+import { EditContext, type Editing } from './editing.ts'
 import { Icon } from './icon.tsx'
-import { Message, PendingMessage, UnsentMessage } from './message.tsx'
 import type { Outgoing } from './outbox.ts'
-import { useConnection, useView } from './use-chat.ts'
+import { type Item, Turn } from './turn.tsx'
+import { useView } from './use-chat.ts'
 import { useFocusedTurn } from './use-focused-turn.ts'
 import { useSender } from './use-sender.ts'
 import { useStickToEnd } from './use-stick-to-end.ts'
+import { VersionNews } from './versions.tsx'
 
 /** Pixels above and below what is seen that are in the page, too: a few screens, so that nobody scrolls into nothing. */
 const AROUND = 1_500
-
-type Item =
-  | { readonly kind: 'message'; readonly message: MessageView }
-  | { readonly kind: 'pending'; readonly message: PendingSend }
-  | { readonly kind: 'unsent'; readonly message: Outgoing }
 
 export function Conversation() {
   const { state } = useSender()
@@ -33,7 +27,9 @@ export function Conversation() {
   useEffect(() => {
     if (state.sends > 0) toEnd()
   }, [state.sends, toEnd])
-  const kept = items.findIndex(({ message }) => message.id === focused.id)
+  const [editing, setEditing] = useState<Editing>()
+  const desk = useMemo(() => ({ editing, edit: setEditing }), [editing])
+  const kept = items.flatMap(({ place, id }, at) => (place === focused.place || id === editing?.id ? [at] : []))
 
   return (
     <main className='conversation'>
@@ -42,18 +38,14 @@ export function Conversation() {
       <section className='conversation-box' ref={box} tabIndex={0} aria-label='Conversation' onFocus={focused.onFocus}>
         <div className='conversation-content' ref={content}>
           {items.length === 0 ? <Welcome /> : null}
-          <Virtualizer
-            as='ol'
-            item={TurnPlace}
-            data={items}
-            scrollRef={box}
-            bufferSize={AROUND}
-            keepMounted={kept < 0 ? NONE : [kept]}
-          >
-            {(item) => <Turn key={item.message.id} item={item} />}
-          </Virtualizer>
+          <EditContext value={desk}>
+            <Virtualizer as='ol' item={TurnPlace} data={items} scrollRef={box} bufferSize={AROUND} keepMounted={kept}>
+              {(item) => <Turn key={item.place} item={item} />}
+            </Virtualizer>
+          </EditContext>
         </div>
       </section>
+      <VersionNews />
       {atEnd ? null : (
         <button type='button' className='to-end' onClick={toEnd}>
           <Icon name='down' /> Jump to latest
@@ -63,18 +55,14 @@ export function Conversation() {
   )
 }
 
-const NONE: readonly number[] = []
-
 function useItems(unsent: readonly Outgoing[]): readonly Item[] {
-  const messages = useView((view) => view.messages)
-  const pending = useView((view) => view.pending)
+  const turns = useView((view) => view.turns)
   return useMemo(
     () => [
-      ...messages.map((message): Item => ({ kind: 'message', message })),
-      ...pending.map((message): Item => ({ kind: 'pending', message })),
-      ...unsent.map((message): Item => ({ kind: 'unsent', message })),
+      ...turns.map((turn): Item => ({ kind: 'turn', place: `after ${turn.after}`, id: turn.message.id, turn })),
+      ...unsent.map((message): Item => ({ kind: 'unsent', place: `unsent ${message.id}`, id: message.id, message })),
     ],
-    [messages, pending, unsent],
+    [turns, unsent],
   )
 }
 
@@ -84,46 +72,6 @@ function TurnPlace({ style, index, children, ref }: CustomItemComponentProps) {
     <li className='turn-place' style={style} ref={ref} aria-posinset={index + 1} aria-setsize={-1}>
       {children}
     </li>
-  )
-}
-
-const Turn = memo(
-  function Turn({ item }: { readonly item: Item }) {
-    return (
-      <div className='turn' data-turn={item.message.id}>
-        {item.kind === 'message' ? <Taken message={item.message} /> : null}
-        {item.kind === 'pending' ? <Pending message={item.message} /> : null}
-        {item.kind === 'unsent' ? <Unsent message={item.message} /> : null}
-      </div>
-    )
-  },
-  // Items are made anew with each message that comes; what they hold is not.
-  (before, after) => before.item.kind === after.item.kind && before.item.message === after.item.message,
-)
-
-function Taken({ message }: { readonly message: MessageView }) {
-  const run = useView((view) => answerOf(view, message))
-  return (
-    <>
-      <Message message={message} />
-      {run === undefined ? null : <Answer run={run} />}
-    </>
-  )
-}
-
-function Pending({ message }: { readonly message: PendingSend }) {
-  const offline = useConnection((state) => state.status !== 'open')
-  return <PendingMessage message={message} offline={offline} />
-}
-
-function Unsent({ message }: { readonly message: Outgoing }) {
-  const { sender } = useSender()
-  return (
-    <UnsentMessage
-      unsent={message}
-      onRetry={(unsent) => sender.retry(unsent)}
-      onDismiss={(unsent) => sender.dismiss(unsent)}
-    />
   )
 }
 

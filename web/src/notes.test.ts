@@ -98,6 +98,7 @@ describe('an answer', () => {
     time: 0,
     policy: 'steer',
     run: 'run_1',
+    parent: 'msg_1',
   }
   const answer = (...runs: readonly RunView[]): string | undefined =>
     answerOf({ runs: new Map(runs.map((each) => [each.id, each])) as never }, message)?.id

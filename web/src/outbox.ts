@@ -1,6 +1,6 @@
 // Outbox: the messages of one session that were written here and are not known to be in its log, kept over reloads.
 // Each is kept as it was first sent, id and all, so that sending it again after a reload has one effect.
-import type { Seen } from '@parley/client'
+import type { MessageView, Part, Seen } from '@parley/client'
 import type { Keep } from './keep.ts'
 
 export interface Outgoing {
@@ -10,6 +10,13 @@ export interface Outgoing {
   readonly policy: 'queue' | 'interrupt'
   /** What was seen of the answer that it interrupts. */
   readonly seen?: Seen
+  /** The message after whose answer it stands; null: none. */
+  readonly parent?: string | null
+  readonly model?: string
+  readonly agent?: string
+  /** All of it, where it is more than its text. */
+  readonly parts?: readonly Part[]
+  readonly context?: NonNullable<MessageView['context']>
   /** Why the server refused it. */
   readonly refused?: string
 }
@@ -72,13 +79,20 @@ export function waitingSessions(keep: Keep): ReadonlySet<string> {
 /** What is kept may be of another version of the page, or of somebody's making. */
 function isOutgoing(value: unknown): value is Outgoing {
   if (typeof value !== 'object' || value === null) return false
-  const { id, text, policy, seen, refused } = value as Partial<Record<keyof Outgoing, unknown>>
+  const { id, text, policy, seen, parent, model, agent, parts, context, refused } = value as Partial<
+    Record<keyof Outgoing, unknown>
+  >
   return (
-    typeof id === 'string' &&
-    /^[A-Za-z0-9_-]{1,128}$/.test(id) &&
+    isId(id) &&
     typeof text === 'string' &&
     (policy === 'queue' || policy === 'interrupt') &&
-    (seen === undefined || (typeof seen === 'object' && seen !== null)) &&
-    (refused === undefined || typeof refused === 'string')
+    [seen, context].every((told) => told === undefined || (typeof told === 'object' && told !== null)) &&
+    (parent === undefined || parent === null || isId(parent)) &&
+    (parts === undefined || Array.isArray(parts)) &&
+    [model, agent, refused].every((told) => told === undefined || typeof told === 'string')
   )
+}
+
+function isId(value: unknown): boolean {
+  return typeof value === 'string' && /^[A-Za-z0-9_-]{1,128}$/.test(value)
 }

@@ -2,14 +2,15 @@
 import { type FocusEvent, useCallback, useState } from 'react'
 
 export interface FocusedTurn {
-  readonly id: string | undefined
+  /** As in its `data-turn`. */
+  readonly place: string | undefined
   readonly onFocus: (event: FocusEvent<HTMLElement>) => void
 }
 
 export function useFocusedTurn(): FocusedTurn {
-  const [id, setId] = useState<string>()
+  const [place, setPlace] = useState<string>()
   const onFocus = useCallback((event: FocusEvent<HTMLElement>) => {
-    setId(event.target.closest<HTMLElement>('[data-turn]')?.dataset.turn)
+    setPlace(event.target.closest<HTMLElement>('[data-turn]')?.dataset.turn)
   }, [])
-  return { id, onFocus }
+  return { place, onFocus }
 }
