@@ -1,6 +1,6 @@
 // Deleted: what is left of a session's state once it was deleted. Pure. The log's order decides: what comes after the entry
 // does not exist, whoever appended it without having seen it; that there is such an entry says only that it has to be purged.
-import type { RunEnded, SessionDeleted } from '@parley/protocol'
+import type { Event, RunEnded, SessionDeleted } from '@parley/protocol'
 import type { Seq } from '../log/entry.ts'
 import { NO_MEMBERS } from './members.ts'
 import type { RunView } from './run-view.ts'
@@ -15,6 +15,11 @@ export interface Deleted {
   readonly command: string | undefined
   /** Entries came after it: they are to be purged, too. */
   readonly late: boolean
+}
+
+/** Whether it ends its session. Costs nothing for what runs put out. */
+export function isDeletion(entry: { readonly subject: string; readonly event: Event }): boolean {
+  return entry.subject === 'meta' && entry.event.type === 'session.deleted'
 }
 
 /** Nothing of what was said is kept in memory; the runs that were open are over, so that their owners stop. */

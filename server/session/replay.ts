@@ -6,6 +6,7 @@ import type { Entry, Seq } from '../log/entry.ts'
 import { CursorLost } from '../log/log-error.ts'
 import type { ReadLimits } from '../log/session-log.ts'
 import type { FoldedEntry } from '../log/transcript-store.ts'
+import { isDeletion } from './deleted.ts'
 import type { SessionStores } from './session.ts'
 import { merged, type Shown } from './shown.ts'
 
@@ -91,8 +92,7 @@ async function beginRead(
 
 /** Where nobody needs a token, nobody was asked before. @throws ReplyError session_deleted */
 function mustLive(entries: readonly Entry[] | undefined): void {
-  const isDeleted = entries?.some(({ subject, event }) => subject === 'meta' && event.type === 'session.deleted')
-  if (isDeleted === true) throw new ReplyError('session_deleted')
+  if (entries?.some(isDeletion) === true) throw new ReplyError('session_deleted')
 }
 
 async function* transcriptThenTail(

@@ -1,4 +1,5 @@
 // whenRunEnds: waits for the end of a run, at no cost while it streams.
+import { isDeletion } from './deleted.ts'
 import { lookUpRun } from './find-run.ts'
 import type { FoundRun } from './run-report.ts'
 import type { Session, SessionStores } from './session.ts'
@@ -42,9 +43,7 @@ function endAppended(session: Session, run: string, signal: AbortSignal): Promis
     // Not asked of the state: at every token that would have it folded.
     const unsubscribe = session.subscribe((entries) => {
       const hasEnded = entries.some(
-        (entry) =>
-          (entry.subject === subject && entry.event.type === 'run.ended') ||
-          (entry.subject === 'meta' && entry.event.type === 'session.deleted'),
+        (entry) => (entry.subject === subject && entry.event.type === 'run.ended') || isDeletion(entry),
       )
       if (hasEnded || session.lost !== undefined) settle()
     })

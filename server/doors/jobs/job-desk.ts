@@ -2,6 +2,7 @@
 // of it lies in the log and its transcript; so any node answers, after any restart, whoever made the run.
 import { type Cursor, formatCursor, type Job, type JobAccepted, parseCursor, ReplyError } from '@parley/protocol'
 import type { Entry } from '../../log/entry.ts'
+import { isDeletion } from '../../session/deleted.ts'
 import { catchUp, lookUpRun } from '../../session/find-run.ts'
 import { readRunPage } from '../../session/run-page.ts'
 import { type FoundRun, jobState, lastOf, runProgress, runResult } from '../../session/run-report.ts'
@@ -193,7 +194,7 @@ function changes(
 ): Promise<void> {
   // It may have changed since it was looked at.
   const now = findRun(session.state, view.id)
-  if (now !== undefined && now !== view) return Promise.resolve()
+  if (session.state.deleted !== undefined || (now !== undefined && now !== view)) return Promise.resolve()
   const subject = `run.${view.id}`
   // Not asked of the state: at every token that would have it folded.
   const concerns = (entry: Entry): boolean =>
@@ -209,7 +210,7 @@ function changes(
     }
     const timer = setTimeout(settle, ms)
     const unsubscribe = session.subscribe((entries) => {
-      if (session.lost !== undefined || entries.some(concerns)) settle()
+      if (session.lost !== undefined || entries.some((entry) => concerns(entry) || isDeletion(entry))) settle()
     })
     signal?.addEventListener('abort', settle, { once: true })
   })
