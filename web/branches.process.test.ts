@@ -83,6 +83,18 @@ describe('a message that is edited', () => {
     expect(runs.get(messages[2]?.run ?? '')?.by).toBe(messages[3]?.author)
   })
 
+  it('stays before who edits it, while somebody else shows everybody another version', async () => {
+    const tab = await conversation()
+    await tab.page.getByRole('button', { name: 'Edit', exact: true }).nth(1).click()
+    await editor(tab).fill('half a thou')
+    const other = await world.join(tab.session)
+    await other.edit(other.state.messages[0]?.id ?? '', count(7)).result()
+    await tab.page.getByText('1 / 2').waitFor()
+    expect(await editor(tab).inputValue()).toBe('half a thou')
+    await editor(tab).press('Escape')
+    expect(await shown(tab)).toEqual([count(2), count(3)])
+  })
+
   it('is kept when it is written offline, and sent once when the page comes back', async () => {
     const visitor = await world.come()
     const tab = await conversation(visitor)

@@ -2,13 +2,14 @@
 // near what is seen are in the page, so that a long conversation is as light as a short one. The list renders when a
 // message comes; while an answer streams, only that answer does.
 
-import { useEffect, useMemo, useRef, useState } from 'react'
+import type { MessageView } from '@parley/client'
+import { useEffect, useEffectEvent, useMemo, useRef, useState } from 'react'
 import { type CustomItemComponentProps, Virtualizer } from 'virtua'
 import { EditContext, type Editing } from './editing.ts'
 import { Icon } from './icon.tsx'
 import type { Outgoing } from './outbox.ts'
 import { type Item, Turn } from './turn.tsx'
-import { useView } from './use-chat.ts'
+import { useRoom, useView } from './use-chat.ts'
 import { useFocusedTurn } from './use-focused-turn.ts'
 import { useSender } from './use-sender.ts'
 import { useStickToEnd } from './use-stick-to-end.ts'
@@ -29,6 +30,7 @@ export function Conversation() {
   }, [state.sends, toEnd])
   const [editing, setEditing] = useState<Editing>()
   const desk = useMemo(() => ({ editing, edit: setEditing }), [editing])
+  useStayWith(editing?.id)
   const kept = items.flatMap(({ place, id }, at) => (place === focused.place || id === editing?.id ? [at] : []))
 
   return (
@@ -64,6 +66,19 @@ function useItems(unsent: readonly Outgoing[]): readonly Item[] {
     ],
     [turns, unsent],
   )
+}
+
+/** Somebody else's edit shows another branch: not to who is editing in this one. */
+function useStayWith(edited: string | undefined): void {
+  const { session } = useRoom()
+  const messages = useView((view) => view.messages)
+  const onMessages = useEffectEvent((now: readonly MessageView[]) => {
+    const { turns } = session.state
+    if (edited === undefined || turns.some(({ message }) => message.id === edited)) return
+    if (now.some(({ id }) => id === edited)) session.choose(edited)
+  })
+  // Not when the turns change: whoever goes to another version means to.
+  useEffect(() => onMessages(messages), [messages])
 }
 
 /** A screen reader is told which of all the turns this is: the others are not in the page. */
