@@ -35,6 +35,10 @@ export default defineConfig({
   plugins: [react(), packed()],
   build: {
     outDir: 'dist',
+    // Two pages: what the one needs is no part of the other's first load, but for what they share.
+    rolldownOptions: {
+      input: ['index.html', 'inspect.html'].map((name) => fileURLToPath(new URL(name, import.meta.url))),
+    },
     emptyOutDir: true,
     target: 'es2022',
     modulePreload: { polyfill: false },

@@ -22,12 +22,13 @@ beforeAll(async () => {
   mkdirSync(join(site, 'assets'), { recursive: true })
   writeFileSync(join(folder, 'secret.txt'), 'secret')
   writeFileSync(join(site, 'index.html'), '<!doctype html><title>The page</title>')
+  writeFileSync(join(site, 'inspect.html'), '<!doctype html><title>The inspector</title>')
   writeFileSync(join(site, 'assets', 'app-1234.js'), 'let x = 1')
   writeFileSync(join(site, 'assets', 'big-1234.js'), 'let big = 1')
   writeFileSync(join(site, 'assets', 'big-1234.js.br'), brotliCompressSync('let big = 1'))
   writeFileSync(join(site, 'assets', 'big-1234.js.gz'), gzipSync('let big = 1'))
   const app = uws.App()
-  expect(serveSite(app, site)).toBe(3)
+  expect(serveSite(app, site)).toBe(4)
   serveHealth(app, () => (ready ? 'ready' : 'stopping'))
   const socket = await new Promise<uws.us_listen_socket>((resolve, reject) => {
     app.listen('127.0.0.1', 0, (token) => (token === false ? reject(new Error('no port')) : resolve(token)))
@@ -52,6 +53,13 @@ test('the page is served at / and at a session’s address, guarded by a strict 
     expect(response.headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'self';/)
     expect(response.headers.get('x-content-type-options')).toBe('nosniff')
   }
+})
+
+test('the inspector is a page of its own, under the same policy', async () => {
+  const response = await fetch(`${url}/inspect?session=s1`)
+  expect(await response.text()).toContain('The inspector')
+  expect(response.headers.get('cache-control')).toBe('no-cache')
+  expect(response.headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'self';/)
 })
 
 test('what was compressed when it was built is sent so, to who takes it', async () => {

@@ -37,6 +37,7 @@ const ENCODINGS: readonly (readonly [ending: string, encoding: string])[] = [
   ['.gz', 'gzip'],
 ]
 const PAGE = '/index.html'
+const INSPECTOR = '/inspect.html'
 /** Folder of the files that the bundler names by their hash. */
 const HASHED = '/assets/'
 
@@ -57,6 +58,7 @@ export function serveSite(app: TemplatedApp, folder: string): number {
   serve(app, '/', page)
   // A session's address is a path of the page; the page itself reads it.
   serve(app, '/s/:session', page)
+  serve(app, '/inspect', files.get(INSPECTOR) ?? page)
   for (const [path, file] of files) serve(app, path, file)
   return files.size
 }

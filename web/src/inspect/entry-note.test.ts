@@ -1,0 +1,67 @@
+// An entry in a few words, and what a filter finds of it.
+import { expect, it } from 'vitest'
+import { clockOf, KINDS, kindOf, matches, span, subjectOf, summaryOf } from './entry-note.ts'
+import type { LogEntry } from './run-lane.ts'
+
+type Event = LogEntry['event']
+
+const output: Event = { type: 'run.output', run: 'run_1', index: 4, kind: 'text', text: ' <b>&\n' }
+const called: Event = {
+  type: 'tool.called',
+  run: 'run_1',
+  call: 'call_1',
+  name: 'look',
+  input: { at: 'Bern' },
+  where: 'client',
+  approval: true,
+  attempt: 1,
+  until: 0,
+  step: 0,
+}
+const content = [{ type: 'text' as const, text: `😀${'x '.repeat(400)}` }]
+const message: Event = {
+  type: 'message',
+  id: 'm_1',
+  role: 'user',
+  author: 'ann',
+  content,
+  policy: 'queue',
+  run: 'run_1',
+}
+
+it('is told by its subject, its kind and what it says', () => {
+  expect(
+    [output, called, message].map((event) => [subjectOf(event), kindOf(event), summaryOf(event).slice(0, 40)]),
+  ).toEqual([
+    ['run.run_1', 'output', 'text 4: " <b>&\\n"'],
+    ['tool.call_1', 'tools', 'look {"at":"Bern"}'],
+    ['in.m_1', 'messages', 'ann (queue): 😀x x x x x x x x x x x x x'],
+  ])
+  expect(summaryOf({ ...output, count: 3 })).toContain('text 4 to 6')
+  // Long texts are cut, and no character is.
+  expect([...summaryOf(message)]).toHaveLength(161)
+  // What a later server may add is shown by its type alone.
+  expect(summaryOf({ type: 'later.thing' } as unknown as Event)).toBe('')
+})
+
+it('is found by its kind and by words of its subject, its run, its type and its text', () => {
+  const entry = (event: Event): LogEntry => ({ cursor: 'e1.1', time: 0, event })
+  const all = new Set(KINDS)
+  expect(matches(entry(called), all, 'CALL_1 bern')).toBe(true)
+  expect(matches(entry(called), all, 'run_1 look')).toBe(true)
+  expect(matches(entry(called), all, 'run_1 look away')).toBe(false)
+  expect(matches(entry(called), new Set(['runs']), '')).toBe(false)
+})
+
+it('has its time to the millisecond, and spans in the unit that fits', () => {
+  expect(clockOf(new Date(2026, 0, 2, 3, 4, 5, 6).getTime())).toBe('03:04:05.006')
+  expect([-5, 0.4, 999, 1_000, 59_940, 61_000, 7_260_000].map(span)).toEqual([
+    '0 ms',
+    '0 ms',
+    '999 ms',
+    '1.00 s',
+    '59.9 s',
+    '1 min 1 s',
+    '2 h 1 min',
+  ])
+})

@@ -1,0 +1,107 @@
+// EntryNote: an entry of the log in a few words: its subject, what kind it is, and what it says. Pure.
+import type { LogEntry } from './run-lane.ts'
+
+export const KINDS = ['messages', 'runs', 'output', 'tools', 'members'] as const
+export type Kind = (typeof KINDS)[number]
+
+type Event = LogEntry['event']
+
+const TEXT_MAX = 160
+
+export function kindOf({ type }: Event): Kind {
+  if (type === 'message') return 'messages'
+  if (type === 'run.output') return 'output'
+  if (type.startsWith('run.')) return 'runs'
+  return type.startsWith('tool.') ? 'tools' : 'members'
+}
+
+/** The lane of the log that it stands in. */
+export function subjectOf(event: Event): string {
+  if (event.type === 'message') return `in.${event.id}`
+  if ('call' in event) return `tool.${event.call}`
+  return 'run' in event ? `run.${event.run}` : 'meta'
+}
+
+export function summaryOf(event: Event): string {
+  switch (event.type) {
+    case 'message': {
+      const text = event.content.map((part) => (part.type === 'text' ? part.text : `[${part.mediaType}]`)).join(' ')
+      return cut(`${event.author} (${event.policy}): ${text}`)
+    }
+    case 'run.started':
+      return `epoch ${event.epoch}, ${event.mode}${event.owner === undefined ? '' : ` on ${event.owner}`}, ${event.model}`
+    case 'run.output': {
+      const { index, count = 1 } = event
+      const place = count === 1 ? `${index}` : `${index} to ${index + count - 1}`
+      return cut(`${event.kind} ${place}: ${JSON.stringify(event.text)}`)
+    }
+    case 'run.snapshot':
+      return `all outputs below ${event.next}, rolled up`
+    case 'run.ended': {
+      const { reason, by, error, next, output } = event
+      const who = by === undefined ? '' : ` by ${by}`
+      const why = error === undefined ? '' : `: ${error.code}`
+      return `${reason}${who}${why}; ${next} outputs${output === undefined ? '' : ', rolled up'}`
+    }
+    case 'tool.called':
+      return cut(`${event.name} ${JSON.stringify(event.input) ?? ''}`)
+    case 'tool.claimed':
+      return `by ${event.connection}`
+    case 'tool.decided':
+      return cut(`${event.decision} by ${event.by}${event.reason === undefined ? '' : `: ${event.reason}`}`)
+    case 'tool.result':
+      return cut(event.error === undefined ? (JSON.stringify(event.output) ?? 'nothing') : `failed: ${event.error}`)
+    case 'session.updated':
+      return cut(event.title === undefined ? 'tools' : `title: ${event.title}`)
+    case 'member.joined':
+      return `${event.user} is ${event.role}`
+    case 'member.left':
+      return event.by === undefined || event.by === event.user ? event.user : `${event.user}, removed by ${event.by}`
+    case 'session.deleted':
+      return `by ${event.by}`
+    case 'invite.created':
+      return `${event.invite}, as ${event.role}, by ${event.by}`
+    case 'invite.revoked':
+      return `${event.invite}, by ${event.by}`
+    default:
+      // What later servers may add.
+      return ''
+  }
+}
+
+/** What a filter by words is held against: subject, type and what it says. */
+export function matches(entry: LogEntry, kinds: ReadonlySet<Kind>, words: string): boolean {
+  if (!kinds.has(kindOf(entry.event))) return false
+  if (words === '') return true
+  const { event } = entry
+  const run = 'run' in event ? event.run : ''
+  const text = `${subjectOf(event)} ${run} ${event.type} ${summaryOf(event)}`.toLowerCase()
+  return words
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.includes(word))
+}
+
+/** In this machine's time of day, to the millisecond. */
+export function clockOf(time: number): string {
+  const date = new Date(time)
+  const two = (value: number): string => String(value).padStart(2, '0')
+  const ms = String(date.getMilliseconds()).padStart(3, '0')
+  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${ms}`
+}
+
+/** @param ms may be below zero, where clocks of nodes differ */
+export function span(ms: number): string {
+  if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`
+  const minutes = Math.floor(ms / 60_000)
+  if (minutes < 60) return `${minutes} min ${Math.round((ms % 60_000) / 1_000)} s`
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
+/** Not between the two halves of a character. */
+function cut(text: string): string {
+  const line = text.length > 4 * TEXT_MAX ? text.slice(0, 4 * TEXT_MAX) : text
+  const characters = [...line.replace(/\s+/g, ' ')]
+  return characters.length <= TEXT_MAX ? characters.join('') : `${characters.slice(0, TEXT_MAX).join('')}…`
+}

@@ -1,0 +1,239 @@
+// The time line: whatever entry one asks for, and in whatever order, the session is the one that all entries up to there tell;
+// and lanes say what the log knows, and no more.
+import { applyEntry, newSession, type SessionView } from '@parley/client'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { drawLane, wordsOf } from './lane-drawing.ts'
+import { mapRuns } from './map-runs.ts'
+import type { LogEntry } from './run-lane.ts'
+import { STRIDE, Timeline } from './timeline.ts'
+
+type Event = LogEntry['event']
+
+const USAGE = { inputTokens: 1, outputTokens: 2 }
+
+/** A log that is made up, of runs one after the other; its clock goes on by 10 ms with each entry. */
+class MadeUpLog {
+  readonly entries: LogEntry[] = []
+  #run: { id: string; message: string; epoch: number; next: number; text: string } | undefined
+  #runs = 0
+  #calls: string[] = []
+
+  add(event: Event): void {
+    const seq = this.entries.length + 1
+    this.entries.push({ cursor: `e1.${seq}`, time: 1_000 + 10 * seq, event })
+  }
+
+  step(kind: string): void {
+    const run = this.#run
+    if (run === undefined) {
+      this.#runs += 1
+      const id = `run_${this.#runs}`
+      this.#run = { id, message: `m_${this.#runs}`, epoch: 0, next: 0, text: '' }
+      const content = [{ type: 'text' as const, text: `question ${this.#runs}` }]
+      this.add({
+        type: 'message',
+        id: `m_${this.#runs}`,
+        role: 'user',
+        author: 'ann',
+        content,
+        policy: 'queue',
+        run: id,
+      })
+    } else if (run.epoch === 0 || kind === 'restart') {
+      run.epoch += 1
+      const mode = run.epoch === 1 ? ('new' as const) : ('restart' as const)
+      if (mode === 'restart') run.text = ''
+      const about = { epoch: run.epoch, model: 'demo', message: run.message, owner: `node-${run.epoch % 2}` }
+      this.add({ type: 'run.started', run: run.id, mode, ...about, next: run.next })
+    } else if (kind === 'call') {
+      const call = `call_${this.entries.length}`
+      this.#calls.push(call)
+      const until = 1_000_000
+      const made = { name: 'look', input: {}, where: 'client' as const, approval: false, attempt: 1, until, step: 0 }
+      this.add({ type: 'tool.called', run: run.id, call, ...made, epoch: run.epoch })
+    } else if (kind === 'result' && this.#calls.length > 0) {
+      this.add({ type: 'tool.result', run: run.id, call: this.#calls.pop() ?? '', output: 1, by: 'con_1' })
+    } else if (kind === 'end') {
+      this.add({ type: 'run.ended', run: run.id, reason: 'completed', usage: USAGE, next: run.next })
+      this.#run = undefined
+      this.#calls = []
+    } else {
+      const text = ` ${run.next}`
+      this.add({ type: 'run.output', run: run.id, index: run.next, kind: 'text', text })
+      run.next += 1
+      run.text += text
+    }
+  }
+}
+
+const script = fc.array(fc.constantFrom('output', 'output', 'output', 'call', 'result', 'restart', 'end'), {
+  maxLength: 400,
+})
+
+function made(steps: readonly string[]): readonly LogEntry[] {
+  const log = new MadeUpLog()
+  for (const step of steps) log.step(step)
+  return log.entries
+}
+
+function timelineOf(entries: readonly LogEntry[], max?: number): Timeline {
+  const timeline = new Timeline('s', max)
+  for (const entry of entries) timeline.add(entry)
+  return timeline
+}
+
+/** All that a view holds, as plain values. */
+function plain(view: SessionView) {
+  return { ...view, runs: [...view.runs], calls: [...view.calls] }
+}
+
+function foldTo(entries: readonly LogEntry[], index: number): SessionView {
+  return entries.slice(0, index + 1).reduce((view, entry) => applyEntry(view, entry), newSession('s'))
+}
+
+describe('a time line', () => {
+  it('shows at every place what all entries up to it tell, in whatever order one asks', () => {
+    fc.assert(
+      fc.property(script, fc.array(fc.nat(500), { maxLength: 12 }), (steps, places) => {
+        const entries = made(steps)
+        const timeline = timelineOf(entries)
+        expect(timeline.count).toBe(entries.length)
+        for (const place of [...places, entries.length - 1].filter((index) => index < entries.length)) {
+          expect(plain(timeline.viewAt(place))).toEqual(plain(foldTo(entries, place)))
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it('shows the same after it let go of the oldest entries', () => {
+    fc.assert(
+      fc.property(script, fc.array(fc.nat(500), { maxLength: 12 }), (steps, places) => {
+        const entries = made([...steps, ...new Array<string>(3 * STRIDE).fill('output')])
+        const timeline = timelineOf(entries, STRIDE)
+        expect(timeline.first % STRIDE).toBe(0)
+        expect(timeline.count - timeline.first).toBeLessThan(2 * STRIDE)
+        for (const place of places.filter((index) => index >= timeline.first && index < entries.length)) {
+          expect(timeline.entry(place)).toBe(entries[place])
+          expect(plain(timeline.viewAt(place))).toEqual(plain(foldTo(entries, place)))
+        }
+        expect(plain(timeline.viewAt(-1))).toEqual(plain(foldTo(entries, timeline.first - 1)))
+      }),
+      { numRuns: 30 },
+    )
+  })
+
+  it('takes nothing that does not follow, and nothing twice', () => {
+    const entries = made(['output', 'output', 'output', 'output', 'output'])
+    const timeline = timelineOf(entries)
+    timeline.add(entries[0] as LogEntry)
+    expect(timeline.count).toBe(entries.length)
+    const gap: Event = { type: 'run.output', run: 'run_1', index: 9, kind: 'text', text: 'x' }
+    expect(() => timeline.add({ cursor: 'e1.99', time: 9, event: gap })).toThrow()
+    expect(timeline.count).toBe(entries.length)
+    expect(timeline.lanes.get('run_1')?.outputs).toBe(3)
+  })
+})
+
+describe('a lane', () => {
+  it('tells who drove the run, and what was taken over', () => {
+    const log = new MadeUpLog()
+    for (const step of ['', '', 'output', 'restart', 'output', 'end']) log.step(step)
+    const lane = timelineOf(log.entries).lanes.get('run_1')
+    expect(lane).toMatchObject({
+      author: 'ann',
+      message: 'm_1',
+      startAt: 1_010,
+      firstAt: 1_030,
+      told: 2,
+      rolledUp: false,
+    })
+    expect(lane?.owners).toEqual([
+      { epoch: 1, node: 'node-1', mode: 'new', at: 1_020 },
+      { epoch: 2, node: 'node-0', mode: 'restart', at: 1_040 },
+    ])
+    if (lane === undefined) return
+    expect(wordsOf(lane, 0)).toEqual([
+      'Waited 10 ms.',
+      'Epoch 1 on node-1 (new), then Epoch 2 on node-0 (restart).',
+      'First output 10 ms after that began.',
+      '2 outputs.',
+      'Completed after 50 ms.',
+    ])
+    expect(drawLane(lane, 0).bars.map(({ kind, from, to }) => [kind, from, to])).toEqual([
+      ['waits', 0, 0.2],
+      ['drives', 0.2, 0.6],
+      ['drives', 0.6, 1],
+    ])
+  })
+
+  it('says what a roll-up took away, and what it left', () => {
+    const log = new MadeUpLog()
+    log.step('')
+    const output = [{ type: 'text' as const, text: 'a b c', index: 0, lengths: [1, 2, 2] }]
+    const left = { epoch: 3, model: 'demo', message: 'm_1', owner: 'node-c', startedAt: 1_012 }
+    log.add({ type: 'run.ended', run: 'run_1', ...left, reason: 'cancelled', by: 'bob', usage: USAGE, next: 3, output })
+    const lane = timelineOf(log.entries).lanes.get('run_1')
+    expect(lane).toMatchObject({
+      rolledUp: true,
+      told: 0,
+      outputs: 3,
+      firstAt: undefined,
+      end: { reason: 'cancelled' },
+    })
+    expect(lane?.owners).toEqual([{ epoch: 3, node: 'node-c', mode: undefined, at: 1_012 }])
+    if (lane === undefined) return
+    expect(wordsOf(lane, 0)).toEqual([
+      '2 earlier owners are rolled up.',
+      'Epoch 3 on node-c.',
+      '3 outputs.',
+      'Rolled up: of 3 of them the log keeps the whole, not when each came.',
+      'Cancelled by bob after 10 ms.',
+    ])
+    expect(drawLane(lane, 0).bars.map(({ kind }) => kind)).toEqual(['unknown', 'drives'])
+  })
+
+  it('goes from a call over its decision and its claims to its result', () => {
+    const log = new MadeUpLog()
+    log.step('')
+    log.step('')
+    const call = { run: 'run_1', call: 'call_1' }
+    const made = {
+      name: 'look',
+      input: {},
+      where: 'client' as const,
+      approval: true,
+      attempt: 1,
+      until: 9_999,
+      step: 0,
+    }
+    log.add({ type: 'tool.called', ...call, ...made })
+    log.add({ type: 'tool.decided', ...call, decision: 'approve', by: 'bob' })
+    log.add({ type: 'tool.claimed', ...call, connection: 'con_1', until: 5_000 })
+    log.add({ type: 'tool.claimed', ...call, connection: 'con_1', until: 6_000 })
+    log.add({ type: 'tool.called', ...call, ...made, attempt: 2 })
+    log.add({ type: 'tool.claimed', ...call, connection: 'con_2', until: 7_000 })
+    log.add({ type: 'tool.result', ...call, error: 'no', by: 'con_2' })
+    const lane = timelineOf(log.entries).lanes.get('run_1')
+    if (lane === undefined) throw new Error('There is no lane.')
+    expect(drawLane(lane, 1_090).calls[0]?.bars.map(({ kind, label }) => [kind, label])).toEqual([
+      ['decides', 'look, approve by bob: 10 ms'],
+      ['offered', 'look, on offer: 10 ms'],
+      ['executes', 'look, by con_1: 30 ms'],
+      ['failed', 'look, by con_2: 10 ms'],
+    ])
+  })
+})
+
+it('maps runs to the places of their entries, those that overlap below each other', () => {
+  const log = new MadeUpLog()
+  for (const step of ['', '', 'output', 'end', '', '', 'output', 'output', 'output']) log.step(step)
+  const lanes = [...timelineOf(log.entries).lanes.values()]
+  const waiting = { ...lanes[0], run: 'run_0', from: 1, to: 2 } as (typeof lanes)[number]
+  expect(mapRuns([lanes[0] as (typeof lanes)[number], waiting, lanes[1] as (typeof lanes)[number]], 0, 9, 2)).toEqual([
+    { run: 'run_1', from: 0, to: 0.375, row: 0, reason: 'completed' },
+    { run: 'run_0', from: 0.125, to: 0.25, row: 1, reason: 'completed' },
+    { run: 'run_2', from: 0.5, to: 1, row: 0, reason: 'open' },
+  ])
+})
