@@ -1,6 +1,6 @@
 // Connection: a client's one connection, kept up across losses and from door to door. The shell around
 // connection-state.ts: it owns the link and the timers. A frame of a link that was left is never heard.
-import type { ClientFrame, Command, ErrorFrame, Ok, ServerFrame } from '@parley/protocol'
+import type { ClientFrame, Command, ErrorFrame, Ok, Resume, ServerFrame } from '@parley/protocol'
 import { makeId } from '@parley/protocol/make-id'
 import { onWake, platformStorage } from '#platform'
 import {
@@ -30,6 +30,7 @@ import { ABNORMAL, type Link, type LinkHandler, type LinkOptions, type Loss, NOR
 import { Listeners } from './listeners.ts'
 import { openLink } from './open-link.ts'
 import { DisconnectedError, ParleyError } from './parley-error.ts'
+import { type Left, resumption } from './resumption.ts'
 import { DEFAULT_DOORS, DOORS, type Door } from './transport-choice.ts'
 
 export interface ConnectionHandler {
@@ -49,6 +50,8 @@ export interface ConnectionHandler {
 /** The link in use. */
 interface Line {
   readonly link: Link
+  /** The door, once the server has welcomed us through it. */
+  door: Door | undefined
   /** When something last came. */
   heardAt: number
   /** A ping was sent then and nothing came since. */
@@ -72,6 +75,8 @@ export class Connection {
   #line: Line | undefined
   /** Left, and the server may still keep what was its: the next one goes on with that, if it is of the same kind. */
   #before: Link | undefined
+  /** The last line that was open, once it was left. */
+  #left: Left | undefined
   #cancelTimer: (() => void) | undefined
   #stopWaking: (() => void) | undefined
 
@@ -156,6 +161,11 @@ export class Connection {
     this.#line?.link.renew()
   }
 
+  /** What is told of the connection before. @param isRunning a run of the session was under way */
+  resumption(isRunning: boolean): Resume | undefined {
+    return this.#left && resumption(this.#left, this.clock.now(), isRunning)
+  }
+
   failSession(session: string, error: ParleyError): void {
     this.#queue.failSession(session, error)
   }
@@ -197,7 +207,7 @@ export class Connection {
   }
 
   #use(link: Link, relay: Relay): Line {
-    const line: Line = { link, heardAt: this.clock.now(), pingedAt: undefined, heartbeatMs: 0 }
+    const line: Line = { link, door: undefined, heardAt: this.clock.now(), pingedAt: undefined, heartbeatMs: 0 }
     this.#line = line
     relay.lead({
       frames: (frames) => this.#frames(line, frames),
@@ -218,6 +228,7 @@ export class Connection {
     const line = this.#use(link, relay)
     line.heartbeatMs = welcome.heartbeatMs
     this.#doors.opened()
+    line.door = this.#doors.state.door
     this.#step({ ...welcome, type: 'moved' })
     this.logger?.debug({ door: this.#doors.state.door, node: welcome.node }, 'moved to a better door')
     this.#queue.lost(new ParleyError('disconnected', 'The connection was made anew.', true))
@@ -273,6 +284,7 @@ export class Connection {
     if (this.#state.status !== 'connecting') return
     line.heartbeatMs = frame.heartbeatMs
     this.#doors.opened()
+    line.door = this.#doors.state.door
     this.#step(frame)
     const { node, connection } = frame
     this.logger?.debug({ node, connection, door: this.#doors.state.door }, 'connected')
@@ -372,6 +384,7 @@ export class Connection {
     const line = this.#line
     if (line === undefined) return
     this.#line = undefined
+    if (line.door !== undefined) this.#left = { door: line.door, heardAt: line.heardAt }
     this.#before = line.link
     line.link.close()
   }

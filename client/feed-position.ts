@@ -49,6 +49,11 @@ export class FeedPosition {
     return this.#live
   }
 
+  /** A run was under way when something last came. */
+  get isRunning(): boolean {
+    return this.#next.size > 0
+  }
+
   get waits(): boolean {
     return this.#waiting.length > 0
   }

@@ -31,6 +31,8 @@ export interface HttpCallerOptions {
   readonly fetch: typeof fetch
   readonly clock: Clock
   readonly connection: string
+  /** The door that this client reads by, as it is told to the server. */
+  readonly door?: string
 }
 
 export class HttpCaller {
@@ -126,13 +128,14 @@ export class HttpCaller {
   }
 
   #send(call: HttpCall, token: string | undefined, signal: AbortSignal): Promise<Response> {
-    const { url, connection } = this.#options
+    const { url, connection, door } = this.#options
     const { method, path, accept, headers, body, keepalive = false } = call
     return this.#options.fetch(`${url}${path}`, {
       method,
       headers: {
         Accept: accept,
         'Parley-Connection': connection,
+        ...(door === undefined ? {} : { 'Parley-Door': door }),
         ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
         ...headers,

@@ -7,6 +7,7 @@ import { errorOf, isFinal, okOf, type PostedCommand, requestOf, sessionPath } fr
 import { type HttpAnswer, HttpCaller } from './http-caller.ts'
 import { HttpFailure } from './http-failure.ts'
 import { ABNORMAL, type Link, type LinkHandler, type LinkOptions, type Loss } from './link.ts'
+import { doorName } from './resumption.ts'
 import { type FeedPorts, SessionFeed } from './session-feed.ts'
 import { Slots } from './slots.ts'
 import type { Door } from './transport-choice.ts'
@@ -40,7 +41,7 @@ export class HttpLink implements Link {
     this.#door = door
     this.#options = options
     this.#handler = handler
-    this.#caller = new HttpCaller({ ...options, url: httpUrl(options.url) })
+    this.#caller = new HttpCaller({ ...options, url: httpUrl(options.url), door: doorName(door) })
     this.#stopHiding = onHide(() => {
       for (const { feed } of this.#rooms.values()) feed.yield()
     })
@@ -133,6 +134,7 @@ export class HttpLink implements Link {
       slots: this.#streams,
       isHidden,
       streams: this.#door === 'sse',
+      door: this.#door,
       heartbeatMs,
       frames: (frames) => this.#hand(frames),
       lost: (loss) => this.#lose(loss),

@@ -12,8 +12,9 @@ import type { HttpCaller } from './http-caller.ts'
 import { HttpFailure } from './http-failure.ts'
 import { ABNORMAL, type Loss, type LossKind } from './link.ts'
 import { Pursuit } from './pursuit.ts'
+import { resumeHeaders, resumption } from './resumption.ts'
 import type { Slots } from './slots.ts'
-import { type DoorPolicy, SOON_MS } from './transport-choice.ts'
+import { type Door, type DoorPolicy, SOON_MS } from './transport-choice.ts'
 
 export interface FeedPorts {
   readonly caller: HttpCaller
@@ -26,6 +27,7 @@ export interface FeedPorts {
   isHidden(): boolean
   /** Reads by a stream, rather than by polls. */
   readonly streams: boolean
+  readonly door: Door
   readonly heartbeatMs: number
   frames(frames: readonly ServerFrame[]): void
   lost(loss: Loss): void
@@ -162,7 +164,8 @@ export class SessionFeed {
     // Should it not begin soon, polls bring meanwhile what there is.
     this.#pursuit.begin()
     try {
-      const call = { method: 'GET', path, accept, timeoutMs: policy.timeoutMs, signal: stream.signal } as const
+      const headers = this.#resumeHeaders()
+      const call = { method: 'GET', path, accept, headers, timeoutMs: policy.timeoutMs, signal: stream.signal } as const
       await readStream(await caller.stream(call), {
         clock,
         end,
@@ -233,9 +236,20 @@ export class SessionFeed {
     const { policy, caller } = this.#ports
     const timeoutMs = waitS * 1_000 + policy.timeoutMs + policy.stallMs
     const path = this.#path(waitS > 0 ? `wait=${waitS}` : '')
-    const { body } = await caller.json({ method: 'GET', path, accept: 'application/json', timeoutMs, signal })
+    // A poll on the side is no coming back.
+    const headers = this.#ports.streams ? {} : this.#resumeHeaders()
+    const { body } = await caller.json({ method: 'GET', path, accept: 'application/json', headers, timeoutMs, signal })
     if (!isPage(body)) throw new HttpFailure('foreign', 'The answer to a poll is no page of entries.')
     return body
+  }
+
+  /** For metrics: what it comes back from, by its first request, or by one after a break. */
+  #resumeHeaders(): Readonly<Record<string, string>> {
+    const { door, clock } = this.#ports
+    const { attached, isRunning } = this.#position
+    if (!attached) return resumeHeaders(this.#attach.resume)
+    if (this.#breaks === 0) return {}
+    return resumeHeaders(resumption({ door, heardAt: this.#heardAt }, clock.now(), isRunning))
   }
 
   #path(query: string): string {
