@@ -250,7 +250,7 @@ describe('everybody', () => {
     await dialog.getByRole('button', { name: 'Remove: Zoë' }).click()
     await isFineInAll(ada, 'share')
     await dialog.getByRole('button', { name: 'Close' }).click()
-    await ada.page.getByRole('navigation', { name: 'Sessions' }).getByRole('button', { name: /^More/ }).click()
+    await ada.page.getByRole('navigation', { name: 'Sessions' }).getByRole('button', { name: /^More/ }).first().click()
     await ada.page.getByRole('heading', { name: 'Session', exact: true }).waitFor()
     await isFineInAll(ada, 'session')
     await ada.page.keyboard.press('Escape')

@@ -9,9 +9,14 @@ import { PageHeader } from './page-header.tsx'
 import { SessionAside, SessionDialog } from './sessions/session-list.tsx'
 import { isShut } from './shut-note.ts'
 import { ShutSession } from './shut-session.tsx'
-import { useChat, useRoom, useView } from './use-chat.ts'
+import { useChat, useConnection, useRoom, useView } from './use-chat.ts'
 
 export function App() {
+  const { directory } = useChat()
+  const open = useConnection((state) => state.status === 'open')
+  useEffect(() => {
+    if (open) void directory.refresh()
+  }, [directory, open])
   const { key } = useRoom()
   const [listOpen, setListOpen] = useState(false)
   return (
@@ -67,17 +72,20 @@ function Talk() {
   const first = useView((view) => view.messages[0]?.text)
   const time = useView((view) => view.messages.at(-1)?.time)
   const error = useView((view) => view.error)
-  const { recent } = chat
+  const { recent, directory } = chat
   useEffect(() => {
     document.title = title === undefined ? 'Parley' : `${title} · Parley`
   }, [title])
   useEffect(() => {
     if (first === undefined || time === undefined) return
     recent.note({ id: session.id, title: title ?? first, time })
-  }, [recent, session, title, first, time])
+    directory.refreshSoon()
+  }, [recent, directory, session, title, first, time])
   useEffect(() => {
-    if (error !== undefined && isShut(error)) recent.forget(session.id)
-  }, [recent, session, error])
+    if (error === undefined || !isShut(error)) return
+    recent.forget(session.id)
+    directory.refreshSoon()
+  }, [recent, directory, session, error])
   if (error !== undefined && isShut(error)) return <ShutSession error={error} />
   return (
     <>

@@ -13,6 +13,7 @@ import { People } from './people/people.ts'
 import { Presence } from './people/presence.ts'
 import { Requests } from './requests.ts'
 import { Sender } from './sender.ts'
+import { nameByFirstWords } from './sessions/first-title.ts'
 import { RecentSessions } from './sessions/recent-sessions.ts'
 import { SessionDirectory } from './sessions/session-directory.ts'
 
@@ -29,6 +30,8 @@ export interface Room {
   readonly address: string
   /** What this person was in the session before it was shut to them. */
   readonly formerly?: string
+  /** Ends what goes on in it. */
+  leave(): void
 }
 
 export class Chat {
@@ -50,13 +53,13 @@ export class Chat {
     this.#keep = new Keep(() => window.localStorage, pass.subject)
     this.#requests = new Requests(origin, () => pass.token)
     this.recent = new RecentSessions(this.#keep)
-    this.directory = new SessionDirectory(this.#requests)
     this.drafts = new Drafts(this.#keep)
     this.client = new ParleyClient({
       url: origin,
       // Asked for at each connection: by then it may be a fresh one.
       ...(pass.token === undefined ? {} : { token: () => pass.token ?? '' }),
     })
+    this.directory = new SessionDirectory(this.client, this.#requests)
     this.connection = new Painted(this.client, (callback) => window.requestAnimationFrame(callback))
     this.#room = this.#enter()
     this.drafts.trim(new Set([this.#room.session.id, ...this.recent.state.map(({ id }) => id)]))
@@ -100,7 +103,7 @@ export class Chat {
   /** The person goes: nothing more is heard or sent for them. */
   close(): void {
     this.#left.abort()
-    leave(this.#room)
+    this.#room.leave()
     this.directory.close()
     this.connection.close()
     this.client.close().catch(reportError)
@@ -112,7 +115,7 @@ export class Chat {
   }
 
   #change(options?: EnterOptions): void {
-    leave(this.#room)
+    this.#room.leave()
     this.#room = this.#enter(options)
     for (const listener of [...this.#listeners]) listener()
   }
@@ -126,16 +129,29 @@ export class Chat {
     const session = this.client.session(id, { tools })
     const view = new Painted(session, (callback) => this.#window.requestAnimationFrame(callback))
     const outbox = new Outbox(this.#keep, id)
-    const room = {
+    const sender = new Sender(session, outbox)
+    const stopNaming = nameByFirstWords(
+      session,
+      (message) => sender.isOwn(message),
+      (named, title) => this.directory.rename(named, title),
+    )
+    const room: Room = {
       key: makeId('room'),
       session,
       view,
-      sender: new Sender(session, outbox),
+      sender,
       outbox,
       people: new People(session, this.#requests),
       presence: new Presence(session),
       address: address.href,
       ...(formerly === undefined ? {} : { formerly }),
+      leave() {
+        stopNaming()
+        room.presence.close()
+        room.people.close()
+        view.close()
+        session.close().catch(reportError)
+      },
     }
     session.subscribe(() => {
       const { error, role } = session.state
@@ -159,13 +175,6 @@ export class Chat {
 interface EnterOptions {
   readonly tools?: readonly ClientTool[]
   readonly formerly?: string
-}
-
-function leave(room: Room): void {
-  room.presence.close()
-  room.people.close()
-  room.view.close()
-  room.session.close().catch(reportError)
 }
 
 function newSession(): string {

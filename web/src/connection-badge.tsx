@@ -2,7 +2,7 @@
 import { useState } from 'react'
 import { badgeOf, connectionFacts, isSignedOut } from './badge.ts'
 import { Dialog } from './dialog.tsx'
-import { useConnection, useView } from './use-chat.ts'
+import { useConnection, useRoom, useView } from './use-chat.ts'
 import { useNow } from './use-now.ts'
 
 export function ConnectionBadge() {
@@ -48,18 +48,27 @@ export function ConnectionBadge() {
 
 function ConnectionDialog({ onClose }: { readonly onClose: () => void }) {
   const connection = useConnection((state) => state)
+  const role = useView((view) => view.role)
+  const { session } = useRoom()
   const now = useNow(true)
   return (
     <Dialog title='Connection' className='connection' onClose={onClose}>
       {() => (
-        <dl className='facts'>
-          {connectionFacts(connection, now).map(([name, value]) => (
-            <div key={name}>
-              <dt>{name}</dt>
-              <dd>{value}</dd>
-            </div>
-          ))}
-        </dl>
+        <>
+          <dl className='facts'>
+            {connectionFacts(connection, now).map(([name, value]) => (
+              <div key={name}>
+                <dt>{name}</dt>
+                <dd>{value}</dd>
+              </div>
+            ))}
+          </dl>
+          {role === 'owner' ? (
+            <a className='link' href={`/inspect?session=${session.id}`}>
+              Look into this session
+            </a>
+          ) : null}
+        </>
       )}
     </Dialog>
   )

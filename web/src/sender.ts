@@ -25,6 +25,7 @@ export class Sender {
   readonly #session: SendingSession
   readonly #outbox: Outbox
   readonly #listeners = new Set<() => void>()
+  readonly #sent = new Set<string>()
   #state: SenderState
 
   constructor(session: SendingSession, outbox: Outbox) {
@@ -104,7 +105,13 @@ export class Sender {
     this.#post(message)
   }
 
+  /** Whether a message was sent by this page. */
+  isOwn(message: string): boolean {
+    return this.#sent.has(message)
+  }
+
   #post(message: Outgoing): void {
+    this.#sent.add(message.id)
     const { text, parts, refused: _, ...options } = message
     const { id } = options
     const reply = this.#session.send(parts === undefined ? text : [...parts], options)

@@ -56,8 +56,10 @@ export class Visitor {
     visitor.context.on('page', (page) => page.on('websocket', (socket) => visitor.#note(socket)))
     visitor.context.on('weberror', (event) => visitor.problems.push(String(event.error())))
     visitor.context.on('console', (message) => {
-      // Chromium itself says when nobody listens on a port; the page cannot prevent it.
-      const refused = message.text().includes('net::ERR_CONNECTION_REFUSED')
+      // Chromium itself says when nobody listens on a port, or goes in mid-answer; the page cannot prevent it.
+      const refused = /net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED)|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED)/.test(
+        message.text(),
+      )
       if (['error', 'warning'].includes(message.type()) && !refused) visitor.problems.push(message.text())
     })
     return visitor

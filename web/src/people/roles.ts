@@ -12,7 +12,7 @@ const NAMES: Readonly<Record<string, string>> = {
 
 const DOES: Readonly<Record<string, string>> = {
   owner: 'writes, approves and manages people',
-  editor: 'writes, stops and redirects',
+  editor: 'writes and redirects',
   approver: 'reads, and approves what tools do',
   viewer: 'reads',
 }

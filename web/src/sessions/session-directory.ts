@@ -1,15 +1,10 @@
 // SessionDirectory: the person's sessions as the server lists them, the newest activity first, a page at a time. It is asked
 // again when something tells that it changed; what comes for an earlier question is dropped.
-import { ParleyError } from '@parley/client'
+import { type ListedSession, type ParleyClient, ParleyError } from '@parley/client'
 import { type Requests, sessionPath } from '../requests.ts'
 
-export interface ListedSession {
-  readonly session: string
-  readonly title?: string
-  readonly role: string
-  /** Unix milliseconds. */
-  readonly updatedAt: number
-}
+/** What the directory needs of a client. */
+export type Listing = Pick<ParleyClient, 'state' | 'sessions' | 'deleteSession'>
 
 export interface DirectoryState {
   readonly sessions: readonly ListedSession[]
@@ -23,13 +18,15 @@ const PAGE = 50
 const LAG_MS = 1_500
 
 export class SessionDirectory {
+  readonly #client: Listing
   readonly #requests: Requests
   readonly #listeners = new Set<() => void>()
   #state: DirectoryState = { sessions: [], status: 'unknown' }
   #asked = 0
   #timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(requests: Requests) {
+  constructor(client: Listing, requests: Requests) {
+    this.#client = client
     this.#requests = requests
   }
 
@@ -44,10 +41,11 @@ export class SessionDirectory {
     }
   }
 
-  /** Reads as many as are held, from the first. */
-  refresh(): Promise<void> {
+  /** Reads as many as are held, from the first. Without a connection it waits until somebody asks again. */
+  async refresh(): Promise<void> {
     clearTimeout(this.#timer)
-    return this.#read(undefined, Math.min(200, Math.max(PAGE, this.#state.sessions.length)))
+    if (this.#client.state.status !== 'open') return
+    await this.#read(undefined, Math.min(200, Math.max(PAGE, this.#state.sessions.length)))
   }
 
   /** Something happened that the list will tell of soon. */
@@ -70,7 +68,7 @@ export class SessionDirectory {
 
   /** For everybody, and for good. @throws ParleyError */
   async delete(session: string): Promise<void> {
-    await this.#requests.ask('DELETE', sessionPath(session))
+    await this.#client.deleteSession(session)
     this.#change((sessions) => sessions.filter((each) => each.session !== session))
     this.refreshSoon()
   }
@@ -83,11 +81,9 @@ export class SessionDirectory {
   async #read(before: string | undefined, limit: number): Promise<void> {
     this.#asked += 1
     const turn = this.#asked
-    const from = before === undefined ? '' : `&before=${encodeURIComponent(before)}`
     try {
-      const answer = await this.#requests.ask('GET', `/v1/sessions?limit=${limit}${from}`)
+      const { sessions, next } = await this.#client.sessions({ limit, ...(before === undefined ? {} : { before }) })
       if (turn !== this.#asked) return
-      const { sessions, next } = read(answer)
       const held = before === undefined ? [] : this.#state.sessions
       const ids = new Set(sessions.map(({ session }) => session))
       const all = [...held.filter(({ session }) => !ids.has(session)), ...sessions]
@@ -108,22 +104,4 @@ export class SessionDirectory {
     this.#state = state
     for (const listener of [...this.#listeners]) listener()
   }
-}
-
-function read(answer: unknown): { sessions: readonly ListedSession[]; next: string | undefined } {
-  const { sessions, next } = (answer ?? {}) as { sessions?: unknown; next?: unknown }
-  return {
-    sessions: Array.isArray(sessions) ? sessions.filter(isListed) : [],
-    next: typeof next === 'string' ? next : undefined,
-  }
-}
-
-function isListed(value: unknown): value is ListedSession {
-  const { session, title, role, updatedAt } = (value ?? {}) as Readonly<Record<string, unknown>>
-  return (
-    typeof session === 'string' &&
-    typeof role === 'string' &&
-    typeof updatedAt === 'number' &&
-    (title === undefined || typeof title === 'string')
-  )
 }

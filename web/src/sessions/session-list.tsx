@@ -1,5 +1,5 @@
 // SessionList: the person's sessions, of whatever device, beside the conversation where there is room, else in a dialog.
-import { type MouseEvent, useState, useSyncExternalStore } from 'react'
+import { type MouseEvent, useEffect, useState, useSyncExternalStore } from 'react'
 import { Dialog } from '../dialog.tsx'
 import { Account } from '../entrance/sign-in.tsx'
 import { Icon } from '../icon.tsx'
@@ -18,6 +18,8 @@ export function SessionAside() {
 }
 
 export function SessionDialog({ onClose }: { readonly onClose: () => void }) {
+  const { directory } = useChat()
+  useEffect(() => void directory.refresh(), [directory])
   return (
     <Dialog title='Sessions' className='sessions-dialog' onClose={onClose}>
       {(close) => (

@@ -8,9 +8,9 @@ describe('the list of sessions', () => {
   it('has each once, the newest first, with the best title that is known', () => {
     const shown = shownSessions(
       [
-        { session: 'a', title: 'Named', role: 'owner', updatedAt: 5 },
-        { session: 'b', role: 'viewer', updatedAt: 9 },
-        { session: 'c', role: 'owner', updatedAt: 1 },
+        { session: 'a', title: 'Named', role: 'owner', updatedAt: 5, createdAt: 1 },
+        { session: 'b', role: 'viewer', updatedAt: 9, createdAt: 1 },
+        { session: 'c', role: 'owner', updatedAt: 1, createdAt: 1 },
       ],
       [
         { id: 'a', title: 'first words', time: 20 },

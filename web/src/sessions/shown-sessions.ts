@@ -1,7 +1,7 @@
 // ShownSessions: the one list that people see, of what the server lists and what this browser remembers. Pure.
 
+import type { ListedSession } from '@parley/client'
 import type { RecentSession } from './recent-sessions.ts'
-import type { ListedSession } from './session-directory.ts'
 
 export interface ShownSession {
   readonly id: string
@@ -28,6 +28,8 @@ export function shownSessions(listed: readonly ListedSession[], recent: readonly
   return [...shown.values()].sort((a, b) => b.time - a.time)
 }
 
+const UNTITLED = { month: 'long', day: 'numeric', hour: '2-digit', minute: '2-digit' } as const
+
 function untitled(time: number): string {
-  return `Session of ${new Date(time).toLocaleDateString(undefined, { month: 'long', day: 'numeric' })}`
+  return `Session of ${new Date(time).toLocaleString(undefined, UNTITLED)}`
 }
