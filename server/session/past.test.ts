@@ -8,6 +8,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { type LmdbStores, openLmdbStores } from '../log/lmdb-stores.ts'
 import { pathTo } from './branch.ts'
 import { isInPast, withPast } from './past.ts'
+import { Session } from './session.ts'
 import { EMPTY_SESSION, type Folded, foldAll, type SessionState } from './session-state.ts'
 
 let path: string
@@ -104,4 +105,40 @@ it('knows which messages were there', async () => {
   expect(await isInPast(stores, 's', oldest, 'm0')).toBe(true)
   expect(await isInPast(stores, 's', oldest, 'm9')).toBe(false)
   expect(await isInPast(stores, 'other', oldest, 'm0')).toBe(false)
+})
+
+it('is read by a session that was opened at its end, when somebody edits what was said long ago', async () => {
+  const words = [{ type: 'text' as const, text: 'x'.repeat(20_000) }]
+  const entries = entriesOf(Array.from({ length: 120 }, () => undefined)).map(({ seq, time, event }) => ({
+    seq,
+    time,
+    event: event.type === 'message' ? { ...event, content: words } : event,
+  }))
+  await sealed('s', entries, 10, 1)
+  // In one commit, or a few.
+  await Promise.all(entries.map(({ seq, event }) => stores.log.append('s', `entry.${seq}`, event, 0)))
+  const session = await Session.open(stores, 's')
+  expect(session.state.messages.length).toBeLessThan(80)
+  expect([await session.holds('m3'), await session.holds('m119'), await session.holds('m120')]).toEqual([
+    true,
+    true,
+    false,
+  ])
+  const edit: Event = {
+    type: 'message',
+    id: 'e',
+    role: 'user',
+    author: 'a',
+    content: [],
+    policy: 'queue',
+    run: 'r',
+    parent: 'm3',
+  }
+  const { seq } = await stores.log.append('s', 'in.e', edit, 0)
+  await session.reached(seq, AbortSignal.timeout(5_000))
+  const { messages } = await session.stateFor('e')
+  expect(pathTo(messages, 'e').map(({ event }) => event.id)).toEqual(['m0', 'm1', 'm2', 'm3', 'e'])
+  // What goes on at the end needs nothing more: what is in memory is enough.
+  expect(await session.stateFor('m119')).toBe(session.state)
+  session.close()
 })
