@@ -158,6 +158,13 @@ it('shows owners the log live, and the conversation as it was at any entry of it
   await page.getByRole('button', { name: 'Forward' }).click()
   await expect.poll(text, PATIENT).toBe(until[12])
   await page.screenshot({ path: `${ARTIFACTS}inspector-past.png` })
+  // The list of entries takes the focus along.
+  await page.getByRole('searchbox').fill('')
+  const current = page.locator('.entry[aria-current=true]')
+  await current.focus()
+  await current.press('ArrowDown')
+  await expect.poll(text, PATIENT).toBe(until[13])
+  await expect.poll(() => current.evaluate((row) => row === document.activeElement), PATIENT).toBe(true)
   await slider.press('Home')
   await page.getByText('Nothing had been said yet.').waitFor()
   // Played on, it ends where the log does.
@@ -244,6 +251,19 @@ it('polls where somebody on the way keeps streams back, and reads the same', asy
   await expect
     .poll(() => [...timeline.head.runs.values()].map(({ text }) => text), PATIENT)
     .toEqual([...ann.state.runs.values()].map(({ text }) => text))
+})
+
+it('is found from the conversation, by its owner', async () => {
+  const ann = await join('ann', 'found')
+  await ann.send('/demo count=1 rate=0').result()
+  const page = await visitor.context.newPage()
+  await page.goto(`${world.site}?session=found#token=${tokenOf('ann')}`)
+  await page.getByRole('button', { name: 'Connection' }).click()
+  await page.getByRole('link', { name: 'Look into this session' }).click()
+  await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
+  await page.locator('.runs .chip', { hasText: 'completed' }).waitFor()
+  await page.getByRole('link', { name: 'Conversation' }).click()
+  await page.locator('.answer[data-status=completed]').waitFor()
 })
 
 it('shows nothing to others, and founds nothing', async () => {

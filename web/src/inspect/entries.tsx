@@ -1,6 +1,6 @@
 // Entries: the log as a list, by kind and by words, and the entry that the page stands at as it is stored. The keyboard goes
 // through the list as through one control: one place in it takes the focus.
-import { type KeyboardEvent, memo, useEffect, useId, useRef, useState } from 'react'
+import { type KeyboardEvent, memo, useCallback, useEffect, useId, useRef, useState } from 'react'
 import { type CustomItemComponentProps, Virtualizer, type VirtualizerHandle } from 'virtua'
 import { ScrollBox } from '../scroll-box.tsx'
 import { clockOf, KINDS, type Kind, subjectOf, summaryOf } from './entry-note.ts'
@@ -22,6 +22,7 @@ export function Entries() {
   const focus = useRef(false)
   const search = useId()
   const place = placeOf(indexes, at)
+  const goTo = useCallback((index: number) => inspection.goTo(index), [inspection])
 
   useEffect(() => {
     if (place < 0) return
@@ -80,7 +81,7 @@ export function Entries() {
                 entry={entry}
                 isHere={position === place}
                 isStop={position === Math.max(0, place)}
-                goTo={goTo(inspection)}
+                goTo={goTo}
               />
             )
           }}
@@ -91,29 +92,25 @@ export function Entries() {
   )
 }
 
-type GoTo = (index: number) => void
-const goers = new WeakMap<object, GoTo>()
-
-/** The same function for the same inspection, so that rows need not be rendered again. */
-function goTo(inspection: { goTo: GoTo }): GoTo {
-  const known = goers.get(inspection) ?? ((index: number) => inspection.goTo(index))
-  goers.set(inspection, known)
-  return known
-}
-
 interface RowProps {
   readonly index: number
   readonly entry: LogEntry
   readonly isHere: boolean
   /** It is where the keyboard comes into the list. */
   readonly isStop: boolean
-  readonly goTo: GoTo
+  readonly goTo: (index: number) => void
 }
 
-const Row = memo(function Row({ index, entry, isHere, isStop, goTo: go }: RowProps) {
+const Row = memo(function Row({ index, entry, isHere, isStop, goTo }: RowProps) {
   const { time, event } = entry
   return (
-    <button type='button' className='entry' aria-current={isHere} tabIndex={isStop ? 0 : -1} onClick={() => go(index)}>
+    <button
+      type='button'
+      className='entry'
+      aria-current={isHere}
+      tabIndex={isStop ? 0 : -1}
+      onClick={() => goTo(index)}
+    >
       <span className='entry-time'>{clockOf(time)}</span>
       <span className='entry-type'>{event.type}</span>
       <span className='entry-says'>{summaryOf(event)}</span>

@@ -79,6 +79,7 @@ export class LogFeed {
         this.#failures += 1
         if (!this.#polls && this.#kept >= STREAMS_TRIED) {
           this.#polls = true
+          this.#failures = 0
           events.merges()
         }
         events.lost()
