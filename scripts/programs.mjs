@@ -37,6 +37,15 @@ export const NGINX = {
   cached: 'nginx',
 }
 
+/** Prometheus's own judge of what it is to read. */
+export const PROMTOOL = {
+  name: 'promtool',
+  purpose: 'the test of the metrics and of the alerts on them',
+  variable: 'PROMTOOL_BIN',
+  commands: ['promtool'],
+  cached: 'promtool',
+}
+
 export const CURL = {
   name: 'curl',
   purpose: 'the test of what the guide to the doors says',

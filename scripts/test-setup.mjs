@@ -5,7 +5,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import process from 'node:process'
 import { fetchNatsServer } from './fetch-nats-server.mjs'
 import { fetchNginx } from './fetch-nginx.mjs'
-import { CHROMIUM, CURL, findProgram, NATS_SERVER, NGINX } from './programs.mjs'
+import { fetchPromtool } from './fetch-promtool.mjs'
+import { CHROMIUM, CURL, findProgram, NATS_SERVER, NGINX, PROMTOOL } from './programs.mjs'
 
 /** Milliseconds that an installation may take. */
 const INSTALL_MS = 8 * 60_000
@@ -17,6 +18,7 @@ const NEEDED = [
   [CHROMIUM, () => install('chromium')],
   [NATS_SERVER, () => fetchNatsServer(say)],
   [NGINX, () => fetchNginx(say)],
+  [PROMTOOL, () => fetchPromtool(say)],
   [CURL, () => install('curl')],
 ]
 

@@ -195,7 +195,7 @@ export const SETTINGS = {
   ),
   metricsToken: setting(
     'PARLEY_METRICS_TOKEN',
-    text,
+    z.string().regex(/^[A-Za-z0-9._~+/=-]{16,512}$/, { error: 'must be 16 to 512 of A-Z a-z 0-9 . _ ~ + / = -' }),
     undefined,
     'Bearer token that /metrics then wants of everybody, wherever from.',
     { secret: true },

@@ -1,0 +1,207 @@
+// What a node tells at /metrics is what has happened: real runs through every door are counted exactly, also those that
+// somebody stops, that nobody waits for, and that another node takes over.
+import { spawnSync } from 'node:child_process'
+import type { EntryFrame } from '@parley/protocol'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { findProgram, PROMTOOL } from '../../scripts/programs.mjs'
+import { TestClient } from '../doors/test/test-client.ts'
+import { NatsServer } from './nats-server.ts'
+import { Scrape } from './scrape.ts'
+import { ServerProcess } from './server-process.ts'
+
+/** Of what tells nobody that it has happened; the bound is the machine's patience. */
+const WAIT = { timeout: 20_000, interval: 20 }
+const TOKENS = 10
+const ASK = `/demo count=${TOKENS} rate=0 ttft=0`
+const FIRST_TOKEN = 'gen_ai_server_time_to_first_token_seconds_count'
+
+const started: ServerProcess[] = []
+const clients: TestClient[] = []
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.destroy()
+  await Promise.all(started.splice(0).map((node) => node.dispose()))
+})
+
+async function start(settings: Readonly<Record<string, string>>): Promise<ServerProcess> {
+  const node = await ServerProcess.start(settings)
+  started.push(node)
+  return node
+}
+
+async function enter(node: ServerProcess): Promise<TestClient> {
+  const client = new TestClient(node.url)
+  clients.push(client)
+  await client.opened
+  client.send({ type: 'hello' })
+  await client.next('welcome')
+  return client
+}
+
+async function post(node: ServerProcess, path: string, body: unknown, headers: Record<string, string> = {}) {
+  const init = { method: 'POST', body: JSON.stringify(body) }
+  const all = { 'Content-Type': 'application/json', ...headers }
+  const response = await fetch(`http://127.0.0.1:${node.port}${path}`, { ...init, headers: all })
+  return { status: response.status, text: await response.text() }
+}
+
+/** Resolves with a scrape that has as many ended runs. */
+async function scraped(node: ServerProcess, runs: number): Promise<Scrape> {
+  let scrape = await Scrape.of(node.port)
+  await expect
+    .poll(async () => {
+      scrape = await Scrape.of(node.port)
+      return scrape.sum('parley_runs_total')
+    }, WAIT)
+    .toBe(runs)
+  return scrape
+}
+
+function events<T extends EntryFrame['event']['type']>(client: TestClient, session: string, type: T) {
+  type Event = Extract<EntryFrame['event'], { type: T }>
+  return client.entries(session).flatMap(({ event }) => (event.type === type ? [event as Event] : []))
+}
+
+describe('a node', () => {
+  it('counts each run once, by its door, with its tokens and what they cost', async () => {
+    const prices = { currency: 'EUR', models: { demo: { input: 0, output: 100 } } }
+    const node = await start({ PARLEY_NODE: 'solo', PARLEY_PRICES: JSON.stringify(prices) })
+    const client = await enter(node)
+    client.send({ type: 'attach', id: 'a', session: 'ws' }, { type: 'send', id: 's', session: 'ws', content: ASK })
+    const message = { content: ASK }
+    const answers = await Promise.all([
+      post(node, '/v1/sessions/sse/messages', message, { Accept: 'text/event-stream' }),
+      post(node, '/v1/sessions/ndjson/messages', message, { Accept: 'application/x-ndjson' }),
+      post(node, '/v1/sessions/request/messages', message),
+      post(node, '/v1/sessions/told/messages', message, { 'Parley-Door': 'poll', Prefer: 'respond-async' }),
+      post(node, '/jobs', message),
+      post(node, '/v1/chat/completions', { model: 'demo', messages: [{ role: 'user', content: ASK }] }),
+    ])
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 202, 202, 200])
+    await client.when(() => events(client, 'ws', 'run.ended').length > 0)
+
+    const scrape = await scraped(node, 7)
+    const once = { websocket: 1, sse: 1, ndjson: 1, request: 1, poll: 1, job: 1, openai: 1 }
+    expect(scrape.by('parley_runs_total', 'door', { outcome: 'completed', node: 'solo', variant: '' })).toEqual(once)
+    expect(scrape.by(FIRST_TOKEN, 'door', { gen_ai_provider_name: 'parley.demo' })).toEqual(once)
+    expect(scrape.by('gen_ai_server_request_duration_seconds_count', 'door', { error_type: '' })).toEqual(once)
+    expect(scrape.by('parley_run_queue_wait_seconds_count', 'door')).toEqual(once)
+    expect(scrape.sum('gen_ai_client_token_usage_sum', { gen_ai_token_type: 'output' })).toBe(7 * TOKENS)
+    expect(scrape.sum('gen_ai_client_operation_duration_seconds_count', { error_type: '' })).toBe(7)
+    expect(scrape.sum('parley_run_cost_sum', { currency: 'EUR' })).toBeCloseTo((7 * TOKENS * 100) / 1_000_000)
+    expect(scrape.by('parley_attaches_total', 'door', { kind: 'new' })).toEqual({ ndjson: 1, sse: 1, websocket: 1 })
+    expect(scrape.sum('parley_attaches_total')).toBe(3)
+    expect(scrape.sum('parley_readers', { door: 'websocket' })).toBe(1)
+    expect(scrape.sum('parley_connections', { kind: 'websocket' })).toBe(1)
+    expect(scrape.sum('parley_log_append_duration_seconds_count', { lane: 'in' })).toBe(7)
+    expect(scrape.sum('parley_tokens_wasted_total')).toBe(0)
+    // The two whose senders were content to ask later, and never did.
+    expect(scrape.by('parley_runs_abandoned_total', 'door')).toEqual({ job: 1, poll: 1 })
+    const route = { http_route: '/v1/sessions/:session/messages', http_request_method: 'POST' }
+    const statuses = scrape.by('http_server_request_duration_seconds_count', 'http_response_status_code', route)
+    expect(statuses).toEqual({ 200: 3, 202: 1 })
+  })
+
+  it('tells what a cancel saves and what it wastes, who comes back, and who is refused', async () => {
+    const node = await start({ PARLEY_NODE: 'solo' })
+    const client = await enter(node)
+    const session = 's'
+    client.send(
+      { type: 'attach', id: 'a', session },
+      { type: 'send', id: 'm', session, content: '/demo count=5000 rate=200 ttft=0' },
+    )
+    await client.when(() => events(client, session, 'run.output').length >= 20)
+    const [{ run = '' } = {}] = events(client, session, 'run.started')
+    client.send({ type: 'cancel', id: 'c', session, seen: { run, index: 4 } })
+    await client.next('ok', 'c')
+    const [ended] = events(client, session, 'run.ended')
+    client.send({ type: 'cancel', id: 'c2', session }, { type: 'nonsense' } as never)
+    await client.next('error', 'c2')
+    const cursor = client.entries(session).at(-1)?.cursor ?? ''
+    client.socket.close()
+    await client.closed
+
+    const back = await enter(node)
+    back.send({ type: 'attach', id: 'b', session, after: cursor, resume: { door: 'sse', gapMs: 1500 } })
+    await back.next('live')
+    back.send({ type: 'attach', id: 'b2', session: 'other', after: 'elsewhere.7' })
+    await back.when(() => back.frames.filter(({ type }) => type === 'live').length === 2)
+    const refused = await post(node, '/v1/sessions/s/messages', { content: 7 })
+    expect(refused.status).toBe(400)
+
+    const scrape = await scraped(node, 1)
+    expect(scrape.by('parley_runs_total', 'outcome')).toEqual({ cancelled: 1 })
+    expect(scrape.by('gen_ai_server_request_duration_seconds_count', 'error_type')).toEqual({ cancelled: 1 })
+    expect(scrape.sum('gen_ai_client_operation_duration_seconds_count', { error_type: 'cancelled' })).toBe(1)
+    expect(scrape.by('parley_cancel_to_last_token_seconds_count', 'door')).toEqual({ websocket: 1 })
+    // Indexes from 5 on were stored, and not seen.
+    const stored = ended?.next ?? 0
+    expect(stored).toBeGreaterThanOrEqual(20)
+    expect(scrape.sum('parley_tokens_wasted_total', { state: 'unseen' })).toBe(stored - 5)
+    const used = scrape.sum('gen_ai_client_token_usage_sum', { gen_ai_token_type: 'output' })
+    expect(used).toBe(stored + scrape.sum('parley_tokens_wasted_total', { state: 'unstored' }))
+    expect(scrape.sum('parley_runs_abandoned_total')).toBe(0)
+    expect(scrape.by('parley_attaches_total', 'kind', { door: 'websocket' })).toEqual({ new: 1, reset: 1, resumed: 1 })
+    expect(scrape.by('parley_resumes_total', 'from', { door: 'websocket' })).toEqual({ sse: 1 })
+    expect(scrape.sum('parley_resume_gap_seconds_sum', { from: 'sse' })).toBeGreaterThanOrEqual(1.5)
+    expect(scrape.by('parley_refusals_total', 'code', { door: 'websocket' })).toEqual({
+      no_active_run: 1,
+      unknown_type: 1,
+    })
+    expect(scrape.by('parley_refusals_total', 'code', { door: 'http' })).toEqual({ bad_request: 1 })
+  })
+
+  it('tells it in a form that Prometheus’s own tool finds no fault with', async () => {
+    const promtool = findProgram(PROMTOOL)
+    if (promtool === undefined) throw new Error('there is no promtool: node scripts/test-setup.mjs fetches one')
+    const node = await start({ PARLEY_PRICES: '{"models":{"demo":{"input":1,"output":1}}}' })
+    await post(node, '/v1/sessions/s/messages', { content: ASK })
+    const { text } = await scraped(node, 1)
+    const { status, stdout, stderr } = spawnSync(promtool, ['check', 'metrics'], { input: text, encoding: 'utf8' })
+    expect(`${stdout}${stderr}`).toBe('')
+    expect(status).toBe(0)
+  })
+})
+
+describe('two nodes', () => {
+  let nats: NatsServer
+  beforeAll(async () => {
+    nats = await NatsServer.start()
+  })
+  afterAll(() => nats.dispose())
+
+  it('count a run that one took over where it ended, with the pause, and know of readers elsewhere', async () => {
+    const common = { PARLEY_NATS_URL: nats.url, PARLEY_NATS_PREFIX: 'metrics', PARLEY_ACK_WAIT_MS: '1000' }
+    const gateway = await start({ ...common, PARLEY_NODE: 'gateway', PARLEY_ROLE: 'gateway' })
+    const first = await start({ ...common, PARLEY_NODE: 'first', PARLEY_ROLE: 'worker' })
+    const reader = await enter(gateway)
+    const session = 'moved'
+    reader.send(
+      { type: 'attach', id: 'a', session },
+      { type: 'send', id: 'm', session, content: '/demo count=60 rate=40 ttft=0' },
+    )
+    await reader.when(() => events(reader, session, 'run.output').length > 5)
+    const before = await Scrape.of(first.port)
+    expect(before.by(FIRST_TOKEN, 'door')).toEqual({ websocket: 1 })
+    expect(before.sum('parley_runs_active', { node: 'first' })).toBe(1)
+    const second = await start({ ...common, PARLEY_NODE: 'second', PARLEY_ROLE: 'worker' })
+    await first.kill()
+    await reader.when(() => events(reader, session, 'run.ended').length > 0)
+
+    const scrape = await scraped(second, 1)
+    expect(scrape.by('parley_runs_total', 'door', { outcome: 'completed', node: 'second' })).toEqual({ websocket: 1 })
+    // Its first token came before: that was told where it was.
+    expect(scrape.sum(FIRST_TOKEN)).toBe(0)
+    expect(scrape.sum('parley_run_takeovers_total')).toBe(1)
+    expect(scrape.sum('parley_run_failover_pause_seconds_count', { door: 'websocket' })).toBe(1)
+    expect(scrape.sum('parley_run_failover_pause_seconds_sum')).toBeGreaterThan(0.1)
+
+    // Nobody comes for this one: its end is told of by a node that has no readers at all, and has asked the others.
+    await post(gateway, '/v1/sessions/alone/messages', { content: ASK }, { Prefer: 'respond-async' })
+    await expect
+      .poll(async () => (await Scrape.of(second.port)).by('parley_runs_abandoned_total', 'door'), WAIT)
+      .toEqual({ job: 1 })
+    const door = await Scrape.of(gateway.port)
+    expect(door.sum('parley_runs_total')).toBe(0)
+    expect(door.by('parley_attaches_total', 'kind')).toEqual({ new: 1 })
+  })
+})
