@@ -2,6 +2,7 @@
 // to its top. CacheBudget: the bytes of all of them together; when there are too many, the session that was read
 // longest ago gives up its entries. Nothing is lost by that: the log has them.
 import type { Entry, Seq } from './entry.ts'
+import { META, type Subject } from './session-log.ts'
 
 export interface CacheLimits {
   /** Over all sessions. */
@@ -94,9 +95,9 @@ export class RecentEntries {
 
   /** Entries from before the floor, which are all that live after a new floor. False when there is no room for them. */
   extend(entries: readonly Entry[], floor: Seq): boolean {
-    const replaced = new Set<string>()
-    for (const entry of this.#entries) if (entry.rollup) replaced.add(entry.subject)
-    const living = entries.filter((entry) => !replaced.has(entry.subject))
+    const rollups = this.#entries.filter((entry) => entry.rollup)
+    const replaced = new Set(rollups.map(({ subject }) => subject))
+    const living = replaced.has(META) ? [] : entries.filter((entry) => !replaced.has(entry.subject))
     const grown = living.reduce((bytes, entry) => bytes + sizeOf(entry), 0)
     if (this.#bytes + grown > this.#budget.limits.sessionBytes) return false
     this.#entries = [...living, ...this.#entries]
@@ -115,7 +116,7 @@ export class RecentEntries {
   /** Whether an entry after the floor was seen: it is here, or was replaced. */
   knows(seq: Seq, subject: string): boolean {
     if (this.#entries[this.#indexAfter(seq) - 1]?.seq === seq) return true
-    return this.#entries.some((entry) => entry.rollup && entry.subject === subject && entry.seq > seq)
+    return this.#entries.some((entry) => entry.rollup && entry.seq > seq && replaces(entry, subject))
   }
 
   clear(): void {
@@ -126,10 +127,10 @@ export class RecentEntries {
     this.#budget.grew(this, -bytes)
   }
 
-  #replace({ subject }: Entry): void {
+  #replace(rollup: Entry): void {
     let gone = 0
     this.#entries = this.#entries.filter((entry) => {
-      if (entry.subject !== subject) return true
+      if (!replaces(rollup, entry.subject)) return true
       gone += sizeOf(entry)
       return false
     })
@@ -160,6 +161,11 @@ export class RecentEntries {
     }
     return low
   }
+}
+
+/** Where a session has ended, what came before is purged (SessionLog.purge). */
+function replaces(rollup: Entry, subject: Subject): boolean {
+  return rollup.subject === subject || rollup.subject === META
 }
 
 function sizeOf(entry: Entry): number {

@@ -62,6 +62,8 @@ export class Feed {
   readonly #confirming = new Coalesced(() => this.#confirm())
   #extending: Promise<unknown> = Promise.resolve()
   #active = true
+  /** What was handed out is not kept for others: it was purged. */
+  readonly forget = (): void => this.#recent.clear()
 
   constructor(options: FeedOptions) {
     this.session = options.session
@@ -188,9 +190,7 @@ export class Feed {
     }
   }
 
-  /**
-   * The entries after a place that are at hand, the newest included; undefined when some must be read from the log.
-   */
+  /** The entries after a place that are at hand, the newest included; undefined when some must be read from the log. */
   recent(after: Seq): readonly Entry[] | undefined {
     return after >= this.#recent.floor ? this.#recent.after(after) : undefined
   }

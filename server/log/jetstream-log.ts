@@ -243,6 +243,7 @@ export class JetStreamLog implements SessionLog {
     this.#checkOpen()
     const { connection, streams } = this.#options
     await purgeSession({ connection, source: this.#source, streams }, session, keep)
+    this.#live.get(session)?.forget()
   }
 
   async sweep(): Promise<void> {

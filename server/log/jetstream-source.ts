@@ -41,6 +41,8 @@ const TAIL_BYTES = 2 * 1024 * 1024
 /** A server that answers a Direct Get may be this often behind the leader in a row. */
 const LAGS_MAX = 100
 const LAG_MS = 20
+/** After how many of those the leader is asked anew. */
+const ASK_LAGS = 10
 
 /** Where a session lies. */
 export interface Home {
@@ -115,7 +117,8 @@ export class SessionSource {
         position = batch.position
         yield batch
       } else {
-        // A server that lags behind the leader answered, or behind one that answered before.
+        // A server that lags behind the leader answered, or behind one that answered before; or what came next was purged.
+        if (lags % ASK_LAGS === 0 && (await this.tip(session)) <= position) return
         if (++lags > LAGS_MAX) throw new StorageError('unavailable')
         await new Promise((resolve) => setTimeout(resolve, LAG_MS))
       }

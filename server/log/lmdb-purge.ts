@@ -8,10 +8,10 @@ import { decodeChunk, encodeChunk } from './lmdb-record.ts'
 import { type Step, settle } from './lmdb-settle.ts'
 import type { LogState } from './lmdb-state.ts'
 import { LAST } from './lmdb-tables.ts'
+import { META } from './session-log.ts'
 
 /** Rows that one step removes. */
 const STEP_ROWS = 512
-const KEPT_SUBJECT = 'meta'
 /** Sorts after every name. */
 const LAST_NAME = '\u{10ffff}'
 
@@ -61,7 +61,7 @@ function leave(state: LogState, session: string, kept: Entry): Step {
     write() {
       tables.chunks.put([session, to], chunk)
       tables.ages.put(to, session)
-      tables.subjects.put([session, KEPT_SUBJECT], kept.seq)
+      tables.subjects.put([session, META], kept.seq)
       tables.meta.put('bytes', chunkBytes)
     },
     done() {
@@ -108,7 +108,7 @@ function* removeSubjects(state: LogState, session: string, keep: Seq): Generator
     const rows = [...subjects.range([session, from], [session, LAST_NAME], { limit: STEP_ROWS })]
     const last = rows.at(-1)
     if (last === undefined) return
-    const gone = rows.filter(({ key }) => keep === 0 || key[1] !== KEPT_SUBJECT)
+    const gone = rows.filter(({ key }) => keep === 0 || key[1] !== META)
     yield {
       write() {
         for (const { key } of gone) subjects.remove(key)

@@ -7,6 +7,9 @@ import type { Entry, Seq } from './entry.ts'
 /** Lanes of a session, each with its own compare: `in.<commandId>`, `run.<runId>`, `tool.<callId>`, `meta`. */
 export type Subject = string
 
+/** The lane of a session's settings and members, and of its end: only that rolls it up. */
+export const META: Subject = 'meta'
+
 export interface AppendOptions {
   /** The entry replaces all earlier ones of its subject, which are then no longer read. */
   readonly rollup?: boolean

@@ -43,6 +43,8 @@ export class DirectoryDesk {
   readonly #waiting = new Map<string, Waiting>()
   /** The one that was noted longest ago first. */
   readonly #noted = new Map<string, Noted>()
+  /** Being noted now, and not forgotten meanwhile. */
+  readonly #noting = new Set<string>()
   #timer: NodeJS.Timeout | undefined
   #flushing: Promise<void> | undefined
 
@@ -52,6 +54,7 @@ export class DirectoryDesk {
 
   /** Somebody came to the session, changed it, or folds it: what this node has not noted of it is noted soon. */
   visited({ id, state }: Session): void {
+    if (state.deleted !== undefined) this.forget(id)
     if (state.seq === 0 || state.deleted !== undefined) return
     const noted = this.#noted.get(id)
     const waiting = this.#waiting.get(id)
@@ -69,6 +72,7 @@ export class DirectoryDesk {
   forget(id: string): void {
     this.#waiting.delete(id)
     this.#noted.delete(id)
+    this.#noting.delete(id)
   }
 
   /** Notes all that waits. Throws nothing. */
@@ -128,12 +132,15 @@ export class DirectoryDesk {
       updatedAt,
       members: noted?.members === members ? new Map() : this.#rolesOf(members, noted?.members),
     }
+    this.#noting.add(id)
     try {
       await directory.note(note)
     } catch (error) {
+      this.#noting.delete(id)
       logger.warn({ err: error, session: id }, 'a session was not noted in the lists; whoever comes next notes it')
       return
     }
+    if (!this.#noting.delete(id)) return
     this.#noted.delete(id)
     this.#noted.set(id, { title, members, updatedAt })
     const [oldest] = this.#noted.keys()

@@ -21,8 +21,10 @@ export interface PurgerOptions {
   readonly keptMs: number
   readonly logger: Logger
   readonly now?: () => number
-  /** Milliseconds from one look at the list to the next; default 15,000. */
+  /** Milliseconds from one look at the list to the next; default 5,000. */
   readonly intervalMs?: number
+  /** Milliseconds that who began a deletion has for it, before another one looks after it; default 5,000. */
+  readonly ownMs?: number
   /** Milliseconds after which nobody appends any more who has not seen the deletion; default 30,000. */
   readonly settledMs?: number
 }
@@ -33,10 +35,9 @@ export interface PurgerStores {
   readonly deletions: DeletionList
 }
 
-const INTERVAL_MS = 15_000
-const SETTLED_MS = 30_000
-/** Milliseconds that who began a deletion has for it, before another one looks after it. */
+const INTERVAL_MS = 5_000
 const OWN_MS = 5_000
+const SETTLED_MS = 30_000
 /** Of a stage, at one look. */
 const AT_ONCE = 256
 
@@ -80,9 +81,18 @@ export class Purger {
     await this.#try(session, () => this.#purge(session, seq))
   }
 
-  /** Looks through the list now; it also happens by itself. Throws nothing. */
-  look(): Promise<void> {
-    this.#looking ??= this.#look().finally(() => {
+  /** Finishes what was begun before this node was there: by one that died, if it was not this one. Throws nothing. */
+  start(): Promise<void> {
+    // By whatever clock.
+    return this.look(Number.NEGATIVE_INFINITY)
+  }
+
+  /**
+   * Looks through the list now; it also happens by itself. Throws nothing.
+   * @param ownMs only at deletions that were begun so many milliseconds ago
+   */
+  look(ownMs = this.#options.ownMs ?? OWN_MS): Promise<void> {
+    this.#looking ??= this.#look(ownMs).finally(() => {
       this.#looking = undefined
     })
     return this.#looking
@@ -102,9 +112,9 @@ export class Purger {
     if (this.#looking === undefined) void this.look()
   }
 
-  async #look(): Promise<void> {
+  async #look(ownMs: number): Promise<void> {
     const { keptMs } = this.#options
-    await this.#each('begun', OWN_MS, async (deletion) => {
+    await this.#each('begun', ownMs, async (deletion) => {
       const seq = await this.#deletedAt(deletion.session)
       if (seq !== undefined) {
         await this.#purge(deletion.session, seq)
