@@ -37,6 +37,7 @@ export {
   type TextPartView,
 } from './run-view.ts'
 export type { Session, SessionOptions } from './session.ts'
+export type { PresenceState, PresenceView, PresentMember, SessionPresence } from './session-presence.ts'
 export type { ListOptions } from './session-shelf.ts'
 export {
   applyEntry,

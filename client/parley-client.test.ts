@@ -64,6 +64,27 @@ describe('client', () => {
     expect(client.state.status).toBe('open')
   })
 
+  it('tells who is here while it is attached, and shows its own state again after each connection', async () => {
+    const client = makeClient()
+    const session = client.session('s')
+    session.show({ device: 'phone' })
+    const peer = await welcomed()
+    await peer.attach()
+    expect(await peer.expect('presence')).toEqual({ type: 'presence', session: 's', state: { device: 'phone' } })
+    const members = [{ user: 'bob', connection: 'c2', state: { typing: true } }]
+    peer.send({ type: 'presence', session: 's', members }, { type: 'presence', session: 'other', members: [] })
+    await until(session.presence, (view) => view.members.length === 1)
+    expect(session.presence.state.members).toEqual(members)
+    session.show({ device: 'phone', typing: true })
+    expect((await peer.expect('presence')).state).toEqual({ device: 'phone', typing: true })
+    peer.drop()
+    await until(session, ({ status }) => status === 'offline')
+    expect(session.presence.state.members).toEqual([])
+    const again = await welcomed()
+    await again.attach()
+    expect((await again.expect('presence')).state).toEqual({ device: 'phone', typing: true })
+  })
+
   it('gives a fresh token on the open connection when it is told of one', async () => {
     let token = 'first'
     const client = makeClient({ token: () => token })

@@ -10,6 +10,7 @@ import { outgoing, type SendOptions } from './outgoing.ts'
 import { GapError, ParleyError } from './parley-error.ts'
 import { Reply } from './reply.ts'
 import { isEnded } from './run-view.ts'
+import { type PresenceState, SessionPresence } from './session-presence.ts'
 import { applyEntry, isAfter, type MessageView, newSession, type SessionView, startOver } from './session-view.ts'
 import { type ClientTool, declaration } from './tool.ts'
 import { ToolRunner } from './tool-runner.ts'
@@ -36,6 +37,8 @@ const ATTACH_RETRY: ReconnectPolicy = { baseMs: 500, maxMs: 15_000 }
 
 export class Session {
   readonly id: string
+  /** Who is here now. */
+  readonly presence: SessionPresence
   readonly #connection: Connection
   readonly #listeners = new Listeners()
   readonly #watchers = new Set<Watcher>()
@@ -62,6 +65,7 @@ export class Session {
     this.#state = newSession(id, options.after)
     this.#told = this.#state
     this.#onClose = onClose
+    this.presence = new SessionPresence((state) => connection.post({ type: 'presence', session: id, state }))
     this.#runner = new ToolRunner(this, connection, this.#tools)
     if (connection.state.status === 'open') this.opened()
   }
@@ -175,6 +179,11 @@ export class Session {
     })
   }
 
+  /** Shows the others a state, such as that somebody writes; again after each connection. `{}` takes it back. */
+  show(state: PresenceState): void {
+    this.presence.show(state)
+  }
+
   /** Leaves the session; its state stays as it is. What was not answered yet is rejected. */
   async close(): Promise<void> {
     if (this.#closed !== undefined) return
@@ -227,6 +236,7 @@ export class Session {
     this.#cancelRetry?.()
     this.#attach = undefined
     this.#attached = false
+    this.presence.lost()
     this.#become({ status: 'offline' })
   }
 
@@ -235,6 +245,7 @@ export class Session {
     this.#closed = error
     this.#cancelRetry?.()
     this.#attached = false
+    this.presence.lost()
     this.#runner.close()
     for (const watcher of [...this.#watchers]) watcher.ended(error)
     this.#watchers.clear()
@@ -247,6 +258,7 @@ export class Session {
     else if (!this.#attached) return
     else if (frame.type === 'entry') this.#entry(frame)
     else if (frame.type === 'live') this.#live(frame.cursor)
+    else if (frame.type === 'presence') this.presence.frame(frame)
   }
 
   /** @returns whether the error answers this session's attach, or says that the session is read no more */
@@ -283,6 +295,7 @@ export class Session {
     this.#attachTries = 0
     if (reset) this.#startOver()
     this.#become({ status: 'replaying', role })
+    this.presence.attached()
   }
 
   #entry(frame: EntryFrame): void {

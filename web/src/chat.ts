@@ -10,7 +10,7 @@ import { localTime } from './local-time.ts'
 import { Outbox, waitingSessions } from './outbox.ts'
 import { Painted } from './painted.ts'
 import { People } from './people/people.ts'
-import { Presence } from './people/presence.ts'
+import { deviceOf, Presence } from './people/presence.ts'
 import { Requests } from './requests.ts'
 import { Sender } from './sender.ts'
 import { nameByFirstWords } from './sessions/first-title.ts'
@@ -142,7 +142,7 @@ export class Chat {
       sender,
       outbox,
       people: new People(session, this.#requests),
-      presence: new Presence(session),
+      presence: new Presence(session, deviceOf(this.#window)),
       address: address.href,
       ...(formerly === undefined ? {} : { formerly }),
       leave() {

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { HUES, hueOf, initials, nameOf } from './names.ts'
 import type { PeopleState } from './people.ts'
-import { hereOf, typingNote, type Watcher, watchingNote } from './presence-note.ts'
+import { hereOf, typingNote, type Watcher } from './presence-note.ts'
 import { mayDo } from './roles.ts'
 import { TypingSignal } from './typing-signal.ts'
 
@@ -84,10 +84,6 @@ describe('who is here', () => {
     expect(note(at('bob', 'c2', writes))).toBe('bob is writing')
     expect(note(at('bob', 'c2', writes), at('cy', 'c3', writes))).toBe('bob and cy are writing')
     expect(note(...['b', 'c', 'd'].map((user) => at(user, user, writes)))).toBe('3 people are writing')
-  })
-
-  it('is counted with oneself', () => {
-    expect([0, 1, 2, 1_234].map(watchingNote)).toEqual(['Only you', 'Only you', '2 here', '1,234 here'])
   })
 })
 

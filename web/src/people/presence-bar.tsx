@@ -3,7 +3,7 @@ import { useState } from 'react'
 import { Dialog } from '../dialog.tsx'
 import { Icon } from '../icon.tsx'
 import { Face } from './face.tsx'
-import { type Here, watchingNote } from './presence-note.ts'
+import type { Here } from './presence-note.ts'
 import { useHere } from './use-presence.ts'
 
 const FACES = 3
@@ -13,24 +13,20 @@ export function PresenceBar() {
   const [open, setOpen] = useState(false)
   const others = here.filter(({ isSelf }) => !isSelf)
   if (count <= 1) return null
-  const note = watchingNote(count)
   const named = others.slice(0, FACES)
   return (
     <>
-      <button
-        type='button'
-        className='presence'
-        aria-haspopup='dialog'
-        aria-label={`${note}: who they are`}
-        onClick={() => setOpen(true)}
-      >
+      <button type='button' className='presence' aria-haspopup='dialog' onClick={() => setOpen(true)}>
         <span className='faces' aria-hidden='true'>
           {named.map(({ key, user, name }) => (
             <Face key={key} user={user} name={name} />
           ))}
         </span>
         <Icon name='eye' />
-        <span className='presence-count'>{note}</span>
+        <span className='presence-count'>
+          {count.toLocaleString('en')} <span className='wide'>here</span>
+        </span>
+        <span className='unseen'>, who they are</span>
       </button>
       {open ? (
         <Dialog title='Here now' className='here' onClose={() => setOpen(false)}>

@@ -61,8 +61,3 @@ export function typingNote(here: readonly Here[]): string {
   if (names.length === NAMED) return `${names[0]} and ${names[1]} are writing`
   return `${names.length} people are writing`
 }
-
-/** @param count of all connections that are here, this one included */
-export function watchingNote(count: number): string {
-  return count <= 1 ? 'Only you' : `${count.toLocaleString('en')} here`
-}

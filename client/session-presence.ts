@@ -1,0 +1,64 @@
+// SessionPresence: who shows a state in a session now, and what this client shows there. Ephemeral: nothing of it is in the
+// log. What is shown is shown again after each attach; who is here is unknown while there is no connection.
+import type { Presence } from '@parley/protocol'
+import { Listeners } from './listeners.ts'
+
+/** A connection that is here. */
+export type PresentMember = Presence['members'][number]
+export type PresenceState = PresentMember['state']
+
+export interface PresenceView {
+  readonly members: readonly PresentMember[]
+}
+
+const NOBODY: PresenceView = { members: [] }
+
+export class SessionPresence {
+  readonly #listeners = new Listeners()
+  readonly #post: (state: PresenceState) => boolean
+  #view = NOBODY
+  #shown: PresenceState = {}
+  #attached = false
+
+  /** @param post sends a state now, or says that it cannot */
+  constructor(post: (state: PresenceState) => boolean) {
+    this.#post = post
+  }
+
+  /** Immutable: another object after each change. */
+  get state(): PresenceView {
+    return this.#view
+  }
+
+  /** @returns a function that unsubscribes */
+  subscribe(listener: () => void): () => void {
+    return this.#listeners.add(listener)
+  }
+
+  /** Shows a state to the others, in place of the one before; `{}` takes it back. At most 4 kB as JSON. */
+  show(state: PresenceState): void {
+    this.#shown = state
+    if (this.#attached) this.#post(state)
+  }
+
+  // What follows is for the session.
+
+  frame(frame: Presence): void {
+    if (this.#attached) this.#become({ members: frame.members })
+  }
+
+  attached(): void {
+    this.#attached = true
+    if (Object.keys(this.#shown).length > 0) this.#post(this.#shown)
+  }
+
+  lost(): void {
+    this.#attached = false
+    if (this.#view !== NOBODY) this.#become(NOBODY)
+  }
+
+  #become(view: PresenceView): void {
+    this.#view = view
+    this.#listeners.notify()
+  }
+}
