@@ -38,6 +38,7 @@ function read(session: string, slots: Slots): SessionFeed {
     slots,
     isHidden: () => hidden,
     streams: true,
+    door: 'sse',
     heartbeatMs: 15_000,
     frames: (frames) => {
       heard.push(...frames.map((frame) => `${session} ${frame.type}`))
