@@ -1,11 +1,11 @@
 // Purging from JetStream: the contract, what is left of it in the streams, and nodes that had read the session.
 import { randomBytes } from 'node:crypto'
-import { jetstreamManager } from '@nats-io/jetstream'
 import { formatCursor } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer } from '../test/nats-server.ts'
 import { deletedSession, output, purgeContract, say } from './purge.contract.ts'
 import { JetStreamHarness } from './test/jetstream-harness.ts'
+import { messagesWith } from './test/stream-texts.ts'
 
 let server: NatsServer
 
@@ -17,20 +17,6 @@ afterAll(async () => {
 })
 
 purgeContract('JetStream', () => JetStreamHarness.open(server))
-
-/** How many messages of all streams of the prefix hold the text. */
-async function messagesWith({ stores, prefix }: JetStreamHarness, text: string): Promise<number> {
-  const manager = await jetstreamManager(stores.connection.nats)
-  let found = 0
-  for await (const { config, state } of manager.streams.list()) {
-    if (!config.name.startsWith(prefix.toUpperCase())) continue
-    for (let seq = state.first_seq; seq <= state.last_seq && state.messages > 0; seq += 1) {
-      const message = await manager.streams.getMessage(config.name, { seq })
-      if (message !== null && `${message.subject} ${message.string()}`.includes(text)) found += 1
-    }
-  }
-  return found
-}
 
 describe('the streams', () => {
   it('hold nothing of a session that is purged, however large its entries were', async () => {
@@ -45,11 +31,12 @@ describe('the streams', () => {
       0,
     )
     await runs.offer({ session: 's', run: 'XYZZY', command: 'c' })
-    expect(await messagesWith(harness, 'XYZZY')).toBeGreaterThan(8)
+    const held = () => messagesWith(server.url, harness.prefix, 'XYZZY')
+    expect((await held()).length).toBeGreaterThan(8)
     await transcripts.purge('s', formatCursor(log.epoch, seq - 1))
     await runs.drop('s')
     await log.purge('s', seq)
-    expect(await messagesWith(harness, 'XYZZY')).toBe(0)
+    expect(await held()).toEqual([])
     await harness.close()
   })
 

@@ -1,0 +1,127 @@
+// Deleting a session of real servers: two nodes on one NATS, with readers at every door and a run under way; and servers that
+// are killed in the midst of it. What was said is looked for in all that is stored.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { messagesWith } from '../log/test/stream-texts.ts'
+import { NatsServer } from './nats-server.ts'
+import { ServerProcess } from './server-process.ts'
+import { StrictClient } from './strict-client.ts'
+
+const SECRET = 'XYZZYPLUGH'
+/** A run that goes on for longer than a test, and says the secret. */
+const ASK = `/demo count=2000 rate=50 ttft=0\n${SECRET}`
+const WAIT = { timeout: 20_000, interval: 20 }
+
+let nats: NatsServer
+let prefixes = 0
+const started: ServerProcess[] = []
+
+beforeAll(async () => {
+  nats = await NatsServer.start()
+})
+afterAll(() => nats.dispose())
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((node) => node.dispose()))
+})
+
+async function start(env: Readonly<Record<string, string>>): Promise<ServerProcess> {
+  const node = await ServerProcess.start(env)
+  started.push(node)
+  return node
+}
+
+/** Nodes of one installation of their own. */
+function installation() {
+  const prefix = `gone${prefixes++}`
+  let count = 0
+  const node = () => start({ PARLEY_NATS_URL: nats.url, PARLEY_NATS_PREFIX: prefix, PARLEY_NODE: `node${++count}` })
+  return { node, held: (text: string) => messagesWith(nats.url, prefix, text) }
+}
+
+async function come(node: ServerProcess): Promise<StrictClient> {
+  const client = new StrictClient(node.url)
+  await client.connect()
+  await client.attach('s')
+  return client
+}
+
+const cutOff = (reader: StrictClient) =>
+  reader.frame((frame) => frame.type === 'error' && frame.code === 'session_deleted' && frame.session === 's')
+
+const ask = (node: ServerProcess, path = '', init: RequestInit = {}) =>
+  fetch(`http://127.0.0.1:${node.port}/v1/sessions${path}`, init)
+
+const output = (reader: StrictClient) =>
+  reader.frame((frame) => frame.type === 'entry' && frame.event.type === 'run.output')
+
+describe('a session that is deleted while it speaks', () => {
+  it('is over on every node and at every door, its run stops, and no stream holds a word of it', async () => {
+    const { node, held } = installation()
+    const [here, there] = [await node(), await node()]
+    const readers = [await come(here), await come(there)]
+    const said = readers.map(output)
+    await readers[0]?.send('s', ASK)
+    await Promise.all(said)
+    expect((await held(SECRET)).length).toBeGreaterThan(0)
+    const told = readers.map(cutOff)
+    const stream = await ask(here, '/s/events', { headers: { Accept: 'text/event-stream' } })
+    // At its end, a poll would wait; and the run speaks on.
+    const polls = ask(here, '/s/events?wait=0').then((answer) => answer.status)
+    expect(await polls).toBe(200)
+    expect((await ask(there, '/s', { method: 'DELETE' })).status).toBe(204)
+    await Promise.all(told)
+    expect(await stream.text()).toMatch(/"code":"session_deleted"[^\n]*\n+$/)
+    for (const at of [here, there]) {
+      for (const path of ['/s', '/s/events', '/s/events?wait=9']) expect((await ask(at, path)).status).toBe(410)
+      await expect(come(at)).rejects.toThrow('session_deleted')
+      const { sessions } = await (await ask(at)).json()
+      expect(sessions).toEqual([])
+    }
+    expect(await held(SECRET)).toEqual([])
+    // Its owner has stopped: else a purged subject would fill again.
+    const left = await held('.s.')
+    expect(left.filter((subject) => subject.includes('.log.'))).toEqual([expect.stringMatching(/\.log\.s\.meta$/)])
+    for (const line of [...here.logs, ...there.logs]) expect(line).not.toMatch(/"level":"(error|fatal)"/)
+  })
+
+  it('is purged by a node that starts when the one that began was killed', async () => {
+    const { node, held } = installation()
+    const [here, there] = [await node(), await node()]
+    const reader = await come(there)
+    const said = output(reader)
+    await reader.send('s', ASK)
+    await said
+    const told = cutOff(reader)
+    const asked = ask(here, '/s', { method: 'DELETE' }).catch(() => undefined)
+    await told
+    await here.kill()
+    await asked
+    const other = await node()
+    await expect.poll(() => held(SECRET), WAIT).toEqual([])
+    for (const at of [there, other]) expect((await ask(at, '/s')).status).toBe(410)
+  })
+})
+
+describe('the embedded log', () => {
+  it('is purged after the start when the server was killed in the midst', async () => {
+    const server = await start({})
+    const reader = await come(server)
+    const said = output(reader)
+    await reader.send('s', ASK)
+    await said
+    const journal = join(server.data, 'data', 'journal')
+    const holds = () => readdirSync(journal).some((name) => readFileSync(join(journal, name)).includes(SECRET))
+    expect(holds()).toBe(true)
+    const told = cutOff(reader)
+    const asked = ask(server, '/s', { method: 'DELETE' }).catch(() => undefined)
+    await told
+    await server.kill()
+    await asked
+    await server.start()
+    await expect.poll(holds, WAIT).toBe(false)
+    expect((await ask(server, '/s')).status).toBe(410)
+    const late = { method: 'POST', body: '{"content":"hi"}', headers: { 'Content-Type': 'application/json' } }
+    expect((await ask(server, '/s/messages', late)).status).toBe(410)
+  })
+})
