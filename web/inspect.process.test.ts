@@ -130,7 +130,7 @@ it('shows owners the log live, and the conversation as it was at any entry of it
   expect((await taken.result()).status).toBe('completed')
   await run(page, 2).locator('.chip', { hasText: 'completed' }).waitFor()
   await run(page, 2)
-    .getByText(/Epoch 1 on node-a \(new\), then Epoch 2 on node-a/)
+    .getByText(/Epoch 1 on node-a \(new\), then (after .* of silence )?Epoch 2 on node-a/)
     .first()
     .waitFor()
   await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
@@ -142,7 +142,8 @@ it('shows owners the log live, and the conversation as it was at any entry of it
   await page.locator('.entry', { hasText: 'text 20:' }).click()
   const past = answer(page, cancelled)
   const until = await steps('plans', cancelled)
-  expect(await past.locator('.past-text').textContent()).toBe(until[20])
+  const text = (): Promise<string | null> => past.locator('.past-text').textContent()
+  await expect.poll(text, PATIENT).toBe(until[20])
   expect(await past.getAttribute('data-status')).toBe('running')
   // What came later is not there yet.
   expect(await answer(page, restarted).count()).toBe(0)
@@ -150,7 +151,6 @@ it('shows owners the log live, and the conversation as it was at any entry of it
 
   // By the keyboard: the slider goes on and back by one, and by ten.
   const slider = page.getByRole('slider', { name: 'Entry' })
-  const text = (): Promise<string | null> => past.locator('.past-text').textContent()
   await slider.press('ArrowRight')
   await expect.poll(text, PATIENT).toBe(until[21])
   await slider.press('Shift+ArrowLeft')
@@ -201,6 +201,8 @@ it('says what the log does not know any more, to who comes later, in the dark an
   await page.screenshot({ path: `${ARTIFACTS}inspector-dark.png` })
   await page.setViewportSize({ width: 390, height: 844 })
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(390)
+  // What scrolls now can be reached by the keyboard, once the browser has told of it.
+  await page.locator('.readers-box[tabindex="0"]').waitFor()
   await hasNoViolation(page)
   await page.screenshot({ path: `${ARTIFACTS}inspector-phone.png`, fullPage: true })
 })

@@ -1,9 +1,9 @@
 // LaneDrawing: a run's lane as bars and marks on a line of its own, from its message to its end, and the same in words.
 // Pure. Places are parts of the line, from 0 to 1.
 import { span } from './entry-note.ts'
-import type { LaneCall, RunLane } from './run-lane.ts'
+import type { LaneCall, LaneOwner, RunLane } from './run-lane.ts'
 
-export type BarKind = 'waits' | 'drives' | 'unknown' | 'decides' | 'offered' | 'executes' | 'failed'
+export type BarKind = 'waits' | 'drives' | 'silent' | 'unknown' | 'decides' | 'offered' | 'executes' | 'failed'
 
 export interface Bar {
   readonly kind: BarKind
@@ -55,7 +55,8 @@ export function drawLane(lane: RunLane, now: number): LaneDrawing {
   else if (first.epoch === 1) bars.push(bar('waits', begin, first.at, 'Waited for its turn'))
   else bars.push(bar('unknown', begin, first.at, 'Waited, and earlier owners; rolled up'))
   for (const [index, owner] of lane.owners.entries()) {
-    const to = lane.owners[index + 1]?.at ?? over
+    const next = lane.owners[index + 1]?.at ?? over
+    const to = owner.until ?? next
     const mode = owner.mode === undefined ? '' : `, ${owner.mode}`
     bars.push(
       bar(
@@ -65,6 +66,7 @@ export function drawLane(lane: RunLane, now: number): LaneDrawing {
         `Epoch ${owner.epoch} on ${owner.node ?? 'a node that the log does not name'}${mode}`,
       ),
     )
+    if (next > to) bars.push(bar('silent', to, next, 'Nothing was heard of it, until it was taken over'))
   }
   const marks: Mark[] = lane.owners
     .slice(1)
@@ -132,9 +134,7 @@ export function wordsOf(lane: RunLane, now: number): readonly string[] {
   else {
     if (first.epoch === 1) words.push(`Waited ${span(first.at - startAt)}.`)
     else words.push(`${first.epoch - 1} earlier ${first.epoch === 2 ? 'owner is' : 'owners are'} rolled up.`)
-    words.push(
-      `${owners.map(({ epoch, node, mode }) => `Epoch ${epoch} on ${node ?? 'an unnamed node'}${mode === undefined ? '' : ` (${mode})`}`).join(', then ')}.`,
-    )
+    words.push(`${owners.map((owner, index) => ownerInWords(owner, owners[index - 1]?.until)).join(', then ')}.`)
     if (firstAt !== undefined) words.push(`First output ${span(firstAt - first.at)} after that began.`)
   }
   for (const call of calls.slice(0, CALLS_MAX)) words.push(`${inWords(call)}.`)
@@ -147,6 +147,12 @@ export function wordsOf(lane: RunLane, now: number): readonly string[] {
       : `${capital(endOf(lane))} after ${span(end.at - startAt)}.`,
   )
   return words
+}
+
+/** @param since when the owner before it was last heard of */
+function ownerInWords({ epoch, node, mode, at }: LaneOwner, since: number | undefined): string {
+  const after = since === undefined ? '' : `after ${span(at - since)} of silence `
+  return `${after}Epoch ${epoch} on ${node ?? 'an unnamed node'}${mode === undefined ? '' : ` (${mode})`}`
 }
 
 function inWords({ name, approval, calledAt, decided, claims, result }: LaneCall): string {

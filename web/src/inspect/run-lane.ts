@@ -13,6 +13,8 @@ export interface LaneOwner {
   readonly mode: 'new' | 'continue' | 'restart' | undefined
   /** Unix milliseconds. */
   readonly at: number
+  /** When the log last heard of the run before another owner took it over; undefined for the last owner. */
+  readonly until?: number
 }
 
 export interface LaneCall {
@@ -97,7 +99,12 @@ export function foldLane(before: RunLane, index: number, time: number, event: Ru
       return { ...lane, model: lane.model ?? event.model }
     case 'run.started':
       return {
-        ...withOwner(lane, { epoch: event.epoch, node: event.owner, mode: event.mode, at: time }),
+        ...withOwner(silenced(lane, before.lastAt), {
+          epoch: event.epoch,
+          node: event.owner,
+          mode: event.mode,
+          at: time,
+        }),
         model: event.model,
         outputs: Math.max(lane.outputs, event.next),
       }
@@ -135,6 +142,12 @@ function withWhole(lane: RunLane, event: EventOf<'run.snapshot' | 'run.ended'>):
     outputs: Math.max(lane.outputs, next),
     rolledUp: lane.rolledUp || (output !== undefined && lane.told < next),
   }
+}
+
+/** The owner that there was is heard of no more. */
+function silenced(lane: RunLane, until: number): RunLane {
+  const last = lane.owners.at(-1)
+  return last === undefined ? lane : { ...lane, owners: [...lane.owners.slice(0, -1), { ...last, until }] }
 }
 
 function withOwner(lane: RunLane, owner: LaneOwner): RunLane {

@@ -93,6 +93,7 @@ function Place({ style, index, children, ref }: CustomItemComponentProps) {
 const KINDS = [
   ['waits', 'waits for its turn'],
   ['drives', 'driven by an owner'],
+  ['silent', 'nothing heard of it'],
   ['unknown', 'rolled up: not known'],
   ['decides', 'waits for a decision'],
   ['offered', 'on offer'],

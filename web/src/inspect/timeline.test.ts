@@ -1,8 +1,9 @@
 // The time line: whatever entry one asks for, and in whatever order, the session is the one that all entries up to there tell;
 // and lanes say what the log knows, and no more.
-import { applyEntry, newSession, type SessionView } from '@parley/client'
+import { applyEntry, isEnded, newSession, type SessionView } from '@parley/client'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { ScriptedLog, STEP_KINDS, type Step } from '../../../server/session/test/scripted-log.ts'
 import { drawLane, wordsOf } from './lane-drawing.ts'
 import { mapRuns } from './map-runs.ts'
 import type { LogEntry } from './run-lane.ts'
@@ -137,6 +138,33 @@ describe('a time line', () => {
 })
 
 describe('a lane', () => {
+  it('says the same of a run as the session’s view, whatever was rolled up, taken over, steered or interrupted', () => {
+    const lawful = fc.array(
+      fc.record({ kind: fc.constantFrom(...STEP_KINDS, 'output', 'output', 'output'), pick: fc.nat(50) }),
+      { maxLength: 80 },
+    ) as fc.Arbitrary<Step[]>
+    fc.assert(
+      fc.property(lawful, fc.nat(100), (steps, place) => {
+        const log = new ScriptedLog()
+        for (const step of steps) log.apply(step)
+        const head = log.entries.at(-1)?.seq ?? 0
+        const entries = log.read(0, head).map(({ seq, time, event }) => ({ cursor: `e1.${seq}`, time, event }))
+        const timeline = timelineOf(entries)
+        const at = Math.min(place, entries.length - 1)
+        expect(plain(timeline.viewAt(at))).toEqual(plain(foldTo(entries, at)))
+        for (const [id, lane] of timeline.lanes) {
+          const run = timeline.head.runs.get(id)
+          expect(lane.outputs).toBe(run?.next)
+          expect(lane.end?.reason).toBe(run !== undefined && isEnded(run) ? run.status : undefined)
+          if (run !== undefined && run.epoch > 0) expect(lane.owners.at(-1)?.epoch).toBe(run.epoch)
+          for (const { from, to } of drawLane(lane, head).bars) expect(from).toBeLessThanOrEqual(to)
+          expect(wordsOf(lane, head).length).toBeGreaterThan(1)
+        }
+      }),
+      { numRuns: 150 },
+    )
+  })
+
   it('tells who drove the run, and what was taken over', () => {
     const log = new MadeUpLog()
     for (const step of ['', '', 'output', 'restart', 'output', 'end']) log.step(step)
@@ -150,20 +178,21 @@ describe('a lane', () => {
       rolledUp: false,
     })
     expect(lane?.owners).toEqual([
-      { epoch: 1, node: 'node-1', mode: 'new', at: 1_020 },
+      { epoch: 1, node: 'node-1', mode: 'new', at: 1_020, until: 1_030 },
       { epoch: 2, node: 'node-0', mode: 'restart', at: 1_040 },
     ])
     if (lane === undefined) return
     expect(wordsOf(lane, 0)).toEqual([
       'Waited 10 ms.',
-      'Epoch 1 on node-1 (new), then Epoch 2 on node-0 (restart).',
+      'Epoch 1 on node-1 (new), then after 10 ms of silence Epoch 2 on node-0 (restart).',
       'First output 10 ms after that began.',
       '2 outputs.',
       'Completed after 50 ms.',
     ])
     expect(drawLane(lane, 0).bars.map(({ kind, from, to }) => [kind, from, to])).toEqual([
       ['waits', 0, 0.2],
-      ['drives', 0.2, 0.6],
+      ['drives', 0.2, 0.4],
+      ['silent', 0.4, 0.6],
       ['drives', 0.6, 1],
     ])
   })
