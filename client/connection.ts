@@ -26,7 +26,7 @@ import {
 import { DoorMemory } from './door-memory.ts'
 import { type Found, Relay, type Sample } from './door-probe.ts'
 import { Doors } from './doors.ts'
-import { ABNORMAL, type Link, type LinkHandler, type LinkOptions, type Loss, NORMAL } from './link.ts'
+import { ABNORMAL, type Link, type LinkOptions, type Loss, NORMAL } from './link.ts'
 import { Listeners } from './listeners.ts'
 import { openLink } from './open-link.ts'
 import { DisconnectedError, ParleyError } from './parley-error.ts'
@@ -41,6 +41,8 @@ export interface ConnectionHandler {
   ended(error: ParleyError): void
   /** It goes on through another door: what was asked for over the link before has to be asked for again. */
   moved(): void
+  /** The server took it not, for now: it goes out again then. @param until Unix milliseconds */
+  delayed(command: Command, error: ErrorFrame, until: number): void
   /** The frames of one message, but for those that are the connection's own. */
   frames(frames: readonly ServerFrame[]): void
   /** A session that is attached, for trying a door with. */
@@ -194,7 +196,7 @@ export class Connection {
     this.#arm(this.#patienceMs(door), () => {
       this.#lost({ kind: 'unreached', code: ABNORMAL, reason: 'The connection was not open in time.' })
     })
-    const relay = new Relay(NOBODY)
+    const relay = new Relay()
     this.#use(openLink(door, this.#linkOptions, relay), relay)
   }
 
@@ -303,6 +305,7 @@ export class Connection {
 
   #delay(command: QueuedCommand, frame: ErrorFrame): void {
     const wait = frame.retryAfterMs ?? backoff(this.#policy, command.retries, this.clock.random())
+    this.#handler.delayed(command.frame, frame, this.clock.now() + wait)
     const cancel = this.clock.after(wait, () => {
       this.#delays.delete(cancel)
       const due = this.#queue.due(command)
@@ -394,5 +397,3 @@ export class Connection {
     this.#cancelTimer = this.clock.after(ms, callback)
   }
 }
-
-const NOBODY: LinkHandler = { frames: () => undefined, lost: () => undefined }

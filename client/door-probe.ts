@@ -8,11 +8,13 @@ import type { Clock } from './client-options.ts'
 import type { Link, LinkHandler, Loss } from './link.ts'
 import type { Door, DoorPolicy } from './transport-choice.ts'
 
+const NOBODY: LinkHandler = { frames: () => undefined, lost: () => undefined }
+
 /** Passes on what a link says, to whoever listens at the time. */
 export class Relay implements LinkHandler {
   #to: LinkHandler
 
-  constructor(to: LinkHandler) {
+  constructor(to = NOBODY) {
     this.#to = to
   }
 

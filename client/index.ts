@@ -41,6 +41,7 @@ export type { PresenceState, PresenceView, PresentMember, SessionPresence } from
 export type { ListOptions } from './session-shelf.ts'
 export {
   applyEntry,
+  type Delay,
   type MessageView,
   newSession,
   type PendingSend,

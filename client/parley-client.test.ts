@@ -64,6 +64,22 @@ describe('client', () => {
     expect(client.state.status).toBe('open')
   })
 
+  it('tells of a message that the server put off why, and until when, until it is taken', async () => {
+    const client = makeClient()
+    const session = client.session('s')
+    const peer = await welcomed()
+    await peer.attach()
+    const reply = session.send('hello')
+    const { id } = await peer.expect('send')
+    const message = 'Too many.'
+    peer.send({ type: 'error', id, code: 'rate_limited', message, retryable: true, retryAfterMs: 30 })
+    const { pending } = await until(session, (view) => view.pending[0]?.delayed !== undefined)
+    expect(pending[0]?.delayed).toEqual({ code: 'rate_limited', until: expect.any(Number) })
+    expect((await peer.expect('send')).id).toBe(id)
+    peer.send({ type: 'ok', id, message: id, run: 'r1' })
+    expect(await reply.accepted).toMatchObject({ run: 'r1' })
+  })
+
   it('tells who is here while it is attached, and shows its own state again after each connection', async () => {
     const client = makeClient()
     const session = client.session('s')

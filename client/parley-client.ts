@@ -26,6 +26,7 @@ export class ParleyClient {
         for (const session of this.#sessions.values()) session.opened()
       },
       ended: (error) => this.#ended(error),
+      delayed: ({ session, id }, { code }, until) => this.#sessions.get(session)?.delayed(id, { code, until }),
       frames: (frames) => this.#frames(frames),
       sample: () => {
         for (const { id, state } of this.#sessions.values()) {

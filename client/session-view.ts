@@ -5,7 +5,7 @@
 //   attaching ──► replaying ──► live
 //       ▲             │           │  the connection went
 //       └─ offline ◄──┴───────────┘
-import type { Context, EntryFrame, Event, EventOf, Part, Policy } from '@parley/protocol'
+import type { Context, EntryFrame, ErrorCode, Event, EventOf, Part, Policy } from '@parley/protocol'
 import { parseCursor } from '@parley/protocol/position'
 import { type TurnView, withNewest, withTurns } from './branch.ts'
 import { type CallView, dropped, foldCall, isForClient, isSettled } from './call-view.ts'
@@ -45,6 +45,14 @@ export interface PendingSend {
   readonly time: number
   /** As it was sent. */
   readonly parent?: string | null
+  /** The server refused it for now; it goes out again by itself. */
+  readonly delayed?: Delay
+}
+
+export interface Delay {
+  readonly code: ErrorCode
+  /** Unix milliseconds on this machine. */
+  readonly until: number
 }
 
 export interface SessionView {

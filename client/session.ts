@@ -11,7 +11,15 @@ import { GapError, ParleyError } from './parley-error.ts'
 import { Reply } from './reply.ts'
 import { isEnded } from './run-view.ts'
 import { type PresenceState, SessionPresence } from './session-presence.ts'
-import { applyEntry, isAfter, type MessageView, newSession, type SessionView, startOver } from './session-view.ts'
+import {
+  applyEntry,
+  type Delay,
+  isAfter,
+  type MessageView,
+  newSession,
+  type SessionView,
+  startOver,
+} from './session-view.ts'
 import { type ClientTool, declaration } from './tool.ts'
 import { ToolRunner } from './tool-runner.ts'
 
@@ -250,6 +258,13 @@ export class Session {
     for (const watcher of [...this.#watchers]) watcher.ended(error)
     this.#watchers.clear()
     this.#become({ status: 'offline', error })
+  }
+
+  /** A command of this session was put off. */
+  delayed(command: string, delayed: Delay): void {
+    const { pending } = this.#state
+    if (!pending.some(({ id }) => id === command)) return
+    this.#become({ pending: pending.map((each) => (each.id === command ? { ...each, delayed } : each)) })
   }
 
   /** A frame that names this session. Listeners are told by `flush`, once for all frames of a message. */

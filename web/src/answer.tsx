@@ -6,7 +6,7 @@ import { CopyButton } from './copy-button.tsx'
 import { Icon } from './icon.tsx'
 import { Markdown } from './markdown/markdown.tsx'
 import { nameOf } from './people/names.ts'
-import { usePeople } from './people/use-people.ts'
+import { useMay, usePeople } from './people/use-people.ts'
 import { Reasoning } from './reasoning.tsx'
 import { runNote } from './run-note.ts'
 import { ToolCard } from './tool-card.tsx'
@@ -69,6 +69,7 @@ function Note({ run, onAgain }: { readonly run: RunView; readonly onAgain: Props
       if (!(error instanceof ParleyError)) reportError(error)
     })
   }
+  const may = useMay('send')
   const waits = run.status === 'queued' && run.supersededBy === undefined
   return (
     <p className={`note ${tone}`}>
@@ -76,7 +77,7 @@ function Note({ run, onAgain }: { readonly run: RunView; readonly onAgain: Props
       {tone === 'stopped' ? <Icon name='stop' /> : null}
       {tone === 'busy' ? <span className='dots' aria-hidden='true' /> : null}
       <span>{text}</span>
-      {waits ? (
+      {waits && may ? (
         <button type='button' className='link' onClick={withdraw}>
           Withdraw
         </button>

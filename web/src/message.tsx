@@ -1,10 +1,12 @@
 // Message: what a person wrote: in the log, on its way, or refused.
-import type { MessageView, Part, PendingSend } from '@parley/client'
+import type { Delay, MessageView, Part, PendingSend } from '@parley/client'
 import type { ReactNode } from 'react'
 import { Icon } from './icon.tsx'
 import type { Outgoing } from './outbox.ts'
 import { useAuthor } from './people/use-people.ts'
+import { delayNote } from './refusal-note.ts'
 import { useView } from './use-chat.ts'
+import { useNow } from './use-now.ts'
 
 export function Message({ message }: { readonly message: MessageView }) {
   const author = useAuthor(message.author)
@@ -28,10 +30,22 @@ export function PendingMessage({ message, offline }: PendingProps) {
   return (
     <Bubble author='You' content={message.content} pending>
       <p className='bubble-note'>
-        <Icon name='clock' /> {offline ? 'Will be sent when the connection is back' : 'Sending'}
+        <Icon name='clock' />{' '}
+        {offline ? (
+          'Will be sent when the connection is back'
+        ) : message.delayed === undefined ? (
+          'Sending'
+        ) : (
+          <Delayed delay={message.delayed} />
+        )}
       </p>
     </Bubble>
   )
+}
+
+function Delayed({ delay: { code, until } }: { readonly delay: Delay }) {
+  const now = useNow(true)
+  return <span>{delayNote(code, until, now)}</span>
 }
 
 interface UnsentProps {

@@ -22,6 +22,13 @@ export function refusalNote(error: unknown): string {
   return error.retryAfterMs === undefined ? words : `${words} ${tryAgain(error.retryAfterMs)}`
 }
 
+/** @param until Unix milliseconds at which it is tried again by itself */
+export function delayNote(code: string, until: number, now: number): string {
+  const words = WORDS[code] ?? 'The server could not take it yet.'
+  const seconds = Math.ceil((until - now) / 1_000)
+  return seconds <= 0 ? `${words} It is sent again now.` : `${words} It is sent again in ${seconds} s.`
+}
+
 /** When to try again, to the second below two minutes and to the minute or hour beyond. */
 export function tryAgain(ms: number): string {
   const seconds = Math.max(1, Math.ceil(ms / 1_000))

@@ -1,7 +1,7 @@
 // The one list of sessions, of what the server lists and what the browser remembers; and what refusals are told as.
 import { ParleyError } from '@parley/client'
 import { describe, expect, it } from 'vitest'
-import { refusalNote, tryAgain } from '../refusal-note.ts'
+import { delayNote, refusalNote, tryAgain } from '../refusal-note.ts'
 import { shownSessions } from './shown-sessions.ts'
 
 describe('the list of sessions', () => {
@@ -31,6 +31,11 @@ describe('a refusal', () => {
     )
     expect(refusalNote(new ParleyError('run_active', 'A run is active.'))).toBe('A run is active.')
     expect(refusalNote(new TypeError('internal'))).toBe('It did not work.')
+  })
+
+  it('that is for now only says when it goes out again', () => {
+    expect(delayNote('rate_limited', 5_000, 1_500)).toBe('That was too much at once. It is sent again in 4 s.')
+    expect(delayNote('contended', 5_000, 6_000)).toBe('The server could not take it yet. It is sent again now.')
   })
 
   it('tells times as people say them', () => {
