@@ -10,8 +10,9 @@ import type { LogState } from './lmdb-state.ts'
 import { LAST } from './lmdb-tables.ts'
 import { META } from './session-log.ts'
 
-/** Rows that one step removes. */
-const STEP_ROWS = 512
+/** Subjects, and chunks, that one step removes. */
+const STEP_SUBJECTS = 512
+const STEP_CHUNKS = 32
 /** Sorts after every name. */
 const LAST_NAME = '\u{10ffff}'
 
@@ -83,7 +84,7 @@ function* removeChunks(state: LogState, session: string, before: Seq): Generator
   const { tables } = state
   for (;;) {
     const end: [string, Seq] = [session, before === 0 ? LAST : before]
-    const rows = [...tables.chunks.range([session, 0], end, { limit: STEP_ROWS })]
+    const rows = [...tables.chunks.range([session, 0], end, { limit: STEP_CHUNKS })]
     if (rows.length === 0) return
     const chunkBytes = rows.reduce((sum, { value }) => sum - value.length, state.chunkBytes)
     yield {
@@ -105,7 +106,7 @@ function* removeChunks(state: LogState, session: string, before: Seq): Generator
 function* removeSubjects(state: LogState, session: string, keep: Seq): Generator<Step, void> {
   const { subjects } = state.tables
   for (let from = ''; ; ) {
-    const rows = [...subjects.range([session, from], [session, LAST_NAME], { limit: STEP_ROWS })]
+    const rows = [...subjects.range([session, from], [session, LAST_NAME], { limit: STEP_SUBJECTS })]
     const last = rows.at(-1)
     if (last === undefined) return
     const gone = rows.filter(({ key }) => keep === 0 || key[1] !== META)

@@ -4,7 +4,6 @@ import { type Cursor, parseCursor } from '@parley/protocol'
 import type { Seq } from './entry.ts'
 import { type Epochs, presently } from './epoch.ts'
 import type { LmdbEnvironment, Table } from './lmdb-environment.ts'
-import { LAST } from './lmdb-tables.ts'
 import { Conflict, StorageError } from './log-error.ts'
 import type { FoldedEntry, Transcript, TranscriptStore } from './transcript-store.ts'
 
@@ -75,10 +74,9 @@ export class LmdbTranscriptStore implements TranscriptStore {
   }
 
   async #purge(session: string, cursor: Cursor | undefined): Promise<void> {
-    const revision = this.#transcripts.get(session)?.revision ?? 0
-    const segments = Array.from(this.#segments.range([session, 0], [session, LAST]), ({ key }) => key)
+    const { revision = 0, sealed = 0 } = this.#transcripts.get(session) ?? {}
     await this.#environment.write(() => {
-      for (const key of segments) this.#segments.remove(key)
+      for (let number = 0; number < sealed; number += 1) this.#segments.remove([session, number])
       if (cursor === undefined) {
         this.#transcripts.remove(session)
         this.#cursors.remove(session)

@@ -34,7 +34,10 @@ const GATHER_MS = 1_000
 /** Sessions that wait to be noted; more are noted when somebody comes to them again. */
 const WAITING_MAX = 20_000
 const NOTED_MAX = 20_000
-const TOGETHER = 16
+/** Members of all sessions that were noted, which are remembered. */
+const NOTED_MEMBERS_MAX = 100_000
+/** Where notes share a transaction, the more the better. */
+const TOGETHER = 256
 /** Milliseconds that `close` waits. */
 const CLOSE_MS = 2_000
 
@@ -45,6 +48,7 @@ export class DirectoryDesk {
   readonly #noted = new Map<string, Noted>()
   /** Being noted now, and not forgotten meanwhile. */
   readonly #noting = new Set<string>()
+  #members = 0
   #timer: NodeJS.Timeout | undefined
   #flushing: Promise<void> | undefined
 
@@ -71,8 +75,8 @@ export class DirectoryDesk {
   /** The session is gone. */
   forget(id: string): void {
     this.#waiting.delete(id)
-    this.#noted.delete(id)
     this.#noting.delete(id)
+    this.#drop(id)
   }
 
   /** Notes all that waits. Throws nothing. */
@@ -141,10 +145,20 @@ export class DirectoryDesk {
       return
     }
     if (!this.#noting.delete(id)) return
-    this.#noted.delete(id)
+    this.#drop(id)
     this.#noted.set(id, { title, members, updatedAt })
-    const [oldest] = this.#noted.keys()
-    if (this.#noted.size > NOTED_MAX && oldest !== undefined) this.#noted.delete(oldest)
+    this.#members += sizeOf(members)
+    for (const oldest of this.#noted.keys()) {
+      if (this.#noted.size <= NOTED_MAX && this.#members <= NOTED_MEMBERS_MAX) break
+      this.#drop(oldest)
+    }
+  }
+
+  #drop(id: string): void {
+    const noted = this.#noted.get(id)
+    if (noted === undefined) return
+    this.#noted.delete(id)
+    this.#members -= sizeOf(noted.members)
   }
 
   /** Those that are not as they were noted before. */
@@ -156,6 +170,10 @@ export class DirectoryDesk {
     for (const [user, { role }] of all) if (before?.all.get(user)?.role !== role) roles.set(user, role)
     return roles
   }
+}
+
+function sizeOf({ all, gone }: Members): number {
+  return all.size + gone.size
 }
 
 /** Unix milliseconds of the newest message; 0: none. */

@@ -46,6 +46,8 @@ export class Purger {
   readonly #settledMs: number
   readonly #timer: NodeJS.Timeout
   #looking: Promise<void> | undefined
+  /** The list was not read the last time: that is told once. */
+  #failing = false
   #closed = false
 
   constructor(options: PurgerOptions) {
@@ -92,7 +94,7 @@ export class Purger {
    * @param ownMs only at deletions that were begun so many milliseconds ago
    */
   look(ownMs = this.#options.ownMs ?? OWN_MS): Promise<void> {
-    this.#looking ??= this.#look(ownMs).finally(() => {
+    this.#looking ??= this.#lookAnd(ownMs).finally(() => {
       this.#looking = undefined
     })
     return this.#looking
@@ -112,6 +114,19 @@ export class Purger {
     if (this.#looking === undefined) void this.look()
   }
 
+  async #lookAnd(ownMs: number): Promise<void> {
+    const { logger } = this.#options
+    try {
+      await this.#look(ownMs)
+      this.#failing = false
+    } catch (error) {
+      if (this.#closed || this.#failing) return
+      this.#failing = true
+      logger.warn({ err: error }, 'the list of deleted sessions was not read; it is tried again')
+    }
+  }
+
+  /** @throws StorageError */
   async #look(ownMs: number): Promise<void> {
     const { keptMs } = this.#options
     await this.#each('begun', ownMs, async (deletion) => {
@@ -140,14 +155,9 @@ export class Purger {
     ageMs: number,
     work: (deletion: Deletion) => Promise<void>,
   ): Promise<void> {
-    const { logger, stores } = this.#options
-    try {
-      for (const deletion of await stores.deletions.list(stage, AT_ONCE)) {
-        if (this.#closed || this.#now() - deletion.at < ageMs) return
-        await this.#try(deletion.session, () => work(deletion))
-      }
-    } catch (error) {
-      if (!this.#closed) logger.warn({ err: error }, 'the list of deleted sessions was not read; it is tried again')
+    for (const deletion of await this.#options.stores.deletions.list(stage, AT_ONCE)) {
+      if (this.#closed || this.#now() - deletion.at < ageMs) return
+      await this.#try(deletion.session, () => work(deletion))
     }
   }
 

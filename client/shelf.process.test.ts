@@ -1,0 +1,53 @@
+// Sessions as wholes, over the SDK and a real server: the list, page by page, and deletion, also of a session that is open, by
+// whichever door.
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { ServerProcess } from '../server/bench/server-process.ts'
+import type { ClientOptions } from './client-options.ts'
+import { ParleyClient } from './parley-client.ts'
+import { ParleyError } from './parley-error.ts'
+import { until } from './test/until.ts'
+
+let server: ServerProcess
+const clients: ParleyClient[] = []
+
+beforeAll(async () => {
+  server = await ServerProcess.start()
+})
+afterAll(() => server.dispose())
+afterEach(async () => {
+  await Promise.all(clients.splice(0).map((client) => client.close()))
+})
+
+function clientOf(options: Partial<ClientOptions> = {}): ParleyClient {
+  const client = new ParleyClient({ url: server.url, ...options })
+  clients.push(client)
+  return client
+}
+
+it('lists the sessions, page by page', async () => {
+  const client = clientOf()
+  for (const id of ['l1', 'l2', 'l3']) await client.session(id).send('/demo text=hi').accepted
+  await expect.poll(async () => (await client.sessions()).sessions.length, { timeout: 10_000 }).toBe(3)
+  const first = await client.sessions({ limit: 2 })
+  const second = await client.sessions({ limit: 2, before: first.next ?? '' })
+  const ids = [...first.sessions, ...second.sessions].map(({ session }) => session)
+  expect([...ids].sort()).toEqual(['l1', 'l2', 'l3'])
+  expect(second.next).toBeUndefined()
+  await expect(client.sessions({ before: 'nonsense' })).rejects.toBeInstanceOf(ParleyError)
+})
+
+it.each(['websocket', 'sse', 'long-poll'] as const)(
+  'deletes a session that is open by %s, where it ends',
+  async (transport) => {
+    const [owner, other] = [clientOf(), clientOf({ transport })]
+    const id = `d_${transport}`
+    await owner.session(id).send('hi').accepted
+    const session = other.session(id)
+    await until(session, ({ status, messages }) => status === 'live' && messages.length > 0)
+    await owner.deleteSession(id)
+    await until(session, ({ status }) => status === 'offline')
+    expect(session.state.error?.code).toBe('session_deleted')
+    await expect(owner.deleteSession(id)).rejects.toMatchObject({ code: 'session_deleted' })
+    await expect(other.session(id).send('again').accepted).rejects.toMatchObject({ code: 'session_deleted' })
+  },
+)
