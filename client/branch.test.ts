@@ -3,6 +3,7 @@
 import type { Event } from '@parley/protocol'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { withTurns } from './branch.ts'
 import { ParleyClient, type Session } from './index.ts'
 import { applyEntry, newSession, type SessionView } from './session-view.ts'
 import { cursor, ended, entry, message, type Peer, ScriptedServer } from './test/scripted-server.ts'
@@ -47,6 +48,26 @@ describe('the conversation that is shown', () => {
           expect(view.turns.map((turn) => turn.versions)).toEqual(siblings)
         }
       }),
+    )
+  })
+
+  it('is the same after a long replay, which does not look for it at each message', () => {
+    const places = fc.array(
+      fc.oneof({ weight: 9, arbitrary: fc.constant(undefined) }, fc.constant(null), fc.nat(200)),
+      {
+        minLength: 100,
+        maxLength: 200,
+      },
+    )
+    fc.assert(
+      fc.property(places, (told) => {
+        const events = told.map((place, at) =>
+          asked(`m${at}`, place === undefined ? undefined : place === null || at === 0 ? null : `m${place % at}`),
+        )
+        const replayed = withTurns(viewOf(events, { ...newSession('s'), status: 'replaying' }))
+        expect(replayed.turns).toEqual(viewOf(events).turns)
+      }),
+      { numRuns: 20 },
     )
   })
 

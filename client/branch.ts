@@ -29,12 +29,21 @@ export function withTurns(view: SessionView): SessionView {
   return { ...view, chosen, turns: sameWhere(view.turns, pathTo(nodes, tip)) }
 }
 
-/** As `withTurns`, after one more message of the log: in the common case without a look at the others. */
+/** While a session is replayed, its turns are looked for anew at one of so many messages, where that takes a look at all. */
+const STRIDE = 64
+
+/**
+ * As `withTurns`, after one more message of the log: in the common case without a look at the others. What a replay leaves
+ * behind, `withTurns` does when it is over.
+ */
 export function withNewest(view: SessionView, message: MessageView): SessionView {
   const last = view.turns.at(-1)
   const before = view.messages.at(-2)?.id
   const goesOn = view.chosen === undefined && view.pending.length === 0 && last?.message.id === before
-  if (!goesOn || message.parent !== (before ?? null)) return withTurns(view)
+  if (!goesOn || message.parent !== (before ?? null)) {
+    const waits = view.status === 'replaying' && view.messages.length % STRIDE !== 0
+    return waits ? view : withTurns(view)
+  }
   const turn: TurnView = { kind: 'message', message, after: before ?? '', versions: [message.id] }
   return { ...view, turns: [...view.turns, turn] }
 }

@@ -154,7 +154,7 @@ export class Session {
     if (!pending.some(({ id }) => id === message)) this.#message(message)
     // One that is shown already is no choice to go elsewhere.
     if (turns.some((turn) => turn.message.id === message)) return
-    this.#become(withTurns({ ...this.#state, chosen: message }))
+    this.#become({ chosen: message })
   }
 
   /**
@@ -379,7 +379,8 @@ export class Session {
   }
 
   #become(change: Partial<SessionView>): void {
-    this.#state = { ...this.#state, ...change }
+    // A replay that is over, or was cut, may have left turns to be looked for.
+    this.#state = withTurns({ ...this.#state, ...change })
     this.#notify()
   }
 
