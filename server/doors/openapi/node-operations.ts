@@ -50,6 +50,15 @@ export const ASIDE_OPERATIONS: Operations = {
     errors: ['going_away', 'unavailable'],
     open: true,
   },
+  'GET /metrics': {
+    id: 'metrics',
+    tag: 'node',
+    summary: 'What the node measures of itself',
+    description: 'In the text form of Prometheus. Who may read it, the operator decides; to others it is not there.',
+    answers: { 200: { description: 'The metrics.', forms: { 'text/plain': 'The text form of Prometheus.' } } },
+    errors: ['unauthenticated', 'not_found', 'internal'],
+    open: true,
+  },
   'GET /v1/ws': {
     id: 'connect',
     tag: 'sessions',

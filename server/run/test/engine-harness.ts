@@ -7,6 +7,7 @@ import type { LanguageModelV3, LanguageModelV3CallOptions, LanguageModelV3Stream
 import { type Event, makeId, type Send } from '@parley/protocol'
 import { pino } from 'pino'
 import { type LmdbStores, openLmdbStores } from '../../log/lmdb-stores.ts'
+import type { RunMetrics } from '../../metric/run-metrics.ts'
 import type { Model, ModelCatalog } from '../../model/model.ts'
 import { Session } from '../../session/session.ts'
 import { SessionCache } from '../../session/session-cache.ts'
@@ -105,6 +106,8 @@ export interface HarnessOptions {
   readonly limits?: Partial<RunLimits>
   readonly serverTools?: readonly ServerTool[]
   readonly leaseMs?: number
+  /** Kept over `close` and `open`. */
+  readonly metrics?: RunMetrics
 }
 
 export class EngineHarness {
@@ -126,7 +129,7 @@ export class EngineHarness {
 
   async open(): Promise<void> {
     const logger = pino({ level: 'silent' })
-    const { limits, serverTools = [], leaseMs = 30_000 } = this.#options
+    const { limits, serverTools = [], leaseMs = 30_000, metrics } = this.#options
     this.stores = await openLmdbStores({ path: this.path, logger })
     const { log, runs } = this.stores
     this.#sessions = new SessionCache(this.stores)
@@ -156,6 +159,7 @@ export class EngineHarness {
       maxStalls: 3,
       maxAttempts: 50,
       logger,
+      metrics,
     })
     await this.engine.start()
   }
