@@ -132,6 +132,47 @@ describe('a run', () => {
     expect(ended.output?.map((part) => part.type)).toEqual(['text', 'message', 'text'])
   })
 
+  it('answers a steering message that came too late, though whoever took it died when it was stored', async () => {
+    const h = await start()
+    const { log } = h.stores
+    await h.send('s', 'one')
+    const first = await h.model.next()
+    first.text('all there is')
+    await h.event('s', 'run.output')
+    const append = log.append.bind(log)
+    log.append = async (session, subject, ...rest) => {
+      if (subject !== 'in.late') return append(session, subject, ...rest)
+      first.finish()
+      await h.event('s', 'run.ended')
+      await append(session, subject, ...rest)
+      throw new StorageError('unavailable')
+    }
+    await expect(h.send('s', 'and in French', { id: 'late', policy: 'steer' })).rejects.toThrow()
+    const second = await h.model.next()
+    expect(second.options.prompt.map((message) => message.role)).toEqual(['user', 'assistant', 'user'])
+    second.finish()
+    await h.event('s', 'run.ended', (event) => event.run === 'steer_late')
+  })
+
+  it('answers a steering message that the run it was sent to did not take any more', async () => {
+    const h = await start()
+    const { run } = await h.send('s', 'one')
+    const first = await h.model.next()
+    first.text('all there is')
+    await h.event('s', 'run.output')
+    expect(await h.send('s', 'and in French', { id: 'waits', policy: 'steer' })).toMatchObject({ run })
+    // Whoever has its offer knows by now that it is not late.
+    await new Promise((resolve) => setTimeout(resolve, 400))
+    // The run completes, as far as its owner knows, before it hears of the message.
+    const subject = `run.${run}` as const
+    const usage = { inputTokens: 7, outputTokens: 3 }
+    const end = { type: 'run.ended' as const, run: run ?? '', reason: 'completed' as const, usage, next: 1 }
+    await h.stores.log.append('s', subject, end, await h.stores.log.last('s', subject))
+    const second = await h.model.next()
+    second.finish()
+    await h.event('s', 'run.ended', (event) => event.run === 'steer_waits')
+  })
+
   it('does not give what nobody saw to the model again', async () => {
     const h = await start()
     const { run = '' } = await h.send('s', 'one')

@@ -11,7 +11,7 @@ import { compactRun, endOverdue, endRun } from '../session/end-run.ts'
 import { offerOpen } from '../session/send.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionCache } from '../session/session-cache.ts'
-import { findRun, type RunView, type SessionState } from '../session/session-state.ts'
+import { findCommand, findRun, lateSteerRun, type RunView, type SessionState } from '../session/session-state.ts'
 import type { TranscriptWriter } from '../session/transcript-writer.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import { RunCount } from './run-count.ts'
@@ -91,10 +91,11 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     try {
       const { session } = lease
       const found = await appears(log, session, delivery, signal, options.limits.messageWaitMs)
-      if (!found) {
+      if (!found && findCommand(session.state, delivery.command) === undefined) {
         logger.info({ session: delivery.session, run: delivery.run }, 'run was offered without its message')
         return
       }
+      if (!found && !(await comesLate(session, delivery, AbortSignal.any([signal, stopping.signal])))) return
       const before = findRun(session.state, delivery.run)
       await toItsEnd(session, delivery, signal)
       count?.done(session, delivery, before)
@@ -248,6 +249,21 @@ async function appears(
   // A message that names another run was sent twice, and that one is its own.
   if ((await log.last(session.id, `in.${command}`)) === 0 && (await comes(waitMs))) return true
   return isKnown()
+}
+
+/**
+ * Whether a steering message turns out to have come too late for the run that it was sent to, and has its own. Until one or the
+ * other is known the offer is kept: who finds that it has its own run may be told that this is queued already.
+ */
+async function comesLate(session: Session, { run, command }: Delivery, signal: AbortSignal): Promise<boolean> {
+  if (run !== lateSteerRun(command)) return false
+  await session.until((state) => (isSteering(state, command) ? undefined : true), signal)
+  return findRun(session.state, run) !== undefined
+}
+
+/** It waits to be taken by a run that has not ended. */
+function isSteering(state: SessionState, message: string): boolean {
+  return state.open.some((view) => view.steers.includes(message))
 }
 
 /**

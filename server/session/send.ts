@@ -92,7 +92,9 @@ export async function send(
   let seq: number
   try {
     // In one turn, so that both are in one commit where they can be. `ok` waits for both: an acknowledged message has its run.
-    const offered = steered ? undefined : ports.runs.offer({ session: session.id, run, command: command.id })
+    // A steering message may come too late, and has a run of its own then: nobody else would offer it if this node died now.
+    const own = steered ? lateSteerRun(command.id) : run
+    const offered = ports.runs.offer({ session: session.id, run: own, command: command.id })
     if (ports.runs.apart) await offered
     const appended = ports.log.append(session.id, `in.${command.id}`, event, 0)
     const [entry, offer] = await Promise.allSettled([appended, offered])
@@ -207,9 +209,7 @@ async function settle(ports: SendPorts, session: Session, offered?: string): Pro
 
 /** Offers the runs of this session that wait and that the given message did not itself offer. Idempotent. */
 export async function offerOpen(runs: RunQueue, session: Session, except?: string): Promise<void> {
-  const waiting = session.state.open.filter(
-    (run) => run.phase === 'queued' && (run.message !== except || run.id === lateSteerRun(run.message)),
-  )
+  const waiting = session.state.open.filter((run) => run.phase === 'queued' && run.message !== except)
   try {
     await Promise.all(waiting.map((run) => runs.offer({ session: session.id, run: run.id, command: run.message })))
   } catch (error) {

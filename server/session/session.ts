@@ -3,7 +3,7 @@
 import { parseCursor, ReplyError } from '@parley/protocol'
 import type { Entry, Seq } from '../log/entry.ts'
 import type { HoldBack } from '../log/hold-back.ts'
-import { CursorLost } from '../log/log-error.ts'
+import { CursorLost, StorageError } from '../log/log-error.ts'
 import type { SessionLog, Subscription } from '../log/session-log.ts'
 import type { FoldedEntry, TranscriptStore } from '../log/transcript-store.ts'
 import { membersOf } from './members.ts'
@@ -185,6 +185,9 @@ export class Session {
   close(): void {
     this.#subscription?.close()
     for (const timer of this.#endingElsewhere.values()) clearTimeout(timer)
+    // Whoever still waits for something would wait in vain.
+    this.#lost ??= new StorageError('unavailable')
+    this.#notify([])
     this.#listeners = []
   }
 
