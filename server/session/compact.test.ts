@@ -35,7 +35,8 @@ describe('a folded run', () => {
 
   it('starts where it goes on when its output stands before the start', () => {
     expect(folded(started(1, 'new', 0), output(0), output(1), started(2, 'continue', 2))).toMatchObject([
-      { type: 'run.snapshot', next: 2 },
+      // As its owner had it; the new one begins after it.
+      { type: 'run.snapshot', epoch: 1, next: 2 },
       { type: 'run.started', epoch: 2, mode: 'continue', next: 2 },
     ])
   })

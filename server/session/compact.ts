@@ -12,8 +12,10 @@ interface RunFold {
   /** The last entry that had output: the snapshot takes its place. */
   outputAt: Folded | undefined
   next: number
-  /** What the run's start said. */
+  /** What the run's latest start said. */
   as: ReturnType<typeof startedFields>
+  /** The same, when the last output came: its owner may have been replaced since. */
+  outputAs: ReturnType<typeof startedFields>
   ended: { readonly at: Folded; readonly event: RunEnded } | undefined
 }
 
@@ -41,6 +43,7 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
       outputAt: undefined,
       next: 0,
       as: {},
+      outputAs: {},
       ended: undefined,
     }
     runs.set(id, run)
@@ -88,6 +91,7 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
         const run = runOf(event.run)
         run.output = addOutput(run.output, event.kind, event.index, event.text)
         run.outputAt = entry
+        run.outputAs = run.as
         run.next = event.index + 1
         break
       }
@@ -97,6 +101,7 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
         run.outputAt = entry
         run.next = event.next
         run.as = startedFields(event, event.startedAt)
+        run.outputAs = run.as
         dropLate(event)
         break
       }
@@ -165,7 +170,7 @@ function foldRun(id: string, run: RunFold): Folded[] {
   if (run.outputAt === undefined) return started.map((entry) => asFirst(entry))
   const snapshot = {
     ...run.outputAt,
-    event: { type: 'run.snapshot' as const, run: id, ...run.as, next: run.next, output },
+    event: { type: 'run.snapshot' as const, run: id, ...run.outputAs, next: run.next, output },
   }
   return [...started.map((entry) => asFirst(entry, snapshot)), snapshot]
 }
