@@ -123,7 +123,7 @@ describe('two windows and a phone', () => {
 
     await ada.say('/demo count=2000 rate=60')
     await Promise.all(all.map((tab) => tab.speaks(1, '0 1 2 3')))
-    await cy.page.getByRole('textbox', { name: 'Message' }).fill('/demo count=120 rate=60')
+    await cy.page.getByRole('textbox', { name: 'Message' }).fill('/demo count=60 rate=60')
     await ada.page.locator('.typing').getByText('Cy is writing').waitFor()
     await ada.page.screenshot({ path: `${ARTIFACTS}people-shared-desktop.png` })
     await cy.page.screenshot({ path: `${ARTIFACTS}people-shared-phone.png` })
@@ -133,7 +133,7 @@ describe('two windows and a phone', () => {
     const redirected = await Promise.all(all.map((tab) => tab.answer(1, 'superseded')))
     expect(new Set(redirected).size).toBe(1)
     const answers = await Promise.all(all.map((tab) => tab.answer(2, 'completed')))
-    expect(answers).toEqual([numbers(120), numbers(120), numbers(120)])
+    expect(answers).toEqual([numbers(60), numbers(60), numbers(60)])
     await ada.page.locator('.typing').getByText('Cy is writing').waitFor({ state: 'detached' })
     for (const { page } of all) await page.getByRole('button', { name: '3 here' }).waitFor()
     await ada.page.getByRole('button', { name: '3 here' }).click()
