@@ -46,7 +46,7 @@ const PACKAGES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^prom-client$/, ['server/metric/']],
   [/^msgpackr$/, ['protocol/codec.ts']],
   [/^zod$/, ['protocol/', 'server/']],
-  [/^ws$/, ['client/platform-node.ts']],
+  [/^ws$/, ['client/platform-node.ts', 'server/bench/peers/']],
   [/^react(-dom)?$/, ['web/']],
 ]
 
