@@ -41,7 +41,7 @@ class Steps {
   }
 
   say(id: string): void {
-    const message = {
+    this.#fold({
       type: 'message',
       id,
       role: 'user',
@@ -49,8 +49,7 @@ class Steps {
       content: [],
       policy: 'queue',
       run: `r${id}`,
-    } as const
-    this.#fold(message)
+    })
   }
 
   visit(): void {
