@@ -29,9 +29,10 @@ import type { SessionDirectory } from './log/session-directory.ts'
 import type { SessionLog } from './log/session-log.ts'
 import type { TranscriptStore } from './log/transcript-store.ts'
 import type { Logger } from './logger.ts'
-import { createModelCatalog, type ModelCatalog, ModelConfigError, readModelConfig } from './model/model.ts'
+import type { ModelCatalog } from './model/model.ts'
 import { openDoors } from './open-doors.ts'
 import { exposeMetrics, openMetrics } from './open-metrics.ts'
+import { openModels } from './open-models.ts'
 import { agentOf, createRunEngine, RUN_LIMITS } from './run/run-engine.ts'
 import { DirectoryDesk } from './session/directory-desk.ts'
 import { Purger } from './session/purger.ts'
@@ -288,24 +289,6 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
       closing ??= close()
       return closing
     },
-  }
-}
-
-function openModels(config: Config) {
-  try {
-    const { model, models, compatibleUrl, compatibleKey } = config
-    return createModelCatalog(
-      readModelConfig({
-        ...process.env,
-        PARLEY_MODEL: model,
-        PARLEY_MODELS: models?.join(','),
-        PARLEY_COMPATIBLE_URL: compatibleUrl,
-        PARLEY_COMPATIBLE_KEY: compatibleKey,
-      }),
-    )
-  } catch (error) {
-    if (error instanceof ModelConfigError) throw new ConfigError([error.message])
-    throw error
   }
 }
 

@@ -5,79 +5,18 @@
 //                  └──(its outbox is full, or feed lost)───┘        any ──► closed
 //
 // Whoever cannot keep up is not buffered for: its position is remembered, and the log is read again.
-import {
-  type CodecName,
-  type Cursor,
-  formatCursor,
-  parseCursor,
-  ReplyError,
-  type Resume,
-  type ServerFrame,
-  type SessionReader,
-} from '@parley/protocol'
-import type { Slots } from '../limit/slots.ts'
+import { type CodecName, formatCursor, parseCursor, ReplyError } from '@parley/protocol'
 import type { Seq } from '../log/entry.ts'
 import { CursorLost, StorageError } from '../log/log-error.ts'
 import type { DoorMetrics } from '../metric/door-metrics.ts'
 import { replay } from '../session/replay.ts'
-import type { SessionStores } from '../session/session.ts'
-import { merged, type Shown } from '../session/shown.ts'
-import { type EntryForm, EntryMessage, type FrameHead, type MessageData } from './entry-message.ts'
+import { merged } from '../session/shown.ts'
+import { type EntryForm, EntryMessage, type FrameHead } from './entry-message.ts'
 import type { Feed, LiveReader } from './feed.ts'
-import type { FeedLease, Hub } from './hub.ts'
+import type { FeedLease } from './hub.ts'
+import type { ReaderPorts, ReaderReport, ReaderSink, ReaderStart } from './reader-ports.ts'
 
-/** What is told of a reader; which node it is on, its node adds. */
-export type ReaderReport = Omit<SessionReader, 'node'>
-
-/** Where a reader's frames go: a connection's outbox. */
-export interface ReaderSink {
-  readonly codec: EntryForm
-  /** So much is unsent that entries have to wait. */
-  readonly full: boolean
-  /** Bytes that wait for the socket. */
-  readonly unsentBytes: number
-  writeEntries(data: MessageData): void
-  /**
-   * What is broadcast now, of about so many bytes, comes to this sink at once, and after all that was written before.
-   * Then it has to be subscribed. Only where its codec is one of a WebSocket's.
-   */
-  takesBroadcast(bytes: number): boolean
-  subscribe(topic: string): void
-  unsubscribe(topic: string): void
-  write(frame: ServerFrame): void
-  /** Resolves when there is room for a batch; with false when the connection is closed. */
-  room(): Promise<boolean>
-  /** Bounds how many readers of the connection hold a part of a replay in memory. */
-  readonly replays: Slots
-}
-
-export interface ReaderPorts {
-  readonly stores: SessionStores
-  readonly hub: Hub
-  readonly sink: ReaderSink
-  readonly metrics?: DoorMetrics | undefined
-  /** The session cannot be read on: the log is broken. */
-  failed(error: unknown): void
-}
-
-export interface ReaderStart {
-  readonly session: string
-  /** The attach command's id. */
-  readonly id: string
-  /** Who reads; and asks, each time a feed is begun with, whether and as what they still may. */
-  readonly user: string
-  admit(): Promise<string>
-  /** What it is a part of, for owners who ask who reads. */
-  readonly connection: string
-  readonly door: ReaderReport['door']
-  readonly after: Cursor | undefined
-  readonly resume?: Resume | undefined
-  /** `after` is where the server found what is asked for, and no cursor of the reader's. */
-  readonly fresh?: boolean
-  readonly merge: boolean
-  /** Called for each entry in its order; those that it does not keep are not sent. */
-  readonly keep?: (entry: Shown) => boolean
-}
+export type { ReaderPorts, ReaderReport, ReaderSink, ReaderStart }
 
 type Phase = 'attaching' | 'catching up' | 'live' | 'closed'
 
