@@ -261,8 +261,14 @@ it('maps runs to the places of their entries, those that overlap below each othe
   const lanes = [...timelineOf(log.entries).lanes.values()]
   const waiting = { ...lanes[0], run: 'run_0', from: 1, to: 2 } as (typeof lanes)[number]
   expect(mapRuns([lanes[0] as (typeof lanes)[number], waiting, lanes[1] as (typeof lanes)[number]], 0, 9, 2)).toEqual([
-    { run: 'run_1', from: 0, to: 0.375, row: 0, reason: 'completed' },
-    { run: 'run_0', from: 0.125, to: 0.25, row: 1, reason: 'completed' },
-    { run: 'run_2', from: 0.5, to: 1, row: 0, reason: 'open' },
+    { run: 'run_1', runs: 1, from: 0, to: 3, row: 0, reason: 'completed' },
+    { run: 'run_0', runs: 1, from: 1, to: 2, row: 1, reason: 'completed' },
+    { run: 'run_2', runs: 1, from: 4, to: 8, row: 0, reason: 'open' },
   ])
+  // Of very many, neighbours share a bar: all of the time line is drawn.
+  const many = Array.from({ length: 700 }, (_, at) => ({ ...waiting, run: `run_${at}`, from: 3 * at, to: 3 * at + 2 }))
+  const bars = mapRuns(many, 0, 2_100, 2)
+  expect(bars).toHaveLength(175)
+  expect(bars[0]).toEqual({ run: 'run_0', runs: 4, from: 0, to: 11, row: 0, reason: 'completed' })
+  expect(bars.at(-1)?.to).toBe(2_099)
 })
