@@ -12,6 +12,7 @@ import { Purger } from './purger.ts'
 import { SessionCache } from './session-cache.ts'
 import { createSessionService, type SessionService } from './session-service.ts'
 import { SessionShelf } from './session-shelf.ts'
+import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from './transcript-writer.ts'
 
 const logger = pino({ level: 'warn' }, {
   write: (s: string) => {
@@ -19,6 +20,7 @@ const logger = pino({ level: 'warn' }, {
   },
 } as never)
 const KEPT_MS = 60_000
+const RETENTION = { maxAgeMs: 60_000, maxBytes: 1e9 }
 const ANN = { connection: 'c', user: 'ann', role: 'owner' }
 
 let server: NatsServer
@@ -27,10 +29,13 @@ beforeAll(async () => {
 })
 afterAll(() => server.dispose())
 
-type Stores = Pick<LmdbHarness, 'log' | 'transcripts' | 'runs' | 'directory' | 'deletions'>
+interface Stores extends Pick<LmdbHarness, 'transcripts' | 'runs' | 'directory' | 'deletions'> {
+  readonly log: SessionLog
+}
 
 /** What a node has of it. */
-function nodeOn(stores: Omit<Stores, 'log'> & { readonly log: SessionLog }) {
+function nodeOn({ log, transcripts, runs, directory: lists, deletions }: Stores) {
+  const stores = { log, transcripts, runs, directory: lists, deletions }
   let now = Date.now()
   const sessions = new SessionCache(stores, { lingerMs: 0, maxIdle: 0 })
   const common = { logger, now: () => now }
@@ -53,6 +58,10 @@ function nodeOn(stores: Omit<Stores, 'log'> & { readonly log: SessionLog }) {
     purger,
     shelf: new SessionShelf({ log: stores.log, sessions, directory, purger, open: false }),
     now: () => now,
+    async fold() {
+      const writer = new TranscriptWriter(stores, { ...TRANSCRIPT_DEFAULTS, logger })
+      await sessions.with('s', (session) => writer.fold(session, true))
+    },
     advance(ms: number) {
       now += ms
     },
@@ -66,8 +75,8 @@ function nodeOn(stores: Omit<Stores, 'log'> & { readonly log: SessionLog }) {
 type Node = ReturnType<typeof nodeOn>
 
 describe.each([
-  ['LMDB', () => LmdbHarness.open()],
-  ['JetStream', () => JetStreamHarness.open(server)],
+  ['LMDB', () => LmdbHarness.open({ retention: RETENTION })],
+  ['JetStream', () => JetStreamHarness.open(server, { retention: RETENTION })],
 ] as const)('a deletion on %s', (_, open) => {
   let harness: Awaited<ReturnType<typeof open>>
   let node: Node
@@ -161,6 +170,22 @@ describe.each([
       if (answer !== 'session_deleted') expect(answer).toMatchObject({ cursor: expect.anything() })
     expect(await say(node.service, 'after')).toBe('session_deleted')
     expect(await held()).toEqual(['meta'])
+  })
+
+  it('is of a session that was folded and trimmed as of any other, and leaves nothing of its transcript', async () => {
+    for (const id of ['m1', 'm2']) await say(node.service, id)
+    await node.fold()
+    harness.advance(RETENTION.maxAgeMs * 2)
+    await harness.log.sweep()
+    await expect(held()).rejects.toThrow('trimmed')
+    await node.shelf.delete('s', ANN, 'd')
+    const other = nodeOn(harness)
+    expect([await say(other.service, 'm1'), await say(node.service, 'm3')]).toEqual([
+      'session_deleted',
+      'session_deleted',
+    ])
+    expect(JSON.stringify(await harness.transcripts.load('s'))).not.toContain('secret')
+    await other.close()
   })
 
   it('is remembered for as long as entries are kept; then the id is new', async () => {
