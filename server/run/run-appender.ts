@@ -105,7 +105,7 @@ export class RunAppender implements AppendListener {
   /** The log's listener. */
   appended(entry: Entry): void {
     this.#failedAt = undefined
-    if (entry.event.type === 'run.output') this.#meter?.stored(entry.time)
+    if (this.#state.inFlight?.type === 'text') this.#meter?.stored(entry.time)
     this.#state = Run.appended(this.#state, entry.seq)
     this.#pump()
   }
