@@ -85,6 +85,25 @@ describe('a session that is deleted while it speaks', () => {
     for (const line of [...here.logs, ...there.logs]) expect(line).not.toMatch(/"level":"(error|fatal)"/)
   })
 
+  it('is not written to by an owner that was stalled meanwhile', async () => {
+    const { node, held } = installation()
+    const here = await node()
+    const reader = await come(here)
+    const said = output(reader)
+    await reader.send('s', ASK)
+    await said
+    const there = await node()
+    here.stall()
+    expect((await ask(there, '/s', { method: 'DELETE' })).status).toBe(204)
+    expect(await held(SECRET)).toEqual([])
+    const told = cutOff(reader)
+    here.resume()
+    await told
+    await expect(come(here)).rejects.toThrow('session_deleted')
+    expect((await held('.log.s.')).length).toBe(1)
+    expect(await held(SECRET)).toEqual([])
+  })
+
   it('is purged by a node that starts when the one that began was killed', async () => {
     const { node, held } = installation()
     const [here, there] = [await node(), await node()]
