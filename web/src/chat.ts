@@ -35,6 +35,8 @@ export interface Room {
 }
 
 export class Chat {
+  /** Another one for each person who comes. */
+  readonly key = makeId('chat')
   readonly client: ParleyClient
   readonly connection: Painted<ConnectionState>
   readonly recent: RecentSessions

@@ -116,6 +116,14 @@ export class ChatTab {
     return this.text(at)
   }
 
+  /** The answer to this message, when it stands so: also where others are not in the page. */
+  async answerTo(message: string, status: string): Promise<string> {
+    const asked = this.page.locator('.bubble').getByText(message, { exact: true })
+    const answer = this.page.locator('.turn').filter({ has: asked }).locator(`.answer[data-status=${status}]`)
+    await answer.waitFor()
+    return (await answer.locator('> .text').allTextContents()).join('')
+  }
+
   async text(at: number): Promise<string> {
     return (await this.page.locator('.answer').nth(at).locator('> .text').allTextContents()).join('')
   }

@@ -9,7 +9,7 @@ export function Front() {
   if (state.chat !== undefined) {
     return (
       <ChatContext value={state.chat}>
-        <App />
+        <App key={state.chat.key} />
       </ChatContext>
     )
   }
