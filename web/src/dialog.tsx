@@ -1,6 +1,7 @@
 // Dialog: a native one, opened when it comes and closed by Esc, its button, or a click beside it. The browser keeps the
 // focus inside and gives it back.
 import { type ReactNode, useEffect, useId, useRef } from 'react'
+import { createPortal } from 'react-dom'
 import { Icon } from './icon.tsx'
 
 interface Props {
@@ -20,7 +21,8 @@ export function Dialog({ title, className = '', onClose, children }: Props) {
     dialog.current?.querySelector<HTMLElement>('[data-first]')?.focus()
   }, [])
   const close = (): void => dialog.current?.close()
-  return (
+  // At the page's end: what stands around its button may be hidden while it is open.
+  return createPortal(
     // biome-ignore lint/a11y/useKeyWithClickEvents: by keyboard, Esc and the button do the same.
     <dialog
       ref={dialog}
@@ -41,6 +43,7 @@ export function Dialog({ title, className = '', onClose, children }: Props) {
         </div>
         {children(close)}
       </div>
-    </dialog>
+    </dialog>,
+    document.body,
   )
 }
