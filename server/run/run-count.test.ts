@@ -94,6 +94,7 @@ it('without a pause, where the owner that was lost waited for a device', async (
   call.finish('tool-calls')
   const { call: id } = await h.event('s', 'tool.called')
   await h.close()
+  // Before its next owner is there, or after: it is the same.
   await h.open()
   const caller = { connection: 'conn_1', user: 'ada', role: 'owner' }
   await h.service.arrive('s', caller, [{ name: 'look' }])

@@ -94,7 +94,8 @@ function messageOf(session: Session, id: string): { readonly event: MessageEvent
 
 /** When the owner before was last heard of; undefined where it waited for people or their devices, which is no pause. */
 async function silentSince(log: SessionLog, session: Session, view: RunView): Promise<number | undefined> {
-  if ([...view.calls.values()].some(({ result }) => result === undefined)) return undefined
+  const waited = [...view.calls.values()].some(({ result, last }) => result === undefined || last > view.last)
+  if (waited) return undefined
   try {
     const before = formatCursor(log.epoch, view.last - 1)
     for await (const [entry] of log.read(session.id, before, { batchEntries: 1 })) return entry?.time

@@ -137,8 +137,10 @@ describe('a node', () => {
     const stored = ended?.next ?? 0
     expect(stored).toBeGreaterThanOrEqual(20)
     expect(scrape.sum('parley_tokens_wasted_total', { state: 'unseen' })).toBe(stored - 5)
+    // In a hurry several tokens are one output: those of the text are counted.
+    const tokens = client.text(session).trim().split(' ').length
     const used = scrape.sum('gen_ai_client_token_usage_sum', { gen_ai_token_type: 'output' })
-    expect(used).toBe(stored + scrape.sum('parley_tokens_wasted_total', { state: 'unstored' }))
+    expect(used).toBe(tokens + scrape.sum('parley_tokens_wasted_total', { state: 'unstored' }))
     expect(scrape.sum('parley_runs_abandoned_total')).toBe(0)
     expect(scrape.by('parley_attaches_total', 'kind', { door: 'websocket' })).toEqual({ new: 1, reset: 1, resumed: 1 })
     expect(scrape.by('parley_resumes_total', 'from', { door: 'websocket' })).toEqual({ sse: 1 })
