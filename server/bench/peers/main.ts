@@ -38,8 +38,8 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '5' },
-    /** Of `fan-out`, `many`, `idle`. */
-    only: { type: 'string', default: 'fan-out,many,idle' },
+    /** Of `fan-out`, `many`, `crowd`, `idle`. */
+    only: { type: 'string', default: 'fan-out,many,crowd,idle' },
     peers: { type: 'string', default: PEERS.join(',') },
     /** Connections of which an idle one's memory is told. */
     idle: { type: 'string', default: '5000' },
@@ -57,6 +57,7 @@ const SETTLE_MS = 1_500
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'fan-out': { name: '1 session, 1,000 readers, 20 outputs/s', sockets: 1_000, topics: 1, rate: 20 },
+  crowd: { name: '10,000 sessions, 1 reader each, 50,000 outputs/s', sockets: 10_000, topics: 10_000, rate: 5 },
   many: { name: '2,000 sessions, 1 reader each, 10,000 outputs/s', sockets: 2_000, topics: 2_000, rate: 5 },
 }
 
