@@ -259,6 +259,7 @@ describe('everybody', () => {
     await dialog.getByRole('button', { name: 'Close' }).click()
     await ada.page.getByRole('navigation', { name: 'Sessions' }).getByRole('button', { name: /^More/ }).first().click()
     await ada.page.getByRole('heading', { name: 'Session', exact: true }).waitFor()
+    await ada.page.getByRole('textbox', { name: 'Title' }).waitFor()
     await isFineInAll(ada, 'session')
     await ada.page.keyboard.press('Escape')
     await ada.page.getByRole('button', { name: 'Connection' }).click()

@@ -87,7 +87,13 @@ function SessionList({ onChosen }: { readonly onChosen?: () => void }) {
           </button>
         </p>
       ) : null}
-      {settled === undefined ? null : <SessionSettings shown={settled} onClose={() => setSettled(undefined)} />}
+      {settled === undefined ? null : (
+        // What the server lists of it may come a moment later.
+        <SessionSettings
+          shown={sessions.find(({ id }) => id === settled.id) ?? settled}
+          onClose={() => setSettled(undefined)}
+        />
+      )}
     </>
   )
 }
