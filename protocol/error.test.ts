@@ -6,6 +6,7 @@ describe('error codes', () => {
   it('that may be retried are these', () => {
     expect(ERROR_CODES.filter((code) => ERRORS[code].retryable)).toEqual([
       'rate_limited',
+      'too_many_runs',
       'queue_full',
       'unavailable',
       'storage_full',

@@ -18,6 +18,7 @@ export const ERRORS = {
   not_attached: { retryable: false, message: 'This connection has not attached the session.' },
   too_many_sessions: { retryable: false, message: 'This connection has attached as many sessions as it may.' },
   rate_limited: { retryable: true, message: 'Too many commands; wait before the next.' },
+  too_many_runs: { retryable: true, message: 'You have as many runs under way as you may.' },
   // Identity
   unauthenticated: { retryable: false, message: 'A valid token is needed.' },
   forbidden: { retryable: false, message: 'Your role does not allow this.' },
@@ -63,6 +64,7 @@ export const ERRORS = {
   content_filtered: { retryable: false, message: 'The model provider withheld the answer.' },
   step_limit: { retryable: false, message: 'The run used as many model calls as it may.' },
   token_limit: { retryable: false, message: 'The run used as many tokens as it may.' },
+  budget_exceeded: { retryable: false, message: 'The tokens of this time are used up.' },
   time_limit: { retryable: false, message: 'The run took as long as it may.' },
   owner_lost: { retryable: false, message: 'Too many owners of this run were lost.' },
 } as const satisfies Record<string, ErrorRule>

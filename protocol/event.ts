@@ -1,5 +1,6 @@
 // Events: what a session's log holds, and what goes out through every door.
 import { z } from 'zod'
+import { Budget } from './account.ts'
 import { Context } from './context.ts'
 import { Door } from './door.ts'
 import { ERROR_CODES } from './error.ts'
@@ -56,6 +57,8 @@ export const MessageEvent = z.object({
   door: Door.optional(),
   /** Of an experiment that its author takes part in. */
   variant: z.string().max(32).optional(),
+  /** What its author's token allows, where that says: its run is paid from it. */
+  budget: Budget.optional(),
 })
 
 export const RunStarted = z.object({

@@ -47,6 +47,7 @@ export const HTTP_STATUS: Readonly<Record<ProblemCode, number>> = {
   not_attached: 409,
   too_many_sessions: 429,
   rate_limited: 429,
+  too_many_runs: 429,
   unauthenticated: 401,
   forbidden: 403,
   invite_invalid: 403,
@@ -88,6 +89,7 @@ export const HTTP_STATUS: Readonly<Record<ProblemCode, number>> = {
   content_filtered: 422,
   step_limit: 422,
   token_limit: 422,
+  budget_exceeded: 429,
   time_limit: 504,
   owner_lost: 500,
 }

@@ -31,6 +31,7 @@ import type { TranscriptStore } from './log/transcript-store.ts'
 import type { Logger } from './logger.ts'
 import type { ModelCatalog } from './model/model.ts'
 import { openDoors } from './open-doors.ts'
+import { type LimitsStores, openLimits } from './open-limits.ts'
 import { exposeMetrics, openMetrics } from './open-metrics.ts'
 import { openModels } from './open-models.ts'
 import { agentOf, createRunEngine, RUN_LIMITS } from './run/run-engine.ts'
@@ -79,7 +80,7 @@ const ASKED_MS = 60_000
 const AWAY_MS = 5_000
 
 /** The stores of either kind, and what else of them concerns a node. */
-interface Stores {
+interface Stores extends LimitsStores {
   readonly log: SessionLog
   readonly transcripts: TranscriptStore
   readonly runs: RunQueue
@@ -144,6 +145,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     clockSkew: config.jwtClockSkew,
     userClaim: config.jwtUserClaim,
     nameClaim: config.jwtNameClaim,
+    limitsClaim: config.jwtLimitsClaim,
   })
   const { role } = config
   // A worker has nothing to protect: it tells how it is, and no more.
@@ -172,6 +174,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     logger,
   })
   foldAll = (old) => foldEach(old, sessions, transcripts, logger)
+  const limits = openLimits(config, { ...stores, logger })
   const serverTools = new Map(config.tools.map((tool) => [tool.name, tool]))
   const service = createSessionService({
     stores,
@@ -187,6 +190,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     late: (session, seq) => purger.again(session, seq),
     logger,
     metrics: metrics?.runs,
+    entrance: limits.entrance,
   })
   const hub = new Hub(stores.log, { broadcast: broadcastBy(app) })
   const audience = new Audience(hub)
@@ -213,6 +217,8 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     maxAttempts: OWNERS_MAX,
     logger,
     metrics: metrics?.runs,
+    budgets: limits.budgets,
+    places: limits.places,
     isRead: (session) => audience.isAnywhere(session, stores.rollCall),
   })
   let stopping = false
@@ -231,6 +237,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
           metrics,
           ...(stores.rollCall === undefined ? {} : { rollCall: stores.rollCall }),
           authenticator,
+          limits,
           logger,
           busy: () => engine.active / config.runConcurrency,
         })
@@ -273,6 +280,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     hub.close()
     await Promise.all([directory.close(), purger.close()])
     sessions.close()
+    await limits.close()
     await stores.close()
     app.close()
   }

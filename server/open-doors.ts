@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { LIMITS } from '@parley/protocol'
 import type { Authenticator } from './auth/authenticator.ts'
 import type { Config } from './config.ts'
+import { trustedProxies } from './doors/address.ts'
 import type { Audience } from './doors/audience.ts'
 import { serveRoutes } from './doors/http/router.ts'
 import type { Hub } from './doors/hub.ts'
@@ -13,6 +14,7 @@ import { documentRoutes } from './doors/openapi/document-routes.ts'
 import { helloRoute } from './doors/session-http/hello.ts'
 import { HttpConnections } from './doors/session-http/http-connections.ts'
 import { readersRoute } from './doors/session-http/inspection.ts'
+import { meRoute } from './doors/session-http/me.ts'
 import { Readings } from './doors/session-http/readings.ts'
 import { sessionRoutes } from './doors/session-http/session-routes.ts'
 import { serveSite } from './doors/site.ts'
@@ -21,6 +23,7 @@ import { ConnectionCount } from './limit/connection-count.ts'
 import type { RollCall } from './log/roll-call.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metric/metrics.ts'
+import type { Limits } from './open-limits.ts'
 import { Presence } from './presence/presence.ts'
 import type { SessionStores } from './session/session.ts'
 import type { SessionCache } from './session/session-cache.ts'
@@ -42,6 +45,7 @@ export interface DoorsPorts {
   /** Left out: there is no other node. */
   readonly rollCall?: RollCall
   readonly authenticator: Authenticator
+  readonly limits: Limits
   readonly logger: Logger
   /** Runs that are driven on this node, as a part of those that may be. */
   readonly busy: () => number
@@ -75,6 +79,8 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
     total: config.maxConnections,
     perAddress: config.maxConnectionsPerAddress,
   })
+  const { gate, account } = ports.limits
+  const proxies = trustedProxies(config.trustedProxies)
   const { outboxBytes, stallMs, behindMs, heartbeatMs } = config
   const presence = new Presence()
   const webSocket = openWebSocketDoor(app, {
@@ -88,6 +94,8 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
     node: config.node,
     origins,
     connections,
+    gate,
+    proxies,
     limits: {
       helloMs: config.helloMs,
       heartbeatMs,
@@ -132,6 +140,7 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
       audience,
     }),
     helloRoute({ node: config.node, heartbeatMs }),
+    meRoute({ service, account }),
     readersRoute({ service, hub, node: config.node, rollCall: ports.rollCall, audience }),
     ...jobs.routes,
     ...openAi.routes,
@@ -141,6 +150,8 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
     origins,
     connections,
     requests: { perSecond: config.requestRate, burst: config.requestBurst },
+    gate,
+    proxies,
     body: { bytes: LIMITS.frameBytes, ms: config.bodyMs },
     outboxBytes,
     stallMs,

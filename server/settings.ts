@@ -1,8 +1,10 @@
 // Settings: the one table of everything that can be configured: variable, default, meaning, form. `--help` and
 // the checks are made from it. A setting's key in a configuration file is its key here.
 import { hostname } from 'node:os'
-import { LIMITS } from '@parley/protocol'
+import { Budget, LIMITS } from '@parley/protocol'
 import { z } from 'zod'
+import { isNetwork } from './doors/address.ts'
+import { parseBudget } from './limit/budget.ts'
 import { PriceTable } from './metric/prices.ts'
 
 export interface Setting<T> {
@@ -32,6 +34,11 @@ const origin = z.string().refine((item) => item === '*' || (URL.canParse(item) &
 
 const natsServer = z.string().regex(/^(?:(?:nats|tls):\/\/)?[^\s/,]+$/, {
   error: 'must be NATS servers such as nats://10.0.0.1:4222, with commas',
+})
+
+/** Also as text, such as `1000000/1d`. */
+const budget = z.union([Budget, text.transform((written) => parseBudget(written)).pipe(Budget)], {
+  error: 'must be tokens over a time of up to 31 days, such as 1000000/1d or 50000/12h',
 })
 
 /** A whole number, also as text. */
@@ -156,6 +163,12 @@ export const SETTINGS = {
   jwtClockSkew: setting('PARLEY_JWT_CLOCK_SKEW', whole(0, 600), 5, 'Seconds by which clocks may differ.'),
   jwtUserClaim: setting('PARLEY_JWT_USER_CLAIM', text, 'sub', 'The claim that names the user.'),
   jwtNameClaim: setting('PARLEY_JWT_NAME_CLAIM', text, 'name', "The claim with the user's name for people."),
+  jwtLimitsClaim: setting(
+    'PARLEY_JWT_LIMITS_CLAIM',
+    text,
+    undefined,
+    "The claim with the user's own limits; unset: tokens say nothing of them.",
+  ),
   anonymous: setting(
     'PARLEY_ANONYMOUS',
     z.enum(['yes', 'no'], { error: 'must be yes or no' }),
@@ -241,6 +254,26 @@ export const SETTINGS = {
     'HTTP requests a second of one user, over time; of one address where all are anonymous.',
   ),
   requestBurst: setting('PARLEY_REQUEST_BURST', whole(1, 1_000_000), 5_000, 'HTTP requests at once of one user.'),
+  userRate: setting(
+    'PARLEY_USER_RATE',
+    whole(1, 1_000_000),
+    undefined,
+    'Commands and requests a second of one user on this node, over all doors and connections; unset: no such bound.',
+  ),
+  userBurst: setting('PARLEY_USER_BURST', whole(1, 1_000_000), 1_200, 'As many at once.'),
+  addressRate: setting(
+    'PARLEY_ADDRESS_RATE',
+    whole(1, 1_000_000),
+    undefined,
+    'The same of one address, of all who come from there; unset: no such bound.',
+  ),
+  addressBurst: setting('PARLEY_ADDRESS_BURST', whole(1, 1_000_000), 5_000, 'As many at once.'),
+  trustedProxies: setting(
+    'PARLEY_TRUSTED_PROXIES',
+    list.pipe(z.array(z.string().refine(isNetwork, { error: 'must be networks such as 10.0.0.0/8, with commas' }))),
+    [] as string[],
+    'Proxies that say for whom they speak, by X-Forwarded-For or the PROXY protocol: addresses and networks, with commas.',
+  ),
   bodyMs: setting('PARLEY_BODY_MS', whole(100, 600_000), 10_000, 'Milliseconds within which a body has to be here.'),
   maxSessions: setting(
     'PARLEY_MAX_SESSIONS',
@@ -261,6 +294,20 @@ export const SETTINGS = {
     'Milliseconds that a client may take nothing of what waits for it.',
   ),
   behindMs: setting('PARLEY_BEHIND_MS', whole(100, 86_400_000), 300_000, 'Milliseconds that a client may lag behind.'),
+
+  userRuns: setting(
+    'PARLEY_USER_RUNS',
+    whole(1, 1_000_000),
+    undefined,
+    'Runs of one user that are not over, at once, on all nodes; unset: no such bound.',
+  ),
+  userBudget: setting(
+    'PARLEY_BUDGET_USER',
+    budget,
+    undefined,
+    'Tokens of one user over a time, such as 1000000/1d, on all nodes; unset: no such bound.',
+  ),
+  sessionBudget: setting('PARLEY_BUDGET_SESSION', budget, undefined, 'The same of one session.'),
 
   runConcurrency: setting(
     'PARLEY_RUNS',

@@ -227,6 +227,13 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'server',
+    name: 'entry: message that is paid from its author’s own budget',
+    json: `{"type":"entry","session":"s1","cursor":"e1.33","time":1767225600000,"event":{"type":"message","id":"c20","role":"user","author":"ada","content":[],"policy":"queue","run":"r1","budget":{"tokens":100000,"windowMs":86400000}}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3333a474696d65cb4279b76daa800000a56576656e7488a474797065a76d657373616765a26964a3633230a4726f6c65a475736572a6617574686f72a3616461a7636f6e74656e7490a6706f6c696379a57175657565a372756ea27231a662756467657482a6746f6b656e73ce000186a0a877696e646f774d73ce05265c00',
+  },
+  {
+    from: 'server',
     name: 'entry: message with a context',
     json: `{"type":"entry","session":"s1","cursor":"e1.30","time":1767225600000,"event":{"type":"message","id":"c9","role":"user","author":"ann","content":[],"policy":"queue","run":"r9","context":{"history":[{"role":"user","content":[{"type":"text","text":"hi"}]},{"role":"assistant","text":"hello","calls":[{"call":"c1","name":"look_up","input":{"q":"x"}}]},{"role":"tool","call":"c1","output":"y"}],"instructions":"Be brief.","tools":[{"name":"look_up"}],"sampling":{"temperature":0.5,"stop":["."],"toolChoice":"auto"}}}}`,
     msgpack:

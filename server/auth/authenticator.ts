@@ -1,7 +1,8 @@
 // Authenticator: who a token speaks for, and until when. With no key configured everybody is anonymous, which is why the
 // server then binds to loopback only, unless it is told otherwise (see create-server.ts). Keys may change while it runs.
-import { ReplyError } from '@parley/protocol'
+import { Budget, ReplyError, type UserLimits } from '@parley/protocol'
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
+import { z } from 'zod'
 import { type Secrets, secretsIn } from './secret-file.ts'
 
 export interface Identity {
@@ -10,6 +11,8 @@ export interface Identity {
   readonly role: string
   /** Unix milliseconds until which it holds, the tolerance for clocks that differ included; for ever, when left out. */
   readonly until?: number
+  /** The user's own, where the token says. */
+  readonly limits?: UserLimits
 }
 
 export interface Authenticator {
@@ -35,7 +38,15 @@ export interface AuthConfig {
   /** The claims that name the user, and how people call them; default `sub` and `name`. */
   readonly userClaim?: string | undefined
   readonly nameClaim?: string | undefined
+  /** The claim that says what the user may use; left out: none does. */
+  readonly limitsClaim?: string | undefined
 }
+
+/** What that claim holds. */
+const LimitsClaim = z.strictObject({
+  runs: z.int().min(0).max(1_000_000).optional(),
+  budget: Budget.optional(),
+})
 
 /** Who everybody is where nobody needs a token. */
 export const ANYBODY = 'anonymous'
@@ -121,6 +132,17 @@ function toIdentity(payload: JWTPayload, config: AuthConfig): Identity {
     user,
     role: 'owner',
     ...(typeof name === 'string' && name !== '' ? { name: name.slice(0, USER_MAX_LENGTH) } : {}),
+    ...limitsIn(payload, config.limitsClaim),
     ...(payload.exp === undefined ? {} : { until: (payload.exp + clockSkew) * 1000 }),
   }
+}
+
+/** A claim that is not understood is no reason to allow more: such a token is none. */
+function limitsIn(payload: JWTPayload, claim: string | undefined): { readonly limits?: UserLimits } {
+  const value = claim === undefined ? undefined : payload[claim]
+  if (value === undefined) return {}
+  const parsed = LimitsClaim.safeParse(value)
+  if (!parsed.success) throw new ReplyError('unauthenticated', `The token's "${claim}" is malformed.`)
+  const { runs, budget } = parsed.data
+  return { limits: { ...(runs === undefined ? {} : { runs }), ...(budget === undefined ? {} : { budget }) } }
 }

@@ -9,15 +9,19 @@ import { JetStreamHoldBack } from './jetstream-hold-back.ts'
 import { JetStreamLog, type JetStreamLogOptions } from './jetstream-log.ts'
 import { Outage } from './jetstream-outage.ts'
 import { JetStreamRollCall } from './jetstream-roll-call.ts'
+import { JetStreamRunNotices } from './jetstream-run-notices.ts'
 import { JetStreamRunQueue } from './jetstream-run-queue.ts'
 import { JetStreamSessionDirectory } from './jetstream-session-directory.ts'
 import { type JetStreamStreamsOptions, openStreams } from './jetstream-streams.ts'
 import { JetStreamTranscriptStore } from './jetstream-transcript-store.ts'
+import { JetStreamUsageLedger } from './jetstream-usage-ledger.ts'
 import type { RollCall } from './roll-call.ts'
+import type { RunNotices } from './run-notices.ts'
 import type { RunQueue } from './run-queue.ts'
 import type { SessionDirectory } from './session-directory.ts'
 import type { Retention } from './session-log.ts'
 import type { TranscriptStore } from './transcript-store.ts'
+import type { UsageLedger } from './usage-ledger.ts'
 
 export interface JetStreamStoresOptions {
   readonly connection: Omit<JetStreamConnectionOptions, 'logger'>
@@ -44,6 +48,8 @@ export interface JetStreamStores {
   readonly deletions: DeletionList
   readonly holdBack: HoldBack
   readonly rollCall: RollCall
+  readonly usage: UsageLedger
+  readonly runNotices: RunNotices
   readonly connection: JetStreamConnection
   readonly outage: Pick<Outage, 'onChange'>
   /** Hands runs over, waits for answers, and ends the connection. Idempotent. */
@@ -83,6 +89,8 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
     const deletions = new JetStreamDeletionList(connection, streams)
     const holdBack = new JetStreamHoldBack(connection, streams.prefix)
     const rollCall = new JetStreamRollCall(connection, streams.prefix, logger)
+    const usage = new JetStreamUsageLedger(connection, streams)
+    const runNotices = new JetStreamRunNotices(connection, streams.prefix)
     const outage = new Outage({ reach: log.reach, caughtUp: () => log.state.state === 'live' })
     let closing: Promise<void> | undefined
     const close = async (): Promise<void> => {
@@ -92,6 +100,8 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       await runs.close()
       await Promise.all([log.close(), transcripts.close(), directory.close()])
       deletions.close()
+      usage.close()
+      runNotices.close()
       await connection.close()
     }
     return {
@@ -102,6 +112,8 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       deletions,
       holdBack,
       rollCall,
+      usage,
+      runNotices,
       connection,
       outage,
       close: () => {

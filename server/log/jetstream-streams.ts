@@ -55,6 +55,8 @@ export interface Streams {
   readonly marks: string
   /** `<prefix>.directory.…`: the lists of sessions, and of deletions. */
   readonly directory: string
+  /** `<prefix>.usage.…`: what was spent. */
+  readonly usage: string
   partitionOf(session: string): Partition
 }
 
@@ -67,6 +69,8 @@ const ACK_WAIT_MS = 5_000
 /** Pull requests of all nodes at once. */
 const MAX_WAITING = 10_000
 const API_MS = 5_000
+/** More than the longest window of a budget. */
+const USAGE_AGE_MS = 32 * 24 * 60 * 60 * 1000
 /** Milliseconds for each of them: a stream may be without a leader when a node starts, and its questions without an answer. */
 const PATIENCE_MS = 40_000
 /** Of a stream, and of a consumer. */
@@ -100,6 +104,7 @@ export async function openStreams(
     runs: `${upper}_RUNS`,
     marks: `${upper}_MARKS`,
     directory: `${upper}_DIRECTORY`,
+    usage: `${upper}_USAGE`,
   }
   if (orphans === 'refuse') await refuseOrphans(manager, partitions, names.transcripts)
   const sessions: StreamConfig[] = []
@@ -110,6 +115,7 @@ export async function openStreams(
   await ensureConsumer(manager, names.runs, ownersConfig(ackWaitMs))
   await ensure(manager, lastsConfig(names.marks, `${prefix}.mark.>`, options))
   await ensure(manager, lastsConfig(names.directory, `${prefix}.directory.>`, options))
+  await ensure(manager, { ...lastsConfig(names.usage, `${prefix}.usage.>`, options), max_age: nanos(USAGE_AGE_MS) })
   return {
     prefix,
     epoch,

@@ -13,10 +13,12 @@ import { LmdbSessionDirectory } from './lmdb-session-directory.ts'
 import { openState } from './lmdb-state.ts'
 import { openTables } from './lmdb-tables.ts'
 import { LmdbTranscriptStore } from './lmdb-transcript-store.ts'
+import { LmdbUsageLedger } from './lmdb-usage-ledger.ts'
 import type { RunQueue } from './run-queue.ts'
 import type { SessionDirectory } from './session-directory.ts'
 import type { Retention, SessionLog } from './session-log.ts'
 import type { TranscriptStore } from './transcript-store.ts'
+import type { UsageLedger } from './usage-ledger.ts'
 
 export interface LmdbStoresOptions {
   /** The data folder; made when it is not there. */
@@ -43,6 +45,7 @@ export interface LmdbStores {
   readonly runs: RunQueue
   readonly directory: SessionDirectory
   readonly deletions: DeletionList
+  readonly usage: UsageLedger
   /** Hands runs over, commits what waits, and gives the folder free. Idempotent. */
   close(): Promise<void>
 }
@@ -85,6 +88,7 @@ export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbSt
     })
     const directory = new LmdbSessionDirectory(environment)
     const deletions = new LmdbDeletionList(environment)
+    const usage = new LmdbUsageLedger(environment)
     let closing: Promise<void> | undefined
     const close = async (): Promise<void> => {
       await runs.close()
@@ -98,6 +102,7 @@ export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbSt
       runs,
       directory,
       deletions,
+      usage,
       close: () => {
         closing ??= close()
         return closing

@@ -14,6 +14,7 @@ import type { SessionCache } from '../session/session-cache.ts'
 import { findCommand, findRun, lateSteerRun, type RunView, type SessionState } from '../session/session-state.ts'
 import type { TranscriptWriter } from '../session/transcript-writer.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
+import type { RunBudgets } from './run-budget.ts'
 import { RunCount } from './run-count.ts'
 import { type RunLimits, RunOwner } from './run-owner.ts'
 
@@ -44,8 +45,16 @@ export interface RunEngineOptions {
   readonly maxAttempts: number
   readonly logger: Logger
   readonly metrics?: RunMetrics | undefined
+  readonly budgets?: RunBudgets | undefined
+  /** Told which users' runs this node has, those that wait for their turn among them. */
+  readonly places?: RunPlaceKeeper | undefined
   /** Whether anybody reads a session now, or did a moment ago, on any node. */
   readonly isRead?: (session: string) => Promise<boolean>
+}
+
+export interface RunPlaceKeeper {
+  began(user: string, run: string): void
+  ended(user: string, run: string): void
 }
 
 export interface RunEngine {
@@ -97,7 +106,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
       }
       if (!found && !(await comesLate(session, delivery, AbortSignal.any([signal, stopping.signal])))) return
       const before = findRun(session.state, delivery.run)
-      await toItsEnd(session, delivery, signal)
+      await inItsPlace(session, delivery.run, () => toItsEnd(session, delivery, signal))
       count?.done(session, delivery, before)
       // Runs that ended now may have left work that only the log knows of.
       await endOverdue(log, session)
@@ -105,6 +114,19 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
       await transcripts.fold(session)
     } finally {
       lease.release()
+    }
+  }
+
+  async function inItsPlace(session: Session, run: string, work: () => Promise<void>): Promise<void> {
+    const { places } = options
+    const message = findRun(session.state, run)?.message
+    const user = session.state.messages.find(({ event }) => event.id === message)?.event.author
+    if (places === undefined || user === undefined) return work()
+    places.began(user, run)
+    try {
+      await work()
+    } finally {
+      places.ended(user, run)
     }
   }
 
@@ -156,8 +178,13 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     active += 1
     try {
       const owner = choose(session, view)
-      const { node, limits, metrics } = options
-      const epoch = await RunOwner.drive({ ...owner, log, node, limits, logger, metrics }, session, view, signal)
+      const { node, limits, metrics, budgets } = options
+      const epoch = await RunOwner.drive(
+        { ...owner, log, node, limits, logger, metrics, budgets },
+        session,
+        view,
+        signal,
+      )
       await isOver(session, view.id, epoch)
     } catch (error) {
       // A model or agent that was taken out of the configuration since.

@@ -25,6 +25,7 @@ import {
 import { buildPrompt, userMessage } from './prompt.ts'
 import { type Recovery, recover } from './recovery.ts'
 import { RunAppender } from './run-appender.ts'
+import { type OpenBudget, type RunBudgets, RunUse } from './run-budget.ts'
 import { meterOf, sentAt } from './run-count.ts'
 import * as Run from './run-state.ts'
 import { RunTools } from './run-tools.ts'
@@ -60,6 +61,7 @@ export interface OwnerOptions {
   readonly limits: RunLimits
   readonly logger: Logger
   readonly metrics?: RunMetrics | undefined
+  readonly budgets?: RunBudgets | undefined
 }
 
 /** The run is not this owner's any more: it has ended, or has another owner. */
@@ -74,8 +76,11 @@ export class RunOwner implements ModelSink {
   readonly #tools: RunTools
   readonly #taken = new Set<string>()
   readonly #meter: RunMeter | undefined
-  /** Deltas at which the run has used as many tokens as it may. */
+  /** Deltas at which the run has used as many tokens as it may, and of what it then has too many. */
   #maxDeltas = 0
+  #bound: 'token_limit' | 'budget_exceeded' = 'token_limit'
+  #budget: OpenBudget | undefined
+  readonly #use = new RunUse()
   /** The log has its start. */
   #begun = false
   /** Why the log takes nothing more of this owner, when it is not that the run is over. */
@@ -122,6 +127,7 @@ export class RunOwner implements ModelSink {
     handOver.addEventListener('abort', onHandOver, { once: true })
     if (handOver.aborted) onHandOver()
     try {
+      await owner.#openBudget()
       await owner.#drive(recovery)
     } catch (error) {
       // What the model has said already is worth keeping for the next owner.
@@ -131,6 +137,7 @@ export class RunOwner implements ModelSink {
     } finally {
       handOver.removeEventListener('abort', onHandOver)
       owner.#stop.abort(STOPPED)
+      owner.#closeBudget()
       owner.#appender.close()
       await owner.#tools.stopped()
       const how = findRun(session.state, view.id)?.ended?.reason
@@ -143,7 +150,7 @@ export class RunOwner implements ModelSink {
   /** What the model says, for the log. */
   text(kind: Run.TextKind, delta: string): Promise<void> | undefined {
     const state = this.#appender.receive(kind, delta)
-    if (state.deltas > this.#maxDeltas) this.#stop.abort(new ModelFailure('token_limit'))
+    if (state.deltas > this.#maxDeltas) this.#stop.abort(new ModelFailure(this.#bound))
     return this.#appender.room()
   }
 
@@ -250,10 +257,13 @@ export class RunOwner implements ModelSink {
         const options = {
           prompt: [...prompt],
           ...sampled(this.#message()?.context?.sampling, tools),
-          maxOutputTokens: this.#maxOutputTokens(),
+          maxOutputTokens: this.#boundBy(this.#maxOutputTokens(), prompt),
         }
         this.#maxDeltas = deltas + options.maxOutputTokens
-        return await timed(this.#options.metrics, model.id, () => callModel(model, options, limits, this, signal))
+        const finish = await timed(this.#options.metrics, model.id, () =>
+          callModel(model, options, limits, this, signal),
+        )
+        return this.#paid(finish)
       } catch (error) {
         const silent = this.#appender.state.deltas === deltas && !signal.aborted
         if (!(error instanceof ModelFailure && error.retryable && silent && attempt < limits.modelTries)) throw error
@@ -268,6 +278,41 @@ export class RunOwner implements ModelSink {
   #maxOutputTokens(): number {
     const asked = this.#message()?.context?.sampling?.maxOutputTokens ?? Number.POSITIVE_INFINITY
     return Math.max(1, Math.min(asked, this.#options.limits.outputTokens - this.#outputTokens()))
+  }
+
+  async #openBudget(): Promise<void> {
+    const message = this.#message()
+    const payer = { user: message?.author, session: this.#session.id, budget: message?.budget }
+    this.#budget = await this.#options.budgets?.open(payer, {
+      used: () => this.#use.used(this.#appender.state.deltas),
+      over: () => this.#stop.abort(new ModelFailure('budget_exceeded')),
+    })
+  }
+
+  #closeBudget(): void {
+    this.#use.broke(this.#appender.state.deltas)
+    this.#budget?.close()
+  }
+
+  /** Output tokens that the next model call may have. @throws ModelFailure budget_exceeded */
+  #boundBy(tokens: number, prompt: LanguageModelV3Prompt): number {
+    this.#bound = 'token_limit'
+    if (this.#budget === undefined) return tokens
+    this.#budget.expect(this.#use.begins(prompt, this.#appender.state.deltas))
+    const { left } = this.#budget
+    if (left <= 0) throw new ModelFailure('budget_exceeded')
+    if (left >= tokens) return tokens
+    this.#bound = 'budget_exceeded'
+    return left
+  }
+
+  /** A model call is over, and told what it took. @throws ModelFailure budget_exceeded where that is what cut it */
+  #paid(finish: ModelFinish): ModelFinish {
+    this.#budget?.expect(0)
+    this.#use.finished(finish.usage, this.#appender.state.deltas)
+    if (finish.reason !== 'length' || this.#bound !== 'budget_exceeded') return finish
+    this.#appender.apply((state) => Run.finished(state, finish.usage))
+    throw new ModelFailure('budget_exceeded')
   }
 
   #message(): MessageEvent | undefined {

@@ -10,12 +10,14 @@ import {
   type Policy,
   ReplyError,
   type Send,
+  type UserLimits,
 } from '@parley/protocol'
 import { Conflict, CursorLost } from '../log/log-error.ts'
 import type { RunQueue } from '../log/run-queue.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import { asReplyError } from './compare-and-append.ts'
 import { endOverdue } from './end-run.ts'
+import type { Entrance } from './entrance.ts'
 import { catchUp } from './find-run.ts'
 import { messagesOf } from './run-report.ts'
 import type { Session } from './session.ts'
@@ -24,12 +26,16 @@ import { activeRun, findCommand, findRun, lateSteerRun, type RunView } from './s
 export interface SendPorts {
   readonly log: SessionLog
   readonly runs: RunQueue
+  /** Left out: everybody may begin runs. */
+  readonly entrance?: Entrance
 }
 
 /** What is noted of where a message came from. */
 export interface Origin {
   readonly door?: Door
   readonly variant?: string
+  /** The author's own, by the token. */
+  readonly limits?: UserLimits
 }
 
 export interface Sent {
@@ -45,7 +51,7 @@ const CATCH_UP_MS = 5_000
 
 /**
  * @param tools names of the client tools on offer now
- * @throws ReplyError run_active, queue_full, parent_not_found, command_id_reused, unavailable, storage_full
+ * @throws ReplyError run_active, queue_full, budget_exceeded, too_many_runs, parent_not_found, command_id_reused, unavailable, storage_full
  */
 export async function send(
   ports: SendPorts,
@@ -53,7 +59,7 @@ export async function send(
   command: Send,
   user: string,
   tools: readonly string[],
-  { door, variant }: Origin = {},
+  { door, variant, limits }: Origin = {},
 ): Promise<Sent> {
   const content = asParts(command.content)
   const before = findCommand(session.state, command.id)
@@ -71,6 +77,17 @@ export async function send(
   // A message that stands elsewhere has nothing to say to what is active: it waits for its own turn.
   const steered = policy === 'steer' && active !== undefined && standsAt(active, command.parent)
   const run = steered ? active.id : makeId('run')
+  try {
+    if (!steered && ports.entrance !== undefined) {
+      const replaces = replacedBy(session, policy, user)
+      await ports.entrance.enter({ user, limits, session: session.id, run, replaces })
+    }
+  } catch (error) {
+    // Another node may have taken it a moment ago: then it is done, and nothing is asked for.
+    await catchUp(ports, session)
+    if (findCommand(session.state, command.id) === undefined) throw error
+    return repeated(ports, session, command, content)
+  }
   const event: MessageEvent = {
     type: 'message',
     id: command.id,
@@ -88,6 +105,7 @@ export async function send(
     ...(tools.length === 0 ? {} : { tools: [...tools] }),
     ...(door === undefined ? {} : { door }),
     ...(variant === undefined ? {} : { variant }),
+    ...(limits?.budget === undefined ? {} : { budget: limits.budget }),
   }
   let seq: number
   try {
@@ -102,6 +120,7 @@ export async function send(
     if (offer.status === 'rejected') throw offer.reason
     seq = entry.value.seq
   } catch (error) {
+    if (!steered) ports.entrance?.leave(user, run)
     if (!(error instanceof Conflict)) throw asReplyError(error)
     await session.reached(error.last, AbortSignal.timeout(CATCH_UP_MS))
     return repeated(ports, session, command, content, error.last)
@@ -127,6 +146,13 @@ async function checkParent(log: SessionLog, session: Session, parent: Send['pare
   // Another node may have taken it a moment ago.
   await catchUp({ log }, session)
   if (!(await session.holds(parent))) throw new ReplyError('parent_not_found')
+}
+
+/** How many runs of that author an interrupting message ends. */
+function replacedBy({ state }: Session, policy: Policy, author: string): number {
+  if (policy !== 'interrupt') return 0
+  const theirs = new Set(state.messages.filter(({ event }) => event.author === author).map(({ event }) => event.id))
+  return state.open.filter(({ message }) => theirs.has(message)).length
 }
 
 /** Whether what is active answers that message, or has been given it. */

@@ -13,6 +13,7 @@ import {
   type ToolClaim,
   type ToolDecide,
   type ToolResultCommand,
+  type UserLimits,
 } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Seq } from '../log/entry.ts'
@@ -22,6 +23,7 @@ import type { RunMetrics } from '../metric/run-metrics.ts'
 import { asReplyError, compareAndAppend } from './compare-and-append.ts'
 import type { DirectoryDesk } from './directory-desk.ts'
 import { endRun } from './end-run.ts'
+import type { Entrance } from './entrance.ts'
 import { MemberDesk, type NewInvite } from './member-desk.ts'
 import { send } from './send.ts'
 import type { Session, SessionStores } from './session.ts'
@@ -44,6 +46,8 @@ export interface Caller {
   readonly door?: Door
   /** Of an experiment that the user takes part in. */
   readonly variant?: string
+  /** The user's own, by its token. */
+  readonly limits?: UserLimits
 }
 
 /** What came of a command. */
@@ -103,6 +107,8 @@ export interface SessionServiceOptions {
   readonly logger: Logger
   readonly now?: () => number
   readonly metrics?: Pick<RunMetrics, 'cancelled'> | undefined
+  /** Who may begin runs. */
+  readonly entrance?: Entrance | undefined
 }
 
 export function createSessionService(options: SessionServiceOptions): SessionService {
@@ -177,7 +183,8 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
       return within(command.session, async (session) => {
         await admitted(session, caller, 'send', true)
         const offered = new Set([...desk.offered(command.session), ...(caller.tools ?? [])])
-        return receipt(await send(stores, session, command, caller.user, [...offered], caller))
+        const ports = { ...stores, ...(options.entrance === undefined ? {} : { entrance: options.entrance }) }
+        return receipt(await send(ports, session, command, caller.user, [...offered], caller))
       })
     },
 

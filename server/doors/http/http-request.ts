@@ -2,10 +2,11 @@
 // handler returns. Who asks is known once the token was checked, before a route's handler is called.
 
 import type { HttpResponse, HttpRequest as UwsRequest } from 'uWebSockets.js'
-import { makeId } from '@parley/protocol'
+import { makeId, type UserLimits } from '@parley/protocol'
 import type { z } from 'zod'
 import type { Identity } from '../../auth/authenticator.ts'
-import { addressKey } from '../address.ts'
+import { clientKey, type TrustedProxies } from '../address.ts'
+import { arrivalOf } from '../arrival.ts'
 import { type BodyLimits, HttpBody, invalid } from './http-body.ts'
 import { HttpError } from './http-error.ts'
 
@@ -28,6 +29,8 @@ export interface HttpRequest {
   /** How people call them. */
   readonly name: string | undefined
   readonly role: string
+  /** The user's own, by its token. */
+  readonly limits: UserLimits | undefined
   /**
    * Reads the body; none at all counts as `{}`.
    * @throws HttpError bad_request, unsupported_media_type, too_large, body_timeout
@@ -61,7 +64,13 @@ export class RequestSnapshot implements HttpRequest {
   #gone = false
 
   /** @param names of the route's path parameters, in their order */
-  constructor(response: HttpResponse, request: UwsRequest, names: readonly string[], limits: BodyLimits) {
+  constructor(
+    response: HttpResponse,
+    request: UwsRequest,
+    names: readonly string[],
+    limits: BodyLimits,
+    proxies: TrustedProxies | undefined,
+  ) {
     this.method = request.getMethod().toUpperCase()
     this.path = request.getUrl()
     // Undefined where there is none, whatever its type says.
@@ -72,7 +81,7 @@ export class RequestSnapshot implements HttpRequest {
       const before = this.#headers.get(name)
       this.#headers.set(name, before === undefined ? value : `${before}, ${value}`)
     })
-    this.address = addressKey(new Uint8Array(response.getRemoteAddress()))
+    this.address = clientKey(arrivalOf(response, this.header('x-forwarded-for') ?? ''), proxies)
     const given = this.header('x-request-id')
     this.id = given !== undefined && REQUEST_ID.test(given) ? given : makeId('req')
     const params = names.map((name, index) => [name, decoded(request.getParameter(index))] as const)
@@ -115,6 +124,10 @@ export class RequestSnapshot implements HttpRequest {
 
   get role(): string {
     return this.#identity.role
+  }
+
+  get limits(): UserLimits | undefined {
+    return this.#identity.limits
   }
 
   header(name: string): string | undefined {

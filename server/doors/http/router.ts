@@ -5,10 +5,12 @@ import type { HttpResponse, TemplatedApp, HttpRequest as UwsRequest } from 'uWeb
 import { ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Authenticator } from '../../auth/authenticator.ts'
+import type { CommandGate } from '../../limit/command-gate.ts'
 import type { CommandRateLimits, CommandVerdict } from '../../limit/command-rate.ts'
 import type { ConnectionCount } from '../../limit/connection-count.ts'
 import { RequestRate } from '../../limit/request-rate.ts'
 import type { DoorMetrics } from '../../metric/door-metrics.ts'
+import type { TrustedProxies } from '../address.ts'
 import { bearerOf } from '../bearer.ts'
 import type { OriginRules } from '../origin.ts'
 import { TurnFlush } from '../turn-flush.ts'
@@ -27,6 +29,10 @@ export interface HttpOptions {
   readonly connections: ConnectionCount
   /** Of one user; where all are anonymous, of one address. */
   readonly requests: CommandRateLimits
+  /** Of one user, and from one address, over every door. */
+  readonly gate?: CommandGate | undefined
+  /** Whom to believe for whom they speak. */
+  readonly proxies?: TrustedProxies | undefined
   readonly body: BodyLimits
   /** Bytes unsent above which a stream has to catch up from the log. */
   readonly outboxBytes: number
@@ -92,7 +98,7 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
   }
 
   function begin(route: Route, names: readonly string[], response: HttpResponse, uwsRequest: UwsRequest): void {
-    const request = new RequestSnapshot(response, uwsRequest, names, options.body)
+    const request = new RequestSnapshot(response, uwsRequest, names, options.body, options.proxies)
     const origin = request.header('origin') ?? ''
     const allowed = route.open === true || mayCall(origins, origin, request.header('host') ?? '')
     const exchange = new ResponseExchange(response, request, allowed ? origin : '', ports)
@@ -129,6 +135,8 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
         const asker = authenticator.required ? request.user : request.address
         const verdict = rate.judge(asker, performance.now())
         if (verdict.kind !== 'take') throw tooFast(verdict)
+        const waitMs = options.gate?.wait(authenticator.required ? request.user : undefined, request.address) ?? 0
+        if (waitMs > 0) throw new ReplyError('rate_limited', undefined, { retryAfterMs: waitMs })
       }
       await route.handle(exchange)
     } catch (error) {

@@ -17,6 +17,8 @@ const CODES: Readonly<Partial<Record<ProblemCode, string | null>>> = {
   model_not_allowed: 'model_not_found',
   rate_limited: 'rate_limit_exceeded',
   queue_full: 'rate_limit_exceeded',
+  too_many_runs: 'rate_limit_exceeded',
+  budget_exceeded: 'insufficient_quota',
   provider_rate_limited: 'rate_limit_exceeded',
   content_filtered: 'content_filter',
   // Of a run that somebody ended before its end.

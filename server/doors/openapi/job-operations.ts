@@ -23,6 +23,8 @@ export const JOB_OPERATIONS: Operations = {
     errors: [
       'run_active',
       'queue_full',
+      'too_many_runs',
+      'budget_exceeded',
       'model_not_allowed',
       'agent_not_found',
       'command_id_reused',

@@ -17,6 +17,21 @@ export const NODE_OPERATIONS: Operations = {
     answers: { 200: { description: 'The node takes the client.', json: 'WelcomeAnswer' } },
     errors: ['going_away'],
   },
+  'GET /v1/me': {
+    id: 'me',
+    tag: 'node',
+    summary: 'Who the token speaks for, what the user may use, and what is left of it',
+    parameters: [
+      {
+        in: 'query',
+        name: 'session',
+        description: "Tell what is left of this session's budget, too.",
+        schema: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,128}$' },
+      },
+    ],
+    answers: { 200: { description: 'The user.', json: 'MeAnswer' } },
+    errors: ['session_not_found', 'session_deleted'],
+  },
   'GET /openapi.json': {
     id: 'openapi',
     tag: 'node',

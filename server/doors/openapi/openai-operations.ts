@@ -12,6 +12,8 @@ const SENDING = [
   'model_not_allowed',
   'command_id_reused',
   'queue_full',
+  'too_many_runs',
+  'budget_exceeded',
   'going_away',
   'contended',
   'storage_full',

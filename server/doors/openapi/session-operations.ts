@@ -51,6 +51,8 @@ export const SESSION_OPERATIONS: Operations = {
       'not_acceptable',
       'run_active',
       'queue_full',
+      'too_many_runs',
+      'budget_exceeded',
       'model_not_allowed',
       'agent_not_found',
       'command_id_reused',

@@ -10,9 +10,15 @@ const RESUME = 'parley-resume'
 
 /** @param otherwise the door, where the client names none @throws HttpError bad_request */
 export function callerOf(request: HttpRequest, otherwise?: Door): Caller {
-  const { id, user, role, name } = request
+  const { id, user, role, name, limits } = request
   const door = doorOf(request.header(DOOR)) ?? otherwise
-  const who = { user, role, ...(name === undefined ? {} : { name }), ...(door === undefined ? {} : { door }) }
+  const who = {
+    user,
+    role,
+    ...(name === undefined ? {} : { name }),
+    ...(limits === undefined ? {} : { limits }),
+    ...(door === undefined ? {} : { door }),
+  }
   const connection = connectionOf(request)
   return connection === undefined ? { connection: id, ...who } : { connection, ...who, roams: true }
 }

@@ -1,6 +1,13 @@
 // CommandDesk: the commands of one connection about sessions, and the readers that they start. Commands of one
 // session are applied in the order in which they came; those of different sessions do not wait for each other.
-import { type Attach, type Command, type ErrorCode, ReplyError, type ServerFrame } from '@parley/protocol'
+import {
+  type Attach,
+  type Command,
+  type ErrorCode,
+  ReplyError,
+  type ServerFrame,
+  type UserLimits,
+} from '@parley/protocol'
 import type { Logger } from 'pino'
 import { CursorLost, StorageError } from '../../log/log-error.ts'
 import type { DoorMetrics } from '../../metric/door-metrics.ts'
@@ -33,7 +40,7 @@ type SessionCommand = Exclude<Command, { type: 'attach' | 'detach' }>
 export class CommandDesk {
   readonly #ports: CommandDeskPorts
   readonly #options: CommandDeskOptions
-  readonly #caller: Caller
+  #caller: Caller
   readonly #readers = new Map<string, Reader>()
   readonly #lanes = new Lanes()
   /** Attaches under way that have no reader yet. */
@@ -82,6 +89,12 @@ export class CommandDesk {
   /** All that was live is live again: the log was away. */
   tellLive(): void {
     for (const reader of this.#readers.values()) reader.tellLive()
+  }
+
+  /** A fresh token says what the user may use from now on. */
+  renew(limits: UserLimits | undefined): void {
+    const { limits: _, ...rest } = this.#caller
+    this.#caller = limits === undefined ? rest : { ...rest, limits }
   }
 
   /** Takes no more messages; all else goes on. */

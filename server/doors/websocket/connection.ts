@@ -15,6 +15,7 @@ import {
 } from '@parley/protocol'
 import type { Authenticator, Identity } from '../../auth/authenticator.ts'
 import { TokenClock } from '../../auth/token-clock.ts'
+import type { CommandGate } from '../../limit/command-gate.ts'
 import { CommandRate, type CommandRateLimits } from '../../limit/command-rate.ts'
 import type { TurnFlush } from '../turn-flush.ts'
 import { CommandDesk, type CommandDeskPorts } from './command-desk.ts'
@@ -36,6 +37,8 @@ export interface ConnectionPorts extends CommandDeskPorts {
   readonly flush: TurnFlush
   readonly node: string
   readonly limits: ConnectionLimits
+  /** Of one user, and from one address, over every door. */
+  readonly gate?: CommandGate | undefined
   /** The connection is slow: it is to be looked after. */
   congested(connection: Connection): void
 }
@@ -50,6 +53,8 @@ export interface ConnectionStart {
   readonly codec: CodecName
   /** The token that the socket was opened with. */
   readonly token: string | undefined
+  /** What is counted as one address. */
+  readonly address: string
 }
 
 /** Commands that are not answered yet, and the bytes of their frames: more are refused. */
@@ -85,12 +90,14 @@ export class Connection {
   #pending = 0
   #pendingBytes = 0
   #draining = false
+  readonly #address: string
 
   constructor(ports: ConnectionPorts, socket: ConnectionSocket, start: ConnectionStart) {
     const { limits } = ports
     this.#ports = ports
     this.#socket = socket
     this.#codec = start.codec
+    this.#address = start.address
     this.#rate = new CommandRate(limits.commands, performance.now())
     this.#outbox = new Outbox(socket, {
       codec: start.codec,
@@ -196,13 +203,26 @@ export class Connection {
     if (verdict.kind === 'disconnect') {
       this.end(new Disconnect('tooManyCommands'))
     } else if (verdict.kind === 'refuse') {
-      const { retryAfterMs } = verdict
-      this.#outbox.writeError(new ReplyError('rate_limited', undefined, { retryAfterMs }), id)
+      this.#refuseForNow(verdict.retryAfterMs, id)
     } else if (item.error !== undefined) {
       this.#outbox.writeError(item.error, id)
     } else {
-      this.#take({ frame: item.frame, bytes })
+      // Signs of life are the connection's own, and cost nothing.
+      const isCommand = item.frame.type !== 'ping' && item.frame.type !== 'presence'
+      const waitMs = isCommand ? this.#waitAtGate() : 0
+      if (waitMs > 0) this.#refuseForNow(waitMs, id)
+      else this.#take({ frame: item.frame, bytes })
     }
+  }
+
+  /** Milliseconds; 0: there is no need to. */
+  #waitAtGate(): number {
+    const { gate, authenticator } = this.#ports
+    return gate?.wait(authenticator.required ? this.#desk?.user : undefined, this.#address) ?? 0
+  }
+
+  #refuseForNow(retryAfterMs: number, id: string | undefined): void {
+    this.#outbox.writeError(new ReplyError('rate_limited', undefined, { retryAfterMs }), id)
   }
 
   #take(taken: Taken): void {
@@ -257,7 +277,7 @@ export class Connection {
     if (this.#isClosed) return
     clearTimeout(this.#helloTimer)
     const { node, limits } = this.#ports
-    const { user, name, role, until } = identity
+    const { user, name, role, until, limits: own } = identity
     this.#tokenClock.start(until)
     const desk = new CommandDesk(
       this.#ports,
@@ -266,7 +286,14 @@ export class Connection {
         attachedSessions: limits.attachedSessions,
         failed: () => this.end(new Disconnect('internal')),
       },
-      { connection: this.id, user, role, door: 'websocket', ...(name === undefined ? {} : { name }) },
+      {
+        connection: this.id,
+        user,
+        role,
+        door: 'websocket',
+        ...(name === undefined ? {} : { name }),
+        ...(own === undefined ? {} : { limits: own }),
+      },
     )
     if (this.#draining) desk.drain()
     this.#desk = desk
@@ -302,6 +329,7 @@ export class Connection {
       if (this.#isClosed) return
       if (fresh.user !== user) throw new ReplyError('forbidden', 'The fresh token speaks for another user.')
       this.#tokenClock.start(fresh.until)
+      this.#desk?.renew(fresh.limits)
       this.#outbox.write({ type: 'ok', id })
     } catch (error) {
       const isTheirs = error instanceof ReplyError

@@ -3,7 +3,8 @@
 
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import { type CodecName, SUBPROTOCOLS, TOKEN_SUBPROTOCOL_PREFIX } from '@parley/protocol'
-import { addressKey } from '../address.ts'
+import { clientKey, type TrustedProxies } from '../address.ts'
+import { arrivalOf } from '../arrival.ts'
 import { bearerOf } from '../bearer.ts'
 
 export interface UpgradeRequest {
@@ -19,7 +20,11 @@ export interface UpgradeRequest {
   readonly protocol: string
 }
 
-export function readUpgrade(response: HttpResponse, request: HttpRequest): UpgradeRequest {
+export function readUpgrade(
+  response: HttpResponse,
+  request: HttpRequest,
+  proxies: TrustedProxies | undefined,
+): UpgradeRequest {
   const offered = request
     .getHeader('sec-websocket-protocol')
     .split(',')
@@ -32,7 +37,7 @@ export function readUpgrade(response: HttpResponse, request: HttpRequest): Upgra
     extensions: request.getHeader('sec-websocket-extensions'),
     origin: request.getHeader('origin'),
     host: request.getHeader('host'),
-    address: addressKey(new Uint8Array(response.getRemoteAddress())),
+    address: clientKey(arrivalOf(response, request.getHeader('x-forwarded-for')), proxies),
     token: bearer ?? offeredToken?.slice(TOKEN_SUBPROTOCOL_PREFIX.length),
     codec: protocol === SUBPROTOCOLS.msgpack ? 'msgpack' : 'json',
     protocol,

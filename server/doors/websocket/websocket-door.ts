@@ -4,6 +4,7 @@
 import uws, { type TemplatedApp } from 'uWebSockets.js'
 import { codecs, Disconnect, ReplyError } from '@parley/protocol'
 import type { ConnectionCount } from '../../limit/connection-count.ts'
+import type { TrustedProxies } from '../address.ts'
 import { asBytes } from '../entry-message.ts'
 import type { Broadcast } from '../feed.ts'
 import { tooMany } from '../http/failure.ts'
@@ -25,6 +26,8 @@ export interface WebSocketDoorOptions extends Omit<ConnectionPorts, 'flush' | 'c
   readonly origins: OriginRules
   /** Requests over plain HTTP count as well. */
   readonly connections: ConnectionCount
+  /** Whom to believe for whom they speak. */
+  readonly proxies?: TrustedProxies | undefined
   readonly limits: WebSocketDoorLimits
 }
 
@@ -101,7 +104,7 @@ export function openWebSocketDoor(app: TemplatedApp, options: WebSocketDoorOptio
     sendPingsAutomatically: true,
 
     upgrade(response, request, context) {
-      const upgrade = readUpgrade(response, request)
+      const upgrade = readUpgrade(response, request, options.proxies)
       if (draining) {
         replyError(response, new ReplyError('going_away'))
         return

@@ -53,6 +53,10 @@ export class JetStreamHarness {
     return this.stores.deletions
   }
 
+  get usage(): JetStreamStores['usage'] {
+    return this.stores.usage
+  }
+
   advance(ms: number): void {
     this.#clock.now += ms
   }

@@ -50,6 +50,10 @@ export class LmdbHarness {
     return this.#stores.deletions
   }
 
+  get usage(): LmdbStores['usage'] {
+    return this.#stores.usage
+  }
+
   advance(ms: number): void {
     this.#clock.now += ms
   }

@@ -1,0 +1,39 @@
+// GET /v1/me: who the token speaks for, what the user may use, and what is left of it. Of a session only its members learn.
+import { Id, type MeAnswer, type UserLimits } from '@parley/protocol'
+import { z } from 'zod'
+import type { SessionService } from '../../session/session-service.ts'
+import type { Route } from '../http/route.ts'
+import { callerOf } from './caller.ts'
+
+export interface MeOptions {
+  readonly service: Pick<SessionService, 'admit'>
+  /** Left out: nothing bounds anybody. */
+  readonly account?: AccountOf | undefined
+}
+
+export type AccountOf = (
+  user: string,
+  limits: UserLimits | undefined,
+  session?: string,
+) => Promise<Omit<MeAnswer, 'user' | 'name'>>
+
+const MeQuery = z.object({ session: Id.optional() })
+
+export function meRoute({ service, account }: MeOptions): Route {
+  return {
+    method: 'GET',
+    path: '/v1/me',
+    async handle(exchange) {
+      const { request } = exchange
+      const { session } = request.queryAs(MeQuery)
+      const { user, name, limits } = request
+      if (session !== undefined) await service.admit(session, callerOf(request), 'read')
+      const answer: MeAnswer = {
+        user,
+        ...(name === undefined ? {} : { name }),
+        ...(await account?.(user, limits, session)),
+      }
+      exchange.reply(200, answer, { 'Cache-Control': 'no-store' })
+    },
+  }
+}
