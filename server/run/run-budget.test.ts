@@ -1,0 +1,42 @@
+// What an owner has used, by what its provider tells and by what came.
+import type { LanguageModelV3Prompt } from '@ai-sdk/provider'
+import { expect, it } from 'vitest'
+import { promptTokens, RunUse } from './run-budget.ts'
+
+const prompt: LanguageModelV3Prompt = [
+  { role: 'system', content: 'x'.repeat(20) },
+  { role: 'user', content: [{ type: 'text', text: 'x'.repeat(20) }] },
+]
+
+it('estimates what a prompt takes, what tools said included', () => {
+  expect(promptTokens(prompt)).toBe(10)
+  const call = { type: 'tool-call' as const, toolCallId: 'c', toolName: 't', input: { a: 'x'.repeat(32) } }
+  expect(promptTokens([{ role: 'assistant', content: [call] }])).toBe(10)
+})
+
+it('counts what came while a call goes on, and what the provider tells at its end', () => {
+  const use = new RunUse()
+  expect(use.begins(prompt, 0)).toBe(10)
+  expect(use.used(4)).toBe(4)
+  use.finished({ inputTokens: 12, outputTokens: 9 }, 5)
+  expect(use.used(5)).toBe(21)
+  use.begins(prompt, 5)
+  expect(use.used(7)).toBe(23)
+})
+
+it('counts the input of a call that was cut short, too, and nothing of one that brought nothing forth', () => {
+  const use = new RunUse()
+  use.begins(prompt, 0)
+  use.broke(3)
+  expect(use.used(3)).toBe(13)
+  use.begins(prompt, 3)
+  use.broke(3)
+  expect(use.used(3)).toBe(13)
+})
+
+it('never falls back, whatever providers tell', () => {
+  const use = new RunUse()
+  use.begins(prompt, 0)
+  use.finished({ inputTokens: 0, outputTokens: 0 }, 50)
+  expect(use.used(50)).toBe(60)
+})
