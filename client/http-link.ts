@@ -1,6 +1,6 @@
 // HttpLink: a link over plain HTTP requests: each session is read by a feed, commands are posted. Commands of one
 // session are posted one after the other, and what ends a run is not answered before all up to its end was handed on.
-import type { Attach, ClientFrame, ServerFrame, Welcome } from '@parley/protocol'
+import type { Attach, ClientFrame, ServerFrame, SetPresence, Welcome } from '@parley/protocol'
 import { isHidden, onHide, POSTS, STREAMS } from '#platform'
 import { httpUrl } from './client-options.ts'
 import { errorOf, isFinal, okOf, type PostedCommand, requestOf, sessionPath } from './command-request.ts'
@@ -14,6 +14,8 @@ import type { Door } from './transport-choice.ts'
 
 /** Milliseconds that the server may take for a command. */
 const COMMAND_MS = 20_000
+/** Milliseconds that showing a state may take; commands wait for it. */
+const SHOW_MS = 3_000
 /** Milliseconds that a farewell may take. */
 const FAREWELL_MS = 2_000
 const JSON_TYPE = 'application/json'
@@ -33,6 +35,8 @@ export class HttpLink implements Link {
   readonly #rooms = new Map<string, Room>()
   /** By session, what was asked for last: the next one waits for it. */
   readonly #lanes = new Map<string, Promise<void>>()
+  /** By session, what is shown; dirty: it is still to be posted. */
+  readonly #shown = new Map<string, { readonly state: SetPresence['state']; dirty: boolean }>()
   readonly #stopHiding: () => void
   #welcome: Welcome | undefined
   #closed = false
@@ -60,10 +64,12 @@ export class HttpLink implements Link {
       case 'ping':
         for (const { feed } of this.#rooms.values()) feed.check()
         break
+      case 'presence':
+        this.#show(frame.session, frame.state)
+        break
       case 'hello':
       case 'token':
-      case 'presence':
-        // Each request says who asks; presence is shown over WebSockets only.
+        // Each request says who asks.
         break
       default:
         void this.#inTurn(frame.session, () => this.#post(frame))
@@ -141,6 +147,7 @@ export class HttpLink implements Link {
       returned: (session) => {
         const attach = this.#rooms.get(session)?.attach
         if (attach !== undefined && hasTools(attach)) void this.#declare(attach)
+        this.#showAgain(session)
       },
     }
   }
@@ -149,8 +156,36 @@ export class HttpLink implements Link {
     const room = this.#rooms.get(session)
     if (room === undefined) return
     this.#rooms.delete(session)
+    this.#shown.delete(session)
     for (const { then } of room.feed.close()) then()
     if (hasTools(room.attach)) void this.#inTurn(session, () => this.#farewell(session))
+  }
+
+  #show(session: string, state: SetPresence['state']): void {
+    const isUnderWay = this.#shown.get(session)?.dirty === true
+    this.#shown.set(session, { state, dirty: true })
+    // One that waits for its turn takes the newest with it.
+    if (!isUnderWay) void this.#inTurn(session, () => this.#postShown(session))
+  }
+
+  /** Another node, or this one after a while, knows nothing of what was shown. */
+  #showAgain(session: string): void {
+    const shown = this.#shown.get(session)
+    if (shown !== undefined && Object.keys(shown.state).length > 0) this.#show(session, shown.state)
+  }
+
+  /** Nothing depends on it: where it fails, the next one may do. */
+  async #postShown(session: string): Promise<void> {
+    const shown = this.#shown.get(session)
+    if (shown === undefined) return
+    shown.dirty = false
+    const path = `${sessionPath(session)}/presence`
+    const call = { method: 'POST', path, body: { state: shown.state }, accept: JSON_TYPE, timeoutMs: SHOW_MS } as const
+    try {
+      await this.#caller.json(call)
+    } catch (error) {
+      this.#options.logger?.debug({ err: error, session }, 'a state could not be shown')
+    }
   }
 
   /** Tells the server which tools this client has in the session. Resolves when that is done, or is of no use. */

@@ -2,7 +2,7 @@
 // each entry once, in order. All of them go on from one position, so that a poll on the side can complete a stream.
 //
 //   opening ──first answer──► attached ──broke──► opening, from where it stands        any ──► closed
-import type { Attach, EntryFrame, ServerFrame } from '@parley/protocol'
+import type { Attach, EntryFrame, Presence, ServerFrame } from '@parley/protocol'
 import type { Clock } from './client-options.ts'
 import { errorOf, sessionPath } from './command-request.ts'
 import { backoff, type ReconnectPolicy } from './connection-state.ts'
@@ -154,7 +154,7 @@ export class SessionFeed {
   /** @throws HttpFailure whenever the stream ends: it has no end of its own */
   async #readStream(signal: AbortSignal): Promise<void> {
     const { caller, clock, policy, heartbeatMs } = this.#ports
-    const path = this.#path('merge=true')
+    const path = this.#path('merge=true&presence=1')
     const accept = 'text/event-stream'
     let live = false
     const stream = new AbortController()
@@ -215,7 +215,7 @@ export class SessionFeed {
   }
 
   /** @returns whether there was anything in it that was not handed on yet */
-  #takePage({ entries, cursor, live, role, reset }: Page): boolean {
+  #takePage({ entries, cursor, live, role, reset, presence }: Page): boolean {
     const { session, id } = this.#attach
     const isAttached = role !== this.#position.role || reset === true
     const frames: ServerFrame[] = []
@@ -224,6 +224,7 @@ export class SessionFeed {
     }
     frames.push(...entries)
     if (live && (!this.#position.live || isAttached)) frames.push({ type: 'live', session, cursor })
+    if (presence !== undefined) frames.push({ type: 'presence', session, ...presence })
     const before = this.#position.cursor
     // Another page from here brings the rest.
     if (this.#take(frames)) return true
@@ -235,7 +236,7 @@ export class SessionFeed {
   async #page(waitS: number, signal: AbortSignal): Promise<Page> {
     const { policy, caller } = this.#ports
     const timeoutMs = waitS * 1_000 + policy.timeoutMs + policy.stallMs
-    const path = this.#path(waitS > 0 ? `wait=${waitS}` : '')
+    const path = this.#path(waitS > 0 ? `presence=1&wait=${waitS}` : 'presence=1')
     // A poll on the side is no coming back.
     const headers = this.#ports.streams ? {} : this.#resumeHeaders()
     const { body } = await caller.json({ method: 'GET', path, accept: 'application/json', headers, timeoutMs, signal })
@@ -344,6 +345,7 @@ interface Page {
   readonly live: boolean
   readonly role: string
   readonly reset?: true
+  readonly presence?: Pick<Presence, 'members' | 'count'>
 }
 
 function isPage(value: unknown): value is Page {

@@ -1,4 +1,4 @@
-// SessionPresence: who shows a state in a session now, and what this client shows there. Ephemeral: nothing of it is in the
+// SessionPresence: who is in a session now, and what this client shows there. Ephemeral: nothing of it is in the
 // log. What is shown is shown again after each attach; who is here is unknown while there is no connection.
 import type { Presence } from '@parley/protocol'
 import { Listeners } from './listeners.ts'
@@ -8,10 +8,13 @@ export type PresentMember = Presence['members'][number]
 export type PresenceState = PresentMember['state']
 
 export interface PresenceView {
+  /** Of a crowd, some: who types, and who came or showed something last. */
   readonly members: readonly PresentMember[]
+  /** Connections that are here, on all nodes. */
+  readonly count: number
 }
 
-const NOBODY: PresenceView = { members: [] }
+const NOBODY: PresenceView = { members: [], count: 0 }
 
 export class SessionPresence {
   readonly #listeners = new Listeners()
@@ -35,7 +38,7 @@ export class SessionPresence {
     return this.#listeners.add(listener)
   }
 
-  /** Shows a state to the others, in place of the one before; `{}` takes it back. At most 4 kB as JSON. */
+  /** Shows a state to the others, in place of the one before; `{}` takes it back. At most 1 kB as JSON. */
   show(state: PresenceState): void {
     this.#shown = state
     if (this.#attached) this.#post(state)
@@ -44,7 +47,7 @@ export class SessionPresence {
   // What follows is for the session.
 
   frame(frame: Presence): void {
-    if (this.#attached) this.#become({ members: frame.members })
+    if (this.#attached) this.#become({ members: frame.members, count: frame.count ?? frame.members.length })
   }
 
   attached(): void {

@@ -21,7 +21,7 @@ describe('limits', () => {
       tools: 64,
       toolBytes: 131_072,
       toolOutputBytes: 262_144,
-      presenceBytes: 4_096,
+      presenceBytes: 1_024,
       helloMs: 10_000,
       attachedSessions: 1_000,
       contextMessages: 1_024,

@@ -106,6 +106,7 @@ export type ClientFrameType = ClientFrame['type']
 /** What is asked for about a session. */
 export type Command = Extract<ClientFrame, { id: string; session: string }>
 export type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>
+export type SetPresence = z.infer<typeof SetPresence>
 export type Hello = z.infer<typeof Hello>
 export type FreshToken = z.infer<typeof FreshToken>
 export type Attach = z.infer<typeof Attach>

@@ -1,7 +1,7 @@
 // HTTP: what is said over plain HTTP and not over a WebSocket: the status of each error, the problem that tells of
 // it (RFC 9457), the bodies of commands, and the answers to polls and snapshots. Events and cursors are the same.
 import { z } from 'zod'
-import { Cancel, Send, ToolDecide } from './command.ts'
+import { Cancel, Send, SetPresence, ToolDecide } from './command.ts'
 import { ERRORS, type ErrorCode } from './error.ts'
 import { RunError, Usage } from './event.ts'
 import { Id } from './id.ts'
@@ -141,6 +141,10 @@ export type ResultRequest = z.infer<typeof ResultRequest>
 export const DecisionRequest = ToolDecide.omit({ type: true, id: true, session: true, call: true })
 export type DecisionRequest = z.infer<typeof DecisionRequest>
 
+/** `POST /v1/sessions/{session}/presence` */
+export const PresenceRequest = SetPresence.pick({ state: true })
+export type PresenceRequest = z.infer<typeof PresenceRequest>
+
 /** `PUT /v1/sessions/{session}/connections/{connection}` */
 export const ConnectionRequest = z.object({ tools: z.array(Tool).max(LIMITS.tools) })
 export type ConnectionRequest = z.infer<typeof ConnectionRequest>
@@ -177,6 +181,8 @@ export const EventsPage = z.object({
   role: z.string(),
   /** `after` could not be gone on from: these are from the beginning, and the reader drops what it holds. */
   reset: z.literal(true).optional(),
+  /** Who is here, where it was asked for by `presence=1`. */
+  presence: Presence.pick({ members: true, count: true }).optional(),
 })
 export type EventsPage = z.infer<typeof EventsPage>
 

@@ -17,7 +17,7 @@ export const LIMITS = {
   /** Bytes of one tool result as JSON. */
   toolOutputBytes: 256 * 1024,
   /** Bytes of one presence state as JSON. */
-  presenceBytes: 4 * 1024,
+  presenceBytes: 1024,
   /** Milliseconds within which `hello` has to come; beyond: close 4408. */
   helloMs: 10_000,
   /** Sessions attached over one connection. */

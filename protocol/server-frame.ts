@@ -63,10 +63,22 @@ export const ErrorFrame = z.object({
   retryAfterMs: z.number().optional(),
 })
 
+export const PresenceMember = z.object({
+  user: z.string(),
+  connection: z.string(),
+  state: z.record(z.string(), z.unknown()),
+  /** As people call the user. */
+  name: z.string().optional(),
+  /** What they are here with. */
+  device: z.string().optional(),
+})
+
+/** Who is in the session: of a crowd, some; `count` is of all connections. */
 export const Presence = z.object({
   type: z.literal('presence'),
   session: z.string(),
-  members: z.array(z.object({ user: z.string(), connection: z.string(), state: z.record(z.string(), z.unknown()) })),
+  members: z.array(PresenceMember),
+  count: z.int().optional(),
 })
 
 /** The token's time is over at `expiresAt`: a fresh one is to be given before, or the connection ends with 4401. */
@@ -97,6 +109,7 @@ export type Live = z.infer<typeof Live>
 export type Ok = z.infer<typeof Ok>
 export type ErrorFrame = z.infer<typeof ErrorFrame>
 export type Presence = z.infer<typeof Presence>
+export type PresenceMember = z.infer<typeof PresenceMember>
 
 export const SERVER_FRAME_TYPES: readonly ServerFrameType[] = ServerFrame.options.map(
   (option) => option.shape.type.value,

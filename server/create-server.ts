@@ -23,6 +23,7 @@ import { backUp } from './log/lmdb-backup.ts'
 import { renewEpoch } from './log/lmdb-epoch.ts'
 import { openLmdbStores } from './log/lmdb-stores.ts'
 import { MeteredLog } from './log/metered-log.ts'
+import type { PresenceNews } from './log/presence-news.ts'
 import type { RollCall } from './log/roll-call.ts'
 import type { RunQueue } from './log/run-queue.ts'
 import type { SessionDirectory } from './log/session-directory.ts'
@@ -88,6 +89,7 @@ interface Stores extends LimitsStores {
   readonly deletions: DeletionList
   readonly holdBack?: HoldBack
   readonly rollCall?: RollCall
+  readonly presenceNews?: PresenceNews
   /** Where they are, for people. */
   readonly place: string
   /** Milliseconds for which nothing can be stored; 0 when all is well. */
@@ -236,6 +238,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
           audience,
           metrics,
           ...(stores.rollCall === undefined ? {} : { rollCall: stores.rollCall }),
+          presenceNews: stores.presenceNews,
           authenticator,
           limits,
           logger,

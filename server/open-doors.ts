@@ -13,6 +13,7 @@ import { openOpenAiDoor } from './doors/openai/openai-door.ts'
 import { documentRoutes } from './doors/openapi/document-routes.ts'
 import { helloRoute } from './doors/session-http/hello.ts'
 import { HttpConnections } from './doors/session-http/http-connections.ts'
+import { HttpPresence } from './doors/session-http/http-presence.ts'
 import { readersRoute } from './doors/session-http/inspection.ts'
 import { meRoute } from './doors/session-http/me.ts'
 import { Readings } from './doors/session-http/readings.ts'
@@ -20,6 +21,7 @@ import { sessionRoutes } from './doors/session-http/session-routes.ts'
 import { serveSite } from './doors/site.ts'
 import { openWebSocketDoor } from './doors/websocket/websocket-door.ts'
 import { ConnectionCount } from './limit/connection-count.ts'
+import type { PresenceNews } from './log/presence-news.ts'
 import type { RollCall } from './log/roll-call.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metric/metrics.ts'
@@ -44,6 +46,8 @@ export interface DoorsPorts {
   readonly metrics: Metrics | undefined
   /** Left out: there is no other node. */
   readonly rollCall?: RollCall
+  /** Left out: as well. */
+  readonly presenceNews?: PresenceNews | undefined
   readonly authenticator: Authenticator
   readonly limits: Limits
   readonly logger: Logger
@@ -82,7 +86,7 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
   const { gate, account } = ports.limits
   const proxies = trustedProxies(config.trustedProxies)
   const { outboxBytes, stallMs, behindMs, heartbeatMs } = config
-  const presence = new Presence()
+  const presence = new Presence(ports.presenceNews)
   const webSocket = openWebSocketDoor(app, {
     service,
     stores,
@@ -127,6 +131,7 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
     metrics,
   })
   const named = new HttpConnections(service, CONNECTION_MS)
+  const watching = new HttpPresence(presence)
   const routes = [
     ...sessionRoutes({
       service,
@@ -134,6 +139,7 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
       sessions,
       shelf: ports.shelf,
       presence,
+      watching,
       readings,
       connections: named,
       jobs,
@@ -192,6 +198,8 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
       jobs.close()
       openAi.close()
       named.close()
+      watching.close()
+      presence.close()
     },
   }
 }

@@ -153,6 +153,13 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'server',
+    name: 'presence of a crowd',
+    json: `{"type":"presence","session":"s1","members":[{"user":"ada","connection":"conn1","state":{"device":"phone"},"name":"Ada","device":"phone"}],"count":1000}`,
+    msgpack:
+      '84a474797065a870726573656e6365a773657373696f6ea27331a76d656d626572739185a475736572a3616461aa636f6e6e656374696f6ea5636f6e6e31a5737461746581a6646576696365a570686f6e65a46e616d65a3416461a6646576696365a570686f6e65a5636f756e74cd03e8',
+  },
+  {
+    from: 'server',
     name: 'welcome to a token that ends',
     json: `{"type":"welcome","connection":"k1","user":"u1","name":"Ann","node":"n1","heartbeatMs":15000,"limits":{},"expiresAt":1767225600000}`,
     msgpack:

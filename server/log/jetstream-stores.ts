@@ -8,6 +8,7 @@ import { JetStreamDeletionList } from './jetstream-deletion-list.ts'
 import { JetStreamHoldBack } from './jetstream-hold-back.ts'
 import { JetStreamLog, type JetStreamLogOptions } from './jetstream-log.ts'
 import { Outage } from './jetstream-outage.ts'
+import { JetStreamPresenceNews } from './jetstream-presence-news.ts'
 import { JetStreamRollCall } from './jetstream-roll-call.ts'
 import { JetStreamRunNotices } from './jetstream-run-notices.ts'
 import { JetStreamRunQueue } from './jetstream-run-queue.ts'
@@ -15,6 +16,7 @@ import { JetStreamSessionDirectory } from './jetstream-session-directory.ts'
 import { type JetStreamStreamsOptions, openStreams } from './jetstream-streams.ts'
 import { JetStreamTranscriptStore } from './jetstream-transcript-store.ts'
 import { JetStreamUsageLedger } from './jetstream-usage-ledger.ts'
+import type { PresenceNews } from './presence-news.ts'
 import type { RollCall } from './roll-call.ts'
 import type { RunNotices } from './run-notices.ts'
 import type { RunQueue } from './run-queue.ts'
@@ -48,6 +50,7 @@ export interface JetStreamStores {
   readonly deletions: DeletionList
   readonly holdBack: HoldBack
   readonly rollCall: RollCall
+  readonly presenceNews: PresenceNews
   readonly usage: UsageLedger
   readonly runNotices: RunNotices
   readonly connection: JetStreamConnection
@@ -89,6 +92,7 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
     const deletions = new JetStreamDeletionList(connection, streams)
     const holdBack = new JetStreamHoldBack(connection, streams.prefix)
     const rollCall = new JetStreamRollCall(connection, streams.prefix, logger)
+    const presenceNews = new JetStreamPresenceNews(connection, streams.prefix)
     const usage = new JetStreamUsageLedger(connection, streams)
     const runNotices = new JetStreamRunNotices(connection, streams.prefix)
     const outage = new Outage({ reach: log.reach, caughtUp: () => log.state.state === 'live' })
@@ -97,6 +101,7 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       outage.close()
       holdBack.close()
       rollCall.close()
+      presenceNews.close()
       await runs.close()
       await Promise.all([log.close(), transcripts.close(), directory.close()])
       deletions.close()
@@ -112,6 +117,7 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       deletions,
       holdBack,
       rollCall,
+      presenceNews,
       usage,
       runNotices,
       connection,

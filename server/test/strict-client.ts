@@ -184,6 +184,10 @@ export class StrictClient {
     return (await this.command({ type: 'send', id: makeId('c'), session, content, ...more })) as Frame<'ok'>
   }
 
+  show(session: string, state: Record<string, unknown>): void {
+    if (this.#socket !== undefined) this.#write(this.#socket, { type: 'presence', session, state })
+  }
+
   /** Calls back for every frame; returns the way to stop. */
   onFrame(listener: (frame: ServerFrame) => void): () => void {
     this.#listeners.add(listener)

@@ -16,6 +16,13 @@ const before: Parameter = {
   schema: { type: 'string', maxLength: 300 },
 }
 
+const presence: Parameter = {
+  in: 'query',
+  name: 'presence',
+  description: 'Tell also who is here: an event `presence` without an id, a line, or the field `presence` of a page.',
+  schema: { type: 'boolean' },
+}
+
 const SSE = 'Server-sent events: `id` is the cursor, `event` the type, `data` the entry as JSON. A comment every 15 s.'
 const NDJSON = 'One frame a line; an empty line every 15 s.'
 const DONE = ['Parley-Cursor', 'Idempotent-Replayed'] as const
@@ -108,7 +115,7 @@ export const SESSION_OPERATIONS: Operations = {
     description:
       'By `Accept` as server-sent events or lines, which go on, or as one page of JSON, for which one may `wait`. All begin ' +
       'at the same cursors, so that a client may change from one to another anywhere.',
-    parameters: [session, after, wait, run, merge, lastEventId, ifNoneMatch, me],
+    parameters: [session, after, wait, run, merge, presence, lastEventId, ifNoneMatch, me],
     answers: {
       200: {
         description: 'The entries.',
@@ -165,6 +172,17 @@ export const SESSION_OPERATIONS: Operations = {
     body: 'DecisionRequest',
     answers: ANSWERED,
     errors: ['call_not_found', 'call_ended', 'approval_not_needed', 'already_decided', ...STORING],
+  },
+  'POST /v1/sessions/:session/presence': {
+    id: 'showPresence',
+    tag: 'sessions',
+    summary: 'Shows the others in the session a state of this client',
+    description:
+      'For the connection that `Parley-Connection` names. It holds while a stream or polls name it, and 10 s after.',
+    parameters: [session, me],
+    body: 'PresenceRequest',
+    answers: { 204: { description: 'It is shown.' } },
+    errors: ['too_large'],
   },
   'PUT /v1/sessions/:session/connections/:connection': {
     id: 'declareTools',

@@ -1,6 +1,14 @@
 // GET …/events: what is in a session's log after a cursor. As server-sent events, as lines, or as one page of JSON, for
 // which one may wait. All four begin at the same cursors, so that a client may change from one to another anywhere.
-import { type Cursor, type EventsPage, formatCursor, Id, parseCursor, ReplyError } from '@parley/protocol'
+import {
+  type Cursor,
+  type EventsPage,
+  formatCursor,
+  Id,
+  type Presence,
+  parseCursor,
+  ReplyError,
+} from '@parley/protocol'
 import { z } from 'zod'
 import { lookUpRun } from '../../session/find-run.ts'
 import { negotiate } from '../http/accept.ts'
@@ -21,6 +29,7 @@ const FORMS = ['application/json', 'text/event-stream', 'application/x-ndjson'] 
 const Query = z.object({
   after: z.string().optional(),
   run: Id.optional(),
+  presence: z.enum(['0', '1', 'true', 'false'], { error: 'must be true or false' }).optional(),
   merge: z.enum(['0', '1', 'true', 'false'], { error: 'must be true or false' }).optional(),
   wait: z
     .string()
@@ -36,7 +45,7 @@ export function eventsRoute(ports: SessionHttpPorts): Route {
       const { request } = exchange
       const session = request.paramAs('session', Id)
       const form = negotiate(request.header('accept'), FORMS)
-      const { run, merge, wait = '0', ...query } = request.queryAs(Query)
+      const { run, merge, presence, wait = '0', ...query } = request.queryAs(Query)
       const after = lastEventId(request) ?? asCursor(query.after)
       // As an attach does, reading founds a session that is empty.
       await ports.service.enter(session, callerOf(request))
@@ -46,12 +55,27 @@ export function eventsRoute(ports: SessionHttpPorts): Route {
         return
       }
       holdConnection(ports, request, session)
-      const reading = { session, after, filter, merge: merge === '1' || merge === 'true' }
+      const isStream = form !== 'application/json'
+      const isTold = isTrue(presence)
+      const begun = (tell: (frame: Presence) => void): void => {
+        const watcher = { ...callerOf(request), ...(isTold ? { notify: tell } : {}) }
+        onAbort(request.signal, ports.watching.hold(session, watcher, !isStream))
+      }
+      // Who reads one run, or polls without a name, is not taken for somebody in the session.
+      const isSeen = run === undefined && (isStream || connectionOf(request) !== undefined)
+      const reading = { session, after, filter, merge: isTrue(merge), ...(isSeen ? { begun } : {}) }
       if (form === 'text/event-stream') await ports.readings.stream(exchange, 'sse', reading)
       else if (form === 'application/x-ndjson') await ports.readings.stream(exchange, 'ndjson', reading)
-      else await poll(ports, exchange, reading, Math.min(Number(wait), WAIT_MAX_S) * 1000, run)
+      else {
+        if (isSeen) begun(() => undefined)
+        await poll(ports, exchange, reading, { waitMs: Math.min(Number(wait), WAIT_MAX_S) * 1000, run, isTold })
+      }
     },
   }
+}
+
+function isTrue(flag: string | undefined): boolean {
+  return flag === '1' || flag === 'true'
 }
 
 /** Where a client stands that comes back: what `EventSource` sends by itself. @throws ReplyError invalid_cursor */
@@ -91,13 +115,13 @@ async function poll(
   ports: SessionHttpPorts,
   exchange: HttpExchange,
   reading: Reading,
-  waitMs: number,
-  run: string | undefined,
+  { waitMs, run, isTold }: { readonly waitMs: number; readonly run: string | undefined; readonly isTold: boolean },
 ): Promise<void> {
   const { request, leaving } = exchange
   const { session } = reading
   const { epoch } = ports.stores.log
-  const held = request.header('if-none-match')
+  // Who is here changes without the log.
+  const held = isTold ? undefined : request.header('if-none-match')
   // What nobody has added to need not be read.
   if (held !== undefined && waitMs === 0) {
     const etag = etagOf(formatCursor(epoch, await ports.readings.head(session)), run, true)
@@ -108,7 +132,11 @@ async function poll(
   const etag = etagOf(cursor, run, page.live)
   const headers = headersOf(etag, page.live && waitMs === 0)
   if (!page.reset && matches(held, etag)) exchange.reply(304, undefined, headers)
-  else exchange.replyWith(200, asJson(page, cursor), { 'Content-Type': 'application/json', ...headers })
+  else
+    exchange.replyWith(200, asJson(page, cursor, isTold ? here(ports, session) : undefined), {
+      'Content-Type': 'application/json',
+      ...headers,
+    })
 }
 
 /** Seconds over which those who poll at the same time are spread. */
@@ -133,8 +161,18 @@ function matches(header: string | undefined, etag: string): boolean {
   return header?.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag.slice(2)) === true
 }
 
-function asJson(page: Page, cursor: Cursor): string {
+function here({ presence }: SessionHttpPorts, session: string): NonNullable<EventsPage['presence']> {
+  return { members: presence.members(session), count: presence.count(session) }
+}
+
+function asJson(page: Page, cursor: Cursor, presence: EventsPage['presence']): string {
   const { live, role, reset } = page
-  const head: Omit<EventsPage, 'entries'> = { cursor, live, role, ...(reset ? { reset } : {}) }
+  const head: Omit<EventsPage, 'entries'> = {
+    cursor,
+    live,
+    role,
+    ...(reset ? { reset } : {}),
+    ...(presence && { presence }),
+  }
   return `${JSON.stringify(head).slice(0, -1)},"entries":[${page.items}]}`
 }

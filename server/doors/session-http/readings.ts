@@ -1,6 +1,6 @@
 // Readings: the readers behind plain HTTP's streams and polls. A stream's reader goes with its stream; who cannot keep up
 // for too long is cut, and who is here when the node stops is told where to go, spread over the time that is left.
-import { type Cursor, ERRORS, ReplyError, type ServerFrame } from '@parley/protocol'
+import { type Cursor, ERRORS, type Presence, ReplyError, type ServerFrame } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Seq } from '../../log/entry.ts'
 import type { DoorMetrics } from '../../metric/door-metrics.ts'
@@ -36,6 +36,8 @@ export interface Reading {
   readonly merge: boolean
   /** Only one run is read. */
   readonly filter: RunFilter | undefined
+  /** The stream has begun: it may be told who is here. */
+  readonly begun?: (tell: (frame: Presence) => void) => void
 }
 
 export interface Page extends PageDone {
@@ -97,6 +99,10 @@ export class Readings {
     const reader = new Reader({ ...this.#ports, sink, failed }, this.#start(exchange, form, reading))
     onAbort(request.signal, () => reader.close())
     await reader.attach()
+    reading.begun?.((frame) => {
+      // Who cannot keep up is not told of each change: another frame comes after the next.
+      if (!sink.full && !request.signal.aborted) sink.write(frame)
+    })
   }
 
   /** Resolves with the next page: at once, or when there is something or the wait is over. @throws ReplyError, StorageError */

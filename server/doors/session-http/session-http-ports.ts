@@ -7,6 +7,7 @@ import type { SessionShelf } from '../../session/session-shelf.ts'
 import type { Audience } from '../audience.ts'
 import type { JobDoor } from '../jobs/job-routes.ts'
 import type { HttpConnections } from './http-connections.ts'
+import type { HttpPresence } from './http-presence.ts'
 import type { Readings } from './readings.ts'
 
 export interface SessionHttpPorts {
@@ -15,6 +16,8 @@ export interface SessionHttpPorts {
   readonly sessions: SessionCache
   readonly shelf: SessionShelf
   readonly presence: Presence
+  /** Who is here over plain HTTP. */
+  readonly watching: HttpPresence
   readonly readings: Readings
   readonly connections: HttpConnections
   readonly audience?: Audience | undefined

@@ -4,6 +4,7 @@ import { commandRoutes, connectionRoutes } from './commands.ts'
 import { eventsRoute } from './events.ts'
 import { memberRoutes } from './members.ts'
 import { messagesRoute } from './messages.ts'
+import { presenceRoute } from './presence.ts'
 import type { SessionHttpPorts } from './session-http-ports.ts'
 import { sessionsRoutes } from './sessions.ts'
 import { snapshotRoute } from './snapshot.ts'
@@ -17,5 +18,6 @@ export function sessionRoutes(ports: SessionHttpPorts): readonly Route[] {
     ...commandRoutes(ports),
     ...connectionRoutes(ports),
     ...memberRoutes(ports),
+    presenceRoute(ports),
   ]
 }

@@ -23,6 +23,7 @@ import { type HttpDoor, type HttpOptions, serveRoutes } from '../http/router.ts'
 import { Hub } from '../hub.ts'
 import { openJobDoor } from '../jobs/job-routes.ts'
 import { HttpConnections } from '../session-http/http-connections.ts'
+import { HttpPresence } from '../session-http/http-presence.ts'
 import { Readings } from '../session-http/readings.ts'
 import type { SessionHttpPorts } from '../session-http/session-http-ports.ts'
 import { sessionRoutes } from '../session-http/session-routes.ts'
@@ -146,9 +147,11 @@ export class DoorHarness {
     const connections = new ConnectionCount(limits.connections)
     const readings = new Readings({ service, stores, hub, logger, behindMs: limits.behindMs })
     const presence = new Presence()
+    const watching = new HttpPresence(presence)
     const named = new HttpConnections(service, options.connectionMs ?? 30_000)
     const jobs = openJobDoor({ service, stores, sessions, retentionMs: 3_600_000, busy: () => 0 })
-    const ports: SessionHttpPorts = { service, stores, sessions, shelf, presence, readings, connections: named, jobs }
+    const shared = { service, stores, sessions, shelf, presence, watching, readings, jobs }
+    const ports: SessionHttpPorts = { ...shared, connections: named }
     const http = serveRoutes(app, [...sessionRoutes(ports), ...(options.routes?.({ ...ports, hub }) ?? [])], {
       ...HTTP_LIMITS_IN_TESTS,
       ...options.http,

@@ -31,6 +31,8 @@ export interface CommandDeskPorts {
 export interface CommandDeskOptions {
   readonly outbox: Outbox
   readonly attachedSessions: number
+  /** What the client calls itself. */
+  readonly device?: string | undefined
   /** A session can no longer be read: the log is broken. */
   failed(): void
 }
@@ -131,7 +133,7 @@ export class CommandDesk {
 
   async #attach(command: Attach, done: () => void): Promise<void> {
     const { service, presence } = this.#ports
-    const { outbox, attachedSessions } = this.#options
+    const { outbox, attachedSessions, device } = this.#options
     const { session } = command
     if (this.#closed) return done()
     const attached = this.#readers.size + this.#attaching
@@ -163,8 +165,8 @@ export class CommandDesk {
       },
     )
     this.#readers.set(session, reader)
-    const { connection, user } = this.#caller
-    presence.enter(session, { connection, user, notify: (frame) => outbox.writeShared(frame) })
+    const { connection, user, name } = this.#caller
+    presence.enter(session, { connection, user, name, device, notify: (frame) => outbox.writeShared(frame) })
     // Reading goes on by itself: a long replay holds up no command.
     reader
       .attach()

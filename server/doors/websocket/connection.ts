@@ -268,12 +268,12 @@ export class Connection {
     this.#phase = 'greeting'
     this.#identity ??= this.#ports.authenticator.authenticate(hello.token)
     this.#identity.then(
-      (identity) => this.#welcome(identity),
+      (identity) => this.#welcome(identity, hello.client?.name),
       (error: unknown) => this.#refuse(error),
     )
   }
 
-  #welcome(identity: Identity): void {
+  #welcome(identity: Identity, device: string | undefined): void {
     if (this.#isClosed) return
     clearTimeout(this.#helloTimer)
     const { node, limits } = this.#ports
@@ -284,6 +284,7 @@ export class Connection {
       {
         outbox: this.#outbox,
         attachedSessions: limits.attachedSessions,
+        device,
         failed: () => this.end(new Disconnect('internal')),
       },
       {

@@ -51,8 +51,8 @@ export class Presence {
   }
 
   #look(): void {
-    const { members } = this.#session.presence.state
-    this.#state = { watchers: members.map(watcherOf), count: members.length }
+    const { members, count } = this.#session.presence.state
+    this.#state = { watchers: members.map(watcherOf), count }
     for (const listener of [...this.#listeners]) listener()
   }
 }
@@ -60,11 +60,12 @@ export class Presence {
 const DEVICE_MAX = 32
 
 /** What others show is theirs to choose: only what is understood of it is taken. */
-function watcherOf({ user, connection, state }: PresentMember): Watcher {
+function watcherOf({ user, connection, state, name }: PresentMember): Watcher {
   const { device, typing } = state
   return {
     user,
     connection,
+    ...(name === undefined ? {} : { name }),
     ...(typeof device === 'string' && device !== '' ? { device: device.slice(0, DEVICE_MAX) } : {}),
     typing: typing === true,
   }

@@ -1,0 +1,221 @@
+// Presence of several nodes over a bus that loses what it is told to lose, with a clock that the test turns.
+import type { Presence as PresenceFrame } from '@parley/protocol'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { PresenceNews } from '../log/presence-news.ts'
+import { Presence } from './presence.ts'
+import { paceMs } from './presence-crowd.ts'
+import { SILENT_MS } from './presence-nodes.ts'
+
+class Bus {
+  readonly #listeners = new Set<(message: unknown) => void>()
+  away = false
+  loses = false
+  bytes = 0
+  messages = 0
+
+  news(): PresenceNews {
+    return {
+      tell: (message) => {
+        if (this.away) return false
+        const text = JSON.stringify(message)
+        this.messages += 1
+        this.bytes += text.length
+        if (!this.loses) for (const listener of this.#listeners) listener(JSON.parse(text))
+        return true
+      },
+      onTold: (listener) => {
+        this.#listeners.add(listener)
+        return { close: () => this.#listeners.delete(listener) }
+      },
+    }
+  }
+}
+
+class Viewer {
+  readonly frames: PresenceFrame[] = []
+  readonly connection: string
+  readonly #presence: Presence
+
+  constructor(presence: Presence, connection: string) {
+    this.#presence = presence
+    this.connection = connection
+    const notify = (frame: PresenceFrame) => void this.frames.push(frame)
+    presence.enter('s', { connection, user: `user of ${connection}`, name: connection.toUpperCase(), notify })
+  }
+
+  get last(): PresenceFrame | undefined {
+    return this.frames.at(-1)
+  }
+
+  get sees(): string[] {
+    return (this.last?.members ?? []).map(({ connection }) => connection).sort()
+  }
+
+  show(state: Record<string, unknown>): void {
+    this.#presence.show('s', this.connection, state)
+  }
+
+  leave(): void {
+    this.#presence.leave('s', this.connection)
+  }
+}
+
+let bus: Bus
+const nodes: Presence[] = []
+
+function node(): Presence {
+  const presence = new Presence(bus.news())
+  nodes.push(presence)
+  return presence
+}
+
+beforeEach(() => {
+  vi.useFakeTimers()
+  bus = new Bus()
+})
+afterEach(() => {
+  for (const each of nodes.splice(0)) each.close()
+  vi.useRealTimers()
+})
+
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
+
+describe('on one node', () => {
+  it('names everybody who is there, and tells nobody who is alone of himself', async () => {
+    const presence = new Presence()
+    const ann = new Viewer(presence, 'ann')
+    await pass(1_000)
+    expect(ann.frames).toEqual([])
+    const bob = new Viewer(presence, 'bob')
+    await pass(200)
+    expect(bob.last).toMatchObject({ count: 2, members: [{ name: expect.any(String), state: {} }, {}] })
+    bob.leave()
+    await pass(200)
+    expect(ann.sees).toEqual(['ann'])
+    ann.leave()
+    expect(presence.size).toBe(0)
+  })
+
+  it('tells what changes within a moment at once, and the same thing once', async () => {
+    const presence = new Presence()
+    const ann = new Viewer(presence, 'ann')
+    for (let count = 0; count < 100; count += 1) ann.show({ typing: count % 2 === 1 })
+    await pass(1_000)
+    expect(ann.frames).toHaveLength(1)
+    ann.show({ typing: true })
+    await pass(1_000)
+    expect(ann.frames).toHaveLength(1)
+  })
+})
+
+describe('on several nodes', () => {
+  it('is seen from all of them, with what is shown, and goes with who leaves', async () => {
+    const ann = new Viewer(node(), 'ann')
+    const bob = new Viewer(node(), 'bob')
+    const cat = new Viewer(node(), 'cat')
+    await pass(1_000)
+    for (const viewer of [ann, bob, cat]) expect([viewer.sees, viewer.last?.count]).toEqual([['ann', 'bob', 'cat'], 3])
+    bob.show({ typing: true })
+    await pass(1_000)
+    expect(ann.last?.members[0]).toMatchObject({ connection: 'bob', name: 'BOB', state: { typing: true } })
+    bob.leave()
+    await pass(1_000)
+    expect([ann.sees, cat.sees]).toEqual([
+      ['ann', 'cat'],
+      ['ann', 'cat'],
+    ])
+  })
+
+  it('is spoken of to nobody while one node alone has somebody there', async () => {
+    const ann = new Viewer(node(), 'ann')
+    node()
+    await pass(1_000)
+    const { bytes } = bus
+    for (let count = 0; count < 50; count += 1) {
+      ann.show({ typing: count % 2 === 0 })
+      await pass(20)
+    }
+    // Signs of life, and no more.
+    expect(bus.bytes - bytes).toBeLessThan(200)
+  })
+
+  it('is gone with a node that says goodbye, at once, and with one that dies, in less than 15 s', async () => {
+    const ann = new Viewer(node(), 'ann')
+    const leaves = node()
+    new Viewer(leaves, 'bob')
+    await pass(1_000)
+    leaves.close()
+    await pass(300)
+    expect(ann.sees).toEqual(['ann'])
+    const dies = node()
+    new Viewer(dies, 'cat')
+    await pass(1_000)
+    expect(ann.sees).toEqual(['ann', 'cat'])
+    const heard = bus.messages
+    // It is silent from here on; the other one goes on.
+    nodes.splice(nodes.indexOf(dies), 1)
+    silence(dies)
+    await pass(SILENT_MS + 4_000)
+    expect(ann.sees).toEqual(['ann'])
+    expect(bus.messages).toBeGreaterThan(heard)
+  })
+
+  it('is mended after messages were lost', async () => {
+    const ann = new Viewer(node(), 'ann')
+    const there = node()
+    const bob = new Viewer(there, 'bob')
+    await pass(1_000)
+    bus.loses = true
+    bob.show({ typing: true })
+    new Viewer(there, 'cat')
+    await pass(1_000)
+    bus.loses = false
+    expect(ann.sees).toEqual(['ann', 'bob'])
+    await pass(4_000)
+    expect(ann.sees).toEqual(['ann', 'bob', 'cat'])
+    expect(ann.last?.members[0]).toMatchObject({ connection: 'bob', state: { typing: true } })
+  })
+
+  it('goes on among those of a node while others cannot be told, and is whole afterwards', async () => {
+    const here = node()
+    const ann = new Viewer(here, 'ann')
+    const far = new Viewer(node(), 'far')
+    await pass(1_000)
+    bus.away = true
+    new Viewer(here, 'bob')
+    await pass(SILENT_MS + 4_000)
+    expect([ann.sees, far.sees]).toEqual([['ann', 'bob'], ['far']])
+    bus.away = false
+    await pass(12_000)
+    expect([ann.sees, far.sees]).toEqual([
+      ['ann', 'bob', 'far'],
+      ['ann', 'bob', 'far'],
+    ])
+  })
+
+  it('costs a crowd of 1,000 who come, go and type a bounded number of frames and bytes', async () => {
+    const [here, there] = [node(), node()]
+    const viewers = Array.from({ length: 1_000 }, (_, at) => new Viewer(at % 2 === 0 ? here : there, `v${at}`))
+    await pass(6_000)
+    const [first] = viewers as [Viewer]
+    expect(first.last).toMatchObject({ count: 1_000, members: { length: 32 } })
+    const [frames, bytes] = [first.frames.length, bus.bytes]
+    for (let tick = 0; tick < 300; tick += 1) {
+      const viewer = viewers[1 + ((tick * 7) % 999)] as Viewer
+      viewer.show({ typing: tick % 3 !== 0 })
+      await pass(100)
+    }
+    const seconds = 30
+    expect(first.frames.length - frames).toBeLessThanOrEqual((seconds * 1_000) / paceMs(1_000) + 1)
+    // From two nodes, a digest each for every frame.
+    expect((bus.bytes - bytes) / seconds).toBeLessThan(2 * 3_000)
+  })
+})
+
+/** As kill -9 would: its timers are dead, and it says nothing. */
+function silence(presence: Presence): void {
+  const { away } = bus
+  bus.away = true
+  presence.close()
+  bus.away = away
+}

@@ -1,0 +1,51 @@
+// Presence over real nodes and a real NATS: who is seen from where, and how soon somebody is gone whose node is.
+import type { Presence } from '@parley/protocol'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { NatsServer } from './nats-server.ts'
+import { ServerProcess } from './server-process.ts'
+import { StrictClient } from './strict-client.ts'
+
+let nats: NatsServer
+let nodes: readonly ServerProcess[]
+
+beforeAll(async () => {
+  nats = await NatsServer.start()
+  const settings = { PARLEY_NATS_URL: nats.url, PARLEY_NATS_PREFIX: 'presence', PARLEY_DRAIN: '1' }
+  const names = ['node1', 'node2', 'node3']
+  nodes = await Promise.all(names.map((name) => ServerProcess.start({ ...settings, PARLEY_NODE: name })))
+})
+afterAll(async () => {
+  await Promise.all(nodes.map((node) => node.dispose()))
+  await nats.dispose()
+})
+
+async function come(node: ServerProcess | undefined): Promise<StrictClient> {
+  const client = new StrictClient(node?.url ?? '')
+  await client.connect()
+  await client.attach('s')
+  return client
+}
+
+async function sees(client: StrictClient, fits: (frame: Presence) => boolean): Promise<Presence> {
+  return (await client.frame((frame) => frame.type === 'presence' && fits(frame))) as Presence
+}
+
+it('is seen from every node, gone at once with a node that stops, and within 15 s with one that is killed', async () => {
+  const [first, second, third] = nodes
+  const here = await come(first)
+  const three = sees(here, ({ count }) => count === 3)
+  const there = await come(second)
+  await come(third)
+  await three
+  const typing = sees(here, ({ members }) => members[0]?.state.typing === true)
+  there.show('s', { typing: true })
+  expect((await typing).count).toBe(3)
+  const two = sees(here, ({ count }) => count === 2)
+  await third?.stop()
+  await two
+  const alone = sees(here, ({ count }) => count === 1)
+  const killedAt = performance.now()
+  await second?.kill()
+  expect((await alone).members).toHaveLength(1)
+  expect(performance.now() - killedAt).toBeLessThan(15_000)
+}, 40_000)
