@@ -15,6 +15,7 @@ COPY protocol/package.json protocol/
 COPY client/package.json client/
 COPY server/package.json server/
 COPY web/package.json web/
+COPY loadtest/package.json loadtest/
 
 FROM manifests AS build
 RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts --no-audit --no-fund

@@ -17,6 +17,7 @@ const WORKSPACES: Readonly<Record<string, readonly string[]>> = {
   client: ['protocol'],
   server: ['protocol'],
   web: ['protocol', 'client'],
+  loadtest: ['protocol', 'client'],
 }
 
 /** folder of the server → the folders that it may import. Files at the root, and the bench, may import any. */
@@ -46,7 +47,8 @@ const PACKAGES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^prom-client$/, ['server/metric/']],
   [/^msgpackr$/, ['protocol/codec.ts']],
   [/^zod$/, ['protocol/', 'server/']],
-  [/^ws$/, ['client/platform-node.ts', 'server/bench/peers/']],
+  [/^ws$/, ['client/platform-node.ts', 'loadtest/doors/', 'server/bench/peers/']],
+  [/^uplot$/, ['loadtest/report/']],
   [/^react(-dom)?$/, ['web/']],
 ]
 

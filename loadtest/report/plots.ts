@@ -1,0 +1,146 @@
+// drawPlots: what the report's page runs. It is put into the page as text, so it uses nothing from outside of itself.
+import type uPlot from 'uplot'
+import type { PlotData } from './html.ts'
+
+export function drawPlots(Plot: typeof uPlot, { points, doors, seconds }: PlotData, into: HTMLElement): void {
+  const COLORS = ['#0969da', '#bc4c00', '#1a7f37', '#8250df', '#bf3989', '#57606a', '#9a6700', '#0a7ea4']
+  const colored = (at: number) => COLORS[at % COLORS.length] ?? '#000'
+  const size = { width: 540, height: 260 }
+  const figure = (title: string, about: string): HTMLElement => {
+    const element = document.createElement('figure')
+    const caption = document.createElement('figcaption')
+    const small = document.createElement('small')
+    small.textContent = about
+    caption.append(title, small)
+    element.append(caption)
+    into.append(element)
+    return element
+  }
+  const short = (value: number | null | undefined): string =>
+    value === null || value === undefined ? '–' : Math.abs(value) >= 10 ? value.toFixed(0) : value.toFixed(1)
+
+  // Of logarithms: from 0.5 ms on, so that what is too small to matter does not take half of the picture.
+  const curves = (
+    title: string,
+    about: string,
+    of: (door: PlotData['doors'][number]) => readonly (number | null)[],
+  ) => {
+    const rows = doors.map((door) => of(door).map((value) => (value === null ? null : Math.max(0.5, value))))
+    if (!rows.some((row) => row.some((value) => value !== null))) return
+    const options = {
+      ...size,
+      scales: { x: { time: false }, y: { distr: 3 as const } },
+      axes: [
+        { values: (_: uPlot, ticks: number[]) => ticks.map((tick) => `${(tick * 100).toFixed(0)}%`) },
+        {
+          values: (_: uPlot, ticks: (number | null)[]) => ticks.map((tick) => (tick === null ? '' : `${tick} ms`)),
+          size: 70,
+        },
+      ],
+      series: [
+        {
+          label: 'of answers',
+          value: (_: uPlot, value: number | null) => (value === null ? '–' : `${(value * 100).toFixed(1)}%`),
+        },
+        ...doors.map(({ label }, at) => ({
+          label,
+          stroke: colored(at),
+          width: 2,
+          value: (_: uPlot, value: number | null) => `${short(value)} ms`,
+        })),
+      ],
+    }
+    new Plot(options, [[...points], ...rows], figure(title, about))
+  }
+  const lines = (
+    title: string,
+    about: string,
+    rows: readonly { label: string; of: (at: number) => number | null }[],
+  ) => {
+    const x = seconds.map(({ at }) => at)
+    const options = {
+      ...size,
+      scales: { x: { time: false } },
+      axes: [{ values: (_: uPlot, ticks: number[]) => ticks.map((tick) => `${tick} s`) }, { size: 60 }],
+      series: [
+        {
+          label: 'at',
+          value: (_: uPlot, value: number | null, __: number, at: number | null) =>
+            at === null ? '–' : `${short(value)} s (${seconds[at]?.stretch ?? ''})`,
+        },
+        ...rows.map(({ label }, at) => ({
+          label,
+          stroke: colored(at),
+          width: 1.5,
+          value: (_: uPlot, value: number | null) => short(value),
+        })),
+      ],
+    }
+    new Plot(options, [x, ...rows.map(({ of }) => seconds.map((_, at) => of(at)))], figure(title, about))
+  }
+  const bars = (title: string, about: string, of: (door: PlotData['doors'][number]) => number | undefined) => {
+    const values = doors.map((door) => of(door) ?? 0)
+    if (!values.some((value) => value > 0)) return
+    const options = {
+      ...size,
+      legend: { show: false },
+      cursor: { show: false },
+      scales: {
+        x: { time: false, range: [-0.6, doors.length - 0.4] as [number, number] },
+        y: { range: [0, Math.max(...values) * 1.15] as [number, number] },
+      },
+      axes: [
+        {
+          splits: () => doors.map((_, at) => at),
+          values: () => doors.map(({ label }) => label),
+          grid: { show: false },
+        },
+        { size: 60 },
+      ],
+      series: [
+        {},
+        {
+          stroke: colored(0),
+          fill: '#0969da44',
+          ...(Plot.paths.bars === undefined ? {} : { paths: Plot.paths.bars({ size: [0.6, 80] }) }),
+        },
+      ],
+      hooks: {
+        draw: [
+          (plot: uPlot) => {
+            plot.ctx.textAlign = 'center'
+            plot.ctx.fillStyle = '#1b1f24'
+            for (const [at, value] of values.entries()) {
+              plot.ctx.fillText(short(value), plot.valToPos(at, 'x', true), plot.valToPos(value, 'y', true) - 8)
+            }
+          },
+        ],
+      },
+    }
+    new Plot(options, [doors.map((_, at) => at), values], figure(title, about))
+  }
+
+  curves('First token', 'beyond what the model takes, by share of the answers', ({ label, curves }) =>
+    label.startsWith('request') ? curves.firstAdded.map(() => null) : curves.firstAdded,
+  )
+  curves('Whole answer', 'beyond what the model takes', ({ curves }) => curves.doneAdded)
+  curves('Resume gap', 'from a lost connection to where reading went on', ({ curves }) => curves.resumeGap)
+  lines('Tokens a second', 'one stretch after the other', [
+    { label: 'tokens', of: (at) => seconds[at]?.outputs ?? null },
+  ])
+  lines('Answers under way, and connections lost', 'each second', [
+    { label: 'under way', of: (at) => seconds[at]?.active ?? null },
+    { label: 'lost', of: (at) => seconds[at]?.interruptions ?? null },
+  ])
+  if (seconds.some(({ cores }) => cores !== undefined)) {
+    lines('Cores that the servers use', 'of all nodes together', [
+      { label: 'cores', of: (at) => seconds[at]?.cores ?? null },
+    ])
+    lines('Memory of the servers', 'MB, of all nodes together', [
+      { label: 'MB', of: (at) => (seconds[at]?.residentBytes ?? 0) / 1e6 || null },
+    ])
+  }
+  bars('CPU a question', 'ms, of all servers together', ({ cpuMsPerAsk }) => cpuMsPerAsk)
+  bars('Bytes a question', 'kB both ways, on the wire', ({ bytesPerAsk }) => bytesPerAsk / 1000)
+  bars('Gave up', 'percent of the questions', ({ gaveUp }) => gaveUp)
+}

@@ -1,0 +1,69 @@
+// What a reader of one door sees through a proxy that plants a fault, for tests.
+import { ByteMeter } from '../byte-meter.ts'
+import type { DoorName } from '../doors/door.ts'
+import { openDoor } from '../doors/open-door.ts'
+import { knownText } from '../known-text.ts'
+import { randomOf } from '../random.ts'
+import { anyFault, StreamVerifier } from '../stream-verifier.ts'
+import { type Plant, PlantingProxy } from './planting-proxy.ts'
+
+/** All but the SDK, which may put right what it is given. */
+export const PLANTED_DOORS: readonly DoorName[] = ['ws', 'sse', 'ndjson', 'request', 'long-poll', 'short-poll']
+export const PLANTS: readonly Plant[] = ['drop', 'repeat', 'swap']
+
+const MOST_ROUNDS = 100
+let asked = 0
+
+export interface Found {
+  /** Answers in which faults were found, and in which some had been planted. */
+  readonly faulty: number
+  readonly planted: number
+  readonly outputs: number
+}
+
+/** Asks, `atOnce` users at a time, until one output of `every` was damaged; each is asked for so many tokens. */
+export async function plantAndLook(
+  url: string,
+  door: DoorName,
+  plant: Plant,
+  every: number,
+  tokens: number,
+  atOnce: number,
+): Promise<Found> {
+  const proxy = await PlantingProxy.start(url, plant, every)
+  try {
+    let faulty = 0
+    for (let round = 0; proxy.planted === 0; round += 1) {
+      if (round === MOST_ROUNDS) throw new Error(`no fault was planted in ${proxy.outputs} outputs`)
+      const looks = await Promise.all(Array.from({ length: atOnce }, () => isFaulty(proxy.url, door, tokens)))
+      faulty += looks.filter((found) => found).length
+    }
+    return { faulty, planted: proxy.planted, outputs: proxy.outputs }
+  } finally {
+    await proxy.stop()
+  }
+}
+
+async function isFaulty(url: string, door: DoorName, tokens: number): Promise<boolean> {
+  asked += 1
+  const session = `planted-${asked}`
+  const random = randomOf(1, asked)
+  const context = {
+    url,
+    session,
+    model: undefined,
+    token: undefined,
+    silenceMs: 20_000,
+    meter: new ByteMeter(),
+    random,
+  }
+  const user = openDoor(door, context)
+  await user.arrive()
+  const nothing = () => undefined
+  const watch = { outputs: nothing, interrupted: nothing, resumed: nothing, reset: nothing }
+  const verifier = new StreamVerifier(knownText(tokens))
+  const content = `/demo count=${tokens} rate=1000`
+  await user.ask({ id: `${session}-ask`, content, verifier, watch, gaveUp: new AbortController().signal })
+  user.close()
+  return anyFault(verifier.faults)
+}
