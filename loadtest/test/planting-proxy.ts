@@ -1,4 +1,4 @@
-// PlantingProxy: stands between users and a server, understands what the server says, and damages one output now and then:
+// PlantingProxy: stands between users and a server, understands what the server says, and damages one output:
 // drops it, gives it twice, or has it change places with the next. For each form in which outputs come: frames of a
 // WebSocket, events, lines, pages, and whole results.
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http'
@@ -27,7 +27,7 @@ export class PlantingProxy {
     this.#sockets.on('connection', (near) => this.#webSocket(near))
   }
 
-  /** @param every one output in so many is damaged */
+  /** @param every the first output after so many is damaged */
   static async start(target: string, plant: Plant, every: number): Promise<PlantingProxy> {
     const proxy = new PlantingProxy(target, plant, every)
     await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve))
@@ -133,7 +133,7 @@ export class PlantingProxy {
     const damaged = [...texts]
     let shift = 0
     for (const at of texts.keys()) {
-      if (!this.due(at === texts.length - 1 && texts.length > 1)) continue
+      if (!this.due(at === texts.length - 1)) continue
       const place = at + shift
       const text = damaged[place] ?? ''
       if (this.#plant === 'drop') damaged.splice(place, 1)
@@ -151,7 +151,7 @@ export class PlantingProxy {
   /** Counts an output, and says whether it is to be damaged. @param last none follows to change places with */
   due(last = false): boolean {
     this.outputs += 1
-    if (this.outputs < this.#every * (this.planted + 1) || (last && this.#plant === 'swap')) return false
+    if (this.planted > 0 || this.outputs < this.#every || (last && this.#plant === 'swap')) return false
     this.planted += 1
     return true
   }
