@@ -45,6 +45,10 @@ export function serveMetrics(app: TemplatedApp, options: MetricsRouteOptions): v
       },
     )
   })
+  app.any('/metrics', (response, request) => {
+    const refusal = refusalOf(options, response, request)
+    replyError(response, refusal ?? new HttpError('method_not_allowed', undefined, { headers: { Allow: 'GET' } }))
+  })
 }
 
 function refusalOf(
