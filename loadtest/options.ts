@@ -42,7 +42,7 @@ How it is measured
   --memory N         attached sessions by which memory is measured, on servers started here; 0: not (3000)
   --generators N     processes of users (${defaultGenerators()} here)
   --silence TIME     after which a user takes a silent connection for dead (20s)
-  --drain TIME       for answers under way at the end (30s)
+  --drain TIME       at most, for answers under way at the end: a poll in a black hole is noticed late (90s)
   --out FOLDER       for report.html and report.json (artifacts/loadtest)
 
 Ends with 0 when every answer came whole, 1 when anything was lost, repeated, reordered, wrong or missing, 2 for a wrong option.
@@ -85,7 +85,7 @@ const DEFAULTS = {
   plan: '10000',
   memory: '3000',
   silence: '20s',
-  drain: '30s',
+  drain: '90s',
   out: 'artifacts/loadtest',
 } as const
 
