@@ -1,0 +1,100 @@
+import { Counter, Histogram, Registry } from 'prom-client'
+import { describe, expect, it } from 'vitest'
+import { compare } from './comparison.ts'
+import { zOf } from './interval.ts'
+import { between, parseScrape } from './scrape.ts'
+
+const groups = { label: 'variant', a: 'control', b: 'other' }
+
+describe('a comparison', () => {
+  it('finds planted differences, and says which way they go', async () => {
+    const random = seeded(1)
+    const rows = await compared(random, 2_000, { scale: 1.5, failed: 0.12 })
+    expect(verdicts(rows)).toMatchObject({
+      'first token, p50': 'higher',
+      'first token, p95': 'higher',
+      failed: 'higher',
+      cancelled: 'no difference seen',
+      abandoned: 'no difference seen',
+    })
+  })
+
+  it('raises no more false alarms about equal groups than its level', async () => {
+    const random = seeded(2)
+    let alarms = 0
+    const rounds = 120
+    for (let round = 0; round < rounds; round += 1) {
+      const rows = await compared(random, 300, { scale: 1, failed: 0.04 })
+      if (rows.some(({ verdict }) => verdict === 'higher' || verdict === 'lower')) alarms += 1
+    }
+    // 5% of 120 are 6; more than 12 come of that level in less than one of a hundred.
+    expect(alarms).toBeLessThanOrEqual(12)
+  })
+
+  it('says where there is too little data', async () => {
+    const rows = await compared(seeded(3), 15, { scale: 3, failed: 0.5 })
+    expect(new Set(rows.map(({ verdict }) => verdict))).toEqual(new Set(['too little data']))
+  })
+})
+
+describe('scrapes', () => {
+  it('give what was counted between them, and all of a counter that began anew', () => {
+    const before = parseScrape('# HELP x y\na_total{node="n,1",k="\\"q\\""} 5\nb_total 9\n')
+    const after = parseScrape('a_total{k="\\"q\\"",node="n,1"} 7\nb_total 4\nc_total 1 1700000000000\n')
+    expect(between(before, after).map(({ value }) => value)).toEqual([2, 4, 1])
+    expect(after[0]?.labels).toEqual({ k: '"q"', node: 'n,1' })
+  })
+
+  it('that are none are refused', () => {
+    expect(() => parseScrape('<html>')).toThrow('line 1')
+  })
+})
+
+it('knows the normal distribution', () => {
+  expect(zOf(0.95)).toBeCloseTo(1.959964, 5)
+  expect(zOf(0.99)).toBeCloseTo(2.575829, 5)
+})
+
+/** Runs of two groups through the metrics library's own text. */
+async function compared(
+  random: () => number,
+  runs: number,
+  other: { readonly scale: number; readonly failed: number },
+) {
+  const registry = new Registry()
+  const registers = [registry]
+  const first = new Histogram({
+    name: 'gen_ai_server_time_to_first_token_seconds',
+    help: 'h',
+    labelNames: ['variant'],
+    buckets: [0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 50],
+    registers,
+  })
+  const ended = new Counter({ name: 'parley_runs_total', help: 'h', labelNames: ['variant', 'outcome'], registers })
+  const left = new Counter({ name: 'parley_runs_abandoned_total', help: 'h', labelNames: ['variant'], registers })
+  for (const variant of [groups.a, groups.b]) {
+    const { scale, failed } = variant === groups.a ? { scale: 1, failed: 0.04 } : other
+    for (let run = 0; run < runs; run += 1) {
+      first.observe({ variant }, -Math.log(1 - random()) * scale)
+      const chance = random()
+      ended.inc({ variant, outcome: chance < failed ? 'failed' : chance > 0.9 ? 'cancelled' : 'completed' })
+      if (random() < 0.05) left.inc({ variant })
+    }
+  }
+  return compare(parseScrape(await registry.metrics()), groups)
+}
+
+function verdicts(rows: ReturnType<typeof compare>) {
+  return Object.fromEntries(rows.map(({ what, verdict }) => [what, verdict]))
+}
+
+/** Mulberry32. */
+function seeded(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
