@@ -20,6 +20,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   'POST /v1/sessions/{session}/tools/{call}/result': { output: 1 },
   'POST /v1/sessions/{session}/tools/{call}/decision': { decision: 'approve' },
   'PUT /v1/sessions/{session}/connections/{connection}': { tools: [] },
+  'POST /v1/sessions/{session}/presence': { state: { typing: true } },
   'POST /v1/sessions/{session}/members': { token: 'guessed' },
   'PUT /v1/sessions/{session}/members/{user}': { role: 'owner' },
   'POST /v1/sessions/{session}/invites': { role: 'owner' },
@@ -148,7 +149,7 @@ describe('a stranger', () => {
   })
 
   it('who is no member has no business in a session, nor with its jobs', async () => {
-    const headers = { Authorization: `Bearer ${await tokenOf('mallory')}` }
+    const headers = { Authorization: `Bearer ${await tokenOf('mallory')}`, 'Parley-Connection': 'guessed' }
     for (const accept of ['application/json', STREAM, 'application/x-ndjson']) {
       const told = await askEach(withOwner(), { ...headers, Accept: accept })
       expectAll(told, ['forbidden', 'invite_invalid', 'job_not_found', 'run_not_found', 'not_acceptable'])

@@ -5,6 +5,7 @@ import type { HttpResponse, TemplatedApp, HttpRequest as UwsRequest } from 'uWeb
 import { ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Authenticator } from '../../auth/authenticator.ts'
+import { TokenClock } from '../../auth/token-clock.ts'
 import type { CommandGate } from '../../limit/command-gate.ts'
 import type { CommandRateLimits, CommandVerdict } from '../../limit/command-rate.ts'
 import type { ConnectionCount } from '../../limit/connection-count.ts'
@@ -138,11 +139,34 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
         const waitMs = options.gate?.wait(authenticator.required ? request.user : undefined, request.address) ?? 0
         if (waitMs > 0) throw new ReplyError('rate_limited', undefined, { retryAfterMs: waitMs })
       }
-      await route.handle(exchange)
+      const held = route.handle(exchange)
+      const clock = tokenClock(route, exchange)
+      try {
+        await held
+      } finally {
+        clock?.stop()
+      }
     } catch (error) {
       // Who was not counted may not stay, either.
       await refuse(route, exchange, error, entered !== 'entered')
     }
+  }
+
+  /** Whoever still waits for an answer when the time of its token is over gets none. */
+  function tokenClock(route: Route, exchange: ResponseExchange): TokenClock | undefined {
+    const { until } = exchange.request
+    if (until === undefined || exchange.over) return undefined
+    const expired = (): void => {
+      if (exchange.over) return
+      const error = new ReplyError('unauthenticated', 'The time of the token is over.')
+      refuse(route, exchange, error, false).catch((cause: unknown) => {
+        logger.error({ err: cause, request: exchange.request.id }, 'an answer could not be given')
+        exchange.cut()
+      })
+    }
+    const clock = new TokenClock({ expiring: () => undefined, expired })
+    clock.start(until)
+    return clock
   }
 
   async function refuse(route: Route, exchange: ResponseExchange, error: unknown, atOnce: boolean): Promise<void> {

@@ -2,6 +2,7 @@
 import { SignJWT } from 'jose'
 import { afterEach, expect, it } from 'vitest'
 import { HttpHarness } from '../test/http-harness.ts'
+import { onAbort } from './http-request.ts'
 import type { Route } from './route.ts'
 
 const jwtSecret = 'a secret that is long enough for HS256'
@@ -10,6 +11,15 @@ const endless: Route = {
   path: '/endless',
   handle(exchange) {
     exchange.stream(200, { 'Content-Type': 'text/event-stream' }).write('data: begun\n\n')
+  },
+}
+
+const patient: Route = {
+  method: 'GET',
+  path: '/patient',
+  async handle(exchange) {
+    await new Promise<void>((resolve) => onAbort(exchange.request.signal, resolve))
+    exchange.reply(200, { secret: 'told' })
   },
 }
 
@@ -32,4 +42,13 @@ it('is cut when the time of its token is over, and who comes back with the same 
   expect(Date.now()).toBeGreaterThanOrEqual(until * 1000 - 1)
   expect(harness.door.streams).toBe(0)
   expect((await harness.fetch('/endless', { headers })).status).toBe(401)
+})
+
+it('ends a wait for an answer as well, which is then none', async () => {
+  harness = await HttpHarness.open([patient], { auth: { jwtSecret, clockSkew: 0 } })
+  const until = Math.floor(Date.now() / 1000) + 2
+  const answer = await harness.fetch('/patient', { headers: { Authorization: `Bearer ${await tokenOf(until)}` } })
+  expect(answer.status).toBe(401)
+  expect(await answer.json()).toMatchObject({ code: 'unauthenticated' })
+  expect(harness.door.requests).toBe(0)
 })

@@ -4,18 +4,21 @@ import { whenRunEnds } from '../../session/run-end.ts'
 import type { FoundRun } from '../../session/run-report.ts'
 import type { SessionStores } from '../../session/session.ts'
 import type { SessionCache } from '../../session/session-cache.ts'
+import type { SessionService } from '../../session/session-service.ts'
 import type { Audience } from '../audience.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import { onAbort } from '../http/http-request.ts'
 import type { JobName } from '../jobs/job-id.ts'
+import { callerOf } from '../session-http/caller.ts'
 
 export interface RunWaitPorts {
+  readonly service: SessionService
   readonly stores: SessionStores
   readonly sessions: SessionCache
   readonly audience?: Audience | undefined
 }
 
-/** @returns undefined when the client has left @throws ReplyError run_not_found, going_away; StorageError */
+/** @returns undefined when the client has left @throws ReplyError run_not_found, going_away, forbidden; StorageError */
 export async function untilRunEnds(
   ports: RunWaitPorts,
   exchange: HttpExchange,
@@ -33,6 +36,8 @@ export async function untilRunEnds(
     if (found === undefined) throw new ReplyError('run_not_found')
     if (exchange.over) return undefined
     if (found.view.ended === undefined) throw new ReplyError('going_away')
+    // Who was removed meanwhile has no business with it any more.
+    await ports.service.admit(session, callerOf(exchange.request), 'read')
     return found
   } finally {
     clearTimeout(timer)

@@ -255,4 +255,65 @@ describe('who is removed', () => {
     await bob.next('pong')
     expect(JSON.stringify(bob.frames)).not.toContain('not for bob')
   })
+
+  it('gets no answer that was still to come', async () => {
+    await annsSession()
+    await invited('editor', 'bob')
+    const waiting = code(
+      ask('bob', '/messages', { method: 'POST', body: { content: 'hi' }, accept: 'application/json' }),
+    )
+    const runOf = async (): Promise<string | undefined> => {
+      const { messages } = await (await ask('ann', '')).json()
+      return messages.find(({ author }: { author?: string }) => author === 'bob')?.run
+    }
+    await expect.poll(runOf).toBeDefined()
+    const run = (await runOf()) ?? ''
+    expect(await code(ask('ann', '/members/bob', { method: 'DELETE' }))).toBe(204)
+    const usage = { inputTokens: 0, outputTokens: 1 }
+    await harness.append('s', `run.${run}`, { type: 'run.ended', run, reason: 'completed', usage, next: 0, output: [] })
+    expect(await waiting).toBe('forbidden')
+  })
+
+  it('is nobody any more to those who are there, nor is shown who they are', async () => {
+    await annsSession()
+    await invited('viewer', 'vic')
+    const ann = await enter('ann')
+    const vic = await enter('vic')
+    await vic.next('live')
+    ann.send({ type: 'presence', session: 's', state: { typing: true } })
+    await vic.next('presence')
+    expect(await code(ask('ann', '/members/vic', { method: 'DELETE' }))).toBe(204)
+    await vic.next('error')
+    const told = vic.frames.length
+    ann.send({ type: 'presence', session: 's', state: { typing: false } })
+    vic.send({ type: 'presence', session: 's', state: { typing: true } }, { type: 'ping', nonce: 'here' })
+    await vic.next('pong')
+    const showsVic = async (): Promise<boolean> =>
+      (await ann.next('presence')).members.some(({ user }) => user === 'vic')
+    await expect.poll(showsVic).toBe(false)
+    expect(vic.frames.slice(told).filter(({ type }) => type === 'presence')).toEqual([])
+  })
+
+  it('may send no more when the role is taken down', async () => {
+    await annsSession()
+    await invited('editor', 'bob')
+    const bob = await enter('bob')
+    await bob.next('live')
+    expect(await code(ask('ann', '/members/bob', { method: 'PUT', body: { role: 'viewer' } }))).toBe(204)
+    bob.send({ type: 'send', id: 'late', session: 's', content: 'hi' })
+    expect(await bob.next('error', 'late')).toMatchObject({ code: 'forbidden' })
+    expect(await code(ask('bob', '/messages', send()))).toBe('forbidden')
+    expect(await code(ask('bob', '/events'))).toBe(200)
+  })
+
+  it('cannot use an invitation elsewhere: it is of one session', async () => {
+    await annsSession()
+    const token = await invited('owner', 'bob')
+    const elsewhere = await harness.fetch('/v1/sessions/other/members', {
+      method: 'POST',
+      body: JSON.stringify({ token }),
+      headers: { Authorization: `Bearer ${await tokenOf('bob')}`, 'Content-Type': 'application/json' },
+    })
+    expect(elsewhere.ok).toBe(false)
+  })
 })

@@ -139,6 +139,8 @@ async function resultWithin(
   try {
     const found = await whenRunEnds(ports, session, run, over.signal)
     if (found === undefined) throw new ReplyError('run_not_found')
+    // Who was removed meanwhile has no business with it any more.
+    await ports.service.admit(session, callerOf(request), 'read')
     const result = runResult(session, found.view, (seq) => formatCursor(ports.stores.log.epoch, seq))
     return result === undefined ? undefined : { id: formatJobId({ session, run }), ...result }
   } finally {
