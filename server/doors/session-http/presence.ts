@@ -14,11 +14,11 @@ export function presenceRoute({ service, watching }: SessionHttpPorts): Route {
       const { request } = exchange
       const session = request.paramAs('session', Id)
       const caller = callerOf(request)
+      const { state } = await request.json(PresenceRequest)
+      if (Buffer.byteLength(JSON.stringify(state)) > LIMITS.presenceBytes) throw new ReplyError('too_large')
       if (connectionOf(request) === undefined) {
         throw new HttpError('bad_request', 'is needed: it says who is here', { path: 'parley-connection' })
       }
-      const { state } = await request.json(PresenceRequest)
-      if (Buffer.byteLength(JSON.stringify(state)) > LIMITS.presenceBytes) throw new ReplyError('too_large')
       await service.admit(session, caller, 'read')
       watching.show(session, caller, state)
       exchange.reply(204)
