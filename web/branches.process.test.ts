@@ -44,7 +44,7 @@ describe('a message that is edited', () => {
   it('is answered in its place; both versions stay, and one goes on in either', async () => {
     const tab = await conversation()
     await edit(tab, 0, count(4))
-    expect(await tab.answer(0, 'completed')).toBe('0 1 2 3')
+    expect(await tab.answerTo(count(4), 'completed')).toBe('0 1 2 3')
     expect(await shown(tab)).toEqual([count(4)])
     await tab.page.getByText('2 / 2').waitFor()
     await tab.page.getByRole('button', { name: 'Previous version' }).click()
@@ -72,7 +72,7 @@ describe('a message that is edited', () => {
     await other.speaks(2, '5')
     await edit(tab, 1, count(4))
     for (const each of [tab, other]) {
-      expect(await each.answer(1, 'completed')).toBe('0 1 2 3')
+      expect(await each.answerTo(count(4), 'completed')).toBe('0 1 2 3')
       expect(await shown(each)).toEqual([count(2), count(4)])
     }
     await other.page.getByText('Version 2 of 2 is shown.').waitFor({ state: 'attached' })
@@ -107,7 +107,7 @@ describe('a message that is edited', () => {
     await tab.page.close()
     await world.server.start()
     const later = await visitor.open(address)
-    expect(await later.answer(1, 'completed')).toBe('0 1 2 3 4 5')
+    expect(await later.answerTo(count(6), 'completed')).toBe('0 1 2 3 4 5')
     await later.page.reload()
     await later.page.getByText('2 / 2').waitFor()
     const { messages } = (await world.join(tab.session)).state
