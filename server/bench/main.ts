@@ -72,7 +72,7 @@ async function usage(server: BenchChild<ToServer, FromServer>): Promise<{ cpu: n
 }
 
 async function measure(kind: Kind, scenario: Scenario): Promise<Measured> {
-  const server = child<ToServer, FromServer>(kind === 'parley' ? './parley-process.js' : './bare-process.js')
+  const server = child<ToServer, FromServer>(kind === 'parley' ? './parley-process.js' : './peers/bare-peer.js')
   const ready = await server.next()
   if (!('port' in ready)) throw new Error('the server did not say its port')
   const readers = child<ToReaders, FromReaders>('./reader-process.js')

@@ -1,4 +1,5 @@
-// A peer: uWebSockets.js and nothing else. Who was away has missed what was said.
+// A peer, and the ceiling: uWebSockets.js and nothing else, no log, no protocol, no model, no session behind the socket. Who
+// was away has missed what was said.
 import uws, { type TemplatedApp } from 'uWebSockets.js'
 import { outputOf, servePeer } from './peer-source.ts'
 

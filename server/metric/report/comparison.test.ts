@@ -1,3 +1,4 @@
+// Two groups of runs that differ, or do not, by plan: what the comparison says of them.
 import { Counter, Histogram, Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import { compare } from './comparison.ts'
