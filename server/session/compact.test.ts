@@ -46,4 +46,22 @@ describe('a folded run', () => {
       { type: 'run.started', epoch: 2, mode: 'continue', next: 2 },
     ])
   })
+
+  it('has no call of an owner that had been replaced, though it was written after the end', () => {
+    const end = { ...ended(2), epoch: 2, output: [] } as Event
+    const late = {
+      type: 'tool.called' as const,
+      run,
+      call: 'call_1',
+      name: 'work',
+      input: {},
+      where: 'server' as const,
+      approval: false,
+      attempt: 1,
+      until: 0,
+      step: 0,
+    }
+    expect(folded(end, { ...late, epoch: 1 }).map(({ type }) => type)).toEqual(['run.ended'])
+    expect(folded(end, { ...late, epoch: 2 }).map(({ type }) => type)).toEqual(['run.ended', 'tool.called'])
+  })
 })

@@ -117,7 +117,8 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
         if (call === undefined) {
           const run = runOf(event.run)
           // Of an owner that had been replaced (see `isLate` in session-state.ts).
-          if ((event.epoch ?? Infinity) < (run.as.epoch ?? 0) && !hasCall(run.output, event.call)) break
+          const epoch = Math.max(run.as.epoch ?? 0, run.ended?.event.epoch ?? 0)
+          if ((event.epoch ?? Infinity) < epoch && !hasCall(run.output, event.call)) break
           calls.set(event.call, { called: entry, claimed: undefined, decided: undefined, result: undefined })
           // A snapshot that was folded before may have the call already.
           if (run.ended === undefined && !hasCall(run.output, event.call)) {

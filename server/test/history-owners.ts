@@ -57,7 +57,11 @@ export function brokenCalls(log: Sequence): string[] {
   const epochs = new Map<string, number>()
   const found: string[] = []
   for (const { time, event } of log) {
-    if (event.type === 'run.started') epochs.set(event.run, event.epoch)
+    // What replaced a start says of it again.
+    const { type } = event
+    if (type === 'run.started' || type === 'run.snapshot' || type === 'run.ended') {
+      epochs.set(event.run, Math.max(event.epoch ?? 0, epochs.get(event.run) ?? 0))
+    }
     // Of an owner that had been replaced: nobody takes it for a call.
     if (event.type === 'tool.called' && (event.epoch ?? Infinity) < (epochs.get(event.run) ?? 0)) continue
     if (event.type === 'tool.called') {

@@ -2,6 +2,7 @@
 import type { Event } from '@parley/protocol'
 import { describe, expect, it } from 'vitest'
 import { type History, type HistoryRecord, problems, type RunSeen } from './history.ts'
+import { brokenCalls } from './history-owners.ts'
 
 const usage = { inputTokens: 0, outputTokens: 0 }
 const message = (id: string, run: string, policy: 'queue' | 'interrupt' | 'steer' = 'queue'): Event => {
@@ -198,4 +199,13 @@ describe('a history', () => {
   ])('with %s has that problem', (_, changes, expected) => {
     expect(problems(history(changes))).toContainEqual(expect.stringMatching(expected))
   })
+})
+
+it('takes no call for one that a replaced owner wrote after the end, where the start is rolled up', () => {
+  const sequence = (epoch: number) =>
+    [ended('run_1', 2, { reason: 'completed', epoch: 2 }), { ...called('call_1', 1), epoch } as Event].map(
+      (event, place) => ({ seq: place + 1, time: place, event }),
+    )
+  expect(brokenCalls(sequence(1))).toEqual([])
+  expect(brokenCalls(sequence(2))).toEqual(['call_1 of a completed run has no result'])
 })
