@@ -12,6 +12,8 @@ export default defineConfig({
     reporters: ['default', './scripts/summary-reporter.ts'],
     pool: 'forks',
     maxWorkers: 2,
+    // A browser on two busy cores may take seconds to draw; what holds at once is not slower for it.
+    expect: { poll: { timeout: 10_000 } },
     projects: [
       {
         extends: true,

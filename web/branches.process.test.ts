@@ -45,7 +45,7 @@ describe('a message that is edited', () => {
     const tab = await conversation()
     await edit(tab, 0, count(4))
     expect(await tab.answerTo(count(4), 'completed')).toBe('0 1 2 3')
-    expect(await shown(tab)).toEqual([count(4)])
+    await expect.poll(() => shown(tab)).toEqual([count(4)])
     await tab.page.getByText('2 / 2').waitFor()
     await tab.page.getByRole('button', { name: 'Previous version' }).click()
     await expect.poll(() => shown(tab)).toEqual([count(2), count(3)])
@@ -73,7 +73,7 @@ describe('a message that is edited', () => {
     await edit(tab, 1, count(4))
     for (const each of [tab, other]) {
       expect(await each.answerTo(count(4), 'completed')).toBe('0 1 2 3')
-      expect(await shown(each)).toEqual([count(2), count(4)])
+      await expect.poll(() => shown(each)).toEqual([count(2), count(4)])
     }
     await other.page.getByText('Version 2 of 2 is shown.').waitFor({ state: 'attached' })
     await other.page.getByRole('button', { name: 'Previous version' }).click()
@@ -92,7 +92,7 @@ describe('a message that is edited', () => {
     await tab.page.getByText('1 / 2').waitFor()
     expect(await editor(tab).inputValue()).toBe('half a thou')
     await editor(tab).press('Escape')
-    expect(await shown(tab)).toEqual([count(2), count(3)])
+    await expect.poll(() => shown(tab)).toEqual([count(2), count(3)])
   })
 
   it('is kept when it is written offline, and sent once when the page comes back', async () => {
@@ -102,7 +102,7 @@ describe('a message that is edited', () => {
     await tab.page.locator('.badge.lost').waitFor()
     await edit(tab, 1, count(6))
     await tab.page.getByText('Will be sent when the connection is back').waitFor()
-    expect(await shown(tab)).toEqual([count(2), count(6)])
+    await expect.poll(() => shown(tab)).toEqual([count(2), count(6)])
     const address = tab.page.url()
     await tab.page.close()
     await world.server.start()
@@ -142,17 +142,17 @@ describe('by keyboard', () => {
     await tab.page.keyboard.type(' never mind')
     await tab.page.keyboard.press('Escape')
     await expect.poll(() => button.evaluate((own) => own === document.activeElement)).toBe(true)
-    expect(await shown(tab)).toEqual([count(2), count(3)])
+    await expect.poll(() => shown(tab)).toEqual([count(2), count(3)])
 
     await tab.page.keyboard.press('Enter')
     await tab.page.keyboard.press('End')
     await tab.page.keyboard.press('Shift+Enter')
     await tab.page.keyboard.type('and more')
     await tab.page.keyboard.press('Enter')
+    await expect.poll(() => shown(tab)).toEqual([count(2), `${count(3)}\nand more`])
     await tab.answer(1, 'completed')
-    expect(await shown(tab)).toEqual([count(2), `${count(3)}\nand more`])
     const turn = tab.page.locator('.turn').nth(1)
-    expect(await turn.evaluate((own) => own.contains(document.activeElement))).toBe(true)
+    await expect.poll(() => turn.evaluate((own) => own.contains(document.activeElement))).toBe(true)
 
     // From the first version to the last the button is the same, and has the focus.
     const [back, on] = ['Previous version', 'Next version'].map((name) => tab.page.getByRole('button', { name }))
