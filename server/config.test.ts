@@ -74,6 +74,11 @@ describe('stops the start, naming it:', () => {
     [{ PARLEY_NODE: 'a b' }, /^PARLEY_NODE must be/],
     [{ PARLEY_ROLE: 'king' }, /^PARLEY_ROLE /],
     [{ PARLEY_ROLE: 'gateway' }, /^PARLEY_ROLE gateway needs PARLEY_NATS_URL/],
+    [{ PARLEY_SHARE_PORT: 'yes' }, /^PARLEY_SHARE_PORT needs PARLEY_NATS_URL/],
+    [
+      { PARLEY_SHARE_PORT: 'yes', PARLEY_PORT: '0', PARLEY_NATS_URL: 'nats://x' },
+      /^PARLEY_SHARE_PORT needs a PARLEY_PORT/,
+    ],
     [{ PARLEY_NATS_URL: 'http://x:4222' }, /^PARLEY_NATS_URL at 0 must be NATS servers such as/],
     [
       { PARLEY_NATS_URL: 'nats://x', PARLEY_NATS_USER: 'u', PARLEY_NATS_TOKEN: 't' },

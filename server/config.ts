@@ -87,6 +87,11 @@ function problemsBetween(config: Config): string[] {
   if (config.natsUrl === undefined && config.role !== undefined && config.role !== 'all') {
     problems.push(`PARLEY_ROLE ${config.role} needs PARLEY_NATS_URL: with the embedded log one node does all.`)
   }
+  if (config.sharePort === 'yes' && config.natsUrl === undefined) {
+    problems.push('PARLEY_SHARE_PORT needs PARLEY_NATS_URL: of embedded logs each has sessions of its own.')
+  } else if (config.sharePort === 'yes' && config.port === 0) {
+    problems.push('PARLEY_SHARE_PORT needs a PARLEY_PORT that all of them have.')
+  }
   problems.push(...natsProblems(config))
   problems.push(...tokenProblems(config))
   const names = config.tools.map((tool) => tool.name)

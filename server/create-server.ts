@@ -254,7 +254,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
 
   let socket: us_listen_socket
   try {
-    socket = await listen(app, config.host, config.port)
+    socket = await listen(app, config.host, config.port, config.sharePort === 'yes')
   } catch (error) {
     await stores.close()
     throw error instanceof ListenError ? new StartError(error.message, { cause: error }) : error

@@ -63,6 +63,12 @@ const DAY_S = 24 * 60 * 60
 export const SETTINGS = {
   host: setting('PARLEY_HOST', text, '127.0.0.1', 'Address to listen on. Beyond loopback a token check is needed.'),
   port: setting('PARLEY_PORT', whole(0, 65_535), 8080, 'Port to listen on; 0 picks a free one.'),
+  sharePort: setting(
+    'PARLEY_SHARE_PORT',
+    z.enum(['yes', 'no'], { error: 'must be yes or no' }),
+    'no',
+    'yes: several nodes on this machine listen on the same port, and the kernel spreads the connections.',
+  ),
   data: setting('PARLEY_DATA', text, './data', 'Folder of the embedded log.'),
   role: setting(
     'PARLEY_ROLE',

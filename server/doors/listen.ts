@@ -1,4 +1,4 @@
-// Listening: on one address and port, for oneself. What stands in the way is told in words.
+// Listening: on one address and port, for oneself or with other nodes. What stands in the way is told in words.
 
 import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js'
 import { connect, createServer as createProbe } from 'node:net'
@@ -16,10 +16,12 @@ const FREE_PORT_TRIES = 5
  * connections of a stopped process still linger; and so does its port 0, for the next process that asks for the port
  * it picked. So it is always given a port, after seeing that nobody answers there.
  * @param port 0: any that is free
+ * @param shared others may listen there, too: the kernel gives each new connection to one of them
  * @throws ListenError
  */
-export async function listen(app: TemplatedApp, host: string, port: number): Promise<us_listen_socket> {
-  if (port !== 0 && (await answers(host, port))) throw new ListenError(`PARLEY_PORT ${port} on ${host} is taken.`)
+export async function listen(app: TemplatedApp, host: string, port: number, shared = false): Promise<us_listen_socket> {
+  if (port !== 0 && !shared && (await answers(host, port)))
+    throw new ListenError(`PARLEY_PORT ${port} on ${host} is taken.`)
   for (let attempt = 1; ; attempt += 1) {
     const socket = await listenOn(app, host, port === 0 ? await freePort(host) : port)
     if (socket !== false) return socket
