@@ -4,6 +4,8 @@ export type ToServer =
   /** `collected`: memory without what is garbage. */
   | { readonly ask: 'usage'; readonly collected?: true }
   | { readonly ask: 'publish'; readonly load: Load }
+  /** Parley only. */
+  | { readonly ask: 'profile'; readonly what: 'time' | 'bytes'; readonly ms: number }
   | { readonly ask: 'stop' }
 
 /** `topics` streams at `rate` tokens a second each. */
@@ -17,6 +19,10 @@ export type FromServer =
   | { readonly port: number }
   /** CPU in microseconds since the process began; resident bytes. */
   | { readonly cpu: number; readonly rss: number }
+  | { readonly stages: Stages }
+
+/** Microseconds of the main thread, or bytes allocated, by stage of a token's way. */
+export type Stages = Readonly<Record<string, number>>
 
 export type ToReaders =
   | {

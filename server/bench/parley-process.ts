@@ -8,6 +8,7 @@ import { createServer } from '../create-server.ts'
 import { createLogger } from '../logger.ts'
 import type { FromServer, ToServer } from './bench-message.ts'
 import { benchCatalog } from './bench-model.ts'
+import { bytesByStage, timeByStage } from './profiler.ts'
 import { usageOf } from './usage.ts'
 
 const send = (message: FromServer): void => {
@@ -31,6 +32,9 @@ send({ port: server.port })
 process.on('message', (message: ToServer) => {
   if (message.ask === 'usage') {
     send(usageOf(message))
+  } else if (message.ask === 'profile') {
+    const profile = message.what === 'time' ? timeByStage : bytesByStage
+    void profile(message.ms).then((stages) => send({ stages }))
   } else if (message.ask === 'stop') {
     rmSync(data, { recursive: true, force: true })
     process.exit(0)

@@ -1,8 +1,12 @@
 // RunOutput: what a run has put out so far, as an immutable list that grows at its end in O(1), so
-// that a token costs the same at the end of a long answer as at its beginning.
+// that a token costs the same at the end of a long answer as at its beginning. Every so many neighbours become one
+// part: thousands of runs hold what they have said, and an object for each token takes ten times its text.
 import type { OutputPart } from '@parley/protocol'
 
 type TextKind = 'text' | 'reasoning'
+
+/** Outputs in a row that are made one part. */
+const ROW = 32
 
 /** A list, newest first; undefined is the empty one. One object for each output: there is one for every token. */
 export interface RunOutput {
@@ -12,15 +16,19 @@ export interface RunOutput {
   readonly text: string
   readonly part: OutputPart | undefined
   readonly before: RunOutput | undefined
+  /** How many neighbouring outputs of its kind, itself the last, stand here singly. */
+  readonly row: number
 }
 
 /** @param index the run's index of this output */
 export function addOutput(before: RunOutput | undefined, kind: TextKind, index: number, text: string): RunOutput {
-  return { kind, index, text, part: undefined, before }
+  const row = before !== undefined && before.kind === kind && before.index + 1 === index ? before.row + 1 : 1
+  const added = { kind, index, text, part: undefined, before, row }
+  return row < ROW ? added : asPart(added, kind)
 }
 
 export function addPart(before: RunOutput | undefined, part: OutputPart): RunOutput {
-  return { kind: 'part', index: 0, text: '', part, before }
+  return { kind: 'part', index: 0, text: '', part, before, row: 0 }
 }
 
 export function fromParts(parts: readonly OutputPart[]): RunOutput | undefined {
@@ -80,6 +88,20 @@ export function markUnseen(parts: readonly OutputPart[], index: number): OutputP
     if (seen === 0) return [rest]
     return [{ ...part, text: part.text.slice(0, cut), lengths: part.lengths.slice(0, seen) }, rest]
   })
+}
+
+/** The newest `row` outputs as one part. */
+function asPart(newest: RunOutput, type: TextKind): RunOutput {
+  const texts: string[] = []
+  let list: RunOutput | undefined = newest
+  let { index } = newest
+  for (let left = newest.row; left > 0 && list !== undefined; left -= 1) {
+    texts.push(list.text)
+    index = list.index
+    list = list.before
+  }
+  texts.reverse()
+  return addPart(list, { type, text: texts.join(''), index, lengths: texts.map(({ length }) => length) })
 }
 
 type Mark = Exclude<OutputPart, { type: TextKind }>

@@ -20,7 +20,7 @@ export interface SessionStores {
 /** How much of a long session's past is folded into memory for the model's context, in bytes of JSON. */
 const HISTORY_BYTES = 1024 * 1024
 const LOAD_TRIES = 5
-const UNFOLDED_MAX = 256
+const UNFOLDED_MAX = 32
 /** Milliseconds that an owner holds back for somebody on another node, who asks again should that not do. */
 const HOLD_MS = 500
 

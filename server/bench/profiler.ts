@@ -1,0 +1,66 @@
+// What a server's process spends on a token, asked of V8 itself: time by function from its sampling profiler, bytes by
+// function from its heap sampler (those included that the collector has taken meanwhile), summed by stage.
+import { type HeapProfiler, type Profiler, Session } from 'node:inspector/promises'
+import type { Stages } from './bench-message.ts'
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Of the path of the built file; the first that fits. */
+const STAGES: readonly (readonly [RegExp, string])[] = [
+  [/\/bench\//, "the benchmark's model"],
+  [/\/run\/model-call/, 'model stream'],
+  [/\/run\//, "run: the owner's state"],
+  [/\/session\//, "session's state"],
+  [/\/log\//, 'log: compare, journal, overlay'],
+  [/\/metric\//, 'metrics'],
+  [/\/doors\/websocket\/|\/doors\/turn-flush/, 'socket (uWebSockets.js)'],
+  [/\/doors\//, 'fan-out: feed, message, reader'],
+  [/^node:/, 'Node'],
+]
+
+function stageOf({ url, functionName }: { readonly url: string; readonly functionName: string }): string {
+  if (functionName === '(garbage collector)') return 'garbage collection'
+  if (functionName === '(idle)') return 'idle'
+  return STAGES.find(([pattern]) => pattern.test(url))?.[1] ?? 'Node'
+}
+
+/** Microseconds of the main thread by stage, over so many milliseconds. */
+export async function timeByStage(ms: number): Promise<Stages> {
+  const session = new Session()
+  session.connect()
+  await session.post('Profiler.enable')
+  await session.post('Profiler.setSamplingInterval', { interval: 250 })
+  await session.post('Profiler.start')
+  await sleep(ms)
+  const { profile } = (await session.post('Profiler.stop')) as Profiler.StopReturnType
+  session.disconnect()
+  const stages = new Map(profile.nodes.map((node) => [node.id, stageOf(node.callFrame)]))
+  const sums: Record<string, number> = {}
+  for (const [at, node] of (profile.samples ?? []).entries()) {
+    const stage = stages.get(node) ?? 'Node'
+    sums[stage] = (sums[stage] ?? 0) + (profile.timeDeltas?.[at] ?? 0)
+  }
+  return sums
+}
+
+/** Bytes allocated by stage, over so many milliseconds. */
+export async function bytesByStage(ms: number): Promise<Stages> {
+  const session = new Session()
+  session.connect()
+  await session.post('HeapProfiler.startSampling', {
+    samplingInterval: 16_384,
+    includeObjectsCollectedByMajorGC: true,
+    includeObjectsCollectedByMinorGC: true,
+  })
+  await sleep(ms)
+  const { profile } = (await session.post('HeapProfiler.stopSampling')) as HeapProfiler.StopSamplingReturnType
+  session.disconnect()
+  const sums: Record<string, number> = {}
+  const add = (node: HeapProfiler.SamplingHeapProfileNode): void => {
+    const stage = stageOf(node.callFrame)
+    sums[stage] = (sums[stage] ?? 0) + node.selfSize
+    for (const child of node.children) add(child)
+  }
+  add(profile.head)
+  return sums
+}
