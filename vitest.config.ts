@@ -1,10 +1,10 @@
 // Which tests run and how: real processes, sockets and disks, on as little as two cores.
-// Two projects, so that tests which start processes do not starve the others, nor each other.
+// Two projects, one after the other, so that tests which start processes do not starve the others.
 import { defineConfig } from 'vitest/config'
 
 /** `*.long.test.ts`: npm run test:chaos. */
 const outside = ['**/node_modules/**', '**/dist/**', '.cache/**', 'data/**', '**/*.long.test.ts']
-/** They start servers, kill them, or drive a browser: one file at a time, after the quick ones. */
+/** They start servers, kill them, or drive a browser, and wait for most of their time. */
 const withProcesses = ['**/*.process.test.ts']
 
 export default defineConfig({
@@ -34,8 +34,6 @@ export default defineConfig({
           exclude: outside,
           testTimeout: 180_000,
           hookTimeout: 60_000,
-          fileParallelism: false,
-          maxWorkers: 1,
           sequence: { groupOrder: 1 },
         },
       },

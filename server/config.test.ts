@@ -79,6 +79,10 @@ describe('stops the start, naming it:', () => {
       { PARLEY_SHARE_PORT: 'yes', PARLEY_PORT: '0', PARLEY_NATS_URL: 'nats://x' },
       /^PARLEY_SHARE_PORT needs a PARLEY_PORT/,
     ],
+    [
+      { PARLEY_SHARE_PORT: 'yes', PARLEY_ROLE: 'worker', PARLEY_NATS_URL: 'nats://x' },
+      /^PARLEY_SHARE_PORT is for nodes that serve clients/,
+    ],
     [{ PARLEY_NATS_URL: 'http://x:4222' }, /^PARLEY_NATS_URL at 0 must be NATS servers such as/],
     [
       { PARLEY_NATS_URL: 'nats://x', PARLEY_NATS_USER: 'u', PARLEY_NATS_TOKEN: 't' },

@@ -91,6 +91,8 @@ function problemsBetween(config: Config): string[] {
     problems.push('PARLEY_SHARE_PORT needs PARLEY_NATS_URL: of embedded logs each has sessions of its own.')
   } else if (config.sharePort === 'yes' && config.port === 0) {
     problems.push('PARLEY_SHARE_PORT needs a PARLEY_PORT that all of them have.')
+  } else if (config.sharePort === 'yes' && config.role === 'worker') {
+    problems.push('PARLEY_SHARE_PORT is for nodes that serve clients: a worker needs a port of its own.')
   }
   problems.push(...natsProblems(config))
   problems.push(...tokenProblems(config))

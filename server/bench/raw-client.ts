@@ -20,14 +20,16 @@ export class RawClient {
    * Resolves when the upgrade was accepted.
    * @param onMessage may be called before that was heard of
    * @param onClose called once when the connection is over after that, whoever ended it
+   * @param from the address of its own end: one has ports for some 28,000 connections to a server
    */
   static async open(
     port: number,
     path: string,
     onMessage: (payload: Buffer, client: RawClient) => void,
     onClose: () => void = () => undefined,
+    from = '127.0.0.1',
   ): Promise<RawClient> {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    const socket = connect({ port, host: '127.0.0.1', localAddress: from, noDelay: true })
     const client = new RawClient(socket, onMessage)
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject)

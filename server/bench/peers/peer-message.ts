@@ -11,6 +11,9 @@ export type ToPeerReaders =
       readonly port: number
       readonly sockets: number
       readonly topics: number
+      /** The first topic's number, and the address of their own end: for several processes of readers of Parley. */
+      readonly first?: number
+      readonly from?: string
     }
   /** Parley only: every session gets a message that starts a run. */
   | { readonly ask: 'send'; readonly text: string; readonly topics: number }

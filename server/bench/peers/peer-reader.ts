@@ -19,6 +19,7 @@ export class PeerReader {
   readonly #peer: Peer
   readonly #port: number
   readonly #topic: number
+  readonly #from: string | undefined
   readonly #onMessage: (payload: Buffer) => void
   #link: Link | undefined
   /** The index that comes next. */
@@ -34,12 +35,16 @@ export class PeerReader {
   /** Of the stream: characters that came. */
   #characters = 0
 
-  /** @param onMessage with each message, or piece of a stream, that carries outputs */
-  constructor(peer: Peer, port: number, topic: number, onMessage: (payload: Buffer) => void) {
+  /**
+   * @param onMessage with each message, or piece of a stream, that carries outputs
+   * @param from the address of its own end; of Parley's readers only
+   */
+  constructor(peer: Peer, port: number, topic: number, onMessage: (payload: Buffer) => void, from?: string) {
     this.#peer = peer
     this.#port = port
     this.#topic = topic
     this.#onMessage = onMessage
+    this.#from = from
   }
 
   get repeated(): number {
@@ -94,10 +99,11 @@ export class PeerReader {
 
   async #openParley(): Promise<Link> {
     const [live, resolve] = signal()
-    const client = await RawClient.open(this.#port, '/v1/ws', (payload) => {
+    const take = (payload: Buffer): void => {
       if (payload.includes('"type":"live"')) resolve()
       this.#takeEntries(payload)
-    })
+    }
+    const client = await RawClient.open(this.#port, '/v1/ws', take, undefined, this.#from)
     client.send({ type: 'hello' })
     const after = this.#cursor === '' ? {} : { after: this.#cursor }
     client.send({ type: 'attach', id: 'attach', session: this.#session, ...after })

@@ -23,8 +23,9 @@ function read(payload: Buffer): void {
   outputs += readTokens(payload, (age) => latency.add(age))
 }
 
-async function connect({ peer, port, sockets, topics }: Extract<ToPeerReaders, { ask: 'connect' }>): Promise<void> {
-  readers = Array.from({ length: sockets }, (_, at) => new PeerReader(peer, port, at % topics, read))
+async function connect(asked: Extract<ToPeerReaders, { ask: 'connect' }>): Promise<void> {
+  const { peer, port, sockets, topics, first = 0, from } = asked
+  readers = Array.from({ length: sockets }, (_, at) => new PeerReader(peer, port, first + (at % topics), read, from))
   for (let at = 0; at < sockets; at += BAND) {
     await Promise.all(readers.slice(at, at + BAND).map((reader) => reader.connect()))
   }
