@@ -27,9 +27,10 @@ export class RawClient {
     path: string,
     onMessage: (payload: Buffer, client: RawClient) => void,
     onClose: () => void = () => undefined,
-    from = '127.0.0.1',
+    from?: string,
   ): Promise<RawClient> {
-    const socket = connect({ port, host: '127.0.0.1', localAddress: from, noDelay: true })
+    const own = from === undefined ? {} : { localAddress: from }
+    const socket = connect({ port, host: '127.0.0.1', ...own, noDelay: true })
     const client = new RawClient(socket, onMessage)
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject)
