@@ -24,7 +24,13 @@ export function makeId(prefix: string, now: number = Date.now()): string {
       counter = 0
     }
   }
-  return `${prefix}_${base32(lastTime, 10)}${base32(counter, 3)}${randomText(RANDOM_LENGTH)}`
+  // Ids are held for long, and in great numbers: put together from parts, one would keep them all.
+  return String.fromCharCode(
+    ...codesOf(`${prefix}_`),
+    ...codesOf(base32(lastTime, 10)),
+    ...codesOf(base32(counter, 3)),
+    ...codesOf(randomText(RANDOM_LENGTH)),
+  )
 }
 
 /** Unix milliseconds at which an id was made by `makeId`; undefined for an id that was not. */
@@ -51,4 +57,8 @@ function randomText(length: number): string {
   let text = ''
   for (const byte of bytes) text += ALPHABET[byte & 31]
   return text
+}
+
+function codesOf(text: string): number[] {
+  return Array.from(text, (character) => character.charCodeAt(0))
 }

@@ -33,21 +33,24 @@ export type EntryForm = CodecName | 'sse' | 'ndjson' | 'list'
 export class FrameHead {
   readonly session: string
   readonly epoch: string
-  /** Up to the cursor's number. */
-  readonly json: string
-  readonly #topics: Readonly<Record<CodecName, string>>
+  /** There from the first entry on: most sessions that are read are silent. */
+  #json: string | undefined
 
   constructor(session: string, epoch: string) {
     this.session = session
     this.epoch = epoch
+  }
+
+  /** Up to the cursor's number. */
+  get json(): string {
     // Ids and epochs are of A-Z a-z 0-9 _ - and need no escapes.
-    this.json = `{"type":"entry","session":"${session}","cursor":"${epoch}.`
-    this.#topics = { json: `${session}.json`, msgpack: `${session}.msgpack` }
+    this.#json ??= `{"type":"entry","session":"${this.session}","cursor":"${this.epoch}.`
+    return this.#json
   }
 
   /** What readers of many of the session subscribe to. */
   topic(codec: CodecName): string {
-    return this.#topics[codec]
+    return `${this.session}.${codec}`
   }
 }
 

@@ -3,11 +3,12 @@
 // step from replay to live needs no gap-free read: what lies between is here.
 import type { CodecName } from '@parley/protocol'
 import type { Entry, Seq } from '../log/entry.ts'
+import { type Few, FewBy } from '../log/few.ts'
 import { CursorLost } from '../log/log-error.ts'
 import type { Follower, Subscription } from '../log/session-log.ts'
 import { shownLive } from '../session/shown.ts'
 import { EntryMessage, FrameHead, type MessageData } from './entry-message.ts'
-import { LaneEnds } from './lane-ends.ts'
+import { LaneEnds, type OtherEntries } from './lane-ends.ts'
 import type { ReaderReport } from './reader.ts'
 
 export interface LiveReader {
@@ -42,21 +43,28 @@ const SHARED_FROM = 2
 const RECENT_ENTRIES = 256
 const RECENT_CHARS = 256 * 1024
 
-export class Feed implements Follower {
+const READERS = new FewBy<LiveReader, LiveReader>((reader) => reader)
+const WATCHERS = new FewBy<MemberWatcher, MemberWatcher>((watcher) => watcher)
+
+/** Nearly always nobody catches up. Never changed: another list takes its place. */
+const NOTHING: Entry[] = []
+
+export class Feed implements Follower, OtherEntries {
   readonly head: FrameHead
-  readonly #readers = new Set<LiveReader>()
-  readonly #watchers = new Set<MemberWatcher>()
+  #readers: Few<LiveReader, LiveReader>
+  #watchers: Few<MemberWatcher, MemberWatcher>
   /** The same as a list, which costs less to go through; made anew after one came or left. */
   #present: readonly LiveReader[] | undefined
   readonly #broadcast: Broadcast | undefined
-  readonly #ends: LaneEnds
+  /** There from the first entry on. */
+  #ends: LaneEnds | undefined
   #position: Seq
   #subscription: Subscription | undefined
   #lost = false
   #deleted = false
   #catching = 0
   /** Every entry after `#recentFrom`, while somebody catches up. */
-  #recent: Entry[] = []
+  #recent = NOTHING
   #recentFrom: Seq
   #recentChars = 0
 
@@ -64,7 +72,6 @@ export class Feed implements Follower {
     this.#broadcast = broadcast
     this.head = new FrameHead(session, epoch)
     this.#position = position
-    this.#ends = new LaneEnds(position)
     this.#recentFrom = position
   }
 
@@ -87,9 +94,10 @@ export class Feed implements Follower {
     const last = entries[entries.length - 1]
     if (last === undefined) return
     if (this.#catching > 0) this.#remember(entries)
+    this.#ends ??= new LaneEnds(this.#position)
     this.#position = last.seq
-    const whole = this.#ends.take(entries, this.#tellOfMembers)
-    this.#present ??= [...this.#readers]
+    const whole = this.#ends.take(entries, this)
+    this.#present ??= [...READERS.all(this.#readers)]
     const readers = this.#present
     if (readers.length === 0) return
     const message = new EntryMessage(this.head, shownLive(entries, whole), last.seq, readers.length > SHARED_FROM)
@@ -100,12 +108,22 @@ export class Feed implements Follower {
 
   lost(error: Error): void {
     this.#lost = true
-    const readers = [...this.#readers]
-    this.#readers.clear()
+    const readers = [...READERS.all(this.#readers)]
+    this.#readers = undefined
     this.#present = undefined
     // An entry may have been found in the midst of those that they were given.
     const anew = error instanceof CursorLost
     for (const reader of readers) reader.lost(anew)
+  }
+
+  /** Who was a member, or whether the session is over, is told before readers are sent the entry that says so. */
+  ofNoRun({ event }: Entry): void {
+    if (event.type === 'member.left') {
+      for (const watcher of [...WATCHERS.all(this.#watchers)]) watcher.memberLeft(event.user)
+    } else if (event.type === 'session.deleted') {
+      this.#deleted = true
+      for (const watcher of [...WATCHERS.all(this.#watchers)]) watcher.sessionDeleted()
+    }
   }
 
   followWith(subscription: Subscription): void {
@@ -114,26 +132,26 @@ export class Feed implements Follower {
 
   /** The reader has everything up to `position`, in the same synchronous step. */
   join(reader: LiveReader): void {
-    this.#readers.add(reader)
+    this.#readers = READERS.with(this.#readers, reader)
     this.#present = undefined
   }
 
   leave(reader: LiveReader): void {
-    this.#readers.delete(reader)
+    this.#readers = READERS.without(this.#readers, reader)
     this.#present = undefined
   }
 
   watch(watcher: MemberWatcher): void {
-    this.#watchers.add(watcher)
+    this.#watchers = WATCHERS.with(this.#watchers, watcher)
   }
 
   unwatch(watcher: MemberWatcher): void {
-    this.#watchers.delete(watcher)
+    this.#watchers = WATCHERS.without(this.#watchers, watcher)
   }
 
   /** All who read, also those who still catch up. */
   reports(): ReaderReport[] {
-    return [...this.#watchers].map((watcher) => watcher.report())
+    return Array.from(WATCHERS.all(this.#watchers), (watcher) => watcher.report())
   }
 
   /** Keeps the latest entries until the returned function is called. */
@@ -146,7 +164,7 @@ export class Feed implements Follower {
       kept = false
       this.#catching -= 1
       if (this.#catching > 0) return
-      this.#recent = []
+      this.#recent = NOTHING
       this.#recentChars = 0
     }
   }
@@ -160,15 +178,8 @@ export class Feed implements Follower {
 
   close(): void {
     this.#subscription?.close()
-    this.#readers.clear()
+    this.#readers = undefined
     this.#present = undefined
-  }
-
-  readonly #tellOfMembers = ({ event }: Entry): void => {
-    if (event.type === 'member.left') for (const watcher of [...this.#watchers]) watcher.memberLeft(event.user)
-    if (event.type !== 'session.deleted') return
-    this.#deleted = true
-    for (const watcher of [...this.#watchers]) watcher.sessionDeleted()
   }
 
   #share(message: EntryMessage, readers: readonly LiveReader[], broadcast: Broadcast): void {
@@ -185,6 +196,7 @@ export class Feed implements Follower {
   }
 
   #remember(entries: readonly Entry[]): void {
+    if (this.#recent === NOTHING) this.#recent = []
     for (const entry of entries) {
       this.#recent.push(entry)
       this.#recentChars += entry.json.length

@@ -18,9 +18,33 @@ export interface HubOptions {
 }
 
 interface Slot {
-  readonly opening: Promise<Feed>
+  readonly session: string
+  /** There until it is open; then there is the feed. */
+  opening: Promise<Feed> | undefined
+  feed: Feed | undefined
   users: number
   timer: NodeJS.Timeout | undefined
+}
+
+class Lease implements FeedLease {
+  readonly feed: Feed
+  readonly #slot: Slot
+  #unused: ((slot: Slot, feed: Feed) => void) | undefined
+
+  /** @param unused called when the last one was released */
+  constructor(feed: Feed, slot: Slot, unused: (slot: Slot, feed: Feed) => void) {
+    this.feed = feed
+    this.#slot = slot
+    this.#unused = unused
+  }
+
+  release(): void {
+    const unused = this.#unused
+    if (unused === undefined) return
+    this.#unused = undefined
+    this.#slot.users -= 1
+    if (this.#slot.users === 0) unused(this.#slot, this.feed)
+  }
 }
 
 export class Hub {
@@ -48,74 +72,78 @@ export class Hub {
   async retain(session: string): Promise<FeedLease> {
     let slot = this.#slots.get(session)
     if (slot === undefined) {
-      slot = { opening: this.#open(session), users: 0, timer: undefined }
+      slot = { session, opening: undefined, feed: undefined, users: 0, timer: undefined }
+      slot.opening = this.#open(slot)
       this.#slots.set(session, slot)
     }
     const held = slot
     held.users += 1
     clearTimeout(held.timer)
+    held.timer = undefined
     let feed: Feed
     try {
-      feed = await held.opening
+      feed = await opened(held)
     } catch (error) {
-      this.#forget(session, held)
+      this.#forget(held)
       throw error
     }
     if (feed.isLost) {
-      this.#forget(session, held)
+      this.#forget(held)
       return this.retain(session)
     }
-    let released = false
-    return {
-      feed,
-      release: () => {
-        if (released) return
-        released = true
-        held.users -= 1
-        if (held.users === 0) this.#park(session, held, feed)
-      },
-    }
+    return new Lease(feed, held, this.#park)
   }
 
   /** Who reads the session on this node. Throws nothing. */
   async readers(session: string): Promise<readonly ReaderReport[]> {
-    const feed = await this.#slots.get(session)?.opening.catch(() => undefined)
+    const slot = this.#slots.get(session)
+    const feed = slot === undefined ? undefined : await opened(slot).catch(() => undefined)
     return feed?.reports() ?? []
   }
 
   close(): void {
     this.#closed = true
-    for (const [session, slot] of this.#slots) {
+    for (const slot of this.#slots.values()) {
       clearTimeout(slot.timer)
-      this.#forget(session, slot)
-      slot.opening.then(
+      this.#forget(slot)
+      opened(slot).then(
         (feed) => feed.close(),
         () => undefined,
       )
     }
   }
 
-  async #open(session: string): Promise<Feed> {
+  async #open(slot: Slot): Promise<Feed> {
+    const { session } = slot
     const head = await this.#log.head(session)
     const feed = new Feed(session, this.#log.epoch, parseCursor(head)?.seq ?? 0, this.#options.broadcast)
     feed.followWith(await this.#log.follow(session, head, feed))
+    slot.feed = feed
+    slot.opening = undefined
     return feed
   }
 
-  #park(session: string, slot: Slot, feed: Feed): void {
-    if (this.#closed || feed.isDeleted || this.#slots.get(session) !== slot) {
-      this.#forget(session, slot)
+  readonly #park = (slot: Slot, feed: Feed): void => {
+    if (this.#closed || feed.isDeleted || this.#slots.get(slot.session) !== slot) {
+      this.#forget(slot)
       feed.close()
       return
     }
     slot.timer = setTimeout(() => {
-      this.#forget(session, slot)
+      this.#forget(slot)
       feed.close()
     }, this.#options.lingerMs ?? 5_000)
     slot.timer.unref()
   }
 
-  #forget(session: string, slot: Slot): void {
-    if (this.#slots.get(session) === slot) this.#slots.delete(session)
+  #forget(slot: Slot): void {
+    if (this.#slots.get(slot.session) === slot) this.#slots.delete(slot.session)
   }
+}
+
+/** @throws StorageError, CursorLost */
+async function opened({ opening, feed }: Slot): Promise<Feed> {
+  if (feed !== undefined) return feed
+  if (opening === undefined) throw new Error('a feed is opened when its slot is made')
+  return opening
 }

@@ -5,9 +5,14 @@ import type { Entry, Seq } from '../log/entry.ts'
 /** Subjects that are remembered; of one that was forgotten a roll-up is shown whole, which costs bytes and no more. */
 const SUBJECTS = 1_024
 
+export interface OtherEntries {
+  ofNoRun(entry: Entry): void
+}
+
 export class LaneEnds {
   readonly #from: Seq
-  readonly #lasts = new Map<string, Seq>()
+  /** Made for the second subject. */
+  #lasts: Map<string, Seq> | undefined
   /** The subject of the last entry, and its number: nearly always the next one's too, and not in the map yet. */
   #subject: string | undefined
   #seq: Seq = 0
@@ -19,10 +24,10 @@ export class LaneEnds {
 
   /**
    * Takes what is handed out next.
-   * @param other called for entries that are of no run: asked here, where it costs a token nothing
+   * @param others called for entries that are of no run: asked here, where it costs a token nothing
    * @returns the roll-ups among it that readers need whole; undefined: none
    */
-  take(entries: readonly Entry[], other?: (entry: Entry) => void): ReadonlySet<Entry> | undefined {
+  take(entries: readonly Entry[], others?: OtherEntries): ReadonlySet<Entry> | undefined {
     let whole: Set<Entry> | undefined
     for (const entry of entries) {
       const { subject, seq } = entry
@@ -32,7 +37,7 @@ export class LaneEnds {
         continue
       }
       if (!subject.startsWith('run.')) {
-        other?.(entry)
+        others?.ofNoRun(entry)
         continue
       }
       if (entry.rollup && !this.#follows(entry)) whole = (whole ?? new Set<Entry>()).add(entry)
@@ -43,20 +48,23 @@ export class LaneEnds {
   }
 
   #turnTo(subject: string): void {
-    if (this.#subject !== undefined) this.#lasts.set(this.#subject, this.#seq)
-    if (this.#lasts.size > SUBJECTS) this.#forgetOne()
+    if (this.#subject !== undefined) {
+      this.#lasts ??= new Map()
+      this.#lasts.set(this.#subject, this.#seq)
+      if (this.#lasts.size > SUBJECTS) forgetOne(this.#lasts)
+    }
     this.#subject = subject
   }
 
   #follows({ subject, prev }: Entry): boolean {
-    const last = subject === this.#subject ? this.#seq : this.#lasts.get(subject)
+    const last = subject === this.#subject ? this.#seq : this.#lasts?.get(subject)
     return last === undefined ? prev <= this.#from : last === prev
   }
+}
 
-  #forgetOne(): void {
-    for (const oldest of this.#lasts.keys()) {
-      this.#lasts.delete(oldest)
-      return
-    }
+function forgetOne(lasts: Map<string, Seq>): void {
+  for (const oldest of lasts.keys()) {
+    lasts.delete(oldest)
+    return
   }
 }

@@ -32,25 +32,29 @@ export interface ReaderSink {
   readonly replays: Slots
 }
 
+/** What all readers share. */
 export interface ReaderPorts {
   readonly stores: SessionStores
   readonly hub: Hub
-  readonly sink: ReaderSink
   readonly metrics?: DoorMetrics | undefined
-  /** The session cannot be read on: the log is broken. */
-  failed(error: unknown): void
+}
+
+/** For whom sessions are read. */
+export interface ReaderOwner {
+  readonly user: string
+  /** What the reader is a part of, for owners of a session who ask who reads. */
+  readonly connection: string
+  readonly door: ReaderReport['door']
+  /** Asked each time a feed is begun with. @returns as what they may read @throws ReplyError */
+  admit(session: string): Promise<string>
+  /** The session cannot be read on: they may not any more, or the log is broken. */
+  readFailed(session: string, error: unknown): void
 }
 
 export interface ReaderStart {
   readonly session: string
   /** The attach command's id. */
   readonly id: string
-  /** Who reads; and asks, each time a feed is begun with, whether and as what they still may. */
-  readonly user: string
-  admit(): Promise<string>
-  /** What it is a part of, for owners who ask who reads. */
-  readonly connection: string
-  readonly door: ReaderReport['door']
   readonly after: Cursor | undefined
   readonly resume?: Resume | undefined
   /** `after` is where the server found what is asked for, and no cursor of the reader's. */

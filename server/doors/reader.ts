@@ -5,18 +5,18 @@
 //                  └──(its outbox is full, or feed lost)───┘        any ──► closed
 //
 // Whoever cannot keep up is not buffered for: its position is remembered, and the log is read again.
-import { type CodecName, formatCursor, parseCursor, ReplyError } from '@parley/protocol'
+import { type CodecName, type Cursor, formatCursor, parseCursor, ReplyError } from '@parley/protocol'
 import type { Seq } from '../log/entry.ts'
 import { CursorLost, StorageError } from '../log/log-error.ts'
-import type { DoorMetrics } from '../metric/door-metrics.ts'
+import { ReaderArrival } from '../metric/reader-arrival.ts'
 import { replay } from '../session/replay.ts'
 import { merged } from '../session/shown.ts'
 import { type EntryForm, EntryMessage, type FrameHead } from './entry-message.ts'
 import type { Feed, LiveReader } from './feed.ts'
 import type { FeedLease } from './hub.ts'
-import type { ReaderPorts, ReaderReport, ReaderSink, ReaderStart } from './reader-ports.ts'
+import type { ReaderOwner, ReaderPorts, ReaderReport, ReaderSink, ReaderStart } from './reader-ports.ts'
 
-export type { ReaderPorts, ReaderReport, ReaderSink, ReaderStart }
+export type { ReaderOwner, ReaderPorts, ReaderReport, ReaderSink, ReaderStart }
 
 type Phase = 'attaching' | 'catching up' | 'live' | 'closed'
 
@@ -26,13 +26,27 @@ const AWAY_RETRY_MS = 500
 /** How often the log may be trimmed under one catching up before the reader gives up. */
 const LOST_TRIES = 8
 
+/** Nearly always nobody waits. Never changed: another list takes its place. */
+const NOBODY: readonly never[] = []
+
+interface Waiter {
+  readonly seq: Seq
+  readonly then: () => void
+}
+
 export class Reader implements LiveReader {
+  readonly session: string
   readonly #ports: ReaderPorts
-  readonly #start: ReaderStart
-  /** Of the two above, what each token needs. */
   readonly #sink: ReaderSink
+  readonly #owner: ReaderOwner
+  readonly #merge: boolean
   readonly #keep: ReaderStart['keep']
-  readonly #meter: ReturnType<DoorMetrics['reader']> | undefined
+  /** The attach command's. */
+  readonly #id: string
+  /** The cursor that it came with: there until it is attached. */
+  #after: Cursor | undefined
+  /** There until it is live for the first time, where that is measured. */
+  #arrival: ReaderArrival | undefined
   #phase: Phase = 'attaching'
   #lease: FeedLease | undefined
   #role = ''
@@ -43,16 +57,23 @@ export class Reader implements LiveReader {
   #behindSince: number | undefined
   /** That it is subscribed to, as one of many readers of the session. */
   #topic: string | undefined
-  #waiting: { readonly seq: Seq; readonly then: () => void }[] = []
+  #waiting: readonly Waiter[] = NOBODY
   readonly #since = Date.now()
 
-  constructor(ports: ReaderPorts, start: ReaderStart) {
+  constructor(ports: ReaderPorts, sink: ReaderSink, owner: ReaderOwner, start: ReaderStart) {
+    this.session = start.session
     this.#ports = ports
-    this.#start = start
-    this.#sink = ports.sink
+    this.#sink = sink
+    this.#owner = owner
+    this.#merge = start.merge
     this.#keep = start.keep
-    const { door, resume, after, fresh } = start
-    this.#meter = ports.metrics?.reader({ door, resume, isBack: after !== undefined && fresh !== true })
+    this.#id = start.id
+    this.#after = start.after
+    const { metrics } = ports
+    if (metrics === undefined) return
+    const { resume, after, fresh } = start
+    metrics.readerCame(owner.door)
+    this.#arrival = new ReaderArrival(owner.door, resume, after !== undefined && fresh !== true)
   }
 
   get phase(): Phase {
@@ -70,7 +91,7 @@ export class Reader implements LiveReader {
   }
 
   report(): ReaderReport {
-    const { connection, user, door } = this.#start
+    const { connection, user, door } = this.#owner
     const since = this.#behindSince
     return {
       connection,
@@ -110,7 +131,7 @@ export class Reader implements LiveReader {
   /** Calls back when everything up to `seq` was handed to the sink, or when the reader is closed: at once if so. */
   whenReached(seq: Seq, then: () => void): void {
     if (this.#phase === 'closed' || (this.#phase !== 'attaching' && this.#position >= seq)) then()
-    else this.#waiting.push({ seq, then })
+    else this.#waiting = [...this.#waiting, { seq, then }]
   }
 
   deliver(message: EntryMessage): void {
@@ -151,7 +172,7 @@ export class Reader implements LiveReader {
   }
 
   memberLeft(user: string): void {
-    if (user !== this.#start.user) return
+    if (user !== this.#owner.user) return
     this.#fail(new ReplyError('forbidden', 'You are no member of this session any more.'))
   }
 
@@ -167,11 +188,11 @@ export class Reader implements LiveReader {
   close(): void {
     if (this.#phase === 'closed') return
     this.#phase = 'closed'
-    this.#meter?.left()
+    this.#ports.metrics?.readerLeft(this.#owner.door)
     this.#unsubscribe()
     this.#giveFeedBack()
     const waiting = this.#waiting
-    this.#waiting = []
+    this.#waiting = NOBODY
     for (const { then } of waiting) then()
   }
 
@@ -184,16 +205,16 @@ export class Reader implements LiveReader {
 
   #giveFeedBack(): void {
     if (this.#lease === undefined) return
-    const { feed, release } = this.#lease
+    const lease = this.#lease
     this.#lease = undefined
-    feed.leave(this)
-    feed.unwatch(this)
-    release()
+    lease.feed.leave(this)
+    lease.feed.unwatch(this)
+    lease.release()
   }
 
   #unsubscribe(): void {
     if (this.#topic === undefined) return
-    this.#ports.sink.unsubscribe(this.#topic)
+    this.#sink.unsubscribe(this.#topic)
     this.#topic = undefined
   }
 
@@ -201,7 +222,7 @@ export class Reader implements LiveReader {
     this.#unsubscribe()
     this.#lease?.feed.leave(this)
     this.#phase = 'catching up'
-    this.#meter?.behind()
+    this.#ports.metrics?.readerFellBehind(this.#owner.door)
     this.#behindSince = performance.now()
     this.#catchUp(() => undefined).catch((error: unknown) => this.#fail(error))
   }
@@ -209,12 +230,12 @@ export class Reader implements LiveReader {
   #fail(error: unknown): void {
     if (this.#phase === 'closed') return
     this.close()
-    this.#ports.failed(error)
+    this.#owner.readFailed(this.session, error)
   }
 
   /** @param attached called when the reader is told that it is attached */
   async #catchUp(attached: () => void): Promise<void> {
-    const { replays } = this.#ports.sink
+    const { replays } = this.#sink
     if (!(await replays.take())) return
     const until = performance.now() + AWAY_MS
     try {
@@ -247,7 +268,7 @@ export class Reader implements LiveReader {
   async #feed(): Promise<Feed | undefined> {
     if (this.#lease !== undefined && !this.#lease.feed.isLost) return this.#lease.feed
     this.#giveFeedBack()
-    const lease = await this.#ports.hub.retain(this.#start.session)
+    const lease = await this.#ports.hub.retain(this.session)
     if (this.#phase === 'closed') {
       lease.release()
       return undefined
@@ -256,37 +277,34 @@ export class Reader implements LiveReader {
     if (lease.feed.isDeleted) throw new ReplyError('session_deleted')
     // First listened, then asked: who is removed in between is not missed.
     lease.feed.watch(this)
-    this.#role = await this.#start.admit()
+    this.#role = await this.#owner.admit(this.session)
     return this.#closed ? undefined : lease.feed
   }
 
   async #replay(feed: Feed, attached: () => void): Promise<void> {
-    const { stores, sink } = this.#ports
-    const { session, id, merge } = this.#start
-    const role = this.#role
+    const { stores } = this.#ports
+    const { session } = this
+    const sink = this.#sink
     if (!(await sink.room())) return
     const first = this.#phase === 'attaching'
     const anew = this.#anew
-    const at = first ? this.#start.after : formatCursor(stores.log.epoch, this.#position)
+    const at = first ? this.#after : formatCursor(stores.log.epoch, this.#position)
     // Whoever comes back to where the feed is needs nothing that would have to be read.
     if (first && !anew && at === formatCursor(stores.log.epoch, feed.position)) {
       this.#position = feed.position
-      sink.write({ type: 'attached', id, session, cursor: at, role })
-      this.#phase = 'catching up'
+      this.#writeAttached(feed, false)
       attached()
       return
     }
     const after = anew ? undefined : at
-    const { reset: isLost, batches } = await replay(stores, session, after, { merge })
+    const { reset: isLost, batches } = await replay(stores, session, after, { merge: this.#merge })
     if (this.#closed) return
     const reset = anew || isLost
     this.#anew = false
-    if (reset) this.#meter?.reset()
+    if (reset) this.#arrival?.reset()
     if (first || reset) {
       this.#position = reset || after === undefined ? 0 : (parseCursor(after)?.seq ?? 0)
-      const cursor = formatCursor(stores.log.epoch, feed.position)
-      sink.write({ type: 'attached', id, session, cursor, role, ...(reset ? { reset } : {}) })
-      if (first) this.#phase = 'catching up'
+      this.#writeAttached(feed, reset)
       attached()
     }
     for await (const batch of batches) {
@@ -302,12 +320,11 @@ export class Reader implements LiveReader {
   /** The step from replay to live: in one go, so that nothing comes between. @returns whether it is done */
   #joins(feed: Feed): boolean {
     if (this.#closed) return true
-    if (feed.isLost || this.#ports.sink.full) return false
+    if (feed.isLost || this.#sink.full) return false
     const entries = feed.since(this.#position)
     if (entries === undefined) return false
-    const { merge } = this.#start
     // Whole, as in a replay: he was not live while these came.
-    const shown = merge ? merged(entries) : entries
+    const shown = this.#merge ? merged(entries) : entries
     this.#send(new EntryMessage(feed.head, shown, feed.position))
     if (this.#closed) return true
     // A cursor of elsewhere in the store may lie beyond the session's last entry.
@@ -315,14 +332,25 @@ export class Reader implements LiveReader {
     this.#phase = 'live'
     this.#behindSince = undefined
     feed.join(this)
-    this.#meter?.live()
+    const { metrics } = this.#ports
+    if (metrics !== undefined) this.#arrival?.live(metrics)
+    this.#arrival = undefined
     this.#writeLive()
     return true
   }
 
+  #writeAttached({ position }: Feed, reset: boolean): void {
+    const cursor = formatCursor(this.#ports.stores.log.epoch, position)
+    const { session } = this
+    const frame = { type: 'attached', id: this.#id, session, cursor, role: this.#role } as const
+    this.#sink.write(reset ? { ...frame, reset } : frame)
+    if (this.#phase === 'attaching') this.#phase = 'catching up'
+    this.#after = undefined
+  }
+
   #writeLive(): void {
     const cursor = formatCursor(this.#ports.stores.log.epoch, this.#position)
-    this.#ports.sink.write({ type: 'live', session: this.#start.session, cursor })
+    this.#sink.write({ type: 'live', session: this.session, cursor })
   }
 
   get #closed(): boolean {

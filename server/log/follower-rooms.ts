@@ -19,9 +19,23 @@ interface Followed {
   room: Room | undefined
 }
 
-interface Live {
+class Live implements Subscription {
+  readonly session: string
   readonly follower: Follower
-  closed: boolean
+  closed = false
+  readonly #rooms: FollowerRooms
+
+  constructor(rooms: FollowerRooms, session: string, follower: Follower) {
+    this.#rooms = rooms
+    this.session = session
+    this.follower = follower
+  }
+
+  close(): void {
+    if (this.closed) return
+    this.closed = true
+    this.#rooms.leave(this)
+  }
 }
 
 /** No batch is being collected. */
@@ -37,11 +51,11 @@ export class FollowerRooms {
   }
 
   enter(session: string, follower: Follower): Subscription {
-    const live: Live = { follower, closed: false }
+    const live = new Live(this, session, follower)
     const room = this.#rooms.get(session)
     if (room === undefined) this.#rooms.set(session, { followers: [live], batch: NOTHING, gone: false })
     else room.followers = [...room.followers, live]
-    return { close: () => this.#leave(session, live) }
+    return live
   }
 
   /** Puts an entry by, for `deliver`. */
@@ -86,14 +100,13 @@ export class FollowerRooms {
     this.#rooms.clear()
   }
 
-  #leave(session: string, live: Live): void {
-    if (live.closed) return
-    live.closed = true
-    const room = this.#rooms.get(session)
+  /** Called by one that was closed. */
+  leave(live: Live): void {
+    const room = this.#rooms.get(live.session)
     if (room === undefined) return
     room.followers = room.followers.filter((other) => other !== live)
     if (room.followers.length > 0) return
     room.gone = true
-    this.#rooms.delete(session)
+    this.#rooms.delete(live.session)
   }
 }

@@ -2,7 +2,7 @@
 import { READER_DOORS } from '@parley/protocol'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { doorLabel } from './labels.ts'
-import { type Arrival, ReaderMeter } from './reader-meter.ts'
+import type { ReaderArrival } from './reader-arrival.ts'
 
 export type ReaderDoor = (typeof READER_DOORS)[number]
 
@@ -132,10 +132,6 @@ export class DoorMetrics {
     })
   }
 
-  reader(arrival: Arrival): ReaderMeter {
-    return new ReaderMeter(this, arrival)
-  }
-
   readerCame(door: ReaderDoor): void {
     this.#readers.set(door, (this.#readers.get(door) ?? 0) + 1)
   }
@@ -145,7 +141,7 @@ export class DoorMetrics {
   }
 
   /** A reader is live for the first time. @param seconds since it came */
-  readerLive({ door, isBack, resume }: Arrival, wasReset: boolean, seconds: number): void {
+  readerLive({ door, isBack, resume, wasReset }: ReaderArrival, seconds: number): void {
     // A poll goes on from where the last one ended: that is no coming back.
     if (door === 'poll' && resume === undefined) return
     this.#attaches.inc({ door, kind: !isBack ? 'new' : wasReset ? 'reset' : 'resumed' })

@@ -1,6 +1,7 @@
 // PresenceRoom: who is in one session: the connections of this node, and what other nodes say of theirs. It holds no timers and
 // tells nobody: Presence asks it for the frame, and for what other nodes are to know.
 import type { Presence as PresenceFrame, PresenceMember } from '@parley/protocol'
+import { type Few, FewBy } from '../log/few.ts'
 import { named, type Present, paceMs } from './presence-crowd.ts'
 
 export type PresenceState = PresenceMember['state']
@@ -28,6 +29,7 @@ interface Local {
 }
 
 const NOTHING: PresenceState = {}
+const byConnection = new FewBy<string, Local>(({ watcher }) => watcher.connection)
 const DEVICE_MAX = 64
 
 export class PresenceRoom {
@@ -39,7 +41,7 @@ export class PresenceRoom {
   shared: string | undefined
   timer: NodeJS.Timeout | undefined
   #toldText = ''
-  readonly #locals = new Map<string, Local>()
+  #locals: Few<string, Local>
   /** By node; undefined: it is there, and has not said who. Made when there is another node. */
   #others: Map<string, Digest | undefined> | undefined
 
@@ -48,12 +50,12 @@ export class PresenceRoom {
   }
 
   get isEmpty(): boolean {
-    return this.#locals.size === 0
+    return this.#locals === undefined
   }
 
   /** Connections, on all nodes. */
   get count(): number {
-    let count = this.#locals.size
+    let count = byConnection.size(this.#locals)
     if (this.#others !== undefined) for (const digest of this.#others.values()) count += digest?.count ?? 0
     return count
   }
@@ -69,13 +71,13 @@ export class PresenceRoom {
 
   enter(watcher: PresenceWatcher, now: number): void {
     // Who attaches once more goes on showing what was shown.
-    const { state = NOTHING } = this.#locals.get(watcher.connection) ?? {}
-    this.#locals.set(watcher.connection, { watcher, state, at: now })
+    const { state = NOTHING } = this.#local(watcher.connection) ?? {}
+    this.#locals = byConnection.with(this.#locals, { watcher, state, at: now })
   }
 
   /** @returns false when the connection is not here */
   show(connection: string, state: PresenceState, now: number): boolean {
-    const local = this.#locals.get(connection)
+    const local = this.#local(connection)
     if (local === undefined) return false
     local.state = state
     local.at = now
@@ -83,11 +85,13 @@ export class PresenceRoom {
   }
 
   leave(connection: string): boolean {
-    return this.#locals.delete(connection)
+    const isHere = this.has(connection)
+    if (isHere) this.#locals = byConnection.without(this.#locals, connection)
+    return isHere
   }
 
   has(connection: string): boolean {
-    return this.#locals.has(connection)
+    return this.#local(connection) !== undefined
   }
 
   /** @returns whether the node was not known to be there */
@@ -105,7 +109,7 @@ export class PresenceRoom {
 
   /** Of this node's connections. */
   digest(): Digest {
-    return { count: this.#locals.size, present: named(this.#here()) }
+    return { count: byConnection.size(this.#locals), present: named(this.#here()) }
   }
 
   /** Of all. */
@@ -130,11 +134,15 @@ export class PresenceRoom {
   }
 
   tell(frame: PresenceFrame): void {
-    for (const { watcher } of this.#locals.values()) watcher.notify?.(frame)
+    for (const { watcher } of byConnection.all(this.#locals)) watcher.notify?.(frame)
+  }
+
+  #local(connection: string): Local | undefined {
+    return byConnection.get(this.#locals, connection)
   }
 
   *#here(): Iterable<Present> {
-    for (const { watcher, state, at } of this.#locals.values()) {
+    for (const { watcher, state, at } of byConnection.all(this.#locals)) {
       const { user, connection, name } = watcher
       const device = typeof state.device === 'string' ? state.device.slice(0, DEVICE_MAX) : watcher.device
       const member: PresenceMember = {

@@ -58,21 +58,25 @@ export class RunStreams {
       },
       event: say,
     })
-    const failed = (error: unknown): void => {
+    const readFailed = (_session: string, error: unknown): void => {
       if (!(error instanceof ReplyError)) {
         logger.error({ err: error, session, request: request.id }, 'a stream cannot go on')
       }
       sink.stream?.cut()
     }
     const reader = new Reader(
-      { ...this.#ports, sink, failed },
+      this.#ports,
+      sink,
+      {
+        user: request.user,
+        connection: request.id,
+        door: 'openai',
+        admit: () => service.admit(session, callerOf(request), 'read'),
+        readFailed,
+      },
       {
         session,
         id: request.id,
-        user: request.user,
-        admit: () => service.admit(session, callerOf(request), 'read'),
-        connection: request.id,
-        door: 'openai',
         after: formatCursor(stores.log.epoch, Math.max(0, from - 1)),
         fresh: true,
         merge: false,

@@ -11,7 +11,7 @@ import type { HttpExchange, Leaving } from '../http/http-exchange.ts'
 import { onAbort } from '../http/http-request.ts'
 import type { HttpStream } from '../http/http-stream.ts'
 import type { Hub } from '../hub.ts'
-import { Reader, type ReaderReport, type ReaderStart } from '../reader.ts'
+import { Reader, type ReaderOwner, type ReaderReport, type ReaderStart } from '../reader.ts'
 import { callerOf, connectionOf, resumeOf } from './caller.ts'
 import { type PageDone, PageSink } from './page-sink.ts'
 import type { RunFilter } from './run-filter.ts'
@@ -96,7 +96,7 @@ export class Readings {
       this.#ports.logger.error({ err: error, session: reading.session, request: request.id }, 'a stream cannot go on')
       sink.cut()
     }
-    const reader = new Reader({ ...this.#ports, sink, failed }, this.#start(exchange, form, reading))
+    const reader = new Reader(this.#ports, sink, this.#owner(exchange, form, failed), startOf(exchange, reading))
     onAbort(request.signal, () => reader.close())
     await reader.attach()
     reading.begun?.((frame) => {
@@ -130,7 +130,7 @@ export class Readings {
         reject(error)
       }
       const sink = new PageSink({ waits: waitMs > 0, filter: reading.filter, done })
-      const reader = new Reader({ ...this.#ports, sink, failed }, this.#start(exchange, 'poll', reading))
+      const reader = new Reader(this.#ports, sink, this.#owner(exchange, 'poll', failed), startOf(exchange, reading))
       let timer = waitMs > 0 ? setTimeout(() => sink.waitNoMore(), waitMs) : undefined
       onAbort(request.signal, () => done({ live: false }))
       exchange.onLeaving(({ withinMs }) => {
@@ -144,9 +144,9 @@ export class Readings {
 
   /** The last sequence number in the session, as far as this node has read. @throws StorageError, CursorLost */
   async head(session: string): Promise<Seq> {
-    const { feed, release } = await this.#ports.hub.retain(session)
-    release()
-    return feed.position
+    const lease = await this.#ports.hub.retain(session)
+    lease.release()
+    return lease.feed.position
   }
 
   /** Tells streams that the log is away, or that what was live is so again. */
@@ -177,17 +177,14 @@ export class Readings {
     return stream
   }
 
-  #start(
-    { request }: HttpExchange,
-    door: ReaderReport['door'],
-    { session, after, fresh = false, merge, filter }: Reading,
-  ): ReaderStart {
-    const keep = filter === undefined ? {} : { keep: filter.keep }
-    const admit = (): Promise<string> => this.#ports.service.admit(session, callerOf(request), 'read')
-    const connection = connectionOf(request) ?? request.id
-    const { id, user } = request
-    const resume = resumeOf(request)
-    return { session, id, user, admit, connection, door, after, resume, fresh, merge, ...keep }
+  #owner({ request }: HttpExchange, door: ReaderReport['door'], readFailed: (error: unknown) => void): ReaderOwner {
+    return {
+      user: request.user,
+      connection: connectionOf(request) ?? request.id,
+      door,
+      admit: (session) => this.#ports.service.admit(session, callerOf(request), 'read'),
+      readFailed: (_session, error) => readFailed(error),
+    }
   }
 
   #watch(): void {
@@ -197,6 +194,11 @@ export class Readings {
       if (since !== undefined && now - since > this.#ports.behindMs) stream.cut()
     }
   }
+}
+
+function startOf({ request }: HttpExchange, { session, after, fresh = false, merge, filter }: Reading): ReaderStart {
+  const keep = filter === undefined ? {} : { keep: filter.keep }
+  return { session, id: request.id, after, resume: resumeOf(request), fresh, merge, ...keep }
 }
 
 function goAway({ sink, stream }: Open, { reason, withinMs }: Leaving): void {

@@ -4,18 +4,20 @@ import {
   type Attach,
   type Command,
   type ErrorCode,
+  type Presence as PresenceFrame,
   ReplyError,
   type ServerFrame,
   type UserLimits,
 } from '@parley/protocol'
 import type { Logger } from 'pino'
+import { type Few, FewBy } from '../../log/few.ts'
 import { CursorLost, StorageError } from '../../log/log-error.ts'
 import type { DoorMetrics } from '../../metric/door-metrics.ts'
-import type { Presence } from '../../presence/presence.ts'
+import type { Presence, PresenceWatcher } from '../../presence/presence.ts'
 import type { SessionStores } from '../../session/session.ts'
 import type { Caller, Receipt, SessionService } from '../../session/session-service.ts'
 import type { Hub } from '../hub.ts'
-import { Reader } from '../reader.ts'
+import { Reader, type ReaderOwner } from '../reader.ts'
 import { Lanes } from './lanes.ts'
 import type { Outbox } from './outbox.ts'
 
@@ -26,47 +28,91 @@ export interface CommandDeskPorts {
   readonly presence: Presence
   readonly logger: Logger
   readonly metrics?: DoorMetrics | undefined
+  readonly limits: { readonly attachedSessions: number }
 }
 
-export interface CommandDeskOptions {
-  readonly outbox: Outbox
-  readonly attachedSessions: number
-  /** What the client calls itself. */
-  readonly device?: string | undefined
+/** Whose desk it is. */
+export interface CommandDeskOwner {
   /** A session can no longer be read: the log is broken. */
   failed(): void
 }
 
 type SessionCommand = Exclude<Command, { type: 'attach' | 'detach' }>
 
-export class CommandDesk {
+const bySession = new FewBy<string, Reader>((reader) => reader.session)
+
+export class CommandDesk implements ReaderOwner, PresenceWatcher {
+  /** What the client calls itself. */
+  readonly device: string | undefined
   readonly #ports: CommandDeskPorts
-  readonly #options: CommandDeskOptions
+  readonly #owner: CommandDeskOwner
+  readonly #outbox: Outbox
   #caller: Caller
-  readonly #readers = new Map<string, Reader>()
+  #readers: Few<string, Reader>
   readonly #lanes = new Lanes()
   /** Attaches under way that have no reader yet. */
   #attaching = 0
   #draining = false
   #closed = false
 
-  constructor(ports: CommandDeskPorts, options: CommandDeskOptions, caller: Caller) {
+  constructor(
+    ports: CommandDeskPorts,
+    owner: CommandDeskOwner,
+    outbox: Outbox,
+    caller: Caller,
+    device: string | undefined,
+  ) {
     this.#ports = ports
-    this.#options = options
+    this.#owner = owner
+    this.#outbox = outbox
     this.#caller = caller
+    this.device = device
+  }
+
+  get door(): 'websocket' {
+    return 'websocket'
   }
 
   get user(): string {
     return this.#caller.user
   }
 
+  get name(): string | undefined {
+    return this.#caller.name
+  }
+
+  get connection(): string {
+    return this.#caller.connection
+  }
+
+  /** Who is in a session that it reads. */
+  notify(frame: PresenceFrame): void {
+    this.#outbox.writeShared(frame)
+  }
+
+  admit(session: string): Promise<string> {
+    return this.#ports.service.admit(session, this.#caller, 'read')
+  }
+
   /** Milliseconds for which the reader that is behind the longest has not been live. */
   behindMs(now: number): number {
     let longest = 0
-    for (const { behindSince } of this.#readers.values()) {
+    for (const { behindSince } of bySession.all(this.#readers)) {
       if (behindSince !== undefined) longest = Math.max(longest, now - behindSince)
     }
     return longest
+  }
+
+  readFailed(session: string, error: unknown): void {
+    if (error instanceof ReplyError) {
+      const reader = this.#reader(session)
+      if (reader !== undefined) this.#forget(session, reader)
+      this.#outbox.writeError(error, undefined, session)
+      return
+    }
+    const { connection } = this
+    this.#ports.logger.error({ err: error, session, connection }, 'a session cannot be read on')
+    this.#owner.failed()
   }
 
   /** Answers the command, sooner or later. @param done called once, when it has been answered */
@@ -90,7 +136,7 @@ export class CommandDesk {
 
   /** All that was live is live again: the log was away. */
   tellLive(): void {
-    for (const reader of this.#readers.values()) reader.tellLive()
+    for (const reader of bySession.all(this.#readers)) reader.tellLive()
   }
 
   /** A fresh token says what the user may use from now on. */
@@ -106,11 +152,11 @@ export class CommandDesk {
 
   close(): void {
     this.#closed = true
-    const readers = [...this.#readers]
-    this.#readers.clear()
-    for (const [session, reader] of readers) {
+    const readers = [...bySession.all(this.#readers)]
+    this.#readers = undefined
+    for (const reader of readers) {
       reader.close()
-      this.#leave(session)
+      this.#leave(reader.session)
     }
   }
 
@@ -132,12 +178,12 @@ export class CommandDesk {
   }
 
   async #attach(command: Attach, done: () => void): Promise<void> {
-    const { service, presence } = this.#ports
-    const { outbox, attachedSessions, device } = this.#options
+    const { service, presence, limits } = this.#ports
     const { session } = command
     if (this.#closed) return done()
-    const attached = this.#readers.size + this.#attaching
-    if (!this.#readers.has(session) && attached >= attachedSessions) throw new ReplyError('too_many_sessions')
+    const attached = bySession.size(this.#readers) + this.#attaching
+    const isAnew = this.#reader(session) !== undefined
+    if (!isAnew && attached >= limits.attachedSessions) throw new ReplyError('too_many_sessions')
     this.#attaching += 1
     try {
       await service.arrive(session, this.#caller, command.tools ?? [])
@@ -149,24 +195,11 @@ export class CommandDesk {
       service.leave(session, this.#caller.connection)
       return done()
     }
-    this.#readers.get(session)?.close()
-    const reader = new Reader(
-      { ...this.#ports, sink: outbox, failed: (error) => this.#readFailed(session, error) },
-      {
-        session,
-        id: command.id,
-        user: this.#caller.user,
-        admit: () => service.admit(session, this.#caller, 'read'),
-        connection: this.#caller.connection,
-        door: 'websocket',
-        after: command.after,
-        resume: command.resume,
-        merge: command.merge === true,
-      },
-    )
-    this.#readers.set(session, reader)
-    const { connection, user, name } = this.#caller
-    presence.enter(session, { connection, user, name, device, notify: (frame) => outbox.writeShared(frame) })
+    this.#reader(session)?.close()
+    const { id, after, resume, merge = false } = command
+    const reader = new Reader(this.#ports, this.#outbox, this, { session, id, after, resume, merge })
+    this.#readers = bySession.with(this.#readers, reader)
+    presence.enter(session, this)
     // Reading goes on by itself: a long replay holds up no command.
     reader
       .attach()
@@ -178,17 +211,17 @@ export class CommandDesk {
   }
 
   #detach(id: string, session: string, done: () => void): void {
-    const reader = this.#readers.get(session)
+    const reader = this.#reader(session)
     if (reader === undefined) throw new ReplyError('not_attached')
     this.#forget(session, reader)
-    this.#options.outbox.write({ type: 'ok', id, session })
+    this.#outbox.write({ type: 'ok', id, session })
     done()
   }
 
   #forget(session: string, reader: Reader): void {
     reader.close()
-    if (this.#readers.get(session) !== reader) return
-    this.#readers.delete(session)
+    if (this.#reader(session) !== reader) return
+    this.#readers = bySession.without(this.#readers, session)
     this.#leave(session)
   }
 
@@ -197,7 +230,7 @@ export class CommandDesk {
     this.#ports.presence.leave(session, connection)
     // After what the connection did in the session before; not at all if it came back meanwhile.
     this.#lanes.run(session, async () => {
-      if (!this.#readers.has(session)) this.#ports.service.leave(session, connection)
+      if (this.#reader(session) === undefined) this.#ports.service.leave(session, connection)
     })
   }
 
@@ -214,17 +247,17 @@ export class CommandDesk {
       ...(duplicate === undefined ? {} : { duplicate }),
     }
     const answer = (): void => {
-      this.#options.outbox.write(ok)
+      this.#outbox.write(ok)
       done()
     }
-    const reader = this.#readers.get(command.session)
+    const reader = this.#reader(command.session)
     // No output of a run that was ended may follow the `ok` on this connection.
     if (receipt.final === true && reader !== undefined) reader.whenReached(receipt.seq, answer)
     else answer()
   }
 
   #refuse(command: Command, error: unknown): void {
-    this.#options.outbox.writeError(this.#asReplyError(error, command), command.id)
+    this.#outbox.writeError(this.#asReplyError(error, command), command.id)
   }
 
   #asReplyError(error: unknown, command: Command): ReplyError {
@@ -236,16 +269,8 @@ export class CommandDesk {
     return new ReplyError(code)
   }
 
-  #readFailed(session: string, error: unknown): void {
-    if (error instanceof ReplyError) {
-      const reader = this.#readers.get(session)
-      if (reader !== undefined) this.#forget(session, reader)
-      this.#options.outbox.writeError(error, undefined, session)
-      return
-    }
-    const { connection } = this.#caller
-    this.#ports.logger.error({ err: error, session, connection }, 'a session cannot be read on')
-    this.#options.failed()
+  #reader(session: string): Reader | undefined {
+    return bySession.get(this.#readers, session)
   }
 }
 

@@ -7,6 +7,7 @@ import {
   type CodecName,
   codecs,
   Disconnect,
+  type ErrorCode,
   type FreshToken,
   type Hello,
   LIMITS,
@@ -14,12 +15,13 @@ import {
   ReplyError,
 } from '@parley/protocol'
 import type { Authenticator, Identity } from '../../auth/authenticator.ts'
-import { TokenClock } from '../../auth/token-clock.ts'
+import { TokenClock, type TokenClockEvents } from '../../auth/token-clock.ts'
 import type { CommandGate } from '../../limit/command-gate.ts'
 import { CommandRate, type CommandRateLimits } from '../../limit/command-rate.ts'
+import type { Caller } from '../../session/session-service.ts'
 import type { TurnFlush } from '../turn-flush.ts'
-import { CommandDesk, type CommandDeskPorts } from './command-desk.ts'
-import { Outbox, type OutboxSocket } from './outbox.ts'
+import { CommandDesk, type CommandDeskOwner, type CommandDeskPorts } from './command-desk.ts'
+import { Outbox, type OutboxOwner, type OutboxSocket } from './outbox.ts'
 import { type ParsedFrame, parseMessage } from './parse-frames.ts'
 
 export interface ConnectionLimits {
@@ -72,21 +74,22 @@ interface Taken {
   readonly bytes: number
 }
 
-export class Connection {
+export class Connection implements OutboxOwner, CommandDeskOwner, TokenClockEvents {
   readonly id = makeId('con')
   readonly #ports: ConnectionPorts
   readonly #socket: ConnectionSocket
-  readonly #codec: CodecName
   readonly #outbox: Outbox
   readonly #rate: CommandRate
-  readonly #helloTimer: NodeJS.Timeout
-  readonly #tokenClock: TokenClock
-  #phase: Phase = 'opening'
+  /** There until the connection is open. */
+  #helloTimer: NodeJS.Timeout | undefined
   #identity: Promise<Identity> | undefined
+  /** There where the token ends. */
+  #tokenClock: TokenClock | undefined
+  #phase: Phase = 'opening'
   /** There once the connection is open. */
   #desk: CommandDesk | undefined
   /** Frames that came while the token was checked. */
-  #early: Taken[] = []
+  #early: Taken[] | undefined
   #pending = 0
   #pendingBytes = 0
   #draining = false
@@ -96,23 +99,9 @@ export class Connection {
     const { limits } = ports
     this.#ports = ports
     this.#socket = socket
-    this.#codec = start.codec
     this.#address = start.address
     this.#rate = new CommandRate(limits.commands, performance.now())
-    this.#outbox = new Outbox(socket, {
-      codec: start.codec,
-      bytes: limits.outboxBytes,
-      flush: ports.flush,
-      events: {
-        congested: () => ports.congested(this),
-        overflowed: () => this.end(new Disconnect('tooSlow', 'replies are not read')),
-        refused: (code) => ports.metrics?.refused('websocket', code),
-      },
-    })
-    this.#tokenClock = new TokenClock({
-      expiring: (expiresAt) => this.#outbox.write({ type: 'expiring', expiresAt }),
-      expired: () => this.end(new Disconnect('notAuthenticated', 'the token is over')),
-    })
+    this.#outbox = new Outbox(socket, start.codec, ports, this)
     this.#helloTimer = setTimeout(() => this.end(new Disconnect('noHello')), limits.helloMs)
     if (start.token !== undefined) {
       this.#identity = ports.authenticator.authenticate(start.token)
@@ -135,11 +124,36 @@ export class Connection {
     return this.#desk?.behindMs(now) ?? 0
   }
 
+  congested(): void {
+    this.#ports.congested(this)
+  }
+
+  overflowed(): void {
+    this.end(new Disconnect('tooSlow', 'replies are not read'))
+  }
+
+  refused(code: ErrorCode): void {
+    this.#ports.metrics?.refused('websocket', code)
+  }
+
+  expiring(expiresAt: number): void {
+    this.#outbox.write({ type: 'expiring', expiresAt })
+  }
+
+  expired(): void {
+    this.end(new Disconnect('notAuthenticated', 'the token is over'))
+  }
+
+  /** A session can no longer be read: the log is broken. */
+  failed(): void {
+    this.end(new Disconnect('internal'))
+  }
+
   /** A WebSocket message. @param data valid only during the call */
   receive(data: ArrayBuffer, binary: boolean): void {
     if (this.#isClosed) return
     try {
-      const parsed = parseMessage(codecs[this.#codec], data, binary)
+      const parsed = parseMessage(codecs[this.#outbox.codec], data, binary)
       const bytes = Math.ceil(data.byteLength / parsed.length)
       for (const item of parsed) this.#judge(item, bytes)
     } catch (error) {
@@ -184,8 +198,8 @@ export class Connection {
     if (this.#isClosed) return
     this.#phase = 'closed'
     clearTimeout(this.#helloTimer)
-    this.#tokenClock.stop()
-    this.#early = []
+    this.#tokenClock?.stop()
+    this.#early = undefined
     this.#outbox.forgetSocket()
     // First those who write, then where they write to.
     this.#desk?.close()
@@ -238,6 +252,7 @@ export class Connection {
       this.#outbox.writeError(error, idOf(frame))
     } else if (this.#desk === undefined) {
       this.#hold(bytes)
+      this.#early ??= []
       this.#early.push(taken)
     } else {
       this.#apply(this.#desk, taken)
@@ -276,26 +291,21 @@ export class Connection {
   #welcome(identity: Identity, device: string | undefined): void {
     if (this.#isClosed) return
     clearTimeout(this.#helloTimer)
+    // What nobody needs any more would stay for as long as the connection does.
+    this.#helloTimer = undefined
+    this.#identity = undefined
     const { node, limits } = this.#ports
     const { user, name, role, until, limits: own } = identity
-    this.#tokenClock.start(until)
-    const desk = new CommandDesk(
-      this.#ports,
-      {
-        outbox: this.#outbox,
-        attachedSessions: limits.attachedSessions,
-        device,
-        failed: () => this.end(new Disconnect('internal')),
-      },
-      {
-        connection: this.id,
-        user,
-        role,
-        door: 'websocket',
-        ...(name === undefined ? {} : { name }),
-        ...(own === undefined ? {} : { limits: own }),
-      },
-    )
+    this.#holdsUntil(until)
+    const caller: Caller = {
+      connection: this.id,
+      user,
+      role,
+      door: 'websocket',
+      ...(name === undefined ? {} : { name }),
+      ...(own === undefined ? {} : { limits: own }),
+    }
+    const desk = new CommandDesk(this.#ports, this, this.#outbox, caller, device)
     if (this.#draining) desk.drain()
     this.#desk = desk
     this.#phase = 'open'
@@ -315,12 +325,18 @@ export class Connection {
       },
       ...(until === undefined ? {} : { expiresAt: until }),
     })
-    const early = this.#early
-    this.#early = []
+    const early = this.#early ?? []
+    this.#early = undefined
     for (const taken of early) {
       this.#release(taken.bytes)
       this.#apply(desk, taken)
     }
+  }
+
+  /** @param until Unix milliseconds; undefined: the token holds for ever */
+  #holdsUntil(until: number | undefined): void {
+    if (until !== undefined) this.#tokenClock ??= new TokenClock(this)
+    this.#tokenClock?.start(until)
   }
 
   /** @param user whose connection it is */
@@ -329,7 +345,7 @@ export class Connection {
       const fresh = await this.#ports.authenticator.authenticate(token)
       if (this.#isClosed) return
       if (fresh.user !== user) throw new ReplyError('forbidden', 'The fresh token speaks for another user.')
-      this.#tokenClock.start(fresh.until)
+      this.#holdsUntil(fresh.until)
       this.#desk?.renew(fresh.limits)
       this.#outbox.write({ type: 'ok', id })
     } catch (error) {

@@ -18,25 +18,28 @@ export interface OutboxSocket {
   unsubscribe(topic: string): unknown
 }
 
-export interface OutboxEvents {
+/** Whose outbox it is. */
+export interface OutboxOwner {
   /** Bytes wait for the socket: it is to be watched until they are gone. */
   congested(): void
   /** The client takes none of its replies. */
   overflowed(): void
   /** An error is written. */
-  refused?(code: ErrorCode): void
+  refused(code: ErrorCode): void
 }
 
-export interface OutboxOptions {
-  readonly codec: CodecName
-  /** Bytes unsent above which entries wait; replies may go on for as many again. */
-  readonly bytes: number
+/** What outboxes share. */
+export interface OutboxPorts {
   readonly flush: TurnFlush
-  readonly events: OutboxEvents
+  /** `outboxBytes`: unsent, above which entries wait; replies may go on for as many again. */
+  readonly limits: { readonly outboxBytes: number }
 }
 
 /** Replays of one connection that are in memory at once. */
 const REPLAYS = 4
+
+/** Nearly always nothing is queued, and nobody waits. Never changed: another list takes its place. */
+const NONE: never[] = []
 
 const shared = new WeakMap<ServerFrame, Map<CodecName, MessageData>>()
 
@@ -44,11 +47,13 @@ export class Outbox implements ReaderSink {
   readonly codec: CodecName
   readonly replays = new Slots(REPLAYS)
   readonly #socket: OutboxSocket
-  readonly #options: OutboxOptions
+  readonly #ports: OutboxPorts
+  readonly #owner: OutboxOwner
+  readonly #bound: number
   readonly #binary: boolean
   /** What is to be sent; nearly always one message, which then lies here alone and not in the queue. */
   #only: MessageData | undefined
-  #queue: MessageData[] = []
+  #queue: MessageData[] = NONE
   /** Of text, its UTF-16 code units: to count its bytes would cost more than the bound is worth. */
   #queuedBytes = 0
   /** uWS holds bytes that the kernel did not take. */
@@ -60,14 +65,16 @@ export class Outbox implements ReaderSink {
   /** What was broadcast to it since uWS was last asked what it holds back, and the turn of that. */
   #unseen = 0
   #lookedIn = -1
-  #waiting: ((room: boolean) => void)[] = []
+  #waiting: readonly ((room: boolean) => void)[] = NONE
   #progressAt = 0
 
-  constructor(socket: OutboxSocket, options: OutboxOptions) {
-    this.codec = options.codec
+  constructor(socket: OutboxSocket, codec: CodecName, ports: OutboxPorts, owner: OutboxOwner) {
+    this.codec = codec
     this.#socket = socket
-    this.#options = options
-    this.#binary = codecs[options.codec].binary
+    this.#ports = ports
+    this.#owner = owner
+    this.#bound = ports.limits.outboxBytes
+    this.#binary = codecs[codec].binary
   }
 
   get unsentBytes(): number {
@@ -76,7 +83,7 @@ export class Outbox implements ReaderSink {
 
   get full(): boolean {
     // Most sockets keep up: then nothing has to be asked of uWS.
-    return (this.#congested || this.#queuedBytes > 0) && this.unsentBytes > this.#options.bytes
+    return (this.#congested || this.#queuedBytes > 0) && this.unsentBytes > this.#bound
   }
 
   /** `performance.now()` of the last time that bytes left while others had to wait; undefined when none wait. */
@@ -94,8 +101,8 @@ export class Outbox implements ReaderSink {
     if (this.#queuedBytes > 0) this.flush()
     if (this.#closed || this.#congested || this.#queuedBytes > 0) return false
     this.#unseen += bytes
-    if (this.#unseen <= this.#options.bytes / 4) return true
-    const turn = this.#options.flush.turn()
+    if (this.#unseen <= this.#bound / 4) return true
+    const turn = this.#ports.flush.turn()
     if (turn === this.#lookedIn) return false
     this.#lookedIn = turn
     this.#unseen = bytes
@@ -124,7 +131,7 @@ export class Outbox implements ReaderSink {
   /** @param id the command's, where it has one @param session that is read no more */
   writeError(error: ReplyError, id?: string, session?: string): void {
     const { code, message, retryable, retryAfterMs } = error
-    this.#options.events.refused?.(code)
+    this.#owner.refused(code)
     this.write({
       type: 'error',
       ...(id === undefined ? {} : { id }),
@@ -153,8 +160,10 @@ export class Outbox implements ReaderSink {
 
   async room(): Promise<boolean> {
     if (this.#closed) return false
-    if (this.unsentBytes <= this.#options.bytes / 2) return true
-    return new Promise<boolean>((resolve) => this.#waiting.push(resolve))
+    if (this.unsentBytes <= this.#bound / 2) return true
+    return new Promise<boolean>((resolve) => {
+      this.#waiting = [...this.#waiting, resolve]
+    })
   }
 
   /** Gives the socket what is queued, as far as the bound allows. */
@@ -184,11 +193,11 @@ export class Outbox implements ReaderSink {
     this.#closed = true
     this.#congested = false
     this.#only = undefined
-    this.#queue = []
+    this.#queue = NONE
     this.#queuedBytes = 0
     this.replays.close()
     const waiting = this.#waiting
-    this.#waiting = []
+    this.#waiting = NONE
     for (const tell of waiting) tell(false)
   }
 
@@ -196,8 +205,8 @@ export class Outbox implements ReaderSink {
     if (this.#closed) return
     if (this.full) {
       this.#replyBytes += data.length
-      if (this.#replyBytes > this.#options.bytes) {
-        this.#options.events.overflowed()
+      if (this.#replyBytes > this.#bound) {
+        this.#owner.overflowed()
         return
       }
     } else {
@@ -214,7 +223,7 @@ export class Outbox implements ReaderSink {
     this.#queuedBytes += data.length
     if (this.#marked) return
     this.#marked = true
-    this.#options.flush.mark(this)
+    this.#ports.flush.mark(this)
   }
 
   #takeQueue(): readonly MessageData[] {
@@ -231,9 +240,9 @@ export class Outbox implements ReaderSink {
 
   #sendQueue(queue: readonly MessageData[]): void {
     let next = 0
-    while (next < queue.length && this.#bufferedBytes() <= this.#options.bytes) {
+    while (next < queue.length && this.#bufferedBytes() <= this.#bound) {
       this.#socket.cork(() => {
-        for (let bytes = 0; next < queue.length && bytes <= this.#options.bytes; next += 1) {
+        for (let bytes = 0; next < queue.length && bytes <= this.#bound; next += 1) {
           const data = queue[next] as MessageData
           bytes += data.length
           this.#socket.send(asSent(data), this.#binary)
@@ -241,7 +250,7 @@ export class Outbox implements ReaderSink {
       })
       this.#note(this.#socket.getBufferedAmount())
     }
-    this.#queue = queue.slice(next)
+    this.#queue = next < queue.length ? queue.slice(next) : NONE
     this.#queuedBytes = this.#queue.reduce((sum, data) => sum + data.length, 0)
   }
 
@@ -254,13 +263,13 @@ export class Outbox implements ReaderSink {
     this.#congested = buffered > 0
     if (before || !this.#congested) return
     this.#progressAt = performance.now()
-    this.#options.events.congested()
+    this.#owner.congested()
   }
 
   #wake(): void {
-    if (this.#waiting.length === 0 || this.unsentBytes > this.#options.bytes / 2) return
+    if (this.#waiting.length === 0 || this.unsentBytes > this.#bound / 2) return
     const waiting = this.#waiting
-    this.#waiting = []
+    this.#waiting = NONE
     for (const tell of waiting) tell(true)
   }
 }

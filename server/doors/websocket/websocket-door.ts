@@ -12,8 +12,8 @@ import { HttpError } from '../http/http-error.ts'
 import { replyError } from '../http/http-reply.ts'
 import { type OriginRules, originAllowed } from '../origin.ts'
 import { TurnFlush } from '../turn-flush.ts'
-import { Connection, type ConnectionLimits, type ConnectionPorts } from './connection.ts'
-import { readUpgrade, type UpgradeRequest } from './upgrade.ts'
+import { Connection, type ConnectionLimits, type ConnectionPorts, type ConnectionStart } from './connection.ts'
+import { readUpgrade } from './upgrade.ts'
 
 export interface WebSocketDoorLimits extends ConnectionLimits {
   /** Milliseconds for which a socket may take nothing of what waits for it. */
@@ -47,8 +47,21 @@ export interface WebSocketDoor {
 
 /** All of a socket's state; uWS hands it back with every event. */
 interface SocketData {
-  readonly upgrade: UpgradeRequest
+  /** One property: uWS copies each onto an object of the socket's own. */
+  readonly seat: Seat
+}
+
+class Seat {
+  /** What is counted as one address. */
+  readonly address: string
+  /** There until the socket is open; then there is the connection. */
+  start: ConnectionStart | undefined
   connection: Connection | undefined
+
+  constructor(start: ConnectionStart) {
+    this.address = start.address
+    this.start = start
+  }
 }
 
 /**
@@ -119,28 +132,31 @@ export function openWebSocketDoor(app: TemplatedApp, options: WebSocketDoorOptio
         replyError(response, tooMany(entered))
         return
       }
-      const data: SocketData = { upgrade, connection: undefined }
+      const { codec, token, address } = upgrade
+      const data: SocketData = { seat: new Seat({ codec, token, address }) }
       response.upgrade(data, upgrade.key, upgrade.protocol, upgrade.extensions, context)
     },
 
     open(socket) {
-      const data = socket.getUserData()
-      const connection = new Connection(ports, socket, data.upgrade)
-      data.connection = connection
+      const { seat } = socket.getUserData()
+      if (seat.start === undefined) return
+      const connection = new Connection(ports, socket, seat.start)
+      seat.start = undefined
+      seat.connection = connection
       all.add(connection)
     },
 
     message(socket, message, isBinary) {
-      socket.getUserData().connection?.receive(message, isBinary)
+      socket.getUserData().seat.connection?.receive(message, isBinary)
     },
 
     drain(socket) {
-      socket.getUserData().connection?.drained()
+      socket.getUserData().seat.connection?.drained()
     },
 
     close(socket) {
-      const { connection, upgrade } = socket.getUserData()
-      count.leave(upgrade.address)
+      const { connection, address } = socket.getUserData().seat
+      count.leave(address)
       if (connection === undefined) return
       all.delete(connection)
       slow.delete(connection)
