@@ -24,6 +24,11 @@ export interface ClientOptions {
    * fresh one. Sent in `hello`, and with each HTTP request.
    */
   readonly token?: string | (() => string | Promise<string>)
+  /**
+   * When the server does not take the token, or not any more (close code 4401): `close`, the default, ends the client.
+   * `wait` keeps the sessions, with what was not sent yet, until `renew` says that there is another token.
+   */
+  readonly whenTurnedAway?: 'close' | 'wait'
   /** Default `json`. */
   readonly codec?: CodecName
   /** Default: the platform's own in a browser, the package `ws` on Node. */

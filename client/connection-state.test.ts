@@ -44,6 +44,16 @@ describe('connection state', () => {
     expect(nextConnection(state, { type: 'retry' }, POLICY, 0, 0)).toBe(state)
   })
 
+  it('waits for a token, and no time, where it was turned away and that is asked for', () => {
+    const turnedAway: ConnectionEvent = { type: 'lost', code: 4401, reason: 'the token is over', waits: true }
+    const state = after([{ type: 'connect' }, WELCOME, turnedAway])
+    expect(state).toMatchObject({ status: 'waiting', turnedAway: true, attempt: 0, error: { closeCode: 4401 } })
+    expect(state.retryAt).toBeUndefined()
+    const back = after([{ type: 'connect' }, WELCOME, turnedAway, { type: 'retry' }])
+    expect(back.status).toBe('connecting')
+    expect(back.turnedAway).toBeUndefined()
+  })
+
   it.each([1000, 1001, 1006, 1012, 4500, 4503, 4508])('comes back after close code %i', (code) => {
     expect(after([{ type: 'connect' }, WELCOME, { type: 'lost', code, reason: '' }]).status).toBe('waiting')
   })

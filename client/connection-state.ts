@@ -6,6 +6,7 @@
 //                        │                     ▼
 //                        └─────────────────  waiting
 //   any ──close──► closed        connecting | open ──lost (44xx, or out of attempts)──► closed, with an error
+//   connecting | open ──lost (4401), where that is asked for──► waiting, turned away: for another token, and no time
 //   open ──moved──► open: through another door, and nothing was lost in between
 import { mayReconnect } from '@parley/protocol/close-code'
 import { DisconnectedError, type ParleyError } from './parley-error.ts'
@@ -29,6 +30,8 @@ export interface ConnectionState {
   readonly attempt: number
   /** Unix milliseconds of the next attempt, while waiting. */
   readonly retryAt?: number
+  /** While waiting: the server takes the token no more, and it is tried again when `renew` says that there is another one. */
+  readonly turnedAway?: true
   /** Why the connection was last lost. */
   readonly error?: ParleyError
   /** How often it was open; beyond the first time, it was resumed. */
@@ -72,6 +75,8 @@ interface Lost {
   readonly reason: string
   /** Another door is to be tried instead: that is the same attempt still. */
   readonly elsewhere?: boolean
+  /** The token was not taken, and another one is to be waited for. */
+  readonly waits?: boolean
   /** What the server asked for. */
   readonly retryAfterMs?: number | undefined
 }
@@ -142,6 +147,7 @@ function lost(
   const waiting = { status: 'waiting', transport, opens, resumes, error } as const
   // Told to go: that is no failure, and the server has chosen the time so that not all come back at once.
   if (state.leaveAt !== undefined) return { ...waiting, attempt: 0, retryAt: Math.max(now, state.leaveAt) }
+  if (event.waits === true) return { ...waiting, attempt: 0, turnedAway: true }
   const held = state.since !== undefined && now - state.since >= STABLE_MS
   const failed = held ? 0 : state.attempt
   if (mayReconnect(event.code) && event.elsewhere === true) {
@@ -184,6 +190,6 @@ export function heartbeat(
 }
 
 function withoutRetry(state: ConnectionState): ConnectionState {
-  const { retryAt: _, ...rest } = state
+  const { retryAt: _, turnedAway: __, ...rest } = state
   return rest
 }

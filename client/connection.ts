@@ -1,6 +1,7 @@
 // Connection: a client's one connection, kept up across losses and from door to door. The shell around
 // connection-state.ts: it owns the link and the timers. A frame of a link that was left is never heard.
 import type { ClientFrame, Command, ErrorFrame, Ok, Resume, ServerFrame } from '@parley/protocol'
+import { CLOSE } from '@parley/protocol/close-code'
 import { makeId } from '@parley/protocol/make-id'
 import { onWake, platformStorage } from '#platform'
 import {
@@ -14,6 +15,7 @@ import {
   SYSTEM_CLOCK,
 } from './client-options.ts'
 import { CommandQueue, type QueuedCommand } from './command-queue.ts'
+import type { ConnectionHandler } from './connection-handler.ts'
 import {
   backoff,
   type ConnectionEvent,
@@ -24,7 +26,7 @@ import {
   type ReconnectPolicy,
 } from './connection-state.ts'
 import { DoorMemory } from './door-memory.ts'
-import { type Found, Relay, type Sample } from './door-probe.ts'
+import { type Found, Relay } from './door-probe.ts'
 import { Doors } from './doors.ts'
 import { ABNORMAL, type Link, type LinkOptions, type Loss, NORMAL } from './link.ts'
 import { Listeners } from './listeners.ts'
@@ -32,22 +34,6 @@ import { openLink } from './open-link.ts'
 import { DisconnectedError, ParleyError } from './parley-error.ts'
 import { type Left, resumption } from './resumption.ts'
 import { DEFAULT_DOORS, DOORS, type Door } from './transport-choice.ts'
-
-export interface ConnectionHandler {
-  /** It is open: what is sent now goes before the commands that wait. */
-  opened(): void
-  lost(): void
-  /** It will not come back. */
-  ended(error: ParleyError): void
-  /** It goes on through another door: what was asked for over the link before has to be asked for again. */
-  moved(): void
-  /** The server took it not, for now: it goes out again then. @param until Unix milliseconds */
-  delayed(command: Command, error: ErrorFrame, until: number): void
-  /** The frames of one message, but for those that are the connection's own. */
-  frames(frames: readonly ServerFrame[]): void
-  /** A session that is attached, for trying a door with. */
-  sample(): Sample | undefined
-}
 
 /** The link in use. */
 interface Line {
@@ -151,8 +137,10 @@ export class Connection {
   /** The network, or the person, may have come back: no need to wait any longer. */
   wake(): void {
     const line = this.#line
-    if (this.#state.status === 'waiting') this.#retry()
-    else if (this.#state.status === 'open' && line !== undefined) {
+    if (this.#state.status === 'waiting') {
+      // Without another token it would be turned away again.
+      if (this.#state.turnedAway !== true) this.#retry()
+    } else if (this.#state.status === 'open' && line !== undefined) {
       this.#ping(line)
       this.#beat(line)
     }
@@ -160,7 +148,8 @@ export class Connection {
 
   /** There may be a fresh token: it is asked for, and given to the server, and all goes on. */
   renew(): void {
-    this.#line?.link.renew()
+    if (this.#state.turnedAway === true) this.#retry()
+    else this.#line?.link.renew()
   }
 
   /** What is told of the connection before. @param isRunning a run of the session was under way */
@@ -355,7 +344,8 @@ export class Connection {
     const heldMs = loss.heldMs ?? (since === undefined ? 0 : (this.#line?.heardAt ?? since) - since)
     this.#leave()
     const elsewhere = this.#doors.lost(loss, heldMs)
-    this.#step({ type: 'lost', code, reason, elsewhere, retryAfterMs })
+    const waits = code === CLOSE.notAuthenticated.code && this.#options.whenTurnedAway === 'wait'
+    this.#step({ type: 'lost', code, reason, elsewhere, retryAfterMs, waits })
     const { status: next, retryAt, attempt, error, transport } = this.#state
     this.logger?.debug({ code, attempt, status: next, door: transport.door }, 'connection lost')
     if (next === 'closed') {
@@ -363,7 +353,8 @@ export class Connection {
       return
     }
     this.#queue.lost(new ParleyError('disconnected', 'The connection was lost.', true))
-    this.#arm(Math.max(0, (retryAt ?? 0) - this.clock.now()), () => this.#retry())
+    // Turned away, it waits for a token, and not for a time.
+    if (retryAt !== undefined) this.#arm(Math.max(0, retryAt - this.clock.now()), () => this.#retry())
     this.#handler.lost()
     this.#listeners.notify()
   }

@@ -1,9 +1,11 @@
 // Parley's TypeScript SDK, for browsers and Node.
 export type {
+  BudgetLeft,
   CodecName,
   Content,
   Event,
   ListedSession,
+  MeAnswer,
   Part,
   Policy,
   Seen,

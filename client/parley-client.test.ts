@@ -245,6 +245,32 @@ describe('client', () => {
     expect(server.connections).toBe(1)
   })
 
+  it('waits for another token, where that is asked for, with all that it holds', async () => {
+    let token = 'first'
+    const client = makeClient({ token: () => token, whenTurnedAway: 'wait' })
+    const session = client.session('s1')
+    const first = await welcomed()
+    await first.attach(ANSWER.slice(0, 3))
+    await until(session, (view) => view.status === 'live')
+    first.close(4401, 'the token is over')
+    await until(client, (state) => state.turnedAway === true)
+    expect(client.state).toMatchObject({ status: 'waiting', error: { closeCode: 4401 } })
+    const reply = session.send('hi')
+    expect(session.state).toMatchObject({ status: 'offline', error: undefined, pending: [{ text: 'hi' }] })
+    expect(server.connections).toBe(1)
+    token = 'second'
+    client.renew()
+    const second = await server.accept()
+    expect(await second.expect('hello')).toMatchObject({ token: 'second' })
+    second.send({ type: 'welcome', connection: 'c2', user: 'ann', node: 'n1', heartbeatMs: 60_000, limits: {} })
+    expect(await second.attach(ANSWER.slice(3), { first: 4 })).toBe('e.3')
+    const { id } = await second.expect('send')
+    second.send({ type: 'ok', id, message: id, run: 'r2' })
+    await reply.accepted
+    await until(session, (view) => view.runs.get('r1')?.text === 'Hello')
+    expect(client.state.turnedAway).toBeUndefined()
+  })
+
   it('leaves a node that goes away, at the time that it named, and resumes', async () => {
     const client = makeClient()
     const session = client.session('s1')

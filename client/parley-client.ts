@@ -1,20 +1,23 @@
 // ParleyClient: one connection to a server, and the sessions that are open over it.
-import type { ServerFrame, SessionsAnswer } from '@parley/protocol'
+import type { MeAnswer, ServerFrame, SessionsAnswer } from '@parley/protocol'
 import type { ClientOptions } from './client-options.ts'
 import { Connection } from './connection.ts'
 import type { ConnectionState } from './connection-state.ts'
 import type { ParleyError } from './parley-error.ts'
+import { RetryingCaller } from './retrying-caller.ts'
 import { Session, type SessionOptions } from './session.ts'
 import { type ListOptions, SessionShelf } from './session-shelf.ts'
 
 export class ParleyClient {
   readonly #connection: Connection
   readonly #sessions = new Map<string, Session>()
+  readonly #caller: RetryingCaller
   readonly #shelf: SessionShelf
 
   /** Connects when the first session is opened. @throws TypeError for a URL that is none */
   constructor(options: ClientOptions) {
-    this.#shelf = new SessionShelf(options)
+    this.#caller = new RetryingCaller(options)
+    this.#shelf = new SessionShelf(this.#caller)
     this.#connection = new Connection(options, {
       opened: () => {
         for (const session of this.#sessions.values()) session.opened()
@@ -52,10 +55,13 @@ export class ParleyClient {
     this.#connection.connect()
   }
 
-  /** A fresh token is there: it is asked for, and given on the open connection. All that is attached goes on. */
+  /**
+   * A fresh token is there: it is asked for, and given on the open connection. All that is attached goes on. A client that was
+   * turned away, and waits, comes back with it.
+   */
   renew(): void {
+    this.#caller.renew()
     this.#connection.renew()
-    this.#shelf.renew()
   }
 
   /** The session with that id, made on the server where it is new. The same object until it is closed. */
@@ -90,10 +96,20 @@ export class ParleyClient {
     return this.#shelf.delete(id)
   }
 
+  /**
+   * Who the server takes this client for, and what the user may use: runs at once, and the budget of tokens with what is left
+   * of it. Of a session's budget too, where one is named. Needs no connection.
+   * @throws ParleyError
+   */
+  async me(session?: string): Promise<MeAnswer> {
+    const query = session === undefined ? '' : `?session=${encodeURIComponent(session)}`
+    return (await this.#caller.ask({ method: 'GET', path: `/v1/me${query}` })) as MeAnswer
+  }
+
   /** Leaves every session and ends the connection. What was not answered yet is rejected. */
   async close(): Promise<void> {
     this.#connection.close()
-    this.#shelf.close()
+    this.#caller.close()
   }
 
   #frames(frames: readonly ServerFrame[]): void {

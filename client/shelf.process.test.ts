@@ -1,5 +1,5 @@
-// Sessions as wholes, over the SDK and a real server: the list, page by page, and deletion, also of a session that is open, by
-// whichever door.
+// What is asked beside a connection, over the SDK and a real server: the list of sessions, page by page, deletion, also of a
+// session that is open, by whichever door, and what a user may use.
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { ServerProcess } from '../server/bench/server-process.ts'
 import type { ClientOptions } from './client-options.ts'
@@ -11,7 +11,7 @@ let server: ServerProcess
 const clients: ParleyClient[] = []
 
 beforeAll(async () => {
-  server = await ServerProcess.start()
+  server = await ServerProcess.start({ PARLEY_BUDGET_USER: '1000000/1d', PARLEY_USER_RUNS: '40' })
 })
 afterAll(() => server.dispose())
 afterEach(async () => {
@@ -51,3 +51,16 @@ it.each(['websocket', 'sse', 'long-poll'] as const)(
     await expect(other.session(id).send('again').accepted).rejects.toMatchObject({ code: 'session_deleted' })
   },
 )
+
+it('tells what the user may use, and what is left of it', async () => {
+  const client = clientOf()
+  const { user, budget, sessionBudget, runs } = await client.me()
+  expect([user, sessionBudget, runs?.most]).toEqual(['anonymous', undefined, 40])
+  expect(budget).toMatchObject({ tokens: 1_000_000, windowMs: 86_400_000 })
+  expect(budget?.resetsAt).toBeGreaterThan(Date.now())
+  await client.session('m1').send('/demo count=20 rate=0').result()
+  await expect
+    .poll(async () => (await client.me('m1')).budget?.left, { timeout: 10_000 })
+    .toBeLessThan(budget?.left ?? 0)
+  await expect(client.me('not an id')).rejects.toMatchObject({ code: 'bad_request' })
+})
