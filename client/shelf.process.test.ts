@@ -62,5 +62,5 @@ it('tells what the user may use, and what is left of it', async () => {
   await expect
     .poll(async () => (await client.me('m1')).budget?.left, { timeout: 10_000 })
     .toBeLessThan(budget?.left ?? 0)
-  await expect(client.me('not an id')).rejects.toMatchObject({ code: 'bad_request' })
+  await expect(client.me('not an id')).rejects.toMatchObject({ code: 'invalid_frame' })
 })
