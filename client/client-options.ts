@@ -12,12 +12,16 @@ export interface ClientOptions {
   readonly url: string
   /**
    * How the client reaches the server. `auto`, the default: over a WebSocket, and where that does not work over
-   * server-sent events or long polls with commands by POST; `client.state.transport` says which.
+   * server-sent events or long polls with commands by POST, in the order that the server prefers, where it runs an
+   * experiment with that; `client.state.transport` says which. A door that is named is the only one.
    */
   readonly transport?: 'auto' | Door
   /** When `auto` gives a door up, and when it looks for a better one. */
   readonly doors?: Partial<DoorPolicy>
-  /** Where `auto` remembers what worked. Default: `localStorage` in a browser, nothing on Node. */
+  /**
+   * Where `auto` remembers what worked, and where an id is kept by which servers without tokens tell clients apart in
+   * experiments. Default: `localStorage` in a browser, nothing on Node.
+   */
   readonly storage?: DoorStorage
   /**
    * Asked for on each connection, and when the time of the one that was given is nearly over, so that a token may be a

@@ -2,17 +2,14 @@
 // connection-state.ts: it owns the link and the timers. A frame of a link that was left is never heard.
 import type { ClientFrame, Command, ErrorFrame, Ok, Resume, ServerFrame } from '@parley/protocol'
 import { CLOSE } from '@parley/protocol/close-code'
-import { makeId } from '@parley/protocol/make-id'
 import { onWake, platformStorage } from '#platform'
 import {
   type ClientOptions,
   type Clock,
   DEFAULT_CONNECT_TIMEOUT_MS,
   DEFAULT_MAX_PENDING,
-  DEFAULT_RECONNECT,
   httpUrl,
   type Logger,
-  SYSTEM_CLOCK,
 } from './client-options.ts'
 import { CommandQueue, type QueuedCommand } from './command-queue.ts'
 import type { ConnectionHandler } from './connection-handler.ts'
@@ -29,11 +26,12 @@ import { DoorMemory } from './door-memory.ts'
 import { type Found, Relay } from './door-probe.ts'
 import { Doors } from './doors.ts'
 import { ABNORMAL, type Link, type LinkOptions, type Loss, NORMAL } from './link.ts'
+import { linkOptions } from './link-options.ts'
 import { Listeners } from './listeners.ts'
 import { openLink } from './open-link.ts'
 import { DisconnectedError, ParleyError } from './parley-error.ts'
 import { type Left, resumption } from './resumption.ts'
-import { DEFAULT_DOORS, DOORS, type Door } from './transport-choice.ts'
+import { DOORS, type Door } from './transport-choice.ts'
 
 /** The link in use. */
 interface Line {
@@ -69,31 +67,20 @@ export class Connection {
   #stopWaking: (() => void) | undefined
 
   constructor(options: ClientOptions, handler: ConnectionHandler) {
-    const { url, token, codec = 'json', transport = 'auto' } = options
+    const { url, transport = 'auto' } = options
+    const storage = options.storage ?? platformStorage()
     this.#options = options
-    this.#policy = { ...DEFAULT_RECONNECT, ...options.reconnect }
+    this.#linkOptions = linkOptions(options, storage)
+    this.#policy = this.#linkOptions.reconnect
     this.#handler = handler
     this.#queue = new CommandQueue(options.maxPending ?? DEFAULT_MAX_PENDING)
-    this.clock = options.clock ?? SYSTEM_CLOCK
+    this.clock = this.#linkOptions.clock
     this.logger = options.logger
-    this.#linkOptions = {
-      url,
-      codec,
-      token: async () => (typeof token === 'function' ? token() : token),
-      WebSocket: options.WebSocket,
-      fetch: options.fetch ?? ((...request) => globalThis.fetch(...request)),
-      clock: this.clock,
-      logger: this.logger,
-      reconnect: this.#policy,
-      doors: { ...DEFAULT_DOORS, ...options.doors },
-      connection: makeId('con'),
-    }
-    const storage = transport === 'auto' ? (options.storage ?? platformStorage()) : undefined
     this.#doors = new Doors(transport === 'auto' ? DOORS : [transport], {
       clock: this.clock,
       logger: this.logger,
       policy: this.#linkOptions.doors,
-      memory: new DoorMemory(storage, httpUrl(url), () => this.clock.now()),
+      memory: new DoorMemory(transport === 'auto' ? storage : undefined, httpUrl(url), () => this.clock.now()),
       open: (door, relay) => openLink(door, this.#linkOptions, relay),
       sample: () => handler.sample(),
       adopt: (found) => this.#adopt(found),
@@ -273,6 +260,12 @@ export class Connection {
 
   #welcome(line: Line, frame: Extract<ServerFrame, { type: 'welcome' }>): void {
     if (this.#state.status !== 'connecting') return
+    if (this.#doors.prefer(frame.experiment?.doors)) {
+      // Nothing was asked for over this one yet.
+      this.#state = { ...this.#state, transport: this.#doors.state }
+      this.#dial()
+      return
+    }
     line.heartbeatMs = frame.heartbeatMs
     this.#doors.opened()
     line.door = this.#doors.state.door

@@ -1,11 +1,17 @@
-// DoorMemory: which door worked the last time, kept outside of the client's life. A hint and no more: a storage that
-// fails, or holds something else, is as good as none.
-import { DOORS, type Door } from './transport-choice.ts'
+// DoorMemory: which door worked the last time, and in which order doors were preferred, kept outside of the client's life.
+// A hint and no more: a storage that fails, or holds something else, is as good as none.
+import { DOORS, type Door, preferring } from './transport-choice.ts'
 
 /** As `localStorage`. */
 export interface DoorStorage {
   getItem(key: string): string | null
   setItem(key: string, value: string): void
+}
+
+export interface Remembered {
+  readonly door: Door
+  /** Best first. */
+  readonly order: readonly [Door, ...Door[]]
 }
 
 /** Milliseconds after which another network is as likely as the same one. */
@@ -23,14 +29,17 @@ export class DoorMemory {
     this.#now = now
   }
 
-  recall(): Door | undefined {
-    const [name, time] = (this.#attempt((storage) => storage.getItem(this.#key)) ?? '').split(' ')
+  recall(): Remembered | undefined {
+    const [name, time, order] = (this.#attempt((storage) => storage.getItem(this.#key)) ?? '').split(' ')
     const age = this.#now() - Number(time)
-    return age >= 0 && age < KEPT_MS ? DOORS.find((door) => door === name) : undefined
+    const door = age >= 0 && age < KEPT_MS ? DOORS.find((known) => known === name) : undefined
+    return door && { door, order: preferring(order?.split(',')) }
   }
 
-  keep(door: Door): void {
-    this.#attempt((storage) => storage.setItem(this.#key, `${door} ${this.#now()}`))
+  keep({ door, order }: Remembered): void {
+    const words = [door, String(this.#now())]
+    if (order.some((preferred, index) => preferred !== DOORS[index])) words.push(order.join(','))
+    this.#attempt((storage) => storage.setItem(this.#key, words.join(' ')))
   }
 
   #attempt<T>(use: (storage: DoorStorage) => T): T | undefined {

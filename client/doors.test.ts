@@ -19,6 +19,11 @@ afterEach(async () => {
   await server.close()
 })
 
+function keeping(): { readonly kept: Map<string, string>; readonly storage: DoorStorage } {
+  const kept = new Map<string, string>()
+  return { kept, storage: { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) } }
+}
+
 function open(options: Partial<ClientOptions> = {}): ParleyClient {
   const client = new ParleyClient({ url: server.url, reconnect: { baseMs: 5, maxMs: 20 }, ...options })
   clients.push(client)
@@ -28,7 +33,10 @@ function open(options: Partial<ClientOptions> = {}): ParleyClient {
 describe('what worked', () => {
   it('is remembered when it has held for a while, under the server’s address', async () => {
     const kept: [string, string][] = []
-    const storage: DoorStorage = { getItem: () => null, setItem: (key, value) => kept.push([key, value]) }
+    const storage: DoorStorage = {
+      getItem: () => null,
+      setItem: (key, value) => key.startsWith('parley.door:') && kept.push([key, value]),
+    }
     const clock = new HandClock()
     const session = open({ storage, clock }).session('s1')
     const stream = await server.expect('GET', '/s1/events')
@@ -50,6 +58,29 @@ describe('what worked', () => {
     expect(client.state.transport).toEqual({ door: 'websocket', moves: 0 })
   })
 
+  it('goes with the order that the server preferred, which is gone by at once the next time', async () => {
+    server.experiment = { name: 'x', variant: 'b', doors: ['poll', 'sse'] }
+    const { kept, storage } = keeping()
+    const clock = new HandClock()
+    const client = open({ storage, clock })
+    const session = client.session('s1')
+    const poll = await server.expect('GET', '/s1/events')
+    expect(poll.headers.accept).toBe('application/json')
+    poll.json({ cursor: cursor(1), entries: [], live: true, role: 'owner' })
+    await until(session, (view) => view.status === 'live')
+    expect(client.state.transport).toEqual({ door: 'long-poll', moves: 0 })
+    clock.advance(5_000)
+    expect(kept.get(`parley.door:${server.url}`)).toBe(`long-poll ${clock.now()} long-poll,sse,websocket`)
+
+    const next = open({ storage, clock })
+    expect(next.state.transport).toEqual({ door: 'long-poll', moves: 0 })
+    // The experiment is over: the order is the client's own again.
+    server.experiment = undefined
+    next.session('s2')
+    const stream = await server.expect('GET', '/s2/events')
+    expect([stream.headers.accept, next.state.transport.door]).toEqual(['text/event-stream', 'sse'])
+  })
+
   it('is not missed where the storage fails', async () => {
     const fail = (): never => {
       throw new Error('denied')
@@ -67,6 +98,26 @@ describe('what worked', () => {
   it('does not count where the door is chosen', () => {
     const storage = { getItem: () => `long-poll ${Date.now()}`, setItem: () => undefined }
     expect(open({ storage, transport: 'sse' }).state.transport).toEqual({ door: 'sse', moves: 0 })
+  })
+})
+
+describe('a client’s own id', () => {
+  it('is told where there is no token, is kept, and is the same the next time', async () => {
+    const { kept, storage } = keeping()
+    for (const session of ['s1', 's2']) {
+      open({ storage, transport: 'sse' }).session(session)
+      const stream = await server.expect('GET', `/${session}/events`)
+      expect(stream.headers['parley-client']).toMatch(/^cli_/)
+      expect(stream.headers['parley-client']).toBe(kept.get(`parley.client:${server.url}`))
+    }
+  })
+
+  it('is not made where there is a token', async () => {
+    const { kept, storage } = keeping()
+    open({ storage, transport: 'sse', token: 't' }).session('s1')
+    const stream = await server.expect('GET', '/s1/events')
+    expect(stream.headers['parley-client']).toBeUndefined()
+    expect([...kept.keys()]).toEqual([])
   })
 })
 

@@ -11,6 +11,7 @@ import {
   type DoorPolicy,
   newChoice,
   nextChoice,
+  preferring,
   probeDelay,
   SOON_MS,
   type TransportChoice,
@@ -37,12 +38,15 @@ export class Doors {
   #cancelHeld: (() => void) | undefined
   #cancelWait: (() => void) | undefined
   #probe: DoorProbe | undefined
-  #kept: Door | undefined
+  /** As it is remembered: by the door and the order. */
+  #kept: string | undefined
 
   constructor(doors: readonly [Door, ...Door[]], ports: DoorsPorts) {
     this.#ports = ports
-    this.#kept = ports.memory.recall()
-    this.#choice = newChoice(doors, this.#kept)
+    const known = ports.memory.recall()
+    const isOpen = doors.length > 1
+    this.#choice = newChoice(isOpen ? (known?.order ?? doors) : doors, known?.door)
+    if (known !== undefined) this.#kept = keyOf(this.#choice)
     this.#state = transportOf(this.#choice)
   }
 
@@ -56,11 +60,21 @@ export class Doors {
     return this.#choice.doors.length > 1
   }
 
+  /**
+   * What the server prefers, as it told when it let us in.
+   * @returns whether another door is to be gone through, now, before anything is done through this one
+   */
+  prefer(names: readonly string[] | undefined): boolean {
+    const { door } = this.#choice
+    this.#step({ type: 'preferred', order: preferring(names) })
+    return this.#choice.door !== door
+  }
+
   opened(): void {
     this.#step({ type: 'opened' })
     this.#cancelHeld = this.#ports.clock.after(SOON_MS, () => {
       this.#step({ type: 'held' })
-      if (this.#choice.door !== this.#kept) this.#keep(this.#choice.door)
+      this.#keep()
     })
     this.#wait()
   }
@@ -79,9 +93,12 @@ export class Doors {
     this.#stop()
   }
 
-  #keep(door: Door): void {
-    this.#kept = door
-    this.#ports.memory.keep(door)
+  #keep(): void {
+    const { door, doors } = this.#choice
+    const key = keyOf(this.#choice)
+    if (key === this.#kept) return
+    this.#kept = key
+    this.#ports.memory.keep({ door, order: doors })
   }
 
   #stop(): void {
@@ -132,4 +149,8 @@ export class Doors {
     const { state } = this
     if (door !== state.door || why !== state.why || moves !== state.moves) this.#state = transportOf(this.#choice)
   }
+}
+
+function keyOf({ door, doors }: TransportChoice): string {
+  return `${door} of ${doors.join(',')}`
 }

@@ -31,6 +31,8 @@ export interface HttpCallerOptions {
   readonly fetch: typeof fetch
   readonly clock: Clock
   readonly connection: string
+  /** Told where there is no token. */
+  readonly client?: () => string
   /** The door that this client reads by, as it is told to the server. */
   readonly door?: string
 }
@@ -128,7 +130,7 @@ export class HttpCaller {
   }
 
   #send(call: HttpCall, token: string | undefined, signal: AbortSignal): Promise<Response> {
-    const { url, connection, door } = this.#options
+    const { url, connection, client, door } = this.#options
     const { method, path, accept, headers, body, keepalive = false } = call
     return this.#options.fetch(`${url}${path}`, {
       method,
@@ -137,6 +139,7 @@ export class HttpCaller {
         'Parley-Connection': connection,
         ...(door === undefined ? {} : { 'Parley-Door': door }),
         ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+        ...(token !== undefined || client === undefined ? {} : { 'Parley-Client': client() }),
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
         ...headers,
       },

@@ -58,6 +58,8 @@ export interface LinkOptions {
   readonly doors: DoorPolicy
   /** The name of this client towards the HTTP doors; the same for all its links. */
   readonly connection: string
+  /** What a server may tell this client by to which it has no token; the same for all its lives, where they are kept. */
+  readonly client: () => string
 }
 
 /** Opens a link through a door; it calls nobody before it has returned. */

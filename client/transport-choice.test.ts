@@ -9,6 +9,7 @@ import {
   type Door,
   newChoice,
   nextChoice,
+  preferring,
   probeDelay,
   SOON_MS,
   type TransportChoice,
@@ -125,6 +126,51 @@ describe('the choice of a door', () => {
   })
 })
 
+describe('an order that the server prefers', () => {
+  const told = (...names: string[]): ChoiceEvent => ({ type: 'preferred', order: preferring(names) })
+
+  it('names some doors, and the others come after', () => {
+    expect(preferring()).toEqual(DOORS)
+    expect(preferring(['poll'])).toEqual(['long-poll', 'websocket', 'sse'])
+    expect(preferring(['sse', 'telegraph', 'sse'])).toEqual(['sse', 'websocket', 'long-poll'])
+  })
+
+  it('moves the client before it has come in anywhere, and that counts as no move', () => {
+    const choice = after([told('sse'), OPENED])
+    expect(transportOf(choice)).toEqual({ door: 'sse', moves: 0 })
+    expect(probeDelay(choice, DEFAULT_DOORS, 0.5)).toBeUndefined()
+  })
+
+  it('leads to no door that was left: to the best of the others', () => {
+    const blocked = [lost('unreached'), told('websocket', 'poll'), OPENED]
+    expect(transportOf(after(blocked))).toEqual({ door: 'long-poll', why: 'blocked', moves: 0 })
+    const known = newChoice(DOORS, 'long-poll')
+    expect(transportOf(after([told('sse')], known))).toEqual({ door: 'long-poll', why: 'remembered', moves: 0 })
+  })
+
+  it('is gone by when a door of it is blocked, and says so', () => {
+    const choice = after([told('sse'), OPENED, lost('refused'), OPENED])
+    expect(transportOf(choice)).toEqual({ door: 'websocket', why: 'blocked', moves: 1 })
+  })
+
+  it('leads past plain HTTP where only a WebSocket gets through', () => {
+    const choice = after([told('sse', 'poll'), lost('unreached'), OPENED, told('sse', 'poll')])
+    expect(transportOf(choice)).toEqual({ door: 'websocket', why: 'blocked', moves: 0 })
+    expect(choice.left).toEqual({ sse: 'blocked', 'long-poll': 'blocked' })
+  })
+
+  it('that each node tells otherwise moves nobody to and fro', () => {
+    let choice = after([told('sse')])
+    for (let turn = 0; turn < 5; turn += 1) choice = after([told(), OPENED, lost('broken', 10), told('poll')], choice)
+    expect(choice.doors[0]).toBe('sse')
+    expect(after([told(), OPENED, HELD, lost('broken', 60_000), told()], choice).door).toBe('websocket')
+  })
+
+  it('is nothing to whoever chose a door', () => {
+    expect(after([told('sse'), OPENED], newChoice(['websocket'])).door).toBe('websocket')
+  })
+})
+
 /** A network as it may be: which doors work, and how those that do not fail. */
 const Weather = fc.record({
   websocket: fc.constantFrom('works', 'unreached', 'broken'),
@@ -142,35 +188,37 @@ function live(choice: TransportChoice, weather: Weather): TransportChoice {
   const open = nextChoice(choice, OPENED)
   if (fate !== 'works') return nextChoice(open, lost(fate, 10))
   const held = nextChoice(open, HELD)
-  const better = best(weather)
-  return DOORS.indexOf(better) < DOORS.indexOf(door)
+  const better = best(weather, choice.doors)
+  return choice.doors.indexOf(better) < choice.doors.indexOf(door)
     ? after([{ type: 'probed', door: better }, OPENED, HELD], held)
     : nextChoice(held, lost('broken', 60_000))
 }
 
-function best(weather: Weather): Door {
-  if (weather.websocket === 'works') return 'websocket'
-  return weather.sse === 'works' ? 'sse' : 'long-poll'
+function best(weather: Weather, order: readonly Door[]): Door {
+  return order.find((door) => door === 'long-poll' || weather[door] === 'works') ?? 'long-poll'
 }
 
 /** More tries than any way through the doors takes. */
 const TRIES = 24
 
 describe('in any network', () => {
-  it('the client comes to the best door that works there, and stays, whatever was before', () => {
+  it('the client comes to the best door that works there, in any order, and stays, whatever was before', () => {
     const past = fc.array(fc.tuple(Weather, fc.nat(5)), { maxLength: 6 })
     const remembered = fc.option(fc.constantFrom(...DOORS), { nil: undefined })
+    const order = fc
+      .constantFrom(...DOORS)
+      .chain((one) => fc.constantFrom(...DOORS).map((two) => preferring([one, two])))
     fc.assert(
-      fc.property(past, Weather, remembered, (before, last, known) => {
-        let choice = newChoice(DOORS, known)
+      fc.property(past, Weather, remembered, order, order, (before, last, known, first, told) => {
+        let choice = nextChoice(newChoice(first, known), { type: 'preferred', order: told })
         for (const [weather, tries] of before) for (let i = 0; i < tries; i += 1) choice = live(choice, weather)
         const weather = { ...last, away: false }
         for (let i = 0; i < TRIES; i += 1) choice = live(choice, weather)
         for (let i = 0; i < 3; i += 1) {
-          expect(choice.door).toBe(best(weather))
+          expect(choice.door).toBe(best(weather, told))
           choice = live(choice, weather)
         }
-        expect(transportOf(choice).why === undefined).toBe(choice.door === 'websocket')
+        expect(transportOf(choice).why === undefined).toBe(choice.door === told[0])
       }),
       { numRuns: 500 },
     )
@@ -187,6 +235,7 @@ describe('in any network', () => {
       }),
       fc.constant<ChoiceEvent>({ type: 'probed' }),
       fc.constantFrom(...DOORS).map((door): ChoiceEvent => ({ type: 'probed', door })),
+      fc.constantFrom(...DOORS).map((door): ChoiceEvent => ({ type: 'preferred', order: preferring([door]) })),
     ) as fc.Arbitrary<ChoiceEvent>
     fc.assert(
       fc.property(fc.array(event), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (events, random) => {
@@ -194,7 +243,7 @@ describe('in any network', () => {
         expect(DOORS).toContain(choice.door)
         expect(DOORS).toContain(choice.home)
         const delay = probeDelay(choice, DEFAULT_DOORS, random)
-        if (choice.door === 'websocket') expect(delay).toBeUndefined()
+        if (choice.door === choice.doors[0]) expect(delay).toBeUndefined()
         else expect(delay).toBeGreaterThanOrEqual(1_000)
         expect(delay ?? 0).toBeLessThanOrEqual(DEFAULT_DOORS.probeMaxMs)
       }),

@@ -6,7 +6,8 @@
 //       └───────────────────────── a probe holds ────────────────────────────┘
 //
 // A door that does not open says nothing as long as plain HTTP does not get through either: then the server is away, and
-// the round begins again at the door that opened last (`home`). What the server itself says never moves anybody.
+// the round begins again at the door that opened last (`home`). What the server itself says never moves anybody, but for the
+// order that it prefers doors in, which may be another than this one: that is taken up when it is told.
 import type { LossKind } from './link.ts'
 
 export type Door = 'websocket' | 'sse' | 'long-poll'
@@ -63,7 +64,7 @@ const KNOWN_PROBE_MS = 2_000
 
 export interface TransportChoice {
   /** Best first; never empty. With one, there is no choice. */
-  readonly doors: readonly Door[]
+  readonly doors: readonly [Door, ...Door[]]
   /** In use, or the next to try. */
   readonly door: Door
   /** Where a round begins when nobody can be reached. */
@@ -79,9 +80,13 @@ export interface TransportChoice {
   readonly strikes: number
   /** Rounds of probing since a link was good. */
   readonly probes: number
+  /** It moved because another order was preferred, and has not held since: nodes that do not agree move nobody to and fro. */
+  readonly swayed: boolean
 }
 
 export type ChoiceEvent =
+  /** The server prefers doors in this order. */
+  | { readonly type: 'preferred'; readonly order: readonly [Door, ...Door[]] }
   /** The door let a link open. */
   | { readonly type: 'opened' }
   /** The link has held for SOON_MS. */
@@ -97,18 +102,31 @@ export function newChoice(doors: readonly [Door, ...Door[]], remembered?: Door):
   const door = known ? remembered : doors[0]
   const left: Partial<Record<Door, MoveReason>> = {}
   for (const above of doors.slice(0, doors.indexOf(door))) left[above] = 'remembered'
-  return { doors, door, home: door, last: undefined, moves: 0, left, proven: [], strikes: 0, probes: 0 }
+  return { doors, door, home: door, last: undefined, moves: 0, left, proven: [], strikes: 0, probes: 0, swayed: false }
+}
+
+/**
+ * @param names of doors, best first, as the server or a storage tells them; what is none is passed over
+ * @returns all doors: those first, the others after them in their own order
+ */
+export function preferring(names: readonly string[] = []): readonly [Door, ...Door[]] {
+  const told = names.map((name) => (name === 'poll' ? 'long-poll' : name))
+  const order = new Set([...told.flatMap((name) => DOORS.find((door) => door === name) ?? []), ...DOORS])
+  const [first = DOORS[0], ...others] = order
+  return [first, ...others]
 }
 
 export function nextChoice(choice: TransportChoice, event: ChoiceEvent): TransportChoice {
-  const { door, doors, last, left, proven, strikes } = choice
+  const { door, last, proven, strikes } = choice
   switch (event.type) {
+    case 'preferred':
+      return preferred(choice, event.order)
     case 'opened': {
       const moves = last === undefined || last === door ? choice.moves : choice.moves + 1
-      return { ...choice, home: door, last: door, moves, left: without(left, doors.slice(doors.indexOf(door))) }
+      return { ...choice, home: door, last: door, moves, left: leftAbove(choice) }
     }
     case 'held':
-      return { ...choice, strikes: 0, proven: proven.includes(door) ? proven : [...proven, door] }
+      return { ...choice, strikes: 0, swayed: false, proven: proven.includes(door) ? proven : [...proven, door] }
     case 'lost': {
       const probes = event.heldMs >= GOOD_MS ? 0 : choice.probes
       if (event.kind !== 'broken') return { ...choice, probes, ...afterLoss(choice, event.kind) }
@@ -147,8 +165,16 @@ export function probeDelay(choice: TransportChoice, policy: DoorPolicy, random: 
   return Math.ceil(bound * (0.5 + random / 2))
 }
 
+/** The best door of the new order that was not left, and that is at once, as nothing goes over the link yet. */
+function preferred(choice: TransportChoice, order: readonly [Door, ...Door[]]): TransportChoice {
+  const { doors, door, left } = choice
+  const isSame = doors.length < 2 || order.every((preferred, index) => preferred === doors[index])
+  if (isSame || choice.swayed) return choice
+  const best = order.find((preferred) => left[preferred] === undefined) ?? door
+  return { ...choice, doors: order, door: best, home: best, strikes: 0, swayed: best !== door }
+}
+
 function afterLoss(choice: TransportChoice, kind: Exclude<LossKind, 'broken'>): Partial<TransportChoice> {
-  const { doors, door, home } = choice
   switch (kind) {
     case 'told':
       return {}
@@ -157,19 +183,29 @@ function afterLoss(choice: TransportChoice, kind: Exclude<LossKind, 'broken'>): 
     case 'refused':
       return down(choice, 'blocked')
     case 'unreached':
-      if (door === 'websocket') {
-        // What lies between is known not to work.
-        return rank(choice, home) > rank(choice, door)
-          ? { door: home, strikes: 0, left: { ...choice.left, websocket: 'blocked' } }
-          : down(choice, 'blocked')
-      }
-      return { door: door === home ? (doors[0] ?? door) : home, strikes: 0 }
+      return { strikes: 0, ...elsewhere(choice) }
   }
+}
+
+/** Where to try next when a door does not open: it may be the door, or the server is away. */
+function elsewhere(choice: TransportChoice): Partial<TransportChoice> {
+  const { doors, door, home, left } = choice
+  const [first] = doors
+  if (door !== 'websocket') {
+    if (door !== home) return { door: home }
+    // The one that is not plain HTTP may get through all the same.
+    return { door: first !== door ? first : (doors.find((other) => other === 'websocket') ?? door) }
+  }
+  if (home === door || left[home] !== undefined) return down(choice, 'blocked')
+  // What lies between, where it is below, is known not to work; above, it may be that the server is away.
+  const isBelow = rank(choice, home) > rank(choice, door)
+  return { door: home, ...(isBelow ? { left: { ...left, websocket: 'blocked' } } : {}) }
 }
 
 function down(choice: TransportChoice, why: MoveReason): Partial<TransportChoice> {
   const { doors, door, left } = choice
-  const next = doors[doors.indexOf(door) + 1]
+  // Long polls ask for less than any other, so that they stay where they are the last; else the round begins again.
+  const next = doors[doors.indexOf(door) + 1] ?? (door === 'long-poll' ? undefined : doors[0])
   return next === undefined ? { strikes: 0 } : { door: next, strikes: 0, left: { ...left, [door]: why } }
 }
 
@@ -177,11 +213,7 @@ function rank(choice: TransportChoice, door: Door): number {
   return choice.doors.indexOf(door)
 }
 
-function without(
-  left: Partial<Readonly<Record<Door, MoveReason>>>,
-  doors: readonly Door[],
-): Partial<Readonly<Record<Door, MoveReason>>> {
-  const rest = { ...left }
-  for (const door of doors) delete rest[door]
-  return rest
+/** Of an open door: those above it had a reason, if only that plain HTTP did not get through. */
+function leftAbove({ doors, door, left }: TransportChoice): TransportChoice['left'] {
+  return Object.fromEntries(doors.slice(0, doors.indexOf(door)).map((above) => [above, left[above] ?? 'blocked']))
 }

@@ -72,7 +72,8 @@ export class WebSocketLink implements Link {
     socket.onopen = () => {
       if (this.#closed) return
       const client = { name: '@parley/client', version: CLIENT_VERSION }
-      this.send({ type: 'hello', client, ...(token === undefined ? {} : { token }) })
+      if (token === undefined) this.send({ type: 'hello', client: { ...client, id: this.#options.client() } })
+      else this.send({ type: 'hello', client, token })
     }
     socket.onmessage = (event) => this.#message(codec, event.data)
     socket.onclose = ({ code, reason }) => {

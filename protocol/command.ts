@@ -13,7 +13,14 @@ const Session = Id
 export const Hello = z.object({
   type: z.literal('hello'),
   token: z.string().max(16_384).optional(),
-  client: z.object({ name: z.string().max(64), version: z.string().max(64) }).optional(),
+  client: z
+    .object({
+      name: z.string().max(64),
+      version: z.string().max(64),
+      /** The client's own, kept over its connections: it stands for the user in experiments where all are anonymous. */
+      id: Id.optional(),
+    })
+    .optional(),
 })
 
 /** A fresh token on the open connection, for the same user: the old one's time is nearly over. */

@@ -1,5 +1,6 @@
 // Parley's vocabulary: what clients and servers say to each other. PROTOCOL.md is its text.
 export * from './account.ts'
+export * from './assignment.ts'
 export * from './close-code.ts'
 export * from './codec.ts'
 export * from './command.ts'

@@ -1,5 +1,6 @@
 // Frames from server to client.
 import { z } from 'zod'
+import { Assignment } from './assignment.ts'
 import { ERROR_CODES } from './error.ts'
 import { Event } from './event.ts'
 
@@ -17,6 +18,8 @@ export const Welcome = z.object({
   limits: z.record(z.string(), z.number()),
   /** Unix milliseconds at which the token's time is over, where it has one. */
   expiresAt: Time.optional(),
+  /** That this client takes part in, where there is one. */
+  experiment: Assignment.optional(),
 })
 
 export const Attached = z.object({

@@ -57,6 +57,18 @@ test('the environment comes before the file, and the file before the defaults', 
   })
 })
 
+test('an experiment that is none is refused by what is wrong with it, wherever it stands', async () => {
+  const { experiment } = await load({ PARLEY_EXPERIMENT: 'x: a=1:auto, b=3:sse>poll' })
+  expect(experiment?.variants[1]).toEqual({ name: 'b', weight: 3, doors: ['sse', 'poll'] })
+  expect(await problems({ PARLEY_EXPERIMENT: 'x: a=1:auto' })).toEqual([
+    'PARLEY_EXPERIMENT must have two variants at least.',
+  ])
+  put('parley.config.json', '{"experiment": {"name": "x"}}')
+  expect(await problems()).toEqual([
+    'experiment in parley.config.json must be such as first-door: control=50:auto, sse-first=50:sse.',
+  ])
+})
+
 test('a module may hold agents, too, and be found elsewhere', async () => {
   put('other.mjs', "export default { model: 'demo', agents: { poet: { system: 'You rhyme.' } } }")
   const config = await load({ PARLEY_CONFIG: 'other.mjs' })

@@ -20,6 +20,7 @@ import { Readings } from './doors/session-http/readings.ts'
 import { sessionRoutes } from './doors/session-http/session-routes.ts'
 import { serveSite } from './doors/site.ts'
 import { openWebSocketDoor } from './doors/websocket/websocket-door.ts'
+import { Experiment } from './experiment/experiment.ts'
 import { ConnectionCount } from './limit/connection-count.ts'
 import type { PresenceNews } from './log/presence-news.ts'
 import type { RollCall } from './log/roll-call.ts'
@@ -84,6 +85,7 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
     perAddress: config.maxConnectionsPerAddress,
   })
   const { gate, account } = ports.limits
+  const experiment = config.experiment && new Experiment(config.experiment, authenticator.required)
   const proxies = trustedProxies(config.trustedProxies)
   const { outboxBytes, stallMs, behindMs, heartbeatMs } = config
   const presence = new Presence(ports.presenceNews)
@@ -99,6 +101,7 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
     origins,
     connections,
     gate,
+    experiment,
     proxies,
     limits: {
       helloMs: config.helloMs,
@@ -157,6 +160,7 @@ export function openDoors(app: App, ports: DoorsPorts): Doors {
     connections,
     requests: { perSecond: config.requestRate, burst: config.requestBurst },
     gate,
+    experiment,
     proxies,
     body: { bytes: LIMITS.frameBytes, ms: config.bodyMs },
     outboxBytes,

@@ -15,7 +15,8 @@ import { PriceTable } from './metric/prices.ts'
  */
 export function openMetrics(config: Config, models: readonly string[], active: () => number): Metrics | undefined {
   const prices = pricesOf(config)
-  return config.metrics === 'off' ? undefined : new Metrics({ node: config.node, models, prices, active })
+  const variants = config.experiment?.variants.map(({ name }) => name) ?? []
+  return config.metrics === 'off' ? undefined : new Metrics({ node: config.node, models, variants, prices, active })
 }
 
 /** Answers at `/metrics`, where that is wanted. */

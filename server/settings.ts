@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { Budget, LIMITS } from '@parley/protocol'
 import { z } from 'zod'
 import { isNetwork } from './doors/address.ts'
+import { ExperimentForm } from './experiment/experiment-plan.ts'
 import { parseBudget } from './limit/budget.ts'
 import { PriceTable } from './metric/prices.ts'
 
@@ -224,6 +225,12 @@ export const SETTINGS = {
     z.union([text, PriceTable], { error: 'must be a table of prices, as JSON or a file with it' }),
     undefined,
     'What a million tokens cost, by model, for the metrics: JSON, or a file with it.',
+  ),
+  experiment: setting(
+    'PARLEY_EXPERIMENT',
+    ExperimentForm,
+    undefined,
+    'Users by weight to doors that clients prefer, such as first-door: control=50:auto, sse-first=50:sse>websocket',
   ),
   drain: setting('PARLEY_DRAIN', whole(0, 3600), 10, 'Seconds that a stop gives runs and clients.'),
 

@@ -23,6 +23,7 @@ const WORKSPACES: Readonly<Record<string, readonly string[]>> = {
 /** folder of the server → the folders that it may import. Files at the root, and the bench, may import any. */
 const SERVER: Readonly<Record<string, readonly string[]>> = {
   metric: [],
+  experiment: [],
   log: ['metric'],
   model: ['metric'],
   tool: ['metric'],
@@ -31,7 +32,7 @@ const SERVER: Readonly<Record<string, readonly string[]>> = {
   presence: ['log', 'metric'],
   session: ['log', 'tool', 'metric'],
   run: ['log', 'model', 'session', 'tool', 'metric'],
-  doors: ['auth', 'limit', 'log', 'presence', 'session', 'metric'],
+  doors: ['auth', 'experiment', 'limit', 'log', 'presence', 'session', 'metric'],
 }
 
 /** package → the files, folders and beginnings of names (`-`) that may import it; the first pattern that fits a package counts */

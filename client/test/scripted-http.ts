@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Event, ServerFrame } from '@parley/protocol'
+import type { Assignment, Event, ServerFrame } from '@parley/protocol'
 import { cursor, entry } from './scripted-server.ts'
 
 /** One request, and how it is answered. */
@@ -96,6 +96,8 @@ export class ScriptedHttp {
   readonly #server: Server
   #asks: Ask[] = []
   #takers: Taker[] = []
+  /** Told with hello. */
+  experiment: Assignment | undefined
   /** Answers hello by itself. */
   readonly #welcomes: boolean
 
@@ -144,7 +146,8 @@ export class ScriptedHttp {
 
   #put(ask: Ask): void {
     if (this.#welcomes && ask.path === '/v1/hello') {
-      ask.json(welcome(String(ask.headers['parley-connection'])))
+      const { experiment } = this
+      ask.json({ ...welcome(String(ask.headers['parley-connection'])), experiment })
       return
     }
     if (ask.headers.upgrade !== undefined) {

@@ -167,6 +167,20 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'server',
+    name: 'welcome to an experiment',
+    json: `{"type":"welcome","connection":"k1","user":"u1","node":"n1","heartbeatMs":15000,"limits":{},"experiment":{"name":"first-door","variant":"sse-first","doors":["sse","websocket"]}}`,
+    msgpack:
+      '87a474797065a777656c636f6d65aa636f6e6e656374696f6ea26b31a475736572a27531a46e6f6465a26e31ab6865617274626561744d73cd3a98a66c696d69747380aa6578706572696d656e7483a46e616d65aa66697273742d646f6f72a776617269616e74a97373652d6669727374a5646f6f727392a3737365a9776562736f636b6574',
+  },
+  {
+    from: 'client',
+    name: 'hello of one that keeps an id',
+    json: `{"type":"hello","client":{"name":"parley","version":"0.1.0","id":"cli_1"}}`,
+    msgpack:
+      '82a474797065a568656c6c6fa6636c69656e7483a46e616d65a67061726c6579a776657273696f6ea5302e312e30a26964a5636c695f31',
+  },
+  {
+    from: 'server',
     name: 'expiring',
     json: `{"type":"expiring","expiresAt":1767225600000}`,
     msgpack: '82a474797065a86578706972696e67a9657870697265734174cb4279b76daa800000',

@@ -45,6 +45,8 @@ export interface ReaderOwner {
   /** What the reader is a part of, for owners of a session who ask who reads. */
   readonly connection: string
   readonly door: ReaderReport['door']
+  /** Of an experiment that the user takes part in. */
+  readonly variant: string | undefined
   /** Asked each time a feed is begun with. @returns as what they may read @throws ReplyError */
   admit(session: string): Promise<string>
   /** The session cannot be read on: they may not any more, or the log is broken. */

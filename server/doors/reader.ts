@@ -73,7 +73,7 @@ export class Reader implements LiveReader {
     if (metrics === undefined) return
     const { resume, after, fresh } = start
     metrics.readerCame(owner.door)
-    this.#arrival = new ReaderArrival(owner.door, resume, after !== undefined && fresh !== true)
+    this.#arrival = new ReaderArrival(owner, resume, after !== undefined && fresh !== true)
   }
 
   get phase(): Phase {
@@ -222,7 +222,7 @@ export class Reader implements LiveReader {
     this.#unsubscribe()
     this.#lease?.feed.leave(this)
     this.#phase = 'catching up'
-    this.#ports.metrics?.readerFellBehind(this.#owner.door)
+    this.#ports.metrics?.readerFellBehind(this.#owner)
     this.#behindSince = performance.now()
     this.#catchUp(() => undefined).catch((error: unknown) => this.#fail(error))
   }

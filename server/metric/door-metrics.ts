@@ -2,7 +2,7 @@
 import { READER_DOORS } from '@parley/protocol'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { doorLabel } from './labels.ts'
-import type { ReaderArrival } from './reader-arrival.ts'
+import type { ReaderArrival, ReaderOrigin } from './reader-arrival.ts'
 
 export type ReaderDoor = (typeof READER_DOORS)[number]
 
@@ -24,11 +24,11 @@ const REPLAY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 const REQUEST_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 
 export class DoorMetrics {
-  readonly #attaches: Counter<'door' | 'kind'>
-  readonly #resumes: Counter<'door' | 'from'>
-  readonly #gap: Histogram<'door' | 'from'>
-  readonly #replay: Histogram<'door'>
-  readonly #behind: Counter<'door'>
+  readonly #attaches: Counter<'door' | 'variant' | 'kind'>
+  readonly #resumes: Counter<'door' | 'variant' | 'from'>
+  readonly #gap: Histogram<'door' | 'variant' | 'from'>
+  readonly #replay: Histogram<'door' | 'variant'>
+  readonly #behind: Counter<'door' | 'variant'>
   readonly #refusals: Counter<'door' | 'code'>
   readonly #disconnects: Counter<'door' | 'code'>
   readonly #requests: Histogram
@@ -41,33 +41,33 @@ export class DoorMetrics {
     this.#attaches = new Counter({
       name: 'parley_attaches_total',
       help: 'Readers that began: new, resumed from a cursor, or reset because theirs could not be gone on from.',
-      labelNames: ['door', 'kind'],
+      labelNames: ['door', 'variant', 'kind'],
       registers,
     })
     this.#resumes = new Counter({
       name: 'parley_resumes_total',
       help: 'Clients that told that they come back after a connection, by the door of before; another one is a change of door.',
-      labelNames: ['door', 'from'],
+      labelNames: ['door', 'variant', 'from'],
       registers,
     })
     this.#gap = new Histogram({
       name: 'parley_resume_gap_seconds',
       help: 'For how long a client in mid-run had heard nothing until it was live again, as it felt it.',
-      labelNames: ['door', 'from'],
+      labelNames: ['door', 'variant', 'from'],
       buckets: GAP_BUCKETS,
       registers,
     })
     this.#replay = new Histogram({
       name: 'parley_replay_duration_seconds',
       help: 'From the attach of a reader until it was live.',
-      labelNames: ['door'],
+      labelNames: ['door', 'variant'],
       buckets: REPLAY_BUCKETS,
       registers,
     })
     this.#behind = new Counter({
       name: 'parley_readers_fell_behind_total',
       help: 'Times that a live reader did not keep up and had to catch up from the log.',
-      labelNames: ['door'],
+      labelNames: ['door', 'variant'],
       registers,
     })
     this.#refusals = new Counter({
@@ -141,19 +141,19 @@ export class DoorMetrics {
   }
 
   /** A reader is live for the first time. @param seconds since it came */
-  readerLive({ door, isBack, resume, wasReset }: ReaderArrival, seconds: number): void {
+  readerLive({ door, variant = '', isBack, resume, wasReset }: ReaderArrival, seconds: number): void {
     // A poll goes on from where the last one ended: that is no coming back.
     if (door === 'poll' && resume === undefined) return
-    this.#attaches.inc({ door, kind: !isBack ? 'new' : wasReset ? 'reset' : 'resumed' })
-    this.#replay.observe({ door }, seconds)
+    this.#attaches.inc({ door, variant, kind: !isBack ? 'new' : wasReset ? 'reset' : 'resumed' })
+    this.#replay.observe({ door, variant }, seconds)
     if (resume === undefined) return
     const from = doorLabel(resume.door)
-    this.#resumes.inc({ door, from })
-    if (resume.gapMs !== undefined) this.#gap.observe({ door, from }, resume.gapMs / 1000 + seconds)
+    this.#resumes.inc({ door, variant, from })
+    if (resume.gapMs !== undefined) this.#gap.observe({ door, variant, from }, resume.gapMs / 1000 + seconds)
   }
 
-  readerFellBehind(door: ReaderDoor): void {
-    this.#behind.inc({ door })
+  readerFellBehind({ door, variant = '' }: ReaderOrigin): void {
+    this.#behind.inc({ door, variant })
   }
 
   refused(door: 'websocket' | 'http', code: string): void {

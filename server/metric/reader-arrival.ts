@@ -7,16 +7,25 @@ interface Before {
   readonly gapMs?: number | undefined
 }
 
+/** Whose reader it is. */
+export interface ReaderOrigin {
+  readonly door: ReaderDoor
+  /** Of an experiment that the user takes part in. */
+  readonly variant: string | undefined
+}
+
 export class ReaderArrival {
   readonly door: ReaderDoor
+  readonly variant: string | undefined
   readonly resume: Before | undefined
   /** It brought a cursor. */
   readonly isBack: boolean
   readonly #since = performance.now()
   #wasReset = false
 
-  constructor(door: ReaderDoor, resume: Before | undefined, isBack: boolean) {
+  constructor({ door, variant }: ReaderOrigin, resume: Before | undefined, isBack: boolean) {
     this.door = door
+    this.variant = variant
     this.resume = resume
     this.isBack = isBack
   }

@@ -2,7 +2,7 @@
 // handler returns. Who asks is known once the token was checked, before a route's handler is called.
 
 import type { HttpResponse, HttpRequest as UwsRequest } from 'uWebSockets.js'
-import { makeId, type UserLimits } from '@parley/protocol'
+import { type Assignment, makeId, type UserLimits } from '@parley/protocol'
 import type { z } from 'zod'
 import type { Identity } from '../../auth/authenticator.ts'
 import { clientKey, type TrustedProxies } from '../address.ts'
@@ -31,6 +31,8 @@ export interface HttpRequest {
   readonly role: string
   /** The user's own, by its token. */
   readonly limits: UserLimits | undefined
+  /** That the user, or the client, takes part in. */
+  readonly experiment: Assignment | undefined
   /**
    * Reads the body; none at all counts as `{}`.
    * @throws HttpError bad_request, unsupported_media_type, too_large, body_timeout
@@ -60,6 +62,7 @@ export class RequestSnapshot implements HttpRequest {
   readonly #headers = new Map<string, string>()
   #parsedQuery: URLSearchParams | undefined
   #identity: Identity = NOBODY
+  #experiment: Assignment | undefined
   #aborter: AbortController | undefined
   #gone = false
 
@@ -130,6 +133,10 @@ export class RequestSnapshot implements HttpRequest {
     return this.#identity.limits
   }
 
+  get experiment(): Assignment | undefined {
+    return this.#experiment
+  }
+
   header(name: string): string | undefined {
     return this.#headers.get(name)
   }
@@ -152,8 +159,9 @@ export class RequestSnapshot implements HttpRequest {
     throw new HttpError('bad_request', parsed.error.issues[0]?.message, { path: name })
   }
 
-  identify(identity: Identity): void {
+  identify(identity: Identity, experiment: Assignment | undefined): void {
     this.#identity = identity
+    this.#experiment = experiment
   }
 
   /** It was answered, or its client is gone. */

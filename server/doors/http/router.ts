@@ -2,10 +2,11 @@
 // what an error becomes; and what is open when the node stops.
 
 import type { HttpResponse, TemplatedApp, HttpRequest as UwsRequest } from 'uWebSockets.js'
-import { ReplyError } from '@parley/protocol'
+import { Id, ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Authenticator } from '../../auth/authenticator.ts'
 import { TokenClock } from '../../auth/token-clock.ts'
+import type { Experiment } from '../../experiment/experiment.ts'
 import type { CommandGate } from '../../limit/command-gate.ts'
 import type { CommandRateLimits, CommandVerdict } from '../../limit/command-rate.ts'
 import type { ConnectionCount } from '../../limit/connection-count.ts'
@@ -43,6 +44,8 @@ export interface HttpOptions {
   readonly heartbeatMs: number
   readonly logger: Logger
   readonly metrics?: DoorMetrics | undefined
+  /** Left out: there is none. */
+  readonly experiment?: Experiment | undefined
 }
 
 export interface HttpDoor {
@@ -132,7 +135,8 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
       if (!allowed) throw foreignPage()
       if (request.refused !== undefined) throw request.refused
       if (route.open !== true) {
-        request.identify(await authenticator.authenticate(bearerOf(request.header('authorization'))))
+        const identity = await authenticator.authenticate(bearerOf(request.header('authorization')))
+        request.identify(identity, options.experiment?.assign(identity.user, clientOf(request)))
         const asker = authenticator.required ? request.user : request.address
         const verdict = rate.judge(asker, performance.now())
         if (verdict.kind !== 'take') throw tooFast(verdict)
@@ -230,6 +234,11 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
       for (const exchange of [...exchanges]) exchange.cut()
     },
   }
+}
+
+/** The id that a client keeps; for metrics alone: what is none is passed over. */
+function clientOf(request: RequestSnapshot): string | undefined {
+  return Id.safeParse(request.header('parley-client')).data
 }
 
 function tooFast(verdict: Exclude<CommandVerdict, { kind: 'take' }>): ReplyError {

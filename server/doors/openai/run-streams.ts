@@ -71,6 +71,7 @@ export class RunStreams {
         user: request.user,
         connection: request.id,
         door: 'openai',
+        variant: request.experiment?.variant,
         admit: () => service.admit(session, callerOf(request), 'read'),
         readFailed,
       },

@@ -13,6 +13,12 @@ export const NODE_OPERATIONS: Operations = {
         description: 'A name that the client has chosen for itself; it comes back.',
         schema: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,128}$' },
       },
+      {
+        in: 'header',
+        name: 'Parley-Client',
+        description: "The client's own id, kept: what experiments tell clients apart by where nobody needs a token.",
+        schema: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,128}$' },
+      },
     ],
     answers: { 200: { description: 'The node takes the client.', json: 'WelcomeAnswer' } },
     errors: ['going_away'],

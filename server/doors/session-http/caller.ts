@@ -10,7 +10,7 @@ const RESUME = 'parley-resume'
 
 /** @param otherwise the door, where the client names none @throws HttpError bad_request */
 export function callerOf(request: HttpRequest, otherwise?: Door): Caller {
-  const { id, user, role, name, limits } = request
+  const { id, user, role, name, limits, experiment } = request
   const door = doorOf(request.header(DOOR)) ?? otherwise
   const who = {
     user,
@@ -18,6 +18,7 @@ export function callerOf(request: HttpRequest, otherwise?: Door): Caller {
     ...(name === undefined ? {} : { name }),
     ...(limits === undefined ? {} : { limits }),
     ...(door === undefined ? {} : { door }),
+    ...(experiment === undefined ? {} : { variant: experiment.variant }),
   }
   const connection = connectionOf(request)
   return connection === undefined ? { connection: id, ...who } : { connection, ...who, roams: true }

@@ -1,5 +1,5 @@
 // GET /v1/hello: what a WebSocket says in `welcome`, for clients that speak plain HTTP: whether the token is taken, who it
-// speaks for, which node this is, and what one may rely on.
+// speaks for, which node this is, what one may rely on, and which doors are to be preferred.
 import { LIMITS, ReplyError, type WelcomeAnswer } from '@parley/protocol'
 import type { Route } from '../http/route.ts'
 
@@ -16,7 +16,7 @@ export function helloRoute({ node, heartbeatMs }: HelloOptions): Route {
     async handle(exchange) {
       const { request, leaving } = exchange
       if (leaving !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: leaving.withinMs })
-      const { user, role } = request
+      const { user, role, experiment } = request
       const answer: WelcomeAnswer = {
         type: 'welcome',
         connection: request.header('parley-connection') ?? '',
@@ -25,6 +25,7 @@ export function helloRoute({ node, heartbeatMs }: HelloOptions): Route {
         node,
         heartbeatMs,
         limits: LIMITS,
+        ...(experiment === undefined ? {} : { experiment }),
       }
       exchange.reply(200, answer)
     },

@@ -182,6 +182,7 @@ export class Readings {
       user: request.user,
       connection: connectionOf(request) ?? request.id,
       door,
+      variant: request.experiment?.variant,
       admit: (session) => this.#ports.service.admit(session, callerOf(request), 'read'),
       readFailed: (_session, error) => readFailed(error),
     }

@@ -73,6 +73,10 @@ export class CommandDesk implements ReaderOwner, PresenceWatcher {
     return 'websocket'
   }
 
+  get variant(): string | undefined {
+    return this.#caller.variant
+  }
+
   get user(): string {
     return this.#caller.user
   }

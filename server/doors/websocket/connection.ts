@@ -16,6 +16,7 @@ import {
 } from '@parley/protocol'
 import type { Authenticator, Identity } from '../../auth/authenticator.ts'
 import { TokenClock, type TokenClockEvents } from '../../auth/token-clock.ts'
+import type { Experiment } from '../../experiment/experiment.ts'
 import type { CommandGate } from '../../limit/command-gate.ts'
 import { CommandRate, type CommandRateLimits } from '../../limit/command-rate.ts'
 import type { Caller } from '../../session/session-service.ts'
@@ -41,6 +42,7 @@ export interface ConnectionPorts extends CommandDeskPorts {
   readonly limits: ConnectionLimits
   /** Of one user, and from one address, over every door. */
   readonly gate?: CommandGate | undefined
+  readonly experiment?: Experiment | undefined
   /** The connection is slow: it is to be looked after. */
   congested(connection: Connection): void
 }
@@ -283,12 +285,12 @@ export class Connection implements OutboxOwner, CommandDeskOwner, TokenClockEven
     this.#phase = 'greeting'
     this.#identity ??= this.#ports.authenticator.authenticate(hello.token)
     this.#identity.then(
-      (identity) => this.#welcome(identity, hello.client?.name),
+      (identity) => this.#welcome(identity, hello.client),
       (error: unknown) => this.#refuse(error),
     )
   }
 
-  #welcome(identity: Identity, device: string | undefined): void {
+  #welcome(identity: Identity, client: Hello['client']): void {
     if (this.#isClosed) return
     clearTimeout(this.#helloTimer)
     // What nobody needs any more would stay for as long as the connection does.
@@ -296,16 +298,18 @@ export class Connection implements OutboxOwner, CommandDeskOwner, TokenClockEven
     this.#identity = undefined
     const { node, limits } = this.#ports
     const { user, name, role, until, limits: own } = identity
+    const experiment = this.#ports.experiment?.assign(user, client?.id)
     this.#holdsUntil(until)
     const caller: Caller = {
       connection: this.id,
       user,
       role,
       door: 'websocket',
+      ...(experiment === undefined ? {} : { variant: experiment.variant }),
       ...(name === undefined ? {} : { name }),
       ...(own === undefined ? {} : { limits: own }),
     }
-    const desk = new CommandDesk(this.#ports, this, this.#outbox, caller, device)
+    const desk = new CommandDesk(this.#ports, this, this.#outbox, caller, client?.name)
     if (this.#draining) desk.drain()
     this.#desk = desk
     this.#phase = 'open'
@@ -324,6 +328,7 @@ export class Connection implements OutboxOwner, CommandDeskOwner, TokenClockEven
         commandBurst: limits.commands.burst,
       },
       ...(until === undefined ? {} : { expiresAt: until }),
+      ...(experiment === undefined ? {} : { experiment }),
     })
     const early = this.#early ?? []
     this.#early = undefined
