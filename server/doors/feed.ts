@@ -50,13 +50,15 @@ const WATCHERS = new FewBy<MemberWatcher, MemberWatcher>((watcher) => watcher)
 const NOTHING: Entry[] = []
 
 export class Feed implements Follower, OtherEntries {
-  readonly head: FrameHead
+  readonly #session: string
+  readonly #epoch: string
+  /** There from the first entry on, as is `#ends`: most sessions that are read are silent. */
+  #head: FrameHead | undefined
   #readers: Few<LiveReader, LiveReader>
   #watchers: Few<MemberWatcher, MemberWatcher>
   /** The same as a list, which costs less to go through; made anew after one came or left. */
   #present: readonly LiveReader[] | undefined
   readonly #broadcast: Broadcast | undefined
-  /** There from the first entry on. */
   #ends: LaneEnds | undefined
   #position: Seq
   #subscription: Subscription | undefined
@@ -70,9 +72,15 @@ export class Feed implements Follower, OtherEntries {
 
   constructor(session: string, epoch: string, position: Seq, broadcast?: Broadcast) {
     this.#broadcast = broadcast
-    this.head = new FrameHead(session, epoch)
+    this.#session = session
+    this.#epoch = epoch
     this.#position = position
     this.#recentFrom = position
+  }
+
+  get head(): FrameHead {
+    this.#head ??= new FrameHead(this.#session, this.#epoch)
+    return this.#head
   }
 
   /** The sequence number of the last entry that live readers have. */

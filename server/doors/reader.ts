@@ -309,7 +309,7 @@ export class Reader implements LiveReader {
     }
     for await (const batch of batches) {
       if (this.#closed) return
-      this.#send(new EntryMessage(feed.head, batch.shown, batch.position))
+      if (batch.shown.length > 0) this.#send(new EntryMessage(feed.head, batch.shown, batch.position))
       // What it kept may have been the last that its reader wanted.
       if (this.#closed) return
       this.#moveTo(batch.position)
@@ -325,7 +325,7 @@ export class Reader implements LiveReader {
     if (entries === undefined) return false
     // Whole, as in a replay: he was not live while these came.
     const shown = this.#merge ? merged(entries) : entries
-    this.#send(new EntryMessage(feed.head, shown, feed.position))
+    if (shown.length > 0) this.#send(new EntryMessage(feed.head, shown, feed.position))
     if (this.#closed) return true
     // A cursor of elsewhere in the store may lie beyond the session's last entry.
     this.#moveTo(Math.max(this.#position, feed.position))

@@ -1,10 +1,15 @@
 // Slots: at most so many at once; the others wait in the order in which they came.
 export class Slots {
+  readonly #count: number
+  readonly #unused: (() => void) | undefined
   #free: number
   #waiting: ((granted: boolean) => void)[] = []
   #closed = false
 
-  constructor(count: number) {
+  /** @param unused called each time that all have been given back */
+  constructor(count: number, unused?: () => void) {
+    this.#count = count
+    this.#unused = unused
     this.#free = count
   }
 
@@ -21,8 +26,12 @@ export class Slots {
   /** Gives back one that was taken. */
   give(): void {
     const next = this.#waiting.shift()
-    if (next === undefined) this.#free += 1
-    else next(true)
+    if (next !== undefined) {
+      next(true)
+      return
+    }
+    this.#free += 1
+    if (this.#free === this.#count) this.#unused?.()
   }
 
   close(): void {

@@ -6,8 +6,8 @@ import type { Follower, Subscription } from './session-log.ts'
 
 /** The followers of one session. */
 export interface Room {
-  /** Replaced, not changed: a round of deliveries goes on over the old list. */
-  followers: readonly Live[]
+  /** Nearly always one, and then no list. Replaced, not changed: a round of deliveries goes on over the old list. */
+  followers: Live | readonly Live[]
   batch: Entry[]
   /** Nobody is in it, and nobody will be. */
   gone: boolean
@@ -53,8 +53,8 @@ export class FollowerRooms {
   enter(session: string, follower: Follower): Subscription {
     const live = new Live(this, session, follower)
     const room = this.#rooms.get(session)
-    if (room === undefined) this.#rooms.set(session, { followers: [live], batch: NOTHING, gone: false })
-    else room.followers = [...room.followers, live]
+    if (room === undefined) this.#rooms.set(session, { followers: live, batch: NOTHING, gone: false })
+    else room.followers = [...listOf(room.followers), live]
     return live
   }
 
@@ -83,7 +83,8 @@ export class FollowerRooms {
     for (const room of filled) {
       const { batch, followers } = room
       room.batch = NOTHING
-      for (const live of followers) if (!live.closed) this.hand(live.follower, batch)
+      if (followers instanceof Live) this.#handLive(followers, batch)
+      else for (const live of followers) this.#handLive(live, batch)
     }
   }
 
@@ -104,9 +105,18 @@ export class FollowerRooms {
   leave(live: Live): void {
     const room = this.#rooms.get(live.session)
     if (room === undefined) return
-    room.followers = room.followers.filter((other) => other !== live)
-    if (room.followers.length > 0) return
+    const left = listOf(room.followers).filter((other) => other !== live)
+    room.followers = left[1] === undefined ? (left[0] ?? left) : left
+    if (left.length > 0) return
     room.gone = true
     this.#rooms.delete(live.session)
   }
+
+  #handLive(live: Live, batch: readonly Entry[]): void {
+    if (!live.closed) this.hand(live.follower, batch)
+  }
+}
+
+function listOf(followers: Live | readonly Live[]): readonly Live[] {
+  return followers instanceof Live ? [followers] : followers
 }

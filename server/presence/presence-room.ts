@@ -2,7 +2,7 @@
 // tells nobody: Presence asks it for the frame, and for what other nodes are to know.
 import type { Presence as PresenceFrame, PresenceMember } from '@parley/protocol'
 import { type Few, FewBy } from '../log/few.ts'
-import { named, type Present, paceMs } from './presence-crowd.ts'
+import { named, PACE_MAX_MS, type Present, paceMs } from './presence-crowd.ts'
 
 export type PresenceState = PresenceMember['state']
 
@@ -35,7 +35,7 @@ const DEVICE_MAX = 64
 export class PresenceRoom {
   readonly session: string
   /** When watchers were told last, and the frame that they have. */
-  toldAt = Number.NEGATIVE_INFINITY
+  toldAt = -PACE_MAX_MS
   told: PresenceFrame | undefined
   /** The digest that other nodes have, as JSON. */
   shared: string | undefined
@@ -58,6 +58,13 @@ export class PresenceRoom {
     let count = byConnection.size(this.#locals)
     if (this.#others !== undefined) for (const digest of this.#others.values()) count += digest?.count ?? 0
     return count
+  }
+
+  /** Nobody was told anything, and need not be: who is alone and shows nothing. */
+  get isQuiet(): boolean {
+    if (this.told !== undefined || this.count !== 1) return false
+    for (const { state } of byConnection.all(this.#locals)) return Object.keys(state).length === 0
+    return false
   }
 
   /** Whether another node has somebody there. */
@@ -120,15 +127,14 @@ export class PresenceRoom {
     return { type: 'presence', session: this.session, members, count: this.count }
   }
 
-  /** @returns the frame when there is news in it: who is alone and shows nothing needs none */
+  /** @returns the frame when there is news in it */
   news(now: number): PresenceFrame | undefined {
+    if (this.isQuiet) return undefined
     const frame = this.frame()
-    const isQuiet = frame.count === 1 && Object.keys(frame.members[0]?.state ?? NOTHING).length === 0
-    if (this.told === undefined && isQuiet) return undefined
     const text = JSON.stringify(frame)
     if (text === this.#toldText) return undefined
     this.#toldText = text
-    this.toldAt = now
+    this.toldAt = Math.round(now)
     this.told = frame
     return frame
   }

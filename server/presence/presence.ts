@@ -101,7 +101,7 @@ export class Presence {
   }
 
   #tellSoon(room: PresenceRoom): void {
-    if (room.timer !== undefined) return
+    if (room.timer !== undefined || room.isQuiet) return
     const waitMs = Math.max(PACE_MIN_MS, room.toldAt + room.paceMs - performance.now())
     room.timer = setTimeout(() => this.#tell(room), waitMs)
     room.timer.unref()

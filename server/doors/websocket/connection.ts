@@ -78,6 +78,8 @@ interface Taken {
 
 export class Connection implements OutboxOwner, CommandDeskOwner, TokenClockEvents {
   readonly id = makeId('con')
+  /** What is counted as one address. */
+  readonly address: string
   readonly #ports: ConnectionPorts
   readonly #socket: ConnectionSocket
   readonly #outbox: Outbox
@@ -95,13 +97,12 @@ export class Connection implements OutboxOwner, CommandDeskOwner, TokenClockEven
   #pending = 0
   #pendingBytes = 0
   #draining = false
-  readonly #address: string
 
   constructor(ports: ConnectionPorts, socket: ConnectionSocket, start: ConnectionStart) {
     const { limits } = ports
     this.#ports = ports
     this.#socket = socket
-    this.#address = start.address
+    this.address = start.address
     this.#rate = new CommandRate(limits.commands, performance.now())
     this.#outbox = new Outbox(socket, start.codec, ports, this)
     this.#helloTimer = setTimeout(() => this.end(new Disconnect('noHello')), limits.helloMs)
@@ -234,7 +235,7 @@ export class Connection implements OutboxOwner, CommandDeskOwner, TokenClockEven
   /** Milliseconds; 0: there is no need to. */
   #waitAtGate(): number {
     const { gate, authenticator } = this.#ports
-    return gate?.wait(authenticator.required ? this.#desk?.user : undefined, this.#address) ?? 0
+    return gate?.wait(authenticator.required ? this.#desk?.user : undefined, this.address) ?? 0
   }
 
   #refuseForNow(retryAfterMs: number, id: string | undefined): void {

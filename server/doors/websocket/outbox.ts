@@ -45,7 +45,8 @@ const shared = new WeakMap<ServerFrame, Map<CodecName, MessageData>>()
 
 export class Outbox implements ReaderSink {
   readonly codec: CodecName
-  readonly replays = new Slots(REPLAYS)
+  /** There while somebody replays. */
+  #replays: Slots | undefined
   readonly #socket: OutboxSocket
   readonly #ports: OutboxPorts
   readonly #owner: OutboxOwner
@@ -75,6 +76,13 @@ export class Outbox implements ReaderSink {
     this.#owner = owner
     this.#bound = ports.limits.outboxBytes
     this.#binary = codecs[codec].binary
+  }
+
+  get replays(): Slots {
+    this.#replays ??= new Slots(REPLAYS, () => {
+      if (!this.#closed) this.#replays = undefined
+    })
+    return this.#replays
   }
 
   get unsentBytes(): number {

@@ -1,7 +1,7 @@
 // The WebSocket door: GET /v1/ws. Lets connections in, hands them what their sockets say, looks after the
 // slow ones, and sends all away when the node stops.
 
-import uws, { type TemplatedApp } from 'uWebSockets.js'
+import uws, { type TemplatedApp, type WebSocket } from 'uWebSockets.js'
 import { codecs, Disconnect, ReplyError } from '@parley/protocol'
 import type { ConnectionCount } from '../../limit/connection-count.ts'
 import type { TrustedProxies } from '../address.ts'
@@ -45,23 +45,10 @@ export interface WebSocketDoor {
   close(): void
 }
 
-/** All of a socket's state; uWS hands it back with every event. */
+/** All of a socket's state; uWS hands it back with every event. One property: it copies each onto an object of the socket's own. */
 interface SocketData {
-  /** One property: uWS copies each onto an object of the socket's own. */
-  readonly seat: Seat
-}
-
-class Seat {
-  /** What is counted as one address. */
-  readonly address: string
-  /** There until the socket is open; then there is the connection. */
-  start: ConnectionStart | undefined
-  connection: Connection | undefined
-
-  constructor(start: ConnectionStart) {
-    this.address = start.address
-    this.start = start
-  }
+  /** The upgrade's part; once the socket is open, the connection. */
+  held: ConnectionStart | Connection
 }
 
 /**
@@ -133,30 +120,29 @@ export function openWebSocketDoor(app: TemplatedApp, options: WebSocketDoorOptio
         return
       }
       const { codec, token, address } = upgrade
-      const data: SocketData = { seat: new Seat({ codec, token, address }) }
+      const data: SocketData = { held: { codec, token, address } }
       response.upgrade(data, upgrade.key, upgrade.protocol, upgrade.extensions, context)
     },
 
     open(socket) {
-      const { seat } = socket.getUserData()
-      if (seat.start === undefined) return
-      const connection = new Connection(ports, socket, seat.start)
-      seat.start = undefined
-      seat.connection = connection
+      const data = socket.getUserData()
+      if (data.held instanceof Connection) return
+      const connection = new Connection(ports, socket, data.held)
+      data.held = connection
       all.add(connection)
     },
 
     message(socket, message, isBinary) {
-      socket.getUserData().seat.connection?.receive(message, isBinary)
+      connectionOf(socket)?.receive(message, isBinary)
     },
 
     drain(socket) {
-      socket.getUserData().seat.connection?.drained()
+      connectionOf(socket)?.drained()
     },
 
     close(socket) {
-      const { connection, address } = socket.getUserData().seat
-      count.leave(address)
+      count.leave(socket.getUserData().held.address)
+      const connection = connectionOf(socket)
       if (connection === undefined) return
       all.delete(connection)
       slow.delete(connection)
@@ -209,6 +195,11 @@ export function openWebSocketDoor(app: TemplatedApp, options: WebSocketDoorOptio
       for (const connection of all) connection.end(new Disconnect('goingAway'))
     },
   }
+}
+
+function connectionOf(socket: WebSocket<SocketData>): Connection | undefined {
+  const { held } = socket.getUserData()
+  return held instanceof Connection ? held : undefined
 }
 
 /** Broadcasts to the sockets of an app. */
