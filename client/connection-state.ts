@@ -20,7 +20,7 @@ export interface ConnectionState {
   readonly transport: TransportState
   /** The name of the server's node, while open. */
   readonly node?: string
-  /** Who the server takes this client for. */
+  /** Who the server takes this client for, or last took it for. */
   readonly user?: string
   /** How people call that user, where the token tells it. */
   readonly name?: string
@@ -142,9 +142,11 @@ function lost(
   random: number,
 ): ConnectionState {
   if (state.status !== 'connecting' && state.status !== 'open') return state
-  const { transport, opens, resumes } = state
+  const { transport, opens, resumes, user, name } = state
   const error = new DisconnectedError(event.code, event.reason)
-  const waiting = { status: 'waiting', transport, opens, resumes, error } as const
+  // Whose client it is does not change with a loss.
+  const who = { ...(user === undefined ? {} : { user }), ...(name === undefined ? {} : { name }) }
+  const waiting = { status: 'waiting', transport, opens, resumes, error, ...who } as const
   // Told to go: that is no failure, and the server has chosen the time so that not all come back at once.
   if (state.leaveAt !== undefined) return { ...waiting, attempt: 0, retryAt: Math.max(now, state.leaveAt) }
   if (event.waits === true) return { ...waiting, attempt: 0, turnedAway: true }

@@ -2,13 +2,16 @@
 // that nothing jumps when the run ends.
 import { type CallView, isEnded, ParleyError, type RunPart, type RunView, type SessionView } from '@parley/client'
 import { memo, type ReactNode, useRef } from 'react'
+import { isSignedOut } from './badge.ts'
+import { freeAgain, freeAt } from './budget/budget-note.ts'
+import { useAllowance } from './budget/use-allowance.ts'
 import { CopyButton } from './copy-button.tsx'
 import { Icon } from './icon.tsx'
 import { Markdown } from './markdown/markdown.tsx'
 import { nameOf } from './people/names.ts'
 import { useMay, usePeople } from './people/use-people.ts'
 import { Reasoning } from './reasoning.tsx'
-import { runNote } from './run-note.ts'
+import { type RunNote, runNote } from './run-note.ts'
 import { ToolCard } from './tool-card.tsx'
 import { useConnection, useRoom, useView } from './use-chat.ts'
 
@@ -62,7 +65,11 @@ function Note({ run, onAgain }: { readonly run: RunView; readonly onAgain: Props
   const calls = useCalls(run)
   const user = useConnection((state) => state.user)
   const people = usePeople()
-  const { tone, text } = runNote(run, calls, user, (other) => nameOf(people, other))
+  const free = useFreeAgain(run)
+  const signedOut = useConnection(isSignedOut)
+  const told = runNote(run, calls, user, (other) => nameOf(people, other), free)
+  // Nobody knows how it goes on: that would be waited for without an end.
+  const { tone, text } = signedOut && told.tone === 'busy' ? UNFOLLOWED : told
   const withdraw = (): void => {
     session.cancel(run.id).catch((error: unknown) => {
       // Its turn came and it ended before the cancel did: the line says so itself.
@@ -87,11 +94,23 @@ function Note({ run, onAgain }: { readonly run: RunView; readonly onAgain: Props
       ) : null}
       {isEnded(run) && onAgain !== undefined ? (
         <button type='button' className='link again' onClick={onAgain}>
-          <Icon name='again' /> Regenerate
+          <Icon name='again' /> <span className='label'>Regenerate</span>
         </button>
       ) : null}
     </p>
   )
+}
+
+const UNFOLLOWED: RunNote = { tone: 'stopped', text: 'Sign in to see how it goes on' }
+
+/** When the budget that cut this run off is free again; '' where it is, or that is not known. */
+function useFreeAgain(run: RunView): string {
+  const allowance = useAllowance()
+  const isCut = run.error?.code === 'budget_exceeded'
+  const time = useView((view) => (isCut ? view.messages.find(({ id }) => id === run.message)?.time : undefined))
+  const now = Date.now()
+  const at = time === undefined ? undefined : freeAt(allowance, time, now)
+  return at === undefined ? '' : freeAgain(at, now)
 }
 
 const NONE: readonly CallView[] = []

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'react'
 import { Announcer } from './announcer.tsx'
 import { Composer, MESSAGE_BOX } from './composer.tsx'
 import { Conversation } from './conversation.tsx'
-import { SignInDialog, TokenNotice, useSignedOut } from './entrance/sign-in.tsx'
+import { SignInDialog, TokenNotice, useKeptOut } from './entrance/sign-in.tsx'
 import { useEntrance } from './entrance/use-entrance.ts'
 import { PageHeader } from './page-header.tsx'
 import { SessionAside, SessionDialog } from './sessions/session-list.tsx'
@@ -59,9 +59,9 @@ function Notices() {
 }
 
 function SignIn() {
-  const signedOut = useSignedOut()
+  const keptOut = useKeptOut()
   const [away, setAway] = useState(false)
-  if (!signedOut || away) return null
+  if (!keptOut || away) return null
   return <SignInDialog onClose={() => setAway(true)} />
 }
 

@@ -65,7 +65,7 @@ describe('the badge', () => {
     const gone = new ParleyError('session_deleted', 'The session was deleted.')
     expect(badgeOf(open, { status: 'offline', error: gone }, 0)).toEqual({ tone: 'ended', text: 'Not available' })
     const out = new DisconnectedError(4401, 'not authenticated')
-    expect(badgeOf({ ...closed, status: 'closed', error: out }, live, 0)).toEqual({
+    expect(badgeOf({ ...closed, status: 'waiting', turnedAway: true, error: out }, live, 0)).toEqual({
       tone: 'ended',
       text: 'Not signed in',
     })

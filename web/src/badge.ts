@@ -1,16 +1,6 @@
 // Badge: the state of the connection and of the session's reader, in words. Pure.
-import {
-  type ConnectionState,
-  DisconnectedError,
-  type MoveReason,
-  type SessionView,
-  type TransportState,
-} from '@parley/client'
-
+import type { ConnectionState, MoveReason, SessionView, TransportState } from '@parley/client'
 import { isShut } from './shut-note.ts'
-
-/** The close code of who is not, or no more, signed in. */
-const NOT_AUTHENTICATED = 4401
 
 export interface Badge {
   readonly tone: 'live' | 'busy' | 'lost' | 'ended'
@@ -33,11 +23,11 @@ export function badgeOf(
     case 'connecting':
       return connecting(connection)
     case 'waiting':
+      if (isSignedOut(connection)) return { tone: 'ended', text: 'Not signed in' }
       // Nothing has failed yet: another door is tried, or another node.
       if (connection.attempt === 0) return connecting(connection)
       return { tone: 'lost', text: 'Offline', ...countdown(connection.retryAt, now) }
     case 'closed':
-      if (isSignedOut(connection)) return { tone: 'ended', text: 'Not signed in' }
       return { tone: 'ended', text: 'Disconnected', ...why(connection.error?.message) }
     case 'open':
       if (session.error !== undefined) {
@@ -51,8 +41,8 @@ export function badgeOf(
 }
 
 /** Whether the server turned this page away for want of a token that it takes. */
-export function isSignedOut({ status, error }: Pick<ConnectionState, 'status' | 'error'>): boolean {
-  return status === 'closed' && error instanceof DisconnectedError && error.closeCode === NOT_AUTHENTICATED
+export function isSignedOut({ turnedAway }: Pick<ConnectionState, 'turnedAway'>): boolean {
+  return turnedAway === true
 }
 
 function connecting({ opens, attempt }: ConnectionState): Badge {

@@ -3,6 +3,7 @@
 import { type ClientTool, type ConnectionState, ParleyClient, type Session, type SessionView } from '@parley/client'
 import { makeId } from '@parley/protocol/make-id'
 import { addressOf, sessionOf } from './address.ts'
+import { Allowance } from './budget/allowance.ts'
 import { Drafts } from './drafts.ts'
 import type { Pass } from './entrance/pass.ts'
 import { Keep } from './keep.ts'
@@ -27,6 +28,7 @@ export interface Room {
   readonly outbox: Outbox
   readonly people: People
   readonly presence: Presence
+  readonly allowance: Allowance
   readonly address: string
   /** What this person was in the session before it was shut to them. */
   readonly formerly?: string
@@ -60,6 +62,8 @@ export class Chat {
       url: origin,
       // Asked for at each connection: by then it may be a fresh one.
       ...(pass.token === undefined ? {} : { token: () => pass.token ?? '' }),
+      // What is written and where one stands are kept while somebody signs in anew.
+      whenTurnedAway: 'wait',
     })
     this.directory = new SessionDirectory(this.client, this.#requests)
     this.connection = new Painted(this.client, (callback) => window.requestAnimationFrame(callback))
@@ -131,7 +135,10 @@ export class Chat {
     const session = this.client.session(id, { tools })
     const view = new Painted(session, (callback) => this.#window.requestAnimationFrame(callback))
     const outbox = new Outbox(this.#keep, id)
-    const sender = new Sender(session, outbox)
+    const allowance = new Allowance({ session, me: (session) => this.client.me(session) })
+    const sender = new Sender(session, outbox, ({ code }) => {
+      if (code === 'budget_exceeded' || code === 'too_many_runs') allowance.ask()
+    })
     const stopNaming = nameByFirstWords(
       session,
       (message) => sender.isOwn(message),
@@ -145,12 +152,14 @@ export class Chat {
       outbox,
       people: new People(session, this.#requests),
       presence: new Presence(session, deviceOf(this.#window)),
+      allowance,
       address: address.href,
       ...(formerly === undefined ? {} : { formerly }),
       leave() {
         stopNaming()
         room.presence.close()
         room.people.close()
+        allowance.close()
         view.close()
         session.close().catch(reportError)
       },

@@ -2,6 +2,7 @@
 // chosen, and a button stops it. Rows and buttons keep their places whether an answer is given or not.
 import { ParleyError } from '@parley/client'
 import { type KeyboardEvent, type SubmitEvent, useEffect, useEffectEvent, useRef, useState } from 'react'
+import { BudgetLine } from './budget/budget-line.tsx'
 import { Icon } from './icon.tsx'
 import { mayDo } from './people/roles.ts'
 import { TypingLine } from './people/typing-line.tsx'
@@ -115,6 +116,7 @@ function Writing() {
           </div>
         </div>
       </div>
+      <BudgetLine />
     </form>
   )
 }

@@ -2,6 +2,7 @@
 import { useState } from 'react'
 import { badgeOf, connectionFacts, isSignedOut } from './badge.ts'
 import { Dialog } from './dialog.tsx'
+import { SignInDialog } from './entrance/sign-in.tsx'
 import { useConnection, useRoom, useView } from './use-chat.ts'
 import { useNow } from './use-now.ts'
 
@@ -11,6 +12,8 @@ export function ConnectionBadge() {
   const error = useView((view) => view.error)
   const now = useNow(connection.status === 'waiting')
   const [asked, setAsked] = useState(false)
+  const [signing, setSigning] = useState(false)
+  const signedOut = isSignedOut(connection)
   const badge = badgeOf(connection, { status, error }, now)
   return (
     <>
@@ -36,11 +39,16 @@ export function ConnectionBadge() {
           </button>
         )}
         {badge.tone === 'ended' ? (
-          <button type='button' className='link' onClick={() => window.location.reload()}>
-            {isSignedOut(connection) ? 'Sign in' : 'Try again'}
+          <button
+            type='button'
+            className='link'
+            onClick={() => (signedOut ? setSigning(true) : window.location.reload())}
+          >
+            {signedOut ? 'Sign in' : 'Try again'}
           </button>
         ) : null}
       </div>
+      {signing ? <SignInDialog onClose={() => setSigning(false)} /> : null}
       {asked ? <ConnectionDialog onClose={() => setAsked(false)} /> : null}
     </>
   )

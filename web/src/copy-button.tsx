@@ -31,7 +31,9 @@ export function CopyButton({ text, label, className = 'copy' }: Props) {
   return (
     <button type='button' className={className} onClick={copy}>
       <Icon name={outcome === 'copied' ? 'check' : 'copy'} />
-      <span aria-live='polite'>{outcome === undefined ? label : outcome === 'copied' ? 'Copied' : 'Not allowed'}</span>
+      <span className='label' aria-live='polite'>
+        {outcome === undefined ? label : outcome === 'copied' ? 'Copied' : 'Not allowed'}
+      </span>
     </button>
   )
 }

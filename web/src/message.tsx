@@ -23,16 +23,16 @@ export function Message({ message }: { readonly message: MessageView }) {
 
 interface PendingProps {
   readonly message: PendingSend
-  readonly offline: boolean
+  readonly waitsFor: 'connection' | 'sign-in' | undefined
 }
 
-export function PendingMessage({ message, offline }: PendingProps) {
+export function PendingMessage({ message, waitsFor }: PendingProps) {
   return (
     <Bubble author='You' content={message.content} pending>
       <p className='bubble-note'>
         <Icon name='clock' />{' '}
-        {offline ? (
-          'Will be sent when the connection is back'
+        {waitsFor !== undefined ? (
+          `Will be sent when ${waitsFor === 'connection' ? 'the connection is back' : 'you have signed in'}`
         ) : message.delayed === undefined ? (
           'Sending'
         ) : (

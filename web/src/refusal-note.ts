@@ -1,5 +1,6 @@
 // RefusalNote: what the page says when the server refuses something, in words that tell what to do. Pure.
 import { ParleyError } from '@parley/client'
+import { freeAgain } from './budget/budget-note.ts'
 
 const WORDS: Readonly<Record<string, string>> = {
   forbidden: 'Your role in this session does not allow this.',
@@ -19,6 +20,11 @@ const WORDS: Readonly<Record<string, string>> = {
 export function refusalNote(error: unknown): string {
   if (!(error instanceof ParleyError)) return 'It did not work.'
   const words = WORDS[error.code] ?? error.message
+  // What is kept with a message is read later: a time that is told as one holds then, too.
+  if (error.code === 'budget_exceeded' && error.retryAfterMs !== undefined) {
+    const now = Date.now()
+    return `${words} ${freeAgain(now + error.retryAfterMs, now)}`
+  }
   return error.retryAfterMs === undefined ? words : `${words} ${tryAgain(error.retryAfterMs)}`
 }
 

@@ -11,12 +11,14 @@ export interface RunNote {
  * @param calls the run's calls of the client's view, to say what it waits for
  * @param user who the reader is, to say `you`
  * @param called what people call another user
+ * @param free when a budget that cut it off is free again, in words
  */
 export function runNote(
   run: RunView,
   calls: readonly CallView[],
   user: string | undefined,
   called: (user: string) => string = (other) => other,
+  free = '',
 ): RunNote {
   switch (run.status) {
     case 'queued':
@@ -33,6 +35,9 @@ export function runNote(
     case 'superseded':
       return { tone: 'stopped', text: 'Interrupted by the next message' }
     case 'failed':
+      if (run.error?.code === 'budget_exceeded') {
+        return { tone: 'failed', text: `Cut off: the budget of tokens was used up. ${free}`.trim() }
+      }
       return { tone: 'failed', text: run.error === undefined ? 'Failed' : `${run.error.message} (${run.error.code})` }
   }
 }

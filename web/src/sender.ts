@@ -24,13 +24,15 @@ const UNKNOWN: ReadonlySet<string> = new Set(['closed', 'disconnected'])
 export class Sender {
   readonly #session: SendingSession
   readonly #outbox: Outbox
+  readonly #onRefused: ((error: ParleyError) => void) | undefined
   readonly #listeners = new Set<() => void>()
   readonly #sent = new Set<string>()
   #state: SenderState
 
-  constructor(session: SendingSession, outbox: Outbox) {
+  constructor(session: SendingSession, outbox: Outbox, onRefused?: (error: ParleyError) => void) {
     this.#session = session
     this.#outbox = outbox
+    this.#onRefused = onRefused
     const { messages } = outbox
     this.#state = { unsent: messages.filter(({ refused }) => refused !== undefined), sends: 0 }
     for (const message of messages) if (message.refused === undefined) this.#post(message)
@@ -122,6 +124,7 @@ export class Sender {
         const refused = { ...message, refused: refusalNote(error) }
         this.#outbox.put(refused)
         this.#become({ unsent: [...this.#state.unsent, refused] })
+        if (error instanceof ParleyError) this.#onRefused?.(error)
       },
     )
   }

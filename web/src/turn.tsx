@@ -4,6 +4,7 @@ import type { MessageView, PendingSend, TurnView } from '@parley/client'
 import { memo, type RefObject, useCallback, useRef } from 'react'
 import { Answer } from './answer.tsx'
 import { answerOf } from './answer-of.ts'
+import { isSignedOut } from './badge.ts'
 import { EditBox } from './edit-box.tsx'
 import { useEditing } from './editing.ts'
 import { Icon } from './icon.tsx'
@@ -119,7 +120,8 @@ function Edited({ message, text, box }: EditedProps) {
 
 function Pending({ message }: { readonly message: PendingSend }) {
   const offline = useConnection((state) => state.status !== 'open')
-  return <PendingMessage message={message} offline={offline} />
+  const signedOut = useConnection(isSignedOut)
+  return <PendingMessage message={message} waitsFor={signedOut ? 'sign-in' : offline ? 'connection' : undefined} />
 }
 
 function Unsent({ message }: { readonly message: Outgoing }) {

@@ -43,9 +43,8 @@ export class Entrance {
     window.addEventListener('hashchange', () => {
       const { subject } = this.pass
       const brought = this.#takeFragment()
-      if (brought?.invite !== undefined || (brought?.token !== undefined && this.pass.subject !== subject))
-        this.#enter()
-      else if (brought?.token !== undefined) this.#renew()
+      if (brought?.invite !== undefined) this.#enter()
+      else if (brought?.token !== undefined) this.#taken(subject)
     })
     this.#takeFragment()
     this.#enter()
@@ -66,10 +65,7 @@ export class Entrance {
   signIn(token: string): void {
     const { subject } = this.pass
     this.pass.take(token)
-    const { chat } = this.#state
-    // With the same person the conversation just goes on.
-    if (chat !== undefined && chat.connection.shown.status !== 'closed' && subject === this.pass.subject) this.#renew()
-    else this.#enter()
+    this.#taken(subject)
   }
 
   signOut(): void {
@@ -84,9 +80,16 @@ export class Entrance {
     this.#become(rest)
   }
 
-  #renew(): void {
-    this.#state.chat?.client.renew()
-    this.#become({ ...this.#state })
+  /** There is a token. @param before whom the page spoke for */
+  #taken(before: string): void {
+    const { chat } = this.#state
+    const { status, opens } = chat?.client.state ?? { status: 'closed', opens: 0 }
+    // With the same person the conversation just goes on, also where their time was over.
+    if (chat === undefined || status === 'closed' || opens === 0 || before !== this.pass.subject) this.#enter()
+    else {
+      chat.client.renew()
+      this.#become({ ...this.#state })
+    }
   }
 
   #enter(): void {

@@ -40,11 +40,12 @@ export function SignInForm({ onDone }: { readonly onDone?: () => void }) {
   )
 }
 
-export function useSignedOut(): boolean {
-  return useConnection(isSignedOut)
+/** Whether nobody can come in without a token. Who was in already is asked by a line: what they type goes where they type it. */
+export function useKeptOut(): boolean {
+  return useConnection((state) => isSignedOut(state) && state.opens === 0)
 }
 
-/** Comes by itself when the server turns this page away; who closes it finds the way back in the badge. */
+/** Who closes it finds the way back in the badge. */
 export function SignInDialog({ onClose }: { readonly onClose: () => void }) {
   const { entrance } = useEntrance()
   const had = entrance.pass.token !== undefined
@@ -63,8 +64,29 @@ export function SignInDialog({ onClose }: { readonly onClose: () => void }) {
 /** Milliseconds before its end at which a token's end is told. */
 const WARN_MS = 60_000
 
-/** A line over the page while the token's time is nearly over: with a fresh one all goes on. */
+/** A line over the page while the token's time is nearly over, and when it is: with a fresh one all goes on. */
 export function TokenNotice() {
+  const isOver = useConnection((state) => isSignedOut(state) && state.opens > 0)
+  return isOver ? <TokenOver /> : <TokenEnding />
+}
+
+function TokenOver() {
+  const { entrance } = useEntrance()
+  const [asks, setAsks] = useState(false)
+  const { until } = entrance.pass
+  const said = until !== undefined && until > Date.now() ? 'Your token is not taken.' : 'Your sign-in is over.'
+  return (
+    <div className='bar'>
+      <span role='alert'>{said} What you write stays here, and goes out when you have signed in.</span>
+      <button type='button' className='link' onClick={() => setAsks(true)}>
+        Sign in again
+      </button>
+      {asks ? <SignInDialog onClose={() => setAsks(false)} /> : null}
+    </div>
+  )
+}
+
+function TokenEnding() {
   const { entrance } = useEntrance()
   const [due, setDue] = useState(false)
   const [asks, setAsks] = useState(false)

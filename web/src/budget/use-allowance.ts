@@ -1,0 +1,9 @@
+// How components read what may still be used.
+import { useSyncExternalStore } from 'react'
+import { useRoom } from '../use-chat.ts'
+import type { AllowanceState } from './allowance.ts'
+
+export function useAllowance(): AllowanceState {
+  const { allowance } = useRoom()
+  return useSyncExternalStore(allowance.subscribe, () => allowance.state)
+}
