@@ -12,6 +12,7 @@ export const CACHE: string
 export const CHROMIUM: Program
 export const NATS_SERVER: Program
 export const NGINX: Program
+export const PROMETHEUS: Program
 export const PROMTOOL: Program
 export const CURL: Program
 export function findProgram(program: Program, tell?: (problem: string) => void): string | undefined

@@ -37,6 +37,15 @@ export const NGINX = {
   cached: 'nginx',
 }
 
+/** That the report asks. */
+export const PROMETHEUS = {
+  name: 'prometheus',
+  purpose: 'the test of the report from a Prometheus',
+  variable: 'PROMETHEUS_BIN',
+  commands: ['prometheus'],
+  cached: 'prometheus',
+}
+
 /** Prometheus's own judge of what it is to read. */
 export const PROMTOOL = {
   name: 'promtool',

@@ -5,8 +5,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import process from 'node:process'
 import { fetchNatsServer } from './fetch-nats-server.mjs'
 import { fetchNginx } from './fetch-nginx.mjs'
-import { fetchPromtool } from './fetch-promtool.mjs'
-import { CHROMIUM, CURL, findProgram, NATS_SERVER, NGINX, PROMTOOL } from './programs.mjs'
+import { fetchPrometheus } from './fetch-prometheus.mjs'
+import { CHROMIUM, CURL, findProgram, NATS_SERVER, NGINX, PROMETHEUS, PROMTOOL } from './programs.mjs'
 
 /** Milliseconds that an installation may take. */
 const INSTALL_MS = 8 * 60_000
@@ -18,7 +18,8 @@ const NEEDED = [
   [CHROMIUM, () => install('chromium')],
   [NATS_SERVER, () => fetchNatsServer(say)],
   [NGINX, () => fetchNginx(say)],
-  [PROMTOOL, () => fetchPromtool(say)],
+  [PROMETHEUS, () => fetchPrometheus(say)],
+  [PROMTOOL, () => fetchPrometheus(say)],
   [CURL, () => install('curl')],
 ]
 

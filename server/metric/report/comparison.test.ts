@@ -1,23 +1,38 @@
-// Two groups of runs that differ, or do not, by plan: what the comparison says of them.
+// Two groups of runs, and of their readers, that differ, or do not, by plan: what the comparison says of them.
 import { Counter, Histogram, Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import { compare } from './comparison.ts'
 import { zOf } from './interval.ts'
 import { between, parseScrape } from './scrape.ts'
+import { table } from './table.ts'
 
 const groups = { label: 'variant', a: 'control', b: 'other' }
 
 describe('a comparison', () => {
   it('finds planted differences, and says which way they go', async () => {
     const random = seeded(1)
-    const rows = await compared(random, 2_000, { scale: 1.5, failed: 0.12 })
-    expect(verdicts(rows)).toMatchObject({
+    const rows = await compared(random, 2_000, { scale: 1.5, failed: 0.12, breaks: 0.02 })
+    expect(verdicts(rows)).toEqual({
       'first token, p50': 'higher',
       'first token, p95': 'higher',
+      'completion, p50': 'too little data',
+      'completion, p95': 'too little data',
+      'interruption, p50': 'no difference seen',
+      completed: 'lower',
       failed: 'higher',
       cancelled: 'no difference seen',
+      superseded: 'no difference seen',
       abandoned: 'no difference seen',
+      reconnects: 'lower',
+      interruptions: 'lower',
     })
+    expect(rows.find(({ what }) => what === 'reconnects')?.found?.a).toBeCloseTo(0.1, 1)
+  })
+
+  it('of models leaves out what is of readers, who have none', () => {
+    const whats = compare([], { label: 'gen_ai_request_model', a: 'x', b: 'y' }).map(({ what }) => what)
+    expect(whats).toContain('abandoned')
+    expect(whats.filter((what) => /reconnect|interruption/.test(what))).toEqual([])
   })
 
   it('raises no more false alarms about equal groups than its level', async () => {
@@ -25,7 +40,7 @@ describe('a comparison', () => {
     let alarms = 0
     const rounds = 120
     for (let round = 0; round < rounds; round += 1) {
-      const rows = await compared(random, 300, { scale: 1, failed: 0.04 })
+      const rows = await compared(random, 300, { scale: 1, failed: 0.04, breaks: 0.1 })
       if (rows.some(({ verdict }) => verdict === 'higher' || verdict === 'lower')) alarms += 1
     }
     // 5% of 120 are 6; more than 12 come of that level in less than one of a hundred.
@@ -33,8 +48,13 @@ describe('a comparison', () => {
   })
 
   it('says where there is too little data', async () => {
-    const rows = await compared(seeded(3), 15, { scale: 3, failed: 0.5 })
+    const rows = await compared(seeded(3), 15, { scale: 3, failed: 0.5, breaks: 1 })
     expect(new Set(rows.map(({ verdict }) => verdict))).toEqual(new Set(['too little data']))
+    const needed = Object.fromEntries(rows.map(({ what, needed: fewest }) => [what, fewest]))
+    expect(needed).toMatchObject({ 'first token, p50': 20, 'first token, p95': 200, failed: 30, reconnects: 30 })
+    expect(table(rows, 'control', 'other')).toMatch(
+      /^first token, p95 +15 \/ 15 +too little data: 200 of each are needed$/m,
+    )
   })
 })
 
@@ -60,7 +80,7 @@ it('knows the normal distribution', () => {
 async function compared(
   random: () => number,
   runs: number,
-  other: { readonly scale: number; readonly failed: number },
+  other: { readonly scale: number; readonly failed: number; readonly breaks: number },
 ) {
   const registry = new Registry()
   const registers = [registry]
@@ -73,13 +93,24 @@ async function compared(
   })
   const ended = new Counter({ name: 'parley_runs_total', help: 'h', labelNames: ['variant', 'outcome'], registers })
   const left = new Counter({ name: 'parley_runs_abandoned_total', help: 'h', labelNames: ['variant'], registers })
+  const attaches = new Counter({ name: 'parley_attaches_total', help: 'h', labelNames: ['variant', 'kind'], registers })
+  const gaps = new Histogram({
+    name: 'parley_resume_gap_seconds',
+    help: 'h',
+    labelNames: ['variant'],
+    buckets: [0.5, 1, 2, 4, 8],
+    registers,
+  })
   for (const variant of [groups.a, groups.b]) {
-    const { scale, failed } = variant === groups.a ? { scale: 1, failed: 0.04 } : other
+    const { scale, failed, breaks } = variant === groups.a ? { scale: 1, failed: 0.04, breaks: 0.1 } : other
     for (let run = 0; run < runs; run += 1) {
       first.observe({ variant }, -Math.log(1 - random()) * scale)
       const chance = random()
       ended.inc({ variant, outcome: chance < failed ? 'failed' : chance > 0.9 ? 'cancelled' : 'completed' })
       if (random() < 0.05) left.inc({ variant })
+      attaches.inc({ variant, kind: 'new' })
+      if (random() < breaks) attaches.inc({ variant, kind: random() < 0.9 ? 'resumed' : 'reset' })
+      if (random() < breaks) gaps.observe({ variant }, random() * 8)
     }
   }
   return compare(parseScrape(await registry.metrics()), groups)

@@ -1,6 +1,6 @@
-// Comparison: two groups of runs, told apart by one label, side by side. All rows together raise a false alarm in at most
+// Comparison: two groups of runs, and of their readers, told apart by one label, side by side. All rows together raise a false alarm in at most
 // one of twenty comparisons of equal groups: each row is held to its share of that.
-import { type Bins, difference, type Interval, proportion, quantile, sum, zOf } from './interval.ts'
+import { type Bins, difference, type Interval, proportion, quantile, rate, sum, zOf } from './interval.ts'
 import type { Sample } from './scrape.ts'
 
 export interface Groups {
@@ -11,71 +11,105 @@ export interface Groups {
 
 export interface Row {
   readonly what: string
-  readonly unit: 'seconds' | 'share'
+  readonly unit: 'seconds' | 'share' | 'per 100 runs'
   /** Observations of each group. */
   readonly counts: readonly [number, number]
+  /** Of each group, that there is anything to say. */
+  readonly needed: number
   /** Undefined where there is too little data. */
   readonly found: { readonly a: number; readonly b: number; readonly difference: Interval } | undefined
   readonly verdict: 'lower' | 'higher' | 'no difference seen' | 'too little data'
 }
 
 type Labels = Readonly<Record<string, string>>
+type Kind = Pick<Row, 'what' | 'unit' | 'counts' | 'needed'>
+/** Of what was looked at, how much there was. */
+type Part = readonly [number, number]
 
 const FALSE_ALARMS = 0.05
 /** Beyond a quantile, and of a group whose share is asked for. */
 const FEWEST_BEYOND = 10
 const FEWEST_RUNS = 30
 const TIMES = [
-  ['first token', 'gen_ai_server_time_to_first_token_seconds', {}],
-  ['completion', 'gen_ai_server_request_duration_seconds', { error_type: '' }],
+  ['first token', 'gen_ai_server_time_to_first_token_seconds', {}, [0.5, 0.95]],
+  ['completion', 'gen_ai_server_request_duration_seconds', { error_type: '' }, [0.5, 0.95]],
+  ['interruption', 'parley_resume_gap_seconds', {}, [0.5]],
 ] as const
-const QUANTILES = [0.5, 0.95]
-const ENDS = ['failed', 'cancelled', 'superseded']
-const RUNS = 'parley_runs_total'
+const ENDS = ['completed', 'failed', 'cancelled', 'superseded']
+export const RUNS = 'parley_runs_total'
+const ABANDONED = 'parley_runs_abandoned_total'
+const ATTACHES = 'parley_attaches_total'
+const GAPS = 'parley_resume_gap_seconds_count'
+/** Of readers, which are of no model: told apart by other labels than runs are. */
+const READER_LABELS: ReadonlySet<string> = new Set(['door', 'variant', 'node'])
+
+/** Names of all that a comparison counts by. */
+export const METRICS: readonly string[] = [
+  ...TIMES.map(([, name]) => `${name}_bucket`),
+  RUNS,
+  ABANDONED,
+  ATTACHES,
+  GAPS,
+]
 
 /** @param samples what was counted in the time that is looked at */
 export function compare(samples: readonly Sample[], { label, a, b }: Groups): readonly Row[] {
-  const rows = TIMES.length * QUANTILES.length + ENDS.length + 1
+  const hasReaders = READER_LABELS.has(label)
+  const times = TIMES.filter(([, name]) => hasReaders || !name.startsWith('parley_'))
+  const quantiles = times.flatMap(([what, name, labels, qs]) => qs.map((q) => ({ what, name, labels, q })))
+  const rows = quantiles.length + ENDS.length + 1 + (hasReaders ? 2 : 0)
   const z = zOf(1 - FALSE_ALARMS / rows)
   const of = (name: string, group: string, labels: Labels = {}) => chosen(samples, name, { ...labels, [label]: group })
-  const times = TIMES.flatMap(([what, name, labels]) => {
-    const [left, right] = [a, b].map((group) => binsOf(of(`${name}_bucket`, group, labels))) as [Bins, Bins]
-    return QUANTILES.map((q) => timeRow(`${what}, p${q * 100}`, left, right, q, z))
-  })
   const count = (name: string, group: string, labels?: Labels) => sum(of(name, group, labels).map(({ value }) => value))
-  const ended = (group: string, outcome: string) => count(RUNS, group, { outcome })
-  const ends = ENDS.map((outcome) => {
-    return shareRow(outcome, [ended(a, outcome), count(RUNS, a)], [ended(b, outcome), count(RUNS, b)], z)
-  })
-  const left = (group: string): [number, number] => [
-    count('parley_runs_abandoned_total', group),
-    ended(group, 'completed') + ended(group, 'failed'),
+  const runs = [count(RUNS, a), count(RUNS, b)] as const
+  const both = (counted: (group: string) => number): readonly [Part, Part] => [
+    [counted(a), runs[0]],
+    [counted(b), runs[1]],
   ]
-  return [...times, ...ends, shareRow('abandoned', left(a), left(b), z)]
+  const ended = (outcome: string) => (group: string) => count(RUNS, group, { outcome })
+  const waited = (group: string): Part => [count(ABANDONED, group), ended('completed')(group) + ended('failed')(group)]
+  const back = (group: string) =>
+    count(ATTACHES, group, { kind: 'resumed' }) + count(ATTACHES, group, { kind: 'reset' })
+  return [
+    ...quantiles.map(({ what, name, labels, q }) => {
+      const [left, right] = [a, b].map((group) => binsOf(of(`${name}_bucket`, group, labels))) as [Bins, Bins]
+      return timeRow(`${what}, p${q * 100}`, left, right, q, z)
+    }),
+    ...ENDS.map((outcome) => shareRow(outcome, ...both(ended(outcome)), z)),
+    shareRow('abandoned', waited(a), waited(b), z),
+    ...(hasReaders
+      ? [rateRow('reconnects', ...both(back), z), rateRow('interruptions', ...both((group) => count(GAPS, group)), z)]
+      : []),
+  ]
 }
 
 function timeRow(what: string, a: Bins, b: Bins, q: number, z: number): Row {
   const counts = [sum(a.counts), sum(b.counts)] as const
-  if (Math.min(...counts) * (1 - q) < FEWEST_BEYOND) return unknown(what, 'seconds', counts)
-  return row(what, 'seconds', counts, quantile(a, q, z), quantile(b, q, z))
+  const needed = Math.ceil(FEWEST_BEYOND / (1 - q) - 1e-9)
+  return row({ what, unit: 'seconds', counts, needed }, (bins) => quantile(bins, q, z), a, b)
 }
 
-function shareRow(what: string, a: readonly [number, number], b: readonly [number, number], z: number): Row {
-  const counts = [a[1], b[1]] as const
-  if (Math.min(...counts) < FEWEST_RUNS) return unknown(what, 'share', counts)
-  return row(what, 'share', counts, proportion(...a, z), proportion(...b, z))
+function shareRow(what: string, a: Part, b: Part, z: number): Row {
+  return partRow(what, 'share', a, b, (part) => proportion(...part, z))
 }
 
-function row(what: string, unit: Row['unit'], counts: Row['counts'], a: Interval, b: Interval): Row {
-  const apart = difference(a, b)
+function rateRow(what: string, a: Part, b: Part, z: number): Row {
+  return partRow(what, 'per 100 runs', a, b, (part) => rate(...part, z))
+}
+
+function partRow(what: string, unit: Row['unit'], a: Part, b: Part, interval: (part: Part) => Interval): Row {
+  return row({ what, unit, counts: [a[1], b[1]], needed: FEWEST_RUNS }, interval, a, b)
+}
+
+function row<T>(kind: Kind, interval: (group: T) => Interval, groupA: T, groupB: T): Row {
+  const unknown: Row = { ...kind, found: undefined, verdict: 'too little data' }
+  if (Math.min(...kind.counts) < kind.needed) return unknown
+  const [a, b] = [interval(groupA), interval(groupB)]
   // Values beyond the last bound are not known.
-  if (!Number.isFinite(a.estimate) || !Number.isFinite(b.estimate)) return unknown(what, unit, counts)
+  if (!Number.isFinite(a.estimate) || !Number.isFinite(b.estimate)) return unknown
+  const apart = difference(a, b)
   const verdict = apart.low > 0 ? 'higher' : apart.high < 0 ? 'lower' : 'no difference seen'
-  return { what, unit, counts, found: { a: a.estimate, b: b.estimate, difference: apart }, verdict }
-}
-
-function unknown(what: string, unit: Row['unit'], counts: Row['counts']): Row {
-  return { what, unit, counts, found: undefined, verdict: 'too little data' }
+  return { ...kind, found: { a: a.estimate, b: b.estimate, difference: apart }, verdict }
 }
 
 function chosen(samples: readonly Sample[], name: string, labels: Labels): readonly Sample[] {

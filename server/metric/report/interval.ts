@@ -21,6 +21,13 @@ export function proportion(hits: number, total: number, z: number): Interval {
   return { estimate: p, low: Math.max(0, middle - half), high: Math.min(1, middle + half) }
 }
 
+/** The score interval of a rate, of events that happen independently. @returns for each of `total` */
+export function rate(events: number, total: number, z: number): Interval {
+  const middle = events + z ** 2 / 2
+  const half = z * Math.sqrt(events + z ** 2 / 4)
+  return { estimate: events / total, low: Math.max(0, middle - half) / total, high: (middle + half) / total }
+}
+
 /**
  * Woodruff's interval of a quantile: the normal interval of its rank, read from the distribution. Within a bin values are
  * taken to lie evenly; what lies in the last bin is Infinity, as its bins do not say more.

@@ -1,0 +1,71 @@
+// npm run report, asked of a real Prometheus that asked a real node: it says what was planted, and nothing of what was before.
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { Prometheus } from './prometheus.ts'
+import { ServerProcess } from './server-process.ts'
+
+const REPORT = fileURLToPath(new URL('../dist/metric/report/main.js', import.meta.url))
+const RUNS = 40
+const TOTAL = 'sum(parley_runs_total)'
+
+let node: ServerProcess
+let prometheus: Prometheus
+/** An id of a client in each variant. */
+const ids = new Map<string, string>()
+let from: string
+
+beforeAll(async () => {
+  node = await ServerProcess.start({ PARLEY_EXPERIMENT: 'x: a=1:auto, b=1:sse' })
+  for (let i = 0; ids.size < 2; i += 1) ids.set(await variantOf(`cli_${i}`), `cli_${i}`)
+  // These are before what is looked at.
+  await ask('a', RUNS, '/demo count=2 rate=0 fail=1')
+  prometheus = await Prometheus.start(node.port)
+  await prometheus.reaches(TOTAL, RUNS)
+  from = new Date().toISOString()
+  await Promise.all([ask('a', RUNS, '/demo count=2 rate=0 ttft=0'), ask('b', RUNS, '/demo count=2 rate=0 ttft=1000')])
+  await prometheus.reaches(TOTAL, 3 * RUNS)
+})
+afterAll(async () => {
+  await prometheus.dispose()
+  await node.dispose()
+})
+
+async function variantOf(id: string): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${node.port}/v1/hello`, { headers: { 'Parley-Client': id } })
+  const { experiment } = (await response.json()) as { readonly experiment: { readonly variant: string } }
+  return experiment.variant
+}
+
+async function ask(variant: string, runs: number, content: string): Promise<void> {
+  const headers = { 'Content-Type': 'application/json', 'Parley-Client': ids.get(variant) ?? '' }
+  const init = { method: 'POST', headers, body: JSON.stringify({ content }) }
+  const session = (i: number) => `http://127.0.0.1:${node.port}/v1/sessions/${variant}-${i}/messages`
+  const answers = await Promise.all(Array.from({ length: runs }, (_, i) => fetch(session(i), init)))
+  await Promise.all(answers.map((answer) => answer.text()))
+}
+
+function report(...words: readonly string[]) {
+  return promisify(execFile)(process.execPath, [REPORT, '--prometheus', prometheus.url, ...words])
+}
+
+it('finds what was planted between two moments, and says where there is too little', async () => {
+  const { stdout } = await report('--from', from, '--by', 'variant', 'a', 'b')
+  expect(stdout).toMatch(/^first token, p50 .* 40 \/ 40 +higher$/m)
+  expect(stdout).toMatch(/^completion, p50 .* 40 \/ 40 +higher$/m)
+  expect(stdout).toMatch(/^first token, p95 +40 \/ 40 +too little data: 200 of each are needed$/m)
+  expect(stdout).toMatch(/^failed +0\.0% +0\.0% .* 40 \/ 40 +no difference seen$/m)
+  expect(stdout).toMatch(/^completed +100\.0% +100\.0% .* 40 \/ 40 +no difference seen$/m)
+  expect(stdout).toMatch(/^reconnects +0\.0 +0\.0 .* no difference seen$/m)
+})
+
+it('counts all of a node that began within the time, also what was before it was first asked', async () => {
+  const { stdout } = await report('--from', '1h', '--by', 'variant', 'a', 'b')
+  expect(stdout).toMatch(/^failed +50\.0% +0\.0% .* 80 \/ 40 +lower$/m)
+})
+
+it('says which variants there are when it is asked of another', async () => {
+  const words = ['--from', '1h', '--by', 'variant', 'a', 'c']
+  await expect(report(...words)).rejects.toThrow('No run has the variant c. There are runs of: a, b.')
+})
