@@ -22,10 +22,12 @@ interface Source {
   readonly interval: number
   due: number
   sent: number
+  /** The next one of the same millisecond. */
+  after: Source | undefined
 }
 
-/** A timing wheel: sources by the millisecond at which their next token is due, modulo its size. */
-const wheel: Source[][] = Array.from({ length: 1_024 }, () => [])
+/** A timing wheel: sources by the millisecond at which their next token is due, modulo its size, each time a chain. */
+const wheel: (Source | undefined)[] = new Array<Source | undefined>(1_024).fill(undefined)
 let turned = 0
 
 export function benchCatalog(): ModelCatalog {
@@ -56,7 +58,7 @@ async function doStream({ prompt }: LanguageModelV3CallOptions) {
   const interval = 1_000 / number('rate', 10)
   const [stream, sink] = process.env.PARLEY_BENCH_SOURCE === 'stream' ? webStream() : queueStream()
   // Spread over one interval, whenever the streams began.
-  put({ sink, count, interval, due: performance.now() + Math.random() * interval, sent: 0 })
+  put({ sink, count, interval, due: performance.now() + Math.random() * interval, sent: 0, after: undefined })
   return { stream }
 }
 
@@ -97,9 +99,11 @@ function queueStream(): [ReadableStream<Part>, Sink] {
     get waiting() {
       return queue.length
     },
-    put: (part) => {
-      queue.push(part)
-      settle()
+    put: (value) => {
+      const resolve = reading
+      reading = undefined
+      if (resolve === undefined) queue.push(value)
+      else resolve({ done: false, value })
     },
     end: () => {
       ended = true
@@ -118,7 +122,9 @@ function put(source: Source): void {
     turned = Math.floor(performance.now())
     setInterval(tick, 1)
   }
-  wheel[Math.max(turned + 1, Math.ceil(source.due)) % wheel.length]?.push(source)
+  const at = Math.max(turned + 1, Math.ceil(source.due)) % wheel.length
+  source.after = wheel[at]
+  wheel[at] = source
 }
 
 /** A source that was held back for long catches up, so that the offered load stays what it is. */
@@ -126,9 +132,13 @@ function tick(): void {
   const now = performance.now()
   for (; turned < Math.floor(now); turned += 1) {
     const at = (turned + 1) % wheel.length
-    const due = wheel[at] as Source[]
-    wheel[at] = []
-    for (const source of due) emit(source, now)
+    let source = wheel[at]
+    wheel[at] = undefined
+    while (source !== undefined) {
+      const { after } = source
+      emit(source, now)
+      source = after
+    }
   }
 }
 

@@ -18,9 +18,22 @@ const STAGES: readonly (readonly [RegExp, string])[] = [
   [/^node:/, 'Node'],
 ]
 
+/** What is native has no path. */
+const NATIVE: ReadonlyMap<string, string> = new Map([
+  ['(garbage collector)', 'garbage collection'],
+  ['(idle)', 'idle'],
+  // The profiler, which begins.
+  ['dispatch', 'idle'],
+  ['send', 'socket (uWebSockets.js)'],
+  ['cork', 'socket (uWebSockets.js)'],
+  ['publish', 'socket (uWebSockets.js)'],
+  ['writeBuffer', 'log: compare, journal, overlay'],
+  ['join', 'log: compare, journal, overlay'],
+])
+
 function stageOf({ url, functionName }: { readonly url: string; readonly functionName: string }): string {
-  if (functionName === '(garbage collector)') return 'garbage collection'
-  if (functionName === '(idle)') return 'idle'
+  const native = url === '' ? NATIVE.get(functionName) : undefined
+  if (native !== undefined) return native
   return STAGES.find(([pattern]) => pattern.test(url))?.[1] ?? 'Node'
 }
 

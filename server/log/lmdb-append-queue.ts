@@ -4,6 +4,7 @@ import type { Event } from '@parley/protocol'
 import { Entry, type Seq } from './entry.ts'
 import type { Room } from './follower-rooms.ts'
 import type { Lane, Overlay, Tail } from './lmdb-overlay.ts'
+import { lineHead } from './lmdb-record.ts'
 import { Conflict, type StorageError } from './log-error.ts'
 import type { AppendListener } from './session-log.ts'
 
@@ -23,6 +24,8 @@ export interface AppendLimits {
 export class Place {
   readonly session: string
   readonly subject: string
+  /** Of its lines in the journal. */
+  readonly head: string
   tail: Tail | undefined
   lane: Lane | undefined
   room: Room | undefined
@@ -30,6 +33,7 @@ export class Place {
   constructor(session: string, subject: string) {
     this.session = session
     this.subject = subject
+    this.head = lineHead(session, subject, false)
     this.tail = undefined
     this.lane = undefined
     this.room = undefined

@@ -25,7 +25,7 @@ import type { LmdbEnvironment } from './lmdb-environment.ts'
 import { Pace } from './lmdb-pace.ts'
 import { purgeAll, purgeBut } from './lmdb-purge.ts'
 import { checkTrimmed, lastOf, locate, readBatch } from './lmdb-reader.ts'
-import { encodeGroup } from './lmdb-record.ts'
+import { type EncodedGroup, encodeGroup } from './lmdb-record.ts'
 import { halfway, type Step, settle } from './lmdb-settle.ts'
 import type { LogState } from './lmdb-state.ts'
 import { sweep } from './lmdb-sweep.ts'
@@ -260,11 +260,11 @@ export class LmdbLog implements SessionLog {
     const first = winners[0]?.entry.seq
     if (first !== undefined) {
       try {
-        const text = encodeGroup(time, winners)
+        const group = encodeGroup(time, winners)
         this.#checkRoom()
-        const written = this.#options.journal.append(first, winners.length, text)
+        const written = this.#options.journal.append(first, winners.length, group.text)
         if (written !== undefined) await written
-        this.#show(commit, first, text.length)
+        this.#show(commit, first, group)
       } catch (error) {
         this.#fail(error as StorageError, commit)
         return
@@ -288,7 +288,8 @@ export class LmdbLog implements SessionLog {
     withdraw(commit, this.#state.overlay, error, this.#listenerThrew)
   }
 
-  #show({ winners }: Commit, first: Seq, bytes: number): void {
+  #show({ winners }: Commit, first: Seq, { text, starts }: EncodedGroup): void {
+    const bytes = text.length
     const { overlay, groups } = this.#state
     for (const { place, entry } of winners) {
       place.lane.pending = 0
@@ -300,7 +301,7 @@ export class LmdbLog implements SessionLog {
     this.#state.journalBytes += bytes
     groups.push({ first, last, bytes, at: performance.now() })
     this.#rooms.deliver()
-    for (const { entry } of winners) entry.slim()
+    for (let at = 0; at < winners.length; at += 1) winners[at]?.entry.keepIn(text, starts[at] as number)
   }
 
   #chore(begin: () => Iterator<Step, void>): Promise<void> {

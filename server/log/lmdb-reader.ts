@@ -27,9 +27,9 @@ export function readBatch(state: LogState, session: string, at: Seq, limits: Rea
   let bytes = 0
   let settled = at
   const take = (entry: Entry): boolean => {
-    if (entries.length > 0 && (entries.length >= maxEntries || bytes + entry.json.length > maxBytes)) return false
+    if (entries.length > 0 && (entries.length >= maxEntries || bytes + entry.length > maxBytes)) return false
     entries.push(entry)
-    bytes += entry.json.length
+    bytes += entry.length
     return true
   }
   for (const { key, value } of state.tables.chunks.range([session, at + 1], [session, LAST])) {

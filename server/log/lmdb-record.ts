@@ -10,19 +10,49 @@ export interface Placed {
   readonly entry: Entry
 }
 
-/** @param won entries of consecutive sequence numbers, all of the same time */
+/** What is before an entry's JSON in its line, after `prev`. */
+export function lineHead(session: string, subject: string, rollup: boolean): string {
+  return ['\t', rollup ? '1' : '0', '\t', session, '\t', subject, '\t'].join('')
+}
+
+export interface EncodedGroup {
+  readonly text: string
+  /** Where in it each entry's JSON begins. */
+  readonly starts: readonly number[]
+}
+
+/**
+ * @param won entries of consecutive sequence numbers, all of the same time; with their `lineHead`, where it is at hand, of
+ * an entry that is no roll-up
+ */
 export function encodeGroup(
   time: number,
-  won: readonly { readonly place: { readonly session: string }; readonly entry: Entry }[],
-): string {
+  won: readonly { readonly place: { readonly session: string; readonly head?: string }; readonly entry: Entry }[],
+): EncodedGroup {
   // Joined once: adding up strings makes a tree of small ones, which the collector pays for.
-  const parts: (string | number)[] = [`${GROUP_FORMAT}\t${time}\n`]
-  for (const { place, entry } of won) {
-    const { prev, rollup, subject, json } = entry
-    parts.push(prev, rollup ? '\t1\t' : '\t0\t', place.session, '\t', subject, '\t', json, '\n')
+  const parts = new Array<string>(1 + won.length * PARTS)
+  const starts = new Array<number>(won.length)
+  const begin = `${GROUP_FORMAT}\t${time}\n`
+  parts[0] = begin
+  let length = begin.length
+  for (let at = 0, part = 1; at < won.length; at += 1, part += PARTS) {
+    const { place, entry } = won[at] as (typeof won)[number]
+    const { rollup, subject, json } = entry
+    const prev = String(entry.prev)
+    const head = rollup || place.head === undefined ? lineHead(place.session, subject, rollup) : place.head
+    length += prev.length + head.length
+    starts[at] = length
+    length += json.length + 1
+    parts[part] = prev
+    parts[part + 1] = head
+    parts[part + 2] = json
+    parts[part + 3] = '\n'
   }
-  return parts.join('')
+  return { text: parts.join(''), starts }
 }
+
+/** Of a line. */
+const PARTS = 4
 
 /** @param first the sequence number of the group's first entry */
 export function decodeGroup(first: Seq, bytes: Buffer): Placed[] {

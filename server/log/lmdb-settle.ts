@@ -120,7 +120,7 @@ function planMove(tables: Tables, tail: Tail, cut: Seq, maxEntries: number, maxB
     to = entry.seq
     if (!lives(tail, entry)) continue
     moving.push(entry)
-    bytes += entry.json.length
+    bytes += entry.length
   }
   const { session } = tail
   const rewritten = unlinkReplaced(tables, session, moving)
@@ -159,13 +159,13 @@ function split(moving: readonly Entry[]): { key: Seq; chunk: Buffer }[] {
   let part: Entry[] = []
   let bytes = 0
   for (const entry of moving) {
-    if (part.length > 0 && bytes + entry.json.length > CHUNK_BYTES) {
+    if (part.length > 0 && bytes + entry.length > CHUNK_BYTES) {
       made.push({ key: (part.at(-1) as Entry).seq, chunk: encodeChunk(part) })
       part = []
       bytes = 0
     }
     part.push(entry)
-    bytes += entry.json.length
+    bytes += entry.length
   }
   if (part.length > 0) made.push({ key: (part.at(-1) as Entry).seq, chunk: encodeChunk(part) })
   return made

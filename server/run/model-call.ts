@@ -154,11 +154,35 @@ type Marks = NonNullable<AssistantContent[number]['providerOptions']>
 
 type TextContent = Extract<AssistantContent[number], { type: TextKind }>
 
+/** Deltas that are joined at once: adding each to the text would keep them all, and a tree of as many nodes. */
+const JOINED = 32
+
+/** A text or reasoning that deltas are added to. */
+class OpenText {
+  readonly part: TextContent
+  #deltas: string[] = []
+
+  constructor(part: TextContent) {
+    this.part = part
+  }
+
+  add(delta: string): void {
+    this.#deltas.push(delta)
+    if (this.#deltas.length === JOINED) this.close()
+  }
+
+  /** The part has all of it then. */
+  close(): void {
+    this.part.text += this.#deltas.join('')
+    this.#deltas = []
+  }
+}
+
 /** Collects the assistant's message of this call. */
 class Answer {
   readonly #content: AssistantContent = []
-  readonly #open = new Map<string, TextContent>()
-  #last: TextContent | undefined
+  readonly #open = new Map<string, OpenText>()
+  #last: OpenText | undefined
   #lastId = ''
   #calls = 0
   /** The first half of a character that takes two. */
@@ -175,40 +199,31 @@ class Answer {
     const text = half ? joined.slice(0, -1) : joined
     if (text === '') return text
     // Nearly every delta goes on where the last one ended.
-    if (this.#last?.type === kind && this.#lastId === id) {
-      this.#last.text += text
-      return text
+    const goesOn = this.#last?.part.type === kind && this.#lastId === id
+    if (!goesOn) {
+      this.#last = this.#opened(kind, id)
+      this.#lastId = id
     }
-    const key = `${kind} ${id}`
-    const part = this.#open.get(key)
-    if (part !== undefined) {
-      part.text += text
-      this.#goOn(id, part)
-      return text
-    }
-    const opened = { type: kind, text }
-    this.#open.set(key, opened)
-    this.#content.push(opened)
-    this.#goOn(id, opened)
+    this.#last?.add(text)
     return text
   }
 
-  #goOn(id: string, part: TextContent): void {
-    this.#last = part
-    this.#lastId = id
+  #opened(kind: TextKind, id: string): OpenText {
+    const key = `${kind} ${id}`
+    let open = this.#open.get(key)
+    if (open === undefined) {
+      open = new OpenText({ type: kind, text: '' })
+      this.#open.set(key, open)
+      this.#content.push(open.part)
+    }
+    return open
   }
 
   /** The provider's own marks, which it wants back; reasoning that it keeps to itself has nothing but them. */
   marks(kind: TextKind, id: string, marks: Marks | undefined): void {
     if (marks === undefined) return
-    const key = `${kind} ${id}`
-    let part = this.#open.get(key)
-    if (part === undefined) {
-      if (kind === 'text') return
-      part = { type: kind, text: '' }
-      this.#open.set(key, part)
-      this.#content.push(part)
-    }
+    if (kind === 'text' && !this.#open.has(`${kind} ${id}`)) return
+    const { part } = this.#opened(kind, id)
     part.providerOptions = { ...part.providerOptions, ...marks }
   }
 
@@ -236,6 +251,7 @@ class Answer {
     }
     // Some servers say `stop` although the model called tools: the calls are what counts.
     const reason = this.#calls > 0 ? 'tool-calls' : unified === 'length' ? 'length' : 'stop'
+    for (const open of this.#open.values()) open.close()
     return { reason, usage, content: this.#content }
   }
 }

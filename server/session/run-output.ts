@@ -27,6 +27,17 @@ export function addOutput(before: RunOutput | undefined, kind: TextKind, index: 
   return row < ROW ? added : asPart(added, kind)
 }
 
+/** @param index of the first */
+export function addOutputs(
+  before: RunOutput | undefined,
+  kind: TextKind,
+  index: number,
+  texts: readonly string[],
+): RunOutput | undefined {
+  if (texts.length < ROW / 2) return texts.reduce((list, text, at) => addOutput(list, kind, index + at, text), before)
+  return addPart(before, { type: kind, text: texts.join(''), index, lengths: texts.map(({ length }) => length) })
+}
+
 export function addPart(before: RunOutput | undefined, part: OutputPart): RunOutput {
   return { kind: 'part', index: 0, text: '', part, before, row: 0 }
 }

@@ -15,7 +15,7 @@ import { type CallState, foldCall } from './call-state.ts'
 import { type Deleted, deletedState, lateState } from './deleted.ts'
 import { isLate, withoutLate } from './late-call.ts'
 import { foldMembers, type Members, NO_MEMBERS } from './members.ts'
-import { addOutput, addPart, fromParts, hasCall, type RunOutput, takenMessages } from './run-output.ts'
+import { addOutput, addOutputs, addPart, fromParts, hasCall, type RunOutput, takenMessages } from './run-output.ts'
 import { grown, isActive, queuedRun, type RunView, waitsForOthers } from './run-view.ts'
 
 export type { RunView } from './run-view.ts'
@@ -73,13 +73,13 @@ export function fold(state: SessionState, entry: Folded): SessionState {
   const { event } = entry
   switch (event.type) {
     case 'run.output':
-      return changeRun(state, entry, event.run, (run) =>
+      return changeRun(state, entry.seq, event.run, (run) =>
         grown(run, entry.seq, event.index + 1, addOutput(run.output, event.kind, event.index, event.text)),
       )
     case 'message':
       return foldMessage(state, entry, event)
     case 'run.started':
-      return changeRun(withRunOf(state, event.run), entry, event.run, (run) => ({
+      return changeRun(withRunOf(state, event.run), entry.seq, event.run, (run) => ({
         ...run,
         phase: 'running',
         last: entry.seq,
@@ -93,7 +93,7 @@ export function fold(state: SessionState, entry: Folded): SessionState {
         startedAt: entry.time,
       }))
     case 'run.snapshot':
-      return changeRun(withRunOf(state, event.run), entry, event.run, (run) => {
+      return changeRun(withRunOf(state, event.run), entry.seq, event.run, (run) => {
         const taken = new Set(event.output.map((part) => (part.type === 'message' ? part.message : '')))
         return {
           ...run,
@@ -139,15 +139,27 @@ export function fold(state: SessionState, entry: Folded): SessionState {
   }
 }
 
-/** As `fold` one by one; a stretch of outputs of one run costs little more than one of them. */
 export function foldAll(state: SessionState, entries: readonly Folded[]): SessionState {
-  let folded = state
-  for (let at = 0; at < entries.length; ) {
-    const stretch = outputStretch(entries, at)
-    folded = stretch > 1 ? foldOutputs(folded, entries.slice(at, at + stretch)) : fold(folded, entries[at] as Folded)
-    at += stretch
-  }
-  return folded
+  return entries.reduce(fold, state)
+}
+
+/** Neighbouring outputs of one run. */
+export interface Outputs {
+  /** Of the last. */
+  readonly seq: Seq
+  readonly run: string
+  readonly kind: 'text' | 'reasoning'
+  /** Of the first. */
+  readonly index: number
+  readonly texts: readonly string[]
+}
+
+/** As `fold` one by one, at little more than the cost of one. */
+export function foldOutputs(state: SessionState, { seq, run: id, kind, index, texts }: Outputs): SessionState {
+  if (state.deleted !== undefined) return lateState(state, state.deleted, seq)
+  return changeRun(state, seq, id, (run) =>
+    grown(run, seq, index + texts.length, addOutputs(run.output, kind, index, texts)),
+  )
 }
 
 export function findRun(state: SessionState, run: string): RunView | undefined {
@@ -199,32 +211,6 @@ export function overdue(state: SessionState): readonly Overdue[] {
     const message = state.messages.find((candidate) => candidate.event.id === run.supersededBy)?.event
     const seen = message?.seen?.run === run.id ? { seen: message.seen } : {}
     return [{ run, end: { reason: 'superseded', by: message?.author ?? 'server', command: run.supersededBy, ...seen } }]
-  })
-}
-
-/** How many entries from `at` on are outputs of one run; 1 when the first is none. */
-function outputStretch(entries: readonly Folded[], at: number): number {
-  const first = entries[at]?.event
-  if (first?.type !== 'run.output') return 1
-  let end = at + 1
-  for (; end < entries.length; end += 1) {
-    const event = entries[end]?.event
-    if (event?.type !== 'run.output' || event.run !== first.run) break
-  }
-  return end - at
-}
-
-function foldOutputs(state: SessionState, entries: readonly Folded[]): SessionState {
-  const last = entries.at(-1)
-  if (last?.event.type !== 'run.output') return state
-  const { index } = last.event
-  if (state.deleted !== undefined) return lateState(state, state.deleted, last.seq)
-  return changeRun(state, last, last.event.run, (run) => {
-    let { output } = run
-    for (const { event } of entries) {
-      if (event.type === 'run.output') output = addOutput(output, event.kind, event.index, event.text)
-    }
-    return grown(run, last.seq, index + 1, output)
   })
 }
 
@@ -355,7 +341,7 @@ function withRunOf(state: SessionState, id: string): SessionState {
 type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>
 
 function foldTool(state: SessionState, entry: Folded, event: ToolEvent): SessionState {
-  const next = changeRun(state, entry, event.run, (changed) => {
+  const next = changeRun(state, entry.seq, event.run, (changed) => {
     const run = changed
     const before = run.calls.get(event.call)
     if (before === undefined && isLate(run, event)) return run
@@ -372,17 +358,17 @@ function foldTool(state: SessionState, entry: Folded, event: ToolEvent): Session
   return { ...next, commands: remember(next.commands, { id: command, seq: entry.seq, run: event.run }) }
 }
 
-function changeRun(state: SessionState, entry: Folded, id: string, change: (run: RunView) => RunView): SessionState {
+function changeRun(state: SessionState, seq: Seq, id: string, change: (run: RunView) => RunView): SessionState {
   const at = state.open.findIndex((run) => run.id === id)
   if (at >= 0) {
     const open = state.open.slice()
     open[at] = change(open[at] as RunView)
     const { title, tools, members, metaLast, messages, ended, commands, deleted } = state
-    return { seq: entry.seq, title, tools, members, metaLast, messages, open, ended, commands, deleted }
+    return { seq, title, tools, members, metaLast, messages, open, ended, commands, deleted }
   }
   const ended = state.ended.get(id)
-  if (ended === undefined) return { ...state, seq: entry.seq }
-  return { ...state, seq: entry.seq, ended: new Map(state.ended).set(id, change(ended)) }
+  if (ended === undefined) return { ...state, seq }
+  return { ...state, seq, ended: new Map(state.ended).set(id, change(ended)) }
 }
 
 function remember(commands: readonly CommandRecord[], command: CommandRecord): readonly CommandRecord[] {

@@ -8,7 +8,8 @@ import type { SessionLog, Subscription } from '../log/session-log.ts'
 import type { FoldedEntry, TranscriptStore } from '../log/transcript-store.ts'
 import { membersOf } from './members.ts'
 import { isInPast, withPast } from './past.ts'
-import { EMPTY_SESSION, fold, foldAll, type SessionState } from './session-state.ts'
+import { EMPTY_SESSION, fold, type SessionState } from './session-state.ts'
+import { Unfolded } from './unfolded.ts'
 
 export interface SessionStores {
   readonly log: SessionLog
@@ -20,6 +21,7 @@ export interface SessionStores {
 /** How much of a long session's past is folded into memory for the model's context, in bytes of JSON. */
 const HISTORY_BYTES = 1024 * 1024
 const LOAD_TRIES = 5
+/** Entries that are read and not folded yet. */
 const UNFOLDED_MAX = 32
 /** Milliseconds that an owner holds back for somebody on another node, who asks again should that not do. */
 const HOLD_MS = 500
@@ -32,8 +34,7 @@ export class Session {
   readonly #stores: SessionStores
   readonly #holdBack: HoldBack | undefined
   #state: SessionState
-  /** Read, but not folded yet: while a run streams, nobody asks for the state at each of its tokens. */
-  #unfolded: Entry[] = []
+  readonly #unfolded = new Unfolded()
   #subscription: Subscription | undefined
   /** Replaced, not changed: a round of calls goes on over the old list. */
   #listeners: readonly SessionListener[] = []
@@ -74,10 +75,7 @@ export class Session {
   }
 
   get state(): SessionState {
-    if (this.#unfolded.length > 0) {
-      this.#state = foldAll(this.#state, this.#unfolded)
-      this.#unfolded = []
-    }
+    if (this.#unfolded.length > 0) this.#state = this.#unfolded.foldInto(this.#state)
     return this.#state
   }
 
@@ -197,11 +195,8 @@ export class Session {
   }
 
   #take(entries: readonly Entry[]): void {
-    for (const entry of entries) this.#unfolded.push(entry)
-    if (this.#unfolded.length >= UNFOLDED_MAX) {
-      this.#state = foldAll(this.#state, this.#unfolded)
-      this.#unfolded = []
-    }
+    for (const entry of entries) this.#unfolded.add(entry)
+    if (this.#unfolded.length >= UNFOLDED_MAX) this.#state = this.#unfolded.foldInto(this.#state)
     this.#notify(entries)
   }
 
