@@ -8,6 +8,7 @@
 //   any ──close──► closed        connecting | open ──lost (44xx, or out of attempts)──► closed, with an error
 //   connecting | open ──lost (4401), where that is asked for──► waiting, turned away: for another token, and no time
 //   open ──moved──► open: through another door, and nothing was lost in between
+import type { Assignment } from '@parley/protocol'
 import { mayReconnect } from '@parley/protocol/close-code'
 import { DisconnectedError, type ParleyError } from './parley-error.ts'
 import type { TransportState } from './transport-choice.ts'
@@ -24,6 +25,8 @@ export interface ConnectionState {
   readonly user?: string
   /** How people call that user, where the token tells it. */
   readonly name?: string
+  /** The experiment that the server has this client take part in, and its variant, while open. */
+  readonly experiment?: Assignment
   /** The connection's id, while open. */
   readonly connection?: string
   /** Failed attempts since the connection last held. */
@@ -63,6 +66,7 @@ export type ConnectionEvent =
       readonly connection: string
       readonly user: string
       readonly name?: string | undefined
+      readonly experiment?: Assignment | undefined
       readonly node: string
     }
   | { readonly type: 'goaway'; readonly reconnectAfterMs: number }
@@ -128,10 +132,17 @@ function whoAndWhere(event: {
   readonly connection: string
   readonly user: string
   readonly name?: string | undefined
+  readonly experiment?: Assignment | undefined
   readonly node: string
-}): Pick<ConnectionState, 'connection' | 'user' | 'name' | 'node'> {
-  const { connection, user, name, node } = event
-  return { connection, user, node, ...(name === undefined ? {} : { name }) }
+}): Pick<ConnectionState, 'connection' | 'user' | 'name' | 'node' | 'experiment'> {
+  const { connection, user, name, node, experiment } = event
+  return {
+    connection,
+    user,
+    node,
+    ...(name === undefined ? {} : { name }),
+    ...(experiment === undefined ? {} : { experiment }),
+  }
 }
 
 function lost(

@@ -100,6 +100,7 @@ describe('clients', () => {
     expect(await Promise.all([asked(control, 'c'), asked(first, 'f')])).toEqual(['0 1 2', '0 1 2'])
     expect(control.state.transport).toEqual({ door: 'websocket', moves: 0 })
     expect(first.state.transport).toEqual({ door: 'sse', moves: 0 })
+    expect([control, first].map(({ state }) => state.experiment?.variant)).toEqual(['control', 'sse-first'])
     expect([one.seen.streams, other.seen.streams]).toEqual([0, 1])
 
     const scrape = await counted(2)

@@ -1,5 +1,6 @@
 // Parley's TypeScript SDK, for browsers and Node.
 export type {
+  Assignment,
   BudgetLeft,
   CodecName,
   Content,

@@ -8,6 +8,8 @@ import { join } from 'node:path'
 import { type Event, LIMITS, type RunOutput } from '@parley/protocol'
 import { pino } from 'pino'
 import { type AuthConfig, createAuthenticator } from '../../auth/authenticator.ts'
+import { Experiment } from '../../experiment/experiment.ts'
+import type { ExperimentPlan } from '../../experiment/experiment-plan.ts'
 import { ConnectionCount, type ConnectionLimits } from '../../limit/connection-count.ts'
 import { type LmdbStores, openLmdbStores } from '../../log/lmdb-stores.ts'
 import { Presence } from '../../presence/presence.ts'
@@ -49,6 +51,7 @@ export interface HarnessOptions {
   readonly routes?: (ports: SessionHttpPorts & { readonly hub: Hub }) => readonly Route[]
   /** Milliseconds that a connection named over plain HTTP stays after its last stream or poll. */
   readonly connectionMs?: number
+  readonly experiment?: ExperimentPlan
   /** Names of tools that are the server's own. */
   readonly serverTools?: readonly string[]
 }
@@ -142,6 +145,7 @@ export class DoorHarness {
     const app = uws.App()
     const hub = new Hub(stores.log, { lingerMs: options.lingerMs ?? 5_000, broadcast: broadcastBy(app) })
     const authenticator = createAuthenticator(options.auth ?? {})
+    const experiment = options.experiment && new Experiment(options.experiment, authenticator.required)
     const limits = { ...LIMITS_IN_TESTS, ...options.limits }
     const origins = { allowed: options.origins ?? [], authenticated: authenticator.required }
     const connections = new ConnectionCount(limits.connections)
@@ -158,6 +162,7 @@ export class DoorHarness {
       authenticator,
       origins,
       connections,
+      experiment,
       logger,
     })
     const door = openWebSocketDoor(app, {
@@ -170,6 +175,7 @@ export class DoorHarness {
       node: 'test-node',
       origins,
       connections,
+      experiment,
       limits,
     })
     let harness: DoorHarness | undefined
