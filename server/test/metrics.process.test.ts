@@ -172,7 +172,12 @@ describe('two nodes', () => {
   afterAll(() => nats.dispose())
 
   it('count a run that one took over where it ended, with the pause, and know of readers elsewhere', async () => {
-    const common = { PARLEY_NATS_URL: nats.url, PARLEY_NATS_PREFIX: 'metrics', PARLEY_ACK_WAIT_MS: '1000' }
+    const common = {
+      PARLEY_NATS_URL: nats.url,
+      PARLEY_NATS_PREFIX: 'metrics',
+      PARLEY_ACK_WAIT_MS: '1000',
+      PARLEY_EXPERIMENT: 'x: everybody=1:auto, nobody=0:sse',
+    }
     const gateway = await start({ ...common, PARLEY_NODE: 'gateway', PARLEY_ROLE: 'gateway' })
     const first = await start({ ...common, PARLEY_NODE: 'first', PARLEY_ROLE: 'worker' })
     const reader = await enter(gateway)
@@ -198,10 +203,14 @@ describe('two nodes', () => {
     expect(scrape.sum('parley_run_failover_pause_seconds_sum')).toBeGreaterThan(0.1)
 
     // Nobody comes for this one: its end is told of by a node that has no readers at all, and has asked the others.
-    await post(gateway, '/v1/sessions/alone/messages', { content: ASK }, { Prefer: 'respond-async' })
+    const headers = { Prefer: 'respond-async', 'Parley-Client': 'cli_1' }
+    await post(gateway, '/v1/sessions/alone/messages', { content: ASK }, headers)
     await expect
       .poll(async () => (await Scrape.of(second.port)).by('parley_runs_abandoned_total', 'door'), WAIT)
       .toEqual({ job: 1 })
+    // Assigned where it came in, counted where it ended; the first run's client told no id.
+    const variants = (await Scrape.of(second.port)).by('parley_runs_total', 'variant')
+    expect(variants).toEqual({ '': 1, everybody: 1 })
     const door = await Scrape.of(gateway.port)
     expect(door.sum('parley_runs_total')).toBe(0)
     expect(door.by('parley_attaches_total', 'kind')).toEqual({ new: 1 })

@@ -57,7 +57,7 @@ it('finds what was planted between two moments, and says where there is too litt
   expect(stdout).toMatch(/^first token, p95 +40 \/ 40 +too little data: 200 of each are needed$/m)
   expect(stdout).toMatch(/^failed +0\.0% +0\.0% .* 40 \/ 40 +no difference seen$/m)
   expect(stdout).toMatch(/^completed +100\.0% +100\.0% .* 40 \/ 40 +no difference seen$/m)
-  expect(stdout).toMatch(/^reconnects +0\.0 +0\.0 .* no difference seen$/m)
+  expect(stdout).toMatch(/^reconnects per 100 runs +0\.0 +0\.0 .* no difference seen$/m)
 })
 
 it('counts all of a node that began within the time, also what was before it was first asked', async () => {

@@ -20,10 +20,11 @@ export function table(rows: readonly Row[], a: string, b: string): string {
 
 function cells({ what, unit, counts, needed, found, verdict }: Row): string[] {
   const n = counts.join(' / ')
-  if (found === undefined) return [what, '', '', '', '', n, `${verdict}: ${needed} of each are needed`]
+  const name = unit === 'per 100 runs' ? `${what} ${unit}` : what
+  if (found === undefined) return [name, '', '', '', '', n, `${verdict}: ${needed} of each are needed`]
   const { low, high, estimate } = found.difference
   const [left, right, apart, from, to] = [found.a, found.b, estimate, low, high].map((value) => shown(value, unit))
-  return [what, left ?? '', right ?? '', apart ?? '', `${from} … ${to}`, n, verdict]
+  return [name, left ?? '', right ?? '', apart ?? '', `${from} … ${to}`, n, verdict]
 }
 
 function shown(value: number, unit: Row['unit']): string {
