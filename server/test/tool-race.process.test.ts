@@ -38,7 +38,10 @@ function device(
           if (!lost && client.open) problems.push(String(error))
         },
       )
-      .catch((error: unknown) => problems.push(String(error)))
+      .catch((error: unknown) => {
+        // The run's end may overtake the answer to its last result: then the client is gone by now.
+        if (client.open) problems.push(String(error))
+      })
   })
   return problems
 }
