@@ -44,6 +44,9 @@ export async function readStream(body: ReadableStream<Uint8Array>, reading: Stre
   }
 }
 
+/** Frames that are no entries. */
+const CONTROLS: ReadonlySet<string> = new Set(['attached', 'live', 'presence', 'goaway'])
+
 /** Data that is no frame means a stream that is not Parley's. */
 function framesOf({ event, data }: SseEvent): readonly ServerFrame[] {
   let value: unknown
@@ -57,6 +60,5 @@ function framesOf({ event, data }: SseEvent): readonly ServerFrame[] {
   const isEntry = typeof cursor === 'string' && typeof session === 'string' && typeof body === 'object' && body !== null
   if (isEntry) return [{ ...value, type: 'entry' } as ServerFrame]
   // Whatever later servers may add is passed over.
-  const isControl = event === 'attached' || event === 'live' || event === 'goaway'
-  return isControl ? [{ ...value, type: event } as ServerFrame] : []
+  return CONTROLS.has(event) ? [{ ...value, type: event } as ServerFrame] : []
 }

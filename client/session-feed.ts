@@ -54,6 +54,8 @@ export class SessionFeed {
   readonly #end = new AbortController()
   /** The position when somebody was last told of it. */
   #told: string | undefined
+  /** Of who is here, as a page told it last. */
+  #here: string | undefined
   #closed = false
   /** The node is about to stop: the connection will leave it. */
   #leaving = false
@@ -224,7 +226,11 @@ export class SessionFeed {
     }
     frames.push(...entries)
     if (live && (!this.#position.live || isAttached)) frames.push({ type: 'live', session, cursor })
-    if (presence !== undefined) frames.push({ type: 'presence', session, ...presence })
+    if (presence !== undefined && (isAttached || presence.tag === undefined || presence.tag !== this.#here)) {
+      const { members, count } = presence
+      this.#here = presence.tag
+      frames.push({ type: 'presence', session, members, count })
+    }
     const before = this.#position.cursor
     // Another page from here brings the rest.
     if (this.#take(frames)) return true
@@ -236,7 +242,9 @@ export class SessionFeed {
   async #page(waitS: number, signal: AbortSignal): Promise<Page> {
     const { policy, caller } = this.#ports
     const timeoutMs = waitS * 1_000 + policy.timeoutMs + policy.stallMs
-    const path = this.#path(waitS > 0 ? `presence=1&wait=${waitS}` : 'presence=1')
+    // With the tag it comes also when somebody comes, goes or shows something.
+    const here = this.#here === undefined ? '' : `&here=${encodeURIComponent(this.#here)}`
+    const path = this.#path(waitS > 0 ? `presence=1&wait=${waitS}${here}` : 'presence=1')
     // A poll on the side is no coming back.
     const headers = this.#ports.streams ? {} : this.#resumeHeaders()
     const { body } = await caller.json({ method: 'GET', path, accept: 'application/json', headers, timeoutMs, signal })
@@ -345,7 +353,7 @@ interface Page {
   readonly live: boolean
   readonly role: string
   readonly reset?: true
-  readonly presence?: Pick<Presence, 'members' | 'count'>
+  readonly presence?: Pick<Presence, 'members' | 'count'> & { readonly tag?: string }
 }
 
 function isPage(value: unknown): value is Page {

@@ -182,7 +182,10 @@ export const EventsPage = z.object({
   /** `after` could not be gone on from: these are from the beginning, and the reader drops what it holds. */
   reset: z.literal(true).optional(),
   /** Who is here, where it was asked for by `presence=1`. */
-  presence: Presence.pick({ members: true, count: true }).optional(),
+  presence: Presence.pick({ members: true, count: true })
+    // The same for as long as nobody comes, goes or shows something else: what to give as `here` the next time.
+    .extend({ tag: z.string() })
+    .optional(),
 })
 export type EventsPage = z.infer<typeof EventsPage>
 

@@ -1,7 +1,7 @@
 // Presence: who is in a session, on this node and on others, and what they show. Ephemeral: not in the log. A node speaks of a
 // session to others only once one of them has said that it has somebody there too; changes are told together, a little later,
 // and the more rarely the more there are.
-import type { PresenceMember } from '@parley/protocol'
+import type { Presence as PresenceFrame, PresenceMember } from '@parley/protocol'
 import type { PresenceNews } from '../log/presence-news.ts'
 import type { Subscription } from '../log/session-log.ts'
 import { PACE_MIN_MS } from './presence-crowd.ts'
@@ -74,6 +74,13 @@ export class Presence {
   /** Some of those who are here: as a frame would name them. */
   members(session: string): PresenceMember[] {
     return this.#rooms.get(session)?.frame().members ?? []
+  }
+
+  /** What a watcher who asks now is told: in a crowd, where each frame costs something, the one that all have. */
+  latest(session: string): PresenceFrame {
+    const room = this.#rooms.get(session)
+    if (room === undefined) return { type: 'presence', session, members: [], count: 0 }
+    return room.told !== undefined && room.paceMs > PACE_MIN_MS ? room.told : room.frame()
   }
 
   /** Connections in the session, on all nodes; 0 when this node has none there. */

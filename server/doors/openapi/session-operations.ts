@@ -23,6 +23,15 @@ const presence: Parameter = {
   schema: { type: 'boolean' },
 }
 
+const here: Parameter = {
+  in: 'query',
+  name: 'here',
+  description:
+    'Of a page that one waits for: `presence.tag` of the page before. It then comes also when who is here is another, though ' +
+    'not within a second.',
+  schema: { type: 'string', maxLength: 64 },
+}
+
 const SSE = 'Server-sent events: `id` is the cursor, `event` the type, `data` the entry as JSON. A comment every 15 s.'
 const NDJSON = 'One frame a line; an empty line every 15 s.'
 const DONE = ['Parley-Cursor', 'Idempotent-Replayed'] as const
@@ -115,7 +124,7 @@ export const SESSION_OPERATIONS: Operations = {
     description:
       'By `Accept` as server-sent events or lines, which go on, or as one page of JSON, for which one may `wait`. All begin ' +
       'at the same cursors, so that a client may change from one to another anywhere.',
-    parameters: [session, after, wait, run, merge, presence, lastEventId, ifNoneMatch, me],
+    parameters: [session, after, wait, run, merge, presence, here, lastEventId, ifNoneMatch, me],
     answers: {
       200: {
         description: 'The entries.',

@@ -10,6 +10,7 @@ import {
   ReplyError,
 } from '@parley/protocol'
 import { z } from 'zod'
+import { tagOf } from '../../presence/presence-tag.ts'
 import { lookUpRun } from '../../session/find-run.ts'
 import { negotiate } from '../http/accept.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
@@ -17,6 +18,7 @@ import type { Headers } from '../http/http-reply.ts'
 import { type HttpRequest, onAbort } from '../http/http-request.ts'
 import type { Route } from '../http/route.ts'
 import { callerOf, connectionOf } from './caller.ts'
+import { HereWait } from './here-wait.ts'
 import type { Page, Reading } from './readings.ts'
 import { RunFilter } from './run-filter.ts'
 import type { SessionHttpPorts } from './session-http-ports.ts'
@@ -30,6 +32,7 @@ const Query = z.object({
   after: z.string().optional(),
   run: Id.optional(),
   presence: z.enum(['0', '1', 'true', 'false'], { error: 'must be true or false' }).optional(),
+  here: z.string().max(64).optional(),
   merge: z.enum(['0', '1', 'true', 'false'], { error: 'must be true or false' }).optional(),
   wait: z
     .string()
@@ -45,7 +48,7 @@ export function eventsRoute(ports: SessionHttpPorts): Route {
       const { request } = exchange
       const session = request.paramAs('session', Id)
       const form = negotiate(request.header('accept'), FORMS)
-      const { run, merge, presence, wait = '0', ...query } = request.queryAs(Query)
+      const { run, merge, presence, here, wait = '0', ...query } = request.queryAs(Query)
       const after = lastEventId(request) ?? asCursor(query.after)
       // As an attach does, reading founds a session that is empty.
       await ports.service.enter(session, callerOf(request))
@@ -67,8 +70,12 @@ export function eventsRoute(ports: SessionHttpPorts): Route {
       if (form === 'text/event-stream') await ports.readings.stream(exchange, 'sse', reading)
       else if (form === 'application/x-ndjson') await ports.readings.stream(exchange, 'ndjson', reading)
       else {
-        if (isSeen) begun(() => undefined)
-        await poll(ports, exchange, reading, { waitMs: Math.min(Number(wait), WAIT_MAX_S) * 1000, run, isTold })
+        const waitMs = Math.min(Number(wait), WAIT_MAX_S) * 1000
+        const isHeld = isSeen && isTold && here !== undefined && waitMs > 0
+        const news = isHeld ? new HereWait(here, () => tagOf(ports.presence.latest(session))) : undefined
+        if (news !== undefined) onAbort(request.signal, () => news.close())
+        if (isSeen) begun(() => news?.look())
+        await poll(ports, exchange, reading, { waitMs, run, isTold, news })
       }
     },
   }
@@ -111,11 +118,19 @@ export async function isPast(
   return position.epoch === ports.stores.log.epoch && position.seq >= found.view.last
 }
 
+interface PollTerms {
+  readonly waitMs: number
+  readonly run: string | undefined
+  /** Of who is here. */
+  readonly isTold: boolean
+  readonly news: HereWait | undefined
+}
+
 async function poll(
   ports: SessionHttpPorts,
   exchange: HttpExchange,
   reading: Reading,
-  { waitMs, run, isTold }: { readonly waitMs: number; readonly run: string | undefined; readonly isTold: boolean },
+  { waitMs, run, isTold, news }: PollTerms,
 ): Promise<void> {
   const { request, leaving } = exchange
   const { session } = reading
@@ -127,7 +142,12 @@ async function poll(
     const etag = etagOf(formatCursor(epoch, await ports.readings.head(session)), run, true)
     if (matches(held, etag)) return exchange.reply(304, undefined, headersOf(etag, true))
   }
-  const page = await ports.readings.page(exchange, { ...reading, merge: true }, leaving === undefined ? waitMs : 0)
+  const page = await ports.readings.page(
+    exchange,
+    { ...reading, merge: true },
+    leaving === undefined ? waitMs : 0,
+    news,
+  )
   const cursor = formatCursor(epoch, page.position)
   const etag = etagOf(cursor, run, page.live)
   const headers = headersOf(etag, page.live && waitMs === 0)
@@ -162,7 +182,8 @@ function matches(header: string | undefined, etag: string): boolean {
 }
 
 function here({ presence }: SessionHttpPorts, session: string): NonNullable<EventsPage['presence']> {
-  return { members: presence.members(session), count: presence.count(session) }
+  const frame = presence.latest(session)
+  return { members: frame.members, count: frame.count, tag: tagOf(frame) }
 }
 
 function asJson(page: Page, cursor: Cursor, presence: EventsPage['presence']): string {

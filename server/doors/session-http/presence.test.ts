@@ -81,6 +81,31 @@ describe('a poll', () => {
     await sees(({ members }) => members.some(({ connection }) => connection === 'poller'))
     expect((await (await get('')).json()).presence).toBeUndefined()
   })
+
+  it('that waits, and says what it has, comes when somebody does something, and not for what is over again', async () => {
+    harness = await DoorHarness.open()
+    const { client } = await watcher()
+    const named = { 'Parley-Connection': 'poller' }
+    const page = async (query: string): Promise<EventsPage> => EventsPage.parse(await (await get(query, named)).json())
+    const first = await page('?presence=1')
+    const tag = first.presence?.tag ?? ''
+    const poll = page(`?presence=1&wait=20&after=${first.cursor}&here=${tag}`)
+    const since = performance.now()
+    client.send({ type: 'presence', session: 's', state: { typing: true } })
+    const told = await poll
+    expect(performance.now() - since).toBeLessThan(10_000)
+    expect(told).toMatchObject({ entries: [], live: true, cursor: first.cursor })
+    expect(told.presence?.members[0]).toMatchObject({ state: { typing: true } })
+    expect(told.presence?.tag).not.toBe(tag)
+    // Who has something else is told at once, as far as the pace allows; who has this waits.
+    expect((await page(`?presence=1&wait=20&after=${first.cursor}&here=else`)).presence?.tag).toBe(told.presence?.tag)
+    const same = await page(`?presence=1&wait=0.3&after=${first.cursor}&here=${told.presence?.tag}`)
+    expect(same.presence?.tag).toBe(told.presence?.tag)
+    // An entry does not wait for a second to be over.
+    const next = page(`?presence=1&wait=20&after=${first.cursor}&here=${told.presence?.tag}`)
+    await harness.startRun('s', 'r')
+    expect((await next).entries.length).toBeGreaterThan(0)
+  })
 })
 
 describe('showing a state', () => {

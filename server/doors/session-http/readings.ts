@@ -105,8 +105,17 @@ export class Readings {
     })
   }
 
-  /** Resolves with the next page: at once, or when there is something or the wait is over. @throws ReplyError, StorageError */
-  async page(exchange: HttpExchange, reading: Reading, waitMs: number): Promise<Page> {
+  /**
+   * Resolves with the next page: at once, or when there is something or the wait is over.
+   * @param news of something else that is worth an empty page
+   * @throws ReplyError, StorageError
+   */
+  async page(
+    exchange: HttpExchange,
+    reading: Reading,
+    waitMs: number,
+    news?: { onNews(arrived: () => void): void },
+  ): Promise<Page> {
     const { request } = exchange
     this.#ports.audience?.ask(reading.session)
     return new Promise<Page>((resolve, reject) => {
@@ -138,6 +147,7 @@ export class Readings {
         clearTimeout(timer)
         timer = setTimeout(() => sink.waitNoMore(), Math.random() * withinMs)
       })
+      if (waitMs > 0) news?.onNews(() => sink.waitNoMore())
       reader.attach().catch(failed)
     })
   }
