@@ -82,6 +82,9 @@ function Talk() {
     directory.refreshSoon()
   }, [recent, directory, session, title, first, time])
   useEffect(() => {
+    if (title !== undefined) directory.know(session.id, title)
+  }, [directory, session, title])
+  useEffect(() => {
     if (error === undefined || !isShut(error)) return
     recent.forget(session.id)
     directory.refreshSoon()

@@ -81,3 +81,16 @@ it('asks nothing without a connection, and what is deleted goes at once', async 
   expect(ids(directory)).toEqual(['b'])
   directory.close()
 })
+
+// The list follows the log, under load by more than it is waited for: a session was shown by the name that it had had.
+it('shows the session that is open as its log calls it, whatever the list still says', async () => {
+  const { shelf, directory } = made()
+  directory.know('a', 'new name')
+  const read = directory.refresh()
+  shelf.answer(0, [{ ...row('a'), title: 'old name' }, row('b')])
+  await read
+  expect(directory.state.sessions.map(({ title }) => title)).toEqual(['new name', undefined])
+  directory.know('a', 'newer name')
+  expect(directory.state.sessions[0]?.title).toBe('newer name')
+  directory.close()
+})

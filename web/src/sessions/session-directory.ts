@@ -23,6 +23,8 @@ export class SessionDirectory {
   readonly #listeners = new Set<() => void>()
   #state: DirectoryState = { sessions: [], status: 'unknown' }
   #asked = 0
+  /** What the log of the session that is open says: it knows better than a list that follows it. */
+  #known: { readonly session: string; readonly title: string } | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(client: Listing, requests: Requests) {
@@ -54,6 +56,13 @@ export class SessionDirectory {
     this.#timer = setTimeout(() => void this.refresh(), LAG_MS)
   }
 
+  /** The log of the session that is open says how it is called. */
+  know(session: string, title: string): void {
+    this.#known = { session, title }
+    this.#change((sessions) => sessions)
+    this.refreshSoon()
+  }
+
   more(): Promise<void> {
     const { next } = this.#state
     return next === undefined ? Promise.resolve() : this.#read(next, PAGE)
@@ -62,6 +71,7 @@ export class SessionDirectory {
   /** @throws ParleyError */
   async rename(session: string, title: string): Promise<void> {
     await this.#requests.ask('PATCH', sessionPath(session), { title })
+    if (this.#known?.session === session) this.#known = { session, title }
     this.#change((sessions) => sessions.map((each) => (each.session === session ? { ...each, title } : each)))
     this.refreshSoon()
   }
@@ -100,8 +110,12 @@ export class SessionDirectory {
     this.#become({ ...this.#state, sessions: change(this.#state.sessions) })
   }
 
-  #become(state: DirectoryState): void {
-    this.#state = state
+  #become({ sessions, ...rest }: DirectoryState): void {
+    const { session, title } = this.#known ?? {}
+    const corrected = sessions.map((each) =>
+      title !== undefined && each.session === session && each.title !== title ? { ...each, title } : each,
+    )
+    this.#state = { ...rest, sessions: corrected }
     for (const listener of [...this.#listeners]) listener()
   }
 }
