@@ -140,6 +140,16 @@ describe('two windows and a phone', () => {
     await ada.page.getByRole('dialog').getByText('phone').waitFor()
     await hasNoViolation(ada.page)
     await ada.page.screenshot({ path: `${ARTIFACTS}people-here.png` })
+    // The same on a phone, in the dark: who writes, and who is here.
+    await cy.page.emulateMedia({ colorScheme: 'dark' })
+    await bob.page.getByRole('textbox', { name: 'Message' }).fill('A moment')
+    await cy.page.locator('.typing').getByText('Bob is writing').waitFor()
+    await hasNoViolation(cy.page)
+    await cy.page.screenshot({ path: `${ARTIFACTS}people-typing-phone.png` })
+    await cy.page.getByRole('button', { name: '3 here' }).click()
+    await cy.page.getByRole('dialog').getByText('writing').waitFor()
+    await hasNoViolation(cy.page)
+    await cy.page.screenshot({ path: `${ARTIFACTS}people-here-phone.png` })
   })
 })
 

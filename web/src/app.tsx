@@ -87,7 +87,7 @@ function Talk() {
   useEffect(() => {
     if (error === undefined || !isShut(error)) return
     recent.forget(session.id)
-    directory.refreshSoon()
+    directory.knowShut(session.id)
   }, [recent, directory, session, error])
   if (error !== undefined && isShut(error)) return <ShutSession error={error} />
   return (

@@ -92,5 +92,10 @@ it('shows the session that is open as its log calls it, whatever the list still 
   expect(directory.state.sessions.map(({ title }) => title)).toEqual(['new name', undefined])
   directory.know('a', 'newer name')
   expect(directory.state.sessions[0]?.title).toBe('newer name')
+  directory.knowShut('a')
+  const again = directory.refresh()
+  shelf.answer(1, [row('a'), row('b')])
+  await again
+  expect(ids(directory)).toEqual(['b'])
   directory.close()
 })

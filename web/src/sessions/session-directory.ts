@@ -24,7 +24,7 @@ export class SessionDirectory {
   #state: DirectoryState = { sessions: [], status: 'unknown' }
   #asked = 0
   /** What the log of the session that is open says: it knows better than a list that follows it. */
-  #known: { readonly session: string; readonly title: string } | undefined
+  #known: { readonly session: string; readonly title?: string; readonly isShut?: true } | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(client: Listing, requests: Requests) {
@@ -59,6 +59,13 @@ export class SessionDirectory {
   /** The log of the session that is open says how it is called. */
   know(session: string, title: string): void {
     this.#known = { session, title }
+    this.#change((sessions) => sessions)
+    this.refreshSoon()
+  }
+
+  /** The session that is open is no more, or is shut to this person. */
+  knowShut(session: string): void {
+    this.#known = { session, isShut: true }
     this.#change((sessions) => sessions)
     this.refreshSoon()
   }
@@ -111,10 +118,11 @@ export class SessionDirectory {
   }
 
   #become({ sessions, ...rest }: DirectoryState): void {
-    const { session, title } = this.#known ?? {}
-    const corrected = sessions.map((each) =>
-      title !== undefined && each.session === session && each.title !== title ? { ...each, title } : each,
-    )
+    const { session, title, isShut = false } = this.#known ?? {}
+    const corrected = sessions.flatMap((each) => {
+      if (each.session !== session) return each
+      return isShut ? [] : title === undefined || each.title === title ? each : { ...each, title }
+    })
     this.#state = { ...rest, sessions: corrected }
     for (const listener of [...this.#listeners]) listener()
   }
