@@ -9,16 +9,25 @@ export interface BenchChildOptions {
   readonly profile?: boolean
   /** Megabytes; 32 as `npm start` has it. */
   readonly semiSpace?: number
+  /** The young generation is as large from the beginning on as it may get. */
+  readonly fullYoung?: boolean
 }
 
 export class BenchChild<To, From> {
   readonly process: ChildProcess
 
   /** @param file beside this one */
-  constructor(file: string, { args = [], env = {}, profile = false, semiSpace = 32 }: BenchChildOptions = {}) {
+  constructor(
+    file: string,
+    { args = [], env = {}, profile = false, semiSpace = 32, fullYoung = false }: BenchChildOptions = {},
+  ) {
     this.process = fork(new URL(file, import.meta.url), args, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      execArgv: [`--max-semi-space-size=${semiSpace}`, ...(profile ? ['--cpu-prof'] : [])],
+      execArgv: [
+        `--max-semi-space-size=${semiSpace}`,
+        ...(fullYoung ? [`--min-semi-space-size=${semiSpace}`] : []),
+        ...(profile ? ['--cpu-prof'] : []),
+      ],
       env: { ...process.env, ...env },
     })
   }

@@ -54,7 +54,7 @@ for (let number = 1; number <= NODES; number += 1) {
     PARLEY_MAX_CONNECTIONS: '20000',
     PARLEY_HEARTBEAT_MS: '120000',
   }
-  const server: Server = new BenchChild('./parley-process.js', { args: [JSON.stringify(settings)] })
+  const server: Server = new BenchChild('./parley-process.js', { args: [JSON.stringify(settings)], fullYoung: true })
   await server.next()
   servers.push(server)
 }

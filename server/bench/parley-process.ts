@@ -20,6 +20,7 @@ const settings = {
   PARLEY_PORT: '0',
   PARLEY_DATA: data,
   PARLEY_LOG_LEVEL: 'warn',
+  PARLEY_MAX_CONNECTIONS: '20000',
   PARLEY_MAX_CONNECTIONS_PER_ADDRESS: '20000',
   PARLEY_RUNS: '20000',
   PARLEY_RUN_TOKENS: '10000000',
@@ -31,7 +32,7 @@ send({ port: server.port })
 
 process.on('message', (message: ToServer) => {
   if (message.ask === 'usage') {
-    send(usageOf(message))
+    void usageOf(message).then(send)
   } else if (message.ask === 'profile') {
     const profile = message.what === 'time' ? timeByStage : bytesByStage
     void profile(message.ms).then((stages) => send({ stages }))

@@ -171,7 +171,7 @@ async function compare(scenario: Scenario): Promise<void> {
 
 /** Bytes that the server's process grew by, for each connection. */
 async function idleBytes(peer: Peer): Promise<number> {
-  const server: Server = new BenchChild(FILES[peer])
+  const server: Server = new BenchChild(FILES[peer], { fullYoung: true })
   const ready = await server.next()
   if (!('port' in ready)) throw new Error('the server did not say its port')
   const connect = { ask: 'connect', peer, port: ready.port } as const

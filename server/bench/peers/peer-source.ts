@@ -29,7 +29,7 @@ export function servePeer(port: number, publish: (topic: number, index: number) 
     process.send?.(message)
   }
   process.on('message', (message: ToServer) => {
-    if (message.ask === 'usage') send(usageOf(message))
+    if (message.ask === 'usage') void usageOf(message).then(send)
     else if (message.ask === 'publish') publishAll(message.load, publish)
     else process.exit(0)
   })
