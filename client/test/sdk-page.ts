@@ -75,7 +75,7 @@ export const sdkFiles: Files = (path) => {
 
 /** What the page offers to a test. */
 export interface SdkInPage {
-  open(options: { transport?: string; hurry?: number }): void
+  open(options: { transport?: string; hurry?: number; doors?: { probeMs: number } }): void
   live(session: string): Promise<void>
   ask(session: string, text: string): Promise<string>
   cancelled(session: string, text: string): Promise<{ whole: string; status: string }>
