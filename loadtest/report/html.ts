@@ -12,8 +12,8 @@ h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem
 p.of { color: #57606a; margin: .2rem 0 1rem } code { font-size: .85em }
 .verdict { padding: .6rem .9rem; border-radius: 6px; font-weight: 600 }
 .good { background: #dcf5e3; color: #0b4f22 } .bad { background: #ffdfdc; color: #82071e }
-.scroll { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .84rem; width: 100% }
-th, td { padding: .35rem .55rem; text-align: right; border-bottom: 1px solid #d8dee4; white-space: nowrap }
+.scroll { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .8rem; width: 100% }
+th, td { padding: .35rem .45rem; text-align: right; border-bottom: 1px solid #d8dee4; white-space: nowrap }
 th { white-space: normal; vertical-align: bottom } th:first-child, td:first-child { text-align: left; font-weight: 600 }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(520px, 1fr)); gap: 1.5rem } figure { margin: 0 }
 figcaption { font-weight: 600; font-size: .95rem } figcaption small { font-weight: 400; color: #57606a; display: block }
@@ -36,7 +36,9 @@ export function html(report: Report): string {
   const rows = report.summaries.map(
     (one) => `<tr>${COLUMNS.map(({ of }) => `<td>${escaped(of(one))}</td>`).join('')}</tr>`,
   )
-  const head = COLUMNS.map(({ title, meaning }) => `<th title="${escaped(meaning)}">${escaped(title)}</th>`).join('')
+  const head = COLUMNS.map(
+    ({ title, meaning }) => `<th title="${escaped(meaning)}">${escaped(title).replaceAll('/', '/<wbr>')}</th>`,
+  ).join('')
   const legend = COLUMNS.slice(3).map(({ title, meaning }) => `<b>${escaped(title)}</b>: ${escaped(meaning)}`)
   const told = sentences(report)
   const verdict = told.pop() ?? ''

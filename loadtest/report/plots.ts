@@ -34,7 +34,7 @@ export function drawPlots(Plot: typeof uPlot, { points, doors, seconds }: PlotDa
         { values: (_: uPlot, ticks: number[]) => ticks.map((tick) => `${(tick * 100).toFixed(0)}%`) },
         {
           values: (_: uPlot, ticks: (number | null)[]) => ticks.map((tick) => (tick === null ? '' : `${tick} ms`)),
-          size: 70,
+          size: 86,
         },
       ],
       series: [
@@ -58,6 +58,23 @@ export function drawPlots(Plot: typeof uPlot, { points, doors, seconds }: PlotDa
     rows: readonly { label: string; of: (at: number) => number | null }[],
   ) => {
     const x = seconds.map(({ at }) => at)
+    // Where each stretch begins, and which one it is.
+    const begins = seconds.flatMap(({ stretch }, at) => (stretch === seconds[at - 1]?.stretch ? [] : [{ stretch, at }]))
+    const named = (plot: uPlot): void => {
+      const { ctx } = plot
+      const { top, height } = plot.bbox
+      ctx.textAlign = 'left'
+      ctx.fillStyle = '#57606a'
+      ctx.strokeStyle = '#afb8c1'
+      for (const { stretch, at } of begins) {
+        const left = plot.valToPos(seconds[at]?.at ?? 0, 'x', true)
+        ctx.beginPath()
+        ctx.moveTo(left, top)
+        ctx.lineTo(left, top + height)
+        ctx.stroke()
+        ctx.fillText(stretch.replace(/, .*/, ''), left + 4, top + 12)
+      }
+    }
     const options = {
       ...size,
       scales: { x: { time: false } },
@@ -75,6 +92,7 @@ export function drawPlots(Plot: typeof uPlot, { points, doors, seconds }: PlotDa
           value: (_: uPlot, value: number | null) => short(value),
         })),
       ],
+      hooks: { draw: [named] },
     }
     new Plot(options, [x, ...rows.map(({ of }) => seconds.map((_, at) => of(at)))], figure(title, about))
   }
