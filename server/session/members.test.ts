@@ -96,3 +96,12 @@ test('of those who are gone a bounded number is remembered', () => {
   expect(gone.size).toBe(1_000)
   expect([gone.has('u0'), gone.has('u1499')]).toEqual([false, true])
 })
+
+test('who is forgotten among those who are gone is let in by no invitation from before either', () => {
+  const many = Array.from({ length: 1_000 }, (_, at) => [joined(`u${at}`), left(`u${at}`)]).flat()
+  const before = folded(invited('old'), joined('bob'), left('bob'), invited('new'))
+  const after = many.reduce((members, event, at) => foldMembers(members, at + 5, event), before)
+  expect([before.gone.has('bob'), after.gone.has('bob')]).toEqual([true, false])
+  expect(validInvite(after, 'old', hash, 'bob', 0)).toBeUndefined()
+  expect(validInvite(after, 'new', hash, 'bob', 0)).toBeDefined()
+})

@@ -32,7 +32,10 @@ export type MemberEvent = EventOf<'member.joined' | 'member.left' | 'invite.crea
 
 export const NO_MEMBERS: Members = { all: new Map(), gone: new Map(), invites: new Map() }
 
-/** Users that are remembered as gone; beyond, the one who went first is forgotten. */
+/**
+ * Users that are remembered as gone; beyond, the one who went first is forgotten, and with them every invitation that they
+ * might have had: it would let them in again.
+ */
 const GONE_KEPT = 1_000
 
 export function isMemberEvent(event: Event): event is MemberEvent {
@@ -50,11 +53,13 @@ export function foldMembers(members: Members, seq: Seq, event: MemberEvent): Mem
     case 'member.left': {
       const all = without(members.all, event.user)
       const gone = without(members.gone, event.user).set(event.user, seq)
-      for (const first of gone.keys()) {
+      let { invites } = members
+      for (const [first, since] of gone) {
         if (gone.size <= GONE_KEPT) break
         gone.delete(first)
+        invites = new Map([...invites].filter(([, invite]) => invite.seq > since))
       }
-      return { ...members, all, gone }
+      return { ...members, all, gone, invites }
     }
     case 'invite.created': {
       const { invite, role, hash, until } = event
