@@ -148,6 +148,23 @@ describe('the chat page', () => {
     expect(await tab.page.locator('.bubble img, .bubble b, .answer img').count()).toBe(0)
   })
 
+  it('reaches its own server by WebSocket, and its policy lets it reach no other', async () => {
+    const visitor = await world.come()
+    const tab = await visitor.open(world.site)
+    await tab.status('Live')
+    expect(await tab.page.locator('.badge').textContent()).not.toContain('over')
+    expect(visitor.sockets.count).toBe(1)
+    await tab.page.evaluate(async () => {
+      new WebSocket('ws://127.0.0.2:8787/')
+      await fetch('http://127.0.0.2:8787/').catch(() => undefined)
+    })
+    const told = (scheme: string) => `policy violated: connect-src by ${scheme}://127.0.0.2:8787/`
+    for (const scheme of ['ws', 'http']) {
+      await expect.poll(() => visitor.problems.some((problem) => problem.includes(told(scheme)))).toBe(true)
+    }
+    visitor.excuse('127.0.0.2:8787')
+  })
+
   it('leaves the other answers alone while one streams', async () => {
     const tab = await (await world.come()).open(world.site)
     await tab.say('/demo count=20 rate=0')

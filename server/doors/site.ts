@@ -41,10 +41,14 @@ const INSPECTOR = '/inspect.html'
 /** Folder of the files that the bundler names by their hash. */
 const HASHED = '/assets/'
 
+/**
+ * 'self' is the WebSocket, too (CSP level 3, and browsers since 2022). In an older one the page takes its other doors, as it
+ * does behind a proxy that blocks WebSockets.
+ */
 const SECURITY: Headers = {
   'Content-Security-Policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
-    "connect-src 'self' ws: wss:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Referrer-Policy': 'no-referrer',
 }
