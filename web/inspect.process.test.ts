@@ -41,10 +41,10 @@ afterEach(async () => {
 })
 afterAll(() => world.dispose())
 
-async function join(user: string, session: string): Promise<Session> {
-  const client = new ParleyClient({ url: world.server.url, token: tokenOf(user) })
+async function join(user: string, session: string, token = tokenOf(user), found = '<b>it</b>'): Promise<Session> {
+  const client = new ParleyClient({ url: world.server.url, token })
   clients.push(client)
-  const probe = tool({ name: 'probe', approval: true, execute: () => ({ found: '<b>it</b>' }) })
+  const probe = tool({ name: 'probe', approval: true, execute: () => ({ found }) })
   const joined = client.session(session, { tools: [probe] })
   await when(joined, () => joined.state.status === 'live')
   return joined
@@ -266,6 +266,38 @@ it('is found from the conversation, by its owner', async () => {
   await page.locator('.runs .chip', { hasText: 'completed' }).waitFor()
   await page.getByRole('link', { name: 'Conversation' }).click()
   await page.locator('.answer[data-status=completed]').waitFor()
+})
+
+it('shows as text whatever it finds in the log: words, names, titles, inputs, outputs and reasons', async () => {
+  const harm = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script><a href="javascript:pwned=1">x</a>'
+  const user = 'mal"><svg onload=pwned=1>'
+  const mal = await join(user, 'harm', tokenOf(user, harm), harm)
+  const page = await inspect(user, 'harm')
+  await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
+  const renamed = await fetch(`${world.site}v1/sessions/harm`, {
+    method: 'PATCH',
+    headers: { Authorization: `Bearer ${tokenOf(user)}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ title: harm }),
+  })
+  expect(renamed.status).toBe(204)
+  const asked = mal.send(`/demo tool=probe input=${JSON.stringify({ [harm]: harm })} count=2 rate=0`)
+  await page.locator('.past-call[data-status=deciding]').waitFor()
+  const [call] = [...mal.state.calls.keys()]
+  await mal.decide(call ?? '', 'approve', harm)
+  await asked.result()
+  await run(page, 0).locator('.chip', { hasText: 'completed' }).waitFor()
+  for (const fold of await page.locator('summary').all()) await fold.click()
+
+  const text = (await page.locator('body').textContent()) ?? ''
+  // What was said, what the tool was given and gave, and who said it.
+  expect(text.split('<script>window.pwned=1</script>').length).toBeGreaterThan(3)
+  expect(text).toContain(user)
+  const found = await page.evaluate(() => ({
+    pwned: 'pwned' in window,
+    elements: document.querySelectorAll('#root :is(img, script, iframe, [onerror], [onload], [href^=javascript])')
+      .length,
+  }))
+  expect(found).toEqual({ pwned: false, elements: 0 })
 })
 
 it('shows nothing to others, and founds nothing', async () => {
