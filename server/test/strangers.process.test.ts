@@ -54,7 +54,7 @@ let job = ''
 let before: unknown
 
 beforeAll(async () => {
-  server = await ServerProcess.start({ PARLEY_JWT_SECRET: SECRET })
+  server = await ServerProcess.start({ PARLEY_JWT_SECRET: SECRET, PARLEY_JWT_CLOCK_SKEW: '0' })
   owner = await tokenOf('olga')
   const document = (await (await fetch(`${origin()}/openapi.json`)).json()) as {
     readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
@@ -165,5 +165,57 @@ describe('a stranger', () => {
       readonly members: readonly unknown[]
     }
     expect(members).toEqual([expect.objectContaining({ user: 'olga', role: 'owner' })])
+  })
+})
+
+describe('a token that ends meanwhile', () => {
+  it('ends with it whatever is open or waited for, through every door', async () => {
+    const quiet = `/v1/sessions/${makeId('s')}/events`
+    const { cursor } = (await (await asOwner('GET', quiet)).json()) as { readonly cursor: string }
+    const long = '/demo count=900 rate=5 ttft=0'
+    const begun = await asOwner('POST', '/jobs', { session: makeId('s'), content: long })
+    const { id, session } = (await begun.json()) as { readonly id: string; readonly session: string }
+    const until = Math.floor(Date.now() / 1000) + 3
+    const token = await tokenOf('olga', 3)
+    const ask = async (method: string, path: string, accept: string, body?: unknown): Promise<string> => {
+      const headers = { Authorization: `Bearer ${token}`, Accept: accept }
+      const answer = await request(method, path, headers, body)
+      // A stream is cut.
+      const text = await answer.text().catch((error: Error) => error.message)
+      return `${answer.status} ${answer.status === 200 ? text : ''}`.trim()
+    }
+    const JSON_FORM = 'application/json'
+    const events = `/v1/sessions/${session}/events`
+    const input = { model: 'demo', input: long }
+    const messages = { model: 'demo', messages: [{ role: 'user', content: long }] }
+    const told = {
+      stream: ask('GET', events, STREAM),
+      lines: ask('GET', events, 'application/x-ndjson'),
+      job: ask('GET', `/jobs/${id}?wait=60`, JSON_FORM),
+      poll: ask('GET', `${quiet}?wait=60&after=${cursor}`, JSON_FORM),
+      answer: ask('POST', `/v1/sessions/${makeId('s')}/messages`, JSON_FORM, { content: long }),
+      answerStream: ask('POST', `/v1/sessions/${makeId('s')}/messages`, STREAM, { content: long }),
+      chat: ask('POST', '/v1/chat/completions', JSON_FORM, messages),
+      chatStream: ask('POST', '/v1/chat/completions', STREAM, { ...messages, stream: true }),
+      response: ask('POST', '/v1/responses', JSON_FORM, input),
+      responseStream: ask('POST', '/v1/responses', STREAM, { ...input, stream: true }),
+      responseAgain: ask('GET', `/v1/responses/resp_${id}?stream=true`, STREAM),
+    }
+    const all = await Promise.all(Object.entries(told).map(async ([what, answer]) => [what, await answer]))
+    expect(Date.now()).toBeGreaterThanOrEqual(until * 1000 - 1)
+    const cut = '200 terminated'
+    expect(Object.fromEntries(all)).toEqual({
+      stream: cut,
+      lines: cut,
+      job: '401',
+      poll: '401',
+      answer: '401',
+      answerStream: cut,
+      chat: '401',
+      chatStream: cut,
+      response: '401',
+      responseStream: cut,
+      responseAgain: cut,
+    })
   })
 })
