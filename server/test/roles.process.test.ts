@@ -4,7 +4,7 @@
 import { once } from 'node:events'
 import { type ClientFrame, makeId, may, type Permission, ROLES, type ServerFrame } from '@parley/protocol'
 import { SignJWT } from 'jose'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import WebSocket from 'ws'
 import { NatsServer } from './nats-server.ts'
 import { ServerProcess } from './server-process.ts'
@@ -114,7 +114,7 @@ beforeAll(async () => {
   }
   for (const user of ['editor', 'approver', 'viewer']) await join(user, user)
   await join('removed', 'editor')
-  expect((await remove('removed')).status).toBe(204)
+  await remove('removed')
 })
 afterAll(async () => {
   leaver.abort()
@@ -148,10 +148,20 @@ function ask(
 async function join(user: string, role: string): Promise<void> {
   const body = { token: invites.get(role)?.token }
   expect((await ask(home, user, 'POST', `/v1/sessions/${SESSION}/members`, body)).status).toBe(200)
+  await heardAway(user, 200)
 }
 
-function remove(user: string): Promise<Response> {
-  return ask(home, 'olga', 'DELETE', `/v1/sessions/${SESSION}/members/${user}`)
+async function remove(user: string): Promise<void> {
+  const answer = await ask(home, 'olga', 'DELETE', `/v1/sessions/${SESSION}/members/${user}`)
+  expect(answer.status).toBe(204)
+  await heardAway(user, 403)
+}
+
+/** The other node hears of it by the log, a moment later. */
+async function heardAway(user: string, status: number): Promise<void> {
+  await vi.waitFor(async () => {
+    expect((await ask(away, user, 'GET', `/v1/sessions/${SESSION}`)).status).toBe(status)
+  }, WAIT)
 }
 
 function give(user: string, role: string): Promise<Response> {
@@ -303,7 +313,7 @@ describe('a change at one node', () => {
       open(`/v1/responses/resp_${job}?stream=true`, 'text/event-stream'),
     ])
     expect(streams.map(({ status }) => status)).toEqual([200, 200, 200])
-    expect((await remove('guest')).status).toBe(204)
+    await remove('guest')
     await line.has((frame) => frame.type === 'error' && frame.code === 'forbidden' && frame.session === SESSION)
     const [sse, lines, response] = streams.map((stream) => stream.text().catch((error: Error) => error.message))
     for (const text of [sse, lines]) expect(await text).toContain('"code":"forbidden"')
