@@ -16,7 +16,7 @@ describe('npm run loadtest', () => {
   it('drives all doors through a network that cuts, loses nothing, and tells it in three forms', async () => {
     const line =
       '--together --doors ws,sse,ndjson,request,long-poll,short-poll,sdk --sessions 14 --duration 3 --think 500 ' +
-      `--answer 20 --pace 40 --cut 30%/1s --latency 5ms --jitter 5ms --memory 0 --drain 15s --out ${out}`
+      `--answer 20 --pace 40 --cut 30%/1s --latency 40ms --jitter 10ms --memory 0 --drain 15s --out ${out}`
     const { stdout } = await promisify(execFile)(process.execPath, [main, ...line.split(' ')])
     expect(stdout).toContain('Every answer came whole')
     const report = JSON.parse(readFileSync(join(out, 'report.json'), 'utf8')) as Report

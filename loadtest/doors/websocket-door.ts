@@ -189,7 +189,8 @@ export class WebSocketDoor implements DoorUser {
 
   #command(frame: ClientFrame & { readonly id: string }): void {
     this.#unanswered.set(frame.id, frame)
-    if (this.#attached) this.#say(frame)
+    // Where it is not open, it goes out as soon as it is; where it is, behind the attach, whether that is answered or not.
+    this.#say(frame)
   }
 
   #say(frame: ClientFrame): void {
