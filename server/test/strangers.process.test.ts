@@ -175,8 +175,9 @@ describe('a token that ends meanwhile', () => {
     const long = '/demo count=900 rate=5 ttft=0'
     const begun = await asOwner('POST', '/jobs', { session: makeId('s'), content: long })
     const { id, session } = (await begun.json()) as { readonly id: string; readonly session: string }
-    const until = Math.floor(Date.now() / 1000) + 3
-    const token = await tokenOf('olga', 3)
+    // Long enough for all to be begun before it ends.
+    const until = Math.floor(Date.now() / 1000) + 5
+    const token = await tokenOf('olga', 5)
     const ask = async (method: string, path: string, accept: string, body?: unknown): Promise<string> => {
       const headers = { Authorization: `Bearer ${token}`, Accept: accept }
       const answer = await request(method, path, headers, body)
