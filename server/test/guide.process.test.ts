@@ -84,7 +84,8 @@ describe('the guide to the doors', () => {
     const rest = printed.get('Lose the connection, and go on') ?? ''
     // From the middle to the end.
     expect(rest).not.toContain('event: message')
-    expect(rest).toContain(`"text":" 99"`)
+    // Tokens that came together are one output.
+    expect(rest).toMatch(/"text":"[^"]* 99"/)
     expect(rest.trim().split('\n').at(-2)).toBe('event: run.ended')
   })
 

@@ -104,7 +104,10 @@ export class SessionDirectory {
       const held = before === undefined ? [] : this.#state.sessions
       const ids = new Set(sessions.map(({ session }) => session))
       const all = [...held.filter(({ session }) => !ids.has(session)), ...sessions]
+      const isFirst = this.#state.status !== 'known'
       this.#become({ sessions: all, status: 'known', ...(next === undefined ? {} : { next }) })
+      // What happened just before the page came may not be in it yet.
+      if (isFirst) this.refreshSoon()
     } catch (error) {
       if (turn !== this.#asked) return
       if (!(error instanceof ParleyError)) throw error
