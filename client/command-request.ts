@@ -21,10 +21,11 @@ export function requestOf(command: PostedCommand, tools: readonly Tool[] = []): 
   const at = sessionPath(command.session)
   switch (command.type) {
     case 'send': {
-      const { type: _, id: __, session: ___, ...said } = command
+      const { type: _, id: __, session: ___, trace, ...said } = command
       const body = tools.length === 0 ? said : { ...said, tools: tools.map(({ name }) => name) }
+      const traced = trace === undefined ? {} : { traceparent: trace }
       // Its entries come as all others do; the answer only says that it was taken.
-      return { path: `${at}/messages`, headers: { ...key, Prefer: 'respond-async' }, body }
+      return { path: `${at}/messages`, headers: { ...key, Prefer: 'respond-async', ...traced }, body }
     }
     case 'cancel': {
       const { type: _, id: __, session: ___, ...body } = command

@@ -17,9 +17,14 @@ export interface SendOptions {
   readonly parent?: string | null
   /** What it brings along for its run. */
   readonly context?: Context
+  /** The span that it is a part of, as W3C's `traceparent`: a server that records traces goes on from there. */
+  readonly trace?: string
   /** The message's id, for one that may have been sent before, by a page that is gone: it takes effect once. */
   readonly id?: string
 }
+
+/** What a header can carry. */
+const HEADER_TEXT = /^[\x21-\x7e]{1,256}$/
 
 export function outgoing(
   view: SessionView,
@@ -29,7 +34,7 @@ export function outgoing(
   time: number,
 ): { readonly frame: Send; readonly pending: PendingSend } {
   const parts: readonly Part[] = typeof content === 'string' ? [{ type: 'text', text: content }] : content
-  const { policy, model, agent, seen, context } = options
+  const { policy, model, agent, seen, context, trace } = options
   // One that may have been sent before is sent as it was.
   const parent = options.parent === undefined && options.id === undefined ? parentOfNext(view) : options.parent
   const stands = parent === undefined ? {} : { parent }
@@ -43,6 +48,7 @@ export function outgoing(
     ...(agent === undefined ? {} : { agent }),
     ...(seen === undefined ? {} : { seen }),
     ...(context === undefined ? {} : { context }),
+    ...(trace !== undefined && HEADER_TEXT.test(trace) ? { trace } : {}),
     ...stands,
   }
   return { frame, pending: { id, content: parts, text: textOf(parts), policy: policy ?? 'queue', time, ...stands } }

@@ -54,6 +54,8 @@ export const Send = z.object({
   parent: Id.nullable().optional(),
   /** For who keeps the conversation, or its tools, outside the session. */
   context: Context.optional(),
+  /** The client's own span, as in `traceparent`; what is none is ignored. */
+  trace: z.string().max(256).optional(),
 })
 
 export const Cancel = z.object({

@@ -7,6 +7,7 @@ import { ERROR_CODES } from './error.ts'
 import { Id } from './id.ts'
 import { OutputPart, Part, Seen } from './part.ts'
 import { Tool, ToolName } from './tool.ts'
+import { Traceparent } from './trace.ts'
 
 const Count = z.int().min(0)
 
@@ -59,6 +60,8 @@ export const MessageEvent = z.object({
   variant: z.string().max(32).optional(),
   /** What its author's token allows, where that says: its run is paid from it. */
   budget: Budget.optional(),
+  /** The span in which the server took it: who drives its run goes on from there. */
+  trace: Traceparent.optional(),
 })
 
 export const RunStarted = z.object({

@@ -118,7 +118,7 @@ export type Problem = z.infer<typeof Problem>
 export const IdempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'a key is 1–255 visible characters of ASCII')
 
 /** `POST /v1/sessions/{session}/messages` */
-export const MessageRequest = Send.omit({ type: true, id: true, session: true }).extend({
+export const MessageRequest = Send.omit({ type: true, id: true, session: true, trace: true }).extend({
   /** Names of tools that the connection named in the header has declared, at whichever node: they are on offer, too. */
   tools: z.array(ToolName).max(LIMITS.tools).optional(),
 })

@@ -35,6 +35,7 @@ import { openDoors } from './open-doors.ts'
 import { type LimitsStores, openLimits } from './open-limits.ts'
 import { exposeMetrics, openMetrics } from './open-metrics.ts'
 import { openModels } from './open-models.ts'
+import { openTraces } from './open-traces.ts'
 import { agentOf, createRunEngine, RUN_LIMITS } from './run/run-engine.ts'
 import { DirectoryDesk } from './session/directory-desk.ts'
 import { Purger } from './session/purger.ts'
@@ -76,6 +77,9 @@ const LINGER_MS = 1_500
 const LINGER_PART = 0.25
 /** Milliseconds since the last question at `/readyz` after which nobody is thought to ask. */
 const ASKED_MS = 60_000
+
+/** Milliseconds for which a stop waits for the collector of traces. */
+const TRACES_CLOSE_MS = 3_000
 
 /** Milliseconds that the log may be away before clients are better sent to another node. */
 const AWAY_MS = 5_000
@@ -158,6 +162,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   }
   const models = overrides.models ?? openModels(config)
   const metrics = openMetrics(config, models.ids, () => engine.active)
+  const tracer = await openTraces(config, logger)
   // The log is opened first; what folds its sessions needs it.
   let foldAll = (_: ReadonlySet<string>): void => undefined
   const app = uws.App()
@@ -175,7 +180,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     visited: (session) => directory.visited(session),
     logger,
   })
-  foldAll = (old) => foldEach(old, sessions, transcripts, logger)
+  foldAll = (old) => transcripts.foldAll(old, sessions)
   const limits = openLimits(config, { ...stores, logger })
   const serverTools = new Map(config.tools.map((tool) => [tool.name, tool]))
   const service = createSessionService({
@@ -192,6 +197,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     late: (session, seq) => purger.again(session, seq),
     logger,
     metrics: metrics?.runs,
+    tracer,
     entrance: limits.entrance,
   })
   const hub = new Hub(stores.log, { broadcast: broadcastBy(app) })
@@ -219,6 +225,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     maxAttempts: OWNERS_MAX,
     logger,
     metrics: metrics?.runs,
+    tracer,
     budgets: limits.budgets,
     places: limits.places,
     isRead: (session) => audience.isAnywhere(session, stores.rollCall),
@@ -285,6 +292,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     sessions.close()
     await limits.close()
     await stores.close()
+    await tracer?.close(TRACES_CLOSE_MS)
     app.close()
   }
 
@@ -301,24 +309,6 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
       return closing
     },
   }
-}
-
-/** One after the other: there is no hurry, and a sweep may name many. */
-function foldEach(
-  old: ReadonlySet<string>,
-  sessions: SessionCache,
-  transcripts: TranscriptWriter,
-  logger: Logger,
-): void {
-  const all = async (): Promise<void> => {
-    for (const id of old) {
-      const { session, release } = await sessions.retain(id)
-      await transcripts.fold(session, true).finally(release)
-    }
-  }
-  all().catch((error: unknown) =>
-    logger.warn({ err: error }, 'old sessions were not folded; the next sweep asks again'),
-  )
 }
 
 type Uncovered = (sessions: ReadonlySet<string>) => void

@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 // The server's command: reads the settings, starts, says where it is, and stops when told to.
-import { readFileSync } from 'node:fs'
 import { type Config, ConfigError, loadConfig } from './config.ts'
 import { backUpLog, createServer, renewLog, type Server, StartError } from './create-server.ts'
 import { createLogger, type Logger } from './logger.ts'
 import { describeSettings } from './settings.ts'
+import { version } from './version.ts'
 
 const EXIT = { started: 1, usage: 2, interrupted: 130 } as const
 
@@ -119,11 +119,6 @@ function dieOnFaults(logger: Logger): void {
   }
   process.on('uncaughtException', die)
   process.on('unhandledRejection', die)
-}
-
-function version(): string {
-  const file = new URL('../package.json', import.meta.url)
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
 }
 
 function fail(code: number, message: string): void {

@@ -226,6 +226,12 @@ export const SETTINGS = {
     undefined,
     'What a million tokens cost, by model, for the metrics: JSON, or a file with it.',
   ),
+  traces: setting(
+    'PARLEY_TRACES',
+    z.enum(['off', 'otlp'], { error: 'must be off or otlp' }),
+    'off',
+    'Whether spans are sent to an OpenTelemetry collector: off, or otlp (where to: OTEL_EXPORTER_OTLP_ENDPOINT).',
+  ),
   experiment: setting(
     'PARLEY_EXPERIMENT',
     ExperimentForm,

@@ -23,6 +23,7 @@ const WORKSPACES: Readonly<Record<string, readonly string[]>> = {
 /** folder of the server → the folders that it may import. Files at the root, and the bench, may import any. */
 const SERVER: Readonly<Record<string, readonly string[]>> = {
   metric: [],
+  trace: [],
   experiment: [],
   log: ['metric'],
   model: ['metric'],
@@ -30,8 +31,8 @@ const SERVER: Readonly<Record<string, readonly string[]>> = {
   auth: ['log', 'metric'],
   limit: ['log', 'metric'],
   presence: ['log', 'metric'],
-  session: ['log', 'tool', 'metric'],
-  run: ['log', 'model', 'session', 'tool', 'metric'],
+  session: ['log', 'tool', 'metric', 'trace'],
+  run: ['log', 'model', 'session', 'tool', 'metric', 'trace'],
   doors: ['auth', 'experiment', 'limit', 'log', 'presence', 'session', 'metric'],
 }
 
@@ -46,6 +47,7 @@ const PACKAGES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^jose$/, ['server/auth/']],
   [/^pino$/, ['server/']],
   [/^prom-client$/, ['server/metric/']],
+  [/^@opentelemetry\//, ['server/trace/otlp-tracer.ts']],
   [/^msgpackr$/, ['protocol/codec.ts']],
   [/^zod$/, ['protocol/', 'server/']],
   [/^ws$/, ['client/platform-node.ts', 'loadtest/doors/', 'server/bench/peers/']],

@@ -66,6 +66,13 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'client',
+    name: 'send within a trace',
+    json: `{"type":"send","id":"c21","session":"s1","content":"Hi.","trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}`,
+    msgpack:
+      '85a474797065a473656e64a26964a3633231a773657373696f6ea27331a7636f6e74656e74a348692ea57472616365d93730302d30616637363531393136636434336464383434386562323131633830333139632d623761643662373136393230333333312d3031',
+  },
+  {
+    from: 'client',
     name: 'cancel',
     json: `{"type":"cancel","id":"c4","session":"s1","run":"r1","seen":{"run":"r1","index":300}}`,
     msgpack:
@@ -245,6 +252,13 @@ export const GOLDEN: readonly Golden[] = [
     json: `{"type":"entry","session":"s1","cursor":"e1.32","time":1767225600000,"event":{"type":"message","id":"c19","role":"user","author":"ada","content":[],"policy":"queue","run":"r1","door":"websocket","variant":"b"}}`,
     msgpack:
       '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3332a474696d65cb4279b76daa800000a56576656e7489a474797065a76d657373616765a26964a3633139a4726f6c65a475736572a6617574686f72a3616461a7636f6e74656e7490a6706f6c696379a57175657565a372756ea27231a4646f6f72a9776562736f636b6574a776617269616e74a162',
+  },
+  {
+    from: 'server',
+    name: 'entry: message within a trace',
+    json: `{"type":"entry","session":"s1","cursor":"e1.34","time":1767225600000,"event":{"type":"message","id":"c21","role":"user","author":"ada","content":[],"policy":"queue","run":"r1","door":"websocket","trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3334a474696d65cb4279b76daa800000a56576656e7489a474797065a76d657373616765a26964a3633231a4726f6c65a475736572a6617574686f72a3616461a7636f6e74656e7490a6706f6c696379a57175657565a372756ea27231a4646f6f72a9776562736f636b6574a57472616365d93730302d30616637363531393136636434336464383434386562323131633830333139632d623761643662373136393230333333312d3031',
   },
   {
     from: 'server',

@@ -13,6 +13,8 @@ export interface RunLabels {
   readonly variant: string
 }
 
+export const NO_LABELS: RunLabels = { door: '', gen_ai_request_model: '', variant: '' }
+
 export const RUN_LABELS = ['door', 'gen_ai_request_model', 'variant'] as const
 
 /** Values that are let through. */

@@ -47,6 +47,16 @@ it('counts no wait for tools as one between tokens', () => {
   expect(told.pace).toEqual([{ secondsPerToken: 0.01, longestSeconds: 0.01, wasted: 0 }])
 })
 
+it('tells of the first output of each model call, and of no other', () => {
+  const spoke: string[] = []
+  const { meter } = meterOf({ spoke: () => void spoke.push('spoke') })
+  speak(meter, [1_010, 1_020, 1_030])
+  expect(spoke).toHaveLength(1)
+  meter.nextCall()
+  speak(meter, [9_000, 9_010], 3)
+  expect(spoke).toHaveLength(2)
+})
+
 it('divides by tokens, not by entries: several go in one when the log is busy', () => {
   const { meter, told } = meterOf()
   meter.gave(1)

@@ -9,6 +9,13 @@ export interface RunMeterSink {
   ownerDone(labels: RunLabels, model: string, pace: Pace): void
 }
 
+/** For an owner of whom nothing is to be counted. */
+export const UNCOUNTED: RunMeterSink = {
+  firstToken: () => undefined,
+  takenOver: () => undefined,
+  ownerDone: () => undefined,
+}
+
 export interface Pace {
   /** Of one token after the first of its model call; undefined where there was none. */
   readonly secondsPerToken: number | undefined
@@ -27,6 +34,8 @@ export interface MeteredRun {
   readonly hasSpoken: boolean
   /** Unix milliseconds of the last that is stored of an owner who was lost. */
   readonly silentSince: number | undefined
+  /** Told of the first output of each model call, when the log has it. */
+  readonly spoke?: (() => void) | undefined
 }
 
 export class RunMeter {
@@ -90,6 +99,7 @@ export class RunMeter {
 
   #begin(time: number): void {
     this.#starts += 1
+    this.#run.spoke?.()
     if (this.#hasBegun) return
     this.#hasBegun = true
     const { labels, model, sentAt, hasSpoken, silentSince } = this.#run

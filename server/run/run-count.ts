@@ -4,7 +4,8 @@ import { formatCursor, type MessageEvent } from '@parley/protocol'
 import { CursorLost, StorageError } from '../log/log-error.ts'
 import type { Delivery } from '../log/run-queue.ts'
 import type { SessionLog } from '../log/session-log.ts'
-import type { RunMeter } from '../metric/run-meter.ts'
+import { NO_LABELS } from '../metric/labels.ts'
+import { RunMeter, UNCOUNTED } from '../metric/run-meter.ts'
 import type { RunMetrics } from '../metric/run-metrics.ts'
 import type { Model } from '../model/model.ts'
 import type { Session } from '../session/session.ts'
@@ -68,19 +69,26 @@ export class RunCount {
   }
 }
 
-/** The meter of an owner that is about to begin. */
+/**
+ * The meter of an owner that is about to begin; undefined where nobody wants to know.
+ * @param spoke told of the first output of each model call
+ */
 export async function meterOf(
-  metrics: RunMetrics,
-  { log, model }: { readonly log: SessionLog; readonly model: Model },
+  {
+    metrics,
+    log,
+    model,
+  }: { readonly metrics?: RunMetrics | undefined; readonly log: SessionLog; readonly model: Model },
   session: Session,
   view: RunView,
-): Promise<RunMeter> {
-  return metrics.meter(messageOf(session, view.message)?.event ?? {}, {
-    model: model.id,
-    sentAt: sentAt(session, view.message),
-    hasSpoken: view.next > 0,
-    silentSince: view.epoch === 0 ? undefined : await silentSince(log, session, view),
-  })
+  spoke: (() => void) | undefined,
+): Promise<RunMeter | undefined> {
+  const run = { model: model.id, sentAt: sentAt(session, view.message), hasSpoken: view.next > 0, spoke }
+  if (metrics === undefined) {
+    return spoke && new RunMeter(UNCOUNTED, { ...run, labels: NO_LABELS, silentSince: undefined })
+  }
+  const since = view.epoch === 0 ? undefined : await silentSince(log, session, view)
+  return metrics.meter(messageOf(session, view.message)?.event ?? {}, { ...run, silentSince: since })
 }
 
 /** Unix milliseconds at which a message was stored; undefined for one of the past. */
@@ -88,7 +96,11 @@ export function sentAt(session: Session, message: string): number | undefined {
   return messageOf(session, message)?.time
 }
 
-function messageOf(session: Session, id: string): { readonly event: MessageEvent; readonly time: number } | undefined {
+/** undefined for one of the past. */
+export function messageOf(
+  session: Session,
+  id: string,
+): { readonly event: MessageEvent; readonly time: number } | undefined {
   return session.state.messages.find(({ event }) => event.id === id)
 }
 

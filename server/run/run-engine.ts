@@ -14,6 +14,7 @@ import type { SessionCache } from '../session/session-cache.ts'
 import { findCommand, findRun, lateSteerRun, type RunView, type SessionState } from '../session/session-state.ts'
 import type { TranscriptWriter } from '../session/transcript-writer.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
+import type { Tracer } from '../trace/tracer.ts'
 import type { RunBudgets } from './run-budget.ts'
 import { RunCount } from './run-count.ts'
 import { type RunLimits, RunOwner } from './run-owner.ts'
@@ -45,6 +46,7 @@ export interface RunEngineOptions {
   readonly maxAttempts: number
   readonly logger: Logger
   readonly metrics?: RunMetrics | undefined
+  readonly tracer?: Tracer | undefined
   readonly budgets?: RunBudgets | undefined
   /** Told which users' runs this node has, those that wait for their turn among them. */
   readonly places?: RunPlaceKeeper | undefined
@@ -178,9 +180,9 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     active += 1
     try {
       const owner = choose(session, view)
-      const { node, limits, metrics, budgets } = options
+      const { node, limits, metrics, tracer, budgets } = options
       const epoch = await RunOwner.drive(
-        { ...owner, log, node, limits, logger, metrics, budgets },
+        { ...owner, log, node, limits, logger, metrics, tracer, budgets },
         session,
         view,
         signal,

@@ -14,6 +14,7 @@ import { fromParts } from '../session/run-output.ts'
 import type { Session } from '../session/session.ts'
 import { findRun, type RunView } from '../session/session-state.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
+import type { Tracer } from '../trace/tracer.ts'
 import {
   callModel,
   ModelFailure,
@@ -26,10 +27,12 @@ import { buildPrompt, userMessage } from './prompt.ts'
 import { type Recovery, recover } from './recovery.ts'
 import { RunAppender } from './run-appender.ts'
 import { type OpenBudget, type RunBudgets, RunUse } from './run-budget.ts'
-import { meterOf, sentAt } from './run-count.ts'
+import { messageOf, meterOf, sentAt } from './run-count.ts'
 import * as Run from './run-state.ts'
 import { RunTools } from './run-tools.ts'
+import { RunTrace } from './run-trace.ts'
 import { sampled } from './sampling.ts'
+import { timed } from './timed-call.ts'
 
 export interface RunLimits extends ModelTimeouts {
   /** Model calls. */
@@ -61,6 +64,7 @@ export interface OwnerOptions {
   readonly limits: RunLimits
   readonly logger: Logger
   readonly metrics?: RunMetrics | undefined
+  readonly tracer?: Tracer | undefined
   readonly budgets?: RunBudgets | undefined
 }
 
@@ -76,6 +80,7 @@ export class RunOwner implements ModelSink {
   readonly #tools: RunTools
   readonly #taken = new Set<string>()
   readonly #meter: RunMeter | undefined
+  readonly #trace: RunTrace | undefined
   /** Deltas at which the run has used as many tokens as it may, and of what it then has too many. */
   #maxDeltas = 0
   #bound: 'token_limit' | 'budget_exceeded' = 'token_limit'
@@ -86,12 +91,19 @@ export class RunOwner implements ModelSink {
   /** Why the log takes nothing more of this owner, when it is not that the run is over. */
   #problem: unknown
 
-  private constructor(options: OwnerOptions, session: Session, state: Run.RunState, meter: RunMeter | undefined) {
+  private constructor(
+    options: OwnerOptions,
+    session: Session,
+    state: Run.RunState,
+    meter: RunMeter | undefined,
+    trace: RunTrace | undefined,
+  ) {
     const { log, limits, node } = options
     this.#options = options
     this.#session = session
     this.#run = state.about.run
     this.#meter = meter
+    this.#trace = trace
     this.#appender = new RunAppender(
       {
         log,
@@ -106,7 +118,7 @@ export class RunOwner implements ModelSink {
       state,
     )
     const owner = `${node}/${state.about.epoch}`
-    this.#tools = new RunTools({ ...options, ...limits, owner }, session, state.about.run, this.#stop.signal)
+    this.#tools = new RunTools({ ...options, ...limits, owner, trace }, session, state.about.run, this.#stop.signal)
   }
 
   /**
@@ -121,8 +133,10 @@ export class RunOwner implements ModelSink {
       { run: view.id, epoch: view.epoch + 1, model: options.model.id, message: view.message, owner: options.node },
       { last: view.last, next: view.next, output: fromParts(recovery.kept), step: recovery.step },
     )
-    const meter = options.metrics && (await meterOf(options.metrics, options, session, view))
-    const owner = new RunOwner(options, session, state, meter)
+    const message = messageOf(session, view.message)?.event
+    const trace = options.tracer && new RunTrace(options.tracer, session.id, message, state.about)
+    const meter = await meterOf(options, session, view, trace && (() => trace.spoke()))
+    const owner = new RunOwner(options, session, state, meter, trace)
     const onHandOver = (): void => owner.#stop.abort(handOver.reason)
     handOver.addEventListener('abort', onHandOver, { once: true })
     if (handOver.aborted) onHandOver()
@@ -140,8 +154,9 @@ export class RunOwner implements ModelSink {
       owner.#closeBudget()
       owner.#appender.close()
       await owner.#tools.stopped()
-      const how = findRun(session.state, view.id)?.ended?.reason
-      meter?.done(owner.#appender.state.deltas, how === 'cancelled' || how === 'superseded')
+      const ended = findRun(session.state, view.id)?.ended
+      meter?.done(owner.#appender.state.deltas, ended?.reason === 'cancelled' || ended?.reason === 'superseded')
+      trace?.done(ended, handOver.aborted)
     }
     await compactRun(options.log, session, view.id, Run.usageSoFar(owner.#appender.state))
     return owner.#begun ? view.epoch + 1 : view.epoch
@@ -185,9 +200,10 @@ export class RunOwner implements ModelSink {
     const started = await log.append(this.#session.id, subject, event, last)
     this.#begun = true
     const asked = this.#message()
-    const since = about.epoch === 1 ? sentAt(this.#session, about.message) : undefined
-    const waited = since === undefined ? undefined : (started.time - since) / 1000
-    this.#options.metrics?.began(asked ?? {}, about.model, recovery.mode, waited)
+    const from = about.epoch === 1 ? sentAt(this.#session, about.message) : undefined
+    const waited = from === undefined ? undefined : { from, to: started.time }
+    this.#options.metrics?.began(asked ?? {}, about.model, recovery.mode, waited && (waited.to - waited.from) / 1000)
+    this.#trace?.began(recovery.mode, waited)
     let { seq } = started
     if (recovery.mode === 'restart' && recovery.kept.length > 0) {
       // Readers dropped all of it: they get back the steps that are complete.
@@ -260,7 +276,8 @@ export class RunOwner implements ModelSink {
           maxOutputTokens: this.#boundBy(this.#maxOutputTokens(), prompt),
         }
         this.#maxDeltas = deltas + options.maxOutputTokens
-        const finish = await timed(this.#options.metrics, model.id, () =>
+        const call = { model: model.id, maxTokens: options.maxOutputTokens, attempt }
+        const finish = await timed(this.#options.metrics, this.#trace, call, () =>
           callModel(model, options, limits, this, signal),
         )
         return this.#paid(finish)
@@ -344,22 +361,6 @@ export class RunOwner implements ModelSink {
     this.#options.logger.error({ err: error, run: this.#run }, 'run failed inside the server')
     if (error instanceof ReplyError) return { code: error.code, message: error.message }
     return { code: 'internal', message: 'Something went wrong on the server.' }
-  }
-}
-
-/** Tells how long a call of the model took, and how it failed. */
-async function timed<T>(metrics: RunMetrics | undefined, model: string, call: () => Promise<T>): Promise<T> {
-  const began = performance.now()
-  let failure = '_OTHER'
-  try {
-    const result = await call()
-    failure = ''
-    return result
-  } catch (error) {
-    failure = error instanceof ModelFailure ? error.code : 'cancelled'
-    throw error
-  } finally {
-    metrics?.modelCalled(model, (performance.now() - began) / 1000, failure)
   }
 }
 

@@ -10,9 +10,14 @@ import { type CallKeeperOptions, giveResult, keepCall } from './call-keeper.ts'
 import { type ModelToolCall, parseInput } from './model-call.ts'
 import { toolInput, toolOutput } from './prompt.ts'
 import type { CallItem } from './run-state.ts'
+import type { RunTrace, ToolOutcome } from './run-trace.ts'
+
+export interface RunToolsOptions extends CallKeeperOptions {
+  readonly trace?: RunTrace | undefined
+}
 
 export class RunTools {
-  readonly #options: CallKeeperOptions
+  readonly #options: RunToolsOptions
   readonly #session: Session
   readonly #run: string
   readonly #signal: AbortSignal
@@ -21,7 +26,7 @@ export class RunTools {
   #kept: Promise<void>[] = []
 
   /** @param signal aborted when the run is over for its owner */
-  constructor(options: CallKeeperOptions, session: Session, run: string, signal: AbortSignal) {
+  constructor(options: RunToolsOptions, session: Session, run: string, signal: AbortSignal) {
     this.#options = options
     this.#session = session
     this.#run = run
@@ -54,13 +59,14 @@ export class RunTools {
     const approval = problem === undefined && ((server ?? client)?.approval ?? false)
     const { approvalMs, clientToolMs } = this.#options
     const timeoutMs = server?.timeoutMs ?? client?.timeoutMs ?? clientToolMs
-    this.#keep(id, problem)
+    const where = server === undefined && client !== undefined ? 'client' : 'server'
+    this.#keep(id, call.name, where, problem)
     return {
       type: 'call',
       call: id,
       name: call.name,
       input: input === undefined ? call.input : input,
-      where: server === undefined && client !== undefined ? 'client' : 'server',
+      where,
       approval,
       until: Date.now() + (approval ? approvalMs : timeoutMs),
     }
@@ -70,7 +76,7 @@ export class RunTools {
   adopt(): void {
     if (this.leavesCalls) return
     for (const call of this.#view()?.calls.values() ?? []) {
-      if (call.result === undefined) this.#keep(call.id, undefined)
+      if (call.result === undefined) this.#keep(call.id, call.name, call.where)
     }
   }
 
@@ -102,11 +108,21 @@ export class RunTools {
     await Promise.allSettled(this.#kept)
   }
 
-  #keep(id: string, problem: string | undefined): void {
+  #keep(id: string, name: string, where: 'client' | 'server', problem?: string): void {
+    const isOurs = this.#options.serverTools.has(name) || this.#session.state.tools.has(name)
+    const traced = this.#options.trace?.tool(id, isOurs ? name : undefined, where)
     const kept = this.#seeThrough(id, problem)
+    const over = (): void => traced?.(this.#outcome(id))
     // Looked at when the step settles; until then a rejection must not count as unhandled.
-    kept.catch(() => undefined)
+    kept.then(over, over)
     this.#kept.push(kept)
+  }
+
+  #outcome(id: string): ToolOutcome {
+    const call = this.#view()?.calls.get(id)
+    if (call?.result === undefined) return 'left'
+    if (call.result.error === undefined) return 'given'
+    return call.decision === 'deny' ? 'denied' : 'failed'
   }
 
   async #seeThrough(id: string, problem: string | undefined): Promise<void> {

@@ -34,6 +34,8 @@ export interface SendPorts {
 export interface Origin {
   readonly door?: Door
   readonly variant?: string
+  /** The span in which it is taken. */
+  readonly trace?: string | undefined
   /** The author's own, by the token. */
   readonly limits?: UserLimits
 }
@@ -59,7 +61,7 @@ export async function send(
   command: Send,
   user: string,
   tools: readonly string[],
-  { door, variant, limits }: Origin = {},
+  { door, variant, trace, limits }: Origin = {},
 ): Promise<Sent> {
   const content = asParts(command.content)
   const before = findCommand(session.state, command.id)
@@ -105,6 +107,7 @@ export async function send(
     ...(tools.length === 0 ? {} : { tools: [...tools] }),
     ...(door === undefined ? {} : { door }),
     ...(variant === undefined ? {} : { variant }),
+    ...(trace === undefined ? {} : { trace }),
     ...(limits?.budget === undefined ? {} : { budget: limits.budget }),
   }
   let seq: number

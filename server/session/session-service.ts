@@ -20,6 +20,7 @@ import type { Seq } from '../log/entry.ts'
 import { CursorLost, StorageError } from '../log/log-error.ts'
 import type { RunQueue } from '../log/run-queue.ts'
 import type { RunMetrics } from '../metric/run-metrics.ts'
+import type { Tracer } from '../trace/tracer.ts'
 import { asReplyError, compareAndAppend } from './compare-and-append.ts'
 import type { DirectoryDesk } from './directory-desk.ts'
 import { endRun } from './end-run.ts'
@@ -30,6 +31,7 @@ import type { Session, SessionStores } from './session.ts'
 import type { SessionCache } from './session-cache.ts'
 import { activeRun, findCommand, findRun } from './session-state.ts'
 import { ToolDesk } from './tool-desk.ts'
+import { tracedSend } from './traced-send.ts'
 
 /** Whose command it is. */
 export interface Caller {
@@ -46,6 +48,8 @@ export interface Caller {
   readonly door?: Door
   /** Of an experiment that the user takes part in. */
   readonly variant?: string
+  /** The span that its messages are a part of, as in `traceparent`, where they name none themselves. */
+  readonly trace?: string
   /** The user's own, by its token. */
   readonly limits?: UserLimits
 }
@@ -107,6 +111,7 @@ export interface SessionServiceOptions {
   readonly logger: Logger
   readonly now?: () => number
   readonly metrics?: Pick<RunMetrics, 'cancelled'> | undefined
+  readonly tracer?: Tracer | undefined
   /** Who may begin runs. */
   readonly entrance?: Entrance | undefined
 }
@@ -179,12 +184,14 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
 
   return {
     async send(command, caller) {
-      options.checkChoice(command.model, command.agent)
-      return within(command.session, async (session) => {
-        await admitted(session, caller, 'send', true)
-        const offered = new Set([...desk.offered(command.session), ...(caller.tools ?? [])])
-        const ports = { ...stores, ...(options.entrance === undefined ? {} : { entrance: options.entrance }) }
-        return receipt(await send(ports, session, command, caller.user, [...offered], caller))
+      return tracedSend(options.tracer, command, caller, async (trace) => {
+        options.checkChoice(command.model, command.agent)
+        return within(command.session, async (session) => {
+          await admitted(session, caller, 'send', true)
+          const offered = new Set([...desk.offered(command.session), ...(caller.tools ?? [])])
+          const ports = { ...stores, ...(options.entrance === undefined ? {} : { entrance: options.entrance }) }
+          return receipt(await send(ports, session, command, caller.user, [...offered], { ...caller, trace }))
+        })
       })
     },
 

@@ -8,6 +8,7 @@ import type { FoldedEntry, Transcript } from '../log/transcript-store.ts'
 import { compact } from './compact.ts'
 import { membersRecord } from './members.ts'
 import type { Session, SessionStores } from './session.ts'
+import type { SessionCache } from './session-cache.ts'
 import { type Folded, lateSteerRun } from './session-state.ts'
 
 export interface TranscriptWriterOptions {
@@ -54,6 +55,19 @@ export class TranscriptWriter {
     } finally {
       this.#busy.delete(session.id)
     }
+  }
+
+  /** Folds sessions that are old, one after the other: there is no hurry, and a sweep may name many. Throws nothing. */
+  foldAll(old: ReadonlySet<string>, sessions: SessionCache): void {
+    const all = async (): Promise<void> => {
+      for (const id of old) {
+        const { session, release } = await sessions.retain(id)
+        await this.fold(session, true).finally(release)
+      }
+    }
+    all().catch((error: unknown) =>
+      this.#options.logger.warn({ err: error }, 'old sessions were not folded; the next sweep asks again'),
+    )
   }
 
   async #fold(session: Session, force: boolean): Promise<void> {

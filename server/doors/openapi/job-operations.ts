@@ -1,7 +1,7 @@
 // What is told of the jobs' routes.
 import { type Operations, PARAMETERS } from './operation.ts'
 
-const { job, key, since, wait, ifNoneMatch } = PARAMETERS
+const { job, key, since, wait, ifNoneMatch, trace } = PARAMETERS
 
 export const JOB_OPERATIONS: Operations = {
   'POST /jobs': {
@@ -11,7 +11,7 @@ export const JOB_OPERATIONS: Operations = {
     description:
       'Without `session` the job has a session of its own. The run goes on whoever asks, and on whatever node; the same ' +
       'key gives the same job.',
-    parameters: [key],
+    parameters: [key, trace],
     body: 'JobRequest',
     answers: {
       202: {

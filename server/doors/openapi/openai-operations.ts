@@ -1,7 +1,7 @@
 // What is told of the doors that clients of the OpenAI API know. Their bodies are that API's; here stands what is taken of them.
 import { type Operations, PARAMETERS } from './operation.ts'
 
-const { key } = PARAMETERS
+const { key, trace } = PARAMETERS
 const id = {
   in: 'path',
   name: 'id',
@@ -27,7 +27,7 @@ export const OPENAI_OPERATIONS: Operations = {
     summary: 'A chat completion, whole or streamed',
     description:
       'Each has a session of its own. Who goes away in mid-answer cancels it, unless `store` or a key says otherwise.',
-    parameters: [key],
+    parameters: [key, trace],
     body: 'ChatRequest',
     answers: { 200: { description: 'The completion.', forms: { 'text/event-stream': EVENTS } } },
     errors: [
@@ -50,7 +50,7 @@ export const OPENAI_OPERATIONS: Operations = {
     id: 'createResponse',
     tag: 'openai',
     summary: 'A response: whole, streamed, or in the background',
-    parameters: [key],
+    parameters: [key, trace],
     body: 'ResponseRequest',
     answers: { 200: { description: 'The response as it is.', forms: { 'text/event-stream': EVENTS } } },
     errors: [...SENDING],

@@ -135,6 +135,12 @@ export const PARAMETERS = {
     description: 'The `ETag` of what the client holds: 304 while nothing has changed.',
     schema: { type: 'string' },
   },
+  trace: {
+    in: 'header',
+    name: 'traceparent',
+    description: 'The caller’s span (W3C Trace Context): a server that records traces goes on from there.',
+    schema: { type: 'string' },
+  },
   me: {
     in: 'header',
     name: 'Parley-Connection',

@@ -1,7 +1,8 @@
 // What is told of the session's routes.
 import { type Operations, PARAMETERS, type Parameter } from './operation.ts'
 
-const { session, call, connection, after, wait, run, merge, key, prefer, lastEventId, ifNoneMatch, me } = PARAMETERS
+const { session, call, connection, after, wait, run, merge, key, prefer, lastEventId, ifNoneMatch, me, trace } =
+  PARAMETERS
 
 const limit: Parameter = {
   in: 'query',
@@ -47,7 +48,7 @@ export const SESSION_OPERATIONS: Operations = {
       'JSON: the whole result when the run has ended, or 202 with the job when `Prefer: wait` ran out, or at once with ' +
       '`respond-async`. Server-sent events or lines: what the run puts out, as it does, until it has ended. A client that ' +
       'is cut off goes on at `…/events?run=`, or sends the same request again.',
-    parameters: [session, key, prefer, lastEventId, me],
+    parameters: [session, key, prefer, lastEventId, me, trace],
     body: 'MessageRequest',
     answers: {
       200: {

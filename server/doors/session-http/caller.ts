@@ -7,11 +7,13 @@ import type { HttpRequest } from '../http/http-request.ts'
 const HEADER = 'parley-connection'
 const DOOR = 'parley-door'
 const RESUME = 'parley-resume'
+const TRACE = 'traceparent'
 
 /** @param otherwise the door, where the client names none @throws HttpError bad_request */
 export function callerOf(request: HttpRequest, otherwise?: Door): Caller {
   const { id, user, role, name, limits, experiment } = request
   const door = doorOf(request.header(DOOR)) ?? otherwise
+  const trace = request.header(TRACE)
   const who = {
     user,
     role,
@@ -19,6 +21,7 @@ export function callerOf(request: HttpRequest, otherwise?: Door): Caller {
     ...(limits === undefined ? {} : { limits }),
     ...(door === undefined ? {} : { door }),
     ...(experiment === undefined ? {} : { variant: experiment.variant }),
+    ...(trace === undefined ? {} : { trace }),
   }
   const connection = connectionOf(request)
   return connection === undefined ? { connection: id, ...who } : { connection, ...who, roams: true }

@@ -4,7 +4,6 @@
 //   opening ──hello──► greeting ──welcome──► open        any ──► closed
 import {
   type ClientFrame,
-  type CodecName,
   codecs,
   Disconnect,
   type ErrorCode,
@@ -24,6 +23,7 @@ import type { TurnFlush } from '../turn-flush.ts'
 import { CommandDesk, type CommandDeskOwner, type CommandDeskPorts } from './command-desk.ts'
 import { Outbox, type OutboxOwner, type OutboxSocket } from './outbox.ts'
 import { type ParsedFrame, parseMessage } from './parse-frames.ts'
+import type { ConnectionStart } from './upgrade.ts'
 
 export interface ConnectionLimits {
   /** Milliseconds until `hello` has to be here. */
@@ -51,14 +51,6 @@ export interface ConnectionPorts extends CommandDeskPorts {
 export interface ConnectionSocket extends OutboxSocket {
   /** Leads to `closed` before it returns. */
   end(code: number, reason: string): void
-}
-
-export interface ConnectionStart {
-  readonly codec: CodecName
-  /** The token that the socket was opened with. */
-  readonly token: string | undefined
-  /** What is counted as one address. */
-  readonly address: string
 }
 
 /** Commands that are not answered yet, and the bytes of their frames: more are refused. */
@@ -94,6 +86,8 @@ export class Connection implements OutboxOwner, CommandDeskOwner, TokenClockEven
   #desk: CommandDesk | undefined
   /** Frames that came while the token was checked. */
   #early: Taken[] | undefined
+  /** There until the connection is open, where it was told. */
+  #trace: string | undefined
   #pending = 0
   #pendingBytes = 0
   #draining = false
@@ -103,6 +97,7 @@ export class Connection implements OutboxOwner, CommandDeskOwner, TokenClockEven
     this.#ports = ports
     this.#socket = socket
     this.address = start.address
+    this.#trace = start.trace
     this.#rate = new CommandRate(limits.commands, performance.now())
     this.#outbox = new Outbox(socket, start.codec, ports, this)
     this.#helloTimer = setTimeout(() => this.end(new Disconnect('noHello')), limits.helloMs)
@@ -299,6 +294,8 @@ export class Connection implements OutboxOwner, CommandDeskOwner, TokenClockEven
     this.#identity = undefined
     const { node, limits } = this.#ports
     const { user, name, role, until, limits: own } = identity
+    const trace = this.#trace
+    this.#trace = undefined
     const experiment = this.#ports.experiment?.assign(user, client?.id)
     this.#holdsUntil(until)
     const caller: Caller = {
@@ -309,6 +306,7 @@ export class Connection implements OutboxOwner, CommandDeskOwner, TokenClockEven
       ...(experiment === undefined ? {} : { variant: experiment.variant }),
       ...(name === undefined ? {} : { name }),
       ...(own === undefined ? {} : { limits: own }),
+      ...(trace === undefined ? {} : { trace }),
     }
     const desk = new CommandDesk(this.#ports, this, this.#outbox, caller, client?.name)
     if (this.#draining) desk.drain()

@@ -2,7 +2,7 @@
 // Everything is read from the request at once, because uWS takes it back when the handler returns.
 
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
-import { type CodecName, SUBPROTOCOLS, TOKEN_SUBPROTOCOL_PREFIX } from '@parley/protocol'
+import { type CodecName, parseTraceparent, SUBPROTOCOLS, TOKEN_SUBPROTOCOL_PREFIX } from '@parley/protocol'
 import { clientKey, type TrustedProxies } from '../address.ts'
 import { arrivalOf } from '../arrival.ts'
 import { bearerOf } from '../bearer.ts'
@@ -18,7 +18,12 @@ export interface UpgradeRequest {
   readonly codec: CodecName
   /** The subprotocol to echo; '' when none of ours was offered. */
   readonly protocol: string
+  /** Of which trace the connection is a part, where that is told. */
+  readonly trace: string | undefined
 }
+
+/** What of it a connection begins with. */
+export type ConnectionStart = Pick<UpgradeRequest, 'codec' | 'token' | 'address' | 'trace'>
 
 export function readUpgrade(
   response: HttpResponse,
@@ -31,6 +36,7 @@ export function readUpgrade(
     .map((name) => name.trim())
   const protocol = offered.find((name) => name === SUBPROTOCOLS.json || name === SUBPROTOCOLS.msgpack) ?? ''
   const offeredToken = offered.find((name) => name.startsWith(TOKEN_SUBPROTOCOL_PREFIX))
+  const trace = request.getHeader('traceparent')
   const bearer = bearerOf(request.getHeader('authorization'))
   return {
     key: request.getHeader('sec-websocket-key'),
@@ -41,5 +47,6 @@ export function readUpgrade(
     token: bearer ?? offeredToken?.slice(TOKEN_SUBPROTOCOL_PREFIX.length),
     codec: protocol === SUBPROTOCOLS.msgpack ? 'msgpack' : 'json',
     protocol,
+    trace: parseTraceparent(trace) === undefined ? undefined : trace,
   }
 }

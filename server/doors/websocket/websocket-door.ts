@@ -12,8 +12,8 @@ import { HttpError } from '../http/http-error.ts'
 import { replyError } from '../http/http-reply.ts'
 import { type OriginRules, originAllowed } from '../origin.ts'
 import { TurnFlush } from '../turn-flush.ts'
-import { Connection, type ConnectionLimits, type ConnectionPorts, type ConnectionStart } from './connection.ts'
-import { readUpgrade } from './upgrade.ts'
+import { Connection, type ConnectionLimits, type ConnectionPorts } from './connection.ts'
+import { type ConnectionStart, readUpgrade } from './upgrade.ts'
 
 export interface WebSocketDoorLimits extends ConnectionLimits {
   /** Milliseconds for which a socket may take nothing of what waits for it. */
@@ -119,8 +119,8 @@ export function openWebSocketDoor(app: TemplatedApp, options: WebSocketDoorOptio
         replyError(response, tooMany(entered))
         return
       }
-      const { codec, token, address } = upgrade
-      const data: SocketData = { held: { codec, token, address } }
+      const { codec, token, address, trace } = upgrade
+      const data: SocketData = { held: { codec, token, address, trace } }
       response.upgrade(data, upgrade.key, upgrade.protocol, upgrade.extensions, context)
     },
 
