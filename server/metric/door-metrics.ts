@@ -29,8 +29,8 @@ export class DoorMetrics {
   readonly #gap: Histogram<'door' | 'variant' | 'from'>
   readonly #replay: Histogram<'door' | 'variant'>
   readonly #behind: Counter<'door' | 'variant'>
-  readonly #refusals: Counter<'door' | 'code'>
-  readonly #disconnects: Counter<'door' | 'code'>
+  readonly #refusals: Counter<'door' | 'variant' | 'code'>
+  readonly #disconnects: Counter<'door' | 'variant' | 'code'>
   readonly #requests: Histogram
   /** Readers that are here. */
   readonly #readers = new Map<string, number>(READER_DOORS.map((door) => [door, 0]))
@@ -73,13 +73,13 @@ export class DoorMetrics {
     this.#refusals = new Counter({
       name: 'parley_refusals_total',
       help: 'Commands and requests that were answered with an error, by its code.',
-      labelNames: ['door', 'code'],
+      labelNames: ['door', 'variant', 'code'],
       registers,
     })
     this.#disconnects = new Counter({
       name: 'parley_disconnects_total',
       help: 'Connections that the server ended, by the close code.',
-      labelNames: ['door', 'code'],
+      labelNames: ['door', 'variant', 'code'],
       registers,
     })
     this.#requests = new Histogram({
@@ -156,12 +156,13 @@ export class DoorMetrics {
     this.#behind.inc({ door, variant })
   }
 
-  refused(door: 'websocket' | 'http', code: string): void {
-    this.#refusals.inc({ door, code })
+  /** @param variant of an experiment; undefined for one who takes part in none, or is not known yet */
+  refused(door: 'websocket' | 'http', code: string, variant = ''): void {
+    this.#refusals.inc({ door, variant, code })
   }
 
-  disconnected(code: number): void {
-    this.#disconnects.inc({ door: 'websocket', code: String(code) })
+  disconnected(code: number, variant = ''): void {
+    this.#disconnects.inc({ door: 'websocket', variant, code: String(code) })
   }
 
   answered(method: string, route: string, status: number, seconds: number): void {

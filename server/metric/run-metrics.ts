@@ -63,7 +63,7 @@ export class RunMetrics implements RunMeterSink {
   readonly #longestGap: Histogram
   readonly #takeovers: Counter<'mode'>
   readonly #failoverPause: Histogram
-  readonly #cancel: Histogram<'door'>
+  readonly #cancel: Histogram<'door' | 'variant'>
   readonly #wasted: Counter
   readonly #cost: Histogram
 
@@ -138,7 +138,7 @@ export class RunMetrics implements RunMeterSink {
     this.#cancel = new Histogram({
       name: 'parley_cancel_to_last_token_seconds',
       help: 'From a cancel to where no further token of its run could be stored.',
-      labelNames: ['door'],
+      labelNames: ['door', 'variant'],
       buckets: CANCEL_BUCKETS,
       registers: [registry],
     })
@@ -206,8 +206,9 @@ export class RunMetrics implements RunMeterSink {
     this.#abandoned.inc({ ...this.#labels(asked, model) })
   }
 
-  cancelled(door: string | undefined, seconds: number): void {
-    this.#cancel.observe({ door: doorLabel(door) }, seconds)
+  /** @param by who cancelled */
+  cancelled({ door, variant }: Asked, seconds: number): void {
+    this.#cancel.observe({ door: doorLabel(door), variant: this.#variants.label(variant) }, seconds)
   }
 
   firstToken(labels: RunLabels, model: string, seconds: number): void {

@@ -209,7 +209,7 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
         const seen = command.seen?.run === view.id ? { seen: command.seen } : {}
         const end = { reason: 'cancelled' as const, by: caller.user, command: command.id, ...seen }
         const entry = await endRun(log, session, view.id, end)
-        if (entry !== undefined) options.metrics?.cancelled(caller.door, (performance.now() - began) / 1000)
+        if (entry !== undefined) options.metrics?.cancelled(caller, (performance.now() - began) / 1000)
         const ended = findRun(session.state, view.id)
         const duplicate =
           entry === undefined && ended?.ended?.command === command.id ? { duplicate: true as const } : {}

@@ -211,7 +211,13 @@ describe('two nodes', () => {
     // Assigned where it came in, counted where it ended; the first run's client told no id.
     const variants = (await Scrape.of(second.port)).by('parley_runs_total', 'variant')
     expect(variants).toEqual({ '': 1, everybody: 1 })
+    // Whom the door turns away, and who cancels, is of a variant, too.
+    expect((await post(gateway, '/v1/sessions/alone/messages', { content: 7 }, headers)).status).toBe(400)
+    await post(gateway, '/v1/sessions/long/messages', { content: '/demo count=5000 rate=50' }, headers)
+    expect((await post(gateway, '/v1/sessions/long/cancel', {}, headers)).status).toBe(200)
     const door = await Scrape.of(gateway.port)
+    expect(door.by('parley_refusals_total', 'variant', { door: 'http' })).toEqual({ everybody: 1 })
+    expect(door.by('parley_cancel_to_last_token_seconds_count', 'variant')).toEqual({ everybody: 1 })
     expect(door.sum('parley_runs_total')).toBe(0)
     expect(door.by('parley_attaches_total', 'kind')).toEqual({ new: 1 })
   })

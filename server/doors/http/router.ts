@@ -184,7 +184,7 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
       return
     }
     const failure = failureOf(error)
-    metrics?.refused('http', failure.code)
+    metrics?.refused('http', failure.code, request.experiment?.variant)
     // Who is answered while still sending may never read it.
     const closes = atOnce || failure.closes
     if (!closes) await request.body.heard()

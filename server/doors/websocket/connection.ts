@@ -131,7 +131,7 @@ export class Connection implements OutboxOwner, CommandDeskOwner, TokenClockEven
   }
 
   refused(code: ErrorCode): void {
-    this.#ports.metrics?.refused('websocket', code)
+    this.#ports.metrics?.refused('websocket', code, this.#desk?.variant)
   }
 
   expiring(expiresAt: number): void {
@@ -187,7 +187,7 @@ export class Connection implements OutboxOwner, CommandDeskOwner, TokenClockEven
   end(disconnect: Disconnect): void {
     if (this.#phase === 'closed') return
     this.#outbox.flush()
-    this.#ports.metrics?.disconnected(disconnect.code)
+    this.#ports.metrics?.disconnected(disconnect.code, this.#desk?.variant)
     this.#socket.end(disconnect.code, disconnect.reason)
   }
 
