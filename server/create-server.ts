@@ -1,9 +1,6 @@
-// createServer: puts the parts together, as the node's role wants them. The only file that names concrete stores, and
-// where the order of starting and stopping is written down.
+// createServer: puts the parts together, as the node's role wants them, and writes down the order of starting and stopping.
 
 import uws, { type us_listen_socket } from 'uWebSockets.js'
-import { mkdirSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ANYBODY, createAuthenticator } from './auth/authenticator.ts'
 import { type Config, ConfigError } from './config.ts'
@@ -13,28 +10,14 @@ import { Hub } from './doors/hub.ts'
 import { ListenError, listen, reachable } from './doors/listen.ts'
 import { isLoopbackName } from './doors/origin.ts'
 import { broadcastBy } from './doors/websocket/websocket-door.ts'
-import type { DeletionList } from './log/deletion-list.ts'
-import type { Renewal } from './log/epoch.ts'
-import type { HoldBack } from './log/hold-back.ts'
-import { JetStreamStartError, withoutSecrets } from './log/jetstream-connection.ts'
-import { renewStreamsEpoch } from './log/jetstream-epoch.ts'
-import { openJetStreamStores } from './log/jetstream-stores.ts'
-import { backUp } from './log/lmdb-backup.ts'
-import { renewEpoch } from './log/lmdb-epoch.ts'
-import { openLmdbStores } from './log/lmdb-stores.ts'
 import { MeteredLog } from './log/metered-log.ts'
-import type { PresenceNews } from './log/presence-news.ts'
-import type { RollCall } from './log/roll-call.ts'
-import type { RunQueue } from './log/run-queue.ts'
-import type { SessionDirectory } from './log/session-directory.ts'
-import type { SessionLog } from './log/session-log.ts'
-import type { TranscriptStore } from './log/transcript-store.ts'
 import type { Logger } from './logger.ts'
 import type { ModelCatalog } from './model/model.ts'
 import { openDoors } from './open-doors.ts'
-import { type LimitsStores, openLimits } from './open-limits.ts'
+import { openLimits } from './open-limits.ts'
 import { exposeMetrics, openMetrics } from './open-metrics.ts'
 import { openModels } from './open-models.ts'
+import { openStores, StartError } from './open-stores.ts'
 import { openTraces } from './open-traces.ts'
 import { agentOf, createRunEngine, RUN_LIMITS } from './run/run-engine.ts'
 import { DirectoryDesk } from './session/directory-desk.ts'
@@ -54,15 +37,15 @@ export interface Server {
   readonly model: string
   readonly connections: number
   /**
+   * Resolves when the embedded log cannot be written any more until it is opened again (a disk that does not answer): the
+   * process should end, and be started anew. Nothing that was acknowledged is lost by it.
+   */
+  readonly broken: Promise<Error>
+  /**
    * Stops gracefully: lets nobody in, sends clients away, lets runs end for a while and hands over the
    * rest, closes the stores. Idempotent.
    */
   close(): Promise<void>
-}
-
-/** Something of the machine stands in the way; the message says what to do. */
-export class StartError extends Error {
-  override readonly name = 'StartError'
 }
 
 /** Owners of one run that may be lost: in a row without bringing anything forth, and in all. */
@@ -84,60 +67,10 @@ const TRACES_CLOSE_MS = 3_000
 /** Milliseconds that the log may be away before clients are better sent to another node. */
 const AWAY_MS = 5_000
 
-/** The stores of either kind, and what else of them concerns a node. */
-interface Stores extends LimitsStores {
-  readonly log: SessionLog
-  readonly transcripts: TranscriptStore
-  readonly runs: RunQueue
-  readonly directory: SessionDirectory
-  readonly deletions: DeletionList
-  readonly holdBack?: HoldBack
-  readonly rollCall?: RollCall
-  readonly presenceNews?: PresenceNews
-  /** Where they are, for people. */
-  readonly place: string
-  /** Milliseconds for which nothing can be stored; 0 when all is well. */
-  awayMs(): number
-  /** Calls back when the log is away, and when it is back. */
-  onAway(listener: (away: boolean) => void): void
-  close(): Promise<void>
-}
-
 /** What a program that embeds the server may bring itself. */
 export interface ServerOverrides {
   /** Instead of the models of the configuration. */
   readonly models?: ModelCatalog
-}
-
-/**
- * Copies the embedded log into a folder that is not there yet, while a server may use it.
- * @throws ConfigError, StartError
- */
-export function backUpLog(config: Config, to: string): Promise<void> {
-  if (config.natsUrl !== undefined) {
-    throw new ConfigError(['PARLEY_NATS_URL is set: the log on NATS is backed up with its own tools.'])
-  }
-  return orStartError('PARLEY_DATA', backUp(resolve(config.data), resolve(to)))
-}
-
-/**
- * Gives the log a new epoch, as it must have once it was restored by other means than a backup of ours: cursors from
- * before lead to a reset. Nobody may use it meanwhile.
- * @throws StartError
- */
-export function renewLog(config: Config, logger: Logger): Promise<Renewal> {
-  return config.natsUrl === undefined
-    ? orStartError('PARLEY_DATA', renewEpoch(resolve(config.data)))
-    : orStartError('PARLEY_NATS_URL', renewStreamsEpoch({ ...connectionOf(config), logger }, streamsOf(config)))
-}
-
-async function orStartError<T>(setting: string, work: Promise<T>): Promise<T> {
-  try {
-    return await work
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : 'unknown'
-    throw new StartError(`${setting}: ${reason}.`, { cause: error })
-  }
 }
 
 /** @throws ConfigError, StartError */
@@ -304,84 +237,12 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     get connections() {
       return doors?.connections ?? 0
     },
+    broken: stores.broken ?? new Promise(() => undefined),
     close() {
       closing ??= close()
       return closing
     },
   }
-}
-
-type Uncovered = (sessions: ReadonlySet<string>) => void
-
-/** @throws StartError */
-function openStores(config: Config, logger: Logger, uncovered: Uncovered): Promise<Stores> {
-  return config.natsUrl === undefined ? openEmbedded(config, logger, uncovered) : openNats(config, logger, uncovered)
-}
-
-async function openEmbedded(config: Config, logger: Logger, uncovered: Uncovered): Promise<Stores> {
-  const path = resolve(config.data)
-  try {
-    mkdirSync(path, { recursive: true })
-    const stores = await openLmdbStores({ path, retention: retentionOf(config), logger, uncovered })
-    return { ...stores, place: path, awayMs: () => 0, onAway: () => undefined }
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : 'unknown'
-    throw new StartError(`PARLEY_DATA: the log in ${path} cannot be opened: ${reason}`, { cause: error })
-  }
-}
-
-function connectionOf(config: Config) {
-  return {
-    servers: config.natsUrl ?? [],
-    name: `parley ${config.node}`,
-    user: config.natsUser,
-    password: config.natsPassword,
-    token: config.natsToken,
-    nkeyFile: config.natsNkey,
-    credsFile: config.natsCreds,
-    tls: { caFile: config.natsCa, certFile: config.natsCert, keyFile: config.natsKey },
-  }
-}
-
-function streamsOf(config: Config) {
-  return {
-    prefix: config.natsPrefix,
-    replicas: config.natsReplicas,
-    partitions: config.natsPartitions,
-    storage: config.natsStorage,
-    maxBytes: config.natsMaxBytes,
-    ackWaitMs: config.ackWaitMs,
-  }
-}
-
-async function openNats(config: Config, logger: Logger, uncovered: Uncovered): Promise<Stores> {
-  const servers = config.natsUrl ?? []
-  try {
-    const stores = await openJetStreamStores({
-      connection: connectionOf(config),
-      streams: streamsOf(config),
-      retention: retentionOf(config),
-      cacheBytes: config.cacheBytes,
-      logger,
-      uncovered,
-    })
-    const { log, outage } = stores
-    return {
-      ...stores,
-      place: servers.map(withoutSecrets).join(','),
-      awayMs: () => log.reach.awayMs,
-      onAway: (listener) => outage.onChange(listener),
-    }
-  } catch (error) {
-    if (error instanceof JetStreamStartError) {
-      throw new StartError(`PARLEY_NATS_URL: ${error.message}`, { cause: error })
-    }
-    throw error
-  }
-}
-
-function retentionOf(config: Config) {
-  return { maxAgeMs: config.retention * 1000, maxBytes: config.retentionBytes }
 }
 
 function urlHost(host: string): string {

@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 // The server's command: reads the settings, starts, says where it is, and stops when told to.
 import { type Config, ConfigError, loadConfig } from './config.ts'
-import { backUpLog, createServer, renewLog, type Server, StartError } from './create-server.ts'
+import { createServer, type Server } from './create-server.ts'
 import { createLogger, type Logger } from './logger.ts'
+import { backUpLog, renewLog, StartError } from './open-stores.ts'
 import { describeSettings } from './settings.ts'
 import { version } from './version.ts'
 
-const EXIT = { started: 1, usage: 2, interrupted: 130 } as const
+const EXIT = { started: 1, usage: 2, broken: 3, interrupted: 130 } as const
 
 const HELP = `parley-server: a realtime server for LLM chat and agent sessions.
 
@@ -67,6 +68,7 @@ async function start(): Promise<void> {
   }
   stopOnSignals(server, logger)
   dieOnFaults(logger)
+  dieOnBrokenLog(server, logger)
   announce(server, config, logger)
 }
 
@@ -119,6 +121,14 @@ function dieOnFaults(logger: Logger): void {
   }
   process.on('uncaughtException', die)
   process.on('unhandledRejection', die)
+}
+
+/** Whoever looks after the process starts it anew, and the folder is opened again; here, clients would wait for ever. */
+function dieOnBrokenLog(server: Server, logger: Logger): void {
+  void server.broken.then((error) => {
+    logger.fatal({ err: error }, 'the log cannot be written any more: the process ends, to be started anew')
+    process.exit(EXIT.broken)
+  })
 }
 
 function fail(code: number, message: string): void {

@@ -57,7 +57,7 @@ const PACKAGES: readonly (readonly [RegExp, readonly string[]])[] = [
 
 /** Concrete stores: named by their own folder and by these. */
 const STORES = /^server\/log\/(lmdb|jetstream)-/
-const NAMES_STORES = ['server/log/', 'server/bench/', 'server/create-server.ts']
+const NAMES_STORES = ['server/log/', 'server/bench/', 'server/open-stores.ts']
 
 interface Source {
   /** From the root, with `/`. */
@@ -116,7 +116,7 @@ describe('imports', () => {
     expect(bad).toEqual([])
   })
 
-  it('name concrete stores in create-server alone', () => {
+  it('name concrete stores in open-stores alone', () => {
     const bad = eachImport(written, (path, name) => {
       return name.startsWith('.') && STORES.test(resolveFrom(path, name)) && !within(path, NAMES_STORES)
     })
@@ -155,7 +155,7 @@ describe('imports', () => {
     const allowed = [
       ['server/run/*.ts', '@ai-sdk/provider'],
       ['server/doors/*.ts', 'uWebSockets.js'],
-      ['server/create-server.ts', './log/lmdb-stores.ts'],
+      ['server/open-stores.ts', './log/lmdb-stores.ts'],
       ['server/log/jetstream-*.ts', '@nats-io/jetstream'],
     ] as const
     const passed = await allowedByBiome([...forbidden, ...allowed])

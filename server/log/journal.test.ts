@@ -60,6 +60,25 @@ describe('the journal', () => {
     await last.journal.close()
   })
 
+  it('takes a write that was answered while the process stood still as answered', async () => {
+    const broken: Error[] = []
+    const options = {
+      folder,
+      segmentBytes: SEGMENT_BYTES,
+      writeTimeoutMs: 100,
+      broken: (error: Error) => broken.push(error),
+    }
+    const journal = await Journal.open(options, 0, () => undefined)
+    const writing = journal.append(1, 1, 'one')
+    const until = performance.now() + 400
+    while (performance.now() < until);
+    await writing
+    await journal.append(2, 1, 'two')
+    await journal.close()
+    expect(broken).toEqual([])
+    expect((await open()).read.map(({ text }) => text)).toEqual(['one', 'two'])
+  })
+
   it('passes over what is settled, and uses its files again', async () => {
     const { journal } = await open()
     const written: Read[] = []

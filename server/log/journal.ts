@@ -28,6 +28,7 @@ import {
   writeSegmentHeader,
 } from './journal-record.ts'
 import { StorageError } from './log-error.ts'
+import { onOverdue } from './overdue.ts'
 
 export interface JournalOptions {
   /** Made when it is not there. */
@@ -36,6 +37,8 @@ export interface JournalOptions {
   readonly segmentBytes: number
   /** Milliseconds after which a write that neither succeeded nor failed breaks the journal; default 60,000. */
   readonly writeTimeoutMs?: number
+  /** Told when it is broken: until the folder is opened again nothing can be written. */
+  readonly broken?: ((error: Error) => void) | undefined
 }
 
 /** Entries cannot be read that others follow. */
@@ -227,14 +230,16 @@ export class Journal {
     const timeoutMs = this.#options.writeTimeoutMs ?? 60_000
     return new Promise<void>((resolve, reject) => {
       // What became of it is then unknown, so nothing may be written until the folder is opened again.
-      const timer = setTimeout(() => {
+      const answered = onOverdue(timeoutMs, () => {
         this.#state = 'broken'
-        reject(new StorageError('unavailable', new Error(`a write took more than ${timeoutMs} ms`)))
-      }, timeoutMs)
+        const error = new Error(`a write took more than ${timeoutMs} ms`)
+        reject(new StorageError('unavailable', error))
+        this.#options.broken?.(error)
+      })
       const step = (at: number): void => {
         write(segment.fd, this.#buffer, at, to - at, segment.end + at - from, (error, written) => {
           if (error === null && at + written < to) return step(at + written)
-          clearTimeout(timer)
+          answered()
           if (error === null) resolve()
           else reject(failure(error))
         })

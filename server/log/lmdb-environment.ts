@@ -5,6 +5,7 @@
 import { statfsSync } from 'node:fs'
 import { type Database, type Key, open, type RootDatabase, type RootDatabaseOptionsWithPath } from 'lmdb'
 import { StorageError } from './log-error.ts'
+import { onOverdue } from './overdue.ts'
 
 export type { Key }
 
@@ -12,6 +13,8 @@ export interface EnvironmentOptions {
   readonly path: string
   /** Milliseconds after which a commit that neither succeeded nor failed breaks the store; default 60,000. */
   readonly commitTimeoutMs?: number
+  /** Told when it is broken: until the folder is opened again nothing can be written. */
+  readonly broken?: ((error: Error) => void) | undefined
   /** Bytes that must be free in the file system; default 32 MB, of which upkeep may use three quarters. */
   readonly reserveBytes?: number
 }
@@ -72,6 +75,7 @@ export class LmdbEnvironment {
   readonly #root: RootDatabase
   readonly #path: string
   readonly #commitTimeoutMs: number
+  readonly #broken: ((error: Error) => void) | undefined
   readonly #reserveBytes: number
   #state: 'open' | 'broken' | 'closed' = 'open'
   /** Free bytes, and when that was asked. */
@@ -82,6 +86,7 @@ export class LmdbEnvironment {
   constructor(options: EnvironmentOptions) {
     this.#path = options.path
     this.#commitTimeoutMs = options.commitTimeoutMs ?? 60_000
+    this.#broken = options.broken
     this.#reserveBytes = options.reserveBytes ?? RESERVE_BYTES
     this.#root = open({
       path: options.path,
@@ -159,12 +164,13 @@ export class LmdbEnvironment {
   // meta page). What became of the commit is then unknown, so nothing may be written until the folder is opened again.
   #bounded(done: Promise<boolean>): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const answered = onOverdue(this.#commitTimeoutMs, () => {
         this.#state = 'broken'
-        reject(new Error(`a commit took more than ${this.#commitTimeoutMs} ms`))
-      }, this.#commitTimeoutMs)
-      timer.unref()
-      done.then(resolve, reject).finally(() => clearTimeout(timer))
+        const error = new Error(`a commit took more than ${this.#commitTimeoutMs} ms`)
+        reject(error)
+        this.#broken?.(error)
+      })
+      done.then(resolve, reject).finally(answered)
     })
   }
 

@@ -32,6 +32,8 @@ export interface StateOptions {
   readonly path: string
   /** Bytes of one file of the journal; default 4 MB. */
   readonly segmentBytes?: number
+  /** Told when the journal is broken. */
+  readonly broken?: ((error: Error) => void) | undefined
 }
 
 const SEGMENT_BYTES = 4 * 1024 * 1024
@@ -48,7 +50,7 @@ export function journalFolder(path: string): string {
 export async function openState(
   environment: LmdbEnvironment,
   tables: Tables,
-  { path, segmentBytes = SEGMENT_BYTES }: StateOptions,
+  { path, segmentBytes = SEGMENT_BYTES, broken }: StateOptions,
 ): Promise<{ state: LogState; journal: Journal }> {
   const { meta } = tables
   const folder = journalFolder(path)
@@ -62,7 +64,7 @@ export async function openState(
     journalBytes: 0,
     chunkBytes: Number(meta.get('bytes') ?? 0),
   }
-  const journal = await Journal.open({ folder, segmentBytes }, state.last, replayInto(state))
+  const journal = await Journal.open({ folder, segmentBytes, broken }, state.last, replayInto(state))
   if (!isKnown) await environment.write(() => meta.put('journal', 1))
   return { state, journal }
 }

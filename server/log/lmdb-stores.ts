@@ -46,6 +46,11 @@ export interface LmdbStores {
   readonly directory: SessionDirectory
   readonly deletions: DeletionList
   readonly usage: UsageLedger
+  /**
+   * Resolves when a write has neither succeeded nor failed for a minute. What became of it is not known: until the folder is
+   * opened again nothing can be written, and most likely not by this process.
+   */
+  readonly broken: Promise<Error>
   /** Hands runs over, commits what waits, and gives the folder free. Idempotent. */
   close(): Promise<void>
 }
@@ -59,15 +64,20 @@ const RETENTION: Retention = {
 export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbStores> {
   const logger = options.logger ?? pino({ enabled: false })
   mkdirSync(options.path, { recursive: true })
+  let broke: (error: Error) => void = () => undefined
+  const broken = new Promise<Error>((resolve) => {
+    broke = resolve
+  })
   const environment = new LmdbEnvironment({
     path: options.path,
+    broken: broke,
     ...(options.reserveBytes === undefined ? {} : { reserveBytes: options.reserveBytes }),
   })
   try {
     const tables = openTables(environment)
     const ownership = await ownDataFolder(options.path, environment, tables.meta)
     const epochs = await openEpochs(environment, tables.meta)
-    const { state, journal } = await openState(environment, tables, options)
+    const { state, journal } = await openState(environment, tables, { ...options, broken: broke })
     const transcripts = new LmdbTranscriptStore(environment, epochs)
     const log = new LmdbLog({
       environment,
@@ -103,6 +113,7 @@ export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbSt
       directory,
       deletions,
       usage,
+      broken,
       close: () => {
         closing ??= close()
         return closing

@@ -283,6 +283,9 @@ async function abortable<T>(promise: PromiseLike<T>, signal: AbortSignal): Promi
   })
 }
 
+/** Milliseconds by which a timer is never late while the process runs; and what a provider is given more when it was. */
+const STOOD_STILL_MS = 1_000
+
 /** One timer for a whole stream: it looks when the last part came, instead of being set anew for each. */
 class Watch {
   readonly #timeouts: ModelTimeouts
@@ -324,7 +327,11 @@ class Watch {
   }
 
   #arm(ms: number): void {
+    const due = performance.now() + ms
     this.#timer = setTimeout(() => {
+      const now = performance.now()
+      // This process stood still: what the provider has said meanwhile was not read yet.
+      if (now - due > STOOD_STILL_MS) this.#last = Math.max(this.#last, now - this.#limit + STOOD_STILL_MS)
       const left = this.#paused ? this.#limit : this.#last + this.#limit - performance.now()
       if (left <= 0) this.#expired()
       else this.#arm(left)

@@ -1,0 +1,48 @@
+// A server that stands still for longer than anything waits (a machine that was paused, or moved) and goes on: no answer loses a
+// token, none is left without an end, and the log takes what comes.
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { ServerProcess } from './server-process.ts'
+import { StrictClient } from './strict-client.ts'
+
+const SESSIONS = 40
+const COUNT = 3_000
+const PAUSE_MS = 75_000
+const WHOLE = Array.from({ length: COUNT }, (_, index) => String(index)).join(' ')
+
+let server: ServerProcess
+beforeAll(async () => {
+  server = await ServerProcess.start()
+})
+afterAll(() => server.dispose())
+
+it('answers go on where they were when a paused server runs again', { timeout: 300_000 }, async () => {
+  const names = Array.from({ length: SESSIONS }, (_, index) => `s${index}`)
+  const clients = await Promise.all(
+    names.map(async (name) => {
+      const client = new StrictClient(server.url)
+      await client.connect()
+      await client.attach(name)
+      return client
+    }),
+  )
+  const runs = await Promise.all(
+    clients.map((client, index) => client.send(names[index] ?? '', `/demo count=${COUNT} rate=500 seed=${index}`)),
+  )
+  await new Promise((resolve) => setTimeout(resolve, 1_000))
+  server.stall()
+  await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+  server.resume()
+  // Who was on a connection that did not live through it comes back, as clients do.
+  const again = new StrictClient(server.url)
+  await again.connect()
+  for (const [index, name] of names.entries()) {
+    await again.attach(name)
+    const picture = await again.ended(name, runs[index]?.run ?? '')
+    expect(picture.ended, name).toMatchObject({ reason: 'completed' })
+    expect(picture.text).toBe(WHOLE)
+    expect(again.session(name).faults).toEqual([])
+  }
+  const { run = '' } = await again.send('s0', '/demo count=5 rate=0')
+  expect((await again.ended('s0', run)).text).toBe('0 1 2 3 4')
+  for (const client of [...clients, again]) client.drop()
+})
