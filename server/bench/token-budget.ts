@@ -1,7 +1,7 @@
 // What one token costs on its way from the model to the socket, in µs of CPU and in bytes allocated, stage by stage, on
 // the embedded log: where the time goes, for docs/performance.md. Taken by V8's own samplers, which cost something
 // themselves; the sum without them stands beside it.
-// `node server/dist/bench/token-budget.js [--sessions 2000] [--rate 5] [--rounds 5] [--seconds 5]`
+// `node server/dist/bench/token-budget.js [--sessions 2000] [--rate 5] [--rounds 5] [--seconds 5] [--warm-up 3]`
 import { parseArgs } from 'node:util'
 import { BenchChild } from './bench-child.ts'
 import type { FromServer, Stages, ToServer } from './bench-message.ts'
@@ -17,18 +17,22 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '5' },
     /** Of each of the three measurements of a round. */
     seconds: { type: 'string', default: '5' },
+    /** Seconds that the sessions have to begin, all at once: 10,000 want 15. */
+    'warm-up': { type: 'string', default: '3' },
   },
 })
 const SESSIONS = Number(values.sessions)
 const RATE = Number(values.rate)
 const ROUNDS = Number(values.rounds)
 const MS = Number(values.seconds) * 1_000
-const WARM_UP_MS = 3_000
+const WARM_UP_MS = Number(values['warm-up']) * 1_000
 
 interface Round {
   readonly perSecond: number
   readonly p50: number
   readonly p99: number
+  /** Tokens of one WebSocket message: more than one when they come faster than they are sent. */
+  readonly merged: number
   /** Per token: µs of all threads without a profiler, µs of the main thread and bytes by stage. */
   readonly cpu: number
   readonly time: Stages
@@ -80,11 +84,12 @@ async function measure(): Promise<Round> {
   await readers.ask({ ask: 'close' })
   readers.process.disconnect()
   await server.stop({ ask: 'stop' })
-  const { outputs, p50, p99 } = plain
+  const { outputs, messages, p50, p99 } = plain
   return {
     perSecond: outputs / (MS / 1_000),
     p50,
     p99,
+    merged: outputs / messages,
     cpu: cpu / outputs,
     time: each(time, (value) => value / timed.outputs),
     bytes: each(bytes, (value) => value / sampled.outputs),
@@ -118,6 +123,7 @@ const allocated = ({ bytes }: Round): number => Object.values(bytes).reduce((sum
 console.table([
   {
     'tokens/s': of(({ perSecond }) => perSecond, 0),
+    'tokens a message': of(({ merged }) => merged, 2),
     'CPU µs a token, all threads, not profiled': of(({ cpu }) => cpu, 1),
     'main thread, profiled': of(main, 1),
     'bytes allocated': of(allocated, 0),
