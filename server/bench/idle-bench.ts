@@ -1,7 +1,7 @@
 // What an idle connection that is attached to a session of its own takes of a server's memory, when there are as many as
-// one process may have, and more than that over several nodes on one port, on one NATS server. What lives is counted, after
-// a collection: garbage is taken when there is need. `bench:peers --only idle` has other servers beside it.
-// `node server/dist/bench/idle-bench.js [--connections 100000] [--nodes 6]`
+// one process may have, and more than that over several processes on one port: each with a log of its own, or all as nodes of one
+// NATS server. What lives is counted, after a collection: garbage is taken when there is need. `bench:peers --only idle` has
+// other servers beside it. `node server/dist/bench/idle-bench.js [--connections 100000] [--nodes 6] [--log embedded|nats]`
 import { parseArgs } from 'node:util'
 import { BenchChild } from './bench-child.ts'
 import type { FromServer, ToServer } from './bench-message.ts'
@@ -14,6 +14,7 @@ const { values } = parseArgs({
   options: {
     connections: { type: 'string', default: '100000' },
     nodes: { type: 'string', default: '6' },
+    log: { type: 'string', default: 'nats' },
   },
 })
 const CONNECTIONS = Number(values.connections)
@@ -42,19 +43,19 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0)
 }
 
-const nats = await NatsServer.start()
+const nats = values.log === 'nats' ? await NatsServer.start() : undefined
 const port = await freePort()
 const servers: Server[] = []
 for (let number = 1; number <= NODES; number += 1) {
   const settings = {
-    PARLEY_NATS_URL: nats.url,
+    ...(nats === undefined ? {} : { PARLEY_NATS_URL: nats.url }),
     PARLEY_NODE: `node${number}`,
     PARLEY_PORT: String(port),
-    PARLEY_SHARE_PORT: NODES > 1 ? 'yes' : 'no',
     PARLEY_MAX_CONNECTIONS: '20000',
     PARLEY_HEARTBEAT_MS: '120000',
   }
-  const server: Server = new BenchChild('./parley-process.js', { args: [JSON.stringify(settings)], fullYoung: true })
+  const args = [JSON.stringify(settings), ...(NODES > 1 ? ['share-port'] : [])]
+  const server: Server = new BenchChild('./parley-process.js', { args, fullYoung: true })
   await server.next()
   servers.push(server)
 }
@@ -80,7 +81,9 @@ for (let left = CONNECTIONS, at = 0; at < NODES; at += 1) {
 }
 await sleep(SETTLE_MS)
 const after = await memory(servers)
-console.log(`${machine()}. ${CONNECTIONS} idle connections on ${NODES} nodes, each attached to a session of its own.`)
+console.log(
+  `${machine()}. ${CONNECTIONS} idle connections on ${NODES} nodes (log: ${values.log}), each attached to a session of its own.`,
+)
 console.table([
   {
     'kB a connection': ((sum(after) - sum(before)) / CONNECTIONS / 1_024).toFixed(2),
@@ -90,5 +93,5 @@ console.table([
 ])
 for (const process of readers) process.process.kill('SIGKILL')
 for (const server of servers) await server.stop({ ask: 'stop' })
-await nats.dispose()
+await nats?.dispose()
 process.exit(0)

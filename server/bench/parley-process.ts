@@ -26,7 +26,9 @@ const settings = {
   PARLEY_RUN_TOKENS: '10000000',
   ...(JSON.parse(process.argv[2] ?? '{}') as Record<string, string>),
 }
-const config = await loadConfig(settings, data)
+// Nodes with logs of their own may not share a port, as a client would find another log behind it each time. Here that is no harm.
+const isShared = process.argv[3] === 'share-port'
+const config = { ...(await loadConfig(settings, data)), ...(isShared ? { sharePort: 'yes' as const } : {}) }
 const server = await createServer(config, createLogger('warn', 'bench'), { models: benchCatalog() })
 send({ port: server.port })
 
