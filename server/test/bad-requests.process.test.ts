@@ -39,6 +39,8 @@ let drops: NodeJS.Timeout | undefined
 /** Not of the router. */
 const OUTSIDE: ReadonlySet<string> = new Set(['/v1/ws', '/healthz', '/readyz'])
 const SESSION = 'undisturbed'
+/** What would begin a header of its own, and an answer, if it were put into one. */
+const SPLIT = '\r\nX-Evil: yes\r\n\r\n<p>'
 const COUNT = 30_000
 
 beforeAll(async () => {
@@ -89,6 +91,7 @@ function origin(): string {
 async function complaint(target: Target, answer: Response, what: string): Promise<string | undefined> {
   const text = await answer.text()
   const said = `${target.method} ${target.path}, ${what}: ${answer.status} ${text.slice(0, 300)}`
+  if (answer.headers.has('x-evil')) return `split: ${said}`
   if (answer.status >= 500 || target.operation.responses[answer.status] === undefined) return `undocumented: ${said}`
   if (answer.status < 400) return undefined
   return isTyped(answer, text) ? undefined : `untyped: ${said}`
@@ -309,19 +312,28 @@ describe('every route', () => {
     expectRefused(
       targets.filter(({ path }) => path.includes('{')),
       ({ operation }) =>
-        ['nothing', '%00', '%FF', '..%2F..%2Fetc', '%F0%9F%92%A9', 'a%20b', 'x'.repeat(400), '-', '__proto__'].map(
-          (ids) => ({
-            what: `id ${ids.slice(0, 20)}`,
-            ids,
-            // Right as far as it goes, but for what would begin something.
-            ...(operation.requestBody === undefined ? {} : { headers: JSON_TYPE, body: '{"content":1}' }),
-          }),
-        ),
+        [
+          'nothing',
+          '%00',
+          '%FF',
+          '..%2F..%2Fetc',
+          '%F0%9F%92%A9',
+          'a%20b',
+          'x'.repeat(400),
+          '-',
+          '__proto__',
+          encodeURIComponent(`a${SPLIT}`),
+        ].map((ids) => ({
+          what: `id ${ids.slice(0, 20)}`,
+          ids,
+          // Right as far as it goes, but for what would begin something.
+          ...(operation.requestBody === undefined ? {} : { headers: JSON_TYPE, body: '{"content":1}' }),
+        })),
     ))
 
   it('refuses queries and headers that make no sense', () =>
     expectRefused(targets, ({ path, operation }) => {
-      const values = ['', '-1', '1e9', 'NaN', 'foreign', '.', 'e.-1', '\0', 'x'.repeat(300), '[]', '💩']
+      const values = ['', '-1', '1e9', 'NaN', 'foreign', '.', 'e.-1', '\0', 'x'.repeat(300), '[]', '💩', `a${SPLIT}`]
       const texts = ['!', '"', 'x'.repeat(300), 'wait=-1', 'wait=1e99', '.', ', ,', '\u00fc']
       const given = operation.requestBody === undefined ? {} : { body: '{"content":1}' }
       const types = operation.requestBody === undefined ? {} : JSON_TYPE

@@ -314,6 +314,6 @@ describe('who is removed', () => {
       body: JSON.stringify({ token }),
       headers: { Authorization: `Bearer ${await tokenOf('bob')}`, 'Content-Type': 'application/json' },
     })
-    expect(elsewhere.ok).toBe(false)
+    expect(Problem.parse(await elsewhere.json()).code).toBe('invite_invalid')
   })
 })
