@@ -21,6 +21,8 @@ it('tells other nodes what was put', async () => {
   const harness = await JetStreamHarness.open(server)
   const other = await harness.join()
   const told = new Promise<Tally>((resolve) => other.usage.follow({ told: resolve, missed: () => undefined }))
+  // Its subscription has reached the server once an answer has.
+  await other.log.last('nobody', 'nothing')
   const tally = { account: 'u-ann', windowMs: 1_000, index: 3, writer: 'n1', total: 5 }
   await harness.stores.usage.put([tally])
   expect(await told).toEqual(tally)
@@ -39,7 +41,7 @@ it('tells other nodes of runs, in as many messages as it takes', async () => {
       if (heard.length === 3) resolve()
     })
   })
-  // The other node's subscription has reached the server once an answer has.
+  // As above.
   await other.log.last('nobody', 'nothing')
   harness.stores.runNotices.tell({ on: runs, off: [['bob', 'r']] })
   await all
