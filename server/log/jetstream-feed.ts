@@ -309,7 +309,8 @@ export class Feed {
     this.#pending.begin()
     const tip = await source.tip(session)
     this.#active = false
-    if (!this.#opened) return this.#open(tip)
+    // Where nothing lives any more, what comes next may still follow on what was trimmed.
+    if (!this.#opened) return this.#open(tip > 0 ? tip : await source.trimmed(session, 0))
     if (tip < this.#at) await this.#checkHistory()
     let to = tip
     for await (const batch of source.replay(session, from, tip, (seq, subject) => this.#continuity.has(seq, subject))) {

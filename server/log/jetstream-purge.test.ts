@@ -3,7 +3,9 @@ import { randomBytes } from 'node:crypto'
 import { formatCursor } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer } from '../test/nats-server.ts'
+import type { Entry } from './entry.ts'
 import { deletedSession, output, purgeContract, say } from './purge.contract.ts'
+import { collect } from './session-log.contract.ts'
 import { JetStreamHarness } from './test/jetstream-harness.ts'
 import { messagesWith } from './test/stream-texts.ts'
 
@@ -48,6 +50,29 @@ describe('the streams', () => {
     await harness.log.purge('s', seq)
     await expect(other.log.append('s', 'run.r', output(9), run)).rejects.toMatchObject({ last: 0 })
     await other.close()
+    await harness.close()
+  })
+})
+
+describe('a session of which everything was trimmed', () => {
+  it('is followed on, also where what comes next follows on what is gone', async () => {
+    const harness = await JetStreamHarness.open(server, { retention: { maxAgeMs: 1_000 } })
+    const first = await harness.log.append('s', 'run.r', output(0), 0)
+    const cursor = formatCursor(harness.log.epoch, first.seq)
+    await harness.transcripts.save('s', { cursor, sealed: 0, entries: [], commands: [] }, 0)
+    harness.advance(60_000)
+    await harness.log.sweep()
+    await harness.reopen()
+    expect(await collect(harness.log, 's', cursor)).toEqual([])
+    const seen: number[] = []
+    const lost: Error[] = []
+    const follower = {
+      entries: (batch: readonly Entry[]) => void seen.push(...batch.map(({ seq }) => seq)),
+      lost: (error: Error) => void lost.push(error),
+    }
+    await harness.log.follow('s', cursor, follower)
+    const next = await harness.log.append('s', 'run.r', output(1), first.seq)
+    expect([seen, lost]).toEqual([[next.seq], []])
     await harness.close()
   })
 })
