@@ -207,6 +207,48 @@ describe('the chat page', () => {
     expect(await distance()).toBeLessThan(2)
   })
 
+  it('takes presses while it grows', async () => {
+    const tab = await (await world.come({ viewport: { width: 400, height: 500 } })).open(world.site)
+    await tab.say('/demo count=400 rate=0')
+    await tab.answer(0, 'completed')
+    await tab.say('/demo count=400 rate=200')
+    await tab.speaks(1, '0 1 2')
+    // In each frame of a second, what a pointer in the middle of the box would come upon.
+    const met = await tab.page.evaluate(async () => {
+      const box = document.querySelector('.conversation-box')?.getBoundingClientRect()
+      if (box === undefined) throw new Error('There is no conversation.')
+      const frames: boolean[] = []
+      for (const end = performance.now() + 1_000; performance.now() < end; ) {
+        await new Promise((resolve) => requestAnimationFrame(resolve))
+        const under = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2)
+        frames.push(under?.closest('.turn') !== null)
+      }
+      return frames
+    })
+    expect(met.length).toBeGreaterThan(3)
+    expect(met.filter((turn) => !turn)).toEqual([])
+  })
+
+  it('keeps what is pressed where it is until it is let go, however much comes below it', async () => {
+    const tab = await (await world.come({ viewport: { width: 400, height: 500 } })).open(world.site)
+    await tab.status('Live')
+    const door = tool({ name: 'open_door', approval: true, execute: () => 'opened' })
+    const session = await world.join(tab.session, [door])
+    session.send('/demo tool=open_door input={"why":"somebody rings"} count=3 rate=0')
+    const deny = tab.page.getByRole('button', { name: 'Deny' })
+    await deny.hover()
+    await tab.page.mouse.down()
+    session.send('/demo count=300 rate=0')
+    await tab.page.getByText('/demo count=300').waitFor({ state: 'attached' })
+    await tab.page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve))))
+    await tab.page.mouse.up()
+    await tab.answer(1, 'completed')
+    await tab.page.locator('.tool-decision').getByText('Denied').waitFor({ state: 'attached' })
+    const box = tab.page.getByRole('region', { name: 'Conversation' })
+    const distance = () => box.evaluate((element) => element.scrollHeight - element.clientHeight - element.scrollTop)
+    await expect.poll(distance).toBeLessThan(2)
+  })
+
   it('begins a new chat, and comes back to the one before', async () => {
     const tab = await (await world.come()).open(world.site)
     await tab.say('/demo count=3 rate=0')

@@ -4,9 +4,10 @@
 
 import type { MessageView } from '@parley/client'
 import { useEffect, useEffectEvent, useMemo, useRef, useState } from 'react'
-import { type CustomItemComponentProps, Virtualizer } from 'virtua'
+import { Virtualizer } from 'virtua'
 import { EditContext, type Editing } from './editing.ts'
 import { Icon } from './icon.tsx'
+import { ListPlace } from './list-place.tsx'
 import type { Outgoing } from './outbox.ts'
 import { type Item, Turn } from './turn.tsx'
 import { useRoom, useView } from './use-chat.ts'
@@ -41,7 +42,7 @@ export function Conversation() {
         <div className='conversation-content' ref={content}>
           {items.length === 0 ? <Welcome /> : null}
           <EditContext value={desk}>
-            <Virtualizer as='ol' item={TurnPlace} data={items} scrollRef={box} bufferSize={AROUND} keepMounted={kept}>
+            <Virtualizer as='ol' item={ListPlace} data={items} scrollRef={box} bufferSize={AROUND} keepMounted={kept}>
               {(item) => <Turn key={item.place} item={item} />}
             </Virtualizer>
           </EditContext>
@@ -79,15 +80,6 @@ function useStayWith(edited: string | undefined): void {
   })
   // Not when the turns change: whoever goes to another version means to.
   useEffect(() => onMessages(messages), [messages])
-}
-
-/** A screen reader is told which of all the turns this is: the others are not in the page. */
-function TurnPlace({ style, index, children, ref }: CustomItemComponentProps) {
-  return (
-    <li className='turn-place' style={style} ref={ref} aria-posinset={index + 1} aria-setsize={-1}>
-      {children}
-    </li>
-  )
 }
 
 function Welcome() {

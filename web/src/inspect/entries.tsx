@@ -1,7 +1,8 @@
 // Entries: the log as a list, by kind and by words, and the entry that the page stands at as it is stored. The keyboard goes
 // through the list as through one control: one place in it takes the focus.
 import { type KeyboardEvent, memo, useCallback, useEffect, useId, useRef, useState } from 'react'
-import { type CustomItemComponentProps, Virtualizer, type VirtualizerHandle } from 'virtua'
+import { Virtualizer, type VirtualizerHandle } from 'virtua'
+import { ListPlace } from '../list-place.tsx'
 import { ScrollBox } from '../scroll-box.tsx'
 import { clockOf, KINDS, type Kind, subjectOf, summaryOf } from './entry-note.ts'
 import type { LogEntry } from './run-lane.ts'
@@ -69,7 +70,7 @@ export function Entries() {
       </div>
       <section className='panel-box' ref={box} aria-label='List of entries' onKeyDown={onKey}>
         {indexes.length === 0 ? <p className='nothing'>No such entry.</p> : null}
-        <Virtualizer ref={list} as='ol' item={Place} data={indexes} scrollRef={box} bufferSize={300} itemSize={30}>
+        <Virtualizer ref={list} as='ol' item={ListPlace} data={indexes} scrollRef={box} bufferSize={300} itemSize={30}>
           {(index, position) => {
             const entry = timeline.entry(index)
             return entry === undefined ? (
@@ -173,12 +174,4 @@ function moved(key: string, place: number, count: number): number | undefined {
     default:
       return undefined
   }
-}
-
-function Place({ style, index, children, ref }: CustomItemComponentProps) {
-  return (
-    <li style={style} ref={ref} aria-posinset={index + 1} aria-setsize={-1}>
-      {children}
-    </li>
-  )
 }

@@ -2,9 +2,10 @@
 // is shown as it came, and nothing in it is made into anything else.
 import type { CallView, MessageView, RunPart, RunView, SessionView } from '@parley/client'
 import { memo, type ReactNode, useEffect, useRef } from 'react'
-import { type CustomItemComponentProps, Virtualizer, type VirtualizerHandle } from 'virtua'
+import { Virtualizer, type VirtualizerHandle } from 'virtua'
 import { answerOf } from '../answer-of.ts'
 import { callNote, decisionNote, shownValue } from '../call-note.ts'
+import { ListPlace } from '../list-place.tsx'
 import { runNote } from '../run-note.ts'
 import { ScrollBox } from '../scroll-box.tsx'
 import { clockOf } from './entry-note.ts'
@@ -36,7 +37,7 @@ export function PastConversation() {
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard. */}
       <section className='panel-box' ref={box} tabIndex={0} aria-label='Messages and answers'>
         {messages.length === 0 ? <p className='nothing'>Nothing had been said yet.</p> : null}
-        <Virtualizer ref={list} as='ol' item={Place} data={messages} scrollRef={box} bufferSize={600}>
+        <Virtualizer ref={list} as='ol' item={ListPlace} data={messages} scrollRef={box} bufferSize={600}>
           {(message, index) => {
             const run = answerOf(view, message)
             const branch = branchOf(message, messages[index - 1])
@@ -170,13 +171,5 @@ function PastCall({ name, call }: { readonly name: string; readonly call: CallVi
         </ScrollBox>
       )}
     </div>
-  )
-}
-
-function Place({ style, index, children, ref }: CustomItemComponentProps) {
-  return (
-    <li style={style} ref={ref} aria-posinset={index + 1} aria-setsize={-1}>
-      {children}
-    </li>
   )
 }

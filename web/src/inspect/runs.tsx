@@ -1,7 +1,8 @@
 // Runs: each run of the session as a lane of its own, from its message to its end, in drawing and in words. The one that the
 // page stands in is kept in sight.
 import { memo, useEffect, useRef } from 'react'
-import { type CustomItemComponentProps, Virtualizer, type VirtualizerHandle } from 'virtua'
+import { Virtualizer, type VirtualizerHandle } from 'virtua'
+import { ListPlace } from '../list-place.tsx'
 import { clockOf, span } from './entry-note.ts'
 import { Lane } from './lane.tsx'
 import { drawLane, endOf, wordsOf } from './lane-drawing.ts'
@@ -29,7 +30,7 @@ export function Runs() {
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard. */}
       <section className='panel-box' ref={box} tabIndex={0} aria-label='List of runs'>
         {lanes.length === 0 ? <p className='nothing'>Nobody has said anything yet.</p> : null}
-        <Virtualizer ref={list} as='ol' item={Place} data={lanes} scrollRef={box} bufferSize={400}>
+        <Virtualizer ref={list} as='ol' item={ListPlace} data={lanes} scrollRef={box} bufferSize={400}>
           {(lane, index) => (
             <RunItem
               key={lane.run}
@@ -81,14 +82,6 @@ const RunItem = memo(function RunItem({ lane, now, time }: Props) {
     </div>
   )
 })
-
-function Place({ style, index, children, ref }: CustomItemComponentProps) {
-  return (
-    <li style={style} ref={ref} aria-posinset={index + 1} aria-setsize={-1}>
-      {children}
-    </li>
-  )
-}
 
 const KINDS = [
   ['waits', 'waits for its turn'],
