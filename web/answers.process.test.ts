@@ -21,7 +21,7 @@ beforeAll(async () => {
   mkdirSync(ARTIFACTS, { recursive: true })
   mock = new LLMock({ port: 0, host: '127.0.0.1', chunkSize: 6 })
   const fast = { streamingProfile: { ttft: 1, tps: 5_000, jitter: 0 } }
-  mock.onMessage('rich and slow', { content: RICH }, { streamingProfile: { ttft: 1, tps: 250, jitter: 0 } })
+  mock.onMessage('rich and slow', { content: RICH }, { streamingProfile: { ttft: 1, tps: 80, jitter: 0 } })
   mock.onMessage('rich', { content: RICH }, fast)
   mock.onMessage('long lines', { content: LONG_LINES }, { ...fast, chunkSize: 500 })
   mock.onMessage('pwned', { content: HARM.join('\n\n') }, fast)
@@ -64,9 +64,8 @@ describe('an answer in Markdown', () => {
       for (const block of first) observer.observe(block, { subtree: true, childList: true, characterData: true })
     })
     // While it grows, a program is one, and a table is one, from their first sign on.
-    await tab.page.locator('.answer table').waitFor()
-    await tab.page.locator('.answer .code-block').first().waitFor()
-    expect(await tab.page.locator('.answer').getAttribute('data-status')).toBe('running')
+    await tab.page.locator('.answer[data-status=running] table').waitFor()
+    await tab.page.locator('.answer[data-status=running] .code-block').first().waitFor()
     await tab.page.screenshot({ path: `${ARTIFACTS}answer-streaming.png` })
     await tab.answer(0, 'completed')
     expect(await tab.page.evaluate(() => (window as unknown as { changes: string[] }).changes)).toEqual([])
