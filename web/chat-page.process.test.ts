@@ -27,8 +27,7 @@ describe('the chat page', () => {
     await tab.status('Live')
     expect(tab.session).toMatch(/^ses_[0-9a-z]+$/)
     await tab.say('/demo count=60 rate=60')
-    await tab.speaks(0, '0 1 2 3')
-    expect(await tab.page.locator('.answer').getAttribute('data-status')).toBe('running')
+    await tab.page.locator('.answer[data-status=running]').filter({ hasText: '0 1 2 3' }).waitFor()
     expect(await tab.answer(0, 'completed')).toBe(numbers(60))
   })
 
