@@ -315,7 +315,13 @@ describe('a message that is stored after its run was offered', () => {
       follow(session, after, { entries: (entries) => held.push(() => follower.entries(entries)) })
     const head = log.head.bind(log)
     const asked: ((cursor: string) => void)[] = []
+    let stored = (): void => undefined
+    const isStored = new Promise<void>((resolve) => {
+      stored = resolve
+    })
     log.head = async (session) => {
+      // The second look comes after the message, however long the disk takes over that.
+      if (asked.length === 1) await isStored
       const cursor = await head(session)
       asked.shift()?.(cursor)
       return cursor
@@ -327,6 +333,7 @@ describe('a message that is stored after its run was offered', () => {
     const content = [{ type: 'text' as const, text: 'hello' }]
     const about = { type: 'message', role: 'user', author: 'ada', policy: 'queue' } as const
     const { seq } = await log.append('s', 'in.c_1', { ...about, id: 'c_1', content, run: 'run_1' }, 0)
+    stored()
     expect(await second).toBe(`${log.epoch}.${seq}`)
     log.follow = follow
     for (const hand of held.splice(0)) hand()

@@ -5,7 +5,8 @@ import { NatsServer } from './nats-server.ts'
 import { ServerProcess } from './server-process.ts'
 import { CommandError, demoCount, StrictClient } from './strict-client.ts'
 
-const COUNT = 90
+/** Seven seconds of it: another node is up well before they are over. */
+const COUNT = 210
 const ASK = `/demo count=${COUNT} rate=30 ttft=0`
 
 let nats: NatsServer
