@@ -184,7 +184,7 @@ describe('two nodes', () => {
     const session = 'moved'
     reader.send(
       { type: 'attach', id: 'a', session },
-      { type: 'send', id: 'm', session, content: '/demo count=60 rate=40 ttft=0' },
+      { type: 'send', id: 'm', session, content: '/demo count=240 rate=40 ttft=0' },
     )
     await reader.when(() => events(reader, session, 'run.output').length > 5)
     const before = await Scrape.of(first.port)

@@ -145,7 +145,7 @@ describe('over two nodes', () => {
     const session = 'moved'
     client.send(
       { type: 'attach', id: 'a', session },
-      { type: 'send', id: 'm', session, content: '/demo count=60 rate=40 ttft=0' },
+      { type: 'send', id: 'm', session, content: '/demo count=240 rate=40 ttft=0' },
     )
     await client.when(() => events(client, session, 'run.output').length > 5)
     await start({ ...common(), PARLEY_NODE: 'second', PARLEY_ROLE: 'worker' })
