@@ -191,8 +191,7 @@ describe('the chat page', () => {
     await tab.say('/demo count=400 rate=100')
     await tab.speaks(1, '0 1 2')
     const box = tab.page.getByRole('region', { name: 'Conversation' })
-    const distance = () => box.evaluate((element) => element.scrollHeight - element.clientHeight - element.scrollTop)
-    await expect.poll(distance).toBeLessThan(2)
+    await expect.poll(() => tab.below()).toBeLessThan(2)
     await box.hover()
     await tab.page.mouse.wheel(0, -600)
     const jump = tab.page.getByRole('button', { name: 'Jump to latest' })
@@ -203,7 +202,7 @@ describe('the chat page', () => {
     await jump.click()
     await jump.waitFor({ state: 'detached' })
     await tab.answer(1, 'completed')
-    expect(await distance()).toBeLessThan(2)
+    expect(await tab.below()).toBeLessThan(2)
   })
 
   it('takes presses while it grows', async () => {
@@ -243,9 +242,7 @@ describe('the chat page', () => {
     await tab.page.mouse.up()
     await tab.answer(1, 'completed')
     await tab.page.locator('.tool-decision').getByText('Denied').waitFor({ state: 'attached' })
-    const box = tab.page.getByRole('region', { name: 'Conversation' })
-    const distance = () => box.evaluate((element) => element.scrollHeight - element.clientHeight - element.scrollTop)
-    await expect.poll(distance).toBeLessThan(2)
+    await expect.poll(() => tab.below()).toBeLessThan(2)
   })
 
   it('begins a new chat, and comes back to the one before', async () => {

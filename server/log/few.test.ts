@@ -1,3 +1,4 @@
+// Few things by their keys: none, one as it is, more in a map.
 import { expect, test } from 'vitest'
 import { type Few, FewBy } from './few.ts'
 

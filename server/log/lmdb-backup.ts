@@ -3,7 +3,7 @@
 // until then it lies beside, under another name.
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { JournalDamaged } from './journal.ts'
+import { JournalDamaged } from './journal-folder.ts'
 import { readSegmentHeader } from './journal-record.ts'
 import { LmdbEnvironment } from './lmdb-environment.ts'
 import { settle } from './lmdb-settle.ts'

@@ -1,3 +1,4 @@
+// The bound on something that may never answer: what is overdue, what is not, and time in which the process stood still.
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { onOverdue } from './overdue.ts'

@@ -1,3 +1,4 @@
+// The words that the page has for runs, calls and decisions.
 import type { CallView, MessageView, RunView } from '@parley/client'
 import { describe, expect, it } from 'vitest'
 import { answerOf } from './answer-of.ts'

@@ -1,3 +1,4 @@
+// A state that is told of once for each paint, however often it changes.
 import { describe, expect, it } from 'vitest'
 import { Painted } from './painted.ts'
 

@@ -1,3 +1,4 @@
+// What of Markdown a screen reader is told.
 import { describe, expect, it } from 'vitest'
 import { speakable } from './speakable.ts'
 

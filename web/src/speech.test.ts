@@ -1,3 +1,4 @@
+// How a growing answer is told in whole sentences: all of it, once, in order.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { nextSpeech } from './speech.ts'

@@ -109,6 +109,12 @@ export class ChatTab {
     await box.press('Enter')
   }
 
+  /** Pixels of the conversation below what is seen of it. */
+  async below(): Promise<number> {
+    const box = this.page.getByRole('region', { name: 'Conversation' })
+    return box.evaluate((element) => element.scrollHeight - element.clientHeight - element.scrollTop)
+  }
+
   /** The answer at this place, from 0, when it stands so. */
   async answer(at: number, status: string): Promise<string> {
     const answer = this.page.locator('.answer').nth(at)

@@ -1,3 +1,4 @@
+// Which addresses of a text become links, and which stay text.
 import { describe, expect, it } from 'vitest'
 import { safeLink } from './safe-link.ts'
 
