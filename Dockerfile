@@ -16,6 +16,7 @@ COPY client/package.json client/
 COPY server/package.json server/
 COPY web/package.json web/
 COPY loadtest/package.json loadtest/
+COPY bench/package.json bench/
 
 FROM manifests AS build
 RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts --no-audit --no-fund
@@ -26,8 +27,7 @@ COPY server server
 COPY web web
 RUN node_modules/.bin/tsc -b client server \
     && npm run build --workspace web \
-    # What runs: no benchmarks, no declarations, no maps of sources that are not there.
-    && rm -r server/dist/bench \
+    # No declarations, and no maps of sources that are not in the image.
     && find protocol/dist server/dist -type f \( -name '*.d.ts' -o -name '*.map' -o -name '.tsbuildinfo' \) -delete
 
 FROM manifests AS dependencies

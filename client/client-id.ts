@@ -1,7 +1,7 @@
 // ClientId: what a server where all are anonymous may tell this client by, in experiments alone. Made by chance when it is
 // first asked for, which nobody does who has a token, and kept as long as the storage keeps it.
 import { makeId } from '@parley/protocol/make-id'
-import type { DoorStorage } from './door-memory.ts'
+import type { DoorStorage } from './transport/door.ts'
 
 const FORM = /^[A-Za-z0-9_-]{1,128}$/
 

@@ -1,9 +1,8 @@
 // ClientOptions: how a client reaches its server, and the bounds it keeps.
 import type { CodecName } from '@parley/protocol'
-import type { ReconnectPolicy } from './connection-state.ts'
-import type { DoorStorage } from './door-memory.ts'
-import type { Door, DoorPolicy } from './transport-choice.ts'
-import type { WebSocketConstructor } from './web-socket.ts'
+import type { ReconnectPolicy } from './backoff.ts'
+import type { Door, DoorPolicy, DoorStorage } from './transport/door.ts'
+import type { WebSocketConstructor } from './transport/websocket/web-socket.ts'
 
 export const CLIENT_VERSION = '0.1.0'
 
@@ -73,10 +72,6 @@ export const SYSTEM_CLOCK: Clock = {
   },
 }
 
-export const DEFAULT_RECONNECT: ReconnectPolicy = {
-  baseMs: 250,
-  maxMs: 15_000,
-}
 export const DEFAULT_MAX_PENDING = 1_000
 export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000
 

@@ -13,16 +13,10 @@ export type {
   SessionsAnswer,
   Usage,
 } from '@parley/protocol'
-export { parentOfNext, type TurnView } from './branch.ts'
-export { type CallStatus, type CallView, isSettled } from './call-view.ts'
+export type { ReconnectPolicy } from './backoff.ts'
 export { CLIENT_VERSION, type ClientOptions, type Clock, type Logger } from './client-options.ts'
-export type {
-  ConnectionState,
-  ConnectionStatus,
-  ReconnectPolicy,
-} from './connection-state.ts'
-export type { DoorStorage } from './door-memory.ts'
-export type { SendOptions } from './outgoing.ts'
+export type { ConnectionState, ConnectionStatus } from './connection/connection-state.ts'
+export type { MoveReason, TransportState } from './connection/transport-choice.ts'
 export { ParleyClient } from './parley-client.ts'
 export {
   DisconnectedError,
@@ -31,26 +25,31 @@ export {
   ParleyError,
   RestartedError,
 } from './parley-error.ts'
-export type { Accepted, Reply, ReplyEvent } from './reply.ts'
+export { applyEntry } from './session/apply-entry.ts'
+export type { SessionOptions } from './session/attached-session.ts'
+export { parentOfNext } from './session/branch.ts'
+export { type CallStatus, type CallView, isSettled } from './session/call-view.ts'
+export type { Accepted, Reply, ReplyEvent } from './session/reply.ts'
 export {
   isEnded,
   type RunPart,
   type RunStatus,
   type RunView,
   type TextPartView,
-} from './run-view.ts'
-export type { Session, SessionOptions } from './session.ts'
-export type { PresenceState, PresenceView, PresentMember, SessionPresence } from './session-presence.ts'
-export type { ListOptions } from './session-shelf.ts'
+} from './session/run-view.ts'
+export type { SendOptions } from './session/send-frame.ts'
+export type { Session } from './session/session.ts'
+export type { ListOptions } from './session/session-catalog.ts'
+export type { PresenceState, PresenceView, PresentMember, SessionPresence } from './session/session-presence.ts'
 export {
-  applyEntry,
   type Delay,
   type MessageView,
   newSession,
   type PendingSend,
   type SessionStatus,
   type SessionView,
-} from './session-view.ts'
-export { type ClientTool, type ToolContext, tool } from './tool.ts'
-export type { Door, DoorPolicy, MoveReason, TransportState } from './transport-choice.ts'
-export type { WebSocketConstructor, WebSocketLike } from './web-socket.ts'
+  type TurnView,
+} from './session/session-view.ts'
+export { type ClientTool, type ToolContext, tool } from './session/tool.ts'
+export type { Door, DoorPolicy, DoorStorage } from './transport/door.ts'
+export type { WebSocketConstructor, WebSocketLike } from './transport/websocket/web-socket.ts'

@@ -1,23 +1,24 @@
 // ParleyClient: one connection to a server, and the sessions that are open over it.
 import type { MeAnswer, ServerFrame, SessionsAnswer } from '@parley/protocol'
 import type { ClientOptions } from './client-options.ts'
-import { Connection } from './connection.ts'
-import type { ConnectionState } from './connection-state.ts'
+import { Connection } from './connection/connection.ts'
+import type { ConnectionState } from './connection/connection-state.ts'
 import type { ParleyError } from './parley-error.ts'
-import { RetryingCaller } from './retrying-caller.ts'
-import { Session, type SessionOptions } from './session.ts'
-import { type ListOptions, SessionShelf } from './session-shelf.ts'
+import { AttachedSession, type SessionOptions } from './session/attached-session.ts'
+import type { Session } from './session/session.ts'
+import { type ListOptions, SessionCatalog } from './session/session-catalog.ts'
+import { RetryingCaller } from './transport/http/retrying-caller.ts'
 
 export class ParleyClient {
   readonly #connection: Connection
-  readonly #sessions = new Map<string, Session>()
+  readonly #sessions = new Map<string, AttachedSession>()
   readonly #caller: RetryingCaller
-  readonly #shelf: SessionShelf
+  readonly #catalog: SessionCatalog
 
   /** Connects when the first session is opened. @throws TypeError for a URL that is none */
   constructor(options: ClientOptions) {
     this.#caller = new RetryingCaller(options)
-    this.#shelf = new SessionShelf(this.#caller)
+    this.#catalog = new SessionCatalog(this.#caller)
     this.#connection = new Connection(options, {
       opened: () => {
         for (const session of this.#sessions.values()) session.opened()
@@ -68,7 +69,7 @@ export class ParleyClient {
   session(id: string, options: SessionOptions = {}): Session {
     const open = this.#sessions.get(id)
     if (open !== undefined) return open
-    const session = new Session(this.#connection, id, options, () => {
+    const session = new AttachedSession(this.#connection, id, options, () => {
       if (this.#sessions.get(id) === session) this.#sessions.delete(id)
     })
     this.#sessions.set(id, session)
@@ -85,7 +86,7 @@ export class ParleyClient {
    * @throws ParleyError
    */
   sessions(options: ListOptions = {}): Promise<SessionsAnswer> {
-    return this.#shelf.list(options)
+    return this.#catalog.list(options)
   }
 
   /**
@@ -93,7 +94,7 @@ export class ParleyClient {
    * @throws ParleyError forbidden, session_not_found, session_deleted
    */
   deleteSession(id: string): Promise<void> {
-    return this.#shelf.delete(id)
+    return this.#catalog.delete(id)
   }
 
   /**
@@ -113,7 +114,7 @@ export class ParleyClient {
   }
 
   #frames(frames: readonly ServerFrame[]): void {
-    const touched = new Set<Session>()
+    const touched = new Set<AttachedSession>()
     for (const frame of frames) {
       if (frame.type === 'error') {
         for (const session of [...this.#sessions.values()]) if (session.refused(frame)) break

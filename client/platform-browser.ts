@@ -1,7 +1,7 @@
 // The platform's WebSocket in browsers, Deno, Bun and workers. `package.json` chooses between this file and
 // platform-node.ts, so that no bundle for a browser holds `ws`.
-import type { DoorStorage } from './door-memory.ts'
-import type { WebSocketConstructor } from './web-socket.ts'
+import type { DoorStorage } from './transport/door.ts'
+import type { WebSocketConstructor } from './transport/websocket/web-socket.ts'
 
 export function platformWebSocket(): WebSocketConstructor {
   return globalThis.WebSocket as unknown as WebSocketConstructor

@@ -1,7 +1,7 @@
 // The platform's WebSocket on Node: the package `ws`, which tells close codes and ends dead sockets at once.
 import { WebSocket } from 'ws'
-import type { DoorStorage } from './door-memory.ts'
-import type { WebSocketConstructor } from './web-socket.ts'
+import type { DoorStorage } from './transport/door.ts'
+import type { WebSocketConstructor } from './transport/websocket/web-socket.ts'
 
 export function platformWebSocket(): WebSocketConstructor {
   return WebSocket as unknown as WebSocketConstructor

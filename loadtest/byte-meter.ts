@@ -1,5 +1,5 @@
 // ByteMeter: what goes over the sockets of a door, in both directions, as the sockets themselves count it.
-import type { MeteredSocket, SocketMeter } from './doors/door.ts'
+import type { MeteredSocket, SocketMeter } from './drivers/driver.ts'
 
 export class ByteMeter implements SocketMeter {
   readonly #open = new Set<MeteredSocket>()

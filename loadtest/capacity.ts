@@ -1,6 +1,6 @@
 // Capacity: how many users of one door a node holds, from what was measured. Two bounds, the lower of which counts:
 // CPU, by what one user costs, with the spread of its seconds; and latency, by where the goal was last kept. Pure.
-import type { DoorName } from './doors/door.ts'
+import type { DoorName } from './drivers/driver.ts'
 import { meanOf, quantile, sorted } from './quantile.ts'
 import type { Random } from './random.ts'
 

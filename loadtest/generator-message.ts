@@ -1,5 +1,5 @@
 // What the process that counts and its generators say to each other.
-import type { DoorName } from './doors/door.ts'
+import type { DoorName } from './drivers/driver.ts'
 import type { Habits } from './plan.ts'
 import type { AskRecord, GeneratorHealth, Progress } from './record.ts'
 

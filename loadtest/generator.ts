@@ -4,9 +4,9 @@ import { setMaxListeners } from 'node:events'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { SessionSnapshot } from '@parley/protocol'
 import { ByteMeter } from './byte-meter.ts'
-import type { DoorName } from './doors/door.ts'
-import { HttpCaller } from './doors/http-caller.ts'
-import { openDoor } from './doors/open-door.ts'
+import type { DoorName } from './drivers/driver.ts'
+import { HttpCaller } from './drivers/http-caller.ts'
+import { openDriver } from './drivers/open-driver.ts'
 import type { FromGenerator, GeneratorJob } from './generator-message.ts'
 import { planUser } from './plan.ts'
 import { play } from './player.ts'
@@ -52,7 +52,7 @@ async function generate(job: GeneratorJob): Promise<void> {
     const meter = meters.get(door) as ByteMeter
     const { model, token, silenceMs } = job
     const context = { url, session, model, token, silenceMs, meter, random }
-    const driver = openDoor(door, context)
+    const driver = openDriver(door, context)
     users.push(driver)
     const stage = {
       door,

@@ -1,8 +1,8 @@
 // MemoryProbe: what a session costs a server in memory, attached and idle, and while it is answered: by how its resident
 // memory grows from step to step, on a server of its own. The first step is thrown away: it warms what all share.
 import { ByteMeter } from './byte-meter.ts'
-import { sleep } from './doors/door.ts'
-import { WebSocketDoor } from './doors/websocket-door.ts'
+import { sleep } from './drivers/driver.ts'
+import { WebSocketDriver } from './drivers/websocket-driver.ts'
 import { knownText } from './known-text.ts'
 import { sorted } from './quantile.ts'
 import { randomOf } from './random.ts'
@@ -25,7 +25,7 @@ const RATE = 5
 
 /** @returns undefined where memory is not known */
 export async function probeMemory(subject: Subject, sessions: number): Promise<MemoryCost | undefined> {
-  const users: WebSocketDoor[] = []
+  const users: WebSocketDriver[] = []
   const meter = new ByteMeter()
   const [url = ''] = subject.urls
   const each = Math.ceil(sessions / STEPS)
@@ -41,7 +41,7 @@ export async function probeMemory(subject: Subject, sessions: number): Promise<M
         const batch = Array.from({ length: Math.min(AT_ONCE, each - done) }, (_, at) => {
           const session = `memory-${users.length + at}`
           const random = randomOf(1, 'memory', users.length + at)
-          return new WebSocketDoor({
+          return new WebSocketDriver({
             url,
             session,
             model: undefined,
@@ -71,7 +71,7 @@ export async function probeMemory(subject: Subject, sessions: number): Promise<M
   }
 }
 
-function ask(user: WebSocketDoor, at: number): Promise<void> {
+function ask(user: WebSocketDriver, at: number): Promise<void> {
   const nothing = () => undefined
   const watch = { outputs: nothing, interrupted: nothing, resumed: nothing, reset: nothing }
   const verifier = new StreamVerifier(knownText(TOKENS))

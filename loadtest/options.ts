@@ -1,7 +1,7 @@
 // Options: what can be asked of the load test, from the command line.
 import { parseArgs } from 'node:util'
 import { parseDistribution } from './distribution.ts'
-import { DOOR_NAMES, type DoorName } from './doors/door.ts'
+import { DOOR_NAMES, type DoorName } from './drivers/driver.ts'
 import type { Habits } from './plan.ts'
 import { type Impairments, parseBytes, parseMs, parseRate, parseStall } from './proxy/impairments.ts'
 import { defaultGenerators } from './stretch.ts'

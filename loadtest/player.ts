@@ -1,8 +1,8 @@
 // Player: plays one user's plan at one door. Questions go out when the plan says, whatever became of those before;
 // an answer's times count from then.
 
-import { type DoorName, type DoorUser, Refused, sleep, type Watch } from './doors/door.ts'
-import { ConnectionLost } from './doors/http-caller.ts'
+import { type DoorName, type DriverUser, Refused, sleep, type Watch } from './drivers/driver.ts'
+import { ConnectionLost } from './drivers/http-caller.ts'
 import { knownText } from './known-text.ts'
 import { type Ask, meantMs, question, type UserPlan } from './plan.ts'
 import type { AskRecord, Outcome } from './record.ts'
@@ -10,7 +10,7 @@ import { StreamVerifier } from './stream-verifier.ts'
 
 export interface Stage {
   readonly door: DoorName
-  readonly user: DoorUser
+  readonly user: DriverUser
   readonly name: string
   readonly model: 'demo' | 'other'
   /** Milliseconds since the beginning that all generators share. */

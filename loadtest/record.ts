@@ -1,5 +1,5 @@
 // Records: what became of each question, as generators hand it to the process that counts.
-import type { DoorName } from './doors/door.ts'
+import type { DoorName } from './drivers/driver.ts'
 import type { Faults } from './stream-verifier.ts'
 
 export type Outcome = 'completed' | 'abandoned' | 'failed' | 'unfinished'

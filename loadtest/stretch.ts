@@ -2,7 +2,7 @@
 // servers once a second, and gathers all that was seen.
 import { availableParallelism } from 'node:os'
 import { forkChild, stopChild } from './child.ts'
-import type { DoorName } from './doors/door.ts'
+import type { DoorName } from './drivers/driver.ts'
 import type { FromGenerator, GeneratorJob } from './generator-message.ts'
 import type { AskRecord, GeneratorHealth, Progress } from './record.ts'
 import type { Subject } from './subject.ts'

@@ -1,5 +1,5 @@
 // Tally: from the records of a stretch to what is said of each door. Pure.
-import type { DoorName } from './doors/door.ts'
+import type { DoorName } from './drivers/driver.ts'
 import { quantile, quantileCurve, sorted } from './quantile.ts'
 import type { AskRecord } from './record.ts'
 import { addFaults, anyFault, type Faults, NO_FAULTS } from './stream-verifier.ts'

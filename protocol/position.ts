@@ -19,3 +19,10 @@ export function parseCursor(text: string): Position | undefined {
   const seq = Number(match[2])
   return Number.isSafeInteger(seq) ? { epoch: match[1] as string, seq } : undefined
 }
+
+/** Whether a cursor is after another one. Cursors of another epoch cannot be compared: they count as after. */
+export function isAfter(cursor: string, other: string): boolean {
+  const a = parseCursor(cursor)
+  const b = parseCursor(other)
+  return a === undefined || b === undefined || a.epoch !== b.epoch || a.seq > b.seq
+}

@@ -3,7 +3,7 @@
 import process from 'node:process'
 import readline from 'node:readline'
 import { parseArgs } from 'node:util'
-import { ParleyCluster } from '../server/dist/bench/parley-cluster.js'
+import { ParleyCluster } from '../bench/dist/cluster/parley-cluster.js'
 import { fetchNatsServer } from './fetch-nats-server.mjs'
 import { findProgram, NATS_SERVER } from './programs.mjs'
 

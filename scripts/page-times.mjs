@@ -4,7 +4,7 @@
 //   npm run build && node scripts/page-times.mjs [loads]
 import { setTimeout as sleep } from 'node:timers/promises'
 import { chromium } from 'playwright-core'
-import { ServerProcess } from '../server/dist/bench/server-process.js'
+import { ServerProcess } from '../bench/dist/cluster/server-process.js'
 
 const LOADS = Number(process.argv[2] ?? 15)
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run']

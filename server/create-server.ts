@@ -2,30 +2,30 @@
 
 import uws, { type us_listen_socket } from 'uWebSockets.js'
 import { setTimeout as delay } from 'node:timers/promises'
+import { openLimits } from './assembly/open-limits.ts'
+import { exposeMetrics, openMetrics } from './assembly/open-metrics.ts'
+import { openModels } from './assembly/open-models.ts'
+import { openStores, StartError } from './assembly/open-stores.ts'
+import { openTraces } from './assembly/open-traces.ts'
+import { openTransports } from './assembly/open-transports.ts'
 import { ANYBODY, createAuthenticator } from './auth/authenticator.ts'
-import { type Config, ConfigError } from './config.ts'
-import { Audience } from './doors/audience.ts'
-import { serveHealth } from './doors/health.ts'
-import { Hub } from './doors/hub.ts'
-import { ListenError, listen, reachable } from './doors/listen.ts'
-import { isLoopbackName } from './doors/origin.ts'
-import { broadcastBy } from './doors/websocket/websocket-door.ts'
-import { MeteredLog } from './log/metered-log.ts'
-import type { Logger } from './logger.ts'
+import { type Config, ConfigError } from './config/config.ts'
+import type { Logger } from './config/logger.ts'
 import type { ModelCatalog } from './model/model.ts'
-import { openDoors } from './open-doors.ts'
-import { openLimits } from './open-limits.ts'
-import { exposeMetrics, openMetrics } from './open-metrics.ts'
-import { openModels } from './open-models.ts'
-import { openStores, StartError } from './open-stores.ts'
-import { openTraces } from './open-traces.ts'
 import { agentOf, createRunEngine, RUN_LIMITS } from './run/run-engine.ts'
-import { DirectoryDesk } from './session/directory-desk.ts'
-import { Purger } from './session/purger.ts'
+import { DirectoryService } from './session/directory/directory-service.ts'
+import { Purger } from './session/directory/purger.ts'
+import { SessionAdmin } from './session/directory/session-admin.ts'
 import { SESSION_CACHE_DEFAULTS, SessionCache } from './session/session-cache.ts'
 import { createSessionService } from './session/session-service.ts'
-import { SessionShelf } from './session/session-shelf.ts'
-import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from './session/transcript-writer.ts'
+import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from './session/transcript/transcript-writer.ts'
+import { MeteredLog } from './store/metered-log.ts'
+import { ActiveReaders } from './transports/feed/active-readers.ts'
+import { Hub } from './transports/feed/hub.ts'
+import { serveHealth } from './transports/http/health.ts'
+import { ListenError, listen, reachable } from './transports/http/listen.ts'
+import { isLoopbackName } from './transports/http/origin.ts'
+import { broadcastBy } from './transports/websocket/websocket-transport.ts'
 
 export interface Server {
   /** Where people go; with port 0, the port that was picked. */
@@ -80,7 +80,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     jwtSecretFile: config.jwtSecretFile,
     jwksUrl: config.jwksUrl,
     issuer: config.jwtIssuer,
-    audience: config.jwtAudience,
+    activeReaders: config.jwtAudience,
     clockSkew: config.jwtClockSkew,
     userClaim: config.jwtUserClaim,
     nameClaim: config.jwtNameClaim,
@@ -102,7 +102,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   const opened = await openStores(config, logger, (old) => foldAll(old))
   const stores = metrics === undefined ? opened : { ...opened, log: new MeteredLog(opened.log, metrics.log) }
   const sessions = new SessionCache(stores, { ...SESSION_CACHE_DEFAULTS, logger })
-  const directory = new DirectoryDesk({
+  const directory = new DirectoryService({
     directory: stores.directory,
     ...(authenticator.required ? {} : { everybody: ANYBODY }),
     logger,
@@ -134,7 +134,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     entrance: limits.entrance,
   })
   const hub = new Hub(stores.log, { broadcast: broadcastBy(app) })
-  const audience = new Audience(hub)
+  const activeReaders = new ActiveReaders(hub)
   const engine = createRunEngine({
     log: stores.log,
     runs: stores.runs,
@@ -161,23 +161,23 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     tracer,
     budgets: limits.budgets,
     places: limits.places,
-    isRead: (session) => audience.isAnywhere(session, stores.rollCall),
+    isRead: (session) => activeReaders.isAnywhere(session, stores.scatterGather),
   })
   let stopping = false
   const doors =
     role === 'worker'
       ? undefined
-      : openDoors(app, {
+      : openTransports(app, {
           config,
           models: models.ids,
           service,
           stores,
           sessions,
-          shelf: new SessionShelf({ log: stores.log, sessions, directory, purger, open: !authenticator.required }),
+          shelf: new SessionAdmin({ log: stores.log, sessions, directory, purger, open: !authenticator.required }),
           hub,
-          audience,
+          activeReaders,
           metrics,
-          ...(stores.rollCall === undefined ? {} : { rollCall: stores.rollCall }),
+          ...(stores.scatterGather === undefined ? {} : { scatterGather: stores.scatterGather }),
           presenceNews: stores.presenceNews,
           authenticator,
           limits,

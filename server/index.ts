@@ -1,6 +1,7 @@
 // What programs that embed the server, and configuration modules, import.
-export { type Config, ConfigError, loadConfig } from './config.ts'
+
+export { StartError } from './assembly/open-stores.ts'
+export { type Config, ConfigError, loadConfig } from './config/config.ts'
+export { createLogger } from './config/logger.ts'
 export { createServer, type Server } from './create-server.ts'
-export { createLogger } from './logger.ts'
-export { StartError } from './open-stores.ts'
 export { defineTool, type ServerTool, type ToolContext } from './tool/define-tool.ts'

@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 // The server's command: reads the settings, starts, says where it is, and stops when told to.
-import { type Config, ConfigError, loadConfig } from './config.ts'
+import { backUpLog, renewLog, StartError } from './assembly/open-stores.ts'
+import { type Config, ConfigError, loadConfig } from './config/config.ts'
+import { createLogger, type Logger } from './config/logger.ts'
+import { describeSettings } from './config/settings.ts'
+import { version } from './config/version.ts'
 import { createServer, type Server } from './create-server.ts'
-import { createLogger, type Logger } from './logger.ts'
-import { backUpLog, renewLog, StartError } from './open-stores.ts'
-import { describeSettings } from './settings.ts'
-import { version } from './version.ts'
 
 const EXIT = { started: 1, usage: 2, broken: 3, interrupted: 130 } as const
 

@@ -3,7 +3,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ServerProcess } from '../../server/test/server-process.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { ParleyClient } from '../index.ts'
 import { until } from '../test/until.ts'
 

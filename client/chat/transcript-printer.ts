@@ -2,7 +2,7 @@
 // the run that answers it, as it comes. It prints nothing while the view catches up, and nothing twice.
 import type { MessageView, RunPart, RunView, Seen, SessionView } from '../index.ts'
 import { isEnded } from '../index.ts'
-import { lateSteerRun } from '../session-view.ts'
+import { lateSteerRun } from '../session/session-view.ts'
 import { CleanText, cleanText } from './clean-text.ts'
 
 /** Where it is printed. What is given is clean already. */

@@ -114,15 +114,15 @@ export class Middlebox {
       return
     }
     const { method, url, headers } = incoming
-    const outgoing = request({ port: this.#target(), host: '127.0.0.1', method, path: url, headers, agent: false })
-    outgoing.on('socket', (socket) => this.#keep(socket))
-    outgoing.on('error', () => {
+    const sendFrame = request({ port: this.#target(), host: '127.0.0.1', method, path: url, headers, agent: false })
+    sendFrame.on('socket', (socket) => this.#keep(socket))
+    sendFrame.on('error', () => {
       if (response.headersSent) response.destroy()
       else response.writeHead(502, { 'Content-Type': 'text/html' }).end('<h1>Bad gateway</h1>')
     })
-    outgoing.on('response', (answer) => this.#answer(answer, response))
-    response.on('close', () => outgoing.destroy())
-    incoming.pipe(outgoing)
+    sendFrame.on('response', (answer) => this.#answer(answer, response))
+    response.on('close', () => sendFrame.destroy())
+    incoming.pipe(sendFrame)
   }
 
   #answer(answer: IncomingMessage, response: ServerResponse): void {

@@ -1,8 +1,8 @@
 // The report as one page that needs nothing else: uPlot and all figures are in it. Text that came from outside is escaped.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { CURVE_POINTS, type DoorSummary } from '../tally.ts'
-import { drawPlots } from './plots.ts'
+import { CURVE_POINTS } from '../tally.ts'
+import { drawPlots, type PlotData } from './plots.ts'
 import type { Report } from './report.ts'
 import { COLUMNS, sentences } from './table.ts'
 
@@ -18,16 +18,6 @@ th { white-space: normal; vertical-align: bottom } th:first-child, td:first-chil
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(520px, 1fr)); gap: 1.5rem } figure { margin: 0 }
 figcaption { font-weight: 600; font-size: .95rem } figcaption small { font-weight: 400; color: #57606a; display: block }
 .u-legend { font-size: .8rem }`
-
-/** What the page draws from; kept small: the curves and the seconds. */
-export interface PlotData {
-  readonly points: readonly number[]
-  readonly doors: readonly (Pick<DoorSummary, 'curves' | 'cpuMsPerAsk' | 'bytesPerAsk'> & {
-    readonly label: string
-    readonly gaveUp: number
-  })[]
-  readonly seconds: Report['seconds']
-}
 
 export function html(report: Report): string {
   const require = createRequire(import.meta.url)

@@ -1,6 +1,17 @@
 // drawPlots: what the report's page runs. It is put into the page as text, so it uses nothing from outside of itself.
 import type uPlot from 'uplot'
-import type { PlotData } from './html.ts'
+import type { DoorSummary } from '../tally.ts'
+import type { Report } from './report.ts'
+
+/** What the page draws from; kept small: the curves and the seconds. */
+export interface PlotData {
+  readonly points: readonly number[]
+  readonly doors: readonly (Pick<DoorSummary, 'curves' | 'cpuMsPerAsk' | 'bytesPerAsk'> & {
+    readonly label: string
+    readonly gaveUp: number
+  })[]
+  readonly seconds: Report['seconds']
+}
 
 export function drawPlots(Plot: typeof uPlot, { points, doors, seconds }: PlotData, into: HTMLElement): void {
   const COLORS = ['#0969da', '#bc4c00', '#1a7f37', '#8250df', '#bf3989', '#57606a', '#9a6700', '#0a7ea4']

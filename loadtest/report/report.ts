@@ -1,6 +1,6 @@
 // Report: everything that a run of the load test found, as it stands in report.json.
 import { type Capacity, capacityOf, type Goal, nodesFor, type Step } from '../capacity.ts'
-import type { DoorName } from '../doors/door.ts'
+import type { DoorName } from '../drivers/driver.ts'
 import type { MemoryCost } from '../memory-probe.ts'
 import type { ProxyCounts } from '../proxy/impairing-proxy.ts'
 import type { Impairments } from '../proxy/impairments.ts'

@@ -1,7 +1,7 @@
 // What a reader of one door sees through a proxy that plants a fault, for tests.
 import { ByteMeter } from '../byte-meter.ts'
-import type { DoorName } from '../doors/door.ts'
-import { openDoor } from '../doors/open-door.ts'
+import type { DoorName } from '../drivers/driver.ts'
+import { openDriver } from '../drivers/open-driver.ts'
 import { knownText } from '../known-text.ts'
 import { randomOf } from '../random.ts'
 import { anyFault, StreamVerifier } from '../stream-verifier.ts'
@@ -57,7 +57,7 @@ async function isFaulty(url: string, door: DoorName, tokens: number): Promise<bo
     meter: new ByteMeter(),
     random,
   }
-  const user = openDoor(door, context)
+  const user = openDriver(door, context)
   await user.arrive()
   const nothing = () => undefined
   const watch = { outputs: nothing, interrupted: nothing, resumed: nothing, reset: nothing }

@@ -33,7 +33,7 @@ const WEIGHT = `must have weights that are whole numbers from 0 to ${WEIGHT_MAX}
 const Weight = z.int({ error: WEIGHT }).min(0, { error: WEIGHT }).max(WEIGHT_MAX, { error: WEIGHT })
 
 const DOORS = `must prefer auto, or doors of ${PREFERRED_DOORS.join(', ')} with > between, each once`
-const Doors = z
+const Transports = z
   .array(z.enum(PREFERRED_DOORS, { error: DOORS }), { error: FORM })
   .min(1, { error: DOORS })
   .refine((doors) => new Set(doors).size === doors.length, { error: DOORS })
@@ -43,7 +43,7 @@ const Plan = z
     {
       name: Name,
       variants: z
-        .array(z.strictObject({ name: Name, weight: Weight, doors: Doors.optional() }, { error: FORM }), {
+        .array(z.strictObject({ name: Name, weight: Weight, doors: Transports.optional() }, { error: FORM }), {
           error: FORM,
         })
         .min(2, { error: 'must have two variants at least' })

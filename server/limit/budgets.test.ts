@@ -3,9 +3,9 @@
 import { ReplyError } from '@parley/protocol'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { StorageError } from '../log/log-error.ts'
-import { LmdbHarness } from '../log/test/lmdb-harness.ts'
-import type { LedgerListener, Tally, UsageLedger } from '../log/usage-ledger.ts'
+import { StorageError } from '../store/ports/errors.ts'
+import type { LedgerListener, Tally, UsageLedger } from '../store/ports/usage-ledger.ts'
+import { LmdbHarness } from '../store/test/lmdb-harness.ts'
 import { Budgets, type BudgetsOptions, type Payer } from './budgets.ts'
 import { UsageBook, type UsageBookOptions } from './usage-book.ts'
 

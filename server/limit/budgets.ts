@@ -1,8 +1,8 @@
 // Budgets: whether a run may begin, and that those under way stop when a budget is used up. A run is paid by the user whose
 // message began it, and by its session. Nothing is done for a token: what runs have used is looked at now and then.
 import { type Budget, type BudgetLeft, ReplyError } from '@parley/protocol'
-import { userKey } from '../log/session-directory.ts'
-import type { Counter } from '../log/usage-ledger.ts'
+import { userKey } from '../store/ports/session-directory.ts'
+import type { Counter } from '../store/ports/usage-ledger.ts'
 import { windowOf } from './budget.ts'
 import type { UsageBook } from './usage-book.ts'
 

@@ -1,7 +1,7 @@
 // Places of runs over two nodes whose notices are handed over by hand.
 import { ReplyError } from '@parley/protocol'
 import { afterEach, expect, it } from 'vitest'
-import type { RunNotice, RunNotices } from '../log/run-notices.ts'
+import type { RunNotice, RunNotices } from '../store/ports/run-notices.ts'
 import { RunPlaces } from './run-places.ts'
 
 class Wire {

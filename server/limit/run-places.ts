@@ -2,9 +2,9 @@
 // one, tells the others at once and then again and again; nobody is asked. A node that dies is silent, and its runs are
 // forgotten, or are another's by then.
 import { ReplyError } from '@parley/protocol'
-import type { NoticedRun, RunNotices } from '../log/run-notices.ts'
-import { userKey } from '../log/session-directory.ts'
-import type { Subscription } from '../log/session-log.ts'
+import type { NoticedRun, RunNotices } from '../store/ports/run-notices.ts'
+import { userKey } from '../store/ports/session-directory.ts'
+import type { Subscription } from '../store/ports/session-log.ts'
 import { RunsUnderWay } from './runs-under-way.ts'
 
 export interface RunPlacesOptions {

@@ -2,8 +2,8 @@
 // hears of it, and writes its own totals now and then. Bounded: what was not used for the longest is forgotten and read again;
 // what is in use, or not written yet, is not. While the store is away the last known totals go on counting.
 import type { Logger } from 'pino'
-import type { Subscription } from '../log/session-log.ts'
-import type { Counter, Tally, UsageLedger } from '../log/usage-ledger.ts'
+import type { Subscription } from '../store/ports/session-log.ts'
+import type { Counter, Tally, UsageLedger } from '../store/ports/usage-ledger.ts'
 import { heard, NOTHING_SPENT, recalled, spent, type UsageCount } from './usage-count.ts'
 
 export interface UsageBookOptions {

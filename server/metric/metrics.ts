@@ -1,10 +1,10 @@
 // Metrics: all that a node measures of itself, in the form that Prometheus reads. What happens often is counted in plain
 // numbers where it happens, and read here when somebody asks.
 import { collectDefaultMetrics, Registry } from 'prom-client'
-import { DoorMetrics } from './door-metrics.ts'
 import { LogMetrics } from './log-metrics.ts'
 import type { PriceTable } from './prices.ts'
 import { RunMetrics } from './run-metrics.ts'
+import { TransportMetrics } from './transport-metrics.ts'
 
 export interface MetricsOptions {
   readonly node: string
@@ -22,7 +22,7 @@ const ILL_NAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total'
 
 export class Metrics {
   readonly runs: RunMetrics
-  readonly doors: DoorMetrics
+  readonly doors: TransportMetrics
   readonly log: LogMetrics
   readonly registry = new Registry()
 
@@ -31,7 +31,7 @@ export class Metrics {
     const { node, models, variants = [], prices, active } = options
     registry.setDefaultLabels({ node })
     this.runs = new RunMetrics({ registry, models, variants, prices, active })
-    this.doors = new DoorMetrics(registry)
+    this.doors = new TransportMetrics(registry)
     this.log = new LogMetrics(registry)
     // Memory, CPU, the event loop's delay, collections of garbage.
     collectDefaultMetrics({ register: registry })

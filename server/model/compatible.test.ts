@@ -1,7 +1,9 @@
 // Against aimock, a scripted OpenAI-compatible server that is not of our making.
 import { LLMock } from '@copilotkit/aimock'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createModelCatalog, type Model, toProviderFailure } from './model.ts'
+import type { Model } from './model.ts'
+import { createModelCatalog } from './model-catalog.ts'
+import { toProviderFailure } from './provider-failure.ts'
 import { listen, userPrompt } from './test/provider-server.ts'
 
 const STORY = 'Once upon a time there was a log, and everything that anyone saw was read from it. '.repeat(3).trim()

@@ -1,6 +1,7 @@
 // The catalog of models: what the configuration allows, and how it says what is wrong with it.
 import { describe, expect, it } from 'vitest'
-import { createModelCatalog, ModelConfigError, readModelConfig } from './model.ts'
+import { createModelCatalog } from './model-catalog.ts'
+import { ModelConfigError, readModelConfig } from './model-config.ts'
 
 function catalogOf(env: Record<string, string>) {
   return createModelCatalog(readModelConfig(env))

@@ -2,10 +2,6 @@
 // and no text, key or URL of a provider gets out of it.
 import type { LanguageModelV3 } from '@ai-sdk/provider'
 
-export { createModelCatalog, type ModelCatalogOptions } from './model-catalog.ts'
-export { type ModelConfig, ModelConfigError, readModelConfig } from './model-config.ts'
-export { type ProviderFailure, toProviderFailure } from './provider-failure.ts'
-
 /**
  * Whether the provider goes on from an assistant message that ends the prompt.
  * `text`: with text only. `exact`: with reasoning too, at exactly the next token.

@@ -1,7 +1,8 @@
 // An OpenAI-compatible server: what goes out, what comes in, and every way in which it breaks.
 import { createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { createModelCatalog, type ProviderFailure } from './model.ts'
+import { createModelCatalog } from './model-catalog.ts'
+import type { ProviderFailure } from './provider-failure.ts'
 import { failureOf, KEY, modelAt, PRIVATE, provide, TOOL } from './test/model-at.ts'
 import { beginSse, chatChunk, listen, type ProviderRequest, sendSse, userPrompt } from './test/provider-server.ts'
 

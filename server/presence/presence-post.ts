@@ -1,7 +1,7 @@
 // PresencePost: what this node has to tell other nodes of presence: gathered for a moment, in messages of a bounded size, at a
 // bounded rate. What cannot be told now waits, by session, so that it takes no more room than the sessions that are open here.
 import { makeId } from '@parley/protocol'
-import type { PresenceNews } from '../log/presence-news.ts'
+import type { PresenceNews } from '../store/ports/presence-news.ts'
 import type { PresenceMessage, RoomMessage } from './presence-message.ts'
 
 /** Milliseconds for which news is gathered. */

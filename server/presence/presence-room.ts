@@ -1,7 +1,7 @@
 // PresenceRoom: who is in one session: the connections of this node, and what other nodes say of theirs. It holds no timers and
 // tells nobody: Presence asks it for the frame, and for what other nodes are to know.
 import type { Presence as PresenceFrame, PresenceMember } from '@parley/protocol'
-import { type Few, FewBy } from '../log/few.ts'
+import { SmallMap, type SmallMapField } from '../store/small-map.ts'
 import { named, PACE_MAX_MS, type Present, paceMs } from './presence-crowd.ts'
 
 export type PresenceState = PresenceMember['state']
@@ -29,7 +29,7 @@ interface Local {
 }
 
 const NOTHING: PresenceState = {}
-const byConnection = new FewBy<string, Local>(({ watcher }) => watcher.connection)
+const byConnection = new SmallMap<string, Local>(({ watcher }) => watcher.connection)
 const DEVICE_MAX = 64
 
 export class PresenceRoom {
@@ -41,7 +41,7 @@ export class PresenceRoom {
   shared: string | undefined
   timer: NodeJS.Timeout | undefined
   #toldText = ''
-  #locals: Few<string, Local>
+  #locals: SmallMapField<string, Local>
   /** By node; undefined: it is there, and has not said who. Made when there is another node. */
   #others: Map<string, Digest | undefined> | undefined
 

@@ -1,7 +1,7 @@
 // Presence of several nodes over a bus that loses what it is told to lose, with a clock that the test turns.
 import type { Presence as PresenceFrame } from '@parley/protocol'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { PresenceNews } from '../log/presence-news.ts'
+import type { PresenceNews } from '../store/ports/presence-news.ts'
 import { Presence } from './presence.ts'
 import { paceMs } from './presence-crowd.ts'
 import { SILENT_MS } from './presence-nodes.ts'

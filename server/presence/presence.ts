@@ -2,8 +2,8 @@
 // session to others only once one of them has said that it has somebody there too; changes are told together, a little later,
 // and the more rarely the more there are.
 import type { Presence as PresenceFrame, PresenceMember } from '@parley/protocol'
-import type { PresenceNews } from '../log/presence-news.ts'
-import type { Subscription } from '../log/session-log.ts'
+import type { PresenceNews } from '../store/ports/presence-news.ts'
+import type { Subscription } from '../store/ports/session-log.ts'
 import { PACE_MIN_MS } from './presence-crowd.ts'
 import { type PresenceMessage, readMessage } from './presence-message.ts'
 import { BEAT_MS, PresenceNodes } from './presence-nodes.ts'

@@ -2,8 +2,9 @@
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
-import { pathTo } from '../session/branch.ts'
-import { EMPTY_SESSION, type Folded, foldAll } from '../session/session-state.ts'
+import { type Folded, foldAll } from '../session/state/apply-entry.ts'
+import { pathTo } from '../session/state/message-tree.ts'
+import { EMPTY_SESSION } from '../session/state/session-state.ts'
 import { buildPrompt } from './prompt.ts'
 import { EngineHarness, OTHER } from './test/engine-harness.ts'
 

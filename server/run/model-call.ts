@@ -3,7 +3,8 @@
 // provider's request when it is aborted.
 import type { LanguageModelV3CallOptions, LanguageModelV3Message, LanguageModelV3StreamPart } from '@ai-sdk/provider'
 import { ERRORS, type ErrorCode, type Usage } from '@parley/protocol'
-import { type Model, toProviderFailure } from '../model/model.ts'
+import type { Model } from '../model/model.ts'
+import { toProviderFailure } from '../model/provider-failure.ts'
 import type { TextKind } from './run-state.ts'
 
 /** Why a model call failed. */
@@ -150,7 +151,7 @@ async function consume(
   }
 }
 
-type Marks = NonNullable<AssistantContent[number]['providerOptions']>
+type TrimWatermarks = NonNullable<AssistantContent[number]['providerOptions']>
 
 type TextContent = Extract<AssistantContent[number], { type: TextKind }>
 
@@ -220,7 +221,7 @@ class Answer {
   }
 
   /** The provider's own marks, which it wants back; reasoning that it keeps to itself has nothing but them. */
-  marks(kind: TextKind, id: string, marks: Marks | undefined): void {
+  marks(kind: TextKind, id: string, marks: TrimWatermarks | undefined): void {
     if (marks === undefined) return
     if (kind === 'text' && !this.#open.has(`${kind} ${id}`)) return
     const { part } = this.#opened(kind, id)

@@ -10,9 +10,10 @@ import type {
   LanguageModelV3ToolResultOutput,
 } from '@ai-sdk/provider'
 import type { MessageEvent, OutputPart, Part } from '@parley/protocol'
-import { pathTo } from '../session/branch.ts'
-import { markUnseen, takenMessages, toParts } from '../session/run-output.ts'
-import type { MessageState, RunView, SessionState } from '../session/session-state.ts'
+import { pathTo } from '../session/state/message-tree.ts'
+import { markUnseen, takenMessages, toParts } from '../session/state/run-output.ts'
+import type { RunRecord } from '../session/state/run-record.ts'
+import type { MessageState, SessionState } from '../session/state/session-state.ts'
 
 export interface PromptOptions {
   readonly system?: string | undefined
@@ -23,7 +24,7 @@ export interface PromptOptions {
 }
 
 /** Ends with the run's own message and what the run has put out so far. */
-export function buildPrompt(state: SessionState, run: RunView, options: PromptOptions): LanguageModelV3Prompt {
+export function buildPrompt(state: SessionState, run: RunRecord, options: PromptOptions): LanguageModelV3Prompt {
   const runs = new Map([...state.ended.values(), ...state.open].map((view) => [view.message, view]))
   const messages = new Map(state.messages.map((message) => [message.event.id, message.event]))
   const path = pathTo(state.messages, run.message)
@@ -62,7 +63,7 @@ function asked(event: MessageEvent): LanguageModelV3Message[] {
 type GivenResults = ReadonlyMap<string, { readonly output: unknown }>
 
 /** Of calls that the session's own runs left to the caller: by the call's id, what a later message says of it. */
-function givenResults(runs: Iterable<RunView>, path: readonly MessageState[]): GivenResults {
+function givenResults(runs: Iterable<RunRecord>, path: readonly MessageState[]): GivenResults {
   const calls = new Set([...runs].flatMap((view) => [...view.calls.keys()]))
   const results = new Map<string, { readonly output: unknown }>()
   for (const { event } of path) {
@@ -133,7 +134,7 @@ export function toolInput(input: unknown): unknown {
 }
 
 function answerMessages(
-  view: RunView,
+  view: RunRecord,
   messages: ReadonlyMap<string, MessageEvent>,
   given: GivenResults,
   { whole, keepReasoning }: { readonly whole: boolean; readonly keepReasoning: boolean },
@@ -181,7 +182,7 @@ function newStep(): Step {
   return { number: undefined, content: [], results: [] }
 }
 
-function addCall(step: Step, view: RunView, part: Extract<OutputPart, { type: 'tool' }>, given: GivenResults): void {
+function addCall(step: Step, view: RunRecord, part: Extract<OutputPart, { type: 'tool' }>, given: GivenResults): void {
   const call = view.calls.get(part.call)
   step.content.push({
     type: 'tool-call',

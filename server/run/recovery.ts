@@ -7,8 +7,8 @@
 //                                        are complete, and the effects of their tools, stay
 import type { OutputPart } from '@parley/protocol'
 import type { Model } from '../model/model.ts'
-import { toParts } from '../session/run-output.ts'
-import type { RunView } from '../session/session-state.ts'
+import { toParts } from '../session/state/run-output.ts'
+import type { RunRecord } from '../session/state/run-record.ts'
 
 export interface Recovery {
   readonly mode: 'new' | 'continue' | 'restart'
@@ -20,7 +20,7 @@ export interface Recovery {
   readonly settle: boolean
 }
 
-export function recover(run: RunView, prefill: Model['prefill']): Recovery {
+export function recover(run: RunRecord, prefill: Model['prefill']): Recovery {
   if (run.epoch === 0) return { mode: 'new', kept: [], step: 0, settle: false }
   const parts = toParts(run.output)
   const steps = Math.max(-1, ...[...run.calls.values()].map((call) => call.step)) + 1

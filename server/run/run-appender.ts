@@ -1,17 +1,18 @@
 // RunAppender: takes what a run's owner has to say to the log, one append at a time, and knows when that is
 // over: the run has ended, belongs to another owner, or the log was away for too long. The state is in
 // run-state.ts; here is the I/O of it.
-import type { Entry } from '../log/entry.ts'
-import { Conflict, StorageError } from '../log/log-error.ts'
-import type { AppendListener, LogWriter, SessionLog } from '../log/session-log.ts'
+
 import type { RunMeter } from '../metric/run-meter.ts'
-import type { Session } from '../session/session.ts'
-import { findRun } from '../session/session-state.ts'
+import type { SessionReplica } from '../session/session-replica.ts'
+import { findRun } from '../session/state/session-state.ts'
+import type { Entry } from '../store/ports/entry.ts'
+import { Conflict, StorageError } from '../store/ports/errors.ts'
+import type { AppendListener, LogWriter, SessionLog } from '../store/ports/session-log.ts'
 import * as Run from './run-state.ts'
 
 export interface RunAppenderOptions {
   readonly log: SessionLog
-  readonly session: Session
+  readonly session: SessionReplica
   /** Milliseconds that appends are tried again while the log cannot be written. */
   readonly storageWaitMs: number
   /** Called once, when nothing more of this owner can be appended; with what stands in the way, if anything does. */
@@ -28,7 +29,7 @@ export class RunAppender implements AppendListener {
   readonly #options: RunAppenderOptions
   readonly #log: SessionLog
   readonly #writer: LogWriter
-  readonly #session: Session
+  readonly #session: SessionReplica
   readonly #run: string
   readonly #subject: string
   readonly #meter: RunMeter | undefined

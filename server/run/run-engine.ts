@@ -2,22 +2,23 @@
 // here that the log does not hold: a run whose engine died is given to the next one, which goes on.
 import { parseCursor, ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
-import { StorageError } from '../log/log-error.ts'
-import { type Delivery, DeliveryLost, type RunQueue, type Taking } from '../log/run-queue.ts'
-import type { SessionLog } from '../log/session-log.ts'
 import type { RunMetrics } from '../metric/run-metrics.ts'
 import type { ModelCatalog } from '../model/model.ts'
-import { compactRun, endOverdue, endRun } from '../session/end-run.ts'
-import { offerOpen } from '../session/send.ts'
-import type { Session } from '../session/session.ts'
+import { compactRun, endRun, endWatch } from '../session/commands/end-run.ts'
+import { offerOpen } from '../session/commands/send.ts'
 import type { SessionCache } from '../session/session-cache.ts'
-import { findCommand, findRun, lateSteerRun, type RunView, type SessionState } from '../session/session-state.ts'
-import type { TranscriptWriter } from '../session/transcript-writer.ts'
+import type { SessionReplica } from '../session/session-replica.ts'
+import type { RunRecord } from '../session/state/run-record.ts'
+import { findCommand, findRun, lateSteerRun, type SessionState } from '../session/state/session-state.ts'
+import type { TranscriptWriter } from '../session/transcript/transcript-writer.ts'
+import { StorageError } from '../store/ports/errors.ts'
+import { type Delivery, DeliveryLost, type RunQueue, type Taking } from '../store/ports/run-queue.ts'
+import type { SessionLog } from '../store/ports/session-log.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import type { Tracer } from '../trace/tracer.ts'
+import { CompletionMetrics } from './completion-metrics.ts'
 import type { RunBudgets } from './run-budget.ts'
-import { RunCount } from './run-count.ts'
-import { type RunLimits, RunOwner } from './run-owner.ts'
+import { RunDriver, type RunLimits } from './run-driver.ts'
 
 /** A named way to answer, chosen by `agent` in `send`. */
 export interface Agent {
@@ -92,7 +93,7 @@ const AWAY_MS = 10 * 60_000
 export function createRunEngine(options: RunEngineOptions): RunEngine {
   const { log, runs, sessions, transcripts, logger } = options
   const stopping = new AbortController()
-  const count = options.metrics && new RunCount(options.metrics, options.isRead)
+  const count = options.metrics && new CompletionMetrics(options.metrics, options.isRead)
   let taking: Taking | undefined
   let active = 0
   let idle: (() => void) | undefined
@@ -111,7 +112,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
       await inItsPlace(session, delivery.run, () => toItsEnd(session, delivery, signal))
       count?.done(session, delivery, before)
       // Runs that ended now may have left work that only the log knows of.
-      await endOverdue(log, session)
+      await endWatch(log, session)
       await offerOpen(runs, session)
       await transcripts.fold(session)
     } finally {
@@ -119,7 +120,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     }
   }
 
-  async function inItsPlace(session: Session, run: string, work: () => Promise<void>): Promise<void> {
+  async function inItsPlace(session: SessionReplica, run: string, work: () => Promise<void>): Promise<void> {
     const { places } = options
     const message = findRun(session.state, run)?.message
     const user = session.state.messages.find(({ event }) => event.id === message)?.event.author
@@ -132,7 +133,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     }
   }
 
-  async function toItsEnd(session: Session, delivery: Delivery, signal: AbortSignal): Promise<void> {
+  async function toItsEnd(session: SessionReplica, delivery: Delivery, signal: AbortSignal): Promise<void> {
     const until = performance.now() + AWAY_MS
     for (;;) {
       try {
@@ -149,9 +150,9 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
   }
 
   /** @returns whether the run has ended */
-  async function advance(session: Session, delivery: Delivery, signal: AbortSignal): Promise<boolean> {
+  async function advance(session: SessionReplica, delivery: Delivery, signal: AbortSignal): Promise<boolean> {
     const { run } = delivery
-    await endOverdue(log, session)
+    await endWatch(log, session)
     const view = findRun(session.state, run)
     if (view === undefined || view.phase === 'ended') {
       // Its owner may have died between the end and the fold.
@@ -176,12 +177,12 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     return false
   }
 
-  async function drive(session: Session, view: RunView, signal: AbortSignal): Promise<void> {
+  async function drive(session: SessionReplica, view: RunRecord, signal: AbortSignal): Promise<void> {
     active += 1
     try {
       const owner = choose(session, view)
       const { node, limits, metrics, tracer, budgets } = options
-      const epoch = await RunOwner.drive(
+      const epoch = await RunDriver.drive(
         { ...owner, log, node, limits, logger, metrics, tracer, budgets },
         session,
         view,
@@ -198,7 +199,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     }
   }
 
-  function choose(session: Session, view: RunView) {
+  function choose(session: SessionReplica, view: RunRecord) {
     const message = session.state.messages.find((candidate) => candidate.event.id === view.message)?.event
     const agent = agentOf(options.agents, message?.agent)
     const allowed = agent?.tools
@@ -251,7 +252,7 @@ function isDue(state: SessionState, run: string): boolean {
 /** Whether the run's message is there, or comes soon. An offer may be made in vain, by a repeated command. */
 async function appears(
   log: SessionLog,
-  session: Session,
+  session: SessionReplica,
   { run, command }: Delivery,
   signal: AbortSignal,
   waitMs: number,
@@ -284,7 +285,7 @@ async function appears(
  * Whether a steering message turns out to have come too late for the run that it was sent to, and has its own. Until one or the
  * other is known the offer is kept: who finds that it has its own run may be told that this is queued already.
  */
-async function comesLate(session: Session, { run, command }: Delivery, signal: AbortSignal): Promise<boolean> {
+async function comesLate(session: SessionReplica, { run, command }: Delivery, signal: AbortSignal): Promise<boolean> {
   if (run !== lateSteerRun(command)) return false
   await session.until((state) => (isSteering(state, command) ? undefined : true), signal)
   return findRun(session.state, run) !== undefined
@@ -300,7 +301,7 @@ function isSteering(state: SessionState, message: string): boolean {
  * @param epoch of the owner that stopped; of the one before it, when it could not even begin
  * @throws DeliveryLost when another has it: it must not be fought over
  */
-async function isOver(session: Session, run: string, epoch: number): Promise<void> {
+async function isOver(session: SessionReplica, run: string, epoch: number): Promise<void> {
   const how = await session.until((state) => {
     const view = findRun(state, run)
     if (view === undefined || view.phase === 'ended') return 'ended'

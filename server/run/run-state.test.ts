@@ -2,7 +2,7 @@
 // what the model said, once, in order, with indexes without a gap.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { toParts } from '../session/run-output.ts'
+import { toParts } from '../session/state/run-output.ts'
 import * as Run from './run-state.ts'
 
 type Op = { op: 'text' | 'reasoning' | 'call' | 'take' | 'ack' | 'fail' | 'step'; n: number }

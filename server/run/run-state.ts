@@ -9,8 +9,8 @@
 // last item of the outbox, and goes out with the next append. The outbox keeps the model's order: text
 // before a call is appended before the call.
 import type { Event, OutputPart, RunEnded, Usage } from '@parley/protocol'
-import type { Seq } from '../log/entry.ts'
-import { addOutput, addPart, fromParts, type RunOutput, toParts } from '../session/run-output.ts'
+import { addOutput, addPart, fromParts, type RunOutput, toParts } from '../session/state/run-output.ts'
+import type { Seq } from '../store/ports/entry.ts'
 
 export type TextKind = 'text' | 'reasoning'
 

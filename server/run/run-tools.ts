@@ -2,23 +2,24 @@
 // Every call goes to the log first; from there on call-keeper.ts sees it through.
 import type { LanguageModelV3FunctionTool, LanguageModelV3Message } from '@ai-sdk/provider'
 import { type MessageEvent, makeId, type Tool } from '@parley/protocol'
-import type { Session } from '../session/session.ts'
-import { findRun, type RunView } from '../session/session-state.ts'
+import type { SessionReplica } from '../session/session-replica.ts'
+import type { RunRecord } from '../session/state/run-record.ts'
+import { findRun } from '../session/state/session-state.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import { checkValue } from '../tool/json-schema.ts'
-import { type CallKeeperOptions, giveResult, keepCall } from './call-keeper.ts'
 import { type ModelToolCall, parseInput } from './model-call.ts'
 import { toolInput, toolOutput } from './prompt.ts'
 import type { CallItem } from './run-state.ts'
 import type { RunTrace, ToolOutcome } from './run-trace.ts'
+import { giveResult, keepCall, type ToolCallSupervisorOptions } from './tool-call-supervisor.ts'
 
-export interface RunToolsOptions extends CallKeeperOptions {
+export interface RunToolsOptions extends ToolCallSupervisorOptions {
   readonly trace?: RunTrace | undefined
 }
 
 export class RunTools {
   readonly #options: RunToolsOptions
-  readonly #session: Session
+  readonly #session: SessionReplica
   readonly #run: string
   readonly #signal: AbortSignal
   /** Of the step that is under way: by the log's id, the tool's name. */
@@ -26,7 +27,7 @@ export class RunTools {
   #kept: Promise<void>[] = []
 
   /** @param signal aborted when the run is over for its owner */
-  constructor(options: RunToolsOptions, session: Session, run: string, signal: AbortSignal) {
+  constructor(options: RunToolsOptions, session: SessionReplica, run: string, signal: AbortSignal) {
     this.#options = options
     this.#session = session
     this.#run = run
@@ -140,7 +141,7 @@ export class RunTools {
     return this.#session.state.messages.find((message) => message.event.id === id)?.event
   }
 
-  #view(): RunView | undefined {
+  #view(): RunRecord | undefined {
     return findRun(this.#session.state, this.#run)
   }
 }

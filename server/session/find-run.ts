@@ -1,10 +1,11 @@
 // findRun in the whole of a session: what is folded in memory, what other nodes have appended meanwhile, and the sealed
 // segments of its transcript, of which few have to be looked at, because an id tells when its run was made.
 import { type Event, parseCursor, ReplyError, timeOfId } from '@parley/protocol'
-import type { FoldedEntry } from '../log/transcript-store.ts'
+import type { FoldedEntry } from '../store/ports/transcript-store.ts'
 import { type FoundRun, messagesOf } from './run-report.ts'
-import type { Session, SessionStores } from './session.ts'
-import { EMPTY_SESSION, findRun, foldAll, type SessionState } from './session-state.ts'
+import type { SessionReplica, SessionStores } from './session-replica.ts'
+import { foldAll } from './state/apply-entry.ts'
+import { EMPTY_SESSION, findRun, type SessionState } from './state/session-state.ts'
 
 /** Milliseconds to wait until this node has read what another one appended. */
 const CATCH_UP_MS = 5_000
@@ -15,7 +16,11 @@ const SLACK_MS = 10 * 60_000
  * @returns undefined when the session has no such run, and never had
  * @throws StorageError, ReplyError `unavailable`
  */
-export async function lookUpRun(stores: SessionStores, session: Session, run: string): Promise<FoundRun | undefined> {
+export async function lookUpRun(
+  stores: SessionStores,
+  session: SessionReplica,
+  run: string,
+): Promise<FoundRun | undefined> {
   const known = inState(session.state, run)
   if (known !== undefined) return known
   await catchUp(stores, session)
@@ -23,7 +28,7 @@ export async function lookUpRun(stores: SessionStores, session: Session, run: st
 }
 
 /** Resolves when the session has folded all that is in the log by now, whoever appended it. @throws ReplyError `unavailable`, `session_deleted` */
-export async function catchUp(stores: Pick<SessionStores, 'log'>, session: Session): Promise<void> {
+export async function catchUp(stores: Pick<SessionStores, 'log'>, session: SessionReplica): Promise<void> {
   const head = parseCursor(await stores.log.head(session.id))?.seq ?? 0
   try {
     await session.reached(head, AbortSignal.timeout(CATCH_UP_MS))

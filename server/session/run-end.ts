@@ -1,9 +1,10 @@
 // whenRunEnds: waits for the end of a run, at no cost while it streams.
-import { isDeletion } from './deleted.ts'
+
 import { lookUpRun } from './find-run.ts'
 import type { FoundRun } from './run-report.ts'
-import type { Session, SessionStores } from './session.ts'
 import type { SessionCache } from './session-cache.ts'
+import type { SessionReplica, SessionStores } from './session-replica.ts'
+import { isDeletion } from './state/tombstone.ts'
 
 export interface RunEndPorts {
   readonly stores: SessionStores
@@ -32,7 +33,7 @@ export async function whenRunEnds(
 }
 
 /** Resolves when the end of the run was read, the session was lost, or the signal was aborted. */
-function endAppended(session: Session, run: string, signal: AbortSignal): Promise<void> {
+function endAppended(session: SessionReplica, run: string, signal: AbortSignal): Promise<void> {
   const subject = `run.${run}`
   return new Promise((resolve) => {
     const settle = (): void => {

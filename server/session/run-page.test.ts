@@ -8,15 +8,16 @@ import { type Event, formatCursor, makeId } from '@parley/protocol'
 import fc from 'fast-check'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type LmdbStores, openLmdbStores } from '../log/lmdb-stores.ts'
+import { type LmdbStores, openLmdbStores } from '../store/lmdb/stores.ts'
 import { lookUpRun } from './find-run.ts'
-import { toParts } from './run-output.ts'
 import { readRunPage } from './run-page.ts'
 import { type FoundRun, jobState, runProgress, runResult } from './run-report.ts'
-import { Session } from './session.ts'
-import { EMPTY_SESSION, findRun, fold, lateSteerRun, type SessionState } from './session-state.ts'
+import { SessionReplica } from './session-replica.ts'
+import { fold } from './state/apply-entry.ts'
+import { toParts } from './state/run-output.ts'
+import { EMPTY_SESSION, findRun, lateSteerRun, type SessionState } from './state/session-state.ts'
 import { ScriptedLog, STEP_KINDS, type Step } from './test/scripted-log.ts'
-import { TranscriptWriter } from './transcript-writer.ts'
+import { TranscriptWriter } from './transcript/transcript-writer.ts'
 
 const DAY_MS = 86_400_000
 const logger = pino({ level: 'silent' })
@@ -47,7 +48,7 @@ class Poller {
     this.run = run
   }
 
-  async poll(session: Session): Promise<FoundRun> {
+  async poll(session: SessionReplica): Promise<FoundRun> {
     const found = await lookUpRun(stores, session, this.run)
     if (found === undefined) throw new Error(`${this.run} is not found`)
     for (let more = true; more; ) {
@@ -118,7 +119,7 @@ describe('a run that is read by pages', () => {
         const id = `s_${count++}`
         const script = new ScriptedLog()
         const writer = new TranscriptWriter(stores, { minTailBytes: 1, fraction: 0, segmentBytes: 512, logger })
-        const session = await Session.open(stores, id)
+        const session = await SessionReplica.open(stores, id)
         const pollers = new Map<string, Poller>()
         const last = new Map<string, number>()
         let played = 0
@@ -143,7 +144,7 @@ describe('a run that is read by pages', () => {
           }
         }
         // Somebody who opens the session anew, and a new poller, find the same.
-        const again = await Session.open(stores, id)
+        const again = await SessionReplica.open(stores, id)
         for (const { run } of pollers.values()) {
           const late = new Poller(id, run)
           await late.poll(again)
@@ -159,7 +160,7 @@ describe('a run that is read by pages', () => {
   it('comes in bounded pages that join up', async () => {
     const run = makeId('run')
     const big = 'x'.repeat(40_000)
-    const session = await Session.open(stores, 's')
+    const session = await SessionReplica.open(stores, 's')
     const start = { type: 'run.started', run, epoch: 1, mode: 'new', model: 'm', message: 'm1', next: 0 } as const
     const content = [{ type: 'text' as const, text: 'go' }]
     await stores.log.append(
@@ -197,7 +198,7 @@ describe('a run that is read by pages', () => {
   ])('begins anew for a cursor %s', async (_, cursor) => {
     const run = makeId('run')
     await ended('s', run, 'hello')
-    const session = await Session.open(stores, 's')
+    const session = await SessionReplica.open(stores, 's')
     const found = await lookUpRun(stores, session, run)
     if (found === undefined) throw new Error('not found')
     const page = await readRunPage(stores, 's', found, session.state.seq, cursor())
@@ -220,7 +221,7 @@ describe('a run of long ago', () => {
       runs.push(run)
       await ended('s', run, `${i} ${'x'.repeat(60_000)}`)
     }
-    const session = await Session.open(stores, 's')
+    const session = await SessionReplica.open(stores, 's')
     await new TranscriptWriter(stores, {
       minTailBytes: 1,
       fraction: 0,
@@ -235,7 +236,7 @@ describe('a run of long ago', () => {
 
   it('is found in the sealed segments, with its result, whether its id tells its time or not', async () => {
     const runs = await longSession()
-    const session = await Session.open(stores, 's')
+    const session = await SessionReplica.open(stores, 's')
     expect(findRun(session.state, runs[5] ?? '')).toBeUndefined()
     for (const [i, run] of runs.entries()) {
       const found = await lookUpRun(stores, session, run)
@@ -252,7 +253,7 @@ describe('a run of long ago', () => {
 
   it('that never was is not found', async () => {
     await longSession()
-    const session = await Session.open(stores, 's')
+    const session = await SessionReplica.open(stores, 's')
     for (const run of [makeId('run', now - 10 * 3_600_000), makeId('run', now + DAY_MS), 'run_0', 'steer_x']) {
       expect(await lookUpRun(stores, session, run)).toBeUndefined()
     }

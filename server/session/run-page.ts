@@ -2,12 +2,12 @@
 // Read from the log, and where that no longer reaches from the transcript; a reader who follows the cursors of the pages
 // gets everything of the run that still stands, in order.
 import { type Cursor, formatCursor, parseCursor, ReplyError } from '@parley/protocol'
-import type { Entry, Seq } from '../log/entry.ts'
-import { CursorLost } from '../log/log-error.ts'
+import type { Entry, Seq } from '../store/ports/entry.ts'
+import { CursorLost } from '../store/ports/errors.ts'
 import { foldedEntriesOf } from './find-run.ts'
 import { type FoundRun, lastOf, messagesOf } from './run-report.ts'
-import type { SessionStores } from './session.ts'
-import { merged, type Shown } from './shown.ts'
+import type { SessionStores } from './session-replica.ts'
+import { merged, type Shown } from './transcript/entry-projection.ts'
 
 export interface RunPage {
   /** Outputs that follow each other are merged. */

@@ -1,18 +1,18 @@
 // RunReport: what is told of a run to somebody who asks now and then: its state, its progress, and its result once it has
 // ended. Pure; the same for every door, and on every node that has folded the session as far.
 import { ERRORS, type JobProgress, type JobState, type OutputPart, type RunResult } from '@parley/protocol'
-import type { Seq } from '../log/entry.ts'
-import { markUnseen, takenMessages, toParts } from './run-output.ts'
-import { type RunView, waitsForOthers } from './run-view.ts'
-import type { SessionState } from './session-state.ts'
+import type { Seq } from '../store/ports/entry.ts'
+import { markUnseen, takenMessages, toParts } from './state/run-output.ts'
+import { type RunRecord, waitsForOthers } from './state/run-record.ts'
+import type { SessionState } from './state/session-state.ts'
 
 /** A run, and the state that was folded from at least all of its entries. */
 export interface FoundRun {
   readonly state: SessionState
-  readonly view: RunView
+  readonly view: RunRecord
 }
 
-export function jobState(view: RunView): JobState {
+export function jobState(view: RunRecord): JobState {
   if (view.ended !== undefined) return view.ended.reason
   if (view.phase === 'queued') return 'queued'
   return waitsForOthers(view) ? 'waiting' : 'running'
@@ -44,7 +44,7 @@ export function createdAt({ state, view }: FoundRun): number {
 /** The run's result; undefined until it has ended. @param cursor of its end */
 export function runResult(
   session: string,
-  view: RunView,
+  view: RunRecord,
   cursor: (seq: Seq) => string,
 ): Omit<RunResult, 'id'> | undefined {
   const { ended } = view
@@ -78,16 +78,16 @@ export function lastOf({ state, view }: FoundRun): Seq {
 }
 
 /** Ids of the messages that the run answers, or was steered by. */
-export function messagesOf(view: RunView): ReadonlySet<string> {
+export function messagesOf(view: RunRecord): ReadonlySet<string> {
   return new Set([view.message, ...view.steers, ...takenMessages(view.output)])
 }
 
-function lastsOfCalls(view: RunView): Seq[] {
+function lastsOfCalls(view: RunRecord): Seq[] {
   return [...view.calls.values()].map((call) => call.last)
 }
 
 /** The model call that it is at: the one whose tools it waits for, or the one after. */
-function stepOf(view: RunView): number {
+function stepOf(view: RunRecord): number {
   const calls = [...view.calls.values()]
   const last = Math.max(-1, ...calls.map((call) => call.step))
   if (last < 0) return 0

@@ -1,8 +1,8 @@
 // A session that cannot be opened is told to whoever runs the server, once, and not to its user alone.
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { CursorLost } from '../log/log-error.ts'
-import { LmdbHarness } from '../log/test/lmdb-harness.ts'
+import { CursorLost } from '../store/ports/errors.ts'
+import { LmdbHarness } from '../store/test/lmdb-harness.ts'
 import { SESSION_CACHE_DEFAULTS, SessionCache } from './session-cache.ts'
 
 let harness: LmdbHarness

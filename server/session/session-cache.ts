@@ -1,19 +1,19 @@
-// SessionCache: the sessions that this node holds in memory. One Session object per id; it stays
+// SessionCache: the sessions that this node holds in memory. One SessionReplica object per id; it stays
 // while somebody retains it, and lingers a little after, so that a conversation is not folded anew
 // for each of its messages.
 import type { Logger } from 'pino'
-import { CursorLost } from '../log/log-error.ts'
-import type { Subscription } from '../log/session-log.ts'
-import { Session, type SessionStores } from './session.ts'
+import { CursorLost } from '../store/ports/errors.ts'
+import type { Subscription } from '../store/ports/session-log.ts'
+import { SessionReplica, type SessionStores } from './session-replica.ts'
 
 export interface SessionLease {
-  readonly session: Session
+  readonly session: SessionReplica
   /** Idempotent. */
   release(): void
 }
 
 interface Slot {
-  readonly opening: Promise<Session>
+  readonly opening: Promise<SessionReplica>
   users: number
   timer: NodeJS.Timeout | undefined
 }
@@ -39,7 +39,7 @@ export class SessionCache {
   constructor(stores: SessionStores, options: SessionCacheOptions = SESSION_CACHE_DEFAULTS) {
     this.#stores = stores
     this.#options = options
-    this.#asked = stores.holdBack?.onAsked((id, run) => this.#holdBack(id, run))
+    this.#asked = stores.appendYield?.onAsked((id, run) => this.#appendYield(id, run))
   }
 
   /** How many sessions are in memory. */
@@ -51,14 +51,14 @@ export class SessionCache {
   async retain(id: string): Promise<SessionLease> {
     let slot = this.#slots.get(id)
     if (slot === undefined) {
-      slot = { opening: Session.open(this.#stores, id), users: 0, timer: undefined }
+      slot = { opening: SessionReplica.open(this.#stores, id), users: 0, timer: undefined }
       this.#slots.set(id, slot)
     }
     const held = slot
     held.users += 1
     this.#idle.delete(id)
     clearTimeout(held.timer)
-    let session: Session
+    let session: SessionReplica
     try {
       session = await held.opening
     } catch (error) {
@@ -86,7 +86,7 @@ export class SessionCache {
   }
 
   /** Retains the session while `use` runs. @throws ReplyError session_deleted, StorageError, CursorLost */
-  async with<T>(id: string, use: (session: Session) => Promise<T>): Promise<T> {
+  async with<T>(id: string, use: (session: SessionReplica) => Promise<T>): Promise<T> {
     const lease = await this.retain(id)
     try {
       lease.session.mustLive()
@@ -117,16 +117,16 @@ export class SessionCache {
   }
 
   /** For who ends the run on another node. A session that nobody here has in use has no owner here. */
-  #holdBack(id: string, run: string): void {
+  #appendYield(id: string, run: string): void {
     const slot = this.#slots.get(id)
     if (slot === undefined || slot.users === 0) return
     slot.opening.then(
-      (session) => session.holdBack(run),
+      (session) => session.appendYield(run),
       () => undefined,
     )
   }
 
-  #park(id: string, slot: Slot, session: Session): void {
+  #park(id: string, slot: Slot, session: SessionReplica): void {
     if (this.#slots.get(id) !== slot) {
       session.close()
       return
@@ -153,7 +153,7 @@ export class SessionCache {
     )
   }
 
-  #drop(id: string, slot: Slot, session: Session): void {
+  #drop(id: string, slot: Slot, session: SessionReplica): void {
     if (slot.users > 0 || this.#slots.get(id) !== slot) return
     this.#slots.delete(id)
     this.#idle.delete(id)

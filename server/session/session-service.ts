@@ -3,7 +3,6 @@
 import {
   type Cancel,
   type Cursor,
-  type Door,
   formatCursor,
   type Permission,
   ReplyError,
@@ -13,59 +12,25 @@ import {
   type ToolClaim,
   type ToolDecide,
   type ToolResultCommand,
-  type UserLimits,
 } from '@parley/protocol'
 import type { Logger } from 'pino'
-import type { Seq } from '../log/entry.ts'
-import { CursorLost, StorageError } from '../log/log-error.ts'
-import type { RunQueue } from '../log/run-queue.ts'
 import type { RunMetrics } from '../metric/run-metrics.ts'
+import type { Seq } from '../store/ports/entry.ts'
+import { CursorLost, StorageError } from '../store/ports/errors.ts'
+import type { RunQueue } from '../store/ports/run-queue.ts'
 import type { Tracer } from '../trace/tracer.ts'
-import { asReplyError, compareAndAppend } from './compare-and-append.ts'
-import type { DirectoryDesk } from './directory-desk.ts'
-import { endRun } from './end-run.ts'
-import type { Entrance } from './entrance.ts'
-import { MemberDesk, type NewInvite } from './member-desk.ts'
-import { send } from './send.ts'
-import type { Session, SessionStores } from './session.ts'
+import type { Caller, Receipt } from './commands/caller.ts'
+import { asReplyError, compareAndAppend } from './commands/compare-and-append.ts'
+import { endRun } from './commands/end-run.ts'
+import { MemberService, type NewInvite } from './commands/member-service.ts'
+import type { RunAdmission } from './commands/run-admission.ts'
+import { send } from './commands/send.ts'
+import { ToolService } from './commands/tool-service.ts'
+import { tracedSend } from './commands/traced-send.ts'
+import type { DirectoryService } from './directory/directory-service.ts'
 import type { SessionCache } from './session-cache.ts'
-import { activeRun, findCommand, findRun } from './session-state.ts'
-import { ToolDesk } from './tool-desk.ts'
-import { tracedSend } from './traced-send.ts'
-
-/** Whose command it is. */
-export interface Caller {
-  readonly connection: string
-  readonly user: string
-  /** How people call them. */
-  readonly name?: string
-  readonly role: string
-  /** The connection's name is its client's choice, and another node may be the one that knows its tools. */
-  readonly roams?: true
-  /** Names of its tools, as it says itself. */
-  readonly tools?: readonly string[]
-  /** Through which it speaks. */
-  readonly door?: Door
-  /** Of an experiment that the user takes part in. */
-  readonly variant?: string
-  /** The span that its messages are a part of, as in `traceparent`, where they name none themselves. */
-  readonly trace?: string
-  /** The user's own, by its token. */
-  readonly limits?: UserLimits
-}
-
-/** What came of a command. */
-export interface Receipt {
-  readonly seq: Seq
-  readonly cursor: Cursor
-  readonly message?: string
-  readonly run?: string
-  /** Of a claim: Unix milliseconds until which it holds. */
-  readonly until?: number
-  readonly duplicate?: true
-  /** It ended a run: on a connection that reads this session, `ok` must not overtake the entries up to `seq`. */
-  readonly final?: true
-}
+import type { SessionReplica, SessionStores } from './session-replica.ts'
+import { activeRun, findCommand, findRun } from './state/session-state.ts'
 
 /** Each throws ReplyError, and nothing else on purpose. */
 export interface SessionService {
@@ -105,7 +70,7 @@ export interface SessionServiceOptions {
   /** Milliseconds that a tool claim holds. */
   readonly leaseMs: number
   /** Where the lists of sessions are kept. */
-  readonly directory?: DirectoryDesk
+  readonly directory?: DirectoryService
   /** Told of sessions that were deleted, where something was stored after that. Throws nothing. */
   readonly late?: (session: string, seq: Seq) => Promise<void>
   readonly logger: Logger
@@ -113,22 +78,22 @@ export interface SessionServiceOptions {
   readonly metrics?: Pick<RunMetrics, 'cancelled'> | undefined
   readonly tracer?: Tracer | undefined
   /** Who may begin runs. */
-  readonly entrance?: Entrance | undefined
+  readonly entrance?: RunAdmission | undefined
 }
 
 export function createSessionService(options: SessionServiceOptions): SessionService {
   const { stores, sessions, logger } = options
   const { log } = stores
   const now = options.now ?? Date.now
-  const members = new MemberDesk(log, now)
-  const desk = new ToolDesk(log, {
+  const members = new MemberService(log, now)
+  const desk = new ToolService(log, {
     leaseMs: options.leaseMs,
     serverTools: options.serverTools,
     now,
   })
 
   /** What was done in a session that was deleted meanwhile is not there any more, nor what stood in the way of it. */
-  async function whileLiving<T>(session: Session, use: (session: Session) => Promise<T>): Promise<T> {
+  async function whileLiving<T>(session: SessionReplica, use: (session: SessionReplica) => Promise<T>): Promise<T> {
     options.directory?.visited(session)
     try {
       return await use(session)
@@ -140,7 +105,7 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
     }
   }
 
-  async function within<T>(id: string, use: (session: Session) => Promise<T>): Promise<T> {
+  async function within<T>(id: string, use: (session: SessionReplica) => Promise<T>): Promise<T> {
     try {
       return await sessions.with(id, (session) => whileLiving(session, use))
     } catch (error) {
@@ -154,7 +119,12 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
   }
 
   /** @returns the caller's role */
-  async function admitted(session: Session, caller: Caller, permission: Permission, founds = false): Promise<string> {
+  async function admitted(
+    session: SessionReplica,
+    caller: Caller,
+    permission: Permission,
+    founds = false,
+  ): Promise<string> {
     return options.open ? caller.role : members.admit(session, caller, permission, founds)
   }
 
@@ -163,7 +133,7 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
     id: string,
     caller: Caller,
     permission: Permission,
-    use: (session: Session) => Promise<T>,
+    use: (session: SessionReplica) => Promise<T>,
   ): Promise<T> {
     return within(id, async (session) => {
       await admitted(session, caller, permission)
@@ -172,7 +142,7 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
   }
 
   /** What only people with tokens can be. */
-  async function among<T>(id: string, use: (session: Session) => Promise<T>): Promise<T> {
+  async function among<T>(id: string, use: (session: SessionReplica) => Promise<T>): Promise<T> {
     if (options.open) throw new ReplyError('forbidden', 'Nobody needs a token here: everybody is in every session.')
     return within(id, use)
   }

@@ -4,8 +4,8 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { Problem } from '@parley/protocol'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { RawConnection } from '../doors/test/http-harness.ts'
-import { ServerProcess } from './server-process.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
+import { RawConnection } from '../transports/test/http-harness.ts'
 import { demoCount, StrictClient } from './strict-client.ts'
 
 const BODY_MS = 1_000

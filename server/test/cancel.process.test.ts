@@ -7,7 +7,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { makeId } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ServerProcess } from './server-process.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { CommandError, pause, StrictClient, seeded, TEST_SEED } from './strict-client.ts'
 
 const LANES = 50

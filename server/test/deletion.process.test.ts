@@ -3,9 +3,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { messagesWith } from '../log/test/stream-texts.ts'
-import { NatsServer } from './nats-server.ts'
-import { ServerProcess } from './server-process.ts'
+import { NatsServer } from '../../bench/cluster/nats-server.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
+import { messagesWith } from '../store/test/stream-texts.ts'
 import { StrictClient } from './strict-client.ts'
 
 const SECRET = 'XYZZYPLUGH'

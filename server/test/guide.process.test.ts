@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { EventsPage, Job, JobAccepted, RunResult } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ServerProcess } from './server-process.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { demoCount } from './strict-client.ts'
 
 const GUIDE = new URL('../../docs/choosing-a-transport.md', import.meta.url)

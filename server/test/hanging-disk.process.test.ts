@@ -1,7 +1,7 @@
 // A disk that answers no more, under a real server: nobody waits for ever. The process ends, in words, and what it had acknowledged
 // is there after the next start.
 import { expect, it } from 'vitest'
-import { ServerProcess } from './server-process.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { StrictClient } from './strict-client.ts'
 
 const LAST_WORDS = 'the log cannot be written any more: the process ends, to be started anew'

@@ -4,9 +4,9 @@ import { connect } from 'node:net'
 import { MeAnswer } from '@parley/protocol'
 import { SignJWT } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { TestClient } from '../doors/test/test-client.ts'
-import { NatsServer } from './nats-server.ts'
-import { ServerProcess } from './server-process.ts'
+import { NatsServer } from '../../bench/cluster/nats-server.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
+import { TestClient } from '../transports/test/test-client.ts'
 
 const SECRET = 'a secret of some length, for tests'
 const DAY = 86_400_000

@@ -3,11 +3,11 @@
 import { spawnSync } from 'node:child_process'
 import type { EntryFrame } from '@parley/protocol'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { NatsServer } from '../../bench/cluster/nats-server.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { findProgram, PROMTOOL } from '../../scripts/programs.mjs'
-import { TestClient } from '../doors/test/test-client.ts'
-import { NatsServer } from './nats-server.ts'
+import { TestClient } from '../transports/test/test-client.ts'
 import { Scrape } from './scrape.ts'
-import { ServerProcess } from './server-process.ts'
 
 /** Of what tells nobody that it has happened; the bound is the machine's patience. */
 const WAIT = { timeout: 20_000, interval: 20 }

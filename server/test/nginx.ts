@@ -7,8 +7,8 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { freePort } from '../../bench/cluster/free-port.ts'
 import { findProgram, NGINX } from '../../scripts/programs.mjs'
-import { freePort } from '../bench/free-port.ts'
 
 const GUIDE = new URL('../../docs/choosing-a-transport.md', import.meta.url)
 const READY_MS = 10_000

@@ -1,8 +1,8 @@
 // Several real nodes on one NATS: a run outlives the node that drives it, however that goes, and its reader, who comes
 // back to another node, sees every byte of it. Roles do what they say, and NATS may go and come back.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { NatsServer } from './nats-server.ts'
-import { ServerProcess } from './server-process.ts'
+import { NatsServer } from '../../bench/cluster/nats-server.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { CommandError, demoCount, StrictClient } from './strict-client.ts'
 
 /** Seven seconds of it: another node is up well before they are over. */

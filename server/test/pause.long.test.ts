@@ -1,7 +1,7 @@
 // A server that stands still for longer than anything waits (a machine that was paused, or moved) and goes on: no answer loses a
 // token, none is left without an end, and the log takes what comes.
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { ServerProcess } from './server-process.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { StrictClient } from './strict-client.ts'
 
 const SESSIONS = 40

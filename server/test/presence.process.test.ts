@@ -1,8 +1,8 @@
 // Presence over real nodes and a real NATS: who is seen from where, and how soon somebody is gone whose node is.
 import type { Presence } from '@parley/protocol'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { NatsServer } from './nats-server.ts'
-import { ServerProcess } from './server-process.ts'
+import { NatsServer } from '../../bench/cluster/nats-server.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { StrictClient } from './strict-client.ts'
 
 let nats: NatsServer

@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { freePort } from '../../bench/cluster/free-port.ts'
 import { findProgram, PROMETHEUS } from '../../scripts/programs.mjs'
-import { freePort } from '../bench/free-port.ts'
 
 const READY_MS = 20_000
 const POLL_MS = 50

@@ -2,10 +2,10 @@
 // killed and stopped meanwhile. When all is quiet, the histories are checked. PARLEY_TEST_SEED replays the
 // schedule as far as the network allows; PARLEY_TEST_SECONDS and PARLEY_TEST_SESSIONS make it longer and wider.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { pictureOf, settled } from './chaos.ts'
-import { problems } from './history.ts'
-import { emptyRoom, pause, RestlessReader } from './restless-reader.ts'
-import { ServerProcess } from './server-process.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
+import { pictureOf, settled } from './chaos/chaos.ts'
+import { problems } from './chaos/history.ts'
+import { emptyRoom, pause, RestlessReader } from './chaos/restless-reader.ts'
 import { type SessionPicture, seeded } from './strict-client.ts'
 
 const SEED = Number(process.env.PARLEY_TEST_SEED ?? Date.now() % 1_000_000)

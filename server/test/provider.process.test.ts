@@ -3,7 +3,7 @@
 import { LLMock } from '@copilotkit/aimock'
 import { makeId } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ServerProcess } from './server-process.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { StrictClient } from './strict-client.ts'
 
 const STORY = 'A session is one durable, ordered log, and what anybody sees of it is read from it. '.repeat(4).trim()

@@ -1,7 +1,7 @@
 // NATS is there and JetStream is not: two of three servers are killed, the node's connection stands, and nothing can be
 // stored until one of them is back.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ParleyCluster, type ParleyNode } from '../bench/parley-cluster.ts'
+import { ParleyCluster, type ParleyNode } from '../../bench/cluster/parley-cluster.ts'
 import { CommandError, demoCount, StrictClient } from './strict-client.ts'
 
 /** Nine seconds: it runs when the servers die, and has not ended when they are back. */

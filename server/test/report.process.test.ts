@@ -3,8 +3,8 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { Prometheus } from './prometheus.ts'
-import { ServerProcess } from './server-process.ts'
 
 const REPORT = fileURLToPath(new URL('../dist/metric/report/main.js', import.meta.url))
 const RUNS = 40

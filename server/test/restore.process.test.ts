@@ -5,7 +5,7 @@ import { cpSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { ServerProcess } from './server-process.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { demoCount, StrictClient } from './strict-client.ts'
 
 const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url))

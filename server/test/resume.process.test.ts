@@ -2,7 +2,7 @@
 // points on both codecs, the server is killed in the middle, and every client ends with every byte, once.
 import { makeId } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ServerProcess } from './server-process.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { CommandError, demoCount, pause, StrictClient, seeded, TEST_SEED } from './strict-client.ts'
 
 const SESSIONS = 200

@@ -6,8 +6,8 @@ import { type ClientFrame, makeId, may, type Permission, ROLES, type ServerFrame
 import { SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import WebSocket from 'ws'
-import { NatsServer } from './nats-server.ts'
-import { ServerProcess } from './server-process.ts'
+import { NatsServer } from '../../bench/cluster/nats-server.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
 
 /** `anybody` has a token, and asks for what is theirs; `open` is for everybody; `joined`: who is a member stays what they are. */
 type Rule = Permission | 'anybody' | 'open' | 'joined'

@@ -3,7 +3,7 @@
 import { makeId } from '@parley/protocol'
 import { SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ServerProcess } from './server-process.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
 
 const SECRET = 'a secret that is long enough for HS256'
 const SESSION = makeId('s')

@@ -2,7 +2,7 @@
 // dies is replaced.
 import { makeId } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ServerProcess } from './server-process.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { CommandError, StrictClient } from './strict-client.ts'
 
 const SESSIONS = 20

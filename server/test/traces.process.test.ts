@@ -5,9 +5,9 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { EntryFrame } from '@parley/protocol'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { TestClient } from '../doors/test/test-client.ts'
-import { NatsServer } from './nats-server.ts'
-import { ServerProcess } from './server-process.ts'
+import { NatsServer } from '../../bench/cluster/nats-server.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
+import { TestClient } from '../transports/test/test-client.ts'
 import { type CollectedSpan, TraceCollector } from './trace-collector.ts'
 
 const WAIT = { timeout: 20_000, interval: 20 }

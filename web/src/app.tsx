@@ -1,15 +1,15 @@
 // App: the page's landmarks. All that belongs to one session is made anew when the session changes.
 import { useEffect, useState } from 'react'
-import { Announcer } from './announcer.tsx'
-import { Composer, MESSAGE_BOX } from './composer.tsx'
-import { Conversation } from './conversation.tsx'
-import { SignInDialog, TokenNotice, useKeptOut } from './entrance/sign-in.tsx'
-import { useEntrance } from './entrance/use-entrance.ts'
+import { isShut } from './auth/access-note.ts'
+import { ShutSession } from './auth/no-access.tsx'
+import { SignInDialog, TokenNotice, useKeptOut } from './auth/sign-in.tsx'
+import { useEntrance } from './auth/use-auth.ts'
+import { Composer, MESSAGE_BOX } from './composer/composer.tsx'
+import { useChat, useConnection, useRoom, useView } from './connection/use-chat.ts'
+import { Announcer } from './conversation/announcer.tsx'
+import { Conversation } from './conversation/conversation.tsx'
 import { PageHeader } from './page-header.tsx'
 import { SessionAside, SessionDialog } from './sessions/session-list.tsx'
-import { isShut } from './shut-note.ts'
-import { ShutSession } from './shut-session.tsx'
-import { useChat, useConnection, useRoom, useView } from './use-chat.ts'
 
 export function App() {
   const { directory } = useChat()

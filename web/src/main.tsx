@@ -1,8 +1,8 @@
 // Mounts the chat page.
 import { createRoot } from 'react-dom/client'
-import { Entrance } from './entrance/entrance.ts'
-import { Front } from './entrance/front.tsx'
-import { EntranceContext } from './entrance/use-entrance.ts'
+import { Entrance } from './auth/auth.ts'
+import { Front } from './auth/auth-gate.tsx'
+import { EntranceContext } from './auth/use-auth.ts'
 import './styles/base.css'
 import './styles/badge.css'
 import './styles/page.css'

@@ -1,11 +1,11 @@
 // PageHeader: which session this is, how the connection stands, who is here, and the ways out: other sessions, sharing
 // this one, and a new one.
 import { useState } from 'react'
-import { ConnectionBadge } from './connection-badge.tsx'
-import { Icon } from './icon.tsx'
+import { ConnectionBadge } from './connection/connection-badge.tsx'
+import { useChat, useView } from './connection/use-chat.ts'
 import { PresenceBar } from './people/presence-bar.tsx'
 import { ShareDialog } from './people/share-dialog.tsx'
-import { useChat, useView } from './use-chat.ts'
+import { Icon } from './shared/icon.tsx'
 
 interface Props {
   /** Shows the sessions, where they are not beside the conversation. */

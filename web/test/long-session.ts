@@ -1,6 +1,6 @@
 // A session of many messages, each with its answer, written into the log of a server that does not run yet.
 import type { Event } from '@parley/protocol'
-import { openLmdbStores } from '../../server/log/lmdb-stores.ts'
+import { openLmdbStores } from '../../server/store/lmdb/stores.ts'
 
 /** @param data the server's data folder @param count of messages */
 export async function writeLongSession(data: string, session: string, count: number): Promise<void> {

@@ -3,8 +3,8 @@
 import { type ClientTool, ParleyClient, type Session } from '@parley/client'
 import type { Browser, BrowserContextOptions } from 'playwright-core'
 import { expect } from 'vitest'
-import { freePort } from '../../server/bench/free-port.ts'
-import { ServerProcess } from '../../server/test/server-process.ts'
+import { freePort } from '../../bench/cluster/free-port.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { launch, Visitor } from './browser.ts'
 
 export class PageWorld {

@@ -1,6 +1,8 @@
 // Models that are reached at a test's own servers, and what their failures come to. Servers stop with their test.
 import { afterEach, expect } from 'vitest'
-import { createModelCatalog, type Model, type ProviderFailure, toProviderFailure } from '../model.ts'
+import type { Model } from '../model.ts'
+import { createModelCatalog } from '../model-catalog.ts'
+import { type ProviderFailure, toProviderFailure } from '../provider-failure.ts'
 import { type Heard, type ProviderRequest, type ProviderServer, startProviderServer } from './provider-server.ts'
 
 export const KEY = 'sk-a-secret'

@@ -6,16 +6,17 @@ import { join } from 'node:path'
 import type { LanguageModelV3, LanguageModelV3CallOptions, LanguageModelV3StreamPart } from '@ai-sdk/provider'
 import { type Event, makeId, type Send } from '@parley/protocol'
 import { pino } from 'pino'
-import { type LmdbStores, openLmdbStores } from '../../log/lmdb-stores.ts'
 import type { RunMetrics } from '../../metric/run-metrics.ts'
 import type { Model, ModelCatalog } from '../../model/model.ts'
-import { Session } from '../../session/session.ts'
+import type { Caller } from '../../session/commands/caller.ts'
 import { SessionCache } from '../../session/session-cache.ts'
-import { type Caller, createSessionService, type SessionService } from '../../session/session-service.ts'
-import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from '../../session/transcript-writer.ts'
+import { SessionReplica } from '../../session/session-replica.ts'
+import { createSessionService, type SessionService } from '../../session/session-service.ts'
+import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from '../../session/transcript/transcript-writer.ts'
+import { type LmdbStores, openLmdbStores } from '../../store/lmdb/stores.ts'
 import type { ServerTool } from '../../tool/define-tool.ts'
+import type { RunLimits } from '../run-driver.ts'
 import { createRunEngine, RUN_LIMITS, type RunEngine } from '../run-engine.ts'
-import type { RunLimits } from '../run-owner.ts'
 
 /** One model call as a test plays it: parts are pushed by hand. */
 export interface PlayedCall {
@@ -118,7 +119,7 @@ export class EngineHarness {
   engine!: RunEngine
   #sessions!: SessionCache
   #options: HarnessOptions = {}
-  #watched: Session[] = []
+  #watched: SessionReplica[] = []
 
   static async start(options: HarnessOptions = {}): Promise<EngineHarness> {
     const harness = new EngineHarness()
@@ -206,8 +207,8 @@ export class EngineHarness {
     })
   }
 
-  async watch(session: string): Promise<Session> {
-    const watched = await Session.open(this.stores, session)
+  async watch(session: string): Promise<SessionReplica> {
+    const watched = await SessionReplica.open(this.stores, session)
     this.#watched.push(watched)
     return watched
   }

@@ -2,11 +2,12 @@
 // tools may append, in any order that the compare would allow. Keeps all entries, also those that a
 // roll-up replaced, so that a test can read as at any moment.
 import type { Event, OutputPart, RunEnded } from '@parley/protocol'
-import { Entry } from '../../log/entry.ts'
-import { parentAt } from '../branch.ts'
-import { startedAs } from '../end-run.ts'
-import { markUnseen, toParts } from '../run-output.ts'
-import { activeRun, EMPTY_SESSION, findRun, fold, type SessionState } from '../session-state.ts'
+import { Entry } from '../../store/ports/entry.ts'
+import { startedAs } from '../commands/end-run.ts'
+import { fold } from '../state/apply-entry.ts'
+import { parentAt } from '../state/message-tree.ts'
+import { markUnseen, toParts } from '../state/run-output.ts'
+import { activeRun, EMPTY_SESSION, findRun, type SessionState } from '../state/session-state.ts'
 
 /** A step: what is tried, and two numbers that choose among what is possible. */
 export interface Step {

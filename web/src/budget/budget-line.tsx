@@ -1,9 +1,9 @@
 // BudgetLine: what is left of the budget of tokens, below the message box, where there is room for it whether it is shown or not.
 // A screen reader is told when it is nearly used up and when it is, and not of each number.
 import { useState } from 'react'
-import { Dialog } from '../dialog.tsx'
-import { Icon } from '../icon.tsx'
-import { useNow } from '../use-now.ts'
+import { Dialog } from '../shared/dialog.tsx'
+import { Icon } from '../shared/icon.tsx'
+import { useNow } from '../shared/use-now.ts'
 import { budgetFacts, budgetNote } from './budget-note.ts'
 import { useAllowance } from './use-allowance.ts'
 

@@ -1,7 +1,7 @@
 // What is told of a budget, and when the server is asked for it.
 import { type MeAnswer, ParleyError } from '@parley/client'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { refusalNote } from '../refusal-note.ts'
+import { refusalNote } from '../connection/refusal-note.ts'
 import { Allowance, type AllowancePorts } from './allowance.ts'
 import { type Budgets, budgetFacts, budgetNote, freeAt, timeOf } from './budget-note.ts'
 

@@ -1,6 +1,6 @@
 // How components read what may still be used.
 import { useSyncExternalStore } from 'react'
-import { useRoom } from '../use-chat.ts'
+import { useRoom } from '../connection/use-chat.ts'
 import type { AllowanceState } from './allowance.ts'
 
 export function useAllowance(): AllowanceState {

@@ -1,9 +1,9 @@
 // CodeBlock: a program: its language, a button that copies it, and its text in colours.
 import { memo, useEffect, useReducer, useState, useSyncExternalStore } from 'react'
-import { CopyButton } from '../copy-button.tsx'
-import { ScrollBox } from '../scroll-box.tsx'
+import { CopyButton } from '../shared/copy-button.tsx'
+import { ScrollBox } from '../shared/scroll-box.tsx'
 import { CodeFeed } from './code-feed.ts'
-import type { Chunk } from './coloured.ts'
+import type { Chunk } from './highlighted-lines.ts'
 import { type Highlighter, presentHighlighter, subscribeHighlighter } from './highlighter.ts'
 
 interface Props {

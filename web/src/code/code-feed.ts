@@ -1,7 +1,7 @@
 // CodeFeed: a program's text as chunks of lines, coloured as far as the pace allows. The text itself is never behind:
 // what is not coloured yet is plain. While it grows, lines that have not ended are plain.
-import { AT_ONCE, type Pace, rested, wait } from '../pace.ts'
-import { type Chunk, chunksOf } from './coloured.ts'
+import { AT_ONCE, type Pace, rested, wait } from '../shared/pace.ts'
+import { type Chunk, chunksOf } from './highlighted-lines.ts'
 import type { Highlighter } from './highlighter.ts'
 
 /** Longer programs are not coloured. */

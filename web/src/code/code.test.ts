@@ -1,8 +1,8 @@
 // Programs in colours: the text is always whole and never behind, and what did not change stays the same object.
 import { describe, expect, it } from 'vitest'
 import { CodeFeed, type ShownCode } from './code-feed.ts'
-import { CHUNK_LINES, chunksOf, runsOf } from './coloured.ts'
 import { grammars } from './grammars.ts'
+import { CHUNK_LINES, chunksOf, runsOf } from './highlighted-lines.ts'
 import type { Highlighter } from './highlighter.ts'
 
 const highlighter: Highlighter = {

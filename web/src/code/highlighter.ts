@@ -1,6 +1,6 @@
 // Highlighter: colours programs. Its grammars are a file of their own, fetched when the first program is shown; until
 // then, and when that fails, programs are plain text.
-import { type Run, runsOf } from './coloured.ts'
+import { type Run, runsOf } from './highlighted-lines.ts'
 
 export interface Highlighter {
   knows(lang: string): boolean

@@ -2,8 +2,8 @@
 // through the list as through one control: one place in it takes the focus.
 import { type KeyboardEvent, memo, useCallback, useEffect, useId, useRef, useState } from 'react'
 import { Virtualizer, type VirtualizerHandle } from 'virtua'
-import { ListPlace } from '../list-place.tsx'
-import { ScrollBox } from '../scroll-box.tsx'
+import { ListPlace } from '../shared/list-place.tsx'
+import { ScrollBox } from '../shared/scroll-box.tsx'
 import { clockOf, KINDS, type Kind, subjectOf, summaryOf } from './entry-note.ts'
 import type { LogEntry } from './run-lane.ts'
 import { useFiltered } from './use-filtered.ts'

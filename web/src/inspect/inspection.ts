@@ -4,7 +4,7 @@
 //   asking ──► reading ──► live ◄──► lost        asking, lost ──► token (one is needed) | refused
 import { GapError } from '@parley/client'
 import type { EntryFrame, ReadersAnswer } from '@parley/protocol'
-import type { Pass } from '../entrance/pass.ts'
+import type { Pass } from '../auth/stored-token.ts'
 import { LogFeed } from './log-feed.ts'
 import { Refusal, readProblem } from './refusal.ts'
 import { Timeline } from './timeline.ts'

@@ -1,7 +1,8 @@
 // Inspector: the page's parts, and how it stands with the log.
+
+import { PastConversation } from './conversation-snapshot.tsx'
 import { Entries } from './entries.tsx'
 import type { InspectionState } from './inspection.ts'
-import { PastConversation } from './past-conversation.tsx'
 import { AskForToken, Refused } from './questions.tsx'
 import { Readers } from './readers.tsx'
 import { Runs } from './runs.tsx'

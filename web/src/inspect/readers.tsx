@@ -1,5 +1,5 @@
 // Readers: who reads the session at this moment, through which door of which node, and who does not keep up.
-import { ScrollBox } from '../scroll-box.tsx'
+import { ScrollBox } from '../shared/scroll-box.tsx'
 import { clockOf, span } from './entry-note.ts'
 import { useShown } from './use-inspection.ts'
 

@@ -2,7 +2,7 @@
 // page stands in is kept in sight.
 import { memo, useEffect, useRef } from 'react'
 import { Virtualizer, type VirtualizerHandle } from 'virtua'
-import { ListPlace } from '../list-place.tsx'
+import { ListPlace } from '../shared/list-place.tsx'
 import { clockOf, span } from './entry-note.ts'
 import { Lane } from './lane.tsx'
 import { drawLane, endOf, wordsOf } from './lane-drawing.ts'

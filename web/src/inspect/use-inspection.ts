@@ -1,6 +1,6 @@
 // How components read the inspection: each subscribes to the part of the state that it shows, once for each painted frame.
 import { createContext, use, useSyncExternalStore } from 'react'
-import type { Painted } from '../painted.ts'
+import type { Painted } from '../shared/frame-throttle.ts'
 import type { Inspection, InspectionState } from './inspection.ts'
 
 export interface Inspected {

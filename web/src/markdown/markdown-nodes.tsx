@@ -2,7 +2,7 @@
 // HTML, no picture that would be fetched, no link that is not safe.
 import type { ReactNode } from 'react'
 import { CodeBlock } from '../code/code-block.tsx'
-import { ScrollBox } from '../scroll-box.tsx'
+import { ScrollBox } from '../shared/scroll-box.tsx'
 import type { MarkdownNode, NodeOf } from './parse-markdown.ts'
 import { safeLink } from './safe-link.ts'
 

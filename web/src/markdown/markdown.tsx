@@ -1,7 +1,7 @@
 // Markdown: a text of the model as it is read, also while it grows. Blocks that are complete are not parsed or
 // rendered again; the parser never takes more than a share of the time, however long the text is.
 import { memo, useEffect, useReducer, useState } from 'react'
-import { AT_ONCE, rested, wait } from '../pace.ts'
+import { AT_ONCE, rested, wait } from '../shared/pace.ts'
 import { type Block, type GrowingMarkdown, grown, NO_MARKDOWN } from './growing-markdown.ts'
 import { MarkdownNodes } from './markdown-nodes.tsx'
 

@@ -1,10 +1,10 @@
 // InviteForm: makes a link that lets people in, with a role and a life time. The link is shown once: the server keeps
 // only what proves it.
 import { type SubmitEvent, useState } from 'react'
-import { inviteLink } from '../entrance/fragment.ts'
-import { useRoom } from '../use-chat.ts'
-import { useTask } from '../use-task.ts'
-import { LinkLine } from './link-line.tsx'
+import { inviteLink } from '../auth/link-fragment.ts'
+import { useRoom } from '../connection/use-chat.ts'
+import { useTask } from '../connection/use-task.ts'
+import { LinkLine } from './copyable-link.tsx'
 import { ROLES, roleDoes, roleName } from './roles.ts'
 
 const LIVES: readonly (readonly [seconds: number, label: string])[] = [

@@ -1,6 +1,6 @@
 // InviteList: the invitations that still let somebody in, to be taken back.
-import { useRoom } from '../use-chat.ts'
-import { useTask } from '../use-task.ts'
+import { useRoom } from '../connection/use-chat.ts'
+import { useTask } from '../connection/use-task.ts'
 import type { OpenInvite } from './people.ts'
 import { roleName } from './roles.ts'
 import { usePeople } from './use-people.ts'

@@ -1,9 +1,9 @@
 // MemberList: who is in the session, and as what. Owners give roles and remove; everybody may leave.
 import { useState } from 'react'
-import { Icon } from '../icon.tsx'
-import { useChat, useConnection, useRoom } from '../use-chat.ts'
-import { useTask } from '../use-task.ts'
-import { Face } from './face.tsx'
+import { useChat, useConnection, useRoom } from '../connection/use-chat.ts'
+import { useTask } from '../connection/use-task.ts'
+import { Icon } from '../shared/icon.tsx'
+import { Face } from './avatar.tsx'
 import { nameOf } from './names.ts'
 import type { Person } from './people.ts'
 import { ROLES, roleName } from './roles.ts'

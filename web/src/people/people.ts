@@ -1,7 +1,7 @@
 // People: the members of a session and its open invitations, as its log has them. Read again when an entry tells that they
 // changed: one request at a time, however many entries come. Where nobody needs a token there are none.
 import type { Event, ParleyError, Session } from '@parley/client'
-import { type Requests, sessionPath } from '../requests.ts'
+import { type Requests, sessionPath } from '../connection/requests.ts'
 
 export interface Person {
   readonly role: string

@@ -1,8 +1,8 @@
 // PresenceBar: who is here now: some faces and a number, and all of them with their devices in a dialog.
 import { useState } from 'react'
-import { Dialog } from '../dialog.tsx'
-import { Icon } from '../icon.tsx'
-import { Face } from './face.tsx'
+import { Dialog } from '../shared/dialog.tsx'
+import { Icon } from '../shared/icon.tsx'
+import { Face } from './avatar.tsx'
 import type { Here } from './presence-note.ts'
 import { useHere } from './use-presence.ts'
 

@@ -1,10 +1,11 @@
 // ShareDialog: the session's link, an invitation for who is no member yet, and who is. What a person may not do is not
 // offered to them.
-import { Dialog } from '../dialog.tsx'
-import { useRoom } from '../use-chat.ts'
+
+import { useRoom } from '../connection/use-chat.ts'
+import { Dialog } from '../shared/dialog.tsx'
+import { LinkLine } from './copyable-link.tsx'
 import { InviteForm } from './invite-form.tsx'
 import { InviteList } from './invite-list.tsx'
-import { LinkLine } from './link-line.tsx'
 import { MemberList } from './member-list.tsx'
 import { useHasPeople, useMay } from './use-people.ts'
 

@@ -1,6 +1,6 @@
 // How components read who is here and who they are themselves.
 import { useSyncExternalStore } from 'react'
-import { useConnection, useRoom, useView } from '../use-chat.ts'
+import { useConnection, useRoom, useView } from '../connection/use-chat.ts'
 import { ANONYMOUS, nameOf } from './names.ts'
 import type { PeopleState } from './people.ts'
 import { mayDo, type Permission } from './roles.ts'

@@ -1,6 +1,6 @@
 // How components read who is here.
 import { useMemo, useSyncExternalStore } from 'react'
-import { useConnection, useRoom } from '../use-chat.ts'
+import { useConnection, useRoom } from '../connection/use-chat.ts'
 import { nameOf } from './names.ts'
 import { type Here, hereOf } from './presence-note.ts'
 import { usePeople } from './use-people.ts'

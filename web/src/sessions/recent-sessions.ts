@@ -1,6 +1,6 @@
 // RecentSessions: the sessions that were spoken in, or read, in this browser, the last first. Bounded; shared by the
 // browser's tabs. The server has a list of its own.
-import type { Keep } from '../keep.ts'
+import type { Keep } from '../shared/browser-storage.ts'
 
 export interface RecentSession {
   readonly id: string

@@ -1,7 +1,7 @@
 // The directory on the page: pages of the list, questions that cross each other, and what is asked without a connection.
 import { type ListedSession, ParleyError } from '@parley/client'
 import { expect, it } from 'vitest'
-import { Requests } from '../requests.ts'
+import { Requests } from '../connection/requests.ts'
 import { type Listing, SessionDirectory } from './session-directory.ts'
 
 const row = (session: string, updatedAt = 1): ListedSession => ({ session, role: 'owner', updatedAt, createdAt: 1 })

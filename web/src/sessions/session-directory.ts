@@ -1,7 +1,7 @@
 // SessionDirectory: the person's sessions as the server lists them, the newest activity first, a page at a time. It is asked
 // again when something tells that it changed; what comes for an earlier question is dropped.
 import { type ListedSession, type ParleyClient, ParleyError } from '@parley/client'
-import { type Requests, sessionPath } from '../requests.ts'
+import { type Requests, sessionPath } from '../connection/requests.ts'
 
 /** What the directory needs of a client. */
 export type Listing = Pick<ParleyClient, 'state' | 'sessions' | 'deleteSession'>

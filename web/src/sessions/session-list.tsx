@@ -1,11 +1,11 @@
 // SessionList: the person's sessions, of whatever device, beside the conversation where there is room, else in a dialog.
 import { type MouseEvent, useEffect, useState, useSyncExternalStore } from 'react'
-import { Dialog } from '../dialog.tsx'
-import { Account } from '../entrance/sign-in.tsx'
-import { Icon } from '../icon.tsx'
-import { useChat, useRoom } from '../use-chat.ts'
+import { Account } from '../auth/sign-in.tsx'
+import { useChat, useRoom } from '../connection/use-chat.ts'
+import { Dialog } from '../shared/dialog.tsx'
+import { Icon } from '../shared/icon.tsx'
+import { type ShownSession, shownSessions } from './merged-sessions.ts'
 import { SessionSettings } from './session-settings.tsx'
-import { type ShownSession, shownSessions } from './shown-sessions.ts'
 
 export function SessionAside() {
   return (

@@ -1,11 +1,11 @@
 // SessionSettings: what can be done with one session of the list: give it another name, take it off this browser's list,
 // delete it for everybody, which is asked for twice.
 import { type SubmitEvent, useState } from 'react'
-import { Dialog } from '../dialog.tsx'
+import { useChat } from '../connection/use-chat.ts'
+import { useTask } from '../connection/use-task.ts'
 import { mayDo } from '../people/roles.ts'
-import { useChat } from '../use-chat.ts'
-import { useTask } from '../use-task.ts'
-import type { ShownSession } from './shown-sessions.ts'
+import { Dialog } from '../shared/dialog.tsx'
+import type { ShownSession } from './merged-sessions.ts'
 
 /** As long as the server takes it. */
 const TITLE_MAX = 255

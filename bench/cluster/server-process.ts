@@ -1,0 +1,169 @@
+// ServerProcess: the real server as a child process, in a data folder of its own, on a port of its own, so that it can
+// be killed at any moment and started again in the same place. What it logs is kept, up to a bound.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { freePort } from './free-port.ts'
+
+/** From the source, and from what is built. */
+const MAIN = ['../../server/dist/main.js', '../../../server/dist/main.js']
+  .map((path) => new URL(path, import.meta.url))
+  .find((url) => existsSync(url))
+/** The newest lines that are kept, and of the older ones those that tell of a fault. */
+const LINES_KEPT = 20_000
+
+export interface ServerProcessOptions {
+  /** Left out: a free one, below the range from which connections take their own. */
+  readonly port?: number
+  /** Of Node itself, such as `--cpu-prof`. */
+  readonly execArgv?: readonly string[]
+}
+
+/** `died`: nobody here ended it. */
+export type ServerState = 'starting' | 'listening' | 'stalled' | 'stopping' | 'stopped' | 'killed' | 'died'
+
+export class ServerProcess {
+  readonly data = mkdtempSync(join(tmpdir(), 'parley-data-'))
+  readonly port: number
+  readonly #env: Readonly<Record<string, string>>
+  readonly #execArgv: readonly string[]
+  readonly #listeners = new Set<(state: ServerState) => void>()
+  #logs: string[] = []
+  #child: ChildProcess | undefined
+  #state: ServerState = 'stopped'
+
+  /** Not started yet. @param env settings beside the port and the data folder */
+  constructor(env: Readonly<Record<string, string>>, port: number, execArgv: readonly string[] = []) {
+    this.#env = env
+    this.#execArgv = execArgv
+    this.port = port
+  }
+
+  /** @param env settings beside the port and the data folder */
+  static async start(
+    env: Readonly<Record<string, string>> = {},
+    options: ServerProcessOptions = {},
+  ): Promise<ServerProcess> {
+    const server = new ServerProcess(env, options.port ?? (await freePort()), options.execArgv)
+    await server.start()
+    return server
+  }
+
+  /** The WebSocket's URL. */
+  get url(): string {
+    return `ws://127.0.0.1:${this.port}/v1/ws`
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0
+  }
+
+  get alive(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  get state(): ServerState {
+    return this.#state
+  }
+
+  /** What it has logged, line by line, over all its lives. */
+  get logs(): readonly string[] {
+    return this.#logs
+  }
+
+  onState(listener: (state: ServerState) => void): void {
+    this.#listeners.add(listener)
+  }
+
+  /** Resolves when it listens. The port stays the same over restarts. */
+  async start(): Promise<void> {
+    if (MAIN === undefined) throw new Error('the server is not built: npm run build')
+    if (this.alive) return
+    const child = spawn(process.execPath, [...this.#execArgv, MAIN.pathname], {
+      cwd: this.data,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        PATH: process.env.PATH,
+        HOME: this.data,
+        PARLEY_DATA: join(this.data, 'data'),
+        PARLEY_PORT: String(this.port),
+        PARLEY_LOG_LEVEL: 'info',
+        ...this.#env,
+      },
+    })
+    this.#child = child
+    this.#become('starting')
+    createInterface({ input: child.stderr }).on('line', (line) => this.#note(line))
+    child.once('exit', () => {
+      if (this.#child !== child) return
+      if (this.#state === 'stopping') this.#become('stopped')
+      else if (this.#state !== 'killed') this.#become('died')
+    })
+    await new Promise<void>((resolve, reject) => {
+      child.once('exit', (code, signal) =>
+        reject(new Error(`the server stopped with ${code ?? signal}: ${this.#logs.slice(-5).join('\n')}`)),
+      )
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        this.#note(line)
+        if (!line.includes('listening')) return
+        if (this.#state === 'starting') this.#become('listening')
+        resolve()
+      })
+    })
+  }
+
+  /** kill -9: nothing is closed, nothing is said. */
+  async kill(): Promise<void> {
+    const child = this.#child
+    if (child === undefined || !this.alive) return
+    const exited = once(child, 'exit')
+    this.#become('killed')
+    child.kill('SIGKILL')
+    await exited
+  }
+
+  /** SIGTERM, and its exit code. */
+  async stop(): Promise<number | null> {
+    const child = this.#child
+    if (child === undefined || !this.alive) return child?.exitCode ?? null
+    const exited = once(child, 'exit')
+    this.#become('stopping')
+    child.kill('SIGTERM')
+    const [code] = await exited
+    return code as number | null
+  }
+
+  /** SIGSTOP: it lives and does nothing, and does not know. */
+  stall(): void {
+    if (!this.alive) return
+    this.#child?.kill('SIGSTOP')
+    this.#become('stalled')
+  }
+
+  /** SIGCONT. */
+  resume(): void {
+    if (!this.alive || this.#state !== 'stalled') return
+    this.#child?.kill('SIGCONT')
+    this.#become('listening')
+  }
+
+  async dispose(): Promise<void> {
+    await this.kill()
+    rmSync(this.data, { recursive: true, force: true })
+  }
+
+  #become(state: ServerState): void {
+    this.#state = state
+    for (const listener of this.#listeners) listener(state)
+  }
+
+  #note(line: string): void {
+    this.#logs.push(line)
+    if (this.#logs.length < 2 * LINES_KEPT) return
+    const old = this.#logs.slice(0, LINES_KEPT).filter((kept) => /"level":"(error|fatal)"|Error/.test(kept))
+    this.#logs = [...old.slice(-LINES_KEPT / 2), ...this.#logs.slice(LINES_KEPT)]
+  }
+}

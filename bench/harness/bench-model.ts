@@ -1,0 +1,164 @@
+// BenchModel: a model whose tokens say when they were made. `count=… rate=…` in the message. One ticker serves all
+// streams in turn, as the bare server's publisher does: what is compared is the server, not the token source.
+import type { LanguageModelV3, LanguageModelV3CallOptions, LanguageModelV3StreamPart } from '@ai-sdk/provider'
+import { ReplyError } from '@parley/protocol'
+import type { Model, ModelCatalog } from '@parley/server/internal/model/model'
+import { stampedToken } from './bench-clock.ts'
+
+type Part = LanguageModelV3StreamPart
+type Reading = Awaited<ReturnType<ReadableStreamDefaultReader<Part>['read']>>
+
+/** Where a source's parts go. */
+interface Sink {
+  /** Parts that nobody has read yet. */
+  readonly waiting: number
+  put(part: Part): void
+  end(): void
+}
+
+interface Source {
+  readonly sink: Sink
+  readonly count: number
+  readonly interval: number
+  due: number
+  sent: number
+  /** The next one of the same millisecond. */
+  after: Source | undefined
+}
+
+/** A timing wheel: sources by the millisecond at which their next token is due, modulo its size, each time a chain. */
+const wheel: (Source | undefined)[] = new Array<Source | undefined>(1_024).fill(undefined)
+let turned = 0
+
+export function benchCatalog(): ModelCatalog {
+  const fields = {
+    specificationVersion: 'v3',
+    provider: 'bench',
+    modelId: 'bench',
+    supportedUrls: {},
+    doStream,
+  } as unknown
+  const model: Model = { id: 'bench', language: fields as LanguageModelV3, prefill: 'none' }
+  return {
+    defaultId: 'bench',
+    ids: ['bench'],
+    get(id = 'bench') {
+      if (id !== 'bench') throw new ReplyError('model_not_allowed')
+      return model
+    },
+  }
+}
+
+async function doStream({ prompt }: LanguageModelV3CallOptions) {
+  const last = prompt.at(-1)
+  const text = last?.role === 'user' && last.content[0]?.type === 'text' ? last.content[0].text : ''
+  const number = (name: string, otherwise: number): number =>
+    Number(new RegExp(`${name}=([\\d.]+)`).exec(text)?.[1] ?? otherwise)
+  const count = number('count', 100)
+  const interval = 1_000 / number('rate', 10)
+  const [stream, sink] = process.env.PARLEY_BENCH_SOURCE === 'stream' ? webStream() : queueStream()
+  // Spread over one interval, whenever the streams began.
+  put({ sink, count, interval, due: performance.now() + Math.random() * interval, sent: 0, after: undefined })
+  return { stream }
+}
+
+/** Node's own stream, as providers give it. */
+function webStream(): [ReadableStream<Part>, Sink] {
+  let controller: ReadableStreamDefaultController<Part> | undefined
+  const start = (own: typeof controller): void => {
+    controller = own
+  }
+  const stream = new ReadableStream<Part>({ start }, { highWaterMark: 0 })
+  const sink: Sink = {
+    get waiting() {
+      return -(controller?.desiredSize ?? 0)
+    },
+    put: (part) => controller?.enqueue(part),
+    end: () => controller?.close(),
+  }
+  return [stream, sink]
+}
+
+/** The part of a stream that the server uses, and no more: a token through Node's own costs some 3 µs. */
+function queueStream(): [ReadableStream<Part>, Sink] {
+  const queue: Part[] = []
+  let reading: ((result: Reading) => void) | undefined
+  let ended = false
+  const next = (resolve: (result: Reading) => void): void => {
+    const value = queue.shift()
+    if (value !== undefined) resolve({ done: false, value })
+    else if (ended) resolve({ done: true, value: undefined })
+    else reading = resolve
+  }
+  const settle = (): void => {
+    const resolve = reading
+    reading = undefined
+    if (resolve !== undefined) next(resolve)
+  }
+  const sink: Sink = {
+    get waiting() {
+      return queue.length
+    },
+    put: (value) => {
+      const resolve = reading
+      reading = undefined
+      if (resolve === undefined) queue.push(value)
+      else resolve({ done: false, value })
+    },
+    end: () => {
+      ended = true
+      settle()
+    },
+  }
+  const reader = {
+    read: () => new Promise<Reading>(next),
+    cancel: async () => sink.end(),
+  }
+  return [{ getReader: () => reader } as unknown as ReadableStream<Part>, sink]
+}
+
+function put(source: Source): void {
+  if (turned === 0) {
+    turned = Math.floor(performance.now())
+    setInterval(tick, 1)
+  }
+  const at = Math.max(turned + 1, Math.ceil(source.due)) % wheel.length
+  source.after = wheel[at]
+  wheel[at] = source
+}
+
+/** A source that was held back for long catches up, so that the offered load stays what it is. */
+function tick(): void {
+  const now = performance.now()
+  for (; turned < Math.floor(now); turned += 1) {
+    const at = (turned + 1) % wheel.length
+    let source = wheel[at]
+    wheel[at] = undefined
+    while (source !== undefined) {
+      const { after } = source
+      emit(source, now)
+      source = after
+    }
+  }
+}
+
+function emit(source: Source, now: number): void {
+  for (let burst = 0; source.due <= now && burst < BURST && source.sent < source.count; burst += 1) {
+    // Asked only of those who are late: it is not free.
+    if (burst > 0 && source.sink.waiting > BACKLOG) break
+    source.sink.put({ type: 'text-delta', id: '0', delta: stampedToken() })
+    source.sent += 1
+    source.due += source.interval
+  }
+  if (source.sent < source.count) return put(source)
+  source.sink.put({ type: 'finish', usage: USAGE, finishReason: { unified: 'stop', raw: 'stop' } })
+  source.sink.end()
+}
+
+const BURST = 16
+const BACKLOG = 64
+
+const USAGE = {
+  inputTokens: { total: 1, noCache: 1, cacheRead: 0, cacheWrite: 0 },
+  outputTokens: { total: 1, text: 1, reasoning: 0 },
+}

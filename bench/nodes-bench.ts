@@ -1,0 +1,189 @@
+// nodes-bench: how old a token is at a reader's socket when its run is driven on one node and read on another: a worker
+// makes the tokens, a gateway has the WebSockets, one nats-server between them. Beside it, in the same run and at the
+// same pace, the bare way there and no further: a publish with a compare, and a subscription on what is republished.
+// `node bench/dist/nodes-bench.js [--rounds 3] [--loads 500x10,50x100] [--profile]`
+import { cpus } from 'node:os'
+import { parseArgs } from 'node:util'
+import { openJetStreamStores } from '@parley/server/internal/store/jetstream/stores'
+import { NatsServer } from './cluster/nats-server.ts'
+import { BenchChild } from './harness/bench-child.ts'
+import type { FromReaders, FromServer, ToReaders, ToServer } from './harness/bench-message.ts'
+import { busySeconds, machine } from './harness/machine.ts'
+import type { FromFollower, ToFollower } from './jetstream-bench.ts'
+import { bareAppend, makeLanes, pace } from './jetstream-lanes.ts'
+
+interface Load {
+  readonly runs: number
+  /** Tokens a second of each. */
+  readonly rate: number
+}
+
+interface Measured {
+  readonly perSecond: number
+  /** Milliseconds from the model, or the publisher, to the socket, or the subscription. */
+  readonly p50: number
+  readonly p99: number
+  /** Microseconds of CPU for each token. */
+  readonly cpu: { readonly from: number; readonly to: number; readonly nats: number }
+  /** How much of the machine somebody else used meanwhile, 0 to 1. */
+  readonly others: number
+}
+
+type ServerChild = BenchChild<ToServer, FromServer>
+type Kind = 'bare' | 'parley'
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '6' },
+    loads: { type: 'string', default: '500x10,50x100' },
+    kinds: { type: 'string', default: 'bare,parley' },
+    profile: { type: 'boolean', default: false },
+    /** Percent of the machine: a round in which others used more is measured again, some times. */
+    others: { type: 'string', default: '10' },
+    /** Of the nodes, in megabytes. */
+    'semi-space': { type: 'string', default: '32' },
+  },
+})
+const SECONDS = Number(values.seconds)
+const WARM_UP_MS = 2_000
+/** Milliseconds over which runs begin: what each does now and then, such as to roll itself up, they do not all do at once. */
+const SPREAD_MS = 5_000
+const TRIES = 5
+const CALM_LOOKS = 60
+const OTHERS = Number(values.others) / 100
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+const nats = await NatsServer.start()
+let round = 0
+try {
+  console.log(`${machine()}, shared by all processes.`)
+  for (const text of values.loads.split(',')) {
+    const [runs = 0, rate = 0] = text.split('x').map(Number)
+    await compare({ runs, rate })
+  }
+} finally {
+  await nats.dispose()
+}
+
+async function compare(load: Load): Promise<void> {
+  const results: Record<Kind, Measured[]> = { bare: [], parley: [] }
+  const kinds = values.kinds.split(',') as Kind[]
+  const rounds = Number(values.rounds)
+  let disturbed = 0
+  for (let i = 0; i < rounds * TRIES && kinds.some((kind) => results[kind].length < rounds); i += 1) {
+    for (const kind of kinds) {
+      if (results[kind].length === rounds) continue
+      round += 1
+      await calm()
+      const result = await (kind === 'bare' ? measureBare(load, `bare${round}`) : measureNodes(load, `parley${round}`))
+      if (result.others > OTHERS) disturbed += 1
+      else results[kind].push(result)
+    }
+  }
+  console.log(
+    `\n${load.runs} runs at ${load.rate} tokens/s each; medians of ${rounds} rounds (least–most); ${disturbed} disturbed`,
+  )
+  console.table(Object.fromEntries(kinds.map((kind) => [kind, row(results[kind])])))
+}
+
+/** Resolves when others have let the machine be for a moment, or never do. */
+async function calm(): Promise<void> {
+  for (let looks = 0; looks < CALM_LOOKS; looks += 1) {
+    const before = busySeconds()
+    await sleep(1_000)
+    if (share(busySeconds() - before, 1) < OTHERS) return
+  }
+}
+
+async function measureNodes(load: Load, prefix: string): Promise<Measured> {
+  const { runs, rate } = load
+  const worker = await serve('worker', prefix)
+  const gateway = await serve('gateway', prefix)
+  const readers = new BenchChild<ToReaders, FromReaders>('harness/reader-process.js')
+  await readers.ask({ ask: 'connect', port: gateway.port, kind: 'parley', sockets: runs, topics: runs })
+  const count = Math.ceil(rate * (SECONDS + (WARM_UP_MS + SPREAD_MS) / 1_000 + 2))
+  await readers.ask({ ask: 'send', text: `/bench count=${count} rate=${rate}`, topics: runs, spreadMs: SPREAD_MS })
+  await sleep(WARM_UP_MS)
+  await readers.ask({ ask: 'clear' })
+  const look = async () => [await usage(worker.child), await usage(gateway.child), nats.cpuSeconds(), busySeconds()]
+  const before = await look()
+  const began = performance.now()
+  await sleep(SECONDS * 1_000)
+  const after = await look()
+  const answer = await readers.ask({ ask: 'report' })
+  const seconds = (performance.now() - began) / 1_000
+  await readers.ask({ ask: 'close' })
+  readers.process.disconnect()
+  await worker.child.stop({ ask: 'stop' })
+  await gateway.child.stop({ ask: 'stop' })
+  if (!('report' in answer)) throw new Error('the readers did not report')
+  const { tokens, p50, p99, cpu: reading } = answer.report
+  const [from = 0, to = 0, between = 0, all = 0] = after.map((value, index) => value - (before[index] ?? 0))
+  const own = (from + to + reading) / 1e6 + between
+  const each = (micros: number): number => micros / Math.max(1, tokens)
+  const cpu = { from: each(from), to: each(to), nats: each(between * 1e6) }
+  return { perSecond: tokens / seconds, p50, p99, cpu, others: share(all - own, seconds) }
+}
+
+async function serve(role: string, prefix: string): Promise<{ readonly child: ServerChild; readonly port: number }> {
+  const settings = { PARLEY_ROLE: role, PARLEY_NODE: role, PARLEY_NATS_URL: nats.url, PARLEY_NATS_PREFIX: prefix }
+  const child: ServerChild = new BenchChild('harness/parley-process.js', {
+    args: [JSON.stringify(settings)],
+    profile: values.profile,
+    semiSpace: Number(values['semi-space']),
+  })
+  const ready = await child.next()
+  if (!('port' in ready)) throw new Error('a node did not say its port')
+  return { child, port: ready.port }
+}
+
+async function usage(child: ServerChild): Promise<number> {
+  const answer = await child.ask({ ask: 'usage' })
+  if (!('cpu' in answer)) throw new Error('a node answered something else')
+  return answer.cpu
+}
+
+/** This process publishes. */
+async function measureBare({ runs, rate }: Load, prefix: string): Promise<Measured> {
+  const stores = await openJetStreamStores({ connection: { servers: [nats.url] }, streams: { prefix } })
+  const append = bareAppend(stores.connection.nats, prefix)
+  const follower = new BenchChild<ToFollower, FromFollower>('jetstream-bench.js', {
+    args: ['follow', 'bare', nats.url, prefix, '--sessions', `${runs}`],
+  })
+  await follower.next()
+  const lanes = makeLanes(runs)
+  await pace(lanes, append, runs * rate, WARM_UP_MS / 1_000, () => undefined)
+  follower.tell('begin')
+  const before = [process.cpuUsage(), nats.cpuSeconds(), busySeconds()] as const
+  await pace(lanes, append, runs * rate, SECONDS, () => undefined)
+  const { user, system } = process.cpuUsage(before[0])
+  const natsMicros = (nats.cpuSeconds() - before[1]) * 1e6
+  const busy = busySeconds() - before[2]
+  const { count, p50, p99, micros } = await follower.ask('end')
+  await stores.close()
+  const cpu = { from: (user + system) / count, to: micros / count, nats: natsMicros / count }
+  const own = (user + system + micros + natsMicros) / 1e6
+  return { perSecond: count / SECONDS, p50, p99, cpu, others: share(busy - own, SECONDS) }
+}
+
+function share(others: number, seconds: number): number {
+  return Math.max(0, others) / (cpus().length * seconds)
+}
+
+function row(results: readonly Measured[]): Record<string, string> {
+  const of = (pick: (result: Measured) => number, digits: number): string => {
+    const sorted = results.map(pick).sort((a, b) => a - b)
+    const [least = 0, median = 0, most = 0] = [sorted[0], sorted[Math.floor(sorted.length / 2)], sorted.at(-1)]
+    return `${median.toFixed(digits)} (${least.toFixed(digits)}–${most.toFixed(digits)})`
+  }
+  return {
+    'tokens/s': of((result) => result.perSecond, 0),
+    'p50 ms': of((result) => result.p50, 2),
+    'p99 ms': of((result) => result.p99, 2),
+    'from, µs CPU': of((result) => result.cpu.from, 1),
+    'to, µs CPU': of((result) => result.cpu.to, 1),
+    'nats-server, µs CPU': of((result) => result.cpu.nats, 1),
+    'others, %': of((result) => result.others * 100, 0),
+  }
+}

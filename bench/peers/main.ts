@@ -1,0 +1,223 @@
+// npm run bench:peers: the same work on Parley and beside it, in the same run, round by round in turn: a bare
+// uWebSockets.js publisher (the ceiling), ws, Socket.IO with connection state recovery, and SSE on node:http with
+// resumable-stream. All publish the same bytes at the same pace; only Parley stores them before it sends them. Then a tenth
+// of the connections is cut and comes back, and what never came is counted. Apart from that, what an idle connection takes.
+import { parseArgs } from 'node:util'
+import { BenchChild } from '../harness/bench-child.ts'
+import type { FromServer, ToServer } from '../harness/bench-message.ts'
+import { machine } from '../harness/machine.ts'
+import { spread } from '../harness/spread.ts'
+import {
+  type FromPeerReaders,
+  type Judgement,
+  PEERS,
+  type Peer,
+  type PeerReport,
+  type ToPeerReaders,
+} from './peer-message.ts'
+
+interface Scenario {
+  readonly name: string
+  readonly sockets: number
+  readonly topics: number
+  /** Outputs a second of each topic. */
+  readonly rate: number
+  /**
+   * Milliseconds that the sessions have to begin, all at once. For Parley each is a message that is stored, a run that is queued and an
+   * owner that starts; for the others, nothing. What is compared is what an output costs, so it is counted when all are under way.
+   */
+  readonly warmUpMs: number
+}
+
+interface Measured extends PeerReport {
+  /** Microseconds of the server's CPU for each delivered output. */
+  readonly cpuPerOutput: number
+  readonly perSecond: number
+  readonly judgement: Judgement
+}
+
+type Server = BenchChild<ToServer, FromServer>
+type Readers = BenchChild<ToPeerReaders, FromPeerReaders>
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '5' },
+    /** Of `fan-out`, `many`, `crowd`, `idle`. */
+    only: { type: 'string', default: 'fan-out,many,crowd,idle' },
+    peers: { type: 'string', default: PEERS.join(',') },
+    /** Connections of which an idle one's memory is told. */
+    idle: { type: 'string', default: '5000' },
+    json: { type: 'boolean', default: false },
+  },
+})
+const ROUNDS = Number(values.rounds)
+const SECONDS = Number(values.seconds)
+const IDLE = Number(values.idle)
+/** Of every so many connections one is cut, within so long, and stays away about so long. */
+const CUT = { every: 10, withinMs: 1_000, backMs: 500 }
+const AFTER_CUT_MS = 3_000
+const SETTLE_MS = 1_500
+
+const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  'fan-out': { name: '1 session, 1,000 readers, 20 outputs/s', sockets: 1_000, topics: 1, rate: 20, warmUpMs: 1_500 },
+  crowd: {
+    name: '10,000 sessions, 1 reader each, 50,000 outputs/s',
+    sockets: 10_000,
+    topics: 10_000,
+    rate: 5,
+    warmUpMs: 15_000,
+  },
+  many: {
+    name: '2,000 sessions, 1 reader each, 10,000 outputs/s',
+    sockets: 2_000,
+    topics: 2_000,
+    rate: 5,
+    warmUpMs: 5_000,
+  },
+}
+
+const FILES: Readonly<Record<Peer, string>> = {
+  parley: 'harness/parley-process.js',
+  bare: 'peers/bare-peer.js',
+  ws: 'peers/ws-peer.js',
+  'socket.io': 'peers/socket-io-peer.js',
+  sse: 'peers/sse-peer.js',
+}
+const NAMES: Readonly<Record<Peer, string>> = {
+  parley: 'Parley (stored)',
+  bare: 'bare uWS',
+  ws: 'ws',
+  'socket.io': 'Socket.IO',
+  sse: 'SSE, resumable',
+}
+const peers = PEERS.filter((peer) => values.peers.split(',').includes(peer))
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+async function launch(peer: Peer, sockets: number, topics: number): Promise<[Server, Readers]> {
+  const server: Server = new BenchChild(FILES[peer])
+  const ready = await server.next()
+  if (!('port' in ready)) throw new Error('the server did not say its port')
+  const readers: Readers = new BenchChild('peers/readers-process.js')
+  const before = { ask: 'connect', peer, port: ready.port, topics } as const
+  await readers.ask({ ...before, sockets })
+  return [server, readers]
+}
+
+async function end(server: Server, readers: Readers): Promise<void> {
+  await readers.ask({ ask: 'close' })
+  readers.process.disconnect()
+  await server.stop({ ask: 'stop' })
+}
+
+async function usage(server: Server, collected?: true): Promise<{ cpu: number; rss: number }> {
+  const answer = await server.ask(collected === undefined ? { ask: 'usage' } : { ask: 'usage', collected })
+  if (!('cpu' in answer)) throw new Error('the server answered something else')
+  return answer
+}
+
+async function measure(peer: Peer, { sockets, topics, rate, warmUpMs }: Scenario): Promise<Measured> {
+  const [server, readers] = await launch(peer, sockets, topics)
+  const seconds = Math.ceil((warmUpMs + CUT.withinMs + CUT.backMs * 2 + AFTER_CUT_MS) / 1_000) + SECONDS
+  const outputs = seconds * rate
+  if (peer === 'parley') await readers.ask({ ask: 'send', text: `/bench count=${outputs} rate=${rate}`, topics })
+  else server.tell({ ask: 'publish', load: { topics, rate, seconds } })
+  const published = sleep(seconds * 1_000 + SETTLE_MS)
+  await sleep(warmUpMs)
+  await readers.ask({ ask: 'clear' })
+  const before = await usage(server)
+  const began = performance.now()
+  await sleep(SECONDS * 1_000)
+  const after = await usage(server)
+  const answer = await readers.ask({ ask: 'report' })
+  const elapsed = (performance.now() - began) / 1_000
+  await readers.ask({ ask: 'cut', ...CUT })
+  await published
+  const judgement = await judged(readers, outputs)
+  await end(server, readers)
+  if (!('report' in answer)) throw new Error('the readers answered something else')
+  const { report } = answer
+  return {
+    ...report,
+    cpuPerOutput: (after.cpu - before.cpu) / Math.max(1, report.outputs),
+    perSecond: report.outputs / elapsed,
+    judgement,
+  }
+}
+
+/** When nothing more comes. */
+async function judged(readers: Readers, outputs: number): Promise<Judgement> {
+  for (let before = Number.POSITIVE_INFINITY; ; await sleep(SETTLE_MS)) {
+    const answer = await readers.ask({ ask: 'judge', outputs })
+    if (!('judgement' in answer)) throw new Error('the readers answered something else')
+    const { lost } = answer.judgement
+    if (lost === 0 || lost === before) return answer.judgement
+    before = lost
+  }
+}
+
+async function compare(scenario: Scenario): Promise<void> {
+  const results = new Map<Peer, Measured[]>(peers.map((peer) => [peer, []]))
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const peer of peers) results.get(peer)?.push(await measure(peer, scenario))
+  }
+  const bare = results.get('bare') ?? []
+  console.log(`\n${scenario.name}`)
+  console.table(
+    [...results].map(([peer, rounds]) => {
+      const of = (pick: (result: Measured) => number, digits: number): string => spread(rounds.map(pick), digits)
+      const ratios = rounds.map((result, round) => result.cpuPerOutput / (bare[round]?.cpuPerOutput ?? Number.NaN))
+      const sum = (pick: (judgement: Judgement) => number): number =>
+        rounds.reduce((total, { judgement }) => total + pick(judgement), 0)
+      return {
+        server: NAMES[peer],
+        'outputs/s': of((result) => result.perSecond, 0),
+        'CPU µs/output': of((result) => result.cpuPerOutput, 1),
+        'times bare uWS': bare.length === 0 ? '–' : spread(ratios, 2),
+        'p50 ms': of((result) => result.p50, 2),
+        'p99 ms': of((result) => result.p99, 2),
+        cuts: sum(({ cuts }) => cuts),
+        'lost after cuts': sum(({ lost }) => lost),
+        repeated: sum(({ repeated }) => repeated),
+      }
+    }),
+  )
+  if (values.json) console.log(JSON.stringify({ scenario, results: Object.fromEntries(results) }))
+}
+
+/** Bytes that the server's process grew by, for each connection. */
+async function idleBytes(peer: Peer): Promise<number> {
+  const server: Server = new BenchChild(FILES[peer], { fullYoung: true })
+  const ready = await server.next()
+  if (!('port' in ready)) throw new Error('the server did not say its port')
+  const connect = { ask: 'connect', peer, port: ready.port } as const
+  // The first ones bring along what a process needs once.
+  const first: Readers = new BenchChild('peers/readers-process.js')
+  await first.ask({ ...connect, sockets: 100, topics: 100 })
+  await sleep(SETTLE_MS)
+  const before = await usage(server, true)
+  const readers: Readers = new BenchChild('peers/readers-process.js')
+  await readers.ask({ ...connect, sockets: IDLE, topics: IDLE })
+  await sleep(SETTLE_MS)
+  const after = await usage(server, true)
+  await first.ask({ ask: 'close' })
+  first.process.disconnect()
+  await end(server, readers)
+  return (after.rss - before.rss) / IDLE
+}
+
+async function idle(): Promise<void> {
+  const results = new Map<Peer, number[]>(peers.map((peer) => [peer, []]))
+  for (let round = 0; round < Math.min(3, ROUNDS); round += 1) {
+    for (const peer of peers) results.get(peer)?.push((await idleBytes(peer)) / 1_024)
+  }
+  console.log(`\nresident memory of the server for each of ${IDLE.toLocaleString('en')} idle connections`)
+  console.table([...results].map(([peer, rounds]) => ({ server: NAMES[peer], kB: spread(rounds, 1) })))
+}
+
+console.log(`${machine()}. ${ROUNDS} rounds of ${SECONDS} s each, in turn; median (least–most).`)
+console.log('Server and readers share the cores. Only Parley has stored what it sends.')
+const parts = values.only.split(',')
+for (const [name, scenario] of Object.entries(SCENARIOS)) if (parts.includes(name)) await compare(scenario)
+if (parts.includes('idle')) await idle()
+process.exit(0)

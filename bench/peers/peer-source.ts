@@ -1,0 +1,37 @@
+// PeerSource: the outputs that every peer publishes, made at the same pace and with the same bytes; and the process
+// around a peer that is not Parley.
+import { nowMicros } from '../harness/bench-clock.ts'
+import type { FromServer, Load, ToServer } from '../harness/bench-message.ts'
+import { usageOf } from '../harness/usage.ts'
+
+/** As Parley sends it. */
+export function outputOf(topic: number, index: number): string {
+  const text = ` ${String(nowMicros()).padStart(16, '0')}`
+  return `{"type":"entry","session":"bench_${topic}","cursor":"NywGOEU489gj.${index}","time":${Date.now()},"event":{"type":"run.output","run":"run_01m827h681000pdsw8zad90fx","index":${index},"kind":"text","text":"${text}"}}`
+}
+
+/** Evenly over the topics: each tick publishes what has become due since the last; in the end each has its whole number. */
+function publishAll(load: Load, publish: (topic: number, index: number) => void): void {
+  const { topics, rate, seconds } = load
+  const total = Math.ceil(rate * seconds) * topics
+  const begin = performance.now()
+  let published = 0
+  const timer = setInterval(() => {
+    const due = Math.min(total, Math.floor(((performance.now() - begin) / 1_000) * rate * topics))
+    for (; published < due; published += 1) publish(published % topics, Math.floor(published / topics))
+    if (published === total) clearInterval(timer)
+  }, 1)
+}
+
+/** Answers what the benchmark asks of a peer that listens at this port. */
+export function servePeer(port: number, publish: (topic: number, index: number) => void): void {
+  const send = (message: FromServer): void => {
+    process.send?.(message)
+  }
+  process.on('message', (message: ToServer) => {
+    if (message.ask === 'usage') void usageOf(message).then(send)
+    else if (message.ask === 'publish') publishAll(message.load, publish)
+    else process.exit(0)
+  })
+  send({ port })
+}

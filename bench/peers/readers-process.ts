@@ -1,0 +1,82 @@
+// The readers of the comparison, in a process of their own.
+import { setTimeout as delay } from 'node:timers/promises'
+import { LatencyHistogram, readTokens } from '../harness/bench-clock.ts'
+import type { FromPeerReaders, ToPeerReaders } from './peer-message.ts'
+import { PeerReader } from './peer-reader.ts'
+
+const send = (message: FromPeerReaders): void => {
+  process.send?.(message)
+}
+
+/** Connections that are opened at once. */
+const BAND = 200
+let readers: PeerReader[] = []
+const latency = new LatencyHistogram()
+let outputs = 0
+let messages = 0
+let bytes = 0
+let cuts = 0
+
+function read(payload: Buffer): void {
+  messages += 1
+  bytes += payload.length
+  outputs += readTokens(payload, (age) => latency.add(age))
+}
+
+async function connect(asked: Extract<ToPeerReaders, { ask: 'connect' }>): Promise<void> {
+  const { peer, port, sockets, topics, first = 0, from } = asked
+  readers = Array.from({ length: sockets }, (_, at) => new PeerReader(peer, port, first + (at % topics), read, from))
+  for (let at = 0; at < sockets; at += BAND) {
+    await Promise.all(readers.slice(at, at + BAND).map((reader) => reader.connect()))
+  }
+}
+
+async function cut({ every, withinMs, backMs }: Extract<ToPeerReaders, { ask: 'cut' }>): Promise<void> {
+  const unlucky = readers.filter((_, at) => at % every === every - 1)
+  await Promise.all(
+    unlucky.map(async (reader) => {
+      await delay(Math.random() * withinMs)
+      reader.close()
+      cuts += 1
+      await delay(backMs * (0.5 + Math.random()))
+      await reader.connect()
+    }),
+  )
+}
+
+process.on('message', async (message: ToPeerReaders) => {
+  switch (message.ask) {
+    case 'connect':
+      await connect(message)
+      return send({ done: true })
+    case 'send': {
+      const stamp = Date.now().toString(36)
+      for (const [at, reader] of readers.slice(0, message.topics).entries()) {
+        reader.send(`c_${stamp}_${at}`, message.text)
+      }
+      return send({ done: true })
+    }
+    case 'clear':
+      latency.clear()
+      outputs = 0
+      messages = 0
+      bytes = 0
+      return send({ done: true })
+    case 'report':
+      return send({
+        report: { outputs, messages, bytes, p50: latency.percentile(0.5), p99: latency.percentile(0.99) },
+      })
+    case 'cut':
+      await cut(message)
+      return send({ done: true })
+    case 'judge': {
+      const lost = readers.reduce((sum, reader) => sum + reader.missing(message.outputs), 0)
+      const repeated = readers.reduce((sum, reader) => sum + reader.repeated, 0)
+      return send({ judgement: { expected: readers.length * message.outputs, lost, repeated, cuts } })
+    }
+    case 'close':
+      for (const reader of readers) reader.close()
+      readers = []
+      return send({ done: true })
+  }
+})

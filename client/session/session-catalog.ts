@@ -1,0 +1,33 @@
+// SessionCatalog: sessions as wholes, whatever door the client has open: the list of them, and deletion.
+import type { SessionsAnswer } from '@parley/protocol'
+import { makeId } from '@parley/protocol/make-id'
+import type { RetryingCaller } from '../transport/http/retrying-caller.ts'
+
+export interface ListOptions {
+  /** 1 to 200; default 50. */
+  readonly limit?: number
+  /** `next` of the page before. */
+  readonly before?: string
+}
+
+export class SessionCatalog {
+  readonly #caller: RetryingCaller
+
+  constructor(caller: RetryingCaller) {
+    this.#caller = caller
+  }
+
+  async list({ limit, before }: ListOptions): Promise<SessionsAnswer> {
+    const query = new URLSearchParams({
+      ...(limit === undefined ? {} : { limit: String(limit) }),
+      ...(before === undefined ? {} : { before }),
+    })
+    const path = `/v1/sessions${query.size === 0 ? '' : `?${query}`}`
+    return (await this.#caller.ask({ method: 'GET', path })) as SessionsAnswer
+  }
+
+  async delete(session: string): Promise<void> {
+    const path = `/v1/sessions/${encodeURIComponent(session)}`
+    await this.#caller.ask({ method: 'DELETE', path, headers: { 'Idempotency-Key': makeId('del') } })
+  }
+}

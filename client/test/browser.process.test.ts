@@ -1,0 +1,136 @@
+// The SDK in Chromium, as it is built, over each door; and where a browser has fewer connections than would be wanted.
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
+import { launch } from '../../web/test/browser.ts'
+import { Middlebox, type Rules } from './middlebox.ts'
+import { SDK_PAGE, type SdkInPage, sdkFiles } from './sdk-page.ts'
+
+declare const window: { readonly sdk: SdkInPage; readonly localStorage: Storage }
+
+let server: ServerProcess
+let browser: Browser
+const boxes: Middlebox[] = []
+let names = 0
+
+beforeAll(async () => {
+  ;[server, browser] = await Promise.all([ServerProcess.start(), launch()])
+})
+afterEach(async () => {
+  await Promise.all(browser.contexts().map((context) => context.close()))
+  await Promise.all(boxes.splice(0).map((box) => box.close()))
+})
+afterAll(async () => {
+  await browser.close()
+  await server.dispose()
+})
+
+async function box(rules: Partial<Rules> = {}): Promise<Middlebox> {
+  const made = await Middlebox.open(server.port, rules)
+  made.files = sdkFiles
+  boxes.push(made)
+  return made
+}
+
+function name(): string {
+  names += 1
+  return `browser_${names}`
+}
+
+function counted(count: number): string {
+  return Array.from({ length: count }, (_, i) => String(i)).join(' ')
+}
+
+/** A page with a client. */
+async function visit(gate: Middlebox, options: Parameters<SdkInPage['open']>[0], tab?: Page): Promise<Page> {
+  const page = tab === undefined ? await (await browser.newContext()).newPage() : await tab.context().newPage()
+  page.setDefaultTimeout(20_000)
+  await page.goto(`${gate.url}${SDK_PAGE}`)
+  await page.waitForFunction(() => 'sdk' in window)
+  await page.evaluate((given) => window.sdk.open(given), options)
+  return page
+}
+
+function live(page: Page, session: string): Promise<void> {
+  return page.evaluate((id) => window.sdk.live(id), session)
+}
+
+function ask(page: Page, session: string, text: string): Promise<string> {
+  return page.evaluate(([id = '', words = '']) => window.sdk.ask(id, words), [session, text])
+}
+
+describe.each(['websocket', 'sse', 'long-poll'] as const)('in Chromium, over %s', (transport) => {
+  it('streams the exact text, runs a tool of the page, and cancels for good', async () => {
+    const page = await visit(await box(), { transport })
+    const session = name()
+    await live(page, session)
+    expect(await ask(page, session, '/demo count=60 rate=100')).toBe(counted(60))
+    expect(await ask(page, session, '/demo tool=here input={} count=2 rate=0')).toContain('Parley’s SDK')
+    const { whole, status } = await page.evaluate(
+      (id) => window.sdk.cancelled(id, '/demo count=2000 rate=100'),
+      session,
+    )
+    expect(status).toBe('cancelled')
+    expect(counted(2_000).startsWith(whole)).toBe(true)
+    expect(await page.evaluate((id) => window.sdk.faults(id), session)).toBe(0)
+  })
+})
+
+describe('in Chromium, where something is in the way', () => {
+  it.each([
+    [{ upgrades: 'refuse' }, { door: 'sse', why: 'blocked', moves: 0 }],
+    [
+      { upgrades: 'refuse', streams: 'hold' },
+      { door: 'long-poll', why: 'buffered', moves: 1 },
+    ],
+  ] as const)('%o, it finds the door that works', async (rules, transport) => {
+    const page = await visit(await box(rules), { hurry: 5 })
+    const session = name()
+    await live(page, session)
+    expect(await ask(page, session, '/demo count=60 rate=100')).toBe(counted(60))
+    expect(await page.evaluate((door) => window.sdk.uses(door), transport.door)).toEqual(transport)
+  })
+
+  it('remembers in the browser what worked, for the next page', async () => {
+    const gate = await box({ upgrades: 'refuse' })
+    // In a hurry it would soon look whether the better door works by now: not in this test.
+    const doors = { probeMs: 10_000_000 }
+    const page = await visit(gate, { hurry: 20, doors })
+    await live(page, name())
+    await page.waitForFunction(() => Object.keys(window.localStorage).length > 0)
+    const { upgrades } = gate.seen
+    const next = await visit(gate, { hurry: 20, doors }, page)
+    expect(await next.evaluate(() => window.sdk.uses('sse'))).toEqual({ door: 'sse', why: 'remembered', moves: 0 })
+    expect(gate.seen.upgrades).toBe(upgrades)
+  })
+})
+
+describe('the six connections that Chromium has for a server', () => {
+  it.each(['sse', 'long-poll'] as const)(
+    'are enough for more sessions than that in a page, over %s',
+    async (transport) => {
+      const page = await visit(await box(), { transport })
+      const sessions = Array.from({ length: 8 }, name)
+      await Promise.all(sessions.map((session) => live(page, session)))
+      const texts = await Promise.all(sessions.map((session) => ask(page, session, '/demo count=20 rate=100')))
+      expect(texts).toEqual(sessions.map(() => counted(20)))
+    },
+  )
+
+  it('are enough for more pages than that, of which one is looked at', async () => {
+    const gate = await box()
+    let page: Page | undefined
+    for (let tabs = 0; tabs < 7; tabs += 1) {
+      await page?.evaluate(() => window.sdk.hide())
+      page = await visit(gate, { transport: 'sse' }, page)
+      await live(page, name())
+    }
+    const session = name()
+    const [first, last] = [page?.context().pages()[0] as Page, page as Page]
+    await live(last, session)
+    await live(first, session)
+    expect(await ask(last, session, '/demo count=30 rate=100')).toBe(counted(30))
+    // Who is not looked at is told, too, though later.
+    expect(await ask(first, session, '/demo count=5 rate=0')).toBe(counted(5))
+  })
+})

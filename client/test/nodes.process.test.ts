@@ -1,0 +1,96 @@
+// The client over plain HTTP in front of two nodes, where each request goes to the other one: what one node has done, a
+// stream from the other shows, and a tool that was declared to one is run for a call of the other.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ParleyCluster } from '../../bench/cluster/parley-cluster.ts'
+import { type Door, ParleyClient, type Session, tool } from '../index.ts'
+import { Middlebox } from './middlebox.ts'
+import { until } from './until.ts'
+
+let cluster: ParleyCluster
+let box: Middlebox
+const clients: ParleyClient[] = []
+
+beforeAll(async () => {
+  cluster = await ParleyCluster.start({ nodes: 2, env: { PARLEY_ACK_WAIT_MS: '1000', PARLEY_DRAIN: '1' } })
+  box = await Middlebox.open(cluster.nodes.map(({ server }) => server.port))
+})
+afterAll(async () => {
+  await Promise.all(clients.map((client) => client.close()))
+  await box.close()
+  await cluster.dispose()
+})
+
+function connect(transport: Door): ParleyClient {
+  const client = new ParleyClient({ url: box.url, transport, reconnect: { baseMs: 20, maxMs: 200 } })
+  clients.push(client)
+  return client
+}
+
+function counted(count: number): string {
+  return Array.from({ length: count }, (_, i) => String(i)).join(' ')
+}
+
+async function all(texts: AsyncIterable<string>): Promise<string> {
+  let whole = ''
+  for await (const text of texts) whole += text
+  return whole
+}
+
+/** In a hurry several numbers are one output, so that these are not counted. */
+function reached(session: Session, number: number): Promise<unknown> {
+  return until(session, (view) => [...view.runs.values()].some((run) => run.text.includes(` ${number} `)))
+}
+
+describe.each(['sse', 'long-poll'] as const)('with each request at another node, over %s', (door) => {
+  it('every byte comes once, through cuts, and a node that is killed', async () => {
+    const client = connect(door)
+    const sessions = Array.from({ length: 4 }, (_, i) => client.session(`nodes_${door}_${i}`))
+    const replies = sessions.map((session) => session.send('/demo count=100 rate=50'))
+    const texts = replies.map((reply) => all(reply.text()))
+    for (const index of [10, 20, 30]) {
+      await reached(sessions[0] as Session, index)
+      box.cut()
+    }
+    const victim = cluster.nodes[1]?.server
+    await victim?.kill()
+    await reached(sessions[0] as Session, 60)
+    await victim?.start()
+    expect(await Promise.all(texts)).toEqual(texts.map(() => counted(100)))
+    for (const { state } of sessions) {
+      expect(state.faults).toBe(0)
+      expect(state.messages.length).toBe(1)
+    }
+  })
+
+  it('a cancel is final, and a redirect, and all of it was seen before they resolved', async () => {
+    const session = connect(door).session(`nodes_${door}_cancel`)
+    for (const end of ['cancelled', 'superseded']) {
+      const reply = session.send('/demo count=1000 rate=100')
+      const { run } = await reply.accepted
+      await until(session, (view) => view.runs.get(run)?.text.includes(' 10 ') === true)
+      const next = end === 'superseded' ? session.redirect('/demo count=5 rate=0') : undefined
+      await (next === undefined ? session.cancel() : next.accepted)
+      const held = session.state.runs.get(run)
+      expect(held?.status).toBe(end)
+      await (next ?? session.send('/demo count=5 rate=0')).result()
+      expect({ ...session.state.runs.get(run), usage: held?.usage }).toEqual(held)
+    }
+  })
+
+  it('a tool runs here once, though its declaration, its claim and its result come to different nodes', async () => {
+    let runs = 0
+    const add = tool<{ a: number; b: number }>({
+      name: 'add',
+      execute: ({ a, b }) => {
+        runs += 1
+        return { sum: a + b }
+      },
+    })
+    const session = connect(door).session(`nodes_${door}_tool`, { tools: [add] })
+    for (const b of [1, 2, 3]) {
+      const text = await all(session.send(`/demo tool=add input={"a":40,"b":${b}} count=2 rate=0`).text())
+      expect(text).toContain(`{"sum":${40 + b}}`)
+    }
+    expect(runs).toBe(3)
+  })
+})

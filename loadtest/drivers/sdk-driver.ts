@@ -1,0 +1,52 @@
+// SdkDriver: the project's own client, which chooses and changes its transport by itself. What it gives to programs is verified.
+import { ParleyClient, ParleyError, type Session } from '@parley/client'
+import { type AskRequest, type DriverContext, type DriverUser, Refused } from './driver.ts'
+
+export class SdkDriver implements DriverUser {
+  readonly #client: ParleyClient
+  readonly #session: Session
+  readonly #model: string | undefined
+
+  constructor({ url, token, session, model }: DriverContext) {
+    this.#client = new ParleyClient({ url, ...(token === undefined ? {} : { token }) })
+    this.#session = this.#client.session(session)
+    this.#model = model
+  }
+
+  /** The client connects by itself, and what is said meanwhile waits in it. */
+  arrive(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  async ask({ id, content, verifier, watch, gaveUp }: AskRequest): Promise<void> {
+    const reply = this.#session.send(content, { id, ...(this.#model === undefined ? {} : { model: this.#model }) })
+    const cancel = async () => {
+      const { run } = await reply.accepted
+      await this.#session.cancel(run)
+    }
+    gaveUp.addEventListener('abort', () => cancel().catch(() => undefined), { once: true })
+    let away = false
+    const unsubscribe = this.#client.subscribe(() => {
+      const gone = this.#client.state.status !== 'open'
+      if (gone === away) return
+      away = gone
+      if (gone) watch.interrupted()
+      else watch.resumed()
+    })
+    try {
+      for await (const { cursor, event } of reply.events()) {
+        const outputs = verifier.take(cursor, event)
+        if (outputs > 0) watch.outputs(outputs)
+      }
+    } catch (error) {
+      throw new Refused(error instanceof ParleyError ? error.code : String(error))
+    } finally {
+      unsubscribe()
+    }
+  }
+
+  close(): void {
+    // Nothing waits for it: the process ends soon.
+    this.#client.close().catch(() => undefined)
+  }
+}

@@ -1,0 +1,49 @@
+// Prices come from the setting itself or from the file that it names; what is malformed stops the start.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { loadConfig } from '../config/config.ts'
+import { openMetrics } from './open-metrics.ts'
+
+const TABLE = '{"models": {"demo": {"input": 1, "output": 2}}}'
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'parley-prices-'))
+  writeFileSync(join(folder, 'prices.json'), TABLE)
+  writeFileSync(join(folder, 'parley.config.json'), `{"prices": ${TABLE}}`)
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+async function opened(env: Readonly<Record<string, string>>, from = tmpdir()) {
+  return openMetrics(await loadConfig(env, from), ['demo'], () => 0)
+}
+
+/** What a run of a million tokens each way costs. */
+async function cost(env: Readonly<Record<string, string>>, from?: string): Promise<number | undefined> {
+  const metrics = await opened(env, from)
+  const usage = { inputTokens: 1e6, outputTokens: 1e6 }
+  metrics?.runs.ended({ asked: {}, model: 'demo', reason: 'completed', error: undefined, seconds: 1, usage, unseen: 0 })
+  const text = (await metrics?.text()) ?? ''
+  const sum = /^parley_run_cost_sum\{.*\} (\S+)$/m.exec(text)?.[1]
+  return sum === undefined ? undefined : Number(sum)
+}
+
+it('a table of prices may stand in the variable, in a file that it names, and in the configuration file', async () => {
+  expect(await cost({ PARLEY_PRICES: TABLE })).toBe(3)
+  expect(await cost({ PARLEY_PRICES: join(folder, 'prices.json') })).toBe(3)
+  expect(await cost({}, folder)).toBe(3)
+  expect(await cost({})).toBeUndefined()
+})
+
+it.each(['{"models": 7}', '{"models": {"demo": {"input": -1, "output": 0}}}', '{nonsense', 'no-such-file.json'])(
+  '%s is refused, and the setting is named',
+  async (prices) => {
+    await expect(opened({ PARLEY_PRICES: prices })).rejects.toThrow(/PARLEY_PRICES/)
+  },
+)
+
+it('nothing is measured where that is off, and a token that is too easy is refused', async () => {
+  expect(await opened({ PARLEY_METRICS: 'off' })).toBeUndefined()
+  await expect(opened({ PARLEY_METRICS_TOKEN: 'short' })).rejects.toThrow(/PARLEY_METRICS_TOKEN must be 16/)
+})

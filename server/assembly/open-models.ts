@@ -1,0 +1,24 @@
+// openModels: the models on offer, as the configuration and the environment name them and their providers.
+import { type Config, ConfigError } from '../config/config.ts'
+import type { ModelCatalog } from '../model/model.ts'
+import { createModelCatalog } from '../model/model-catalog.ts'
+import { ModelConfigError, readModelConfig } from '../model/model-config.ts'
+
+/** @throws ConfigError */
+export function openModels(config: Config): ModelCatalog {
+  try {
+    const { model, models, compatibleUrl, compatibleKey } = config
+    return createModelCatalog(
+      readModelConfig({
+        ...process.env,
+        PARLEY_MODEL: model,
+        PARLEY_MODELS: models?.join(','),
+        PARLEY_COMPATIBLE_URL: compatibleUrl,
+        PARLEY_COMPATIBLE_KEY: compatibleKey,
+      }),
+    )
+  } catch (error) {
+    if (error instanceof ModelConfigError) throw new ConfigError([error.message])
+    throw error
+  }
+}

@@ -1,0 +1,187 @@
+// Config: the settings of one server, from the environment, a configuration file and the defaults, in this
+// order. Anything unknown or malformed stops the start, with messages that name it and show no value.
+import { existsSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { z } from 'zod'
+import type { Agent } from '../run/run-engine.ts'
+import type { ServerTool } from '../tool/define-tool.ts'
+import { FOREIGN_VARIABLES, SETTINGS, type SettingKey, type Settings } from './settings.ts'
+
+export interface Config extends Settings {
+  /** The file that was read. */
+  readonly file: string | undefined
+  readonly tools: readonly ServerTool[]
+  readonly agents: ReadonlyMap<string, Agent>
+}
+
+/** The start is stopped. One line for each problem. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'))
+    this.problems = problems
+  }
+}
+
+type Env = Readonly<Record<string, string | undefined>>
+
+const PREFIX = 'PARLEY_'
+const FILE_NAMES = ['parley.config.mjs', 'parley.config.js', 'parley.config.ts', 'parley.config.json']
+const KEYS = Object.keys(SETTINGS) as SettingKey[]
+
+const AgentForm = z.strictObject({
+  model: z.string().optional(),
+  system: z.string().optional(),
+  tools: z.array(z.string()).optional(),
+})
+const ServerToolForm = z.custom<ServerTool>(
+  (value) => typeof value === 'object' && value !== null && 'execute' in value && 'check' in value,
+  { error: 'must be made by defineTool' },
+)
+
+/** @param folder where a configuration file is looked for @throws ConfigError */
+export async function loadConfig(env: Env, folder: string): Promise<Config> {
+  const { file, values } = await readConfigFile(env, folder)
+  const problems: string[] = []
+  for (const variable of Object.keys(env)) {
+    if (!variable.startsWith(PREFIX) || FOREIGN_VARIABLES.has(variable)) continue
+    if (!KEYS.some((key) => SETTINGS[key].variable === variable))
+      problems.push(`${variable} is not a setting of this server.`)
+  }
+  const { tools = [], agents = {}, ...plain } = values
+  for (const key of Object.keys(plain)) {
+    if (!(key in SETTINGS)) problems.push(`${key} in ${file} is not a setting of this server.`)
+  }
+  const settings: Record<string, unknown> = {}
+  for (const key of KEYS) {
+    const { variable, schema, fallback } = SETTINGS[key]
+    const fromEnv = env[variable]?.trim()
+    const isInEnv = fromEnv !== undefined && fromEnv !== ''
+    const value: unknown = isInEnv ? fromEnv : plain[key]
+    if (value === undefined) {
+      settings[key] = fallback
+      continue
+    }
+    const parsed = schema.safeParse(value)
+    if (parsed.success) settings[key] = parsed.data
+    else problems.push(`${isInEnv ? variable : `${key} in ${file}`} ${messageOf(parsed.error)}.`)
+  }
+  const config: Config = {
+    ...(settings as unknown as Settings),
+    file,
+    tools: checked(z.array(ServerToolForm), tools, `tools in ${file}`, problems) ?? [],
+    agents: new Map(
+      Object.entries(checked(z.record(z.string(), AgentForm), agents, `agents in ${file}`, problems) ?? {}),
+    ),
+  }
+  problems.push(...problemsBetween(config))
+  if (problems.length > 0) throw new ConfigError(problems)
+  return config
+}
+
+function problemsBetween(config: Config): string[] {
+  const problems: string[] = []
+  if (config.natsUrl === undefined && config.role !== undefined && config.role !== 'all') {
+    problems.push(`PARLEY_ROLE ${config.role} needs PARLEY_NATS_URL: with the embedded log one node does all.`)
+  }
+  if (config.sharePort === 'yes' && config.natsUrl === undefined) {
+    problems.push('PARLEY_SHARE_PORT needs PARLEY_NATS_URL: of embedded logs each has sessions of its own.')
+  } else if (config.sharePort === 'yes' && config.port === 0) {
+    problems.push('PARLEY_SHARE_PORT needs a PARLEY_PORT that all of them have.')
+  } else if (config.sharePort === 'yes' && config.role === 'worker') {
+    problems.push('PARLEY_SHARE_PORT is for nodes that serve clients: a worker needs a port of its own.')
+  }
+  problems.push(...natsProblems(config))
+  problems.push(...tokenProblems(config))
+  const names = config.tools.map((tool) => tool.name)
+  for (const name of new Set(names.filter((name, index) => names.indexOf(name) !== index))) {
+    problems.push(`tools in ${config.file} has two tools named ${name}.`)
+  }
+  return problems
+}
+
+function tokenProblems({ jwtSecret, jwtSecretFile, jwksUrl, anonymous }: Config): string[] {
+  const keys = setVariables({
+    PARLEY_JWT_SECRET: jwtSecret,
+    PARLEY_JWT_SECRET_FILE: jwtSecretFile,
+    PARLEY_JWKS_URL: jwksUrl,
+  })
+  const problems = keys.length > 1 ? [`${keys.join(' and ')} cannot both be set.`] : []
+  if (anonymous === 'yes' && keys.length > 0) problems.push(`PARLEY_ANONYMOUS and ${keys[0]} contradict each other.`)
+  return problems
+}
+
+function setVariables(values: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(values).flatMap(([variable, value]) => (value === undefined ? [] : [variable]))
+}
+
+/** Ways to say who one is at NATS exclude each other. */
+function natsProblems({ natsUser, natsPassword, natsToken, natsNkey, natsCreds, natsCert, natsKey }: Config): string[] {
+  const problems: string[] = []
+  const ways = setVariables({
+    PARLEY_NATS_USER: natsUser,
+    PARLEY_NATS_TOKEN: natsToken,
+    PARLEY_NATS_NKEY: natsNkey,
+    PARLEY_NATS_CREDS: natsCreds,
+  })
+  if (ways.length > 1) problems.push(`${ways.join(' and ')} cannot both be set.`)
+  if (natsPassword !== undefined && natsUser === undefined)
+    problems.push('PARLEY_NATS_PASSWORD needs PARLEY_NATS_USER.')
+  if ((natsCert === undefined) !== (natsKey === undefined)) {
+    problems.push('PARLEY_NATS_CERT and PARLEY_NATS_KEY belong together.')
+  }
+  return problems
+}
+
+function checked<T>(schema: z.ZodType<T>, value: unknown, name: string, problems: string[]): T | undefined {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  problems.push(`${name} ${messageOf(parsed.error)}.`)
+  return undefined
+}
+
+function messageOf(error: z.ZodError): string {
+  const issue = error.issues[0]
+  if (issue === undefined) return 'is malformed'
+  const where = issue.path.length === 0 ? '' : `at ${issue.path.join('.')} `
+  return issue.message.startsWith('must') ? `${where}${issue.message}` : `${where}is malformed: ${issue.message}`
+}
+
+async function readConfigFile(
+  env: Env,
+  folder: string,
+): Promise<{ file: string | undefined; values: Record<string, unknown> }> {
+  const named = env.PARLEY_CONFIG
+  const file =
+    named === undefined || named === '' ? FILE_NAMES.find((name) => existsSync(resolve(folder, name))) : named
+  if (file === undefined) return { file, values: {} }
+  const path = resolve(folder, file)
+  if (!existsSync(path)) throw new ConfigError([`PARLEY_CONFIG names ${file}, and there is no such file.`])
+  const values = file.endsWith('.json') ? readJson(path, file) : await importModule(path, file)
+  if (typeof values !== 'object' || values === null || Array.isArray(values)) {
+    throw new ConfigError([`${file} must hold an object of settings.`])
+  }
+  return { file, values: { ...values } }
+}
+
+function readJson(path: string, file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'))
+  } catch (error) {
+    throw new ConfigError([`${file} cannot be read as JSON: ${error instanceof Error ? error.message : 'unreadable'}.`])
+  }
+}
+
+async function importModule(path: string, file: string): Promise<unknown> {
+  try {
+    const module: { readonly default?: unknown } = await import(pathToFileURL(path).href)
+    return 'default' in module ? module.default : module
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n')[0] : 'it failed'
+    const hint = file.endsWith('.ts') ? ' This Node may not run TypeScript: a .mjs or .json file always works.' : ''
+    throw new ConfigError([`${file} cannot be loaded: ${reason}.${hint}`])
+  }
+}

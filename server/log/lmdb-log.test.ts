@@ -1,5 +1,0 @@
-// The LMDB log passes the contract of a session log.
-import { sessionLogContract } from './session-log.contract.ts'
-import { LmdbHarness } from './test/lmdb-harness.ts'
-
-sessionLogContract('LMDB', (options = {}) => LmdbHarness.open(options))

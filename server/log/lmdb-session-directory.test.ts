@@ -1,5 +1,0 @@
-// The LMDB session directory passes the contract of one.
-import { sessionDirectoryContract } from './session-directory.contract.ts'
-import { LmdbHarness } from './test/lmdb-harness.ts'
-
-sessionDirectoryContract('LMDB', () => LmdbHarness.open())

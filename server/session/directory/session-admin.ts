@@ -1,0 +1,102 @@
+// SessionAdmin: what is done with sessions as wholes: a user's list of them, and deletion. A deletion is one append, which
+// decides for everybody; what it leaves is purged after that, by this node or by another one.
+import { ReplyError } from '@parley/protocol'
+import { CursorLost } from '../../store/ports/errors.ts'
+import type { ListedSession, ListPlace } from '../../store/ports/session-directory.ts'
+import type { SessionLog } from '../../store/ports/session-log.ts'
+import type { Caller } from '../commands/caller.ts'
+import { asReplyError, compareAndAppend } from '../commands/compare-and-append.ts'
+import type { SessionCache } from '../session-cache.ts'
+import type { SessionReplica } from '../session-replica.ts'
+import { isAllowed } from '../state/members.ts'
+import type { DirectoryService } from './directory-service.ts'
+import type { Purger } from './purger.ts'
+
+export interface SessionAdminOptions {
+  readonly log: SessionLog
+  readonly sessions: SessionCache
+  readonly directory: DirectoryService
+  readonly purger: Purger
+  /** Nobody needs a token: everybody is an owner everywhere. */
+  readonly open: boolean
+}
+
+/** Milliseconds to wait until this node has read what it appended. */
+const CATCH_UP_MS = 5_000
+
+export class SessionAdmin {
+  readonly #options: SessionAdminOptions
+
+  constructor(options: SessionAdminOptions) {
+    this.#options = options
+  }
+
+  /** The user's sessions, the newest activity first. @throws ReplyError unavailable */
+  async list(user: string, limit: number, before?: ListPlace): Promise<readonly ListedSession[]> {
+    try {
+      return await this.#options.directory.list(user, limit, before)
+    } catch (error) {
+      throw asReplyError(error)
+    }
+  }
+
+  /**
+   * Ends the session for everybody, and purges it. Idempotent by the command's id.
+   * @throws ReplyError forbidden, session_not_found, session_deleted, contended, unavailable, storage_full
+   */
+  async delete(id: string, caller: Caller, command: string): Promise<void> {
+    try {
+      const lease = await this.#options.sessions.retain(id)
+      try {
+        await this.#delete(lease.session, caller, command)
+      } finally {
+        lease.release()
+      }
+    } catch (error) {
+      if (error instanceof CursorLost || error instanceof DOMException) {
+        throw new ReplyError('unavailable', undefined, { cause: error })
+      }
+      throw asReplyError(error)
+    }
+  }
+
+  async #delete(session: SessionReplica, caller: Caller, command: string): Promise<void> {
+    const { log, purger, directory } = this.#options
+    if (isDone(session, command)) return
+    this.#check(session, caller)
+    const deletion = await purger.begin(session.id)
+    let seq: number
+    try {
+      const entry = await compareAndAppend(log, session, (state) => {
+        if (state.deleted?.command === command) return undefined
+        session.mustLive()
+        this.#check(session, caller)
+        const event = { type: 'session.deleted' as const, by: caller.user, command }
+        return { subject: 'meta', event, expect: state.metaLast, rollup: true }
+      })
+      seq = entry?.seq ?? session.state.deleted?.seq ?? 0
+    } catch (error) {
+      // Whether it was stored is not known when the log went away: then the list is looked through later.
+      const isRefused = error instanceof ReplyError && !error.retryable
+      if (isRefused) await purger.withdraw(deletion)
+      throw error
+    }
+    directory.forget(session.id)
+    await session.reached(seq, AbortSignal.timeout(CATCH_UP_MS))
+    await purger.finish(deletion, seq)
+  }
+
+  /** @throws ReplyError session_deleted, session_not_found, forbidden */
+  #check(session: SessionReplica, caller: Caller): void {
+    session.mustLive()
+    const { members, seq } = session.state
+    if (seq === 0) throw new ReplyError('session_not_found')
+    if (this.#options.open || isAllowed(members, caller.user, 'manage')) return
+    throw new ReplyError('forbidden')
+  }
+}
+
+/** Whether that very command has deleted it. */
+function isDone(session: SessionReplica, command: string): boolean {
+  return session.state.deleted?.command === command
+}

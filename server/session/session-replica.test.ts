@@ -1,0 +1,42 @@
+// A session that can no longer be followed says so, to those who wait and to those who come.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type LmdbStores, openLmdbStores } from '../store/lmdb/stores.ts'
+import { StorageError } from '../store/ports/errors.ts'
+import type { Follower } from '../store/ports/session-log.ts'
+import { SessionReplica } from './session-replica.ts'
+
+let path: string
+let stores: LmdbStores
+let follower: Follower | undefined
+
+beforeEach(async () => {
+  path = mkdtempSync(join(tmpdir(), 'parley-session-'))
+  stores = await openLmdbStores({ path, logger: pino({ enabled: false }) })
+  const follow = stores.log.follow.bind(stores.log)
+  stores.log.follow = async (session, after, own) => {
+    follower = own
+    return follow(session, after, own)
+  }
+})
+afterEach(async () => {
+  await stores.close()
+  rmSync(path, { recursive: true, force: true })
+})
+
+describe('a session that was lost', () => {
+  it('rejects those who wait, and at once those who come to wait', async () => {
+    const session = await SessionReplica.open(stores, 's')
+    const never = new AbortController().signal
+    const waits = session.reached(1, never)
+    const lost = new StorageError('unavailable')
+    follower?.lost?.(lost)
+    await expect(waits).rejects.toBe(lost)
+    await expect(session.reached(1, never)).rejects.toBe(lost)
+    await session.reached(0, never)
+    expect(session.lost).toBe(lost)
+  })
+})

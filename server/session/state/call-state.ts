@@ -1,0 +1,78 @@
+// CallState: one tool call of a run, as the log tells it. Pure.
+//
+//   called ──► [decided: approve] ──► claimed ──► result
+//      │            └ deny ─────────────────────────▲
+//      └ called again (attempt + 1): the claim was lost, the call is on offer once more
+//
+// Exactly one claim holds at a time, and the first result ends it: each step is an append to the
+// call's own subject that expects the last one.
+import type { EventOf, ToolResult } from '@parley/protocol'
+import type { Seq } from '../../store/ports/entry.ts'
+
+export interface CallState {
+  readonly id: string
+  readonly run: string
+  readonly name: string
+  readonly input: unknown
+  readonly where: 'client' | 'server'
+  readonly approval: boolean
+  readonly attempt: number
+  readonly step: number
+  /** Of the owner that made it, where the log says it. */
+  readonly epoch: number | undefined
+  /** Unix milliseconds after which it is given up: for the decision while one is pending, then for the result. */
+  readonly until: number
+  /** The last sequence number on the call's subject. */
+  readonly last: Seq
+  readonly decision: 'approve' | 'deny' | undefined
+  readonly decidedAt: number | undefined
+  /** The command that decided. */
+  readonly decidedBy: string | undefined
+  readonly claim:
+    | { readonly connection: string; readonly user?: string; readonly until: number; readonly command?: string }
+    | undefined
+  readonly result: ToolResult | undefined
+}
+
+type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>
+
+/** @returns undefined for an event of a call that was never made, which only a broken log has */
+export function foldCall(call: CallState | undefined, seq: Seq, time: number, event: ToolEvent): CallState | undefined {
+  if (event.type === 'tool.called') {
+    return {
+      id: event.call,
+      run: event.run,
+      name: event.name,
+      input: event.input,
+      where: event.where,
+      approval: event.approval,
+      attempt: event.attempt,
+      step: event.step,
+      epoch: event.epoch ?? call?.epoch,
+      until: event.until,
+      last: seq,
+      decision: call?.decision,
+      decidedAt: call?.decidedAt,
+      decidedBy: call?.decidedBy,
+      claim: undefined,
+      result: call?.result,
+    }
+  }
+  if (call === undefined) return undefined
+  switch (event.type) {
+    case 'tool.claimed': {
+      const command = event.command === undefined ? {} : { command: event.command }
+      const user = event.user === undefined ? {} : { user: event.user }
+      return { ...call, last: seq, claim: { connection: event.connection, ...user, until: event.until, ...command } }
+    }
+    case 'tool.decided':
+      return { ...call, last: seq, decision: event.decision, decidedAt: time, decidedBy: event.command }
+    case 'tool.result':
+      return { ...call, last: seq, result: call.result ?? event, claim: undefined }
+  }
+}
+
+/** Whether the call still waits for a person. */
+export function awaitsDecision(call: CallState): boolean {
+  return call.approval && call.decision === undefined && call.result === undefined
+}

@@ -1,0 +1,183 @@
+// The contract of a RunQueue, for every store.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Delivery, QueuedRun, RunQueue } from '../ports/run-queue.ts'
+
+export interface RunQueueHarness {
+  readonly runs: RunQueue
+  reopen(): Promise<void>
+  crash(): Promise<void>
+  close(): Promise<void>
+}
+
+const queued = (i: number): QueuedRun => ({ session: `s${i}`, run: `r${i}`, command: `c${i}` })
+
+/** Deliveries as they come, awaited by number. */
+class Inbox {
+  readonly deliveries: Delivery[] = []
+  readonly #waiters: { readonly count: number; resolve(): void }[] = []
+
+  put(delivery: Delivery): void {
+    this.deliveries.push(delivery)
+    for (const { count, resolve } of this.#waiters) if (this.deliveries.length >= count) resolve()
+  }
+
+  async atLeast(count: number): Promise<readonly Delivery[]> {
+    if (this.deliveries.length < count) {
+      await new Promise<void>((resolve) => {
+        this.#waiters.push({ count, resolve })
+      })
+    }
+    return this.deliveries
+  }
+}
+
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(new Error('handed over'))
+    signal.addEventListener('abort', () => reject(new Error('handed over')))
+  })
+}
+
+export function runQueueContract(name: string, open: () => Promise<RunQueueHarness>): void {
+  describe(`${name} as a run queue`, () => {
+    let harness: RunQueueHarness
+    let inbox: Inbox
+
+    beforeEach(async () => {
+      harness = await open()
+      inbox = new Inbox()
+    })
+    afterEach(async () => {
+      await harness.close()
+    })
+
+    it('gives every run to one handler, oldest first, with its first attempt', async () => {
+      for (const i of [1, 2, 3]) await harness.runs.offer(queued(i))
+      await harness.runs.take(async (delivery) => inbox.put(delivery), { concurrency: 1 })
+      await harness.runs.offer(queued(4))
+      expect(await inbox.atLeast(4)).toEqual([1, 2, 3, 4].map((i) => ({ ...queued(i), attempt: 1 })))
+    })
+
+    it('takes a run once while it is queued, however often it is offered', async () => {
+      await Promise.all([harness.runs.offer(queued(1)), harness.runs.offer(queued(1))])
+      await harness.runs.offer(queued(1))
+      await harness.runs.take(
+        async (delivery, signal) => {
+          inbox.put(delivery)
+          if (delivery.run === 'r1') await untilAborted(signal)
+        },
+        { concurrency: 5 },
+      )
+      await inbox.atLeast(1)
+      await harness.runs.offer(queued(1))
+      await harness.runs.offer(queued(2))
+      expect((await inbox.atLeast(2)).map(({ run }) => run)).toEqual(['r1', 'r2'])
+    })
+
+    it('runs no more handlers at once than is allowed', async () => {
+      let active = 0
+      let most = 0
+      const gates: (() => void)[] = []
+      await harness.runs.take(
+        async (delivery) => {
+          most = Math.max(most, ++active)
+          inbox.put(delivery)
+          await new Promise<void>((resolve) => gates.push(resolve))
+          active--
+        },
+        { concurrency: 2 },
+      )
+      for (let i = 0; i < 6; i++) await harness.runs.offer(queued(i))
+      for (let count = 2; count <= 6; count++) {
+        await inbox.atLeast(count)
+        gates.shift()?.()
+      }
+      for (const open of gates) open()
+      expect(most).toBe(2)
+    })
+
+    it('gives a run out again, with a higher attempt, when its handler rejects', async () => {
+      await harness.runs.take(
+        async (delivery) => {
+          inbox.put(delivery)
+          if (delivery.attempt < 3) throw new Error('not this time')
+        },
+        { concurrency: 1, retryDelayMs: 1 },
+      )
+      await harness.runs.offer(queued(1))
+      expect((await inbox.atLeast(3)).map(({ attempt }) => attempt)).toEqual([1, 2, 3])
+    })
+
+    it('tells handlers to hand over when the subscription is closed, and another taker gets the run', async () => {
+      const subscription = await harness.runs.take(
+        async (delivery, signal) => {
+          inbox.put(delivery)
+          await untilAborted(signal)
+        },
+        { concurrency: 1, retryDelayMs: 3_600_000 },
+      )
+      await harness.runs.offer(queued(1))
+      await inbox.atLeast(1)
+      await harness.runs.take(async (delivery) => inbox.put(delivery), { concurrency: 1 })
+      subscription.close()
+      expect((await inbox.atLeast(2)).map(({ attempt }) => attempt)).toEqual([1, 2])
+    })
+
+    it('takes no more when it drains, and what is rejected then goes to another taker at once', async () => {
+      let reject = (): void => undefined
+      const draining = await harness.runs.take(
+        async (delivery) => {
+          inbox.put(delivery)
+          await new Promise((_, refuse) => {
+            reject = () => refuse(new Error('not begun'))
+          })
+        },
+        { concurrency: 5, retryDelayMs: 3_600_000 },
+      )
+      await harness.runs.offer(queued(1))
+      await inbox.atLeast(1)
+      draining.drain()
+      await harness.runs.offer(queued(2))
+      const others = new Inbox()
+      await harness.runs.take(async (delivery) => others.put(delivery), { concurrency: 1 })
+      expect((await others.atLeast(1)).map(({ run }) => run)).toEqual(['r2'])
+      reject()
+      expect((await others.atLeast(2))[1]).toEqual({ ...queued(1), attempt: 2 })
+      expect(inbox.deliveries).toHaveLength(1)
+    })
+
+    it('still has a run after a crash whose handler had not ended, and counts the attempt', async () => {
+      await harness.runs.offer(queued(1))
+      await harness.runs.take(
+        async (delivery, signal) => {
+          inbox.put(delivery)
+          await untilAborted(signal)
+        },
+        { concurrency: 1 },
+      )
+      await inbox.atLeast(1)
+      await harness.crash()
+      await harness.runs.take(async (delivery) => inbox.put(delivery), { concurrency: 1 })
+      expect((await inbox.atLeast(2))[1]).toEqual({ ...queued(1), attempt: 2 })
+    })
+
+    it('forgets a run whose handler has resolved, also over a stop', async () => {
+      const subscription = await harness.runs.take(async (delivery) => inbox.put(delivery), { concurrency: 4 })
+      await harness.runs.offer(queued(1))
+      await inbox.atLeast(1)
+      subscription.close()
+      await harness.reopen()
+      await harness.runs.take(async (delivery) => inbox.put(delivery), { concurrency: 4 })
+      await harness.runs.offer(queued(2))
+      expect((await inbox.atLeast(2)).map(({ run }) => run)).toEqual(['r1', 'r2'])
+    })
+
+    it('keeps the order of runs over a stop', async () => {
+      for (const i of [1, 2, 3]) await harness.runs.offer(queued(i))
+      await harness.reopen()
+      await harness.runs.offer(queued(4))
+      await harness.runs.take(async (delivery) => inbox.put(delivery), { concurrency: 1 })
+      expect((await inbox.atLeast(4)).map(({ run }) => run)).toEqual(['r1', 'r2', 'r3', 'r4'])
+    })
+  })
+}

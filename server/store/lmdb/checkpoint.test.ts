@@ -1,0 +1,124 @@
+// Settling the journal: the log is the same before, after, and wherever it is cut off.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { appendMany, collect, output } from '../contracts/session-log.contract.ts'
+import { settle } from './checkpoint.ts'
+import { LmdbEnvironment } from './environment.ts'
+import { readBatch } from './log-reader.ts'
+import { openState } from './log-state.ts'
+import { type LmdbStores, openLmdbStores } from './stores.ts'
+import { openTables } from './tables.ts'
+
+const SESSIONS = 300
+
+let path: string
+
+beforeEach(() => {
+  path = mkdtempSync(join(tmpdir(), 'parley-settle-'))
+})
+afterEach(() => {
+  rmSync(path, { recursive: true, force: true })
+})
+
+async function histories(stores: LmdbStores): Promise<string[]> {
+  const all: string[] = []
+  for (let i = 0; i < SESSIONS; i++) {
+    const entries = await collect(stores.log, `s${i}`, `${stores.log.epoch}.0`)
+    all.push(
+      entries.map(({ seq, prev, rollup, subject, json }) => [seq, prev, rollup, subject, json].join(' ')).join('\n'),
+    )
+  }
+  return all
+}
+
+/** Settles in a process of its own making: only so many steps reach the disk before it "dies". */
+async function settleSteps(count: number): Promise<number> {
+  const environment = new LmdbEnvironment({ path })
+  const { state, journal } = await openState(environment, openTables(environment), { path })
+  let done = 0
+  for (const step of settle(state, state.last, (to) => journal.drop(to))) {
+    if (done === count) break
+    await environment.write(() => step.write())
+    environment.refresh()
+    step.done()
+    done++
+  }
+  await journal.close()
+  await environment.close()
+  return done
+}
+
+describe('settling', () => {
+  it('can die after any of its steps, and the log is the same', async () => {
+    const lasts = new Map<string, number>()
+    const grow = async (stores: LmdbStores, round: number): Promise<void> => {
+      await Promise.all(
+        Array.from({ length: SESSIONS }, async (_, i) => {
+          const last = lasts.get(`s${i}`) ?? 0
+          const entries = await appendMany(stores.log, `s${i}`, 'run.r', 2, undefined, last)
+          const rolled = await stores.log.append(`s${i}`, 'run.r', output(9), entries[1]?.seq ?? 0, {
+            rollup: i % 2 === round % 2,
+          })
+          await stores.log.append(`s${i}`, `in.c${round}`, output(10), 0)
+          lasts.set(`s${i}`, rolled.seq)
+        }),
+      )
+    }
+    let steps = 0
+    for (let round = 0; ; round++) {
+      const stores = await openLmdbStores({ path })
+      await grow(stores, round)
+      const before = await histories(stores)
+      await stores.close()
+      const done = await settleSteps(round)
+      const again = await openLmdbStores({ path })
+      expect(await histories(again)).toEqual(before)
+      for (const [session, last] of lasts) expect(await again.log.last(session, 'run.r')).toBe(last)
+      await again.close()
+      if (done < round) break
+      steps = Math.max(steps, done)
+    }
+    expect(steps).toBeGreaterThanOrEqual(4)
+  }, 30_000)
+
+  it('shows nothing twice and hides nothing while a step is on disk and not yet taken in', async () => {
+    const stores = await openLmdbStores({ path })
+    const entries = await appendMany(stores.log, 's0', 'run.r', 10)
+    await stores.log.settle()
+    const rollup = await stores.log.append('s0', 'run.r', output(10), entries[9]?.seq ?? 0, { rollup: true })
+    const more = await appendMany(stores.log, 's0', 'run.q', 5)
+    await stores.close()
+    const expected = [rollup, ...more].map((entry) => entry.seq)
+
+    const environment = new LmdbEnvironment({ path })
+    const { state, journal } = await openState(environment, openTables(environment), { path })
+    const seqs = (): number[] => readBatch(state, 's0', 0).entries.map((entry) => entry.seq)
+    expect(seqs()).toEqual(expected)
+    for (const step of settle(state, state.last, (to) => journal.drop(to))) {
+      await environment.write(() => step.write())
+      environment.refresh()
+      expect(seqs()).toEqual(expected)
+      step.done()
+      expect(seqs()).toEqual(expected)
+    }
+    await journal.close()
+    await environment.close()
+  })
+
+  it('leaves nothing in the journal, and one chunk for a session of small entries', async () => {
+    const stores = await openLmdbStores({ path })
+    const entries = await appendMany(stores.log, 's0', 'run.r', 100)
+    await stores.log.settle()
+    await stores.close()
+    const environment = new LmdbEnvironment({ path })
+    const { state, journal } = await openState(environment, openTables(environment), { path })
+    expect(state.groups).toEqual([])
+    expect(state.last).toBe(entries[99]?.seq)
+    const chunks = [...state.tables.chunks.range(undefined, undefined)]
+    expect(chunks.map(({ key }) => key)).toEqual([['s0', entries[99]?.seq]])
+    await journal.close()
+    await environment.close()
+  })
+})

@@ -1,0 +1,6 @@
+// The LMDB transcript store passes the contract of a transcript store.
+
+import { transcriptStoreContract } from '../contracts/transcript-store.contract.ts'
+import { LmdbHarness } from '../test/lmdb-harness.ts'
+
+transcriptStoreContract('LMDB', () => LmdbHarness.open())

@@ -1,0 +1,246 @@
+// The server as people and programs start it: a real process, its words, its exit codes and its stop.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { TestClient } from '../transports/test/test-client.ts'
+
+const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url))
+
+let folder: string
+let started: ChildProcess[] = []
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'parley-main-'))
+})
+
+afterEach(() => {
+  for (const child of started) child.kill('SIGKILL')
+  started = []
+  rmSync(folder, { recursive: true, force: true })
+})
+
+interface Run {
+  readonly child: ChildProcess
+  readonly lines: Record<string, unknown>[]
+  stdout: string
+  stderr: string
+  readonly exited: Promise<number | null>
+  line(match: (line: Record<string, unknown>) => boolean): Promise<Record<string, unknown>>
+}
+
+function run(env: Record<string, string> = {}, args: readonly string[] = []): Run {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd: folder,
+    env: { PATH: process.env.PATH ?? '', PARLEY_PORT: '0', PARLEY_DRAIN: '2', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  started.push(child)
+  const waiting = new Set<() => void>()
+  const result: Run = {
+    child,
+    lines: [],
+    stdout: '',
+    stderr: '',
+    exited: new Promise((resolve) => child.once('close', resolve)),
+    async line(match) {
+      return new Promise((resolve, reject) => {
+        const check = (): void => {
+          const found = result.lines.find(match)
+          if (found !== undefined) resolve(found)
+        }
+        waiting.add(check)
+        child.once('close', (code) => reject(new Error(`exited with ${code}: ${result.stderr}`)))
+        check()
+      })
+    },
+  }
+  let rest = ''
+  child.stdout?.on('data', (data: Buffer) => {
+    result.stdout += data
+    const lines = (rest + data).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) if (line.startsWith('{')) result.lines.push(JSON.parse(line))
+    for (const check of waiting) check()
+  })
+  child.stderr?.on('data', (data: Buffer) => {
+    result.stderr += data
+  })
+  return result
+}
+
+/** What the demo model says when it is to count. */
+const counted = (count: number) => Array.from({ length: count }, (_, index) => index).join(' ')
+
+const isListening = (line: Record<string, unknown>) => line.listening === true
+
+describe('a start', () => {
+  test('logs one line with its URL, the data folder and the model, and serves there', async () => {
+    const server = run()
+    const line = await server.line(isListening)
+    expect(line).toMatchObject({ msg: 'listening', model: 'demo', data: join(folder, 'data'), version: '0.1.0' })
+    expect(line.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
+    expect(line.hint).toMatch(/PARLEY_MODEL/)
+    expect((await fetch(`${line.url}/readyz`)).status).toBe(200)
+    expect((await fetch(`${line.url}/`)).headers.get('content-type')).toMatch('text/html')
+    expect(server.lines.filter(isListening)).toHaveLength(1)
+  })
+
+  test('says so even when little else is logged', async () => {
+    await run({ PARLEY_LOG_LEVEL: 'error' }).line(isListening)
+  })
+
+  test('answers --help with every setting, and --version', async () => {
+    const help = run({}, ['--help'])
+    expect(await help.exited).toBe(0)
+    for (const word of ['PARLEY_HOST', 'PARLEY_JWT_SECRET', 'OPENAI_API_KEY', 'parley.config']) {
+      expect(help.stdout).toContain(word)
+    }
+    const version = run({}, ['--version'])
+    expect(await version.exited).toBe(0)
+    expect(version.stdout).toBe('0.1.0\n')
+    const unknown = run({}, ['--wat'])
+    expect(await unknown.exited).toBe(2)
+  })
+
+  const refused: [Record<string, string>, RegExp][] = [
+    [{ PARLEY_PROT: '1' }, /^PARLEY_PROT is not a setting/],
+    [{ PARLEY_PORT: 'x' }, /^PARLEY_PORT must be/],
+    [{ PARLEY_HOST: '0.0.0.0' }, /PARLEY_HOST 0\.0\.0\.0 .* PARLEY_JWT_SECRET or PARLEY_JWKS_URL/],
+    [{ PARLEY_MODEL: 'openai:gpt-5' }, /OPENAI_API_KEY must be set/],
+    [{ PARLEY_MODEL: 'nonsense' }, /^PARLEY_MODEL/],
+  ]
+  for (const [env, message] of refused) {
+    test(`stops with code 2 for ${JSON.stringify(env)}`, async () => {
+      const server = run(env)
+      expect(await server.exited).toBe(2)
+      expect(server.stderr).toMatch(message)
+      expect(server.stdout).toBe('')
+    })
+  }
+
+  test('beyond loopback is possible with a secret', async () => {
+    const line = await run({ PARLEY_HOST: '0.0.0.0', PARLEY_JWT_SECRET: 'a secret of some length' }).line(isListening)
+    expect(line.url).toMatch(/^http:\/\/localhost:\d+$/)
+  })
+
+  test('beyond loopback is possible without tokens when that is switched on', async () => {
+    const line = await run({ PARLEY_HOST: '0.0.0.0', PARLEY_ANONYMOUS: 'yes' }).line(isListening)
+    expect(line.url).toMatch(/^http:\/\/localhost:\d+$/)
+  })
+
+  test('stops with code 1 when the port is taken, by whomever', async () => {
+    const other = createServer()
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+    const port = String((other.address() as AddressInfo).port)
+    const server = run({ PARLEY_PORT: port })
+    expect(await server.exited).toBe(1)
+    expect(server.stderr).toContain(`PARLEY_PORT ${port} on 127.0.0.1 is taken`)
+    other.close()
+
+    const first = await run().line(isListening)
+    const second = run({ PARLEY_PORT: new URL(String(first.url)).port, PARLEY_DATA: './other' })
+    expect(await second.exited).toBe(1)
+  })
+
+  test('stops with code 1 when another process has the data folder', async () => {
+    await run().line(isListening)
+    const second = run()
+    expect(await second.exited).toBe(1)
+    expect(second.stderr).toMatch(/^PARLEY_DATA: the log in .* cannot be opened/)
+  })
+})
+
+describe('a stop', () => {
+  test('by SIGTERM tells clients, ends with code 0, and the next start goes on on the same port and data', async () => {
+    const server = run()
+    const line = await server.line(isListening)
+    const url = `${String(line.url).replace('http', 'ws')}/v1/ws`
+    const client = new TestClient(url)
+    await client.opened
+    client.send({ type: 'hello' })
+    client.send({ type: 'attach', id: 'a', session: 's' })
+    client.send({ type: 'send', id: 'm', session: 's', content: '/demo count=20 rate=0 ttft=0' })
+    await client.next('ok', 'm')
+    await client.when(() => client.entries('s').some(({ event }) => event.type === 'run.ended'))
+    server.child.kill('SIGTERM')
+    expect(await client.next('goaway')).toMatchObject({ reason: 'the node stops' })
+    expect((await client.closed).code).toBe(4503)
+    expect(await server.exited).toBe(0)
+
+    const next = run({ PARLEY_PORT: new URL(String(line.url)).port })
+    await next.line(isListening)
+    const again = new TestClient(url)
+    await again.opened
+    again.send({ type: 'hello' })
+    again.send({ type: 'attach', id: 'a', session: 's' })
+    await again.next('live')
+    const ended = again.entries('s').find(({ event }) => event.type === 'run.ended')
+    expect(ended?.event).toMatchObject({ reason: 'completed', output: [{ type: 'text', text: counted(20) }] })
+    again.destroy()
+  })
+
+  test('leaves at once when nobody is there', async () => {
+    const server = run({ PARLEY_DRAIN: '3600' })
+    await server.line(isListening)
+    server.child.kill('SIGINT')
+    expect(await server.exited).toBe(0)
+  })
+
+  test('still takes whom a load balancer sends it that has asked whether it is ready, for a moment', async () => {
+    const server = run({ PARLEY_DRAIN: '20' })
+    const url = String((await server.line(isListening)).url)
+    const come = async (): Promise<TestClient> => {
+      const client = new TestClient(`${url.replace('http', 'ws')}/v1/ws`)
+      await client.opened
+      client.send({ type: 'hello' })
+      await client.next('welcome')
+      return client
+    }
+    const ready = async (): Promise<number> => (await fetch(`${url}/readyz`)).status
+    const before = await come()
+    expect(await ready()).toBe(200)
+    server.child.kill('SIGTERM')
+    await vi.waitFor(async () => expect(await ready()).toBe(503), { timeout: 5_000, interval: 20 })
+    const late = await come()
+    await Promise.all([before.next('goaway'), late.next('goaway')])
+    await expect(come()).rejects.toThrow('503')
+    before.socket.close()
+    late.socket.close()
+    expect(await server.exited).toBe(0)
+  })
+
+  test('gives a run under way its time to end', async () => {
+    const server = run({ PARLEY_DRAIN: '30' })
+    const line = await server.line(isListening)
+    const client = new TestClient(`${String(line.url).replace('http', 'ws')}/v1/ws`)
+    await client.opened
+    client.send({ type: 'hello' })
+    client.send({ type: 'attach', id: 'a', session: 's' })
+    client.send({ type: 'send', id: 'm', session: 's', content: '/demo count=20 rate=40 ttft=0' })
+    await client.when(() => client.indexes('s').length > 2)
+    server.child.kill('SIGTERM')
+    await client.next('goaway')
+    await client.when(() => client.entries('s').some(({ event }) => event.type === 'run.ended'))
+    expect(client.text('s')).toBe(counted(20))
+    client.socket.close()
+    expect(await server.exited).toBe(0)
+  })
+
+  test('by a second signal is immediate', async () => {
+    const server = run({ PARLEY_DRAIN: '3600' })
+    const line = await server.line(isListening)
+    const client = new TestClient(`${String(line.url).replace('http', 'ws')}/v1/ws`)
+    await client.opened
+    client.send({ type: 'hello' })
+    await client.next('welcome')
+    server.child.kill('SIGTERM')
+    await client.next('goaway')
+    server.child.kill('SIGTERM')
+    expect(await server.exited).toBe(130)
+  })
+})

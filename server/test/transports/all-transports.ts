@@ -1,0 +1,25 @@
+// Every door of a node, as tests drive them.
+
+import { eventsPollTransport, jobTransport } from './poll-transports.ts'
+import { requestTransport } from './request-transport.ts'
+import { responsesTransport } from './responses-transport.ts'
+import { eventsTransport, postTransport } from './stream-transports.ts'
+import type { Door } from './transport.ts'
+import { webSocketTransport } from './websocket-transport.ts'
+
+export const DOORS: readonly Door[] = [
+  webSocketTransport('json'),
+  webSocketTransport('msgpack'),
+  eventsTransport('sse', false),
+  eventsTransport('sse', true),
+  eventsTransport('ndjson', false),
+  eventsTransport('ndjson', true),
+  eventsPollTransport('long'),
+  eventsPollTransport('short'),
+  postTransport('sse'),
+  postTransport('ndjson'),
+  requestTransport(),
+  jobTransport('short'),
+  jobTransport('long'),
+  responsesTransport(),
+]

@@ -1,0 +1,50 @@
+// CommandId: the id of a command that came over plain HTTP. The header Idempotency-Key is the id, where it has an id's form,
+// and else names one; so the same key is the same command, at whatever door and node.
+import { createHash } from 'node:crypto'
+import { Id, IdempotencyKey, makeId } from '@parley/protocol'
+import { HttpError } from './http-error.ts'
+import type { HttpRequest } from './http-request.ts'
+
+const HEADER = 'idempotency-key'
+
+/** @throws HttpError bad_request */
+export function commandIdOf(request: HttpRequest): string {
+  const key = idempotencyKeyOf(request)
+  if (key === undefined) return makeId('cmd')
+  return Id.safeParse(key).success ? key : `key_${digest(key)}`
+}
+
+/** @returns undefined where there is none @throws HttpError bad_request */
+export function idempotencyKeyOf(request: HttpRequest): string | undefined {
+  const given = request.header(HEADER)
+  if (given === undefined) return undefined
+  const parsed = IdempotencyKey.safeParse(given)
+  if (!parsed.success) throw new HttpError('bad_request', parsed.error.issues[0]?.message, { path: HEADER })
+  return parsed.data
+}
+
+/** 52 characters of an id's alphabet, that stand for a text. */
+export function digest(...texts: readonly string[]): string {
+  const hash = createHash('sha256')
+  // A key holds no control characters, so that no two lists are the same bytes.
+  for (const text of texts) hash.update(text).update('\0')
+  return base32(hash.digest())
+}
+
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
+
+function base32(bytes: Uint8Array): string {
+  let text = ''
+  let bits = 0
+  let value = 0
+  for (const byte of bytes) {
+    value = (value << 8) | byte
+    bits += 8
+    while (bits >= 5) {
+      bits -= 5
+      text += ALPHABET[(value >>> bits) & 31]
+    }
+    value &= (1 << bits) - 1
+  }
+  return bits > 0 ? text + ALPHABET[(value << (5 - bits)) & 31] : text
+}

@@ -1,0 +1,140 @@
+// Site: the built web page. Its files are read once, at the start; a request can only name one of them, so no
+// path leads anywhere else. Files whose names carry their hash are cached for ever, the page itself never.
+
+import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { extname, join } from 'node:path'
+import { reply } from './http-reply.ts'
+import type { Headers } from './response-head.ts'
+
+interface SiteFile {
+  readonly body: Buffer
+  readonly etag: string
+  readonly headers: Headers
+  /** The same, compressed when the page was built, the best first. */
+  readonly packed: readonly SitePack[]
+}
+
+interface SitePack extends Pick<SiteFile, 'body' | 'etag' | 'headers'> {
+  readonly encoding: string
+}
+
+const CONTENT_TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.ico': 'image/x-icon',
+  '.woff2': 'font/woff2',
+  '.txt': 'text/plain; charset=utf-8',
+  '.webmanifest': 'application/manifest+json',
+}
+/** Endings of compressed files, which stand beside what they were made of. */
+const ENCODINGS: readonly (readonly [ending: string, encoding: string])[] = [
+  ['.br', 'br'],
+  ['.gz', 'gzip'],
+]
+const PAGE = '/index.html'
+const INSPECTOR = '/inspect.html'
+/** Folder of the files that the bundler names by their hash. */
+const HASHED = '/assets/'
+
+/**
+ * 'self' is the WebSocket, too (CSP level 3, and browsers since 2022). In an older one the page takes its other doors, as it
+ * does behind a proxy that blocks WebSockets.
+ */
+const SECURITY: Headers = {
+  'Content-Security-Policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+}
+
+const NOT_BUILT = '<!doctype html><title>Parley</title><p>The page is not built: <code>npm run build</code>.</p>'
+
+/** Serves the files of a folder; without them a page that says so. @returns how many files are served */
+export function serveSite(app: TemplatedApp, folder: string): number {
+  const files = readSite(folder)
+  const page = files.get(PAGE) ?? toFile(PAGE, Buffer.from(NOT_BUILT))
+  serve(app, '/', page)
+  // A session's address is a path of the page; the page itself reads it.
+  serve(app, '/s/:session', page)
+  serve(app, '/inspect', files.get(INSPECTOR) ?? page)
+  for (const [path, file] of files) serve(app, path, file)
+  return files.size
+}
+
+function serve(app: TemplatedApp, path: string, file: SiteFile): void {
+  const answer = (bodiless: boolean) => (response: HttpResponse, request: HttpRequest) => {
+    const { body, etag, headers } = chosen(file, request.getHeader('accept-encoding'))
+    const named = { ETag: etag, ...headers }
+    if (request.getHeader('if-none-match') === etag) reply(response, 304, named)
+    else reply(response, 200, named, body, bodiless)
+  }
+  app.get(path, answer(false))
+  app.head(path, answer(true))
+}
+
+/** @param accepted the header Accept-Encoding; a coding that it weighs with 0 is refused */
+function chosen(file: SiteFile, accepted: string): Pick<SiteFile, 'body' | 'etag' | 'headers'> {
+  if (file.packed.length === 0 || accepted === '') return file
+  const codings = accepted
+    .toLowerCase()
+    .split(',')
+    .filter((coding) => !/;\s*q=0(?:\.0*)?\s*$/.test(coding))
+  const names = new Set(codings.map((coding) => coding.split(';')[0]?.trim()))
+  return file.packed.find(({ encoding }) => names.has(encoding)) ?? file
+}
+
+function readSite(folder: string): Map<string, SiteFile> {
+  const files = new Map<string, SiteFile>()
+  if (!existsSync(folder)) return files
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue
+    const full = join(entry.parentPath, entry.name)
+    if (ENCODINGS.some(([ending]) => full.endsWith(ending))) continue
+    const path = `/${full.slice(folder.length).replaceAll('\\', '/').replace(/^\/+/, '')}`
+    files.set(path, toFile(path, readFileSync(full), readPacked(full)))
+  }
+  return files
+}
+
+function readPacked(path: string): readonly (readonly [encoding: string, body: Buffer])[] {
+  return ENCODINGS.filter(([ending]) => existsSync(path + ending)).map(([ending, encoding]) => [
+    encoding,
+    readFileSync(path + ending),
+  ])
+}
+
+function toFile(
+  path: string,
+  body: Buffer,
+  packed: readonly (readonly [encoding: string, body: Buffer])[] = [],
+): SiteFile {
+  const cache = path.startsWith(HASHED) ? 'public, max-age=31536000, immutable' : 'no-cache'
+  const headers = {
+    'Content-Type': CONTENT_TYPES[extname(path)] ?? 'application/octet-stream',
+    'Cache-Control': cache,
+    ...(packed.length === 0 ? {} : { Vary: 'Accept-Encoding' }),
+    ...(path.endsWith('.html') ? SECURITY : {}),
+  }
+  return {
+    body,
+    etag: etagOf(body),
+    headers,
+    packed: packed.map(([encoding, bytes]) => ({
+      encoding,
+      body: bytes,
+      etag: etagOf(bytes),
+      headers: { ...headers, 'Content-Encoding': encoding },
+    })),
+  }
+}
+
+function etagOf(body: Buffer): string {
+  return `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`
+}

@@ -1,0 +1,70 @@
+// A conversation that is brought along to another session: all of a short one, of a long one the newest, from a person's
+// message on.
+import type { ContextMessage, Event } from '@parley/protocol'
+import { expect, it } from 'vitest'
+import type { FoundRun } from '../../session/run-report.ts'
+import { foldAll } from '../../session/state/apply-entry.ts'
+import { EMPTY_SESSION, findRun } from '../../session/state/session-state.ts'
+import { conversationUpTo } from './conversation.ts'
+
+/** Turns in which somebody asks, the model calls, and is given a result with the next question. */
+function talk(turns: number, words: string): FoundRun {
+  const events: Event[] = []
+  for (let at = 0; at < turns; at += 1) {
+    const [id, run] = [`m${at}`, `r${at}`]
+    const history: ContextMessage[] = at === 0 ? [{ role: 'system', text: 'Be brief.' }] : [result(at - 1)]
+    const content = [{ type: 'text' as const, text: `${at}? ${words}` }]
+    const about = { run, epoch: 1, model: 'demo', message: id }
+    events.push(
+      { type: 'message', id, role: 'user', author: 'me', content, policy: 'queue', run, context: { history } },
+      { type: 'run.started', ...about, mode: 'new', next: 0 },
+      { type: 'run.output', run, index: 0, kind: 'text', text: `${at}!` },
+      {
+        type: 'tool.called',
+        run,
+        call: `c${at}`,
+        name: 'f',
+        input: {},
+        where: 'client',
+        approval: false,
+        attempt: 1,
+        until: 0,
+        step: 0,
+      },
+      { type: 'run.ended', run, reason: 'completed', usage: { inputTokens: 0, outputTokens: 0 }, next: 1 },
+    )
+  }
+  const state = foldAll(
+    EMPTY_SESSION,
+    events.map((event, at) => ({ seq: at + 1, time: 0, event })),
+  )
+  const view = findRun(state, `r${turns - 1}`)
+  if (view === undefined) throw new Error('there is no such run')
+  return { state, view }
+}
+
+function result(turn: number): ContextMessage {
+  return { role: 'tool', call: `c${turn}`, output: `${turn}.` }
+}
+
+it('is whole where it is short', () => {
+  expect(conversationUpTo(talk(2, 'a'))).toEqual([
+    { role: 'system', text: 'Be brief.' },
+    { role: 'user', content: [{ type: 'text', text: '0? a' }] },
+    { role: 'assistant', text: '0!', calls: [{ call: 'c0', name: 'f', input: {} }] },
+    result(0),
+    { role: 'user', content: [{ type: 'text', text: '1? a' }] },
+    { role: 'assistant', text: '1!', calls: [{ call: 'c1', name: 'f', input: {} }] },
+  ])
+})
+
+it('is the newest of one with many messages, or much text, and what the system said', () => {
+  for (const found of [talk(900, 'a'), talk(40, 'x'.repeat(20_000))]) {
+    const conversation = conversationUpTo(found)
+    expect(conversation.length).toBeLessThanOrEqual(513)
+    expect(JSON.stringify(conversation).length).toBeLessThan(300_000)
+    expect(conversation.slice(0, 2).map(({ role }) => role)).toEqual(['system', 'user'])
+    expect(conversation.at(-1)).toMatchObject({ role: 'assistant' })
+    expect(conversation.length).toBeGreaterThan(10)
+  }
+})

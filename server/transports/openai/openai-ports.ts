@@ -1,0 +1,19 @@
+// What the doors of the OpenAI API are made of.
+
+import type { SessionCache } from '../../session/session-cache.ts'
+import type { SessionStores } from '../../session/session-replica.ts'
+import type { SessionService } from '../../session/session-service.ts'
+import type { ActiveReaders } from '../feed/active-readers.ts'
+import type { AbandonedRuns } from './abandoned-runs.ts'
+import type { RunStreams } from './run-streams.ts'
+
+export interface OpenAiPorts {
+  readonly service: SessionService
+  readonly stores: SessionStores
+  readonly sessions: SessionCache
+  readonly streams: RunStreams
+  readonly abandoned: AbandonedRuns
+  readonly activeReaders?: ActiveReaders | undefined
+  /** Ids of the models on offer. */
+  readonly models: readonly string[]
+}

@@ -1,0 +1,44 @@
+// The doors that clients of the OpenAI API know: change the base URL, and what they ask for is a run of a session, with all
+// that this server promises of one.
+import type { Logger } from 'pino'
+import type { TransportMetrics } from '../../metric/transport-metrics.ts'
+import type { SessionCache } from '../../session/session-cache.ts'
+import type { SessionStores } from '../../session/session-replica.ts'
+import type { SessionService } from '../../session/session-service.ts'
+import type { ActiveReaders } from '../feed/active-readers.ts'
+import type { Hub } from '../feed/hub.ts'
+import type { Route } from '../http/route.ts'
+import { AbandonedRuns } from './abandoned-runs.ts'
+import { chatRoute } from './chat-routes.ts'
+import { modelRoutes } from './model-routes.ts'
+import type { OpenAiPorts } from './openai-ports.ts'
+import { responseRoutes } from './response-routes.ts'
+import { RunStreams } from './run-streams.ts'
+
+export interface OpenAiTransportPorts {
+  readonly service: SessionService
+  readonly stores: SessionStores
+  readonly sessions: SessionCache
+  readonly hub: Hub
+  readonly logger: Logger
+  /** Ids of the models on offer. */
+  readonly models: readonly string[]
+  /** Milliseconds for which a run goes on whose caller has left, and cannot come back for it. */
+  readonly graceMs: number
+  readonly activeReaders?: ActiveReaders | undefined
+  readonly metrics?: TransportMetrics | undefined
+}
+
+export interface OpenAiTransport {
+  readonly routes: readonly Route[]
+  close(): void
+}
+
+export function openOpenAiTransport(ports: OpenAiTransportPorts): OpenAiTransport {
+  const abandoned = new AbandonedRuns(ports)
+  const all: OpenAiPorts = { ...ports, streams: new RunStreams(ports), abandoned }
+  return {
+    routes: [chatRoute(all), ...responseRoutes(all), ...modelRoutes(ports.models)],
+    close: () => abandoned.close(),
+  }
+}

@@ -1,0 +1,61 @@
+// OpenAiHarness: a whole server with the demo model, or one of a test's own, and OpenAI's client with another base URL.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Event } from '@parley/protocol'
+import OpenAI from 'openai'
+import { pino } from 'pino'
+import { loadConfig } from '../../../config/config.ts'
+import { createServer, type Server, type ServerOverrides } from '../../../create-server.ts'
+
+export class OpenAiHarness {
+  readonly server: Server
+  readonly client: OpenAI
+  readonly #folder: string
+
+  private constructor(server: Server, folder: string) {
+    this.server = server
+    this.#folder = folder
+    this.client = this.clientWith()
+  }
+
+  static async open(
+    settings: Readonly<Record<string, string>> = {},
+    overrides: ServerOverrides = {},
+  ): Promise<OpenAiHarness> {
+    const folder = mkdtempSync(join(tmpdir(), 'parley-openai-'))
+    const config = await loadConfig({ PARLEY_DATA: folder, PARLEY_PORT: '0', PARLEY_DRAIN: '1', ...settings }, folder)
+    return new OpenAiHarness(await createServer(config, pino({ level: 'silent' }), overrides), folder)
+  }
+
+  /** It asks once, so that a test sees each answer. */
+  clientWith(apiKey = 'none', headers: Readonly<Record<string, string>> = {}): OpenAI {
+    return new OpenAI({ apiKey, baseURL: `${this.server.url}/v1`, maxRetries: 0, defaultHeaders: headers })
+  }
+
+  post(path: string, body: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
+    return fetch(`${this.server.url}${path}`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', ...headers },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    })
+  }
+
+  /** The events of the session that an id names, up to the first that fits. */
+  async eventUntil(id: string, fits: (event: Event) => boolean): Promise<Event> {
+    const [, session = ''] = /^[a-z]+[-_]run_[a-z0-9]+-(.+)$/.exec(id) ?? []
+    let after = ''
+    for (;;) {
+      const response = await fetch(`${this.server.url}/v1/sessions/${session}/events?wait=20${after}`)
+      const page = (await response.json()) as { cursor: string; entries: readonly { readonly event: Event }[] }
+      const found = page.entries.map(({ event }) => event).find(fits)
+      if (found !== undefined) return found
+      after = `&after=${page.cursor}`
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.server.close()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}

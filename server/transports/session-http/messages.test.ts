@@ -1,0 +1,362 @@
+// POST …/messages in its four forms: the message is stored once, whatever form is asked for and however often, and what
+// comes of it is told. Runs are not driven: a test appends what a run would have said.
+import {
+  type Event,
+  HTTP_STATUS,
+  JobAccepted,
+  type MessageEvent,
+  Problem,
+  RunResult,
+  type SessionSnapshot,
+} from '@parley/protocol'
+import { afterEach, describe, expect, it } from 'vitest'
+import { type ServerSentEvent, StreamReader } from '../test/stream-reader.ts'
+import { type HarnessOptions, TransportHarness } from '../test/transport-harness.ts'
+
+let harness: TransportHarness
+const leavers: AbortController[] = []
+
+async function open(options: HarnessOptions = {}): Promise<void> {
+  harness = await TransportHarness.open(options)
+}
+
+afterEach(async () => {
+  for (const leaver of leavers.splice(0)) leaver.abort()
+  await harness.close()
+})
+
+function post(
+  body: unknown,
+  headers: Record<string, string> = {},
+  path = '/v1/sessions/s/messages',
+): Promise<Response> {
+  const leaver = new AbortController()
+  leavers.push(leaver)
+  return harness.fetch(path, {
+    method: 'POST',
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+    headers: { 'Content-Type': 'application/json', ...headers },
+    signal: leaver.signal,
+  })
+}
+
+/** Resolves with the message that is the n-th in the log. */
+async function message(count = 1): Promise<MessageEvent> {
+  for (;;) {
+    const messages: MessageEvent[] = []
+    for await (const entries of harness.stores.log.read('s', `${harness.stores.log.epoch}.0`)) {
+      for (const { event } of entries) if (event.type === 'message') messages.push(event)
+    }
+    const last = messages.at(count - 1)
+    if (last !== undefined) return last
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+function start({ id, run }: MessageEvent): Promise<number> {
+  return append(run, { type: 'run.started', run, epoch: 1, mode: 'new', model: 'demo', message: id, next: 0 })
+}
+
+function append(run: string, event: Event, rollup = false): Promise<number> {
+  return harness.append('s', `run.${run}`, event, rollup)
+}
+
+function end(run: string, next: number, more: Partial<Extract<Event, { type: 'run.ended' }>> = {}): Promise<number> {
+  const usage = { inputTokens: 1, outputTokens: next }
+  return append(run, { type: 'run.ended', run, reason: 'completed', usage, next, ...more })
+}
+
+/** Answers the n-th message with `0 1 2 …`. */
+async function run(outputs: number, count = 1): Promise<MessageEvent> {
+  const sent = await message(count)
+  await start(sent)
+  await harness.say('s', sent.run, 0, outputs)
+  await end(sent.run, outputs)
+  return sent
+}
+
+const types = (events: readonly ServerSentEvent[]) => events.map(({ event }) => event)
+
+describe('with the result', () => {
+  it('comes when the run has ended', async () => {
+    await open()
+    const answering = post({ content: 'hi' }, { 'Idempotency-Key': 'one' })
+    const sent = await run(3)
+    expect(sent).toMatchObject({ id: 'one', content: [{ type: 'text', text: 'hi' }], policy: 'queue' })
+    const answer = await answering
+    expect(answer.status).toBe(200)
+    const result = RunResult.parse(await answer.json())
+    expect(result).toMatchObject({
+      id: `${sent.run}-s`,
+      session: 's',
+      run: sent.run,
+      message: 'one',
+      state: 'completed',
+      text: ' 0 1 2',
+      usage: { inputTokens: 1, outputTokens: 3 },
+      model: 'demo',
+      cursor: expect.stringMatching(/\.6$/),
+    })
+    expect(answer.headers.get('content-location')).toBe(`/jobs/${result.id}`)
+  })
+
+  it('is the same for the same request again, at once', async () => {
+    await open()
+    const first = post({ content: 'hi' }, { 'Idempotency-Key': 'one' })
+    await run(3)
+    const result = await (await first).json()
+    const again = await post({ content: 'hi' }, { 'Idempotency-Key': 'one' })
+    expect([again.status, await again.json()]).toEqual([200, result])
+  })
+
+  it('offers the model the tools that it names, of a connection that another node may know', async () => {
+    await open()
+    const body = { content: 'hi', tools: ['clock', 'lamp'] }
+    const refused = await post(body, { Prefer: 'respond-async' })
+    expect([refused.status, Problem.parse(await refused.json())]).toMatchObject([400, { path: 'tools' }])
+    const headers = { Prefer: 'respond-async', 'Parley-Connection': 'con_1', 'Idempotency-Key': 'one' }
+    expect((await post(body, headers)).status).toBe(202)
+    expect((await message()).tools).toEqual(['clock', 'lamp'])
+    // Who comes again may have others by now: it is the same message.
+    expect((await post({ content: 'hi' }, headers)).status).toBe(202)
+  })
+
+  it('says up to where the log tells of what it did, with the end of what it interrupted', async () => {
+    await open()
+    await post({ content: 'hi' }, { Prefer: 'respond-async', 'Idempotency-Key': 'one' })
+    await start(await message())
+    const headers = { Prefer: 'respond-async', 'Idempotency-Key': 'two' }
+    const answer = await post({ content: 'no', policy: 'interrupt' }, headers)
+    const { cursor } = JobAccepted.parse(await answer.json())
+    const seqs = [cursor, answer.headers.get('parley-cursor')].map((text) => Number(text?.split('.')[1]))
+    expect(seqs).toEqual([3, 4])
+    expect(answer.headers.has('idempotent-replayed')).toBe(false)
+    const again = await post({ content: 'no', policy: 'interrupt' }, headers)
+    expect(again.headers.get('idempotent-replayed')).toBe('true')
+  })
+
+  it.each([
+    ['cancelled', 200],
+    ['superseded', 200],
+  ] as const)('of a run that was %s is %i, and says so', async (reason, status) => {
+    await open()
+    const answering = post({ content: 'hi' })
+    const sent = await message()
+    await end(sent.run, 0, { reason })
+    const answer = await answering
+    expect([answer.status, (await answer.json()).state]).toEqual([status, reason])
+  })
+
+  it.each([
+    ['provider_error', 502],
+    ['provider_rate_limited', 429],
+    ['provider_timeout', 504],
+    ['owner_lost', 500],
+  ] as const)('of a run that failed by %s is %i, with what there is of it', async (code, status) => {
+    await open()
+    const answering = post({ content: 'hi' })
+    const sent = await message()
+    await start(sent)
+    await harness.say('s', sent.run, 0, 2)
+    await end(sent.run, 2, { reason: 'failed', error: { code, message: 'It went wrong.' } })
+    const answer = await answering
+    expect(answer.status).toBe(status)
+    expect(HTTP_STATUS[code]).toBe(status)
+    expect(answer.headers.get('content-type')).toBe('application/problem+json')
+    expect(answer.headers.has('retry-after')).toBe(status === 429)
+    const problem = Problem.parse(await answer.json())
+    expect(problem).toMatchObject({ code, status, retryable: false, result: { state: 'failed', text: ' 0 1' } })
+  })
+
+  it('is a job when the run takes longer than one would wait', async () => {
+    await open()
+    const answer = await post({ content: 'hi' }, { Prefer: 'wait=0' })
+    expect([answer.status, answer.headers.get('preference-applied')]).toEqual([202, 'wait=0'])
+    const job = JobAccepted.parse(await answer.json())
+    expect(job).toMatchObject({ session: 's', state: 'queued' })
+    expect(answer.headers.get('location')).toBe(`/jobs/${job.id}`)
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+  })
+
+  it('is a job at once when that is preferred', async () => {
+    await open()
+    const answer = await post({ content: 'hi' }, { Prefer: 'respond-async' })
+    expect([answer.status, answer.headers.get('preference-applied')]).toEqual([202, 'respond-async'])
+    expect(JobAccepted.parse(await answer.json()).run).toBe((await message()).run)
+  })
+
+  it('is a job when the node stops meanwhile, and no message is taken after', async () => {
+    await open()
+    const answering = post({ content: 'hi' })
+    await message()
+    harness.http.drain('the node stops', 20)
+    expect((await answering).status).toBe(202)
+    const refused = await post({ content: 'hi' })
+    expect([refused.status, refused.headers.has('retry-after')]).toEqual([503, true])
+  })
+
+  it('is waited for by the run alone when its client has left', async () => {
+    await open()
+    const answering = post({ content: 'hi' })
+    const sent = await message()
+    leavers[0]?.abort()
+    await expect(answering).rejects.toThrow('aborted')
+    await expect.poll(() => harness.http.requests).toBe(0)
+    await start(sent)
+    await end(sent.run, 0)
+  })
+})
+
+describe.each([
+  ['text/event-stream', 'server-sent events'],
+  ['application/x-ndjson', 'lines'],
+])('as %s', (accept, name) => {
+  async function read(answer: Response): Promise<readonly { type: string; cursor: string }[]> {
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, `${accept}; charset=utf-8`])
+    const reader = new StreamReader(answer)
+    const frames: string[] = []
+    if (accept === 'text/event-stream') frames.push(...(await reader.until(() => false)).map(({ data }) => data))
+    else for (let line = await reader.line(); line !== undefined; line = await reader.line()) frames.push(line)
+    return frames.map((frame) => {
+      const { event, cursor } = JSON.parse(frame)
+      return { type: event?.type, cursor }
+    })
+  }
+
+  it(`${name}: begins with the message, holds its run alone, and ends with it`, async () => {
+    await open()
+    await harness.startRun('s', 'before')
+    const answer = post({ content: 'hi' }, { Accept: accept })
+    const sent = await message(2)
+    await harness.say('s', 'before', 0, 2)
+    await end('before', 2)
+    await run(2, 2)
+    const frames = await read(await answer)
+    expect(frames.map(({ type }) => type)).toEqual(['message', 'run.started', 'run.output', 'run.output', 'run.ended'])
+    expect(sent.run).not.toBe('before')
+    await expect.poll(() => harness.http.requests).toBe(0)
+  })
+
+  it(`${name}: the same request again streams it from the beginning, or from where one was`, async () => {
+    await open()
+    const first = post({ content: 'hi' }, { Accept: accept, 'Idempotency-Key': 'one' })
+    await run(3)
+    const frames = await read(await first)
+    expect(await read(await post({ content: 'hi' }, { Accept: accept, 'Idempotency-Key': 'one' }))).toEqual(frames)
+    for (const [at, { cursor }] of frames.entries()) {
+      const headers = { Accept: accept, 'Idempotency-Key': 'one', 'Last-Event-ID': cursor }
+      const again = await post({ content: 'hi' }, headers)
+      if (at === frames.length - 1) expect(again.status).toBe(204)
+      else expect(await read(again)).toEqual(frames.slice(at + 1))
+    }
+  })
+})
+
+describe('a stream that is cut', () => {
+  it('is gone on with by GET …/events', async () => {
+    await open()
+    const answer = await post({ content: 'hi' }, { Accept: 'text/event-stream' })
+    const sent = await message()
+    await start(sent)
+    await harness.say('s', sent.run, 0, 2)
+    const reader = new StreamReader(answer)
+    const before = await reader.until(({ data }) => data.includes('"index":1'))
+    leavers[0]?.abort()
+    await harness.say('s', sent.run, 2, 4)
+    const path = `/v1/sessions/s/events?run=${sent.run}&after=${before.at(-1)?.id}`
+    const rest = new StreamReader(await harness.fetch(path, { headers: { Accept: 'text/event-stream' } }))
+    await harness.say('s', sent.run, 4, 5)
+    await end(sent.run, 5)
+    const events = await rest.until(() => false)
+    expect(types(events)).toEqual(['run.output', 'run.output', 'run.output', 'run.ended'])
+    expect(events.map(({ data }) => JSON.parse(data).event.index)).toEqual([2, 3, 4, undefined])
+  })
+})
+
+describe('an interrupt', () => {
+  it('streams from its own message, though it ended another run before', async () => {
+    await open()
+    await harness.startRun('s', 'old')
+    const answer = await post({ content: 'stop', policy: 'interrupt' }, { Accept: 'text/event-stream' })
+    const sent = await run(1, 2)
+    const events = await new StreamReader(answer).until(() => false)
+    expect(types(events)).toEqual(['message', 'run.started', 'run.output', 'run.ended'])
+    expect(JSON.parse(events[0]?.data ?? '').event.id).toBe(sent.id)
+  })
+})
+
+describe('a key', () => {
+  it('that is no id names a command all the same', async () => {
+    await open()
+    const key = `"${'é'.codePointAt(0)} / ${'x'.repeat(200)}"`.replaceAll(' ', '')
+    const headers = { 'Idempotency-Key': key, Prefer: 'respond-async' }
+    const [first, second] = [await post({ content: 'hi' }, headers), await post({ content: 'hi' }, headers)]
+    expect(await first.json()).toEqual(await second.json())
+    expect((await message()).id).toMatch(/^key_[0-9a-z]{52}$/)
+  })
+
+  it.each([
+    ['content', { content: 'other' }],
+    ['policy', { content: 'hi', policy: 'interrupt' }],
+    ['model', { content: 'hi', model: 'other' }],
+    ['agent', { content: 'hi', agent: 'other' }],
+    ['seen', { content: 'hi', seen: { run: 'r', index: 1 } }],
+  ])('with another %s is refused', async (_, body) => {
+    await open()
+    const headers = { 'Idempotency-Key': 'one', Prefer: 'respond-async' }
+    expect((await post({ content: 'hi' }, headers)).status).toBe(202)
+    const refused = await post(body, headers)
+    expect([refused.status, (await refused.json()).code]).toEqual([422, 'command_id_reused'])
+    expect((await post({ content: 'hi' }, headers)).status).toBe(202)
+  })
+
+  it('that is sent many times at once has one effect', async () => {
+    await open()
+    const headers = { 'Idempotency-Key': 'one', Prefer: 'respond-async' }
+    const answers = await Promise.all(Array.from({ length: 20 }, () => post({ content: 'hi' }, headers)))
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 202))
+    const jobs = new Set(await Promise.all(answers.map(async (answer) => (await answer.json()).id)))
+    expect(jobs.size).toBe(1)
+    const snapshot: SessionSnapshot = await (await harness.fetch('/v1/sessions/s')).json()
+    expect(snapshot.messages.filter(({ role }) => role === 'user')).toHaveLength(1)
+  })
+})
+
+describe('what is refused', () => {
+  it.each([
+    ['no content', {}, {}, 400, 'bad_request', 'content'],
+    ['content of a wrong type', { content: 1 }, {}, 400, 'bad_request', 'content'],
+    ['an empty content', { content: '' }, {}, 400, 'bad_request', 'content'],
+    ['a policy that is none', { content: 'hi', policy: 'never' }, {}, 400, 'bad_request', 'policy'],
+    ['a model of a wrong type', { content: 'hi', model: {} }, {}, 400, 'bad_request', 'model'],
+    ['what was seen, half', { content: 'hi', seen: { run: 'r' } }, {}, 400, 'bad_request', 'seen.index'],
+    ['a body that is no object', '"hi"', {}, 400, 'bad_request', undefined],
+    ['a media type of the answer', { content: 'hi' }, { Accept: 'image/png' }, 406, 'not_acceptable', undefined],
+    ['a media type of the body', 'hi', { 'Content-Type': 'text/plain' }, 415, 'unsupported_media_type', undefined],
+    ['a key with blanks', { content: 'hi' }, { 'Idempotency-Key': 'a b' }, 400, 'bad_request', 'idempotency-key'],
+    ['a cursor that is none', { content: 'hi' }, { 'Last-Event-ID': 'x' }, 400, 'invalid_cursor', undefined],
+    ['a body that is huge', { content: 'x'.repeat(1_200_000) }, {}, 413, 'too_large', undefined],
+    ['a text that is too long', { content: 'x'.repeat(600_000) }, {}, 400, 'bad_request', 'content'],
+  ])('%s', async (_, body, headers, status, code, path) => {
+    await open()
+    const answer = await post(body, headers)
+    expect(answer.status).toBe(status)
+    const problem = Problem.parse(await answer.json())
+    expect([problem.code, problem.path]).toEqual([code, path])
+    expect(harness.http.requests).toBe(0)
+    expect(await harness.stores.log.head('s')).toMatch(/\.0$/)
+  })
+
+  it('a message that is rejected because a run is active', async () => {
+    await open()
+    await harness.startRun('s', 'r')
+    const answer = await post({ content: 'hi', policy: 'reject' })
+    expect([answer.status, (await answer.json()).code]).toEqual([409, 'run_active'])
+  })
+
+  it('a session that is no id', async () => {
+    await open()
+    const answer = await post({ content: 'hi' }, {}, '/v1/sessions/a.b/messages')
+    expect([answer.status, (await answer.json()).path]).toEqual([400, 'session'])
+  })
+})

@@ -1,0 +1,49 @@
+// RunFilter: what concerns a run, whatever shape the log holds it in.
+import type { Event } from '@parley/protocol'
+import { describe, expect, it } from 'vitest'
+import { lateSteerRun } from '../../session/state/session-state.ts'
+import { RunFilter } from './run-filter.ts'
+
+const message = (id: string, run: string): Event => ({
+  type: 'message',
+  id,
+  role: 'user',
+  author: 'ada',
+  content: [{ type: 'text', text: '"run":"mine"' }],
+  policy: 'steer',
+  run,
+})
+const usage = { inputTokens: 0, outputTokens: 0 }
+const ended = (run: string): Event => ({ type: 'run.ended', run, reason: 'completed', usage, next: 1 })
+
+function kept(run: string, events: readonly (Event | string)[]): readonly boolean[] {
+  const filter = new RunFilter(run)
+  return events.map((event, seq) => {
+    return filter.keep({ seq, time: 0, json: typeof event === 'string' ? event : JSON.stringify(event) })
+  })
+}
+
+describe('a filter', () => {
+  it('keeps messages, outputs, calls and the end of its run, and nothing after', () => {
+    const output = (run: string, text: string): Event => ({ type: 'run.output', run, index: 0, kind: 'text', text })
+    const events: readonly (Event | string)[] = [
+      message('a', 'mine'),
+      message('b', 'other'),
+      output('mine', 'x'),
+      output('other', '"run":"mine"'),
+      // Its fields in another order.
+      '{"type":"tool.decided","call":"c","run":"mine","decision":"deny","by":"ada"}',
+      '{"type":"tool.decided","call":"c","run":"other","decision":"deny","by":"mine"}',
+      { type: 'session.updated', title: 'mine' },
+      ended('other'),
+      ended('mine'),
+      output('mine', 'x'),
+      ended('mine'),
+    ]
+    expect(kept('mine', events)).toEqual([true, false, true, false, true, false, false, false, true, false, false])
+  })
+
+  it('knows the run of a steering message that came too late', () => {
+    expect(kept(lateSteerRun('m'), [message('m', 'first'), message('n', 'first')])).toEqual([true, false])
+  })
+})

@@ -1,0 +1,126 @@
+// GET /v1/sessions/{session}: the session as it is now, for who would rather not fold its entries: its newest messages and
+// answers, what is under way, and the cursor from which to read on.
+import { formatCursor, Id, ReplyError, type SessionSnapshot, type SnapshotMessage } from '@parley/protocol'
+import { catchUp } from '../../session/find-run.ts'
+import { jobState, textOf } from '../../session/run-report.ts'
+import type { SessionReplica, SessionStores } from '../../session/session-replica.ts'
+import type { CallState } from '../../session/state/call-state.ts'
+import { parentAt } from '../../session/state/message-tree.ts'
+import { markUnseen, toParts } from '../../session/state/run-output.ts'
+import type { RunRecord } from '../../session/state/run-record.ts'
+import { activeRun, type MessageState, type SessionState } from '../../session/state/session-state.ts'
+import { digest } from '../http/command-id.ts'
+import type { Route } from '../http/route.ts'
+import { callerOf } from './caller.ts'
+import type { SessionHttpPorts } from './session-http-ports.ts'
+
+/** Bytes of JSON of the messages in a snapshot, about. */
+const SNAPSHOT_BYTES = 1024 * 1024
+
+export function snapshotRoute(ports: SessionHttpPorts): Route {
+  const { service, stores, sessions, presence } = ports
+  return {
+    method: 'GET',
+    path: '/v1/sessions/:session',
+    async handle(exchange) {
+      const { request } = exchange
+      const id = request.paramAs('session', Id)
+      await service.admit(id, callerOf(request), 'read')
+      await sessions.with(id, async (session) => {
+        await catchUp(stores, session)
+        const { state } = session
+        if (state.seq === 0) throw new ReplyError('session_not_found')
+        const cursor = formatCursor(stores.log.epoch, state.seq)
+        const members = presence.members(id)
+        // Who is here is not in the log.
+        const etag = `"${cursor}${members.length === 0 ? '' : `+${digest(JSON.stringify(members))}`}"`
+        const headers = { ETag: etag, 'Cache-Control': 'private, no-cache' }
+        if (request.header('if-none-match') === etag) {
+          exchange.reply(304, undefined, headers)
+          return
+        }
+        const active = activeRun(state)
+        const isCut = await hasEarlier(stores, session)
+        const { messages, cut } = messagesOf(state, isCut)
+        const snapshot: SessionSnapshot = {
+          session: id,
+          cursor,
+          ...(state.title === undefined ? {} : { title: state.title }),
+          messages,
+          earlier: cut || isCut,
+          ...(active === undefined ? {} : { active: active.id }),
+          queued: state.open.filter((run) => run !== active).map((run) => run.id),
+          members,
+          tools: [...state.tools.values()],
+        }
+        exchange.reply(200, snapshot, headers)
+      })
+    },
+  }
+}
+
+/**
+ * The newest messages and runs, with what each of them has said.
+ * @param isCut whether there are messages before those of the state
+ */
+function messagesOf(state: SessionState, isCut: boolean): { messages: SnapshotMessage[]; cut: boolean } {
+  const runs = new Map<string, RunRecord[]>()
+  for (const run of [...state.ended.values(), ...state.open]) {
+    runs.set(run.message, [...(runs.get(run.message) ?? []), run])
+  }
+  const newest: SnapshotMessage[][] = []
+  let bytes = 0
+  for (let at = state.messages.length - 1; at >= 0; at -= 1) {
+    const { event, time } = state.messages[at] as MessageState
+    const { id, author, content, run } = event
+    const parent = parentAt(state.messages, at) ?? (isCut && event.parent === undefined ? undefined : null)
+    const stands = parent === undefined ? {} : { parent }
+    const message: SnapshotMessage = { role: 'user', id, author, content, time, run, ...stands }
+    const group = [message, ...(runs.get(id) ?? []).map(answerOf)]
+    bytes += JSON.stringify(group).length
+    if (bytes > SNAPSHOT_BYTES && newest.length > 0) return { messages: newest.reverse().flat(), cut: true }
+    newest.push(group)
+  }
+  return { messages: newest.reverse().flat(), cut: false }
+}
+
+function answerOf(view: RunRecord): SnapshotMessage {
+  const parts = toParts(view.output)
+  const output = view.seen === undefined ? parts : markUnseen(parts, view.seen)
+  const { ended, model } = view
+  return {
+    role: 'assistant',
+    run: view.id,
+    message: view.message,
+    state: jobState(view),
+    output,
+    text: textOf(output),
+    calls: [...view.calls.values()].map(callOf),
+    next: view.next,
+    ...(model === undefined ? {} : { model }),
+    ...(ended === undefined ? {} : { usage: ended.usage }),
+    ...(ended?.error === undefined ? {} : { error: ended.error }),
+  }
+}
+
+function callOf({ id, name, input, where, approval, decision, claim, result }: CallState) {
+  return {
+    call: id,
+    name,
+    input,
+    where,
+    approval,
+    ...(decision === undefined ? {} : { decision }),
+    ...(claim === undefined ? {} : { connection: claim.connection }),
+    ...(result?.output === undefined ? {} : { output: result.output }),
+    ...(result?.error === undefined ? {} : { error: result.error }),
+  }
+}
+
+/** Whether a sealed part of the transcript holds messages that this node has not folded. */
+async function hasEarlier({ transcripts }: SessionStores, { id, state }: SessionReplica): Promise<boolean> {
+  const transcript = await transcripts.load(id)
+  if (transcript === undefined || transcript.sealed === 0) return false
+  const oldest = state.messages[0]?.seq ?? Number.POSITIVE_INFINITY
+  return ((await transcripts.segment(id, 0))?.[0]?.seq ?? oldest) < oldest
+}

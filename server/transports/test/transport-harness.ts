@@ -1,0 +1,302 @@
+// TransportHarness: the WebSocket and HTTP doors over a real log in a temporary folder, on a port of its own. Runs are not driven:
+// a test appends what a run would have said, when it wants to.
+
+import uws from 'uWebSockets.js'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Event, LIMITS, type RunOutput } from '@parley/protocol'
+import { pino } from 'pino'
+import { type AuthConfig, createAuthenticator } from '../../auth/authenticator.ts'
+import { Experiment } from '../../experiment/experiment.ts'
+import type { ExperimentPlan } from '../../experiment/experiment-plan.ts'
+import { ConnectionCount, type ConnectionLimits } from '../../limit/connection-count.ts'
+import { Presence } from '../../presence/presence.ts'
+import { DirectoryService } from '../../session/directory/directory-service.ts'
+import { Purger } from '../../session/directory/purger.ts'
+import { SessionAdmin } from '../../session/directory/session-admin.ts'
+import { SessionCache } from '../../session/session-cache.ts'
+import { createSessionService, type SessionService } from '../../session/session-service.ts'
+import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from '../../session/transcript/transcript-writer.ts'
+import { type LmdbStores, openLmdbStores } from '../../store/lmdb/stores.ts'
+import { Hub } from '../feed/hub.ts'
+import { serveHealth } from '../http/health.ts'
+import type { Route } from '../http/route.ts'
+import { type HttpDoor, type HttpOptions, serveRoutes } from '../http/router.ts'
+import { openJobTransport } from '../jobs/job-routes.ts'
+import { HttpConnections } from '../session-http/http-connections.ts'
+import { HttpPresence } from '../session-http/http-presence.ts'
+import { Readings } from '../session-http/readings.ts'
+import type { SessionHttpPorts } from '../session-http/session-http-ports.ts'
+import { sessionRoutes } from '../session-http/session-routes.ts'
+import {
+  broadcastBy,
+  openWebSocketTransport,
+  type WebSocketTransport,
+  type WebSocketTransportLimits,
+} from '../websocket/websocket-transport.ts'
+import { HTTP_LIMITS_IN_TESTS } from './http-harness.ts'
+import { TestClient, type TestClientOptions } from './test-client.ts'
+
+export interface HarnessOptions {
+  readonly limits?: Partial<Limits>
+  readonly auth?: AuthConfig
+  readonly origins?: readonly string[]
+  readonly lingerMs?: number
+  /** Milliseconds that the log keeps what a transcript covers. */
+  readonly maxAgeMs?: number
+  readonly now?: () => number
+  readonly http?: Partial<Pick<HttpOptions, 'requests' | 'body' | 'outboxBytes' | 'stallMs' | 'heartbeatMs'>>
+  /** Further doors over plain HTTP. */
+  readonly routes?: (ports: SessionHttpPorts & { readonly hub: Hub }) => readonly Route[]
+  /** Milliseconds that a connection named over plain HTTP stays after its last stream or poll. */
+  readonly connectionMs?: number
+  readonly experiment?: ExperimentPlan
+  /** Names of tools that are the server's own. */
+  readonly serverTools?: readonly string[]
+}
+
+type Limits = WebSocketTransportLimits & { readonly connections: ConnectionLimits }
+
+const LIMITS_IN_TESTS: Limits = {
+  connections: { total: 15_000, perAddress: 15_000 },
+  helloMs: LIMITS.helloMs,
+  heartbeatMs: 15_000,
+  attachedSessions: LIMITS.attachedSessions,
+  commands: { perSecond: 100, burst: 1_200 },
+  outboxBytes: 64 * 1024,
+  stallMs: 60_000,
+  behindMs: 300_000,
+}
+
+export class TransportHarness {
+  readonly stores: LmdbStores
+  readonly service: SessionService
+  readonly hub: Hub
+  readonly door: WebSocketTransport
+  readonly http: HttpDoor
+  readonly readings: Readings
+  readonly sessions: SessionCache
+  readonly port: number
+  ready = true
+  readonly #folder: string
+  readonly #fold: (session: string) => Promise<void>
+  readonly #close: () => Promise<void>
+  readonly #clients: TestClient[] = []
+  readonly #last = new Map<string, number>()
+
+  private constructor(parts: {
+    stores: LmdbStores
+    service: SessionService
+    hub: Hub
+    door: WebSocketTransport
+    http: HttpDoor
+    readings: Readings
+    sessions: SessionCache
+    port: number
+    folder: string
+    fold: (session: string) => Promise<void>
+    close: () => Promise<void>
+  }) {
+    this.stores = parts.stores
+    this.service = parts.service
+    this.hub = parts.hub
+    this.door = parts.door
+    this.http = parts.http
+    this.readings = parts.readings
+    this.sessions = parts.sessions
+    this.port = parts.port
+    this.#folder = parts.folder
+    this.#fold = parts.fold
+    this.#close = parts.close
+  }
+
+  static async open(options: HarnessOptions = {}): Promise<TransportHarness> {
+    const folder = mkdtempSync(join(tmpdir(), 'parley-door-'))
+    const logger = pino({ enabled: false })
+    const stores = await openLmdbStores({
+      path: folder,
+      logger,
+      ...(options.maxAgeMs === undefined ? {} : { retention: { maxAgeMs: options.maxAgeMs } }),
+      ...(options.now === undefined ? {} : { now: options.now }),
+    })
+    const sessions = new SessionCache(stores)
+    const transcripts = new TranscriptWriter(stores, { ...TRANSCRIPT_DEFAULTS, logger })
+    const isOpen = options.auth === undefined
+    const directory = new DirectoryService({
+      directory: stores.directory,
+      ...(isOpen ? { everybody: 'anonymous' } : {}),
+      logger,
+      gatherMs: 10,
+    })
+    const purger = new Purger({ stores, sessions, keptMs: 3_600_000, logger })
+    const shelf = new SessionAdmin({ log: stores.log, sessions, directory, purger, open: isOpen })
+    const service = createSessionService({
+      stores,
+      sessions,
+      checkChoice: () => undefined,
+      serverTools: new Set(options.serverTools),
+      open: isOpen,
+      leaseMs: 30_000,
+      directory,
+      late: (session, seq) => purger.again(session, seq),
+      logger,
+    })
+    const app = uws.App()
+    const hub = new Hub(stores.log, { lingerMs: options.lingerMs ?? 5_000, broadcast: broadcastBy(app) })
+    const authenticator = createAuthenticator(options.auth ?? {})
+    const experiment = options.experiment && new Experiment(options.experiment, authenticator.required)
+    const limits = { ...LIMITS_IN_TESTS, ...options.limits }
+    const origins = { allowed: options.origins ?? [], authenticated: authenticator.required }
+    const connections = new ConnectionCount(limits.connections)
+    const readings = new Readings({ service, stores, hub, logger, behindMs: limits.behindMs })
+    const presence = new Presence()
+    const watching = new HttpPresence(presence)
+    const named = new HttpConnections(service, options.connectionMs ?? 30_000)
+    const jobs = openJobTransport({ service, stores, sessions, retentionMs: 3_600_000, busy: () => 0 })
+    const shared = { service, stores, sessions, shelf, presence, watching, readings, jobs }
+    const ports: SessionHttpPorts = { ...shared, connections: named }
+    const http = serveRoutes(app, [...sessionRoutes(ports), ...(options.routes?.({ ...ports, hub }) ?? [])], {
+      ...HTTP_LIMITS_IN_TESTS,
+      ...options.http,
+      authenticator,
+      origins,
+      connections,
+      experiment,
+      logger,
+    })
+    const door = openWebSocketTransport(app, {
+      service,
+      stores,
+      hub,
+      presence,
+      authenticator,
+      logger,
+      node: 'test-node',
+      origins,
+      connections,
+      experiment,
+      limits,
+    })
+    let harness: TransportHarness | undefined
+    serveHealth(app, () => (harness?.ready === true ? 'ready' : 'stopping'))
+    const socket = await new Promise<uws.us_listen_socket>((resolve, reject) => {
+      app.listen('127.0.0.1', 0, (token) => (token === false ? reject(new Error('no port')) : resolve(token)))
+    })
+    harness = new TransportHarness({
+      stores,
+      service,
+      hub,
+      door,
+      http,
+      readings,
+      sessions,
+      port: uws.us_socket_local_port(socket),
+      folder,
+      fold: (session) => sessions.with(session, (held) => transcripts.fold(held, true)),
+      async close() {
+        door.close()
+        http.close()
+        jobs.close()
+        named.close()
+        uws.us_listen_socket_close(socket)
+        hub.close()
+        await Promise.all([directory.close(), purger.close()])
+        sessions.close()
+        await stores.close()
+        app.close()
+      },
+    })
+    return harness
+  }
+
+  /** Where plain HTTP goes. */
+  get origin(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  fetch(path: string, init?: RequestInit): Promise<Response> {
+    return fetch(`${this.origin}${path}`, init)
+  }
+
+  get url(): string {
+    return `ws://127.0.0.1:${this.port}/v1/ws`
+  }
+
+  /** A client whose socket is open; it has not said hello. */
+  async connect(options: TestClientOptions = {}): Promise<TestClient> {
+    const client = new TestClient(this.url, options)
+    this.#clients.push(client)
+    await client.opened
+    return client
+  }
+
+  /** A client that was welcomed. */
+  async enter(options: TestClientOptions = {}): Promise<TestClient> {
+    const client = await this.connect(options)
+    client.send({ type: 'hello' })
+    await client.next('welcome')
+    return client
+  }
+
+  /** Appends to a subject, after whatever this harness last appended there. */
+  async append(session: string, subject: string, event: Event, rollup = false): Promise<number> {
+    const lane = `${session} ${subject}`
+    const before = this.#last.get(lane) ?? (await this.stores.log.last(session, subject))
+    const entry = await this.stores.log.append(session, subject, event, before, { rollup })
+    this.#last.set(lane, entry.seq)
+    return entry.seq
+  }
+
+  /** Folds a session into its transcript, and lets the log trim what that covers. */
+  async foldAndTrim(session: string): Promise<void> {
+    await this.#fold(session)
+    await this.stores.log.sweep()
+  }
+
+  /** A message and its run, started: ready for outputs. */
+  async startRun(session: string, run: string): Promise<void> {
+    const message = `m-${run}`
+    await this.append(session, `in.${message}`, {
+      type: 'message',
+      id: message,
+      role: 'user',
+      author: 'anonymous',
+      content: [{ type: 'text', text: 'hi' }],
+      policy: 'queue',
+      run,
+    })
+    await this.append(session, `run.${run}`, {
+      type: 'run.started',
+      run,
+      epoch: 1,
+      mode: 'new',
+      model: 'demo',
+      message,
+      next: 0,
+    })
+  }
+
+  /** Outputs `from` to `to - 1` of a run, each its own entry. */
+  async say(
+    session: string,
+    run: string,
+    from: number,
+    to: number,
+    text = (index: number) => ` ${index}`,
+  ): Promise<void> {
+    for (let index = from; index < to; index += 1) {
+      await this.append(session, `run.${run}`, output(run, index, text(index)))
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const client of this.#clients) client.destroy()
+    await this.#close()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
+
+export function output(run: string, index: number, text: string): RunOutput {
+  return { type: 'run.output', run, index, kind: 'text', text }
+}

@@ -1,0 +1,286 @@
+// CommandService: the commands of one connection about sessions, and the readers that they start. Commands of one
+// session are applied in the order in which they came; those of different sessions do not wait for each other.
+import {
+  type Attach,
+  type Command,
+  type ErrorCode,
+  type Presence as PresenceFrame,
+  ReplyError,
+  type ServerFrame,
+  type UserLimits,
+} from '@parley/protocol'
+import type { Logger } from 'pino'
+import type { TransportMetrics } from '../../metric/transport-metrics.ts'
+import type { Presence, PresenceWatcher } from '../../presence/presence.ts'
+import type { Caller, Receipt } from '../../session/commands/caller.ts'
+import type { SessionStores } from '../../session/session-replica.ts'
+import type { SessionService } from '../../session/session-service.ts'
+import { CursorLost, StorageError } from '../../store/ports/errors.ts'
+import { SmallMap, type SmallMapField } from '../../store/small-map.ts'
+import type { Hub } from '../feed/hub.ts'
+import { Reader } from '../feed/reader.ts'
+import type { ReaderOwner } from '../feed/reader-ports.ts'
+import type { Outbox } from './outbox.ts'
+import { SessionCommandQueue } from './session-command-queue.ts'
+
+export interface CommandServicePorts {
+  readonly service: SessionService
+  readonly stores: SessionStores
+  readonly hub: Hub
+  readonly presence: Presence
+  readonly logger: Logger
+  readonly metrics?: TransportMetrics | undefined
+  readonly limits: { readonly attachedSessions: number }
+}
+
+/** Whose desk it is. */
+export interface CommandServiceOwner {
+  /** A session can no longer be read: the log is broken. */
+  failed(): void
+}
+
+type SessionCommand = Exclude<Command, { type: 'attach' | 'detach' }>
+
+const bySession = new SmallMap<string, Reader>((reader) => reader.session)
+
+export class CommandService implements ReaderOwner, PresenceWatcher {
+  /** What the client calls itself. */
+  readonly device: string | undefined
+  readonly #ports: CommandServicePorts
+  readonly #owner: CommandServiceOwner
+  readonly #outbox: Outbox
+  #caller: Caller
+  #readers: SmallMapField<string, Reader>
+  readonly #lanes = new SessionCommandQueue()
+  /** Attaches under way that have no reader yet. */
+  #attaching = 0
+  #draining = false
+  #closed = false
+
+  constructor(
+    ports: CommandServicePorts,
+    owner: CommandServiceOwner,
+    outbox: Outbox,
+    caller: Caller,
+    device: string | undefined,
+  ) {
+    this.#ports = ports
+    this.#owner = owner
+    this.#outbox = outbox
+    this.#caller = caller
+    this.device = device
+  }
+
+  get door(): 'websocket' {
+    return 'websocket'
+  }
+
+  get variant(): string | undefined {
+    return this.#caller.variant
+  }
+
+  get user(): string {
+    return this.#caller.user
+  }
+
+  get name(): string | undefined {
+    return this.#caller.name
+  }
+
+  get connection(): string {
+    return this.#caller.connection
+  }
+
+  /** Who is in a session that it reads. */
+  notify(frame: PresenceFrame): void {
+    this.#outbox.writeShared(frame)
+  }
+
+  admit(session: string): Promise<string> {
+    return this.#ports.service.admit(session, this.#caller, 'read')
+  }
+
+  /** Milliseconds for which the reader that is behind the longest has not been live. */
+  behindMs(now: number): number {
+    let longest = 0
+    for (const { behindSince } of bySession.all(this.#readers)) {
+      if (behindSince !== undefined) longest = Math.max(longest, now - behindSince)
+    }
+    return longest
+  }
+
+  readFailed(session: string, error: unknown): void {
+    if (error instanceof ReplyError) {
+      const reader = this.#reader(session)
+      if (reader !== undefined) this.#forget(session, reader)
+      this.#outbox.writeError(error, undefined, session)
+      return
+    }
+    const { connection } = this
+    this.#ports.logger.error({ err: error, session, connection }, 'a session cannot be read on')
+    this.#owner.failed()
+  }
+
+  /** Answers the command, sooner or later. @param done called once, when it has been answered */
+  take(command: Command, done: () => void): void {
+    this.#lanes.run(command.session, async () => {
+      try {
+        if (command.type === 'attach') await this.#attach(command, done)
+        else if (command.type === 'detach') this.#detach(command.id, command.session, done)
+        else this.#acknowledge(command, await this.#receipt(command), done)
+      } catch (error) {
+        this.#refuse(command, error)
+        done()
+      }
+    })
+  }
+
+  /** @throws ReplyError not_attached */
+  showPresence(session: string, state: Record<string, unknown>): void {
+    if (!this.#ports.presence.show(session, this.#caller.connection, state)) throw new ReplyError('not_attached')
+  }
+
+  /** All that was live is live again: the log was away. */
+  tellLive(): void {
+    for (const reader of bySession.all(this.#readers)) reader.tellLive()
+  }
+
+  /** A fresh token says what the user may use from now on. */
+  renew(limits: UserLimits | undefined): void {
+    const { limits: _, ...rest } = this.#caller
+    this.#caller = limits === undefined ? rest : { ...rest, limits }
+  }
+
+  /** Takes no more messages; all else goes on. */
+  drain(): void {
+    this.#draining = true
+  }
+
+  close(): void {
+    this.#closed = true
+    const readers = [...bySession.all(this.#readers)]
+    this.#readers = undefined
+    for (const reader of readers) {
+      reader.close()
+      this.#leave(reader.session)
+    }
+  }
+
+  async #receipt(command: SessionCommand): Promise<Receipt> {
+    const { service } = this.#ports
+    switch (command.type) {
+      case 'send':
+        if (this.#draining) throw new ReplyError('going_away')
+        return service.send(command, this.#caller)
+      case 'cancel':
+        return service.cancel(command, this.#caller)
+      case 'tool.claim':
+        return service.claim(command, this.#caller)
+      case 'tool.result':
+        return service.result(command, this.#caller)
+      case 'tool.decide':
+        return service.decide(command, this.#caller)
+    }
+  }
+
+  async #attach(command: Attach, done: () => void): Promise<void> {
+    const { service, presence, limits } = this.#ports
+    const { session } = command
+    if (this.#closed) return done()
+    const attached = bySession.size(this.#readers) + this.#attaching
+    const isAnew = this.#reader(session) !== undefined
+    if (!isAnew && attached >= limits.attachedSessions) throw new ReplyError('too_many_sessions')
+    this.#attaching += 1
+    try {
+      await service.arrive(session, this.#caller, command.tools ?? [])
+    } finally {
+      this.#attaching -= 1
+    }
+    if (this.#closed) {
+      // `close` could not know of this one.
+      service.leave(session, this.#caller.connection)
+      return done()
+    }
+    this.#reader(session)?.close()
+    const { id, after, resume, merge = false } = command
+    const reader = new Reader(this.#ports, this.#outbox, this, { session, id, after, resume, merge })
+    this.#readers = bySession.with(this.#readers, reader)
+    presence.enter(session, this)
+    // Reading goes on by itself: a long replay holds up no command.
+    reader
+      .attach()
+      .catch((error: unknown) => {
+        this.#forget(session, reader)
+        this.#refuse(command, error)
+      })
+      .finally(done)
+  }
+
+  #detach(id: string, session: string, done: () => void): void {
+    const reader = this.#reader(session)
+    if (reader === undefined) throw new ReplyError('not_attached')
+    this.#forget(session, reader)
+    this.#outbox.write({ type: 'ok', id, session })
+    done()
+  }
+
+  #forget(session: string, reader: Reader): void {
+    reader.close()
+    if (this.#reader(session) !== reader) return
+    this.#readers = bySession.without(this.#readers, session)
+    this.#leave(session)
+  }
+
+  #leave(session: string): void {
+    const { connection } = this.#caller
+    this.#ports.presence.leave(session, connection)
+    // After what the connection did in the session before; not at all if it came back meanwhile.
+    this.#lanes.run(session, async () => {
+      if (this.#reader(session) === undefined) this.#ports.service.leave(session, connection)
+    })
+  }
+
+  #acknowledge(command: SessionCommand, receipt: Receipt, done: () => void): void {
+    const { cursor, message, run, until, duplicate } = receipt
+    const ok: ServerFrame = {
+      type: 'ok',
+      id: command.id,
+      session: command.session,
+      cursor,
+      ...(message === undefined ? {} : { message }),
+      ...(run === undefined ? {} : { run }),
+      ...(until === undefined ? {} : { until }),
+      ...(duplicate === undefined ? {} : { duplicate }),
+    }
+    const answer = (): void => {
+      this.#outbox.write(ok)
+      done()
+    }
+    const reader = this.#reader(command.session)
+    // No output of a run that was ended may follow the `ok` on this connection.
+    if (receipt.final === true && reader !== undefined) reader.whenReached(receipt.seq, answer)
+    else answer()
+  }
+
+  #refuse(command: Command, error: unknown): void {
+    this.#outbox.writeError(this.#asReplyError(error, command), command.id)
+  }
+
+  #asReplyError(error: unknown, command: Command): ReplyError {
+    if (error instanceof ReplyError) return error
+    const code = codeOf(error)
+    const { connection } = this.#caller
+    const detail = { err: error, command: command.type, session: command.session, connection }
+    this.#ports.logger[code === 'internal' ? 'error' : 'warn'](detail, 'a command failed')
+    return new ReplyError(code)
+  }
+
+  #reader(session: string): Reader | undefined {
+    return bySession.get(this.#readers, session)
+  }
+}
+
+function codeOf(error: unknown): ErrorCode {
+  if (error instanceof StorageError) return error.reason === 'full' ? 'storage_full' : 'unavailable'
+  return error instanceof CursorLost ? 'unavailable' : 'internal'
+}

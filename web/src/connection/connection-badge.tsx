@@ -1,0 +1,83 @@
+// ConnectionBadge: says how the connection stands. A screen reader is told of each change once, and not of seconds.
+import { useState } from 'react'
+import { SignInDialog } from '../auth/sign-in.tsx'
+import { Dialog } from '../shared/dialog.tsx'
+import { useNow } from '../shared/use-now.ts'
+import { badgeOf, connectionFacts, isSignedOut } from './badge.ts'
+import { useConnection, useRoom, useView } from './use-chat.ts'
+
+export function ConnectionBadge() {
+  const connection = useConnection((state) => state)
+  const status = useView((view) => view.status)
+  const error = useView((view) => view.error)
+  const now = useNow(connection.status === 'waiting')
+  const [asked, setAsked] = useState(false)
+  const [signing, setSigning] = useState(false)
+  const signedOut = isSignedOut(connection)
+  const badge = badgeOf(connection, { status, error }, now)
+  return (
+    <>
+      <div className={`badge ${badge.tone}`}>
+        <span className='badge-dot' aria-hidden='true' />
+        <span role='status' aria-live='polite' aria-atomic='true'>
+          {badge.text}
+          {badge.reason === undefined ? null : <span className='badge-reason'> {badge.reason}</span>}
+        </span>
+        {badge.detail === undefined ? null : badge.tone !== 'live' ? (
+          <span className='badge-detail' aria-hidden='true'>
+            {badge.detail}
+          </span>
+        ) : (
+          <button
+            type='button'
+            className='badge-detail'
+            aria-haspopup='dialog'
+            aria-label={`Connection: ${badge.detail}`}
+            onClick={() => setAsked(true)}
+          >
+            {badge.detail}
+          </button>
+        )}
+        {badge.tone === 'ended' ? (
+          <button
+            type='button'
+            className='link'
+            onClick={() => (signedOut ? setSigning(true) : window.location.reload())}
+          >
+            {signedOut ? 'Sign in' : 'Try again'}
+          </button>
+        ) : null}
+      </div>
+      {signing ? <SignInDialog onClose={() => setSigning(false)} /> : null}
+      {asked ? <ConnectionDialog onClose={() => setAsked(false)} /> : null}
+    </>
+  )
+}
+
+function ConnectionDialog({ onClose }: { readonly onClose: () => void }) {
+  const connection = useConnection((state) => state)
+  const role = useView((view) => view.role)
+  const { session } = useRoom()
+  const now = useNow(true)
+  return (
+    <Dialog title='Connection' className='connection' onClose={onClose}>
+      {() => (
+        <>
+          <dl className='facts'>
+            {connectionFacts(connection, now).map(([name, value]) => (
+              <div key={name}>
+                <dt>{name}</dt>
+                <dd>{value}</dd>
+              </div>
+            ))}
+          </dl>
+          {role === 'owner' ? (
+            <a className='link' href={`/inspect?session=${session.id}`}>
+              Look into this session
+            </a>
+          ) : null}
+        </>
+      )}
+    </Dialog>
+  )
+}

@@ -1,0 +1,113 @@
+// Message: what a person wrote: in the log, on its way, or refused.
+import type { Delay, MessageView, Part, PendingSend } from '@parley/client'
+import type { ReactNode } from 'react'
+import type { Outgoing } from '../composer/unsent-messages.ts'
+import { delayNote } from '../connection/refusal-note.ts'
+import { useView } from '../connection/use-chat.ts'
+import { useAuthor } from '../people/use-people.ts'
+import { Icon } from '../shared/icon.tsx'
+import { useNow } from '../shared/use-now.ts'
+
+export function Message({ message }: { readonly message: MessageView }) {
+  const author = useAuthor(message.author)
+  const steers = useView((view) => {
+    const target = view.runs.get(message.run)
+    return message.policy === 'steer' && target?.message !== undefined && target.message !== message.id
+  })
+  return (
+    <Bubble author={author} time={message.time} content={message.content}>
+      {steers ? <p className='bubble-note'>Given to the answer above while it was being written</p> : null}
+    </Bubble>
+  )
+}
+
+interface PendingProps {
+  readonly message: PendingSend
+  readonly waitsFor: 'connection' | 'sign-in' | undefined
+}
+
+export function PendingMessage({ message, waitsFor }: PendingProps) {
+  return (
+    <Bubble author='You' content={message.content} pending>
+      <p className='bubble-note'>
+        <Icon name='clock' />{' '}
+        {waitsFor !== undefined ? (
+          `Will be sent when ${waitsFor === 'connection' ? 'the connection is back' : 'you have signed in'}`
+        ) : message.delayed === undefined ? (
+          'Sending'
+        ) : (
+          <Delayed delay={message.delayed} />
+        )}
+      </p>
+    </Bubble>
+  )
+}
+
+function Delayed({ delay: { code, until } }: { readonly delay: Delay }) {
+  const now = useNow(true)
+  return <span>{delayNote(code, until, now)}</span>
+}
+
+interface UnsentProps {
+  readonly unsent: Outgoing
+  readonly onRetry: (unsent: Outgoing) => void
+  readonly onDismiss: (unsent: Outgoing) => void
+}
+
+export function UnsentMessage({ unsent, onRetry, onDismiss }: UnsentProps) {
+  return (
+    <Bubble author='You' content={[{ type: 'text', text: unsent.text }]} pending>
+      <p className='bubble-note bad' role='alert'>
+        Not sent: {unsent.refused}
+      </p>
+      <div className='buttons'>
+        <button type='button' className='button' onClick={() => onRetry(unsent)}>
+          Try again
+        </button>
+        <button type='button' className='button quiet' onClick={() => onDismiss(unsent)}>
+          Discard
+        </button>
+      </div>
+    </Bubble>
+  )
+}
+
+interface BubbleProps {
+  readonly author: string
+  readonly time?: number
+  readonly content: readonly Part[]
+  readonly pending?: boolean
+  readonly children?: ReactNode
+}
+
+function Bubble({ author, time, content, pending = false, children }: BubbleProps) {
+  return (
+    <article className={pending ? 'message pending' : 'message'} aria-label={`Message from ${author}`}>
+      <header className='message-head'>
+        <span>{author}</span>
+        {time === undefined ? null : <Time time={time} />}
+      </header>
+      <div className='bubble'>{content.map(toPart)}</div>
+      {children}
+    </article>
+  )
+}
+
+function toPart(part: Part, at: number): ReactNode {
+  // Parts of a message never change or move, so their place is their key.
+  if (part.type === 'text') return <p key={at}>{part.text}</p>
+  return (
+    <p key={at} className='file'>
+      <Icon name='file' /> {part.name ?? part.mediaType}
+    </p>
+  )
+}
+
+function Time({ time }: { readonly time: number }) {
+  const date = new Date(time)
+  const isToday = date.toDateString() === new Date().toDateString()
+  const text = isToday
+    ? date.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' })
+    : date.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })
+  return <time dateTime={date.toISOString()}>{text}</time>
+}

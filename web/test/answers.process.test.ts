@@ -1,0 +1,282 @@
+// What models, people and tools write, as the page shows it: Markdown while it grows, programs in colours, cards; and
+// what means harm, which does nothing. In a real browser, on a real server, by an OpenAI-compatible model of a test's own.
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { LLMock } from '@copilotkit/aimock'
+import { tool } from '@parley/client'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { HARM, LONG_LINES, RICH } from './answers.ts'
+import { hasNoViolation } from './axe.ts'
+import type { ChatTab } from './browser.ts'
+import { PageWorld } from './page-world.ts'
+
+const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
+const DIST = fileURLToPath(new URL('../dist/', import.meta.url))
+
+let mock: LLMock
+let world: PageWorld
+
+beforeAll(async () => {
+  mkdirSync(ARTIFACTS, { recursive: true })
+  mock = new LLMock({ port: 0, host: '127.0.0.1', chunkSize: 6 })
+  const fast = { streamingProfile: { ttft: 1, tps: 5_000, jitter: 0 } }
+  mock.onMessage('rich and slow', { content: RICH }, { streamingProfile: { ttft: 1, tps: 80, jitter: 0 } })
+  mock.onMessage('rich', { content: RICH }, fast)
+  mock.onMessage('long lines', { content: LONG_LINES }, { ...fast, chunkSize: 500 })
+  mock.onMessage('pwned', { content: HARM.join('\n\n') }, fast)
+  await mock.start()
+  world = await PageWorld.start({
+    PARLEY_MODEL: 'compatible:mock',
+    PARLEY_MODELS: 'compatible:mock,demo',
+    PARLEY_COMPATIBLE_URL: `${mock.url}/v1`,
+    PARLEY_COMPATIBLE_KEY: 'k',
+  })
+})
+afterEach(() => world.leave())
+afterAll(async () => {
+  await world.dispose()
+  await mock.stop()
+})
+
+describe('an answer in Markdown', () => {
+  it('shows what is written, and leaves alone what is complete while more comes', async () => {
+    const tab = await (await world.come()).open(world.site)
+    await tab.say('rich and slow')
+    await tab.page.locator('.answer h3').first().waitFor()
+    await tab.page.locator('.answer ol').waitFor()
+    await tab.page.evaluate(() => {
+      const changes: string[] = []
+      Object.assign(window, { changes })
+      const observer = new MutationObserver((records) => {
+        for (const { target } of records) {
+          const element = target instanceof Element ? target : target.parentElement
+          const block = element?.closest('.text > *')
+          // The list may still grow; what stands before it is complete.
+          if (block !== null && block !== undefined && block.nextElementSibling !== null && block.matches('h3, p')) {
+            changes.push(block.textContent ?? '')
+          }
+        }
+      })
+      const text = document.querySelector('.answer .text')
+      if (text === null) throw new Error('There is no text.')
+      const first = [...text.children].slice(0, 2)
+      for (const block of first) observer.observe(block, { subtree: true, childList: true, characterData: true })
+    })
+    // While it grows, a program is one, and a table is one, from their first sign on.
+    await tab.page.locator('.answer[data-status=running] table').waitFor()
+    await tab.page.locator('.answer[data-status=running] .code-block').first().waitFor()
+    await tab.page.screenshot({ path: `${ARTIFACTS}answer-streaming.png` })
+    await tab.answer(0, 'completed')
+    expect(await tab.page.evaluate(() => (window as unknown as { changes: string[] }).changes)).toEqual([])
+
+    const answer = tab.page.locator('.answer')
+    expect(await answer.locator('.text h3').allTextContents()).toEqual(['Reading a session', 'How it goes on'])
+    expect(await answer.locator('table tbody tr').count()).toBe(3)
+    expect(await answer.locator('ol > li ul > li').count()).toBe(2)
+    expect(
+      await answer.locator('li.task input').evaluateAll((boxes) => boxes.map((box) => box.matches(':checked'))),
+    ).toEqual([true, false])
+    const link = answer.locator('a').first()
+    expect(await link.getAttribute('href')).toBe('https://example.org/protocol')
+    expect(await link.getAttribute('rel')).toContain('noopener')
+    await answer.locator('.code .hljs-keyword').first().waitFor()
+    expect(await answer.locator('.code code').first().textContent()).toContain('"tokens" <b>not</b> bytes\n')
+  })
+
+  it('moves nothing that stands, while it grows below', async () => {
+    const tab = await (await world.come()).open(world.site)
+    // In each frame, where each block begins in the answer: a block never moves once it is there.
+    await tab.page.evaluate(() => {
+      const moves: string[] = []
+      const tops: number[] = []
+      Object.assign(window, { moves, tops })
+      const look = (): void => {
+        const blocks = document.querySelectorAll<HTMLElement>('.answer .text > *')
+        const origin = blocks[0]?.parentElement?.getBoundingClientRect().top ?? 0
+        for (const [at, block] of blocks.entries()) {
+          const top = Math.round(block.getBoundingClientRect().top - origin)
+          if (tops[at] !== undefined && Math.abs(top - tops[at]) > 1)
+            moves.push(`${block.tagName} ${at}: ${tops[at]} to ${top}`)
+          tops[at] = top
+        }
+        requestAnimationFrame(look)
+      }
+      look()
+    })
+    await tab.say('rich and slow')
+    await tab.answer(0, 'completed')
+    const seen = await tab.page.evaluate(() => {
+      const { moves, tops } = window as unknown as { moves: string[]; tops: number[] }
+      return { moves, tops }
+    })
+    expect(seen.moves).toEqual([])
+    expect(seen.tops.length).toBeGreaterThan(9)
+  })
+
+  it('has its programs copied, and itself as it was written', async () => {
+    const visitor = await world.come({ permissions: ['clipboard-read', 'clipboard-write'] })
+    const tab = await visitor.open(world.site)
+    await tab.say('rich')
+    await tab.answer(0, 'completed')
+    const clipboard = () => tab.page.evaluate(() => navigator.clipboard.readText())
+    await tab.page.getByRole('button', { name: 'Copy code' }).first().click()
+    await tab.page.getByText('Copied').waitFor()
+    expect(await clipboard()).toMatch(/^\/\/ Reads a session.*\}$/s)
+    await tab.page.getByRole('button', { name: 'Copy answer' }).click()
+    await expect.poll(clipboard).toBe(RICH)
+  })
+})
+
+describe('what means harm', () => {
+  it('does nothing in messages, in answers and in what tools give', async () => {
+    const visitor = await world.come()
+    const tab = await visitor.open(world.site)
+    const asked: string[] = []
+    await visitor.context.route(/tracker\.example|example\.org/, (route) => {
+      asked.push(route.request().url())
+      return route.abort()
+    })
+    await tab.say(`pwned\n${HARM.join('\n\n')}`)
+    await tab.answer(0, 'completed')
+    const evil = tool({
+      name: 'evil',
+      approval: true,
+      execute: () => ({ html: HARM, long: 'x'.repeat(20_000) }),
+    })
+    const session = await world.join(tab.session, [evil])
+    session.send(`/demo tool=evil input=${JSON.stringify({ harm: HARM })} count=2 rate=0`, { model: 'demo' })
+    await tab.page.getByRole('textbox', { name: 'Reason' }).fill(HARM[1] ?? '')
+    await tab.page.getByRole('button', { name: 'Approve' }).click()
+    await tab.page.locator('.answer').last().and(tab.page.locator('[data-status=completed]')).waitFor()
+    await tab.page.locator('.tool-decision').getByText(`Approved: ${HARM[1]}`).waitFor()
+    for (const fold of await tab.page.locator('.tool summary').all()) await fold.click()
+
+    expect(await tab.page.locator('.tool').textContent()).toContain('<script>window.pwned = 1</script>')
+    await doesNothing(tab)
+    // The first answer is out of sight, and may be out of the page.
+    await tab.page.getByRole('region', { name: 'Conversation' }).focus()
+    await tab.page.keyboard.press('Home')
+    await tab.page.locator('.answer').first().getByText('<script>window.pwned = 1</script>').first().waitFor()
+    await doesNothing(tab)
+    expect(asked).toEqual([])
+
+    // The list of sessions shows the first message.
+    await tab.page.getByRole('button', { name: 'Sessions' }).click()
+    await tab.page.locator('dialog .session-title').getByText('pwned <script>').waitFor()
+    expect(await tab.page.evaluate(() => 'pwned' in window)).toBe(false)
+  })
+
+  it('does not stretch the page, however long its lines', async () => {
+    const phone = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true }
+    const tab = await (await world.come(phone)).open(world.site)
+    await tab.say('long lines')
+    await tab.answer(0, 'completed')
+    expect(await tab.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(
+      0,
+    )
+  })
+})
+
+describe('everybody', () => {
+  it.each([
+    ['light', { colorScheme: 'light' as const, viewport: { width: 1_280, height: 900 } }],
+    ['dark', { colorScheme: 'dark' as const, viewport: { width: 1_280, height: 900 } }],
+    ['phone', { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }],
+  ])('can read and work the page with all its cards: %s', async (name, options) => {
+    const tab = await (await world.come(options)).open(world.site)
+    await tab.status('Live')
+    await hasNoViolation(tab.page)
+    await tab.say('rich')
+    await tab.answer(0, 'completed')
+    await tab.page.locator('.answer .code .hljs-keyword').first().waitFor()
+    await hasNoViolation(tab.page)
+    await tab.page.screenshot({ path: `${ARTIFACTS}answer-${name}.png` })
+    await tab.page.getByRole('region', { name: 'Conversation' }).focus()
+    await tab.page.keyboard.press('Home')
+    await tab.page.locator('.text h3').first().waitFor()
+    await tab.page.screenshot({ path: `${ARTIFACTS}answer-top-${name}.png` })
+
+    const door = tool({ name: 'open_door', approval: true, timeoutMs: 180_000, execute: () => ({ opened: true }) })
+    const broken = tool({
+      name: 'broken',
+      execute: () => {
+        throw new Error('It is broken.')
+      },
+    })
+    const session = await world.join(tab.session, [door, broken])
+    const demo = (text: string) => session.send(`/demo ${text} rate=0`, { model: 'demo' })
+    await demo('fail=3').result()
+    demo('reasoning=8 tool=open_door input={"door":"back"} tool=broken input={} count=3')
+    await tab.page.getByRole('button', { name: 'Deny' }).waitFor()
+    demo('tool=open_door input={"door":"front","why":"somebody rings","who":["Ada","Bob"],"times":3} count=3')
+    await tab.page.getByRole('textbox', { name: 'Reason' }).fill('Not at night')
+    await tab.page.getByRole('button', { name: 'Deny' }).click()
+    await tab.page.locator('.tool-decision').getByText('Denied: Not at night').waitFor()
+    await tab.page.locator('.tool[data-status=deciding]').waitFor()
+    await tab.page.locator('.reasoning summary').click()
+    await expect.poll(() => tab.page.locator('.reasoning .text').count()).toBe(1)
+    await hasNoViolation(tab.page)
+    await tab.page.locator('.tool-decision').hover()
+    await tab.page.screenshot({ path: `${ARTIFACTS}cards-decided-${name}.png` })
+    await tab.page.getByRole('button', { name: 'Jump to latest' }).click()
+    await tab.page.locator('.tool[data-status=deciding]').waitFor()
+    await hasNoViolation(tab.page)
+    await tab.page.screenshot({ path: `${ARTIFACTS}cards-${name}.png` })
+    if (name !== 'phone') return
+    await tab.page.getByRole('button', { name: 'Sessions' }).click()
+    await tab.page.getByRole('dialog').waitFor()
+    await hasNoViolation(tab.page)
+    await tab.page.screenshot({ path: `${ARTIFACTS}sessions-${name}.png` })
+  })
+})
+
+describe('the built page', () => {
+  it('is under 200 kB compressed when it is first loaded, and not much more in all', async () => {
+    expect(existsSync(DIST)).toBe(true)
+    // The inspector is a page of its own.
+    const files = readdirSync(DIST, { recursive: true, encoding: 'utf8' }).filter(
+      (path) => /\.(js|css|html|svg)$/.test(path) && !path.includes('inspect'),
+    )
+    const total = files.reduce((sum, path) => sum + gzipSync(readFileSync(DIST + path)).length, 0)
+    expect(files.length).toBeGreaterThan(4)
+    expect(total).toBeLessThan(230_000)
+
+    // What a browser takes before it shows the page; the grammars and the codec of other clients come when needed.
+    const { page } = await (await world.come()).open(world.site)
+    await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
+    const loaded = await page.evaluate(() => {
+      const entries = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+      return (entries as PerformanceResourceTiming[]).map(({ name, encodedBodySize, decodedBodySize }) => ({
+        name,
+        encodedBodySize,
+        decodedBodySize,
+      }))
+    })
+    const sum = (key: 'encodedBodySize' | 'decodedBodySize') => loaded.reduce((total, entry) => total + entry[key], 0)
+    expect(sum('decodedBodySize')).toBeGreaterThan(200_000)
+    expect(sum('encodedBodySize')).toBeLessThan(150_000)
+  })
+})
+
+/** Whatever can be pointed at or clicked is, and nothing comes of it. */
+async function doesNothing(tab: ChatTab): Promise<void> {
+  const found = await tab.page.evaluate(() => {
+    for (const element of document.querySelectorAll('main :is(a, span, code, td, th, p, li, summary)')) {
+      element.dispatchEvent(new MouseEvent('mouseover', { bubbles: true }))
+      if (!element.matches('a[href], summary')) element.dispatchEvent(new MouseEvent('click', { bubbles: true }))
+    }
+    const count = (selector: string): number => document.querySelectorAll(`main :is(${selector})`).length
+    const isHandler = (name: string): boolean => name.startsWith('on') || name === 'srcdoc'
+    return {
+      pwned: 'pwned' in window,
+      elements: count('script, img, iframe, object, embed, style, form, svg [onload]'),
+      handlers: [...document.querySelectorAll('main *')].filter((each) => each.getAttributeNames().some(isHandler))
+        .length,
+      links: [...document.querySelectorAll('main a')].map((link) => (link as HTMLAnchorElement).protocol),
+    }
+  })
+  const { links, ...harm } = found
+  expect(harm).toEqual({ pwned: false, elements: 0, handlers: 0 })
+  expect(links.filter((protocol) => protocol !== 'https:')).toEqual([])
+}

@@ -1,0 +1,300 @@
+// The chat page in a real browser, on the real server as a process of its own.
+import { mkdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { tool } from '@parley/client'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { PageWorld } from './page-world.ts'
+
+const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
+
+let world: PageWorld
+
+beforeAll(async () => {
+  mkdirSync(ARTIFACTS, { recursive: true })
+  world = await PageWorld.start()
+})
+afterEach(() => world.leave())
+afterAll(() => world.dispose())
+
+/** What `/demo count=N` says. */
+function numbers(count: number): string {
+  return Array.from({ length: count }, (_, index) => index).join(' ')
+}
+
+describe('the chat page', () => {
+  it('puts a new session into its address, and streams the exact text', async () => {
+    const tab = await (await world.come()).open(world.site)
+    await tab.status('Live')
+    expect(tab.session).toMatch(/^ses_[0-9a-z]+$/)
+    await tab.say('/demo count=60 rate=60')
+    await tab.page.locator('.answer[data-status=running]').filter({ hasText: '0 1 2 3' }).waitFor()
+    expect(await tab.answer(0, 'completed')).toBe(numbers(60))
+  })
+
+  it('stops an answer, and says that it is unfinished', async () => {
+    const tab = await (await world.come()).open(world.site)
+    await tab.say('/demo count=2000 rate=50')
+    await tab.speaks(0, '0 1 2 3')
+    await tab.page.getByRole('button', { name: 'Stop' }).click()
+    const text = await tab.answer(0, 'cancelled')
+    expect(numbers(2000).startsWith(text)).toBe(true)
+    await tab.page.locator('.answer.unfinished').getByText('Stopped').waitFor()
+    // Another reader of the log sees it end at the same word.
+    const { state } = await world.join(tab.session)
+    expect([...state.runs.values()].map((run) => run.text)).toEqual([text])
+    expect(await tab.text(0)).toBe(text)
+  })
+
+  it('redirects an answer when something is sent while it is given', async () => {
+    const tab = await (await world.come()).open(world.site)
+    await tab.say('/demo count=2000 rate=50')
+    await tab.speaks(0, '0 1 2 3')
+    await tab.say('/demo count=5 rate=0')
+    expect(numbers(2000).startsWith(await tab.answer(0, 'superseded'))).toBe(true)
+    expect(await tab.answer(1, 'completed')).toBe(numbers(5))
+  })
+
+  it('lets a message wait for the end of the answer, when that is chosen', async () => {
+    const tab = await (await world.come()).open(world.site)
+    await tab.say('/demo count=60 rate=40')
+    await tab.speaks(0, '0 1 2 3')
+    await tab.page.getByRole('radio', { name: 'After this answer' }).check()
+    await tab.say('/demo count=5 rate=0')
+    await tab.page.getByText('Waits for its turn').waitFor()
+    expect(await tab.answer(1, 'completed')).toBe(numbers(5))
+    expect(await tab.answer(0, 'completed')).toBe(numbers(60))
+  })
+
+  it('goes on after a reload in mid-answer, and in a second tab', async () => {
+    const visitor = await world.come()
+    const tab = await visitor.open(world.site)
+    await tab.say('/demo count=120 rate=60')
+    await tab.speaks(0, '0 1 2 3')
+    const address = tab.page.url()
+    const other = await visitor.open(address)
+    await tab.page.reload()
+    expect(await tab.answer(0, 'completed')).toBe(numbers(120))
+    expect(await other.answer(0, 'completed')).toBe(numbers(120))
+    expect(tab.page.url()).toBe(address)
+  })
+
+  it('goes on after the server was killed in mid-answer, and sends then what was written meanwhile, once', async () => {
+    const tab = await (await world.come()).open(world.site)
+    await tab.say('/demo count=150 rate=50')
+    await tab.speaks(0, '0 1 2 3')
+    await world.server.kill()
+    await tab.page.locator('.badge.lost').waitFor()
+    await tab.page.getByRole('radio', { name: 'After this answer' }).check()
+    await tab.say('/demo count=7 rate=0')
+    await tab.page.getByText('Will be sent when the connection is back').waitFor()
+    await world.server.start()
+    expect(await tab.answer(0, 'completed')).toBe(numbers(150))
+    expect(await tab.answer(1, 'completed')).toBe(numbers(7))
+    await tab.status('Live')
+    expect(await tab.page.locator('.message').count()).toBe(2)
+    const { state } = await world.join(tab.session)
+    expect(state.messages.map((message) => message.text)).toEqual(['/demo count=150 rate=50', '/demo count=7 rate=0'])
+  })
+
+  it('runs its own tool, and shows the call with its result', async () => {
+    const tab = await (await world.come()).open(world.site)
+    await tab.say('/demo tool=local_time input={} count=3 rate=0')
+    const text = await tab.answer(0, 'completed')
+    expect(text.endsWith('\n0 1 2')).toBe(true)
+    const card = tab.page.locator('.tool[data-status=completed]')
+    expect(await card.getByRole('heading').textContent()).toBe('local_time')
+    await card.getByText('Ran in this page').waitFor()
+    const { iso } = JSON.parse(text.split('\n')[0] ?? '') as { iso: string }
+    expect(await card.textContent()).toContain(iso)
+  })
+
+  it('asks for a decision about a call of another device, and shows what was decided', async () => {
+    const tab = await (await world.come()).open(world.site)
+    await tab.status('Live')
+    const opened: unknown[] = []
+    const door = tool({ name: 'open_door', approval: true, execute: (input) => opened.push(input) })
+    await world.join(tab.session, [door])
+    await tab.say('/demo tool=open_door input={"door":"front"} count=3 rate=0')
+    await tab.page.getByText('Waits for a decision').waitFor()
+    expect(opened).toEqual([])
+    await tab.page.getByRole('button', { name: 'Approve' }).click()
+    await tab.answer(0, 'completed')
+    expect(opened).toEqual([{ door: 'front' }])
+    const card = tab.page.locator('.tool')
+    expect(await card.textContent()).toContain('Approved')
+    expect(await card.textContent()).toContain('Ran on another device')
+
+    await tab.say('/demo tool=open_door input={"door":"back"} count=3 rate=0')
+    await tab.page.getByRole('button', { name: 'Deny' }).click()
+    await tab.answer(1, 'completed')
+    await card.nth(1).getByText('Denied').first().waitFor()
+    expect(opened).toEqual([{ door: 'front' }])
+  })
+
+  it('says why an answer failed', async () => {
+    const tab = await (await world.come()).open(world.site)
+    await tab.say('/demo fail=3 rate=0')
+    expect(await tab.answer(0, 'failed')).toBe('0 1 2')
+    await tab.page.locator('.note.failed').getByText('(provider_error)').waitFor()
+  })
+
+  it('shows text as text, whatever it holds', async () => {
+    const tab = await (await world.come()).open(world.site)
+    const text = '/demo count=1\n<img src=x onerror="document.title=1"> & <b>bold</b>'
+    await tab.say(text)
+    await tab.answer(0, 'completed')
+    expect(await tab.page.locator('.bubble p').first().textContent()).toBe(text)
+    expect(await tab.page.locator('.bubble img, .bubble b, .answer img').count()).toBe(0)
+  })
+
+  it('reaches its own server by WebSocket, and its policy lets it reach no other', async () => {
+    const visitor = await world.come()
+    const tab = await visitor.open(world.site)
+    await tab.status('Live')
+    expect(await tab.page.locator('.badge').textContent()).not.toContain('over')
+    expect(visitor.sockets.count).toBe(1)
+    await tab.page.evaluate(async () => {
+      new WebSocket('ws://127.0.0.2:8787/')
+      await fetch('http://127.0.0.2:8787/').catch(() => undefined)
+    })
+    const told = (scheme: string) => `policy violated: connect-src by ${scheme}://127.0.0.2:8787/`
+    for (const scheme of ['ws', 'http']) {
+      await expect.poll(() => visitor.problems.some((problem) => problem.includes(told(scheme)))).toBe(true)
+    }
+    visitor.excuse('127.0.0.2:8787')
+  })
+
+  it('leaves the other answers alone while one streams', async () => {
+    const tab = await (await world.come()).open(world.site)
+    await tab.say('/demo count=20 rate=0')
+    await tab.answer(0, 'completed')
+    await tab.say('/demo count=60 rate=60')
+    await tab.speaks(1, '0 1')
+    await tab.page.evaluate(() => {
+      const first = document.querySelector('.turn')
+      if (first === null) throw new Error('There is no turn.')
+      const changes = { count: 0 }
+      Object.assign(window, { changes })
+      const observer = new MutationObserver((records) => {
+        changes.count += records.length
+      })
+      observer.observe(first, { subtree: true, childList: true, characterData: true, attributes: true })
+    })
+    await tab.answer(1, 'completed')
+    expect(await tab.page.evaluate(() => (window as unknown as { changes: { count: number } }).changes.count)).toBe(0)
+  })
+
+  it('stays at the end while it grows, until the reader scrolls up, and jumps back', async () => {
+    const tab = await (await world.come({ viewport: { width: 400, height: 500 } })).open(world.site)
+    await tab.say('/demo count=1200 rate=0')
+    await tab.answer(0, 'completed')
+    await tab.say('/demo count=400 rate=100')
+    await tab.speaks(1, '0 1 2')
+    const box = tab.page.getByRole('region', { name: 'Conversation' })
+    await expect.poll(() => tab.below()).toBeLessThan(2)
+    await box.hover()
+    await tab.page.mouse.wheel(0, -600)
+    const jump = tab.page.getByRole('button', { name: 'Jump to latest' })
+    await jump.waitFor()
+    const place = await box.evaluate((element) => element.scrollTop)
+    await tab.speaks(1, ' 150')
+    expect(await box.evaluate((element) => element.scrollTop)).toBe(place)
+    await jump.click()
+    await jump.waitFor({ state: 'detached' })
+    await tab.answer(1, 'completed')
+    expect(await tab.below()).toBeLessThan(2)
+  })
+
+  it('takes presses while it grows', async () => {
+    const tab = await (await world.come({ viewport: { width: 400, height: 500 } })).open(world.site)
+    await tab.say('/demo count=400 rate=0')
+    await tab.answer(0, 'completed')
+    await tab.say('/demo count=400 rate=200')
+    await tab.speaks(1, '0 1 2')
+    // In each frame of a second, what a pointer in the middle of the box would come upon.
+    const met = await tab.page.evaluate(async () => {
+      const box = document.querySelector('.conversation-box')?.getBoundingClientRect()
+      if (box === undefined) throw new Error('There is no conversation.')
+      const frames: boolean[] = []
+      for (const end = performance.now() + 1_000; performance.now() < end; ) {
+        await new Promise((resolve) => requestAnimationFrame(resolve))
+        const under = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2)
+        frames.push(under?.closest('.turn') !== null)
+      }
+      return frames
+    })
+    expect(met.length).toBeGreaterThan(3)
+    expect(met.filter((turn) => !turn)).toEqual([])
+  })
+
+  it('keeps what is pressed where it is until it is let go, however much comes below it', async () => {
+    const tab = await (await world.come({ viewport: { width: 400, height: 500 } })).open(world.site)
+    await tab.status('Live')
+    const door = tool({ name: 'open_door', approval: true, execute: () => 'opened' })
+    const session = await world.join(tab.session, [door])
+    session.send('/demo tool=open_door input={"why":"somebody rings"} count=3 rate=0')
+    const deny = tab.page.getByRole('button', { name: 'Deny' })
+    await deny.hover()
+    await tab.page.mouse.down()
+    session.send('/demo count=300 rate=0')
+    await tab.page.getByText('/demo count=300').waitFor({ state: 'attached' })
+    await tab.page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve))))
+    await tab.page.mouse.up()
+    await tab.answer(1, 'completed')
+    await tab.page.locator('.tool-decision').getByText('Denied').waitFor({ state: 'attached' })
+    await expect.poll(() => tab.below()).toBeLessThan(2)
+  })
+
+  it('begins a new chat, and comes back to the one before', async () => {
+    const tab = await (await world.come()).open(world.site)
+    await tab.say('/demo count=3 rate=0')
+    await tab.answer(0, 'completed')
+    const first = tab.session
+    await tab.page.getByRole('button', { name: 'New chat' }).click()
+    await tab.page.getByText('A new conversation').waitFor()
+    expect(tab.session).not.toBe(first)
+    await tab.page.goBack()
+    expect(await tab.answer(0, 'completed')).toBe('0 1 2')
+    expect(tab.session).toBe(first)
+  })
+
+  it('is worked by keyboard alone, and tells screen readers of whole sentences', async () => {
+    const tab = await (await world.come()).open(world.site)
+    await tab.status('Live')
+    const { keyboard } = tab.page
+    // The composer has the focus from the start.
+    await keyboard.type('/demo count=2000')
+    await keyboard.press('Shift+Enter')
+    await keyboard.type('rate=50')
+    await keyboard.press('Enter')
+    await tab.speaks(0, '0 1 2 3')
+    await keyboard.press('Tab')
+    await keyboard.press('ArrowRight')
+    expect(await tab.page.getByRole('radio', { name: 'After this answer' }).isChecked()).toBe(true)
+    await keyboard.press('Tab')
+    await keyboard.press('Enter')
+    await tab.answer(0, 'cancelled')
+    const log = tab.page.getByRole('log')
+    await log.getByText('Stopped').waitFor({ state: 'attached' })
+    const box = tab.page.getByRole('textbox', { name: 'Message' })
+    expect(await box.evaluate((element) => element === document.activeElement)).toBe(true)
+    expect(await tab.page.locator('.bubble').textContent()).toBe('/demo count=2000\nrate=50')
+  })
+
+  it.each([
+    ['light', { colorScheme: 'light' as const }],
+    ['dark', { colorScheme: 'dark' as const }],
+    ['phone', { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }],
+  ])('fits its window: %s', async (name, options) => {
+    const tab = await (await world.come(options)).open(world.site)
+    await tab.say('/demo tool=local_time input={} count=3 reasoning=8 rate=0')
+    await tab.answer(0, 'completed')
+    await tab.say('/demo count=400 rate=60')
+    await tab.speaks(1, '0 1 2 3 4 5 6 7 8 9')
+    await tab.say('/demo count=400 rate=60 reasoning=3')
+    await tab.speaks(2, '0 1 2 3 4 5 6 7 8 9')
+    const overflow = await tab.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
+    expect(overflow).toBeLessThanOrEqual(0)
+    await tab.page.screenshot({ path: `${ARTIFACTS}chat-page-${name}.png` })
+  })
+})

@@ -1,0 +1,296 @@
+// Several people at one session, each in a browser of their own: who they are, what they may do, what they see of each
+// other. On a real server that wants tokens.
+import { mkdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { tool } from '@parley/client'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { hasNoViolation } from './axe.ts'
+import type { ChatTab } from './browser.ts'
+import { PageWorld } from './page-world.ts'
+import { SECRET, tokenOf } from './token.ts'
+
+const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
+const PHONE = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }
+const CLIPBOARD = { permissions: ['clipboard-read', 'clipboard-write'] }
+
+let world: PageWorld
+
+beforeAll(async () => {
+  mkdirSync(ARTIFACTS, { recursive: true })
+  world = await PageWorld.start({ PARLEY_JWT_SECRET: SECRET })
+})
+afterEach(() => world.leave())
+afterAll(() => world.dispose())
+
+/** Somebody's browser, at a page of the server, signed in. */
+async function enter(
+  name: string,
+  { link, ...options }: Parameters<PageWorld['come']>[0] & { link?: string } = {},
+): Promise<ChatTab> {
+  const visitor = await world.come(options)
+  const url = new URL(link ?? world.site)
+  const fragment = new URLSearchParams(url.hash.slice(1))
+  fragment.set('token', tokenOf(name.toLowerCase(), name))
+  url.hash = fragment.toString()
+  const tab = await visitor.open(url.href)
+  await tab.status('Live')
+  return tab
+}
+
+/** Has a link made in the dialog for sharing. */
+async function invite(tab: ChatTab, role: string): Promise<string> {
+  await tab.page.getByRole('button', { name: 'Share' }).click()
+  const dialog = tab.page.getByRole('dialog')
+  await dialog.getByRole('combobox', { name: 'As' }).selectOption(role)
+  await dialog.getByRole('button', { name: 'Make a link' }).click()
+  await dialog.getByRole('button', { name: 'Copy invitation' }).click()
+  await dialog.getByText('Copied').waitFor()
+  const link = await dialog.getByRole('textbox', { name: 'Link' }).first().inputValue()
+  expect(await tab.page.evaluate(() => navigator.clipboard.readText())).toBe(link)
+  await dialog.getByRole('button', { name: 'Close' }).click()
+  return link
+}
+
+function numbers(count: number): string {
+  return Array.from({ length: count }, (_, index) => index).join(' ')
+}
+
+describe('who comes', () => {
+  it('is asked for a token, is who it says over reloads, and is nobody after signing out', async () => {
+    const visitor = await world.come()
+    const tab = await visitor.open(world.site)
+    const dialog = tab.page.getByRole('dialog')
+    await dialog.getByText('This server wants to know who you are.').waitFor()
+    await hasNoViolation(tab.page)
+    await tab.page.screenshot({ path: `${ARTIFACTS}people-sign-in.png` })
+    await dialog.getByLabel('Token').fill('no token')
+    await dialog.getByRole('button', { name: 'Sign in' }).click()
+    await dialog.getByText('Your token is not taken').waitFor()
+    await dialog.getByLabel('Token').fill(tokenOf('ada', 'Ada Lovelace'))
+    await dialog.getByRole('button', { name: 'Sign in' }).click()
+    await tab.status('Live')
+    await tab.page.reload()
+    await tab.status('Live')
+    // The tab's own storage has it: no address, and no other tab.
+    expect(tab.page.url()).not.toContain('token')
+    expect(await tab.page.evaluate(() => JSON.stringify({ ...localStorage }).includes('eyJ'))).toBe(false)
+    await tab.page.getByRole('button', { name: 'Sessions' }).click()
+    await dialog.getByText('Signed in as Ada Lovelace').waitFor()
+    await dialog.getByRole('button', { name: 'Sign out' }).click()
+    await tab.page.getByText('This server wants to know who you are.').waitFor()
+    expect(await tab.page.evaluate(() => sessionStorage.length)).toBe(0)
+  })
+
+  it('may bring a token behind the # of a link, which leaves the address at once', async () => {
+    const tab = await enter('Ada')
+    expect(tab.page.url()).toMatch(/\/\?session=ses_[0-9a-z]+$/)
+    expect(await tab.page.evaluate(() => window.history.length)).toBe(2)
+  })
+
+  it('is warned before the token ends, and goes on with a fresh one over the same connection', async () => {
+    const visitor = await world.come()
+    const tab = await visitor.open(`${world.site}#token=${tokenOf('ada', 'Ada', 50)}`)
+    await tab.status('Live')
+    await tab.say('/demo count=2000 rate=50')
+    await tab.speaks(0, '0 1 2 3')
+    await tab.page.getByText('Your sign-in is nearly over.').waitFor()
+    await tab.page.getByRole('button', { name: 'Give a fresh token' }).click()
+    await tab.page.getByLabel('Token').fill(tokenOf('ada', 'Ada'))
+    await tab.page.getByRole('button', { name: 'Sign in' }).click()
+    await tab.page.getByText('Your sign-in is nearly over.').waitFor({ state: 'detached' })
+    await expect.poll(() => visitor.sockets.sent.filter((type) => type === 'token').length).toBe(1)
+    expect(visitor.sockets.count).toBe(1)
+    await tab.page.getByRole('button', { name: 'Stop' }).click()
+    await tab.answer(0, 'cancelled')
+  })
+})
+
+describe('two windows and a phone', () => {
+  it('share a session: one asks, another stops it, the third redirects, and all see the same', async () => {
+    const ada = await enter('Ada', CLIPBOARD)
+    const link = await invite(ada, 'editor')
+    const [bob, cy] = await Promise.all([enter('Bob', { link }), enter('Cy', { link, ...PHONE })])
+    const all = [ada, bob, cy]
+    expect(new Set(all.map(({ session }) => session)).size).toBe(1)
+    for (const { page } of all) expect(page.url()).not.toContain('#')
+
+    await ada.say('/demo count=2000 rate=50')
+    await Promise.all(all.map((tab) => tab.speaks(0, '0 1 2 3')))
+    await bob.page.getByRole('button', { name: 'Stop' }).click()
+    const stopped = await Promise.all(all.map((tab) => tab.answerTo('/demo count=2000 rate=50', 'cancelled')))
+    expect(stopped).toEqual(all.map(() => stopped[0]))
+    await ada.page.locator('.answer').getByText('Stopped by Bob').waitFor()
+
+    await ada.say('/demo count=2000 rate=60')
+    await Promise.all(all.map((tab) => tab.speaks(1, '0 1 2 3')))
+    await cy.page.getByRole('textbox', { name: 'Message' }).fill('/demo count=60 rate=60')
+    await ada.page.locator('.typing').getByText('Cy is writing').waitFor()
+    await ada.page.screenshot({ path: `${ARTIFACTS}people-shared-desktop.png` })
+    await cy.page.screenshot({ path: `${ARTIFACTS}people-shared-phone.png` })
+    await cy.page.getByRole('textbox', { name: 'Message' }).press('Enter')
+    await Promise.all(all.map((tab) => tab.speaks(2, '0 1 2 3')))
+    await bob.page.reload()
+    const redirected = await Promise.all(all.map((tab) => tab.answerTo('/demo count=2000 rate=60', 'superseded')))
+    expect(redirected).toEqual(all.map(() => redirected[0]))
+    const answers = await Promise.all(all.map((tab) => tab.answerTo('/demo count=60 rate=60', 'completed')))
+    expect(answers).toEqual([numbers(60), numbers(60), numbers(60)])
+    await ada.page.locator('.typing').getByText('Cy is writing').waitFor({ state: 'detached' })
+    for (const { page } of all) await page.getByRole('button', { name: '3 here' }).waitFor()
+    await ada.page.getByRole('button', { name: '3 here' }).click()
+    await ada.page.getByRole('dialog').getByText('phone').waitFor()
+    await hasNoViolation(ada.page)
+    await ada.page.screenshot({ path: `${ARTIFACTS}people-here.png` })
+    // The same on a phone, in the dark: who writes, and who is here.
+    await cy.page.emulateMedia({ colorScheme: 'dark' })
+    await bob.page.getByRole('textbox', { name: 'Message' }).fill('A moment')
+    await cy.page.locator('.typing').getByText('Bob is writing').waitFor()
+    await hasNoViolation(cy.page)
+    await cy.page.screenshot({ path: `${ARTIFACTS}people-typing-phone.png` })
+    await cy.page.getByRole('button', { name: '3 here' }).click()
+    await cy.page.getByRole('dialog').getByText('writing').waitFor()
+    await hasNoViolation(cy.page)
+    await cy.page.screenshot({ path: `${ARTIFACTS}people-here-phone.png` })
+  })
+})
+
+describe('what a role allows', () => {
+  it('is offered, and nothing else: a viewer reads, an approver decides, and a new role holds at once', async () => {
+    const ada = await enter('Ada', CLIPBOARD)
+    const vera = await enter('Vera', { link: await invite(ada, 'viewer') })
+    const paul = await enter('Paul', { link: await invite(ada, 'approver') })
+    await vera.page.getByText('You are watching.').waitFor()
+    await paul.page.getByText('You decide here').waitFor()
+    for (const { page } of [vera, paul]) expect(await page.getByRole('textbox').count()).toBe(0)
+
+    const opened: unknown[] = []
+    const door = tool({ name: 'open_door', approval: true, execute: (input) => opened.push(input) })
+    await world.join(ada.session, [door], tokenOf('ada', 'Ada'))
+    await ada.say('/demo tool=open_door input={"door":"front"} count=3 rate=0')
+    await vera.page.getByText('An owner or an approver decides about this.').waitFor()
+    expect(await vera.page.getByRole('button', { name: 'Approve' }).count()).toBe(0)
+    await hasNoViolation(vera.page)
+    await paul.page.getByRole('textbox', { name: 'Reason' }).fill('It is her mother')
+    await paul.page.screenshot({ path: `${ARTIFACTS}people-approver.png` })
+    await paul.page.getByRole('button', { name: 'Approve' }).click()
+    for (const tab of [ada, vera]) {
+      await tab.page.locator('.tool-decision').getByText('Approved by Paul: It is her mother').waitFor()
+      await tab.answer(0, 'completed')
+    }
+    expect(opened).toEqual([{ door: 'front' }])
+
+    await ada.page.getByRole('button', { name: 'Share' }).click()
+    await ada.page.getByRole('combobox', { name: 'Role of Vera' }).selectOption('editor')
+    await vera.say('/demo count=3 rate=0')
+    expect(await ada.answer(1, 'completed')).toBe('0 1 2')
+    await ada.page.locator('.message').getByText('Vera').waitFor()
+    // A session is not left without an owner.
+    await ada.page.getByRole('combobox', { name: 'Role of Ada' }).selectOption('viewer')
+    await ada.page.getByText('A session needs an owner').waitFor()
+    // Chromium itself tells of what was refused.
+    for (const visitor of world.visitors) visitor.excuse('409')
+  })
+
+  it('ends at once for who is removed, and what they saw goes from their page; their old invitation lets nobody in', async () => {
+    const ada = await enter('Ada', CLIPBOARD)
+    const link = await invite(ada, 'viewer')
+    const eve = await enter('Eve', { link })
+    await ada.say('/demo count=2000 rate=50')
+    await eve.speaks(0, '0 1 2 3')
+    await ada.page.getByRole('button', { name: 'Share' }).click()
+    await ada.page.getByRole('button', { name: 'Remove: Eve' }).click()
+    await ada.page.getByRole('button', { name: 'Remove Eve' }).click()
+    await eve.page.getByText('You are no member any more').waitFor()
+    expect(await eve.page.locator('.answer').count()).toBe(0)
+    await ada.page.getByRole('listitem', { name: 'Eve' }).waitFor({ state: 'detached' })
+    await eve.page.screenshot({ path: `${ARTIFACTS}people-removed.png` })
+
+    await eve.page.evaluate((hash) => {
+      window.location.hash = hash
+    }, new URL(link).hash)
+    await eve.page.getByText('The invitation was not taken').waitFor()
+    await eve.page.getByText('This session is not open to you').waitFor()
+    expect(eve.page.url()).not.toContain('#')
+    await ada.page.getByRole('button', { name: /^Take back/ }).click()
+    await ada.page.getByText('Open invitations').waitFor({ state: 'detached' })
+    // Chromium itself tells of the invitation that was refused.
+    for (const visitor of world.visitors) visitor.excuse('403')
+  })
+})
+
+describe('names and titles', () => {
+  it('are text, whatever they hold', async () => {
+    const harm = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
+    const visitor = await world.come(CLIPBOARD)
+    const tab = await visitor.open(`${world.site}#token=${tokenOf('mal"><svg onload=pwned=1>', harm)}`)
+    await tab.status('Live')
+    await tab.say('/demo count=1')
+    await tab.answer(0, 'completed')
+    await fetch(`${world.site}v1/sessions/${tab.session}`, {
+      method: 'PATCH',
+      headers: { authorization: `Bearer ${tokenOf('mal"><svg onload=pwned=1>')}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ title: harm }),
+    })
+    await tab.page.locator('h1 .title').getByText(harm).waitFor()
+    expect(await tab.page.title()).toBe(`${harm} · Parley`)
+    await tab.page.getByRole('button', { name: 'Sessions' }).click()
+    await tab.page.getByRole('dialog').locator('strong').getByText(harm).waitFor()
+    await tab.page.getByRole('dialog').locator('.session-title').getByText(harm).waitFor()
+    await tab.page.keyboard.press('Escape')
+    await tab.page.getByRole('button', { name: 'Share' }).click()
+    await tab.page.locator('.member-name').getByText(harm).waitFor()
+    const found = await tab.page.evaluate(() => ({
+      pwned: 'pwned' in window,
+      elements: document.querySelectorAll('#root :is(img, script, [onerror], [onload])').length,
+    }))
+    expect(found).toEqual({ pwned: false, elements: 0 })
+  })
+})
+
+describe('everybody', () => {
+  it('can read and work the dialogs, in light and dark and on a phone', async () => {
+    const ada = await enter('Ada', { viewport: { width: 1_280, height: 900 }, ...CLIPBOARD })
+    const link = new URL(await invite(ada, 'editor'))
+    const token = new URLSearchParams(link.hash.slice(1)).get('invite')
+    for (const name of ['Bob Example', 'Zoë']) {
+      await fetch(`${world.site}v1/sessions/${ada.session}/members`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${tokenOf(name.toLowerCase(), name)}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ token }),
+      })
+    }
+    await ada.say('/demo count=3 rate=0')
+    await ada.answer(0, 'completed')
+    await ada.page.getByRole('button', { name: 'Share' }).click()
+    const dialog = ada.page.getByRole('dialog')
+    await dialog.getByRole('button', { name: 'Make a link' }).click()
+    await dialog.getByText('It is shown only now').waitFor()
+    await dialog.getByRole('button', { name: 'Remove: Zoë' }).click()
+    await isFineInAll(ada, 'share')
+    await dialog.getByRole('button', { name: 'Close' }).click()
+    await ada.page.getByRole('navigation', { name: 'Sessions' }).getByRole('button', { name: /^More/ }).first().click()
+    await ada.page.getByRole('heading', { name: 'Session', exact: true }).waitFor()
+    await ada.page.getByRole('textbox', { name: 'Title' }).waitFor()
+    await isFineInAll(ada, 'session')
+    await ada.page.keyboard.press('Escape')
+    await ada.page.getByRole('button', { name: 'Connection' }).click()
+    await ada.page.getByText('WebSocket', { exact: true }).waitFor()
+    await isFineInAll(ada, 'connection')
+  })
+})
+
+/** In both colour schemes, and as small as a phone. */
+async function isFineInAll({ page }: ChatTab, name: string): Promise<void> {
+  for (const look of ['light', 'dark', 'phone'] as const) {
+    await page.emulateMedia({ colorScheme: look === 'dark' ? 'dark' : 'light' })
+    await page.setViewportSize(look === 'phone' ? PHONE.viewport : { width: 1_280, height: 900 })
+    await hasNoViolation(page)
+    const overflow = await page.evaluate(() => {
+      const all = [document.documentElement, ...document.querySelectorAll('dialog[open]')]
+      return Math.max(...all.map((element) => element.scrollWidth - element.clientWidth))
+    })
+    expect(overflow).toBeLessThanOrEqual(0)
+    await page.screenshot({ path: `${ARTIFACTS}people-${name}-${look}.png` })
+  }
+  await page.emulateMedia({ colorScheme: 'light' })
+  await page.setViewportSize({ width: 1_280, height: 900 })
+}
