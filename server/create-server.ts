@@ -80,7 +80,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     jwtSecretFile: config.jwtSecretFile,
     jwksUrl: config.jwksUrl,
     issuer: config.jwtIssuer,
-    activeReaders: config.jwtAudience,
+    audience: config.jwtAudience,
     clockSkew: config.jwtClockSkew,
     userClaim: config.jwtUserClaim,
     nameClaim: config.jwtNameClaim,

@@ -2,7 +2,7 @@
 // the files do when they run is beyond a test here: docs/adr/0018 says how it was tried.
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { SETTINGS } from '../server/settings.ts'
+import { SETTINGS } from '../server/config/settings.ts'
 
 const root = new URL('..', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8')

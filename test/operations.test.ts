@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { SETTINGS } from '../server/settings.ts'
+import { SETTINGS } from '../server/config/settings.ts'
 
 const root = new URL('..', import.meta.url)
 const guide = readFileSync(new URL('docs/operations.md', root), 'utf8')

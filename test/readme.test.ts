@@ -1,7 +1,7 @@
 // README: what it says of settings, scripts and files is so.
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { SETTINGS } from '../server/settings.ts'
+import { SETTINGS } from '../server/config/settings.ts'
 
 const root = new URL('..', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8')

@@ -25,7 +25,7 @@ test('without a key everybody is anonymous, whatever they say', async () => {
 })
 
 describe('with a secret', () => {
-  const { required, authenticate } = createAuthenticator({ jwtSecret, issuer: 'us', activeReaders: 'parley' })
+  const { required, authenticate } = createAuthenticator({ jwtSecret, issuer: 'us', audience: 'parley' })
   const good = { sub: 'ann', name: 'Ann', iss: 'us', aud: 'parley' }
 
   test('a signed token says who it is', async () => {
@@ -50,7 +50,7 @@ describe('with a secret', () => {
     ['one that is over', () => signed({ ...good, exp: now() - 60 })],
     ['one that is not valid yet', () => signed({ ...good, nbf: now() + 60 })],
     ['one of another issuer', () => signed({ ...good, iss: 'them' })],
-    ['one for another activeReaders', () => signed({ ...good, aud: 'them' })],
+    ['one for another audience', () => signed({ ...good, aud: 'them' })],
     ['one that names nobody', () => signed({ iss: 'us', aud: 'parley' })],
     ['one that names somebody endless', () => signed({ ...good, sub: 'x'.repeat(257) })],
   ]

@@ -32,7 +32,7 @@ export interface AuthConfig {
   /** Milliseconds between two such fetches; default 30,000. */
   readonly jwksCooldownMs?: number | undefined
   readonly issuer?: string | undefined
-  readonly activeReaders?: string | undefined
+  readonly audience?: string | undefined
   /** Seconds by which clocks may differ; default 5. */
   readonly clockSkew?: number | undefined
   /** The claims that name the user, and how people call them; default `sub` and `name`. */
@@ -76,7 +76,7 @@ function createVerifier(config: AuthConfig): Verify | undefined {
   const options: JWTVerifyOptions = {
     clockTolerance: config.clockSkew ?? CLOCK_SKEW_S,
     ...(config.issuer === undefined ? {} : { issuer: config.issuer }),
-    ...(config.activeReaders === undefined ? {} : { activeReaders: config.activeReaders }),
+    ...(config.audience === undefined ? {} : { audience: config.audience }),
   }
   const { jwtSecret, jwtSecretFile, jwksUrl } = config
   if (jwtSecretFile !== undefined) return bySecrets(secretsIn(jwtSecretFile), options)

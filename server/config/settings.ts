@@ -166,7 +166,7 @@ export const SETTINGS = {
   ),
   jwksUrl: setting('PARLEY_JWKS_URL', url, undefined, 'Where the public keys of tokens are.'),
   jwtIssuer: setting('PARLEY_JWT_ISSUER', text, undefined, 'The issuer that tokens must name.'),
-  jwtAudience: setting('PARLEY_JWT_AUDIENCE', text, undefined, 'The activeReaders that tokens must name.'),
+  jwtAudience: setting('PARLEY_JWT_AUDIENCE', text, undefined, 'The audience that tokens must name.'),
   jwtClockSkew: setting('PARLEY_JWT_CLOCK_SKEW', whole(0, 600), 5, 'Seconds by which clocks may differ.'),
   jwtUserClaim: setting('PARLEY_JWT_USER_CLAIM', text, 'sub', 'The claim that names the user.'),
   jwtNameClaim: setting('PARLEY_JWT_NAME_CLAIM', text, 'name', "The claim with the user's name for people."),
