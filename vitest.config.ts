@@ -1,18 +1,19 @@
-// Which tests run and how: real processes, sockets and disks, on as little as two cores.
-// Two projects, one after the other, so that tests which start processes do not starve the others.
+// Which tests run, and how: with real processes, sockets and disks, on two cores. The two projects run one after the other,
+// so that tests that start processes do not slow down the others.
 import { defineConfig } from 'vitest/config'
 
-/** `*.long.test.ts`: npm run test:chaos. */
+/** `npm run test:chaos` runs `*.long.test.ts`. */
 const outside = ['**/node_modules/**', '**/dist/**', '.cache/**', 'data/**', '**/*.long.test.ts']
-/** They start servers, kill them, or drive a browser, and wait for most of their time. */
+/** These start servers, kill them, or drive a browser, and wait most of the time. */
 const withProcesses = ['**/*.process.test.ts']
 
 export default defineConfig({
   test: {
     reporters: ['default', './scripts/summary-reporter.ts'],
+    runner: './scripts/test-runner.ts',
     pool: 'forks',
     maxWorkers: 2,
-    // A browser on two busy cores may take seconds to draw; what holds at once is not slower for it.
+    // A browser on two busy cores may need seconds to render. A condition that is true immediately takes no longer.
     expect: { poll: { timeout: 10_000 } },
     projects: [
       {

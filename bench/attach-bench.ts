@@ -1,7 +1,7 @@
-// attach-bench: what attaching to a session costs on a node that does not have it, as the number of finished runs in the
-// log grows: time, and CPU of nats-server. The stores' part of an attach: without a cursor (transcript, and the tail
-// after it), with a recent one, and with an old one (ten runs back). Each session is attached to once, so that no
-// cache of ours helps. `node bench/dist/attach-bench.js [--runs 10000,100000,500000]`
+// attach-bench: the cost of attaching to a session that is not in the node's cache, as the number of finished runs in
+// the log grows: time, and CPU of nats-server. It measures the stores only: without a cursor (transcript and tail),
+// with a recent cursor, and with an old one (ten runs back). Each session is attached once, so that no cache helps.
+// `node bench/dist/attach-bench.js [--runs 10000,100000,500000]`
 import { parseArgs } from 'node:util'
 import { formatCursor } from '@parley/protocol'
 import { type JetStreamStores, openJetStreamStores } from '@parley/server/internal/store/jetstream/stores'
@@ -58,7 +58,7 @@ async function attach(stores: JetStreamStores, id: string, cursor: string): Prom
   return count
 }
 
-/** Finished runs, spread over all sessions: a message, and its run rolled up. */
+/** Appends finished runs to all sessions: a message and a compacted run each. */
 async function fill(stores: JetStreamStores, sessions: readonly Session[], from: number, to: number): Promise<void> {
   let next = from
   const work = async (): Promise<void> => {
@@ -67,8 +67,8 @@ async function fill(stores: JetStreamStores, sessions: readonly Session[], from:
       const { id, ends } = sessions[number % SESSIONS] as Session
       const [run, message] = [`run_${number}`, `m_${number}`]
       const parts = [{ type: 'text', text: 'And then?' }] as const
-      const said = { type: 'message', message, command: message, role: 'user', parts } as const
-      await stores.log.append(id, `in.${message}`, said as never, 0)
+      const entry = { type: 'message', message, command: message, role: 'user', parts } as const
+      await stores.log.append(id, `in.${message}`, entry as never, 0)
       const output = [{ type: 'text', text: TEXT, index: 0, lengths: [TEXT.length] }] as const
       const ended = { type: 'run.ended', run, reason: 'completed', next: 1, output } as const
       ends.push((await stores.log.append(id, `run.${run}`, ended as never, 0)).seq)
@@ -77,8 +77,8 @@ async function fill(stores: JetStreamStores, sessions: readonly Session[], from:
   await Promise.all(Array.from({ length: APPENDERS }, work))
 }
 
-/** All but the last run of each session is folded. */
-async function fold(stores: JetStreamStores, sessions: readonly Session[]): Promise<void> {
+/** Writes transcripts that cover all but the last run of each session. */
+async function writeTranscripts(stores: JetStreamStores, sessions: readonly Session[]): Promise<void> {
   for (const { id, ends } of sessions) {
     const cursor = formatCursor(stores.log.epoch, ends.at(-2) ?? 0)
     const entries = [{ seq: ends.at(-2) ?? 0, time: Date.now(), json: JSON.stringify({ text: TEXT.repeat(10) }) }]
@@ -122,7 +122,7 @@ try {
   for (const runs of values.runs.split(',').map(Number)) {
     await fill(stores, sessions, filled, runs)
     filled = runs
-    await fold(stores, sessions)
+    await writeTranscripts(stores, sessions)
     for (const [index, [name, kind]] of KINDS.entries()) {
       const some = sessions.slice(index * ATTACHES, (index + 1) * ATTACHES)
       console.log(`| ${runs} | ${name} | ${await measure(server, kind, some)} |`)

@@ -1,18 +1,18 @@
-// What Parley adds before the first token: from a person's message on its socket to the first output on the same
-// socket, with a model that answers at once, so that all of it is ours: the command, its two appends, the queue, the owner, the
-// prompt, and the way back. On the embedded log, and across two nodes of which one has the sockets and the other the run.
-// `node bench/dist/first-token-bench.js [--asks 300] [--rate 20] [--rounds 5]`
+// The time that Parley adds to the first token: from a message on a socket to the first output on the same socket, with
+// a model that answers immediately. It covers the command, its two appends, the queue, the driver, the prompt and the
+// way back. Measured on the embedded log, and on two nodes: one with the sockets, one with the runs. `node
+// bench/dist/first-token-bench.js [--asks 300] [--rate 20] [--rounds 5]`
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { ParleyCluster, type ParleyClusterOptions } from './cluster/parley-cluster.ts'
 import { CountingReader } from './harness/counting-reader.ts'
-import { machine } from './harness/machine.ts'
-import { spread } from './harness/spread.ts'
+import { machine, summarize } from './harness/summary.ts'
 
 const { values } = parseArgs({
   options: {
-    /** Messages, each in a session of its own. */
+    /** Messages, each in a separate session. */
     asks: { type: 'string', default: '300' },
-    /** Messages a second. */
+    /** Messages per second. */
     rate: { type: 'string', default: '20' },
     rounds: { type: 'string', default: '5' },
   },
@@ -23,7 +23,7 @@ const ROUNDS = Number(values.rounds)
 const TOKENS = 20
 const TOKENS_PER_SECOND = 20
 const ENDED_MS = 10_000
-/** Messages of which nothing is reported: until then code is being compiled. */
+/** The first messages do not count: V8 still compiles the code. */
 const WARM_UP = 50
 
 const LAYOUTS: Readonly<Record<string, ParleyClusterOptions>> = {
@@ -64,11 +64,11 @@ async function measure(options: ParleyClusterOptions): Promise<Round> {
       })
     })
     await Promise.all(readers.map((reader) => reader.connect(port)))
-    // At moments that know nothing of each other, as people's are.
+    // A Poisson process, as independent people produce it.
     let due = performance.now()
     const acknowledged = readers.map(async (reader) => {
       due += (-Math.log(1 - Math.random()) * 1_000) / RATE
-      await sleep(due - performance.now())
+      await sleep(Math.max(0, due - performance.now()))
       asked.set(reader, performance.now())
       await reader.ask(TOKENS, TOKENS_PER_SECOND)
     })
@@ -87,11 +87,9 @@ async function measure(options: ParleyClusterOptions): Promise<Round> {
   }
 }
 
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)))
-}
-
-console.log(`${machine()}, shared by all processes. ${ROUNDS} rounds in turn, ${ASKS} messages each, ${RATE} a second.`)
+console.log(
+  `${machine()}, shared by all processes. ${ROUNDS} rounds in turn, ${ASKS} messages each, ${RATE} per second.`,
+)
 const results = new Map<string, Round[]>(Object.keys(LAYOUTS).map((name) => [name, []]))
 for (let round = 0; round < ROUNDS; round += 1) {
   for (const [name, options] of Object.entries(LAYOUTS)) results.get(name)?.push(await measure(options))
@@ -99,11 +97,11 @@ for (let round = 0; round < ROUNDS; round += 1) {
 console.table(
   [...results].map(([layout, rounds]) => ({
     layout,
-    'p50 ms': spread(
+    'p50 ms': summarize(
       rounds.map(({ p50 }) => p50),
       2,
     ),
-    'p99 ms': spread(
+    'p99 ms': summarize(
       rounds.map(({ p99 }) => p99),
       2,
     ),

@@ -1,13 +1,14 @@
-// What an idle connection that is attached to a session of its own takes of a server's memory, when there are as many as
-// one process may have, and more than that over several processes on one port: each with a log of its own, or all as nodes of one
-// NATS server. What lives is counted, after a collection: garbage is taken when there is need. `bench:peers --only idle` has
-// other servers beside it. `node bench/dist/idle-bench.js [--connections 100000] [--nodes 6] [--log embedded|nats]`
+// The memory of an idle connection, each attached to a separate session, on several processes that share one port: with
+// separate embedded logs, or as nodes of one NATS server. Memory is measured after a garbage collection. `bench:peers
+// --only idle` compares other servers. `node bench/dist/idle-bench.js [--connections 100000] [--nodes 6] [--log
+// embedded|nats]`
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { freePort } from './cluster/free-port.ts'
 import { NatsServer } from './cluster/nats-server.ts'
 import { BenchChild } from './harness/bench-child.ts'
 import type { FromServer, ToServer } from './harness/bench-message.ts'
-import { machine } from './harness/machine.ts'
+import { machine } from './harness/summary.ts'
 import type { FromPeerReaders, ToPeerReaders } from './peers/peer-message.ts'
 
 const { values } = parseArgs({
@@ -19,21 +20,19 @@ const { values } = parseArgs({
 })
 const CONNECTIONS = Number(values.connections)
 const NODES = Number(values.nodes)
-/** The first ones bring along what a process needs once. */
+/** The first connections allocate shared structures and do not count. */
 const FIRST = 200
 const SETTLE_MS = 2_000
 
 type Server = BenchChild<ToServer, FromServer>
 type Readers = BenchChild<ToPeerReaders, FromPeerReaders>
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-
-/** Resident bytes of each. */
+/** Resident bytes of each server. */
 async function memory(servers: readonly Server[]): Promise<number[]> {
   const sizes: number[] = []
   for (const server of servers) {
     const answer = await server.ask({ ask: 'usage', collected: true })
-    if (!('rss' in answer)) throw new Error('a node answered something else')
+    if (!('rss' in answer)) throw new Error('unexpected answer of the node')
     sizes.push(answer.rss)
   }
   return sizes
@@ -60,7 +59,7 @@ for (let number = 1; number <= NODES; number += 1) {
   servers.push(server)
 }
 
-/** Readers with sessions and an address of their own. */
+/** Reader processes, each with its own sessions and local address. */
 const readers: Readers[] = []
 let first = 0
 async function connect(sockets: number): Promise<void> {
@@ -82,13 +81,13 @@ for (let left = CONNECTIONS, at = 0; at < NODES; at += 1) {
 await sleep(SETTLE_MS)
 const after = await memory(servers)
 console.log(
-  `${machine()}. ${CONNECTIONS} idle connections on ${NODES} nodes (log: ${values.log}), each attached to a session of its own.`,
+  `${machine()}. ${CONNECTIONS} idle connections on ${NODES} nodes (log: ${values.log}), each attached to a separate session.`,
 )
 console.table([
   {
-    'kB a connection': ((sum(after) - sum(before)) / CONNECTIONS / 1_024).toFixed(2),
-    'before, MB a node': (sum(before) / NODES / 2 ** 20).toFixed(0),
-    'after, MB a node': (sum(after) / NODES / 2 ** 20).toFixed(0),
+    'kB per connection': ((sum(after) - sum(before)) / CONNECTIONS / 1_024).toFixed(2),
+    'before, MB per node': (sum(before) / NODES / 2 ** 20).toFixed(0),
+    'after, MB per node': (sum(after) / NODES / 2 ** 20).toFixed(0),
   },
 ])
 for (const process of readers) process.process.kill('SIGKILL')

@@ -1,15 +1,23 @@
-// jetstream-bench: what an append to the JetStream log costs on two nodes: CPU of the node that appends (and follows, as
-// an owner does), of the one that only follows, and of nats-server, per append; and how long a token takes from the one
-// to the other's follower. Beside it, in the same run and at the same pace, the bare way: a publish with a compare and
-// an ack, and a subscription on the republished subject. Self-clocked: one append in flight per session.
+// jetstream-bench: the cost of an append to the JetStream log on two nodes: CPU per append of the appending node (which
+// also follows, as a driver does), of a following node, and of nats-server; and the latency from one to the other. For
+// comparison, in the same run and at the same rate: a publish with a compare and an acknowledgement, and a subscription
+// to the republished subject. Each session has one append in flight.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type JetStreamStores, openJetStreamStores } from '@parley/server/internal/store/jetstream/stores'
+import {
+  type AppendToken,
+  advance,
+  appendAtRate,
+  bareAppend,
+  makeSessions,
+  TOKENS_A_RUN,
+  tokenOf,
+} from './append-load.ts'
 import { NatsCluster, NatsServer } from './cluster/nats-server.ts'
 import { LatencyHistogram, nowMicros } from './harness/bench-clock.ts'
-import { type Append, advance, bareAppend, makeLanes, pace, TOKENS_A_RUN, tokenOf } from './jetstream-lanes.ts'
 
 interface Result {
   readonly name: string
@@ -25,7 +33,7 @@ interface Result {
 
 export type ToFollower = 'begin' | 'end'
 
-/** What the following process says. */
+/** The answer of the follower process. */
 export interface FromFollower {
   readonly count: number
   readonly p50: number
@@ -40,7 +48,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string', default: '6' },
     rates: { type: 'string', default: '1000,5000,10000' },
     kinds: { type: 'string', default: 'bare,parley' },
-    /** 3: a cluster on this machine, with three replicas. */
+    /** 3: a cluster with three replicas on this machine. */
     nats: { type: 'string', default: '1' },
   },
 })
@@ -54,7 +62,7 @@ async function open(url: string, prefix: string): Promise<JetStreamStores> {
   return openJetStreamStores({ connection: { servers: url.split(',') }, streams: { prefix, replicas: REPLICAS } })
 }
 
-/** Follows all sessions, or all bare subjects, and tells how old what it saw was. */
+/** Follows all sessions, or all bare subjects, and reports the latency. */
 async function follow(kind: string, url: string, prefix: string): Promise<void> {
   const ages = new LatencyHistogram()
   const see = (text: string): void => {
@@ -90,14 +98,14 @@ async function follow(kind: string, url: string, prefix: string): Promise<void> 
   process.send?.('ready')
 }
 
-async function parley(stores: JetStreamStores): Promise<Append> {
+async function parley(stores: JetStreamStores): Promise<AppendToken> {
   const start = `${stores.log.epoch}.0`
   for (let i = 0; i < SESSIONS; i++) await stores.log.follow(`s${i}`, start, { entries: () => undefined })
-  return async (lane) => {
-    const said = tokenOf(lane)
-    const rollup = lane.index === TOKENS_A_RUN
-    const entry = await stores.log.append(lane.session, `run.${said.run}`, said, lane.last, { rollup })
-    advance(lane, entry.seq)
+  return async (session) => {
+    const token = tokenOf(session)
+    const rollup = session.index === TOKENS_A_RUN
+    const entry = await stores.log.append(session.id, `run.${token.run}`, token, session.last, { rollup })
+    advance(session, entry.seq)
   }
 }
 
@@ -116,14 +124,14 @@ async function measure(kind: 'parley' | 'bare', perSecond: number, server: NatsS
     `${REPLICAS}`,
   ])
   await once(child, 'message')
-  const lanes = makeLanes(SESSIONS)
-  await pace(lanes, append, perSecond, WARM_UP_S, () => undefined)
+  const sessions = makeSessions(SESSIONS)
+  await appendAtRate(sessions, append, perSecond, WARM_UP_S, () => undefined)
   const acks = new LatencyHistogram()
   child.send('begin')
   const nats = server.cpuSeconds()
   const cpu = process.cpuUsage()
   const began = performance.now()
-  await pace(lanes, append, perSecond, SECONDS, (micros) => acks.add(micros))
+  await appendAtRate(sessions, append, perSecond, SECONDS, (micros) => acks.add(micros))
   const seconds = (performance.now() - began) / 1000
   const { user, system } = process.cpuUsage(cpu)
   const natsMicros = (server.cpuSeconds() - nats) * 1e6
@@ -153,7 +161,7 @@ function table(results: readonly Result[]): string {
     return `| ${r.name} | ${r.perSecond.toFixed(0)} | ${costs.join(' | ')} | ${pair(r.ack)} | ${pair(r.seen)} |`
   })
   return [
-    '| load | appends/s | appender µs | follower µs | nats-server µs | acked ms p50 / p99 | at a follower elsewhere ms p50 / p99 |',
+    '| load | appends/s | appender µs | follower µs | nats-server µs | acknowledged, ms p50 / p99 | at the other node, ms p50 / p99 |',
     '| --- | --: | --: | --: | --: | --: | --: |',
     ...rows,
   ].join('\n')

@@ -1,11 +1,12 @@
-// log-bench: what an append to the LMDB log costs, all in: the whole process's CPU (LMDB's thread and fsync too) per
-// append, its latency to durable, and the most it takes. Self-clocked as an owner is: one append in flight per run.
+// log-bench: the cost of an append to the embedded log: CPU of the whole process (including LMDB's thread and fsync),
+// latency until it is durable, and maximum throughput. As in production, each run has one append in flight.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Event } from '@parley/protocol'
 import { type LmdbStores, openLmdbStores } from '@parley/server/internal/store/lmdb/stores'
+import { advance, appendAtRate, type BenchSession, makeSessions, TOKENS_A_RUN } from './append-load.ts'
 
 export interface LogBenchResult {
   readonly name: string
@@ -16,19 +17,10 @@ export interface LogBenchResult {
   readonly p99: number
 }
 
-const TOKENS_A_RUN = 200
-
-interface Lane {
-  readonly session: string
-  run: number
-  index: number
-  last: number
-}
-
-/** Appends the next token of a run, or its end as a roll-up, and goes on with the next run. */
-async function step(stores: LmdbStores, lane: Lane): Promise<void> {
-  const run = `run_${lane.session}_${lane.run}`
-  const ends = lane.index === TOKENS_A_RUN
+/** Appends the next token of a run, or its compacted end, and continues with the next run. */
+async function step(stores: LmdbStores, session: BenchSession): Promise<void> {
+  const run = `run_${session.id}_${session.run}`
+  const ends = session.index === TOKENS_A_RUN
   const event: Event = ends
     ? {
         type: 'run.ended',
@@ -38,51 +30,41 @@ async function step(stores: LmdbStores, lane: Lane): Promise<void> {
         next: TOKENS_A_RUN,
         output: [{ type: 'text', text: ' token'.repeat(TOKENS_A_RUN), index: 0, lengths: Array(TOKENS_A_RUN).fill(6) }],
       }
-    : { type: 'run.output', run, index: lane.index, kind: 'text', text: ` token${lane.index}` }
-  const entry = await stores.log.append(lane.session, `run.${run}`, event, lane.last, { rollup: ends })
-  lane.last = ends ? 0 : entry.seq
-  lane.index = ends ? 0 : lane.index + 1
-  if (ends) lane.run++
+    : { type: 'run.output', run, index: session.index, kind: 'text', text: ` token${session.index}` }
+  const entry = await stores.log.append(session.id, `run.${run}`, event, session.last, { rollup: ends })
+  advance(session, entry.seq)
 }
 
-function lanes(sessions: number): Lane[] {
-  return Array.from({ length: sessions }, (_, i) => ({
-    session: `session_${i}`,
-    run: 0,
-    index: Math.floor((i * TOKENS_A_RUN) / sessions),
-    last: 0,
-  }))
-}
-
-/** @param perSecond appends offered a second; 0: as many as the log takes */
+/** @param perSecond offered appends per second; 0: as many as the log accepts */
 export async function benchLog(perSecond: number, sessions: number, seconds: number): Promise<LogBenchResult> {
   const path = mkdtempSync(join(tmpdir(), 'parley-log-bench-'))
   const stores = await openLmdbStores({ path })
-  const all = lanes(sessions)
+  const all = makeSessions(sessions)
   const start = `${stores.log.epoch}.0`
   let delivered = 0
-  for (const { session } of all) {
-    await stores.log.follow(session, start, {
+  for (const { id } of all) {
+    await stores.log.follow(id, start, {
       entries: (entries) => {
         delivered += entries.length
       },
     })
   }
   const latencies: number[] = []
-  const measured = async (lane: Lane): Promise<void> => {
+  const measured = async (session: BenchSession): Promise<void> => {
     const before = performance.now()
-    await step(stores, lane)
+    await step(stores, session)
     latencies.push(performance.now() - before)
   }
   const warm = performance.now()
   const cpu = process.cpuUsage()
   if (perSecond === 0) await saturate(all, measured, seconds)
-  else await paced(all, measured, perSecond, seconds)
+  else await appendAtRate(all, measured, perSecond, seconds, () => undefined)
   const used = process.cpuUsage(cpu)
   const took = (performance.now() - warm) / 1000
   await stores.close()
   rmSync(path, { recursive: true, force: true })
-  if (delivered !== latencies.length) throw new Error(`${latencies.length} appended, ${delivered} delivered`)
+  if (delivered !== latencies.length)
+    throw new Error(`${latencies.length} entries were appended, but ${delivered} delivered`)
   latencies.sort((a, b) => a - b)
   const at = (share: number): number => latencies[Math.floor(latencies.length * share)] ?? 0
   return {
@@ -95,16 +77,16 @@ export async function benchLog(perSecond: number, sessions: number, seconds: num
   }
 }
 
-/** The same load with nothing behind it: what of the CPU is the bench's own. */
+/** The same load without a log, to measure the benchmark's own CPU. */
 export async function benchDriver(perSecond: number, sessions: number, seconds: number): Promise<LogBenchResult> {
-  const all = lanes(sessions)
+  const all = makeSessions(sessions)
   let appends = 0
   const cpu = process.cpuUsage()
-  const append = async (lane: Lane): Promise<void> => {
-    JSON.stringify({ type: 'run.output', run: lane.session, index: appends++, kind: 'text', text: ' token' })
+  const append = async (session: BenchSession): Promise<void> => {
+    JSON.stringify({ type: 'run.output', run: session.id, index: appends++, kind: 'text', text: ' token' })
     await Promise.resolve()
   }
-  await paced(all, append, perSecond, seconds)
+  await appendAtRate(all, append, perSecond, seconds, () => undefined)
   const used = process.cpuUsage(cpu)
   const cpuMicrosPerAppend = (used.user + used.system) / appends
   return {
@@ -117,36 +99,17 @@ export async function benchDriver(perSecond: number, sessions: number, seconds: 
   }
 }
 
-async function saturate(all: Lane[], append: (lane: Lane) => Promise<void>, seconds: number): Promise<void> {
-  const end = performance.now() + seconds * 1000
-  await Promise.all(
-    all.map(async (lane) => {
-      while (performance.now() < end) await append(lane)
-    }),
-  )
-}
-
-/** Tokens of all sessions evenly over time, in ticks of a millisecond; a session whose append is under way skips. */
-async function paced(
-  all: Lane[],
-  append: (lane: Lane) => Promise<void>,
-  perSecond: number,
+async function saturate(
+  all: BenchSession[],
+  append: (session: BenchSession) => Promise<void>,
   seconds: number,
 ): Promise<void> {
-  const busy = new Set<Lane>()
-  const began = performance.now()
-  let sent = 0
-  while (performance.now() - began < seconds * 1000) {
-    const due = Math.floor(((performance.now() - began) / 1000) * perSecond)
-    for (; sent < due; sent++) {
-      const lane = all[sent % all.length] as Lane
-      if (busy.has(lane)) continue
-      busy.add(lane)
-      void append(lane).finally(() => busy.delete(lane))
-    }
-    await new Promise((resolve) => setTimeout(resolve, 1))
-  }
-  while (busy.size > 0) await new Promise((resolve) => setTimeout(resolve, 1))
+  const end = performance.now() + seconds * 1000
+  await Promise.all(
+    all.map(async (session) => {
+      while (performance.now() < end) await append(session)
+    }),
+  )
 }
 
 export function logBenchTable(results: readonly LogBenchResult[]): string {

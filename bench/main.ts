@@ -1,18 +1,19 @@
-// npm run bench: what Parley costs beside a bare uWebSockets.js publisher of the same bytes at the same pace, in the
-// same run, round by round in turn: (a) one session with 1,000 readers, (b) 2,000 sessions of one reader each,
-// (c) offered load far beyond what the machine sustains, (d) the log alone. Reports medians over the rounds, as ratios.
+// npm run bench: compares the cost of Parley with a bare uWebSockets.js publisher of the same bytes at the same rate,
+// round by round in turn: (a) one session with 1,000 readers, (b) 2,000 sessions with one reader each, (c) overload,
+// (d) the log alone. Reports medians and ratios.
 import { cpus, totalmem } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { BenchChild } from './harness/bench-child.ts'
 import type { FromReaders, FromServer, Report, ToReaders, ToServer } from './harness/bench-message.ts'
-import { spread } from './harness/spread.ts'
+import { summarize } from './harness/summary.ts'
 import { benchDriver, benchLog, logBenchTable } from './log-bench.ts'
 
 interface Scenario {
   readonly name: string
   readonly sockets: number
   readonly topics: number
-  /** Tokens a second of each topic. */
+  /** Tokens per second of each topic. */
   readonly rate: number
 }
 
@@ -33,7 +34,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     json: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
-    /** `stream`: tokens come through Node's ReadableStream, as from a provider; else through a plain queue. */
+    /** `stream`: tokens pass through Node's ReadableStream, as with a provider; otherwise through a plain queue. */
     source: { type: 'string', default: 'queue' },
   },
 })
@@ -57,29 +58,27 @@ const LOADS = [5, 10, 20, 40, 80].map(
   }),
 )
 
-/** `--profile`: a .cpuprofile of each Parley server in the working folder. */
+/** With `--profile`, each Parley server writes a .cpuprofile to the working directory. */
 function child<To, From>(file: string): BenchChild<To, From> {
   const profile = values.profile && file.includes('parley')
   return new BenchChild(file, { profile, env: { PARLEY_BENCH_SOURCE: values.source } })
 }
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-
 async function usage(server: BenchChild<ToServer, FromServer>): Promise<{ cpu: number; rss: number }> {
   const answer = await server.ask({ ask: 'usage' })
-  if (!('cpu' in answer)) throw new Error('the server answered something else')
+  if (!('cpu' in answer)) throw new Error('unexpected answer of the server')
   return answer
 }
 
 async function measure(kind: Kind, scenario: Scenario): Promise<Measured> {
   const server = child<ToServer, FromServer>(kind === 'parley' ? 'harness/parley-process.js' : 'peers/bare-peer.js')
   const ready = await server.next()
-  if (!('port' in ready)) throw new Error('the server did not say its port')
+  if (!('port' in ready)) throw new Error('the server did not report its port')
   const readers = child<ToReaders, FromReaders>('harness/reader-process.js')
   await readers.ask({ ask: 'connect', port: ready.port, kind, sockets: scenario.sockets, topics: scenario.topics })
   const seconds = SECONDS + WARM_UP_MS / 1_000 + 2
   const load = { topics: scenario.topics, rate: scenario.rate, seconds }
-  if (kind === 'bare') server.tell({ ask: 'publish', load })
+  if (kind === 'bare') server.send({ ask: 'publish', load })
   else await startRuns(readers, scenario, seconds)
   await sleep(WARM_UP_MS)
   await readers.ask({ ask: 'clear' })
@@ -92,7 +91,7 @@ async function measure(kind: Kind, scenario: Scenario): Promise<Measured> {
   await readers.ask({ ask: 'close' })
   readers.process.disconnect()
   await server.stop({ ask: 'stop' })
-  if (!('report' in answer)) throw new Error('the readers did not report')
+  if (!('report' in answer)) throw new Error('unexpected answer of the readers')
   const { report } = answer
   return {
     ...report,
@@ -113,7 +112,7 @@ async function startRuns(
 }
 
 function row(name: string, results: readonly Measured[]): Record<string, string> {
-  const of = (pick: (result: Measured) => number, digits = 1): string => spread(results.map(pick), digits)
+  const of = (pick: (result: Measured) => number, digits = 1): string => summarize(results.map(pick), digits)
   return {
     server: name,
     'tokens/s': of((result) => result.perSecond, 0),
@@ -135,12 +134,14 @@ async function compare(scenario: Scenario, goal: number): Promise<void> {
   const ratios = results.parley.map(
     (result, round) => result.cpuPerToken / (results.bare[round]?.cpuPerToken ?? Number.NaN),
   )
-  console.log(`CPU per delivered token, Parley / bare uWS, round by round: ${spread(ratios, 2)}; goal: at most ${goal}`)
+  console.log(
+    `CPU per delivered token, Parley / bare uWS, round by round: ${summarize(ratios, 2)}; goal: at most ${goal}`,
+  )
   if (values.json) console.log(JSON.stringify({ scenario, results, ratios }))
 }
 
 async function overload(): Promise<void> {
-  console.log('\nc: more than the machine sustains (readers and server share its cores)')
+  console.log('\nc: overload (readers and server share the cores)')
   const rows: Record<string, string>[] = []
   for (const scenario of LOADS) {
     const results: Measured[] = []
@@ -151,7 +152,7 @@ async function overload(): Promise<void> {
 }
 
 async function logAlone(): Promise<void> {
-  console.log('\nd: the log alone, fsync included')
+  console.log('\nd: the log alone, including fsync')
   const sessions = 2_000
   const results = [
     await benchDriver(10_000, sessions, SECONDS),
@@ -164,9 +165,9 @@ async function logAlone(): Promise<void> {
 console.log(
   `${cpus().length} × ${cpus()[0]?.model.trim()}, ${(totalmem() / 1024 ** 3).toFixed(0)} GB, Node ${process.version}`,
 )
-console.log(`${ROUNDS} rounds of ${SECONDS} s each, in turn; median (least–most). Server and readers share the cores.`)
+console.log(`${ROUNDS} rounds of ${SECONDS} s each, in turn; median (min–max). Server and readers share the cores.`)
 console.log(
-  `Token source: ${values.source}. (\`--source stream\` adds what Node's ReadableStream costs a provider, some 3 µs a token.)`,
+  `Token source: ${values.source}. (\`--source stream\` adds the cost of Node's ReadableStream, about 3 µs per token.)`,
 )
 const wanted = (part: string): boolean => values.only === undefined || values.only.includes(part)
 if (wanted('a')) await compare(FAN_OUT, 1.2)

@@ -1,31 +1,33 @@
-// nodes-bench: how old a token is at a reader's socket when its run is driven on one node and read on another: a worker
-// makes the tokens, a gateway has the WebSockets, one nats-server between them. Beside it, in the same run and at the
-// same pace, the bare way there and no further: a publish with a compare, and a subscription on what is republished.
-// `node bench/dist/nodes-bench.js [--rounds 3] [--loads 500x10,50x100] [--profile]`
+// nodes-bench: the latency from the model to a reader's socket across two nodes. A worker drives the runs, a gateway
+// has the WebSockets, and one nats-server is between them. For comparison, in the same run and at the same rate: the
+// minimum with NATS, a publish with a compare and a subscription to the republished subject. `node
+// bench/dist/nodes-bench.js [--rounds 3] [--loads 500x10,50x100] [--profile]`
 import { cpus } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { openJetStreamStores } from '@parley/server/internal/store/jetstream/stores'
+import { appendAtRate, bareAppend, makeSessions } from './append-load.ts'
 import { NatsServer } from './cluster/nats-server.ts'
 import { BenchChild } from './harness/bench-child.ts'
 import type { FromReaders, FromServer, ToReaders, ToServer } from './harness/bench-message.ts'
-import { busySeconds, machine } from './harness/machine.ts'
+import { machine } from './harness/summary.ts'
+import { busySeconds } from './harness/usage.ts'
 import type { FromFollower, ToFollower } from './jetstream-bench.ts'
-import { bareAppend, makeLanes, pace } from './jetstream-lanes.ts'
 
 interface Load {
   readonly runs: number
-  /** Tokens a second of each. */
+  /** Tokens per second of each run. */
   readonly rate: number
 }
 
 interface Measured {
   readonly perSecond: number
-  /** Milliseconds from the model, or the publisher, to the socket, or the subscription. */
+  /** Milliseconds from the model (or publisher) to the socket (or subscription). */
   readonly p50: number
   readonly p99: number
-  /** Microseconds of CPU for each token. */
+  /** Microseconds of CPU per token. */
   readonly cpu: { readonly from: number; readonly to: number; readonly nats: number }
-  /** How much of the machine somebody else used meanwhile, 0 to 1. */
+  /** Share of the machine that other processes used, 0 to 1. */
   readonly others: number
 }
 
@@ -39,20 +41,19 @@ const { values } = parseArgs({
     loads: { type: 'string', default: '500x10,50x100' },
     kinds: { type: 'string', default: 'bare,parley' },
     profile: { type: 'boolean', default: false },
-    /** Percent of the machine: a round in which others used more is measured again, some times. */
+    /** Percent of the machine: a round in which other processes used more is repeated, a few times. */
     others: { type: 'string', default: '10' },
-    /** Of the nodes, in megabytes. */
+    /** V8's semi-space of the nodes, in MB. */
     'semi-space': { type: 'string', default: '32' },
   },
 })
 const SECONDS = Number(values.seconds)
 const WARM_UP_MS = 2_000
-/** Milliseconds over which runs begin: what each does now and then, such as to roll itself up, they do not all do at once. */
+/** Milliseconds over which runs begin, so that their periodic work, such as compaction, does not coincide. */
 const SPREAD_MS = 5_000
 const TRIES = 5
 const CALM_LOOKS = 60
 const OTHERS = Number(values.others) / 100
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 const nats = await NatsServer.start()
 let round = 0
@@ -82,12 +83,12 @@ async function compare(load: Load): Promise<void> {
     }
   }
   console.log(
-    `\n${load.runs} runs at ${load.rate} tokens/s each; medians of ${rounds} rounds (least–most); ${disturbed} disturbed`,
+    `\n${load.runs} runs at ${load.rate} tokens/s each; medians of ${rounds} rounds (min–max); ${disturbed} rounds were disturbed by other processes`,
   )
   console.table(Object.fromEntries(kinds.map((kind) => [kind, row(results[kind])])))
 }
 
-/** Resolves when others have let the machine be for a moment, or never do. */
+/** Resolves when other processes are quiet for a second, or after a limit. */
 async function calm(): Promise<void> {
   for (let looks = 0; looks < CALM_LOOKS; looks += 1) {
     const before = busySeconds()
@@ -117,7 +118,7 @@ async function measureNodes(load: Load, prefix: string): Promise<Measured> {
   readers.process.disconnect()
   await worker.child.stop({ ask: 'stop' })
   await gateway.child.stop({ ask: 'stop' })
-  if (!('report' in answer)) throw new Error('the readers did not report')
+  if (!('report' in answer)) throw new Error('unexpected answer of the readers')
   const { tokens, p50, p99, cpu: reading } = answer.report
   const [from = 0, to = 0, between = 0, all = 0] = after.map((value, index) => value - (before[index] ?? 0))
   const own = (from + to + reading) / 1e6 + between
@@ -134,17 +135,17 @@ async function serve(role: string, prefix: string): Promise<{ readonly child: Se
     semiSpace: Number(values['semi-space']),
   })
   const ready = await child.next()
-  if (!('port' in ready)) throw new Error('a node did not say its port')
+  if (!('port' in ready)) throw new Error('the node did not report its port')
   return { child, port: ready.port }
 }
 
 async function usage(child: ServerChild): Promise<number> {
   const answer = await child.ask({ ask: 'usage' })
-  if (!('cpu' in answer)) throw new Error('a node answered something else')
+  if (!('cpu' in answer)) throw new Error('unexpected answer of the node')
   return answer.cpu
 }
 
-/** This process publishes. */
+/** The publisher is this process. */
 async function measureBare({ runs, rate }: Load, prefix: string): Promise<Measured> {
   const stores = await openJetStreamStores({ connection: { servers: [nats.url] }, streams: { prefix } })
   const append = bareAppend(stores.connection.nats, prefix)
@@ -152,11 +153,11 @@ async function measureBare({ runs, rate }: Load, prefix: string): Promise<Measur
     args: ['follow', 'bare', nats.url, prefix, '--sessions', `${runs}`],
   })
   await follower.next()
-  const lanes = makeLanes(runs)
-  await pace(lanes, append, runs * rate, WARM_UP_MS / 1_000, () => undefined)
-  follower.tell('begin')
+  const sessions = makeSessions(runs)
+  await appendAtRate(sessions, append, runs * rate, WARM_UP_MS / 1_000, () => undefined)
+  follower.send('begin')
   const before = [process.cpuUsage(), nats.cpuSeconds(), busySeconds()] as const
-  await pace(lanes, append, runs * rate, SECONDS, () => undefined)
+  await appendAtRate(sessions, append, runs * rate, SECONDS, () => undefined)
   const { user, system } = process.cpuUsage(before[0])
   const natsMicros = (nats.cpuSeconds() - before[1]) * 1e6
   const busy = busySeconds() - before[2]
@@ -181,8 +182,8 @@ function row(results: readonly Measured[]): Record<string, string> {
     'tokens/s': of((result) => result.perSecond, 0),
     'p50 ms': of((result) => result.p50, 2),
     'p99 ms': of((result) => result.p99, 2),
-    'from, µs CPU': of((result) => result.cpu.from, 1),
-    'to, µs CPU': of((result) => result.cpu.to, 1),
+    'sender, µs CPU': of((result) => result.cpu.from, 1),
+    'receiver, µs CPU': of((result) => result.cpu.to, 1),
     'nats-server, µs CPU': of((result) => result.cpu.nats, 1),
     'others, %': of((result) => result.others * 100, 0),
   }

@@ -1,21 +1,23 @@
-// A resume storm: thousands of attached sessions with running answers lose their node by kill -9, and come back to
-// the two others. How long until all are live again, beyond the clients' own jitter; what it costs NATS; whether
-// anything is lost. `node bench/dist/resume-storm-bench.js [--sessions 5000] [--jitter 1000] [--role gateway]`
+// Resume storm: thousands of attached sessions with active runs lose their node (kill -9) and reconnect to the two
+// other nodes. Measures the time until all are live again, without the clients' own jitter, and the CPU of NATS, and
+// checks that nothing is lost. `node bench/dist/resume-storm-bench.js [--sessions 5000] [--jitter 1000] [--role
+// gateway]`
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { ParleyCluster } from './cluster/parley-cluster.ts'
-import type { FromStorm, StormReport, ToStorm } from './storm-message.ts'
+import type { FromStorm, StormReport, ToStorm } from './storm-process.ts'
 
 const { values } = parseArgs({
   options: {
     sessions: { type: 'string', default: '5000' },
-    /** Milliseconds over which clients spread their coming back. */
+    /** Milliseconds over which clients spread their reconnects. */
     jitter: { type: 'string', default: '1000' },
-    /** Of the node that dies; `all`: it owns a third of the answers, too. */
+    /** The role of the killed node; with `all` it also drives a third of the runs. */
     role: { type: 'string', default: 'all' },
     nats: { type: 'string', default: '1' },
-    /** Tokens a second of each answer. */
+    /** Tokens per second of each run. */
     rate: { type: 'string', default: '0.2' },
     seconds: { type: 'string', default: '60' },
   },
@@ -23,7 +25,7 @@ const { values } = parseArgs({
 const SESSIONS = Number(values.sessions)
 const RATE = Number(values.rate)
 const JITTER_MS = Number(values.jitter)
-/** Answers last from before the first is asked for until well after the storm. */
+/** Runs last until well after the storm. */
 const COUNT = Math.ceil(RATE * Number(values.seconds))
 const PER_PROCESS = 5_000
 const CALM_MS = 3_000
@@ -73,9 +75,9 @@ async function storm(): Promise<void> {
   const about = { sessions, port: doomed.server.port, elsewhere, jitterMs: JITTER_MS, count: COUNT, rate: RATE }
   await Promise.all(storms.map((each, number) => each.ask({ ask: 'begin', prefix: `storm_${number}`, ...about })))
   await Promise.all(storms.map((each) => each.ask({ ask: 'storm' })))
-  console.log(`${sessions * processes} sessions are attached and have their answers, after ${seconds(began)}`)
+  console.log(`${sessions * processes} sessions are attached and stream answers, after ${seconds(began)}`)
 
-  // What NATS does for the answers themselves, so that it can be taken off.
+  // The CPU of NATS without the storm, to subtract it.
   const calmCpu = cluster.natsCpuSeconds()
   const calmAt = performance.now()
   await sleep(CALM_MS)
@@ -91,14 +93,14 @@ async function storm(): Promise<void> {
   }
   const took = performance.now() - killed
   const used = cluster.natsCpuSeconds() - cpu
-  console.log(`all are live again after ${seconds(killed)}; waiting for the answers to end`)
+  console.log(`all sessions are live again after ${seconds(killed)}; waiting for the runs to end`)
 
   const reports = await ended(sessions)
   report(reports, { took, used, calm })
-  console.log(`what the nodes warned of: ${JSON.stringify(warnings())}`)
+  console.log(`warnings of the nodes: ${JSON.stringify(warnings())}`)
 }
 
-/** By what they say, how often. */
+/** The number of log lines with each text. */
 function warnings(): Readonly<Record<string, number>> {
   const counts: Record<string, number> = {}
   for (const line of cluster.nodes.flatMap(({ server }) => server.logs)) {
@@ -110,7 +112,7 @@ function warnings(): Readonly<Record<string, number>> {
   return counts
 }
 
-/** Asks until every answer has ended, within a bound. */
+/** Polls until every run has ended, or the time limit is reached. */
 async function ended(sessions: number): Promise<readonly StormReport[]> {
   const until = performance.now() + Number(values.seconds) * 1_000 + 60_000
   for (;;) {
@@ -130,16 +132,18 @@ function report(
   const problems = reports.flatMap((each) => each.problems)
   const total = waits.length
   console.table({
-    'live, beyond the jitter': row(waits),
-    'live, since the kill': row(all((each) => each.whole)),
-    'next token, beyond the jitter': row(all((each) => each.tokens)),
+    'live, without jitter': row(waits),
+    'live, since the kill': row(all((each) => each.outages)),
+    'next token, without jitter': row(all((each) => each.tokens)),
   })
   const each = (cpuSeconds: number): string => `${((cpuSeconds * 1_000) / total).toFixed(3)} ms`
-  console.log(`NATS until all were live: ${each(nats.used)} of CPU a session, of it for the storm ${each(extra)}`)
-  console.log(`${reports.reduce((sum, one) => sum + one.epochs, 0)} of ${total} answers changed hands`)
-  const told = reports.reduce((sum, each) => sum + each.told, 0)
-  if (told > 0) console.log(`${told} times a reader was told that the log was away`)
-  console.log(problems.length === 0 ? 'Nothing was lost: every answer is whole.' : problems.slice(0, 20).join('\n'))
+  console.log(
+    `CPU of NATS until all were live: ${each(nats.used)} per session, ${each(extra)} of it caused by the storm`,
+  )
+  console.log(`${reports.reduce((sum, one) => sum + one.takeovers, 0)} of ${total} runs were taken over`)
+  const unavailable = reports.reduce((sum, each) => sum + each.unavailable, 0)
+  if (unavailable > 0) console.log(`${unavailable} times a reader received "unavailable"`)
+  console.log(problems.length === 0 ? 'Nothing was lost: all answers are complete.' : problems.slice(0, 20).join('\n'))
   if (problems.length > 20) console.log(`… and ${problems.length - 20} more`)
   process.exitCode = problems.length === 0 ? 0 : 1
 }
@@ -148,13 +152,9 @@ function row(numbers: readonly number[]) {
   const sorted = numbers.filter((number) => !Number.isNaN(number)).sort((a, b) => a - b)
   const at = (part: number): string =>
     `${(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0).toFixed(0)} ms`
-  return { p50: at(0.5), p99: at(0.99), most: at(1), clients: sorted.length }
+  return { p50: at(0.5), p99: at(0.99), max: at(1), clients: sorted.length }
 }
 
 function seconds(since: number): string {
   return `${((performance.now() - since) / 1_000).toFixed(1)} s`
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

@@ -1,11 +1,45 @@
-// The clients of a resume storm, in a process of their own: each reads one session over one connection, and when that
-// breaks comes back elsewhere after a random time of its own, as a well-behaved client does.
+// The client process of the resume storm. Each client reads one session over one connection; when that breaks, it
+// reconnects to another node after a random delay, as real clients do.
 import { CountingReader } from './harness/counting-reader.ts'
-import type { FromStorm, ToStorm } from './storm-message.ts'
 
-/** Connections that are opened at once while all is calm. */
-const BAND = 100
-/** Milliseconds before another try, when one node refused. */
+export type ToStorm =
+  /** Connects every session to one node and starts an answer in it. */
+  | {
+      readonly ask: 'begin'
+      readonly prefix: string
+      readonly sessions: number
+      readonly port: number
+      /** The ports to reconnect to. */
+      readonly elsewhere: readonly number[]
+      readonly jitterMs: number
+      readonly count: number
+      readonly rate: number
+    }
+  /** From now on clients reconnect when they lose their connection. */
+  | { readonly ask: 'storm' }
+  | { readonly ask: 'live' }
+  | { readonly ask: 'report'; readonly count: number }
+
+export interface StormReport {
+  /** Milliseconds from the planned reconnect of a client until it was live. */
+  readonly waits: readonly number[]
+  /** Milliseconds from the loss of the node until the client was live. */
+  readonly outages: readonly number[]
+  /** Milliseconds from the planned reconnect until the next token. */
+  readonly tokens: readonly number[]
+  /** Runs that another node took over. */
+  readonly takeovers: number
+  readonly ended: number
+  /** How often the server reported that its log was unavailable. */
+  readonly unavailable: number
+  readonly problems: readonly string[]
+}
+
+export type FromStorm = { readonly done: true } | { readonly live: number } | StormReport
+
+/** Connections that are opened concurrently before the storm. */
+const BATCH = 100
+/** Milliseconds until the next attempt after a failed reconnect. */
 const RETRY_MS = 100
 
 const send = (message: FromStorm): void => {
@@ -14,7 +48,7 @@ const send = (message: FromStorm): void => {
 
 interface Client {
   readonly reader: CountingReader
-  /** Milliseconds of `performance.now()`: when it lost its node, meant to come back, was live again, and read on. */
+  /** Values of `performance.now()`: node lost, reconnect planned, live again, next token. */
   lost: number
   due: number
   live: number
@@ -34,7 +68,7 @@ async function begin(message: Extract<ToStorm, { ask: 'begin' }>): Promise<void>
     const client = { lost: 0, due: 0, live: 0, token: 0 }
     const reader = new CountingReader(`${prefix}_${number}`, {
       closed: () => {
-        if (storming) comeBack(client as Client)
+        if (storming) reconnect(client as Client)
       },
       token: () => {
         if (client.live > 0 && client.token === 0) client.token = performance.now()
@@ -42,9 +76,9 @@ async function begin(message: Extract<ToStorm, { ask: 'begin' }>): Promise<void>
     })
     return Object.assign(client, { reader })
   })
-  for (let from = 0; from < clients.length; from += BAND) {
+  for (let from = 0; from < clients.length; from += BATCH) {
     await Promise.all(
-      clients.slice(from, from + BAND).map(async ({ reader }) => {
+      clients.slice(from, from + BATCH).map(async ({ reader }) => {
         await reader.connect(port)
         await reader.ask(count, rate)
       }),
@@ -52,7 +86,7 @@ async function begin(message: Extract<ToStorm, { ask: 'begin' }>): Promise<void>
   }
 }
 
-function comeBack(client: Client): void {
+function reconnect(client: Client): void {
   client.lost = performance.now()
   client.due = client.lost + Math.random() * jitterMs
   const attempt = async (): Promise<void> => {
@@ -61,7 +95,7 @@ function comeBack(client: Client): void {
       await client.reader.connect(port)
       client.live = performance.now()
     } catch {
-      // Refused, or lost again: somewhere else then.
+      // Refused, or lost again: try another node.
       setTimeout(again, RETRY_MS)
     }
   }
@@ -90,13 +124,13 @@ process.on('message', (message: ToStorm) => {
     case 'report': {
       const verdicts = clients.flatMap(({ reader }) => reader.verdict(message.count) ?? [])
       send({
-        // Beyond what the client waited of its own accord.
+        // Without the client's own random delay.
         waits: clients.map(({ live, due }) => (live === 0 ? Number.NaN : live - due)),
-        whole: clients.map(({ live, lost }) => (live === 0 ? Number.NaN : live - lost)),
+        outages: clients.map(({ live, lost }) => (live === 0 ? Number.NaN : live - lost)),
         tokens: clients.flatMap(({ token, due }) => (token === 0 ? [] : [token - due])),
-        epochs: clients.filter(({ reader }) => reader.epoch > 1).length,
+        takeovers: clients.filter(({ reader }) => reader.epoch > 1).length,
         ended: clients.filter(({ reader }) => reader.reason !== undefined).length,
-        told: clients.reduce((sum, { reader }) => sum + reader.told, 0),
+        unavailable: clients.reduce((sum, { reader }) => sum + reader.unavailable, 0),
         problems: verdicts,
       })
       return

@@ -1,23 +1,22 @@
-// What one token costs on its way from the model to the socket, in µs of CPU and in bytes allocated, stage by stage, on
-// the embedded log: where the time goes, for docs/performance.md. Taken by V8's own samplers, which cost something
-// themselves; the sum without them stands beside it.
-// `node bench/dist/token-budget.js [--sessions 2000] [--rate 5] [--rounds 5] [--seconds 5] [--warm-up 3]`
+// The cost of one token from the model to the socket, by stage, in µs of CPU and allocated bytes, on the embedded log.
+// V8's samplers add some cost, so the total without them is printed as well. For docs/performance.md. `node
+// bench/dist/token-budget.js [--sessions 2000] [--rate 5] [--rounds 5] [--seconds 5] [--warm-up 3]`
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { BenchChild } from './harness/bench-child.ts'
 import type { FromServer, Stages, ToServer } from './harness/bench-message.ts'
-import { machine } from './harness/machine.ts'
-import { spread } from './harness/spread.ts'
+import { machine, summarize } from './harness/summary.ts'
 import type { FromPeerReaders, PeerReport, ToPeerReaders } from './peers/peer-message.ts'
 
 const { values } = parseArgs({
   options: {
     sessions: { type: 'string', default: '2000' },
-    /** Tokens a second of each. */
+    /** Tokens per second of each session. */
     rate: { type: 'string', default: '5' },
     rounds: { type: 'string', default: '5' },
-    /** Of each of the three measurements of a round. */
+    /** Duration of each of the three measurements of a round. */
     seconds: { type: 'string', default: '5' },
-    /** Seconds that the sessions have to begin, all at once: 10,000 want 15. */
+    /** Seconds for all sessions to start; 10,000 need 15. */
     'warm-up': { type: 'string', default: '3' },
   },
 })
@@ -31,9 +30,9 @@ interface Round {
   readonly perSecond: number
   readonly p50: number
   readonly p99: number
-  /** Tokens of one WebSocket message: more than one when they come faster than they are sent. */
+  /** Tokens per WebSocket message: more than one if they arrive faster than they are sent. */
   readonly merged: number
-  /** Per token: µs of all threads without a profiler, µs of the main thread and bytes by stage. */
+  /** Per token: µs of all threads without a profiler; µs of the main thread, and bytes, by stage. */
   readonly cpu: number
   readonly time: Stages
   readonly bytes: Stages
@@ -42,33 +41,31 @@ interface Round {
 type Server = BenchChild<ToServer, FromServer>
 type Readers = BenchChild<ToPeerReaders, FromPeerReaders>
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-
 async function cpuOf(server: Server): Promise<number> {
   const answer = await server.ask({ ask: 'usage' })
-  if (!('cpu' in answer)) throw new Error('the server answered something else')
+  if (!('cpu' in answer)) throw new Error('unexpected answer of the server')
   return answer.cpu
 }
 
 async function stagesOf(server: Server, what: 'time' | 'bytes'): Promise<Stages> {
   const answer = await server.ask({ ask: 'profile', what, ms: MS })
-  if (!('stages' in answer)) throw new Error('the server answered something else')
+  if (!('stages' in answer)) throw new Error('unexpected answer of the server')
   return answer.stages
 }
 
-/** What the readers got while `work` was done. */
+/** Runs `work`, and returns what the readers received meanwhile. */
 async function during<T>(readers: Readers, work: () => Promise<T>): Promise<[T, PeerReport]> {
   await readers.ask({ ask: 'clear' })
   const result = await work()
   const answer = await readers.ask({ ask: 'report' })
-  if (!('report' in answer)) throw new Error('the readers answered something else')
+  if (!('report' in answer)) throw new Error('unexpected answer of the readers')
   return [result, answer.report]
 }
 
 async function measure(): Promise<Round> {
   const server: Server = new BenchChild('harness/parley-process.js')
   const ready = await server.next()
-  if (!('port' in ready)) throw new Error('the server did not say its port')
+  if (!('port' in ready)) throw new Error('the server did not report its port')
   const readers: Readers = new BenchChild('peers/readers-process.js')
   await readers.ask({ ask: 'connect', peer: 'parley', port: ready.port, sockets: SESSIONS, topics: SESSIONS })
   const seconds = (WARM_UP_MS + 3 * MS) / 1_000 + 5
@@ -100,10 +97,10 @@ function each(stages: Stages, change: (value: number) => number): Stages {
   return Object.fromEntries(Object.entries(stages).map(([stage, value]) => [stage, change(value)]))
 }
 
-console.log(`${machine()}, shared with the readers. ${SESSIONS} sessions, ${RATE} tokens/s each; median (least–most).`)
+console.log(`${machine()}, shared with the readers. ${SESSIONS} sessions, ${RATE} tokens/s each; median (min–max).`)
 const rounds: Round[] = []
 for (let round = 0; round < ROUNDS; round += 1) rounds.push(await measure())
-const of = (pick: (round: Round) => number, digits: number): string => spread(rounds.map(pick), digits)
+const of = (pick: (round: Round) => number, digits: number): string => summarize(rounds.map(pick), digits)
 const stages = [...new Set(rounds.flatMap(({ time, bytes }) => [...Object.keys(time), ...Object.keys(bytes)]))]
 const median = (stage: string): number =>
   rounds.map(({ time }) => time[stage] ?? 0).sort((a, b) => a - b)[rounds.length >> 1] ?? 0
@@ -113,8 +110,8 @@ console.table(
     .sort((a, b) => median(b) - median(a))
     .map((stage) => ({
       stage,
-      'µs a token': of(({ time }) => time[stage] ?? 0, 2),
-      'bytes allocated a token': of(({ bytes }) => bytes[stage] ?? 0, 0),
+      'µs per token': of(({ time }) => time[stage] ?? 0, 2),
+      'allocated bytes per token': of(({ bytes }) => bytes[stage] ?? 0, 0),
     })),
 )
 const main = ({ time }: Round): number =>
@@ -123,10 +120,10 @@ const allocated = ({ bytes }: Round): number => Object.values(bytes).reduce((sum
 console.table([
   {
     'tokens/s': of(({ perSecond }) => perSecond, 0),
-    'tokens a message': of(({ merged }) => merged, 2),
-    'CPU µs a token, all threads, not profiled': of(({ cpu }) => cpu, 1),
+    'tokens per message': of(({ merged }) => merged, 2),
+    'CPU µs per token, all threads, not profiled': of(({ cpu }) => cpu, 1),
     'main thread, profiled': of(main, 1),
-    'bytes allocated': of(allocated, 0),
+    'allocated bytes': of(allocated, 0),
     'p50 ms': of(({ p50 }) => p50, 2),
     'p99 ms': of(({ p99 }) => p99, 2),
   },

@@ -1,15 +1,16 @@
-// viewers-bench: one session with a crowd on two nodes and one nats-server: how old a token is at each viewer's socket, and what
-// presence brings them. One run streams from the first node. Three crowds in turn: one that is still, of which nothing is told; one
-// of which 20 type, showing it anew twice a second each; and one of which, besides, a tenth leaves and comes back in each 10 s.
-// Nothing is counted until the crowd is there and was told of itself. All processes share the machine; the viewers are in one
-// process, this one, and its work is in the ages of the tokens. `node bench/dist/viewers-bench.js [--viewers 1000] [--rate 10] [--seconds 20]`
+// viewers-bench: one session with many viewers on two nodes and one nats-server. Measures the latency of tokens at each
+// viewer, and the cost of presence. One run streams from the first node. Three crowds in turn: idle viewers; 20 of them
+// typing, with two updates per second each; and in addition a tenth of the viewers leaving and returning every 10 s.
+// Counting begins after everybody has connected. All processes share the machine; the viewers run in this process,
+// which adds to the latency. `node bench/dist/viewers-bench.js [--viewers 1000] [--rate 10] [--seconds 20]`
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { NatsServer } from './cluster/nats-server.ts'
 import { BenchChild } from './harness/bench-child.ts'
 import { LatencyHistogram, readTokens } from './harness/bench-clock.ts'
 import type { FromServer, ToServer } from './harness/bench-message.ts'
-import { machine } from './harness/machine.ts'
 import { RawClient } from './harness/raw-client.ts'
+import { machine } from './harness/summary.ts'
 
 const { values } = parseArgs({
   options: {
@@ -23,15 +24,15 @@ const RATE = Number(values.rate)
 const SECONDS = Number(values.seconds)
 const TYPISTS = 20
 const TYPING_MS = 500
-/** Of the viewers, in 10 s. */
+/** Share of the viewers that leave and return in 10 s. */
 const CHURN = 0.1
-/** Longer than the pace of any crowd, twice. */
+/** Twice the longest interval between presence frames. */
 const SETTLE_MS = 9_000
 const SESSION = 'crowd'
 
 interface Crowd {
   readonly types: boolean
-  readonly comesAndGoes: boolean
+  readonly leavesAndReturns: boolean
 }
 
 interface Node {
@@ -39,21 +40,19 @@ interface Node {
   readonly port: number
 }
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-
 const nats = await NatsServer.start()
 try {
   console.log(`${machine()}, shared by all processes. ${VIEWERS} viewers, ${RATE} tokens/s, ${SECONDS} s.`)
   const rows: Record<string, unknown> = {}
-  rows.still = await measure('still', { types: false, comesAndGoes: false })
-  rows.typing = await measure('typing', { types: true, comesAndGoes: false })
-  rows['typing, coming and going'] = await measure('lively', { types: true, comesAndGoes: true })
+  rows.idle = await measure('idle', { types: false, leavesAndReturns: false })
+  rows.typing = await measure('typing', { types: true, leavesAndReturns: false })
+  rows['typing, leaving and returning'] = await measure('busy', { types: true, leavesAndReturns: true })
   console.table(rows)
 } finally {
   await nats.dispose()
 }
 
-async function measure(prefix: string, { types, comesAndGoes }: Crowd): Promise<Record<string, string>> {
+async function measure(prefix: string, { types, leavesAndReturns }: Crowd): Promise<Record<string, string>> {
   const nodes = [await serve('node1', prefix), await serve('node2', prefix)] as const
   const latency = new LatencyHistogram()
   const presence = { frames: 0, bytes: 0, count: 0 }
@@ -66,7 +65,7 @@ async function measure(prefix: string, { types, comesAndGoes }: Crowd): Promise<
     readTokens(payload, (age) => latency.add(age))
   }
   const viewers: RawClient[] = []
-  for (let at = 0; at < VIEWERS; at += 1) viewers.push(await come((nodes[at % 2] as Node).port, read))
+  for (let at = 0; at < VIEWERS; at += 1) viewers.push(await connect((nodes[at % 2] as Node).port, read))
   const count = Math.ceil(RATE * (SETTLE_MS / 1_000 + SECONDS + 5))
   const content = `/bench count=${count} rate=${RATE}`
   viewers[0]?.send({ type: 'send', id: `c_${prefix}`, session: SESSION, content })
@@ -80,14 +79,14 @@ async function measure(prefix: string, { types, comesAndGoes }: Crowd): Promise<
     typist?.send({ type: 'presence', session: SESSION, state: { typing: true, at: typed } })
   }
   let left = TYPISTS
-  const goAndCome = async (): Promise<void> => {
+  const leaveAndReturn = async (): Promise<void> => {
     const at = left
     left = left + 1 < VIEWERS ? left + 1 : TYPISTS
     viewers[at]?.close()
-    viewers[at] = await come((nodes[at % 2] as Node).port, read)
+    viewers[at] = await connect((nodes[at % 2] as Node).port, read)
   }
   if (types) timers.push(setInterval(type, TYPING_MS / TYPISTS))
-  if (comesAndGoes) timers.push(setInterval(() => void goAndCome(), 10_000 / (VIEWERS * CHURN)))
+  if (leavesAndReturns) timers.push(setInterval(() => void leaveAndReturn(), 10_000 / (VIEWERS * CHURN)))
 
   latency.clear()
   presence.frames = 0
@@ -117,8 +116,8 @@ async function measure(prefix: string, { types, comesAndGoes }: Crowd): Promise<
   }
 }
 
-/** Resolves when it is live. */
-async function come(port: number, read: (payload: Buffer) => void): Promise<RawClient> {
+/** Resolves when the session is live. */
+async function connect(port: number, read: (payload: Buffer) => void): Promise<RawClient> {
   let live: () => void = () => undefined
   const attached = new Promise<void>((resolve) => {
     live = resolve
@@ -127,7 +126,7 @@ async function come(port: number, read: (payload: Buffer) => void): Promise<RawC
   const client = await RawClient.open(port, '/v1/ws', (payload) => {
     if (isLive) read(payload)
     else if (payload.includes('"type":"live"')) {
-      // What it caught up with is old for no fault of the nodes.
+      // Entries before `live` are old, and do not count.
       isLive = true
       live()
     }
@@ -143,12 +142,12 @@ async function serve(name: string, prefix: string): Promise<Node> {
   const settings = { PARLEY_ROLE: role, PARLEY_NODE: name, PARLEY_NATS_URL: nats.url, PARLEY_NATS_PREFIX: prefix }
   const child: Node['child'] = new BenchChild('harness/parley-process.js', { args: [JSON.stringify(settings)] })
   const ready = await child.next()
-  if (!('port' in ready)) throw new Error('a node did not say its port')
+  if (!('port' in ready)) throw new Error('the node did not report its port')
   return { child, port: ready.port }
 }
 
 async function usage({ child }: Node): Promise<number> {
   const answer = await child.ask({ ask: 'usage' })
-  if (!('cpu' in answer)) throw new Error('a node answered something else')
+  if (!('cpu' in answer)) throw new Error('unexpected answer of the node')
   return answer.cpu
 }

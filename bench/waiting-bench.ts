@@ -1,9 +1,11 @@
-// What it costs a node that somebody waits: 1,000 jobs that were begun at the same moment and say nothing yet, each waited
-// for in one of five ways, or not at all. Reports the server's CPU per waiting job and minute, beyond what the jobs themselves cost, and of
-// polls how they are spread. `node bench/dist/waiting-bench.js [--only nobody,sse] [--seconds 60] [--jobs 1000]`
+// The cost of waiting clients: 1,000 jobs start at the same moment and produce no output yet. For each job a client
+// waits over one of five transports, or no client waits. Reports the server's CPU per job and minute, the share of
+// waiting, and how evenly polls are spread. `node bench/dist/waiting-bench.js [--only nobody,sse] [--seconds 60]
+// [--jobs 1000]`
 import { readFileSync } from 'node:fs'
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { cpus } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { ServerProcess } from './cluster/server-process.ts'
 import { RawClient } from './harness/raw-client.ts'
@@ -17,10 +19,10 @@ const { values } = parseArgs({
 })
 const JOBS = Number(values.jobs)
 const SECONDS = Number(values.seconds)
-/** Hertz of the CPU times in /proc. */
+/** Clock ticks per second in /proc. */
 const TICKS = 100
 const LONG_WAIT_S = 60
-/** Milliseconds after which the requests that began it all are of the past. */
+/** Milliseconds until the start of the jobs no longer affects the measurement. */
 const CALM_MS = 10_000
 
 interface Job {
@@ -28,12 +30,12 @@ interface Job {
   readonly session: string
   readonly run: string
   readonly cursor: string
-  /** Milliseconds of `performance.now()` at which it was told to come back. */
+  /** The time of the first poll by Retry-After, as `performance.now()`. */
   readonly dueAt: number
 }
 
 interface Waiting {
-  /** Milliseconds of `performance.now()`. */
+  /** The times of all polls, as `performance.now()`. */
   readonly polls: number[]
   stop(): void
 }
@@ -49,11 +51,11 @@ const WAYS: Readonly<Record<string, Way>> = {
   'long-poll': async (server, jobs) =>
     polling(server, jobs, (job, since) => `/jobs/${job.id}?since=${since}&wait=${LONG_WAIT_S}`, false, true),
   sse: async (server, jobs) => {
-    const streams = await inBands(jobs, (job) => open(server, job))
+    const streams = await inBatches(jobs, (job) => open(server, job))
     return { polls: [], stop: () => each(streams, (stream) => stream.destroy()) }
   },
   websocket: async (server, jobs) => {
-    const clients = await inBands(jobs, async ({ session, cursor }) => {
+    const clients = await inBatches(jobs, async ({ session, cursor }) => {
       const client = await RawClient.open(server.port, '/v1/ws', () => undefined)
       client.send([{ type: 'hello' }, { type: 'attach', id: 'a', session, after: cursor }])
       return client
@@ -63,16 +65,16 @@ const WAYS: Readonly<Record<string, Way>> = {
 }
 
 console.log(`${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.version}; clients share the cores`)
-console.log(`${JOBS} jobs begun at one moment; ${SECONDS} s each`)
+console.log(`${JOBS} jobs, started together; ${SECONDS} s per transport`)
 let idle: number | undefined
 for (const [name, way] of Object.entries(WAYS)) {
   if (values.only !== undefined && !values.only.split(',').includes(name)) continue
   const { cpu, polls, rss } = await measure(way)
   const perJob = (cpu * 1000) / JOBS / (SECONDS / 60)
   if (name === 'nobody') idle = perJob
-  const own = idle === undefined || name === 'nobody' ? '' : `; for the waiting ${(perJob - idle).toFixed(2)} ms`
+  const own = idle === undefined || name === 'nobody' ? '' : `, of which waiting ${(perJob - idle).toFixed(2)} ms`
   console.log(`${name}: ${perJob.toFixed(2)} ms of CPU per job and minute${own}; ${(rss / 2 ** 20).toFixed(0)} MB`)
-  if (polls.length > 0) console.log(`  ${told(polls)}`)
+  if (polls.length > 0) console.log(`  ${spreadOf(polls)}`)
 }
 
 async function measure(way: Way): Promise<{ cpu: number; polls: readonly number[]; rss: number }> {
@@ -91,7 +93,7 @@ async function measure(way: Way): Promise<{ cpu: number; polls: readonly number[
     const cpu = cpuSeconds(server.pid) - before
     const rss = rssBytes(server.pid)
     waiting.stop()
-    // All long polls begin at once, as the jobs did.
+    // All long polls start together, as the jobs did.
     const since = way === WAYS['long-poll'] ? began + CALM_MS : 0
     return { cpu, polls: waiting.polls.filter((at) => at > since), rss }
   } finally {
@@ -105,12 +107,12 @@ async function begin(server: ServerProcess): Promise<Job> {
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ content: '/demo count=1 ttft=600000' }),
   })
-  if (response.status !== 202) throw new Error(`a job was refused with ${response.status}`)
+  if (response.status !== 202) throw new Error(`POST /jobs was answered with status ${response.status}`)
   const dueAt = performance.now() + Number(response.headers.get('retry-after')) * 1000
   return { ...((await response.json()) as Omit<Job, 'dueAt'>), dueAt }
 }
 
-/** Each polls, waits for as long as it is told, and polls again. */
+/** Each client polls, waits for Retry-After, and polls again. */
 function polling(
   server: ServerProcess,
   jobs: readonly Job[],
@@ -151,7 +153,7 @@ function polling(
         },
       )
       sent.on('error', (error) => {
-        // A connection that was kept alive may be closed under a request: as a client would, once more.
+        // The server may close a keep-alive connection during a request; clients retry then.
         if (!stopped) later(0, poll)
         if (!stopped && !/ECONNRESET|socket hang up/.test(error.message)) throw error
       })
@@ -181,8 +183,8 @@ async function open(server: ServerProcess, { session, run, cursor }: Job): Promi
   })
 }
 
-/** How polls are spread: the fullest part of a time, beside how many it would be if all parts were alike. */
-function told(polls: readonly number[]): string {
+/** How polls are spread: the busiest interval, compared with an even distribution. */
+function spreadOf(polls: readonly number[]): string {
   const from = Math.min(...polls)
   const span = Math.max(...polls) - from
   const parts = [100, 1000].map((ms) => {
@@ -193,16 +195,16 @@ function told(polls: readonly number[]): string {
     }
     const most = Math.max(...counts.values())
     const share = ((most / JOBS) * 100).toFixed(1)
-    return `at most ${most} in ${ms} ms (${share} % of the clients; even would be ${((polls.length * ms) / span).toFixed(0)})`
+    return `at most ${most} in ${ms} ms (${share} % of the clients; evenly ${((polls.length * ms) / span).toFixed(0)})`
   })
-  return `${polls.length} polls, ${(polls.length / JOBS).toFixed(1)} a client; ${parts.join('; ')}`
+  return `${polls.length} polls, ${(polls.length / JOBS).toFixed(1)} per client; ${parts.join('; ')}`
 }
 
 function each<T>(items: readonly T[], end: (item: T) => void): void {
   for (const item of items) end(item)
 }
 
-async function inBands<T>(jobs: readonly Job[], make: (job: Job) => Promise<T>): Promise<T[]> {
+async function inBatches<T>(jobs: readonly Job[], make: (job: Job) => Promise<T>): Promise<T[]> {
   const made: T[] = []
   for (let from = 0; from < jobs.length; from += 100) {
     made.push(...(await Promise.all(jobs.slice(from, from + 100).map(make))))
@@ -222,8 +224,4 @@ function rssBytes(pid: number): number {
 function statOf(pid: number): string[] {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

@@ -1,11 +1,11 @@
-// Backoff: how long a client waits before it tries again.
+// Backoff: how long a client waits before it retries.
 
-/** Milliseconds, but for `maxAttempts`. */
+/** All times are in milliseconds. */
 export interface ReconnectPolicy {
-  /** The first wait is a random time up to this; it doubles with each failed attempt. */
+  /** Upper limit of the first wait, which is random. The limit doubles with each failed attempt, up to `maxMs`. */
   readonly baseMs: number
   readonly maxMs: number
-  /** Failed attempts in a row before giving up; never, when left out. */
+  /** Failed attempts in a row before the client gives up. Default: no limit. */
   readonly maxAttempts?: number
 }
 
@@ -14,8 +14,8 @@ export const DEFAULT_RECONNECT: ReconnectPolicy = {
   maxMs: 15_000,
 }
 
-/** Full jitter: any time up to the bound is as likely, so that many clients spread out. */
+/** Full jitter: all times up to the limit are equally likely, so that many clients spread out. */
 export function backoff(policy: ReconnectPolicy, attempt: number, random: number): number {
-  const bound = Math.min(policy.maxMs, policy.baseMs * 2 ** Math.min(attempt - 1, 30))
-  return Math.floor(random * bound)
+  const limit = Math.min(policy.maxMs, policy.baseMs * 2 ** Math.min(attempt - 1, 30))
+  return Math.floor(random * limit)
 }

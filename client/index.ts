@@ -1,4 +1,4 @@
-// Parley's TypeScript SDK, for browsers and Node.
+// The public API of Parley's TypeScript SDK, for browsers and Node.
 export type {
   Assignment,
   BudgetLeft,
@@ -14,6 +14,7 @@ export type {
   Usage,
 } from '@parley/protocol'
 export type { ReconnectPolicy } from './backoff.ts'
+export type { WebSocketConstructor, WebSocketLike } from './client-options.ts'
 export { CLIENT_VERSION, type ClientOptions, type Clock, type Logger } from './client-options.ts'
 export type { ConnectionState, ConnectionStatus } from './connection/connection-state.ts'
 export type { MoveReason, TransportState } from './connection/transport-choice.ts'
@@ -52,4 +53,3 @@ export {
 } from './session/session-view.ts'
 export { type ClientTool, type ToolContext, tool } from './session/tool.ts'
 export type { Door, DoorPolicy, DoorStorage } from './transport/door.ts'
-export type { WebSocketConstructor, WebSocketLike } from './transport/websocket/web-socket.ts'

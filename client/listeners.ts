@@ -1,10 +1,11 @@
-// Listeners: who is told that a state has changed. One that throws harms no other, and is not hushed up.
+// Listeners: the subscribers of a state. A throwing listener doesn't affect others; its error is rethrown in a
+// microtask.
 
 export class Listeners {
   readonly #listeners = new Set<() => void>()
 
   add(listener: () => void): () => void {
-    // Wrapped, so that the same function given twice counts twice.
+    // The wrapper makes a function that is added twice count twice.
     const own = (): void => listener()
     this.#listeners.add(own)
     return () => {

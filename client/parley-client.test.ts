@@ -1,4 +1,4 @@
-// The client against a peer that misbehaves on command, over real sockets.
+// Tests the client against a scripted server, over real sockets.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type ClientOptions, ParleyClient } from './index.ts'
 import { cursor, ended, entry, message, type Peer, ScriptedServer, says, started } from './test/scripted-server.ts'
@@ -48,7 +48,7 @@ describe.each(['json', 'msgpack'] as const)('client over %s', (codec) => {
 })
 
 describe('client', () => {
-  it('is told when it may read a session no more, and goes on with the others', async () => {
+  it('reports a lost access to a session, and keeps the other sessions', async () => {
     const client = makeClient()
     const [gone, other] = [client.session('s1'), client.session('s2')]
     const peer = await welcomed()
@@ -64,7 +64,7 @@ describe('client', () => {
     expect(client.state.status).toBe('open')
   })
 
-  it('tells of a message that the server put off why, and until when, until it is taken', async () => {
+  it('reports why and until when the server postponed a message', async () => {
     const client = makeClient()
     const session = client.session('s')
     const peer = await welcomed()
@@ -80,7 +80,7 @@ describe('client', () => {
     expect(await reply.accepted).toMatchObject({ run: 'r1' })
   })
 
-  it('tells who is here while it is attached, and shows its own state again after each connection', async () => {
+  it('shows presence while it is attached, and repeats its own state after each reconnect', async () => {
     const client = makeClient()
     const session = client.session('s')
     session.show({ device: 'phone' })
@@ -101,7 +101,7 @@ describe('client', () => {
     expect((await again.expect('presence')).state).toEqual({ device: 'phone', typing: true })
   })
 
-  it('gives a fresh token on the open connection when it is told of one', async () => {
+  it('sends a fresh access token over the open connection after `renew`', async () => {
     let token = 'first'
     const client = makeClient({ token: () => token })
     client.session('s')
@@ -115,7 +115,7 @@ describe('client', () => {
     expect(peer.waiting).toEqual([])
   })
 
-  it('gives a fresh token when the time of its own is nearly over, and says nothing where there is none', async () => {
+  it('sends a fresh access token before its own expires, and nothing without a fresh one', async () => {
     const tokens = ['first', 'first', 'second']
     const client = makeClient({ token: () => tokens.shift() ?? 'none' })
     client.session('s1')
@@ -133,7 +133,7 @@ describe('client', () => {
     expect(client.state.status).toBe('open')
   })
 
-  it('goes on from its cursor after a drop, with no output missing or twice', async () => {
+  it('resumes at its cursor after a drop, with no output missing or repeated', async () => {
     const session = makeClient().session('s1')
     const first = await welcomed()
     await first.attach(ANSWER.slice(0, 3))
@@ -147,7 +147,7 @@ describe('client', () => {
     expect(clients[0]?.state.resumes).toBe(1)
   })
 
-  it('begins anew on a reset, and keeps what was sent and not shown', async () => {
+  it('starts over on a reset, and keeps its pending messages', async () => {
     const session = makeClient().session('s1')
     const first = await welcomed()
     await first.attach(ANSWER.slice(0, 3))
@@ -156,13 +156,13 @@ describe('client', () => {
     await first.expect('send')
     first.drop()
     const second = await welcomed()
-    await second.attach([message('x', 'rx', 'another past')], { reset: true })
+    await second.attach([message('x', 'rx', 'another log')], { reset: true })
     const view = await until(session, ({ status }) => status === 'live')
     expect(view.messages.map(({ id }) => id)).toEqual(['x'])
     expect(view.pending.map(({ id }) => id)).toEqual([reply.command])
   })
 
-  it('sends what was not answered again, in order and with the same ids', async () => {
+  it('sends unanswered commands again, in order and with the same ids', async () => {
     const session = makeClient().session('s1')
     const first = await welcomed()
     await first.attach()
@@ -180,7 +180,7 @@ describe('client', () => {
     expect(await third.accepted).toEqual({ message: third.command, run: 'r3', duplicate: true })
   })
 
-  it('sends a message under the id that it had on a page that is gone, and waits for none that the log has', async () => {
+  it('sends a message of an earlier page under its old id, and does not wait for one that is in the log', async () => {
     const session = makeClient().session('s1')
     const peer = await welcomed()
     await peer.attach([message('m1', 'r1')])
@@ -192,7 +192,7 @@ describe('client', () => {
     expect(session.state.pending.map(({ id }) => id)).toEqual(['m2'])
   })
 
-  it('keeps commands given before there is a connection', async () => {
+  it('keeps commands from before the first connection', async () => {
     const session = makeClient().session('s1')
     const reply = session.send('early')
     const peer = await welcomed()
@@ -200,7 +200,7 @@ describe('client', () => {
     expect((await peer.expect('send')).id).toBe(reply.command)
   })
 
-  it('tries again where the server says that it may succeed, and rejects with the code where not', async () => {
+  it('retries if the server allows it, and otherwise rejects with the code', async () => {
     const session = makeClient().session('s1')
     const peer = await welcomed()
     await peer.attach()
@@ -214,7 +214,7 @@ describe('client', () => {
     await expect(reply.result()).rejects.toMatchObject({ code: 'run_active' })
   })
 
-  it('gives up a command that the server puts off again and again', async () => {
+  it('fails a command that the server postpones again and again', async () => {
     const session = makeClient().session('s1')
     const peer = await welcomed()
     await peer.attach()
@@ -226,13 +226,13 @@ describe('client', () => {
     await expect(reply.accepted).rejects.toMatchObject({ code: 'unavailable', retryable: true })
   })
 
-  it('refuses more unanswered commands than it keeps', async () => {
+  it('refuses more unanswered commands than `maxPending`', async () => {
     const session = makeClient({ maxPending: 2 }).session('s1')
     const replies = [1, 2, 3].map((n) => session.send(String(n)))
     await expect(replies[2]?.accepted).rejects.toMatchObject({ code: 'too_many_pending' })
   })
 
-  it('stays closed after a code that says so, and rejects what waits', async () => {
+  it('stays closed after a close code that forbids a reconnect, and rejects pending commands', async () => {
     const client = makeClient()
     const session = client.session('s1')
     const reply = session.send('hi')
@@ -245,14 +245,14 @@ describe('client', () => {
     expect(server.connections).toBe(1)
   })
 
-  it('waits for another token, where that is asked for, with all that it holds', async () => {
+  it('waits for another access token, with its sessions and messages, if asked to', async () => {
     let token = 'first'
     const client = makeClient({ token: () => token, whenTurnedAway: 'wait' })
     const session = client.session('s1')
     const first = await welcomed()
     await first.attach(ANSWER.slice(0, 3))
     await until(session, (view) => view.status === 'live')
-    first.close(4401, 'the token is over')
+    first.close(4401, 'the token has expired')
     await until(client, (state) => state.turnedAway === true)
     expect(client.state).toMatchObject({ status: 'waiting', error: { closeCode: 4401 } })
     const reply = session.send('hi')
@@ -271,7 +271,7 @@ describe('client', () => {
     expect(client.state.turnedAway).toBeUndefined()
   })
 
-  it('leaves a node that goes away, at the time that it named, and resumes', async () => {
+  it('leaves a stopping node at the time that the node named, and resumes', async () => {
     const client = makeClient()
     const session = client.session('s1')
     const first = await welcomed()
@@ -283,7 +283,7 @@ describe('client', () => {
     expect(client.state.attempt).toBe(0)
   })
 
-  it('pings a silent server and leaves one that does not answer', async () => {
+  it('pings a silent server, and leaves one that does not answer', async () => {
     makeClient().session('s1')
     const first = await server.accept()
     await first.welcome(20)
@@ -293,7 +293,7 @@ describe('client', () => {
     expect(await second.expect('hello')).toMatchObject({ type: 'hello' })
   })
 
-  it('stays with a silent server that answers its pings', async () => {
+  it('keeps a silent server that answers pings', async () => {
     const session = makeClient().session('s1')
     const peer = await server.accept()
     await peer.welcome(15)
@@ -306,7 +306,7 @@ describe('client', () => {
     expect(server.connections).toBe(1)
   })
 
-  it('refuses a command that the server would close the connection for, and sends the others', async () => {
+  it('refuses a command that exceeds the server’s limit, and sends the others', async () => {
     const session = makeClient().session('s1')
     const peer = await welcomed()
     await peer.attach()
@@ -315,7 +315,7 @@ describe('client', () => {
     expect((await peer.expect('send')).id).toBe(fine.command)
   })
 
-  it('survives an event that is not the shape of its type, and begins the session from its beginning', async () => {
+  it('survives an event of the wrong shape by a replay', async () => {
     const session = makeClient().session('s1')
     const peer = await welcomed()
     await peer.attach(ANSWER.slice(0, 3))
@@ -326,13 +326,13 @@ describe('client', () => {
     expect(view.runs.get('r1')?.text).toBe('Hello')
   })
 
-  it('leaves a server that does not welcome it in time', async () => {
+  it('leaves a server that does not send `welcome` in time', async () => {
     makeClient({ connectTimeoutMs: 30 }).session('s1')
     await server.accept()
     await (await server.accept()).welcome()
   })
 
-  it('leaves a server that sends something that is no frame', async () => {
+  it('leaves a server that sends an invalid frame', async () => {
     const session = makeClient().session('s1')
     for (const rubbish of ['{"type":', '[1]', '{"type":"entry","session":"s1"}', 'null']) {
       const peer = await welcomed()
@@ -343,7 +343,7 @@ describe('client', () => {
     await until(session, (view) => view.status === 'live')
   })
 
-  it('begins a session from its beginning when an output is missing, and never shows the hole', async () => {
+  it('replays a session when an output is missing, and never shows a gap', async () => {
     const session = makeClient().session('s1')
     const texts = new Set<string>()
     session.subscribe(() => texts.add(session.state.runs.get('r1')?.text ?? ''))
@@ -357,7 +357,7 @@ describe('client', () => {
     expect([...texts].every((text) => 'Hello'.startsWith(text))).toBe(true)
   })
 
-  it('gives a session up when what comes never fits', async () => {
+  it('fails a session if replays do not help', async () => {
     const session = makeClient().session('s1')
     const reply = session.send('hi')
     const peer = await welcomed()
@@ -378,7 +378,7 @@ describe('client', () => {
     await expect(reply.accepted).rejects.toMatchObject({ code: 'gap' })
   })
 
-  it('says why a session cannot be attached, and leaves the others alone', async () => {
+  it('reports why a session cannot be attached, and leaves the other sessions alone', async () => {
     const client = makeClient()
     const [a, b] = [client.session('a'), client.session('b')]
     const peer = await welcomed()
@@ -390,7 +390,7 @@ describe('client', () => {
     await expect(a.cancel()).rejects.toMatchObject({ code: 'forbidden' })
   })
 
-  it('attaches again after a while when the server asks for patience', async () => {
+  it('attaches again after the time that the server asked for', async () => {
     const session = makeClient().session('s1')
     const peer = await welcomed()
     const { id } = await peer.expect('attach')
@@ -399,21 +399,21 @@ describe('client', () => {
     await until(session, (view) => view.status === 'live')
   })
 
-  it('tells its listeners once for all the frames of a message', async () => {
+  it('notifies its listeners once for all frames of a message', async () => {
     const session = makeClient().session('s1')
     const peer = await welcomed()
     await peer.attach([message('m1', 'r1'), started('r1', 'm1')])
     await until(session, (view) => view.status === 'live')
-    let told = 0
+    let calls = 0
     session.subscribe(() => {
-      told += 1
+      calls += 1
     })
     peer.send(...Array.from({ length: 50 }, (_, i) => entry('s1', 3 + i, says('r1', i, `${i} `))))
     await until(session, (view) => view.runs.get('r1')?.next === 50)
-    expect(told).toBe(1)
+    expect(calls).toBe(1)
   })
 
-  it('tells the server what was seen when it cancels or redirects', async () => {
+  it('reports what was seen when it cancels or redirects', async () => {
     const session = makeClient().session('s1')
     const peer = await welcomed()
     await peer.attach(ANSWER.slice(0, 4))
@@ -428,7 +428,7 @@ describe('client', () => {
     expect(session.state.runs.get('r1')?.status).toBe('cancelled')
   })
 
-  it('returns the same session for the same id until that is closed, and detaches then', async () => {
+  it('returns the same session for an id until it is closed, and then detaches', async () => {
     const client = makeClient()
     const session = client.session('s1')
     const peer = await welcomed()

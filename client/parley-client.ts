@@ -9,13 +9,19 @@ import type { Session } from './session/session.ts'
 import { type ListOptions, SessionCatalog } from './session/session-catalog.ts'
 import { RetryingCaller } from './transport/http/retrying-caller.ts'
 
+/**
+ * A client of one server. All its sessions share one connection.
+ * @example
+ * const client = new ParleyClient({ url: 'https://chat.example.com', token: () => fetchAccessToken() })
+ * for await (const text of client.session('trip').send('Plan a weekend in Bern').text()) process.stdout.write(text)
+ */
 export class ParleyClient {
   readonly #connection: Connection
   readonly #sessions = new Map<string, AttachedSession>()
   readonly #caller: RetryingCaller
   readonly #catalog: SessionCatalog
 
-  /** Connects when the first session is opened. @throws TypeError for a URL that is none */
+  /** Connects when the first session is opened. @throws TypeError for an invalid URL */
   constructor(options: ClientOptions) {
     this.#caller = new RetryingCaller(options)
     this.#catalog = new SessionCatalog(this.#caller)
@@ -25,9 +31,6 @@ export class ParleyClient {
       },
       lost: () => {
         for (const session of this.#sessions.values()) session.lost()
-      },
-      moved: () => {
-        for (const session of this.#sessions.values()) session.opened()
       },
       ended: (error) => this.#ended(error),
       delayed: ({ session, id }, { code }, until) => this.#sessions.get(session)?.delayed(id, { code, until }),
@@ -41,31 +44,35 @@ export class ParleyClient {
     })
   }
 
-  /** Immutable: another object after each change. */
+  /** The state of the connection. Immutable: each change creates another object. */
   get state(): ConnectionState {
     return this.#connection.state
   }
 
-  /** @returns a function that unsubscribes */
+  /** Calls the listener after each change of `state`. @returns a function that unsubscribes */
   subscribe(listener: () => void): () => void {
     return this.#connection.subscribe(listener)
   }
 
-  /** Connects now, rather than with the first session. */
+  /** Connects now instead of with the first session. */
   connect(): void {
     this.#connection.connect()
   }
 
   /**
-   * A fresh token is there: it is asked for, and given on the open connection. All that is attached goes on. A client that was
-   * turned away, and waits, comes back with it.
+   * Announces a fresh access token: the client asks for it and sends it over the open connection. Sessions stay
+   * attached. A client that waits for a token (`whenTurnedAway: 'wait'`) reconnects.
    */
   renew(): void {
     this.#caller.renew()
     this.#connection.renew()
   }
 
-  /** The session with that id, made on the server where it is new. The same object until it is closed. */
+  /**
+   * Opens a session, and creates it on the server if it does not exist. Repeated calls return the same object until the
+   * session is closed.
+   * @param id 1–128 characters of A–Z a–z 0–9 _ -
+   */
   session(id: string, options: SessionOptions = {}): Session {
     const open = this.#sessions.get(id)
     if (open !== undefined) return open
@@ -82,7 +89,7 @@ export class ParleyClient {
   }
 
   /**
-   * The user's sessions, page by page, the newest activity first. Needs no connection.
+   * Lists the user's sessions page by page, the most recently active first. Works without a connection.
    * @throws ParleyError
    */
   sessions(options: ListOptions = {}): Promise<SessionsAnswer> {
@@ -90,7 +97,7 @@ export class ParleyClient {
   }
 
   /**
-   * Deletes a session, for everybody and for good; only owners may. Where it is open, it ends with `session_deleted`.
+   * Deletes a session permanently, for everyone; only owners may. If it is open here, it ends with `session_deleted`.
    * @throws ParleyError forbidden, session_not_found, session_deleted
    */
   deleteSession(id: string): Promise<void> {
@@ -98,16 +105,16 @@ export class ParleyClient {
   }
 
   /**
-   * Who the server takes this client for, and what the user may use: runs at once, and the budget of tokens with what is left
-   * of it. Of a session's budget too, where one is named. Needs no connection.
+   * Reports the client's user as the server sees it, and what this user may still use: concurrent runs and the rest of
+   * the token budget. With a session id it includes that session's budget. Works without a connection.
    * @throws ParleyError
    */
   async me(session?: string): Promise<MeAnswer> {
     const query = session === undefined ? '' : `?session=${encodeURIComponent(session)}`
-    return (await this.#caller.ask({ method: 'GET', path: `/v1/me${query}` })) as MeAnswer
+    return (await this.#caller.request({ method: 'GET', path: `/v1/me${query}` })) as MeAnswer
   }
 
-  /** Leaves every session and ends the connection. What was not answered yet is rejected. */
+  /** Closes every session and the connection. Unanswered commands reject with code `closed`. */
   async close(): Promise<void> {
     this.#connection.close()
     this.#caller.close()

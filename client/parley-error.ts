@@ -1,27 +1,27 @@
-// Errors of the SDK: what a server refused, what the connection could not do, and what would have made a
-// view wrong. Each has a stable `code`.
+// The SDK's errors: commands that the server refused, failures of the connection, and log entries that would corrupt a
+// view. Each error has a stable `code`.
 import type { ErrorCode } from '@parley/protocol'
 
-/** Codes that come from the SDK itself and never travel on the wire. */
+/** Codes of errors that the SDK creates itself. They never travel on the wire. */
 export type LocalErrorCode =
   /** The client or the session was closed before the command was answered. */
   | 'closed'
-  /** The connection ended for good: the server's close code says not to come back, or the attempts ran out. */
+  /** The connection ended permanently: the close code forbids a reconnect, or all attempts failed. */
   | 'disconnected'
-  /** More commands wait for an answer than the client keeps. */
+  /** The client already has as many unanswered commands as `maxPending` allows. */
   | 'too_many_pending'
-  /** What came does not follow on what is held. */
+  /** A log entry does not follow the entries that the client has. */
   | 'gap'
-  /** The run was begun anew with a different text than what was already read of it. */
+  /** The run restarted and generated a different text than `text()` has already returned. */
   | 'restarted'
 
-/** A command that failed, or a run that did. */
+/** A failed command, or a failed run. */
 export class ParleyError extends Error {
   override readonly name: string = 'ParleyError'
   readonly code: ErrorCode | LocalErrorCode
-  /** Whether the same thing may succeed later. The SDK has already retried a bounded number of times. */
+  /** Whether the same command may succeed later. The SDK has already retried it a limited number of times. */
   readonly retryable: boolean
-  /** Milliseconds after which it may succeed, where the server says so. */
+  /** Milliseconds after which a retry may succeed, if the server named a time. */
   readonly retryAfterMs: number | undefined
 
   constructor(code: ErrorCode | LocalErrorCode, message: string, retryable = false, retryAfterMs?: number) {
@@ -32,7 +32,7 @@ export class ParleyError extends Error {
   }
 }
 
-/** An output does not follow on the outputs that are held: showing it would show a wrong text. */
+/** An output does not follow the outputs that the client has. Applying it would show a wrong text. */
 export class GapError extends ParleyError {
   override readonly name = 'GapError'
   readonly run: string
@@ -40,7 +40,7 @@ export class GapError extends ParleyError {
   readonly got: number
 
   constructor(run: string, expected: number, got: number) {
-    super('gap', `Output ${got} of ${run} came where ${expected} was expected.`, true)
+    super('gap', `Run ${run}: received output ${got}, expected ${expected}.`, true)
     this.run = run
     this.expected = expected
     this.got = got
@@ -48,23 +48,23 @@ export class GapError extends ParleyError {
 }
 
 /**
- * `text()` can only add to what it gave: the run's owner died, the run was begun anew, and it says something
- * else now. The session's state and `result()` hold the new text.
+ * Thrown by `text()`, which can only append: the run's driver died, and the restarted run generated a different text.
+ * The session's state and `result()` have the new text.
  */
 export class RestartedError extends ParleyError {
   override readonly name = 'RestartedError'
   readonly run: string
 
   constructor(run: string) {
-    super('restarted', `Run ${run} was begun anew, and its text is another one.`)
+    super('restarted', `Run ${run} restarted and generated a different text.`)
     this.run = run
   }
 }
 
-/** The connection ended with a close code that says not to come back. */
+/** The connection ended with a close code that forbids a reconnect. */
 export class DisconnectedError extends ParleyError {
   override readonly name = 'DisconnectedError'
-  /** The WebSocket's close code; 1006 when there was none. */
+  /** The WebSocket's close code; 1006 if there was none. */
   readonly closeCode: number
 
   constructor(closeCode: number, reason: string) {

@@ -1,13 +1,14 @@
-// The platform's WebSocket in browsers, Deno, Bun and workers. `package.json` chooses between this file and
-// platform-node.ts, so that no bundle for a browser holds `ws`.
+// The platform in browsers, Deno, Bun and workers. `package.json` selects this file or platform-node.ts, so that
+// bundles for browsers do not contain `ws`.
+
+import type { WebSocketConstructor } from './client-options.ts'
 import type { DoorStorage } from './transport/door.ts'
-import type { WebSocketConstructor } from './transport/websocket/web-socket.ts'
 
 export function platformWebSocket(): WebSocketConstructor {
   return globalThis.WebSocket as unknown as WebSocketConstructor
 }
 
-/** Calls back when the network, or the person, has come back. @returns a function that ends it */
+/** Calls back when the network returns or the page becomes visible. @returns a function that unsubscribes */
 export function onWake(callback: () => void): () => void {
   const onVisible = (): void => {
     if (globalThis.document?.visibilityState === 'visible') callback()
@@ -20,12 +21,12 @@ export function onWake(callback: () => void): () => void {
   }
 }
 
-/** Nobody looks at the page: it should not hold what other pages need. */
+/** Whether the page is hidden. A hidden page must not occupy connections that visible pages need. */
 export function isHidden(): boolean {
   return globalThis.document?.visibilityState === 'hidden'
 }
 
-/** Calls back when nobody looks at the page any more. @returns a function that ends it */
+/** Calls back when the page becomes hidden. @returns a function that unsubscribes */
 export function onHide(callback: () => void): () => void {
   const onChange = (): void => {
     if (isHidden()) callback()
@@ -34,7 +35,7 @@ export function onHide(callback: () => void): () => void {
   return () => globalThis.document?.removeEventListener('visibilitychange', onChange)
 }
 
-/** Kept by the browser from page to page; some pages may not have it. */
+/** The browser's storage. Some pages may not access it. */
 export function platformStorage(): DoorStorage | undefined {
   try {
     return globalThis.localStorage
@@ -43,7 +44,10 @@ export function platformStorage(): DoorStorage | undefined {
   }
 }
 
-/** Browsers open six connections to a server that speaks HTTP/1.1, for all tabs together: commands need some of them. */
-export const STREAMS = 3
-/** Commands on their way at once. */
-export const POSTS = 2
+/**
+ * Sessions that have a stream or a long poll at the same time. Browsers open six HTTP/1.1 connections to a server for
+ * all tabs together, and commands need some of them.
+ */
+export const MAX_READERS = 3
+/** Concurrent command requests. */
+export const MAX_COMMANDS = 2

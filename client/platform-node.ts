@@ -1,33 +1,33 @@
-// The platform's WebSocket on Node: the package `ws`, which tells close codes and ends dead sockets at once.
+// The platform on Node. It uses the package `ws`, which reports close codes and can end dead sockets at once.
 import { WebSocket } from 'ws'
+import type { WebSocketConstructor } from './client-options.ts'
 import type { DoorStorage } from './transport/door.ts'
-import type { WebSocketConstructor } from './transport/websocket/web-socket.ts'
 
 export function platformWebSocket(): WebSocketConstructor {
   return WebSocket as unknown as WebSocketConstructor
 }
 
-/** Node does not tell when the network is back. @returns a function that ends it */
+/** Does nothing: Node does not report that the network has returned. */
 export function onWake(_callback: () => void): () => void {
   return () => undefined
 }
 
-/** A program is no page that somebody looks at. */
+/** Always false: a program has no visibility. */
 export function isHidden(): boolean {
   return false
 }
 
-/** @returns a function that ends it */
+/** Does nothing: a program is never hidden. */
 export function onHide(_callback: () => void): () => void {
   return () => undefined
 }
 
-/** A program says itself where to remember. */
+/** None: a program passes its own storage. */
 export function platformStorage(): DoorStorage | undefined {
   return undefined
 }
 
-/** Sessions that are read at once by a stream, or a long poll, of their own. */
-export const STREAMS = 256
-/** Commands on their way at once. */
-export const POSTS = 16
+/** Sessions that have a stream or a long poll at the same time. */
+export const MAX_READERS = 256
+/** Concurrent command requests. */
+export const MAX_COMMANDS = 16

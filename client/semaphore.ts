@@ -1,4 +1,5 @@
-// Semaphore: a bound on how many do something at once. Some wait for their turn, others do without.
+// Semaphore: limits concurrent work. Written by hand because feeds need an acquire that fails at once, so that they can
+// poll instead of waiting. p-limit has none.
 
 export class Semaphore {
   #free: number
@@ -8,19 +9,19 @@ export class Semaphore {
     this.#free = count
   }
 
-  /** @returns false when none is free */
-  take(): boolean {
+  /** Acquires without waiting. @returns false if none is free */
+  tryAcquire(): boolean {
     if (this.#free === 0) return false
     this.#free -= 1
     return true
   }
 
-  /** Resolves when there is one, in the order of asking. */
-  async turn(): Promise<void> {
-    if (!this.take()) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  /** Waits until one is free, in first-come order. */
+  async acquire(): Promise<void> {
+    if (!this.tryAcquire()) await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 
-  give(): void {
+  release(): void {
     const next = this.#waiting.shift()
     if (next === undefined) this.#free += 1
     else next()

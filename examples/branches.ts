@@ -1,5 +1,5 @@
-// Branches: edit a message that was answered long ago. Both versions stay, and the conversation goes on in either; the model
-// is told the one that you are in.
+// Branches: edit a message that was answered long ago. Both versions remain, and the conversation can continue in
+// either. The model gets the chosen one.
 import assert from 'node:assert/strict'
 import { ParleyClient, type Session } from '@parley/client'
 import { withServer } from './server.ts'
@@ -17,10 +17,11 @@ await withServer(async (url) => {
   assert.equal((await session.edit(first.command, '/demo count=3 rate=0').result()).text, '0 1 2')
   assert.deepEqual(shown(session), ['/demo count=3 rate=0 (2)'])
 
-  // The same question once more, in the same place.
+  // Ask the same question again: a third version.
   await session.regenerate(first.command).result()
   assert.deepEqual(shown(session), ['/demo count=1 rate=0 (3)'])
 
+  // Show another version, and continue there.
   session.choose(first.command)
   await session.send('/demo count=4 rate=0').result()
   assert.deepEqual(shown(session), ['/demo count=1 rate=0 (3)', '/demo count=2 rate=0 (1)', '/demo count=4 rate=0 (1)'])

@@ -1,4 +1,4 @@
-// Cancel: stop an answer in the middle. When `cancel` has resolved, no more of it comes, to anybody.
+// Cancel: stop an answer in the middle. After `cancel` has resolved, no reader gets more of it.
 import assert from 'node:assert/strict'
 import { ParleyClient } from '@parley/client'
 import { withServer } from './server.ts'
@@ -12,7 +12,7 @@ await withServer(async (url) => {
   let cancelled: Promise<void> | undefined
   for await (const text of reply.text()) {
     answer += text
-    // Once: what had come before the cancel held is still handed out.
+    // Cancel once: text that arrived before the cancel took effect is still delivered.
     if (answer.length > 20) cancelled ??= session.cancel()
   }
   await cancelled

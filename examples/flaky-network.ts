@@ -1,11 +1,11 @@
-// A network between a client and a server that can be cut, for the examples: it forwards bytes until then.
+// A TCP proxy between a client and a server, for the example of resuming: it cuts its connections on demand.
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
 export interface FlakyNetwork {
-  /** The server's URL through this network. */
+  /** The server's URL through this proxy. */
   readonly url: string
-  /** Ends all connections at once, without a word. New ones work again. */
+  /** Destroys all connections without a closing handshake. New connections work. */
   cut(): void
   close(): void
 }
@@ -18,7 +18,7 @@ export async function flakyNetwork(to: string): Promise<FlakyNetwork> {
     for (const socket of [near, far]) {
       sockets.add(socket)
       socket.on('close', () => sockets.delete(socket))
-      // The other end went; `close` follows.
+      // The other end has closed; `close` follows.
       socket.on('error', () => socket.destroy())
     }
     near.pipe(far).pipe(near)

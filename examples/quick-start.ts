@@ -1,4 +1,4 @@
-// Quick start: send a message, and read the answer as it comes.
+// Quick start: send a message and print the answer as it streams.
 import assert from 'node:assert/strict'
 import { ParleyClient } from '@parley/client'
 import { withServer } from './server.ts'
@@ -15,7 +15,7 @@ await withServer(async (url) => {
   process.stdout.write('\n')
 
   assert.equal(answer, '0 1 2 3 4 5 6 7 8 9')
-  // The session's state is a picture of the whole conversation.
+  // The session's state contains the whole conversation.
   assert.equal(session.state.messages.length, 1)
   await client.close()
 })

@@ -1,5 +1,5 @@
-// Redirect: say something else while the model speaks. It stops, and answers that; and it knows how much of
-// its unfinished answer you had seen.
+// Redirect: send a new message in the middle of an answer. That answer stops and the model answers the new message. The
+// model knows how much of its unfinished answer you had seen.
 import assert from 'node:assert/strict'
 import { ParleyClient, type Reply } from '@parley/client'
 import { withServer } from './server.ts'

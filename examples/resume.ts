@@ -1,4 +1,4 @@
-// Resume: the connection goes in the middle of an answer, twice. The answer goes on; nothing is missing or said twice.
+// Resume: the connection breaks twice during an answer. The answer continues, with nothing missing or repeated.
 import assert from 'node:assert/strict'
 import { ParleyClient } from '@parley/client'
 import { flakyNetwork } from './flaky-network.ts'

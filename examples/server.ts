@@ -1,4 +1,4 @@
-// A server for the examples: the one at PARLEY_URL, else one of their own, with the demo model and an empty folder.
+// The server that an example uses: the one at PARLEY_URL, or a new one with the demo model and an empty data folder.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-/** Runs the example against a server, and stops the server afterwards if it was started for it. */
+/** Runs the example against a server. Stops the server afterwards if it was started here. */
 export async function withServer(example: (url: string) => Promise<void>): Promise<void> {
   const given = process.env.PARLEY_URL
   if (given !== undefined) {
@@ -30,16 +30,16 @@ export async function withServer(example: (url: string) => Promise<void>): Promi
   }
 }
 
-/** The URL from the line that the server logs when it listens. */
+/** @returns the URL in the line that the server logs when it is ready */
 async function listening(log: NodeJS.ReadableStream): Promise<string> {
   const lines = createInterface({ input: log })
   for await (const line of lines) {
     const entry = JSON.parse(line) as { readonly listening?: boolean; readonly url?: string }
     if (entry.listening === true && entry.url !== undefined) {
-      // What it logs later is not for the examples, but has to be read.
+      // Keep reading: a full pipe would block the server.
       log.resume()
       return entry.url
     }
   }
-  throw new Error('the server stopped before it listened')
+  throw new Error('The server exited before it was ready.')
 }

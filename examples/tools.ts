@@ -12,11 +12,11 @@ const temperature = tool<{ city: string }>({
 
 const order = tool<{ what: string }>({
   name: 'order',
-  description: 'Orders something, and pays for it.',
+  description: 'Orders something and pays for it.',
   inputSchema: { type: 'object', properties: { what: { type: 'string' } }, required: ['what'] },
   approval: true,
   execute: ({ what }, { signal }) => {
-    // A tool that takes long should stop when its call is no longer wanted.
+    // A slow tool should stop when its call is cancelled.
     signal.throwIfAborted()
     return { ordered: what }
   },
@@ -30,7 +30,7 @@ await withServer(async (url) => {
   assert.match(weather.text, /"celsius":21/)
 
   const decided = new Set<string>()
-  // A person's part: decide about each call that asks for it.
+  // The person's part: decide each call that needs approval.
   session.subscribe(() => {
     for (const call of session.state.calls.values()) {
       if (call.status !== 'deciding' || decided.has(call.id)) continue

@@ -1,13 +1,13 @@
-// Two clients: both are in one session, see the same, and either may stop what the other asked for. A third one
-// that comes when all is over finds everything in place.
+// Two clients share a session: both see the same answer, and either may cancel what the other asked for. A third client
+// that joins later sees the same conversation.
 import assert from 'node:assert/strict'
 import { ParleyClient, type Session, type SessionView } from '@parley/client'
 import { withServer } from './server.ts'
 
-function until(session: Session, holds: (view: SessionView) => boolean): Promise<void> {
+function until(session: Session, isReached: (view: SessionView) => boolean): Promise<void> {
   return new Promise((resolve) => {
     const check = (): void => {
-      if (!holds(session.state)) return
+      if (!isReached(session.state)) return
       unsubscribe()
       resolve()
     }

@@ -1,45 +1,50 @@
-// Capacity: how many users of one door a node holds, from what was measured. Two bounds, the lower of which counts:
-// CPU, by what one user costs, with the spread of its seconds; and latency, by where the goal was last kept. Pure.
-import type { DoorName } from './drivers/driver.ts'
+// Capacity: how many users of one transport a node can serve. Two limits are computed, and the lower one applies: CPU,
+// from the cost of one user; and latency, from the largest load that met the goal. Pure.
+import type { TransportName } from './drivers/driver.ts'
 import { meanOf, quantile, sorted } from './quantile.ts'
 import type { Random } from './random.ts'
 
-/** One stretch at one number of users. */
+/** A phase with one number of users. */
 export interface Step {
   readonly users: number
   readonly nodes: number
-  /** Cores that the servers used, for each second when all users were there. */
+  /** CPU cores of the servers, for each second with all users. */
   readonly cores: readonly number[]
-  /** p95 of what is added to the model's own time, ms; undefined: nothing came. */
+  /** p95 of the time added to the model's own, in ms; undefined without answers. */
   readonly addedMs: number | undefined
 }
 
 export interface Goal {
   readonly addedMs: number
-  /** Of a node's busiest core: beyond it waiting grows faster than load. */
+  /** Share of a core. Above it, queueing delays grow faster than the load. */
   readonly utilization: number
 }
 
 export interface Capacity {
-  readonly door: DoorName
-  /** Users a node holds: the middle, and between which bounds nine of ten resamplings lie. */
+  readonly door: TransportName
+  /** Users per node: the estimate, and the range of nine in ten resamplings. */
   readonly users: number
   readonly low: number
   readonly high: number
   /**
-   * `cpu`: computed from the cost of a user; `latency`: the goal was missed in a step above; `missed`: it was missed in
-   * the smallest step already, so that nothing but CPU can be counted.
+   * `cpu`: computed from the cost of a user. `latency`: a larger step missed the goal. `missed`: even the smallest step
+   * missed it, so the figure considers CPU only.
    */
   readonly bound: 'cpu' | 'latency' | 'missed'
-  /** How far beyond the largest step that was measured the middle lies; 1 or less: within. */
+  /** The estimate divided by the largest measured step; above 1 it is an extrapolation. */
   readonly beyond: number
   readonly coresPerThousand: number
 }
 
 const RESAMPLINGS = 400
 
-/** @returns undefined where CPU is not known */
-export function capacityOf(door: DoorName, steps: readonly Step[], goal: Goal, random: Random): Capacity | undefined {
+/** @returns undefined without CPU figures */
+export function capacityOf(
+  door: TransportName,
+  steps: readonly Step[],
+  goal: Goal,
+  random: Random,
+): Capacity | undefined {
   const costs = steps.flatMap(({ users, cores }) => cores.map((core) => core / users))
   const cost = meanOf(costs)
   if (cost === undefined || cost <= 0) return undefined
@@ -57,12 +62,12 @@ export function capacityOf(door: DoorName, steps: readonly Step[], goal: Goal, r
   return { door, ...bounds, bound, beyond: bounds.users / largest, coresPerThousand: cost * 1000 }
 }
 
-/** How many nodes so many users need: as few as the high bound allows, as many as the low one asks for. */
+/** The number of nodes for so many users, from the high and from the low end of the range. */
 export function nodesFor(users: number, { low, high }: Capacity): { readonly from: number; readonly to: number } {
   return { from: Math.ceil(users / Math.max(1, high)), to: Math.ceil(users / Math.max(1, low)) }
 }
 
-/** Between the largest step that kept the goal and the smallest above it that did not; undefined: none missed it. */
+/** The range from the largest step that met the goal to the next one, which missed it; undefined if none missed it. */
 function latencyBound(
   steps: readonly Step[],
   goal: Goal,

@@ -1,4 +1,4 @@
-// Child: a process that the load test began. It is gone at the latest when the load test is.
+// Child processes of the load test. None outlives it.
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -8,7 +8,7 @@ process.once('exit', () => {
   for (const child of children) child.kill('SIGKILL')
 })
 
-/** @param script beside this file, as built */
+/** @param script relative to this file, after the build */
 export function forkChild(script: string): ChildProcess {
   return track(fork(fileURLToPath(new URL(script, import.meta.url)), { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }))
 }
@@ -17,7 +17,7 @@ export function spawnNode(args: readonly string[], env: NodeJS.ProcessEnv): Chil
   return track(spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] }))
 }
 
-/** Asks it to stop, and stops it when it does not within the time. */
+/** Sends SIGTERM, and SIGKILL after the time limit. */
 export async function stopChild(child: ChildProcess, withinMs: number): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const gone = once(child, 'exit')

@@ -1,20 +1,19 @@
-// Generator: one process of users. It takes its part by message, plays it from the moment that all were told, and
-// tells what it sees twice a second, and everything at the end.
+// A load generator process. It receives its job by message, simulates its users from the common start time, and sends
+// progress twice a second and all records at the end.
 import { setMaxListeners } from 'node:events'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { SessionSnapshot } from '@parley/protocol'
-import { ByteMeter } from './byte-meter.ts'
-import type { DoorName } from './drivers/driver.ts'
+import type { TransportName } from './drivers/driver.ts'
+import { ByteMeter } from './drivers/driver.ts'
 import { HttpCaller } from './drivers/http-caller.ts'
 import { openDriver } from './drivers/open-driver.ts'
-import type { FromGenerator, GeneratorJob } from './generator-message.ts'
+import type { AskRecord, FromGenerator, GeneratorJob } from './generator-message.ts'
 import { planUser } from './plan.ts'
 import { play } from './player.ts'
 import { quantile } from './quantile.ts'
 import { randomOf } from './random.ts'
-import type { AskRecord } from './record.ts'
 
-/** Records in one message: a large one would hold the event loop of both sides. */
+/** Records per message: a larger one would block the event loops of both processes. */
 const BATCH = 2_000
 
 process.once('message', (job: GeneratorJob) => {
@@ -31,11 +30,11 @@ async function generate(job: GeneratorJob): Promise<void> {
   const origin = job.startAt - performance.timeOrigin
   const now = () => performance.now() - origin
   const over = new AbortController()
-  // Every user and every answer listens for the end.
+  // Every user and every answer adds a listener.
   setMaxListeners(0, over.signal)
   const counts = { outputs: 0, asked: 0, ended: 0, interruptions: 0, faults: 0 }
   let active = 0
-  const meters = new Map<DoorName, ByteMeter>(job.doors.map((door) => [door, new ByteMeter()]))
+  const meters = new Map<TransportName, ByteMeter>(job.doors.map((door) => [door, new ByteMeter()]))
   const delay = monitorEventLoopDelay({ resolution: 10 })
   delay.enable()
   const cpuBefore = process.cpuUsage()
@@ -45,7 +44,7 @@ async function generate(job: GeneratorJob): Promise<void> {
   const played: Promise<void>[] = []
   const records: AskRecord[] = []
   for (let user = job.part; user < job.habits.users; user += job.parts) {
-    const door = job.doors[user % job.doors.length] as DoorName
+    const door = job.doors[user % job.doors.length] as TransportName
     const url = job.urls[Math.floor(user / job.doors.length) % job.urls.length] as string
     const session = `${job.name}-${door}-${user}`
     const random = randomOf(job.habits.seed, 'door', user)
@@ -54,7 +53,7 @@ async function generate(job: GeneratorJob): Promise<void> {
     const context = { url, session, model, token, silenceMs, meter, random }
     const driver = openDriver(door, context)
     users.push(driver)
-    const stage = {
+    const playContext = {
       door,
       user: driver,
       name: session,
@@ -72,21 +71,21 @@ async function generate(job: GeneratorJob): Promise<void> {
         counts.outputs += count
       },
     }
-    const done = play(planUser(job.habits, user), stage).then((some) => {
+    const done = play(planUser(job.habits, user), playContext).then((some) => {
       records.push(...some)
       for (const { faults } of some) counts.faults += faults.lost + faults.repeated + faults.reordered + faults.wrong
     })
     played.push(done)
   }
-  const telling = setInterval(() => {
-    tell({ type: 'progress', progress: { ...counts, active } })
+  const reporting = setInterval(() => {
+    send({ type: 'progress', progress: { ...counts, active } })
     counts.outputs = counts.asked = counts.ended = counts.interruptions = counts.faults = 0
   }, 500)
   const end = setTimeout(() => over.abort(), job.habits.durationMs + job.drainMs - now())
   await Promise.all(played)
-  clearInterval(telling)
+  clearInterval(reporting)
   clearTimeout(end)
-  tell({ type: 'progress', progress: { ...counts, active } })
+  send({ type: 'progress', progress: { ...counts, active } })
 
   const cpu = process.cpuUsage(cpuBefore)
   const wall = performance.now() - began
@@ -94,13 +93,13 @@ async function generate(job: GeneratorJob): Promise<void> {
   for (const user of users) user.close()
   const lateness = quantile(records.map(({ late }) => late).sort(ascending), 0.99) ?? 0
   const health = { loopDelay: delay.percentile(99) / 1e6, lateness, cpu: (cpu.user + cpu.system) / 1000 / wall }
-  for (let at = 0; at < records.length; at += BATCH) tell({ type: 'records', records: records.slice(at, at + BATCH) })
+  for (let at = 0; at < records.length; at += BATCH) send({ type: 'records', records: records.slice(at, at + BATCH) })
   await new Promise<void>((resolve) =>
     process.send?.({ type: 'done', bytes, health } satisfies FromGenerator, () => resolve()),
   )
 }
 
-function tell(message: FromGenerator): void {
+function send(message: FromGenerator): void {
   process.send?.(message)
 }
 

@@ -1,4 +1,4 @@
-// npm run loadtest, as one would start it: a short run over all doors through a network that cuts, with its report.
+// npm run loadtest as a process: a short run over all transports and an impaired network, with its report.
 import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,12 +13,12 @@ const out = mkdtempSync(join(tmpdir(), 'parley-loadtest-out-'))
 afterAll(() => rmSync(out, { recursive: true, force: true }))
 
 describe('npm run loadtest', () => {
-  it('drives all doors through a network that cuts, loses nothing, and tells it in three forms', async () => {
+  it('runs all transports over an impaired network, loses nothing, and writes all reports', async () => {
     const line =
       '--together --doors ws,sse,ndjson,request,long-poll,short-poll,sdk --sessions 14 --duration 3 --think 500 ' +
       `--answer 20 --pace 40 --cut 30%/1s --latency 40ms --jitter 10ms --memory 0 --drain 15s --out ${out}`
     const { stdout } = await promisify(execFile)(process.execPath, [main, ...line.split(' ')])
-    expect(stdout).toContain('Every answer came whole')
+    expect(stdout).toContain('All answers are complete')
     const report = JSON.parse(readFileSync(join(out, 'report.json'), 'utf8')) as Report
     expect(report.faultless).toBe(true)
     expect(report.proxy?.cuts).toBeGreaterThan(0)
@@ -30,7 +30,7 @@ describe('npm run loadtest', () => {
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('uPlot')
   })
 
-  it('refuses an option that it does not know, with its name', async () => {
+  it('names an invalid option', async () => {
     const failed = await promisify(execFile)(process.execPath, [main, '--doors', 'fax']).catch(
       (error: unknown) => error,
     )

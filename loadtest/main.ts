@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// npm run loadtest: drives the doors of one or several nodes, checks every stream, and tells what each door costs and gives.
+// npm run loadtest: loads one or several nodes over all transports, checks every stream, and reports latency and cost
+// per transport.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'

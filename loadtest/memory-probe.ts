@@ -1,37 +1,37 @@
-// MemoryProbe: what a session costs a server in memory, attached and idle, and while it is answered: by how its resident
-// memory grows from step to step, on a server of its own. The first step is thrown away: it warms what all share.
-import { ByteMeter } from './byte-meter.ts'
-import { sleep } from './drivers/driver.ts'
+// MemoryProbe: measures the memory of one session, idle and during an answer, by the growth of a server's resident
+// memory. The server is started for this purpose. The first step is a warm-up of shared structures and does not count.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ByteMeter } from './drivers/driver.ts'
 import { WebSocketDriver } from './drivers/websocket-driver.ts'
-import { knownText } from './known-text.ts'
+import { knownText } from './plan.ts'
 import { sorted } from './quantile.ts'
 import { randomOf } from './random.ts'
 import { StreamVerifier } from './stream-verifier.ts'
-import type { Subject } from './subject.ts'
+import type { Target } from './target.ts'
 
 export interface MemoryCost {
   readonly sessions: number
-  /** Bytes a session over WebSocket, attached: the middle step, the smallest and the largest. */
+  /** Bytes per attached WebSocket session: the median, smallest and largest step. */
   readonly idle: { readonly middle: number; readonly low: number; readonly high: number }
-  /** Bytes more, while all of them are answered at once. */
+  /** Additional bytes per session while all of them stream an answer. */
   readonly active: number
 }
 
 const STEPS = 4
 const AT_ONCE = 100
-/** Of the answers: long enough to be measured in their midst. */
+/** Answers long enough to measure memory while they stream. */
 const TOKENS = 30
 const RATE = 5
 
-/** @returns undefined where memory is not known */
-export async function probeMemory(subject: Subject, sessions: number): Promise<MemoryCost | undefined> {
+/** @returns undefined without memory figures */
+export async function probeMemory(target: Target, sessions: number): Promise<MemoryCost | undefined> {
   const users: WebSocketDriver[] = []
   const meter = new ByteMeter()
-  const [url = ''] = subject.urls
+  const [url = ''] = target.urls
   const each = Math.ceil(sessions / STEPS)
   const settled = async () => {
     await sleep(1_500)
-    return (await subject.usage())?.residentBytes
+    return (await target.usage())?.residentBytes
   }
   try {
     const grown: number[] = []
@@ -62,7 +62,7 @@ export async function probeMemory(subject: Subject, sessions: number): Promise<M
     const [low = 0, middle = 0, high = 0] = sorted(grown)
     const answers = users.map((user, at) => ask(user, at))
     await sleep((TOKENS / RATE / 2) * 1000)
-    const during = (await subject.usage())?.residentBytes
+    const during = (await target.usage())?.residentBytes
     await Promise.all(answers)
     if (during === undefined || before === undefined) return undefined
     return { sessions: users.length, idle: { middle, low, high }, active: (during - before) / users.length }

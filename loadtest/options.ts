@@ -1,51 +1,51 @@
-// Options: what can be asked of the load test, from the command line.
+// Options: the command line of the load test.
 import { parseArgs } from 'node:util'
-import { parseDistribution } from './distribution.ts'
-import { DOOR_NAMES, type DoorName } from './drivers/driver.ts'
+import { TRANSPORT_NAMES, type TransportName } from './drivers/driver.ts'
+import { defaultGenerators } from './phase.ts'
 import type { Habits } from './plan.ts'
 import { type Impairments, parseBytes, parseMs, parseRate, parseStall } from './proxy/impairments.ts'
-import { defaultGenerators } from './stretch.ts'
+import { parseDistribution } from './random.ts'
 
 export const HELP = `npm run loadtest -- [options]
 
-What is driven
-  --url URL          a node, several times for several; without, servers are started here and stopped afterwards
-  --nodes N          how many to start: 1 with the embedded log, more with a NATS of their own (1)
-  --model ID         another model than the node's own; its text is then checked against the session (demo)
-  --token TOKEN      where the nodes check tokens
+Servers
+  --url URL          the URL of a node, repeated for several; default: start servers here and stop them afterwards
+  --nodes N          nodes to start: 1 uses the embedded log, more use a NATS server (default 1)
+  --model ID         use this model instead of demo, and check its text against the session
+  --token TOKEN      the access token, if the nodes check tokens
 
-Who comes
-  --doors LIST       ${DOOR_NAMES.join(',')} (all but sdk)
-  --sessions N       users at once, each with a session of their own; several numbers, with commas, make steps (100)
-  --duration TIME    for which each door is driven (30s; a number alone is seconds)
-  --together         all doors at once, the users spread over them, instead of one after the other
-  --arrive TIME      over which the users arrive (a fifth of the duration)
-  --think D          ms from one answer to the next question (exp:5000)
-  --answer D         tokens of an answer (lognormal:60,0.5)
-  --pace D           tokens a second (lognormal:40,0.3)
-  --ttft D           ms before the model's first token (uniform:100,300)
-  --patience D       ms more than the model takes after which a user gives up and cancels (none does)
-  --seed N           the same seed, the same load (1)
+Users
+  --doors LIST       transports: ${TRANSPORT_NAMES.join(',')} (default all but sdk)
+  --sessions N       concurrent users, each with a session; several numbers, as 100,200,400, run one after the other (100)
+  --duration TIME    duration per transport (30s; a plain number is seconds)
+  --together         run all transports at the same time, and divide the users among them
+  --arrive TIME      period over which the users arrive (a fifth of the duration)
+  --think D          ms from an answer to the next question (exp:5000)
+  --answer D         tokens per answer (lognormal:60,0.5)
+  --pace D           tokens per second (lognormal:40,0.3)
+  --ttft D           ms until the model's first token (uniform:100,300)
+  --patience D       ms, added to the model's own time, after which a user cancels (default never)
+  --seed N           the same seed gives the same load (1)
   D is a distribution: 5, uniform:1,9, exp:4 or lognormal:60,0.5 (median, sigma of the logarithm).
 
-The network between
-  --cut RATE         connections reset: 5%/10s is one in twenty of those open, every ten seconds
-  --stall RATE:TIME  connections on which nothing passes for a while: 2%/10s:3s
-  --blackhole RATE   connections on which nothing passes any more, and nobody is told
-  --latency TIME --jitter TIME    added each way
-  --bandwidth BYTES  a second, of each connection, each way: 64k
+Network
+  --cut RATE         reset connections: 5%/10s resets one in twenty open connections every ten seconds
+  --stall RATE:TIME  block connections for a while: 2%/10s:3s
+  --blackhole RATE   block connections forever, without closing them
+  --latency TIME --jitter TIME    added in each direction
+  --bandwidth BYTES  bytes per second, per connection and direction: 64k
 
-How it is measured
+Measurement
   --goal TIME        latency goal of the capacity model: p95 added to the model's own time (50ms)
-  --utilization N    of a node's core that the capacity model allows (0.7)
-  --plan N           users for whom nodes are counted (10000)
-  --memory N         attached sessions by which memory is measured, on servers started here; 0: not (3000)
-  --generators N     processes of users (${defaultGenerators()} here)
-  --silence TIME     after which a user takes a silent connection for dead (20s)
-  --drain TIME       at most, for answers under way at the end: a poll in a black hole is noticed late (90s)
-  --out FOLDER       for report.html and report.json (artifacts/loadtest)
+  --utilization N    share of a core that the capacity model allows (0.7)
+  --plan N           number of users to plan nodes for (10000)
+  --memory N         sessions for measuring memory, on servers started here; 0: skip (3000)
+  --generators N     load generator processes (default ${defaultGenerators()} on this machine)
+  --silence TIME     after this long without data, a user treats the connection as dead (20s)
+  --drain TIME       maximum wait for outstanding answers at the end (90s)
+  --out FOLDER       folder for report.html and report.json (artifacts/loadtest)
 
-Ends with 0 when every answer came whole, 1 when anything was lost, repeated, reordered, wrong or missing, 2 for a wrong option.
+Exit codes: 0 all answers are complete and correct, 1 an answer is not, 2 invalid option, 3 the test failed to run.
 `
 
 export interface Options {
@@ -53,7 +53,7 @@ export interface Options {
   readonly nodes: number
   readonly model: string | undefined
   readonly token: string | undefined
-  readonly doors: readonly DoorName[]
+  readonly doors: readonly TransportName[]
   readonly together: boolean
   readonly steps: readonly number[]
   readonly habits: Omit<Habits, 'users'>
@@ -70,7 +70,7 @@ export interface Options {
 
 const DEFAULTS = {
   nodes: '1',
-  doors: DOOR_NAMES.filter((name) => name !== 'sdk').join(','),
+  doors: TRANSPORT_NAMES.filter((name) => name !== 'sdk').join(','),
   sessions: '100',
   duration: '30s',
   think: 'exp:5000',
@@ -101,7 +101,7 @@ const OPTIONAL = [
   'generators',
 ] as const
 
-/** @returns undefined where help is wanted. @throws Error that names what is wrong */
+/** @returns undefined for --help. @throws Error that names the invalid option */
 export function parseOptions(args: readonly string[]): Options | undefined {
   const { values } = parseArgs({
     args: [...args],
@@ -133,7 +133,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     nodes: whole('nodes', text('nodes'), 1, 9),
     model: given.model,
     token: given.token,
-    doors: text('doors').split(',').map(doorOf),
+    doors: text('doors').split(',').map(transportOf),
     together: values.together === true,
     steps: text('sessions')
       .split(',')
@@ -175,9 +175,9 @@ function urlOf(text: string): string {
   return text.replace(/\/$/, '')
 }
 
-function doorOf(name: string): DoorName {
-  const found = DOOR_NAMES.find((door) => door === name)
-  if (found === undefined) throw new RangeError(`--doors ${name}: must be of ${DOOR_NAMES.join(', ')}`)
+function transportOf(name: string): TransportName {
+  const found = TRANSPORT_NAMES.find((door) => door === name)
+  if (found === undefined) throw new RangeError(`--doors ${name}: must be of ${TRANSPORT_NAMES.join(', ')}`)
   return found
 }
 

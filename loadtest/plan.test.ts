@@ -1,11 +1,9 @@
-// Distributions and plans: they are what was asked for, the same for the same seed, and depend on nothing else.
+// Distributions and plans have the requested shape, and depend only on their seed.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { draw, meanOf, parseDistribution } from './distribution.ts'
-import { knownText } from './known-text.ts'
-import { type Habits, meantMs, planUser, question } from './plan.ts'
+import { type Habits, knownText, meantMs, planUser, question } from './plan.ts'
 import { meanOf as mean } from './quantile.ts'
-import { randomOf } from './random.ts'
+import { draw, meanOf, parseDistribution, randomOf } from './random.ts'
 
 const HABITS: Habits = {
   seed: 7,
@@ -20,7 +18,7 @@ const HABITS: Habits = {
 }
 
 describe('a distribution', () => {
-  it.each(['5', 'uniform:1,9', 'exp:4', 'lognormal:60,0.5'])('%s has the mean that it says', (text) => {
+  it.each(['5', 'uniform:1,9', 'exp:4', 'lognormal:60,0.5'])('%s has its nominal mean', (text) => {
     const distribution = parseDistribution(text)
     const random = randomOf(1, text)
     const drawn = Array.from({ length: 20_000 }, () => draw(distribution, random))
@@ -29,11 +27,11 @@ describe('a distribution', () => {
     expect(Math.min(...drawn)).toBeGreaterThanOrEqual(0)
   })
 
-  it.each(['', 'uniform:9,1', 'uniform:3', 'exp:', 'normal:3,1', '-5', 'lognormal:1,2,3'])('is not %j', (text) => {
-    expect(() => parseDistribution(text)).toThrow(/is no distribution/)
+  it.each(['', 'uniform:9,1', 'uniform:3', 'exp:', 'normal:3,1', '-5', 'lognormal:1,2,3'])('rejects %j', (text) => {
+    expect(() => parseDistribution(text)).toThrow(/is not a distribution/)
   })
 
-  it('draws between 0 and 1 without a pattern', () => {
+  it('uses uniform random numbers from 0 to 1', () => {
     const random = randomOf(3)
     const tenths = Array.from({ length: 10 }, () => 0)
     for (let drawn = 0; drawn < 10_000; drawn += 1) {
@@ -46,7 +44,7 @@ describe('a distribution', () => {
 })
 
 describe('a plan', () => {
-  it('is the same for the same seed and user, whoever makes it', () => {
+  it('depends only on the seed and the user', () => {
     fc.assert(
       fc.property(fc.nat(), fc.nat(1_000), (seed, user) => {
         const habits = { ...HABITS, seed }
@@ -55,11 +53,11 @@ describe('a plan', () => {
     )
   })
 
-  it('is another for another user', () => {
+  it('differs between users', () => {
     expect(planUser(HABITS, 1)).not.toEqual({ ...planUser(HABITS, 2), user: 1 })
   })
 
-  it('asks in order, within the time, each question after the answer before it was meant to end', () => {
+  it('asks in order, within the duration, each question after the planned end of the answer before it', () => {
     fc.assert(
       fc.property(fc.nat(), (seed) => {
         const { arrivesAt, asks } = planUser({ ...HABITS, seed }, 3)
@@ -74,7 +72,7 @@ describe('a plan', () => {
     )
   })
 
-  it('asks the demo model so that every byte of the answer is known', () => {
+  it('asks the demo model for an answer that is known in advance', () => {
     const [ask] = planUser(HABITS, 0).asks
     expect(question({ ...(ask as NonNullable<typeof ask>), tokens: 4, rate: 2.5, ttft: 30 }, 'demo')).toBe(
       '/demo count=4 rate=2.5 ttft=30',

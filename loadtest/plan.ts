@@ -1,28 +1,27 @@
-// Plan: what every user does and when, decided before anything is sent. Open loop: nothing here depends on how fast
-// the server is, so that a slow one meets the same load as a quick one.
-import { type Distribution, draw } from './distribution.ts'
-import { randomOf } from './random.ts'
+// Plan: what each user does and when, computed before the test begins. Open loop: it does not depend on the server, so
+// a slow server gets the same load as a fast one.
+import { type Distribution, draw, randomOf } from './random.ts'
 
 export interface Habits {
   readonly seed: number
   readonly users: number
-  /** Milliseconds over which the users arrive, each at a time of its own; and how long the whole takes. */
+  /** The period over which the users arrive, and the duration of the whole phase, in ms. */
   readonly arrivalMs: number
   readonly durationMs: number
-  /** Milliseconds from the end of an answer, as it was meant, to the next question. */
+  /** Milliseconds from the planned end of an answer to the next question. */
   readonly think: Distribution
   /** Tokens. */
   readonly answer: Distribution
-  /** Tokens a second. */
+  /** Tokens per second. */
   readonly pace: Distribution
-  /** Milliseconds until the model says the first token. */
+  /** Milliseconds until the model's first token. */
   readonly ttft: Distribution
-  /** Milliseconds beyond what the model takes that a user waits for the first token, and then for the whole. */
+  /** Milliseconds, added to the model's own time, that a user waits for the first token and for the complete answer. */
   readonly patience: Distribution | undefined
 }
 
 export interface Ask {
-  /** Milliseconds from the beginning. */
+  /** Milliseconds since the start. */
   readonly at: number
   readonly tokens: number
   readonly rate: number
@@ -38,12 +37,12 @@ export interface UserPlan {
 
 const MAX_TOKENS = 20_000
 
-/** Each user's plan comes from the seed and the user's number alone: it is the same in whichever process plays it. */
+/** The plan depends only on the seed and the user's number, so it is the same in every process. */
 export function planUser(habits: Habits, user: number): UserPlan {
   const random = randomOf(habits.seed, 'user', user)
   const arrivesAt = random() * habits.arrivalMs
   const asks: Ask[] = []
-  // The first question comes after a random part of a think time: users do not speak the moment they arrive.
+  // The first question follows after a random part of a think time, so that users do not all ask on arrival.
   let at = arrivesAt + draw(habits.think, random) * random()
   while (at < habits.durationMs) {
     const tokens = Math.min(MAX_TOKENS, Math.max(1, Math.round(draw(habits.answer, random))))
@@ -56,13 +55,26 @@ export function planUser(habits: Habits, user: number): UserPlan {
   return { user, arrivesAt, asks }
 }
 
-/** How long the model itself takes for the whole answer. */
+/** The model's own time for the complete answer, in ms. */
 export function meantMs({ tokens, rate, ttft }: Pick<Ask, 'tokens' | 'rate' | 'ttft'>): number {
   return ttft + ((tokens - 1) / rate) * 1000
 }
 
-/** The message by which the demo model gives that answer. */
+/** The message that makes the demo model give this answer. */
 export function question(ask: Ask, model: 'demo' | 'other'): string {
   if (model === 'other') return `Count from 0 to ${Math.min(ask.tokens, 400) - 1}, in digits, and say nothing else.`
   return `/demo count=${ask.tokens} rate=${ask.rate} ttft=${ask.ttft}`
+}
+
+/** Grows on demand: all answers are prefixes of it. `ends` holds the length of each. */
+let numbers = '0'
+const ends: number[] = [0, 1]
+
+/** The demo model's answer to `/demo count=N`: `0 1 2 …`. @param count tokens */
+export function knownText(count: number): string {
+  while (ends.length <= count) {
+    numbers += ` ${ends.length - 1}`
+    ends.push(numbers.length)
+  }
+  return numbers.slice(0, ends[count])
 }

@@ -1,18 +1,18 @@
-// Planted faults: one output that is dropped, repeated or exchanged on its way is found, through every family of doors, and
-// none is found where none was planted. With one in ten thousand: planted.long.test.ts.
+// A proxy drops, repeats or swaps one output: the verifier detects it over every kind of transport, and reports no
+// other fault. planted.long.test.ts does the same with one output in ten thousand.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Subject, startSubject } from './subject.ts'
-import { PLANTED_DOORS, PLANTS, plantAndLook } from './test/planted.ts'
+import { startTarget, type Target } from './target.ts'
+import { PLANTED_TRANSPORTS, PLANTS, plantAndLook } from './test/planted.ts'
 
-let subject: Subject
+let target: Target
 beforeAll(async () => {
-  subject = await startSubject(1)
+  target = await startTarget(1)
 })
-afterAll(() => subject.stop())
+afterAll(() => target.stop())
 
-describe.concurrent.each(PLANTED_DOORS)('through %s', (door) => {
-  it.concurrent.each(PLANTS)('one output that a proxy plants a fault in (%s) is found', async (plant) => {
-    const found = await plantAndLook(subject.urls[0] ?? '', door, plant, 60, 100, 1)
+describe.concurrent.each(PLANTED_TRANSPORTS)('over %s', (door) => {
+  it.concurrent.each(PLANTS)('detects one damaged output (%s)', async (plant) => {
+    const found = await plantAndLook(target.urls[0] ?? '', door, plant, 60, 100, 1)
     expect(found).toMatchObject({ faulty: 1, planted: 1 })
   })
 })

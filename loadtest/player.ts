@@ -1,50 +1,49 @@
-// Player: plays one user's plan at one door. Questions go out when the plan says, whatever became of those before;
-// an answer's times count from then.
-
-import { type DoorName, type DriverUser, Refused, sleep, type Watch } from './drivers/driver.ts'
+// Player: carries out the plan of one user. It sends questions at their planned times, even if earlier answers are
+// late, and measures answers from then (open loop).
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type DriverUser, Refused, sleepUnlessAborted, type TransportName, type Watch } from './drivers/driver.ts'
 import { ConnectionLost } from './drivers/http-caller.ts'
-import { knownText } from './known-text.ts'
-import { type Ask, meantMs, question, type UserPlan } from './plan.ts'
-import type { AskRecord, Outcome } from './record.ts'
+import type { AskRecord, Outcome } from './generator-message.ts'
+import { type Ask, knownText, meantMs, question, type UserPlan } from './plan.ts'
 import { StreamVerifier } from './stream-verifier.ts'
 
-export interface Stage {
-  readonly door: DoorName
+export interface PlayContext {
+  readonly door: TransportName
   readonly user: DriverUser
   readonly name: string
   readonly model: 'demo' | 'other'
-  /** Milliseconds since the beginning that all generators share. */
+  /** Milliseconds since the common start of all generators. */
   now(): number
-  /** All is over: what has not ended by then is told as unfinished. */
+  /** Aborted at the end of the phase: outstanding answers count as unfinished. */
   readonly over: AbortSignal
-  /** The text that the session says the answer to this message was, where it cannot be known before. */
+  /** The answer's text from the session's transcript, for models whose text is not known in advance. */
   transcript(message: string): Promise<string | undefined>
-  on(event: 'asked' | 'ended' | 'interrupted', amount?: number): void
+  on(event: 'asked' | 'ended' | 'interrupted'): void
   outputs(count: number): void
 }
 
-/** @returns a record for each question, when all have ended */
-export async function play(plan: UserPlan, stage: Stage): Promise<AskRecord[]> {
-  await sleep(plan.arrivesAt - stage.now(), stage.over)
-  const arrived = stage.user.arrive()
-  // A question does not wait for the arrival: the door holds it until then.
+/** @returns a record of each question, after all have ended */
+export async function play(plan: UserPlan, context: PlayContext): Promise<AskRecord[]> {
+  await sleepUnlessAborted(plan.arrivesAt - context.now(), context.over)
+  const arrived = context.user.arrive()
+  // Questions do not wait for the connection: the driver holds them until then.
   const answers: Promise<AskRecord>[] = []
   for (const [number, ask] of plan.asks.entries()) {
-    await sleep(ask.at - stage.now(), stage.over)
-    if (stage.over.aborted) break
-    answers.push(put(ask, `${stage.name}-${number}`, stage))
+    await sleepUnlessAborted(ask.at - context.now(), context.over)
+    if (context.over.aborted) break
+    answers.push(put(ask, `${context.name}-${number}`, context))
   }
   const records = await Promise.all(answers)
   await Promise.race([arrived, sleep(0)])
   return records
 }
 
-async function put(ask: Ask, id: string, stage: Stage): Promise<AskRecord> {
-  const known = stage.model === 'demo' ? knownText(ask.tokens) : undefined
+async function put(ask: Ask, id: string, context: PlayContext): Promise<AskRecord> {
+  const known = context.model === 'demo' ? knownText(ask.tokens) : undefined
   const verifier = new StreamVerifier(known)
-  const late = stage.now() - ask.at
-  const meant = stage.model === 'demo' ? meantMs(ask) : 0
-  const meantFirst = stage.model === 'demo' ? ask.ttft : 0
+  const late = context.now() - ask.at
+  const meant = context.model === 'demo' ? meantMs(ask) : 0
+  const meantFirst = context.model === 'demo' ? ask.ttft : 0
   const gaps: number[] = []
   let first: number | undefined
   let brokenAt: number | undefined
@@ -52,16 +51,16 @@ async function put(ask: Ask, id: string, stage: Stage): Promise<AskRecord> {
   let resets = 0
   const watch: Watch = {
     outputs: (count) => {
-      first ??= stage.now() - ask.at
-      stage.outputs(count)
+      first ??= context.now() - ask.at
+      context.outputs(count)
     },
     interrupted: () => {
       interruptions += 1
-      brokenAt ??= stage.now()
-      stage.on('interrupted')
+      brokenAt ??= context.now()
+      context.on('interrupted')
     },
     resumed: () => {
-      if (brokenAt !== undefined) gaps.push(stage.now() - brokenAt)
+      if (brokenAt !== undefined) gaps.push(context.now() - brokenAt)
       brokenAt = undefined
     },
     reset: () => {
@@ -69,22 +68,22 @@ async function put(ask: Ask, id: string, stage: Stage): Promise<AskRecord> {
     },
   }
   const gaveUp = new AbortController()
-  const timers = patience(ask, meantFirst, meant, stage, gaveUp, () => first !== undefined)
-  const request = { id, content: question(ask, stage.model), verifier, watch, gaveUp: gaveUp.signal }
-  stage.on('asked')
+  const timers = patience(ask, meantFirst, meant, context, gaveUp, () => first !== undefined)
+  const request = { id, content: question(ask, context.model), verifier, watch, gaveUp: gaveUp.signal }
+  context.on('asked')
   let outcome: Outcome = 'unfinished'
   let error: string | undefined
   try {
-    const answered = stage.user.ask(request)
+    const answered = context.user.ask(request)
     const over = new Promise<'over'>((resolve) => {
-      if (stage.over.aborted) resolve('over')
-      stage.over.addEventListener('abort', () => resolve('over'), { once: true })
+      if (context.over.aborted) resolve('over')
+      context.over.addEventListener('abort', () => resolve('over'), { once: true })
     })
-    // Should it come to its end after all is over, nobody listens.
+    // The answer may still fail after the end of the phase.
     answered.catch(() => undefined)
     if ((await Promise.race([answered, over])) !== 'over') {
       outcome = gaveUp.signal.aborted ? 'abandoned' : verifier.end?.reason === 'completed' ? 'completed' : 'failed'
-      if (outcome === 'failed') error = `ended: ${verifier.end?.reason ?? 'without an end'}`
+      if (outcome === 'failed') error = `ended: ${verifier.end?.reason ?? 'without run.ended'}`
     }
   } catch (failure) {
     if (!(failure instanceof Refused) && !(failure instanceof ConnectionLost)) throw failure
@@ -92,14 +91,14 @@ async function put(ask: Ask, id: string, stage: Stage): Promise<AskRecord> {
     error = failure.message
   }
   for (const timer of timers) clearTimeout(timer)
-  const done = outcome === 'completed' ? stage.now() - ask.at : undefined
+  const done = outcome === 'completed' ? context.now() - ask.at : undefined
   if (outcome === 'completed' && known === undefined) {
-    const text = await stage.transcript(id)
+    const text = await context.transcript(id)
     if (text !== undefined) verifier.transcript(text)
   }
-  stage.on('ended')
+  context.on('ended')
   return {
-    door: stage.door,
+    door: context.door,
     at: ask.at,
     late,
     ...(first === undefined ? {} : { first }),
@@ -116,21 +115,23 @@ async function put(ask: Ask, id: string, stage: Stage): Promise<AskRecord> {
   }
 }
 
-/** Gives up when the first token, or the whole, is later than the model by more than the user bears. */
+/**
+ * Cancels the question if the first token, or the complete answer, exceeds the model's own time by the user's patience.
+ */
 function patience(
   ask: Ask,
   meantFirst: number,
   meant: number,
-  stage: Stage,
+  context: PlayContext,
   gaveUp: AbortController,
   hasFirst: () => boolean,
 ): NodeJS.Timeout[] {
   if (ask.patience === undefined) return []
-  const from = ask.at - stage.now() + ask.patience
+  const from = ask.at - context.now() + ask.patience
   const onFirst = () => {
     if (!hasFirst()) gaveUp.abort()
   }
-  // Where nothing comes before the whole, the whole is what one waits for.
-  const whole = stage.door === 'request'
+  // Request–response delivers everything at once, so the first token is the complete answer.
+  const whole = context.door === 'request'
   return [setTimeout(onFirst, from + (whole ? meant : meantFirst)), setTimeout(() => gaveUp.abort(), from + meant)]
 }

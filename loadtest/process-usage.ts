@@ -1,4 +1,4 @@
-// ProcessUsage: what a server has used, from /proc where it runs on this machine, else from its /metrics.
+// CPU time and memory of a server: from /proc if it runs on this machine, else from its /metrics.
 import { readFile } from 'node:fs/promises'
 
 export interface Usage {
@@ -6,15 +6,15 @@ export interface Usage {
   readonly residentBytes: number
 }
 
-/** Linux counts in hundredths of a second, and in pages of 4 kB. */
+/** Units of /proc on Linux: hundredths of a second, and pages of 4 kB. */
 const TICK_MS = 10
 const PAGE = 4096
 
-/** @returns undefined where there is no such process, or no /proc */
+/** @returns undefined without such a process, or without /proc */
 export async function usageOfPid(pid: number): Promise<Usage | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-    // The name, in parentheses, may hold anything.
+    // The command name, in parentheses, may contain spaces and parentheses.
     const fields = stat
       .slice(stat.lastIndexOf(')') + 2)
       .split(' ')
@@ -26,7 +26,7 @@ export async function usageOfPid(pid: number): Promise<Usage | undefined> {
   }
 }
 
-/** @returns undefined where /metrics is not to be read */
+/** @returns undefined if /metrics cannot be read */
 export async function usageOfUrl(url: string): Promise<Usage | undefined> {
   try {
     const response = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(5_000) })

@@ -1,11 +1,11 @@
-// Quantiles of values that are all here: no sketch, no buckets, no error of their own.
+// Exact quantiles of values in memory: no sketch, no buckets.
 
-/** @param sorted ascending. @returns undefined of none */
+/** @param sorted ascending. @returns undefined for an empty list */
 export function quantile(sorted: readonly number[], q: number): number | undefined {
   return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(q * sorted.length) - 1))]
 }
 
-/** The quantile function at `points` places, for a plot. */
+/** The quantile function at the given points, for a plot. */
 export function quantileCurve(sorted: readonly number[], points: readonly number[]): (number | null)[] {
   return points.map((point) => quantile(sorted, point) ?? null)
 }

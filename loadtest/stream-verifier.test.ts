@@ -1,8 +1,8 @@
-// The verifier: takes what the protocol allows, in every cut and fold of it, and finds every single fault.
+// The verifier accepts every correct form of a stream, and detects every single fault.
 import type { Event, OutputPart } from '@parley/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { knownText } from './known-text.ts'
+import { knownText } from './plan.ts'
 import { anyFault, NO_FAULTS, StreamVerifier } from './stream-verifier.ts'
 
 const RUN = 'run_1'
@@ -12,7 +12,7 @@ interface Entry {
   readonly event: Event
 }
 
-/** The answer's text cut into outputs at any places, and its end. */
+/** An answer, split into outputs at random positions. */
 const answers = fc
   .record({
     count: fc.integer({ min: 1, max: 60 }),
@@ -41,7 +41,7 @@ function ended(next: number, output?: OutputPart[]): Event {
   return { type: 'run.ended', run: RUN, reason: 'completed', usage, next, ...(output === undefined ? {} : { output }) }
 }
 
-function folded(outputs: readonly string[]): OutputPart[] {
+function compacted(outputs: readonly string[]): OutputPart[] {
   const lengths = outputs.map(({ length }) => length)
   return outputs.length === 0 ? [] : [{ type: 'text', text: outputs.join(''), index: 0, lengths }]
 }
@@ -52,8 +52,8 @@ function faultsOf(text: string, given: readonly Entry[]) {
   return verifier.faults
 }
 
-describe('a stream as it must be', () => {
-  it('has no fault, however it is cut into outputs', () => {
+describe('a correct stream', () => {
+  it('has no fault, whatever its outputs are', () => {
     fc.assert(
       fc.property(answers, ({ text, outputs }) => {
         expect(faultsOf(text, entries(outputs))).toEqual(NO_FAULTS)
@@ -61,18 +61,20 @@ describe('a stream as it must be', () => {
     )
   })
 
-  it('has no fault where its beginning comes as a snapshot, neighbours as one, and the end with the whole', () => {
+  it('has no fault with a snapshot, merged outputs and a complete run.ended', () => {
     fc.assert(
       fc.property(answers, fc.nat(), fc.nat(), ({ text, outputs }, a, b) => {
         const from = a % (outputs.length + 1)
         const merged = outputs.slice(from)
-        const given: Event[] = [{ type: 'run.snapshot', run: RUN, next: from, output: folded(outputs.slice(0, from)) }]
+        const given: Event[] = [
+          { type: 'run.snapshot', run: RUN, next: from, output: compacted(outputs.slice(0, from)) },
+        ]
         const count = merged.length
         if (count > 1)
           given.push({ type: 'run.output', run: RUN, index: from, kind: 'text', text: merged.join(''), count })
         else if (count === 1)
           given.push({ type: 'run.output', run: RUN, index: from, kind: 'text', text: merged[0] ?? '' })
-        given.push(ended(outputs.length, b % 2 === 0 ? folded(outputs) : undefined))
+        given.push(ended(outputs.length, b % 2 === 0 ? compacted(outputs) : undefined))
         expect(
           faultsOf(
             text,
@@ -83,7 +85,7 @@ describe('a stream as it must be', () => {
     )
   })
 
-  it('has no fault where the run was begun anew and counts on', () => {
+  it('has no fault if the run restarted and its indexes continue', () => {
     const verifier = new StreamVerifier('0 1')
     const started = {
       type: 'run.started',
@@ -102,17 +104,17 @@ describe('a stream as it must be', () => {
     expect(verifier.text).toBe('0 1')
   })
 
-  it('has no fault where it was cancelled in the midst', () => {
+  it('has no fault if it was cancelled', () => {
     const [first] = entries(['0 1'])
     const cancelled: Event = { ...(ended(1) as Extract<Event, { type: 'run.ended' }>), reason: 'cancelled' }
     expect(faultsOf('0 1 2 3', [first as Entry, { cursor: 'e.99', event: cancelled }])).toEqual(NO_FAULTS)
   })
 })
 
-describe('one fault in a stream', () => {
+describe('a single fault', () => {
   const places = fc.tuple(answers, fc.nat()).map(([answer, at]) => ({ ...answer, at: at % answer.outputs.length }))
 
-  it('is found when an output is dropped', () => {
+  it('is detected if an output is missing', () => {
     fc.assert(
       fc.property(places, ({ text, outputs, at }) => {
         const given = entries(outputs)
@@ -122,7 +124,7 @@ describe('one fault in a stream', () => {
     )
   })
 
-  it('is found when an output is repeated, at once or later, and also under a cursor of its own', () => {
+  it('is detected if an output is repeated, at once or later, with its own or another cursor', () => {
     fc.assert(
       fc.property(places, fc.nat(), fc.boolean(), ({ text, outputs, at }, later, disguised) => {
         const given = entries(outputs)
@@ -134,7 +136,7 @@ describe('one fault in a stream', () => {
     )
   })
 
-  it('is found when two outputs change places', () => {
+  it('is detected if two outputs are swapped', () => {
     fc.assert(
       fc.property(places, fc.nat(), ({ text, outputs, at }, other) => {
         const to = other % outputs.length
@@ -146,7 +148,7 @@ describe('one fault in a stream', () => {
     )
   })
 
-  it('is found when the texts of two outputs change places, or one is another', () => {
+  it('is detected if the text of an output changed', () => {
     fc.assert(
       fc.property(places, fc.constantFrom(...'0x '), ({ text, outputs, at }, letter) => {
         const changed = outputs.with(at, `${letter}${(outputs[at] ?? '').slice(1)}`)
@@ -156,7 +158,7 @@ describe('one fault in a stream', () => {
     )
   })
 
-  it('is found when the end comes too soon, whether or not it says so', () => {
+  it('is detected if the run ends early, whatever count its end carries', () => {
     fc.assert(
       fc.property(places, fc.boolean(), ({ text, outputs, at }, honest) => {
         const given = entries(outputs.slice(0, at))
@@ -166,7 +168,7 @@ describe('one fault in a stream', () => {
     )
   })
 
-  it('is found in a result that comes as a whole', () => {
+  it('is detected in a complete result', () => {
     fc.assert(
       fc.property(places, fc.constantFrom('drop', 'repeat', 'swap'), ({ text, outputs, at }, fault) => {
         const bad = [...outputs]
@@ -176,13 +178,13 @@ describe('one fault in a stream', () => {
         else [bad[at], bad[0]] = [bad[0] ?? '', one]
         fc.pre(bad.join('') !== text)
         const verifier = new StreamVerifier(text)
-        verifier.takeResult('completed', folded(bad), bad.join(''))
+        verifier.takeResult('completed', compacted(bad), bad.join(''))
         expect(anyFault(verifier.faults)).toBe(true)
       }),
     )
   })
 
-  it('is found when the transcript says something else', () => {
+  it('is detected if the transcript differs', () => {
     const verifier = new StreamVerifier(undefined)
     for (const { cursor, event } of entries(['I am', ' here'])) verifier.take(cursor, event)
     verifier.transcript('I am here')

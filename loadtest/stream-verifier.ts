@@ -1,8 +1,9 @@
-// StreamVerifier: what one reader is given of one run, against what it must be. Follows PROTOCOL.md's picture of a run with
-// no code of the client's. A fault is never taken back: also what a later entry puts right was wrong when it was seen.
+// StreamVerifier: checks the entries that one reader receives of one run. It implements PROTOCOL.md without code of the
+// SDK. A fault stays a fault, even if a later entry repairs it, because the reader has seen it.
 //
-//   output at next: taken · beyond next: those between are missing · before next: reordered if missing, else repeated
-//   text that does not go on where the known text stood: wrong · ended before the end of it, or of its indexes: lost
+//   index = next: accepted · index > next: the outputs in between are missing
+//   index < next: reordered if it was missing, else repeated
+//   text that does not continue the known text: wrong · an end before all indexes, or all of the text: lost
 import type { Event, OutputPart } from '@parley/protocol'
 
 export interface Faults {
@@ -23,22 +24,22 @@ export class StreamVerifier {
   readonly faults: Faults = { ...NO_FAULTS }
   readonly #known: string | undefined
   readonly #missing = new Set<number>()
-  /** By index; only of the text, not of reasoning. */
+  /** Text outputs by index, without reasoning. */
   readonly #texts: string[] = []
   #next = 0
-  /** Up to where the known text came. One output may be any number of the model's tokens. */
+  /** The matched length of the known text. One output may hold any number of the model's tokens. */
   #offset = 0
-  /** Where the text was not continuous, it is sought again from the next output on. */
+  /** The text was not continuous: the next output is searched for in the rest of the known text. */
   #astray = false
   #number = -1
   #end: End | undefined
 
-  /** @param known the whole text; undefined: judged by its indexes alone, and then by `transcript` */
+  /** @param known the complete text; if undefined, only indexes and the later `transcript` are checked */
   constructor(known: string | undefined) {
     this.#known = known
   }
 
-  /** How many outputs came. */
+  /** The number of outputs that arrived. */
   get outputs(): number {
     return this.#next - this.#missing.size
   }
@@ -51,7 +52,7 @@ export class StreamVerifier {
     return this.#texts.join('')
   }
 
-  /** @returns how many outputs are new by it */
+  /** @returns the number of new outputs in this entry */
   take(cursor: string, event: Event): number {
     const before = this.outputs
     const number = Number(cursor.slice(cursor.lastIndexOf('.') + 1))
@@ -64,7 +65,7 @@ export class StreamVerifier {
     return Math.max(0, this.outputs - before)
   }
 
-  /** The whole answer at once, as request–response gives it. */
+  /** Checks a complete answer, as request–response delivers it. */
   takeResult(reason: string, output: readonly OutputPart[], text: string): number {
     const before = this.outputs
     const next = output.reduce((most, part) => Math.max(most, endOf(part)), 0)
@@ -74,12 +75,12 @@ export class StreamVerifier {
     return Math.max(0, this.outputs - before)
   }
 
-  /** What the session says that the answer was, where the text was not known. */
+  /** Compares with the session's transcript, if the text was not known in advance. */
   transcript(text: string): void {
     if (text !== this.text) this.faults.wrong += 1
   }
 
-  /** The server said that it begins anew: what was held is dropped. */
+  /** The server reset the reader, which discards what it has. */
   reset(): void {
     this.#number = -1
     this.#end = undefined
@@ -102,7 +103,7 @@ export class StreamVerifier {
   #output(index: number, kind: 'text' | 'reasoning', text: string, count: number): void {
     if (this.#end !== undefined && index >= this.#end.next) this.faults.wrong += 1
     for (let at = index; at < Math.min(index + count, this.#next); at += 1) {
-      // A piece that was missing until now came late: it was not lost.
+      // An output that was missing arrived late, so it was not lost.
       const late = this.#missing.delete(at)
       if (late) this.faults.lost -= 1
       this.faults[late ? 'reordered' : 'repeated'] += 1
@@ -131,13 +132,13 @@ export class StreamVerifier {
     }
   }
 
-  /** Replaces what is held. */
+  /** Replaces all outputs. */
   #whole(output: readonly OutputPart[], next: number): void {
     let expected: number | undefined
     this.#drop(0)
     for (const part of output) {
       if (!('lengths' in part)) continue
-      // A run that was begun anew counts on: its first part tells from where.
+      // The indexes of a restarted run continue, so they begin with its first part.
       expected ??= part.index
       if (part.index > expected) this.faults.lost += part.index - expected
       if (part.index < expected) this.faults.repeated += expected - part.index
@@ -166,7 +167,7 @@ export class StreamVerifier {
   #over({ reason, next }: End): void {
     if (this.#end !== undefined && this.#end.next !== next) this.faults.wrong += 1
     this.#end = { reason, next }
-    // One that completed said all of it. Where something was wrong before, that is told already.
+    // A completed run contains the complete text. Do not count a second fault if one is known.
     const short = this.#known !== undefined && this.#offset < this.#known.length
     if (reason === 'completed' && short && !anyFault(this.faults)) this.faults.lost += 1
   }

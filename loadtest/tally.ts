@@ -1,41 +1,41 @@
-// Tally: from the records of a stretch to what is said of each door. Pure.
-import type { DoorName } from './drivers/driver.ts'
+// Tally: summarizes the records of one transport. Pure.
+import type { TransportName } from './drivers/driver.ts'
+import type { AskRecord } from './generator-message.ts'
 import { quantile, quantileCurve, sorted } from './quantile.ts'
-import type { AskRecord } from './record.ts'
 import { addFaults, anyFault, type Faults, NO_FAULTS } from './stream-verifier.ts'
 
-export interface Spread {
+export interface Percentiles {
   readonly p50: number
   readonly p95: number
   readonly p99: number
 }
 
-/** What was used while a door was driven alone. */
+/** Resources used by one transport; CPU only if it had the phase to itself. */
 export interface Cost {
   readonly cpuMs: number | undefined
   readonly bytes: number
 }
 
-export interface DoorSummary {
-  readonly door: DoorName
+export interface TransportSummary {
+  readonly door: TransportName
   readonly users: number
   readonly asked: number
   readonly completed: number
   readonly abandoned: number
   readonly failed: number
   readonly unfinished: number
-  /** How often each error was met. */
+  /** The number of questions that failed with each error. */
   readonly errors: Readonly<Record<string, number>>
   readonly outputs: number
-  /** As the user saw it, and what of it the model did not take; ms. Undefined: none came. */
-  readonly first: Spread | undefined
-  readonly done: Spread | undefined
-  readonly firstAdded: Spread | undefined
-  readonly doneAdded: Spread | undefined
+  /** Times as the user saw them, and (`…Added`) without the model's own time, in ms. Undefined without answers. */
+  readonly first: Percentiles | undefined
+  readonly done: Percentiles | undefined
+  readonly firstAdded: Percentiles | undefined
+  readonly doneAdded: Percentiles | undefined
   readonly interruptions: number
-  /** Questions whose answer was interrupted at least once. */
+  /** Questions whose answer lost its connection at least once. */
   readonly interrupted: number
-  readonly resumeGap: Spread | undefined
+  readonly resumeGap: Percentiles | undefined
   readonly resets: number
   readonly faults: Readonly<Faults>
   readonly cpuMsPerAsk: number | undefined
@@ -45,13 +45,13 @@ export interface DoorSummary {
   readonly curves: Readonly<Record<'firstAdded' | 'doneAdded' | 'resumeGap', readonly (number | null)[]>>
 }
 
-/** Finer towards the end, where the trouble is. */
+/** Finer towards the end, because the tail matters most. */
 export const CURVE_POINTS: readonly number[] = [
   ...Array.from({ length: 50 }, (_, at) => at / 50),
   ...[0.98, 0.985, 0.99, 0.992, 0.995, 0.997, 0.999, 1],
 ]
 
-export function tally(door: DoorName, users: number, records: readonly AskRecord[], cost: Cost): DoorSummary {
+export function tally(door: TransportName, users: number, records: readonly AskRecord[], cost: Cost): TransportSummary {
   const of = (outcome: AskRecord['outcome']) => records.filter((record) => record.outcome === outcome).length
   const faults: Faults = { ...NO_FAULTS }
   const errors: Record<string, number> = {}
@@ -75,13 +75,13 @@ export function tally(door: DoorName, users: number, records: readonly AskRecord
     unfinished: of('unfinished'),
     errors,
     outputs,
-    first: spread(sorted(records.flatMap(({ first }) => first ?? []))),
-    done: spread(sorted(records.flatMap(({ done }) => done ?? []))),
-    firstAdded: spread(firstAdded),
-    doneAdded: spread(doneAdded),
+    first: percentiles(sorted(records.flatMap(({ first }) => first ?? []))),
+    done: percentiles(sorted(records.flatMap(({ done }) => done ?? []))),
+    firstAdded: percentiles(firstAdded),
+    doneAdded: percentiles(doneAdded),
     interruptions: sum(records.map((record) => record.interruptions)),
     interrupted: records.filter((record) => record.interruptions > 0).length,
-    resumeGap: spread(gaps),
+    resumeGap: percentiles(gaps),
     resets: sum(records.map((record) => record.resets)),
     faults,
     cpuMsPerAsk: ratio(cost.cpuMs, records.length),
@@ -95,12 +95,12 @@ export function tally(door: DoorName, users: number, records: readonly AskRecord
   }
 }
 
-/** An answer that never came is lost, too. */
-export function isFaultless({ faults, failed, unfinished }: DoorSummary): boolean {
+/** A missing answer is a fault, too. */
+export function isFaultless({ faults, failed, unfinished }: TransportSummary): boolean {
   return !anyFault(faults) && failed === 0 && unfinished === 0
 }
 
-function spread(values: readonly number[]): Spread | undefined {
+function percentiles(values: readonly number[]): Percentiles | undefined {
   const [p50, p95, p99] = [quantile(values, 0.5), quantile(values, 0.95), quantile(values, 0.99)]
   return p50 === undefined || p95 === undefined || p99 === undefined ? undefined : { p50, p95, p99 }
 }

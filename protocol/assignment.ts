@@ -1,15 +1,15 @@
-// Assignment: which variant of an experiment a client takes part in, and the doors that it is asked to prefer.
+// Assignment: a client's variant of an experiment, and the transports that it should prefer.
 import { z } from 'zod'
 
-/** Doors that a client may stay at; which of them gets through is for the client to find out. */
+/** Transports that a client can read by. The client finds out which of them work. */
 export const PREFERRED_DOORS = ['websocket', 'sse', 'poll'] as const
 export type PreferredDoor = (typeof PREFERRED_DOORS)[number]
 
 export const Assignment = z.object({
-  /** The experiment's. */
+  /** The experiment's name. */
   name: z.string(),
   variant: z.string(),
-  /** Best first; those that are not named come after, in the client's own order. Left out: that order. */
+  /** Best first; all others follow in the client's own order. Omitted: the client's own order applies. */
   doors: z.array(z.enum(PREFERRED_DOORS)).optional(),
 })
 export type Assignment = z.infer<typeof Assignment>

@@ -1,4 +1,4 @@
-// Close codes: the numbers, who may come back, and reasons that fit a close frame.
+// Close codes: numbers, whether to reconnect, and reasons that fit a close frame.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CLOSE, CLOSE_REASON_MAX_BYTES, cutToBytes, Disconnect, mayReconnect } from './close-code.ts'
@@ -6,7 +6,7 @@ import { CLOSE, CLOSE_REASON_MAX_BYTES, cutToBytes, Disconnect, mayReconnect } f
 const size = (text: string) => new TextEncoder().encode(text).length
 
 describe('close codes', () => {
-  it('are these', () => {
+  it('are unchanged', () => {
     expect(Object.fromEntries(Object.entries(CLOSE).map(([name, rule]) => [name, rule.code]))).toEqual({
       badFrame: 4400,
       notAuthenticated: 4401,
@@ -36,7 +36,7 @@ describe('close codes', () => {
 })
 
 describe('Disconnect', () => {
-  it('carries code and reason', () => {
+  it('has a code and a reason', () => {
     expect(new Disconnect('tooSlow')).toMatchObject({ code: 4508, reason: 'too slow for too long' })
     expect(new Disconnect('badFrame', 'not JSON')).toMatchObject({ code: 4400, reason: 'bad frame: not JSON' })
   })
@@ -50,7 +50,7 @@ describe('Disconnect', () => {
     expect(size(new Disconnect('badFrame', `x${'🎈'.repeat(100)}`).reason)).toBe(120)
   })
 
-  it('never cuts a character in two, nor gives up more than it must', () => {
+  it('never splits a character, and cuts no more than necessary', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', maxLength: 300 }), fc.nat({ max: 200 }), (text, max) => {
         const cut = cutToBytes(text, max)

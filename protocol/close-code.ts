@@ -1,5 +1,5 @@
-// Close codes: the connection ends, and the code's range tells whether to come back.
-// 4400–4499: do not reconnect as you are. 4500–4599: come back with your cursor.
+// Close codes: the server ends the connection, and the range of the code says whether the client may reconnect.
+// 4400–4499: do not reconnect without a change. 4500–4599: reconnect with your cursors.
 
 interface CloseRule {
   readonly code: number
@@ -19,10 +19,10 @@ export const CLOSE = {
 } as const satisfies Record<string, CloseRule>
 export type CloseName = keyof typeof CLOSE
 
-/** Bytes of a close reason in UTF-8 (RFC 6455, section 5.5: 125 less the two of the code). */
+/** Bytes of a close reason in UTF-8 (RFC 6455, section 5.5: 125 bytes, two of which hold the code). */
 export const CLOSE_REASON_MAX_BYTES = 123
 
-/** Whether a client may reconnect by itself after a close with this code. Codes outside 44xx are broken networks. */
+/** Whether a client may reconnect automatically after a close with this code: all but 4400–4499 allow it. */
 export function mayReconnect(code: number): boolean {
   return code < 4400 || code > 4499
 }
@@ -33,7 +33,7 @@ export class Disconnect extends Error {
   readonly code: number
   readonly reason: string
 
-  /** @param detail appended to the reason, and cut at a character so that all fits 123 bytes of UTF-8 */
+  /** @param detail appended to the reason; the result is cut between characters to fit 123 bytes of UTF-8 */
   constructor(close: CloseName, detail?: string) {
     const rule = CLOSE[close]
     const reason = cutToBytes(detail === undefined ? rule.reason : `${rule.reason}: ${detail}`, CLOSE_REASON_MAX_BYTES)
@@ -43,7 +43,7 @@ export class Disconnect extends Error {
   }
 }
 
-/** The longest prefix of whole characters that fits so many bytes of UTF-8. */
+/** The longest prefix of whole characters that fits `maxBytes` bytes of UTF-8. */
 export function cutToBytes(text: string, maxBytes: number): string {
   const encoder = new TextEncoder()
   if (encoder.encode(text).length <= maxBytes) return text

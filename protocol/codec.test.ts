@@ -1,4 +1,4 @@
-// Codecs: they say the same, and what comes from outside is read strictly.
+// Codecs: both carry the same values, and decoding is strict.
 import fc from 'fast-check'
 import { Packr, unpack } from 'msgpackr'
 import { describe, expect, it } from 'vitest'
@@ -12,21 +12,21 @@ const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
 const nestedBytes = (depth: number) => new Uint8Array([...new Array<number>(depth - 1).fill(0x91), 0x90])
 
 describe('both codecs', () => {
-  it('give back what JSON can say', () => {
-    // -0 is the one number that JSON writes as another.
+  it('decode every JSON value that they encoded', () => {
+    // JSON changes only one number: -0 becomes 0.
     const value = fc.jsonValue({ noUnicodeString: false, maxDepth: 8 }).map((it) => JSON.parse(JSON.stringify(it)))
     fc.assert(
       fc.property(value, (it) => {
         expect(json.decode(json.encode(it))).toEqual(it)
         expect(msgpack.decode(msgpack.encode(it))).toEqual(it)
-        // msgpackr renames the key __proto__ when it reads.
+        // msgpackr renames the key __proto__ when it decodes.
         if (!JSON.stringify(it).includes('__proto__'))
           expect(unpack(Buffer.from(msgpack.encode(it) as Uint8Array))).toEqual(it)
       }),
     )
   })
 
-  it('say the same of what JSON cannot say', () => {
+  it('encode values that JSON cannot represent in the same way', () => {
     const value = {
       gone: undefined,
       call: () => 1,
@@ -42,12 +42,12 @@ describe('both codecs', () => {
     expect(Object.keys(msgpack.decode(msgpack.encode(value)) as object)).toEqual(Object.keys(expected as object))
   })
 
-  it('refuse a bigint', () => {
+  it('reject a bigint', () => {
     expect(() => json.encode({ n: 1n })).toThrow(TypeError)
     expect(() => msgpack.encode({ n: 1n })).toThrow(TypeError)
   })
 
-  it('take as much nesting as the limit, and no more', () => {
+  it('accept nesting up to the limit', () => {
     expect(json.decode(nested(LIMITS.depth))).toBeInstanceOf(Array)
     expect(msgpack.decode(nestedBytes(LIMITS.depth))).toBeInstanceOf(Array)
     expect(() => json.decode(nested(LIMITS.depth + 1))).toThrow(SyntaxError)
@@ -58,7 +58,7 @@ describe('both codecs', () => {
     }
   })
 
-  it('throw nothing but SyntaxError, whatever comes', () => {
+  it('throw only SyntaxError for any input', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (data) => {
         for (const codec of [json, msgpack]) {
@@ -73,7 +73,7 @@ describe('both codecs', () => {
     )
   })
 
-  it('give keys named __proto__ to nobody’s prototype', () => {
+  it('never set a prototype by a key named __proto__', () => {
     const evil = bytes('81 a9 5f5f70726f746f5f5f 81 a8 706f6c6c75746564 c3')
     for (const value of [json.decode('{"__proto__":{"polluted":true}}'), msgpack.decode(evil)]) {
       expect(Object.keys(value as object)).toEqual(['__proto__'])
@@ -82,7 +82,7 @@ describe('both codecs', () => {
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined()
   })
 
-  it('let the last of equal keys stand', () => {
+  it('keep the last of equal keys', () => {
     expect(json.decode('{"a":1,"a":2}')).toEqual({ a: 2 })
     expect(msgpack.decode(bytes('82 a161 01 a161 02'))).toEqual({ a: 2 })
   })
@@ -91,10 +91,10 @@ describe('both codecs', () => {
 describe('the JSON codec', () => {
   it.each([
     ['ill-formed UTF-8', bytes('22 ff 22')],
-    ['a cut-off character', bytes('22 f0 9f 8e 22')],
+    ['a truncated character', bytes('22 f0 9f 8e 22')],
     ['nothing', ''],
     ['two values', '{} {}'],
-    ['a value that is cut off', '{"type":'],
+    ['a truncated value', '{"type":'],
   ])('refuses %s', (_, data) => {
     expect(() => json.decode(data)).toThrow(SyntaxError)
   })
@@ -119,25 +119,25 @@ describe('the MessagePack codec', () => {
     [-2_147_483_648, 'd280000000'],
     [-2_147_483_649, 'cbc1e0000000200000'],
     [0.1, 'cb3fb999999999999a'],
-  ])('writes %d in its least form, and beyond 32 bits as float64', (value, hex) => {
+  ])('writes %d in its shortest form, and as float64 beyond 32 bits', (value, hex) => {
     expect(hexOf(value)).toBe(hex)
     expect(msgpack.decode(bytes(hex))).toBe(value)
   })
 
-  it('writes maps and arrays at their least size', () => {
+  it('writes maps and arrays in their shortest form', () => {
     expect(hexOf({})).toBe('80')
     expect(hexOf([{ a: 1 }, { a: 2 }])).toBe('9281a1610181a16102')
     expect(hexOf(Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`k${i}`, 0]))).slice(0, 6)).toBe('de0010')
   })
 
-  it('puts U+FFFD for a lone surrogate, which UTF-8 cannot say', () => {
+  it('replaces a lone surrogate, which UTF-8 cannot encode, with U+FFFD', () => {
     for (const text of ['\ud83d', 'a\udf88b', `${'long '.repeat(20)}\ud83d`]) {
       expect(msgpack.decode(msgpack.encode({ text }))).toEqual({ text: text.replace(/[\ud800-\udfff]/, '\ufffd') })
     }
     expect(msgpack.decode(msgpack.encode('🎈'))).toBe('🎈')
   })
 
-  it('reads the forms that other encoders choose', () => {
+  it('reads the forms of other encoders', () => {
     expect(msgpack.decode(bytes('cf 0000019b77ede000'))).toBe(0x19b77ede000)
     expect(msgpack.decode(bytes('d3 ffffffffffffffff'))).toBe(-1)
     expect(msgpack.decode(bytes('ca 3f000000'))).toBe(0.5)
@@ -152,28 +152,28 @@ describe('the MessagePack codec', () => {
 
   it.each([
     ['nothing', ''],
-    ['bytes after the value', '01 02'],
-    ['a byte that means nothing', 'c1'],
+    ['trailing bytes', '01 02'],
+    ['an undefined type byte', 'c1'],
     ['ill-formed UTF-8', 'a1 ff'],
     ['ill-formed UTF-8 in a long string', `d9 20 ${'61'.repeat(31)} ff`],
     ['a surrogate in UTF-8', 'a3 eda080'],
     ['binary data', 'c4 01 00'],
     ['a date', 'd6 ff 00000000'],
-    ['an extension', 'c7 01 01 00'],
-    ['an undefined of another library', 'd4 00 00'],
-    ['a record of msgpackr', 'd4 72 40'],
-    ['a key that is a number', '81 01 a161'],
-    ['a key that is nil', '81 c0 c0'],
-    ['a string that is cut off', 'a5 61'],
-    ['an array that is cut off', '92 01'],
-    ['an array of two thousand million', 'dd 7fffffff'],
-    ['a map of two thousand million', 'df 7fffffff'],
-    ['a string of four thousand million', 'db ffffffff'],
+    ['an extension type', 'c7 01 01 00'],
+    ['another library’s encoding of undefined', 'd4 00 00'],
+    ['a msgpackr record', 'd4 72 40'],
+    ['a number as a key', '81 01 a161'],
+    ['nil as a key', '81 c0 c0'],
+    ['a truncated string', 'a5 61'],
+    ['a truncated array', '92 01'],
+    ['an array of 2 billion items', 'dd 7fffffff'],
+    ['a map of 2 billion entries', 'df 7fffffff'],
+    ['a string of 4 billion bytes', 'db ffffffff'],
   ])('refuses %s', (_, hex) => {
     expect(() => msgpack.decode(bytes(hex))).toThrow(SyntaxError)
   })
 
-  it('refuses every frame that is cut off anywhere', () => {
+  it('refuses a frame that is truncated at any byte', () => {
     const whole = msgpack.encode({ type: 'send', id: 'c1', list: [1, 2.5, 'text', { a: null }] }) as Uint8Array
     for (let length = 0; length < whole.length; length += 1) {
       expect(() => msgpack.decode(whole.subarray(0, length))).toThrow(SyntaxError)
@@ -190,7 +190,7 @@ describe('the MessagePack codec', () => {
     expect(msgpack.decode(data.slice(2, 6).buffer)).toEqual({ a: 1 })
   })
 
-  it('reads what a plain encoder of the same library writes, but not its records', () => {
+  it('reads the plain maps of msgpackr, but not its records', () => {
     const records = new Packr({ useRecords: true })
     expect(() => msgpack.decode(records.pack({ a: 1 }))).toThrow(SyntaxError)
     expect(msgpack.decode(new Packr({ useRecords: false }).pack({ a: 1 }))).toEqual({ a: 1 })

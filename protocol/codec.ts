@@ -1,6 +1,6 @@
-// Codecs: one WebSocket message holds one frame or an array of frames, as JSON text or as
-// MessagePack. Both say the same: MessagePack is written as plain maps without extension types, so that any
-// language's decoder reads it, and what comes from outside is read strictly.
+// Codecs: encode one frame, or an array of frames, as one WebSocket message in JSON or MessagePack. Both carry the
+// same values: MessagePack is written as plain maps without extension types, so that any language's decoder reads it.
+// Decoding is strict, because the input is untrusted.
 import { Packr } from 'msgpackr'
 import { LIMITS } from './limits.ts'
 import { decodeMsgpack } from './msgpack-decode.ts'
@@ -13,14 +13,14 @@ export interface Codec {
   readonly binary: boolean
   encode(value: unknown): string | Uint8Array
   /**
-   * @param maxDepth how deep arrays and objects may lie in each other; default `LIMITS.depth`
-   * @throws SyntaxError when the data is not in this codec, not UTF-8, or nested too deeply
+   * @param maxDepth maximum nesting of arrays and objects; default `LIMITS.depth`
+   * @throws SyntaxError if the data is not valid in this codec, is not UTF-8, or is nested too deeply
    */
   decode(data: string | ArrayBuffer | Uint8Array, maxDepth?: number): unknown
 }
 
-// variableMapSize keeps maps at their least size, as other encoders write them. Whole numbers beyond 32 bits
-// are written as float64, which every decoder reads as a number (int64 is a bigint to some).
+// variableMapSize writes maps in their shortest form, as other encoders do. Integers beyond 32 bits are written as
+// float64, which every decoder reads as a number: some decode int64 to a bigint.
 const packr = new Packr({ useRecords: false, variableMapSize: true, encodeUndefinedAsNil: true })
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })

@@ -1,4 +1,4 @@
-// Commands: frames from client to server.
+// Client frames: the schemas of all frames from client to server. Those with an id and a session are commands.
 import { z } from 'zod'
 import { Context } from './context.ts'
 import { Resume } from './door.ts'
@@ -17,25 +17,25 @@ export const Hello = z.object({
     .object({
       name: z.string().max(64),
       version: z.string().max(64),
-      /** The client's own, kept over its connections: it stands for the user in experiments where all are anonymous. */
+      /** Kept by the client across connections. It identifies anonymous users in experiments. */
       id: Id.optional(),
     })
     .optional(),
 })
 
-/** A fresh token on the open connection, for the same user: the old one's time is nearly over. */
+/** Renews the access token of an open connection. The new one must name the same user. */
 export const FreshToken = z.object({ type: z.literal('token'), id: Id, token: z.string().max(16_384) })
 
 export const Attach = z.object({
   type: z.literal('attach'),
   id: Id,
   session: Session,
-  /** Where to go on; left out: from the beginning. */
+  /** Resume after this cursor. Omitted: start at the beginning. */
   after: z.string().max(256).optional(),
   tools: z.array(Tool).max(LIMITS.tools).optional(),
-  /** While catching up, outputs of one run may come merged (`run.output` with `count`). */
+  /** While the reader catches up, the server may merge outputs of one run (`run.output` with `count`). */
   merge: z.boolean().optional(),
-  /** It read the session before, over a connection that was lost or left. */
+  /** The client read the session before, over a connection that it lost or closed. */
   resume: Resume.optional(),
 })
 
@@ -50,11 +50,11 @@ export const Send = z.object({
   model: z.string().max(256).optional(),
   agent: z.string().max(128).optional(),
   seen: Seen.optional(),
-  /** The message after whose answer it stands; null: none; left out: the newest one's. */
+  /** The message whose answer this one follows; null: none. Omitted: the message before it in the log. */
   parent: Id.nullable().optional(),
-  /** For who keeps the conversation, or its tools, outside the session. */
+  /** For callers that keep the conversation, or its tools, outside the session. */
   context: Context.optional(),
-  /** The client's own span, as in `traceparent`; what is none is ignored. */
+  /** The client's span, in the form of `traceparent`. Invalid values are ignored. */
   trace: z.string().max(256).optional(),
 })
 
@@ -62,7 +62,7 @@ export const Cancel = z.object({
   type: z.literal('cancel'),
   id: Id,
   session: Session,
-  /** Left out: the active run. */
+  /** Omitted: the active run. */
   run: Id.optional(),
   seen: Seen.optional(),
 })
@@ -78,7 +78,10 @@ export const ToolResultCommand = z
     output: z.unknown().optional(),
     error: z.string().max(LIMITS.toolOutputBytes).optional(),
   })
-  .refine((frame) => frame.output === undefined || frame.error === undefined, 'either output or error, not both')
+  .refine(
+    (frame) => frame.output === undefined || frame.error === undefined,
+    'must have either output or error, not both',
+  )
 
 export const ToolDecide = z.object({
   type: z.literal('tool.decide'),
@@ -112,7 +115,7 @@ export const ClientFrame = z.discriminatedUnion('type', [
 ])
 export type ClientFrame = z.infer<typeof ClientFrame>
 export type ClientFrameType = ClientFrame['type']
-/** What is asked for about a session. */
+/** A client frame about a session that the server answers by its id. */
 export type Command = Extract<ClientFrame, { id: string; session: string }>
 export type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>
 export type SetPresence = z.infer<typeof SetPresence>

@@ -1,14 +1,14 @@
-// Cursors: the forms at the bounds, and one reading for each text.
+// Cursors: valid and invalid forms at the limits.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Cursor, formatCursor, parseCursor } from './cursor.ts'
 
 describe('a cursor', () => {
-  it('is written as epoch, dot, sequence number', () => {
+  it('is formatted as epoch, dot, sequence number', () => {
     expect(formatCursor('e1', 42)).toBe('e1.42')
   })
 
-  it('comes back as it was written', () => {
+  it('is parsed to the position that was formatted', () => {
     const epoch = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/)
     fc.assert(
       fc.property(epoch, fc.maxSafeNat(), (name, seq) => {

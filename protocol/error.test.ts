@@ -1,9 +1,9 @@
-// Error codes: stable names, sentences for people, and whether to try again.
+// Error codes: stable names, texts for people, and whether to retry.
 import { describe, expect, it } from 'vitest'
 import { ERROR_CODES, ERRORS, ReplyError } from './error.ts'
 
 describe('error codes', () => {
-  it('that may be retried are these', () => {
+  it('are retryable as listed', () => {
     expect(ERROR_CODES.filter((code) => ERRORS[code].retryable)).toEqual([
       'rate_limited',
       'too_many_runs',
@@ -19,19 +19,19 @@ describe('error codes', () => {
     ])
   })
 
-  it.each(ERROR_CODES)('%s is in snake case and says a sentence', (code) => {
+  it.each(ERROR_CODES)('%s is in snake case and has a sentence as its text', (code) => {
     expect(code).toMatch(/^[a-z]+(_[a-z]+)*$/)
     expect(ERRORS[code].message).toMatch(/^[A-Z].*\.$/)
   })
 })
 
 describe('ReplyError', () => {
-  it('says its code’s own text unless told another', () => {
+  it('uses its code’s own text by default', () => {
     expect(new ReplyError('run_active').message).toBe(ERRORS.run_active.message)
     expect(new ReplyError('run_active', 'Wait.').message).toBe('Wait.')
   })
 
-  it('carries whether and when to try again', () => {
+  it('says whether and when to retry', () => {
     expect(new ReplyError('rate_limited', undefined, { retryAfterMs: 250 })).toMatchObject({
       code: 'rate_limited',
       retryable: true,

@@ -1,4 +1,4 @@
-// Events: what a session's log holds, and what goes out through every door.
+// Events: the contents of a session's log, which readers receive over every transport.
 import { z } from 'zod'
 import { Budget } from './account.ts'
 import { Context } from './context.ts'
@@ -19,20 +19,20 @@ export const RUN_END_REASONS = ['completed', 'cancelled', 'superseded', 'failed'
 export const RunEndReason = z.enum(RUN_END_REASONS)
 export type RunEndReason = z.infer<typeof RunEndReason>
 
-/** Tokens, as the provider counts them. */
+/** Tokens as the provider counts them. */
 export const Usage = z.object({
   inputTokens: Count,
   outputTokens: Count,
-  /** The part of `outputTokens` that was reasoning, where the provider tells. */
+  /** The part of `outputTokens` that was reasoning, if the provider reports it. */
   reasoningTokens: Count.optional(),
 })
 export type Usage = z.infer<typeof Usage>
 
-/** Why a run failed. The message is for people and carries no internals. */
+/** Why a run failed. The message is for people and contains no internals. */
 export const RunError = z.object({ code: z.enum(ERROR_CODES), message: z.string() })
 export type RunError = z.infer<typeof RunError>
 
-/** A person's message, and the run that is to answer it. */
+/** A person's message, and the run that answers it. */
 export const MessageEvent = z.object({
   type: z.literal('message'),
   /** The id of the `send` command. */
@@ -41,41 +41,41 @@ export const MessageEvent = z.object({
   author: z.string(),
   content: z.array(Part),
   policy: Policy,
-  /** The run that answers it. With `steer` and a run that can still take it: that run. */
+  /** The run that answers it; with `steer`, the active run if it can still take the message. */
   run: Id,
   model: z.string().optional(),
   agent: z.string().optional(),
   seen: Seen.optional(),
-  /** The message after whose answer it stands; null: it begins a conversation; left out: the one before it in the log. */
+  /** The message whose answer it follows; null: it starts a conversation. Omitted: the message before it in the log. */
   parent: Id.nullable().optional(),
-  /** With `reject`: the sequence number up to which its door saw that nothing was active. */
+  /** With `reject`: the sequence number up to which the server had read when no run was active. */
   after: Count.optional(),
-  /** What it brings along for its run. */
+  /** Input for its run only. */
   context: Context.optional(),
-  /** Names of the client tools that were on offer when it was sent. */
+  /** Names of the client tools that were available when it was sent. */
   tools: z.array(ToolName).optional(),
-  /** Through which it came. */
+  /** The transport over which it was sent. */
   door: Door.optional(),
-  /** Of an experiment that its author takes part in. */
+  /** The author's variant of an experiment. */
   variant: z.string().max(32).optional(),
-  /** What its author's token allows, where that says: its run is paid from it. */
+  /** The budget in the author's access token, if any; it pays for the run. */
   budget: Budget.optional(),
-  /** The span in which the server took it: who drives its run goes on from there. */
+  /** The span in which the server accepted it. The driver of the run continues that trace. */
   trace: Traceparent.optional(),
 })
 
 export const RunStarted = z.object({
   type: z.literal('run.started'),
   run: Id,
-  /** 1 for the first owner; each take-over raises it. */
+  /** The attempt: 1 for the first driver; each takeover increments it. */
   epoch: z.int().min(1),
-  /** `restart`: drop the unfinished output. `continue`: it goes on. */
+  /** `restart`: readers discard the unfinished output. `continue`: the output continues. */
   mode: z.enum(['new', 'continue', 'restart']),
   model: z.string(),
   message: Id,
-  /** The index that its first output will have. */
+  /** The index of the next output. */
   next: Count,
-  /** The node that drives it. */
+  /** The node that drives the run. */
   owner: z.string().optional(),
 })
 
@@ -85,28 +85,28 @@ export const RunOutput = z.object({
   index: Count,
   kind: z.enum(['text', 'reasoning']),
   text: z.string(),
-  /** Only for readers that attached with `merge`: it stands for this many outputs, from `index` on. */
+  /** Only for readers with `merge`: the number of outputs that this event stands for, starting at `index`. */
   count: z.int().min(2).optional(),
 })
 
-/** What a roll-up replaces includes `run.started`: so it says again what that said. */
+/** Compaction also removes `run.started`, so the compacted events repeat its fields. */
 const startedFields = {
   epoch: z.int().min(1).optional(),
   model: z.string().optional(),
   message: Id.optional(),
   owner: z.string().optional(),
-  /** Unix milliseconds at which that owner began. */
+  /** Unix milliseconds at which that driver started. */
   startedAt: z.number().optional(),
 }
 
-/** Replaces what the reader holds of the run. */
+/** The run's output so far. It replaces what the reader has of the run. */
 export const RunSnapshot = z.object({
   type: z.literal('run.snapshot'),
   run: Id,
   ...startedFields,
   next: Count,
   output: z.array(OutputPart),
-  /** It tells something new (a taken message, the steps kept by a restart), so live readers get it as well. */
+  /** It contains news (a steering message, the steps that a restart kept), so live readers receive it as well. */
   changes: z.literal(true).optional(),
 })
 
@@ -115,27 +115,27 @@ export const RunEnded = z.object({
   run: Id,
   ...startedFields,
   reason: RunEndReason,
-  /** Who cancelled or superseded it: a user id, or `server`. */
+  /** The user who cancelled or superseded it, or `server`. */
   by: z.string().optional(),
   error: RunError.optional(),
   usage: Usage,
-  /** The provider's bound on its length cut the answer. */
+  /** The answer reached the requested length or the provider's limit. */
   cut: z.literal(true).optional(),
   /** How many indexes the run used. */
   next: Count,
-  /** The whole output, for readers who lack it. Those who had every output get the event without it. */
+  /** The whole output, for readers that lack it. Readers that had every output receive the event without it. */
   output: z.array(OutputPart).optional(),
   /** The id of the command that ended it. */
   command: Id.optional(),
-  /** What the person who ended it had seen. */
+  /** The outputs that the person who ended it had seen. */
   seen: Seen.optional(),
-  /** A later fold of a `run.ended` that carried no output: it says the same, and carries it. */
+  /** It repeats an earlier `run.ended` that had no output, and adds the output. */
   compacted: z.literal(true).optional(),
-  /** With `compacted`: the sequence number of the end that it repeats. */
+  /** With `compacted`: the sequence number of the `run.ended` that it repeats. */
   at: Count.optional(),
 })
 
-/** A call that the model made. Comes again, with a higher `attempt`, when a claimant was lost. */
+/** A tool call of the model. Repeated with a higher `attempt` if a claimant is lost. */
 export const ToolCalled = z.object({
   type: z.literal('tool.called'),
   run: Id,
@@ -145,11 +145,14 @@ export const ToolCalled = z.object({
   where: z.enum(['client', 'server']),
   approval: z.boolean(),
   attempt: z.int().min(1),
-  /** Unix milliseconds after which the call is given up. */
+  /** Unix milliseconds at which the call times out. */
   until: z.number(),
-  /** The model call (step) of the run that made it, from 0. */
+  /** The run's model call (step) that made it, from 0. */
   step: Count,
-  /** Of the owner whose model made it; not said again with a higher `attempt`. One that was replaced may be late with a call. */
+  /**
+   * The run's attempt (`run.started`) whose model made the call; omitted when `tool.called` is repeated. It exposes
+   * calls that a replaced driver stored too late.
+   */
   epoch: z.int().min(1).optional(),
 })
 
@@ -157,11 +160,11 @@ export const ToolClaimed = z.object({
   type: z.literal('tool.claimed'),
   run: Id,
   call: Id,
-  /** The connection that runs it; for a server tool the node. */
+  /** The connection that runs the call; for a server tool: the node. */
   connection: z.string(),
-  /** Whose connection it is, where its client chose its name (plain HTTP). */
+  /** The connection's user, if its client chose its name (plain HTTP). */
   user: z.string().optional(),
-  /** Unix milliseconds; the claim must be renewed before, by claiming again. */
+  /** Unix milliseconds at which the claim expires, unless the claimant claims again before. */
   until: z.number(),
   command: Id.optional(),
 })
@@ -183,33 +186,33 @@ export const ToolResult = z.object({
   call: Id,
   output: z.unknown().optional(),
   error: z.string().optional(),
-  /** A connection, a node, or `server` when the call timed out, was denied or could not be made. */
+  /** A connection, a node, or `server` if the call timed out, was denied or could not be made. */
   by: z.string(),
   command: Id.optional(),
 })
 
-/** Somebody is a member now, or has another role than before. */
+/** A user became a member, or a member's role changed. */
 export const MemberJoined = z.object({
   type: z.literal('member.joined'),
   user: z.string(),
   role: z.string(),
-  /** How people call them, where their token tells. */
+  /** Display name, if the access token has one. */
   name: z.string().optional(),
-  /** Who gave the role, where it was given. */
+  /** The user who gave the role, if someone did. */
   by: z.string().optional(),
-  /** The invitation that let them in. */
+  /** The invitation that they used. */
   invite: Id.optional(),
 })
 
-/** Somebody is a member no more. */
+/** A member left, or was removed by `by`. */
 export const MemberLeft = z.object({ type: z.literal('member.left'), user: z.string(), by: z.string().optional() })
 
-/** Whoever has the secret may join. */
+/** Anyone with the secret may join until `until`. */
 export const InviteCreated = z.object({
   type: z.literal('invite.created'),
   invite: Id,
   role: z.string(),
-  /** Of the secret: SHA-256, base64url. */
+  /** SHA-256 of the secret, as base64url. */
   hash: z.string(),
   /** Unix milliseconds. */
   until: z.number(),
@@ -222,11 +225,11 @@ export const InviteRevoked = z.object({ type: z.literal('invite.revoked'), invit
 export const SessionUpdated = z.object({
   type: z.literal('session.updated'),
   title: z.string().max(255).optional(),
-  /** Client tools, each replacing the one of the same name. */
+  /** Client tools; each replaces the one of the same name. */
   tools: z.array(Tool).optional(),
 })
 
-/** The session is over, for everybody: nothing after it counts, and all before it goes away. */
+/** The session is deleted for everyone: no later entry counts, and earlier entries are purged. */
 export const SessionDeleted = z.object({ type: z.literal('session.deleted'), by: z.string(), command: Id.optional() })
 
 export const Event = z.discriminatedUnion('type', [

@@ -1,4 +1,4 @@
-// Every frame and event, byte for byte, in both codecs.
+// Golden frames: every frame and event, byte for byte, in both codecs.
 import { unpack } from 'msgpackr'
 import { describe, expect, it } from 'vitest'
 import { codecs } from './codec.ts'
@@ -10,7 +10,7 @@ import { GOLDEN } from './test/golden-frames.ts'
 const frames = GOLDEN.map((golden) => ({ ...golden, frame: JSON.parse(golden.json) as Record<string, unknown> }))
 
 describe.each(frames)('$from $name', ({ from, json, msgpack, frame }) => {
-  it('is the schema’s, to the last field', () => {
+  it('matches its schema, with every field', () => {
     const schema = from === 'client' ? ClientFrame : ServerFrame
     expect(schema.parse(frame)).toEqual(frame)
   })
@@ -26,7 +26,7 @@ describe.each(frames)('$from $name', ({ from, json, msgpack, frame }) => {
     expect(codecs.msgpack.decode(Buffer.from(msgpack, 'hex'))).toEqual(frame)
   })
 
-  it('is read by another decoder as well', () => {
+  it('is decoded by msgpackr as well', () => {
     expect(unpack(Buffer.from(msgpack, 'hex'))).toEqual(frame)
   })
 })
@@ -39,27 +39,27 @@ const shapes = [
 
 describe('golden frames', () => {
   it.each(shapes.map(([from, shape]) => [from, shape.type.value, Object.keys(shape)] as const))(
-    'of %s %s hold every field',
+    'of %s %s contain every field',
     (from, type, fields) => {
       const all = frames.flatMap((golden) => {
         if (from === 'event')
           return golden.frame.type === 'entry' ? [golden.frame.event as Record<string, unknown>] : []
         return golden.from === from ? [golden.frame] : []
       })
-      const told = new Set(all.filter((value) => value.type === type).flatMap((value) => Object.keys(value)))
-      expect(fields.filter((field) => !told.has(field))).toEqual([])
+      const present = new Set(all.filter((value) => value.type === type).flatMap((value) => Object.keys(value)))
+      expect(fields.filter((field) => !present.has(field))).toEqual([])
     },
   )
 
-  it('hold every frame of a client', () => {
+  it('contain every client frame', () => {
     expect(typesFrom('client')).toEqual(new Set(CLIENT_FRAME_TYPES))
   })
 
-  it('hold every frame of a server', () => {
+  it('contain every server frame', () => {
     expect(typesFrom('server')).toEqual(new Set(SERVER_FRAME_TYPES))
   })
 
-  it('hold every event', () => {
+  it('contain every event', () => {
     const events = frames.flatMap(({ frame }) =>
       frame.type === 'entry' ? [(frame.event as { type: string }).type] : [],
     )

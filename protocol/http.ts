@@ -1,5 +1,5 @@
-// HTTP: what is said over plain HTTP and not over a WebSocket: the status of each error, the problem that tells of
-// it (RFC 9457), the bodies of commands, and the answers to polls and snapshots. Events and cursors are the same.
+// HTTP: the shapes that only plain HTTP uses: statuses and problem documents of errors (RFC 9457), request bodies, and
+// the answers to polls and snapshots. Events and cursors are those of the WebSocket.
 import { z } from 'zod'
 import { Cancel, Send, SetPresence, ToolDecide } from './command.ts'
 import { ERRORS, type ErrorCode } from './error.ts'
@@ -12,23 +12,23 @@ import { Role } from './role.ts'
 import { EntryFrame, Presence, Welcome } from './server-frame.ts'
 import { Tool, ToolName } from './tool.ts'
 
-/** Errors that only a plain HTTP request can make. */
+/** Errors that only plain HTTP requests can cause. */
 export const HTTP_ERRORS = {
-  bad_request: { retryable: false, message: 'The request does not have the form that it should.' },
-  not_found: { retryable: false, message: 'There is nothing here.' },
-  method_not_allowed: { retryable: false, message: 'This address does not take this method.' },
-  not_acceptable: { retryable: false, message: 'None of the accepted media types can be had here.' },
-  headers_too_large: { retryable: false, message: 'The headers are larger than the limit.' },
-  body_timeout: { retryable: true, message: 'The body took too long to come.' },
-  unsupported_media_type: { retryable: false, message: 'The body has to be JSON (Content-Type: application/json).' },
-  upgrade_required: { retryable: false, message: 'This is the address of a WebSocket.' },
+  bad_request: { retryable: false, message: 'Invalid request.' },
+  not_found: { retryable: false, message: 'Not found.' },
+  method_not_allowed: { retryable: false, message: 'This address does not support this method.' },
+  not_acceptable: { retryable: false, message: 'None of the accepted media types is available.' },
+  headers_too_large: { retryable: false, message: 'The headers exceed the size limit.' },
+  body_timeout: { retryable: true, message: 'The request body did not arrive in time.' },
+  unsupported_media_type: { retryable: false, message: 'The body must be JSON (Content-Type: application/json).' },
+  upgrade_required: { retryable: false, message: 'This address requires a WebSocket upgrade.' },
 } as const satisfies Readonly<Record<string, { readonly retryable: boolean; readonly message: string }>>
 
 export type HttpErrorCode = keyof typeof HTTP_ERRORS
 export const HTTP_ERROR_CODES = Object.keys(HTTP_ERRORS) as [HttpErrorCode, ...HttpErrorCode[]]
 export type ProblemCode = ErrorCode | HttpErrorCode
 
-/** The status by which each error is told. */
+/** The HTTP status of each error code. */
 export const HTTP_STATUS: Readonly<Record<ProblemCode, number>> = {
   bad_request: 400,
   not_found: 404,
@@ -79,7 +79,7 @@ export const HTTP_STATUS: Readonly<Record<ProblemCode, number>> = {
   going_away: 503,
   contended: 503,
   internal: 500,
-  // A run that failed, where a request waited for its result.
+  // A run failed while a request waited for its result.
   provider_error: 502,
   provider_rate_limited: 429,
   provider_unauthenticated: 502,
@@ -94,32 +94,32 @@ export const HTTP_STATUS: Readonly<Record<ProblemCode, number>> = {
   owner_lost: 500,
 }
 
-/** The body of every answer that tells of an error: `application/problem+json`. */
+/** The body of every error answer: `application/problem+json` (RFC 9457). */
 export const Problem = z.object({
   type: z.literal('about:blank'),
   /** The code's own text. */
   title: z.string(),
   status: z.int(),
   code: z.enum([...Object.keys(ERRORS), ...HTTP_ERROR_CODES] as [ProblemCode, ...ProblemCode[]]),
-  /** What is wrong in this case, where more can be said. */
+  /** Describes this case, if there is more to say than the title. */
   detail: z.string().optional(),
-  /** Where the body or the query is wrong: names and indexes, with dots. */
+  /** The invalid part of the body, the query or the headers: names and indexes, separated by dots. */
   path: z.string().optional(),
-  /** Whether the same request may succeed if it is sent again, with the same `Idempotency-Key`. */
+  /** Whether the same request may succeed if it is sent again with the same `Idempotency-Key`. */
   retryable: z.boolean(),
-  /** As in the header `X-Request-Id`, for the server's log. */
+  /** The same as the header `X-Request-Id`; the server's log contains it. */
   requestId: z.string(),
-  /** Of a run that failed while a request waited for it: what there is of it. */
+  /** The partial result of a run that failed while a request waited for it. */
   result: RunResult.optional(),
 })
 export type Problem = z.infer<typeof Problem>
 
-/** 1 to 255 visible characters; one that is an id is the command's id itself. */
-export const IdempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'a key is 1–255 visible characters of ASCII')
+/** 1 to 255 visible ASCII characters. A key that is a valid id is the command's id. */
+export const IdempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1–255 visible ASCII characters')
 
 /** `POST /v1/sessions/{session}/messages` */
 export const MessageRequest = Send.omit({ type: true, id: true, session: true, trace: true }).extend({
-  /** Names of tools that the connection named in the header has declared, at whichever node: they are on offer, too. */
+  /** Tools that the connection in `Parley-Connection` has declared at any node. The model can use them, too. */
   tools: z.array(ToolName).max(LIMITS.tools).optional(),
 })
 export type MessageRequest = z.infer<typeof MessageRequest>
@@ -131,10 +131,10 @@ export type CancelRequest = z.infer<typeof CancelRequest>
 /** `POST /v1/sessions/{session}/tools/{call}/claim` */
 export const ClaimRequest = z.object({})
 
-/** `POST /v1/sessions/{session}/tools/{call}/result`: one of `output` and `error`, or neither, which is `null`. */
+/** `POST /v1/sessions/{session}/tools/{call}/result`: either `output` or `error`; neither means the output `null`. */
 export const ResultRequest = z
   .object({ output: z.unknown().optional(), error: z.string().max(LIMITS.toolOutputBytes).optional() })
-  .refine((body) => body.output === undefined || body.error === undefined, 'either output or error, not both')
+  .refine((body) => body.output === undefined || body.error === undefined, 'must have either output or error, not both')
 export type ResultRequest = z.infer<typeof ResultRequest>
 
 /** `POST /v1/sessions/{session}/tools/{call}/decision` */
@@ -151,19 +151,19 @@ export type ConnectionRequest = z.infer<typeof ConnectionRequest>
 
 export const ConnectionAnswer = z.object({
   connection: z.string(),
-  /** Milliseconds that it holds after the last stream or poll that names it. */
+  /** Milliseconds that the connection stays present after the last stream or poll that names it. */
   ttlMs: z.number(),
 })
 export type ConnectionAnswer = z.infer<typeof ConnectionAnswer>
 
-/** What a command did; as `ok` on a WebSocket. */
+/** The result of a command; like `ok` on a WebSocket. */
 export const CommandAnswer = z.object({
   /** The command's id. */
   id: z.string(),
   session: z.string(),
   cursor: z.string(),
   run: z.string().optional(),
-  /** Of a claim: Unix milliseconds until which it holds. */
+  /** For a claim: Unix milliseconds at which it expires. */
   until: z.number().optional(),
   duplicate: z.literal(true).optional(),
 })
@@ -171,35 +171,35 @@ export type CommandAnswer = z.infer<typeof CommandAnswer>
 
 /** `GET /v1/sessions/{session}/events` as JSON. */
 export const EventsPage = z.object({
-  /** After the last of `entries`: what to give as `after` the next time. */
+  /** After the last of `entries`: the next `after`. */
   cursor: z.string(),
-  /** Outputs of one run that follow each other come as one, with `count`. */
+  /** Adjacent outputs of one run are merged, with `count`. */
   entries: z.array(EntryFrame),
-  /** Everything so far is in it. With false there is more, at once. */
+  /** Whether the page ends at the head of the log. If false, more is available at once. */
   live: z.boolean(),
-  /** The caller's, in the session. */
+  /** The caller's role in the session. */
   role: z.string(),
-  /** `after` could not be gone on from: these are from the beginning, and the reader drops what it holds. */
+  /** The server cannot resume from `after`: the entries are from the beginning, and the reader discards what it has. */
   reset: z.literal(true).optional(),
-  /** Who is here, where it was asked for by `presence=1`. */
+  /** The connections in the session, if the request has `presence=1`. */
   presence: Presence.pick({ members: true, count: true })
-    // The same for as long as nobody comes, goes or shows something else: what to give as `here` the next time.
+    // Changes when someone comes, goes or shows another state. It is the next `here`.
     .extend({ tag: z.string() })
     .optional(),
 })
 export type EventsPage = z.infer<typeof EventsPage>
 
-/** `GET /v1/hello`: as `welcome` on a WebSocket. `connection` repeats the header `Parley-Connection`. */
+/** `GET /v1/hello`: like `welcome` on a WebSocket. `connection` repeats the header `Parley-Connection`. */
 export const WelcomeAnswer = Welcome.extend({ role: z.string() })
 export type WelcomeAnswer = z.infer<typeof WelcomeAnswer>
 
-/** Seconds that an invitation holds: a week, where nothing else is asked for. */
+/** Default lifetime of an invitation in seconds: one week. */
 const INVITE_S = 7 * 24 * 60 * 60
 
 /** `POST /v1/sessions/{session}/invites` */
 export const InviteRequest = z.object({
   role: Role,
-  /** Seconds. */
+  /** Lifetime in seconds. */
   ttl: z
     .int()
     .min(60)
@@ -209,7 +209,7 @@ export const InviteRequest = z.object({
 
 export const InviteAnswer = z.object({
   invite: Id,
-  /** For `POST …/members`. */
+  /** The secret that `POST …/members` takes. */
   token: z.string(),
   role: Role,
   /** Unix milliseconds. */
@@ -229,33 +229,33 @@ export const TitleRequest = z.object({ title: z.string().trim().min(1).max(255) 
 /** `GET /v1/sessions/{session}/members` */
 export const MembersAnswer = z.object({
   members: z.array(z.object({ user: z.string(), role: z.string(), name: z.string().optional() })),
-  /** Those that are open; without what lets people in. */
+  /** Open invitations, without their secrets. */
   invites: z.array(z.object({ invite: Id, role: z.string(), until: z.number() })),
 })
 export type MembersAnswer = z.infer<typeof MembersAnswer>
 
 /** `GET /v1/sessions` */
 export const SessionsAnswer = z.object({
-  /** The caller's, the newest activity first. */
+  /** The caller's sessions, most recent activity first. */
   sessions: z.array(
     z.object({
       session: Id,
       title: z.string().optional(),
-      /** The caller's, in the session. */
+      /** The caller's role in the session. */
       role: z.string(),
-      /** Unix milliseconds of its newest message, or of the change of its title or members that came after that. */
+      /** Unix milliseconds of the latest message, or of a later change of the title or the members. */
       updatedAt: z.number(),
       /** Unix milliseconds. */
       createdAt: z.number(),
     }),
   ),
-  /** There are more: to be given as `before`. */
+  /** If there are more: the next `before`. */
   next: z.string().optional(),
 })
 export type SessionsAnswer = z.infer<typeof SessionsAnswer>
 export type ListedSession = SessionsAnswer['sessions'][number]
 
-/** A tool call in a snapshot: what was asked, and what came of it. */
+/** A tool call in a snapshot, with its decision and result. */
 export const SnapshotCall = z.object({
   call: Id,
   name: z.string(),
@@ -263,7 +263,7 @@ export const SnapshotCall = z.object({
   where: z.enum(['client', 'server']),
   approval: z.boolean(),
   decision: z.enum(['approve', 'deny']).optional(),
-  /** Who runs it now. */
+  /** The connection that runs it now. */
   connection: z.string().optional(),
   output: z.unknown().optional(),
   error: z.string().optional(),
@@ -279,7 +279,7 @@ export const SnapshotMessage = z.discriminatedUnion('role', [
     time: z.number(),
     /** The run that answers it. */
     run: Id,
-    /** The message after whose answer it stands; null: none. Left out where that is not known. */
+    /** The message whose answer it follows; null: none. Omitted if unknown. */
     parent: Id.nullable().optional(),
   }),
   z.object({
@@ -289,10 +289,10 @@ export const SnapshotMessage = z.discriminatedUnion('role', [
     message: Id,
     state: JobState,
     output: z.array(OutputPart),
-    /** The text in `output`, without reasoning and without what the person did not see. */
+    /** The text in `output`, without reasoning and `unseen` parts. */
     text: z.string(),
     calls: z.array(SnapshotCall),
-    /** The index of its next output; once it has ended, how many it used. */
+    /** The index of the next output; after the end, the number of indexes used. */
     next: z.int().min(0),
     model: z.string().optional(),
     usage: Usage.optional(),
@@ -304,18 +304,18 @@ export type SnapshotMessage = z.infer<typeof SnapshotMessage>
 /** `GET /v1/sessions/{session}` */
 export const SessionSnapshot = z.object({
   session: Id,
-  /** Everything up to here is in it: read on from here. */
+  /** The position up to which the snapshot is complete: read from here. */
   cursor: z.string(),
   title: z.string().optional(),
-  /** The newest, in the order of the session; an answer comes after the message that it answers. */
+  /** The newest messages, in the order of the session; an answer follows the message that it answers. */
   messages: z.array(SnapshotMessage),
-  /** There are older ones, which are not in it. */
+  /** Whether there are older messages. */
   earlier: z.boolean(),
-  /** The run that is active. */
+  /** The active run. */
   active: Id.optional(),
-  /** Runs that wait for their turn, in its order. */
+  /** Queued runs, in order. */
   queued: z.array(Id),
-  /** Who shows a state here, as far as this node knows. */
+  /** The connections that show a state, as far as this node knows. */
   members: Presence.shape.members,
   tools: z.array(Tool),
 })

@@ -1,4 +1,4 @@
-// Ids: which texts are one, and that those made here sort by time and never repeat.
+// Ids: valid and invalid texts; new ids are unique and sort by creation time.
 import { describe, expect, it } from 'vitest'
 import { Id, makeId, timeOfId } from './id.ts'
 
@@ -13,24 +13,24 @@ describe('an id', () => {
 })
 
 describe('makeId', () => {
-  it('makes ids that are ids', () => {
+  it('makes valid ids', () => {
     expect(makeId('run')).toMatch(/^run_[0-9a-hjkmnp-tv-z]{25}$/)
     expect(Id.safeParse(makeId('run')).success).toBe(true)
   })
 
-  it('makes 100,000 ids that differ and sort in the order in which they were made', () => {
+  it('makes 100,000 unique ids that sort in creation order', () => {
     const ids = Array.from({ length: 100_000 }, () => makeId('run'))
     expect(new Set(ids).size).toBe(ids.length)
     expect(ids.toSorted()).toEqual(ids)
   })
 
-  it('sorts by the time, across the widths of the number', () => {
+  it('sorts by time, whatever the width of the number', () => {
     const later = Date.now() + 3_600_000
     const ids = [0, 1, 31, 32, 1_000_000, 10 ** 10].map((ms) => makeId('run', later + ms))
     expect(ids.toSorted()).toEqual(ids)
   })
 
-  it('keeps the order when the clock goes back', () => {
+  it('keeps the order if the clock is set back', () => {
     const far = Date.now() + 10 ** 12
     const first = makeId('run', far)
     expect(makeId('run', far - 5_000) > first).toBe(true)
@@ -38,12 +38,12 @@ describe('makeId', () => {
 })
 
 describe('timeOfId', () => {
-  it('tells when an id was made', () => {
+  it('returns the creation time of an id', () => {
     const now = Date.now() + 10 ** 13
     expect(timeOfId(makeId('run', now))).toBe(now)
   })
 
-  it.each(['', 'run', 'run_1', 'steer_m-1', 'run_0123456789', `run_${'u'.repeat(25)}`])('tells nothing of %j', (id) => {
+  it.each(['', 'run', 'run_1', 'steer_m-1', 'run_0123456789', `run_${'u'.repeat(25)}`])('is undefined for %j', (id) => {
     expect(timeOfId(id)).toBeUndefined()
   })
 })

@@ -1,4 +1,4 @@
-// Parley's vocabulary: what clients and servers say to each other. PROTOCOL.md is its text.
+// The Parley protocol in code: schemas, codecs, errors, close codes and limits. PROTOCOL.md is the normative text.
 export * from './account.ts'
 export * from './assignment.ts'
 export * from './close-code.ts'

@@ -1,4 +1,4 @@
-// Jobs: PROTOCOL.md says the same as the schemas, to the last field and state; and what they take and refuse.
+// Jobs: PROTOCOL.md and the schemas agree on every field and state; valid and invalid requests.
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { JOB_STATES, Job, JobAccepted, JobProgress, JobRequest, RunResult } from './job.ts'
@@ -7,7 +7,7 @@ const text = readFileSync(new URL('../PROTOCOL.md', import.meta.url), 'utf8')
 const section = /^### Jobs\n([\s\S]*?)(?=^##)/m.exec(text)?.[1] ?? ''
 const shapes = /```ts\n([\s\S]*?)```/.exec(section)?.[1] ?? ''
 
-describe('the text about jobs', () => {
+describe('the section about jobs', () => {
   it.each(Object.entries({ JobRequest, JobAccepted, Job, JobProgress, RunResult }))(
     'names all fields of %s',
     (_, { shape }) => {
@@ -20,7 +20,7 @@ describe('the text about jobs', () => {
   })
 })
 
-describe('a request for a job', () => {
+describe('a job request', () => {
   it.each([
     { content: 'hi' },
     { session: 's', content: [{ type: 'text', text: 'hi' }], policy: 'interrupt', seen: { run: 'r', index: -1 } },

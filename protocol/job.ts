@@ -1,4 +1,4 @@
-// Jobs: a run, as somebody sees it who asks now and then instead of staying on the line. Any run is a job.
+// Jobs: a run accessed by polling. Every run is a job, whichever transport started it.
 import { z } from 'zod'
 import { ERROR_CODES } from './error.ts'
 import { Policy, Usage } from './event.ts'
@@ -11,10 +11,10 @@ const Count = z.int().min(0)
 const Time = z.number()
 
 export const JOB_STATES = [
-  /** Its turn has not come, or no node has taken it yet. */
+  /** Its turn has not come, or no node has taken it. */
   'queued',
   'running',
-  /** The model has called tools, and a person has to decide, or somebody's device to answer. */
+  /** A person has to decide about a tool call, or a client's tool has to answer. */
   'waiting',
   'completed',
   'cancelled',
@@ -26,7 +26,7 @@ export type JobState = z.infer<typeof JobState>
 
 /** `POST /jobs` */
 export const JobRequest = z.object({
-  /** Left out: a session of its own. */
+  /** Omitted: the job gets a session of its own. */
   session: Id.optional(),
   content: Content,
   policy: Policy.optional(),
@@ -37,41 +37,41 @@ export const JobRequest = z.object({
 })
 export type JobRequest = z.infer<typeof JobRequest>
 
-/** What `POST /jobs` answers, and every request that would not wait for the end of its run. */
+/** The answer of `POST /jobs`, and of every request that does not wait for the end of its run. */
 export const JobAccepted = z.object({
   id: z.string(),
   session: z.string(),
   run: z.string(),
   state: JobState,
-  /** The place of the message: what the run puts out comes after it. */
+  /** The position of the message. The run's output follows it. */
   cursor: z.string(),
 })
 export type JobAccepted = z.infer<typeof JobAccepted>
 
 export const JobProgress = z.object({
-  /** Indexes of outputs that it has used. */
+  /** Number of output indexes used so far. */
   outputs: Count,
-  /** The model call that it is at, or was at, from 0. */
+  /** The current or last model call, from 0. */
   step: Count,
-  /** Tool calls it has made, and how many of them have no result yet. */
+  /** Tool calls so far, and how many of them have no result yet. */
   calls: Count,
   callsOpen: Count,
-  /** When its message came. */
+  /** When its message was stored. */
   createdAt: Time,
-  /** When its present owner, or the last one, began; left out before, and where the log no longer tells. */
+  /** When its current or last driver started. Omitted before that, or if the log no longer contains it. */
   startedAt: Time.optional(),
   endedAt: Time.optional(),
-  /** As the provider counts them; known at the end. */
+  /** Tokens as the provider counts them; known at the end. */
   outputTokens: Count.optional(),
   model: z.string().optional(),
-  /** Runs of its session that come before it. */
+  /** Runs of its session before it in the queue. */
   ahead: Count.optional(),
 })
 export type JobProgress = z.infer<typeof JobProgress>
 
-/** A run that has ended, as a whole. */
+/** A run that has ended, with its whole output. */
 export const RunResult = z.object({
-  /** Of its job. */
+  /** The id of its job. */
   id: z.string(),
   session: z.string(),
   run: z.string(),
@@ -79,12 +79,12 @@ export const RunResult = z.object({
   /** The id of the message that it answers. */
   message: z.string(),
   output: z.array(OutputPart),
-  /** The text in `output`, without reasoning and without what the person did not see. */
+  /** The text in `output`, without reasoning and `unseen` parts. */
   text: z.string(),
   usage: Usage,
   model: z.string().optional(),
   error: z.object({ code: z.enum(ERROR_CODES), message: z.string(), retryable: z.boolean() }).optional(),
-  /** The place of its end. */
+  /** The position of its end. */
   cursor: z.string(),
 })
 export type RunResult = z.infer<typeof RunResult>
@@ -97,15 +97,15 @@ export const Job = z.object({
   state: JobState,
   message: z.string(),
   progress: JobProgress,
-  /** After the last of `entries`: what to give as `since` the next time. */
+  /** After the last of `entries`: the next `since`. */
   cursor: z.string(),
-  /** The run's entries after `since`; outputs that follow each other come as one, with `count`. */
+  /** The run's entries after `since`; adjacent outputs are merged, with `count`. */
   entries: z.array(EntryFrame),
-  /** Everything so far is in `entries`. With false there is more, at once. */
+  /** Whether `entries` end at the head of the log. If false, more is available at once. */
   live: z.boolean(),
-  /** `since` could not be gone on from: `entries` begin anew, and the reader drops what it holds. */
+  /** The server cannot resume from `since`: `entries` start at the run's beginning; the reader discards what it has. */
   reset: z.literal(true).optional(),
-  /** Once it has ended. */
+  /** Present once the run has ended. */
   result: RunResult.optional(),
 })
 export type Job = z.infer<typeof Job>

@@ -1,15 +1,15 @@
-// makeId: ids that sort by the time they were made. Free of zod, so that browsers can have it alone.
+// makeId: creates ids that sort by creation time. It does not import zod, so that browsers can load it alone.
 
-// Crockford's base32 in lower case: its characters are in ASCII order, so ids sort as their times do.
+// Crockford's base32 in lower case: its characters are in ASCII order, so ids sort like their times.
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
 const RANDOM_LENGTH = 12
 let lastTime = 0
 let counter = 0
 
 /**
- * A new id: a prefix, the time in milliseconds (10 characters), a counter within that millisecond
- * (3 characters, so ids of one process sort in the order they were made), 60 random bits.
- * @param prefix what the id names, such as `run`; becomes `run_…`
+ * Makes an id from a prefix, the time in milliseconds (10 characters), a counter within that millisecond
+ * (3 characters, so that ids of one process sort in creation order) and 60 random bits.
+ * @param prefix the kind of thing that the id names, such as `run` for `run_…`
  * @param now Unix milliseconds
  */
 export function makeId(prefix: string, now: number = Date.now()): string {
@@ -17,14 +17,14 @@ export function makeId(prefix: string, now: number = Date.now()): string {
     lastTime = now
     counter = 0
   } else {
-    // The clock stood still or went back: stay on the last time, so that order is kept.
+    // The clock did not advance or was set back: reuse the last time to keep the order.
     counter += 1
     if (counter >= 32 ** 3) {
       lastTime += 1
       counter = 0
     }
   }
-  // Ids are held for long, and in great numbers: put together from parts, one would keep them all.
+  // Ids are kept for long and in great numbers. A string concatenated from parts would keep every part in memory.
   return String.fromCharCode(
     ...codesOf(`${prefix}_`),
     ...codesOf(base32(lastTime, 10)),
@@ -33,13 +33,21 @@ export function makeId(prefix: string, now: number = Date.now()): string {
   )
 }
 
-/** Unix milliseconds at which an id was made by `makeId`; undefined for an id that was not. */
+/** Unix milliseconds at which `makeId` made an id; undefined for any other id. */
 export function timeOfId(id: string): number | undefined {
   const digits = /^[a-z]+_([0-9a-hjkmnp-tv-z]{10})[0-9a-hjkmnp-tv-z]{15}$/.exec(id)?.[1]
   if (digits === undefined) return undefined
   let time = 0
   for (const digit of digits) time = time * 32 + ALPHABET.indexOf(digit)
   return time
+}
+
+/**
+ * The id of the run that answers a steering message which the run that it was sent to did not take. It follows from
+ * the message's id, so that every reader of the log computes the same id.
+ */
+export function lateSteerRun(message: string): string {
+  return `steer_${message}`.slice(0, 128)
 }
 
 function base32(value: number, length: number): string {

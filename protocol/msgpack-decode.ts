@@ -1,19 +1,19 @@
-// decodeMsgpack: MessagePack that came from outside, read strictly into what JSON could say as well. Refuses
-// what a lenient decoder lets through: ill-formed UTF-8, extension types, binary, keys that are not strings,
-// trailing bytes, and nesting beyond a bound. Nothing is allocated by a length that the data do not hold.
+// decodeMsgpack: strictly decodes untrusted MessagePack into JSON values. It rejects what lenient decoders accept:
+// ill-formed UTF-8, extension types, binary, keys that are not strings, trailing bytes, and nesting beyond a limit.
+// It never allocates memory for a length that exceeds the remaining data.
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-/** Up to here a string of ASCII is put together faster by hand than by a TextDecoder. */
+/** Up to this length, building an ASCII string by hand is faster than a TextDecoder. */
 const SHORT_STRING = 24
 
 /**
- * @param maxDepth how deep arrays and maps may lie in each other
- * @throws RangeError or TypeError when the bytes are not one whole, well-formed value
+ * @param maxDepth maximum nesting of arrays and maps
+ * @throws RangeError or TypeError if the bytes are not exactly one well-formed value
  */
 export function decodeMsgpack(bytes: Uint8Array, maxDepth: number): unknown {
   const reader = new Reader(bytes, maxDepth)
   const value = reader.value(0)
-  if (!reader.atEnd) throw new RangeError('bytes follow the value')
+  if (!reader.atEnd) throw new RangeError('trailing bytes after the value')
   return value
 }
 
@@ -86,18 +86,18 @@ class Reader {
     }
   }
 
-  /** Moves on by so many bytes, and tells where they begin. */
+  /** Advances by `length` bytes. @returns the offset at which they start */
   #skip(length: number): number {
     const start = this.#at
-    if (length > this.#bytes.length - start) throw new RangeError('the value is cut off')
+    if (length > this.#bytes.length - start) throw new RangeError('the value is truncated')
     this.#at = start + length
     return start
   }
 
-  /** Every element takes a byte at least: a length that the rest cannot hold is refused before any work. */
+  /** Each element takes at least one byte, so a length beyond the remaining data is rejected before any work. */
   #enter(least: number, depth: number): void {
     if (depth >= this.#maxDepth) throw new RangeError('nested too deeply')
-    if (least > this.#bytes.length - this.#at) throw new RangeError('the value is cut off')
+    if (least > this.#bytes.length - this.#at) throw new RangeError('the value is truncated')
   }
 
   #array(length: number, depth: number): unknown[] {
@@ -114,7 +114,7 @@ class Reader {
       const key = this.value(depth + 1)
       if (typeof key !== 'string') throw new TypeError('a key is not a string')
       const value = this.value(depth + 1)
-      // As JSON.parse does it: an assignment would set the object's prototype instead.
+      // Like JSON.parse: an assignment would set the object's prototype instead.
       if (key === '__proto__')
         Object.defineProperty(map, key, { value, enumerable: true, configurable: true, writable: true })
       else map[key] = value

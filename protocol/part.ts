@@ -1,4 +1,4 @@
-// Parts: what a message and a run's output are made of.
+// Parts: the contents of messages and of a run's compacted output.
 import { z } from 'zod'
 import { Id } from './id.ts'
 import { LIMITS } from './limits.ts'
@@ -19,7 +19,7 @@ export const FilePart = z
       .optional(),
     data: z.base64().max(LIMITS.messageChars).optional(),
   })
-  .refine((part) => (part.url === undefined) !== (part.data === undefined), 'a file has either url or data')
+  .refine((part) => (part.url === undefined) !== (part.data === undefined), 'must have either url or data')
 
 export const Part = z.discriminatedUnion('type', [TextPart, FilePart])
 export type Part = z.infer<typeof Part>
@@ -30,30 +30,30 @@ export const Content = z.union([
 ])
 export type Content = z.infer<typeof Content>
 
-/** What a person saw of a run: every output with an index up to and including this one. -1: nothing. */
+/** A person saw the outputs of a run up to and including this index; -1: none. */
 export const Seen = z.object({ run: Id, index: z.int().min(-1) })
 export type Seen = z.infer<typeof Seen>
 
 /**
- * One stretch of a run's output, folded. `index` is that of its first output; `lengths` holds the
- * length of each output in it, in UTF-16 code units, so that the text can be cut at any index.
+ * Adjacent outputs of a run, compacted. `index` is that of the first output; `lengths` are the lengths of the outputs
+ * in UTF-16 code units, so that the text can be cut at any index.
  */
-const foldedText = <T extends 'text' | 'reasoning'>(type: T) =>
+const compactedText = <T extends 'text' | 'reasoning'>(type: T) =>
   z.object({
     type: z.literal(type),
     text: z.string(),
     index: Index,
     lengths: z.array(Index),
-    /** The person did not see it: they stopped the run before. It is kept, and not given to the model. */
+    /** The person stopped the run before they saw this text. It is stored, but the model does not receive it. */
     unseen: z.literal(true).optional(),
   })
 
 export const OutputPart = z.discriminatedUnion('type', [
-  foldedText('text'),
-  foldedText('reasoning'),
-  /** Here the model called a tool; the call itself is in `tool.called` and `tool.result`. */
+  compactedText('text'),
+  compactedText('reasoning'),
+  /** The model called a tool here. The call itself is in `tool.called` and `tool.result`. */
   z.object({ type: z.literal('tool'), call: Id, name: z.string() }),
-  /** Here the run took a message that was sent to it with `steer`. */
+  /** The run took a message here that was sent with `steer`. */
   z.object({ type: z.literal('message'), message: Id }),
 ])
 export type OutputPart = z.infer<typeof OutputPart>

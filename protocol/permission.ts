@@ -1,21 +1,23 @@
-// Permissions: what each role of a session allows. Free of schemas, so that pages can ask it, too. Pure.
+// Permissions: the actions that each role of a session allows. It does not import zod, so that browsers can load it
+// alone.
 
 export const ROLES = ['owner', 'editor', 'approver', 'viewer'] as const
 
 const ALLOWED = {
-  /** Reads the session, and is seen there. */
+  /** Read the session and be present in it. */
   read: ['owner', 'editor', 'approver', 'viewer'],
-  /** Sends, cancels, redirects. */
+  /** Send, cancel, redirect. */
   send: ['owner', 'editor'],
-  /** Declares tools, claims calls, gives their results. */
+  /** Declare tools, claim calls, send their results. */
   run: ['owner', 'editor'],
-  /** Decides about calls that wait for a person. */
+  /** Approve or deny tool calls. */
   decide: ['owner', 'approver'],
-  /** Invites, removes, gives roles, names the session. */
+  /** Invite and remove members, assign roles, set the title. */
   manage: ['owner'],
 } as const satisfies Readonly<Record<string, readonly (typeof ROLES)[number][]>>
 export type Permission = keyof typeof ALLOWED
 
+/** Whether a role of a session has a permission. Unknown roles have none. */
 export function may(role: string, permission: Permission): boolean {
   return (ALLOWED[permission] as readonly string[]).includes(role)
 }

@@ -1,5 +1,5 @@
-// plain: a value as JSON would say it, for codecs that could say more. What is plain already is given back
-// as it is, so that the hot path copies nothing.
+// plain: converts a value to what JSON would encode, for codecs that can encode more. A value that is already plain is
+// returned unchanged, so that the hot path copies nothing.
 
 const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g
 
@@ -8,9 +8,9 @@ interface WellFormed {
 }
 
 /**
- * Leaves undefined fields out, makes null of what JSON has no word for, calls `toJSON`, and replaces lone
- * surrogates by U+FFFD, for which UTF-8 has no bytes.
- * @throws TypeError for a bigint, as JSON.stringify does
+ * Omits undefined fields, replaces values that JSON cannot represent with null, calls `toJSON`, and replaces lone
+ * surrogates, which UTF-8 cannot encode, with U+FFFD.
+ * @throws TypeError for a bigint, like JSON.stringify
  */
 export function plain(value: unknown): unknown {
   switch (typeof value) {
@@ -26,7 +26,7 @@ export function plain(value: unknown): unknown {
       if ('toJSON' in value && typeof value.toJSON === 'function') return plain(value.toJSON())
       return plainObject(value as Record<string, unknown>)
     case 'bigint':
-      throw new TypeError('a bigint cannot be sent')
+      throw new TypeError('cannot encode a bigint')
     default:
       return null
   }
@@ -42,20 +42,20 @@ function plainArray(array: readonly unknown[]): readonly unknown[] {
   return copy ?? array
 }
 
-/** One pass: the copy begins at the first field that differs, with the fields before it. */
+/** Copies in one pass, and only from the first field that differs. */
 function plainObject(object: Record<string, unknown>): Record<string, unknown> {
   const keys = Object.keys(object)
   let copy: Record<string, unknown> | undefined = isPlain(object) ? undefined : {}
   for (const [index, key] of keys.entries()) {
     const value = object[key]
-    const unsaid = value === undefined || typeof value === 'function' || typeof value === 'symbol'
-    const item = unsaid ? undefined : plain(value)
+    const omitted = value === undefined || typeof value === 'function' || typeof value === 'symbol'
+    const item = omitted ? undefined : plain(value)
     const name = wellFormed(key)
-    if (copy === undefined && (unsaid || name !== key || !Object.is(item, value))) {
+    if (copy === undefined && (omitted || name !== key || !Object.is(item, value))) {
       copy = {}
       for (const earlier of keys.slice(0, index)) copy[earlier] = object[earlier]
     }
-    if (copy !== undefined && !unsaid) copy[name] = item
+    if (copy !== undefined && !omitted) copy[name] = item
   }
   return copy ?? object
 }
@@ -66,7 +66,7 @@ function isPlain(object: object): boolean {
 }
 
 function wellFormed(text: string): string {
-  // Engines since 2023 tell it at once; the pattern is for those before.
+  // Engines since 2023 have isWellFormed; the pattern supports older ones.
   if ((text as WellFormed).isWellFormed?.() === true) return text
   return text.replace(LONE_SURROGATE, '\ufffd')
 }

@@ -1,8 +1,8 @@
-// Position: a cursor taken apart. Free of zod, so that browsers can have it alone.
+// Position: a parsed cursor. It does not import zod, so that browsers can load it alone.
 
 const PATTERN = /^([A-Za-z0-9_-]{1,64})\.(0|[1-9][0-9]{0,15})$/
 
-/** A cursor taken apart: the log's epoch, and the sequence number of the last entry that was seen. */
+/** A parsed cursor: the log's epoch, and the sequence number of the last entry that the reader has. */
 export interface Position {
   readonly epoch: string
   readonly seq: number
@@ -12,7 +12,7 @@ export function formatCursor(epoch: string, seq: number): string {
   return `${epoch}.${seq}`
 }
 
-/** @returns undefined when the text is not a cursor, or its number is beyond 2^53 - 1 */
+/** @returns undefined if the text is not a cursor, or its number exceeds 2^53 - 1 */
 export function parseCursor(text: string): Position | undefined {
   const match = PATTERN.exec(text)
   if (match === null) return undefined

@@ -1,5 +1,5 @@
-// PROTOCOL.md and the schemas say the same: every frame, event, error and close code has its heading there,
-// every heading its schema, every field its place, and every example is valid.
+// PROTOCOL.md and the schemas agree: every frame, event, error and close code has a heading there, every heading has a
+// schema, every field is documented, and every example is valid.
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { z } from 'zod'
@@ -14,6 +14,7 @@ import { SUBPROTOCOLS, TOKEN_SUBPROTOCOL_PREFIX } from './subprotocol.ts'
 
 const text = readFileSync(new URL('../PROTOCOL.md', import.meta.url), 'utf8')
 const sections = new Map(parts(text, '## '))
+const SHORT = 'The protocol in 60 seconds'
 
 interface Option {
   readonly shape: { readonly type: { readonly value: string } }
@@ -28,7 +29,7 @@ const unions: readonly (readonly [string, readonly Option[]])[] = [
 describe.each(unions)('%s', (title, options) => {
   const headings = headingsOf(title)
 
-  it('have a heading each, and no heading is without one', () => {
+  it('have one heading each, and no other headings', () => {
     expect([...headings.keys()]).toEqual(options.map((option) => `\`${option.shape.type.value}\``))
   })
 
@@ -44,17 +45,17 @@ describe.each(unions)('%s', (title, options) => {
 describe('Error codes', () => {
   const headings = headingsOf('Error codes')
 
-  it('have a heading each, and no heading is without one', () => {
+  it('have one heading each, and no other headings', () => {
     expect([...headings.keys()]).toEqual(ERROR_CODES.map((code) => `\`${code}\``))
   })
 
-  it.each(ERROR_CODES)('%s says when it comes, whether to retry, and what to do', (code) => {
+  it.each(ERROR_CODES)('%s says what it means, whether to retry, and what to do', (code) => {
     const body = headings.get(`\`${code}\``) ?? ''
     expect(body).toContain(`Retryable: ${ERRORS[code].retryable ? 'yes' : 'no'}.`)
     expect(body).toMatch(/\*\*Do:\*\* \S/)
   })
 
-  it('that a frame’s text names exist', () => {
+  it('exist if a client frame lists them', () => {
     const named = [...(sections.get('Client frames') ?? '').matchAll(/^Errors[^:]*: (.*)\.$/gm)].flatMap(([, list]) =>
       [...(list ?? '').matchAll(/`([a-z_]+)`/g)].map(([, code]) => code),
     )
@@ -66,7 +67,7 @@ describe('Error codes', () => {
 describe('Close codes', () => {
   const headings = headingsOf('Close codes')
 
-  it('have a heading each, and no heading is without one', () => {
+  it('have one heading each, and no other headings', () => {
     expect([...headings.keys()]).toEqual(Object.values(CLOSE).map(({ code }) => String(code)))
   })
 
@@ -77,7 +78,7 @@ describe('Close codes', () => {
 })
 
 describe('Limits', () => {
-  it.each(Object.entries(LIMITS))('%s stands in the table with its default', (name, value) => {
+  it.each(Object.entries(LIMITS))('%s is in the table with its default', (name, value) => {
     const row = (sections.get('Limits') ?? '').split('\n').find((line) => line.startsWith(`| \`${name}\``))
     expect(row).toContain(`| ${value.toLocaleString('en-US')} |`)
   })
@@ -86,12 +87,12 @@ describe('Limits', () => {
 describe('HTTP', () => {
   const rows = [...(sections.get('HTTP') ?? '').matchAll(/^\| (\d{3}) \| (.*) \|$/gm)]
 
-  it('tells the status of every error code, and of those of its own', () => {
-    const told = rows.flatMap(([, status, codes = '']) =>
+  it('has a status for every error code and HTTP code', () => {
+    const listed = rows.flatMap(([, status, codes = '']) =>
       [...codes.matchAll(/`(\w+)`/g)].map(([, code]) => [code, Number(status)]),
     )
-    expect(Object.fromEntries(told)).toEqual(HTTP_STATUS)
-    expect(told).toHaveLength(ERROR_CODES.length + HTTP_ERROR_CODES.length)
+    expect(Object.fromEntries(listed)).toEqual(HTTP_STATUS)
+    expect(listed).toHaveLength(ERROR_CODES.length + HTTP_ERROR_CODES.length)
   })
 
   it.each(HTTP_ERROR_CODES)('explains %s', (code) => {
@@ -108,24 +109,27 @@ describe('Connecting', () => {
 describe('Examples', () => {
   const scenarios = [...headingsOf('Scenarios')]
 
-  it('stand in scenarios that are numbered', () => {
+  it('are in numbered scenarios', () => {
     expect(scenarios.map(([heading]) => Number.parseInt(heading, 10))).toEqual(scenarios.map((_, index) => index + 1))
   })
 
-  it.each(scenarios)('%s: every frame is the schema’s, to the last field', (_, body) => {
-    const lines = [...body.matchAll(/```frames\n([\s\S]*?)```/g)].flatMap(
-      ([, block]) => block?.trim().split('\n') ?? [],
-    )
-    expect(lines.length).toBeGreaterThan(0)
-    for (const line of lines) {
-      const [, direction, json] = /^[AB]?([<>]) (.*)$/.exec(line) ?? []
-      const schema: z.ZodType = direction === '>' ? ClientFrame : ServerFrame
-      const message: unknown = JSON.parse(json ?? '')
-      for (const frame of Array.isArray(message) ? message : [message]) expect(schema.parse(frame)).toEqual(frame)
-    }
-  })
+  it.each([[SHORT, sections.get(SHORT) ?? ''] as const, ...scenarios])(
+    '%s: every frame matches its schema',
+    (_, body) => {
+      const lines = [...body.matchAll(/```frames\n([\s\S]*?)```/g)].flatMap(
+        ([, block]) => block?.trim().split('\n') ?? [],
+      )
+      expect(lines.length).toBeGreaterThan(0)
+      for (const line of lines) {
+        const [, direction, json] = /^[AB]?([<>]) (.*)$/.exec(line) ?? []
+        const schema: z.ZodType = direction === '>' ? ClientFrame : ServerFrame
+        const message: unknown = JSON.parse(json ?? '')
+        for (const frame of Array.isArray(message) ? message : [message]) expect(schema.parse(frame)).toEqual(frame)
+      }
+    },
+  )
 
-  it('of errors say the code’s own text', () => {
+  it('of errors have the code’s own text', () => {
     for (const [, json] of text.matchAll(/^[AB]?< (\{"type":"error".*)$/gm)) {
       const { code, message, retryable } = ServerFrame.parse(JSON.parse(json ?? '')) as z.infer<typeof ServerFrame> & {
         type: 'error'
@@ -138,7 +142,7 @@ describe('Examples', () => {
 describe('Links', () => {
   const anchors = new Set([...text.matchAll(/^#{2,3} (.*)$/gm)].map(([, heading]) => anchor(heading ?? '')))
 
-  it('lead to headings', () => {
+  it('point to headings', () => {
     const links = [...text.matchAll(/\]\(#([^)]*)\)/g)].map(([, link]) => link ?? '')
     expect(links.filter((link) => !anchors.has(link))).toEqual([])
   })
@@ -158,7 +162,7 @@ function parts(whole: string, mark: string): [string, string][] {
     })
 }
 
-/** As GitHub makes it. */
+/** The anchor that GitHub makes of a heading. */
 function anchor(heading: string): string {
   return heading
     .toLowerCase()

@@ -1,4 +1,4 @@
-// Roles: what a member of a session may do there. Where nobody needs a token, everybody is an owner.
+// Roles: the schema of a member's role. If the server requires no access tokens, every user is an owner.
 import { z } from 'zod'
 import { ROLES } from './permission.ts'
 

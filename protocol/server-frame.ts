@@ -1,4 +1,4 @@
-// Frames from server to client.
+// Server frames: the schemas of all frames from server to client.
 import { z } from 'zod'
 import { Assignment } from './assignment.ts'
 import { ERROR_CODES } from './error.ts'
@@ -10,15 +10,15 @@ export const Welcome = z.object({
   type: z.literal('welcome'),
   connection: z.string(),
   user: z.string(),
-  /** The user's display name, where the token tells one. */
+  /** The user's display name, if the access token has one. */
   name: z.string().optional(),
   node: z.string(),
-  /** Milliseconds: a connection that was silent for three times as long is dropped; the server pings it before. */
+  /** Milliseconds. The server pings silent connections, and drops those that were silent for three times as long. */
   heartbeatMs: z.number(),
   limits: z.record(z.string(), z.number()),
-  /** Unix milliseconds at which the token's time is over, where it has one. */
+  /** Unix milliseconds at which the access token expires, if it does. */
   expiresAt: Time.optional(),
-  /** That this client takes part in, where there is one. */
+  /** The client's assignment, if it takes part in an experiment. */
   experiment: Assignment.optional(),
 })
 
@@ -28,7 +28,7 @@ export const Attached = z.object({
   session: z.string(),
   /** The head of the log at that moment. */
   cursor: z.string(),
-  /** The cursor that was given cannot be gone on from: drop what you hold; the session comes from its beginning. */
+  /** The server cannot resume from the reader's cursor: the reader discards what it has, and starts again. */
   reset: z.literal(true).optional(),
   role: z.string(),
 })
@@ -50,7 +50,7 @@ export const Ok = z.object({
   cursor: z.string().optional(),
   message: z.string().optional(),
   run: z.string().optional(),
-  /** For `tool.claim`: Unix milliseconds until which the claim holds. */
+  /** For `tool.claim`: Unix milliseconds at which the claim expires. */
   until: z.number().optional(),
   duplicate: z.literal(true).optional(),
 })
@@ -58,7 +58,7 @@ export const Ok = z.object({
 export const ErrorFrame = z.object({
   type: z.literal('error'),
   id: z.string().optional(),
-  /** Without an `id`: what was read of this session is read no more. */
+  /** Without an `id`: the server no longer sends this session. */
   session: z.string().optional(),
   code: z.enum(ERROR_CODES),
   message: z.string(),
@@ -70,13 +70,13 @@ export const PresenceMember = z.object({
   user: z.string(),
   connection: z.string(),
   state: z.record(z.string(), z.unknown()),
-  /** As people call the user. */
+  /** The user's display name. */
   name: z.string().optional(),
-  /** What they are here with. */
+  /** The device that the client reports, else the client's name. */
   device: z.string().optional(),
 })
 
-/** Who is in the session: of a crowd, some; `count` is of all connections. */
+/** The connections in a session. In a crowd, `members` lists only some; `count` is the number of all connections. */
 export const Presence = z.object({
   type: z.literal('presence'),
   session: z.string(),
@@ -84,7 +84,7 @@ export const Presence = z.object({
   count: z.int().optional(),
 })
 
-/** The token's time is over at `expiresAt`: a fresh one is to be given before, or the connection ends with 4401. */
+/** The access token expires at `expiresAt`. Without a fresh one by then, the server closes the connection with 4401. */
 export const Expiring = z.object({ type: z.literal('expiring'), expiresAt: Time })
 
 export const GoAway = z.object({ type: z.literal('goaway'), reason: z.string(), reconnectAfterMs: z.number() })

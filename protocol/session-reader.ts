@@ -1,4 +1,4 @@
-// SessionReader: somebody who reads a session now, as its owners are told: from where, how far, and whether they keep up.
+// SessionReader: a current reader of a session as its owners see it: transport, position, and whether it keeps up.
 import { z } from 'zod'
 
 export const READER_DOORS = ['websocket', 'sse', 'ndjson', 'poll', 'openai'] as const
@@ -8,26 +8,26 @@ export const SessionReader = z.object({
   user: z.string(),
   door: z.enum(READER_DOORS),
   node: z.string(),
-  /** Up to where it was sent the session. */
+  /** The position up to which the server has sent the session. */
   cursor: z.string(),
-  /** `behind`: it reads what it lacks from the log. */
+  /** `behind`: the reader is catching up from the log. */
   state: z.enum(['live', 'behind']),
-  /** Unix milliseconds, by its node's clock. */
+  /** Unix milliseconds at which it started reading, by its node's clock. */
   since: z.number(),
-  /** Bytes that wait for its connection, those of its other sessions included. */
+  /** Unsent bytes of its connection, including those of other sessions. */
   unsentBytes: z.int().min(0),
-  /** Milliseconds for which one that was live before has been behind. */
+  /** Milliseconds since it fell behind, if it was live before. */
   behindMs: z.int().min(0).optional(),
 })
 export type SessionReader = z.infer<typeof SessionReader>
 
 /** `GET /v1/sessions/{session}/readers` */
 export const ReadersAnswer = z.object({
-  /** Of each node those that are behind first, then the oldest; at most 200 of a node. */
+  /** At most 200 of each node: those that are behind first, then the oldest. */
   readers: z.array(SessionReader),
-  /** On all nodes that answered. */
+  /** The number of readers on all nodes that answered. */
   count: z.int().min(0),
-  /** Those that answered in time, this one first. One that is not named may have readers, too. */
+  /** The nodes that answered in time, this one first. Other nodes may have readers, too. */
   nodes: z.array(z.string()),
 })
 export type ReadersAnswer = z.infer<typeof ReadersAnswer>

@@ -1,22 +1,22 @@
-// Tools as a client declares them on attach.
+// Tool: the declaration of a tool that a client runs for the model.
 import { z } from 'zod'
 
-export const ToolName = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'a tool name is 1–64 of A-Z a-z 0-9 _ -')
+export const ToolName = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1–64 characters from A-Z a-z 0-9 _ -')
 
-/** A JSON Schema (draft 7 or 2020-12); checked when a tool is declared. */
+/** A JSON Schema (draft 7 or 2020-12). The server checks it when a client declares the tool. */
 export const JsonSchema = z.record(z.string(), z.unknown())
 export type JsonSchema = z.infer<typeof JsonSchema>
 
 export const Tool = z.object({
   name: ToolName,
   description: z.string().max(8192).optional(),
-  /** The shape of the input; any object when left out. */
+  /** The schema of the input. Omitted: any object. */
   inputSchema: JsonSchema.optional(),
-  /** When given, results are checked against it. */
+  /** If present, the server checks results against it. */
   outputSchema: JsonSchema.optional(),
-  /** A person must decide (`tool.decide`) before a call may be claimed. */
+  /** A person must approve a call (`tool.decide`) before a connection can claim it. */
   approval: z.boolean().optional(),
-  /** Milliseconds a call may take from `tool.called` (or its approval) to `tool.result`. */
+  /** Maximum milliseconds from `tool.called` (or the approval) to `tool.result`. */
   timeoutMs: z.int().min(100).max(3_600_000).optional(),
 })
 export type Tool = z.infer<typeof Tool>

@@ -6,7 +6,7 @@ const hex = (length: number) =>
   fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: length, maxLength: length })
 
 describe('a trace context', () => {
-  it('is read from what was written of it', () => {
+  it('is parsed from its formatted text', () => {
     fc.assert(
       fc.property(hex(32), hex(16), fc.nat(255), (traceId, spanId, flags) => {
         fc.pre(/[1-9a-f]/.test(traceId) && /[1-9a-f]/.test(spanId))
@@ -17,7 +17,7 @@ describe('a trace context', () => {
     )
   })
 
-  it('is read from a later version, which may have more parts', () => {
+  it('is parsed from a later version, which may have more parts', () => {
     const parts = `${'a'.repeat(32)}-${'b'.repeat(16)}-01`
     const context = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), flags: 1 }
     expect(parseTraceparent(`cc-${parts}-what-comes`)).toEqual(context)
@@ -26,16 +26,16 @@ describe('a trace context', () => {
 
   it.each([
     ['nothing', undefined],
-    ['an empty text', ''],
-    ['another form', 'b3=0af7651916cd43dd8448eb211c80319c'],
-    ['capitals', `00-${'A'.repeat(32)}-${'b'.repeat(16)}-01`],
-    ['no trace', `00-${'0'.repeat(32)}-${'b'.repeat(16)}-01`],
-    ['no span', `00-${'a'.repeat(32)}-${'0'.repeat(16)}-01`],
-    ['the version that is none', `ff-${'a'.repeat(32)}-${'b'.repeat(16)}-01`],
-    ['a first version with more parts', `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01-more`],
-    ['a version that runs on', `cc-${'a'.repeat(32)}-${'b'.repeat(16)}-01more`],
-    ['a line after it', `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01\n`],
-  ])('is not read from %s', (_, text) => {
+    ['an empty string', ''],
+    ['another format', 'b3=0af7651916cd43dd8448eb211c80319c'],
+    ['upper case', `00-${'A'.repeat(32)}-${'b'.repeat(16)}-01`],
+    ['a trace id of zeros', `00-${'0'.repeat(32)}-${'b'.repeat(16)}-01`],
+    ['a span id of zeros', `00-${'a'.repeat(32)}-${'0'.repeat(16)}-01`],
+    ['the invalid version ff', `ff-${'a'.repeat(32)}-${'b'.repeat(16)}-01`],
+    ['version 00 with more parts', `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01-more`],
+    ['a later version without a separator', `cc-${'a'.repeat(32)}-${'b'.repeat(16)}-01more`],
+    ['a trailing line break', `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01\n`],
+  ])('is not parsed from %s', (_, text) => {
     expect(parseTraceparent(text)).toBeUndefined()
   })
 })

@@ -1,26 +1,26 @@
-// npm run cluster: nodes of Parley with a NATS of their own on loopback, for trying out what happens when one of them
-// dies. Nothing is kept: all of it lies in temporary folders, and goes when it is stopped.
+// npm run cluster: several Parley nodes and a NATS server on loopback, to try out what happens when a node dies. All data
+// is in temporary folders, and is deleted at the end.
 import process from 'node:process'
 import readline from 'node:readline'
 import { parseArgs } from 'node:util'
 import { ParleyCluster } from '../bench/dist/cluster/parley-cluster.js'
-import { fetchNatsServer } from './fetch-nats-server.mjs'
-import { findProgram, NATS_SERVER } from './programs.mjs'
+import { fetchProgram } from './fetch-program.mjs'
+import { describeProgram, findProgram, NATS_SERVER } from './programs.mjs'
 
 const HELP = `npm run cluster -- [--nodes 3] [--nats 1|3] [--port 8080] [--model demo] [--roles gateway,worker,all]
 
-  --nodes   how many nodes, 1 to 9
+  --nodes   number of nodes, 1 to 9
   --nats    one NATS server, or a cluster of three with three replicas of every stream
-  --port    of the first node; the next one's is one more; 0 picks free ones
-  --model   the model that answers, as PARLEY_MODEL
-  --roles   of each node, with commas; all where none is given
+  --port    port of the first node; each further node uses the next one; 0 picks free ports
+  --model   the model, as in PARLEY_MODEL
+  --roles   role of each node, separated by commas; all by default
 
-Other settings (PARLEY_…) and the variables of model providers are handed on to every node.
+Every node also gets the other settings (PARLEY_…) and the variables of model providers.
 `
 
-/** Each node has its own of these. */
+/** Every node has its own values for these. */
 const OWN = /^PARLEY_(HOST|PORT|DATA|NODE|ROLE|NATS_.*|CONFIG|URL|TOKEN)$/
-const HANDED_ON = /^PARLEY_|_API_KEY$|_BASE_URL$/
+const INHERITED = /^PARLEY_|_API_KEY$|_BASE_URL$/
 
 const say = (line) => process.stdout.write(`${line}\n`)
 const options = readOptions()
@@ -37,8 +37,8 @@ function readOptions() {
     if (nats !== 1 && nats !== 3) throw new Error('--nats must be 1 or 3.')
     if (!(Number.isInteger(port) && port >= 0 && port + nodes <= 65_535)) throw new Error('--port must be a port.')
     const roles = values.roles === '' ? [] : values.roles.split(',')
-    const handed = Object.entries(process.env).filter(([name]) => HANDED_ON.test(name) && !OWN.test(name))
-    const env = { ...Object.fromEntries(handed), ...(values.model === '' ? {} : { PARLEY_MODEL: values.model }) }
+    const inherited = Object.entries(process.env).filter(([name]) => INHERITED.test(name) && !OWN.test(name))
+    const env = { ...Object.fromEntries(inherited), ...(values.model === '' ? {} : { PARLEY_MODEL: values.model }) }
     return { nodes, nats, roles, env, ...(port === 0 ? {} : { port }) }
   } catch (error) {
     process.stderr.write(`${error.message} See --help.\n`)
@@ -48,8 +48,11 @@ function readOptions() {
 }
 
 async function run(settings) {
-  if (findProgram(NATS_SERVER, say) === undefined && !(await fetchNatsServer(say))) {
-    process.stderr.write('There is no nats-server. Install one of 2.11 or newer, or set NATS_SERVER_BIN to its path.\n')
+  const problem = findProgram(NATS_SERVER, say) === undefined ? await fetchProgram(NATS_SERVER, say) : undefined
+  if (problem !== undefined) {
+    process.stderr.write(
+      `${describeProgram(NATS_SERVER)} was not found: ${problem}\nInstall it, or set NATS_SERVER_BIN.\n`,
+    )
     process.exitCode = 1
     return
   }
@@ -73,8 +76,9 @@ async function run(settings) {
   const [first] = cluster.nodes
   say(`
 Open ${http(first)} in a browser, and the same session on another node; or: npm run chat -- --url ${http(first)}
-kill -9 a node's pid (kill -STOP: stall it), and watch its sessions go on elsewhere.`)
-  if (process.stdin.isTTY) say('Keys: 1–9 kill that node, or start it again; s and a digit: SIGTERM it; q: stop all.')
+Run kill -9 with a node's pid (or kill -STOP to stall it), and watch its sessions continue on another node.`)
+  if (process.stdin.isTTY)
+    say('Keys: 1–9 kill that node or start it again; s and a digit send SIGTERM; q stops everything.')
   await stopped(cluster)
   stopping = true
   say('Stopping …')
@@ -82,7 +86,7 @@ kill -9 a node's pid (kill -STOP: stall it), and watch its sessions go on elsewh
   process.exit(0)
 }
 
-/** Resolves when all is to end: Ctrl-C, SIGTERM, or q. */
+/** Resolves on Ctrl-C, SIGTERM, or q. */
 async function stopped(cluster) {
   await new Promise((resolve) => {
     process.once('SIGINT', resolve)

@@ -1,21 +1,20 @@
-// How long the page takes on this machine: until it is painted, until it is live, and from Enter to the first token that
-// is painted. A server of its own, the demo model without a pause, a fresh browser profile for each load.
+// Measures the page on this machine: time to first paint, time until it is live, and time from Enter to the first painted
+// token. It starts its own server with the demo model at full speed, and uses a fresh browser profile for each load.
 //
 //   npm run build && node scripts/page-times.mjs [loads]
 import { setTimeout as sleep } from 'node:timers/promises'
-import { chromium } from 'playwright-core'
 import { ServerProcess } from '../bench/dist/cluster/server-process.js'
+import { launchChromium } from './browser.mjs'
 
 const LOADS = Number(process.argv[2] ?? 15)
-const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run']
 
 const server = await ServerProcess.start()
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium', args: FLAGS })
+const browser = await launchChromium()
 const loads = []
 try {
   for (let at = 0; at <= LOADS; at += 1) {
     const times = await load()
-    // The first one warms the server up.
+    // The first load warms the server up.
     if (at > 0) loads.push(times)
     await sleep(200)
   }

@@ -1,18 +1,14 @@
 // The types of programs.mjs, for the tests.
 export interface Program {
   readonly name: string
-  readonly purpose: string
-  readonly variable: string
-  readonly commands: readonly string[]
-  readonly paths?: readonly string[]
-  readonly cached?: string
-  readonly oldest?: readonly number[]
 }
-export const CACHE: string
 export const CHROMIUM: Program
 export const NATS_SERVER: Program
 export const NGINX: Program
 export const PROMETHEUS: Program
 export const PROMTOOL: Program
 export const CURL: Program
-export function findProgram(program: Program, tell?: (problem: string) => void): string | undefined
+export class MissingProgram extends Error {}
+export function findProgram(program: Program): string | undefined
+/** @throws MissingProgram, which skips the tests that need the program */
+export function requireProgram(program: Program): string

@@ -1,84 +1,113 @@
-// The operating system's programs that tests and tools use: what each is called, and where it is looked for. A
-// program is found by its variable, else on the PATH, else in our cache; one that is too old counts as absent.
+// The programs of the operating system that tests and tools use: their names, and where to find them. A variable wins,
+// then the PATH, then our cache. A program that is too old counts as absent.
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import process from 'node:process'
 
-/** Outside the tree: what was fetched once serves every checkout. */
+/** Outside the repository, so that every checkout shares the downloads. */
 export const CACHE = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'parley')
+/** Why the set-up of the tests could not get a program: reasons by name. */
+export const REASONS = join(CACHE, 'missing-programs.json')
 
 export const CHROMIUM = {
   name: 'Chromium',
-  purpose: 'the test of the chat page',
   variable: 'CHROMIUM_BIN',
   commands: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'],
+  install: 'chromium',
 }
 
-/** Batched Direct Get came with 2.11. */
+/** Batched Direct Get needs 2.11, which is newer than what Debian 12 and 13 have. */
 export const NATS_SERVER = {
   name: 'nats-server',
-  purpose: 'the tests of the log on JetStream',
   variable: 'NATS_SERVER_BIN',
   commands: ['nats-server'],
-  cached: 'nats-server',
   oldest: [2, 11],
+  packages: [{ name: 'nats-server', path: 'usr/sbin/nats-server', suite: 'forky' }],
 }
 
-/** As a proxy before the server, with the settings that it has by itself. */
 export const NGINX = {
   name: 'nginx',
-  purpose: 'the test of the doors behind a proxy',
   variable: 'NGINX_BIN',
   commands: ['nginx'],
-  // Where Debian has it, which is on the PATH of root alone.
+  // Debian's folder for it is on root's PATH only.
   paths: ['/usr/sbin/nginx'],
-  cached: 'nginx',
+  packages: [{ name: 'nginx', path: 'usr/sbin/nginx' }],
 }
 
-/** That the report asks. */
 export const PROMETHEUS = {
   name: 'prometheus',
-  purpose: 'the test of the report from a Prometheus',
   variable: 'PROMETHEUS_BIN',
   commands: ['prometheus'],
-  cached: 'prometheus',
+  packages: [{ name: 'prometheus', path: 'usr/bin/prometheus' }],
 }
 
-/** Prometheus's own judge of what it is to read. */
+/** A package of its own since Debian 13; before that, a part of Prometheus's. */
 export const PROMTOOL = {
   name: 'promtool',
-  purpose: 'the test of the metrics and of the alerts on them',
   variable: 'PROMTOOL_BIN',
   commands: ['promtool'],
-  cached: 'promtool',
+  packages: [
+    { name: 'promtool', path: 'usr/bin/promtool' },
+    { name: 'prometheus', path: 'usr/bin/promtool' },
+  ],
 }
 
 export const CURL = {
   name: 'curl',
-  purpose: 'the test of what the guide to the doors says',
   variable: 'CURL_BIN',
   commands: ['curl'],
+  install: 'curl',
+}
+
+export const PROGRAMS = [CHROMIUM, NATS_SERVER, NGINX, PROMETHEUS, PROMTOOL, CURL]
+
+/** The runner of the tests turns it into a skip, except in CI. */
+export class MissingProgram extends Error {
+  name = 'MissingProgram'
+
+  constructor(program) {
+    const reason = readReasons()[program.name] ?? 'run node scripts/test-setup.mjs to get it'
+    super(`${describeProgram(program)} was not found: ${reason}`)
+  }
+}
+
+/** @returns {string} its path @throws MissingProgram */
+export function requireProgram(program) {
+  const path = findProgram(program)
+  if (path === undefined) throw new MissingProgram(program)
+  return path
+}
+
+/** @returns {string} for example "nats-server 2.11 or newer" */
+export function describeProgram({ name, oldest }) {
+  return oldest === undefined ? name : `${name} ${oldest.join('.')} or newer`
 }
 
 /**
- * @param {typeof CHROMIUM & { paths?: string[], cached?: string, oldest?: number[] }} program
- * @param {(problem: string) => void} tell of one that was there, and could not be taken
+ * @param {(problem: string) => void} tell receives the reason for each program that was there but is not usable
  * @returns {string | undefined} its path
  */
 export function findProgram(program, tell = () => undefined) {
-  const { name, variable, commands, paths: further = [], cached } = program
+  const { name, variable, commands, paths: further = [] } = program
   const named = process.env[variable]
   if (named !== undefined && named !== '') {
     if (isProgram(named) && isRecent(program, named, tell)) return named
-    if (!isProgram(named)) tell(`${variable} is set, but names no program: ${name} is looked for elsewhere.`)
+    if (!isProgram(named)) tell(`${variable} names no program: ${named}`)
   }
   const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '')
   const paths = commands.flatMap((command) => folders.map((folder) => join(folder, command)))
-  paths.push(...further)
-  if (cached !== undefined) paths.push(join(CACHE, cached))
+  paths.push(...further, join(CACHE, name))
   return paths.find((path) => isProgram(path) && isRecent(program, path, tell))
+}
+
+function readReasons() {
+  try {
+    return JSON.parse(readFileSync(REASONS, 'utf8'))
+  } catch {
+    return {}
+  }
 }
 
 function isProgram(path) {
@@ -90,13 +119,12 @@ function isProgram(path) {
   }
 }
 
-function isRecent({ name, oldest }, path, tell) {
+function isRecent({ oldest }, path, tell) {
   if (oldest === undefined) return true
-  const said = spawnSync(path, ['--version'], { encoding: 'utf8', timeout: 10_000 }).stdout ?? ''
-  const [, major, minor] = /\bv?(\d+)\.(\d+)\./.exec(said) ?? []
-  const [oldestMajor = 0, oldestMinor = 0] = oldest
-  const version = [Number(major ?? 0), Number(minor ?? 0)]
-  if (version[0] > oldestMajor || (version[0] === oldestMajor && version[1] >= oldestMinor)) return true
-  tell(`${path} is ${name} ${major === undefined ? 'of an unknown version' : version.join('.')}: it is passed over.`)
-  return false
+  const printed = spawnSync(path, ['--version'], { encoding: 'utf8', timeout: 10_000 }).stdout ?? ''
+  const [, major, minor] = /\bv?(\d+)\.(\d+)\./.exec(printed) ?? []
+  if (major === undefined) return void tell(`${path} prints no version`)
+  const [oldestMajor, oldestMinor] = oldest
+  if (Number(major) > oldestMajor || (Number(major) === oldestMajor && Number(minor) >= oldestMinor)) return true
+  return void tell(`${path} is version ${major}.${minor}`)
 }

@@ -1,53 +1,51 @@
-// What the tests need besides Node: programs of the operating system. Each one is looked for where a developer would
-// have it, and otherwise installed or fetched where that is possible; nothing is written into the tree.
+// Gets the programs of the operating system that the tests need: finds, installs or fetches them. Writes nothing into
+// the repository. Tests without their program are skipped, and the end of the run says why; in CI that is an error.
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
-import { fetchNatsServer } from './fetch-nats-server.mjs'
-import { fetchNginx } from './fetch-nginx.mjs'
-import { fetchPrometheus } from './fetch-prometheus.mjs'
-import { CHROMIUM, CURL, findProgram, NATS_SERVER, NGINX, PROMETHEUS, PROMTOOL } from './programs.mjs'
+import { fetchProgram } from './fetch-program.mjs'
+import { CACHE, describeProgram, findProgram, PROGRAMS, REASONS } from './programs.mjs'
 
-/** Milliseconds that an installation may take. */
+/** Milliseconds for one call of apt-get. */
 const INSTALL_MS = 8 * 60_000
 
 const say = (line) => process.stdout.write(`${line}\n`)
-const warn = (line) => process.stderr.write(`${line}\n`)
 
-const NEEDED = [
-  [CHROMIUM, () => install('chromium')],
-  [NATS_SERVER, () => fetchNatsServer(say)],
-  [NGINX, () => fetchNginx(say)],
-  [PROMETHEUS, () => fetchPrometheus(say)],
-  [PROMTOOL, () => fetchPrometheus(say)],
-  [CURL, () => install('curl')],
-]
-
-let missing = 0
-for (const [program, obtain] of NEEDED) {
-  const found = findProgram(program, warn) ?? ((await obtain()) ? findProgram(program, warn) : undefined)
+const reasons = {}
+for (const program of PROGRAMS) {
+  const problems = []
+  const note = (problem) => problems.push(problem)
+  let found = findProgram(program, note)
   if (found === undefined) {
-    missing += 1
-    const { name, purpose, variable, commands, oldest } = program
-    const version = oldest === undefined ? '' : ` ${oldest.join('.')} or newer`
-    warn(
-      `${name}${version} was not found, and ${purpose} needs it. Install it ` +
-        `(${commands.join(', ')} on the PATH), or set ${variable} to its path.`,
-    )
-  } else say(`${program.name}: ${found}`)
-}
-process.exitCode = missing === 0 ? 0 : 1
-
-/** With apt, as root, on a Debian or a child of it. @returns whether it says that it did */
-function install(debian) {
-  if (process.getuid?.() !== 0 || !isDebian()) return false
-  say(`Installing Debian's package ${debian} …`)
-  const apt = (...words) => {
-    const options = { stdio: ['ignore', 'ignore', 'inherit'], timeout: INSTALL_MS }
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-    return spawnSync('apt-get', ['-qq', '-o', 'Dpkg::Use-Pty=0', ...words], { ...options, env }).status === 0
+    const problem = program.install === undefined ? await fetchProgram(program, say) : install(program.install)
+    if (problem === undefined) found = findProgram(program, note)
+    else note(problem)
   }
-  return apt('update') && apt('install', '-y', '--no-install-recommends', debian)
+  if (found !== undefined) say(`${program.name}: ${found}`)
+  else {
+    reasons[program.name] = problems.join('; ') || `it is not on the PATH, and ${program.variable} is not set`
+    process.stderr.write(`${describeProgram(program)} was not found: ${reasons[program.name]}\n`)
+  }
+}
+mkdirSync(CACHE, { recursive: true })
+writeFileSync(REASONS, JSON.stringify(reasons))
+if (Object.keys(reasons).length > 0) {
+  if (process.env.CI === 'true') process.exitCode = 1
+  else process.stderr.write('The tests that need it are skipped. Install it, or set its variable (NGINX_BIN …).\n')
+}
+
+/** With apt, as root, on Debian or a derivative. @returns why it is not installed; undefined if it is */
+function install(debian) {
+  if (!isDebian()) return 'it is not on the PATH'
+  if (process.getuid?.() !== 0) return `it is not on the PATH, and only root can install Debian's package ${debian}`
+  say(`Installing Debian's package ${debian} …`)
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  for (const words of [['update'], ['install', '-y', '--no-install-recommends', debian]]) {
+    const options = { env, encoding: 'utf8', timeout: INSTALL_MS }
+    const { status, stderr } = spawnSync('apt-get', ['-qq', '-o', 'Dpkg::Use-Pty=0', ...words], options)
+    if (status !== 0) return `apt-get ${words[0]} failed: ${(stderr ?? '').trim().split('\n').at(-1)}`
+  }
+  return undefined
 }
 
 function isDebian() {

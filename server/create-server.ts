@@ -1,14 +1,14 @@
-// createServer: puts the parts together, as the node's role wants them, and writes down the order of starting and stopping.
+// createServer: assembles the parts of a node according to its role, and defines the order in which they start and stop.
 
 import uws, { type us_listen_socket } from 'uWebSockets.js'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { openLimits } from './assembly/open-limits.ts'
 import { exposeMetrics, openMetrics } from './assembly/open-metrics.ts'
 import { openModels } from './assembly/open-models.ts'
 import { openStores, StartError } from './assembly/open-stores.ts'
 import { openTraces } from './assembly/open-traces.ts'
 import { openTransports } from './assembly/open-transports.ts'
-import { ANYBODY, createAuthenticator } from './auth/authenticator.ts'
+import { ANYBODY, type AuthConfig, createAuthenticator } from './auth/authenticator.ts'
 import { type Config, ConfigError } from './config/config.ts'
 import type { Logger } from './config/logger.ts'
 import type { ModelCatalog } from './model/model.ts'
@@ -28,54 +28,53 @@ import { isLoopbackName } from './transports/http/origin.ts'
 import { broadcastBy } from './transports/websocket/websocket-transport.ts'
 
 export interface Server {
-  /** Where people go; with port 0, the port that was picked. */
+  /** The address for people. If the configured port is 0, it contains the actual port. */
   readonly url: string
   readonly port: number
-  /** Where the log is: the data folder's full path, or the NATS servers. */
+  /** The location of the log: the full path of the data folder, or the NATS servers. */
   readonly data: string
   /** The default model. */
   readonly model: string
   readonly connections: number
   /**
-   * Resolves when the embedded log cannot be written any more until it is opened again (a disk that does not answer): the
-   * process should end, and be started anew. Nothing that was acknowledged is lost by it.
+   * Resolves when the embedded log cannot be written until it is reopened, because the disk does not respond. The process
+   * should exit and be restarted. No acknowledged data is lost.
    */
   readonly broken: Promise<Error>
   /**
-   * Stops gracefully: lets nobody in, sends clients away, lets runs end for a while and hands over the
-   * rest, closes the stores. Idempotent.
+   * Stops gracefully: refuses new clients, asks clients to reconnect elsewhere, waits for runs to end, hands over the
+   * remaining runs, and closes the stores. Idempotent.
    */
   close(): Promise<void>
 }
 
-/** Owners of one run that may be lost: in a row without bringing anything forth, and in all. */
-const STALLED_OWNERS_MAX = 3
-const OWNERS_MAX = 100
+/** Maximum number of lost drivers of one run: consecutive ones without any output, and in total. */
+const MAX_STALLS = 3
+const MAX_ATTEMPTS = 100
 
 /**
- * Milliseconds for which a node that is not ready any more still takes whom a load balancer sends it, who asks only now
- * and then; at most this part of the drain.
+ * Milliseconds for which a draining node still accepts clients, because a load balancer probes `/readyz` only
+ * periodically; at most this part of the drain time.
  */
 const LINGER_MS = 1_500
-const LINGER_PART = 0.25
-/** Milliseconds since the last question at `/readyz` after which nobody is thought to ask. */
-const ASKED_MS = 60_000
+const LINGER_RATIO = 0.25
+/** Milliseconds since the last request to `/readyz` after which no load balancer is assumed. */
+const PROBED_MS = 60_000
 
-/** Milliseconds for which a stop waits for the collector of traces. */
+/** Milliseconds for which a stop waits for the trace exporter. */
 const TRACES_CLOSE_MS = 3_000
 
-/** Milliseconds that the log may be away before clients are better sent to another node. */
-const AWAY_MS = 5_000
+/** Milliseconds of an outage of the log after which the node is no longer ready. */
+const OUTAGE_MS = 5_000
 
-/** What a program that embeds the server may bring itself. */
+/** Parts that an embedding program may replace. */
 export interface ServerOverrides {
-  /** Instead of the models of the configuration. */
+  /** Replaces the configured models. */
   readonly models?: ModelCatalog
 }
 
-/** @throws ConfigError, StartError */
-export async function createServer(config: Config, logger: Logger, overrides: ServerOverrides = {}): Promise<Server> {
-  const authenticator = createAuthenticator({
+export function authConfigOf(config: Config): AuthConfig {
+  return {
     jwtSecret: config.jwtSecret,
     jwtSecretFile: config.jwtSecretFile,
     jwksUrl: config.jwksUrl,
@@ -85,21 +84,26 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     userClaim: config.jwtUserClaim,
     nameClaim: config.jwtNameClaim,
     limitsClaim: config.jwtLimitsClaim,
-  })
+  }
+}
+
+/** @throws ConfigError, StartError */
+export async function createServer(config: Config, logger: Logger, overrides: ServerOverrides = {}): Promise<Server> {
+  const authenticator = createAuthenticator(authConfigOf(config))
   const { role } = config
-  // A worker has nothing to protect: it tells how it is, and no more.
+  // A worker serves only health checks and metrics, so it needs no authentication.
   if (role !== 'worker' && !authenticator.required && config.anonymous !== 'yes' && !isLoopbackName(config.host)) {
     throw new ConfigError([
-      `PARLEY_HOST ${config.host} is reached from other machines: set PARLEY_JWT_SECRET or PARLEY_JWKS_URL first, or PARLEY_ANONYMOUS=yes.`,
+      `PARLEY_HOST ${config.host} is reachable from other machines: set PARLEY_JWT_SECRET or PARLEY_JWKS_URL, or PARLEY_ANONYMOUS=yes.`,
     ])
   }
   const models = overrides.models ?? openModels(config)
   const metrics = openMetrics(config, models.ids, () => engine.active)
   const tracer = await openTraces(config, logger)
-  // The log is opened first; what folds its sessions needs it.
-  let foldAll = (_: ReadonlySet<string>): void => undefined
+  // Set below: the transcript writer needs the open log.
+  let writeTranscripts = (_: ReadonlySet<string>): void => undefined
   const app = uws.App()
-  const opened = await openStores(config, logger, (old) => foldAll(old))
+  const opened = await openStores(config, logger, (uncovered) => writeTranscripts(uncovered))
   const stores = metrics === undefined ? opened : { ...opened, log: new MeteredLog(opened.log, metrics.log) }
   const sessions = new SessionCache(stores, { ...SESSION_CACHE_DEFAULTS, logger })
   const directory = new DirectoryService({
@@ -113,7 +117,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     visited: (session) => directory.visited(session),
     logger,
   })
-  foldAll = (old) => transcripts.foldAll(old, sessions)
+  writeTranscripts = (uncovered) => transcripts.compactAll(uncovered, sessions)
   const limits = openLimits(config, { ...stores, logger })
   const serverTools = new Map(config.tools.map((tool) => [tool.name, tool]))
   const service = createSessionService({
@@ -127,11 +131,11 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     open: !authenticator.required,
     leaseMs: config.leaseMs,
     directory,
-    late: (session, seq) => purger.again(session, seq),
+    purgeAgain: (session, seq) => purger.purgeAgain(session, seq),
     logger,
     metrics: metrics?.runs,
     tracer,
-    entrance: limits.entrance,
+    admission: limits.admission,
   })
   const hub = new Hub(stores.log, { broadcast: broadcastBy(app) })
   const activeReaders = new ActiveReaders(hub)
@@ -154,17 +158,17 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     },
     node: config.node,
     concurrency: config.runConcurrency,
-    maxStalls: STALLED_OWNERS_MAX,
-    maxAttempts: OWNERS_MAX,
+    maxStalls: MAX_STALLS,
+    maxAttempts: MAX_ATTEMPTS,
     logger,
     metrics: metrics?.runs,
     tracer,
     budgets: limits.budgets,
-    places: limits.places,
-    isRead: (session) => activeReaders.isAnywhere(session, stores.scatterGather),
+    activeRuns: limits.runQuota,
+    isRead: (session) => activeReaders.isReadAnywhere(session, stores.scatterGather),
   })
   let stopping = false
-  const doors =
+  const transports =
     role === 'worker'
       ? undefined
       : openTransports(app, {
@@ -173,7 +177,13 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
           service,
           stores,
           sessions,
-          shelf: new SessionAdmin({ log: stores.log, sessions, directory, purger, open: !authenticator.required }),
+          sessionAdmin: new SessionAdmin({
+            log: stores.log,
+            sessions,
+            directory,
+            purger,
+            open: !authenticator.required,
+          }),
           hub,
           activeReaders,
           metrics,
@@ -184,12 +194,12 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
           logger,
           busy: () => engine.active / config.runConcurrency,
         })
-  stores.onAway((away) => doors?.tell(away ? 'away' : 'back'))
+  stores.onOutage((ongoing) => transports?.notifyOutage(ongoing))
   exposeMetrics(app, config, metrics, logger)
-  let askedAt = Number.NEGATIVE_INFINITY
+  let probedAt = Number.NEGATIVE_INFINITY
   serveHealth(app, () => {
-    askedAt = performance.now()
-    return stopping ? 'stopping' : stores.awayMs() > AWAY_MS ? 'away' : 'ready'
+    probedAt = performance.now()
+    return stopping ? 'stopping' : stores.outageMs() > OUTAGE_MS ? 'unavailable' : 'ready'
   })
 
   let socket: us_listen_socket
@@ -208,17 +218,17 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     stopping = true
     const drainMs = config.drain * 1000
     const until = performance.now() + drainMs
-    // Runs go on meanwhile, so that short ones end; those that wait for their turn go to another node.
+    // Active runs continue during the drain, so that short ones end; queued runs move to another node.
     const stopped = engine.stop(drainMs)
-    const isAsked = performance.now() - askedAt < ASKED_MS
-    if (doors !== undefined && isAsked) await delay(Math.min(LINGER_MS, drainMs * LINGER_PART))
-    doors?.drain('the node stops', drainMs / 2)
-    await Promise.all([doors?.emptied(Math.max(0, until - performance.now())), stopped])
+    const isProbed = performance.now() - probedAt < PROBED_MS
+    if (transports !== undefined && isProbed) await sleep(Math.min(LINGER_MS, drainMs * LINGER_RATIO))
+    transports?.drain('the node is shutting down', drainMs / 2)
+    await Promise.all([transports?.emptied(Math.max(0, until - performance.now())), stopped])
     logger.info(
-      { connections: doors?.connections ?? 0, spareMs: Math.max(0, Math.round(until - performance.now())) },
+      { connections: transports?.connections ?? 0, spareMs: Math.max(0, Math.round(until - performance.now())) },
       'drained',
     )
-    doors?.close()
+    transports?.close()
     uws.us_listen_socket_close(socket)
     hub.close()
     await Promise.all([directory.close(), purger.close()])
@@ -235,7 +245,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     data: stores.place,
     model: models.defaultId,
     get connections() {
-      return doors?.connections ?? 0
+      return transports?.connections ?? 0
     },
     broken: stores.broken ?? new Promise(() => undefined),
     close() {

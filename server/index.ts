@@ -1,4 +1,4 @@
-// What programs that embed the server, and configuration modules, import.
+// The public exports for programs that embed the server, and for configuration modules.
 
 export { StartError } from './assembly/open-stores.ts'
 export { type Config, ConfigError, loadConfig } from './config/config.ts'

@@ -1,53 +1,79 @@
 #!/usr/bin/env node
-// The server's command: reads the settings, starts, says where it is, and stops when told to.
+// The command parley-server: reads the settings, starts the server, prints its address, and stops it on a signal.
+import { parseArgs } from 'node:util'
 import { backUpLog, renewLog, StartError } from './assembly/open-stores.ts'
+import { AccessTokenError, type AccessTokenOptions, createAccessToken } from './auth/access-token.ts'
 import { type Config, ConfigError, loadConfig } from './config/config.ts'
 import { createLogger, type Logger } from './config/logger.ts'
 import { describeSettings } from './config/settings.ts'
 import { version } from './config/version.ts'
-import { createServer, type Server } from './create-server.ts'
+import { authConfigOf, createServer, type Server } from './create-server.ts'
 
 const EXIT = { started: 1, usage: 2, broken: 3, interrupted: 130 } as const
 
 const HELP = `parley-server: a realtime server for LLM chat and agent sessions.
 
-  parley-server [--help] [--version]
-  parley-server --backup <folder>     copies the data folder into a new one, also while a server uses it
-  parley-server --new-epoch           after the log was restored from a copy that was made otherwise, or on NATS
+Usage:
+  parley-server                       start the server
+  parley-server --backup <folder>     copy the embedded log into a new folder, also while a server uses it
+  parley-server --new-epoch           run once after restoring the log from any other copy, or from a NATS backup
+  parley-server token --user <id> [--name <name>] [--ttl 12h]
+                                      print an access token, signed with PARLEY_JWT_SECRET or the first secret in
+                                      PARLEY_JWT_SECRET_FILE. --ttl is 1s to 365d. Roles are assigned in each session
+  parley-server --help                show this text
+  parley-server --version             show the version
 
-Settings come from the environment, or from parley.config.mjs, .js, .ts or .json in the working folder (or where
-PARLEY_CONFIG says), by the name in the second column. The file may also hold tools (made by defineTool) and agents.
+Settings come from environment variables, or from parley.config.mjs, .js, .ts or .json in the working folder.
+PARLEY_CONFIG names another file, which may also contain tools and agents. Below: the variable, the key in the file and
+the default of each setting, then its meaning. Units are in parentheses: ms, s, bytes.
 
 ${describeSettings()}
 
-Models of providers use those providers' own variables: OPENAI_API_KEY, ANTHROPIC_API_KEY,
-GOOGLE_GENERATIVE_AI_API_KEY, and OPENAI_BASE_URL and the like.
+Model providers use their own variables: OPENAI_API_KEY, ANTHROPIC_API_KEY, GOOGLE_GENERATIVE_AI_API_KEY, and
+OPENAI_BASE_URL, ANTHROPIC_BASE_URL, GOOGLE_GENERATIVE_AI_BASE_URL.
 `
 
 const [argument, value] = process.argv.slice(2)
 if (argument === '--help' || argument === '-h') write(process.stdout, HELP)
 else if (argument === '--version') write(process.stdout, `${version()}\n`)
-else if (argument === '--backup' && value !== undefined) await tend((config) => backUp(config, value))
-else if (argument === '--new-epoch') await tend(renew)
-else if (argument !== undefined) fail(EXIT.usage, `${argument} is not an option. See --help.`)
+else if (argument === '--backup' && value !== undefined) await run((config) => backUp(config, value))
+else if (argument === '--new-epoch') await run(renew)
+else if (argument === 'token') await makeToken(process.argv.slice(3))
+else if (argument !== undefined) fail(EXIT.usage, `Unexpected or incomplete argument: ${argument}. See --help.`)
 else await start()
 
 async function backUp(config: Config, to: string): Promise<string> {
   await backUpLog(config, to)
-  return `The log was copied to ${to}.`
+  return `Copied the log to ${to}.`
 }
 
 async function renew(config: Config): Promise<string> {
   const { before, after } = await renewLog(config, createLogger(config.logLevel, config.node))
-  return `The log's epoch was ${before}, and is ${after}: clients that come back get a reset.`
+  return `Changed the epoch of the log from ${before} to ${after}. Clients with older cursors get a reset.`
 }
 
-/** Does something to the log and says what. */
-async function tend(work: (config: Config) => Promise<string>): Promise<void> {
+async function makeToken(args: string[]): Promise<void> {
+  let options: AccessTokenOptions
+  try {
+    const { values } = parseArgs({
+      args,
+      options: { user: { type: 'string' }, name: { type: 'string' }, ttl: { type: 'string', default: '12h' } },
+    })
+    const { user, name, ttl } = values
+    if (user === undefined) return fail(EXIT.usage, '--user is missing. Example: parley-server token --user ada')
+    options = { user, name, ttl }
+  } catch (error) {
+    return fail(EXIT.usage, `${(error as Error).message}. See --help.`)
+  }
+  await run((config) => createAccessToken(authConfigOf(config), options))
+}
+
+/** Loads the settings, does the work and prints its result. */
+async function run(work: (config: Config) => Promise<string>): Promise<void> {
   try {
     write(process.stdout, `${await work(await loadConfig(process.env, process.cwd()))}\n`)
   } catch (error) {
-    if (error instanceof ConfigError) return fail(EXIT.usage, error.message)
+    if (error instanceof ConfigError || error instanceof AccessTokenError) return fail(EXIT.usage, error.message)
     if (error instanceof StartError) return fail(EXIT.started, error.message)
     throw error
   }
@@ -67,21 +93,21 @@ async function start(): Promise<void> {
     throw error
   }
   stopOnSignals(server, logger)
-  dieOnFaults(logger)
-  dieOnBrokenLog(server, logger)
+  exitOnUnexpectedError(logger)
+  exitOnBrokenLog(server, logger)
   announce(server, config, logger)
 }
 
-/** One line that programs read; for people, the same in words. */
+/** Prints the address: a log line for programs, or text on a terminal. */
 function announce(server: Server, config: Config, logger: Logger): void {
   const { url, data, model } = server
   const hint =
     model === 'demo'
-      ? 'The demo model answers. For a real one: PARLEY_MODEL=openai:gpt-5 with OPENAI_API_KEY, or PARLEY_MODEL=compatible:<id> with PARLEY_COMPATIBLE_URL.'
-      : 'Another model: set PARLEY_MODEL, see --help.'
+      ? 'The demo model is active. For a real model, set PARLEY_MODEL=openai:gpt-5 and OPENAI_API_KEY, or PARLEY_MODEL=compatible:<id> and PARLEY_COMPATIBLE_URL.'
+      : 'To use another model, set PARLEY_MODEL; see --help.'
   const facts = { listening: true, url, data, model, hint, config: config.file, version: version(), pid: process.pid }
   if (!process.stdout.isTTY) {
-    // At any level: programs wait for it.
+    // At any log level, because programs wait for this line.
     logger.child({}, { level: 'info' }).info(facts, 'listening')
     return
   }
@@ -104,7 +130,7 @@ function stopOnSignals(server: Server, logger: Logger): void {
         process.exit(0)
       },
       (error: unknown) => {
-        logger.fatal({ err: error }, 'the stop failed')
+        logger.fatal({ err: error }, 'shutdown failed')
         process.exit(EXIT.started)
       },
     )
@@ -113,20 +139,20 @@ function stopOnSignals(server: Server, logger: Logger): void {
   process.on('SIGINT', stop)
 }
 
-/** A fault that nobody expected: what state things are in is unknown, and the log is durable. */
-function dieOnFaults(logger: Logger): void {
-  const die = (error: unknown): void => {
-    logger.fatal({ err: error }, 'an unexpected fault')
+/** Exits on an unexpected error: the state in memory is then unknown, and the log is durable. */
+function exitOnUnexpectedError(logger: Logger): void {
+  const exit = (error: unknown): void => {
+    logger.fatal({ err: error }, 'unexpected error')
     process.exit(EXIT.started)
   }
-  process.on('uncaughtException', die)
-  process.on('unhandledRejection', die)
+  process.on('uncaughtException', exit)
+  process.on('unhandledRejection', exit)
 }
 
-/** Whoever looks after the process starts it anew, and the folder is opened again; here, clients would wait for ever. */
-function dieOnBrokenLog(server: Server, logger: Logger): void {
+/** Exits if the log broke, so that a supervisor restarts the process and opens the folder again. Clients would wait forever. */
+function exitOnBrokenLog(server: Server, logger: Logger): void {
   void server.broken.then((error) => {
-    logger.fatal({ err: error }, 'the log cannot be written any more: the process ends, to be started anew')
+    logger.fatal({ err: error }, 'the log can no longer be written; exiting for a restart')
     process.exit(EXIT.broken)
   })
 }

@@ -1,5 +1,5 @@
-// The image and the deployment: they name workspaces and settings that are there, and times that fit each other. What
-// the files do when they run is beyond a test here: docs/adr/0018 says how it was tried.
+// The Dockerfile and deploy/ name only workspaces and settings that exist, and their timeouts fit each other. Running
+// them needs a container engine: docs/adr/0018 says how that was tried.
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { SETTINGS } from '../server/config/settings.ts'
@@ -10,35 +10,35 @@ const dockerfile = read('Dockerfile')
 const compose = read('deploy/compose.yaml')
 const caddyfile = read('deploy/Caddyfile')
 const variables = new Set<string>(Object.values(SETTINGS).map(({ variable }) => variable))
-/** Of the balancer and of compose itself, not of the server. */
+/** Variables of the load balancer and of the Compose file, not of the server. */
 const OTHERS: ReadonlySet<string> = new Set(['PARLEY_SITE', 'PARLEY_NODES', 'PARLEY_HTTP', 'PARLEY_HTTPS'])
 
 describe('the image', () => {
-  it('installs by the manifests of all workspaces', () => {
+  it('copies the manifests of all workspaces', () => {
     const { workspaces } = JSON.parse(read('package.json')) as { workspaces: string[] }
     const copied = [...dockerfile.matchAll(/^COPY (\w+)\/package\.json \1\/$/gm)].map(([, name]) => name)
     expect(copied).toEqual(workspaces)
   })
 
-  it('takes from this folder what it copies, and nothing else', () => {
+  it('gets only the files that it copies', () => {
     const allowed = [...read('.dockerignore').matchAll(/^!(\S+)$/gm)].map(([, name]) => name)
     const copied = [...dockerfile.matchAll(/^COPY (?!--)(.+) \S+$/gm)].flatMap(([, names]) => names?.split(' ') ?? [])
     expect([...new Set(copied.map((name) => name.split('/')[0]))].sort()).toEqual([...allowed].sort())
   })
 
-  it('sets what can be set', () => {
+  it('sets only settings that exist', () => {
     const set = [...dockerfile.matchAll(/\bPARLEY_[A-Z_]+/g)].map(([name]) => name)
     expect(set.filter((name) => !variables.has(name))).toEqual([])
   })
 })
 
 describe('the deployment', () => {
-  it('sets what can be set', () => {
+  it('sets only settings that exist', () => {
     const set = [...`${compose}${caddyfile}`.matchAll(/\bPARLEY_[A-Z_]+/g)].map(([name]) => name)
     expect(set.filter((name) => !variables.has(name) && !OTHERS.has(name))).toEqual([])
   })
 
-  it('gives nodes and balancer more time to stop than they take', () => {
+  it('gives nodes and load balancer more time to stop than they need', () => {
     const drain = Number(/PARLEY_DRAIN: '(\d+)'/.exec(compose)?.[1])
     const grace = Number(/grace_period (\d+)s/.exec(caddyfile)?.[1])
     const [, node, balancer] = [...compose.matchAll(/stop_grace_period: (\d+)s/g)].map(([, seconds]) => Number(seconds))
@@ -46,7 +46,7 @@ describe('the deployment', () => {
     expect(balancer).toBeGreaterThan(grace)
   })
 
-  it('carries no secret', () => {
+  it('contains no secret', () => {
     const secrets = [...compose.matchAll(/^\s+(\w*(?:SECRET|PASSWORD|KEY)\w*):[ ]*(.*)$/gm)]
     expect(secrets.map(([, , value]) => value).filter((value) => value !== '' && !value?.startsWith('${'))).toEqual([])
   })

@@ -1,5 +1,5 @@
-// The layout: imports go one way, every package is used where it belongs and declared by who uses it, and
-// every source file says what it owns.
+// The layout: imports between folders have one direction, each workspace declares the packages that it uses, and every source
+// file has a header.
 import { readdirSync, readFileSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
 import { dirname, join, posix, relative, sep } from 'node:path'
@@ -19,8 +19,8 @@ const WORKSPACES: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * Folder → the folders of the same workspace that it may import; the longest name that fits a file counts. A name allows the
- * folder itself and, where it is not listed on its own, everything below it.
+ * Folder → the folders of the same workspace that it may import. The longest matching name applies to a file. A name includes
+ * the folders below it, unless they are listed themselves.
  */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   'server/metric': [],
@@ -55,7 +55,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'server/store',
     'server/store/ports',
   ],
-  // It reads settings in the form of the part that uses them.
+  // Each setting is parsed into the type of the part that uses it.
   'server/config': [
     'server/experiment',
     'server/limit',
@@ -72,7 +72,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   'web/src/code': ['web/src/shared'],
 }
 
-/** package → the files, folders and beginnings of names (`-`) that may import it; the first pattern that fits a package counts */
+/** Package → the files, folders and name prefixes (`-`) that may import it. The first matching pattern applies. */
 const PACKAGES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^uWebSockets\.js$/, ['server/transports/', 'server/create-server.ts', 'bench/']],
   [/^lmdb$/, ['server/store/lmdb/environment.ts']],
@@ -91,7 +91,7 @@ const PACKAGES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^react(-dom)?$/, ['web/']],
 ]
 
-/** Only these may import a concrete store. */
+/** The concrete stores, and the only places that may import them. */
 const STORES = /^server\/store\/(lmdb|jetstream)\//
 const NAMES_STORES = ['server/store/', 'server/assembly/open-stores.ts']
 
@@ -99,7 +99,7 @@ const MAX_FILES_OF_A_FOLDER = 30
 const MAX_LINES_OF_A_FILE = 400
 
 interface Source {
-  /** From the root, with `/`. */
+  /** Relative to the root, with `/`. */
   readonly path: string
   readonly text: string
   readonly isTest: boolean
@@ -110,7 +110,7 @@ const sources = [...files(root)].map(read)
 const written = sources.filter((source) => !source.isTest)
 
 describe('a source file', () => {
-  it('opens with a comment that says what it owns', () => {
+  it('starts with a header comment', () => {
     const silent = written.filter(({ text }) => !/^(#!.*\n)?\/\/ \S.{15}/.test(text))
     expect(silent.map(({ path }) => path)).toEqual([])
   })
@@ -125,7 +125,7 @@ describe('a source file', () => {
     expect(names.filter((name) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z]+)*\.(ts|tsx|mjs)$/.test(name))).toEqual([])
   })
 
-  it('that is relative to another names it with its ending', () => {
+  it('imports relative files with their extension', () => {
     const named = /\.(tsx?|mjs|css|svg)(\?\w+)?$|\/dist\/.*\.js$/
     const bad = eachImport(sources, (_, name) => name.startsWith('.') && !named.test(name))
     expect(bad).toEqual([])
@@ -133,7 +133,7 @@ describe('a source file', () => {
 })
 
 describe('a folder', () => {
-  it(`holds at most ${MAX_FILES_OF_A_FOLDER} source files`, () => {
+  it(`has at most ${MAX_FILES_OF_A_FOLDER} source files`, () => {
     const count = new Map<string, number>()
     for (const { path } of written) count.set(posix.dirname(path), (count.get(posix.dirname(path)) ?? 0) + 1)
     expect([...count].filter(([, files]) => files > MAX_FILES_OF_A_FOLDER)).toEqual([])
@@ -141,7 +141,7 @@ describe('a folder', () => {
 })
 
 describe('imports', () => {
-  it('go from workspace to workspace one way', () => {
+  it('have one direction between workspaces', () => {
     const bad = eachImport(written, (path, name) => {
       const from = path.split('/')[0] ?? ''
       const to = /^@parley\/([a-z]+)/.exec(name)?.[1]
@@ -150,15 +150,15 @@ describe('imports', () => {
     expect(bad).toEqual([])
   })
 
-  it('never reach into another workspace by a path', () => {
-    // The root's scripts belong to no workspace, and may run what another has built.
+  it('use no path into another workspace', () => {
+    // The root's scripts belong to no workspace, and may run the build of any.
     const bad = eachImport(written, (path, name) => {
       return top(path) !== 'scripts' && name.startsWith('.') && top(resolveFrom(path, name)) !== top(path)
     })
     expect(bad).toEqual([])
   })
 
-  it('go from folder to folder one way', () => {
+  it('have one direction between folders', () => {
     const bad = eachImport(written, (path, name) => {
       const from = folderOf(path)
       if (from === undefined || !name.startsWith('.')) return false
@@ -169,14 +169,14 @@ describe('imports', () => {
     expect(bad).toEqual([])
   })
 
-  it('name concrete stores in the assembly alone', () => {
+  it('name concrete stores only in the assembly', () => {
     const bad = eachImport(written, (path, name) => {
       return name.startsWith('.') && STORES.test(resolveFrom(path, name)) && !within(path, NAMES_STORES)
     })
     expect(bad).toEqual([])
   })
 
-  it('use every package in its own place', () => {
+  it('use each package only where it is allowed', () => {
     const bad = eachImport(written, (path, name) => {
       const places = PACKAGES.find(([pattern]) => pattern.test(packageOf(name)))?.[1]
       return places !== undefined && !within(path, places)
@@ -199,7 +199,7 @@ describe.each(Object.keys(WORKSPACES))('workspace %s', (workspace) => {
     expect([...new Set(used)].filter((name) => !allowed.has(name))).toEqual([])
   })
 
-  it('has in its tests only what it or the root declares', () => {
+  it('declares what its tests import, or the root does', () => {
     const rootPackage = manifest('.')
     const workspaces = Object.keys(WORKSPACES).map((name) => `@parley/${name}`)
     const allowed = new Set([...dependencies, ...devDependencies, ...rootPackage.devDependencies, ...workspaces])

@@ -1,6 +1,6 @@
-// How the page is built: hashed files under /assets, nothing inline, so that the server's strict content
-// security policy holds. Each file of some size stands there compressed as well: the server need not do it.
-// In development, Vite serves the page and passes the wire on to a running server.
+// The build of the two pages: hashed files under /assets and nothing inline, as the server's strict content security
+// policy requires. Larger files are also written compressed, so that the server does not compress them.
+// In development, Vite serves the pages and proxies /v1 to a running server.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -11,19 +11,19 @@ import { defineConfig, type Plugin } from 'vite'
 const server = process.env.PARLEY_URL ?? 'http://127.0.0.1:8080'
 const dist = fileURLToPath(new URL('./dist/', import.meta.url))
 
-/** Smaller files fit a packet as they are. */
-const PACKED_FROM = 1_024
+/** Bytes. A smaller file fits into one packet uncompressed. */
+const COMPRESS_FROM = 1_024
 
-/** Writes `.br` and `.gz` beside each file. */
-function packed(): Plugin {
+/** Writes a `.br` and a `.gz` file next to each file. */
+function precompress(): Plugin {
   return {
-    name: 'packed',
+    name: 'precompress',
     apply: 'build',
     closeBundle() {
       for (const path of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
         if (!/\.(js|css|html|svg)$/.test(path)) continue
         const body = readFileSync(dist + path)
-        if (body.length < PACKED_FROM) continue
+        if (body.length < COMPRESS_FROM) continue
         writeFileSync(`${dist}${path}.br`, brotliCompressSync(body))
         writeFileSync(`${dist}${path}.gz`, gzipSync(body, { level: 9 }))
       }
@@ -32,10 +32,10 @@ function packed(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [react(), packed()],
+  plugins: [react(), precompress()],
   build: {
     outDir: 'dist',
-    // Two pages: what the one needs is no part of the other's first load, but for what they share.
+    // Two entry points: neither page loads code that only the other one needs.
     rolldownOptions: {
       input: ['index.html', 'inspect.html'].map((name) => fileURLToPath(new URL(name, import.meta.url))),
     },

@@ -1,10 +1,10 @@
-// Free ports for servers that are killed and come back: below the range from which connections take their own. While
-// a server is dead, one of its clients that tries to come back could otherwise be given the server's port.
+// Free ports for servers that are killed and restarted, below the ephemeral range. Otherwise a client that reconnects
+// to a killed server could get the server's port as its own.
 import { createServer } from 'node:net'
 
 const given = new Set<number>()
 
-/** Not given out before by this process, and nobody listens there now. */
+/** A port that is free now, and that this process has not returned before. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 12_000)

@@ -1,4 +1,4 @@
-// The harness itself: a server comes back with what it stored, and a cluster has a leader.
+// The NATS servers of the tests restart on their ports, and a cluster elects a leader.
 import { afterEach, describe, expect, it } from 'vitest'
 import { NatsCluster, NatsServer } from './nats-server.ts'
 
@@ -7,8 +7,8 @@ afterEach(async () => {
   for (const dispose of disposals.splice(0)) await dispose()
 })
 
-describe('a nats-server of the tests', () => {
-  it('comes back on its port after kill -9, and counts its processor time over both lives', async () => {
+describe('a nats-server', () => {
+  it('restarts on its port after kill -9, and sums the CPU time of both processes', async () => {
     const server = await NatsServer.start()
     disposals.push(() => server.dispose())
     const { pid, port } = server
@@ -20,7 +20,7 @@ describe('a nats-server of the tests', () => {
     expect(server.cpuSeconds()).toBeGreaterThanOrEqual(before)
   })
 
-  it('forms a cluster of three that has a leader, also after one of them was killed and came back', async () => {
+  it('forms a cluster of three with a leader, also after one was killed and restarted', async () => {
     const cluster = await NatsCluster.start()
     disposals.push(() => cluster.dispose())
     await cluster.servers[2]?.kill()

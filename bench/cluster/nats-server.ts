@@ -1,5 +1,5 @@
-// NatsServer and NatsCluster: real nats-servers with JetStream, as child processes on loopback, in a temporary folder
-// and on ports of their own, so that tests and benchmarks can kill one at any moment and start it again in its place.
+// NatsServer and NatsCluster: real nats-servers with JetStream as child processes on loopback. Each has its own
+// temporary folder and ports, so that tests and benchmarks can kill it at any time and restart it in place.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -7,18 +7,18 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setTimeout as pause } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface NatsServerOptions {
-  /** Further lines of its configuration, such as `max_payload: 8MB` or an `authorization` block. */
+  /** Additional lines of configuration, such as `max_payload: 8MB` or an `authorization` block. */
   readonly config?: string
-  /** Lines inside its `jetstream` block, such as `sync_interval: always`; false: without JetStream. */
+  /** Lines in the `jetstream` block, such as `sync_interval: always`; false disables JetStream. */
   readonly jetstream?: string | false
 }
 
 interface Place {
   readonly name: string
-  /** Clients, monitoring, and the cluster's routes. */
+  /** For clients, monitoring and cluster routes. */
   readonly ports: readonly [number, number, number]
   readonly routes: readonly number[]
 }
@@ -32,7 +32,7 @@ interface Jsz {
 
 const READY_MS = 30_000
 const POLL_MS = 25
-/** Of /proc/<pid>/stat: clock ticks a second, on Linux. */
+/** Clock ticks per second in /proc/<pid>/stat. */
 const TICKS = 100
 
 export class NatsServer {
@@ -43,11 +43,11 @@ export class NatsServer {
   readonly #options: NatsServerOptions
   readonly #logs: string[] = []
   #child: ChildProcess | undefined
-  /** Seconds that former processes of this server used, as far as they were asked. */
+  /** CPU seconds of earlier processes of this server, up to the last call of `cpuSeconds`. */
   #cpuBefore = 0
   #cpuSeen = 0
 
-  /** Not started yet. */
+  /** Does not start the server. */
   constructor(place: Place, options: NatsServerOptions) {
     this.#place = place
     this.#options = options
@@ -56,7 +56,7 @@ export class NatsServer {
     this.folder = mkdtempSync(join(tmpdir(), `parley-nats-${place.name}-`))
   }
 
-  /** One server, ready for JetStream. */
+  /** Starts one server; resolves when it is ready. */
   static async start(options: NatsServerOptions = {}): Promise<NatsServer> {
     const [ports] = await freePorts(1)
     const server = new NatsServer({ name: 'n1', ports: ports as Place['ports'], routes: [] }, options)
@@ -64,12 +64,12 @@ export class NatsServer {
     return server
   }
 
-  /** What clients connect to. */
+  /** The URL for clients. */
   get url(): string {
     return `nats://127.0.0.1:${this.port}`
   }
 
-  /** 0 while it does not run. */
+  /** 0 if the server does not run. */
   get pid(): number {
     return this.alive ? (this.#child?.pid ?? 0) : 0
   }
@@ -78,12 +78,12 @@ export class NatsServer {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
   }
 
-  /** What it has logged, over all its lives. */
+  /** The log lines of all its processes. */
   get logs(): readonly string[] {
     return this.#logs
   }
 
-  /** Starts it, for the first time or again, in its folder and on its ports. Resolves when it answers clients. */
+  /** Starts or restarts the server in its folder and on its ports. Resolves when it accepts clients. */
   async start(): Promise<void> {
     if (this.alive) return
     const config = join(this.folder, 'nats.conf')
@@ -100,35 +100,35 @@ export class NatsServer {
     await until(isReady, () => `nats-server ${this.name} is not ready: ${this.#logs.slice(-5).join('\n')}`, child)
   }
 
-  /** kill -9 unless said otherwise. Resolves when it is gone. */
+  /** Kills the server, with SIGKILL by default. Resolves when it has exited. */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     const child = this.#child
     if (child === undefined || !this.alive) return
     this.cpuSeconds()
     const exited = once(child, 'exit')
     child.kill(signal)
-    // A stopped process takes its end only when it goes on; kill -9 needs no help.
+    // A process under SIGSTOP handles other signals only after SIGCONT. SIGKILL works at once.
     if (signal !== 'SIGKILL') child.kill('SIGCONT')
     await exited
   }
 
-  /** A graceful stop. */
+  /** Stops the server gracefully. */
   stop(): Promise<void> {
     return this.kill('SIGTERM')
   }
 
-  /** `SIGSTOP` and `SIGCONT`, above all: it is not waited for. */
+  /** Sends a signal, such as SIGSTOP or SIGCONT, and does not wait. */
   signal(signal: NodeJS.Signals): void {
     if (this.alive) this.#child?.kill(signal)
   }
 
-  /** Stops it (as `kill` does) and starts it in the same place. */
+  /** Kills and restarts the server. */
   async restart(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     await this.kill(signal)
     await this.start()
   }
 
-  /** Processor time that it has used, user and system, over all its lives. */
+  /** User and system CPU time of all its processes. */
   cpuSeconds(): number {
     if (this.alive) {
       const stat = readFileSync(`/proc/${this.pid}/stat`, 'utf8')
@@ -138,7 +138,7 @@ export class NatsServer {
     return this.#cpuBefore + this.#cpuSeen
   }
 
-  /** An answer of its monitoring port, such as `/jsz?streams=1`. */
+  /** Requests a path of the monitoring port, such as `/jsz?streams=1`. */
   async monitor(path: string): Promise<unknown> {
     const response = await fetch(`http://127.0.0.1:${this.#place.ports[1]}${path}`, {
       signal: AbortSignal.timeout(2000),
@@ -177,7 +177,7 @@ ${config}
   }
 }
 
-/** Three servers unless said otherwise. They do not tell clients of each other: a proxy in between is not gone around. */
+/** A cluster, of three servers by default. It does not advertise its members, so that clients cannot bypass a proxy. */
 export class NatsCluster {
   readonly servers: readonly NatsServer[]
 
@@ -200,12 +200,12 @@ export class NatsCluster {
     return cluster
   }
 
-  /** All servers, with commas. */
+  /** The URLs of all servers, separated by commas. */
   get url(): string {
     return this.servers.map(({ url }) => url).join(',')
   }
 
-  /** Resolves when JetStream has a leader that sees every server that lives. */
+  /** Resolves when all running servers agree on a JetStream leader and are current. */
   async ready(): Promise<void> {
     const isReady = async (): Promise<boolean> => {
       const alive = this.servers.filter((server) => server.alive)
@@ -213,14 +213,14 @@ export class NatsCluster {
       const leaders = new Set(views.map(({ meta_cluster }) => meta_cluster?.leader))
       return leaders.size === 1 && !leaders.has(undefined) && !leaders.has('')
     }
-    await until(isReady, () => 'the cluster of nats-servers has no leader')
+    await until(isReady, () => 'the NATS cluster has no leader')
     await until(
       async () => (await Promise.all(this.servers.filter(({ alive }) => alive).map(isCurrent))).every(Boolean),
-      () => 'a nats-server of the cluster is not current',
+      () => 'a server of the NATS cluster is not current',
     )
   }
 
-  /** The server that leads a stream now; undefined while none does. */
+  /** The current leader of a stream; undefined without a leader. */
   async leaderOf(stream: string): Promise<NatsServer | undefined> {
     for (const server of this.servers) {
       if (!server.alive) continue
@@ -251,13 +251,13 @@ async function until(condition: () => Promise<boolean>, problem: () => string, c
   const end = performance.now() + READY_MS
   while (!(await condition().catch(() => false))) {
     if (performance.now() > end || (child !== undefined && child.exitCode !== null)) throw new Error(problem())
-    await pause(POLL_MS)
+    await sleep(POLL_MS)
   }
 }
 
 /**
- * Below the range from which connections take their own ports: while a server is dead, one of its clients that tries
- * to come back could otherwise be given the server's port.
+ * Picks ports below the ephemeral range. Otherwise a client that reconnects to a killed server could get the server's
+ * port as its own.
  */
 async function freePorts(servers: number): Promise<[number, number, number][]> {
   const free = new Set<number>()
@@ -277,20 +277,18 @@ function isFree(port: number): Promise<boolean> {
   })
 }
 
-/** By the rules of the tests' set-up, which lie outside this package: found from the source and from what is built. */
+/** Finds nats-server with scripts/programs.mjs, which is outside this workspace; from source and from dist/. */
 async function binary(): Promise<string> {
   const places = ['../../scripts/programs.mjs', '../../../scripts/programs.mjs'].map(
     (path) => new URL(path, import.meta.url),
   )
   const place = places.find((url) => existsSync(url))
-  if (place === undefined) throw new Error('nats-server is looked for by scripts/programs.mjs, which is not here')
-  const { findProgram, NATS_SERVER } = (await import(place.href)) as Programs
-  const path = findProgram(NATS_SERVER)
-  if (path === undefined) throw new Error('there is no nats-server: node scripts/test-setup.mjs fetches one')
-  return path
+  if (place === undefined) throw new Error('scripts/programs.mjs, which locates nats-server, is missing')
+  const { requireProgram, NATS_SERVER } = (await import(place.href)) as Programs
+  return requireProgram(NATS_SERVER)
 }
 
 interface Programs {
   readonly NATS_SERVER: object
-  findProgram(program: object): string | undefined
+  requireProgram(program: object): string
 }

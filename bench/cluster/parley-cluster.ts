@@ -1,22 +1,22 @@
-// ParleyCluster: nodes of Parley and the NATS between them, all on loopback, each a process of its own that can be
-// killed, stalled, cut off and brought back. `npm run cluster`, the tests and the benchmarks all run this one.
+// ParleyCluster: Parley nodes and their NATS servers on loopback, each a separate process that can be killed, stalled,
+// cut off and restarted. `npm run cluster`, tests and benchmarks use it.
 import { freePort, isFree } from './free-port.ts'
 import { NatsCluster, NatsServer, type NatsServerOptions } from './nats-server.ts'
 import { ServerProcess } from './server-process.ts'
-import { TcpProxy, type Weather } from './tcp-proxy.ts'
+import { type NetworkCondition, TcpProxy } from './tcp-proxy.ts'
 
 export interface ParleyClusterOptions {
   readonly nodes?: number
-  /** 1: one server; 3: a cluster, and streams with three replicas; 0: none, each node has the embedded log. */
+  /** 1: one server. 3: a cluster, with three replicas of each stream. 0: none; each node has an embedded log. */
   readonly nats?: 0 | 1 | 3
   readonly natsOptions?: NatsServerOptions
-  /** The first node's port, the next one's is one more; left out: free ones. */
+  /** The port of the first node; the others follow. Default: free ports. */
   readonly port?: number
-  /** By the number of the node, from 0; `all` where there is none. */
+  /** The roles of the nodes, in order; default `all`. */
   readonly roles?: readonly string[]
-  /** Settings of every node. */
+  /** Settings for every node. */
   readonly env?: Readonly<Record<string, string>>
-  /** Puts a network that can be broken between each node and NATS, and between clients and each node. */
+  /** Adds a TcpProxy between each node and NATS, and between clients and each node. */
   readonly proxied?: boolean
   readonly execArgv?: readonly string[]
 }
@@ -25,11 +25,11 @@ export interface ParleyNode {
   readonly name: string
   readonly role: string
   readonly server: ServerProcess
-  /** Where clients connect: through its door's network, where there is one. */
+  /** The URL for clients, through the proxy if there is one. */
   readonly url: string
-  /** Changes the network between the node and all of NATS, or between clients and the node. */
-  link(weather: Weather): void
-  door(weather: Weather): void
+  /** Changes the network between the node and all NATS servers, or between clients and the node. Needs `proxied`. */
+  setNatsNetwork(condition: NetworkCondition): void
+  setClientNetwork(condition: NetworkCondition): void
 }
 
 export class ParleyCluster {
@@ -50,7 +50,7 @@ export class ParleyCluster {
     this.#proxies = proxies
   }
 
-  /** Resolves when every node listens. */
+  /** Resolves when all nodes listen. */
   static async start(options: ParleyClusterOptions = {}): Promise<ParleyCluster> {
     const { nats: size = 1, natsOptions, nodes: count = 3 } = options
     const natsCluster = size === 3 ? await NatsCluster.start(natsOptions) : undefined
@@ -60,7 +60,7 @@ export class ParleyCluster {
       throw error
     })
     try {
-      // The first one makes the streams.
+      // One after the other: the first node creates the streams.
       for (const node of cluster.nodes) await node.server.start()
       return cluster
     } catch (error) {
@@ -84,9 +84,10 @@ export class ParleyCluster {
     const nodes: ParleyNode[] = []
     for (let index = 0; index < count; index += 1) {
       const port = await portOf(index, options.port)
-      const links = options.proxied === true ? await Promise.all(nats.map((server) => open(server.port))) : []
-      const door = options.proxied === true ? await open(port) : undefined
-      const ports = links.length === 0 ? nats.map((server) => server.port) : links.map((link) => link.port)
+      const natsProxies = options.proxied === true ? await Promise.all(nats.map((server) => open(server.port))) : []
+      const clientProxy = options.proxied === true ? await open(port) : undefined
+      const ports =
+        natsProxies.length === 0 ? nats.map((server) => server.port) : natsProxies.map((proxy) => proxy.port)
       const name = `node${index + 1}`
       const role = options.roles?.[index] ?? 'all'
       const env = {
@@ -100,24 +101,24 @@ export class ParleyCluster {
         name,
         role,
         server: new ServerProcess(env, port, options.execArgv),
-        url: `ws://127.0.0.1:${door?.port ?? port}/v1/ws`,
-        link(weather) {
-          for (const link of links) link.change(weather)
+        url: `ws://127.0.0.1:${clientProxy?.port ?? port}/v1/ws`,
+        setNatsNetwork(condition) {
+          for (const proxy of natsProxies) proxy.change(condition)
         },
-        door(weather) {
-          door?.change(weather)
+        setClientNetwork(condition) {
+          clientProxy?.change(condition)
         },
       })
     }
     return new ParleyCluster(nats, natsCluster, nodes, proxies)
   }
 
-  /** The NATS server that leads a stream now; the only one, where there is one. */
+  /** The NATS server that leads a stream. */
   async leaderOf(stream: string): Promise<NatsServer | undefined> {
     return this.#natsCluster === undefined ? this.nats[0] : this.#natsCluster.leaderOf(stream)
   }
 
-  /** Heals every network, starts every process again that is not alive, and wakes those that are stalled. */
+  /** Heals all networks, restarts stopped processes, and resumes stalled ones. */
   async heal(): Promise<void> {
     for (const proxy of this.#proxies) proxy.heal()
     await Promise.all(this.nats.map((server) => server.start()))
@@ -130,7 +131,7 @@ export class ParleyCluster {
     return this.nats.reduce((sum, server) => sum + server.cpuSeconds(), 0)
   }
 
-  /** Stops nodes as an operator would, then NATS. */
+  /** Stops the nodes gracefully, then NATS. */
   async stop(): Promise<void> {
     await Promise.all(this.nodes.map(({ server }) => server.stop()))
     await this.dispose()

@@ -1,5 +1,5 @@
-// ServerProcess: the real server as a child process, in a data folder of its own, on a port of its own, so that it can
-// be killed at any moment and started again in the same place. What it logs is kept, up to a bound.
+// ServerProcess: the real server as a child process with its own data folder and port, so that it can be killed at any
+// time and restarted in place. Its log lines are kept, up to a limit.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
@@ -8,21 +8,21 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { freePort } from './free-port.ts'
 
-/** From the source, and from what is built. */
+/** From source and from dist/. */
 const MAIN = ['../../server/dist/main.js', '../../../server/dist/main.js']
   .map((path) => new URL(path, import.meta.url))
   .find((url) => existsSync(url))
-/** The newest lines that are kept, and of the older ones those that tell of a fault. */
+/** The number of newest lines to keep; of older lines, only errors are kept. */
 const LINES_KEPT = 20_000
 
 export interface ServerProcessOptions {
-  /** Left out: a free one, below the range from which connections take their own. */
+  /** Default: a free port below the ephemeral range. */
   readonly port?: number
-  /** Of Node itself, such as `--cpu-prof`. */
+  /** Options of Node.js, such as `--cpu-prof`. */
   readonly execArgv?: readonly string[]
 }
 
-/** `died`: nobody here ended it. */
+/** `died`: it exited on its own. */
 export type ServerState = 'starting' | 'listening' | 'stalled' | 'stopping' | 'stopped' | 'killed' | 'died'
 
 export class ServerProcess {
@@ -35,14 +35,14 @@ export class ServerProcess {
   #child: ChildProcess | undefined
   #state: ServerState = 'stopped'
 
-  /** Not started yet. @param env settings beside the port and the data folder */
+  /** Does not start the server. @param env settings other than the port and the data folder */
   constructor(env: Readonly<Record<string, string>>, port: number, execArgv: readonly string[] = []) {
     this.#env = env
     this.#execArgv = execArgv
     this.port = port
   }
 
-  /** @param env settings beside the port and the data folder */
+  /** @param env settings other than the port and the data folder */
   static async start(
     env: Readonly<Record<string, string>> = {},
     options: ServerProcessOptions = {},
@@ -69,7 +69,7 @@ export class ServerProcess {
     return this.#state
   }
 
-  /** What it has logged, line by line, over all its lives. */
+  /** The log lines of all its processes. */
   get logs(): readonly string[] {
     return this.#logs
   }
@@ -78,9 +78,9 @@ export class ServerProcess {
     this.#listeners.add(listener)
   }
 
-  /** Resolves when it listens. The port stays the same over restarts. */
+  /** Resolves when the server listens. Restarts keep the port. */
   async start(): Promise<void> {
-    if (MAIN === undefined) throw new Error('the server is not built: npm run build')
+    if (MAIN === undefined) throw new Error('the server is not built: run npm run build')
     if (this.alive) return
     const child = spawn(process.execPath, [...this.#execArgv, MAIN.pathname], {
       cwd: this.data,
@@ -95,59 +95,59 @@ export class ServerProcess {
       },
     })
     this.#child = child
-    this.#become('starting')
-    createInterface({ input: child.stderr }).on('line', (line) => this.#note(line))
+    this.#setState('starting')
+    createInterface({ input: child.stderr }).on('line', (line) => this.#keepLine(line))
     child.once('exit', () => {
       if (this.#child !== child) return
-      if (this.#state === 'stopping') this.#become('stopped')
-      else if (this.#state !== 'killed') this.#become('died')
+      if (this.#state === 'stopping') this.#setState('stopped')
+      else if (this.#state !== 'killed') this.#setState('died')
     })
     await new Promise<void>((resolve, reject) => {
       child.once('exit', (code, signal) =>
-        reject(new Error(`the server stopped with ${code ?? signal}: ${this.#logs.slice(-5).join('\n')}`)),
+        reject(new Error(`the server exited with ${code ?? signal}: ${this.#logs.slice(-5).join('\n')}`)),
       )
       createInterface({ input: child.stdout }).on('line', (line) => {
-        this.#note(line)
+        this.#keepLine(line)
         if (!line.includes('listening')) return
-        if (this.#state === 'starting') this.#become('listening')
+        if (this.#state === 'starting') this.#setState('listening')
         resolve()
       })
     })
   }
 
-  /** kill -9: nothing is closed, nothing is said. */
+  /** kill -9: the server closes nothing and notifies nobody. */
   async kill(): Promise<void> {
     const child = this.#child
     if (child === undefined || !this.alive) return
     const exited = once(child, 'exit')
-    this.#become('killed')
+    this.#setState('killed')
     child.kill('SIGKILL')
     await exited
   }
 
-  /** SIGTERM, and its exit code. */
+  /** Sends SIGTERM, and resolves with the exit code. */
   async stop(): Promise<number | null> {
     const child = this.#child
     if (child === undefined || !this.alive) return child?.exitCode ?? null
     const exited = once(child, 'exit')
-    this.#become('stopping')
+    this.#setState('stopping')
     child.kill('SIGTERM')
     const [code] = await exited
     return code as number | null
   }
 
-  /** SIGSTOP: it lives and does nothing, and does not know. */
+  /** SIGSTOP: the process exists but does not run. */
   stall(): void {
     if (!this.alive) return
     this.#child?.kill('SIGSTOP')
-    this.#become('stalled')
+    this.#setState('stalled')
   }
 
   /** SIGCONT. */
   resume(): void {
     if (!this.alive || this.#state !== 'stalled') return
     this.#child?.kill('SIGCONT')
-    this.#become('listening')
+    this.#setState('listening')
   }
 
   async dispose(): Promise<void> {
@@ -155,12 +155,12 @@ export class ServerProcess {
     rmSync(this.data, { recursive: true, force: true })
   }
 
-  #become(state: ServerState): void {
+  #setState(state: ServerState): void {
     this.#state = state
     for (const listener of this.#listeners) listener(state)
   }
 
-  #note(line: string): void {
+  #keepLine(line: string): void {
     this.#logs.push(line)
     if (this.#logs.length < 2 * LINES_KEPT) return
     const old = this.#logs.slice(0, LINES_KEPT).filter((kept) => /"level":"(error|fatal)"|Error/.test(kept))

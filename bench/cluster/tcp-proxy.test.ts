@@ -1,4 +1,4 @@
-// The proxy is a network: fair by default, cut, silent or slow when told, and whole again when healed.
+// The proxy passes all data by default, and can be cut, silent or slow until it is healed.
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -10,7 +10,7 @@ let sockets: Socket[]
 
 beforeEach(async () => {
   sockets = []
-  // Each end closes for itself: half-closed connections are a network's business, too.
+  // Both ends close separately, because the proxy must also pass half-closed connections.
   echo = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.push(socket)
     socket.on('error', () => socket.destroy())
@@ -35,13 +35,13 @@ async function dial(): Promise<Socket> {
   return socket
 }
 
-/** Unlike `once`, whether or not there is an error first. */
+/** Unlike `once`, does not reject on an error before `close`. */
 async function closing(socket: Socket): Promise<void> {
   await new Promise<void>((resolve) => socket.once('close', () => resolve()))
 }
 
-/** Resolves when so many bytes have come back. */
-async function comesBack(socket: Socket, bytes: number): Promise<Buffer> {
+/** Resolves when this many bytes have been echoed. */
+async function echoed(socket: Socket, bytes: number): Promise<Buffer> {
   let got = Buffer.alloc(0)
   return new Promise((resolve, reject) => {
     socket.on('data', (chunk: Buffer) => {
@@ -53,17 +53,17 @@ async function comesBack(socket: Socket, bytes: number): Promise<Buffer> {
 }
 
 describe('a proxy', () => {
-  it('carries every byte both ways, in order, and the end of the stream', async () => {
+  it('passes every byte in both directions, in order, and the end of the stream', async () => {
     const socket = await dial()
     const sent = Buffer.alloc(3_000_000, 'abcdefghijklmno')
-    const back = comesBack(socket, sent.length)
+    const back = echoed(socket, sent.length)
     const ended = once(socket, 'end')
     socket.end(sent)
     expect((await back).equals(sent)).toBe(true)
     await ended
   })
 
-  it('that is cut breaks connections and refuses new ones until it is healed', async () => {
+  it('breaks connections and refuses new ones while it is cut', async () => {
     const socket = await dial()
     const closed = closing(socket)
     proxy.change({ kind: 'cut' })
@@ -74,45 +74,45 @@ describe('a proxy', () => {
     await closing(refused)
     proxy.heal()
     const again = await dial()
-    const back = comesBack(again, 5)
+    const back = echoed(again, 5)
     again.write('hello')
     expect(String(await back)).toBe('hello')
   })
 
-  it('that is silent keeps connections, lets nothing through, and delivers it all once healed', async () => {
+  it('keeps connections and passes no data while it is silent, and delivers everything when healed', async () => {
     const socket = await dial()
-    const first = comesBack(socket, 3)
+    const first = echoed(socket, 3)
     socket.write('one')
     await first
     proxy.change({ kind: 'silent' })
     const late = await dial()
-    let heard = 0
-    for (const one of [socket, late]) one.on('data', (chunk: Buffer) => (heard += chunk.length))
-    const [rest, hello] = [comesBack(socket, 6), comesBack(late, 5)]
+    let received = 0
+    for (const one of [socket, late]) one.on('data', (chunk: Buffer) => (received += chunk.length))
+    const [rest, hello] = [echoed(socket, 6), echoed(late, 5)]
     socket.write('twosix')
     late.write('hello')
-    // A round trip through another network shows that there was time enough.
+    // A round trip through another proxy proves that enough time has passed.
     const other = await TcpProxy.open((echo.address() as AddressInfo).port)
     const witness = connect({ port: other.port, host: '127.0.0.1' })
     sockets.push(witness)
     witness.write('x')
-    await comesBack(witness, 1)
-    expect(heard).toBe(0)
+    await echoed(witness, 1)
+    expect(received).toBe(0)
     expect(proxy.connections).toBe(2)
     proxy.heal()
     expect([String(await rest), String(await hello)]).toEqual(['twosix', 'hello'])
     await other.close()
   })
 
-  it('that is slow delays both ways and keeps the order when it gets faster', async () => {
+  it('delays both directions while it is slow, and keeps the order when it gets faster', async () => {
     const socket = await dial()
     proxy.change({ kind: 'slow', ms: 60 })
     const began = performance.now()
-    const back = comesBack(socket, 1)
+    const back = echoed(socket, 1)
     socket.write('a')
     await back
     expect(performance.now() - began).toBeGreaterThan(110)
-    const all = comesBack(socket, 3)
+    const all = echoed(socket, 3)
     socket.write('b')
     await new Promise((resolve) => setImmediate(resolve))
     proxy.heal()
@@ -122,7 +122,7 @@ describe('a proxy', () => {
 
   it('ends one side when the other ends', async () => {
     const socket = await dial()
-    const back = comesBack(socket, 1)
+    const back = echoed(socket, 1)
     socket.write('x')
     await back
     const closed = closing(socket)

@@ -1,26 +1,26 @@
-// TcpProxy: a network in one object. It stands between two peers on loopback and can be cut, go silent, or be slow,
-// and be healed again. What was sent into a silent network is kept by the sockets and arrives once it heals, as TCP
-// would have it; nothing is ever reordered or lost without the connection ending.
+// TcpProxy: simulates a network between two peers on loopback. It can be cut, silent or slow, and heal again. As with
+// TCP, data sent into a silent network arrives after it heals; nothing is reordered, or lost without the connection
+// ending.
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
 /**
- * `cut`: connections break, and new ones are refused. `silent`: connections stand, and nothing comes through; whoever
- * connects anew hears nothing. `slow`: everything comes later.
+ * `cut`: connections break, and new ones are refused. `silent`: connections stay open, also new ones, but no data
+ * passes. `slow`: data is delayed.
  */
-export type Weather =
+export type NetworkCondition =
   | { readonly kind: 'fair' }
   | { readonly kind: 'cut' }
   | { readonly kind: 'silent' }
   | { readonly kind: 'slow'; readonly ms: number }
 
-const FAIR: Weather = { kind: 'fair' }
+const FAIR: NetworkCondition = { kind: 'fair' }
 
 export class TcpProxy {
   readonly #server: Server
   readonly #target: number
   readonly #pairs = new Set<Pair>()
-  #weather: Weather = FAIR
+  #condition: NetworkCondition = FAIR
   #closed = false
 
   private constructor(target: number) {
@@ -29,8 +29,8 @@ export class TcpProxy {
   }
 
   /**
-   * @param target the port on loopback that it leads to
-   * @param port where it listens; 0 picks a free one
+   * @param target the port on loopback to connect to
+   * @param port the port to listen on; 0 picks a free one
    */
   static async open(target: number, port = 0): Promise<TcpProxy> {
     const proxy = new TcpProxy(target)
@@ -47,13 +47,13 @@ export class TcpProxy {
     return this.#pairs.size
   }
 
-  get weather(): Weather {
-    return this.#weather
+  get condition(): NetworkCondition {
+    return this.#condition
   }
 
-  change(weather: Weather): void {
-    this.#weather = weather
-    for (const pair of this.#pairs) pair.change(weather)
+  change(condition: NetworkCondition): void {
+    this.#condition = condition
+    for (const pair of this.#pairs) pair.change(condition)
   }
 
   heal(): void {
@@ -70,7 +70,7 @@ export class TcpProxy {
   }
 
   #accept(near: Socket): void {
-    if (this.#weather.kind === 'cut' || this.#closed) {
+    if (this.#condition.kind === 'cut' || this.#closed) {
       near.on('error', () => near.destroy())
       near.resetAndDestroy()
       return
@@ -79,12 +79,12 @@ export class TcpProxy {
     near.setNoDelay(true)
     const pair = new Pair(near, far, () => this.#pairs.delete(pair))
     this.#pairs.add(pair)
-    pair.change(this.#weather)
+    pair.change(this.#condition)
   }
 }
 
-/** Bytes on their way through a slow network, in one direction, beyond which the sender is held back. */
-const ON_THE_WAY_BYTES = 4 * 1024 * 1024
+/** Limit of delayed bytes per direction; above it the proxy applies backpressure. */
+const DELAYED_BYTES_MAX = 4 * 1024 * 1024
 
 class Pair {
   readonly #flows: readonly [Flow, Flow]
@@ -96,7 +96,7 @@ class Pair {
     this.#over = over
     let open = 2
     for (const socket of [near, far]) {
-      // Either end's loss is the other's. Where both said that they were done, what is on its way still arrives.
+      // Losing one side ends the other. If both sides have finished, delayed data still arrives.
       socket.on('error', () => this.end())
       socket.once('close', () => {
         open -= 1
@@ -105,9 +105,9 @@ class Pair {
     }
   }
 
-  change(weather: Weather): void {
-    if (weather.kind === 'cut') return this.end()
-    for (const flow of this.#flows) flow.change(weather)
+  change(condition: NetworkCondition): void {
+    if (condition.kind === 'cut') return this.end()
+    for (const flow of this.#flows) flow.change(condition)
   }
 
   end(): void {
@@ -122,10 +122,10 @@ class Pair {
 class Flow {
   readonly #from: Socket
   readonly #to: Socket
-  #weather: Weather = FAIR
+  #condition: NetworkCondition = FAIR
   #blocked = false
-  /** What a slow network carries, with the moment at which it arrives; the end of the stream as undefined. */
-  #onTheWay: { readonly at: number; readonly chunk: Buffer | undefined }[] = []
+  /** Delayed chunks with their arrival time; undefined marks the end of the stream. */
+  #delayed: { readonly at: number; readonly chunk: Buffer | undefined }[] = []
   #bytes = 0
   #timer: NodeJS.Timeout | undefined
 
@@ -137,47 +137,47 @@ class Flow {
     from.on('end', () => this.#take(undefined))
     to.on('drain', () => {
       this.#blocked = false
-      this.#steer()
+      this.#applyBackpressure()
     })
   }
 
-  change(weather: Weather): void {
-    this.#weather = weather
-    this.#arrive()
-    this.#steer()
+  change(condition: NetworkCondition): void {
+    this.#condition = condition
+    this.#deliver()
+    this.#applyBackpressure()
   }
 
   end(): void {
     clearTimeout(this.#timer)
-    this.#onTheWay = []
+    this.#delayed = []
     this.#from.resetAndDestroy()
   }
 
   #take(chunk: Buffer | undefined): void {
-    const delay = this.#weather.kind === 'slow' ? this.#weather.ms : 0
-    // Nothing overtakes what is on the way already.
-    if (delay === 0 && this.#onTheWay.length === 0 && this.#weather.kind !== 'silent') return this.#pass(chunk)
-    this.#onTheWay.push({ at: performance.now() + delay, chunk })
+    const delay = this.#condition.kind === 'slow' ? this.#condition.ms : 0
+    // New data must not overtake delayed data.
+    if (delay === 0 && this.#delayed.length === 0 && this.#condition.kind !== 'silent') return this.#pass(chunk)
+    this.#delayed.push({ at: performance.now() + delay, chunk })
     this.#bytes += chunk?.length ?? 0
-    this.#arrive()
-    this.#steer()
+    this.#deliver()
+    this.#applyBackpressure()
   }
 
-  #arrive(): void {
+  #deliver(): void {
     clearTimeout(this.#timer)
-    if (this.#weather.kind === 'silent') return
+    if (this.#condition.kind === 'silent') return
     const now = performance.now()
     for (;;) {
-      const next = this.#onTheWay[0]
+      const next = this.#delayed[0]
       if (next === undefined) break
       if (next.at > now) {
         this.#timer = setTimeout(() => {
-          this.#arrive()
-          this.#steer()
+          this.#deliver()
+          this.#applyBackpressure()
         }, next.at - now)
         break
       }
-      this.#onTheWay.shift()
+      this.#delayed.shift()
       this.#bytes -= next.chunk?.length ?? 0
       this.#pass(next.chunk)
     }
@@ -187,13 +187,13 @@ class Flow {
     if (chunk === undefined) this.#to.end()
     else if (!this.#to.write(chunk)) {
       this.#blocked = true
-      this.#steer()
+      this.#applyBackpressure()
     }
   }
 
-  /** Reads on only while the other side takes it: what a silent network swallows stays with the sender. */
-  #steer(): void {
-    if (this.#weather.kind === 'silent' || this.#blocked || this.#bytes > ON_THE_WAY_BYTES) this.#from.pause()
+  /** Reads only while the other side accepts data, so that a silent network leaves the data with the sender. */
+  #applyBackpressure(): void {
+    if (this.#condition.kind === 'silent' || this.#blocked || this.#bytes > DELAYED_BYTES_MAX) this.#from.pause()
     else this.#from.resume()
   }
 }

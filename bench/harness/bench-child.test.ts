@@ -1,4 +1,4 @@
-// A benchmark whose process dies ends with an error: it does not wait for ever.
+// A benchmark fails if one of its processes dies: it does not wait forever.
 import { expect, it } from 'vitest'
 import { BenchChild } from './bench-child.ts'
 
@@ -10,14 +10,14 @@ it('answers a question', async () => {
   asked.process.kill()
 })
 
-it('rejects the question of which its process dies, and all after it', async () => {
+it('rejects the question that kills its process, and all later ones', async () => {
   const asked = child()
   await asked.ask('once')
   await expect(asked.ask('twice')).rejects.toThrow('harness/dying-child.mjs ended (3) before it answered.')
   await expect(asked.next()).rejects.toThrow('ended (3)')
 })
 
-it('rejects when its process is killed meanwhile', async () => {
+it('rejects if its process is killed', async () => {
   const asked = child()
   await asked.ask('once')
   const next = asked.next()

@@ -1,19 +1,19 @@
-// BenchChild: one process of a benchmark, and what it is asked and answers, one question at a time.
+// BenchChild: a process of a benchmark, with request–response messages, one at a time.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 
 export interface BenchChildOptions {
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
-  /** Leaves a .cpuprofile in the working folder. */
+  /** Writes a .cpuprofile to the working directory. */
   readonly profile?: boolean
-  /** Megabytes; 32 as `npm start` has it. */
+  /** V8's semi-space in MB; `npm start` uses 32. */
   readonly semiSpace?: number
-  /** The young generation is as large from the beginning on as it may get. */
+  /** Starts with the young generation at its maximum size. */
   readonly fullYoung?: boolean
 }
 
-/** None outlives the benchmark, however that ends. */
+/** No child outlives the benchmark. */
 const alive = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of alive) child.kill('SIGKILL')
@@ -23,7 +23,7 @@ export class BenchChild<To, From> {
   readonly process: ChildProcess
   readonly #file: string
 
-  /** @param file beside this one */
+  /** @param file relative to the folder of the benchmarks */
   constructor(
     file: string,
     { args = [], env = {}, profile = false, semiSpace = 32, fullYoung = false }: BenchChildOptions = {},
@@ -42,18 +42,18 @@ export class BenchChild<To, From> {
     this.process.once('exit', () => alive.delete(this.process))
   }
 
-  /** What it says next. Rejects when it ends before it says anything. */
+  /** The next message. Rejects if the process exits first. */
   async next(): Promise<From> {
     const { exitCode, signalCode } = this.process
     if (exitCode !== null || signalCode !== null) throw this.#ended(exitCode, signalCode)
     const over = new AbortController()
     const { signal } = over
-    const says = once(this.process, 'message', { signal }).then(([message]) => message as From)
-    const ends = once(this.process, 'exit', { signal }).then(([code, by]) => {
+    const message = once(this.process, 'message', { signal }).then(([sent]) => sent as From)
+    const exit = once(this.process, 'exit', { signal }).then(([code, by]) => {
       throw this.#ended(code, by)
     })
     try {
-      return await Promise.race([says, ends])
+      return await Promise.race([message, exit])
     } finally {
       over.abort()
     }
@@ -61,17 +61,17 @@ export class BenchChild<To, From> {
 
   async ask(message: To): Promise<From> {
     const answer = this.next()
-    this.tell(message)
+    this.send(message)
     return answer
   }
 
-  tell(message: To): void {
+  send(message: To): void {
     this.process.send(message as never)
   }
 
   async stop(message: To): Promise<void> {
     const exited = once(this.process, 'exit')
-    this.tell(message)
+    this.send(message)
     await exited
   }
 

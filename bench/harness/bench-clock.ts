@@ -1,11 +1,11 @@
-// The clock of the benchmarks: microseconds of the machine's monotonic clock, which all processes share. A token's
-// text is a space and the moment at which the model made it, so whoever reads the token knows how old it is.
+// The clock of the benchmarks: microseconds of the monotonic clock that all processes of a machine share. The text of a
+// token is a space and its creation time, so that readers can compute its latency.
 
 export function nowMicros(): number {
   return Math.floor(Number(process.hrtime.bigint()) / 1_000)
 }
 
-/** Always 16 digits and a space. */
+/** A space and 16 digits. */
 export function stampedToken(): string {
   return ` ${String(nowMicros()).padStart(16, '0')}`
 }
@@ -13,7 +13,7 @@ export function stampedToken(): string {
 const SPACE = 0x20
 const ZERO = 0x30
 
-/** Calls `found` with the age in microseconds of every token in a message; returns how many there were. */
+/** Calls `found` with the age of every token in a message, in microseconds. @returns the number of tokens */
 export function readTokens(payload: Buffer, found: (age: number) => void): number {
   const now = nowMicros()
   let count = 0
@@ -32,7 +32,7 @@ export function readTokens(payload: Buffer, found: (age: number) => void): numbe
   return count
 }
 
-/** Latencies in buckets of 50 µs up to 10 s: enough for p50 and p99, and cheap to add to and to merge. */
+/** Latencies in buckets of 50 µs, up to 10 s: precise enough for p50 and p99, and cheap. */
 export class LatencyHistogram {
   readonly buckets = new Float64Array(200_001)
   count = 0

@@ -1,14 +1,14 @@
-// What the processes of a benchmark say to each other.
+// Messages between the processes of a benchmark.
 
 export type ToServer =
-  /** `collected`: memory without what is garbage. */
+  /** `collected`: after a garbage collection. */
   | { readonly ask: 'usage'; readonly collected?: true }
   | { readonly ask: 'publish'; readonly load: Load }
-  /** Parley only. */
+  /** Only Parley. */
   | { readonly ask: 'profile'; readonly what: 'time' | 'bytes'; readonly ms: number }
   | { readonly ask: 'stop' }
 
-/** `topics` streams at `rate` tokens a second each. */
+/** `topics` streams with `rate` tokens per second each. */
 export interface Load {
   readonly topics: number
   readonly rate: number
@@ -17,11 +17,11 @@ export interface Load {
 
 export type FromServer =
   | { readonly port: number }
-  /** CPU in microseconds since the process began; resident bytes. */
+  /** CPU in microseconds since the start of the process, and resident bytes. */
   | { readonly cpu: number; readonly rss: number }
   | { readonly stages: Stages }
 
-/** Microseconds of the main thread, or bytes allocated, by stage of a token's way. */
+/** Microseconds of the main thread, or allocated bytes, by stage. */
 export type Stages = Readonly<Record<string, number>>
 
 export type ToReaders =
@@ -32,7 +32,7 @@ export type ToReaders =
       readonly sockets: number
       readonly topics: number
     }
-  /** Parley only: every session gets a message that starts a run, all at once unless they are spread. */
+  /** Only Parley: sends a message to every session, at once or spread over a time. */
   | { readonly ask: 'send'; readonly text: string; readonly topics: number; readonly spreadMs?: number }
   | { readonly ask: 'clear' }
   | { readonly ask: 'report' }
@@ -45,7 +45,7 @@ export interface Report {
   /** Milliseconds. */
   readonly p50: number
   readonly p99: number
-  /** CPU of the reading process in microseconds. */
+  /** CPU of the reader process, in microseconds. */
   readonly cpu: number
 }
 export type FromReaders = { readonly done: true } | { readonly report: Report }

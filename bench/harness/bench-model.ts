@@ -1,5 +1,5 @@
-// BenchModel: a model whose tokens say when they were made. `count=… rate=…` in the message. One ticker serves all
-// streams in turn, as the bare server's publisher does: what is compared is the server, not the token source.
+// BenchModel: a model whose tokens contain their creation time; `count=… rate=…` in the message. One timer serves all
+// streams, as in the publisher of the bare server, so that both token sources cost the same.
 import type { LanguageModelV3, LanguageModelV3CallOptions, LanguageModelV3StreamPart } from '@ai-sdk/provider'
 import { ReplyError } from '@parley/protocol'
 import type { Model, ModelCatalog } from '@parley/server/internal/model/model'
@@ -8,9 +8,9 @@ import { stampedToken } from './bench-clock.ts'
 type Part = LanguageModelV3StreamPart
 type Reading = Awaited<ReturnType<ReadableStreamDefaultReader<Part>['read']>>
 
-/** Where a source's parts go. */
+/** The receiver of a source's parts. */
 interface Sink {
-  /** Parts that nobody has read yet. */
+  /** The number of unread parts. */
   readonly waiting: number
   put(part: Part): void
   end(): void
@@ -22,13 +22,13 @@ interface Source {
   readonly interval: number
   due: number
   sent: number
-  /** The next one of the same millisecond. */
+  /** The next source in the same slot. */
   after: Source | undefined
 }
 
-/** A timing wheel: sources by the millisecond at which their next token is due, modulo its size, each time a chain. */
+/** A timing wheel: a linked list of sources for each millisecond, modulo its size, in which a token is due. */
 const wheel: (Source | undefined)[] = new Array<Source | undefined>(1_024).fill(undefined)
-let turned = 0
+let position = 0
 
 export function benchCatalog(): ModelCatalog {
   const fields = {
@@ -57,12 +57,12 @@ async function doStream({ prompt }: LanguageModelV3CallOptions) {
   const count = number('count', 100)
   const interval = 1_000 / number('rate', 10)
   const [stream, sink] = process.env.PARLEY_BENCH_SOURCE === 'stream' ? webStream() : queueStream()
-  // Spread over one interval, whenever the streams began.
+  // A random phase spreads the tokens over one interval, even if all streams begin together.
   put({ sink, count, interval, due: performance.now() + Math.random() * interval, sent: 0, after: undefined })
   return { stream }
 }
 
-/** Node's own stream, as providers give it. */
+/** Node's ReadableStream, as in the SDKs of providers. */
 function webStream(): [ReadableStream<Part>, Sink] {
   let controller: ReadableStreamDefaultController<Part> | undefined
   const start = (own: typeof controller): void => {
@@ -79,7 +79,7 @@ function webStream(): [ReadableStream<Part>, Sink] {
   return [stream, sink]
 }
 
-/** The part of a stream that the server uses, and no more: a token through Node's own costs some 3 µs. */
+/** Only the methods that the server uses: Node's ReadableStream costs about 3 µs per token. */
 function queueStream(): [ReadableStream<Part>, Sink] {
   const queue: Part[] = []
   let reading: ((result: Reading) => void) | undefined
@@ -118,20 +118,20 @@ function queueStream(): [ReadableStream<Part>, Sink] {
 }
 
 function put(source: Source): void {
-  if (turned === 0) {
-    turned = Math.floor(performance.now())
+  if (position === 0) {
+    position = Math.floor(performance.now())
     setInterval(tick, 1)
   }
-  const at = Math.max(turned + 1, Math.ceil(source.due)) % wheel.length
+  const at = Math.max(position + 1, Math.ceil(source.due)) % wheel.length
   source.after = wheel[at]
   wheel[at] = source
 }
 
-/** A source that was held back for long catches up, so that the offered load stays what it is. */
+/** A delayed source catches up, so that the offered load stays constant. */
 function tick(): void {
   const now = performance.now()
-  for (; turned < Math.floor(now); turned += 1) {
-    const at = (turned + 1) % wheel.length
+  for (; position < Math.floor(now); position += 1) {
+    const at = (position + 1) % wheel.length
     let source = wheel[at]
     wheel[at] = undefined
     while (source !== undefined) {
@@ -144,7 +144,7 @@ function tick(): void {
 
 function emit(source: Source, now: number): void {
   for (let burst = 0; source.due <= now && burst < BURST && source.sent < source.count; burst += 1) {
-    // Asked only of those who are late: it is not free.
+    // Only late sources are checked, because the check costs time.
     if (burst > 0 && source.sink.waiting > BACKLOG) break
     source.sink.put({ type: 'text-delta', id: '0', delta: stampedToken() })
     source.sent += 1

@@ -1,28 +1,27 @@
-// CountingReader: a reader of one session in which the demo model counts, over a raw client. It holds every index and
-// every byte against what has to come, remembers its cursor, and tells when it is live, so that a benchmark of deaths
-// measures nothing that was bought with a lost token.
+// CountingReader: reads one session in which the demo model counts. It checks every index and every byte, and keeps its
+// cursor for reconnects, so that benchmarks of failures also prove that no token is lost.
 import type { Event, ServerFrame } from '@parley/protocol'
 import { RawClient } from './raw-client.ts'
 
 export interface CountingReaderPorts {
-  /** A token came. */
+  /** A token arrived. */
   readonly token?: (reader: CountingReader) => void
-  /** Another owner drives the run. */
+  /** Another node drives the run now. */
   readonly takenOver?: (reader: CountingReader) => void
   readonly ended?: (reader: CountingReader) => void
-  /** The connection is over, and it was not this reader who ended it. */
+  /** The connection was lost; not called after `close`. */
   readonly closed?: (reader: CountingReader) => void
 }
 
 export class CountingReader {
   readonly session: string
-  /** What went wrong, in words. */
+  /** Descriptions of all faults. */
   readonly problems: string[] = []
-  /** How often it was told that the log was away, and went on. */
-  told = 0
-  /** How many outputs came. */
+  /** How often the server reported that its log was unavailable. */
+  unavailable = 0
+  /** The number of outputs received. */
   next = 0
-  /** Of the run's owners. */
+  /** The attempt of the run. */
   epoch = 0
   reason: string | undefined
   readonly #ports: CountingReaderPorts
@@ -30,24 +29,24 @@ export class CountingReader {
   #cursor: string | undefined
   #text = ''
   #live: (() => void) | undefined
-  #welcomed: (() => void) | undefined
+  #acknowledged: (() => void) | undefined
 
   constructor(session: string, ports: CountingReaderPorts = {}) {
     this.session = session
     this.#ports = ports
   }
 
-  /** Connects, and goes on from where it stands. Resolves when it is live; rejects when the connection fails first. */
+  /** Connects and resumes from its cursor. Resolves when the session is live; rejects if the connection fails first. */
   async connect(port: number): Promise<void> {
     let mine: RawClient | undefined
     let failed: (error: Error) => void = () => undefined
     const lost = new Promise<never>((_, reject) => {
       failed = reject
     })
-    // It may be asked for only later.
+    // Nobody may be waiting for it yet.
     lost.catch(() => undefined)
     const closed = (): void => {
-      failed(new Error('closed before it was live'))
+      failed(new Error('the connection closed before the session was live'))
       if (this.#client !== mine || mine === undefined) return
       this.#client = undefined
       this.#ports.closed?.(this)
@@ -64,10 +63,10 @@ export class CountingReader {
     await Promise.race([live, lost])
   }
 
-  /** Resolves with its acknowledgement. */
+  /** Sends a message; resolves when the server has acknowledged it. */
   async ask(count: number, rate: number): Promise<void> {
     const asked = new Promise<void>((resolve) => {
-      this.#welcomed = resolve
+      this.#acknowledged = resolve
     })
     const content = `/demo count=${count} rate=${rate} ttft=0`
     this.#client?.send({ type: 'send', id: `c_${this.session}`, session: this.session, content })
@@ -80,7 +79,7 @@ export class CountingReader {
     client?.close()
   }
 
-  /** Whether the answer is all there, in words; undefined when it is. */
+  /** @returns a description of the first fault; undefined if the answer is complete */
   verdict(count: number): string | undefined {
     const [problem] = this.problems
     if (problem !== undefined) return `${this.session}: ${problem}`
@@ -96,8 +95,8 @@ export class CountingReader {
         this.#cursor = frame.cursor
         this.#apply(frame.event)
       } else if (frame.type === 'live') this.#live?.()
-      else if (frame.type === 'ok') this.#welcomed?.()
-      else if (frame.type === 'error' && frame.id === undefined && frame.code === 'unavailable') this.told += 1
+      else if (frame.type === 'ok') this.#acknowledged?.()
+      else if (frame.type === 'error' && frame.id === undefined && frame.code === 'unavailable') this.unavailable += 1
       else if (frame.type === 'error') this.problems.push(`${frame.code}: ${frame.message}`)
       else if (frame.type === 'attached' && frame.reset === true) this.problems.push('was reset')
     }
@@ -106,13 +105,13 @@ export class CountingReader {
   #apply(event: Event): void {
     switch (event.type) {
       case 'run.output':
-        if (event.index !== this.next) this.problems.push(`index ${event.index}, where ${this.next} was next`)
+        if (event.index !== this.next) this.problems.push(`index ${event.index} instead of ${this.next}`)
         this.next = event.index + 1
         this.#text += event.text
         this.#ports.token?.(this)
         break
       case 'run.started':
-        if (event.epoch <= this.epoch) this.problems.push(`epoch ${event.epoch} after ${this.epoch}`)
+        if (event.epoch <= this.epoch) this.problems.push(`attempt ${event.epoch} after ${this.epoch}`)
         this.epoch = event.epoch
         if (event.epoch > 1) this.#ports.takenOver?.(this)
         break
@@ -120,7 +119,7 @@ export class CountingReader {
       case 'run.ended':
         if (event.output !== undefined) {
           this.#text = event.output.flatMap((part) => (part.type === 'text' ? [part.text] : [])).join('')
-        } else if (event.next !== this.next) this.problems.push(`ends at ${event.next}, where ${this.next} was next`)
+        } else if (event.next !== this.next) this.problems.push(`ends at ${event.next} instead of ${this.next}`)
         this.next = event.next
         if (event.type === 'run.snapshot') break
         this.reason = event.reason

@@ -1,4 +1,4 @@
-// A child of a benchmark that answers once, and dies of the second question.
+// A test child that answers the first question and exits on the second.
 let asked = 0
 process.on('message', () => {
   asked += 1

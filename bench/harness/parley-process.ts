@@ -1,5 +1,5 @@
-// Parley as the benchmark runs it: the real server, stores on disk, with the model whose tokens tell their age. Takes
-// further settings as JSON.
+// The Parley process of a benchmark: the real server with stores on disk, and the model whose tokens contain their
+// creation time. Its first argument is further settings as JSON.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -24,7 +24,8 @@ const settings = {
   PARLEY_RUN_TOKENS: '10000000',
   ...(JSON.parse(process.argv[2] ?? '{}') as Record<string, string>),
 }
-// Nodes with logs of their own may not share a port, as a client would find another log behind it each time. Here that is no harm.
+// The configuration forbids nodes with separate logs on one port, because clients would alternate between logs. Here it
+// does not matter.
 const isShared = process.argv[3] === 'share-port'
 const config = { ...(await loadConfig(settings, data)), ...(isShared ? { sharePort: 'yes' as const } : {}) }
 const server = await createServer(config, createLogger('warn', 'bench'), { models: benchCatalog() })

@@ -1,34 +1,33 @@
-// What a server's process spends on a token, asked of V8 itself: time by function from its sampling profiler, bytes by
-// function from its heap sampler (those included that the collector has taken meanwhile), summed by stage.
+// Profiles a server process by stage with V8's own tools: time from its sampling profiler, and allocated bytes from its
+// heap sampler, including objects that were collected meanwhile.
 import { type HeapProfiler, type Profiler, Session } from 'node:inspector/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Stages } from './bench-message.ts'
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-
-/** Of the path of the built file; the first that fits. */
+/** Stages by the path of the built file; the first match counts. */
 const STAGES: readonly (readonly [RegExp, string])[] = [
   [/\/bench\//, "the benchmark's model"],
   [/\/run\/model-call/, 'model stream'],
-  [/\/run\//, "run: the owner's state"],
+  [/\/run\//, "run: the driver's state"],
   [/\/session\//, "session's state"],
-  [/\/log\//, 'log: compare, journal, overlay'],
+  [/\/store\//, 'log: compare, journal, memtable'],
   [/\/metric\//, 'metrics'],
-  [/\/doors\/websocket\/|\/doors\/turn-flush/, 'socket (uWebSockets.js)'],
-  [/\/doors\//, 'fan-out: feed, message, reader'],
+  [/\/transports\/websocket\/|\/transports\/feed\/outbox-flusher/, 'socket (uWebSockets.js)'],
+  [/\/transports\//, 'fan-out: feed, message, reader'],
   [/^node:/, 'Node'],
 ]
 
-/** What is native has no path. */
+/** Native functions have no path. */
 const NATIVE: ReadonlyMap<string, string> = new Map([
   ['(garbage collector)', 'garbage collection'],
   ['(idle)', 'idle'],
-  // The profiler, which begins.
+  // The profiler's own start.
   ['dispatch', 'idle'],
   ['send', 'socket (uWebSockets.js)'],
   ['cork', 'socket (uWebSockets.js)'],
   ['publish', 'socket (uWebSockets.js)'],
-  ['writeBuffer', 'log: compare, journal, overlay'],
-  ['join', 'log: compare, journal, overlay'],
+  ['writeBuffer', 'log: compare, journal, memtable'],
+  ['join', 'log: compare, journal, memtable'],
 ])
 
 function stageOf({ url, functionName }: { readonly url: string; readonly functionName: string }): string {
@@ -37,7 +36,7 @@ function stageOf({ url, functionName }: { readonly url: string; readonly functio
   return STAGES.find(([pattern]) => pattern.test(url))?.[1] ?? 'Node'
 }
 
-/** Microseconds of the main thread by stage, over so many milliseconds. */
+/** Microseconds of the main thread by stage, during the given time. */
 export async function timeByStage(ms: number): Promise<Stages> {
   const session = new Session()
   session.connect()
@@ -56,7 +55,7 @@ export async function timeByStage(ms: number): Promise<Stages> {
   return sums
 }
 
-/** Bytes allocated by stage, over so many milliseconds. */
+/** Allocated bytes by stage, during the given time. */
 export async function bytesByStage(ms: number): Promise<Stages> {
   const session = new Session()
   session.connect()

@@ -1,5 +1,5 @@
-// RawClient: a WebSocket client of a few lines on a TCP socket, so that thousands of them cost the load
-// generator little. It answers pings, and hands out each message's bytes. For benchmarks on loopback only.
+// RawClient: a minimal WebSocket client on a TCP socket, so that a load generator can run thousands of them. It answers
+// pings and passes on the bytes of each message. For benchmarks on loopback only.
 import { randomBytes } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 
@@ -17,10 +17,10 @@ export class RawClient {
   }
 
   /**
-   * Resolves when the upgrade was accepted.
-   * @param onMessage may be called before that was heard of
-   * @param onClose called once when the connection is over after that, whoever ended it
-   * @param from the address of its own end: one has ports for some 28,000 connections to a server
+   * Resolves after the upgrade.
+   * @param onMessage may be called before the promise resolves
+   * @param onClose called once when the connection has ended after the upgrade, whichever side closed it
+   * @param from the local address; one address has ports for about 28,000 connections to a server
    */
   static async open(
     port: number,

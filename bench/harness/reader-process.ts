@@ -1,4 +1,5 @@
-// The readers of a benchmark, in a process of their own: they count tokens, and how old each was when it came.
+// The reader process of a benchmark. It counts tokens and measures their latency.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { LatencyHistogram, readTokens } from './bench-clock.ts'
 import type { FromReaders, ToReaders } from './bench-message.ts'
 import { RawClient } from './raw-client.ts'
@@ -30,7 +31,7 @@ async function connect(message: Extract<ToReaders, { ask: 'connect' }>): Promise
   }
 }
 
-/** For Parley it is open when the session is attached and live. */
+/** Resolves when the connection is open and, for Parley, its session is live. */
 async function open(port: number, kind: 'parley' | 'bare', topic: number): Promise<RawClient> {
   if (kind === 'bare') return RawClient.open(port, `/?t${topic}`, read)
   let live: () => void = () => undefined
@@ -57,7 +58,7 @@ process.on('message', async (message: ToReaders) => {
       for (const [topic, client] of clients.slice(0, message.topics).entries()) {
         client.send({ type: 'send', id: `c_${stamp}_${topic}`, session: `bench_${topic}`, content: message.text })
         const { spreadMs = 0, topics } = message
-        if (spreadMs > 0) await new Promise((resolve) => setTimeout(resolve, spreadMs / topics))
+        if (spreadMs > 0) await sleep(spreadMs / topics)
       }
       return send({ done: true })
     }

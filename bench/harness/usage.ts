@@ -1,9 +1,25 @@
-// What a server's process has used so far; where that is asked for, without garbage.
+// CPU time and memory: of this process, and of the whole machine, to detect other load.
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { FromServer, ToServer } from './bench-message.ts'
 
-/** Milliseconds after which pages that a collection emptied are the machine's again. */
+/** Clock ticks per second in /proc/stat. */
+const TICKS = 100
+
+/** Busy seconds of all cores, including time taken by other virtual machines; 0 without /proc/stat. */
+export function busySeconds(): number {
+  try {
+    const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] =
+      readFileSync('/proc/stat', 'utf8').slice(0, 200).split('\n')[0]?.split(/\s+/).slice(1).map(Number) ?? []
+    return (user + nice + system + irq + softirq + steal) / TICKS
+  } catch {
+    return 0
+  }
+}
+
+/** Milliseconds until V8 has returned the pages that a collection freed. */
 const UNMAPPED_MS = 1_500
 
 export async function usageOf({ collected }: Extract<ToServer, { ask: 'usage' }>): Promise<FromServer> {
@@ -17,5 +33,5 @@ async function collect(): Promise<void> {
   const gc = runInNewContext('gc') as () => void
   gc()
   gc()
-  await new Promise((resolve) => setTimeout(resolve, UNMAPPED_MS))
+  await sleep(UNMAPPED_MS)
 }

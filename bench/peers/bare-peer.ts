@@ -1,5 +1,5 @@
-// A peer, and the ceiling: uWebSockets.js and nothing else, no log, no protocol, no model, no session behind the socket. Who
-// was away has missed what was said.
+// A peer, and the lower bound of cost: uWebSockets.js alone, without log, protocol, model or session. A reader that
+// reconnects has missed everything in between.
 import uws, { type TemplatedApp } from 'uWebSockets.js'
 import { outputOf, servePeer } from './peer-source.ts'
 
@@ -14,6 +14,6 @@ app.ws('/*', {
   },
 })
 app.listen('127.0.0.1', 0, (listening) => {
-  if (listening === false) throw new Error('cannot listen')
+  if (listening === false) throw new Error('cannot listen on 127.0.0.1')
   servePeer(uws.us_socket_local_port(listening), (topic, index) => app.publish(`t${topic}`, outputOf(topic, index)))
 })

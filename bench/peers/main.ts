@@ -1,12 +1,12 @@
-// npm run bench:peers: the same work on Parley and beside it, in the same run, round by round in turn: a bare
-// uWebSockets.js publisher (the ceiling), ws, Socket.IO with connection state recovery, and SSE on node:http with
-// resumable-stream. All publish the same bytes at the same pace; only Parley stores them before it sends them. Then a tenth
-// of the connections is cut and comes back, and what never came is counted. Apart from that, what an idle connection takes.
+// npm run bench:peers: compares Parley with a bare uWebSockets.js publisher (the lower bound), ws, Socket.IO with
+// connection state recovery, and SSE on node:http with resumable-stream, round by round in turn. All publish the same
+// bytes at the same rate; only Parley stores them first. Then a tenth of the connections is cut and reconnects, and
+// lost outputs are counted. A separate part measures the memory of idle connections.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { BenchChild } from '../harness/bench-child.ts'
 import type { FromServer, ToServer } from '../harness/bench-message.ts'
-import { machine } from '../harness/machine.ts'
-import { spread } from '../harness/spread.ts'
+import { machine, summarize } from '../harness/summary.ts'
 import {
   type FromPeerReaders,
   type Judgement,
@@ -20,17 +20,17 @@ interface Scenario {
   readonly name: string
   readonly sockets: number
   readonly topics: number
-  /** Outputs a second of each topic. */
+  /** Outputs per second of each topic. */
   readonly rate: number
   /**
-   * Milliseconds that the sessions have to begin, all at once. For Parley each is a message that is stored, a run that is queued and an
-   * owner that starts; for the others, nothing. What is compared is what an output costs, so it is counted when all are under way.
+   * Milliseconds for all sessions to start. Parley stores a message, queues a run and starts a driver for each; the
+   * others have nothing to start. The comparison is about the cost of outputs, so it begins after that.
    */
   readonly warmUpMs: number
 }
 
 interface Measured extends PeerReport {
-  /** Microseconds of the server's CPU for each delivered output. */
+  /** Microseconds of the server's CPU per delivered output. */
   readonly cpuPerOutput: number
   readonly perSecond: number
   readonly judgement: Judgement
@@ -43,10 +43,10 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '5' },
-    /** Of `fan-out`, `many`, `crowd`, `idle`. */
+    /** Any of `fan-out`, `many`, `crowd`, `idle`. */
     only: { type: 'string', default: 'fan-out,many,crowd,idle' },
     peers: { type: 'string', default: PEERS.join(',') },
-    /** Connections of which an idle one's memory is told. */
+    /** The number of idle connections. */
     idle: { type: 'string', default: '5000' },
     json: { type: 'boolean', default: false },
   },
@@ -54,7 +54,7 @@ const { values } = parseArgs({
 const ROUNDS = Number(values.rounds)
 const SECONDS = Number(values.seconds)
 const IDLE = Number(values.idle)
-/** Of every so many connections one is cut, within so long, and stays away about so long. */
+/** One in `every` connections is cut within `withinMs`, and reconnects after about `backMs`. */
 const CUT = { every: 10, withinMs: 1_000, backMs: 500 }
 const AFTER_CUT_MS = 3_000
 const SETTLE_MS = 1_500
@@ -92,12 +92,11 @@ const NAMES: Readonly<Record<Peer, string>> = {
   sse: 'SSE, resumable',
 }
 const peers = PEERS.filter((peer) => values.peers.split(',').includes(peer))
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 async function launch(peer: Peer, sockets: number, topics: number): Promise<[Server, Readers]> {
   const server: Server = new BenchChild(FILES[peer])
   const ready = await server.next()
-  if (!('port' in ready)) throw new Error('the server did not say its port')
+  if (!('port' in ready)) throw new Error('the server did not report its port')
   const readers: Readers = new BenchChild('peers/readers-process.js')
   const before = { ask: 'connect', peer, port: ready.port, topics } as const
   await readers.ask({ ...before, sockets })
@@ -112,7 +111,7 @@ async function end(server: Server, readers: Readers): Promise<void> {
 
 async function usage(server: Server, collected?: true): Promise<{ cpu: number; rss: number }> {
   const answer = await server.ask(collected === undefined ? { ask: 'usage' } : { ask: 'usage', collected })
-  if (!('cpu' in answer)) throw new Error('the server answered something else')
+  if (!('cpu' in answer)) throw new Error('unexpected answer of the server')
   return answer
 }
 
@@ -121,7 +120,7 @@ async function measure(peer: Peer, { sockets, topics, rate, warmUpMs }: Scenario
   const seconds = Math.ceil((warmUpMs + CUT.withinMs + CUT.backMs * 2 + AFTER_CUT_MS) / 1_000) + SECONDS
   const outputs = seconds * rate
   if (peer === 'parley') await readers.ask({ ask: 'send', text: `/bench count=${outputs} rate=${rate}`, topics })
-  else server.tell({ ask: 'publish', load: { topics, rate, seconds } })
+  else server.send({ ask: 'publish', load: { topics, rate, seconds } })
   const published = sleep(seconds * 1_000 + SETTLE_MS)
   await sleep(warmUpMs)
   await readers.ask({ ask: 'clear' })
@@ -135,7 +134,7 @@ async function measure(peer: Peer, { sockets, topics, rate, warmUpMs }: Scenario
   await published
   const judgement = await judged(readers, outputs)
   await end(server, readers)
-  if (!('report' in answer)) throw new Error('the readers answered something else')
+  if (!('report' in answer)) throw new Error('unexpected answer of the readers')
   const { report } = answer
   return {
     ...report,
@@ -145,11 +144,11 @@ async function measure(peer: Peer, { sockets, topics, rate, warmUpMs }: Scenario
   }
 }
 
-/** When nothing more comes. */
+/** Polls until the number of lost outputs no longer changes. */
 async function judged(readers: Readers, outputs: number): Promise<Judgement> {
   for (let before = Number.POSITIVE_INFINITY; ; await sleep(SETTLE_MS)) {
     const answer = await readers.ask({ ask: 'judge', outputs })
-    if (!('judgement' in answer)) throw new Error('the readers answered something else')
+    if (!('judgement' in answer)) throw new Error('unexpected answer of the readers')
     const { lost } = answer.judgement
     if (lost === 0 || lost === before) return answer.judgement
     before = lost
@@ -165,7 +164,7 @@ async function compare(scenario: Scenario): Promise<void> {
   console.log(`\n${scenario.name}`)
   console.table(
     [...results].map(([peer, rounds]) => {
-      const of = (pick: (result: Measured) => number, digits: number): string => spread(rounds.map(pick), digits)
+      const of = (pick: (result: Measured) => number, digits: number): string => summarize(rounds.map(pick), digits)
       const ratios = rounds.map((result, round) => result.cpuPerOutput / (bare[round]?.cpuPerOutput ?? Number.NaN))
       const sum = (pick: (judgement: Judgement) => number): number =>
         rounds.reduce((total, { judgement }) => total + pick(judgement), 0)
@@ -173,7 +172,7 @@ async function compare(scenario: Scenario): Promise<void> {
         server: NAMES[peer],
         'outputs/s': of((result) => result.perSecond, 0),
         'CPU µs/output': of((result) => result.cpuPerOutput, 1),
-        'times bare uWS': bare.length === 0 ? '–' : spread(ratios, 2),
+        'ratio to bare uWS': bare.length === 0 ? '–' : summarize(ratios, 2),
         'p50 ms': of((result) => result.p50, 2),
         'p99 ms': of((result) => result.p99, 2),
         cuts: sum(({ cuts }) => cuts),
@@ -185,13 +184,13 @@ async function compare(scenario: Scenario): Promise<void> {
   if (values.json) console.log(JSON.stringify({ scenario, results: Object.fromEntries(results) }))
 }
 
-/** Bytes that the server's process grew by, for each connection. */
+/** The growth of the server's memory per connection, in bytes. */
 async function idleBytes(peer: Peer): Promise<number> {
   const server: Server = new BenchChild(FILES[peer], { fullYoung: true })
   const ready = await server.next()
-  if (!('port' in ready)) throw new Error('the server did not say its port')
+  if (!('port' in ready)) throw new Error('the server did not report its port')
   const connect = { ask: 'connect', peer, port: ready.port } as const
-  // The first ones bring along what a process needs once.
+  // The first connections allocate shared structures and do not count.
   const first: Readers = new BenchChild('peers/readers-process.js')
   await first.ask({ ...connect, sockets: 100, topics: 100 })
   await sleep(SETTLE_MS)
@@ -211,12 +210,12 @@ async function idle(): Promise<void> {
   for (let round = 0; round < Math.min(3, ROUNDS); round += 1) {
     for (const peer of peers) results.get(peer)?.push((await idleBytes(peer)) / 1_024)
   }
-  console.log(`\nresident memory of the server for each of ${IDLE.toLocaleString('en')} idle connections`)
-  console.table([...results].map(([peer, rounds]) => ({ server: NAMES[peer], kB: spread(rounds, 1) })))
+  console.log(`\nResident memory of the server per connection, with ${IDLE.toLocaleString('en')} idle connections`)
+  console.table([...results].map(([peer, rounds]) => ({ server: NAMES[peer], kB: summarize(rounds, 1) })))
 }
 
-console.log(`${machine()}. ${ROUNDS} rounds of ${SECONDS} s each, in turn; median (least–most).`)
-console.log('Server and readers share the cores. Only Parley has stored what it sends.')
+console.log(`${machine()}. ${ROUNDS} rounds of ${SECONDS} s each, in turn; median (min–max).`)
+console.log('Server and readers share the cores. Only Parley stores its outputs.')
 const parts = values.only.split(',')
 for (const [name, scenario] of Object.entries(SCENARIOS)) if (parts.includes(name)) await compare(scenario)
 if (parts.includes('idle')) await idle()

@@ -1,4 +1,4 @@
-// What the processes of the comparison say to each other, beyond what those of the other benchmarks do.
+// Messages between the processes of the comparison.
 
 export const PEERS = ['parley', 'bare', 'ws', 'socket.io', 'sse'] as const
 /** `bare`: uWebSockets.js; `sse`: node:http with resumable-stream. */
@@ -11,17 +11,17 @@ export type ToPeerReaders =
       readonly port: number
       readonly sockets: number
       readonly topics: number
-      /** The first topic's number, and the address of their own end: for several processes of readers of Parley. */
+      /** The first topic's number and the local address, for several reader processes of Parley. */
       readonly first?: number
       readonly from?: string
     }
-  /** Parley only: every session gets a message that starts a run. */
+  /** Only Parley: sends a message to every session. */
   | { readonly ask: 'send'; readonly text: string; readonly topics: number }
   | { readonly ask: 'clear' }
   | { readonly ask: 'report' }
-  /** Breaks every so many'th connection at a moment of its own within the time, and comes back soon. */
+  /** Cuts one in `every` connections, each at a random time, and reconnects them after a pause. */
   | { readonly ask: 'cut'; readonly every: number; readonly withinMs: number; readonly backMs: number }
-  /** @returns what is missing of so many outputs at each reader */
+  /** Counts missing and repeated outputs. */
   | { readonly ask: 'judge'; readonly outputs: number }
   | { readonly ask: 'close' }
 
@@ -34,7 +34,7 @@ export interface PeerReport {
   readonly p99: number
 }
 
-/** Of all readers together. */
+/** The sum over all readers. */
 export interface Judgement {
   readonly expected: number
   readonly lost: number

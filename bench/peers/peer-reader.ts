@@ -1,17 +1,17 @@
-// PeerReader: reads one topic of a peer, and goes on there after a cut as well as that peer allows: with a cursor, with the
-// offset of its recovery, with the characters that it has had, or not at all. Counts what never came, and what came twice.
+// PeerReader: reads one topic of a peer, and resumes after a cut as far as the peer supports it: with a cursor, an
+// offset or a number of characters, or not at all. It counts missing and repeated outputs.
 import { RawClient } from '../harness/raw-client.ts'
 import type { Peer } from './peer-message.ts'
 import { RawStream } from './raw-stream.ts'
 
-interface Link {
+interface PeerConnection {
   close(): void
 }
 
 const INDEX = '"index":'
 const CURSOR = '"cursor":"'
 const NINE = 0x39
-/** Types of frames and events that are looked at closely. */
+/** Types of frames and events that are parsed completely. */
 const RARE = ['"type":"run.snapshot"', '"type":"run.ended"', '"type":"attached"']
 const ZERO = 0x30
 
@@ -21,23 +21,23 @@ export class PeerReader {
   readonly #topic: number
   readonly #from: string | undefined
   readonly #onMessage: (payload: Buffer) => void
-  #link: Link | undefined
-  /** The index that comes next. */
+  #connection: PeerConnection | undefined
+  /** The next expected index. */
   #next = 0
   #skipped = 0
   #repeated = 0
-  /** Of Parley: the last entry, and how many outputs the run had: tokens that come together are one. */
+  /** Parley: the last cursor, and the run's number of outputs, which may be less than its tokens. */
   #cursor = ''
-  #whole: number | undefined
-  /** Of Socket.IO. */
-  #private = ''
+  #outputs: number | undefined
+  /** Socket.IO's recovery data. */
+  #recoveryId = ''
   #offset = ''
-  /** Of the stream: characters that came. */
+  /** resumable-stream: the number of characters received. */
   #characters = 0
 
   /**
-   * @param onMessage with each message, or piece of a stream, that carries outputs
-   * @param from the address of its own end; of Parley's readers only
+   * @param onMessage called with each message or chunk that contains outputs
+   * @param from the local address; only for Parley
    */
   constructor(peer: Peer, port: number, topic: number, onMessage: (payload: Buffer) => void, from?: string) {
     this.#peer = peer
@@ -51,31 +51,31 @@ export class PeerReader {
     return this.#repeated
   }
 
-  /** How many of so many outputs have not come. */
+  /** The number of missing outputs. */
   missing(outputs: number): number {
-    return this.#skipped + Math.max(0, (this.#whole ?? outputs) - this.#next)
+    return this.#skipped + Math.max(0, (this.#outputs ?? outputs) - this.#next)
   }
 
-  /** Resolves when it would miss nothing of what is published from now on. */
+  /** Resolves when the reader receives everything published from now on. */
   async connect(): Promise<void> {
-    this.#link = await this.#open()
+    this.#connection = await this.#open()
   }
 
   close(): void {
-    this.#link?.close()
-    this.#link = undefined
+    this.#connection?.close()
+    this.#connection = undefined
   }
 
   send(id: string, text: string): void {
     const frame = { type: 'send', id, session: this.#session, content: text }
-    if (this.#link instanceof RawClient) this.#link.send(frame)
+    if (this.#connection instanceof RawClient) this.#connection.send(frame)
   }
 
   get #session(): string {
     return `bench_${this.#topic}`
   }
 
-  #open(): Promise<Link> {
+  #open(): Promise<PeerConnection> {
     const topic = `t${this.#topic}`
     switch (this.#peer) {
       case 'parley':
@@ -97,7 +97,7 @@ export class PeerReader {
     }
   }
 
-  async #openParley(): Promise<Link> {
+  async #openParley(): Promise<PeerConnection> {
     const [live, resolve] = signal()
     const take = (payload: Buffer): void => {
       if (payload.includes('"type":"live"')) resolve()
@@ -111,28 +111,28 @@ export class PeerReader {
     return client
   }
 
-  async #openSocketIo(path: string): Promise<Link> {
+  async #openSocketIo(path: string): Promise<PeerConnection> {
     const [joined, resolve] = signal()
-    const link = await RawClient.open(this.#port, path, (payload, client) => {
+    const connection = await RawClient.open(this.#port, path, (payload, client) => {
       const text = payload.toString('latin1', 0, 2)
       if (text === '42') {
         this.#offset = lastWord(payload)
         this.#take(payload)
       } else if (text === '40') {
-        this.#private = (JSON.parse(payload.toString('utf8', 2)) as { pid: string }).pid
+        this.#recoveryId = (JSON.parse(payload.toString('utf8', 2)) as { pid: string }).pid
         resolve()
       } else if (text.startsWith('0')) {
-        const before = this.#private === '' ? '' : JSON.stringify({ pid: this.#private, offset: this.#offset })
+        const before = this.#recoveryId === '' ? '' : JSON.stringify({ pid: this.#recoveryId, offset: this.#offset })
         client.sendText(`40${before}`)
       } else if (text === '2') {
         client.sendText('3')
       }
     })
     await joined
-    return link
+    return connection
   }
 
-  /** Nearly all that comes are outputs; the rest is looked at closely. */
+  /** Nearly all frames are outputs, which are scanned as bytes. Only the rest is parsed. */
   #takeEntries(payload: Buffer): void {
     if (RARE.some((type) => payload.includes(type))) {
       const frames = JSON.parse(payload.toString()) as unknown
@@ -140,10 +140,10 @@ export class PeerReader {
         if (frame.type !== 'entry') continue
         this.#cursor = frame.cursor
         const { event } = frame
-        // It stands for all outputs before it.
+        // A snapshot includes all earlier outputs.
         if (event.type === 'run.snapshot') this.#next = Math.max(this.#next, event.next ?? 0)
         else if (event.type === 'run.output') this.#see(event.index ?? 0)
-        else if (event.type === 'run.ended') this.#whole = event.next
+        else if (event.type === 'run.ended') this.#outputs = event.next
       }
       return
     }
@@ -190,7 +190,7 @@ function signal(): [Promise<void>, () => void] {
   return [promise, resolve]
 }
 
-/** Of `42["out",…,"<word>"]`. */
+/** The last word of `42["out",…,"<word>"]`. */
 function lastWord(payload: Buffer): string {
   const end = payload.length - 2
   return payload.toString('latin1', payload.lastIndexOf('"', end - 1) + 1, end)

@@ -1,16 +1,18 @@
-// PeerSource: the outputs that every peer publishes, made at the same pace and with the same bytes; and the process
-// around a peer that is not Parley.
+// The outputs that every peer publishes, with the same rate and bytes as Parley, and the message loop of peer
+// processes.
 import { nowMicros } from '../harness/bench-clock.ts'
 import type { FromServer, Load, ToServer } from '../harness/bench-message.ts'
 import { usageOf } from '../harness/usage.ts'
 
-/** As Parley sends it. */
+/** The same bytes as Parley's frame. */
 export function outputOf(topic: number, index: number): string {
   const text = ` ${String(nowMicros()).padStart(16, '0')}`
   return `{"type":"entry","session":"bench_${topic}","cursor":"NywGOEU489gj.${index}","time":${Date.now()},"event":{"type":"run.output","run":"run_01m827h681000pdsw8zad90fx","index":${index},"kind":"text","text":"${text}"}}`
 }
 
-/** Evenly over the topics: each tick publishes what has become due since the last; in the end each has its whole number. */
+/**
+ * Publishes evenly over all topics: each tick publishes the outputs that became due. Each topic gets the same number.
+ */
 function publishAll(load: Load, publish: (topic: number, index: number) => void): void {
   const { topics, rate, seconds } = load
   const total = Math.ceil(rate * seconds) * topics
@@ -23,7 +25,7 @@ function publishAll(load: Load, publish: (topic: number, index: number) => void)
   }, 1)
 }
 
-/** Answers what the benchmark asks of a peer that listens at this port. */
+/** Answers the benchmark's messages for a peer that listens on this port. */
 export function servePeer(port: number, publish: (topic: number, index: number) => void): void {
   const send = (message: FromServer): void => {
     process.send?.(message)

@@ -1,5 +1,5 @@
-// RawStream: a client of a chunked HTTP stream of a few lines on a TCP socket, so that thousands of them cost the load
-// generator little. For benchmarks on loopback only, and streams of ASCII.
+// RawStream: a minimal client for chunked HTTP streams on a TCP socket, so that a load generator can run thousands of
+// them. For benchmarks on loopback, and ASCII streams.
 import { connect } from 'node:net'
 
 const EMPTY = Buffer.alloc(0)
@@ -13,9 +13,9 @@ export class RawStream {
   }
 
   /**
-   * Resolves when the answer has begun.
-   * @param onPiece with each chunk of the body
-   * @param onCharacters with how many came, piece by piece
+   * Resolves when the headers have arrived.
+   * @param onPiece called with each chunk of the body
+   * @param onCharacters called with the length of each chunk
    */
   static async open(
     port: number,
@@ -51,7 +51,7 @@ export class RawStream {
   }
 }
 
-/** @returns what is not whole yet */
+/** @returns the incomplete rest */
 function eachChunk(data: Buffer, onPiece: (piece: Buffer) => void, onCharacters: (count: number) => void): Buffer {
   let at = 0
   for (;;) {

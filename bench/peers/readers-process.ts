@@ -1,5 +1,5 @@
-// The readers of the comparison, in a process of their own.
-import { setTimeout as delay } from 'node:timers/promises'
+// The reader process of the comparison.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { LatencyHistogram, readTokens } from '../harness/bench-clock.ts'
 import type { FromPeerReaders, ToPeerReaders } from './peer-message.ts'
 import { PeerReader } from './peer-reader.ts'
@@ -8,8 +8,8 @@ const send = (message: FromPeerReaders): void => {
   process.send?.(message)
 }
 
-/** Connections that are opened at once. */
-const BAND = 200
+/** Connections that are opened concurrently. */
+const BATCH = 200
 let readers: PeerReader[] = []
 const latency = new LatencyHistogram()
 let outputs = 0
@@ -26,19 +26,19 @@ function read(payload: Buffer): void {
 async function connect(asked: Extract<ToPeerReaders, { ask: 'connect' }>): Promise<void> {
   const { peer, port, sockets, topics, first = 0, from } = asked
   readers = Array.from({ length: sockets }, (_, at) => new PeerReader(peer, port, first + (at % topics), read, from))
-  for (let at = 0; at < sockets; at += BAND) {
-    await Promise.all(readers.slice(at, at + BAND).map((reader) => reader.connect()))
+  for (let at = 0; at < sockets; at += BATCH) {
+    await Promise.all(readers.slice(at, at + BATCH).map((reader) => reader.connect()))
   }
 }
 
 async function cut({ every, withinMs, backMs }: Extract<ToPeerReaders, { ask: 'cut' }>): Promise<void> {
-  const unlucky = readers.filter((_, at) => at % every === every - 1)
+  const victims = readers.filter((_, at) => at % every === every - 1)
   await Promise.all(
-    unlucky.map(async (reader) => {
-      await delay(Math.random() * withinMs)
+    victims.map(async (reader) => {
+      await sleep(Math.random() * withinMs)
       reader.close()
       cuts += 1
-      await delay(backMs * (0.5 + Math.random()))
+      await sleep(backMs * (0.5 + Math.random()))
       await reader.connect()
     }),
   )

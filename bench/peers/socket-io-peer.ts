@@ -1,5 +1,5 @@
-// A peer: Socket.IO over WebSockets, with connection state recovery in its own memory. Who was away for less than two
-// minutes is told what was said, as long as the process lives.
+// A peer: Socket.IO over WebSockets, with connection state recovery in memory. A reader that reconnects within two
+// minutes receives missed packets, if the process still runs.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Server } from 'socket.io'

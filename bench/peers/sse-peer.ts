@@ -1,6 +1,6 @@
-// A peer: SSE on node:http, with resumable-stream. The process that makes a stream keeps its text, whoever comes back asks
-// for it from a character on, over publish and subscribe. Those are in this process here, where others have a Redis: what
-// that would cost each output is not in the figures.
+// A peer: SSE on node:http with resumable-stream. The process that generates a stream keeps its text; a client that
+// resumes requests it from a character position over publish/subscribe. Here publish/subscribe is in memory instead of
+// Redis, so the figures do not include the cost of Redis.
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createResumableStreamContext, type Publisher, type Subscriber } from 'resumable-stream/generic'
@@ -52,7 +52,7 @@ async function answer(topic: string, skip: number, response: ServerResponse): Pr
   }
   const reader = stream.getReader()
   response.on('close', () => {
-    reader.cancel().catch((error: unknown) => console.error('a stream could not be left:', error))
+    reader.cancel().catch((error: unknown) => console.error('cancelling a stream failed:', error))
   })
   for (;;) {
     const { done, value } = await reader.read()

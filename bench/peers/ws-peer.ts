@@ -1,4 +1,4 @@
-// A peer: the ws library, a set of sockets for each topic. Who was away has missed what was said.
+// A peer: the ws library, with a set of sockets per topic. A reader that reconnects has missed everything in between.
 import type { AddressInfo } from 'node:net'
 import { WebSocket, WebSocketServer } from 'ws'
 import { outputOf, servePeer } from './peer-source.ts'

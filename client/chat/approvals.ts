@@ -1,5 +1,6 @@
-// Approvals: tool calls of a session that wait for a person, one asked at a time, in their order.
+// Approvals: asks the person about the pending approvals of a session, one at a time and in order.
 import type { CallView, Session, SessionView } from '../index.ts'
+import { openCalls } from '../session/session-view.ts'
 
 export class Approvals {
   readonly #session: Session
@@ -10,34 +11,28 @@ export class Approvals {
     this.#session = session
   }
 
-  /** The call that the person was asked about and has not answered. */
+  /** The call that the person has been asked about and has not decided. */
   get asked(): string | undefined {
     return this.#asked
   }
 
-  /** @returns a call to ask about now, if there is one that was not asked about yet */
+  /** @returns the next call to ask about, if any */
   next(view: SessionView): CallView | undefined {
     if (this.#asked !== undefined) {
       if (view.calls.get(this.#asked)?.status === 'deciding') return undefined
       this.#asked = undefined
     }
-    for (const run of view.open) {
-      for (const part of view.runs.get(run)?.parts ?? []) {
-        const call = part.type === 'tool' ? view.calls.get(part.call) : undefined
-        if (call?.status !== 'deciding' || this.#answered.has(call.id)) continue
-        this.#asked = call.id
-        return call
-      }
-    }
-    return undefined
+    const call = openCalls(view).find(({ id, status }) => status === 'deciding' && !this.#answered.has(id))
+    this.#asked = call?.id
+    return call
   }
 
-  /** The person's answer; somebody else may have been quicker, which is then the decision. */
-  async answer(decision: 'approve' | 'deny', reason?: string): Promise<void> {
+  /** Sends the person's decision. An earlier decision of someone else wins. */
+  async answer(decision: 'approve' | 'deny'): Promise<void> {
     const call = this.#asked
     if (call === undefined) return
     this.#asked = undefined
     this.#answered.add(call)
-    await this.#session.decide(call, decision, reason)
+    await this.#session.decide(call, decision)
   }
 }

@@ -1,45 +1,43 @@
-// ChatOptions: what the command line says.
+// ChatOptions: the parsed command line of `parley`.
 import { parseArgs } from 'node:util'
 import { makeId } from '@parley/protocol/make-id'
 
 export interface ChatOptions {
   readonly url: string
   readonly session: string
-  /** The session was named, so that it may have a history. */
-  readonly joins: boolean
   readonly token: string | undefined
   readonly model: string | undefined
   readonly tools: boolean
-  /** Each line of the input is a message of its own, although it is no terminal. */
+  /** Sends each line of piped input as a separate message. */
   readonly lines: boolean
 }
 
 export type CommandLine =
-  | { readonly do: 'chat'; readonly options: ChatOptions }
-  | { readonly do: 'help' }
-  | { readonly do: 'version' }
-  | { readonly do: 'refuse'; readonly problem: string }
+  | { readonly action: 'chat'; readonly options: ChatOptions }
+  | { readonly action: 'help' }
+  | { readonly action: 'version' }
+  | { readonly action: 'error'; readonly message: string }
 
-export const HELP = `parley chat: talk to a Parley server from the terminal
+export const HELP = `parley chat: chat with a Parley server from the terminal
 
   parley chat [options]
-  echo "a question" | parley chat [options]     one message; the answer goes to stdout
+  echo "a question" | parley chat [options]     send one message, print the answer to stdout
 
 Options
-  --url URL        the server; default $PARLEY_URL, else http://127.0.0.1:8080
-  --session ID     join this session, or begin it; default: a new one
-  --token TOKEN    better in $PARLEY_TOKEN, where other users of this machine cannot see it
-  --model MODEL    the model to answer, if the server offers it
-  --no-tools       offer the model no tools on this machine
-  --lines          take each line of piped input as a message of its own
-  --help, --version
+  --url URL        server address (default: $PARLEY_URL, or http://127.0.0.1:8080)
+  --session ID     open this session, or create it (default: a new session)
+  --token TOKEN    access token; prefer $PARLEY_TOKEN, which other users of this machine cannot see
+  --model MODEL    model that answers, if the server offers it
+  --no-tools       don't offer this machine's tools to the model
+  --lines          send each line of piped input as a separate message
+  -h, --help       show this help
+  --version        show the version
 
-While it speaks: a line that you type stops it and is answered instead; Ctrl-C stops it.
-While it is silent: Ctrl-C twice, or Ctrl-D, leaves. The session stays: join it again with --session.
+While an answer streams: type a line to interrupt it and send the line instead, or press Ctrl-C to stop it.
+Otherwise: press Ctrl-C twice, or Ctrl-D, to exit. Continue the session later with --session.
 
-Exit codes: 0 done, 1 the answer or the connection failed, 2 wrong usage, 130 interrupted.
+Exit codes: 0 success, 1 the answer or the connection failed, 2 invalid usage, 130 interrupted.
 `
-
 const ID = /^[A-Za-z0-9_-]{1,128}$/
 
 export function parseCommandLine(args: readonly string[], env: NodeJS.ProcessEnv): CommandLine {
@@ -47,27 +45,27 @@ export function parseCommandLine(args: readonly string[], env: NodeJS.ProcessEnv
   try {
     parsed = parse(args)
   } catch (error) {
-    return { do: 'refuse', problem: error instanceof Error ? error.message : String(error) }
+    return { action: 'error', message: error instanceof Error ? error.message : String(error) }
   }
   const { values, positionals } = parsed
-  if (values.help === true) return { do: 'help' }
-  if (values.version === true) return { do: 'version' }
+  if (values.help === true) return { action: 'help' }
+  if (values.version === true) return { action: 'version' }
   const [command = 'chat', ...others] = positionals
-  if (command !== 'chat') return { do: 'refuse', problem: `There is no command ${command}.` }
-  if (others.length > 0) return { do: 'refuse', problem: `What is ${others[0]} meant to be?` }
+  if (command !== 'chat') return { action: 'error', message: `Unknown command: ${command}.` }
+  if (others.length > 0) return { action: 'error', message: `Unexpected argument: ${others[0]}.` }
   const url = values.url ?? env.PARLEY_URL ?? 'http://127.0.0.1:8080'
   if (!/^(https?|wss?):/i.test(url) || !URL.canParse(url)) {
-    return { do: 'refuse', problem: `${url} is no http or ws address.` }
+    return { action: 'error', message: `Invalid URL: ${url}. Use http, https, ws or wss.` }
   }
   if (values.session !== undefined && !ID.test(values.session)) {
-    return { do: 'refuse', problem: 'A session id is 1–128 of A-Z a-z 0-9 _ -.' }
+    const message = `Invalid session id: ${values.session}. Use 1–128 characters of A-Z a-z 0-9 _ -.`
+    return { action: 'error', message }
   }
   return {
-    do: 'chat',
+    action: 'chat',
     options: {
       url,
       session: values.session ?? makeId('chat'),
-      joins: values.session !== undefined,
       token: values.token ?? env.PARLEY_TOKEN,
       model: values.model,
       tools: values['no-tools'] !== true,

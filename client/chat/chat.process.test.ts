@@ -1,4 +1,4 @@
-// The command `parley`, as a process of its own, against a real server.
+// Tests the command `parley` as a separate process, against a real server.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -35,7 +35,7 @@ class Chat {
     this.exit = once(this.child, 'close').then(([code]) => code as number | null)
   }
 
-  /** What `says` awaits comes after it. */
+  /** Sends a line; `says` then only considers later output. */
   type(line: string): void {
     this.out = ''
     this.child.stdin.write(`${line}\n`)
@@ -45,7 +45,7 @@ class Chat {
   async says(text: string): Promise<void> {
     while (!this.out.includes(text)) {
       const ended = await Promise.race([once(this.child.stdout, 'data'), this.exit.then(() => 'ended')])
-      if (ended === 'ended' && !this.out.includes(text)) throw new Error(`it never said ${text}: ${this.out}`)
+      if (ended === 'ended' && !this.out.includes(text)) throw new Error(`missing output: ${text} in: ${this.out}`)
     }
   }
 }
@@ -55,7 +55,7 @@ function counted(count: number): string {
 }
 
 describe('parley', () => {
-  it('explains itself, tells its version, and refuses what it does not know', async () => {
+  it('prints help and version, and refuses unknown arguments', async () => {
     const help = new Chat(['--help'])
     expect(await help.exit).toBe(0)
     expect(help.out).toContain('parley chat [options]')
@@ -79,7 +79,7 @@ describe('parley chat in a pipe', () => {
     expect(chat.err).toBe('')
   })
 
-  it('exits with 1 when the run failed, and with 2 when there is nothing to send', async () => {
+  it('exits with 1 if the run fails, and with 2 if the input is empty', async () => {
     const failed = new Chat([])
     failed.child.stdin.end('/demo count=12 rate=0 fail=3')
     expect(await failed.exit).toBe(1)
@@ -90,13 +90,13 @@ describe('parley chat in a pipe', () => {
     expect(await empty.exit).toBe(2)
   })
 
-  it('runs a harmless tool, and refuses one that somebody would have to approve', async () => {
+  it('runs a tool without approval, and denies one that needs approval', async () => {
     const chat = new Chat([])
     chat.child.stdin.end('/demo tool=local_time input={} tool=list_folder input={} count=2 rate=0')
     expect(await chat.exit).toBe(0)
     expect(chat.out).toContain('"timeZone"')
     expect(chat.out).not.toContain('"names"')
-    expect(chat.err).toContain('refused to run list_folder')
+    expect(chat.err).toContain('denied list_folder')
   })
 
   it('cancels the answer on an interrupt', async () => {
@@ -108,7 +108,7 @@ describe('parley chat in a pipe', () => {
     expect(counted(2000).startsWith(chat.out.trimEnd())).toBe(true)
   })
 
-  it('goes on through a server that is killed in the middle of the answer', async () => {
+  it('continues the answer after the server is killed and restarted', async () => {
     const chat = new Chat([])
     chat.child.stdin.end('/demo count=60 rate=30')
     await chat.says('8 9 10')
@@ -117,29 +117,29 @@ describe('parley chat in a pipe', () => {
     expect(await chat.exit).toBe(0)
     expect(chat.out).toBe(`${counted(60)}\n`)
     expect(chat.err).toContain('connection lost')
-    expect(chat.err).toContain('connected again')
+    expect(chat.err).toContain('reconnected')
   })
 })
 
 describe('parley chat by lines', () => {
-  it('redirects when a line comes while it speaks, stops on Ctrl-C, and leaves on the next two', async () => {
+  it('interrupts the answer with a new line, stops it on Ctrl-C, and exits after two more', async () => {
     const chat = new Chat(['--lines', '--session', 'lines'])
     chat.type('/demo count=2000 rate=100')
     await chat.says('5 6 7')
     chat.type('/demo count=9 rate=0')
     await chat.says(counted(9))
-    await chat.says('stopped for another message')
+    await chat.says('interrupted')
     chat.type('/demo count=2000 rate=100')
     await chat.says('5 6 7 8 9 10')
     chat.child.kill('SIGINT')
     await chat.says('· stopped\n')
     chat.child.kill('SIGINT')
-    await chat.says('Ctrl-C once more')
+    await chat.says('press Ctrl-C again')
     chat.child.kill('SIGINT')
     expect(await chat.exit).toBe(0)
   })
 
-  it('joins a session with its history, and shows what others say there', async () => {
+  it('opens a session with its history, and shows the messages of others', async () => {
     const client = new ParleyClient({ url: server.url })
     const session = client.session('joined')
     await session.send('/demo count=4 rate=0').result()
@@ -156,15 +156,15 @@ describe('parley chat by lines', () => {
     await client.close()
   })
 
-  it('asks before a tool runs that needs to be allowed', async () => {
+  it('asks before it runs a tool that needs approval', async () => {
     const chat = new Chat(['--lines'])
     chat.type('/demo tool=list_folder input={} count=2 rate=0')
-    await chat.says('allow it? y/n')
+    await chat.says('Allow? (y/n)')
     chat.type('y')
     await chat.says('"names"')
     await chat.says('0 1\n')
     chat.type('/demo tool=list_folder input={} count=3 rate=0')
-    await chat.says('allow it? y/n')
+    await chat.says('Allow? (y/n)')
     chat.type('n')
     await chat.says('0 1 2')
     expect(chat.out).not.toContain('"names"')

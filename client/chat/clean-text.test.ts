@@ -1,4 +1,4 @@
-// What a model says is shown in a terminal as text only: no escape sequence of it gets through.
+// Tests that text from a model reaches a terminal without escape sequences.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CleanText, cleanText } from './clean-text.ts'
@@ -14,16 +14,16 @@ describe('clean text', () => {
     ['a charset switch', '\u001b(0x', 'x'],
     ['bells, returns and backspaces', 'a\u0007\r\bb', 'ab'],
     ['direction overrides', 'user\u202ecod.exe', 'usercod.exe'],
-  ])('takes out %s', (_, dirty, clean) => {
+  ])('removes %s', (_, dirty, clean) => {
     expect(cleanText(dirty)).toBe(clean)
   })
 
-  it('leaves plain text, new lines, tabs and all languages as they are', () => {
+  it('keeps plain text, new lines, tabs and all languages', () => {
     const text = 'naïve\n\t日本語 🎉 👨‍👩‍👧 e\u0301'
     expect(cleanText(text)).toBe(text)
   })
 
-  it('takes out the same, however the text is cut into pieces', () => {
+  it('removes the same, however the text is split', () => {
     const piece = fc.oneof(
       fc.constantFrom('\u001b', '[', '3', '1m', ']', '0;t', '\u0007', '\\', 'P', '\n', '\u009b', 'ab'),
       fc.string({ maxLength: 3, unit: 'grapheme' }),
@@ -36,19 +36,19 @@ describe('clean text', () => {
     )
   })
 
-  it('never lets an escape character through', () => {
+  it('never returns an escape character', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: fc.constantFrom('\u001b', '[', ']', 'm', ';', '\u0007', '\u009d', 'x') }),
         (text) => {
-          // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this is about
+          // biome-ignore lint/suspicious/noControlCharactersInRegex: this test is about control characters
           expect(cleanText(text)).not.toMatch(/[\u001b\u0080-\u009f\u0007]/)
         },
       ),
     )
   })
 
-  it('does not swallow a text for ever after a sequence that never ends', () => {
+  it('returns the text after a sequence that never ends', () => {
     expect(cleanText(`\u001b]${'x'.repeat(300)}the end`)).toMatch(/the end$/)
   })
 })

@@ -1,5 +1,5 @@
-// CleanText: text from a model or another person, made safe for a terminal. Escape sequences are taken out whole,
-// also when they come in pieces; control characters and direction overrides too. New lines and tabs stay.
+// CleanText: makes text from a model or another person safe for a terminal. It removes escape sequences, even if they
+// arrive in pieces, control characters, and direction overrides. New lines and tabs remain.
 
 type State =
   | 'text'
@@ -7,18 +7,18 @@ type State =
   | 'escape'
   /** ESC [ … up to a letter. */
   | 'sequence'
-  /** ESC ] and its like, up to BEL or ESC \. */
+  /** ESC ] and similar sequences, up to BEL or ESC \. */
   | 'string'
   | 'string-escape'
 
-/** An unfinished sequence of more characters than this is no sequence; what follows is text again. */
+/** A longer sequence is not one: the following characters are text again. */
 const SEQUENCE_MAX = 256
 
 export class CleanText {
   #state: State = 'text'
   #length = 0
 
-  /** The next piece of a stream, cleaned. */
+  /** Cleans the next piece of a stream. */
   push(piece: string): string {
     let clean = ''
     for (const character of piece) {
@@ -65,7 +65,7 @@ export class CleanText {
   }
 }
 
-/** A whole text, cleaned; on one line when asked. */
+/** Cleans a complete text; `oneLine` also joins its lines. */
 export function cleanText(text: string, options: { oneLine?: boolean } = {}): string {
   const clean = new CleanText().push(text)
   return options.oneLine === true ? clean.replaceAll(/\s+/g, ' ').trim() : clean
@@ -73,7 +73,7 @@ export function cleanText(text: string, options: { oneLine?: boolean } = {}): st
 
 function isControl(code: number): boolean {
   if (code === 0x0a || code === 0x09) return false
-  // C0, DEL and C1; then what turns the direction of text around, and so can hide what it says.
+  // C0, DEL and C1; then the direction overrides, which can hide what a text says.
   if (code < 0x20 || (code >= 0x7f && code <= 0x9f)) return true
   return (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069)
 }

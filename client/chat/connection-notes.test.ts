@@ -1,4 +1,4 @@
-// What the terminal says of the connection: little.
+// Tests what the terminal reports about the connection.
 import { describe, expect, it } from 'vitest'
 import type { ConnectionState, TransportState } from '../index.ts'
 import { ConnectionNotes } from './connection-notes.ts'
@@ -15,24 +15,21 @@ function said(...states: readonly Partial<ConnectionState>[]): readonly string[]
 }
 
 describe('the notes about the connection', () => {
-  it('say nothing while all is well', () => {
+  it('are silent while everything works', () => {
     expect(said({ status: 'connecting', opens: 0 }, {}, {})).toEqual([])
   })
 
-  it('say once that it is lost, and that it is there again', () => {
+  it('report a loss once, and the reconnect', () => {
     const away = { status: 'waiting', attempt: 1 } as const
     expect(said({}, away, { status: 'connecting' }, { ...away, attempt: 2 }, {})).toEqual([
-      'connection lost; trying again',
-      'connected again',
+      'connection lost, reconnecting',
+      'reconnected',
     ])
   })
 
-  it('say which way it takes when that is not the best one, and when it is again', () => {
+  it('report a fallback to another transport, and the return to the best one', () => {
     const polls: TransportState = { door: 'long-poll', why: 'buffered', moves: 1 }
     const notes = said({ status: 'waiting', opens: 0 }, { transport: polls }, { transport: polls }, {})
-    expect(notes).toEqual([
-      'connected over long polls: something on the way holds answers back',
-      'connected over a WebSocket',
-    ])
+    expect(notes).toEqual(['connected over long polling: a proxy seems to buffer answers', 'connected over WebSocket'])
   })
 })

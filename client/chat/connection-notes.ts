@@ -1,42 +1,42 @@
-// Connection notes: tells the person when the connection goes and comes back, and when it takes another way than the
-// best one; and nothing in between.
+// ConnectionNotes: tells the person when the connection is lost, when it returns, and when it uses another transport
+// than before. It is silent otherwise.
 import type { ConnectionState, MoveReason, TransportState } from '../index.ts'
 
-const DOORS: Readonly<Record<TransportState['door'], string>> = {
-  websocket: 'a WebSocket',
+const NAMES: Readonly<Record<TransportState['door'], string>> = {
+  websocket: 'WebSocket',
   sse: 'server-sent events',
-  'long-poll': 'long polls',
+  'long-poll': 'long polling',
 }
 
 const REASONS: Readonly<Record<MoveReason, string>> = {
-  blocked: 'something on the way blocks what is better',
-  buffered: 'something on the way holds answers back',
-  unstable: 'what is better broke again and again',
-  remembered: 'what is better did not work the last time',
+  blocked: 'better transports seem to be blocked',
+  buffered: 'a proxy seems to buffer answers',
+  unstable: 'the better transport kept disconnecting',
+  remembered: 'the better transport did not work last time',
 }
 
 export class ConnectionNotes {
   readonly #note: (text: string) => void
-  #away = false
-  #door: TransportState['door'] = 'websocket'
+  #isAway = false
+  #transport: TransportState['door'] = 'websocket'
 
   constructor(note: (text: string) => void) {
     this.#note = note
   }
 
   update(state: ConnectionState): void {
-    // Without a failed attempt, another door is tried, or another node.
-    if (state.status === 'waiting' && state.attempt > 0 && !this.#away) {
-      this.#away = true
-      this.#note(state.opens === 0 ? 'the server cannot be reached; trying again' : 'connection lost; trying again')
+    // Without a failed attempt, the client only changes the transport or the node.
+    if (state.status === 'waiting' && state.attempt > 0 && !this.#isAway) {
+      this.#isAway = true
+      this.#note(state.opens === 0 ? 'couldn’t reach the server, retrying' : 'connection lost, reconnecting')
     } else if (state.status === 'open') {
       const { door, why } = state.transport
       const reason = why === undefined ? '' : `: ${REASONS[why]}`
-      const again = this.#away ? ' again' : ''
-      if (door !== this.#door) this.#note(`connected${again} over ${DOORS[door]}${reason}`)
-      else if (this.#away) this.#note('connected again')
-      this.#away = false
-      this.#door = door
+      const verb = this.#isAway ? 'reconnected' : 'connected'
+      if (door !== this.#transport) this.#note(`${verb} over ${NAMES[door]}${reason}`)
+      else if (this.#isAway) this.#note(verb)
+      this.#isAway = false
+      this.#transport = door
     }
   }
 }

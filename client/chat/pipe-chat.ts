@@ -1,7 +1,8 @@
-// PipeChat: one message from a pipe, and its answer to another. Only the answer goes to stdout; remarks go to stderr.
+// PipeChat: sends one message from stdin and prints the answer. Only the answer goes to stdout; notes go to stderr.
 import { buffer } from 'node:stream/consumers'
 import type { ParleyClient, Session } from '../index.ts'
 import { ParleyError, RestartedError } from '../index.ts'
+import { openCalls } from '../session/session-view.ts'
 import type { ChatOptions } from './chat-options.ts'
 import { CleanText, cleanText } from './clean-text.ts'
 import { ConnectionNotes } from './connection-notes.ts'
@@ -26,7 +27,7 @@ export async function pipeChat(
   client.subscribe(() => notes.update(client.state))
   const content = (await buffer(input)).toString('utf8').trim()
   if (content === '') {
-    note('there is nothing to send: the input is empty')
+    note('nothing to send: the input is empty')
     return 2
   }
   const reply = session.send(content, options.model === undefined ? {} : { model: options.model })
@@ -34,7 +35,7 @@ export async function pipeChat(
   const onSignal = (): void => {
     if (interrupted) process.exit(INTERRUPTED)
     interrupted = true
-    // Once the answer has ended by itself there is nothing left to cancel.
+    // If the answer has ended meanwhile, there is nothing to cancel.
     reply.accepted.then(({ run }) => session.cancel(run)).catch((error: unknown) => note(String(error)))
   }
   process.on('SIGINT', onSignal)
@@ -47,7 +48,7 @@ export async function pipeChat(
     if (!(error instanceof ParleyError)) throw error
     output.write('\n')
     note(error.message)
-    // What is on stdout cannot be taken back: the new text is told apart by the exit code.
+    // Text on stdout cannot be retracted. The new text follows, and the exit code shows the difference.
     if (error instanceof RestartedError) output.write(`${cleanText((await reply.result()).text)}\n`)
     return 1
   } finally {
@@ -57,21 +58,17 @@ export async function pipeChat(
   return (await reply.result()).status === 'completed' ? 0 : 1
 }
 
-/** Nobody is there to be asked. */
+/** Denies all approvals, because no one can be asked. */
 function denyApprovals(session: Session, note: (text: string) => void): void {
   const asked = new Set<string>()
   session.subscribe(() => {
-    const { state } = session
-    for (const id of state.open) {
-      for (const part of state.runs.get(id)?.parts ?? []) {
-        const call = part.type === 'tool' ? state.calls.get(part.call) : undefined
-        if (call?.status !== 'deciding' || asked.has(call.id)) continue
-        asked.add(call.id)
-        note(`refused to run ${call.name}: nobody is here to allow it`)
-        session.decide(call.id, 'deny', 'Nobody is at the terminal to allow it.').catch((error: unknown) => {
-          if (!(error instanceof ParleyError)) throw error
-        })
-      }
+    for (const call of openCalls(session.state)) {
+      if (call.status !== 'deciding' || asked.has(call.id)) continue
+      asked.add(call.id)
+      note(`denied ${call.name}: no one is at the terminal to approve it`)
+      session.decide(call.id, 'deny', 'No one is at the terminal to approve it.').catch((error: unknown) => {
+        if (!(error instanceof ParleyError)) throw error
+      })
     }
   })
 }

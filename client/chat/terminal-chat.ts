@@ -1,5 +1,5 @@
-// TerminalChat: a conversation by lines that a person types. A line while the model speaks redirects it; Ctrl-C stops
-// it, and when it is silent, twice leaves. Resolves with the exit code.
+// TerminalChat: a conversation in a terminal, line by line. A line during an answer interrupts the answer. Ctrl-C stops
+// an answer; without one, Ctrl-C twice exits. Resolves with the exit code.
 import { createInterface, type Interface, type Key } from 'node:readline'
 import type { ParleyClient, Session } from '../index.ts'
 import { ParleyError } from '../index.ts'
@@ -7,7 +7,7 @@ import { Approvals } from './approvals.ts'
 import type { ChatOptions } from './chat-options.ts'
 import { cleanText } from './clean-text.ts'
 import { ConnectionNotes } from './connection-notes.ts'
-import { TerminalPaper } from './terminal-paper.ts'
+import { TerminalOutput } from './terminal-output.ts'
 import { TranscriptPrinter } from './transcript-printer.ts'
 
 const PROMPT = '> '
@@ -35,22 +35,22 @@ class TerminalChat {
   readonly #reader: Interface
   readonly #input: Terminal['input']
   readonly #tty: boolean
-  readonly #paper: TerminalPaper
+  readonly #output: TerminalOutput
   readonly #printer: TranscriptPrinter
   readonly #approvals: Approvals
-  readonly #leave: (code: number) => void
-  /** Ends what was begun, in the opposite order. */
-  readonly #endings: (() => void)[] = []
-  #prompted = false
-  #mayLeave = false
-  #over = false
+  readonly #resolve: (code: number) => void
+  /** Cleanups of `start`, which run in reverse order. */
+  readonly #cleanups: (() => void)[] = []
+  #isPrompted = false
+  #isExitArmed = false
+  #hasEnded = false
 
   constructor(
     client: ParleyClient,
     session: Session,
     options: ChatOptions,
     { input, output }: Terminal,
-    leave: (code: number) => void,
+    resolve: (code: number) => void,
   ) {
     this.#client = client
     this.#session = session
@@ -58,83 +58,83 @@ class TerminalChat {
     this.#input = input
     this.#tty = input.isTTY === true && output.isTTY === true
     this.#reader = createInterface({ input, output, terminal: this.#tty, prompt: this.#tty ? PROMPT : '' })
-    this.#paper = new TerminalPaper((text) => output.write(text), this.#tty)
-    this.#printer = new TranscriptPrinter(this.#paper)
+    this.#output = new TerminalOutput((text) => output.write(text), this.#tty)
+    this.#printer = new TranscriptPrinter(this.#output)
     this.#approvals = new Approvals(session)
-    this.#leave = leave
+    this.#resolve = resolve
   }
 
   start(): void {
     const { session: id, url } = this.#options
-    this.#paper.note(`session ${id} at ${url}; join it with --session ${id}`)
-    const notes = new ConnectionNotes((text) => this.#aside(() => this.#paper.note(text)))
-    this.#endings.push(
+    this.#output.note(`session ${id} at ${url} (continue later with --session ${id})`)
+    const notes = new ConnectionNotes((text) => this.#interleave(() => this.#output.note(text)))
+    this.#cleanups.push(
       this.#client.subscribe(() => {
         notes.update(this.#client.state)
-        if (this.#client.state.status === 'closed') this.#end(1)
+        if (this.#client.state.status === 'closed') this.#exit(1)
       }),
-      this.#session.subscribe(() => this.#changed()),
+      this.#session.subscribe(() => this.#render()),
     )
     this.#reader.on('line', (line) => this.#line(line))
     this.#reader.on('close', () => this.#inputEnded())
     this.#reader.on('SIGINT', () => this.#interrupt())
-    // Without a terminal there is no Ctrl-C to read: the signal itself comes.
+    // Without a terminal, Ctrl-C arrives as a signal.
     const onSignal = (): void => this.#interrupt()
     process.on('SIGINT', onSignal)
-    this.#endings.push(() => process.off('SIGINT', onSignal))
+    this.#cleanups.push(() => process.off('SIGINT', onSignal))
     if (this.#tty) {
       const onKey = (_: string | undefined, key: Key): void => this.#key(key)
-      // Before the line editor sees the key: what the person types gets a line of its own.
+      // Runs before the line editor handles the key, so that the person's input gets a line of its own.
       this.#input.prependListener('keypress', onKey)
-      this.#endings.push(() => this.#input.off('keypress', onKey))
+      this.#cleanups.push(() => this.#input.off('keypress', onKey))
     }
-    this.#changed()
+    this.#render()
   }
 
-  get #speaking(): boolean {
+  get #isAnswering(): boolean {
     return this.#session.state.activeRun !== undefined || this.#session.state.pending.length > 0
   }
 
-  #changed(): void {
-    if (this.#over) return
+  #render(): void {
+    if (this.#hasEnded) return
     const view = this.#session.state
     if (view.error !== undefined) {
-      this.#aside(() => this.#paper.note(cleanText(view.error?.message ?? '', { oneLine: true })))
-      this.#end(1)
+      this.#interleave(() => this.#output.note(cleanText(view.error?.message ?? '', { oneLine: true })))
+      this.#exit(1)
       return
     }
-    // A prompt stands on the line where the answer would go.
-    if (this.#prompted && this.#reader.line !== '') this.#paper.hold()
-    else if (this.#prompted && this.#speaking) this.#unprompt()
+    // The prompt is on the line where the answer would continue.
+    if (this.#isPrompted && this.#reader.line !== '') this.#output.pause()
+    else if (this.#isPrompted && this.#isAnswering) this.#removePrompt()
     this.#printer.print(view)
     const call = this.#approvals.next(view)
     if (call !== undefined) {
       const what = cleanText(`${call.name}(${JSON.stringify(call.input)})`, { oneLine: true })
-      this.#aside(() => this.#paper.note(`the model asks to run ${what} on this machine: allow it? y/n`))
+      this.#interleave(() => this.#output.note(`the model wants to run ${what} on this machine. Allow? (y/n)`))
       this.#prompt()
-    } else if (!this.#speaking && view.status === 'live') {
+    } else if (!this.#isAnswering && view.status === 'live') {
       this.#prompt()
     }
   }
 
   #line(text: string): void {
-    this.#prompted = false
-    this.#mayLeave = false
-    this.#paper.release()
+    this.#isPrompted = false
+    this.#isExitArmed = false
+    this.#output.resume()
     const content = text.trim()
     if (this.#approvals.asked !== undefined && /^(y|yes|n|no)$/i.test(content)) {
       const decision = /^y/i.test(content) ? 'approve' : 'deny'
       this.#watch(this.#approvals.answer(decision))
     } else if (content !== '') {
-      this.#say(content)
+      this.#send(content)
     }
-    this.#changed()
+    this.#render()
   }
 
-  #say(content: string): void {
+  #send(content: string): void {
     const model = this.#options.model === undefined ? {} : { model: this.#options.model }
     const { seen } = this.#printer
-    const reply = this.#speaking
+    const reply = this.#isAnswering
       ? this.#session.redirect(content, { ...model, ...(seen === undefined ? {} : { seen }) })
       : this.#session.send(content, model)
     this.#printer.sent(reply.command)
@@ -145,97 +145,97 @@ class TerminalChat {
   #interrupt(): void {
     if (this.#reader.line !== '' && this.#tty) {
       this.#reader.write(null, { ctrl: true, name: 'u' })
-      this.#unprompt()
-      this.#paper.release()
-      this.#changed()
+      this.#removePrompt()
+      this.#output.resume()
+      this.#render()
       return
     }
-    if (this.#speaking) {
-      // A message that is still on its way is handled before this: then its run is the active one.
+    if (this.#isAnswering) {
+      // The server handles a message that is still being sent first: its run is then the active one.
       this.#watch(this.#session.cancel())
       return
     }
-    if (this.#mayLeave) {
-      this.#end(0)
+    if (this.#isExitArmed) {
+      this.#exit(0)
       return
     }
-    this.#mayLeave = true
-    this.#aside(() => this.#paper.note('Ctrl-C once more to leave'))
-    this.#changed()
+    this.#isExitArmed = true
+    this.#interleave(() => this.#output.note('press Ctrl-C again to exit'))
+    this.#render()
   }
 
-  /** Somebody else may have ended the run or decided meanwhile: what they did is what the log shows. */
+  /** Shows a command's error, unless it is a bug. Others may have ended the run or decided first. */
   #watch(command: Promise<unknown>): void {
     command.catch((error: unknown) => {
       if (!(error instanceof ParleyError)) throw error
-      if (this.#over) return
-      this.#aside(() => this.#paper.note(cleanText(error.message, { oneLine: true })))
-      this.#changed()
+      if (this.#hasEnded) return
+      this.#interleave(() => this.#output.note(cleanText(error.message, { oneLine: true })))
+      this.#render()
     })
   }
 
-  /** A key is about to reach the line editor. */
+  /** Handles a key before the line editor does. */
   #key(key: Key): void {
-    if (key.ctrl === true || key.meta === true || this.#prompted || this.#over) return
+    if (key.ctrl === true || key.meta === true || this.#isPrompted || this.#hasEnded) return
     if (key.name === 'return' || key.name === 'enter') return
     this.#prompt()
-    this.#paper.hold()
-    // When the line is empty again, what was held back is shown.
+    this.#output.pause()
+    // When the line is empty again, the paused output continues.
     const onNext = (): void => {
-      if (this.#reader.line !== '' || !this.#prompted) return
+      if (this.#reader.line !== '' || !this.#isPrompted) return
       this.#input.off('keypress', onNext)
-      if (!this.#speaking) return
-      this.#unprompt()
-      this.#paper.release()
+      if (!this.#isAnswering) return
+      this.#removePrompt()
+      this.#output.resume()
     }
     this.#input.on('keypress', onNext)
   }
 
   #prompt(): void {
-    if (this.#prompted || !this.#tty) return
-    this.#paper.startLine()
-    this.#prompted = true
+    if (this.#isPrompted || !this.#tty) return
+    this.#output.startLine()
+    this.#isPrompted = true
     this.#reader.prompt()
   }
 
-  /** Takes an empty prompt away again. */
-  #unprompt(): void {
-    this.#prompted = false
-    if (this.#tty) this.#paper.erasePrompt()
+  /** Removes an empty prompt. */
+  #removePrompt(): void {
+    this.#isPrompted = false
+    if (this.#tty) this.#output.erasePrompt()
   }
 
-  /** Writes something while a prompt may stand there, and puts the prompt back. */
-  #aside(write: () => void): void {
-    const again = this.#prompted
-    if (again) this.#unprompt()
-    this.#paper.release()
+  /** Writes while a prompt may be visible, and restores the prompt. */
+  #interleave(write: () => void): void {
+    const wasPrompted = this.#isPrompted
+    if (wasPrompted) this.#removePrompt()
+    this.#output.resume()
     write()
-    if (!again || this.#over) return
-    this.#prompted = true
+    if (!wasPrompted || this.#hasEnded) return
+    this.#isPrompted = true
     this.#reader.prompt(true)
-    if (this.#reader.line !== '') this.#paper.hold()
+    if (this.#reader.line !== '') this.#output.pause()
   }
 
-  /** Ctrl-D, or the end of the lines: what was asked is answered first. */
+  /** Handles Ctrl-D and the end of piped input: pending answers come first. */
   #inputEnded(): void {
-    if (this.#tty || !this.#speaking) {
-      this.#end(0)
+    if (this.#tty || !this.#isAnswering) {
+      this.#exit(0)
       return
     }
-    this.#endings.push(
+    this.#cleanups.push(
       this.#session.subscribe(() => {
-        if (!this.#speaking) this.#end(0)
+        if (!this.#isAnswering) this.#exit(0)
       }),
     )
   }
 
-  #end(code: number): void {
-    if (this.#over) return
-    this.#over = true
-    for (const ending of this.#endings.reverse()) ending()
+  #exit(code: number): void {
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    for (const cleanup of this.#cleanups.reverse()) cleanup()
     this.#reader.close()
-    this.#paper.release()
-    this.#paper.startLine()
-    this.#leave(code)
+    this.#output.resume()
+    this.#output.startLine()
+    this.#resolve(code)
   }
 }

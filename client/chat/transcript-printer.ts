@@ -1,77 +1,81 @@
-// TranscriptPrinter: turns the changes of a session's view into text that is only ever added to: each message, then
-// the run that answers it, as it comes. It prints nothing while the view catches up, and nothing twice.
+// TranscriptPrinter: turns the changes of a session's view into append-only text: each message, then its answer as it
+// streams. It prints nothing during a replay, and nothing twice.
+import { lateSteerRun } from '@parley/protocol/make-id'
 import type { MessageView, RunPart, RunView, Seen, SessionView } from '../index.ts'
 import { isEnded } from '../index.ts'
-import { lateSteerRun } from '../session/session-view.ts'
 import { CleanText, cleanText } from './clean-text.ts'
 
-/** Where it is printed. What is given is clean already. */
-export interface Paper {
-  /** A piece of the answer. */
+/** The destination. All text is clean already. */
+export interface TranscriptOutput {
+  /** Appends to the answer. */
   answer(text: string): void
   reasoning(text: string): void
-  /** A message of somebody; `own` when this program sent it. */
+  /** Prints a message; `own` if this program sent it. */
   message(author: string, text: string, own: boolean): void
-  /** A remark of the program itself, on a line of its own. */
+  /** Prints a note of the program on a separate line. */
   note(text: string): void
-  /** An answer is complete. */
-  end(): void
+  /** Completes the current line. */
+  startLine(): void
 }
 
-/** How much of a long history is shown on joining. */
+/** Limit of the messages that are shown at the start. */
 const HISTORY_MESSAGES = 50
 
-/** How much of a run has been printed. */
+/** How much of a run is printed. */
 interface Progress {
   readonly run: string
   epoch: number
   part: number
   offset: number
-  /** The text of it, without reasoning. */
+  /** The printed text, without reasoning. */
   text: string
   readonly cleaner: CleanText
 }
 
 export class TranscriptPrinter {
-  readonly #paper: Paper
+  readonly #output: TranscriptOutput
   readonly #own = new Set<string>()
-  readonly #done = new Set<string>()
-  #joined = false
+  readonly #printed = new Set<string>()
+  #isStarted = false
   #shown: string | undefined
   #progress: Progress | undefined
   #seen: Seen | undefined
 
-  constructor(paper: Paper) {
-    this.#paper = paper
+  constructor(output: TranscriptOutput) {
+    this.#output = output
   }
 
-  /** This program sent the message. */
+  /** Marks a message as sent by this program. */
   sent(message: string): void {
     this.#own.add(message)
   }
 
-  /** How much of the run that is being printed can have been read. */
+  /** How much of the current run the person can have read. */
   get seen(): Seen | undefined {
     return this.#seen
   }
 
   print(view: SessionView): void {
     if (view.status !== 'live') return
-    if (!this.#joined) this.#join(view)
+    if (!this.#isStarted) this.#skipHistory(view)
     for (const message of view.messages) {
-      if (this.#done.has(message.id)) continue
+      if (this.#printed.has(message.id)) continue
       if (this.#shown !== message.id) {
         this.#shown = message.id
-        this.#paper.message(cleanText(message.author, { oneLine: true }), cleanText(message.text), this.#isOwn(message))
+        this.#output.message(
+          cleanText(message.author, { oneLine: true }),
+          cleanText(message.text),
+          this.#isOwn(message),
+        )
       }
       const run = answerOf(view, message)
       if (run !== undefined) {
         this.#run(run, view)
-        // The next message waits until this answer is complete.
+        // The next message is printed after this answer.
         if (!isEnded(run)) return
         this.#finish(run)
       }
-      this.#done.add(message.id)
+      this.#printed.add(message.id)
     }
   }
 
@@ -79,12 +83,12 @@ export class TranscriptPrinter {
     return this.#own.has(message.id)
   }
 
-  #join(view: SessionView): void {
-    this.#joined = true
+  #skipHistory(view: SessionView): void {
+    this.#isStarted = true
     const before = view.messages.filter((message) => !this.#own.has(message.id))
     const skipped = before.slice(0, Math.max(0, before.length - HISTORY_MESSAGES))
-    for (const message of skipped) this.#done.add(message.id)
-    if (skipped.length > 0) this.#paper.note(`${skipped.length} earlier messages are not shown`)
+    for (const message of skipped) this.#printed.add(message.id)
+    if (skipped.length > 0) this.#output.note(`${skipped.length} earlier messages are hidden`)
   }
 
   #run(run: RunView, view: SessionView): void {
@@ -93,7 +97,7 @@ export class TranscriptPrinter {
     if (run.epoch !== progress.epoch) {
       progress.epoch = run.epoch
       if (!run.text.startsWith(progress.text)) {
-        this.#paper.note('the answer is begun anew')
+        this.#output.note('restarting the answer')
         this.#begin(run)
       }
     }
@@ -126,27 +130,27 @@ export class TranscriptPrinter {
       if (part.type === 'text') progress.text += added
       const text = progress.cleaner.push(added)
       if (text === '') return
-      if (part.type === 'text') this.#paper.answer(text)
-      else this.#paper.reasoning(text)
+      if (part.type === 'text') this.#output.answer(text)
+      else this.#output.reasoning(text)
     } else if (part.type === 'tool') {
       const input = JSON.stringify(view.calls.get(part.call)?.input ?? {})
-      this.#paper.note(`calls ${cleanText(`${part.name}(${input})`, { oneLine: true }).slice(0, 200)}`)
+      this.#output.note(`calling ${cleanText(`${part.name}(${input})`, { oneLine: true }).slice(0, 200)}`)
     }
   }
 
   #finish(run: RunView): void {
-    this.#paper.end()
+    this.#output.startLine()
     this.#progress = undefined
     this.#seen = undefined
-    if (run.status === 'cancelled') this.#paper.note('stopped')
-    else if (run.status === 'superseded') this.#paper.note('stopped for another message')
+    if (run.status === 'cancelled') this.#output.note('stopped')
+    else if (run.status === 'superseded') this.#output.note('interrupted')
     else if (run.status === 'failed') {
-      this.#paper.note(`failed: ${cleanText(run.error?.message ?? 'no reason given', { oneLine: true })}`)
+      this.#output.note(`failed: ${cleanText(run.error?.message ?? 'unknown error', { oneLine: true })}`)
     }
   }
 }
 
-/** The run of the message's own; a steering message has one only when it came too late. */
+/** The message's own run. A steering message has one only if its run did not take it. */
 function answerOf(view: SessionView, message: MessageView): RunView | undefined {
   const run = view.runs.get(message.run)
   return run?.message === message.id ? run : view.runs.get(lateSteerRun(message.id))

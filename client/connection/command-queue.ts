@@ -1,21 +1,21 @@
-// CommandQueue: commands that were not answered yet, in the order in which they were given. Bounded. After a
-// reconnect they are sent again with the same ids, which makes each take effect once.
+// CommandQueue: the unanswered commands in the order of their calls, up to a limit. After a reconnect they are sent
+// again with the same ids, so that each takes effect once.
 import type { Command, ErrorFrame, Ok } from '@parley/protocol'
 import { ParleyError } from '../parley-error.ts'
 
 export interface QueuedCommand {
   readonly frame: Command
-  /** Whether it means the same on another connection. */
+  /** Whether it is still valid on another connection. */
   readonly resend: boolean
   readonly resolve: (ok: Ok) => void
   readonly reject: (error: ParleyError) => void
-  /** How often the server said to try again. */
+  /** Retries that the server asked for. */
   retries: number
-  /** It waits for its time, and must not be sent before. */
+  /** It waits for its retry, and must not be sent earlier. */
   delayed: boolean
 }
 
-/** How often a command is sent again because the server said that it may succeed later. */
+/** Limit of retries that the server asks for, per command. */
 export const MAX_RETRIES = 6
 
 export class CommandQueue {
@@ -33,7 +33,8 @@ export class CommandQueue {
   /** @throws ParleyError too_many_pending */
   add(frame: Command, resend: boolean): Promise<Ok> {
     if (this.#commands.size >= this.#max) {
-      throw new ParleyError('too_many_pending', `${this.#max} commands wait for an answer already.`, true)
+      const problem = `${this.#max} commands are unanswered already. Wait for answers or raise \`maxPending\`.`
+      throw new ParleyError('too_many_pending', problem, true)
     }
     return new Promise((resolve, reject) => {
       this.#commands.set(frame.id, {
@@ -47,12 +48,12 @@ export class CommandQueue {
     })
   }
 
-  /** What is to be sent on a new connection, in order. */
+  /** The commands to send on a new connection, in order. */
   ready(): readonly Command[] {
     return [...this.#commands.values()].filter((command) => !command.delayed).map((command) => command.frame)
   }
 
-  /** @returns whether anybody waited for it */
+  /** @returns whether the command was in the queue */
   ok(frame: Ok): boolean {
     const command = this.#commands.get(frame.id)
     if (command === undefined) return false
@@ -61,11 +62,11 @@ export class CommandQueue {
     return true
   }
 
-  /** @returns the command when it is to be sent once more, later */
+  /** @returns the command if it must be retried later */
   error(frame: ErrorFrame): QueuedCommand | undefined {
     const command = frame.id === undefined ? undefined : this.#commands.get(frame.id)
     if (command === undefined) return undefined
-    // `not_attached`: the attach itself was put off, and comes before the next try.
+    // `not_attached`: the server postponed the attach, which precedes the retry.
     if ((frame.retryable || frame.code === 'not_attached') && command.retries < MAX_RETRIES) {
       command.retries += 1
       command.delayed = true
@@ -76,8 +77,8 @@ export class CommandQueue {
     return undefined
   }
 
-  /** The wait of a delayed command is over. @returns its frame, unless it was given up meanwhile */
-  due(command: QueuedCommand): Command | undefined {
+  /** Ends the wait of a delayed command. @returns its frame, unless the command has failed meanwhile */
+  resume(command: QueuedCommand): Command | undefined {
     command.delayed = false
     return this.#commands.get(command.frame.id) === command ? command.frame : undefined
   }
@@ -88,7 +89,7 @@ export class CommandQueue {
     if (command !== undefined) this.#drop(command, error)
   }
 
-  /** The connection went: what means something on that one only is given up. */
+  /** Fails the commands that are valid only on the lost connection. */
   lost(error: ParleyError): void {
     for (const command of this.#commands.values()) if (!command.resend) this.#drop(command, error)
   }
@@ -97,7 +98,7 @@ export class CommandQueue {
     for (const command of this.#commands.values()) this.#drop(command, error)
   }
 
-  /** The session was closed: nobody waits for its commands any more. */
+  /** Fails the commands of a closed session, except its `detach`. */
   failSession(session: string, error: ParleyError): void {
     for (const command of this.#commands.values()) {
       if (command.frame.session === session && command.frame.type !== 'detach') this.#drop(command, error)

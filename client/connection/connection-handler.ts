@@ -1,20 +1,18 @@
-// ConnectionHandler: what a Connection tells the client whose it is.
+// ConnectionHandler: the events of a Connection, for the client that owns it.
 import type { Command, ErrorFrame, ServerFrame } from '@parley/protocol'
 import type { ParleyError } from '../parley-error.ts'
 import type { Sample } from './transport-probe.ts'
 
 export interface ConnectionHandler {
-  /** It is open: what is sent now goes before the commands that wait. */
+  /** A transport is open, and all sessions must attach over it. Frames that are sent now precede the queued commands. */
   opened(): void
   lost(): void
-  /** It will not come back. */
+  /** The connection has ended permanently. */
   ended(error: ParleyError): void
-  /** It goes on through another door: what was asked for over the link before has to be asked for again. */
-  moved(): void
-  /** The server took it not, for now: it goes out again then. @param until Unix milliseconds */
+  /** The server postponed a command until `until` (Unix milliseconds); the connection then retries it. */
   delayed(command: Command, error: ErrorFrame, until: number): void
-  /** The frames of one message, but for those that are the connection's own. */
+  /** Receives the frames of one message, except those that the connection handles itself. */
   frames(frames: readonly ServerFrame[]): void
-  /** A session that is attached, for trying a door with. */
+  /** An attached session with which a probe tests a transport. */
   sample(): Sample | undefined
 }

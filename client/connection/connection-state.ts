@@ -1,55 +1,53 @@
-// ConnectionState: where a client's one connection stands, and when it is to be tried again. Pure.
+// ConnectionState: the state of a client's connection, and the time of the next attempt. Pure.
 //
 //   idle ──connect──► connecting ──welcome──► open
 //                        ▲    │                │
-//                      retry  └─────lost───────┤ (a close code that allows it, and attempts are left)
+//                      retry  └─────lost───────┤ (if the close code allows a reconnect and attempts are left)
 //                        │                     ▼
 //                        └─────────────────  waiting
 //   any ──close──► closed        connecting | open ──lost (44xx, or out of attempts)──► closed, with an error
-//   connecting | open ──lost (4401), where that is asked for──► waiting, turned away: for another token, and no time
-//   open ──moved──► open: through another door, and nothing was lost in between
+//   connecting | open ──lost (4401, and the client waits for tokens)──► waiting, turnedAway: without a time limit
+//   open ──moved──► open: over another transport, without a loss in between
 import type { Assignment } from '@parley/protocol'
 import { mayReconnect } from '@parley/protocol/close-code'
 import { backoff, type ReconnectPolicy } from '../backoff.ts'
 import { DisconnectedError, type ParleyError } from '../parley-error.ts'
+import { STABLE_MS } from '../transport/door.ts'
 import type { TransportState } from './transport-choice.ts'
 
 export type ConnectionStatus = 'idle' | 'connecting' | 'open' | 'waiting' | 'closed'
 
 export interface ConnectionState {
   readonly status: ConnectionStatus
-  /** The door that is used, or tried. */
+  /** The transport in use, or being opened. */
   readonly transport: TransportState
   /** The name of the server's node, while open. */
   readonly node?: string
-  /** Who the server takes this client for, or last took it for. */
+  /** The client's user, as the server last reported it. */
   readonly user?: string
-  /** How people call that user, where the token tells it. */
+  /** The display name of that user, if the access token has one. */
   readonly name?: string
-  /** The experiment that the server has this client take part in, and its variant, while open. */
+  /** The server's experiment and this client's variant, while open. */
   readonly experiment?: Assignment
   /** The connection's id, while open. */
   readonly connection?: string
-  /** Failed attempts since the connection last held. */
+  /** Failed attempts since the connection was last stable. */
   readonly attempt: number
   /** Unix milliseconds of the next attempt, while waiting. */
   readonly retryAt?: number
-  /** While waiting: the server takes the token no more, and it is tried again when `renew` says that there is another one. */
+  /** While waiting: the server rejected the access token, and `renew` must announce another one. */
   readonly turnedAway?: true
   /** Why the connection was last lost. */
   readonly error?: ParleyError
-  /** How often it was open; beyond the first time, it was resumed. */
+  /** How often the connection has opened. All but the first are resumes. */
   readonly opens: number
-  /** How often a connection was opened again after one had been lost. */
+  /** How often the connection has opened again after a loss. */
   readonly resumes: number
-  /** Unix milliseconds since when it is open. */
+  /** Unix milliseconds at which the connection opened. */
   readonly since?: number
-  /** Unix milliseconds at which to leave this node, which is about to stop. */
+  /** Unix milliseconds at which to leave this node, which is shutting down. */
   readonly leaveAt?: number
 }
-
-/** A connection that held for so long was a good one: the next loss begins with a short wait again. */
-export const STABLE_MS = 5_000
 
 export type ConnectionEvent =
   | { readonly type: 'connect' }
@@ -69,11 +67,11 @@ export type ConnectionEvent =
 interface Lost {
   readonly code: number
   readonly reason: string
-  /** Another door is to be tried instead: that is the same attempt still. */
-  readonly elsewhere?: boolean
-  /** The token was not taken, and another one is to be waited for. */
-  readonly waits?: boolean
-  /** What the server asked for. */
+  /** The client tries another transport instead: this counts as the same attempt. */
+  readonly fallsBack?: boolean
+  /** The server rejected the access token, and the client waits for another one. */
+  readonly awaitsToken?: boolean
+  /** The wait that the server asked for, in milliseconds. */
   readonly retryAfterMs?: number | undefined
 }
 
@@ -85,7 +83,7 @@ export const IDLE: ConnectionState = {
   resumes: 0,
 }
 
-/** @param random from 0 up to 1 */
+/** @param random from 0 (included) to 1 (excluded) */
 export function nextConnection(
   state: ConnectionState,
   event: ConnectionEvent,
@@ -103,12 +101,12 @@ export function nextConnection(
     case 'welcome': {
       if (state.status !== 'connecting') return state
       const counts = { attempt, opens: opens + 1, resumes: opens }
-      return { status: 'open', transport, ...counts, ...whoAndWhere(event), since: now }
+      return { status: 'open', transport, ...counts, ...identityOf(event), since: now }
     }
     case 'moved': {
       if (state.status !== 'open') return state
-      // The node of before may have been about to stop; this may be another one.
-      return { status: 'open', transport, attempt, opens, resumes, ...whoAndWhere(event), since: now }
+      // The earlier node may have been shutting down; this may be another one.
+      return { status: 'open', transport, attempt, opens, resumes, ...identityOf(event), since: now }
     }
     case 'goaway':
       if (state.status !== 'open' || state.leaveAt !== undefined) return state
@@ -120,7 +118,7 @@ export function nextConnection(
   }
 }
 
-function whoAndWhere(event: {
+function identityOf(event: {
   readonly connection: string
   readonly user: string
   readonly name?: string | undefined
@@ -147,32 +145,32 @@ function lost(
   if (state.status !== 'connecting' && state.status !== 'open') return state
   const { transport, opens, resumes, user, name } = state
   const error = new DisconnectedError(event.code, event.reason)
-  // Whose client it is does not change with a loss.
+  // A loss does not change the user.
   const who = { ...(user === undefined ? {} : { user }), ...(name === undefined ? {} : { name }) }
   const waiting = { status: 'waiting', transport, opens, resumes, error, ...who } as const
-  // Told to go: that is no failure, and the server has chosen the time so that not all come back at once.
+  // A requested reconnect is no failure. The server has chosen the time so that not all clients reconnect at once.
   if (state.leaveAt !== undefined) return { ...waiting, attempt: 0, retryAt: Math.max(now, state.leaveAt) }
-  if (event.waits === true) return { ...waiting, attempt: 0, turnedAway: true }
-  const held = state.since !== undefined && now - state.since >= STABLE_MS
-  const failed = held ? 0 : state.attempt
-  if (mayReconnect(event.code) && event.elsewhere === true) {
+  if (event.awaitsToken === true) return { ...waiting, attempt: 0, turnedAway: true }
+  const wasStable = state.since !== undefined && now - state.since >= STABLE_MS
+  const failed = wasStable ? 0 : state.attempt
+  if (mayReconnect(event.code) && event.fallsBack === true) {
     return { ...waiting, attempt: failed, retryAt: now + backoff(policy, 1, random) }
   }
   const attempt = failed + 1
-  const givenUp = policy.maxAttempts !== undefined && attempt > policy.maxAttempts
-  if (!mayReconnect(event.code) || givenUp) return { ...waiting, status: 'closed', attempt }
+  const isExhausted = policy.maxAttempts !== undefined && attempt > policy.maxAttempts
+  if (!mayReconnect(event.code) || isExhausted) return { ...waiting, status: 'closed', attempt }
   const wait = backoff(policy, attempt, random)
-  // Asked to wait: not before, and not all at the same moment after it.
+  // Adds jitter to the requested wait, so that not all clients reconnect at the same moment.
   return { ...waiting, attempt, retryAt: now + (event.retryAfterMs ?? 0) + wait }
 }
 
-/** Milliseconds within which a ping is answered by a peer that is there, at most. */
+/** The longest wait for the answer to a ping, in milliseconds. */
 const PONG_MS = 10_000
 
 /**
- * What to do about a peer that was last heard so many milliseconds ago. Only an unanswered ping tells that it is gone:
- * timers of a page in the background, or of a machine that slept, fire late.
- * @param pingedMs since when a ping has been without an answer; undefined: none was sent since it was heard
+ * Decides what to do after the peer has been silent for some milliseconds. Only an unanswered ping proves that the peer
+ * is gone, because timers fire late in background pages and after sleep.
+ * @param pingedMs milliseconds since the unanswered ping; undefined if none was sent since the last frame
  */
 export function heartbeat(
   silentMs: number,

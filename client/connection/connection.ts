@@ -1,84 +1,79 @@
-// Connection: a client's one connection, kept up across losses and from door to door. The shell around
-// connection-state.ts: it owns the link and the timers. A frame of a link that was left is never heard.
+// Connection: a client's one connection, maintained across losses and transports. It is the stateful shell around
+// connection-state.ts and owns the transport and the timers. Frames of a closed transport are ignored.
 import type { ClientFrame, Command, ErrorFrame, Ok, Resume, ServerFrame } from '@parley/protocol'
 import { CLOSE } from '@parley/protocol/close-code'
 import { onWake, platformStorage } from '#platform'
 import { backoff, type ReconnectPolicy } from '../backoff.ts'
-import {
-  type ClientOptions,
-  type Clock,
-  DEFAULT_CONNECT_TIMEOUT_MS,
-  DEFAULT_MAX_PENDING,
-  httpUrl,
-  type Logger,
-} from '../client-options.ts'
+import type { ClientOptions, Clock, Logger } from '../client-options.ts'
+import { DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_MAX_PENDING, httpUrl } from '../client-options.ts'
 import { Listeners } from '../listeners.ts'
 import { DisconnectedError, ParleyError } from '../parley-error.ts'
-import { DOORS, type Door } from '../transport/door.ts'
-import { openTransport } from '../transport/open-transport.ts'
-import { type Left, resumption } from '../transport/resumption.ts'
-import { ABNORMAL, type Loss, NORMAL, type Transport, type TransportOptions } from '../transport/transport.ts'
-import { linkOptions } from '../transport/transport-options.ts'
+import { type Door, TRANSPORTS } from '../transport/door.ts'
+import { HttpTransport } from '../transport/http/http-transport.ts'
+import { type PreviousConnection, resumption } from '../transport/resumption.ts'
+import type { Loss, Transport, TransportHandler, TransportOptions } from '../transport/transport.ts'
+import { ABNORMAL, NORMAL, transportOptions } from '../transport/transport.ts'
+import { WebSocketTransport } from '../transport/websocket/websocket-transport.ts'
 import { CommandQueue, type QueuedCommand } from './command-queue.ts'
 import type { ConnectionHandler } from './connection-handler.ts'
 import { type ConnectionEvent, type ConnectionState, heartbeat, IDLE, nextConnection } from './connection-state.ts'
 import { TransportMemory } from './transport-memory.ts'
-import { type Found, Relay } from './transport-probe.ts'
+import { type ProbedTransport, Relay } from './transport-probe.ts'
 import { TransportSelector } from './transport-selector.ts'
 
-/** The link in use. */
-interface Line {
-  readonly link: Transport
-  /** The door, once the server has welcomed us through it. */
-  door: Door | undefined
-  /** When something last came. */
-  heardAt: number
-  /** A ping was sent then and nothing came since. */
+/** The transport in use. */
+interface ActiveTransport {
+  readonly transport: Transport
+  /** Its kind, once the server has sent `welcome` over it. */
+  kind: Door | undefined
+  /** Unix milliseconds of the last received frame. */
+  receivedAt: number
+  /** Unix milliseconds of an unanswered ping. */
   pingedAt: number | undefined
-  /** 0: the link looks after itself. */
+  /** 0 if the transport monitors itself. */
   heartbeatMs: number
 }
 
 export class Connection {
   readonly #options: ClientOptions
-  readonly #linkOptions: TransportOptions
+  readonly #transportOptions: TransportOptions
   readonly #policy: ReconnectPolicy
   readonly #handler: ConnectionHandler
   readonly #queue: CommandQueue
-  readonly #doors: TransportSelector
+  readonly #selector: TransportSelector
   readonly #listeners = new Listeners()
   readonly #delays = new Set<() => void>()
   readonly clock: Clock
   readonly logger: Logger | undefined
   #state: ConnectionState
-  #line: Line | undefined
-  /** Left, and the server may still keep what was its: the next one goes on with that, if it is of the same kind. */
-  #before: Transport | undefined
-  /** The last line that was open, once it was left. */
-  #left: Left | undefined
+  #active: ActiveTransport | undefined
+  /** The closed transport, for which the server may still keep tool calls. The next one of its kind continues them. */
+  #previousTransport: Transport | undefined
+  /** The last open connection, once it is closed. */
+  #previousConnection: PreviousConnection | undefined
   #cancelTimer: (() => void) | undefined
-  #stopWaking: (() => void) | undefined
+  #unsubscribeWake: (() => void) | undefined
 
   constructor(options: ClientOptions, handler: ConnectionHandler) {
     const { url, transport = 'auto' } = options
     const storage = options.storage ?? platformStorage()
     this.#options = options
-    this.#linkOptions = linkOptions(options, storage)
-    this.#policy = this.#linkOptions.reconnect
+    this.#transportOptions = transportOptions(options, storage)
+    this.#policy = this.#transportOptions.reconnect
     this.#handler = handler
     this.#queue = new CommandQueue(options.maxPending ?? DEFAULT_MAX_PENDING)
-    this.clock = this.#linkOptions.clock
+    this.clock = this.#transportOptions.clock
     this.logger = options.logger
-    this.#doors = new TransportSelector(transport === 'auto' ? DOORS : [transport], {
+    this.#selector = new TransportSelector(transport === 'auto' ? TRANSPORTS : [transport], {
       clock: this.clock,
       logger: this.logger,
-      policy: this.#linkOptions.doors,
+      policy: this.#transportOptions.policy,
       memory: new TransportMemory(transport === 'auto' ? storage : undefined, httpUrl(url), () => this.clock.now()),
-      open: (door, relay) => openTransport(door, this.#linkOptions, relay),
+      open: (kind, relay) => this.#create(kind, relay),
       sample: () => handler.sample(),
-      adopt: (found) => this.#adopt(found),
+      moveTo: (probed) => this.#moveTo(probed),
     })
-    this.#state = { ...IDLE, transport: this.#doors.state }
+    this.#state = { ...IDLE, transport: this.#selector.state }
   }
 
   get state(): ConnectionState {
@@ -91,50 +86,50 @@ export class Connection {
 
   connect(): void {
     if (this.#state.status !== 'idle') return
-    this.#step({ type: 'connect' })
-    this.#stopWaking = onWake(() => this.wake())
-    this.#dial()
+    this.#apply({ type: 'connect' })
+    this.#unsubscribeWake = onWake(() => this.wake())
+    this.#open()
   }
 
-  /** Sends it now or when there is a connection, and again after each loss until it is answered. */
+  /** Sends a command now or on the next connection, and again after each loss until it is answered. */
   async command(frame: Command, options: { resend?: boolean } = {}): Promise<Ok> {
     const { status } = this.#state
     if (status === 'closed') throw this.error()
     const resend = options.resend ?? true
-    if (!resend && status !== 'open') throw new ParleyError('disconnected', 'There is no connection.', true)
+    if (!resend && status !== 'open') throw new ParleyError('disconnected', 'Not connected.', true)
     const answer = this.#queue.add(frame, resend)
     if (status === 'open') this.post(frame)
     return answer
   }
 
-  /** @returns false when there is no connection: then it is not sent at all */
+  /** Sends a frame once. @returns false without a connection: then the frame is dropped */
   post(frame: ClientFrame): boolean {
-    if (this.#line === undefined || this.#state.status !== 'open') return false
-    this.#line.link.send(frame)
+    if (this.#active === undefined || this.#state.status !== 'open') return false
+    this.#active.transport.send(frame)
     return true
   }
 
-  /** The network, or the person, may have come back: no need to wait any longer. */
+  /** The network or the page may be back: stop waiting. */
   wake(): void {
-    const line = this.#line
+    const active = this.#active
     if (this.#state.status === 'waiting') {
-      // Without another token it would be turned away again.
+      // With the same access token, the server would reject the client again.
       if (this.#state.turnedAway !== true) this.#retry()
-    } else if (this.#state.status === 'open' && line !== undefined) {
-      this.#ping(line)
-      this.#beat(line)
+    } else if (this.#state.status === 'open' && active !== undefined) {
+      this.#ping(active)
+      this.#checkHeartbeat(active)
     }
   }
 
-  /** There may be a fresh token: it is asked for, and given to the server, and all goes on. */
+  /** Asks for a fresh access token and sends it to the server. */
   renew(): void {
     if (this.#state.turnedAway === true) this.#retry()
-    else this.#line?.link.renew()
+    else this.#active?.transport.renew()
   }
 
-  /** What is told of the connection before. @param isRunning a run of the session was under way */
+  /** What to report about the previous connection. @param isRunning whether the session had an active run */
   resumption(isRunning: boolean): Resume | undefined {
-    return this.#left && resumption(this.#left, this.clock.now(), isRunning)
+    return this.#previousConnection && resumption(this.#previousConnection, this.clock.now(), isRunning)
   }
 
   failSession(session: string, error: ParleyError): void {
@@ -143,99 +138,110 @@ export class Connection {
 
   close(): void {
     if (this.#state.status === 'closed') return
-    this.#step({ type: 'close' })
+    this.#apply({ type: 'close' })
     this.#end(new ParleyError('closed', 'The client was closed.'))
   }
 
-  /** Why there is no connection any more. */
+  /** The reason why the connection has ended. */
   error(): ParleyError {
     return this.#state.error ?? new ParleyError('closed', 'The client was closed.')
   }
 
-  #step(event: ConnectionEvent): void {
+  #apply(event: ConnectionEvent): void {
     const { clock } = this
     const next = nextConnection(this.#state, event, this.#policy, clock.now(), clock.random())
-    this.#state = { ...next, transport: this.#doors.state }
+    this.#state = { ...next, transport: this.#selector.state }
   }
 
-  #dial(): void {
+  #open(): void {
     this.#listeners.notify()
-    this.#leave()
-    const { door } = this.#doors.state
-    this.#arm(this.#patienceMs(door), () => {
-      this.#lost({ kind: 'unreached', code: ABNORMAL, reason: 'The connection was not open in time.' })
+    this.#closeActive()
+    const { door: kind } = this.#selector.state
+    this.#setTimer(this.#timeoutMs(kind), () => {
+      this.#lost({ kind: 'unreachable', code: ABNORMAL, reason: 'The connection timed out.' })
     })
     const relay = new Relay()
-    this.#use(openTransport(door, this.#linkOptions, relay), relay)
+    this.#activate(this.#create(kind, relay), relay)
   }
 
-  /** Milliseconds within which a link has to be open. */
-  #patienceMs(door: Door): number {
+  #create(kind: Door, handler: TransportHandler): Transport {
+    const options = this.#transportOptions
+    return kind === 'websocket' ? new WebSocketTransport(options, handler) : new HttpTransport(kind, options, handler)
+  }
+
+  /** The timeout of opening a transport, in milliseconds. */
+  #timeoutMs(kind: Door): number {
     const { connectTimeoutMs = DEFAULT_CONNECT_TIMEOUT_MS } = this.#options
-    // Where there are other doors, this one is not waited for as long.
-    const hasOthers = door === 'websocket' && this.#doors.several
-    return hasOthers ? Math.min(connectTimeoutMs, this.#linkOptions.doors.timeoutMs) : connectTimeoutMs
+    // With alternatives, a WebSocket gets less time.
+    const hasOthers = kind === 'websocket' && this.#selector.hasAlternatives
+    return hasOthers ? Math.min(connectTimeoutMs, this.#transportOptions.policy.timeoutMs) : connectTimeoutMs
   }
 
-  #use(link: Transport, relay: Relay): Line {
-    const line: Line = { link, door: undefined, heardAt: this.clock.now(), pingedAt: undefined, heartbeatMs: 0 }
-    this.#line = line
-    relay.lead({
-      frames: (frames) => this.#frames(line, frames),
+  #activate(transport: Transport, relay: Relay): ActiveTransport {
+    const active: ActiveTransport = {
+      transport,
+      kind: undefined,
+      receivedAt: this.clock.now(),
+      pingedAt: undefined,
+      heartbeatMs: 0,
+    }
+    this.#active = active
+    relay.forwardTo({
+      frames: (frames) => this.#frames(active, frames),
       lost: (loss) => {
-        if (this.#line === line) this.#lost(loss)
+        if (this.#active === active) this.#lost(loss)
       },
     })
-    return line
+    return active
   }
 
-  /** Goes on over a link through a better door, which is open already. */
-  #adopt({ link, relay, welcome }: Found): void {
+  /** Moves to a better transport that a probe has already opened. */
+  #moveTo({ transport, relay, welcome }: ProbedTransport): void {
     if (this.#state.status !== 'open') {
-      link.close()
+      transport.close()
       return
     }
-    this.#leave()
-    const line = this.#use(link, relay)
-    line.heartbeatMs = welcome.heartbeatMs
-    this.#doors.opened()
-    line.door = this.#doors.state.door
-    this.#step({ ...welcome, type: 'moved' })
-    this.logger?.debug({ door: this.#doors.state.door, node: welcome.node }, 'moved to a better door')
-    this.#queue.lost(new ParleyError('disconnected', 'The connection was made anew.', true))
-    this.#resume(line, () => this.#handler.moved())
+    this.#closeActive()
+    const active = this.#activate(transport, relay)
+    active.heartbeatMs = welcome.heartbeatMs
+    this.#selector.opened()
+    active.kind = this.#selector.state.door
+    this.#apply({ ...welcome, type: 'moved' })
+    this.logger?.debug({ door: this.#selector.state.door, node: welcome.node }, 'moved to a better transport')
+    this.#queue.lost(new ParleyError('disconnected', 'The connection was replaced.', true))
+    this.#resume(active)
   }
 
-  #frames(line: Line, frames: readonly ServerFrame[]): void {
-    if (this.#line !== line) return
-    line.heardAt = this.clock.now()
-    line.pingedAt = undefined
-    // Frames are handed on in the order in which they came, and in as few calls as that allows.
+  #frames(active: ActiveTransport, frames: readonly ServerFrame[]): void {
+    if (this.#active !== active) return
+    active.receivedAt = this.clock.now()
+    active.pingedAt = undefined
+    // Frames are delivered in the order of arrival, in as few calls as that allows.
     let others: ServerFrame[] = []
     const flush = (): void => {
       if (others.length > 0) this.#handler.frames(others)
       others = []
     }
     for (const frame of frames) {
-      if (this.#line !== line) return
-      if (frame.type === 'entry' || !this.#own(line, frame, flush)) others.push(frame)
+      if (this.#active !== active) return
+      if (frame.type === 'entry' || !this.#handleOwn(active, frame, flush)) others.push(frame)
     }
-    if (this.#line === line) flush()
+    if (this.#active === active) flush()
   }
 
-  /** @returns false when the frame is not for the connection itself */
-  #own(line: Line, frame: ServerFrame, flush: () => void): boolean {
+  /** @returns false if the frame is not for the connection itself */
+  #handleOwn(active: ActiveTransport, frame: ServerFrame, flush: () => void): boolean {
     switch (frame.type) {
       case 'welcome':
-        this.#welcome(line, frame)
+        this.#welcome(active, frame)
         return true
       case 'goaway':
-        this.#step({ type: 'goaway', reconnectAfterMs: frame.reconnectAfterMs })
-        this.logger?.debug({ reconnectAfterMs: frame.reconnectAfterMs }, 'the node goes away')
-        this.#beat(line)
+        this.#apply({ type: 'goaway', reconnectAfterMs: frame.reconnectAfterMs })
+        this.logger?.debug({ reconnectAfterMs: frame.reconnectAfterMs }, 'node is shutting down')
+        this.#checkHeartbeat(active)
         return true
       case 'ok':
-        // Entries that came before an `ok` are seen before it resolves anything.
+        // Entries that arrived before an `ok` must be visible before the command resolves.
         flush()
         return this.#queue.ok(frame)
       case 'error': {
@@ -251,29 +257,29 @@ export class Connection {
     }
   }
 
-  #welcome(line: Line, frame: Extract<ServerFrame, { type: 'welcome' }>): void {
+  #welcome(active: ActiveTransport, frame: Extract<ServerFrame, { type: 'welcome' }>): void {
     if (this.#state.status !== 'connecting') return
-    if (this.#doors.prefer(frame.experiment?.doors)) {
-      // Nothing was asked for over this one yet.
-      this.#state = { ...this.#state, transport: this.#doors.state }
-      this.#dial()
+    if (this.#selector.prefer(frame.experiment?.doors)) {
+      // Nothing was requested over this transport yet.
+      this.#state = { ...this.#state, transport: this.#selector.state }
+      this.#open()
       return
     }
-    line.heartbeatMs = frame.heartbeatMs
-    this.#doors.opened()
-    line.door = this.#doors.state.door
-    this.#step(frame)
+    active.heartbeatMs = frame.heartbeatMs
+    this.#selector.opened()
+    active.kind = this.#selector.state.door
+    this.#apply(frame)
     const { node, connection } = frame
-    this.logger?.debug({ node, connection, door: this.#doors.state.door }, 'connected')
-    this.#resume(line, () => this.#handler.opened())
+    this.logger?.debug({ node, connection, door: this.#selector.state.door }, 'connected')
+    this.#resume(active)
   }
 
-  /** Over a new link: first the sessions, then the commands that wait. */
-  #resume(line: Line, attach: () => void): void {
-    if (line.link.leaveForGood === undefined) this.#before?.leaveForGood?.()
-    this.#before = undefined
-    this.#beat(line)
-    attach()
+  /** Continues over a new transport: first the sessions attach, then the queued commands follow. */
+  #resume(active: ActiveTransport): void {
+    if (active.transport.releaseTools === undefined) this.#previousTransport?.releaseTools?.()
+    this.#previousTransport = undefined
+    this.#checkHeartbeat(active)
+    this.#handler.opened()
     for (const waiting of this.#queue.ready()) this.post(waiting)
     this.#listeners.notify()
   }
@@ -283,55 +289,55 @@ export class Connection {
     this.#handler.delayed(command.frame, frame, this.clock.now() + wait)
     const cancel = this.clock.after(wait, () => {
       this.#delays.delete(cancel)
-      const due = this.#queue.due(command)
-      if (due !== undefined) this.post(due)
+      const frame = this.#queue.resume(command)
+      if (frame !== undefined) this.post(frame)
     })
     this.#delays.add(cancel)
   }
 
-  /** One timer serves the heartbeat and the time at which to leave a node that goes away. */
-  #beat(line: Line): void {
-    if (this.#line !== line) return
+  /** Handles the heartbeat, and the time at which to leave a node that is shutting down, with one timer. */
+  #checkHeartbeat(active: ActiveTransport): void {
+    if (this.#active !== active) return
     const now = this.clock.now()
     const { leaveAt } = this.#state
     if (leaveAt !== undefined && now >= leaveAt) {
-      this.#lost({ kind: 'told', code: NORMAL, reason: 'The node goes away.' })
+      this.#lost({ kind: 'by-server', code: NORMAL, reason: 'The node is shutting down.' })
       return
     }
     let wait = leaveAt === undefined ? Number.POSITIVE_INFINITY : leaveAt - now
-    if (line.heartbeatMs > 0) {
-      const pingedMs = line.pingedAt === undefined ? undefined : now - line.pingedAt
-      const beat = heartbeat(now - line.heardAt, line.heartbeatMs, pingedMs)
-      if (beat.do === 'leave') {
-        this.#lost({ kind: 'broken', code: ABNORMAL, reason: 'The server was silent for too long.' })
+    if (active.heartbeatMs > 0) {
+      const pingedMs = active.pingedAt === undefined ? undefined : now - active.pingedAt
+      const next = heartbeat(now - active.receivedAt, active.heartbeatMs, pingedMs)
+      if (next.do === 'leave') {
+        this.#lost({ kind: 'broken', code: ABNORMAL, reason: 'The server stopped responding.' })
         return
       }
-      if (beat.do === 'ping') this.#ping(line)
-      wait = Math.min(wait, beat.nextMs)
+      if (next.do === 'ping') this.#ping(active)
+      wait = Math.min(wait, next.nextMs)
     }
-    if (Number.isFinite(wait)) this.#arm(Math.max(1, wait), () => this.#beat(line))
+    if (Number.isFinite(wait)) this.#setTimer(Math.max(1, wait), () => this.#checkHeartbeat(active))
     else this.#cancelTimer?.()
   }
 
-  #ping(line: Line): void {
-    line.pingedAt ??= this.clock.now()
+  #ping(active: ActiveTransport): void {
+    active.pingedAt ??= this.clock.now()
     this.post({ type: 'ping' })
   }
 
   #retry(): void {
-    this.#step({ type: 'retry' })
-    this.#dial()
+    this.#apply({ type: 'retry' })
+    this.#open()
   }
 
   #lost(loss: Loss): void {
     const { status, since } = this.#state
     if (status !== 'connecting' && status !== 'open') return
     const { code, reason, retryAfterMs } = loss
-    const heldMs = loss.heldMs ?? (since === undefined ? 0 : (this.#line?.heardAt ?? since) - since)
-    this.#leave()
-    const elsewhere = this.#doors.lost(loss, heldMs)
-    const waits = code === CLOSE.notAuthenticated.code && this.#options.whenTurnedAway === 'wait'
-    this.#step({ type: 'lost', code, reason, elsewhere, retryAfterMs, waits })
+    const openMs = loss.openMs ?? (since === undefined ? 0 : (this.#active?.receivedAt ?? since) - since)
+    this.#closeActive()
+    const fallsBack = this.#selector.lost(loss, openMs)
+    const awaitsToken = code === CLOSE.notAuthenticated.code && this.#options.whenTurnedAway === 'wait'
+    this.#apply({ type: 'lost', code, reason, fallsBack, retryAfterMs, awaitsToken })
     const { status: next, retryAt, attempt, error, transport } = this.#state
     this.logger?.debug({ code, attempt, status: next, door: transport.door }, 'connection lost')
     if (next === 'closed') {
@@ -339,17 +345,17 @@ export class Connection {
       return
     }
     this.#queue.lost(new ParleyError('disconnected', 'The connection was lost.', true))
-    // Turned away, it waits for a token, and not for a time.
-    if (retryAt !== undefined) this.#arm(Math.max(0, retryAt - this.clock.now()), () => this.#retry())
+    // A client that waits for an access token has no retry time.
+    if (retryAt !== undefined) this.#setTimer(Math.max(0, retryAt - this.clock.now()), () => this.#retry())
     this.#handler.lost()
     this.#listeners.notify()
   }
 
   #end(error: ParleyError): void {
-    this.#leave()
-    this.#before?.leaveForGood?.()
-    this.#doors.close()
-    this.#stopWaking?.()
+    this.#closeActive()
+    this.#previousTransport?.releaseTools?.()
+    this.#selector.close()
+    this.#unsubscribeWake?.()
     for (const cancel of this.#delays) cancel()
     this.#delays.clear()
     this.#queue.fail(error)
@@ -357,19 +363,19 @@ export class Connection {
     this.#listeners.notify()
   }
 
-  /** Hears no more of the present link and stops its timer. */
-  #leave(): void {
+  /** Closes the current transport and stops its timer. */
+  #closeActive(): void {
     this.#cancelTimer?.()
     this.#cancelTimer = undefined
-    const line = this.#line
-    if (line === undefined) return
-    this.#line = undefined
-    if (line.door !== undefined) this.#left = { door: line.door, heardAt: line.heardAt }
-    this.#before = line.link
-    line.link.close()
+    const active = this.#active
+    if (active === undefined) return
+    this.#active = undefined
+    if (active.kind !== undefined) this.#previousConnection = { kind: active.kind, receivedAt: active.receivedAt }
+    this.#previousTransport = active.transport
+    active.transport.close()
   }
 
-  #arm(ms: number, callback: () => void): void {
+  #setTimer(ms: number, callback: () => void): void {
     this.#cancelTimer?.()
     this.#cancelTimer = this.clock.after(ms, callback)
   }

@@ -1,7 +1,7 @@
-// The choice of a door: each rule by itself, and any network: the client ends at the best door that works there.
+// Tests each rule of the transport choice, and that in any network the client ends at the best transport that works.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { DEFAULT_DOORS, DOORS, type Door, SOON_MS } from '../transport/door.ts'
+import { DEFAULT_POLICY, type Door, STABLE_MS, TRANSPORTS } from '../transport/door.ts'
 import type { LossKind } from '../transport/transport.ts'
 import {
   type ChoiceEvent,
@@ -14,235 +14,245 @@ import {
 } from './transport-choice.ts'
 
 const OPENED: ChoiceEvent = { type: 'opened' }
-const HELD: ChoiceEvent = { type: 'held' }
+const STABLE: ChoiceEvent = { type: 'stable' }
 
-function lost(kind: LossKind, heldMs = 0): ChoiceEvent {
-  return { type: 'lost', kind, heldMs }
+function lost(kind: LossKind, openMs = 0): ChoiceEvent {
+  return { type: 'lost', kind, openMs }
 }
 
-function after(events: readonly ChoiceEvent[], from = newChoice(DOORS)): TransportChoice {
+function after(events: readonly ChoiceEvent[], from = newChoice(TRANSPORTS)): TransportChoice {
   return events.reduce(nextChoice, from)
 }
 
-describe('the choice of a door', () => {
-  it('begins with a WebSocket', () => {
-    expect(transportOf(newChoice(DOORS))).toEqual({ door: 'websocket', moves: 0 })
+describe('the transport choice', () => {
+  it('starts with a WebSocket', () => {
+    expect(transportOf(newChoice(TRANSPORTS))).toEqual({ door: 'websocket', moves: 0 })
   })
 
-  it('takes server-sent events where a WebSocket does not open', () => {
-    expect(transportOf(after([lost('unreached'), OPENED]))).toEqual({ door: 'sse', why: 'blocked', moves: 0 })
+  it('falls back to server-sent events if WebSockets do not open', () => {
+    expect(transportOf(after([lost('unreachable'), OPENED]))).toEqual({ door: 'sse', why: 'blocked', moves: 0 })
   })
 
-  it('takes long polls where something keeps what a stream brings', () => {
-    const choice = after([lost('unreached'), OPENED, lost('stalled'), OPENED])
+  it('falls back to long polling if something buffers streams', () => {
+    const choice = after([lost('unreachable'), OPENED, lost('stalled'), OPENED])
     expect(transportOf(choice)).toEqual({ door: 'long-poll', why: 'buffered', moves: 1 })
-    expect(choice.left).toEqual({ websocket: 'blocked', sse: 'buffered' })
+    expect(choice.reasons).toEqual({ websocket: 'blocked', sse: 'buffered' })
   })
 
-  it('leaves a door that breaks soon three times in a row, and not one that held in between', () => {
-    const broken = lost('broken', SOON_MS - 1)
+  it('leaves a transport that breaks early three times in a row, but not one that was stable in between', () => {
+    const broken = lost('broken', STABLE_MS - 1)
     expect(transportOf(after([OPENED, broken, OPENED, broken])).door).toBe('websocket')
     expect(transportOf(after([OPENED, broken, OPENED, broken, OPENED, broken]))).toMatchObject({
       door: 'sse',
       why: 'unstable',
     })
-    const held = [OPENED, broken, OPENED, broken, OPENED, HELD, lost('broken', SOON_MS), OPENED, broken]
-    expect(after(held).door).toBe('websocket')
+    const held = [OPENED, broken, OPENED, broken, OPENED, STABLE, lost('broken', STABLE_MS), OPENED, broken]
+    expect(after(held).current).toBe('websocket')
   })
 
-  it('stays where it is when the server said so itself', () => {
-    for (const at of [newChoice(DOORS), after([lost('unreached'), OPENED])]) {
-      expect(after([lost('told'), lost('told'), lost('told'), lost('told')], at).door).toBe(at.door)
+  it('keeps the transport when the server ends the connection', () => {
+    for (const at of [newChoice(TRANSPORTS), after([lost('unreachable'), OPENED])]) {
+      expect(after([lost('by-server'), lost('by-server'), lost('by-server'), lost('by-server')], at).current).toBe(
+        at.current,
+      )
     }
   })
 
-  it('takes no door for blocked while plain HTTP does not get through either', () => {
-    const away = after([OPENED, HELD, lost('broken', 60_000), lost('unreached'), lost('unreached'), lost('unreached')])
-    expect(away.door).toBe('sse')
-    expect(transportOf(after([lost('unreached'), OPENED], away))).toEqual({ door: 'websocket', moves: 0 })
+  it('does not count a transport as blocked while plain HTTP fails, too', () => {
+    const away = after([
+      OPENED,
+      STABLE,
+      lost('broken', 60_000),
+      lost('unreachable'),
+      lost('unreachable'),
+      lost('unreachable'),
+    ])
+    expect(away.current).toBe('sse')
+    expect(transportOf(after([lost('unreachable'), OPENED], away))).toEqual({ door: 'websocket', moves: 0 })
   })
 
-  it('begins again at the door that was open last, past the doors that did not work', () => {
-    const polls = after([lost('unreached'), OPENED, lost('stalled'), OPENED, lost('broken', 60_000)])
-    expect(polls.door).toBe('long-poll')
+  it('starts again at the transport that opened last, past the ones that failed', () => {
+    const polls = after([lost('unreachable'), OPENED, lost('stalled'), OPENED, lost('broken', 60_000)])
+    expect(polls.current).toBe('long-poll')
     let choice = polls
-    const doors = Array.from({ length: 4 }, () => {
-      choice = nextChoice(choice, lost('unreached'))
-      return choice.door
+    const tried = Array.from({ length: 4 }, () => {
+      choice = nextChoice(choice, lost('unreachable'))
+      return choice.current
     })
-    expect(doors).toEqual(['websocket', 'long-poll', 'websocket', 'long-poll'])
+    expect(tried).toEqual(['websocket', 'long-poll', 'websocket', 'long-poll'])
   })
 
-  it('goes up when a better door has held, and comes down again when it fails', () => {
-    const up = after([lost('unreached'), OPENED, { type: 'probed', door: 'websocket' }, OPENED])
+  it('moves up after a successful probe, and falls back when the better transport fails', () => {
+    const up = after([lost('unreachable'), OPENED, { type: 'probed', better: 'websocket' }, OPENED])
     expect(transportOf(up)).toEqual({ door: 'websocket', moves: 1 })
     const soon = [lost('broken', 10), OPENED]
-    expect(after([...soon, ...soon, lost('broken', 10)], up).door).toBe('sse')
+    expect(after([...soon, ...soon, lost('broken', 10)], up).current).toBe('sse')
   })
 
-  it('takes up no door that is worse than the one it has', () => {
-    expect(after([OPENED, { type: 'probed', door: 'sse' }]).door).toBe('websocket')
+  it('ignores a probe of a worse transport', () => {
+    expect(after([OPENED, { type: 'probed', better: 'sse' }]).current).toBe('websocket')
   })
 
-  it('never leaves the only door', () => {
+  it('never leaves the only transport', () => {
     const only = newChoice(['sse'])
-    for (const kind of ['unreached', 'broken', 'stalled', 'refused', 'told'] as const) {
+    for (const kind of ['unreachable', 'broken', 'stalled', 'refused', 'by-server'] as const) {
       const choice = after([lost(kind), OPENED, lost(kind), OPENED, lost(kind), lost(kind)], only)
       expect(transportOf(choice)).toEqual({ door: 'sse', moves: 0 })
-      expect(probeDelay(choice, DEFAULT_DOORS, 0.5)).toBeUndefined()
+      expect(probeDelay(choice, DEFAULT_POLICY, 0.5)).toBeUndefined()
     }
   })
 
-  it('begins with what worked the last time, and says so', () => {
-    expect(transportOf(newChoice(DOORS, 'sse'))).toEqual({ door: 'sse', why: 'remembered', moves: 0 })
-    expect(newChoice(['websocket'], 'sse').door).toBe('websocket')
+  it('starts with the remembered transport and reports it', () => {
+    expect(transportOf(newChoice(TRANSPORTS, 'sse'))).toEqual({ door: 'sse', why: 'remembered', moves: 0 })
+    expect(newChoice(['websocket'], 'sse').current).toBe('websocket')
   })
 
-  it('looks up after a while that doubles, with chance in it, up to a bound', () => {
-    let choice = after([lost('unreached'), OPENED])
+  it('probes after a random delay that doubles up to a limit', () => {
+    let choice = after([lost('unreachable'), OPENED])
     const delays = Array.from({ length: 8 }, () => {
-      const delay = probeDelay(choice, DEFAULT_DOORS, 0.999_999)
+      const delay = probeDelay(choice, DEFAULT_POLICY, 0.999_999)
       choice = after([{ type: 'probed' }], choice)
       return delay
     })
     expect(delays).toEqual([30_000, 60_000, 120_000, 240_000, 480_000, 900_000, 900_000, 900_000])
-    expect(probeDelay(after([lost('unreached'), OPENED]), DEFAULT_DOORS, 0)).toBe(15_000)
+    expect(probeDelay(after([lost('unreachable'), OPENED]), DEFAULT_POLICY, 0)).toBe(15_000)
   })
 
-  it('looks up sooner where the better door had held before, and less and less often while it flaps', () => {
+  it('probes a transport that was stable earlier, and ever less often while it flaps', () => {
     const fallen = [lost('broken', 10), OPENED, lost('broken', 10), OPENED, lost('broken', 10), OPENED]
-    let choice = after([OPENED, HELD, ...fallen])
+    let choice = after([OPENED, STABLE, ...fallen])
     const delays = Array.from({ length: 4 }, () => {
-      const delay = probeDelay(choice, DEFAULT_DOORS, 0.999_999)
-      choice = after([{ type: 'probed', door: 'websocket' }, OPENED, HELD, ...fallen], choice)
+      const delay = probeDelay(choice, DEFAULT_POLICY, 0.999_999)
+      choice = after([{ type: 'probed', better: 'websocket' }, OPENED, STABLE, ...fallen], choice)
       return delay
     })
     expect(delays).toEqual([2_000, 4_000, 8_000, 16_000])
-    const good = after([{ type: 'probed', door: 'websocket' }, OPENED, HELD, lost('broken', 60_000)], choice)
-    expect(probeDelay(after([lost('unreached'), OPENED], good), DEFAULT_DOORS, 0.999_999)).toBe(2_000)
+    const good = after([{ type: 'probed', better: 'websocket' }, OPENED, STABLE, lost('broken', 60_000)], choice)
+    expect(probeDelay(after([lost('unreachable'), OPENED], good), DEFAULT_POLICY, 0.999_999)).toBe(2_000)
   })
 })
 
-describe('an order that the server prefers', () => {
-  const told = (...names: string[]): ChoiceEvent => ({ type: 'preferred', order: preferring(names) })
+describe('the server’s order of preference', () => {
+  const preferred = (...names: string[]): ChoiceEvent => ({ type: 'preferred', order: preferring(names) })
 
-  it('names some doors, and the others come after', () => {
-    expect(preferring()).toEqual(DOORS)
+  it('may name some transports; the others follow', () => {
+    expect(preferring()).toEqual(TRANSPORTS)
     expect(preferring(['poll'])).toEqual(['long-poll', 'websocket', 'sse'])
     expect(preferring(['sse', 'telegraph', 'sse'])).toEqual(['sse', 'websocket', 'long-poll'])
   })
 
-  it('moves the client before it has come in anywhere, and that counts as no move', () => {
-    const choice = after([told('sse'), OPENED])
+  it('moves the client before its first use of a transport, which does not count as a move', () => {
+    const choice = after([preferred('sse'), OPENED])
     expect(transportOf(choice)).toEqual({ door: 'sse', moves: 0 })
-    expect(probeDelay(choice, DEFAULT_DOORS, 0.5)).toBeUndefined()
+    expect(probeDelay(choice, DEFAULT_POLICY, 0.5)).toBeUndefined()
   })
 
-  it('leads to no door that was left: to the best of the others', () => {
-    const blocked = [lost('unreached'), told('websocket', 'poll'), OPENED]
+  it('skips transports that failed', () => {
+    const blocked = [lost('unreachable'), preferred('websocket', 'poll'), OPENED]
     expect(transportOf(after(blocked))).toEqual({ door: 'long-poll', why: 'blocked', moves: 0 })
-    const known = newChoice(DOORS, 'long-poll')
-    expect(transportOf(after([told('sse')], known))).toEqual({ door: 'long-poll', why: 'remembered', moves: 0 })
+    const known = newChoice(TRANSPORTS, 'long-poll')
+    expect(transportOf(after([preferred('sse')], known))).toEqual({ door: 'long-poll', why: 'remembered', moves: 0 })
   })
 
-  it('is gone by when a door of it is blocked, and says so', () => {
-    const choice = after([told('sse'), OPENED, lost('refused'), OPENED])
+  it('determines the fallback from a blocked transport', () => {
+    const choice = after([preferred('sse'), OPENED, lost('refused'), OPENED])
     expect(transportOf(choice)).toEqual({ door: 'websocket', why: 'blocked', moves: 1 })
   })
 
-  it('leads past plain HTTP where only a WebSocket gets through', () => {
-    const choice = after([told('sse', 'poll'), lost('unreached'), OPENED, told('sse', 'poll')])
+  it('skips plain HTTP if only WebSockets work', () => {
+    const choice = after([preferred('sse', 'poll'), lost('unreachable'), OPENED, preferred('sse', 'poll')])
     expect(transportOf(choice)).toEqual({ door: 'websocket', why: 'blocked', moves: 0 })
-    expect(choice.left).toEqual({ sse: 'blocked', 'long-poll': 'blocked' })
+    expect(choice.reasons).toEqual({ sse: 'blocked', 'long-poll': 'blocked' })
   })
 
-  it('that each node tells otherwise moves nobody to and fro', () => {
-    let choice = after([told('sse')])
-    for (let turn = 0; turn < 5; turn += 1) choice = after([told(), OPENED, lost('broken', 10), told('poll')], choice)
-    expect(choice.doors[0]).toBe('sse')
-    expect(after([told(), OPENED, HELD, lost('broken', 60_000), told()], choice).door).toBe('websocket')
+  it('does not move the client repeatedly if nodes disagree', () => {
+    let choice = after([preferred('sse')])
+    for (let turn = 0; turn < 5; turn += 1)
+      choice = after([preferred(), OPENED, lost('broken', 10), preferred('poll')], choice)
+    expect(choice.order[0]).toBe('sse')
+    expect(after([preferred(), OPENED, STABLE, lost('broken', 60_000), preferred()], choice).current).toBe('websocket')
   })
 
-  it('is nothing to whoever chose a door', () => {
-    expect(after([told('sse'), OPENED], newChoice(['websocket'])).door).toBe('websocket')
+  it('does not affect a client with a fixed transport', () => {
+    expect(after([preferred('sse'), OPENED], newChoice(['websocket'])).current).toBe('websocket')
   })
 })
 
-/** A network as it may be: which doors work, and how those that do not fail. */
-const Weather = fc.record({
-  websocket: fc.constantFrom('works', 'unreached', 'broken'),
+/** A network: which transports work, and how the others fail. */
+const Network = fc.record({
+  websocket: fc.constantFrom('works', 'unreachable', 'broken'),
   sse: fc.constantFrom('works', 'stalled', 'refused', 'broken'),
   away: fc.boolean(),
 })
-type Weather = typeof Weather extends fc.Arbitrary<infer T> ? T : never
+type Network = typeof Network extends fc.Arbitrary<infer T> ? T : never
 
-/** One try of the door that is chosen, in this weather; with a probe, when it works. */
-function live(choice: TransportChoice, weather: Weather): TransportChoice {
-  const { door } = choice
-  if (weather.away) return nextChoice(choice, lost('unreached'))
-  const fate = door === 'long-poll' ? 'works' : weather[door]
-  if (fate === 'unreached') return nextChoice(choice, lost('unreached'))
+/** One use of the current transport in this network, with a probe if it works. */
+function live(choice: TransportChoice, network: Network): TransportChoice {
+  const { current } = choice
+  if (network.away) return nextChoice(choice, lost('unreachable'))
+  const fate = current === 'long-poll' ? 'works' : network[current]
+  if (fate === 'unreachable') return nextChoice(choice, lost('unreachable'))
   const open = nextChoice(choice, OPENED)
   if (fate !== 'works') return nextChoice(open, lost(fate, 10))
-  const held = nextChoice(open, HELD)
-  const better = best(weather, choice.doors)
-  return choice.doors.indexOf(better) < choice.doors.indexOf(door)
-    ? after([{ type: 'probed', door: better }, OPENED, HELD], held)
-    : nextChoice(held, lost('broken', 60_000))
+  const stable = nextChoice(open, STABLE)
+  const better = best(network, choice.order)
+  return choice.order.indexOf(better) < choice.order.indexOf(current)
+    ? after([{ type: 'probed', better }, OPENED, STABLE], stable)
+    : nextChoice(stable, lost('broken', 60_000))
 }
 
-function best(weather: Weather, order: readonly Door[]): Door {
-  return order.find((door) => door === 'long-poll' || weather[door] === 'works') ?? 'long-poll'
+function best(network: Network, order: readonly Door[]): Door {
+  return order.find((one) => one === 'long-poll' || network[one] === 'works') ?? 'long-poll'
 }
 
-/** More tries than any way through the doors takes. */
+/** More uses than any way to the best transport needs. */
 const TRIES = 24
 
 describe('in any network', () => {
-  it('the client comes to the best door that works there, in any order, and stays, whatever was before', () => {
-    const past = fc.array(fc.tuple(Weather, fc.nat(5)), { maxLength: 6 })
-    const remembered = fc.option(fc.constantFrom(...DOORS), { nil: undefined })
+  it('the client reaches the best transport that works, in any order and after any history, and stays', () => {
+    const past = fc.array(fc.tuple(Network, fc.nat(5)), { maxLength: 6 })
+    const remembered = fc.option(fc.constantFrom(...TRANSPORTS), { nil: undefined })
     const order = fc
-      .constantFrom(...DOORS)
-      .chain((one) => fc.constantFrom(...DOORS).map((two) => preferring([one, two])))
+      .constantFrom(...TRANSPORTS)
+      .chain((one) => fc.constantFrom(...TRANSPORTS).map((two) => preferring([one, two])))
     fc.assert(
-      fc.property(past, Weather, remembered, order, order, (before, last, known, first, told) => {
-        let choice = nextChoice(newChoice(first, known), { type: 'preferred', order: told })
-        for (const [weather, tries] of before) for (let i = 0; i < tries; i += 1) choice = live(choice, weather)
-        const weather = { ...last, away: false }
-        for (let i = 0; i < TRIES; i += 1) choice = live(choice, weather)
+      fc.property(past, Network, remembered, order, order, (before, last, known, first, preferred) => {
+        let choice = nextChoice(newChoice(first, known), { type: 'preferred', order: preferred })
+        for (const [network, tries] of before) for (let i = 0; i < tries; i += 1) choice = live(choice, network)
+        const network = { ...last, away: false }
+        for (let i = 0; i < TRIES; i += 1) choice = live(choice, network)
         for (let i = 0; i < 3; i += 1) {
-          expect(choice.door).toBe(best(weather, told))
-          choice = live(choice, weather)
+          expect(choice.current).toBe(best(network, preferred))
+          choice = live(choice, network)
         }
-        expect(transportOf(choice).why === undefined).toBe(choice.door === told[0])
+        expect(transportOf(choice).why === undefined).toBe(choice.current === preferred[0])
       }),
       { numRuns: 500 },
     )
   })
 
-  it('whatever happens, there is a door, and a bounded time until the next look up', () => {
+  it('there is always a transport, and a limited delay until the next probe', () => {
     const event = fc.oneof(
       fc.constant(OPENED),
-      fc.constant(HELD),
+      fc.constant(STABLE),
       fc.record({
         type: fc.constant('lost' as const),
-        kind: fc.constantFrom('unreached', 'broken', 'stalled', 'refused', 'told'),
-        heldMs: fc.nat(100_000),
+        kind: fc.constantFrom('unreachable', 'broken', 'stalled', 'refused', 'by-server'),
+        openMs: fc.nat(100_000),
       }),
       fc.constant<ChoiceEvent>({ type: 'probed' }),
-      fc.constantFrom(...DOORS).map((door): ChoiceEvent => ({ type: 'probed', door })),
-      fc.constantFrom(...DOORS).map((door): ChoiceEvent => ({ type: 'preferred', order: preferring([door]) })),
+      fc.constantFrom(...TRANSPORTS).map((better): ChoiceEvent => ({ type: 'probed', better })),
+      fc.constantFrom(...TRANSPORTS).map((one): ChoiceEvent => ({ type: 'preferred', order: preferring([one]) })),
     ) as fc.Arbitrary<ChoiceEvent>
     fc.assert(
       fc.property(fc.array(event), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (events, random) => {
         const choice = after(events)
-        expect(DOORS).toContain(choice.door)
-        expect(DOORS).toContain(choice.home)
-        const delay = probeDelay(choice, DEFAULT_DOORS, random)
-        if (choice.door === choice.doors[0]) expect(delay).toBeUndefined()
+        expect(TRANSPORTS).toContain(choice.current)
+        expect(TRANSPORTS).toContain(choice.home)
+        const delay = probeDelay(choice, DEFAULT_POLICY, random)
+        if (choice.current === choice.order[0]) expect(delay).toBeUndefined()
         else expect(delay).toBeGreaterThanOrEqual(1_000)
-        expect(delay ?? 0).toBeLessThanOrEqual(DEFAULT_DOORS.probeMaxMs)
+        expect(delay ?? 0).toBeLessThanOrEqual(DEFAULT_POLICY.probeMaxMs)
       }),
     )
   })

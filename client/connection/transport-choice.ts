@@ -1,191 +1,204 @@
-// TransportChoice: which door a client goes through, why not the one above it, and when it looks up again. Pure.
+// TransportChoice: which transport a client uses, why not a better one, and when it probes for a better one. Pure.
 //
 //   websocket ──blocked, unstable──► sse ──blocked, buffered, unstable──► long-poll
 //       ▲ ▲                          │ ▲                                     │
-//       │ └────── a probe holds ─────┘ └─────────── a probe holds ───────────┤
-//       └───────────────────────── a probe holds ────────────────────────────┘
+//       │ └──── a probe succeeds ────┘ └───────── a probe succeeds ──────────┤
+//       └─────────────────────── a probe succeeds ───────────────────────────┘
 //
-// A door that does not open says nothing as long as plain HTTP does not get through either: then the server is away, and
-// the round begins again at the door that opened last (`home`). What the server itself says never moves anybody, but for the
-// order that it prefers doors in, which may be another than this one: that is taken up when it is told.
-import { DOORS, type Door, type DoorPolicy, SOON_MS } from '../transport/door.ts'
+// A transport that does not open counts as blocked only if plain HTTP works. Otherwise the server is unreachable, and
+// the order starts again at the transport that opened last (`home`). Errors from the server never change the transport.
+// The server may only change the order of preference.
+import { type Door, type DoorPolicy, STABLE_MS, TRANSPORTS } from '../transport/door.ts'
 import type { LossKind } from '../transport/transport.ts'
 
 /**
- * Why a door was left. `blocked`: it does not open, though the server is there. `buffered`: something on the way keeps
- * what the server sends. `unstable`: it breaks soon, again and again. `remembered`: it did not work the last time.
+ * Why the client left a transport. `blocked`: it does not open although the server is reachable. `buffered`: an
+ * intermediary delays the server's output. `unstable`: it breaks soon, repeatedly. `remembered`: it failed the last
+ * time.
  */
 export type MoveReason = 'blocked' | 'buffered' | 'unstable' | 'remembered'
 
-/** Which door a client uses, for people and programs. */
+/** Which transport a client uses, for people and programs. */
 export interface TransportState {
-  /** In use, or tried at the moment. */
+  /** In use, or being opened. */
   readonly door: Door
-  /** Why it is not the door above. */
+  /** Why the client does not use the next better transport. */
   readonly why?: MoveReason
-  /** How often the client came through another door than the time before. */
+  /** How often the client has opened another transport than the time before. */
   readonly moves: number
 }
 
-/** A link that held for so long was good: probing begins with a short wait again. */
+/** Milliseconds after which a connection was good: the next probe comes early again. */
 const GOOD_MS = 60_000
-/** Soon broken so often in a row, a door is unstable. */
-const STRIKES = 3
-/** Milliseconds: a door that held before is tried again sooner. */
-const KNOWN_PROBE_MS = 2_000
+/** After this many early breaks in a row, a transport is unstable. */
+const MAX_EARLY_BREAKS = 3
+/** Delay of the first probe for a transport that was stable before, in milliseconds. */
+const PROVEN_PROBE_MS = 2_000
+
+/** Transports in order of preference; never empty. */
+export type TransportOrder = readonly [Door, ...Door[]]
 
 export interface TransportChoice {
-  /** Best first; never empty. With one, there is no choice. */
-  readonly doors: readonly [Door, ...Door[]]
+  /** With only one transport, there is no choice. */
+  readonly order: TransportOrder
   /** In use, or the next to try. */
-  readonly door: Door
-  /** Where a round begins when nobody can be reached. */
+  readonly current: Door
+  /** Where a round starts while the server is unreachable. */
   readonly home: Door
-  /** The door that was open last. */
+  /** The transport that opened last. */
   readonly last: Door | undefined
   readonly moves: number
-  /** Why each door was left. */
-  readonly left: Partial<Readonly<Record<Door, MoveReason>>>
-  /** TransportSelector that held for a while in this client's life. */
+  /** Why the client left each transport. */
+  readonly reasons: Partial<Readonly<Record<Door, MoveReason>>>
+  /** Transports that were stable during this client's life. */
   readonly proven: readonly Door[]
-  /** Links of this door that broke soon, in a row. */
-  readonly strikes: number
-  /** Rounds of probing since a link was good. */
+  /** Consecutive early breaks of the current transport. */
+  readonly earlyBreaks: number
+  /** Rounds of probes since the last good connection. */
   readonly probes: number
-  /** It moved because another order was preferred, and has not held since: nodes that do not agree move nobody to and fro. */
-  readonly swayed: boolean
+  /**
+   * A new order moved the client, which was not stable since. Prevents nodes that disagree from moving it repeatedly.
+   */
+  readonly reordered: boolean
 }
 
 export type ChoiceEvent =
-  /** The server prefers doors in this order. */
-  | { readonly type: 'preferred'; readonly order: readonly [Door, ...Door[]] }
-  /** The door let a link open. */
+  /** The server prefers this order. */
+  | { readonly type: 'preferred'; readonly order: TransportOrder }
+  /** The current transport has opened. */
   | { readonly type: 'opened' }
-  /** The link has held for SOON_MS. */
-  | { readonly type: 'held' }
-  /** @property heldMs for how long something had come over the link */
-  | { readonly type: 'lost'; readonly kind: LossKind; readonly heldMs: number }
-  /** A round of probing is over: this door held, or none. */
-  | { readonly type: 'probed'; readonly door?: Door }
+  /** The current transport has been open for STABLE_MS. */
+  | { readonly type: 'stable' }
+  /** @property openMs how long the transport delivered frames, in milliseconds */
+  | { readonly type: 'lost'; readonly kind: LossKind; readonly openMs: number }
+  /** A round of probes has ended: with a better transport that works, or without. */
+  | { readonly type: 'probed'; readonly better?: Door }
 
-/** @param remembered the door that worked the last time */
-export function newChoice(doors: readonly [Door, ...Door[]], remembered?: Door): TransportChoice {
-  const known = remembered !== undefined && doors.includes(remembered)
-  const door = known ? remembered : doors[0]
-  const left: Partial<Record<Door, MoveReason>> = {}
-  for (const above of doors.slice(0, doors.indexOf(door))) left[above] = 'remembered'
-  return { doors, door, home: door, last: undefined, moves: 0, left, proven: [], strikes: 0, probes: 0, swayed: false }
+/** @param remembered the transport that worked the last time */
+export function newChoice(order: TransportOrder, remembered?: Door): TransportChoice {
+  const current = remembered !== undefined && order.includes(remembered) ? remembered : order[0]
+  const reasons: Partial<Record<Door, MoveReason>> = {}
+  for (const better of order.slice(0, order.indexOf(current))) reasons[better] = 'remembered'
+  const fresh = { last: undefined, moves: 0, proven: [], earlyBreaks: 0, probes: 0, reordered: false }
+  return { ...fresh, order, current, home: current, reasons }
 }
 
 /**
- * @param names of doors, best first, as the server or a storage tells them; what is none is passed over
- * @returns all doors: those first, the others after them in their own order
+ * @param names of transports from the server or a storage, best first; unknown names are ignored
+ * @returns all transports: the named ones first, the others after them in the default order
  */
-export function preferring(names: readonly string[] = []): readonly [Door, ...Door[]] {
-  const told = names.map((name) => (name === 'poll' ? 'long-poll' : name))
-  const order = new Set([...told.flatMap((name) => DOORS.find((door) => door === name) ?? []), ...DOORS])
-  const [first = DOORS[0], ...others] = order
+export function preferring(names: readonly string[] = []): TransportOrder {
+  const known = names.flatMap((name) => TRANSPORTS.find((one) => one === (name === 'poll' ? 'long-poll' : name)) ?? [])
+  const [first = TRANSPORTS[0], ...others] = new Set([...known, ...TRANSPORTS])
   return [first, ...others]
 }
 
 export function nextChoice(choice: TransportChoice, event: ChoiceEvent): TransportChoice {
-  const { door, last, proven, strikes } = choice
+  const { current, last, proven, earlyBreaks } = choice
   switch (event.type) {
     case 'preferred':
-      return preferred(choice, event.order)
+      return reorder(choice, event.order)
     case 'opened': {
-      const moves = last === undefined || last === door ? choice.moves : choice.moves + 1
-      return { ...choice, home: door, last: door, moves, left: leftAbove(choice) }
+      const moves = last === undefined || last === current ? choice.moves : choice.moves + 1
+      return { ...choice, home: current, last: current, moves, reasons: reasonsAbove(choice) }
     }
-    case 'held':
-      return { ...choice, strikes: 0, swayed: false, proven: proven.includes(door) ? proven : [...proven, door] }
+    case 'stable': {
+      const known = proven.includes(current) ? proven : [...proven, current]
+      return { ...choice, earlyBreaks: 0, reordered: false, proven: known }
+    }
     case 'lost': {
-      const probes = event.heldMs >= GOOD_MS ? 0 : choice.probes
+      const probes = event.openMs >= GOOD_MS ? 0 : choice.probes
       if (event.kind !== 'broken') return { ...choice, probes, ...afterLoss(choice, event.kind) }
-      const soon = event.heldMs < SOON_MS
-      if (soon && strikes + 1 >= STRIKES) return { ...choice, probes, ...down(choice, 'unstable') }
-      return { ...choice, probes, strikes: soon ? strikes + 1 : 0 }
+      const breaks = event.openMs < STABLE_MS ? earlyBreaks + 1 : 0
+      if (breaks >= MAX_EARLY_BREAKS) return { ...choice, probes, ...fallBack(choice, 'unstable') }
+      return { ...choice, probes, earlyBreaks: breaks }
     }
     case 'probed': {
       const probes = choice.probes + 1
-      if (event.door === undefined || rank(choice, event.door) >= rank(choice, door)) return { ...choice, probes }
-      return { ...choice, probes, door: event.door, strikes: 0 }
+      if (event.better === undefined || rank(choice, event.better) >= rank(choice, current)) {
+        return { ...choice, probes }
+      }
+      return { ...choice, probes, current: event.better, earlyBreaks: 0 }
     }
   }
 }
 
 export function transportOf(choice: TransportChoice): TransportState {
-  const { door, doors, left, moves } = choice
-  const above = doors[doors.indexOf(door) - 1]
-  const why = above === undefined ? undefined : left[above]
-  return { door, moves, ...(why === undefined ? {} : { why }) }
+  const { current, order, reasons, moves } = choice
+  const above = order[order.indexOf(current) - 1]
+  const why = above === undefined ? undefined : reasons[above]
+  return { door: current, moves, ...(why === undefined ? {} : { why }) }
 }
 
-/** TransportSelector that are better than the one in use, best first. */
-export function better(choice: TransportChoice): readonly Door[] {
-  return choice.doors.slice(0, rank(choice, choice.door))
+/** The transports that are better than the current one, best first. */
+export function betterTransports(choice: TransportChoice): readonly Door[] {
+  return choice.order.slice(0, rank(choice, choice.current))
 }
 
-/** Milliseconds until better doors are tried again; undefined when there are none. */
+/** Milliseconds until the next probe; undefined if no transport is better. */
 export function probeDelay(choice: TransportChoice, policy: DoorPolicy, random: number): number | undefined {
-  const above = better(choice)
-  if (above.length === 0) return undefined
-  const known = above.some((door) => choice.proven.includes(door))
-  const first = known ? Math.min(KNOWN_PROBE_MS, policy.probeMs) : policy.probeMs
-  const bound = Math.min(policy.probeMaxMs, first * 2 ** Math.min(choice.probes, 30))
-  // Half of it is chance, so that the clients of one office do not all try at once.
-  return Math.ceil(bound * (0.5 + random / 2))
+  const candidates = betterTransports(choice)
+  if (candidates.length === 0) return undefined
+  const isProven = candidates.some((one) => choice.proven.includes(one))
+  const first = isProven ? Math.min(PROVEN_PROBE_MS, policy.probeMs) : policy.probeMs
+  const limit = Math.min(policy.probeMaxMs, first * 2 ** Math.min(choice.probes, 30))
+  // Half of it is random, so that the clients of one office do not all probe at once.
+  return Math.ceil(limit * (0.5 + random / 2))
 }
 
-/** The best door of the new order that was not left, and that is at once, as nothing goes over the link yet. */
-function preferred(choice: TransportChoice, order: readonly [Door, ...Door[]]): TransportChoice {
-  const { doors, door, left } = choice
-  const isSame = doors.length < 2 || order.every((preferred, index) => preferred === doors[index])
-  if (isSame || choice.swayed) return choice
-  const best = order.find((preferred) => left[preferred] === undefined) ?? door
-  return { ...choice, doors: order, door: best, home: best, strikes: 0, swayed: best !== door }
+/** Moves to the best transport of the new order that did not fail. Nothing has used the current one yet. */
+function reorder(choice: TransportChoice, order: TransportOrder): TransportChoice {
+  const { current, reasons } = choice
+  const isSame = choice.order.length < 2 || order.every((one, index) => one === choice.order[index])
+  if (isSame || choice.reordered) return choice
+  const best = order.find((one) => reasons[one] === undefined) ?? current
+  return { ...choice, order, current: best, home: best, earlyBreaks: 0, reordered: best !== current }
 }
 
 function afterLoss(choice: TransportChoice, kind: Exclude<LossKind, 'broken'>): Partial<TransportChoice> {
   switch (kind) {
-    case 'told':
+    case 'by-server':
       return {}
     case 'stalled':
-      return down(choice, 'buffered')
+      return fallBack(choice, 'buffered')
     case 'refused':
-      return down(choice, 'blocked')
-    case 'unreached':
-      return { strikes: 0, ...elsewhere(choice) }
+      return fallBack(choice, 'blocked')
+    case 'unreachable':
+      return { earlyBreaks: 0, ...afterFailedOpen(choice) }
   }
 }
 
-/** Where to try next when a door does not open: it may be the door, or the server is away. */
-function elsewhere(choice: TransportChoice): Partial<TransportChoice> {
-  const { doors, door, home, left } = choice
-  const [first] = doors
-  if (door !== 'websocket') {
-    if (door !== home) return { door: home }
-    // The one that is not plain HTTP may get through all the same.
-    return { door: first !== door ? first : (doors.find((other) => other === 'websocket') ?? door) }
+/** What to try next if a transport does not open: the transport may be blocked, or the server may be unreachable. */
+function afterFailedOpen(choice: TransportChoice): Partial<TransportChoice> {
+  const { order, current, home, reasons } = choice
+  const [first] = order
+  if (current !== 'websocket') {
+    if (current !== home) return { current: home }
+    // A WebSocket may work even if plain HTTP does not.
+    return { current: first !== current ? first : (order.find((one) => one === 'websocket') ?? current) }
   }
-  if (home === door || left[home] !== undefined) return down(choice, 'blocked')
-  // What lies between, where it is below, is known not to work; above, it may be that the server is away.
-  const isBelow = rank(choice, home) > rank(choice, door)
-  return { door: home, ...(isBelow ? { left: { ...left, websocket: 'blocked' } } : {}) }
+  if (home === current || reasons[home] !== undefined) return fallBack(choice, 'blocked')
+  // The client has seen the transports between this one and a lower `home` fail. With a higher one, the server may be
+  // away.
+  const isBelow = rank(choice, home) > rank(choice, current)
+  return { current: home, ...(isBelow ? { reasons: { ...reasons, websocket: 'blocked' } } : {}) }
 }
 
-function down(choice: TransportChoice, why: MoveReason): Partial<TransportChoice> {
-  const { doors, door, left } = choice
-  // Long polls ask for less than any other, so that they stay where they are the last; else the round begins again.
-  const next = doors[doors.indexOf(door) + 1] ?? (door === 'long-poll' ? undefined : doors[0])
-  return next === undefined ? { strikes: 0 } : { door: next, strikes: 0, left: { ...left, [door]: why } }
+function fallBack(choice: TransportChoice, why: MoveReason): Partial<TransportChoice> {
+  const { order, current, reasons } = choice
+  // Long polling needs the least of the network. If it is last, the client stays there; otherwise the order starts
+  // again.
+  const next = order[order.indexOf(current) + 1] ?? (current === 'long-poll' ? undefined : order[0])
+  return next === undefined
+    ? { earlyBreaks: 0 }
+    : { current: next, earlyBreaks: 0, reasons: { ...reasons, [current]: why } }
 }
 
-function rank(choice: TransportChoice, door: Door): number {
-  return choice.doors.indexOf(door)
+function rank(choice: TransportChoice, transport: Door): number {
+  return choice.order.indexOf(transport)
 }
 
-/** Of an open door: those above it had a reason, if only that plain HTTP did not get through. */
-function leftAbove({ doors, door, left }: TransportChoice): TransportChoice['left'] {
-  return Object.fromEntries(doors.slice(0, doors.indexOf(door)).map((above) => [above, left[above] ?? 'blocked']))
+/** The reasons against the transports above the open one. Without a known reason, plain HTTP did not work. */
+function reasonsAbove({ order, current, reasons }: TransportChoice): TransportChoice['reasons'] {
+  return Object.fromEntries(order.slice(0, order.indexOf(current)).map((one) => [one, reasons[one] ?? 'blocked']))
 }

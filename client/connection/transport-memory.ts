@@ -1,16 +1,16 @@
-// TransportMemory: which door worked the last time, and in which order doors were preferred, kept outside of the client's life.
-// A hint and no more: a storage that fails, or holds something else, is as good as none.
-import { DOORS, type Door, type DoorStorage } from '../transport/door.ts'
-import { preferring } from './transport-choice.ts'
+// TransportMemory: stores the transport that worked last, and the order of preference, beyond the client's life. It is
+// only a hint: a storage that fails or contains something else counts as empty.
+import { type Door, type DoorStorage, TRANSPORTS } from '../transport/door.ts'
+import { preferring, type TransportOrder } from './transport-choice.ts'
 
 export interface Remembered {
-  readonly door: Door
+  readonly kind: Door
   /** Best first. */
-  readonly order: readonly [Door, ...Door[]]
+  readonly order: TransportOrder
 }
 
-/** Milliseconds after which another network is as likely as the same one. */
-const KEPT_MS = 24 * 60 * 60_000
+/** After a day, the client may be in another network. */
+const MAX_AGE_MS = 24 * 60 * 60_000
 
 export class TransportMemory {
   readonly #storage: DoorStorage | undefined
@@ -27,13 +27,13 @@ export class TransportMemory {
   recall(): Remembered | undefined {
     const [name, time, order] = (this.#attempt((storage) => storage.getItem(this.#key)) ?? '').split(' ')
     const age = this.#now() - Number(time)
-    const door = age >= 0 && age < KEPT_MS ? DOORS.find((known) => known === name) : undefined
-    return door && { door, order: preferring(order?.split(',')) }
+    const kind = age >= 0 && age < MAX_AGE_MS ? TRANSPORTS.find((known) => known === name) : undefined
+    return kind && { kind, order: preferring(order?.split(',')) }
   }
 
-  keep({ door, order }: Remembered): void {
-    const words = [door, String(this.#now())]
-    if (order.some((preferred, index) => preferred !== DOORS[index])) words.push(order.join(','))
+  keep({ kind, order }: Remembered): void {
+    const words = [kind, String(this.#now())]
+    if (order.some((preferred, index) => preferred !== TRANSPORTS[index])) words.push(order.join(','))
     this.#attempt((storage) => storage.setItem(this.#key, words.join(' ')))
   }
 
@@ -42,7 +42,7 @@ export class TransportMemory {
     try {
       return use(this.#storage)
     } catch {
-      // Full, or forbidden to this page.
+      // The storage is full, or the page may not use it.
       return undefined
     }
   }

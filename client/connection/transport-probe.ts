@@ -1,24 +1,24 @@
-// TransportProbe: tries a better door on the side, while the link in use goes on. A door has passed when a link through it
-// opened, brought what it was asked for, and held for a while; that link is then handed over, open as it is.
+// TransportProbe: tests a better transport while the current one continues. The transport passes if it opens, answers a
+// request, and stays open for a while. The connection then takes it over as it is.
 //
-//   opening ──welcome──► asking ──pong | live──► holding ──► passed          any ──lost, or too late──► failed
+//   opening ──welcome──► testing ──pong | live──► waiting ──► passed          any ──lost, or timeout──► failed
 import type { ServerFrame, Welcome } from '@parley/protocol'
 import { makeId } from '@parley/protocol/make-id'
 import type { Clock } from '../client-options.ts'
 import type { Door, DoorPolicy } from '../transport/door.ts'
 import type { Loss, Transport, TransportHandler } from '../transport/transport.ts'
 
-const NOBODY: TransportHandler = { frames: () => undefined, lost: () => undefined }
+const IGNORE: TransportHandler = { frames: () => undefined, lost: () => undefined }
 
-/** Passes on what a link says, to whoever listens at the time. */
+/** Forwards a transport's events to its current handler. */
 export class Relay implements TransportHandler {
   #to: TransportHandler
 
-  constructor(to = NOBODY) {
+  constructor(to = IGNORE) {
     this.#to = to
   }
 
-  lead(to: TransportHandler): void {
+  forwardTo(to: TransportHandler): void {
     this.#to = to
   }
 
@@ -31,15 +31,15 @@ export class Relay implements TransportHandler {
   }
 }
 
-/** A link that has passed, with what it said when it opened. */
-export interface Found {
-  readonly door: Door
-  readonly link: Transport
+/** An open transport that has passed its probe, and its `welcome`. */
+export interface ProbedTransport {
+  readonly kind: Door
+  readonly transport: Transport
   readonly relay: Relay
   readonly welcome: Welcome
 }
 
-/** A session to read for a try, and from where. */
+/** A session, and a cursor, with which a probe tests a stream. */
 export interface Sample {
   readonly session: string
   readonly after: string | undefined
@@ -48,78 +48,78 @@ export interface Sample {
 export interface ProbePorts {
   readonly clock: Clock
   readonly policy: DoorPolicy
-  open(door: Door, handler: TransportHandler): Transport
-  /** Called once, but not after `cancel`. */
-  done(found: Found | undefined): void
+  open(kind: Door, handler: TransportHandler): Transport
+  /** Called once, but not after `cancel`. @param probed undefined if the transport failed */
+  done(probed: ProbedTransport | undefined): void
 }
 
 export class TransportProbe {
   readonly #ports: ProbePorts
-  readonly #door: Door
+  readonly #kind: Door
   readonly #sample: Sample | undefined
   readonly #relay: Relay
-  readonly #link: Transport
-  #state: 'opening' | 'asking' | 'holding' | 'over' = 'opening'
+  readonly #transport: Transport
+  #state: 'opening' | 'testing' | 'waiting' | 'ended' = 'opening'
   #welcome: Welcome | undefined
   #cancelTimer: () => void
 
-  constructor(ports: ProbePorts, door: Door, sample: Sample | undefined) {
+  constructor(ports: ProbePorts, kind: Door, sample: Sample | undefined) {
     this.#ports = ports
-    this.#door = door
+    this.#kind = kind
     this.#sample = sample
     this.#relay = new Relay({ frames: (frames) => this.#frames(frames), lost: () => this.#fail() })
     this.#cancelTimer = ports.clock.after(ports.policy.timeoutMs, () => this.#fail())
-    this.#link = ports.open(door, this.#relay)
+    this.#transport = ports.open(kind, this.#relay)
   }
 
   cancel(): void {
-    if (this.#state === 'over') return
-    this.#state = 'over'
+    if (this.#state === 'ended') return
+    this.#state = 'ended'
     this.#cancelTimer()
-    this.#link.close()
+    this.#transport.close()
   }
 
   #frames(frames: readonly ServerFrame[]): void {
     for (const frame of frames) {
-      if (this.#state === 'opening' && frame.type === 'welcome') this.#ask(frame)
-      else if (this.#state === 'asking' && (frame.type === 'pong' || frame.type === 'live')) this.#hold()
+      if (this.#state === 'opening' && frame.type === 'welcome') this.#test(frame)
+      else if (this.#state === 'testing' && (frame.type === 'pong' || frame.type === 'live')) this.#wait()
       else if (frame.type === 'error' || frame.type === 'goaway') this.#fail()
     }
   }
 
-  #ask(welcome: Welcome): void {
+  #test(welcome: Welcome): void {
     const { clock, policy } = this.#ports
     this.#welcome = welcome
-    this.#state = 'asking'
+    this.#state = 'testing'
     this.#cancelTimer()
     this.#cancelTimer = clock.after(policy.timeoutMs + policy.stallMs, () => this.#fail())
-    if (this.#door === 'websocket') {
-      this.#link.send({ type: 'ping' })
+    if (this.#kind === 'websocket') {
+      this.#transport.send({ type: 'ping' })
       return
     }
-    // Only a stream tells whether streams come through.
+    // Only a stream shows whether streams work.
     const { session, after } = this.#sample ?? {}
     if (session === undefined) return this.#fail()
     const id = makeId('att')
-    this.#link.send({ type: 'attach', id, session, merge: true, ...(after === undefined ? {} : { after }) })
+    this.#transport.send({ type: 'attach', id, session, merge: true, ...(after === undefined ? {} : { after }) })
   }
 
-  #hold(): void {
+  #wait(): void {
     const { clock, policy } = this.#ports
-    this.#state = 'holding'
+    this.#state = 'waiting'
     this.#cancelTimer()
     this.#cancelTimer = clock.after(policy.holdMs, () => this.#pass())
   }
 
   #pass(): void {
     const welcome = this.#welcome
-    if (this.#state !== 'holding' || welcome === undefined) return
-    this.#state = 'over'
-    this.#ports.done({ door: this.#door, link: this.#link, relay: this.#relay, welcome })
+    if (this.#state !== 'waiting' || welcome === undefined) return
+    this.#state = 'ended'
+    this.#ports.done({ kind: this.#kind, transport: this.#transport, relay: this.#relay, welcome })
   }
 
   #fail(): void {
-    if (this.#state === 'over') return
+    if (this.#state === 'ended') return
     this.cancel()
     this.#ports.done(undefined)
   }

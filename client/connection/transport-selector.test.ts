@@ -1,8 +1,8 @@
-// The doors that a client goes through, against a peer that says exactly what a test tells it to: what is remembered, and
-// what makes a client leave an event stream that was good once.
+// Tests, against a scripted server, what the transport selection remembers, and when a client leaves an event stream
+// that has worked.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type ClientOptions, type DoorStorage, ParleyClient } from '../index.ts'
-import { HandClock } from '../test/hand-clock.ts'
+import { ManualClock } from '../test/manual-clock.ts'
 import { ScriptedHttp } from '../test/scripted-http.ts'
 import { cursor, entry, message } from '../test/scripted-server.ts'
 import { until } from '../test/until.ts'
@@ -19,7 +19,7 @@ afterEach(async () => {
   await server.close()
 })
 
-function keeping(): { readonly kept: Map<string, string>; readonly storage: DoorStorage } {
+function memoryStorage(): { readonly kept: Map<string, string>; readonly storage: DoorStorage } {
   const kept = new Map<string, string>()
   return { kept, storage: { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) } }
 }
@@ -30,14 +30,14 @@ function open(options: Partial<ClientOptions> = {}): ParleyClient {
   return client
 }
 
-describe('what worked', () => {
-  it('is remembered when it has held for a while, under the server’s address', async () => {
+describe('the remembered transport', () => {
+  it('is stored once it is stable, under the server’s address', async () => {
     const kept: [string, string][] = []
     const storage: DoorStorage = {
       getItem: () => null,
       setItem: (key, value) => key.startsWith('parley.door:') && kept.push([key, value]),
     }
-    const clock = new HandClock()
+    const clock = new ManualClock()
     const session = open({ storage, clock }).session('s1')
     const stream = await server.expect('GET', '/s1/events')
     stream.attached('s1', 1)
@@ -50,18 +50,18 @@ describe('what worked', () => {
 
   it.each([
     ['that is empty', null],
-    ['that holds something else', 'telegraph 1'],
-    ['that is from long ago', `long-poll ${Date.now() - 48 * 60 * 60_000}`],
-    ['that is from the future', `long-poll ${Date.now() + 48 * 60 * 60_000}`],
-  ])('is not taken from a storage %s', (_, held) => {
+    ['that contains something else', 'telegraph 1'],
+    ['with an old entry', `long-poll ${Date.now() - 48 * 60 * 60_000}`],
+    ['with an entry from the future', `long-poll ${Date.now() + 48 * 60 * 60_000}`],
+  ])('is not read from a storage %s', (_, held) => {
     const client = open({ storage: { getItem: () => held, setItem: () => undefined } })
     expect(client.state.transport).toEqual({ door: 'websocket', moves: 0 })
   })
 
-  it('goes with the order that the server preferred, which is gone by at once the next time', async () => {
+  it('includes the server’s order, which applies at once the next time', async () => {
     server.experiment = { name: 'x', variant: 'b', doors: ['poll', 'sse'] }
-    const { kept, storage } = keeping()
-    const clock = new HandClock()
+    const { kept, storage } = memoryStorage()
+    const clock = new ManualClock()
     const client = open({ storage, clock })
     const session = client.session('s1')
     const poll = await server.expect('GET', '/s1/events')
@@ -74,18 +74,18 @@ describe('what worked', () => {
 
     const next = open({ storage, clock })
     expect(next.state.transport).toEqual({ door: 'long-poll', moves: 0 })
-    // The experiment is over: the order is the client's own again.
+    // The experiment has ended: the client's own order applies.
     server.experiment = undefined
     next.session('s2')
     const stream = await server.expect('GET', '/s2/events')
     expect([stream.headers.accept, next.state.transport.door]).toEqual(['text/event-stream', 'sse'])
   })
 
-  it('is not missed where the storage fails', async () => {
+  it('is optional: a failing storage changes nothing', async () => {
     const fail = (): never => {
       throw new Error('denied')
     }
-    const clock = new HandClock()
+    const clock = new ManualClock()
     const client = open({ storage: { getItem: fail, setItem: fail }, clock })
     const session = client.session('s1')
     const stream = await server.expect('GET', '/s1/events')
@@ -95,15 +95,15 @@ describe('what worked', () => {
     expect(client.state.status).toBe('open')
   })
 
-  it('does not count where the door is chosen', () => {
+  it('does not affect a fixed transport', () => {
     const storage = { getItem: () => `long-poll ${Date.now()}`, setItem: () => undefined }
     expect(open({ storage, transport: 'sse' }).state.transport).toEqual({ door: 'sse', moves: 0 })
   })
 })
 
 describe('a client’s own id', () => {
-  it('is told where there is no token, is kept, and is the same the next time', async () => {
-    const { kept, storage } = keeping()
+  it('is sent without an access token, is stored, and stays the same', async () => {
+    const { kept, storage } = memoryStorage()
     for (const session of ['s1', 's2']) {
       open({ storage, transport: 'sse' }).session(session)
       const stream = await server.expect('GET', `/${session}/events`)
@@ -112,8 +112,8 @@ describe('a client’s own id', () => {
     }
   })
 
-  it('is not made where there is a token', async () => {
-    const { kept, storage } = keeping()
+  it('is not created with an access token', async () => {
+    const { kept, storage } = memoryStorage()
     open({ storage, transport: 'sse', token: 't' }).session('s1')
     const stream = await server.expect('GET', '/s1/events')
     expect(stream.headers['parley-client']).toBeUndefined()
@@ -122,8 +122,8 @@ describe('a client’s own id', () => {
 })
 
 describe('an event stream that was live', () => {
-  it('is left for long polls when it brings nothing while a poll on the side does', async () => {
-    const clock = new HandClock()
+  it('is replaced by long polling if it delivers nothing while a parallel poll does', async () => {
+    const clock = new ManualClock()
     const client = open({ clock, doors: { probeMs: 900_000 } })
     const session = client.session('s1')
     const stream = await server.expect('GET', '/s1/events')
@@ -137,7 +137,7 @@ describe('an event stream that was live', () => {
     const side = await server.expect('GET', '/s1/events')
     const entries = [entry('s1', 1, message(reply.command, 'r1', 'hi'))]
     side.json({ cursor: cursor(1), entries, live: true, role: 'owner' })
-    // At once, and not when it is clear what is wrong.
+    // The entry is visible at once, before it is clear that the stream is stalled.
     await until(session, (view) => view.messages.length === 1)
     expect(client.state.transport.door).toBe('sse')
     await clock.armed(8_000)
@@ -150,8 +150,8 @@ describe('an event stream that was live', () => {
     expect(client.state.transport.why).toBe('buffered')
   })
 
-  it('is kept when what it lacked comes late', async () => {
-    const clock = new HandClock()
+  it('is kept if the missing entries arrive late', async () => {
+    const clock = new ManualClock()
     const client = open({ clock, doors: { probeMs: 900_000 } })
     const session = client.session('s1')
     const stream = await server.expect('GET', '/s1/events')
@@ -173,13 +173,13 @@ describe('an event stream that was live', () => {
     stream.entries('s1', 1, [message(reply.command, 'r1', 'hi'), message('m2', 'r2', 'and now?')])
     await until(session, (view) => view.messages.length === 2)
     expect(session.state.faults).toBe(0)
-    // As long as it would have been waited for, and more.
+    // Longer than the client would have waited for it.
     clock.advance(10_000)
     expect(client.state.transport).toEqual({ door: 'sse', why: 'blocked', moves: 0 })
   })
 
-  it('is opened anew when it has been silent for longer than a server is', async () => {
-    const clock = new HandClock()
+  it('is reopened after a longer silence than a server has', async () => {
+    const clock = new ManualClock()
     const client = open({ clock, transport: 'sse' })
     const session = client.session('s1')
     const stream = await server.expect('GET', '/s1/events')

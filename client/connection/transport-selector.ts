@@ -1,155 +1,151 @@
-// TransportSelector: the shell around transport-choice.ts: it remembers what works, and tries better doors on the side.
+// TransportSelector: the stateful shell around transport-choice.ts. It remembers what works, and probes better
+// transports.
 import { isHidden } from '#platform'
 import type { Clock, Logger } from '../client-options.ts'
 import type { Door, DoorPolicy } from '../transport/door.ts'
-import { SOON_MS } from '../transport/door.ts'
+import { STABLE_MS } from '../transport/door.ts'
 import type { Loss, Transport, TransportHandler } from '../transport/transport.ts'
 import {
-  better,
+  betterTransports,
   type ChoiceEvent,
   newChoice,
   nextChoice,
   preferring,
   probeDelay,
   type TransportChoice,
+  type TransportOrder,
   type TransportState,
   transportOf,
 } from './transport-choice.ts'
 import type { TransportMemory } from './transport-memory.ts'
-import { type Found, type Sample, TransportProbe } from './transport-probe.ts'
+import { type ProbedTransport, type Sample, TransportProbe } from './transport-probe.ts'
 
-export interface DoorsPorts {
+export interface SelectorPorts {
   readonly clock: Clock
   readonly logger: Logger | undefined
   readonly policy: DoorPolicy
   readonly memory: TransportMemory
-  open(door: Door, handler: TransportHandler): Transport
-  /** A session that is attached. */
+  open(kind: Door, handler: TransportHandler): Transport
+  /** An attached session for a probe. */
   sample(): Sample | undefined
-  /** A better door holds: its link is the connection's from now on. */
-  adopt(found: Found): void
+  /** Moves the connection to a better transport, which is open. */
+  moveTo(probed: ProbedTransport): void
 }
 
 export class TransportSelector {
-  readonly #ports: DoorsPorts
+  readonly #ports: SelectorPorts
   #choice: TransportChoice
   #state: TransportState
-  #cancelHeld: (() => void) | undefined
-  #cancelWait: (() => void) | undefined
+  #cancelStableTimer: (() => void) | undefined
+  #cancelProbeTimer: (() => void) | undefined
   #probe: TransportProbe | undefined
-  /** As it is remembered: by the door and the order. */
-  #kept: string | undefined
+  /** The last remembered transport and order. */
+  #remembered: string | undefined
 
-  constructor(doors: readonly [Door, ...Door[]], ports: DoorsPorts) {
+  constructor(order: TransportOrder, ports: SelectorPorts) {
     this.#ports = ports
     const known = ports.memory.recall()
-    const isOpen = doors.length > 1
-    this.#choice = newChoice(isOpen ? (known?.order ?? doors) : doors, known?.door)
-    if (known !== undefined) this.#kept = keyOf(this.#choice)
+    this.#choice = newChoice(order.length > 1 ? (known?.order ?? order) : order, known?.kind)
+    if (known !== undefined) this.#remembered = keyOf(this.#choice)
     this.#state = transportOf(this.#choice)
   }
 
-  /** The same object as long as nothing has changed. */
+  /** The same object until something changes. */
   get state(): TransportState {
     return this.#state
   }
 
-  /** Whether there is another one to try. */
-  get several(): boolean {
-    return this.#choice.doors.length > 1
+  /** Whether there is another transport to try. */
+  get hasAlternatives(): boolean {
+    return this.#choice.order.length > 1
   }
 
   /**
-   * What the server prefers, as it told when it let us in.
-   * @returns whether another door is to be gone through, now, before anything is done through this one
+   * Takes the server's order of preference from its `welcome`.
+   * @returns whether the connection must open another transport before it uses this one
    */
   prefer(names: readonly string[] | undefined): boolean {
-    const { door } = this.#choice
-    this.#step({ type: 'preferred', order: preferring(names) })
-    return this.#choice.door !== door
+    const { current } = this.#choice
+    this.#apply({ type: 'preferred', order: preferring(names) })
+    return this.#choice.current !== current
   }
 
   opened(): void {
-    this.#step({ type: 'opened' })
-    this.#cancelHeld = this.#ports.clock.after(SOON_MS, () => {
-      this.#step({ type: 'held' })
-      this.#keep()
+    this.#apply({ type: 'opened' })
+    this.#cancelStableTimer = this.#ports.clock.after(STABLE_MS, () => {
+      this.#apply({ type: 'stable' })
+      this.#remember()
     })
-    this.#wait()
+    this.#scheduleProbe()
   }
 
-  /** @returns whether another door is to be tried in place of this one, without a long wait */
-  lost(loss: Loss, heldMs: number): boolean {
-    this.#stop()
-    const { door } = this.#choice
-    this.#step({ type: 'lost', kind: loss.kind, heldMs })
-    const { door: next, doors } = this.#choice
-    // Upwards: plain HTTP did not get through, so that the server is away.
-    return doors.indexOf(next) > doors.indexOf(door)
+  /** @returns whether the connection falls back to another transport, which needs no long wait */
+  lost(loss: Loss, openMs: number): boolean {
+    this.close()
+    const { current } = this.#choice
+    this.#apply({ type: 'lost', kind: loss.kind, openMs })
+    const { current: next, order } = this.#choice
+    // A move upwards means that plain HTTP did not work either: the server is unreachable.
+    return order.indexOf(next) > order.indexOf(current)
   }
 
   close(): void {
-    this.#stop()
-  }
-
-  #keep(): void {
-    const { door, doors } = this.#choice
-    const key = keyOf(this.#choice)
-    if (key === this.#kept) return
-    this.#kept = key
-    this.#ports.memory.keep({ door, order: doors })
-  }
-
-  #stop(): void {
-    this.#cancelHeld?.()
-    this.#cancelWait?.()
+    this.#cancelStableTimer?.()
+    this.#cancelProbeTimer?.()
     this.#probe?.cancel()
     this.#probe = undefined
   }
 
-  /** Looks up again after a while, if there is anything above. */
-  #wait(): void {
+  #remember(): void {
+    const { current, order } = this.#choice
+    const key = keyOf(this.#choice)
+    if (key === this.#remembered) return
+    this.#remembered = key
+    this.#ports.memory.keep({ kind: current, order })
+  }
+
+  /** Starts the timer of the next probe, if a transport is better. */
+  #scheduleProbe(): void {
     const { clock, policy } = this.#ports
     const delay = probeDelay(this.#choice, policy, clock.random())
-    this.#cancelWait?.()
+    this.#cancelProbeTimer?.()
     if (delay === undefined) return
-    this.#cancelWait = clock.after(delay, () => {
-      // Who is not looked at holds no stream, and cannot tell whether streams come through.
-      if (isHidden()) this.#wait()
-      else this.#try(better(this.#choice))
+    this.#cancelProbeTimer = clock.after(delay, () => {
+      // A hidden page holds no stream, so it cannot test streams.
+      if (isHidden()) this.#scheduleProbe()
+      else this.#probeNext(betterTransports(this.#choice))
     })
   }
 
-  /** One after the other, best first. */
-  #try(doors: readonly Door[]): void {
-    const [door, ...others] = doors
-    if (door === undefined) {
-      this.#step({ type: 'probed' })
-      this.#wait()
+  /** Probes the candidates one after the other, best first. */
+  #probeNext([better, ...others]: readonly Door[]): void {
+    if (better === undefined) {
+      this.#apply({ type: 'probed' })
+      this.#scheduleProbe()
       return
     }
-    const done = (found: Found | undefined): void => {
+    const done = (probed: ProbedTransport | undefined): void => {
       this.#probe = undefined
-      this.#ports.logger?.debug({ door, holds: found !== undefined }, 'tried a better door')
-      if (found === undefined) {
-        this.#try(others)
+      this.#ports.logger?.debug({ door: better, holds: probed !== undefined }, 'probed a better transport')
+      if (probed === undefined) {
+        this.#probeNext(others)
         return
       }
-      this.#cancelHeld?.()
-      this.#step({ type: 'probed', door })
-      this.#ports.adopt(found)
+      this.#cancelStableTimer?.()
+      this.#apply({ type: 'probed', better })
+      this.#ports.moveTo(probed)
     }
-    this.#probe = new TransportProbe({ ...this.#ports, done }, door, this.#ports.sample())
+    this.#probe = new TransportProbe({ ...this.#ports, done }, better, this.#ports.sample())
   }
 
-  #step(event: ChoiceEvent): void {
+  #apply(event: ChoiceEvent): void {
     this.#choice = nextChoice(this.#choice, event)
-    const { door, why, moves } = transportOf(this.#choice)
-    const { state } = this
-    if (door !== state.door || why !== state.why || moves !== state.moves) this.#state = transportOf(this.#choice)
+    const next = transportOf(this.#choice)
+    const { door, why, moves } = this.#state
+    if (door !== next.door || why !== next.why || moves !== next.moves) this.#state = next
   }
 }
 
-function keyOf({ door, doors }: TransportChoice): string {
-  return `${door} of ${doors.join(',')}`
+function keyOf({ current, order }: TransportChoice): string {
+  return `${current} of ${order.join(',')}`
 }

@@ -1,4 +1,4 @@
-// The view that a client ends up with does not depend on how the log came to it.
+// Tests that a client's final view does not depend on how the log arrived.
 import type { Event, OutputPart, RunEnded, RunOutput } from '@parley/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -6,7 +6,7 @@ import { GapError } from '../parley-error.ts'
 import { applyEntry, startOver } from './apply-entry.ts'
 import { newSession, type SessionView } from './session-view.ts'
 
-// A log as a server keeps it: roll-ups replace the earlier entries of their subject.
+// A log as a server stores it: a compaction replaces the earlier entries of its subject.
 interface LogEntry {
   readonly seq: number
   readonly prev: number
@@ -24,7 +24,7 @@ type Step =
 
 interface RunPlan {
   readonly steps: readonly Step[]
-  /** `none`: it is still running at the end of the log. */
+  /** `none`: the run is still active at the end of the log. */
   readonly end: 'completed' | 'failed' | 'cancelled' | 'compacted' | 'none'
 }
 
@@ -61,13 +61,13 @@ class TestLog {
   readonly #last = new Map<string, number>()
 
   append(subject: string, event: Event, rollup = false): void {
-    // Sequence numbers are global over the store: a session's grow, but not by one.
+    // Sequence numbers are global in the store: those of a session grow, but not by one.
     const seq = (this.entries.at(-1)?.seq ?? 0) + 1 + (this.entries.length % 3)
     this.entries.push({ seq, prev: this.#last.get(subject) ?? 0, subject, rollup, event })
     this.#last.set(subject, seq)
   }
 
-  /** What is stored after so many appends. */
+  /** The stored entries after the given number of appends. */
   stored(length: number): readonly LogEntry[] {
     const kept: LogEntry[] = []
     for (const entry of this.entries.slice(0, length)) {
@@ -118,7 +118,7 @@ function writeRun(log: TestLog, id: string, message: string, { steps, end }: Run
       epoch += 1
       log.append(subject, { type: 'run.started', run: id, epoch, mode: step.mode, model: 'demo', message, next })
       if (step.mode === 'continue') continue
-      // What came before the step that is begun anew is kept.
+      // A restarted step keeps the steps before it.
       output = output.slice(0, output.findLastIndex((part) => part.type === 'tool' || part.type === 'message') + 1)
       if (output.length === 0) continue
       const said = { epoch, model: 'demo', message, next, output, changes: true as const }
@@ -170,14 +170,14 @@ function writeLog(plans: readonly RunPlan[]): TestLog {
   plans.forEach((plan, i) => {
     const message = `m${i}`
     writeMessage(log, message, `r${i}`, 'queue')
-    // Only the last one may be unfinished: runs take their turn.
+    // Only the last run may be unfinished, because runs take turns.
     const finished: RunPlan = plan.end === 'none' && i < plans.length - 1 ? { ...plan, end: 'completed' } : plan
     writeRun(log, `r${i}`, message, finished)
   })
   return log
 }
 
-/** What a server sends to a reader who stands at `after`, from what is stored after so many appends. */
+/** The entries that a server sends to a reader at `after`, given the entries stored after `length` appends. */
 function shown(log: TestLog, after: number, length: number, merge: boolean): LogEntry[] {
   const result: LogEntry[] = []
   for (const entry of log.stored(length)) {
@@ -213,7 +213,7 @@ function put(view: SessionView, entry: LogEntry): SessionView {
   return applyEntry(view, { cursor: `e.${entry.seq}`, time: entry.seq, event: entry.event })
 }
 
-/** All but the cursor, which readers who were spared an entry have an earlier one of. */
+/** Everything except the cursor. Readers that were spared an entry have an earlier one. */
 function essence(view: SessionView): unknown {
   const { cursor: _, runs, calls, ...rest } = view
   return { ...rest, runs: [...runs.values()], calls: [...calls.values()] }
@@ -230,19 +230,23 @@ function live(log: TestLog): SessionView {
 }
 
 describe('session view', () => {
-  it('is the same however the log was split into replays, merges, snapshots, resumes and live entries', () => {
-    const visit = fc.record({ grows: fc.nat({ max: 12 }), merge: fc.boolean(), forgets: fc.constantFrom(...NEVER_OR) })
+  it('is the same for every split of the log into replays, merges, snapshots, resumes and live entries', () => {
+    const visit = fc.record({
+      grows: fc.nat({ max: 12 }),
+      merge: fc.boolean(),
+      restarts: fc.constantFrom(...MOSTLY_FALSE),
+    })
     fc.assert(
       fc.property(fc.array(plan, { minLength: 1, maxLength: 4 }), fc.array(visit), (plans, visits) => {
         const log = writeLog(plans)
         let view = newSession('s')
         let length = 0
-        for (const { grows, merge, forgets } of [
+        for (const { grows, merge, restarts } of [
           ...visits,
-          { grows: log.entries.length, merge: true, forgets: false },
+          { grows: log.entries.length, merge: true, restarts: false },
         ]) {
           length = Math.min(length + grows, log.entries.length)
-          if (forgets) view = startOver(view)
+          if (restarts) view = startOver(view)
           const after = view.cursor === undefined ? 0 : Number(view.cursor.slice(2))
           for (const entry of shown(log, after, length, merge)) view = put(view, entry)
         }
@@ -253,7 +257,7 @@ describe('session view', () => {
     )
   })
 
-  it('holds the text that the model said, and proves it by its index', () => {
+  it('contains the text that the model generated, verified by its index', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ maxLength: 5 }), { maxLength: 30 }), (texts) => {
         const steps = texts.map((text) => ({ do: 'output' as const, kind: 'text' as const, text }))
@@ -265,7 +269,7 @@ describe('session view', () => {
     )
   })
 
-  it('throws a GapError rather than show a text with a hole', () => {
+  it('throws a GapError instead of showing a text with a hole', () => {
     fc.assert(
       fc.property(fc.array(plan, { minLength: 1, maxLength: 3 }), fc.nat(), (plans, at) => {
         const log = writeLog(plans)
@@ -283,15 +287,15 @@ describe('session view', () => {
           expect(error).toBeInstanceOf(GapError)
           return
         }
-        // Nothing was noticed: then it was the very last output of a run that still speaks, or a restart dropped it.
+        // No error: then it was the last output of an active run, or a restart dropped it.
         const dropped = missing !== undefined && 'run' in missing.event ? missing.event.run : ''
-        const [held, whole] = [view.runs.get(dropped), live(log).runs.get(dropped)]
-        expect(whole?.text.startsWith(held?.text ?? '')).toBe(true)
+        const [partial, whole] = [view.runs.get(dropped), live(log).runs.get(dropped)]
+        expect(whole?.text.startsWith(partial?.text ?? '')).toBe(true)
       }),
     )
   })
 
-  it('ignores entries that it holds', () => {
+  it('ignores entries that it already contains', () => {
     const log = writeLog([{ steps: [{ do: 'output', kind: 'text', text: 'a' }], end: 'none' }])
     const view = live(log)
     for (const entry of log.entries) expect(put(view, entry)).toBe(view)
@@ -305,13 +309,13 @@ describe('session view', () => {
     expect(after.runs.get('r0')?.text).toBe('a')
   })
 
-  it('refuses merged outputs that overlap with what is held, because they cannot be cut', () => {
+  it('refuses merged outputs that overlap with its own, because they cannot be split', () => {
     const view = live(writeLog([{ steps: [{ do: 'output', kind: 'text', text: 'a' }], end: 'none' }]))
     const event: Event = { type: 'run.output', run: 'r0', index: 0, kind: 'text', text: 'ab', count: 2 }
     expect(() => applyEntry(view, { cursor: 'e.9999', time: 1, event })).toThrow(GapError)
   })
 
-  it('drops the unfinished text on a restart and goes on counting', () => {
+  it('drops the unfinished text on a restart and continues the numbering', () => {
     const steps: Step[] = [
       { do: 'output', kind: 'text', text: 'wrong' },
       { do: 'takeover', mode: 'restart' },
@@ -323,7 +327,7 @@ describe('session view', () => {
     expect(run?.epoch).toBe(2)
   })
 
-  it('makes the interrupting run the active one as soon as its message is there', () => {
+  it('makes the interrupting run active as soon as its message arrives', () => {
     let view = live(writeLog([{ steps: [{ do: 'output', kind: 'text', text: 'a' }], end: 'none' }]))
     expect(view.activeRun).toBe('r0')
     const message: Event = {
@@ -341,7 +345,7 @@ describe('session view', () => {
     expect(view.runs.get('r0')?.supersededBy).toBe('m9')
   })
 
-  it('shares what did not change', () => {
+  it('shares unchanged parts', () => {
     const view = live(
       writeLog([
         { steps: [], end: 'completed' },
@@ -356,7 +360,7 @@ describe('session view', () => {
     expect(view.runs.get('r1')?.text).toBe('')
   })
 
-  it('passes over a call of an owner that had been replaced before it was written', () => {
+  it('ignores a call of a driver that had already been replaced', () => {
     const call = {
       run: 'r0',
       name: 'clock',
@@ -377,7 +381,7 @@ describe('session view', () => {
     expect(view.runs.get('r0')?.parts.map((part) => part.type === 'tool' && part.call)).toEqual(['early', 'own'])
   })
 
-  it('says of a run that it waits while a client has to answer, and that its calls are dropped when it ends', () => {
+  it('reports a run as waiting while a client must answer, and drops its calls when it ends', () => {
     const called: Event = {
       type: 'tool.called',
       run: 'r0',
@@ -402,5 +406,5 @@ describe('session view', () => {
   })
 })
 
-/** Forgetting all is a rare thing among the visits. */
-const NEVER_OR = [false, false, false, false, true]
+/** Replays from the beginning are rare. */
+const MOSTLY_FALSE = [false, false, false, false, true]

@@ -1,14 +1,16 @@
-// applyEntry: a session's view after one more entry of its log, sharing all that did not change. Pure. Every split of a log into
-// replays, merged outputs, snapshots and live entries gives the same view. An entry that does not follow throws a GapError.
+// applyEntry: a session's view after one more entry of its log. Pure; unchanged parts are shared. Every split of a log
+// into replays, merged outputs, snapshots and live entries gives the same view. An entry that does not follow throws a
+// GapError.
 import type { EntryFrame, Event, EventOf } from '@parley/protocol'
+import { lateSteerRun } from '@parley/protocol/make-id'
 import { isAfter } from '@parley/protocol/position'
 import { withNewest, withTurns } from './branch.ts'
-import { type CallView, dropped, foldCall, isForClient, isSettled } from './call-view.ts'
+import { applyCallEvent, type CallView, dropped, isForClient, isSettled } from './call-view.ts'
 import type { RunView } from './run-view.ts'
 import * as run from './run-view.ts'
-import { lateSteerRun, type MessageView, newSession, type SessionView, textOf } from './session-view.ts'
+import { type MessageView, newSession, type SessionView, textOf } from './session-view.ts'
 
-/** What is held is void: the session comes from its beginning. What was sent and not shown yet stays. */
+/** Drops the content: the session arrives again from its beginning. Pending messages remain. */
 export function startOver(view: SessionView): SessionView {
   const { status, role, pending, faults } = view
   return withTurns({ ...newSession(view.id), status, role, pending, faults })
@@ -16,15 +18,15 @@ export function startOver(view: SessionView): SessionView {
 
 /**
  * The view after one more entry. Entries at or before the view's cursor change nothing.
- * @throws GapError when the entry does not follow; the view that was passed still holds
+ * @throws GapError if the entry does not follow; the given view stays valid
  */
 export function applyEntry(view: SessionView, frame: Pick<EntryFrame, 'cursor' | 'time' | 'event'>): SessionView {
   if (view.cursor !== undefined && !isAfter(frame.cursor, view.cursor)) return view
-  const next = fold(view, frame.time, frame.event)
+  const next = applyEvent(view, frame.time, frame.event)
   return { ...next, cursor: frame.cursor }
 }
 
-function fold(view: SessionView, time: number, event: Event): SessionView {
+function applyEvent(view: SessionView, time: number, event: Event): SessionView {
   switch (event.type) {
     case 'run.output': {
       const before = runOf(view, event.run)
@@ -39,21 +41,21 @@ function fold(view: SessionView, time: number, event: Event): SessionView {
     case 'run.ended':
       return endRun(view, event)
     case 'message':
-      return foldMessage(view, time, event)
+      return applyMessage(view, time, event)
     case 'tool.called':
     case 'tool.claimed':
     case 'tool.decided':
     case 'tool.result':
-      return foldTool(view, event)
+      return applyToolEvent(view, event)
     case 'session.updated':
       return event.title === undefined ? view : { ...view, title: event.title }
     default:
-      // Members, and what later servers may add.
+      // Membership, and events of later protocol versions.
       return view
   }
 }
 
-function foldMessage(view: SessionView, time: number, event: EventOf<'message'>): SessionView {
+function applyMessage(view: SessionView, time: number, event: EventOf<'message'>): SessionView {
   const message: MessageView = {
     id: event.id,
     author: event.author,
@@ -73,8 +75,8 @@ function foldMessage(view: SessionView, time: number, event: EventOf<'message'>)
     next = withTurns({ ...next, pending: next.pending.filter((pending) => pending.id !== event.id) })
   } else next = withNewest(next, message)
   const { seen } = event
-  const told = seen === undefined ? undefined : next.runs.get(seen.run)
-  if (told !== undefined && seen !== undefined) next = withRun(next, { ...told, seen: seen.index })
+  const seenRun = seen === undefined ? undefined : next.runs.get(seen.run)
+  if (seenRun !== undefined && seen !== undefined) next = withRun(next, { ...seenRun, seen: seen.index })
   if (event.policy === 'interrupt') {
     for (const id of next.open) {
       const other = next.runs.get(id)
@@ -85,7 +87,7 @@ function foldMessage(view: SessionView, time: number, event: EventOf<'message'>)
   }
   const target = next.runs.get(event.run)
   if (target === undefined) return withRun(next, run.newRun(event.run, event.id, event.model))
-  // A steering message. A run that was interrupted, or has ended, takes nothing any more: it gets its own.
+  // A steering message. An interrupted or ended run takes no messages, so the message gets a run of its own.
   if (!run.isEnded(target) && target.supersededBy === undefined) return next
   return withRun(next, run.newRun(lateSteerRun(event.id), event.id, event.model))
 }
@@ -101,39 +103,39 @@ function endRun(view: SessionView, event: EventOf<'run.ended'>): SessionView {
   return event.reason === 'completed' ? withLateSteers(next, event.run) : next
 }
 
-/** Steering messages that a completed run did not take get runs of their own. */
+/** Gives each steering message that a completed run did not take a run of its own. */
 function withLateSteers(view: SessionView, id: string): SessionView {
   const steered = view.runs.get(id)?.steered ?? []
   let next = view
   for (const message of view.messages) {
     if (message.run !== id || message.policy !== 'steer' || steered.includes(message.id)) continue
     const late = lateSteerRun(message.id)
-    // The first message of a run may have asked to steer when there was nothing to steer.
+    // The run's own message may have asked to steer while no run was active.
     if (view.runs.get(id)?.message === message.id || view.runs.has(late)) continue
     next = withRun(next, run.newRun(late, message.id, message.model))
   }
   return next
 }
 
-function foldTool(
+function applyToolEvent(
   view: SessionView,
   event: EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>,
 ): SessionView {
   const before = view.calls.get(event.call)
   if (before === undefined && event.type === 'tool.called' && run.isLate(runOf(view, event.run), event)) return view
-  const call = foldCall(before, event)
+  const call = applyCallEvent(before, event)
   if (call === undefined || call === before) return view
-  const owner = runOf(view, call.run)
-  if (run.isEnded(owner)) return withCall(view, dropped(call))
+  const callRun = runOf(view, call.run)
+  if (run.isEnded(callRun)) return withCall(view, dropped(call))
   const next = withCall(view, call)
-  return withRun(next, before === undefined ? run.called(owner, call.id, call.name) : owner)
+  return withRun(next, before === undefined ? run.called(callRun, call.id, call.name) : callRun)
 }
 
 function withCall(view: SessionView, call: CallView): SessionView {
   return { ...view, calls: view.calls.with(call.id, call) }
 }
 
-/** Puts the run in, and keeps what follows from it: `waiting`, the unfinished runs, the active one. */
+/** Stores the run and updates everything that depends on it: `waiting`, the open runs, the active run. */
 function withRun(view: SessionView, changed: RunView): SessionView {
   const after = withWaiting(view.calls, changed)
   const before = view.runs.get(after.id)
@@ -142,7 +144,7 @@ function withRun(view: SessionView, changed: RunView): SessionView {
   const isOpen = !run.isEnded(after)
   if (wasOpen === isOpen && before?.supersededBy === after.supersededBy) return { ...view, runs }
   let { open } = view
-  if (isOpen && !wasOpen) open = inTurn(view, [...open, after.id], runs)
+  if (isOpen && !wasOpen) open = inMessageOrder(view, [...open, after.id], runs)
   else if (wasOpen && !isOpen) open = open.filter((id) => id !== after.id)
   return {
     ...view,
@@ -152,27 +154,31 @@ function withRun(view: SessionView, changed: RunView): SessionView {
   }
 }
 
-/** Runs take their turn in the order of their messages; a late steering message's run may begin to exist later. */
-function inTurn(view: SessionView, open: readonly string[], runs: ReadonlyMap<string, RunView>): readonly string[] {
-  const place = (id: string): number => {
+/** Runs take turns in the order of their messages; the run of a late steering message may be created later. */
+function inMessageOrder(
+  view: SessionView,
+  open: readonly string[],
+  runs: ReadonlyMap<string, RunView>,
+): readonly string[] {
+  const positionOf = (id: string): number => {
     const message = runs.get(id)?.message
     const at = view.messages.findLastIndex((candidate) => candidate.id === message)
     return at < 0 ? view.messages.length : at
   }
-  return [...open].sort((a, b) => place(a) - place(b))
+  return [...open].sort((a, b) => positionOf(a) - positionOf(b))
 }
 
 function withWaiting(calls: ReadonlyMap<string, CallView>, view: RunView): RunView {
   if (view.status !== 'running' && view.status !== 'waiting') return view
-  let waits = false
-  // The calls of the present step stand last.
-  for (let i = view.parts.length - 1; i >= 0 && !waits; i -= 1) {
+  let isWaiting = false
+  // The calls of the current step are last.
+  for (let i = view.parts.length - 1; i >= 0 && !isWaiting; i -= 1) {
     const part = view.parts[i]
     if (part?.type !== 'tool') break
     const call = calls.get(part.call)
-    waits = call !== undefined && isForClient(call)
+    isWaiting = call !== undefined && isForClient(call)
   }
-  const status = waits ? 'waiting' : 'running'
+  const status = isWaiting ? 'waiting' : 'running'
   return view.status === status ? view : { ...view, status }
 }
 

@@ -1,5 +1,5 @@
-// AttachedSession: the shell around a session's view. It attaches on each connection at the view's cursor, and replays the
-// session from its beginning when the view cannot be continued.
+// AttachedSession: the stateful shell around a session's view. On each connection it attaches at the view's cursor. If
+// the view cannot continue, it replays the session from its beginning.
 import type { Content, EntryFrame, ErrorFrame, Ok, Seen, ServerFrame, Tool } from '@parley/protocol'
 import { makeId } from '@parley/protocol/make-id'
 import { isAfter } from '@parley/protocol/position'
@@ -20,19 +20,22 @@ import { type ClientTool, declaration } from './tool.ts'
 import { ToolRunner } from './tool-runner.ts'
 
 export interface SessionOptions {
-  /** What the model may have done on this machine, while this client is attached. */
+  /** The tools that the model may run on this machine while this client is attached. */
   readonly tools?: readonly ClientTool[]
-  /** Where to begin; left out: at the session's beginning. A run that is cut by it comes from the beginning too. */
+  /**
+   * The cursor at which reading starts; default: the beginning of the session. A run that it cuts arrives from its
+   * beginning.
+   */
   readonly after?: string
 }
 
-/** How often in a row a view is begun anew because what came did not fit. */
+/** Consecutive replays from the beginning because of gaps. After more, the session fails. */
 const MAX_GAPS = 3
 const ATTACH_RETRY: ReconnectPolicy = { baseMs: 500, maxMs: 15_000 }
 
 export class AttachedSession implements Session {
   readonly id: string
-  /** Who is here now. */
+  /** The connected members. */
   readonly presence: SessionPresence
   readonly #connection: Connection
   readonly #listeners = new Listeners()
@@ -41,24 +44,24 @@ export class AttachedSession implements Session {
   readonly #runner: ToolRunner
   readonly #onClose: () => void
   #state: SessionView
-  #told: SessionView
-  /** The attach that this connection was asked for; what comes before its `attached` is of an earlier one. */
+  #notified: SessionView
+  /** The id of the current attach. Frames before its `attached` belong to an earlier one. */
   #attach: string | undefined
   #attached = false
-  /** It was attached, over this connection or one before. */
+  /** It has been attached before, over this or an earlier connection. */
   #hasRead = false
-  #gaps = 0
-  #attachTries = 0
+  #gapCount = 0
+  #attachAttempts = 0
   #cancelRetry: (() => void) | undefined
   #closed: ParleyError | undefined
 
-  /** Made by `client.session(id)`. */
+  /** Created by `client.session(id)`. */
   constructor(connection: Connection, id: string, options: SessionOptions, onClose: () => void) {
     this.id = id
     this.#connection = connection
     this.#tools = options.tools ?? []
     this.#state = newSession(id, options.after)
-    this.#told = this.#state
+    this.#notified = this.#state
     this.#onClose = onClose
     this.presence = new SessionPresence((state) => connection.post({ type: 'presence', session: id, state }))
     this.#runner = new ToolRunner(this, connection, this.#tools)
@@ -77,19 +80,19 @@ export class AttachedSession implements Session {
     const id = options.id ?? makeId('msg')
     const { chosen: before } = this.#state
     const { frame, pending } = sendFrame(this.#state, id, content, options, this.#connection.clock.now())
-    // One that was sent before may be in the log already: then it waits for nothing.
+    // A message that was sent before may be in the log already, and then is not pending.
     const isShown = options.id !== undefined && this.#state.messages.some((message) => message.id === id)
     if (!isShown) {
-      // What is sent is shown, in whatever branch.
+      // The view follows the message that is sent, in whichever branch it is.
       this.#state = withTurns({ ...this.#state, chosen: undefined, pending: [...this.#state.pending, pending] })
     }
     const answer = this.#command(frame)
     const reply = new Reply(this, id, answer)
     answer.catch(() => {
       const { pending: sent, chosen } = this.#state
-      const left = sent.filter((other) => other.id !== id)
-      // Back to where it was written.
-      this.#state = withTurns({ ...this.#state, pending: left, chosen: chosen ?? before })
+      const remaining = sent.filter((other) => other.id !== id)
+      // Returns to the branch in which the message was written.
+      this.#state = withTurns({ ...this.#state, pending: remaining, chosen: chosen ?? before })
       this.#notify()
     })
     this.#notify()
@@ -107,7 +110,10 @@ export class AttachedSession implements Session {
 
   edit(message: string, content: Content, options: Omit<SendOptions, 'policy' | 'parent'> = {}): Reply {
     const { parent, model, agent, context } = this.#message(message)
-    if (parent === undefined) throw new ParleyError('parent_not_found', 'What comes before the message is not known.')
+    if (parent === undefined) {
+      const problem = `The message before ${message} is unknown. Open the session without \`after\`.`
+      throw new ParleyError('parent_not_found', problem)
+    }
     return this.redirect(content, {
       ...(model === undefined ? {} : { model }),
       ...(agent === undefined ? {} : { agent }),
@@ -124,9 +130,9 @@ export class AttachedSession implements Session {
   choose(message: string): void {
     const { turns, pending } = this.#state
     if (!pending.some(({ id }) => id === message)) this.#message(message)
-    // One that is shown already is no choice to go elsewhere.
+    // A message that is already shown does not change the branch.
     if (turns.some((turn) => turn.message.id === message)) return
-    this.#become({ chosen: message })
+    this.#update({ chosen: message })
   }
 
   async cancel(run: string | undefined = this.#state.activeRun): Promise<void> {
@@ -168,9 +174,9 @@ export class AttachedSession implements Session {
     this.ended(error)
   }
 
-  // What follows is for the client and for what is built on the session.
+  // The rest is for the client and for code that builds on the session.
 
-  /** @returns a function that ends it */
+  /** @returns a function that removes the watcher */
   watch(watcher: Watcher): () => void {
     if (this.#closed !== undefined) {
       watcher.ended(this.#closed)
@@ -182,7 +188,7 @@ export class AttachedSession implements Session {
     }
   }
 
-  /** There is a connection. */
+  /** A connection has opened: attach. */
   opened(): void {
     this.#cancelRetry?.()
     this.#attach = makeId('att')
@@ -199,7 +205,7 @@ export class AttachedSession implements Session {
       ...(tools.length === 0 ? {} : { tools: [...tools] }),
       ...(resume === undefined ? {} : { resume }),
     })
-    this.#become({ status: 'attaching', error: undefined })
+    this.#update({ status: 'attaching', error: undefined })
   }
 
   lost(): void {
@@ -207,7 +213,7 @@ export class AttachedSession implements Session {
     this.#attach = undefined
     this.#attached = false
     this.presence.lost()
-    this.#become({ status: 'offline' })
+    this.#update({ status: 'offline' })
   }
 
   ended(error: ParleyError): void {
@@ -219,17 +225,17 @@ export class AttachedSession implements Session {
     this.#runner.close()
     for (const watcher of [...this.#watchers]) watcher.ended(error)
     this.#watchers.clear()
-    this.#become({ status: 'offline', error })
+    this.#update({ status: 'offline', error })
   }
 
-  /** A command of this session was put off. */
+  /** The server postponed a command of this session. */
   delayed(command: string, delayed: Delay): void {
     const { pending } = this.#state
     if (!pending.some(({ id }) => id === command)) return
-    this.#become({ pending: pending.map((each) => (each.id === command ? { ...each, delayed } : each)) })
+    this.#update({ pending: pending.map((each) => (each.id === command ? { ...each, delayed } : each)) })
   }
 
-  /** A frame that names this session. Listeners are told by `flush`, once for all frames of a message. */
+  /** Applies a frame of this session. `flush` then notifies the listeners once for all frames of a message. */
   frame(frame: ServerFrame): void {
     if (frame.type === 'attached') this.#onAttached(frame.id, frame.reset === true, frame.role)
     else if (!this.#attached) return
@@ -238,7 +244,7 @@ export class AttachedSession implements Session {
     else if (frame.type === 'presence') this.presence.frame(frame)
   }
 
-  /** @returns whether the error answers this session's attach, or says that the session is read no more */
+  /** @returns whether the error answers this session's attach, or ends the access to this session */
   refused(frame: ErrorFrame): boolean {
     const isOwn = frame.id === undefined ? frame.session === this.id : frame.id === this.#attach
     if (!isOwn) return false
@@ -248,30 +254,30 @@ export class AttachedSession implements Session {
       return true
     }
     const error = new ParleyError(frame.code, frame.message, frame.retryable, frame.retryAfterMs)
-    this.#become({ status: 'offline', error })
+    this.#update({ status: 'offline', error })
     if (!frame.retryable) {
       this.#connection.failSession(this.id, error)
       this.#onClose()
       this.ended(error)
       return true
     }
-    this.#attachTries += 1
-    const wait = frame.retryAfterMs ?? backoff(ATTACH_RETRY, this.#attachTries, this.#connection.clock.random())
+    this.#attachAttempts += 1
+    const wait = frame.retryAfterMs ?? backoff(ATTACH_RETRY, this.#attachAttempts, this.#connection.clock.random())
     this.#cancelRetry = this.#connection.clock.after(wait, () => this.opened())
     return true
   }
 
   flush(): void {
-    if (this.#told !== this.#state) this.#notify()
+    if (this.#notified !== this.#state) this.#notify()
   }
 
   #onAttached(id: string, reset: boolean, role: string): void {
     if (id !== this.#attach) return
     this.#attached = true
     this.#hasRead = true
-    this.#attachTries = 0
+    this.#attachAttempts = 0
     if (reset) this.#startOver()
-    this.#become({ status: 'replaying', role })
+    this.#update({ status: 'replaying', role })
     this.presence.attached()
   }
 
@@ -282,7 +288,7 @@ export class AttachedSession implements Session {
       after = applyEntry(before, frame)
     } catch (error) {
       const { message } = error as Error
-      // Not a gap: an event that is not the shape its type asks for. Nothing of it is in the view either.
+      // An error other than a gap is an event of the wrong shape. The view does not include any part of it.
       this.#gap(error instanceof GapError ? error : new ParleyError('invalid_frame', message))
       return
     }
@@ -290,26 +296,27 @@ export class AttachedSession implements Session {
     this.#state = after
     for (const watcher of [...this.#watchers]) watcher.entry(frame, after, before)
     this.#runner.entry(frame, after)
-    if (after.status === 'live') this.#gaps = 0
+    if (after.status === 'live') this.#gapCount = 0
   }
 
   #live(cursor: string): void {
-    const { cursor: held } = this.#state
-    const further = held === undefined || isAfter(cursor, held)
-    this.#become({ status: 'live', ...(further ? { cursor } : {}) })
+    const { cursor: current } = this.#state
+    const isAhead = current === undefined || isAfter(cursor, current)
+    this.#update({ status: 'live', ...(isAhead ? { cursor } : {}) })
     this.#runner.live(this.#state)
   }
 
-  /** What came cannot be put to what is held without showing something wrong: begin from the beginning. */
+  /** An entry does not follow the view. Showing it would be wrong, so the session is replayed from its beginning. */
   #gap(error: ParleyError): void {
-    this.#gaps += 1
-    this.#connection.logger?.warn({ session: this.id, code: error.code }, 'what came does not fit what is held')
+    this.#gapCount += 1
+    const fields = { session: this.id, code: error.code }
+    this.#connection.logger?.warn(fields, 'log entry does not follow the view, replaying the session')
     this.#connection.post({
       type: 'detach',
       id: makeId('det'),
       session: this.id,
     })
-    if (this.#gaps > MAX_GAPS) {
+    if (this.#gapCount > MAX_GAPS) {
       this.#connection.failSession(this.id, error)
       this.#onClose()
       this.ended(error)
@@ -331,7 +338,7 @@ export class AttachedSession implements Session {
 
   #message(id: string): MessageView {
     const message = this.#state.messages.find((candidate) => candidate.id === id)
-    if (message === undefined) throw new ParleyError('parent_not_found', 'The session has no such message.')
+    if (message === undefined) throw new ParleyError('parent_not_found', `The session has no such message: ${id}`)
     return message
   }
 
@@ -340,14 +347,14 @@ export class AttachedSession implements Session {
     return this.#connection.command(frame)
   }
 
-  #become(change: Partial<SessionView>): void {
-    // A replay that is over, or was cut, may have left turns to be looked for.
+  #update(change: Partial<SessionView>): void {
+    // After a replay, `turns` may be out of date.
     this.#state = withTurns({ ...this.#state, ...change })
     this.#notify()
   }
 
   #notify(): void {
-    this.#told = this.#state
+    this.#notified = this.#state
     this.#listeners.notify()
   }
 }

@@ -1,5 +1,5 @@
-// The conversation that is shown of a tree of messages: a pure function of what came and what was chosen, however it came; and
-// what a session sends from it, to a peer over a real socket.
+// Tests the shown conversation of a tree of messages as a pure function of messages and choice, and the messages that a
+// session sends from it, over a real socket.
 import type { Event } from '@parley/protocol'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -22,17 +22,17 @@ function viewOf(events: readonly Event[], begin = newSession('s')): SessionView 
 }
 
 describe('the conversation that is shown', () => {
-  it('is the path to the newest message, with the versions at each place', () => {
-    const places = fc.array(fc.oneof({ weight: 2, arbitrary: fc.constant(undefined) }, fc.constant(null), fc.nat(30)), {
+  it('is the path to the newest message, with the versions at each position', () => {
+    const place = fc.array(fc.oneof({ weight: 2, arbitrary: fc.constant(undefined) }, fc.constant(null), fc.nat(30)), {
       minLength: 1,
       maxLength: 20,
     })
     fc.assert(
-      fc.property(places, (told) => {
-        const events = told.map((place, at) =>
+      fc.property(place, (positions) => {
+        const events = positions.map((place, at) =>
           asked(`m${at}`, place === undefined ? undefined : place === null || at === 0 ? null : `m${place % at}`),
         )
-        const parents = told.map((place, at) =>
+        const parents = positions.map((place, at) =>
           at === 0 || place === null ? '' : place === undefined ? `m${at - 1}` : `m${place % at}`,
         )
         let view = newSession('s')
@@ -52,17 +52,14 @@ describe('the conversation that is shown', () => {
     )
   })
 
-  it('is the same after a long replay, which does not look for it at each message', () => {
-    const places = fc.array(
-      fc.oneof({ weight: 9, arbitrary: fc.constant(undefined) }, fc.constant(null), fc.nat(200)),
-      {
-        minLength: 100,
-        maxLength: 200,
-      },
-    )
+  it('is the same after a long replay, which does not recompute it for each message', () => {
+    const place = fc.array(fc.oneof({ weight: 9, arbitrary: fc.constant(undefined) }, fc.constant(null), fc.nat(200)), {
+      minLength: 100,
+      maxLength: 200,
+    })
     fc.assert(
-      fc.property(places, (told) => {
-        const events = told.map((place, at) =>
+      fc.property(place, (positions) => {
+        const events = positions.map((place, at) =>
           asked(`m${at}`, place === undefined ? undefined : place === null || at === 0 ? null : `m${place % at}`),
         )
         const replayed = withTurns(viewOf(events, { ...newSession('s'), status: 'replaying' }))
@@ -72,7 +69,7 @@ describe('the conversation that is shown', () => {
     )
   })
 
-  it('keeps what did not change as it is', () => {
+  it('keeps unchanged turns as the same objects', () => {
     const before = viewOf([asked('a'), asked('b'), asked('c')])
     const after = applyEntry(before, { cursor: cursor(4), time: 4, event: asked('c2', 'b') })
     expect(after.turns[0]).toBe(before.turns[0])
@@ -82,7 +79,7 @@ describe('the conversation that is shown', () => {
     expect(ran.turns).toBe(after.turns)
   })
 
-  it('begins where the view begins, which then does not know what is before', () => {
+  it('starts where the view starts, and does not know the earlier messages', () => {
     const part = viewOf([asked('a'), asked('b')], newSession('s', cursor(0)))
     expect(part.messages.map(({ parent }) => parent)).toEqual([undefined, 'a'])
     expect(viewOf([asked('a'), asked('b')]).messages.map(({ parent }) => parent)).toEqual([null, 'a'])
@@ -102,7 +99,7 @@ describe('a session of versions', () => {
     session = client.session('s')
     peer = await server.accept()
     await peer.welcome()
-    // b was edited, and c follows on the new one; a's answer was asked for once more; and b's own is over.
+    // b was edited, and c follows the new version. The run of b has ended.
     await peer.attach([asked('a'), asked('b'), asked('b2', 'a'), asked('c'), ended('run_b', 0)])
     await until(session, (view) => view.status === 'live')
   })
@@ -111,7 +108,7 @@ describe('a session of versions', () => {
     await server.close()
   })
 
-  it('shows another one when it is chosen, with all that goes on from it, and sends to its end', async () => {
+  it('shows the chosen version and its descendants, and sends to its end', async () => {
     expect(versions(session.state)).toEqual(['a', 'b|b2', 'c'])
     session.choose('b')
     expect(ids(session.state)).toEqual(['a', 'b'])
@@ -120,14 +117,14 @@ describe('a session of versions', () => {
     expect(parent).toBe('b')
     expect(ids(session.state)).toEqual(['a', 'b', id])
     expect(session.state.chosen).toBeUndefined()
-    // The next one stands after it, by the order of the log.
+    // The next message follows this one by log order.
     session.send('and on')
     expect((await peer.expect('send')).parent).toBeUndefined()
     expect(ids(session.state).slice(0, 3)).toEqual(['a', 'b', id])
     expect(session.state.turns).toHaveLength(4)
   })
 
-  it('stays at the chosen one while others write elsewhere, and follows again when they write there', async () => {
+  it('stays at the chosen version while others write elsewhere, and follows again when they write there', async () => {
     session.choose('b')
     peer.send(entry('s', 6, asked('d')))
     await until(session, (view) => view.messages.length === 5)
@@ -141,7 +138,7 @@ describe('a session of versions', () => {
     expect(() => session.choose('nobody')).toThrow('no such message')
   })
 
-  it('edits and asks again as a message in the same place, which interrupts, and is shown at once', async () => {
+  it('edits and regenerates as a pending message at the same position, which interrupts', async () => {
     const edit = session.edit('b2', 'better')
     expect(await peer.expect('send')).toMatchObject({ parent: 'a', policy: 'interrupt', content: 'better' })
     expect(versions(session.state)).toEqual(['a', `b|b2|${edit.command}`])
@@ -155,7 +152,7 @@ describe('a session of versions', () => {
     expect(session.state.turns[0]).toMatchObject({ kind: 'pending', after: '' })
   })
 
-  it('goes back to where it was written when the server refuses it', async () => {
+  it('returns to the earlier branch if the server refuses the message', async () => {
     session.choose('b')
     const { accepted } = session.edit('b', 'no')
     const { id } = await peer.expect('send')
@@ -165,11 +162,11 @@ describe('a session of versions', () => {
     expect(session.state.pending).toEqual([])
   })
 
-  it('is sent once more as it was sent, by a page that comes later', async () => {
+  it('sends an unsent message of an earlier page unchanged', async () => {
     session.choose('b')
-    session.send('from before', { id: 'old' })
+    session.send('from earlier', { id: 'old' })
     expect(await peer.expect('send')).not.toHaveProperty('parent')
-    session.send('edited before', { id: 'older', parent: null })
+    session.send('edited earlier', { id: 'older', parent: null })
     expect(await peer.expect('send')).toMatchObject({ parent: null })
   })
 })

@@ -1,39 +1,39 @@
-// Branch: the conversation that is shown of a session whose messages form a tree: the path to the newest message, what was
-// sent and is not in the log yet included; or, once a version was chosen, the path through that one. Pure.
+// Branch: the shown conversation of a session whose messages form a tree. It is the path to the newest message, pending
+// ones included, or the path through the chosen version. Pure.
 import type { MessageView, SessionView, TurnView } from './session-view.ts'
 
 type Node = TurnView extends infer T ? (T extends TurnView ? Omit<T, 'versions'> : never) : never
 
-/** The view with its turns as they now are, for its messages, what it sent, and what was chosen in it. */
+/** The view with `turns` computed from its messages, its pending messages and the choice. */
 export function withTurns(view: SessionView): SessionView {
   const nodes = nodesOf(view)
   const newest = nodes.at(-1)?.message.id
   const tip = view.chosen === undefined ? newest : newestOf(nodes, view.chosen)
-  // Whoever has chosen the newest branch, or is found in it, follows the session again.
+  // A choice that leads to the newest message ends: the view follows the session again.
   const chosen = tip === newest ? undefined : view.chosen
-  return { ...view, chosen, turns: sameWhere(view.turns, pathTo(nodes, tip)) }
+  return { ...view, chosen, turns: reuseEqual(view.turns, pathTo(nodes, tip)) }
 }
 
-/** While a session is replayed, its turns are looked for anew at one of so many messages, where that takes a look at all. */
+/** During a replay, `turns` is recomputed only at every 64th message that does not extend the path. */
 const STRIDE = 64
 
 /**
- * As `withTurns`, after one more message of the log: in the common case without a look at the others. What a replay leaves
- * behind, `withTurns` does when it is over.
+ * As `withTurns`, after one more message of the log. The common case appends one turn without reading the others. After
+ * a replay `withTurns` must run once.
  */
 export function withNewest(view: SessionView, message: MessageView): SessionView {
   const last = view.turns.at(-1)
   const before = view.messages.at(-2)?.id
-  const goesOn = view.chosen === undefined && view.pending.length === 0 && last?.message.id === before
-  if (!goesOn || message.parent !== (before ?? null)) {
-    const waits = view.status === 'replaying' && view.messages.length % STRIDE !== 0
-    return waits ? view : withTurns(view)
+  const extendsPath = view.chosen === undefined && view.pending.length === 0 && last?.message.id === before
+  if (!extendsPath || message.parent !== (before ?? null)) {
+    const isPostponed = view.status === 'replaying' && view.messages.length % STRIDE !== 0
+    return isPostponed ? view : withTurns(view)
   }
   const turn: TurnView = { kind: 'message', message, after: before ?? '', versions: [message.id] }
   return { ...view, turns: [...view.turns, turn] }
 }
 
-/** What a message has to name as its parent, to stand at the end of what is shown; undefined: nothing need be told. */
+/** The `parent` that continues the shown branch; undefined if a message without a parent does. */
 export function parentOfNext(view: SessionView): string | undefined {
   return view.chosen === undefined ? undefined : view.turns.at(-1)?.message.id
 }
@@ -47,7 +47,7 @@ function nodesOf(view: SessionView): readonly Node[] {
   return nodes
 }
 
-/** The newest of what goes on from a message; of one that is not there, the newest of all. */
+/** The newest descendant of a message; for an unknown message, the newest of all. */
 function newestOf(nodes: readonly Node[], id: string): string | undefined {
   const below = new Set<string>()
   let newest: string | undefined
@@ -68,7 +68,7 @@ function pathTo(nodes: readonly Node[], tip: string | undefined): readonly TurnV
   }
   const path: TurnView[] = []
   let wanted = tip
-  // A parent stands before it, so one look from the end to the beginning finds all of them.
+  // A parent precedes its children, so one pass from the end finds the whole path.
   for (let at = nodes.length - 1; at >= 0 && wanted !== undefined; at -= 1) {
     const node = nodes[at]
     if (node === undefined || node.message.id !== wanted) continue
@@ -78,8 +78,8 @@ function pathTo(nodes: readonly Node[], tip: string | undefined): readonly TurnV
   return path.reverse()
 }
 
-/** Turns that say what the old ones at their places said are those. */
-function sameWhere(old: readonly TurnView[], turns: readonly TurnView[]): readonly TurnView[] {
+/** The new turns, with old objects wherever they are equal, so that listeners can compare by identity. */
+function reuseEqual(old: readonly TurnView[], turns: readonly TurnView[]): readonly TurnView[] {
   const merged = turns.map((turn, at) => {
     const before = old[at]
     return before !== undefined && isSame(before, turn) ? before : turn

@@ -1,7 +1,7 @@
-// CallView: what a client holds of one tool call. Pure.
+// CallView: a client's copy of one tool call. Pure.
 //
 //   [deciding] ──► offered ◄──► claimed ──► completed | failed
-//                     └─ its run ended first ─► dropped
+//                     └─ run ended first ─► dropped
 import type { EventOf } from '@parley/protocol'
 
 export type CallStatus = 'deciding' | 'offered' | 'claimed' | 'completed' | 'failed' | 'dropped'
@@ -14,10 +14,10 @@ export interface CallView {
   readonly where: 'client' | 'server'
   readonly approval: boolean
   readonly status: CallStatus
-  /** Rises when a claimant was lost and the call is on offer again. */
+  /** Grows each time that the call is offered again because a claim was lost. */
   readonly attempt: number
   readonly step: number
-  /** Unix milliseconds after which it is given up. */
+  /** Unix milliseconds at which the call times out. */
   readonly until: number
   readonly claim?: { readonly connection: string; readonly until: number }
   readonly decision?: {
@@ -27,24 +27,24 @@ export interface CallView {
   }
   readonly output?: unknown
   readonly error?: string
-  /** Who gave the result: a connection, a node, or `server`. */
+  /** The source of the result: a connection, a node, or `server`. */
   readonly by?: string
 }
 
 type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>
 
-/** Whether nothing more is to come of it. */
+/** Whether the call has reached its final status. */
 export function isSettled(call: CallView): boolean {
   return call.status === 'completed' || call.status === 'failed' || call.status === 'dropped'
 }
 
-/** Whether it waits for a client or a person, and not for the server. */
+/** Whether the call waits for a client or a person instead of for the server. */
 export function isForClient(call: CallView): boolean {
   return call.status === 'deciding' || (call.where === 'client' && !isSettled(call))
 }
 
-/** @returns undefined for an event of a call that was never made */
-export function foldCall(call: CallView | undefined, event: ToolEvent): CallView | undefined {
+/** @returns undefined for an event of an unknown call */
+export function applyCallEvent(call: CallView | undefined, event: ToolEvent): CallView | undefined {
   if (event.type === 'tool.called') {
     const { claim: _, ...kept } = call ?? {}
     const view: CallView = {
@@ -85,7 +85,7 @@ export function foldCall(call: CallView | undefined, event: ToolEvent): CallView
     : { ...kept, status: 'failed', error: event.error, by: event.by }
 }
 
-/** Its run ended before it had a result. */
+/** The call after its run has ended without a result of it. */
 export function dropped(call: CallView): CallView {
   if (isSettled(call)) return call
   const { claim: _, ...kept } = call

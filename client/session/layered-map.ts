@@ -1,5 +1,5 @@
-// LayeredMap: an immutable map for a few hot keys among many that no longer change. Setting a key copies
-// only a small layer, which is folded into the base when it has grown: no token copies the history.
+// LayeredMap: an immutable map for a few hot keys among many that no longer change. A write copies only a small layer,
+// which is merged into the base when it has grown, so that a token does not copy the history.
 
 const LAYER_MAX = 16
 
@@ -18,7 +18,7 @@ export class LayeredMap<K, V> implements ReadonlyMap<K, V> {
     return new LayeredMap(new Map<K, V>(), new Map<K, V>(), 0)
   }
 
-  /** A map with that one change; this one stays as it is. A new key comes last. */
+  /** A copy with this one change. A new key comes last. */
   with(key: K, value: V): LayeredMap<K, V> {
     const size = this.has(key) ? this.size : this.size + 1
     const layer = new Map(this.#layer).set(key, value)

@@ -1,4 +1,4 @@
-// Replies: what is read of an answer, whatever happens to the connection and the run meanwhile.
+// Tests what a reply yields while the connection and the run are disturbed.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ParleyClient, type Reply, type Session } from '../index.ts'
 import { ended, message, type Peer, ScriptedServer, says, started, USAGE } from '../test/scripted-server.ts'
@@ -23,7 +23,7 @@ afterEach(async () => {
   await server.close()
 })
 
-/** Takes the message of a reply: entry 1 is the message, for run r1. */
+/** Accepts the message of a reply: entry 1 is the message, for run r1. */
 async function take(reply: Reply): Promise<void> {
   const { id } = await peer.expect('send')
   peer.entries('s1', 1, [message(id, 'r1')])
@@ -38,7 +38,7 @@ async function all(texts: AsyncIterable<string>): Promise<string> {
 }
 
 describe('text of a reply', () => {
-  it('yields what comes, as it comes', async () => {
+  it('yields the text as it arrives', async () => {
     const reply = session.send('hi')
     const reading = reply.text()
     await take(reply)
@@ -57,7 +57,7 @@ describe('text of a reply', () => {
     expect(await Promise.all([all(reply.text()), all(reply.text())])).toEqual(['ab', 'ab'])
   })
 
-  it('goes on after a drop, a reset and a snapshot as if nothing had been', async () => {
+  it('continues after a drop, a reset and a snapshot without a difference', async () => {
     const reply = session.send('hi')
     const whole = all(reply.text())
     await take(reply)
@@ -75,7 +75,7 @@ describe('text of a reply', () => {
     expect(await whole).toBe('one two three four five')
   })
 
-  it('goes on through a restart that says the same again', async () => {
+  it('continues through a restart that generates the same text', async () => {
     const reply = session.send('hi')
     const whole = all(reply.text())
     await take(reply)
@@ -90,7 +90,7 @@ describe('text of a reply', () => {
     expect(await whole).toBe('one two three')
   })
 
-  it('ends with a RestartedError when a restart says something else', async () => {
+  it('ends with a RestartedError if a restart generates a different text', async () => {
     const reply = session.send('hi')
     const whole = all(reply.text())
     await take(reply)
@@ -105,7 +105,7 @@ describe('text of a reply', () => {
     expect((await reply.result()).text).toBe('another')
   })
 
-  it('ends quietly when the run was cancelled', async () => {
+  it('ends without an error if the run is cancelled', async () => {
     const reply = session.send('hi')
     const whole = all(reply.text())
     await take(reply)
@@ -114,7 +114,7 @@ describe('text of a reply', () => {
     expect((await reply.result()).status).toBe('cancelled')
   })
 
-  it('throws the code of a run that failed, after what it said', async () => {
+  it('throws the code of a failed run after its text', async () => {
     const reply = session.send('hi')
     await take(reply)
     const error = { code: 'provider_timeout' as const, message: 'silence' }
@@ -132,7 +132,7 @@ describe('text of a reply', () => {
     expect((await reply.result()).error).toEqual(error)
   })
 
-  it('rejects when the client is closed in the middle', async () => {
+  it('rejects if the client is closed during the answer', async () => {
     const reply = session.send('hi')
     const whole = all(reply.text())
     await take(reply)
@@ -140,7 +140,7 @@ describe('text of a reply', () => {
     await expect(whole).rejects.toMatchObject({ code: 'closed' })
   })
 
-  it('of a steered run is what the run says from the message on', async () => {
+  it('of a steered run is the text from the message on', async () => {
     peer.entries('s1', 1, [message('m0', 'r1'), started('r1', 'm0'), says('r1', 0, 'before ')])
     await until(session, (view) => view.runs.get('r1')?.next === 1)
     const reply = session.send('more like this', { policy: 'steer' })
@@ -156,7 +156,7 @@ describe('text of a reply', () => {
     expect(await whole).toBe('after it')
   })
 
-  it('follows a steering message that came too late to the run of its own', async () => {
+  it('follows a steering message that its run did not take to the run of its own', async () => {
     peer.entries('s1', 1, [message('m0', 'r1'), started('r1', 'm0'), says('r1', 0, 'before ')])
     await until(session, (view) => view.runs.get('r1')?.next === 1)
     const reply = session.send('more', { policy: 'steer' })
@@ -172,7 +172,7 @@ describe('text of a reply', () => {
 })
 
 describe('events of a reply', () => {
-  it('are all that concerns the message and its run', async () => {
+  it('include everything about the message and its run', async () => {
     const reply = session.send('hi')
     const types: string[] = []
     const reading = (async () => {

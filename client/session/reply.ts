@@ -1,17 +1,18 @@
-// Reply: what becomes of one message that was sent: whether the server took it, and the run that answers it. It
-// follows the message to its run, also when a steering message came too late and gets a run of its own.
+// Reply: the outcome of one sent message: whether the server accepted it, and the run that answers it. A steering
+// message that its run did not take gets a run of its own, which the reply then follows.
 import type { EntryFrame, Event, Ok } from '@parley/protocol'
+import { lateSteerRun } from '@parley/protocol/make-id'
 import { ParleyError } from '../parley-error.ts'
 import { RunText } from './run-text.ts'
 import { isEnded, type RunView } from './run-view.ts'
-import { lateSteerRun, type SessionView } from './session-view.ts'
+import type { SessionView } from './session-view.ts'
 
 export interface Accepted {
   /** The message's id. */
   readonly message: string
   /** The run that answers it. */
   readonly run: string
-  /** The server had the message before: this was a retry. */
+  /** The server already had the message: the client sent it again. */
   readonly duplicate: boolean
 }
 
@@ -22,33 +23,40 @@ export interface ReplyEvent {
   readonly event: Event
 }
 
-/** Events that wait for a slow reader of `events()`; neighbouring outputs count as one. */
+/** Limit of unread events of `events()`. Merged outputs count as one. */
 const MAX_EVENTS = 10_000
 
-/** Sees each entry that changed the view, before the listeners are told. For what is built on the session. */
+/** Receives each entry that changed the view, before the listeners are called. For code that builds on a session. */
 export interface Watcher {
   entry(frame: EntryFrame, view: SessionView, before: SessionView): void
-  /** The view begins from the beginning; what was seen comes again. */
+  /** The view starts over from the beginning of the log; earlier entries arrive again. */
   reset(): void
-  /** Nothing more will come. */
+  /** The session is closed: no more entries follow. */
   ended(error: ParleyError): void
 }
 
-/** What a reply needs of its session. */
+/** The part of a session that a reply uses. */
 interface WatchedSession {
   readonly state: SessionView
-  /** @returns a function that ends it */
+  /** @returns a function that removes the watcher */
   watch(watcher: Watcher): () => void
 }
 
+/**
+ * The answer to one sent message, as text, as events, or as the final run. Each method may be called several times.
+ * @example
+ * const reply = session.send('Hello')
+ * for await (const text of reply.text()) show(text)
+ * const { status, usage } = await reply.result()
+ */
 export class Reply {
-  /** The command's id, which is also the message's. */
+  /** The id of the command and of the message. */
   readonly command: string
-  /** Rejects with a ParleyError when the server refused the message. */
+  /** Resolves when the server has stored the message. Rejects with a ParleyError if the server refuses it. */
   readonly accepted: Promise<Accepted>
   readonly #session: WatchedSession
 
-  /** Made by `session.send`. */
+  /** Created by `session.send`. */
   constructor(session: WatchedSession, command: string, answer: Promise<Ok>) {
     this.#session = session
     this.command = command
@@ -57,25 +65,25 @@ export class Reply {
       run: ok.run ?? '',
       duplicate: ok.duplicate === true,
     }))
-    // Who only reads `text()` is told there; an unread rejection must not end the process.
+    // Callers of `text()` get the error there; an unhandled rejection must not end the process.
     this.accepted.catch(() => undefined)
   }
 
   /**
-   * The answer's text as it comes; what waits for a slow reader is joined. Ends when the run has been completed,
-   * cancelled or superseded. Of a run that was steered: what it says from the message on.
-   * @throws ParleyError with the run's own error code when it failed; RestartedError; what `accepted` throws
+   * Yields the answer's text as it is generated; a slow reader gets larger pieces. Ends when the run is completed,
+   * cancelled or superseded. For a steering message, yields the text that the run generates after the message.
+   * @throws ParleyError with the run's error code if the run fails; RestartedError; the errors of `accepted`
    */
   async *text(): AsyncGenerator<string, void, undefined> {
     const target = new Target(this.command)
     let text = new RunText()
-    let of: string | undefined
+    let followed: string | undefined
     const follow = (view: SessionView, frame?: EntryFrame, before?: SessionView): void => {
       const run = target.find(view)
       if (run === undefined) return
-      if (of !== run.id) {
-        of = run.id
-        // Steered: what it had said before is no answer. Its own run: all of it is.
+      if (followed !== run.id) {
+        followed = run.id
+        // A steered run's earlier text is not part of this answer. A run of the message's own is all answer.
         text = new RunText(frame?.event.type === 'message' && run.message !== this.command ? run.text : '')
         text.replaced(run)
       } else if (frame?.event.type === 'run.output' && before !== undefined && frame.event.run === run.id) {
@@ -97,8 +105,9 @@ export class Reply {
   }
 
   /**
-   * Every entry about this message and its run, from the moment of the call. Neighbouring outputs are joined for a
-   * slow reader (`count`). After a lost cursor entries may come again. Ends with the run.
+   * Yields every entry about this message and its run, from the call on. A slow reader gets merged outputs (`count`).
+   * Entries repeat if the cursor was lost. Ends with the run.
+   * @throws ParleyError too_many_pending, if more than 10,000 events are unread; the errors of `accepted`
    */
   async *events(): AsyncGenerator<ReplyEvent, void, undefined> {
     const target = new Target(this.command)
@@ -110,7 +119,9 @@ export class Reply {
       const about = event.type === 'message' ? event.id === this.command : 'run' in event && event.run === run
       if (!about) return
       push(waiting, { cursor, time, event })
-      if (waiting.length > MAX_EVENTS) throw new ParleyError('too_many_pending', 'The events were not read in time.')
+      if (waiting.length > MAX_EVENTS) {
+        throw new ParleyError('too_many_pending', `More than ${MAX_EVENTS} events are unread.`)
+      }
     }
     for await (const batch of this.#stream(target, follow, () => {
       const taken = waiting
@@ -121,7 +132,10 @@ export class Reply {
     }
   }
 
-  /** The run when it has ended, however it did. @throws what `accepted` throws; ParleyError closed, disconnected */
+  /**
+   * Resolves with the ended run, for every outcome.
+   * @throws the errors of `accepted`; ParleyError closed, disconnected
+   */
   async result(): Promise<RunView> {
     const target = new Target(this.command)
     for await (const _ of this.#stream(
@@ -129,16 +143,16 @@ export class Reply {
       () => undefined,
       () => '',
     )) {
-      // Nothing is taken: only the end counts.
+      // `take` returns nothing; the loop only waits for the end.
     }
     const run = target.find(this.#session.state)
-    if (run === undefined) throw new ParleyError('run_not_found', 'The run is not in the session.')
+    if (run === undefined) throw new ParleyError('run_not_found', 'The answer’s run is missing from the session.')
     return run
   }
 
   /**
-   * Yields what `take` has, until the message is answered. `take` gives '' when there is nothing.
-   * The wake-up is one promise, remade for each wait: no queue grows behind it.
+   * Yields the results of `take` until the message is answered; '' means that there is nothing to yield. Each wait
+   * creates one promise, so that no queue of wake-ups grows.
    */
   async *#stream<T>(
     target: Target,
@@ -194,7 +208,7 @@ export class Reply {
   }
 }
 
-/** Which run answers a message. Looked up again only when the view says something about it. */
+/** Finds the run that answers a message. */
 class Target {
   readonly #command: string
   #accepted: string | undefined
@@ -203,7 +217,7 @@ class Target {
     this.#command = command
   }
 
-  /** What the server said on taking it. */
+  /** Stores the run that the server named in its reply. */
   accepted(run: string): void {
     this.#accepted = run
   }
@@ -219,7 +233,7 @@ class Target {
   isAnswered(view: SessionView): boolean {
     const run = this.find(view)
     if (run === undefined || !isEnded(run)) return false
-    // A run that was completed without having taken the message: the message's own run follows.
+    // A completed run that did not take the message is followed by the message's own run.
     const steers = run.message !== this.#command && run.message !== undefined
     return !steers || run.status !== 'completed' || run.steered.includes(this.#command)
   }

@@ -1,26 +1,26 @@
-// RunText: a run's text as a stream that only ever grows. Outputs are passed on as they come; after a restart or
-// a replay what was given already is matched against what comes, and anything else is a RestartedError.
+// RunText: a run's text as an append-only stream. After a restart or a replay it compares the new text with the text
+// that it has already returned, and throws a RestartedError if they differ.
 import { RestartedError } from '../parley-error.ts'
 import type { RunView } from './run-view.ts'
 
 export class RunText {
-  /** All that was given, and what waits in `#pending`. */
+  /** The text returned so far, plus `#pending`. */
   #text: string
   #pending = ''
 
-  /** @param from how much of the text was there before, and is not to be given */
+  /** @param from the earlier text, which is not returned */
   constructor(from = '') {
     this.#text = from
   }
 
-  /** What has come since it was last taken; empty when nothing has. */
+  /** The text since the last call; empty if there is none. */
   take(): string {
     const text = this.#pending
     this.#pending = ''
     return text
   }
 
-  /** One more output: `run` is the run with it. @throws RestartedError */
+  /** Adds an output; `run` already includes it. @throws RestartedError */
   output(run: RunView, added: string): void {
     const at = run.text.length - added.length
     if (at === this.#text.length) {
@@ -32,13 +32,13 @@ export class RunText {
     this.#grow(added.slice(known.length))
   }
 
-  /** The run's text was replaced, or dropped. @throws RestartedError */
+  /** Handles a replaced or dropped text of the run. @throws RestartedError */
   replaced(run: RunView): void {
     if (run.text.startsWith(this.#text)) this.#grow(run.text.slice(this.#text.length))
     else if (!this.#text.startsWith(run.text)) throw new RestartedError(run.id)
   }
 
-  /** The run has ended: nothing more will make good what a restart dropped. @throws RestartedError */
+  /** Checks the final text: it must include everything returned before a restart. @throws RestartedError */
   ended(run: RunView): void {
     this.replaced(run)
     if (run.text.length < this.#text.length) throw new RestartedError(run.id)

@@ -1,9 +1,9 @@
-// RunView: what a client holds of one run. Pure. Its text is proven: each output's index is the one that
-// follows on what is held, or a GapError is thrown and nothing is shown.
+// RunView: a client's copy of one run. Pure. It never has gaps: an output whose index does not follow the last one
+// throws a GapError and changes nothing.
 //
 //   queued ──► running ◄──► waiting (for a client's tool or a person's decision)
 //      │          └──────────────┴──► completed | cancelled | superseded | failed
-//      └──────────────────────────────► cancelled | superseded | failed   (ended before it began)
+//      └──────────────────────────────► cancelled | superseded | failed   (ended before it started)
 import type {
   EventOf,
   OutputPart,
@@ -18,7 +18,7 @@ import { GapError } from '../parley-error.ts'
 
 export type RunStatus = 'queued' | 'running' | 'waiting' | 'completed' | 'cancelled' | 'superseded' | 'failed'
 
-/** A stretch of output of one kind; `count` outputs from `index` on. */
+/** Consecutive output of one kind: `count` outputs, starting at `index`. */
 export interface TextPartView {
   readonly type: 'text' | 'reasoning'
   readonly text: string
@@ -28,33 +28,33 @@ export interface TextPartView {
 
 export type RunPart =
   | TextPartView
-  /** Here the model called a tool: `view.calls` has it. */
+  /** The model called a tool at this point; `view.calls` has the call. */
   | { readonly type: 'tool'; readonly call: string; readonly name: string }
-  /** Here the run took a message that was sent to it with `steer`. */
+  /** The run took a steering message at this point. */
   | { readonly type: 'message'; readonly message: string }
 
 export interface RunView {
   readonly id: string
-  /** The message that it answers. */
+  /** The message that the run answers. */
   readonly message: string | undefined
   readonly status: RunStatus
-  /** Rises with each owner; 0 while it is not known. */
+  /** The number of the attempt: it grows with each driver of the run. 0 if unknown. */
   readonly epoch: number
   readonly model: string | undefined
   readonly parts: readonly RunPart[]
-  /** All text parts together, without the reasoning. */
+  /** The concatenated text parts, without reasoning. */
   readonly text: string
-  /** The index that its next output has. */
+  /** The index of the next output. */
   readonly next: number
-  /** The message that interrupts it, from when that was sent: no more output is to be expected. */
+  /** The message that interrupts the run. Once set, no more output is expected. */
   readonly supersededBy: string | undefined
-  /** Messages that it took by `steer`, as far as it told. */
+  /** Ids of the steering messages that the run has taken. */
   readonly steered: readonly string[]
   readonly usage?: Usage
   readonly error?: RunError
-  /** Who cancelled or superseded it. */
+  /** The user who cancelled or superseded the run. */
   readonly by?: string
-  /** The highest index that the person saw, where that was told. */
+  /** The highest output index that the person has seen, if known. */
   readonly seen?: number
 }
 
@@ -73,6 +73,7 @@ export function newRun(id: string, message: string | undefined, model?: string):
   }
 }
 
+/** Whether the run has reached a final status. */
 export function isEnded(run: RunView): boolean {
   return run.status !== 'queued' && run.status !== 'running' && run.status !== 'waiting'
 }
@@ -85,8 +86,8 @@ export function started(run: RunView, event: RunStarted): RunView {
     model: event.model,
     status: isEnded(run) ? run.status : ('running' as const),
   }
-  // A restart drops the output and goes on counting; the steps that it keeps come in a snapshot. A reader who
-  // starts from a folded session is told of it as going on; it is the first that he hears of the run.
+  // A restart drops the output but continues the numbering; a snapshot brings the steps that it keeps. A reader of a
+  // compacted session first sees the run as `continue`, so a queued run starts here, too.
   if (event.mode === 'restart' || run.status === 'queued') {
     return { ...base, parts: [], text: '', steered: [], next: event.next }
   }
@@ -95,7 +96,7 @@ export function started(run: RunView, event: RunStarted): RunView {
 }
 
 /**
- * @returns the same run when the output is held already, which a server does not do
+ * @returns the same object if the view already has the output, which a correct server never sends
  * @throws GapError
  */
 export function output(run: RunView, event: RunOutput): RunView {
@@ -116,14 +117,14 @@ export function output(run: RunView, event: RunOutput): RunView {
   }
 }
 
-/** @throws GapError when it holds less than the run already did */
+/** @throws GapError if the snapshot has fewer outputs than the run */
 export function snapshot(run: RunView, event: RunSnapshot): RunView {
   if (event.next < run.next) throw new GapError(run.id, run.next, event.next)
   const status = run.status === 'queued' ? 'running' : run.status
   return { ...replaced(run, event.output), ...startedFields(run, event), next: event.next, status }
 }
 
-/** @throws GapError when outputs are missing and the event does not bring them */
+/** @throws GapError if outputs are missing and the event does not include them */
 export function ended(run: RunView, event: RunEnded): RunView {
   if (event.output === undefined && event.next !== run.next) throw new GapError(run.id, run.next, event.next)
   const base = event.output === undefined ? run : replaced(run, event.output)
@@ -141,19 +142,19 @@ export function ended(run: RunView, event: RunEnded): RunView {
   }
 }
 
-/** An owner that was replaced may be late with a call: its own epoch tells, and that no output names the call. */
+/** Whether a replaced driver made the call too late: its attempt is older, and no output names the call. */
 export function isLate(run: RunView, event: EventOf<'tool.called'>): boolean {
   if (event.epoch === undefined || event.epoch >= run.epoch) return false
   return !run.parts.some((part) => part.type === 'tool' && part.call === event.call)
 }
 
-/** The place of a tool call in the output; a snapshot may have brought it before. */
+/** Records the call's position in the output. An earlier snapshot may have brought it already. */
 export function called(run: RunView, call: string, name: string): RunView {
   if (run.parts.some((part) => part.type === 'tool' && part.call === call)) return run
   return { ...run, parts: [...run.parts, { type: 'tool', call, name }] }
 }
 
-/** A roll-up replaces the run's start as well, and says what that said. */
+/** The fields of `run.started`, which a compacted entry repeats because it replaces that entry. */
 function startedFields(run: RunView, event: RunSnapshot | RunEnded): Pick<RunView, 'epoch' | 'model' | 'message'> {
   return {
     epoch: event.epoch ?? run.epoch,
@@ -175,7 +176,7 @@ function replaced(run: RunView, outputs: readonly OutputPart[]): RunView {
     if (part.type === 'text') text += part.text
     const last = parts.at(-1)
     const count = part.lengths.length
-    // What the person did not see is a part of its own there; `seen` says the same here.
+    // The log keeps unseen output as a separate part; here `seen` says the same.
     if (last?.type === part.type) {
       parts[parts.length - 1] = {
         ...last,

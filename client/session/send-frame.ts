@@ -1,29 +1,31 @@
-// Outgoing: a message as it is sent, and as it is shown until the log has it. Pure.
+// sendFrame: the command that sends a message, and the pending message to show until it is in the log. Pure.
 import type { Content, Context, Part, Policy, Seen, Send } from '@parley/protocol'
 import { parentOfNext } from './branch.ts'
 import { type PendingSend, type SessionView, textOf } from './session-view.ts'
 
 export interface SendOptions {
-  /** What becomes of a run that is active: default `queue`, after it. */
+  /** What happens to the active run. Default `queue`: the message's run starts after it. */
   readonly policy?: Policy
+  /** A model that the server offers; default: the server's default model. */
   readonly model?: string
+  /** An agent that the server configures. */
   readonly agent?: string
-  /** What the person saw of a run: the model's context is cut there. */
+  /** How much of a run the person has seen. The model's context ends there. */
   readonly seen?: Seen
   /**
-   * The message after whose answer it stands; null: it begins a conversation. Left out: the newest of the session, or of the
-   * branch that was chosen.
+   * The message whose answer it follows; `null` starts a conversation. Default: the newest message of the session, or
+   * of the chosen branch.
    */
   readonly parent?: string | null
-  /** What it brings along for its run. */
+  /** History, instructions, tools and sampling options for this message's run. */
   readonly context?: Context
-  /** The span that it is a part of, as W3C's `traceparent`: a server that records traces goes on from there. */
+  /** The parent span as W3C `traceparent`. A server that records traces continues the trace. */
   readonly trace?: string
-  /** The message's id, for one that may have been sent before, by a page that is gone: it takes effect once. */
+  /** The message's id, if an earlier page may already have sent it. It takes effect once. */
   readonly id?: string
 }
 
-/** What a header can carry. */
+/** The characters that a header can carry. */
 const HEADER_TEXT = /^[\x21-\x7e]{1,256}$/
 
 export function sendFrame(
@@ -35,9 +37,9 @@ export function sendFrame(
 ): { readonly frame: Send; readonly pending: PendingSend } {
   const parts: readonly Part[] = typeof content === 'string' ? [{ type: 'text', text: content }] : content
   const { policy, model, agent, seen, context, trace } = options
-  // One that may have been sent before is sent as it was.
+  // A message that an earlier page may have sent must be identical.
   const parent = options.parent === undefined && options.id === undefined ? parentOfNext(view) : options.parent
-  const stands = parent === undefined ? {} : { parent }
+  const placement = parent === undefined ? {} : { parent }
   const frame: Send = {
     type: 'send',
     id,
@@ -49,7 +51,7 @@ export function sendFrame(
     ...(seen === undefined ? {} : { seen }),
     ...(context === undefined ? {} : { context }),
     ...(trace !== undefined && HEADER_TEXT.test(trace) ? { trace } : {}),
-    ...stands,
+    ...placement,
   }
-  return { frame, pending: { id, content: parts, text: textOf(parts), policy: policy ?? 'queue', time, ...stands } }
+  return { frame, pending: { id, content: parts, text: textOf(parts), policy: policy ?? 'queue', time, ...placement } }
 }

@@ -1,12 +1,12 @@
-// SessionCatalog: sessions as wholes, whatever door the client has open: the list of them, and deletion.
+// SessionCatalog: lists and deletes sessions over plain HTTP, independently of the connection.
 import type { SessionsAnswer } from '@parley/protocol'
 import { makeId } from '@parley/protocol/make-id'
 import type { RetryingCaller } from '../transport/http/retrying-caller.ts'
 
 export interface ListOptions {
-  /** 1 to 200; default 50. */
+  /** Sessions per page, 1 to 200; default 50. */
   readonly limit?: number
-  /** `next` of the page before. */
+  /** The `next` of the previous page. */
   readonly before?: string
 }
 
@@ -23,11 +23,11 @@ export class SessionCatalog {
       ...(before === undefined ? {} : { before }),
     })
     const path = `/v1/sessions${query.size === 0 ? '' : `?${query}`}`
-    return (await this.#caller.ask({ method: 'GET', path })) as SessionsAnswer
+    return (await this.#caller.request({ method: 'GET', path })) as SessionsAnswer
   }
 
   async delete(session: string): Promise<void> {
     const path = `/v1/sessions/${encodeURIComponent(session)}`
-    await this.#caller.ask({ method: 'DELETE', path, headers: { 'Idempotency-Key': makeId('del') } })
+    await this.#caller.request({ method: 'DELETE', path, headers: { 'Idempotency-Key': makeId('del') } })
   }
 }

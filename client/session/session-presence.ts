@@ -1,53 +1,54 @@
-// SessionPresence: who is in a session now, and what this client shows there. Ephemeral: nothing of it is in the
-// log. What is shown is shown again after each attach; who is here is unknown while there is no connection.
+// SessionPresence: the connected members of a session, and the state that this client shows them. Presence is not in
+// the log. The client repeats its own state after each attach; without a connection it knows of no members.
 import type { Presence } from '@parley/protocol'
 import { Listeners } from '../listeners.ts'
 
-/** A connection that is here. */
+/** A connected member. */
 export type PresentMember = Presence['members'][number]
+/** What a member shows, for example `{ typing: true }`; at most 1 kB as JSON. */
 export type PresenceState = PresentMember['state']
 
 export interface PresenceView {
-  /** Of a crowd, some: who types, and who came or showed something last. */
+  /** The members. Of a large crowd, those that type and those that joined or changed last. */
   readonly members: readonly PresentMember[]
-  /** Connections that are here, on all nodes. */
+  /** Connections on all nodes. */
   readonly count: number
 }
 
-const NOBODY: PresenceView = { members: [], count: 0 }
+const EMPTY: PresenceView = { members: [], count: 0 }
 
 export class SessionPresence {
   readonly #listeners = new Listeners()
   readonly #post: (state: PresenceState) => boolean
-  #view = NOBODY
+  #view = EMPTY
   #shown: PresenceState = {}
   #attached = false
 
-  /** @param post sends a state now, or says that it cannot */
+  /** @param post sends a state now, or returns false */
   constructor(post: (state: PresenceState) => boolean) {
     this.#post = post
   }
 
-  /** Immutable: another object after each change. */
+  /** Immutable: each change creates another object. */
   get state(): PresenceView {
     return this.#view
   }
 
-  /** @returns a function that unsubscribes */
+  /** Calls the listener after each change of `state`. @returns a function that unsubscribes */
   subscribe(listener: () => void): () => void {
     return this.#listeners.add(listener)
   }
 
-  /** Shows a state to the others, in place of the one before; `{}` takes it back. At most 1 kB as JSON. */
+  /** Shows the other members a state instead of the earlier one; `{}` clears it. At most 1 kB as JSON. */
   show(state: PresenceState): void {
     this.#shown = state
     if (this.#attached) this.#post(state)
   }
 
-  // What follows is for the session.
+  // The rest is for AttachedSession.
 
   frame(frame: Presence): void {
-    if (this.#attached) this.#become({ members: frame.members, count: frame.count ?? frame.members.length })
+    if (this.#attached) this.#update({ members: frame.members, count: frame.count ?? frame.members.length })
   }
 
   attached(): void {
@@ -57,10 +58,10 @@ export class SessionPresence {
 
   lost(): void {
     this.#attached = false
-    if (this.#view !== NOBODY) this.#become(NOBODY)
+    if (this.#view !== EMPTY) this.#update(EMPTY)
   }
 
-  #become(view: PresenceView): void {
+  #update(view: PresenceView): void {
     this.#view = view
     this.#listeners.notify()
   }

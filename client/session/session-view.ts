@@ -1,4 +1,5 @@
-// SessionView: what a client holds of a session, as immutable data. apply-entry.ts makes the next view from the next entry.
+// SessionView: a client's copy of a session, as immutable data. apply-entry.ts computes the next view from the next
+// entry.
 //
 //   attaching ──► replaying ──► live
 //       ▲             │           │  the connection was lost
@@ -15,85 +16,90 @@ export interface MessageView {
   readonly id: string
   readonly author: string
   readonly content: readonly Part[]
-  /** Its text parts together. */
+  /** The concatenated text parts. */
   readonly text: string
   /** Unix milliseconds. */
   readonly time: number
   readonly policy: Policy
-  /** The run that answers it, or that it was to steer. */
+  /** The run that answers it, or that it was meant to steer. */
   readonly run: string
   readonly model?: string
   readonly agent?: string
-  /** What it brought along for its run. */
+  /** The context that was sent along for its run. */
   readonly context?: Context
-  /** The message after whose answer it stands; null: none; undefined: the view begins with it, and does not know. */
+  /**
+   * The message whose answer it follows. `null`: it starts the conversation. `undefined`: unknown, because the view
+   * starts at this message.
+   */
   readonly parent: string | null | undefined
 }
 
-/** A message of this client that the log has not shown yet. */
+/** A message of this client that is not in the log yet. */
 export interface PendingSend {
   readonly id: string
   readonly content: readonly Part[]
   readonly text: string
   readonly policy: Policy
-  /** Unix milliseconds on this machine. */
+  /** Unix milliseconds of the local clock. */
   readonly time: number
   /** As it was sent. */
   readonly parent?: string | null
-  /** The server refused it for now; it goes out again by itself. */
+  /** The server postponed the message. The client retries automatically. */
   readonly delayed?: Delay
 }
 
 export interface Delay {
   readonly code: ErrorCode
-  /** Unix milliseconds on this machine. */
+  /** Unix milliseconds of the local clock. */
   readonly until: number
 }
 
-/** One message of the conversation that is shown, and the others that stand at its place. */
+/** One message of the shown conversation, and the other versions at its position. */
 export type TurnView = TurnPlace &
   (
     | { readonly kind: 'message'; readonly message: MessageView }
-    /** Sent by this client; the log has not shown it yet. */
+    /** Sent by this client, and not in the log yet. */
     | { readonly kind: 'pending'; readonly message: PendingSend }
   )
 
 interface TurnPlace {
-  /** The message after whose answer it stands; '' for none, and where that is not known. One turn of a conversation for each. */
+  /** The message whose answer it follows; '' if none or unknown. Unique among the turns of a conversation. */
   readonly after: string
-  /** Ids of the messages that stand after that answer, this one's among them, oldest first. */
+  /** Ids of all messages that follow that answer, including this one, oldest first. */
   readonly versions: readonly string[]
 }
 
 export interface SessionView {
   readonly id: string
   readonly status: SessionStatus
-  /** After the last entry that is in the view; undefined before the first. */
+  /** The position after the last applied entry; undefined before the first. */
   readonly cursor: string | undefined
   readonly title: string | undefined
-  /** This client's role in the session, once it is attached. */
+  /** This client's role in the session, as of the last attach. */
   readonly role: string | undefined
-  /** In the order of the log: of all branches. */
+  /** The messages of all branches, in log order. */
   readonly messages: readonly MessageView[]
-  /** The conversation that is shown: the path to the newest message, or through the version that was chosen. */
+  /** The shown conversation: the path to the newest message, or through the chosen version. */
   readonly turns: readonly TurnView[]
-  /** The message whose branch is shown, while that is not the newest one's. */
+  /** The message whose branch is shown, unless that is the newest branch. */
   readonly chosen: string | undefined
-  /** It begins in the middle of the log. */
+  /** The view starts in the middle of the log. */
   readonly isPartial: boolean
   readonly runs: LayeredMap<string, RunView>
   readonly calls: LayeredMap<string, CallView>
-  /** Unfinished runs, in the order in which they take their turn. */
+  /** Ids of unfinished runs, in the order of their turns. */
   readonly open: readonly string[]
-  /** The run that is speaking, or is next to speak. */
+  /** The run that generates now, or is next to. */
   readonly activeRun: string | undefined
+  /** Messages of this client that are not in the log yet, in the order of sending. */
   readonly pending: readonly PendingSend[]
-  /** Outputs that came although they were held already: 0, unless the server repeats itself. */
+  /** Outputs that arrived twice. Always 0 with a correct server. */
   readonly faults: number
-  /** Why the session cannot be attached; set together with `offline`. */
+  /** Why the session cannot be attached. Only set together with status `offline`. */
   readonly error: ParleyError | undefined
 }
 
+/** An empty view. @param cursor where reading starts; default: the beginning of the log */
 export function newSession(id: string, cursor?: string): SessionView {
   return {
     id,
@@ -115,11 +121,14 @@ export function newSession(id: string, cursor?: string): SessionView {
   }
 }
 
+/** The concatenated text parts of a message. */
 export function textOf(content: readonly Part[]): string {
   return content.map((part) => (part.type === 'text' ? part.text : '')).join('')
 }
 
-/** The id of the run that answers a steering message which came too late for the run that it was sent to. */
-export function lateSteerRun(message: string): string {
-  return `steer_${message}`.slice(0, 128)
+/** The tool calls of unfinished runs, in the order of the output. */
+export function openCalls(view: SessionView): readonly CallView[] {
+  return view.open.flatMap((id) =>
+    (view.runs.get(id)?.parts ?? []).flatMap((part) => (part.type === 'tool' ? (view.calls.get(part.call) ?? []) : [])),
+  )
 }

@@ -1,4 +1,4 @@
-// Session: one session as a program sees and changes it. Made by `client.session(id)`.
+// Session: the public interface of one session. `client.session(id)` creates it.
 import type { Content } from '@parley/protocol'
 import type { Reply, Watcher } from './reply.ts'
 import type { SendOptions } from './send-frame.ts'
@@ -7,54 +7,60 @@ import type { SessionView } from './session-view.ts'
 
 export interface Session {
   readonly id: string
-  /** Who is here now. */
+  /** The connected members. */
   readonly presence: SessionPresence
-  /** Immutable: another object after each change. */
+  /** The session's content. Immutable: each change creates another object. */
   readonly state: SessionView
 
-  /** @returns a function that unsubscribes */
+  /** Calls the listener after each change of `state`. @returns a function that unsubscribes */
   subscribe(listener: () => void): () => void
 
-  /** Calls the watcher with each entry that changes the view. @returns a function that ends it */
+  /** Calls the watcher for each entry that changes the view. @returns a function that removes the watcher */
   watch(watcher: Watcher): () => void
 
-  /** Sends a message. The client repeats it, with the same id, until the server has it. */
+  /**
+   * Sends a message: a text, or a list of text and file parts. The client repeats it with the same id until the server
+   * has stored it, so it takes effect once.
+   * @example session.send('Hello', { policy: 'steer' })
+   */
   send(content: Content, options?: SendOptions): Reply
 
-  /** Interrupts the active run and sends this message instead. The model is told how much of the run was seen. */
+  /** Interrupts the active run and sends this message instead. The model learns how much of the run was seen. */
   redirect(content: Content, options?: Omit<SendOptions, 'policy'>): Reply
 
   /**
-   * Sends another version of an earlier message, with that message's model, agent and context. The active run is interrupted.
-   * @throws ParleyError parent_not_found, for a message whose place is not known
+   * Sends a new version of an earlier message, with that message's model, agent and context. Interrupts the active run.
+   * @throws ParleyError parent_not_found, if the message or its position is unknown
    */
   edit(message: string, content: Content, options?: Omit<SendOptions, 'policy' | 'parent'>): Reply
 
-  /** Answers a message once more, perhaps by another model. @throws ParleyError as `edit` */
+  /** Sends a message again, for example to another model. @throws ParleyError as `edit` */
   regenerate(message: string, options?: Omit<SendOptions, 'policy' | 'parent'>): Reply
 
   /**
-   * Shows the branch of a message, up to the newest that goes on from it; what is sent then goes on there. Only here: nobody
-   * else is told.
+   * Shows the branch of a message, up to its newest message. Later messages continue this branch. The choice is local
+   * to this client.
    * @throws ParleyError parent_not_found
    */
   choose(message: string): void
 
   /**
-   * Ends a run, by default the active one. When it resolves, nothing more of the run will be seen.
+   * Ends a run, by default the active one. After it resolves, no more output of the run arrives.
    * @throws ParleyError no_active_run, run_not_found, forbidden
    */
   cancel(run?: string): Promise<void>
 
   /**
-   * Decides about a call that waits for a person.
+   * Approves or denies a call that waits for a decision. The model receives the reason.
    * @throws ParleyError already_decided, call_not_found, call_ended, approval_not_needed
    */
   decide(call: string, decision: 'approve' | 'deny', reason?: string): Promise<void>
 
-  /** Shows the others a state, such as that somebody writes; again after each connection. `{}` takes it back. */
+  /**
+   * Shows other members a state such as `{ typing: true }`. The client repeats it after each reconnect. `{}` clears it.
+   */
   show(state: PresenceState): void
 
-  /** Leaves the session; its state stays as it is. What was not answered yet is rejected. */
+  /** Leaves the session. Its state remains as it is; unanswered commands reject with code `closed`. */
   close(): Promise<void>
 }

@@ -1,4 +1,5 @@
-// Tool calls: claimed once, run once, renewed while they run, given up when they are somebody else's.
+// Tests that a tool call is claimed once, runs once, is renewed while it runs, and is given up if another client has
+// it.
 import type { Event } from '@parley/protocol'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ParleyClient, type Session, type ToolContext, tool } from '../index.ts'
@@ -9,20 +10,20 @@ let server: ScriptedServer
 let client: ParleyClient
 let session: Session
 let peer: Peer
-/** One for each time that the handler was begun. */
+/** One per start of the handler. */
 let runs: {
   readonly input: unknown
   readonly context: ToolContext
   finish(output: unknown): void
   fail(e: Error): void
 }[]
-let begun: () => void
+let onStart: () => void
 
 const OPEN: readonly Event[] = [message('m1', 'r1'), started('r1', 'm1')]
 
 beforeEach(async () => {
   runs = []
-  begun = () => undefined
+  onStart = () => undefined
   server = await ScriptedServer.start()
   client = new ParleyClient({ url: server.url, reconnect: { baseMs: 5, maxMs: 20 } })
   const clock = tool({
@@ -32,7 +33,7 @@ beforeEach(async () => {
     execute: (input, context) =>
       new Promise((finish, fail) => {
         runs.push({ input, context, finish, fail })
-        begun()
+        onStart()
       }),
   })
   session = client.session('s1', { tools: [clock] })
@@ -44,15 +45,15 @@ afterEach(async () => {
   await server.close()
 })
 
-function handlerBegun(): Promise<void> {
+function handlerStarted(): Promise<void> {
   if (runs.length > 0) return Promise.resolve()
   return new Promise((resolve) => {
-    begun = resolve
+    onStart = resolve
   })
 }
 
 function claimed(connection: string, seq: number, until = 30_000): [string, number, readonly Event[]] {
-  // Entry times are 1000 + seq, so that the lease is `until` long.
+  // Entry times are 1000 + seq, so the lease lasts `until` milliseconds.
   return ['s1', seq, [{ type: 'tool.claimed', run: 'r1', call: 'c1', connection, until: 1_000 + seq + until }]]
 }
 
@@ -71,19 +72,19 @@ describe('tool runner', () => {
     peer.send({ type: 'live', session: 's1', cursor: 'e.0' })
     peer.entries('s1', 1, [...OPEN, called('r1', 'c1', 'clock')])
     await grant(4)
-    await handlerBegun()
+    await handlerStarted()
     expect(runs[0]).toMatchObject({ input: { a: 1 }, context: { call: 'c1', session } })
     runs[0]?.finish({ now: 12 })
     expect(await peer.expect('tool.result')).toMatchObject({ call: 'c1', output: { now: 12 } })
   })
 
-  it('claims nothing while it replays, and then only what is still on offer', async () => {
+  it('claims nothing during a replay, and afterwards only calls that are still on offer', async () => {
     const result: Event = { type: 'tool.result', run: 'r1', call: 'c0', output: 1, by: 'c9' }
     await peer.attach([...OPEN, called('r1', 'c0', 'clock'), result, called('r1', 'c1', 'clock')])
     expect(await peer.expect('tool.claim')).toMatchObject({ call: 'c1' })
   })
 
-  it('leaves calls of tools that it does not have, and of the server, alone', async () => {
+  it('ignores calls of unknown tools and of the server', async () => {
     const own = called('r1', 'c2', 'clock')
     await peer.attach([
       ...OPEN,
@@ -103,41 +104,41 @@ describe('tool runner', () => {
     peer.send({ type: 'ok', id, session: 's1' })
     await deciding
     await grant(5)
-    await handlerBegun()
+    await handlerStarted()
   })
 
-  it('does not run a call that somebody else claimed first, but takes it when it is offered again', async () => {
+  it('does not run a call that another client claimed first, but claims it when it is offered again', async () => {
     await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
     const { id } = await peer.expect('tool.claim')
     peer.entries(...claimed('c9', 4))
     peer.send({ type: 'error', id, code: 'call_claimed', message: 'late', retryable: false })
     peer.entries('s1', 5, [called('r1', 'c1', 'clock', { attempt: 2 })])
     await grant(6)
-    await handlerBegun()
+    await handlerStarted()
     expect(runs.length).toBe(1)
   })
 
-  it('tells the model of a tool that throws', async () => {
+  it('sends the error of a throwing tool to the model', async () => {
     await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
     await grant(4)
-    await handlerBegun()
+    await handlerStarted()
     runs[0]?.fail(new Error('no battery'))
     const result = await peer.expect('tool.result')
     expect(result).toMatchObject({ call: 'c1', error: 'no battery' })
     expect(result).not.toHaveProperty('output')
   })
 
-  it('tells the model when the server does not take the output', async () => {
+  it('sends an error to the model if the server rejects the output', async () => {
     await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
     await grant(4)
-    await handlerBegun()
+    await handlerStarted()
     runs[0]?.finish('not an object')
     const { id } = await peer.expect('tool.result')
     peer.send({ type: 'error', id, code: 'invalid_tool_output', message: 'It does not fit.', retryable: false })
     expect(await peer.expect('tool.result')).toMatchObject({ call: 'c1', error: 'It does not fit.' })
   })
 
-  it('renews its claim at half the lease, by the server’s own clock', async () => {
+  it('renews its claim after half the lease, by the server’s clock', async () => {
     await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
     await grant(4, 200)
     await grant(5, 200)
@@ -146,10 +147,10 @@ describe('tool runner', () => {
     expect(runs[0]?.context.signal.aborted).toBe(false)
   })
 
-  it('aborts the handler when the claim is lost to another connection', async () => {
+  it('aborts the handler when another connection has the claim', async () => {
     await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
     await grant(4)
-    await handlerBegun()
+    await handlerStarted()
     peer.entries(...claimed('c9', 5))
     await until(session, (view) => view.calls.get('c1')?.claim?.connection === 'c9')
     expect(runs[0]?.context.signal.aborted).toBe(true)
@@ -161,16 +162,16 @@ describe('tool runner', () => {
   it('aborts the handler when the run is cancelled', async () => {
     await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
     await grant(4)
-    await handlerBegun()
+    await handlerStarted()
     peer.entries('s1', 5, [ended('r1', 0, 'cancelled')])
     await until(session, (view) => view.activeRun === undefined)
     expect(runs[0]?.context.signal.aborted).toBe(true)
   })
 
-  it('goes on with a handler over a reconnect, and claims the call again when it is offered again', async () => {
+  it('continues a handler across a reconnect, and claims the call when it is offered again', async () => {
     await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
     await grant(4)
-    await handlerBegun()
+    await handlerStarted()
     peer.drop()
     peer = await server.accept()
     await peer.welcome()
@@ -183,7 +184,7 @@ describe('tool runner', () => {
     expect(runs.length).toBe(1)
   })
 
-  it('goes on with a handler whose renewal was lost with the connection, while the old claim still stands', async () => {
+  it('continues a handler whose renewal was lost with the connection, while the old claim is valid', async () => {
     await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
     await grant(4, 200)
     await peer.expect('tool.claim')
@@ -200,10 +201,10 @@ describe('tool runner', () => {
     expect(runs.length).toBe(1)
   })
 
-  it('sends a finished result again after a reconnect, with the same id, and after the call is offered again', async () => {
+  it('sends a finished result again after a reconnect and after a new offer, with the same id', async () => {
     await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
     await grant(4)
-    await handlerBegun()
+    await handlerStarted()
     runs[0]?.finish(7)
     const first = await peer.expect('tool.result')
     peer.drop()
@@ -212,7 +213,7 @@ describe('tool runner', () => {
     await peer.attach([], { first: 5 })
     const second = await peer.expect('tool.result')
     expect(second).toEqual(first)
-    // The server still thinks that the old connection has it.
+    // The server still assigns the call to the old connection.
     peer.send({ type: 'error', id: second.id, code: 'call_not_claimed', message: 'not yours', retryable: false })
     peer.entries('s1', 5, [called('r1', 'c1', 'clock', { attempt: 2 })])
     await grant(6)
@@ -227,15 +228,15 @@ describe('tool runner', () => {
   it('aborts its handlers when the client is closed', async () => {
     await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
     await grant(4)
-    await handlerBegun()
+    await handlerStarted()
     await client.close()
     expect(runs[0]?.context.signal.aborted).toBe(true)
   })
 
-  it('takes a call back that is still its own when it comes again under the same name', async () => {
+  it('claims a call again that is still its own after a reconnect under the same name', async () => {
     await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
     await grant(4)
-    await handlerBegun()
+    await handlerStarted()
     const first = peer
     const lost = first.gone()
     first.drop()

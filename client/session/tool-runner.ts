@@ -1,34 +1,34 @@
-// ToolRunner: runs the calls that this client may run, each handler once. The server decides who runs a call: the
-// handler begins when the claim is granted, and is told to stop when the claim, the call or its run is gone.
+// ToolRunner: runs the tool calls that this client has claimed, each handler once. The server decides which client runs
+// a call. The handler starts when the claim is granted, and is aborted when the claim, the call or its run ends.
 //
 //   offered ──claim──► claiming ──ok──► running ──► reporting ──ok──► (done)
-//      ▲                  │ refused        │ claim lost, or the connection: the handler goes on, and the call is
-//      └──────────────────┘                ▼ claimed again when it is on offer again; its result waits for that
-//                                        aborted, when somebody else has it
+//      ▲                  │ refused        │ claim or connection lost: the handler continues, and its result waits
+//      └──────────────────┘                │ until the call is offered and claimed again
+//                                          ▼ claimed by another client: aborted
 import type { EntryFrame, ToolResultCommand } from '@parley/protocol'
 import { makeId } from '@parley/protocol/make-id'
 import type { Connection } from '../connection/connection.ts'
 import { ParleyError } from '../parley-error.ts'
 import { type CallView, isSettled } from './call-view.ts'
 import type { Session } from './session.ts'
-import type { SessionView } from './session-view.ts'
+import { openCalls, type SessionView } from './session-view.ts'
 import type { ClientTool } from './tool.ts'
 
 interface Job {
   readonly call: string
   readonly tool: ClientTool
   readonly controller: AbortController
-  /** The offer that was claimed last. */
+  /** The offer that this client claimed last. */
   attempt: number
   state: 'claiming' | 'running' | 'reporting' | 'waiting'
   started: boolean
-  /** Set when the handler is done. Kept until the server has it. */
+  /** Set when the handler has finished; kept until the server has stored it. */
   result: ToolResultCommand | undefined
   leaseMs: number
   cancelRenewal: (() => void) | undefined
 }
 
-/** Milliseconds: the least and the most to wait before a claim is renewed. */
+/** Limits of the interval after which a claim is renewed, in milliseconds. */
 const RENEW_MIN_MS = 100
 const RENEW_MAX_MS = 10_000
 
@@ -37,8 +37,10 @@ export class ToolRunner {
   readonly #connection: Connection
   readonly #tools: ReadonlyMap<string, ClientTool>
   readonly #jobs = new Map<string, Job>()
-  /** By call, the last offer that the server refused to this client. Forgotten when the call is settled. */
+  /** By call, the last offer that the server refused to this client. Removed when the call ends. */
   readonly #refused = new Map<string, number>()
+  /** The ids of this client's connections since it got its oldest job. */
+  readonly #ownConnections = new Set<string>()
 
   constructor(session: Session, connection: Connection, tools: readonly ClientTool[]) {
     this.#session = session
@@ -46,10 +48,10 @@ export class ToolRunner {
     this.#tools = new Map(tools.map((tool) => [tool.name, tool]))
   }
 
-  /** The view has caught up: what is on offer now is really on offer. */
+  /** The view is live: its open offers are current. */
   live(view: SessionView): void {
-    this.#consider(view)
-    this.#takeBack(view)
+    this.#reconcile(view)
+    this.#reclaimOwn(view)
   }
 
   entry(frame: EntryFrame, view: SessionView): void {
@@ -57,56 +59,53 @@ export class ToolRunner {
     const { event } = frame
     if (event.type === 'tool.claimed') {
       const job = this.#jobs.get(event.call)
-      // Both times are the server's, so that a wrong clock here does not matter.
-      if (job !== undefined) this.#leased(job, event.until - frame.time)
+      // Both times are from the server's clock, so a wrong local clock does not matter.
+      if (job !== undefined) this.#setLease(job, event.until - frame.time)
     }
     if (!event.type.startsWith('tool.') && event.type !== 'run.ended') return
-    this.#consider(view)
+    this.#reconcile(view)
   }
 
   close(): void {
     for (const job of this.#jobs.values()) this.#drop(job)
   }
 
-  #consider(view: SessionView): void {
-    // A view that catches up tells of offers that were taken long ago, and may not hold a call yet.
+  #reconcile(view: SessionView): void {
+    // A replaying view shows old offers, and may lack the current calls.
     if (view.status !== 'live' || this.#tools.size === 0) return
     for (const job of this.#jobs.values()) {
       const call = view.calls.get(job.call)
-      if (call === undefined || isSettled(call) || this.#isTaken(call)) this.#drop(job)
+      if (call === undefined || isSettled(call) || this.#isClaimedElsewhere(call)) this.#drop(job)
     }
     for (const id of this.#refused.keys()) {
       const call = view.calls.get(id)
       if (call === undefined || isSettled(call)) this.#refused.delete(id)
     }
-    for (const call of openCalls(view)) if (call.status === 'offered') this.#offered(call)
+    for (const call of openCalls(view)) if (call.status === 'offered') this.#onOffered(call)
   }
 
-  /** Over HTTP a claim outlives the link over which it was made, and nobody else is offered the call meanwhile. */
-  #takeBack(view: SessionView): void {
+  /** Over HTTP, a claim survives a lost connection, and the server offers the call to no one else. Claim it again. */
+  #reclaimOwn(view: SessionView): void {
     if (view.status !== 'live' || this.#tools.size === 0) return
     const { connection } = this.#connection.state
     for (const call of openCalls(view)) {
-      if (call.status === 'claimed' && call.claim?.connection === connection) this.#offered(call)
+      if (call.status === 'claimed' && call.claim?.connection === connection) this.#onOffered(call)
     }
   }
 
-  /** Whether somebody else holds the call. What an earlier connection of this client holds is given up by itself. */
-  #isTaken(call: CallView): boolean {
-    return call.claim !== undefined && !this.#mine.has(call.claim.connection)
+  /** Whether another client has claimed the call. Claims of this client's earlier connections expire on the server. */
+  #isClaimedElsewhere(call: CallView): boolean {
+    return call.claim !== undefined && !this.#ownConnections.has(call.claim.connection)
   }
 
-  /** Connections that this client has had while it held a job; few, and emptied when no job is left. */
-  readonly #mine = new Set<string>()
-
-  #offered(call: CallView): void {
-    const tool = this.#tools.get(call.name)
+  #onOffered(call: CallView): void {
+    const tool = call.where === 'client' ? this.#tools.get(call.name) : undefined
     const { connection } = this.#connection.state
     if (tool === undefined || connection === undefined) return
     if (call.decision?.decision === 'deny' || (this.#refused.get(call.id) ?? 0) >= call.attempt) return
-    const held = this.#jobs.get(call.id)
-    if (held !== undefined && held.attempt >= call.attempt && held.state !== 'waiting') return
-    const job = held ?? {
+    const existing = this.#jobs.get(call.id)
+    if (existing !== undefined && existing.attempt >= call.attempt && existing.state !== 'waiting') return
+    const job = existing ?? {
       call: call.id,
       tool,
       controller: new AbortController(),
@@ -120,13 +119,13 @@ export class ToolRunner {
     job.attempt = call.attempt
     job.state = 'claiming'
     this.#jobs.set(call.id, job)
-    this.#mine.add(connection)
+    this.#ownConnections.add(connection)
     this.#claim(job, call)
   }
 
   #claim(job: Job, call: CallView): void {
     const { attempt } = job
-    this.#command(job).then(
+    this.#sendClaim(job).then(
       () => {
         if (this.#jobs.get(job.call) !== job || job.attempt !== attempt) return
         this.#renewLater(job)
@@ -145,9 +144,10 @@ export class ToolRunner {
     const code = error instanceof ParleyError ? error.code : 'internal'
     job.cancelRenewal?.()
     const view = this.#session.state.calls.get(job.call)
-    const isOwn = code === 'call_claimed' && view?.claim !== undefined && this.#mine.has(view.claim.connection)
+    const isOwn =
+      code === 'call_claimed' && view?.claim !== undefined && this.#ownConnections.has(view.claim.connection)
     if (code === 'disconnected' || isOwn) {
-      // It is offered again when the server has noticed that this connection, or the one before, went.
+      // The server offers the call again when it notices that this connection, or the earlier one, is gone.
       job.state = 'waiting'
       job.attempt = 0
       if (!job.started) this.#jobs.delete(job.call)
@@ -157,8 +157,8 @@ export class ToolRunner {
     this.#drop(job)
   }
 
-  /** How long a claim holds; told by the entry, which may come before or after the answer to the claim. */
-  #leased(job: Job, leaseMs: number): void {
+  /** Stores how long a claim is valid. The entry that says so may arrive before or after the answer to the claim. */
+  #setLease(job: Job, leaseMs: number): void {
     if (job.leaseMs === leaseMs) return
     job.leaseMs = leaseMs
     if (job.cancelRenewal !== undefined && job.state === 'running') this.#renewLater(job)
@@ -169,7 +169,7 @@ export class ToolRunner {
     const wait = Math.min(Math.max(job.leaseMs / 2, RENEW_MIN_MS), RENEW_MAX_MS)
     job.cancelRenewal = this.#connection.clock.after(wait, () => {
       if (job.state !== 'running') return
-      this.#command(job).then(
+      this.#sendClaim(job).then(
         () => this.#renewLater(job),
         (error: unknown) => {
           if (this.#jobs.get(job.call) === job) this.#claimFailed(job, error)
@@ -178,7 +178,7 @@ export class ToolRunner {
     })
   }
 
-  async #command(job: Job): Promise<void> {
+  async #sendClaim(job: Job): Promise<void> {
     const id = makeId('clm')
     const frame = {
       type: 'tool.claim' as const,
@@ -215,7 +215,7 @@ export class ToolRunner {
       call: job.call,
       ...outcome,
     }
-    // Without the claim it waits for the next offer.
+    // Without a claim, the result waits for the next offer.
     if (job.state === 'running') this.#report(job)
   }
 
@@ -224,7 +224,7 @@ export class ToolRunner {
     if (result === undefined) return
     job.cancelRenewal?.()
     job.state = 'reporting'
-    // Sent again by the connection, with the same id, until there is an answer.
+    // The connection repeats the command with the same id until it is answered.
     this.#connection.command(result).then(
       () => this.#drop(job),
       (error: unknown) => {
@@ -233,9 +233,9 @@ export class ToolRunner {
         if (code === 'call_not_claimed' || code === 'tool_not_declared') {
           job.state = 'waiting'
           job.attempt = 0
-          this.#consider(this.#session.state)
+          this.#reconcile(this.#session.state)
         } else if ((code === 'invalid_tool_output' || code === 'too_large') && result.error === undefined) {
-          this.#retell(job, messageOf(error))
+          this.#reportError(job, messageOf(error))
         } else {
           this.#drop(job)
         }
@@ -243,28 +243,18 @@ export class ToolRunner {
     )
   }
 
-  /** The server does not take the output: the model is told so, rather than left waiting. */
-  #retell(job: Job, error: string): void {
+  /** The server rejected the output. Report an error instead, so that the model does not wait. */
+  #reportError(job: Job, error: string): void {
     job.state = 'running'
     this.#finished(job, { error })
   }
 
   #drop(job: Job): void {
     job.cancelRenewal?.()
-    job.controller.abort(new ParleyError('call_claimed', 'The call is no longer this client’s.'))
+    job.controller.abort(new ParleyError('call_claimed', 'This client no longer has the call.'))
     if (this.#jobs.get(job.call) === job) this.#jobs.delete(job.call)
-    if (this.#jobs.size === 0) this.#mine.clear()
+    if (this.#jobs.size === 0) this.#ownConnections.clear()
   }
-}
-
-/** The calls of unfinished runs that are for clients. */
-function openCalls(view: SessionView): readonly CallView[] {
-  return view.open.flatMap((id) =>
-    (view.runs.get(id)?.parts ?? []).flatMap((part) => {
-      const call = part.type === 'tool' ? view.calls.get(part.call) : undefined
-      return call?.where === 'client' ? [call] : []
-    }),
-  )
 }
 
 const MESSAGE_MAX = 4_096

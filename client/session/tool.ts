@@ -1,38 +1,43 @@
-// ClientTool: something that the model may have done on this machine.
+// ClientTool: a tool that the model may run on this machine.
 import type { JsonSchema, Tool } from '@parley/protocol'
 import type { Session } from './session.ts'
 
 export interface ToolContext {
-  /** Aborted when the call is no longer this client's: the run ended, the claim was lost, the client closes. */
+  /** Aborts when the call is no longer this client's: its run ended, the claim was lost, or the client closes. */
   readonly signal: AbortSignal
-  /** The call's id; the same for the same call, so it serves as an idempotency key. */
+  /** The call's id. It is constant across retries, so it can serve as an idempotency key. */
   readonly call: string
   readonly session: Session
 }
 
+/** A tool of this client. Its output is any JSON value. */
 export interface ClientTool<Input = unknown, Output = unknown> {
   readonly name: string
   readonly description?: string
-  /** JSON Schema of the input; any object when left out. The server checks against it. */
+  /** JSON Schema of the input; default: any object. The server validates inputs with it. */
   readonly inputSchema?: JsonSchema
-  /** JSON Schema of the output; the server checks against it. */
+  /** JSON Schema of the output. The server validates outputs with it. */
   readonly outputSchema?: JsonSchema
-  /** A person must approve each call (`session.decide`) before it runs. */
+  /** Whether a person must approve each call (`session.decide`) before it runs. */
   readonly approval?: boolean
-  /** Milliseconds that a call may take. */
+  /** Timeout of a call, in milliseconds. */
   readonly timeoutMs?: number
-  /** What it throws is told to the model as an error, by its message. */
+  /** Runs a call. If it throws, the model receives the error’s message. */
   execute(input: Input, context: ToolContext): Output | Promise<Output>
 }
 
-/** Declares a tool; the types of input and output are yours to state, the schemas are what is checked. */
+/**
+ * Declares a tool. The type parameters are not checked at run time: the server validates with the schemas.
+ * @example
+ * const clock = tool({ name: 'clock', description: 'The local time.', execute: () => new Date().toString() })
+ */
 export function tool<Input = Record<string, unknown>, Output = unknown>(
   definition: ClientTool<Input, Output>,
 ): ClientTool {
   return definition as ClientTool
 }
 
-/** What of a tool goes onto the wire. */
+/** The part of a tool that the client sends to the server. */
 export function declaration(definition: ClientTool): Tool {
   const { name, description, inputSchema, outputSchema, approval, timeoutMs } = definition
   return {

@@ -1,4 +1,4 @@
-// The SDK in Chromium, as it is built, over each door; and where a browser has fewer connections than would be wanted.
+// Tests the SDK's build output in Chromium, over each transport, and within Chromium's limit of connections.
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
@@ -60,7 +60,7 @@ function ask(page: Page, session: string, text: string): Promise<string> {
 }
 
 describe.each(['websocket', 'sse', 'long-poll'] as const)('in Chromium, over %s', (transport) => {
-  it('streams the exact text, runs a tool of the page, and cancels for good', async () => {
+  it('streams the exact text, runs a tool of the page, and cancels permanently', async () => {
     const page = await visit(await box(), { transport })
     const session = name()
     await live(page, session)
@@ -76,14 +76,14 @@ describe.each(['websocket', 'sse', 'long-poll'] as const)('in Chromium, over %s'
   })
 })
 
-describe('in Chromium, where something is in the way', () => {
+describe('in Chromium with intermediaries', () => {
   it.each([
     [{ upgrades: 'refuse' }, { door: 'sse', why: 'blocked', moves: 0 }],
     [
       { upgrades: 'refuse', streams: 'hold' },
       { door: 'long-poll', why: 'buffered', moves: 1 },
     ],
-  ] as const)('%o, it finds the door that works', async (rules, transport) => {
+  ] as const)('%o: it finds the transport that works', async (rules, transport) => {
     const page = await visit(await box(rules), { hurry: 5 })
     const session = name()
     await live(page, session)
@@ -91,9 +91,9 @@ describe('in Chromium, where something is in the way', () => {
     expect(await page.evaluate((door) => window.sdk.uses(door), transport.door)).toEqual(transport)
   })
 
-  it('remembers in the browser what worked, for the next page', async () => {
+  it('remembers the working transport for the next page', async () => {
     const gate = await box({ upgrades: 'refuse' })
-    // In a hurry it would soon look whether the better door works by now: not in this test.
+    // The hurried clock would soon probe the better transport; this test excludes that.
     const doors = { probeMs: 10_000_000 }
     const page = await visit(gate, { hurry: 20, doors })
     await live(page, name())
@@ -105,9 +105,9 @@ describe('in Chromium, where something is in the way', () => {
   })
 })
 
-describe('the six connections that Chromium has for a server', () => {
+describe('Chromium’s six connections to a server', () => {
   it.each(['sse', 'long-poll'] as const)(
-    'are enough for more sessions than that in a page, over %s',
+    'are enough for more than six sessions in a page, over %s',
     async (transport) => {
       const page = await visit(await box(), { transport })
       const sessions = Array.from({ length: 8 }, name)
@@ -117,7 +117,7 @@ describe('the six connections that Chromium has for a server', () => {
     },
   )
 
-  it('are enough for more pages than that, of which one is looked at', async () => {
+  it('are enough for more than six pages, of which one is visible', async () => {
     const gate = await box()
     let page: Page | undefined
     for (let tabs = 0; tabs < 7; tabs += 1) {
@@ -130,7 +130,7 @@ describe('the six connections that Chromium has for a server', () => {
     await live(last, session)
     await live(first, session)
     expect(await ask(last, session, '/demo count=30 rate=100')).toBe(counted(30))
-    // Who is not looked at is told, too, though later.
+    // A hidden page gets the text, too, but later.
     expect(await ask(first, session, '/demo count=5 rate=0')).toBe(counted(5))
   })
 })

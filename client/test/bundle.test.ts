@@ -1,4 +1,4 @@
-// What a page that uses the SDK has to load: no schemas, no socket of Node's, and MessagePack only when asked for.
+// Tests what a page must load for the SDK: no schemas, no Node socket, and MessagePack only on demand.
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,7 +10,7 @@ const manifest = JSON.parse(readFileSync(join(root, 'client/package.json'), 'utf
 
 const STATIC_IMPORT = /^(?:import|export) (?:(?:\*|\{[^}]*\}|\w+)[^;'"{}]*?from )?['"]([^'"]+)['"]/gm
 
-/** Every package that is reached by static imports from the SDK's entry, as a bundler for browsers resolves them. */
+/** Every package that the SDK's entry reaches by static imports, as a bundler for browsers resolves them. */
 function packagesReached(): Set<string> {
   const packages = new Set<string>()
   const seen = new Set<string>()
@@ -30,12 +30,12 @@ function packagesReached(): Set<string> {
 }
 
 describe('the SDK in a page', () => {
-  it('needs no package at all, but for what it loads when it is asked for MessagePack', () => {
+  it('needs no package, except when it loads MessagePack', () => {
     expect(existsSync(join(root, 'client/dist/index.js')), 'built: npm run build').toBe(true)
     expect([...packagesReached()]).toEqual([])
   })
 
-  it('tells the server the version that its package has', () => {
+  it('reports the version of its package to the server', () => {
     expect(CLIENT_VERSION).toBe(manifest.version)
   })
 })

@@ -1,5 +1,5 @@
-// An experiment from end to end: a server that assigns, clients that follow, metrics that tell the variants apart, and the
-// report that compares them. The server is one where all are anonymous, so that clients are told apart by their own ids.
+// Tests an experiment from end to end: a server assigns variants, clients follow, metrics distinguish the variants, and
+// the report compares them. The server has no authentication, so that clients are identified by their own ids.
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -17,11 +17,11 @@ const REPORT = fileURLToPath(new URL('../../server/dist/metric/report/main.js', 
 const EXPERIMENT = 'first-door: control=50:auto, sse-first=50:sse>websocket'
 const CONNECT = { reconnect: { baseMs: 20, maxMs: 200 }, doors: { timeoutMs: 1_000, stallMs: 1_000, probeMs: 900_000 } }
 const ASK = '/demo count=3 rate=0 ttft=0'
-/** Of what tells nobody that it has happened. */
+/** For effects without an event to await. */
 const WAIT = { timeout: 20_000, interval: 20 }
 
 let server: ServerProcess
-/** An id of a client that is in this variant. */
+/** A client id in each variant. */
 let ids: Readonly<Record<'control' | 'sse-first', string>>
 let folder: string
 const clients: ParleyClient[] = []
@@ -62,7 +62,7 @@ async function box(rules: Partial<Rules> = {}): Promise<Middlebox> {
   return made
 }
 
-/** @param id that it has kept from before */
+/** @param id that the client's storage has from earlier */
 function connect(gate: Middlebox, id: string, options: Partial<ClientOptions> = {}): ParleyClient {
   const kept = new Map([[`parley.client:${gate.url}`, id]])
   const storage: DoorStorage = {
@@ -87,14 +87,14 @@ async function post(id: string, path: string, body: unknown, headers: Readonly<R
   return response.status
 }
 
-/** Of runs, by variant. */
+/** Resolves with the metrics once there are this many runs. */
 async function counted(runs: number): Promise<Scrape> {
   await expect.poll(async () => (await Scrape.of(server.port)).sum('parley_runs_total'), WAIT).toBe(runs)
   return Scrape.of(server.port)
 }
 
 describe('clients', () => {
-  it('begin at the door of their variant, and say nothing through another', async () => {
+  it('start with the transport of their variant, and send nothing over another one', async () => {
     const [one, other] = [await box(), await box()]
     const [control, first] = [connect(one, ids.control), connect(other, ids['sse-first'])]
     expect(await Promise.all([asked(control, 'c'), asked(first, 'f')])).toEqual(['0 1 2', '0 1 2'])
@@ -112,13 +112,13 @@ describe('clients', () => {
     await first.close()
   })
 
-  it('leave it where it is blocked, and stay in their variant', async () => {
+  it('leave it if it is blocked, and stay in their variant', async () => {
     const gate = await box({ streams: 'refuse' })
     const client = connect(gate, ids['sse-first'])
     expect(await asked(client, 'blocked')).toBe('0 1 2')
     expect(client.state.transport).toMatchObject({ door: 'websocket', why: 'blocked' })
     const scrape = await counted(3)
-    // The message may have gone out by POST before the stream was refused.
+    // The client may have posted the message before the stream was refused.
     expect(scrape.by('parley_runs_total', 'variant')).toEqual({ control: 1, 'sse-first': 2 })
     expect(scrape.by('parley_attaches_total', 'variant', { door: 'websocket' })).toEqual({ control: 1, 'sse-first': 1 })
 
@@ -133,7 +133,7 @@ describe('clients', () => {
     await client.close()
   })
 
-  it('that were told to use one door use that', async () => {
+  it('use a fixed transport in any variant', async () => {
     const client = connect(await box(), ids['sse-first'], { transport: 'long-poll' })
     expect(await asked(client, 'told')).toBe('0 1 2')
     expect(client.state.transport).toEqual({ door: 'long-poll', moves: 0 })
@@ -142,7 +142,7 @@ describe('clients', () => {
 })
 
 describe('the server', () => {
-  it('assigns whoever it can tell apart, at any door, and the same each time', async () => {
+  it('assigns all clients that it can identify, over any transport, and always the same way', async () => {
     expect(await hello(ids['sse-first'])).toMatchObject({
       experiment: { name: 'first-door', variant: 'sse-first', doors: ['sse', 'websocket'] },
     })
@@ -169,7 +169,7 @@ describe('the server', () => {
 })
 
 describe('the report', () => {
-  it('tells two variants apart that differ, by what was counted between two scrapes', async () => {
+  it('distinguishes two different variants by the counts between two scrapes', async () => {
     const before = (await Scrape.of(server.port)).text
     const runs = 40
     const wait = { control: 0, 'sse-first': 1_000 }

@@ -1,27 +1,27 @@
-// Middlebox: what stands between a client and its server in some offices: it speaks HTTP to both, and may refuse upgrades,
-// hold back event streams, or cut everything. It can be told otherwise at any time.
+// Middlebox: an HTTP intermediary between a client and its server, as in some office networks. It can refuse upgrades,
+// buffer event streams, or cut all connections. A test can change its rules at any time.
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 export interface Rules {
-  /** WebSocket upgrades: let through, answered with 403, cut, or left without an answer. */
+  /** WebSocket upgrades: forwarded, answered with 403, cut, or not answered. */
   upgrades: 'pass' | 'refuse' | 'cut' | 'hang'
   /**
-   * Answers that are event streams: let through, or the body kept back until `HOLD_MS` or the end (`hold`), the head, too
+   * Event streams: forwarded, the body buffered until `HOLD_MS` or the end (`hold`), the head buffered as well
    * (`swallow`), or answered with 403 (`refuse`).
    */
   streams: 'pass' | 'hold' | 'swallow' | 'refuse'
 }
 
-/** Milliseconds for which a held answer is kept. */
+/** How long an answer is buffered, in milliseconds. */
 export const HOLD_MS = 30_000
 
-/** A file of the box's own, by its path. */
+/** The box's own file at a path. */
 export type Files = (path: string) => { readonly type: string; readonly body: string } | undefined
 
-/** What came through, and how. */
+/** Counts of the requests. */
 export interface Seen {
   readonly upgrades: number
   readonly streams: number
@@ -31,7 +31,7 @@ export interface Seen {
 
 export class Middlebox {
   readonly rules: Rules
-  /** What it serves itself, so that a page has the server's doors at its own origin. */
+  /** Files that it serves itself, so that a page and the server have the same origin. */
   files: Files = () => undefined
   readonly #server: Server
   readonly #sockets = new Set<Duplex>()
@@ -47,7 +47,7 @@ export class Middlebox {
     this.#server.on('connection', (socket) => this.#keep(socket))
   }
 
-  /** @param target the server's port on loopback; of several, each request goes to the next */
+  /** @param target the server's port on loopback; with several, requests alternate between them */
   static async open(target: number | readonly number[], rules: Partial<Rules> = {}): Promise<Middlebox> {
     const box = new Middlebox([target].flat(), rules)
     box.#server.listen(0, '127.0.0.1')
@@ -67,12 +67,7 @@ export class Middlebox {
     return this.#seen
   }
 
-  /** Leads elsewhere from now on. */
-  lead(...targets: readonly number[]): void {
-    this.#targets = targets
-  }
-
-  /** Breaks every connection there is; new ones are let in. */
+  /** Cuts every connection; new ones are accepted. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy()
   }
@@ -114,15 +109,15 @@ export class Middlebox {
       return
     }
     const { method, url, headers } = incoming
-    const sendFrame = request({ port: this.#target(), host: '127.0.0.1', method, path: url, headers, agent: false })
-    sendFrame.on('socket', (socket) => this.#keep(socket))
-    sendFrame.on('error', () => {
+    const upstream = request({ port: this.#target(), host: '127.0.0.1', method, path: url, headers, agent: false })
+    upstream.on('socket', (socket) => this.#keep(socket))
+    upstream.on('error', () => {
       if (response.headersSent) response.destroy()
       else response.writeHead(502, { 'Content-Type': 'text/html' }).end('<h1>Bad gateway</h1>')
     })
-    sendFrame.on('response', (answer) => this.#answer(answer, response))
-    response.on('close', () => sendFrame.destroy())
-    incoming.pipe(sendFrame)
+    upstream.on('response', (answer) => this.#answer(answer, response))
+    response.on('close', () => upstream.destroy())
+    incoming.pipe(upstream)
   }
 
   #answer(answer: IncomingMessage, response: ServerResponse): void {

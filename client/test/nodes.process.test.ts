@@ -1,5 +1,5 @@
-// The client over plain HTTP in front of two nodes, where each request goes to the other one: what one node has done, a
-// stream from the other shows, and a tool that was declared to one is run for a call of the other.
+// Tests the client over plain HTTP with two nodes that get alternating requests: a stream from one node shows what the
+// other has done, and a tool that one node knows runs for a call of the other.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ParleyCluster } from '../../bench/cluster/parley-cluster.ts'
 import { type Door, ParleyClient, type Session, tool } from '../index.ts'
@@ -36,13 +36,13 @@ async function all(texts: AsyncIterable<string>): Promise<string> {
   return whole
 }
 
-/** In a hurry several numbers are one output, so that these are not counted. */
+/** Resolves when a run has counted this far. Outputs may be merged, so their number is not counted. */
 function reached(session: Session, number: number): Promise<unknown> {
   return until(session, (view) => [...view.runs.values()].some((run) => run.text.includes(` ${number} `)))
 }
 
-describe.each(['sse', 'long-poll'] as const)('with each request at another node, over %s', (door) => {
-  it('every byte comes once, through cuts, and a node that is killed', async () => {
+describe.each(['sse', 'long-poll'] as const)('with alternating nodes, over %s', (door) => {
+  it('every byte arrives once, despite cuts and a killed node', async () => {
     const client = connect(door)
     const sessions = Array.from({ length: 4 }, (_, i) => client.session(`nodes_${door}_${i}`))
     const replies = sessions.map((session) => session.send('/demo count=100 rate=50'))
@@ -62,7 +62,7 @@ describe.each(['sse', 'long-poll'] as const)('with each request at another node,
     }
   })
 
-  it('a cancel is final, and a redirect, and all of it was seen before they resolved', async () => {
+  it('a cancel and a redirect are final, and their effects are visible before they resolve', async () => {
     const session = connect(door).session(`nodes_${door}_cancel`)
     for (const end of ['cancelled', 'superseded']) {
       const reply = session.send('/demo count=1000 rate=100')
@@ -77,7 +77,7 @@ describe.each(['sse', 'long-poll'] as const)('with each request at another node,
     }
   })
 
-  it('a tool runs here once, though its declaration, its claim and its result come to different nodes', async () => {
+  it('a tool runs once, although its declaration, claim and result reach different nodes', async () => {
     let runs = 0
     const add = tool<{ a: number; b: number }>({
       name: 'add',

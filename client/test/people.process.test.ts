@@ -1,5 +1,5 @@
-// People by each door of the SDK, at a real server that wants tokens: a token whose time is over is waited for, and nothing is lost
-// meanwhile; each sees who is here, who writes and who goes.
+// Tests the SDK over each transport against a real server that requires access tokens: it waits with an expired token
+// without losing anything, and shows presence.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { SECRET, tokenOf } from '../../web/test/token.ts'
@@ -13,7 +13,7 @@ const clients: ParleyClient[] = []
 beforeAll(async () => {
   server = await ServerProcess.start({ PARLEY_JWT_SECRET: SECRET, PARLEY_JWT_CLOCK_SKEW: '0' })
 })
-// Not after each: they run at the same time.
+// Not after each test, because the tests run concurrently.
 afterAll(async () => {
   await Promise.all(clients.map((client) => client.close()))
   await server.dispose()
@@ -26,7 +26,7 @@ function clientOf(options: Partial<ClientOptions>): ParleyClient {
 }
 
 describe.concurrent.each(['websocket', 'sse', 'long-poll'] as const)('over %s', (transport) => {
-  it('a token whose time is over is waited for, and all goes on with another one', async () => {
+  it('waits with an expired access token, and continues with a fresh one', async () => {
     let token = tokenOf('ada', 'Ada', 2)
     const client = clientOf({ transport, token: () => token, whenTurnedAway: 'wait' })
     const session = client.session(`t_${transport}`)
@@ -42,8 +42,8 @@ describe.concurrent.each(['websocket', 'sse', 'long-poll'] as const)('over %s', 
     expect(client.state).toMatchObject({ status: 'open', transport: { door: transport } })
   })
 
-  // Over server-sent events nobody was seen: the SDK passed over the event.
-  it('one sees who comes, who writes and who goes, and is seen', async () => {
+  // Regression: over server-sent events no members were visible, because the SDK ignored the event.
+  it('shows members that join, type and leave, and is shown to them', async () => {
     const token = tokenOf('ada', 'Ada')
     const [watching, other] = [clientOf({ transport, token }), clientOf({ token })]
     const session = watching.session(`p_${transport}`)

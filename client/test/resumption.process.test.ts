@@ -1,4 +1,4 @@
-// What a client that comes back tells is what the server measures: cuts in mid-run, and changes of doors.
+// Tests that the server's metrics count what reconnecting clients report: cuts during a run, and changes of transport.
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { Scrape } from '../../server/test/scrape.ts'
@@ -6,7 +6,7 @@ import { ParleyClient } from '../index.ts'
 import { Middlebox } from './middlebox.ts'
 import { until } from './until.ts'
 
-/** Of what tells nobody that it has happened; the bound is the machine's patience. */
+/** For effects without an event to await; the timeout allows for a slow machine. */
 const WAIT = { timeout: 20_000, interval: 20 }
 
 let server: ServerProcess
@@ -27,7 +27,7 @@ afterAll(async () => {
   await server.dispose()
 })
 
-it('a stream that was cut in mid-run comes back with its gap, and a better door tells of the one before', async () => {
+it('a stream that was cut during a run resumes with its gap, and a better transport reports the previous one', async () => {
   const session = client.session('resumed')
   await until(session, (view) => view.status === 'live')
   const reply = session.send('/demo count=240 rate=80')
@@ -45,7 +45,7 @@ it('a stream that was cut in mid-run comes back with its gap, and a better door 
 
   await expect.poll(async () => (await here()).sum('parley_runs_total'), WAIT).toBe(1)
   const scrape = await here()
-  // It was sent as a request of its own, by somebody who reads a stream.
+  // The reader of a stream sent it as a request of its own.
   expect(scrape.by('parley_runs_total', 'door')).toEqual({ sse: 1 })
   expect(scrape.by('parley_resume_gap_seconds_count', 'door')).toEqual({ sse: 1, websocket: 1 })
   expect(scrape.by('parley_attaches_total', 'kind', { door: 'sse' })).toEqual({ new: 1, resumed: 1 })

@@ -1,11 +1,11 @@
-// ScriptedHttp: a peer for the HTTP doors' tests that answers exactly as a test tells it to, over real sockets.
+// ScriptedHttp: an HTTP server over real sockets that answers exactly as a test says.
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Assignment, Event, ServerFrame } from '@parley/protocol'
 import { cursor, entry } from './scripted-server.ts'
 
-/** One request, and how it is answered. */
+/** One request, and the methods that answer it. */
 export class Ask {
   readonly method: string
   readonly path: string
@@ -43,13 +43,13 @@ export class Ask {
     this.#response.writeHead(status, { 'Content-Type': 'text/html' }).end('<h1>Log in to the hotel’s network</h1>')
   }
 
-  /** Begins an event stream. */
+  /** Starts an event stream. */
   stream(): void {
     this.#response.writeHead(200, { 'Content-Type': 'text/event-stream' })
     this.#response.write(':\n\n')
   }
 
-  /** Begins an event stream that is attached, brings these events, and is live. */
+  /** Starts an event stream, attaches, delivers these events, and is live. */
   attached(session: string, first: number, events: readonly Event[] = [], options: { reset?: true } = {}): void {
     const head = cursor(first - 1 + events.length)
     this.stream()
@@ -81,7 +81,7 @@ export class Ask {
     this.#response.destroy()
   }
 
-  /** Resolves when the client has left, or was answered. */
+  /** Resolves when the client has left or has been answered. */
   async gone(): Promise<void> {
     if (!this.#response.closed) await once(this.#response, 'close')
   }
@@ -96,9 +96,9 @@ export class ScriptedHttp {
   readonly #server: Server
   #asks: Ask[] = []
   #takers: Taker[] = []
-  /** Told with hello. */
+  /** Sent with hello. */
   experiment: Assignment | undefined
-  /** Answers hello by itself. */
+  /** Answers hello automatically. */
   readonly #welcomes: boolean
 
   private constructor(welcomes: boolean) {
@@ -124,12 +124,12 @@ export class ScriptedHttp {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
-  /** What came and was not expected yet. */
+  /** Requests that the test has not expected yet. */
   get waiting(): readonly string[] {
     return this.#asks.map(({ method, path }) => `${method} ${path}`)
   }
 
-  /** The next request of this method whose path ends so. */
+  /** The next request of this method whose path has this end. */
   expect(method: string, end: string): Promise<Ask> {
     const fits = (ask: Ask): boolean => ask.method === method && ask.path.endsWith(end)
     const at = this.#asks.findIndex(fits)

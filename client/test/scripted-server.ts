@@ -1,11 +1,11 @@
-// ScriptedServer: a peer for the client's tests that says exactly what a test tells it to, over real sockets,
-// so that a test can drop, delay, repeat and refuse at will.
+// ScriptedServer: a WebSocket server over real sockets that sends exactly what a test says, so that a test can drop,
+// delay, repeat and refuse at will.
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { type ClientFrame, type Codec, codecs, type Event, type ServerFrame } from '@parley/protocol'
 import { type WebSocket, WebSocketServer } from 'ws'
 
-/** A queue that can be awaited; each item is taken once. */
+/** An awaitable queue; each item is taken once. */
 class Inbox<T> {
   readonly #items: T[] = []
   readonly #takers: ((item: T) => void)[] = []
@@ -43,12 +43,12 @@ export class Peer {
     })
   }
 
-  /** What came and was not expected yet. */
+  /** Frames that the test has not expected yet. */
   get waiting(): readonly ClientFrame[] {
     return this.#inbox.waiting
   }
 
-  /** The next frame, which must be of this type. */
+  /** Returns the next frame, which must have this type. */
   async expect<T extends ClientFrame['type']>(type: T): Promise<Extract<ClientFrame, { type: T }>> {
     const frame = await this.#inbox.take()
     if (frame.type !== type) throw new Error(`expected ${type}, got ${JSON.stringify(frame)}`)
@@ -68,7 +68,7 @@ export class Peer {
     this.send({ type: 'welcome', connection: this.id, user: 'ann', node: 'n1', heartbeatMs, limits: {} })
   }
 
-  /** Answers the attach with these events, numbered from `first`, and goes live. */
+  /** Answers the attach with these events, numbered from `first`, and is live. */
   async attach(
     events: readonly Event[] = [],
     options: { reset?: true; first?: number } = {},
@@ -146,7 +146,7 @@ export class ScriptedServer {
     return this.#count
   }
 
-  /** The next connection. */
+  /** Returns the next connection. */
   accept(): Promise<Peer> {
     return this.#peers.take()
   }

@@ -1,4 +1,4 @@
-// A page that holds the SDK as it is built, without a bundler, and lets a test use it.
+// A page that loads the SDK's build output without a bundler, and exposes it to a test.
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Files } from './middlebox.ts'
@@ -53,7 +53,7 @@ const HTML = `<!doctype html>
       return { whole, status: (await reply.result()).status }
     },
     faults: (id) => client.session(id).state.faults,
-    uses: (door) => until(client, ({ status, transport }) => status === 'open' && transport.door === door).then(({ transport }) => transport),
+    uses: (name) => until(client, ({ status, transport }) => status === 'open' && transport.door === name).then(({ transport }) => transport),
     hide() {
       Object.defineProperty(document, 'visibilityState', { value: 'hidden', configurable: true })
       document.dispatchEvent(new Event('visibilitychange'))

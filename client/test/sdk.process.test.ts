@@ -1,4 +1,4 @@
-// The SDK against the real server in a process of its own, which is killed while it is used.
+// Tests the SDK against a real server process, which is killed meanwhile.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
@@ -22,7 +22,7 @@ function connect(options: Partial<ClientOptions> = {}): ParleyClient {
   return client
 }
 
-/** A WebSocket whose connections a test can cut, without a word to either side. */
+/** A WebSocket class whose connections a test can cut without notice. */
 function droppable(): { readonly WebSocket: WebSocketConstructor; drop(): void } {
   const sockets = new Set<WebSocket>()
   class Droppable extends WebSocket {
@@ -55,7 +55,7 @@ function words(session: Session, run: string): number {
 }
 
 describe('the SDK and a real server', () => {
-  it('gives every byte once, through drops on both codecs and a server that is killed twice', async () => {
+  it('delivers every byte once, despite drops with both codecs and a server that is killed twice', async () => {
     const nets = [droppable(), droppable(), droppable(), droppable()]
     const codecs = ['json', 'msgpack', 'json', 'msgpack'] as const
     const readers = nets.map((net, i) => connect({ codec: codecs[i] ?? 'json', WebSocket: net.WebSocket }))
@@ -90,11 +90,11 @@ describe('the SDK and a real server', () => {
     for (const client of readers) expect(client.state.resumes).toBeGreaterThanOrEqual(3)
   })
 
-  it('repairs a session of which a frame was lost on the way', async () => {
+  it('repairs a session after a lost frame', async () => {
     let lost = 0
     class Lossy extends WebSocket {
       override emit(event: string | symbol, ...args: unknown[]): boolean {
-        // One message with an output in the middle never arrives.
+        // Drops one message with an output in the middle.
         if (lost === 0 && event === 'message' && String(args[0]).includes('"index":9,')) {
           lost += 1
           return true
@@ -109,7 +109,7 @@ describe('the SDK and a real server', () => {
     expect(session.state.runs.get((await reply.accepted).run)?.text).toBe(counted(30))
   })
 
-  it('shows two clients the same, and a third one that joins later', async () => {
+  it('shows the same to two clients, and to a third one that opens the session later', async () => {
     const [a, b] = [connect().session('shared'), connect({ codec: 'msgpack' }).session('shared')]
     await Promise.all([a, b].map((session) => until(session, (view) => view.status === 'live')))
     await a.send('/demo count=20 rate=0').result()
@@ -125,33 +125,35 @@ describe('the SDK and a real server', () => {
     expect(picture(c)).toEqual(picture(a))
   })
 
-  it('shows a long session, folded and stored away, as those saw it who were there', async () => {
+  it('shows a long, compacted session exactly as the earlier readers saw it', async () => {
     const echo = tool({ name: 'echo', execute: (input) => input })
-    const there = connect().session('long', { tools: [echo] })
+    const observer = connect().session('long', { tools: [echo] })
     for (let i = 0; i < 6; i += 1) {
-      await there
+      await observer
         .send(`/demo count=4000 rate=0 reasoning=${i * 50} ${i % 2 === 0 ? 'tool=echo input={"n":1}' : ''}`)
         .result()
     }
-    const cut = there.send('/demo count=4000 rate=500')
-    await until(there, () => [...there.state.runs.values()].some((run) => run.status === 'running' && run.next > 50))
-    await there.cancel()
+    const cut = observer.send('/demo count=4000 rate=500')
+    await until(observer, () =>
+      [...observer.state.runs.values()].some((run) => run.status === 'running' && run.next > 50),
+    )
+    await observer.cancel()
     await cut.result()
     await server.kill()
     await server.start()
-    await until(there, (view) => view.status === 'live')
+    await until(observer, (view) => view.status === 'live')
     const later = connect().session('long')
     await until(later, (view) => view.status === 'live')
-    // Who cancels does not know what was used: that is told when the end is compacted, and not to those who were there.
+    // A cancelled run's usage is known only after its compaction, which earlier readers do not get.
     const picture = ({ state }: Session) => ({
       runs: [...state.runs.values()].map(({ usage: _, ...run }) => run),
       calls: [...state.calls.values()],
     })
-    expect(picture(later)).toEqual(picture(there))
-    expect(later.state.messages).toEqual(there.state.messages)
+    expect(picture(later)).toEqual(picture(observer))
+    expect(later.state.messages).toEqual(observer.state.messages)
   })
 
-  it('sees nothing of a run after its cancel resolved', async () => {
+  it('gets nothing of a run after its cancel resolved', async () => {
     const session = connect().session('cancelled')
     const reply = session.send('/demo count=1000 rate=200')
     const { run } = await reply.accepted
@@ -164,7 +166,7 @@ describe('the SDK and a real server', () => {
     expect(await all(reply.text())).toBe(held?.text)
   })
 
-  it('redirects: the run before ends as superseded, and the new one answers', async () => {
+  it('redirects: the earlier run ends as superseded, and the new one answers', async () => {
     const session = connect().session('redirected')
     const first = session.send('/demo count=1000 rate=100')
     const { run } = await first.accepted
@@ -174,7 +176,7 @@ describe('the SDK and a real server', () => {
     expect(await first.result()).toMatchObject({ status: 'superseded' })
   })
 
-  it('runs a tool here, and one that a person has to approve', async () => {
+  it('runs a tool, and one that a person must approve', async () => {
     let adds = 0
     const add = tool<{ a: number; b: number }>({
       name: 'add',
@@ -228,7 +230,7 @@ describe('the SDK and a real server', () => {
     expect(runs).toBe(1)
   })
 
-  it('takes steering into the run, or gives it a run of its own, and its reply ends either way', async () => {
+  it('steers a run or gives the message a run of its own, and its reply ends either way', async () => {
     const session = connect().session('steered')
     const first = session.send('/demo count=40 rate=100')
     await until(session, (view) => [...view.runs.values()].some((run) => run.next > 5))
@@ -239,7 +241,7 @@ describe('the SDK and a real server', () => {
     expect((await first.result()).status).toBe('completed')
   })
 
-  it('rejects what the server refuses with its code', async () => {
+  it('rejects refused commands with their code', async () => {
     const session = connect().session('refused')
     await expect(session.send('hi', { model: 'no:such' }).accepted).rejects.toMatchObject({ code: 'model_not_allowed' })
     await expect(session.cancel()).rejects.toMatchObject({ code: 'no_active_run' })

@@ -1,5 +1,5 @@
-// What is asked beside a connection, over the SDK and a real server: the list of sessions, page by page, deletion, also of a
-// session that is open, by whichever door, and what a user may use.
+// Tests the requests without a connection against a real server: the list of sessions, deletion, also of open sessions,
+// and the user's limits.
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import type { ClientOptions } from '../client-options.ts'
@@ -24,7 +24,7 @@ function clientOf(options: Partial<ClientOptions> = {}): ParleyClient {
   return client
 }
 
-it('lists the sessions, page by page', async () => {
+it('lists the sessions page by page', async () => {
   const client = clientOf()
   for (const id of ['l1', 'l2', 'l3']) await client.session(id).send('/demo text=hi').accepted
   await expect.poll(async () => (await client.sessions()).sessions.length, { timeout: 10_000 }).toBe(3)
@@ -37,7 +37,7 @@ it('lists the sessions, page by page', async () => {
 })
 
 it.each(['websocket', 'sse', 'long-poll'] as const)(
-  'deletes a session that is open by %s, where it ends',
+  'deletes a session that is open over %s, where it ends',
   async (transport) => {
     const [owner, other] = [clientOf(), clientOf({ transport })]
     const id = `d_${transport}`
@@ -52,7 +52,7 @@ it.each(['websocket', 'sse', 'long-poll'] as const)(
   },
 )
 
-it('tells what the user may use, and what is left of it', async () => {
+it('reports the user’s limits and the rest of the budget', async () => {
   const client = clientOf()
   const { user, budget, sessionBudget, runs } = await client.me()
   expect([user, sessionBudget, runs?.most]).toEqual(['anonymous', undefined, 40])

@@ -1,5 +1,5 @@
-// The client changes doors: against the real server in a process of its own, through a box that blocks, holds back and
-// cuts. Whatever the box does, every token arrives once, and the client says which door it uses.
+// Tests transport fallback against a real server process, through a box that blocks, buffers and cuts. Whatever the box
+// does, every token arrives once, and the client reports its transport.
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
@@ -23,19 +23,19 @@ let names = 0
 beforeAll(async () => {
   server = await ServerProcess.start()
 })
-// Not after each: some run at the same time.
+// Not after each test, because some run concurrently.
 afterAll(async () => {
   await Promise.all(clients.map((client) => client.close()))
   await Promise.all(boxes.map((box) => box.close()))
   await server.dispose()
 })
 
-/** All as by default, but sooner. */
+/** The defaults, but faster. */
 const SOON: Partial<ClientOptions> = {
   reconnect: { baseMs: 20, maxMs: 200 },
   doors: { timeoutMs: 500, stallMs: 700, probeMs: 300, probeMaxMs: 1_000, holdMs: 150 },
 }
-/** Looks up only after the test is over. */
+/** Never probes during a test. */
 const NEVER_UP = { ...SOON.doors, probeMs: 900_000 }
 
 async function box(rules: Partial<Rules> = {}, target = server.port): Promise<Middlebox> {
@@ -52,7 +52,7 @@ function connect(url: string, options: Partial<ClientOptions> = {}): ParleyClien
 
 function name(): string {
   names += 1
-  return `doors_${names}`
+  return `transports_${names}`
 }
 
 function counted(count: number): string {
@@ -65,7 +65,7 @@ async function all(texts: AsyncIterable<string>): Promise<string> {
   return whole
 }
 
-/** Resolves when a run has counted so far. In a hurry several numbers are one output, so that these are not counted. */
+/** Resolves when a run has counted this far. Outputs may be merged, so their number is not counted. */
 function reached(session: Session, number: number): Promise<unknown> {
   return until(session, (view) => [...view.runs.values()].some((run) => run.text.includes(` ${number} `)))
 }
@@ -74,16 +74,16 @@ function uses(client: ParleyClient, door: Door): Promise<ConnectionState> {
   return until(client, ({ status, transport }) => status === 'open' && transport.door === door)
 }
 
-/** Blocks all that is above a door. */
+/** Rules that block everything better than a transport. */
 const BLOCKED: Readonly<Record<Door, Partial<Rules>>> = {
   websocket: {},
   sse: { upgrades: 'refuse' },
   'long-poll': { upgrades: 'refuse', streams: 'hold' },
 }
 
-describe('where something is in the way', () => {
+describe('with an intermediary', () => {
   it.concurrent.each(['refuse', 'cut', 'hang'] as const)(
-    'upgrades that are answered by %s: it takes the event stream',
+    'falls back to an event stream if upgrades get: %s',
     async (upgrades) => {
       const client = connect((await box({ upgrades })).url, { doors: NEVER_UP })
       const session = client.session(name())
@@ -94,7 +94,7 @@ describe('where something is in the way', () => {
   )
 
   it.concurrent.each(['hold', 'swallow', 'refuse'] as const)(
-    'event streams that it does to %s: it takes long polls',
+    'falls back to long polling if event streams get: %s',
     async (streams) => {
       const client = connect((await box({ upgrades: 'refuse', streams })).url, { doors: NEVER_UP })
       const session = client.session(name())
@@ -105,7 +105,7 @@ describe('where something is in the way', () => {
     },
   )
 
-  it.concurrent('a stream that is held back from some moment on: what a command did is fetched, and long polls taken', async () => {
+  it.concurrent('fetches the effect of a command and falls back to long polling if a stream becomes buffered', async () => {
     const gate = await box({ upgrades: 'refuse' })
     const client = connect(gate.url, { doors: NEVER_UP })
     const session = client.session(name())
@@ -116,7 +116,7 @@ describe('where something is in the way', () => {
     expect(client.state.transport).toMatchObject({ door: 'long-poll', why: 'buffered' })
   })
 
-  it('sockets that open and break soon, again and again', async () => {
+  it('falls back from sockets that break early again and again', async () => {
     const gate = await box()
     const client = connect(gate.url, { doors: NEVER_UP })
     const session = client.session(name())
@@ -128,7 +128,7 @@ describe('where something is in the way', () => {
     expect(await all(session.send('/demo count=20 rate=0').text())).toBe(counted(20))
   })
 
-  it('goes up again when it is lifted, in the midst of an answer', async () => {
+  it('moves up during an answer when the rules are lifted', async () => {
     const gate = await box(BLOCKED['long-poll'])
     const client = connect(gate.url)
     const session = client.session(name())
@@ -143,11 +143,11 @@ describe('where something is in the way', () => {
     expect(session.state.runs.get((await reply.accepted).run)?.status).toBe('running')
     expect(await all(reply.text())).toBe(counted(240))
     expect(session.state.faults).toBe(0)
-    // Nothing was lost on the way up: each time the better door was open before the other was left.
+    // Nothing was lost on the way up: each better transport was open before the client left the other.
     expect(client.state.resumes).toBe(1)
   })
 
-  it('begins with what worked the last time', async () => {
+  it('starts with the remembered transport', async () => {
     const gate = await box({ upgrades: 'refuse' })
     const kept = new Map([[`parley.door:${gate.url}`, `sse ${Date.now()}`]])
     const storage: DoorStorage = {
@@ -161,8 +161,8 @@ describe('where something is in the way', () => {
   })
 })
 
-describe('what is no reason to change doors', () => {
-  it('is a server that is away: the client comes back through the door that it had', async () => {
+describe('the transport stays', () => {
+  it('when the server is away: the client reconnects over the same transport', async () => {
     const own = await ServerProcess.start()
     const client = connect((await box({}, own.port)).url)
     const session = client.session(name())
@@ -176,7 +176,7 @@ describe('what is no reason to change doors', () => {
     await own.dispose()
   })
 
-  it('is a token that the server does not take', async () => {
+  it('when the server rejects the access token', async () => {
     const own = await ServerProcess.start({ PARLEY_JWT_SECRET: 'a-secret-of-at-least-32-characters!!' })
     for (const transport of ['auto', 'sse', 'long-poll'] as const) {
       const client = connect((await box({}, own.port)).url, { transport, token: 'not.a.token' })
@@ -194,7 +194,7 @@ describe.concurrent.each(['websocket', 'sse', 'long-poll'] as const)('over %s', 
     return connect(`http://127.0.0.1:${server.port}`, { transport: door })
   }
 
-  it('gives every byte once through cuts, and a server that is killed', async () => {
+  it('delivers every byte once, despite cuts and a killed server', async () => {
     const own = await ServerProcess.start()
     const gate = await box({}, own.port)
     const client = connect(gate.url, { transport: door })
@@ -216,7 +216,7 @@ describe.concurrent.each(['websocket', 'sse', 'long-poll'] as const)('over %s', 
     await own.dispose()
   })
 
-  it('sees nothing of a run after its cancel resolved', async () => {
+  it('gets nothing of a run after its cancel resolved', async () => {
     const session = open().session(name())
     const reply = session.send('/demo count=1000 rate=200')
     const { run } = await reply.accepted
@@ -225,12 +225,12 @@ describe.concurrent.each(['websocket', 'sse', 'long-poll'] as const)('over %s', 
     const held = session.state.runs.get(run)
     expect(held?.status).toBe('cancelled')
     await session.send('/demo count=5 rate=50').result()
-    // Who polls catches up, and may be told later what was used.
+    // A polling client catches up, and may get the usage later.
     expect({ ...session.state.runs.get(run), usage: held?.usage }).toEqual(held)
     expect(await all(reply.text())).toBe(held?.text)
   })
 
-  it('redirects: the run before ends as superseded, and the new one answers', async () => {
+  it('redirects: the earlier run ends as superseded, and the new one answers', async () => {
     const session = open().session(name())
     const first = session.send('/demo count=1000 rate=100')
     await reached(session, 5)
@@ -242,7 +242,7 @@ describe.concurrent.each(['websocket', 'sse', 'long-poll'] as const)('over %s', 
     expect({ ...session.state.runs.get(cut?.id ?? ''), usage: cut?.usage }).toEqual(cut)
   })
 
-  it('runs a tool here, and one that a person has to approve', async () => {
+  it('runs a tool, and one that a person must approve', async () => {
     let adds = 0
     const add = tool<{ a: number; b: number }>({
       name: 'add',
@@ -263,7 +263,7 @@ describe.concurrent.each(['websocket', 'sse', 'long-poll'] as const)('over %s', 
     expect(await all(reply.text())).toContain('{"wiped":true}')
   })
 
-  it('rejects what the server refuses with its code', async () => {
+  it('rejects refused commands with their code', async () => {
     const session = open().session(name())
     await expect(session.send('hi', { model: 'no:such' }).accepted).rejects.toMatchObject({ code: 'model_not_allowed' })
     await expect(session.cancel()).rejects.toMatchObject({ code: 'no_active_run' })
@@ -272,7 +272,7 @@ describe.concurrent.each(['websocket', 'sse', 'long-poll'] as const)('over %s', 
     await expect(all(failing.text())).rejects.toMatchObject({ code: 'provider_error' })
   })
 
-  it('shows the same as over any other door', async () => {
+  it('shows the same as over other transports', async () => {
     const id = name()
     const session = open().session(id)
     await session.send('/demo count=20 rate=0 reasoning=5').result()
@@ -286,7 +286,7 @@ describe.concurrent.each(['websocket', 'sse', 'long-poll'] as const)('over %s', 
     expect(picture(session)).toEqual(picture(other))
   })
 
-  it('follows a node that goes away to the next one', async () => {
+  it('follows from a stopping node to the next one', async () => {
     const own = await ServerProcess.start({ PARLEY_DRAIN: '2' })
     const client = connect((await box({}, own.port)).url, { transport: door })
     const session = client.session(name())
@@ -301,12 +301,12 @@ describe.concurrent.each(['websocket', 'sse', 'long-poll'] as const)('over %s', 
   })
 })
 
-describe('a tool call that is running while the client changes doors', () => {
+describe('a tool call during a change of transport', () => {
   it.concurrent.each([
     ['sse', 'websocket'],
     ['websocket', 'sse'],
     ['sse', 'long-poll'],
-  ] as const)('from %s to %s: its handler runs once, and its result is taken', async (from, to) => {
+  ] as const)('from %s to %s: its handler runs once, and the server accepts its result', async (from, to) => {
     const gate = await box(BLOCKED[from])
     const client = connect(gate.url)
     let runs = 0
@@ -337,14 +337,14 @@ describe('a tool call that is running while the client changes doors', () => {
   })
 })
 
-const Weather = fc.record<Rules>({
+const Network = fc.record<Rules>({
   upgrades: fc.constantFrom('pass', 'pass', 'refuse', 'cut', 'hang'),
   streams: fc.constantFrom('pass', 'pass', 'hold', 'swallow', 'refuse'),
 })
-const Change = fc.record({ after: fc.integer({ min: 1, max: 25 }), weather: Weather, cut: fc.boolean() })
+const Change = fc.record({ after: fc.integer({ min: 1, max: 25 }), network: Network, cut: fc.boolean() })
 
 describe('in a network that changes at random', () => {
-  it('no token is lost and none comes twice, and the best door is found in the end', async () => {
+  it('no token is lost or repeated, and the client ends at the best transport', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(Change, { minLength: 2, maxLength: 6 }), async (changes) => {
         const gate = await box()
@@ -353,10 +353,10 @@ describe('in a network that changes at random', () => {
         const replies = sessions.map((session) => session.send('/demo count=120 rate=80'))
         const texts = replies.map((reply) => all(reply.text()))
         let index = 0
-        for (const { after, weather, cut } of changes) {
+        for (const { after, network, cut } of changes) {
           index = Math.min(index + after, 110)
           await reached(sessions[0] as Session, index)
-          Object.assign(gate.rules, weather)
+          Object.assign(gate.rules, network)
           if (cut) gate.cut()
         }
         expect(await Promise.all(texts)).toEqual(texts.map(() => counted(120)))

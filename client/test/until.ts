@@ -1,11 +1,11 @@
-// until: awaits a state rather than a time.
+// until: waits for a state instead of for a time.
 
 interface Observable<S> {
   readonly state: S
   subscribe(listener: () => void): () => void
 }
 
-/** Resolves with the first state, now or later, of which `holds` is true. */
+/** Resolves with the first state, now or later, for which `holds` returns true. */
 export function until<S>(subject: Observable<S>, holds: (state: S) => boolean): Promise<S> {
   return new Promise((resolve) => {
     const check = (): boolean => {

@@ -1,25 +1,25 @@
-// Door: the names of the transports in the SDK, when a client leaves one, and where it remembers what worked.
+// Door: the SDK's public name for a kind of transport. Also the policy and the storage of the automatic choice.
 
 export type Door = 'websocket' | 'sse' | 'long-poll'
 
-/** Best first. */
-export const DOORS: readonly [Door, ...Door[]] = ['websocket', 'sse', 'long-poll']
+/** All transports, in order of preference. */
+export const TRANSPORTS: readonly [Door, ...Door[]] = ['websocket', 'sse', 'long-poll']
 
-/** Milliseconds. */
+/** When `auto` leaves a transport, and when it probes for a better one. All values are in milliseconds. */
 export interface DoorPolicy {
-  /** Within which a door is open, and a stream's first bytes are here. Default 4,000. */
+  /** Timeout of opening a transport, and of a stream's first bytes. Default 4,000. */
   readonly timeoutMs: number
-  /** For which a stream may bring nothing while there is something to bring. Default 8,000. */
+  /** How long a stream may deliver nothing while the server has something to deliver. Default 8,000. */
   readonly stallMs: number
-  /** Until a better door is first tried again; it doubles with each try. Default 30,000. */
+  /** Delay of the first probe for a better transport; it doubles with each probe. Default 30,000. */
   readonly probeMs: number
-  /** Default 900,000. */
+  /** Longest delay between probes. Default 900,000. */
   readonly probeMaxMs: number
-  /** For which a better door has to hold before the client moves. Default 3,000. */
+  /** How long a better transport must work before the client moves to it. Default 3,000. */
   readonly holdMs: number
 }
 
-export const DEFAULT_DOORS: DoorPolicy = {
+export const DEFAULT_POLICY: DoorPolicy = {
   timeoutMs: 4_000,
   stallMs: 8_000,
   probeMs: 30_000,
@@ -27,11 +27,11 @@ export const DEFAULT_DOORS: DoorPolicy = {
   holdMs: 3_000,
 }
 
-/** As `localStorage`. */
+/** A storage like `localStorage`. */
 export interface DoorStorage {
   getItem(key: string): string | null
   setItem(key: string, value: string): void
 }
 
-/** A link that held for so long did not break soon. */
-export const SOON_MS = 5_000
+/** Milliseconds after which an open connection counts as stable. */
+export const STABLE_MS = 5_000

@@ -1,13 +1,13 @@
-// Frame codecs of the client: JSON is at hand, MessagePack is loaded when it is asked for. A frame from the server
-// is checked only for what the dispatch needs: a `type`, and a text `session` and `cursor` where there are any.
+// Frame codecs of the client: JSON is built in, MessagePack loads on demand. Frames from the server are checked only as
+// far as dispatching needs: a `type`, and the strings `session` and `cursor` of an entry.
 import type { ClientFrame, CodecName, ServerFrame } from '@parley/protocol'
 
-/** A server may nest deeper than a client: what a tool gave lies inside an event, a frame and an array. */
+/** Frames from the server nest deeper than those from a client: a tool's result is inside an event, frame and array. */
 const MAX_DEPTH = 512
 
 export interface FrameCodec {
   encode(frame: ClientFrame): string | Uint8Array<ArrayBuffer>
-  /** @throws SyntaxError when the message is not in this codec or holds no frames */
+  /** @throws SyntaxError for a message that is not in this codec or contains no frames */
   decode(data: unknown): readonly ServerFrame[]
 }
 

@@ -1,29 +1,28 @@
-// Resumption: what a client that comes back tells the server of before, for its metrics: by which door it read, and for how
-// long it has heard nothing while a run was under way. Pure.
+// Resumption: what a reconnecting client reports for the server's metrics: its previous transport, and for how long it
+// received nothing during a run. Pure.
 import type { Resume } from '@parley/protocol'
 import type { Door } from './door.ts'
 
-/** The connection of before. */
-export interface Left {
-  readonly door: Door
-  /** Unix milliseconds at which something last came. */
-  readonly heardAt: number
+export interface PreviousConnection {
+  readonly kind: Door
+  /** Unix milliseconds of the last received frame. */
+  readonly receivedAt: number
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000
 
-/** A door as the protocol names it. */
-export function doorName(door: Door): Resume['door'] {
-  return door === 'long-poll' ? 'poll' : door
+/** The protocol's name of a transport. */
+export function wireName(kind: Door): Resume['door'] {
+  return kind === 'long-poll' ? 'poll' : kind
 }
 
-/** @param isRunning a run was under way, as far as this client knows: only then was there anything to miss */
-export function resumption(left: Left, now: number, isRunning: boolean): Resume {
-  const gapMs = Math.round(Math.min(DAY_MS, Math.max(0, now - left.heardAt)))
-  return { door: doorName(left.door), ...(isRunning ? { gapMs } : {}) }
+/** @param isRunning whether the client knows of an active run: without one, there was no gap */
+export function resumption(previous: PreviousConnection, now: number, isRunning: boolean): Resume {
+  const gapMs = Math.round(Math.min(DAY_MS, Math.max(0, now - previous.receivedAt)))
+  return { door: wireName(previous.kind), ...(isRunning ? { gapMs } : {}) }
 }
 
-/** As it is told over plain HTTP. */
+/** The same as an HTTP header. */
 export function resumeHeaders(resume: Resume | undefined): Readonly<Record<string, string>> {
   if (resume === undefined) return {}
   const { door, gapMs } = resume

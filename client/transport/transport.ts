@@ -1,53 +1,56 @@
-// Transport: the port between a Connection and what carries its frames: a WebSocket, or HTTP requests with a stream or
-// polls beside them. A link is used once: it opens with a `welcome` frame, and after `lost`, or `close`, it is silent.
+// Transport: the port between a Connection and a WebSocket, or HTTP requests with a stream or polls. A transport object
+// is used once: it starts with a `welcome` frame, and is silent after `lost` or `close`.
 import type { ClientFrame, CodecName, ServerFrame } from '@parley/protocol'
-import type { ReconnectPolicy } from '../backoff.ts'
-import type { Clock, Logger } from '../client-options.ts'
-import type { Door, DoorPolicy } from './door.ts'
-import type { WebSocketConstructor } from './websocket/web-socket.ts'
+import { makeId } from '@parley/protocol/make-id'
+import { DEFAULT_RECONNECT, type ReconnectPolicy } from '../backoff.ts'
+import { ClientId } from '../client-id.ts'
+import type { ClientOptions, Clock, Logger, WebSocketConstructor } from '../client-options.ts'
+import { httpUrl, SYSTEM_CLOCK } from '../client-options.ts'
+import { DEFAULT_POLICY, type DoorPolicy, type DoorStorage } from './door.ts'
 
 /**
- * What the loss of a link says about its door.
- * `unreached`: it never opened. `broken`: it was open. `stalled`: what the server sends does not come through in time.
- * `refused`: something on the way does not let the server's stream through. `told`: the server said so, and the door
- * is none the worse for it.
+ * What a loss says about the transport.
+ * `unreachable`: it never opened. `broken`: it was open. `stalled`: the server's output arrives too late.
+ * `refused`: an intermediary blocks the server's stream. `by-server`: the server ended it, which says nothing against
+ * the transport.
  */
-export type LossKind = 'unreached' | 'broken' | 'stalled' | 'refused' | 'told'
+export type LossKind = 'unreachable' | 'broken' | 'stalled' | 'refused' | 'by-server'
 
 export interface Loss {
   readonly kind: LossKind
-  /** As of a WebSocket: 44xx means not to come back. */
+  /** A WebSocket close code: 44xx forbids a reconnect. */
   readonly code: number
   readonly reason: string
-  /** Milliseconds: not to come back before. */
+  /** Milliseconds to wait before a reconnect. */
   readonly retryAfterMs?: number
-  /** Milliseconds for which it held, where the link knows better than its connection. */
-  readonly heldMs?: number
+  /** Milliseconds for which it worked, if the transport knows better than the connection. */
+  readonly openMs?: number
 }
 
 export interface TransportHandler {
-  /** What came together, in its order. */
+  /** Receives frames that arrived together, in order. */
   frames(frames: readonly ServerFrame[]): void
-  /** Once. */
+  /** Called once. */
   lost(loss: Loss): void
 }
 
 export interface Transport {
-  /** What cannot be sent is answered by an `error` frame, or by the loss of the link. */
+  /** A frame that cannot be sent leads to an `error` frame, or to the loss of the transport. */
   send(frame: ClientFrame): void
   close(): void
   /**
-   * After `close`, where the client does not come back under the same name: the server need not wait for it. A
-   * WebSocket says so by its end.
+   * Called after `close` if the client does not reconnect under the same name: the server may offer its tool calls to
+   * others. A WebSocket needs no such message, because its end has the same effect.
    */
-  leaveForGood?(): void
-  /** Asks for the token again, and gives the server what is new. */
+  releaseTools?(): void
+  /** Asks for the access token again, and sends a new one to the server. */
   renew(): void
 }
 
+/** The options that all transports of one client share. */
 export interface TransportOptions {
   readonly url: string
-  /** Asked anew for each link, and when a token is no longer taken. */
+  /** Called for each transport, and when the server rejects the access token. */
   readonly token: () => Promise<string | undefined>
   readonly codec: CodecName
   readonly WebSocket: WebSocketConstructor | undefined
@@ -55,15 +58,31 @@ export interface TransportOptions {
   readonly clock: Clock
   readonly logger: Logger | undefined
   readonly reconnect: ReconnectPolicy
-  readonly doors: DoorPolicy
-  /** The name of this client towards the HTTP doors; the same for all its links. */
+  readonly policy: DoorPolicy
+  /** This client's name over HTTP, shared by all its transports. */
   readonly connection: string
-  /** What a server may tell this client by to which it has no token; the same for all its lives, where they are kept. */
+  /** The id that a server without authentication gets; constant as long as the storage keeps it. */
   readonly client: () => string
 }
 
-/** Opens a link through a door; it calls nobody before it has returned. */
-export type OpenTransport = (door: Door, options: TransportOptions, handler: TransportHandler) => Transport
+/** @throws TypeError for an invalid URL */
+export function transportOptions(options: ClientOptions, storage: DoorStorage | undefined): TransportOptions {
+  const { url, token, codec = 'json' } = options
+  const id = new ClientId(storage, httpUrl(url))
+  return {
+    url,
+    codec,
+    token: async () => (typeof token === 'function' ? token() : token),
+    WebSocket: options.WebSocket,
+    fetch: options.fetch ?? ((...request) => globalThis.fetch(...request)),
+    clock: options.clock ?? SYSTEM_CLOCK,
+    logger: options.logger,
+    reconnect: { ...DEFAULT_RECONNECT, ...options.reconnect },
+    policy: { ...DEFAULT_POLICY, ...options.doors },
+    connection: makeId('con'),
+    client: () => id.value,
+  }
+}
 
 /** The code of a loss without a close frame (RFC 6455, section 7.1.5). */
 export const ABNORMAL = 1006

@@ -1,35 +1,39 @@
-// Door: one way in which a user of the load test talks to Parley. A driver does what a real client of its door does, by
-// PROTOCOL.md alone, and gives all that it reads to the verifier: it never repairs, drops or sorts anything.
+// Driver: a simulated user of one transport. It behaves like a real client, implements PROTOCOL.md without the SDK, and
+// passes everything it reads to the verifier: it never repairs, drops or sorts anything.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { StreamVerifier } from '../stream-verifier.ts'
 
-export const DOOR_NAMES = ['ws', 'sse', 'ndjson', 'request', 'long-poll', 'short-poll', 'sdk'] as const
-export type DoorName = (typeof DOOR_NAMES)[number]
+export const TRANSPORT_NAMES = ['ws', 'sse', 'ndjson', 'request', 'long-poll', 'short-poll', 'sdk'] as const
+export type TransportName = (typeof TRANSPORT_NAMES)[number]
 
-/** What a driver tells while an answer comes. */
+/** Notifications of a driver about one answer. */
 export interface Watch {
-  /** So many new outputs are here. */
+  /** New outputs arrived. */
   outputs(count: number): void
-  /** The connection that it came over is gone; `resumed`: it is read on. */
+  /** The answer lost its connection; `resumed`: the driver reads it again. */
   interrupted(): void
   resumed(): void
-  /** The server had the reader begin anew. */
+  /** The server reset the reader: the session is sent again from its beginning. */
   reset(): void
 }
 
 export interface AskRequest {
-  /** The command's id, and `Idempotency-Key`. */
+  /** The command's id, or its `Idempotency-Key`. */
   readonly id: string
   readonly content: string
   readonly verifier: StreamVerifier
   readonly watch: Watch
-  /** The user lost patience: the run is to be cancelled, and is read until it has ended. */
+  /** Aborted when the user gives up: the driver cancels the run and reads until its end. */
   readonly gaveUp: AbortSignal
 }
 
 export interface DriverUser {
-  /** Comes to be there, as far as the door knows such a thing. */
+  /** Connects, if the transport keeps a connection. */
   arrive(): Promise<void>
-  /** Resolves when the answer has ended. Rejects with a `Refused` when the server will not give one. */
+  /**
+   * Resolves when the answer has ended. Rejects with `Refused` if the server refuses the question and a retry does not
+   * help.
+   */
   ask(request: AskRequest): Promise<void>
   close(): void
 }
@@ -39,15 +43,10 @@ export interface DriverContext {
   readonly session: string
   readonly model: string | undefined
   readonly token: string | undefined
-  /** A connection that was silent for so long is given up, in ms. */
+  /** A connection without data for this long counts as dead, in ms. */
   readonly silenceMs: number
-  readonly meter: SocketMeter
+  readonly meter: ByteMeter
   readonly random: () => number
-}
-
-/** Counts what goes over sockets. */
-export interface SocketMeter {
-  watch(socket: MeteredSocket): void
 }
 
 export interface MeteredSocket {
@@ -56,7 +55,33 @@ export interface MeteredSocket {
   once(event: 'close', listener: () => void): unknown
 }
 
-/** The server answered, and the answer is that there will be none. */
+/** Counts the bytes of sockets in both directions, headers included. */
+export class ByteMeter {
+  readonly #open = new Set<MeteredSocket>()
+  #closed = 0
+
+  /** Counts the socket, unless it is counted already. */
+  watch(socket: MeteredSocket): void {
+    if (this.#open.has(socket)) return
+    this.#open.add(socket)
+    socket.once('close', () => {
+      this.#open.delete(socket)
+      this.#closed += bytesOf(socket)
+    })
+  }
+
+  get total(): number {
+    let total = this.#closed
+    for (const socket of this.#open) total += bytesOf(socket)
+    return total
+  }
+}
+
+function bytesOf({ bytesRead, bytesWritten }: MeteredSocket): number {
+  return bytesRead + bytesWritten
+}
+
+/** The server refused the request, and retrying does not help. */
 export class Refused extends Error {
   readonly code: string
   constructor(code: string) {
@@ -66,20 +91,12 @@ export class Refused extends Error {
   }
 }
 
-/** Waits before the next try: longer each time, at random, at most 5 s. */
+/** Milliseconds before the next attempt: exponential with jitter, at most 5 s. */
 export function pauseOf(attempt: number, random: () => number): number {
   return Math.min(5_000, 100 * 2 ** Math.min(attempt, 10)) * (0.5 + random() / 2)
 }
 
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    if (signal?.aborted === true) done()
-    else signal?.addEventListener('abort', done)
-  })
+/** Resolves after the time, or as soon as the signal is aborted. */
+export function sleepUnlessAborted(ms: number, signal: AbortSignal): Promise<void> {
+  return sleep(Math.max(0, ms), undefined, { signal }).catch(() => undefined)
 }

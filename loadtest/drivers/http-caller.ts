@@ -1,5 +1,5 @@
-// HttpCaller: requests of one user over connections of their own, kept alive as browsers and SDKs do. A connection
-// that breaks or is silent for too long is a `ConnectionLost`, and nothing is tried again here.
+// HttpCaller: HTTP requests of one user over its own keep-alive connections, as browsers and SDKs make them. A broken
+// or silent connection throws `ConnectionLost`; retries are up to the caller.
 import { Agent, type IncomingMessage, request } from 'node:http'
 import type { DriverContext } from './driver.ts'
 
@@ -11,14 +11,14 @@ export interface Call {
   readonly method?: 'GET' | 'POST' | 'DELETE'
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: object
-  /** How long the server may be silent beyond what the context allows: it was asked to wait. */
+  /** The server was asked to wait, so it may be silent for this much longer. */
   readonly waitMs?: number
   readonly signal?: AbortSignal
 }
 
 export interface Answer {
   readonly status: number
-  /** Seconds, where the server tells. */
+  /** The Retry-After header, in seconds. */
   readonly retryAfter: number | undefined
   readonly body: unknown
 }
@@ -46,7 +46,7 @@ export class HttpCaller {
     return { status: message.statusCode ?? 0, retryAfter, body: text === '' ? undefined : parsed(text) }
   }
 
-  /** Resolves with the head of the answer. */
+  /** Resolves when the headers of the answer have arrived. */
   open(path: string, { method = 'GET', headers = {}, body, waitMs = 0, signal }: Call): Promise<IncomingMessage> {
     const { token, silenceMs, meter } = this.#context
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
@@ -66,7 +66,7 @@ export class HttpCaller {
         },
       })
       outgoing.once('socket', (socket) => meter.watch(socket))
-      // Node counts silence on the socket, also while the answer comes.
+      // Node applies this timeout to the socket, so it also covers the body.
       outgoing.setTimeout(silenceMs + waitMs, () => outgoing.destroy(new Error('silent')))
       outgoing.once('error', lost)
       outgoing.once('response', resolve)
@@ -79,7 +79,7 @@ export class HttpCaller {
   }
 }
 
-/** The text of an answer, whole characters at a time; throws `ConnectionLost` when it ends before its end. */
+/** The text of a body, in chunks of whole characters. @throws ConnectionLost if the body is incomplete */
 export async function* read(message: IncomingMessage): AsyncGenerator<string> {
   message.setEncoding('utf8')
   try {
@@ -100,7 +100,7 @@ export function isRetryable(answer: Answer): boolean {
   return answer.status >= 400 && (answer.body as { retryable?: unknown } | undefined)?.retryable === true
 }
 
-/** The problem's code. */
+/** The code of the problem document, else the status. */
 export function codeOf({ status, body }: Answer): string {
   const code = (body as { code?: unknown } | undefined)?.code
   return typeof code === 'string' ? code : `status ${status}`
@@ -110,6 +110,6 @@ function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw new ConnectionLost('an answer that is no JSON')
+    throw new ConnectionLost('the answer is not JSON')
   }
 }

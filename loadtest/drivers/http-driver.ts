@@ -1,7 +1,7 @@
-// HttpDriver: what the drivers over plain HTTP share: requests that are made again until they are answered, and the
-// cancel of who gave up.
+// HttpDriver: the common part of the drivers over plain HTTP: retries, and cancellation when the user gives up.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { EntryFrame } from '@parley/protocol'
-import { type AskRequest, type DriverContext, type DriverUser, pauseOf, Refused, sleep } from './driver.ts'
+import { type AskRequest, type DriverContext, type DriverUser, pauseOf, Refused } from './driver.ts'
 import { type Answer, type Call, ConnectionLost, codeOf, HttpCaller, isRetryable } from './http-caller.ts'
 
 export abstract class HttpDriver implements DriverUser {
@@ -14,7 +14,7 @@ export abstract class HttpDriver implements DriverUser {
     this.caller = new HttpCaller(context)
   }
 
-  /** Over plain HTTP nobody is there until they ask. */
+  /** HTTP keeps no connection before the first question. */
   arrive(): Promise<void> {
     return Promise.resolve()
   }
@@ -35,8 +35,8 @@ export abstract class HttpDriver implements DriverUser {
     return { content: request.content, ...(model === undefined ? {} : { model }) }
   }
 
-  /** Makes the request until the server has answered it for good. @throws Refused */
-  protected async insist(path: string, call: Call, request?: AskRequest): Promise<Answer> {
+  /** Repeats the request until its answer is final. @throws Refused */
+  protected async requestUntilFinal(path: string, call: Call, request?: AskRequest): Promise<Answer> {
     let interrupted = false
     for (let attempt = 0; ; attempt += 1) {
       try {
@@ -54,17 +54,17 @@ export abstract class HttpDriver implements DriverUser {
     }
   }
 
-  /** @throws Refused when the user is gone */
+  /** @throws Refused if the user has been closed */
   protected async pause(attempt: number, retryAfter?: number): Promise<void> {
     await sleep((retryAfter ?? 0) * 1000 + pauseOf(attempt, this.context.random))
     if (this.#closed) throw new Refused('closed')
   }
 
-  /** Cancels the run once the user gives up; the reading goes on until its end. */
+  /** Cancels the run when the user gives up; the driver still reads until its end. */
   protected cancelOnAbort(request: AskRequest, cancel: () => Promise<unknown>): () => void {
     const onAbort = () => {
       cancel().catch((error: unknown) => {
-        // Refused: the run had ended, or the user has left. What is read tells.
+        // The run had ended before, or the user was closed: the verifier sees the outcome.
         if (!(error instanceof Refused)) throw error
       })
     }
@@ -73,7 +73,7 @@ export abstract class HttpDriver implements DriverUser {
     return () => request.gaveUp.removeEventListener('abort', onAbort)
   }
 
-  /** @returns whether the run has ended by it */
+  /** @returns whether this entry ends the run */
   protected entry(request: AskRequest, { cursor, event }: EntryFrame): boolean {
     const outputs = request.verifier.take(cursor, event)
     if (outputs > 0) request.watch.outputs(outputs)

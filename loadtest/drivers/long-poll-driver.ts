@@ -1,4 +1,4 @@
-// LongPollDriver: asks, and then for the run's events page by page, each request waiting at the server for the next.
+// LongPollDriver: asks, then reads the run's events with long polls.
 import type { EventsPage, JobAccepted } from '@parley/protocol'
 import { type AskRequest, Refused } from './driver.ts'
 import { HttpDriver } from './http-driver.ts'
@@ -9,14 +9,14 @@ export class LongPollDriver extends HttpDriver {
   override async ask(request: AskRequest): Promise<void> {
     const headers = { Accept: 'application/json', Prefer: 'respond-async', 'Idempotency-Key': request.id }
     const post = { method: 'POST', headers, body: this.body(request) } as const
-    const accepted = await this.insist(`${this.path}/messages`, post, request)
+    const accepted = await this.requestUntilFinal(`${this.path}/messages`, post, request)
     const { run } = accepted.body as JobAccepted
     const cancel = { method: 'POST', headers: { 'Idempotency-Key': `${request.id}-cancel` }, body: { run } } as const
-    const forget = this.cancelOnAbort(request, () => this.insist(`${this.path}/cancel`, cancel))
+    const forget = this.cancelOnAbort(request, () => this.requestUntilFinal(`${this.path}/cancel`, cancel))
     let after = ''
     for (;;) {
       const poll = `${this.path}/events?run=${run}&wait=${WAIT_S}${after}`
-      const answer = await this.insist(poll, { waitMs: WAIT_S * 1000 }, request)
+      const answer = await this.requestUntilFinal(poll, { waitMs: WAIT_S * 1000 }, request)
       if (answer.status !== 200) throw new Refused(`status ${answer.status}`)
       const page = answer.body as EventsPage
       if (page.reset === true) {

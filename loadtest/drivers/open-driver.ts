@@ -1,5 +1,5 @@
-// openDriver: from a door's name to its driver.
-import type { DoorName, DriverContext, DriverUser } from './driver.ts'
+// openDriver: creates the driver of a transport.
+import type { DriverContext, DriverUser, TransportName } from './driver.ts'
 import { LongPollDriver } from './long-poll-driver.ts'
 import { RequestDriver } from './request-driver.ts'
 import { SdkDriver } from './sdk-driver.ts'
@@ -7,7 +7,7 @@ import { ShortPollDriver } from './short-poll-driver.ts'
 import { StreamDriver } from './stream-driver.ts'
 import { WebSocketDriver } from './websocket-driver.ts'
 
-export function openDriver(name: DoorName, context: DriverContext): DriverUser {
+export function openDriver(name: TransportName, context: DriverContext): DriverUser {
   switch (name) {
     case 'ws':
       return new WebSocketDriver(context)

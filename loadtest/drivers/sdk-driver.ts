@@ -1,4 +1,5 @@
-// SdkDriver: the project's own client, which chooses and changes its transport by itself. What it gives to programs is verified.
+// SdkDriver: uses the project's own SDK, which selects its transport. The verifier checks the events that programs
+// receive.
 import { ParleyClient, ParleyError, type Session } from '@parley/client'
 import { type AskRequest, type DriverContext, type DriverUser, Refused } from './driver.ts'
 
@@ -13,7 +14,7 @@ export class SdkDriver implements DriverUser {
     this.#model = model
   }
 
-  /** The client connects by itself, and what is said meanwhile waits in it. */
+  /** The SDK connects on its own, and queues commands until then. */
   arrive(): Promise<void> {
     return Promise.resolve()
   }
@@ -46,7 +47,7 @@ export class SdkDriver implements DriverUser {
   }
 
   close(): void {
-    // Nothing waits for it: the process ends soon.
+    // The process exits soon, so nobody waits.
     this.#client.close().catch(() => undefined)
   }
 }

@@ -1,20 +1,22 @@
-// ShortPollDriver: a job, asked for now and then: never sooner than its Retry-After says.
+// ShortPollDriver: polls a job, and respects its Retry-After.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job, JobAccepted } from '@parley/protocol'
-import { type AskRequest, sleep } from './driver.ts'
+import { type AskRequest, sleepUnlessAborted } from './driver.ts'
 import { HttpDriver } from './http-driver.ts'
 
 export class ShortPollDriver extends HttpDriver {
   override async ask(request: AskRequest): Promise<void> {
     const headers = { 'Idempotency-Key': request.id }
     const body = { session: this.context.session, ...this.body(request) }
-    const accepted = await this.insist('/jobs', { method: 'POST', headers, body }, request)
+    const accepted = await this.requestUntilFinal('/jobs', { method: 'POST', headers, body }, request)
     const { id } = accepted.body as JobAccepted
-    const forget = this.cancelOnAbort(request, () => this.insist(`/jobs/${id}`, { method: 'DELETE' }))
+    const forget = this.cancelOnAbort(request, () => this.requestUntilFinal(`/jobs/${id}`, { method: 'DELETE' }))
     let since = ''
     let wait = accepted.retryAfter ?? 1
     for (;;) {
-      await sleep(wait * 1000, request.gaveUp.aborted ? undefined : request.gaveUp)
-      const answer = await this.insist(`/jobs/${id}${since}`, {}, request)
+      // Giving up ends the current pause; after that, pauses are complete again.
+      await (request.gaveUp.aborted ? sleep(wait * 1000) : sleepUnlessAborted(wait * 1000, request.gaveUp))
+      const answer = await this.requestUntilFinal(`/jobs/${id}${since}`, {}, request)
       const job = answer.body as Job
       if (job.reset === true) {
         request.watch.reset()

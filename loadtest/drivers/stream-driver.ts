@@ -1,5 +1,5 @@
-// StreamDriver: the answer in the POST's own response, as server-sent events or as lines. Where it is cut before the run is
-// known, the same request is made again under its key; after that the run's events are read from the cursor.
+// StreamDriver: reads the answer from the response of its POST, as SSE or NDJSON. If the stream breaks before the run
+// is known, it repeats the request with the same key; later it reads the run's events from its cursor.
 import type { IncomingMessage } from 'node:http'
 import type { EntryFrame, ServerFrame } from '@parley/protocol'
 import { type AskRequest, type DriverContext, Refused } from './driver.ts'
@@ -64,7 +64,7 @@ export class StreamDriver extends HttpDriver {
       headers['Idempotency-Key'] = request.id
       return this.caller.open(`${this.path}/messages`, { method: 'POST', headers, body: this.body(request) })
     }
-    // EventSource hands back the last id in a header; whoever reads lines puts it into the address.
+    // EventSource sends the last id in a header; NDJSON clients send the cursor in the query.
     if (this.#form === 'sse') headers['Last-Event-ID'] = cursor
     const after = this.#form === 'sse' ? '' : `&after=${cursor}`
     return this.caller.open(`${this.path}/events?run=${run}${after}`, { headers })
@@ -79,12 +79,12 @@ export class StreamDriver extends HttpDriver {
   #cancelable(request: AskRequest, run: string): () => void {
     const headers = { 'Idempotency-Key': `${request.id}-cancel` }
     return this.cancelOnAbort(request, () =>
-      this.insist(`${this.path}/cancel`, { method: 'POST', headers, body: { run } }),
+      this.requestUntilFinal(`${this.path}/cancel`, { method: 'POST', headers, body: { run } }),
     )
   }
 }
 
-/** @returns seconds to wait. @throws Refused when the request will never be answered otherwise */
+/** @returns seconds to wait. @throws Refused if retrying does not help */
 async function refusal(message: IncomingMessage): Promise<number | undefined> {
   let text = ''
   for await (const chunk of read(message)) text += chunk

@@ -1,5 +1,5 @@
-// WebSocketDriver: one connection for a user's session, kept open between questions. When it is lost it comes back with
-// its cursor, and sends again, under their ids, the commands that were not answered.
+// WebSocketDriver: one connection for the user's session, open between questions. It reconnects with its cursor, and
+// sends unanswered commands again with the same ids.
 import type { ClientFrame, EntryFrame, ServerFrame } from '@parley/protocol'
 import { WebSocket } from 'ws'
 import { type AskRequest, type DriverContext, type DriverUser, pauseOf, Refused } from './driver.ts'
@@ -15,7 +15,7 @@ interface Asking {
 export class WebSocketDriver implements DriverUser {
   readonly #context: DriverContext
   readonly #asking = new Map<string, Asking>()
-  /** Commands without their answer, in the order in which they were given. */
+  /** Commands without an answer, in order. */
   readonly #unanswered = new Map<string, ClientFrame>()
   #arrived: (() => void) | undefined
   #socket: WebSocket | undefined
@@ -87,7 +87,7 @@ export class WebSocketDriver implements DriverUser {
       if (Array.isArray(frames)) for (const frame of frames) this.#frame(frame)
       else this.#frame(frames)
     })
-    // What went wrong `close` follows in any case.
+    // `close` follows every error.
     socket.on('error', () => undefined)
     socket.on('close', (code) => this.#lost(socket, code))
   }
@@ -109,7 +109,7 @@ export class WebSocketDriver implements DriverUser {
     this.#attempt += 1
   }
 
-  /** Pings half-way through what counts as dead; the answer, or anything else, is a sign of life. */
+  /** Pings after half of the silence limit; any frame proves that the connection is alive. */
   #watchSilence(socket: WebSocket): void {
     const { silenceMs } = this.#context
     const silent = performance.now() - this.#heardAt
@@ -147,7 +147,7 @@ export class WebSocketDriver implements DriverUser {
       const mine = this.#asking.get(event.id)
       if (mine !== undefined) {
         mine.run = event.run
-        // Who gave up before the run had its name.
+        // The user gave up before the run was known.
         if (mine.request.gaveUp.aborted) this.#cancel(mine)
       }
     }
@@ -189,7 +189,7 @@ export class WebSocketDriver implements DriverUser {
 
   #command(frame: ClientFrame & { readonly id: string }): void {
     this.#unanswered.set(frame.id, frame)
-    // Where it is not open, it goes out as soon as it is; where it is, behind the attach, whether that is answered or not.
+    // If the connection is not open, #connect sends it later. Otherwise it follows the attach, answered or not.
     this.#say(frame)
   }
 

@@ -1,5 +1,5 @@
-// ImpairedPipe: one direction of a connection. Bytes leave in the order in which they came, later or slower; no more than a
-// fixed amount waits here, beyond which the sender is held back.
+// ImpairedPipe: one direction of a connection. It delays or slows bytes and keeps their order. Its buffer is limited;
+// above the limit it applies backpressure to the sender.
 import type { Socket } from 'node:net'
 import type { Impairments } from './impairments.ts'
 
@@ -30,7 +30,7 @@ export class ImpairedPipe {
     to.on('drain', () => this.#flush())
   }
 
-  /** Nothing passes until then; for ever, with Infinity. */
+  /** Blocks the direction for this long; forever with Infinity. */
   hold(forMs: number): void {
     this.#heldUntil = Math.max(this.#heldUntil, performance.now() + forMs)
     this.#flush()
@@ -45,7 +45,7 @@ export class ImpairedPipe {
     const { latencyMs, jitterMs, bandwidth } = this.#impairments
     const now = performance.now()
     const carried = bandwidth === undefined ? 0 : (chunk.length / bandwidth) * 1000
-    // Never before what came first; and the line is busy for as long as the chunk takes.
+    // Chunks keep their order, and occupy the line for their transmission time.
     const due = Math.max(now + latencyMs + jitterMs * this.#random(), this.#lastDue) + carried
     this.#lastDue = due
     this.#waiting.push({ chunk, due })

@@ -1,17 +1,17 @@
-// ImpairingProxy: a TCP proxy between users and a server that does to connections what bad networks do. It knows no protocol:
-// what it cuts is cut in the midst of whatever is said.
+// ImpairingProxy: a TCP proxy that cuts, stalls and delays connections as bad networks do. It parses no protocol, so it
+// cuts at any byte.
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { type Random, randomOf } from '../random.ts'
 import { ImpairedPipe } from './impaired-pipe.ts'
 import type { Impairments, Rate } from './impairments.ts'
 
-/** A period's victims are spread over this many moments in it. */
-const MOMENTS = 10
+/** The proxy applies a rate this many times per period, to spread its effect. */
+const SLOTS = 10
 
-interface Passage {
+interface ProxiedConnection {
   readonly sockets: readonly [Socket, Socket]
   readonly pipes: readonly [ImpairedPipe, ImpairedPipe]
-  /** Nothing passes any more: it is met by nothing further. */
+  /** In a black hole; no further impairment applies. */
   lost: boolean
 }
 
@@ -26,7 +26,7 @@ export class ImpairingProxy {
   readonly counts: ProxyCounts = { connections: 0, cuts: 0, stalls: 0, blackholes: 0 }
   readonly #impairments: Impairments
   readonly #server: Server
-  readonly #passages = new Set<Passage>()
+  readonly #connections = new Set<ProxiedConnection>()
   readonly #timers: NodeJS.Timeout[] = []
   readonly #random: Random
 
@@ -35,22 +35,22 @@ export class ImpairingProxy {
     this.#random = randomOf(seed, 'proxy', target.host)
     this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.#pass(socket, target))
     const { cut, stall, blackhole } = impairments
-    this.#meet(cut, (passage) => {
+    this.#applyAt(cut, (connection) => {
       this.counts.cuts += 1
-      for (const socket of passage.sockets) socket.resetAndDestroy()
+      for (const socket of connection.sockets) socket.resetAndDestroy()
     })
-    this.#meet(stall, (passage) => {
+    this.#applyAt(stall, (connection) => {
       this.counts.stalls += 1
-      for (const pipe of passage.pipes) pipe.hold(stall?.forMs ?? 0)
+      for (const pipe of connection.pipes) pipe.hold(stall?.forMs ?? 0)
     })
-    this.#meet(blackhole, (passage) => {
+    this.#applyAt(blackhole, (connection) => {
       this.counts.blackholes += 1
-      passage.lost = true
-      for (const pipe of passage.pipes) pipe.hold(Number.POSITIVE_INFINITY)
+      connection.lost = true
+      for (const pipe of connection.pipes) pipe.hold(Number.POSITIVE_INFINITY)
     })
   }
 
-  /** Listens on loopback, at a port of its own. */
+  /** Listens on loopback, on a free port. */
   static async start(target: string, impairments: Impairments, seed: number): Promise<ImpairingProxy> {
     const proxy = new ImpairingProxy(new URL(target), impairments, seed)
     await new Promise<void>((resolve, reject) => {
@@ -66,7 +66,7 @@ export class ImpairingProxy {
 
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
-    for (const { sockets } of this.#passages) for (const socket of sockets) socket.destroy()
+    for (const { sockets } of this.#connections) for (const socket of sockets) socket.destroy()
     await new Promise((resolve) => this.#server.close(resolve))
   }
 
@@ -77,33 +77,33 @@ export class ImpairingProxy {
       new ImpairedPipe(near, far, this.#impairments, this.#random),
       new ImpairedPipe(far, near, this.#impairments, this.#random),
     ] as const
-    const passage: Passage = { sockets: [near, far], pipes, lost: false }
-    this.#passages.add(passage)
+    const connection: ProxiedConnection = { sockets: [near, far], pipes, lost: false }
+    this.#connections.add(connection)
     const end = () => {
-      this.#passages.delete(passage)
+      this.#connections.delete(connection)
       for (const pipe of pipes) pipe.close()
-      // In a black hole the other side hears of nothing; it has to find out by itself.
-      if (!passage.lost) for (const socket of passage.sockets) socket.destroy()
+      // A black hole does not report the end to the other side.
+      if (!connection.lost) for (const socket of connection.sockets) socket.destroy()
     }
-    for (const socket of passage.sockets) {
-      // What went wrong `close` follows in any case.
+    for (const socket of connection.sockets) {
+      // `close` follows every error.
       socket.on('error', () => undefined)
       socket.once('close', end)
     }
   }
 
-  /** Meets just the share that is asked for over time: what is left of a whole connection is kept for the next moment. */
-  #meet(rate: Rate | undefined, effect: (passage: Passage) => void): void {
+  /** Applies the effect to the given share of open connections, and carries fractions over to the next time. */
+  #applyAt(rate: Rate | undefined, effect: (connection: ProxiedConnection) => void): void {
     if (rate === undefined) return
     let owed = 0
     const timer = setInterval(() => {
-      const open = [...this.#passages].filter(({ lost }) => !lost)
-      owed += (open.length * rate.share) / MOMENTS
+      const open = [...this.#connections].filter(({ lost }) => !lost)
+      owed += (open.length * rate.share) / SLOTS
       for (; owed >= 1 && open.length > 0; owed -= 1) {
-        const [met] = open.splice(Math.floor(this.#random() * open.length), 1)
-        if (met !== undefined) effect(met)
+        const [victim] = open.splice(Math.floor(this.#random() * open.length), 1)
+        if (victim !== undefined) effect(victim)
       }
-    }, rate.everyMs / MOMENTS)
+    }, rate.everyMs / SLOTS)
     this.#timers.push(timer)
   }
 }

@@ -1,6 +1,6 @@
-// Impairments: what a network may do to a connection, as one writes it on a command line: `5%/10s`, `1%/10s:3s`, `64k`.
+// Impairments of a network, and their command-line syntax: `5%/10s`, `1%/10s:3s`, `64k`.
 
-/** So large a share of the open connections is met in every period. */
+/** A share of the open connections, in each period. */
 export interface Rate {
   readonly share: number
   readonly everyMs: number
@@ -8,23 +8,23 @@ export interface Rate {
 
 export interface Impairments {
   readonly cut?: Rate
-  /** Nothing passes for a while; what was said meanwhile comes after. */
+  /** Blocks a connection for a while; its data follows afterwards. */
   readonly stall?: Rate & { readonly forMs: number }
-  /** Nothing passes any more, and nobody is told. */
+  /** Blocks a connection forever, without closing it. */
   readonly blackhole?: Rate
-  /** One way; jitter is uniform, from 0 to this, and never reorders. */
+  /** Added each way; jitter is uniform from 0 to `jitterMs`, and does not reorder. */
   readonly latencyMs: number
   readonly jitterMs: number
-  /** Bytes a second of each connection, each way. */
+  /** Bytes per second, for each connection and direction. */
   readonly bandwidth?: number
 }
 
 export const NO_IMPAIRMENTS: Impairments = { latencyMs: 0, jitterMs: 0 }
 
-/** @throws RangeError that says what is wrong */
+/** @throws RangeError with the accepted form */
 export function parseRate(text: string): Rate {
   const [, share = '', every = ''] = /^(\d+(?:\.\d+)?)%\/(\w+(?:\.\d+)?\w*)$/.exec(text) ?? []
-  if (share === '' || Number(share) > 100) throw new RangeError(`${text} is no rate: write 5%/10s`)
+  if (share === '' || Number(share) > 100) throw new RangeError(`${text} is not a rate: write 5%/10s`)
   return { share: Number(share) / 100, everyMs: parseMs(every) }
 }
 
@@ -33,17 +33,17 @@ export function parseStall(text: string): Rate & { readonly forMs: number } {
   return { ...parseRate(rate), forMs: parseMs(length) }
 }
 
-/** `250ms`, `10s`, `2m`; a number alone is milliseconds. */
+/** Parses `250ms`, `10s` or `2m`; a plain number is milliseconds. */
 export function parseMs(text: string): number {
   const [, number = '', unit = 'ms'] = /^(\d+(?:\.\d+)?)(ms|s|m)?$/.exec(text) ?? []
-  if (number === '') throw new RangeError(`${text} is no time: write 250ms, 10s or 2m`)
+  if (number === '') throw new RangeError(`${text} is not a duration: write 250ms, 10s or 2m`)
   return Number(number) * { ms: 1, s: 1_000, m: 60_000 }[unit as 'ms' | 's' | 'm']
 }
 
-/** Bytes: `64k`, `2M`. */
+/** Parses bytes: `64k`, `2M`. */
 export function parseBytes(text: string): number {
   const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?)([kM]?)$/.exec(text) ?? []
-  if (number === '' || Number(number) === 0) throw new RangeError(`${text} is no size: write 64k or 2M`)
+  if (number === '' || Number(number) === 0) throw new RangeError(`${text} is not a size: write 64k or 2M`)
   return Number(number) * { '': 1, k: 1_000, M: 1_000_000 }[unit as '' | 'k' | 'M']
 }
 

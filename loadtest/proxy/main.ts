@@ -1,4 +1,4 @@
-// The proxy's process: starts one proxy for each server, tells where they are, and what they did when it is asked to stop.
+// The proxy process: starts one proxy for each server, and sends their URLs, and their counts on request.
 import { ImpairingProxy } from './impairing-proxy.ts'
 import type { Impairments } from './impairments.ts'
 
@@ -12,15 +12,15 @@ export type FromProxy =
   | { readonly type: 'ready'; readonly urls: readonly string[] }
   | { readonly type: 'counts'; readonly counts: readonly ImpairingProxy['counts'][] }
 
-const tell = (message: FromProxy): void => {
+const send = (message: FromProxy): void => {
   process.send?.(message)
 }
 
 process.once('message', ({ targets, impairments, seed }: ProxyJob) => {
   Promise.all(targets.map((target) => ImpairingProxy.start(target, impairments, seed))).then(
     (proxies) => {
-      process.on('message', () => tell({ type: 'counts', counts: proxies.map(({ counts }) => counts) }))
-      tell({ type: 'ready', urls: proxies.map(({ url }) => url) })
+      process.on('message', () => send({ type: 'counts', counts: proxies.map(({ counts }) => counts) }))
+      send({ type: 'ready', urls: proxies.map(({ url }) => url) })
     },
     (error: unknown) => {
       process.stderr.write(`${String(error)}\n`)
@@ -28,5 +28,5 @@ process.once('message', ({ targets, impairments, seed }: ProxyJob) => {
     },
   )
 })
-// Who began it is gone, and so is what it was for.
+// The load test has exited.
 process.once('disconnect', () => process.exit(0))

@@ -1,4 +1,4 @@
-// The report as one page that needs nothing else: uPlot and all figures are in it. Text that came from outside is escaped.
+// The report as one self-contained HTML page: it includes uPlot and all data. Text from outside is escaped.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { CURVE_POINTS } from '../tally.ts'
@@ -30,22 +30,22 @@ export function html(report: Report): string {
     ({ title, meaning }) => `<th title="${escaped(meaning)}">${escaped(title).replaceAll('/', '/<wbr>')}</th>`,
   ).join('')
   const legend = COLUMNS.slice(3).map(({ title, meaning }) => `<b>${escaped(title)}</b>: ${escaped(meaning)}`)
-  const told = sentences(report)
-  const verdict = told.pop() ?? ''
+  const findings = sentences(report)
+  const verdict = findings.pop() ?? ''
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Parley: load test</title>
 <style>${css}${STYLE}</style></head><body>
 <h1>Parley: load test</h1>
 <p class="of">${escaped(report.startedAt)} · ${escaped(report.machine)} · ${report.nodes} node${report.nodes === 1 ? '' : 's'}<br><code>${escaped(report.command)}</code></p>
 <p class="verdict ${report.faultless ? 'good' : 'bad'}">${escaped(verdict)}</p>
-<h2>By door</h2>
+<h2>By transport</h2>
 <div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div>
 <p class="of">${legend.join(' · ')}</p>
-<h2>Capacity, memory, and what else was seen</h2>
-<ul>${told.map((sentence) => `<li>${escaped(sentence)}</li>`).join('')}</ul>
-<p class="of">The capacity model: each second in which all users were there gives the CPU that one user costs; a node is full at
-${(report.goal.utilization * 100).toFixed(0)}% of a core, or, where several numbers of users were driven, between the last that kept the goal of ${report.goal.addedMs} ms and the first that did not.
-In parentheses: between which bounds nine of ten resamplings of those seconds lie. It holds for users of these habits alone.</p>
+<h2>Capacity, memory and other findings</h2>
+<ul>${findings.map((sentence) => `<li>${escaped(sentence)}</li>`).join('')}</ul>
+<p class="of">The capacity model: each second with all users gives the CPU cost of one user. A node is full at
+${(report.goal.utilization * 100).toFixed(0)}% of a core or, if the test had several numbers of users, between the last one that met the goal of ${report.goal.addedMs} ms and the first that missed it.
+In parentheses: the range of nine in ten resamplings of those seconds. It applies only to users who behave like these.</p>
 <div class="plots" id="plots"></div>
 <script>${library}</script>
 <script type="application/json" id="data">${JSON.stringify(plotData(report)).replaceAll('<', '\\u003c')}</script>

@@ -1,12 +1,13 @@
-// drawPlots: what the report's page runs. It is put into the page as text, so it uses nothing from outside of itself.
+// drawPlots runs in the report's page. html.ts inserts its source text, so it must not use anything outside its own
+// body.
 import type uPlot from 'uplot'
-import type { DoorSummary } from '../tally.ts'
+import type { TransportSummary } from '../tally.ts'
 import type { Report } from './report.ts'
 
-/** What the page draws from; kept small: the curves and the seconds. */
+/** The data of the plots. */
 export interface PlotData {
   readonly points: readonly number[]
-  readonly doors: readonly (Pick<DoorSummary, 'curves' | 'cpuMsPerAsk' | 'bytesPerAsk'> & {
+  readonly doors: readonly (Pick<TransportSummary, 'curves' | 'cpuMsPerAsk' | 'bytesPerAsk'> & {
     readonly label: string
     readonly gaveUp: number
   })[]
@@ -30,7 +31,7 @@ export function drawPlots(Plot: typeof uPlot, { points, doors, seconds }: PlotDa
   const short = (value: number | null | undefined): string =>
     value === null || value === undefined ? '–' : Math.abs(value) >= 10 ? value.toFixed(0) : value.toFixed(1)
 
-  // Of logarithms: from 0.5 ms on, so that what is too small to matter does not take half of the picture.
+  // The logarithmic scale begins at 0.5 ms: smaller values do not matter, and would take half of the plot.
   const curves = (
     title: string,
     about: string,
@@ -69,7 +70,7 @@ export function drawPlots(Plot: typeof uPlot, { points, doors, seconds }: PlotDa
     rows: readonly { label: string; of: (at: number) => number | null }[],
   ) => {
     const x = seconds.map(({ at }) => at)
-    // Where each stretch begins, and which one it is.
+    // A label at the beginning of each phase.
     const begins = seconds.flatMap(({ stretch }, at) => (stretch === seconds[at - 1]?.stretch ? [] : [{ stretch, at }]))
     const named = (plot: uPlot): void => {
       const { ctx } = plot
@@ -149,27 +150,25 @@ export function drawPlots(Plot: typeof uPlot, { points, doors, seconds }: PlotDa
     new Plot(options, [doors.map((_, at) => at), values], figure(title, about))
   }
 
-  curves('First token', 'beyond what the model takes, by share of the answers', ({ label, curves }) =>
+  curves('First token', 'added to the time of the model, by share of the answers', ({ label, curves }) =>
     label.startsWith('request') ? curves.firstAdded.map(() => null) : curves.firstAdded,
   )
-  curves('Whole answer', 'beyond what the model takes', ({ curves }) => curves.doneAdded)
-  curves('Resume gap', 'from a lost connection to where reading went on', ({ curves }) => curves.resumeGap)
-  lines('Tokens a second', 'one stretch after the other', [
+  curves('Complete answer', 'added to the time of the model', ({ curves }) => curves.doneAdded)
+  curves('Resume gap', 'from losing the connection to resuming', ({ curves }) => curves.resumeGap)
+  lines('Tokens per second', 'one phase after the other', [
     { label: 'tokens', of: (at) => seconds[at]?.outputs ?? null },
   ])
-  lines('Answers under way, and connections lost', 'each second', [
-    { label: 'under way', of: (at) => seconds[at]?.active ?? null },
+  lines('Active answers and lost connections', 'per second', [
+    { label: 'active', of: (at) => seconds[at]?.active ?? null },
     { label: 'lost', of: (at) => seconds[at]?.interruptions ?? null },
   ])
   if (seconds.some(({ cores }) => cores !== undefined)) {
-    lines('Cores that the servers use', 'of all nodes together', [
-      { label: 'cores', of: (at) => seconds[at]?.cores ?? null },
-    ])
-    lines('Memory of the servers', 'MB, of all nodes together', [
+    lines('CPU cores of the servers', 'sum of all nodes', [{ label: 'cores', of: (at) => seconds[at]?.cores ?? null }])
+    lines('Memory of the servers', 'MB, sum of all nodes', [
       { label: 'MB', of: (at) => (seconds[at]?.residentBytes ?? 0) / 1e6 || null },
     ])
   }
-  bars('CPU a question', 'ms, of all servers together', ({ cpuMsPerAsk }) => cpuMsPerAsk)
-  bars('Bytes a question', 'kB both ways, on the wire', ({ bytesPerAsk }) => bytesPerAsk / 1000)
+  bars('CPU per question', 'ms, sum of all servers', ({ cpuMsPerAsk }) => cpuMsPerAsk)
+  bars('Bytes per question', 'kB on the wire, both directions', ({ bytesPerAsk }) => bytesPerAsk / 1000)
   bars('Gave up', 'percent of the questions', ({ gaveUp }) => gaveUp)
 }

@@ -1,12 +1,12 @@
-// The report: figures that follow from the records, and a page that needs nothing from outside.
+// The report: its figures follow from the records, and its HTML page is self-contained.
 import { describe, expect, it } from 'vitest'
 import { capacityOf, nodesFor, type Step } from '../capacity.ts'
+import type { AskRecord } from '../generator-message.ts'
 import { parseOptions } from '../options.ts'
+import type { PhaseResult } from '../phase.ts'
 import { quantile } from '../quantile.ts'
 import { randomOf } from '../random.ts'
-import type { AskRecord } from '../record.ts'
 import { NO_FAULTS } from '../stream-verifier.ts'
-import type { StretchResult } from '../stretch.ts'
 import { html } from './html.ts'
 import { makeReport } from './report.ts'
 import { table } from './table.ts'
@@ -39,7 +39,7 @@ function reportOf(records: readonly AskRecord[], command = 'npm run loadtest') {
     cores: 0.1,
     residentBytes: 1e8,
   }
-  const stretch: StretchResult = {
+  const phase: PhaseResult = {
     doors: ['sse'],
     users: 10,
     seconds: [3, 4, 5].map((at) => ({ at, ...second })),
@@ -56,7 +56,7 @@ function reportOf(records: readonly AskRecord[], command = 'npm run loadtest') {
     impairments: { latencyMs: 0, jitterMs: 0 },
     proxy: undefined,
     together: false,
-    stretches: [stretch],
+    phases: [phase],
     memory: undefined,
     goal: { addedMs: 500, utilization: 0.7 },
     plan: 1_000,
@@ -66,7 +66,7 @@ function reportOf(records: readonly AskRecord[], command = 'npm run loadtest') {
 }
 
 describe('a report', () => {
-  it('tells of each door what its records say', () => {
+  it('summarizes the records of each transport', () => {
     const records = Array.from({ length: 100 }, (_, at) => record(at))
     const [summary] = reportOf([
       ...records,
@@ -90,14 +90,14 @@ describe('a report', () => {
     expect(reportOf([record(1)]).faultless).toBe(true)
     const report = reportOf([record(1), record(2, more)])
     expect(report.faultless).toBe(false)
-    expect(table(report)).toContain('NOT every answer')
+    expect(table(report)).toContain('NOT complete')
   })
 
-  it('is not faultless when nothing was asked', () => {
+  it('is not faultless without questions', () => {
     expect(reportOf([]).faultless).toBe(false)
   })
 
-  it('is one page with all that it needs, in which nothing from outside is markup', () => {
+  it('is a self-contained page that escapes text from outside', () => {
     const page = html(reportOf([record(1)], '<img src=x> "quoted"'))
     expect(page).not.toContain('<img')
     expect(page).not.toMatch(/<(script|link)[^>]*(src|href)=/)
@@ -115,7 +115,7 @@ describe('the capacity model', () => {
     addedMs,
   })
 
-  it('counts by CPU where the goal was kept, with the spread of the seconds', () => {
+  it('is limited by CPU if the goal was met, with a range from the seconds', () => {
     const found = capacityOf('ws', [step(100, 5)], goal, randomOf(1))
     expect(found).toMatchObject({ bound: 'cpu' })
     expect(Math.abs((found?.users ?? 0) - 700)).toBeLessThan(3)
@@ -124,25 +124,25 @@ describe('the capacity model', () => {
     expect(found?.high).toBeGreaterThan(700)
   })
 
-  it('counts by latency where a step missed the goal before the CPU was used', () => {
+  it('is limited by latency if a step missed the goal first', () => {
     const found = capacityOf('ws', [step(400, 90), step(100, 5), step(200, 20)], goal, randomOf(1))
     expect(found).toMatchObject({ bound: 'latency', low: 200, high: 400, users: 300 })
     expect(nodesFor(1_000, found as NonNullable<typeof found>)).toEqual({ from: 3, to: 5 })
   })
 
-  it('says so where no step kept the goal', () => {
+  it('reports that no step met the goal', () => {
     const found = capacityOf('short-poll', [step(100, 900)], goal, randomOf(1))
     expect(found).toMatchObject({ bound: 'missed' })
     expect(found?.users).toBeGreaterThan(600)
   })
 
-  it('says nothing where CPU is not known', () => {
+  it('gives no result without CPU figures', () => {
     expect(capacityOf('ws', [{ users: 10, nodes: 1, cores: [], addedMs: 5 }], goal, randomOf(1))).toBeUndefined()
   })
 })
 
 describe('a quantile', () => {
-  it('is a value that was there', () => {
+  it('is one of the values', () => {
     const values = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
     expect([0, 0.5, 0.95, 0.99, 1].map((q) => quantile(values, q))).toEqual([1, 5, 10, 10, 10])
     expect(quantile([], 0.5)).toBeUndefined()
@@ -150,7 +150,7 @@ describe('a quantile', () => {
 })
 
 describe('options', () => {
-  it('have defaults for everything, and all doors', () => {
+  it('default to all transports', () => {
     expect(parseOptions([])).toMatchObject({
       doors: ['ws', 'sse', 'ndjson', 'request', 'long-poll', 'short-poll'],
       steps: [100],
@@ -159,7 +159,7 @@ describe('options', () => {
     })
   })
 
-  it('are read as they are written', () => {
+  it('are parsed', () => {
     const line =
       '--doors ws,sdk --sessions 10,20 --duration 2m --cut 5%/10s --stall 2%/1s:250ms --bandwidth 64k --url http://127.0.0.1:1/'
     expect(parseOptions(line.split(' '))).toMatchObject({
@@ -184,7 +184,7 @@ describe('options', () => {
     '--utilization 2',
     '--url ftp://x',
     '--nonsense 1',
-  ])('are refused by name: %s', (line) => {
+  ])('name the invalid option: %s', (line) => {
     const [name = ''] = line.split(' ')
     expect(() => parseOptions(line.split(' '))).toThrow(
       name === '--cut' || name === '--duration' || name === '--bandwidth' ? /write/ : name,

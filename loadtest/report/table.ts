@@ -1,61 +1,65 @@
-// Table: the report as text: what a team chooses by, for the terminal and for the page. Pure.
-import type { DoorSummary, Spread } from '../tally.ts'
+// The report as text, for the terminal and the HTML page: a table with one row per transport, and sentences. Pure.
+import type { Percentiles, TransportSummary } from '../tally.ts'
 import type { Report } from './report.ts'
 
 export interface Column {
   readonly title: string
   readonly meaning: string
-  readonly of: (summary: DoorSummary) => string
+  readonly of: (summary: TransportSummary) => string
 }
 
 export const COLUMNS: readonly Column[] = [
-  { title: 'door', meaning: 'how users talk to the server', of: ({ door }) => door },
-  { title: 'users', meaning: 'at once', of: ({ users }) => String(users) },
+  { title: 'transport', meaning: 'how users connect', of: ({ door }) => door },
+  { title: 'users', meaning: 'concurrent users', of: ({ users }) => String(users) },
   { title: 'asked', meaning: 'questions', of: ({ asked }) => String(asked) },
   {
     title: 'first token +ms',
-    meaning: 'until the first token, beyond what the model takes: p50 / p95 / p99',
-    of: ({ door, firstAdded }) => (door === 'request' ? 'with the whole' : spread(firstAdded)),
+    meaning: 'time to the first token, minus the time of the model: p50 / p95 / p99',
+    of: ({ door, firstAdded }) => (door === 'request' ? 'with the answer' : formatPercentiles(firstAdded)),
   },
   {
-    title: 'whole answer +ms',
-    meaning: 'until the whole answer, beyond what the model takes: p50 / p95 / p99',
-    of: ({ doneAdded }) => spread(doneAdded),
+    title: 'complete answer +ms',
+    meaning: 'time to the complete answer, minus the time of the model: p50 / p95 / p99',
+    of: ({ doneAdded }) => formatPercentiles(doneAdded),
   },
   {
     title: 'interrupted',
-    meaning: 'answers whose connection was lost at least once',
+    meaning: 'answers that lost their connection at least once',
     of: ({ interrupted, asked }) => percent(interrupted, asked),
   },
   {
     title: 'reconnects',
-    meaning: 'connections that were lost under an answer',
+    meaning: 'connections lost during answers',
     of: (one) => String(one.interruptions),
   },
   {
     title: 'resume gap ms',
-    meaning: 'from a loss to where reading went on: p50 / p95 / p99',
-    of: ({ resumeGap }) => spread(resumeGap),
+    meaning: 'from losing the connection to resuming: p50 / p95 / p99',
+    of: ({ resumeGap }) => formatPercentiles(resumeGap),
   },
-  { title: 'gave up', meaning: 'users whose patience ended', of: ({ abandoned, asked }) => percent(abandoned, asked) },
+  {
+    title: 'gave up',
+    meaning: 'questions that users cancelled because the answer was late',
+    of: ({ abandoned, asked }) => percent(abandoned, asked),
+  },
   {
     title: 'CPU ms/question',
-    meaning: 'of all servers together',
+    meaning: 'CPU time of all servers',
     of: ({ cpuMsPerAsk }) => (cpuMsPerAsk === undefined ? '–' : cpuMsPerAsk.toFixed(1)),
   },
   {
     title: 'kB/question',
-    meaning: 'both ways, on the wire',
+    meaning: 'on the wire, both directions',
     of: ({ bytesPerAsk }) => (bytesPerAsk === 0 ? '–' : (bytesPerAsk / 1000).toFixed(1)),
   },
   {
     title: 'lost/rep./reord./wrong',
-    meaning: 'outputs that did not come as they should have',
+    meaning: 'faulty outputs',
     of: ({ faults }) => `${faults.lost}/${faults.repeated}/${faults.reordered}/${faults.wrong}`,
   },
   {
     title: 'no answer',
-    meaning: 'questions that failed, or were not answered to the end',
+    meaning: 'questions that failed or were not answered in time',
     of: ({ failed, unfinished }) => String(failed + unfinished),
   },
 ]
@@ -71,14 +75,14 @@ export function table(report: Report): string {
   return [...rows.map(line), '', ...sentences(report)].join('\n')
 }
 
-/** What the table has no column for. */
+/** Findings that do not fit into the table. The last one is the verdict. */
 export function sentences(report: Report): string[] {
   const { memory, capacity, goal, plan, generators, proxy, summaries } = report
-  const said: string[] = []
+  const lines: string[] = []
   if (memory !== undefined) {
     const { idle, active, sessions } = memory
-    said.push(
-      `Memory, of ${sessions} sessions over WebSocket: ${kb(idle.middle)} kB each when idle (${kb(idle.low)} to ${kb(idle.high)}), ${kb(active)} kB more while all are answered.`,
+    lines.push(
+      `Memory of ${sessions} sessions over WebSocket: ${kb(idle.middle)} kB per idle session (${kb(idle.low)} to ${kb(idle.high)}), ${kb(active)} kB more while all of them stream an answer.`,
     )
   }
   for (const one of capacity) {
@@ -86,43 +90,43 @@ export function sentences(report: Report): string[] {
     const why = {
       cpu,
       latency: 'the latency goal',
-      missed: `${cpu} alone, as the goal was missed already by the fewest users`,
+      missed: `${cpu} only, because even the fewest users missed the latency goal`,
     }[one.bound]
-    const far = one.beyond > 1.5 ? `; ${one.beyond.toFixed(1)} times what was measured` : ''
+    const far = one.beyond > 1.5 ? `; an extrapolation to ${one.beyond.toFixed(1)} times the measured load` : ''
     const { from, to } = one.nodes
     const nodes = from === to ? `${from}` : `${from} to ${to}`
-    said.push(
-      `${one.door}: a node holds ${one.users} such users (${one.low} to ${one.high}), bound by ${why}${far}; ${plan} users need ${nodes} node${to === 1 ? '' : 's'}.`,
+    lines.push(
+      `${one.door}: one node serves ${one.users} such users (${one.low} to ${one.high}), limited by ${why}${far}; ${plan} users need ${nodes} node${to === 1 ? '' : 's'}.`,
     )
   }
   const missed = summaries.filter((one) => (added(one)?.p95 ?? Number.POSITIVE_INFINITY) > goal.addedMs)
   if (missed.length > 0) {
     const doors = [...new Set(missed.map(({ door, users }) => `${door} (${users} users)`))].join(', ')
-    said.push(`The goal of ${goal.addedMs} ms (p95 added) was missed by: ${doors}.`)
+    lines.push(`These missed the goal of ${goal.addedMs} ms (p95 added): ${doors}.`)
   }
   if (proxy !== undefined) {
-    said.push(
-      `The network: ${proxy.connections} connections, ${proxy.cuts} cut, ${proxy.stalls} stalled, ${proxy.blackholes} swallowed.`,
+    lines.push(
+      `Network: ${proxy.connections} connections, ${proxy.cuts} cut, ${proxy.stalls} stalled, ${proxy.blackholes} black-holed.`,
     )
   }
-  for (const complaint of generators.complaints) said.push(`The generator itself was a bottleneck: ${complaint}.`)
+  for (const complaint of generators.complaints) lines.push(`The load generator was a bottleneck: ${complaint}.`)
   const errors = summaries.flatMap(({ door, errors }) =>
     Object.entries(errors).map(([error, count]) => `${count} × ${error} (${door})`),
   )
-  if (errors.length > 0) said.push(`Questions without an answer: ${errors.join(', ')}.`)
-  said.push(
+  if (errors.length > 0) lines.push(`Failed questions: ${errors.join(', ')}.`)
+  lines.push(
     report.faultless
-      ? 'Every answer came whole: nothing lost, repeated, reordered or wrong.'
-      : 'NOT every answer came as it should have.',
+      ? 'All answers are complete: nothing was lost, repeated, reordered or wrong.'
+      : 'Some answers are NOT complete and correct.',
   )
-  return said
+  return lines
 }
 
-function added(summary: DoorSummary): Spread | undefined {
+function added(summary: TransportSummary): Percentiles | undefined {
   return summary.door === 'request' ? summary.doneAdded : summary.firstAdded
 }
 
-function spread(values: Spread | undefined): string {
+function formatPercentiles(values: Percentiles | undefined): string {
   return values === undefined ? '–' : [values.p50, values.p95, values.p99].map(ms).join(' / ')
 }
 

@@ -1,30 +1,39 @@
-// What a reader of one door sees through a proxy that plants a fault, for tests.
-import { ByteMeter } from '../byte-meter.ts'
-import type { DoorName } from '../drivers/driver.ts'
+// Test helper: runs users of one transport through a proxy that damages one output, and returns what the verifier
+// found.
+
+import type { TransportName } from '../drivers/driver.ts'
+import { ByteMeter } from '../drivers/driver.ts'
 import { openDriver } from '../drivers/open-driver.ts'
-import { knownText } from '../known-text.ts'
+import { knownText } from '../plan.ts'
 import { randomOf } from '../random.ts'
 import { anyFault, StreamVerifier } from '../stream-verifier.ts'
 import { type Plant, PlantingProxy } from './planting-proxy.ts'
 
-/** All but the SDK, which may put right what it is given. */
-export const PLANTED_DOORS: readonly DoorName[] = ['ws', 'sse', 'ndjson', 'request', 'long-poll', 'short-poll']
+/** All but the SDK: it may repair a damaged stream. */
+export const PLANTED_TRANSPORTS: readonly TransportName[] = [
+  'ws',
+  'sse',
+  'ndjson',
+  'request',
+  'long-poll',
+  'short-poll',
+]
 export const PLANTS: readonly Plant[] = ['drop', 'repeat', 'swap']
 
 const MOST_ROUNDS = 100
 let asked = 0
 
 export interface Found {
-  /** Answers in which faults were found, and in which some had been planted. */
+  /** Answers in which the verifier found faults, and planted faults. */
   readonly faulty: number
   readonly planted: number
   readonly outputs: number
 }
 
-/** Asks, `atOnce` users at a time, until one output of `every` was damaged; each is asked for so many tokens. */
+/** Asks with `atOnce` users at a time, for answers of so many tokens, until one output was damaged. */
 export async function plantAndLook(
   url: string,
-  door: DoorName,
+  door: TransportName,
   plant: Plant,
   every: number,
   tokens: number,
@@ -44,7 +53,7 @@ export async function plantAndLook(
   }
 }
 
-async function isFaulty(url: string, door: DoorName, tokens: number): Promise<boolean> {
+async function isFaulty(url: string, door: TransportName, tokens: number): Promise<boolean> {
   asked += 1
   const session = `planted-${asked}`
   const random = randomOf(1, asked)

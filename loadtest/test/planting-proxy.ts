@@ -1,6 +1,5 @@
-// PlantingProxy: stands between users and a server, understands what the server says, and damages one output:
-// drops it, gives it twice, or has it change places with the next. For each form in which outputs come: frames of a
-// WebSocket, events, lines, pages, and whole results.
+// PlantingProxy: a proxy that parses the server's messages and damages one output: it drops it, repeats it, or swaps it
+// with the next one. It understands all forms of outputs: WebSocket frames, SSE, NDJSON, pages, and results.
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { EntryFrame, OutputPart, ServerFrame } from '@parley/protocol'
@@ -9,7 +8,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 export type Plant = 'drop' | 'repeat' | 'swap'
 
 export class PlantingProxy {
-  /** How many outputs passed, and how many faults were planted. */
+  /** The number of outputs that passed, and of planted faults. */
   outputs = 0
   planted = 0
   readonly #target: URL
@@ -27,7 +26,7 @@ export class PlantingProxy {
     this.#sockets.on('connection', (near) => this.#webSocket(near))
   }
 
-  /** @param every the first output after so many is damaged */
+  /** @param every the proxy damages the first output from this number on */
   static async start(target: string, plant: Plant, every: number): Promise<PlantingProxy> {
     const proxy = new PlantingProxy(target, plant, every)
     await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve))
@@ -47,7 +46,7 @@ export class PlantingProxy {
   #webSocket(near: WebSocket): void {
     const far = new WebSocket(`ws://${this.#target.host}/v1/ws`, ['parley.v1.json'])
     const early: string[] = []
-    const row = new Row(this)
+    const sequence = new FrameSequence(this)
     near.on('message', (data) =>
       far.readyState === WebSocket.OPEN ? far.send(data.toString()) : early.push(data.toString()),
     )
@@ -55,8 +54,8 @@ export class PlantingProxy {
       for (const text of early) far.send(text)
     })
     far.on('message', (data) => {
-      const said = JSON.parse(data.toString()) as ServerFrame | ServerFrame[]
-      const frames = (Array.isArray(said) ? said : [said]).flatMap((frame) => row.pass(frame))
+      const received = JSON.parse(data.toString()) as ServerFrame | ServerFrame[]
+      const frames = (Array.isArray(received) ? received : [received]).flatMap((frame) => sequence.pass(frame))
       if (frames.length > 0) near.send(JSON.stringify(frames))
     })
     near.on('close', () => far.terminate())
@@ -79,7 +78,7 @@ export class PlantingProxy {
 
   async #pass(message: IncomingMessage, answer: ServerResponse): Promise<void> {
     const type = message.headers['content-type'] ?? ''
-    const row = new Row(this)
+    const sequence = new FrameSequence(this)
     const end = type.startsWith('text/event-stream')
       ? '\n\n'
       : type.startsWith('application/x-ndjson')
@@ -96,7 +95,7 @@ export class PlantingProxy {
         const json = /^data: ?(.*)$/m.exec(piece)?.[1] ?? (end === '\n' ? piece : '')
         if (json.trim() === '') answer.write(piece + end)
         else
-          for (const frame of row.pass(JSON.parse(json) as ServerFrame)) {
+          for (const frame of sequence.pass(JSON.parse(json) as ServerFrame)) {
             const text = JSON.stringify(frame)
             answer.write(end === '\n' ? `${text}\n` : `${idOf(frame)}data: ${text}\n\n`)
           }
@@ -106,15 +105,16 @@ export class PlantingProxy {
   }
 
   #page(body: { entries?: EntryFrame[]; output?: OutputPart[]; text?: string }): string {
-    const row = new Row(this)
-    if (Array.isArray(body.entries)) body.entries = body.entries.flatMap((frame) => row.pass(frame)) as EntryFrame[]
+    const sequence = new FrameSequence(this)
+    if (Array.isArray(body.entries))
+      body.entries = body.entries.flatMap((frame) => sequence.pass(frame)) as EntryFrame[]
     if (body.output === undefined) return JSON.stringify(body)
     const output = this.damageParts(body.output)
     const text = output.map((part) => ('text' in part ? part.text : '')).join('')
     return JSON.stringify({ ...body, output, text })
   }
 
-  /** Of outputs that come folded, those whose turn it is. */
+  /** Damages outputs inside a compacted run. */
   damageParts(output: readonly OutputPart[]): OutputPart[] {
     return output.map((part) => {
       if (!('lengths' in part)) return part
@@ -128,7 +128,7 @@ export class PlantingProxy {
     })
   }
 
-  /** Damages the texts whose turn it is. */
+  /** Damages the texts that are due. */
   damage(texts: readonly string[]): string[] {
     const damaged = [...texts]
     let shift = 0
@@ -148,7 +148,7 @@ export class PlantingProxy {
     return this.#plant
   }
 
-  /** Counts an output, and says whether it is to be damaged. @param last none follows to change places with */
+  /** Counts an output. @param last no output follows, so it cannot be swapped. @returns whether to damage it */
   due(last = false): boolean {
     this.outputs += 1
     if (this.planted > 0 || this.outputs < this.#every || (last && this.#plant === 'swap')) return false
@@ -157,10 +157,10 @@ export class PlantingProxy {
   }
 }
 
-/** Frames of one stream, in their order. */
-class Row {
+/** The frames of one stream, in order. */
+class FrameSequence {
   readonly #proxy: PlantingProxy
-  /** Waits for the next output, to come after it. */
+  /** A frame that is sent after the next one. */
   #held: ServerFrame | undefined
 
   constructor(proxy: PlantingProxy) {
@@ -189,7 +189,7 @@ class Row {
     return held === undefined ? [frame] : [frame, held]
   }
 
-  /** Several outputs in one: a piece of the text is an output. */
+  /** Damages a merged output: each word counts as an output. */
   #within(frame: EntryFrame): EntryFrame {
     if (frame.event.type !== 'run.output') return frame
     const damaged = this.#proxy.damage(frame.event.text.split(/(?= )/))

@@ -1,5 +1,5 @@
-// Golden frames: every frame and event as its exact bytes, in both codecs. Independent clients are written
-// against these; a line here changes only together with the protocol's version.
+// Golden frames: the exact bytes of every frame and event in both codecs. Independent clients rely on them: a line here
+// changes only together with the protocol's version.
 
 export interface Golden {
   readonly from: 'client' | 'server'
@@ -32,7 +32,7 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'client',
-    name: 'attach that resumes',
+    name: 'attach with resume',
     json: `{"type":"attach","id":"c18","session":"s1","after":"e1.7","merge":true,"resume":{"door":"sse","gapMs":1200}}`,
     msgpack:
       '86a474797065a6617474616368a26964a3633138a773657373696f6ea27331a56166746572a465312e37a56d65726765c3a6726573756d6582a4646f6f72a3737365a56761704d73cd04b0',
@@ -59,14 +59,14 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'client',
-    name: 'send after another message',
+    name: 'send with a parent',
     json: `{"type":"send","id":"c16","session":"s1","content":"Three.","policy":"interrupt","parent":"c1"}`,
     msgpack:
       '86a474797065a473656e64a26964a3633136a773657373696f6ea27331a7636f6e74656e74a654687265652ea6706f6c696379a9696e74657272757074a6706172656e74a26331',
   },
   {
     from: 'client',
-    name: 'send within a trace',
+    name: 'send with a trace',
     json: `{"type":"send","id":"c21","session":"s1","content":"Hi.","trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}`,
     msgpack:
       '85a474797065a473656e64a26964a3633231a773657373696f6ea27331a7636f6e74656e74a348692ea57472616365d93730302d30616637363531393136636434336464383434386562323131633830333139632d623761643662373136393230333333312d3031',
@@ -167,21 +167,21 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'server',
-    name: 'welcome to a token that ends',
+    name: 'welcome with expiresAt',
     json: `{"type":"welcome","connection":"k1","user":"u1","name":"Ann","node":"n1","heartbeatMs":15000,"limits":{},"expiresAt":1767225600000}`,
     msgpack:
       '88a474797065a777656c636f6d65aa636f6e6e656374696f6ea26b31a475736572a27531a46e616d65a3416e6ea46e6f6465a26e31ab6865617274626561744d73cd3a98a66c696d69747380a9657870697265734174cb4279b76daa800000',
   },
   {
     from: 'server',
-    name: 'welcome to an experiment',
+    name: 'welcome with an experiment',
     json: `{"type":"welcome","connection":"k1","user":"u1","node":"n1","heartbeatMs":15000,"limits":{},"experiment":{"name":"first-door","variant":"sse-first","doors":["sse","websocket"]}}`,
     msgpack:
       '87a474797065a777656c636f6d65aa636f6e6e656374696f6ea26b31a475736572a27531a46e6f6465a26e31ab6865617274626561744d73cd3a98a66c696d69747380aa6578706572696d656e7483a46e616d65aa66697273742d646f6f72a776617269616e74a97373652d6669727374a5646f6f727392a3737365a9776562736f636b6574',
   },
   {
     from: 'client',
-    name: 'hello of one that keeps an id',
+    name: 'hello with a client id',
     json: `{"type":"hello","client":{"name":"parley","version":"0.1.0","id":"cli_1"}}`,
     msgpack:
       '82a474797065a568656c6c6fa6636c69656e7483a46e616d65a67061726c6579a776657273696f6ea5302e312e30a26964a5636c695f31',
@@ -248,21 +248,21 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'server',
-    name: 'entry: message through a door',
+    name: 'entry: message with a transport',
     json: `{"type":"entry","session":"s1","cursor":"e1.32","time":1767225600000,"event":{"type":"message","id":"c19","role":"user","author":"ada","content":[],"policy":"queue","run":"r1","door":"websocket","variant":"b"}}`,
     msgpack:
       '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3332a474696d65cb4279b76daa800000a56576656e7489a474797065a76d657373616765a26964a3633139a4726f6c65a475736572a6617574686f72a3616461a7636f6e74656e7490a6706f6c696379a57175657565a372756ea27231a4646f6f72a9776562736f636b6574a776617269616e74a162',
   },
   {
     from: 'server',
-    name: 'entry: message within a trace',
+    name: 'entry: message with a trace',
     json: `{"type":"entry","session":"s1","cursor":"e1.34","time":1767225600000,"event":{"type":"message","id":"c21","role":"user","author":"ada","content":[],"policy":"queue","run":"r1","door":"websocket","trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}`,
     msgpack:
       '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3334a474696d65cb4279b76daa800000a56576656e7489a474797065a76d657373616765a26964a3633231a4726f6c65a475736572a6617574686f72a3616461a7636f6e74656e7490a6706f6c696379a57175657565a372756ea27231a4646f6f72a9776562736f636b6574a57472616365d93730302d30616637363531393136636434336464383434386562323131633830333139632d623761643662373136393230333333312d3031',
   },
   {
     from: 'server',
-    name: 'entry: message that is paid from its author’s own budget',
+    name: 'entry: message with a budget',
     json: `{"type":"entry","session":"s1","cursor":"e1.33","time":1767225600000,"event":{"type":"message","id":"c20","role":"user","author":"ada","content":[],"policy":"queue","run":"r1","budget":{"tokens":100000,"windowMs":86400000}}}`,
     msgpack:
       '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3333a474696d65cb4279b76daa800000a56576656e7488a474797065a76d657373616765a26964a3633230a4726f6c65a475736572a6617574686f72a3616461a7636f6e74656e7490a6706f6c696379a57175657565a372756ea27231a662756467657482a6746f6b656e73ce000186a0a877696e646f774d73ce05265c00',
@@ -276,7 +276,7 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'server',
-    name: 'entry message that begins anew',
+    name: 'entry: message that starts a conversation',
     json: `{"type":"entry","session":"s1","cursor":"e1.31","time":1767225600000,"event":{"type":"message","id":"c17","role":"user","author":"ada","content":[],"policy":"queue","run":"r1","parent":null}}`,
     msgpack:
       '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3331a474696d65cb4279b76daa800000a56576656e7488a474797065a76d657373616765a26964a3633137a4726f6c65a475736572a6617574686f72a3616461a7636f6e74656e7490a6706f6c696379a57175657565a372756ea27231a6706172656e74c0',

@@ -1,4 +1,5 @@
-// openLimits: what bounds users and sessions on this node, as it is set: rates, runs at once, budgets. What is not set costs nothing.
+// openLimits: the configured limits of users and sessions on this node: rates, concurrent runs and token budgets. Limits that
+// are not configured cost nothing.
 
 import { randomBytes } from 'node:crypto'
 import type { MeAnswer, UserLimits } from '@parley/protocol'
@@ -6,15 +7,15 @@ import type { Config } from '../config/config.ts'
 import type { Logger } from '../config/logger.ts'
 import { Budgets } from '../limit/budgets.ts'
 import { CommandGate } from '../limit/command-gate.ts'
-import { RunPlaces } from '../limit/run-places.ts'
-import { UsageBook } from '../limit/usage-book.ts'
+import { RunQuota } from '../limit/run-quota.ts'
+import { UsageTracker } from '../limit/usage-tracker.ts'
 import type { RunAdmission } from '../session/commands/run-admission.ts'
 import type { RunNotices } from '../store/ports/run-notices.ts'
 import type { UsageLedger } from '../store/ports/usage-ledger.ts'
 
 export interface LimitsStores {
   readonly usage: UsageLedger
-  /** Left out: there is no other node. */
+  /** Undefined on a single node. */
   readonly runNotices?: RunNotices
 }
 
@@ -25,11 +26,11 @@ export interface LimitsPorts extends LimitsStores {
 export interface Limits {
   readonly gate: CommandGate
   readonly budgets: Budgets | undefined
-  readonly places: RunPlaces | undefined
-  readonly entrance: RunAdmission | undefined
-  /** What a user may use, and what is left; of a session, too, where one is given. */
+  readonly runQuota: RunQuota | undefined
+  readonly admission: RunAdmission | undefined
+  /** The limits of a user and what remains of them; with `session`, also the session's budget. */
   account(user: string, limits: UserLimits | undefined, session?: string): Promise<Omit<MeAnswer, 'user' | 'name'>>
-  /** Writes what was spent. */
+  /** Writes the pending usage. */
   close(): Promise<void>
 }
 
@@ -40,41 +41,41 @@ export function openLimits(config: Config, { usage, runNotices, logger }: Limits
     address: addressRate === undefined ? undefined : { perSecond: addressRate, burst: addressBurst },
   })
   const hasClaims = jwtLimitsClaim !== undefined
-  const places =
-    hasClaims || userRuns !== undefined ? new RunPlaces({ most: userRuns, notices: runNotices }) : undefined
+  const runQuota =
+    hasClaims || userRuns !== undefined ? new RunQuota({ most: userRuns, notices: runNotices }) : undefined
   const hasBudgets = hasClaims || userBudget !== undefined || sessionBudget !== undefined
   const writer = `${config.node}-${randomBytes(6).toString('hex')}`
-  const book = hasBudgets ? new UsageBook({ ledger: usage, writer, logger }) : undefined
-  const budgets = book && new Budgets({ book, user: userBudget, session: sessionBudget })
+  const tracker = hasBudgets ? new UsageTracker({ ledger: usage, writer, logger }) : undefined
+  const budgets = tracker && new Budgets({ usage: tracker, user: userBudget, session: sessionBudget })
 
-  const entrance: RunAdmission = {
-    async enter({ user, limits, session, run, replaces }) {
+  const admission: RunAdmission = {
+    async acquire({ user, limits, session, run, replaces }) {
       await budgets?.check({ user, session, budget: limits?.budget })
-      places?.enter(user, run, limits?.runs, replaces)
+      runQuota?.acquire(user, run, limits?.runs, replaces)
     },
-    leave: (user, run) => places?.leave(user, run),
+    release: (user, run) => runQuota?.release(user, run),
   }
 
   return {
     gate,
     budgets,
-    places,
-    entrance: budgets === undefined && places === undefined ? undefined : entrance,
+    runQuota,
+    admission: budgets === undefined && runQuota === undefined ? undefined : admission,
 
     async account(user, limits, session) {
-      const most = places?.mostOf(limits?.runs)
+      const most = runQuota?.mostOf(limits?.runs)
       const left = await budgets?.left({ user, session, budget: limits?.budget })
       return {
-        ...(most === undefined || places === undefined ? {} : { runs: { active: places.count(user), most } }),
+        ...(most === undefined || runQuota === undefined ? {} : { runs: { active: runQuota.count(user), most } }),
         ...(left?.user === undefined ? {} : { budget: left.user }),
         ...(left?.session === undefined ? {} : { sessionBudget: left.session }),
       }
     },
 
     async close() {
-      places?.close()
-      budgets?.stopLooking()
-      await book?.close()
+      runQuota?.close()
+      budgets?.stop()
+      await tracker?.close()
     },
   }
 }

@@ -1,4 +1,4 @@
-// Prices come from the setting itself or from the file that it names; what is malformed stops the start.
+// Prices come from the setting itself or from the file that it names. An invalid price table aborts the start.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,7 +19,7 @@ async function opened(env: Readonly<Record<string, string>>, from = tmpdir()) {
   return openMetrics(await loadConfig(env, from), ['demo'], () => 0)
 }
 
-/** What a run of a million tokens each way costs. */
+/** The cost of a run with a million input and output tokens. */
 async function cost(env: Readonly<Record<string, string>>, from?: string): Promise<number | undefined> {
   const metrics = await opened(env, from)
   const usage = { inputTokens: 1e6, outputTokens: 1e6 }
@@ -29,7 +29,7 @@ async function cost(env: Readonly<Record<string, string>>, from?: string): Promi
   return sum === undefined ? undefined : Number(sum)
 }
 
-it('a table of prices may stand in the variable, in a file that it names, and in the configuration file', async () => {
+it('reads the price table from the variable, from a file that it names, or from the configuration file', async () => {
   expect(await cost({ PARLEY_PRICES: TABLE })).toBe(3)
   expect(await cost({ PARLEY_PRICES: join(folder, 'prices.json') })).toBe(3)
   expect(await cost({}, folder)).toBe(3)
@@ -37,13 +37,13 @@ it('a table of prices may stand in the variable, in a file that it names, and in
 })
 
 it.each(['{"models": 7}', '{"models": {"demo": {"input": -1, "output": 0}}}', '{nonsense', 'no-such-file.json'])(
-  '%s is refused, and the setting is named',
+  'refuses %s, with an error that names the setting',
   async (prices) => {
     await expect(opened({ PARLEY_PRICES: prices })).rejects.toThrow(/PARLEY_PRICES/)
   },
 )
 
-it('nothing is measured where that is off, and a token that is too easy is refused', async () => {
+it('has no metrics if they are off, and refuses a short token', async () => {
   expect(await opened({ PARLEY_METRICS: 'off' })).toBeUndefined()
   await expect(opened({ PARLEY_METRICS_TOKEN: 'short' })).rejects.toThrow(/PARLEY_METRICS_TOKEN must be 16/)
 })

@@ -1,4 +1,4 @@
-// openMetrics: a node's metrics as its configuration wants them, and who may read them.
+// openMetrics: the metrics of a node, if they are configured, and their route.
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Config, ConfigError } from '../config/config.ts'
@@ -8,9 +8,9 @@ import { PriceTable } from '../metric/prices.ts'
 import { serveMetrics } from '../transports/http/metrics-route.ts'
 
 /**
- * @param models ids of those that are told apart
- * @param active how many runs are driven on this node now
- * @returns undefined when nothing is to be measured
+ * @param models ids of the models that get their own label
+ * @param active returns the number of runs that this node drives now
+ * @returns undefined if metrics are off
  * @throws ConfigError
  */
 export function openMetrics(config: Config, models: readonly string[], active: () => number): Metrics | undefined {
@@ -19,7 +19,7 @@ export function openMetrics(config: Config, models: readonly string[], active: (
   return config.metrics === 'off' ? undefined : new Metrics({ node: config.node, models, variants, prices, active })
 }
 
-/** Answers at `/metrics`, where that is wanted. */
+/** Serves `/metrics`, if it is configured. */
 export function exposeMetrics(
   app: Parameters<typeof serveMetrics>[0],
   { metrics: exposure, metricsToken: token }: Config,
@@ -39,9 +39,9 @@ function pricesOf({ prices }: Config): PriceTable | undefined {
     const parsed = PriceTable.safeParse(JSON.parse(text))
     if (parsed.success) return parsed.data
     const [issue] = parsed.error.issues
-    throw new Error(`${issue?.path.join('.') || 'all of it'} ${issue?.message ?? 'is malformed'}`)
+    throw new Error(`${issue?.path.join('.') || '(root)'} ${issue?.message ?? 'is malformed'}`)
   } catch (error) {
     const reason = error instanceof Error ? error.message : 'unknown'
-    throw new ConfigError([`PARLEY_PRICES is no table of prices: ${reason}.`])
+    throw new ConfigError([`PARLEY_PRICES is not a valid price table: ${reason}.`])
   }
 }

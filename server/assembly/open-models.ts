@@ -1,4 +1,4 @@
-// openModels: the models on offer, as the configuration and the environment name them and their providers.
+// openModels: the catalog of models and providers from the configuration and the environment.
 import { type Config, ConfigError } from '../config/config.ts'
 import type { ModelCatalog } from '../model/model.ts'
 import { createModelCatalog } from '../model/model-catalog.ts'

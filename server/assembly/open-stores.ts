@@ -1,5 +1,5 @@
-// openStores: the stores that a node's configuration wants, embedded or on NATS, and what is done to them while no server runs. The
-// only file that names concrete stores.
+// openStores: opens the configured stores, embedded or on NATS, and runs their offline maintenance. The only file that names
+// concrete stores.
 import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Config, ConfigError } from '../config/config.ts'
@@ -12,7 +12,7 @@ import { renewEpoch } from '../store/lmdb/epoch.ts'
 import { openLmdbStores } from '../store/lmdb/stores.ts'
 import type { AppendYield } from '../store/ports/append-yield.ts'
 import type { DeletionList } from '../store/ports/deletion-list.ts'
-import type { Renewal } from '../store/ports/epoch.ts'
+import type { EpochRenewal } from '../store/ports/epoch.ts'
 import type { PresenceNews } from '../store/ports/presence-news.ts'
 import type { RunQueue } from '../store/ports/run-queue.ts'
 import type { ScatterGather } from '../store/ports/scatter-gather.ts'
@@ -21,12 +21,12 @@ import type { SessionLog } from '../store/ports/session-log.ts'
 import type { TranscriptStore } from '../store/ports/transcript-store.ts'
 import type { LimitsStores } from './open-limits.ts'
 
-/** Something of the machine stands in the way; the message says what to do. */
+/** The environment prevents the start. The message says what to do. */
 export class StartError extends Error {
   override readonly name = 'StartError'
 }
 
-/** The stores of either kind, and what else of them concerns a node. */
+/** The stores of either kind, and their state. */
 export interface Stores extends LimitsStores {
   readonly log: SessionLog
   readonly transcripts: TranscriptStore
@@ -36,18 +36,18 @@ export interface Stores extends LimitsStores {
   readonly appendYield?: AppendYield
   readonly scatterGather?: ScatterGather
   readonly presenceNews?: PresenceNews
-  /** Where they are, for people. */
+  /** The location, for people: the data folder or the NATS servers. */
   readonly place: string
-  /** Milliseconds for which nothing can be stored; 0 when all is well. */
-  awayMs(): number
-  /** Calls back when the log is away, and when it is back. */
-  onAway(listener: (away: boolean) => void): void
-  /** Resolves when nothing can be stored any more before a new start. */
+  /** Milliseconds since the log became unavailable; 0 if it is available. */
+  outageMs(): number
+  /** Calls back when an outage of the log starts and ends. */
+  onOutage(listener: (ongoing: boolean) => void): void
+  /** Resolves when the log cannot be written again before a restart. */
   readonly broken?: Promise<Error>
   close(): Promise<void>
 }
 
-/** Sessions with entries past their time that no transcript covers. */
+/** Called with sessions whose expired entries are not covered by a transcript. */
 type Uncovered = (sessions: ReadonlySet<string>) => void
 
 /** @throws StartError */
@@ -59,7 +59,7 @@ async function openEmbedded(config: Config, logger: Logger, uncovered: Uncovered
   const path = resolve(config.data)
   try {
     mkdirSync(path, { recursive: true })
-    const stores = await openLmdbStores({ path, retention: retentionOf(config), logger, uncovered })
+    const stores = await openLmdbStores({ path, retention: retentionOf(config), logger, onUncovered: uncovered })
     let brokenAt: number | undefined
     void stores.broken.then(() => {
       brokenAt = performance.now()
@@ -67,32 +67,32 @@ async function openEmbedded(config: Config, logger: Logger, uncovered: Uncovered
     return {
       ...stores,
       place: path,
-      awayMs: () => (brokenAt === undefined ? 0 : performance.now() - brokenAt),
-      onAway: (listener) => void stores.broken.then(() => listener(true)),
+      outageMs: () => (brokenAt === undefined ? 0 : performance.now() - brokenAt),
+      onOutage: (listener) => void stores.broken.then(() => listener(true)),
     }
   } catch (error) {
     const reason = error instanceof Error ? error.message : 'unknown'
-    throw new StartError(`PARLEY_DATA: the log in ${path} cannot be opened: ${reason}`, { cause: error })
+    throw new StartError(`PARLEY_DATA: cannot open the log in ${path}: ${reason}`, { cause: error })
   }
 }
 
 /**
- * Copies the embedded log into a folder that is not there yet, while a server may use it.
+ * Copies the embedded log into a new folder. A server may use the log meanwhile.
  * @throws ConfigError, StartError
  */
 export function backUpLog(config: Config, to: string): Promise<void> {
   if (config.natsUrl !== undefined) {
-    throw new ConfigError(['PARLEY_NATS_URL is set: the log on NATS is backed up with its own tools.'])
+    throw new ConfigError(['PARLEY_NATS_URL is set: back up the log on NATS with the NATS tools.'])
   }
   return orStartError('PARLEY_DATA', backUp(resolve(config.data), resolve(to)))
 }
 
 /**
- * Gives the log a new epoch, as it must have once it was restored by other means than a backup of ours: cursors from
- * before lead to a reset. Nobody may use it meanwhile.
+ * Gives the log a new epoch, which is required after a restore from a copy that Parley did not make: older cursors then
+ * lead to a reset. No server may use the log meanwhile.
  * @throws StartError
  */
-export function renewLog(config: Config, logger: Logger): Promise<Renewal> {
+export function renewLog(config: Config, logger: Logger): Promise<EpochRenewal> {
   return config.natsUrl === undefined
     ? orStartError('PARLEY_DATA', renewEpoch(resolve(config.data)))
     : orStartError('PARLEY_NATS_URL', renewStreamsEpoch({ ...connectionOf(config), logger }, streamsOf(config)))
@@ -140,14 +140,14 @@ async function openNats(config: Config, logger: Logger, uncovered: Uncovered): P
       retention: retentionOf(config),
       cacheBytes: config.cacheBytes,
       logger,
-      uncovered,
+      onUncovered: uncovered,
     })
     const { log, outage } = stores
     return {
       ...stores,
       place: servers.map(withoutSecrets).join(','),
-      awayMs: () => log.reach.awayMs,
-      onAway: (listener) => outage.onChange(listener),
+      outageMs: () => log.health.awayMs,
+      onOutage: (listener) => outage.onChange(listener),
     }
   } catch (error) {
     if (error instanceof JetStreamStartError) {

@@ -1,4 +1,4 @@
-// Traces that nobody wants cost nothing: what records them is not even loaded. And a collector in trouble is not the log's trouble.
+// Without traces, the tracing packages are not loaded. A failing collector does not flood the log.
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,8 +7,8 @@ import { exportReporter, openTraces } from './open-traces.ts'
 
 const STATIC_IMPORT = /^(?:import|export) (?:[^'";]*? from )?['"]([^'"]+)['"]/gm
 
-/** What is loaded with the server's built command before it has read a setting. */
-function loaded(): { readonly files: Set<string>; readonly packages: Set<string> } {
+/** Files and packages that the built server loads before it has read a setting. */
+function loadedModules(): { readonly files: Set<string>; readonly packages: Set<string> } {
   const files = new Set<string>()
   const packages = new Set<string>()
   const visit = (file: string): void => {
@@ -20,38 +20,38 @@ function loaded(): { readonly files: Set<string>; readonly packages: Set<string>
     }
   }
   const main = fileURLToPath(new URL('../dist/main.js', import.meta.url))
-  expect(existsSync(main), 'built: npm run build').toBe(true)
+  expect(existsSync(main), 'run npm run build first').toBe(true)
   visit(main)
   return { files, packages }
 }
 
 describe('traces', () => {
-  it('are not loaded with the server', () => {
-    const { files, packages } = loaded()
+  it('load no tracing package with the server', () => {
+    const { files, packages } = loadedModules()
     expect(files.size).toBeGreaterThan(100)
     expect(packages).toContain('uWebSockets.js')
     expect([...packages].filter((name) => name.startsWith('@opentelemetry/'))).toEqual([])
     expect([...files].filter((file) => file.includes('otlp'))).toEqual([])
   })
 
-  it('have no tracer where they are off', async () => {
+  it('have no tracer if they are off', async () => {
     const silent = { warn: () => undefined, info: () => undefined }
     expect(await openTraces({ traces: 'off', node: 'n' }, silent)).toBeUndefined()
   })
 
-  it('are missed in one line a minute, with how many spans are gone', () => {
-    const said: unknown[] = []
+  it('log at most one warning a minute, with the number of lost spans', () => {
+    const logged: unknown[] = []
     let time = 0
     const logger = {
-      warn: (fields: unknown, text: unknown) => void said.push([fields, text]),
-      info: (fields: unknown, text: unknown) => void said.push([fields, text]),
+      warn: (fields: unknown, text: unknown) => void logged.push([fields, text]),
+      info: (fields: unknown, text: unknown) => void logged.push([fields, text]),
     }
     const report = exportReporter(logger, () => time)
     report(undefined, 5)
     for (; time < 130_000; time += 1_000) report(new Error('refused'), 2)
     report(undefined, 7)
     report(undefined, 7)
-    const lost = (count: number) => [{ reason: 'refused', lost: count }, 'traces are not taken: spans are lost']
-    expect(said).toEqual([lost(2), lost(122), lost(242), [{ lost: 260 }, 'traces are taken again']])
+    const lost = (count: number) => [{ reason: 'refused', lost: count }, 'trace export failed']
+    expect(logged).toEqual([lost(2), lost(122), lost(242), [{ lost: 260 }, 'trace export recovered']])
   })
 })

@@ -1,43 +1,43 @@
-// openTraces: a node's traces, where its configuration wants them. What they take is loaded only then.
+// openTraces: the tracer of a node, if traces are configured. The tracing packages are loaded only then.
 import type { Config } from '../config/config.ts'
 import { version } from '../config/version.ts'
 import type { OtlpTracer } from '../trace/otlp-tracer.ts'
 
-interface Saying {
+interface ReportLogger {
   warn(fields: object, text: string): void
   info(fields: object, text: string): void
 }
 
-/** Milliseconds between two lines about the same trouble. */
-const SAID_MS = 60_000
+/** Minimum time in milliseconds between two warnings. */
+const WARN_INTERVAL_MS = 60_000
 
-/** @returns undefined when nothing is to be recorded */
+/** @returns undefined if traces are off */
 export async function openTraces(
   { traces, node }: Pick<Config, 'traces' | 'node'>,
-  logger: Saying,
+  logger: ReportLogger,
 ): Promise<OtlpTracer | undefined> {
   if (traces === 'off') return undefined
   const { createOtlpTracer } = await import('../trace/otlp-tracer.ts')
   return createOtlpTracer({ node, version: version(), onExport: exportReporter(logger) })
 }
 
-/** Says once a minute at most that spans are lost, and how many; and once that they are taken again. */
+/** Warns at most once a minute with the number of lost spans, and logs the recovery once. */
 export function exportReporter(
-  logger: Saying,
+  logger: ReportLogger,
   now = () => performance.now(),
 ): (error: Error | undefined, spans: number) => void {
   let lost = 0
-  let saidAt: number | undefined
+  let warnedAt: number | undefined
   return (error, spans) => {
     if (error === undefined) {
-      if (saidAt !== undefined) logger.info({ lost }, 'traces are taken again')
-      saidAt = undefined
+      if (warnedAt !== undefined) logger.info({ lost }, 'trace export recovered')
+      warnedAt = undefined
       lost = 0
       return
     }
     lost += spans
-    if (saidAt !== undefined && now() - saidAt < SAID_MS) return
-    saidAt = now()
-    logger.warn({ reason: error.message, lost }, 'traces are not taken: spans are lost')
+    if (warnedAt !== undefined && now() - warnedAt < WARN_INTERVAL_MS) return
+    warnedAt = now()
+    logger.warn({ reason: error.message, lost }, 'trace export failed')
   }
 }

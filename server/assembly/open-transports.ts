@@ -1,5 +1,5 @@
-// openTransports: what a node has for clients: the WebSocket, the doors over plain HTTP, the page. They share the readers' feeds
-// and the count of connections, and stop together.
+// openTransports: opens the transports of a node: the WebSocket, the HTTP APIs, and the web page. They share the feeds and the
+// connection limits, and drain together.
 import { fileURLToPath } from 'node:url'
 import { LIMITS } from '@parley/protocol'
 import type { Authenticator } from '../auth/authenticator.ts'
@@ -26,59 +26,59 @@ import { documentRoutes } from '../transports/openapi/document-routes.ts'
 import { helloRoute } from '../transports/session-http/hello.ts'
 import { HttpConnections } from '../transports/session-http/http-connections.ts'
 import { HttpPresence } from '../transports/session-http/http-presence.ts'
+import { HttpReaders } from '../transports/session-http/http-readers.ts'
 import { readersRoute } from '../transports/session-http/inspection.ts'
 import { meRoute } from '../transports/session-http/me.ts'
-import { Readings } from '../transports/session-http/readings.ts'
 import { sessionRoutes } from '../transports/session-http/session-routes.ts'
 import { openWebSocketTransport } from '../transports/websocket/websocket-transport.ts'
 import type { Limits } from './open-limits.ts'
 
 export interface TransportsPorts {
   readonly config: Config
-  /** Ids of the models on offer. */
+  /** Ids of the available models. */
   readonly models: readonly string[]
   readonly service: SessionService
   readonly stores: SessionStores
   readonly sessions: SessionCache
-  readonly shelf: SessionAdmin
+  readonly sessionAdmin: SessionAdmin
   readonly hub: Hub
   readonly activeReaders: ActiveReaders
-  /** Left out: nothing is measured. */
+  /** Undefined if metrics are off. */
   readonly metrics: Metrics | undefined
-  /** Left out: there is no other node. */
+  /** Undefined on a single node. */
   readonly scatterGather?: ScatterGather
-  /** Left out: as well. */
+  /** Undefined on a single node. */
   readonly presenceNews?: PresenceNews | undefined
   readonly authenticator: Authenticator
   readonly limits: Limits
   readonly logger: Logger
-  /** Runs that are driven on this node, as a part of those that may be. */
+  /** The part of this node's run capacity that is in use, from 0 to 1. */
   readonly busy: () => number
 }
 
 export interface Transports {
-  /** Of both kinds. */
+  /** WebSocket connections and open HTTP requests. */
   readonly connections: number
-  /** Lets nobody in any more, and asks everybody to come back elsewhere within so many milliseconds. */
+  /** Refuses new clients, and asks clients to reconnect to another node, spread over `withinMs`. */
   drain(reason: string, withinMs: number): void
-  /** Tells everybody that the log is away, or that all that is read is live again. */
-  tell(log: 'away' | 'back'): void
-  /** Resolves when nobody is here, or after so many milliseconds. */
+  /** Notifies clients that an outage of the log has started or ended. */
+  notifyOutage(ongoing: boolean): void
+  /** Resolves when no connection is open, or after `waitMs`. */
   emptied(waitMs: number): Promise<void>
-  /** Ends all connections. */
+  /** Closes all connections. */
   close(): void
 }
 
-/** Milliseconds that a connection named over plain HTTP stays after its last stream or poll. */
+/** Milliseconds that an HTTP client's named connection lasts after its last stream or poll. */
 const CONNECTION_MS = 30_000
-/** Milliseconds for which a chat completion goes on whose caller has left. */
+/** Milliseconds after which the run of a chat completion is cancelled if its caller has disconnected. */
 const ABANDONED_MS = 1_000
 
 type App = Parameters<typeof serveRoutes>[0]
 
 export function openTransports(app: App, ports: TransportsPorts): Transports {
   const { config, service, stores, sessions, hub, activeReaders, authenticator, logger } = ports
-  const metrics = ports.metrics?.doors
+  const metrics = ports.metrics?.transports
   const origins = { allowed: config.origins, authenticated: authenticator.required || config.anonymous === 'yes' }
   const connections = new ConnectionCount({
     total: config.maxConnections,
@@ -121,7 +121,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     busy: ports.busy,
     activeReaders,
   })
-  const readings = new Readings({ service, stores, hub, logger, behindMs, metrics, activeReaders })
+  const httpReaders = new HttpReaders({ service, stores, hub, logger, behindMs, metrics, activeReaders })
   const openAi = openOpenAiTransport({
     service,
     stores,
@@ -134,16 +134,16 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     metrics,
   })
   const named = new HttpConnections(service, CONNECTION_MS)
-  const watching = new HttpPresence(presence)
+  const httpPresence = new HttpPresence(presence)
   const routes = [
     ...sessionRoutes({
       service,
       stores,
       sessions,
-      shelf: ports.shelf,
+      sessionAdmin: ports.sessionAdmin,
       presence,
-      watching,
-      readings,
+      httpPresence,
+      httpReaders,
       connections: named,
       jobs,
       activeReaders,
@@ -172,7 +172,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
   serveSite(app, fileURLToPath(new URL('../../../web/dist', import.meta.url)))
 
   if (ports.metrics !== undefined) {
-    ports.metrics.doors.watch(ports.metrics.registry, () => ({
+    ports.metrics.transports.watch(ports.metrics.registry, () => ({
       webSockets: webSocket.connections,
       requests: http.requests,
       streams: http.streams,
@@ -189,9 +189,9 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
       webSocket.drain(reason, withinMs)
       http.drain(reason, withinMs)
     },
-    tell(log) {
-      webSocket.tell(log)
-      readings.tell(log)
+    notifyOutage(ongoing) {
+      webSocket.notifyOutage(ongoing)
+      httpReaders.notifyOutage(ongoing)
     },
     async emptied(waitMs) {
       await Promise.all([webSocket.emptied(waitMs), http.emptied(waitMs)])
@@ -202,7 +202,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
       jobs.close()
       openAi.close()
       named.close()
-      watching.close()
+      httpPresence.close()
       presence.close()
     },
   }

@@ -1,4 +1,4 @@
-// Tokens: who is let in, as whom, and who is not.
+// Which access tokens are valid, and for which user.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -17,7 +17,7 @@ async function signed(payload: JWTPayload, secret = jwtSecret, alg = 'HS256'): P
 
 const now = () => Math.floor(Date.now() / 1000)
 
-test('without a key everybody is anonymous, whatever they say', async () => {
+test('without a key, every client is anonymous, with any token', async () => {
   const { required, authenticate } = createAuthenticator({})
   expect(required).toBe(false)
   expect(await authenticate(undefined)).toEqual({ user: 'anonymous', role: 'owner' })
@@ -28,7 +28,7 @@ describe('with a secret', () => {
   const { required, authenticate } = createAuthenticator({ jwtSecret, issuer: 'us', audience: 'parley' })
   const good = { sub: 'ann', name: 'Ann', iss: 'us', aud: 'parley' }
 
-  test('a signed token says who it is', async () => {
+  test('a signed token identifies its user', async () => {
     expect(required).toBe(true)
     const exp = now() + 60
     expect(await authenticate(await signed({ ...good, exp }))).toEqual({
@@ -41,18 +41,21 @@ describe('with a secret', () => {
   })
 
   const wrong: [string, () => string | undefined | Promise<string>][] = [
-    ['none', () => undefined],
-    ['an empty one', () => ''],
+    ['no token', () => undefined],
+    ['an empty token', () => ''],
     ['nonsense', () => 'a.b.c'],
-    ['one signed by another secret', () => signed(good, 'another secret of the same length')],
-    ['one of another algorithm', () => signed(good, `${jwtSecret}${jwtSecret}`, 'HS512')],
-    ['one without a signature', () => `${btoa('{"alg":"none"}')}.${btoa(JSON.stringify(good))}.`.replaceAll('=', '')],
-    ['one that is over', () => signed({ ...good, exp: now() - 60 })],
-    ['one that is not valid yet', () => signed({ ...good, nbf: now() + 60 })],
-    ['one of another issuer', () => signed({ ...good, iss: 'them' })],
-    ['one for another audience', () => signed({ ...good, aud: 'them' })],
-    ['one that names nobody', () => signed({ iss: 'us', aud: 'parley' })],
-    ['one that names somebody endless', () => signed({ ...good, sub: 'x'.repeat(257) })],
+    ['a token signed with another secret', () => signed(good, 'another secret of the same length')],
+    ['a token with another algorithm', () => signed(good, `${jwtSecret}${jwtSecret}`, 'HS512')],
+    [
+      'a token without a signature',
+      () => `${btoa('{"alg":"none"}')}.${btoa(JSON.stringify(good))}.`.replaceAll('=', ''),
+    ],
+    ['an expired token', () => signed({ ...good, exp: now() - 60 })],
+    ['a token that is not valid yet', () => signed({ ...good, nbf: now() + 60 })],
+    ['a token of another issuer', () => signed({ ...good, iss: 'them' })],
+    ['a token for another audience', () => signed({ ...good, aud: 'them' })],
+    ['a token without a user', () => signed({ iss: 'us', aud: 'parley' })],
+    ['a token with a user id that is too long', () => signed({ ...good, sub: 'x'.repeat(257) })],
   ]
   for (const [what, token] of wrong) {
     test(`${what} is unauthenticated`, async () => {
@@ -66,7 +69,7 @@ describe('with a secret', () => {
   })
 })
 
-test('other claims may name the user, and clocks may differ by as much as is said', async () => {
+test('other claims and another clock tolerance can be configured', async () => {
   const config = { jwtSecret, userClaim: 'email', nameClaim: 'nick', clockSkew: 120 }
   const { authenticate } = createAuthenticator(config)
   const exp = now() - 60
@@ -84,7 +87,7 @@ describe('with a file of secrets', () => {
 
   afterAll(() => rmSync(folder, { recursive: true }))
 
-  test('any of them counts, and they change while it runs', async () => {
+  test('any of its secrets is valid, and they may change while the server runs', async () => {
     let time = 0
     writeFileSync(file, `${older}\n`)
     const secrets = secretsIn(file, () => time)
@@ -96,7 +99,7 @@ describe('with a file of secrets', () => {
     expect(await keys()).toEqual([newer, older])
   })
 
-  test('tokens of the old and of the new one are taken; of none of them, not', async () => {
+  test('tokens signed with the old or the new secret are valid, others are not', async () => {
     writeFileSync(file, `${newer}\n${older}\n`)
     const { required, authenticate } = createAuthenticator({ jwtSecretFile: file })
     expect(required).toBe(true)
@@ -108,7 +111,7 @@ describe('with a file of secrets', () => {
     })
   })
 
-  test('a file that is empty or missing makes it unavailable, not the token wrong', async () => {
+  test('an empty or missing file means unavailable, not unauthenticated', async () => {
     for (const path of [join(folder, 'none'), file]) {
       writeFileSync(file, '\n')
       const { authenticate } = createAuthenticator({ jwtSecretFile: path })
@@ -138,23 +141,23 @@ describe('with published keys', () => {
     server.close()
   })
 
-  test('a token signed by one of them says who it is', async () => {
+  test('a token signed with one of them identifies its user', async () => {
     const token = await new SignJWT({ sub: 'bob' }).setProtectedHeader({ alg: 'ES256', kid: 'k1' }).sign(privateKey)
     expect(await authenticator.authenticate(token)).toEqual({ user: 'bob', role: 'owner' })
   })
 
-  test('a token with a secret’s signature is unauthenticated: what is published is no secret', async () => {
+  test('a token signed with a secret is unauthenticated, because published keys are not secret', async () => {
     await expect(authenticator.authenticate(await signed({ sub: 'bob' }))).rejects.toMatchObject({
       code: 'unauthenticated',
     })
   })
 
-  test('a token of an unknown key is unauthenticated', async () => {
+  test('a token signed with an unknown key is unauthenticated', async () => {
     const token = await new SignJWT({ sub: 'bob' }).setProtectedHeader({ alg: 'ES256', kid: 'k2' }).sign(privateKey)
     await expect(authenticator.authenticate(token)).rejects.toMatchObject({ code: 'unauthenticated' })
   })
 
-  test('a key that is published while it runs is found when a token names it', async () => {
+  test('a key that is published later is fetched when a token names it', async () => {
     const rotating = createAuthenticator({ jwksUrl: url, jwksCooldownMs: 0 })
     const sign = (kid: string, by: CryptoKey) =>
       new SignJWT({ sub: 'bob' }).setProtectedHeader({ alg: 'ES256', kid }).sign(by)
@@ -166,7 +169,7 @@ describe('with published keys', () => {
     expect(await rotating.authenticate(token)).toEqual({ user: 'bob', role: 'owner' })
   })
 
-  test('keys that cannot be fetched make it unavailable, not the token wrong', async () => {
+  test('keys that cannot be fetched mean unavailable, not unauthenticated', async () => {
     const away = createAuthenticator({ jwksUrl: 'http://127.0.0.1:1/keys' })
     const token = await new SignJWT({ sub: 'bob' }).setProtectedHeader({ alg: 'ES256', kid: 'k1' }).sign(privateKey)
     await expect(away.authenticate(token)).rejects.toMatchObject({ code: 'unavailable' })

@@ -1,5 +1,5 @@
-// Authenticator: who a token speaks for, and until when. With no key configured everybody is anonymous, which is why the
-// server then binds to loopback only, unless it is told otherwise (see create-server.ts). Keys may change while it runs.
+// Authenticator: verifies access tokens and returns their user. Without a configured key, every client is anonymous;
+// create-server.ts then listens on loopback only, unless configured otherwise. Keys may change while the server runs.
 import { Budget, ReplyError, type UserLimits } from '@parley/protocol'
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
 import { z } from 'zod'
@@ -9,51 +9,51 @@ export interface Identity {
   readonly user: string
   readonly name?: string
   readonly role: string
-  /** Unix milliseconds until which it holds, the tolerance for clocks that differ included; for ever, when left out. */
+  /** Expiry in Unix milliseconds, including the tolerance for clock differences. Undefined: never. */
   readonly until?: number
-  /** The user's own, where the token says. */
+  /** The user's own limits, if the access token contains them. */
   readonly limits?: UserLimits
 }
 
 export interface Authenticator {
-  /** Whether a token is needed. */
+  /** Whether an access token is required. */
   readonly required: boolean
-  /** @throws ReplyError `unauthenticated`, or `unavailable` when the keys cannot be had */
+  /** @throws ReplyError `unauthenticated`, or `unavailable` if the keys cannot be read */
   authenticate(token: string | undefined): Promise<Identity>
 }
 
 export interface AuthConfig {
-  /** HS256 with this secret. */
+  /** Secret for HS256. */
   readonly jwtSecret?: string | undefined
-  /** HS256 with any of the secrets in this file, one a line; read again when it has changed. */
+  /** File with secrets for HS256, one per line, any of which is valid. Re-read when it changes. */
   readonly jwtSecretFile?: string | undefined
-  /** Asymmetric algorithms, with keys from here; fetched again when a token names one that is not known. */
+  /** URL of public keys for asymmetric algorithms. Fetched again when a token names an unknown key. */
   readonly jwksUrl?: string | undefined
   /** Milliseconds between two such fetches; default 30,000. */
   readonly jwksCooldownMs?: number | undefined
   readonly issuer?: string | undefined
   readonly audience?: string | undefined
-  /** Seconds by which clocks may differ; default 5. */
+  /** Tolerated clock difference in seconds; default 5. */
   readonly clockSkew?: number | undefined
-  /** The claims that name the user, and how people call them; default `sub` and `name`. */
+  /** Claims with the user id and the display name; default `sub` and `name`. */
   readonly userClaim?: string | undefined
   readonly nameClaim?: string | undefined
-  /** The claim that says what the user may use; left out: none does. */
+  /** Claim with the user's own limits. Undefined: access tokens contain none. */
   readonly limitsClaim?: string | undefined
 }
 
-/** What that claim holds. */
+/** The value of that claim. */
 const LimitsClaim = z.strictObject({
   runs: z.int().min(0).max(1_000_000).optional(),
   budget: Budget.optional(),
 })
 
-/** Who everybody is where nobody needs a token. */
+/** The user of every client if no access token is required. */
 export const ANYBODY = 'anonymous'
 const ANONYMOUS: Identity = { user: ANYBODY, role: 'owner' }
-const USER_MAX_LENGTH = 256
+export const USER_MAX_LENGTH = 256
 const CLOCK_SKEW_S = 5
-/** A key that was taken back is refused this many milliseconds later at most. */
+/** A revoked key is refused at most this many milliseconds later. */
 const JWKS_AGE_MS = 300_000
 /** Never HS*: the published key would then be the secret (RFC 8725, section 3.1). */
 const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']
@@ -102,7 +102,7 @@ function bySecrets(secrets: Secrets, options: JWTVerifyOptions): Verify {
       try {
         return (await jwtVerify(token, key, { ...options, algorithms: ['HS256'] })).payload
       } catch (error) {
-        // Signed with another of the secrets, perhaps.
+        // Another secret may match.
         if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error
         refusal = error
       }
@@ -115,18 +115,22 @@ async function verified(verifying: Promise<JWTPayload>): Promise<JWTPayload> {
   try {
     return await verifying
   } catch (cause) {
-    // jose names what is wrong with a token by its own error classes; anything else is the network, or the disk.
+    // jose reports an invalid token with its own error classes. Any other error comes from the network or the disk.
     const ofToken = cause instanceof errors.JOSEError && !(cause instanceof errors.JWKSTimeout)
     throw new ReplyError(ofToken ? 'unauthenticated' : 'unavailable', undefined, { cause })
   }
+}
+
+export function isUserId(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= USER_MAX_LENGTH
 }
 
 function toIdentity(payload: JWTPayload, config: AuthConfig): Identity {
   const { userClaim = 'sub', nameClaim = 'name', clockSkew = CLOCK_SKEW_S } = config
   const user = payload[userClaim]
   const name = payload[nameClaim]
-  if (typeof user !== 'string' || user === '' || user.length > USER_MAX_LENGTH) {
-    throw new ReplyError('unauthenticated', `The token names no user in its "${userClaim}".`)
+  if (!isUserId(user)) {
+    throw new ReplyError('unauthenticated', `The access token has no valid user id in its claim "${userClaim}".`)
   }
   return {
     user,
@@ -137,12 +141,12 @@ function toIdentity(payload: JWTPayload, config: AuthConfig): Identity {
   }
 }
 
-/** A claim that is not understood is no reason to allow more: such a token is none. */
+/** A malformed claim must not lift limits, so it makes the access token invalid. */
 function limitsIn(payload: JWTPayload, claim: string | undefined): { readonly limits?: UserLimits } {
   const value = claim === undefined ? undefined : payload[claim]
   if (value === undefined) return {}
   const parsed = LimitsClaim.safeParse(value)
-  if (!parsed.success) throw new ReplyError('unauthenticated', `The token's "${claim}" is malformed.`)
+  if (!parsed.success) throw new ReplyError('unauthenticated', `The claim "${claim}" of the access token is malformed.`)
   const { runs, budget } = parsed.data
   return { limits: { ...(runs === undefined ? {} : { runs }), ...(budget === undefined ? {} : { budget }) } }
 }

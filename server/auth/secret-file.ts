@@ -1,21 +1,21 @@
-// Secrets in a file, one a line, so that they can be changed while the server runs: first the new one is added, then
-// tokens are signed with it, then the old one is taken out. The file is looked at when a token comes, at most once a second.
+// Reads secrets from a file, one per line, so that they can be rotated while the server runs: add the new secret, sign
+// tokens with it, then remove the old one. The file is checked when a token arrives, at most once a second.
 import { readFile, stat } from 'node:fs/promises'
 
-/** The secrets of now, never none. Rejects when there are none to be had. */
+/** Resolves to the current secrets, at least one. Rejects if there are none. */
 export type Secrets = () => Promise<readonly Uint8Array[]>
 
-/** Milliseconds between two looks at the file. */
-const LOOK_MS = 1_000
+/** Milliseconds between two checks of the file. */
+const CHECK_MS = 1_000
 
-/** @param now milliseconds of a clock that does not go back */
+/** @param now milliseconds of a monotonic clock */
 export function secretsIn(path: string, now: () => number = () => performance.now()): Secrets {
-  let lookedAt = Number.NEGATIVE_INFINITY
+  let checkedAt = Number.NEGATIVE_INFINITY
   let version = ''
   let secrets: readonly Uint8Array[] = []
-  let looking: Promise<void> | undefined
+  let checking: Promise<void> | undefined
 
-  async function look(): Promise<void> {
+  async function check(): Promise<void> {
     const { mtimeMs, size, ino } = await stat(path)
     const found = `${mtimeMs} ${size} ${ino}`
     if (found !== version) {
@@ -24,16 +24,16 @@ export function secretsIn(path: string, now: () => number = () => performance.no
       secrets = lines.filter((line) => line !== '').map((line) => encoder.encode(line))
       version = found
     }
-    if (secrets.length === 0) throw new Error('the file of secrets is empty')
-    lookedAt = now()
+    if (secrets.length === 0) throw new Error('the file contains no secret')
+    checkedAt = now()
   }
 
   return async () => {
-    if (now() - lookedAt >= LOOK_MS) {
-      looking ??= look().finally(() => {
-        looking = undefined
+    if (now() - checkedAt >= CHECK_MS) {
+      checking ??= check().finally(() => {
+        checking = undefined
       })
-      await looking
+      await checking
     }
     return secrets
   }

@@ -1,5 +1,5 @@
-// TokenClock: the time of one connection's token. It tells once that the time is nearly over, and once that it is. A
-// fresh token starts it anew.
+// TokenClock: watches the expiry of one connection's access token. It reports once that the token expires soon, and once
+// that it has expired. A fresh token restarts it.
 
 export interface TokenClockEvents {
   /** @param until Unix milliseconds */
@@ -7,9 +7,9 @@ export interface TokenClockEvents {
   expired(): void
 }
 
-/** Milliseconds before the end at which it is told; of a token with less left than twice that, at the half of it. */
+/** Milliseconds between the warning and the expiry. With less than twice that left, the warning comes at half the time. */
 const WARNING_MS = 60_000
-/** Timers take no longer times. */
+/** The maximum delay of a timer. */
 const TIMER_MAX_MS = 2 ** 31 - 1
 
 export class TokenClock {
@@ -20,7 +20,7 @@ export class TokenClock {
     this.#events = events
   }
 
-  /** @param until Unix milliseconds; undefined: the token holds for ever */
+  /** @param until Unix milliseconds; undefined: the token never expires */
   start(until: number | undefined): void {
     clearTimeout(this.#timer)
     if (until === undefined) return

@@ -1,4 +1,4 @@
-// Settings: where they come from, and how a wrong one stops the start.
+// Where settings come from, and how a wrong one aborts the start.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,10 +25,10 @@ async function problems(env: Record<string, string> = {}): Promise<readonly stri
     (reason: unknown) => reason,
   )
   if (error instanceof ConfigError) return error.problems
-  throw error ?? new Error('the configuration was taken')
+  throw error ?? new Error('the configuration was accepted')
 }
 
-test('the defaults are those that the documents name', async () => {
+test('without settings, the documented defaults apply', async () => {
   expect(await load()).toMatchObject({
     host: '127.0.0.1',
     port: 8080,
@@ -45,7 +45,7 @@ test('the defaults are those that the documents name', async () => {
   })
 })
 
-test('the environment comes before the file, and the file before the defaults', async () => {
+test('the environment overrides the file, and the file overrides the defaults', async () => {
   put('parley.config.json', '{"port": 1, "host": "::1", "origins": ["https://a.example"]}')
   const config = await load({ PARLEY_PORT: '0', PARLEY_MODELS: 'demo, openai:gpt-5', PARLEY_HOST: '' })
   expect(config).toMatchObject({
@@ -57,26 +57,26 @@ test('the environment comes before the file, and the file before the defaults', 
   })
 })
 
-test('an experiment that is none is refused by what is wrong with it, wherever it stands', async () => {
+test('an invalid experiment is refused with its problem, in the environment and in a file', async () => {
   const { experiment } = await load({ PARLEY_EXPERIMENT: 'x: a=1:auto, b=3:sse>poll' })
   expect(experiment?.variants[1]).toEqual({ name: 'b', weight: 3, doors: ['sse', 'poll'] })
   expect(await problems({ PARLEY_EXPERIMENT: 'x: a=1:auto' })).toEqual([
-    'PARLEY_EXPERIMENT must have two variants at least.',
+    'PARLEY_EXPERIMENT must have at least two variants.',
   ])
   put('parley.config.json', '{"experiment": {"name": "x"}}')
   expect(await problems()).toEqual([
-    'experiment in parley.config.json must be such as first-door: control=50:auto, sse-first=50:sse.',
+    'experiment in parley.config.json must have the form first-door: control=50:auto, sse-first=50:sse.',
   ])
 })
 
-test('a module may hold agents, too, and be found elsewhere', async () => {
+test('PARLEY_CONFIG names a module elsewhere, which may contain agents', async () => {
   put('other.mjs', "export default { model: 'demo', agents: { poet: { system: 'You rhyme.' } } }")
   const config = await load({ PARLEY_CONFIG: 'other.mjs' })
   expect(config.model).toBe('demo')
   expect(config.agents.get('poet')).toEqual({ system: 'You rhyme.' })
 })
 
-describe('stops the start, naming it:', () => {
+describe('aborts the start and names', () => {
   const wrong: [Record<string, string>, RegExp][] = [
     [{ PARLEY_PROT: '1' }, /^PARLEY_PROT is not a setting/],
     [{ PARLEY_PORT: 'http' }, /^PARLEY_PORT must be a whole number from 0 to 65535\.$/],
@@ -85,15 +85,15 @@ describe('stops the start, naming it:', () => {
     [{ PARLEY_PORT: '1.5' }, /^PARLEY_PORT must be/],
     [{ PARLEY_NODE: 'a b' }, /^PARLEY_NODE must be/],
     [{ PARLEY_ROLE: 'king' }, /^PARLEY_ROLE /],
-    [{ PARLEY_ROLE: 'gateway' }, /^PARLEY_ROLE gateway needs PARLEY_NATS_URL/],
-    [{ PARLEY_SHARE_PORT: 'yes' }, /^PARLEY_SHARE_PORT needs PARLEY_NATS_URL/],
+    [{ PARLEY_ROLE: 'gateway' }, /^PARLEY_ROLE=gateway needs PARLEY_NATS_URL/],
+    [{ PARLEY_SHARE_PORT: 'yes' }, /^PARLEY_SHARE_PORT=yes needs PARLEY_NATS_URL/],
     [
       { PARLEY_SHARE_PORT: 'yes', PARLEY_PORT: '0', PARLEY_NATS_URL: 'nats://x' },
-      /^PARLEY_SHARE_PORT needs a PARLEY_PORT/,
+      /^PARLEY_SHARE_PORT=yes needs a PARLEY_PORT/,
     ],
     [
       { PARLEY_SHARE_PORT: 'yes', PARLEY_ROLE: 'worker', PARLEY_NATS_URL: 'nats://x' },
-      /^PARLEY_SHARE_PORT is for nodes that serve clients/,
+      /^PARLEY_SHARE_PORT=yes is not available with PARLEY_ROLE=worker/,
     ],
     [{ PARLEY_NATS_URL: 'http://x:4222' }, /^PARLEY_NATS_URL at 0 must be NATS servers such as/],
     [
@@ -101,7 +101,10 @@ describe('stops the start, naming it:', () => {
       /^PARLEY_NATS_USER and PARLEY_NATS_TOKEN cannot both be set/,
     ],
     [{ PARLEY_NATS_URL: 'nats://x', PARLEY_NATS_PASSWORD: 'p' }, /^PARLEY_NATS_PASSWORD needs PARLEY_NATS_USER/],
-    [{ PARLEY_NATS_URL: 'nats://x', PARLEY_NATS_CERT: 'c' }, /^PARLEY_NATS_CERT and PARLEY_NATS_KEY belong together/],
+    [
+      { PARLEY_NATS_URL: 'nats://x', PARLEY_NATS_CERT: 'c' },
+      /^PARLEY_NATS_CERT and PARLEY_NATS_KEY must be set together/,
+    ],
     [{ PARLEY_NATS_PREFIX: 'A.b' }, /^PARLEY_NATS_PREFIX must be 1 to 32 of a-z/],
     [{ PARLEY_LOG_LEVEL: 'loud' }, /^PARLEY_LOG_LEVEL /],
     [{ PARLEY_ORIGINS: 'https://a.example/path' }, /^PARLEY_ORIGINS at 0 must be origins/],
@@ -117,7 +120,7 @@ describe('stops the start, naming it:', () => {
     })
   }
 
-  test('an unknown key, or a malformed one, of a file', async () => {
+  test('unknown and invalid keys of a file', async () => {
     put('parley.config.json', '{"prot": 1, "port": "x"}')
     expect(await problems()).toEqual([
       'prot in parley.config.json is not a setting of this server.',
@@ -125,32 +128,32 @@ describe('stops the start, naming it:', () => {
     ])
   })
 
-  test('a file that is no JSON, no object, or throws', async () => {
+  test('a file that is not JSON, is not an object, or throws', async () => {
     put('parley.config.json', '{')
-    expect(await problems()).toEqual([expect.stringMatching(/^parley\.config\.json cannot be read as JSON/)])
+    expect(await problems()).toEqual([expect.stringMatching(/^parley\.config\.json is not valid JSON/)])
     put('parley.config.json', '[]')
-    expect(await problems()).toEqual(['parley.config.json must hold an object of settings.'])
+    expect(await problems()).toEqual(['parley.config.json must contain an object of settings.'])
     put('parley.config.mjs', "throw new Error('broken')")
     expect(await problems()).toEqual(['parley.config.mjs cannot be loaded: broken.'])
   })
 
-  test('tools that defineTool did not make', async () => {
+  test('tools that were not made by defineTool', async () => {
     put('parley.config.mjs', "export default { tools: [{ name: 'x' }] }")
     expect(await problems()).toEqual([expect.stringMatching(/^tools in parley\.config\.mjs at 0 must be made by/)])
   })
 
-  test('all problems at once, and no values', async () => {
+  test('all problems at once, without their values', async () => {
     const found = await problems({ PARLEY_PORT: 'geheim', PARLEY_X: 'geheim' })
     expect(found).toHaveLength(2)
     expect(found.join()).not.toContain('geheim')
   })
 })
 
-test('variables of clients are left alone', async () => {
+test('variables of clients are ignored', async () => {
   await load({ PARLEY_URL: 'http://x', PARLEY_TOKEN: 't', OTHER: '1' })
 })
 
-test('every setting is described', () => {
+test('--help describes every setting', () => {
   const text = describeSettings()
   for (const [key, { variable }] of Object.entries(SETTINGS)) {
     expect(text).toContain(variable)

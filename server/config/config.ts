@@ -1,5 +1,5 @@
-// Config: the settings of one server, from the environment, a configuration file and the defaults, in this
-// order. Anything unknown or malformed stops the start, with messages that name it and show no value.
+// Loads the settings of one server: from the environment, else from a configuration file, else the defaults.
+// Unknown and invalid settings abort the start. The messages name them, but never contain a value.
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -9,13 +9,13 @@ import type { ServerTool } from '../tool/define-tool.ts'
 import { FOREIGN_VARIABLES, SETTINGS, type SettingKey, type Settings } from './settings.ts'
 
 export interface Config extends Settings {
-  /** The file that was read. */
+  /** The configuration file, if one was read. */
   readonly file: string | undefined
   readonly tools: readonly ServerTool[]
   readonly agents: ReadonlyMap<string, Agent>
 }
 
-/** The start is stopped. One line for each problem. */
+/** The start is aborted. The message has one line per problem. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly problems: readonly string[]
@@ -42,7 +42,7 @@ const ServerToolForm = z.custom<ServerTool>(
   { error: 'must be made by defineTool' },
 )
 
-/** @param folder where a configuration file is looked for @throws ConfigError */
+/** @param folder the folder to search for a configuration file @throws ConfigError */
 export async function loadConfig(env: Env, folder: string): Promise<Config> {
   const { file, values } = await readConfigFile(env, folder)
   const problems: string[] = []
@@ -85,20 +85,20 @@ export async function loadConfig(env: Env, folder: string): Promise<Config> {
 function problemsBetween(config: Config): string[] {
   const problems: string[] = []
   if (config.natsUrl === undefined && config.role !== undefined && config.role !== 'all') {
-    problems.push(`PARLEY_ROLE ${config.role} needs PARLEY_NATS_URL: with the embedded log one node does all.`)
+    problems.push(`PARLEY_ROLE=${config.role} needs PARLEY_NATS_URL. With the embedded log, the role must be all.`)
   }
   if (config.sharePort === 'yes' && config.natsUrl === undefined) {
-    problems.push('PARLEY_SHARE_PORT needs PARLEY_NATS_URL: of embedded logs each has sessions of its own.')
+    problems.push('PARLEY_SHARE_PORT=yes needs PARLEY_NATS_URL: nodes with embedded logs do not share sessions.')
   } else if (config.sharePort === 'yes' && config.port === 0) {
-    problems.push('PARLEY_SHARE_PORT needs a PARLEY_PORT that all of them have.')
+    problems.push('PARLEY_SHARE_PORT=yes needs a PARLEY_PORT other than 0, the same on all nodes.')
   } else if (config.sharePort === 'yes' && config.role === 'worker') {
-    problems.push('PARLEY_SHARE_PORT is for nodes that serve clients: a worker needs a port of its own.')
+    problems.push('PARLEY_SHARE_PORT=yes is not available with PARLEY_ROLE=worker: give the worker its own port.')
   }
   problems.push(...natsProblems(config))
   problems.push(...tokenProblems(config))
   const names = config.tools.map((tool) => tool.name)
   for (const name of new Set(names.filter((name, index) => names.indexOf(name) !== index))) {
-    problems.push(`tools in ${config.file} has two tools named ${name}.`)
+    problems.push(`tools in ${config.file} contains two tools named ${name}.`)
   }
   return problems
 }
@@ -118,7 +118,7 @@ function setVariables(values: Readonly<Record<string, unknown>>): string[] {
   return Object.entries(values).flatMap(([variable, value]) => (value === undefined ? [] : [variable]))
 }
 
-/** Ways to say who one is at NATS exclude each other. */
+/** The ways to authenticate to NATS exclude each other. */
 function natsProblems({ natsUser, natsPassword, natsToken, natsNkey, natsCreds, natsCert, natsKey }: Config): string[] {
   const problems: string[] = []
   const ways = setVariables({
@@ -131,7 +131,7 @@ function natsProblems({ natsUser, natsPassword, natsToken, natsNkey, natsCreds, 
   if (natsPassword !== undefined && natsUser === undefined)
     problems.push('PARLEY_NATS_PASSWORD needs PARLEY_NATS_USER.')
   if ((natsCert === undefined) !== (natsKey === undefined)) {
-    problems.push('PARLEY_NATS_CERT and PARLEY_NATS_KEY belong together.')
+    problems.push('PARLEY_NATS_CERT and PARLEY_NATS_KEY must be set together.')
   }
   return problems
 }
@@ -145,9 +145,9 @@ function checked<T>(schema: z.ZodType<T>, value: unknown, name: string, problems
 
 function messageOf(error: z.ZodError): string {
   const issue = error.issues[0]
-  if (issue === undefined) return 'is malformed'
+  if (issue === undefined) return 'is invalid'
   const where = issue.path.length === 0 ? '' : `at ${issue.path.join('.')} `
-  return issue.message.startsWith('must') ? `${where}${issue.message}` : `${where}is malformed: ${issue.message}`
+  return issue.message.startsWith('must') ? `${where}${issue.message}` : `${where}is invalid: ${issue.message}`
 }
 
 async function readConfigFile(
@@ -159,10 +159,10 @@ async function readConfigFile(
     named === undefined || named === '' ? FILE_NAMES.find((name) => existsSync(resolve(folder, name))) : named
   if (file === undefined) return { file, values: {} }
   const path = resolve(folder, file)
-  if (!existsSync(path)) throw new ConfigError([`PARLEY_CONFIG names ${file}, and there is no such file.`])
+  if (!existsSync(path)) throw new ConfigError([`PARLEY_CONFIG names ${file}, but that file does not exist.`])
   const values = file.endsWith('.json') ? readJson(path, file) : await importModule(path, file)
   if (typeof values !== 'object' || values === null || Array.isArray(values)) {
-    throw new ConfigError([`${file} must hold an object of settings.`])
+    throw new ConfigError([`${file} must contain an object of settings.`])
   }
   return { file, values: { ...values } }
 }
@@ -171,7 +171,7 @@ function readJson(path: string, file: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'))
   } catch (error) {
-    throw new ConfigError([`${file} cannot be read as JSON: ${error instanceof Error ? error.message : 'unreadable'}.`])
+    throw new ConfigError([`${file} is not valid JSON: ${error instanceof Error ? error.message : 'unreadable'}.`])
   }
 }
 
@@ -180,8 +180,10 @@ async function importModule(path: string, file: string): Promise<unknown> {
     const module: { readonly default?: unknown } = await import(pathToFileURL(path).href)
     return 'default' in module ? module.default : module
   } catch (error) {
-    const reason = error instanceof Error ? error.message.split('\n')[0] : 'it failed'
-    const hint = file.endsWith('.ts') ? ' This Node may not run TypeScript: a .mjs or .json file always works.' : ''
+    const reason = error instanceof Error ? error.message.split('\n')[0] : 'unknown error'
+    const hint = file.endsWith('.ts')
+      ? ' This version of Node.js may not run TypeScript. Use a .mjs or .json file instead.'
+      : ''
     throw new ConfigError([`${file} cannot be loaded: ${reason}.${hint}`])
   }
 }

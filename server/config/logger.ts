@@ -1,4 +1,4 @@
-// The server's log: JSON lines on standard output. It carries no content of users and no secrets.
+// The server's logger: JSON lines on standard output. They contain neither messages of users nor secrets.
 import { type Logger, pino } from 'pino'
 
 export type { Logger }

@@ -1,4 +1,4 @@
-// The server's version, as its package says.
+// The server's version, from its package.json.
 import { readFileSync } from 'node:fs'
 
 export function version(): string {

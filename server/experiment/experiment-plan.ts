@@ -1,5 +1,5 @@
-// ExperimentPlan: which variants there are, how much weight each has, and which doors it prefers: as an operator writes it,
-// and checked. Pure.
+// ExperimentPlan: the variants of an experiment, their weights and preferred transports. Parses and checks the operator's
+// text. Pure.
 //
 //   first-door: control=50:auto, sse-first=50:sse>websocket
 import { PREFERRED_DOORS, type PreferredDoor } from '@parley/protocol'
@@ -7,9 +7,9 @@ import { z } from 'zod'
 
 export interface Variant {
   readonly name: string
-  /** Its part of the sum of all weights is its part of the users. */
+  /** Its share of the sum of all weights is its share of the users. */
   readonly weight: number
-  /** Best first. Left out: the client's own order. */
+  /** Preferred transports, best first. Undefined: the client's own order. */
   readonly doors?: readonly PreferredDoor[] | undefined
 }
 
@@ -18,21 +18,21 @@ export interface ExperimentPlan {
   readonly variants: readonly Variant[]
 }
 
-/** Each is a value of a label on many metrics. */
+/** Each variant is a label value of many metrics. */
 const VARIANTS_MAX = 8
 const WEIGHT_MAX = 1_000_000
 const NAME = /^[A-Za-z0-9_-]{1,32}$/
-/** What metrics call a variant that is on no list. */
+/** The label value for unknown variants. */
 const RESERVED = 'other'
 const AUTO = 'auto'
-const FORM = 'must be such as first-door: control=50:auto, sse-first=50:sse'
+const FORM = 'must have the form first-door: control=50:auto, sse-first=50:sse'
 
 const Name = z.string({ error: FORM }).regex(NAME, { error: 'must have names of 1 to 32 of A-Z a-z 0-9 _ -' })
 
 const WEIGHT = `must have weights that are whole numbers from 0 to ${WEIGHT_MAX}`
 const Weight = z.int({ error: WEIGHT }).min(0, { error: WEIGHT }).max(WEIGHT_MAX, { error: WEIGHT })
 
-const DOORS = `must prefer auto, or doors of ${PREFERRED_DOORS.join(', ')} with > between, each once`
+const DOORS = `must prefer auto, or transports among ${PREFERRED_DOORS.join(', ')}, separated by >, each once`
 const Transports = z
   .array(z.enum(PREFERRED_DOORS, { error: DOORS }), { error: FORM })
   .min(1, { error: DOORS })
@@ -46,8 +46,8 @@ const Plan = z
         .array(z.strictObject({ name: Name, weight: Weight, doors: Transports.optional() }, { error: FORM }), {
           error: FORM,
         })
-        .min(2, { error: 'must have two variants at least' })
-        .max(VARIANTS_MAX, { error: `must have ${VARIANTS_MAX} variants at most` }),
+        .min(2, { error: 'must have at least two variants' })
+        .max(VARIANTS_MAX, { error: `must have at most ${VARIANTS_MAX} variants` }),
     },
     { error: FORM },
   )
@@ -55,15 +55,14 @@ const Plan = z
     const names = variants.map(({ name }) => name)
     const twice = names.find((name, index) => names.indexOf(name) !== index)
     if (twice !== undefined)
-      context.addIssue({ code: 'custom', message: `must name each variant once, and has ${twice} twice` })
-    if (names.includes(RESERVED))
-      context.addIssue({ code: 'custom', message: `must have no variant named ${RESERVED}` })
+      context.addIssue({ code: 'custom', message: `must name each variant once, but contains ${twice} twice` })
+    if (names.includes(RESERVED)) context.addIssue({ code: 'custom', message: `must not name a variant ${RESERVED}` })
     if (variants.every(({ weight }) => weight === 0)) {
-      context.addIssue({ code: 'custom', message: 'must give some variant a weight' })
+      context.addIssue({ code: 'custom', message: 'must give at least one variant a weight above 0' })
     }
   })
 
-/** Takes text, or the same as an object: `{ name, variants: [{ name, weight, doors? }] }`. */
+/** Accepts text, or an object: `{ name, variants: [{ name, weight, doors? }] }`. */
 export const ExperimentForm: z.ZodType<ExperimentPlan> = z.unknown().transform((written, context): ExperimentPlan => {
   const parsed = Plan.safeParse(typeof written === 'string' ? split(written) : written)
   if (parsed.success) return parsed.data
@@ -71,7 +70,7 @@ export const ExperimentForm: z.ZodType<ExperimentPlan> = z.unknown().transform((
   return z.NEVER
 })
 
-/** Parts only: what they hold is judged after. @returns what is no plan where it does not come apart */
+/** Splits the text into its parts without checking them. @returns parts that are undefined where the text is malformed */
 function split(text: string): unknown {
   const colon = text.indexOf(':')
   if (colon < 0) return undefined

@@ -1,4 +1,4 @@
-// Assignment: stable, by weight, and moved by a change of weights no more than it has to be.
+// Assignments are stable, follow the weights, and change as little as possible when a weight changes.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Experiment } from './experiment.ts'
@@ -10,7 +10,7 @@ function plan(weights: Weights, name = 'x'): ExperimentPlan {
   return { name, variants: Object.entries(weights).map(([variant, weight]) => ({ name: variant, weight })) }
 }
 
-function drawn(weights: Weights, user: string, name?: string): string | undefined {
+function variantOf(weights: Weights, user: string, name?: string): string | undefined {
   return new Experiment(plan(weights, name), true).assign(user, undefined)?.variant
 }
 
@@ -34,14 +34,14 @@ const Weights = fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd', 'e'), { minLe
 )
 
 describe('an assignment', () => {
-  it('is this one for ever: people stay in their variants over releases', () => {
+  it('never changes between releases', () => {
     const variants = ['ann', 'bob', 'cid', 'dora', 'eve', 'ümit', ''].map((user) =>
-      drawn({ a: 1, b: 1 }, user, 'pinned'),
+      variantOf({ a: 1, b: 1 }, user, 'pinned'),
     )
     expect(variants).toEqual(['b', 'a', 'a', 'b', 'b', 'b', 'a'])
   })
 
-  it('tells the experiment, the variant, and the doors to prefer', () => {
+  it('names the experiment, the variant and the preferred transports', () => {
     const doors = ['poll', 'sse'] as const
     const variants = [
       { name: 'a', weight: 0 },
@@ -52,17 +52,17 @@ describe('an assignment', () => {
     expect(experiment.variants).toEqual(['a', 'b'])
   })
 
-  it('is by the user where users are told apart, and else by the client’s own id, if it has one', () => {
+  it('depends on the user, or without authentication on the id of the client, if it has one', () => {
     const weights = { a: 1, b: 1 }
     const [byUser, byClient] = [true, false].map((by) => new Experiment(plan(weights), by))
     for (const client of [undefined, 'cli_1', 'cli_2', 'cli_3']) {
-      expect(byUser?.assign('ann', client)?.variant).toBe(drawn(weights, 'ann'))
-      expect(byClient?.assign('anonymous', client)?.variant).toBe(client && drawn(weights, client))
+      expect(byUser?.assign('ann', client)?.variant).toBe(variantOf(weights, 'ann'))
+      expect(byClient?.assign('anonymous', client)?.variant).toBe(client && variantOf(weights, client))
     }
   })
 
-  it('gives each variant its part of the users', () => {
-    // Four standard errors of the largest are 0.014.
+  it('gives each variant its share of the users', () => {
+    // Four standard errors of the largest share are 0.014.
     const found = shares({ a: 50, b: 30, c: 19, d: 1, e: 0 })
     expect(found.e).toBeUndefined()
     for (const [name, share] of Object.entries({ a: 0.5, b: 0.3, c: 0.19, d: 0.01 })) {
@@ -70,14 +70,14 @@ describe('an assignment', () => {
     }
   })
 
-  it('of one experiment says nothing of that of another', () => {
+  it('is independent between experiments', () => {
     const weights = { a: 1, b: 1 }
     const [first, second] = ['x', 'y'].map((name) => new Experiment(plan(weights, name), true))
     const same = USERS.filter((user) => first?.assign(user, '')?.variant === second?.assign(user, '')?.variant)
     expect(Math.abs(same.length / USERS.length - 0.5)).toBeLessThan(0.015)
   })
 
-  it('does not depend on the order of the variants, nor on the unit of the weights', () => {
+  it('does not depend on the order of variants or the scale of weights', () => {
     fc.assert(
       fc.property(Weights, fc.string(), fc.integer({ min: 1, max: 1_000 }), (weights, user, factor) => {
         const other = Object.fromEntries(
@@ -85,22 +85,22 @@ describe('an assignment', () => {
             .map(([name, weight]) => [name, weight * factor])
             .reverse(),
         )
-        expect(drawn(other, user)).toBe(drawn(weights, user))
+        expect(variantOf(other, user)).toBe(variantOf(weights, user))
       }),
     )
   })
 
-  it('is never of a variant without weight', () => {
-    fc.assert(fc.property(Weights, fc.string(), (weights, user) => (weights[drawn(weights, user) ?? ''] ?? 0) > 0))
+  it('never selects a variant without weight', () => {
+    fc.assert(fc.property(Weights, fc.string(), (weights, user) => (weights[variantOf(weights, user) ?? ''] ?? 0) > 0))
   })
 
-  it('moves, when one weight changes, only to that variant as it gains, and only from it as it loses', () => {
+  it('changes only towards a variant whose weight grows, or away from one whose weight shrinks', () => {
     fc.assert(
       fc.property(Weights, fc.string(), fc.nat(2_000), (weights, user, weight) => {
         const [changed = ''] = Object.keys(weights)
         const later = { ...weights, [changed]: weight }
         fc.pre(Object.values(later).some((any) => any > 0))
-        const [before, after] = [drawn(weights, user), drawn(later, user)]
+        const [before, after] = [variantOf(weights, user), variantOf(later, user)]
         if (before === after) return
         expect(weight > (weights[changed] ?? 0) ? after : before).toBe(changed)
       }),

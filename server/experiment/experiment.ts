@@ -1,22 +1,22 @@
-// Experiment: who takes part in which variant. The same user is in the same variant on every node, at any time, and when a
-// weight changes nobody moves but towards a variant that gained, or away from one that lost.
+// Experiment: assigns users to variants. A user has the same variant on every node, at any time. When a weight changes,
+// users move only to a variant whose weight grew, or away from one whose weight shrank.
 import { createHash } from 'node:crypto'
 import type { Assignment } from '@parley/protocol'
 import type { ExperimentPlan } from './experiment-plan.ts'
 
 interface Arm {
   readonly weight: number
-  /** The same object for all who are in it. */
+  /** Shared by all users of the variant. */
   readonly assignment: Assignment
 }
 
 export class Experiment {
-  /** The only values that a variant has. */
+  /** Names of all variants. */
   readonly variants: readonly string[]
   readonly #arms: readonly Arm[]
   readonly #byUser: boolean
 
-  /** @param byUser users are told apart; else, where all are anonymous, clients by the id that they keep */
+  /** @param byUser assign by user id; otherwise, if all clients are anonymous, by the id that each client keeps */
   constructor({ name, variants }: ExperimentPlan, byUser: boolean) {
     this.variants = variants.map((variant) => variant.name)
     this.#byUser = byUser
@@ -25,17 +25,17 @@ export class Experiment {
     })
   }
 
-  /** @param client the id that it keeps, where it has one @returns undefined for whom nothing tells apart from others */
+  /** @param client the id that the client keeps, if any @returns undefined without an id to assign by */
   assign(user: string, client: string | undefined): Assignment | undefined {
     const subject = this.#byUser ? user : client
-    return subject === undefined ? undefined : this.#drawn(subject)
+    return subject === undefined ? undefined : this.#choose(subject)
   }
 
   /**
-   * Weighted rendezvous: each variant draws a number for the subject, and the highest wins. A draw depends on nothing but its
-   * own variant's name and weight; that is why others do not move.
+   * Weighted rendezvous hashing: each variant gets a score for the subject, and the highest score wins. A score depends only
+   * on its own variant's name and weight, so other users do not move when a weight changes.
    */
-  #drawn(subject: string): Assignment | undefined {
+  #choose(subject: string): Assignment | undefined {
     let best: Assignment | undefined
     let highest = 0
     for (const { weight, assignment } of this.#arms) {
@@ -48,7 +48,7 @@ export class Experiment {
   }
 }
 
-/** Above 0 and below 1, as good as by chance. */
+/** A pseudo-random number above 0 and below 1. */
 function uniform({ name, variant }: Assignment, subject: string): number {
   const digest = createHash('sha256').update(`${name}\n${variant}\n${subject}`).digest()
   return (digest.readUIntBE(0, 6) + 0.5) / 2 ** 48

@@ -1,10 +1,10 @@
-// Budget windows: which window of time it is now, when it ends, and how budgets are written. Pure. Windows tile time without
-// a gap, at the same places for every node whose clock is right.
+// Budget windows: the current window, its end, and the text form of budgets. Pure. Windows follow each other without a
+// gap, at the same times on every node with a correct clock.
 import { Budget } from '@parley/protocol'
 
 export interface Window {
   readonly index: number
-  /** Unix milliseconds at which the next one begins. */
+  /** Unix milliseconds at which the next window begins. */
   readonly endsAt: number
 }
 
@@ -16,7 +16,7 @@ export function windowOf(windowMs: number, now: number): Window {
   return { index, endsAt: (index + 1) * windowMs }
 }
 
-/** Such as `1000000/1d` or `50000/12h`; undefined when it is none. */
+/** @param text such as `1000000/1d` or `50000/12h` @returns undefined if the text is invalid */
 export function parseBudget(text: string): Budget | undefined {
   const [, tokens, count, unit] = /^(\d{1,15})\/(\d{1,7})([smhd])$/.exec(text) ?? []
   if (unit === undefined) return undefined

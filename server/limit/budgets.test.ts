@@ -1,5 +1,5 @@
-// Budgets over a real ledger in a data folder: what is left, who is refused, who is stopped, what is known after a restart.
-// Runs are numbers that a test raises.
+// Budgets on a real ledger in a data folder: the remaining tokens, refusals, stopped runs, and restarts. A run is a number
+// that the test raises.
 import { ReplyError } from '@parley/protocol'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -7,17 +7,17 @@ import { StorageError } from '../store/ports/errors.ts'
 import type { LedgerListener, Tally, UsageLedger } from '../store/ports/usage-ledger.ts'
 import { LmdbHarness } from '../store/test/lmdb-harness.ts'
 import { Budgets, type BudgetsOptions, type Payer } from './budgets.ts'
-import { UsageBook, type UsageBookOptions } from './usage-book.ts'
+import { UsageTracker, type UsageTrackerOptions } from './usage-tracker.ts'
 
 const DAY = 86_400_000
 const logger = pino({ enabled: false })
 const ANN: Payer = { user: 'ann', session: 's', budget: undefined }
 
-/** A run as its owner tells of it. */
+/** A run as its driver reports it. */
 class Run {
   tokens = 0
   readonly stopped: Promise<void>
-  isOver = false
+  isExhausted = false
   #stop: () => void = () => undefined
 
   constructor() {
@@ -30,8 +30,8 @@ class Run {
     return this.tokens
   }
 
-  over(): void {
-    this.isOver = true
+  exhausted(): void {
+    this.isExhausted = true
     this.#stop()
   }
 }
@@ -52,32 +52,32 @@ afterEach(async () => {
 
 function node(
   options: Partial<BudgetsOptions> = { user: { tokens: 100, windowMs: DAY } },
-  book: Partial<UsageBookOptions> = {},
-): Budgets & { readonly stop: () => Promise<void> } {
-  const own = new UsageBook({ ledger: harness.usage, writer: `n${nodes++}`, logger, writeMs: 5, ...book })
-  const budgets = new Budgets({ book: own, now: () => now, lookMs: 5, ...options })
-  const stop = async (): Promise<void> => {
-    budgets.stopLooking()
+  usage: Partial<UsageTrackerOptions> = {},
+): Budgets & { readonly shutDown: () => Promise<void> } {
+  const own = new UsageTracker({ ledger: harness.usage, writer: `n${nodes++}`, logger, writeMs: 5, ...usage })
+  const budgets = new Budgets({ usage: own, now: () => now, pollMs: 5, ...options })
+  const shutDown = async (): Promise<void> => {
+    budgets.stop()
     await own.close()
   }
-  open.push(stop)
-  return Object.assign(budgets, { stop })
+  open.push(shutDown)
+  return Object.assign(budgets, { shutDown })
 }
 
-async function code(asking: Promise<unknown>): Promise<string | undefined> {
-  return asking.then(
+async function code(call: Promise<unknown>): Promise<string | undefined> {
+  return call.then(
     () => undefined,
     (error: unknown) => (error instanceof ReplyError ? error.code : 'other'),
   )
 }
 
-it('costs nothing where nothing is set', async () => {
+it('charges nothing without a budget', async () => {
   const budgets = node({})
   expect(await budgets.open(ANN, new Run())).toBeUndefined()
   expect(await budgets.left(ANN)).toEqual({ user: undefined, session: undefined })
 })
 
-it('tells what is left, and refuses when nothing is, until the window is over', async () => {
+it('reports the remaining tokens, and refuses runs from exhaustion to the end of the window', async () => {
   const budgets = node()
   const run = new Run()
   const spending = await budgets.open(ANN, run)
@@ -95,7 +95,7 @@ it('tells what is left, and refuses when nothing is, until the window is over', 
   expect(await code(budgets.check(ANN))).toBeUndefined()
 })
 
-it('stops every run of an account when they have used it up together, and no other', async () => {
+it('stops all runs of an account when together they exhaust it, and no others', async () => {
   const budgets = node()
   const [one, two, other] = [new Run(), new Run(), new Run()]
   await budgets.open(ANN, one)
@@ -105,10 +105,10 @@ it('stops every run of an account when they have used it up together, and no oth
   two.tokens = 41
   other.tokens = 99
   await Promise.all([one.stopped, two.stopped])
-  expect(other.isOver).toBe(false)
+  expect(other.isExhausted).toBe(false)
 })
 
-it('takes from a session whoever pays, and goes by the smaller of two budgets', async () => {
+it('charges a session for every user, and applies the smaller of two budgets', async () => {
   const budgets = node({ user: { tokens: 100, windowMs: DAY }, session: { tokens: 50, windowMs: 60_000 } })
   const run = new Run()
   const spending = await budgets.open(ANN, run)
@@ -120,7 +120,7 @@ it('takes from a session whoever pays, and goes by the smaller of two budgets', 
   expect(await code(budgets.check({ ...ANN, session: 't' }))).toBeUndefined()
 })
 
-it('goes by the budget of the user’s token in the place of the general one', async () => {
+it('applies the budget of the access token instead of the general one', async () => {
   const budgets = node()
   const rich = { ...ANN, budget: { tokens: 1_000, windowMs: DAY } }
   const spending = await budgets.open(rich, new Run())
@@ -128,7 +128,7 @@ it('goes by the budget of the user’s token in the place of the general one', a
   expect(await code(budgets.check({ ...ANN, budget: { tokens: 0, windowMs: DAY } }))).toBe('budget_exceeded')
 })
 
-it('counts what runs expect to use, until it is used', async () => {
+it('counts reserved tokens until they are used', async () => {
   const budgets = node()
   const [one, two] = [new Run(), new Run()]
   const first = await budgets.open(ANN, one)
@@ -141,7 +141,7 @@ it('counts what runs expect to use, until it is used', async () => {
   expect(second?.left).toBe(100)
 })
 
-it('counts into the window in which it is used', async () => {
+it('charges tokens to the window in which they are used', async () => {
   const budgets = node()
   const run = new Run()
   const spending = await budgets.open(ANN, run)
@@ -154,13 +154,13 @@ it('counts into the window in which it is used', async () => {
   expect((await budgets.left(ANN)).user?.spent).toBe(5)
 })
 
-it('knows after a restart, and after a crash, what was written before', async () => {
+it('restores written usage after a restart and after a crash', async () => {
   const first = node()
   const run = new Run()
   const spending = await first.open(ANN, run)
   run.tokens = 40
   spending?.close()
-  await first.stop()
+  await first.shutDown()
   await harness.reopen()
   const second = node()
   expect((await second.left(ANN)).user?.spent).toBe(40)
@@ -168,12 +168,12 @@ it('knows after a restart, and after a crash, what was written before', async ()
   const again = await second.open(ANN, next)
   next.tokens = 15
   again?.close()
-  await second.stop()
+  await second.shutDown()
   await harness.crash()
   expect((await node().left(ANN)).user?.spent).toBe(55)
 })
 
-it('goes on with its own count of an account that it had forgotten', async () => {
+it('continues its own count of a forgotten account', async () => {
   const budgets = node(undefined, { accounts: 2 })
   const spend = async (user: string, tokens: number): Promise<void> => {
     const run = new Run()
@@ -184,11 +184,11 @@ it('goes on with its own count of an account that it had forgotten', async () =>
   await spend('ann', 10)
   for (let other = 0; other < 20; other += 1) await spend(`user ${other}`, 1)
   await spend('ann', 7)
-  await budgets.stop()
+  await budgets.shutDown()
   expect((await node().left(ANN)).user?.spent).toBe(17)
 })
 
-it('goes on counting while the ledger is away, and writes it when it is back', async () => {
+it('counts while the ledger is unavailable, and writes the usage when it returns', async () => {
   let isAway = false
   let listener: LedgerListener | undefined
   const put: Tally[] = []
@@ -212,9 +212,9 @@ it('goes on counting while the ledger is away, and writes it when it is back', a
   const budgets = node(undefined, { ledger })
   const run = new Run()
   const spending = await budgets.open(ANN, run)
-  // Another node had told before it went away.
+  // Another node reported its total before the ledger failed.
   const [counter] = await counterOf(budgets, run, put)
-  listener?.told({ ...counter, writer: 'elsewhere', total: 50 })
+  listener?.updated({ ...counter, writer: 'elsewhere', total: 50 })
   isAway = true
   listener?.missed()
   run.tokens = 40
@@ -223,16 +223,16 @@ it('goes on counting while the ledger is away, and writes it when it is back', a
   await run.stopped
   spending?.close()
   isAway = false
-  await budgets.stop()
+  await budgets.shutDown()
   expect(put.at(-1)?.total).toBe(51)
 })
 
-/** The counter that a first token goes to. */
+/** The counter to which a first token is charged. */
 async function counterOf(budgets: Budgets, run: Run, put: readonly Tally[]): Promise<readonly [Tally]> {
   run.tokens = 1
   await expect.poll(() => put.length).toBeGreaterThan(0)
   expect((await budgets.left(ANN)).user?.spent).toBe(1)
   const [first] = put
-  if (first === undefined) throw new Error('nothing was put')
+  if (first === undefined) throw new Error('no usage was written')
   return [first]
 }

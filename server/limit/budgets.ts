@@ -1,43 +1,43 @@
-// Budgets: whether a run may begin, and that those under way stop when a budget is used up. A run is paid by the user whose
-// message began it, and by its session. Nothing is done for a token: what runs have used is looked at now and then.
+// Budgets: refuses runs, and stops active ones, when a token budget is exhausted. A run counts against the user whose
+// message started it, and against its session. No work is done per token: the usage of active runs is polled.
 import { type Budget, type BudgetLeft, ReplyError } from '@parley/protocol'
 import { userKey } from '../store/ports/session-directory.ts'
 import type { Counter } from '../store/ports/usage-ledger.ts'
 import { windowOf } from './budget.ts'
-import type { UsageBook } from './usage-book.ts'
+import type { UsageTracker } from './usage-tracker.ts'
 
 export interface BudgetsOptions {
-  readonly book: UsageBook
-  /** Of each user whose token names none. */
+  readonly usage: UsageTracker
+  /** The budget of a user whose access token contains none. */
   readonly user?: Budget | undefined
   readonly session?: Budget | undefined
   /** Unix milliseconds; default `Date.now`. */
   readonly now?: () => number
-  /** Milliseconds between two looks at what runs have used; default 250. */
-  readonly lookMs?: number
+  /** Milliseconds between two polls of the usage of active runs; default 250. */
+  readonly pollMs?: number
 }
 
 export interface Payer {
-  /** Undefined: nobody is known; then the session alone pays. */
+  /** Undefined: the user is unknown, and only the session is charged. */
   readonly user: string | undefined
   readonly session: string | undefined
-  /** By the user's token. */
+  /** From the user's access token. */
   readonly budget: Budget | undefined
 }
 
 export interface SpendingRun {
-  /** Tokens that it has used so far, by what is known. */
+  /** Tokens that it has used so far, partly estimated. */
   used(): number
-  /** A budget is used up. */
-  over(): void
+  /** A budget is exhausted. */
+  exhausted(): void
 }
 
 export interface Spending {
-  /** Tokens that may still be used; below 0 when others used them meanwhile. */
+  /** Remaining tokens; negative if others used them in the meantime. */
   readonly left: number
-  /** So many more will be used, and are not among `used` yet. */
+  /** Reserves tokens that will be used, and that `used` does not include yet. */
   expect(tokens: number): void
-  /** It uses no more: what it has used is counted. */
+  /** Counts the usage so far; the run uses no more. */
   close(): void
 }
 
@@ -46,13 +46,13 @@ interface Account {
   readonly budget: Budget
 }
 
-const LOOK_MS = 250
+const POLL_MS = 250
 
 export class Budgets {
   readonly #options: BudgetsOptions
   readonly #now: () => number
   readonly #open = new Set<OpenSpending>()
-  /** What is expected by runs under way here, by account. */
+  /** Tokens reserved by active runs on this node, by account. */
   readonly #expected = new Map<string, number>()
   #timer: NodeJS.Timeout | undefined
 
@@ -67,11 +67,13 @@ export class Budgets {
       if (left > 0) continue
       const when = new Date(resetsAt).toISOString()
       const retryAfterMs = Math.max(0, resetsAt - this.#now())
-      throw new ReplyError('budget_exceeded', `The ${whose}'s tokens are used up until ${when}.`, { retryAfterMs })
+      throw new ReplyError('budget_exceeded', `The token budget of the ${whose} is exhausted. It resets at ${when}.`, {
+        retryAfterMs,
+      })
     }
   }
 
-  /** What is left to the user, and to the session; undefined where nothing bounds it. */
+  /** The remaining budgets of the user and of the session; undefined without a limit. */
   async left(
     payer: Payer,
   ): Promise<{ readonly user: BudgetLeft | undefined; readonly session: BudgetLeft | undefined }> {
@@ -85,45 +87,45 @@ export class Budgets {
     return { user: of('user'), session: of('session') }
   }
 
-  /** A run begins to use tokens; undefined: nothing bounds it. */
+  /** Starts charging a run. @returns undefined if no budget applies */
   async open(payer: Payer, run: SpendingRun): Promise<Spending | undefined> {
     const accounts = this.#accounts(payer)
     if (accounts.length === 0) return undefined
-    await Promise.all(accounts.map((account) => this.#options.book.known(this.#counter(account))))
+    await Promise.all(accounts.map((account) => this.#options.usage.known(this.#counter(account))))
     const spending = new OpenSpending(accounts, run, {
-      book: this.#options.book,
+      usage: this.#options.usage,
       expected: this.#expected,
       counter: (account) => this.#counter(account),
       closed: (closed) => this.#open.delete(closed),
     })
     this.#open.add(spending)
-    this.#timer ??= setInterval(() => this.#look(), this.#options.lookMs ?? LOOK_MS)
+    this.#timer ??= setInterval(() => this.#poll(), this.#options.pollMs ?? POLL_MS)
     return spending
   }
 
-  /** Counts what is not counted yet, and looks no more. */
-  stopLooking(): void {
+  /** Counts the remaining usage, and stops polling. */
+  stop(): void {
     clearInterval(this.#timer)
     this.#timer = undefined
     for (const spending of [...this.#open]) spending.close()
   }
 
-  #look(): void {
-    // First what all have used, then who may go on.
+  #poll(): void {
+    // Count the usage of all runs before deciding which ones may continue.
     for (const spending of this.#open) spending.count()
-    for (const spending of [...this.#open]) spending.stopIfOver()
+    for (const spending of [...this.#open]) spending.stopIfExhausted()
     if (this.#open.size > 0) return
     clearInterval(this.#timer)
     this.#timer = undefined
   }
 
   async #lefts(payer: Payer) {
-    const { book } = this.#options
+    const { usage } = this.#options
     const accounts = this.#accounts(payer)
-    await Promise.all(accounts.map((account) => book.known(this.#counter(account))))
+    await Promise.all(accounts.map((account) => usage.known(this.#counter(account))))
     return accounts.map((account) => {
       const { name, budget } = account
-      const sum = book.sum(this.#counter(account))
+      const sum = usage.sum(this.#counter(account))
       return {
         whose: name.startsWith('u-') ? ('user' as const) : ('session' as const),
         ...budget,
@@ -149,9 +151,9 @@ export class Budgets {
 }
 
 interface SpendingPorts {
-  readonly book: UsageBook
+  readonly usage: UsageTracker
   readonly expected: Map<string, number>
-  /** The account's counter of now. */
+  /** The counter of the account's current window. */
   counter(account: Account): Counter
   closed(spending: OpenSpending): void
 }
@@ -160,26 +162,26 @@ class OpenSpending implements Spending {
   readonly #accounts: readonly Account[]
   readonly #run: SpendingRun
   readonly #ports: SpendingPorts
-  /** Kept in the book: of the window in which it was last counted. */
+  /** Counters that are held in the tracker: of the window in which the run was last counted. */
   #held: readonly Counter[]
   #counted = 0
   #expected = 0
   #isOpen = true
-  #isOver = false
+  #isStopped = false
 
   constructor(accounts: readonly Account[], run: SpendingRun, ports: SpendingPorts) {
     this.#accounts = accounts
     this.#run = run
     this.#ports = ports
     this.#held = accounts.map((account) => ports.counter(account))
-    for (const counter of this.#held) ports.book.hold(counter)
+    for (const counter of this.#held) ports.usage.hold(counter)
   }
 
   get left(): number {
     this.count()
-    const { book, expected } = this.#ports
+    const { usage, expected } = this.#ports
     const lefts = this.#accounts.map((account, index) => {
-      return account.budget.tokens - book.sum(this.#held[index] as Counter) - (expected.get(account.name) ?? 0)
+      return account.budget.tokens - usage.sum(this.#held[index] as Counter) - (expected.get(account.name) ?? 0)
     })
     return Math.min(...lefts)
   }
@@ -194,7 +196,7 @@ class OpenSpending implements Spending {
     this.#expected = tokens
   }
 
-  /** What it has used since the last time goes to the windows of now. An estimate that was too high waits for the rest. */
+  /** Charges the usage since the last call to the current windows. If an estimate was too high, later usage is offset first. */
   count(): void {
     if (!this.#isOpen) return
     this.#followWindows()
@@ -202,13 +204,13 @@ class OpenSpending implements Spending {
     const more = used - this.#counted
     if (more <= 0) return
     this.#counted = used
-    for (const counter of this.#held) this.#ports.book.spend(counter, more)
+    for (const counter of this.#held) this.#ports.usage.spend(counter, more)
   }
 
-  stopIfOver(): void {
-    if (this.#isOver || !this.#isOpen || this.left >= 0) return
-    this.#isOver = true
-    this.#run.over()
+  stopIfExhausted(): void {
+    if (this.#isStopped || !this.#isOpen || this.left >= 0) return
+    this.#isStopped = true
+    this.#run.exhausted()
   }
 
   close(): void {
@@ -216,19 +218,19 @@ class OpenSpending implements Spending {
     this.count()
     this.expect(0)
     this.#isOpen = false
-    for (const counter of this.#held) this.#ports.book.release(counter)
+    for (const counter of this.#held) this.#ports.usage.release(counter)
     this.#ports.closed(this)
   }
 
   #followWindows(): void {
-    const { book, counter: counterOf } = this.#ports
+    const { usage, counter: counterOf } = this.#ports
     this.#held = this.#accounts.map((account, index) => {
       const now = counterOf(account)
       const held = this.#held[index] as Counter
       if (held.index === now.index) return held
-      book.release(held)
-      book.hold(now)
-      void book.known(now)
+      usage.release(held)
+      usage.hold(now)
+      void usage.known(now)
       return now
     })
   }

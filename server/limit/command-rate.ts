@@ -1,14 +1,15 @@
-// CommandRate: how many commands a connection may send. A token bucket for what is taken, and a second one
-// for what is refused: who is refused may ask again at the time he is told; who does not listen is cut off.
+// CommandRate: limits the commands of one connection. One token bucket counts accepted commands, a second one refused
+// commands: each refusal says when to retry, and a client that keeps ignoring it is disconnected.
+
 export interface CommandRateLimits {
-  /** Commands a second, over time. */
+  /** Sustained commands per second. */
   readonly perSecond: number
-  /** Commands at once. */
+  /** Commands in a burst. */
   readonly burst: number
 }
 
-/** Refusals that are answered before the connection ends, as a multiple of the burst. */
-const PATIENCE = 5
+/** Refusals before the client is disconnected, as a multiple of the burst. */
+const MAX_REFUSED_BURSTS = 5
 
 export type CommandVerdict =
   | { readonly kind: 'take' }
@@ -21,11 +22,11 @@ const DISCONNECT: CommandVerdict = { kind: 'disconnect' }
 export class CommandRate {
   readonly #limits: CommandRateLimits
   #tokens: number
-  /** Refusals that have not been forgiven yet; they are at the bucket's rate. */
+  /** Recent refusals. They decay at the rate of the bucket. */
   #refused = 0
   #time: number
 
-  /** @param now milliseconds of a clock that does not go back */
+  /** @param now milliseconds of a monotonic clock */
   constructor(limits: CommandRateLimits, now: number) {
     this.#limits = limits
     this.#tokens = limits.burst
@@ -43,8 +44,8 @@ export class CommandRate {
       return TAKE
     }
     this.#refused += 1
-    if (this.#refused > burst * PATIENCE) return DISCONNECT
-    // Each one that is refused gets a later time, so that they do not all come back at once.
+    if (this.#refused > burst * MAX_REFUSED_BURSTS) return DISCONNECT
+    // Each refusal names a later time, so that the retries are spread.
     return { kind: 'refuse', retryAfterMs: Math.ceil((this.#refused * 1000) / perSecond) }
   }
 }

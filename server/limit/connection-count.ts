@@ -1,4 +1,5 @@
-// ConnectionCount: how many connections there are, in all and from each address.
+// ConnectionCount: limits the connections of this node, in total and per client address.
+
 export interface ConnectionLimits {
   readonly total: number
   readonly perAddress: number
@@ -17,7 +18,7 @@ export class ConnectionCount {
     return this.#total
   }
 
-  /** Counts one more, unless that is more than may be: then it says which limit stands in the way. */
+  /** @returns `entered` if the connection was counted, otherwise the limit that was reached */
   enter(address: string): 'entered' | 'address' | 'total' {
     if (this.#total >= this.#limits.total) return 'total'
     const count = this.#byAddress.get(address) ?? 0

@@ -1,8 +1,8 @@
-// RequestRate: how many requests one asker may make, by a token bucket for each. What is remembered is bounded: the
-// asker that was silent for the longest is forgotten first, whose bucket is the fullest.
+// RequestRate: limits the requests of each client with a token bucket. At most CLIENTS buckets are kept: the client that
+// was silent for the longest is forgotten first, because its bucket is the fullest.
 import { CommandRate, type CommandRateLimits, type CommandVerdict } from './command-rate.ts'
 
-const ASKERS = 10_000
+const CLIENTS = 10_000
 
 export class RequestRate {
   readonly #limits: CommandRateLimits
@@ -12,13 +12,13 @@ export class RequestRate {
     this.#limits = limits
   }
 
-  /** @param now milliseconds of a clock that does not go back */
-  judge(asker: string, now: number): CommandVerdict {
-    const rate = this.#rates.get(asker) ?? new CommandRate(this.#limits, now)
-    // To the end of the map's order.
-    this.#rates.delete(asker)
-    this.#rates.set(asker, rate)
-    if (this.#rates.size > ASKERS) {
+  /** @param now milliseconds of a monotonic clock */
+  judge(client: string, now: number): CommandVerdict {
+    const rate = this.#rates.get(client) ?? new CommandRate(this.#limits, now)
+    // Move the client to the end of the map's order.
+    this.#rates.delete(client)
+    this.#rates.set(client, rate)
+    if (this.#rates.size > CLIENTS) {
       for (const oldest of this.#rates.keys()) {
         this.#rates.delete(oldest)
         break

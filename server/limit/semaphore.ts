@@ -1,20 +1,20 @@
-// Semaphore: at most so many at once; the others wait in the order in which they came.
+// Semaphore: limits how many callers proceed at the same time. The others wait in the order of their arrival.
 export class Semaphore {
   readonly #count: number
-  readonly #unused: (() => void) | undefined
+  readonly #onIdle: (() => void) | undefined
   #free: number
-  #waiting: ((granted: boolean) => void)[] = []
+  #waiting: ((acquired: boolean) => void)[] = []
   #closed = false
 
-  /** @param unused called each time that all have been given back */
-  constructor(count: number, unused?: () => void) {
+  /** @param onIdle called each time the last permit was released */
+  constructor(count: number, onIdle?: () => void) {
     this.#count = count
-    this.#unused = unused
+    this.#onIdle = onIdle
     this.#free = count
   }
 
-  /** @returns false when the slots were closed: then nothing was taken */
-  async take(): Promise<boolean> {
+  /** @returns false if the semaphore was closed: the caller then has no permit */
+  async acquire(): Promise<boolean> {
     if (this.#closed) return false
     if (this.#free > 0) {
       this.#free -= 1
@@ -23,21 +23,20 @@ export class Semaphore {
     return new Promise<boolean>((resolve) => this.#waiting.push(resolve))
   }
 
-  /** Gives back one that was taken. */
-  give(): void {
+  release(): void {
     const next = this.#waiting.shift()
     if (next !== undefined) {
       next(true)
       return
     }
     this.#free += 1
-    if (this.#free === this.#count) this.#unused?.()
+    if (this.#free === this.#count) this.#onIdle?.()
   }
 
   close(): void {
     this.#closed = true
     const waiting = this.#waiting
     this.#waiting = []
-    for (const tell of waiting) tell(false)
+    for (const resolve of waiting) resolve(false)
   }
 }

@@ -1,19 +1,23 @@
-// What writers say of what they have spent gives one sum, in whatever order and however often it is heard.
+// UsageCount: the order and repetitions of reported totals do not matter.
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { heard, NOTHING_SPENT, recalled, spent, type UsageCount } from './usage-count.ts'
+import { added, merged, NO_USAGE, restored, type UsageCount } from './usage-count.ts'
 
-const said = fc.record({ writer: fc.constantFrom('n1', 'n2', 'n3'), total: fc.nat(1_000) })
-
-function sumOf(own: number, heardOf: readonly { readonly writer: string; readonly total: number }[]): number {
-  const hear = (count: UsageCount, { writer, total }: { writer: string; total: number }): UsageCount =>
-    heard(count, writer, total)
-  return heardOf.reduce(hear, spent(NOTHING_SPENT, own)).sum
+interface Report {
+  readonly writer: string
+  readonly total: number
 }
 
-it('comes to the greatest that each writer said, however it is heard', () => {
+const report = fc.record({ writer: fc.constantFrom('n1', 'n2', 'n3'), total: fc.nat(1_000) })
+
+function sumOf(own: number, reports: readonly Report[]): number {
+  const merge = (count: UsageCount, { writer, total }: Report): UsageCount => merged(count, writer, total)
+  return reports.reduce(merge, added(NO_USAGE, own)).sum
+}
+
+it('is the sum of the greatest total of each writer, in any order', () => {
   const anyOrder = fc
-    .array(said)
+    .array(report)
     .chain((list) =>
       fc.tuple(fc.constant(list), fc.shuffledSubarray([...list, ...list], { minLength: list.length * 2 })),
     )
@@ -27,9 +31,9 @@ it('comes to the greatest that each writer said, however it is heard', () => {
   )
 })
 
-it('never grows smaller', () => {
-  const count = heard(spent(NOTHING_SPENT, 5), 'n1', 10)
-  expect(heard(count, 'n1', 9)).toBe(count)
-  expect(recalled(count, 4)).toBe(count)
-  expect(recalled(count, 8)).toMatchObject({ own: 8, sum: 18 })
+it('never decreases', () => {
+  const count = merged(added(NO_USAGE, 5), 'n1', 10)
+  expect(merged(count, 'n1', 9)).toBe(count)
+  expect(restored(count, 4)).toBe(count)
+  expect(restored(count, 8)).toMatchObject({ own: 8, sum: 18 })
 })

@@ -1,14 +1,14 @@
-// Labels: whatever clients say, each has few values.
+// Every label has few values, whatever clients send.
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { AllowList, doorLabel, providerLabel } from './labels.ts'
 
-it('lets through what is on the list, and calls the rest other', () => {
+it('keeps known values, and replaces the others', () => {
   const list = new AllowList(['a', 'b'])
   expect(['a', 'b', 'c', '', undefined].map((value) => list.label(value))).toEqual(['a', 'b', 'other', '', ''])
 })
 
-it('has a bounded number of values, whatever is said', () => {
+it('has a limited number of values for any input', () => {
   const allowed = new Set(['websocket', 'sse', 'ndjson', 'poll', 'openai', 'request', 'job', 'other'])
   const providers = new Set(['parley.demo', 'openai', 'anthropic', 'gcp.gemini', 'openai.compatible', 'other'])
   fc.assert(

@@ -1,15 +1,15 @@
-// Labels: what metrics may be told apart by. Every label has few values, whatever clients say: what is not on its list is
-// `other`. No label names a user, a session or a run.
+// Labels of metrics. Every label has few values, whatever clients send: unknown values become `other`. No label contains a
+// user, a session or a run.
 import { DOORS } from '@parley/protocol'
 
 export const OTHER = 'other'
 
-/** What the metrics of a run are told apart by; the node is a label of all metrics. */
+/** The labels of a run's metrics. All metrics also have the label `node`. */
 export interface RunLabels {
-  /** Through which its message came. */
+  /** The transport of its message. */
   readonly door: string
   readonly gen_ai_request_model: string
-  /** Of an experiment; '' where there is none. */
+  /** The variant of an experiment, or ''. */
   readonly variant: string
 }
 
@@ -17,7 +17,7 @@ export const NO_LABELS: RunLabels = { door: '', gen_ai_request_model: '', varian
 
 export const RUN_LABELS = ['door', 'gen_ai_request_model', 'variant'] as const
 
-/** Values that are let through. */
+/** Replaces unknown values. */
 export class AllowList {
   readonly #allowed: ReadonlySet<string>
 
@@ -25,7 +25,7 @@ export class AllowList {
     this.#allowed = new Set(allowed)
   }
 
-  /** @returns the value, `other`, or '' for none */
+  /** @returns the value, `other` if it is unknown, or '' if there is none */
   label(value: string | undefined): string {
     if (value === undefined || value === '') return ''
     return this.#allowed.has(value) ? value : OTHER
@@ -34,12 +34,12 @@ export class AllowList {
 
 const DOOR_LIST = new AllowList(DOORS)
 
-/** Of one that is not told, `other`. */
+/** @returns `other` for an unknown or missing transport */
 export function doorLabel(door: string | undefined): string {
   return DOOR_LIST.label(door) || OTHER
 }
 
-/** Of a model's id, as OpenTelemetry calls them. */
+/** Names of OpenTelemetry's conventions, by the provider in a model's id. */
 const PROVIDERS: ReadonlyMap<string, string> = new Map([
   ['demo', 'parley.demo'],
   ['openai', 'openai'],

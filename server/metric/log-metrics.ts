@@ -1,8 +1,8 @@
-// LogMetrics: how long the log takes to store and to hand out, and who came second. Tokens are not timed one by one: they
-// wait for the same commits as what is.
+// LogMetrics: duration, conflicts and failures of appends, and the time to follow a session. Tokens are not timed one by
+// one: they wait for the same commits as the other entries.
 import { Counter, Histogram, type Registry } from 'prom-client'
 
-/** Lanes of a session, by the first part of a subject. */
+/** The first part of a subject. */
 export type Lane = 'in' | 'run' | 'tool' | 'meta' | 'other'
 
 const LANES: ReadonlySet<string> = new Set(['in', 'run', 'tool', 'meta'])
@@ -19,14 +19,14 @@ export class LogMetrics {
     const registers = [registry]
     this.#appends = new Histogram({
       name: 'parley_log_append_duration_seconds',
-      help: 'Time until the log had stored an entry other than a token.',
+      help: 'Time until an entry other than a token was stored.',
       labelNames: ['lane'],
       buckets: STORE_BUCKETS,
       registers,
     })
     this.#conflicts = new Counter({
       name: 'parley_log_conflicts_total',
-      help: 'Appends that came second: somebody else had appended to the subject.',
+      help: 'Appends that lost against a concurrent append to the same subject.',
       labelNames: ['lane'],
       registers,
     })
@@ -38,7 +38,7 @@ export class LogMetrics {
     })
     this.#follows = new Histogram({
       name: 'parley_log_follow_duration_seconds',
-      help: 'Time until a session that is followed anew was read up to its live end.',
+      help: 'Time to read a newly followed session up to its end.',
       buckets: STORE_BUCKETS,
       registers,
     })

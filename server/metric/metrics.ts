@@ -1,5 +1,5 @@
-// Metrics: all that a node measures of itself, in the form that Prometheus reads. What happens often is counted in plain
-// numbers where it happens, and read here when somebody asks.
+// Metrics: all metrics of a node, in the text format of Prometheus. Frequent events are counted in plain numbers where
+// they happen, and read here at each scrape.
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { LogMetrics } from './log-metrics.ts'
 import type { PriceTable } from './prices.ts'
@@ -8,21 +8,21 @@ import { TransportMetrics } from './transport-metrics.ts'
 
 export interface MetricsOptions {
   readonly node: string
-  /** Ids of models that are told apart; others are `other`. */
+  /** Ids of models that get a label value of their own; others are `other`. */
   readonly models: readonly string[]
-  /** Of an experiment; others are `other`. */
+  /** Variants of the experiment; others are `other`. */
   readonly variants?: readonly string[]
   readonly prices?: PriceTable | undefined
-  /** Runs that are driven on this node now. */
+  /** Number of runs that this node drives now. */
   readonly active: () => number
 }
 
-/** Of the library's own: gauges that are named like counters, which `promtool check metrics` refuses. */
-const ILL_NAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
+/** Gauges of the library that are named like counters, which `promtool check metrics` rejects. */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
 
 export class Metrics {
   readonly runs: RunMetrics
-  readonly doors: TransportMetrics
+  readonly transports: TransportMetrics
   readonly log: LogMetrics
   readonly registry = new Registry()
 
@@ -31,19 +31,16 @@ export class Metrics {
     const { node, models, variants = [], prices, active } = options
     registry.setDefaultLabels({ node })
     this.runs = new RunMetrics({ registry, models, variants, prices, active })
-    this.doors = new TransportMetrics(registry)
+    this.transports = new TransportMetrics(registry)
     this.log = new LogMetrics(registry)
-    // Memory, CPU, the event loop's delay, collections of garbage.
     collectDefaultMetrics({ register: registry })
-    for (const name of ILL_NAMED) registry.removeSingleMetric(name)
+    for (const name of MISNAMED) registry.removeSingleMetric(name)
   }
 
-  /** Of `text`. */
   get contentType(): string {
     return this.registry.contentType
   }
 
-  /** All of it, as it is now. */
   text(): Promise<string> {
     return this.registry.metrics()
   }

@@ -1,4 +1,4 @@
-// Prices: what is in the table costs what it says, and nothing else has a price.
+// Prices: only models in the table have a price.
 import { expect, it } from 'vitest'
 import { costOf, PriceTable } from './prices.ts'
 
@@ -6,11 +6,11 @@ const table = PriceTable.parse({
   models: { 'openai:gpt-5': { input: 1.25, output: 10 }, 'openai:*': { input: 100, output: 200 } },
 })
 
-it('counts what goes in and what comes out at its own price, by the million', () => {
+it('charges input and output per million tokens', () => {
   expect(costOf(table, 'openai:gpt-5', { inputTokens: 2_000_000, outputTokens: 100_000 })).toBe(3.5)
 })
 
-it('takes a provider’s own price for models that are not named, and none for others', () => {
+it('falls back to the price of the provider, and has no price for other models', () => {
   const usage = { inputTokens: 10_000, outputTokens: 0 }
   expect(costOf(table, 'openai:other', usage)).toBe(1)
   expect(costOf(table, 'demo', usage)).toBeUndefined()

@@ -1,5 +1,5 @@
-// Prices: what tokens cost, by model, as the operator says. Without a table nothing has a price; a model that is not in it
-// has none either, rather than a wrong one.
+// Prices of tokens by model, from the operator's table. A model that is not in the table has no price, rather than a
+// wrong one.
 import { z } from 'zod'
 
 const Amount = z.number().min(0).max(1_000_000)
@@ -8,12 +8,12 @@ const Amount = z.number().min(0).max(1_000_000)
 const ModelPrice = z.strictObject({ input: Amount, output: Amount })
 
 export const PriceTable = z.strictObject({
-  /** For people: a label of the metric. */
+  /** A label value of the cost metric. */
   currency: z
     .string()
     .regex(/^[A-Za-z]{1,8}$/, 'must be a name such as USD')
     .default('USD'),
-  /** By the model's id; `openai:*` stands for all others of a provider. */
+  /** By model id; `openai:*` is the price of all other models of a provider. */
   models: z.record(z.string(), ModelPrice),
 })
 export type PriceTable = z.infer<typeof PriceTable>
@@ -25,7 +25,7 @@ export interface TokenCount {
 
 const MILLION = 1_000_000
 
-/** @returns undefined where the model has no price */
+/** @returns undefined if the model has no price */
 export function costOf(
   table: PriceTable,
   model: string,

@@ -1,40 +1,40 @@
-// RunMeter: what one owner of a run counts while tokens flow: plain numbers, three comparisons for an output. They become
-// metrics at the first token and when the owner is done, and at no token between.
+// RunMeter: counts the outputs of one driver of a run in plain numbers, with three comparisons per output. They become
+// metrics at the first token and when the driver is done, not per token.
 import type { RunLabels } from './labels.ts'
 
-/** What a meter's numbers become. */
+/** Receives the results of a meter. */
 export interface RunMeterSink {
   firstToken(labels: RunLabels, model: string, seconds: number): void
   takenOver(labels: RunLabels, seconds: number): void
-  ownerDone(labels: RunLabels, model: string, pace: Pace): void
+  driverDone(labels: RunLabels, model: string, pace: Pace): void
 }
 
-/** For an owner of whom nothing is to be counted. */
+/** For a driver that is not measured. */
 export const UNCOUNTED: RunMeterSink = {
   firstToken: () => undefined,
   takenOver: () => undefined,
-  ownerDone: () => undefined,
+  driverDone: () => undefined,
 }
 
 export interface Pace {
-  /** Of one token after the first of its model call; undefined where there was none. */
+  /** Mean time per token after the first one of its model call; undefined if there was none. */
   readonly secondsPerToken: number | undefined
-  /** The longest wait for an output within a model call. */
+  /** Longest time between two outputs of a model call. */
   readonly longestSeconds: number | undefined
-  /** Tokens that the model gave and nobody will see. */
+  /** Tokens that the model produced and that were never stored. */
   readonly wasted: number
 }
 
 export interface MeteredRun {
   readonly labels: RunLabels
   readonly model: string
-  /** Unix milliseconds at which its message was stored, where that is known. */
+  /** Unix milliseconds at which its message was stored, if known. */
   readonly sentAt: number | undefined
-  /** An owner before has brought forth outputs. */
+  /** Whether an earlier driver produced outputs. */
   readonly hasSpoken: boolean
-  /** Unix milliseconds of the last that is stored of an owner who was lost. */
+  /** Unix milliseconds of the last stored entry of a lost driver. */
   readonly silentSince: number | undefined
-  /** Told of the first output of each model call, when the log has it. */
+  /** Called when the first output of each model call is stored. */
   readonly spoke?: (() => void) | undefined
 }
 
@@ -42,13 +42,13 @@ export class RunMeter {
   readonly #sink: RunMeterSink
   readonly #run: MeteredRun
   #hasBegun = false
-  /** Unix milliseconds, by the log's clock; 0: the next output follows none. */
+  /** Unix milliseconds by the clock of the log; 0: the next output is the first one of its model call. */
   #lastAt = 0
   #spanMs = 0
   #longestMs = 0
   #starts = 0
   #deltas = 0
-  /** Deltas up to the last that was given to the log, and up to the last that it has. */
+  /** Deltas that were passed to the log, and deltas that it has stored. */
   #given = 0
   #stored = 0
 
@@ -57,12 +57,12 @@ export class RunMeter {
     this.#run = run
   }
 
-  /** All deltas up to this one are with the log, or in it. */
+  /** The deltas up to this count were passed to the log. */
   gave(deltas: number): void {
     this.#given = deltas
   }
 
-  /** The log has an output. @param time of its entry */
+  /** The log stored an output. @param time of its entry, in Unix milliseconds */
   stored(time: number): void {
     this.#stored = this.#given
     const last = this.#lastAt
@@ -76,21 +76,21 @@ export class RunMeter {
     if (gap > this.#longestMs) this.#longestMs = gap
   }
 
-  /** What comes next is of another model call. */
+  /** The next output belongs to another model call. */
   nextCall(): void {
     this.#lastAt = 0
   }
 
   /**
-   * The owner is done.
-   * @param deltas that the model gave it
-   * @param isUnwanted the run was ended by a person: what was not stored was for nothing
+   * The driver is done.
+   * @param deltas the number of deltas that the model produced
+   * @param isUnwanted whether a person ended the run, so that unstored deltas were wasted
    */
   done(deltas: number, isUnwanted: boolean): void {
     this.#deltas = deltas
     const followers = this.#stored - this.#starts
     const hasPace = this.#starts > 0 && followers > 0
-    this.#sink.ownerDone(this.#run.labels, this.#run.model, {
+    this.#sink.driverDone(this.#run.labels, this.#run.model, {
       secondsPerToken: hasPace ? this.#spanMs / followers / 1000 : undefined,
       longestSeconds: hasPace ? this.#longestMs / 1000 : undefined,
       wasted: isUnwanted ? Math.max(0, this.#deltas - this.#stored) : 0,

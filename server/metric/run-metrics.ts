@@ -1,5 +1,5 @@
-// RunMetrics: what became of runs, and how it felt to wait for them. A run is counted by the node whose owner finished it.
-// Times are between entries of the log, by its clock: from the message on, as a person waits.
+// RunMetrics: outcomes, latencies, tokens and cost of runs. The node that finishes a run counts it. Durations are times
+// between log entries, by the clock of the log, and start at the user's message.
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { AllowList, doorLabel, OTHER, providerLabel, RUN_LABELS, type RunLabels } from './labels.ts'
 import { costOf, type PriceTable, type TokenCount } from './prices.ts'
@@ -7,16 +7,16 @@ import { type MeteredRun, type Pace, RunMeter, type RunMeterSink } from './run-m
 
 export interface RunMetricsOptions {
   readonly registry: Registry
-  /** Ids of models that are told apart. */
+  /** Ids of models that get a label value of their own. */
   readonly models: readonly string[]
-  /** Of an experiment. */
+  /** Variants of the experiment. */
   readonly variants: readonly string[]
   readonly prices: PriceTable | undefined
-  /** Runs that are driven on this node now. */
+  /** Number of runs that this node drives now. */
   readonly active: () => number
 }
 
-/** What a message tells of the run that answers it. */
+/** The labels that a run inherits from its message. */
 export interface Asked {
   readonly door?: string | undefined
   readonly variant?: string | undefined
@@ -24,26 +24,26 @@ export interface Asked {
 
 export interface EndedRun {
   readonly asked: Asked
-  /** '' where it never began. */
+  /** '' if the run never started. */
   readonly model: string
   readonly reason: 'completed' | 'cancelled' | 'superseded' | 'failed'
-  /** Of a failed one. */
+  /** The error code of a failed run. */
   readonly error: string | undefined
-  /** From its message to its end, where both are known. */
+  /** Time from its message to its end, if both are known. */
   readonly seconds: number | undefined
   readonly usage: TokenCount
-  /** Outputs that were stored, and that the person who ended it had not seen. */
+  /** Stored outputs that the person who ended the run had not seen. */
   readonly unseen: number
 }
 
 const OPERATION = 'chat'
 const GEN_AI_LABELS = ['gen_ai_operation_name', 'gen_ai_provider_name', ...RUN_LABELS] as const
-/** Bounds that OpenTelemetry's conventions for generative AI name. */
+/** From OpenTelemetry's semantic conventions for generative AI. */
 const FIRST_TOKEN_BUCKETS = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 const PER_TOKEN_BUCKETS = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5]
 const DURATION_BUCKETS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
 const TOKEN_BUCKETS = Array.from({ length: 14 }, (_, power) => 4 ** power)
-/** Ours. */
+/** Parley's own. */
 const WAIT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
 const CANCEL_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 const COST_BUCKETS = [0.00001, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10]
@@ -77,85 +77,85 @@ export class RunMetrics implements RunMeterSink {
       new Counter({ name, help, labelNames, registers: [registry] })
     this.#firstToken = histogram(
       'gen_ai_server_time_to_first_token_seconds',
-      'From a message to the first token of its run, text or reasoning; what tells of the run itself does not count.',
+      'Time from a message to the first token of its run, text or reasoning.',
       GEN_AI_LABELS,
       FIRST_TOKEN_BUCKETS,
     )
     this.#perToken = histogram(
       'gen_ai_server_time_per_output_token_seconds',
-      'Time of a token after the first of its model call, as an average over what one owner of a run brought forth.',
+      'Mean time per token after the first one of its model call, per driver of a run.',
       GEN_AI_LABELS,
       PER_TOKEN_BUCKETS,
     )
     this.#duration = histogram(
       'gen_ai_server_request_duration_seconds',
-      'From a message to the end of its run.',
+      'Time from a message to the end of its run.',
       [...GEN_AI_LABELS, 'error_type'],
       DURATION_BUCKETS,
     )
     this.#usage = histogram(
       'gen_ai_client_token_usage',
-      'Tokens of a run, as its provider counted them; of a model call that was cut short, as they came.',
+      'Tokens of a run as reported by the provider; of an interrupted model call, tokens received.',
       [...GEN_AI_LABELS, 'gen_ai_token_type'],
       TOKEN_BUCKETS,
     )
     this.#calls = histogram(
       'gen_ai_client_operation_duration_seconds',
-      'Time of one call of a model.',
+      'Duration of one model call.',
       ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model', 'error_type'],
       DURATION_BUCKETS,
     )
-    this.#runs = counter('parley_runs_total', 'Runs that have ended, by how.', [...RUN_LABELS, 'outcome'])
+    this.#runs = counter('parley_runs_total', 'Finished runs by outcome.', [...RUN_LABELS, 'outcome'])
     this.#abandoned = counter(
       'parley_runs_abandoned_total',
-      'Runs that came to their own end, completed or failed, when nobody read their session.',
+      'Runs that completed or failed while nobody read their session.',
       RUN_LABELS,
     )
     this.#queueWait = histogram(
       'parley_run_queue_wait_seconds',
-      'From a message to the start of its run, waits for earlier runs of the session included.',
+      'Time from a message to the start of its run, including the wait for earlier runs of the session.',
       RUN_LABELS,
       WAIT_BUCKETS,
     )
     this.#longestGap = histogram(
       'parley_run_longest_token_gap_seconds',
-      'The longest time between two outputs of one model call, for each owner of a run.',
+      'Longest time between two outputs of one model call, per driver of a run.',
       RUN_LABELS,
       WAIT_BUCKETS,
     )
     this.#takeovers = new Counter({
       name: 'parley_run_takeovers_total',
-      help: 'Runs that another owner went on with, by how.',
+      help: 'Runs that another driver took over, by mode.',
       labelNames: ['mode'],
       registers: [registry],
     })
     this.#failoverPause = histogram(
       'parley_run_failover_pause_seconds',
-      'From the last entry of an owner that was lost to the first token of the next one.',
+      'Time from the last entry of a lost driver to the first token of the next one.',
       RUN_LABELS,
       WAIT_BUCKETS,
     )
     this.#cancel = new Histogram({
       name: 'parley_cancel_to_last_token_seconds',
-      help: 'From a cancel to where no further token of its run could be stored.',
+      help: 'Time from a cancel until no further token of its run could be stored.',
       labelNames: ['door', 'variant'],
       buckets: CANCEL_BUCKETS,
       registers: [registry],
     })
     this.#wasted = counter(
       'parley_tokens_wasted_total',
-      'Tokens of runs that were cancelled or superseded: not stored any more, or stored and not seen.',
+      'Tokens of cancelled or superseded runs that were not stored, or stored but not seen.',
       [...RUN_LABELS, 'state'],
     )
     this.#cost = histogram(
       'parley_run_cost',
-      'What a run cost by PARLEY_PRICES, in its currency; models without a price are left out.',
+      'Cost of a run by PARLEY_PRICES. Models without a price do not count.',
       [...RUN_LABELS, 'currency'],
       COST_BUCKETS,
     )
     new Gauge({
       name: 'parley_runs_active',
-      help: 'Runs that are driven on this node now.',
+      help: 'Runs that this node drives now.',
       registers: [registry],
       collect() {
         this.set(active())
@@ -167,7 +167,7 @@ export class RunMetrics implements RunMeterSink {
     return new RunMeter(this, { ...run, labels: this.#labels(asked, run.model) })
   }
 
-  /** An owner began. @param seconds since the message; undefined where that is not known, or it was not the first owner */
+  /** A driver started. @param seconds since the message; undefined if unknown, or for a later driver */
   began(asked: Asked, model: string, mode: 'new' | 'continue' | 'restart', seconds: number | undefined): void {
     if (mode !== 'new') this.#takeovers.inc({ mode })
     if (seconds !== undefined) this.#queueWait.observe({ ...this.#labels(asked, model) }, Math.max(0, seconds))
@@ -193,7 +193,7 @@ export class RunMetrics implements RunMeterSink {
       const error_type = reason === 'completed' ? '' : reason === 'failed' ? (error ?? '_OTHER') : reason
       this.#duration.observe({ ...genAi, error_type }, Math.max(0, seconds))
     }
-    // What never began used nothing.
+    // A run that never started used no tokens.
     if (model === '') return
     this.#usage.observe({ ...genAi, gen_ai_token_type: 'input' }, usage.inputTokens)
     this.#usage.observe({ ...genAi, gen_ai_token_type: 'output' }, usage.outputTokens)
@@ -206,7 +206,6 @@ export class RunMetrics implements RunMeterSink {
     this.#abandoned.inc({ ...this.#labels(asked, model) })
   }
 
-  /** @param by who cancelled */
   cancelled({ door, variant }: Asked, seconds: number): void {
     this.#cancel.observe({ door: doorLabel(door), variant: this.#variants.label(variant) }, seconds)
   }
@@ -219,7 +218,7 @@ export class RunMetrics implements RunMeterSink {
     this.#failoverPause.observe({ ...labels }, seconds)
   }
 
-  ownerDone(labels: RunLabels, model: string, { secondsPerToken, longestSeconds, wasted }: Pace): void {
+  driverDone(labels: RunLabels, model: string, { secondsPerToken, longestSeconds, wasted }: Pace): void {
     if (secondsPerToken !== undefined) this.#perToken.observe(withGenAi(labels, model), secondsPerToken)
     if (longestSeconds !== undefined) this.#longestGap.observe({ ...labels }, longestSeconds)
     if (wasted > 0) this.#wasted.inc({ ...labels, state: 'unstored' }, wasted)

@@ -1,25 +1,26 @@
-// TransportMetrics: who comes through which door, who comes back after what, who does not keep up, and who is sent away.
+// TransportMetrics: readers by transport, reconnects, slow readers, refusals and disconnects. The label `door` is the
+// transport.
 import { READER_DOORS } from '@parley/protocol'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { doorLabel } from './labels.ts'
 
 export type ReaderDoor = (typeof READER_DOORS)[number]
 
-/** What a scrape asks for. */
+/** Current counts, read at each scrape. */
 export interface TransportCounts {
   readonly webSockets: number
   readonly requests: number
   readonly streams: number
-  /** Bytes that wait for slow sockets. */
+  /** Bytes buffered for slow sockets. */
   readonly unsentBytes: number
-  /** Sessions that somebody here reads. */
+  /** Sessions with readers on this node. */
   readonly followed: number
 }
 
 /** Seconds. */
 const GAP_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 300, 1800]
 const REPLAY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
-/** As OpenTelemetry's conventions for HTTP name them. */
+/** From OpenTelemetry's semantic conventions for HTTP. */
 const REQUEST_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 
 export class TransportMetrics {
@@ -31,7 +32,7 @@ export class TransportMetrics {
   readonly #refusals: Counter<'door' | 'variant' | 'code'>
   readonly #disconnects: Counter<'door' | 'variant' | 'code'>
   readonly #requests: Histogram
-  /** Readers that are here. */
+  /** Current readers by transport. */
   readonly #readers = new Map<string, number>(READER_DOORS.map((door) => [door, 0]))
 
   constructor(registry: Registry) {
@@ -39,58 +40,58 @@ export class TransportMetrics {
     const readers = this.#readers
     this.#attaches = new Counter({
       name: 'parley_attaches_total',
-      help: 'Readers that began: new, resumed from a cursor, or reset because theirs could not be gone on from.',
+      help: 'Readers that became live: new, resumed from a cursor, or reset because their cursor was not usable.',
       labelNames: ['door', 'variant', 'kind'],
       registers,
     })
     this.#resumes = new Counter({
       name: 'parley_resumes_total',
-      help: 'Clients that told that they come back after a connection, by the door of before; another one is a change of door.',
+      help: 'Reconnected clients that reported their previous transport (from). If it is another one, the client changed transports.',
       labelNames: ['door', 'variant', 'from'],
       registers,
     })
     this.#gap = new Histogram({
       name: 'parley_resume_gap_seconds',
-      help: 'For how long a client in mid-run had heard nothing until it was live again, as it felt it.',
+      help: 'Time without data that a reconnected client with an active run reported, until it was live again.',
       labelNames: ['door', 'variant', 'from'],
       buckets: GAP_BUCKETS,
       registers,
     })
     this.#replay = new Histogram({
       name: 'parley_replay_duration_seconds',
-      help: 'From the attach of a reader until it was live.',
+      help: 'Time from the attach of a reader until it was live.',
       labelNames: ['door', 'variant'],
       buckets: REPLAY_BUCKETS,
       registers,
     })
     this.#behind = new Counter({
       name: 'parley_readers_fell_behind_total',
-      help: 'Times that a live reader did not keep up and had to catch up from the log.',
+      help: 'Live readers that were too slow and had to catch up from the log.',
       labelNames: ['door', 'variant'],
       registers,
     })
     this.#refusals = new Counter({
       name: 'parley_refusals_total',
-      help: 'Commands and requests that were answered with an error, by its code.',
+      help: 'Commands and requests that failed, by error code.',
       labelNames: ['door', 'variant', 'code'],
       registers,
     })
     this.#disconnects = new Counter({
       name: 'parley_disconnects_total',
-      help: 'Connections that the server ended, by the close code.',
+      help: 'WebSockets that the server closed, by close code.',
       labelNames: ['door', 'variant', 'code'],
       registers,
     })
     this.#requests = new Histogram({
       name: 'http_server_request_duration_seconds',
-      help: 'Time until a request was answered, or its stream begun.',
+      help: 'Time until a response, or its stream, began.',
       labelNames: ['http_request_method', 'http_route', 'http_response_status_code'],
       buckets: REQUEST_BUCKETS,
       registers,
     })
     new Gauge({
       name: 'parley_readers',
-      help: 'Readers of sessions: one for each session that a connection reads.',
+      help: 'Current readers: one for each session that a connection reads.',
       labelNames: ['door'],
       registers,
       collect() {
@@ -99,11 +100,11 @@ export class TransportMetrics {
     })
   }
 
-  /** Tells at each scrape what is open. */
+  /** Reports open connections at each scrape. */
   watch(registry: Registry, counts: () => TransportCounts): void {
     new Gauge({
       name: 'parley_connections',
-      help: 'Connections that are open: WebSockets, HTTP streams, other HTTP requests.',
+      help: 'Open connections: WebSockets, HTTP streams, other HTTP requests.',
       labelNames: ['kind'],
       registers: [registry],
       collect() {
@@ -115,7 +116,7 @@ export class TransportMetrics {
     })
     new Gauge({
       name: 'parley_unsent_bytes',
-      help: 'Bytes that wait for slow sockets.',
+      help: 'Bytes buffered for slow sockets.',
       registers: [registry],
       collect() {
         this.set(counts().unsentBytes)
@@ -123,7 +124,7 @@ export class TransportMetrics {
     })
     new Gauge({
       name: 'parley_sessions_followed',
-      help: 'Sessions that somebody reads on this node, or did a moment ago.',
+      help: 'Sessions that are read on this node, or were a moment ago.',
       registers: [registry],
       collect() {
         this.set(counts().followed)
@@ -139,11 +140,11 @@ export class TransportMetrics {
     this.#readers.set(door, (this.#readers.get(door) ?? 0) - 1)
   }
 
-  /** A reader is live for the first time. @param seconds since it came */
-  readerLive({ door, variant = '', isBack, resume, wasReset }: ReaderArrival, seconds: number): void {
-    // A poll goes on from where the last one ended: that is no coming back.
+  /** A reader is live for the first time. @param seconds since its attach */
+  readerLive({ door, variant = '', hasCursor, resume, wasReset }: ReaderArrival, seconds: number): void {
+    // Each poll resumes from the end of the previous one, which is not a reconnect.
     if (door === 'poll' && resume === undefined) return
-    this.#attaches.inc({ door, variant, kind: !isBack ? 'new' : wasReset ? 'reset' : 'resumed' })
+    this.#attaches.inc({ door, variant, kind: !hasCursor ? 'new' : wasReset ? 'reset' : 'resumed' })
     this.#replay.observe({ door, variant }, seconds)
     if (resume === undefined) return
     const from = doorLabel(resume.door)
@@ -155,7 +156,7 @@ export class TransportMetrics {
     this.#behind.inc({ door, variant })
   }
 
-  /** @param variant of an experiment; undefined for one who takes part in none, or is not known yet */
+  /** @param variant undefined if the user is in no experiment, or not known yet */
   refused(door: 'websocket' | 'http', code: string, variant = ''): void {
     this.#refusals.inc({ door, variant, code })
   }
@@ -172,37 +173,37 @@ export class TransportMetrics {
   }
 }
 
-/** What a client tells of its connection before. */
-interface Before {
+/** A client's report on its previous connection. */
+interface PreviousConnection {
   readonly door: string
   readonly gapMs?: number | undefined
 }
 
-/** Whose reader it is. */
+/** The labels of a reader. */
 export interface ReaderOrigin {
   readonly door: ReaderDoor
-  /** Of an experiment that the user takes part in. */
+  /** The user's variant in the experiment. */
   readonly variant: string | undefined
 }
 
-/** One reader of a session, from its arrival until it is live. */
+/** One reader of a session, from its attach until it is live. */
 export class ReaderArrival {
   readonly door: ReaderDoor
   readonly variant: string | undefined
-  readonly resume: Before | undefined
-  /** It brought a cursor. */
-  readonly isBack: boolean
+  readonly resume: PreviousConnection | undefined
+  /** Whether it presented a cursor. */
+  readonly hasCursor: boolean
   readonly #since = performance.now()
   #wasReset = false
 
-  constructor({ door, variant }: ReaderOrigin, resume: Before | undefined, isBack: boolean) {
+  constructor({ door, variant }: ReaderOrigin, resume: PreviousConnection | undefined, hasCursor: boolean) {
     this.door = door
     this.variant = variant
     this.resume = resume
-    this.isBack = isBack
+    this.hasCursor = hasCursor
   }
 
-  /** What it held could not be gone on from. */
+  /** Whether its cursor was not usable. */
   get wasReset(): boolean {
     return this.#wasReset
   }

@@ -1,12 +1,12 @@
-// Against aimock, a scripted OpenAI-compatible server that is not of our making.
+// Against aimock, a third-party scripted OpenAI-compatible server.
 import { LLMock } from '@copilotkit/aimock'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Model } from './model.ts'
 import { createModelCatalog } from './model-catalog.ts'
 import { toProviderFailure } from './provider-failure.ts'
-import { listen, userPrompt } from './test/provider-server.ts'
+import { readAnswer, userPrompt } from './test/provider-server.ts'
 
-const STORY = 'Once upon a time there was a log, and everything that anyone saw was read from it. '.repeat(3).trim()
+const STORY = 'The log is the only source: every reader gets its entries from it, in the same order. '.repeat(3).trim()
 
 let mock: LLMock
 let model: Model
@@ -28,49 +28,49 @@ afterAll(async () => {
   await mock.stop()
 })
 
-describe('a model of aimock', () => {
-  it('streams its text in pieces, at its own pace or at once', async () => {
+describe('an aimock model', () => {
+  it('streams its text in chunks, paced or at once', async () => {
     for (const message of ['story', 'paced']) {
-      const heard = await listen(model, message)
-      expect(heard.error).toBeUndefined()
-      expect(heard.text).toBe(STORY)
-      expect(heard.parts.filter((part) => part.type === 'text-delta').length).toBeGreaterThan(10)
-      expect(heard.finish?.finishReason.unified).toBe('stop')
-      expect(heard.finish?.usage.outputTokens.total).toBeGreaterThan(0)
+      const received = await readAnswer(model, message)
+      expect(received.error).toBeUndefined()
+      expect(received.text).toBe(STORY)
+      expect(received.parts.filter((part) => part.type === 'text-delta').length).toBeGreaterThan(10)
+      expect(received.finish?.finishReason.unified).toBe('stop')
+      expect(received.finish?.usage.outputTokens.total).toBeGreaterThan(0)
     }
   })
 
-  it('calls a tool, and reasons', async () => {
+  it('calls a tool and reasons', async () => {
     const tool = { type: 'function' as const, name: 'weather', inputSchema: { type: 'object' as const } }
-    const calling = await listen(model, { prompt: userPrompt('weather'), tools: [tool] })
+    const calling = await readAnswer(model, { prompt: userPrompt('weather'), tools: [tool] })
     expect(calling.calls).toEqual([{ name: 'weather', input: { city: 'Oslo' } }])
     expect(calling.finish?.finishReason.unified).toBe('tool-calls')
-    const thinking = await listen(model, 'thought')
+    const thinking = await readAnswer(model, 'thought')
     expect([thinking.reasoning, thinking.text]).toEqual(['Let me see.', 'Yes.'])
   })
 
-  it('is disconnected when it is cut off in the middle, after what it said', async () => {
-    const heard = await listen(model, 'cut')
-    expect(heard.text).not.toBe('')
-    expect(STORY.startsWith(heard.text)).toBe(true)
-    expect(heard.finish).toBeUndefined()
-    expect(toProviderFailure(heard.error)).toMatchObject({ code: 'provider_disconnected', retryable: true })
+  it('fails as disconnected when it is cut in mid-answer, after the text it sent', async () => {
+    const received = await readAnswer(model, 'cut')
+    expect(received.text).not.toBe('')
+    expect(STORY.startsWith(received.text)).toBe(true)
+    expect(received.finish).toBeUndefined()
+    expect(toProviderFailure(received.error)).toMatchObject({ code: 'provider_disconnected', retryable: true })
   })
 
-  it('stops at once when it is aborted', async () => {
+  it('stops at once on abort', async () => {
     const abort = new AbortController()
-    const heard = await listen(model, { prompt: userPrompt('slow'), abortSignal: abort.signal }, (part) => {
+    const received = await readAnswer(model, { prompt: userPrompt('slow'), abortSignal: abort.signal }, (part) => {
       if (part.type === 'text-delta') abort.abort(new Error('enough'))
     })
-    expect(heard.text.length).toBeLessThan(STORY.length)
-    expect(heard.finish).toBeUndefined()
-    expect(heard.error).toBeDefined()
+    expect(received.text.length).toBeLessThan(STORY.length)
+    expect(received.finish).toBeUndefined()
+    expect(received.error).toBeDefined()
   })
 
-  it('is not asked again by its package when it limits the rate', async () => {
+  it('is not retried by its package on a rate limit', async () => {
     const before = mock.getRequests().length
-    const heard = await listen(model, 'limited')
-    expect(toProviderFailure(heard.error)).toMatchObject({ code: 'provider_rate_limited', retryable: true })
+    const received = await readAnswer(model, 'limited')
+    expect(toProviderFailure(received.error)).toMatchObject({ code: 'provider_rate_limited', retryable: true })
     expect(mock.getRequests().length).toBe(before + 1)
   })
 })

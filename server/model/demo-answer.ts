@@ -1,14 +1,14 @@
-// DemoAnswer: every byte that the demo model says, computed from the message it answers. Pure, so that tests, the
-// load test and any reader can check a stream against `demoText` and `demoReasoning`.
+// DemoAnswer: every byte of the demo model's output, computed from the message it answers. Pure: tests, the load test and any
+// reader can check a stream against `demoText` and `demoReasoning`.
 import { type DemoDirective, parseDemoDirective } from './demo-directive.ts'
 
-/** A row of tokens that is known without being held. */
+/** A sequence of tokens that is computed on demand. */
 export interface Tokens {
   readonly length: number
   at(index: number): string
 }
 
-/** What a tool gave: its output, or in words why it gave none. */
+/** A tool's output, or its error message. */
 export interface DemoToolResult {
   readonly output?: unknown
   readonly error?: string | undefined
@@ -17,19 +17,19 @@ export interface DemoToolResult {
 export interface DemoAnswer {
   readonly directive: DemoDirective
   readonly reasoning: Tokens
-  /** With the results of its tool calls, where it makes any. */
+  /** @param results of its tool calls */
   text(results: readonly DemoToolResult[]): Tokens
 }
 
 /**
- * The whole text of the answer to a message, for one that neither fails nor hangs: with `tool=` the JSON of each
- * result on a line of its own (a failed one as `{"error":"…"}`), then `0 1 2 …`.
+ * The complete text of the answer to a message, if the directive neither fails nor hangs: the JSON of each tool result on its
+ * own line (an error as `{"error":"…"}`), then `0 1 2 …`.
  */
 export function demoText(message: string, results: readonly DemoToolResult[] = []): string {
   return join(demoAnswer(message).text(results))
 }
 
-/** The whole reasoning of the answer: `r0 r1 r2 …`, or nothing. */
+/** The complete reasoning of the answer: `r0 r1 r2 …`, or nothing. */
 export function demoReasoning(message: string): string {
   return join(demoAnswer(message).reasoning)
 }
@@ -50,8 +50,8 @@ export function demoAnswer(message: string): DemoAnswer {
 }
 
 /**
- * Where to go on in a row of tokens of which `said` was said already.
- * `rest` is the unsaid end of a token that was said in part. What does not begin like the row counts as nothing.
+ * Where to continue a sequence of tokens after the text `said`. `rest` is the missing end of a partial token. If `said` does not
+ * match the sequence, it starts from the beginning.
  */
 export function resumeAt(tokens: Tokens, said: string): { readonly index: number; readonly rest: string } {
   let offset = 0
@@ -67,7 +67,7 @@ export function resumeAt(tokens: Tokens, said: string): { readonly index: number
   return { index: said === '' ? 0 : tokens.length, rest: '' }
 }
 
-/** From 0 to 1, the same for the same seed and index. */
+/** A number from 0 to 1 that depends only on seed and index. */
 export function noise(seed: number, index: number): number {
   let x = (seed ^ Math.imul(index + 1, 0x9e3779b1)) >>> 0
   x = Math.imul(x ^ (x >>> 16), 0x85ebca6b) >>> 0
@@ -104,40 +104,40 @@ function join(tokens: Tokens): string {
 
 const THINKS = /\b(think|reason|why)/i
 const THOUGHT =
-  'I am a script, so there is little to think about: I look for words that I know, choose a paragraph, and say it at the pace of a person.'
+  'I am a script, so there is little to think about: I look for words that I know, pick a paragraph, and write it at a human pace.'
 
 const TOPICS: readonly (readonly [RegExp, string])[] = [
   [
     /\b(stop|cancel|interrupt|redirect)/i,
-    '**Stopping.** A cancel is final: once it is acknowledged, every reader sees this answer end at the same word. To change the subject in mid-sentence, send a message with `policy: "interrupt"`.',
+    '**Stopping.** A cancel is final: once it is acknowledged, every reader sees this answer end at the same word. To redirect it, send a message with `policy: "interrupt"`.',
   ],
   [
     /\b(tools?|functions?|approv\w*)\b/i,
-    '**Tools.** Declare tools when you attach, or configure them on the server. I call one if you tell me to: `/demo tool=NAME input={"city": "Oslo"}`.',
+    '**Tools.** Declare tools when you attach, or configure them on the server. To make me call one, write `/demo tool=NAME input={"city": "Oslo"}`.',
   ],
   [
     /\b(reconnect|resume|offline|crash|restart|cursor)/i,
-    '**Coming back.** Hang up whenever you like. Come back with your cursor, on any device, and you get what you missed, once and in order.',
+    '**Reconnecting.** Disconnect whenever you like. Reconnect with your cursor, on any device, and you get what you missed, once and in order.',
   ],
 ]
 
-const SETUP = `To talk to a real model, set one of these and start the server again:
+const SETUP = `To use a real model, set one of these and restart the server:
 
 - \`PARLEY_MODEL=openai:<id>\` with \`OPENAI_API_KEY\`
 - \`PARLEY_MODEL=anthropic:<id>\` with \`ANTHROPIC_API_KEY\`
 - \`PARLEY_MODEL=google:<id>\` with \`GOOGLE_GENERATIVE_AI_API_KEY\`
 - \`PARLEY_MODEL=compatible:<id>\` with \`PARLEY_COMPATIBLE_URL\`, for vLLM, Ollama, llama.cpp or LM Studio`
 
-const DIRECTIVES = `\`/demo count=200 rate=50 ttft=100\` gives 200 numbers, 50 a second, the first after 100 ms (\`rate=0\`: as fast as you take them). Further keys: \`reasoning=N\`, \`tool=NAME input={…}\`, \`fail=K\`, \`hang=K\`, \`jitter=MS\`, \`seed=N\`.`
+const DIRECTIVES = `\`/demo count=200 rate=50 ttft=100\` writes 200 numbers, 50 per second, the first after 100 ms (\`rate=0\`: as fast as you read them). More keys: \`reasoning=N\`, \`tool=NAME input={…}\`, \`fail=K\`, \`hang=K\`, \`jitter=MS\`, \`seed=N\`.`
 
 function introduction(message: string): string {
   const topics = TOPICS.filter(([pattern]) => pattern.test(message)).map(([, paragraph]) => paragraph)
   return [
     'Hello! I am **the demo model** of Parley: a script, not a language model, so I cannot really answer you.',
-    'Parley is a server for chat and agent sessions. A session is one durable log: you can leave in the middle of this sentence, come back from another device, and find every word in place.',
+    'Parley is a server for chat and agent sessions. A session is one durable log: you can leave in the middle of this sentence, open the session on another device, and find every word in place.',
     ...topics,
     SETUP,
-    `You can also tell me what to say. ${DIRECTIVES}`,
+    `You can also choose what I write. ${DIRECTIVES}`,
   ].join('\n\n')
 }
 

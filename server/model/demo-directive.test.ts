@@ -1,4 +1,4 @@
-// The demo model's directives: what they say, and what is told of those that are malformed.
+// The demo model's directives: their values, and the errors of malformed ones.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseDemoDirective } from './demo-directive.ts'
@@ -16,7 +16,7 @@ describe('a demo directive', () => {
     })
   })
 
-  it('takes every key, in any order, on any number of lines', () => {
+  it('accepts every key, in any order, on any number of lines', () => {
     const text = '/demo seed=7 jitter=3\nhang=6 fail=5  reasoning=4 ttft=100 rate=12.5 count=200'
     expect(parseDemoDirective(text)).toEqual({
       kind: 'directive',
@@ -24,7 +24,7 @@ describe('a demo directive', () => {
     })
   })
 
-  it('takes several tools, each with the input that follows it', () => {
+  it('accepts several tools, each with the input that follows it', () => {
     const parsed = parseDemoDirective(
       '/demo tool=a input={"b": {"c": [1, "} ]\\" "]}} tool=d tool=e input="f g" count=1',
     )
@@ -40,7 +40,7 @@ describe('a demo directive', () => {
     })
   })
 
-  it('gives back any JSON input, whatever it holds', () => {
+  it('returns any JSON input unchanged', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (input) => {
         const parsed = parseDemoDirective(`/demo tool=a input=${JSON.stringify(input)} count=3`)
@@ -51,31 +51,31 @@ describe('a demo directive', () => {
     )
   })
 
-  it('is only what begins with the word /demo', () => {
+  it('must start with the word /demo', () => {
     for (const text of ['', 'hello', '/demonstrate', 'say /demo count=1', '/Demo']) {
       expect(parseDemoDirective(text)).toEqual({ kind: 'none' })
     }
     expect(parseDemoDirective('  /demo').kind).toBe('directive')
   })
 
-  it('says what is wrong with it', () => {
-    expect(problem('/demo please')).toBe('"please" is not of the form key=value')
-    expect(problem('/demo size=1')).toBe('"size" is no key')
+  it('reports its error', () => {
+    expect(problem('/demo please')).toBe('"please" is not key=value')
+    expect(problem('/demo size=1')).toBe('"size" is an unknown key')
     expect(problem('/demo count=x')).toBe('count must be a whole number from 0 to 1000000')
     expect(problem('/demo count=-1')).toBe('count must be a whole number from 0 to 1000000')
     expect(problem('/demo count=1.5')).toBe('count must be a whole number from 0 to 1000000')
     expect(problem('/demo count=1000001')).toBe('count must be a whole number from 0 to 1000000')
     expect(problem('/demo rate=fast')).toBe('rate must be a number from 0 to 1000000')
-    expect(problem('/demo count=1 count=2')).toBe('count= is there twice')
-    expect(problem('/demo input={}')).toBe('input= must follow the tool= that it is for')
-    expect(problem('/demo tool=')).toBe('tool= needs the name of a tool')
+    expect(problem('/demo count=1 count=2')).toBe('count= is given twice')
+    expect(problem('/demo input={}')).toBe('input= must follow its tool=')
+    expect(problem('/demo tool=')).toBe('tool= needs a tool name')
     expect(problem('/demo tool=a input={} input={}')).toBe('tool "a" has two inputs')
-    expect(problem('/demo tool=a input={"b": 1')).toBe('the input of tool "a" is not a whole JSON value')
+    expect(problem('/demo tool=a input={"b": 1')).toBe('the input of tool "a" is not a complete JSON value')
     expect(problem('/demo tool=a input={b}')).toBe('the input of tool "a" is not JSON: "{b}"')
-    expect(problem(`/demo${' tool=a'.repeat(33)}`)).toBe('there are more than 32 tools')
+    expect(problem(`/demo${' tool=a'.repeat(33)}`)).toBe('more than 32 tools')
   })
 
-  it('is read without a throw, whatever it holds', () => {
+  it('never throws while it is parsed', () => {
     fc.assert(fc.property(fc.string({ maxLength: 200 }), (text) => void parseDemoDirective(`/demo ${text}`)))
   })
 })

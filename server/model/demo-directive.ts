@@ -1,5 +1,5 @@
-// DemoDirective: what a message that begins with `/demo` tells the demo model to do. Pure. A directive with anything
-// wrong in it is not half obeyed: it is answered with what is wrong.
+// DemoDirective: parses a message that starts with `/demo`. Pure. The demo model answers an invalid directive with its error and
+// follows no part of it.
 
 export interface DemoCall {
   readonly name: string
@@ -9,7 +9,7 @@ export interface DemoCall {
 export interface DemoDirective {
   /** Tokens of text: `0`, ` 1`, ` 2` … */
   readonly count: number
-  /** Tokens a second; 0: as fast as they are taken. */
+  /** Tokens per second; 0: as fast as they are read. */
   readonly rate: number
   /** Milliseconds to the first token of each model call. */
   readonly ttft: number
@@ -17,11 +17,11 @@ export interface DemoDirective {
   readonly reasoning: number
   /** Called in parallel, before the text. */
   readonly tools: readonly DemoCall[]
-  /** A provider error after so many tokens of the answer, reasoning included. */
+  /** A provider error after this many tokens of the answer, reasoning included. */
   readonly fail?: number
-  /** Silence after so many tokens of the answer, reasoning included. */
+  /** Silence after this many tokens of the answer, reasoning included. */
   readonly hang?: number
-  /** Milliseconds by which a token may come late, at random by `seed`; the rate stays. */
+  /** A random delay of up to this many milliseconds per token, by `seed`. The rate stays. */
   readonly jitter: number
   readonly seed: number
 }
@@ -31,7 +31,7 @@ export type ParsedDirective =
   | { readonly kind: 'malformed'; readonly problem: string }
   | { readonly kind: 'directive'; readonly directive: DemoDirective }
 
-/** The largest value of each number; only `rate` may have a fraction. */
+/** The maximum of each number. Only `rate` may have a fraction. */
 export const DEMO_LIMITS = {
   count: 1_000_000,
   rate: 1_000_000,
@@ -59,15 +59,15 @@ export function parseDemoDirective(text: string): ParsedDirective {
     at += (/^\s*/.exec(text.slice(at)) as RegExpExecArray)[0].length
     if (at === text.length) break
     const key = /^([a-z]+)=/.exec(text.slice(at))
-    if (key === null) return malformed(`${quote(word(text, at))} is not of the form key=value`)
+    if (key === null) return malformed(`${quote(word(text, at))} is not key=value`)
     const name = key[1] as string
     at += key[0].length
     if (name === 'input') {
       const tool = tools.at(-1)
-      if (tool === undefined) return malformed('input= must follow the tool= that it is for')
+      if (tool === undefined) return malformed('input= must follow its tool=')
       if ('input' in tool) return malformed(`tool ${quote(tool.name)} has two inputs`)
       const end = endOfJson(text, at)
-      if (end === undefined) return malformed(`the input of tool ${quote(tool.name)} is not a whole JSON value`)
+      if (end === undefined) return malformed(`the input of tool ${quote(tool.name)} is not a complete JSON value`)
       const json = text.slice(at, end)
       try {
         tool.input = JSON.parse(json)
@@ -80,13 +80,13 @@ export function parseDemoDirective(text: string): ParsedDirective {
     const value = word(text, at)
     at += value.length
     if (name === 'tool') {
-      if (value === '') return malformed('tool= needs the name of a tool')
-      if (tools.length === MAX_TOOLS) return malformed(`there are more than ${MAX_TOOLS} tools`)
+      if (value === '') return malformed('tool= needs a tool name')
+      if (tools.length === MAX_TOOLS) return malformed(`more than ${MAX_TOOLS} tools`)
       tools.push({ name: value })
     } else if (!isNumberKey(name)) {
-      return malformed(`${quote(name)} is no key`)
+      return malformed(`${quote(name)} is an unknown key`)
     } else if (numbers.has(name)) {
-      return malformed(`${name}= is there twice`)
+      return malformed(`${name}= is given twice`)
     } else {
       const form = name === 'rate' ? /^\d+(\.\d+)?$/ : /^\d+$/
       if (!form.test(value) || Number(value) > DEMO_LIMITS[name]) {
@@ -111,12 +111,12 @@ function word(text: string, at: number): string {
   return (/^\S*/.exec(text.slice(at)) as RegExpExecArray)[0]
 }
 
-/** Of what a person wrote, no more than helps to find it. */
+/** The beginning of a text, enough to find it. */
 function quote(text: string): string {
   return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text)
 }
 
-/** Where the JSON value that begins at `at` ends; objects, arrays and strings may hold spaces. */
+/** The end of the JSON value that begins at `at`. Objects, arrays and strings may contain spaces. */
 function endOfJson(text: string, at: number): number | undefined {
   const first = text[at]
   if (first !== '{' && first !== '[' && first !== '"') return at + word(text, at).length

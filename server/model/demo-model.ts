@@ -1,6 +1,6 @@
-// DemoModel: a script in the shape of a language model, and honest about it. What it says depends on the prompt alone;
-// when it says it, on the directive. A stream does work only when it is read, sets no timer of its own, and never
-// keeps the event loop to itself, however fast it is told to be.
+// DemoModel: a script with the interface of a language model, which says that it is a demo. Its output depends on the prompt alone;
+// its timing depends on the directive. A stream works only when it is read, sets no timer of its own, and yields to the event
+// loop at any rate.
 import {
   APICallError,
   type LanguageModelV3CallOptions,
@@ -11,7 +11,7 @@ import {
 import { noise } from './demo-answer.ts'
 import { type DemoTurn, demoTurn } from './demo-turn.ts'
 import type { Model } from './model.ts'
-import { PaceClock, type Sleeper } from './pace-clock.ts'
+import { type Sleeper, TimerQueue } from './timer-queue.ts'
 
 export function createDemoModel(): Model {
   return {
@@ -25,7 +25,7 @@ export function createDemoModel(): Model {
       async doStream(options) {
         options.abortSignal?.throwIfAborted()
         const source = new DemoStream(options)
-        // Nothing is made before it is asked for.
+        // Produces nothing before it is read.
         return { stream: new ReadableStream(source, { highWaterMark: 0 }) }
       },
       async doGenerate() {
@@ -38,31 +38,31 @@ export function createDemoModel(): Model {
   }
 }
 
-/** One for all streams, so that thousands of them share one timer. */
-const clock = new PaceClock()
+/** Thousands of streams share one timer. */
+const timers = new TimerQueue()
 
-/** Parts that are handed out at once, at most; then the event loop has a turn. */
+/** At most this many parts are enqueued in one turn of the event loop. */
 const BATCH = 64
 
 type Controller = ReadableStreamDefaultController<LanguageModelV3StreamPart>
 
 class DemoStream implements Sleeper {
   due = 0
-  place = -1
+  index = -1
   readonly #turn: DemoTurn
   readonly #start = performance.now()
   readonly #interval: number
   readonly #signal: AbortSignal | undefined
   readonly #abort = (): void => this.#onAbort()
-  /** Tokens that this call says before it ends; less than it has to say if `maxOutputTokens` is less. */
+  /** `maxOutputTokens` of the call. */
   readonly #limit: number
   #controller: Controller | undefined
-  /** Tokens said in this call. */
-  #said = 0
+  /** Tokens emitted in this call. */
+  #emitted = 0
   #open: 'reasoning' | 'text' | undefined
   #began = false
   #called = false
-  /** Whether a batch may be handed out before the event loop's next turn. */
+  /** A batch may be emitted before the next turn of the event loop. */
   #fresh = true
 
   constructor(options: LanguageModelV3CallOptions) {
@@ -79,21 +79,21 @@ class DemoStream implements Sleeper {
   }
 
   pull(): void {
-    if (this.#fresh) this.#speak()
-    else clock.soon(this)
+    if (this.#fresh) this.#emitDue()
+    else timers.soon(this)
   }
 
   cancel(): void {
-    this.#leave()
+    this.#stopWaiting()
   }
 
   wake(): void {
     this.#fresh = true
-    this.#speak()
+    this.#emitDue()
   }
 
-  /** Hands out what is due; if that is nothing, it is woken when something is. */
-  #speak(): void {
+  /** Emits the tokens that are due. If none is, the timer queue wakes the stream when the next one is. */
+  #emitDue(): void {
     const controller = this.#controller as Controller
     const { directive } = this.#turn
     let parts = 0
@@ -104,15 +104,15 @@ class DemoStream implements Sleeper {
     }
     const now = performance.now()
     while (parts < BATCH) {
-      const position = this.#turn.said + this.#said
+      const position = this.#turn.emitted + this.#emitted
       const hangs = directive.hang !== undefined && position >= directive.hang
       const fails = directive.fail !== undefined && position >= directive.fail
-      // Silence: nothing will wake it but an abort.
+      // Silence: only an abort ends it.
       if (hangs && !(fails && (directive.fail as number) < (directive.hang as number))) return
-      // The end needs no time of its own.
-      const due = this.#said > 0 && this.#complete() ? now : this.#dueAt(this.#said)
+      // The end is due with the last token.
+      const due = this.#emitted > 0 && this.#complete() ? now : this.#dueAt(this.#emitted)
       if (due > now) {
-        if (parts === 0) clock.at(due, this)
+        if (parts === 0) timers.at(due, this)
         return
       }
       if (fails) {
@@ -129,32 +129,32 @@ class DemoStream implements Sleeper {
     this.#fresh = false
   }
 
-  /** Says the next token. @returns false when there is none */
+  /** Emits the next token. @returns false if none is left */
   #next(): boolean {
-    if (this.#said >= this.#limit) return false
+    if (this.#emitted >= this.#limit) return false
     const { reasoning, text, rest } = this.#turn
-    // The rest of a token that was cut stands before the others.
-    const index = rest === undefined ? this.#said : this.#said - 1
+    // The rest of a partial token comes first.
+    const index = rest === undefined ? this.#emitted : this.#emitted - 1
     if (index < 0 && rest !== undefined) {
-      this.#say(rest.kind, rest.text)
+      this.#emit(rest.kind, rest.text)
     } else if (index < reasoning.length) {
-      this.#say('reasoning', reasoning.at(index))
+      this.#emit('reasoning', reasoning.at(index))
     } else if (index < reasoning.length + text.length) {
-      this.#say('text', text.at(index - reasoning.length))
+      this.#emit('text', text.at(index - reasoning.length))
     } else {
       return false
     }
     return true
   }
 
-  #say(kind: 'reasoning' | 'text', delta: string): void {
+  #emit(kind: 'reasoning' | 'text', delta: string): void {
     const controller = this.#controller as Controller
     if (this.#open !== kind) {
       this.#close()
       this.#open = kind
       controller.enqueue({ type: `${kind}-start`, id: kind })
     }
-    this.#said += 1
+    this.#emitted += 1
     controller.enqueue({ type: `${kind}-delta`, id: kind, delta })
   }
 
@@ -166,27 +166,27 @@ class DemoStream implements Sleeper {
 
   #finish(): void {
     this.#close()
-    const cut = this.#said >= this.#limit && !this.#complete()
+    const cut = this.#emitted >= this.#limit && !this.#complete()
     if (!cut) this.#call()
     const reason: LanguageModelV3FinishReason['unified'] = cut ? 'length' : this.#called ? 'tool-calls' : 'stop'
     const { inputTokens, reasoning, rest } = this.#turn
-    const thought = Math.min(this.#said, reasoning.length + (rest?.kind === 'reasoning' ? 1 : 0))
+    const thought = Math.min(this.#emitted, reasoning.length + (rest?.kind === 'reasoning' ? 1 : 0))
     this.#end({
       type: 'finish',
       finishReason: { unified: reason, raw: reason },
       usage: {
         inputTokens: { total: inputTokens, noCache: inputTokens, cacheRead: 0, cacheWrite: 0 },
-        outputTokens: { total: this.#said, text: this.#said - thought, reasoning: thought },
+        outputTokens: { total: this.#emitted, text: this.#emitted - thought, reasoning: thought },
       },
     })
   }
 
   #complete(): boolean {
     const { reasoning, text, rest } = this.#turn
-    return this.#said === reasoning.length + text.length + (rest === undefined ? 0 : 1)
+    return this.#emitted === reasoning.length + text.length + (rest === undefined ? 0 : 1)
   }
 
-  /** Makes the calls, all in one go. */
+  /** Emits all tool calls. */
   #call(): void {
     const { calls, called } = this.#turn
     for (const [index, { name, input }] of calls.entries()) {
@@ -201,32 +201,32 @@ class DemoStream implements Sleeper {
   }
 
   #end(last: LanguageModelV3StreamPart): void {
-    this.#leave()
+    this.#stopWaiting()
     this.#controller?.enqueue(last)
     this.#controller?.close()
   }
 
-  #leave(): void {
-    clock.remove(this)
+  #stopWaiting(): void {
+    timers.remove(this)
     this.#signal?.removeEventListener('abort', this.#abort)
   }
 
   #onAbort(): void {
-    this.#leave()
+    this.#stopWaiting()
     this.#controller?.error(this.#signal?.reason)
   }
 
-  /** Counted from the start, not from the token before, so that the rate holds however late a reader comes. */
+  /** Counted from the start, not from the previous token, so that a slow reader does not lower the rate. */
   #dueAt(index: number): number {
     const { ttft, jitter, seed } = this.#turn.directive
-    const late = jitter === 0 ? 0 : noise(seed, this.#turn.said + index) * jitter
+    const late = jitter === 0 ? 0 : noise(seed, this.#turn.emitted + index) * jitter
     return this.#start + ttft + index * this.#interval + late
   }
 }
 
 function scriptedFailure(): APICallError {
   return new APICallError({
-    message: 'The demo model was told to fail.',
+    message: 'The directive makes the demo model fail.',
     url: 'demo:',
     requestBodyValues: {},
     statusCode: 500,

@@ -1,23 +1,23 @@
-// DemoTurn: where in its answer the demo model stands, read from the prompt alone. Pure. The message to answer is the
-// last thing a user said; what follows it was said and done already, and is neither said nor done again.
+// DemoTurn: the demo model's position in its answer, computed from the prompt alone. Pure. It answers the last user message;
+// everything after that message is already done and is not repeated.
 import type { LanguageModelV3Message, LanguageModelV3Prompt, LanguageModelV3ToolResultPart } from '@ai-sdk/provider'
 import { type DemoToolResult, demoAnswer, resumeAt, type Tokens } from './demo-answer.ts'
 import type { DemoCall, DemoDirective } from './demo-directive.ts'
 
 export interface DemoTurn {
   readonly directive: DemoDirective
-  /** What this model call says: reasoning, then calls or text. */
+  /** The output of this model call: reasoning, then calls or text. */
   readonly reasoning: Tokens
-  /** Where there are any, there is no text: that comes with their results. */
+  /** If there are any, `text` is empty: it follows their results in the next model call. */
   readonly calls: readonly DemoCall[]
   readonly text: Tokens
-  /** The unsaid end of a token that was said in part: comes first. */
+  /** The missing end of a partial token. It comes first. */
   readonly rest: { readonly kind: 'reasoning' | 'text'; readonly text: string } | undefined
-  /** Tokens of the answer that were said before, for `fail` and `hang`. */
-  readonly said: number
-  /** Calls of the answer that were made before. */
+  /** Tokens of the answer that earlier calls emitted, for `fail` and `hang`. */
+  readonly emitted: number
+  /** Tool calls of the answer that were made before. */
   readonly called: number
-  /** Of the prompt; an estimate. */
+  /** An estimate. */
   readonly inputTokens: number
 }
 
@@ -29,13 +29,13 @@ export function demoTurn(prompt: LanguageModelV3Prompt): DemoTurn {
   const calls = answer.directive.tools.slice(called)
   const base = { directive: answer.directive, called, inputTokens: estimateTokens(prompt) }
 
-  // What a tool call or its result follows is a model call that is over.
+  // A tool call or its result ends a model call.
   const begun = turn.findLastIndex((message) => message.role === 'tool' || callsOf(message).length > 0) + 1
   const partial = turn.slice(begun)
   const text = calls.length > 0 ? NOTHING : answer.text(resultsOf(turn))
-  const saidText = said(partial, 'text')
-  const inText = resumeAt(text, saidText)
-  if (called > 0 || saidText !== '') {
+  const emittedText = textOf(partial, 'text')
+  const inText = resumeAt(text, emittedText)
+  if (called > 0 || emittedText !== '') {
     const at = answer.reasoning.length + inText.index
     return {
       ...base,
@@ -43,12 +43,12 @@ export function demoTurn(prompt: LanguageModelV3Prompt): DemoTurn {
       calls,
       text: from(text, inText.index),
       rest: restOf('text', inText.rest),
-      said: at,
+      emitted: at,
     }
   }
-  const inReasoning = resumeAt(answer.reasoning, said(partial, 'reasoning'))
+  const inReasoning = resumeAt(answer.reasoning, textOf(partial, 'reasoning'))
   const reasoning = from(answer.reasoning, inReasoning.index)
-  return { ...base, reasoning, calls, text, rest: restOf('reasoning', inReasoning.rest), said: inReasoning.index }
+  return { ...base, reasoning, calls, text, rest: restOf('reasoning', inReasoning.rest), emitted: inReasoning.index }
 }
 
 const NOTHING: Tokens = { length: 0, at: () => '' }
@@ -61,14 +61,14 @@ function from(tokens: Tokens, start: number): Tokens {
   return start === 0 ? tokens : { length: tokens.length - start, at: (index) => tokens.at(start + index) }
 }
 
-/** The last of its texts: messages that came one upon the other are joined into one. */
+/** The last text: adjacent user messages are joined into one. */
 function userText(message: LanguageModelV3Message | undefined): string {
   if (message?.role !== 'user') return ''
   const texts = message.content.filter((part) => part.type === 'text')
   return texts.at(-1)?.text ?? ''
 }
 
-function said(messages: readonly LanguageModelV3Message[], kind: 'reasoning' | 'text'): string {
+function textOf(messages: readonly LanguageModelV3Message[], kind: 'reasoning' | 'text'): string {
   let text = ''
   for (const message of messages) {
     if (message.role !== 'assistant') continue
@@ -82,7 +82,7 @@ function callsOf(message: LanguageModelV3Message): readonly string[] {
   return message.content.flatMap((part) => (part.type === 'tool-call' ? [part.toolCallId] : []))
 }
 
-/** In the order in which the calls were made, whatever the order of the results. */
+/** In the order of the calls, not of the results. */
 function resultsOf(turn: readonly LanguageModelV3Message[]): DemoToolResult[] {
   const results = new Map<string, DemoToolResult>()
   for (const message of turn) {
@@ -108,7 +108,7 @@ function resultOf(output: LanguageModelV3ToolResultPart['output']): DemoToolResu
   }
 }
 
-/** About four characters a token, as tokenizers do with English. */
+/** About four characters per token, as in English. */
 function estimateTokens(prompt: LanguageModelV3Prompt): number {
   let chars = 0
   for (const message of prompt) {

@@ -1,4 +1,4 @@
-// The catalog of models: what the configuration allows, and how it says what is wrong with it.
+// The model catalog: what the configuration allows, and its errors.
 import { describe, expect, it } from 'vitest'
 import { createModelCatalog } from './model-catalog.ts'
 import { ModelConfigError, readModelConfig } from './model-config.ts'
@@ -7,7 +7,7 @@ function catalogOf(env: Record<string, string>) {
   return createModelCatalog(readModelConfig(env))
 }
 
-/** The setting that stops the start. */
+/** The setting that aborts start-up. */
 function stopper(env: Record<string, string>): string {
   try {
     catalogOf(env)
@@ -27,7 +27,7 @@ describe('the model catalog', () => {
     expect(catalog.get('demo')).toBe(catalog.get())
   })
 
-  it('offers what is on the list, and the default, and nothing else', () => {
+  it('offers the listed models and the default, and nothing else', () => {
     const catalog = catalogOf({
       PARLEY_MODEL: 'openai:a',
       PARLEY_MODELS: 'demo, openai:b,compatible:org/c:8b',
@@ -42,7 +42,7 @@ describe('the model catalog', () => {
     }
   })
 
-  it('takes the first of the list as the default', () => {
+  it('uses the first listed model as the default', () => {
     expect(catalogOf({ PARLEY_MODELS: 'anthropic:*,anthropic:a', ANTHROPIC_API_KEY: 'k' }).defaultId).toBe(
       'anthropic:a',
     )
@@ -71,7 +71,7 @@ describe('the model catalog', () => {
     for (const id of ['claude-opus-4-6', 'claude-sonnet-5', 'claude-opus-4-50']) expect(prefill(id), id).toBe('none')
   })
 
-  it('stops the start, by name, where a key, a URL or a model is missing or malformed', () => {
+  it('aborts start-up and names the setting if a key, a URL or a model is missing or malformed', () => {
     expect(stopper({ PARLEY_MODEL: 'openai:a' })).toBe('OPENAI_API_KEY')
     expect(stopper({ PARLEY_MODEL: 'anthropic:a' })).toBe('ANTHROPIC_API_KEY')
     expect(stopper({ PARLEY_MODELS: 'demo,google:*' })).toBe('GOOGLE_GENERATIVE_AI_API_KEY')
@@ -86,11 +86,11 @@ describe('the model catalog', () => {
     expect(stopper({ PARLEY_MODEL: 'openai:*', OPENAI_API_KEY: 'k' })).toBe('PARLEY_MODEL')
     expect(stopper({ PARLEY_MODELS: 'demo,mistral:a' })).toBe('PARLEY_MODELS')
     expect(stopper({ PARLEY_MODELS: 'openai:*', OPENAI_API_KEY: 'k' })).toBe('PARLEY_MODEL')
-    // Settings of providers that no model uses stop nothing.
+    // Settings of unused providers abort nothing.
     expect(stopper({ PARLEY_MODEL: 'demo', OPENAI_BASE_URL: 'ftp://x' })).toBe('none')
   })
 
-  it('shows no secret in what it refuses', () => {
+  it('shows no secret in its errors', () => {
     const env = { PARLEY_MODEL: 'openai:a', OPENAI_API_KEY: 'sk-secret', OPENAI_BASE_URL: 'user:sk-secret' }
     expect(() => catalogOf(env)).toThrow(expect.objectContaining({ message: expect.not.stringContaining('sk-secret') }))
   })

@@ -1,4 +1,4 @@
-// ModelCatalog: the allow-list. Everything that is wrong with it stops the start; at run time a model is on it or not.
+// ModelCatalog: the list of allowed models. An invalid list aborts start-up; afterwards a model is allowed or it is not.
 import { ReplyError } from '@parley/protocol'
 import { createDemoModel } from './demo-model.ts'
 import type { Model, ModelCatalog } from './model.ts'
@@ -6,12 +6,12 @@ import { type ModelConfig, ModelConfigError, type ProviderName, splitModelId, VA
 import { createProviders } from './providers.ts'
 
 export interface ModelCatalogOptions {
-  /** How providers are reached; the global one when absent. */
+  /** Sends requests to providers. Default: the global `fetch`. */
   readonly fetch?: typeof fetch
 }
 
-/** Models that clients asked for by a wildcard and that are kept built. */
-const MAX_KEPT = 256
+/** At most this many models are cached; a wildcard allows any number. */
+const MAX_CACHED = 256
 
 /** @throws ModelConfigError when a model is malformed, or its provider lacks a key or a URL */
 export function createModelCatalog(config: ModelConfig, options: ModelCatalogOptions = {}): ModelCatalog {
@@ -20,31 +20,31 @@ export function createModelCatalog(config: ModelConfig, options: ModelCatalogOpt
   if (defaultId.endsWith(':*')) {
     throw new ModelConfigError(
       'PARLEY_MODEL',
-      `PARLEY_MODEL must be one model, and ${JSON.stringify(defaultId)} is many.`,
+      `PARLEY_MODEL must name one model; ${JSON.stringify(defaultId)} is a wildcard.`,
     )
   }
   if (config.model === undefined && config.models !== undefined && !config.models.includes(defaultId)) {
     throw new ModelConfigError(
       'PARLEY_MODEL',
-      'PARLEY_MODEL must say which model is the default: PARLEY_MODELS names none.',
+      'PARLEY_MODEL must name the default model: PARLEY_MODELS contains only wildcards.',
     )
   }
   for (const id of ids) check(id, id === config.model ? 'PARLEY_MODEL' : 'PARLEY_MODELS', config)
 
   const providers = createProviders(config, options.fetch)
-  const kept = new Map<string, Model>()
+  const cached = new Map<string, Model>()
   return {
     defaultId,
     ids,
     get(id = defaultId) {
-      const found = kept.get(id)
+      const found = cached.get(id)
       if (found !== undefined) return found
       const parts = splitModelId(id)
       if (parts === undefined || !(ids.includes(id) || ids.includes(`${parts.provider}:*`)) || parts.model === '*') {
         throw new ReplyError('model_not_allowed')
       }
       const model = parts.provider === 'demo' ? createDemoModel() : providers.create(id, parts.provider, parts.model)
-      if (kept.size < MAX_KEPT) kept.set(id, model)
+      if (cached.size < MAX_CACHED) cached.set(id, model)
       return model
     },
   }
@@ -54,7 +54,7 @@ function check(id: string, setting: string, config: ModelConfig): void {
   const parts = splitModelId(id)
   if (parts === undefined) {
     const known = 'demo, openai:<id>, anthropic:<id>, google:<id> or compatible:<id>'
-    throw new ModelConfigError(setting, `${setting}: ${JSON.stringify(id)} is no model; it must be ${known}.`)
+    throw new ModelConfigError(setting, `${setting}: ${JSON.stringify(id)} is not a model; use ${known}.`)
   }
   if (parts.provider !== 'demo') checkProvider(id, parts.provider, config)
 }
@@ -64,9 +64,9 @@ function checkProvider(id: string, provider: ProviderName, config: ModelConfig):
   const variable = VARIABLES[provider]
   if (provider === 'compatible') {
     if (url === undefined)
-      throw new ModelConfigError(variable.url, `${variable.url} must be set: ${id} is reached by it.`)
+      throw new ModelConfigError(variable.url, `${variable.url} must be set: it is the address of ${id}.`)
   } else if (key === undefined) {
-    throw new ModelConfigError(variable.key, `${variable.key} must be set: ${id} needs it.`)
+    throw new ModelConfigError(variable.key, `${variable.key} must be set: ${id} requires it.`)
   }
   if (url !== undefined && !isHttpUrl(url)) {
     throw new ModelConfigError(variable.url, `${variable.url} must be an http or https URL.`)

@@ -1,25 +1,25 @@
-// ModelConfig: which models are offered and how their providers are reached. Read from the environment; what
-// cannot work is refused here, by a message that names the setting and never shows its value's secret part.
+// ModelConfig: the models on offer, and the addresses and keys of their providers, from the environment. An error names the
+// setting and never shows a key.
 
 export interface ProviderSettings {
   readonly key?: string
-  /** Without it, the provider's own. */
+  /** Default: the provider's own. */
   readonly url?: string
 }
 
 export interface ModelConfig {
   /** The default model. */
   readonly model?: string
-  /** The allow-list; the default model is always on it. */
+  /** The allowed models; the default model is always allowed. */
   readonly models?: readonly string[]
   readonly openai?: ProviderSettings
   readonly anthropic?: ProviderSettings
   readonly google?: ProviderSettings
-  /** Any server that speaks OpenAI's chat completions. */
+  /** Any server with OpenAI's chat completions API. */
   readonly compatible?: ProviderSettings
 }
 
-/** Stops the start: a setting is missing or malformed. */
+/** A setting is missing or malformed. Aborts start-up. */
 export class ModelConfigError extends Error {
   override readonly name = 'ModelConfigError'
   /** The environment variable. */
@@ -34,7 +34,7 @@ export class ModelConfigError extends Error {
 export const PROVIDERS = ['openai', 'anthropic', 'google', 'compatible'] as const
 export type ProviderName = (typeof PROVIDERS)[number]
 
-/** The variables of each provider: the ones that its own tools read. */
+/** The variables of each provider, named as its own tools name them. */
 export const VARIABLES: Readonly<Record<ProviderName, { readonly key: string; readonly url: string }>> = {
   openai: { key: 'OPENAI_API_KEY', url: 'OPENAI_BASE_URL' },
   anthropic: { key: 'ANTHROPIC_API_KEY', url: 'ANTHROPIC_BASE_URL' },
@@ -42,7 +42,7 @@ export const VARIABLES: Readonly<Record<ProviderName, { readonly key: string; re
   compatible: { key: 'PARLEY_COMPATIBLE_KEY', url: 'PARLEY_COMPATIBLE_URL' },
 }
 
-/** Reads `PARLEY_MODEL`, `PARLEY_MODELS` and the providers' variables; an empty one counts as unset. */
+/** Reads `PARLEY_MODEL`, `PARLEY_MODELS` and the providers' variables. An empty variable counts as unset. */
 export function readModelConfig(env: Readonly<Record<string, string | undefined>>): ModelConfig {
   const model = set(env.PARLEY_MODEL)
   const models = set(env.PARLEY_MODELS)
@@ -61,7 +61,7 @@ export function readModelConfig(env: Readonly<Record<string, string | undefined>
   }
 }
 
-/** A model id in its parts, or undefined where it is none. */
+/** @returns the parts of a model id; undefined if it is malformed */
 export function splitModelId(
   id: string,
 ): { readonly provider: 'demo' | ProviderName; readonly model: string } | undefined {

@@ -1,14 +1,14 @@
-// Model: what the rest of the server sees of a language model. Provider packages are known in this folder only,
-// and no text, key or URL of a provider gets out of it.
+// Model: the server's view of a language model. Only this folder imports provider packages, and no provider's text, key or URL
+// leaves it.
 import type { LanguageModelV3 } from '@ai-sdk/provider'
 
 /**
- * Whether the provider goes on from an assistant message that ends the prompt.
- * `text`: with text only. `exact`: with reasoning too, at exactly the next token.
+ * Whether the provider continues an assistant message at the end of the prompt.
+ * `text`: text only. `exact`: reasoning as well, at exactly the next token.
  */
 export type Prefill = 'none' | 'text' | 'exact'
 
-/** What a run needs of a model: an AI SDK model, and how it may be used. */
+/** An AI SDK model, and how a run may use it. */
 export interface Model {
   /** As configured: `demo`, `openai:gpt-5`, `compatible:llama-3`. */
   readonly id: string

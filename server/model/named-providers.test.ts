@@ -1,10 +1,10 @@
 // OpenAI, Anthropic and Google, each against a server that speaks its protocol: streams, tools, failures.
 import { describe, expect, it } from 'vitest'
 import { failureOf, KEY, modelAt, PRIVATE, provide, TOOL } from './test/model-at.ts'
-import { beginSse, listen, sendSse, userPrompt } from './test/provider-server.ts'
+import { beginSse, readAnswer, sendSse, userPrompt } from './test/provider-server.ts'
 
 describe('a named provider', () => {
-  it('OpenAI streams text and a tool call over its responses', async () => {
+  it('OpenAI streams text and a tool call over the Responses API', async () => {
     const call = { type: 'function_call', id: 'f', call_id: 'c', name: 'weather', arguments: '', status: 'in_progress' }
     const done = { ...call, arguments: '{"city":"Oslo"}', status: 'completed' }
     const server = await provide(({ response }) => {
@@ -22,17 +22,17 @@ describe('a named provider', () => {
       ])
       response.end()
     })
-    const heard = await listen(modelAt(server.url, 'openai'), { prompt: userPrompt('hello'), tools: [TOOL] })
-    expect(heard.error).toBeUndefined()
-    expect(heard.text).toBe('Hello')
-    expect(heard.calls).toEqual([{ name: 'weather', input: { city: 'Oslo' } }])
-    expect(heard.finish?.finishReason.unified).toBe('tool-calls')
-    expect(heard.finish?.usage).toMatchObject({ inputTokens: { total: 11 }, outputTokens: { total: 7 } })
+    const received = await readAnswer(modelAt(server.url, 'openai'), { prompt: userPrompt('hello'), tools: [TOOL] })
+    expect(received.error).toBeUndefined()
+    expect(received.text).toBe('Hello')
+    expect(received.calls).toEqual([{ name: 'weather', input: { city: 'Oslo' } }])
+    expect(received.finish?.finishReason.unified).toBe('tool-calls')
+    expect(received.finish?.usage).toMatchObject({ inputTokens: { total: 11 }, outputTokens: { total: 7 } })
     expect(server.requests[0]?.path).toBe('/responses')
     expect(server.requests[0]?.headers.authorization).toBe(`Bearer ${KEY}`)
   })
 
-  it('OpenAI is disconnected when its stream ends early, and finished when it only has text', async () => {
+  it('OpenAI fails as disconnected if its stream ends early, and completes with text alone', async () => {
     const text = [
       { type: 'response.created', response: { id: 'r', created_at: 1, model: 'm' } },
       { type: 'response.output_item.added', output_index: 0, item: { type: 'message', id: 't' } },
@@ -48,8 +48,8 @@ describe('a named provider', () => {
       response.end()
     })
     const model = modelAt(server.url, 'openai')
-    expect((await listen(model, 'whole')).finish?.finishReason.unified).toBe('stop')
-    expect(await failureOf(await listen(model, 'cut'))).toMatchObject({ code: 'provider_disconnected' })
+    expect((await readAnswer(model, 'whole')).finish?.finishReason.unified).toBe('stop')
+    expect(await failureOf(await readAnswer(model, 'cut'))).toMatchObject({ code: 'provider_disconnected' })
   })
 
   const named = (event: unknown): string => (event as { type: string }).type
@@ -92,16 +92,16 @@ describe('a named provider', () => {
       sendSse(response, events, named)
       response.end()
     })
-    const heard = await listen(modelAt(server.url, 'anthropic'), { prompt: userPrompt('hello'), tools: [TOOL] })
-    expect(heard.error).toBeUndefined()
-    expect(heard.text).toBe('Hello')
-    expect(heard.calls).toEqual([{ name: 'weather', input: { city: 'Oslo' } }])
-    expect(heard.finish?.usage).toMatchObject({ inputTokens: { total: 11 }, outputTokens: { total: 7 } })
+    const received = await readAnswer(modelAt(server.url, 'anthropic'), { prompt: userPrompt('hello'), tools: [TOOL] })
+    expect(received.error).toBeUndefined()
+    expect(received.text).toBe('Hello')
+    expect(received.calls).toEqual([{ name: 'weather', input: { city: 'Oslo' } }])
+    expect(received.finish?.usage).toMatchObject({ inputTokens: { total: 11 }, outputTokens: { total: 7 } })
     expect(server.requests[0]?.path).toBe('/messages')
     expect(server.requests[0]?.headers['x-api-key']).toBe(KEY)
   })
 
-  it('Anthropic is typed when it is overloaded, refuses, or is cut off', async () => {
+  it('Anthropic fails with a typed error if it is overloaded, refuses, or is cut', async () => {
     const server = await provide(({ body, response }) => {
       const asked = JSON.stringify(body.messages)
       if (asked.includes('refused')) {
@@ -119,19 +119,19 @@ describe('a named provider', () => {
       response.end()
     })
     const model = modelAt(server.url, 'anthropic')
-    expect(await failureOf(await listen(model, 'refused'))).toMatchObject({
+    expect(await failureOf(await readAnswer(model, 'refused'))).toMatchObject({
       code: 'provider_rate_limited',
       retryAfterMs: 7000,
     })
-    expect(await failureOf(await listen(model, 'overloaded'))).toMatchObject({
+    expect(await failureOf(await readAnswer(model, 'overloaded'))).toMatchObject({
       code: 'provider_error',
       retryable: true,
     })
-    expect(await failureOf(await listen(model, 'cut'))).toMatchObject({ code: 'provider_disconnected' })
+    expect(await failureOf(await readAnswer(model, 'cut'))).toMatchObject({ code: 'provider_disconnected' })
     expect(server.requests).toHaveLength(3)
   })
 
-  it('Google streams text and a tool call, and is disconnected when it ends early', async () => {
+  it('Google streams text and a tool call, and fails as disconnected if it ends early', async () => {
     const candidate = (parts: object[], finishReason?: string): object => ({
       candidates: [{ index: 0, content: { role: 'model', parts }, ...(finishReason && { finishReason }) }],
       usageMetadata: { promptTokenCount: 11, candidatesTokenCount: 7, totalTokenCount: 18 },
@@ -147,14 +147,14 @@ describe('a named provider', () => {
       response.end()
     })
     const model = modelAt(server.url, 'google')
-    const heard = await listen(model, { prompt: userPrompt('whole'), tools: [TOOL] })
-    expect(heard.error).toBeUndefined()
-    expect(heard.text).toBe('Hello')
-    expect(heard.calls).toEqual([{ name: 'weather', input: { city: 'Oslo' } }])
-    expect(heard.finish?.finishReason.unified).toBe('tool-calls')
+    const received = await readAnswer(model, { prompt: userPrompt('whole'), tools: [TOOL] })
+    expect(received.error).toBeUndefined()
+    expect(received.text).toBe('Hello')
+    expect(received.calls).toEqual([{ name: 'weather', input: { city: 'Oslo' } }])
+    expect(received.finish?.finishReason.unified).toBe('tool-calls')
     expect(server.requests[0]?.path).toBe('/models/m:streamGenerateContent?alt=sse')
     expect(server.requests[0]?.headers['x-goog-api-key']).toBe(KEY)
-    const cut = await listen(model, { prompt: userPrompt('cut'), tools: [TOOL] })
+    const cut = await readAnswer(model, { prompt: userPrompt('cut'), tools: [TOOL] })
     expect(cut.calls).toEqual([])
     expect(await failureOf(cut)).toMatchObject({ code: 'provider_disconnected' })
   })

@@ -1,4 +1,4 @@
-// What providers fail with, as codes of ours that tell nothing of theirs.
+// Provider failures as Parley's codes, without the provider's text.
 import { APICallError, LoadAPIKeyError } from '@ai-sdk/provider'
 import { ERRORS } from '@parley/protocol'
 import fc from 'fast-check'
@@ -10,7 +10,7 @@ function withCode(code: string): Error {
 }
 
 describe('a provider failure', () => {
-  it('is found however deep the socket’s error lies', () => {
+  it('finds the socket error at any depth', () => {
     const deep = new TypeError('fetch failed', {
       cause: new AggregateError([], '', { cause: withCode('ECONNREFUSED') }),
     })
@@ -29,13 +29,13 @@ describe('a provider failure', () => {
     expect(toProviderFailure(new DOMException('late', 'TimeoutError')).code).toBe('provider_timeout')
   })
 
-  it('is of the provider’s connection when a body breaks off that had begun', () => {
+  it('is a disconnect if a started body is cut', () => {
     const cause = new TypeError('terminated', { cause: withCode('UND_ERR_SOCKET') })
     const error = new APICallError({ message: 'Failed', url: 'u', requestBodyValues: {}, statusCode: 200, cause })
     expect(toProviderFailure(error).code).toBe('provider_disconnected')
   })
 
-  it('is our own where it is a bug, and then says nothing of it', () => {
+  it('is internal for a bug, without its text', () => {
     expect(toProviderFailure(new TypeError('x is not a function'))).toEqual({
       code: 'internal',
       message: ERRORS.internal.message,
@@ -44,7 +44,7 @@ describe('a provider failure', () => {
     expect(toProviderFailure(new LoadAPIKeyError({ message: 'no key' })).code).toBe('provider_unauthenticated')
   })
 
-  it('is typed and says nothing of the provider’s, whatever was thrown', () => {
+  it('is typed and contains no provider text, whatever was thrown', () => {
     const known = new Set<string>(Object.values(ERRORS).map(({ message }) => message))
     fc.assert(
       fc.property(fc.anything(), (thrown) => {
@@ -55,7 +55,7 @@ describe('a provider failure', () => {
     )
   })
 
-  it('does not follow causes that go round in a circle', () => {
+  it('does not follow circular causes', () => {
     const error = new TypeError('fetch failed')
     error.cause = error
     expect(toProviderFailure(error).code).toBe('provider_disconnected')

@@ -1,5 +1,5 @@
-// ProviderFailure: whatever a provider's package threw or put on its stream, as one of Parley's own codes. A provider's
-// text, URLs and headers stay here: of them only the HTTP status and the time to wait come out.
+// ProviderFailure: maps an error of a provider's package to one of Parley's codes. The provider's text, URLs and headers stay
+// here; only the HTTP status and the time to wait are passed on.
 import {
   APICallError,
   EmptyResponseBodyError,
@@ -12,15 +12,15 @@ import { ERRORS, type ErrorCode } from '@parley/protocol'
 
 export interface ProviderFailure {
   readonly code: ErrorCode
-  /** For people; nothing of the provider's own text. */
+  /** For people. Contains no text of the provider. */
   readonly message: string
   /** Whether the same request may succeed later. */
   readonly retryable: boolean
-  /** What the provider asked for. */
+  /** The wait that the provider asked for. */
   readonly retryAfterMs?: number
 }
 
-/** A failure that was recognised where the stream was read. */
+/** A failure that the reader of the stream recognised. */
 export class ProviderStreamError extends Error {
   override readonly name = 'ProviderStreamError'
   readonly code: ErrorCode
@@ -31,13 +31,15 @@ export class ProviderStreamError extends Error {
   }
 }
 
-/** @param error what `doStream` threw, what its stream threw, or what its `error` part holds */
+/** @param error thrown by `doStream` or its stream, or the content of an `error` part */
 export function toProviderFailure(error: unknown): ProviderFailure {
   if (error instanceof ProviderStreamError) return failure(error.code)
   if (APICallError.isInstance(error)) return ofCall(error)
   if (LoadAPIKeyError.isInstance(error)) return failure('provider_unauthenticated')
   if (isGarbage(error)) return failure('provider_garbage')
-  return ofNetwork(error) ?? ofWords(error) ?? failure(error instanceof Error ? 'internal' : 'provider_error', false)
+  return (
+    ofNetwork(error) ?? failureOfBody(error) ?? failure(error instanceof Error ? 'internal' : 'provider_error', false)
+  )
 }
 
 function ofCall(error: APICallError): ProviderFailure {
@@ -48,20 +50,20 @@ function ofCall(error: APICallError): ProviderFailure {
   const text = `${ERRORS.provider_error.message.slice(0, -1)} (HTTP ${status}).`
   if (status === 401 || status === 403) return failure('provider_unauthenticated')
   if (status === 429) {
-    // An account that has nothing left gets the same status; waiting does not help it.
-    return { ...failure('provider_rate_limited', !wordsOf(error.data).includes('insufficient_quota')), ...wait }
+    // An exhausted account gets the same status; waiting does not help.
+    return { ...failure('provider_rate_limited', !errorWords(error.data).includes('insufficient_quota')), ...wait }
   }
   if (status === 408 || status === 504) return { ...failure('provider_timeout'), ...wait }
   if (status < 300) {
-    // The body broke off, or it is not what its provider's package can read.
+    // The body was cut, or the provider's package could not parse it.
     return ofNetwork(error.cause) ?? failure('provider_garbage')
   }
-  if (wordsOf(error.data).some((word) => CONTENT.test(word))) return failure('content_filtered')
+  if (errorWords(error.data).some((word) => CONTENT.test(word))) return failure('content_filtered')
   const again = error.isRetryable || status >= 500
   return { ...failure('provider_error', again), message: text, ...(again ? wait : {}) }
 }
 
-/** Looks for the failure of a socket, which `fetch` wraps once or twice. */
+/** Searches the causes for a socket error, which `fetch` wraps once or twice. */
 function ofNetwork(error: unknown): ProviderFailure | undefined {
   let cause = error
   let broken = false
@@ -70,17 +72,17 @@ function ofNetwork(error: unknown): ProviderFailure | undefined {
     const word = typeof code === 'string' ? code : ''
     if (cause.name === 'TimeoutError' || TIMEOUT.test(word)) return failure('provider_timeout')
     if (NETWORK.test(word)) return failure('provider_disconnected')
-    // `fetch` says no more than this itself; its cause may.
+    // `fetch` reports no more than this; its cause may be more specific.
     broken ||= cause.name === 'AbortError' || (cause instanceof TypeError && FETCH.test(cause.message))
     cause = cause.cause
   }
   return broken ? failure('provider_disconnected') : undefined
 }
 
-/** Providers that fail in mid-stream say why in the body, each in words of its own. */
-function ofWords(error: unknown): ProviderFailure | undefined {
-  for (const word of wordsOf(error)) {
-    const found = WORDS.find(([pattern]) => pattern.test(word))
+/** A provider that fails in mid-stream gives its reason in the body, in its own terms. */
+function failureOfBody(error: unknown): ProviderFailure | undefined {
+  for (const word of errorWords(error)) {
+    const found = FAILURES_BY_WORD.find(([pattern]) => pattern.test(word))
     if (found !== undefined) return failure(found[1], found[2])
   }
   return undefined
@@ -88,7 +90,7 @@ function ofWords(error: unknown): ProviderFailure | undefined {
 
 const CONTENT = /content_?(filter|policy)|safety|responsible_?ai/i
 
-const WORDS: readonly (readonly [RegExp, ErrorCode, boolean])[] = [
+const FAILURES_BY_WORD: readonly (readonly [RegExp, ErrorCode, boolean])[] = [
   [/insufficient_quota|billing/i, 'provider_rate_limited', false],
   [/rate_?limit|too_many_requests|resource_exhausted|^429$/i, 'provider_rate_limited', true],
   [
@@ -101,22 +103,22 @@ const WORDS: readonly (readonly [RegExp, ErrorCode, boolean])[] = [
   [/overloaded|unavailable|server_error|api_error|internal|^5\d\d$/i, 'provider_error', true],
 ]
 
-/** Socket and resolver errors of Node, and those of its HTTP client. */
+/** Errors of Node's sockets, resolver and HTTP client. */
 const NETWORK =
   /^(ECONN|EPIPE|ENOTFOUND|EAI_|EHOST|ENET|EADDR|EPROTO|CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|UND_ERR_(SOCKET|CLOSED|DESTROYED|INFO|ABORTED))/
 const TIMEOUT = /^(ETIMEDOUT|ESOCKETTIMEDOUT|UND_ERR_(HEADERS|BODY|CONNECT)_TIMEOUT)$/
 const FETCH = /^(fetch failed|terminated|failed to fetch|network)/i
 const MAX_CAUSES = 8
 
-/** The machine-readable words of an error's body: its `type`, `code` and `status`, at any of the usual depths. */
-function wordsOf(data: unknown, depth = 0): string[] {
+/** The machine-readable words of an error's body: `type`, `code`, `status` and `reason`, nested or not. */
+function errorWords(data: unknown, depth = 0): string[] {
   if (typeof data !== 'object' || data === null || depth > 3) return []
   const words: string[] = []
   for (const [key, value] of Object.entries(data)) {
     if (/^(type|code|status|reason)$/.test(key) && (typeof value === 'string' || typeof value === 'number')) {
       words.push(String(value))
     } else if (/^(error|response|data|innererror)$/.test(key)) {
-      words.push(...wordsOf(value, depth + 1))
+      words.push(...errorWords(value, depth + 1))
     }
   }
   return words
@@ -131,7 +133,7 @@ function isGarbage(error: unknown): boolean {
   )
 }
 
-/** RFC 9110, section 10.2.3: seconds or a date; `retry-after-ms` is OpenAI's finer one. */
+/** Milliseconds from `Retry-After` (RFC 9110, section 10.2.3: seconds or a date) or OpenAI's `retry-after-ms`. */
 function retryAfter(headers: Readonly<Record<string, string>> | undefined): number | undefined {
   const fine = headers?.['retry-after-ms']
   if (fine !== undefined && /^\d+(\.\d+)?$/.test(fine)) return Math.ceil(Number(fine))

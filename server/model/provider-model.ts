@@ -1,7 +1,7 @@
-// ProviderModel: an AI SDK model as runs can rely on it: its streams are whole or fail, and it is not refused for a bound
-// on its output that is larger than it knows.
+// ProviderModel: wraps an AI SDK model. Its streams are complete or fail, and an output limit beyond the model's own does not
+// make the provider refuse the request.
 import type { LanguageModelV3, LanguageModelV3CallOptions } from '@ai-sdk/provider'
-import { WholeStream } from './whole-stream.ts'
+import { ProviderStream } from './provider-stream.ts'
 
 export function providerModel(model: LanguageModelV3): LanguageModelV3 {
   return {
@@ -9,22 +9,22 @@ export function providerModel(model: LanguageModelV3): LanguageModelV3 {
     provider: model.provider,
     modelId: model.modelId,
     supportedUrls: model.supportedUrls,
-    doGenerate: (options) => model.doGenerate(bounded(options)),
+    doGenerate: (options) => model.doGenerate(withSafeLimit(options)),
     async doStream(options) {
-      const result = await model.doStream(bounded(options))
-      return { ...result, stream: new ReadableStream(new WholeStream(result.stream), { highWaterMark: 0 }) }
+      const result = await model.doStream(withSafeLimit(options))
+      return { ...result, stream: new ReadableStream(new ProviderStream(result.stream), { highWaterMark: 0 }) }
     },
   }
 }
 
-/** What today's models can all put out. */
+/** Every current model supports this many. */
 const SAFE_OUTPUT_TOKENS = 4096
 
 /**
- * Providers answer 400 to a bound beyond what the model can put out, and a model's own is not known here. A large one
- * is therefore not passed on: the run counts for itself, and closes the request when it has enough.
+ * Providers answer 400 to an output limit beyond the model's own, which is unknown here. A large limit is therefore not passed
+ * on: the run counts tokens and aborts the request at its limit.
  */
-function bounded(options: LanguageModelV3CallOptions): LanguageModelV3CallOptions {
+function withSafeLimit(options: LanguageModelV3CallOptions): LanguageModelV3CallOptions {
   const { maxOutputTokens, ...others } = options
   return maxOutputTokens === undefined || maxOutputTokens <= SAFE_OUTPUT_TOKENS ? options : others
 }

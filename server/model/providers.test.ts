@@ -1,18 +1,18 @@
-// An OpenAI-compatible server: what goes out, what comes in, and every way in which it breaks.
+// An OpenAI-compatible server: requests, responses, and every way to fail.
 import { createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { createModelCatalog } from './model-catalog.ts'
 import type { ProviderFailure } from './provider-failure.ts'
 import { failureOf, KEY, modelAt, PRIVATE, provide, TOOL } from './test/model-at.ts'
-import { beginSse, chatChunk, listen, type ProviderRequest, sendSse, userPrompt } from './test/provider-server.ts'
+import { beginSse, chatChunk, type ProviderRequest, readAnswer, sendSse, userPrompt } from './test/provider-server.ts'
 
-/** What comes of a request that is answered like this; it must have been asked once only. */
+/** The failure for this response. The server must have received one request only. */
 async function failureWhen(answer: (request: ProviderRequest) => void): Promise<ProviderFailure> {
   const server = await provide(answer)
-  const heard = await listen(modelAt(server.url), 'hello')
+  const received = await readAnswer(modelAt(server.url), 'hello')
   expect(server.requests).toHaveLength(1)
-  expect(heard.finish).toBeUndefined()
-  return failureOf(heard)
+  expect(received.finish).toBeUndefined()
+  return failureOf(received)
 }
 
 function refuse(
@@ -27,7 +27,7 @@ function refuse(
 }
 
 describe('a compatible server', () => {
-  it('streams reasoning, text and a tool call, and is told the key, the tools and to count', async () => {
+  it('streams reasoning, text and a tool call, and receives the key, the tools and include_usage', async () => {
     const server = await provide(({ response }) => {
       beginSse(response)
       sendSse(response, [
@@ -44,11 +44,11 @@ describe('a compatible server', () => {
       ])
       response.end()
     })
-    const heard = await listen(modelAt(server.url), { prompt: userPrompt('hello'), tools: [TOOL] })
-    expect([heard.reasoning, heard.text]).toEqual(['Hmm.', 'Hello'])
-    expect(heard.calls).toEqual([{ name: 'weather', input: { city: 'Oslo' } }])
-    expect(heard.finish?.finishReason.unified).toBe('tool-calls')
-    expect(heard.finish?.usage).toMatchObject({ inputTokens: { total: 11 }, outputTokens: { total: 7 } })
+    const received = await readAnswer(modelAt(server.url), { prompt: userPrompt('hello'), tools: [TOOL] })
+    expect([received.reasoning, received.text]).toEqual(['Hmm.', 'Hello'])
+    expect(received.calls).toEqual([{ name: 'weather', input: { city: 'Oslo' } }])
+    expect(received.finish?.finishReason.unified).toBe('tool-calls')
+    expect(received.finish?.usage).toMatchObject({ inputTokens: { total: 11 }, outputTokens: { total: 7 } })
     const [request] = server.requests
     expect(request?.path).toBe('/chat/completions')
     expect(request?.headers.authorization).toBe(`Bearer ${KEY}`)
@@ -56,15 +56,15 @@ describe('a compatible server', () => {
     expect(request?.body.tools?.[0]?.function.name).toBe('weather')
   })
 
-  it('is told a bound on its output that any model can keep, and no larger one', async () => {
+  it('receives an output limit that every model supports, and no larger one', async () => {
     const server = await provide(({ response }) => {
       beginSse(response)
       sendSse(response, [chatChunk({ content: 'hi' }, 'stop')])
       response.end()
     })
     const model = modelAt(server.url)
-    await listen(model, { prompt: userPrompt('hello'), maxOutputTokens: 4096 })
-    await listen(model, { prompt: userPrompt('hello'), maxOutputTokens: 32_768 })
+    await readAnswer(model, { prompt: userPrompt('hello'), maxOutputTokens: 4096 })
+    await readAnswer(model, { prompt: userPrompt('hello'), maxOutputTokens: 32_768 })
     expect(server.requests.map(({ body }) => body.max_tokens)).toEqual([4096, undefined])
   })
 
@@ -75,11 +75,11 @@ describe('a compatible server', () => {
       response.end()
     })
     const model = createModelCatalog({ model: 'compatible:m', compatible: { url: server.url } }).get()
-    expect((await listen(model, 'hello')).text).toBe('hi')
+    expect((await readAnswer(model, 'hello')).text).toBe('hi')
     expect(server.requests[0]?.headers.authorization).toBeUndefined()
   })
 
-  it('sees its connection close when the request is aborted before an answer, in the middle, or its stream is cancelled', async () => {
+  it('sees its connection close on an abort before the answer, in mid-answer, and on a cancelled stream', async () => {
     const server = await provide(({ body, response }) => {
       if (body.messages?.[0]?.content === 'silence') return
       beginSse(response)
@@ -88,19 +88,19 @@ describe('a compatible server', () => {
     const model = modelAt(server.url)
     const abort = new AbortController()
     const asked = server.next()
-    const silent = listen(model, { prompt: userPrompt('silence'), abortSignal: abort.signal })
+    const silent = readAnswer(model, { prompt: userPrompt('silence'), abortSignal: abort.signal })
     const request = await asked
     abort.abort(new Error('enough'))
     await request.closed
     expect((await silent).error).toBeDefined()
 
     const later = new AbortController()
-    const heard = await listen(model, { prompt: userPrompt('hello'), abortSignal: later.signal }, (part) => {
+    const received = await readAnswer(model, { prompt: userPrompt('hello'), abortSignal: later.signal }, (part) => {
       if (part.type === 'text-delta') later.abort(new Error('enough'))
     })
     await server.requests[1]?.closed
-    expect(heard.text).toBe('Hel')
-    expect(heard.finish).toBeUndefined()
+    expect(received.text).toBe('Hel')
+    expect(received.finish).toBeUndefined()
 
     const { stream } = await model.language.doStream({ prompt: userPrompt('hello') })
     const reader = stream.getReader()
@@ -111,14 +111,14 @@ describe('a compatible server', () => {
 })
 
 describe('a provider that refuses', () => {
-  it('is typed by its status, once, and without its words', async () => {
+  it('fails with the code of its status, once, without its text', async () => {
     expect(await failureWhen(refuse(401))).toMatchObject({ code: 'provider_unauthenticated', retryable: false })
     expect(await failureWhen(refuse(403))).toMatchObject({ code: 'provider_unauthenticated', retryable: false })
     expect(await failureWhen(refuse(400))).toMatchObject({ code: 'provider_error', retryable: false })
     expect(await failureWhen(refuse(404))).toMatchObject({ code: 'provider_error', retryable: false })
     expect(await failureWhen(refuse(500))).toEqual({
       code: 'provider_error',
-      message: 'The model provider answered with an error (HTTP 500).',
+      message: 'The model provider returned an error (HTTP 500).',
       retryable: true,
     })
     expect(await failureWhen(refuse(503, { 'retry-after': '2' }))).toMatchObject({
@@ -130,7 +130,7 @@ describe('a provider that refuses', () => {
     expect(await failureWhen(refuse(400, {}, { code: 'content_filter' }))).toMatchObject({ code: 'content_filtered' })
   })
 
-  it('says how long to wait, in seconds, in milliseconds or by a date', async () => {
+  it('gives its wait in seconds, in milliseconds or as a date', async () => {
     const limited = { code: 'provider_rate_limited', retryable: true }
     expect(await failureWhen(refuse(429))).toEqual({ ...limited, message: expect.any(String) })
     expect(await failureWhen(refuse(429, { 'retry-after': '3' }))).toMatchObject({ ...limited, retryAfterMs: 3000 })
@@ -146,12 +146,12 @@ describe('a provider that refuses', () => {
     expect(await failureWhen(refuse(429, { 'retry-after': 'soon' }))).not.toHaveProperty('retryAfterMs')
   })
 
-  it('is not asked again when the account has nothing left', async () => {
+  it('is not retried if the account is exhausted', async () => {
     const failure = await failureWhen(refuse(429, {}, { type: 'insufficient_quota', code: 'insufficient_quota' }))
     expect(failure).toMatchObject({ code: 'provider_rate_limited', retryable: false })
   })
 
-  it('may do so in the middle of its stream', async () => {
+  it('may refuse in mid-stream', async () => {
     const inBand = (error: object): Promise<ProviderFailure> =>
       failureWhen(({ response }) => {
         beginSse(response)
@@ -171,7 +171,7 @@ describe('a provider that refuses', () => {
 describe('a provider whose connection breaks', () => {
   const disconnected = { code: 'provider_disconnected', retryable: true }
 
-  it('is typed when nobody listens', async () => {
+  it('fails with a typed error if nothing listens', async () => {
     const closed = createServer()
     const port = await new Promise<number>((resolve) => {
       closed.listen(0, '127.0.0.1', () => {
@@ -179,10 +179,10 @@ describe('a provider whose connection breaks', () => {
         closed.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
       })
     })
-    expect(await failureOf(await listen(modelAt(`http://127.0.0.1:${port}`), 'hello'))).toMatchObject(disconnected)
+    expect(await failureOf(await readAnswer(modelAt(`http://127.0.0.1:${port}`), 'hello'))).toMatchObject(disconnected)
   })
 
-  it('is typed when it breaks before an answer, between the headers and the first event, and in the middle', async () => {
+  it('fails with a typed error before the answer, between headers and first event, and in mid-answer', async () => {
     expect(await failureWhen(({ response }) => response.destroy())).toMatchObject(disconnected)
     expect(
       await failureWhen(({ response }) => {
@@ -198,7 +198,7 @@ describe('a provider whose connection breaks', () => {
     ).toMatchObject(disconnected)
   })
 
-  it('is typed when the answer just ends, without an end of its own', async () => {
+  it('fails with a typed error if the answer ends without its end marker', async () => {
     const failure = await failureWhen(({ response }) => {
       beginSse(response)
       sendSse(response, [chatChunk({ content: 'Hel' }), chatChunk({ content: 'lo' })])
@@ -207,23 +207,23 @@ describe('a provider whose connection breaks', () => {
     expect(failure).toMatchObject(disconnected)
   })
 
-  it('makes no tool call of an answer that was cut', async () => {
+  it('makes no tool call from a cut answer', async () => {
     const server = await provide(({ response }) => {
       beginSse(response)
       const call = { index: 0, id: 'c', type: 'function', function: { name: 'weather', arguments: '{"city":"Oslo"}' } }
       sendSse(response, [chatChunk({ tool_calls: [call] })])
       response.end()
     })
-    const heard = await listen(modelAt(server.url), { prompt: userPrompt('hello'), tools: [TOOL] })
-    expect(heard.calls).toEqual([])
-    expect(await failureOf(heard)).toMatchObject(disconnected)
+    const received = await readAnswer(modelAt(server.url), { prompt: userPrompt('hello'), tools: [TOOL] })
+    expect(received.calls).toEqual([])
+    expect(await failureOf(received)).toMatchObject(disconnected)
   })
 })
 
-describe('a provider that sends garbage', () => {
+describe('a provider that sends invalid data', () => {
   const garbage = { code: 'provider_garbage', retryable: false }
 
-  it('is typed, whether it is a page, a broken event, a foreign event or nothing', async () => {
+  it('fails with a typed error for an HTML page, a broken event, a foreign event and nothing', async () => {
     const bodies: [string, string][] = [
       ['text/html', '<html><body>Welcome to our portal</body></html>'],
       ['text/event-stream', 'data: {"id": nonsense}\n\n'],

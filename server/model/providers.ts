@@ -1,5 +1,4 @@
-// Providers: the AI SDK packages, each built when its first model is asked for. They ask once: whether to ask again is
-// for the run to decide.
+// Providers: the AI SDK packages, each created with its first model. They do not retry: the run decides about retries.
 import { createAnthropic } from '@ai-sdk/anthropic'
 import { createGoogleGenerativeAI } from '@ai-sdk/google'
 import { createOpenAI } from '@ai-sdk/openai'
@@ -52,7 +51,7 @@ function asOptions(settings: ProviderSettings, fetch: typeof globalThis.fetch | 
   }
 }
 
-/** Anthropic's models took an assistant's beginning up to 4.5; the later ones refuse it, as other providers do. */
+/** Anthropic's models accept a prefilled assistant message up to 4.5. Later ones refuse it, as other providers do. */
 function prefillOf(provider: ProviderName, model: string): Prefill {
   return provider === 'anthropic' && PREFILLED.test(model) ? 'text' : 'none'
 }

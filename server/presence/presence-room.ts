@@ -1,8 +1,8 @@
-// PresenceRoom: who is in one session: the connections of this node, and what other nodes say of theirs. It holds no timers and
-// tells nobody: Presence asks it for the frame, and for what other nodes are to know.
+// PresenceRoom: the members of one session: this node's connections, and the digests of other nodes. It builds the frames for
+// clients and the digest for other nodes; Presence decides when to send them.
 import type { Presence as PresenceFrame, PresenceMember } from '@parley/protocol'
 import { SmallMap, type SmallMapField } from '../store/small-map.ts'
-import { named, PACE_MAX_MS, type Present, paceMs } from './presence-crowd.ts'
+import { frameIntervalMs, INTERVAL_MAX_MS, type Present, selectMembers } from './presence-summary.ts'
 
 export type PresenceState = PresenceMember['state']
 
@@ -10,13 +10,13 @@ export interface PresenceWatcher {
   readonly connection: string
   readonly user: string
   readonly name?: string | undefined
-  /** What the client calls itself, where what it shows names no device. */
+  /** The client's name for itself; used if its state names no device. */
   readonly device?: string | undefined
-  /** The same frame object goes to all watchers, so that it can be encoded once. Left out: is here, and is told nothing. */
+  /** All watchers get the same frame object, so that it can be encoded once. Without it, the watcher is only counted. */
   readonly notify?: ((frame: PresenceFrame) => void) | undefined
 }
 
-/** What a node says of a session: how many are there, and some of them. */
+/** A node's summary of a session: the number of its connections, and some of its members. */
 export interface Digest {
   readonly count: number
   readonly present: readonly Present[]
@@ -28,21 +28,21 @@ interface Local {
   at: number
 }
 
-const NOTHING: PresenceState = {}
+const NO_STATE: PresenceState = {}
 const byConnection = new SmallMap<string, Local>(({ watcher }) => watcher.connection)
 const DEVICE_MAX = 64
 
 export class PresenceRoom {
   readonly session: string
-  /** When watchers were told last, and the frame that they have. */
-  toldAt = -PACE_MAX_MS
-  told: PresenceFrame | undefined
+  /** Time of the last frame, and the frame itself. */
+  lastFrameAt = -INTERVAL_MAX_MS
+  lastFrame: PresenceFrame | undefined
   /** The digest that other nodes have, as JSON. */
-  shared: string | undefined
+  publishedDigest: string | undefined
   timer: NodeJS.Timeout | undefined
-  #toldText = ''
+  #lastFrameText = ''
   #locals: SmallMapField<string, Local>
-  /** By node; undefined: it is there, and has not said who. Made when there is another node. */
+  /** By node; undefined if the node has members there but has not sent its digest. Created for the first other node. */
   #others: Map<string, Digest | undefined> | undefined
 
   constructor(session: string) {
@@ -53,36 +53,36 @@ export class PresenceRoom {
     return this.#locals === undefined
   }
 
-  /** Connections, on all nodes. */
+  /** Number of connections on all nodes. */
   get count(): number {
     let count = byConnection.size(this.#locals)
     if (this.#others !== undefined) for (const digest of this.#others.values()) count += digest?.count ?? 0
     return count
   }
 
-  /** Nobody was told anything, and need not be: who is alone and shows nothing. */
+  /** Whether no frame is needed: a single member without a state, and no frame was sent before. */
   get isQuiet(): boolean {
-    if (this.told !== undefined || this.count !== 1) return false
+    if (this.lastFrame !== undefined || this.count !== 1) return false
     for (const { state } of byConnection.all(this.#locals)) return Object.keys(state).length === 0
     return false
   }
 
-  /** Whether another node has somebody there. */
+  /** Whether another node has members there. */
   get isShared(): boolean {
     return this.#others !== undefined && this.#others.size > 0
   }
 
-  get paceMs(): number {
-    return paceMs(this.count)
+  get intervalMs(): number {
+    return frameIntervalMs(this.count)
   }
 
   enter(watcher: PresenceWatcher, now: number): void {
-    // Who attaches once more goes on showing what was shown.
-    const { state = NOTHING } = this.#local(watcher.connection) ?? {}
+    // A connection that attaches again keeps its state.
+    const { state = NO_STATE } = this.#local(watcher.connection) ?? {}
     this.#locals = byConnection.with(this.#locals, { watcher, state, at: now })
   }
 
-  /** @returns false when the connection is not here */
+  /** @returns false if the connection is not on this node */
   show(connection: string, state: PresenceState, now: number): boolean {
     const local = this.#local(connection)
     if (local === undefined) return false
@@ -101,45 +101,45 @@ export class PresenceRoom {
     return this.#local(connection) !== undefined
   }
 
-  /** @returns whether the node was not known to be there */
-  noteNode(node: string, digest?: Digest): boolean {
+  /** @returns whether the node was not in the room before */
+  setNode(node: string, digest?: Digest): boolean {
     this.#others ??= new Map()
     const isNew = !this.#others.has(node)
     if (isNew || digest !== undefined) this.#others.set(node, digest)
     return isNew
   }
 
-  /** @returns whether it was there */
+  /** @returns whether it was in the room */
   dropNode(node: string): boolean {
     return this.#others?.delete(node) === true
   }
 
-  /** Of this node's connections. */
+  /** The digest of this node's connections. */
   digest(): Digest {
-    return { count: byConnection.size(this.#locals), present: named(this.#here()) }
+    return { count: byConnection.size(this.#locals), present: selectMembers(this.#localMembers()) }
   }
 
-  /** Of all. */
+  /** The frame for all nodes' members. */
   frame(): PresenceFrame {
     const present = [...this.digest().present]
     if (this.#others !== undefined) for (const digest of this.#others.values()) present.push(...(digest?.present ?? []))
-    const members = named(present).map(({ member }) => member)
+    const members = selectMembers(present).map(({ member }) => member)
     return { type: 'presence', session: this.session, members, count: this.count }
   }
 
-  /** @returns the frame when there is news in it */
-  news(now: number): PresenceFrame | undefined {
+  /** Records and returns the current frame; undefined if it equals the last one. */
+  nextFrame(now: number): PresenceFrame | undefined {
     if (this.isQuiet) return undefined
     const frame = this.frame()
     const text = JSON.stringify(frame)
-    if (text === this.#toldText) return undefined
-    this.#toldText = text
-    this.toldAt = Math.round(now)
-    this.told = frame
+    if (text === this.#lastFrameText) return undefined
+    this.#lastFrameText = text
+    this.lastFrameAt = Math.round(now)
+    this.lastFrame = frame
     return frame
   }
 
-  tell(frame: PresenceFrame): void {
+  notify(frame: PresenceFrame): void {
     for (const { watcher } of byConnection.all(this.#locals)) watcher.notify?.(frame)
   }
 
@@ -147,7 +147,7 @@ export class PresenceRoom {
     return byConnection.get(this.#locals, connection)
   }
 
-  *#here(): Iterable<Present> {
+  *#localMembers(): Iterable<Present> {
     for (const { watcher, state, at } of byConnection.all(this.#locals)) {
       const { user, connection, name } = watcher
       const device = typeof state.device === 'string' ? state.device.slice(0, DEVICE_MAX) : watcher.device

@@ -1,29 +1,29 @@
-// Presence of several nodes over a bus that loses what it is told to lose, with a clock that the test turns.
+// Presence on several nodes, over a bus that can lose messages, with a fake clock.
 import type { Presence as PresenceFrame } from '@parley/protocol'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { PresenceNews } from '../store/ports/presence-news.ts'
 import { Presence } from './presence.ts'
-import { paceMs } from './presence-crowd.ts'
-import { SILENT_MS } from './presence-nodes.ts'
+import { TIMEOUT_MS } from './presence-nodes.ts'
+import { frameIntervalMs } from './presence-summary.ts'
 
 class Bus {
   readonly #listeners = new Set<(message: unknown) => void>()
-  away = false
+  unreachable = false
   loses = false
   bytes = 0
   messages = 0
 
   news(): PresenceNews {
     return {
-      tell: (message) => {
-        if (this.away) return false
+      notify: (message) => {
+        if (this.unreachable) return false
         const text = JSON.stringify(message)
         this.messages += 1
         this.bytes += text.length
         if (!this.loses) for (const listener of this.#listeners) listener(JSON.parse(text))
         return true
       },
-      onTold: (listener) => {
+      onNotified: (listener) => {
         this.#listeners.add(listener)
         return { close: () => this.#listeners.delete(listener) }
       },
@@ -81,7 +81,7 @@ afterEach(() => {
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
 
 describe('on one node', () => {
-  it('names everybody who is there, and tells nobody who is alone of himself', async () => {
+  it('names all members, and sends no frame to a single one', async () => {
     const presence = new Presence()
     const ann = new Viewer(presence, 'ann')
     await pass(1_000)
@@ -96,7 +96,7 @@ describe('on one node', () => {
     expect(presence.size).toBe(0)
   })
 
-  it('tells what changes within a moment at once, and the same thing once', async () => {
+  it('batches changes, and sends no frame twice', async () => {
     const presence = new Presence()
     const ann = new Viewer(presence, 'ann')
     for (let count = 0; count < 100; count += 1) ann.show({ typing: count % 2 === 1 })
@@ -109,7 +109,7 @@ describe('on one node', () => {
 })
 
 describe('on several nodes', () => {
-  it('is seen from all of them, with what is shown, and goes with who leaves', async () => {
+  it('shows members and their states on all nodes until they leave', async () => {
     const ann = new Viewer(node(), 'ann')
     const bob = new Viewer(node(), 'bob')
     const cat = new Viewer(node(), 'cat')
@@ -126,7 +126,7 @@ describe('on several nodes', () => {
     ])
   })
 
-  it('is spoken of to nobody while one node alone has somebody there', async () => {
+  it('publishes nothing while only one node has members', async () => {
     const ann = new Viewer(node(), 'ann')
     node()
     await pass(1_000)
@@ -135,11 +135,11 @@ describe('on several nodes', () => {
       ann.show({ typing: count % 2 === 0 })
       await pass(20)
     }
-    // Signs of life, and no more.
+    // Heartbeats only.
     expect(bus.bytes - bytes).toBeLessThan(200)
   })
 
-  it('is gone with a node that says goodbye, at once, and with one that dies, in less than 15 s', async () => {
+  it('removes the members of a stopped node at once, and of a dead one within 15 s', async () => {
     const ann = new Viewer(node(), 'ann')
     const leaves = node()
     new Viewer(leaves, 'bob')
@@ -151,16 +151,16 @@ describe('on several nodes', () => {
     new Viewer(dies, 'cat')
     await pass(1_000)
     expect(ann.sees).toEqual(['ann', 'cat'])
-    const heard = bus.messages
-    // It is silent from here on; the other one goes on.
+    const sent = bus.messages
+    // It is silent from here on; the other nodes continue.
     nodes.splice(nodes.indexOf(dies), 1)
     silence(dies)
-    await pass(SILENT_MS + 4_000)
+    await pass(TIMEOUT_MS + 4_000)
     expect(ann.sees).toEqual(['ann'])
-    expect(bus.messages).toBeGreaterThan(heard)
+    expect(bus.messages).toBeGreaterThan(sent)
   })
 
-  it('is mended after messages were lost', async () => {
+  it('recovers after lost messages', async () => {
     const ann = new Viewer(node(), 'ann')
     const there = node()
     const bob = new Viewer(there, 'bob')
@@ -176,16 +176,16 @@ describe('on several nodes', () => {
     expect(ann.last?.members[0]).toMatchObject({ connection: 'bob', state: { typing: true } })
   })
 
-  it('goes on among those of a node while others cannot be told, and is whole afterwards', async () => {
+  it('works within a node during an outage of the bus, and recovers afterwards', async () => {
     const here = node()
     const ann = new Viewer(here, 'ann')
     const far = new Viewer(node(), 'far')
     await pass(1_000)
-    bus.away = true
+    bus.unreachable = true
     new Viewer(here, 'bob')
-    await pass(SILENT_MS + 4_000)
+    await pass(TIMEOUT_MS + 4_000)
     expect([ann.sees, far.sees]).toEqual([['ann', 'bob'], ['far']])
-    bus.away = false
+    bus.unreachable = false
     await pass(12_000)
     expect([ann.sees, far.sees]).toEqual([
       ['ann', 'bob', 'far'],
@@ -193,7 +193,7 @@ describe('on several nodes', () => {
     ])
   })
 
-  it('costs a crowd of 1,000 who come, go and type a bounded number of frames and bytes', async () => {
+  it('limits frames and bytes for 1,000 members who type', async () => {
     const [here, there] = [node(), node()]
     const viewers = Array.from({ length: 1_000 }, (_, at) => new Viewer(at % 2 === 0 ? here : there, `v${at}`))
     await pass(6_000)
@@ -206,16 +206,16 @@ describe('on several nodes', () => {
       await pass(100)
     }
     const seconds = 30
-    expect(first.frames.length - frames).toBeLessThanOrEqual((seconds * 1_000) / paceMs(1_000) + 1)
-    // From two nodes, a digest each for every frame.
+    expect(first.frames.length - frames).toBeLessThanOrEqual((seconds * 1_000) / frameIntervalMs(1_000) + 1)
+    // Two nodes publish a digest each per frame.
     expect((bus.bytes - bytes) / seconds).toBeLessThan(2 * 3_000)
   })
 })
 
-/** As kill -9 would: its timers are dead, and it says nothing. */
+/** Like kill -9: stops its timers, and sends nothing. */
 function silence(presence: Presence): void {
-  const { away } = bus
-  bus.away = true
+  const { unreachable } = bus
+  bus.unreachable = true
   presence.close()
-  bus.away = away
+  bus.unreachable = unreachable
 }

@@ -1,39 +1,39 @@
-// Presence: who is in a session, on this node and on others, and what they show. Ephemeral: not in the log. A node speaks of a
-// session to others only once one of them has said that it has somebody there too; changes are told together, a little later,
-// and the more rarely the more there are.
+// Presence: the members of each session on all nodes, and their states. It is ephemeral: nothing goes to the log. A node
+// publishes a session only if another node has members there, too. Changes are batched; the interval grows with the number
+// of members.
 import type { Presence as PresenceFrame, PresenceMember } from '@parley/protocol'
 import type { PresenceNews } from '../store/ports/presence-news.ts'
 import type { Subscription } from '../store/ports/session-log.ts'
-import { PACE_MIN_MS } from './presence-crowd.ts'
-import { type PresenceMessage, readMessage } from './presence-message.ts'
-import { BEAT_MS, PresenceNodes } from './presence-nodes.ts'
-import { PresencePost } from './presence-post.ts'
+import { type PresenceMessage, parseMessage } from './presence-message.ts'
+import { HEARTBEAT_MS, PresenceNodes } from './presence-nodes.ts'
+import { PresencePublisher } from './presence-publisher.ts'
 import { PresenceRoom, type PresenceState, type PresenceWatcher } from './presence-room.ts'
+import { INTERVAL_MIN_MS } from './presence-summary.ts'
 
 export type { PresenceWatcher } from './presence-room.ts'
 
-/** Milliseconds between two times of asking other nodes for everything. */
-const ASK_ALL_MS = 5_000
+/** Minimum time in milliseconds between two requests to other nodes for all sessions. */
+const REQUEST_ALL_MS = 5_000
 
 export class Presence {
   readonly #rooms = new Map<string, PresenceRoom>()
   readonly #nodes = new PresenceNodes()
-  readonly #post: PresencePost | undefined
+  readonly #publisher: PresencePublisher | undefined
   readonly #subscription: Subscription | undefined
-  readonly #beat: NodeJS.Timeout | undefined
-  #askedAllAt = Number.NEGATIVE_INFINITY
-  #asksAll = false
+  readonly #heartbeat: NodeJS.Timeout | undefined
+  #requestedAllAt = Number.NEGATIVE_INFINITY
+  #requestPending = false
 
-  /** @param news left out: there is no other node */
+  /** @param news undefined on a single node */
   constructor(news?: PresenceNews) {
     if (news === undefined) return
-    this.#post = new PresencePost(news, (session) => this.#share(session))
-    this.#subscription = news.onTold((message) => this.#told(message))
-    this.#beat = setInterval(() => this.#tick(), BEAT_MS)
-    this.#beat.unref()
+    this.#publisher = new PresencePublisher(news, (session) => this.#digestToPublish(session))
+    this.#subscription = news.onNotified((message) => this.#receive(message))
+    this.#heartbeat = setInterval(() => this.#tick(), HEARTBEAT_MS)
+    this.#heartbeat.unref()
   }
 
-  /** Sessions with somebody on this node. */
+  /** Number of sessions with members on this node. */
   get size(): number {
     return this.#rooms.size
   }
@@ -43,19 +43,19 @@ export class Presence {
     if (room === undefined) {
       room = new PresenceRoom(session)
       this.#rooms.set(session, room)
-      this.#post?.ask(session)
+      this.#publisher?.ask(session)
     }
     room.enter(watcher, Date.now())
-    // In a crowd the next frame is far; who comes is given the last one.
-    if (room.told !== undefined && room.paceMs > PACE_MIN_MS) watcher.notify?.(room.told)
-    this.#tellSoon(room)
+    // In a large session the next frame is late, so a new watcher gets the last one.
+    if (room.lastFrame !== undefined && room.intervalMs > INTERVAL_MIN_MS) watcher.notify?.(room.lastFrame)
+    this.#scheduleFrame(room)
   }
 
-  /** @returns false when the connection has not entered the session */
+  /** @returns false if the connection has not entered the session */
   show(session: string, connection: string, state: PresenceState): boolean {
     const room = this.#rooms.get(session)
     if (room?.show(connection, state, Date.now()) !== true) return false
-    this.#tellSoon(room)
+    this.#scheduleFrame(room)
     return true
   }
 
@@ -63,27 +63,27 @@ export class Presence {
     const room = this.#rooms.get(session)
     if (room?.leave(connection) !== true) return
     if (!room.isEmpty) {
-      this.#tellSoon(room)
+      this.#scheduleFrame(room)
       return
     }
     clearTimeout(room.timer)
     this.#rooms.delete(session)
-    this.#post?.leave(session)
+    this.#publisher?.leave(session)
   }
 
-  /** Some of those who are here: as a frame would name them. */
+  /** The members that a frame names. */
   members(session: string): PresenceMember[] {
     return this.#rooms.get(session)?.frame().members ?? []
   }
 
-  /** What a watcher who asks now is told: in a crowd, where each frame costs something, the one that all have. */
+  /** The frame for a polling watcher. In a large session it is the last frame, because building one is expensive. */
   latest(session: string): PresenceFrame {
     const room = this.#rooms.get(session)
     if (room === undefined) return { type: 'presence', session, members: [], count: 0 }
-    return room.told !== undefined && room.paceMs > PACE_MIN_MS ? room.told : room.frame()
+    return room.lastFrame !== undefined && room.intervalMs > INTERVAL_MIN_MS ? room.lastFrame : room.frame()
   }
 
-  /** Connections in the session, on all nodes; 0 when this node has none there. */
+  /** Number of connections in the session on all nodes; 0 if this node has none. */
   count(session: string): number {
     return this.#rooms.get(session)?.count ?? 0
   }
@@ -92,102 +92,102 @@ export class Presence {
     return this.#rooms.get(session)?.has(connection) === true
   }
 
-  /** Tells somebody who has just begun to listen what was told last. */
-  greet(session: string, notify: NonNullable<PresenceWatcher['notify']>): void {
-    const told = this.#rooms.get(session)?.told
-    if (told !== undefined) notify(told)
+  /** Sends the last frame to a new listener. */
+  sendLatest(session: string, notify: NonNullable<PresenceWatcher['notify']>): void {
+    const frame = this.#rooms.get(session)?.lastFrame
+    if (frame !== undefined) notify(frame)
   }
 
-  /** Says goodbye to other nodes. */
+  /** Notifies other nodes that this node shuts down. */
   close(): void {
-    clearInterval(this.#beat)
-    this.#post?.bye()
+    clearInterval(this.#heartbeat)
+    this.#publisher?.bye()
     this.#subscription?.close()
     for (const { timer } of this.#rooms.values()) clearTimeout(timer)
     this.#rooms.clear()
   }
 
-  #tellSoon(room: PresenceRoom): void {
+  #scheduleFrame(room: PresenceRoom): void {
     if (room.timer !== undefined || room.isQuiet) return
-    const waitMs = Math.max(PACE_MIN_MS, room.toldAt + room.paceMs - performance.now())
-    room.timer = setTimeout(() => this.#tell(room), waitMs)
+    const waitMs = Math.max(INTERVAL_MIN_MS, room.lastFrameAt + room.intervalMs - performance.now())
+    room.timer = setTimeout(() => this.#sendFrame(room), waitMs)
     room.timer.unref()
   }
 
-  #tell(room: PresenceRoom): void {
+  #sendFrame(room: PresenceRoom): void {
     room.timer = undefined
-    const frame = room.news(performance.now())
+    const frame = room.nextFrame(performance.now())
     if (frame === undefined) return
-    room.tell(frame)
-    if (room.isShared) this.#post?.tell(room.session)
+    room.notify(frame)
+    if (room.isShared) this.#publisher?.publish(room.session)
   }
 
-  /** What others are to know of a session, unless they do. */
-  #share(session: string) {
+  /** The digest for other nodes; undefined if they do not need it or already have it. */
+  #digestToPublish(session: string) {
     const room = this.#rooms.get(session)
     if (room?.isShared !== true) return undefined
     const digest = room.digest()
     const text = JSON.stringify(digest)
-    if (text === room.shared) return undefined
-    room.shared = text
+    if (text === room.publishedDigest) return undefined
+    room.publishedDigest = text
     return { session, count: digest.count, present: [...digest.present] }
   }
 
-  #told(value: unknown): void {
-    const message = readMessage(value)
-    if (message === undefined || message.node === this.#post?.node) return
+  #receive(value: unknown): void {
+    const message = parseMessage(value)
+    if (message === undefined || message.node === this.#publisher?.node) return
     const { node, bye } = message
     if (bye === true) {
       if (this.#nodes.drop(node)) this.#forget(node)
       return
     }
-    const heard = this.#nodes.hear(node, message.number, performance.now())
-    if (heard === 'foreign') return
-    if (heard === 'missed') this.#askAll()
-    this.#take(node, message)
+    const order = this.#nodes.record(node, message.number, performance.now())
+    if (order === 'rejected') return
+    if (order === 'missed') this.#requestAll()
+    this.#apply(node, message)
   }
 
-  #take(node: string, { left = [], asks = [], rooms = [] }: PresenceMessage): void {
+  #apply(node: string, { left = [], asks = [], rooms = [] }: PresenceMessage): void {
     for (const session of left) {
       const room = this.#rooms.get(session)
-      if (room?.dropNode(node) === true) this.#tellSoon(room)
+      if (room?.dropNode(node) === true) this.#scheduleFrame(room)
     }
     for (const session of asks) {
       const room = this.#rooms.get(session)
       if (room === undefined) continue
-      room.noteNode(node)
-      this.#introduce(room)
+      room.setNode(node)
+      this.#publishAgain(room)
     }
     for (const { session, count, present } of rooms) {
       const room = this.#rooms.get(session)
       if (room === undefined) continue
-      if (room.noteNode(node, { count, present })) this.#introduce(room)
-      this.#tellSoon(room)
+      if (room.setNode(node, { count, present })) this.#publishAgain(room)
+      this.#scheduleFrame(room)
     }
   }
 
-  /** To a node that knows nothing of who is here. */
-  #introduce(room: PresenceRoom): void {
-    room.shared = undefined
-    this.#post?.tell(room.session)
+  /** For a node that does not have this node's digest. */
+  #publishAgain(room: PresenceRoom): void {
+    room.publishedDigest = undefined
+    this.#publisher?.publish(room.session)
   }
 
-  /** Something was missed: of which session, nobody can say. */
-  #askAll(): void {
+  /** A message was lost, and its sessions are unknown: requests the digests of all sessions. */
+  #requestAll(): void {
     const now = performance.now()
-    this.#asksAll = now - this.#askedAllAt < ASK_ALL_MS
-    if (this.#asksAll) return
-    this.#askedAllAt = now
-    for (const session of this.#rooms.keys()) this.#post?.ask(session)
+    this.#requestPending = now - this.#requestedAllAt < REQUEST_ALL_MS
+    if (this.#requestPending) return
+    this.#requestedAllAt = now
+    for (const session of this.#rooms.keys()) this.#publisher?.ask(session)
   }
 
   #tick(): void {
-    this.#post?.beat()
-    for (const node of this.#nodes.silent(performance.now())) this.#forget(node)
-    if (this.#asksAll) this.#askAll()
+    this.#publisher?.sendHeartbeat()
+    for (const node of this.#nodes.expire(performance.now())) this.#forget(node)
+    if (this.#requestPending) this.#requestAll()
   }
 
   #forget(node: string): void {
-    for (const room of this.#rooms.values()) if (room.dropNode(node)) this.#tellSoon(room)
+    for (const room of this.#rooms.values()) if (room.dropNode(node)) this.#scheduleFrame(room)
   }
 }

@@ -1,5 +1,5 @@
-// A run that puts out as fast as its log takes it, and is cancelled on another node than its owner's, which is farther
-// from NATS: whatever it expects has been overtaken when it gets there.
+// A run that appends as fast as its log allows is cancelled on another node, which is farther from NATS than its driver: each
+// compare of the cancel is overtaken before it arrives.
 import type { LanguageModelV3, LanguageModelV3StreamPart } from '@ai-sdk/provider'
 import { makeId } from '@parley/protocol'
 import { pino } from 'pino'
@@ -24,7 +24,7 @@ const CALLER = { connection: 'c', user: 'ada', role: 'owner' }
 let server: NatsServer
 let proxy: TcpProxy
 let harness: JetStreamHarness
-/** The gateway's. */
+/** Of the gateway. */
 let elsewhere: JetStreamStores
 beforeAll(async () => {
   server = await NatsServer.start()
@@ -39,7 +39,7 @@ afterAll(async () => {
   await server.dispose()
 })
 
-/** Never at a loss for the next token, and lets others have their turn. */
+/** Always has a next token, and yields to the event loop. */
 function chatterbox(): ModelCatalog {
   const doStream = async () => {
     const stream = new ReadableStream<LanguageModelV3StreamPart>(
@@ -79,7 +79,7 @@ function drive(stores: JetStreamStores) {
   return { engine, sessions }
 }
 
-/** Counts what is tried on this node. */
+/** Counts the attempts on this node. */
 function counting(log: SessionLog) {
   const tries = { ends: 0 }
   const counted: SessionLog = {
@@ -99,7 +99,7 @@ function counting(log: SessionLog) {
   return { log: counted, tries }
 }
 
-describe("a cancel on another node than the owner's", () => {
+describe("a cancel on another node than the driver's", () => {
   it(`wins within a few tries of a run that never pauses (${ROUNDS} of them)`, async () => {
     const { engine, sessions } = drive(harness.stores)
     await engine.start()

@@ -1,4 +1,4 @@
-// Runs as metrics count them: each once, whoever offers it again, and whoever goes on with it.
+// Runs in the metrics: each is counted once, even if it is offered again or continued by another driver.
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { Metrics } from '../metric/metrics.ts'
 import { ModelFailure } from './model-call.ts'
@@ -18,7 +18,7 @@ interface Value {
   readonly value: number
 }
 
-/** What a counter, or the count of a histogram, has for each value of a label. */
+/** The value of a counter, or the count of a histogram, for each value of a label. */
 async function counted(name: string, label: string): Promise<Readonly<Record<string, number>>> {
   const metric = await metrics.registry.getSingleMetric(name)?.get()
   const values = (metric?.values ?? []) as readonly Value[]
@@ -40,7 +40,7 @@ async function answered(session: string): Promise<void> {
   await h.event(session, 'run.ended', (event) => event.reason === 'completed')
 }
 
-it('that were superseded before and after they began, once each, though they are offered again', async () => {
+it('counts superseded runs once each, before and after they start, although they are offered again', async () => {
   const first = await h.send('s', 'one')
   const call = await h.model.next()
   call.text('o')
@@ -49,7 +49,7 @@ it('that were superseded before and after they began, once each, though they are
   await h.send('s', 'three', { policy: 'interrupt' })
   await answered('s')
   await expect.poll(outcomes).toEqual({ superseded: 2, completed: 1 })
-  // Of the one that never began no model is known, and nothing was used.
+  // The run that never started has no model and no usage.
   expect(await counted('parley_runs_total', 'gen_ai_request_model')).toEqual({ played: 2, '': 1 })
   expect(await counted('gen_ai_client_token_usage', 'gen_ai_token_type')).toEqual({ input: 2, output: 2 })
 
@@ -61,7 +61,7 @@ it('that were superseded before and after they began, once each, though they are
   await expect.poll(outcomes).toEqual({ superseded: 2, completed: 2 })
 })
 
-it('that are handed over, by the owner who ends them', async () => {
+it('counts a handed-over run at the driver that ends it', async () => {
   await h.send('s', 'hello')
   const call = await h.model.next()
   call.text('a')
@@ -77,7 +77,7 @@ it('that are handed over, by the owner who ends them', async () => {
   expect(await counted('parley_run_queue_wait_seconds', 'node')).toEqual({ '': 1 })
 })
 
-it('that fail, by the error, with the calls of the model that failed', async () => {
+it('counts failed runs by their error, with their failed model calls', async () => {
   h.model.failures.push(new ModelFailure('content_filtered'))
   await h.send('s', 'hello')
   await h.event('s', 'run.ended')
@@ -86,18 +86,18 @@ it('that fail, by the error, with the calls of the model that failed', async () 
   expect(await counted('gen_ai_client_operation_duration_seconds', 'error_type')).toEqual({ content_filtered: 1 })
 })
 
-it('without a pause, where the owner that was lost waited for a device', async () => {
-  await h.service.arrive('s', { connection: 'conn_1', user: 'ada', role: 'owner' }, [{ name: 'look' }])
+it('counts no pause if the lost driver waited for a device', async () => {
+  await h.service.attach('s', { connection: 'conn_1', user: 'ada', role: 'owner' }, [{ name: 'look' }])
   await h.send('s', 'hello')
   const call = await h.model.next()
   call.tool('look', {})
   call.finish('tool-calls')
   const { call: id } = await h.event('s', 'tool.called')
   await h.close()
-  // Before its next owner is there, or after: it is the same.
+  // The same before and after the next driver starts.
   await h.open()
   const caller = { connection: 'conn_1', user: 'ada', role: 'owner' }
-  await h.service.arrive('s', caller, [{ name: 'look' }])
+  await h.service.attach('s', caller, [{ name: 'look' }])
   await h.service.claim({ type: 'tool.claim', id: 'c1', session: 's', call: id }, caller)
   await h.service.result({ type: 'tool.result', id: 'r1', session: 's', call: id, output: 1 }, caller)
   await answered('s')

@@ -1,5 +1,5 @@
-// CompletionMetrics: runs that have ended, each counted once by the node that finished it, with what the log tells of them. A run whose
-// offer comes again after its end is none that has just ended.
+// CompletionMetrics: counts each ended run once, on the node that finished it, with the facts from the log. A run that is offered
+// again after its end is not counted again.
 import { formatCursor, type MessageEvent } from '@parley/protocol'
 import { NO_LABELS } from '../metric/labels.ts'
 import { RunMeter, UNCOUNTED } from '../metric/run-meter.ts'
@@ -12,12 +12,12 @@ import { CursorLost, StorageError } from '../store/ports/errors.ts'
 import type { Delivery } from '../store/ports/run-queue.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
 
-/** Runs that are remembered, so that none is counted twice. */
+/** The latest counted runs, so that none is counted twice. */
 const REMEMBERED = 4_096
 
 export class CompletionMetrics {
   readonly #metrics: RunMetrics
-  /** Whether anybody reads the session now, or did a moment ago, on any node. */
+  /** Whether the session has a reader now, or had one a moment ago, on any node. */
   readonly #isRead: ((session: string) => Promise<boolean>) | undefined
   readonly #counted = new Set<string>()
 
@@ -27,20 +27,20 @@ export class CompletionMetrics {
   }
 
   /**
-   * To be called when the handler of a run has done all. Throws nothing.
-   * @param before what the handler found, when it began
+   * Called when the handler of a run is done. Never throws.
+   * @param before the run when the handler started
    */
   done(session: SessionReplica, { run, attempt }: Delivery, before: RunRecord | undefined): void {
-    const view = findRun(session.state, run)
-    if (view?.ended === undefined || this.#counted.has(run)) return
-    // Ended before this handler came: by an owner who died before he was done, or without any owner.
+    const record = findRun(session.state, run)
+    if (record?.ended === undefined || this.#counted.has(run)) return
+    // It ended before this handler started: its driver died before it was done, or the run had no driver.
     if (before?.ended !== undefined && before.epoch > 0 && attempt === 1) return
     this.#remember(run)
-    const { event, time } = messageOf(session, view.message) ?? {}
+    const { event, time } = messageOf(session, record.message) ?? {}
     const asked = event ?? {}
-    const { ended, endedAt } = view
-    const began = view.epoch > 0
-    const model = began ? (view.model ?? '') : ''
+    const { ended, endedAt } = record
+    const began = record.epoch > 0
+    const model = began ? (record.model ?? '') : ''
     this.#metrics.ended({
       asked,
       model,
@@ -48,16 +48,16 @@ export class CompletionMetrics {
       error: ended.error?.code,
       seconds: time === undefined || endedAt === undefined ? undefined : (endedAt - time) / 1000,
       usage: ended.usage,
-      unseen: view.seen === undefined ? 0 : Math.max(0, ended.next - view.seen - 1),
+      unseen: record.seen === undefined ? 0 : Math.max(0, ended.next - record.seen - 1),
     })
-    // Whoever ended it was there.
+    // A person ended it, so a person was present.
     const isEndedByHand = ended.reason === 'cancelled' || ended.reason === 'superseded'
     if (!began || isEndedByHand || this.#isRead === undefined) return
     this.#isRead(session.id).then(
       (isRead) => {
         if (!isRead) this.#metrics.abandoned(asked, model)
       },
-      // Those who cannot be asked count as reading.
+      // A node that cannot be asked counts as a reader.
       () => undefined,
     )
   }
@@ -71,8 +71,8 @@ export class CompletionMetrics {
 }
 
 /**
- * The meter of an owner that is about to begin; undefined where nobody wants to know.
- * @param spoke told of the first output of each model call
+ * The meter of a driver that is about to start; undefined without metrics and traces.
+ * @param onFirstOutput called at the first output of each model call
  */
 export async function meterOf(
   {
@@ -81,23 +81,28 @@ export async function meterOf(
     model,
   }: { readonly metrics?: RunMetrics | undefined; readonly log: SessionLog; readonly model: Model },
   session: SessionReplica,
-  view: RunRecord,
-  spoke: (() => void) | undefined,
+  record: RunRecord,
+  onFirstOutput: (() => void) | undefined,
 ): Promise<RunMeter | undefined> {
-  const run = { model: model.id, sentAt: sentAt(session, view.message), hasSpoken: view.next > 0, spoke }
-  if (metrics === undefined) {
-    return spoke && new RunMeter(UNCOUNTED, { ...run, labels: NO_LABELS, silentSince: undefined })
+  const run = {
+    model: model.id,
+    sentAt: sentAt(session, record.message),
+    hasSpoken: record.next > 0,
+    spoke: onFirstOutput,
   }
-  const since = view.epoch === 0 ? undefined : await silentSince(log, session, view)
-  return metrics.meter(messageOf(session, view.message)?.event ?? {}, { ...run, silentSince: since })
+  if (metrics === undefined) {
+    return onFirstOutput && new RunMeter(UNCOUNTED, { ...run, labels: NO_LABELS, silentSince: undefined })
+  }
+  const since = record.epoch === 0 ? undefined : await silentSince(log, session, record)
+  return metrics.meter(messageOf(session, record.message)?.event ?? {}, { ...run, silentSince: since })
 }
 
-/** Unix milliseconds at which a message was stored; undefined for one of the past. */
+/** When a message was stored, in Unix milliseconds; undefined if it is no longer in memory. */
 export function sentAt(session: SessionReplica, message: string): number | undefined {
   return messageOf(session, message)?.time
 }
 
-/** undefined for one of the past. */
+/** undefined if the message is no longer in memory. */
 export function messageOf(
   session: SessionReplica,
   id: string,
@@ -105,16 +110,16 @@ export function messageOf(
   return session.state.messages.find(({ event }) => event.id === id)
 }
 
-/** When the owner before was last heard of; undefined where it waited for people or their devices, which is no pause. */
-async function silentSince(log: SessionLog, session: SessionReplica, view: RunRecord): Promise<number | undefined> {
-  const waited = [...view.calls.values()].some(({ result, last }) => result === undefined || last > view.last)
+/** The last sign of life of the previous driver; undefined if it waited for people or their devices, which is not a pause. */
+async function silentSince(log: SessionLog, session: SessionReplica, record: RunRecord): Promise<number | undefined> {
+  const waited = [...record.calls.values()].some(({ result, last }) => result === undefined || last > record.last)
   if (waited) return undefined
   try {
-    const before = formatCursor(log.epoch, view.last - 1)
+    const before = formatCursor(log.epoch, record.last - 1)
     for await (const [entry] of log.read(session.id, before, { batchEntries: 1 })) return entry?.time
     return undefined
   } catch (error) {
-    // Not worth a run.
+    // A metric must not fail a run.
     if (error instanceof CursorLost || error instanceof StorageError) return undefined
     throw error
   }

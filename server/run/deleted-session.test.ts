@@ -1,4 +1,4 @@
-// Runs of a session that is deleted: their models are cut off, nobody takes them over, and nothing more of them is stored.
+// Runs of a deleted session: their model requests are aborted, no driver takes them over, and nothing more is stored.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { EngineHarness } from './test/engine-harness.ts'
 
@@ -8,7 +8,7 @@ beforeEach(async () => {
 })
 afterEach(() => harness.dispose())
 
-/** As the deletion does: the entry, then the purge. */
+/** As a deletion does: append the entry, then purge. */
 async function remove(): Promise<void> {
   const { log, transcripts, runs } = harness.stores
   const event = { type: 'session.deleted', by: 'ada' } as const
@@ -20,8 +20,8 @@ async function remove(): Promise<void> {
 
 const types = async () => (await harness.entries('s')).map(({ type }) => type)
 
-describe('a run of a session that is deleted', () => {
-  it('is over: its model is cut off, and nothing that it said is left', async () => {
+describe('a run of a deleted session', () => {
+  it('ends: its model request is aborted, and none of its output remains', async () => {
     await harness.send('s', 'go')
     const call = await harness.model.next()
     call.text('one')
@@ -32,7 +32,7 @@ describe('a run of a session that is deleted', () => {
     expect(await reopened()).toEqual(['session.deleted'])
   })
 
-  it('is not begun when it waited for its turn', async () => {
+  it('does not start if it was queued', async () => {
     await harness.send('s', 'first')
     const call = await harness.model.next()
     await harness.send('s', 'second')

@@ -1,4 +1,4 @@
-// timed: a call of the model, measured and traced where that is wanted.
+// instrumented: measures and traces a model call, if metrics or traces are on.
 import type { RunMetrics } from '../metric/run-metrics.ts'
 import { ModelFailure, type ModelFinish } from './model-call.ts'
 import type { RunTrace } from './run-trace.ts'
@@ -10,8 +10,8 @@ export interface InstrumentedCall {
   readonly attempt: number
 }
 
-/** Tells how long it took, and how it failed. Resolves, or rejects, as the call does. */
-export async function timed(
+/** Records the duration and the failure of the call. Resolves or rejects as the call does. */
+export async function instrumented(
   metrics: RunMetrics | undefined,
   trace: RunTrace | undefined,
   { model, maxTokens, attempt }: InstrumentedCall,

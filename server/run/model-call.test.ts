@@ -1,4 +1,4 @@
-// How long a provider may be silent, where it is this process that did not listen.
+// Provider timeouts, when this process was paused.
 import { stat } from 'node:fs'
 import { expect, it } from 'vitest'
 import { callModel } from './model-call.ts'
@@ -18,7 +18,7 @@ function asked() {
   return { model, texts, answer }
 }
 
-it('a provider that falls silent is given up', async () => {
+it('times out a silent provider', async () => {
   const { model, answer } = asked()
   const call = await model.next()
   call.text('one')
@@ -26,12 +26,12 @@ it('a provider that falls silent is given up', async () => {
   await call.aborted
 })
 
-it('what a provider says while this process stands still is no silence, however long that is', async () => {
+it('does not count a pause of the process as silence, however long it is', async () => {
   const { model, texts, answer } = asked()
   const call = await model.next()
   call.text('one')
   await new Promise((resolve) => setImmediate(resolve))
-  // As from a socket: it is read after the timers that are due.
+  // As from a socket: data is read after the timers that are due.
   stat('.', () => {
     call.text(' two')
     call.finish()
@@ -42,7 +42,7 @@ it('what a provider says while this process stands still is no silence, however 
   expect(texts.join('')).toBe('one two')
 })
 
-it('a provider that is silent before and after the process stood still is given up all the same', async () => {
+it('times out a provider that is silent before and after a pause of the process', async () => {
   const { model, answer } = asked()
   const call = await model.next()
   call.text('one')

@@ -1,6 +1,5 @@
-// ModelCall: one call of a model, as a flow of text and tool calls with an end that always comes:
-// finished, or failed with a type. Watches the time to the first part and between parts, and closes the
-// provider's request when it is aborted.
+// ModelCall: one model call, as a stream of text and tool calls that always ends: finished, or failed with a code. It enforces the
+// timeouts before the first part and between parts, and closes the provider's request on abort.
 import type { LanguageModelV3CallOptions, LanguageModelV3Message, LanguageModelV3StreamPart } from '@ai-sdk/provider'
 import { ERRORS, type ErrorCode, type Usage } from '@parley/protocol'
 import type { Model } from '../model/model.ts'
@@ -37,29 +36,29 @@ export interface ModelToolCall {
   /** The provider's own id: unique within the step at best. */
   readonly id: string
   readonly name: string
-  /** As the model wrote it: JSON, if it kept to its form. */
+  /** As the model wrote it; usually JSON. */
   readonly input: string
 }
 
 export interface ModelSink {
-  /** Takes a delta; a promise holds the provider back until it resolves. */
+  /** Accepts a delta. A returned promise pauses the provider until it resolves. */
   text(kind: TextKind, delta: string): Promise<void> | undefined
-  /** Takes a call, and returns the id that the log knows it by. */
+  /** Accepts a call. @returns its id in the log */
   call(call: ModelToolCall): string
 }
 
 type AssistantContent = Extract<LanguageModelV3Message, { role: 'assistant' }>['content']
 
 export interface ModelFinish {
-  /** `length`: the provider's own bound cut the answer. */
+  /** `length`: the provider cut the answer at its output limit. */
   readonly reason: 'stop' | 'length' | 'tool-calls'
   readonly usage: Usage
-  /** What the model said, with the provider's own marks, for the next call of the same run. */
+  /** The model's output with the provider's metadata, for the next call of the same run. */
   readonly content: AssistantContent
 }
 
 /**
- * @param signal aborts the request; then it rejects with the signal's reason
+ * @param signal aborts the request; the promise then rejects with the signal's reason
  * @throws ModelFailure
  */
 export async function callModel(
@@ -88,7 +87,7 @@ export async function callModel(
   } finally {
     watch.stop()
     signal.removeEventListener('abort', onAbort)
-    // Whatever way it ended: nothing of the request stays open.
+    // However the call ended, its request must not stay open.
     request.abort(new DOMException('The model call is over.', 'AbortError'))
   }
 }
@@ -100,7 +99,7 @@ async function consume(
   signal: AbortSignal,
 ): Promise<ModelFinish> {
   const answer = new Answer()
-  // A read that waits is ended by cancelling the stream, which also closes the request.
+  // Cancelling the stream ends a pending read and closes the request.
   const cancel = (): void => {
     reader.cancel(signal.reason).catch(() => undefined)
   }
@@ -115,7 +114,7 @@ async function consume(
     const { done, value: part } = await reader.read()
     if (stopped) throw signal.reason
     if (done) throw new ModelFailure('provider_disconnected', undefined, { retryable: true })
-    // Providers send their headers long before they say something.
+    // Providers send their headers long before the first output.
     if (part.type !== 'stream-start' && part.type !== 'response-metadata') watch.seen()
     switch (part.type) {
       case 'text-delta':
@@ -131,11 +130,11 @@ async function consume(
         break
       }
       case 'text-end':
-        answer.marks('text', part.id, part.providerMetadata)
+        answer.addMetadata('text', part.id, part.providerMetadata)
         break
       case 'reasoning-start':
       case 'reasoning-end':
-        answer.marks('reasoning', part.id, part.providerMetadata)
+        answer.addMetadata('reasoning', part.id, part.providerMetadata)
         break
       case 'tool-call':
         if (part.providerExecuted === true) break
@@ -151,14 +150,14 @@ async function consume(
   }
 }
 
-type TrimWatermarks = NonNullable<AssistantContent[number]['providerOptions']>
+type ProviderMetadata = NonNullable<AssistantContent[number]['providerOptions']>
 
 type TextContent = Extract<AssistantContent[number], { type: TextKind }>
 
-/** Deltas that are joined at once: adding each to the text would keep them all, and a tree of as many nodes. */
+/** Deltas joined at a time. Appending each to the text would retain all of them as a deep rope of strings. */
 const JOINED = 32
 
-/** A text or reasoning that deltas are added to. */
+/** A text or reasoning part that is still growing. */
 class OpenText {
   readonly part: TextContent
   #deltas: string[] = []
@@ -169,29 +168,29 @@ class OpenText {
 
   add(delta: string): void {
     this.#deltas.push(delta)
-    if (this.#deltas.length === JOINED) this.close()
+    if (this.#deltas.length === JOINED) this.flush()
   }
 
-  /** The part has all of it then. */
-  close(): void {
+  /** Moves all deltas into the part. */
+  flush(): void {
     this.part.text += this.#deltas.join('')
     this.#deltas = []
   }
 }
 
-/** Collects the assistant's message of this call. */
+/** Collects the assistant message of this call. */
 class Answer {
   readonly #content: AssistantContent = []
   readonly #open = new Map<string, OpenText>()
   #last: OpenText | undefined
   #lastId = ''
   #calls = 0
-  /** The first half of a character that takes two. */
+  /** The first half of a surrogate pair. */
   #half = ''
 
   /**
-   * @returns what of it is whole characters, with what was left of the delta before: some providers cut between the
-   * two halves of a character, and a half cannot be stored in UTF-8
+   * @returns the complete characters, including the rest of the previous delta. Some providers cut between the halves of a
+   * surrogate pair, and a half cannot be stored in UTF-8.
    */
   text(kind: TextKind, id: string, delta: string): string {
     const joined = this.#half === '' ? delta : this.#half + delta
@@ -199,9 +198,9 @@ class Answer {
     this.#half = half ? joined.slice(-1) : ''
     const text = half ? joined.slice(0, -1) : joined
     if (text === '') return text
-    // Nearly every delta goes on where the last one ended.
-    const goesOn = this.#last?.part.type === kind && this.#lastId === id
-    if (!goesOn) {
+    // Nearly every delta continues the last part.
+    const continues = this.#last?.part.type === kind && this.#lastId === id
+    if (!continues) {
       this.#last = this.#opened(kind, id)
       this.#lastId = id
     }
@@ -220,12 +219,12 @@ class Answer {
     return open
   }
 
-  /** The provider's own marks, which it wants back; reasoning that it keeps to itself has nothing but them. */
-  marks(kind: TextKind, id: string, marks: TrimWatermarks | undefined): void {
-    if (marks === undefined) return
+  /** Keeps the metadata that the provider expects back. Hidden reasoning consists of nothing else. */
+  addMetadata(kind: TextKind, id: string, metadata: ProviderMetadata | undefined): void {
+    if (metadata === undefined) return
     if (kind === 'text' && !this.#open.has(`${kind} ${id}`)) return
     const { part } = this.#opened(kind, id)
-    part.providerOptions = { ...part.providerOptions, ...marks }
+    part.providerOptions = { ...part.providerOptions, ...metadata }
   }
 
   call(id: string, part: Extract<LanguageModelV3StreamPart, { type: 'tool-call' }>): void {
@@ -250,9 +249,9 @@ class Answer {
       outputTokens: count(outputTokens.total),
       ...(reasoning === undefined || reasoning === 0 ? {} : { reasoningTokens: count(reasoning) }),
     }
-    // Some servers say `stop` although the model called tools: the calls are what counts.
+    // Some servers report `stop` although the model called tools; the calls decide.
     const reason = this.#calls > 0 ? 'tool-calls' : unified === 'length' ? 'length' : 'stop'
-    for (const open of this.#open.values()) open.close()
+    for (const open of this.#open.values()) open.flush()
     return { reason, usage, content: this.#content }
   }
 }
@@ -262,7 +261,7 @@ function endsInHalf(text: string): boolean {
   return last >= 0xd800 && last <= 0xdbff
 }
 
-/** @returns undefined when it is not JSON; an empty input is an empty object */
+/** @returns undefined if the input is not JSON; `{}` for an empty input */
 export function parseInput(input: string): unknown {
   if (input.trim() === '') return {}
   try {
@@ -276,7 +275,7 @@ function count(tokens: number | undefined): number {
   return tokens === undefined || !Number.isFinite(tokens) ? 0 : Math.max(0, Math.round(tokens))
 }
 
-/** A model that ignores its abort signal is left behind rather than waited for. */
+/** Does not wait for a model that ignores its abort signal. */
 async function abortable<T>(promise: PromiseLike<T>, signal: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
@@ -284,10 +283,10 @@ async function abortable<T>(promise: PromiseLike<T>, signal: AbortSignal): Promi
   })
 }
 
-/** Milliseconds by which a timer is never late while the process runs; and what a provider is given more when it was. */
-const STOOD_STILL_MS = 1_000
+/** A timer later than this (ms) means that the process was paused; the provider then gets this much extra time. */
+const PAUSED_PROCESS_MS = 1_000
 
-/** One timer for a whole stream: it looks when the last part came, instead of being set anew for each. */
+/** One timer for a stream. It checks when the last part came, instead of being reset at each part. */
 class Watch {
   readonly #timeouts: ModelTimeouts
   readonly #expired: () => void
@@ -312,7 +311,7 @@ class Watch {
     }
   }
 
-  /** Time in which the provider is held back does not count. */
+  /** Time in which the provider is paused does not count. */
   async paused(held: Promise<void>): Promise<void> {
     this.#paused = true
     try {
@@ -331,8 +330,8 @@ class Watch {
     const due = performance.now() + ms
     this.#timer = setTimeout(() => {
       const now = performance.now()
-      // This process stood still: what the provider has said meanwhile was not read yet.
-      if (now - due > STOOD_STILL_MS) this.#last = Math.max(this.#last, now - this.#limit + STOOD_STILL_MS)
+      // This process was paused: it has not yet read what the provider sent meanwhile.
+      if (now - due > PAUSED_PROCESS_MS) this.#last = Math.max(this.#last, now - this.#limit + PAUSED_PROCESS_MS)
       const left = this.#paused ? this.#limit : this.#last + this.#limit - performance.now()
       if (left <= 0) this.#expired()
       else this.#arm(left)

@@ -1,6 +1,6 @@
-// Prompt: the model's view of a session, for one of its runs: the conversation that its message ends, and no other
-// branch. Answers follow their messages; what a person did not see of an answer is left out; every tool call has a
-// result, as providers demand. Pure.
+// Prompt: the model's view of a session for one run: the conversation that ends with the run's message, without other branches.
+// Answers follow their messages. The unseen part of an answer is left out. Every tool call has a result, as providers require.
+// Pure.
 import type {
   JSONValue,
   LanguageModelV3FilePart,
@@ -17,15 +17,15 @@ import type { MessageState, SessionState } from '../session/state/session-state.
 
 export interface PromptOptions {
   readonly system?: string | undefined
-  /** UTF-16 code units of text; beyond, the oldest exchanges are left out. */
+  /** Limit in UTF-16 code units of text. The oldest exchanges beyond it are left out. */
   readonly maxChars: number
-  /** Whether reasoning of the run's own unfinished output is given back to the model. */
+  /** Whether the model gets the reasoning of the run's own unfinished output. */
   readonly keepReasoning: boolean
 }
 
-/** Ends with the run's own message and what the run has put out so far. */
+/** Ends with the run's own message and its output so far. */
 export function buildPrompt(state: SessionState, run: RunRecord, options: PromptOptions): LanguageModelV3Prompt {
-  const runs = new Map([...state.ended.values(), ...state.open].map((view) => [view.message, view]))
+  const runs = new Map([...state.ended.values(), ...state.open].map((record) => [record.message, record]))
   const messages = new Map(state.messages.map((message) => [message.event.id, message.event]))
   const path = pathTo(state.messages, run.message)
   const placed = new Set(path.flatMap(({ event }) => takenMessages(runs.get(event.id)?.output)))
@@ -33,38 +33,38 @@ export function buildPrompt(state: SessionState, run: RunRecord, options: Prompt
   const exchanges: LanguageModelV3Message[][] = []
   for (const { event } of path) {
     if (placed.has(event.id)) continue
-    const view = runs.get(event.id)
-    const own = view?.id === run.id
+    const record = runs.get(event.id)
+    const own = record?.id === run.id
     const answer =
-      view === undefined || (!own && view.phase !== 'ended')
+      record === undefined || (!own && record.phase !== 'ended')
         ? []
-        : answerMessages(view, messages, given, { whole: own, keepReasoning: own && options.keepReasoning })
+        : answerMessages(record, messages, given, { whole: own, keepReasoning: own && options.keepReasoning })
     exchanges.push(...historyOf(event, new Set(given.keys())), [...asked(event), ...answer])
   }
   const own = messages.get(run.message)?.context?.instructions
-  const instructions = [options.system, own, ...standingOrders(path)].filter((text) => text !== undefined)
+  const instructions = [options.system, own, ...systemMessages(path)].filter((text) => text !== undefined)
   const system: LanguageModelV3Message[] =
     instructions.length === 0 ? [] : [{ role: 'system', content: instructions.join('\n\n') }]
   return [...system, ...joinUsers(newest(exchanges, options.maxChars).flat())]
 }
 
-/** What the conversations that messages brought along say in the name of the system. */
-function standingOrders(path: readonly MessageState[]): readonly string[] {
+/** System messages of the histories that messages carry. */
+function systemMessages(path: readonly MessageState[]): readonly string[] {
   return path
     .flatMap(({ event }) => event.context?.history ?? [])
     .flatMap((message) => (message.role === 'system' ? [message.text] : []))
 }
 
-/** A message may bring nothing but the results of calls. */
+/** Empty for a message that carries only results of calls. */
 function asked(event: MessageEvent): LanguageModelV3Message[] {
   return event.content.length === 0 ? [] : [userMessage(event)]
 }
 
 type GivenResults = ReadonlyMap<string, { readonly output: unknown }>
 
-/** Of calls that the session's own runs left to the caller: by the call's id, what a later message says of it. */
+/** Results of calls that runs left to the caller, from later messages, by the call's id. */
 function givenResults(runs: Iterable<RunRecord>, path: readonly MessageState[]): GivenResults {
-  const calls = new Set([...runs].flatMap((view) => [...view.calls.keys()]))
+  const calls = new Set([...runs].flatMap((record) => [...record.calls.keys()]))
   const results = new Map<string, { readonly output: unknown }>()
   for (const { event } of path) {
     for (const message of event.context?.history ?? []) {
@@ -74,7 +74,7 @@ function givenResults(runs: Iterable<RunRecord>, path: readonly MessageState[]):
   return results
 }
 
-/** What a message brings of the conversation before it; results of the session's own calls stand with those. */
+/** The history that a message carries. Results of the session's own calls are left out: they follow those calls. */
 function historyOf({ context }: MessageEvent, known: ReadonlySet<string>): LanguageModelV3Message[][] {
   const history = context?.history ?? []
   const names = new Map(
@@ -105,10 +105,10 @@ function historyOf({ context }: MessageEvent, known: ReadonlySet<string>): Langu
       }))
       const content = [...(text === '' ? [] : [{ type: 'text' as const, text }]), ...calls]
       if (content.length === 0) continue
-      const said: LanguageModelV3Message = { role: 'assistant', content }
+      const answer: LanguageModelV3Message = { role: 'assistant', content }
       const exchange = exchanges.at(-1)
-      if (exchange === undefined) exchanges.push([said])
-      else exchange.push(said)
+      if (exchange === undefined) exchanges.push([answer])
+      else exchange.push(answer)
     }
   }
   return exchanges
@@ -118,30 +118,30 @@ export function userMessage(event: MessageEvent): LanguageModelV3Message {
   return { role: 'user', content: event.content.map(asModelPart) }
 }
 
-/** A tool's outcome as providers take it. */
+/** A tool's result in the form that providers expect. */
 export function toolOutput(
   result: { output?: unknown; error?: string | undefined } | undefined,
 ): LanguageModelV3ToolResultOutput {
-  if (result === undefined) return { type: 'error-text', value: 'The call was given up: its run was ended.' }
+  if (result === undefined) return { type: 'error-text', value: 'The call was abandoned: its run ended.' }
   if (result.error !== undefined) return { type: 'error-text', value: result.error }
   if (typeof result.output === 'string') return { type: 'text', value: result.output }
   return { type: 'json', value: (result.output ?? null) as JSONValue }
 }
 
-/** Tool inputs are objects to every provider; a broken one is shown as what it was. */
+/** Providers require objects as tool inputs; anything else is wrapped. */
 export function toolInput(input: unknown): unknown {
   return typeof input === 'object' && input !== null && !Array.isArray(input) ? input : { input }
 }
 
 function answerMessages(
-  view: RunRecord,
+  record: RunRecord,
   messages: ReadonlyMap<string, MessageEvent>,
   given: GivenResults,
   { whole, keepReasoning }: { readonly whole: boolean; readonly keepReasoning: boolean },
 ): LanguageModelV3Message[] {
-  const parts = toParts(view.output)
-  // A run that goes on goes on from all that it said, however much of it somebody had seen when they wrote.
-  const seen = whole || view.seen === undefined ? parts : markUnseen(parts, view.seen)
+  const parts = toParts(record.output)
+  // A resumed run continues from its whole output, however much of it a person had seen.
+  const seen = whole || record.seen === undefined ? parts : markUnseen(parts, record.seen)
   const result: LanguageModelV3Message[] = []
   let step = newStep()
   const flush = (): void => {
@@ -155,10 +155,10 @@ function answerMessages(
       const event = messages.get(part.message)
       if (event !== undefined) result.push(userMessage(event))
     } else if (part.type === 'tool') {
-      const number = view.calls.get(part.call)?.step
+      const number = record.calls.get(part.call)?.step
       if (step.number !== undefined && step.number !== number) flush()
       step.number = number
-      addCall(step, view, part, given)
+      addCall(step, record, part, given)
     } else if (part.unseen !== true && part.text !== '' && (part.type === 'text' || keepReasoning)) {
       // Text after a call belongs to the next model call.
       if (step.results.length > 0) flush()
@@ -172,7 +172,7 @@ function answerMessages(
 type Content = Extract<LanguageModelV3Message, { role: 'assistant' }>['content']
 type Results = Extract<LanguageModelV3Message, { role: 'tool' }>['content']
 interface Step {
-  /** The model call whose calls it holds. */
+  /** The step of its tool calls. */
   number: number | undefined
   readonly content: Content
   readonly results: Results
@@ -182,8 +182,13 @@ function newStep(): Step {
   return { number: undefined, content: [], results: [] }
 }
 
-function addCall(step: Step, view: RunRecord, part: Extract<OutputPart, { type: 'tool' }>, given: GivenResults): void {
-  const call = view.calls.get(part.call)
+function addCall(
+  step: Step,
+  record: RunRecord,
+  part: Extract<OutputPart, { type: 'tool' }>,
+  given: GivenResults,
+): void {
+  const call = record.calls.get(part.call)
   step.content.push({
     type: 'tool-call',
     toolCallId: part.call,
@@ -204,7 +209,7 @@ function asModelPart(part: Part): LanguageModelV3TextPart | LanguageModelV3FileP
   return { type: 'file', mediaType: part.mediaType, data, ...(part.name === undefined ? {} : { filename: part.name }) }
 }
 
-/** The newest exchanges that fit; the last one always. */
+/** The newest exchanges within the limit, and always the last one. */
 function newest(exchanges: readonly LanguageModelV3Message[][], maxChars: number): readonly LanguageModelV3Message[][] {
   let chars = 0
   let from = exchanges.length
@@ -216,7 +221,7 @@ function newest(exchanges: readonly LanguageModelV3Message[][], maxChars: number
   return exchanges.slice(from)
 }
 
-/** Some providers refuse two user messages in a row: they become one. */
+/** Some providers refuse adjacent user messages, so they are joined. */
 function joinUsers(messages: readonly LanguageModelV3Message[]): LanguageModelV3Message[] {
   const joined: LanguageModelV3Message[] = []
   for (const message of messages) {

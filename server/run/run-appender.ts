@@ -1,7 +1,5 @@
-// RunAppender: takes what a run's owner has to say to the log, one append at a time, and knows when that is
-// over: the run has ended, belongs to another owner, or the log was away for too long. The state is in
-// run-state.ts; here is the I/O of it.
-
+// RunAppender: appends a driver's output to the log, one append at a time. It stops when the run has ended, when another driver
+// has taken the run over, or when the log was unavailable for too long. run-state.ts holds the state; this file does the I/O.
 import type { RunMeter } from '../metric/run-meter.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
 import { findRun } from '../session/state/session-state.ts'
@@ -13,14 +11,14 @@ import * as Run from './run-state.ts'
 export interface RunAppenderOptions {
   readonly log: SessionLog
   readonly session: SessionReplica
-  /** Milliseconds that appends are tried again while the log cannot be written. */
+  /** Retry appends for this long while the log cannot be written (ms). */
   readonly storageWaitMs: number
-  /** Called once, when nothing more of this owner can be appended; with what stands in the way, if anything does. */
+  /** Called once, when this driver can append nothing more; with the reason, if it is an error. */
   readonly stopped: (problem: unknown) => void
   readonly meter?: RunMeter | undefined
 }
 
-/** UTF-16 code units that wait for the log before the model is held back. */
+/** Pause the model while this many UTF-16 code units wait for the log. */
 const UNSENT_CHARS = 64 * 1024
 const RETRY_MS = 250
 const ROLLUP = { rollup: true }
@@ -36,8 +34,8 @@ export class RunAppender implements AppendListener {
   #state: Run.RunState
   #waiting: (() => void)[] = []
   #failedAt: number | undefined
-  /** Somebody tries to end the run: nothing is appended until that is done. */
-  #held = false
+  /** A cancel is in progress: append nothing until it is done. */
+  #yielding = false
   #unsubscribe: () => void
 
   constructor(options: RunAppenderOptions, state: Run.RunState) {
@@ -50,22 +48,22 @@ export class RunAppender implements AppendListener {
     this.#run = state.about.run
     this.#subject = `run.${state.about.run}`
     this.#writer = log.writer(session.id, this.#subject)
-    this.#unsubscribe = options.session.subscribe((entries) => this.#look(entries))
+    this.#unsubscribe = options.session.subscribe((entries) => this.#onEntries(entries))
   }
 
   get state(): Run.RunState {
     return this.#state
   }
 
-  /** Makes a transition, and appends what it brings. */
+  /** Makes a transition and appends its result. */
   apply(transition: (state: Run.RunState) => Run.RunState): void {
     this.#state = transition(this.#state)
     this.#pump()
   }
 
-  /** @returns the state with it */
+  /** Adds a delta of the model. @returns the new state */
   receive(kind: Run.TextKind, delta: string): Run.RunState {
-    const passed = this.#mayAppend() ? Run.passedOn(this.#state, kind, delta) : undefined
+    const passed = this.#mayAppend() ? Run.receivedAndTaken(this.#state, kind, delta) : undefined
     if (passed !== undefined) {
       this.#state = passed
       this.#submit()
@@ -73,37 +71,37 @@ export class RunAppender implements AppendListener {
     }
     const state = Run.received(this.#state, kind, delta)
     this.#state = state
-    // While one is in flight this one waits for it anyway.
+    // An append in flight triggers the next one itself.
     if (state.inFlight === undefined) this.#pump()
     return state
   }
 
-  /** Undefined while there is room for more; else resolves when there is again. */
-  room(): Promise<void> | undefined {
+  /** Undefined while there is room for more text; otherwise resolves when there is. */
+  whenWritable(): Promise<void> | undefined {
     if (this.#state.unsent < UNSENT_CHARS) return undefined
     return this.#change()
   }
 
-  /** Resolves when the run has ended, or nothing can be appended any more. */
+  /** Resolves when the run has ended, or nothing more can be appended. */
   async ended(): Promise<void> {
     while (this.#state.phase !== 'ended') await this.#change()
   }
 
-  /** Resolves when all has gone out, or the log is away. */
-  async emptied(): Promise<void> {
+  /** Resolves when everything is appended, or the log is unavailable. */
+  async flushed(): Promise<void> {
     const busy = (): boolean =>
       this.#failedAt === undefined && (this.#state.inFlight !== undefined || this.#state.outbox.length > 0)
     while (busy()) await this.#change()
   }
 
-  /** Nothing more is appended. */
+  /** Appends nothing more. */
   close(): void {
     this.#unsubscribe()
     this.#state = Run.fenced(this.#state)
     this.#release()
   }
 
-  /** The log's listener. */
+  /** Of AppendListener. */
   appended(entry: Entry): void {
     this.#failedAt = undefined
     if (this.#state.inFlight?.type === 'text') this.#meter?.stored(entry.time)
@@ -111,7 +109,7 @@ export class RunAppender implements AppendListener {
     this.#pump()
   }
 
-  /** A conflict means that the run is over for us. A full or absent log may come back: hold on, within a bound. */
+  /** A conflict means that the run has ended or moved. A full or unavailable log may recover, so retry for a limited time. */
   refused(error: unknown): void {
     if (this.#state.phase === 'ended') return
     if (error instanceof Conflict) return this.#stop(undefined)
@@ -127,17 +125,17 @@ export class RunAppender implements AppendListener {
     await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 
-  /** The log changed: the run may have ended, or have another owner. */
-  #look(entries: readonly Entry[]): void {
-    // Its own outputs come back to it all the time, and tell it nothing.
+  /** The log changed: the run may have ended, or have another driver. */
+  #onEntries(entries: readonly Entry[]): void {
+    // Ignore the run's own outputs.
     if (this.#areOutputs(entries)) return
     const session = this.#session
     if (session.lost !== undefined) return this.#stop(new StorageError('unavailable', session.lost))
-    const view = findRun(session.state, this.#run)
-    if (view === undefined) return
-    if (view.phase === 'ended' || view.epoch > this.#state.about.epoch) this.#stop(undefined)
-    else if (this.#held && !session.isEnding(this.#run)) {
-      this.#held = false
+    const record = findRun(session.state, this.#run)
+    if (record === undefined) return
+    if (record.phase === 'ended' || record.epoch > this.#state.about.epoch) this.#stop(undefined)
+    else if (this.#yielding && !session.isEnding(this.#run)) {
+      this.#yielding = false
       this.#pump()
     }
   }
@@ -149,7 +147,7 @@ export class RunAppender implements AppendListener {
     return entries.length > 0
   }
 
-  /** Appends what is next, unless something is in flight. */
+  /** Appends the next item, unless one is in flight. */
   #pump(): void {
     if (!this.#mayAppend()) return
     const taken = Run.take(this.#state)
@@ -160,19 +158,19 @@ export class RunAppender implements AppendListener {
     this.#submit()
   }
 
-  /** False while somebody tries to end the run; it is looked at again when that is done. */
+  /** False while a cancel is in progress; `#onEntries` continues after it. */
   #mayAppend(): boolean {
     if (!this.#session.isEnding(this.#run)) return true
-    this.#held = true
+    this.#yielding = true
     return false
   }
 
-  /** Gives the log what is in flight. */
+  /** Submits the item in flight to the log. */
   #submit(): void {
     const append = Run.inFlight(this.#state)
     if (append === undefined) return
     const { call, event, expect, rollup } = append
-    if (this.#meter !== undefined && !Run.holdsText(this.#state)) this.#meter.gave(this.#state.deltas)
+    if (this.#meter !== undefined && !Run.hasWaitingText(this.#state)) this.#meter.gave(this.#state.deltas)
     const writer = call === undefined ? this.#writer : this.#log.writer(this.#session.id, `tool.${call}`)
     writer.submit(event, expect, this, rollup ? ROLLUP : undefined)
   }

@@ -1,4 +1,4 @@
-// What an owner has used, by what its provider tells and by what came.
+// The tokens that a driver has used, by the provider's figures and by received deltas.
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider'
 import { expect, it } from 'vitest'
 import { promptTokens, RunUse } from './run-budget.ts'
@@ -8,13 +8,13 @@ const prompt: LanguageModelV3Prompt = [
   { role: 'user', content: [{ type: 'text', text: 'x'.repeat(20) }] },
 ]
 
-it('estimates what a prompt takes, what tools said included', () => {
+it('estimates the tokens of a prompt, tool results included', () => {
   expect(promptTokens(prompt)).toBe(10)
   const call = { type: 'tool-call' as const, toolCallId: 'c', toolName: 't', input: { a: 'x'.repeat(32) } }
   expect(promptTokens([{ role: 'assistant', content: [call] }])).toBe(10)
 })
 
-it('counts what came while a call goes on, and what the provider tells at its end', () => {
+it('counts deltas during a call, and the provider’s figures at its end', () => {
   const use = new RunUse()
   expect(use.begins(prompt, 0)).toBe(10)
   expect(use.used(4)).toBe(4)
@@ -24,7 +24,7 @@ it('counts what came while a call goes on, and what the provider tells at its en
   expect(use.used(7)).toBe(23)
 })
 
-it('counts the input of a call that was cut short, too, and nothing of one that brought nothing forth', () => {
+it('counts the input of an interrupted call, and nothing for a call without output', () => {
   const use = new RunUse()
   use.begins(prompt, 0)
   use.broke(3)
@@ -34,7 +34,7 @@ it('counts the input of a call that was cut short, too, and nothing of one that 
   expect(use.used(3)).toBe(13)
 })
 
-it('never falls back, whatever providers tell', () => {
+it('never decreases, whatever providers report', () => {
   const use = new RunUse()
   use.begins(prompt, 0)
   use.finished({ inputTokens: 0, outputTokens: 0 }, 50)

@@ -1,70 +1,70 @@
-// RunBudget: what a run may use, and what it has used: the owner's side of budgets. Where nothing bounds a run, it costs nothing; where
-// something does, nothing is done for a token.
+// RunBudget: the tokens that a run may use and has used, as its driver counts them. Without a budget it costs nothing, and with one
+// it does no work per token.
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider'
 import type { Budget, Usage } from '@parley/protocol'
 
-/** Where runs are paid. */
+/** The budgets that pay for runs. */
 export interface RunBudgets {
-  /** A run begins to use tokens; undefined: nothing bounds it. Throws nothing. */
+  /** Opens the budget of a run; undefined if it has none. Never throws. */
   open(
     payer: { readonly user: string | undefined; readonly session: string; readonly budget: Budget | undefined },
-    run: { used(): number; over(): void },
+    run: { used(): number; exhausted(): void },
   ): Promise<OpenBudget | undefined>
 }
 
 export interface OpenBudget {
-  /** Tokens that may still be used; not above 0: none. */
+  /** Remaining tokens; none if not above 0. */
   readonly left: number
-  /** So many more will be used, and are not among `used` yet. */
+  /** Reserves tokens that `used` does not include yet. */
   expect(tokens: number): void
-  /** What was used is counted, and no more comes. */
+  /** Books the used tokens and closes the budget. */
   close(): void
 }
 
-/** UTF-16 code units to a token, about. */
-const CHARS = 4
+/** About this many UTF-16 code units per token. */
+const CHARS_PER_TOKEN = 4
 
 /**
- * What one owner has used: of model calls that are over what the provider says, of one that is under way the deltas that came.
- * What was asked of a call that never told is an estimate: the provider read it all the same.
+ * The tokens that one driver has used: for finished model calls the provider's figures, for the current call its deltas. If a call
+ * ends without figures, its prompt is estimated: the provider read it all the same.
  */
 export class RunUse {
-  #told = 0
-  #untold = 0
-  /** Tokens of the prompt of the call that is under way. */
-  #asked = 0
-  /** Deltas when it began. */
+  #reported = 0
+  #estimated = 0
+  /** Prompt tokens of the current call. */
+  #prompt = 0
+  /** Deltas before the current call. */
   #from = 0
 
-  /** A call begins. @param deltas received so far @returns tokens of its prompt, about */
+  /** A call starts. @param deltas received so far @returns an estimate of its prompt tokens */
   begins(prompt: LanguageModelV3Prompt, deltas: number): number {
     this.broke(deltas)
-    this.#asked = promptTokens(prompt)
+    this.#prompt = promptTokens(prompt)
     this.#from = deltas
-    return this.#asked
+    return this.#prompt
   }
 
-  /** The provider has told what the call took. */
+  /** The call ended with the provider's figures. */
   finished({ inputTokens, outputTokens }: Usage, deltas: number): void {
-    // Some providers tell nothing, or less than they sent.
-    this.#told += Math.max(outputTokens, deltas - this.#from) + (inputTokens === 0 ? this.#asked : inputTokens)
+    // Some providers report nothing, or less than they sent.
+    this.#reported += Math.max(outputTokens, deltas - this.#from) + (inputTokens === 0 ? this.#prompt : inputTokens)
     this.#rest(deltas)
   }
 
-  /** The call is over, and nobody tells. One that brought nothing forth failed before it cost anything, as far as is known. */
+  /** The call ended without figures. A call without output is assumed to have cost nothing. */
   broke(deltas: number): void {
-    const came = deltas - this.#from
-    if (came > 0) this.#untold += came + this.#asked
+    const received = deltas - this.#from
+    if (received > 0) this.#estimated += received + this.#prompt
     this.#rest(deltas)
   }
 
-  /** Tokens, by what is known. */
+  /** Tokens used so far. */
   used(deltas: number): number {
-    return this.#told + this.#untold + deltas - this.#from
+    return this.#reported + this.#estimated + deltas - this.#from
   }
 
   #rest(deltas: number): void {
-    this.#asked = 0
+    this.#prompt = 0
     this.#from = deltas
   }
 }
@@ -75,12 +75,12 @@ export function promptTokens(prompt: LanguageModelV3Prompt): number {
     if (typeof content === 'string') chars += content.length
     else for (const part of content) chars += charsOf(part)
   }
-  return Math.ceil(chars / CHARS)
+  return Math.ceil(chars / CHARS_PER_TOKEN)
 }
 
 type Part = Exclude<LanguageModelV3Prompt[number]['content'], string>[number]
 
-/** Files are not counted: each provider has its own price for them, and tells it. */
+/** Files are not counted: each provider has its own price for them, and reports it. */
 function charsOf(part: Part): number {
   switch (part.type) {
     case 'text':

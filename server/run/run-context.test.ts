@@ -1,5 +1,4 @@
-// What a message brings along for its run: the conversation before it, instructions, tools that its sender answers, and how
-// the model is to be sampled.
+// The context of a message: the conversation before it, instructions, tools that its sender answers, and sampling options.
 import { makeId } from '@parley/protocol'
 import { afterEach, expect, it } from 'vitest'
 import { CALLER, EngineHarness } from './test/engine-harness.ts'
@@ -16,7 +15,7 @@ afterEach(async () => {
 
 const text = (words: string) => [{ type: 'text' as const, text: words }]
 
-it('brings the conversation before it, instructions and sampling', async () => {
+it('passes the conversation before it, instructions and sampling to the model', async () => {
   const h = await start()
   await h.send('s', 'and now?', {
     context: {
@@ -56,7 +55,7 @@ it('brings the conversation before it, instructions and sampling', async () => {
   ])
 })
 
-it('ends when the model has called its tools, whose results come with a later message', async () => {
+it('ends its run at the tool calls, whose results come with a later message', async () => {
   const h = await start()
   const context = { tools: [{ name: 'where' }], sampling: { toolChoice: 'required' as const } }
   await h.send('s', 'where am I', { context })
@@ -89,7 +88,7 @@ it('ends when the model has called its tools, whose results come with a later me
   await h.event('s', 'run.ended', ({ run }) => run !== calls[0]?.run)
 })
 
-it('whose owner died after the calls is ended by the next one, which calls the model for nothing', async () => {
+it('is completed by the next driver without a model call, if the first died after the tool calls', async () => {
   const h = await start()
   await h.send('s', 'go', { context: { tools: [{ name: 'where' }] } })
   const first = await h.model.next()
@@ -101,7 +100,7 @@ it('whose owner died after the calls is ended by the next one, which calls the m
   expect(h.model.calls).toHaveLength(1)
 })
 
-it('says that the answer was cut at its length', async () => {
+it('marks an answer that was cut at its length limit', async () => {
   const h = await start()
   await h.send('s', 'go', { context: { sampling: { maxOutputTokens: 1 } } })
   const call = await h.model.next()
@@ -110,7 +109,7 @@ it('says that the answer was cut at its length', async () => {
   expect(await h.event('s', 'run.ended')).toMatchObject({ reason: 'completed', cut: true })
 })
 
-it('is part of what a command says: with another context the same id is refused', async () => {
+it('is part of the command: the same id with another context is refused', async () => {
   const h = await start()
   await h.send('s', 'go', { id: 'c1', context: { instructions: 'One.' } })
   await h.send('s', 'go', { id: 'c1', context: { instructions: 'One.' } })

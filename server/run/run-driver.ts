@@ -1,8 +1,9 @@
-// RunDriver: drives one run from its start to its end: calls the model, hands what it says to the log, waits for
-// its tools, and calls it again. How it goes on after a lost owner is decided in recovery.ts. An owner that
-// finds the run ended, or owned by another, stops at once.
+// RunDriver: drives one run from start to end. It calls the model, appends the output to the log, waits for tools, and calls the
+// model again. recovery.ts decides how it continues after a lost driver. A driver stops at once when the run has ended or has
+// another driver.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider'
-import { type MessageEvent, ReplyError, type RunStarted } from '@parley/protocol'
+import { ERRORS, type MessageEvent, ReplyError, type RunStarted } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { RunMeter } from '../metric/run-meter.ts'
 import type { RunMetrics } from '../metric/run-metrics.ts'
@@ -17,7 +18,7 @@ import type { SessionLog } from '../store/ports/session-log.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import type { Tracer } from '../trace/tracer.ts'
 import { messageOf, meterOf, sentAt } from './completion-metrics.ts'
-import { timed } from './instrumented-call.ts'
+import { instrumented } from './instrumented-call.ts'
 import {
   callModel,
   ModelFailure,
@@ -38,21 +39,21 @@ import { sampled } from './sampling.ts'
 export interface RunLimits extends ModelTimeouts {
   /** Model calls. */
   readonly steps: number
-  /** Output tokens, as counted by deltas while they come, over all steps. */
+  /** Output tokens over all steps, counted by deltas while they stream. */
   readonly outputTokens: number
-  /** Milliseconds from the owner's start, waits for tools and people included. */
+  /** Milliseconds from the driver's start, including waits for tools and people. */
   readonly runMs: number
-  /** UTF-16 code units of history that the model is given. */
+  /** UTF-16 code units of history in the prompt. */
   readonly contextChars: number
   readonly approvalMs: number
   readonly clientToolMs: number
-  /** Tries of one model call that failed before its first token, in a way that may pass. */
+  /** Attempts of a model call that fails temporarily before its first token. */
   readonly modelTries: number
-  /** Milliseconds that a provider may ask to wait before such a try; beyond, the run fails. */
+  /** The longest wait (ms) that a provider may ask for before an attempt; beyond it, the run fails. */
   readonly modelWaitMs: number
-  /** Milliseconds that appends are tried again while the log cannot be written. */
+  /** Retry appends for this long while the log cannot be written (ms). */
   readonly storageWaitMs: number
-  /** Milliseconds that a run's message may come later than its offer: no less than an append may take. */
+  /** Milliseconds that a run's message may come after its offer: at least the longest append. */
   readonly messageWaitMs: number
 }
 
@@ -69,8 +70,8 @@ export interface RunDriverOptions {
   readonly budgets?: RunBudgets | undefined
 }
 
-/** The run is not this owner's any more: it has ended, or has another owner. */
-const STOPPED = new DOMException('The run is over for this owner.', 'AbortError')
+/** The run has ended or has another driver. */
+const STOPPED = new DOMException('The run has ended or has another driver.', 'AbortError')
 
 export class RunDriver implements ModelSink {
   readonly #options: RunDriverOptions
@@ -82,14 +83,14 @@ export class RunDriver implements ModelSink {
   readonly #taken = new Set<string>()
   readonly #meter: RunMeter | undefined
   readonly #trace: RunTrace | undefined
-  /** Deltas at which the run has used as many tokens as it may, and of what it then has too many. */
+  /** The delta count that ends the run, and the limit that it then exceeds. */
   #maxDeltas = 0
-  #bound: 'token_limit' | 'budget_exceeded' = 'token_limit'
+  #limit: 'token_limit' | 'budget_exceeded' = 'token_limit'
   #budget: OpenBudget | undefined
   readonly #use = new RunUse()
-  /** The log has its start. */
+  /** The log has this driver's `run.started`. */
   #begun = false
-  /** Why the log takes nothing more of this owner, when it is not that the run is over. */
+  /** Why the log accepts nothing more, if the run has neither ended nor moved. */
   #problem: unknown
 
   private constructor(
@@ -123,56 +124,62 @@ export class RunDriver implements ModelSink {
   }
 
   /**
-   * Resolves when the run has ended, by this owner or by anybody, or when another owner has it.
-   * @param handOver aborted when another owner is to go on: the run is left as it is
-   * @returns the last epoch of the run that this owner knows to be before any other's: its own, once it had begun
-   * @throws StorageError when the log could not be written for too long; the signal's reason when handed over
+   * Resolves when the run has ended, by this driver or otherwise, or when another driver has it.
+   * @param handOver aborted when another driver must continue; the run is left as it is
+   * @returns this driver's attempt number (`epoch`) once it had started; before that, the previous one
+   * @throws StorageError if the log could not be written for too long; the signal's reason on a hand-over
    */
   static async drive(
     options: RunDriverOptions,
     session: SessionReplica,
-    view: RunRecord,
+    record: RunRecord,
     handOver: AbortSignal,
   ): Promise<number> {
-    const recovery = recover(view, options.model.prefill)
+    const recovery = recover(record, options.model.prefill)
     const state = Run.beginRun(
-      { run: view.id, epoch: view.epoch + 1, model: options.model.id, message: view.message, owner: options.node },
-      { last: view.last, next: view.next, output: fromParts(recovery.kept), step: recovery.step },
+      {
+        run: record.id,
+        epoch: record.epoch + 1,
+        model: options.model.id,
+        message: record.message,
+        owner: options.node,
+      },
+      { last: record.last, next: record.next, output: fromParts(recovery.kept), step: recovery.step },
     )
-    const message = messageOf(session, view.message)?.event
+    const message = messageOf(session, record.message)?.event
     const trace = options.tracer && new RunTrace(options.tracer, session.id, message, state.about)
-    const meter = await meterOf(options, session, view, trace && (() => trace.spoke()))
-    const owner = new RunDriver(options, session, state, meter, trace)
-    const onHandOver = (): void => owner.#stop.abort(handOver.reason)
+    const meter = await meterOf(options, session, record, trace && (() => trace.firstOutput()))
+    const driver = new RunDriver(options, session, state, meter, trace)
+    const onHandOver = (): void => driver.#stop.abort(handOver.reason)
     handOver.addEventListener('abort', onHandOver, { once: true })
     if (handOver.aborted) onHandOver()
     try {
-      await owner.#openBudget()
-      await owner.#drive(recovery)
+      await driver.#openBudget()
+      await driver.#drive(recovery)
     } catch (error) {
-      // What the model has said already is worth keeping for the next owner.
-      if (handOver.aborted) await owner.#appender.emptied()
+      // Keep the output so far for the next driver.
+      if (handOver.aborted) await driver.#appender.flushed()
       if (error !== STOPPED && !(error instanceof Conflict)) throw error
-      if (owner.#problem !== undefined) throw owner.#problem
+      if (driver.#problem !== undefined) throw driver.#problem
     } finally {
       handOver.removeEventListener('abort', onHandOver)
-      owner.#stop.abort(STOPPED)
-      owner.#closeBudget()
-      owner.#appender.close()
-      await owner.#tools.stopped()
-      const ended = findRun(session.state, view.id)?.ended
-      meter?.done(owner.#appender.state.deltas, ended?.reason === 'cancelled' || ended?.reason === 'superseded')
+      driver.#stop.abort(STOPPED)
+      driver.#closeBudget()
+      driver.#appender.close()
+      await driver.#tools.stopped()
+      const ended = findRun(session.state, record.id)?.ended
+      meter?.done(driver.#appender.state.deltas, ended?.reason === 'cancelled' || ended?.reason === 'superseded')
       trace?.done(ended, handOver.aborted)
     }
-    await compactRun(options.log, session, view.id, Run.usageSoFar(owner.#appender.state))
-    return owner.#begun ? view.epoch + 1 : view.epoch
+    await compactRun(options.log, session, record.id, Run.usageSoFar(driver.#appender.state))
+    return driver.#begun ? record.epoch + 1 : record.epoch
   }
 
-  /** What the model says, for the log. */
+  /** Appends a delta of the model. */
   text(kind: Run.TextKind, delta: string): Promise<void> | undefined {
     const state = this.#appender.receive(kind, delta)
-    if (state.deltas > this.#maxDeltas) this.#stop.abort(new ModelFailure(this.#bound))
-    return this.#appender.room()
+    if (state.deltas > this.#maxDeltas) this.#stop.abort(new ModelFailure(this.#limit))
+    return this.#appender.whenWritable()
   }
 
   call(call: ModelToolCall): string {
@@ -212,7 +219,7 @@ export class RunDriver implements ModelSink {
     this.#trace?.began(recovery.mode, waited)
     let { seq } = started
     if (recovery.mode === 'restart' && recovery.kept.length > 0) {
-      // Readers dropped all of it: they get back the steps that are complete.
+      // Readers dropped all output: this snapshot returns the complete steps to them.
       const output = [...recovery.kept]
       const whole = { ...about, startedAt: started.time, next, output }
       const snapshot = { type: 'run.snapshot' as const, ...whole, changes: true as const }
@@ -222,22 +229,22 @@ export class RunDriver implements ModelSink {
     this.#appender.apply((state) => Run.started(state, seq, started.time, fromParts(recovery.kept)))
   }
 
-  /** Model calls and their tools, until the model has nothing more to do. @returns whether the answer was cut */
+  /** Calls the model and runs its tools until the model is done. @returns whether the answer was cut */
   async #steps(recovery: Recovery): Promise<boolean> {
     const { model, system, limits } = this.#options
-    if (recovery.settle) this.#appender.apply((state) => Run.finished(state, { inputTokens: 0, outputTokens: 0 }))
-    // Its last step's calls were made, and are others' to answer.
-    if (recovery.settle && this.#tools.leavesCalls) return false
-    // Even where the model had gone on to speak after a call: the prompt has to have the results.
+    if (recovery.awaitResults) this.#appender.apply((state) => Run.finished(state, { inputTokens: 0, outputTokens: 0 }))
+    // The message's sender answers the calls of the last step.
+    if (recovery.awaitResults && this.#tools.leavesCalls) return false
+    // Also if the model wrote text after a call: the prompt must contain the results.
     this.#tools.adopt()
     await this.#tools.results()
-    const state = await this.#session.stateFor(this.#view().message)
-    const prompt: LanguageModelV3Prompt = buildPrompt(state, this.#view(), {
+    const state = await this.#session.stateWithHistory(this.#record().message)
+    const prompt: LanguageModelV3Prompt = buildPrompt(state, this.#record(), {
       system,
       maxChars: limits.contextChars,
-      keepReasoning: recovery.mode === 'continue' && !recovery.settle && model.prefill === 'exact',
+      keepReasoning: recovery.mode === 'continue' && !recovery.awaitResults && model.prefill === 'exact',
     })
-    if (recovery.settle) this.#nextStep(prompt)
+    if (recovery.awaitResults) this.#nextStep(prompt)
     for (;;) {
       if (this.#appender.state.step >= limits.steps) throw new ModelFailure('step_limit')
       const finish = await this.#callModel(prompt)
@@ -252,7 +259,7 @@ export class RunDriver implements ModelSink {
     }
   }
 
-  /** Steering messages that came meanwhile join the prompt of the next model call. */
+  /** Adds new steering messages to the prompt of the next model call. */
   #nextStep(prompt: LanguageModelV3Prompt): void {
     const steers = this.#steers()
     for (const { event } of this.#session.state.messages) {
@@ -264,9 +271,9 @@ export class RunDriver implements ModelSink {
     this.#appender.apply((state) => Run.nextStep(state, steers))
   }
 
-  /** Those that are not taken yet: the log may not have told us of our own taking. */
+  /** Steering messages that no model call has yet. The session may not show this driver's own taking yet. */
   #steers(): readonly string[] {
-    return this.#view().steers.filter((message) => !this.#taken.has(message))
+    return this.#record().steers.filter((message) => !this.#taken.has(message))
   }
 
   async #callModel(prompt: LanguageModelV3Prompt): Promise<ModelFinish> {
@@ -279,21 +286,21 @@ export class RunDriver implements ModelSink {
         const options = {
           prompt: [...prompt],
           ...sampled(this.#message()?.context?.sampling, tools),
-          maxOutputTokens: this.#boundBy(this.#maxOutputTokens(), prompt),
+          maxOutputTokens: this.#withinBudget(this.#maxOutputTokens(), prompt),
         }
         this.#maxDeltas = deltas + options.maxOutputTokens
         const call = { model: model.id, maxTokens: options.maxOutputTokens, attempt }
-        const finish = await timed(this.#options.metrics, this.#trace, call, () =>
+        const finish = await instrumented(this.#options.metrics, this.#trace, call, () =>
           callModel(model, options, limits, this, signal),
         )
-        return this.#paid(finish)
+        return this.#book(finish)
       } catch (error) {
-        const silent = this.#appender.state.deltas === deltas && !signal.aborted
-        if (!(error instanceof ModelFailure && error.retryable && silent && attempt < limits.modelTries)) throw error
+        const isSilent = this.#appender.state.deltas === deltas && !signal.aborted
+        if (!(error instanceof ModelFailure && error.retryable && isSilent && attempt < limits.modelTries)) throw error
         const wait = Math.max(error.retryAfterMs ?? 0, 250 * 2 ** attempt)
         if (wait > limits.modelWaitMs) throw error
         logger.info({ run: this.#run, code: error.code, attempt, wait }, 'model call is tried again')
-        await sleep(wait, signal)
+        await sleep(wait, undefined, { signal }).catch(() => signal.throwIfAborted())
       }
     }
   }
@@ -308,7 +315,7 @@ export class RunDriver implements ModelSink {
     const payer = { user: message?.author, session: this.#session.id, budget: message?.budget }
     this.#budget = await this.#options.budgets?.open(payer, {
       used: () => this.#use.used(this.#appender.state.deltas),
-      over: () => this.#stop.abort(new ModelFailure('budget_exceeded')),
+      exhausted: () => this.#stop.abort(new ModelFailure('budget_exceeded')),
     })
   }
 
@@ -317,23 +324,23 @@ export class RunDriver implements ModelSink {
     this.#budget?.close()
   }
 
-  /** Output tokens that the next model call may have. @throws ModelFailure budget_exceeded */
-  #boundBy(tokens: number, prompt: LanguageModelV3Prompt): number {
-    this.#bound = 'token_limit'
+  /** The output limit of the next model call. @throws ModelFailure budget_exceeded */
+  #withinBudget(tokens: number, prompt: LanguageModelV3Prompt): number {
+    this.#limit = 'token_limit'
     if (this.#budget === undefined) return tokens
     this.#budget.expect(this.#use.begins(prompt, this.#appender.state.deltas))
     const { left } = this.#budget
     if (left <= 0) throw new ModelFailure('budget_exceeded')
     if (left >= tokens) return tokens
-    this.#bound = 'budget_exceeded'
+    this.#limit = 'budget_exceeded'
     return left
   }
 
-  /** A model call is over, and told what it took. @throws ModelFailure budget_exceeded where that is what cut it */
-  #paid(finish: ModelFinish): ModelFinish {
+  /** Books the usage of a model call. @throws ModelFailure budget_exceeded, if the budget cut its answer */
+  #book(finish: ModelFinish): ModelFinish {
     this.#budget?.expect(0)
     this.#use.finished(finish.usage, this.#appender.state.deltas)
-    if (finish.reason !== 'length' || this.#bound !== 'budget_exceeded') return finish
+    if (finish.reason !== 'length' || this.#limit !== 'budget_exceeded') return finish
     this.#appender.apply((state) => Run.finished(state, finish.usage))
     throw new ModelFailure('budget_exceeded')
   }
@@ -349,38 +356,23 @@ export class RunDriver implements ModelSink {
     return Math.max(deltas, usage.outputTokens)
   }
 
-  #view(): RunRecord {
-    const view = findRun(this.#session.state, this.#run)
-    if (view === undefined) throw STOPPED
-    return view
+  #record(): RunRecord {
+    const record = findRun(this.#session.state, this.#run)
+    if (record === undefined) throw STOPPED
+    return record
   }
 
-  /** The failure that ends the run; undefined when it is not the run that failed. */
+  /** The failure that ends the run; undefined if the run itself did not fail. */
   #asFailure(error: unknown): { code: ModelFailure['code']; message: string } | undefined {
     if (error instanceof ModelFailure) {
       this.#options.logger.warn({ err: error.cause, run: this.#run, code: error.code }, 'run failed')
       return { code: error.code, message: error.message }
     }
     if (error === STOPPED || error === this.#stop.signal.reason || error instanceof Conflict) return undefined
-    // The log is away: another try may find it back.
+    // The log is unavailable: a retry may succeed.
     if (error instanceof StorageError || (error instanceof ReplyError && error.retryable)) return undefined
     this.#options.logger.error({ err: error, run: this.#run }, 'run failed inside the server')
     if (error instanceof ReplyError) return { code: error.code, message: error.message }
-    return { code: 'internal', message: 'Something went wrong on the server.' }
+    return { code: 'internal', message: ERRORS.internal.message }
   }
-}
-
-async function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted()
-  await new Promise<void>((resolve, reject) => {
-    const onAbort = (): void => {
-      clearTimeout(timer)
-      reject(signal.reason)
-    }
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', onAbort)
-      resolve()
-    }, ms)
-    signal.addEventListener('abort', onAbort, { once: true })
-  })
 }

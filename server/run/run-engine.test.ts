@@ -1,5 +1,5 @@
-// Runs from their message to their end, over the real log: streaming, tools, cancelling and redirecting,
-// failures of providers, and owners that are replaced.
+// Runs from message to end, over the real log: streaming, tools, cancelling and redirecting, provider failures, and replaced
+// drivers.
 import { APICallError } from '@ai-sdk/provider'
 import { makeId } from '@parley/protocol'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -19,7 +19,7 @@ afterEach(async () => {
   for (const harness of open.splice(0)) await harness.dispose()
 })
 
-/** As the providers' packages say it. */
+/** As the providers' packages report it. */
 function refusal(statusCode: number, responseHeaders: Record<string, string> = {}): APICallError {
   const isRetryable = statusCode === 429 || statusCode >= 500
   return new APICallError({
@@ -35,7 +35,7 @@ function refusal(statusCode: number, responseHeaders: Record<string, string> = {
 const textOf = (content: unknown): string => JSON.stringify(content)
 
 describe('a run', () => {
-  it('streams what the model says and ends with the whole output', async () => {
+  it('streams the model’s output and ends with all of it', async () => {
     const h = await start()
     const { run } = await h.send('s', 'hello')
     const call = await h.model.next()
@@ -55,7 +55,7 @@ describe('a run', () => {
     expect((await h.entries('s')).map((event) => event.type)).toEqual(['message', 'run.ended'])
   })
 
-  it('joins the halves of a character that the provider cut in two', async () => {
+  it('joins the halves of a split surrogate pair', async () => {
     const h = await start()
     await h.send('s', 'hello')
     const call = await h.model.next()
@@ -83,7 +83,7 @@ describe('a run', () => {
     second.finish()
   })
 
-  it('waits for its turn with the policy queue', async () => {
+  it('waits for its turn with policy queue', async () => {
     const h = await start()
     await h.send('s', 'one')
     const first = await h.model.next()
@@ -95,7 +95,7 @@ describe('a run', () => {
     await h.event('s', 'run.ended', (event) => event.run === run)
   })
 
-  it('is refused with the policy reject while another is active', async () => {
+  it('is refused with policy reject while another run is active', async () => {
     const h = await start()
     await h.send('s', 'one')
     await h.model.next()
@@ -103,7 +103,7 @@ describe('a run', () => {
     expect((await h.entries('s')).filter((event) => event.type === 'message')).toHaveLength(1)
   })
 
-  it('lets one of two that are sent at once with the policy reject win', async () => {
+  it('lets one of two concurrent messages with policy reject win', async () => {
     const h = await start()
     const results = await Promise.allSettled([
       h.send('s', 'one', { policy: 'reject' }),
@@ -132,7 +132,7 @@ describe('a run', () => {
     expect(ended.output?.map((part) => part.type)).toEqual(['text', 'message', 'text'])
   })
 
-  it('answers a steering message that came too late, though whoever took it died when it was stored', async () => {
+  it('answers a late steering message, although the node that accepted it died after storing it', async () => {
     const h = await start()
     const { log } = h.stores
     await h.send('s', 'one')
@@ -154,16 +154,16 @@ describe('a run', () => {
     await h.event('s', 'run.ended', (event) => event.run === 'steer_late')
   })
 
-  it('answers a steering message that the run it was sent to did not take any more', async () => {
+  it('answers a steering message that its run no longer took', async () => {
     const h = await start()
     const { run } = await h.send('s', 'one')
     const first = await h.model.next()
     first.text('all there is')
     await h.event('s', 'run.output')
     expect(await h.send('s', 'and in French', { id: 'waits', policy: 'steer' })).toMatchObject({ run })
-    // Whoever has its offer knows by now that it is not late.
+    // The handler of its offer knows by now that the message is not late.
     await new Promise((resolve) => setTimeout(resolve, 400))
-    // The run completes, as far as its owner knows, before it hears of the message.
+    // The driver completes the run before it learns of the message.
     const subject = `run.${run}` as const
     const usage = { inputTokens: 7, outputTokens: 3 }
     const end = { type: 'run.ended' as const, run: run ?? '', reason: 'completed' as const, usage, next: 1 }
@@ -173,7 +173,7 @@ describe('a run', () => {
     await h.event('s', 'run.ended', (event) => event.run === 'steer_waits')
   })
 
-  it('does not give what nobody saw to the model again', async () => {
+  it('leaves unseen output out of the next prompt', async () => {
     const h = await start()
     const { run = '' } = await h.send('s', 'one')
     const first = await h.model.next()
@@ -195,7 +195,7 @@ describe('a run', () => {
 })
 
 describe('cancelling', () => {
-  it('ends the run for everybody, closes the request, and keeps the text', async () => {
+  it('ends the run for all readers, closes the request, and keeps the text', async () => {
     const h = await start()
     const { run } = await h.send('s', 'one')
     const call = await h.model.next()
@@ -209,7 +209,7 @@ describe('cancelling', () => {
     expect(ended.output).toMatchObject([{ type: 'text', text: 'begun' }])
   })
 
-  it('has one effect however often it is sent', async () => {
+  it('takes effect once, however often it is sent', async () => {
     const h = await start()
     await h.send('s', 'one')
     await h.model.next()
@@ -223,8 +223,8 @@ describe('cancelling', () => {
     expect(await h.event('s', 'run.ended', (event) => event.run === second.run)).toMatchObject({ reason: 'completed' })
   })
 
-  // The end that is left after its output was added did not count as what the command did.
-  it('has one effect, also when it is sent again to a session that was opened anew', async () => {
+  // After compaction, the remaining end did not count as the effect of the command.
+  it('takes effect once, even if it is repeated to a reopened session', async () => {
     const h = await start()
     const { run } = await h.send('s', 'one')
     const first = await h.model.next()
@@ -242,14 +242,14 @@ describe('cancelling', () => {
     await h.event('s', 'run.ended', (event) => event.run !== run && event.reason === 'completed')
   })
 
-  it('refuses when nothing is active, or the run is unknown', async () => {
+  it('is refused if no run is active or the run is unknown', async () => {
     const h = await start()
     const cancel = { type: 'cancel', id: 'c1', session: 's' } as const
     await expect(h.service.cancel(cancel, CALLER)).rejects.toMatchObject({ code: 'no_active_run' })
     await expect(h.service.cancel({ ...cancel, run: 'r' }, CALLER)).rejects.toMatchObject({ code: 'run_not_found' })
   })
 
-  it('ends all runs before an interrupt, and starts the new one', async () => {
+  it('ends all earlier runs on an interrupt, and starts the new one', async () => {
     const h = await start()
     const first = await h.send('s', 'one')
     const call = await h.model.next()
@@ -270,7 +270,7 @@ describe('cancelling', () => {
 })
 
 describe('a message', () => {
-  it('sent five times has one effect', async () => {
+  it('takes effect once if it is sent five times', async () => {
     const h = await start()
     const id = makeId('c')
     const receipts = await Promise.all(
@@ -286,7 +286,7 @@ describe('a message', () => {
     expect(h.model.calls).toHaveLength(1)
   })
 
-  it('whose run was never offered, because the queue refused, is answered when it is sent again', async () => {
+  it('is answered on a retry, if the queue refused its run at first', async () => {
     const h = await start()
     const content = [{ type: 'text' as const, text: 'hello' }]
     const about = { type: 'message', role: 'user', author: 'ada', policy: 'queue' } as const
@@ -297,7 +297,7 @@ describe('a message', () => {
     expect(await h.event('s', 'run.ended')).toMatchObject({ run: 'run_1', reason: 'completed' })
   })
 
-  it('is refused when its id was used for another', async () => {
+  it('is refused if its id was used for another message', async () => {
     const h = await start()
     await h.send('s', 'one', { id: 'c1' })
     await expect(h.send('s', 'two', { id: 'c1' })).rejects.toMatchObject({ code: 'command_id_reused' })
@@ -305,8 +305,8 @@ describe('a message', () => {
 })
 
 describe('a message that is stored after its run was offered', () => {
-  it('is answered, also when this node hears of it late', async () => {
-    // A feed that was compared with the log for ten seconds had the run dropped whose message was acknowledged.
+  it('is answered, even if this node learns of it late', async () => {
+    // Regression: while a feed was compared with the log for ten seconds, the run of an acknowledged message was dropped.
     const h = await start({ limits: { messageWaitMs: 30 } })
     const { log, runs } = h.stores
     const follow = log.follow.bind(log)
@@ -320,7 +320,7 @@ describe('a message that is stored after its run was offered', () => {
       stored = resolve
     })
     log.head = async (session) => {
-      // The second look comes after the message, however long the disk takes over that.
+      // The second check comes after the message, however slow the disk is.
       if (asked.length === 1) await isStored
       const cursor = await head(session)
       asked.shift()?.(cursor)
@@ -354,7 +354,7 @@ describe('tools', () => {
     execute: ({ a, b }) => a + b,
   })
 
-  it('of the server are run in parallel, and their results go back to the model', async () => {
+  it('of the server run in parallel, and the model gets their results', async () => {
     let running = 0
     let most = 0
     let both: () => void = () => undefined
@@ -392,9 +392,9 @@ describe('tools', () => {
 
   it.each([
     ['an unknown tool', 'nothing', {}, /no tool named/],
-    ['an input that does not fit', 'add', { a: 'x' }, /does not fit/],
+    ['an invalid input', 'add', { a: 'x' }, /does not match/],
     ['an input that is not JSON', 'add', '{"a":', /not JSON/],
-  ])('tell the model of %s', async (_, name, input, told) => {
+  ])('give the model an error for %s', async (_, name, input, expected) => {
     const h = await start({ serverTools: [add] })
     await h.send('s', 'go')
     const first = await h.model.next()
@@ -402,11 +402,11 @@ describe('tools', () => {
     first.finish('tool-calls')
     const second = await h.model.next()
     const last = second.options.prompt.at(-1)
-    expect(textOf(last)).toMatch(told)
+    expect(textOf(last)).toMatch(expected)
     second.finish()
   })
 
-  it('that throw, take too long or return too much give the model an error', async () => {
+  it('that throw, time out or return too much give the model an error', async () => {
     const tools = [
       defineTool({ name: 'throws', inputSchema: {}, execute: () => Promise.reject(new Error('no luck')) }),
       defineTool({ name: 'hangs', inputSchema: {}, timeoutMs: 20, execute: () => new Promise(() => undefined) }),
@@ -418,18 +418,18 @@ describe('tools', () => {
     for (const tool of tools) first.tool(tool.name, {})
     first.finish('tool-calls')
     const second = await h.model.next()
-    const told = textOf(second.options.prompt.at(-1))
-    expect(told).toMatch(/no luck/)
-    expect(told).toMatch(/longer than 20 ms/)
-    expect(told).toMatch(/more than 262144 bytes/)
+    const errors = textOf(second.options.prompt.at(-1))
+    expect(errors).toMatch(/no luck/)
+    expect(errors).toMatch(/longer than 20 ms/)
+    expect(errors).toMatch(/larger than 262144 bytes/)
     second.finish()
   })
 
-  it('of a client are claimed by one connection, and its result goes on', async () => {
+  it('of a client are claimed by one connection, whose result continues the run', async () => {
     const h = await start()
     const tool = { name: 'where', inputSchema: { type: 'object' } }
-    await h.service.arrive('s', CALLER, [tool])
-    await h.service.arrive('s', OTHER, [tool])
+    await h.service.attach('s', CALLER, [tool])
+    await h.service.attach('s', OTHER, [tool])
     await h.send('s', 'go')
     const first = await h.model.next()
     first.tool('where', {})
@@ -449,18 +449,18 @@ describe('tools', () => {
     second.finish()
   })
 
-  it('of a client are offered again when the claimant leaves', async () => {
+  it('of a client are offered again if the claimant disconnects', async () => {
     const h = await start()
     const tool = { name: 'where' }
-    await h.service.arrive('s', CALLER, [tool])
-    await h.service.arrive('s', OTHER, [tool])
+    await h.service.attach('s', CALLER, [tool])
+    await h.service.attach('s', OTHER, [tool])
     await h.send('s', 'go')
     const first = await h.model.next()
     first.tool('where', {})
     first.finish('tool-calls')
     const { call } = await h.event('s', 'tool.called')
     await h.service.claim({ type: 'tool.claim', id: 'c1', session: 's', call }, CALLER)
-    h.service.leave('s', CALLER.connection)
+    h.service.detach('s', CALLER.connection)
     await h.event('s', 'tool.called', (event) => event.attempt === 2)
     await h.service.claim({ type: 'tool.claim', id: 'c2', session: 's', call }, OTHER)
     await h.service.result({ type: 'tool.result', id: 'r1', session: 's', call, error: 'not at home' }, OTHER)
@@ -469,9 +469,9 @@ describe('tools', () => {
     second.finish()
   })
 
-  it('of a client are offered again when the lease runs out', async () => {
+  it('of a client are offered again if the claim expires', async () => {
     const h = await start({ leaseMs: 30 })
-    await h.service.arrive('s', CALLER, [{ name: 'where' }])
+    await h.service.attach('s', CALLER, [{ name: 'where' }])
     await h.send('s', 'go')
     const first = await h.model.next()
     first.tool('where', {})
@@ -484,21 +484,21 @@ describe('tools', () => {
     second.finish()
   })
 
-  it('that nobody runs end in a time-out that the model is told of', async () => {
+  it('that no client runs give the model a timeout error', async () => {
     const h = await start()
-    await h.service.arrive('s', CALLER, [{ name: 'where', timeoutMs: 100 }])
+    await h.service.attach('s', CALLER, [{ name: 'where', timeoutMs: 100 }])
     await h.send('s', 'go')
     const first = await h.model.next()
     first.tool('where', {})
     first.finish('tool-calls')
     const second = await h.model.next()
-    expect(textOf(second.options.prompt.at(-1))).toMatch(/No client took the call/)
+    expect(textOf(second.options.prompt.at(-1))).toMatch(/No client claimed the call/)
     second.finish()
   })
 
-  it('refuse a result that does not fit their schema, and take the next', async () => {
+  it('reject a result that does not match their schema, and accept the next', async () => {
     const h = await start()
-    await h.service.arrive('s', CALLER, [{ name: 'where', outputSchema: { type: 'object', required: ['city'] } }])
+    await h.service.attach('s', CALLER, [{ name: 'where', outputSchema: { type: 'object', required: ['city'] } }])
     await h.send('s', 'go')
     const first = await h.model.next()
     first.tool('where', {})
@@ -546,13 +546,13 @@ describe('tools', () => {
     first.tool('pay', {})
     first.finish('tool-calls')
     const second = await h.model.next()
-    expect(textOf(second.options.prompt.at(-1))).toMatch(/Nobody approved/)
+    expect(textOf(second.options.prompt.at(-1))).toMatch(/was not approved/)
     second.finish()
   })
 })
 
 describe('a provider', () => {
-  it('that is silent before its first token fails the run', async () => {
+  it('that sends no first token fails the run', async () => {
     const h = await start({ limits: { firstTokenMs: 50 } })
     await h.send('s', 'go')
     const call = await h.model.next()
@@ -573,7 +573,7 @@ describe('a provider', () => {
     })
   })
 
-  it('that limits the rate is asked again when it says, before anything was said', async () => {
+  it('that limits the rate before any output is retried after its wait', async () => {
     const h = await start()
     h.model.failures.push(refusal(429, { 'retry-after-ms': '20' }), refusal(503))
     const { run } = await h.send('s', 'go')
@@ -584,7 +584,7 @@ describe('a provider', () => {
   })
 
   it.each([
-    ['asks to wait longer than the bound', [refusal(429, { 'retry-after': '3600' })], 'provider_rate_limited'],
+    ['asks for a longer wait than the limit', [refusal(429, { 'retry-after': '3600' })], 'provider_rate_limited'],
     ['fails again and again', [refusal(500), refusal(500), refusal(500)], 'provider_error'],
     ['refuses the credentials', [refusal(401)], 'provider_unauthenticated'],
   ])('that %s fails the run', async (_, failures, code) => {
@@ -595,7 +595,7 @@ describe('a provider', () => {
     expect(h.model.calls).toHaveLength(0)
   })
 
-  it('that cuts the connection fails the run', async () => {
+  it('that drops the connection fails the run', async () => {
     const h = await start()
     await h.send('s', 'go')
     const call = await h.model.next()
@@ -604,7 +604,7 @@ describe('a provider', () => {
     expect(await h.event('s', 'run.ended')).toMatchObject({ error: { code: 'provider_disconnected' } })
   })
 
-  it('that withholds the answer fails the run', async () => {
+  it('that filters the answer fails the run', async () => {
     const h = await start()
     await h.send('s', 'go')
     const call = await h.model.next()
@@ -612,7 +612,7 @@ describe('a provider', () => {
     expect(await h.event('s', 'run.ended')).toMatchObject({ error: { code: 'content_filtered' } })
   })
 
-  it('that breaks the stream fails the run without its words reaching anybody', async () => {
+  it('that breaks the stream fails the run without exposing its error text', async () => {
     const h = await start()
     await h.send('s', 'go')
     const call = await h.model.next()
@@ -622,7 +622,7 @@ describe('a provider', () => {
     expect(textOf(ended)).not.toMatch(/secret/)
   })
 
-  it('that never stops is stopped at the bound of tokens', async () => {
+  it('that never stops is stopped at the token limit', async () => {
     const h = await start({ limits: { outputTokens: 10 } })
     await h.send('s', 'go')
     const call = await h.model.next()
@@ -631,7 +631,7 @@ describe('a provider', () => {
     expect(await h.event('s', 'run.ended')).toMatchObject({ error: { code: 'token_limit' } })
   })
 
-  it('that calls tools for ever is stopped at the bound of steps', async () => {
+  it('that calls tools forever is stopped at the step limit', async () => {
     const noop = defineTool({ name: 'noop', inputSchema: {}, execute: () => 1 })
     const h = await start({ limits: { steps: 2 }, serverTools: [noop] })
     await h.send('s', 'go')
@@ -643,7 +643,7 @@ describe('a provider', () => {
     expect(await h.event('s', 'run.ended')).toMatchObject({ error: { code: 'step_limit' } })
   })
 
-  it('that takes too long in all is stopped', async () => {
+  it('that exceeds the time limit is stopped', async () => {
     const h = await start({ limits: { runMs: 50 } })
     await h.send('s', 'go')
     await h.model.next()
@@ -651,8 +651,8 @@ describe('a provider', () => {
   })
 })
 
-describe('a run whose owner stopped', () => {
-  it('is continued from the stored text where the model can be prefilled', async () => {
+describe('a run whose driver stopped', () => {
+  it('continues from the stored text if the model can be prefilled', async () => {
     const h = await start()
     h.model.prefill = 'text'
     await h.send('s', 'go')
@@ -674,8 +674,8 @@ describe('a run whose owner stopped', () => {
     })
   })
 
-  it('is continued from all of it, also when somebody wrote meanwhile who had not seen it all', async () => {
-    // Its model was given the text up to what was seen, and said the rest again.
+  it('continues from all of it, even after a message whose sender had not seen all of it', async () => {
+    // Regression: the prompt contained only the seen text, so the model repeated the rest.
     const h = await start()
     h.model.prefill = 'text'
     const { run } = await h.send('s', 'go')
@@ -689,7 +689,7 @@ describe('a run whose owner stopped', () => {
     expect(second.options.prompt.at(-1)).toEqual({ role: 'assistant', content: [{ type: 'text', text: 'one ' }] })
   })
 
-  it('is restarted where it cannot, with indexes that go on', async () => {
+  it('restarts if it cannot, with continuous indexes', async () => {
     const h = await start()
     await h.send('s', 'go')
     const first = await h.model.next()
@@ -705,9 +705,9 @@ describe('a run whose owner stopped', () => {
     expect(await h.event('s', 'run.ended')).toMatchObject({ next: 2, output: [{ text: 'again', index: 1 }] })
   })
 
-  it('waits for the tools that the former owner called', async () => {
+  it('waits for the tools that the previous driver called', async () => {
     const h = await start()
-    await h.service.arrive('s', CALLER, [{ name: 'where' }])
+    await h.service.attach('s', CALLER, [{ name: 'where' }])
     await h.send('s', 'go')
     const first = await h.model.next()
     first.text('let me see ')
@@ -716,7 +716,7 @@ describe('a run whose owner stopped', () => {
     const { call } = await h.event('s', 'tool.called')
     await h.close()
     await h.open()
-    await h.service.arrive('s', OTHER, [{ name: 'where' }])
+    await h.service.attach('s', OTHER, [{ name: 'where' }])
     await h.service.result({ type: 'tool.result', id: 'r', session: 's', call, output: 'Bern' }, OTHER)
     const second = await h.model.next()
     expect(second.options.prompt.map((message) => message.role)).toEqual(['user', 'assistant', 'tool'])
@@ -726,7 +726,7 @@ describe('a run whose owner stopped', () => {
     expect(await h.event('s', 'run.ended')).toMatchObject({ reason: 'completed' })
   })
 
-  it('keeps the steps that were complete when the last one is restarted', async () => {
+  it('keeps complete steps when the last one restarts', async () => {
     const noop = defineTool({ name: 'noop', inputSchema: {}, execute: () => 1 })
     const h = await start({ serverTools: [noop] })
     await h.send('s', 'go')
@@ -751,10 +751,10 @@ describe('a run whose owner stopped', () => {
     ])
   })
 
-  it('waits for a call that the model had spoken on after', async () => {
+  it('waits for a call although the model wrote text after it', async () => {
     const h = await start()
     h.model.prefill = 'text'
-    await h.service.arrive('s', CALLER, [{ name: 'where' }])
+    await h.service.attach('s', CALLER, [{ name: 'where' }])
     await h.send('s', 'go')
     const first = await h.model.next()
     first.tool('where', {})
@@ -763,7 +763,7 @@ describe('a run whose owner stopped', () => {
     await h.event('s', 'run.output')
     await h.close()
     await h.open()
-    await h.service.arrive('s', OTHER, [{ name: 'where' }])
+    await h.service.attach('s', OTHER, [{ name: 'where' }])
     await h.service.result({ type: 'tool.result', id: 'r', session: 's', call, output: 'Bern' }, OTHER)
     const second = await h.model.next()
     expect(textOf(second.options.prompt)).toMatch(/Bern/)
@@ -772,7 +772,7 @@ describe('a run whose owner stopped', () => {
     await h.event('s', 'run.ended', (event) => event.reason === 'completed')
   })
 
-  it('is not given up for waiting for a person over many restarts', async () => {
+  it('does not fail because it waited for a person over many restarts', async () => {
     const pay = defineTool({ name: 'pay', inputSchema: {}, approval: true, execute: () => 'paid' })
     const h = await start({ serverTools: [pay] })
     await h.send('s', 'go')
@@ -791,8 +791,8 @@ describe('a run whose owner stopped', () => {
     expect(await h.event('s', 'run.ended')).toMatchObject({ reason: 'completed' })
   })
 
-  it('goes on when its session could not be followed any more, and so do those that wait', async () => {
-    // They waited for ever: for a session that nothing was told any more.
+  it('continues if its session can no longer be followed, as do queued runs', async () => {
+    // Regression: they waited forever for a replica that received no more entries.
     const h = await start()
     const { log } = h.stores
     const follow = log.follow.bind(log)
@@ -820,7 +820,7 @@ describe('a run whose owner stopped', () => {
     expect(ended.reason).toBe('completed')
   })
 
-  it('is given up when its owners are lost again and again', async () => {
+  it('fails if its drivers are lost again and again', async () => {
     const h = await start()
     await h.send('s', 'go')
     for (let restart = 0; restart < 3; restart += 1) {

@@ -1,18 +1,20 @@
-// RunEngine: takes runs from the queue, waits until each is due, and drives it to its end. Nothing is kept
-// here that the log does not hold: a run whose engine died is given to the next one, which goes on.
-import { parseCursor, ReplyError } from '@parley/protocol'
+// RunEngine: takes runs from the queue, waits until each is due, and drives it to its end. It keeps no state that is not in the
+// log, so another engine can continue a run after this one died.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ERRORS, parseCursor, ReplyError } from '@parley/protocol'
+import { lateSteerRun } from '@parley/protocol/make-id'
 import type { Logger } from 'pino'
 import type { RunMetrics } from '../metric/run-metrics.ts'
 import type { ModelCatalog } from '../model/model.ts'
-import { compactRun, endRun, endWatch } from '../session/commands/end-run.ts'
-import { offerOpen } from '../session/commands/send.ts'
+import { appendImpliedEnds, compactRun, endRun } from '../session/commands/end-run.ts'
+import { offerQueuedRuns } from '../session/commands/send.ts'
 import type { SessionCache } from '../session/session-cache.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
-import { findCommand, findRun, lateSteerRun, type SessionState } from '../session/state/session-state.ts'
+import { findCommand, findRun, type SessionState } from '../session/state/session-state.ts'
 import type { TranscriptWriter } from '../session/transcript/transcript-writer.ts'
 import { StorageError } from '../store/ports/errors.ts'
-import { type Delivery, DeliveryLost, type RunQueue, type Taking } from '../store/ports/run-queue.ts'
+import { type Delivery, DeliveryLost, type RunQueue, type RunSubscription } from '../store/ports/run-queue.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import type { Tracer } from '../trace/tracer.ts'
@@ -20,11 +22,11 @@ import { CompletionMetrics } from './completion-metrics.ts'
 import type { RunBudgets } from './run-budget.ts'
 import { RunDriver, type RunLimits } from './run-driver.ts'
 
-/** A named way to answer, chosen by `agent` in `send`. */
+/** A named configuration, selected by `agent` in `send`. */
 export interface Agent {
   readonly model?: string | undefined
   readonly system?: string | undefined
-  /** Names of the server's tools it may use; left out: all. */
+  /** Names of the server tools it may use. Default: all. */
   readonly tools?: readonly string[] | undefined
 }
 
@@ -39,32 +41,32 @@ export interface RunEngineOptions {
   readonly serverTools: ReadonlyMap<string, ServerTool>
   readonly limits: RunLimits
   readonly node: string
-  /** Runs driven, or waited for, at once. */
+  /** The maximum of concurrent runs, waiting ones included. */
   readonly concurrency: number
-  /** Owners in a row that may be lost without having brought anything forth, before the run is given up. */
+  /** The run fails after this many drivers in a row were lost without any output. */
   readonly maxStalls: number
-  /** Owners of one run in all. */
+  /** The maximum of drivers of one run. */
   readonly maxAttempts: number
   readonly logger: Logger
   readonly metrics?: RunMetrics | undefined
   readonly tracer?: Tracer | undefined
   readonly budgets?: RunBudgets | undefined
-  /** Told which users' runs this node has, those that wait for their turn among them. */
-  readonly places?: RunPlaceKeeper | undefined
-  /** Whether anybody reads a session now, or did a moment ago, on any node. */
+  /** Tracks the runs of each user on this node, queued ones included. */
+  readonly activeRuns?: ActiveRunTracker | undefined
+  /** Whether a session has a reader now, or had one a moment ago, on any node. */
   readonly isRead?: (session: string) => Promise<boolean>
 }
 
-export interface RunPlaceKeeper {
+export interface ActiveRunTracker {
   began(user: string, run: string): void
   ended(user: string, run: string): void
 }
 
 export interface RunEngine {
   start(): Promise<void>
-  /** Runs that are being driven now. */
+  /** The number of runs with a driver. */
   readonly active: number
-  /** Takes no more runs, gives those under way so many milliseconds to end, and hands over the rest. */
+  /** Takes no more runs, waits `drainMs` for the active ones to end, and hands over the rest. */
   stop(drainMs: number): Promise<void>
 }
 
@@ -83,18 +85,18 @@ export const RUN_LIMITS: RunLimits = {
   messageWaitMs: 12_000,
 }
 
-/** Milliseconds in which nearly every message comes that was stored after its offer. */
+/** Nearly every message that is stored after its offer arrives within this time (ms). */
 const SOON_MS = 250
-/** Milliseconds until an owner that was stopped by the log sees there why. */
+/** The longest wait (ms) of a stopped driver for the entry that explains it. */
 const STOPPED_WAIT_MS = 10_000
-/** Milliseconds for which a handler tries by itself while the log is away, before the queue has to. */
-const AWAY_MS = 10 * 60_000
+/** A handler retries for this long (ms) while the log is unavailable; then the queue redelivers the run. */
+const OUTAGE_MS = 10 * 60_000
 
 export function createRunEngine(options: RunEngineOptions): RunEngine {
   const { log, runs, sessions, transcripts, logger } = options
   const stopping = new AbortController()
   const count = options.metrics && new CompletionMetrics(options.metrics, options.isRead)
-  let taking: Taking | undefined
+  let taking: RunSubscription | undefined
   let active = 0
   let idle: (() => void) | undefined
 
@@ -102,105 +104,105 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     const lease = await sessions.retain(delivery.session)
     try {
       const { session } = lease
-      const found = await appears(log, session, delivery, signal, options.limits.messageWaitMs)
+      const found = await messageArrives(log, session, delivery, signal, options.limits.messageWaitMs)
       if (!found && findCommand(session.state, delivery.command) === undefined) {
         logger.info({ session: delivery.session, run: delivery.run }, 'run was offered without its message')
         return
       }
-      if (!found && !(await comesLate(session, delivery, AbortSignal.any([signal, stopping.signal])))) return
+      if (!found && !(await isLateSteer(session, delivery, AbortSignal.any([signal, stopping.signal])))) return
       const before = findRun(session.state, delivery.run)
-      await inItsPlace(session, delivery.run, () => toItsEnd(session, delivery, signal))
+      await trackActive(session, delivery.run, () => driveToEnd(session, delivery, signal))
       count?.done(session, delivery, before)
-      // Runs that ended now may have left work that only the log knows of.
-      await endWatch(log, session)
-      await offerOpen(runs, session)
-      await transcripts.fold(session)
+      // Ended runs may leave work that only the log shows.
+      await appendImpliedEnds(log, session)
+      await offerQueuedRuns(runs, session)
+      await transcripts.compact(session)
     } finally {
       lease.release()
     }
   }
 
-  async function inItsPlace(session: SessionReplica, run: string, work: () => Promise<void>): Promise<void> {
-    const { places } = options
+  async function trackActive(session: SessionReplica, run: string, work: () => Promise<void>): Promise<void> {
+    const { activeRuns } = options
     const message = findRun(session.state, run)?.message
     const user = session.state.messages.find(({ event }) => event.id === message)?.event.author
-    if (places === undefined || user === undefined) return work()
-    places.began(user, run)
+    if (activeRuns === undefined || user === undefined) return work()
+    activeRuns.began(user, run)
     try {
       await work()
     } finally {
-      places.ended(user, run)
+      activeRuns.ended(user, run)
     }
   }
 
-  async function toItsEnd(session: SessionReplica, delivery: Delivery, signal: AbortSignal): Promise<void> {
-    const until = performance.now() + AWAY_MS
+  async function driveToEnd(session: SessionReplica, delivery: Delivery, signal: AbortSignal): Promise<void> {
+    const until = performance.now() + OUTAGE_MS
     for (;;) {
       try {
         if (await advance(session, delivery, signal)) return
       } catch (error) {
-        const away = error instanceof StorageError || (error instanceof ReplyError && error.retryable)
-        if (!away || signal.aborted || performance.now() > until) throw error
-        // It would never learn what has happened since: the queue gives the run to somebody who opens it anew.
+        const isOutage = error instanceof StorageError || (error instanceof ReplyError && error.retryable)
+        if (!isOutage || signal.aborted || performance.now() > until) throw error
+        // This replica no longer follows the log: the queue redelivers the run to a handler that opens the session again.
         if (session.lost !== undefined) throw error
         logger.warn({ err: error, run: delivery.run }, 'run waits for the log')
-        await pause(1_000, signal)
+        await sleep(1_000, undefined, { signal }).catch(() => signal.throwIfAborted())
       }
     }
   }
 
-  /** @returns whether the run has ended */
+  /** Takes the run one step further. @returns whether it has ended */
   async function advance(session: SessionReplica, delivery: Delivery, signal: AbortSignal): Promise<boolean> {
     const { run } = delivery
-    await endWatch(log, session)
-    const view = findRun(session.state, run)
-    if (view === undefined || view.phase === 'ended') {
-      // Its owner may have died between the end and the fold.
+    await appendImpliedEnds(log, session)
+    const record = findRun(session.state, run)
+    if (record === undefined || record.phase === 'ended') {
+      // Its driver may have died between the end and the compaction.
       await compactRun(log, session, run)
       return true
     }
-    if (view.stalls >= options.maxStalls || delivery.attempt > options.maxAttempts) {
-      const error = { code: 'owner_lost' as const, message: 'Too many owners of this run were lost.' }
+    if (record.stalls >= options.maxStalls || delivery.attempt > options.maxAttempts) {
+      const error = { code: 'owner_lost' as const, message: ERRORS.owner_lost.message }
       await endRun(log, session, run, { reason: 'failed', error })
       return false
     }
     if (!isDue(session.state, run)) {
-      // What stands before it may have lost its offer.
-      await offerOpen(runs, session)
+      // The run before it may have lost its offer.
+      await offerQueuedRuns(runs, session)
       const left = AbortSignal.any([signal, stopping.signal])
       await session.until((state) => (isDue(state, run) ? true : undefined), left)
       return false
     }
-    // What has not begun is left for the next node.
+    // A run that has not started goes to another node.
     stopping.signal.throwIfAborted()
-    await drive(session, view, signal)
+    await drive(session, record, signal)
     return false
   }
 
-  async function drive(session: SessionReplica, view: RunRecord, signal: AbortSignal): Promise<void> {
+  async function drive(session: SessionReplica, record: RunRecord, signal: AbortSignal): Promise<void> {
     active += 1
     try {
-      const owner = choose(session, view)
+      const choice = choose(session, record)
       const { node, limits, metrics, tracer, budgets } = options
       const epoch = await RunDriver.drive(
-        { ...owner, log, node, limits, logger, metrics, tracer, budgets },
+        { ...choice, log, node, limits, logger, metrics, tracer, budgets },
         session,
-        view,
+        record,
         signal,
       )
-      await isOver(session, view.id, epoch)
+      await waitForEnd(session, record.id, epoch)
     } catch (error) {
-      // A model or agent that was taken out of the configuration since.
+      // The model or agent was removed from the configuration.
       if (!(error instanceof ReplyError) || error.retryable) throw error
-      await endRun(log, session, view.id, { reason: 'failed', error: { code: error.code, message: error.message } })
+      await endRun(log, session, record.id, { reason: 'failed', error: { code: error.code, message: error.message } })
     } finally {
       active -= 1
       if (active === 0) idle?.()
     }
   }
 
-  function choose(session: SessionReplica, view: RunRecord) {
-    const message = session.state.messages.find((candidate) => candidate.event.id === view.message)?.event
+  function choose(session: SessionReplica, record: RunRecord) {
+    const message = session.state.messages.find((candidate) => candidate.event.id === record.message)?.event
     const agent = agentOf(options.agents, message?.agent)
     const allowed = agent?.tools
     const serverTools =
@@ -219,7 +221,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
       taking = await runs.take(handle, { concurrency: options.concurrency })
     },
     async stop(drainMs) {
-      // What has not begun goes to the next node at once; what has is given its time.
+      // Runs that have not started go to another node at once; the others get time to end.
       taking?.drain()
       stopping.abort()
       if (active > 0 && drainMs > 0) {
@@ -244,20 +246,20 @@ export function agentOf(agents: ReadonlyMap<string, Agent>, name: string | undef
   return agent
 }
 
-/** It is this run's turn, or it is over. */
+/** It is this run's turn, or it has ended. */
 function isDue(state: SessionState, run: string): boolean {
   return state.open[0]?.id === run || findRun(state, run)?.phase === 'ended'
 }
 
-/** Whether the run's message is there, or comes soon. An offer may be made in vain, by a repeated command. */
-async function appears(
+/** Whether the run's message is in the log, or arrives soon. The offer of a repeated command may have no message. */
+async function messageArrives(
   log: SessionLog,
   session: SessionReplica,
   { run, command }: Delivery,
   signal: AbortSignal,
   waitMs: number,
 ): Promise<boolean> {
-  const comes = async (ms: number): Promise<boolean> => {
+  const arrives = async (ms: number): Promise<boolean> => {
     try {
       const seen = (state: SessionState) => findRun(state, run) ?? state.deleted
       await session.until(seen, AbortSignal.any([signal, AbortSignal.timeout(ms)]))
@@ -267,58 +269,45 @@ async function appears(
       return false
     }
   }
-  // This node may hear of it late, and of what makes a run of it: what the log says now counts.
+  // This node may learn of the message late, so compare with the head of the log.
   const isKnown = async (): Promise<boolean> => {
     const head = parseCursor(await log.head(session.id))?.seq ?? 0
-    const isThere = (state: SessionState): true | undefined =>
+    const isCaughtUp = (state: SessionState): true | undefined =>
       state.seq >= head || findRun(state, run) !== undefined ? true : undefined
-    await session.until(isThere, AbortSignal.any([signal, AbortSignal.timeout(AWAY_MS)]))
+    await session.until(isCaughtUp, AbortSignal.any([signal, AbortSignal.timeout(OUTAGE_MS)]))
     return findRun(session.state, run) !== undefined
   }
-  if ((await comes(Math.min(waitMs, SOON_MS))) || (await isKnown())) return true
-  // A message that names another run was sent twice, and that one is its own.
-  if ((await log.last(session.id, `in.${command}`)) === 0 && (await comes(waitMs))) return true
+  if ((await arrives(Math.min(waitMs, SOON_MS))) || (await isKnown())) return true
+  // A stored message that names another run was sent twice; the other run answers it.
+  if ((await log.last(session.id, `in.${command}`)) === 0 && (await arrives(waitMs))) return true
   return isKnown()
 }
 
 /**
- * Whether a steering message turns out to have come too late for the run that it was sent to, and has its own. Until one or the
- * other is known the offer is kept: who finds that it has its own run may be told that this is queued already.
+ * Whether a steering message was too late for its run and got a run of its own. Keeps the offer until this is known, because other
+ * participants may assume that the run is queued.
  */
-async function comesLate(session: SessionReplica, { run, command }: Delivery, signal: AbortSignal): Promise<boolean> {
+async function isLateSteer(session: SessionReplica, { run, command }: Delivery, signal: AbortSignal): Promise<boolean> {
   if (run !== lateSteerRun(command)) return false
   await session.until((state) => (isSteering(state, command) ? undefined : true), signal)
   return findRun(session.state, run) !== undefined
 }
 
-/** It waits to be taken by a run that has not ended. */
+/** Whether the message waits to be taken by an active run. */
 function isSteering(state: SessionState, message: string): boolean {
-  return state.open.some((view) => view.steers.includes(message))
+  return state.open.some((record) => record.steers.includes(message))
 }
 
 /**
- * An owner stops when the run has ended, which the session may have to be told yet, or when another owner has it.
- * @param epoch of the owner that stopped; of the one before it, when it could not even begin
- * @throws DeliveryLost when another has it: it must not be fought over
+ * Waits until the session shows why the driver stopped: the run has ended, or another driver has it.
+ * @param epoch attempt of the stopped driver, or of the previous one if it never started
+ * @throws DeliveryLost if another driver has the run
  */
-async function isOver(session: SessionReplica, run: string, epoch: number): Promise<void> {
+async function waitForEnd(session: SessionReplica, run: string, epoch: number): Promise<void> {
   const how = await session.until((state) => {
-    const view = findRun(state, run)
-    if (view === undefined || view.phase === 'ended') return 'ended'
-    return view.epoch > epoch ? 'taken' : undefined
+    const record = findRun(state, run)
+    if (record === undefined || record.phase === 'ended') return 'ended'
+    return record.epoch > epoch ? 'taken' : undefined
   }, AbortSignal.timeout(STOPPED_WAIT_MS))
   if (how === 'taken') throw new DeliveryLost()
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const over = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', over)
-      resolve()
-    }
-    const timer = setTimeout(over, ms)
-    signal.addEventListener('abort', over, { once: true })
-  })
-  signal.throwIfAborted()
 }

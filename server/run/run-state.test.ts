@@ -1,5 +1,5 @@
-// The owner's state: whatever the order in which tokens come and appends complete, what is appended is
-// what the model said, once, in order, with indexes without a gap.
+// The driver's state: in any order of tokens and completed appends, the log gets the model's output once, in order, with
+// continuous indexes.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { toParts } from '../session/state/run-output.ts'
@@ -41,11 +41,11 @@ function takeAppend(state: Run.RunState): { state: Run.RunState; append: Run.Run
   return append === undefined ? undefined : { state: taken, append }
 }
 
-/** Plays a script against a log that accepts or refuses, and then lets everything through. */
-function play(script: readonly Op[]): { said: string[]; stored: Run.RunAppend[]; state: Run.RunState } {
+/** Plays a script against a log that accepts or refuses appends, and then accepts everything. */
+function play(script: readonly Op[]): { received: string[]; stored: Run.RunAppend[]; state: Run.RunState } {
   let state = begun()
   let seq = 1
-  const said: string[] = []
+  const received: string[] = []
   const stored: Run.RunAppend[] = []
   let inFlight: Run.RunAppend | undefined
   const take = (): void => {
@@ -64,10 +64,10 @@ function play(script: readonly Op[]): { said: string[]; stored: Run.RunAppend[];
   }
   for (const [at, { op, n }] of script.entries()) {
     if (op === 'text' || op === 'reasoning') {
-      said.push(`${op}:${at}`)
+      received.push(`${op}:${at}`)
       state = Run.received(state, op, `<${at}>`)
     } else if (op === 'call') {
-      said.push(`call:${at}`)
+      received.push(`call:${at}`)
       state = Run.called(state, {
         type: 'call',
         call: `call_${at}`,
@@ -91,28 +91,28 @@ function play(script: readonly Op[]): { said: string[]; stored: Run.RunAppend[];
     acknowledge()
     take()
   }
-  return { said, stored, state }
+  return { received, stored, state }
 }
 
 describe('the state of a run', () => {
-  it('appends what the model said, once, in order, with indexes without a gap', () => {
+  it('appends the model’s output once, in order, with continuous indexes', () => {
     fc.assert(
       fc.property(ops, (script) => {
-        const { said, stored, state } = play(script)
+        const { received, stored, state } = play(script)
         expect(state.phase).toBe('ended')
         const outputs = stored.flatMap(({ event }) => (event.type === 'run.output' ? [event] : []))
         expect(outputs.map((output) => output.index)).toEqual(outputs.map((_, index) => index))
-        const told = stored.flatMap(({ event }) => {
+        const appended = stored.flatMap(({ event }) => {
           if (event.type === 'tool.called') return [`call:${event.call.slice(5)}`]
           if (event.type !== 'run.output') return []
           return [...event.text.matchAll(/<(\d+)>/g)].map((match) => `${event.kind}:${match[1]}`)
         })
-        expect(told).toEqual(said)
+        expect(appended).toEqual(received)
       }),
     )
   })
 
-  it('ends with the whole output, and expects the last entry of its subject each time', () => {
+  it('ends with the whole output, and expects the last entry of its subject at each append', () => {
     fc.assert(
       fc.property(ops, (script) => {
         const { stored } = play(script)
@@ -134,7 +134,7 @@ describe('the state of a run', () => {
     )
   })
 
-  it('rolls up into a snapshot when many entries have gone out', () => {
+  it('compacts into a snapshot after many entries', () => {
     let state = begun()
     let seq = 1
     let snapshots = 0
@@ -165,10 +165,10 @@ describe('the state of a run', () => {
     expect(second?.append.event).toMatchObject({ type: 'run.output', index: 1, text: 'bcd' })
   })
 
-  it('passes text on that waits for nothing, as if it had been received and taken', () => {
-    const passed = Run.passedOn(begun(), 'text', 'a')
+  it('takes text that need not wait in one step, as if it was received and then taken', () => {
+    const passed = Run.receivedAndTaken(begun(), 'text', 'a')
     expect(passed).toEqual(takeAppend(Run.received(begun(), 'text', 'a'))?.state)
-    expect(Run.passedOn(passed ?? begun(), 'text', 'b')).toBeUndefined()
-    expect(Run.passedOn(Run.received(begun(), 'text', 'a'), 'text', 'b')).toBeUndefined()
+    expect(Run.receivedAndTaken(passed ?? begun(), 'text', 'b')).toBeUndefined()
+    expect(Run.receivedAndTaken(Run.received(begun(), 'text', 'a'), 'text', 'b')).toBeUndefined()
   })
 })

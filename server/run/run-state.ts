@@ -1,13 +1,12 @@
-// RunState: what the owner of a run still has to append, and what it may do next. Pure: each transition
-// returns a new state. The shell (run-owner.ts) calls the model, appends, and tells what came of it.
+// RunState: what a run's driver still has to append, and what it may do next. Pure: each transition returns a new state. The shell
+// (run-driver.ts, run-appender.ts) calls the model, appends, and reports the outcome.
 //
-//   starting ──started──► streaming ──finished──► settling ──► streaming   (tool results or steering messages)
+//   starting ──started──► streaming ──finished──► awaiting ──► streaming   (tool results or steering messages)
 //                             │                       │
 //                             └───────────────────────┴──► ending ──appended──► ended
 //
-// Self-clocked: one append is in flight at a time (`inFlight`); text that arrives meanwhile joins the
-// last item of the outbox, and goes out with the next append. The outbox keeps the model's order: text
-// before a call is appended before the call.
+// Self-clocked: one append is in flight at a time (`inFlight`). Text that arrives meanwhile joins the last item of the outbox and is
+// sent with the next append. The outbox keeps the model's order: text before a call is appended before the call.
 import type { Event, OutputPart, RunEnded, Usage } from '@parley/protocol'
 import { addOutput, addPart, fromParts, type RunOutput, toParts } from '../session/state/run-output.ts'
 import type { Seq } from '../store/ports/entry.ts'
@@ -28,11 +27,11 @@ export interface CallItem {
 type Item =
   | { readonly type: 'text'; readonly kind: TextKind; readonly text: string }
   | CallItem
-  /** The run takes these steering messages, or rolls up: a snapshot. */
+  /** A snapshot, which takes these steering messages; without any, it only compacts. */
   | { readonly type: 'snapshot'; readonly take: readonly string[] }
   | { readonly type: 'end'; readonly end: Pick<RunEnded, 'reason' | 'error' | 'cut'> }
 
-/** What does not change while this owner drives the run. */
+/** Constant while this driver drives the run. */
 export interface AboutRun {
   readonly run: string
   readonly epoch: number
@@ -46,8 +45,8 @@ export interface AboutRun {
 
 export interface RunState {
   readonly about: AboutRun
-  readonly phase: 'starting' | 'streaming' | 'settling' | 'ending' | 'ended'
-  /** The model call that is under way or comes next, from 0. */
+  readonly phase: 'starting' | 'streaming' | 'awaiting' | 'ending' | 'ended'
+  /** The current or next model call, from 0. */
   readonly step: number
   /** The last sequence number on the run's subject. */
   readonly last: Seq
@@ -58,9 +57,9 @@ export interface RunState {
   readonly inFlight: Item | undefined
   /** UTF-16 code units of text in the outbox and in flight. */
   readonly unsent: number
-  /** Entries on the subject since the last roll-up. */
+  /** Entries on the subject since the last compaction. */
   readonly entries: number
-  /** Deltas received: the running estimate of output tokens, until the provider tells. */
+  /** Received deltas: an estimate of the output tokens until the provider reports them. */
   readonly deltas: number
   readonly usage: Usage
 }
@@ -68,7 +67,7 @@ export interface RunState {
 /** UTF-16 code units of one `run.output` at most. */
 const OUTPUT_CHARS = 16 * 1024
 const EMPTY_OUTBOX: readonly Item[] = []
-/** Entries after which a run is rolled up into a snapshot. */
+/** A run is compacted into a snapshot after this many entries. */
 export const SNAPSHOT_ENTRIES = 512
 
 export function beginRun(about: AboutRun, from: Pick<RunState, 'last' | 'next' | 'output' | 'step'>): RunState {
@@ -88,7 +87,7 @@ export function beginRun(about: AboutRun, from: Pick<RunState, 'last' | 'next' |
   }
 }
 
-/** `run.started` is in the log. @param time of it @param output what readers hold now: less than before, after a restart */
+/** `run.started` is in the log. @param time of the entry @param output that readers keep: less than before, after a restart */
 export function started(state: RunState, seq: Seq, time: number, output: RunOutput | undefined): RunState {
   return { ...state, about: { ...state.about, startedAt: time }, phase: 'streaming', last: seq, output }
 }
@@ -97,23 +96,33 @@ export function started(state: RunState, seq: Seq, time: number, output: RunOutp
 export function received(state: RunState, kind: TextKind, text: string): RunState {
   const { last, next, output, inFlight, entries } = state
   const outbox = withText(state.outbox, kind, text)
-  return moved(state, last, next, output, outbox, inFlight, state.unsent + text.length, entries, state.deltas + 1)
+  return withFields(state, last, next, output, outbox, inFlight, state.unsent + text.length, entries, state.deltas + 1)
 }
 
 /**
- * As `received` and then `take`, in one step, for text that waits for nothing: so most tokens go.
- * Undefined when something is in flight or has to go out before.
+ * `received` and `take` in one step, for text that need not wait; most tokens take this path.
+ * @returns undefined if an append is in flight or another item is first
  */
-export function passedOn(state: RunState, kind: TextKind, text: string): RunState | undefined {
+export function receivedAndTaken(state: RunState, kind: TextKind, text: string): RunState | undefined {
   const { last, next, output, entries } = state
   const isFree = state.inFlight === undefined && state.outbox.length === 0 && state.phase === 'streaming'
   if (!isFree || entries >= SNAPSHOT_ENTRIES) return undefined
   const item: Item = { type: 'text', kind, text }
-  return moved(state, last, next, output, EMPTY_OUTBOX, item, state.unsent + text.length, entries, state.deltas + 1)
+  return withFields(
+    state,
+    last,
+    next,
+    output,
+    EMPTY_OUTBOX,
+    item,
+    state.unsent + text.length,
+    entries,
+    state.deltas + 1,
+  )
 }
 
-/** What a token changes. A literal: spreading an object of this size costs twenty times as much, at every token. */
-function moved(
+/** The state after a token. An object literal: a spread of this size costs twenty times as much, at every token. */
+function withFields(
   state: RunState,
   last: Seq,
   next: number,
@@ -148,7 +157,7 @@ export function finished(state: RunState, usage: Usage): RunState {
   const reasoning = (state.usage.reasoningTokens ?? 0) + (usage.reasoningTokens ?? 0)
   return {
     ...state,
-    phase: 'settling',
+    phase: 'awaiting',
     usage: {
       inputTokens: state.usage.inputTokens + usage.inputTokens,
       outputTokens: state.usage.outputTokens + usage.outputTokens,
@@ -157,37 +166,37 @@ export function finished(state: RunState, usage: Usage): RunState {
   }
 }
 
-/** The next model call begins, with what was steered in. */
+/** The next model call starts, with these steering messages. */
 export function nextStep(state: RunState, take: readonly string[]): RunState {
   const outbox: readonly Item[] = take.length === 0 ? state.outbox : [...state.outbox, { type: 'snapshot', take }]
   return { ...state, phase: 'streaming', step: state.step + 1, outbox }
 }
 
-/** Nothing more comes; what is in the outbox still goes out first. */
+/** The run ends after the outbox is appended. */
 export function ending(state: RunState, end: Pick<RunEnded, 'reason' | 'error' | 'cut'>): RunState {
   if (state.phase === 'ending' || state.phase === 'ended') return state
   return { ...state, phase: 'ending', usage: usageSoFar(state), outbox: [...state.outbox, { type: 'end', end }] }
 }
 
-/** Of a step that was cut short the provider tells no usage: then every delta counts as a token. */
+/** The provider reports no usage for an interrupted step; then each delta counts as a token. */
 export function usageSoFar(state: RunState): Usage {
   return { ...state.usage, outputTokens: Math.max(state.usage.outputTokens, state.deltas) }
 }
 
-/** Somebody else ended the run, or owns it now: nothing of the outbox will be appended. */
+/** The run was ended or taken over: nothing in the outbox will be appended. */
 export function fenced(state: RunState): RunState {
   return { ...state, phase: 'ended', outbox: [], inFlight: undefined, unsent: 0 }
 }
 
 export interface RunAppend {
-  /** The tool call on whose subject it goes; undefined: on the run's own. */
+  /** The tool call whose subject it is for; undefined: the run's own subject. */
   readonly call: string | undefined
   readonly event: Event
   readonly expect: Seq
   readonly rollup: boolean
 }
 
-/** Puts the next append in flight; the same state when one is already, or nothing is to be appended. */
+/** Puts the next append in flight. @returns the same state if one is in flight, or nothing is left to append */
 export function take(state: RunState): RunState {
   if (state.inFlight !== undefined || state.phase === 'starting' || state.phase === 'ended') return state
   const due = state.entries >= SNAPSHOT_ENTRIES
@@ -199,10 +208,10 @@ export function take(state: RunState): RunState {
   }
   const outbox = state.outbox.length === 1 ? EMPTY_OUTBOX : state.outbox.slice(1)
   const { last, next, output, unsent, entries, deltas } = state
-  return moved(state, last, next, output, outbox, head, unsent, entries, deltas)
+  return withFields(state, last, next, output, outbox, head, unsent, entries, deltas)
 }
 
-/** What was in flight is in the log. */
+/** The item in flight is in the log. */
 export function appended(state: RunState, seq: Seq): RunState {
   const item = state.inFlight
   if (item === undefined) return state
@@ -211,7 +220,17 @@ export function appended(state: RunState, seq: Seq): RunState {
     case 'text': {
       const output = addOutput(state.output, item.kind, state.next, item.text)
       const unsent = state.unsent - item.text.length
-      return moved(state, seq, state.next + 1, output, state.outbox, inFlight, unsent, state.entries + 1, state.deltas)
+      return withFields(
+        state,
+        seq,
+        state.next + 1,
+        output,
+        state.outbox,
+        inFlight,
+        unsent,
+        state.entries + 1,
+        state.deltas,
+      )
     }
     case 'call':
       return { ...state, inFlight, output: addPart(state.output, { type: 'tool', call: item.call, name: item.name }) }
@@ -222,21 +241,21 @@ export function appended(state: RunState, seq: Seq): RunState {
   }
 }
 
-/** The append could not be made, and may be tried again. */
+/** The append failed and may be retried. */
 export function putBack(state: RunState): RunState {
   const item = state.inFlight
   if (item === undefined) return state
-  // A snapshot that was due comes by itself again.
+  // A snapshot that only compacts becomes due again.
   const again = item.type === 'snapshot' && item.take.length === 0 ? [] : [item]
   return { ...state, inFlight: undefined, outbox: [...again, ...state.outbox] }
 }
 
-/** Whether text of the model's waits for its turn behind what is in flight. */
-export function holdsText({ outbox }: RunState): boolean {
+/** Whether text waits behind the item in flight. */
+export function hasWaitingText({ outbox }: RunState): boolean {
   return outbox.length > 0 && outbox.some((item) => item.type === 'text')
 }
 
-/** What is in flight, as the log takes it; undefined when nothing is. */
+/** The append in flight; undefined if there is none. */
 export function inFlight(state: RunState): RunAppend | undefined {
   const { about, last, next, inFlight: item } = state
   if (item === undefined) return undefined

@@ -1,30 +1,30 @@
-// RunTrace: what one owner of a run tells of it as spans: how long the run waited, the owner's own time, each call of the model and
-// each tool. They hang on the span in which the message was taken, on whichever node that was, so that the owners of one run stand
-// side by side in one trace; one that was killed sends nothing. A few spans a run, none a token, and nothing that anybody wrote.
+// RunTrace: the spans of one driver of a run: the wait in the queue, the driver's own time, each model call and each tool call.
+// Their parent is the span that accepted the message, on any node, so one trace shows all drivers of a run. A killed driver sends
+// nothing. A few spans per run, none per token, and no user content.
 import type { MessageEvent, RunEnded } from '@parley/protocol'
 import { providerLabel } from '../metric/labels.ts'
 import type { Span, SpanAttributes, Tracer } from '../trace/tracer.ts'
 import { ModelFailure, type ModelFinish } from './model-call.ts'
 import type { AboutRun } from './run-state.ts'
 
-/** How a call of a tool came out. */
+/** The outcome of a tool call. */
 export type ToolOutcome = 'given' | 'failed' | 'denied' | 'left'
 
 export class RunTrace {
   readonly #tracer: Tracer
   readonly #parent: string | undefined
   readonly #about: SpanAttributes
-  readonly #owner: Span
-  /** Of the model call under way, until its first output. */
-  #silent: { readonly call: Span; readonly since: number } | undefined
-  #hasSpoken = false
+  readonly #driver: Span
+  /** The current model call, until its first output. */
+  #waiting: { readonly call: Span; readonly since: number } | undefined
+  #hasOutput = false
 
   constructor(tracer: Tracer, session: string, message: MessageEvent | undefined, about: AboutRun) {
     this.#tracer = tracer
     this.#parent = message?.trace
     this.#about = { 'gen_ai.conversation.id': session, 'parley.run.id': about.run }
     const agent = message?.agent
-    this.#owner = tracer.start(agent === undefined ? 'invoke_agent' : `invoke_agent ${agent}`, {
+    this.#driver = tracer.start(agent === undefined ? 'invoke_agent' : `invoke_agent ${agent}`, {
       kind: 'internal',
       parent: this.#parent,
       attributes: {
@@ -41,31 +41,31 @@ export class RunTrace {
   }
 
   /**
-   * The log has the owner's start.
-   * @param waited from when to when the run waited for its first owner, in Unix milliseconds by the log's clock
+   * The log has the driver's `run.started`.
+   * @param waited the time before the first driver, in Unix milliseconds by the log's clock
    */
   began(
     mode: 'new' | 'continue' | 'restart',
     waited: { readonly from: number; readonly to: number } | undefined,
   ): void {
-    this.#owner.set({ 'parley.run.mode': mode })
+    this.#driver.set({ 'parley.run.mode': mode })
     if (waited === undefined) return
     const { from, to } = waited
     const attributes = this.#about
     this.#tracer.start('wait in queue', { kind: 'internal', parent: this.#parent, attributes, from }).end(to)
   }
 
-  /** The log has the first output of a model call: now it can be seen. */
-  spoke(): void {
-    if (!this.#hasSpoken) this.#owner.event('first token')
-    this.#hasSpoken = true
-    if (this.#silent === undefined) return
-    const { call, since } = this.#silent
-    this.#silent = undefined
+  /** The log has the first output of a model call, so readers can see it. */
+  firstOutput(): void {
+    if (!this.#hasOutput) this.#driver.event('first token')
+    this.#hasOutput = true
+    if (this.#waiting === undefined) return
+    const { call, since } = this.#waiting
+    this.#waiting = undefined
     call.set({ 'gen_ai.response.time_to_first_chunk': (performance.now() - since) / 1000 })
   }
 
-  /** One call of the model. Resolves, or rejects, as the call does. */
+  /** One model call. Resolves or rejects as the call does. */
   async called(
     model: string,
     maxTokens: number,
@@ -74,7 +74,7 @@ export class RunTrace {
   ): Promise<ModelFinish> {
     const call = this.#tracer.start(`chat ${model}`, {
       kind: 'client',
-      parent: this.#owner,
+      parent: this.#driver,
       attributes: {
         ...this.#about,
         'gen_ai.operation.name': 'chat',
@@ -84,7 +84,7 @@ export class RunTrace {
         'parley.attempt': attempt,
       },
     })
-    this.#silent = { call, since: performance.now() }
+    this.#waiting = { call, since: performance.now() }
     try {
       const finish = await work()
       const { inputTokens, outputTokens } = finish.usage
@@ -104,14 +104,14 @@ export class RunTrace {
   }
 
   /**
-   * A call of a tool that is to be seen through, from now until it has its result.
-   * @param name undefined for one that nobody has: then it is the model's own word
-   * @returns to be called when it is over
+   * A tool call, from now until its result.
+   * @param name undefined for an unknown tool, because the model made up the name
+   * @returns a function that ends the span
    */
   tool(call: string, name: string | undefined, where: 'client' | 'server'): (outcome: ToolOutcome) => void {
     const span = this.#tracer.start(`execute_tool ${name ?? 'unknown'}`, {
       kind: 'internal',
-      parent: this.#owner,
+      parent: this.#driver,
       attributes: {
         ...this.#about,
         'gen_ai.operation.name': 'execute_tool',
@@ -128,17 +128,17 @@ export class RunTrace {
   }
 
   /**
-   * The owner is done.
-   * @param ended how the run ended; undefined when it goes on with another owner, or waits for one
+   * The driver is done.
+   * @param ended the end of the run; undefined if another driver continues it
    */
   done(ended: RunEnded | undefined, isHandedOver: boolean): void {
-    this.#owner.set({
+    this.#driver.set({
       'parley.run.outcome': ended?.reason ?? (isHandedOver ? 'handed_over' : 'lost'),
       'gen_ai.usage.input_tokens': ended?.usage.inputTokens,
       'gen_ai.usage.output_tokens': ended?.usage.outputTokens,
     })
-    if (ended?.reason === 'failed') this.#owner.failed(ended.error?.code ?? '_OTHER')
-    this.#owner.end()
+    if (ended?.reason === 'failed') this.#driver.failed(ended.error?.code ?? '_OTHER')
+    this.#driver.end()
   }
 }
 

@@ -1,4 +1,4 @@
-// Sampling: what a message asks of the model, as providers take it. Pure.
+// Sampling: a message's sampling options as provider options. Pure.
 import type { LanguageModelV3CallOptions, LanguageModelV3FunctionTool } from '@ai-sdk/provider'
 import type { Sampling } from '@parley/protocol'
 

@@ -1,4 +1,4 @@
-// What becomes of a call whose run is over: nobody goes on looking at it.
+// The call of an ended run: supervision stops.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { SessionCache } from '../session/session-cache.ts'
 import { type LmdbStores, openLmdbStores } from '../store/lmdb/stores.ts'
-import { keepCall } from './tool-call-supervisor.ts'
+import { superviseCall } from './tool-call-supervisor.ts'
 
 const RUN = 'run_1'
 const usage = { inputTokens: 0, outputTokens: 0 }
@@ -23,7 +23,7 @@ afterEach(async () => {
   rmSync(path, { recursive: true, force: true })
 })
 
-/** A call whose time is over, of a run that was cancelled. */
+/** An expired call of a cancelled run. */
 async function overdueCall(claim: Partial<Event> | undefined): Promise<void> {
   const append = async (subject: string, event: Event, expect: number): Promise<number> =>
     (await stores.log.append('s', subject, event, expect)).seq
@@ -45,9 +45,8 @@ async function overdueCall(claim: Partial<Event> | undefined): Promise<void> {
   await append(`run.${RUN}`, { type: 'run.ended', run: RUN, reason: 'cancelled', usage, next: 0 }, started)
 }
 
-describe('a call whose time is over when its run is, too', () => {
-  // Its owner had been stopped meanwhile (SIGSTOP): it looked at the call again and again, without ever letting the
-  // process do anything else.
+describe('an expired call of an ended run', () => {
+  // Regression: after a SIGSTOP, the driver checked the call in an endless loop and blocked the process.
   it.each([
     ['that nobody claimed', undefined],
     ['whose claim ran out', { type: 'tool.claimed', run: RUN, call: 'call_1', connection: 'con_1', until: 1 }],
@@ -55,17 +54,17 @@ describe('a call whose time is over when its run is, too', () => {
     await overdueCall(claim)
     const lease = await new SessionCache(stores).retain('s')
     const options = { log: stores.log, serverTools: new Map(), approvalMs: 0, clientToolMs: 0, owner: 'n/1', logger }
-    await keepCall(options, lease.session, 'call_1', new AbortController().signal)
+    await superviseCall(options, lease.session, 'call_1', new AbortController().signal)
     expect(await stores.log.last('s', 'tool.call_1')).toBe(claim === undefined ? 3 : 4)
     lease.release()
   })
 
-  it('is let go of by an owner that was told to stop', async () => {
+  it('is released by a stopped driver', async () => {
     await overdueCall(undefined)
     const lease = await new SessionCache(stores).retain('s')
     const options = { log: stores.log, serverTools: new Map(), approvalMs: 0, clientToolMs: 0, owner: 'n/1', logger }
     const reason = new Error('enough')
-    await expect(keepCall(options, lease.session, 'call_1', AbortSignal.abort(reason))).rejects.toBe(reason)
+    await expect(superviseCall(options, lease.session, 'call_1', AbortSignal.abort(reason))).rejects.toBe(reason)
     lease.release()
   })
 })

@@ -1,7 +1,6 @@
-// CallKeeper: sees a tool call of a run through to its result, whatever becomes of those who could give
-// it: waits for a decision, runs the server's own tools, offers a client's call again when its claim has
-// run out, and gives the model an error when time is over. All it knows is in the log, so that the next
-// owner of the run goes on from any point.
+// ToolCallSupervisor: supervises a tool call until it has a result, even if its clients disappear. It waits for the decision, runs
+// the server's tools, offers a client's call again when its claim has expired, and gives the model an error after the timeout. Its
+// whole state is in the log, so the next driver of the run can continue at any point.
 import type { Logger } from 'pino'
 import { compareAndAppend } from '../session/commands/compare-and-append.ts'
 import { offerAgain } from '../session/commands/tool-service.ts'
@@ -15,24 +14,24 @@ import { runTool, type ToolOutcome } from '../tool/run-tool.ts'
 export interface ToolCallSupervisorOptions {
   readonly log: SessionLog
   readonly serverTools: ReadonlyMap<string, ServerTool>
-  /** Milliseconds a person has to decide. */
+  /** Milliseconds for a person to decide. */
   readonly approvalMs: number
-  /** Milliseconds a client's call may take, where its tool does not say. */
+  /** Timeout of a client's call (ms), unless its tool sets one. */
   readonly clientToolMs: number
-  /** This owner: the node and the run's epoch. */
+  /** This driver: the node and the run's attempt. */
   readonly owner: string
   readonly logger: Logger
 }
 
-/** Resolves when the call has its result, or its run has ended. Rejects with the signal's reason, or when the log refuses. */
-export async function keepCall(
+/** Resolves when the call has a result or its run has ended. Rejects with the signal's reason, or if an append fails. */
+export async function superviseCall(
   options: ToolCallSupervisorOptions,
   session: SessionReplica,
   id: string,
   signal: AbortSignal,
 ): Promise<void> {
   for (;;) {
-    // A step whose time is over when the run is, too, has nothing to append and nothing to wait for.
+    // An expired call of an ended run appends nothing and waits for nothing, so only this check can stop the loop.
     signal.throwIfAborted()
     const found = findCall(session.state, id)
     if (found === undefined || found.call.result !== undefined || found.run.phase === 'ended') return
@@ -40,7 +39,7 @@ export async function keepCall(
   }
 }
 
-/** One step on; when it returns, the call is to be looked at again. */
+/** Takes the call one step further. The caller then looks at it again. */
 async function step(
   options: ToolCallSupervisorOptions,
   session: SessionReplica,
@@ -50,11 +49,12 @@ async function step(
   const now = Date.now()
   if (awaitsDecision(call)) {
     if (call.until > now) await changed(session, call, call.until - now, signal)
-    else await giveResult(options, session, call.id, { error: 'Nobody approved the call in time.' }, awaitsDecision)
+    else
+      await appendToolResult(options, session, call.id, { error: 'The call was not approved in time.' }, awaitsDecision)
     return
   }
   if (call.decision === 'deny') {
-    await giveResult(options, session, call.id, { error: 'The call was denied.' })
+    await appendToolResult(options, session, call.id, { error: 'The call was denied.' })
     return
   }
   if (call.where === 'server') {
@@ -63,8 +63,9 @@ async function step(
   }
   const deadline = deadlineOf(options, session, call)
   if (deadline <= now) {
-    const error = call.claim === undefined ? 'No client took the call in time.' : 'The client gave no result in time.'
-    await giveResult(options, session, call.id, { error })
+    const error =
+      call.claim === undefined ? 'No client claimed the call in time.' : 'The client returned no result in time.'
+    await appendToolResult(options, session, call.id, { error })
   } else if (call.claim !== undefined && call.claim.until <= now) {
     const { until } = call.claim
     await offerAgain(options.log, session, call.id, (latest) => latest.claim?.until === until)
@@ -73,7 +74,7 @@ async function step(
   }
 }
 
-/** An approved call has its whole time from the decision on. */
+/** The timeout of an approved call starts at the decision. */
 function deadlineOf(options: ToolCallSupervisorOptions, session: SessionReplica, call: CallState): number {
   if (call.decidedAt === undefined) return call.until
   return call.decidedAt + (session.state.tools.get(call.name)?.timeoutMs ?? options.clientToolMs)
@@ -87,12 +88,12 @@ async function runHere(
 ): Promise<void> {
   const tool = options.serverTools.get(call.name)
   if (tool === undefined) {
-    await giveResult(options, session, call.id, { error: 'The server no longer has this tool.' })
+    await appendToolResult(options, session, call.id, { error: 'The server no longer has this tool.' })
     return
   }
   if (call.claim !== undefined && call.claim.connection !== options.owner && !tool.idempotent) {
-    const error = 'The server stopped while the tool ran. It may have had its effect.'
-    await giveResult(options, session, call.id, { error })
+    const error = 'The server stopped while the tool ran. The tool may have taken effect.'
+    await appendToolResult(options, session, call.id, { error })
     return
   }
   const mine = await compareAndAppend(options.log, session, (state) => {
@@ -112,11 +113,11 @@ async function runHere(
   const context = { session: session.id, run: call.run, call: call.id }
   const outcome = await runTool(tool, call.input, context, signal, options.logger)
   signal.throwIfAborted()
-  await giveResult(options, session, call.id, outcome)
+  await appendToolResult(options, session, call.id, outcome)
 }
 
-/** Appends the result, unless there is one, or `still` no longer holds. */
-export async function giveResult(
+/** Appends the result, unless the call has one or `still` is false. */
+export async function appendToolResult(
   options: Pick<ToolCallSupervisorOptions, 'log' | 'owner'>,
   session: SessionReplica,
   id: string,
@@ -137,10 +138,10 @@ export async function giveResult(
   })
 }
 
-/** Resolves when the call has changed, or the time is over. */
+/** Resolves when the call has changed, or after `ms`. */
 async function changed(session: SessionReplica, call: CallState, ms: number, signal: AbortSignal): Promise<void> {
   const wait = new AbortController()
-  const timer = setTimeout(() => wait.abort(TIME_OVER), Math.max(0, Math.min(ms, 2 ** 31 - 1)))
+  const timer = setTimeout(() => wait.abort(TIMED_OUT), Math.max(0, Math.min(ms, 2 ** 31 - 1)))
   const onAbort = (): void => wait.abort(signal.reason)
   signal.addEventListener('abort', onAbort, { once: true })
   if (signal.aborted) onAbort()
@@ -150,11 +151,11 @@ async function changed(session: SessionReplica, call: CallState, ms: number, sig
       return latest === undefined || latest.last !== call.last ? true : undefined
     }, wait.signal)
   } catch (error) {
-    if (error !== TIME_OVER) throw error
+    if (error !== TIMED_OUT) throw error
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', onAbort)
   }
 }
 
-const TIME_OVER = new DOMException('The time is over.', 'TimeoutError')
+const TIMED_OUT = new DOMException('The wait has timed out.', 'TimeoutError')

@@ -1,19 +1,17 @@
-// findRun in the whole of a session: what is folded in memory, what other nodes have appended meanwhile, and the sealed
-// segments of its transcript, of which few have to be looked at, because an id tells when its run was made.
+// lookUpRun: finds a run anywhere in a session: in memory, in entries that other nodes appended meanwhile, or in a
+// closed segment of the transcript. It reads few segments, because a run's id contains its creation time.
 import { type Event, parseCursor, ReplyError, timeOfId } from '@parley/protocol'
-import type { FoldedEntry } from '../store/ports/transcript-store.ts'
-import { type FoundRun, messagesOf } from './run-report.ts'
+import type { CompactedEntry } from '../store/ports/transcript-store.ts'
+import { type FoundRun, messageIdsOf } from './run-report.ts'
 import type { SessionReplica, SessionStores } from './session-replica.ts'
-import { foldAll } from './state/apply-entry.ts'
+import { applyEntries, parseEntry } from './state/apply-entry.ts'
 import { EMPTY_SESSION, findRun, type SessionState } from './state/session-state.ts'
 
-/** Milliseconds to wait until this node has read what another one appended. */
-const CATCH_UP_MS = 5_000
-/** Milliseconds by which the clocks of nodes may differ, and a message may come later than its id was made. */
+/** Milliseconds for clock differences between nodes, and for the delay between a run's id and its message. */
 const SLACK_MS = 10 * 60_000
 
 /**
- * @returns undefined when the session has no such run, and never had
+ * @returns undefined if the session never had such a run
  * @throws StorageError, ReplyError `unavailable`
  */
 export async function lookUpRun(
@@ -21,88 +19,82 @@ export async function lookUpRun(
   session: SessionReplica,
   run: string,
 ): Promise<FoundRun | undefined> {
-  const known = inState(session.state, run)
+  const known = findInState(session.state, run)
   if (known !== undefined) return known
   await catchUp(stores, session)
-  return inState(session.state, run) ?? (await inSegments(stores, session.id, run))
+  return findInState(session.state, run) ?? (await findInSegments(stores, session.id, run))
 }
 
-/** Resolves when the session has folded all that is in the log by now, whoever appended it. @throws ReplyError `unavailable`, `session_deleted` */
+/**
+ * Waits until the session includes every current entry of the log.
+ * @throws ReplyError `unavailable`, `session_deleted`
+ */
 export async function catchUp(stores: Pick<SessionStores, 'log'>, session: SessionReplica): Promise<void> {
   const head = parseCursor(await stores.log.head(session.id))?.seq ?? 0
   try {
-    await session.reached(head, AbortSignal.timeout(CATCH_UP_MS))
+    await session.reached(head)
   } catch (cause) {
     throw new ReplyError('unavailable', undefined, { cause })
   }
-  session.mustLive()
+  session.assertNotDeleted()
 }
 
-/** What the transcript has of a run, in order. */
-export async function foldedEntriesOf(
+/** The entries of a run in the transcript, in order. */
+export async function transcriptEntriesOf(
   stores: SessionStores,
   session: string,
-  { view }: FoundRun,
-): Promise<readonly FoldedEntry[]> {
+  { record }: FoundRun,
+): Promise<readonly CompactedEntry[]> {
   const transcript = await stores.transcripts.load(session)
   if (transcript === undefined) return []
-  const messages = messagesOf(view)
+  const messages = messageIdsOf(record)
   const isOf = (event: Event): boolean =>
-    ('run' in event && event.run === view.id) || (event.type === 'message' && messages.has(event.id))
-  const take = (entries: readonly FoldedEntry[]): readonly FoldedEntry[] =>
+    ('run' in event && event.run === record.id) || (event.type === 'message' && messages.has(event.id))
+  const ownEntries = (entries: readonly CompactedEntry[]): readonly CompactedEntry[] =>
     entries.filter(({ json }) => isOf(JSON.parse(json) as Event))
-  // With its message stands all of it, but for an end that was said once more.
-  const isWhole = (entries: readonly FoldedEntry[]): boolean => entries.some(({ seq }) => seq === view.order)
-  const open = take(transcript.entries)
-  if (isWhole(open)) return open
-  for await (const segment of likelySegments(stores, session, transcript.sealed, view.id)) {
-    const own = take(segment)
-    if (isWhole(own)) return [...own, ...open]
+  // The segment with the run's message has all of its entries, except an end that was repeated later.
+  const isComplete = (entries: readonly CompactedEntry[]): boolean => entries.some(({ seq }) => seq === record.order)
+  const open = ownEntries(transcript.entries)
+  if (isComplete(open)) return open
+  for await (const segment of likelySegments(stores, session, transcript.sealed, record.id)) {
+    const own = ownEntries(segment)
+    if (isComplete(own)) return [...own, ...open]
   }
   return open
 }
 
 /**
- * The run as a part tells it; undefined when it is in another one. The part has the run's message, and something of its
- * own: a message that came too late to steer it, or its end said once more, may stand apart from it.
+ * The run according to one segment; undefined if the run is in another one. The segment must have the run's message and
+ * a `run.*` entry, because a late steering message or a repeated end may be in a different segment than the run.
  */
-function holds(entries: readonly FoldedEntry[], run: string): FoundRun | undefined {
-  const own = entries.some(({ json }) => {
-    const event = JSON.parse(json) as Event
-    return event.type.startsWith('run.') && 'run' in event && event.run === run
-  })
-  return own ? inState(folded(entries), run) : undefined
+function findInSegment(entries: readonly CompactedEntry[], run: string): FoundRun | undefined {
+  const events = entries.map(parseEntry)
+  const own = events.some(({ event }) => event.type.startsWith('run.') && 'run' in event && event.run === run)
+  return own ? findInState(applyEntries(EMPTY_SESSION, events), run) : undefined
 }
 
-function inState(state: SessionState, run: string): FoundRun | undefined {
-  const view = findRun(state, run)
-  return view === undefined ? undefined : { state, view }
+function findInState(state: SessionState, run: string): FoundRun | undefined {
+  const record = findRun(state, run)
+  return record === undefined ? undefined : { state, record }
 }
 
-async function inSegments(stores: SessionStores, session: string, run: string): Promise<FoundRun | undefined> {
+async function findInSegments(stores: SessionStores, session: string, run: string): Promise<FoundRun | undefined> {
   const transcript = await stores.transcripts.load(session)
   if (transcript === undefined) return undefined
   for await (const entries of likelySegments(stores, session, transcript.sealed, run)) {
-    const found = holds(entries, run)
+    const found = findInSegment(entries, run)
     if (found !== undefined) return found
   }
   return undefined
 }
 
-function folded(entries: readonly FoldedEntry[]): SessionState {
-  return foldAll(
-    EMPTY_SESSION,
-    entries.map(({ seq, time, json }) => ({ seq, time, event: JSON.parse(json) as Event })),
-  )
-}
-
-/** Those that may hold a run of that id: around its time, or, for an id that tells none, all of them, newest first. */
+/** The segments that may have the run: those around its creation time or, for an id without one, all, newest first. */
 async function* likelySegments(
   stores: SessionStores,
   session: string,
   sealed: number,
   run: string,
-): AsyncGenerator<readonly FoldedEntry[]> {
+): AsyncGenerator<readonly CompactedEntry[]> {
   const time = timeOfId(run)
   if (time === undefined) {
     for (let number = sealed - 1; number >= 0; number -= 1) {
@@ -111,7 +103,7 @@ async function* likelySegments(
     }
     return
   }
-  // Segments are in the order of the log, and so of time, but for the slack. The first that does not end before the run:
+  // Segments are ordered by time, except for the slack. Find the first one that does not end before the run.
   let [low, high] = [0, sealed]
   while (low < high) {
     const middle = (low + high) >> 1

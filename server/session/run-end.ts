@@ -1,5 +1,4 @@
-// whenRunEnds: waits for the end of a run, at no cost while it streams.
-
+// whenRunEnds: waits for the end of a run at no cost while the run streams.
 import { lookUpRun } from './find-run.ts'
 import type { FoundRun } from './run-report.ts'
 import type { SessionCache } from './session-cache.ts'
@@ -12,7 +11,7 @@ export interface RunEndPorts {
 }
 
 /**
- * @returns the run, ended; or as it is when the signal says that the wait is over; undefined when there is no such run
+ * @returns the ended run; the unfinished run if the signal aborts the wait; undefined if the run does not exist
  * @throws StorageError, ReplyError `unavailable`, `session_deleted`
  */
 export async function whenRunEnds(
@@ -22,34 +21,34 @@ export async function whenRunEnds(
   signal: AbortSignal,
 ): Promise<FoundRun | undefined> {
   for (;;) {
-    const step = await sessions.with(session, async (held) => {
-      const found = await lookUpRun(stores, held, run)
-      if (found === undefined || found.view.ended !== undefined || signal.aborted) return { found }
-      await endAppended(held, run, signal)
+    const result = await sessions.with(session, async (replica) => {
+      const found = await lookUpRun(stores, replica, run)
+      if (found === undefined || found.record.ended !== undefined || signal.aborted) return { found }
+      await nextEnd(replica, run, signal)
       return undefined
     })
-    if (step !== undefined) return step.found
+    if (result !== undefined) return result.found
   }
 }
 
-/** Resolves when the end of the run was read, the session was lost, or the signal was aborted. */
-function endAppended(session: SessionReplica, run: string, signal: AbortSignal): Promise<void> {
+/** Resolves when the replica reads the end of the run or is lost, or when the signal aborts. */
+function nextEnd(session: SessionReplica, run: string, signal: AbortSignal): Promise<void> {
   const subject = `run.${run}`
   return new Promise((resolve) => {
-    const settle = (): void => {
+    const finish = (): void => {
       unsubscribe()
-      signal.removeEventListener('abort', settle)
+      signal.removeEventListener('abort', finish)
       resolve()
     }
-    // Not asked of the state: at every token that would have it folded.
+    // Checks the entries, not the state: reading the state would apply every token.
     const unsubscribe = session.subscribe((entries) => {
       const hasEnded = entries.some(
         (entry) => (entry.subject === subject && entry.event.type === 'run.ended') || isDeletion(entry),
       )
-      if (hasEnded || session.lost !== undefined) settle()
+      if (hasEnded || session.lost !== undefined) finish()
     })
-    signal.addEventListener('abort', settle, { once: true })
-    // It may have been lost before one listened, and then nothing more is told.
-    if (session.lost !== undefined) settle()
+    signal.addEventListener('abort', finish, { once: true })
+    // If the replica was lost before the subscription, no listener is called.
+    if (session.lost !== undefined) finish()
   })
 }

@@ -1,10 +1,11 @@
-// Looking a run up, and reading it by pages, over the real stores: whoever follows the cursors of the pages holds what
-// the log says of the run, however it was folded, rolled up and trimmed meanwhile; and a run is found for as long as its
-// session is there.
+// Finding a run and reading it in pages, over the real stores. A client that follows the cursors of the pages gets the
+// run's state according to the log, whatever compaction and trimming happen meanwhile. A run is found as long as its
+// session exists.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Event, formatCursor, makeId } from '@parley/protocol'
+import { lateSteerRun } from '@parley/protocol/make-id'
 import fc from 'fast-check'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -13,9 +14,9 @@ import { lookUpRun } from './find-run.ts'
 import { readRunPage } from './run-page.ts'
 import { type FoundRun, jobState, runProgress, runResult } from './run-report.ts'
 import { SessionReplica } from './session-replica.ts'
-import { fold } from './state/apply-entry.ts'
+import { applyEntry } from './state/apply-entry.ts'
 import { toParts } from './state/run-output.ts'
-import { EMPTY_SESSION, findRun, lateSteerRun, type SessionState } from './state/session-state.ts'
+import { EMPTY_SESSION, findRun, type SessionState } from './state/session-state.ts'
 import { ScriptedLog, STEP_KINDS, type Step } from './test/scripted-log.ts'
 import { TranscriptWriter } from './transcript/transcript-writer.ts'
 
@@ -36,12 +37,12 @@ afterEach(async () => {
   rmSync(path, { recursive: true, force: true })
 })
 
-/** Somebody who asks for a run now and then, and holds what he was given. */
+/** A client that polls for a run and applies the entries that it receives. */
 class Poller {
   readonly run: string
   readonly #session: string
   cursor: string | undefined
-  held: SessionState = EMPTY_SESSION
+  state: SessionState = EMPTY_SESSION
 
   constructor(session: string, run: string) {
     this.#session = session
@@ -53,14 +54,12 @@ class Poller {
     if (found === undefined) throw new Error(`${this.run} is not found`)
     for (let more = true; more; ) {
       const page = await readRunPage(stores, this.#session, found, session.state.seq, this.cursor)
-      if (page.reset) {
-        this.held = EMPTY_SESSION
-      }
-      for (const { seq, time, json } of page.shown) {
+      if (page.reset) this.state = EMPTY_SESSION
+      for (const { seq, time, json } of page.entries) {
         const event = JSON.parse(json) as Event
-        // He does not see the end of the run that it came too late for: to him it is a message of this run.
+        // The pages lack the end of the run that a late message was sent to, so it counts as the message of this run.
         const late = event.type === 'message' && lateSteerRun(event.id) === this.run
-        this.held = fold(this.held, {
+        this.state = applyEntry(this.state, {
           seq,
           time,
           event: late ? { ...event, policy: 'queue' as const, run: this.run } : event,
@@ -72,22 +71,22 @@ class Poller {
     return found
   }
 
-  get said(): unknown {
-    return saidBy(this.held, this.run)
+  get result(): unknown {
+    return resultOf(this.state, this.run)
   }
 }
 
-function saidBy(state: SessionState, run: string): unknown {
-  const view = findRun(state, run)
-  const results = [...(view?.calls.values() ?? [])].map((call) => [call.id, call.result?.output])
-  // What was not seen is marked in the end, or in the output that it was given later: the text is the same.
-  const text = toParts(view?.output)
+function resultOf(state: SessionState, run: string): unknown {
+  const record = findRun(state, run)
+  const results = [...(record?.calls.values() ?? [])].map((call) => [call.id, call.result?.output])
+  // Unseen text is marked either in the end or in the compacted output. Only the text itself must be equal.
+  const text = toParts(record?.output)
     .map((part) => (part.type === 'text' ? part.text : ''))
     .join('')
-  return { text, reason: view?.ended?.reason, results }
+  return { text, reason: record?.ended?.reason, results }
 }
 
-async function ended(session: string, run: string, text: string): Promise<void> {
+async function appendEndedRun(session: string, run: string, text: string): Promise<void> {
   const { log } = stores
   const content = [{ type: 'text' as const, text: 'go' }]
   const message = `m_${run}`
@@ -107,12 +106,12 @@ async function ended(session: string, run: string, text: string): Promise<void> 
   )
 }
 
-describe('a run that is read by pages', () => {
+describe('a run that is read in pages', () => {
   const step = fc.record({ kind: fc.constantFrom(...STEP_KINDS), pick: fc.nat(20) })
-  const chore = fc.constantFrom('none', 'none', 'fold', 'trim')
-  const plan = fc.array(fc.tuple(fc.array(step, { maxLength: 12 }), chore), { minLength: 1, maxLength: 8 })
+  const task = fc.constantFrom('none', 'none', 'compact', 'trim')
+  const plan = fc.array(fc.tuple(fc.array(step, { maxLength: 12 }), task), { minLength: 1, maxLength: 8 })
 
-  it('is what the log says, whatever is folded, rolled up and trimmed between two polls', async () => {
+  it('matches the log whatever is compacted and trimmed between two polls', async () => {
     let count = 0
     await fc.assert(
       fc.asyncProperty(plan, async (rounds) => {
@@ -130,7 +129,7 @@ describe('a run that is read by pages', () => {
             last.set(subject, entry.seq)
           }
           played = script.entries.length
-          if (then !== 'none') await writer.fold(session, true)
+          if (then !== 'none') await writer.compact(session, true)
           if (then === 'trim') {
             now += 2 * DAY_MS
             await stores.log.sweep()
@@ -139,16 +138,16 @@ describe('a run that is read by pages', () => {
           for (const run of runs) if (!pollers.has(run)) pollers.set(run, new Poller(id, run))
           for (const poller of pollers.values()) {
             const found = await poller.poll(session)
-            expect(poller.said).toEqual(saidBy(script.state, poller.run))
+            expect(poller.result).toEqual(resultOf(script.state, poller.run))
             expect(runProgress(found).outputs).toBe(findRun(script.state, poller.run)?.next)
           }
         }
-        // Somebody who opens the session anew, and a new poller, find the same.
+        // A new replica and a new poller give the same result.
         const again = await SessionReplica.open(stores, id)
         for (const { run } of pollers.values()) {
           const late = new Poller(id, run)
           await late.poll(again)
-          expect(late.said).toEqual(saidBy(script.state, run))
+          expect(late.result).toEqual(resultOf(script.state, run))
         }
         session.close()
         again.close()
@@ -157,7 +156,7 @@ describe('a run that is read by pages', () => {
     )
   })
 
-  it('comes in bounded pages that join up', async () => {
+  it('comes in limited pages without gaps', async () => {
     const run = makeId('run')
     const big = 'x'.repeat(40_000)
     const session = await SessionReplica.open(stores, 's')
@@ -181,8 +180,8 @@ describe('a run that is read by pages', () => {
     let text = ''
     for (let more = true; more; ) {
       const page = await readRunPage(stores, 's', found, session.state.seq, after)
-      expect(JSON.stringify(page.shown).length).toBeLessThan(600_000)
-      text += page.shown.map(({ json }) => (JSON.parse(json) as { text?: string }).text ?? '').join('')
+      expect(JSON.stringify(page.entries).length).toBeLessThan(600_000)
+      text += page.entries.map(({ json }) => (JSON.parse(json) as { text?: string }).text ?? '').join('')
       after = formatCursor(stores.log.epoch, page.position)
       more = page.more
       pages += 1
@@ -195,15 +194,15 @@ describe('a run that is read by pages', () => {
   it.each([
     ['of another epoch', () => 'elsewhere.5'],
     ['beyond the head', () => `${stores.log.epoch}.900000`],
-  ])('begins anew for a cursor %s', async (_, cursor) => {
+  ])('starts from the first entry for a cursor %s', async (_, cursor) => {
     const run = makeId('run')
-    await ended('s', run, 'hello')
+    await appendEndedRun('s', run, 'hello')
     const session = await SessionReplica.open(stores, 's')
     const found = await lookUpRun(stores, session, run)
     if (found === undefined) throw new Error('not found')
     const page = await readRunPage(stores, 's', found, session.state.seq, cursor())
     expect(page.reset).toBe(true)
-    expect(page.shown.map(({ json }) => (JSON.parse(json) as Event).type)).toEqual(['message', 'run.ended'])
+    expect(page.entries.map(({ json }) => (JSON.parse(json) as Event).type)).toEqual(['message', 'run.ended'])
     await expect(readRunPage(stores, 's', found, session.state.seq, 'nonsense')).rejects.toMatchObject({
       code: 'invalid_cursor',
     })
@@ -211,15 +210,15 @@ describe('a run that is read by pages', () => {
   })
 })
 
-describe('a run of long ago', () => {
-  /** So much that only a part of the session is folded into memory. */
+describe('an old run', () => {
+  /** Appends so much that only a part of the session is in memory. */
   async function longSession(): Promise<string[]> {
     const runs: string[] = []
     for (let i = 0; i < 40; i += 1) {
       now += 3_600_000
       const run = i === 5 ? 'steer_an-old-one' : makeId('run', now)
       runs.push(run)
-      await ended('s', run, `${i} ${'x'.repeat(60_000)}`)
+      await appendEndedRun('s', run, `${i} ${'x'.repeat(60_000)}`)
     }
     const session = await SessionReplica.open(stores, 's')
     await new TranscriptWriter(stores, {
@@ -227,31 +226,31 @@ describe('a run of long ago', () => {
       fraction: 0,
       segmentBytes: 128 * 1024,
       logger,
-    }).fold(session, true)
+    }).compact(session, true)
     session.close()
     now += 2 * DAY_MS
     await stores.log.sweep()
     return runs
   }
 
-  it('is found in the sealed segments, with its result, whether its id tells its time or not', async () => {
+  it('is found in closed segments with its result, whether or not its id contains a time', async () => {
     const runs = await longSession()
     const session = await SessionReplica.open(stores, 's')
     expect(findRun(session.state, runs[5] ?? '')).toBeUndefined()
     for (const [i, run] of runs.entries()) {
       const found = await lookUpRun(stores, session, run)
       if (found === undefined) throw new Error(`${run} is not found`)
-      expect(jobState(found.view)).toBe('completed')
-      const result = runResult('s', found.view, (seq) => formatCursor('e', seq))
+      expect(jobState(found.record)).toBe('completed')
+      const result = runResult('s', found.record, (seq) => formatCursor('e', seq))
       expect(result?.text.split(' ')[0]).toBe(`${i}`)
-      const { shown } = await readRunPage(stores, 's', found, session.state.seq)
-      expect(shown.map(({ json }) => (JSON.parse(json) as Event).type)).toEqual(['message', 'run.ended'])
+      const { entries } = await readRunPage(stores, 's', found, session.state.seq)
+      expect(entries.map(({ json }) => (JSON.parse(json) as Event).type)).toEqual(['message', 'run.ended'])
       expect(runProgress(found).endedAt).toBeGreaterThan(0)
     }
     session.close()
   })
 
-  it('that never was is not found', async () => {
+  it('is not found if it never existed', async () => {
     await longSession()
     const session = await SessionReplica.open(stores, 's')
     for (const run of [makeId('run', now - 10 * 3_600_000), makeId('run', now + DAY_MS), 'run_0', 'steer_x']) {

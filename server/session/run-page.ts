@@ -1,32 +1,32 @@
-// RunPage: what a run has put into the log after a cursor, a bounded page at a time, for readers who ask now and then.
-// Read from the log, and where that no longer reaches from the transcript; a reader who follows the cursors of the pages
-// gets everything of the run that still stands, in order.
+// RunPage: the entries of a run after a cursor, in pages of limited size, for clients that poll. It reads the log or,
+// if the log was trimmed, the transcript. A reader that follows the cursors gets every current entry of the run, in
+// order.
 import { type Cursor, formatCursor, parseCursor, ReplyError } from '@parley/protocol'
 import type { Entry, Seq } from '../store/ports/entry.ts'
 import { CursorLost } from '../store/ports/errors.ts'
-import { foldedEntriesOf } from './find-run.ts'
-import { type FoundRun, lastOf, messagesOf } from './run-report.ts'
+import { transcriptEntriesOf } from './find-run.ts'
+import { type FoundRun, lastSeqOf, messageIdsOf } from './run-report.ts'
 import type { SessionStores } from './session-replica.ts'
-import { merged, type Shown } from './transcript/entry-projection.ts'
+import { mergeOutputs, type ProjectedEntry } from './transcript/entry-projection.ts'
 
 export interface RunPage {
-  /** Outputs that follow each other are merged. */
-  readonly shown: readonly Shown[]
-  /** Where the reader stands after it. */
+  /** Adjacent outputs are merged. */
+  readonly entries: readonly ProjectedEntry[]
+  /** The reader's position after the page. */
   readonly position: Seq
-  /** There is more, at once. */
+  /** The next page is available now. */
   readonly more: boolean
-  /** The cursor that was given cannot be gone on from: this is the run's beginning. */
+  /** The page does not continue from the given cursor: it starts at the run's first entry. */
   readonly reset: boolean
 }
 
-/** Bytes of JSON in a page, about: what has been read is not cut. */
+/** The approximate maximum of a page, in bytes of JSON. The last batch is not split. */
 const PAGE_BYTES = 256 * 1024
 
 /**
- * @param head of the session, as far as this node has folded it: a cursor beyond it is none of this session
- * @param after left out: from the run's beginning
- * @throws ReplyError `invalid_cursor`, `contended` when the log is trimmed faster than it can be read; StorageError
+ * @param head the position of the replica; a cursor beyond it does not belong to this session
+ * @param after omitted: start at the run's first entry
+ * @throws ReplyError `invalid_cursor`, `contended` if the log is trimmed faster than it is read; StorageError
  */
 export async function readRunPage(
   stores: SessionStores,
@@ -36,67 +36,68 @@ export async function readRunPage(
   after?: Cursor,
 ): Promise<RunPage> {
   const { epoch } = stores.log
-  const begin = Math.max(0, found.view.order - 1)
-  const position = after === undefined ? { epoch, seq: begin } : parseCursor(after)
+  const start = Math.max(0, found.record.order - 1)
+  const position = after === undefined ? { epoch, seq: start } : parseCursor(after)
   if (position === undefined) throw new ReplyError('invalid_cursor')
   const reset = position.epoch !== epoch || (after !== undefined && position.seq > head)
-  const from = reset ? begin : Math.max(begin, position.seq)
-  if (after !== undefined && !reset && from >= lastOf(found)) return { shown: [], position: from, more: false, reset }
+  const from = reset ? start : Math.max(start, position.seq)
+  if (after !== undefined && !reset && from >= lastSeqOf(found))
+    return { entries: [], position: from, more: false, reset }
   try {
-    return { ...(await fromLog(stores, session, found, from)), reset }
+    return { ...(await readLog(stores, session, found, from)), reset }
   } catch (error) {
     if (!(error instanceof CursorLost)) throw error
   }
   try {
-    // What is folded is told to those who hold nothing: of a restart, say, it no longer tells what it dropped.
-    return { ...(await fromTranscript(stores, session, found)), reset: after !== undefined }
+    // A transcript is only correct for a new reader: a compacted restart, for example, no longer says what it dropped.
+    return { ...(await readTranscript(stores, session, found)), reset: after !== undefined }
   } catch (error) {
-    // A newer transcript was saved, and the log trimmed, between the two reads.
+    // Between the two reads, a newer transcript was saved and the log was trimmed.
     if (error instanceof CursorLost) throw new ReplyError('contended', undefined, { retryAfterMs: 1_000, cause: error })
     throw error
   }
 }
 
-type Read = Omit<RunPage, 'reset'>
+type PageContent = Omit<RunPage, 'reset'>
 
 /** @throws CursorLost */
-async function fromLog(stores: SessionStores, session: string, found: FoundRun, from: Seq): Promise<Read> {
-  const { view } = found
-  const messages = messagesOf(view)
-  // By its subject where that tells: most entries need no parse.
+async function readLog(stores: SessionStores, session: string, found: FoundRun, from: Seq): Promise<PageContent> {
+  const { record } = found
+  const messages = messageIdsOf(record)
+  // The subject decides if possible, so most entries need no parsing.
   const concerns = (entry: Entry): boolean => {
     const { subject } = entry
-    if (subject === `run.${view.id}`) return true
+    if (subject === `run.${record.id}`) return true
     if (subject.startsWith('in.')) return messages.has(subject.slice('in.'.length))
-    return subject.startsWith('tool.') && 'run' in entry.event && entry.event.run === view.id
+    return subject.startsWith('tool.') && 'run' in entry.event && entry.event.run === record.id
   }
-  const last = lastOf(found)
-  const shown: Shown[] = []
+  const last = lastSeqOf(found)
+  const entries: ProjectedEntry[] = []
   let bytes = 0
   let position = from
-  // The state may come from a transcript, which knows an end under the number that it had before it was given its output.
-  let ended = view.ended === undefined
+  // In a state from a transcript, the end has the sequence number of its first entry, not of the compacted one.
+  let ended = record.ended === undefined
   for await (const batch of stores.log.read(session, formatCursor(stores.log.epoch, from))) {
     const own = batch.filter(concerns)
-    for (const item of merged(own)) {
-      shown.push(item)
+    for (const item of mergeOutputs(own)) {
+      entries.push(item)
       bytes += item.json.length
     }
     position = batch.at(-1)?.seq ?? position
-    ended ||= own.some((entry) => entry.subject === `run.${view.id}` && entry.event.type === 'run.ended')
+    ended ||= own.some((entry) => entry.subject === `run.${record.id}` && entry.event.type === 'run.ended')
     if (ended && position >= last) break
-    if (bytes >= PAGE_BYTES) return { shown, position, more: true }
+    if (bytes >= PAGE_BYTES) return { entries, position, more: true }
   }
-  return { shown, position: Math.max(last, shown.at(-1)?.seq ?? 0, from), more: false }
+  return { entries, position: Math.max(last, entries.at(-1)?.seq ?? 0, from), more: false }
 }
 
-/** From the beginning: the folded entries, in one go, and then what the log has after them. @throws CursorLost */
-async function fromTranscript(stores: SessionStores, session: string, found: FoundRun): Promise<Read> {
+/** All compacted entries of the run, and the first page of the log after them. @throws CursorLost */
+async function readTranscript(stores: SessionStores, session: string, found: FoundRun): Promise<PageContent> {
   const transcript = await stores.transcripts.load(session)
-  const shown = await foldedEntriesOf(stores, session, found)
+  const entries = await transcriptEntriesOf(stores, session, found)
   const covered = parseCursor(transcript?.cursor ?? '')?.seq ?? 0
-  const last = lastOf(found)
-  if (last <= covered) return { shown, position: last, more: false }
-  const tail = await fromLog(stores, session, found, covered)
-  return { ...tail, shown: [...shown, ...tail.shown] }
+  const last = lastSeqOf(found)
+  if (last <= covered) return { entries, position: last, more: false }
+  const tail = await readLog(stores, session, found, covered)
+  return { ...tail, entries: [...entries, ...tail.entries] }
 }

@@ -1,6 +1,5 @@
-// SessionCache: the sessions that this node holds in memory. One SessionReplica object per id; it stays
-// while somebody retains it, and lingers a little after, so that a conversation is not folded anew
-// for each of its messages.
+// SessionCache: the replicas in the memory of this node, one per session. A replica stays while it is in use, and for a
+// short time after that, so that a conversation is not loaded again for each message.
 import type { Logger } from 'pino'
 import { CursorLost } from '../store/ports/errors.ts'
 import type { Subscription } from '../store/ports/session-log.ts'
@@ -19,9 +18,9 @@ interface Slot {
 }
 
 export interface SessionCacheOptions {
-  /** Milliseconds that an unused session stays. */
+  /** Milliseconds that an unused session stays in memory. */
   readonly lingerMs: number
-  /** Unused sessions that stay at most; the oldest go first. */
+  /** Maximum number of unused sessions. The session that has been unused longest is dropped first. */
   readonly maxIdle: number
   readonly logger?: Logger
 }
@@ -32,17 +31,17 @@ export class SessionCache {
   readonly #stores: SessionStores
   readonly #options: SessionCacheOptions
   readonly #slots = new Map<string, Slot>()
-  /** Unused slots in the order in which they became so. */
+  /** Unused slots, longest unused first. */
   readonly #idle = new Set<string>()
-  readonly #asked: Subscription | undefined
+  readonly #yieldRequests: Subscription | undefined
 
   constructor(stores: SessionStores, options: SessionCacheOptions = SESSION_CACHE_DEFAULTS) {
     this.#stores = stores
     this.#options = options
-    this.#asked = stores.appendYield?.onAsked((id, run) => this.#appendYield(id, run))
+    this.#yieldRequests = stores.appendYield?.onRequest((id, run) => this.#yieldAppends(id, run))
   }
 
-  /** How many sessions are in memory. */
+  /** The number of sessions in memory. */
   get size(): number {
     return this.#slots.size
   }
@@ -54,22 +53,26 @@ export class SessionCache {
       slot = { opening: SessionReplica.open(this.#stores, id), users: 0, timer: undefined }
       this.#slots.set(id, slot)
     }
-    const held = slot
-    held.users += 1
+    const retained = slot
+    retained.users += 1
     this.#idle.delete(id)
-    clearTimeout(held.timer)
+    clearTimeout(retained.timer)
     let session: SessionReplica
     try {
-      session = await held.opening
+      session = await retained.opening
     } catch (error) {
-      if (this.#slots.get(id) === held) {
+      if (this.#slots.get(id) === retained) {
         this.#slots.delete(id)
-        if (error instanceof CursorLost) this.#tell(id, error)
+        const { logger } = this.#options
+        // Logged once, although several callers may share the failed attempt.
+        if (error instanceof CursorLost && logger !== undefined) {
+          logger.error({ err: error, session: id }, 'cannot open session: its log and transcript do not match')
+        }
       }
       throw error
     }
     if (session.lost !== undefined) {
-      if (this.#slots.get(id) === held) this.#slots.delete(id)
+      if (this.#slots.get(id) === retained) this.#slots.delete(id)
       session.close()
       return this.retain(id)
     }
@@ -79,8 +82,8 @@ export class SessionCache {
       release: () => {
         if (released) return
         released = true
-        held.users -= 1
-        if (held.users === 0) this.#park(id, held, session)
+        retained.users -= 1
+        if (retained.users === 0) this.#park(id, retained, session)
       },
     }
   }
@@ -89,7 +92,7 @@ export class SessionCache {
   async with<T>(id: string, use: (session: SessionReplica) => Promise<T>): Promise<T> {
     const lease = await this.retain(id)
     try {
-      lease.session.mustLive()
+      lease.session.assertNotDeleted()
       return await use(lease.session)
     } finally {
       lease.release()
@@ -97,7 +100,7 @@ export class SessionCache {
   }
 
   close(): void {
-    this.#asked?.close()
+    this.#yieldRequests?.close()
     for (const [id, slot] of this.#slots) {
       clearTimeout(slot.timer)
       this.#slots.delete(id)
@@ -109,19 +112,12 @@ export class SessionCache {
     this.#idle.clear()
   }
 
-  /** Once for all who wait for it. */
-  #tell(id: string, error: CursorLost): void {
-    const { logger } = this.#options
-    if (logger === undefined) return
-    logger.error({ err: error, session: id }, 'a session cannot be opened: its log and its transcript do not fit')
-  }
-
-  /** For who ends the run on another node. A session that nobody here has in use has no owner here. */
-  #appendYield(id: string, run: string): void {
+  /** Lets another node end the run. A session that is unused here has no driver here. */
+  #yieldAppends(id: string, run: string): void {
     const slot = this.#slots.get(id)
     if (slot === undefined || slot.users === 0) return
     slot.opening.then(
-      (session) => session.appendYield(run),
+      (session) => session.yieldAppends(run),
       () => undefined,
     )
   }
@@ -131,7 +127,7 @@ export class SessionCache {
       session.close()
       return
     }
-    // Nobody comes back to it, and what it was read from is not to stay in memory either.
+    // A deleted session is not used again, so its content must not stay in memory.
     if (session.state.deleted !== undefined) {
       this.#slots.delete(id)
       session.close()

@@ -1,4 +1,4 @@
-// A session that can no longer be followed says so, to those who wait and to those who come.
+// A replica that can no longer follow its log rejects pending and new waits.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,14 +27,14 @@ afterEach(async () => {
   rmSync(path, { recursive: true, force: true })
 })
 
-describe('a session that was lost', () => {
-  it('rejects those who wait, and at once those who come to wait', async () => {
+describe('a lost session', () => {
+  it('rejects pending waits, and new waits immediately', async () => {
     const session = await SessionReplica.open(stores, 's')
     const never = new AbortController().signal
-    const waits = session.reached(1, never)
+    const pending = session.reached(1, never)
     const lost = new StorageError('unavailable')
     follower?.lost?.(lost)
-    await expect(waits).rejects.toBe(lost)
+    await expect(pending).rejects.toBe(lost)
     await expect(session.reached(1, never)).rejects.toBe(lost)
     await session.reached(0, never)
     expect(session.lost).toBe(lost)

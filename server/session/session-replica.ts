@@ -1,33 +1,38 @@
-// SessionReplica: one session's state on this node, folded from its transcript and log and kept up to date
-// by following the log. It is only a cache: dropping it loses nothing. Whoever uses it retains it.
+// SessionReplica: a session's state on this node, built from its transcript and log, and updated by following the log.
+// It is only a cache, so dropping it loses nothing. Callers retain it through the SessionCache.
 import { parseCursor, ReplyError } from '@parley/protocol'
 import type { AppendYield } from '../store/ports/append-yield.ts'
 import type { Entry, Seq } from '../store/ports/entry.ts'
 import { CursorLost, StorageError } from '../store/ports/errors.ts'
 import type { SessionLog, Subscription } from '../store/ports/session-log.ts'
-import type { FoldedEntry, TranscriptStore } from '../store/ports/transcript-store.ts'
-import { fold } from './state/apply-entry.ts'
+import type { CompactedEntry, TranscriptStore } from '../store/ports/transcript-store.ts'
+import { applyEntries, parseEntry } from './state/apply-entry.ts'
 import { membersOf } from './state/members.ts'
 import { EMPTY_SESSION, type SessionState } from './state/session-state.ts'
 import { UnappliedEntries } from './state/unapplied-entries.ts'
-import { isInPast, withPast } from './transcript/history-loader.ts'
+import { jsonSize } from './transcript/compact.ts'
+import { isInHistory, withHistory } from './transcript/history-loader.ts'
 
 export interface SessionStores {
   readonly log: SessionLog
   readonly transcripts: TranscriptStore
-  /** Where sessions are on several nodes. */
+  /** Undefined on a single node. */
   readonly appendYield?: AppendYield
 }
 
-/** How much of a long session's past is folded into memory for the model's context, in bytes of JSON. */
+/** Bytes of JSON of a long session's history that are loaded into memory for the model's context. */
 const HISTORY_BYTES = 1024 * 1024
-const LOAD_TRIES = 5
-/** Entries that are read and not folded yet. */
-const UNFOLDED_MAX = 32
-/** Milliseconds that an owner holds back for somebody on another node, who asks again should that not do. */
-const HOLD_MS = 500
+const MAX_OPEN_ATTEMPTS = 5
+/** Milliseconds to wait for this node to read entries that it or another node appended. */
+const CATCH_UP_MS = 5_000
+/** The number of entries that a replica may keep unapplied. */
+const MAX_UNAPPLIED = 32
+/**
+ * Milliseconds that a driver waits for another node to end its run. The other node asks again if that was too short.
+ */
+const YIELD_MS = 500
 
-/** @param entries what came; none when it was not an entry that changed something */
+/** @param entries the new entries; empty if something other than an entry caused the change */
 export type SessionListener = (entries: readonly Entry[]) => void
 
 export class SessionReplica {
@@ -35,16 +40,16 @@ export class SessionReplica {
   readonly #stores: SessionStores
   readonly #appendYield: AppendYield | undefined
   #state: SessionState
-  readonly #unfolded = new UnappliedEntries()
+  readonly #unapplied = new UnappliedEntries()
   #subscription: Subscription | undefined
-  /** Replaced, not changed: a round of calls goes on over the old list. */
+  /** Replaced, never mutated, so that a notification in progress iterates over the old list. */
   #listeners: readonly SessionListener[] = []
   #lost: Error | undefined
-  /** Runs that somebody here tries to end, and how many do. */
+  /** Runs that callers on this node are ending, with the number of callers. */
   readonly #ending = new Map<string, number>()
-  /** Runs that somebody on another node tries to end. */
+  /** Runs that another node is ending. */
   readonly #endingElsewhere = new Map<string, NodeJS.Timeout>()
-  /** Asked at every token. */
+  /** Whether either map has a run. A flag, because it is checked at every token. */
   #isEnding = false
 
   private constructor(id: string, state: SessionState, stores: SessionStores) {
@@ -54,14 +59,14 @@ export class SessionReplica {
     this.#appendYield = stores.appendYield
   }
 
-  /** @throws StorageError, or CursorLost when the log is trimmed faster than it can be read */
+  /** @throws StorageError; CursorLost if the log is trimmed faster than it is read */
   static async open(stores: SessionStores, id: string): Promise<SessionReplica> {
     for (let attempt = 1; ; attempt += 1) {
       const { state, cursor } = await loadTranscript(stores, id)
       const session = new SessionReplica(id, state, stores)
       try {
         session.#subscription = await stores.log.follow(id, cursor, {
-          entries: (entries) => session.#take(entries),
+          entries: (entries) => session.#add(entries),
           lost: (error) => {
             session.#lost = error
             session.#notify([])
@@ -69,40 +74,40 @@ export class SessionReplica {
         })
         return session
       } catch (error) {
-        // The transcript was saved anew, and the log trimmed, between our two reads.
-        if (!(error instanceof CursorLost) || attempt === LOAD_TRIES) throw error
+        // Between the two reads, a newer transcript was saved and the log was trimmed.
+        if (!(error instanceof CursorLost) || attempt === MAX_OPEN_ATTEMPTS) throw error
       }
     }
   }
 
   get state(): SessionState {
-    if (this.#unfolded.length > 0) this.#state = this.#unfolded.foldInto(this.#state)
+    if (this.#unapplied.length > 0) this.#state = this.#unapplied.applyTo(this.#state)
     return this.#state
   }
 
-  /** The state, with what the conversation up to a message needs of the past that is not in memory. @throws StorageError */
-  stateFor(message: string): Promise<SessionState> {
-    return withPast(this.#stores, this.id, this.state, message, HISTORY_BYTES)
+  /** The state with the older part of the conversation that ends with `message`. @throws StorageError */
+  stateWithHistory(message: string): Promise<SessionState> {
+    return withHistory(this.#stores, this.id, this.state, message, HISTORY_BYTES)
   }
 
-  /** Whether this node knows the message, in memory or in the past. @throws StorageError */
-  async holds(message: string): Promise<boolean> {
+  /** Whether the message exists, in memory or in the transcript. @throws StorageError */
+  async hasMessage(message: string): Promise<boolean> {
     const { messages } = this.state
     if (messages.some(({ event }) => event.id === message)) return true
-    return isInPast(this.#stores, this.id, messages[0]?.seq ?? 0, message)
+    return isInHistory(this.#stores, this.id, messages[0]?.seq ?? 0, message)
   }
 
   /** @throws ReplyError session_deleted */
-  mustLive(): void {
+  assertNotDeleted(): void {
     if (this.state.deleted !== undefined) throw new ReplyError('session_deleted')
   }
 
-  /** Why the session can no longer be followed; it has to be opened anew. */
+  /** The reason why the replica can no longer follow its log. Callers must open the session again. */
   get lost(): Error | undefined {
     return this.#lost
   }
 
-  /** Called after each change of `state`, synchronously with the log. Must not throw. */
+  /** @param listener called synchronously after each change; must not throw. @returns a function that unsubscribes */
   subscribe(listener: SessionListener): () => void {
     this.#listeners = [...this.#listeners, listener]
     return () => {
@@ -111,51 +116,50 @@ export class SessionReplica {
   }
 
   /**
-   * Resolves with the first defined value that `pick` finds, now or after a change.
-   * Rejects with the signal's reason, or when the session was lost.
+   * Resolves with the first defined result of `pick`, now or after a change. Rejects with the signal's reason, or if
+   * the replica is lost.
    */
   async until<T>(pick: (state: SessionState) => T | undefined, signal: AbortSignal): Promise<T> {
     signal.throwIfAborted()
     const now = pick(this.state)
     if (now !== undefined) return now
-    // Nothing will change any more.
     if (this.#lost !== undefined) throw this.#lost
     return new Promise<T>((resolve, reject) => {
       const check = (): void => {
         const found = this.#lost === undefined ? pick(this.state) : undefined
         if (found === undefined && this.#lost === undefined) return
-        settle()
+        stop()
         if (found === undefined) reject(this.#lost)
         else resolve(found)
       }
       const abort = (): void => {
-        settle()
+        stop()
         reject(signal.reason)
       }
       const unsubscribe = this.subscribe(check)
       signal.addEventListener('abort', abort, { once: true })
-      const settle = (): void => {
+      const stop = (): void => {
         unsubscribe()
         signal.removeEventListener('abort', abort)
       }
     })
   }
 
-  /** Resolves when the entry with this number has been folded; at once for one of the past. */
-  async reached(seq: Seq, signal: AbortSignal): Promise<void> {
+  /** Resolves when the state includes the entry with this number. */
+  async reached(seq: Seq, signal = AbortSignal.timeout(CATCH_UP_MS)): Promise<void> {
     await this.until((state) => (state.seq >= seq ? true : undefined), signal)
   }
 
   /**
-   * While `work` runs, the run's owner on this node appends nothing to it. Without that, whoever wants to end a
-   * run that puts out without a pause would lose every compare to the owner's next append.
-   * @param work told what to call when it lost a compare all the same: the owner may be on another node
+   * Pauses the run's driver on this node while `work` runs. Otherwise each attempt to end a run that streams without a
+   * pause would conflict with the driver's next append.
+   * @param work calls `contended` after each conflict, because the driver may be on another node
    */
   async whileEnding<T>(run: string, work: (contended: () => void) => Promise<T>): Promise<T> {
     this.#ending.set(run, (this.#ending.get(run) ?? 0) + 1)
     this.#isEnding = true
     try {
-      return await work(() => this.#appendYield?.ask(this.id, run))
+      return await work(() => this.#appendYield?.request(this.id, run))
     } finally {
       const left = (this.#ending.get(run) ?? 1) - 1
       if (left > 0) this.#ending.set(run, left)
@@ -166,14 +170,14 @@ export class SessionReplica {
     }
   }
 
-  /** Somebody on another node tries to end the run: its owner here holds back for a moment. */
-  appendYield(run: string): void {
+  /** Pauses the run's driver on this node for a short time, so that another node can end the run. */
+  yieldAppends(run: string): void {
     if (this.#endingElsewhere.has(run)) return
     const release = (): void => {
       this.#endingElsewhere.delete(run)
       this.#released()
     }
-    this.#endingElsewhere.set(run, setTimeout(release, HOLD_MS).unref())
+    this.#endingElsewhere.set(run, setTimeout(release, YIELD_MS).unref())
     this.#isEnding = true
   }
 
@@ -184,7 +188,7 @@ export class SessionReplica {
   close(): void {
     this.#subscription?.close()
     for (const timer of this.#endingElsewhere.values()) clearTimeout(timer)
-    // Whoever still waits for something would wait in vain.
+    // Rejects pending waits.
     this.#lost ??= new StorageError('unavailable')
     this.#notify([])
     this.#listeners = []
@@ -195,9 +199,9 @@ export class SessionReplica {
     this.#notify([])
   }
 
-  #take(entries: readonly Entry[]): void {
-    for (const entry of entries) this.#unfolded.add(entry)
-    if (this.#unfolded.length >= UNFOLDED_MAX) this.#state = this.#unfolded.foldInto(this.#state)
+  #add(entries: readonly Entry[]): void {
+    for (const entry of entries) this.#unapplied.add(entry)
+    if (this.#unapplied.length >= MAX_UNAPPLIED) this.#state = this.#unapplied.applyTo(this.#state)
     this.#notify(entries)
   }
 
@@ -209,12 +213,12 @@ export class SessionReplica {
 async function loadTranscript(stores: SessionStores, id: string): Promise<{ state: SessionState; cursor: string }> {
   const transcript = await stores.transcripts.load(id)
   if (transcript === undefined) return { state: EMPTY_SESSION, cursor: `${stores.log.epoch}.0` }
-  const parts: (readonly FoldedEntry[])[] = [transcript.entries]
-  let bytes = size(transcript.entries)
+  const parts: (readonly CompactedEntry[])[] = [transcript.entries]
+  let bytes = jsonSize(transcript.entries)
   for (let number = transcript.sealed - 1; number >= 0 && bytes < HISTORY_BYTES; number -= 1) {
     const segment = await stores.transcripts.segment(id, number)
     if (segment === undefined) break
-    bytes += size(segment)
+    bytes += jsonSize(segment)
     parts.unshift(segment)
   }
   const { settings } = transcript
@@ -223,9 +227,7 @@ async function loadTranscript(stores: SessionStores, id: string): Promise<{ stat
     title: settings?.title,
     tools: new Map((settings?.tools ?? []).map((tool) => [tool.name, tool])),
   }
-  for (const part of parts) {
-    for (const entry of part) state = fold(state, { seq: entry.seq, time: entry.time, event: JSON.parse(entry.json) })
-  }
+  for (const part of parts) state = applyEntries(state, part.map(parseEntry))
   const seq = parseCursor(transcript.cursor)?.seq ?? 0
   return {
     state: {
@@ -236,8 +238,4 @@ async function loadTranscript(stores: SessionStores, id: string): Promise<{ stat
     },
     cursor: transcript.cursor,
   }
-}
-
-function size(entries: readonly FoldedEntry[]): number {
-  return entries.reduce((sum, entry) => sum + entry.json.length, 0)
 }

@@ -1,4 +1,5 @@
-// FollowerList: the followers of one session. One that throws, or closes itself or another meanwhile, harms no other.
+// FollowerList: the followers of one session. A follower that throws, or that closes itself or another one during a
+// delivery, does not affect the others.
 import type { Logger } from 'pino'
 import type { Entry } from './ports/entry.ts'
 import type { Follower, Subscription } from './ports/session-log.ts'
@@ -10,14 +11,14 @@ interface Member {
 
 export class FollowerList {
   readonly #logger: Logger
-  /** Replaced, not changed: a round of deliveries goes on over the old list. */
+  /** Replaced on each change, never mutated: a delivery in progress iterates over the old list. */
   #members: readonly Member[] = []
 
   constructor(logger: Logger) {
     this.#logger = logger
   }
 
-  enter(follower: Follower): Subscription {
+  add(follower: Follower): Subscription {
     const member: Member = { follower, closed: false }
     this.#members = [...this.#members, member]
     return {
@@ -29,20 +30,16 @@ export class FollowerList {
   }
 
   deliver(entries: readonly Entry[]): void {
-    for (const { follower } of this.#open()) this.hand(follower, entries)
+    for (const { follower } of this.#open()) this.deliverTo(follower, entries)
   }
 
-  hand(follower: Follower, entries: readonly Entry[]): void {
+  deliverTo(follower: Follower, entries: readonly Entry[]): void {
     this.#guarded(() => follower.entries(entries))
   }
 
-  lose(error: Error): void {
+  /** Reports to all followers that the log cannot continue, and removes them. */
+  fail(error: Error): void {
     for (const { follower } of this.#open()) this.#guarded(() => follower.lost?.(error))
-    this.#members = []
-  }
-
-  clear(): void {
-    for (const member of this.#members) member.closed = true
     this.#members = []
   }
 

@@ -1,32 +1,32 @@
-// Followers: who follows which session live. Entries of one commit reach a follower in one call per session; a
-// follower that throws or closes itself meanwhile harms no other. A session without followers has no room.
+// Followers: the live followers of all sessions. Entries of one commit reach a follower in one call per session. A
+// follower that throws, or that closes itself during a delivery, does not affect the others.
 import type { Logger } from 'pino'
 import type { Entry } from './ports/entry.ts'
 import type { Follower, Subscription } from './ports/session-log.ts'
 
-/** The followers of one session. */
-export interface Room {
-  /** Nearly always one, and then no list. Replaced, not changed: a round of deliveries goes on over the old list. */
-  followers: Live | readonly Live[]
+/** The followers of one session. It exists only while the session has followers. */
+export interface SessionFollowers {
+  /** Usually one, so it needs no list. A list is replaced, never mutated: a delivery iterates over the old one. */
+  followers: LiveFollower | readonly LiveFollower[]
   batch: Entry[]
-  /** Nobody is in it, and nobody will be. */
+  /** True as soon as the last follower has left; this object is then never used again. */
   gone: boolean
 }
 
-/** A session, and where its followers were last found. */
-interface Followed {
+/** A session, and its followers as of the last lookup. */
+interface Lookup {
   readonly session: string
-  room: Room | undefined
+  followers: SessionFollowers | undefined
 }
 
-class Live implements Subscription {
+class LiveFollower implements Subscription {
   readonly session: string
   readonly follower: Follower
   closed = false
-  readonly #rooms: Followers
+  readonly #followers: Followers
 
-  constructor(rooms: Followers, session: string, follower: Follower) {
-    this.#rooms = rooms
+  constructor(followers: Followers, session: string, follower: Follower) {
+    this.#followers = followers
     this.session = session
     this.follower = follower
   }
@@ -34,61 +34,62 @@ class Live implements Subscription {
   close(): void {
     if (this.closed) return
     this.closed = true
-    this.#rooms.leave(this)
+    this.#followers.remove(this)
   }
 }
 
-/** No batch is being collected. */
-const NOTHING: Entry[] = []
+/** The batch of a session for which nothing is being collected. */
+const NO_BATCH: Entry[] = []
 
 export class Followers {
   readonly #logger: Logger
-  readonly #rooms = new Map<string, Room>()
-  #filled: Room[] = []
+  readonly #bySession = new Map<string, SessionFollowers>()
+  /** The sessions with a batch to deliver. */
+  #collected: SessionFollowers[] = []
 
   constructor(logger: Logger) {
     this.#logger = logger
   }
 
-  enter(session: string, follower: Follower): Subscription {
-    const live = new Live(this, session, follower)
-    const room = this.#rooms.get(session)
-    if (room === undefined) this.#rooms.set(session, { followers: live, batch: NOTHING, gone: false })
-    else room.followers = [...listOf(room.followers), live]
+  add(session: string, follower: Follower): Subscription {
+    const live = new LiveFollower(this, session, follower)
+    const known = this.#bySession.get(session)
+    if (known === undefined) this.#bySession.set(session, { followers: live, batch: NO_BATCH, gone: false })
+    else known.followers = [...listOf(known.followers), live]
     return live
   }
 
-  /** Puts an entry by, for `deliver`. */
-  collect(place: Followed, entry: Entry): void {
-    let { room } = place
-    if (room === undefined || room.gone) {
-      room = this.#rooms.get(place.session)
-      place.room = room
-      if (room === undefined) return
+  /** Adds an entry to the session's batch for the next `deliver`. */
+  collect(lookup: Lookup, entry: Entry): void {
+    let { followers } = lookup
+    if (followers === undefined || followers.gone) {
+      followers = this.#bySession.get(lookup.session)
+      lookup.followers = followers
+      if (followers === undefined) return
     }
-    if (room.batch !== NOTHING) {
-      room.batch.push(entry)
+    if (followers.batch !== NO_BATCH) {
+      followers.batch.push(entry)
       return
     }
-    // A literal: pushed into an empty array, one entry would take the memory of seventeen.
-    room.batch = [entry]
-    this.#filled.push(room)
+    // An array literal: `push` on an empty array allocates space for seventeen entries.
+    followers.batch = [entry]
+    this.#collected.push(followers)
   }
 
-  /** Hands everything that was collected to the followers. */
+  /** Delivers all collected batches. */
   deliver(): void {
-    const filled = this.#filled
-    if (filled.length === 0) return
-    this.#filled = []
-    for (const room of filled) {
-      const { batch, followers } = room
-      room.batch = NOTHING
-      if (followers instanceof Live) this.#handLive(followers, batch)
-      else for (const live of followers) this.#handLive(live, batch)
+    const collected = this.#collected
+    if (collected.length === 0) return
+    this.#collected = []
+    for (const session of collected) {
+      const { batch, followers } = session
+      session.batch = NO_BATCH
+      if (followers instanceof LiveFollower) this.#deliverLive(followers, batch)
+      else for (const live of followers) this.#deliverLive(live, batch)
     }
   }
 
-  hand(follower: Follower, entries: readonly Entry[]): void {
+  deliverTo(follower: Follower, entries: readonly Entry[]): void {
     try {
       follower.entries(entries)
     } catch (error) {
@@ -97,26 +98,26 @@ export class Followers {
   }
 
   clear(): void {
-    for (const room of this.#rooms.values()) room.gone = true
-    this.#rooms.clear()
+    for (const session of this.#bySession.values()) session.gone = true
+    this.#bySession.clear()
   }
 
-  /** Called by one that was closed. */
-  leave(live: Live): void {
-    const room = this.#rooms.get(live.session)
-    if (room === undefined) return
-    const left = listOf(room.followers).filter((other) => other !== live)
-    room.followers = left[1] === undefined ? (left[0] ?? left) : left
-    if (left.length > 0) return
-    room.gone = true
-    this.#rooms.delete(live.session)
+  /** Called by a follower that was closed. */
+  remove(live: LiveFollower): void {
+    const session = this.#bySession.get(live.session)
+    if (session === undefined) return
+    const remaining = listOf(session.followers).filter((other) => other !== live)
+    session.followers = remaining[1] === undefined ? (remaining[0] ?? remaining) : remaining
+    if (remaining.length > 0) return
+    session.gone = true
+    this.#bySession.delete(live.session)
   }
 
-  #handLive(live: Live, batch: readonly Entry[]): void {
-    if (!live.closed) this.hand(live.follower, batch)
+  #deliverLive(live: LiveFollower, batch: readonly Entry[]): void {
+    if (!live.closed) this.deliverTo(live.follower, batch)
   }
 }
 
-function listOf(followers: Live | readonly Live[]): readonly Live[] {
-  return followers instanceof Live ? [followers] : followers
+function listOf(followers: LiveFollower | readonly LiveFollower[]): readonly LiveFollower[] {
+  return followers instanceof LiveFollower ? [followers] : followers
 }

@@ -1,5 +1,5 @@
-// MeteredLog: a log that tells how long it takes and who came second. What is appended token by token goes by `writer`, which
-// is the log's own: nothing is measured there.
+// MeteredLog: a session log that records durations and conflicts as metrics. Appends through `writer`, one per token,
+// are not measured: they go directly to the wrapped log.
 import type { Cursor, Event } from '@parley/protocol'
 import type { LogMetrics } from '../metric/log-metrics.ts'
 import type { Entry, Seq } from './ports/entry.ts'
@@ -26,10 +26,10 @@ export class MeteredLog implements SessionLog {
   }
 
   async append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry> {
-    const began = performance.now()
+    const start = performance.now()
     try {
       const entry = await this.#log.append(session, subject, event, expect, options)
-      this.#metrics.appended(subject, (performance.now() - began) / 1000)
+      this.#metrics.appended(subject, (performance.now() - start) / 1000)
       return entry
     } catch (error) {
       if (error instanceof Conflict) this.#metrics.conflicted(subject)
@@ -47,9 +47,9 @@ export class MeteredLog implements SessionLog {
   }
 
   async follow(session: string, after: Cursor, follower: Follower): Promise<Subscription> {
-    const began = performance.now()
+    const start = performance.now()
     const subscription = await this.#log.follow(session, after, follower)
-    this.#metrics.followed((performance.now() - began) / 1000)
+    this.#metrics.followed((performance.now() - start) / 1000)
     return subscription
   }
 

@@ -1,25 +1,25 @@
-// SequenceWaiters: those who wait until a sequence number is reached.
+// SequenceWaiters: promises that resolve when a sequence number is reached.
 import type { Seq } from './ports/entry.ts'
 
 interface Waiter {
   readonly seq: Seq
-  readonly done: () => void
+  readonly resolve: () => void
 }
 
 export class SequenceWaiters {
   #waiters: Waiter[] = []
 
   wait(seq: Seq): Promise<void> {
-    return new Promise((done) => {
-      this.#waiters.push({ seq, done })
+    return new Promise((resolve) => {
+      this.#waiters.push({ seq, resolve })
     })
   }
 
-  /** Lets those go who wait for this number, or for one before it. */
-  reached(at: Seq): void {
+  /** Resolves the waiters for this number and for all lower ones. */
+  reached(position: Seq): void {
     if (this.#waiters.length === 0) return
-    const ready = this.#waiters.filter(({ seq }) => seq <= at)
-    this.#waiters = this.#waiters.filter(({ seq }) => seq > at)
-    for (const { done } of ready) done()
+    const ready = this.#waiters.filter(({ seq }) => seq <= position)
+    this.#waiters = this.#waiters.filter(({ seq }) => seq > position)
+    for (const { resolve } of ready) resolve()
   }
 }

@@ -1,5 +1,5 @@
-// SingleFlight: one piece of work for all who ask before it begins. Work that has begun may have missed what whoever asks
-// now wants to see; so they share the next.
+// SingleFlight: callers share one execution of the work. Callers arriving mid-run share the next run, because the
+// current one may have started before the change that they want to see.
 
 export class SingleFlight {
   readonly #work: () => Promise<void>
@@ -10,7 +10,7 @@ export class SingleFlight {
     this.#work = work
   }
 
-  /** Settles as a run of the work does that begins after this call. */
+  /** Resolves or rejects like an execution of the work that starts after this call. */
   run(): Promise<void> {
     this.#next ??= this.#running
       .catch(() => undefined)

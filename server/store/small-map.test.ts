@@ -1,4 +1,4 @@
-// SmallMapField things by their keys: none, one as it is, more in a map.
+// SmallMap: zero, one and several items in a field, found by their keys.
 import { expect, test } from 'vitest'
 import { SmallMap, type SmallMapField } from './small-map.ts'
 
@@ -7,37 +7,37 @@ interface Item {
   readonly value: number
 }
 
-const by = new SmallMap<string, Item>(({ key }) => key)
+const items = new SmallMap<string, Item>(({ key }) => key)
 const [a, b, c] = ['a', 'b', 'c'].map((key, value) => ({ key, value })) as [Item, Item, Item]
 
-test('one is held as it is, more are held in a map, and none as nothing', () => {
-  let few: SmallMapField<string, Item>
-  expect([by.size(few), [...by.all(few)], by.get(few, 'a')]).toEqual([0, [], undefined])
-  few = by.with(few, a)
-  expect(few).toBe(a)
-  few = by.with(by.with(few, b), c)
-  expect(by.size(few)).toBe(3)
-  expect([...by.all(few)]).toEqual([a, b, c])
-  for (const key of ['a', 'b', 'c']) few = by.without(few, key)
-  expect(few).toBeUndefined()
+test('holds no item as undefined, one item directly, and several in a map', () => {
+  let field: SmallMapField<string, Item>
+  expect([items.size(field), [...items.all(field)], items.get(field, 'a')]).toEqual([0, [], undefined])
+  field = items.with(field, a)
+  expect(field).toBe(a)
+  field = items.with(items.with(field, b), c)
+  expect(items.size(field)).toBe(3)
+  expect([...items.all(field)]).toEqual([a, b, c])
+  for (const key of ['a', 'b', 'c']) field = items.without(field, key)
+  expect(field).toBeUndefined()
 })
 
-test('each is found by its key, also when it is the only one', () => {
-  const two = by.with(by.with(undefined, a), b)
-  expect(by.get(two, 'b')).toBe(b)
-  expect(by.get(two, 'c')).toBeUndefined()
-  expect(by.get(a, 'a')).toBe(a)
-  expect(by.get(a, 'b')).toBeUndefined()
+test('finds each item by its key, also a single one', () => {
+  const two = items.with(items.with(undefined, a), b)
+  expect(items.get(two, 'b')).toBe(b)
+  expect(items.get(two, 'c')).toBeUndefined()
+  expect(items.get(a, 'a')).toBe(a)
+  expect(items.get(a, 'b')).toBeUndefined()
 })
 
-test('another one of the same key takes its place', () => {
+test('replaces the item with the same key', () => {
   const newer = { key: 'a', value: 7 }
-  expect(by.with(a, newer)).toBe(newer)
-  expect([...by.all(by.with(by.with(a, b), newer))]).toEqual([newer, b])
+  expect(items.with(a, newer)).toBe(newer)
+  expect([...items.all(items.with(items.with(a, b), newer))]).toEqual([newer, b])
 })
 
-test('who is not there cannot be taken away', () => {
-  expect(by.without(undefined, 'a')).toBeUndefined()
-  expect(by.without(a, 'b')).toBe(a)
-  expect(by.size(by.without(by.with(a, b), 'c'))).toBe(2)
+test('ignores the removal of an absent key', () => {
+  expect(items.without(undefined, 'a')).toBeUndefined()
+  expect(items.without(a, 'b')).toBe(a)
+  expect(items.size(items.without(items.with(a, b), 'c'))).toBe(2)
 })

@@ -1,55 +1,52 @@
-// SmallMapField: things by their keys, of which a holder has nearly always one or none, and there are very many holders: then a field
-// holds the one itself, and a map only from the second one on. A map with one thing in it takes 200 bytes.
+// SmallMap: keyed items in a field of an object that exists very often and nearly always has zero or one item. The
+// field holds a single item directly and creates a `Map` only for the second one, because a `Map` with one item takes
+// 200 bytes.
 
-/** What such a field holds. To be asked and changed through a `SmallMap` only. */
+/** The value of such a field. Read and change it only through a `SmallMap`. */
 export type SmallMapField<K, T extends object> = T | Map<K, T> | undefined
+
+const EMPTY: readonly never[] = []
 
 export class SmallMap<K, T extends object> {
   readonly #keyOf: (item: T) => K
 
-  /** @param keyOf must go on giving the same for an item, which is no `Map` */
+  /** @param keyOf must always return the same key for an item; an item must not be a `Map` */
   constructor(keyOf: (item: T) => K) {
     this.#keyOf = keyOf
   }
 
-  size(few: SmallMapField<K, T>): number {
-    if (few === undefined) return 0
-    return few instanceof Map ? few.size : 1
+  size(field: SmallMapField<K, T>): number {
+    if (field === undefined) return 0
+    return field instanceof Map ? field.size : 1
   }
 
-  get(few: SmallMapField<K, T>, key: K): T | undefined {
-    if (few === undefined) return undefined
-    if (few instanceof Map) return few.get(key)
-    return this.#keyOf(few) === key ? few : undefined
+  get(field: SmallMapField<K, T>, key: K): T | undefined {
+    if (field === undefined) return undefined
+    if (field instanceof Map) return field.get(key)
+    return this.#keyOf(field) === key ? field : undefined
   }
 
-  /** In the order in which their keys came. What comes or goes meanwhile is seen as `Map` has it. */
-  all(few: SmallMapField<K, T>): Iterable<T> {
-    if (few === undefined) return NOTHING
-    return few instanceof Map ? few.values() : [few]
+  /** All items, in the insertion order of their keys. Changes during the iteration are visible as in a `Map`. */
+  all(field: SmallMapField<K, T>): Iterable<T> {
+    if (field === undefined) return EMPTY
+    return field instanceof Map ? field.values() : [field]
   }
 
-  /** @returns what the field is to hold now; another item of the same key is replaced */
-  with(few: SmallMapField<K, T>, item: T): SmallMapField<K, T> {
-    if (few === undefined) return item
+  /** Adds an item, or replaces the one with the same key. @returns the new value of the field */
+  with(field: SmallMapField<K, T>, item: T): SmallMapField<K, T> {
+    if (field === undefined) return item
     const key = this.#keyOf(item)
-    if (few instanceof Map) return few.set(key, item)
-    const other = this.#keyOf(few)
-    return other === key ? item : new Map([entryOf(other, few), entryOf(key, item)])
+    if (field instanceof Map) return field.set(key, item)
+    const other = this.#keyOf(field)
+    return other === key ? item : new Map<K, T>().set(other, field).set(key, item)
   }
 
-  /** @returns what the field is to hold now */
-  without(few: SmallMapField<K, T>, key: K): SmallMapField<K, T> {
-    if (few instanceof Map) {
-      few.delete(key)
-      return few.size === 0 ? undefined : few
+  /** @returns the new value of the field */
+  without(field: SmallMapField<K, T>, key: K): SmallMapField<K, T> {
+    if (field instanceof Map) {
+      field.delete(key)
+      return field.size === 0 ? undefined : field
     }
-    return few !== undefined && this.#keyOf(few) === key ? undefined : few
+    return field !== undefined && this.#keyOf(field) === key ? undefined : field
   }
-}
-
-const NOTHING: readonly never[] = []
-
-function entryOf<K, T>(key: K, item: T): [K, T] {
-  return [key, item]
 }

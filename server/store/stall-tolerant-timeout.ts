@@ -1,23 +1,22 @@
-// stallTolerantTimeout: a bound on something that may never answer. Time in which this process itself stood still (a machine that was paused, a
-// debugger, a very long turn of the event loop) does not count: the answer may be there, and only not have been read yet.
+// stallTolerantTimeout: a timeout for an operation that may never complete. Time during which this process was stalled
+// (a suspended machine, a debugger, a very long event-loop turn) does not count: the answer may have arrived unread.
 
-/** Milliseconds. */
 const TICK_MS = 1_000
 
 /**
- * @param ms about how long it may take, in which the process runs
- * @param overdue called once
- * @returns ends the watch
+ * @param ms how long the operation may take, approximately, while the process runs
+ * @param onTimeout called at most once
+ * @returns cancels the timeout
  */
-export function stallTolerantTimeout(ms: number, overdue: () => void): () => void {
-  // However long the process stood still, that is one tick: so it has to be two at least.
+export function stallTolerantTimeout(ms: number, onTimeout: () => void): () => void {
+  // A stall of any length counts as one tick, so a timeout needs at least two.
   const step = Math.min(TICK_MS, ms / 2)
-  let left = Math.ceil(ms / step)
+  let ticks = Math.ceil(ms / step)
   const timer = setInterval(() => {
-    left -= 1
-    if (left > 0) return
+    ticks -= 1
+    if (ticks > 0) return
     clearInterval(timer)
-    overdue()
+    onTimeout()
   }, step)
   timer.unref()
   return () => clearInterval(timer)

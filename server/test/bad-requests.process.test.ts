@@ -1,5 +1,6 @@
-// Bad requests, at every route of a whole server: each is told by a typed error that the document has for its route, nobody
-// else notices, and when they are over the server has no more connections, and little more memory, than before.
+// Bad requests to every route of a complete server: each gets a typed error that the OpenAPI document lists for its
+// route, other clients do not notice, and afterwards the server has no more connections and hardly more memory than
+// before.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { Problem } from '@parley/protocol'
@@ -10,7 +11,7 @@ import { demoCount, StrictClient } from './strict-client.ts'
 
 const BODY_MS = 1_000
 const MB = 1024 * 1024
-/** Of what tells nobody that it has happened; the bound is the machine's patience. */
+/** For conditions without an event; the timeout is generous for slow machines. */
 const WAIT = { timeout: 20_000, interval: 50 }
 
 interface Operation {
@@ -21,7 +22,7 @@ interface Operation {
 
 interface Target {
   readonly method: string
-  /** With names in braces. */
+  /** With parameters in braces. */
   readonly path: string
   readonly operation: Operation
 }
@@ -29,17 +30,17 @@ interface Target {
 let server: ServerProcess
 let reader: StrictClient
 let run = ''
-/** Connections when nobody does anything bad. */
+/** Number of connections without any bad requests. */
 let quiet = 0
 let targets: readonly Target[]
 const sockets: Socket[] = []
-/** They come at the beginning, and have all the time until the end. The last one sends a drop now and then. */
+/** Connections that stay open during all tests. The last one sends a byte per second. */
 const slow: RawConnection[] = []
-let drops: NodeJS.Timeout | undefined
-/** Not of the router. */
+let bytes: NodeJS.Timeout | undefined
+/** Routes that the router does not serve. */
 const OUTSIDE: ReadonlySet<string> = new Set(['/v1/ws', '/healthz', '/readyz'])
 const SESSION = 'undisturbed'
-/** What would begin a header of its own, and an answer, if it were put into one. */
+/** Text that would add a header and a body if the server copied it into an answer. */
 const SPLIT = '\r\nX-Evil: yes\r\n\r\n<p>'
 const COUNT = 30_000
 
@@ -58,26 +59,26 @@ beforeAll(async () => {
   reader = new StrictClient(server.url)
   await reader.connect()
   await reader.attach(SESSION)
-  // With one connection that fetch keeps for a while.
+  // Includes one connection that fetch keeps alive.
   quiet = connections()
   for (const beginning of ['', 'GET /healthz HTTP/1.1\r\n', 'GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ']) {
     slow.push(await raw())
     slow.at(-1)?.write(beginning)
   }
-  drops = setInterval(() => slow.at(-1)?.write('x'), 1_000)
+  bytes = setInterval(() => slow.at(-1)?.write('x'), 1_000)
   sockets.length = 0
   run = (await reader.send(SESSION, `/demo count=${COUNT} rate=100 ttft=0`)).run ?? ''
 })
 afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.destroy()
-  // Somebody else reads on all the while.
+  // Another client must be able to read the whole time.
   await reader.frame((frame) => frame.type === 'entry' && frame.event.type === 'run.output')
   const picture = reader.session(SESSION)
   expect(picture.faults).toEqual([])
   expect(demoCount(COUNT).startsWith(picture.run(run).text)).toBe(true)
 })
 afterAll(async () => {
-  clearInterval(drops)
+  clearInterval(bytes)
   for (const { socket } of slow) socket.destroy()
   reader.drop()
   await server.dispose()
@@ -87,14 +88,14 @@ function origin(): string {
   return `http://127.0.0.1:${server.port}`
 }
 
-/** What is wrong with an answer to a bad request, if anything. */
-async function complaint(target: Target, answer: Response, what: string): Promise<string | undefined> {
+/** The fault of an answer to a bad request, if any. */
+async function faultOf(target: Target, answer: Response, what: string): Promise<string | undefined> {
   const text = await answer.text()
-  const said = `${target.method} ${target.path}, ${what}: ${answer.status} ${text.slice(0, 300)}`
-  if (answer.headers.has('x-evil')) return `split: ${said}`
-  if (answer.status >= 500 || target.operation.responses[answer.status] === undefined) return `undocumented: ${said}`
+  const summary = `${target.method} ${target.path}, ${what}: ${answer.status} ${text.slice(0, 300)}`
+  if (answer.headers.has('x-evil')) return `split: ${summary}`
+  if (answer.status >= 500 || target.operation.responses[answer.status] === undefined) return `undocumented: ${summary}`
   if (answer.status < 400) return undefined
-  return isTyped(answer, text) ? undefined : `untyped: ${said}`
+  return isTyped(answer, text) ? undefined : `untyped: ${summary}`
 }
 
 function isTyped(answer: Response, text: string): boolean {
@@ -114,7 +115,7 @@ interface Bad {
   readonly query?: Readonly<Record<string, string>>
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: BodyInit
-  /** Exactly this; left out: any that the document has. */
+  /** The expected status; by default any that the document lists. */
   readonly status?: number
 }
 
@@ -125,22 +126,22 @@ async function ask(target: Target, { ids = 'nothing', query = {}, headers = {}, 
   return fetch(`${origin()}${path}?${search}`, { method, headers, ...(body === undefined ? {} : { body }) })
 }
 
-/** Nothing is complained about, wherever each of them is sent. */
+/** Sends the bad requests to all targets and checks the answers. */
 async function expectRefused(at: readonly Target[], bad: (target: Target) => readonly Bad[]): Promise<void> {
   expect(at.length).toBeGreaterThan(0)
-  const complaints: string[] = []
+  const faults: string[] = []
   for (const target of at) {
     const each = bad(target).map(async (one) => {
       const answer = await ask(target, one)
-      const problem = await complaint(target, answer, one.what)
-      if (problem !== undefined) complaints.push(problem)
+      const problem = await faultOf(target, answer, one.what)
+      if (problem !== undefined) faults.push(problem)
       if (one.status !== undefined && answer.status !== one.status) {
-        complaints.push(`${target.method} ${target.path}, ${one.what}: ${answer.status} instead of ${one.status}`)
+        faults.push(`${target.method} ${target.path}, ${one.what}: ${answer.status} instead of ${one.status}`)
       }
     })
     await Promise.all(each)
   }
-  expect(complaints).toEqual([])
+  expect(faults).toEqual([])
 }
 
 const JSON_TYPE = { 'Content-Type': 'application/json' }
@@ -152,7 +153,7 @@ const json = (what: string, body: string, status?: number): Bad => ({
   ...(status === undefined ? {} : { status }),
 })
 
-describe('a whole server', () => {
+describe('a complete server', () => {
   function residentMb(): number {
     const [, kb] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8')) ?? []
     return Number(kb) / 1024
@@ -174,31 +175,31 @@ describe('a whole server', () => {
   }
 
   const ABUSES: Readonly<Record<string, () => Promise<void>>> = {
-    'bodies that never come': () =>
+    'bodies that never arrive': () =>
       each(50, async (connection) => {
         connection.write(`${POST}Content-Length: 100\r\n\r\n{"content":`)
         await connection.closed
         expect(connection.text).toMatch(/^HTTP\/1\.1 408 [\s\S]*"code":"body_timeout"/)
       }),
-    'bodies that come by drops': () =>
+    'bodies that arrive byte by byte': () =>
       each(50, async (connection) => {
         connection.write(`${POST}Content-Length: 1000\r\n\r\n`)
-        const drops = setInterval(() => connection.write('x'), 100)
+        const bytes = setInterval(() => connection.write('x'), 100)
         await connection.closed
-        clearInterval(drops)
+        clearInterval(bytes)
         expect(connection.text).toMatch(/^HTTP\/1\.1 408 /)
       }),
-    'bodies whose sender leaves': () =>
+    'bodies whose sender disconnects': () =>
       each(200, async (connection) => {
         connection.write(`${POST}Content-Length: 900000\r\n\r\n${'x'.repeat(400_000)}`)
       }),
-    'bodies beyond all bounds': () =>
+    'bodies far over the limit': () =>
       each(20, async (connection) => {
         connection.write(`${POST}Content-Length: 1000000000000\r\n\r\n${'x'.repeat(1_000)}`)
         await connection.closed
         expect(connection.text).toMatch(/^HTTP\/1\.1 413 [\s\S]*"code":"too_large"/)
       }),
-    'chunks without end': () =>
+    'endless chunks': () =>
       each(5, async (connection) => {
         connection.write(`${POST}Transfer-Encoding: chunked\r\n\r\n`)
         const chunk = `10000\r\n${'x'.repeat(65_536)}\r\n`
@@ -221,13 +222,13 @@ describe('a whole server', () => {
         await connection.until('\r\n\r\n')
         expect(connection.text).toMatch(/^HTTP\/1\.1 431 /)
       }),
-    'what is no HTTP': () =>
+    'data that is not HTTP': () =>
       each(50, async (connection, number) => {
         connection.write(number % 2 === 0 ? '\x16\x03\x01\x02\x00\x01\x00' : 'hello\r\n\r\n')
         await connection.closed
         expect(connection.text).toMatch(/^$|^HTTP\/1\.1 (400|505) /)
       }),
-    'two lengths of one body': () =>
+    'contradictory lengths of a body': () =>
       each(20, async (connection) => {
         connection.write(
           `${POST}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`,
@@ -235,66 +236,66 @@ describe('a whole server', () => {
         await connection.closed
         expect(connection.text).not.toMatch(/HTTP\/1\.1 (200|404)/)
       }),
-    'requests one after the other in one packet': () =>
+    'pipelined requests': () =>
       each(20, async (connection) => {
         connection.write('GET /v1/sessions/nothing HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'.repeat(20))
         await Promise.race([connection.closed, connection.until('"code":"session_not_found"')])
       }),
-    'streams whose reader leaves': () =>
+    'streams whose reader disconnects': () =>
       each(100, async (connection, number) => {
         const accept = number % 2 === 0 ? 'text/event-stream' : 'application/x-ndjson'
         connection.write(`GET /v1/sessions/${SESSION}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: ${accept}\r\n\r\n`)
         await connection.until('run.output')
       }),
-    'polls whose client leaves': () =>
+    'long polls whose client disconnects': () =>
       each(100, async (connection) => {
         connection.write('GET /v1/sessions/quiet/events?wait=60 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
       }),
-    'runs that are waited for, and whose client leaves': () =>
+    'awaited runs whose client disconnects': () =>
       each(50, async (connection, number) => {
         const body = JSON.stringify({ content: `/demo count=5 rate=20 seed=${number}` })
         connection.write(`${POST.replace('/s/', `/left_${number}/`)}Content-Length: ${body.length}\r\n\r\n${body}`)
       }),
   }
 
-  it.each(Object.entries(ABUSES))('outlives %s', async (_, abuse) => {
+  it.each(Object.entries(ABUSES))('survives %s', async (_, abuse) => {
     await abuse()
     await expect.poll(connections, WAIT).toBeLessThanOrEqual(quiet)
     expect((await fetch(`${origin()}/healthz`, { headers: { Connection: 'close' } })).status).toBe(200)
   })
 
-  it('has no more memory in use after all of that, again and again', async () => {
+  it('does not leak memory when they are repeated', async () => {
     const before = residentMb()
     for (let round = 0; round < 3; round += 1) {
       for (const name of [
-        'bodies whose sender leaves',
-        'chunks without end',
+        'bodies whose sender disconnects',
+        'endless chunks',
         'header bombs',
-        'streams whose reader leaves',
+        'streams whose reader disconnects',
       ]) {
         await ABUSES[name]?.()
       }
     }
     await expect.poll(connections, WAIT).toBeLessThanOrEqual(quiet)
-    // They have brought some 500 MB.
+    // They have sent some 500 MB.
     expect(residentMb() - before).toBeLessThan(150)
   })
 })
 
 describe('every route', () => {
-  it('refuses bodies that are of another type, or not what it says', () =>
+  it('refuses bodies with another media type, or invalid for their type', () =>
     expectRefused(withBody(), () => [
       { what: 'text', headers: { 'Content-Type': 'text/plain' }, body: '{}', status: 415 },
       { what: 'a form', body: new URLSearchParams({ content: 'hi' }), status: 415 },
       { what: 'parts', body: partsOf('hi'), status: 415 },
       { what: 'no type', body: new Blob(['{"content":"hi"}']), status: 415 },
-      json('half of it', '{"content":', 400),
-      json('nested without end', '['.repeat(200_000), 400),
-      { what: 'no text', headers: JSON_TYPE, body: new Uint8Array([123, 34, 255, 254, 34, 125]), status: 400 },
+      json('half of a body', '{"content":', 400),
+      json('deeply nested', '['.repeat(200_000), 400),
+      { what: 'invalid UTF-8', headers: JSON_TYPE, body: new Uint8Array([123, 34, 255, 254, 34, 125]), status: 400 },
       json('too much', JSON.stringify({ content: 'x'.repeat(MB) }), 413),
     ]))
 
-  it('refuses bodies of other forms', () =>
+  it('refuses bodies with another structure', () =>
     expectRefused(withBody(), () => [
       ...['[]', 'null', '"content"', '1', 'true'].map((body) => json(body, body, 400)),
       json(
@@ -308,7 +309,7 @@ describe('every route', () => {
       json('a prototype', '{"__proto__":{"content":"hi"},"constructor":1}'),
     ]))
 
-  it('refuses ids that are none, or of nothing', () =>
+  it('refuses invalid and unknown ids', () =>
     expectRefused(
       targets.filter(({ path }) => path.includes('{')),
       ({ operation }) =>
@@ -326,12 +327,12 @@ describe('every route', () => {
         ].map((ids) => ({
           what: `id ${ids.slice(0, 20)}`,
           ids,
-          // Right as far as it goes, but for what would begin something.
+          // Otherwise valid, except that the content must not start a run.
           ...(operation.requestBody === undefined ? {} : { headers: JSON_TYPE, body: '{"content":1}' }),
         })),
     ))
 
-  it('refuses queries and headers that make no sense', () =>
+  it('refuses nonsensical queries and headers', () =>
     expectRefused(targets, ({ path, operation }) => {
       const values = ['', '-1', '1e9', 'NaN', 'foreign', '.', 'e.-1', '\0', 'x'.repeat(300), '[]', '💩', `a${SPLIT}`]
       const texts = ['!', '"', 'x'.repeat(300), 'wait=-1', 'wait=1e99', '.', ', ,', '\u00fc']
@@ -343,7 +344,7 @@ describe('every route', () => {
           values.map((value) => ({ what: `${name}=${value}`, query: { [name]: value }, headers: types, ...given })),
         ),
         ...[...of('header'), { name: 'Accept' }, { name: 'Authorization' }, { name: 'Origin' }].flatMap(({ name }) =>
-          // A page of a foreign origin may read what is open.
+          // Pages of any origin may read the public documents.
           name === 'Origin' && path.endsWith('.json')
             ? []
             : texts.map((text) => ({ what: `${name}: ${text}`, headers: { ...types, [name]: text }, ...given })),
@@ -351,7 +352,7 @@ describe('every route', () => {
       ]
     }))
 
-  it('says which methods it takes', async () => {
+  it('lists its methods in Allow', async () => {
     for (const target of targets.filter(({ path }) => !OUTSIDE.has(path))) {
       const answer = await ask({ ...target, method: 'PURGE' }, { what: 'PURGE' })
       expect([target.path, answer.status, isTyped(answer, await answer.text())]).toEqual([target.path, 405, true])
@@ -360,7 +361,7 @@ describe('every route', () => {
   })
 })
 
-it('lets nobody stay who does not say what he wants', async () => {
+it('closes connections that never complete a request', async () => {
   await Promise.all(slow.map(({ closed }) => closed))
 })
 
@@ -377,7 +378,7 @@ async function raw(): Promise<RawConnection> {
   return new RawConnection(socket)
 }
 
-/** Connections of the server's process, of any kind, but for those that are slow. */
+/** Number of sockets of the server's process, without the slow connections. */
 function connections(): number {
   const folder = `/proc/${server.pid}/fd`
   return (
@@ -390,7 +391,7 @@ function linkOf(path: string): string {
   try {
     return readlinkSync(path)
   } catch (error) {
-    // It was closed meanwhile.
+    // The descriptor was closed in the meantime.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
     throw error
   }

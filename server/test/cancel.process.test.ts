@@ -1,14 +1,14 @@
-// The second promise: an acknowledged cancel is final. 1,000 runs are cancelled at random moments from a second
-// connection; after its `ok` that connection gets no output of the run, all readers end at the same index,
-// and the log holds nothing of the run after it.
+// The second promise: an acknowledged cancel is final. A second connection cancels 1,000 runs at random moments. After
+// its `ok` it gets no output of the run, all readers end at the same index, and the log has no later entry of the run.
 
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { makeId } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
-import { CommandError, pause, StrictClient, seeded, TEST_SEED } from './strict-client.ts'
+import { CommandError, StrictClient, seeded, TEST_SEED } from './strict-client.ts'
 
 const LANES = 50
 const ROUNDS = 20
@@ -27,32 +27,32 @@ describe('a cancel', () => {
     let cancelled = 0
     const lane = async (number: number): Promise<void> => {
       const session = `cancel_${number}`
-      const asker = new StrictClient(server.url, { codec: 'msgpack' })
-      const stopper = new StrictClient(server.url, { codec: number % 2 === 0 ? 'json' : 'msgpack' })
-      await Promise.all([asker.connect(), stopper.connect()])
-      await Promise.all([asker.attach(session), stopper.attach(session)])
+      const sender = new StrictClient(server.url, { codec: 'msgpack' })
+      const canceller = new StrictClient(server.url, { codec: number % 2 === 0 ? 'json' : 'msgpack' })
+      await Promise.all([sender.connect(), canceller.connect()])
+      await Promise.all([sender.attach(session), canceller.attach(session)])
       const late: string[] = []
       for (let round = 0; round < ROUNDS; round += 1) {
-        // Not as fast as it is taken: such a run would use all its tokens, and be over, before it is cancelled.
+        // Not at full speed: the run would reach its token limit before the cancel.
         const rate = random() < 0.3 ? 4_000 : 100 + Math.floor(random() * 400)
-        const { run = '' } = await asker.send(session, `/demo count=100000 rate=${rate} ttft=0`)
-        await pause(random() * 60)
+        const { run = '' } = await sender.send(session, `/demo count=100000 rate=${rate} ttft=0`)
+        await sleep(random() * 60)
         let acknowledged = false
-        const stop = stopper.onFrame((frame) => {
+        const stop = canceller.onFrame((frame) => {
           if (acknowledged && frame.type === 'entry' && frame.event.type === 'run.output' && frame.event.run === run) {
             late.push(`${run} index ${frame.event.index} after the ok`)
           }
           if (frame.type === 'ok' && frame.id === id) acknowledged = true
         })
         const id = makeId('c')
-        const ok = await stopper.command({ type: 'cancel', id, session, run })
+        const ok = await canceller.command({ type: 'cancel', id, session, run })
         expect(ok).toMatchObject({ type: 'ok', run })
-        const [a, b] = await Promise.all([asker.ended(session, run), stopper.ended(session, run)])
+        const [a, b] = await Promise.all([sender.ended(session, run), canceller.ended(session, run)])
         expect(a.ended).toMatchObject({ reason: 'cancelled', command: id })
         expect([b.next, b.text]).toEqual([a.next, a.text])
         cancelled += 1
         stop()
-        // Now and then somebody who was not there reads it from the log.
+        // In some rounds a new reader reads the run from the log.
         if (round % 5 === 4) {
           const reader = new StrictClient(server.url)
           await reader.connect()
@@ -66,7 +66,7 @@ describe('a cancel', () => {
         }
       }
       expect(late).toEqual([])
-      for (const client of [asker, stopper]) {
+      for (const client of [sender, canceller]) {
         expect(client.session(session).faults).toEqual([])
         for (const run of client.session(session).runs.values()) expect(run.ends).toBe(1)
         client.drop()
@@ -76,13 +76,13 @@ describe('a cancel', () => {
     expect(cancelled).toBe(LANES * ROUNDS)
   }, 90_000)
 
-  it('and a redirect are final for whoever asked: no output of the old run follows the ok', async () => {
+  it('by a redirect is final, too: no output of the old run follows the ok', async () => {
     const session = 'redirect'
-    const asker = new StrictClient(server.url)
+    const sender = new StrictClient(server.url)
     const other = new StrictClient(server.url)
-    await Promise.all([asker.connect(), other.connect()])
-    await Promise.all([asker.attach(session), other.attach(session)])
-    let { run = '' } = await asker.send(session, '/demo count=100000 rate=300 ttft=0')
+    await Promise.all([sender.connect(), other.connect()])
+    await Promise.all([sender.attach(session), other.attach(session)])
+    let { run = '' } = await sender.send(session, '/demo count=100000 rate=300 ttft=0')
     for (let round = 0; round < 50; round += 1) {
       const old = run
       const late: number[] = []
@@ -101,7 +101,7 @@ describe('a cancel', () => {
       })
       const ok = await other.send(session, '/demo count=100000 rate=300 ttft=0', { id, policy: 'interrupt' })
       run = ok.run ?? ''
-      const [a, b] = await Promise.all([asker.ended(session, old), other.ended(session, old)])
+      const [a, b] = await Promise.all([sender.ended(session, old), other.ended(session, old)])
       expect(a.ended).toMatchObject({ reason: 'superseded', command: id })
       expect(b.next).toBe(a.next)
       await other.frame(
@@ -110,7 +110,7 @@ describe('a cancel', () => {
       expect(late).toEqual([])
       stop()
     }
-    asker.drop()
+    sender.drop()
     other.drop()
   }, 30_000)
 
@@ -175,7 +175,7 @@ describe('a command', () => {
     const five = [0, 1, 2, 0, 1].map((at) => clients[at] as StrictClient)
     const reader = clients[2] as StrictClient
     const send = { type: 'send', id: makeId('c'), session, content: '/demo count=100000 rate=100 ttft=0' }
-    // The same id twice on one connection has one waiter: what counts is what the log holds.
+    // Two commands with the same id on one connection share a waiter, so the rest is sent afterwards.
     const oks = await Promise.all(five.slice(0, 3).map((client) => client.command(send)))
     for (const client of five.slice(3)) oks.push(await client.command(send))
     expect(new Set(oks.map((ok) => ok.type === 'ok' && ok.run)).size).toBe(1)
@@ -183,7 +183,7 @@ describe('a command', () => {
 
     const cancel = { type: 'cancel', id: makeId('c'), session }
     const stops = await Promise.all(five.slice(0, 3).map((client) => client.command(cancel)))
-    // Another run has begun meanwhile: the late repeats do not touch it.
+    // Another run has started in the meantime: late repeats must not cancel it.
     const next = await reader.send(session, '/demo count=20 rate=0 ttft=50')
     for (const client of five.slice(3)) stops.push(await client.command(cancel))
     expect(new Set(stops.map((ok) => ok.type === 'ok' && ok.run)).size).toBe(1)

@@ -1,4 +1,4 @@
-// npm run cluster, as people start it: a line for each process, a line when one dies, and nothing left when it stops.
+// npm run cluster: it prints a line for each process and for each death, and leaves no process behind.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -22,7 +22,7 @@ function start(...options: readonly string[]) {
       for (const { pattern, resolve } of waiting) if (pattern.test(line)) resolve(line)
     })
   }
-  /** The first line that fits, come or to come. */
+  /** The first matching line, past or future. */
   const line = async (pattern: RegExp): Promise<string> =>
     lines.find((one) => pattern.test(one)) ?? new Promise((resolve) => waiting.push({ pattern, resolve }))
   return { child, line }
@@ -30,7 +30,7 @@ function start(...options: readonly string[]) {
 
 const pidOf = (line: string): number => Number(/pid (\d+)/.exec(line)?.[1])
 
-function lives(pid: number): boolean {
+function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0)
   } catch {
@@ -39,7 +39,7 @@ function lives(pid: number): boolean {
 }
 
 describe('npm run cluster', () => {
-  it('tells of each process, of one that dies, and leaves none behind', async () => {
+  it('prints each process and each death, and leaves no process behind', async () => {
     const { child, line } = start('--nodes', '2', '--port', '0', '--roles', 'gateway')
     const rows = await Promise.all([
       line(/^n1 +nats:\S+ +nats +pid \d+ +running$/),
@@ -47,16 +47,16 @@ describe('npm run cluster', () => {
       line(/^node2 +http:\S+ +all +pid \d+ +listening$/),
     ])
     const pids = rows.map(pidOf)
-    expect(pids.every(lives)).toBe(true)
+    expect(pids.every(isAlive)).toBe(true)
     const health = await fetch(`${/http:\S+/.exec(rows[1] ?? '')?.[0]}/healthz`)
     expect(health.status).toBe(200)
-    await line(/^kill -9 a node's pid/)
+    await line(/^Run kill -9 with a node's pid/)
     process.kill(pids[2] ?? 0, 'SIGKILL')
     await line(/node2 +http:\S+ +all +pid \d+ +died$/)
     const exited = once(child, 'exit')
     child.kill('SIGINT')
     expect(await exited).toEqual([0, null])
-    expect(pids.filter(lives)).toEqual([])
+    expect(pids.filter(isAlive)).toEqual([])
   }, 40_000)
 
   it.each([
@@ -64,10 +64,10 @@ describe('npm run cluster', () => {
     [['--nodes', '0'], /--nodes must be 1 to 9/],
     [['--port', 'x'], /--port must be a port/],
     [['--color'], /--color/],
-  ])('refuses %s with words and exit code 2', async (options, words) => {
+  ])('refuses %s with a message and exit code 2', async (options, message) => {
     const { child, line } = start(...options)
     const exited = once(child, 'exit')
-    expect(await line(words)).toMatch(/See --help/)
+    expect(await line(message)).toMatch(/See --help/)
     expect(await exited).toEqual([2, null])
   })
 })

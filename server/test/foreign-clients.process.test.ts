@@ -1,6 +1,5 @@
-// Clients that are not ours, behind a proxy that is not ours: nginx with the buffering that it has by itself, `eventsource`,
-// Chromium's own EventSource and fetch, curl. What is given at once is shown by a model that falls silent in mid-sentence:
-// its last words come although nothing follows them.
+// Third-party clients behind nginx with its default buffering: `eventsource`, Chromium's EventSource and fetch, curl,
+// `openai`. The model pauses in the middle of its answer: the last tokens must arrive although no data follow.
 import { spawn } from 'node:child_process'
 import { type EntryFrame, makeId } from '@parley/protocol'
 import { EventSource } from 'eventsource'
@@ -10,16 +9,16 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { TcpProxy } from '../../bench/cluster/tcp-proxy.ts'
-import { CURL, findProgram } from '../../scripts/programs.mjs'
+import { CURL, requireProgram } from '../../scripts/programs.mjs'
 import { launch } from '../../web/test/browser.ts'
 import { Nginx } from './nginx.ts'
 import { demoCount } from './strict-client.ts'
-import { DOORS } from './transports/all-transports.ts'
-import { Holder } from './transports/holder.ts'
+import { TRANSPORTS } from './transports/all-transports.ts'
+import { Receiver } from './transports/receiver.ts'
 import { sendAsync } from './transports/stream-transports.ts'
-import type { Ask, Door } from './transports/transport.ts'
+import type { MessageRequest, TransportDriver } from './transports/transport-driver.ts'
 
-/** Says so many numbers, and then nothing more. */
+/** The model outputs this many numbers and then hangs. */
 const WORDS = 3
 const SILENT = `/demo count=100 rate=200 ttft=0 hang=${WORDS}`
 const STREAMS = ['text/event-stream', 'application/x-ndjson']
@@ -43,16 +42,16 @@ function origin(): string {
   return `http://127.0.0.1:${server.port}`
 }
 
-function newAsk(content: string): Ask {
+function newMessage(content: string): MessageRequest {
   return { session: makeId('s'), id: makeId('c'), content }
 }
 
-/** What a model says in a stream of entries, in whatever form that is. */
-function spoken(stream: string): string {
+/** The model's text in a stream of entries, in any form. */
+function textOf(stream: string): string {
   return [...stream.matchAll(/"kind":"text","text":"([^"]*)"/g)].map(([, text]) => text).join('')
 }
 
-/** Cancels what a session's model is at, past the proxy. */
+/** Cancels a session's run directly at the server, without the proxy. */
 async function cancel(session: string): Promise<void> {
   const answer = await fetch(`${origin()}/v1/sessions/${session}/cancel`, {
     method: 'POST',
@@ -63,35 +62,36 @@ async function cancel(session: string): Promise<void> {
 }
 
 describe('behind nginx', () => {
-  const streaming = DOORS.filter(({ name }) => name !== 'request–response')
+  const streaming = TRANSPORTS.filter(({ name }) => name !== 'request–response')
 
-  async function expectWordsAtOnce(proxy: Nginx, door: Door): Promise<void> {
-    const { ask, reading } = await door.begin(proxy.origin, newAsk(SILENT))
-    const holder = new Holder()
-    await holder.read(reading, () => holder.text === demoCount(WORDS))
-    expect(holder.hasEnd).toBe(false)
-    await cancel(ask.session)
-    await holder.finish(reading)
-    expect([holder.state, holder.text, holder.picture.faults]).toEqual(['cancelled', demoCount(WORDS), []])
+  async function expectNoBuffering(proxy: Nginx, transport: TransportDriver): Promise<void> {
+    const { message, reading } = await transport.begin(proxy.origin, newMessage(SILENT))
+    const receiver = new Receiver()
+    await receiver.read(reading, () => receiver.text === demoCount(WORDS))
+    expect(receiver.hasEnd).toBe(false)
+    await cancel(message.session)
+    await receiver.finish(reading)
+    expect([receiver.state, receiver.text, receiver.picture.faults]).toEqual(['cancelled', demoCount(WORDS), []])
   }
 
-  it.each(streaming.map((door) => [door.name, door] as const))('%s gives each word at once', (_, door: Door) =>
-    expectWordsAtOnce(nginx, door),
+  it.each(streaming.map((transport) => [transport.name, transport] as const))(
+    '%s delivers each token at once',
+    (_, transport: TransportDriver) => expectNoBuffering(nginx, transport),
   )
 
-  it('that compresses all that it can, they do so, too', async () => {
-    // A compressor waits for more, unless it is told by our header that nothing is to be held back.
+  it('with compression, every transport still delivers each token at once', async () => {
+    // A compressor buffers, unless our header X-Accel-Buffering disables it.
     const zips = await Nginx.start(server.port, 'gzip on; gzip_types *; gzip_proxied any; gzip_min_length 0;')
     try {
-      for (const door of streaming) await expectWordsAtOnce(zips, door)
+      for (const transport of streaming) await expectNoBuffering(zips, transport)
     } finally {
       await zips.dispose()
     }
   })
 })
 
-describe('through connections that are cut', () => {
-  /** Cuts a reader's connection, twice, in mid-sentence. */
+describe('with interrupted connections', () => {
+  /** Cuts the connection of a reader twice during the answer. */
   class Cuts {
     readonly #proxy: TcpProxy
     readonly #at = [20, 60]
@@ -105,8 +105,8 @@ describe('through connections that are cut', () => {
       return this.#count
     }
 
-    after(holder: Holder): void {
-      if (holder.picture.run(holder.run).next < (this.#at[this.#count] ?? Number.POSITIVE_INFINITY)) return
+    after(receiver: Receiver): void {
+      if (receiver.picture.run(receiver.run).next < (this.#at[this.#count] ?? Number.POSITIVE_INFINITY)) return
       this.#count += 1
       this.#proxy.change({ kind: 'cut' })
       this.#proxy.heal()
@@ -119,17 +119,17 @@ describe('through connections that are cut', () => {
   async function withCuts(read: (url: string, take: (data: string) => void) => Promise<void>): Promise<void> {
     const proxy = await TcpProxy.open(nginx.port)
     try {
-      const ask = newAsk(LONG)
-      const { run } = await sendAsync(origin(), ask)
-      const holder = new Holder()
+      const message = newMessage(LONG)
+      const { run } = await sendAsync(origin(), message)
+      const receiver = new Receiver()
       const cuts = new Cuts(proxy)
-      const url = `http://127.0.0.1:${proxy.port}/v1/sessions/${ask.session}/events?run=${run}`
+      const url = `http://127.0.0.1:${proxy.port}/v1/sessions/${message.session}/events?run=${run}`
       await read(url, (data) => {
-        holder.take({ kind: 'entry', entry: JSON.parse(data) as EntryFrame })
-        cuts.after(holder)
+        receiver.take({ kind: 'entry', entry: JSON.parse(data) as EntryFrame })
+        cuts.after(receiver)
       })
-      holder.expectText(demoCount(COUNT))
-      expect([cuts.count, holder.picture.run(holder.run).ends]).toEqual([2, 1])
+      receiver.expectText(demoCount(COUNT))
+      expect([cuts.count, receiver.picture.run(receiver.run).ends]).toEqual([2, 1])
     } finally {
       await proxy.close()
     }
@@ -137,7 +137,7 @@ describe('through connections that are cut', () => {
 
   const TYPES = ['message', 'run.started', 'run.output', 'run.ended']
 
-  it('`eventsource` misses nothing, gets nothing twice, and stops at the end', () =>
+  it('`eventsource` gets everything once, and stops at the end', () =>
     withCuts(
       (url, take) =>
         new Promise<void>((resolve) => {
@@ -149,19 +149,19 @@ describe('through connections that are cut', () => {
         }),
     ))
 
-  it("Chromium's EventSource misses nothing, gets nothing twice, and stops at the end", () =>
+  it("Chromium's EventSource gets everything once, and stops at the end", () =>
     withCuts((url, take) =>
       withPage(new URL(url).origin, async (page) => {
         await page.exposeFunction('take', take)
         await page.evaluate(
           ([address, types]) =>
             new Promise<unknown>((resolve) => {
-              const told = (globalThis as unknown as { take(data: string): Promise<void> }).take
+              const send = (globalThis as unknown as { take(data: string): Promise<void> }).take
               const all: Promise<void>[] = []
-              // The browser's, not the one that this file imports.
+              // The browser's EventSource, not the imported one.
               const source = new globalThis.EventSource(address)
               for (const type of types) {
-                source.addEventListener(type, (event) => all.push(told((event as MessageEvent<string>).data)))
+                source.addEventListener(type, (event) => all.push(send((event as MessageEvent<string>).data)))
               }
               source.addEventListener('error', () => {
                 if (source.readyState === source.CLOSED) resolve(Promise.all(all))
@@ -177,7 +177,7 @@ async function withPage(place: string, use: (page: Page) => Promise<void>): Prom
   const context = await browser.newContext()
   try {
     const page = await context.newPage()
-    // Some page of this origin.
+    // Any page of this origin.
     await page.goto(`${place}/healthz`)
     await use(page)
   } finally {
@@ -186,26 +186,26 @@ async function withPage(place: string, use: (page: Page) => Promise<void>): Prom
 }
 
 describe("Chromium's fetch", () => {
-  it.each(STREAMS)('reads %s as it comes, behind nginx', async (accept) => {
-    const { session, content } = newAsk(SILENT)
+  it.each(STREAMS)('gets %s without buffering, behind nginx', async (accept) => {
+    const { session, content } = newMessage(SILENT)
     await withPage(nginx.origin, async (page) => {
       let text = ''
-      let heard: () => void = () => undefined
+      let complete: () => void = () => undefined
       const words = new Promise<void>((resolve) => {
-        heard = resolve
+        complete = resolve
       })
       await page.exposeFunction('take', (part: string) => {
         text += part
-        if (spoken(text) === demoCount(WORDS)) heard()
+        if (textOf(text) === demoCount(WORDS)) complete()
       })
       const whole = page.evaluate(
         async ([address, type, body]) => {
-          const told = (globalThis as unknown as { take(part: string): Promise<void> }).take
+          const send = (globalThis as unknown as { take(part: string): Promise<void> }).take
           const headers = { Accept: type, 'Content-Type': 'application/json' }
           const answer = await fetch(address, { method: 'POST', headers, body })
           const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader()
           for (let next = await reader?.read(); next?.done === false; next = await reader?.read()) {
-            await told(next.value)
+            await send(next.value)
           }
         },
         [`/v1/sessions/${session}/messages`, accept, JSON.stringify({ content })] as const,
@@ -220,20 +220,23 @@ describe("Chromium's fetch", () => {
 })
 
 describe('curl', () => {
-  const program = findProgram(CURL) ?? 'curl'
+  let program: string
+  beforeAll(() => {
+    program = requireProgram(CURL)
+  })
 
-  /** What it prints, as it prints it. */
-  class Printed {
+  /** The output of a curl process so far. */
+  class CurlOutput {
     text = ''
     readonly exited: Promise<number | null>
-    #told: () => void = () => undefined
+    #changed: () => void = () => undefined
 
-    constructor(words: readonly string[]) {
-      const child = spawn(program, ['--silent', '--show-error', '--no-buffer', ...words])
+    constructor(args: readonly string[]) {
+      const child = spawn(program, ['--silent', '--show-error', '--no-buffer', ...args])
       for (const stream of [child.stdout, child.stderr]) {
         stream.setEncoding('utf8').on('data', (part: string) => {
           this.text += part
-          this.#told()
+          this.#changed()
         })
       }
       this.exited = new Promise((resolve) => child.once('close', resolve))
@@ -242,53 +245,53 @@ describe('curl', () => {
     async until(isEnough: (text: string) => boolean): Promise<void> {
       while (!isEnough(this.text)) {
         await new Promise<void>((resolve) => {
-          this.#told = resolve
+          this.#changed = resolve
         })
       }
     }
   }
 
-  function post({ session, content }: Ask, ...words: readonly string[]): Printed {
+  function post({ session, content }: MessageRequest, ...args: readonly string[]): CurlOutput {
     const url = `${nginx.origin}/v1/sessions/${session}/messages`
-    return new Printed([
+    return new CurlOutput([
       url,
       '--header',
       'Content-Type: application/json',
       '--data',
       JSON.stringify({ content }),
-      ...words,
+      ...args,
     ])
   }
 
-  it.each(STREAMS)('prints %s as it comes, behind nginx', async (accept) => {
-    const ask = newAsk(SILENT)
-    const printed = post(ask, '--header', `Accept: ${accept}`)
-    await printed.until((text) => spoken(text) === demoCount(WORDS))
+  it.each(STREAMS)('prints %s without buffering, behind nginx', async (accept) => {
+    const message = newMessage(SILENT)
+    const printed = post(message, '--header', `Accept: ${accept}`)
+    await printed.until((text) => textOf(text) === demoCount(WORDS))
     expect(printed.text).not.toContain('run.ended')
-    await cancel(ask.session)
+    await cancel(message.session)
     expect(await printed.exited).toBe(0)
     expect(printed.text).toContain('"reason":"cancelled"')
   })
 
   it('prints the whole result, behind nginx', async () => {
-    const printed = post(newAsk('/demo count=50 rate=100 ttft=0'))
+    const printed = post(newMessage('/demo count=50 rate=100 ttft=0'))
     expect(await printed.exited).toBe(0)
     expect(JSON.parse(printed.text)).toMatchObject({ state: 'completed', text: demoCount(50) })
   })
 
-  it('prints a page of a session that it waits for, behind nginx', async () => {
-    const ask = newAsk('/demo count=5 ttft=0')
-    await sendAsync(origin(), ask)
-    const printed = new Printed([`${nginx.origin}/v1/sessions/${ask.session}/events?wait=10`])
+  it('prints a long poll of a session, behind nginx', async () => {
+    const message = newMessage('/demo count=5 ttft=0')
+    await sendAsync(origin(), message)
+    const printed = new CurlOutput([`${nginx.origin}/v1/sessions/${message.session}/events?wait=10`])
     expect(await printed.exited).toBe(0)
-    expect(JSON.parse(printed.text).entries[0].event).toMatchObject({ type: 'message', id: ask.id })
+    expect(JSON.parse(printed.text).entries[0].event).toMatchObject({ type: 'message', id: message.id })
   })
 })
 
 describe('`openai`, behind nginx', () => {
   const client = () => new OpenAI({ apiKey: 'none', baseURL: `${nginx.origin}/v1`, maxRetries: 0 })
 
-  it('has a chat completion’s words as they come', async () => {
+  it('streams a chat completion without buffering', async () => {
     const stream = await client().chat.completions.create({
       model: 'demo',
       stream: true,
@@ -302,16 +305,16 @@ describe('`openai`, behind nginx', () => {
     expect(text).toBe(demoCount(WORDS))
   })
 
-  it('goes on with a response in the background where it was cut, and cancels one', async () => {
+  it('resumes an interrupted background response, and cancels one', async () => {
     const { responses } = client()
-    const begun = await responses.create({
+    const stream = await responses.create({
       model: 'demo',
       background: true,
       stream: true,
       input: '/demo count=30 rate=100 ttft=0',
     })
     const events: ResponseStreamEvent[] = []
-    for await (const event of begun) {
+    for await (const event of stream) {
       events.push(event)
       if (event.sequence_number === 9) break
     }

@@ -1,4 +1,4 @@
-// The guide to the doors: what it shows in the shell is run here word by word, but for the port, and does what it says.
+// The guide to the transports: its shell commands are run unchanged, except for the port, and do what the guide says.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,7 +13,7 @@ const BETWEEN = '\u0001'
 
 let server: ServerProcess
 let folder: string
-/** What was printed, by the heading that it stands under. */
+/** Heading → the output of the commands below it. */
 const printed = new Map<string, string>()
 
 beforeAll(async () => {
@@ -52,7 +52,7 @@ function bash(script: string): Promise<{ readonly output: string; readonly code:
   })
 }
 
-/** What was printed under a heading, as JSON texts that stand one after the other. */
+/** The consecutive JSON values that the commands below a heading have printed. */
 function values(heading: string): readonly unknown[] {
   return (printed.get(heading) ?? '')
     .replace(/\}(?=\{)/g, '}\n')
@@ -63,34 +63,34 @@ function values(heading: string): readonly unknown[] {
 
 const EVENTS = /^event: ([a-z.]+)$/gm
 
-describe('the guide to the doors', () => {
-  it('links to files that are there', () => {
+describe('the guide to the transports', () => {
+  it('links to existing files', () => {
     const links = [...readFileSync(GUIDE, 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link]) => link ?? '')
     expect(links.filter((link) => !existsSync(new URL(link, GUIDE)))).toEqual([])
   })
 
-  it('asks, and gets the answer', () => {
-    const [result] = values('Ask, and get the answer')
+  it('gets a complete answer', () => {
+    const [result] = values('Get the complete answer')
     expect(RunResult.parse(result)).toMatchObject({ state: 'completed', text: demoCount(20) })
   })
 
-  it('watches it come', () => {
-    const types = [...(printed.get('Watch it come') ?? '').matchAll(EVENTS)].map(([, type]) => type)
+  it('streams an answer', () => {
+    const types = [...(printed.get('Stream the answer') ?? '').matchAll(EVENTS)].map(([, type]) => type)
     expect([types[0], types[1], types.at(-1)]).toEqual(['message', 'run.started', 'run.ended'])
     expect(types.filter((type) => type === 'run.output').length).toBeGreaterThan(1)
   })
 
-  it('goes on after a lost connection', () => {
-    const rest = printed.get('Lose the connection, and go on') ?? ''
-    // From the middle to the end.
+  it('resumes after a lost connection', () => {
+    const rest = printed.get('Resume after a lost connection') ?? ''
+    // Only the second part of the answer.
     expect(rest).not.toContain('event: message')
-    // Tokens that came together are one output.
+    // Several tokens may be merged into one output.
     expect(rest).toMatch(/"text":"[^"]* 99"/)
     expect(rest.trim().split('\n').at(-2)).toBe('event: run.ended')
   })
 
-  it('hands it over to another door', () => {
-    const lines = values('Hand it over to another door') as {
+  it('continues over another transport', () => {
+    const lines = values('Continue over another transport') as {
       readonly type: string
       readonly event: { readonly type: string }
     }[]
@@ -104,14 +104,14 @@ describe('the guide to the doors', () => {
     expect(EventsPage.parse(page).entries[0]?.event).toMatchObject({ type: 'message', run })
   })
 
-  it('leaves a job, and comes back', () => {
-    const [first, last] = values('Leave a job, and come back').map((job) => Job.parse(job))
+  it('polls a job', () => {
+    const [first, last] = values('Start a job and poll it').map((job) => Job.parse(job))
     expect(['queued', 'running']).toContain(first?.state)
     expect(last?.result).toMatchObject({ state: 'completed', text: demoCount(50) })
   })
 
-  it('stops', () => {
-    const [answer, job] = values('Stop')
+  it('cancels a job', () => {
+    const [answer, job] = values('Cancel')
     expect(answer).toMatchObject({ session: 'plans' })
     expect(Job.parse(job).state).toBe('cancelled')
   })

@@ -1,5 +1,6 @@
-// Loaded into a server before it starts (`--import`): on SIGUSR2 its disk answers no more. Until then each write of the journal takes
-// some milliseconds, so that it is a thread's; and the server's patience with the disk, counted in seconds, runs a hundred times as fast.
+// Preloaded into a server (`--import`): after SIGUSR2 its disk hangs. Before, each write of the journal takes some
+// milliseconds, so that it runs on a thread. The server's disk timeout, which counts seconds, runs a hundred times as
+// fast.
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 
@@ -11,7 +12,7 @@ process.on('SIGUSR2', () => {
 })
 fs.write = (...call) => {
   const [fd, buffer, offset, length, position, done] = call
-  // The server's own output is no file with places in it.
+  // Writes without a position are the server's output, not the journal.
   if (typeof position !== 'number') return write(...call)
   if (hangs) return
   write(fd, buffer, offset, length, position, (...answer) => setTimeout(done, 5, ...answer))

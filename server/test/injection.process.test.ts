@@ -1,5 +1,5 @@
-// What a client may write where a program might take it for its own: in paths, in headers, in the keys of bodies and frames, in
-// the claims of tokens. It stays text: no header is added to an answer, no key reaches a prototype, nobody becomes another.
+// Injection through paths, headers, keys of bodies and frames, and claims of access tokens: a client cannot add a
+// header to an answer, reach a prototype, or become another user.
 
 import { connect } from 'node:net'
 import { makeId } from '@parley/protocol'
@@ -11,7 +11,7 @@ import { TestClient } from '../transports/test/test-client.ts'
 
 const SECRET = 'a secret that is long enough for HS256'
 const INJECTED = 'Injected: yes'
-/** Longer than any request's header may be. */
+/** Longer than the limit of a request's headers. */
 const ENDLESS = 100_000
 
 let server: ServerProcess
@@ -51,7 +51,7 @@ function ask(token: string, method: string, path: string, body?: string): Promis
   return fetch(`${origin()}${path}`, { method, headers, ...(body === undefined ? {} : { body }) })
 }
 
-/** Byte by byte. @returns all that is answered, when the connection is over */
+/** Sends exactly these bytes. @returns the head of the answer; '' if the connection was closed without one */
 async function raw(method: string, path: string, headers: readonly string[] = []): Promise<string> {
   const socket = connect(server.port, '127.0.0.1')
   const connection = new RawConnection(socket)
@@ -62,7 +62,7 @@ async function raw(method: string, path: string, headers: readonly string[] = []
     'Content-Length: 0',
     ...headers,
   ]
-  // At a line's end that is none the server waits for the rest of the line, until that is too long.
+  // After an incomplete line end the server waits for more, until the line is too long.
   const isOpen = headers.some((header) => ['\r', '\n', '\0'].some((end) => header.includes(end)))
   connection.write(`${lines.join('\r\n')}\r\n\r\n${isOpen ? 'x'.repeat(ENDLESS) : ''}`)
   const head = await connection.until('\r\n\r\n')
@@ -71,14 +71,14 @@ async function raw(method: string, path: string, headers: readonly string[] = []
   return head
 }
 
-/** What is wrong with the head of an answer, if anything. A connection that is closed without one is right, too. */
-function complaint(answer: string, what: string): string | undefined {
+/** The fault in the head of an answer, if any. A closed connection without an answer is correct. */
+function faultOf(answer: string, what: string): string | undefined {
   const [head = ''] = answer.split('\r\n\r\n')
   const isInjected = head.split(/[\r\n]+/).some((line) => /^injected:/i.test(line))
   return isInjected || /^HTTP\/1\.1 5/.test(head) ? `${what}: ${head}` : undefined
 }
 
-async function complaints(
+async function faults(
   asked: readonly (readonly [method: string, path: string, headers?: readonly string[]])[],
 ): Promise<readonly string[]> {
   expect(asked.length).toBeGreaterThan(10)
@@ -87,16 +87,16 @@ async function complaints(
   for (const [method, path, headers] of asked) {
     const answer = await raw(method, path, headers)
     if (answer.startsWith('HTTP/1.1 ')) answered += 1
-    const told = complaint(answer, JSON.stringify([method, path, headers]))
-    if (told !== undefined) found.push(told)
+    const fault = faultOf(answer, JSON.stringify([method, path, headers]))
+    if (fault !== undefined) found.push(fault)
   }
-  // Else nothing was tested.
+  // Otherwise the test would prove nothing.
   expect(answered).toBeGreaterThan(asked.length / 3)
   return found
 }
 
-describe('an answer has no header from its client', () => {
-  it('by an id or a file’s name in its path', async () => {
+describe('an answer gets no header from its client', () => {
+  it('through an id or a file name in the path', async () => {
     const ids = [
       `a%0d%0a${INJECTED.replace(' ', '%20')}`,
       `a%0a${INJECTED.replace(' ', '')}`,
@@ -109,10 +109,10 @@ describe('an answer has no header from its client', () => {
     const routes = targets
       .filter(([, path]) => path.includes('{'))
       .flatMap(([method, path]) => ids.map((id) => [method, path.replace(/\{\w+\}/g, id)] as const))
-    expect(await complaints([...files, ...routes])).toEqual([])
+    expect(await faults([...files, ...routes])).toEqual([])
   })
 
-  it('by a header of the request', async () => {
+  it('through a header of the request', async () => {
     const values = [
       `a\r${INJECTED}`,
       `a\n${INJECTED}`,
@@ -143,17 +143,17 @@ describe('an answer has no header from its client', () => {
         ['Origin: http://a.example', 'Access-Control-Request-Method: GET', ...header],
       ] as const,
     ])
-    expect(await complaints(asked)).toEqual([])
+    expect(await faults(asked)).toEqual([])
   })
 
-  it('nor a file that is none of the page’s', async () => {
+  it('and no file outside of the page’s folder', async () => {
     for (const path of ['/../package.json', '/assets/../../../package.json', '/%2e%2e/package.json', '//etc/passwd']) {
       expect(await raw('GET', path)).toMatch(/^HTTP\/1\.1 (404|400) /)
     }
   })
 })
 
-describe('a key is a key', () => {
+describe('a key cannot reach a prototype', () => {
   const session = makeId('s')
   const BODIES = [
     '{"__proto__":{"content":"hi"}}',
@@ -161,7 +161,7 @@ describe('a key is a key', () => {
     '{"__proto__":{"__proto__":{"content":"hi"}}}',
   ]
 
-  it('in bodies: nothing is taken from a prototype, then or later', async () => {
+  it('in bodies', async () => {
     for (const body of [...BODIES, '{}']) {
       expect((await ask(eve, 'POST', `/v1/sessions/${session}/messages`, body)).status).toBe(400)
     }
@@ -183,7 +183,7 @@ describe('a key is a key', () => {
   })
 })
 
-describe('a token says who one is, and no more', () => {
+describe('an access token', () => {
   const NAMES = [
     '__proto__',
     'constructor',
@@ -200,7 +200,7 @@ describe('a token says who one is, and no more', () => {
     'anonymous',
   ]
 
-  it('however one is called: sessions are one’s own, and others’ are not', async () => {
+  it('with any user name gives access to the user’s own sessions only', async () => {
     const olga = await signed({ sub: 'olga' })
     const hers = makeId('s')
     expect((await ask(olga, 'GET', `/v1/sessions/${hers}/events`)).status).toBe(200)
@@ -222,7 +222,7 @@ describe('a token says who one is, and no more', () => {
     await Promise.all(each)
   })
 
-  it('and is none where its claims make no sense', async () => {
+  it('with nonsensical claims is refused', async () => {
     const none = [
       '{}',
       '{"sub":null}',
@@ -243,7 +243,7 @@ describe('a token says who one is, and no more', () => {
     expect([400, 401, 431]).toContain(huge.status)
   })
 
-  it('and holds as long as it says, be that beyond all clocks', async () => {
+  it('with a far expiry is valid', async () => {
     for (const exp of [1e15, 1e300]) {
       const token = await signed({ sub: 'olga', exp })
       const client = new TestClient(server.url, { headers: { Authorization: `Bearer ${token}` } })
@@ -257,15 +257,15 @@ describe('a token says who one is, and no more', () => {
     }
   })
 
-  it('and its name is text wherever it is shown', async () => {
+  it('may have any text as name', async () => {
     const name = '<script>1</script>\r\nInjected: yes'
     const token = await signed({ sub: 'named', name })
     const session = makeId('s')
     await ask(token, 'GET', `/v1/sessions/${session}/events`)
-    const told = await ask(token, 'GET', `/v1/sessions/${session}/members`)
-    expect(told.headers.get('injected')).toBeNull()
-    expect(told.headers.get('content-type')).toContain('application/json')
-    expect(told.headers.get('x-content-type-options')).toBe('nosniff')
-    expect(await told.json()).toMatchObject({ members: [{ user: 'named', name }] })
+    const answer = await ask(token, 'GET', `/v1/sessions/${session}/members`)
+    expect(answer.headers.get('injected')).toBeNull()
+    expect(answer.headers.get('content-type')).toContain('application/json')
+    expect(answer.headers.get('x-content-type-options')).toBe('nosniff')
+    expect(await answer.json()).toMatchObject({ members: [{ user: 'named', name }] })
   })
 })

@@ -1,5 +1,5 @@
-// Limits of real servers: a budget cuts a run off, refuses through every door, and outlives a restart; nobody widens his own; runs
-// at once and rates count over all doors; two nodes on one NATS keep one budget.
+// Limits on real servers: a budget stops a run, applies to every transport, and survives a restart; no client can
+// raise its own; concurrent runs and rates are counted over all transports; two nodes on one NATS share a budget.
 import { connect } from 'node:net'
 import { MeAnswer } from '@parley/protocol'
 import { SignJWT } from 'jose'
@@ -11,7 +11,7 @@ import { TestClient } from '../transports/test/test-client.ts'
 const SECRET = 'a secret of some length, for tests'
 const DAY = 86_400_000
 const ENV = { PARLEY_JWT_SECRET: SECRET, PARLEY_JWT_LIMITS_CLAIM: 'limits', PARLEY_DRAIN: '0' }
-/** More than any budget here, at a pace at which several looks come before its end. */
+/** Uses more than any budget here, slowly enough that the server checks the budget several times. */
 const LONG = '/demo count=20000 rate=400 ttft=0'
 
 type Claims = { readonly runs?: number; readonly budget?: { readonly tokens: number; readonly windowMs: number } }
@@ -61,7 +61,7 @@ async function sent(client: TestClient, id: string, session: string, content: st
   return Promise.race([client.next('ok', id).then(() => 'ok'), client.next('error', id).then(({ code }) => code)])
 }
 
-/** What a message through each door over plain HTTP is refused with. */
+/** The errors of a message over each transport of plain HTTP. */
 async function refusals(ask: Ask): Promise<readonly unknown[]> {
   const answers = [
     await ask('/v1/sessions/refused/messages', { content: 'hi' }),
@@ -82,7 +82,7 @@ async function me(ask: Ask): Promise<MeAnswer> {
 }
 
 describe('a budget', () => {
-  it('cuts a run off in its midst, and refuses through every door until its window is over, restarts or not', async () => {
+  it('stops a run, and refuses messages on every transport, also after a restart', async () => {
     const node = await start()
     const token = await tokenOf('ann', tokens(100))
     const ask = asking(node, token)
@@ -91,7 +91,7 @@ describe('a budget', () => {
     expect(cut.status).toBe(429)
     const { code, result } = await cut.json()
     expect(code).toBe('budget_exceeded')
-    // Its input is estimated, so that it stops a little before.
+    // The input is estimated, so the run stops a little early.
     expect(result.usage.outputTokens).toBeGreaterThan(50)
     expect(result.usage.outputTokens).toBeLessThanOrEqual(101)
     expect(JSON.stringify(result)).toContain(' 40 41 42')
@@ -102,7 +102,7 @@ describe('a budget', () => {
     const ofOpenAi = [429, 'insufficient_quota', true]
     expect(await refusals(ask)).toEqual([refused, refused, ofOpenAi, ofOpenAi])
     expect(await me(ask)).toMatchObject({ user: 'ann', budget: { tokens: 100, left: 0 } })
-    // A repeated command is answered as it was.
+    // A repeated command gets its original answer.
     expect((await (await ask('/v1/sessions/s/messages', { content: LONG }, key)).json()).code).toBe('budget_exceeded')
     expect(await sent(await enter(node, await tokenOf('bob', tokens(100))), 'c2', 'bobs', 'hi')).toBe('ok')
 
@@ -111,7 +111,7 @@ describe('a budget', () => {
     expect(await refusals(asking(node, token))).toEqual([refused, refused, ofOpenAi, ofOpenAi])
   })
 
-  it('is the server’s where a token says nothing, and of a session whoever pays', async () => {
+  it('defaults to the server’s setting, and a session’s budget applies to all members', async () => {
     const node = await start({ PARLEY_BUDGET_USER: '1000/1d', PARLEY_BUDGET_SESSION: '120/1h' })
     const ask = asking(node, await tokenOf('ann'))
     const cut = await ask('/v1/sessions/s/messages', { content: LONG })
@@ -123,14 +123,14 @@ describe('a budget', () => {
     expect((await ask('/v1/sessions/t/messages', { content: '/demo count=3 rate=0' })).status).toBe(200)
   })
 
-  it('is not widened by what a client sends, nor by a token that nobody signed or that is malformed', async () => {
+  it('cannot be raised by fields of a request, or by a forged or malformed access token', async () => {
     const node = await start()
     const ask = asking(node, await tokenOf('ann', tokens(0)))
-    const wish = { limits: tokens(1_000_000), budget: tokens(1_000_000).budget }
-    expect((await ask('/v1/sessions/s/messages', { content: 'hi', ...wish })).status).toBe(429)
-    expect((await ask('/jobs', { session: 's', content: 'hi', ...wish })).status).toBe(429)
+    const forgedLimits = { limits: tokens(1_000_000), budget: tokens(1_000_000).budget }
+    expect((await ask('/v1/sessions/s/messages', { content: 'hi', ...forgedLimits })).status).toBe(429)
+    expect((await ask('/jobs', { session: 's', content: 'hi', ...forgedLimits })).status).toBe(429)
     const client = await enter(node, await tokenOf('ann', tokens(0)))
-    client.bogus({ type: 'send', id: 'c1', session: 's', content: 'hi', ...wish })
+    client.sendInvalid({ type: 'send', id: 'c1', session: 's', content: 'hi', ...forgedLimits })
     expect((await client.next('error', 'c1')).code).toBe('budget_exceeded')
     const [head, , signature] = (await tokenOf('ann', tokens(0))).split('.')
     const forged = Buffer.from(JSON.stringify({ sub: 'ann', limits: tokens(1_000_000) })).toString('base64url')
@@ -140,8 +140,8 @@ describe('a budget', () => {
   })
 })
 
-describe('runs at once', () => {
-  it('are counted over all doors and sessions, and a place is free when one is over', async () => {
+describe('concurrent runs', () => {
+  it('are counted over all transports and sessions until they end', async () => {
     const node = await start({ PARLEY_USER_RUNS: '2' })
     const token = await tokenOf('ann')
     const ask = asking(node, token)
@@ -162,7 +162,7 @@ describe('runs at once', () => {
 })
 
 describe('rates', () => {
-  it('are a user’s over all doors, and an address’s behind a proxy that is trusted', async () => {
+  it('are counted per user over all transports, and per address behind a trusted proxy', async () => {
     const node = await start({
       PARLEY_USER_RATE: '1',
       PARLEY_USER_BURST: '5',
@@ -189,7 +189,7 @@ describe('rates', () => {
     expect((await asking(node, await tokenOf('bob'))('/v1/me', undefined, from('3.3.3.3'))).status).toBe(200)
   })
 
-  it('go by what the PROXY protocol says of a trusted proxy’s client', async () => {
+  it('use the client address in the PROXY protocol of a trusted proxy', async () => {
     const env = { PARLEY_ADDRESS_RATE: '1', PARLEY_ADDRESS_BURST: '2', PARLEY_TRUSTED_PROXIES: '127.0.0.1' }
     const node = await start(env)
     const token = await tokenOf('ann')
@@ -199,7 +199,7 @@ describe('rates', () => {
   })
 })
 
-/** `GET /v1/me` after a header of the PROXY protocol, version 2: TCP over IPv4. */
+/** Sends `GET /v1/me` after a header of the PROXY protocol, version 2: TCP over IPv4. */
 function askBehindProxy(port: number, address: string, token: string): Promise<number> {
   const signature = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1')
   const addresses = Buffer.from([...address.split('.').map(Number), 127, 0, 0, 1, 0x30, 0x39, 0x1f, 0x90])
@@ -224,8 +224,8 @@ describe('two nodes', () => {
   })
   afterAll(() => nats.dispose())
 
-  it('keep one budget and one count of runs, and the budget outlives kill -9 of both', async () => {
-    // One run a node, so that each has one.
+  it('share a budget and a count of runs, and the budget survives kill -9 of both', async () => {
+    // One run per node, so that each node drives one.
     const env = { PARLEY_NATS_URL: nats.url, PARLEY_NATS_PREFIX: 'limits', PARLEY_RUNS: '1' }
     const [here, there] = [await start({ ...env, PARLEY_NODE: 'here' }), await start({ ...env, PARLEY_NODE: 'there' })]
     const budget = 600
@@ -240,7 +240,7 @@ describe('two nodes', () => {
     const ends = await Promise.all(runs.map(async (run) => (await run).json()))
     expect(ends.map(({ code }) => code)).toEqual(['budget_exceeded', 'budget_exceeded'])
     const used = ends.reduce((sum, { result }) => sum + result.usage.outputTokens, 0)
-    // Two runs, 400 tokens a second each: a second of both, and as much again for a machine that is busy.
+    // Two runs with 400 tokens per second each may overrun by a second; twice that on a busy machine.
     expect(used).toBeGreaterThan(budget / 2)
     expect(used).toBeLessThan(budget + 1_600)
 

@@ -1,4 +1,4 @@
-// The server as people and programs start it: a real process, its words, its exit codes and its stop.
+// The server as a process: its start, its messages, its exit codes and its shutdown.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
@@ -73,13 +73,13 @@ function run(env: Record<string, string> = {}, args: readonly string[] = []): Ru
   return result
 }
 
-/** What the demo model says when it is to count. */
+/** The demo model's answer for `/demo count=N`. */
 const counted = (count: number) => Array.from({ length: count }, (_, index) => index).join(' ')
 
 const isListening = (line: Record<string, unknown>) => line.listening === true
 
 describe('a start', () => {
-  test('logs one line with its URL, the data folder and the model, and serves there', async () => {
+  test('logs one line with its URL, the data folder and the model, and listens there', async () => {
     const server = run()
     const line = await server.line(isListening)
     expect(line).toMatchObject({ msg: 'listening', model: 'demo', data: join(folder, 'data'), version: '0.1.0' })
@@ -90,7 +90,7 @@ describe('a start', () => {
     expect(server.lines.filter(isListening)).toHaveLength(1)
   })
 
-  test('says so even when little else is logged', async () => {
+  test('logs that line at every log level', async () => {
     await run({ PARLEY_LOG_LEVEL: 'error' }).line(isListening)
   })
 
@@ -115,7 +115,7 @@ describe('a start', () => {
     [{ PARLEY_MODEL: 'nonsense' }, /^PARLEY_MODEL/],
   ]
   for (const [env, message] of refused) {
-    test(`stops with code 2 for ${JSON.stringify(env)}`, async () => {
+    test(`exits with code 2 for ${JSON.stringify(env)}`, async () => {
       const server = run(env)
       expect(await server.exited).toBe(2)
       expect(server.stderr).toMatch(message)
@@ -123,23 +123,23 @@ describe('a start', () => {
     })
   }
 
-  test('beyond loopback is possible with a secret', async () => {
+  test('listens beyond loopback with a secret', async () => {
     const line = await run({ PARLEY_HOST: '0.0.0.0', PARLEY_JWT_SECRET: 'a secret of some length' }).line(isListening)
     expect(line.url).toMatch(/^http:\/\/localhost:\d+$/)
   })
 
-  test('beyond loopback is possible without tokens when that is switched on', async () => {
+  test('listens beyond loopback without authentication if that is enabled', async () => {
     const line = await run({ PARLEY_HOST: '0.0.0.0', PARLEY_ANONYMOUS: 'yes' }).line(isListening)
     expect(line.url).toMatch(/^http:\/\/localhost:\d+$/)
   })
 
-  test('stops with code 1 when the port is taken, by whomever', async () => {
+  test('exits with code 1 if the port is in use', async () => {
     const other = createServer()
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
     const port = String((other.address() as AddressInfo).port)
     const server = run({ PARLEY_PORT: port })
     expect(await server.exited).toBe(1)
-    expect(server.stderr).toContain(`PARLEY_PORT ${port} on 127.0.0.1 is taken`)
+    expect(server.stderr).toContain(`PARLEY_PORT ${port} on 127.0.0.1 is already in use`)
     other.close()
 
     const first = await run().line(isListening)
@@ -147,16 +147,16 @@ describe('a start', () => {
     expect(await second.exited).toBe(1)
   })
 
-  test('stops with code 1 when another process has the data folder', async () => {
+  test('exits with code 1 if another process uses the data folder', async () => {
     await run().line(isListening)
     const second = run()
     expect(await second.exited).toBe(1)
-    expect(second.stderr).toMatch(/^PARLEY_DATA: the log in .* cannot be opened/)
+    expect(second.stderr).toMatch(/^PARLEY_DATA: cannot open the log in /)
   })
 })
 
-describe('a stop', () => {
-  test('by SIGTERM tells clients, ends with code 0, and the next start goes on on the same port and data', async () => {
+describe('a shutdown', () => {
+  test('by SIGTERM notifies clients and exits with code 0, and a restart continues with the data', async () => {
     const server = run()
     const line = await server.line(isListening)
     const url = `${String(line.url).replace('http', 'ws')}/v1/ws`
@@ -168,7 +168,7 @@ describe('a stop', () => {
     await client.next('ok', 'm')
     await client.when(() => client.entries('s').some(({ event }) => event.type === 'run.ended'))
     server.child.kill('SIGTERM')
-    expect(await client.next('goaway')).toMatchObject({ reason: 'the node stops' })
+    expect(await client.next('goaway')).toMatchObject({ reason: 'the node is shutting down' })
     expect((await client.closed).code).toBe(4503)
     expect(await server.exited).toBe(0)
 
@@ -184,17 +184,17 @@ describe('a stop', () => {
     again.destroy()
   })
 
-  test('leaves at once when nobody is there', async () => {
+  test('is immediate without clients and runs', async () => {
     const server = run({ PARLEY_DRAIN: '3600' })
     await server.line(isListening)
     server.child.kill('SIGINT')
     expect(await server.exited).toBe(0)
   })
 
-  test('still takes whom a load balancer sends it that has asked whether it is ready, for a moment', async () => {
+  test('still accepts clients for a moment, for load balancers that poll /readyz', async () => {
     const server = run({ PARLEY_DRAIN: '20' })
     const url = String((await server.line(isListening)).url)
-    const come = async (): Promise<TestClient> => {
+    const connect = async (): Promise<TestClient> => {
       const client = new TestClient(`${url.replace('http', 'ws')}/v1/ws`)
       await client.opened
       client.send({ type: 'hello' })
@@ -202,19 +202,19 @@ describe('a stop', () => {
       return client
     }
     const ready = async (): Promise<number> => (await fetch(`${url}/readyz`)).status
-    const before = await come()
+    const before = await connect()
     expect(await ready()).toBe(200)
     server.child.kill('SIGTERM')
     await vi.waitFor(async () => expect(await ready()).toBe(503), { timeout: 5_000, interval: 20 })
-    const late = await come()
+    const late = await connect()
     await Promise.all([before.next('goaway'), late.next('goaway')])
-    await expect(come()).rejects.toThrow('503')
+    await expect(connect()).rejects.toThrow('503')
     before.socket.close()
     late.socket.close()
     expect(await server.exited).toBe(0)
   })
 
-  test('gives a run under way its time to end', async () => {
+  test('waits for an active run to end', async () => {
     const server = run({ PARLEY_DRAIN: '30' })
     const line = await server.line(isListening)
     const client = new TestClient(`${String(line.url).replace('http', 'ws')}/v1/ws`)

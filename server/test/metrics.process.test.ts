@@ -1,15 +1,15 @@
-// What a node tells at /metrics is what has happened: real runs through every door are counted exactly, also those that
-// somebody stops, that nobody waits for, and that another node takes over.
+// /metrics of real nodes: runs over every transport are counted exactly, also cancelled and abandoned runs and those
+// that another node takes over.
 import { spawnSync } from 'node:child_process'
 import type { EntryFrame } from '@parley/protocol'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer } from '../../bench/cluster/nats-server.ts'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
-import { findProgram, PROMTOOL } from '../../scripts/programs.mjs'
+import { PROMTOOL, requireProgram } from '../../scripts/programs.mjs'
 import { TestClient } from '../transports/test/test-client.ts'
 import { Scrape } from './scrape.ts'
 
-/** Of what tells nobody that it has happened; the bound is the machine's patience. */
+/** For conditions without an event; the timeout is generous for slow machines. */
 const WAIT = { timeout: 20_000, interval: 20 }
 const TOKENS = 10
 const ASK = `/demo count=${TOKENS} rate=0 ttft=0`
@@ -44,7 +44,7 @@ async function post(node: ServerProcess, path: string, body: unknown, headers: R
   return { status: response.status, text: await response.text() }
 }
 
-/** Resolves with a scrape that has as many ended runs. */
+/** Resolves with a scrape when that many runs have ended. */
 async function scraped(node: ServerProcess, runs: number): Promise<Scrape> {
   let scrape = await Scrape.of(node.port)
   await expect
@@ -62,7 +62,7 @@ function events<T extends EntryFrame['event']['type']>(client: TestClient, sessi
 }
 
 describe('a node', () => {
-  it('counts each run once, by its door, with its tokens and what they cost', async () => {
+  it('counts each run once, with its transport, tokens and cost', async () => {
     const prices = { currency: 'EUR', models: { demo: { input: 0, output: 100 } } }
     const node = await start({ PARLEY_NODE: 'solo', PARLEY_PRICES: JSON.stringify(prices) })
     const client = await enter(node)
@@ -94,14 +94,14 @@ describe('a node', () => {
     expect(scrape.sum('parley_connections', { kind: 'websocket' })).toBe(1)
     expect(scrape.sum('parley_log_append_duration_seconds_count', { lane: 'in' })).toBe(7)
     expect(scrape.sum('parley_tokens_wasted_total')).toBe(0)
-    // The two whose senders were content to ask later, and never did.
+    // The two asynchronous runs, whose clients never polled.
     expect(scrape.by('parley_runs_abandoned_total', 'door')).toEqual({ job: 1, poll: 1 })
     const route = { http_route: '/v1/sessions/:session/messages', http_request_method: 'POST' }
     const statuses = scrape.by('http_server_request_duration_seconds_count', 'http_response_status_code', route)
     expect(statuses).toEqual({ 200: 3, 202: 1 })
   })
 
-  it('tells what a cancel saves and what it wastes, who comes back, and who is refused', async () => {
+  it('counts wasted tokens of a cancel, resumes and refusals', async () => {
     const node = await start({ PARLEY_NODE: 'solo' })
     const client = await enter(node)
     const session = 's'
@@ -133,11 +133,11 @@ describe('a node', () => {
     expect(scrape.by('gen_ai_server_request_duration_seconds_count', 'error_type')).toEqual({ cancelled: 1 })
     expect(scrape.sum('gen_ai_client_operation_duration_seconds_count', { error_type: 'cancelled' })).toBe(1)
     expect(scrape.by('parley_cancel_to_last_token_seconds_count', 'door')).toEqual({ websocket: 1 })
-    // Indexes from 5 on were stored, and not seen.
+    // Indexes from 5 on were stored, but not seen.
     const stored = ended?.next ?? 0
     expect(stored).toBeGreaterThanOrEqual(20)
     expect(scrape.sum('parley_tokens_wasted_total', { state: 'unseen' })).toBe(stored - 5)
-    // In a hurry several tokens are one output: those of the text are counted.
+    // Several tokens may be merged into one output, so the tokens of the text are counted.
     const tokens = client.text(session).trim().split(' ').length
     const used = scrape.sum('gen_ai_client_token_usage_sum', { gen_ai_token_type: 'output' })
     expect(used).toBe(tokens + scrape.sum('parley_tokens_wasted_total', { state: 'unstored' }))
@@ -152,9 +152,8 @@ describe('a node', () => {
     expect(scrape.by('parley_refusals_total', 'code', { door: 'http' })).toEqual({ bad_request: 1 })
   })
 
-  it('tells it in a form that Prometheus’s own tool finds no fault with', async () => {
-    const promtool = findProgram(PROMTOOL)
-    if (promtool === undefined) throw new Error('there is no promtool: node scripts/test-setup.mjs fetches one')
+  it('has a format that promtool accepts', async () => {
+    const promtool = requireProgram(PROMTOOL)
     const node = await start({ PARLEY_PRICES: '{"models":{"demo":{"input":1,"output":1}}}' })
     await post(node, '/v1/sessions/s/messages', { content: ASK })
     const { text } = await scraped(node, 1)
@@ -171,7 +170,7 @@ describe('two nodes', () => {
   })
   afterAll(() => nats.dispose())
 
-  it('count a run that one took over where it ended, with the pause, and know of readers elsewhere', async () => {
+  it('count a run where it ended, with the failover pause, and know of readers on other nodes', async () => {
     const common = {
       PARLEY_NATS_URL: nats.url,
       PARLEY_NATS_PREFIX: 'metrics',
@@ -196,29 +195,29 @@ describe('two nodes', () => {
 
     const scrape = await scraped(second, 1)
     expect(scrape.by('parley_runs_total', 'door', { outcome: 'completed', node: 'second' })).toEqual({ websocket: 1 })
-    // Its first token came before: that was told where it was.
+    // The first node has counted the first token.
     expect(scrape.sum(FIRST_TOKEN)).toBe(0)
     expect(scrape.sum('parley_run_takeovers_total')).toBe(1)
     expect(scrape.sum('parley_run_failover_pause_seconds_count', { door: 'websocket' })).toBe(1)
     expect(scrape.sum('parley_run_failover_pause_seconds_sum')).toBeGreaterThan(0.1)
 
-    // Nobody comes for this one: its end is told of by a node that has no readers at all, and has asked the others.
+    // Nobody reads this run. The node where it ends has no readers, and asks the other nodes.
     const headers = { Prefer: 'respond-async', 'Parley-Client': 'cli_1' }
     await post(gateway, '/v1/sessions/alone/messages', { content: ASK }, headers)
     await expect
       .poll(async () => (await Scrape.of(second.port)).by('parley_runs_abandoned_total', 'door'), WAIT)
       .toEqual({ job: 1 })
-    // Assigned where it came in, counted where it ended; the first run's client told no id.
+    // The gateway assigns the variant, and the worker counts it; the client of the first run sent no id.
     const variants = (await Scrape.of(second.port)).by('parley_runs_total', 'variant')
     expect(variants).toEqual({ '': 1, everybody: 1 })
-    // Whom the door turns away, and who cancels, is of a variant, too.
+    // Refusals and cancels have a variant, too.
     expect((await post(gateway, '/v1/sessions/alone/messages', { content: 7 }, headers)).status).toBe(400)
     await post(gateway, '/v1/sessions/long/messages', { content: '/demo count=5000 rate=50' }, headers)
     expect((await post(gateway, '/v1/sessions/long/cancel', {}, headers)).status).toBe(200)
-    const door = await Scrape.of(gateway.port)
-    expect(door.by('parley_refusals_total', 'variant', { door: 'http' })).toEqual({ everybody: 1 })
-    expect(door.by('parley_cancel_to_last_token_seconds_count', 'variant')).toEqual({ everybody: 1 })
-    expect(door.sum('parley_runs_total')).toBe(0)
-    expect(door.by('parley_attaches_total', 'kind')).toEqual({ new: 1 })
+    const atGateway = await Scrape.of(gateway.port)
+    expect(atGateway.by('parley_refusals_total', 'variant', { door: 'http' })).toEqual({ everybody: 1 })
+    expect(atGateway.by('parley_cancel_to_last_token_seconds_count', 'variant')).toEqual({ everybody: 1 })
+    expect(atGateway.sum('parley_runs_total')).toBe(0)
+    expect(atGateway.by('parley_attaches_total', 'kind')).toEqual({ new: 1 })
   })
 })

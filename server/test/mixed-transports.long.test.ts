@@ -1,24 +1,25 @@
-// The first promise over mixed doors: people who change from door to door and from node to node at moments of chance, while
-// nodes are killed under them, end with every byte of every run, once.
+// The first promise over mixed transports: clients that change transports and nodes at random moments, while nodes are
+// killed, receive every byte of every run once.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { makeId } from '@parley/protocol'
 import { afterAll, describe, expect, it } from 'vitest'
 import { NatsServer } from '../../bench/cluster/nats-server.ts'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
-import { demoCount, pause, seeded, TEST_SEED } from './strict-client.ts'
-import { DOORS } from './transports/all-transports.ts'
-import { Holder } from './transports/holder.ts'
-import { type Ask, TransportError } from './transports/transport.ts'
+import { demoCount, seeded, TEST_SEED } from './strict-client.ts'
+import { TRANSPORTS } from './transports/all-transports.ts'
+import { Receiver } from './transports/receiver.ts'
+import { type MessageRequest, TransportError } from './transports/transport-driver.ts'
 
-const PEOPLE = 40
+const CLIENTS = 40
 const COUNT = 120
 const RATE = 30
-/** Milliseconds that one stays on a door, at most. */
+/** Longest time on one transport, in milliseconds. */
 const STAY_MS = 700
 const KILLS_AFTER_MS = [1_200, 1_500]
-/** A response makes a session of its own: one cannot come back to it by the message's key. */
-const BEGINNERS = DOORS.filter(({ name }) => name !== 'OpenAI responses')
-/** What a node may say that has just been killed, or is just coming up. */
-const PASSING: ReadonlySet<string> = new Set(['unavailable', 'going_away', 'contended'])
+/** Transports that can start a run. A response creates its own session, so the message's key does not find it. */
+const STARTERS = TRANSPORTS.filter(({ name }) => name !== 'OpenAI responses')
+/** Errors of a node that was just killed or is starting. */
+const TRANSIENT: ReadonlySet<string> = new Set(['unavailable', 'going_away', 'contended'])
 const SETTINGS = { PARLEY_REQUEST_RATE: '100000', PARLEY_REQUEST_BURST: '100000', PARLEY_ACK_WAIT_MS: '1000' }
 
 const started: { dispose(): Promise<void> }[] = []
@@ -26,42 +27,46 @@ afterAll(async () => {
   for (const one of started.reverse()) await one.dispose()
 })
 
-/** @returns how many doors it took */
-async function person(nodes: readonly ServerProcess[], random: () => number): Promise<number> {
+/** Reads a run over random transports and nodes. @returns the number of transports it used */
+async function readAtRandom(nodes: readonly ServerProcess[], random: () => number): Promise<number> {
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T
-  const ask: Ask = { session: makeId('s'), id: makeId('c'), content: `/demo count=${COUNT} rate=${RATE} ttft=0` }
-  const holder = new Holder()
-  let doors = 0
-  while (!holder.hasEnd) {
-    const door = pick(holder.run === '' ? BEGINNERS : DOORS)
+  const message: MessageRequest = {
+    session: makeId('s'),
+    id: makeId('c'),
+    content: `/demo count=${COUNT} rate=${RATE} ttft=0`,
+  }
+  const receiver = new Receiver()
+  let transports = 0
+  while (!receiver.hasEnd) {
+    const transport = pick(receiver.run === '' ? STARTERS : TRANSPORTS)
     const node = `http://127.0.0.1:${pick(nodes).port}`
     try {
-      // Begun again under its key, it is the run that it was.
+      // A start with the same key finds the same run.
       const reading =
-        holder.run === ''
-          ? (await door.begin(node, ask)).reading
-          : await door.resume(node, ask, holder.run, holder.cursor)
-      doors += 1
-      const leave = setTimeout(() => reading.stop(), random() * STAY_MS)
+        receiver.run === ''
+          ? (await transport.begin(node, message)).reading
+          : await transport.resume(node, message, receiver.run, receiver.cursor)
+      transports += 1
+      const disconnect = setTimeout(() => reading.stop(), random() * STAY_MS)
       try {
-        await holder.read(reading, () => holder.hasEnd)
+        await receiver.read(reading, () => receiver.hasEnd)
       } finally {
-        clearTimeout(leave)
+        clearTimeout(disconnect)
         reading.stop()
       }
     } catch (error) {
-      // It was left, or its node was killed. Everything else a door says counts.
-      if (error instanceof TransportError && !PASSING.has(error.code)) throw error
-      await pause(20 + random() * 80)
+      // The reading was stopped, or its node was killed. Any other error is a failure.
+      if (error instanceof TransportError && !TRANSIENT.has(error.code)) throw error
+      await sleep(20 + random() * 80)
     }
   }
-  holder.expectText(demoCount(COUNT))
-  return doors
+  receiver.expectText(demoCount(COUNT))
+  return transports
 }
 
 async function killEach(nodes: readonly ServerProcess[]): Promise<void> {
   for (const [at, ms] of KILLS_AFTER_MS.entries()) {
-    await pause(ms)
+    await sleep(ms)
     const node = nodes[at % nodes.length] as ServerProcess
     await node.kill()
     await node.start()
@@ -70,19 +75,19 @@ async function killEach(nodes: readonly ServerProcess[]): Promise<void> {
 
 async function expectAllWhole(nodes: readonly ServerProcess[], seed: number): Promise<void> {
   const random = seeded(seed)
-  const people = Array.from({ length: PEOPLE }, () => person(nodes, seeded(Math.floor(random() * 1e9))))
-  const [doors] = await Promise.all([Promise.all(people), killEach(nodes)])
-  expect(doors.reduce((sum, count) => sum + count, 0)).toBeGreaterThan(3 * PEOPLE)
+  const clients = Array.from({ length: CLIENTS }, () => readAtRandom(nodes, seeded(Math.floor(random() * 1e9))))
+  const [transports] = await Promise.all([Promise.all(clients), killEach(nodes)])
+  expect(transports.reduce((sum, count) => sum + count, 0)).toBeGreaterThan(3 * CLIENTS)
 }
 
-describe(`people who change doors at random, and nodes that are killed (seed ${TEST_SEED})`, () => {
-  it('lose nothing and get nothing twice on one node with the embedded log', async () => {
+describe(`clients that change transports at random, and nodes that are killed (seed ${TEST_SEED})`, () => {
+  it('receive everything once on one node with the embedded log', async () => {
     const server = await ServerProcess.start(SETTINGS)
     started.push(server)
     await expectAllWhole([server], TEST_SEED)
   }, 60_000)
 
-  it('lose nothing and get nothing twice on two nodes', async () => {
+  it('receive everything once on two nodes', async () => {
     const nats = await NatsServer.start()
     started.push(nats)
     const settings = { ...SETTINGS, PARLEY_NATS_URL: nats.url }

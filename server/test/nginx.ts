@@ -1,19 +1,19 @@
-// Nginx: a real nginx as a child process, before one server, on a port and in a folder of its own. It buffers as it does
-// by itself; what it is told is what the guide to the doors says, word by word.
+// Nginx: a real nginx as a child process in front of one server, with its own port and folder. It uses the
+// configuration in docs/guides/proxies.md unchanged, with nginx's default buffering.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../bench/cluster/free-port.ts'
-import { findProgram, NGINX } from '../../scripts/programs.mjs'
+import { NGINX, requireProgram } from '../../scripts/programs.mjs'
 
-const GUIDE = new URL('../../docs/choosing-a-transport.md', import.meta.url)
+const GUIDE = new URL('../../docs/guides/proxies.md', import.meta.url)
 const READY_MS = 10_000
 const POLL_MS = 20
-/** Where it keeps what it buffers. */
+/** Its folders for buffered data. */
 const TEMPORARY = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
 
 export class Nginx {
@@ -27,10 +27,9 @@ export class Nginx {
     this.#child = child
   }
 
-  /** @param more further lines of its `location` */
+  /** @param more additional lines for its `location` */
   static async start(target: number, more = ''): Promise<Nginx> {
-    const binary = findProgram(NGINX)
-    if (binary === undefined) throw new Error('there is no nginx: node scripts/test-setup.mjs fetches one')
+    const binary = requireProgram(NGINX)
     const folder = mkdtempSync(join(tmpdir(), 'parley-nginx-'))
     const port = await freePort()
     const config = join(folder, 'nginx.conf')
@@ -42,11 +41,11 @@ export class Nginx {
     const end = performance.now() + READY_MS
     while (!(await listens(port))) {
       if (child.exitCode !== null || performance.now() > end) {
-        const said = readFileSync(errors, 'utf8')
+        const log = readFileSync(errors, 'utf8')
         await nginx.dispose()
-        throw new Error(`nginx does not listen: ${said}`)
+        throw new Error(`nginx does not listen: ${log}`)
       }
-      await pause(POLL_MS)
+      await sleep(POLL_MS)
     }
     return nginx
   }
@@ -83,7 +82,7 @@ http {
 `
 }
 
-/** The configuration in the guide to the doors. */
+/** The first nginx configuration of the guide. */
 function guide(): string {
   const [, block = ''] = /```nginx\n([\s\S]*?)```/.exec(readFileSync(GUIDE, 'utf8')) ?? []
   return block

@@ -1,11 +1,11 @@
-// Several real nodes on one NATS: a run outlives the node that drives it, however that goes, and its reader, who comes
-// back to another node, sees every byte of it. Roles do what they say, and NATS may go and come back.
+// Several real nodes on one NATS: a run survives any loss of its node, and its reader receives every byte over another
+// node. Also node roles, and an outage of NATS.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer } from '../../bench/cluster/nats-server.ts'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { CommandError, demoCount, StrictClient } from './strict-client.ts'
 
-/** Seven seconds of it: another node is up well before they are over. */
+/** A run of seven seconds: enough time to start another node. */
 const COUNT = 210
 const ASK = `/demo count=${COUNT} rate=30 ttft=0`
 
@@ -22,7 +22,7 @@ afterEach(async () => {
   await Promise.all(started.splice(0).map((node) => node.dispose()))
 })
 
-/** Nodes of one installation of their own. */
+/** Nodes with their own installation. */
 function installation(settings: Readonly<Record<string, string>> = {}) {
   const prefix = `nodes${prefixes++}`
   let count = 0
@@ -41,14 +41,14 @@ function installation(settings: Readonly<Record<string, string>> = {}) {
   }
 }
 
-async function come(node: ServerProcess, session: string): Promise<StrictClient> {
+async function attachTo(node: ServerProcess, session: string): Promise<StrictClient> {
   const client = new StrictClient(node.url)
   await client.connect()
   await client.attach(session)
   return client
 }
 
-/** The same reader, on another node, with what he holds. */
+/** Moves a reader with its state to another node. */
 async function move(from: StrictClient, to: ServerProcess, session: string): Promise<StrictClient> {
   from.drop()
   const client = new StrictClient(to.url)
@@ -74,15 +74,15 @@ async function ready(node: ServerProcess): Promise<number> {
   return (await fetch(`http://127.0.0.1:${node.port}/readyz`)).status
 }
 
-/** Of what tells nobody that it has happened; the bound is the machine's patience. */
+/** For conditions without an event; the timeout is generous for slow machines. */
 const WAIT = { timeout: 20_000, interval: 20 }
 
-describe('a run under way', () => {
-  it('is handed over by a node that is told to stop: no other waits for it to fall silent', async () => {
-    // Longer than this test may take.
+describe('an active run', () => {
+  it('is handed over by a node that shuts down, without a timeout', async () => {
+    // Longer than the test.
     const start = installation({ PARLEY_ACK_WAIT_MS: '300000' })
     const first = await start()
-    const reader = await come(first, 'handed')
+    const reader = await attachTo(first, 'handed')
     const { run = '' } = await reader.send('handed', ASK)
     await hasText(reader, 'handed', run)
     const second = await start()
@@ -99,7 +99,7 @@ describe('a run under way', () => {
   it('is taken over when its node is killed', async () => {
     const start = installation()
     const first = await start()
-    const reader = await come(first, 'killed')
+    const reader = await attachTo(first, 'killed')
     const { run = '' } = await reader.send('killed', ASK)
     await hasText(reader, 'killed', run)
     const second = await start()
@@ -110,10 +110,10 @@ describe('a run under way', () => {
     expect(moved.session('killed').run(run).ended?.epoch).toBe(2)
   })
 
-  it('is not fought over by an owner that was stalled, and replaced meanwhile', async () => {
+  it('is not disturbed by a stalled driver that was replaced', async () => {
     const start = installation()
     const first = await start()
-    const reader = await come(first, 'stalled')
+    const reader = await attachTo(first, 'stalled')
     const { run = '' } = await reader.send('stalled', ASK)
     await hasText(reader, 'stalled', run)
     const second = await start()
@@ -125,20 +125,20 @@ describe('a run under way', () => {
     await moved.ended('stalled', run)
     expectWhole(moved, 'stalled', run)
     expect(moved.session('stalled').run(run).ended?.epoch).toBe(2)
-    const back = await come(first, 'stalled')
-    await expect.poll(() => back.session('stalled').run(run).ended, WAIT).toBeDefined()
-    expect(back.session('stalled').run(run).text).toBe(demoCount(COUNT))
+    const returned = await attachTo(first, 'stalled')
+    await expect.poll(() => returned.session('stalled').run(run).ended, WAIT).toBeDefined()
+    expect(returned.session('stalled').run(run).text).toBe(demoCount(COUNT))
   })
 })
 
 describe('a node’s role', () => {
-  it('keeps gateways from runs, and workers from clients', async () => {
+  it('gateways drive no runs, and workers accept no clients', async () => {
     const start = installation()
     const gateway = await start({ PARLEY_ROLE: 'gateway' })
-    const reader = await come(gateway, 'roles')
+    const reader = await attachTo(gateway, 'roles')
     const { run = '' } = await reader.send('roles', ASK)
     expect(reader.session('roles').run(run).started).toBe(0)
-    // Without a token check: it has nothing to guard.
+    // A worker needs no authentication, because it accepts no clients.
     const worker = await start({ PARLEY_ROLE: 'worker', PARLEY_HOST: '0.0.0.0' })
     await reader.ended('roles', run)
     expectWhole(reader, 'roles', run)
@@ -147,16 +147,16 @@ describe('a node’s role', () => {
   })
 })
 
-describe('when NATS', () => {
-  it('is away, a node tells its readers, is not ready, refuses commands for now, and goes on when it is back', async () => {
+describe('with NATS', () => {
+  it('unavailable, a node notifies readers, refuses commands, is not ready, and recovers', async () => {
     const start = installation()
     const node = await start()
-    const reader = await come(node, 'away')
+    const reader = await attachTo(node, 'away')
     const { run = '' } = await reader.send('away', ASK)
     await hasText(reader, 'away', run)
-    const told = reader.frame((frame) => frame.type === 'error' && frame.id === undefined)
+    const notified = reader.frame((frame) => frame.type === 'error' && frame.id === undefined)
     await nats.kill()
-    expect(await told).toMatchObject({ code: 'unavailable', retryable: true })
+    expect(await notified).toMatchObject({ code: 'unavailable', retryable: true })
     const refused = await reader.send('away', 'Are you there?', { id: 'c1' }).catch((error: unknown) => error)
     expect(refused).toBeInstanceOf(CommandError)
     expect((refused as CommandError).frame).toMatchObject({ code: 'unavailable', retryable: true })
@@ -172,7 +172,7 @@ describe('when NATS', () => {
     expect(reader.session('away').events.filter(({ type }) => type === 'message')).toHaveLength(2)
   })
 
-  it('cannot be reached or is configured otherwise, the start ends with words that say so', async () => {
+  it('configured differently, the start fails with a message', async () => {
     const start = installation()
     await start()
     await expect(start({ PARLEY_NATS_MAX_BYTES: '10000000' })).rejects.toThrow(

@@ -1,5 +1,6 @@
-// A server that stands still for longer than anything waits (a machine that was paused, or moved) and goes on: no answer loses a
-// token, none is left without an end, and the log takes what comes.
+// A server that is paused for longer than every timeout, such as a suspended or migrated machine, and resumed: no
+// answer loses a token or its end, and the log accepts new entries.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { StrictClient } from './strict-client.ts'
@@ -15,7 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => server.dispose())
 
-it('answers go on where they were when a paused server runs again', { timeout: 300_000 }, async () => {
+it('answers continue where they were when a paused server resumes', { timeout: 300_000 }, async () => {
   const names = Array.from({ length: SESSIONS }, (_, index) => `s${index}`)
   const clients = await Promise.all(
     names.map(async (name) => {
@@ -28,11 +29,11 @@ it('answers go on where they were when a paused server runs again', { timeout: 3
   const runs = await Promise.all(
     clients.map((client, index) => client.send(names[index] ?? '', `/demo count=${COUNT} rate=500 seed=${index}`)),
   )
-  await new Promise((resolve) => setTimeout(resolve, 1_000))
+  await sleep(1_000)
   server.stall()
-  await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+  await sleep(PAUSE_MS)
   server.resume()
-  // Who was on a connection that did not live through it comes back, as clients do.
+  // Connections may be lost during the pause, so the client reconnects.
   const again = new StrictClient(server.url)
   await again.connect()
   for (const [index, name] of names.entries()) {

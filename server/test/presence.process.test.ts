@@ -1,4 +1,4 @@
-// Presence over real nodes and a real NATS: who is seen from where, and how soon somebody is gone whose node is.
+// Presence over real nodes and a real NATS: clients see each other across nodes, and disappear with their node.
 import type { Presence } from '@parley/protocol'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { NatsServer } from '../../bench/cluster/nats-server.ts'
@@ -19,23 +19,23 @@ afterAll(async () => {
   await nats.dispose()
 })
 
-async function come(node: ServerProcess | undefined): Promise<StrictClient> {
+async function attachTo(node: ServerProcess | undefined): Promise<StrictClient> {
   const client = new StrictClient(node?.url ?? '')
   await client.connect()
   await client.attach('s')
   return client
 }
 
-async function sees(client: StrictClient, fits: (frame: Presence) => boolean): Promise<Presence> {
-  return (await client.frame((frame) => frame.type === 'presence' && fits(frame))) as Presence
+async function sees(client: StrictClient, matches: (frame: Presence) => boolean): Promise<Presence> {
+  return (await client.frame((frame) => frame.type === 'presence' && matches(frame))) as Presence
 }
 
-it('is seen from every node, gone at once with a node that stops, and within 15 s with one that is killed', async () => {
+it('a client is visible on every node, and disappears with a stopped or killed node', async () => {
   const [first, second, third] = nodes
-  const here = await come(first)
+  const here = await attachTo(first)
   const three = sees(here, ({ count }) => count === 3)
-  const there = await come(second)
-  await come(third)
+  const there = await attachTo(second)
+  await attachTo(third)
   await three
   const typing = sees(here, ({ members }) => members[0]?.state.typing === true)
   there.show('s', { typing: true })

@@ -1,12 +1,12 @@
-// Prometheus: a real one as a child process, that asks one node twice a second, on a port and in a folder of its own.
+// Prometheus: a real Prometheus as a child process that scrapes one node twice a second, with its own port and folder.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../bench/cluster/free-port.ts'
-import { findProgram, PROMETHEUS } from '../../scripts/programs.mjs'
+import { PROMETHEUS, requireProgram } from '../../scripts/programs.mjs'
 
 const READY_MS = 20_000
 const POLL_MS = 50
@@ -24,8 +24,7 @@ export class Prometheus {
 
   /** @param target the node's port on loopback */
   static async start(target: number): Promise<Prometheus> {
-    const binary = findProgram(PROMETHEUS)
-    if (binary === undefined) throw new Error('there is no prometheus: node scripts/test-setup.mjs fetches one')
+    const binary = requireProgram(PROMETHEUS)
     const folder = mkdtempSync(join(tmpdir(), 'parley-prometheus-'))
     const address = `127.0.0.1:${await freePort()}`
     const config = join(folder, 'prometheus.yaml')
@@ -34,23 +33,23 @@ export class Prometheus {
     writeFileSync(config, JSON.stringify({ global: { scrape_interval: '500ms' }, scrape_configs: jobs }))
     const words = [`--config.file=${config}`, `--storage.tsdb.path=${folder}/data`, `--web.listen-address=${address}`]
     const child = spawn(binary, [...words, '--log.level=error'], { stdio: ['ignore', 'ignore', 'pipe'] })
-    let said = ''
-    child.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()))
+    let log = ''
+    child.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString()))
     const prometheus = new Prometheus(`http://${address}`, folder, child)
     const end = performance.now() + READY_MS
     while (!(await isReady(prometheus.url))) {
       if (child.exitCode !== null || performance.now() > end) {
         await prometheus.dispose()
-        throw new Error(`prometheus is not ready: ${said}`)
+        throw new Error(`prometheus is not ready: ${log}`)
       }
-      await pause(POLL_MS)
+      await sleep(POLL_MS)
     }
     return prometheus
   }
 
-  /** Resolves when a question has this answer. */
+  /** Resolves when the query returns the value. */
   async reaches(query: string, value: number): Promise<void> {
-    for (const end = performance.now() + READY_MS; (await this.#value(query)) !== value; await pause(POLL_MS)) {
+    for (const end = performance.now() + READY_MS; (await this.#value(query)) !== value; await sleep(POLL_MS)) {
       if (performance.now() > end) throw new Error(`${query} did not become ${value}`)
     }
   }

@@ -1,12 +1,12 @@
-// The main job against an OpenAI-compatible server that is not of our making: streaming at its pace, a client's
-// tool, a redirect in mid-sentence, its chaos, and a crash of ours in the middle of its answer.
+// The main use cases with a third-party OpenAI-compatible server: streaming at its pace, a client tool, a redirect
+// during an answer, its errors, and a crash of our server during an answer.
 import { LLMock } from '@copilotkit/aimock'
 import { makeId } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { StrictClient } from './strict-client.ts'
 
-const STORY = 'A session is one durable, ordered log, and what anybody sees of it is read from it. '.repeat(4).trim()
+const STORY = 'A session is one durable, ordered log, and every reader reads it from there. '.repeat(4).trim()
 
 let mock: LLMock
 let server: ServerProcess
@@ -39,19 +39,19 @@ async function attached(session: string, more: Record<string, unknown> = {}): Pr
 }
 
 describe('a real provider', () => {
-  it('is streamed as it comes', async () => {
+  it('is streamed without delay', async () => {
     const client = await attached('paced')
     const { run = '' } = await client.send('paced', 'slow')
     const picture = await client.ended('paced', run)
     expect(picture.text).toBe(STORY)
-    // 56 chunks, one each 50 ms: a machine in a hurry makes one output of several, never one of all.
+    // 56 chunks, one every 50 ms. A busy machine may merge several into one output, but never all.
     expect(picture.next).toBeGreaterThan(3)
     expect(picture.ended).toMatchObject({ reason: 'completed', usage: { outputTokens: expect.any(Number) } })
     expect(client.session('paced').faults).toEqual([])
     client.drop()
   })
 
-  it('is redirected in mid-sentence', async () => {
+  it('can be redirected during an answer', async () => {
     const client = await attached('redirect')
     const output = client.frame((frame) => frame.type === 'entry' && frame.event.type === 'run.output')
     const first = await client.send('redirect', 'slow')
@@ -62,7 +62,7 @@ describe('a real provider', () => {
     client.drop()
   })
 
-  it("calls a client's tool, and is given its result", async () => {
+  it("calls a client's tool, and gets its result", async () => {
     const tools = [{ name: 'weather', inputSchema: { type: 'object', properties: { city: { type: 'string' } } } }]
     const client = await attached('tools', { tools })
     const called = client.frame((frame) => frame.type === 'entry' && frame.event.type === 'tool.called')
@@ -74,7 +74,7 @@ describe('a real provider', () => {
     await client.command({ type: 'tool.claim', id: makeId('c'), session: 'tools', call })
     const before = mock.getRequests().length
     await client.command({ type: 'tool.result', id: makeId('c'), session: 'tools', call, output: { sky: 'clear' } })
-    // The script answers every request of this conversation with the call: the bound on steps is what ends it.
+    // The mock answers every request of this conversation with the call, so only the step limit would end it.
     while (mock.getRequests().length === before) await client.frame((next) => next.type === 'entry')
     expect(JSON.stringify(mock.getRequests().at(-1))).toContain('clear')
     await client.command({ type: 'cancel', id: makeId('c'), session: 'tools', run })
@@ -82,8 +82,8 @@ describe('a real provider', () => {
   })
 
   it.each([
-    ['that cuts its answer', 'cut', 'provider_disconnected'],
-    ['that limits the rate for good', 'limited', 'provider_rate_limited'],
+    ['that interrupts its answer', 'cut', 'provider_disconnected'],
+    ['with a permanent rate limit', 'limited', 'provider_rate_limited'],
   ])('%s ends the run with a typed error', async (_, message, code) => {
     const client = await attached(message)
     const { run = '' } = await client.send(message, message)
@@ -91,7 +91,7 @@ describe('a real provider', () => {
     client.drop()
   })
 
-  it('is chosen by the message, within the allow-list', async () => {
+  it('is selected by the message, within the allow-list', async () => {
     const client = await attached('choice')
     const started = client.frame((frame) => frame.type === 'entry' && frame.event.type === 'run.started')
     const { run = '' } = await client.send('choice', 'briefly', { model: 'compatible:other' })
@@ -101,7 +101,7 @@ describe('a real provider', () => {
     client.drop()
   })
 
-  it('answers anew when the server died in the middle of its answer', async () => {
+  it('answers again if the server died during its answer', async () => {
     const client = await attached('crash')
     const output = client.frame((frame) => frame.type === 'entry' && frame.event.type === 'run.output')
     const { run = '' } = await client.send('crash', 'slow')

@@ -1,10 +1,10 @@
-// NATS is there and JetStream is not: two of three servers are killed, the node's connection stands, and nothing can be
-// stored until one of them is back.
+// NATS is available, but JetStream is not: two of three servers are killed, the node stays connected, and nothing can
+// be stored until one of them is back.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ParleyCluster, type ParleyNode } from '../../bench/cluster/parley-cluster.ts'
 import { CommandError, demoCount, StrictClient } from './strict-client.ts'
 
-/** Nine seconds: it runs when the servers die, and has not ended when they are back. */
+/** A run of nine seconds: it is active when the servers die, and has not ended when they are back. */
 const COUNT = 450
 const ASK = `/demo count=${COUNT} rate=50`
 const WAIT = { timeout: 30_000, interval: 20 }
@@ -24,13 +24,13 @@ async function ready(): Promise<number> {
 }
 
 describe('a NATS cluster without a majority', () => {
-  it('has readers told and commands refused for now; the node is not ready, holds its runs, and goes on after it', async () => {
+  it('notifies readers, refuses commands, is not ready, keeps its runs, and recovers', async () => {
     const reader = new StrictClient(node.url)
     await reader.connect()
     await reader.attach('s')
     const { run = '' } = await reader.send('s', ASK)
     await reader.frame((frame) => frame.type === 'entry' && frame.event.type === 'run.output')
-    const told = reader.frame((frame) => frame.type === 'error' && frame.id === undefined)
+    const notified = reader.frame((frame) => frame.type === 'error' && frame.id === undefined)
     const connected = await Promise.all(
       cluster.nats.map(async (server) => ((await server.monitor('/varz')) as { connections: number }).connections),
     )
@@ -38,12 +38,12 @@ describe('a NATS cluster without a majority', () => {
     expect(others).toHaveLength(2)
     const killed = performance.now()
     await Promise.all(others.map((server) => server.kill()))
-    expect(await told).toMatchObject({ code: 'unavailable', retryable: true })
+    expect(await notified).toMatchObject({ code: 'unavailable', retryable: true })
     const refused = await reader.send('s', 'Are you there?', { id: 'c1' }).catch((error: unknown) => error)
     expect(refused).toBeInstanceOf(CommandError)
     expect((refused as CommandError).frame).toMatchObject({ code: 'unavailable', retryable: true })
     await expect.poll(ready, WAIT).toBe(503)
-    // Told, refused and not ready within these: a second, ten and five, and what it took to notice.
+    // At most 1 s to notify, 10 s to refuse and 5 s to be not ready, plus the time to detect the loss.
     expect(performance.now() - killed).toBeLessThan(30_000)
     const live = reader.frame((frame) => frame.type === 'live' && frame.session === 's')
     await (others[0] as (typeof others)[0]).start()
@@ -56,8 +56,8 @@ describe('a NATS cluster without a majority', () => {
     expect(picture.run(run).ended?.reason).toBe('completed')
     await reader.send('s', 'Are you there?', { id: 'c1' })
     expect(picture.events.filter(({ type }) => type === 'message')).toHaveLength(2)
-    expect(node.server.logs.some((line) => line.includes('"JetStream is away"'))).toBe(true)
-    expect(node.server.logs.some((line) => line.includes('"NATS is away"'))).toBe(false)
+    expect(node.server.logs.some((line) => line.includes('"JetStream is unavailable"'))).toBe(true)
+    expect(node.server.logs.some((line) => line.includes('"lost the connection to NATS"'))).toBe(false)
     reader.drop()
   }, 90_000)
 })

@@ -1,4 +1,4 @@
-// npm run report, asked of a real Prometheus that asked a real node: it says what was planted, and nothing of what was before.
+// npm run report with a real Prometheus and a real node: it reports the planted differences, and ignores earlier runs.
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -12,14 +12,14 @@ const TOTAL = 'sum(parley_runs_total)'
 
 let node: ServerProcess
 let prometheus: Prometheus
-/** An id of a client in each variant. */
+/** Variant → the id of a client in it. */
 const ids = new Map<string, string>()
 let from: string
 
 beforeAll(async () => {
   node = await ServerProcess.start({ PARLEY_EXPERIMENT: 'x: a=1:auto, b=1:sse' })
   for (let i = 0; ids.size < 2; i += 1) ids.set(await variantOf(`cli_${i}`), `cli_${i}`)
-  // These are before what is looked at.
+  // Before the reported time.
   await ask('a', RUNS, '/demo count=2 rate=0 fail=1')
   prometheus = await Prometheus.start(node.port)
   await prometheus.reaches(TOTAL, RUNS)
@@ -46,26 +46,26 @@ async function ask(variant: string, runs: number, content: string): Promise<void
   await Promise.all(answers.map((answer) => answer.text()))
 }
 
-function report(...words: readonly string[]) {
-  return promisify(execFile)(process.execPath, [REPORT, '--prometheus', prometheus.url, ...words])
+function report(...args: readonly string[]) {
+  return promisify(execFile)(process.execPath, [REPORT, '--prometheus', prometheus.url, ...args])
 }
 
-it('finds what was planted between two moments, and says where there is too little', async () => {
+it('finds the planted differences in a period, and says where the data are too few', async () => {
   const { stdout } = await report('--from', from, '--by', 'variant', 'a', 'b')
   expect(stdout).toMatch(/^first token, p50 .* 40 \/ 40 +higher$/m)
   expect(stdout).toMatch(/^completion, p50 .* 40 \/ 40 +higher$/m)
-  expect(stdout).toMatch(/^first token, p95 +40 \/ 40 +too little data: 200 of each are needed$/m)
+  expect(stdout).toMatch(/^first token, p95 +40 \/ 40 +too little data: each group needs 200$/m)
   expect(stdout).toMatch(/^failed +0\.0% +0\.0% .* 40 \/ 40 +no difference seen$/m)
   expect(stdout).toMatch(/^completed +100\.0% +100\.0% .* 40 \/ 40 +no difference seen$/m)
   expect(stdout).toMatch(/^reconnects per 100 runs +0\.0 +0\.0 .* no difference seen$/m)
 })
 
-it('counts all of a node that began within the time, also what was before it was first asked', async () => {
+it('counts all runs of a node that started in the period, also those before the first scrape', async () => {
   const { stdout } = await report('--from', '1h', '--by', 'variant', 'a', 'b')
   expect(stdout).toMatch(/^failed +50\.0% +0\.0% .* 80 \/ 40 +lower$/m)
 })
 
-it('says which variants there are when it is asked of another', async () => {
-  const words = ['--from', '1h', '--by', 'variant', 'a', 'c']
-  await expect(report(...words)).rejects.toThrow('No run has the variant c. There are runs of: a, b.')
+it('lists the variants when asked for an unknown one', async () => {
+  const args = ['--from', '1h', '--by', 'variant', 'a', 'c']
+  await expect(report(...args)).rejects.toThrow('No run has the variant c. Existing values: a, b.')
 })

@@ -1,5 +1,5 @@
-// A server that loses its data and starts again from a backup: nobody mistakes what came before the loss for what comes
-// after it, folded sessions are as they were, and a copy that was made by hand is told by its operator.
+// A server that loses its data and is restored from a backup: cursors from before the loss are reset, compacted
+// sessions are complete, and for a manual copy the operator changes the epoch.
 import { spawnSync } from 'node:child_process'
 import { cpSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { demoCount, StrictClient } from './strict-client.ts'
 
 const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url))
-/** Numbers enough for a transcript to be written. */
+/** Enough numbers that a transcript is written. */
 const MANY = 5_000
 
 let server: ServerProcess
@@ -29,7 +29,7 @@ afterEach(async () => {
   await server.dispose()
 })
 
-/** Sends, and waits for the answer's end. */
+/** Sends a message, and waits for the end of its answer. */
 async function ask(count: number): Promise<void> {
   const { run } = await client.send('s', `/demo count=${count} rate=0 ttft=0`)
   expect((await client.ended('s', run ?? '')).text).toBe(demoCount(count))
@@ -46,7 +46,7 @@ function messages(): string[] {
     .events.flatMap((event) => (event.type === 'message' ? [JSON.stringify(event.content)] : []))
 }
 
-/** The data are lost, and the copy takes their place. */
+/** Deletes the data and replaces them with the copy. */
 async function loseAndRestore(): Promise<void> {
   client.drop()
   await server.kill()
@@ -54,8 +54,8 @@ async function loseAndRestore(): Promise<void> {
   renameSync(copy, data)
 }
 
-/** Comes back with the cursor from before the loss, after as many entries as were lost have come. */
-async function comeBack(): Promise<void> {
+/** Reconnects with the cursor from before the loss, after the log has grown beyond it again. */
+async function reconnect(): Promise<void> {
   await server.start()
   const other = new StrictClient(server.url)
   await other.connect()
@@ -74,17 +74,17 @@ async function comeBack(): Promise<void> {
 }
 
 describe('a restored log', () => {
-  it('that was backed up under way begins a new epoch by itself', async () => {
+  it('from an online backup starts a new epoch automatically', async () => {
     await ask(MANY)
-    expect(command('--backup', copy)).toMatchObject({ status: 0, stdout: `The log was copied to ${copy}.\n` })
+    expect(command('--backup', copy)).toMatchObject({ status: 0, stdout: `Copied the log to ${copy}.\n` })
     await ask(11)
     await loseAndRestore()
-    await comeBack()
-    const told = messages()
-    expect(told.map((text) => /count=(\d+)/.exec(text)?.[1])).toEqual([String(MANY), '20', '21', '22', '5'])
+    await reconnect()
+    const texts = messages()
+    expect(texts.map((text) => /count=(\d+)/.exec(text)?.[1])).toEqual([String(MANY), '20', '21', '22', '5'])
   })
 
-  it('that was copied by hand begins one by a command', async () => {
+  it('from a manual copy starts a new epoch by a command', async () => {
     await ask(MANY)
     client.drop()
     expect(await server.stop()).toBe(0)
@@ -95,7 +95,7 @@ describe('a restored log', () => {
     await ask(11)
     expect(command('--new-epoch')).toMatchObject({ status: 1, stderr: expect.stringContaining('in use') })
     await loseAndRestore()
-    expect(command('--new-epoch')).toMatchObject({ status: 0, stdout: expect.stringContaining('epoch was') })
-    await comeBack()
+    expect(command('--new-epoch')).toMatchObject({ status: 0, stdout: expect.stringContaining('Changed the epoch') })
+    await reconnect()
   })
 })

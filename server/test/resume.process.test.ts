@@ -1,9 +1,10 @@
-// The first promise, through a real process: 200 sessions stream at once, clients drop and resume at random
-// points on both codecs, the server is killed in the middle, and every client ends with every byte, once.
+// The first promise, with a real process: 200 sessions stream concurrently, clients disconnect and resume at random
+// points with both codecs, the server is killed in between, and every client receives every byte once.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { makeId } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
-import { CommandError, demoCount, pause, StrictClient, seeded, TEST_SEED } from './strict-client.ts'
+import { CommandError, demoCount, StrictClient, seeded, TEST_SEED } from './strict-client.ts'
 
 const SESSIONS = 200
 const COUNT = 150
@@ -17,8 +18,8 @@ afterAll(async () => {
   await server.dispose()
 })
 
-/** Connects and attaches, again and again while the server is away. */
-async function comeBack(client: StrictClient, session: string): Promise<void> {
+/** Connects and attaches, with retries while the server is down. */
+async function reconnect(client: StrictClient, session: string): Promise<void> {
   for (let tries = 0; ; tries += 1) {
     try {
       await client.connect()
@@ -27,12 +28,12 @@ async function comeBack(client: StrictClient, session: string): Promise<void> {
     } catch (error) {
       client.drop()
       if (tries === 200) throw error
-      await pause(50)
+      await sleep(50)
     }
   }
 }
 
-/** Sends until it is acknowledged, always with the same id. */
+/** Retries with the same id until the message is acknowledged. */
 async function sendUntilOk(client: StrictClient, session: string, id: string): Promise<string> {
   for (let tries = 0; ; tries += 1) {
     try {
@@ -40,29 +41,29 @@ async function sendUntilOk(client: StrictClient, session: string, id: string): P
       return ok.run ?? ''
     } catch (error) {
       if (tries === 200 || (error instanceof CommandError && !error.frame.retryable)) throw error
-      if (!client.open) await comeBack(client, session)
+      if (!client.open) await reconnect(client, session)
     }
   }
 }
 
-describe('200 sessions that stream at once', () => {
-  it(`end with the known text on every client, through drops and two kills of the server (seed ${TEST_SEED})`, async () => {
+describe('200 sessions that stream concurrently', () => {
+  it(`give every client the known text, despite drops and two kills of the server (seed ${TEST_SEED})`, async () => {
     const random = seeded(TEST_SEED)
     let ended = 0
     const reader = async (number: number): Promise<StrictClient> => {
       const session = `resume_${number}`
       const merge = number % 3 === 0
       const client = new StrictClient(server.url, { codec: number % 2 === 0 ? 'json' : 'msgpack', merge })
-      await comeBack(client, session)
+      await reconnect(client, session)
       const run = await sendUntilOk(client, session, makeId('c'))
       const done = (): boolean => client.session(session).run(run).ended !== undefined
       while (!done()) {
-        // Stay a while; then drop in mid-stream, stay away a while, and come back.
-        await Promise.race([pause(200 + random() * 2_500), client.ended(session, run)])
+        // Reads for a while, disconnects, waits, and resumes.
+        await Promise.race([sleep(200 + random() * 2_500), client.ended(session, run)])
         if (done()) break
         client.drop()
-        await pause(random() * 400)
-        await comeBack(client, session)
+        await sleep(random() * 400)
+        await reconnect(client, session)
       }
       ended += 1
       expect(client.session(session).run(run).text).toBe(demoCount(COUNT))
@@ -70,7 +71,7 @@ describe('200 sessions that stream at once', () => {
     }
     const readers = Array.from({ length: SESSIONS }, (_, number) => reader(number))
     for (const after of [2_000, 2_500]) {
-      await pause(after)
+      await sleep(after)
       expect(ended).toBeLessThan(SESSIONS)
       await server.kill()
       await server.start()
@@ -84,7 +85,7 @@ describe('200 sessions that stream at once', () => {
       }
       client.drop()
     }
-    // Who comes anew sees the same.
+    // A new client gets the same text.
     const late = new StrictClient(server.url)
     await late.connect()
     for (let number = 0; number < SESSIONS; number += 20) {

@@ -1,5 +1,5 @@
-// Roles at every route of two whole nodes: they are given at one node, and hold at the other. Each route that the OpenAPI
-// document names has a rule here, and whom it refuses is asked for by who is no member any more, and by each role.
+// Roles at every route of two complete nodes: one node changes them, and the other one enforces them. Each route of
+// the OpenAPI document has a rule here, which is tested with a removed member and with each role.
 
 import { once } from 'node:events'
 import { type ClientFrame, makeId, may, type Permission, ROLES, type ServerFrame } from '@parley/protocol'
@@ -9,14 +9,14 @@ import WebSocket from 'ws'
 import { NatsServer } from '../../bench/cluster/nats-server.ts'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 
-/** `anybody` has a token, and asks for what is theirs; `open` is for everybody; `joined`: who is a member stays what they are. */
+/** `anybody`: any user with an access token, for their own data; `open`: public; `joined`: members keep their role. */
 type Rule = Permission | 'anybody' | 'open' | 'joined'
 type Asker = 'editor' | 'approver' | 'viewer' | 'removed'
 
 interface Row {
   readonly rule: Rule
   readonly body?: unknown
-  /** What somebody is told who was removed; default `forbidden`. */
+  /** The error code for a removed member; default `forbidden`. */
   readonly unknown?: string
 }
 
@@ -26,10 +26,10 @@ const WORDS = { content: '/demo count=1 rate=0 ttft=0' }
 const AT = '/v1/sessions/{session}'
 const JOB = { unknown: 'job_not_found' }
 const RESPONSE = { unknown: 'run_not_found' }
-/** Of what tells nobody that it has happened. */
+/** For conditions without an event. */
 const WAIT = { timeout: 15_000, interval: 20 }
 
-/** A route that is not here fails the tests. */
+/** A route without a rule fails the tests. */
 const RULES: Readonly<Record<string, Row>> = {
   'GET /v1/hello': { rule: 'open' },
   'GET /v1/me': { rule: 'anybody' },
@@ -54,7 +54,7 @@ const RULES: Readonly<Record<string, Row>> = {
     rule: 'run',
     body: { tools: [{ name: 'mine', description: '', input: {} }] },
   },
-  // To leave with a connection that one does not have is done already, whoever asks.
+  // Removing an unknown connection succeeds for every user.
   [`DELETE ${AT}/connections/{connection}`]: { rule: 'anybody' },
   [`GET ${AT}/members`]: { rule: 'read' },
   [`GET ${AT}/readers`]: { rule: 'manage' },
@@ -78,16 +78,16 @@ const RULES: Readonly<Record<string, Row>> = {
 }
 
 let nats: NatsServer
-/** Where the owner is, and where everybody else. */
+/** The owner uses `home`; all other users use `away`. */
 let home: ServerProcess
 let away: ServerProcess
 let names: readonly string[] = []
 let job = ''
-/** By role: it was used by one, and is good for another. */
+/** Role → an invitation, which can be used several times. */
 const invites = new Map<string, { readonly token: string; readonly invite: string }>()
 const tokens = new Map<string, string>()
 const sockets: WebSocket[] = []
-const leaver = new AbortController()
+const abort = new AbortController()
 
 beforeAll(async () => {
   nats = await NatsServer.start()
@@ -106,9 +106,12 @@ beforeAll(async () => {
     const claims = new SignJWT({ sub: user }).setProtectedHeader({ alg: 'HS256' }).setExpirationTime('1h')
     tokens.set(user, await claims.sign(new TextEncoder().encode(SECRET)))
   }
-  // It speaks as long as the tests run.
-  const told = await ask(home, 'olga', 'POST', '/jobs', { session: SESSION, content: '/demo count=900 rate=5 ttft=0' })
-  job = ((await told.json()) as { readonly id: string }).id
+  // The run lasts as long as the tests.
+  const created = await ask(home, 'olga', 'POST', '/jobs', {
+    session: SESSION,
+    content: '/demo count=900 rate=5 ttft=0',
+  })
+  job = ((await created.json()) as { readonly id: string }).id
   for (const role of ROLES) {
     invites.set(role, await (await ask(home, 'olga', 'POST', `/v1/sessions/${SESSION}/invites`, { role })).json())
   }
@@ -117,7 +120,7 @@ beforeAll(async () => {
   await remove('removed')
 })
 afterAll(async () => {
-  leaver.abort()
+  abort.abort()
   for (const socket of sockets) socket.terminate()
   await Promise.all([home.dispose(), away.dispose()])
   await nats.dispose()
@@ -142,23 +145,23 @@ function ask(
     'Parley-Connection': `of-${user}`,
   }
   const sent = body === undefined ? {} : { body: JSON.stringify(body) }
-  return fetch(`${originOf(node)}${path}`, { method, headers, ...sent, signal: leaver.signal })
+  return fetch(`${originOf(node)}${path}`, { method, headers, ...sent, signal: abort.signal })
 }
 
 async function join(user: string, role: string): Promise<void> {
   const body = { token: invites.get(role)?.token }
   expect((await ask(home, user, 'POST', `/v1/sessions/${SESSION}/members`, body)).status).toBe(200)
-  await heardAway(user, 200)
+  await appliedAway(user, 200)
 }
 
 async function remove(user: string): Promise<void> {
   const answer = await ask(home, 'olga', 'DELETE', `/v1/sessions/${SESSION}/members/${user}`)
   expect(answer.status).toBe(204)
-  await heardAway(user, 403)
+  await appliedAway(user, 403)
 }
 
-/** The other node hears of it by the log, a moment later. */
-async function heardAway(user: string, status: number): Promise<void> {
+/** Waits until the other node has applied the change, which it gets from the log. */
+async function appliedAway(user: string, status: number): Promise<void> {
   await vi.waitFor(async () => {
     expect((await ask(away, user, 'GET', `/v1/sessions/${SESSION}`)).status).toBe(status)
   }, WAIT)
@@ -168,7 +171,7 @@ function give(user: string, role: string): Promise<Response> {
   return ask(home, 'olga', 'PUT', `/v1/sessions/${SESSION}/members/${user}`, { role })
 }
 
-/** With the real ids, which all of them know or knew. */
+/** The path with the real ids, which all users know. */
 function pathOf(name: string): string {
   const path = name.slice(name.indexOf(' ') + 1)
   const real: Readonly<Record<string, string>> = {
@@ -188,8 +191,8 @@ async function codeOf(answer: Response): Promise<string> {
   return body.code ?? body.error?.code ?? String(answer.status)
 }
 
-/** What a refusal says; undefined where the asker may. */
-function refusal(asker: Asker, { rule, unknown = 'forbidden' }: Row): string | undefined {
+/** The expected error code; undefined if the request is allowed. */
+function expectedError(asker: Asker, { rule, unknown = 'forbidden' }: Row): string | undefined {
   if (rule === 'open' || rule === 'anybody') return undefined
   if (asker === 'removed') return unknown
   return rule === 'joined' || may(asker, rule) ? undefined : 'forbidden'
@@ -197,18 +200,18 @@ function refusal(asker: Asker, { rule, unknown = 'forbidden' }: Row): string | u
 
 async function answersTo(asker: Asker, accept?: string, wanted?: (row: Row) => boolean): Promise<string[]> {
   const wrong: string[] = []
-  // What is under way is cancelled first, so that no answer waits for its end.
+  // The active run is cancelled first, so that no answer waits for its end.
   const inOrder = names.filter((name) => name !== 'GET /v1/ws').sort((a, b) => rank(a) - rank(b))
   for (const name of inOrder) {
     const row = RULES[name]
     if (row === undefined || wanted?.(row) === false) continue
     const body = row.rule === 'joined' ? { token: invites.get('editor')?.token } : row.body
     const [method = ''] = name.split(' ')
-    const told = await codeOf(await ask(away, asker, method, pathOf(name), body, accept))
-    const expected = refusal(asker, row)
-    // What is not there, or is over, is another matter: they were let in.
-    const isRight = expected === undefined ? !['forbidden', 'unauthenticated'].includes(told) : told === expected
-    if (!isRight) wrong.push(`${name}: ${told} instead of ${expected ?? 'an answer'}`)
+    const code = await codeOf(await ask(away, asker, method, pathOf(name), body, accept))
+    const expected = expectedError(asker, row)
+    // An allowed request may fail for other reasons, for example because something does not exist.
+    const isRight = expected === undefined ? !['forbidden', 'unauthenticated'].includes(code) : code === expected
+    if (!isRight) wrong.push(`${name}: ${code} instead of ${expected ?? 'an answer'}`)
   }
   return wrong
 }
@@ -217,14 +220,14 @@ function rank(name: string): number {
   return name === `POST ${AT}/cancel` ? 0 : 1
 }
 
-async function standing(): Promise<unknown> {
+async function sessionState(): Promise<unknown> {
   const at = `/v1/sessions/${SESSION}`
   const { title, messages } = (await (await ask(home, 'olga', 'GET', at)).json()) as Record<string, unknown[]>
-  const told = (await (await ask(home, 'olga', 'GET', `${at}/members`)).json()) as unknown
-  return { title, messages: messages?.length, told }
+  const members = (await (await ask(home, 'olga', 'GET', `${at}/members`)).json()) as unknown
+  return { title, messages: messages?.length, members }
 }
 
-class Line {
+class SocketClient {
   readonly frames: ServerFrame[] = []
   readonly #socket: WebSocket
 
@@ -262,49 +265,49 @@ describe('every route', () => {
     expect(Object.keys(RULES).sort()).toEqual([...names].sort())
   })
 
-  it('refuses who was removed, in whatever form they ask, also with the invitation that once let them in', async () => {
-    const before = await standing()
+  it('refuses a removed member in every form, also with the invitation they had used', async () => {
+    const before = await sessionState()
     for (const accept of ['application/json', 'text/event-stream', 'application/x-ndjson']) {
       const guarded = ({ rule }: Row) => !['open', 'anybody'].includes(rule)
       const wrong = await answersTo('removed', accept, guarded)
-      expect(wrong.filter((line) => !line.includes(': not_acceptable '))).toEqual([])
+      expect(wrong.filter((fault) => !fault.includes(': not_acceptable '))).toEqual([])
     }
     const body = { model: 'demo', input: 'and then?', previous_response_id: `resp_${job}` }
     expect(await codeOf(await ask(away, 'removed', 'POST', '/v1/responses', body))).not.toBe('ok')
     expect(await codeOf(await ask(away, 'removed', 'GET', `/v1/me?session=${SESSION}`))).toBe('forbidden')
-    expect(await standing()).toEqual(before)
+    expect(await sessionState()).toEqual(before)
   })
 
   it.each(['viewer', 'approver'] as const)(
-    'lets a %s do what the role says, and changes nothing otherwise',
+    'allows a %s what the role permits, and changes nothing otherwise',
     async (asker) => {
-      const before = await standing()
+      const before = await sessionState()
       expect(await answersTo(asker)).toEqual([])
-      expect(await standing()).toEqual(before)
+      expect(await sessionState()).toEqual(before)
     },
   )
 })
 
 describe('a change at one node', () => {
-  it('holds at the other for who is connected there: a lower role ends what it allowed', async () => {
+  it('applies to clients connected to the other: a lower role loses permissions', async () => {
     await join('guest', 'editor')
-    const line = new Line('guest')
-    await line.attach()
+    const client = new SocketClient('guest')
+    await client.attach()
     expect((await give('guest', 'viewer')).status).toBe(204)
-    await line.has(
+    await client.has(
       (frame) => frame.type === 'entry' && frame.event.type === 'member.joined' && frame.event.role === 'viewer',
     )
     const at = { session: SESSION }
-    line.send({ type: 'send', id: 'm', ...at, content: 'hi' })
-    line.send({ type: 'cancel', id: 'c', ...at })
-    line.send({ type: 'tool.claim', id: 't', ...at, call: 'guessed' })
-    line.send({ type: 'tool.decide', id: 'd', ...at, call: 'guessed', decision: 'approve' })
-    for (const id of ['m', 'c', 't', 'd']) await line.refuses(id)
+    client.send({ type: 'send', id: 'm', ...at, content: 'hi' })
+    client.send({ type: 'cancel', id: 'c', ...at })
+    client.send({ type: 'tool.claim', id: 't', ...at, call: 'guessed' })
+    client.send({ type: 'tool.decide', id: 'd', ...at, call: 'guessed', decision: 'approve' })
+    for (const id of ['m', 'c', 't', 'd']) await client.refuses(id)
   })
 
-  it('cuts off at the other who is removed: socket, streams, polls and the answer that is streamed', async () => {
-    const line = new Line('guest')
-    await line.attach()
+  it('ends access at the other for a removed member: socket, streams, polls and responses', async () => {
+    const client = new SocketClient('guest')
+    await client.attach()
     const open = (path: string, accept: string) => ask(away, 'guest', 'GET', path, undefined, accept)
     const events = `/v1/sessions/${SESSION}/events`
     const streams = await Promise.all([
@@ -314,28 +317,28 @@ describe('a change at one node', () => {
     ])
     expect(streams.map(({ status }) => status)).toEqual([200, 200, 200])
     await remove('guest')
-    await line.has((frame) => frame.type === 'error' && frame.code === 'forbidden' && frame.session === SESSION)
+    await client.has((frame) => frame.type === 'error' && frame.code === 'forbidden' && frame.session === SESSION)
     const [sse, lines, response] = streams.map((stream) => stream.text().catch((error: Error) => error.message))
     for (const text of [sse, lines]) expect(await text).toContain('"code":"forbidden"')
-    // The OpenAI API has no word for it: the connection is cut.
+    // The OpenAI API has no event for it, so the server cuts the connection.
     expect(await response).toBe('terminated')
-    const told = line.frames.length
+    const before = client.frames.length
     for (const path of [`${events}?wait=1`, `/jobs/${job}?wait=1`, `/v1/responses/resp_${job}?stream=true`]) {
       expect(['forbidden', 'job_not_found', 'run_not_found']).toContain(
         await codeOf(await open(path, 'application/json')),
       )
     }
-    line.send({ type: 'attach', id: 'again', session: SESSION })
-    await line.refuses('again')
-    expect(line.frames.slice(told).filter(({ type }) => type === 'entry')).toEqual([])
+    client.send({ type: 'attach', id: 'again', session: SESSION })
+    await client.refuses('again')
+    expect(client.frames.slice(before).filter(({ type }) => type === 'entry')).toEqual([])
     const body = { token: invites.get('editor')?.token }
     expect(await codeOf(await ask(away, 'guest', 'POST', `/v1/sessions/${SESSION}/members`, body))).toBe(
       'invite_invalid',
     )
   })
 
-  // The last one: what it may, it does.
-  it('lets an editor at the other do what the role says', async () => {
+  // Last, because an editor's allowed requests change the session.
+  it('allows an editor at the other what the role permits', async () => {
     expect(await answersTo('editor')).toEqual([])
   })
 })

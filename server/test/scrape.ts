@@ -1,4 +1,4 @@
-// Scrape: what a node tells at /metrics, read as Prometheus would, for tests that count.
+// Scrape: parses a node's /metrics, for tests that count.
 
 type Labels = Readonly<Record<string, string>>
 
@@ -37,7 +37,7 @@ export class Scrape {
       .reduce((sum, { value }) => sum + value, 0)
   }
 
-  /** Values of a label, with what is counted of each. */
+  /** Label value → the sum of its samples. */
   by(name: string, label: string, labels: Labels = {}): Readonly<Record<string, number>> {
     const found = this.#samples.filter((sample) => sample.name === name && has(sample.labels, labels))
     const values = [...new Set(found.map((sample) => sample.labels[label] ?? ''))].sort()

@@ -1,6 +1,5 @@
-// StrictClient: a client written from the wire's description alone, that trusts nothing: it counts every
-// index that is missing, repeated or out of order, and every entry that goes back behind its cursor. Written
-// on `ws` and shares nothing with the SDK but the codecs.
+// StrictClient: a client written from the protocol's text that verifies everything: it records every missing, repeated
+// or misordered index, and every entry before its cursor. It uses `ws` and shares only the codecs with the SDK.
 import { type CodecName, codecs, type Event, makeId, type ServerFrame, SUBPROTOCOLS } from '@parley/protocol'
 import WebSocket from 'ws'
 
@@ -10,13 +9,13 @@ export class RunPicture {
   next = 0
   started = 0
   ended: Extract<Event, { type: 'run.ended' }> | undefined
-  /** How many `run.ended` came on the connections of this client. */
+  /** Number of `run.ended` that this client has received. */
   ends = 0
 }
 
 type Frame<T extends ServerFrame['type']> = Extract<ServerFrame, { type: T }>
 
-/** What a reader holds of one session. It outlives connections. */
+/** What a reader has received of one session, over all of its connections. */
 export class SessionPicture {
   readonly runs = new Map<string, RunPicture>()
   readonly faults: string[] = []
@@ -122,7 +121,7 @@ export class StrictClient {
     this.#merge = options.merge ?? false
   }
 
-  /** Resolves with `welcome`; rejects when the connection was refused or lost before. */
+  /** Resolves at `welcome`; rejects if the connection is refused or lost before. */
   async connect(): Promise<void> {
     const socket = new WebSocket(this.#url, SUBPROTOCOLS[this.#codec])
     this.#socket = socket
@@ -154,7 +153,7 @@ export class StrictClient {
     return picture
   }
 
-  /** Goes on from where the picture of the session stands. */
+  /** Resumes from the cursor of the session's picture. */
   async attach(session: string, more: Record<string, unknown> = {}): Promise<Frame<'attached'>> {
     const after = this.session(session).cursor
     const frame = {
@@ -188,17 +187,17 @@ export class StrictClient {
     if (this.#socket !== undefined) this.#write(this.#socket, { type: 'presence', session, state })
   }
 
-  /** Calls back for every frame; returns the way to stop. */
+  /** Calls back for every frame. @returns a function that removes the listener */
   onFrame(listener: (frame: ServerFrame) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
-  /** Resolves with the first frame from now on that fits. */
-  async frame(fits: (frame: ServerFrame) => boolean): Promise<ServerFrame> {
+  /** Resolves with the first matching frame from now on. */
+  async frame(matches: (frame: ServerFrame) => boolean): Promise<ServerFrame> {
     return new Promise((resolve) => {
       const stop = this.onFrame((frame) => {
-        if (!fits(frame)) return
+        if (!matches(frame)) return
         stop()
         resolve(frame)
       })
@@ -218,7 +217,7 @@ export class StrictClient {
     return this.#socket?.readyState === WebSocket.OPEN
   }
 
-  /** Cuts the connection without a word. */
+  /** Drops the connection without a close frame. */
   drop(): void {
     const socket = this.#socket
     this.#socket = undefined
@@ -239,7 +238,7 @@ export class StrictClient {
 
   #take(frame: ServerFrame): void {
     if (frame.type === 'welcome') this.welcome = frame
-    // The reset stands before the entries that follow it, in this very message perhaps.
+    // The reset precedes the following entries, which may be in the same message.
     if (frame.type === 'attached' && frame.reset === true) this.session(frame.session).reset()
     if (frame.type === 'entry') this.session(frame.session).apply(frame)
     if (frame.type === 'ok' || frame.type === 'attached') this.#waiters.get(frame.id)?.resolve(frame)
@@ -255,7 +254,7 @@ export function demoCount(count: number): string {
   return Array.from({ length: count }, (_, index) => String(index)).join(' ')
 }
 
-/** A seeded generator of numbers in [0, 1): the same seed plays the same test (mulberry32). */
+/** A random generator with a seed, in [0, 1): the same seed repeats a test (mulberry32). */
 export function seeded(seed: number): () => number {
   let state = seed >>> 0
   return () => {
@@ -266,10 +265,5 @@ export function seeded(seed: number): () => number {
   }
 }
 
-/** A moment of a test's own choosing, at which it drops, cancels or kills: nothing is waited for with it. */
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-/** The seed of a random test; `PARLEY_TEST_SEED` plays one again. */
+/** The seed of a random test; `PARLEY_TEST_SEED` repeats one. */
 export const TEST_SEED = Number(process.env.PARLEY_TEST_SEED ?? Date.now() % 1_000_000)

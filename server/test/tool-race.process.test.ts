@@ -1,4 +1,4 @@
-// The fifth promise: one device runs a tool call. Two connections race for each of 1,000 calls; and a claimant that
+// The fifth promise: only one device runs a tool call. Two connections race for each of 1,000 calls, and a device that
 // dies is replaced.
 import { makeId } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -19,7 +19,7 @@ afterAll(async () => {
 
 const TOOLS = [{ name: 'work', description: 'Does some work.', inputSchema: { type: 'object' } }]
 
-/** Claims every call that is offered; `run` is called for those it won. */
+/** Claims every offered call, and calls `run` for those that it has won. */
 function device(
   client: StrictClient,
   session: string,
@@ -39,7 +39,7 @@ function device(
         },
       )
       .catch((error: unknown) => {
-        // The run's end may overtake the answer to its last result: then the client is gone by now.
+        // The run's end may overtake the answer to its last result; the client has then disconnected.
         if (client.open) problems.push(String(error))
       })
   })
@@ -80,7 +80,7 @@ describe('two connections that race', () => {
     expect([...runs.values()].every((count) => count === 1)).toBe(true)
   }, 60_000)
 
-  it('replace a claimant that dies', async () => {
+  it('replace a device that dies', async () => {
     const session = 'orphans'
     const survivor = new StrictClient(server.url)
     await survivor.connect()

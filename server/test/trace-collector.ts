@@ -1,5 +1,5 @@
-// TraceCollector: a collector of OpenTelemetry's spans as a node sends them: OTLP as JSON over HTTP. Keeps every span, and every
-// byte that came.
+// TraceCollector: receives OpenTelemetry spans from nodes as OTLP JSON over HTTP. Keeps every span and every received
+// byte.
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -10,18 +10,18 @@ export interface CollectedSpan {
   readonly name: string
   readonly traceId: string
   readonly spanId: string
-  /** '' for the first of its trace. */
+  /** '' for the root span of a trace. */
   readonly parent: string
   /** 1: internal, 2: server, 3: client. */
   readonly kind: number
   /** 2: error. */
   readonly status: number
-  /** The process that sent it. */
+  /** The process that sent the span. */
   readonly node: Value
   readonly service: Value
   readonly attributes: Readonly<Record<string, Value>>
   readonly events: readonly string[]
-  /** Milliseconds. */
+  /** Unix milliseconds. */
   readonly start: number
   readonly end: number
 }
@@ -53,9 +53,9 @@ interface SentSpan {
 
 export class TraceCollector {
   readonly spans: CollectedSpan[] = []
-  /** Bodies, as they came. */
+  /** All received bodies. */
   text = ''
-  /** Where they came to. */
+  /** Method, path and content type of all requests. */
   readonly paths = new Set<string>()
   readonly #server: Server
 
@@ -75,7 +75,7 @@ export class TraceCollector {
     return collector
   }
 
-  /** What a node's OTEL_EXPORTER_OTLP_ENDPOINT is set to. */
+  /** The value for a node's OTEL_EXPORTER_OTLP_ENDPOINT. */
   get url(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
@@ -97,13 +97,13 @@ export class TraceCollector {
     this.paths.add(`${request.method} ${request.url} ${request.headers['content-type']}`)
     this.text += body
     for (const { resource, scopeSpans } of (JSON.parse(body) as Sent).resourceSpans) {
-      const of = asRecord(resource.attributes)
-      for (const { spans } of scopeSpans) for (const span of spans) this.spans.push(collected(span, of))
+      const resourceAttributes = asRecord(resource.attributes)
+      for (const { spans } of scopeSpans) for (const span of spans) this.spans.push(collected(span, resourceAttributes))
     }
   }
 }
 
-function collected(span: SentSpan, of: Readonly<Record<string, Value>>): CollectedSpan {
+function collected(span: SentSpan, resource: Readonly<Record<string, Value>>): CollectedSpan {
   return {
     name: span.name,
     traceId: span.traceId,
@@ -111,8 +111,8 @@ function collected(span: SentSpan, of: Readonly<Record<string, Value>>): Collect
     parent: span.parentSpanId ?? '',
     kind: span.kind,
     status: span.status?.code ?? 0,
-    node: of['service.instance.id'],
-    service: of['service.name'],
+    node: resource['service.instance.id'],
+    service: resource['service.name'],
     attributes: asRecord(span.attributes ?? []),
     events: (span.events ?? []).map(({ name }) => name),
     start: Number(BigInt(span.startTimeUnixNano) / 1_000n) / 1_000,

@@ -1,5 +1,5 @@
-// Traces, as an operator gets them: real nodes send to a real receiver. One message is one trace, whoever took it, drove its run or
-// went on with it, and nothing in it is anybody's word.
+// Traces of real nodes, sent to a real receiver: one message is one trace, over all nodes that accept it or drive its
+// run, and no span contains text of users or models.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -14,7 +14,7 @@ const WAIT = { timeout: 20_000, interval: 20 }
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const CALLER = 'b7ad6b7169203331'
 const TRACEPARENT = `00-${TRACE}-${CALLER}-01`
-/** What people and models say here: none of it may get into a span. */
+/** Text of users and models, which must not appear in a span. */
 const SECRET = 'heliotrope'
 
 const started: ServerProcess[] = []
@@ -61,11 +61,11 @@ function events<T extends EntryFrame['event']['type']>(client: TestClient, sessi
   return client.entries(session).flatMap(({ event }) => (event.type === type ? [event as Event] : []))
 }
 
-/** The spans of a session, when the last that is waited for is there: an owner's comes after all of its own. */
-async function spansOf(session: string, owners = 1): Promise<CollectedSpan[]> {
+/** Resolves with the spans of a session when those of `drivers` drivers are there; a driver's span is sent last. */
+async function spansOf(session: string, drivers = 1): Promise<CollectedSpan[]> {
   const of = () => collector.spans.filter(({ attributes }) => attributes['gen_ai.conversation.id'] === session)
   const isThere = () =>
-    of().some(({ name }) => name === 'send') && of().filter(({ name }) => name === 'invoke_agent').length >= owners
+    of().some(({ name }) => name === 'send') && of().filter(({ name }) => name === 'invoke_agent').length >= drivers
   await expect.poll(isThere, WAIT).toBe(true)
   return of()
 }
@@ -107,12 +107,12 @@ describe('over two nodes', () => {
     const send = one(spans, 'send')
     expect(send).toMatchObject({ parent: CALLER, kind: 2, node: 'gateway', service: 'parley', status: 0 })
     expect(send.attributes).toMatchObject({ 'parley.door': 'websocket', 'parley.policy': 'queue' })
-    // The log has the server's own span, for whoever goes on.
+    // The log has the server's span, as the parent for the driver.
     expect(events(client, session, 'message')[0]?.trace).toBe(`00-${TRACE}-${send.spanId}-01`)
 
-    const owner = one(spans, 'invoke_agent')
-    expect(owner).toMatchObject({ parent: send.spanId, node: 'worker', status: 0, events: ['first token'] })
-    expect(owner.attributes).toMatchObject({
+    const driver = one(spans, 'invoke_agent')
+    expect(driver).toMatchObject({ parent: send.spanId, node: 'worker', status: 0, events: ['first token'] })
+    expect(driver.attributes).toMatchObject({
       'gen_ai.operation.name': 'invoke_agent',
       'gen_ai.provider.name': 'parley.demo',
       'gen_ai.request.model': 'demo',
@@ -127,18 +127,18 @@ describe('over two nodes', () => {
 
     const chats = spans.filter(({ name }) => name === 'chat demo')
     expect(chats).toHaveLength(2)
-    for (const chat of chats) expect(chat).toMatchObject({ parent: owner.spanId, kind: 3, node: 'worker', status: 0 })
+    for (const chat of chats) expect(chat).toMatchObject({ parent: driver.spanId, kind: 3, node: 'worker', status: 0 })
     expect(chats.map(({ attributes }) => attributes['parley.finish_reason'])).toEqual(['tool-calls', 'stop'])
 
     const tool = one(spans, 'execute_tool lamp')
-    expect(tool).toMatchObject({ parent: owner.spanId, status: 0 })
+    expect(tool).toMatchObject({ parent: driver.spanId, status: 0 })
     expect(tool.attributes).toMatchObject({ 'gen_ai.tool.call.id': call, 'parley.tool.where': 'client' })
-    // A name that the model made up is its word.
+    // A tool name that the model has invented is model text.
     expect(one(spans, 'execute_tool unknown')).toMatchObject({ status: 2, attributes: { 'error.type': 'tool_error' } })
     expect(collector.paths).toEqual(new Set(['POST /v1/traces application/json']))
   })
 
-  it('goes on with the trace when another node takes the run over', async () => {
+  it('the trace continues when another node takes over the run', async () => {
     const gateway = await start({ ...common(), PARLEY_NODE: 'gateway', PARLEY_ROLE: 'gateway' })
     const first = await start({ ...common(), PARLEY_NODE: 'first', PARLEY_ROLE: 'worker' })
     const client = await enter(gateway)
@@ -154,18 +154,23 @@ describe('over two nodes', () => {
 
     const spans = await spansOf(session)
     const send = one(spans, 'send')
-    // Who was killed took its spans along; nobody gave a trace, so that it begins here.
+    // The killed node lost its spans. The message has no trace context, so its span is the root.
     expect(send.parent).toBe('')
-    const owner = one(spans, 'invoke_agent')
-    expect(owner).toMatchObject({ traceId: send.traceId, parent: send.spanId, node: 'second', events: ['first token'] })
-    expect(owner.attributes).toMatchObject({ 'parley.run.epoch': 2, 'parley.run.mode': 'continue' })
-    // It had waited for the first, which may have told of it in time.
+    const driver = one(spans, 'invoke_agent')
+    expect(driver).toMatchObject({
+      traceId: send.traceId,
+      parent: send.spanId,
+      node: 'second',
+      events: ['first token'],
+    })
+    expect(driver.attributes).toMatchObject({ 'parley.run.epoch': 2, 'parley.run.mode': 'continue' })
+    // The first node had measured the queue wait, and may have sent it.
     expect(spans.filter(({ name, node }) => name === 'wait in queue' && node !== 'first')).toEqual([])
   })
 })
 
 describe('one node', () => {
-  it('takes the trace of a request, and of a connection; a failed model call is an error in it', async () => {
+  it('uses the trace context of a request or a connection, and marks a failed model call as an error', async () => {
     const node = await start({ PARLEY_NODE: 'solo', PARLEY_METRICS: 'off' })
     const failing = { content: '/demo count=5 rate=0 fail=3' }
     await post(node, '/v1/sessions/failing/messages', failing, { traceparent: TRACEPARENT })
@@ -175,7 +180,7 @@ describe('one node', () => {
     expect(one(failed, 'chat demo')).toMatchObject(error)
     expect(one(failed, 'invoke_agent')).toMatchObject({ ...error, events: ['first token'] })
 
-    // Before the first token a call may be tried again: each time is a span.
+    // Before the first token a failed call is retried; each attempt is a span.
     await post(node, '/v1/sessions/tried/messages', { content: '/demo count=5 rate=0 fail=0' })
     const tries = (await spansOf('tried')).filter(({ name }) => name === 'chat demo')
     expect(tries.map(({ attributes }) => attributes['parley.attempt'])).toEqual([1, 2, 3])
@@ -187,7 +192,7 @@ describe('one node', () => {
     await client.when(() => events(client, 'ws', 'run.ended').length > 0)
     expect(one(await spansOf('ws'), 'send').parent).toBe(CALLER)
 
-    // What is no trace is as if none had been given; who sends a message again finds the run in its first trace.
+    // An invalid trace context is ignored. A repeated message finds the run in its first trace.
     const again = { 'Idempotency-Key': 'again', traceparent: '00-heliotrope-01' }
     await post(node, '/v1/sessions/again/messages', { content: '/demo count=3 rate=0' }, again)
     await post(node, '/v1/sessions/again/messages', { content: '/demo count=3 rate=0' }, again)
@@ -198,7 +203,7 @@ describe('one node', () => {
     expect(one(await spansOf('again'), 'invoke_agent').parent).toBe(sends[0]?.spanId)
   })
 
-  it('stops a refused message in its span, and says how the owner of a cancelled run ended', async () => {
+  it('marks a refused message as an error, and records the outcome of a cancelled run', async () => {
     const node = await start({ PARLEY_NODE: 'solo' })
     const client = await enter(node)
     client.send({ type: 'attach', id: 'a', session: 's' })
@@ -214,20 +219,20 @@ describe('one node', () => {
     await expect.poll(() => spans.concat(collector.named('send')).some(isRefused), WAIT).toBe(true)
   })
 
-  it('tells a collector nothing that anybody said, and sends what is left when it stops', async () => {
+  it('sends no text of users or models, and flushes its spans on shutdown', async () => {
     const node = await start({ PARLEY_NODE: 'last', OTEL_BSP_SCHEDULE_DELAY: '60000' })
-    // The demo model names in its answer what it does not know.
+    // The demo model repeats unknown options in its answer.
     const content = `/demo ${SECRET}`
-    const said = await post(node, '/v1/sessions/quiet/messages', { content, context: { instructions: SECRET } })
-    expect(said).toContain(SECRET)
+    const answer = await post(node, '/v1/sessions/quiet/messages', { content, context: { instructions: SECRET } })
+    expect(answer).toContain(SECRET)
     expect(collector.spans.some((span) => isOf(span, 'quiet'))).toBe(false)
     await node.stop()
     expect(collector.spans.filter((span) => isOf(span, 'quiet')).length).toBeGreaterThanOrEqual(4)
-    // All that ever came here.
+    // Everything received during all tests.
     expect(collector.text).not.toContain(SECRET)
   })
 
-  it('records what the sampler chooses, by the caller’s word or without', async () => {
+  it('follows the sampler, with and without a caller’s decision', async () => {
     const node = await start({ PARLEY_NODE: 'choosy', OTEL_TRACES_SAMPLER: 'parentbased_always_off' })
     const ask = { content: '/demo count=2 rate=0' }
     await post(node, '/v1/sessions/unasked/messages', ask)
@@ -238,22 +243,22 @@ describe('one node', () => {
     expect(collector.spans.filter((span) => isOf(span, 'unasked') || isOf(span, 'unsampled'))).toEqual([])
   })
 
-  it('runs on where the collector is not there, or never answers, and says so once', async () => {
+  it('continues without a collector, or with one that never answers, and logs it once', async () => {
     const mute = createServer(() => undefined).listen(0, '127.0.0.1')
     await once(mute, 'listening')
     const silent = `http://127.0.0.1:${(mute.address() as AddressInfo).port}`
     for (const endpoint of ['http://127.0.0.1:1', silent]) {
-      const patience = {
+      const limits = {
         OTEL_EXPORTER_OTLP_TIMEOUT: '300',
         OTEL_BSP_MAX_QUEUE_SIZE: '8',
         OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '4',
       }
-      const node = await start({ PARLEY_NODE: 'alone', ...patience }, endpoint)
-      const told = () => node.logs.filter((line) => line.includes('traces are not taken'))
+      const node = await start({ PARLEY_NODE: 'alone', ...limits }, endpoint)
+      const warnings = () => node.logs.filter((line) => line.includes('trace export failed'))
       for (let i = 0; i < 10; i++) await post(node, `/v1/sessions/n${i}/messages`, { content: '/demo count=2 rate=0' })
-      await expect.poll(() => told().length, WAIT).toBe(1)
+      await expect.poll(() => warnings().length, WAIT).toBe(1)
       await node.stop()
-      expect(told()).toHaveLength(1)
+      expect(warnings()).toHaveLength(1)
     }
     mute.closeAllConnections()
     mute.close()

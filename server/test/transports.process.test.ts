@@ -1,19 +1,18 @@
-// Every door against every other, on real nodes: one with the embedded log, and two that share one on NATS.
-
+// Every transport combined with every other, on real nodes: one with the embedded log, and two with NATS.
 import { NatsServer } from '../../bench/cluster/nats-server.ts'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { type Nodes, transportContract } from '../transports/test/transport.contract.ts'
-import { DOORS } from './transports/all-transports.ts'
+import { TRANSPORTS } from './transports/all-transports.ts'
 
-/** All that they are asked here comes from one address. */
+/** All requests come from one address. */
 const SETTINGS = { PARLEY_REQUEST_RATE: '100000', PARLEY_REQUEST_BURST: '100000' }
 
-transportContract('the embedded log', DOORS, async (): Promise<Nodes> => {
+transportContract('the embedded log', TRANSPORTS, async (): Promise<Nodes> => {
   const server = await ServerProcess.start(SETTINGS)
   return { origins: [originOf(server)], close: () => server.dispose() }
 })
 
-transportContract('NATS', DOORS, async (): Promise<Nodes> => {
+transportContract('NATS', TRANSPORTS, async (): Promise<Nodes> => {
   const nats = await NatsServer.start()
   const settings = { ...SETTINGS, PARLEY_NATS_URL: nats.url }
   const servers = await Promise.all([

@@ -1,12 +1,12 @@
-// defineTool: a tool that runs on the server, as a configuration module declares it. The input's schema
-// is zod's or JSON Schema; with zod, `execute` gets the parsed and typed input.
+// defineTool: declares a server tool in a configuration module. The input schema is a zod schema or a JSON Schema. With
+// zod, `execute` gets the parsed and typed input.
 import type { JsonSchema } from '@parley/protocol'
 import { ToolName } from '@parley/protocol'
 import { z } from 'zod'
 import { checkSchema, checkValue, type SchemaCheck } from './json-schema.ts'
 
 export interface ToolContext {
-  /** Aborted when the call took too long, or its run has ended: stop, and free what you hold. */
+  /** Aborts when the call times out or its run ends. Stop then, and release all resources. */
   readonly signal: AbortSignal
   readonly session: string
   readonly run: string
@@ -21,13 +21,13 @@ interface Definition<Schema, Input> {
   readonly approval?: boolean
   /** Milliseconds; default 60,000. */
   readonly timeoutMs?: number
-  /** A call may be made a second time when the server stopped in the middle of it. */
+  /** Whether a call may be executed again if the server stopped during it. */
   readonly idempotent?: boolean
-  /** @returns what the model is given, as JSON; what it throws, the model is told as an error, by its message */
+  /** @returns the output for the model, which must be JSON; if it throws, the model gets the message of the error */
   execute(input: Input, context: ToolContext): unknown
 }
 
-/** A tool of the server, ready for use. */
+/** A validated server tool. */
 export interface ServerTool {
   readonly name: string
   readonly description: string | undefined
@@ -41,7 +41,7 @@ export interface ServerTool {
 
 const DEFAULT_TIMEOUT_MS = 60_000
 
-/** @throws TypeError when the definition does not hold together; it says which tool and why */
+/** @throws TypeError if the definition is invalid; its message has the tool and the reason */
 export function defineTool<Schema extends z.ZodType>(definition: Definition<Schema, z.infer<Schema>>): ServerTool
 export function defineTool(definition: Definition<JsonSchema, unknown>): ServerTool
 export function defineTool(definition: Definition<z.ZodType | JsonSchema, never>): ServerTool {
@@ -53,9 +53,9 @@ export function defineTool(definition: Definition<z.ZodType | JsonSchema, never>
     timeoutMs = DEFAULT_TIMEOUT_MS,
     idempotent = false,
   } = definition
-  if (!ToolName.safeParse(name).success) throw new TypeError(`"${name}" cannot name a tool`)
+  if (!ToolName.safeParse(name).success) throw new TypeError(`"${name}" is not a valid tool name`)
   if (!Number.isInteger(timeoutMs) || timeoutMs < 1)
-    throw new TypeError(`tool ${name}: timeoutMs is not a whole number above 0`)
+    throw new TypeError(`tool ${name}: timeoutMs must be a positive integer`)
   const execute = definition.execute as (input: unknown, context: ToolContext) => unknown
   const shared = { name, description, approval, timeoutMs, idempotent }
   if (inputSchema instanceof z.ZodType) {

@@ -1,39 +1,39 @@
-// JSON Schema checks of tool inputs and outputs. Schemas may come from clients, so compiling and
-// checking run under a time limit: a schema with a regular expression that backtracks for ever
-// costs its own call, not the server.
+// JSON Schema validation of tool inputs and outputs. Schemas may come from clients, so compilation and validation have
+// a time limit: a schema whose regular expression backtracks without end fails its own call, and does not block the
+// server.
 import { Script } from 'node:vm'
 import type { JsonSchema } from '@parley/protocol'
 import { Ajv, type ValidateFunction } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 
-/** Milliseconds for one check. */
+/** Milliseconds for one validation. */
 const CHECK_LIMIT_MS = 250
-/** Milliseconds to compile one schema: Ajv's code may be cold, and the machine busy. */
+/** Milliseconds to compile one schema. Longer, because Ajv's code may be cold and the machine busy. */
 const COMPILE_LIMIT_MS = 2_000
 const CACHE_SIZE = 512
 const DEPTH_LIMIT = 64
 
 export type SchemaCheck =
   | { readonly ok: true }
-  /** `timedOut`: it may hold another time, on a machine that is less busy. */
+  /** `timedOut`: the check may succeed later on a less busy machine. */
   | { readonly ok: false; readonly problem: string; readonly timedOut?: true }
 
 const OPTIONS = { strict: false, validateFormats: false, addUsedSchema: false, logger: false } as const
 const compiled = new Map<string, ValidateFunction>()
 
-/** Whether it is a schema that values can be checked against. The problem is in words for a developer. */
+/** Whether the schema can be compiled. The problem is written for a developer. */
 export function checkSchema(schema: JsonSchema): SchemaCheck {
-  if (depth(schema) > DEPTH_LIMIT) return { ok: false, problem: `nested more than ${DEPTH_LIMIT} deep` }
+  if (depth(schema) > DEPTH_LIMIT) return { ok: false, problem: `nested more than ${DEPTH_LIMIT} levels` }
   try {
     compile(schema)
     return { ok: true }
   } catch (error) {
-    if (isTimeout(error)) return { ok: false, problem: 'it took too long to compile', timedOut: true }
+    if (isTimeout(error)) return { ok: false, problem: 'compiling the schema took too long', timedOut: true }
     return { ok: false, problem: error instanceof Error ? error.message.slice(0, 300) : 'not a JSON Schema' }
   }
 }
 
-/** Checks a value. The problem names the place and the rule, not the value. */
+/** Validates a value. The problem has the path and the rule, but not the value. */
 export function checkValue(schema: JsonSchema | undefined, value: unknown): SchemaCheck {
   if (schema === undefined) return { ok: true }
   try {
@@ -41,9 +41,9 @@ export function checkValue(schema: JsonSchema | undefined, value: unknown): Sche
     if (withTimeLimit(CHECK_LIMIT_MS, () => validate(value)) === true) return { ok: true }
     const [first] = validate.errors ?? []
     const where = first?.instancePath === undefined || first.instancePath === '' ? 'the value' : first.instancePath
-    return { ok: false, problem: `${where} ${first?.message ?? 'does not fit'}`.slice(0, 300) }
+    return { ok: false, problem: `${where} ${first?.message ?? 'does not match'}`.slice(0, 300) }
   } catch (error) {
-    return { ok: false, problem: isTimeout(error) ? 'the check took too long' : 'the schema cannot be applied' }
+    return { ok: false, problem: isTimeout(error) ? 'validation took too long' : 'the schema is invalid' }
   }
 }
 
@@ -55,7 +55,7 @@ function compile(schema: JsonSchema): ValidateFunction {
     compiled.set(key, known)
     return known
   }
-  // An Ajv of its own: schemas with the same $id must not see each other.
+  // A separate Ajv instance, because schemas with the same $id must not affect each other.
   const ajv = String(schema.$schema ?? '').includes('draft-07') ? new Ajv(OPTIONS) : new Ajv2020(OPTIONS)
   const validate = withTimeLimit(COMPILE_LIMIT_MS, () => ajv.compile(schema)) as ValidateFunction
   compiled.set(key, validate)
@@ -68,7 +68,7 @@ function depth(value: unknown, level = 0): number {
   return Math.max(level, ...Object.values(value).map((inner) => depth(inner, level + 1)))
 }
 
-// The vm module is the one way to put a time limit on synchronous code; nothing is isolated by it here.
+// The vm module is used only because it can limit the time of synchronous code. It isolates nothing here.
 const HOOK = Symbol.for('parley.json-schema.job')
 const runJob = new Script(`globalThis[Symbol.for('parley.json-schema.job')]()`)
 

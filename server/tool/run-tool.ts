@@ -1,12 +1,12 @@
-// runTool: one call of a server tool, within its time limit and its bound on output. Whatever the tool
-// does, this ends in an output or an error for the model, and the tool's signal is aborted when it is over.
+// runTool: executes one call of a server tool with limits on time and output size. The result is always an output or an
+// error for the model. The tool's signal is aborted when the call ends.
 import { LIMITS } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { ServerTool, ToolContext } from './define-tool.ts'
 
 export type ToolOutcome = { readonly output: unknown } | { readonly error: string }
 
-/** @param signal aborted when the run is over; then the outcome no longer matters */
+/** @param signal aborts when the run ends; then the result is not used */
 export async function runTool(
   tool: ServerTool,
   input: unknown,
@@ -26,7 +26,7 @@ export async function runTool(
   const { session, run, call } = context
   const executed = tool
     .execute(input, { ...context, signal: own.signal })
-    .then(bounded)
+    .then(asOutcome)
     .catch((error: unknown): ToolOutcome => {
       logger.warn({ err: error, tool: tool.name, session, run, call }, 'server tool failed')
       return { error: error instanceof Error ? error.message.slice(0, 1_000) : 'The tool failed.' }
@@ -35,20 +35,20 @@ export async function runTool(
     return await Promise.race([executed, stopped])
   } finally {
     clearTimeout(timer)
-    own.abort(new DOMException('The tool call is over.', 'AbortError'))
+    own.abort(new DOMException('The tool call has ended.', 'AbortError'))
   }
 }
 
-function bounded(output: unknown): ToolOutcome {
+function asOutcome(output: unknown): ToolOutcome {
   let json: string | undefined
   try {
     json = JSON.stringify(output ?? null)
   } catch {
-    return { error: 'The tool returned something that is not JSON.' }
+    return { error: 'The output of the tool is not valid JSON.' }
   }
-  if (json === undefined) return { error: 'The tool returned something that is not JSON.' }
+  if (json === undefined) return { error: 'The output of the tool is not valid JSON.' }
   if (json.length > LIMITS.toolOutputBytes) {
-    return { error: `The tool returned more than ${LIMITS.toolOutputBytes} bytes.` }
+    return { error: `The output of the tool is larger than ${LIMITS.toolOutputBytes} bytes.` }
   }
   return { output: JSON.parse(json) }
 }

@@ -1,6 +1,7 @@
-// OtlpTracer: records spans with OpenTelemetry's SDK and sends them to a collector, in JSON over HTTP. The only file that knows the
-// SDK, and loaded only where traces are wanted. Nothing is registered globally: libraries that would write what people say into
-// spans (the models' SDK can) find no tracer. The SDK reads its own variables (OTEL_…), as it does everywhere.
+// OtlpTracer: records spans with OpenTelemetry's SDK and sends them to a collector, as JSON over HTTP. The only file that
+// uses the SDK, loaded only if traces are on. Nothing is registered globally, so libraries that could write messages of
+// users into spans (the models' SDK can) find no tracer. The SDK reads its own variables (OTEL_…).
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type Span as ApiSpan,
   type Tracer as ApiTracer,
@@ -19,37 +20,33 @@ import type { Span, SpanAttributes, SpanOptions, Tracer } from './tracer.ts'
 export interface OtlpTracerOptions {
   readonly node: string
   readonly version: string
-  /** Spans were not taken. @param error what the exporter says; undefined: it took some again */
+  /** Called after each export. @param error undefined if the collector accepted the spans */
   readonly onExport: (error: Error | undefined, spans: number) => void
 }
 
 export interface OtlpTracer extends Tracer {
-  /** Sends what is left, as far as it goes within so many milliseconds. Rejects never. */
+  /** Sends the remaining spans, for at most so many milliseconds. Never rejects. */
   close(ms: number): Promise<void>
 }
 
 const SCOPE = 'parley'
 const KINDS = { server: SpanKind.SERVER, client: SpanKind.CLIENT, internal: SpanKind.INTERNAL } as const
 
-/** @throws Error where one of the SDK's variables makes no sense to it */
+/** @throws Error if a variable of the SDK is invalid */
 export function createOtlpTracer({ node, version, onExport }: OtlpTracerOptions): OtlpTracer {
   const resource = defaultResource()
     .merge(resourceFromAttributes({ 'service.name': SCOPE, 'service.version': version, 'service.instance.id': node }))
     .merge(detectResources({ detectors: [envDetector] }))
-  // Its queue has a bound (OTEL_BSP_MAX_QUEUE_SIZE, 2,048 spans): what does not fit is dropped.
+  // The queue is limited (OTEL_BSP_MAX_QUEUE_SIZE, 2,048 spans); it drops further spans.
   const batches = new BatchSpanProcessor(reporting(new OTLPTraceExporter(), onExport))
   const provider = new BasicTracerProvider({ resource, spanProcessors: [batches] })
   const tracer = provider.getTracer(SCOPE, version)
   return {
     start: (name, options) => new OtlpSpan(tracer, name, options),
     async close(ms) {
-      let timer: NodeJS.Timeout | undefined
-      const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, ms)
-      })
-      // Why it was not taken is told by the exporter.
-      await Promise.race([provider.shutdown().catch(() => undefined), late])
-      clearTimeout(timer)
+      // onExport reports the reason of a failure.
+      const shutdown = provider.shutdown().catch(() => undefined)
+      await Promise.race([shutdown, sleep(ms, undefined, { ref: false })])
     },
   }
 }
@@ -95,12 +92,15 @@ function contextOf(parent: Span | string | undefined) {
   return trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags: flags, isRemote: true })
 }
 
-/** An exporter that says how it goes. */
+/** An exporter that reports the result of each export. */
 function reporting(exporter: SpanExporter, onExport: OtlpTracerOptions['onExport']): SpanExporter {
   return {
     export(spans, done) {
       exporter.export(spans, (result) => {
-        onExport(result.code === 0 ? undefined : (result.error ?? new Error('The spans were not taken.')), spans.length)
+        onExport(
+          result.code === 0 ? undefined : (result.error ?? new Error('The collector did not accept the spans.')),
+          spans.length,
+        )
         done(result)
       })
     },

@@ -1,27 +1,27 @@
-// Tracer: what the server wants of distributed tracing, whoever records it. Where nothing is recorded there is no tracer at all:
-// whoever holds one asks for `undefined` once a command or a model call, and never at a token.
+// Tracer: the server's interface to distributed tracing. If traces are off, there is no tracer: callers check for
+// `undefined` once per command or model call, and never per token.
 
 export type SpanAttributes = Readonly<Record<string, string | number | boolean | undefined>>
 
 export interface SpanOptions {
-  /** `server`: somebody else waits for it; `client`: it waits for somebody else. */
+  /** `server`: a caller waits for it. `client`: it waits for another service. */
   readonly kind: 'server' | 'client' | 'internal'
-  /** What it is a part of: a span of this process, or a `traceparent`. What is none begins a trace of its own. */
+  /** A span of this process, or a `traceparent`. Undefined or invalid: the span starts a new trace. */
   readonly parent: Span | string | undefined
   readonly attributes: SpanAttributes
-  /** Unix milliseconds; left out: now. */
+  /** Unix milliseconds; default now. */
   readonly from?: number
 }
 
-/** Nothing of it throws, and what comes after its end is ignored. */
+/** Its methods never throw, and are ignored after `end`. */
 export interface Span {
-  /** For those who go on from here, on this node or on another. */
+  /** The parent of spans that continue this trace, on this node or another one. */
   readonly traceparent: string
   set(attributes: SpanAttributes): void
   event(name: string): void
-  /** @param type one of few, as `error.type` wants it */
+  /** @param type value of `error.type`, from a small set */
   failed(type: string): void
-  /** @param at Unix milliseconds; left out: now */
+  /** @param at Unix milliseconds; default now */
   end(at?: number): void
 }
 

@@ -1,56 +1,56 @@
-// App: the page's landmarks. All that belongs to one session is made anew when the session changes.
+// App: the landmarks of the chat page. Everything below the session's key is mounted again when the session changes.
 import { useEffect, useState } from 'react'
-import { isShut } from './auth/access-note.ts'
-import { ShutSession } from './auth/no-access.tsx'
-import { SignInDialog, TokenNotice, useKeptOut } from './auth/sign-in.tsx'
-import { useEntrance } from './auth/use-auth.ts'
+import { isAccessError } from './auth/access-note.ts'
+import { NoAccess } from './auth/no-access.tsx'
+import { SignInDialog, TokenNotice, useSignInRequired } from './auth/sign-in.tsx'
+import { useAuth } from './auth/use-auth.ts'
 import { Composer, MESSAGE_BOX } from './composer/composer.tsx'
 import { useChat, useConnection, useRoom, useView } from './connection/use-chat.ts'
 import { Announcer } from './conversation/announcer.tsx'
 import { Conversation } from './conversation/conversation.tsx'
 import { PageHeader } from './page-header.tsx'
-import { SessionAside, SessionDialog } from './sessions/session-list.tsx'
+import { SessionDialog, SessionSidebar } from './sessions/session-list.tsx'
 
 export function App() {
-  const { directory } = useChat()
+  const { sessionList } = useChat()
   const open = useConnection((state) => state.status === 'open')
   useEffect(() => {
-    if (open) void directory.refresh()
-  }, [directory, open])
+    if (open) void sessionList.refresh()
+  }, [sessionList, open])
   const { key } = useRoom()
   const [listOpen, setListOpen] = useState(false)
   return (
     <div className='page'>
       <SkipLink />
       <PageHeader key={`header ${key}`} onList={() => setListOpen(true)} />
-      <SessionAside />
+      <SessionSidebar />
       <Notices />
-      <Talk key={key} />
+      <SessionView key={key} />
       {listOpen ? <SessionDialog onClose={() => setListOpen(false)} /> : null}
       <SignIn />
     </div>
   )
 }
 
-/** For who reaches the page by keyboard. It is no link to a part: that would be another address in the history. */
+/** For keyboard users. It is a button, because a link to a fragment would add an entry to the history. */
 function SkipLink() {
   return (
     <button type='button' className='skip' onClick={() => document.getElementById(MESSAGE_BOX)?.focus()}>
-      Skip to the message box
+      Skip to message box
     </button>
   )
 }
 
 function Notices() {
-  const { entrance, state } = useEntrance()
+  const { auth, state } = useAuth()
   return (
     <div className='bars'>
       <TokenNotice />
       {state.notice === undefined ? null : (
         <div className='bar'>
-          <span role='alert'>The invitation was not taken: {state.notice}</span>
-          <button type='button' className='link' onClick={() => entrance.dismiss()}>
-            Close
+          <span role='alert'>Couldn’t accept the invitation. {state.notice}</span>
+          <button type='button' className='link' onClick={() => auth.dismiss()}>
+            Dismiss
           </button>
         </div>
       )}
@@ -59,37 +59,36 @@ function Notices() {
 }
 
 function SignIn() {
-  const keptOut = useKeptOut()
-  const [away, setAway] = useState(false)
-  if (!keptOut || away) return null
-  return <SignInDialog onClose={() => setAway(true)} />
+  const required = useSignInRequired()
+  const [dismissed, setDismissed] = useState(false)
+  if (!required || dismissed) return null
+  return <SignInDialog onClose={() => setDismissed(true)} />
 }
 
-function Talk() {
-  const chat = useChat()
+function SessionView() {
+  const { recent, sessionList } = useChat()
   const { session } = useRoom()
   const title = useView((view) => view.title)
   const first = useView((view) => view.messages[0]?.text)
   const time = useView((view) => view.messages.at(-1)?.time)
   const error = useView((view) => view.error)
-  const { recent, directory } = chat
   useEffect(() => {
     document.title = title === undefined ? 'Parley' : `${title} · Parley`
   }, [title])
   useEffect(() => {
     if (first === undefined || time === undefined) return
     recent.note({ id: session.id, title: title ?? first, time })
-    directory.refreshSoon()
-  }, [recent, directory, session, title, first, time])
+    sessionList.refreshSoon()
+  }, [recent, sessionList, session, title, first, time])
   useEffect(() => {
-    if (title !== undefined) directory.know(session.id, title)
-  }, [directory, session, title])
+    if (title !== undefined) sessionList.overrideTitle(session.id, title)
+  }, [sessionList, session, title])
   useEffect(() => {
-    if (error === undefined || !isShut(error)) return
+    if (error === undefined || !isAccessError(error)) return
     recent.forget(session.id)
-    directory.knowShut(session.id)
-  }, [recent, directory, session, error])
-  if (error !== undefined && isShut(error)) return <ShutSession error={error} />
+    sessionList.hide(session.id)
+  }, [recent, sessionList, session, error])
+  if (error !== undefined && isAccessError(error)) return <NoAccess error={error} />
   return (
     <>
       <Conversation />

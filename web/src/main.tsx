@@ -1,8 +1,8 @@
 // Mounts the chat page.
 import { createRoot } from 'react-dom/client'
-import { Entrance } from './auth/auth.ts'
-import { Front } from './auth/auth-gate.tsx'
-import { EntranceContext } from './auth/use-auth.ts'
+import { Auth } from './auth/auth.ts'
+import { AuthGate } from './auth/auth-gate.tsx'
+import { AuthContext } from './auth/use-auth.ts'
 import './styles/base.css'
 import './styles/badge.css'
 import './styles/page.css'
@@ -16,9 +16,9 @@ import './styles/tool-card.css'
 import './styles/composer.css'
 
 const root = document.getElementById('root')
-if (root === null) throw new Error('The page has no #root.')
+if (root === null) throw new Error('The page has no #root element.')
 createRoot(root).render(
-  <EntranceContext value={new Entrance(window)}>
-    <Front />
-  </EntranceContext>,
+  <AuthContext value={new Auth(window)}>
+    <AuthGate />
+  </AuthContext>,
 )

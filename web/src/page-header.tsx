@@ -1,5 +1,5 @@
-// PageHeader: which session this is, how the connection stands, who is here, and the ways out: other sessions, sharing
-// this one, and a new one.
+// PageHeader: the chat's title, the connection's state, the people online, and the buttons for other chats, sharing and
+// a new chat.
 import { useState } from 'react'
 import { ConnectionBadge } from './connection/connection-badge.tsx'
 import { useChat, useView } from './connection/use-chat.ts'
@@ -8,14 +8,14 @@ import { ShareDialog } from './people/share-dialog.tsx'
 import { Icon } from './shared/icon.tsx'
 
 interface Props {
-  /** Shows the sessions, where they are not beside the conversation. */
+  /** Opens the list of chats on screens without a sidebar. */
   readonly onList: () => void
 }
 
 export function PageHeader({ onList }: Props) {
   const chat = useChat()
   const title = useView((view) => view.title)
-  const shut = useView((view) => view.error !== undefined)
+  const unavailable = useView((view) => view.error !== undefined)
   const [sharing, setSharing] = useState(false)
   return (
     <header className='page-header'>
@@ -25,20 +25,20 @@ export function PageHeader({ onList }: Props) {
       </h1>
       <ConnectionBadge />
       <PresenceBar />
-      <nav className='page-actions' aria-label='Session'>
+      <nav className='page-actions' aria-label='Chat'>
         <button type='button' className='button to-sessions' aria-haspopup='dialog' onClick={onList}>
-          <Icon name='list' /> <span className='wide'>Sessions</span>
+          <Icon name='list' /> <span className='wide'>Chats</span>
         </button>
         <button
           type='button'
           className='button'
           aria-haspopup='dialog'
-          disabled={shut}
+          disabled={unavailable}
           onClick={() => setSharing(true)}
         >
           <Icon name='people' /> <span className='wide'>Share</span>
         </button>
-        <button type='button' className='button' onClick={() => chat.begin()}>
+        <button type='button' className='button' onClick={() => chat.startNew()}>
           <Icon name='plus' /> <span className='wide'>New chat</span>
         </button>
       </nav>

@@ -1,12 +1,12 @@
-// What models, people and tools write, as the page shows it: Markdown while it grows, programs in colours, cards; and
-// what means harm, which does nothing. In a real browser, on a real server, by an OpenAI-compatible model of a test's own.
+// How the page shows the output of models, users and tools: streaming Markdown, highlighted code and tool cards.
+// Malicious content has no effect. In a real browser, with a real server and a scripted OpenAI-compatible model.
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { LLMock } from '@copilotkit/aimock'
 import { tool } from '@parley/client'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { HARM, LONG_LINES, RICH } from './answers.ts'
+import { LONG_LINES, MALICIOUS, RICH } from './answers.ts'
 import { hasNoViolation } from './axe.ts'
 import type { ChatTab } from './browser.ts'
 import { PageWorld } from './page-world.ts'
@@ -24,7 +24,7 @@ beforeAll(async () => {
   mock.onMessage('rich and slow', { content: RICH }, { streamingProfile: { ttft: 1, tps: 80, jitter: 0 } })
   mock.onMessage('rich', { content: RICH }, fast)
   mock.onMessage('long lines', { content: LONG_LINES }, { ...fast, chunkSize: 500 })
-  mock.onMessage('pwned', { content: HARM.join('\n\n') }, fast)
+  mock.onMessage('pwned', { content: MALICIOUS.join('\n\n') }, fast)
   await mock.start()
   world = await PageWorld.start({
     PARLEY_MODEL: 'compatible:mock',
@@ -40,9 +40,9 @@ afterAll(async () => {
 })
 
 describe('an answer in Markdown', () => {
-  it('shows what is written, and leaves alone what is complete while more comes', async () => {
+  it('renders while it grows, and does not change complete blocks', async () => {
     const tab = await (await world.come()).open(world.site)
-    await tab.say('rich and slow')
+    await tab.send('rich and slow')
     await tab.page.locator('.answer h3').first().waitFor()
     await tab.page.locator('.answer ol').waitFor()
     await tab.page.evaluate(() => {
@@ -52,7 +52,7 @@ describe('an answer in Markdown', () => {
         for (const { target } of records) {
           const element = target instanceof Element ? target : target.parentElement
           const block = element?.closest('.text > *')
-          // The list may still grow; what stands before it is complete.
+          // The list may still grow; the blocks before it are complete.
           if (block !== null && block !== undefined && block.nextElementSibling !== null && block.matches('h3, p')) {
             changes.push(block.textContent ?? '')
           }
@@ -63,7 +63,7 @@ describe('an answer in Markdown', () => {
       const first = [...text.children].slice(0, 2)
       for (const block of first) observer.observe(block, { subtree: true, childList: true, characterData: true })
     })
-    // While it grows, a program is one, and a table is one, from their first sign on.
+    // Tables and code blocks render as such while they grow.
     await tab.page.locator('.answer[data-status=running] table').waitFor()
     await tab.page.locator('.answer[data-status=running] .code-block').first().waitFor()
     await tab.page.screenshot({ path: `${ARTIFACTS}answer-streaming.png` })
@@ -71,7 +71,7 @@ describe('an answer in Markdown', () => {
     expect(await tab.page.evaluate(() => (window as unknown as { changes: string[] }).changes)).toEqual([])
 
     const answer = tab.page.locator('.answer')
-    expect(await answer.locator('.text h3').allTextContents()).toEqual(['Reading a session', 'How it goes on'])
+    expect(await answer.locator('.text h3').allTextContents()).toEqual(['Reading a session', 'How to resume'])
     expect(await answer.locator('table tbody tr').count()).toBe(3)
     expect(await answer.locator('ol > li ul > li').count()).toBe(2)
     expect(
@@ -84,9 +84,9 @@ describe('an answer in Markdown', () => {
     expect(await answer.locator('.code code').first().textContent()).toContain('"tokens" <b>not</b> bytes\n')
   })
 
-  it('moves nothing that stands, while it grows below', async () => {
+  it('does not move earlier blocks while it grows', async () => {
     const tab = await (await world.come()).open(world.site)
-    // In each frame, where each block begins in the answer: a block never moves once it is there.
+    // In each frame, compare the position of each block in the answer with the previous one.
     await tab.page.evaluate(() => {
       const moves: string[] = []
       const tops: number[] = []
@@ -104,7 +104,7 @@ describe('an answer in Markdown', () => {
       }
       look()
     })
-    await tab.say('rich and slow')
+    await tab.send('rich and slow')
     await tab.answer(0, 'completed')
     const seen = await tab.page.evaluate(() => {
       const { moves, tops } = window as unknown as { moves: string[]; tops: number[] }
@@ -114,10 +114,10 @@ describe('an answer in Markdown', () => {
     expect(seen.tops.length).toBeGreaterThan(9)
   })
 
-  it('has its programs copied, and itself as it was written', async () => {
+  it('can be copied as Markdown, and its code blocks as code', async () => {
     const visitor = await world.come({ permissions: ['clipboard-read', 'clipboard-write'] })
     const tab = await visitor.open(world.site)
-    await tab.say('rich')
+    await tab.send('rich')
     await tab.answer(0, 'completed')
     const clipboard = () => tab.page.evaluate(() => navigator.clipboard.readText())
     await tab.page.getByRole('button', { name: 'Copy code' }).first().click()
@@ -128,49 +128,49 @@ describe('an answer in Markdown', () => {
   })
 })
 
-describe('what means harm', () => {
-  it('does nothing in messages, in answers and in what tools give', async () => {
+describe('malicious content', () => {
+  it('has no effect in messages, answers and tool results', async () => {
     const visitor = await world.come()
     const tab = await visitor.open(world.site)
-    const asked: string[] = []
+    const requested: string[] = []
     await visitor.context.route(/tracker\.example|example\.org/, (route) => {
-      asked.push(route.request().url())
+      requested.push(route.request().url())
       return route.abort()
     })
-    await tab.say(`pwned\n${HARM.join('\n\n')}`)
+    await tab.send(`pwned\n${MALICIOUS.join('\n\n')}`)
     await tab.answer(0, 'completed')
     const evil = tool({
       name: 'evil',
       approval: true,
-      execute: () => ({ html: HARM, long: 'x'.repeat(20_000) }),
+      execute: () => ({ html: MALICIOUS, long: 'x'.repeat(20_000) }),
     })
     const session = await world.join(tab.session, [evil])
-    session.send(`/demo tool=evil input=${JSON.stringify({ harm: HARM })} count=2 rate=0`, { model: 'demo' })
-    await tab.page.getByRole('textbox', { name: 'Reason' }).fill(HARM[1] ?? '')
+    session.send(`/demo tool=evil input=${JSON.stringify({ text: MALICIOUS })} count=2 rate=0`, { model: 'demo' })
+    await tab.page.getByRole('textbox', { name: 'Reason' }).fill(MALICIOUS[1] ?? '')
     await tab.page.getByRole('button', { name: 'Approve' }).click()
     await tab.page.locator('.answer').last().and(tab.page.locator('[data-status=completed]')).waitFor()
-    await tab.page.locator('.tool-decision').getByText(`Approved: ${HARM[1]}`).waitFor()
-    for (const fold of await tab.page.locator('.tool summary').all()) await fold.click()
+    await tab.page.locator('.tool-decision').getByText(`Approved: ${MALICIOUS[1]}`).waitFor()
+    for (const summary of await tab.page.locator('.tool summary').all()) await summary.click()
 
     expect(await tab.page.locator('.tool').textContent()).toContain('<script>window.pwned = 1</script>')
-    await doesNothing(tab)
-    // The first answer is out of sight, and may be out of the page.
+    await hasNoEffect(tab)
+    // The first answer is scrolled out of view, and may be unmounted.
     await tab.page.getByRole('region', { name: 'Conversation' }).focus()
     await tab.page.keyboard.press('Home')
     await tab.page.locator('.answer').first().getByText('<script>window.pwned = 1</script>').first().waitFor()
-    await doesNothing(tab)
-    expect(asked).toEqual([])
+    await hasNoEffect(tab)
+    expect(requested).toEqual([])
 
-    // The list of sessions shows the first message.
-    await tab.page.getByRole('button', { name: 'Sessions' }).click()
+    // The list of chats shows the first message.
+    await tab.page.getByRole('button', { name: 'Chats' }).click()
     await tab.page.locator('dialog .session-title').getByText('pwned <script>').waitFor()
     expect(await tab.page.evaluate(() => 'pwned' in window)).toBe(false)
   })
 
-  it('does not stretch the page, however long its lines', async () => {
+  it('does not widen the page with long lines', async () => {
     const phone = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true }
     const tab = await (await world.come(phone)).open(world.site)
-    await tab.say('long lines')
+    await tab.send('long lines')
     await tab.answer(0, 'completed')
     expect(await tab.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(
       0,
@@ -178,16 +178,16 @@ describe('what means harm', () => {
   })
 })
 
-describe('everybody', () => {
+describe('the page with all its cards', () => {
   it.each([
     ['light', { colorScheme: 'light' as const, viewport: { width: 1_280, height: 900 } }],
     ['dark', { colorScheme: 'dark' as const, viewport: { width: 1_280, height: 900 } }],
     ['phone', { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }],
-  ])('can read and work the page with all its cards: %s', async (name, options) => {
+  ])('is accessible: %s', async (name, options) => {
     const tab = await (await world.come(options)).open(world.site)
     await tab.status('Live')
     await hasNoViolation(tab.page)
-    await tab.say('rich')
+    await tab.send('rich')
     await tab.answer(0, 'completed')
     await tab.page.locator('.answer .code .hljs-keyword').first().waitFor()
     await hasNoViolation(tab.page)
@@ -197,19 +197,19 @@ describe('everybody', () => {
     await tab.page.locator('.text h3').first().waitFor()
     await tab.page.screenshot({ path: `${ARTIFACTS}answer-top-${name}.png` })
 
-    const door = tool({ name: 'open_door', approval: true, timeoutMs: 180_000, execute: () => ({ opened: true }) })
+    const gate = tool({ name: 'open_gate', approval: true, timeoutMs: 180_000, execute: () => ({ opened: true }) })
     const broken = tool({
       name: 'broken',
       execute: () => {
-        throw new Error('It is broken.')
+        throw new Error('The tool failed.')
       },
     })
-    const session = await world.join(tab.session, [door, broken])
+    const session = await world.join(tab.session, [gate, broken])
     const demo = (text: string) => session.send(`/demo ${text} rate=0`, { model: 'demo' })
     await demo('fail=3').result()
-    demo('reasoning=8 tool=open_door input={"door":"back"} tool=broken input={} count=3')
+    demo('reasoning=8 tool=open_gate input={"gate":"back"} tool=broken input={} count=3')
     await tab.page.getByRole('button', { name: 'Deny' }).waitFor()
-    demo('tool=open_door input={"door":"front","why":"somebody rings","who":["Ada","Bob"],"times":3} count=3')
+    demo('tool=open_gate input={"gate":"front","why":"somebody rings","who":["Ada","Bob"],"times":3} count=3')
     await tab.page.getByRole('textbox', { name: 'Reason' }).fill('Not at night')
     await tab.page.getByRole('button', { name: 'Deny' }).click()
     await tab.page.locator('.tool-decision').getByText('Denied: Not at night').waitFor()
@@ -224,7 +224,7 @@ describe('everybody', () => {
     await hasNoViolation(tab.page)
     await tab.page.screenshot({ path: `${ARTIFACTS}cards-${name}.png` })
     if (name !== 'phone') return
-    await tab.page.getByRole('button', { name: 'Sessions' }).click()
+    await tab.page.getByRole('button', { name: 'Chats' }).click()
     await tab.page.getByRole('dialog').waitFor()
     await hasNoViolation(tab.page)
     await tab.page.screenshot({ path: `${ARTIFACTS}sessions-${name}.png` })
@@ -232,9 +232,9 @@ describe('everybody', () => {
 })
 
 describe('the built page', () => {
-  it('is under 200 kB compressed when it is first loaded, and not much more in all', async () => {
+  it('stays within its size limits, for the first load and in total', async () => {
     expect(existsSync(DIST)).toBe(true)
-    // The inspector is a page of its own.
+    // The inspector is a separate page.
     const files = readdirSync(DIST, { recursive: true, encoding: 'utf8' }).filter(
       (path) => /\.(js|css|html|svg)$/.test(path) && !path.includes('inspect'),
     )
@@ -242,7 +242,7 @@ describe('the built page', () => {
     expect(files.length).toBeGreaterThan(4)
     expect(total).toBeLessThan(230_000)
 
-    // What a browser takes before it shows the page; the grammars and the codec of other clients come when needed.
+    // The first load. The grammars and the codec of other clients load on demand.
     const { page } = await (await world.come()).open(world.site)
     await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
     const loaded = await page.evaluate(() => {
@@ -259,8 +259,8 @@ describe('the built page', () => {
   })
 })
 
-/** Whatever can be pointed at or clicked is, and nothing comes of it. */
-async function doesNothing(tab: ChatTab): Promise<void> {
+/** Points at and clicks every element, and expects no effect. */
+async function hasNoEffect(tab: ChatTab): Promise<void> {
   const found = await tab.page.evaluate(() => {
     for (const element of document.querySelectorAll('main :is(a, span, code, td, th, p, li, summary)')) {
       element.dispatchEvent(new MouseEvent('mouseover', { bubbles: true }))
@@ -276,7 +276,7 @@ async function doesNothing(tab: ChatTab): Promise<void> {
       links: [...document.querySelectorAll('main a')].map((link) => (link as HTMLAnchorElement).protocol),
     }
   })
-  const { links, ...harm } = found
-  expect(harm).toEqual({ pwned: false, elements: 0, handlers: 0 })
+  const { links, ...effects } = found
+  expect(effects).toEqual({ pwned: false, elements: 0, handlers: 0 })
   expect(links.filter((protocol) => protocol !== 'https:')).toEqual([])
 }

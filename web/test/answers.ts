@@ -1,30 +1,30 @@
-// Answers of a model as tests want them: one with everything that Markdown has, and ones that mean harm.
+// Answers of the scripted model: one with every Markdown element, malicious ones, and one with long lines.
 
 export const RICH = `# Reading a session
 
-A session is **one durable log**; what anybody sees is *read* from it. ~~Twice~~ Once, with \`compare-and-append\`. See
+A session is **one durable log**; every view is *read* from it. ~~Twice~~ Once, with \`compare-and-append\`. See
 [the protocol](https://example.org/protocol) or https://example.org/faq.
 
-## How it goes on
+## How to resume
 
 1. Attach with a cursor.
-2. Take what comes:
+2. Handle the frames:
    - entries, in order
-   - \`live\`, when you have all
+   - \`live\`, at the end of the log
 
 - [x] durable
 - [ ] visible
 
 | Frame | From | Meaning |
 | :---- | :--: | ------: |
-| \`attach\` | client | begin to read |
-| \`entry\` | server | one of the log |
+| \`attach\` | client | start reading |
+| \`entry\` | server | one log entry |
 | \`live\` | server | caught up |
 
-> Durable before visible: nothing reaches a reader that the log has not stored.
+> Durable before visible: the log stores every entry before a reader receives it.
 
 \`\`\`ts
-// Reads a session from where it was left.
+// Reads a session from a cursor.
 export async function read(session: Session, after?: string): Promise<number> {
   let count = 0
   for await (const { event } of session.entries({ after })) {
@@ -35,14 +35,14 @@ export async function read(session: Session, after?: string): Promise<number> {
 \`\`\`
 
 \`\`\`
-a line that goes on and on ${'and on '.repeat(30)}
+a line that is long ${'and longer '.repeat(30)}
 \`\`\`
 
-That is all there is to it.
+That is the whole loop.
 `
 
-/** Each would set \`pwned\`, fetch something, or open a dialog, were it more than text. */
-export const HARM = [
+/** If the page rendered one of them as more than text, it would set \`pwned\`, send a request, or open a dialog. */
+export const MALICIOUS = [
   '<script>window.pwned = 1</script>',
   '<img src=x onerror="window.pwned = 1">',
   '<svg onload="window.pwned = 1"><a xlink:href="javascript:window.pwned=1"><text>svg</text></a></svg>',
@@ -60,5 +60,5 @@ export const HARM = [
   '[j]: javascript:window.pwned=1',
 ]
 
-/** One word without an end, and one line with many. */
+/** Long words, and one line with many words. */
 export const LONG_LINES = `${'x'.repeat(20_000)}\n\n${'long line '.repeat(2_000)}\n\n\`${'y'.repeat(3_000)}\``

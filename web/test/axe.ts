@@ -1,4 +1,4 @@
-// Whether everybody can read and work the page as it is now: all rules of axe.
+// Checks the current page with all accessibility rules of axe.
 import axe, { type AxeResults } from 'axe-core'
 import type { Page } from 'playwright-core'
 import { expect } from 'vitest'

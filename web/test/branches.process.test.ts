@@ -1,5 +1,5 @@
-// Versions as people work with them: edit, ask again, go back and forth, by mouse and by keyboard, with others in the same
-// session, and offline. In a real browser, on a real server.
+// Versions of messages: edit, regenerate and switch, by mouse and by keyboard, with other users, and offline. In a real
+// browser, with a real server.
 import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -21,15 +21,15 @@ afterAll(() => world.dispose())
 const count = (numbers: number): string => `/demo count=${numbers} rate=0`
 const editor = (tab: ChatTab) => tab.page.getByRole('textbox', { name: 'Edited text' })
 
-/** What the conversation shows, message by message. */
-const shown = (tab: ChatTab): Promise<string[]> => tab.page.locator('.message .bubble').allTextContents()
+/** The texts of the visible messages. */
+const messages = (tab: ChatTab): Promise<string[]> => tab.page.locator('.message .bubble').allTextContents()
 
 /** Two messages with their answers. */
 async function conversation(visitor?: Visitor): Promise<ChatTab> {
   const tab = await (visitor ?? (await world.come())).open(world.site)
-  await tab.say(count(2))
+  await tab.send(count(2))
   await tab.answer(0, 'completed')
-  await tab.say(count(3))
+  await tab.send(count(3))
   await tab.answer(1, 'completed')
   return tab
 }
@@ -40,50 +40,50 @@ async function edit(tab: ChatTab, at: number, text: string): Promise<void> {
   await editor(tab).press('Enter')
 }
 
-describe('a message that is edited', () => {
-  it('is answered in its place; both versions stay, and one goes on in either', async () => {
+describe('an edited message', () => {
+  it('is answered in its position, and the conversation can continue from either version', async () => {
     const tab = await conversation()
     await edit(tab, 0, count(4))
     expect(await tab.answerTo(count(4), 'completed')).toBe('0 1 2 3')
-    await expect.poll(() => shown(tab)).toEqual([count(4)])
+    await expect.poll(() => messages(tab)).toEqual([count(4)])
     await tab.page.getByText('2 / 2').waitFor()
     await tab.page.getByRole('button', { name: 'Previous version' }).click()
-    await expect.poll(() => shown(tab)).toEqual([count(2), count(3)])
-    await tab.say(count(5))
+    await expect.poll(() => messages(tab)).toEqual([count(2), count(3)])
+    await tab.send(count(5))
     expect(await tab.answer(2, 'completed')).toBe('0 1 2 3 4')
-    const { messages } = (await world.join(tab.session)).state
-    const ids = messages.map(({ id }) => id)
-    expect(messages.map(({ text, parent }) => [text, parent])).toEqual([
+    const { state } = await world.join(tab.session)
+    const ids = state.messages.map(({ id }) => id)
+    expect(state.messages.map(({ text, parent }) => [text, parent])).toEqual([
       [count(2), null],
       [count(3), ids[0]],
       [count(4), null],
       [count(5), ids[1]],
     ])
-    // The newest message's branch is what everybody sees who comes.
+    // A page that opens shows the branch of the newest message.
     await tab.page.reload()
-    await expect.poll(() => shown(tab)).toEqual([count(2), count(3), count(5)])
+    await expect.poll(() => messages(tab)).toEqual([count(2), count(3), count(5)])
   })
 
-  it('interrupts the answer that is being given, and is seen by the others at once', async () => {
+  it('interrupts the streaming answer, and appears on other pages at once', async () => {
     const tab = await conversation()
     const other = await (await world.come()).open(tab.page.url())
     await other.answer(1, 'completed')
-    await tab.say('/demo count=2000 rate=50')
-    await other.speaks(2, '5')
+    await tab.send('/demo count=2000 rate=50')
+    await other.streams(2, '5')
     await edit(tab, 1, count(4))
     for (const each of [tab, other]) {
       expect(await each.answerTo(count(4), 'completed')).toBe('0 1 2 3')
-      await expect.poll(() => shown(each)).toEqual([count(2), count(4)])
+      await expect.poll(() => messages(each)).toEqual([count(2), count(4)])
     }
-    await other.page.getByText('Version 2 of 2 is shown.').waitFor({ state: 'attached' })
+    await other.page.getByText('Showing version 2 of 2.').waitFor({ state: 'attached' })
     await other.page.getByRole('button', { name: 'Previous version' }).click()
     await other.answer(2, 'superseded')
     expect(await tab.page.getByText('2 / 2').count()).toBe(1)
-    const { runs, messages } = (await world.join(tab.session)).state
-    expect(runs.get(messages[2]?.run ?? '')?.by).toBe(messages[3]?.author)
+    const { state } = await world.join(tab.session)
+    expect(state.runs.get(state.messages[2]?.run ?? '')?.by).toBe(state.messages[3]?.author)
   })
 
-  it('stays before who edits it, while somebody else shows everybody another version', async () => {
+  it('stays open while another user’s edit switches the branch for everyone', async () => {
     const tab = await conversation()
     await tab.page.getByRole('button', { name: 'Edit', exact: true }).nth(1).click()
     await editor(tab).fill('half a thou')
@@ -92,17 +92,17 @@ describe('a message that is edited', () => {
     await tab.page.getByText('1 / 2').waitFor()
     expect(await editor(tab).inputValue()).toBe('half a thou')
     await editor(tab).press('Escape')
-    await expect.poll(() => shown(tab)).toEqual([count(2), count(3)])
+    await expect.poll(() => messages(tab)).toEqual([count(2), count(3)])
   })
 
-  it('is kept when it is written offline, and sent once when the page comes back', async () => {
+  it('is stored while offline, and sent once when the page opens again', async () => {
     const visitor = await world.come()
     const tab = await conversation(visitor)
     await world.server.kill()
     await tab.page.locator('.badge.lost').waitFor()
     await edit(tab, 1, count(6))
-    await tab.page.getByText('Will be sent when the connection is back').waitFor()
-    await expect.poll(() => shown(tab)).toEqual([count(2), count(6)])
+    await tab.page.getByText('Will be sent when you reconnect').waitFor()
+    await expect.poll(() => messages(tab)).toEqual([count(2), count(6)])
     const address = tab.page.url()
     await tab.page.close()
     await world.server.start()
@@ -110,30 +110,30 @@ describe('a message that is edited', () => {
     expect(await later.answerTo(count(6), 'completed')).toBe('0 1 2 3 4 5')
     await later.page.reload()
     await later.page.getByText('2 / 2').waitFor()
-    const { messages } = (await world.join(tab.session)).state
-    expect(messages.map(({ text, parent }) => [text, parent])).toEqual([
+    const { state } = await world.join(tab.session)
+    expect(state.messages.map(({ text, parent }) => [text, parent])).toEqual([
       [count(2), null],
-      [count(3), messages[0]?.id],
-      [count(6), messages[0]?.id],
+      [count(3), state.messages[0]?.id],
+      [count(6), state.messages[0]?.id],
     ])
   })
 })
 
 describe('an answer', () => {
-  it('is asked for once more, and the one before it is a step away', async () => {
+  it('can be regenerated, and the previous one stays available', async () => {
     const tab = await conversation()
     await tab.page.getByRole('button', { name: 'Regenerate' }).first().click()
-    await expect.poll(() => shown(tab)).toEqual([count(2)])
+    await expect.poll(() => messages(tab)).toEqual([count(2)])
     await tab.answer(0, 'completed')
     await tab.page.getByText('2 / 2').waitFor()
-    const { messages } = (await world.join(tab.session)).state
-    expect(messages.map(({ parent }) => parent)).toEqual([null, messages[0]?.id, null])
-    expect(messages[2]?.content).toEqual(messages[0]?.content)
+    const { state } = await world.join(tab.session)
+    expect(state.messages.map(({ parent }) => parent)).toEqual([null, state.messages[0]?.id, null])
+    expect(state.messages[2]?.content).toEqual(state.messages[0]?.content)
   })
 })
 
 describe('by keyboard', () => {
-  it('an edit is begun, left and sent, and the focus stays where one is', async () => {
+  it('an edit can be started, cancelled and sent, and the focus stays', async () => {
     const tab = await conversation()
     const button = tab.page.getByRole('button', { name: 'Edit', exact: true }).nth(1)
     await button.focus()
@@ -142,19 +142,19 @@ describe('by keyboard', () => {
     await tab.page.keyboard.type(' never mind')
     await tab.page.keyboard.press('Escape')
     await expect.poll(() => button.evaluate((own) => own === document.activeElement)).toBe(true)
-    await expect.poll(() => shown(tab)).toEqual([count(2), count(3)])
+    await expect.poll(() => messages(tab)).toEqual([count(2), count(3)])
 
     await tab.page.keyboard.press('Enter')
     await tab.page.keyboard.press('End')
     await tab.page.keyboard.press('Shift+Enter')
     await tab.page.keyboard.type('and more')
     await tab.page.keyboard.press('Enter')
-    await expect.poll(() => shown(tab)).toEqual([count(2), `${count(3)}\nand more`])
+    await expect.poll(() => messages(tab)).toEqual([count(2), `${count(3)}\nand more`])
     await tab.answer(1, 'completed')
     const turn = tab.page.locator('.turn').nth(1)
     await expect.poll(() => turn.evaluate((own) => own.contains(document.activeElement))).toBe(true)
 
-    // From the first version to the last the button is the same, and has the focus.
+    // The buttons keep the focus from the first version to the last.
     const [back, on] = ['Previous version', 'Next version'].map((name) => tab.page.getByRole('button', { name }))
     await back?.focus()
     await tab.page.keyboard.press('Enter')
@@ -166,25 +166,25 @@ describe('by keyboard', () => {
     expect(await on?.evaluate((own) => own === document.activeElement)).toBe(true)
     await tab.page.keyboard.press('Space')
     await tab.page.getByText('2 / 2').waitFor()
-    await tab.page.getByText('Version 2 of 2 is shown.').waitFor({ state: 'attached' })
+    await tab.page.getByText('Showing version 2 of 2.').waitFor({ state: 'attached' })
   })
 })
 
-describe('everybody', () => {
+describe('versions and the edit box', () => {
   it.each([
     ['light', { colorScheme: 'light' as const }],
     ['phone', { colorScheme: 'dark' as const, viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true }],
-  ])('can read and work versions and the edit box: %s', async (name, options) => {
+  ])('are accessible: %s', async (name, options) => {
     const tab = await (await world.come(options)).open(world.site)
-    await tab.say(count(2))
+    await tab.send(count(2))
     await tab.answer(0, 'completed')
     await tab.page.getByRole('button', { name: 'Regenerate' }).click()
     await tab.page.getByText('2 / 2').waitFor()
     await tab.answer(0, 'completed')
-    await tab.say(count(3))
+    await tab.send(count(3))
     await tab.answer(1, 'completed')
     await tab.page.getByRole('button', { name: 'Edit', exact: true }).nth(1).click()
-    await editor(tab).fill('How is the log kept,\nand where?')
+    await editor(tab).fill('How is the log stored,\nand where?')
     await hasNoViolation(tab.page)
     await tab.page.screenshot({ path: `${ARTIFACTS}versions-${name}.png` })
     expect(await tab.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(

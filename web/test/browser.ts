@@ -1,6 +1,4 @@
-// The browser of the page's test: Chromium as the system has it, and pages that note everything they complain about.
-import { accessSync, constants } from 'node:fs'
-import { delimiter, join } from 'node:path'
+// The browser for tests: the system's Chromium, and visitors that record the problems of their pages.
 import {
   type Browser,
   type BrowserContext,
@@ -9,10 +7,9 @@ import {
   type Page,
   type WebSocket,
 } from 'playwright-core'
+import { CHROMIUM, requireProgram } from '../../scripts/programs.mjs'
 
-const COMMANDS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
-
-/** No sandbox, because tests run as root in containers; no traffic of its own. */
+/** No sandbox, because tests run as root in containers; no background traffic. */
 const FLAGS = [
   '--headless',
   '--no-sandbox',
@@ -25,15 +22,15 @@ const FLAGS = [
 ]
 
 export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: executable(), args: FLAGS })
+  return chromium.launch({ executablePath: requireProgram(CHROMIUM), args: FLAGS })
 }
 
-/** A person with a browser of their own: a context, its pages, and what went wrong in them. */
+/** A user with a separate browser context, and the problems of its pages. */
 export class Visitor {
   readonly context: BrowserContext
   /** Errors in the console, uncaught ones, and violations of the content security policy. */
   readonly problems: string[] = []
-  /** How many WebSockets its pages opened, and the types of the frames that went out over them. */
+  /** The number of WebSockets that the pages opened, and the types of the frames that they sent. */
   readonly sockets = { count: 0, sent: [] as string[] }
 
   private constructor(context: BrowserContext) {
@@ -43,7 +40,7 @@ export class Visitor {
   static async come(browser: Browser, options: BrowserContextOptions = {}): Promise<Visitor> {
     const visitor = new Visitor(await browser.newContext({ viewport: { width: 1_000, height: 720 }, ...options }))
     visitor.context.setDefaultTimeout(20_000)
-    // The console tells of most violations; this tells of all.
+    // The console reports most violations; this event reports all.
     await visitor.context.addInitScript(() => {
       document.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI, sourceFile }) => {
         throw new Error(`policy violated: ${violatedDirective} by ${blockedURI} in ${sourceFile}`)
@@ -56,7 +53,7 @@ export class Visitor {
     visitor.context.on('page', (page) => page.on('websocket', (socket) => visitor.#note(socket)))
     visitor.context.on('weberror', (event) => visitor.problems.push(String(event.error())))
     visitor.context.on('console', (message) => {
-      // Chromium itself says when nobody listens on a port, or goes in mid-answer; the page cannot prevent it.
+      // Chromium logs every refused or broken connection; the page cannot prevent it.
       const refused = /net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED)|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED)/.test(
         message.text(),
       )
@@ -65,10 +62,10 @@ export class Visitor {
     return visitor
   }
 
-  /** What Chromium itself says of something that is to happen in this test is no problem. */
+  /** Removes the problems that a test expects. */
   excuse(text: string): void {
-    const told = this.problems.splice(0)
-    this.problems.push(...told.filter((problem) => !problem.includes(text)))
+    const problems = this.problems.splice(0)
+    this.problems.push(...problems.filter((problem) => !problem.includes(text)))
   }
 
   #note(socket: WebSocket): void {
@@ -86,7 +83,7 @@ export class Visitor {
   }
 }
 
-/** The page as somebody uses it. */
+/** A tab with the chat page, as a user operates it. */
 export class ChatTab {
   readonly page: Page
 
@@ -98,34 +95,34 @@ export class ChatTab {
     return new URL(this.page.url()).searchParams.get('session') ?? ''
   }
 
-  /** Waits until the badge says so. */
+  /** Waits for the badge's text. */
   async status(text: string): Promise<void> {
     await this.page.getByRole('status').filter({ hasText: text }).waitFor()
   }
 
-  async say(text: string): Promise<void> {
+  async send(text: string): Promise<void> {
     const box = this.page.getByRole('textbox', { name: 'Message' })
     await box.fill(text)
     await box.press('Enter')
   }
 
-  /** Pixels of the conversation below what is seen of it. */
+  /** Pixels of the conversation below its visible part. */
   async below(): Promise<number> {
     const box = this.page.getByRole('region', { name: 'Conversation' })
     return box.evaluate((element) => element.scrollHeight - element.clientHeight - element.scrollTop)
   }
 
-  /** The answer at this place, from 0, when it stands so. */
+  /** Waits until the answer at this index has the status. @returns its text */
   async answer(at: number, status: string): Promise<string> {
     const answer = this.page.locator('.answer').nth(at)
     await answer.and(this.page.locator(`[data-status=${status}]`)).waitFor()
     return this.text(at)
   }
 
-  /** The answer to this message, when it stands so: also where others are not in the page. */
+  /** Waits until the answer to this message has the status. Earlier answers may be unmounted. @returns its text */
   async answerTo(message: string, status: string): Promise<string> {
-    const asked = this.page.locator('.bubble').getByText(message, { exact: true })
-    const answer = this.page.locator('.turn').filter({ has: asked }).locator(`.answer[data-status=${status}]`)
+    const bubble = this.page.locator('.bubble').getByText(message, { exact: true })
+    const answer = this.page.locator('.turn').filter({ has: bubble }).locator(`.answer[data-status=${status}]`)
     await answer.waitFor()
     return (await answer.locator('> .text').allTextContents()).join('')
   }
@@ -134,27 +131,8 @@ export class ChatTab {
     return (await this.page.locator('.answer').nth(at).locator('> .text').allTextContents()).join('')
   }
 
-  /** Waits until the answer at this place contains a word. */
-  async speaks(at: number, word: string): Promise<void> {
-    await this.page.locator('.answer').nth(at).locator('> .text').filter({ hasText: word }).waitFor()
-  }
-}
-
-function executable(): string {
-  const named = process.env.CHROMIUM_BIN ?? ''
-  const folders = (process.env.PATH ?? '').split(delimiter)
-  const candidates = [named, ...COMMANDS.flatMap((command) => folders.map((folder) => join(folder, command)))]
-  const found = [...candidates, '/usr/bin/chromium'].find(isProgram)
-  if (found === undefined) throw new Error('Chromium was not found: set CHROMIUM_BIN to its path.')
-  return found
-}
-
-function isProgram(path: string): boolean {
-  if (path === '') return false
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
+  /** Waits until the answer at this index contains the words. */
+  async streams(at: number, words: string): Promise<void> {
+    await this.page.locator('.answer').nth(at).locator('> .text').filter({ hasText: words }).waitFor()
   }
 }

@@ -1,4 +1,4 @@
-// The chat page in a real browser, on the real server as a process of its own.
+// The chat page in a real browser, with a real server in a separate process.
 import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { tool } from '@parley/client'
@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterEach(() => world.leave())
 afterAll(() => world.dispose())
 
-/** What `/demo count=N` says. */
+/** The answer to `/demo count=N`. */
 function numbers(count: number): string {
   return Array.from({ length: count }, (_, index) => index).join(' ')
 }
@@ -26,50 +26,50 @@ describe('the chat page', () => {
     const tab = await (await world.come()).open(world.site)
     await tab.status('Live')
     expect(tab.session).toMatch(/^ses_[0-9a-z]+$/)
-    await tab.say('/demo count=60 rate=60')
+    await tab.send('/demo count=60 rate=60')
     await tab.page.locator('.answer[data-status=running]').filter({ hasText: '0 1 2 3' }).waitFor()
     expect(await tab.answer(0, 'completed')).toBe(numbers(60))
   })
 
-  it('stops an answer, and says that it is unfinished', async () => {
+  it('stops an answer and marks it as unfinished', async () => {
     const tab = await (await world.come()).open(world.site)
-    await tab.say('/demo count=2000 rate=50')
-    await tab.speaks(0, '0 1 2 3')
+    await tab.send('/demo count=2000 rate=50')
+    await tab.streams(0, '0 1 2 3')
     await tab.page.getByRole('button', { name: 'Stop' }).click()
     const text = await tab.answer(0, 'cancelled')
     expect(numbers(2000).startsWith(text)).toBe(true)
     await tab.page.locator('.answer.unfinished').getByText('Stopped').waitFor()
-    // Another reader of the log sees it end at the same word.
+    // For another client the answer ends at the same word.
     const { state } = await world.join(tab.session)
     expect([...state.runs.values()].map((run) => run.text)).toEqual([text])
     expect(await tab.text(0)).toBe(text)
   })
 
-  it('redirects an answer when something is sent while it is given', async () => {
+  it('interrupts a streaming answer with a new message', async () => {
     const tab = await (await world.come()).open(world.site)
-    await tab.say('/demo count=2000 rate=50')
-    await tab.speaks(0, '0 1 2 3')
-    await tab.say('/demo count=5 rate=0')
+    await tab.send('/demo count=2000 rate=50')
+    await tab.streams(0, '0 1 2 3')
+    await tab.send('/demo count=5 rate=0')
     expect(numbers(2000).startsWith(await tab.answer(0, 'superseded'))).toBe(true)
     expect(await tab.answer(1, 'completed')).toBe(numbers(5))
   })
 
-  it('lets a message wait for the end of the answer, when that is chosen', async () => {
+  it('queues a message until the answer ends, if the user chooses so', async () => {
     const tab = await (await world.come()).open(world.site)
-    await tab.say('/demo count=60 rate=40')
-    await tab.speaks(0, '0 1 2 3')
-    await tab.page.getByRole('radio', { name: 'After this answer' }).check()
-    await tab.say('/demo count=5 rate=0')
-    await tab.page.getByText('Waits for its turn').waitFor()
+    await tab.send('/demo count=60 rate=40')
+    await tab.streams(0, '0 1 2 3')
+    await tab.page.getByRole('radio', { name: 'Queue' }).check()
+    await tab.send('/demo count=5 rate=0')
+    await tab.page.getByText('Queued').waitFor()
     expect(await tab.answer(1, 'completed')).toBe(numbers(5))
     expect(await tab.answer(0, 'completed')).toBe(numbers(60))
   })
 
-  it('goes on after a reload in mid-answer, and in a second tab', async () => {
+  it('resumes an answer after a reload, and in a second tab', async () => {
     const visitor = await world.come()
     const tab = await visitor.open(world.site)
-    await tab.say('/demo count=120 rate=60')
-    await tab.speaks(0, '0 1 2 3')
+    await tab.send('/demo count=120 rate=60')
+    await tab.streams(0, '0 1 2 3')
     const address = tab.page.url()
     const other = await visitor.open(address)
     await tab.page.reload()
@@ -78,15 +78,15 @@ describe('the chat page', () => {
     expect(tab.page.url()).toBe(address)
   })
 
-  it('goes on after the server was killed in mid-answer, and sends then what was written meanwhile, once', async () => {
+  it('resumes an answer after the server was killed, and sends an offline message once', async () => {
     const tab = await (await world.come()).open(world.site)
-    await tab.say('/demo count=150 rate=50')
-    await tab.speaks(0, '0 1 2 3')
+    await tab.send('/demo count=150 rate=50')
+    await tab.streams(0, '0 1 2 3')
     await world.server.kill()
     await tab.page.locator('.badge.lost').waitFor()
-    await tab.page.getByRole('radio', { name: 'After this answer' }).check()
-    await tab.say('/demo count=7 rate=0')
-    await tab.page.getByText('Will be sent when the connection is back').waitFor()
+    await tab.page.getByRole('radio', { name: 'Queue' }).check()
+    await tab.send('/demo count=7 rate=0')
+    await tab.page.getByText('Will be sent when you reconnect').waitFor()
     await world.server.start()
     expect(await tab.answer(0, 'completed')).toBe(numbers(150))
     expect(await tab.answer(1, 'completed')).toBe(numbers(7))
@@ -96,58 +96,58 @@ describe('the chat page', () => {
     expect(state.messages.map((message) => message.text)).toEqual(['/demo count=150 rate=50', '/demo count=7 rate=0'])
   })
 
-  it('runs its own tool, and shows the call with its result', async () => {
+  it('runs its tool, and shows the call with its result', async () => {
     const tab = await (await world.come()).open(world.site)
-    await tab.say('/demo tool=local_time input={} count=3 rate=0')
+    await tab.send('/demo tool=local_time input={} count=3 rate=0')
     const text = await tab.answer(0, 'completed')
     expect(text.endsWith('\n0 1 2')).toBe(true)
     const card = tab.page.locator('.tool[data-status=completed]')
     expect(await card.getByRole('heading').textContent()).toBe('local_time')
-    await card.getByText('Ran in this page').waitFor()
+    await card.getByText('Ran in this tab').waitFor()
     const { iso } = JSON.parse(text.split('\n')[0] ?? '') as { iso: string }
     expect(await card.textContent()).toContain(iso)
   })
 
-  it('asks for a decision about a call of another device, and shows what was decided', async () => {
+  it('asks for approval of another device’s tool call, and shows the decision', async () => {
     const tab = await (await world.come()).open(world.site)
     await tab.status('Live')
     const opened: unknown[] = []
-    const door = tool({ name: 'open_door', approval: true, execute: (input) => opened.push(input) })
-    await world.join(tab.session, [door])
-    await tab.say('/demo tool=open_door input={"door":"front"} count=3 rate=0')
-    await tab.page.getByText('Waits for a decision').waitFor()
+    const gate = tool({ name: 'open_gate', approval: true, execute: (input) => opened.push(input) })
+    await world.join(tab.session, [gate])
+    await tab.send('/demo tool=open_gate input={"gate":"front"} count=3 rate=0')
+    await tab.page.getByText('Waiting for approval').waitFor()
     expect(opened).toEqual([])
     await tab.page.getByRole('button', { name: 'Approve' }).click()
     await tab.answer(0, 'completed')
-    expect(opened).toEqual([{ door: 'front' }])
+    expect(opened).toEqual([{ gate: 'front' }])
     const card = tab.page.locator('.tool')
     expect(await card.textContent()).toContain('Approved')
     expect(await card.textContent()).toContain('Ran on another device')
 
-    await tab.say('/demo tool=open_door input={"door":"back"} count=3 rate=0')
+    await tab.send('/demo tool=open_gate input={"gate":"back"} count=3 rate=0')
     await tab.page.getByRole('button', { name: 'Deny' }).click()
     await tab.answer(1, 'completed')
     await card.nth(1).getByText('Denied').first().waitFor()
-    expect(opened).toEqual([{ door: 'front' }])
+    expect(opened).toEqual([{ gate: 'front' }])
   })
 
-  it('says why an answer failed', async () => {
+  it('shows why an answer failed', async () => {
     const tab = await (await world.come()).open(world.site)
-    await tab.say('/demo fail=3 rate=0')
+    await tab.send('/demo fail=3 rate=0')
     expect(await tab.answer(0, 'failed')).toBe('0 1 2')
     await tab.page.locator('.note.failed').getByText('(provider_error)').waitFor()
   })
 
-  it('shows text as text, whatever it holds', async () => {
+  it('shows HTML in messages as text', async () => {
     const tab = await (await world.come()).open(world.site)
     const text = '/demo count=1\n<img src=x onerror="document.title=1"> & <b>bold</b>'
-    await tab.say(text)
+    await tab.send(text)
     await tab.answer(0, 'completed')
     expect(await tab.page.locator('.bubble p').first().textContent()).toBe(text)
     expect(await tab.page.locator('.bubble img, .bubble b, .answer img').count()).toBe(0)
   })
 
-  it('reaches its own server by WebSocket, and its policy lets it reach no other', async () => {
+  it('connects to its own server by WebSocket, and its content security policy blocks other servers', async () => {
     const visitor = await world.come()
     const tab = await visitor.open(world.site)
     await tab.status('Live')
@@ -157,19 +157,19 @@ describe('the chat page', () => {
       new WebSocket('ws://127.0.0.2:8787/')
       await fetch('http://127.0.0.2:8787/').catch(() => undefined)
     })
-    const told = (scheme: string) => `policy violated: connect-src by ${scheme}://127.0.0.2:8787/`
+    const violation = (scheme: string) => `policy violated: connect-src by ${scheme}://127.0.0.2:8787/`
     for (const scheme of ['ws', 'http']) {
-      await expect.poll(() => visitor.problems.some((problem) => problem.includes(told(scheme)))).toBe(true)
+      await expect.poll(() => visitor.problems.some((problem) => problem.includes(violation(scheme)))).toBe(true)
     }
     visitor.excuse('127.0.0.2:8787')
   })
 
-  it('leaves the other answers alone while one streams', async () => {
+  it('does not change earlier answers while one streams', async () => {
     const tab = await (await world.come()).open(world.site)
-    await tab.say('/demo count=20 rate=0')
+    await tab.send('/demo count=20 rate=0')
     await tab.answer(0, 'completed')
-    await tab.say('/demo count=60 rate=60')
-    await tab.speaks(1, '0 1')
+    await tab.send('/demo count=60 rate=60')
+    await tab.streams(1, '0 1')
     await tab.page.evaluate(() => {
       const first = document.querySelector('.turn')
       if (first === null) throw new Error('There is no turn.')
@@ -184,12 +184,12 @@ describe('the chat page', () => {
     expect(await tab.page.evaluate(() => (window as unknown as { changes: { count: number } }).changes.count)).toBe(0)
   })
 
-  it('stays at the end while it grows, until the reader scrolls up, and jumps back', async () => {
+  it('stays at the end while an answer grows, until the user scrolls up, and jumps to the latest', async () => {
     const tab = await (await world.come({ viewport: { width: 400, height: 500 } })).open(world.site)
-    await tab.say('/demo count=1200 rate=0')
+    await tab.send('/demo count=1200 rate=0')
     await tab.answer(0, 'completed')
-    await tab.say('/demo count=400 rate=100')
-    await tab.speaks(1, '0 1 2')
+    await tab.send('/demo count=400 rate=100')
+    await tab.streams(1, '0 1 2')
     const box = tab.page.getByRole('region', { name: 'Conversation' })
     await expect.poll(() => tab.below()).toBeLessThan(2)
     await box.hover()
@@ -197,7 +197,7 @@ describe('the chat page', () => {
     const jump = tab.page.getByRole('button', { name: 'Jump to latest' })
     await jump.waitFor()
     const place = await box.evaluate((element) => element.scrollTop)
-    await tab.speaks(1, ' 150')
+    await tab.streams(1, ' 150')
     expect(await box.evaluate((element) => element.scrollTop)).toBe(place)
     await jump.click()
     await jump.waitFor({ state: 'detached' })
@@ -205,14 +205,14 @@ describe('the chat page', () => {
     expect(await tab.below()).toBeLessThan(2)
   })
 
-  it('takes presses while it grows', async () => {
+  it('reacts to the pointer while an answer grows', async () => {
     const tab = await (await world.come({ viewport: { width: 400, height: 500 } })).open(world.site)
-    await tab.say('/demo count=400 rate=0')
+    await tab.send('/demo count=400 rate=0')
     await tab.answer(0, 'completed')
-    await tab.say('/demo count=400 rate=200')
-    await tab.speaks(1, '0 1 2')
-    // In each frame of a second, what a pointer in the middle of the box would come upon.
-    const met = await tab.page.evaluate(async () => {
+    await tab.send('/demo count=400 rate=200')
+    await tab.streams(1, '0 1 2')
+    // In each frame of one second, whether a pointer in the middle of the box would hit a turn.
+    const hits = await tab.page.evaluate(async () => {
       const box = document.querySelector('.conversation-box')?.getBoundingClientRect()
       if (box === undefined) throw new Error('There is no conversation.')
       const frames: boolean[] = []
@@ -223,16 +223,16 @@ describe('the chat page', () => {
       }
       return frames
     })
-    expect(met.length).toBeGreaterThan(3)
-    expect(met.filter((turn) => !turn)).toEqual([])
+    expect(hits.length).toBeGreaterThan(3)
+    expect(hits.filter((hit) => !hit)).toEqual([])
   })
 
-  it('keeps what is pressed where it is until it is let go, however much comes below it', async () => {
+  it('does not scroll while a button is pressed, even if the conversation grows', async () => {
     const tab = await (await world.come({ viewport: { width: 400, height: 500 } })).open(world.site)
     await tab.status('Live')
-    const door = tool({ name: 'open_door', approval: true, execute: () => 'opened' })
-    const session = await world.join(tab.session, [door])
-    session.send('/demo tool=open_door input={"why":"somebody rings"} count=3 rate=0')
+    const gate = tool({ name: 'open_gate', approval: true, execute: () => 'opened' })
+    const session = await world.join(tab.session, [gate])
+    session.send('/demo tool=open_gate input={"why":"somebody rings"} count=3 rate=0')
     const deny = tab.page.getByRole('button', { name: 'Deny' })
     await deny.hover()
     await tab.page.mouse.down()
@@ -245,20 +245,20 @@ describe('the chat page', () => {
     await expect.poll(() => tab.below()).toBeLessThan(2)
   })
 
-  it('begins a new chat, and comes back to the one before', async () => {
+  it('starts a new chat, and returns to the previous one', async () => {
     const tab = await (await world.come()).open(world.site)
-    await tab.say('/demo count=3 rate=0')
+    await tab.send('/demo count=3 rate=0')
     await tab.answer(0, 'completed')
     const first = tab.session
     await tab.page.getByRole('button', { name: 'New chat' }).click()
-    await tab.page.getByText('A new conversation').waitFor()
+    await tab.page.getByText('Start a conversation').waitFor()
     expect(tab.session).not.toBe(first)
     await tab.page.goBack()
     expect(await tab.answer(0, 'completed')).toBe('0 1 2')
     expect(tab.session).toBe(first)
   })
 
-  it('is worked by keyboard alone, and tells screen readers of whole sentences', async () => {
+  it('works by keyboard alone, and announces the end of an answer to screen readers', async () => {
     const tab = await (await world.come()).open(world.site)
     await tab.status('Live')
     const { keyboard } = tab.page
@@ -267,10 +267,10 @@ describe('the chat page', () => {
     await keyboard.press('Shift+Enter')
     await keyboard.type('rate=50')
     await keyboard.press('Enter')
-    await tab.speaks(0, '0 1 2 3')
+    await tab.streams(0, '0 1 2 3')
     await keyboard.press('Tab')
     await keyboard.press('ArrowRight')
-    expect(await tab.page.getByRole('radio', { name: 'After this answer' }).isChecked()).toBe(true)
+    expect(await tab.page.getByRole('radio', { name: 'Queue' }).isChecked()).toBe(true)
     await keyboard.press('Tab')
     await keyboard.press('Enter')
     await tab.answer(0, 'cancelled')
@@ -285,14 +285,14 @@ describe('the chat page', () => {
     ['light', { colorScheme: 'light' as const }],
     ['dark', { colorScheme: 'dark' as const }],
     ['phone', { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }],
-  ])('fits its window: %s', async (name, options) => {
+  ])('fits the window: %s', async (name, options) => {
     const tab = await (await world.come(options)).open(world.site)
-    await tab.say('/demo tool=local_time input={} count=3 reasoning=8 rate=0')
+    await tab.send('/demo tool=local_time input={} count=3 reasoning=8 rate=0')
     await tab.answer(0, 'completed')
-    await tab.say('/demo count=400 rate=60')
-    await tab.speaks(1, '0 1 2 3 4 5 6 7 8 9')
-    await tab.say('/demo count=400 rate=60 reasoning=3')
-    await tab.speaks(2, '0 1 2 3 4 5 6 7 8 9')
+    await tab.send('/demo count=400 rate=60')
+    await tab.streams(1, '0 1 2 3 4 5 6 7 8 9')
+    await tab.send('/demo count=400 rate=60 reasoning=3')
+    await tab.streams(2, '0 1 2 3 4 5 6 7 8 9')
     const overflow = await tab.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
     expect(overflow).toBeLessThanOrEqual(0)
     await tab.page.screenshot({ path: `${ARTIFACTS}chat-page-${name}.png` })

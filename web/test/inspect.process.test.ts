@@ -1,5 +1,5 @@
-// The inspector: owners see a session's log as it grows, go back in it and see the conversation as it was, through an
-// approval, a cancel and the death of the server; nobody else sees anything. In a real browser, on a real server.
+// The inspector: owners see a session's log live, and the conversation at any entry, through an approval, a cancel and
+// a crash of the server. Other users see nothing. In a real browser, with a real server.
 import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { createServer, get } from 'node:http'
@@ -9,7 +9,7 @@ import { ParleyClient, type Session, tool } from '@parley/client'
 import type { SessionSnapshot } from '@parley/protocol'
 import type { Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
-import { LogFeed } from '../src/inspect/log-feed.ts'
+import { LogFollower } from '../src/inspect/log-follower.ts'
 import { Timeline } from '../src/inspect/timeline.ts'
 import { hasNoViolation } from './axe.ts'
 import { Visitor } from './browser.ts'
@@ -18,7 +18,7 @@ import { SECRET, tokenOf } from './token.ts'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
 
-/** A machine may have other things to do. */
+/** For busy machines. */
 const PATIENT = { timeout: 15_000 }
 
 let world: PageWorld
@@ -35,7 +35,7 @@ afterEach(async () => {
   await Promise.all(clients.splice(0).map((client) => client.close()))
   for (const close of closing.splice(0)) close()
   await Promise.all(visitor.context.pages().map((page) => page.close()))
-  // Chromium itself tells of refusals, and of a server that died.
+  // Chromium logs refused requests and broken connections.
   const problems = visitor.problems.splice(0)
   expect(problems.filter((text) => !/status of 40[134]|net::ERR_/.test(text))).toEqual([])
 })
@@ -62,7 +62,7 @@ function when(session: Session, condition: () => boolean): Promise<void> {
   })
 }
 
-/** A tab of its own, which has no other tab's token. */
+/** Opens the inspector in a new tab, which shares no token with other tabs. */
 async function inspect(
   user: string | undefined,
   session: string,
@@ -75,7 +75,7 @@ async function inspect(
   return page
 }
 
-/** What an answer was after each of its outputs: under load, several tokens come as one. */
+/** The text of an answer after each of its outputs. Under load, one output contains several tokens. */
 async function steps(session: string, id: string): Promise<readonly string[]> {
   const answer = await fetch(`${world.site}v1/sessions/${session}`, {
     headers: { Authorization: `Bearer ${tokenOf('ann')}` },
@@ -92,26 +92,26 @@ async function steps(session: string, id: string): Promise<readonly string[]> {
 }
 
 const run = (page: Page, at: number) => page.locator('.runs .run').nth(at)
-const answer = (page: Page, id: string) => page.locator(`.past-answer[data-run=${id}]`)
+const answer = (page: Page, id: string) => page.locator(`.snapshot-answer[data-run=${id}]`)
 
-it('shows owners the log live, and the conversation as it was at any entry of it', async () => {
+it('shows owners the log live, and the conversation at any entry', async () => {
   const ann = await join('ann', 'plans')
   const page = await inspect('ann', 'plans')
   expect(page.url()).not.toContain('token')
   await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
 
-  // A call that waits for a decision, live.
+  // A call that waits for approval, live.
   const asked = ann.send('/demo tool=probe input={"deep":{"er":1}} count=4 rate=100')
-  await page.locator('.past-call[data-status=deciding]').waitFor()
+  await page.locator('.snapshot-call[data-status=deciding]').waitFor()
   const [call] = [...ann.state.calls.keys()]
-  await ann.decide(call ?? '', 'approve', 'go on')
+  await ann.decide(call ?? '', 'approve', 'fine')
   await asked.result()
   await run(page, 0).locator('.chip', { hasText: 'completed' }).waitFor()
   await page.getByText('probe was called, approved by ann').first().waitFor()
-  // What tools give is text, whatever it looks like.
-  expect(await page.locator('.past-call').textContent()).toContain('<b>it</b>')
+  // HTML in a tool's result is text.
+  expect(await page.locator('.snapshot-call').textContent()).toContain('<b>it</b>')
 
-  // A run that is cancelled in its midst.
+  // A run that is cancelled while it streams.
   ann
     .send('/demo count=5000 rate=150')
     .result()
@@ -121,35 +121,35 @@ it('shows owners the log live, and the conversation as it was at any entry of it
   await ann.cancel()
   await run(page, 1).locator('.chip', { hasText: 'cancelled by ann' }).waitFor()
 
-  // A run whose owner is killed, and taken over.
-  const taken = ann.send('/demo count=60 rate=60')
+  // A run whose server is killed, and resumes.
+  const resumed = ann.send('/demo count=60 rate=60')
   await when(ann, () => (ann.state.runs.get(ann.state.activeRun ?? '')?.next ?? 0) > 8)
   const restarted = ann.state.activeRun ?? ''
   await world.server.kill()
   await world.server.start()
-  expect((await taken.result()).status).toBe('completed')
+  expect((await resumed.result()).status).toBe('completed')
   await run(page, 2).locator('.chip', { hasText: 'completed' }).waitFor()
   await run(page, 2)
-    .getByText(/Epoch 1 on node-a \(new\), then (after .* of silence )?Epoch 2 on node-a/)
+    .getByText(/Attempt 1 on node-a \(new\), then attempt 2 on node-a/)
     .first()
     .waitFor()
   await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
   await hasNoViolation(page)
   await page.screenshot({ path: `${ARTIFACTS}inspector.png` })
 
-  // Back to the twenty-first token of the run that was cancelled.
+  // Back to the twenty-first output of the cancelled run.
   await page.getByRole('searchbox').fill(`${cancelled} 20:`)
   await page.locator('.entry', { hasText: 'text 20:' }).click()
-  const past = answer(page, cancelled)
+  const snapshot = answer(page, cancelled)
   const until = await steps('plans', cancelled)
-  const text = (): Promise<string | null> => past.locator('.past-text').textContent()
+  const text = (): Promise<string | null> => snapshot.locator('.snapshot-text').textContent()
   await expect.poll(text, PATIENT).toBe(until[20])
-  expect(await past.getAttribute('data-status')).toBe('running')
-  // What came later is not there yet.
+  expect(await snapshot.getAttribute('data-status')).toBe('running')
+  // Later runs are not in the snapshot.
   expect(await answer(page, restarted).count()).toBe(0)
   await expect.poll(() => page.locator('.details-json').textContent(), PATIENT).toContain('"index": 20')
 
-  // By the keyboard: the slider goes on and back by one, and by ten.
+  // By keyboard, the slider moves by one entry, and with Shift by ten.
   const slider = page.getByRole('slider', { name: 'Entry' })
   await slider.press('ArrowRight')
   await expect.poll(text, PATIENT).toBe(until[21])
@@ -157,8 +157,8 @@ it('shows owners the log live, and the conversation as it was at any entry of it
   await expect.poll(text, PATIENT).toBe(until[11])
   await page.getByRole('button', { name: 'Forward' }).click()
   await expect.poll(text, PATIENT).toBe(until[12])
-  await page.screenshot({ path: `${ARTIFACTS}inspector-past.png` })
-  // The list of entries takes the focus along.
+  await page.screenshot({ path: `${ARTIFACTS}inspector-snapshot.png` })
+  // In the list of entries the focus moves with the selection.
   await page.getByRole('searchbox').fill('')
   const current = page.locator('.entry[aria-current=true]')
   await current.focus()
@@ -166,50 +166,50 @@ it('shows owners the log live, and the conversation as it was at any entry of it
   await expect.poll(text, PATIENT).toBe(until[13])
   await expect.poll(() => current.evaluate((row) => row === document.activeElement), PATIENT).toBe(true)
   await slider.press('Home')
-  await page.getByText('Nothing had been said yet.').waitFor()
-  // Played on, it ends where the log does.
+  await page.getByText('No messages yet.').waitFor()
+  // Playback ends at the last entry.
   await page.getByRole('combobox', { name: 'Speed' }).selectOption('64')
   await page.getByRole('button', { name: 'Play' }).click()
-  await expect.poll(() => page.locator('.place').textContent(), PATIENT).toMatch(/Entry (\d+) of \1 /)
+  await expect.poll(() => page.locator('.position').textContent(), PATIENT).toMatch(/Entry (\d+) of \1 /)
   expect(await answer(page, restarted).getAttribute('data-status')).toBe('completed')
 
-  // Who stands back is not taken along by what comes; who follows is.
+  // New entries move the selection only while it follows the log.
   await slider.press('Home')
   await ann.send('/demo count=2 rate=0').result()
   await run(page, 3).waitFor({ state: 'attached' })
-  await page.getByText('Nothing had been said yet.').waitFor()
+  await page.getByText('No messages yet.').waitFor()
   await page.getByRole('button', { name: 'Follow live' }).click()
-  await page.locator('.past-answer[data-status=completed] .past-text', { hasText: /^0 1$/ }).waitFor()
+  await page.locator('.snapshot-answer[data-status=completed] .snapshot-text', { hasText: /^0 1$/ }).waitFor()
 
-  // Who reads: the program, and this page.
+  // The readers: the client, and this page.
   await expect.poll(() => page.locator('.readers tbody tr').count(), PATIENT).toBe(2)
-  const doors = await page.locator('.readers tbody tr td:nth-child(2)').allTextContents()
-  expect(doors).toContain('ndjson')
+  const transports = await page.locator('.readers tbody tr td:nth-child(2)').allTextContents()
+  expect(transports).toContain('ndjson')
 })
 
-it('says what the log does not know any more, to who comes later, in the dark and on a phone', async () => {
+it('says what compaction has dropped from the log, in the dark theme and on a phone', async () => {
   const ann = await join('ann', 'later')
   await ann.send('/demo count=30 rate=0 reasoning=3').result()
   const page = await inspect('ann', 'later', 'dark')
   await page
-    .getByText(/Rolled up: of \d+ of them the log keeps the whole, not when each came/)
+    .getByText(/Compacted: text of \d+ outputs kept, timing dropped/)
     .first()
     .waitFor()
-  await run(page, 0).getByText('Epoch 1 on node-a (new)').first().waitFor()
-  await page.getByText('The log was rolled up here').waitFor()
+  await run(page, 0).locator('.run-words', { hasText: 'Attempt 1 on node-a (new)' }).waitFor()
+  await page.getByText('This part was compacted').waitFor()
   await hasNoViolation(page)
   await page.screenshot({ path: `${ARTIFACTS}inspector-dark.png` })
   await page.setViewportSize({ width: 390, height: 844 })
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(390)
-  // What scrolls now can be reached by the keyboard, once the browser has told of it.
+  // The overflowing box becomes reachable by keyboard after the resize observer has run.
   await page.locator('.readers-box[tabindex="0"]').waitFor()
   await hasNoViolation(page)
   await page.screenshot({ path: `${ARTIFACTS}inspector-phone.png`, fullPage: true })
 })
 
-/** Somebody on the way who keeps what comes by lines, and lets all else through. */
-async function keeper(): Promise<string> {
-  const box = createServer(({ url, headers }, response) => {
+/** A proxy that buffers NDJSON streams forever, and forwards other requests. @returns its URL */
+async function bufferingProxy(): Promise<string> {
+  const proxy = createServer(({ url, headers }, response) => {
     if (headers.accept === 'application/x-ndjson') return
     get({ port: world.server.port, host: '127.0.0.1', path: url, headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers)
@@ -217,79 +217,79 @@ async function keeper(): Promise<string> {
     })
   })
   closing.push(() => {
-    box.close()
-    box.closeAllConnections()
+    proxy.close()
+    proxy.closeAllConnections()
   })
-  await once(box.listen(0, '127.0.0.1'), 'listening')
-  return `http://127.0.0.1:${(box.address() as AddressInfo).port}`
+  await once(proxy.listen(0, '127.0.0.1'), 'listening')
+  return `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
 }
 
-it('polls where somebody on the way keeps streams back, and reads the same', async () => {
-  const ann = await join('ann', 'kept')
+it('falls back to long polling behind a buffering proxy, and reads the same log', async () => {
+  const ann = await join('ann', 'buffered')
   await ann.send('/demo count=20 rate=500').result()
-  const timeline = new Timeline('kept')
-  const told: string[] = []
-  const feed = new LogFeed({
-    origin: await keeper(),
-    session: 'kept',
+  const timeline = new Timeline('buffered')
+  const events: string[] = []
+  const follower = new LogFollower({
+    origin: await bufferingProxy(),
+    session: 'buffered',
     headers: () => ({ Authorization: `Bearer ${tokenOf('ann')}` }),
-    beginMs: 100,
+    firstByteMs: 100,
     events: {
-      attached: (role) => told.push(role),
+      attached: (role) => events.push(role),
       entry: (frame) => {
         timeline.add(frame)
         return true
       },
-      live: () => told.push('live'),
-      lost: () => told.push('lost'),
-      merges: () => told.push('merges'),
-      refused: (refusal) => told.push(refusal.code),
+      live: () => events.push('live'),
+      lost: () => events.push('lost'),
+      merges: () => events.push('merges'),
+      denied: ({ code }) => events.push(code),
     },
   })
-  closing.push(() => feed.close())
-  await expect.poll(() => told.includes('live'), PATIENT).toBe(true)
-  expect(told.slice(0, 5)).toEqual(['lost', 'merges', 'lost', 'owner', 'live'])
+  closing.push(() => follower.close())
+  await expect.poll(() => events.includes('live'), PATIENT).toBe(true)
+  expect(events.slice(0, 5)).toEqual(['lost', 'merges', 'lost', 'owner', 'live'])
   await ann.send('/demo count=20 rate=500').result()
   await expect
     .poll(() => [...timeline.head.runs.values()].map(({ text }) => text), PATIENT)
     .toEqual([...ann.state.runs.values()].map(({ text }) => text))
 })
 
-it('is found from the conversation, by its owner', async () => {
+it('opens from the chat page for an owner', async () => {
   const ann = await join('ann', 'found')
   await ann.send('/demo count=1 rate=0').result()
   const page = await visitor.context.newPage()
   await page.goto(`${world.site}?session=found#token=${tokenOf('ann')}`)
   await page.getByRole('button', { name: 'Connection' }).click()
-  await page.getByRole('link', { name: 'Look into this session' }).click()
+  await page.getByRole('link', { name: 'Inspect session' }).click()
   await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
   await page.locator('.runs .chip', { hasText: 'completed' }).waitFor()
-  await page.getByRole('link', { name: 'Conversation' }).click()
+  await page.getByRole('link', { name: 'Open chat' }).click()
   await page.locator('.answer[data-status=completed]').waitFor()
 })
 
-it('shows as text whatever it finds in the log: words, names, titles, inputs, outputs and reasons', async () => {
-  const harm = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script><a href="javascript:pwned=1">x</a>'
+it('shows HTML in the log as text: messages, names, titles, inputs, results and reasons', async () => {
+  const html = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script><a href="javascript:pwned=1">x</a>'
   const user = 'mal"><svg onload=pwned=1>'
-  const mal = await join(user, 'harm', tokenOf(user, harm), harm)
-  const page = await inspect(user, 'harm')
+  const mal = await join(user, 'malicious', tokenOf(user, html), html)
+  const page = await inspect(user, 'malicious')
   await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
-  const renamed = await fetch(`${world.site}v1/sessions/harm`, {
+  const renamed = await fetch(`${world.site}v1/sessions/malicious`, {
     method: 'PATCH',
     headers: { Authorization: `Bearer ${tokenOf(user)}`, 'Content-Type': 'application/json' },
-    body: JSON.stringify({ title: harm }),
+    body: JSON.stringify({ title: html }),
   })
   expect(renamed.status).toBe(204)
-  const asked = mal.send(`/demo tool=probe input=${JSON.stringify({ [harm]: harm })} count=2 rate=0`)
-  await page.locator('.past-call[data-status=deciding]').waitFor()
+  const asked = mal.send(`/demo tool=probe input=${JSON.stringify({ [html]: html })} count=2 rate=0`)
+  await page.locator('.snapshot-call[data-status=deciding]').waitFor()
   const [call] = [...mal.state.calls.keys()]
-  await mal.decide(call ?? '', 'approve', harm)
+  await mal.decide(call ?? '', 'approve', html)
   await asked.result()
   await run(page, 0).locator('.chip', { hasText: 'completed' }).waitFor()
-  for (const fold of await page.locator('summary').all()) await fold.click()
+  for (const summary of await page.locator('summary').all()) await summary.click()
 
   const text = (await page.locator('body').textContent()) ?? ''
-  // What was said, what the tool was given and gave, and who said it.
+  // The message, the tool's input and result, and the author.
   expect(text.split('<script>window.pwned=1</script>').length).toBeGreaterThan(3)
   expect(text).toContain(user)
   const found = await page.evaluate(() => ({
@@ -300,23 +300,23 @@ it('shows as text whatever it finds in the log: words, names, titles, inputs, ou
   expect(found).toEqual({ pwned: false, elements: 0 })
 })
 
-it('shows nothing to others, and founds nothing', async () => {
+it('denies access to other users, and does not create a session', async () => {
   const ann = await join('ann', 'private')
   await ann.send('/demo count=1 rate=0').result()
-  const refused = async (user: string, session: string, title: string): Promise<void> => {
+  const isDenied = async (user: string, session: string, title: string): Promise<void> => {
     const page = await inspect(user, session)
     await page.getByRole('heading', { name: title }).waitFor()
     expect(await page.locator('.inspector').count()).toBe(0)
   }
-  await refused('eve', 'private', 'Only for owners')
-  await refused('eve', 'nowhere', 'There is no such session')
-  // Nobody has become its owner by looking.
-  await refused('ann', 'nowhere', 'There is no such session')
+  await isDenied('eve', 'private', 'Access denied')
+  await isDenied('eve', 'nowhere', 'Session not found')
+  // Eve's visit has not created the session.
+  await isDenied('ann', 'nowhere', 'Session not found')
 
   const page = await inspect(undefined, 'private')
-  await page.getByRole('heading', { name: 'Who are you?' }).waitFor()
+  await page.getByRole('heading', { name: 'Sign in to continue' }).waitFor()
   await hasNoViolation(page)
   await page.getByLabel('Token').fill(tokenOf('ann'))
-  await page.getByRole('button', { name: 'Go on' }).click()
+  await page.getByRole('button', { name: 'Sign in' }).click()
   await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
 })

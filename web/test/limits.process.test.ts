@@ -1,5 +1,5 @@
-// Time and tokens that end, as a person meets it: a budget that is nearly used up, that cuts an answer off and refuses the next
-// message; and a sign-in that is over in the middle of an answer, with what was being typed.
+// Limits as a user meets them: a budget that runs low, stops an answer and refuses the next message; and an access
+// token that expires while an answer streams and the user types.
 import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -25,25 +25,25 @@ beforeAll(async () => {
 afterEach(() => world.leave())
 afterAll(() => world.dispose())
 
-/** Light, dark and as small as a phone: no violation, nothing that is cut off. */
-async function isFineInAll({ page }: ChatTab, name: string): Promise<void> {
+/** In light and dark themes and at phone size, the page is accessible and no text is truncated. */
+async function fitsEverywhere({ page }: ChatTab, name: string): Promise<void> {
   for (const look of ['light', 'dark', 'phone'] as const) {
     await page.emulateMedia({ colorScheme: look === 'dark' ? 'dark' : 'light' })
     await page.setViewportSize(look === 'phone' ? PHONE : WIDE)
     await hasNoViolation(page)
-    const cut = await page.evaluate(() => {
+    const truncated = await page.evaluate(() => {
       const texts = [...document.querySelectorAll('.budget-text, .bar span')]
       return texts.filter((text) => text.scrollWidth > text.clientWidth && text.clientWidth > 0).length
     })
-    expect([cut, await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)]).toEqual([0, 0])
+    expect([truncated, await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)]).toEqual([0, 0])
     await page.screenshot({ path: `${ARTIFACTS}${name}-${look}.png` })
   }
   await page.emulateMedia({ colorScheme: 'light' })
   await page.setViewportSize(WIDE)
 }
 
-describe('a budget of tokens', () => {
-  it('is shown, warns near its end, cuts an answer off and refuses the next one, with when it is free again', async () => {
+describe('a token budget', () => {
+  it('is shown, warns when it is low, stops an answer, refuses the next message, and names its reset', async () => {
     const visitor = await world.come()
     const tab = await visitor.open(`${world.site}#token=${tokenOf('ada', 'Ada')}`)
     const { page } = tab
@@ -54,66 +54,66 @@ describe('a budget of tokens', () => {
     const box = page.locator('.composer-box')
     const place = await box.boundingBox()
 
-    await tab.say('/demo count=900 rate=0')
+    await tab.send('/demo count=900 rate=0')
     await tab.answer(0, 'completed')
     await line.getByText(/^Only \d+ of 1,000 tokens left$/).waitFor()
-    await status.getByText('Your budget of tokens is nearly used up.').waitFor({ state: 'attached' })
+    await status.getByText('Your token budget is nearly used up.').waitFor({ state: 'attached' })
 
     await page.getByRole('button', { name: 'New chat' }).click()
-    await tab.say('/demo count=2000 rate=400')
+    await tab.send('/demo count=2000 rate=400')
     expect(await tab.answer(0, 'failed')).toMatch(/^0 1 2 3 /)
     await page
       .locator('.note')
-      .getByText(/Cut off: the budget of tokens was used up\. It is free again (at|on) /)
+      .getByText(/Stopped: token budget used up\. Resets (at|on) /)
       .waitFor()
-    await line.getByText(/^Tokens used up, free again (at|on) /).waitFor()
-    await status.getByText('Your budget of 1,000 tokens is used up.').waitFor({ state: 'attached' })
-    await tab.say('One more')
+    await line.getByText(/^Token budget used up, resets (at|on) /).waitFor()
+    await status.getByText('Your token budget (1,000) is used up.').waitFor({ state: 'attached' })
+    await tab.send('One more')
     await page
       .getByRole('alert')
-      .getByText(/Not sent: The budget of tokens is used up\. It is free again (at|on) /)
+      .getByText(/Not sent: Token budget used up\. Resets (at|on) /)
       .waitFor()
     expect(await box.boundingBox()).toEqual(place)
-    await isFineInAll(tab, 'budget')
+    await fitsEverywhere(tab, 'budget')
 
     await line.click()
-    await page.getByRole('dialog').getByText('Yours').waitFor()
+    await page.getByRole('dialog').getByText('Your budget').waitFor()
     await page
       .getByRole('dialog')
-      .getByText(/^0 of 1,000 tokens left; begins anew /)
+      .getByText(/^0 of 1,000 tokens left; resets /)
       .waitFor()
     await hasNoViolation(page)
   })
 })
 
-describe('a sign-in', () => {
-  it('that is over is told, with nothing lost, and all goes on when the page that opened this one brings another token', async () => {
+describe('an access token', () => {
+  it('expires with a notice and without loss, and the chat continues when the link carries a new token', async () => {
     const visitor = await world.come()
     const tab = await visitor.open(`${world.site}#token=${tokenOf('bob', 'Bob', 4)}`)
     const { page } = tab
     await tab.status('Live')
     const session = tab.session
-    await tab.say('/demo count=120 rate=20')
-    await page.getByText('Your sign-in is nearly over.').waitFor()
+    await tab.send('/demo count=120 rate=20')
+    await page.getByText('Your session expires soon.').waitFor()
     const box = page.getByRole('textbox', { name: 'Message' })
     await box.fill('half a thou')
-    const bar = page.getByRole('alert').getByText('Your sign-in is over.')
+    const bar = page.getByRole('alert').getByText('Your session has expired.')
     await bar.waitFor()
-    // What is typed goes where it was typed.
+    // No dialog interrupts the typing.
     expect(await page.getByRole('dialog').count()).toBe(0)
     await box.pressSequentially('ght')
-    await page.locator('.note').getByText('Sign in to see how it goes on').waitFor()
+    await page.locator('.note').getByText('Sign in to continue').waitFor()
     await tab.status('Not signed in')
-    await isFineInAll(tab, 'sign-in-over')
+    await fitsEverywhere(tab, 'sign-in-expired')
 
     await page.getByRole('button', { name: 'Sign in again' }).click()
     await page.getByLabel('Token').fill(`${tokenOf('bob', 'Bob')}forged`)
     await page.getByRole('button', { name: 'Sign in', exact: true }).last().click()
-    await page.getByText('Your token is not taken.').waitFor()
+    await page.getByText('This token is invalid.').waitFor()
     expect(await box.inputValue()).toBe('half a thought')
-    await page.getByRole('radio', { name: 'After this answer' }).check({ force: true })
-    await tab.say('/demo count=3 rate=0')
-    await page.getByText('Will be sent when you have signed in').waitFor()
+    await page.getByRole('radio', { name: 'Queue' }).check({ force: true })
+    await tab.send('/demo count=3 rate=0')
+    await page.getByText('Will be sent when you sign in').waitFor()
     await box.fill('another')
 
     await page.evaluate(
@@ -130,7 +130,7 @@ describe('a sign-in', () => {
     )
     expect([await box.inputValue(), tab.session]).toEqual(['another', session])
     expect(page.url()).not.toContain('token')
-    // Chromium itself tells of requests that were refused.
+    // Chromium logs the refused requests.
     visitor.excuse('401')
   })
 })

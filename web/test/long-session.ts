@@ -1,8 +1,8 @@
-// A session of many messages, each with its answer, written into the log of a server that does not run yet.
+// Writes a session with many messages and answers into the log of a stopped server.
 import type { Event } from '@parley/protocol'
 import { openLmdbStores } from '../../server/store/lmdb/stores.ts'
 
-/** @param data the server's data folder @param count of messages */
+/** @param data the server's data directory @param count of messages */
 export async function writeLongSession(data: string, session: string, count: number): Promise<void> {
   const stores = await openLmdbStores({ path: data })
   try {
@@ -24,7 +24,7 @@ function questionOf(id: string, run: string, at: number): Event {
   return { type: 'message', id, role: 'user', author: 'anonymous', content, policy: 'queue', run }
 }
 
-/** Some are short, some are long, some have a program: their heights are not known before they are shown. */
+/** Short and long answers, and some with code, so that their heights are unknown before they are rendered. */
 function answerOf(message: string, run: string, at: number): Event {
   const lines = Array.from({ length: 1 + (at % 7) }, (_, line) => `Line ${line} of answer ${at}, with **words** in it.`)
   const program = at % 5 === 0 ? `\n\n\`\`\`js\nconst answer = ${at}\n\`\`\`` : ''

@@ -1,5 +1,5 @@
-// PageWorld: a real server, a real browser and the people and programs that meet there. What went wrong in any page
-// is told at the end of each test.
+// PageWorld: a real server, a real browser, and the users and clients of a test. `leave` fails the test if a page had a
+// problem.
 import { type ClientTool, ParleyClient, type Session } from '@parley/client'
 import type { Browser, BrowserContextOptions } from 'playwright-core'
 import { expect } from 'vitest'
@@ -18,7 +18,7 @@ export class PageWorld {
     this.browser = browser
   }
 
-  /** @param env the server's settings @param prepare what is done in its data folder before it starts */
+  /** @param env the server's settings @param prepare runs before the server starts */
   static async start(
     env: Readonly<Record<string, string>> = {},
     prepare: (server: ServerProcess) => Promise<void> = async () => undefined,
@@ -33,7 +33,6 @@ export class PageWorld {
     return `http://127.0.0.1:${this.server.port}/`
   }
 
-  /** Who came since everybody left. */
   get visitors(): readonly Visitor[] {
     return this.#visitors
   }
@@ -50,7 +49,7 @@ export class PageWorld {
     return client
   }
 
-  /** Joins a session as a program would, and waits until it has all of it. */
+  /** Opens a session with an SDK client, and waits until it is live. */
   async join(id: string, tools: readonly ClientTool[] = [], token?: string): Promise<Session> {
     const session = this.connect(token).session(id, { tools })
     await new Promise<void>((resolve) => {
@@ -63,7 +62,7 @@ export class PageWorld {
     return session
   }
 
-  /** Everybody leaves. */
+  /** Closes all visitors and clients. */
   async leave(): Promise<void> {
     const problems = this.#visitors.flatMap((visitor) => visitor.problems)
     await Promise.all(this.#visitors.splice(0).map((visitor) => visitor.context.close()))

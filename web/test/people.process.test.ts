@@ -1,5 +1,5 @@
-// Several people at one session, each in a browser of their own: who they are, what they may do, what they see of each
-// other. On a real server that wants tokens.
+// Several users in one session, each with their own browser: sign-in, roles, presence and sharing. With a real server
+// that requires access tokens.
 import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { tool } from '@parley/client'
@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterEach(() => world.leave())
 afterAll(() => world.dispose())
 
-/** Somebody's browser, at a page of the server, signed in. */
+/** Opens the page as a signed-in user. */
 async function enter(
   name: string,
   { link, ...options }: Parameters<PageWorld['come']>[0] & { link?: string } = {},
@@ -37,12 +37,12 @@ async function enter(
   return tab
 }
 
-/** Has a link made in the dialog for sharing. */
+/** Creates an invitation link in the share dialog. */
 async function invite(tab: ChatTab, role: string): Promise<string> {
   await tab.page.getByRole('button', { name: 'Share' }).click()
   const dialog = tab.page.getByRole('dialog')
-  await dialog.getByRole('combobox', { name: 'As' }).selectOption(role)
-  await dialog.getByRole('button', { name: 'Make a link' }).click()
+  await dialog.getByRole('combobox', { name: 'Role', exact: true }).selectOption(role)
+  await dialog.getByRole('button', { name: 'Create link' }).click()
   await dialog.getByRole('button', { name: 'Copy invitation' }).click()
   await dialog.getByText('Copied').waitFor()
   const link = await dialog.getByRole('textbox', { name: 'Link' }).first().inputValue()
@@ -55,49 +55,49 @@ function numbers(count: number): string {
   return Array.from({ length: count }, (_, index) => index).join(' ')
 }
 
-describe('who comes', () => {
-  it('is asked for a token, is who it says over reloads, and is nobody after signing out', async () => {
+describe('a visitor', () => {
+  it('signs in with a token, stays signed in after a reload, and signs out', async () => {
     const visitor = await world.come()
     const tab = await visitor.open(world.site)
     const dialog = tab.page.getByRole('dialog')
-    await dialog.getByText('This server wants to know who you are.').waitFor()
+    await dialog.getByText('Sign in to continue.').waitFor()
     await hasNoViolation(tab.page)
     await tab.page.screenshot({ path: `${ARTIFACTS}people-sign-in.png` })
     await dialog.getByLabel('Token').fill('no token')
     await dialog.getByRole('button', { name: 'Sign in' }).click()
-    await dialog.getByText('Your token is not taken').waitFor()
+    await dialog.getByText('This token is invalid or has expired.').waitFor()
     await dialog.getByLabel('Token').fill(tokenOf('ada', 'Ada Lovelace'))
     await dialog.getByRole('button', { name: 'Sign in' }).click()
     await tab.status('Live')
     await tab.page.reload()
     await tab.status('Live')
-    // The tab's own storage has it: no address, and no other tab.
+    // The token is only in the tab's own storage.
     expect(tab.page.url()).not.toContain('token')
     expect(await tab.page.evaluate(() => JSON.stringify({ ...localStorage }).includes('eyJ'))).toBe(false)
-    await tab.page.getByRole('button', { name: 'Sessions' }).click()
+    await tab.page.getByRole('button', { name: 'Chats' }).click()
     await dialog.getByText('Signed in as Ada Lovelace').waitFor()
     await dialog.getByRole('button', { name: 'Sign out' }).click()
-    await tab.page.getByText('This server wants to know who you are.').waitFor()
+    await tab.page.getByText('Sign in to continue.').waitFor()
     expect(await tab.page.evaluate(() => sessionStorage.length)).toBe(0)
   })
 
-  it('may bring a token behind the # of a link, which leaves the address at once', async () => {
+  it('can open a link with a token in its fragment, which is removed from the address', async () => {
     const tab = await enter('Ada')
     expect(tab.page.url()).toMatch(/\/\?session=ses_[0-9a-z]+$/)
     expect(await tab.page.evaluate(() => window.history.length)).toBe(2)
   })
 
-  it('is warned before the token ends, and goes on with a fresh one over the same connection', async () => {
+  it('is warned before the token expires, and continues with a new one over the same connection', async () => {
     const visitor = await world.come()
     const tab = await visitor.open(`${world.site}#token=${tokenOf('ada', 'Ada', 50)}`)
     await tab.status('Live')
-    await tab.say('/demo count=2000 rate=50')
-    await tab.speaks(0, '0 1 2 3')
-    await tab.page.getByText('Your sign-in is nearly over.').waitFor()
-    await tab.page.getByRole('button', { name: 'Give a fresh token' }).click()
+    await tab.send('/demo count=2000 rate=50')
+    await tab.streams(0, '0 1 2 3')
+    await tab.page.getByText('Your session expires soon.').waitFor()
+    await tab.page.getByRole('button', { name: 'Enter a new token' }).click()
     await tab.page.getByLabel('Token').fill(tokenOf('ada', 'Ada'))
     await tab.page.getByRole('button', { name: 'Sign in' }).click()
-    await tab.page.getByText('Your sign-in is nearly over.').waitFor({ state: 'detached' })
+    await tab.page.getByText('Your session expires soon.').waitFor({ state: 'detached' })
     await expect.poll(() => visitor.sockets.sent.filter((type) => type === 'token').length).toBe(1)
     expect(visitor.sockets.count).toBe(1)
     await tab.page.getByRole('button', { name: 'Stop' }).click()
@@ -106,7 +106,7 @@ describe('who comes', () => {
 })
 
 describe('two windows and a phone', () => {
-  it('share a session: one asks, another stops it, the third redirects, and all see the same', async () => {
+  it('share a session: one sends, another stops the answer, the third interrupts, and all see the same', async () => {
     const ada = await enter('Ada', CLIPBOARD)
     const link = await invite(ada, 'editor')
     const [bob, cy] = await Promise.all([enter('Bob', { link }), enter('Cy', { link, ...PHONE })])
@@ -114,59 +114,59 @@ describe('two windows and a phone', () => {
     expect(new Set(all.map(({ session }) => session)).size).toBe(1)
     for (const { page } of all) expect(page.url()).not.toContain('#')
 
-    await ada.say('/demo count=2000 rate=50')
-    await Promise.all(all.map((tab) => tab.speaks(0, '0 1 2 3')))
+    await ada.send('/demo count=2000 rate=50')
+    await Promise.all(all.map((tab) => tab.streams(0, '0 1 2 3')))
     await bob.page.getByRole('button', { name: 'Stop' }).click()
     const stopped = await Promise.all(all.map((tab) => tab.answerTo('/demo count=2000 rate=50', 'cancelled')))
     expect(stopped).toEqual(all.map(() => stopped[0]))
     await ada.page.locator('.answer').getByText('Stopped by Bob').waitFor()
 
-    await ada.say('/demo count=2000 rate=60')
-    await Promise.all(all.map((tab) => tab.speaks(1, '0 1 2 3')))
+    await ada.send('/demo count=2000 rate=60')
+    await Promise.all(all.map((tab) => tab.streams(1, '0 1 2 3')))
     await cy.page.getByRole('textbox', { name: 'Message' }).fill('/demo count=60 rate=60')
-    await ada.page.locator('.typing').getByText('Cy is writing').waitFor()
+    await ada.page.locator('.typing').getByText('Cy is typing').waitFor()
     await ada.page.screenshot({ path: `${ARTIFACTS}people-shared-desktop.png` })
     await cy.page.screenshot({ path: `${ARTIFACTS}people-shared-phone.png` })
     await cy.page.getByRole('textbox', { name: 'Message' }).press('Enter')
-    await Promise.all(all.map((tab) => tab.speaks(2, '0 1 2 3')))
+    await Promise.all(all.map((tab) => tab.streams(2, '0 1 2 3')))
     await bob.page.reload()
-    const redirected = await Promise.all(all.map((tab) => tab.answerTo('/demo count=2000 rate=60', 'superseded')))
-    expect(redirected).toEqual(all.map(() => redirected[0]))
+    const interrupted = await Promise.all(all.map((tab) => tab.answerTo('/demo count=2000 rate=60', 'superseded')))
+    expect(interrupted).toEqual(all.map(() => interrupted[0]))
     const answers = await Promise.all(all.map((tab) => tab.answerTo('/demo count=60 rate=60', 'completed')))
     expect(answers).toEqual([numbers(60), numbers(60), numbers(60)])
-    await ada.page.locator('.typing').getByText('Cy is writing').waitFor({ state: 'detached' })
-    for (const { page } of all) await page.getByRole('button', { name: '3 here' }).waitFor()
-    await ada.page.getByRole('button', { name: '3 here' }).click()
+    await ada.page.locator('.typing').getByText('Cy is typing').waitFor({ state: 'detached' })
+    for (const { page } of all) await page.getByRole('button', { name: '3 online' }).waitFor()
+    await ada.page.getByRole('button', { name: '3 online' }).click()
     await ada.page.getByRole('dialog').getByText('phone').waitFor()
     await hasNoViolation(ada.page)
-    await ada.page.screenshot({ path: `${ARTIFACTS}people-here.png` })
-    // The same on a phone, in the dark: who writes, and who is here.
+    await ada.page.screenshot({ path: `${ARTIFACTS}people-online.png` })
+    // The same on a phone, in the dark theme.
     await cy.page.emulateMedia({ colorScheme: 'dark' })
     await bob.page.getByRole('textbox', { name: 'Message' }).fill('A moment')
-    await cy.page.locator('.typing').getByText('Bob is writing').waitFor()
+    await cy.page.locator('.typing').getByText('Bob is typing').waitFor()
     await hasNoViolation(cy.page)
     await cy.page.screenshot({ path: `${ARTIFACTS}people-typing-phone.png` })
-    await cy.page.getByRole('button', { name: '3 here' }).click()
-    await cy.page.getByRole('dialog').getByText('writing').waitFor()
+    await cy.page.getByRole('button', { name: '3 online' }).click()
+    await cy.page.getByRole('dialog').getByText('typing').waitFor()
     await hasNoViolation(cy.page)
-    await cy.page.screenshot({ path: `${ARTIFACTS}people-here-phone.png` })
+    await cy.page.screenshot({ path: `${ARTIFACTS}people-online-phone.png` })
   })
 })
 
-describe('what a role allows', () => {
-  it('is offered, and nothing else: a viewer reads, an approver decides, and a new role holds at once', async () => {
+describe('a role', () => {
+  it('limits what the page offers: a viewer reads, an approver decides, and a new role applies at once', async () => {
     const ada = await enter('Ada', CLIPBOARD)
     const vera = await enter('Vera', { link: await invite(ada, 'viewer') })
     const paul = await enter('Paul', { link: await invite(ada, 'approver') })
-    await vera.page.getByText('You are watching.').waitFor()
-    await paul.page.getByText('You decide here').waitFor()
+    await vera.page.getByText('View only.').waitFor()
+    await paul.page.getByText('You can approve or deny tool calls.').waitFor()
     for (const { page } of [vera, paul]) expect(await page.getByRole('textbox').count()).toBe(0)
 
     const opened: unknown[] = []
-    const door = tool({ name: 'open_door', approval: true, execute: (input) => opened.push(input) })
-    await world.join(ada.session, [door], tokenOf('ada', 'Ada'))
-    await ada.say('/demo tool=open_door input={"door":"front"} count=3 rate=0')
-    await vera.page.getByText('An owner or an approver decides about this.').waitFor()
+    const gate = tool({ name: 'open_gate', approval: true, execute: (input) => opened.push(input) })
+    await world.join(ada.session, [gate], tokenOf('ada', 'Ada'))
+    await ada.send('/demo tool=open_gate input={"gate":"front"} count=3 rate=0')
+    await vera.page.getByText('Only an owner or approver can approve this.').waitFor()
     expect(await vera.page.getByRole('button', { name: 'Approve' }).count()).toBe(0)
     await hasNoViolation(vera.page)
     await paul.page.getByRole('textbox', { name: 'Reason' }).fill('It is her mother')
@@ -176,30 +176,30 @@ describe('what a role allows', () => {
       await tab.page.locator('.tool-decision').getByText('Approved by Paul: It is her mother').waitFor()
       await tab.answer(0, 'completed')
     }
-    expect(opened).toEqual([{ door: 'front' }])
+    expect(opened).toEqual([{ gate: 'front' }])
 
     await ada.page.getByRole('button', { name: 'Share' }).click()
     await ada.page.getByRole('combobox', { name: 'Role of Vera' }).selectOption('editor')
-    await vera.say('/demo count=3 rate=0')
+    await vera.send('/demo count=3 rate=0')
     expect(await ada.answer(1, 'completed')).toBe('0 1 2')
     await ada.page.locator('.message').getByText('Vera').waitFor()
-    // A session is not left without an owner.
+    // The last owner cannot give up the role.
     await ada.page.getByRole('combobox', { name: 'Role of Ada' }).selectOption('viewer')
-    await ada.page.getByText('A session needs an owner').waitFor()
-    // Chromium itself tells of what was refused.
+    await ada.page.getByText('Make someone else an owner first.').waitFor()
+    // Chromium logs the refused request.
     for (const visitor of world.visitors) visitor.excuse('409')
   })
 
-  it('ends at once for who is removed, and what they saw goes from their page; their old invitation lets nobody in', async () => {
+  it('ends at once for a removed member, whose page shows nothing more and whose invitation is invalid', async () => {
     const ada = await enter('Ada', CLIPBOARD)
     const link = await invite(ada, 'viewer')
     const eve = await enter('Eve', { link })
-    await ada.say('/demo count=2000 rate=50')
-    await eve.speaks(0, '0 1 2 3')
+    await ada.send('/demo count=2000 rate=50')
+    await eve.streams(0, '0 1 2 3')
     await ada.page.getByRole('button', { name: 'Share' }).click()
     await ada.page.getByRole('button', { name: 'Remove: Eve' }).click()
     await ada.page.getByRole('button', { name: 'Remove Eve' }).click()
-    await eve.page.getByText('You are no member any more').waitFor()
+    await eve.page.getByText('You’re no longer a member').waitFor()
     expect(await eve.page.locator('.answer').count()).toBe(0)
     await ada.page.getByRole('listitem', { name: 'Eve' }).waitFor({ state: 'detached' })
     await eve.page.screenshot({ path: `${ARTIFACTS}people-removed.png` })
@@ -207,37 +207,37 @@ describe('what a role allows', () => {
     await eve.page.evaluate((hash) => {
       window.location.hash = hash
     }, new URL(link).hash)
-    await eve.page.getByText('The invitation was not taken').waitFor()
-    await eve.page.getByText('This session is not open to you').waitFor()
+    await eve.page.getByText('Couldn’t accept the invitation.').waitFor()
+    await eve.page.getByText('You don’t have access to this chat').waitFor()
     expect(eve.page.url()).not.toContain('#')
-    await ada.page.getByRole('button', { name: /^Take back/ }).click()
-    await ada.page.getByText('Open invitations').waitFor({ state: 'detached' })
-    // Chromium itself tells of the invitation that was refused.
+    await ada.page.getByRole('button', { name: /^Revoke/ }).click()
+    await ada.page.getByText('Pending invitations').waitFor({ state: 'detached' })
+    // Chromium logs the refused invitation.
     for (const visitor of world.visitors) visitor.excuse('403')
   })
 })
 
 describe('names and titles', () => {
-  it('are text, whatever they hold', async () => {
-    const harm = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
+  it('are text, even if they contain HTML', async () => {
+    const html = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
     const visitor = await world.come(CLIPBOARD)
-    const tab = await visitor.open(`${world.site}#token=${tokenOf('mal"><svg onload=pwned=1>', harm)}`)
+    const tab = await visitor.open(`${world.site}#token=${tokenOf('mal"><svg onload=pwned=1>', html)}`)
     await tab.status('Live')
-    await tab.say('/demo count=1')
+    await tab.send('/demo count=1')
     await tab.answer(0, 'completed')
     await fetch(`${world.site}v1/sessions/${tab.session}`, {
       method: 'PATCH',
       headers: { authorization: `Bearer ${tokenOf('mal"><svg onload=pwned=1>')}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ title: harm }),
+      body: JSON.stringify({ title: html }),
     })
-    await tab.page.locator('h1 .title').getByText(harm).waitFor()
-    expect(await tab.page.title()).toBe(`${harm} · Parley`)
-    await tab.page.getByRole('button', { name: 'Sessions' }).click()
-    await tab.page.getByRole('dialog').locator('strong').getByText(harm).waitFor()
-    await tab.page.getByRole('dialog').locator('.session-title').getByText(harm).waitFor()
+    await tab.page.locator('h1 .title').getByText(html).waitFor()
+    expect(await tab.page.title()).toBe(`${html} · Parley`)
+    await tab.page.getByRole('button', { name: 'Chats' }).click()
+    await tab.page.getByRole('dialog').locator('strong').getByText(html).waitFor()
+    await tab.page.getByRole('dialog').locator('.session-title').getByText(html).waitFor()
     await tab.page.keyboard.press('Escape')
     await tab.page.getByRole('button', { name: 'Share' }).click()
-    await tab.page.locator('.member-name').getByText(harm).waitFor()
+    await tab.page.locator('.member-name').getByText(html).waitFor()
     const found = await tab.page.evaluate(() => ({
       pwned: 'pwned' in window,
       elements: document.querySelectorAll('#root :is(img, script, [onerror], [onload])').length,
@@ -246,8 +246,8 @@ describe('names and titles', () => {
   })
 })
 
-describe('everybody', () => {
-  it('can read and work the dialogs, in light and dark and on a phone', async () => {
+describe('the dialogs', () => {
+  it('are accessible and fit, in light and dark themes and on a phone', async () => {
     const ada = await enter('Ada', { viewport: { width: 1_280, height: 900 }, ...CLIPBOARD })
     const link = new URL(await invite(ada, 'editor'))
     const token = new URLSearchParams(link.hash.slice(1)).get('invite')
@@ -258,28 +258,32 @@ describe('everybody', () => {
         body: JSON.stringify({ token }),
       })
     }
-    await ada.say('/demo count=3 rate=0')
+    await ada.send('/demo count=3 rate=0')
     await ada.answer(0, 'completed')
     await ada.page.getByRole('button', { name: 'Share' }).click()
     const dialog = ada.page.getByRole('dialog')
-    await dialog.getByRole('button', { name: 'Make a link' }).click()
-    await dialog.getByText('It is shown only now').waitFor()
+    await dialog.getByRole('button', { name: 'Create link' }).click()
+    await dialog.getByText('it won’t be shown again').waitFor()
     await dialog.getByRole('button', { name: 'Remove: Zoë' }).click()
-    await isFineInAll(ada, 'share')
+    await fitsEverywhere(ada, 'share')
     await dialog.getByRole('button', { name: 'Close' }).click()
-    await ada.page.getByRole('navigation', { name: 'Sessions' }).getByRole('button', { name: /^More/ }).first().click()
-    await ada.page.getByRole('heading', { name: 'Session', exact: true }).waitFor()
+    await ada.page
+      .getByRole('navigation', { name: 'Chats' })
+      .getByRole('button', { name: /^Options for/ })
+      .first()
+      .click()
+    await ada.page.getByRole('heading', { name: 'Chat settings' }).waitFor()
     await ada.page.getByRole('textbox', { name: 'Title' }).waitFor()
-    await isFineInAll(ada, 'session')
+    await fitsEverywhere(ada, 'session')
     await ada.page.keyboard.press('Escape')
     await ada.page.getByRole('button', { name: 'Connection' }).click()
     await ada.page.getByText('WebSocket', { exact: true }).waitFor()
-    await isFineInAll(ada, 'connection')
+    await fitsEverywhere(ada, 'connection')
   })
 })
 
-/** In both colour schemes, and as small as a phone. */
-async function isFineInAll({ page }: ChatTab, name: string): Promise<void> {
+/** In light and dark themes and at phone size, the page is accessible and does not overflow. */
+async function fitsEverywhere({ page }: ChatTab, name: string): Promise<void> {
   for (const look of ['light', 'dark', 'phone'] as const) {
     await page.emulateMedia({ colorScheme: look === 'dark' ? 'dark' : 'light' })
     await page.setViewportSize(look === 'phone' ? PHONE.viewport : { width: 1_280, height: 900 })

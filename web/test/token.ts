@@ -1,9 +1,9 @@
-// Tokens as whoever runs a server would hand them out: HS256 (RFC 7515), by the secret that the test's server has.
+// Access tokens for tests: JWTs signed with HS256 (RFC 7515) and the test server's secret.
 import { createHmac } from 'node:crypto'
 
 export const SECRET = 'a secret that only the tests of the page know'
 
-/** @param seconds that it holds */
+/** @param seconds until the token expires */
 export function tokenOf(user: string, name?: string, seconds = 3_600): string {
   const now = Math.floor(Date.now() / 1_000)
   const claims = { sub: user, iat: now, exp: now + seconds, ...(name === undefined ? {} : { name }) }

@@ -1,31 +1,31 @@
-// CatchUpPoller: fetches by a poll on the side what a feed is known to lack: the server has answered a command with a cursor,
-// and the stream, or the long poll, has not brought what stands there. A stream that goes on bringing nothing is stalled.
+// CatchUpPoller: polls for entries that a feed is known to lack, because the server has answered a command with a
+// cursor that the stream or the long poll has not reached. A stream that stays behind its polls counts as stalled.
 import type { Clock } from '../../client-options.ts'
 import { HttpFailure } from './http-failure.ts'
 
 export interface CatchUpPollerPorts {
   readonly clock: Clock
-  /** Milliseconds for which a stream may bring nothing while a poll does. */
+  /** How long a stream may stay behind its polls, in milliseconds. */
   readonly stallMs: number
-  /** Whether anybody still waits. */
-  waits(): boolean
-  /** Asks for what has come meanwhile, and hands it on. @returns whether there was anything */
+  /** Whether the feed still lacks something. */
+  isNeeded(): boolean
+  /** Polls, and delivers the entries. @returns whether there were any */
   fetch(): Promise<boolean>
-  /** It does not come, by no means. */
+  /** The missing entries do not arrive, neither by the stream nor by polls. */
   stalled(reason: string): void
 }
 
-/** Milliseconds that what the server has done may take to come by itself. */
-const FIRST_MS = 1_000
-const TRIES = 8
+/** How long the feed may take before the first poll, in milliseconds. */
+const FIRST_DELAY_MS = 1_000
+const MAX_ATTEMPTS = 8
 
 export class CatchUpPoller {
   readonly #ports: CatchUpPollerPorts
-  #cancel: (() => void) | undefined
-  #tries = 0
-  /** When a poll first brought what the stream had not. */
-  #behindSince: number | undefined
-  #cancelJudgement: (() => void) | undefined
+  #cancelTimer: (() => void) | undefined
+  #attempts = 0
+  /** When a poll first delivered entries that the stream had not. */
+  #lateSince: number | undefined
+  #cancelStallTimer: (() => void) | undefined
   #fetching = false
   #closed = false
 
@@ -33,64 +33,64 @@ export class CatchUpPoller {
     this.#ports = ports
   }
 
-  /** Somebody waits for what should be on its way. */
-  begin(): void {
-    if (this.#cancel !== undefined || this.#fetching || this.#closed) return
-    const wait = FIRST_MS * (1 + this.#tries / 2)
-    this.#cancel = this.#ports.clock.after(wait, () => {
-      this.#cancel = undefined
-      this.#try().catch((error: unknown) => this.#ports.stalled(String(error)))
+  /** The feed lacks entries that should be on their way. */
+  start(): void {
+    if (this.#cancelTimer !== undefined || this.#fetching || this.#closed) return
+    const wait = FIRST_DELAY_MS * (1 + this.#attempts / 2)
+    this.#cancelTimer = this.#ports.clock.after(wait, () => {
+      this.#cancelTimer = undefined
+      this.#poll().catch((error: unknown) => this.#ports.stalled(String(error)))
     })
   }
 
-  /** The stream brought something: it lives. */
-  heard(): void {
-    this.#behindSince = undefined
-    this.#cancelJudgement?.()
-    if (!this.#ports.waits()) this.#rest()
+  /** The stream has delivered bytes: it works. */
+  streamReceived(): void {
+    this.#lateSince = undefined
+    this.#cancelStallTimer?.()
+    if (!this.#ports.isNeeded()) this.#stop()
   }
 
-  /** Something was handed on, whichever way it came. */
-  advanced(): void {
-    this.#tries = 0
-    if (!this.#ports.waits()) this.#rest()
+  /** The feed has advanced, by the stream or by a poll. */
+  delivered(): void {
+    this.#attempts = 0
+    if (!this.#ports.isNeeded()) this.#stop()
   }
 
   close(): void {
     this.#closed = true
-    this.#rest()
-    this.#cancelJudgement?.()
+    this.#stop()
+    this.#cancelStallTimer?.()
   }
 
-  #rest(): void {
-    this.#tries = 0
-    this.#cancel?.()
-    this.#cancel = undefined
+  #stop(): void {
+    this.#attempts = 0
+    this.#cancelTimer?.()
+    this.#cancelTimer = undefined
   }
 
-  async #try(): Promise<void> {
+  async #poll(): Promise<void> {
     const { clock, stallMs } = this.#ports
-    if (this.#closed || !this.#ports.waits()) return this.#rest()
-    this.#tries += 1
-    if (this.#tries > TRIES) return this.#ports.stalled('What the server has done cannot be seen.')
+    if (this.#closed || !this.#ports.isNeeded()) return this.#stop()
+    this.#attempts += 1
+    if (this.#attempts > MAX_ATTEMPTS) return this.#ports.stalled('Polls did not return the result of a command.')
     this.#fetching = true
-    let lacked = false
+    let wasBehind = false
     try {
-      lacked = await this.#ports.fetch()
+      wasBehind = await this.#ports.fetch()
     } catch (error) {
-      // The feed itself runs into what is wrong, if it stays so.
+      // If the problem persists, the feed itself reports it.
       if (!(error instanceof HttpFailure)) throw error
     } finally {
       this.#fetching = false
     }
     if (this.#closed) return
-    if (lacked && this.#behindSince === undefined) {
-      this.#behindSince = clock.now()
-      this.#cancelJudgement = clock.after(stallMs, () => {
-        if (!this.#closed && this.#behindSince !== undefined) this.#ports.stalled('The stream brings nothing.')
+    if (wasBehind && this.#lateSince === undefined) {
+      this.#lateSince = clock.now()
+      this.#cancelStallTimer = clock.after(stallMs, () => {
+        if (!this.#closed && this.#lateSince !== undefined) this.#ports.stalled('The stream delivers nothing.')
       })
     }
-    if (this.#ports.waits()) this.begin()
-    else this.#rest()
+    if (this.#ports.isNeeded()) this.start()
+    else this.#stop()
   }
 }

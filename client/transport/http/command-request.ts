@@ -15,17 +15,17 @@ export function sessionPath(session: string): string {
   return `/v1/sessions/${encodeURIComponent(session)}`
 }
 
-/** @param tools of this client in the session: the node that is asked may not be the one that was told of them */
+/** @param tools of this client in the session: another node than the one that knows them may get the request */
 export function requestOf(command: PostedCommand, tools: readonly Tool[] = []): CommandRequest {
   const key = { 'Idempotency-Key': command.id }
   const at = sessionPath(command.session)
   switch (command.type) {
     case 'send': {
-      const { type: _, id: __, session: ___, trace, ...said } = command
-      const body = tools.length === 0 ? said : { ...said, tools: tools.map(({ name }) => name) }
-      const traced = trace === undefined ? {} : { traceparent: trace }
-      // Its entries come as all others do; the answer only says that it was taken.
-      return { path: `${at}/messages`, headers: { ...key, Prefer: 'respond-async', ...traced }, body }
+      const { type: _, id: __, session: ___, trace, ...content } = command
+      const body = tools.length === 0 ? content : { ...content, tools: tools.map(({ name }) => name) }
+      const traceHeader = trace === undefined ? {} : { traceparent: trace }
+      // The feed delivers the answer's entries; the response only confirms the message.
+      return { path: `${at}/messages`, headers: { ...key, Prefer: 'respond-async', ...traceHeader }, body }
     }
     case 'cancel': {
       const { type: _, id: __, session: ___, ...body } = command
@@ -44,11 +44,11 @@ export function requestOf(command: PostedCommand, tools: readonly Tool[] = []): 
   }
 }
 
-/** @param answer a success */
+/** @param answer a successful one */
 export function okOf(command: PostedCommand, answer: HttpAnswer): Ok {
   const body = (answer.body ?? {}) as Record<string, unknown>
   const { run, until } = body
-  // A job is about a run; how far the command itself has come stands beside it.
+  // The body describes the run as a job; the header has the position of the command itself.
   const cursor = answer.header('parley-cursor') ?? body.cursor
   const duplicate = body.duplicate === true || answer.header('idempotent-replayed') === 'true'
   return {
@@ -68,7 +68,7 @@ export function errorOf(id: string, failure: HttpFailure): ErrorFrame {
   return { type: 'error', id, code, message, retryable, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
 }
 
-/** Whether it ends a run: then the answer may not overtake the entries up to its cursor. */
+/** Whether the command ends a run. Its answer must not overtake the entries up to its cursor. */
 export function isFinal(command: PostedCommand): boolean {
   return command.type === 'cancel' || (command.type === 'send' && command.policy === 'interrupt')
 }

@@ -1,64 +1,66 @@
-// readStream: the frames of an event stream, handed on as they come, until it ends or is silent for too long.
+// readStream: parses the frames of an event stream until the stream ends or is silent for too long.
 import type { ServerFrame } from '@parley/protocol'
 import type { Clock } from '../../client-options.ts'
 import { HttpFailure } from './http-failure.ts'
 import { type SseEvent, SseParser } from './sse-parser.ts'
 
-export interface StreamReading {
+export interface StreamReader {
   readonly clock: Clock
-  /** Milliseconds for which it may be silent, from now on. */
-  patienceMs(): number
-  /** Bytes came, be it a sign of life only. */
-  heard(): void
+  /** The timeout of the next bytes, in milliseconds. */
+  timeoutMs(): number
+  /** Bytes have arrived, possibly only a heartbeat. */
+  received(): void
   frames(frames: readonly ServerFrame[]): void
-  /** Ends the request, and with it the body. */
-  end(): void
+  /** Aborts the request and its body. */
+  abort(): void
 }
 
-/** Resolves when the body has ended. @throws HttpFailure `late` after silence; whatever the body throws */
-export async function readStream(body: ReadableStream<Uint8Array>, reading: StreamReading): Promise<void> {
+/** Resolves when the body ends. @throws HttpFailure `timeout` after silence; the errors of the body */
+export async function readStream(body: ReadableStream<Uint8Array>, reading: StreamReader): Promise<void> {
   const { clock } = reading
   const parser = new SseParser()
   const reader = body.getReader()
-  let late = false
-  const watch = (): (() => void) =>
-    clock.after(reading.patienceMs(), () => {
-      late = true
-      reading.end()
+  let isTimedOut = false
+  const startTimer = (): (() => void) =>
+    clock.after(reading.timeoutMs(), () => {
+      isTimedOut = true
+      reading.abort()
     })
-  let cancel = watch()
+  let cancel = startTimer()
   try {
     for (;;) {
       const { done, value } = await reader.read()
       cancel()
       if (done) return
-      reading.heard()
+      reading.received()
       const frames = parser.push(value).flatMap(framesOf)
       if (frames.length > 0) reading.frames(frames)
-      cancel = watch()
+      cancel = startTimer()
     }
   } catch (error) {
-    throw late ? new HttpFailure('late', 'The stream was silent for too long.', { cause: error }) : error
+    throw isTimedOut ? new HttpFailure('timeout', 'The stream timed out.', { cause: error }) : error
   } finally {
     cancel()
   }
 }
 
-/** Frames that are no entries. */
-const CONTROLS: ReadonlySet<string> = new Set(['attached', 'live', 'presence', 'goaway'])
+/** Frames other than entries. */
+const CONTROL_FRAMES: ReadonlySet<string> = new Set(['attached', 'live', 'presence', 'goaway'])
 
-/** Data that is no frame means a stream that is not Parley's. */
+/** Data that is not a frame shows that the stream is not Parley's. */
 function framesOf({ event, data }: SseEvent): readonly ServerFrame[] {
   let value: unknown
   try {
     value = JSON.parse(data)
   } catch (error) {
-    throw new HttpFailure('foreign', 'The stream holds something that is no event.', { cause: error })
+    throw new HttpFailure('intermediary', 'The stream contains an invalid event.', { cause: error })
   }
-  if (typeof value !== 'object' || value === null) throw new HttpFailure('foreign', 'The stream holds no event.')
+  if (typeof value !== 'object' || value === null) {
+    throw new HttpFailure('intermediary', 'The stream contains an invalid event.')
+  }
   const { session, cursor, event: body } = value as Record<string, unknown>
   const isEntry = typeof cursor === 'string' && typeof session === 'string' && typeof body === 'object' && body !== null
   if (isEntry) return [{ ...value, type: 'entry' } as ServerFrame]
-  // Whatever later servers may add is passed over.
-  return CONTROLS.has(event) ? [{ ...value, type: event } as ServerFrame] : []
+  // Events of later protocol versions are ignored.
+  return CONTROL_FRAMES.has(event) ? [{ ...value, type: event } as ServerFrame] : []
 }

@@ -1,20 +1,20 @@
-// FeedPosition: up to where a session was handed on, whichever way it came: what comes a second time is kept back, and
-// who waits for a place is called when it is reached. Does no I/O.
+// FeedPosition: how far a session's frames have been delivered, over a stream or polls. It drops frames that arrive
+// twice, and calls the waiters of a cursor when it is reached. Does no I/O.
 import type { Attach, Event, ServerFrame } from '@parley/protocol'
 import { isAfter } from '@parley/protocol/position'
 
 interface Waiter {
   readonly cursor: string
-  readonly then: () => void
+  readonly callback: () => void
 }
 
-export interface Passed {
-  readonly news: readonly ServerFrame[]
+export interface Filtered {
+  readonly frames: readonly ServerFrame[]
   /**
-   * An entry stands for several outputs, of which some were handed on before: it cannot be taken apart, and what comes
-   * after it has to be asked for again, from here.
+   * An entry merges several outputs, some of which were delivered before. It cannot be split, so the following entries
+   * must be requested again from here.
    */
-  readonly torn: boolean
+  readonly isSplit: boolean
 }
 
 export class FeedPosition {
@@ -22,11 +22,11 @@ export class FeedPosition {
   #cursor: string | undefined
   #role: string | undefined
   #live = false
-  /** By run that has not ended, the index of the output that comes next. */
+  /** By unfinished run, the index of the next output. */
   readonly #next = new Map<string, number>()
-  #waiting: Waiter[] = []
+  #waiters: Waiter[] = []
 
-  /** @param attach the command that is answered by `attached` */
+  /** @param attach the command that `attached` answers */
   constructor(attach: Attach) {
     this.#attach = attach.id
     this.#cursor = attach.after
@@ -40,7 +40,7 @@ export class FeedPosition {
     return this.#role !== undefined
   }
 
-  /** The reader's, in the session, when it was attached last. */
+  /** The reader's role, as of the last `attached`. */
   get role(): string | undefined {
     return this.#role
   }
@@ -49,42 +49,42 @@ export class FeedPosition {
     return this.#live
   }
 
-  /** A run was under way when something last came. */
+  /** Whether a run was active as of the last frame. */
   get isRunning(): boolean {
     return this.#next.size > 0
   }
 
-  get waits(): boolean {
-    return this.#waiting.length > 0
+  get hasWaiters(): boolean {
+    return this.#waiters.length > 0
   }
 
-  /** What of these frames is news, as a WebSocket would have brought it. */
-  pass(frames: readonly ServerFrame[]): Passed {
-    const news: ServerFrame[] = []
-    for (const frame of frames) {
+  /** Returns the new frames, as a WebSocket would have delivered them. */
+  filter(received: readonly ServerFrame[]): Filtered {
+    const frames: ServerFrame[] = []
+    for (const frame of received) {
       if (frame.type === 'attached') {
         const reset = frame.reset === true
-        if (reset) this.#forget()
-        // A stream that goes on where the one before broke off is no news.
-        if (reset || frame.role !== this.#role) news.push({ ...frame, id: this.#attach })
+        if (reset) this.#reset()
+        // A stream that resumes at this position is no news to the session.
+        if (reset || frame.role !== this.#role) frames.push({ ...frame, id: this.#attach })
         this.#role = frame.role
       } else if (frame.type === 'entry') {
         if (this.reached(frame.cursor)) continue
-        if (this.#isTorn(frame.event)) return { news, torn: true }
+        if (this.#isSplit(frame.event)) return { frames, isSplit: true }
         this.#cursor = frame.cursor
-        news.push(frame)
+        frames.push(frame)
       } else {
         if (frame.type === 'live') {
           this.#live = true
           this.advance(frame.cursor)
         }
-        news.push(frame)
+        frames.push(frame)
       }
     }
-    return { news, torn: false }
+    return { frames, isSplit: false }
   }
 
-  /** Everything up to there was passed, also where nothing of it was to be seen. */
+  /** Marks everything up to a cursor as delivered, even if there were no visible entries. */
   advance(cursor: string): void {
     if (!this.reached(cursor)) this.#cursor = cursor
   }
@@ -93,21 +93,21 @@ export class FeedPosition {
     return this.#cursor !== undefined && !isAfter(cursor, this.#cursor)
   }
 
-  wait(cursor: string, then: () => void): void {
-    this.#waiting.push({ cursor, then })
+  addWaiter(cursor: string, callback: () => void): void {
+    this.#waiters.push({ cursor, callback })
   }
 
-  /** Calls those whose place was reached. To be called when what was passed has been handed on. */
-  release(): void {
-    if (this.#waiting.length === 0) return
-    const reached = this.#waiting.filter(({ cursor }) => this.reached(cursor))
+  /** Calls the waiters of reached cursors. Must follow the delivery of the frames. */
+  notifyReached(): void {
+    if (this.#waiters.length === 0) return
+    const reached = this.#waiters.filter(({ cursor }) => this.reached(cursor))
     if (reached.length === 0) return
-    this.#waiting = this.#waiting.filter((waiter) => !reached.includes(waiter))
-    for (const { then } of reached) then()
+    this.#waiters = this.#waiters.filter((waiter) => !reached.includes(waiter))
+    for (const { callback } of reached) callback()
   }
 
-  /** Follows the indexes of the outputs. @returns whether a part of the event was handed on before */
-  #isTorn(event: Event): boolean {
+  /** Tracks the indexes of outputs. @returns whether a part of the event was delivered before */
+  #isSplit(event: Event): boolean {
     switch (event.type) {
       case 'run.output': {
         const next = this.#next.get(event.run) ?? 0
@@ -128,13 +128,13 @@ export class FeedPosition {
     }
   }
 
-  #forget(): void {
+  #reset(): void {
     this.#cursor = undefined
     this.#next.clear()
   }
 
-  /** Nobody waits here any more. @returns those who did */
-  leave(): readonly Waiter[] {
-    return this.#waiting.splice(0)
+  /** @returns the removed waiters */
+  removeWaiters(): readonly Waiter[] {
+    return this.#waiters.splice(0)
   }
 }

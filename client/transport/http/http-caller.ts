@@ -1,45 +1,45 @@
-// HttpCaller: requests to one server, with the token and this client's name on each. Every request ends: by its answer,
-// by its time, or with the link.
+// HttpCaller: requests to one server, each with the access token and this client's name. Every request ends: with an
+// answer, by its timeout, or with the transport.
 import type { Clock } from '../../client-options.ts'
-import { failureOf, HttpFailure, isOf } from './http-failure.ts'
+import { failureOf, HttpFailure, hasMediaType } from './http-failure.ts'
 
 export interface HttpCall {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
-  /** After the server's address. */
+  /** The path after the server's address. */
   readonly path: string
   readonly accept: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: unknown
-  /** Milliseconds: until the answer is here, or, of a stream, its head. */
+  /** Timeout of the answer, or of a stream's head, in milliseconds. */
   readonly timeoutMs: number
-  /** Ends it before its time; left out: `close` does. */
+  /** Aborts the request. Without a signal, `close` does. */
   readonly signal?: AbortSignal
-  /** It is to go out also when the page is left. */
+  /** The browser completes the request even if the page is closed. */
   readonly keepalive?: true
 }
 
 export interface HttpAnswer {
-  /** Undefined when it has none. */
+  /** The parsed JSON; undefined if there is no body. */
   readonly body: unknown
   header(name: string): string | undefined
 }
 
 export interface HttpCallerOptions {
-  /** Without a last `/`. */
+  /** Without a trailing `/`. */
   readonly url: string
   readonly token: () => Promise<string | undefined>
   readonly fetch: typeof fetch
   readonly clock: Clock
   readonly connection: string
-  /** Told where there is no token. */
+  /** Sent if there is no access token. */
   readonly client?: () => string
-  /** The door that this client reads by, as it is told to the server. */
-  readonly door?: string
+  /** The transport over which this client reads, as the protocol names it. */
+  readonly readsOver?: string
 }
 
 export class HttpCaller {
   readonly #options: HttpCallerOptions
-  /** Calls that nobody else ends. */
+  /** Requests without a signal of their own. */
   readonly #calls = new Set<AbortController>()
   #token: { readonly value: string | undefined } | undefined
 
@@ -47,20 +47,20 @@ export class HttpCaller {
     this.#options = options
   }
 
-  /** Ends what is under way. */
+  /** Aborts the requests in progress. */
   close(): void {
     for (const controller of this.#calls) controller.abort()
   }
 
-  /** The next request asks for the token again. */
+  /** The next request gets the access token again. */
   renew(): void {
     this.#token = undefined
   }
 
-  /** An answer that is here as a whole. @throws HttpFailure */
+  /** Reads a complete answer. @throws HttpFailure */
   async json(call: HttpCall): Promise<HttpAnswer> {
-    const { answer, release } = await this.#within(call, async (signal) => {
-      const response = await this.#answer(call, signal)
+    const { answer, release } = await this.#withTimeout(call, async (signal) => {
+      const response = await this.#exchange(call, signal)
       const body: unknown = response.status === 204 ? undefined : await response.json()
       return { body, header: (name: string) => response.headers.get(name) ?? undefined }
     })
@@ -68,18 +68,18 @@ export class HttpCaller {
     return answer
   }
 
-  /** An answer whose body comes bit by bit; its time is over with its head. @throws HttpFailure */
+  /** Reads an answer's head; the body is a stream without a timeout. @throws HttpFailure */
   async stream(call: HttpCall): Promise<ReadableStream<Uint8Array>> {
-    const { answer } = await this.#within(call, async (signal) => {
-      const { body } = await this.#answer(call, signal)
-      if (body === null) throw new HttpFailure('foreign', 'The answer has no body.')
+    const { answer } = await this.#withTimeout(call, async (signal) => {
+      const { body } = await this.#exchange(call, signal)
+      if (body === null) throw new HttpFailure('intermediary', 'The answer has no body.')
       return body
     })
-    // The signal is not let go of: it ends the body, too.
+    // The signal stays connected, because it also aborts the body.
     return answer
   }
 
-  async #within<T>(
+  async #withTimeout<T>(
     call: HttpCall,
     use: (signal: AbortSignal) => Promise<T>,
   ): Promise<{ readonly answer: T; release(): void }> {
@@ -93,29 +93,30 @@ export class HttpCaller {
     if (call.signal === undefined) this.#calls.add(controller)
     else if (call.signal.aborted) end()
     call.signal?.addEventListener('abort', end)
-    let late = false
+    let isTimedOut = false
     const cancel = clock.after(call.timeoutMs, () => {
-      late = true
+      isTimedOut = true
       controller.abort()
     })
     try {
       return { answer: await use(controller.signal), release }
     } catch (error) {
       release()
-      if (late) throw new HttpFailure('late', 'The server did not answer in time.', { cause: error })
+      if (isTimedOut)
+        throw new HttpFailure('timeout', `The server did not answer within ${call.timeoutMs} ms.`, { cause: error })
       if (error instanceof HttpFailure) throw error
-      throw new HttpFailure('network', 'The server was not reached.', { cause: error })
+      throw new HttpFailure('network', 'Couldn’t reach the server.', { cause: error })
     } finally {
       cancel()
     }
   }
 
-  async #answer(call: HttpCall, signal: AbortSignal): Promise<Response> {
+  async #exchange(call: HttpCall, signal: AbortSignal): Promise<Response> {
     this.#token ??= { value: await this.#options.token() }
     const used = this.#token
     let response = await this.#send(call, used.value, signal)
     if (response.status === 401) {
-      // The token may have run out: one asked for now may be taken.
+      // The access token may have expired: try a fresh one.
       const value = await this.#options.token()
       this.#token = { value }
       if (value !== used.value) {
@@ -124,20 +125,20 @@ export class HttpCaller {
       }
     }
     if (!response.ok) throw await failureOf(response)
-    if (response.status === 204 || isOf(response, call.accept)) return response
+    if (response.status === 204 || hasMediaType(response, call.accept)) return response
     await response.body?.cancel().catch(() => undefined)
-    throw new HttpFailure('foreign', `The answer is not ${call.accept}.`)
+    throw new HttpFailure('intermediary', `Expected an answer of type ${call.accept}.`)
   }
 
   #send(call: HttpCall, token: string | undefined, signal: AbortSignal): Promise<Response> {
-    const { url, connection, client, door } = this.#options
+    const { url, connection, client, readsOver } = this.#options
     const { method, path, accept, headers, body, keepalive = false } = call
     return this.#options.fetch(`${url}${path}`, {
       method,
       headers: {
         Accept: accept,
         'Parley-Connection': connection,
-        ...(door === undefined ? {} : { 'Parley-Door': door }),
+        ...(readsOver === undefined ? {} : { 'Parley-Door': readsOver }),
         ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
         ...(token !== undefined || client === undefined ? {} : { 'Parley-Client': client() }),
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),

@@ -1,11 +1,12 @@
-// HttpFailure: why a request did not bring what it was to bring, told apart by who is to blame.
+// HttpFailure: why a request failed, classified by the party that caused it.
 import type { ErrorCode } from '@parley/protocol'
 
 /**
- * `problem`: the server refused it. `network`: the server was not reached, or the answer broke off. `late`: nothing
- * came in time. `foreign`: something on the way answered in the server's place, or the server has no such door.
+ * `problem`: the server refused the request. `network`: the server was unreachable, or the answer was cut off.
+ * `timeout`: nothing arrived in time. `intermediary`: something else answered instead of the server, or the server has
+ * no such endpoint.
  */
-export type HttpFailureKind = 'problem' | 'network' | 'late' | 'foreign'
+export type HttpFailureKind = 'problem' | 'network' | 'timeout' | 'intermediary'
 
 interface Details {
   readonly code?: ErrorCode
@@ -17,7 +18,7 @@ interface Details {
 export class HttpFailure extends Error {
   override readonly name = 'HttpFailure'
   readonly kind: HttpFailureKind
-  /** Of a problem. */
+  /** The code of a `problem`. */
   readonly code: ErrorCode
   readonly retryable: boolean
   readonly retryAfterMs: number | undefined
@@ -31,37 +32,39 @@ export class HttpFailure extends Error {
   }
 }
 
-/** Codes that only HTTP knows: what they are to a command, or `foreign` where the address itself is not taken. */
-const HTTP_ONLY: Readonly<Record<string, ErrorCode | 'foreign'>> = {
+/** HTTP codes, as codes of a command; `intermediary` if the endpoint does not exist. */
+const HTTP_ONLY: Readonly<Record<string, ErrorCode | 'intermediary'>> = {
   bad_request: 'invalid_frame',
   body_timeout: 'unavailable',
-  not_found: 'foreign',
-  method_not_allowed: 'foreign',
-  not_acceptable: 'foreign',
-  unsupported_media_type: 'foreign',
-  upgrade_required: 'foreign',
+  not_found: 'intermediary',
+  method_not_allowed: 'intermediary',
+  not_acceptable: 'intermediary',
+  unsupported_media_type: 'intermediary',
+  upgrade_required: 'intermediary',
 }
 
-/** What a gateway says when it does not reach the server. */
+/** Statuses with which gateways report that the server is unreachable. */
 const GATEWAY: ReadonlySet<number> = new Set([408, 502, 503, 504])
 
-/** Reads the body of an answer that is no success. */
+/** Reads the body of an unsuccessful answer. */
 export async function failureOf(response: Response): Promise<HttpFailure> {
   const { status } = response
   const retryAfterMs = retryAfter(response.headers.get('retry-after'))
-  const problem = isOf(response, 'application/problem+json') ? await response.json().catch(() => undefined) : undefined
+  const problem = hasMediaType(response, 'application/problem+json')
+    ? await response.json().catch(() => undefined)
+    : undefined
   if (isProblem(problem)) {
     const code = HTTP_ONLY[problem.code] ?? (problem.code as ErrorCode)
     const message = problem.detail ?? problem.title ?? 'The server refused the request.'
-    if (code === 'foreign') return new HttpFailure('foreign', message)
+    if (code === 'intermediary') return new HttpFailure('intermediary', message)
     return new HttpFailure('problem', message, { code, retryable: problem.retryable === true, retryAfterMs })
   }
   await response.body?.cancel().catch(() => undefined)
-  const message = `The request was answered with status ${status}, and not by Parley.`
-  return new HttpFailure(GATEWAY.has(status) ? 'network' : 'foreign', message, { retryAfterMs })
+  const message = `Received status ${status} from something other than Parley. Check the URL and proxies in between.`
+  return new HttpFailure(GATEWAY.has(status) ? 'network' : 'intermediary', message, { retryAfterMs })
 }
 
-export function isOf(response: Response, mediaType: string): boolean {
+export function hasMediaType(response: Response, mediaType: string): boolean {
   return (response.headers.get('content-type') ?? '').toLowerCase().startsWith(mediaType)
 }
 

@@ -1,7 +1,7 @@
-// The HTTP links against a peer that misbehaves on command: what a WebSocket promises holds over them, too.
+// Tests the HTTP transports against a scripted server: they keep the promises of a WebSocket.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type ClientOptions, ParleyClient, type Session, tool } from '../../index.ts'
-import { HandClock } from '../../test/hand-clock.ts'
+import { ManualClock } from '../../test/manual-clock.ts'
 import { type Ask, ScriptedHttp, welcome } from '../../test/scripted-http.ts'
 import { called, cursor, ended, entry, message, says, started } from '../../test/scripted-server.ts'
 import { until } from '../../test/until.ts'
@@ -42,7 +42,7 @@ async function ask(end: string, method = 'GET'): Promise<Ask> {
 }
 
 describe('a session over server-sent events', () => {
-  it('is attached, replayed and live, under the name and the token of its client', async () => {
+  it('is attached, replayed and live, with the client’s name and access token', async () => {
     const client = open('sse', { token: 'secret' })
     const session = client.session('s1')
     const stream = await ask('/s1/events')
@@ -61,7 +61,7 @@ describe('a session over server-sent events', () => {
     })
   })
 
-  it('goes on from its cursor when the stream is cut, and heeds nothing twice', async () => {
+  it('resumes at its cursor when the stream is cut, and applies nothing twice', async () => {
     const session = open('sse').session('s1')
     const first = await ask('/s1/events')
     first.attached('s1', 1, ANSWER.slice(0, 3))
@@ -76,7 +76,7 @@ describe('a session over server-sent events', () => {
     expect(session.state.status).toBe('live')
   })
 
-  it('begins anew when the server says that the log is another', async () => {
+  it('starts over when the server reports another log', async () => {
     const session = open('sse').session('s1')
     const first = await ask('/s1/events')
     first.attached('s1', 1, ANSWER.slice(0, 3))
@@ -88,7 +88,7 @@ describe('a session over server-sent events', () => {
     expect(session.state.messages.length).toBe(1)
   })
 
-  it('begins from the beginning when its cursor is not taken', async () => {
+  it('starts from the beginning when its cursor is rejected', async () => {
     const session = open('sse').session('s1', { after: 'e.7' })
     const first = await ask('/s1/events')
     expect(first.query.get('after')).toBe('e.7')
@@ -99,7 +99,7 @@ describe('a session over server-sent events', () => {
     await live(session)
   })
 
-  it('says why it cannot be attached, and leaves the others alone', async () => {
+  it('reports why it cannot be attached, and leaves the other sessions alone', async () => {
     const client = open('sse')
     const [a, b] = [client.session('a'), client.session('b')]
     const refused = await ask('/a/events')
@@ -112,7 +112,7 @@ describe('a session over server-sent events', () => {
     expect(client.state.status).toBe('open')
   })
 
-  it('asks for a fresh token when the one it has is not taken any more, and ends when that is not, either', async () => {
+  it('asks for a fresh access token when its own is rejected, and ends if that one is rejected, too', async () => {
     const tokens = ['t1', 't2']
     const client = open('sse', { token: () => tokens.shift() ?? 't2' })
     const session = client.session('s1')
@@ -130,7 +130,7 @@ describe('a session over server-sent events', () => {
     expect(client.state.transport.door).toBe('sse')
   })
 
-  it('leaves a node that goes away, at the time that it named', async () => {
+  it('leaves a stopping node at the time that the node named', async () => {
     const client = open('sse')
     const session = client.session('s1')
     const first = await ask('/s1/events')
@@ -144,7 +144,7 @@ describe('a session over server-sent events', () => {
     expect(client.state).toMatchObject({ attempt: 0, resumes: 1 })
   })
 
-  it('gives the link up when the stream of a session is broken again and again', async () => {
+  it('replaces the transport when a session’s stream breaks repeatedly', async () => {
     const client = open('sse')
     const session = client.session('s1')
     for (let i = 0; i < 3; i += 1) {
@@ -161,7 +161,7 @@ describe('a session over server-sent events', () => {
 })
 
 describe('a session over long polls', () => {
-  it('is attached by a poll that does not wait, and goes on with polls that do', async () => {
+  it('is attached by a short poll, and continues with long polls', async () => {
     const session = open('long-poll').session('s1')
     const first = await ask('/s1/events')
     expect(first.query.get('wait')).toBeNull()
@@ -181,7 +181,7 @@ describe('a session over long polls', () => {
     await until(session, (view) => view.status === 'live' && view.role === 'viewer')
   })
 
-  it('begins anew on a page that says so', async () => {
+  it('starts over on a page with `reset`', async () => {
     const session = open('long-poll').session('s1')
     const first = await ask('/s1/events')
     first.json(page(1, ANSWER))
@@ -192,8 +192,8 @@ describe('a session over long polls', () => {
     expect(session.state.status).toBe('live')
   })
 
-  it('waits for less where a poll that waits is cut', async () => {
-    const clock = new HandClock()
+  it('shortens its long polls when one is cut', async () => {
+    const clock = new ManualClock()
     const session = open('long-poll', { clock }).session('s1')
     const first = await ask('/s1/events')
     first.json(page(1, []))
@@ -216,7 +216,7 @@ describe.each(['sse', 'long-poll'] as const)('commands over HTTP, with %s', (doo
     return [session, door === 'sse' ? feed : await ask(`/${id}/events`)]
   }
 
-  it('are posted one after the other in a session, and not one after the other between sessions', async () => {
+  it('are posted one at a time within a session, and concurrently between sessions', async () => {
     const client = open(door)
     const [a] = await attached(client, 'a')
     const [b] = await attached(client, 'b')
@@ -239,7 +239,7 @@ describe.each(['sse', 'long-poll'] as const)('commands over HTTP, with %s', (doo
     ])
   })
 
-  it('are posted again with the same key when the answer was lost', async () => {
+  it('are posted again with the same key if the answer is lost', async () => {
     const [session] = await attached(open(door))
     const reply = session.send('hi')
     const first = await ask('/messages', 'POST')
@@ -250,7 +250,7 @@ describe.each(['sse', 'long-poll'] as const)('commands over HTTP, with %s', (doo
     expect((await reply.accepted).run).toBe('r1')
   })
 
-  it('are posted again over the next link when the server cannot be reached', async () => {
+  it('are posted again over the next transport if the server is unreachable', async () => {
     const client = open(door)
     const [session] = await attached(client)
     const reply = session.send('hi')
@@ -270,8 +270,8 @@ describe.each(['sse', 'long-poll'] as const)('commands over HTTP, with %s', (doo
     await reply.accepted
   })
 
-  it('are tried again where the server says that they may succeed, and rejected with the code where not', async () => {
-    const clock = new HandClock()
+  it('are retried if the server allows it, and otherwise rejected with the code', async () => {
+    const clock = new ManualClock()
     const [session] = await attached(open(door, { clock }))
     const reply = session.send('hi', { policy: 'reject' })
     const first = await ask('/messages', 'POST')
@@ -284,11 +284,11 @@ describe.each(['sse', 'long-poll'] as const)('commands over HTTP, with %s', (doo
     await expect(reply.accepted).rejects.toMatchObject({ name: 'ParleyError', code: 'run_active', retryable: false })
   })
 
-  it('do not answer a cancel before all up to the run’s end was seen', async () => {
+  it('resolve a cancel only after everything up to the run’s end', async () => {
     const [session, feed] = await attached(open(door), 's1', ANSWER.slice(0, 3))
     const order: string[] = []
     session.subscribe(() => order.push(session.state.runs.get('r1')?.status ?? ''))
-    const cancelled = session.cancel().then(() => order.push('cancelled, and told so'))
+    const cancelled = session.cancel().then(() => order.push('cancel resolved'))
     const post = await ask('/cancel', 'POST')
     expect(post.body).toEqual({ run: 'r1', seen: { run: 'r1', index: 0 } })
     post.json({ id: post.key, session: 's1', run: 'r1', cursor: cursor(5) })
@@ -296,12 +296,12 @@ describe.each(['sse', 'long-poll'] as const)('commands over HTTP, with %s', (doo
     if (door === 'sse') feed.entries('s1', 4, rest)
     else feed.json(page(4, rest))
     await cancelled
-    expect(order.at(-1)).toBe('cancelled, and told so')
+    expect(order.at(-1)).toBe('cancel resolved')
     expect(order.at(-2)).toBe('cancelled')
   })
 
-  it('fetch what they have done by a poll on the side, should it not come by itself', async () => {
-    const clock = new HandClock()
+  it('fetch their effects by a parallel poll if the feed does not deliver them', async () => {
+    const clock = new ManualClock()
     const [session, feed] = await attached(open(door, { clock }), 's1', ANSWER.slice(0, 3))
     const cancelled = session.cancel()
     const post = await ask('/cancel', 'POST')
@@ -318,14 +318,14 @@ describe.each(['sse', 'long-poll'] as const)('commands over HTTP, with %s', (doo
     side.json(page(4, rest))
     await cancelled
     expect(session.state.runs.get('r1')?.status).toBe('cancelled')
-    // What comes late comes twice, and is heeded once.
+    // Late entries arrive twice, and apply once.
     if (door === 'sse') feed.entries('s1', 4, [...rest, message('m2', 'r2', 'and now?')])
     else feed.json(page(4, [...rest, message('m2', 'r2', 'and now?')]))
     await until(session, (view) => view.messages.length === 2)
     expect(session.state.faults).toBe(0)
   })
 
-  it('declare tools before anything else is asked for, and take them back in the end', async () => {
+  it('declare tools before any other request, and withdraw them at the end', async () => {
     const client = open(door)
     const session = client.session('s1', { tools: [tool({ name: 'clock', execute: () => 'noon' })] })
     session.send('what time is it?')
@@ -353,7 +353,7 @@ describe.each(['sse', 'long-poll'] as const)('commands over HTTP, with %s', (doo
     left.json({})
   })
 
-  it('refuse a session whose tools are not taken', async () => {
+  it('fail a session whose tools are rejected', async () => {
     const session = open(door).session('s1', { tools: [tool({ name: 'clock', execute: () => 'noon' })] })
     const declared = await server.expect('PUT', '')
     declared.problem(422, 'invalid_tool')
@@ -369,7 +369,7 @@ describe('hello over HTTP', () => {
     server = await ScriptedHttp.start({ welcomes: false })
   })
 
-  it('is not said to what is no Parley: something on the way, which answers in its place', async () => {
+  it('ignores answers of an intermediary', async () => {
     const client = open('sse')
     client.connect()
     const first = await ask('/v1/hello')
@@ -381,8 +381,8 @@ describe('hello over HTTP', () => {
     await until(client, (state) => state.status === 'open')
   })
 
-  it('waits as long as the server asks it to', async () => {
-    const clock = new HandClock()
+  it('waits as long as the server asks for', async () => {
+    const clock = new ManualClock()
     const client = open('sse', { clock })
     client.connect()
     const first = await ask('/v1/hello')
@@ -397,7 +397,7 @@ describe('hello over HTTP', () => {
   it.each([
     [401, 'unauthenticated', 4401],
     [403, 'forbidden', 4403],
-  ] as const)('ends the client when it is answered by %i', async (status, code, closeCode) => {
+  ] as const)('ends the client on status %i', async (status, code, closeCode) => {
     const client = open('sse')
     client.connect()
     const hello = await ask('/v1/hello')

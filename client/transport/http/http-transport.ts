@@ -1,53 +1,53 @@
-// HttpTransport: a link over plain HTTP requests: each session is read by a feed, commands are posted. Commands of one
-// session are posted one after the other, and what ends a run is not answered before all up to its end was handed on.
+// HttpTransport: a transport of HTTP requests. A feed reads each session; commands are posted, one at a time per
+// session. The answer to a command that ends a run is delivered only after everything up to the end of the run.
 import type { Attach, ClientFrame, ServerFrame, SetPresence, Welcome } from '@parley/protocol'
-import { isHidden, onHide, POSTS, STREAMS } from '#platform'
+import { isHidden, MAX_COMMANDS, MAX_READERS, onHide } from '#platform'
 import { httpUrl } from '../../client-options.ts'
 import { Semaphore } from '../../semaphore.ts'
 import type { Door } from '../door.ts'
-import { doorName } from '../resumption.ts'
+import { wireName } from '../resumption.ts'
 import { ABNORMAL, type Loss, type Transport, type TransportHandler, type TransportOptions } from '../transport.ts'
 import { errorOf, isFinal, okOf, type PostedCommand, requestOf, sessionPath } from './command-request.ts'
 import { type HttpAnswer, HttpCaller } from './http-caller.ts'
 import { HttpFailure } from './http-failure.ts'
 import { type FeedPorts, SessionFeed } from './session-feed.ts'
 
-/** Milliseconds that the server may take for a command. */
+/** Timeout of a command, in milliseconds. */
 const COMMAND_MS = 20_000
-/** Milliseconds that showing a state may take; commands wait for it. */
-const SHOW_MS = 3_000
-/** Milliseconds that a farewell may take. */
-const FAREWELL_MS = 2_000
+/** Timeout of a presence request, in milliseconds. Commands wait for it. */
+const PRESENCE_MS = 3_000
+/** Timeout of the last request, in milliseconds. */
+const DELETE_MS = 2_000
 const JSON_TYPE = 'application/json'
 
-interface Room {
+interface Attachment {
   readonly feed: SessionFeed
   readonly attach: Attach
 }
 
 export class HttpTransport implements Transport {
-  readonly #door: Door
+  readonly #kind: Door
   readonly #options: TransportOptions
   readonly #handler: TransportHandler
   readonly #caller: HttpCaller
-  readonly #streams = new Semaphore(STREAMS)
-  readonly #posts = new Semaphore(POSTS)
-  readonly #rooms = new Map<string, Room>()
-  /** By session, what was asked for last: the next one waits for it. */
-  readonly #lanes = new Map<string, Promise<void>>()
-  /** By session, what is shown; dirty: it is still to be posted. */
-  readonly #shown = new Map<string, { readonly state: SetPresence['state']; dirty: boolean }>()
-  readonly #stopHiding: () => void
+  readonly #readerSlots = new Semaphore(MAX_READERS)
+  readonly #commandSlots = new Semaphore(MAX_COMMANDS)
+  readonly #attachments = new Map<string, Attachment>()
+  /** By session, the last request; the next one waits for it. */
+  readonly #chains = new Map<string, Promise<void>>()
+  /** By session, the presence state. */
+  readonly #presence = new Map<string, { readonly state: SetPresence['state']; isUnsent: boolean }>()
+  readonly #unsubscribeHide: () => void
   #welcome: Welcome | undefined
   #closed = false
 
-  constructor(door: Exclude<Door, 'websocket'>, options: TransportOptions, handler: TransportHandler) {
-    this.#door = door
+  constructor(kind: Exclude<Door, 'websocket'>, options: TransportOptions, handler: TransportHandler) {
+    this.#kind = kind
     this.#options = options
     this.#handler = handler
-    this.#caller = new HttpCaller({ ...options, url: httpUrl(options.url), door: doorName(door) })
-    this.#stopHiding = onHide(() => {
-      for (const { feed } of this.#rooms.values()) feed.yield()
+    this.#caller = new HttpCaller({ ...options, url: httpUrl(options.url), readsOver: wireName(kind) })
+    this.#unsubscribeHide = onHide(() => {
+      for (const { feed } of this.#attachments.values()) feed.releaseStream()
     })
     this.#open().catch((error: unknown) => this.#notOpened(error))
   }
@@ -62,32 +62,32 @@ export class HttpTransport implements Transport {
         this.#detach(frame.session)
         break
       case 'ping':
-        for (const { feed } of this.#rooms.values()) feed.check()
+        for (const { feed } of this.#attachments.values()) feed.check()
         break
       case 'presence':
-        this.#show(frame.session, frame.state)
+        this.#setPresence(frame.session, frame.state)
         break
       case 'hello':
       case 'token':
-        // Each request says who asks.
+        // Each request authenticates itself.
         break
       default:
-        void this.#inTurn(frame.session, () => this.#post(frame))
+        void this.#enqueue(frame.session, () => this.#post(frame))
     }
   }
 
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#stopHiding()
-    for (const { feed } of this.#rooms.values()) feed.close()
+    this.#unsubscribeHide()
+    for (const { feed } of this.#attachments.values()) feed.close()
     this.#caller.close()
   }
 
-  leaveForGood(): void {
-    const rooms = [...this.#rooms]
-    this.#rooms.clear()
-    for (const [session, { attach }] of rooms) if (hasTools(attach)) void this.#farewell(session)
+  releaseTools(): void {
+    const attachments = [...this.#attachments]
+    this.#attachments.clear()
+    for (const [session, { attach }] of attachments) if (hasTools(attach)) void this.#deleteConnection(session)
   }
 
   renew(): void {
@@ -101,158 +101,159 @@ export class HttpTransport implements Transport {
       accept: JSON_TYPE,
       timeoutMs: COMMAND_MS,
     })
-    if (!isWelcome(body)) throw new HttpFailure('foreign', 'The answer is not a welcome of Parley.')
+    if (!isWelcome(body)) throw new HttpFailure('intermediary', 'The answer to GET /v1/hello is not from Parley.')
     this.#welcome = body
-    // The feeds look after themselves: what is silent for too long is opened anew.
-    this.#hand([{ ...body, heartbeatMs: 0 }])
+    // The feeds detect silent streams themselves.
+    this.#deliver([{ ...body, heartbeatMs: 0 }])
   }
 
   #notOpened(error: unknown): void {
     const failure = error instanceof HttpFailure ? error : undefined
-    const reason = error instanceof Error ? error.message : 'The connection could not be begun.'
+    const reason = error instanceof Error ? error.message : 'Failed to open the connection.'
     const code = codeOf(failure)
     const retryAfterMs = failure?.retryAfterMs
     const retry = retryAfterMs === undefined ? {} : { retryAfterMs }
-    const told = failure?.kind === 'problem' && (code !== ABNORMAL || failure.code === 'rate_limited')
-    this.#lose({ kind: told ? 'told' : 'unreached', code, reason, ...retry })
+    const isByServer = failure?.kind === 'problem' && (code !== ABNORMAL || failure.code === 'rate_limited')
+    this.#fail({ kind: isByServer ? 'by-server' : 'unreachable', code, reason, ...retry })
   }
 
   #attach(attach: Attach): void {
     const { session } = attach
-    const before = this.#rooms.get(session)
-    const waiting = before?.feed.close() ?? []
+    const before = this.#attachments.get(session)
+    const waiters = before?.feed.close() ?? []
     const isAboutTools = hasTools(attach) || (before !== undefined && hasTools(before.attach))
-    // First the tools: while it is read, the server keeps what was declared before.
+    // The tools come first: while a session is being read, the server keeps the earlier declaration.
     const declared = isAboutTools ? this.#declare(attach) : undefined
     const feed = new SessionFeed(attach, this.#feedPorts(), declared)
-    this.#rooms.set(session, { feed, attach })
-    for (const { cursor, then } of waiting) feed.reach(cursor, then)
+    this.#attachments.set(session, { feed, attach })
+    for (const { cursor, callback } of waiters) feed.whenReached(cursor, callback)
   }
 
   #feedPorts(): FeedPorts {
-    const { clock, doors, reconnect } = this.#options
+    const { clock, policy, reconnect } = this.#options
     const { heartbeatMs = 0 } = this.#welcome ?? {}
     return {
       caller: this.#caller,
       clock,
-      policy: doors,
+      policy,
       reconnect,
-      slots: this.#streams,
+      semaphore: this.#readerSlots,
       isHidden,
-      streams: this.#door === 'sse',
-      door: this.#door,
+      usesStream: this.#kind === 'sse',
+      kind: this.#kind,
       heartbeatMs,
-      frames: (frames) => this.#hand(frames),
-      lost: (loss) => this.#lose(loss),
-      returned: (session) => {
-        const attach = this.#rooms.get(session)?.attach
+      frames: (frames) => this.#deliver(frames),
+      lost: (loss) => this.#fail(loss),
+      resumed: (session) => {
+        const attach = this.#attachments.get(session)?.attach
         if (attach !== undefined && hasTools(attach)) void this.#declare(attach)
-        this.#showAgain(session)
+        this.#repeatPresence(session)
       },
     }
   }
 
   #detach(session: string): void {
-    const room = this.#rooms.get(session)
-    if (room === undefined) return
-    this.#rooms.delete(session)
-    this.#shown.delete(session)
-    for (const { then } of room.feed.close()) then()
-    if (hasTools(room.attach)) void this.#inTurn(session, () => this.#farewell(session))
+    const attachment = this.#attachments.get(session)
+    if (attachment === undefined) return
+    this.#attachments.delete(session)
+    this.#presence.delete(session)
+    for (const { callback } of attachment.feed.close()) callback()
+    if (hasTools(attachment.attach)) void this.#enqueue(session, () => this.#deleteConnection(session))
   }
 
-  #show(session: string, state: SetPresence['state']): void {
-    const isUnderWay = this.#shown.get(session)?.dirty === true
-    this.#shown.set(session, { state, dirty: true })
-    // One that waits for its turn takes the newest with it.
-    if (!isUnderWay) void this.#inTurn(session, () => this.#postShown(session))
+  #setPresence(session: string, state: SetPresence['state']): void {
+    const isQueued = this.#presence.get(session)?.isUnsent === true
+    this.#presence.set(session, { state, isUnsent: true })
+    // A queued request sends the newest state.
+    if (!isQueued) void this.#enqueue(session, () => this.#postPresence(session))
   }
 
-  /** Another node, or this one after a while, knows nothing of what was shown. */
-  #showAgain(session: string): void {
-    const shown = this.#shown.get(session)
-    if (shown !== undefined && Object.keys(shown.state).length > 0) this.#show(session, shown.state)
+  /** Another node, or this one after a while, does not know the presence state. */
+  #repeatPresence(session: string): void {
+    const presence = this.#presence.get(session)
+    if (presence !== undefined && Object.keys(presence.state).length > 0) this.#setPresence(session, presence.state)
   }
 
-  /** Nothing depends on it: where it fails, the next one may do. */
-  async #postShown(session: string): Promise<void> {
-    const shown = this.#shown.get(session)
-    if (shown === undefined) return
-    shown.dirty = false
+  /** Nothing depends on the request: if it fails, the next one may succeed. */
+  async #postPresence(session: string): Promise<void> {
+    const presence = this.#presence.get(session)
+    if (presence === undefined) return
+    presence.isUnsent = false
     const path = `${sessionPath(session)}/presence`
-    const call = { method: 'POST', path, body: { state: shown.state }, accept: JSON_TYPE, timeoutMs: SHOW_MS } as const
+    const body = { state: presence.state }
+    const call = { method: 'POST', path, body, accept: JSON_TYPE, timeoutMs: PRESENCE_MS } as const
     try {
       await this.#caller.json(call)
     } catch (error) {
-      this.#options.logger?.debug({ err: error, session }, 'a state could not be shown')
+      this.#options.logger?.debug({ err: error, session }, 'failed to show presence')
     }
   }
 
-  /** Tells the server which tools this client has in the session. Resolves when that is done, or is of no use. */
+  /** Declares this client's tools in the session. Resolves when that is done, or is no longer necessary. */
   #declare(attach: Attach): Promise<void> {
     const { session, tools = [] } = attach
-    return this.#inTurn(session, async () => {
-      const room = this.#rooms.get(session)
-      if (room?.attach.id !== attach.id) return
+    return this.#enqueue(session, async () => {
+      const attachment = this.#attachments.get(session)
+      if (attachment?.attach.id !== attach.id) return
       try {
-        await this.#call('PUT', this.#place(session), { tools })
+        await this.#call('PUT', this.#connectionPath(session), { tools })
       } catch (error) {
         if (!(error instanceof HttpFailure) || error.kind !== 'problem' || this.#closed) throw error
-        // As on a WebSocket: the session is not attached without its tools.
-        room.feed.close()
-        this.#hand([errorOf(attach.id, error)])
+        // As on a WebSocket, a session whose tools are refused is not attached.
+        attachment.feed.close()
+        this.#deliver([errorOf(attach.id, error)])
       }
     })
   }
 
   async #post(command: PostedCommand): Promise<void> {
-    const { path, headers, body } = requestOf(command, this.#rooms.get(command.session)?.attach.tools)
+    const { path, headers, body } = requestOf(command, this.#attachments.get(command.session)?.attach.tools)
     try {
       const answer = okOf(command, await this.#call('POST', path, body, headers))
-      const feed = this.#rooms.get(command.session)?.feed
+      const feed = this.#attachments.get(command.session)?.feed
       if (feed === undefined || answer.cursor === undefined) {
-        this.#hand([answer])
+        this.#deliver([answer])
       } else if (isFinal(command)) {
-        feed.reach(answer.cursor, () => this.#hand([answer]))
+        feed.whenReached(answer.cursor, () => this.#deliver([answer]))
       } else {
-        this.#hand([answer])
-        // It will come, or else the stream is of no use.
-        feed.reach(answer.cursor, () => undefined)
+        this.#deliver([answer])
+        // If the entries do not arrive, the stream is stalled.
+        feed.whenReached(answer.cursor, () => undefined)
       }
     } catch (error) {
       if (!(error instanceof HttpFailure) || error.kind !== 'problem') throw error
       const { code, retryAfterMs } = error
       if (code === 'unauthenticated') throw error
-      this.#hand([errorOf(command.id, error)])
+      this.#deliver([errorOf(command.id, error)])
       if (code === 'going_away') {
-        this.#hand([{ type: 'goaway', reason: error.message, reconnectAfterMs: retryAfterMs ?? 0 }])
+        this.#deliver([{ type: 'goaway', reason: error.message, reconnectAfterMs: retryAfterMs ?? 0 }])
       }
     }
   }
 
-  /** One after the other in a session, and a few at a time in all. What cannot be asked for loses the link. */
-  #inTurn(session: string, ask: () => Promise<void>): Promise<void> {
-    const before = this.#lanes.get(session) ?? Promise.resolve()
-    const turn = before
+  /** Runs requests one at a time per session, and a few at a time in total. A failed request loses the transport. */
+  #enqueue(session: string, request: () => Promise<void>): Promise<void> {
+    const before = this.#chains.get(session) ?? Promise.resolve()
+    const task = before
       .then(async () => {
-        await this.#posts.turn()
+        await this.#commandSlots.acquire()
         try {
-          if (!this.#closed) await ask()
+          if (!this.#closed) await request()
         } finally {
-          this.#posts.give()
+          this.#commandSlots.release()
         }
       })
       .catch((error: unknown) => {
         const failure = error instanceof HttpFailure ? error : undefined
-        const reason = error instanceof Error ? error.message : 'The command could not be sent.'
+        const reason = error instanceof Error ? error.message : 'Failed to send the command.'
         const code = codeOf(failure)
-        this.#lose({ kind: code === ABNORMAL ? 'broken' : 'told', code, reason })
+        this.#fail({ kind: code === ABNORMAL ? 'broken' : 'by-server', code, reason })
       })
       .finally(() => {
-        if (this.#lanes.get(session) === turn) this.#lanes.delete(session)
+        if (this.#chains.get(session) === task) this.#chains.delete(session)
       })
-    this.#lanes.set(session, turn)
-    return turn
+    this.#chains.set(session, task)
+    return task
   }
 
   async #call(
@@ -265,31 +266,31 @@ export class HttpTransport implements Transport {
     try {
       return await this.#caller.json(call)
     } catch (error) {
-      // A connection that was kept open may have been closed just then. The key makes it take effect once.
+      // The server may just have closed a kept-alive connection. The key makes the command take effect once.
       if (this.#closed || !(error instanceof HttpFailure) || error.kind !== 'network') throw error
       return this.#caller.json(call)
     }
   }
 
-  #place(session: string): string {
+  #connectionPath(session: string): string {
     return `${sessionPath(session)}/connections/${this.#options.connection}`
   }
 
-  /** What this client had taken upon itself is free for others. Where it fails, the server notices by itself, later. */
-  async #farewell(session: string): Promise<void> {
-    const call = { method: 'DELETE', path: this.#place(session), accept: JSON_TYPE, keepalive: true } as const
+  /** Releases this client's tool calls for others. If the request fails, the server releases them later. */
+  async #deleteConnection(session: string): Promise<void> {
+    const call = { method: 'DELETE', path: this.#connectionPath(session), accept: JSON_TYPE, keepalive: true } as const
     try {
-      await this.#caller.json({ ...call, timeoutMs: FAREWELL_MS })
+      await this.#caller.json({ ...call, timeoutMs: DELETE_MS })
     } catch (error) {
-      this.#options.logger?.debug({ err: error, session }, 'a session could not be left')
+      this.#options.logger?.debug({ err: error, session }, 'failed to leave the session')
     }
   }
 
-  #hand(frames: readonly ServerFrame[]): void {
+  #deliver(frames: readonly ServerFrame[]): void {
     if (!this.#closed) this.#handler.frames(frames)
   }
 
-  #lose(loss: Loss): void {
+  #fail(loss: Loss): void {
     if (this.#closed) return
     this.close()
     this.#handler.lost(loss)
@@ -300,7 +301,7 @@ function hasTools(attach: Attach): boolean {
   return (attach.tools?.length ?? 0) > 0
 }
 
-/** As a WebSocket would be closed. */
+/** The close code that a WebSocket would get. */
 function codeOf(failure: HttpFailure | undefined): number {
   if (failure?.kind !== 'problem') return ABNORMAL
   if (failure.code === 'unauthenticated') return 4401

@@ -1,58 +1,58 @@
-// A session's feed that has no stream of its own: where there are more sessions than streams, or nobody looks.
+// Tests a session's feed without a stream: with more sessions than streams, or in a hidden page.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Semaphore } from '../../semaphore.ts'
-import { HandClock } from '../../test/hand-clock.ts'
+import { ManualClock } from '../../test/manual-clock.ts'
 import { ScriptedHttp } from '../../test/scripted-http.ts'
 import { cursor, ended, entry, message, says, started } from '../../test/scripted-server.ts'
-import { DEFAULT_DOORS } from '../door.ts'
+import { DEFAULT_POLICY } from '../door.ts'
 import type { Loss } from '../transport.ts'
 import { HttpCaller } from './http-caller.ts'
 import { type FeedPorts, SessionFeed } from './session-feed.ts'
 
 let server: ScriptedHttp
 let feeds: SessionFeed[]
-let heard: string[]
+let received: string[]
 let losses: Loss[]
 let hidden: boolean
-let clock: HandClock
+let clock: ManualClock
 
 beforeEach(async () => {
   server = await ScriptedHttp.start()
   feeds = []
-  heard = []
+  received = []
   losses = []
   hidden = false
-  clock = new HandClock()
+  clock = new ManualClock()
 })
 afterEach(async () => {
   for (const feed of feeds) feed.close()
   await server.close()
 })
 
-function read(session: string, slots: Semaphore): SessionFeed {
+function read(session: string, semaphore: Semaphore): SessionFeed {
   const ports: FeedPorts = {
     caller: new HttpCaller({ url: server.url, token: async () => undefined, fetch, clock, connection: 'con_1' }),
     clock,
-    policy: DEFAULT_DOORS,
+    policy: DEFAULT_POLICY,
     reconnect: { baseMs: 5, maxMs: 20 },
-    slots,
+    semaphore,
     isHidden: () => hidden,
-    streams: true,
-    door: 'sse',
+    usesStream: true,
+    kind: 'sse',
     heartbeatMs: 15_000,
     frames: (frames) => {
-      heard.push(...frames.map((frame) => `${session} ${frame.type}`))
+      received.push(...frames.map((frame) => `${session} ${frame.type}`))
     },
     lost: (loss) => losses.push(loss),
-    returned: () => undefined,
+    resumed: () => undefined,
   }
   const feed = new SessionFeed({ type: 'attach', id: 'a1', session, merge: true }, ports)
   feeds.push(feed)
   return feed
 }
 
-describe('a feed whose stream does not begin', () => {
-  it('is attached by a poll, and brings what there is, until it is clear that the stream is of no use', async () => {
+describe('a feed whose stream does not start', () => {
+  it('attaches by a poll, and delivers entries until it is clear that the stream is stalled', async () => {
     read('a', new Semaphore(1))
     const stream = await server.expect('GET', '/a/events')
     expect(stream.headers.accept).toBe('text/event-stream')
@@ -62,7 +62,7 @@ describe('a feed whose stream does not begin', () => {
     expect(first.headers.accept).toBe('application/json')
     first.json({ cursor: cursor(1), entries: [entry('a', 1, message('m1', 'r'))], live: true, role: 'owner' })
     await clock.armed(1_000)
-    expect(heard).toEqual(['a attached', 'a entry', 'a live'])
+    expect(received).toEqual(['a attached', 'a entry', 'a live'])
     clock.advance(1_000)
     const second = await server.expect('GET', '/a/events')
     expect(second.query.get('after')).toBe(cursor(1))
@@ -71,10 +71,10 @@ describe('a feed whose stream does not begin', () => {
     clock.advance(2_000)
     await stream.gone()
     expect(losses).toMatchObject([{ kind: 'stalled' }])
-    expect(heard).toEqual(['a attached', 'a entry', 'a live', 'a entry'])
+    expect(received).toEqual(['a attached', 'a entry', 'a live', 'a entry'])
   })
 
-  it('goes on with the stream when that begins late, and asks anew where the two do not fit together', async () => {
+  it('continues with a stream that starts late, and requests entries again that were merged differently', async () => {
     const feed = read('a', new Semaphore(1))
     const stream = await server.expect('GET', '/a/events')
     await clock.armed(1_000)
@@ -84,8 +84,8 @@ describe('a feed whose stream does not begin', () => {
     const two = { ...says('r', 0, '0 1'), count: 2 } as ReturnType<typeof says>
     const entries = [...run, two].map((event, i) => entry('a', 1 + i, event))
     side.json({ cursor: cursor(3), entries, live: true, role: 'owner' })
-    await new Promise<void>((resolve) => feed.reach(cursor(3), resolve))
-    // Joined otherwise: the first two of its three outputs are held already.
+    await new Promise<void>((resolve) => feed.whenReached(cursor(3), resolve))
+    // Merged differently: the feed already has the first two of the three outputs.
     const three = { ...says('r', 0, '0 1 2'), count: 3 } as ReturnType<typeof says>
     stream.stream()
     stream.frame({ type: 'attached', id: 'x', session: 'a', cursor: cursor(4), role: 'owner' })
@@ -94,19 +94,19 @@ describe('a feed whose stream does not begin', () => {
     const next = await server.expect('GET', '/a/events')
     expect([next.headers.accept, next.query.get('after')]).toEqual(['text/event-stream', cursor(3)])
     next.attached('a', 4, [says('r', 2, ' 2'), ended('r', 3)])
-    await new Promise<void>((resolve) => feed.reach(cursor(5), resolve))
-    expect(heard.filter((frame) => frame !== 'a live')).toEqual(['a attached', ...Array(5).fill('a entry')])
+    await new Promise<void>((resolve) => feed.whenReached(cursor(5), resolve))
+    expect(received.filter((frame) => frame !== 'a live')).toEqual(['a attached', ...Array(5).fill('a entry')])
     expect(losses).toEqual([])
   })
 })
 
 describe('a feed without a stream', () => {
-  it('polls now and then, without waiting, and takes the stream that becomes free', async () => {
-    const slots = new Semaphore(1)
-    const first = read('a', slots)
+  it('polls periodically without waiting, and uses a stream that becomes free', async () => {
+    const semaphore = new Semaphore(1)
+    const first = read('a', semaphore)
     const stream = await server.expect('GET', '/a/events')
     stream.attached('a', 1)
-    read('b', slots)
+    read('b', semaphore)
     for (const after of [null, cursor(1), cursor(1)]) {
       const poll = await server.expect('GET', '/b/events')
       expect([poll.headers.accept, poll.query.get('wait'), poll.query.get('after')]).toEqual([
@@ -128,24 +128,24 @@ describe('a feed without a stream', () => {
       next = await server.expect('GET', '/b/events')
     }
     expect(next.headers.accept).toBe('text/event-stream')
-    expect(heard.filter((frame) => frame.startsWith('b'))).toEqual(['b attached', 'b entry', 'b live'])
+    expect(received.filter((frame) => frame.startsWith('b'))).toEqual(['b attached', 'b entry', 'b live'])
   })
 
-  it('does not blame a stream that it has not for what polls on the side bring', async () => {
+  it('does not report a stalled stream if it has none', async () => {
     const feed = read('a', new Semaphore(0))
-    let over = false
+    let isOver = false
     let asks = 0
     const answer = async (): Promise<void> => {
       const ask = await server.expect('GET', '/a/events')
-      if (over) return
+      if (isOver) return
       asks += 1
       const entries = [entry('a', asks, message(`m${asks}`, 'r'))]
       ask.json({ cursor: cursor(asks), entries, live: true, role: 'owner' })
       await answer()
     }
     const answered = answer()
-    feed.reach(cursor(1_000), () => undefined)
-    // Polls in their turn, and polls on the side, for much longer than a stream may bring nothing.
+    feed.whenReached(cursor(1_000), () => undefined)
+    // Regular polls and parallel polls, for much longer than a stream may deliver nothing.
     for (let turn = 0; turn < 15; turn += 1) {
       await clock.armed(2_000)
       await clock.armed(1_000, 1_500)
@@ -153,18 +153,18 @@ describe('a feed without a stream', () => {
     }
     expect(asks).toBeGreaterThan(15)
     expect(losses).toEqual([])
-    over = true
+    isOver = true
     clock.advance(2_000)
     await answered
   })
 
-  it('gives its stream back when nobody looks, and takes one when somebody does', async () => {
+  it('releases its stream in a hidden page, and gets one in a visible page', async () => {
     const feed = read('a', new Semaphore(1))
     const stream = await server.expect('GET', '/a/events')
     stream.attached('a', 1, [message('m1', 'r')])
-    await new Promise<void>((resolve) => feed.reach(cursor(1), resolve))
+    await new Promise<void>((resolve) => feed.whenReached(cursor(1), resolve))
     hidden = true
-    feed.yield()
+    feed.releaseStream()
     const poll = await server.expect('GET', '/a/events')
     expect([poll.headers.accept, poll.query.get('after')]).toEqual(['application/json', cursor(1)])
     await stream.gone()

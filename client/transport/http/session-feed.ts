@@ -1,14 +1,14 @@
-// SessionFeed: reads one session over HTTP, by a stream or by polls, and hands on what a WebSocket would have brought:
-// each entry once, in order. All of them go on from one position, so that a poll on the side can complete a stream.
+// SessionFeed: reads one session over HTTP, by a stream or by polls, and delivers the frames that a WebSocket would
+// have delivered: each entry once, in order. Stream and polls share one position, so that polls can complete a stream.
 //
-//   opening ──first answer──► attached ──broke──► opening, from where it stands        any ──► closed
+//   opening ──first answer──► attached ──break──► opening, from its position        any ──► closed
 import type { Attach, EntryFrame, Presence, ServerFrame } from '@parley/protocol'
 import type { ReconnectPolicy } from '../../backoff.ts'
 import { backoff } from '../../backoff.ts'
 import type { Clock } from '../../client-options.ts'
 import type { Semaphore } from '../../semaphore.ts'
 import type { Door, DoorPolicy } from '../door.ts'
-import { SOON_MS } from '../door.ts'
+import { STABLE_MS } from '../door.ts'
 import { resumeHeaders, resumption } from '../resumption.ts'
 import { ABNORMAL, type Loss, type LossKind } from '../transport.ts'
 import { CatchUpPoller } from './catch-up-poller.ts'
@@ -23,203 +23,206 @@ export interface FeedPorts {
   readonly clock: Clock
   readonly policy: DoorPolicy
   readonly reconnect: ReconnectPolicy
-  /** Streams and long polls at once; who has none polls now and then. */
-  readonly slots: Semaphore
-  /** It is to get by without one. */
+  /** Limits concurrent streams and long polls. A feed without a slot polls periodically. */
+  readonly semaphore: Semaphore
+  /** Whether the page is hidden: then the feed uses short polls. */
   isHidden(): boolean
-  /** Reads by a stream, rather than by polls. */
-  readonly streams: boolean
-  readonly door: Door
+  /** Reads by a stream instead of polls. */
+  readonly usesStream: boolean
+  readonly kind: Door
   readonly heartbeatMs: number
   frames(frames: readonly ServerFrame[]): void
   lost(loss: Loss): void
-  /** It reads on after it was cut off: the server may have let go of the session's tools. */
-  returned(session: string): void
+  /** The feed has resumed after a break: the server may have dropped the session's tools. */
+  resumed(session: string): void
 }
 
-/** Seconds that a long poll waits at the server: below what proxies allow. */
+/** How long a long poll waits at the server, in seconds: less than the timeout of common proxies. */
 const WAIT_S = 25
 const WAIT_MIN_S = 1
-/** Milliseconds between two polls of a session that has no slot. */
-const CROWD_MS = 2_000
-/** Breaks in a row before the link is given up, and refusals that ask for patience. */
-const BREAKS = 3
-const REFUSALS = 8
-/** Heartbeats that a stream may miss. */
-const MISSED = 2.5
+/** Interval of the polls of a session without a slot, in milliseconds. */
+const SHORT_POLL_MS = 2_000
+/** Consecutive breaks, and consecutive retryable refusals, after which the transport fails. */
+const MAX_BREAKS = 3
+const MAX_REFUSALS = 8
+/** Number of heartbeats that a stream may miss. */
+const MISSED_HEARTBEATS = 2.5
 
 export class SessionFeed {
   readonly #ports: FeedPorts
   readonly #attach: Attach
   readonly #position: FeedPosition
-  readonly #pursuit: CatchUpPoller
+  readonly #catchUp: CatchUpPoller
   readonly #end = new AbortController()
-  /** The position when somebody was last told of it. */
-  #told: string | undefined
-  /** Of who is here, as a page told it last. */
-  #here: string | undefined
+  /** The position as of the last notification. */
+  #notified: string | undefined
+  /** The tag of the presence in the last page. */
+  #presenceTag: string | undefined
   #closed = false
-  /** The node is about to stop: the connection will leave it. */
+  /** The node is shutting down: the connection will leave it. */
   #leaving = false
   #breaks = 0
   #waitS = WAIT_S
-  /** When something last came; 0: never. */
-  #heardAt = 0
-  /** Of the stream, where one is open: `asked` until its first bytes are here. */
-  #stream: 'none' | 'asked' | 'begun' = 'none'
+  /** Unix milliseconds of the last received bytes; 0 before the first. */
+  #receivedAt = 0
+  /** The state of the stream: `requested` until its first bytes arrive. */
+  #stream: 'none' | 'requested' | 'receiving' = 'none'
   #endRequest: (() => void) | undefined
   #wake: (() => void) | undefined
 
-  /** @param ready what is waited for before it begins */
+  /** @param ready the feed starts after this promise */
   constructor(attach: Attach, ports: FeedPorts, ready?: Promise<void>) {
-    const { clock, policy, streams } = ports
+    const { clock, policy, usesStream } = ports
     this.#attach = attach
     this.#ports = ports
     this.#position = new FeedPosition(attach)
-    this.#pursuit = new CatchUpPoller({
+    this.#catchUp = new CatchUpPoller({
       clock,
       stallMs: policy.stallMs,
-      waits: () => this.#position.waits || this.#stream === 'asked',
-      fetch: () => this.#fetch(),
-      stalled: (reason) => this.#lose(streams ? 'stalled' : 'broken', reason),
+      isNeeded: () => this.#position.hasWaiters || this.#stream === 'requested',
+      fetch: () => this.#pollAside(),
+      stalled: (reason) => this.#fail(usesStream ? 'stalled' : 'broken', reason),
     })
-    this.#run(ready).catch((error: unknown) => this.#lose('broken', String(error)))
+    this.#run(ready).catch((error: unknown) => this.#fail('broken', String(error)))
   }
 
-  /** Calls back when everything up to there was handed on: at once, if it was. */
-  reach(cursor: string, then: () => void): void {
+  /** Calls back when everything up to the cursor was delivered, possibly at once. */
+  whenReached(cursor: string, callback: () => void): void {
     if (this.#position.reached(cursor)) {
-      then()
+      callback()
       return
     }
-    this.#position.wait(cursor, then)
-    this.#pursuit.begin()
+    this.#position.addWaiter(cursor, callback)
+    this.#catchUp.start()
   }
 
-  /** The machine may have slept, and the request be dead: it is made anew, unless something came over it lately. */
+  /** Restarts the request unless bytes arrived lately: the machine may have slept, and the request may be dead. */
   check(): void {
     const { clock, heartbeatMs } = this.#ports
-    if (clock.now() - this.#heardAt > heartbeatMs) this.#endRequest?.()
+    if (clock.now() - this.#receivedAt > heartbeatMs) this.#endRequest?.()
     this.#wake?.()
   }
 
-  /** Gives its slot back: whether it takes another one is asked anew. */
-  yield(): void {
+  /** Ends the current stream. Before the next one, the feed checks again whether it may have a slot. */
+  releaseStream(): void {
     this.#endRequest?.()
   }
 
-  /** @returns those who still wait for a cursor */
-  close(): ReturnType<FeedPosition['leave']> {
+  /** @returns the waiters of cursors that were not reached */
+  close(): ReturnType<FeedPosition['removeWaiters']> {
     this.#closed = true
-    this.#pursuit.close()
+    this.#catchUp.close()
     this.#end.abort()
     this.#wake?.()
-    return this.#position.leave()
+    return this.#position.removeWaiters()
   }
 
   async #run(ready: Promise<void> | undefined): Promise<void> {
-    const { slots, streams, clock, isHidden } = this.#ports
+    const { semaphore, usesStream, clock, isHidden } = this.#ports
     await ready
     while (!this.#closed && !this.#leaving) {
-      const slot = !isHidden() && slots.take()
+      const hasSlot = !isHidden() && semaphore.tryAcquire()
       const since = clock.now()
       try {
-        if (streams && slot) await this.#request((signal) => this.#readStream(signal))
-        else await this.#request((signal) => this.#poll(slot && this.#position.live ? this.#waitS : 0, signal))
+        if (usesStream && hasSlot) await this.#request((signal) => this.#readStream(signal))
+        else await this.#request((signal) => this.#poll(hasSlot && this.#position.live ? this.#waitS : 0, signal))
       } catch (error) {
-        await this.#broke(error, clock.now() - since)
+        await this.#onBreak(error, clock.now() - since)
       } finally {
-        if (slot) slots.give()
+        if (hasSlot) semaphore.release()
       }
-      if (!slot) await this.#pause(CROWD_MS * (0.5 + clock.random()))
+      if (!hasSlot) await this.#pause(SHORT_POLL_MS * (0.5 + clock.random()))
     }
   }
 
   async #request(use: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const request = new AbortController()
-    const end = (): void => request.abort()
-    let checked = false
+    const abort = (): void => request.abort()
+    let isIntended = false
     this.#endRequest = () => {
-      checked = true
-      end()
+      isIntended = true
+      abort()
     }
-    this.#end.signal.addEventListener('abort', end)
+    this.#end.signal.addEventListener('abort', abort)
     try {
       await use(request.signal)
     } catch (error) {
-      if (!checked) throw error
+      if (!isIntended) throw error
     } finally {
-      end()
+      abort()
       this.#endRequest = undefined
-      this.#end.signal.removeEventListener('abort', end)
+      this.#end.signal.removeEventListener('abort', abort)
     }
   }
 
-  /** @throws HttpFailure whenever the stream ends: it has no end of its own */
+  /** @throws HttpFailure whenever the stream ends, because it has no regular end */
   async #readStream(signal: AbortSignal): Promise<void> {
     const { caller, clock, policy, heartbeatMs } = this.#ports
     const path = this.#path('merge=true&presence=1')
     const accept = 'text/event-stream'
     let live = false
     const stream = new AbortController()
-    const end = (): void => stream.abort()
-    signal.addEventListener('abort', end)
-    this.#stream = 'asked'
-    // Should it not begin soon, polls bring meanwhile what there is.
-    this.#pursuit.begin()
+    const abort = (): void => stream.abort()
+    signal.addEventListener('abort', abort)
+    this.#stream = 'requested'
+    // If the stream does not start soon, polls deliver the entries meanwhile.
+    this.#catchUp.start()
     try {
       const headers = this.#resumeHeaders()
       const call = { method: 'GET', path, accept, headers, timeoutMs: policy.timeoutMs, signal: stream.signal } as const
       await readStream(await caller.stream(call), {
         clock,
-        end,
-        patienceMs: () => (live ? heartbeatMs * MISSED : policy[this.#stream === 'begun' ? 'stallMs' : 'timeoutMs']),
-        heard: () => {
-          // It has to hold before the breaks of those before it are forgotten.
-          if (this.#stream === 'asked') this.#succeeded()
-          this.#stream = 'begun'
-          this.#heardAt = clock.now()
-          this.#pursuit.heard()
+        abort,
+        timeoutMs: () => {
+          if (live) return heartbeatMs * MISSED_HEARTBEATS
+          return this.#stream === 'receiving' ? policy.stallMs : policy.timeoutMs
+        },
+        received: () => {
+          // Only a working stream resets the count of breaks.
+          if (this.#stream === 'requested') this.#onSuccess()
+          this.#stream = 'receiving'
+          this.#receivedAt = clock.now()
+          this.#catchUp.streamReceived()
         },
         frames: (frames) => {
           live ||= frames.some((frame) => frame.type === 'live')
-          if (this.#take(frames)) this.#endRequest?.()
+          if (this.#deliver(frames)) this.#endRequest?.()
         },
       })
     } catch (error) {
-      // Before it was live there was something to bring: somebody on the way keeps it.
-      if (error instanceof HttpFailure && error.kind === 'late' && !live) this.#lose('stalled', error.message)
+      // Before `live` there is always something to deliver, so an intermediary buffers it.
+      if (error instanceof HttpFailure && error.kind === 'timeout' && !live) this.#fail('stalled', error.message)
       throw error
     } finally {
       this.#stream = 'none'
-      // What is to be said against it was said.
-      this.#pursuit.heard()
+      // The failure has been reported.
+      this.#catchUp.streamReceived()
     }
     throw new HttpFailure('network', 'The stream ended.')
   }
 
   async #poll(waitS: number, signal: AbortSignal): Promise<void> {
-    const page = await this.#page(waitS, signal)
-    this.#succeeded()
+    const page = await this.#fetchPage(waitS, signal)
+    this.#onSuccess()
     this.#breaks = 0
-    this.#heardAt = this.#ports.clock.now()
-    this.#takePage(page)
+    this.#receivedAt = this.#ports.clock.now()
+    this.#deliverPage(page)
   }
 
-  /** By a poll on the side. @returns whether it had anything that a stream should have brought */
-  async #fetch(): Promise<boolean> {
-    const page = await this.#page(0, this.#end.signal)
+  /** Polls beside the stream. @returns whether there were entries that the stream should have delivered */
+  async #pollAside(): Promise<boolean> {
+    const page = await this.#fetchPage(0, this.#end.signal)
     if (this.#closed) return false
     if (page.reset === true && this.#position.attached) {
-      // Told by the stream itself, when it begins anew.
+      // The restarted stream delivers the reset.
       this.#endRequest?.()
       return false
     }
-    return this.#takePage(page) && this.#stream !== 'none'
+    return this.#deliverPage(page) && this.#stream !== 'none'
   }
 
-  /** @returns whether there was anything in it that was not handed on yet */
-  #takePage({ entries, cursor, live, role, reset, presence }: Page): boolean {
+  /** @returns whether the page had entries that were not delivered yet */
+  #deliverPage({ entries, cursor, live, role, reset, presence }: Page): boolean {
     const { session, id } = this.#attach
     const isAttached = role !== this.#position.role || reset === true
     const frames: ServerFrame[] = []
@@ -228,39 +231,39 @@ export class SessionFeed {
     }
     frames.push(...entries)
     if (live && (!this.#position.live || isAttached)) frames.push({ type: 'live', session, cursor })
-    if (presence !== undefined && (isAttached || presence.tag === undefined || presence.tag !== this.#here)) {
+    if (presence !== undefined && (isAttached || presence.tag === undefined || presence.tag !== this.#presenceTag)) {
       const { members, count } = presence
-      this.#here = presence.tag
+      this.#presenceTag = presence.tag
       frames.push({ type: 'presence', session, members, count })
     }
     const before = this.#position.cursor
-    // Another page from here brings the rest.
-    if (this.#take(frames)) return true
-    const isNews = this.#position.cursor !== before && entries.length > 0
-    this.#moveTo(cursor)
-    return isNews
+    // The next page, from here, has the rest.
+    if (this.#deliver(frames)) return true
+    const hasNew = this.#position.cursor !== before && entries.length > 0
+    this.#advance(cursor)
+    return hasNew
   }
 
-  async #page(waitS: number, signal: AbortSignal): Promise<Page> {
+  async #fetchPage(waitS: number, signal: AbortSignal): Promise<Page> {
     const { policy, caller } = this.#ports
     const timeoutMs = waitS * 1_000 + policy.timeoutMs + policy.stallMs
-    // With the tag it comes also when somebody comes, goes or shows something.
-    const here = this.#here === undefined ? '' : `&here=${encodeURIComponent(this.#here)}`
-    const path = this.#path(waitS > 0 ? `presence=1&wait=${waitS}${here}` : 'presence=1')
-    // A poll on the side is no coming back.
-    const headers = this.#ports.streams ? {} : this.#resumeHeaders()
+    // With the tag, the poll also returns when presence changes.
+    const tag = this.#presenceTag === undefined ? '' : `&here=${encodeURIComponent(this.#presenceTag)}`
+    const path = this.#path(waitS > 0 ? `presence=1&wait=${waitS}${tag}` : 'presence=1')
+    // A poll beside a stream is not a resume.
+    const headers = this.#ports.usesStream ? {} : this.#resumeHeaders()
     const { body } = await caller.json({ method: 'GET', path, accept: 'application/json', headers, timeoutMs, signal })
-    if (!isPage(body)) throw new HttpFailure('foreign', 'The answer to a poll is no page of entries.')
+    if (!isPage(body)) throw new HttpFailure('intermediary', 'The answer to a poll is not a page of entries.')
     return body
   }
 
-  /** For metrics: what it comes back from, by its first request, or by one after a break. */
+  /** For metrics: what the first request, or one after a break, resumes from. */
   #resumeHeaders(): Readonly<Record<string, string>> {
-    const { door, clock } = this.#ports
+    const { kind, clock } = this.#ports
     const { attached, isRunning } = this.#position
     if (!attached) return resumeHeaders(this.#attach.resume)
     if (this.#breaks === 0) return {}
-    return resumeHeaders(resumption({ door, heardAt: this.#heardAt }, clock.now(), isRunning))
+    return resumeHeaders(resumption({ kind, receivedAt: this.#receivedAt }, clock.now(), isRunning))
   }
 
   #path(query: string): string {
@@ -270,70 +273,70 @@ export class SessionFeed {
     return `${sessionPath(this.#attach.session)}/events${whole === '' ? '' : `?${whole}`}`
   }
 
-  /** @returns whether there is more, which has to be asked for again */
-  #take(frames: readonly ServerFrame[]): boolean {
+  /** @returns whether the rest must be requested again */
+  #deliver(received: readonly ServerFrame[]): boolean {
     if (this.#closed) return false
-    const { news, torn } = this.#position.pass(frames)
-    this.#leaving ||= news.some((frame) => frame.type === 'goaway')
-    if (news.length > 0) this.#ports.frames(news)
-    this.#advanced()
-    return torn
+    const { frames, isSplit } = this.#position.filter(received)
+    this.#leaving ||= frames.some((frame) => frame.type === 'goaway')
+    if (frames.length > 0) this.#ports.frames(frames)
+    this.#onAdvanced()
+    return isSplit
   }
 
-  /** Up to there, there is nothing more to be seen. */
-  #moveTo(cursor: string): void {
+  /** Everything up to the cursor is delivered. */
+  #advance(cursor: string): void {
     this.#position.advance(cursor)
-    this.#advanced()
+    this.#onAdvanced()
   }
 
-  /** To be called when what was passed has been handed on. */
-  #advanced(): void {
+  /** Must follow the delivery of frames. */
+  #onAdvanced(): void {
     const { cursor } = this.#position
-    if (cursor === this.#told) return
-    this.#told = cursor
-    this.#position.release()
-    this.#pursuit.advanced()
+    if (cursor === this.#notified) return
+    this.#notified = cursor
+    this.#position.notifyReached()
+    this.#catchUp.delivered()
   }
 
-  #succeeded(): void {
-    if (this.#position.attached && this.#breaks > 0) this.#ports.returned(this.#attach.session)
+  #onSuccess(): void {
+    if (this.#position.attached && this.#breaks > 0) this.#ports.resumed(this.#attach.session)
   }
 
-  async #broke(error: unknown, heldMs: number): Promise<void> {
+  async #onBreak(error: unknown, openMs: number): Promise<void> {
     if (this.#closed || this.#leaving) return
-    const failure = error instanceof HttpFailure ? error : new HttpFailure('network', 'The answer broke off.')
-    const { reconnect, clock, streams } = this.#ports
-    if (heldMs >= SOON_MS) this.#breaks = 0
+    const failure = error instanceof HttpFailure ? error : new HttpFailure('network', 'The answer was cut off.')
+    const { reconnect, clock, usesStream } = this.#ports
+    if (openMs >= STABLE_MS) this.#breaks = 0
     this.#breaks += 1
-    if (failure.kind === 'problem') this.#refused(failure)
-    else if (failure.kind === 'foreign') this.#lose('refused', failure.message)
-    else if (this.#breaks >= BREAKS) {
-      // A stream that never was: something lets everything through but this.
-      this.#lose(streams && !this.#position.attached ? 'refused' : 'broken', failure.message, heldMs)
-    } else if (!streams && heldMs > WAIT_MIN_S * 2_000) {
+    if (failure.kind === 'problem') this.#onRefusal(failure)
+    else if (failure.kind === 'intermediary') this.#fail('refused', failure.message)
+    else if (this.#breaks >= MAX_BREAKS) {
+      // A stream that was never attached is blocked, although other requests work.
+      this.#fail(usesStream && !this.#position.attached ? 'refused' : 'broken', failure.message, openMs)
+    } else if (!usesStream && openMs > WAIT_MIN_S * 2_000) {
       this.#waitS = Math.max(WAIT_MIN_S, Math.floor(this.#waitS / 2))
     }
     await this.#pause((failure.retryAfterMs ?? 0) + backoff(reconnect, this.#breaks, clock.random()))
   }
 
-  #refused(failure: HttpFailure): void {
+  #onRefusal(failure: HttpFailure): void {
     const { code, retryable, retryAfterMs } = failure
     const retry = retryAfterMs === undefined ? {} : { retryAfterMs }
     if (code === 'unauthenticated') {
-      this.#ports.lost({ kind: 'told', code: 4401, reason: 'not authenticated' })
+      this.#ports.lost({ kind: 'by-server', code: 4401, reason: 'not authenticated' })
     } else if (code === 'going_away') {
-      this.#ports.lost({ kind: 'told', code: 4503, reason: failure.message, ...retry })
-    } else if (!retryable || !this.#position.attached || this.#breaks >= REFUSALS) {
-      // The session knows what to do about it.
+      this.#ports.lost({ kind: 'by-server', code: 4503, reason: failure.message, ...retry })
+    } else if (!retryable || !this.#position.attached || this.#breaks >= MAX_REFUSALS) {
+      // The session handles the error.
       this.#closed = true
-      this.#pursuit.close()
+      this.#catchUp.close()
       this.#ports.frames([errorOf(this.#attach.id, failure)])
     }
   }
 
-  #lose(kind: LossKind, reason: string, heldMs?: number): void {
+  #fail(kind: LossKind, reason: string, openMs?: number): void {
     if (this.#closed) return
-    this.#ports.lost({ kind, code: ABNORMAL, reason, ...(heldMs === undefined ? {} : { heldMs }) })
+    this.#ports.lost({ kind, code: ABNORMAL, reason, ...(openMs === undefined ? {} : { openMs }) })
   }
 
   #pause(ms: number): Promise<void> {
@@ -348,7 +351,7 @@ export class SessionFeed {
   }
 }
 
-/** As much of the answer to a poll as is relied on. */
+/** The part of a poll's answer that the feed uses. */
 interface Page {
   readonly cursor: string
   readonly entries: readonly EntryFrame[]

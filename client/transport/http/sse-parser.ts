@@ -1,35 +1,27 @@
-// SseParser: server-sent events out of the bytes of a response, as the HTML standard has it (section 9.2.6). However
-// the bytes are cut, the events are the same. Bounded: an event that never ends is an error, not memory.
+// SseParser: parses server-sent events from the bytes of a response (HTML standard, section 9.2.6), however the bytes
+// are split. An event that never ends is an error instead of unlimited memory. Ids and retry times are ignored: each
+// entry contains its cursor, and the client has its own backoff.
 
 export interface SseEvent {
-  /** The event's type; `message` where none was given. */
+  /** The event's type; `message` if none was given. */
   readonly event: string
   readonly data: string
-  /** The last id that was given, by this event or one before it. */
-  readonly id: string
 }
 
-/** UTF-16 code units of one event. */
+/** Limit of one event, in UTF-16 code units. */
 const MAX_EVENT_CHARS = 16 * 1024 * 1024
 
 const LINE_END = /\r\n|\r|\n/g
 
 export class SseParser {
   readonly #decoder = new TextDecoder()
-  /** The beginning of a line whose end has not come. */
+  /** The start of an incomplete line. */
   #rest = ''
   #data: string[] = []
   #chars = 0
   #type = ''
-  #id = ''
-  #retryMs: number | undefined
 
-  /** Milliseconds that the server asks for between a break and the next try. */
-  get retryMs(): number | undefined {
-    return this.#retryMs
-  }
-
-  /** The events that these bytes complete. @throws SyntaxError for an event beyond the bound */
+  /** Returns the events that these bytes complete. @throws SyntaxError for an event beyond the limit */
   push(bytes: Uint8Array): SseEvent[] {
     const text = this.#rest + this.#decoder.decode(bytes, { stream: true })
     const events: SseEvent[] = []
@@ -42,7 +34,9 @@ export class SseParser {
       from = LINE_END.lastIndex
     }
     this.#rest = text.slice(from)
-    if (this.#rest.length + this.#chars > MAX_EVENT_CHARS) throw new SyntaxError('an event is too long')
+    if (this.#rest.length + this.#chars > MAX_EVENT_CHARS) {
+      throw new SyntaxError(`An event exceeds ${MAX_EVENT_CHARS} characters.`)
+    }
     return events
   }
 
@@ -60,16 +54,12 @@ export class SseParser {
       this.#chars += value.length + 1
     } else if (field === 'event') {
       this.#type = value
-    } else if (field === 'id') {
-      if (!value.includes('\0')) this.#id = value
-    } else if (field === 'retry' && /^[0-9]{1,9}$/.test(value)) {
-      this.#retryMs = Number(value)
     }
   }
 
   #dispatch(events: SseEvent[]): void {
     if (this.#data.length > 0) {
-      events.push({ event: this.#type === '' ? 'message' : this.#type, data: this.#data.join('\n'), id: this.#id })
+      events.push({ event: this.#type === '' ? 'message' : this.#type, data: this.#data.join('\n') })
     }
     this.#data = []
     this.#chars = 0

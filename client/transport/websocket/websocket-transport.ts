@@ -1,11 +1,11 @@
-// WebSocketTransport: a link over one WebSocket. A frame of a socket that was left is never heard.
+// WebSocketTransport: frames over one WebSocket. Frames of a closed socket are ignored.
 import type { ClientFrame, ServerFrame } from '@parley/protocol'
 import { mayReconnect } from '@parley/protocol/close-code'
 import { LIMITS } from '@parley/protocol/limits'
 import { makeId } from '@parley/protocol/make-id'
 import { SUBPROTOCOLS } from '@parley/protocol/subprotocol'
 import { platformWebSocket } from '#platform'
-import { CLIENT_VERSION, socketUrl } from '../../client-options.ts'
+import { CLIENT_VERSION, socketUrl, type WebSocketLike } from '../../client-options.ts'
 import { type FrameCodec, loadCodec } from '../frame-codec.ts'
 import {
   ABNORMAL,
@@ -15,7 +15,6 @@ import {
   type TransportHandler,
   type TransportOptions,
 } from '../transport.ts'
-import type { WebSocketLike } from './web-socket.ts'
 
 export class WebSocketTransport implements Transport {
   readonly #options: TransportOptions
@@ -23,12 +22,12 @@ export class WebSocketTransport implements Transport {
   #socket: WebSocketLike | undefined
   #codec: FrameCodec | undefined
   #welcomed = false
-  /** What the server was last given. */
+  /** The access token that the server got last. */
   #token: string | undefined
-  /** The id of a fresh token that is not answered yet. */
+  /** The id of the unanswered `token` frame. */
   #renewal: string | undefined
   #closed = false
-  /** Bytes of the largest message that the server takes. */
+  /** The server's limit of a message, in bytes. */
   #maxBytes: number = LIMITS.frameBytes
 
   constructor(options: TransportOptions, handler: TransportHandler) {
@@ -36,9 +35,9 @@ export class WebSocketTransport implements Transport {
     this.#handler = handler
     this.#open().catch((error: unknown) => {
       if (this.#closed) return
-      this.#options.logger?.warn({ err: error }, 'connection could not be begun')
-      const reason = error instanceof Error ? error.message : 'The connection could not be begun.'
-      this.#lost({ kind: 'unreached', code: ABNORMAL, reason })
+      this.#options.logger?.warn({ err: error }, 'failed to open the connection')
+      const reason = error instanceof Error ? error.message : 'Failed to open the connection.'
+      this.#lost({ kind: 'unreachable', code: ABNORMAL, reason })
     })
   }
 
@@ -46,10 +45,10 @@ export class WebSocketTransport implements Transport {
     if (this.#socket === undefined || this.#codec === undefined) return
     const data = this.#codec.encode(frame)
     if (isLarger(data, this.#maxBytes)) {
-      // The server would close the connection, for good, and with it all sessions.
-      const message = 'The command is larger than the server takes.'
+      // The server would close the connection permanently, and with it all sessions.
+      const message = `The command exceeds the server's limit of ${this.#maxBytes} bytes.`
       const id = 'id' in frame ? { id: frame.id } : {}
-      queueMicrotask(() => this.#hand([{ type: 'error', ...id, code: 'too_large', message, retryable: false }]))
+      queueMicrotask(() => this.#deliver([{ type: 'error', ...id, code: 'too_large', message, retryable: false }]))
       return
     }
     this.#socket.send(data)
@@ -57,7 +56,7 @@ export class WebSocketTransport implements Transport {
 
   close(): void {
     this.#closed = true
-    if (this.#socket !== undefined) hangUp(this.#socket)
+    if (this.#socket !== undefined) closeSocket(this.#socket)
     this.#socket = undefined
   }
 
@@ -84,10 +83,10 @@ export class WebSocketTransport implements Transport {
     }
     socket.onmessage = (event) => this.#message(codec, event.data)
     socket.onclose = ({ code, reason }) => {
-      const told = !mayReconnect(code) || code >= 4500
-      this.#lost({ kind: told ? 'told' : this.#welcomed ? 'broken' : 'unreached', code, reason })
+      const isByServer = !mayReconnect(code) || code >= 4500
+      this.#lost({ kind: isByServer ? 'by-server' : this.#welcomed ? 'broken' : 'unreachable', code, reason })
     }
-    // A failure is always followed by a close event, which says what there is to say.
+    // A close event with the details follows each failure.
     socket.onerror = () => undefined
   }
 
@@ -97,8 +96,8 @@ export class WebSocketTransport implements Transport {
     try {
       frames = codec.decode(data)
     } catch (error) {
-      this.#options.logger?.warn({ err: error }, 'the server sent something that is no frame')
-      this.#lost({ kind: 'broken', code: ABNORMAL, reason: 'The server sent something that is no frame.' })
+      this.#options.logger?.warn({ err: error }, 'received an invalid frame')
+      this.#lost({ kind: 'broken', code: ABNORMAL, reason: 'The server sent an invalid frame.' })
       return
     }
     if (!this.#welcomed) {
@@ -106,7 +105,7 @@ export class WebSocketTransport implements Transport {
       this.#welcomed = welcome !== undefined
       this.#maxBytes = welcome?.limits.frameBytes ?? LIMITS.frameBytes
     }
-    this.#hand(frames.filter((frame) => !this.#isAboutToken(frame)))
+    this.#deliver(frames.filter((frame) => !this.#isAboutToken(frame)))
   }
 
   #isAboutToken(frame: ServerFrame): boolean {
@@ -118,11 +117,11 @@ export class WebSocketTransport implements Transport {
     if ((frame.type !== 'ok' && frame.type !== 'error') || frame.id === undefined) return false
     if (frame.id !== this.#renewal) return false
     this.#renewal = undefined
-    if (frame.type === 'error') this.#options.logger?.warn({ code: frame.code }, 'the fresh token was not taken')
+    if (frame.type === 'error') this.#options.logger?.warn({ code: frame.code }, 'fresh access token rejected')
     return true
   }
 
-  /** The token's time is nearly over. Without a fresh one the server ends the connection. */
+  /** Sends a fresh access token. Without one, the server ends the connection when the current token expires. */
   async #renew(): Promise<void> {
     try {
       const token = await this.#options.token()
@@ -131,11 +130,11 @@ export class WebSocketTransport implements Transport {
       this.#renewal = makeId('tok')
       this.send({ type: 'token', id: this.#renewal, token })
     } catch (error) {
-      this.#options.logger?.warn({ err: error }, 'no fresh token could be had')
+      this.#options.logger?.warn({ err: error }, 'failed to get a fresh access token')
     }
   }
 
-  #hand(frames: readonly ServerFrame[]): void {
+  #deliver(frames: readonly ServerFrame[]): void {
     if (!this.#closed) this.#handler.frames(frames)
   }
 
@@ -146,7 +145,7 @@ export class WebSocketTransport implements Transport {
   }
 }
 
-/** Most messages are far from it, and need not be measured. */
+/** Encodes a text only if it can exceed the limit: a UTF-16 unit has at most three bytes in UTF-8. */
 function isLarger(data: string | Uint8Array, maxBytes: number): boolean {
   if (typeof data !== 'string') return data.byteLength > maxBytes
   return data.length * 3 > maxBytes && new TextEncoder().encode(data).byteLength > maxBytes
@@ -154,11 +153,11 @@ function isLarger(data: string | Uint8Array, maxBytes: number): boolean {
 
 const CLOSING = 2
 
-function hangUp(socket: WebSocketLike): void {
+function closeSocket(socket: WebSocketLike): void {
   if (socket.readyState >= CLOSING) return
-  // A peer that does not answer would keep the closing socket for long; `ws` can end it.
+  // A peer that does not answer would keep the closing socket for a long time; `ws` can end it.
   socket.close(NORMAL)
-  if (socket.terminate !== undefined) setTimeout(() => socket.terminate?.(), HANG_UP_MS).unref?.()
+  if (socket.terminate !== undefined) setTimeout(() => socket.terminate?.(), TERMINATE_MS).unref?.()
 }
 
-const HANG_UP_MS = 2_000
+const TERMINATE_MS = 2_000

@@ -1,15 +1,15 @@
-// Two groups of runs, and of their readers, that differ, or do not, by plan: what the comparison says of them.
+// Compares simulated groups of runs and readers with known differences.
 import { Counter, Histogram, Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import { compare } from './comparison.ts'
-import { zOf } from './interval.ts'
+import { rate, share } from './interval.ts'
 import { between, parseScrape } from './scrape.ts'
 import { table } from './table.ts'
 
 const groups = { label: 'variant', a: 'control', b: 'other' }
 
 describe('a comparison', () => {
-  it('finds planted differences, and says which way they go', async () => {
+  it('finds planted differences and their direction', async () => {
     const random = seeded(1)
     const rows = await compared(random, 2_000, { scale: 1.5, failed: 0.12, breaks: 0.02 })
     expect(verdicts(rows)).toEqual({
@@ -29,13 +29,13 @@ describe('a comparison', () => {
     expect(rows.find(({ what }) => what === 'reconnects')?.found?.a).toBeCloseTo(0.1, 1)
   })
 
-  it('of models leaves out what is of readers, who have none', () => {
+  it('of models omits the rows of readers, which have no model', () => {
     const whats = compare([], { label: 'gen_ai_request_model', a: 'x', b: 'y' }).map(({ what }) => what)
     expect(whats).toContain('abandoned')
     expect(whats.filter((what) => /reconnect|interruption/.test(what))).toEqual([])
   })
 
-  it('raises no more false alarms about equal groups than its level', async () => {
+  it('raises few false alarms for equal groups', async () => {
     const random = seeded(2)
     let alarms = 0
     const rounds = 120
@@ -43,40 +43,41 @@ describe('a comparison', () => {
       const rows = await compared(random, 300, { scale: 1, failed: 0.04, breaks: 0.1 })
       if (rows.some(({ verdict }) => verdict === 'higher' || verdict === 'lower')) alarms += 1
     }
-    // 5% of 120 are 6; more than 12 come of that level in less than one of a hundred.
+    // At 5%, 6 of 120 are expected; more than 12 would happen in less than one of a hundred such tests.
     expect(alarms).toBeLessThanOrEqual(12)
   })
 
-  it('says where there is too little data', async () => {
+  it('says how much data is missing', async () => {
     const rows = await compared(seeded(3), 15, { scale: 3, failed: 0.5, breaks: 1 })
     expect(new Set(rows.map(({ verdict }) => verdict))).toEqual(new Set(['too little data']))
     const needed = Object.fromEntries(rows.map(({ what, needed: fewest }) => [what, fewest]))
     expect(needed).toMatchObject({ 'first token, p50': 20, 'first token, p95': 200, failed: 30, reconnects: 30 })
     expect(table(rows, 'control', 'other')).toMatch(
-      /^first token, p95 +15 \/ 15 +too little data: 200 of each are needed$/m,
+      /^first token, p95 +15 \/ 15 +too little data: each group needs 200$/m,
     )
   })
 })
 
 describe('scrapes', () => {
-  it('give what was counted between them, and all of a counter that began anew', () => {
+  it('yield the increase between them, and the whole value of a restarted counter', () => {
     const before = parseScrape('# HELP x y\na_total{node="n,1",k="\\"q\\""} 5\nb_total 9\n')
     const after = parseScrape('a_total{k="\\"q\\"",node="n,1"} 7\nb_total 4\nc_total 1 1700000000000\n')
     expect(between(before, after).map(({ value }) => value)).toEqual([2, 4, 1])
     expect(after[0]?.labels).toEqual({ k: '"q"', node: 'n,1' })
   })
 
-  it('that are none are refused', () => {
+  it('with a malformed line are refused', () => {
     expect(() => parseScrape('<html>')).toThrow('line 1')
   })
 })
 
-it('knows the normal distribution', () => {
-  expect(zOf(0.95)).toBeCloseTo(1.959964, 5)
-  expect(zOf(0.99)).toBeCloseTo(2.575829, 5)
+it('intervals of no event among n have the upper end z² / (n + z²), of a rate z² / n', () => {
+  expect(share(0, 10)).toEqual({ estimate: 0, low: expect.closeTo(0), high: expect.closeTo(9 / 19) })
+  expect(share(10, 10)).toEqual({ estimate: 1, low: expect.closeTo(10 / 19), high: expect.closeTo(1) })
+  expect(rate(0, 10)).toEqual({ estimate: 0, low: expect.closeTo(0), high: expect.closeTo(0.9, 4) })
 })
 
-/** Runs of two groups through the metrics library's own text. */
+/** Simulates runs of two groups, and passes them through the text of the metrics library. */
 async function compared(
   random: () => number,
   runs: number,

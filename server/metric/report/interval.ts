@@ -1,45 +1,47 @@
-// Intervals: how sure one may be of a difference between two groups. Pure, and the same each time: nothing is drawn by chance.
-
+// Intervals for the differences between two groups. The one method is Wilson's score interval: unlike the normal interval
+// it holds for small counts and for shares near 0 and 1, and unlike resampling it needs no random numbers. Quantiles
+// apply it to their rank, and rates to the share of many short moments in which an event happens.
 export interface Interval {
   readonly estimate: number
   readonly low: number
   readonly high: number
 }
 
-/** Counts of a histogram, not cumulated; the last bound is Infinity. */
+/** Counts of a histogram, not cumulative. The last bound is Infinity. */
 export interface Bins {
   readonly bounds: readonly number[]
   readonly counts: readonly number[]
 }
 
-/** Wilson's score interval of a proportion. @param z quantile of the normal distribution */
-export function proportion(hits: number, total: number, z: number): Interval {
+/** Standard errors: a false alarm in 0.27% of the rows, so in less than 5% of all reports. */
+const Z = 3
+/** Moments per unit of a rate: so many that two events in one moment do not matter. */
+const MOMENTS = 1_000_000
+
+/** @returns the share of hits */
+export function share(hits: number, total: number): Interval {
   const p = hits / total
-  const shrink = 1 + z ** 2 / total
-  const middle = (p + z ** 2 / (2 * total)) / shrink
-  const half = (z / shrink) * Math.sqrt((p * (1 - p)) / total + z ** 2 / (4 * total ** 2))
+  const shrink = 1 + Z ** 2 / total
+  const middle = (p + Z ** 2 / (2 * total)) / shrink
+  const half = (Z / shrink) * Math.sqrt((p * (1 - p)) / total + Z ** 2 / (4 * total ** 2))
   return { estimate: p, low: Math.max(0, middle - half), high: Math.min(1, middle + half) }
 }
 
-/** The score interval of a rate, of events that happen independently. @returns for each of `total` */
-export function rate(events: number, total: number, z: number): Interval {
-  const middle = events + z ** 2 / 2
-  const half = z * Math.sqrt(events + z ** 2 / 4)
-  return { estimate: events / total, low: Math.max(0, middle - half) / total, high: (middle + half) / total }
+/** @returns events per unit of `total`; assumes independent events */
+export function rate(events: number, total: number): Interval {
+  const { estimate, low, high } = share(events, total * MOMENTS)
+  return { estimate: estimate * MOMENTS, low: low * MOMENTS, high: high * MOMENTS }
 }
 
-/**
- * Woodruff's interval of a quantile: the normal interval of its rank, read from the distribution. Within a bin values are
- * taken to lie evenly; what lies in the last bin is Infinity, as its bins do not say more.
- */
-export function quantile(bins: Bins, q: number, z: number): Interval {
+/** Values are assumed to spread evenly within a bin. A value in the last bin is Infinity. */
+export function quantile(bins: Bins, q: number): Interval {
   const total = sum(bins.counts)
-  const half = z * Math.sqrt((q * (1 - q)) / total)
-  const at = (rank: number) => valueAt(bins, Math.min(1, Math.max(0, rank)) * total)
-  return { estimate: at(q), low: at(q - half), high: at(q + half) }
+  const rank = share(q * total, total)
+  const at = (part: number) => valueAt(bins, part * total)
+  return { estimate: at(q), low: at(rank.low), high: at(rank.high) }
 }
 
-/** Of two independent groups, from their own intervals: Newcombe's method, which keeps their lopsidedness. @returns b − a */
+/** Newcombe's combination of two independent intervals, which keeps their asymmetry. @returns b − a */
 export function difference(a: Interval, b: Interval): Interval {
   const estimate = b.estimate - a.estimate
   return {
@@ -47,17 +49,6 @@ export function difference(a: Interval, b: Interval): Interval {
     low: estimate - Math.hypot(b.estimate - b.low, a.high - a.estimate),
     high: estimate + Math.hypot(b.high - b.estimate, a.estimate - a.low),
   }
-}
-
-/** Quantile of the normal distribution that holds `level` between its two sides, by halving. @param level below 1 */
-export function zOf(level: number): number {
-  let [low, high] = [0, 10]
-  for (let step = 0; step < 60; step += 1) {
-    const z = (low + high) / 2
-    if (within(z) < level) low = z
-    else high = z
-  }
-  return low
 }
 
 export function sum(numbers: readonly number[]): number {
@@ -75,16 +66,4 @@ function valueAt({ bounds, counts }: Bins, rank: number): number {
     before += count
   }
   return Number.POSITIVE_INFINITY
-}
-
-/** What the normal distribution holds between −z and z, by Simpson's rule. */
-function within(z: number): number {
-  const steps = 400
-  const width = z / steps
-  let area = 0
-  for (let step = 0; step <= steps; step += 1) {
-    const weight = step === 0 || step === steps ? 1 : step % 2 === 0 ? 2 : 4
-    area += weight * Math.exp(-((step * width) ** 2) / 2)
-  }
-  return (2 * area * width) / 3 / Math.sqrt(2 * Math.PI)
 }

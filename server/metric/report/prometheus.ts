@@ -1,5 +1,5 @@
-// Prometheus: what was counted in a span of time, asked of one by its HTTP API. Values are taken at steps, series by series, and
-// added up here: `increase()` of its language would guess at the ends of the span, and miss the first count of a new series.
+// Reads the increases of counters in a period from Prometheus's HTTP API. It reads values at steps and adds them up here:
+// PromQL's `increase()` would extrapolate at the ends of the period, and miss the first count of a new series.
 import type { Sample } from './scrape.ts'
 
 export interface Span {
@@ -8,7 +8,7 @@ export interface Span {
   readonly to: number
 }
 
-/** Which samples: those of these metrics whose label has one of these values. */
+/** Selects the samples of these metrics whose label has one of these values. */
 export interface Wanted {
   readonly metrics: readonly string[]
   readonly label: string
@@ -17,23 +17,23 @@ export interface Wanted {
 
 export interface PrometheusOptions {
   readonly url: string
-  /** Left out: what the URL says of a user, or nothing. */
+  /** Bearer token. Undefined: user and password of the URL, if any. */
   readonly token?: string | undefined
 }
 
-/** A series as it is answered: pairs of a time and a number as text. */
+/** A series in Prometheus's JSON: pairs of a time and a number as text. */
 export interface Series {
   readonly metric: Readonly<Record<string, string>>
   readonly values: readonly (readonly [number, string])[]
 }
 
-/** Tells when each node's process began, and by its samples that the node was asked at all; of nobody else's processes. */
+/** The start time of each node's process; its samples show when the node was scraped. Excludes processes of other programs. */
 const STARTED = 'process_start_time_seconds and on (job, instance) parley_runs_active'
-/** At most, from one end to the other: a restart loses what was counted since the last step. */
+/** Steps of a period. A restart loses the counts since the last step. */
 const STEPS = 300
 const ANSWER_MS = 60_000
 
-/** @throws Error that says what is wrong */
+/** @throws Error for the user */
 export async function countedIn(options: PrometheusOptions, span: Span, wanted: Wanted): Promise<readonly Sample[]> {
   const nodes = new Map<string, Series>()
   for (const series of await range(options, STARTED, span)) nodes.set(nodeOf(series), series)
@@ -46,7 +46,7 @@ export async function countedIn(options: PrometheusOptions, span: Span, wanted: 
   return samples
 }
 
-/** Values that a label of runs has had. @throws Error that says what is wrong */
+/** Values of a label in the period. @throws Error for the user */
 export async function valuesIn(
   options: PrometheusOptions,
   span: Span,
@@ -58,24 +58,37 @@ export async function valuesIn(
 }
 
 /**
- * What a counter rose by from the beginning of the span on.
- * @param node the times of its process's start, as that was asked at the same steps
+ * The increase of a counter since the start of the period.
+ * @param node the start times of its process, at the same steps
  */
 export function increase(series: Series, node: Series | undefined, from: number): number {
   const [first, ...others] = series.values
   if (first === undefined) return 0
-  // A series is there from its first count on. Where its node was asked before that, or began later, it began at 0.
+  // A series exists from its first count on. If its node was scraped earlier, or started later, it began at 0.
   const wasAsked = (node?.values[0]?.[0] ?? first[0]) < first[0]
   const began = Number(node?.values[0]?.[1] ?? 0)
   let last = Number(first[1])
   let risen = wasAsked || began >= from ? last : 0
   for (const [, text] of others) {
     const value = Number(text)
-    // Lower than before: its node has begun anew, and all it shows was counted since.
+    // A lower value: its node restarted, and counted the whole value since.
     risen += value >= last ? value - last : value
     last = value
   }
   return risen
+}
+
+const AGE = /^(\d{1,6})(s|m|h|d)(?: ago)?$/
+const UNIT_S = { s: 1, m: 60, h: 3_600, d: 86_400 } as const
+
+/** @param text a date, an age such as `3h`, or `now` @param now Unix seconds @returns Unix seconds @throws Error for the user */
+export function secondsOf(text: string, now: number): number {
+  if (text === 'now') return now
+  const [, count, unit] = AGE.exec(text) ?? []
+  if (unit !== undefined) return now - Number(count) * UNIT_S[unit as keyof typeof UNIT_S]
+  const time = Date.parse(text) / 1000
+  if (Number.isNaN(time)) throw new Error(`${text} is not a time. Examples: 2026-11-23T08:00Z, 3h`)
+  return time
 }
 
 function sampleOf({ metric }: Series, value: number): Sample {
@@ -89,7 +102,7 @@ function nodeOf({ metric: { job, instance, node } }: Series): string {
 
 async function range({ url, token }: PrometheusOptions, query: string, { from, to }: Span): Promise<readonly Series[]> {
   const address = new URL(`${url.replace(/\/$/, '')}/api/v1/query_range`)
-  // In whole milliseconds, and so that the last step is at the end, or a moment after it.
+  // The step is in whole milliseconds, and the last one is at the end of the period or just after it.
   const count = Math.min(STEPS, Math.max(1, Math.floor(to - from)))
   const step = Math.ceil(((to - from) * 1000) / count) / 1000
   const { username, password } = address
@@ -106,22 +119,22 @@ async function range({ url, token }: PrometheusOptions, query: string, { from, t
       signal: AbortSignal.timeout(ANSWER_MS),
     })
     const text = await response.text()
-    answer = text.startsWith('{') ? JSON.parse(text) : { error: `it answered ${response.status}` }
+    answer = text.startsWith('{') ? JSON.parse(text) : { error: `status ${response.status}` }
   } catch (error) {
     const cause = error instanceof Error ? (error.cause instanceof Error ? error.cause : error).message : 'unknown'
-    throw new Error(`the Prometheus at ${address.origin} cannot be asked: ${cause}`, { cause: error })
+    throw new Error(`Prometheus at ${address.origin} is not reachable: ${cause}`, { cause: error })
   }
-  const { data, error = 'its answer is none of Prometheus' } = answer as {
+  const { data, error = 'the response is not from Prometheus' } = answer as {
     readonly data?: { readonly resultType?: string; readonly result?: readonly Series[] }
     readonly error?: string
   }
   if (data?.resultType !== 'matrix' || data.result === undefined) {
-    throw new Error(`the Prometheus at ${address.origin} cannot tell: ${error}`)
+    throw new Error(`Prometheus at ${address.origin} failed: ${error}`)
   }
   return data.result
 }
 
-/** In a regular expression of Prometheus (RE2). */
+/** Escapes a text for a regular expression of Prometheus (RE2). */
 function escaped(value: string): string {
   return value.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
 }

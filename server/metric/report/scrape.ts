@@ -1,5 +1,5 @@
-// Scrapes: saved texts of `/metrics`, and what was counted between two of them. A counter that is lower than before began
-// anew: its node did, too, and all it shows was counted since.
+// Parses saved texts of `/metrics`, and computes the increase between two of them. A counter that is lower than before was
+// reset by a restart of its node, so its whole value is the increase.
 
 export interface Sample {
   readonly name: string
@@ -10,13 +10,13 @@ export interface Sample {
 const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: \d+)?$/
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g
 
-/** @throws Error where a line is none of the format's */
+/** @throws Error that names the malformed line */
 export function parseScrape(text: string): readonly Sample[] {
   const samples: Sample[] = []
   for (const [index, line] of text.split('\n').entries()) {
     if (line === '' || line.startsWith('#')) continue
     const [, name, inner = '', value = ''] = LINE.exec(line.trimEnd()) ?? []
-    if (name === undefined) throw new Error(`line ${index + 1} is no sample of Prometheus's text format`)
+    if (name === undefined) throw new Error(`line ${index + 1} is not in the text format of Prometheus`)
     const labels = Object.fromEntries(
       [...inner.matchAll(LABEL)].map(([, key = '', text = '']) => [key, unescaped(text)]),
     )
@@ -25,7 +25,7 @@ export function parseScrape(text: string): readonly Sample[] {
   return samples
 }
 
-/** @returns what counters rose by; series are told apart by all of their labels, the node among them */
+/** @returns the increases; a series is identified by all its labels, including the node */
 export function between(before: readonly Sample[], after: readonly Sample[]): readonly Sample[] {
   const start = new Map(before.map((sample) => [keyOf(sample), sample.value]))
   return after.map((sample) => {

@@ -1,8 +1,8 @@
-// Table: a comparison as text for people. Pure.
+// Formats a comparison as a text table. Pure.
 import type { Row } from './comparison.ts'
 
-const HOLDS = `Intervals hold together at 95%: each is wider than one alone would be.
-Reconnects and interruptions count each one: a few people with bad networks may account for many.
+const NOTES = `Each interval is three standard errors wide, so that all rows together rarely show a difference that does not exist.
+Reconnects and interruptions are not independent: a few people with bad networks may cause many.
 `
 
 /** @param a, b names of the groups */
@@ -15,13 +15,13 @@ export function table(rows: readonly Row[], a: string, b: string): string {
       .join('  ')
       .trimEnd(),
   )
-  return `${text.join('\n')}\n\n${HOLDS}`
+  return `${text.join('\n')}\n\n${NOTES}`
 }
 
 function cells({ what, unit, counts, needed, found, verdict }: Row): string[] {
   const n = counts.join(' / ')
   const name = unit === 'per 100 runs' ? `${what} ${unit}` : what
-  if (found === undefined) return [name, '', '', '', '', n, `${verdict}: ${needed} of each are needed`]
+  if (found === undefined) return [name, '', '', '', '', n, `${verdict}: each group needs ${needed}`]
   const { low, high, estimate } = found.difference
   const [left, right, apart, from, to] = [found.a, found.b, estimate, low, high].map((value) => shown(value, unit))
   return [name, left ?? '', right ?? '', apart ?? '', `${from} … ${to}`, n, verdict]

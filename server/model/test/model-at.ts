@@ -1,9 +1,14 @@
-// Models that are reached at a test's own servers, and what their failures come to. Servers stop with their test.
+// Models at a test's own servers, and the failures they end in. Servers stop with their test.
 import { afterEach, expect } from 'vitest'
 import type { Model } from '../model.ts'
 import { createModelCatalog } from '../model-catalog.ts'
 import { type ProviderFailure, toProviderFailure } from '../provider-failure.ts'
-import { type Heard, type ProviderRequest, type ProviderServer, startProviderServer } from './provider-server.ts'
+import {
+  type ProviderRequest,
+  type ProviderServer,
+  type ReceivedAnswer,
+  startProviderServer,
+} from './provider-server.ts'
 
 export const KEY = 'sk-a-secret'
 export const PRIVATE = 'org-4711 owes us money'
@@ -22,8 +27,8 @@ export function modelAt(url: string, provider: 'openai' | 'anthropic' | 'google'
   return createModelCatalog({ model: `${provider}:m`, [provider]: { url, key: KEY } }).get()
 }
 
-export async function failureOf(heard: Heard): Promise<ProviderFailure> {
-  const failure = toProviderFailure(heard.error)
+export async function failureOf(received: ReceivedAnswer): Promise<ProviderFailure> {
+  const failure = toProviderFailure(received.error)
   for (const secret of [KEY, PRIVATE, '127.0.0.1', 'http']) expect(failure.message).not.toContain(secret)
   return failure
 }

@@ -1,12 +1,11 @@
-// A provider of a test's own making: a real HTTP server on 127.0.0.1 that answers as the test says, and tells when a
-// request's connection has closed.
+// A test provider: a real HTTP server on 127.0.0.1 with scripted answers. It reports when a request's connection closes.
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { LanguageModelV3CallOptions, LanguageModelV3Prompt, LanguageModelV3StreamPart } from '@ai-sdk/provider'
 import type { Model } from '../model.ts'
 
-/** What tests look at in it. */
+/** What tests inspect. */
 export interface ProviderRequestBody {
   readonly messages?: readonly { readonly content: unknown }[]
   readonly tools?: readonly { readonly function: { readonly name: string } }[]
@@ -18,14 +17,14 @@ export interface ProviderRequest {
   readonly headers: IncomingMessage['headers']
   readonly body: ProviderRequestBody
   readonly response: ServerResponse
-  /** Resolves when the connection is gone. */
+  /** Resolves when the connection is closed. */
   readonly closed: Promise<void>
 }
 
 export interface ProviderServer {
   readonly url: string
   readonly requests: ProviderRequest[]
-  /** Resolves when the next request is in. */
+  /** Resolves with the next request. */
   next(): Promise<ProviderRequest>
   stop(): Promise<void>
 }
@@ -64,7 +63,7 @@ export function beginSse(response: ServerResponse): void {
   response.flushHeaders()
 }
 
-/** One event for each; a string is sent as it is. `name` says what an event is called, where it is called anything. */
+/** One event per value; a string is sent unchanged. `name` returns the event's name, if it has one. */
 export function sendSse(response: ServerResponse, events: readonly unknown[], name?: (event: unknown) => string): void {
   for (const event of events) {
     const label = name === undefined ? '' : `event: ${name(event)}\n`
@@ -72,7 +71,7 @@ export function sendSse(response: ServerResponse, events: readonly unknown[], na
   }
 }
 
-/** A piece of an answer, as OpenAI's chat completions have it. */
+/** A chunk of an answer in the form of OpenAI's chat completions. */
 export function chatChunk(delta: object, finish: string | null = null, usage?: object): object {
   const choices = [{ index: 0, delta, finish_reason: finish }]
   return { id: 'c1', object: 'chat.completion.chunk', created: 1, model: 'm', choices, ...(usage && { usage }) }
@@ -82,22 +81,22 @@ export function userPrompt(text: string): LanguageModelV3Prompt {
   return [{ role: 'user', content: [{ type: 'text', text }] }]
 }
 
-export interface Heard {
+export interface ReceivedAnswer {
   readonly text: string
   readonly reasoning: string
   readonly calls: readonly { name: string; input: unknown }[]
   readonly parts: readonly LanguageModelV3StreamPart[]
   readonly finish: Extract<LanguageModelV3StreamPart, { type: 'finish' }> | undefined
-  /** What the stream threw, or what its error part holds. */
+  /** The error that the stream threw, or that its error part contains. */
   readonly error: unknown
 }
 
-/** Reads a model's answer to its end. */
-export async function listen(
+/** Reads a model's complete answer. */
+export async function readAnswer(
   model: Model,
   options: string | LanguageModelV3CallOptions,
   onPart?: (part: LanguageModelV3StreamPart) => void,
-): Promise<Heard> {
+): Promise<ReceivedAnswer> {
   const parts: LanguageModelV3StreamPart[] = []
   let error: unknown
   try {

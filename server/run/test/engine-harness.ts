@@ -1,5 +1,5 @@
-// EngineHarness: a run engine and a session service over real LMDB stores in a temporary folder, with a
-// model that a test scripts part by part. What a test sees, it reads from the log.
+// EngineHarness: a run engine and a session service over real LMDB stores in a temporary folder, with a model that the test scripts
+// part by part. Tests observe only the log.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,18 +18,18 @@ import type { ServerTool } from '../../tool/define-tool.ts'
 import type { RunLimits } from '../run-driver.ts'
 import { createRunEngine, RUN_LIMITS, type RunEngine } from '../run-engine.ts'
 
-/** One model call as a test plays it: parts are pushed by hand. */
+/** A scripted model call: the test pushes its parts. */
 export interface PlayedCall {
   readonly options: LanguageModelV3CallOptions
   text(delta: string): void
   reasoning(delta: string): void
   tool(name: string, input: unknown, id?: string): void
   finish(reason?: 'stop' | 'tool-calls' | 'length' | 'content-filter'): void
-  /** The stream breaks. */
+  /** Breaks the stream. */
   fail(error: unknown): void
-  /** The stream ends without a finish. */
+  /** Ends the stream without a finish part. */
   cut(): void
-  /** Resolves when the request was aborted. */
+  /** Resolves when the request is aborted. */
   readonly aborted: Promise<void>
 }
 
@@ -37,7 +37,7 @@ export class PlayedModel implements Model {
   readonly id = 'played'
   prefill: Model['prefill'] = 'none'
   readonly calls: PlayedCall[] = []
-  /** Thrown by the next calls instead of an answer. */
+  /** Errors that the next calls throw. */
   readonly failures: unknown[] = []
   #waiting: ((call: PlayedCall) => void)[] = []
   #taken = 0
@@ -54,7 +54,7 @@ export class PlayedModel implements Model {
     },
   } as unknown as LanguageModelV3
 
-  /** The next call that no test has taken yet. */
+  /** The next model call. */
   async next(): Promise<PlayedCall> {
     const call = this.calls[this.#taken]
     this.#taken += 1
@@ -107,7 +107,7 @@ export interface HarnessOptions {
   readonly limits?: Partial<RunLimits>
   readonly serverTools?: readonly ServerTool[]
   readonly leaseMs?: number
-  /** Kept over `close` and `open`. */
+  /** Survives `close` and `open`. */
   readonly metrics?: RunMetrics
 }
 
@@ -165,7 +165,7 @@ export class EngineHarness {
     await this.engine.start()
   }
 
-  /** Hands all over, as a graceful stop without a drain window does. */
+  /** Hands over all runs, as a graceful stop without a drain does. */
   async close(): Promise<void> {
     for (const session of this.#watched) session.close()
     this.#watched = []
@@ -183,7 +183,7 @@ export class EngineHarness {
     return this.service.send({ type: 'send', id: makeId('c'), session, content: text, ...more }, CALLER)
   }
 
-  /** Resolves with the first event that fits, past or to come. */
+  /** Resolves with the first matching event, past or future. */
   async event<T extends Event['type']>(
     session: string,
     type: T,

@@ -1,37 +1,37 @@
-// Caller and Receipt: who gives a command, and what its acknowledgement carries.
+// Caller and Receipt: the sender of a command, and the result of the command.
 import type { Cursor, Door, UserLimits } from '@parley/protocol'
 import type { Seq } from '../../store/ports/entry.ts'
 
-/** Whose command it is. */
 export interface Caller {
   readonly connection: string
   readonly user: string
-  /** How people call them. */
+  /** The display name. */
   readonly name?: string
   readonly role: string
-  /** The connection's name is its client's choice, and another node may be the one that knows its tools. */
+  /** The client chose the connection's id, and another node may know its tools. */
   readonly roams?: true
-  /** Names of its tools, as it says itself. */
+  /** Names of the caller's tools, as declared in the request. */
   readonly tools?: readonly string[]
-  /** Through which it speaks. */
+  /** The caller's transport. */
   readonly door?: Door
-  /** Of an experiment that the user takes part in. */
+  /** The user's variant of the experiment. */
   readonly variant?: string
-  /** The span that its messages are a part of, as in `traceparent`, where they name none themselves. */
+  /** The parent span, as in `traceparent`, of messages that do not name one. */
   readonly trace?: string
-  /** The user's own, by its token. */
+  /** Limits from the access token. */
   readonly limits?: UserLimits
 }
 
-/** What came of a command. */
 export interface Receipt {
   readonly seq: Seq
   readonly cursor: Cursor
   readonly message?: string
   readonly run?: string
-  /** Of a claim: Unix milliseconds until which it holds. */
+  /** For a claim: Unix milliseconds at which it expires. */
   readonly until?: number
   readonly duplicate?: true
-  /** It ended a run: on a connection that reads this session, `ok` must not overtake the entries up to `seq`. */
+  /**
+   * The command ended a run: on a connection that reads this session, `ok` must not overtake the entries up to `seq`.
+   */
   readonly final?: true
 }

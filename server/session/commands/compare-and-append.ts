@@ -1,6 +1,6 @@
-// compareAndAppend: the one loop behind every change of a session. It looks at the state, proposes an
-// event for a subject with the last sequence number that the state knows there, and on a conflict waits
-// until the state has caught up with what won, and looks again. Bounded.
+// compareAndAppend: the optimistic loop behind every change of a session. It proposes an event from the state, and
+// appends it if the subject's last sequence number is still the expected one. After a conflict, it waits until the
+// state includes the winning entry, and proposes again. The number of attempts is limited.
 import { type Event, ReplyError } from '@parley/protocol'
 import type { Entry, Seq } from '../../store/ports/entry.ts'
 import { Conflict, StorageError } from '../../store/ports/errors.ts'
@@ -15,54 +15,51 @@ export interface Proposal {
   readonly rollup?: boolean
 }
 
-const TRIES = 64
-/** Milliseconds to wait until this node has read what another one appended. */
-const CATCH_UP_MS = 5_000
+const MAX_ATTEMPTS = 64
 
 /**
- * @param propose looks at the state and returns what to append, or undefined when nothing is left to
- *   do; may throw a ReplyError
- * @param lost told each time that somebody else's append came first
- * @returns the entry, or undefined when nothing was left to do
- * @throws ReplyError `session_deleted`, `contended`, `unavailable`, `storage_full`, and whatever `propose` throws
+ * @param propose returns the event to append, or undefined if nothing needs to be appended; may throw a ReplyError
+ * @param conflicted called after each conflict
+ * @returns the entry, or undefined if nothing was appended
+ * @throws ReplyError `session_deleted`, `contended`, `unavailable`, `storage_full`, and the errors of `propose`
  */
 export async function compareAndAppend(
   log: SessionLog,
   session: SessionReplica,
   propose: (state: SessionState) => Proposal | undefined,
-  lost: () => void = () => undefined,
+  conflicted: () => void = () => undefined,
 ): Promise<Entry | undefined> {
   let winner: { readonly subject: string; readonly expect: Seq; readonly last: Seq } | undefined
-  for (let attempt = 0; attempt < TRIES; attempt += 1) {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
     const proposal = propose(session.state)
     if (proposal === undefined) return undefined
-    session.mustLive()
+    session.assertNotDeleted()
     const { subject, event, rollup = false } = proposal
-    // A state that holds what won, and still names the same number, comes from a transcript: folding may have put one
-    // entry in the place of a later one. What it says is right all the same.
+    // If the state includes the winner but still has the same number, the state is from a transcript: compaction may
+    // keep an entry under an older sequence number. The content of the state is correct nevertheless.
     const isKnown = winner?.subject === subject && winner.expect === proposal.expect
     const expect: Seq = isKnown && winner !== undefined ? winner.last : proposal.expect
     try {
       return await log.append(session.id, subject, event, expect, { rollup })
     } catch (error) {
       if (!(error instanceof Conflict)) throw asReplyError(error)
-      lost()
-      await caughtUp(session, error.last)
+      conflicted()
+      await catchUpTo(session, error.last)
       winner = { subject, expect: proposal.expect, last: error.last }
     }
   }
   throw new ReplyError('contended')
 }
 
-async function caughtUp(session: SessionReplica, seq: Seq): Promise<void> {
+async function catchUpTo(session: SessionReplica, seq: Seq): Promise<void> {
   try {
-    await session.reached(seq, AbortSignal.timeout(CATCH_UP_MS))
+    await session.reached(seq)
   } catch (cause) {
     throw new ReplyError('unavailable', undefined, { cause })
   }
 }
 
-/** What a store refused, as the reply that a client gets. */
+/** Converts an error of a store to the reply for the client. */
 export function asReplyError(error: unknown): unknown {
   if (!(error instanceof StorageError)) return error
   return error.reason === 'full'

@@ -1,19 +1,19 @@
-// endRun: ends a run from outside. Anybody may; the compare on the run's subject makes one of them win,
-// and makes `next` exact: between the state that was looked at and the end there is no further output.
+// endRun: ends a run from outside its driver. The conditional append on the run's subject lets exactly one end win, and
+// makes `next` exact: no output is between the state and the end.
 import type { RunEnded, Usage } from '@parley/protocol'
 import type { Entry } from '../../store/ports/entry.ts'
 import type { SessionLog } from '../../store/ports/session-log.ts'
 import type { SessionReplica } from '../session-replica.ts'
 import { markUnseen, toParts } from '../state/run-output.ts'
 import type { RunRecord } from '../state/run-record.ts'
-import { findRun, overdue, type SessionState } from '../state/session-state.ts'
+import { findRun, impliedEnds, type SessionState } from '../state/session-state.ts'
 import { compareAndAppend, type Proposal } from './compare-and-append.ts'
 
 export type RunEnd = Pick<RunEnded, 'reason' | 'by' | 'error' | 'command' | 'seen'>
 
 /**
- * The event carries no output: whoever ends a run from outside need not hold it (`compactRun` adds it).
- * @returns the entry, or undefined when the run had ended before (or is unknown)
+ * The event has no output, because only the driver is sure to have it; `compactRun` adds it later.
+ * @returns the entry, or undefined if the run is unknown or has already ended
  */
 export async function endRun(
   log: SessionLog,
@@ -22,24 +22,24 @@ export async function endRun(
   end: RunEnd,
 ): Promise<Entry | undefined> {
   const propose = (state: SessionState): Proposal | undefined => {
-    const view = findRun(state, run)
-    if (view === undefined || view.phase === 'ended') return undefined
+    const record = findRun(state, run)
+    if (record === undefined || record.phase === 'ended') return undefined
     const event: RunEnded = {
       type: 'run.ended',
       run,
-      ...startedAs(view),
+      ...startedAs(record),
       ...end,
       usage: { inputTokens: 0, outputTokens: 0 },
-      next: view.next,
+      next: record.next,
     }
-    return { subject: `run.${run}`, event, expect: view.last }
+    return { subject: `run.${run}`, event, expect: record.last }
   }
   return session.whileEnding(run, (contended) => compareAndAppend(log, session, propose, contended))
 }
 
 /**
- * Gives the end of a run its output, and rolls up what came before: for ends that came from outside.
- * Says the same as the first end; `usage` may now be known.
+ * Compacts a run that was ended from outside: a new end with the output replaces all of its entries. It repeats the
+ * first end, but `usage` may now be known.
  */
 export async function compactRun(
   log: SessionLog,
@@ -48,22 +48,29 @@ export async function compactRun(
   usage?: Usage,
 ): Promise<Entry | undefined> {
   return compareAndAppend(log, session, (state) => {
-    const view = findRun(state, run)
-    if (view?.ended === undefined || view.ended.output !== undefined || view.ended.compacted === true) return undefined
-    if (view.output === undefined) return undefined
-    const parts = toParts(view.output)
-    const output = view.seen === undefined ? parts : markUnseen(parts, view.seen)
-    const event: RunEnded = { ...view.ended, usage: usage ?? view.ended.usage, output, compacted: true, at: view.last }
-    return { subject: `run.${run}`, event, expect: view.last, rollup: true }
+    const record = findRun(state, run)
+    if (record?.ended === undefined || record.ended.output !== undefined || record.ended.compacted === true)
+      return undefined
+    if (record.output === undefined) return undefined
+    const parts = toParts(record.output)
+    const output = record.seen === undefined ? parts : markUnseen(parts, record.seen)
+    const event: RunEnded = {
+      ...record.ended,
+      usage: usage ?? record.ended.usage,
+      output,
+      compacted: true,
+      at: record.last,
+    }
+    return { subject: `run.${run}`, event, expect: record.last, rollup: true }
   })
 }
 
-/** Appends the ends that the log implies and that nobody appended yet, oldest first. */
-export async function endWatch(log: SessionLog, session: SessionReplica): Promise<void> {
-  for (const { run, end } of overdue(session.state)) await endRun(log, session, run.id, end)
+/** Appends the ends that the log implies but does not contain yet, oldest first. */
+export async function appendImpliedEnds(log: SessionLog, session: SessionReplica): Promise<void> {
+  for (const { run, end } of impliedEnds(session.state)) await endRun(log, session, run.id, end)
 }
 
-/** What `run.started` said: a roll-up takes that away. */
+/** The fields of `run.started`, which compaction removes. */
 export function startedAs({ epoch, model, message, owner, startedAt }: StartOf<RunRecord>): StartOf<RunEnded> {
   if (epoch === 0) return { message }
   return {

@@ -1,5 +1,5 @@
-// MemberService: who may do what in a session, and the changes of that, each an append on subject `meta`. Two who change it
-// at once are told apart by the compare; nobody is let in by what was read before somebody else's change.
+// MemberService: checks permissions in a session, and changes members and invitations by appends on subject `meta`. The
+// appends are conditional, so a concurrent change is never decided by an outdated state.
 import { createHash, randomBytes } from 'node:crypto'
 import { type Event, LIMITS, makeId, type Permission, ReplyError, type Role } from '@parley/protocol'
 import type { SessionLog } from '../../store/ports/session-log.ts'
@@ -7,20 +7,19 @@ import type { SessionReplica } from '../session-replica.ts'
 import { isAllowed, isLastOwner, type Members, validInvite } from '../state/members.ts'
 import { compareAndAppend } from './compare-and-append.ts'
 
-/** Who asks. */
 export interface User {
   readonly user: string
-  /** How people call them. */
+  /** The display name. */
   readonly name?: string
 }
 
-/** What lets somebody in, once it was made: the secret is known to nobody else. */
+/** A created invitation. The server keeps only a hash of its secret. */
 export interface NewInvite {
   readonly invite: string
-  /** `<invite>.<secret>`: whoever has it may join. */
+  /** `<invite>.<secret>`: any user with it may join. */
   readonly token: string
   readonly role: string
-  /** Unix milliseconds. */
+  /** Unix milliseconds at which it expires. */
   readonly until: number
 }
 
@@ -37,18 +36,18 @@ export class MemberService {
   }
 
   /**
-   * @param founds who comes first to an empty session becomes its owner
+   * @param creates whether the first user of an empty session becomes its owner
    * @returns the user's role
-   * @throws ReplyError forbidden, session_not_found, and what an append is refused with
+   * @throws ReplyError forbidden, session_not_found, and the errors of `compareAndAppend`
    */
-  async admit(session: SessionReplica, asker: User, permission: Permission, founds: boolean): Promise<string> {
-    if (founds && isFree(session)) await this.#found(session, asker)
+  async admit(session: SessionReplica, by: User, permission: Permission, creates: boolean): Promise<string> {
+    if (creates && isEmpty(session)) await this.#create(session, by)
     const { members, seq } = session.state
-    if (isAllowed(members, asker.user, permission)) return members.all.get(asker.user)?.role ?? ''
-    if (members.all.has(asker.user)) throw new ReplyError('forbidden')
+    if (isAllowed(members, by.user, permission)) return members.all.get(by.user)?.role ?? ''
+    if (members.all.has(by.user)) throw new ReplyError('forbidden')
     throw seq === 0
       ? new ReplyError('session_not_found')
-      : new ReplyError('forbidden', 'You are no member of this session.')
+      : new ReplyError('forbidden', 'You are not a member of this session.')
   }
 
   /** @throws ReplyError forbidden, too_many_members */
@@ -59,8 +58,9 @@ export class MemberService {
     const event: Event = { type: 'invite.created', invite, role, hash: hashOf(secret), until, by: by.user }
     await this.#change(session, by, 'manage', ({ invites }) => {
       if (invites.has(invite)) return undefined
-      const live = [...invites.values()].filter((other) => other.until > this.#now())
-      if (live.length >= LIMITS.invites) throw new ReplyError('too_many_members', 'There are too many invitations.')
+      const valid = [...invites.values()].filter((other) => other.until > this.#now())
+      if (valid.length >= LIMITS.invites)
+        throw new ReplyError('too_many_members', 'This session has too many open invitations.')
       return event
     })
     return { invite, token: `${invite}.${secret}`, role, until }
@@ -74,25 +74,25 @@ export class MemberService {
   }
 
   /**
-   * Lets somebody in who has an invitation. A member stays what they are.
-   * @returns the role @throws ReplyError invite_invalid, too_many_members
+   * Accepts an invitation. A member keeps the current role.
+   * @returns the user's role @throws ReplyError invite_invalid, too_many_members
    */
-  async join(session: SessionReplica, who: User, token: string): Promise<string> {
+  async join(session: SessionReplica, by: User, token: string): Promise<string> {
     const [, invite = '', secret = ''] = TOKEN.exec(token) ?? []
     const hash = hashOf(secret)
-    await compareAndAppend(this.#log, session, ({ members, metaLast }) => {
-      if (members.all.has(who.user)) return undefined
-      const found = validInvite(members, invite, hash, who.user, this.#now())
+    await compareAndAppend(this.#log, session, ({ members, lastMetaSeq }) => {
+      if (members.all.has(by.user)) return undefined
+      const found = validInvite(members, invite, hash, by.user, this.#now())
       if (found === undefined) throw new ReplyError('invite_invalid')
       if (members.all.size >= LIMITS.members) throw new ReplyError('too_many_members')
-      const event: Event = { type: 'member.joined', ...joining(who), role: found.role, invite }
-      return { subject: 'meta', event, expect: metaLast }
+      const event: Event = { type: 'member.joined', ...joining(by), role: found.role, invite }
+      return { subject: 'meta', event, expect: lastMetaSeq }
     })
-    return session.state.members.all.get(who.user)?.role ?? ''
+    return session.state.members.all.get(by.user)?.role ?? ''
   }
 
   /** @throws ReplyError forbidden, member_not_found, last_owner */
-  async give(session: SessionReplica, by: User, user: string, role: Role): Promise<void> {
+  async giveRole(session: SessionReplica, by: User, user: string, role: Role): Promise<void> {
     await this.#change(session, by, 'manage', (members) => {
       const member = members.all.get(user)
       if (member === undefined) throw new ReplyError('member_not_found')
@@ -103,7 +103,7 @@ export class MemberService {
     })
   }
 
-  /** Members may go by themselves. Idempotent. @throws ReplyError forbidden, last_owner */
+  /** Members may remove themselves. Idempotent. @throws ReplyError forbidden, last_owner */
   async remove(session: SessionReplica, by: User, user: string): Promise<void> {
     await this.#change(session, by, by.user === user ? 'read' : 'manage', (members) => {
       if (!members.all.has(user)) return undefined
@@ -112,31 +112,33 @@ export class MemberService {
     })
   }
 
-  async #found(session: SessionReplica, founder: User): Promise<void> {
-    await compareAndAppend(this.#log, session, ({ metaLast }) =>
-      isFree(session)
-        ? { subject: 'meta', event: { type: 'member.joined', ...joining(founder), role: 'owner' }, expect: metaLast }
+  async #create(session: SessionReplica, owner: User): Promise<void> {
+    await compareAndAppend(this.#log, session, ({ lastMetaSeq }) =>
+      isEmpty(session)
+        ? { subject: 'meta', event: { type: 'member.joined', ...joining(owner), role: 'owner' }, expect: lastMetaSeq }
         : undefined,
     )
   }
 
-  /** Looks at the permission again at each try: it may have been taken away meanwhile. */
+  /** Checks the permission again at each attempt, because it may be revoked meanwhile. */
   async #change(
     session: SessionReplica,
     by: User,
     permission: Permission,
     decide: (members: Members) => Event | undefined,
   ): Promise<void> {
-    await compareAndAppend(this.#log, session, ({ members, metaLast }) => {
+    await compareAndAppend(this.#log, session, ({ members, lastMetaSeq }) => {
       if (!isAllowed(members, by.user, permission)) throw new ReplyError('forbidden')
       const event = decide(members)
-      return event === undefined ? undefined : { subject: 'meta', event, expect: metaLast }
+      return event === undefined ? undefined : { subject: 'meta', event, expect: lastMetaSeq }
     })
   }
 }
 
-/** Nobody was ever here. What was said without tokens belongs to nobody who comes with one. */
-function isFree(session: SessionReplica): boolean {
+/**
+ * Whether the log is empty. A session that was used without authentication is not empty, so no user can take it over.
+ */
+function isEmpty(session: SessionReplica): boolean {
   return session.state.seq === 0
 }
 

@@ -1,20 +1,20 @@
-// RunAdmission: whether a user may begin a run now. Asked once a message that wants a run of its own, before anything is stored.
+// RunAdmission: decides whether a user may start a run. Checked once for each message that needs a run, before it is
+// stored.
 import type { UserLimits } from '@parley/protocol'
 
-export interface Entering {
+export interface RunRequest {
   readonly user: string
-  /** The user's own, by its token. */
+  /** Limits from the user's access token. */
   readonly limits: UserLimits | undefined
   readonly session: string
-  /** The run that is to begin. */
   readonly run: string
-  /** Runs of this user that it ends. */
+  /** The number of the user's runs that the new run ends. */
   readonly replaces: number
 }
 
 export interface RunAdmission {
   /** @throws ReplyError budget_exceeded, too_many_runs */
-  enter(entering: Entering): Promise<void>
-  /** Nothing came of it. */
-  leave(user: string, run: string): void
+  acquire(request: RunRequest): Promise<void>
+  /** Called if the message was not stored. */
+  release(user: string, run: string): void
 }

@@ -1,5 +1,6 @@
-// send: takes a person's message. The message and the run that answers it are offered together; the
-// policy says what becomes of the runs that are not finished yet. Every step is idempotent.
+// send: stores a user's message and offers the run that answers it. The policy determines what happens to the
+// unfinished runs. Every step is idempotent.
+
 import {
   type Content,
   type Door,
@@ -12,32 +13,33 @@ import {
   type Send,
   type UserLimits,
 } from '@parley/protocol'
+import { lateSteerRun } from '@parley/protocol/make-id'
 import { Conflict, CursorLost } from '../../store/ports/errors.ts'
 import type { RunQueue } from '../../store/ports/run-queue.ts'
 import type { SessionLog } from '../../store/ports/session-log.ts'
 import { catchUp } from '../find-run.ts'
-import { messagesOf } from '../run-report.ts'
+import { messageIdsOf } from '../run-report.ts'
 import type { SessionReplica } from '../session-replica.ts'
 import type { RunRecord } from '../state/run-record.ts'
-import { activeRun, findCommand, findRun, lateSteerRun } from '../state/session-state.ts'
+import { activeRun, findCommand, findRun } from '../state/session-state.ts'
 import { asReplyError } from './compare-and-append.ts'
-import { endWatch } from './end-run.ts'
+import { appendImpliedEnds } from './end-run.ts'
 import type { RunAdmission } from './run-admission.ts'
 
 export interface SendPorts {
   readonly log: SessionLog
   readonly runs: RunQueue
-  /** Left out: everybody may begin runs. */
-  readonly entrance?: RunAdmission
+  /** Omitted: every user may start runs. */
+  readonly admission?: RunAdmission
 }
 
-/** What is noted of where a message came from. */
+/** The origin of a message, which the log stores with it. */
 export interface Origin {
   readonly door?: Door
   readonly variant?: string
-  /** The span in which it is taken. */
+  /** The span of the command. */
   readonly trace?: string | undefined
-  /** The author's own, by the token. */
+  /** Limits from the author's access token. */
   readonly limits?: UserLimits
 }
 
@@ -46,15 +48,14 @@ export interface Sent {
   readonly message: string
   readonly run?: string
   readonly duplicate?: true
-  /** Runs were ended by it. */
+  /** The message ended runs. */
   readonly final?: true
 }
 
-const CATCH_UP_MS = 5_000
-
 /**
- * @param tools names of the client tools on offer now
- * @throws ReplyError run_active, queue_full, budget_exceeded, too_many_runs, parent_not_found, command_id_reused, unavailable, storage_full
+ * @param tools names of the client tools that are available now
+ * @throws ReplyError run_active, queue_full, budget_exceeded, too_many_runs, parent_not_found, command_id_reused,
+ * unavailable, storage_full
  */
 export async function send(
   ports: SendPorts,
@@ -66,7 +67,7 @@ export async function send(
 ): Promise<Sent> {
   const content = asParts(command.content)
   const before = findCommand(session.state, command.id)
-  if (before !== undefined) return repeated(ports, session, command, content)
+  if (before !== undefined) return sendAgain(ports, session, command, content)
 
   await checkParent(ports.log, session, command.parent)
 
@@ -77,19 +78,19 @@ export async function send(
   if (policy !== 'interrupt' && state.open.length >= LIMITS.queuedRuns) {
     throw new ReplyError('queue_full', undefined, { retryAfterMs: 2_000 })
   }
-  // A message that stands elsewhere has nothing to say to what is active: it waits for its own turn.
-  const steered = policy === 'steer' && active !== undefined && standsAt(active, command.parent)
+  // A message in another branch does not steer the active run: it gets a run of its own.
+  const steered = policy === 'steer' && active !== undefined && answers(active, command.parent)
   const run = steered ? active.id : makeId('run')
   try {
-    if (!steered && ports.entrance !== undefined) {
-      const replaces = replacedBy(session, policy, user)
-      await ports.entrance.enter({ user, limits, session: session.id, run, replaces })
+    if (!steered && ports.admission !== undefined) {
+      const replaces = countReplaced(session, policy, user)
+      await ports.admission.acquire({ user, limits, session: session.id, run, replaces })
     }
   } catch (error) {
-    // Another node may have taken it a moment ago: then it is done, and nothing is asked for.
+    // Another node may have stored this message a moment ago. Then it needs no further run.
     await catchUp(ports, session)
     if (findCommand(session.state, command.id) === undefined) throw error
-    return repeated(ports, session, command, content)
+    return sendAgain(ports, session, command, content)
   }
   const event: MessageEvent = {
     type: 'message',
@@ -113,59 +114,60 @@ export async function send(
   }
   let seq: number
   try {
-    // In one turn, so that both are in one commit where they can be. `ok` waits for both: an acknowledged message has its run.
-    // A steering message may come too late, and has a run of its own then: nobody else would offer it if this node died now.
+    // Both in one turn of the event loop, so that they share a commit if the store can do that. `ok` waits for both, so
+    // an acknowledged message has a run. A steering message may be late and need its own run: nobody else would offer
+    // it if this node died now.
     const own = steered ? lateSteerRun(command.id) : run
     const offered = ports.runs.offer({ session: session.id, run: own, command: command.id })
-    if (ports.runs.apart) await offered
+    if (ports.runs.offerFirst) await offered
     const appended = ports.log.append(session.id, `in.${command.id}`, event, 0)
     const [entry, offer] = await Promise.allSettled([appended, offered])
     if (entry.status === 'rejected') throw entry.reason
     if (offer.status === 'rejected') throw offer.reason
     seq = entry.value.seq
   } catch (error) {
-    if (!steered) ports.entrance?.leave(user, run)
+    if (!steered) ports.admission?.release(user, run)
     if (!(error instanceof Conflict)) throw asReplyError(error)
-    await session.reached(error.last, AbortSignal.timeout(CATCH_UP_MS))
-    return repeated(ports, session, command, content, error.last)
+    await session.reached(error.last)
+    return sendAgain(ports, session, command, content, error.last)
   }
-  await session.reached(seq, AbortSignal.timeout(CATCH_UP_MS))
+  await session.reached(seq)
   const lost = findRun(session.state, run)
   const rejected = lost?.rejected === true || lost?.ended?.error?.code === 'run_active'
-  await settle(ports, session, command.id)
+  await completeRuns(ports, session, command.id)
   if (rejected) throw new ReplyError('run_active')
-  // A steering message may have come too late for the run that it was sent to.
-  const own = session.state.open.find((view) => view.message === command.id)?.id
-  return { message: command.id, run: own ?? run, ...standing(session, seq, policy) }
+  // A steering message may have been too late for its run.
+  const own = session.state.open.find(({ message }) => message === command.id)?.id
+  return { message: command.id, run: own ?? run, ...effectOf(session, seq, policy) }
 }
 
-/** The model-facing form of what was sent. */
+/** The content as parts, the form that the log stores. */
 export function asParts(content: Content): Part[] {
   return typeof content === 'string' ? [{ type: 'text', text: content }] : content
 }
 
 /** @throws ReplyError parent_not_found, unavailable; StorageError */
 async function checkParent(log: SessionLog, session: SessionReplica, parent: Send['parent']): Promise<void> {
-  if (typeof parent !== 'string' || (await session.holds(parent))) return
-  // Another node may have taken it a moment ago.
+  if (typeof parent !== 'string' || (await session.hasMessage(parent))) return
+  // Another node may have stored it a moment ago.
   await catchUp({ log }, session)
-  if (!(await session.holds(parent))) throw new ReplyError('parent_not_found')
+  if (!(await session.hasMessage(parent))) throw new ReplyError('parent_not_found')
 }
 
-/** How many runs of that author an interrupting message ends. */
-function replacedBy({ state }: SessionReplica, policy: Policy, author: string): number {
+/** The number of the author's runs that the message ends. */
+function countReplaced({ state }: SessionReplica, policy: Policy, author: string): number {
   if (policy !== 'interrupt') return 0
   const theirs = new Set(state.messages.filter(({ event }) => event.author === author).map(({ event }) => event.id))
   return state.open.filter(({ message }) => theirs.has(message)).length
 }
 
-/** Whether what is active answers that message, or has been given it. */
-function standsAt(active: RunRecord, parent: Send['parent']): boolean {
-  return parent === undefined || (parent !== null && messagesOf(active).has(parent))
+/** Whether the active run answers the message's parent, or was steered by it. */
+function answers(active: RunRecord, parent: Send['parent']): boolean {
+  return parent === undefined || (parent !== null && messageIdsOf(active).has(parent))
 }
 
-/** A command that was here before: completes what its first coming may have left undone, and says the same. */
-async function repeated(
+/** Handles a repeated command: completes the steps that the first one may have missed, and returns the same result. */
+async function sendAgain(
   ports: SendPorts,
   session: SessionReplica,
   command: Send,
@@ -175,36 +177,36 @@ async function repeated(
   const record = findCommand(session.state, command.id)
   const first = await firstMessage(ports.log, session, command.id, record?.seq ?? seq)
   if (record !== undefined && record.message === undefined) throw new ReplyError('command_id_reused')
-  if (first !== undefined && !isOf(first, command, content)) throw new ReplyError('command_id_reused')
-  await settle(ports, session)
+  if (first !== undefined && !isSame(first, command, content)) throw new ReplyError('command_id_reused')
+  await completeRuns(ports, session)
   // A late steering message has a run of its own.
-  const { open, ended: over } = session.state
-  const own = [...open, ...over.values()].find((view) => view.message === command.id)
+  const { open, ended } = session.state
+  const own = [...open, ...ended.values()].find(({ message }) => message === command.id)
   if (own?.ended?.error?.code === 'run_active') throw new ReplyError('run_active')
   const run = own?.id ?? first?.run ?? record?.run
   return {
     message: command.id,
     ...(run === undefined ? {} : { run }),
     duplicate: true,
-    ...standing(session, record?.seq ?? seq ?? 0, first?.policy),
+    ...effectOf(session, record?.seq ?? seq ?? 0, first?.policy),
   }
 }
 
-/** Whether the stored message says what the command does. */
-function isOf(first: MessageEvent, command: Send, content: readonly Part[]): boolean {
+/** Whether the stored message has the content of the command. */
+function isSame(first: MessageEvent, command: Send, content: readonly Part[]): boolean {
   const { policy = 'queue', model, agent, seen, parent, context } = command
   const before = [first.content, first.policy, first.model, first.agent, first.seen?.run, first.seen?.index]
   const now = [content, policy, model, agent, seen?.run, seen?.index]
-  // In JSON, no parent is as none told.
+  // Compared separately, because JSON does not distinguish a null parent from an omitted one.
   if (first.parent !== parent) return false
   return JSON.stringify([...before, first.context]) === JSON.stringify([...now, context])
 }
 
 /**
- * Up to where the effect of a message reaches: by now the runs that an interrupt supersedes have ended, whoever ended
- * them, and the state has folded it.
+ * The last entry of the message's effect. The superseded runs of an interrupt have ended by now, and the state includes
+ * that.
  */
-function standing(session: SessionReplica, seq: number, policy: Policy | undefined): Pick<Sent, 'seq' | 'final'> {
+function effectOf(session: SessionReplica, seq: number, policy: Policy | undefined): Pick<Sent, 'seq' | 'final'> {
   return policy === 'interrupt' ? { seq: Math.max(seq, session.state.seq), final: true } : { seq }
 }
 
@@ -222,26 +224,26 @@ async function firstMessage(
       return entry?.event.type === 'message' ? entry.event : undefined
     }
   } catch (error) {
-    // Long ago: it is in an old segment of the transcript. That it was sent is all that matters.
+    // The message is in an old segment of the transcript. It was sent, and its content is not compared.
     if (!(error instanceof CursorLost)) throw error
   }
   return undefined
 }
 
 /**
- * Does what the log implies after a message: ends the runs that it superseded, and offers runs that
- * somebody may have left without an offer. @param offered the message that has just offered its run itself
+ * Appends the ends that a message implies, and offers queued runs whose sender may have died before the offer.
+ * @param offered the message whose run was just offered
  */
-async function settle(ports: SendPorts, session: SessionReplica, offered?: string): Promise<void> {
-  await endWatch(ports.log, session)
-  await offerOpen(ports.runs, session, offered)
+async function completeRuns(ports: SendPorts, session: SessionReplica, offered?: string): Promise<void> {
+  await appendImpliedEnds(ports.log, session)
+  await offerQueuedRuns(ports.runs, session, offered)
 }
 
-/** Offers the runs of this session that wait and that the given message did not itself offer. Idempotent. */
-export async function offerOpen(runs: RunQueue, session: SessionReplica, except?: string): Promise<void> {
-  const waiting = session.state.open.filter((run) => run.phase === 'queued' && run.message !== except)
+/** Offers the queued runs of the session, except the run of message `except`. Idempotent. */
+export async function offerQueuedRuns(runs: RunQueue, session: SessionReplica, except?: string): Promise<void> {
+  const queued = session.state.open.filter((run) => run.phase === 'queued' && run.message !== except)
   try {
-    await Promise.all(waiting.map((run) => runs.offer({ session: session.id, run: run.id, command: run.message })))
+    await Promise.all(queued.map((run) => runs.offer({ session: session.id, run: run.id, command: run.message })))
   } catch (error) {
     throw asReplyError(error)
   }

@@ -1,6 +1,6 @@
-// ToolService: which connections of this node are here with which tools, and the commands by which they
-// claim a call, give its result, or decide about it. Who holds a call is in the log alone; the desk only
-// knows who is here, so that a claim is given up when its connection goes.
+// ToolService: the attached connections of this node with their tools, and the commands that claim a call, report its
+// result or decide about it. The claims are in the log only. The service knows the connections so that it can release
+// the claims of a closed one.
 import { type CommandOf, LIMITS, ReplyError, type Tool } from '@parley/protocol'
 import type { Entry } from '../../store/ports/entry.ts'
 import type { SessionLog } from '../../store/ports/session-log.ts'
@@ -12,18 +12,17 @@ import { findCall, findCommand, type SessionState } from '../state/session-state
 import { compareAndAppend } from './compare-and-append.ts'
 
 export interface ToolServiceOptions {
-  /** Milliseconds that a claim holds. */
+  /** Milliseconds for which a claim is valid. */
   readonly leaseMs: number
-  /** Names that the server's own tools have; clients may not declare them. */
+  /** Names of server tools, which clients may not declare. */
   readonly serverTools: ReadonlySet<string>
   readonly now: () => number
 }
 
-/** Who asks. */
-interface Asker {
+interface Claimant {
   readonly connection: string
   readonly user: string
-  /** The connection's name is its client's choice, and another node may be the one that knows its tools. */
+  /** The client chose the connection's id, and another node may know its tools. */
   readonly roams?: true
 }
 
@@ -31,7 +30,7 @@ export class ToolService {
   readonly #log: SessionLog
   readonly #options: ToolServiceOptions
   /** session → connection → names of its tools */
-  readonly #here = new Map<string, Map<string, ReadonlySet<string>>>()
+  readonly #tools = new Map<string, Map<string, ReadonlySet<string>>>()
 
   constructor(log: SessionLog, options: ToolServiceOptions) {
     this.#log = log
@@ -39,10 +38,10 @@ export class ToolService {
   }
 
   /**
-   * The connection is here with these tools; the log gets the definitions that it does not hold yet.
+   * Attaches the connection, and appends the tool definitions that differ from the log.
    * @throws ReplyError invalid_tool
    */
-  async arrive(session: SessionReplica, connection: string, tools: readonly Tool[]): Promise<void> {
+  async attach(session: SessionReplica, connection: string, tools: readonly Tool[]): Promise<void> {
     if (tools.length === 0) {
       this.forget(session.id, connection)
       return
@@ -51,39 +50,39 @@ export class ToolService {
     await compareAndAppend(this.#log, session, (state) => {
       const changed = tools.filter((tool) => JSON.stringify(state.tools.get(tool.name)) !== JSON.stringify(tool))
       if (changed.length === 0) return undefined
-      return { subject: 'meta', event: { type: 'session.updated', tools: changed }, expect: state.metaLast }
+      return { subject: 'meta', event: { type: 'session.updated', tools: changed }, expect: state.lastMetaSeq }
     })
-    const connections = this.#here.get(session.id) ?? new Map<string, ReadonlySet<string>>()
-    this.#here.set(session.id, connections)
+    const connections = this.#tools.get(session.id) ?? new Map<string, ReadonlySet<string>>()
+    this.#tools.set(session.id, connections)
     connections.set(connection, new Set(tools.map((tool) => tool.name)))
   }
 
-  /** The connection is gone: what it had claimed is offered again. */
-  async leave(session: SessionReplica, connection: string): Promise<void> {
+  /** Detaches the connection, and offers its claimed calls again. */
+  async detach(session: SessionReplica, connection: string): Promise<void> {
     this.forget(session.id, connection)
-    const held = session.state.open.flatMap((run) =>
+    const claimed = session.state.open.flatMap((run) =>
       [...run.calls.values()].filter((call) => call.claim?.connection === connection),
     )
-    for (const call of held)
+    for (const call of claimed)
       await offerAgain(this.#log, session, call.id, (now) => now.claim?.connection === connection)
   }
 
-  /** The connection, or the session, is gone, and nothing is left to be given up. */
+  /** Detaches a connection that has no claims to release. */
   forget(session: string, connection: string): void {
-    const connections = this.#here.get(session)
+    const connections = this.#tools.get(session)
     connections?.delete(connection)
-    if (connections?.size === 0) this.#here.delete(session)
+    if (connections?.size === 0) this.#tools.delete(session)
   }
 
-  /** Whether the connection declared tools here, so that its going matters. */
-  knows(session: string, connection: string): boolean {
-    return this.#here.get(session)?.has(connection) === true
+  /** Whether the connection declared tools on this node, so that its close matters. */
+  hasTools(session: string, connection: string): boolean {
+    return this.#tools.get(session)?.has(connection) === true
   }
 
-  /** Names of the client tools that somebody who is here can run. */
+  /** Names of the client tools that attached connections of this node can run. */
   offered(session: string): string[] {
     const names = new Set<string>()
-    for (const tools of this.#here.get(session)?.values() ?? []) for (const name of tools) names.add(name)
+    for (const tools of this.#tools.get(session)?.values() ?? []) for (const name of tools) names.add(name)
     return [...names]
   }
 
@@ -91,17 +90,17 @@ export class ToolService {
   async claim(
     session: SessionReplica,
     command: CommandOf<'tool.claim'>,
-    by: Asker,
+    by: Claimant,
   ): Promise<{ seq: number; until: number }> {
     const until = this.#options.now() + this.#options.leaseMs
     const entry = await this.#change(session, command, (call) => {
-      if (call.claim?.command === command.id && isOf(call.claim, by)) return undefined
-      // It came before, and its claim was lost since: that a claim takes effect once holds for lost ones too.
+      if (call.claim?.command === command.id && isClaimOf(call.claim, by)) return undefined
+      // A repeated command whose claim was lost meanwhile: a claim takes effect once, so it is not renewed.
       if (findCommand(session.state, command.id) !== undefined) throw new ReplyError('call_not_claimed')
       if (!this.#canRun(session, by, call)) throw new ReplyError('tool_not_declared')
       if (awaitsDecision(call)) throw new ReplyError('approval_pending')
       if (call.decision === 'deny') throw new ReplyError('call_ended')
-      if (this.#heldByOther(call, by)) throw new ReplyError('call_claimed')
+      if (this.#isClaimedByOther(call, by)) throw new ReplyError('call_claimed')
       return {
         type: 'tool.claimed',
         run: call.run,
@@ -116,11 +115,13 @@ export class ToolService {
     return { seq: entry?.seq ?? session.state.seq, until: claim?.until ?? until }
   }
 
-  /** @throws ReplyError call_not_found, call_ended, tool_not_declared, call_not_claimed, invalid_tool_output, too_large */
+  /**
+   * @throws ReplyError call_not_found, call_ended, tool_not_declared, call_not_claimed, invalid_tool_output, too_large
+   */
   async result(
     session: SessionReplica,
     command: CommandOf<'tool.result'>,
-    by: Asker,
+    by: Claimant,
   ): Promise<{ seq: number; duplicate?: true }> {
     const size = JSON.stringify(command.output ?? null).length
     if (size > LIMITS.toolOutputBytes) throw new ReplyError('too_large', 'The result is larger than the limit.')
@@ -128,13 +129,14 @@ export class ToolService {
       if (call.result?.command === command.id) return undefined
       if (findCommand(session.state, command.id) !== undefined) throw new ReplyError('command_id_reused')
       if (call.result !== undefined) throw new ReplyError('call_ended')
-      if (this.#heldByOther(call, by)) throw new ReplyError('call_not_claimed')
+      if (this.#isClaimedByOther(call, by)) throw new ReplyError('call_not_claimed')
       if (!this.#canRun(session, by, call)) throw new ReplyError('tool_not_declared')
       if (awaitsDecision(call)) throw new ReplyError('approval_pending')
       const outcome = command.error === undefined ? { output: command.output ?? null } : { error: command.error }
       if (command.error === undefined) {
         const check = checkValue(session.state.tools.get(call.name)?.outputSchema, command.output ?? null)
-        if (!check.ok) throw new ReplyError('invalid_tool_output', `The result does not fit: ${check.problem}.`)
+        if (!check.ok)
+          throw new ReplyError('invalid_tool_output', `The result does not match outputSchema: ${check.problem}.`)
       }
       return { type: 'tool.result', run: call.run, call: call.id, ...outcome, by: by.connection, command: command.id }
     })
@@ -145,7 +147,7 @@ export class ToolService {
   async decide(
     session: SessionReplica,
     command: CommandOf<'tool.decide'>,
-    by: Asker,
+    by: Claimant,
   ): Promise<{ seq: number; duplicate?: true }> {
     const entry = await this.#change(session, command, (call) => {
       if (call.decidedBy === command.id) return undefined
@@ -173,7 +175,7 @@ export class ToolService {
       if (names.has(tool.name)) throw new ReplyError('invalid_tool', `Tool ${tool.name} is declared twice.`)
       names.add(tool.name)
       if (this.#options.serverTools.has(tool.name)) {
-        throw new ReplyError('invalid_tool', `Tool ${tool.name} is one of the server's own.`)
+        throw new ReplyError('invalid_tool', `Tool ${tool.name} has the name of a server tool.`)
       }
       for (const schema of [tool.inputSchema, tool.outputSchema]) {
         const check = schema === undefined ? { ok: true as const } : checkSchema(schema)
@@ -184,26 +186,26 @@ export class ToolService {
     }
   }
 
-  #canRun(session: SessionReplica, { connection, roams }: Asker, call: CallState): boolean {
+  #canRun(session: SessionReplica, { connection, roams }: Claimant, call: CallState): boolean {
     if (call.where !== 'client') return false
-    if (this.#here.get(session.id)?.get(connection)?.has(call.name) === true) return true
-    // What it declared elsewhere is in the log; that it is gone is noticed there, too.
+    if (this.#tools.get(session.id)?.get(connection)?.has(call.name) === true) return true
+    // Another node knows the connection and detects its close. The log has the tool definitions.
     return roams === true && session.state.tools.has(call.name)
   }
 
-  #heldByOther(call: CallState, by: Asker): boolean {
+  #isClaimedByOther(call: CallState, by: Claimant): boolean {
     const { claim } = call
-    return claim !== undefined && !isOf(claim, by) && claim.until > this.#options.now()
+    return claim !== undefined && !isClaimOf(claim, by) && claim.until > this.#options.now()
   }
 
-  /** @param decide returns the event for the call's subject, or undefined when it is there already */
+  /** @param decide returns the event for the call's subject, or undefined if the log already has it */
   async #change(
     session: SessionReplica,
     command: { readonly id: string; readonly call: string },
     decide: (call: CallState) => Parameters<SessionLog['append']>[2] | undefined,
   ): Promise<Entry | undefined> {
     return compareAndAppend(this.#log, session, (state) => {
-      const { run, call } = open(state, command.call)
+      const { run, call } = mustFindCall(state, command.call)
       const event = decide(call)
       if (event === undefined) return undefined
       if (call.result !== undefined || run.phase === 'ended') throw new ReplyError('call_ended')
@@ -212,23 +214,23 @@ export class ToolService {
   }
 }
 
-/** A name that its client chose is its user's alone. */
-function isOf(claim: NonNullable<CallState['claim']>, { connection, user }: Asker): boolean {
+/** Whether the claim belongs to the caller. Two users may choose the same connection id. */
+function isClaimOf(claim: NonNullable<CallState['claim']>, { connection, user }: Claimant): boolean {
   return claim.connection === connection && (claim.user === undefined || claim.user === user)
 }
 
-/** Puts a call on offer again, if `still` holds of it and it has no result. */
+/** Offers a call again if it has no result and `isLost` returns true. */
 export async function offerAgain(
   log: SessionLog,
   session: SessionReplica,
   id: string,
-  still: (call: CallState) => boolean,
+  isLost: (call: CallState) => boolean,
 ): Promise<void> {
   await compareAndAppend(log, session, (state) => {
     const found = findCall(state, id)
     if (found === undefined || found.run.phase === 'ended') return undefined
     const { call } = found
-    if (call.result !== undefined || !still(call)) return undefined
+    if (call.result !== undefined || !isLost(call)) return undefined
     return {
       subject: `tool.${id}`,
       expect: call.last,
@@ -248,7 +250,7 @@ export async function offerAgain(
   })
 }
 
-function open(state: SessionState, id: string): { run: RunRecord; call: CallState } {
+function mustFindCall(state: SessionState, id: string): { run: RunRecord; call: CallState } {
   const found = findCall(state, id)
   if (found === undefined) throw new ReplyError('call_not_found')
   return found

@@ -1,10 +1,10 @@
-// tracedSend: the span of a person's message, from the command to its receipt. Its context goes into the log with the message, so
-// that whoever drives the run goes on with it.
+// tracedSend: the span of a message, from the command to its receipt. The log stores the span's context with the
+// message, so that the run's driver continues the trace.
 import { parseTraceparent, ReplyError, type Send } from '@parley/protocol'
 import type { Tracer } from '../../trace/tracer.ts'
 import type { Caller, Receipt } from './caller.ts'
 
-/** @param work given the span to store; undefined where nothing is recorded. Resolves, or rejects, as that does */
+/** @param work receives the context to store; undefined without a tracer. @returns the result of `work` */
 export async function tracedSend(
   tracer: Tracer | undefined,
   command: Send,
@@ -25,7 +25,7 @@ export async function tracedSend(
   })
   try {
     const receipt = await work(span.traceparent)
-    // One that came before is not stored again: the run stays with the trace of its first coming.
+    // A duplicate is not stored again, so its run keeps the trace of the first command.
     span.set({ 'parley.run.id': receipt.run, 'parley.duplicate': receipt.duplicate })
     return receipt
   } catch (error) {

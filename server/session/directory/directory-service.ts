@@ -1,54 +1,62 @@
-// DirectoryService: keeps the lists of sessions up to what the sessions say. Whoever comes to a session, changes it or folds it
-// says so here, which costs a look into a map; what differs from what this node noted last is noted within a second, off
-// everybody's way. A note that fails is made again by whoever comes next: the session's log is the truth.
+// DirectoryService: updates the users' lists of sessions from the states of the sessions. Each use of a session calls
+// `visited`, which costs a map lookup. Differences from this node's last summary are written in the background within a
+// second. The logs are the source of truth, so the next visit repairs a failed write.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { ListedSession, ListPlace, SessionDirectory, SessionNote } from '../../store/ports/session-directory.ts'
+import type {
+  ListedSession,
+  ListPosition,
+  SessionDirectory,
+  SessionSummary,
+} from '../../store/ports/session-directory.ts'
 import type { SessionReplica } from '../session-replica.ts'
 import type { Members } from '../state/members.ts'
 import type { SessionState } from '../state/session-state.ts'
 
 export interface DirectoryServiceOptions {
   readonly directory: SessionDirectory
-  /** Where nobody needs a token: whose all sessions are. */
+  /** Without authentication: the user that owns all sessions. */
   readonly everybody?: string
   readonly logger: Logger
   readonly now?: () => number
-  /** Milliseconds for which what is to be noted of a session is gathered; default 1,000. */
+  /** Milliseconds for which summaries are batched; default 1,000. */
   readonly gatherMs?: number
 }
 
-/** What was noted last of a session, by this node. */
-interface Noted {
+/** The content of the last summary that this node wrote for a session. */
+interface Written {
   readonly title: string | undefined
   readonly members: Members
   readonly updatedAt: number
 }
 
-interface Waiting {
+interface Pending {
   readonly state: SessionState
-  /** Unix milliseconds at which its title or its members were changed; 0: not that this node knows. */
+  /** Unix milliseconds of the last known change of the title or the members; 0: none known. */
   readonly changedAt: number
+  /** Unix milliseconds of the visit, which is the time of a session without messages: the write comes later. */
+  readonly visitedAt: number
 }
 
 const GATHER_MS = 1_000
-/** Sessions that wait to be noted; more are noted when somebody comes to them again. */
-const WAITING_MAX = 20_000
-const NOTED_MAX = 20_000
-/** Members of all sessions that were noted, which are remembered. */
-const NOTED_MEMBERS_MAX = 100_000
-/** Where notes share a transaction, the more the better. */
-const TOGETHER = 256
-/** Milliseconds that `close` waits. */
+/** Maximum number of pending sessions. Others are written at their next visit. */
+const MAX_PENDING = 20_000
+const MAX_WRITTEN = 20_000
+/** Maximum number of members in all remembered summaries. */
+const MAX_WRITTEN_MEMBERS = 100_000
+/** The number of concurrent writes, which share a transaction if the store can do that. */
+const BATCH = 256
+/** Milliseconds that `close` waits for pending summaries. */
 const CLOSE_MS = 2_000
 
 export class DirectoryService {
   readonly #options: DirectoryServiceOptions
-  readonly #waiting = new Map<string, Waiting>()
-  /** The one that was noted longest ago first. */
-  readonly #noted = new Map<string, Noted>()
-  /** Being noted now, and not forgotten meanwhile. */
-  readonly #noting = new Set<string>()
-  #members = 0
+  readonly #pending = new Map<string, Pending>()
+  /** Oldest summary first. */
+  readonly #written = new Map<string, Written>()
+  /** Sessions whose summary is being written. `forget` removes them, so that the summary is not remembered. */
+  readonly #writing = new Set<string>()
+  #writtenMembers = 0
   #timer: NodeJS.Timeout | undefined
   #flushing: Promise<void> | undefined
 
@@ -56,32 +64,37 @@ export class DirectoryService {
     this.#options = options
   }
 
-  /** Somebody came to the session, changed it, or folds it: what this node has not noted of it is noted soon. */
+  /**
+   * Schedules a summary if the session differs from this node's last summary. Called when a session is opened, changed
+   * or compacted.
+   */
   visited({ id, state }: SessionReplica): void {
     if (state.deleted !== undefined) this.forget(id)
     if (state.seq === 0 || state.deleted !== undefined) return
-    const noted = this.#noted.get(id)
-    const waiting = this.#waiting.get(id)
-    const known = waiting?.state ?? noted
+    const written = this.#written.get(id)
+    const pending = this.#pending.get(id)
+    const known = pending?.state ?? written
     const isChanged = known !== undefined && (known.title !== state.title || known.members !== state.members)
-    if (noted !== undefined && !isChanged && lastSaid(state) <= noted.updatedAt) return
-    this.#wait(id, { state, changedAt: isChanged ? this.#now() : (waiting?.changedAt ?? 0) })
+    if (written !== undefined && !isChanged && lastMessageAt(state) <= written.updatedAt) return
+    const now = this.#now()
+    const visitedAt = pending?.visitedAt ?? now
+    this.#enqueue(id, { state, changedAt: isChanged ? now : (pending?.changedAt ?? 0), visitedAt })
   }
 
-  list(user: string, limit: number, before?: ListPlace): Promise<readonly ListedSession[]> {
+  list(user: string, limit: number, before?: ListPosition): Promise<readonly ListedSession[]> {
     return this.#options.directory.list(user, limit, before)
   }
 
-  /** The session is gone. */
+  /** Drops everything about a deleted session. */
   forget(id: string): void {
-    this.#waiting.delete(id)
-    this.#noting.delete(id)
+    this.#pending.delete(id)
+    this.#writing.delete(id)
     this.#drop(id)
   }
 
-  /** Notes all that waits. Throws nothing. */
+  /** Writes all pending summaries. Failures are logged. */
   async flush(): Promise<void> {
-    while (this.#waiting.size > 0 || this.#flushing !== undefined) {
+    while (this.#pending.size > 0 || this.#flushing !== undefined) {
       this.#flushing ??= this.#flush().finally(() => {
         this.#flushing = undefined
       })
@@ -89,25 +102,20 @@ export class DirectoryService {
     }
   }
 
-  /** Notes what waits, for a bounded time. */
+  /** Writes pending summaries for a limited time. */
   async close(): Promise<void> {
     clearTimeout(this.#timer)
-    let late: NodeJS.Timeout | undefined
-    const patience = new Promise<void>((resolve) => {
-      late = setTimeout(resolve, CLOSE_MS)
-    })
-    await Promise.race([this.flush(), patience])
-    clearTimeout(late)
-    this.#waiting.clear()
+    await Promise.race([this.flush(), sleep(CLOSE_MS, undefined, { ref: false })])
+    this.#pending.clear()
   }
 
   #now(): number {
     return (this.#options.now ?? Date.now)()
   }
 
-  #wait(id: string, waiting: Waiting): void {
-    if (!this.#waiting.has(id) && this.#waiting.size >= WAITING_MAX) return
-    this.#waiting.set(id, waiting)
+  #enqueue(id: string, pending: Pending): void {
+    if (!this.#pending.has(id) && this.#pending.size >= MAX_PENDING) return
+    this.#pending.set(id, pending)
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined
       void this.flush()
@@ -115,53 +123,53 @@ export class DirectoryService {
   }
 
   async #flush(): Promise<void> {
-    const all = [...this.#waiting]
-    this.#waiting.clear()
-    for (let from = 0; from < all.length; from += TOGETHER) {
-      await Promise.all(all.slice(from, from + TOGETHER).map(([id, waiting]) => this.#note(id, waiting)))
+    const all = [...this.#pending]
+    this.#pending.clear()
+    for (let from = 0; from < all.length; from += BATCH) {
+      await Promise.all(all.slice(from, from + BATCH).map(([id, pending]) => this.#write(id, pending)))
     }
   }
 
-  async #note(id: string, { state, changedAt }: Waiting): Promise<void> {
+  async #write(id: string, { state, changedAt, visitedAt }: Pending): Promise<void> {
     const { directory, logger } = this.#options
-    const noted = this.#noted.get(id)
+    const written = this.#written.get(id)
     const { title, members } = state
-    const createdAt = state.messages[0]?.time ?? (changedAt || this.#now())
-    const updatedAt = Math.max(changedAt, lastSaid(state), noted?.updatedAt ?? 0) || createdAt
-    const note: SessionNote = {
+    const createdAt = state.messages[0]?.time ?? (changedAt || visitedAt)
+    const updatedAt = Math.max(changedAt, lastMessageAt(state), written?.updatedAt ?? 0) || createdAt
+    const summary: SessionSummary = {
       session: id,
       seq: state.seq,
       title,
       createdAt: Math.min(createdAt, updatedAt),
       updatedAt,
-      members: noted?.members === members ? new Map() : this.#rolesOf(members, noted?.members),
+      members: written?.members === members ? new Map() : this.#rolesOf(members, written?.members),
     }
-    this.#noting.add(id)
+    this.#writing.add(id)
     try {
-      await directory.note(note)
+      await directory.update(summary)
     } catch (error) {
-      this.#noting.delete(id)
-      logger.warn({ err: error, session: id }, 'a session was not noted in the lists; whoever comes next notes it')
+      this.#writing.delete(id)
+      logger.warn({ err: error, session: id }, 'failed to update the session directory; the next visit retries')
       return
     }
-    if (!this.#noting.delete(id)) return
+    if (!this.#writing.delete(id)) return
     this.#drop(id)
-    this.#noted.set(id, { title, members, updatedAt })
-    this.#members += sizeOf(members)
-    for (const oldest of this.#noted.keys()) {
-      if (this.#noted.size <= NOTED_MAX && this.#members <= NOTED_MEMBERS_MAX) break
+    this.#written.set(id, { title, members, updatedAt })
+    this.#writtenMembers += memberCount(members)
+    for (const oldest of this.#written.keys()) {
+      if (this.#written.size <= MAX_WRITTEN && this.#writtenMembers <= MAX_WRITTEN_MEMBERS) break
       this.#drop(oldest)
     }
   }
 
   #drop(id: string): void {
-    const noted = this.#noted.get(id)
-    if (noted === undefined) return
-    this.#noted.delete(id)
-    this.#members -= sizeOf(noted.members)
+    const written = this.#written.get(id)
+    if (written === undefined) return
+    this.#written.delete(id)
+    this.#writtenMembers -= memberCount(written.members)
   }
 
-  /** Those that are not as they were noted before. */
+  /** The roles that differ from the last summary; undefined for former members. */
   #rolesOf({ all, gone }: Members, before: Members | undefined): Map<string, string | undefined> {
     const { everybody } = this.#options
     if (everybody !== undefined) return new Map([[everybody, 'owner']])
@@ -172,11 +180,11 @@ export class DirectoryService {
   }
 }
 
-function sizeOf({ all, gone }: Members): number {
+function memberCount({ all, gone }: Members): number {
   return all.size + gone.size
 }
 
 /** Unix milliseconds of the newest message; 0: none. */
-function lastSaid(state: SessionState): number {
+function lastMessageAt(state: SessionState): number {
   return state.messages.at(-1)?.time ?? 0
 }

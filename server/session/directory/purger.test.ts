@@ -1,5 +1,5 @@
-// Deletions that somebody else began, and died over: they are finished by who notices, on both stores. And what is remembered
-// of a deleted session, and for how long.
+// Deletions on both stores: a node completes those that another node left unfinished, and the id of a deleted session
+// stays reserved for a limited time.
 import { type Event, ReplyError, type Send } from '@parley/protocol'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -33,7 +33,7 @@ interface Stores extends Pick<LmdbHarness, 'transcripts' | 'runs' | 'directory' 
   readonly log: SessionLog
 }
 
-/** What a node has of it. */
+/** The parts of a node that take part in a deletion. */
 function nodeOn({ log, transcripts, runs, directory: lists, deletions }: Stores) {
   const stores = { log, transcripts, runs, directory: lists, deletions }
   let now = Date.now()
@@ -50,17 +50,17 @@ function nodeOn({ log, transcripts, runs, directory: lists, deletions }: Stores)
     open: false,
     leaseMs: 1_000,
     directory,
-    late: (session, seq) => purger.again(session, seq),
+    purgeAgain: (session, seq) => purger.purgeAgain(session, seq),
   })
   return {
     service,
     directory,
     purger,
-    shelf: new SessionAdmin({ log: stores.log, sessions, directory, purger, open: false }),
+    sessionAdmin: new SessionAdmin({ log: stores.log, sessions, directory, purger, open: false }),
     now: () => now,
-    async fold() {
+    async compact() {
       const writer = new TranscriptWriter(stores, { ...TRANSCRIPT_DEFAULTS, logger })
-      await sessions.with('s', (session) => writer.fold(session, true))
+      await sessions.with('s', (session) => writer.compact(session, true))
     },
     advance(ms: number) {
       now += ms
@@ -90,7 +90,7 @@ describe.each([
     await harness.close()
   })
 
-  const say = (service: SessionService, id: string) => {
+  const post = (service: SessionService, id: string) => {
     const command: Send = { type: 'send', id, session: 's', content: `secret ${id}` }
     return service.send(command, ANN).catch((error: unknown) => {
       if (error instanceof ReplyError) return error.code
@@ -98,7 +98,7 @@ describe.each([
     })
   }
 
-  async function held(): Promise<string[]> {
+  async function subjects(): Promise<string[]> {
     const found: string[] = []
     for await (const batch of harness.log.read('s', `${harness.log.epoch}.0`)) {
       found.push(...batch.map(({ subject }) => subject))
@@ -111,76 +111,76 @@ describe.each([
     return all.map((list) => list.length).join()
   }
 
-  /** As a node leaves it that dies between the entry and the purge. */
-  async function leftInTheMidst(): Promise<void> {
-    await say(node.service, 'm1')
+  /** The state that a node leaves if it dies between the append and the purge. */
+  async function leaveUnfinished(): Promise<void> {
+    await post(node.service, 'm1')
     await node.directory.flush()
     await harness.deletions.put({ session: 's', at: node.now() }, 'begun')
     const event: Event = { type: 'session.deleted', by: 'ann', command: 'd' }
     await harness.log.append('s', 'meta', event, await harness.log.last('s', 'meta'), { rollup: true })
   }
 
-  it('that a node left in the midst is finished by one that starts', async () => {
-    await leftInTheMidst()
+  it('is completed by a node that starts if its node died', async () => {
+    await leaveUnfinished()
     expect(await harness.log.last('s', 'in.m1')).toBeGreaterThan(0)
     await node.purger.start()
-    expect(await held()).toEqual(['meta'])
+    expect(await subjects()).toEqual(['meta'])
     expect(await harness.directory.list('ann', 9)).toEqual([])
     expect(await stages()).toBe('0,1,0')
   })
 
-  it('that a node left in the midst is finished by one that was there, after a while', async () => {
-    await leftInTheMidst()
-    await node.purger.look()
+  it('is completed by a running node after the takeover time if its node died', async () => {
+    await leaveUnfinished()
+    await node.purger.sweep()
     expect(await stages()).toBe('1,0,0')
     node.advance(5_000)
-    await node.purger.look()
-    expect(await held()).toEqual(['meta'])
+    await node.purger.sweep()
+    expect(await subjects()).toEqual(['meta'])
     expect(await stages()).toBe('0,1,0')
   })
 
-  it('that was listed and never came to be is forgotten, and the session goes on', async () => {
-    await say(node.service, 'm1')
+  it('is removed from the list if it was never appended, and the session continues', async () => {
+    await post(node.service, 'm1')
     await harness.deletions.put({ session: 's', at: node.now() }, 'begun')
     node.advance(29_000)
-    await node.purger.look()
+    await node.purger.sweep()
     expect(await stages()).toBe('1,0,0')
     node.advance(2_000)
-    await node.purger.look()
+    await node.purger.sweep()
     expect(await stages()).toBe('0,0,0')
-    expect(await say(node.service, 'm2')).toMatchObject({ message: 'm2' })
+    expect(await post(node.service, 'm2')).toMatchObject({ message: 'm2' })
   })
 
-  it('is purged once more, when nobody can append any more who had not seen it', async () => {
-    await say(node.service, 'm1')
-    await node.shelf.delete('s', ANN, 'd')
+  it('purges again when every node has read the deletion', async () => {
+    await post(node.service, 'm1')
+    await node.sessionAdmin.delete('s', ANN, 'd')
     expect(await stages()).toBe('0,1,0')
     await harness.log.append('s', 'in.late', { type: 'session.updated', title: 'late' }, 0)
     node.advance(31_000)
-    await node.purger.look()
-    expect(await held()).toEqual(['meta'])
+    await node.purger.sweep()
+    expect(await subjects()).toEqual(['meta'])
     expect(await stages()).toBe('0,0,1')
   })
 
-  it('takes with it what was sent while it happened, and tells the sender', async () => {
-    await say(node.service, 'm0')
-    const sending = Array.from({ length: 20 }, (_, i) => say(node.service, `m${i + 1}`))
-    const [, ...told] = await Promise.all([node.shelf.delete('s', ANN, 'd'), ...sending])
-    for (const answer of told)
+  it('discards concurrent messages and notifies their senders', async () => {
+    await post(node.service, 'm0')
+    const sending = Array.from({ length: 20 }, (_, i) => post(node.service, `m${i + 1}`))
+    const [, ...answers] = await Promise.all([node.sessionAdmin.delete('s', ANN, 'd'), ...sending])
+    for (const answer of answers)
       if (answer !== 'session_deleted') expect(answer).toMatchObject({ cursor: expect.anything() })
-    expect(await say(node.service, 'after')).toBe('session_deleted')
-    expect(await held()).toEqual(['meta'])
+    expect(await post(node.service, 'after')).toBe('session_deleted')
+    expect(await subjects()).toEqual(['meta'])
   })
 
-  it('is of a session that was folded and trimmed as of any other, and leaves nothing of its transcript', async () => {
-    for (const id of ['m1', 'm2']) await say(node.service, id)
-    await node.fold()
+  it('removes the transcript of a compacted and trimmed session', async () => {
+    for (const id of ['m1', 'm2']) await post(node.service, id)
+    await node.compact()
     harness.advance(RETENTION.maxAgeMs * 2)
     await harness.log.sweep()
-    await expect(held()).rejects.toThrow('trimmed')
-    await node.shelf.delete('s', ANN, 'd')
+    await expect(subjects()).rejects.toThrow('trimmed')
+    await node.sessionAdmin.delete('s', ANN, 'd')
     const other = nodeOn(harness)
-    expect([await say(other.service, 'm1'), await say(node.service, 'm3')]).toEqual([
+    expect([await post(other.service, 'm1'), await post(node.service, 'm3')]).toEqual([
       'session_deleted',
       'session_deleted',
     ])
@@ -188,16 +188,16 @@ describe.each([
     await other.close()
   })
 
-  it('is remembered for as long as entries are kept; then the id is new', async () => {
-    await say(node.service, 'm1')
-    await node.shelf.delete('s', ANN, 'd')
+  it('reserves the id for the retention time, and then releases it', async () => {
+    await post(node.service, 'm1')
+    await node.sessionAdmin.delete('s', ANN, 'd')
     node.advance(31_000)
-    await node.purger.look()
-    expect(await say(node.service, 'm1')).toBe('session_deleted')
+    await node.purger.sweep()
+    expect(await post(node.service, 'm1')).toBe('session_deleted')
     node.advance(KEPT_MS)
-    await node.purger.look()
-    expect([await stages(), await held()]).toEqual(['0,0,0', []])
-    expect(await say(node.service, 'm1')).toMatchObject({ message: 'm1' })
+    await node.purger.sweep()
+    expect([await stages(), await subjects()]).toEqual(['0,0,0', []])
+    expect(await post(node.service, 'm1')).toMatchObject({ message: 'm1' })
     await node.directory.flush()
     expect(await harness.directory.list('ann', 9)).toMatchObject([{ session: 's', role: 'owner' }])
   })

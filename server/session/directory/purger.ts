@@ -1,10 +1,10 @@
-// Purger: takes away what deleted sessions have left, on every store, and sees to it that it is finished: whatever node began a
-// deletion, each looks at the list of them now and then. It goes by what the log says; each step may be done any number of
-// times, by any number of nodes.
+// Purger: removes the data of deleted sessions from all stores. Every node checks the list of deletions at intervals,
+// so a deletion is completed even if its node dies. The log decides whether a session is deleted. All steps are
+// idempotent.
 //
-//   begun: listed, then `session.deleted` appended, then purged at once by who began ──► purged ──► kept ──► gone
-//   A node that has not seen the entry yet may append for as long as an append may take: so it is purged once more after
-//   that, and a last time with the entry itself, when the id need not be remembered any more.
+//   begun: listed, then `session.deleted` is appended, then the same node purges ──► purged ──► kept ──► gone
+// A node that has not read the deletion may still append for a while. So the purger purges the session again later, and
+// a last time, including `session.deleted`, when the id is no longer reserved.
 import { formatCursor } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Deletion, DeletionList } from '../../store/ports/deletion-list.ts'
@@ -17,16 +17,16 @@ import type { SessionStores } from '../session-replica.ts'
 export interface PurgerOptions {
   readonly stores: SessionStores & PurgerStores
   readonly sessions: SessionCache
-  /** Milliseconds for which the id of a deleted session is remembered. */
+  /** Milliseconds for which the id of a deleted session stays reserved. */
   readonly keptMs: number
   readonly logger: Logger
   readonly now?: () => number
-  /** Milliseconds from one look at the list to the next; default 5,000. */
+  /** Milliseconds between two sweeps; default 5,000. */
   readonly intervalMs?: number
-  /** Milliseconds that who began a deletion has for it, before another one looks after it; default 5,000. */
-  readonly ownMs?: number
-  /** Milliseconds after which nobody appends any more who has not seen the deletion; default 30,000. */
-  readonly settledMs?: number
+  /** Milliseconds after which other nodes continue a deletion; default 5,000. */
+  readonly takeoverMs?: number
+  /** Milliseconds after which every node has read the deletion, so that nothing is appended; default 30,000. */
+  readonly lateAppendMs?: number
 }
 
 export interface PurgerStores {
@@ -36,41 +36,41 @@ export interface PurgerStores {
 }
 
 const INTERVAL_MS = 5_000
-const OWN_MS = 5_000
-const SETTLED_MS = 30_000
-/** Of a stage, at one look. */
-const AT_ONCE = 256
+const TAKEOVER_MS = 5_000
+const LATE_APPEND_MS = 30_000
+/** Maximum number of deletions per stage and sweep. */
+const BATCH = 256
 
 export class Purger {
   readonly #options: PurgerOptions
-  readonly #settledMs: number
+  readonly #lateAppendMs: number
   readonly #timer: NodeJS.Timeout
-  #looking: Promise<void> | undefined
-  /** The list was not read the last time: that is told once. */
+  #sweeping: Promise<void> | undefined
+  /** The last sweep failed. Successive failures are logged once. */
   #failing = false
   #closed = false
 
   constructor(options: PurgerOptions) {
     this.#options = options
-    this.#settledMs = options.settledMs ?? SETTLED_MS
-    // Nodes that start together do not look together.
+    this.#lateAppendMs = options.lateAppendMs ?? LATE_APPEND_MS
+    // Random, so that nodes that start together do not sweep together.
     const intervalMs = (options.intervalMs ?? INTERVAL_MS) * (0.9 + Math.random() / 5)
-    this.#timer = setInterval(() => this.#lookInBackground(), intervalMs).unref()
+    this.#timer = setInterval(() => this.#sweepInBackground(), intervalMs).unref()
   }
 
-  /** To be called before the entry that deletes is appended. @throws StorageError */
+  /** Lists a deletion. The caller must append `session.deleted` only after that. @throws StorageError */
   async begin(session: string): Promise<Deletion> {
     const deletion = { session, at: this.#now() }
     await this.#options.stores.deletions.put(deletion, 'begun')
     return deletion
   }
 
-  /** It came to nothing. Throws nothing: the list is looked through anyway. */
-  async withdraw(deletion: Deletion): Promise<void> {
+  /** Removes a rejected deletion from the list. Failures are logged, and a later sweep retries. */
+  async cancel(deletion: Deletion): Promise<void> {
     await this.#try(deletion.session, () => this.#options.stores.deletions.remove(deletion, 'begun'))
   }
 
-  /** Purges a session whose deletion was begun here. Throws nothing: what fails is done later. */
+  /** Purges a session whose deletion this node began. Failures are logged, and a later sweep retries. */
   async finish(deletion: Deletion, seq: Seq): Promise<void> {
     await this.#try(deletion.session, async () => {
       await this.#purge(deletion.session, seq)
@@ -78,68 +78,68 @@ export class Purger {
     })
   }
 
-  /** Something came after the deletion: it goes, too. Throws nothing. */
-  async again(session: string, seq: Seq): Promise<void> {
+  /** Purges entries that were appended after the deletion. Failures are logged. */
+  async purgeAgain(session: string, seq: Seq): Promise<void> {
     await this.#try(session, () => this.#purge(session, seq))
   }
 
-  /** Finishes what was begun before this node was there: by one that died, if it was not this one. Throws nothing. */
+  /** Continues deletions that began before this node started. Failures are logged. */
   start(): Promise<void> {
-    // By whatever clock.
-    return this.look(Number.NEGATIVE_INFINITY)
+    // Not 0: the clock of the node that began a deletion may be ahead.
+    return this.sweep(Number.NEGATIVE_INFINITY)
   }
 
   /**
-   * Looks through the list now; it also happens by itself. Throws nothing.
-   * @param ownMs only at deletions that were begun so many milliseconds ago
+   * Processes the list now, besides the regular sweeps. Failures are logged.
+   * @param takeoverMs skips deletions that began less than this time ago
    */
-  look(ownMs = this.#options.ownMs ?? OWN_MS): Promise<void> {
-    this.#looking ??= this.#lookAnd(ownMs).finally(() => {
-      this.#looking = undefined
+  sweep(takeoverMs = this.#options.takeoverMs ?? TAKEOVER_MS): Promise<void> {
+    this.#sweeping ??= this.#trySweep(takeoverMs).finally(() => {
+      this.#sweeping = undefined
     })
-    return this.#looking
+    return this.#sweeping
   }
 
   async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#timer)
-    await this.#looking
+    await this.#sweeping
   }
 
   #now(): number {
     return (this.#options.now ?? Date.now)()
   }
 
-  #lookInBackground(): void {
-    if (this.#looking === undefined) void this.look()
+  #sweepInBackground(): void {
+    if (this.#sweeping === undefined) void this.sweep()
   }
 
-  async #lookAnd(ownMs: number): Promise<void> {
+  async #trySweep(takeoverMs: number): Promise<void> {
     const { logger } = this.#options
     try {
-      await this.#look(ownMs)
+      await this.#sweep(takeoverMs)
       this.#failing = false
     } catch (error) {
       if (this.#closed || this.#failing) return
       this.#failing = true
-      logger.warn({ err: error }, 'the list of deleted sessions was not read; it is tried again')
+      logger.warn({ err: error }, 'failed to read the list of deleted sessions; retrying')
     }
   }
 
   /** @throws StorageError */
-  async #look(ownMs: number): Promise<void> {
+  async #sweep(takeoverMs: number): Promise<void> {
     const { keptMs } = this.#options
-    await this.#each('begun', ownMs, async (deletion) => {
+    await this.#each('begun', takeoverMs, async (deletion) => {
       const seq = await this.#deletedAt(deletion.session)
       if (seq !== undefined) {
         await this.#purge(deletion.session, seq)
         await this.#move(deletion, 'begun', 'purged')
-        // Who began it died before the entry, or was refused.
-      } else if (this.#now() - deletion.at > this.#settledMs) {
+      } else if (this.#now() - deletion.at > this.#lateAppendMs) {
+        // The append was rejected, or the node died before it.
         await this.#options.stores.deletions.remove(deletion, 'begun')
       }
     })
-    await this.#each('purged', this.#settledMs, async (deletion) => {
+    await this.#each('purged', this.#lateAppendMs, async (deletion) => {
       const seq = await this.#deletedAt(deletion.session)
       if (seq !== undefined) await this.#purge(deletion.session, seq)
       await this.#move(deletion, 'purged', 'kept')
@@ -155,13 +155,13 @@ export class Purger {
     ageMs: number,
     work: (deletion: Deletion) => Promise<void>,
   ): Promise<void> {
-    for (const deletion of await this.#options.stores.deletions.list(stage, AT_ONCE)) {
+    for (const deletion of await this.#options.stores.deletions.list(stage, BATCH)) {
       if (this.#closed || this.#now() - deletion.at < ageMs) return
       await this.#try(deletion.session, () => work(deletion))
     }
   }
 
-  /** Where the log says that the session was deleted. @throws StorageError, CursorLost */
+  /** The sequence number of the session's deletion; undefined if it is not deleted. @throws StorageError, CursorLost */
   async #deletedAt(session: string): Promise<Seq | undefined> {
     const lease = await this.#options.sessions.retain(session)
     try {
@@ -172,8 +172,9 @@ export class Purger {
   }
 
   /**
-   * The transcript goes first: what stands in its place lets the session be opened when the log has nothing before the
-   * entry any more; and without the entry nobody would look for it. @param keep the entry that stays; undefined: nothing does
+   * Purges the transcript before the log: its empty replacement lets the session open after the log is purged. And
+   * without the log's deletion entry, no sweep would purge the transcript.
+   * @param keep the entry to keep; undefined: none
    */
   async #purge(session: string, keep: Seq | undefined): Promise<void> {
     const { log, transcripts, runs, directory } = this.#options.stores
@@ -194,7 +195,7 @@ export class Purger {
       await work()
     } catch (error) {
       if (this.#closed) return
-      this.#options.logger.warn({ err: error, session }, 'a deleted session was not purged yet; it is tried again')
+      this.#options.logger.warn({ err: error, session }, 'failed to purge a deleted session; retrying')
     }
   }
 }

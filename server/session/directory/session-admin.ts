@@ -1,8 +1,8 @@
-// SessionAdmin: what is done with sessions as wholes: a user's list of them, and deletion. A deletion is one append, which
-// decides for everybody; what it leaves is purged after that, by this node or by another one.
+// SessionAdmin: lists a user's sessions and deletes sessions. A deletion takes effect with one append; afterwards this
+// node or another one purges the data.
 import { ReplyError } from '@parley/protocol'
 import { CursorLost } from '../../store/ports/errors.ts'
-import type { ListedSession, ListPlace } from '../../store/ports/session-directory.ts'
+import type { ListedSession, ListPosition } from '../../store/ports/session-directory.ts'
 import type { SessionLog } from '../../store/ports/session-log.ts'
 import type { Caller } from '../commands/caller.ts'
 import { asReplyError, compareAndAppend } from '../commands/compare-and-append.ts'
@@ -17,12 +17,9 @@ export interface SessionAdminOptions {
   readonly sessions: SessionCache
   readonly directory: DirectoryService
   readonly purger: Purger
-  /** Nobody needs a token: everybody is an owner everywhere. */
+  /** The server has no authentication: every client may do everything in every session. */
   readonly open: boolean
 }
-
-/** Milliseconds to wait until this node has read what it appended. */
-const CATCH_UP_MS = 5_000
 
 export class SessionAdmin {
   readonly #options: SessionAdminOptions
@@ -31,8 +28,8 @@ export class SessionAdmin {
     this.#options = options
   }
 
-  /** The user's sessions, the newest activity first. @throws ReplyError unavailable */
-  async list(user: string, limit: number, before?: ListPlace): Promise<readonly ListedSession[]> {
+  /** The user's sessions, newest activity first. @throws ReplyError unavailable */
+  async list(user: string, limit: number, before?: ListPosition): Promise<readonly ListedSession[]> {
     try {
       return await this.#options.directory.list(user, limit, before)
     } catch (error) {
@@ -41,7 +38,7 @@ export class SessionAdmin {
   }
 
   /**
-   * Ends the session for everybody, and purges it. Idempotent by the command's id.
+   * Deletes the session for all members, and purges it. Idempotent by the command's id.
    * @throws ReplyError forbidden, session_not_found, session_deleted, contended, unavailable, storage_full
    */
   async delete(id: string, caller: Caller, command: string): Promise<void> {
@@ -62,33 +59,33 @@ export class SessionAdmin {
 
   async #delete(session: SessionReplica, caller: Caller, command: string): Promise<void> {
     const { log, purger, directory } = this.#options
-    if (isDone(session, command)) return
+    if (isDeletedBy(session, command)) return
     this.#check(session, caller)
     const deletion = await purger.begin(session.id)
     let seq: number
     try {
       const entry = await compareAndAppend(log, session, (state) => {
         if (state.deleted?.command === command) return undefined
-        session.mustLive()
+        session.assertNotDeleted()
         this.#check(session, caller)
         const event = { type: 'session.deleted' as const, by: caller.user, command }
-        return { subject: 'meta', event, expect: state.metaLast, rollup: true }
+        return { subject: 'meta', event, expect: state.lastMetaSeq, rollup: true }
       })
       seq = entry?.seq ?? session.state.deleted?.seq ?? 0
     } catch (error) {
-      // Whether it was stored is not known when the log went away: then the list is looked through later.
-      const isRefused = error instanceof ReplyError && !error.retryable
-      if (isRefused) await purger.withdraw(deletion)
+      // After a retryable error, the deletion may be in the log. Then the purger checks the list later.
+      const isRejected = error instanceof ReplyError && !error.retryable
+      if (isRejected) await purger.cancel(deletion)
       throw error
     }
     directory.forget(session.id)
-    await session.reached(seq, AbortSignal.timeout(CATCH_UP_MS))
+    await session.reached(seq)
     await purger.finish(deletion, seq)
   }
 
   /** @throws ReplyError session_deleted, session_not_found, forbidden */
   #check(session: SessionReplica, caller: Caller): void {
-    session.mustLive()
+    session.assertNotDeleted()
     const { members, seq } = session.state
     if (seq === 0) throw new ReplyError('session_not_found')
     if (this.#options.open || isAllowed(members, caller.user, 'manage')) return
@@ -96,7 +93,7 @@ export class SessionAdmin {
   }
 }
 
-/** Whether that very command has deleted it. */
-function isDone(session: SessionReplica, command: string): boolean {
+/** Whether this command deleted the session, so that a retry succeeds. */
+function isDeletedBy(session: SessionReplica, command: string): boolean {
   return session.state.deleted?.command === command
 }

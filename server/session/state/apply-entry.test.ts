@@ -1,11 +1,11 @@
-// The fold of a session: whatever way a reader came by the entries, he ends with the same session.
+// The reducer of a session: all readers arrive at the same state, however they got the entries.
 import type { Event } from '@parley/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { essence, ScriptedLog, STEP_KINDS, type Step } from '../test/scripted-log.ts'
+import { ScriptedLog, STEP_KINDS, type Step, visibleState } from '../test/scripted-log.ts'
 import { compact } from '../transcript/compact.ts'
-import { merged, type Shown, shownLive } from '../transcript/entry-projection.ts'
-import { fold } from './apply-entry.ts'
+import { mergeOutputs, type ProjectedEntry, projectLive } from '../transcript/entry-projection.ts'
+import { applyEntries, applyEntry, parseEntry } from './apply-entry.ts'
 import { EMPTY_SESSION, findCall, type SessionState } from './session-state.ts'
 
 const steps = fc.array(
@@ -19,14 +19,14 @@ function scripted(script: readonly Step[]): ScriptedLog {
   return log
 }
 
-function foldShown(state: SessionState, shown: readonly Shown[]): SessionState {
-  return shown.reduce((folded, { seq, time, json }) => fold(folded, { seq, time, event: JSON.parse(json) }), state)
+function applyProjected(state: SessionState, entries: readonly ProjectedEntry[]): SessionState {
+  return applyEntries(state, entries.map(parseEntry))
 }
 
-describe('a session folded', () => {
-  // Its run was begun again, or ended again, after the session was opened anew: the fold knew nothing of it until the
-  // end that had moved behind it.
-  it('holds a late steer for ended, though the end of the run that it was sent to comes after its own', () => {
+describe('the reducer', () => {
+  // After the session was opened again, the reducer did not know the late steer's run until it read the end that
+  // compaction had moved behind it. So that run was started or ended a second time.
+  it('keeps a late steer ended although the end of the steered run follows later', () => {
     const usage = { inputTokens: 0, outputTokens: 0 }
     const message = (id: string, run: string, policy: 'queue' | 'steer' | 'interrupt'): Event => {
       return { type: 'message', id, role: 'user', author: 'ada', content: [], policy, run }
@@ -51,19 +51,19 @@ describe('a session folded', () => {
     ]
     const entries = log.map((event, at) => ({ seq: at + 1, time: at, event }))
     for (const read of [entries, entries.filter(({ seq }) => seq !== 2)]) {
-      const state = read.reduce(fold, EMPTY_SESSION)
+      const state = read.reduce(applyEntry, EMPTY_SESSION)
       expect(state.open.map((run) => run.id)).toEqual(['run_3'])
       expect(state.ended.get('steer_m_2')?.ended?.command).toBe('m_3')
     }
-    // Not ended yet: the interrupt that came after it holds for it.
-    const state = entries.filter(({ seq }) => seq !== 2 && seq !== 5).reduce(fold, EMPTY_SESSION)
+    // The late steer's run has not ended yet, so the later interrupt supersedes it.
+    const state = entries.filter(({ seq }) => seq !== 2 && seq !== 5).reduce(applyEntry, EMPTY_SESSION)
     expect(state.open.map((run) => [run.id, run.supersededBy])).toEqual([
       ['steer_m_2', 'm_3'],
       ['run_3', undefined],
     ])
   })
 
-  it('is the same through any number of resumes, however the log was rolled up meanwhile', () => {
+  it('gives the same state after any number of resumes and compactions', () => {
     fc.assert(
       fc.property(steps, fc.array(fc.nat(80), { maxLength: 5 }), (script, stops) => {
         const log = scripted(script)
@@ -74,25 +74,25 @@ describe('a session folded', () => {
         let position = 0
         for (const head of heads) {
           const read = log.read(position, head)
-          reader = foldShown(reader, read)
+          reader = applyProjected(reader, read)
           position = read.at(-1)?.seq ?? position
         }
-        expect(essence(reader)).toEqual(essence(log.state))
+        expect(visibleState(reader)).toEqual(visibleState(log.state))
       }),
     )
   })
 
-  it('is the same for a reader who was live all the time', () => {
+  it('gives the same state to a live reader', () => {
     fc.assert(
       fc.property(steps, (script) => {
         const log = scripted(script)
-        const shown = log.entries.flatMap((entry) => [...shownLive([entry])])
-        expect(essence(foldShown(EMPTY_SESSION, shown))).toEqual(essence(log.state))
+        const live = log.entries.flatMap((entry) => [...projectLive([entry])])
+        expect(visibleState(applyProjected(EMPTY_SESSION, live))).toEqual(visibleState(log.state))
       }),
     )
   })
 
-  it('is the same from a transcript and the rest, folded once or twice', () => {
+  it('gives the same state from a transcript and the tail, compacted once or twice', () => {
     fc.assert(
       fc.property(steps, fc.nat(80), fc.nat(80), (script, first, second) => {
         const log = scripted(script)
@@ -102,28 +102,28 @@ describe('a session folded', () => {
         ]
         const once = compact([], log.read(0, one))
         const twice = compact(once, log.read(one, two))
-        const state = foldShown(foldShown(EMPTY_SESSION, twice), log.read(two, Number.MAX_SAFE_INTEGER))
-        expect(essence(state)).toEqual(essence(log.state))
+        const state = applyProjected(applyProjected(EMPTY_SESSION, twice), log.read(two, Number.MAX_SAFE_INTEGER))
+        expect(visibleState(state)).toEqual(visibleState(log.state))
       }),
     )
   })
 
-  it('gives a merging reader the same text with fewer outputs', () => {
+  it('gives the same text with fewer outputs if outputs are merged', () => {
     fc.assert(
       fc.property(steps, (script) => {
         const log = scripted(script)
-        const shown = log.read(0, Number.MAX_SAFE_INTEGER)
-        const few = merged(shown)
-        expect(few.length).toBeLessThanOrEqual(shown.length)
-        expect(textOf(few)).toEqual(textOf(shown))
+        const entries = log.read(0, Number.MAX_SAFE_INTEGER)
+        const merged = mergeOutputs(entries)
+        expect(merged.length).toBeLessThanOrEqual(entries.length)
+        expect(textOf(merged)).toEqual(textOf(entries))
       }),
     )
   })
 })
 
-function textOf(shown: readonly Shown[]): unknown {
+function textOf(entries: readonly ProjectedEntry[]): unknown {
   const texts = new Map<string, string>()
-  for (const { json } of shown) {
+  for (const { json } of entries) {
     const event = JSON.parse(json)
     if (event.type === 'run.started' && event.mode === 'restart') texts.set(event.run, '')
     if (event.type === 'run.output') texts.set(event.run, (texts.get(event.run) ?? '') + event.text)
@@ -132,7 +132,7 @@ function textOf(shown: readonly Shown[]): unknown {
 }
 
 describe('a session', () => {
-  it('has one active run: the others wait in the order of their messages', () => {
+  it('has one active run; the others are queued in the order of their messages', () => {
     const log = scripted([
       { kind: 'message', pick: 1 },
       { kind: 'output', pick: 1 },
@@ -144,7 +144,7 @@ describe('a session', () => {
     ])
   })
 
-  it('gives a steering message that came too late a run of its own', () => {
+  it('gives a late steering message a run of its own', () => {
     const log = scripted([
       { kind: 'message', pick: 1 },
       { kind: 'output', pick: 1 },
@@ -154,7 +154,7 @@ describe('a session', () => {
     expect(log.state.open.map((run) => [run.id, run.message, run.phase])).toEqual([['steer_m_3', 'm_3', 'queued']])
   })
 
-  it('keeps a steering message with the run that took it', () => {
+  it('keeps a steering message in the run whose model received it', () => {
     const log = scripted([
       { kind: 'message', pick: 1 },
       { kind: 'output', pick: 1 },
@@ -165,7 +165,7 @@ describe('a session', () => {
     expect(log.state.open).toEqual([])
   })
 
-  it('has no call of an owner that was replaced before it was written, and lets nobody claim it', () => {
+  it('ignores a call that a replaced driver appended', () => {
     const log = scripted([
       { kind: 'message', pick: 1 },
       { kind: 'call', pick: 1 },

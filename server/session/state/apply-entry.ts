@@ -1,53 +1,50 @@
-// applyEntry: the state of a session after one more entry of its log. Pure.
+// applyEntry: the reducer of a session. It computes the next state from the next entry of the log. Pure.
 //
 //   message ──► queued ──► running ──► ended (completed | cancelled | superseded | failed)
-//                  └──────────────────────▲   (a queued run can be ended without having started)
+//                  └──────────────────────▲   (a queued run can end without starting)
 //
-// `open` lists the unfinished runs in the order of their messages; the first of them is due. A message with `interrupt`
-// marks all runs before it as superseded: they are over as soon as somebody appends their `run.ended`, and whoever notices may.
-import type { Event, EventOf, MessageEvent, RunEnded } from '@parley/protocol'
+// `open` lists the unfinished runs in the order of their messages; the first one is due. A message with `interrupt`
+// marks all earlier runs as superseded. They end when a node appends their `run.ended`; any node may.
+import type { Event, EventOf, MessageEvent, OutputPart, RunEnded } from '@parley/protocol'
+import { lateSteerRun } from '@parley/protocol/make-id'
 import type { Seq } from '../../store/ports/entry.ts'
-import type { CommandRecord } from '../../store/ports/transcript-store.ts'
-import { foldCall } from './call-state.ts'
-import { isLate, withoutLate } from './late-calls.ts'
-import { foldMembers } from './members.ts'
+import type { CommandRecord, CompactedEntry } from '../../store/ports/transcript-store.ts'
+import { applyToCall } from './call-state.ts'
+import { applyToMembers } from './members.ts'
 import { addOutput, addOutputs, addPart, fromParts, hasCall, type RunOutput, takenMessages } from './run-output.ts'
-import { grown, isActive, queuedRun, type RunRecord, waitsForOthers } from './run-record.ts'
-import {
-  COMMANDS_KEPT,
-  findCommand,
-  findRun,
-  lateSteerRun,
-  type MessageState,
-  type SessionState,
-} from './session-state.ts'
-import { deletedState, lateState } from './tombstone.ts'
+import { awaitsClients, isActive, queuedRun, type RunRecord, withOutput } from './run-record.ts'
+import { findCommand, findRun, MAX_COMMANDS, type MessageState, type SessionState } from './session-state.ts'
+import { applyAfterDeletion, applyDeletion } from './tombstone.ts'
 
-/** What `fold` needs of an entry, so that folded entries of a transcript serve as well. */
-export interface Folded {
+/** The part of an entry that the state depends on, which a transcript keeps. */
+export interface LoggedEvent {
   readonly seq: Seq
   readonly time: number
   readonly event: Event
 }
 
-export function fold(state: SessionState, entry: Folded): SessionState {
-  if (state.deleted !== undefined) return lateState(state, state.deleted, entry.seq)
+export function parseEntry({ seq, time, json }: CompactedEntry): LoggedEvent {
+  return { seq, time, event: JSON.parse(json) as Event }
+}
+
+export function applyEntry(state: SessionState, entry: LoggedEvent): SessionState {
+  if (state.deleted !== undefined) return applyAfterDeletion(state, state.deleted, entry.seq)
   const { event } = entry
   switch (event.type) {
     case 'run.output':
-      return changeRun(state, entry.seq, event.run, (run) =>
-        grown(run, entry.seq, event.index + 1, addOutput(run.output, event.kind, event.index, event.text)),
+      return updateRun(state, entry.seq, event.run, (run) =>
+        withOutput(run, entry.seq, event.index + 1, addOutput(run.output, event.kind, event.index, event.text)),
       )
     case 'message':
-      return foldMessage(state, entry, event)
+      return applyMessage(state, entry, event)
     case 'run.started':
-      return changeRun(withRunOf(state, event.run), entry.seq, event.run, (run) => ({
+      return updateRun(withLateSteerRun(state, event.run), entry.seq, event.run, (run) => ({
         ...run,
         phase: 'running',
         last: entry.seq,
         epoch: event.epoch,
-        // An owner that waits for people or their devices brings nothing forth, and is not to blame.
-        stalls: waitsForOthers(run) ? run.stalls : run.stalls + 1,
+        // An attempt that waits for a person or a device has no output, but it is not stalled.
+        stalls: awaitsClients(run) ? run.stalls : run.stalls + 1,
         model: event.model,
         owner: event.owner,
         next: event.next,
@@ -55,7 +52,7 @@ export function fold(state: SessionState, entry: Folded): SessionState {
         startedAt: entry.time,
       }))
     case 'run.snapshot':
-      return changeRun(withRunOf(state, event.run), entry.seq, event.run, (run) => {
+      return updateRun(withLateSteerRun(state, event.run), entry.seq, event.run, (run) => {
         const taken = new Set(event.output.map((part) => (part.type === 'message' ? part.message : '')))
         return {
           ...run,
@@ -68,21 +65,21 @@ export function fold(state: SessionState, entry: Folded): SessionState {
           next: event.next,
           output: fromParts(event.output),
           steers: run.steers.filter((message) => !taken.has(message)),
-          calls: withoutLate(run.calls, event.epoch, event.output),
+          calls: withoutLateCalls(run.calls, event.epoch, event.output),
         }
       })
     case 'run.ended':
-      return foldEnded(withRunOf(state, event.run), entry, event)
+      return applyEnd(withLateSteerRun(state, event.run), entry, event)
     case 'tool.called':
     case 'tool.claimed':
     case 'tool.decided':
     case 'tool.result':
-      return foldTool(state, entry, event)
+      return applyToolEvent(state, entry, event)
     case 'session.updated':
       return {
         ...state,
         seq: entry.seq,
-        metaLast: entry.seq,
+        lastMetaSeq: entry.seq,
         title: event.title ?? state.title,
         tools:
           event.tools === undefined
@@ -93,49 +90,49 @@ export function fold(state: SessionState, entry: Folded): SessionState {
     case 'member.left':
     case 'invite.created':
     case 'invite.revoked': {
-      const members = foldMembers(state.members, entry.seq, event)
-      return { ...state, seq: entry.seq, metaLast: entry.seq, members }
+      const members = applyToMembers(state.members, entry.seq, event)
+      return { ...state, seq: entry.seq, lastMetaSeq: entry.seq, members }
     }
     case 'session.deleted':
-      return deletedState(state, entry.seq, entry.time, event)
+      return applyDeletion(state, entry.seq, entry.time, event)
   }
 }
 
-export function foldAll(state: SessionState, entries: readonly Folded[]): SessionState {
-  return entries.reduce(fold, state)
+export function applyEntries(state: SessionState, entries: readonly LoggedEvent[]): SessionState {
+  return entries.reduce(applyEntry, state)
 }
 
-/** Neighbouring outputs of one run. */
-export interface Outputs {
-  /** Of the last. */
+/** Adjacent outputs of one run. */
+export interface OutputBatch {
+  /** The sequence number of the last output. */
   readonly seq: Seq
   readonly run: string
   readonly kind: 'text' | 'reasoning'
-  /** Of the first. */
+  /** The index of the first output. */
   readonly index: number
   readonly texts: readonly string[]
 }
 
-/** As `fold` one by one, at little more than the cost of one. */
-export function foldOutputs(state: SessionState, { seq, run: id, kind, index, texts }: Outputs): SessionState {
-  if (state.deleted !== undefined) return lateState(state, state.deleted, seq)
-  return changeRun(state, seq, id, (run) =>
-    grown(run, seq, index + texts.length, addOutputs(run.output, kind, index, texts)),
+/** Has the effect of `applyEntry` for each output, at little more than the cost of one. */
+export function applyOutputs(state: SessionState, { seq, run: id, kind, index, texts }: OutputBatch): SessionState {
+  if (state.deleted !== undefined) return applyAfterDeletion(state, state.deleted, seq)
+  return updateRun(state, seq, id, (run) =>
+    withOutput(run, seq, index + texts.length, addOutputs(run.output, kind, index, texts)),
   )
 }
 
-function foldMessage(state: SessionState, entry: Folded, event: MessageEvent): SessionState {
+function applyMessage(state: SessionState, entry: LoggedEvent, event: MessageEvent): SessionState {
   const messages = [...state.messages, { seq: entry.seq, time: entry.time, event }]
   const base = {
     ...state,
     seq: entry.seq,
     messages,
-    commands: remember(state.commands, { id: event.id, seq: entry.seq, message: event.id, run: event.run }),
+    commands: withCommand(state.commands, { id: event.id, seq: entry.seq, message: event.id, run: event.run }),
     ...markSeen(state, event),
   }
   if (event.policy === 'steer') {
     const target = base.open.find((run) => run.id === event.run)
-    // A run that was interrupted, or has ended, takes nothing any more: the message waits for its own turn.
+    // An interrupted or ended run accepts no messages: this one gets a run of its own.
     if (target !== undefined && target.supersededBy === undefined) {
       return {
         ...base,
@@ -150,14 +147,14 @@ function foldMessage(state: SessionState, entry: Folded, event: MessageEvent): S
     const open = base.open.map((other) => ({ ...other, supersededBy: other.supersededBy ?? event.id }))
     return { ...base, open: [...open, run] }
   }
-  // Only a run that its door could not have seen stands against it: the end of an older one may have moved behind
-  // this message, when its output was added.
+  // Only a run that the sending node did not know of rejects the message. An older run may still be open here although
+  // it had ended: compaction moves its end behind the message.
   const after = event.after ?? 0
   const rejected = event.policy === 'reject' && base.open.some((other) => isActive(other) && other.order > after)
   return { ...base, open: [...base.open, rejected ? { ...run, rejected } : run] }
 }
 
-/** A message may tell how much of an earlier, perhaps ended, run its author saw. */
+/** A message may report how much of an earlier run its author saw. The run may have ended. */
 function markSeen(state: SessionState, event: MessageEvent): Partial<Pick<SessionState, 'open' | 'ended'>> {
   const { seen } = event
   if (seen === undefined) return {}
@@ -167,7 +164,7 @@ function markSeen(state: SessionState, event: MessageEvent): Partial<Pick<Sessio
   return { open: state.open.map(mark) }
 }
 
-function foldEnded(state: SessionState, entry: Folded, event: RunEnded): SessionState {
+function applyEnd(state: SessionState, entry: LoggedEvent, event: RunEnded): SessionState {
   const open = state.open.find((run) => run.id === event.run)
   const run = open ?? state.ended.get(event.run)
   if (run === undefined) return { ...state, seq: entry.seq }
@@ -182,20 +179,20 @@ function foldEnded(state: SessionState, entry: Folded, event: RunEnded): Session
     last: entry.seq,
     next: event.next,
     output,
-    calls: withoutLate(run.calls, event.epoch, event.output),
+    calls: withoutLateCalls(run.calls, event.epoch, event.output),
     seen: event.seen?.index ?? run.seen,
     steers: [],
     supersededBy: undefined,
     rejected: false,
     ended: event,
-    // What repeats the end, with its output, comes later.
+    // The compacted end repeats the first one later.
     endedAt: run.endedAt ?? entry.time,
   }
-  // An end that was given its output may be all that is left of the cancel that it repeats.
+  // The compacted end may be the only entry that still names its cancel command.
   const commands =
     event.command === undefined || event.reason !== 'cancelled' || findCommand(state, event.command) !== undefined
       ? state.commands
-      : remember(state.commands, { id: event.command, seq: entry.seq, run: event.run })
+      : withCommand(state.commands, { id: event.command, seq: entry.seq, run: event.run })
   const rest = open === undefined ? state.open : state.open.filter((other) => other !== open)
   return {
     ...state,
@@ -207,8 +204,9 @@ function foldEnded(state: SessionState, entry: Folded, event: RunEnded): Session
 }
 
 /**
- * Steering messages that the run did not take. Who completes leaves them to runs of their own; who was ended from
- * outside takes them along, but for those that came after its end, when the end has moved behind them since.
+ * The steering messages that need a run of their own after this end, because the model did not receive them. A
+ * completed run leaves all of them. A run that was ended from outside discards them, except those after its original
+ * end (`event.at`): compaction may have moved the end behind them.
  */
 function lateSteers(
   state: SessionState,
@@ -237,10 +235,10 @@ function withLateSteers(
 }
 
 /**
- * The first that is read of a late steer's run may come before the end of the run that the message was sent to, when
- * that end has moved behind it. Then the message is that run's no more.
+ * Ensures that a late steering message's run exists. Its first entry may precede the end of the run that was steered,
+ * because compaction moves that end behind it. The message then no longer belongs to the steered run.
  */
-function withRunOf(state: SessionState, id: string): SessionState {
+function withLateSteerRun(state: SessionState, id: string): SessionState {
   if (findRun(state, id) !== undefined) return state
   const message = state.messages.find(({ event }) => event.policy === 'steer' && lateSteerRun(event.id) === id)
   if (message === undefined) return state
@@ -250,37 +248,58 @@ function withRunOf(state: SessionState, id: string): SessionState {
 
 type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>
 
-function foldTool(state: SessionState, entry: Folded, event: ToolEvent): SessionState {
-  const next = changeRun(state, entry.seq, event.run, (changed) => {
-    const run = changed
+function applyToolEvent(state: SessionState, entry: LoggedEvent, event: ToolEvent): SessionState {
+  const next = updateRun(state, entry.seq, event.run, (run) => {
     const before = run.calls.get(event.call)
-    if (before === undefined && isLate(run, event)) return run
-    const call = foldCall(before, entry.seq, entry.time, event)
+    if (before === undefined && isLateCall(run, event)) return run
+    const call = applyToCall(before, entry.seq, entry.time, event)
     if (call === undefined) return run
     const calls = new Map(run.calls).set(event.call, call)
-    // After a restart from a transcript the snapshot may stand before the call, and have it already.
+    // In a transcript, the snapshot may precede the call that it already contains.
     if (before !== undefined || event.type !== 'tool.called' || hasCall(run.output, event.call))
       return { ...run, calls }
     return { ...run, calls, output: addPart(run.output, { type: 'tool', call: event.call, name: event.name }) }
   })
   const command = 'command' in event ? event.command : undefined
   if (command === undefined) return next
-  return { ...next, commands: remember(next.commands, { id: command, seq: entry.seq, run: event.run }) }
+  return { ...next, commands: withCommand(next.commands, { id: command, seq: entry.seq, run: event.run }) }
 }
 
-function changeRun(state: SessionState, seq: Seq, id: string, change: (run: RunRecord) => RunRecord): SessionState {
+function updateRun(state: SessionState, seq: Seq, id: string, change: (run: RunRecord) => RunRecord): SessionState {
   const at = state.open.findIndex((run) => run.id === id)
   if (at >= 0) {
     const open = state.open.slice()
     open[at] = change(open[at] as RunRecord)
-    const { title, tools, members, metaLast, messages, ended, commands, deleted } = state
-    return { seq, title, tools, members, metaLast, messages, open, ended, commands, deleted }
+    const { title, tools, members, lastMetaSeq, messages, ended, commands, deleted } = state
+    return { seq, title, tools, members, lastMetaSeq, messages, open, ended, commands, deleted }
   }
   const ended = state.ended.get(id)
   if (ended === undefined) return { ...state, seq }
   return { ...state, seq, ended: new Map(state.ended).set(id, change(ended)) }
 }
 
-function remember(commands: readonly CommandRecord[], command: CommandRecord): readonly CommandRecord[] {
-  return [...commands.slice(-(COMMANDS_KEPT - 1)), command]
+function withCommand(commands: readonly CommandRecord[], command: CommandRecord): readonly CommandRecord[] {
+  return [...commands.slice(-(MAX_COMMANDS - 1)), command]
+}
+
+/**
+ * Whether a replaced driver appended the call; such a call does not exist. The conditional append on the run's subject
+ * fences a replaced driver, but a call has a subject of its own. So the order of the log decides: the call follows the
+ * next start.
+ */
+function isLateCall(run: RunRecord, event: ToolEvent): boolean {
+  if (event.type !== 'tool.called' || event.epoch === undefined) return false
+  return event.epoch < run.epoch && !hasCall(run.output, event.call)
+}
+
+/** Removes late calls when their successor's start is known only now: compaction may have moved it behind them. */
+function withoutLateCalls(
+  calls: RunRecord['calls'],
+  epoch = 0,
+  output: readonly OutputPart[] | undefined,
+): RunRecord['calls'] {
+  if (output === undefined) return calls
+  const named = new Set(output.map((part) => (part.type === 'tool' ? part.call : '')))
+  const kept = [...calls].filter(([id, call]) => call.epoch === undefined || call.epoch >= epoch || named.has(id))
+  return kept.length === calls.size ? calls : new Map(kept)
 }

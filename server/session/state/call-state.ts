@@ -1,11 +1,11 @@
-// CallState: one tool call of a run, as the log tells it. Pure.
+// CallState: the state of one tool call, derived from the log. Pure.
 //
 //   called ──► [decided: approve] ──► claimed ──► result
 //      │            └ deny ─────────────────────────▲
-//      └ called again (attempt + 1): the claim was lost, the call is on offer once more
+//      └ called again (attempt + 1): the claim was lost, and the call is offered again
 //
-// Exactly one claim holds at a time, and the first result ends it: each step is an append to the
-// call's own subject that expects the last one.
+// Each step is a conditional append to the call's own subject. So at most one claim is valid at a time, and the first
+// result ends the call.
 import type { EventOf, ToolResult } from '@parley/protocol'
 import type { Seq } from '../../store/ports/entry.ts'
 
@@ -18,15 +18,15 @@ export interface CallState {
   readonly approval: boolean
   readonly attempt: number
   readonly step: number
-  /** Of the owner that made it, where the log says it. */
+  /** The attempt of the driver that made the call, if the log has it. */
   readonly epoch: number | undefined
-  /** Unix milliseconds after which it is given up: for the decision while one is pending, then for the result. */
+  /** Unix milliseconds of the timeout: of the decision while one is pending, then of the result. */
   readonly until: number
   /** The last sequence number on the call's subject. */
   readonly last: Seq
   readonly decision: 'approve' | 'deny' | undefined
   readonly decidedAt: number | undefined
-  /** The command that decided. */
+  /** The id of the `tool.decide` command. */
   readonly decidedBy: string | undefined
   readonly claim:
     | { readonly connection: string; readonly user?: string; readonly until: number; readonly command?: string }
@@ -36,8 +36,13 @@ export interface CallState {
 
 type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>
 
-/** @returns undefined for an event of a call that was never made, which only a broken log has */
-export function foldCall(call: CallState | undefined, seq: Seq, time: number, event: ToolEvent): CallState | undefined {
+/** @returns undefined for an event of an unknown call, which only a broken log contains */
+export function applyToCall(
+  call: CallState | undefined,
+  seq: Seq,
+  time: number,
+  event: ToolEvent,
+): CallState | undefined {
   if (event.type === 'tool.called') {
     return {
       id: event.call,
@@ -72,7 +77,7 @@ export function foldCall(call: CallState | undefined, seq: Seq, time: number, ev
   }
 }
 
-/** Whether the call still waits for a person. */
+/** Whether the call still needs a person's approval. */
 export function awaitsDecision(call: CallState): boolean {
   return call.approval && call.decision === undefined && call.result === undefined
 }

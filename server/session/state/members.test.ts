@@ -1,10 +1,9 @@
-// Members, as the log tells of them: roles, who was removed, and whom an invitation lets in.
-
+// Members: roles, removals, and the users that an invitation admits.
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
-  foldMembers,
+  applyToMembers,
   isAllowed,
   isLastOwner,
   type MemberEvent,
@@ -17,8 +16,8 @@ import {
 
 const hash = createHash('sha256').update('secret').digest('base64url')
 
-function folded(...events: readonly MemberEvent[]): Members {
-  return events.reduce((members, event, at) => foldMembers(members, at + 1, event), NO_MEMBERS)
+function membersAfter(...events: readonly MemberEvent[]): Members {
+  return events.reduce((members, event, at) => applyToMembers(members, at + 1, event), NO_MEMBERS)
 }
 
 const joined = (user: string, role = 'viewer'): MemberEvent => ({ type: 'member.joined', user, role })
@@ -38,42 +37,42 @@ test.each([
   ['approver', ['read', 'decide']],
   ['viewer', ['read']],
   ['something else', []],
-])('%s may do what the role says, and no more', (role, allowed) => {
-  const members = folded(joined('ann', role))
+])('%s has exactly the permissions of the role', (role, allowed) => {
+  const members = membersAfter(joined('ann', role))
   const all = ['read', 'send', 'run', 'decide', 'manage'] as const
   expect(all.filter((permission) => isAllowed(members, 'ann', permission))).toEqual(allowed)
   expect(all.filter((permission) => isAllowed(members, 'bob', permission))).toEqual([])
 })
 
-test('who joins again has another role, and who left has none', () => {
-  const members = folded(joined('ann', 'owner'), joined('bob'), joined('bob', 'editor'), left('ann'))
+test('joining again changes the role, and leaving removes it', () => {
+  const members = membersAfter(joined('ann', 'owner'), joined('bob'), joined('bob', 'editor'), left('ann'))
   expect([...members.all]).toEqual([['bob', { role: 'editor' }]])
 })
 
-test('the last owner is the only one, however many others there are', () => {
-  const one = folded(joined('ann', 'owner'), joined('bob', 'editor'))
+test('the last owner is the only owner, whatever other members exist', () => {
+  const one = membersAfter(joined('ann', 'owner'), joined('bob', 'editor'))
   expect([isLastOwner(one, 'ann'), isLastOwner(one, 'bob')]).toEqual([true, false])
-  expect(isLastOwner(foldMembers(one, 9, joined('bob', 'owner')), 'ann')).toBe(false)
+  expect(isLastOwner(applyToMembers(one, 9, joined('bob', 'owner')), 'ann')).toBe(false)
 })
 
-test('an invitation lets in who has its secret, until it is over or taken back', () => {
-  const members = folded(invited('i1'))
+test('an invitation admits anyone with its secret until it expires or is revoked', () => {
+  const members = membersAfter(invited('i1'))
   expect(validInvite(members, 'i1', hash, 'bob', 999)?.role).toBe('editor')
   expect(validInvite(members, 'i1', hash, 'bob', 1_000)).toBeUndefined()
   expect(validInvite(members, 'i1', `${hash}x`, 'bob', 0)).toBeUndefined()
   expect(validInvite(members, 'i2', hash, 'bob', 0)).toBeUndefined()
-  const revoked = foldMembers(members, 2, { type: 'invite.revoked', invite: 'i1', by: 'ann' })
+  const revoked = applyToMembers(members, 2, { type: 'invite.revoked', invite: 'i1', by: 'ann' })
   expect(validInvite(revoked, 'i1', hash, 'bob', 0)).toBeUndefined()
 })
 
-test('who was removed is let in by no invitation from before, but by one from after', () => {
-  const members = folded(invited('old'), joined('bob'), left('bob'), invited('new'))
+test('an invitation does not admit a member who was removed after it was created', () => {
+  const members = membersAfter(invited('old'), joined('bob'), left('bob'), invited('new'))
   expect(validInvite(members, 'old', hash, 'bob', 0)).toBeUndefined()
   expect(validInvite(members, 'old', hash, 'cyd', 0)).toBeDefined()
   expect(validInvite(members, 'new', hash, 'bob', 0)).toBeDefined()
 })
 
-test('a transcript keeps them as they are', () => {
+test('a transcript stores them unchanged', () => {
   const user = fc.constantFrom('a', 'b', 'c')
   const event = fc.oneof(
     user.map((name) => joined(name)),
@@ -83,24 +82,24 @@ test('a transcript keeps them as they are', () => {
   )
   fc.assert(
     fc.property(fc.array(event), (events) => {
-      const members = folded(...events)
+      const members = membersAfter(...events)
       const record = membersRecord(members)
       expect(record === undefined ? NO_MEMBERS : membersOf(JSON.parse(JSON.stringify(record)))).toEqual(members)
     }),
   )
 })
 
-test('of those who are gone a bounded number is remembered', () => {
+test('the number of former members is limited', () => {
   const many = Array.from({ length: 1_500 }, (_, at) => [joined(`u${at}`), left(`u${at}`)]).flat()
-  const { gone } = folded(...many)
+  const { gone } = membersAfter(...many)
   expect(gone.size).toBe(1_000)
   expect([gone.has('u0'), gone.has('u1499')]).toEqual([false, true])
 })
 
-test('who is forgotten among those who are gone is let in by no invitation from before either', () => {
+test('older invitations do not admit a former member who was dropped from the list', () => {
   const many = Array.from({ length: 1_000 }, (_, at) => [joined(`u${at}`), left(`u${at}`)]).flat()
-  const before = folded(invited('old'), joined('bob'), left('bob'), invited('new'))
-  const after = many.reduce((members, event, at) => foldMembers(members, at + 5, event), before)
+  const before = membersAfter(invited('old'), joined('bob'), left('bob'), invited('new'))
+  const after = many.reduce((members, event, at) => applyToMembers(members, at + 5, event), before)
   expect([before.gone.has('bob'), after.gone.has('bob')]).toEqual([true, false])
   expect(validInvite(after, 'old', hash, 'bob', 0)).toBeUndefined()
   expect(validInvite(after, 'new', hash, 'bob', 0)).toBeDefined()

@@ -1,5 +1,5 @@
-// Members: who is in a session and as what, and whom its invitations let in. Pure: folded from entries on subject `meta`.
-// A session that nobody has joined has no members; who comes first to one that is empty founds it, as its owner.
+// Members: the members of a session, their roles, and its invitations. Pure; derived from the entries on subject
+// `meta`. A session that nobody has joined has no members. The first user of an empty session becomes its owner.
 import { timingSafeEqual } from 'node:crypto'
 import { type Event, type EventOf, may, type Permission } from '@parley/protocol'
 import type { Seq } from '../../store/ports/entry.ts'
@@ -7,15 +7,15 @@ import type { MembersRecord } from '../../store/ports/transcript-store.ts'
 
 export interface Member {
   readonly role: string
-  /** How people call them. */
+  /** The display name. */
   readonly name?: string
 }
 
 export interface Invite {
   readonly role: string
-  /** Of its secret: SHA-256, base64url. */
+  /** SHA-256 of the secret, as base64url. */
   readonly hash: string
-  /** Unix milliseconds. */
+  /** Unix milliseconds at which it expires. */
   readonly until: number
   readonly seq: Seq
 }
@@ -23,7 +23,7 @@ export interface Invite {
 export interface Members {
   /** By user. */
   readonly all: ReadonlyMap<string, Member>
-  /** Who was here and is not any more, and since when: no invitation from before lets them in again. */
+  /** Former members, with the entry by which they left. Older invitations do not admit them again. */
   readonly gone: ReadonlyMap<string, Seq>
   readonly invites: ReadonlyMap<string, Invite>
 }
@@ -33,17 +33,17 @@ export type MemberEvent = EventOf<'member.joined' | 'member.left' | 'invite.crea
 export const NO_MEMBERS: Members = { all: new Map(), gone: new Map(), invites: new Map() }
 
 /**
- * Users that are remembered as gone; beyond, the one who went first is forgotten, and with them every invitation that they
- * might have had: it would let them in again.
+ * The number of former members that are kept. If there are more, the one who left first is dropped, together with every
+ * older invitation, because it would admit them again.
  */
-const GONE_KEPT = 1_000
+const MAX_GONE = 1_000
 
 export function isMemberEvent(event: Event): event is MemberEvent {
   const { type } = event
   return type === 'member.joined' || type === 'member.left' || type === 'invite.created' || type === 'invite.revoked'
 }
 
-export function foldMembers(members: Members, seq: Seq, event: MemberEvent): Members {
+export function applyToMembers(members: Members, seq: Seq, event: MemberEvent): Members {
   switch (event.type) {
     case 'member.joined': {
       const { user, role, name } = event
@@ -55,7 +55,7 @@ export function foldMembers(members: Members, seq: Seq, event: MemberEvent): Mem
       const gone = without(members.gone, event.user).set(event.user, seq)
       let { invites } = members
       for (const [first, since] of gone) {
-        if (gone.size <= GONE_KEPT) break
+        if (gone.size <= MAX_GONE) break
         gone.delete(first)
         invites = new Map([...invites].filter(([, invite]) => invite.seq > since))
       }
@@ -75,15 +75,15 @@ export function isAllowed(members: Members, user: string, permission: Permission
   return member !== undefined && may(member.role, permission)
 }
 
-/** Whether somebody is the only one who may manage the session. */
+/** Whether no other member may manage the session. */
 export function isLastOwner(members: Members, user: string): boolean {
   if (!isAllowed(members, user, 'manage')) return false
   return [...members.all].every(([other, { role }]) => other === user || !may(role, 'manage'))
 }
 
 /**
- * The invitation that lets a user in; undefined when it is unknown, over or taken back, or from before the user was removed.
- * @param hash of the secret that the user has
+ * @param hash of the user's secret
+ * @returns the invitation; undefined if it is unknown, expired, revoked, or older than the user's removal
  */
 export function validInvite(members: Members, id: string, hash: string, user: string, now: number): Invite | undefined {
   const invite = members.invites.get(id)
@@ -91,7 +91,7 @@ export function validInvite(members: Members, id: string, hash: string, user: st
   return (members.gone.get(user) ?? 0) > invite.seq ? undefined : invite
 }
 
-/** As a transcript keeps them. @returns undefined when there is nothing to keep */
+/** The stored form in a transcript. @returns undefined if nothing needs to be stored */
 export function membersRecord(members: Members): MembersRecord | undefined {
   if (members === NO_MEMBERS) return undefined
   return { all: [...members.all], gone: [...members.gone], invites: [...members.invites] }
@@ -102,9 +102,9 @@ export function membersOf(record: MembersRecord): Members {
 }
 
 function without<V>(map: ReadonlyMap<string, V>, key: string): Map<string, V> {
-  const left = new Map(map)
-  left.delete(key)
-  return left
+  const rest = new Map(map)
+  rest.delete(key)
+  return rest
 }
 
 function isSame(a: string, b: string): boolean {

@@ -1,19 +1,21 @@
-// Branches: the messages of a session form a tree, because each may name the one after whose answer it stands (`parent`).
-// A conversation is the path to one of them; the log stays one line, and nothing in it moves. Pure.
+// MessageTree: the messages of a session form a tree, because each may name its predecessor (`parent`). A conversation
+// is the path to one message. The log stays linear, and entries never move. Pure.
 import type { MessageState } from './session-state.ts'
 
-/** What a message that tells no parent means by that: the one before it in the log. */
 export type Parent = string | null | undefined
 
-/** @returns null where a conversation begins with it, undefined where what comes before it is not among the messages */
+/**
+ * The parent of a message. Without `parent`, a message follows the previous message of the log.
+ * @returns null if the message starts a conversation; undefined if its parent may exist but is not in `messages`
+ */
 export function parentAt(messages: readonly MessageState[], at: number): Parent {
-  const told = messages[at]?.event.parent
-  return told === undefined ? messages[at - 1]?.event.id : told
+  const parent = messages[at]?.event.parent
+  return parent === undefined ? messages[at - 1]?.event.id : parent
 }
 
 /**
- * The conversation that a message ends, oldest first. It begins at a message without a parent, or at the first whose
- * parent is not among the messages: what is older may not be in memory.
+ * The conversation that ends with a message, oldest message first. It starts at a message without a parent, or at the
+ * first message whose parent is not in `messages`, because older messages may not be in memory.
  * @param messages in the order of the log
  */
 export function pathTo(messages: readonly MessageState[], id: string): readonly MessageState[] {
@@ -23,7 +25,7 @@ export function pathTo(messages: readonly MessageState[], id: string): readonly 
     const message = messages[at]
     if (message === undefined || message.event.id !== wanted) continue
     path.push(message)
-    // A parent stands before it in the log, so one look from the end to the beginning finds all of them.
+    // A parent precedes its child in the log, so one backward pass finds all of them.
     wanted = parentAt(messages, at)
   }
   return path.reverse()

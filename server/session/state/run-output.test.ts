@@ -1,4 +1,4 @@
-// What a run has put out: however it is held, it reads as if every output stood alone.
+// RunOutput: merging outputs in memory does not change what readers get.
 import type { OutputPart } from '@parley/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -16,7 +16,7 @@ const steps = fc.array(
       texts: fc.array(fc.string({ minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 100 }),
     }),
     fc.constant({ type: 'tool' as const }),
-    // An index that this node never saw.
+    // An output that this node never received.
     fc.constant({ type: 'gap' as const }),
   ),
   { maxLength: 8 },
@@ -47,8 +47,8 @@ function play(played: readonly Step[]): { output: RunOutput | undefined; parts: 
   return { output, parts }
 }
 
-describe('what a run has put out', () => {
-  it('is told in parts, neighbours of one kind as one', () => {
+describe('the output of a run', () => {
+  it('consists of parts, with adjacent outputs of one kind merged', () => {
     fc.assert(
       fc.property(steps, (played) => {
         const { output, parts } = play(played)
@@ -57,21 +57,21 @@ describe('what a run has put out', () => {
     )
   })
 
-  it('is not changed by what is added to it', () => {
+  it('does not change when outputs are appended', () => {
     const texts = Array.from({ length: 200 }, (_, index) => ` ${index}`)
     const lists: (RunOutput | undefined)[] = [undefined]
     for (const [index, text] of texts.entries()) lists.push(addOutput(lists[index], 'text', index, text))
     for (const [length, list] of lists.entries()) {
-      const said = toParts(list).map((part) => (part.type === 'text' ? part.text : ''))
-      expect(said.join('')).toBe(texts.slice(0, length).join(''))
+      const text = toParts(list).map((part) => (part.type === 'text' ? part.text : ''))
+      expect(text.join('')).toBe(texts.slice(0, length).join(''))
     }
   })
 
-  it('holds few objects for a long answer', () => {
+  it('needs few objects for a long answer', () => {
     let output: RunOutput | undefined
     for (let index = 0; index < 10_000; index += 1) output = addOutput(output, 'text', index, 'word')
-    let held = 0
-    for (let list = output; list !== undefined; list = list.before) held += 1
-    expect(held).toBeLessThan(400)
+    let nodes = 0
+    for (let node = output; node !== undefined; node = node.previous) nodes += 1
+    expect(nodes).toBeLessThan(400)
   })
 })

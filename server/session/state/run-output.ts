@@ -1,75 +1,74 @@
-// RunOutput: what a run has put out so far, as an immutable list that grows at its end in O(1), so
-// that a token costs the same at the end of a long answer as at its beginning. Every so many neighbours become one
-// part: thousands of runs hold what they have said, and an object for each token takes ten times its text.
+// RunOutput: the output of a run as an immutable linked list with O(1) append, so that each token of a long answer
+// costs the same. Adjacent outputs are merged into one part at intervals, because thousands of runs hold their output
+// in memory, and an object per token takes ten times the memory of its text.
 import type { OutputPart } from '@parley/protocol'
 
 type TextKind = 'text' | 'reasoning'
 
-/** Outputs in a row that are made one part. */
-const ROW = 32
+/** The number of adjacent outputs that become one part. */
+const OUTPUTS_PER_PART = 32
 
-/** A list, newest first; undefined is the empty one. One object for each output: there is one for every token. */
+/** A node of the list, newest first; undefined is the empty list. */
 export interface RunOutput {
-  /** An output of this kind, or a `part` of an earlier fold. */
+  /** The kind of a single output, or `part`. */
   readonly kind: TextKind | 'part'
   readonly index: number
   readonly text: string
   readonly part: OutputPart | undefined
-  readonly before: RunOutput | undefined
-  /** How many neighbouring outputs of its kind, itself the last, stand here singly. */
-  readonly row: number
+  readonly previous: RunOutput | undefined
+  /** The number of adjacent single outputs of this kind up to this node; 0 for a part. */
+  readonly singles: number
 }
 
-/** @param index the run's index of this output */
-export function addOutput(before: RunOutput | undefined, kind: TextKind, index: number, text: string): RunOutput {
-  const row = before !== undefined && before.kind === kind && before.index + 1 === index ? before.row + 1 : 1
-  const added = { kind, index, text, part: undefined, before, row }
-  return row < ROW ? added : asPart(added, kind)
+export function addOutput(list: RunOutput | undefined, kind: TextKind, index: number, text: string): RunOutput {
+  const singles = list !== undefined && list.kind === kind && list.index + 1 === index ? list.singles + 1 : 1
+  const added = { kind, index, text, part: undefined, previous: list, singles }
+  return singles < OUTPUTS_PER_PART ? added : mergeSingles(added, kind)
 }
 
-/** @param index of the first */
+/** @param first the index of the first output */
 export function addOutputs(
-  before: RunOutput | undefined,
+  list: RunOutput | undefined,
   kind: TextKind,
-  index: number,
+  first: number,
   texts: readonly string[],
 ): RunOutput | undefined {
-  if (texts.length < ROW / 2) return texts.reduce((list, text, at) => addOutput(list, kind, index + at, text), before)
-  return addPart(before, { type: kind, text: texts.join(''), index, lengths: texts.map(({ length }) => length) })
+  if (texts.length >= OUTPUTS_PER_PART / 2) return addPart(list, textPart(kind, first, texts))
+  return texts.reduce((longer, text, at) => addOutput(longer, kind, first + at, text), list)
 }
 
-export function addPart(before: RunOutput | undefined, part: OutputPart): RunOutput {
-  return { kind: 'part', index: 0, text: '', part, before, row: 0 }
+export function addPart(list: RunOutput | undefined, part: OutputPart): RunOutput {
+  return { kind: 'part', index: 0, text: '', part, previous: list, singles: 0 }
 }
 
 export function fromParts(parts: readonly OutputPart[]): RunOutput | undefined {
   return parts.reduce<RunOutput | undefined>((list, part) => addPart(list, part), undefined)
 }
 
-/** Whether the tool call stands in it already, as it does after a snapshot. */
+/** Whether the output contains the tool call, as it does after a snapshot. */
 export function hasCall(output: RunOutput | undefined, call: string): boolean {
-  for (let list = output; list !== undefined; list = list.before) {
-    if (list.part?.type === 'tool' && list.part.call === call) return true
+  for (let node = output; node !== undefined; node = node.previous) {
+    if (node.part?.type === 'tool' && node.part.call === call) return true
   }
   return false
 }
 
-/** Ids of the steering messages that the run has taken, newest first. */
+/** Ids of the steering messages that the run's model has received, newest first. */
 export function takenMessages(output: RunOutput | undefined): string[] {
   const taken: string[] = []
-  for (let list = output; list !== undefined; list = list.before) {
-    if (list.part?.type === 'message') taken.push(list.part.message)
+  for (let node = output; node !== undefined; node = node.previous) {
+    if (node.part?.type === 'message') taken.push(node.part.message)
   }
   return taken
 }
 
-/** Oldest first; neighbouring outputs of one kind become one part that remembers their lengths. */
+/** Oldest first. Adjacent outputs of one kind become one part with their lengths. */
 export function toParts(output: RunOutput | undefined): OutputPart[] {
-  const pieces: RunOutput[] = []
-  for (let list = output; list !== undefined; list = list.before) pieces.push(list)
-  const built: (Stretch | Mark)[] = []
-  for (let i = pieces.length - 1; i >= 0; i -= 1) {
-    const next = stretchOf(pieces[i] as RunOutput)
+  const nodes: RunOutput[] = []
+  for (let node = output; node !== undefined; node = node.previous) nodes.push(node)
+  const built: (OpenPart | OtherPart)[] = []
+  for (let i = nodes.length - 1; i >= 0; i -= 1) {
+    const next = openPart(nodes[i] as RunOutput)
     const open = built.at(-1)
     if (open !== undefined && 'texts' in open && 'texts' in next && continues(open, next)) {
       open.texts.push(...next.texts)
@@ -79,10 +78,10 @@ export function toParts(output: RunOutput | undefined): OutputPart[] {
       built.push(next)
     }
   }
-  return built.map((item) => ('texts' in item ? closed(item) : item))
+  return built.map((item) => ('texts' in item ? closePart(item) : item))
 }
 
-/** Text parts whose outputs lie beyond `index` marked as unseen; a part that straddles it is split. */
+/** Marks the text after output `index` as unseen, and splits the part that contains the boundary. */
 export function markUnseen(parts: readonly OutputPart[], index: number): OutputPart[] {
   return parts.flatMap((part): OutputPart[] => {
     if (part.type !== 'text' && part.type !== 'reasoning') return [part]
@@ -101,24 +100,25 @@ export function markUnseen(parts: readonly OutputPart[], index: number): OutputP
   })
 }
 
-/** The newest `row` outputs as one part. */
-function asPart(newest: RunOutput, type: TextKind): RunOutput {
+/** Replaces the newest `singles` outputs by one part. */
+function mergeSingles(newest: RunOutput, type: TextKind): RunOutput {
   const texts: string[] = []
-  let list: RunOutput | undefined = newest
-  let { index } = newest
-  for (let left = newest.row; left > 0 && list !== undefined; left -= 1) {
-    texts.push(list.text)
-    index = list.index
-    list = list.before
+  let node: RunOutput | undefined = newest
+  for (let left = newest.singles; left > 0 && node !== undefined; left -= 1) {
+    texts.push(node.text)
+    node = node.previous
   }
-  texts.reverse()
-  return addPart(list, { type, text: texts.join(''), index, lengths: texts.map(({ length }) => length) })
+  return addPart(node, textPart(type, newest.index - texts.length + 1, texts.reverse()))
 }
 
-type Mark = Exclude<OutputPart, { type: TextKind }>
+function textPart(type: TextKind, index: number, texts: readonly string[]): OutputPart {
+  return { type, text: texts.join(''), index, lengths: texts.map(({ length }) => length) }
+}
 
-/** A text part being built; the only mutable thing here, and it never leaves `toParts`. */
-interface Stretch {
+type OtherPart = Exclude<OutputPart, { type: TextKind }>
+
+/** A mutable text part under construction, local to `toParts`. */
+interface OpenPart {
   readonly type: TextKind
   readonly index: number
   readonly unseen: boolean
@@ -127,7 +127,7 @@ interface Stretch {
   next: number
 }
 
-function stretchOf({ kind, index, text, part }: RunOutput): Stretch | Mark {
+function openPart({ kind, index, text, part }: RunOutput): OpenPart | OtherPart {
   if (part === undefined) {
     const type = kind === 'reasoning' ? kind : 'text'
     return { type, index, unseen: false, texts: [text], lengths: [text.length], next: index + 1 }
@@ -144,16 +144,11 @@ function stretchOf({ kind, index, text, part }: RunOutput): Stretch | Mark {
   }
 }
 
-function continues(open: Stretch, next: Stretch): boolean {
+function continues(open: OpenPart, next: OpenPart): boolean {
   return open.type === next.type && open.next === next.index && open.unseen === next.unseen
 }
 
-function closed(stretch: Stretch): OutputPart {
-  const part = {
-    type: stretch.type,
-    text: stretch.texts.join(''),
-    index: stretch.index,
-    lengths: stretch.lengths,
-  }
-  return stretch.unseen ? { ...part, unseen: true } : part
+function closePart({ type, unseen, texts, index, lengths }: OpenPart): OutputPart {
+  const part = { type, text: texts.join(''), index, lengths }
+  return unseen ? { ...part, unseen: true } : part
 }

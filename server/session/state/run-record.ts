@@ -1,4 +1,4 @@
-// RunRecord: one run of a session, as the log tells it. Pure; session-state.ts folds it.
+// RunRecord: the state of one run, derived from the log. Pure; apply-entry.ts computes it.
 import type { MessageEvent, RunEnded } from '@parley/protocol'
 import type { Seq } from '../../store/ports/entry.ts'
 import { awaitsDecision, type CallState } from './call-state.ts'
@@ -7,38 +7,38 @@ import type { RunOutput } from './run-output.ts'
 export interface RunRecord {
   readonly id: string
   readonly message: string
-  /** The sequence number of its message: runs take their turn in this order. */
+  /** The sequence number of the run's message. Runs start in this order. */
   readonly order: Seq
   readonly phase: 'queued' | 'running' | 'ended'
-  /** 0 before the first owner. */
+  /** The number of the current or last attempt; 0 before the first. */
   readonly epoch: number
-  /** Owners in a row that have brought nothing forth. */
+  /** Successive attempts without output. */
   readonly stalls: number
   readonly model: string | undefined
-  /** The node of its present, or last, owner. */
+  /** The node of the current or last driver. */
   readonly owner: string | undefined
   /** The last sequence number on the run's subject. */
   readonly last: Seq
-  /** The index of its next output. */
+  /** The index of the next output. */
   readonly next: number
   readonly output: RunOutput | undefined
   readonly calls: ReadonlyMap<string, CallState>
-  /** Messages sent to it with `steer` that it has not taken yet. */
+  /** Ids of `steer` messages to this run that its model has not received yet. */
   readonly steers: readonly string[]
-  /** The message that interrupts it. */
+  /** The id of the message that interrupts the run. */
   readonly supersededBy: string | undefined
-  /** It was sent with `reject` and lost the race: another run was active first. */
+  /** The message was sent with `reject`, but another run became active first. */
   readonly rejected: boolean
-  /** The highest index that the person saw, where they told. */
+  /** The highest index that the person saw, if a client reported it. */
   readonly seen: number | undefined
   readonly ended: RunEnded | undefined
-  /** Unix milliseconds at which its present, or last, owner began; undefined before, and where a roll-up took it away. */
+  /** Unix milliseconds at which the current or last attempt started; undefined before, or if compaction dropped it. */
   readonly startedAt: number | undefined
-  /** Unix milliseconds of its end. */
+  /** Unix milliseconds. */
   readonly endedAt: number | undefined
 }
 
-/** A run that waits for its turn. */
+/** A new run, which waits for its turn. */
 export function queuedRun(id: string, event: MessageEvent, order: Seq): RunRecord {
   return {
     id,
@@ -63,20 +63,20 @@ export function queuedRun(id: string, event: MessageEvent, order: Seq): RunRecor
   }
 }
 
-/** It stands in the way of others: nobody has ended it, in fact or by implication. */
+/** Whether an open run blocks the runs after it: the log does not imply its end. */
 export function isActive(run: RunRecord): boolean {
   return run.supersededBy === undefined && !run.rejected
 }
 
-/** It can go on only when a person has decided, or somebody's device has answered. */
-export function waitsForOthers(run: RunRecord): boolean {
+/** Whether the run cannot continue before a person decides or a client's tool answers. */
+export function awaitsClients(run: RunRecord): boolean {
   return [...run.calls.values()].some(
     (call) => call.result === undefined && (call.where === 'client' || awaitsDecision(call)),
   )
 }
 
-/** What an output changes. A literal: spreading an object of this size costs twenty times as much, at every token. */
-export function grown(run: RunRecord, last: Seq, next: number, output: RunOutput | undefined): RunRecord {
+/** The record after an output. Not spread: for an object of this size that is 20 times slower, at every token. */
+export function withOutput(run: RunRecord, last: Seq, next: number, output: RunOutput | undefined): RunRecord {
   return {
     id: run.id,
     message: run.message,

@@ -1,6 +1,6 @@
-// SessionState: a session as its log describes it, and the questions that the server asks of it. Pure data: apply-entry.ts makes
-// the next state from the next entry. Participants that have read the same entries hold the same state, so they agree on
-// which run is active, what was superseded, and who holds a tool call.
+// SessionState: the state of a session, derived from its log, and the queries that the server makes on it. Pure data;
+// apply-entry.ts computes the next state from the next entry. Nodes that have applied the same entries have the same
+// state, so they agree on the active run, the superseded runs and the claims of tool calls.
 import type { MessageEvent, RunEnded, Tool } from '@parley/protocol'
 import type { Seq } from '../../store/ports/entry.ts'
 import type { CommandRecord } from '../../store/ports/transcript-store.ts'
@@ -14,33 +14,34 @@ export interface MessageState {
   readonly event: MessageEvent
 }
 
+/** The deletion of a session. */
 export interface Tombstone {
-  /** The entry's. */
+  /** The sequence number of `session.deleted`. */
   readonly seq: Seq
   /** Unix milliseconds. */
   readonly time: number
   readonly by: string
   readonly command: string | undefined
-  /** Entries came after it: they are to be purged, too. */
-  readonly late: boolean
+  /** Entries were appended after the deletion, and must be purged too. */
+  readonly hasLateEntries: boolean
 }
 
 export interface SessionState {
-  /** The last entry folded. */
+  /** The last applied entry. */
   readonly seq: Seq
   readonly title: string | undefined
   readonly tools: ReadonlyMap<string, Tool>
   readonly members: Members
   /** The last sequence number on subject `meta`. */
-  readonly metaLast: Seq
+  readonly lastMetaSeq: Seq
   /** In the order of the log. */
   readonly messages: readonly MessageState[]
   /** Unfinished runs; the first is due or running. */
   readonly open: readonly RunRecord[]
   readonly ended: ReadonlyMap<string, RunRecord>
-  /** What the recent commands did, oldest first. */
+  /** The effects of recent commands, oldest first. */
   readonly commands: readonly CommandRecord[]
-  /** It is over, for everybody. */
+  /** Defined if the session was deleted. */
   readonly deleted: Tombstone | undefined
 }
 
@@ -49,7 +50,7 @@ export const EMPTY_SESSION: SessionState = {
   title: undefined,
   tools: new Map(),
   members: NO_MEMBERS,
-  metaLast: 0,
+  lastMetaSeq: 0,
   messages: [],
   open: [],
   ended: new Map(),
@@ -57,19 +58,21 @@ export const EMPTY_SESSION: SessionState = {
   deleted: undefined,
 }
 
-/** How many commands are remembered; those of `send` are known to the log for ever. */
-export const COMMANDS_KEPT = 512
+/**
+ * The number of commands in the state. `send` commands stay known longer, because each has its own subject in the log.
+ */
+export const MAX_COMMANDS = 512
 
 export function findRun(state: SessionState, run: string): RunRecord | undefined {
-  return state.open.find((view) => view.id === run) ?? state.ended.get(run)
+  return state.open.find((record) => record.id === run) ?? state.ended.get(run)
 }
 
-/** The run that is active: started, or next to be. */
+/** The active run: the one that has started or starts next. */
 export function activeRun(state: SessionState): RunRecord | undefined {
   return state.open.find(isActive)
 }
 
-/** The session's tool call of that id, and its run. */
+/** The tool call with this id, and its run. */
 export function findCall(state: SessionState, call: string): { run: RunRecord; call: CallState } | undefined {
   for (const run of state.open) {
     const found = run.calls.get(call)
@@ -82,27 +85,22 @@ export function findCall(state: SessionState, call: string): { run: RunRecord; c
   return undefined
 }
 
-/** What an earlier command with this id did. */
+/** The effect of an earlier command with this id. */
 export function findCommand(state: SessionState, id: string): CommandRecord | undefined {
   return state.commands.findLast((command) => command.id === id)
 }
 
-/** The run that answers a steering message which came too late for the run it was sent to. */
-export function lateSteerRun(message: string): string {
-  return `steer_${message}`.slice(0, 128)
-}
-
-/** A run that is over but for its `run.ended`, and what that has to say. */
-export interface Overdue {
+/** A run that has ended by implication, and the content of the `run.ended` that is still missing. */
+export interface ImpliedEnd {
   readonly run: RunRecord
   readonly end: Pick<RunEnded, 'reason' | 'by' | 'error' | 'command' | 'seen'>
 }
 
-/** Ends that the log already implies and that nobody has appended yet. Anybody may. */
-export function overdue(state: SessionState): readonly Overdue[] {
-  return state.open.flatMap((run): Overdue[] => {
+/** The ends that the log implies but does not contain yet. Any node may append them. */
+export function impliedEnds(state: SessionState): readonly ImpliedEnd[] {
+  return state.open.flatMap((run): ImpliedEnd[] => {
     if (run.rejected) {
-      const error = { code: 'run_active' as const, message: 'Another run was active first.' }
+      const error = { code: 'run_active' as const, message: 'Another run was already active.' }
       return [{ run, end: { reason: 'failed', error } }]
     }
     if (run.supersededBy === undefined) return []

@@ -1,39 +1,40 @@
-// Deleted: what is left of a session's state once it was deleted. Pure. The log's order decides: what comes after the entry
-// does not exist, whoever appended it without having seen it; that there is such an entry says only that it has to be purged.
+// Tombstone: the state of a deleted session. Pure. The order of the log decides: an entry after the deletion has no
+// effect, even if its writer did not know of the deletion. The state only remembers that such entries exist and must be
+// purged.
 import type { Event, RunEnded, SessionDeleted } from '@parley/protocol'
 import type { Seq } from '../../store/ports/entry.ts'
 import { NO_MEMBERS } from './members.ts'
 import type { RunRecord } from './run-record.ts'
 import type { SessionState, Tombstone } from './session-state.ts'
 
-/** Whether it ends its session. Costs nothing for what runs put out. */
+/** Whether the entry deletes its session. It checks the subject first, so outputs of runs are not parsed for it. */
 export function isDeletion(entry: { readonly subject: string; readonly event: Event }): boolean {
   return entry.subject === 'meta' && entry.event.type === 'session.deleted'
 }
 
-/** Nothing of what was said is kept in memory; the runs that were open are over, so that their owners stop. */
-export function deletedState(state: SessionState, seq: Seq, time: number, event: SessionDeleted): SessionState {
+/** Drops all content from memory, and ends the open runs so that their drivers stop. */
+export function applyDeletion(state: SessionState, seq: Seq, time: number, event: SessionDeleted): SessionState {
   const { by, command } = event
   return {
     seq,
     title: undefined,
     tools: new Map(),
     members: NO_MEMBERS,
-    metaLast: seq,
+    lastMetaSeq: seq,
     messages: [],
     open: [],
-    ended: new Map(state.open.map((run) => [run.id, over(run, time, by)])),
+    ended: new Map(state.open.map((run) => [run.id, cancelled(run, time, by)])),
     commands: [],
-    deleted: { seq, time, by, command, late: false },
+    deleted: { seq, time, by, command, hasLateEntries: false },
   }
 }
 
-/** As it was, with an entry that does not count. */
-export function lateState(state: SessionState, deleted: Tombstone, seq: Seq): SessionState {
-  return { ...state, seq, deleted: deleted.late ? deleted : { ...deleted, late: true } }
+/** Ignores an entry after the deletion, except that it must be purged. */
+export function applyAfterDeletion(state: SessionState, deleted: Tombstone, seq: Seq): SessionState {
+  return { ...state, seq, deleted: deleted.hasLateEntries ? deleted : { ...deleted, hasLateEntries: true } }
 }
 
-function over(run: RunRecord, time: number, by: string): RunRecord {
+function cancelled(run: RunRecord, time: number, by: string): RunRecord {
   const ended: RunEnded = {
     type: 'run.ended',
     run: run.id,

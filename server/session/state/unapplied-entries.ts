@@ -1,23 +1,24 @@
-// UnappliedEntries: entries that a session has read and not folded into its state yet: while a run streams, nobody asks for the
-// state at each of its tokens. Of outputs it keeps the texts and lets the entries go: thousands of sessions stand here.
+// UnappliedEntries: entries that a replica has read but not applied yet, because nobody asks for the state at each
+// token of a run. Of outputs it keeps only the texts: a node holds thousands of sessions, and parsed entries would cost
+// far more.
 import type { RunOutput as OutputEvent } from '@parley/protocol'
 import type { Entry, Seq } from '../../store/ports/entry.ts'
-import { type Folded, fold, foldOutputs, type Outputs } from './apply-entry.ts'
+import { applyEntry, applyOutputs, type LoggedEvent, type OutputBatch } from './apply-entry.ts'
 import type { SessionState } from './session-state.ts'
 
-interface Stretch extends Outputs {
+interface OpenBatch extends OutputBatch {
   seq: Seq
   readonly texts: string[]
 }
 
 export class UnappliedEntries {
-  /** In the log's order. */
-  #steps: (Folded | Stretch)[] = []
-  /** The last of them, where it is of outputs. */
-  #open: Stretch | undefined
+  /** In the order of the log. */
+  #steps: (LoggedEvent | OpenBatch)[] = []
+  /** The last step, if it is a batch of outputs. */
+  #open: OpenBatch | undefined
   #length = 0
 
-  /** Entries. */
+  /** The number of entries. */
   get length(): number {
     return this.#length
   }
@@ -38,17 +39,17 @@ export class UnappliedEntries {
     }
   }
 
-  /** The state with all of it, which is then no longer here. */
-  foldInto(state: SessionState): SessionState {
-    let folded = state
-    for (const step of this.#steps) folded = 'event' in step ? fold(folded, step) : foldOutputs(folded, step)
+  /** Returns the state after all entries, and removes them. */
+  applyTo(state: SessionState): SessionState {
+    let next = state
+    for (const step of this.#steps) next = 'event' in step ? applyEntry(next, step) : applyOutputs(next, step)
     this.#steps = []
     this.#open = undefined
     this.#length = 0
-    return folded
+    return next
   }
 }
 
-function continues(stretch: Stretch, { run, kind, index }: OutputEvent): boolean {
-  return stretch.run === run && stretch.kind === kind && stretch.index + stretch.texts.length === index
+function continues(batch: OpenBatch, { run, kind, index }: OutputEvent): boolean {
+  return batch.run === run && batch.kind === kind && batch.index + batch.texts.length === index
 }

@@ -1,15 +1,15 @@
-// ScriptedLog: a made-up but lawful log of a session, for property tests: what a run's owner, cancellers and
-// tools may append, in any order that the compare would allow. Keeps all entries, also those that a
-// roll-up replaced, so that a test can read as at any moment.
+// ScriptedLog: a generated but valid log of a session for property tests. It contains what drivers, cancelling users
+// and tools may append, in any order that conditional appends allow. It keeps compacted entries, so a test can read the
+// log as of any moment.
 import type { Event, OutputPart, RunEnded } from '@parley/protocol'
 import { Entry } from '../../store/ports/entry.ts'
 import { startedAs } from '../commands/end-run.ts'
-import { fold } from '../state/apply-entry.ts'
+import { applyEntry } from '../state/apply-entry.ts'
 import { parentAt } from '../state/message-tree.ts'
 import { markUnseen, toParts } from '../state/run-output.ts'
 import { activeRun, EMPTY_SESSION, findRun, type SessionState } from '../state/session-state.ts'
 
-/** A step: what is tried, and two numbers that choose among what is possible. */
+/** An attempted step, with a number that selects one of the possible outcomes. */
 export interface Step {
   readonly kind:
     | 'message'
@@ -56,7 +56,10 @@ export class ScriptedLog {
   #last = new Map<string, number>()
   #count = 0
 
-  /** What a reader finds after `position` when `upTo` is the head: roll-ups have removed what they replace. */
+  /**
+   * The entries that a reader gets after `position` while `upTo` is the head, without those that were compacted by
+   * then.
+   */
   read(position: number, upTo: number): Entry[] {
     const past = this.entries.filter((entry) => entry.seq <= upTo)
     return past.filter(
@@ -81,7 +84,7 @@ export class ScriptedLog {
       case 'reject':
         if (activeRun(state) !== undefined) return
         this.#message(n, 'reject', `run_${n}`, state.seq)
-        // Another door, which had seen no more: the first one wins.
+        // Another node sends concurrently, with the same state: the first message wins.
         return step.pick % 2 === 0 ? this.#message(n + 1_000, 'reject', `run_${n + 1_000}`, state.seq) : undefined
       case 'interrupt':
         this.#message(n, 'interrupt', `run_${n}`)
@@ -90,7 +93,7 @@ export class ScriptedLog {
         }
         return
       case 'steer': {
-        // Now and then its door is late: the run that it knows of has ended.
+        // One in three names a run that has ended meanwhile.
         const late = step.pick % 3 === 0 ? [...state.ended.keys()].at(-1) : undefined
         return this.#message(n, 'steer', late ?? active?.id ?? `run_${n}`)
       }
@@ -98,7 +101,7 @@ export class ScriptedLog {
         return this.#append('meta', { type: 'session.updated', title: `title ${n}` })
       case 'compact': {
         const run = [...state.ended.values()].find(
-          (view) => view.ended?.output === undefined && view.output !== undefined,
+          (record) => record.ended?.output === undefined && record.output !== undefined,
         )
         if (run?.ended === undefined) return
         const parts = toParts(run.output)
@@ -122,23 +125,24 @@ export class ScriptedLog {
         next: 0,
       })
     }
-    const view = findRun(this.state, run)
-    if (view === undefined) return
+    const record = findRun(this.state, run)
+    if (record === undefined) return
     switch (step.kind) {
       case 'output': {
         const kind = step.pick % 4 === 0 ? 'reasoning' : 'text'
-        return this.#append(subject, { type: 'run.output', run, index: view.next, kind, text: `<${n}>` })
+        return this.#append(subject, { type: 'run.output', run, index: record.next, kind, text: `<${n}>` })
       }
       case 'snapshot': {
-        const steers = step.pick % 2 === 0 ? view.steers.map((message) => ({ type: 'message' as const, message })) : []
+        const steers =
+          step.pick % 2 === 0 ? record.steers.map((message) => ({ type: 'message' as const, message })) : []
         return this.#append(
           subject,
           {
             type: 'run.snapshot',
             run,
-            ...startedAs(view),
-            next: view.next,
-            output: [...toParts(view.output), ...steers],
+            ...startedAs(record),
+            next: record.next,
+            output: [...toParts(record.output), ...steers],
             ...(steers.length > 0 ? { changes: true as const } : {}),
           },
           true,
@@ -149,27 +153,27 @@ export class ScriptedLog {
         this.#append(subject, {
           type: 'run.started',
           run,
-          epoch: view.epoch + 1,
+          epoch: record.epoch + 1,
           mode: step.kind,
           model: 'm',
-          message: view.message,
-          next: view.next,
+          message: record.message,
+          next: record.next,
         })
-        // As the engine does it: what is complete is kept, and said again.
-        const parts = toParts(view.output)
+        // As the engine does: it keeps the complete parts, and repeats them in a snapshot.
+        const parts = toParts(record.output)
         const kept = parts.slice(0, parts.findLastIndex((part) => part.type === 'tool' || part.type === 'message') + 1)
         if (step.kind === 'continue' || kept.length === 0) return
-        const again = startedAs({ ...view, epoch: view.epoch + 1 })
+        const again = startedAs({ ...record, epoch: record.epoch + 1 })
         return this.#append(
           subject,
-          { type: 'run.snapshot', run, ...again, next: view.next, output: kept, changes: true },
+          { type: 'run.snapshot', run, ...again, next: record.next, output: kept, changes: true },
           true,
         )
       }
       case 'late':
       case 'call': {
-        // Late: of an owner that was replaced.
-        const epoch = step.kind === 'late' ? view.epoch - 1 : view.epoch
+        // A late call is one of a replaced driver.
+        const epoch = step.kind === 'late' ? record.epoch - 1 : record.epoch
         if (epoch === 0) return
         return this.#append(`tool.call_${n}`, {
           type: 'tool.called',
@@ -186,21 +190,21 @@ export class ScriptedLog {
         })
       }
       case 'result': {
-        const call = [...view.calls.values()].find((open) => open.result === undefined)
+        const call = [...record.calls.values()].find((open) => open.result === undefined)
         if (call === undefined) return
         return this.#append(`tool.${call.id}`, { type: 'tool.result', run, call: call.id, output: n, by: 'c' })
       }
       case 'cancel':
         return this.#end(run, 'cancelled', step.pick)
       case 'complete': {
-        const output = toParts(view.output)
+        const output = toParts(record.output)
         const event: RunEnded = {
           type: 'run.ended',
           run,
-          ...startedAs(view),
+          ...startedAs(record),
           reason: 'completed',
           usage: { inputTokens: 1, outputTokens: n },
-          next: view.next,
+          next: record.next,
           output,
         }
         return this.#append(subject, event, true)
@@ -230,17 +234,17 @@ export class ScriptedLog {
   }
 
   #end(run: string, reason: 'cancelled' | 'superseded', pick: number): void {
-    const view = findRun(this.state, run)
-    if (view === undefined || view.phase === 'ended') return
-    const seen = pick % 3 === 0 && view.next > 0 ? { seen: { run, index: (pick % view.next) - 1 } } : {}
+    const record = findRun(this.state, run)
+    if (record === undefined || record.phase === 'ended') return
+    const seen = pick % 3 === 0 && record.next > 0 ? { seen: { run, index: (pick % record.next) - 1 } } : {}
     this.#append(`run.${run}`, {
       type: 'run.ended',
       run,
-      ...startedAs(view),
+      ...startedAs(record),
       reason,
       by: 'u',
       usage: { inputTokens: 0, outputTokens: 0 },
-      next: view.next,
+      next: record.next,
       ...seen,
     })
   }
@@ -257,25 +261,25 @@ export class ScriptedLog {
     })
     this.#last.set(subject, seq)
     this.entries.push(entry)
-    this.state = fold(this.state, entry)
+    this.state = applyEntry(this.state, entry)
   }
 }
 
-/** What of a state a person would notice: two states that agree in it are the same to everybody. */
-export function essence(state: SessionState): unknown {
-  const run = (view: SessionState['open'][number]) => ({
-    id: view.id,
-    phase: view.phase,
-    next: view.next,
-    text: textOf(toParts(view.output)),
-    parts: toParts(view.output).flatMap((part) =>
+/** The part of the state that users can see. */
+export function visibleState(state: SessionState): unknown {
+  const run = (record: SessionState['open'][number]) => ({
+    id: record.id,
+    phase: record.phase,
+    next: record.next,
+    text: textOf(toParts(record.output)),
+    parts: toParts(record.output).flatMap((part) =>
       part.type === 'tool' ? [part.call] : part.type === 'message' ? [part.message] : [],
     ),
-    calls: [...view.calls.values()].map((call) => [call.id, call.result?.output]).sort(),
-    reason: view.ended?.reason,
-    steers: view.steers,
-    superseded: view.supersededBy,
-    rejected: view.rejected,
+    calls: [...record.calls.values()].map((call) => [call.id, call.result?.output]).sort(),
+    reason: record.ended?.reason,
+    steers: record.steers,
+    superseded: record.supersededBy,
+    rejected: record.rejected,
   })
   return {
     title: state.title,
@@ -285,7 +289,7 @@ export function essence(state: SessionState): unknown {
   }
 }
 
-/** What was not seen is marked in parts of its own: the text is the same. */
+/** Merges adjacent parts of one kind, because unseen text is in separate parts. */
 function textOf(parts: readonly OutputPart[]): string {
   let text = ''
   let kind = ''

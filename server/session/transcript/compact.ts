@@ -1,57 +1,57 @@
-// Compaction: folds entries into fewer that say the same to a reader who starts from nothing. A finished
-// run keeps its message, its start, its tool calls with their results, and its end with the whole output; an
-// unfinished one keeps its latest start and a snapshot. Pure; folding twice is folding once.
-import type { Event, EventOf, RunEnded } from '@parley/protocol'
-import type { FoldedEntry } from '../../store/ports/transcript-store.ts'
-import type { Folded } from '../state/apply-entry.ts'
+// Compaction: replaces entries by fewer ones that give a new reader the same state. A finished run keeps its message,
+// its start, its tool calls with their results, and its end with the whole output. An unfinished run keeps its latest
+// start and a snapshot. Pure and idempotent.
+import type { EventOf, RunEnded } from '@parley/protocol'
+import type { CompactedEntry } from '../../store/ports/transcript-store.ts'
+import { type LoggedEvent, parseEntry } from '../state/apply-entry.ts'
 import { addOutput, addPart, fromParts, hasCall, type RunOutput, toParts } from '../state/run-output.ts'
 
-interface RunFold {
-  started: Folded | undefined
+interface CompactedRun {
+  started: LoggedEvent | undefined
   output: RunOutput | undefined
-  /** The last entry that had output: the snapshot takes its place. */
-  outputAt: Folded | undefined
+  /** The last entry with output, which the snapshot replaces. */
+  outputAt: LoggedEvent | undefined
   next: number
-  /** What the run's latest start said. */
-  as: ReturnType<typeof startedFields>
-  /** The same, when the last output came: its owner may have been replaced since. */
-  outputAs: ReturnType<typeof startedFields>
-  ended: { readonly at: Folded; readonly event: RunEnded } | undefined
+  /** The fields of the latest start. */
+  attempt: ReturnType<typeof startedFields>
+  /** The same at the time of the last output: its driver may have been replaced since. */
+  outputAttempt: ReturnType<typeof startedFields>
+  ended: { readonly at: LoggedEvent; readonly event: RunEnded } | undefined
 }
 
-interface CallFold {
-  called: Folded
-  claimed: Folded | undefined
-  decided: Folded | undefined
-  result: Folded | undefined
+interface CompactedCall {
+  called: LoggedEvent
+  claimed: LoggedEvent | undefined
+  decided: LoggedEvent | undefined
+  result: LoggedEvent | undefined
 }
 
 /**
- * @param folded what was folded before, as `compact` returned it
- * @param entries what came after, in order
+ * @param compacted the result of the previous compaction
+ * @param entries the entries after it, in order
  */
-export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded>): FoldedEntry[] {
-  const kept: Folded[] = []
-  const runs = new Map<string, RunFold>()
-  const calls = new Map<string, CallFold>()
-  let updated: { readonly at: Folded; readonly event: EventOf<'session.updated'> } | undefined
+export function compact(compacted: readonly CompactedEntry[], entries: Iterable<LoggedEvent>): CompactedEntry[] {
+  const kept: LoggedEvent[] = []
+  const runs = new Map<string, CompactedRun>()
+  const calls = new Map<string, CompactedCall>()
+  let updated: { readonly at: LoggedEvent; readonly event: EventOf<'session.updated'> } | undefined
 
-  const runOf = (id: string): RunFold => {
+  const runOf = (id: string): CompactedRun => {
     const run = runs.get(id) ?? {
       started: undefined,
       output: undefined,
       outputAt: undefined,
       next: 0,
-      as: {},
-      outputAs: {},
+      attempt: {},
+      outputAttempt: {},
       ended: undefined,
     }
     runs.set(id, run)
     return run
   }
 
-  /** As in session-state.ts: the start that a late call came after may be rolled up into this. */
-  const dropLate = ({ run, epoch = 0, output }: EventOf<'run.snapshot' | 'run.ended'>): void => {
+  /** As in apply-entry.ts: the start that precedes a late call may be compacted into this entry. */
+  const dropLateCalls = ({ run, epoch = 0, output }: EventOf<'run.snapshot' | 'run.ended'>): void => {
     if (output === undefined) return
     for (const [id, { called }] of calls) {
       const call = called.event as EventOf<'tool.called'>
@@ -60,7 +60,7 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
     }
   }
 
-  const take = (entry: Folded): void => {
+  const add = (entry: LoggedEvent): void => {
     const { event } = entry
     switch (event.type) {
       case 'message':
@@ -71,7 +71,7 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
         kept.push(entry)
         break
       case 'session.deleted':
-        // Such a session is not folded: it goes away.
+        // A deleted session is purged, not compacted.
         break
       case 'session.updated':
         updated = { at: entry, event: mergeUpdates(updated?.event, event) }
@@ -80,7 +80,7 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
         const run = runOf(event.run)
         run.started = entry
         run.next = event.next
-        run.as = startedFields(event, entry.time)
+        run.attempt = startedFields(event, entry.time)
         if (event.mode === 'restart') {
           run.output = undefined
           run.outputAt = undefined
@@ -91,7 +91,7 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
         const run = runOf(event.run)
         run.output = addOutput(run.output, event.kind, event.index, event.text)
         run.outputAt = entry
-        run.outputAs = run.as
+        run.outputAttempt = run.attempt
         run.next = event.index + 1
         break
       }
@@ -100,32 +100,32 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
         run.output = fromParts(event.output)
         run.outputAt = entry
         run.next = event.next
-        run.as = startedFields(event, event.startedAt)
-        run.outputAs = run.as
-        dropLate(event)
+        run.attempt = startedFields(event, event.startedAt)
+        run.outputAttempt = run.attempt
+        dropLateCalls(event)
         break
       }
       case 'run.ended': {
         const run = runOf(event.run)
         if (event.output !== undefined) run.output = fromParts(event.output)
         run.ended = { at: run.ended?.at ?? entry, event }
-        dropLate(event)
+        dropLateCalls(event)
         break
       }
       case 'tool.called': {
         const call = calls.get(event.call)
         if (call === undefined) {
           const run = runOf(event.run)
-          // Of an owner that had been replaced (see `isLate` in session-state.ts).
-          const epoch = Math.max(run.as.epoch ?? 0, run.ended?.event.epoch ?? 0)
+          // A late call of a replaced driver (see `isLateCall` in apply-entry.ts).
+          const epoch = Math.max(run.attempt.epoch ?? 0, run.ended?.event.epoch ?? 0)
           if ((event.epoch ?? Infinity) < epoch && !hasCall(run.output, event.call)) break
           calls.set(event.call, { called: entry, claimed: undefined, decided: undefined, result: undefined })
-          // A snapshot that was folded before may have the call already.
+          // A snapshot of an earlier compaction may contain the call.
           if (run.ended === undefined && !hasCall(run.output, event.call)) {
             run.output = addPart(run.output, { type: 'tool', call: event.call, name: event.name })
           }
         } else {
-          // Not spread: the event of a log's entry is a getter, and would be left behind.
+          // Not spread: `event` of an `Entry` is a getter, which a spread would drop.
           call.called = { seq: call.called.seq, time: entry.time, event }
           call.claimed = undefined
         }
@@ -144,8 +144,8 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
     }
   }
 
-  for (const entry of folded) take({ seq: entry.seq, time: entry.time, event: JSON.parse(entry.json) as Event })
-  for (const entry of entries) take(entry)
+  for (const entry of compacted) add(parseEntry(entry))
+  for (const entry of entries) add(entry)
 
   if (updated !== undefined) kept.push({ ...updated.at, event: updated.event })
   for (const call of calls.values()) {
@@ -154,26 +154,26 @@ export function compact(folded: readonly FoldedEntry[], entries: Iterable<Folded
     if (call.result !== undefined) kept.push(call.result)
     else if (call.claimed !== undefined) kept.push(call.claimed)
   }
-  for (const [id, run] of runs) kept.push(...foldRun(id, run))
+  for (const [id, run] of runs) kept.push(...compactRun(id, run))
   return kept
     .sort((a, b) => a.seq - b.seq)
     .map((entry) => ({ seq: entry.seq, time: entry.time, json: JSON.stringify(entry.event) }))
 }
 
-function foldRun(id: string, run: RunFold): Folded[] {
+function compactRun(id: string, run: CompactedRun): LoggedEvent[] {
   const output = toParts(run.output)
   const started = run.started === undefined ? [] : [run.started]
   if (run.ended !== undefined) {
     const { compacted: _, output: __, ...event } = run.ended.event
     const ended = { ...run.ended.at, event: { ...event, output } }
-    return [...started.map((entry) => asFirst(entry, ended)), ended]
+    return [...started.map((entry) => forNewReader(entry, ended)), ended]
   }
-  if (run.outputAt === undefined) return started.map((entry) => asFirst(entry))
+  if (run.outputAt === undefined) return started.map((entry) => forNewReader(entry))
   const snapshot = {
     ...run.outputAt,
-    event: { type: 'run.snapshot' as const, run: id, ...run.outputAs, next: run.next, output },
+    event: { type: 'run.snapshot' as const, run: id, ...run.outputAttempt, next: run.next, output },
   }
-  return [...started.map((entry) => asFirst(entry, snapshot)), snapshot]
+  return [...started.map((entry) => forNewReader(entry, snapshot)), snapshot]
 }
 
 function startedFields(event: EventOf<'run.started' | 'run.snapshot'>, startedAt?: number) {
@@ -188,27 +188,32 @@ function startedFields(event: EventOf<'run.started' | 'run.snapshot'>, startedAt
 }
 
 /**
- * To a reader who starts from nothing there is nothing to drop: a restart is told as going on. And he holds nothing yet of
- * what earlier owners put out: where that comes behind the start, the start is told as from the first index.
+ * The start as a new reader needs it. It has no output to drop, so a restart becomes a continuation. It also lacks the
+ * output of earlier attempts: if the entry with the output follows the start, the start begins at index 0.
  */
-function asFirst(started: Folded, whole?: Folded): Folded {
+function forNewReader(started: LoggedEvent, withOutput?: LoggedEvent): LoggedEvent {
   const { event } = started
   if (event.type !== 'run.started') return started
   const mode = event.mode === 'restart' ? 'continue' : event.mode
-  const next = whole !== undefined && whole.seq > started.seq ? 0 : event.next
+  const next = withOutput !== undefined && withOutput.seq > started.seq ? 0 : event.next
   return { seq: started.seq, time: started.time, event: { ...event, mode, next } }
 }
 
 function mergeUpdates(
-  before: EventOf<'session.updated'> | undefined,
+  previous: EventOf<'session.updated'> | undefined,
   event: EventOf<'session.updated'>,
 ): EventOf<'session.updated'> {
-  if (before === undefined) return event
-  const tools = new Map([...(before.tools ?? []), ...(event.tools ?? [])].map((tool) => [tool.name, tool] as const))
-  const title = event.title ?? before.title
+  if (previous === undefined) return event
+  const tools = new Map([...(previous.tools ?? []), ...(event.tools ?? [])].map((tool) => [tool.name, tool] as const))
+  const title = event.title ?? previous.title
   return {
     type: 'session.updated',
     ...(title === undefined ? {} : { title }),
     ...(tools.size === 0 ? {} : { tools: [...tools.values()] }),
   }
+}
+
+/** The length of the entries' JSON. */
+export function jsonSize(entries: readonly CompactedEntry[]): number {
+  return entries.reduce((sum, entry) => sum + entry.json.length, 0)
 }

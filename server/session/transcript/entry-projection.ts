@@ -1,10 +1,10 @@
-// Shown: how an entry looks to a reader. Who is live had every output of a run, and needs none of them again: he
-// gets `run.ended` without its output, and no snapshots. Who catches up gets everything as it stands. Pure.
+// Projection: the form of an entry that a reader receives. A live reader has received every output of a run, so it gets
+// `run.ended` without the output, and no snapshots. A reader that catches up gets all entries unchanged. Pure.
 import type { RunEnded, RunOutput } from '@parley/protocol'
 import type { Entry, Seq } from '../../store/ports/entry.ts'
 
-/** What a reader is sent. */
-export interface Shown {
+/** An entry as it is sent to a reader. */
+export interface ProjectedEntry {
   readonly seq: Seq
   /** Unix milliseconds. */
   readonly time: number
@@ -13,17 +13,17 @@ export interface Shown {
 }
 
 /**
- * For readers who were sent every entry before these, live.
- * @param whole roll-ups that stand for entries which were gone before anybody here could be sent them
+ * For readers that received every earlier entry live.
+ * @param inFull compacting entries to send unchanged, because the node never received the entries that they replace
  */
-export function shownLive(entries: readonly Entry[], whole?: ReadonlySet<Entry>): readonly Shown[] {
+export function projectLive(entries: readonly Entry[], inFull?: ReadonlySet<Entry>): readonly ProjectedEntry[] {
   // Nearly always one token of one run.
   if (entries.length === 1 && entries[0]?.rollup === false) return entries
   if (!entries.some((entry) => entry.rollup)) return entries
-  return entries.flatMap((entry) => (entry.rollup && whole?.has(entry) !== true ? shownRollup(entry) : [entry]))
+  return entries.flatMap((entry) => (entry.rollup && inFull?.has(entry) !== true ? projectCompacting(entry) : [entry]))
 }
 
-function shownRollup(entry: Entry): Shown[] {
+function projectCompacting(entry: Entry): ProjectedEntry[] {
   const { event } = entry
   if (event.type === 'run.snapshot') return event.changes === true ? [entry] : []
   if (event.type !== 'run.ended') return [entry]
@@ -36,10 +36,10 @@ function withoutOutput(event: RunEnded): string {
   return JSON.stringify(rest)
 }
 
-/** Neighbouring outputs of one run and kind as one, for readers who asked for that. */
-export function merged(shown: readonly Shown[]): readonly Shown[] {
-  const result: Shown[] = []
-  let group: { last: Shown; first: RunOutput; text: string; count: number } | undefined
+/** Merges adjacent outputs of one run and kind, for readers that requested it. */
+export function mergeOutputs(entries: readonly ProjectedEntry[]): readonly ProjectedEntry[] {
+  const result: ProjectedEntry[] = []
+  let group: { last: ProjectedEntry; first: RunOutput; text: string; count: number } | undefined
   const close = (): void => {
     if (group === undefined) return
     const { last, first, text, count } = group
@@ -48,7 +48,7 @@ export function merged(shown: readonly Shown[]): readonly Shown[] {
     )
     group = undefined
   }
-  for (const item of shown) {
+  for (const item of entries) {
     const output = asOutput(item)
     if (output === undefined) {
       close()
@@ -69,8 +69,8 @@ export function merged(shown: readonly Shown[]): readonly Shown[] {
   return result
 }
 
-function asOutput(item: Shown): RunOutput | undefined {
-  // The type comes first in what the log stores, so most entries need no parse.
+function asOutput(item: ProjectedEntry): RunOutput | undefined {
+  // The log stores the type first, so most entries need no parsing.
   if (!item.json.startsWith('{"type":"run.output"')) return undefined
   return JSON.parse(item.json) as RunOutput
 }

@@ -1,4 +1,4 @@
-// Replay over the real log, where a roll-up has taken entries away that the reader never had.
+// Replay over the real log, after compaction removed entries that the reader never received.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -23,29 +23,32 @@ function message(id: string): Event {
   return { type: 'message', id, role: 'user', author: 'ada', content: [], policy: 'queue', run: `run_${id}` }
 }
 
-async function shown(after: string | undefined, batchEntries: number): Promise<{ type: string; seq: number }[]> {
+async function replayed(after: string | undefined, batchEntries: number): Promise<{ type: string; seq: number }[]> {
   const entries: { type: string; seq: number }[] = []
   const { batches } = await replay(stores, 's', after, { batchEntries })
   for await (const batch of batches) {
-    for (const { seq, json } of batch.shown) entries.push({ seq, type: (JSON.parse(json) as Event).type })
+    for (const { seq, json } of batch.entries) entries.push({ seq, type: (JSON.parse(json) as Event).type })
   }
   return entries
 }
 
 describe('a replay', () => {
-  // The end was given its output after the next message had come: it stands behind that message, and the first end
-  // is gone. Who had read up to the message was taken for one who had the first end, and stayed on "streaming".
-  it.each([1, 2, 100])('shows an end that moved behind a later message, in batches of %d', async (batchEntries) => {
-    const { log } = stores
-    const usage = { inputTokens: 0, outputTokens: 0 }
-    const end: Event = { type: 'run.ended', run: 'run_1', reason: 'cancelled', usage, next: 0 }
-    await log.append('s', 'in.1', message('1'), 0)
-    const { seq } = await log.append('s', 'run.run_1', end, 0)
-    await log.append('s', 'in.2', message('2'), 0)
-    await log.append('s', 'run.run_1', { ...end, output: [], compacted: true, at: seq }, seq, { rollup: true })
-    const all = await shown(undefined, batchEntries)
-    expect(all.map((entry) => entry.type)).toEqual(['message', 'message', 'run.ended'])
-    const rest = await shown(`${log.epoch}.${all[1]?.seq}`, batchEntries)
-    expect(rest.map((entry) => entry.type)).toEqual(['run.ended'])
-  })
+  // The end was compacted after the next message, so it follows that message and replaces the first end. The replay
+  // assumed that a reader at the message had received the first end, so the run stayed "streaming" for that reader.
+  it.each([1, 2, 100])(
+    'includes an end that compaction moved behind a later message, in batches of %d',
+    async (batchEntries) => {
+      const { log } = stores
+      const usage = { inputTokens: 0, outputTokens: 0 }
+      const end: Event = { type: 'run.ended', run: 'run_1', reason: 'cancelled', usage, next: 0 }
+      await log.append('s', 'in.1', message('1'), 0)
+      const { seq } = await log.append('s', 'run.run_1', end, 0)
+      await log.append('s', 'in.2', message('2'), 0)
+      await log.append('s', 'run.run_1', { ...end, output: [], compacted: true, at: seq }, seq, { rollup: true })
+      const all = await replayed(undefined, batchEntries)
+      expect(all.map((entry) => entry.type)).toEqual(['message', 'message', 'run.ended'])
+      const rest = await replayed(`${log.epoch}.${all[1]?.seq}`, batchEntries)
+      expect(rest.map((entry) => entry.type)).toEqual(['run.ended'])
+    },
+  )
 })

@@ -1,41 +1,39 @@
-// Replay: what a reader who stands at a cursor has to be sent to catch up: the log's tail, or, when the
-// cursor is missing or lost, the transcript and then the tail. Ends at about the head; a reader whose
-// position then equals that of the live feed joins it.
+// Replay: the entries that a reader needs to catch up from its cursor: the log's tail or, if the cursor is missing or
+// lost, the transcript and then the tail. It ends near the head; a reader joins the live feed when their positions are
+// equal.
 import { type Cursor, formatCursor, parseCursor, ReplyError } from '@parley/protocol'
 import type { Entry, Seq } from '../../store/ports/entry.ts'
 import { CursorLost } from '../../store/ports/errors.ts'
 import type { ReadLimits } from '../../store/ports/session-log.ts'
-import type { FoldedEntry } from '../../store/ports/transcript-store.ts'
+import type { CompactedEntry } from '../../store/ports/transcript-store.ts'
 import type { SessionStores } from '../session-replica.ts'
 import { isDeletion } from '../state/tombstone.ts'
-import { merged, type Shown } from './entry-projection.ts'
-
-export type { Shown } from './entry-projection.ts'
+import { mergeOutputs, type ProjectedEntry } from './entry-projection.ts'
 
 export interface ReplayBatch {
-  /** May be empty, where the reader needs none of the batch. */
-  readonly shown: readonly Shown[]
-  /** Where the reader stands after it. */
+  readonly entries: readonly ProjectedEntry[]
+  /** The reader's position after the batch. */
   readonly position: Seq
 }
 
 export interface Replay {
-  /** The cursor that was given cannot be gone on from: the reader drops what he holds. */
+  /** The replay does not continue from the given cursor: the reader must drop its state. */
   readonly reset: boolean
   readonly batches: AsyncIterable<ReplayBatch>
 }
 
 export interface ReplayOptions extends ReadLimits {
-  /** Merge neighbouring outputs of one run. */
+  /** Merge adjacent outputs of one run. */
   readonly merge?: boolean
 }
 
-const TRIES = 5
+const MAX_ATTEMPTS = 5
 
 /**
- * @param after where the reader stands; undefined: at the beginning
- * @throws ReplyError `invalid_cursor`, `session_deleted`; the latter from `batches`, too
- * @throws CursorLost from `batches`, when the log was trimmed past a reader who reads too slowly: replay anew
+ * @param after the reader's cursor; undefined: the start of the session
+ * @throws ReplyError `invalid_cursor`, `session_deleted`; iterating over `batches` may throw the latter too
+ * @throws CursorLost while iterating over `batches`, if the log was trimmed past a slow reader, which must start a new
+ * replay
  */
 export async function replay(
   stores: SessionStores,
@@ -47,7 +45,7 @@ export async function replay(
     const position = parseCursor(after)
     if (position === undefined) throw new ReplyError('invalid_cursor')
     const tail = await beginRead(stores, session, after, options)
-    if (tail !== undefined) return { reset: false, batches: shownTail(tail, position.seq, options) }
+    if (tail !== undefined) return { reset: false, batches: readTail(tail, position.seq, options) }
   }
   for (let attempt = 1; ; attempt += 1) {
     const transcript = await stores.transcripts.load(session)
@@ -61,8 +59,8 @@ export async function replay(
         batches: transcriptThenTail(stores, session, sealed, transcript?.entries ?? [], seq, tail, options),
       }
     }
-    // Trimmed between our two reads, because a newer transcript was saved: take that one.
-    if (attempt === TRIES) throw new ReplyError('contended')
+    // Between the two reads, the log was trimmed because a newer transcript was saved: read that one.
+    if (attempt === MAX_ATTEMPTS) throw new ReplyError('contended')
   }
 }
 
@@ -72,7 +70,7 @@ interface Tail {
   readonly rest: Batches
 }
 
-/** @returns undefined when the cursor is lost */
+/** @returns undefined if the cursor is lost */
 async function beginRead(
   stores: SessionStores,
   session: string,
@@ -82,7 +80,7 @@ async function beginRead(
   const rest = stores.log.read(session, after, limits)[Symbol.asyncIterator]()
   try {
     const first = await rest.next()
-    mustLive(first.value)
+    assertNotDeleted(first.value)
     return { first, rest }
   } catch (error) {
     if (error instanceof CursorLost) return undefined
@@ -90,8 +88,11 @@ async function beginRead(
   }
 }
 
-/** Where nobody needs a token, nobody was asked before. @throws ReplyError session_deleted */
-function mustLive(entries: readonly Entry[] | undefined): void {
+/**
+ * The replay checks this, because a server without authentication does not open the session first.
+ * @throws ReplyError session_deleted
+ */
+function assertNotDeleted(entries: readonly Entry[] | undefined): void {
   if (entries?.some(isDeletion) === true) throw new ReplyError('session_deleted')
 }
 
@@ -99,7 +100,7 @@ async function* transcriptThenTail(
   stores: SessionStores,
   session: string,
   sealed: number,
-  entries: readonly FoldedEntry[],
+  entries: readonly CompactedEntry[],
   seq: Seq,
   tail: Tail,
   options: ReplayOptions,
@@ -107,23 +108,22 @@ async function* transcriptThenTail(
   for (let number = 0; number < sealed; number += 1) {
     const segment = await stores.transcripts.segment(session, number)
     const last = segment?.at(-1)
-    if (segment !== undefined && last !== undefined) yield { shown: segment, position: last.seq }
+    if (segment !== undefined && last !== undefined) yield { entries: segment, position: last.seq }
   }
-  yield { shown: entries, position: seq }
-  yield* shownTail(tail, seq, options)
+  yield { entries, position: seq }
+  yield* readTail(tail, seq, options)
 }
 
-async function* shownTail(tail: Tail, from: Seq, options: ReplayOptions): AsyncGenerator<ReplayBatch> {
+async function* readTail(tail: Tail, from: Seq, options: ReplayOptions): AsyncGenerator<ReplayBatch> {
   let position = from
   try {
     for (let step = tail.first; step.done !== true; step = await tail.rest.next()) {
       const entries = step.value
-      mustLive(entries)
-      // Whole, roll-ups too: a cursor does not tell whether its reader had what a roll-up took away, as it may
-      // have been gone already when he read past its place.
-      const shown: readonly Shown[] = entries
+      assertNotDeleted(entries)
       position = entries.at(-1)?.seq ?? position
-      yield { shown: options.merge === true ? merged(shown) : shown, position }
+      // In full, compacting entries too: a cursor does not show whether its reader received the entries that they
+      // replaced, which may already have been missing when it read past their positions.
+      yield { entries: options.merge === true ? mergeOutputs(entries) : entries, position }
     }
   } finally {
     await tail.rest.return?.()

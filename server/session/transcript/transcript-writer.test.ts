@@ -1,19 +1,19 @@
-// Folding a session over the real stores: what a reader is sent, and what is folded into memory, is the same
-// before and after, in one segment or many, with the log's tail still there or trimmed away.
+// Compaction over the real stores: replay and the state in memory are the same before and after it, with one or many
+// segments, and before or after the log was trimmed.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Event } from '@parley/protocol'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type LmdbStores, openLmdbStores } from '../../store/lmdb/stores.ts'
 import { compareAndAppend } from '../commands/compare-and-append.ts'
 import { offerAgain } from '../commands/tool-service.ts'
 import { SessionReplica } from '../session-replica.ts'
-import { fold } from '../state/apply-entry.ts'
+import { applyEntries, parseEntry } from '../state/apply-entry.ts'
 import { EMPTY_SESSION, findCall } from '../state/session-state.ts'
-import { essence, ScriptedLog, type Step } from '../test/scripted-log.ts'
-import { replay, type Shown } from './replay.ts'
+import { ScriptedLog, type Step, visibleState } from '../test/scripted-log.ts'
+import type { ProjectedEntry } from './entry-projection.ts'
+import { replay } from './replay.ts'
 import { TranscriptWriter } from './transcript-writer.ts'
 
 const DAY_MS = 86_400_000
@@ -22,17 +22,17 @@ const logger = pino({ level: 'silent' })
 let path: string
 let stores: LmdbStores
 let now = Date.now()
-let asked: string[] = []
+let uncovered: string[] = []
 
 beforeEach(async () => {
-  path = mkdtempSync(join(tmpdir(), 'parley-fold-'))
-  asked = []
+  path = mkdtempSync(join(tmpdir(), 'parley-compact-'))
+  uncovered = []
   stores = await openLmdbStores({
     path,
     logger,
     retention: { maxAgeMs: DAY_MS },
     now: () => now,
-    uncovered: (sessions) => asked.push(...sessions),
+    onUncovered: (sessions) => uncovered.push(...sessions),
   })
 })
 afterEach(async () => {
@@ -44,7 +44,7 @@ function writer(segmentBytes = 4_096): TranscriptWriter {
   return new TranscriptWriter(stores, { minTailBytes: 1_024, fraction: 0.25, segmentBytes, logger })
 }
 
-/** Plays a script into the real log. */
+/** Appends the entries of a script to the real log. */
 async function play(script: ScriptedLog, session: string): Promise<void> {
   const last = new Map<string, number>()
   for (const entry of script.entries) {
@@ -65,28 +65,23 @@ function conversation(exchanges: number): ScriptedLog {
   return script
 }
 
-async function shownToAll(session: string, after?: string): Promise<{ reset: boolean; shown: Shown[] }> {
+async function replayed(session: string, after?: string): Promise<{ reset: boolean; entries: ProjectedEntry[] }> {
   const { reset, batches } = await replay(stores, session, after)
-  const shown: Shown[] = []
-  for await (const batch of batches) shown.push(...batch.shown)
-  return { reset, shown }
+  const entries: ProjectedEntry[] = []
+  for await (const batch of batches) entries.push(...batch.entries)
+  return { reset, entries }
 }
 
-function essenceOf(shown: readonly Shown[]): unknown {
-  return essence(
-    shown.reduce(
-      (state, { seq, time, json }) => fold(state, { seq, time, event: JSON.parse(json) as Event }),
-      EMPTY_SESSION,
-    ),
-  )
+function visibleStateOf(entries: readonly ProjectedEntry[]): unknown {
+  return visibleState(applyEntries(EMPTY_SESSION, entries.map(parseEntry)))
 }
 
-describe('a folded session', () => {
-  it('is replayed the same, in order, from many segments and the tail', async () => {
+describe('a compacted session', () => {
+  it('replays in order from many segments and the tail', async () => {
     const script = conversation(60)
     await play(script, 's')
     const session = await SessionReplica.open(stores, 's')
-    await writer().fold(session)
+    await writer().compact(session)
     const transcript = await stores.transcripts.load('s')
     expect(transcript?.sealed).toBeGreaterThan(1)
     await stores.log.append(
@@ -96,61 +91,64 @@ describe('a folded session', () => {
       0,
     )
     script.apply({ kind: 'title', pick: 1 })
-    const { shown } = await shownToAll('s')
-    const seqs = shown.map((entry) => entry.seq)
+    const { entries } = await replayed('s')
+    const seqs = entries.map((entry) => entry.seq)
     expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b))
-    expect(essenceOf(shown.slice(0, -1))).toEqual({ ...(essence(script.state) as object), title: session.state.title })
+    expect(visibleStateOf(entries.slice(0, -1))).toEqual({
+      ...(visibleState(script.state) as object),
+      title: session.state.title,
+    })
     session.close()
   })
 
-  it('is the same in memory when it is opened anew, with its settings', async () => {
+  it('has the same state, with its settings, when it is opened again', async () => {
     const script = conversation(10)
     await play(script, 's')
     const before = await SessionReplica.open(stores, 's')
-    await writer(1_000_000).fold(before)
+    await writer(1_000_000).compact(before)
     const after = await SessionReplica.open(stores, 's')
-    expect(essence(after.state)).toEqual(essence(before.state))
+    expect(visibleState(after.state)).toEqual(visibleState(before.state))
     expect(after.state.title).toBe(before.state.title)
     expect(after.state.commands).toEqual(before.state.commands)
     before.close()
     after.close()
   })
 
-  it('is folded again only when its tail has grown by a fraction', async () => {
+  it('is compacted again only when its tail has grown by a fraction', async () => {
     await play(conversation(20), 's')
     const session = await SessionReplica.open(stores, 's')
-    await writer(1_000_000).fold(session)
+    await writer(1_000_000).compact(session)
     await stores.log.append(
       's',
       'meta',
       { type: 'session.updated', title: 'small' },
       await stores.log.last('s', 'meta'),
     )
-    await writer(1_000_000).fold(session)
+    await writer(1_000_000).compact(session)
     expect((await stores.transcripts.load('s'))?.revision).toBe(1)
-    await writer(1_000_000).fold(session, true)
+    await writer(1_000_000).compact(session, true)
     expect((await stores.transcripts.load('s'))?.revision).toBe(2)
     session.close()
   })
 
-  it('answers an old cursor with a reset and the whole, once the log is trimmed', async () => {
+  it('resets readers of an old cursor once the log is trimmed', async () => {
     const script = conversation(30)
     await play(script, 's')
     const session = await SessionReplica.open(stores, 's')
     const old = `${stores.log.epoch}.3`
-    await writer().fold(session)
-    expect(await shownToAll('s', old)).toMatchObject({ reset: false })
+    await writer().compact(session)
+    expect(await replayed('s', old)).toMatchObject({ reset: false })
     now += 2 * DAY_MS
     await stores.log.sweep()
-    const { reset, shown } = await shownToAll('s', old)
+    const { reset, entries } = await replayed('s', old)
     expect(reset).toBe(true)
-    expect(essenceOf(shown)).toEqual(essence(script.state))
+    expect(visibleStateOf(entries)).toEqual(visibleState(script.state))
     session.close()
   })
 
-  // An entry's event is a getter, which a spread left behind: such a session could never be folded again, and the
-  // handlers of its runs failed for ever. And the call's place was remembered as its number.
-  it('has calls that were offered again, and they can be offered and answered', async () => {
+  // A spread dropped the event of an entry, which is a getter: such a session could never be compacted again, and its
+  // run handlers failed permanently. The state also kept the call's position instead of its last sequence number.
+  it('keeps calls that were offered again, and they can be offered once more', async () => {
     const script = new ScriptedLog()
     for (const kind of ['message', 'output', 'call'] as const) script.apply({ kind, pick: 1 })
     await play(script, 's')
@@ -158,7 +156,7 @@ describe('a folded session', () => {
     const [call] = before.state.open[0]?.calls.values() ?? []
     const id = call?.id ?? ''
     await offerAgain(stores.log, before, id, () => true)
-    await writer().fold(before, true)
+    await writer().compact(before, true)
     const after = await SessionReplica.open(stores, 's')
     expect(findCall(after.state, id)?.call).toMatchObject({ attempt: 2, claim: undefined, result: undefined })
     await offerAgain(stores.log, after, id, () => true)
@@ -167,16 +165,16 @@ describe('a folded session', () => {
     after.close()
   })
 
-  // What is sealed is not all read: the number of the settings' last entry is then unknown.
-  it('takes new settings when the last ones lie far back', async () => {
+  // Not all closed segments are loaded, so the sequence number of the last settings is unknown.
+  it('accepts new settings if the last ones are in an old segment', async () => {
     const script = new ScriptedLog()
     script.apply({ kind: 'title', pick: 1 })
     await play(script, 's')
     const { log } = stores
     for (let count = 0; count < 3; count += 1) {
       const content = [{ type: 'text' as const, text: 'x'.repeat(600_000) }]
-      const about = { type: 'message', role: 'user', author: 'u', policy: 'queue' } as const
-      await log.append('s', `in.c${count}`, { ...about, id: `c${count}`, content, run: `run_c${count}` }, 0)
+      const fields = { type: 'message', role: 'user', author: 'u', policy: 'queue' } as const
+      await log.append('s', `in.c${count}`, { ...fields, id: `c${count}`, content, run: `run_c${count}` }, 0)
       const usage = { inputTokens: 0, outputTokens: 0 }
       await log.append(
         's',
@@ -186,30 +184,30 @@ describe('a folded session', () => {
       )
     }
     const before = await SessionReplica.open(stores, 's')
-    await writer().fold(before, true)
+    await writer().compact(before, true)
     const after = await SessionReplica.open(stores, 's')
     const title = 'new'
     await compareAndAppend(log, after, (state) =>
       state.title === title
         ? undefined
-        : { subject: 'meta', event: { type: 'session.updated', title }, expect: state.metaLast },
+        : { subject: 'meta', event: { type: 'session.updated', title }, expect: state.lastMetaSeq },
     )
     expect(after.state.title).toBe(title)
     before.close()
     after.close()
   })
 
-  it('is asked for when retention finds what nobody folded, and then let go', async () => {
+  it('is requested by the retention if it is not compacted, and trimmed after compaction', async () => {
     await play(conversation(2), 's')
     now += 2 * DAY_MS
     await stores.log.sweep()
-    expect(asked).toEqual(['s'])
-    const { reset } = await shownToAll('s', `${stores.log.epoch}.1`)
+    expect(uncovered).toEqual(['s'])
+    const { reset } = await replayed('s', `${stores.log.epoch}.1`)
     expect(reset).toBe(false)
     const session = await SessionReplica.open(stores, 's')
-    await writer().fold(session, true)
+    await writer().compact(session, true)
     await stores.log.sweep()
-    expect((await shownToAll('s', `${stores.log.epoch}.1`)).reset).toBe(true)
+    expect((await replayed('s', `${stores.log.epoch}.1`)).reset).toBe(true)
     session.close()
   })
 })

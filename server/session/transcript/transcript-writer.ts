@@ -1,25 +1,25 @@
-// TranscriptWriter: folds a session's log into its transcript when the tail has grown by a fraction of
-// what is folded already, so that the cost is amortised, and seals segments of the part that no
-// unfinished run can change. The log may then trim what is covered.
+// TranscriptWriter: compacts a session's log into its transcript when the tail has grown by a fraction of the
+// transcript, so that the cost is amortized. It closes segments of the part that no unfinished run can change. The log
+// may then trim the covered entries.
 import { type Event, formatCursor, parseCursor } from '@parley/protocol'
+import { lateSteerRun } from '@parley/protocol/make-id'
 import type { Logger } from 'pino'
 import { Conflict, CursorLost, StorageError } from '../../store/ports/errors.ts'
-import type { FoldedEntry, Transcript } from '../../store/ports/transcript-store.ts'
+import type { CompactedEntry, Transcript } from '../../store/ports/transcript-store.ts'
 import type { SessionCache } from '../session-cache.ts'
 import type { SessionReplica, SessionStores } from '../session-replica.ts'
-import type { Folded } from '../state/apply-entry.ts'
+import type { LoggedEvent } from '../state/apply-entry.ts'
 import { membersRecord } from '../state/members.ts'
-import { lateSteerRun } from '../state/session-state.ts'
-import { compact } from './compact.ts'
+import { compact, jsonSize } from './compact.ts'
 
 export interface TranscriptWriterOptions {
-  /** Bytes of JSON after the transcript below which folding does not pay. */
+  /** Minimum bytes of JSON in the tail, below which compaction does not pay. */
   readonly minTailBytes: number
-  /** Folded when the tail is this part of the open segment, or more. */
+  /** Minimum size of the tail, as a fraction of the open segment. */
   readonly fraction: number
-  /** Bytes of JSON of a sealed segment. */
+  /** Minimum bytes of JSON in a closed segment. */
   readonly segmentBytes: number
-  /** Told of each session that is about to be folded. */
+  /** Called with each session before its compaction. */
   readonly visited?: (session: SessionReplica) => void
   readonly logger: Logger
 }
@@ -37,51 +37,50 @@ export class TranscriptWriter {
   }
 
   /**
-   * Folds the session if it is worth it. Failures are logged: the log still holds everything.
-   * @param force fold even a short tail, as before retention
+   * Compacts the session if its tail is long enough. Failures are logged: no data is lost, and the caller has other
+   * work to do.
+   * @param force compact even a short tail, as before retention
    */
-  async fold(session: SessionReplica, force = false): Promise<void> {
-    // What was deleted is purged, and must not come back.
+  async compact(session: SessionReplica, force = false): Promise<void> {
+    // A deleted session is purged, and a transcript would restore it.
     if (this.#busy.has(session.id) || session.state.deleted !== undefined) return
     this.#options.visited?.(session)
     this.#busy.add(session.id)
     try {
-      await this.#fold(session, force)
+      await this.#compact(session, force)
     } catch (error) {
-      // A conflict: another one folded at the same time. A lost cursor: trimmed because of that other fold.
+      // Another node compacted the session at the same time: a conflict, or a log that was trimmed because of it.
       if (error instanceof Conflict || error instanceof CursorLost) return
-      // Nothing is lost by it, and whoever asked has other work to do.
       const level = error instanceof StorageError ? 'warn' : 'error'
-      this.#options.logger[level]({ err: error, session: session.id }, 'transcript was not saved')
+      this.#options.logger[level]({ err: error, session: session.id }, 'failed to save transcript')
     } finally {
       this.#busy.delete(session.id)
     }
   }
 
-  /** Folds sessions that are old, one after the other: there is no hurry, and a sweep may name many. Throws nothing. */
-  foldAll(old: ReadonlySet<string>, sessions: SessionCache): void {
+  /** Compacts old sessions in sequence, because a sweep may name many. Failures are logged. */
+  compactAll(old: ReadonlySet<string>, sessions: SessionCache): void {
     const all = async (): Promise<void> => {
       for (const id of old) {
         const { session, release } = await sessions.retain(id)
-        await this.fold(session, true).finally(release)
+        await this.compact(session, true).finally(release)
       }
     }
     all().catch((error: unknown) =>
-      this.#options.logger.warn({ err: error }, 'old sessions were not folded; the next sweep asks again'),
+      this.#options.logger.warn({ err: error }, 'failed to compact old sessions; the next sweep retries'),
     )
   }
 
-  async #fold(session: SessionReplica, force: boolean): Promise<void> {
+  async #compact(session: SessionReplica, force: boolean): Promise<void> {
     const { log, transcripts } = this.#stores
-    const before = await transcripts.load(session.id)
-    const tail: Folded[] = []
+    const previous = await transcripts.load(session.id)
+    const tail: LoggedEvent[] = []
     let bytes = 0
-    let seq = before === undefined ? 0 : (parseCursor(before.cursor)?.seq ?? 0)
-    // What the state has not folded yet is left for the next time: `commands` must match the cursor.
-    const upTo = session.state.seq
-    const { commands, open, title, tools, members } = session.state
+    let seq = previous === undefined ? 0 : (parseCursor(previous.cursor)?.seq ?? 0)
+    // Later entries wait for the next compaction: `commands` must match the cursor.
+    const { seq: upTo, commands, open, title, tools, members } = session.state
     const membersKept = membersRecord(members)
-    for await (const batch of log.read(session.id, before?.cursor ?? formatCursor(log.epoch, 0))) {
+    for await (const batch of log.read(session.id, previous?.cursor ?? formatCursor(log.epoch, 0))) {
       for (const entry of batch) {
         if (entry.seq > upTo) break
         tail.push(entry)
@@ -89,17 +88,17 @@ export class TranscriptWriter {
         seq = entry.seq
       }
     }
-    const folded = before === undefined ? 0 : size(before.entries)
+    const covered = previous === undefined ? 0 : jsonSize(previous.entries)
     const { minTailBytes, fraction, segmentBytes } = this.#options
-    if (tail.length === 0 || (!force && bytes < Math.max(minTailBytes, folded * fraction))) return
+    if (tail.length === 0 || (!force && bytes < Math.max(minTailBytes, covered * fraction))) return
 
-    const entries = compact(before?.entries ?? [], tail)
-    // An entry of an unfinished run, or after its message, may still change.
+    const entries = compact(previous?.entries ?? [], tail)
+    // Entries from the message of the oldest unfinished run on may still change.
     const stable = open.reduce((least, run) => Math.min(least, run.order), Number.POSITIVE_INFINITY)
-    const { sealing, rest } = seal(entries, stable, segmentBytes)
+    const { closed, rest } = closeSegments(entries, stable, segmentBytes)
     const transcript: Omit<Transcript, 'revision'> = {
       cursor: formatCursor(log.epoch, seq),
-      sealed: (before?.sealed ?? 0) + sealing.length,
+      sealed: (previous?.sealed ?? 0) + closed.length,
       entries: rest,
       commands,
       settings: {
@@ -108,32 +107,32 @@ export class TranscriptWriter {
         ...(membersKept === undefined ? {} : { members: membersKept }),
       },
     }
-    await transcripts.save(session.id, transcript, before?.revision ?? 0, sealing)
+    await transcripts.save(session.id, transcript, previous?.revision ?? 0, closed)
   }
 }
 
 /**
- * Cuts full segments off the front: never from `stable` on, and never between two entries of one run, so
- * that what is left can be folded further without them.
+ * Cuts full segments off the front: never at or after `stable`, and never between two entries of one run, so that the
+ * rest can be compacted further without them.
  */
-export function seal(
-  entries: readonly FoldedEntry[],
+function closeSegments(
+  entries: readonly CompactedEntry[],
   stable: number,
   segmentBytes: number,
-): { sealing: readonly (readonly FoldedEntry[])[]; rest: readonly FoldedEntry[] } {
-  const sealing: (readonly FoldedEntry[])[] = []
+): { closed: readonly (readonly CompactedEntry[])[]; rest: readonly CompactedEntry[] } {
+  const closed: (readonly CompactedEntry[])[] = []
   let rest = entries
-  while (size(rest) >= 2 * segmentBytes) {
-    const end = cut(rest, stable, segmentBytes)
+  while (jsonSize(rest) >= 2 * segmentBytes) {
+    const end = segmentEnd(rest, stable, segmentBytes)
     if (end === 0) break
-    sealing.push(rest.slice(0, end))
+    closed.push(rest.slice(0, end))
     rest = rest.slice(end)
   }
-  return { sealing, rest }
+  return { closed, rest }
 }
 
-/** The first place where a segment is full and no run stands on both sides; 0 when there is none. */
-function cut(entries: readonly FoldedEntry[], stable: number, segmentBytes: number): number {
+/** The first index at which a segment is full and no run has entries on both sides; 0 if there is none. */
+function segmentEnd(entries: readonly CompactedEntry[], stable: number, segmentBytes: number): number {
   const lastOfRun = new Map<string, number>()
   const runs = entries.map((entry) => runsOf(JSON.parse(entry.json) as Event))
   for (const [at, ids] of runs.entries()) for (const run of ids) lastOfRun.set(run, at)
@@ -148,12 +147,8 @@ function cut(entries: readonly FoldedEntry[], stable: number, segmentBytes: numb
   return 0
 }
 
-/** Of a message that steers, the run that answers it, should it have come too late, is another one. */
+/** The runs that an entry concerns. A late steering message is answered by a run of its own. */
 function runsOf(event: Event): readonly string[] {
   if (event.type === 'message' && event.policy === 'steer') return [event.run, lateSteerRun(event.id)]
   return 'run' in event ? [event.run] : []
-}
-
-function size(entries: readonly FoldedEntry[]): number {
-  return entries.reduce((sum, entry) => sum + entry.json.length, 0)
 }

@@ -1,5 +1,5 @@
-// The contract of purging, for every store of a log, of transcripts and of the run queue: what is gone is gone, also after a
-// crash, and nobody who was under way brings any of it back.
+// The contract of purging, which every store's SessionLog, TranscriptStore and RunQueue pass: purged data stays purged,
+// also after a crash, and no operation in flight restores any of it.
 import { type Event, formatCursor } from '@parley/protocol'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Entry, Seq } from '../ports/entry.ts'
@@ -14,34 +14,34 @@ export interface PurgeHarness {
   readonly runs: RunQueue
   reopen(): Promise<void>
   crash(): Promise<void>
-  /** Lets the store do its background work now. */
-  rest(): Promise<void>
+  /** Runs the store's background work now. */
+  maintain(): Promise<void>
   close(): Promise<void>
 }
 
-const GONE: Event = { type: 'session.deleted', by: 'ann' }
+const DELETED: Event = { type: 'session.deleted', by: 'ann' }
 
 export function output(index: number, text = `token ${index}`): Event {
   return { type: 'run.output', run: 'r', index, kind: 'text', text }
 }
 
-/** Appends to a subject, after the last that is there. */
-export async function say(log: SessionLog, session: string, subject: string, event: Event): Promise<Entry> {
+/** Appends to a subject after its last entry. */
+export async function appendNext(log: SessionLog, session: string, subject: string, event: Event): Promise<Entry> {
   return log.append(session, subject, event, await log.last(session, subject))
 }
 
-/** What a session holds before it is deleted, and the deletion. @returns the deletion's number */
+/** Fills a session and appends its deletion. @returns the deletion's sequence number */
 export async function deletedSession(log: SessionLog, session: string, text = 'secret'): Promise<Seq> {
-  await say(log, session, 'meta', { type: 'session.updated', title: text })
-  await say(log, session, 'in.c', output(0, text))
-  for (let i = 0; i < 5; i += 1) await say(log, session, 'run.r', output(i, `${text} ${i}`))
-  await say(log, session, 'tool.t', output(0, text))
+  await appendNext(log, session, 'meta', { type: 'session.updated', title: text })
+  await appendNext(log, session, 'in.c', output(0, text))
+  for (let i = 0; i < 5; i += 1) await appendNext(log, session, 'run.r', output(i, `${text} ${i}`))
+  await appendNext(log, session, 'tool.t', output(0, text))
   const last = await log.last(session, 'meta')
-  return (await log.append(session, 'meta', GONE, last, { rollup: true })).seq
+  return (await log.append(session, 'meta', DELETED, last, { rollup: true })).seq
 }
 
 export function purgeContract(name: string, open: () => Promise<PurgeHarness>): void {
-  describe(`${name} as stores that purge`, () => {
+  describe(`${name} purges`, () => {
     let harness: PurgeHarness
 
     beforeEach(async () => {
@@ -59,21 +59,21 @@ export function purgeContract(name: string, open: () => Promise<PurgeHarness>): 
       return found
     }
 
-    describe.each(['unsettled', 'settled', 'half'])('a session that is %s', (how) => {
+    describe.each(['before', 'after', 'during'])('a session %s a checkpoint', (when) => {
       async function make(): Promise<Seq> {
         const { log } = harness
-        await say(log, 'other', 'in.c', output(0))
-        if (how === 'half') {
-          await say(log, 's', 'run.r', output(0))
-          await harness.rest()
+        await appendNext(log, 'other', 'in.c', output(0))
+        if (when === 'during') {
+          await appendNext(log, 's', 'run.r', output(0))
+          await harness.maintain()
         }
         const seq = await deletedSession(log, 's')
-        await say(log, 'other', 'in.d', output(1))
-        if (how === 'settled') await harness.rest()
+        await appendNext(log, 'other', 'in.d', output(1))
+        if (when === 'after') await harness.maintain()
         return seq
       }
 
-      it('keeps one entry, and is read as that', async () => {
+      it('keeps only the deletion, and readers get only that', async () => {
         const seq = await make()
         const { log } = harness
         await log.purge('s', seq)
@@ -84,7 +84,7 @@ export function purgeContract(name: string, open: () => Promise<PurgeHarness>): 
         expect(await entries('other')).toHaveLength(2)
       })
 
-      it('does so after a stop and after a crash, and purged again', async () => {
+      it('stays purged after a restart, a crash and a second purge', async () => {
         const seq = await make()
         await harness.log.purge('s', seq)
         await harness.crash()
@@ -95,24 +95,24 @@ export function purgeContract(name: string, open: () => Promise<PurgeHarness>): 
         expect(await entries('other')).toHaveLength(2)
       })
 
-      it('fences who had appended to it', async () => {
+      it('conflicts with appends that expect a purged entry', async () => {
         const { log } = harness
         const seq = await make()
         const run = await log.last('s', 'run.r')
         await log.purge('s', seq)
         await expect(log.append('s', 'run.r', output(5), run)).rejects.toEqual(new Conflict(0))
-        await expect(log.append('s', 'meta', GONE, 0)).rejects.toEqual(new Conflict(seq))
+        await expect(log.append('s', 'meta', DELETED, 0)).rejects.toEqual(new Conflict(seq))
         expect([await log.last('s', 'run.r'), await log.last('s', 'in.c')]).toEqual([0, 0])
         await harness.crash()
         await expect(harness.log.append('s', 'run.r', output(5), run)).rejects.toEqual(new Conflict(0))
         expect(await harness.log.last('s', 'meta')).toBe(seq)
       })
 
-      it('loses what came after the entry when it is purged again', async () => {
+      it('loses entries after the deletion when it is purged again', async () => {
         const { log } = harness
         const seq = await make()
         await log.purge('s', seq)
-        await say(log, 's', 'in.late', output(0, 'late'))
+        await appendNext(log, 's', 'in.late', output(0, 'late'))
         expect(await entries('s')).toHaveLength(2)
         await log.purge('s', seq)
         expect(await entries('s')).toEqual([`${seq} meta session.deleted`])
@@ -121,7 +121,7 @@ export function purgeContract(name: string, open: () => Promise<PurgeHarness>): 
         expect(await harness.log.last('s', 'in.late')).toBe(0)
       })
 
-      it('is new once it was purged as a whole', async () => {
+      it('is like new after everything was purged', async () => {
         const seq = await make()
         await harness.log.purge('s', seq)
         await harness.log.purge('s', undefined)
@@ -135,19 +135,19 @@ export function purgeContract(name: string, open: () => Promise<PurgeHarness>): 
       })
     })
 
-    it('hands followers what comes after a purge, and nothing twice', async () => {
+    it('delivers entries after a purge to followers, and nothing twice', async () => {
       const { log } = harness
       const seq = await deletedSession(log, 's')
       const seen: Entry[] = []
       const after = formatCursor(log.epoch, seq)
       const subscription = await log.follow('s', after, { entries: (batch) => seen.push(...batch) })
       await log.purge('s', seq)
-      const late = await say(log, 's', 'in.late', output(0))
+      const late = await appendNext(log, 's', 'in.late', output(0))
       expect(seen.map((entry) => entry.seq)).toEqual([late.seq])
       subscription.close()
     })
 
-    it('leaves an empty transcript, which no save under way replaces', async () => {
+    it('leaves an empty transcript, which no save in flight replaces', async () => {
       const { transcripts } = harness
       const saved = { cursor: 'e.7', sealed: 1, entries: [], commands: [{ id: 'c', seq: 7 }] }
       const segment = [{ seq: 3, time: 3, json: '{"secret":1}' }]
@@ -167,7 +167,7 @@ export function purgeContract(name: string, open: () => Promise<PurgeHarness>): 
       expect(await harness.transcripts.load('s')).toMatchObject({ revision: 1 })
     })
 
-    it('gives nobody a run of a session that was dropped', async () => {
+    it('delivers no run of a dropped session', async () => {
       const { runs } = harness
       for (const run of ['r1', 'r2']) await runs.offer({ session: 's', run, command: run })
       await runs.offer({ session: 's2', run: 'r3', command: 'c3' })

@@ -1,4 +1,4 @@
-// The contract of a RunQueue, for every store.
+// The contract that every store's RunQueue passes.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Delivery, QueuedRun, RunQueue } from '../ports/run-queue.ts'
 
@@ -11,7 +11,7 @@ export interface RunQueueHarness {
 
 const queued = (i: number): QueuedRun => ({ session: `s${i}`, run: `r${i}`, command: `c${i}` })
 
-/** Deliveries as they come, awaited by number. */
+/** Collects deliveries; a test can wait for a number of them. */
 class Inbox {
   readonly deliveries: Delivery[] = []
   readonly #waiters: { readonly count: number; resolve(): void }[] = []
@@ -51,14 +51,14 @@ export function runQueueContract(name: string, open: () => Promise<RunQueueHarne
       await harness.close()
     })
 
-    it('gives every run to one handler, oldest first, with its first attempt', async () => {
+    it('delivers every run to one handler, the oldest first, as attempt 1', async () => {
       for (const i of [1, 2, 3]) await harness.runs.offer(queued(i))
       await harness.runs.take(async (delivery) => inbox.put(delivery), { concurrency: 1 })
       await harness.runs.offer(queued(4))
       expect(await inbox.atLeast(4)).toEqual([1, 2, 3, 4].map((i) => ({ ...queued(i), attempt: 1 })))
     })
 
-    it('takes a run once while it is queued, however often it is offered', async () => {
+    it('queues a run once, no matter how often it is offered', async () => {
       await Promise.all([harness.runs.offer(queued(1)), harness.runs.offer(queued(1))])
       await harness.runs.offer(queued(1))
       await harness.runs.take(
@@ -74,7 +74,7 @@ export function runQueueContract(name: string, open: () => Promise<RunQueueHarne
       expect((await inbox.atLeast(2)).map(({ run }) => run)).toEqual(['r1', 'r2'])
     })
 
-    it('runs no more handlers at once than is allowed', async () => {
+    it('runs no more handlers at once than the limit allows', async () => {
       let active = 0
       let most = 0
       const gates: (() => void)[] = []
@@ -96,7 +96,7 @@ export function runQueueContract(name: string, open: () => Promise<RunQueueHarne
       expect(most).toBe(2)
     })
 
-    it('gives a run out again, with a higher attempt, when its handler rejects', async () => {
+    it('delivers a run again, with a higher attempt, when its handler rejects', async () => {
       await harness.runs.take(
         async (delivery) => {
           inbox.put(delivery)
@@ -108,7 +108,7 @@ export function runQueueContract(name: string, open: () => Promise<RunQueueHarne
       expect((await inbox.atLeast(3)).map(({ attempt }) => attempt)).toEqual([1, 2, 3])
     })
 
-    it('tells handlers to hand over when the subscription is closed, and another taker gets the run', async () => {
+    it('aborts handlers when the subscription is closed, and delivers the run to another subscription', async () => {
       const subscription = await harness.runs.take(
         async (delivery, signal) => {
           inbox.put(delivery)
@@ -123,13 +123,13 @@ export function runQueueContract(name: string, open: () => Promise<RunQueueHarne
       expect((await inbox.atLeast(2)).map(({ attempt }) => attempt)).toEqual([1, 2])
     })
 
-    it('takes no more when it drains, and what is rejected then goes to another taker at once', async () => {
+    it('takes no more runs while it drains, and then delivers a rejected run to another subscription without a delay', async () => {
       let reject = (): void => undefined
       const draining = await harness.runs.take(
         async (delivery) => {
           inbox.put(delivery)
           await new Promise((_, refuse) => {
-            reject = () => refuse(new Error('not begun'))
+            reject = () => refuse(new Error('not started'))
           })
         },
         { concurrency: 5, retryDelayMs: 3_600_000 },
@@ -146,7 +146,7 @@ export function runQueueContract(name: string, open: () => Promise<RunQueueHarne
       expect(inbox.deliveries).toHaveLength(1)
     })
 
-    it('still has a run after a crash whose handler had not ended, and counts the attempt', async () => {
+    it('delivers an unfinished run again after a crash, and counts the attempt', async () => {
       await harness.runs.offer(queued(1))
       await harness.runs.take(
         async (delivery, signal) => {
@@ -161,7 +161,7 @@ export function runQueueContract(name: string, open: () => Promise<RunQueueHarne
       expect((await inbox.atLeast(2))[1]).toEqual({ ...queued(1), attempt: 2 })
     })
 
-    it('forgets a run whose handler has resolved, also over a stop', async () => {
+    it('does not deliver a finished run again, also after a restart', async () => {
       const subscription = await harness.runs.take(async (delivery) => inbox.put(delivery), { concurrency: 4 })
       await harness.runs.offer(queued(1))
       await inbox.atLeast(1)
@@ -172,7 +172,7 @@ export function runQueueContract(name: string, open: () => Promise<RunQueueHarne
       expect((await inbox.atLeast(2)).map(({ run }) => run)).toEqual(['r1', 'r2'])
     })
 
-    it('keeps the order of runs over a stop', async () => {
+    it('keeps the order of runs across a restart', async () => {
       for (const i of [1, 2, 3]) await harness.runs.offer(queued(i))
       await harness.reopen()
       await harness.runs.offer(queued(4))

@@ -1,5 +1,5 @@
-// The contract of a SessionLog, for every store: what its port promises, as facts. A store's test file calls
-// this with a harness that opens it on a place of its own; nothing here knows which store it is.
+// The contract that every store's SessionLog passes: the guarantees of its port. A store's test file calls it with a
+// harness that opens the store with data of its own. Nothing here depends on a particular store.
 import { type Event, formatCursor, parseCursor } from '@parley/protocol'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Entry } from '../ports/entry.ts'
@@ -11,14 +11,14 @@ export interface SessionLogHarness {
   /** The open log; another object after `reopen` and `crash`. */
   readonly log: SessionLog
   readonly transcripts: TranscriptStore
-  /** Moves the clock of entries' times and of retention. */
+  /** Advances the clock for the times of entries and for retention. */
   advance(ms: number): void
-  /** Stops properly and starts again on the same data. */
+  /** Stops cleanly, and starts again with the same data. */
   reopen(): Promise<void>
-  /** Starts again from what is durable at this moment, without a proper stop. */
+  /** Starts again with the data that is durable at this moment, without a clean stop. */
   crash(): Promise<void>
-  /** Lets the store do its background work (LMDB: settling) now. */
-  rest(): Promise<void>
+  /** Runs the store's background work (LMDB: a checkpoint) now. */
+  maintain(): Promise<void>
   close(): Promise<void>
 }
 
@@ -50,7 +50,7 @@ export function sessionLogContract(
     })
 
     describe('compare and append', () => {
-      it('gives growing sequence numbers and remembers the one before on the subject', async () => {
+      it('assigns growing sequence numbers, and links each entry to the previous one of its subject', async () => {
         const first = await append('run.a', 0)
         const other = await append('run.b', 0)
         const second = await append('run.a', first.seq, output(1))
@@ -62,14 +62,14 @@ export function sessionLogContract(
         expect(await harness.log.last('elsewhere', 'run.a')).toBe(0)
       })
 
-      it('refuses an append that expects another last entry, and names that one', async () => {
+      it('refuses an append that expects another last entry, and reports the actual one', async () => {
         const first = await append('run.a', 0)
         await expect(append('run.a', 0)).rejects.toEqual(new Conflict(first.seq))
         await expect(append('run.b', first.seq)).rejects.toEqual(new Conflict(0))
         expect(await readAll('s')).toHaveLength(1)
       })
 
-      it('lets exactly one of many racing appends win, and the others name it', async () => {
+      it('lets exactly one of many racing appends win, and reports it to the others', async () => {
         const results = await Promise.allSettled(Array.from({ length: 50 }, (_, i) => append('tool.x', 0, output(i))))
         const won = results.filter((result) => result.status === 'fulfilled')
         expect(won).toHaveLength(1)
@@ -80,7 +80,7 @@ export function sessionLogContract(
         expect((await readAll('s')).map((entry) => entry.seq)).toEqual([winner.seq])
       })
 
-      it('takes a chain that is appended without waiting, when each expects what will be there', async () => {
+      it('decides appends in order, although callers do not wait for the previous ones', async () => {
         const first = await append('run.a', 0)
         const results = await Promise.allSettled([
           append('run.a', first.seq, output(1)),
@@ -90,12 +90,12 @@ export function sessionLogContract(
         expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
       })
 
-      it('takes the appends of a writer as its own, through rest and beside others, and tells it what won', async () => {
+      it('decides the appends of a writer like others, also after background work and next to other appends', async () => {
         const writer = harness.log.writer('s', 'run.a')
         const submit = (index: number, expect: number): Promise<Entry> =>
           new Promise((appended, refused) => writer.submit(output(index), expect, { appended, refused }))
         const first = await submit(0, 0)
-        await harness.rest()
+        await harness.maintain()
         const second = await submit(1, first.seq)
         const others = await append('run.a', second.seq, output(2))
         await expect(submit(3, second.seq)).rejects.toEqual(new Conflict(others.seq))
@@ -116,7 +116,7 @@ export function sessionLogContract(
         const text = 'é 漢字 \u2028 \t\n\r "quoted" \\ \u0000 😀 \ud800'
         const appended = await append('run.a', 0, output(0, text))
         expect(appended.json).toBe(JSON.stringify(output(0, text)))
-        await harness.rest()
+        await harness.maintain()
         const [read] = await readAll('s')
         expect(read?.json).toBe(appended.json)
         expect(read?.event).toEqual(output(0, JSON.parse(JSON.stringify(text)) as string))
@@ -124,23 +124,23 @@ export function sessionLogContract(
         expect((await readAll('s'))[0]?.json).toBe(appended.json)
       })
 
-      it('keeps an entry of a megabyte', async () => {
+      it('stores an entry of a megabyte', async () => {
         const text = 'x'.repeat(1_000_000)
         await append('run.a', 0, output(0, text))
         await harness.crash()
         expect((await readAll('s'))[0]?.event).toEqual(output(0, text))
-        await harness.rest()
+        await harness.maintain()
         expect((await readAll('s'))[0]?.event).toEqual(output(0, text))
       })
 
-      it('stamps the time of its clock', async () => {
+      it('stamps entries with the time of its clock', async () => {
         const first = await append('run.a', 0)
         harness.advance(5000)
         const second = await append('run.b', 0)
         expect(second.time - first.time).toBe(5000)
       })
 
-      it('remembers a command for ever, also after its message was trimmed and the log was started again', async () => {
+      it('remembers a command for ever, also after its message was trimmed and the store restarted', async () => {
         await harness.close()
         harness = await open({ retention: { maxAgeMs: 1000, maxBytes: 1e9 } })
         const message = await append('in.command', 0)
@@ -156,7 +156,7 @@ export function sessionLogContract(
     })
 
     describe('reading', () => {
-      it('gives the entries after the cursor, in order, in batches of the size that is asked for', async () => {
+      it('returns the entries after the cursor, in order, in batches of the requested size', async () => {
         const entries = await appendMany(harness.log, 's', 'run.a', 25)
         await append('run.z', 0, output(0), 'another')
         const batches: number[] = []
@@ -169,23 +169,23 @@ export function sessionLogContract(
         expect(seqs).toEqual(entries.slice(5).map((entry) => entry.seq))
       })
 
-      it('bounds a batch by bytes, of which one entry may be more', async () => {
+      it('limits a batch by bytes, except for a single larger entry', async () => {
         await appendMany(harness.log, 's', 'run.a', 4, 'y'.repeat(1000))
         const sizes: number[] = []
         for await (const batch of harness.log.read('s', begin(), { batchBytes: 500 })) sizes.push(batch.length)
         expect(sizes).toEqual([1, 1, 1, 1])
       })
 
-      it('is empty for a session that has nothing, whose head is the beginning', async () => {
+      it('is empty for a session without entries, whose head is the beginning', async () => {
         expect(await readAll('nobody')).toEqual([])
         expect(await harness.log.head('nobody')).toBe(begin())
       })
 
-      it('has its head after the last entry, through rest, stop and crash', async () => {
+      it('has its head after the last entry, also after background work and a crash', async () => {
         const entry = await append('run.a', 0)
         await append('run.a', 0, output(0), 'another')
         expect(await harness.log.head('s')).toBe(cursor(entry))
-        await harness.rest()
+        await harness.maintain()
         expect(await harness.log.head('s')).toBe(cursor(entry))
         await harness.crash()
         expect(await harness.log.head('s')).toBe(cursor(entry))
@@ -194,8 +194,8 @@ export function sessionLogContract(
 
       it.each([
         ['a foreign epoch', (): string => 'elsewhere.1', 'foreign'],
-        ['no cursor at all', (): string => 'garbage', 'foreign'],
-        ['a place beyond the log', (): string => formatCursor(harness.log.epoch, 1_000_000), 'beyond'],
+        ['a malformed cursor', (): string => 'garbage', 'foreign'],
+        ['a position beyond the log', (): string => formatCursor(harness.log.epoch, 1_000_000), 'beyond'],
       ] as const)('refuses %s', async (_, make, reason) => {
         await append('run.a', 0)
         await expect(readAll('s', make())).rejects.toEqual(new CursorLost(reason))
@@ -204,7 +204,7 @@ export function sessionLogContract(
         )
       })
 
-      it('keeps its epoch over stops and crashes, and another log has another', async () => {
+      it('keeps its epoch across restarts and crashes, and another log has another epoch', async () => {
         const { epoch } = harness.log
         await harness.reopen()
         expect(harness.log.epoch).toBe(epoch)
@@ -217,7 +217,7 @@ export function sessionLogContract(
       })
     })
 
-    describe('roll-up', () => {
+    describe('rollup', () => {
       it('replaces the earlier entries of its subject and no others', async () => {
         const small = await appendMany(harness.log, 's', 'run.a', 5)
         const other = await append('run.b', 0)
@@ -225,18 +225,18 @@ export function sessionLogContract(
         expect([end.rollup, end.prev]).toEqual([true, small[4]?.seq])
         const expected = [other.seq, end.seq]
         expect((await readAll('s')).map((entry) => entry.seq)).toEqual(expected)
-        await harness.rest()
+        await harness.maintain()
         expect((await readAll('s')).map((entry) => entry.seq)).toEqual(expected)
         await harness.crash()
         expect((await readAll('s')).map((entry) => entry.seq)).toEqual(expected)
       })
 
-      it('replaces what was put to rest before it, in one place or in many', async () => {
+      it('replaces entries that background work has moved, in one place or in many', async () => {
         const one = await appendMany(harness.log, 's', 'run.a', 3)
-        await harness.rest()
+        await harness.maintain()
         const two = await appendMany(harness.log, 's', 'run.a', 3, undefined, one[2]?.seq)
         const other = await append('run.b', 0)
-        await harness.rest()
+        await harness.maintain()
         const three = await appendMany(harness.log, 's', 'run.a', 3, undefined, two[2]?.seq)
         const end = await harness.log.append('s', 'run.a', output(9), three[2]?.seq ?? 0, { rollup: true })
         const after = await append('run.a', end.seq, output(10))
@@ -244,15 +244,15 @@ export function sessionLogContract(
         expect((await readAll('s')).map((entry) => entry.seq)).toEqual(expected)
         await harness.crash()
         expect((await readAll('s')).map((entry) => entry.seq)).toEqual(expected)
-        await harness.rest()
+        await harness.maintain()
         expect((await readAll('s')).map((entry) => entry.seq)).toEqual(expected)
         await harness.reopen()
         const again = await harness.log.append('s', 'run.a', output(11), after.seq, { rollup: true })
-        await harness.rest()
+        await harness.maintain()
         expect((await readAll('s')).map((entry) => entry.seq)).toEqual([other.seq, again.seq])
       })
 
-      it('reaches a live follower as itself, after the entries that it replaces', async () => {
+      it('reaches a live follower after the entries that it replaces', async () => {
         const seen: number[] = []
         await harness.log.follow('s', begin(), { entries: (batch) => seen.push(...batch.map((entry) => entry.seq)) })
         const first = await append('run.a', 0)
@@ -262,29 +262,29 @@ export function sessionLogContract(
     })
 
     describe('following', () => {
-      it('is called before the append resolves', async () => {
+      it('delivers an entry before its append resolves', async () => {
         const seen: number[] = []
         await harness.log.follow('s', begin(), { entries: (batch) => seen.push(...batch.map((entry) => entry.seq)) })
         const entry = await append('run.a', 0)
         expect(seen).toEqual([entry.seq])
       })
 
-      it('replays, then goes live, without gap or repeat while many append', async () => {
+      it('replays, then goes live, without a gap or a repeat during many appends', async () => {
         const writers = [0, 1, 2, 3].map((i) => appendMany(harness.log, 's', `run.${i}`, 150))
         const readers = Array.from({ length: 6 }, async () => {
           const seen: number[] = []
           await harness.log.follow('s', begin(), { entries: (batch) => seen.push(...batch.map((entry) => entry.seq)) })
           return seen
         })
-        const resting = harness.rest()
+        const maintaining = harness.maintain()
         const seen = await Promise.all(readers)
-        await Promise.all([...writers, resting])
+        await Promise.all([...writers, maintaining])
         const expected = (await readAll('s')).map((entry) => entry.seq)
         expect(expected).toHaveLength(600)
         for (const sequence of seen) expect(sequence).toEqual(expected)
       })
 
-      it('starts at the cursor, and knows only its session', async () => {
+      it('starts at the cursor, and delivers only entries of its session', async () => {
         const [first, second] = await appendMany(harness.log, 's', 'run.a', 2)
         const seen: number[] = []
         await harness.log.follow('s', cursor(first as Entry), {
@@ -295,7 +295,7 @@ export function sessionLogContract(
         expect(seen).toEqual([second?.seq, third.seq])
       })
 
-      it('gives nothing more after close, also when the follower closes itself or another', async () => {
+      it('delivers nothing after close, also if a follower closes itself or another during a delivery', async () => {
         const seen: string[] = []
         const second: Subscription = { close: () => undefined }
         const first: Subscription = await harness.log.follow('s', begin(), {
@@ -316,7 +316,7 @@ export function sessionLogContract(
         expect(seen).toEqual(['first', 'third', 'third'])
       })
 
-      it('harms no other follower when one throws', async () => {
+      it('does not affect other followers if one throws', async () => {
         const seen: number[] = []
         await harness.log.follow('s', begin(), {
           entries: () => {
@@ -335,7 +335,7 @@ export function sessionLogContract(
         harness = await open({ retention: { maxAgeMs: 60_000, maxBytes: 20_000 } })
       })
 
-      it('trims what is old and covered by a transcript, and no more', async () => {
+      it('trims only entries that are old and that a transcript covers', async () => {
         const [first, second] = await appendMany(harness.log, 's', 'run.a', 2)
         const [, uncovered] = await appendMany(harness.log, 'uncovered', 'run.a', 2)
         await cover(harness, 's', cursor(second as Entry))
@@ -352,7 +352,7 @@ export function sessionLogContract(
         expect((await readAll('s', cursor(second as Entry))).map((entry) => entry.seq)).toEqual([third.seq])
       })
 
-      it('keeps young entries, and a head for a session that was trimmed wholly', async () => {
+      it('keeps young entries, and the head of a session that was trimmed completely', async () => {
         const entry = await append('run.a', 0)
         await cover(harness, 's', cursor(entry))
         await harness.log.sweep()
@@ -365,10 +365,11 @@ export function sessionLogContract(
         expect((await readAll('s', cursor(entry))).map(({ seq }) => seq)).toEqual([next.seq])
       })
 
-      it('loses no cursor over an entry that was replaced before it was trimmed', async () => {
-        // The replaced entry lay apart from its roll-up, and counted as the last one that a reader could miss.
+      it('loses no cursor because of a trimmed entry that a rollup had replaced before', async () => {
+        // The replaced entry was stored separately from its rollup, and counted as the last one that a reader could
+        // miss.
         const old = await append('run.a', 0)
-        await harness.rest()
+        await harness.maintain()
         harness.advance(50_000)
         const end = await harness.log.append('s', 'run.a', output(1), old.seq, { rollup: true })
         await cover(harness, 's', cursor(end))
@@ -377,7 +378,7 @@ export function sessionLogContract(
         expect((await readAll('s')).map((entry) => entry.seq)).toEqual([end.seq])
       })
 
-      it('trims the oldest covered entries when there are too many bytes', async () => {
+      it('trims the oldest covered entries if the log is too large', async () => {
         const one = await appendMany(harness.log, 'one', 'run.a', 10, 'z'.repeat(1000))
         const two = await appendMany(harness.log, 'two', 'run.a', 10, 'z'.repeat(1000))
         await cover(harness, 'one', cursor(one[9] as Entry))
@@ -387,17 +388,17 @@ export function sessionLogContract(
         expect(await readAll('two')).toHaveLength(10)
       })
 
-      it('keeps what no transcript covers, however many bytes it is', async () => {
+      it('keeps uncovered entries, no matter how large the log is', async () => {
         await appendMany(harness.log, 's', 'run.a', 30, 'z'.repeat(1000))
         await harness.log.sweep()
         expect(await readAll('s')).toHaveLength(30)
       })
     })
 
-    describe('starting again', () => {
-      it('shows every acknowledged entry after a stop and after a crash, once, in order', async () => {
+    describe('after a restart', () => {
+      it('returns every acknowledged entry after a stop and after a crash, once, in order', async () => {
         const first = await appendMany(harness.log, 's', 'run.a', 20)
-        await harness.rest()
+        await harness.maintain()
         const second = await appendMany(harness.log, 's', 'run.b', 20)
         await harness.crash()
         const expected = [...first, ...second].map((entry) => entry.json)
@@ -408,9 +409,9 @@ export function sessionLogContract(
         expect(next.seq).toBeGreaterThan(second[19]?.seq ?? 0)
       })
 
-      it('does not use a sequence number again when everything was put to rest', async () => {
+      it('does not reuse sequence numbers, even if background work has emptied the journal', async () => {
         const entry = await append('run.a', 0)
-        await harness.rest()
+        await harness.maintain()
         await harness.reopen()
         expect((await append('run.b', 0)).seq).toBeGreaterThan(entry.seq)
         await expect(append('run.a', 0)).rejects.toEqual(new Conflict(entry.seq))

@@ -1,5 +1,6 @@
-// A model of a SessionLog, and random histories that the store and the model must agree on: racing appends, roll-ups,
-// readers and followers from anywhere, background work, retention, stops and crashes, in any order and at once.
+// A model of a SessionLog, and random histories after which the store and the model must agree: racing appends,
+// rollups, readers and followers from any position, background work, retention, stops and crashes, in any order and
+// concurrently.
 import { formatCursor } from '@parley/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -21,14 +22,14 @@ interface Attempt {
 }
 
 type Operation =
-  | { readonly kind: 'race'; readonly attempts: readonly Attempt[]; readonly beside: 'nothing' | 'rest' | 'sweep' }
+  | { readonly kind: 'race'; readonly attempts: readonly Attempt[]; readonly during: 'nothing' | 'maintain' | 'sweep' }
   | { readonly kind: 'follow'; readonly session: number; readonly at: number }
   | { readonly kind: 'read'; readonly session: number; readonly at: number; readonly batch: number }
   | { readonly kind: 'age'; readonly session: number; readonly at: number; readonly ms: number }
-  | { readonly kind: 'rest' | 'reopen' | 'crash' }
+  | { readonly kind: 'maintain' | 'reopen' | 'crash' }
 
 const session = fc.nat({ max: SESSIONS.length - 1 })
-const place = fc.double({ min: 0, max: 1, noNaN: true })
+const position = fc.double({ min: 0, max: 1, noNaN: true })
 const attempt: fc.Arbitrary<Attempt> = fc.record({
   session,
   subject: fc.nat({ max: SUBJECTS.length - 1 }),
@@ -42,16 +43,16 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('race' as const),
       attempts: fc.array(attempt, { minLength: 1, maxLength: 8 }),
-      beside: fc.constantFrom('nothing' as const, 'rest' as const, 'sweep' as const),
+      during: fc.constantFrom('nothing' as const, 'maintain' as const, 'sweep' as const),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('follow' as const), session, at: place }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('follow' as const), session, at: position }) },
   {
     weight: 2,
     arbitrary: fc.record({
       kind: fc.constant('read' as const),
       session,
-      at: place,
+      at: position,
       batch: fc.integer({ min: 1, max: 5 }),
     }),
   },
@@ -60,24 +61,27 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('age' as const),
       session,
-      at: place,
+      at: position,
       ms: fc.constantFrom(100, 6000, 20_000),
     }),
   },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom('rest' as const, 'reopen' as const, 'crash' as const) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constantFrom('maintain' as const, 'reopen' as const, 'crash' as const) }),
+  },
 )
 
 interface Following {
   readonly session: string
-  /** What it must have been given. */
+  /** The sequence numbers that it must have received. */
   readonly expected: number[]
   readonly seen: number[]
 }
 
-/** What the log should hold, and the store beside it. */
+/** The expected content of the log. Applies each operation to the store too, and compares the results. */
 class Model {
   readonly #harness: SessionLogHarness
-  readonly #living = new Map<string, Entry[]>(SESSIONS.map((name) => [name, []]))
+  readonly #live = new Map<string, Entry[]>(SESSIONS.map((name) => [name, []]))
   readonly #lasts = new Map<string, number>()
   readonly #covered = new Map<string, number>()
   #followings: Following[] = []
@@ -89,13 +93,13 @@ class Model {
   }
 
   async apply(op: Operation): Promise<void> {
-    if (op.kind === 'race') await this.#race(op.attempts, op.beside)
+    if (op.kind === 'race') await this.#race(op.attempts, op.during)
     else if (op.kind === 'follow') await this.#follow(SESSIONS[op.session] as string, op.at)
     else if (op.kind === 'read') await this.#read(SESSIONS[op.session] as string, op.at, op.batch)
     else if (op.kind === 'age') await this.#age(SESSIONS[op.session] as string, op.at, op.ms)
     else {
       await this.#harness[op.kind]()
-      if (op.kind !== 'rest') this.#followings = []
+      if (op.kind !== 'maintain') this.#followings = []
     }
     await this.check()
   }
@@ -103,9 +107,9 @@ class Model {
   async check(): Promise<void> {
     for (const name of SESSIONS) {
       await this.#learnTrimmed(name)
-      const living = this.#living.get(name) as Entry[]
+      const live = this.#live.get(name) as Entry[]
       const read = await this.#readFrom(name, this.#trimmed(name))
-      expect(read.map(plain)).toEqual(living.map(plain))
+      expect(read.map(plain)).toEqual(live.map(plain))
       for (const subject of SUBJECTS) {
         expect(await this.#harness.log.last(name, subject)).toBe(this.#lasts.get(`${name} ${subject}`) ?? 0)
       }
@@ -113,7 +117,7 @@ class Model {
     for (const { seen, expected } of this.#followings) expect(seen).toEqual(expected)
   }
 
-  async #race(attempts: readonly Attempt[], beside: 'nothing' | 'rest' | 'sweep'): Promise<void> {
+  async #race(attempts: readonly Attempt[], during: 'nothing' | 'maintain' | 'sweep'): Promise<void> {
     const { log } = this.#harness
     const calls = attempts.map(({ session: s, subject: l, rollup, stale, size }) => {
       const [name, subject] = [SESSIONS[s] as string, SUBJECTS[l] as string]
@@ -122,7 +126,7 @@ class Model {
       const done = log.append(name, subject, event, stale ? last + 1_000_000 : last, { rollup })
       return { name, subject, last, stale, event, done }
     })
-    const other = beside === 'nothing' ? undefined : beside === 'rest' ? this.#harness.rest() : log.sweep()
+    const other = during === 'nothing' ? undefined : during === 'maintain' ? this.#harness.maintain() : log.sweep()
     const results = await Promise.allSettled(calls.map((call) => call.done))
     await other
     const won: { name: string; entry: Entry }[] = []
@@ -141,17 +145,17 @@ class Model {
       const winner = winners.get(`${name} ${subject}`)
       if (result.status === 'fulfilled') return
       expect(result.reason).toBeInstanceOf(Conflict)
-      // Somebody who expected the right thing lost only to a winner.
+      // An append with the right expectation can lose only to a winner.
       expect(stale ? [last, winner] : [winner]).toContain((result.reason as Conflict).last)
     })
     won.sort((a, b) => a.entry.seq - b.entry.seq)
-    for (const { name, entry } of won) this.#show(name, entry)
+    for (const { name, entry } of won) this.#publish(name, entry)
   }
 
-  #show(name: string, entry: Entry): void {
-    const living = this.#living.get(name) as Entry[]
-    const left = entry.rollup ? living.filter((other) => other.subject !== entry.subject) : living
-    this.#living.set(name, [...left, entry])
+  #publish(name: string, entry: Entry): void {
+    const live = this.#live.get(name) as Entry[]
+    const left = entry.rollup ? live.filter((other) => other.subject !== entry.subject) : live
+    this.#live.set(name, [...left, entry])
     this.#lasts.set(`${name} ${entry.subject}`, entry.seq)
     for (const following of this.#followings) if (following.session === name) following.expected.push(entry.seq)
   }
@@ -159,8 +163,8 @@ class Model {
   async #follow(name: string, at: number): Promise<void> {
     const after = this.#pick(name, at)
     const seen: number[] = []
-    const living = this.#living.get(name) as Entry[]
-    const expected = living.filter((entry) => entry.seq > after).map((entry) => entry.seq)
+    const live = this.#live.get(name) as Entry[]
+    const expected = live.filter((entry) => entry.seq > after).map((entry) => entry.seq)
     await this.#harness.log.follow(name, this.#cursor(after), {
       entries: (batch) => seen.push(...batch.map((entry) => entry.seq)),
     })
@@ -174,8 +178,8 @@ class Model {
       expect(batch.length).toBeLessThanOrEqual(batchEntries)
       seqs.push(...batch.map((entry) => entry.seq))
     }
-    const living = this.#living.get(name) as Entry[]
-    expect(seqs).toEqual(living.filter((entry) => entry.seq > after).map((entry) => entry.seq))
+    const live = this.#live.get(name) as Entry[]
+    expect(seqs).toEqual(live.filter((entry) => entry.seq > after).map((entry) => entry.seq))
   }
 
   async #age(name: string, at: number, ms: number): Promise<void> {
@@ -189,7 +193,7 @@ class Model {
     await this.#harness.log.sweep()
   }
 
-  // What retention took away: only what it might, and always a prefix.
+  // Retention may remove only old, covered entries, and always a prefix.
   async #learnTrimmed(name: string): Promise<void> {
     for (;;) {
       try {
@@ -197,7 +201,7 @@ class Model {
         return
       } catch (error) {
         expect(error).toEqual(new CursorLost('trimmed'))
-        const gone = this.#living.get(name)?.shift() as Entry
+        const gone = this.#live.get(name)?.shift() as Entry
         expect(gone.seq).toBeLessThanOrEqual(this.#covered.get(name) ?? 0)
         expect(gone.time).toBeLessThan(START + this.#now - RETENTION.maxAgeMs)
         this.#trims.set(name, gone.seq)
@@ -215,9 +219,9 @@ class Model {
     return collect(this.#harness.log, name, this.#cursor(seq))
   }
 
-  /** A place in the session that can be read from: its beginning as it is now, or after one of its entries. */
+  /** A valid position in the session: before its first untrimmed entry, or after one of its entries. */
   #pick(name: string, at: number): number {
-    const seqs = [this.#trimmed(name), ...(this.#living.get(name) as Entry[]).map((entry) => entry.seq)]
+    const seqs = [this.#trimmed(name), ...(this.#live.get(name) as Entry[]).map((entry) => entry.seq)]
     return seqs[Math.min(seqs.length - 1, Math.floor(at * seqs.length))] as number
   }
 
@@ -226,7 +230,7 @@ class Model {
   }
 }
 
-/** Where a harness's clock starts. */
+/** The start of a harness's clock. */
 const START = 1_700_000_000_000
 
 function plain(entry: Entry): object {
@@ -234,14 +238,17 @@ function plain(entry: Entry): object {
   return { seq, prev, subject, time, rollup, json }
 }
 
-/** @param open with this retention, a clock that starts at 1,700,000,000,000, and bounds so small that all of the store is used */
+/**
+ * @param open opens a store with this retention, a clock that starts at START, and limits so small that every part of
+ *   it is used
+ */
 export function sessionLogProperty(
   name: string,
   open: (retention: Retention) => Promise<SessionLogHarness>,
   runs: number,
 ): void {
-  describe(`${name} beside a model`, () => {
-    it('agrees with it after every step of any history', async () => {
+  describe(`${name} and a model`, () => {
+    it('agree after every step of any history', async () => {
       await fc.assert(
         fc.asyncProperty(fc.array(operation, { maxLength: 40, size: 'max' }), async (operations) => {
           const harness = await open(RETENTION)

@@ -1,7 +1,7 @@
-// The contract of a TranscriptStore, for every store.
+// The contract that every store's TranscriptStore passes.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Conflict } from '../ports/errors.ts'
-import type { FoldedEntry, Transcript, TranscriptStore } from '../ports/transcript-store.ts'
+import type { CompactedEntry, Transcript, TranscriptStore } from '../ports/transcript-store.ts'
 
 export interface TranscriptStoreHarness {
   readonly transcripts: TranscriptStore
@@ -10,7 +10,7 @@ export interface TranscriptStoreHarness {
   close(): Promise<void>
 }
 
-const entry = (seq: number, text = ''): FoldedEntry => ({
+const entry = (seq: number, text = ''): CompactedEntry => ({
   seq,
   time: 1_700_000_000_000 + seq,
   json: `{"text":"${text}"}`,
@@ -38,12 +38,12 @@ export function transcriptStoreContract(name: string, open: () => Promise<Transc
       await harness.close()
     })
 
-    it('has nothing of a session that was never folded', async () => {
+    it('has no transcript of a session that was never compacted', async () => {
       expect(await harness.transcripts.load('s')).toBeUndefined()
       expect(await harness.transcripts.segment('s', 0)).toBeUndefined()
     })
 
-    it('gives back what was saved, with a revision that grows by one', async () => {
+    it('returns the saved transcript, with a revision that grows by one', async () => {
       await harness.transcripts.save('s', transcript(), 0)
       expect(await harness.transcripts.load('s')).toEqual({ ...transcript(), revision: 1 })
       await harness.transcripts.save('s', transcript({ cursor: 'epoch.9' }), 1)
@@ -51,7 +51,7 @@ export function transcriptStoreContract(name: string, open: () => Promise<Transc
       expect(await harness.transcripts.load('another')).toBeUndefined()
     })
 
-    it('refuses a save upon another revision, and names the stored one', async () => {
+    it('refuses a save that expects another revision, and reports the stored one', async () => {
       await expect(harness.transcripts.save('s', transcript(), 1)).rejects.toEqual(new Conflict(0))
       await harness.transcripts.save('s', transcript(), 0)
       await expect(harness.transcripts.save('s', transcript({ sealed: 1 }), 0, [[entry(1)]])).rejects.toEqual(
@@ -61,7 +61,7 @@ export function transcriptStoreContract(name: string, open: () => Promise<Transc
       expect((await harness.transcripts.load('s'))?.sealed).toBe(0)
     })
 
-    it('lets one of many racing saves win', async () => {
+    it('lets exactly one of many racing saves win', async () => {
       const saves = Array.from({ length: 10 }, (_, i) =>
         harness.transcripts.save('s', transcript({ cursor: `e.${i}` }), 0),
       )
@@ -70,7 +70,7 @@ export function transcriptStoreContract(name: string, open: () => Promise<Transc
       for (const result of results) if (result.status === 'rejected') expect(result.reason).toEqual(new Conflict(1))
     })
 
-    it('seals segments together with the save, numbered from where the last ones ended', async () => {
+    it('stores closed segments together with the save, numbered after the previous ones', async () => {
       await harness.transcripts.save('s', transcript({ sealed: 1, entries: [] }), 0, [[entry(1), entry(2)]])
       await harness.transcripts.save('s', transcript({ sealed: 3 }), 1, [[entry(3)], [entry(4), entry(5)]])
       expect(await harness.transcripts.segment('s', 0)).toEqual([entry(1), entry(2)])
@@ -85,7 +85,7 @@ export function transcriptStoreContract(name: string, open: () => Promise<Transc
       expect(await harness.transcripts.load('s')).toEqual({ ...large, revision: 1 })
     })
 
-    it('has it after a stop and after a crash', async () => {
+    it('keeps transcripts after a restart and after a crash', async () => {
       await harness.transcripts.save('s', transcript({ sealed: 1 }), 0, [[entry(1)]])
       await harness.crash()
       expect(await harness.transcripts.load('s')).toEqual({ ...transcript({ sealed: 1 }), revision: 1 })

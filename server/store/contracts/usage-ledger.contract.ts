@@ -1,4 +1,4 @@
-// The contract of a UsageLedger, for every store.
+// The contract that every store's UsageLedger passes.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Tally, UsageLedger } from '../ports/usage-ledger.ts'
 
@@ -30,33 +30,33 @@ export function usageLedgerContract(name: string, open: () => Promise<LedgerHarn
       await harness.close()
     })
 
-    it('knows nothing of an account of which nothing was said', async () => {
+    it('has no tallies of an account without usage', async () => {
       await harness.usage.put([tally('n1', 5)])
       expect(await totals({ account: 'u-bob' })).toEqual({})
       expect(await totals({ account: 'u-an' })).toEqual({})
     })
 
-    it('has what each writer said last', async () => {
+    it('returns the last tally of each writer', async () => {
       await harness.usage.put([tally('n1', 5), tally('n2', 7)])
       await harness.usage.put([tally('n1', 9)])
       await harness.usage.put([tally('n1', 9)])
       expect(await totals()).toEqual({ n1: 9, n2: 7 })
     })
 
-    it('keeps accounts, windows and their lengths apart', async () => {
+    it('separates accounts, windows and window lengths', async () => {
       const others = [{ account: 's-ann' }, { index: 8 }, { windowMs: 1_000 }]
       await harness.usage.put([tally('n1', 1), ...others.map((more, i) => tally('n1', i + 2, more))])
       expect(await totals()).toEqual({ n1: 1 })
       for (const [i, more] of others.entries()) expect(await totals(more)).toEqual({ n1: i + 2 })
     })
 
-    it('takes many at once', async () => {
+    it('stores many tallies at once', async () => {
       const many = Array.from({ length: 450 }, (_, i) => tally('n1', i + 1, { account: `u-${i}` }))
       await harness.usage.put(many)
       expect(await totals({ account: 'u-449' })).toEqual({ n1: 450 })
     })
 
-    it('has it after a restart, and after a crash', async () => {
+    it('keeps tallies after a restart and after a crash', async () => {
       await harness.usage.put([tally('n1', 5)])
       await harness.reopen()
       expect(await totals()).toEqual({ n1: 5 })
@@ -65,7 +65,7 @@ export function usageLedgerContract(name: string, open: () => Promise<LedgerHarn
       expect(await totals()).toEqual({ n1: 5, n2: 6 })
     })
 
-    it('forgets the windows before one, of one length', async () => {
+    it('deletes the windows before an index, of one length only', async () => {
       const other = { windowMs: 1_000 }
       await harness.usage.put([tally('n1', 1, { index: 6 }), tally('n1', 2), tally('n1', 3, { ...other, index: 6 })])
       await harness.usage.forget(DAY, 7)

@@ -1,5 +1,5 @@
-// The JetStream log on three replicated servers whose leader is killed, again and again.
-import { setTimeout as pause } from 'node:timers/promises'
+// The JetStream log on three replicated servers whose leader is killed repeatedly.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { formatCursor } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { NatsCluster } from '../../../bench/cluster/nats-server.ts'
@@ -14,7 +14,7 @@ let nodes: JetStreamStores[]
 
 beforeAll(async () => {
   cluster = await NatsCluster.start()
-  const server = { url: cluster.url, restart: () => Promise.reject(new Error('a cluster is not restarted')) }
+  const server = { url: cluster.url, restart: () => Promise.reject(new Error('a cluster cannot be restarted')) }
   harness = await JetStreamHarness.open(server, { streams: { replicas: 3 }, log: { limits: { deadlineMs: 30_000 } } })
   nodes = [harness.stores, await harness.join(), await harness.join()]
 })
@@ -27,7 +27,7 @@ afterAll(async () => {
 const SESSIONS = ['s0', 's1', 's2', 's3']
 
 describe('a cluster whose leader is killed', () => {
-  it('stores each append once, and gives all readers the same order', async () => {
+  it('stores each append once, and delivers the same order to all readers', async () => {
     const [first] = nodes as [JetStreamStores, ...JetStreamStores[]]
     const begin = formatCursor(first.log.epoch, 0)
     const readers = nodes.flatMap(({ log }) =>
@@ -49,40 +49,40 @@ describe('a cluster whose leader is killed', () => {
     )
     const followed = await Promise.all(readers)
     let done = false
-    // Every node appends to every session, to a subject of its own.
-    const lane = async (node: number, session: string): Promise<Entry[]> => {
+    // Every node appends to every session, on its own subject.
+    const appendUntilDone = async (node: number, session: string): Promise<Entry[]> => {
       const entries: Entry[] = []
       while (!done) {
         const log = (nodes[node] as JetStreamStores).log
         const last = entries.at(-1)?.seq ?? 0
         entries.push(await log.append(session, `run.${node}`, output(entries.length), last))
-        // A subject's first entry has none before it that would show its loss.
+        // A subject's first entry has no predecessor, so a gap does not reveal its loss.
         if (entries.length % 4 === 0) await log.append(session, `in.${node}-${entries.length}`, output(0), 0)
       }
       return entries
     }
-    const lanes = nodes.flatMap((_, node) => SESSIONS.map((session) => lane(node, session)))
+    const appending = nodes.flatMap((_, node) => SESSIONS.map((session) => appendUntilDone(node, session)))
     const stream = `${harness.prefix.toUpperCase()}_SESSIONS`
     for (let round = 0; round < 2; round++) {
-      await pause(500)
+      await sleep(500)
       const leader = await cluster.leaderOf(stream)
       await leader?.restart('SIGKILL')
       await cluster.ready()
     }
     done = true
-    const appended = await Promise.all(lanes)
+    const appended = await Promise.all(appending)
     const stored = new Map<string, Entry[]>()
     for (const session of SESSIONS) stored.set(session, await collect(first.log, session, begin))
     for (const [index, entries] of appended.entries()) {
       const session = SESSIONS[index % SESSIONS.length] as string
       const subject = `run.${Math.floor(index / SESSIONS.length)}`
-      const mine = stored.get(session)?.filter((entry) => entry.subject === subject)
-      expect(mine?.map(({ seq }) => seq)).toEqual(entries.map(({ seq }) => seq))
+      const own = stored.get(session)?.filter((entry) => entry.subject === subject)
+      expect(own?.map(({ seq }) => seq)).toEqual(entries.map(({ seq }) => seq))
       expect(entries.length).toBeGreaterThan(10)
     }
     for (const { session, seen } of followed) {
       const seqs = stored.get(session)?.map(({ seq }) => seq) ?? []
-      // What another node appended last may still be on its way here.
+      // The last entry of another node may still be on its way.
       await expect.poll(() => seen.length, { timeout: 30_000 }).toBeGreaterThanOrEqual(seqs.length)
       expect(seen).toEqual(seqs)
     }

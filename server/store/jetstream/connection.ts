@@ -1,12 +1,13 @@
-// JetStreamConnection: one connection to NATS for all that a node does, made by configuration, checked (JetStream, and a
-// server that is new enough), and watched: whoever must act on its loss and return listens here. It comes back by
-// itself for ever; only `close` ends it.
+// JetStreamConnection: a node's only connection to NATS. Opening it checks for JetStream and a recent server. It
+// notifies listeners of disconnects and reconnects, and reconnects forever; only `close` ends it.
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   AuthorizationError,
   connect,
   credsAuthenticator,
+  type Msg,
   type NatsConnection,
   type NodeConnectionOptions,
   NoRespondersError,
@@ -14,12 +15,13 @@ import {
   UserAuthenticationExpiredError,
 } from '@nats-io/transport-node'
 import type { Logger } from 'pino'
+import { StorageError } from '../ports/errors.ts'
 import type { Subscription } from '../ports/session-log.ts'
 
 export interface JetStreamConnectionOptions {
   /** URLs, such as `nats://10.0.0.1:4222` or `tls://nats.example.com`. */
   readonly servers: readonly string[]
-  /** Shown by NATS's monitoring. */
+  /** Name of the client in NATS's monitoring. */
   readonly name?: string
   readonly user?: string | undefined
   readonly password?: string | undefined
@@ -28,10 +30,10 @@ export interface JetStreamConnectionOptions {
   readonly nkeyFile?: string | undefined
   /** Path of a credentials file (JWT and seed). */
   readonly credsFile?: string | undefined
-  /** Paths of files. A URL that begins with `tls:` wants TLS also without them. */
+  /** Paths of files. A `tls:` URL uses TLS even without them. */
   readonly tls?: TlsFiles
-  /** Milliseconds that the start waits for a server, and for JetStream to have a leader; default 15,000. */
-  readonly patienceMs?: number
+  /** Milliseconds to wait at the start for a server, and for JetStream to have a leader; default 30,000. */
+  readonly startTimeoutMs?: number
   readonly logger: Logger
 }
 
@@ -41,27 +43,27 @@ export interface TlsFiles {
   readonly keyFile?: string | undefined
 }
 
-/** `away`: what is asked waits or fails; `live` again after each reconnect. */
+/** `away`: requests wait or fail until the connection is `live` again. */
 export type ConnectionState = 'live' | 'away' | 'closed'
 
-/** The start is stopped: the message says what was found and what to do. Shows no secret. */
+/** Aborts the start. The message says what is wrong and what to do, and contains no secrets. */
 export class JetStreamStartError extends Error {
   override readonly name = 'JetStreamStartError'
 }
 
-/** Batched Direct Get and what else is used came with it. */
-const OLDEST = [2, 11] as const
-const PATIENCE_MS = 30_000
-/** A server that says nothing for about three times as long is left: a cut line is not noticed otherwise. */
+/** The first version with batched Direct Get. */
+const OLDEST_VERSION = [2, 11] as const
+const START_TIMEOUT_MS = 30_000
+/** After about three times this long without an answer the client reconnects. It cannot notice a cut line otherwise. */
 const PING_MS = 2_000
 const PINGS_OUT = 2
 const CONNECT_MS = 5_000
 const RECONNECT_MS = 100
 const RECONNECT_JITTER_MS = 150
-/** Between attempts of the start. */
+/** Between connection attempts at the start. */
 const RETRY_MS = 250
 const API_MS = 5_000
-/** How long a connection that was given up may take to close by itself. */
+/** How long the client may take to close a stale connection before its socket is destroyed. */
 const DESTROY_MS = 250
 const NOT_ENABLED = new Set([10039, 10076])
 
@@ -79,7 +81,7 @@ export class JetStreamConnection {
 
   /** @throws JetStreamStartError */
   static async open(options: JetStreamConnectionOptions): Promise<JetStreamConnection> {
-    const until = performance.now() + (options.patienceMs ?? PATIENCE_MS)
+    const until = performance.now() + (options.startTimeoutMs ?? START_TIMEOUT_MS)
     const nats = await connectWithin(options, until)
     try {
       checkVersion(nats)
@@ -91,7 +93,7 @@ export class JetStreamConnection {
     const connection = new JetStreamConnection(nats, options.logger)
     connection
       .#watch()
-      .catch((error: unknown) => options.logger.error({ err: error }, 'watching the NATS connection ended'))
+      .catch((error: unknown) => options.logger.error({ err: error }, 'stopped watching the NATS connection'))
     return connection
   }
 
@@ -99,12 +101,12 @@ export class JetStreamConnection {
     return this.#state
   }
 
-  /** Milliseconds that it has been in its state. */
+  /** Milliseconds since the last change of state. */
   get stateMs(): number {
     return performance.now() - this.#since
   }
 
-  /** Bytes of one message, headers included, that the server takes now. */
+  /** The server's current limit for a message in bytes, including headers. */
   get maxPayload(): number {
     return this.nats.info?.max_payload ?? 1024 * 1024
   }
@@ -115,7 +117,7 @@ export class JetStreamConnection {
     return { close: () => this.#listeners.delete(listener) }
   }
 
-  /** Sends what was published, then ends. Idempotent. */
+  /** Flushes published messages, then closes. Idempotent. */
   async close(): Promise<void> {
     if (this.#state === 'closed') return
     const live = this.#state === 'live'
@@ -125,13 +127,11 @@ export class JetStreamConnection {
   }
 
   async #flushWithin(ms: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, ms)
-    })
-    // A flush that fails because the connection went has nothing more to say.
-    await Promise.race([this.nats.flush().catch(() => undefined), late])
-    clearTimeout(timer)
+    const timeout = new AbortController()
+    const late = sleep(ms, undefined, { signal: timeout.signal })
+    // A failed flush means that the connection is lost, so there is nothing left to wait for.
+    await Promise.race([this.nats.flush(), late].map((promise) => promise.catch(() => undefined)))
+    timeout.abort()
   }
 
   async #watch(): Promise<void> {
@@ -140,11 +140,11 @@ export class JetStreamConnection {
         this.#become('away')
       } else if (status.type === 'reconnect') {
         this.#become('live')
-        this.#warnOfVersion()
-      } else if (status.type === 'staleConnection') this.#cut()
-      else if (status.type === 'ldm') this.#logger.info({ server: status.server }, 'the NATS server is about to stop')
-      else if (status.type === 'error') this.#logger.warn({ err: status.error }, 'NATS refused something')
-      else if (status.type === 'slowConsumer') this.#logger.warn('NATS messages came faster than they were taken')
+        this.#warnIfOutdated()
+      } else if (status.type === 'staleConnection') this.#destroySocket()
+      else if (status.type === 'ldm') this.#logger.info({ server: status.server }, 'the NATS server is shutting down')
+      else if (status.type === 'error') this.#logger.warn({ err: status.error }, 'NATS reported an error')
+      else if (status.type === 'slowConsumer') this.#logger.warn('NATS messages arrive faster than they are processed')
     }
     this.#become('closed')
   }
@@ -154,32 +154,32 @@ export class JetStreamConnection {
     const ms = Math.round(this.stateMs)
     this.#state = state
     this.#since = performance.now()
-    if (state === 'away') this.#logger.warn({ liveMs: ms }, 'NATS is away')
-    else if (state === 'live') this.#logger.info({ awayMs: ms, server: this.nats.getServer() }, 'NATS is back')
+    if (state === 'away') this.#logger.warn({ liveMs: ms }, 'lost the connection to NATS')
+    else if (state === 'live') this.#logger.info({ awayMs: ms, server: this.nats.getServer() }, 'reconnected to NATS')
     for (const listener of [...this.#listeners]) listener(state)
   }
 
   /**
-   * The client closes a silent connection only after what it wrote last is with the kernel: on a cut line, with
-   * its buffers full, that never happens. So the socket is taken from it.
+   * Destroys the socket of a stale connection. The client itself closes it only after the kernel has accepted its last
+   * write, and on a cut line with full buffers that never happens.
    */
-  #cut(): void {
+  #destroySocket(): void {
     const { transport } = (this.nats as unknown as { protocol?: { transport?: { socket?: Socket } } }).protocol ?? {}
     const socket = transport?.socket
     setTimeout(() => socket?.destroy(), DESTROY_MS).unref()
   }
 
-  #warnOfVersion(): void {
+  #warnIfOutdated(): void {
     const version = this.nats.info?.version
     if (version !== undefined && isTooOld(version)) {
-      this.#logger.error({ version }, `NATS is older than ${OLDEST.join('.')} now: expect errors`)
+      this.#logger.error({ version }, `the NATS server is older than ${OLDEST_VERSION.join('.')}: expect errors`)
     }
   }
 }
 
 async function connectWithin(options: JetStreamConnectionOptions, until: number): Promise<NatsConnection> {
   const connectOptions = natsOptions(options)
-  let told = false
+  let isReported = false
   for (;;) {
     try {
       return await connect(connectOptions)
@@ -187,25 +187,25 @@ async function connectWithin(options: JetStreamConnectionOptions, until: number)
       const { message } = error as Error
       if (error instanceof AuthorizationError || error instanceof UserAuthenticationExpiredError) {
         throw new JetStreamStartError(
-          `NATS refuses the credentials (${message}): check user, password, token, nkey or creds file.`,
+          `NATS rejected the credentials (${message}): check user, password, token, nkey or creds file.`,
           { cause: error },
         )
       }
-      const where = options.servers.map(withoutSecrets).join(', ')
+      const urls = options.servers.map(withoutSecrets).join(', ')
       if (performance.now() + RETRY_MS > until) {
-        throw new JetStreamStartError(`NATS cannot be reached at ${where}: ${message}${hint(message)}`, {
+        throw new JetStreamStartError(`cannot connect to NATS at ${urls}: ${message}${hint(message)}`, {
           cause: error,
         })
       }
-      if (!told) options.logger.warn({ servers: where, reason: message }, 'NATS cannot be reached yet')
-      told = true
-      await delay(RETRY_MS)
+      if (!isReported) options.logger.warn({ servers: urls, reason: message }, 'cannot connect to NATS yet, retrying')
+      isReported = true
+      await sleep(RETRY_MS)
     }
   }
 }
 
 function hint(message: string): string {
-  return /certificate/i.test(message) ? '. PARLEY_NATS_CA names the file of an authority of your own.' : ''
+  return /certificate/i.test(message) ? '. For a private certificate authority, set PARLEY_NATS_CA to its file.' : ''
 }
 
 function natsOptions(options: JetStreamConnectionOptions): NodeConnectionOptions {
@@ -216,14 +216,14 @@ function natsOptions(options: JetStreamConnectionOptions): NodeConnectionOptions
     ...(user === undefined ? {} : { user }),
     ...(password === undefined ? {} : { pass: password }),
     ...(token === undefined ? {} : { token }),
-    ...(nkeyFile === undefined ? {} : { authenticator: nkeyAuthenticator(secret(nkeyFile, 'nkey seed')) }),
-    ...(credsFile === undefined ? {} : { authenticator: credsAuthenticator(secret(credsFile, 'credentials')) }),
+    ...(nkeyFile === undefined ? {} : { authenticator: nkeyAuthenticator(readSecret(nkeyFile, 'nkey seed')) }),
+    ...(credsFile === undefined ? {} : { authenticator: credsAuthenticator(readSecret(credsFile, 'credentials')) }),
     ...tlsOptions(servers, tls),
     timeout: CONNECT_MS,
     pingInterval: PING_MS,
     maxPingOut: PINGS_OUT,
     maxReconnectAttempts: -1,
-    // Credentials may be mended while we run: a node that gave up would have to be restarted by hand.
+    // Credentials may be fixed while this node runs. If it stopped retrying, it would have to be restarted by hand.
     ignoreAuthErrorAbort: true,
     reconnectDelayHandler: () => RECONNECT_MS + Math.random() * RECONNECT_JITTER_MS,
     noAsyncTraces: true,
@@ -231,33 +231,35 @@ function natsOptions(options: JetStreamConnectionOptions): NodeConnectionOptions
 }
 
 function tlsOptions(servers: readonly string[], files: TlsFiles = {}): Pick<NodeConnectionOptions, 'tls'> {
-  const given = Object.fromEntries(Object.entries(files).filter(([, file]) => file !== undefined))
-  const wanted = Object.keys(given).length > 0 || servers.some((server) => server.startsWith('tls:'))
-  return wanted ? { tls: given } : {}
+  const configured = Object.fromEntries(Object.entries(files).filter(([, file]) => file !== undefined))
+  const isWanted = Object.keys(configured).length > 0 || servers.some((server) => server.startsWith('tls:'))
+  return isWanted ? { tls: configured } : {}
 }
 
-function secret(file: string, what: string): Uint8Array {
+function readSecret(file: string, kind: 'nkey seed' | 'credentials'): Uint8Array {
   try {
     const bytes = readFileSync(file)
-    // A seed file usually ends with a new line, which is no part of the seed.
-    return what === 'credentials' ? bytes : Buffer.from(bytes.toString().trim())
+    // A seed file usually ends with a newline, which does not belong to the seed.
+    return kind === 'credentials' ? bytes : Buffer.from(bytes.toString().trim())
   } catch (error) {
-    throw new JetStreamStartError(`the file of the ${what} cannot be read: ${file}`, { cause: error })
+    throw new JetStreamStartError(`cannot read the ${kind} file: ${file}`, { cause: error })
   }
 }
 
 function checkVersion(nats: NatsConnection): void {
   const version = nats.info?.version ?? 'unknown'
   if (!isTooOld(version)) return
-  throw new JetStreamStartError(`NATS is ${version}: ${OLDEST.join('.')} or newer is needed. Upgrade nats-server.`)
+  throw new JetStreamStartError(
+    `the NATS server has version ${version}: upgrade it to ${OLDEST_VERSION.join('.')} or newer.`,
+  )
 }
 
 function isTooOld(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10) || 0)
-  return major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])
+  return major < OLDEST_VERSION[0] || (major === OLDEST_VERSION[0] && minor < OLDEST_VERSION[1])
 }
 
-/** A cluster that starts has no JetStream until it has a leader: that is waited for, within the start's time. */
+/** Waits until JetStream answers: a starting cluster has no JetStream before it has elected a leader. */
 async function waitForJetStream(nats: NatsConnection, until: number): Promise<void> {
   for (;;) {
     let problem: string
@@ -267,18 +269,18 @@ async function waitForJetStream(nats: NatsConnection, until: number): Promise<vo
       if (error === undefined) return
       problem = error.description
       if (NOT_ENABLED.has(error.err_code)) {
-        throw new JetStreamStartError(`NATS has JetStream off for this account (${problem}): enable it.`)
+        throw new JetStreamStartError(`JetStream is disabled for this NATS account (${problem}): enable it.`)
       }
     } catch (error) {
       if (error instanceof JetStreamStartError) throw error
-      const nobody = error instanceof NoRespondersError || (error as Error).cause instanceof NoRespondersError
-      if (nobody && nats.info?.jetstream !== true) {
+      const noResponders = error instanceof NoRespondersError || (error as Error).cause instanceof NoRespondersError
+      if (noResponders && nats.info?.jetstream !== true) {
         throw new JetStreamStartError('NATS runs without JetStream: start nats-server with -js or a jetstream block.')
       }
       problem = (error as Error).message
     }
     if (performance.now() + RETRY_MS > until) throw new JetStreamStartError(`JetStream does not answer: ${problem}`)
-    await delay(RETRY_MS)
+    await sleep(RETRY_MS)
   }
 }
 
@@ -287,6 +289,23 @@ export function withoutSecrets(server: string): string {
   return server.replace(/^([a-z]+:\/\/)?[^@/]*@/, '$1')
 }
 
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
+/** Sends a request, and returns its JSON answer. @throws StorageError, also if the answer contains an error */
+export async function requestJson<T>(nats: NatsConnection, subject: string, body: string, ms: number): Promise<T> {
+  try {
+    const reply = await nats.request(subject, body, { timeout: ms })
+    const answer = reply.json<T & { readonly error?: { readonly description: string } }>()
+    if (answer.error !== undefined) throw new Error(answer.error.description)
+    return answer
+  } catch (error) {
+    throw new StorageError('unavailable', error)
+  }
+}
+
+/** The JSON value of a message; undefined if it is not JSON: other programs may publish on the same subject. */
+export function jsonOf(message: Msg): unknown {
+  try {
+    return message.json<unknown>()
+  } catch {
+    return undefined
+  }
 }

@@ -1,5 +1,5 @@
-// How a node shows NATS who it is, and sees who NATS is: TLS with an authority of one's own, a certificate of the node's,
-// credentials files. Passwords, tokens and nkeys are in jetstream-streams.test.ts.
+// Authentication between a node and NATS: TLS with a private authority, client certificates, and credentials files.
+// streams.test.ts covers passwords, tokens and nkeys.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -35,9 +35,9 @@ function tls(name: string, more = ''): string {
 
 type Options = Omit<JetStreamConnectionOptions, 'logger' | 'servers'>
 
-/** Opens, stores and reads: what a node does with it. */
+/** Connects, opens the stores and appends an entry. */
 async function use(url: string, options: Options): Promise<number> {
-  const stores = await openJetStreamStores({ connection: { servers: [url], patienceMs: 2_000, ...options } })
+  const stores = await openJetStreamStores({ connection: { servers: [url], startTimeoutMs: 2_000, ...options } })
   try {
     const { seq } = await stores.log.append('s', `in.${Math.random()}`, output(0), 0)
     return seq
@@ -46,8 +46,8 @@ async function use(url: string, options: Options): Promise<number> {
   }
 }
 
-async function refused(url: string, options: Options): Promise<string> {
-  const error = await use(url, { ...options, patienceMs: 300 }).then(
+async function rejection(url: string, options: Options): Promise<string> {
+  const error = await use(url, { ...options, startTimeoutMs: 300 }).then(
     () => undefined,
     (reason: unknown) => reason,
   )
@@ -61,38 +61,38 @@ describe('TLS', () => {
     server = await serve(tls('nats'))
   })
 
-  it('is used with an authority of our own, whether or not the URL asks for it', async () => {
+  it('is used with a private authority, with or without a tls: URL', async () => {
     expect(await use(server.url, { tls: { caFile: ours.caFile } })).toBeGreaterThan(0)
     expect(await use(server.url.replace('nats:', 'tls:'), { tls: { caFile: ours.caFile } })).toBeGreaterThan(0)
   })
 
-  it('is refused to a server whose authority nobody named, or another one than was named', async () => {
+  it('rejects a server of an unknown authority, or of another one than configured', async () => {
     const url = server.url.replace('nats:', 'tls:')
-    expect(await refused(url, {})).toMatch(/^NATS cannot be reached at tls:.*certificate.*PARLEY_NATS_CA/)
-    expect(await refused(url, { tls: { caFile: other.caFile } })).toMatch(/certificate.*PARLEY_NATS_CA/)
+    expect(await rejection(url, {})).toMatch(/^cannot connect to NATS at tls:.*certificate.*PARLEY_NATS_CA/)
+    expect(await rejection(url, { tls: { caFile: other.caFile } })).toMatch(/certificate.*PARLEY_NATS_CA/)
   })
 })
 
-describe('a server that wants to see certificates', () => {
+describe('a server that requires client certificates', () => {
   let server: NatsServer
   beforeAll(async () => {
     server = await serve(tls('strict', `ca_file: "${ours.caFile}", verify: true`))
   })
 
-  it("takes a node's, of the authority that it trusts", async () => {
+  it("accepts a node's certificate of its trusted authority", async () => {
     expect(await use(server.url, { tls: { caFile: ours.caFile, ...node } })).toBeGreaterThan(0)
   })
 
-  it('refuses none, and one of another authority', async () => {
+  it('rejects a missing certificate, and one of another authority', async () => {
     const { caFile } = ours
     const options = [{ caFile }, { caFile, ...stranger }]
-    const messages = await Promise.all(options.map((files) => refused(server.url, { tls: files })))
-    for (const message of messages) expect(message).toMatch(/^NATS cannot be reached/)
+    const messages = await Promise.all(options.map((files) => rejection(server.url, { tls: files })))
+    for (const message of messages) expect(message).toMatch(/^cannot connect to NATS/)
   })
 })
 
 describe('a credentials file', () => {
-  it('is used, and refused when it is of another installation, or not there', async () => {
+  it('is used, and is rejected if it belongs to another installation or is missing', async () => {
     const installation = installNatsJwt()
     const server = await serve(installation.config)
     const file = (name: string, text: string): string => {
@@ -101,11 +101,11 @@ describe('a credentials file', () => {
       return path
     }
     expect(await use(server.url, { credsFile: file('node.creds', installation.creds()) })).toBeGreaterThan(0)
-    expect(await refused(server.url, { credsFile: file('other.creds', installNatsJwt().creds()) })).toMatch(
-      /^NATS refuses the credentials/,
+    expect(await rejection(server.url, { credsFile: file('other.creds', installNatsJwt().creds()) })).toMatch(
+      /^NATS rejected the credentials/,
     )
-    expect(await refused(server.url, { credsFile: join(folder, 'absent.creds') })).toMatch(
-      /^the file of the credentials cannot be read/,
+    expect(await rejection(server.url, { credsFile: join(folder, 'absent.creds') })).toMatch(
+      /^cannot read the credentials file/,
     )
   })
 })

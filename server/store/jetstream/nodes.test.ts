@@ -1,4 +1,4 @@
-// The JetStream log as several nodes see it: one order, whoever appends and wherever one reads, whatever is lost in between.
+// The JetStream log on several nodes: one order for all writers and readers, even if messages between them are lost.
 
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { type Cursor, formatCursor } from '@parley/protocol'
@@ -26,7 +26,7 @@ afterAll(async () => {
   await server.dispose()
 })
 beforeEach(async () => {
-  harness = await JetStreamHarness.open(server, { log: { liveLimits: { activeTipMs: 300 } } })
+  harness = await JetStreamHarness.open(server, { log: { followLimits: { activeTipMs: 300 } } })
   here = harness.stores
   there = await harness.join()
 })
@@ -39,7 +39,7 @@ const begin = (): Cursor => formatCursor(here.log.epoch, 0)
 const seqsOf = async (log: SessionLog, session = 's'): Promise<number[]> =>
   (await collect(log, session, begin())).map(({ seq }) => seq)
 
-/** Follows, and waits for numbers. */
+/** A follower that records sequence numbers, and waits for them. */
 class Reader {
   readonly seen: number[] = []
   readonly lost: Error[] = []
@@ -50,32 +50,32 @@ class Reader {
     await log.follow(session, cursor, {
       entries: (entries) => {
         reader.seen.push(...entries.map(({ seq }) => seq))
-        reader.#tell()
+        reader.#notify()
       },
       lost: (error) => {
         reader.lost.push(error)
-        reader.#tell()
+        reader.#notify()
       },
     })
     return reader
   }
 
-  /** Resolves when it has seen so many entries, or is lost. */
+  /** Resolves when it has received this many entries, or was lost. */
   has(count: number): Promise<void> {
     return new Promise((done) => {
       this.#waiting = { count, done }
-      this.#tell()
+      this.#notify()
     })
   }
 
-  #tell(): void {
+  #notify(): void {
     if (this.#waiting !== undefined && (this.seen.length >= this.#waiting.count || this.lost.length > 0)) {
       this.#waiting.done()
     }
   }
 }
 
-/** What is done meanwhile is stored and never republished. */
+/** Appends during the work are stored but not republished. */
 async function unpublished<T>(work: () => Promise<T>): Promise<T> {
   const stream = `${harness.prefix.toUpperCase()}_SESSIONS`
   const { config } = (await nats.request(`$JS.API.STREAM.INFO.${stream}`)).json<{ config: Record<string, unknown> }>()
@@ -88,22 +88,22 @@ async function unpublished<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Those that do not come after the entry before them on their subject, and need it. */
-function unfollowed(entries: readonly Entry[]): string[] {
+/** Describes the entries that are not preceded by their predecessor on the subject, except rollups. */
+function gapsIn(entries: readonly Entry[]): string[] {
   const before = new Map<string, number>()
   return entries.flatMap(({ subject, seq, prev, rollup }) => {
     const known = before.get(subject) ?? 0
     before.set(subject, seq)
-    return rollup || prev === known ? [] : [`${seq} on ${subject} after ${known}, and not ${prev}`]
+    return rollup || prev === known ? [] : [`${seq} on ${subject} after ${known} instead of ${prev}`]
   })
 }
 
 describe('two nodes', () => {
-  it('give all readers all entries in one order, while both append', async () => {
+  it('deliver all entries in one order to all readers while both append', async () => {
     const readers = [await Reader.open(here.log), await Reader.open(there.log)]
-    const lanes = Array.from({ length: 8 }, (_, i) => appendMany((i % 2 ? here : there).log, 's', `run.${i}`, 60))
+    const appending = Array.from({ length: 8 }, (_, i) => appendMany((i % 2 ? here : there).log, 's', `run.${i}`, 60))
     const late = [Reader.open(here.log), Reader.open(there.log)]
-    const appended = (await Promise.all(lanes)).flat().map(({ seq }) => seq)
+    const appended = (await Promise.all(appending)).flat().map(({ seq }) => seq)
     appended.sort((a, b) => a - b)
     readers.push(...(await Promise.all(late)))
     for (const reader of readers) {
@@ -114,7 +114,7 @@ describe('two nodes', () => {
     expect(await seqsOf(there.log)).toEqual(appended)
   })
 
-  it('let one of two racing appends win, and tell the other which', async () => {
+  it('let one of two racing appends win, and reject the other with its number', async () => {
     for (let round = 0; round < 20; round++) {
       const results = await Promise.allSettled([
         here.log.append('s', `tool.${round}`, output(0), 0),
@@ -126,7 +126,7 @@ describe('two nodes', () => {
     }
   })
 
-  it('read each what the other has appended, from the moment it is acknowledged', async () => {
+  it('read each other’s appends as soon as they are acknowledged', async () => {
     await there.log.follow('followed', begin(), { entries: () => undefined })
     for (const session of ['followed', 'unfollowed']) {
       let last = 0
@@ -142,7 +142,7 @@ describe('two nodes', () => {
     }
   })
 
-  it('keep a session in one partition, for all of them', async () => {
+  it('agree on the partition of a session', async () => {
     await harness.close()
     await there.close()
     harness = await JetStreamHarness.open(server, { streams: { partitions: 3 } })
@@ -157,8 +157,8 @@ describe('two nodes', () => {
   })
 })
 
-describe('a loss of what was republished', () => {
-  it('is seen by the next entry of the same subject, and made good in order', async () => {
+describe('the loss of a republished message', () => {
+  it('is detected by the next entry of the subject, and repaired in order', async () => {
     const reader = await Reader.open(there.log)
     const first = await here.log.append('s', 'run.r', output(0), 0)
     const lost = await unpublished(() => appendMany(here.log, 's', 'run.r', 3, undefined, first.seq))
@@ -167,7 +167,7 @@ describe('a loss of what was republished', () => {
     expect(reader.seen).toEqual([first.seq, ...lost.map(({ seq }) => seq), next.seq])
   })
 
-  it('is seen by an entry whose appender knew more, and made good in order', async () => {
+  it('is detected by an entry whose appender knew the lost one, and repaired in order', async () => {
     const reader = await Reader.open(there.log)
     await here.log.follow('s', begin(), { entries: () => undefined })
     const first = await here.log.append('s', 'run.r', output(0), 0)
@@ -177,7 +177,7 @@ describe('a loss of what was republished', () => {
     expect(reader.seen).toEqual([first.seq, lost.seq, next.seq])
   })
 
-  it('is found after some seconds when nothing comes after it', async () => {
+  it('is detected within seconds without further entries', async () => {
     const reader = await Reader.open(there.log)
     const first = await here.log.append('s', 'run.r', output(0), 0)
     const lost = await unpublished(() => here.log.append('s', 'in.c', output(1), 0))
@@ -185,16 +185,16 @@ describe('a loss of what was republished', () => {
     expect(reader.seen).toEqual([first.seq, lost.seq])
   })
 
-  it('does not hide from whoever appended it', async () => {
+  it('does not affect the node that appended it', async () => {
     const reader = await Reader.open(here.log)
     const lost = await unpublished(() => here.log.append('s', 'in.c', output(1), 0))
     expect(reader.seen).toEqual([lost.seq])
   })
 
-  it('that is found after later entries were handed out loses the reader, who finds all in the log', async () => {
+  it('that is detected after later entries were delivered ends the reader, which then reads the log', async () => {
     const reader = await Reader.open(there.log)
     const lost = await unpublished(() => here.log.append('s', 'in.c', output(1), 0))
-    // Its appender follows nothing, so that its entry does not tell of the one before.
+    // The appender does not follow the session, so its entry does not name the lost one as known.
     const next = await here.log.append('s', 'run.r', output(2), 0)
     await reader.has(1)
     expect(reader.seen).toEqual([next.seq])
@@ -206,7 +206,7 @@ describe('a loss of what was republished', () => {
     expect(again.seen).toEqual([lost.seq, next.seq])
   })
 
-  it('is no loss when the leader changes and nothing was missed', async () => {
+  it('is not assumed after a leader change if nothing was lost', async () => {
     const reader = await Reader.open(there.log)
     const before = await appendMany(here.log, 's', 'run.r', 5)
     const stream = `${harness.prefix.toUpperCase()}_SESSIONS`
@@ -218,9 +218,9 @@ describe('a loss of what was republished', () => {
   })
 })
 
-describe('following while runs are rolled up', () => {
-  it('loses nobody who is compared with the log meanwhile, and gives nothing without the one before it', async () => {
-    // What was rolled up under the comparison, and had come live, was taken for an entry that was seen too late.
+describe('following while runs are compacted', () => {
+  it('ends no reader that is compared with the log, and delivers no entry without its predecessor', async () => {
+    // Regression: a live entry that was compacted during the comparison was mistaken for one detected too late.
     const entries: Entry[] = []
     const lost: Error[] = []
     await there.log.follow('s', begin(), {
@@ -228,65 +228,66 @@ describe('following while runs are rolled up', () => {
       lost: (error) => lost.push(error),
     })
     let done = false
-    const lane = async (subject: string, length: number): Promise<number> => {
+    const appendUntilDone = async (subject: string, length: number): Promise<number> => {
       for (let last = 0, index = 0; ; index++) {
         const rollup = index % length === length - 1
         last = (await here.log.append('s', subject, output(index), last, { rollup })).seq
         if (done && rollup) return last
       }
     }
-    const lanes = [lane('run.a', 3), lane('run.b', 10), lane('run.c', 50)]
+    const appending = [appendUntilDone('run.a', 3), appendUntilDone('run.b', 10), appendUntilDone('run.c', 50)]
     const stream = `${harness.prefix.toUpperCase()}_SESSIONS`
     for (let round = 0; round < 100; round++) {
       nats.publish(`$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.${stream}`, '{}')
-      // It takes its turn among the appends.
+      // It is ordered among the appends.
       await here.log.last('s', 'run.a')
     }
     done = true
-    const ends = Math.max(...(await Promise.all(lanes)))
+    const ends = Math.max(...(await Promise.all(appending)))
     await collect(there.log, 's', formatCursor(here.log.epoch, ends - 1))
     expect(lost).toEqual([])
     expect(entries.at(-1)?.seq).toBe(ends)
-    expect(unfollowed(entries)).toEqual([])
+    expect(gapsIn(entries)).toEqual([])
   })
 })
 
-describe('reading while runs are rolled up', () => {
-  it('shows a newcomer no entry without the one before it, nor an end that nobody was given', async () => {
-    // What was rolled up by something newer than what he was given first was missing, though he was given what followed.
+describe('reading while runs are compacted', () => {
+  it('gives a new node no entry without its predecessor', async () => {
+    // Regression: entries were missing that a rollup after the first batch had replaced, and later entries were
+    // delivered.
     let done = false
-    const lane = async (subject: string, length: number): Promise<void> => {
+    const appendUntilDone = async (subject: string, length: number): Promise<void> => {
       for (let last = 0, index = 0; !done; index++) {
         const rollup = index % length === length - 1
         last = (await here.log.append('s', subject, output(index), last, { rollup })).seq
       }
     }
-    const lanes = [lane('run.a', 4), lane('run.b', 20)]
+    const appending = [appendUntilDone('run.a', 4), appendUntilDone('run.b', 20)]
     const found: string[] = []
     for (let round = 0; round < 40; round++) {
-      const newcomer = await harness.join()
+      const newNode = await harness.join()
       const followed: Entry[] = []
-      // As a door does: it follows from the head, and reads what was before; and as a session does.
-      const take = { entries: (more: readonly Entry[]) => void (round % 2 === 0 && followed.push(...more)) }
-      await newcomer.log.follow('s', round % 2 === 0 ? begin() : await newcomer.log.head('s'), take)
-      const entries = round % 2 === 0 ? followed : await collect(newcomer.log, 's', begin())
-      await newcomer.close()
-      found.push(...unfollowed(entries))
+      // Half of the rounds follow from the beginning; the others follow from the head, and read the earlier entries.
+      const follower = { entries: (more: readonly Entry[]) => void (round % 2 === 0 && followed.push(...more)) }
+      await newNode.log.follow('s', round % 2 === 0 ? begin() : await newNode.log.head('s'), follower)
+      const entries = round % 2 === 0 ? followed : await collect(newNode.log, 's', begin())
+      await newNode.close()
+      found.push(...gapsIn(entries))
     }
     done = true
-    await Promise.all(lanes)
+    await Promise.all(appending)
     expect(found).toEqual([])
   })
 
-  it('gives no entry without the one before it, unless that was replaced', async () => {
+  it('returns no entry without its predecessor, unless a rollup replaced that', async () => {
     let done = false
-    const lane = async (subject: string, length: number): Promise<void> => {
+    const appendUntilDone = async (subject: string, length: number): Promise<void> => {
       for (let last = 0, index = 0; !done; index++) {
         const rollup = index % length === length - 1
         last = (await here.log.append('s', subject, output(index), last, { rollup })).seq
       }
     }
-    const lanes = [lane('run.a', 5), lane('run.b', 23), lane('run.c', 90)]
+    const appending = [appendUntilDone('run.a', 5), appendUntilDone('run.b', 23), appendUntilDone('run.c', 90)]
     let after = 0
     let read = 0
     for (let round = 0; round < 150; round++) {
@@ -298,22 +299,22 @@ describe('reading while runs are rolled up', () => {
         else expect(rollup || prev === known).toBe(true)
         before.set(subject, seq)
       }
-      // What replaced an entry that is missing stands in it, too: no lane is left out.
+      // The rollups of missing entries are included, so no subject is missing.
       if (after === 0 && round > 2) expect([...before.keys()].sort()).toEqual(['run.a', 'run.b', 'run.c'])
       read += entries.length
-      // From the beginning, from where it was, and from somewhere between.
+      // Next read: from the end of this one, from the beginning, or from the middle.
       if (round % 3 === 0) after = entries.at(-1)?.seq ?? after
       else if (round % 3 === 1) after = 0
       else after = entries[Math.floor(entries.length / 2)]?.seq ?? after
     }
     done = true
-    await Promise.all(lanes)
+    await Promise.all(appending)
     expect(read).toBeGreaterThan(1000)
   })
 })
 
 describe('many readers', () => {
-  it('of one session cost one replay', async () => {
+  it('of one session cause one replay', async () => {
     const entries = await appendMany(here.log, 's', 'run.r', 100)
     const requests: string[] = []
     const stream = `${harness.prefix.toUpperCase()}_SESSIONS`
@@ -326,12 +327,12 @@ describe('many readers', () => {
     const reads = await Promise.all(Array.from({ length: 200 }, () => seqsOf(there.log)))
     for (const read of reads) expect(read).toEqual(entries.map(({ seq }) => seq))
     await nats.flush()
-    // The last entry of its one subject, those before it one by one, and the many before them.
+    // The last entry of the only subject, its predecessors one by one, and a range of the older ones.
     expect(requests).toHaveLength(1 + 32 + 1)
     watch.unsubscribe()
   })
 
-  it('are given more than the cache holds', async () => {
+  it('receive more entries than the cache can hold', async () => {
     await there.close()
     there = await harness.join({ log: { cache: { sessionBytes: 20_000, bytes: 50_000 } } })
     const expected: number[] = []
@@ -350,7 +351,7 @@ describe('many readers', () => {
 })
 
 describe('an event larger than a message', () => {
-  it('is stored in parts, followed live, read by all, and swept', async () => {
+  it('is stored in parts, delivered live, read on every node, and trimmed', async () => {
     const text = 'é'.repeat(1_200_000)
     const readers = [await Reader.open(here.log), await Reader.open(there.log)]
     const small = await here.log.append('s', 'run.r', output(0), 0)

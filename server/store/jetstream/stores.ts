@@ -1,5 +1,5 @@
-// openJetStreamStores: the log, the transcripts and the run queue of one prefix on NATS JetStream, over one connection,
-// for a node of which there may be many. What is refused at the start is refused in words.
+// openJetStreamStores: opens all stores of one prefix on NATS JetStream, over one connection, for one of any number of
+// nodes. A start that fails throws an error that says what to do.
 import { type Logger, pino } from 'pino'
 import type { AppendYield } from '../ports/append-yield.ts'
 import type { DeletionList } from '../ports/deletion-list.ts'
@@ -30,14 +30,14 @@ export interface JetStreamStoresOptions {
   readonly streams?: JetStreamStreamsOptions
   /** Default: 7 days and 4 GB. */
   readonly retention?: Partial<Retention>
-  /** Sessions with entries past their time that no transcript covers: fold them, and the next sweep takes them. */
-  readonly uncovered?: (sessions: ReadonlySet<string>) => void
+  /** Called with sessions whose expired entries no transcript covers: compact them, and the next sweep trims them. */
+  readonly onUncovered?: (sessions: ReadonlySet<string>) => void
   /** Unix milliseconds; default `Date.now`. */
   readonly now?: () => number
   readonly logger?: Logger
-  /** Bytes of recent entries that are kept in memory. */
+  /** Bytes of recent entries to cache in memory. */
   readonly cacheBytes?: number
-  readonly log?: Partial<Pick<JetStreamLogOptions, 'graceMs' | 'sweepIntervalMs' | 'cache' | 'limits' | 'liveLimits'>>
+  readonly log?: Partial<Pick<JetStreamLogOptions, 'graceMs' | 'sweepIntervalMs' | 'cache' | 'limits' | 'followLimits'>>
   /** Milliseconds that `close` waits for handlers; default 5,000. */
   readonly closeTimeoutMs?: number
 }
@@ -55,7 +55,7 @@ export interface JetStreamStores {
   readonly runNotices: RunNotices
   readonly connection: JetStreamConnection
   readonly outage: Pick<Outage, 'onChange'>
-  /** Hands runs over, waits for answers, and ends the connection. Idempotent. */
+  /** Hands runs over, waits for requests in progress, and closes the connection. Idempotent. */
   close(): Promise<void>
 }
 
@@ -78,7 +78,7 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       retention: { ...RETENTION, ...options.retention },
       now: options.now ?? Date.now,
       logger,
-      ...(options.uncovered === undefined ? {} : { uncovered: options.uncovered }),
+      ...(options.onUncovered === undefined ? {} : { onUncovered: options.onUncovered }),
       ...(options.cacheBytes === undefined ? {} : { cache: { bytes: options.cacheBytes } }),
       ...options.log,
     })
@@ -95,7 +95,7 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
     const presenceNews = new JetStreamPresenceNews(connection, streams.prefix)
     const usage = new JetStreamUsageLedger(connection, streams)
     const runNotices = new JetStreamRunNotices(connection, streams.prefix)
-    const outage = new Outage({ reach: log.reach, caughtUp: () => log.state.state === 'live' })
+    const outage = new Outage({ health: log.health, caughtUp: () => log.state.state === 'live' })
     let closing: Promise<void> | undefined
     const close = async (): Promise<void> => {
       outage.close()

@@ -1,4 +1,4 @@
-// Connecting to NATS and opening the streams: what is created, and what the start says when something is wrong.
+// Connecting to NATS and opening the streams: what is created, and the errors of a failed start.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { jetstreamManager } from '@nats-io/jetstream'
@@ -22,12 +22,12 @@ afterEach(async () => {
 })
 
 async function open(options: Partial<JetStreamConnectionOptions> = {}): Promise<JetStreamConnection> {
-  const connection = await JetStreamConnection.open({ servers: [server.url], patienceMs: 300, logger, ...options })
+  const connection = await JetStreamConnection.open({ servers: [server.url], startTimeoutMs: 300, logger, ...options })
   disposals.push(() => connection.close())
   return connection
 }
 
-/** A server of its own. */
+/** Starts a server for one test. */
 async function serve(options: Parameters<typeof NatsServer.start>[0]): Promise<NatsServer> {
   const other = await NatsServer.start(options)
   disposals.push(() => other.dispose())
@@ -44,25 +44,27 @@ async function problem(promise: Promise<unknown>): Promise<string> {
 }
 
 describe('opening the streams', () => {
-  it('creates them once: all who come agree on one epoch, also those who come at the same time', async () => {
+  it('creates them once, so that nodes that start at the same time or later have the same epoch', async () => {
     const connections = await Promise.all([open(), open(), open()])
-    const opened = await Promise.all(connections.map((one) => openStreams(one, { prefix: 'race', partitions: 3 })))
+    const opened = await Promise.all(
+      connections.map((connection) => openStreams(connection, { prefix: 'race', partitions: 3 })),
+    )
     expect(new Set(opened.map(({ epoch }) => epoch)).size).toBe(1)
     expect(opened[0]?.partitions.map(({ stream }) => stream)).toEqual([0, 1, 2].map((i) => `RACE_SESSIONS_${i}`))
     const again = await openStreams(connections[0] as JetStreamConnection, { prefix: 'race', partitions: 3 })
     expect(again.epoch).toBe(opened[0]?.epoch)
   })
 
-  it('has another epoch when a stream of sessions was made anew', async () => {
+  it('has another epoch after a session stream was recreated', async () => {
     const connection = await open()
-    const options: JetStreamStreamsOptions = { prefix: 'anew', partitions: 2 }
+    const options: JetStreamStreamsOptions = { prefix: 'recreated', partitions: 2 }
     const before = await openStreams(connection, options)
     const manager = await jetstreamManager(connection.nats)
-    await manager.streams.delete('ANEW_SESSIONS_1')
+    await manager.streams.delete('RECREATED_SESSIONS_1')
     expect((await openStreams(connection, options)).epoch).not.toBe(before.epoch)
   })
 
-  it('spreads sessions evenly, and always in the same way', async () => {
+  it('distributes sessions evenly, and always in the same way', async () => {
     const { partitionOf } = await openStreams(await open(), { prefix: 'spread', partitions: 4 })
     const counts = new Map<string, number>()
     for (let i = 0; i < 4000; i++) {
@@ -73,38 +75,38 @@ describe('opening the streams', () => {
     expect(partitionOf('a-session').log).toBe('spread.log.p1')
   })
 
-  it('says which field of a stream differs, and leaves it as it is', async () => {
+  it('names the field of a stream that differs, and does not change it', async () => {
     const connection = await open()
     await openStreams(connection, { prefix: 'differs' })
     expect(await problem(openStreams(connection, { prefix: 'differs', maxBytes: 1_000_000 }))).toMatch(
-      /DIFFERS_SESSIONS is configured differently: max_bytes should be 1000000, and is -1\. Change the settings/,
+      /DIFFERS_SESSIONS is configured differently: max_bytes should be 1000000, and is -1\. Adapt the settings/,
     )
     await expect(openStreams(connection, { prefix: 'differs' })).resolves.toBeDefined()
   })
 
-  it('says when there are too few servers for the replicas', async () => {
+  it('reports too few servers for the replicas', async () => {
     expect(await problem(openStreams(await open(), { prefix: 'replicas', replicas: 3 }))).toMatch(
-      /REPLICAS_SESSIONS cannot be opened: .*PARLEY_NATS_REPLICAS needs as many servers/,
+      /^cannot open stream REPLICAS_SESSIONS: .*PARLEY_NATS_REPLICAS requires as many servers/,
     )
   })
 })
 
 describe('connecting', () => {
-  it('says where NATS could not be reached, without the secrets of the URL', async () => {
+  it('names the unreachable URL without its secrets', async () => {
     const message = await problem(open({ servers: ['nats://me:hush@127.0.0.1:1'] }))
-    expect(message).toMatch(/^NATS cannot be reached at nats:\/\/127\.0\.0\.1:1: /)
+    expect(message).toMatch(/^cannot connect to NATS at nats:\/\/127\.0\.0\.1:1: /)
     expect(message).not.toContain('hush')
   })
 
-  it('waits for a server that is about to start', async () => {
+  it('waits for a server that starts later', async () => {
     const late = await serve({})
     await late.kill()
-    const opening = open({ servers: [late.url], patienceMs: 20_000 })
+    const opening = open({ servers: [late.url], startTimeoutMs: 20_000 })
     await late.start()
     expect((await opening).state).toBe('live')
   })
 
-  it('says that JetStream is off', async () => {
+  it('reports that JetStream is disabled', async () => {
     const plain = await serve({ jetstream: false })
     expect(await problem(open({ servers: [plain.url] }))).toMatch(
       /^NATS runs without JetStream: start nats-server with/,
@@ -114,13 +116,13 @@ describe('connecting', () => {
   it.each([
     ['user and password', 'user: parley, password: hush', { user: 'parley', password: 'hush' }],
     ['a token', 'token: hush', { token: 'hush' }],
-  ])('uses %s, and says when they are wrong', async (_, authorization, credentials) => {
+  ])('uses %s, and reports wrong credentials', async (_, authorization, credentials) => {
     const guarded = await serve({ config: `authorization { ${authorization} }` })
     await expect(open({ servers: [guarded.url], ...credentials })).resolves.toBeDefined()
-    expect(await problem(open({ servers: [guarded.url], token: 'wrong' }))).toMatch(/^NATS refuses the credentials/)
+    expect(await problem(open({ servers: [guarded.url], token: 'wrong' }))).toMatch(/^NATS rejected the credentials/)
   })
 
-  it('uses the seed in a file of an nkey', async () => {
+  it('uses an nkey seed file', async () => {
     const user = nkeys.createUser()
     const seed = Buffer.from(user.getSeed()).toString()
     const guarded = await serve({ config: `authorization { users: [{ nkey: ${user.getPublicKey()} }] }` })
@@ -128,20 +130,20 @@ describe('connecting', () => {
     writeFileSync(nkeyFile, `${seed}\n`)
     await expect(open({ servers: [guarded.url], nkeyFile })).resolves.toBeDefined()
     expect(await problem(open({ servers: [guarded.url], nkeyFile: `${nkeyFile}.absent` }))).toMatch(
-      /^the file of the nkey seed cannot be read/,
+      /^cannot read the nkey seed file/,
     )
   })
 
-  it('says which permissions are missing', async () => {
+  it('names the missing permissions', async () => {
     const guarded = await serve({
       config:
         'authorization { users: [{ user: u, password: p, permissions: { publish: ["$JS.API.INFO"], subscribe: ">" } }] }',
     })
     const connection = await open({ servers: [guarded.url], user: 'u', password: 'p' })
-    expect(await problem(openStreams(connection))).toMatch(/The NATS user needs to publish and subscribe/)
+    expect(await problem(openStreams(connection))).toMatch(/Allow the NATS user to publish and subscribe/)
   })
 
-  it('is away when the server dies, and live when it is back', async () => {
+  it('is away after the server dies, and live after it restarts', async () => {
     const mortal = await serve({})
     const connection = await open({ servers: [mortal.url] })
     const states: string[] = []

@@ -1,4 +1,4 @@
-// JetStreamTranscriptStore: the contract of every store, and saves that are lost, large, or race between nodes.
+// JetStreamTranscriptStore: the contract of every store, and saves that fail, are large, or race between nodes.
 import { randomBytes } from 'node:crypto'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { pino } from 'pino'
@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer } from '../../../bench/cluster/nats-server.ts'
 import { type TranscriptStoreHarness, transcriptStoreContract } from '../contracts/transcript-store.contract.ts'
 import { Conflict } from '../ports/errors.ts'
-import type { FoldedEntry, Transcript } from '../ports/transcript-store.ts'
+import type { CompactedEntry, Transcript } from '../ports/transcript-store.ts'
 import { JetStreamConnection } from './connection.ts'
 import { openStreams, type Streams } from './streams.ts'
 import { JetStreamTranscriptStore } from './transcript-store.ts'
@@ -67,7 +67,7 @@ async function open(): Promise<TranscriptStoreHarness> {
 
 transcriptStoreContract('JetStreamTranscriptStore', open)
 
-const entry = (seq: number, text = ''): FoldedEntry => ({
+const entry = (seq: number, text = ''): CompactedEntry => ({
   seq,
   time: 1_700_000_000_000,
   json: JSON.stringify({ text }),
@@ -80,7 +80,7 @@ const transcript = (fields: Partial<Transcript> = {}): Omit<Transcript, 'revisio
   ...fields,
 })
 
-/** Names of all that is stored for a session beside its head. */
+/** The subjects of all messages of a session's transcript except its head. */
 async function partsOf({ connection, streams }: Node, session: string): Promise<string[]> {
   const manager = await jetstreamManager(connection.nats)
   const filter = `${streams.prefix}.transcript.${session}.>`
@@ -88,11 +88,11 @@ async function partsOf({ connection, streams }: Node, session: string): Promise<
   return Object.keys(state.subjects ?? {})
 }
 
-/** Of what tells nobody that it has happened; the bound is the machine's patience. */
+/** For changes without an event to wait for. The timeout allows for a slow machine. */
 const WAIT = { timeout: 20_000, interval: 20 }
 
 describe('transcripts on several nodes', () => {
-  it('have one winner of a race, whose segments are read everywhere; those of the others are removed', async () => {
+  it('have one winner of a race; only the winner’s segments remain', async () => {
     const prefix = freshPrefix()
     const all = await Promise.all([openNode(prefix), openNode(prefix), openNode(prefix)])
     const results = await Promise.allSettled(
@@ -106,7 +106,7 @@ describe('transcripts on several nodes', () => {
     await expect.poll(() => partsOf(all[0] as Node, 's'), WAIT).toHaveLength(1)
   })
 
-  it('are saved upon what another node saved, though this one remembers an older revision', async () => {
+  it('are saved after another node’s save, although this node has cached an older revision', async () => {
     const prefix = freshPrefix()
     const [one, two] = [await openNode(prefix), await openNode(prefix)]
     await one.transcripts.save('s', transcript({ sealed: 1 }), 0, [[entry(1)]])
@@ -119,7 +119,7 @@ describe('transcripts on several nodes', () => {
     }
   })
 
-  it('tell how far they cover a session, in their epoch alone', async () => {
+  it('cover a session only in their own epoch', async () => {
     const { transcripts } = await openNode(freshPrefix())
     expect(await transcripts.covered('s', 'epoch')).toBe(0)
     await transcripts.save('s', transcript(), 0)
@@ -130,7 +130,7 @@ describe('transcripts on several nodes', () => {
 describe('a transcript larger than a message of NATS', () => {
   const large = (mark: string) => [entry(1, `${mark}${'漢😀'.repeat(400_000)}`), entry(2, 'x'.repeat(1_500_000))]
 
-  it('is stored in parts, of which none is left when it is replaced', async () => {
+  it('is stored in parts, which are removed when it is replaced', async () => {
     const node = await openNode(freshPrefix())
     await node.transcripts.save('s', transcript({ entries: large('a') }), 0)
     expect(await node.transcripts.load('s')).toEqual({ ...transcript({ entries: large('a') }), revision: 1 })
@@ -140,13 +140,13 @@ describe('a transcript larger than a message of NATS', () => {
     await expect.poll(() => partsOf(node, 's'), WAIT).toHaveLength(0)
   })
 
-  it('has segments in parts', async () => {
+  it('stores segments in parts', async () => {
     const node = await openNode(freshPrefix())
     await node.transcripts.save('s', transcript({ sealed: 1 }), 0, [large('b')])
     expect(await node.transcripts.segment('s', 0)).toEqual(large('b'))
   })
 
-  it('is read whole, old or new, while it is replaced again and again', async () => {
+  it('is read completely, old or new, while it is replaced repeatedly', async () => {
     const prefix = freshPrefix()
     const [writer, reader] = [await openNode(prefix), await openNode(prefix)]
     await writer.transcripts.save('s', transcript({ entries: large('0') }), 0)

@@ -1,22 +1,23 @@
-// JetStreamTranscriptStore: one head message a session, replaced by compare-and-append, so that a save is one step. What
-// does not fit beside it, the sealed segments and a very large body, is stored before the head, under names that no
-// other save uses, and is true only because the head names it: a save that lost, or died, leaves nothing that is read.
+// JetStreamTranscriptStore: one head message per session, replaced by compare-and-append, so that a save is atomic.
+// Segments and very large bodies are stored before the head, under names that no other save uses, and are valid only if
+// the head names them. So a save that lost the compare, or crashed, leaves nothing that is read.
 //
 //   <prefix>.transcript.<session>                        the head: revision, cursor, names of segments, and the body
-//   <prefix>.transcript.<session>.<save>.<n>.<part>      segment n, as that save sealed it
-//   <prefix>.transcript.<session>.<save>.body.<part>     the body of that save, when it is too large for one message
+//   <prefix>.transcript.<session>.<save>.<n>.<part>      segment n, stored by that save
+//   <prefix>.transcript.<session>.<save>.body.<part>     the body of that save, if it is too large for one message
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Cursor, parseCursor } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Seq } from '../ports/entry.ts'
-import { presently } from '../ports/epoch.ts'
+import { withCurrentEpoch } from '../ports/epoch.ts'
 import { Conflict, StorageError } from '../ports/errors.ts'
 import type { Subscription } from '../ports/session-log.ts'
-import type { FoldedEntry, Transcript, TranscriptStore } from '../ports/transcript-store.ts'
+import type { CompactedEntry, Transcript, TranscriptStore } from '../ports/transcript-store.ts'
 import type { JetStreamConnection } from './connection.ts'
 import { DirectReader } from './log/direct-reader.ts'
 import { Publisher } from './log/publisher.ts'
-import { escapeToken, type StoredMessage } from './log/record.ts'
+import { escapeToken, type StoredMessage, splitFields } from './log/record.ts'
 import { purge } from './maintenance/purge.ts'
 import type { Streams } from './streams.ts'
 
@@ -26,39 +27,39 @@ export interface JetStreamTranscriptStoreOptions {
   readonly logger: Logger
 }
 
-/** Where a text lies: `<save>/<parts>`. */
-type Place = string
+/** Names a stored text: `<save>/<parts>`. */
+type Location = string
 
 interface Head {
-  /** Of its message. */
+  /** The sequence number of its message. */
   readonly seq: Seq
   readonly revision: number
   readonly cursor: string
   /** The save that wrote it. */
   readonly save: string
-  /** How many messages the body lies in; 0: in the head's own. */
+  /** The number of messages that store the body; 0: the head contains it. */
   readonly parts: number
   readonly body: string
 }
 
 interface Body extends Omit<Transcript, 'revision' | 'cursor'> {
-  readonly segments: readonly Place[]
+  readonly segments: readonly Location[]
 }
 
-/** What a save has to know of the one before it. */
-interface Known extends Pick<Head, 'seq' | 'revision' | 'cursor' | 'save' | 'parts'> {
-  readonly segments: readonly Place[]
+/** What a save needs to know about the previous one. */
+interface KnownHead extends Pick<Head, 'seq' | 'revision' | 'cursor' | 'save' | 'parts'> {
+  readonly segments: readonly Location[]
 }
 
 const FORMAT = '1'
-/** Sessions whose last head is remembered, so that a save need not read it again. */
+/** Sessions whose last head is cached, so that a save need not read it again. */
 const KNOWN_MAX = 10_000
-/** For the headers and the head's own fields. */
-const SPARE_BYTES = 4 * 1024
-/** A UTF-16 code unit takes three bytes of UTF-8 at most. */
+/** Reserved for the message's headers and the head's own fields. */
+const HEAD_BYTES = 4 * 1024
+/** A UTF-16 code unit takes at most three bytes of UTF-8. */
 const UNIT_BYTES = 3
-/** A server that answers a Direct Get may lag, and a body may be replaced while it is read. */
-const TRIES = 100
+/** Attempts of a read: the answering server may lag, and a body may be replaced during the read. */
+const ATTEMPTS = 100
 const LAG_MS = 20
 const PURGE_MS = 5_000
 
@@ -67,7 +68,7 @@ export class JetStreamTranscriptStore implements TranscriptStore {
   readonly #publisher: Publisher
   readonly #reader: DirectReader
   readonly #states: Subscription
-  readonly #known = new Map<string, Known>()
+  readonly #known = new Map<string, KnownHead>()
   #closed = false
 
   constructor(options: JetStreamTranscriptStoreOptions) {
@@ -84,43 +85,43 @@ export class JetStreamTranscriptStore implements TranscriptStore {
 
   async load(session: string): Promise<Transcript | undefined> {
     let head = await this.#read(session)
-    // What this node saved, it reads: the one that answered lags.
+    // A node always reads its own saves: an older revision comes from a lagging server.
     const known = this.#known.get(session)
-    if (known !== undefined && (head?.revision ?? 0) < known.revision) head = await this.#current(session)
-    const found = await this.#open(session, head)
+    if (known !== undefined && (head?.revision ?? 0) < known.revision) head = await this.#readFromLeader(session)
+    const found = await this.#loadBody(session, head)
     if (found === undefined) return undefined
     const { segments: _, ...body } = found.body
     return {
       ...body,
       revision: found.head.revision,
-      cursor: presently(this.#options.streams.epochs, found.head.cursor),
+      cursor: withCurrentEpoch(this.#options.streams.epochs, found.head.cursor),
     }
   }
 
-  async segment(session: string, number: number): Promise<readonly FoldedEntry[] | undefined> {
-    // A sealed segment keeps its place for good.
-    let place = this.#known.get(session)?.segments[number]
-    place ??= (await this.#open(session, await this.#read(session)))?.body.segments[number]
-    if (place === undefined) return undefined
-    const text = await this.#text(this.#name(session, place, `${number}`), partsOf(place))
-    if (text === undefined) throw new StorageError('unavailable', 'a segment is not there')
-    return JSON.parse(text) as readonly FoldedEntry[]
+  async segment(session: string, number: number): Promise<readonly CompactedEntry[] | undefined> {
+    // The location of a segment never changes.
+    let location = this.#known.get(session)?.segments[number]
+    location ??= (await this.#loadBody(session, await this.#read(session)))?.body.segments[number]
+    if (location === undefined) return undefined
+    const text = await this.#text(this.#name(session, location, `${number}`), partsOf(location))
+    if (text === undefined) throw new StorageError('unavailable', 'a segment of the transcript is missing')
+    return JSON.parse(text) as readonly CompactedEntry[]
   }
 
   async save(
     session: string,
     transcript: Omit<Transcript, 'revision'>,
     expect: number,
-    sealing: readonly (readonly FoldedEntry[])[] = [],
+    sealing: readonly (readonly CompactedEntry[])[] = [],
   ): Promise<void> {
     if (this.#closed) throw new StorageError('unavailable')
     let known = this.#known.get(session)
-    if (known?.revision !== expect) known = await this.#know(session)
+    if (known?.revision !== expect) known = await this.#refresh(session)
     if ((known?.revision ?? 0) !== expect) throw new Conflict(known?.revision ?? 0)
     const save = randomBytes(6).toString('base64url')
     const { cursor, ...rest } = transcript
     const first = transcript.sealed - sealing.length
-    const segments: Place[] = [...(known?.segments ?? [])]
+    const segments: Location[] = [...(known?.segments ?? [])]
     await Promise.all(
       sealing.map(async (entries, i) => {
         const parts = await this.#store(this.#name(session, save, `${first + i}`), JSON.stringify(entries))
@@ -136,34 +137,36 @@ export class JetStreamTranscriptStore implements TranscriptStore {
     const saved = { revision: expect + 1, cursor, save, parts, segments }
     if (outcome.stored !== undefined) this.#remember(session, { seq: outcome.stored, ...saved })
     else {
-      // An answer may have been lost: what won may be this very save.
-      const won = await this.#know(session)
-      if (won?.save !== save) {
-        if (sealing.length > 0 || !inline) this.#purge(`${subject}.${save}.>`)
-        throw new Conflict(won?.revision ?? 0)
+      // The acknowledgement may have been lost, so this save may be the winner.
+      const winner = await this.#refresh(session)
+      if (winner?.save !== save) {
+        if (sealing.length > 0 || !inline) this.#purgeUnused(`${subject}.${save}.>`)
+        throw new Conflict(winner?.revision ?? 0)
       }
     }
-    // Whoever reads it now finds it gone, and reads the new head.
-    if (known !== undefined && known.parts > 0) this.#purge(`${this.#name(session, known.save, 'body')}.*`)
+    // A reader that finds the old body missing reads the new head.
+    if (known !== undefined && known.parts > 0) this.#purgeUnused(`${this.#name(session, known.save, 'body')}.*`)
   }
 
   async purge(session: string, cursor?: Cursor): Promise<void> {
     if (this.#closed) throw new StorageError('unavailable')
     const { connection, streams } = this.#options
     const subject = this.#subject(session)
-    if (cursor !== undefined) await this.#empty(session, cursor)
+    if (cursor !== undefined) await this.#replaceByEmpty(session, cursor)
     else await purge(connection.nats, streams.transcripts, { filter: subject })
     this.#known.delete(session)
     await purge(connection.nats, streams.transcripts, { filter: `${subject}.>` })
   }
 
-  /** How far the session's transcript goes in this epoch; 0 when there is none. @throws StorageError */
+  /** The last entry that the transcript covers, in this epoch; 0 without a transcript. @throws StorageError */
   async covered(session: string, epoch: string): Promise<Seq> {
-    const position = parseCursor(presently(this.#options.streams.epochs, (await this.#read(session))?.cursor ?? ''))
+    const position = parseCursor(
+      withCurrentEpoch(this.#options.streams.epochs, (await this.#read(session))?.cursor ?? ''),
+    )
     return position?.epoch === epoch ? position.seq : 0
   }
 
-  /** Waits for saves that are under way; later ones are refused. */
+  /** Rejects new saves, and waits for those in progress. */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
@@ -172,11 +175,11 @@ export class JetStreamTranscriptStore implements TranscriptStore {
     this.#states.close()
   }
 
-  /** Puts an empty transcript into the place of whatever is there. */
-  async #empty(session: string, cursor: Cursor): Promise<void> {
+  /** Replaces the transcript by an empty one. */
+  async #replaceByEmpty(session: string, cursor: Cursor): Promise<void> {
     const body = JSON.stringify({ sealed: 0, entries: [], commands: [], segments: [] } satisfies Body)
-    for (let attempt = 1; attempt <= TRIES; attempt++) {
-      const head = await this.#current(session)
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      const head = await this.#readFromLeader(session)
       const payload = [FORMAT, (head?.revision ?? 0) + 1, cursor, 'none', 0, body].join('\t')
       const { stored } = await this.#publisher.publish({
         subject: this.#subject(session),
@@ -185,67 +188,68 @@ export class JetStreamTranscriptStore implements TranscriptStore {
       })
       if (stored !== undefined) return
     }
-    throw new StorageError('unavailable', 'others save all the time')
+    throw new StorageError('unavailable', 'other saves won every attempt')
   }
 
   get #maxBytes(): number {
-    return this.#options.connection.maxPayload - SPARE_BYTES
+    return this.#options.connection.maxPayload - HEAD_BYTES
   }
 
   #subject(session: string): string {
     return `${this.#options.streams.prefix}.transcript.${escapeToken(session)}`
   }
 
-  /** @param place of a segment, or the save of a body */
-  #name(session: string, place: Place, what: string): string {
-    return `${this.#subject(session)}.${place.split('/')[0]}.${what}`
+  /** @param location of a segment, or the save of a body */
+  #name(session: string, location: Location, content: string): string {
+    return `${this.#subject(session)}.${location.split('/')[0]}.${content}`
   }
 
-  /** As a server has it that may lag. */
+  /** Reads the head from any server, which may lag. */
   async #read(session: string): Promise<Head | undefined> {
-    const [message] = await this.#reader.lasts(this.#options.streams.transcripts, [this.#subject(session)])
+    const [message] = await this.#reader.lastBySubject(this.#options.streams.transcripts, [this.#subject(session)])
     return message === undefined ? undefined : readHead(message)
   }
 
-  /** As the stream's leader has it. */
-  async #current(session: string): Promise<Head | undefined> {
+  /** Reads the current head, as known by the stream's leader. */
+  async #readFromLeader(session: string): Promise<Head | undefined> {
     const subject = this.#subject(session)
-    for (let attempt = 1; attempt <= TRIES; attempt++) {
-      const seq = await this.#publisher.ask(subject, subject)
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      const seq = await this.#publisher.lastSeq(subject, subject)
       if (seq === 0) return undefined
       const message = await this.#reader.message(this.#options.streams.transcripts, seq)
       if (message !== undefined) return readHead(message)
-      await delay(LAG_MS)
+      await sleep(LAG_MS)
     }
-    throw new StorageError('unavailable', 'the servers lag')
+    throw new StorageError('unavailable', 'the servers lag behind the leader')
   }
 
-  /** The head's body, wherever it lies; of a newer head when it was replaced meanwhile. */
-  async #open(session: string, head: Head | undefined): Promise<{ head: Head; body: Body } | undefined> {
-    let now = head
-    for (let attempt = 1; attempt <= TRIES; attempt++) {
-      if (now === undefined) return undefined
-      const text = now.parts === 0 ? now.body : await this.#text(this.#name(session, now.save, 'body'), now.parts)
+  /** Loads the head's body; if it was replaced meanwhile, loads the newer head and its body. */
+  async #loadBody(session: string, head: Head | undefined): Promise<{ head: Head; body: Body } | undefined> {
+    let current = head
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      if (current === undefined) return undefined
+      const { parts, save } = current
+      const text = parts === 0 ? current.body : await this.#text(this.#name(session, save, 'body'), parts)
       if (text !== undefined) {
         const body = JSON.parse(text) as Body
-        this.#remember(session, { ...now, segments: body.segments })
-        return { head: now, body }
+        this.#remember(session, { ...current, segments: body.segments })
+        return { head: current, body }
       }
-      await delay(LAG_MS)
-      now = await this.#current(session)
+      await sleep(LAG_MS)
+      current = await this.#readFromLeader(session)
     }
-    throw new StorageError('unavailable', 'a transcript is not there')
+    throw new StorageError('unavailable', 'the body of a transcript is missing')
   }
 
-  async #know(session: string): Promise<Known | undefined> {
-    const head = await this.#current(session)
-    // It was purged as a whole since.
+  async #refresh(session: string): Promise<KnownHead | undefined> {
+    const head = await this.#readFromLeader(session)
+    // The transcript was purged meanwhile.
     if (head === undefined) this.#known.delete(session)
-    await this.#open(session, head)
+    await this.#loadBody(session, head)
     return this.#known.get(session)
   }
 
-  #remember(session: string, { seq, revision, cursor, save, parts, segments }: Known): void {
+  #remember(session: string, { seq, revision, cursor, save, parts, segments }: KnownHead): void {
     const known = this.#known.get(session)
     if (known !== undefined && known.seq > seq) return
     this.#known.delete(session)
@@ -254,58 +258,50 @@ export class JetStreamTranscriptStore implements TranscriptStore {
     if (this.#known.size > KNOWN_MAX && oldest !== undefined) this.#known.delete(oldest)
   }
 
-  /** @returns in how many messages */
+  /** @returns the number of messages */
   async #store(name: string, text: string): Promise<number> {
-    const parts = [...pieces(text, Math.floor(this.#maxBytes / UNIT_BYTES))]
+    const parts = [...splitText(text, Math.floor(this.#maxBytes / UNIT_BYTES))]
     await Promise.all(
       parts.map((payload, i) => this.#publisher.publish({ subject: `${name}.${i}`, payload, expect: 0 })),
     )
     return parts.length
   }
 
-  /** Undefined when not all of it is there. */
+  /** Undefined if a part is missing. */
   async #text(name: string, parts: number): Promise<string | undefined> {
-    const messages = await this.#reader.lasts(this.#options.streams.transcripts, [`${name}.*`])
+    const messages = await this.#reader.lastBySubject(this.#options.streams.transcripts, [`${name}.*`])
     const texts = new Map(messages.map(({ subject, data }) => [subject, Buffer.from(data).toString()]))
     const found = Array.from({ length: parts }, (_, i) => texts.get(`${name}.${i}`))
     return found.includes(undefined) ? undefined : found.join('')
   }
 
-  /** Of what nobody reads any more: should it stay, it costs space and nothing else. */
-  #purge(filter: string): void {
+  /** Purges parts that nothing refers to. If it fails, they only waste space. */
+  #purgeUnused(filter: string): void {
     const { connection, streams, logger } = this.#options
     connection.nats
       .request(`$JS.API.STREAM.PURGE.${streams.transcripts}`, JSON.stringify({ filter }), { timeout: PURGE_MS })
-      .catch((error: unknown) => logger.debug({ err: error }, 'an unused part of a transcript stays'))
+      .catch((error: unknown) => logger.debug({ err: error }, 'failed to delete an unused part of a transcript'))
   }
 }
 
-/** How far the transcript in a head message goes. */
+/** The cursor up to which the transcript of a head message covers its session. */
 export function cursorOfHead(message: Pick<StoredMessage, 'seq' | 'data'>): string {
   return readHead(message).cursor
 }
 
 function readHead({ seq, data }: Pick<StoredMessage, 'seq' | 'data'>): Head {
-  const text = Buffer.from(data).toString()
-  const fields: string[] = []
-  let from = 0
-  for (let i = 0; i < 5; i++) {
-    const tab = text.indexOf('\t', from)
-    if (tab < 0) throw new Error('a message of the transcripts is none of this version')
-    fields.push(text.slice(from, tab))
-    from = tab + 1
-  }
+  const { fields, body } = splitFields(data, 5)
   const [format, revision, cursor, save, parts] = fields as [string, string, string, string, string]
-  if (format !== FORMAT) throw new Error(`a transcript has format ${format}, which this version does not read`)
-  return { seq, revision: Number(revision), cursor, save, parts: Number(parts), body: text.slice(from) }
+  if (format !== FORMAT) throw new Error(`unsupported format of a transcript: ${format}`)
+  return { seq, revision: Number(revision), cursor, save, parts: Number(parts), body }
 }
 
-function partsOf(place: Place): number {
-  return Number(place.split('/')[1])
+function partsOf(location: Location): number {
+  return Number(location.split('/')[1])
 }
 
-/** Never between the halves of a character. */
-function* pieces(text: string, size: number): Generator<string> {
+/** Splits a text, but never between the two halves of a surrogate pair. */
+function* splitText(text: string, size: number): Generator<string> {
   let from = 0
   while (from < text.length) {
     let to = Math.min(from + size, text.length)
@@ -313,8 +309,4 @@ function* pieces(text: string, size: number): Generator<string> {
     yield text.slice(from, to)
     from = to
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

@@ -1,4 +1,4 @@
-// The JetStream usage ledger: the contract of one, and what other nodes hear of it; notices of runs, which they hear as well.
+// The JetStream usage ledger: its contract, and tallies that other nodes receive. Also notices of runs between nodes.
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { NatsServer } from '../../../bench/cluster/nats-server.ts'
 import { usageLedgerContract } from '../contracts/usage-ledger.contract.ts'
@@ -17,36 +17,36 @@ afterAll(async () => {
 
 usageLedgerContract('JetStream', () => JetStreamHarness.open(server))
 
-it('tells other nodes what was put', async () => {
+it('publishes tallies to other nodes', async () => {
   const harness = await JetStreamHarness.open(server)
   const other = await harness.join()
-  const told = new Promise<Tally>((resolve) => other.usage.follow({ told: resolve, missed: () => undefined }))
-  // Its subscription has reached the server once an answer has.
+  const received = new Promise<Tally>((resolve) => other.usage.follow({ updated: resolve, missed: () => undefined }))
+  // After this answer, the server has the subscription of `other`.
   await other.log.last('nobody', 'nothing')
   const tally = { account: 'u-ann', windowMs: 1_000, index: 3, writer: 'n1', total: 5 }
   await harness.stores.usage.put([tally])
-  expect(await told).toEqual(tally)
+  expect(await received).toEqual(tally)
   await other.close()
   await harness.close()
 })
 
-it('tells other nodes of runs, in as many messages as it takes', async () => {
+it('publishes notices of runs to other nodes, in as many messages as necessary', async () => {
   const harness = await JetStreamHarness.open(server)
   const other = await harness.join()
   const runs = Array.from({ length: 2_500 }, (_, i) => ['ann', `r${i}`] as const)
-  const heard: RunNotice[] = []
+  const received: RunNotice[] = []
   const all = new Promise<void>((resolve) => {
-    other.runNotices.onTold((notice) => {
-      heard.push(notice)
-      if (heard.length === 3) resolve()
+    other.runNotices.onNotified((notice) => {
+      received.push(notice)
+      if (received.length === 3) resolve()
     })
   })
-  // As above.
+  // As above: the server now has the subscription.
   await other.log.last('nobody', 'nothing')
-  harness.stores.runNotices.tell({ on: runs, off: [['bob', 'r']] })
+  harness.stores.runNotices.notify({ on: runs, off: [['bob', 'r']] })
   await all
-  expect(heard.flatMap(({ on }) => on)).toEqual(runs)
-  expect(heard.flatMap(({ off }) => off)).toEqual([['bob', 'r']])
+  expect(received.flatMap(({ on }) => on)).toEqual(runs)
+  expect(received.flatMap(({ off }) => off)).toEqual([['bob', 'r']])
   await other.close()
   await harness.close()
 })

@@ -1,74 +1,77 @@
-// AppendQueue: appends that wait for a commit, within bounds, and the compare that decides them. `form` takes what
-// one commit may hold and compares in order, each append against what is durable and the winners before it.
+// AppendQueue: the appends that wait for a commit, up to a limit, and the compare that decides them. `form` takes as
+// many as one commit may hold and decides them in order: it compares each append with the durable entries and the
+// winners before it.
 import type { Event } from '@parley/protocol'
-import type { Room } from '../followers.ts'
+import type { SessionFollowers } from '../followers.ts'
 import { Entry, type Seq } from '../ports/entry.ts'
 import { Conflict, type StorageError } from '../ports/errors.ts'
 import type { AppendListener } from '../ports/session-log.ts'
-import type { Lane, Memtable, Tail } from './memtable.ts'
-import { lineHead } from './record.ts'
+import type { Memtable, SubjectHead, Tail } from './memtable.ts'
+import { linePrefix } from './record.ts'
 
 export interface AppendLimits {
-  /** Appends that may wait for a commit, and their JSON's length together; more are refused. */
+  /** Appends that may wait for a commit; the queue refuses more. */
   readonly queueEntries: number
+  /** The length of their JSON together. */
   readonly queueBytes: number
-  /** Of one commit. */
+  /** Appends in one commit. */
   readonly groupEntries: number
+  /** The length of their JSON together; one larger append is a commit of its own. */
   readonly groupBytes: number
 }
 
 /**
- * A subject of a session, and where it was last found: in the overlay, and among those who are followed. For who appends
- * to it again and again, so that not each token asks three maps.
+ * The session and subject of appends, with the results of the last lookups in the memtable and among the followers. A
+ * `LogWriter` keeps one, so that an append per token needs no lookup in three maps.
  */
-export class Place {
+export class AppendTarget {
   readonly session: string
   readonly subject: string
-  /** Of its lines in the journal. */
-  readonly head: string
+  /** The prefix of the target's lines in the journal. */
+  readonly linePrefix: string
   tail: Tail | undefined
-  lane: Lane | undefined
-  room: Room | undefined
+  head: SubjectHead | undefined
+  followers: SessionFollowers | undefined
 
   constructor(session: string, subject: string) {
     this.session = session
     this.subject = subject
-    this.head = lineHead(session, subject, false)
+    this.linePrefix = linePrefix(session, subject, false)
     this.tail = undefined
-    this.lane = undefined
-    this.room = undefined
+    this.head = undefined
+    this.followers = undefined
   }
 
-  find(overlay: Memtable, settledLast: SettledLast): Lane {
-    // A lane that is in the overlay has its session there.
-    if (this.lane === undefined || this.lane.gone) {
-      this.tail = overlay.tailOf(this.session)
-      this.lane = overlay.laneOf(this.tail, this.subject, settledLast)
+  resolve(memtable: Memtable, lookUpLast: LookUpLast): SubjectHead {
+    // If the memtable holds the head, it also holds its tail.
+    if (this.head === undefined || this.head.gone) {
+      this.tail = memtable.tailOf(this.session)
+      this.head = memtable.headOf(this.tail, this.subject, lookUpLast)
     }
-    return this.lane
+    return this.head
   }
 }
 
-/** A place that a commit has found. */
-interface Found extends Place {
+interface ResolvedTarget extends AppendTarget {
   tail: Tail
-  lane: Lane
+  head: SubjectHead
 }
 
-/** One append, from call to answer. One object carries it all the way: there is one for every token. */
+/** One append, from the call to its outcome. There is one per token, so a single object carries everything. */
 export class Append {
-  readonly place: Place
+  readonly target: AppendTarget
   readonly event: Event
   readonly json: string
   readonly expect: Seq
   readonly rollup: boolean
   readonly listener: AppendListener
-  /** What it became, or lost to: set by the commit that decides it. */
+  /** Set by the commit if the append wins. */
   entry: Entry | undefined
+  /** Set by the commit if the append loses: the subject's last sequence number. */
   last: Seq
 
-  constructor(place: Place, event: Event, expect: Seq, rollup: boolean, listener: AppendListener) {
-    this.place = place
+  constructor(target: AppendTarget, event: Event, expect: Seq, rollup: boolean, listener: AppendListener) {
+    this.target = target
     this.event = event
     this.json = JSON.stringify(event)
     this.expect = expect
@@ -79,21 +82,19 @@ export class Append {
   }
 }
 
-/** An append that a commit has decided: its place is known. */
-type Decided = Append & { readonly place: Found }
+type DecidedAppend = Append & { readonly target: ResolvedTarget }
 
-/** One that won: its entry is made. */
-export type Winner = Decided & { readonly entry: Entry }
+export type Winner = DecidedAppend & { readonly entry: Entry }
 
-/** What one commit decides. The winners' sequence numbers are consecutive, their time is the same. */
+/** The decisions of one commit. The winners have consecutive sequence numbers and the same time. */
 export interface Commit {
   readonly time: number
   readonly winners: readonly Winner[]
-  readonly losers: readonly Decided[]
+  readonly losers: readonly DecidedAppend[]
 }
 
-/** Finds the last settled sequence number of a subject. */
-export type SettledLast = (session: string, subject: string) => Seq
+/** Returns the last sequence number of a subject in the tables. */
+export type LookUpLast = (session: string, subject: string) => Seq
 
 export class AppendQueue {
   readonly #limits: AppendLimits
@@ -108,7 +109,7 @@ export class AppendQueue {
     return this.#waiting.length
   }
 
-  /** @returns false when there is no room */
+  /** @returns false if the queue is full */
   push(append: Append): boolean {
     const { queueEntries, queueBytes } = this.#limits
     const bytes = this.#bytes + append.json.length
@@ -119,26 +120,26 @@ export class AppendQueue {
   }
 
   /** @param last the store's last sequence number */
-  form(overlay: Memtable, last: Seq, time: number, settledLast: SettledLast): Commit {
+  form(memtable: Memtable, last: Seq, time: number, lookUpLast: LookUpLast): Commit {
     const winners: Winner[] = []
-    const losers: Decided[] = []
+    const losers: DecidedAppend[] = []
     let bytes = 0
     let taken = 0
     for (const append of this.#waiting) {
-      const { place, json, rollup } = append
+      const { target, json, rollup } = append
       if (taken === this.#limits.groupEntries || (taken > 0 && bytes + json.length > this.#limits.groupBytes)) break
       taken++
       bytes += json.length
-      const lane = place.find(overlay, settledLast)
-      const prev = lane.pending || lane.last
+      const head = target.resolve(memtable, lookUpLast)
+      const prev = head.pending || head.last
       if (append.expect !== prev) {
         append.last = prev
-        losers.push(append as Decided)
+        losers.push(append as DecidedAppend)
         continue
       }
       const seq = last + winners.length + 1
-      lane.pending = seq
-      append.entry = new Entry({ seq, prev, subject: place.subject, time, rollup, json }, append.event)
+      head.pending = seq
+      append.entry = new Entry({ seq, prev, subject: target.subject, time, rollup, json }, append.event)
       winners.push(append as Winner)
     }
     this.#waiting = taken === this.#waiting.length ? [] : this.#waiting.slice(taken)
@@ -147,39 +148,49 @@ export class AppendQueue {
   }
 }
 
-/** The commit is on disk and its winners are shown: everybody is told. @param failed told of a listener that threw */
-export function answer({ winners, losers }: Commit, overlay: Memtable, failed: (error: unknown) => void): void {
-  for (const { place } of losers) overlay.loosen(place.tail, place.lane)
+/**
+ * Reports the outcome to all listeners. The commit is on disk, and readers see its winners.
+ * @param onThrow called with the error of a listener that threw
+ */
+export function reportCommitted(
+  { winners, losers }: Commit,
+  memtable: Memtable,
+  onThrow: (error: unknown) => void,
+): void {
+  for (const { target } of losers) memtable.evictIfEmpty(target.tail, target.head)
   for (const { listener, entry } of winners) {
     try {
       listener.appended(entry)
     } catch (error) {
-      failed(error)
+      onThrow(error)
     }
   }
-  for (const { listener, last } of losers) refuse(listener, new Conflict(last), failed)
+  for (const { listener, last } of losers) refuse(listener, new Conflict(last), onThrow)
 }
 
-/** Nothing of the commit is on disk. A loser may have lost to a winner that is none now: it is told the same. */
-export function withdraw(
+/**
+ * Reports the failure to all listeners. Nothing of the commit is on disk. Losers get the same error instead of a
+ * Conflict, because the append that beat them may be a winner that was not stored.
+ */
+export function reportFailed(
   { winners, losers }: Commit,
-  overlay: Memtable,
+  memtable: Memtable,
   error: StorageError,
-  failed: (error: unknown) => void,
+  onThrow: (error: unknown) => void,
 ): void {
-  for (const { place } of winners) {
-    place.lane.pending = 0
-    overlay.loosen(place.tail, place.lane)
+  for (const { target } of winners) {
+    target.head.pending = 0
+    memtable.evictIfEmpty(target.tail, target.head)
   }
-  for (const { place } of losers) overlay.loosen(place.tail, place.lane)
-  for (const { listener } of winners) refuse(listener, error, failed)
-  for (const { listener } of losers) refuse(listener, error, failed)
+  for (const { target } of losers) memtable.evictIfEmpty(target.tail, target.head)
+  for (const { listener } of winners) refuse(listener, error, onThrow)
+  for (const { listener } of losers) refuse(listener, error, onThrow)
 }
 
-function refuse(listener: AppendListener, reason: Error, failed: (error: unknown) => void): void {
+function refuse(listener: AppendListener, reason: Error, onThrow: (error: unknown) => void): void {
   try {
     listener.refused(reason)
   } catch (error) {
-    failed(error)
+    onThrow(error)
   }
 }

@@ -1,49 +1,49 @@
-// BackgroundTasks: background work of the log, one after the other, in steps that are each part of one commit. A chore whose
-// step failed is given up; whoever wanted it may add it again.
+// BackgroundTasks: the background work of the log (checkpoints, retention, purges), one task after the other. A task
+// consists of steps; each is one transaction. If a step fails, its task fails; callers may add it again.
 import type { Step } from './checkpoint.ts'
 
 interface BackgroundTask {
-  readonly begin: () => Iterator<Step, void>
+  readonly start: () => Iterator<Step, void>
   steps: Iterator<Step, void> | undefined
   resolve(): void
   reject(error: Error): void
 }
 
 export class BackgroundTasks {
-  readonly #chores: BackgroundTask[] = []
+  readonly #tasks: BackgroundTask[] = []
 
-  /** @param begin called when its turn comes. Resolves when all its steps are on disk. */
-  add(begin: () => Iterator<Step, void>): Promise<void> {
+  /** @param start called when all earlier tasks have ended. Resolves when all steps of the task are on disk. */
+  add(start: () => Iterator<Step, void>): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#chores.push({ begin, steps: undefined, resolve, reject })
+      this.#tasks.push({ start, steps: undefined, resolve, reject })
     })
   }
 
-  /** The next step; the one before it is done or failed. */
+  /** The next step. Call it only when the step before is done or has failed. */
   next(): Step | undefined {
     for (;;) {
-      const chore = this.#chores[0]
-      if (chore === undefined) return undefined
+      const task = this.#tasks[0]
+      if (task === undefined) return undefined
       try {
-        chore.steps ??= chore.begin()
-        const result = chore.steps.next()
+        task.steps ??= task.start()
+        const result = task.steps.next()
         if (result.done !== true) return result.value
-        this.#chores.shift()
-        chore.resolve()
+        this.#tasks.shift()
+        task.resolve()
       } catch (error) {
-        // Upkeep that cannot be planned must not hold up the appends that it rides along with.
-        this.#chores.shift()
-        chore.reject(error instanceof Error ? error : new Error('a chore failed', { cause: error }))
+        // A task whose planning fails must not stop the other tasks.
+        this.#tasks.shift()
+        task.reject(error instanceof Error ? error : new Error('a background task failed', { cause: error }))
       }
     }
   }
 
-  /** The step that was handed out last did not reach the disk. */
+  /** The last returned step did not reach the disk. */
   fail(error: Error): void {
-    this.#chores.shift()?.reject(error)
+    this.#tasks.shift()?.reject(error)
   }
 
   cancel(error: Error): void {
-    for (const chore of this.#chores.splice(0)) chore.reject(error)
+    for (const task of this.#tasks.splice(0)) task.reject(error)
   }
 }

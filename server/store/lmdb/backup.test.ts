@@ -1,4 +1,4 @@
-// Backups of a data folder: taken in the middle of work, whole, and with an epoch of their own when they are restored.
+// Backups of a data folder: taken during writes, complete, and with a new epoch when they are restored.
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -23,13 +23,13 @@ afterEach(async () => {
 })
 
 describe('a backup', () => {
-  it('holds a beginning of each session that has all that was acknowledged before it, while appends go on', async () => {
+  it('contains a prefix of each session with everything that was acknowledged before, also during appends', async () => {
     await appendMany(stores.log, 's', 'run.r', 500)
     const acknowledged: Entry[] = []
-    let copied = false
+    let isCopied = false
     const writing = Promise.all(
       Array.from({ length: 20 }, async (_, writer) => {
-        for (let i = 0, last = 0; !copied; i += 1) {
+        for (let i = 0, last = 0; !isCopied; i += 1) {
           const entry = await stores.log.append(`s${writer}`, 'run.r', output(i), last)
           acknowledged.push(entry)
           last = entry.seq
@@ -38,7 +38,7 @@ describe('a backup', () => {
     )
     const before = acknowledged.length
     await backUp(at('data'), at('copy'))
-    copied = true
+    isCopied = true
     await writing
 
     const restored = await openLmdbStores({ path: at('copy') })
@@ -55,7 +55,7 @@ describe('a backup', () => {
     await restored.close()
   })
 
-  it('has another epoch each time it is restored, and keeps that one over restarts', async () => {
+  it('gets a new epoch each time it is restored, and keeps it across restarts', async () => {
     await backUp(at('data'), at('copy'))
     const epochs: string[] = []
     for (const name of ['first', 'second']) {
@@ -70,7 +70,7 @@ describe('a backup', () => {
     expect(new Set([stores.log.epoch, ...epochs]).size).toBe(3)
   })
 
-  it('brings the queue of runs along', async () => {
+  it('contains the run queue', async () => {
     await stores.runs.offer({ session: 's', run: 'r', command: 'c' })
     await backUp(at('data'), at('copy'))
     const restored = await openLmdbStores({ path: at('copy') })
@@ -81,14 +81,14 @@ describe('a backup', () => {
     await restored.close()
   })
 
-  it('is refused where something is, and of a folder without a log', async () => {
-    mkdirSync(at('there'))
-    await expect(backUp(at('data'), at('there'))).rejects.toThrow(`${at('there')} is there already`)
-    await expect(backUp(at('nothing'), at('copy'))).rejects.toThrow(`there is no log in ${at('nothing')}`)
-    expect(existsSync(at('nothing'))).toBe(false)
+  it('is refused if the target exists, and for a folder without a log', async () => {
+    mkdirSync(at('existing'))
+    await expect(backUp(at('data'), at('existing'))).rejects.toThrow(`${at('existing')} exists already`)
+    await expect(backUp(at('missing'), at('copy'))).rejects.toThrow(`${at('missing')} contains no log`)
+    expect(existsSync(at('missing'))).toBe(false)
   })
 
-  it('that did not come to its end is taken anew', async () => {
+  it('replaces an incomplete earlier one', async () => {
     mkdirSync(at('copy.part'))
     await backUp(at('data'), at('copy'))
     expect(readdirSync(root).sort()).toEqual(['copy', 'data'])

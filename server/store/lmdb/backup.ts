@@ -1,29 +1,29 @@
-// backUp: a copy of a data folder as it was at one moment, made while a server works on it. The copy is marked, so that
-// whoever first opens it for work gives it an epoch of its own, each time it is restored. What is at its place is whole:
-// until then it lies beside, under another name.
+// backUp: copies a data folder as it is at one moment, while a server may use it. The copy is marked, so each restored
+// copy gets a new epoch when a server opens it first. The copy has another name until it is complete.
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { settle } from './checkpoint.ts'
+import { checkpoint } from './checkpoint.ts'
 import { LmdbEnvironment } from './environment.ts'
 import { JournalDamaged } from './journal/journal-folder.ts'
 import { readSegmentHeader } from './journal/journal-record.ts'
 import { journalFolder, openState } from './log-state.ts'
-import { LAST, openTables } from './tables.ts'
+import { MAX_NUMBER, openTables } from './tables.ts'
 
-const TRIES = 5
+const MAX_ATTEMPTS = 5
 
 /**
- * @param to a folder that is not there yet
- * @throws Error when there is no log in `path`, or something at `to`; StorageError when the copy cannot be finished
+ * @param path the data folder
+ * @param to the copy; must not exist yet
+ * @throws Error if `path` contains no log, or if `to` exists; StorageError if the copy cannot be completed
  */
 export async function backUp(path: string, to: string): Promise<void> {
-  if (!existsSync(join(path, 'data.mdb'))) throw new Error(`there is no log in ${path}`)
-  if (existsSync(to)) throw new Error(`${to} is there already`)
+  if (!existsSync(join(path, 'data.mdb'))) throw new Error(`${path} contains no log`)
+  if (existsSync(to)) throw new Error(`${to} exists already`)
   const part = `${resolve(to)}.part`
   rmSync(part, { recursive: true, force: true })
   mkdirSync(dirname(part), { recursive: true })
   try {
-    await copyWhole(path, part)
+    await copyWithRetries(path, part)
     renameSync(part, to)
   } catch (error) {
     rmSync(part, { recursive: true, force: true })
@@ -31,8 +31,11 @@ export async function backUp(path: string, to: string): Promise<void> {
   }
 }
 
-/** A file of the journal that was used again while it was copied makes a hole: then all is copied anew. */
-async function copyWhole(path: string, part: string): Promise<void> {
+/**
+ * If the server reuses a file of the journal during the copy, the copied journal has a gap: then it copies everything
+ * again.
+ */
+async function copyWithRetries(path: string, part: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       mkdirSync(part)
@@ -40,17 +43,17 @@ async function copyWhole(path: string, part: string): Promise<void> {
       await finish(part)
       return
     } catch (error) {
-      if (attempt === TRIES || !(error instanceof JournalDamaged)) throw error
+      if (attempt === MAX_ATTEMPTS || !(error instanceof JournalDamaged)) throw error
       rmSync(part, { recursive: true })
     }
   }
 }
 
-// First the journal, then the tables, which may have settled more of it by then; the other way round, what was settled
-// in between would be in neither.
+// Copies the journal before the tables. A checkpoint in between puts entries into both copies; with the other order, it
+// would leave them out of both.
 async function copy(path: string, part: string): Promise<void> {
   copyJournal(journalFolder(path), journalFolder(part))
-  // Beside the server that has the folder: LMDB lets any process read, and nothing is written here.
+  // This needs no lock: LMDB lets any process read, and this one writes nothing.
   const environment = new LmdbEnvironment({ path })
   try {
     await environment.copy(part)
@@ -59,7 +62,9 @@ async function copy(path: string, part: string): Promise<void> {
   }
 }
 
-/** The newest file first, so that what is written meanwhile is missing at the end, and not in the middle. */
+/**
+ * Copies the newest file first, so that entries that are written meanwhile are missing at the end, not in the middle.
+ */
 function copyJournal(from: string, to: string): void {
   mkdirSync(to)
   const files = readdirSync(from).map((name) => ({ name, bytes: readFileSync(join(from, name)) }))
@@ -71,21 +76,21 @@ function copyJournal(from: string, to: string): void {
   for (const { name } of numbered) copyFileSync(join(from, name), join(to, name))
 }
 
-// The copy's journal is settled at once: the copy is the tables alone, and all of it one file.
+// Checkpoints the copied journal, so that the copy consists of the tables alone, in one file.
 async function finish(part: string): Promise<void> {
   const environment = new LmdbEnvironment({ path: part })
   try {
     const tables = openTables(environment)
     const { state, journal } = await openState(environment, tables, { path: part })
-    for (const step of settle(state, state.last, () => undefined)) {
+    for (const step of checkpoint(state, state.last, () => undefined)) {
       await environment.write(() => step.write())
       environment.refresh()
       step.done()
     }
     await journal.close()
-    // Some sessions may have been settled beyond where the copied journal ends.
+    // The copied tables may have entries after the end of the copied journal.
     let last = state.last
-    for (const { key } of tables.ages.range(LAST, 0, { reverse: true, limit: 1 })) last = Math.max(last, key)
+    for (const { key } of tables.ages.range(MAX_NUMBER, 0, { reverse: true, limit: 1 })) last = Math.max(last, key)
     await environment.write(() => {
       tables.meta.put('settled', last)
       tables.meta.remove('journal')

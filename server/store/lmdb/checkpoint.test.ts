@@ -1,10 +1,10 @@
-// Settling the journal: the log is the same before, after, and wherever it is cut off.
+// Checkpoints of the journal: the log is the same before, after, and after a crash between any two steps.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { appendMany, collect, output } from '../contracts/session-log.contract.ts'
-import { settle } from './checkpoint.ts'
+import { checkpoint } from './checkpoint.ts'
 import { LmdbEnvironment } from './environment.ts'
 import { readBatch } from './log-reader.ts'
 import { openState } from './log-state.ts'
@@ -16,7 +16,7 @@ const SESSIONS = 300
 let path: string
 
 beforeEach(() => {
-  path = mkdtempSync(join(tmpdir(), 'parley-settle-'))
+  path = mkdtempSync(join(tmpdir(), 'parley-checkpoint-'))
 })
 afterEach(() => {
   rmSync(path, { recursive: true, force: true })
@@ -33,12 +33,12 @@ async function histories(stores: LmdbStores): Promise<string[]> {
   return all
 }
 
-/** Settles in a process of its own making: only so many steps reach the disk before it "dies". */
-async function settleSteps(count: number): Promise<number> {
+/** Runs a checkpoint that "crashes" after this number of steps. @returns the steps that reached the disk */
+async function checkpointSteps(count: number): Promise<number> {
   const environment = new LmdbEnvironment({ path })
   const { state, journal } = await openState(environment, openTables(environment), { path })
   let done = 0
-  for (const step of settle(state, state.last, (to) => journal.drop(to))) {
+  for (const step of checkpoint(state, state.last, (to) => journal.release(to))) {
     if (done === count) break
     await environment.write(() => step.write())
     environment.refresh()
@@ -50,19 +50,19 @@ async function settleSteps(count: number): Promise<number> {
   return done
 }
 
-describe('settling', () => {
-  it('can die after any of its steps, and the log is the same', async () => {
+describe('a checkpoint', () => {
+  it('can crash after any of its steps, and the log is the same', async () => {
     const lasts = new Map<string, number>()
     const grow = async (stores: LmdbStores, round: number): Promise<void> => {
       await Promise.all(
         Array.from({ length: SESSIONS }, async (_, i) => {
-          const last = lasts.get(`s${i}`) ?? 0
-          const entries = await appendMany(stores.log, `s${i}`, 'run.r', 2, undefined, last)
-          const rolled = await stores.log.append(`s${i}`, 'run.r', output(9), entries[1]?.seq ?? 0, {
+          const before = lasts.get(`s${i}`) ?? 0
+          const entries = await appendMany(stores.log, `s${i}`, 'run.r', 2, undefined, before)
+          const last = await stores.log.append(`s${i}`, 'run.r', output(9), entries[1]?.seq ?? 0, {
             rollup: i % 2 === round % 2,
           })
           await stores.log.append(`s${i}`, `in.c${round}`, output(10), 0)
-          lasts.set(`s${i}`, rolled.seq)
+          lasts.set(`s${i}`, last.seq)
         }),
       )
     }
@@ -72,7 +72,7 @@ describe('settling', () => {
       await grow(stores, round)
       const before = await histories(stores)
       await stores.close()
-      const done = await settleSteps(round)
+      const done = await checkpointSteps(round)
       const again = await openLmdbStores({ path })
       expect(await histories(again)).toEqual(before)
       for (const [session, last] of lasts) expect(await again.log.last(session, 'run.r')).toBe(last)
@@ -83,10 +83,10 @@ describe('settling', () => {
     expect(steps).toBeGreaterThanOrEqual(4)
   }, 30_000)
 
-  it('shows nothing twice and hides nothing while a step is on disk and not yet taken in', async () => {
+  it('keeps reads complete and without repeats while a step is on disk but not yet in memory', async () => {
     const stores = await openLmdbStores({ path })
     const entries = await appendMany(stores.log, 's0', 'run.r', 10)
-    await stores.log.settle()
+    await stores.log.checkpoint()
     const rollup = await stores.log.append('s0', 'run.r', output(10), entries[9]?.seq ?? 0, { rollup: true })
     const more = await appendMany(stores.log, 's0', 'run.q', 5)
     await stores.close()
@@ -96,7 +96,7 @@ describe('settling', () => {
     const { state, journal } = await openState(environment, openTables(environment), { path })
     const seqs = (): number[] => readBatch(state, 's0', 0).entries.map((entry) => entry.seq)
     expect(seqs()).toEqual(expected)
-    for (const step of settle(state, state.last, (to) => journal.drop(to))) {
+    for (const step of checkpoint(state, state.last, (to) => journal.release(to))) {
       await environment.write(() => step.write())
       environment.refresh()
       expect(seqs()).toEqual(expected)
@@ -107,10 +107,10 @@ describe('settling', () => {
     await environment.close()
   })
 
-  it('leaves nothing in the journal, and one chunk for a session of small entries', async () => {
+  it('empties the journal, and creates one chunk for a session of small entries', async () => {
     const stores = await openLmdbStores({ path })
     const entries = await appendMany(stores.log, 's0', 'run.r', 100)
-    await stores.log.settle()
+    await stores.log.checkpoint()
     await stores.close()
     const environment = new LmdbEnvironment({ path })
     const { state, journal } = await openState(environment, openTables(environment), { path })

@@ -1,14 +1,15 @@
-// Settling: moves the oldest part of the overlay from the journal into chunks, one per session, so that a hundred
-// small outputs cost one put, and what was rolled up meanwhile none. Per session always a whole prefix, in one
-// transaction with the removal of what its roll-ups replaced. A crash between two steps leaves journal and
-// chunks overlapping; the prefix rule tells then which journal entries are settled.
+// Checkpoint: moves the oldest part of the memtable from the journal into chunks, one per session. A hundred small
+// outputs then cost one put, and entries that a rollup has replaced meanwhile cost none. Each step moves a prefix of a
+// session, and removes the entries that its rollups replaced, in one transaction. A crash between two steps leaves
+// entries both in the journal and in chunks; because chunks contain a prefix of the session, the replay of the journal
+// can tell which ones.
 import type { Entry, Seq } from '../ports/entry.ts'
 import type { LogState } from './log-state.ts'
-import { lives, type Tail } from './memtable.ts'
+import { isLive, type Tail } from './memtable.ts'
 import { decodeChunk, encodeChunk } from './record.ts'
-import { LAST, type Tables } from './tables.ts'
+import { MAX_NUMBER, type Tables } from './tables.ts'
 
-/** A part of background work: `write` goes into a transaction, `done` follows when that is on disk. */
+/** A part of background work: call `write` inside a transaction, and `done` when the transaction is on disk. */
 export interface Step {
   write(): void
   done(): void
@@ -20,59 +21,62 @@ const STEP_SESSIONS = 128
 const CHUNK_BYTES = 64 * 1024
 
 /**
- * Settles everything up to `cut`. Each step is computed when it is asked for, and done before the next is.
- * @param dropped told that the journal is not needed up to a number
+ * Moves everything up to `cut`. A step is planned when it is requested, so the step before must be done.
+ * @param releaseJournal called when the journal is not needed up to a sequence number
  */
-export function* settle(state: LogState, cut: Seq, dropped: (to: Seq) => void): Generator<Step, void> {
-  const waiting: Tail[] = []
-  for (const tail of state.overlay.tails()) {
+export function* checkpoint(state: LogState, cut: Seq, releaseJournal: (to: Seq) => void): Generator<Step, void> {
+  const remaining: Tail[] = []
+  for (const tail of state.memtable.tails()) {
     const first = tail.entries[0]
-    if (first !== undefined && first.seq <= cut) waiting.push(tail)
+    if (first !== undefined && first.seq <= cut) remaining.push(tail)
   }
-  while (waiting.length > 0) yield moveSome(state, waiting, cut)
-  if ((state.groups[0]?.last ?? LAST) <= cut) yield dropGroups(state, cut, dropped)
+  while (remaining.length > 0) yield moveBatch(state, remaining, cut)
+  if ((state.groups[0]?.last ?? MAX_NUMBER) <= cut) yield truncateJournal(state, cut, releaseJournal)
 }
 
-/** Where to settle up to, so that half of the journal goes, and every commit from before `then`. */
-export function halfway(state: LogState, then: number): Seq {
+/**
+ * The sequence number up to which a checkpoint frees half of the journal, and every commit from before `time`.
+ * @param time by the monotonic clock, in milliseconds
+ */
+export function checkpointTarget(state: LogState, time: number): Seq {
   let bytes = 0
   let cut = 0
   for (const group of state.groups) {
-    if (bytes > state.journalBytes / 2 && group.at > then) break
+    if (bytes > state.journalBytes / 2 && group.at > time) break
     bytes += group.bytes
     cut = group.last
   }
   return cut
 }
 
-function moveSome(state: LogState, waiting: Tail[], cut: Seq): Step {
+function moveBatch(state: LogState, remaining: Tail[], cut: Seq): Step {
   const moves: Move[] = []
   let entries = 0
   let bytes = 0
-  while (waiting.length > 0 && moves.length < STEP_SESSIONS && entries < STEP_ENTRIES && bytes < STEP_BYTES) {
-    const tail = waiting[waiting.length - 1] as Tail
+  while (remaining.length > 0 && moves.length < STEP_SESSIONS && entries < STEP_ENTRIES && bytes < STEP_BYTES) {
+    const tail = remaining[remaining.length - 1] as Tail
     const move = planMove(state.tables, tail, cut, STEP_ENTRIES - entries, STEP_BYTES - bytes)
     moves.push(move)
     entries += move.entries
     bytes += move.bytes
-    if (move.whole) waiting.pop()
+    if (move.isComplete) remaining.pop()
     else break
   }
-  const chunkBytes = moves.reduce((sum, move) => sum + move.growth, state.chunkBytes)
+  const chunkBytes = moves.reduce((sum, move) => sum + move.chunkGrowth, state.chunkBytes)
   return {
     write() {
       for (const move of moves) move.write()
       state.tables.meta.put('bytes', chunkBytes)
     },
     done() {
-      for (const move of moves) state.overlay.settled(move.tail, move.to)
+      for (const move of moves) state.memtable.removeCheckpointed(move.tail, move.to)
       state.chunkBytes = chunkBytes
     },
   }
 }
 
-// Where the journal begins goes into the tables first; only then are its files used again.
-function dropGroups(state: LogState, cut: Seq, dropped: (to: Seq) => void): Step {
+// The tables must know where the journal begins before its files are reused.
+function truncateJournal(state: LogState, cut: Seq, releaseJournal: (to: Seq) => void): Step {
   let count = 0
   let bytes = 0
   let to = 0
@@ -89,20 +93,21 @@ function dropGroups(state: LogState, cut: Seq, dropped: (to: Seq) => void): Step
     done() {
       state.groups.splice(0, count)
       state.journalBytes -= bytes
-      dropped(to)
+      releaseJournal(to)
     },
   }
 }
 
+/** Moves a prefix of one session's tail into chunks. */
 interface Move {
   readonly tail: Tail
   readonly to: Seq
-  /** Nothing up to the cut is left. */
-  readonly whole: boolean
+  /** Nothing up to the cut remains in the memtable. */
+  readonly isComplete: boolean
   readonly entries: number
   readonly bytes: number
-  /** By how much the chunks grow. */
-  readonly growth: number
+  /** Bytes by which the chunks grow; negative if rollups replaced more. */
+  readonly chunkGrowth: number
   write(): void
 }
 
@@ -110,33 +115,33 @@ function planMove(tables: Tables, tail: Tail, cut: Seq, maxEntries: number, maxB
   const moving: Entry[] = []
   let bytes = 0
   let to = 0
-  let whole = true
+  let isComplete = true
   for (const entry of tail.entries) {
     if (entry.seq > cut) break
     if (moving.length > 0 && (moving.length >= maxEntries || bytes >= maxBytes)) {
-      whole = false
+      isComplete = false
       break
     }
     to = entry.seq
-    if (!lives(tail, entry)) continue
+    if (!isLive(tail, entry)) continue
     moving.push(entry)
     bytes += entry.length
   }
   const { session } = tail
-  const rewritten = unlinkReplaced(tables, session, moving)
-  const made = split(moving)
+  const rewritten = removeReplaced(tables, session, moving)
+  const created = createChunks(moving)
   const lasts = new Map<string, Seq>()
   for (const entry of moving) lasts.set(entry.subject, entry.seq)
-  let growth = 0
-  for (const { before, after } of rewritten.values()) growth += (after?.length ?? 0) - before
-  for (const { chunk } of made) growth += chunk.length
+  let chunkGrowth = 0
+  for (const { before, after } of rewritten.values()) chunkGrowth += (after?.length ?? 0) - before
+  for (const { chunk } of created) chunkGrowth += chunk.length
   return {
     tail,
     to,
-    whole,
+    isComplete,
     entries: moving.length,
     bytes,
-    growth,
+    chunkGrowth,
     write() {
       for (const [key, { after }] of rewritten) {
         if (after !== undefined) tables.chunks.put([session, key], after)
@@ -145,7 +150,7 @@ function planMove(tables: Tables, tail: Tail, cut: Seq, maxEntries: number, maxB
           tables.ages.remove(key)
         }
       }
-      for (const { key, chunk } of made) {
+      for (const { key, chunk } of created) {
         tables.chunks.put([session, key], chunk)
         tables.ages.put(key, session)
       }
@@ -154,32 +159,33 @@ function planMove(tables: Tables, tail: Tail, cut: Seq, maxEntries: number, maxB
   }
 }
 
-function split(moving: readonly Entry[]): { key: Seq; chunk: Buffer }[] {
-  const made: { key: Seq; chunk: Buffer }[] = []
+function createChunks(moving: readonly Entry[]): { key: Seq; chunk: Buffer }[] {
+  const created: { key: Seq; chunk: Buffer }[] = []
   let part: Entry[] = []
   let bytes = 0
   for (const entry of moving) {
     if (part.length > 0 && bytes + entry.length > CHUNK_BYTES) {
-      made.push({ key: (part.at(-1) as Entry).seq, chunk: encodeChunk(part) })
+      created.push({ key: (part.at(-1) as Entry).seq, chunk: encodeChunk(part) })
       part = []
       bytes = 0
     }
     part.push(entry)
     bytes += entry.length
   }
-  if (part.length > 0) made.push({ key: (part.at(-1) as Entry).seq, chunk: encodeChunk(part) })
-  return made
+  if (part.length > 0) created.push({ key: (part.at(-1) as Entry).seq, chunk: encodeChunk(part) })
+  return created
 }
 
-interface Rewritten {
+interface RewrittenChunk {
+  /** Bytes. */
   readonly before: number
-  /** Undefined: nothing is left. */
+  /** Undefined: the chunk is empty now. */
   readonly after: Buffer | undefined
 }
 
-// The living entries of a subject are a chain by `prev`, from its last settled one back to a roll-up, to its
-// first, or to where retention trimmed: a roll-up takes the whole chain away, chunk by chunk.
-function unlinkReplaced(tables: Tables, session: string, moving: readonly Entry[]): Map<Seq, Rewritten> {
+// The live entries of a subject form a chain by `prev`: from the last one in a chunk back to a rollup, to the subject's
+// first entry, or to where retention trimmed. A rollup removes the whole chain, chunk by chunk.
+function removeReplaced(tables: Tables, session: string, moving: readonly Entry[]): Map<Seq, RewrittenChunk> {
   const loaded = new Map<Seq, { before: number; entries: Entry[] }>()
   for (const rollup of moving) {
     if (!rollup.rollup) continue
@@ -187,30 +193,24 @@ function unlinkReplaced(tables: Tables, session: string, moving: readonly Entry[
     while (at > 0) {
       const found = chunkAt(tables, session, at)
       if (found === undefined) break
-      const chunk = loaded.get(found.key) ?? {
-        before: found.bytes.length,
-        entries: decodeChunk(found.bytes),
-      }
-      const replaced = chunk.entries.filter((entry) => entry.subject === rollup.subject)
-      const oldest = replaced[0]
+      const chunk = loaded.get(found.key) ?? { before: found.bytes.length, entries: decodeChunk(found.bytes) }
+      const oldest = chunk.entries.find((entry) => entry.subject === rollup.subject)
       if (oldest === undefined) break
       chunk.entries = chunk.entries.filter((entry) => entry.subject !== rollup.subject)
       loaded.set(found.key, chunk)
       at = oldest.rollup ? 0 : oldest.prev
     }
   }
-  const rewritten = new Map<Seq, Rewritten>()
+  const rewritten = new Map<Seq, RewrittenChunk>()
   for (const [key, { before, entries }] of loaded) {
-    rewritten.set(key, {
-      before,
-      after: entries.length > 0 ? encodeChunk(entries) : undefined,
-    })
+    rewritten.set(key, { before, after: entries.length > 0 ? encodeChunk(entries) : undefined })
   }
   return rewritten
 }
 
+/** The session's chunk that contains `seq`, or, if that entry is gone, the next one. */
 function chunkAt(tables: Tables, session: string, seq: Seq): { key: Seq; bytes: Buffer } | undefined {
-  for (const { key, value } of tables.chunks.range([session, seq], [session, LAST], { limit: 1 })) {
+  for (const { key, value } of tables.chunks.range([session, seq], [session, MAX_NUMBER], { limit: 1 })) {
     return { key: key[1], bytes: value }
   }
   return undefined

@@ -1,5 +1,6 @@
-// DataFolderOwner: only one process uses a data folder. The owner listens on a socket whose name is written into the
-// environment by a compare-and-set; a socket that nobody answers on (kill -9) is no owner, so nothing goes stale.
+// DataFolderLock: ensures that only one process uses a data folder. The process listens on a socket, and stores the
+// socket's name in the environment by a compare-and-set. If nobody accepts connections on the stored socket, for
+// example after kill -9, the lock is free; so a lock is never stale.
 import { randomBytes } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
@@ -16,18 +17,18 @@ export class DataFolderInUse extends Error {
   }
 }
 
-export interface Ownership {
+export interface DataFolderLock {
   release(): Promise<void>
 }
 
 /** @throws DataFolderInUse */
-export async function ownDataFolder(
+export async function lockDataFolder(
   path: string,
   environment: LmdbEnvironment,
   meta: Table<string, string | number>,
-): Promise<Ownership> {
+): Promise<DataFolderLock> {
   const before = meta.get('owner')
-  if (typeof before === 'string' && (await answers(locate(path, before)))) throw new DataFolderInUse(path)
+  if (typeof before === 'string' && (await isListening(locate(path, before)))) throw new DataFolderInUse(path)
   const { server, name } = await listen(path)
   const won = environment.exclusively(() => {
     if (meta.get('owner') !== before) return false
@@ -46,22 +47,24 @@ function locate(path: string, name: string): string {
   return isAbsolute(name) ? name : join(path, name)
 }
 
-function answers(address: string): Promise<boolean> {
+function isListening(address: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(address)
     socket.once('connect', () => {
       socket.destroy()
       resolve(true)
     })
-    // Refused or gone: nobody. Anything else (a full backlog, no permission): somebody is there.
+    // Refused or missing: nobody listens. Any other error, such as a full backlog or no permission: a process may
+    // listen.
     socket.once('error', (error: NodeJS.ErrnoException) => {
       resolve(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT')
     })
   })
 }
 
-// In the folder itself, so that other containers with the same volume see it. Where that cannot be (a name too long for
-// a socket, a file system without them), in the folder for temporary files: seen by this machine.
+// The socket is in the data folder, so that other containers with the same volume see it. If that fails (the path is
+// too long for a socket, or the file system has no sockets), it is in the folder for temporary files, and protects only
+// against processes of this machine.
 async function listen(path: string): Promise<{ server: Server; name: string }> {
   const name = `owner-${randomBytes(6).toString('hex')}.sock`
   if (process.platform === 'win32') {

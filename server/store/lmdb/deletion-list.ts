@@ -1,7 +1,7 @@
-// LmdbDeletionList: the deletions of a data folder, in its environment.
+// LmdbDeletionList: the deletion list of a data folder, a table of the LMDB environment.
 import type { Deletion, DeletionList, Stage } from '../ports/deletion-list.ts'
 import type { LmdbEnvironment, Table } from './environment.ts'
-import { LAST } from './tables.ts'
+import { MAX_NUMBER } from './tables.ts'
 
 export class LmdbDeletionList implements DeletionList {
   readonly #environment: LmdbEnvironment
@@ -22,7 +22,7 @@ export class LmdbDeletionList implements DeletionList {
 
   async list(stage: Stage, limit: number): Promise<readonly Deletion[]> {
     this.#environment.refresh()
-    const rows = this.#table.range([stage, 0, ''], [stage, LAST, ''], { limit })
+    const rows = this.#table.range([stage, 0, ''], [stage, MAX_NUMBER, ''], { limit })
     return Array.from(rows, ({ key: [, at, session] }) => ({ session, at }))
   }
 }

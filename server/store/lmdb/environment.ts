@@ -1,7 +1,7 @@
-// LmdbEnvironment: the one file that knows the `lmdb` package. It owns the tables of one data folder and
-// turns writes into transactions whose promise means "on disk": `overlappingSync` is off, so
-// that a commit's promise resolves after LMDB's own fsyncs (with it on, the promise comes before the flush, and a
-// commit cost 60 µs more CPU here). A failed transaction leaves no trace and says why with a StorageError.
+// LmdbEnvironment: the only file that imports the `lmdb` package. It owns the tables of one data folder. The promise of
+// a write means "on disk": `overlappingSync` is off, so a commit's promise resolves after LMDB's fsyncs. (With it on,
+// the promise resolves before the flush, and a commit cost 60 µs more CPU here.) A failed transaction changes nothing,
+// and rejects with a StorageError.
 import { statfsSync } from 'node:fs'
 import { type Database, type Key, open, type RootDatabase, type RootDatabaseOptionsWithPath } from 'lmdb'
 import { StorageError } from '../ports/errors.ts'
@@ -11,11 +11,11 @@ export type { Key }
 
 export interface EnvironmentOptions {
   readonly path: string
-  /** Milliseconds after which a commit that neither succeeded nor failed breaks the store; default 60,000. */
+  /** A commit that neither succeeds nor fails for this long breaks the store (ms); default 60,000. */
   readonly commitTimeoutMs?: number
-  /** Told when it is broken: until the folder is opened again nothing can be written. */
-  readonly broken?: ((error: Error) => void) | undefined
-  /** Bytes that must be free in the file system; default 32 MB, of which upkeep may use three quarters. */
+  /** Called when the store is broken: it accepts no more writes until the folder is opened again. */
+  readonly onBroken?: ((error: Error) => void) | undefined
+  /** Bytes that must be free in the file system; default 32 MiB, of which background work may use three quarters. */
   readonly reserveBytes?: number
 }
 
@@ -29,7 +29,7 @@ export interface RangeLimits {
   readonly reverse?: boolean
 }
 
-/** One table. Writes take effect with the surrounding `write`; reads see only what was committed. */
+/** One table. Writes take effect with the surrounding `write`; reads see only committed values. */
 export class Table<K extends Key, V> {
   readonly #db: Database<V, K>
   readonly #check: () => void
@@ -39,7 +39,7 @@ export class Table<K extends Key, V> {
     this.#check = check
   }
 
-  /** @throws StorageError when the environment was closed */
+  /** @throws StorageError if the environment is closed */
   get(key: K): V | undefined {
     this.#check()
     return this.#db.get(key)
@@ -53,7 +53,10 @@ export class Table<K extends Key, V> {
     void this.#db.remove(key)
   }
 
-  /** From `from` (included) to `to` (not included); backwards, `from` is the higher one. Read it within one event turn. */
+  /**
+   * From `from` (inclusive) to `to` (exclusive); with `reverse`, `from` is the higher one. Read it within one turn of
+   * the event loop.
+   */
   range(from: K | undefined, to: K | undefined, limits: RangeLimits = {}): Iterable<Row<K, V>> {
     this.#check()
     return this.#db.getRange({
@@ -64,121 +67,123 @@ export class Table<K extends Key, V> {
   }
 }
 
-/** Codes that mean "no space": ENOSPC, EFBIG, EDQUOT, and LMDB's full map. */
+/** Codes that mean "no space": ENOSPC, EFBIG, EDQUOT, and MDB_MAP_FULL. */
 const FULL_CODES: ReadonlySet<unknown> = new Set([28, 27, 122, -30792])
 const NEARLY_FULL_BYTES = 64 * 1024
-/** Milliseconds for which the free bytes are taken as they were. */
-const FREE_MS = 20
+/** The number of free bytes is cached for this long. */
+const FREE_BYTES_TTL_MS = 20
 const RESERVE_BYTES = 32 * 1024 * 1024
 
 export class LmdbEnvironment {
   readonly #root: RootDatabase
   readonly #path: string
   readonly #commitTimeoutMs: number
-  readonly #broken: ((error: Error) => void) | undefined
+  readonly #onBroken: ((error: Error) => void) | undefined
   readonly #reserveBytes: number
   #state: 'open' | 'broken' | 'closed' = 'open'
-  /** Free bytes, and when that was asked. */
-  #free = 0
-  #askedAt = Number.NEGATIVE_INFINITY
+  #freeBytes = 0
+  #freeBytesAt = Number.NEGATIVE_INFINITY
 
-  /** @throws when the folder cannot be made, or is not a data folder */
+  /** @throws Error if the folder cannot be created, or is not a data folder */
   constructor(options: EnvironmentOptions) {
     this.#path = options.path
     this.#commitTimeoutMs = options.commitTimeoutMs ?? 60_000
-    this.#broken = options.broken
+    this.#onBroken = options.onBroken
     this.#reserveBytes = options.reserveBytes ?? RESERVE_BYTES
     this.#root = open({
       path: options.path,
       maxDbs: 16,
       overlappingSync: false,
       noSubdir: false,
-      // With it, lmdb begins each batch with an operation whose promise nobody holds: a failed commit would end the process.
+      // With it, lmdb begins each batch with an operation whose promise nobody handles, so a failed commit would end
+      // the process.
       eventTurnBatching: false,
     } as RootDatabaseOptionsWithPath)
   }
 
-  /** Values are bytes, as they are. */
+  /** A table whose values are bytes. */
   bytes<K extends Key>(name: string): Table<K, Buffer> {
     return new Table(this.#root.openDB<Buffer, K>({ name, encoding: 'binary' }), this.#checkOpen)
   }
 
-  /** Values are plain data. */
+  /** A table whose values are plain data. */
   values<K extends Key, V>(name: string): Table<K, V> {
     return new Table(this.#root.openDB<V, K>({ name, encoding: 'msgpack' }), this.#checkOpen)
   }
 
   /**
-   * Does the writes of `action` in one transaction, which other calls of the same event turn usually share.
-   * Writes belong into such an action, and nowhere else; it must not throw between two writes.
-   * Resolves when they are on disk.
-   * @param upkeep it makes room, or keeps order: it may use most of the reserve
-   * @throws StorageError, and then nothing was written
+   * Runs the writes of `action` in one transaction, which other calls of the same turn usually share. Resolves when
+   * they are on disk. All writes must be inside such an action, and it must not throw between two writes.
+   * @param isBackground the writes free space or record progress, so they may use most of the reserve
+   * @throws StorageError; nothing was written, unless the store broke
    */
-  async write(action: () => void, upkeep = false): Promise<void> {
+  async write(action: () => void, isBackground = false): Promise<void> {
     if (this.#state !== 'open') throw new StorageError('unavailable')
-    if (!this.hasRoom(upkeep)) throw new StorageError('full')
+    if (!this.hasRoom(isBackground)) throw new StorageError('full')
     try {
-      await this.#bounded(this.#root.batch(action))
+      await this.#withTimeout(this.#root.batch(action))
     } catch (error) {
-      throw await this.#failure(error)
+      throw await this.#storageError(error)
     }
   }
 
-  // LMDB 3.5.6 survives a failed write of its file, but formats the message into a buffer that can be some bytes too
-  // short, and a damaged heap may end the process later. So it should not come to that: ask first. Not at every commit:
-  // what can be written until it is asked again is far less than the reserve.
-  hasRoom(upkeep = false): boolean {
+  // LMDB 3.5.6 survives a failed write of its file, but formats the error message into a buffer that can be some bytes
+  // too short, and the damaged heap may end the process later. So it must not write to a full disk. The number of free
+  // bytes may be cached, because far less than the reserve can be written in that time.
+  hasRoom(isBackground = false): boolean {
     const now = performance.now()
-    if (now - this.#askedAt >= FREE_MS || this.#free < this.#reserveBytes * 2) {
-      this.#askedAt = now
-      this.#free = this.#ask()
+    if (now - this.#freeBytesAt >= FREE_BYTES_TTL_MS || this.#freeBytes < this.#reserveBytes * 2) {
+      this.#freeBytesAt = now
+      this.#freeBytes = this.#readFreeBytes()
     }
-    return this.#free >= (upkeep ? this.#reserveBytes / 4 : this.#reserveBytes)
+    return this.#freeBytes >= (isBackground ? this.#reserveBytes / 4 : this.#reserveBytes)
   }
 
-  /** Compares and changes in one transaction that excludes other processes too; blocks, so for opening only. */
+  /**
+   * Runs `action` in a transaction that also excludes other processes. It blocks the thread, so use it only while
+   * opening.
+   */
   exclusively<T>(action: () => T): T {
     return this.#root.transactionSync(action)
   }
 
-  /** From now on reads see every commit whose promise has resolved. */
+  /** Makes later reads see every commit whose promise has resolved. */
   refresh(): void {
     this.#root.resetReadTxn()
   }
 
-  /** Writes one moment's state into an empty folder, while this and other processes write on. */
+  /** Copies the tables as of one moment into an empty folder, while this and other processes continue to write. */
   copy(folder: string): Promise<void> {
     return this.#root.backup(folder, false)
   }
 
   async close(): Promise<void> {
     if (this.#state === 'closed') return
-    const broken = this.#state === 'broken'
+    const isBroken = this.#state === 'broken'
     this.#state = 'closed'
-    // A writer thread that hangs would make `close` hang as well; the process is about to end anyway.
-    if (!broken) await this.#root.close()
+    // If LMDB's writer thread hangs, its `close` hangs too; the process is about to end anyway.
+    if (!isBroken) await this.#root.close()
   }
 
-  // LMDB's writer thread hangs without a word when it cannot even begin a transaction (after a failed write of its
-  // meta page). What became of the commit is then unknown, so nothing may be written until the folder is opened again.
-  #bounded(done: Promise<boolean>): Promise<unknown> {
+  // LMDB's writer thread hangs silently if it cannot begin a transaction (after a failed write of its meta page). It is
+  // then unknown whether the commit was stored, so no later write is safe until the folder is opened again.
+  #withTimeout(done: Promise<boolean>): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const answered = stallTolerantTimeout(this.#commitTimeoutMs, () => {
         this.#state = 'broken'
         const error = new Error(`a commit took more than ${this.#commitTimeoutMs} ms`)
         reject(error)
-        this.#broken?.(error)
+        this.#onBroken?.(error)
       })
       done.then(resolve, reject).finally(answered)
     })
   }
 
-  async #failure(error: unknown): Promise<StorageError> {
+  async #storageError(error: unknown): Promise<StorageError> {
     const cause = await commitError(error)
     const code = (cause as { code?: unknown }).code
-    // After the first failed operation LMDB reports only "bad transaction" for the others in it.
-    const full = FULL_CODES.has(code) || this.#ask() < NEARLY_FULL_BYTES
+    // After the first failed operation, LMDB reports only "bad transaction" for the others of the transaction.
+    const full = FULL_CODES.has(code) || this.#readFreeBytes() < NEARLY_FULL_BYTES
     return new StorageError(full ? 'full' : 'unavailable', cause)
   }
 
@@ -186,13 +191,13 @@ export class LmdbEnvironment {
     if (this.#state === 'closed') throw new StorageError('unavailable')
   }
 
-  #ask(): number {
+  #readFreeBytes(): number {
     const { bavail, bsize } = statfsSync(this.#path)
     return bavail * bsize
   }
 }
 
-// lmdb rejects a put with a general error, whose `commitError` is a promise that rejects with the reason.
+// The package lmdb rejects a put with a general error whose `commitError` is a promise that rejects with the reason.
 async function commitError(error: unknown): Promise<unknown> {
   const reason = (error as { commitError?: Promise<never> }).commitError
   if (reason === undefined) return error

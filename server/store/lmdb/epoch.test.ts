@@ -1,4 +1,4 @@
-// A data folder's epochs: what a new one ends, and what goes on under it.
+// A data folder's epochs: what a new epoch invalidates, and what stays valid.
 import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,7 +20,7 @@ afterEach(() => {
   rmSync(path, { recursive: true, force: true })
 })
 
-/** A folder with a session of three entries, of which the first two are folded. @returns the epoch */
+/** Creates a folder with a session of three entries, the first two compacted. @returns the epoch */
 async function write(folder: string): Promise<string> {
   const { log, transcripts, close } = await openLmdbStores({ path: folder })
   const entries = []
@@ -32,7 +32,7 @@ async function write(folder: string): Promise<string> {
 }
 
 describe('a new epoch', () => {
-  it('refuses cursors of the one before, which may be of what a copy does not have', async () => {
+  it('rejects cursors of the previous epoch, because they may point to entries that the copy lacks', async () => {
     const data = join(path, 'data')
     const epoch = await write(data)
     cpSync(data, copy, { recursive: true })
@@ -49,7 +49,7 @@ describe('a new epoch', () => {
     await restored.close()
   })
 
-  it('keeps every entry, and what each command did', async () => {
+  it('keeps every entry, and the effect of each command', async () => {
     await write(path)
     const { after } = await renewEpoch(path)
     const { log, close } = await openLmdbStores({ path })
@@ -60,7 +60,7 @@ describe('a new epoch', () => {
     await close()
   })
 
-  it('lets transcripts go on from where they are, however often it is renewed', async () => {
+  it('keeps transcripts valid, no matter how often the epoch is renewed', async () => {
     await write(path)
     await renewEpoch(path)
     await renewEpoch(path)
@@ -71,23 +71,23 @@ describe('a new epoch', () => {
     await close()
   })
 
-  it('lets retention take what a transcript of a past epoch covers, and no more', async () => {
+  it('lets retention remove only entries that a transcript of a past epoch covers', async () => {
     await write(path)
     const { after } = await renewEpoch(path)
     const late = () => Date.now() + 60_000
     const { log, close } = await openLmdbStores({ path, now: late, retention: { maxAgeMs: 1_000 } })
-    await log.settle()
+    await log.checkpoint()
     await log.sweep()
     await expect(collect(log, 's', formatCursor(after, 0))).rejects.toEqual(new CursorLost('trimmed'))
     expect(await collect(log, 's', formatCursor(after, 2))).toHaveLength(1)
     await close()
   })
 
-  it('is refused while a server uses the folder, and where there is no log', async () => {
+  it('is refused while a server uses the folder, and for a folder without a log', async () => {
     const stores = await openLmdbStores({ path })
     await expect(renewEpoch(path)).rejects.toThrow(DataFolderInUse)
     await stores.close()
-    await expect(renewEpoch(copy)).rejects.toThrow(`there is no log in ${copy}`)
+    await expect(renewEpoch(copy)).rejects.toThrow(`${copy} contains no log`)
     expect(readdirSync(path)).not.toContain('copy')
   })
 })

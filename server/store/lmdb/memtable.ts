@@ -1,32 +1,34 @@
-// Memtable: the entries that are durable in the journal and not settled yet, by session and subject. It holds a
-// session only while that session has such entries (or an append under way): a session at rest costs nothing here.
-// A roll-up makes the earlier entries of its subject dead; most small outputs end their life that way.
+// Memtable: the entries that are durable in the journal and not in a checkpoint yet, by session and subject. It holds a
+// session only while that session has such entries (or an append in flight), so an idle session needs no memory here. A
+// rollup makes the earlier entries of its subject dead; most small outputs never reach a chunk for this reason.
 import type { Entry, Seq } from '../ports/entry.ts'
 
-/** One subject of a session. */
-export interface Lane {
+/** The end of one subject. */
+export interface SubjectHead {
   readonly subject: string
   /** The last durable entry on the subject. */
   last: Seq
-  /** The entry of the commit that is under way; 0 when there is none. */
+  /** The subject's newest entry in the commit that is in flight; 0: none. */
   pending: Seq
-  /** The newest roll-up in the overlay: entries of the subject before it are dead, here and in the chunks. */
+  /** The newest rollup in the memtable: the subject's entries before it are dead, here and in the chunks. */
   rollup: Seq
-  /** Living entries in the overlay. */
+  /** Live entries in the memtable. */
   count: number
-  /** The overlay has forgotten it: what is appended to the subject next goes to another one. */
+  /** The memtable has evicted this object; the next append to the subject creates another one. */
   gone: boolean
 }
 
+/** The end of one session's log: the part that the memtable holds. */
 export interface Tail {
   readonly session: string
-  /** In order of `seq`; dead ones are taken out now and then. */
+  /** In order of `seq`. Dead entries are removed from time to time. */
   entries: Entry[]
   dead: number
-  readonly lanes: Map<string, Lane>
+  readonly heads: Map<string, SubjectHead>
 }
 
-const COMPACT_ABOVE = 32
+/** Fewer dead entries than this are not worth a copy of the list. */
+const MIN_DEAD = 32
 
 export class Memtable {
   readonly #tails = new Map<string, Tail>()
@@ -39,89 +41,95 @@ export class Memtable {
     return this.#tails.values()
   }
 
-  /** The session's, made when it is not there. */
+  /** The session's tail; creates it if it is missing. */
   tailOf(session: string): Tail {
     let tail = this.#tails.get(session)
     if (tail === undefined) {
-      tail = { session, entries: [], dead: 0, lanes: new Map() }
+      tail = { session, entries: [], dead: 0, heads: new Map() }
       this.#tails.set(session, tail)
     }
     return tail
   }
 
-  /** @param last finds the last settled sequence number of a subject that is not in the overlay */
-  laneOf(tail: Tail, subject: string, last: (session: string, subject: string) => Seq): Lane {
-    let lane = tail.lanes.get(subject)
-    if (lane === undefined) {
-      lane = { subject, last: last(tail.session, subject), pending: 0, rollup: 0, count: 0, gone: false }
-      tail.lanes.set(subject, lane)
+  /**
+   * The subject's head; creates it if it is missing.
+   * @param lookUpLast returns the last sequence number of a subject in the tables
+   */
+  headOf(tail: Tail, subject: string, lookUpLast: (session: string, subject: string) => Seq): SubjectHead {
+    let head = tail.heads.get(subject)
+    if (head === undefined) {
+      head = { subject, last: lookUpLast(tail.session, subject), pending: 0, rollup: 0, count: 0, gone: false }
+      tail.heads.set(subject, head)
     }
-    return lane
+    return head
   }
 
-  /** Shows a durable entry, the newest of its session. */
-  add(tail: Tail, lane: Lane, entry: Entry): void {
+  /** Adds a durable entry, the newest of its session: readers now see it. */
+  add(tail: Tail, head: SubjectHead, entry: Entry): void {
     if (entry.rollup) {
-      tail.dead += lane.count
-      lane.count = 0
-      lane.rollup = entry.seq
+      tail.dead += head.count
+      head.count = 0
+      head.rollup = entry.seq
     }
-    lane.count++
-    lane.last = entry.seq
+    head.count++
+    head.last = entry.seq
     tail.entries.push(entry)
-    if (tail.dead > COMPACT_ABOVE && tail.dead * 2 > tail.entries.length) {
-      tail.entries = tail.entries.filter((other) => lives(tail, other))
+    if (tail.dead > MIN_DEAD && tail.dead * 2 > tail.entries.length) {
+      tail.entries = tail.entries.filter((other) => isLive(tail, other))
       tail.dead = 0
     }
   }
 
-  /** Forgets what was settled: everything of the session up to `to`. */
-  settled(tail: Tail, to: Seq): void {
-    const left = firstAfter(tail.entries, to)
-    for (let i = 0; i < left; i++) {
+  /** Removes the session's entries up to `to`: they are in chunks now. */
+  removeCheckpointed(tail: Tail, to: Seq): void {
+    const removed = firstAfter(tail.entries, to)
+    for (let i = 0; i < removed; i++) {
       const entry = tail.entries[i] as Entry
-      if (lives(tail, entry)) (tail.lanes.get(entry.subject) as Lane).count--
+      if (isLive(tail, entry)) (tail.heads.get(entry.subject) as SubjectHead).count--
       else tail.dead--
     }
-    tail.entries = tail.entries.slice(left)
-    for (const lane of tail.lanes.values()) {
-      // The chunks have lost what this roll-up replaced.
-      if (lane.rollup <= to) lane.rollup = 0
-      this.loosen(tail, lane)
+    tail.entries = tail.entries.slice(removed)
+    for (const head of tail.heads.values()) {
+      // The checkpoint has removed from the chunks what this rollup replaced.
+      if (head.rollup <= to) head.rollup = 0
+      this.evictIfEmpty(tail, head)
     }
   }
 
-  /** Forgets everything of the session up to `to`, and what was last on its subjects: the tables know what stays. */
-  purged(tail: Tail, to: Seq): void {
+  /**
+   * Removes the session's entries up to `to`, and the last numbers of their subjects: the tables know which ones
+   * remain.
+   */
+  removePurged(tail: Tail, to: Seq): void {
     tail.entries = tail.entries.slice(firstAfter(tail.entries, to))
     tail.dead = 0
-    for (const lane of tail.lanes.values()) {
-      lane.count = 0
-      if (lane.rollup <= to) lane.rollup = 0
-      if (lane.last <= to) lane.last = 0
+    for (const head of tail.heads.values()) {
+      head.count = 0
+      if (head.rollup <= to) head.rollup = 0
+      if (head.last <= to) head.last = 0
     }
     for (const entry of tail.entries) {
-      if (lives(tail, entry)) (tail.lanes.get(entry.subject) as Lane).count++
+      if (isLive(tail, entry)) (tail.heads.get(entry.subject) as SubjectHead).count++
       else tail.dead++
     }
-    for (const lane of tail.lanes.values()) this.loosen(tail, lane)
+    for (const head of tail.heads.values()) this.evictIfEmpty(tail, head)
   }
 
-  /** Forgets a subject that holds nothing, and then its session. */
-  loosen(tail: Tail, lane: Lane): void {
-    if (lane.count > 0 || lane.pending !== 0) return
-    lane.gone = true
-    tail.lanes.delete(lane.subject)
-    if (tail.lanes.size === 0) this.#tails.delete(tail.session)
+  /** Evicts a subject without live or pending entries, and then a session without subjects. */
+  evictIfEmpty(tail: Tail, head: SubjectHead): void {
+    if (head.count > 0 || head.pending !== 0) return
+    head.gone = true
+    tail.heads.delete(head.subject)
+    if (tail.heads.size === 0) this.#tails.delete(tail.session)
   }
 }
 
-/** No roll-up in the overlay replaced it. */
-export function lives(tail: Tail | undefined, entry: Entry): boolean {
-  return entry.seq >= (tail?.lanes.get(entry.subject)?.rollup ?? 0)
+/** Whether no rollup in the memtable has replaced the entry. */
+export function isLive(tail: Tail | undefined, entry: Entry): boolean {
+  return entry.seq >= (tail?.heads.get(entry.subject)?.rollup ?? 0)
 }
 
-/** The index of the first entry after `seq`, by bisection. */
+/** The index of the first entry after `seq`, by binary search. */
 export function firstAfter(entries: readonly Entry[], seq: Seq): number {
   let low = 0
   let high = entries.length

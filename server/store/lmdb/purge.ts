@@ -1,36 +1,36 @@
-// Purging a session from the embedded log: its chunks, what is remembered of its subjects, and what of it is not settled yet.
-// The entry that stays gets a chunk that stands for the whole: its key is the session's last number, so that after a crash
-// the journal's records of the session count as settled, and do not come back.
+// Purges a session from the embedded log: its chunks, the last numbers of its subjects, and its entries in the
+// memtable. The entry that stays gets a chunk whose key is the session's last sequence number. After a crash, the
+// journal's records of the session then count as checkpointed, and the replay does not restore them.
 import type { Entry, Seq } from '../ports/entry.ts'
 import { META } from '../ports/session-log.ts'
-import { type Step, settle } from './checkpoint.ts'
+import { checkpoint, type Step } from './checkpoint.ts'
 import { lastOf } from './log-reader.ts'
 import type { LogState } from './log-state.ts'
 import { firstAfter } from './memtable.ts'
 import { decodeChunk, encodeChunk } from './record.ts'
-import { LAST } from './tables.ts'
+import { lastChunk, MAX_NAME, MAX_NUMBER } from './tables.ts'
 
-/** Subjects, and chunks, that one step removes. */
+/** Subjects that one step removes. */
 const STEP_SUBJECTS = 512
+/** Chunks that one step removes. */
 const STEP_CHUNKS = 32
-/** Sorts after every name. */
-const LAST_NAME = '\u{10ffff}'
 
-/** @param keep the number of the entry that stays */
-export function* purgeBut(state: LogState, session: string, keep: Seq): Generator<Step, void> {
+/** Purges everything except one entry. @param keep the sequence number of that entry */
+export function* purgeExcept(state: LogState, session: string, keep: Seq): Generator<Step, void> {
   yield* removeSubjects(state, session, keep)
   const kept = find(state, session, keep)
-  // Without it the session was purged as a whole already.
-  if (kept !== undefined) yield leave(state, session, kept)
-  yield* removeChunks(state, session, kept === undefined ? 0 : lastChunkOf(state, session))
+  // If the entry is missing, the whole session was purged before.
+  if (kept !== undefined) yield keepEntry(state, session, kept)
+  yield* removeChunks(state, session, kept === undefined ? 0 : lastChunk(state.tables, session))
 }
 
 /**
- * @param dropped told that the journal is not needed up to a number: it is settled first, as nothing would say any more that
- *   what it holds of the session is gone
+ * Purges everything. Checkpoints the journal first, because afterwards no chunk marks the session's records in it as
+ * purged.
+ * @param releaseJournal called when the journal is not needed up to a sequence number
  */
-export function* purgeAll(state: LogState, session: string, dropped: (to: Seq) => void): Generator<Step, void> {
-  yield* settle(state, state.last, dropped)
+export function* purgeAll(state: LogState, session: string, releaseJournal: (to: Seq) => void): Generator<Step, void> {
+  yield* checkpoint(state, state.last, releaseJournal)
   yield* removeSubjects(state, session, 0)
   yield* removeChunks(state, session, 0)
   yield {
@@ -38,22 +38,22 @@ export function* purgeAll(state: LogState, session: string, dropped: (to: Seq) =
       state.tables.trimmed.remove(session)
     },
     done() {
-      drop(state, session, lastOf(state, session))
+      removeFromMemtable(state, session, lastOf(state, session))
     },
   }
 }
 
 function find(state: LogState, session: string, keep: Seq): Entry | undefined {
-  const tail = state.overlay.tail(session)
-  const unsettled = tail?.entries[firstAfter(tail.entries, keep - 1)]
-  if (unsettled?.seq === keep) return unsettled
-  for (const { value } of state.tables.chunks.range([session, keep], [session, LAST], { limit: 1 })) {
+  const tail = state.memtable.tail(session)
+  const entry = tail?.entries[firstAfter(tail.entries, keep - 1)]
+  if (entry?.seq === keep) return entry
+  for (const { value } of state.tables.chunks.range([session, keep], [session, MAX_NUMBER], { limit: 1 })) {
     return decodeChunk(value).find(({ seq }) => seq === keep)
   }
   return undefined
 }
 
-function leave(state: LogState, session: string, kept: Entry): Step {
+function keepEntry(state: LogState, session: string, kept: Entry): Step {
   const { tables } = state
   const to = lastOf(state, session)
   const chunk = encodeChunk([kept])
@@ -67,23 +67,16 @@ function leave(state: LogState, session: string, kept: Entry): Step {
     },
     done() {
       state.chunkBytes = chunkBytes
-      drop(state, session, to)
+      removeFromMemtable(state, session, to)
     },
   }
 }
 
-function lastChunkOf(state: LogState, session: string): Seq {
-  for (const { key } of state.tables.chunks.range([session, LAST], [session, 0], { reverse: true, limit: 1 })) {
-    return key[1]
-  }
-  return 0
-}
-
-/** @param before chunks from this key on stay; 0: none does */
+/** @param before removes only the chunks with a smaller key; 0: removes all */
 function* removeChunks(state: LogState, session: string, before: Seq): Generator<Step, void> {
   const { tables } = state
   for (;;) {
-    const end: [string, Seq] = [session, before === 0 ? LAST : before]
+    const end: [string, Seq] = [session, before === 0 ? MAX_NUMBER : before]
     const rows = [...tables.chunks.range([session, 0], end, { limit: STEP_CHUNKS })]
     if (rows.length === 0) return
     const chunkBytes = rows.reduce((sum, { value }) => sum - value.length, state.chunkBytes)
@@ -102,27 +95,27 @@ function* removeChunks(state: LogState, session: string, before: Seq): Generator
   }
 }
 
-/** @param keep when there is an entry that stays, its subject stays known */
+/** @param keep unless 0, subject `meta` keeps its last number */
 function* removeSubjects(state: LogState, session: string, keep: Seq): Generator<Step, void> {
   const { subjects } = state.tables
   for (let from = ''; ; ) {
-    const rows = [...subjects.range([session, from], [session, LAST_NAME], { limit: STEP_SUBJECTS })]
+    const rows = [...subjects.range([session, from], [session, MAX_NAME], { limit: STEP_SUBJECTS })]
     const last = rows.at(-1)
     if (last === undefined) return
-    const gone = rows.filter(({ key }) => keep === 0 || key[1] !== META)
+    const removed = rows.filter(({ key }) => keep === 0 || key[1] !== META)
     yield {
       write() {
-        for (const { key } of gone) subjects.remove(key)
+        for (const { key } of removed) subjects.remove(key)
       },
       done() {
-        // Nothing of it is in memory: a lane that is goes with the session's entries.
+        // The memtable's subjects are removed together with the session's entries.
       },
     }
     from = `${last.key[1]}\u0000`
   }
 }
 
-function drop(state: LogState, session: string, to: Seq): void {
-  const tail = state.overlay.tail(session)
-  if (tail !== undefined) state.overlay.purged(tail, to)
+function removeFromMemtable(state: LogState, session: string, to: Seq): void {
+  const tail = state.memtable.tail(session)
+  if (tail !== undefined) state.memtable.removePurged(tail, to)
 }

@@ -1,20 +1,20 @@
-// LmdbRunQueue: queued runs, durable, and given to handlers of this process. A run leaves the table when its handler
-// has resolved; every giving-out is counted on disk before the handler starts, so that a run that kills its owner
-// is known by its attempts after the restart.
+// LmdbRunQueue: the run queue of a data folder, which delivers runs to handlers of this process. A run's row is removed
+// when its handler has resolved. The queue counts every delivery on disk before the handler starts, so a run that kills
+// the process is recognized after the restart by its attempts.
 //
-//   offered ── ready ── given out ── resolved: removed
-//                ▲          └─ rejected: back after a delay, at once when the taker was closed
+//   offered ── ready ── delivered ── handler resolved: removed
+//                ▲          └─ handler rejected: ready again after a delay, or at once if its consumer drains or is closed
 import type { Logger } from 'pino'
 import { StorageError } from '../ports/errors.ts'
-import type { QueuedRun, RunHandler, RunQueue, TakeLimits, Taking } from '../ports/run-queue.ts'
+import type { QueuedRun, RunHandler, RunQueue, RunSubscription, TakeLimits } from '../ports/run-queue.ts'
 import type { LmdbEnvironment, Table } from './environment.ts'
 
 export interface LmdbRunQueueOptions {
   readonly environment: LmdbEnvironment
   readonly logger: Logger
-  /** Runs in the queue at most, waiting or given out; default 100,000. */
+  /** Maximum number of runs in the queue, waiting or delivered; default 100,000. */
   readonly maxRuns?: number
-  /** Milliseconds that `close` waits for handlers; default 5,000. */
+  /** Milliseconds for which `close` waits for handlers; default 5,000. */
   readonly closeTimeoutMs?: number
 }
 
@@ -22,16 +22,16 @@ interface Row extends QueuedRun {
   readonly attempts: number
 }
 
-interface Item {
+interface QueueItem {
   readonly order: number
   readonly run: QueuedRun
-  /** How often it was given out. */
+  /** The number of deliveries. */
   attempts: number
   stored: Promise<void>
   retry: NodeJS.Timeout | undefined
 }
 
-interface Taker {
+interface Consumer {
   readonly handler: RunHandler
   readonly limits: TakeLimits
   readonly aborts: Set<AbortController>
@@ -42,13 +42,13 @@ interface Taker {
 const RETRY_DELAY_MS = 1000
 
 export class LmdbRunQueue implements RunQueue {
-  readonly apart = false
+  readonly offerFirst = false
   readonly #options: LmdbRunQueueOptions
   readonly #table: Table<number, Row>
-  readonly #items = new Map<string, Item>()
-  /** By `order`; the oldest is given out first. */
-  #ready: Item[] = []
-  readonly #takers: Taker[] = []
+  readonly #items = new Map<string, QueueItem>()
+  /** Sorted by `order`: the oldest is delivered first. */
+  #ready: QueueItem[] = []
+  readonly #consumers: Consumer[] = []
   readonly #working = new Set<Promise<void>>()
   #order = 0
   #closed = false
@@ -57,16 +57,7 @@ export class LmdbRunQueue implements RunQueue {
     this.#options = options
     this.#table = options.environment.values('runs')
     for (const { key: order, value } of this.#table.range(undefined, undefined)) {
-      const { attempts, session, run, command } = value
-      const item: Item = {
-        order,
-        run: { session, run, command },
-        attempts,
-        stored: Promise.resolve(),
-        retry: undefined,
-      }
-      this.#items.set(run, item)
-      this.#ready.push(item)
+      this.#ready.push(this.#add(value, order, value.attempts))
       this.#order = order
     }
   }
@@ -76,28 +67,20 @@ export class LmdbRunQueue implements RunQueue {
     const known = this.#items.get(run.run)
     if (known !== undefined) return known.stored
     if (this.#items.size >= (this.#options.maxRuns ?? 100_000)) throw new StorageError('unavailable')
-    const { session, command } = run
-    const item: Item = {
-      order: ++this.#order,
-      run: { session, run: run.run, command },
-      attempts: 0,
-      stored: Promise.resolve(),
-      retry: undefined,
-    }
-    this.#items.set(run.run, item)
-    // Where somebody is free to take it, the first giving-out is counted in the same write.
-    const taker = this.#ready.length === 0 ? this.#free() : undefined
-    const reserved = taker === undefined ? undefined : this.#reserve(taker)
-    if (taker !== undefined) item.attempts = 1
+    const item = this.#add(run, ++this.#order, 0)
+    // If a consumer is free, the same write stores the run and counts its first delivery.
+    const consumer = this.#ready.length === 0 ? this.#freeConsumer() : undefined
+    const reserved = consumer === undefined ? undefined : this.#reserve(consumer)
+    if (consumer !== undefined) item.attempts = 1
     item.stored = this.#store(item)
     try {
       await item.stored
     } catch (error) {
       this.#items.delete(run.run)
-      if (taker !== undefined) this.#release(taker, reserved as AbortController)
+      if (consumer !== undefined) this.#release(consumer, reserved as AbortController)
       throw error
     }
-    if (taker !== undefined) this.#work(taker, item, reserved as AbortController)
+    if (consumer !== undefined) this.#startHandler(consumer, item, reserved as AbortController)
     else {
       this.#enqueue(item)
       this.#dispatch()
@@ -106,147 +89,152 @@ export class LmdbRunQueue implements RunQueue {
 
   async drop(session: string): Promise<void> {
     if (this.#closed) throw new StorageError('unavailable')
-    const waits = (item: Item): boolean => item.run.session === session && (ready.has(item) || item.retry !== undefined)
     const ready = new Set(this.#ready)
-    const dropped = [...this.#items.values()].filter(waits)
+    const isWaiting = (item: QueueItem): boolean => ready.has(item) || item.retry !== undefined
+    const dropped = new Set([...this.#items.values()].filter((item) => item.run.session === session && isWaiting(item)))
     for (const item of dropped) {
       clearTimeout(item.retry)
       item.retry = undefined
       this.#items.delete(item.run.run)
     }
-    const gone = new Set(dropped)
-    this.#ready = this.#ready.filter((item) => !gone.has(item))
-    if (dropped.length === 0) return
+    this.#ready = this.#ready.filter((item) => !dropped.has(item))
+    if (dropped.size === 0) return
     await this.#options.environment.write(() => {
       for (const item of dropped) this.#table.remove(item.order)
     }, true)
   }
 
-  async take(handler: RunHandler, limits: TakeLimits): Promise<Taking> {
+  async take(handler: RunHandler, limits: TakeLimits): Promise<RunSubscription> {
     if (this.#closed) throw new StorageError('unavailable')
-    const taker: Taker = { handler, limits, aborts: new Set(), draining: false, closed: false }
-    this.#takers.push(taker)
+    const consumer: Consumer = { handler, limits, aborts: new Set(), draining: false, closed: false }
+    this.#consumers.push(consumer)
     this.#dispatch()
     return {
       drain: () => {
-        taker.draining = true
+        consumer.draining = true
       },
-      close: () => this.#closeTaker(taker),
+      close: () => this.#closeConsumer(consumer),
     }
   }
 
-  /** Tells all handlers to hand over, and waits for them, within bounds. */
+  /** Aborts all handlers, and waits for them up to `closeTimeoutMs`. */
   async close(): Promise<void> {
     this.#closed = true
-    for (const taker of [...this.#takers]) this.#closeTaker(taker)
+    for (const consumer of [...this.#consumers]) this.#closeConsumer(consumer)
     for (const item of this.#items.values()) clearTimeout(item.retry)
     let timer: NodeJS.Timeout | undefined
-    const patience = new Promise<'late'>((resolve) => {
+    const timeout = new Promise<'late'>((resolve) => {
       timer = setTimeout(resolve, this.#options.closeTimeoutMs ?? 5000, 'late')
     })
-    const ended = await Promise.race([this.#ended(), patience])
+    const ended = await Promise.race([this.#allHandlersEnded(), timeout])
     clearTimeout(timer)
     if (ended === 'late')
       this.#options.logger.warn({ handlers: this.#working.size }, 'handlers did not hand over in time')
   }
 
-  // A handler that ends may start its last write: go on until nothing is under way.
-  async #ended(): Promise<void> {
+  // When a handler ends, the removal of its row may start; so this repeats until nothing is in flight.
+  async #allHandlersEnded(): Promise<void> {
     while (this.#working.size > 0) await Promise.all(this.#working)
   }
 
-  #store(item: Item): Promise<void> {
+  #add({ session, run, command }: QueuedRun, order: number, attempts: number): QueueItem {
+    const item = { order, run: { session, run, command }, attempts, stored: Promise.resolve(), retry: undefined }
+    this.#items.set(run, item)
+    return item
+  }
+
+  #store(item: QueueItem): Promise<void> {
     return this.#options.environment.write(() => {
       this.#table.put(item.order, { ...item.run, attempts: item.attempts })
     })
   }
 
-  #free(): Taker | undefined {
-    return this.#takers.find(({ draining, aborts, limits }) => !draining && aborts.size < limits.concurrency)
+  #freeConsumer(): Consumer | undefined {
+    return this.#consumers.find(({ draining, aborts, limits }) => !draining && aborts.size < limits.concurrency)
   }
 
-  #reserve(taker: Taker): AbortController {
+  #reserve(consumer: Consumer): AbortController {
     const abort = new AbortController()
-    taker.aborts.add(abort)
+    consumer.aborts.add(abort)
     return abort
   }
 
-  #release(taker: Taker, abort: AbortController): void {
-    taker.aborts.delete(abort)
+  #release(consumer: Consumer, abort: AbortController): void {
+    consumer.aborts.delete(abort)
     this.#dispatch()
   }
 
   #dispatch(): void {
     while (!this.#closed) {
-      const taker = this.#ready.length > 0 ? this.#free() : undefined
-      if (taker === undefined) return
-      const item = this.#ready.shift() as Item
-      const abort = this.#reserve(taker)
+      const consumer = this.#ready.length > 0 ? this.#freeConsumer() : undefined
+      if (consumer === undefined) return
+      const item = this.#ready.shift() as QueueItem
+      const abort = this.#reserve(consumer)
       item.attempts++
       item.stored = this.#store(item)
       item.stored.then(
-        () => this.#work(taker, item, abort),
+        () => this.#startHandler(consumer, item, abort),
         () => {
-          // Not counted on disk, so not given out: it is tried again with the next delay.
+          // The delivery is not counted on disk, so it must not happen: retry after the delay.
           item.attempts--
-          taker.aborts.delete(abort)
-          this.#later(item, taker)
+          consumer.aborts.delete(abort)
+          this.#retryLater(item, consumer)
         },
       )
     }
   }
 
-  #work(taker: Taker, item: Item, abort: AbortController): void {
-    const working = this.#handle(taker, item, abort).finally(() => this.#working.delete(working))
+  #startHandler(consumer: Consumer, item: QueueItem, abort: AbortController): void {
+    const working = this.#handle(consumer, item, abort).finally(() => this.#working.delete(working))
     this.#working.add(working)
   }
 
-  async #handle(taker: Taker, item: Item, abort: AbortController): Promise<void> {
-    if (taker.closed) return this.#giveBack(taker, item, abort)
+  async #handle(consumer: Consumer, item: QueueItem, abort: AbortController): Promise<void> {
+    if (consumer.closed) return this.#returnRun(consumer, item, abort)
     try {
-      await taker.handler({ ...item.run, attempt: item.attempts }, abort.signal)
+      await consumer.handler({ ...item.run, attempt: item.attempts }, abort.signal)
     } catch (error) {
-      if (!abort.signal.aborted && !taker.draining)
-        this.#options.logger.warn({ err: error, run: item.run.run }, 'a run was given back')
-      return this.#giveBack(taker, item, abort)
+      if (!abort.signal.aborted && !consumer.draining)
+        this.#options.logger.warn({ err: error, run: item.run.run }, 'returned a run to the queue')
+      return this.#returnRun(consumer, item, abort)
     }
     this.#items.delete(item.run.run)
-    taker.aborts.delete(abort)
+    consumer.aborts.delete(abort)
     this.#dispatch()
     try {
       await this.#options.environment.write(() => this.#table.remove(item.order), true)
     } catch (error) {
-      // It comes back after a restart; its handler finds it ended.
+      // The queue delivers it again after a restart, and its handler then finds that the run has ended.
       this.#options.logger.warn({ err: error, run: item.run.run }, 'an ended run could not be removed from the queue')
     }
   }
 
-  #giveBack(taker: Taker, item: Item, abort: AbortController): void {
-    taker.aborts.delete(abort)
-    if (taker.closed || taker.draining) this.#enqueue(item)
-    else this.#later(item, taker)
+  #returnRun(consumer: Consumer, item: QueueItem, abort: AbortController): void {
+    consumer.aborts.delete(abort)
+    if (consumer.closed || consumer.draining) this.#enqueue(item)
+    else this.#retryLater(item, consumer)
     this.#dispatch()
   }
 
-  #later(item: Item, taker: Taker): void {
+  #retryLater(item: QueueItem, consumer: Consumer): void {
     if (this.#closed) return
     item.retry = setTimeout(() => {
       item.retry = undefined
       this.#enqueue(item)
       this.#dispatch()
-    }, taker.limits.retryDelayMs ?? RETRY_DELAY_MS)
+    }, consumer.limits.retryDelayMs ?? RETRY_DELAY_MS)
   }
 
-  #enqueue(item: Item): void {
+  #enqueue(item: QueueItem): void {
     let at = this.#ready.length
-    while (at > 0 && (this.#ready[at - 1] as Item).order > item.order) at--
+    while (at > 0 && (this.#ready[at - 1] as QueueItem).order > item.order) at--
     this.#ready.splice(at, 0, item)
   }
 
-  #closeTaker(taker: Taker): void {
-    if (taker.closed) return
-    taker.closed = true
-    this.#takers.splice(this.#takers.indexOf(taker), 1)
-    for (const abort of taker.aborts) abort.abort()
+  #closeConsumer(consumer: Consumer): void {
+    if (consumer.closed) return
+    consumer.closed = true
+    this.#consumers.splice(this.#consumers.indexOf(consumer), 1)
+    for (const abort of consumer.aborts) abort.abort()
   }
 }

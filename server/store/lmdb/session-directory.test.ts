@@ -1,4 +1,4 @@
-// The LMDB session directory passes the contract of one.
+// The LMDB session directory and deletion list pass the contract of every store.
 import { sessionDirectoryContract } from '../contracts/session-directory.contract.ts'
 import { LmdbHarness } from '../test/lmdb-harness.ts'
 

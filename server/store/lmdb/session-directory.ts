@@ -1,18 +1,17 @@
-// LmdbSessionDirectory: the lists in the log's environment: a row a session, one for each of its members, and an index by the
-// newest activity, which a page is read from. Notes of one session go one after the other; each is one transaction.
-
+// LmdbSessionDirectory: the session directory of a data folder: a row per session, a row per member, and an index by
+// newest activity that serves the pages. Updates of one session run one after the other; each is one transaction.
 import type { Seq } from '../ports/entry.ts'
-import { StorageError } from '../ports/errors.ts'
 import {
   isBefore,
   type ListedSession,
-  type ListPlace,
+  type ListPosition,
   type SessionDirectory,
-  type SessionNote,
+  type SessionSummary,
   userKey,
 } from '../ports/session-directory.ts'
 import type { LmdbEnvironment, Table } from './environment.ts'
-import { LAST } from './tables.ts'
+import { SessionWriteQueue } from './session-write-queue.ts'
+import { MAX_NAME, MAX_NUMBER } from './tables.ts'
 
 interface SessionRow {
   readonly seq: Seq
@@ -23,37 +22,34 @@ interface SessionRow {
 
 interface MemberRow {
   readonly seq: Seq
-  /** Absent: a member no more. */
+  /** Absent: no longer a member. */
   readonly role?: string
 }
-
-/** Sorts after every name. */
-const LAST_NAME = '\u{10ffff}'
 
 export class LmdbSessionDirectory implements SessionDirectory {
   readonly #environment: LmdbEnvironment
   readonly #sessions: Table<string, SessionRow>
   readonly #members: Table<[string, string], MemberRow>
-  /** User, activity, session. */
+  /** User key, time of the newest activity, session. */
   readonly #order: Table<[string, number, string], 1>
-  readonly #writing = new Map<string, Promise<void>>()
-  #closed = false
+  readonly #writes: SessionWriteQueue
 
   constructor(environment: LmdbEnvironment) {
     this.#environment = environment
     this.#sessions = environment.values('directory')
     this.#members = environment.values('directory-members')
     this.#order = environment.values('directory-order')
+    this.#writes = new SessionWriteQueue(environment)
   }
 
-  note(note: SessionNote): Promise<void> {
-    return this.#inTurn(note.session, () => this.#note(note))
+  update(summary: SessionSummary): Promise<void> {
+    return this.#writes.run(summary.session, () => this.#update(summary))
   }
 
-  async list(user: string, limit: number, before?: ListPlace): Promise<readonly ListedSession[]> {
+  async list(user: string, limit: number, before?: ListPosition): Promise<readonly ListedSession[]> {
     const key = userKey(user)
     const from: [string, number, string] =
-      before === undefined ? [key, LAST, ''] : [key, before.updatedAt, before.session]
+      before === undefined ? [key, MAX_NUMBER, ''] : [key, before.updatedAt, before.session]
     const found: ListedSession[] = []
     for (const { key: place } of this.#order.range(from, [key, -1, ''], { reverse: true })) {
       const [, updatedAt, session] = place
@@ -69,7 +65,7 @@ export class LmdbSessionDirectory implements SessionDirectory {
   }
 
   forget(session: string): Promise<void> {
-    return this.#inTurn(session, async () => {
+    return this.#writes.run(session, async () => {
       const updatedAt = this.#sessions.get(session)?.updatedAt ?? 0
       const members = this.#membersOf(session)
       await this.#environment.write(() => {
@@ -82,64 +78,47 @@ export class LmdbSessionDirectory implements SessionDirectory {
     })
   }
 
-  /** Resolves when all writes have ended; later ones are refused. */
-  async close(): Promise<void> {
-    this.#closed = true
-    await Promise.all(this.#writing.values())
+  /** Resolves when all writes have ended, and refuses later ones. */
+  close(): Promise<void> {
+    return this.#writes.close()
   }
 
-  async #note(note: SessionNote): Promise<void> {
-    const { session, seq } = note
+  async #update(summary: SessionSummary): Promise<void> {
+    const { session, seq } = summary
     const before = this.#sessions.get(session)
     const isNewer = before === undefined || seq > before.seq
-    const title = isNewer ? note.title : before.title
+    const title = isNewer ? summary.title : before.title
     const row: SessionRow = {
       seq: Math.max(seq, before?.seq ?? 0),
       ...(title === undefined ? {} : { title }),
-      createdAt: Math.min(note.createdAt, before?.createdAt ?? note.createdAt),
-      updatedAt: Math.max(note.updatedAt, before?.updatedAt ?? 0),
+      createdAt: Math.min(summary.createdAt, before?.createdAt ?? summary.createdAt),
+      updatedAt: Math.max(summary.updatedAt, before?.updatedAt ?? 0),
     }
     const members = this.#membersOf(session)
     const changed = new Map<string, MemberRow>()
-    for (const [user, role] of note.members) {
+    for (const [user, role] of summary.members) {
       const key = userKey(user)
       const known = members.get(key)
-      // What says the same is noted as well: an older note that says otherwise may come later.
+      // An unchanged role is written too, for its `seq`: a summary with an older, different role may still arrive.
       if (known !== undefined && known.seq >= seq) continue
       changed.set(key, { seq, ...(role === undefined ? {} : { role }) })
     }
-    const moved = before?.updatedAt !== row.updatedAt
-    const same = before !== undefined && !moved && before.title === title && before.createdAt === row.createdAt
-    if (same && changed.size === 0) return
+    const isMoved = before?.updatedAt !== row.updatedAt
+    const isSame = before !== undefined && !isMoved && before.title === title && before.createdAt === row.createdAt
+    if (isSame && changed.size === 0) return
     await this.#environment.write(() => {
       this.#sessions.put(session, row)
       for (const [user, member] of changed) this.#members.put([session, user], member)
       for (const [user, { role }] of new Map([...members, ...changed])) {
         const isListed = role !== undefined
-        if (before !== undefined && (moved || !isListed)) this.#order.remove([user, before.updatedAt, session])
+        if (before !== undefined && (isMoved || !isListed)) this.#order.remove([user, before.updatedAt, session])
         if (isListed) this.#order.put([user, row.updatedAt, session], 1)
       }
     })
   }
 
   #membersOf(session: string): Map<string, MemberRow> {
-    const rows = this.#members.range([session, ''], [session, LAST_NAME])
+    const rows = this.#members.range([session, ''], [session, MAX_NAME])
     return new Map(Array.from(rows, ({ key: [, user], value }) => [user, value]))
-  }
-
-  #inTurn(session: string, work: () => Promise<void>): Promise<void> {
-    if (this.#closed) return Promise.reject(new StorageError('unavailable'))
-    const before = this.#writing.get(session) ?? Promise.resolve()
-    const done = before.then(async () => {
-      await work()
-      this.#environment.refresh()
-    })
-    const settled = done
-      .catch(() => undefined)
-      .then(() => {
-        if (this.#writing.get(session) === settled) this.#writing.delete(session)
-      })
-    this.#writing.set(session, settled)
-    return done
   }
 }

@@ -1,4 +1,4 @@
-// The LMDB log passes the contract of a session log.
+// The LMDB log passes the contract of every session log.
 import { sessionLogContract } from '../contracts/session-log.contract.ts'
 import { LmdbHarness } from '../test/lmdb-harness.ts'
 

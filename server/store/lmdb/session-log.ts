@@ -1,8 +1,8 @@
-// LmdbLog: the session log in one LMDB environment. Appends queue up; one commit at a time takes all that wait, compares
-// them in order, and writes the winners as one journal record. Only when that is on disk do memory, followers and
-// callers see it, in that order: durable before visible. Background steps (settling, sweeping) ride along in the commits.
-// Measured, 40 entries a commit, 250 commits a second: one put an entry 17-20 µs of CPU an entry and 1.2 ms a commit;
-// one put a group 8-9 µs and 0.4-0.7 ms. See server/bench/log-bench.ts.
+// LmdbLog: the embedded session log. Appends queue up; one commit at a time takes them, compares them in order, and
+// writes the winners as one journal record. Only when it is on disk do memory, followers and callers see the entries,
+// in that order: durable before visible. Checkpoints, retention and purges run between the commits, as background
+// tasks. Measured with 40 entries per commit and 250 commits per second: one put per entry costs 17-20 µs of CPU per
+// entry and 1.2 ms per commit; one put per group 8-9 µs and 0.4-0.7 ms. See bench/log-bench.ts.
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Cursor, type Event, formatCursor } from '@parley/protocol'
 import type { Logger } from 'pino'
@@ -24,48 +24,50 @@ import {
   Append,
   type AppendLimits,
   AppendQueue,
-  answer,
+  AppendTarget,
   type Commit,
-  Place,
-  type SettledLast,
-  withdraw,
+  type LookUpLast,
+  reportCommitted,
+  reportFailed,
 } from './append-queue.ts'
 import { BackgroundTasks } from './background-tasks.ts'
-import { halfway, type Step, settle } from './checkpoint.ts'
-import { Pace } from './commit-pacer.ts'
+import { checkpoint, checkpointTarget, type Step } from './checkpoint.ts'
+import { CommitPacer } from './commit-pacer.ts'
 import type { LmdbEnvironment } from './environment.ts'
 import type { Journal } from './journal/journal.ts'
 import { checkTrimmed, lastOf, locate, readBatch } from './log-reader.ts'
 import type { LogState } from './log-state.ts'
-import { purgeAll, purgeBut } from './purge.ts'
+import { purgeAll, purgeExcept } from './purge.ts'
 import { type EncodedGroup, encodeGroup } from './record.ts'
 import { sweep } from './sweep.ts'
 
 export interface LmdbLogOptions {
   readonly environment: LmdbEnvironment
-  /** What the tables and the journal hold. */
   readonly state: LogState
   readonly journal: Journal
   readonly epoch: string
-  /** How far the session's transcript goes, in this epoch; 0 when it has none. */
+  /** The last sequence number that the session's transcript covers, in this epoch; 0: no transcript. */
   readonly covered: (session: string) => Seq
   readonly retention: Retention
-  /** Told after a sweep which sessions should be folded, so that the next sweep finds them covered. */
-  readonly uncovered?: (sessions: ReadonlySet<string>) => void
-  /** Unix milliseconds; the clock of entries' times and of retention. */
+  /** Called after a sweep with the sessions that need compaction, so that the next sweep can remove their entries. */
+  readonly onUncovered?: (sessions: ReadonlySet<string>) => void
+  /** Unix milliseconds: the clock for the times of entries and for retention. */
   readonly now: () => number
   readonly logger: Logger
   readonly limits?: Partial<LmdbLogLimits>
 }
 
 export interface LmdbLogLimits extends AppendLimits {
-  /** The journal is settled, by halves, when it is larger or its oldest commit is older. */
+  /**
+   * A checkpoint of half of the journal starts if the journal is larger than this, or its oldest commit is older than
+   * `journalAgeMs`.
+   */
   readonly journalBytes: number
   readonly journalAgeMs: number
   readonly sweepIntervalMs: number
 }
 
-/** Sessions that one sweep asks to have folded. */
+/** Sessions that one sweep reports for compaction. */
 const UNCOVERED_MAX = 1_000
 
 const DEFAULT_LIMITS: LmdbLogLimits = {
@@ -78,12 +80,13 @@ const DEFAULT_LIMITS: LmdbLogLimits = {
   sweepIntervalMs: 60_000,
 }
 
-const HOUSEKEEPING_MS = 1000
-/** By how many times the journal is larger than it should be when appends wait for settling, and when they are refused. */
-const HELD_TIMES = 2
-const STUCK_TIMES = 4
-/** Before settling is tried again after it failed. */
-const SETTLE_PAUSE_MS = 5000
+const CHECK_INTERVAL_MS = 1000
+/** Appends wait for a checkpoint if the journal is this many times larger than `journalBytes`. */
+const WAIT_FACTOR = 2
+/** The log refuses appends if the journal is this many times larger than `journalBytes`. */
+const REFUSE_FACTOR = 4
+/** Milliseconds between a failed checkpoint and the next one. */
+const CHECKPOINT_RETRY_MS = 5000
 const NAME = /^[\x21-\x7e]{1,256}$/
 
 export class LmdbLog implements SessionLog {
@@ -92,23 +95,23 @@ export class LmdbLog implements SessionLog {
   readonly #limits: LmdbLogLimits
   readonly #state: LogState
   readonly #queue: AppendQueue
-  readonly #rooms: Followers
-  readonly #settledLast: SettledLast
-  readonly #chores = new BackgroundTasks()
-  readonly #pace = new Pace()
+  readonly #followers: Followers
+  readonly #lookUpLast: LookUpLast
+  readonly #tasks = new BackgroundTasks()
+  readonly #pacer = new CommitPacer()
   readonly #timers: NodeJS.Timeout[] = []
-  /** Takes from the disk what the journal held: of all that was purged by then. */
-  readonly #wipe = new SingleFlight(async () => {
-    await this.#options.journal.retire()
-    await this.settle()
-    // Also where it had been settled before.
-    this.#dropped((this.#state.groups[0]?.first ?? this.#state.last + 1) - 1)
-    await this.#options.journal.discard()
+  /** Removes the purged entries from the journal's files: those of all purges up to now. */
+  readonly #cleanJournal = new SingleFlight(async () => {
+    await this.#options.journal.finishSegment()
+    await this.checkpoint()
+    // If an earlier checkpoint already had everything, this one did not release the finished segment.
+    this.#releaseJournal((this.#state.groups[0]?.first ?? this.#state.last + 1) - 1)
+    await this.#options.journal.removeSpares()
   })
   #loop: Promise<void> | undefined
-  #upkeep: Promise<void> | undefined
-  #settling: Promise<void> | undefined
-  #settleAfter = 0
+  #running: Promise<void> | undefined
+  #checkpointing: Promise<void> | undefined
+  #nextCheckpointAt = 0
   #sweeping: Promise<void> | undefined
   #closed = false
 
@@ -118,28 +121,28 @@ export class LmdbLog implements SessionLog {
     this.#options = options
     this.#limits = { ...DEFAULT_LIMITS, ...limits }
     this.#queue = new AppendQueue(this.#limits)
-    this.#rooms = new Followers(logger)
-    this.#settledLast = (session, subject) => state.tables.subjects.get([session, subject]) ?? 0
+    this.#followers = new Followers(logger)
+    this.#lookUpLast = (session, subject) => state.tables.subjects.get([session, subject]) ?? 0
     this.#state = options.state
     this.#timers.push(
-      setInterval(() => this.#settleWhenDue(), HOUSEKEEPING_MS).unref(),
+      setInterval(() => this.#checkpointIfDue(), CHECK_INTERVAL_MS).unref(),
       setInterval(() => this.#sweepInBackground(), this.#limits.sweepIntervalMs).unref(),
     )
   }
 
   append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry> {
     return new Promise((appended, refused) => {
-      const place = placeOf(session, subject)
-      this.#enqueue(new Append(place, event, expect, options?.rollup ?? false, { appended, refused }))
+      const target = targetOf(session, subject)
+      this.#enqueue(new Append(target, event, expect, options?.rollup ?? false, { appended, refused }))
     })
   }
 
   writer(session: string, subject: Subject): LogWriter {
-    const place = placeOf(session, subject)
+    const target = targetOf(session, subject)
     return {
       submit: (event, expect, listener, options) => {
         try {
-          this.#enqueue(new Append(place, event, expect, options?.rollup ?? false, listener))
+          this.#enqueue(new Append(target, event, expect, options?.rollup ?? false, listener))
         } catch (error) {
           queueMicrotask(() => listener.refused(error))
         }
@@ -169,10 +172,10 @@ export class LmdbLog implements SessionLog {
       const last = entries.at(-1)
       if (last !== undefined) {
         at = last.seq
-        this.#rooms.hand(follower, entries)
+        this.#followers.deliverTo(follower, entries)
       }
       // Nothing is awaited between reading the last batch and going live: no gap.
-      if (end) return this.#rooms.enter(session, follower)
+      if (end) return this.#followers.add(session, follower)
       await nextTurn()
       checkTrimmed(this.#state, session, at)
     }
@@ -183,43 +186,55 @@ export class LmdbLog implements SessionLog {
   }
 
   async last(session: string, subject: Subject): Promise<Seq> {
-    return this.#state.overlay.tail(session)?.lanes.get(subject)?.last ?? this.#settledLast(session, subject)
+    return this.#state.memtable.tail(session)?.heads.get(subject)?.last ?? this.#lookUpLast(session, subject)
   }
 
   async purge(session: string, keep: Seq | undefined): Promise<void> {
-    await this.#chore(() =>
-      keep === undefined ? purgeAll(this.#state, session, this.#dropped) : purgeBut(this.#state, session, keep),
+    await this.#addTask(() =>
+      keep === undefined
+        ? purgeAll(this.#state, session, this.#releaseJournal)
+        : purgeExcept(this.#state, session, keep),
     )
-    await this.#wipe.run()
+    await this.#cleanJournal.run()
   }
 
   sweep(): Promise<void> {
     const { retention, now, covered, logger } = this.#options
-    const stuck = (bytes: number) =>
-      logger.warn({ bytes, maxBytes: retention.maxBytes }, 'the log is over its bound, and no transcript covers more')
+    const onOverLimit = (bytes: number) =>
+      logger.warn(
+        { bytes, maxBytes: retention.maxBytes },
+        'the log exceeds its size limit, and transcripts cover no more entries',
+      )
     const uncovered = new Set<string>()
-    const note = (session: string): void => {
+    const onUncovered = (session: string): void => {
       if (uncovered.size < UNCOVERED_MAX) uncovered.add(session)
     }
-    return this.#chore(() =>
-      sweep(this.#state, { retention, now: now(), covered, stuck, uncovered: note, dropped: this.#dropped }),
-    ).then(() => this.#options.uncovered?.(uncovered))
+    return this.#addTask(() =>
+      sweep(this.#state, {
+        retention,
+        now: now(),
+        covered,
+        onOverLimit,
+        onUncovered,
+        releaseJournal: this.#releaseJournal,
+      }),
+    ).then(() => this.#options.onUncovered?.(uncovered))
   }
 
-  /** Settles the whole journal now. It also happens by itself. */
-  settle(): Promise<void> {
-    return this.#chore(() => settle(this.#state, this.#state.last, this.#dropped))
+  /** Starts a checkpoint of the whole journal now. Checkpoints also start automatically. */
+  checkpoint(): Promise<void> {
+    return this.#addTask(() => checkpoint(this.#state, this.#state.last, this.#releaseJournal))
   }
 
-  /** Commits what waits, then takes no more. */
+  /** Commits the queued appends, and refuses later ones. */
   async close(): Promise<void> {
     this.#closed = true
     for (const timer of this.#timers) clearInterval(timer)
-    this.#pace.hurry()
-    this.#chores.cancel(new StorageError('unavailable'))
-    await Promise.all([this.#loop, this.#upkeep])
+    this.#pacer.stop()
+    this.#tasks.cancel(new StorageError('unavailable'))
+    await Promise.all([this.#loop, this.#running])
     await this.#options.journal.close()
-    this.#rooms.clear()
+    this.#followers.clear()
   }
 
   /** @throws StorageError */
@@ -228,31 +243,32 @@ export class LmdbLog implements SessionLog {
     this.#wake()
   }
 
-  readonly #dropped = (to: Seq): void => this.#options.journal.drop(to)
+  readonly #releaseJournal = (to: Seq): void => this.#options.journal.release(to)
 
   readonly #listenerThrew = (error: unknown): void => {
     this.#options.logger.error({ err: error }, 'a listener of an append threw')
   }
 
   #wake(): void {
-    // Appends of the same stretch of work join the first.
+    // Appends of the same turn join the first one's commit.
     this.#loop ??= Promise.resolve().then(() => this.#run())
   }
 
   async #run(): Promise<void> {
     while (this.#queue.length > 0) {
-      await this.#pace.wait(this.#queue.length)
-      if (this.#state.journalBytes > this.#limits.journalBytes * HELD_TIMES) await this.#settleHalf()
+      await this.#pacer.wait(this.#queue.length)
+      if (this.#state.journalBytes > this.#limits.journalBytes * WAIT_FACTOR) await this.#checkpointHalf()
       await this.#commit(this.#form())
-      // Who hears of an append may append again at once, and a fast disk lets nothing wait: others get their turn here.
+      // A listener may append again at once, and a fast disk never makes this loop wait; so other work gets its turn
+      // here.
       if (this.#queue.length > 0) await nextTurn()
     }
     this.#loop = undefined
   }
 
   #form(): Commit {
-    this.#pace.start(this.#queue.length)
-    return this.#queue.form(this.#state.overlay, this.#state.last, this.#options.now(), this.#settledLast)
+    this.#pacer.start(this.#queue.length)
+    return this.#queue.form(this.#state.memtable, this.#state.last, this.#options.now(), this.#lookUpLast)
   }
 
   async #commit(commit: Commit): Promise<void> {
@@ -264,99 +280,102 @@ export class LmdbLog implements SessionLog {
         this.#checkRoom()
         const written = this.#options.journal.append(first, winners.length, group.text)
         if (written !== undefined) await written
-        this.#show(commit, first, group)
+        this.#publish(commit, first, group)
       } catch (error) {
         this.#fail(error as StorageError, commit)
         return
       }
     }
-    answer(commit, this.#state.overlay, this.#listenerThrew)
-    this.#settleWhenDue()
+    reportCommitted(commit, this.#state.memtable, this.#listenerThrew)
+    this.#checkpointIfDue()
   }
 
-  /** @throws StorageError: the disk is full, or so full that the journal could not be settled for long */
+  /**
+   * @throws StorageError if the disk is full, or if checkpoints have failed for so long that the journal is too large
+   */
   #checkRoom(): void {
-    const isStuck = this.#state.journalBytes > this.#limits.journalBytes * STUCK_TIMES
-    if (isStuck || !this.#options.environment.hasRoom()) throw new StorageError('full')
+    const isTooLarge = this.#state.journalBytes > this.#limits.journalBytes * REFUSE_FACTOR
+    if (isTooLarge || !this.#options.environment.hasRoom()) throw new StorageError('full')
   }
 
-  // The failed commit's sequence numbers are used again, and so is its place in the journal: should the disk hold
-  // some of it after all, the next commit overwrites it.
+  // The next commit reuses the failed commit's sequence numbers and its position in the journal. So it overwrites
+  // everything that the failed commit may have left on the disk.
   #fail(error: StorageError, commit: Commit): void {
     const appends = commit.winners.length
     this.#options.logger.error({ reason: error.reason, err: error.cause, appends }, 'a commit failed')
-    withdraw(commit, this.#state.overlay, error, this.#listenerThrew)
+    reportFailed(commit, this.#state.memtable, error, this.#listenerThrew)
   }
 
-  #show({ winners }: Commit, first: Seq, { text, starts }: EncodedGroup): void {
+  #publish({ winners }: Commit, first: Seq, { text, starts }: EncodedGroup): void {
     const bytes = text.length
-    const { overlay, groups } = this.#state
-    for (const { place, entry } of winners) {
-      place.lane.pending = 0
-      overlay.add(place.tail, place.lane, entry)
-      this.#rooms.collect(place, entry)
+    const { memtable, groups } = this.#state
+    for (const { target, entry } of winners) {
+      target.head.pending = 0
+      memtable.add(target.tail, target.head, entry)
+      this.#followers.collect(target, entry)
     }
     const last = first + winners.length - 1
     this.#state.last = last
     this.#state.journalBytes += bytes
     groups.push({ first, last, bytes, at: performance.now() })
-    this.#rooms.deliver()
-    for (let at = 0; at < winners.length; at += 1) winners[at]?.entry.keepIn(text, starts[at] as number)
+    this.#followers.deliver()
+    for (let at = 0; at < winners.length; at += 1) winners[at]?.entry.shareText(text, starts[at] as number)
   }
 
-  #chore(begin: () => Iterator<Step, void>): Promise<void> {
+  #addTask(start: () => Iterator<Step, void>): Promise<void> {
     if (this.#closed) return Promise.reject(new StorageError('unavailable'))
-    const done = this.#chores.add(begin)
-    this.#upkeep ??= Promise.resolve().then(() => this.#keepUp())
+    const done = this.#tasks.add(start)
+    this.#running ??= Promise.resolve().then(() => this.#runTasks())
     return done
   }
 
-  // Beside the commits: a step moves only what is durable already, and takes it in as it finds it when it is on disk.
-  async #keepUp(): Promise<void> {
+  // Runs concurrently with commits. That is safe because a step writes only entries that are durable already, and
+  // updates the memory only when its transaction is on disk.
+  async #runTasks(): Promise<void> {
     const { environment, logger } = this.#options
-    for (let step = this.#chores.next(); step !== undefined; step = this.#chores.next()) {
+    for (let step = this.#tasks.next(); step !== undefined; step = this.#tasks.next()) {
       try {
         await environment.write(() => step.write(), true)
       } catch (error) {
         const { reason, cause } = error as StorageError
-        logger.error({ reason, err: cause }, 'a step of upkeep failed')
-        this.#chores.fail(error as StorageError)
+        logger.error({ reason, err: cause }, 'a background step failed')
+        this.#tasks.fail(error as StorageError)
         continue
       }
       environment.refresh()
       step.done()
     }
-    this.#upkeep = undefined
+    this.#running = undefined
   }
 
-  #settleWhenDue(): void {
+  #checkpointIfDue(): void {
     const { groups, journalBytes } = this.#state
     const oldest = groups[0]
-    if (oldest === undefined || this.#settling !== undefined || this.#closed) return
+    if (oldest === undefined || this.#checkpointing !== undefined || this.#closed) return
     const now = performance.now()
-    if (now < this.#settleAfter) return
+    if (now < this.#nextCheckpointAt) return
     if (journalBytes <= this.#limits.journalBytes && now - oldest.at <= this.#limits.journalAgeMs) return
-    void this.#settleHalf()
+    void this.#checkpointHalf()
   }
 
-  /** Resolves when it is done, or has failed. */
-  #settleHalf(): Promise<void> {
-    const finish = (pauseMs: number) => (): void => {
-      this.#settling = undefined
-      this.#settleAfter = performance.now() + pauseMs
+  /** Resolves when the checkpoint is done or has failed. */
+  #checkpointHalf(): Promise<void> {
+    const finish = (delayMs: number) => (): void => {
+      this.#checkpointing = undefined
+      this.#nextCheckpointAt = performance.now() + delayMs
     }
-    this.#settling ??= this.#chore(() => {
-      const cut = halfway(this.#state, performance.now() - this.#limits.journalAgeMs / 2)
-      return settle(this.#state, cut, this.#dropped)
-    }).then(finish(0), finish(SETTLE_PAUSE_MS))
-    return this.#settling
+    this.#checkpointing ??= this.#addTask(() => {
+      const cut = checkpointTarget(this.#state, performance.now() - this.#limits.journalAgeMs / 2)
+      return checkpoint(this.#state, cut, this.#releaseJournal)
+    }).then(finish(0), finish(CHECKPOINT_RETRY_MS))
+    return this.#checkpointing
   }
 
   #sweepInBackground(): void {
     if (this.#sweeping !== undefined) return
     this.#sweeping = this.sweep()
       .catch((error: unknown) => {
-        this.#options.logger.warn({ err: error }, 'a sweep was given up; the next one tries again')
+        this.#options.logger.warn({ err: error }, 'sweep failed, the next one retries')
       })
       .finally(() => {
         this.#sweeping = undefined
@@ -365,7 +384,7 @@ export class LmdbLog implements SessionLog {
 }
 
 /** @throws RangeError */
-function placeOf(session: string, subject: Subject): Place {
-  if (!NAME.test(session) || !NAME.test(subject)) throw new RangeError('a session or subject has no valid name')
-  return new Place(session, subject)
+function targetOf(session: string, subject: Subject): AppendTarget {
+  if (!NAME.test(session) || !NAME.test(subject)) throw new RangeError('invalid session or subject name')
+  return new AppendTarget(session, subject)
 }

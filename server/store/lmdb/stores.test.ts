@@ -1,4 +1,4 @@
-// The LMDB stores of one data folder together: opening, closing, bounds and upkeep.
+// The LMDB stores of one data folder together: opening, closing, limits and background work.
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -23,7 +23,7 @@ afterEach(() => {
 const run = { session: 's', run: 'r', command: 'c' }
 
 describe('LMDB stores', () => {
-  it('make their folder, and close more than once', async () => {
+  it('create their folder, and can be closed twice', async () => {
     const deep = join(path, 'a', 'b')
     const stores = await openLmdbStores({ path: deep })
     expect(existsSync(join(deep, 'data.mdb'))).toBe(true)
@@ -31,7 +31,7 @@ describe('LMDB stores', () => {
     expect(readdirSync(deep).filter((name) => name.endsWith('.sock'))).toEqual([])
   })
 
-  it('commit what waits when they are closed, and take nothing afterwards', async () => {
+  it('commit queued appends when they are closed, and refuse later calls', async () => {
     const stores = await openLmdbStores({ path })
     const waiting = Array.from({ length: 500 }, (_, i) => stores.log.append('s', `in.${i}`, output(i), 0))
     const closing = stores.close()
@@ -53,7 +53,7 @@ describe('LMDB stores', () => {
     await again.close()
   })
 
-  it('close within their bound when a handler does not hand over', async () => {
+  it('close within their time limit if a handler does not end', async () => {
     const lines: string[] = []
     const logger = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) })
     const stores = await openLmdbStores({ path, logger, closeTimeoutMs: 10 })
@@ -72,7 +72,7 @@ describe('LMDB stores', () => {
     expect(lines.join('')).toContain('did not hand over in time')
   })
 
-  it('refuse appends over the bounds of the queue, and take them again when it has emptied', async () => {
+  it('refuse appends over the limits of the queue, and accept appends again when it is empty', async () => {
     const limits = { queueEntries: 10, queueBytes: 5000 }
     const stores = await openLmdbStores({ path, limits })
     const many = await Promise.allSettled(
@@ -85,35 +85,35 @@ describe('LMDB stores', () => {
       Array.from({ length: 5 }, (_, i) => stores.log.append('s', `in.large${i}`, output(i, 'x'.repeat(2000)), 0)),
     )
     expect(large.map((result) => result.status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'rejected', 'rejected'])
-    // One that is larger than the bound is taken when nothing else waits.
+    // An append over the limit is accepted if the queue is empty.
     await stores.log.append('s', 'in.huge', output(0, 'x'.repeat(20_000)), 0)
     expect(await collect(stores.log, 's', `${stores.log.epoch}.0`)).toHaveLength(13)
     await stores.close()
   })
 
-  it('leave others their turn between commits, however fast the disk is', async () => {
+  it('let other work run between commits, even if the disk is fast', async () => {
     const stores = await openLmdbStores({ path, limits: { groupEntries: 16 } })
-    let over = false
+    let isDone = false
     let sinceTurn = 0
     let most = 0
     const turn = (): void => {
       sinceTurn = 0
-      if (!over) setImmediate(turn)
+      if (!isDone) setImmediate(turn)
     }
     setImmediate(turn)
-    // So many wait that the log does not.
+    // With a queue this long, the log never waits for more appends.
     const appends = Array.from({ length: 4_500 }, async (_, i) => {
       await stores.log.append(`s${i % 1_500}`, `in.${i}`, output(i), 0)
       sinceTurn++
       most = Math.max(most, sinceTurn)
     })
     await Promise.all(appends)
-    over = true
+    isDone = true
     expect(most).toBeLessThanOrEqual(32)
     await stores.close()
   })
 
-  it('refuse names that would break their records', async () => {
+  it('refuse names that would corrupt their records', async () => {
     const stores = await openLmdbStores({ path })
     for (const name of ['', 'a\tb', 'a\nb', 'a b', 'é', 'x'.repeat(257)]) {
       await expect(stores.log.append(name, 'run.r', output(0), 0)).rejects.toThrow(RangeError)
@@ -122,19 +122,19 @@ describe('LMDB stores', () => {
     await stores.close()
   })
 
-  it('warn when the log is over its bound and nothing may go', async () => {
+  it('warn if the log exceeds its size limit and retention may remove nothing', async () => {
     const lines: string[] = []
     const logger = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) })
     const stores = await openLmdbStores({ path, logger, retention: { maxBytes: 1000 } })
     await appendMany(stores.log, 's', 'run.r', 20, 'a secret of the user')
     await stores.log.sweep()
     expect(lines).toHaveLength(1)
-    expect(lines[0]).toContain('over its bound')
+    expect(lines[0]).toContain('exceeds its size limit')
     expect(lines[0]).not.toContain('secret')
     await stores.close()
   })
 
-  it('settle the journal by themselves when it has grown', async () => {
+  it('start a checkpoint when the journal has grown', async () => {
     const stores = await openLmdbStores({ path, limits: { journalBytes: 10_000 } })
     const entries = await appendMany(stores.log, 's', 'run.r', 400)
     await stores.close()

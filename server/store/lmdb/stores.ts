@@ -1,5 +1,5 @@
-// openLmdbStores: the log, the transcripts and the run queue of one data folder: an LMDB environment, and beside it the
-// journal of the log. One process at a time may have a folder open.
+// openLmdbStores: opens all stores of one data folder: an LMDB environment, and next to it the journal of the log. Only
+// one process at a time can open a folder.
 import { mkdirSync } from 'node:fs'
 import { type Logger, pino } from 'pino'
 import type { DeletionList } from '../ports/deletion-list.ts'
@@ -8,7 +8,7 @@ import type { SessionDirectory } from '../ports/session-directory.ts'
 import type { Retention, SessionLog } from '../ports/session-log.ts'
 import type { TranscriptStore } from '../ports/transcript-store.ts'
 import type { UsageLedger } from '../ports/usage-ledger.ts'
-import { ownDataFolder } from './data-folder-lock.ts'
+import { lockDataFolder } from './data-folder-lock.ts'
 import { LmdbDeletionList } from './deletion-list.ts'
 import { LmdbEnvironment } from './environment.ts'
 import { openEpochs } from './epoch.ts'
@@ -21,37 +21,37 @@ import { LmdbTranscriptStore } from './transcript-store.ts'
 import { LmdbUsageLedger } from './usage-ledger.ts'
 
 export interface LmdbStoresOptions {
-  /** The data folder; made when it is not there. */
+  /** The data folder; created if it is missing. */
   readonly path: string
-  /** Default: 7 days and 4 GB. */
+  /** Default: 7 days and 4 GiB. */
   readonly retention?: Partial<Retention>
-  /** Sessions with entries past their time that no transcript covers: fold them, and the next sweep takes them. */
-  readonly uncovered?: (sessions: ReadonlySet<string>) => void
+  /** Called after a sweep with the sessions that need compaction: retention cannot remove their entries before. */
+  readonly onUncovered?: (sessions: ReadonlySet<string>) => void
   /** Unix milliseconds; default `Date.now`. */
   readonly now?: () => number
   readonly logger?: Logger
   readonly limits?: Partial<LmdbLogLimits>
-  /** Bytes of one file of the journal; default 4 MB. */
+  /** Bytes of one file of the journal; default 4 MiB. */
   readonly segmentBytes?: number
-  /** Milliseconds that `close` waits for handlers of runs; default 5,000. */
+  /** Milliseconds for which `close` waits for handlers of runs; default 5,000. */
   readonly closeTimeoutMs?: number
-  /** Bytes that must be free in the file system for anything to be taken; default 32 MB. */
+  /** The stores refuse writes if fewer bytes are free in the file system; default 32 MiB. */
   readonly reserveBytes?: number
 }
 
 export interface LmdbStores {
-  readonly log: SessionLog & Pick<LmdbLog, 'settle'>
+  readonly log: SessionLog & Pick<LmdbLog, 'checkpoint'>
   readonly transcripts: TranscriptStore
   readonly runs: RunQueue
   readonly directory: SessionDirectory
   readonly deletions: DeletionList
   readonly usage: UsageLedger
   /**
-   * Resolves when a write has neither succeeded nor failed for a minute. What became of it is not known: until the folder is
-   * opened again nothing can be written, and most likely not by this process.
+   * Resolves when a write has neither succeeded nor failed for a minute. Its outcome is unknown, so the stores accept
+   * no more writes until the folder is opened again, most likely by a new process.
    */
   readonly broken: Promise<Error>
-  /** Hands runs over, commits what waits, and gives the folder free. Idempotent. */
+  /** Has handlers hand over their runs, commits the queued appends, and releases the folder. Idempotent. */
   close(): Promise<void>
 }
 
@@ -60,35 +60,38 @@ const RETENTION: Retention = {
   maxBytes: 4 * 1024 ** 3,
 }
 
-/** @throws DataFolderInUse when another process has it open */
+/**
+ * @throws DataFolderInUse if another process has the folder open; Error if the folder is damaged or of another format;
+ *   StorageError
+ */
 export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbStores> {
   const logger = options.logger ?? pino({ enabled: false })
   mkdirSync(options.path, { recursive: true })
-  let broke: (error: Error) => void = () => undefined
+  let onBroken: (error: Error) => void = () => undefined
   const broken = new Promise<Error>((resolve) => {
-    broke = resolve
+    onBroken = resolve
   })
   const environment = new LmdbEnvironment({
     path: options.path,
-    broken: broke,
+    onBroken,
     ...(options.reserveBytes === undefined ? {} : { reserveBytes: options.reserveBytes }),
   })
   try {
     const tables = openTables(environment)
-    const ownership = await ownDataFolder(options.path, environment, tables.meta)
+    const lock = await lockDataFolder(options.path, environment, tables.meta)
     const epochs = await openEpochs(environment, tables.meta)
-    const { state, journal } = await openState(environment, tables, { ...options, broken: broke })
+    const { state, journal } = await openState(environment, tables, { ...options, onBroken })
     const transcripts = new LmdbTranscriptStore(environment, epochs)
     const log = new LmdbLog({
       environment,
       state,
       journal,
-      epoch: epochs.present,
+      epoch: epochs.current,
       covered: (session) => transcripts.covered(session),
       retention: { ...RETENTION, ...options.retention },
       now: options.now ?? Date.now,
       logger,
-      ...(options.uncovered === undefined ? {} : { uncovered: options.uncovered }),
+      ...(options.onUncovered === undefined ? {} : { onUncovered: options.onUncovered }),
       ...(options.limits === undefined ? {} : { limits: options.limits }),
     })
     const runs = new LmdbRunQueue({
@@ -104,7 +107,7 @@ export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbSt
       await runs.close()
       await Promise.all([log.close(), transcripts.close(), directory.close()])
       await environment.close()
-      await ownership.release()
+      await lock.release()
     }
     return {
       log,

@@ -1,34 +1,38 @@
-// Sweeping: retention over the chunks, oldest first. It takes away only what a transcript covers, always a prefix of
-// a session, and writes down how far in the same transaction, so that a cursor before it is known to be lost.
+// Sweep: applies retention to the chunks, the oldest first. It removes only entries that a transcript covers, always a
+// prefix of a session, and stores in the same transaction how far it got, so that a cursor before that position is
+// known to be lost.
 import type { Entry, Seq } from '../ports/entry.ts'
 import type { Retention } from '../ports/session-log.ts'
-import { type Step, settle } from './checkpoint.ts'
+import { checkpoint, type Step } from './checkpoint.ts'
 import type { LogState } from './log-state.ts'
-import { lives } from './memtable.ts'
+import { isLive } from './memtable.ts'
 import { decodeChunk, encodeChunk } from './record.ts'
 
 export interface SweepOptions {
   readonly retention: Retention
   /** Unix milliseconds. */
   readonly now: number
-  /** How far the session's transcript goes, in this log's epoch; 0 when it has none. */
+  /** The last sequence number that the session's transcript covers, in this log's epoch; 0: no transcript. */
   readonly covered: (session: string) => Seq
-  /** Entries of the session should go, but no transcript covers them. */
-  readonly uncovered: (session: string) => void
-  /** The journal is not needed up to a number. */
-  readonly dropped: (to: Seq) => void
-  /** The bound on bytes is passed, and nothing more may go. */
-  readonly stuck: (bytes: number) => void
+  /** Called for a session with entries that should go but that no transcript covers. */
+  readonly onUncovered: (session: string) => void
+  /** Called when the journal is not needed up to a sequence number. */
+  readonly releaseJournal: (to: Seq) => void
+  /** Called if the log still exceeds its size limit because no more entries are covered. */
+  readonly onOverLimit: (bytes: number) => void
 }
 
 const STEP_CHUNKS = 64
-/** A chunk's entries are at most this far apart in time: chunks that end so much later are all young. */
+/**
+ * The entries of a chunk are at most this far apart in time, so all entries of a chunk that ends this much later are
+ * young.
+ */
 const SPAN_MS = 10 * 60_000
 
 export function* sweep(state: LogState, options: SweepOptions): Generator<Step, void> {
   const cutoff = options.now - options.retention.maxAgeMs
   if (hasOld(state, cutoff) || size(state) > options.retention.maxBytes)
-    yield* settle(state, state.last, options.dropped)
+    yield* checkpoint(state, state.last, options.releaseJournal)
   let from: Seq = 0
   for (;;) {
     const plan = planTrim(state, options, cutoff, from)
@@ -36,7 +40,7 @@ export function* sweep(state: LogState, options: SweepOptions): Generator<Step, 
     if (plan.end) break
     from = plan.next
   }
-  if (size(state) > options.retention.maxBytes) options.stuck(size(state))
+  if (size(state) > options.retention.maxBytes) options.onOverLimit(size(state))
 }
 
 function size(state: LogState): number {
@@ -44,7 +48,7 @@ function size(state: LogState): number {
 }
 
 function hasOld(state: LogState, cutoff: number): boolean {
-  for (const tail of state.overlay.tails()) {
+  for (const tail of state.memtable.tails()) {
     if ((tail.entries[0]?.time ?? cutoff) < cutoff) return true
   }
   return false
@@ -52,15 +56,18 @@ function hasOld(state: LogState, cutoff: number): boolean {
 
 interface Plan {
   readonly step: Step | undefined
+  /** The key in `ages` with which the next plan starts. */
   readonly next: Seq
   readonly end: boolean
 }
 
+/** Removes a prefix of one chunk. */
 interface Trim {
   readonly session: string
   readonly key: Seq
-  readonly left: Buffer | undefined
-  /** 0: nobody misses what goes. */
+  /** Undefined: remove the chunk. */
+  readonly remaining: Buffer | undefined
+  /** The last removed entry that a reader could miss; 0: none. */
   readonly trimmed: Seq
 }
 
@@ -72,53 +79,51 @@ function planTrim(state: LogState, options: SweepOptions, cutoff: number, from: 
   let next = from
   let seen = 0
   let end = true
-  for (const { key, value: session } of tables.ages.range(from, undefined, {
-    limit: STEP_CHUNKS,
-  })) {
+  for (const { key, value: session } of tables.ages.range(from, undefined, { limit: STEP_CHUNKS })) {
     seen++
     next = key + 1
     const bytes = tables.chunks.get([session, key])
     if (bytes === undefined) continue
     const entries = decodeChunk(bytes)
-    const over = chunkBytes + state.journalBytes > options.retention.maxBytes
-    if (!over && (entries.at(-1) as Entry).time >= cutoff + SPAN_MS)
-      return { step: step(state, trims, chunkBytes), next, end }
+    const isOverLimit = chunkBytes + state.journalBytes > options.retention.maxBytes
+    if (!isOverLimit && (entries.at(-1) as Entry).time >= cutoff + SPAN_MS)
+      return { step: trimStep(state, trims, chunkBytes), next, end }
     let cover = covered.get(session)
     if (cover === undefined) {
       cover = options.covered(session)
       covered.set(session, cover)
     }
-    const kept = entries.findIndex((entry) => entry.seq > (cover as Seq) || (!over && entry.time >= cutoff))
+    const kept = entries.findIndex((entry) => entry.seq > (cover as Seq) || (!isOverLimit && entry.time >= cutoff))
     const first = entries[kept]
-    if (first !== undefined && first.seq > cover && (over || first.time < cutoff)) options.uncovered(session)
+    if (first !== undefined && first.seq > cover && (isOverLimit || first.time < cutoff)) options.onUncovered(session)
     if (kept === 0) continue
-    const left = kept === -1 ? undefined : encodeChunk(entries.slice(kept))
-    chunkBytes -= bytes.length - (left?.length ?? 0)
+    const remaining = kept === -1 ? undefined : encodeChunk(entries.slice(kept))
+    chunkBytes -= bytes.length - (remaining?.length ?? 0)
     trims.push({
       session,
       key,
-      left,
-      trimmed: lastLiving(state, session, kept === -1 ? entries : entries.slice(0, kept)),
+      remaining,
+      trimmed: lastLive(state, session, kept === -1 ? entries : entries.slice(0, kept)),
     })
   }
   end = seen < STEP_CHUNKS
-  return { step: step(state, trims, chunkBytes), next, end }
+  return { step: trimStep(state, trims, chunkBytes), next, end }
 }
 
-// What a roll-up in the overlay has replaced is no loss to a reader who did not have it.
-function lastLiving(state: LogState, session: string, gone: readonly Entry[]): Seq {
-  const tail = state.overlay.tail(session)
-  return gone.findLast((entry) => lives(tail, entry))?.seq ?? 0
+// A reader does not miss an entry that a rollup in the memtable has replaced.
+function lastLive(state: LogState, session: string, removed: readonly Entry[]): Seq {
+  const tail = state.memtable.tail(session)
+  return removed.findLast((entry) => isLive(tail, entry))?.seq ?? 0
 }
 
-function step(state: LogState, trims: readonly Trim[], chunkBytes: number): Step | undefined {
+function trimStep(state: LogState, trims: readonly Trim[], chunkBytes: number): Step | undefined {
   if (trims.length === 0) return undefined
   const { tables } = state
   return {
     write() {
-      for (const { session, key, left, trimmed } of trims) {
+      for (const { session, key, remaining, trimmed } of trims) {
         if (trimmed > 0) tables.trimmed.put(session, trimmed)
-        if (left !== undefined) tables.chunks.put([session, key], left)
+        if (remaining !== undefined) tables.chunks.put([session, key], remaining)
         else {
           tables.chunks.remove([session, key])
           tables.ages.remove(key)

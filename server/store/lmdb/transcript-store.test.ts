@@ -1,5 +1,4 @@
-// The LMDB transcript store passes the contract of a transcript store.
-
+// The LMDB transcript store passes the contract of every transcript store.
 import { transcriptStoreContract } from '../contracts/transcript-store.contract.ts'
 import { LmdbHarness } from '../test/lmdb-harness.ts'
 

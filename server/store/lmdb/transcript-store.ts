@@ -1,21 +1,21 @@
-// LmdbTranscriptStore: transcripts and their sealed segments in the log's environment. A save is one transaction;
-// saves of one session go one after the other, so that a Conflict speaks of what is on disk.
+// LmdbTranscriptStore: the transcripts of a data folder, with their closed segments. A save is one transaction. Saves
+// of one session run one after the other, so a Conflict always reports a revision that is on disk.
 import { type Cursor, parseCursor } from '@parley/protocol'
 import type { Seq } from '../ports/entry.ts'
-import { type Epochs, presently } from '../ports/epoch.ts'
-import { Conflict, StorageError } from '../ports/errors.ts'
-import type { FoldedEntry, Transcript, TranscriptStore } from '../ports/transcript-store.ts'
+import { type Epochs, withCurrentEpoch } from '../ports/epoch.ts'
+import { Conflict } from '../ports/errors.ts'
+import type { CompactedEntry, Transcript, TranscriptStore } from '../ports/transcript-store.ts'
 import type { LmdbEnvironment, Table } from './environment.ts'
+import { SessionWriteQueue } from './session-write-queue.ts'
 
 export class LmdbTranscriptStore implements TranscriptStore {
   readonly #environment: LmdbEnvironment
   readonly #epochs: Epochs
   readonly #transcripts: Table<string, Transcript>
-  readonly #segments: Table<[string, number], readonly FoldedEntry[]>
-  /** How far each transcript goes: retention asks for it without decoding the transcript. */
+  readonly #segments: Table<[string, number], readonly CompactedEntry[]>
+  /** The cursor of each transcript: retention reads it without decoding the transcript. */
   readonly #cursors: Table<string, string>
-  readonly #saving = new Map<string, Promise<void>>()
-  #closed = false
+  readonly #writes: SessionWriteQueue
 
   constructor(environment: LmdbEnvironment, epochs: Epochs) {
     this.#environment = environment
@@ -23,54 +23,40 @@ export class LmdbTranscriptStore implements TranscriptStore {
     this.#transcripts = environment.values('transcripts')
     this.#segments = environment.values('segments')
     this.#cursors = environment.values('transcript-cursors')
+    this.#writes = new SessionWriteQueue(environment)
   }
 
   async load(session: string): Promise<Transcript | undefined> {
     const stored = this.#transcripts.get(session)
-    return stored === undefined ? undefined : { ...stored, cursor: presently(this.#epochs, stored.cursor) }
+    return stored === undefined ? undefined : { ...stored, cursor: withCurrentEpoch(this.#epochs, stored.cursor) }
   }
 
-  async segment(session: string, number: number): Promise<readonly FoldedEntry[] | undefined> {
+  async segment(session: string, number: number): Promise<readonly CompactedEntry[] | undefined> {
     return this.#segments.get([session, number])
   }
 
-  async save(
+  save(
     session: string,
     transcript: Omit<Transcript, 'revision'>,
     expect: number,
-    sealing: readonly (readonly FoldedEntry[])[] = [],
+    newSegments: readonly (readonly CompactedEntry[])[] = [],
   ): Promise<void> {
-    if (this.#closed) throw new StorageError('unavailable')
-    return this.#inTurn(session, () => this.#save(session, transcript, expect, sealing))
+    return this.#writes.run(session, () => this.#save(session, transcript, expect, newSegments))
   }
 
-  async purge(session: string, cursor?: Cursor): Promise<void> {
-    if (this.#closed) throw new StorageError('unavailable')
-    await this.#inTurn(session, () => this.#purge(session, cursor))
+  purge(session: string, cursor?: Cursor): Promise<void> {
+    return this.#writes.run(session, () => this.#purge(session, cursor))
   }
 
-  /** How far the session's transcript goes in this log; 0 when there is none. */
+  /** The last sequence number that the session's transcript covers in this log; 0: no transcript. */
   covered(session: string): Seq {
-    const position = parseCursor(presently(this.#epochs, this.#cursors.get(session) ?? ''))
-    return position?.epoch === this.#epochs.present ? position.seq : 0
+    const position = parseCursor(withCurrentEpoch(this.#epochs, this.#cursors.get(session) ?? ''))
+    return position?.epoch === this.#epochs.current ? position.seq : 0
   }
 
-  /** Resolves when all saves have ended; later ones are refused. */
-  async close(): Promise<void> {
-    this.#closed = true
-    await Promise.all(this.#saving.values())
-  }
-
-  #inTurn(session: string, work: () => Promise<void>): Promise<void> {
-    const before = this.#saving.get(session)
-    const saving = (before ?? Promise.resolve()).then(work)
-    // The next save waits for this one, however it ends.
-    const ended = saving.catch(() => undefined)
-    const settled = ended.then(() => {
-      if (this.#saving.get(session) === settled) this.#saving.delete(session)
-    })
-    this.#saving.set(session, settled)
-    return saving
+  /** Resolves when all saves have ended, and refuses later ones. */
+  close(): Promise<void> {
+    return this.#writes.close()
   }
 
   async #purge(session: string, cursor: Cursor | undefined): Promise<void> {
@@ -85,22 +71,21 @@ export class LmdbTranscriptStore implements TranscriptStore {
         this.#cursors.put(session, cursor)
       }
     }, true)
-    this.#environment.refresh()
   }
 
   #save(
     session: string,
     transcript: Omit<Transcript, 'revision'>,
     expect: number,
-    sealing: readonly (readonly FoldedEntry[])[],
+    newSegments: readonly (readonly CompactedEntry[])[],
   ): Promise<void> {
     const revision = this.#transcripts.get(session)?.revision ?? 0
     if (revision !== expect) return Promise.reject(new Conflict(revision))
-    const first = transcript.sealed - sealing.length
+    const first = transcript.sealed - newSegments.length
     return this.#environment.write(() => {
       this.#transcripts.put(session, { ...transcript, revision: revision + 1 })
       this.#cursors.put(session, transcript.cursor)
-      sealing.forEach((entries, i) => {
+      newSegments.forEach((entries, i) => {
         this.#segments.put([session, first + i], entries)
       })
     })

@@ -1,5 +1,4 @@
-// The LMDB usage ledger passes the contract of one.
-
+// The LMDB usage ledger passes the contract of every usage ledger.
 import { usageLedgerContract } from '../contracts/usage-ledger.contract.ts'
 import { LmdbHarness } from '../test/lmdb-harness.ts'
 

@@ -1,11 +1,12 @@
-// LmdbUsageLedger: what was spent, in a data folder. One process at a time has it, so that there is nobody to hear of.
-
+// LmdbUsageLedger: the usage ledger of a data folder. Only one process uses the folder, so there are no updates of
+// others to follow.
 import type { Subscription } from '../ports/session-log.ts'
 import type { Counter, Tally, UsageLedger } from '../ports/usage-ledger.ts'
 import type { LmdbEnvironment, Table } from './environment.ts'
+import { MAX_NAME } from './tables.ts'
 
-/** Sorts after every character of a name. */
-const END = '\uffff'
+/** Rows that one commit removes. */
+const BATCH = 1_000
 
 export class LmdbUsageLedger implements UsageLedger {
   readonly #environment: LmdbEnvironment
@@ -26,7 +27,7 @@ export class LmdbUsageLedger implements UsageLedger {
 
   async load({ windowMs, index, account }: Counter): Promise<readonly Tally[]> {
     this.#environment.refresh()
-    const rows = this.#totals.range([windowMs, index, account, ''], [windowMs, index, account, END])
+    const rows = this.#totals.range([windowMs, index, account, ''], [windowMs, index, account, MAX_NAME])
     return Array.from(rows, ({ key: [, , , writer], value: total }) => ({ windowMs, index, account, writer, total }))
   }
 
@@ -46,6 +47,3 @@ export class LmdbUsageLedger implements UsageLedger {
     }
   }
 }
-
-/** Rows that are removed in one commit. */
-const BATCH = 1_000

@@ -1,11 +1,12 @@
-// AppendYield: asks the owner of a run, on whatever node it is, to append nothing for a moment, so that somebody else's
-// append to the run's subject wins the compare. A port, and only a hint: it may get lost, and whoever asked may never
-// come; the compare alone decides. A log of one node needs none: there, both know the same session.
+// AppendYield: a port that asks the driver of a run, on whatever node it is, to pause its appends for a moment, so that
+// another append to the run's subject can win the compare. It is only a hint: a request may be lost, and the other
+// append may never come; correctness depends on the compare alone. A single-node log does not need it, because both
+// sides share one session object.
 import type { Subscription } from './session-log.ts'
 
 export interface AppendYield {
-  /** Throws nothing. */
-  ask(session: string, run: string): void
-  /** @param listener called for each run that somebody asked for, on any node, this one included; must not throw */
-  onAsked(listener: (session: string, run: string) => void): Subscription
+  /** Sends the request to all nodes, including this one. Does not wait. Throws nothing. */
+  request(session: string, run: string): void
+  /** @param listener called for each request from any node, including this one; must not throw */
+  onRequest(listener: (session: string, run: string) => void): Subscription
 }

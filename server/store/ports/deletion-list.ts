@@ -1,22 +1,27 @@
-// DeletionList: the sessions that are being deleted, and those that were. A port. It is written before the entry that deletes, so
-// that somebody finishes the purge whatever happens to the node that began; a name without such an entry means nothing.
+// DeletionList: a port that lists the sessions whose deletion has begun. A deletion is listed before its
+// `session.deleted` entry is appended, so another node can finish the purge if this one dies. A listed session without
+// that entry was not deleted.
 //
-//   begun ──(purged)──► purged ──(purged again, once nobody can append any more)──► kept ──(retention)──► gone
+//   begun ──(purged)──► purged ──(purged again, when no append can be in flight)──► kept ──(retention)──► removed
 
 export const STAGES = ['begun', 'purged', 'kept'] as const
 export type Stage = (typeof STAGES)[number]
 
 export interface Deletion {
   readonly session: string
-  /** Unix milliseconds at which it was begun. */
+  /** When the deletion began: Unix milliseconds. Part of the row's key, so pass the same value in every call. */
   readonly at: number
 }
 
+/**
+ * A deletion may be in several stages at once: a caller puts it into the next stage before it removes it from the last
+ * one.
+ */
 export interface DeletionList {
-  /** Begins a deletion, or moves it on. Idempotent. @throws StorageError */
+  /** Adds the deletion to a stage. Idempotent. Resolves when this is durable. @throws StorageError */
   put(deletion: Deletion, stage: Stage): Promise<void>
-  /** Takes it out of a stage. Idempotent. @throws StorageError */
+  /** Removes the deletion from a stage. Idempotent. @throws StorageError */
   remove(deletion: Deletion, stage: Stage): Promise<void>
-  /** Those of a stage, the oldest first, at most so many. @throws StorageError */
+  /** @returns up to `limit` deletions of a stage, the oldest first. @throws StorageError */
   list(stage: Stage, limit: number): Promise<readonly Deletion[]>
 }

@@ -1,29 +1,35 @@
-// Epochs of a log: the present one, which every cursor carries, and those of its past. A log that was restored from a copy
-// is given a new one, so that a cursor from after the copy was taken is refused, and not mistaken for a place in what came
-// since. What was copied together with the log and carries cursors is right under any of them: they are read as of now.
+// Epochs of a log: the current one, which is part of every cursor, and the past ones. A log that was restored from a
+// backup gets a new epoch. A cursor from after the backup is then rejected, instead of being mistaken for a position in
+// the new history. Cursors that were backed up together with the log stay valid: the store translates them to the
+// current epoch when it reads them.
 import { type Cursor, formatCursor, parseCursor } from '@parley/protocol'
 
 export interface Epochs {
-  readonly present: string
+  readonly current: string
   readonly past: ReadonlySet<string>
 }
 
-export interface Renewal {
+/** The result of a change of the epoch. */
+export interface EpochRenewal {
   readonly before: string
   readonly after: string
 }
 
-/** A cursor that was stored beside the log, as of its present epoch. One of elsewhere stays as it is. */
-export function presently(epochs: Epochs, cursor: Cursor): Cursor {
+/**
+ * Translates a cursor that was stored together with the log. Never use it for a cursor from a client.
+ * @returns the cursor in the current epoch if its epoch is a past one of this log; otherwise the cursor unchanged
+ */
+export function withCurrentEpoch(epochs: Epochs, cursor: Cursor): Cursor {
   const position = parseCursor(cursor)
-  return position !== undefined && epochs.past.has(position.epoch) ? formatCursor(epochs.present, position.seq) : cursor
+  return position !== undefined && epochs.past.has(position.epoch) ? formatCursor(epochs.current, position.seq) : cursor
 }
 
-/** As they are stored. */
-export function writePast(past: Iterable<string>): string {
+/** The stored form of past epochs: separated by spaces. */
+export function formatPastEpochs(past: Iterable<string>): string {
   return [...past].join(' ')
 }
 
-export function readPast(text: unknown): ReadonlySet<string> {
+/** @param text the stored form; anything else counts as no past epochs */
+export function parsePastEpochs(text: unknown): ReadonlySet<string> {
   return new Set(typeof text === 'string' && text !== '' ? text.split(' ') : [])
 }

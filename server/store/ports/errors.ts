@@ -1,10 +1,14 @@
-// What a store can refuse, as local errors: doors and the run engine turn them into reply errors
-// or ends of runs. A store throws nothing else on purpose.
+// The errors that a store throws on purpose. They are local errors: transports turn them into reply errors, and the run
+// engine turns them into ends of runs. They never reach the wire.
 import type { Seq } from './entry.ts'
 
-/** Somebody appended to the subject first: its last entry is `last`, not the one that was expected. */
+/**
+ * A compare failed: the subject's last entry, or the stored revision, is `last` and not the expected one. Nothing was
+ * stored.
+ */
 export class Conflict extends Error {
   override readonly name = 'Conflict'
+  /** What a retry must expect: the subject's last sequence number, or the revision; 0 if there is none. */
   readonly last: Seq
 
   constructor(last: Seq) {
@@ -13,7 +17,12 @@ export class Conflict extends Error {
   }
 }
 
-/** The log cannot go on from a cursor: it is of another epoch, older than the tail, or beyond the head. */
+/**
+ * The log cannot continue from a cursor; the reader must start again from a snapshot.
+ * - `foreign`: it is malformed or of another epoch
+ * - `trimmed`: retention has removed entries after it
+ * - `beyond`: it is after the end of the log
+ */
 export class CursorLost extends Error {
   override readonly name = 'CursorLost'
   readonly reason: 'foreign' | 'trimmed' | 'beyond'
@@ -24,13 +33,18 @@ export class CursorLost extends Error {
   }
 }
 
-/** Nothing was stored. `full`: no space is left; `unavailable`: the store is away, stopped or broken. */
+/**
+ * The store did not confirm a write, or could not read.
+ * - `full`: no space is left. Nothing was stored.
+ * - `unavailable`: the store is unreachable, overloaded, stopped or broken. A write without an answer may still have
+ *   been stored; a retry with the same `expect` stores it at most once.
+ */
 export class StorageError extends Error {
   override readonly name = 'StorageError'
   readonly reason: 'full' | 'unavailable'
 
   constructor(reason: 'full' | 'unavailable', cause?: unknown) {
-    super(reason === 'full' ? 'no space is left for the log' : 'the log cannot be written', { cause })
+    super(reason === 'full' ? 'no space is left for the log' : 'the log is unavailable', { cause })
     this.reason = reason
   }
 }

@@ -1,10 +1,13 @@
-// PresenceNews: what nodes tell each other of who is here. A port, and a hint: nothing is stored, each message may be lost, and
-// those of one node come in the order in which it told them. A log of one node needs none.
+// PresenceNews: a port through which nodes publish who is present. Nothing is stored, and any message may be lost.
+// Messages of one node arrive in the order in which it published them. A single-node log does not need it.
 import type { Subscription } from './session-log.ts'
 
 export interface PresenceNews {
-  /** Tells all nodes, this one included. Throws nothing. @returns false while nobody can be told */
-  tell(message: unknown): boolean
-  /** @param listener must not throw; what it is given may be of any shape */
-  onTold(listener: (message: unknown) => void): Subscription
+  /**
+   * Publishes a JSON value to all nodes, including this one. Throws nothing.
+   * @returns false if nothing can be sent now
+   */
+  notify(message: unknown): boolean
+  /** @param listener receives every message, of unchecked shape; must not throw */
+  onNotified(listener: (message: unknown) => void): Subscription
 }

@@ -1,64 +1,80 @@
-// RunQueue: runs that wait for an owner, or have one. A port. A run stays in the queue until its
-// handler has resolved; a handler that rejects, or whose process dies, is replaced.
+// RunQueue: a port with the runs that wait for a driver or have one. A run stays in the queue until its handler has
+// resolved. If the handler rejects or its process dies, the queue delivers the run again, so a run may be delivered
+// more than once. The log's compare ensures that only one driver has an effect.
 import type { Subscription } from './session-log.ts'
 
 export interface QueuedRun {
   readonly session: string
   readonly run: string
-  /** The command that asked for it; the message is on subject `in.<command>`. */
+  /** The id of the command that started the run. Its message is on subject `in.<command>`. */
   readonly command: string
 }
 
 export interface Delivery extends QueuedRun {
-  /** 1 for the first owner. */
+  /**
+   * 1 for the first delivery. The queue counts it durably before the handler starts, so a run that kills its driver is
+   * recognized.
+   */
   readonly attempt: number
 }
 
 export interface TakeLimits {
-  /** Handlers at once; further runs wait. */
+  /** Handlers that may run at the same time; further runs wait in the queue. */
   readonly concurrency: number
-  /** Milliseconds before a run whose handler rejected is given out again. */
+  /** Milliseconds before the queue delivers a run again whose handler rejected; default: the store's. */
   readonly retryDelayMs?: number
 }
 
 /**
- * Somebody else may have the run. A handler's signal is aborted with it when its node was silent for too long; a
- * handler that finds it out by itself rejects with it. The queue then says nothing more on its account.
+ * Another driver may have the run. If the node sent no heartbeat for too long, the queue aborts the handler's signal
+ * with this error as the reason. A handler that notices first rejects with it. In both cases the queue does not return
+ * the run itself.
  */
 export class DeliveryLost extends Error {
   override readonly name = 'DeliveryLost'
 
   constructor() {
-    super('the run may have another owner')
+    super('the run may have another driver')
   }
 }
 
-export interface Taking extends Subscription {
+export interface RunSubscription extends Subscription {
   /**
-   * Takes no more runs. Those that were given out stay with their handlers; one that is rejected from now on goes to
-   * others at once. Idempotent.
+   * Takes no more runs. Delivered runs stay with their handlers; if one of them rejects from now on, the queue delivers
+   * its run to another handler without a delay. Idempotent.
    */
   drain(): void
 }
 
+/**
+ * Drives one run. Resolve it when the run has ended: the queue then forgets the run. Reject it to have the run
+ * delivered again.
+ * @param signal aborted when the subscription is closed, or with a `DeliveryLost` when the run was lost: stop, and
+ *   reject
+ */
 export type RunHandler = (delivery: Delivery, signal: AbortSignal) => Promise<void>
 
 export interface RunQueue {
   /**
-   * It is stored apart from the log, so that a crash may come between a message and the offer of its run: the offer is
-   * made first then. An offer without a message is dropped; a message without an offer would wait for somebody to come.
+   * True if the queue is stored apart from the log, so that a crash may come between a message and the offer of its
+   * run. Callers must then await `offer` before they append the message: the queue drops a run without a message, but
+   * nobody would notice a message without a run. False if both, called in one turn of the event loop, share a commit.
    */
-  readonly apart: boolean
+  readonly offerFirst: boolean
+
   /**
-   * Idempotent by run id while the run is queued. Resolves when it is durable.
+   * Adds a run. Idempotent by run id while the run is queued. Resolves when the run is durable.
    * @throws StorageError
    */
   offer(run: QueuedRun): Promise<void>
-  /** Takes the session's runs out of the queue; those that were given out stay with their handlers. @throws StorageError */
+
+  /** Removes the session's waiting runs. Delivered runs stay with their handlers. Idempotent. @throws StorageError */
   drop(session: string): Promise<void>
+
   /**
-   * Gives every queued run to one handler, oldest first. `signal` tells the handler to hand over:
-   * it is aborted when the subscription is closed, and when the run was lost.
+   * Delivers queued runs, the oldest first, each to one handler at a time over all subscriptions and nodes.
+   * Closing the subscription aborts the signals of its handlers; their runs go to other handlers without a delay.
+   * @throws StorageError
    */
-  take(handler: RunHandler, limits: TakeLimits): Promise<Taking>
+  take(handler: RunHandler, limits: TakeLimits): Promise<RunSubscription>
 }

@@ -1,15 +1,18 @@
-// ScatterGather: asks all other nodes something about a session, and gathers what they answer within a moment. A port, and for
-// what may be incomplete: a node that is slow or cut off is not waited for. With a log of one node there is nobody to ask.
+// ScatterGather: a port that sends a query about a session to all other nodes, and gathers their answers. The result
+// may be incomplete: it does not wait for slow or unreachable nodes. A single-node log does not need it.
 import type { Subscription } from './session-log.ts'
 
-/** Milliseconds in which an answer has to be here. */
+/** A query gathers answers for this long (ms). */
 export const SCATTER_GATHER_MS = 300
-/** Answers that are taken. */
+/** Answers that one query gathers at most. */
 export const SCATTER_GATHER_NODES = 128
 
 export interface ScatterGather {
-  /** @returns what the other nodes answered; none when they cannot be reached. Throws nothing */
-  ask(session: string): Promise<readonly unknown[]>
-  /** @param answer what this node tells others, a value of JSON; one that throws is not there for them */
-  answerWith(answer: (session: string) => Promise<unknown>): Subscription
+  /**
+   * @returns the JSON values that other nodes answered, of unchecked shape; none if no node is reachable. Throws
+   *   nothing
+   */
+  query(session: string): Promise<readonly unknown[]>
+  /** @param answer returns this node's answer, a JSON value. If it rejects, this node sends no answer. */
+  respondWith(answer: (session: string) => Promise<unknown>): Subscription
 }

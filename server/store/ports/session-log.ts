@@ -1,105 +1,115 @@
-// SessionLog: one durable, ordered log per session, with compare-and-append per subject. A port;
-// every store passes session-log.contract.ts. Durable before visible: no reader, no follower and
-// no resolved promise ever shows an entry that a crash could take back.
+// SessionLog: a port with one durable, ordered log per session, and a compare-and-append per subject. Every store
+// passes session-log.contract.ts. Durable before visible: no reader, follower or resolved promise ever shows an entry
+// that a crash could remove. Every method may throw StorageError, also where it is not named.
 import type { Cursor, Event } from '@parley/protocol'
 import type { Entry, Seq } from './entry.ts'
 
-/** Lanes of a session, each with its own compare: `in.<commandId>`, `run.<runId>`, `tool.<callId>`, `meta`. */
+/**
+ * A named part of a session's log with its own compare: `in.<command>`, `run.<run>`, `tool.<call>` or `meta`. Session
+ * ids and subjects have 1 to 256 printable ASCII characters and no spaces; an append to others throws a RangeError.
+ */
 export type Subject = string
 
-/** The lane of a session's settings and members, and of its end: only that rolls it up. */
+/** The subject of a session's settings, members and deletion. Only the deletion is appended with `rollup`. */
 export const META: Subject = 'meta'
 
 export interface AppendOptions {
-  /** The entry replaces all earlier ones of its subject, which are then no longer read. */
+  /** The entry replaces all earlier entries of its subject: readers no longer get those. */
   readonly rollup?: boolean
 }
 
-/** Told once what became of an append: for who appends at every token, and needs no promise for each. */
+/**
+ * Gets the outcome of one append, by exactly one call. It spares the writer of many small entries a promise for each of
+ * them.
+ */
 export interface AppendListener {
-  /** It is durable, and followers have it. Called in the log's own turn: must be short, may append again. */
+  /** The entry is durable, and followers have it. Called synchronously: must be short, may append again. */
   appended(entry: Entry): void
-  /** @param error what the promise of `append` would be rejected with */
+  /** @param error the error with which the promise of `append` would reject */
   refused(error: unknown): void
 }
 
+/** Appends to one subject of a session. */
 export interface LogWriter {
-  /** As `append`, without a promise. Throws nothing; the listener is never called before it returns. */
+  /** Like `append`, but reports to a listener. Throws nothing, and calls the listener only after it has returned. */
   submit(event: Event, expect: Seq, listener: AppendListener, options?: AppendOptions): void
 }
 
 export interface ReadLimits {
-  /** Entries in one batch; default 512. */
+  /** Entries in one batch at most; default 512. */
   readonly batchEntries?: number
-  /** Bytes of JSON in one batch, of which one entry may be more; default 256 kB. */
+  /** Length of the JSON in one batch at most, except that one larger entry is a batch of its own; default 256 KiB. */
   readonly batchBytes?: number
 }
 
 export interface Follower {
   /**
-   * The next entries, in order, never empty. Called synchronously when they are durable, before
-   * the promise of their `append` resolves. Must not throw, and must not call back into `follow`.
+   * Receives the next entries, in order, at least one. Called synchronously when they are durable, before the promise
+   * of their `append` resolves. Must not throw, and must not call `follow`.
    */
   entries(entries: readonly Entry[]): void
-  /** The log cannot go on from where this follower is; it gets nothing more. */
+  /** The log cannot continue for this follower, for example after a `CursorLost`. It receives nothing more. */
   lost?(error: Error): void
 }
 
 export interface Subscription {
-  /** After it, nothing more is delivered. Idempotent. */
+  /** After it returns, the subscription delivers nothing more. Idempotent. */
   close(): void
 }
 
 export interface SessionLog {
-  /** Names this log's history: it changes when a log was lost or restored. Part of every cursor. */
+  /** Identifies the log's history, and is part of every cursor. It changes if the log was lost or restored. */
   readonly epoch: string
 
   /**
-   * Appends if `expect` is the last sequence number on the subject (0: none yet).
-   * A subject remembers its last sequence number even after its entries were trimmed.
-   * @throws Conflict when it is not; told only when what won is durable
-   * @throws StorageError when nothing could be stored
+   * Appends the event if the last sequence number on the subject is `expect` (0: no entry yet). A subject keeps its
+   * last sequence number after retention has removed its entries, so a command id works only once, for ever.
+   * @returns the entry, once it is durable and followers have it
+   * @throws Conflict with the subject's last sequence number, once the entry that won is durable
+   * @throws StorageError
    */
   append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry>
 
-  /** Appends of one subject, many of them: the log need not look for it each time. Nothing has to be closed. */
+  /** A writer for many appends to one subject: it spares the log a lookup for each. It needs no close. */
   writer(session: string, subject: Subject): LogWriter
 
   /**
-   * The entries after the cursor up to the head at the time of the call (or later), in order, in batches.
-   * @throws CursorLost on the first step
+   * Reads the entries after the cursor, in order, in batches, at least up to the head at the time of the call.
+   * @throws CursorLost at the first batch, or later if retention overtakes the reader
    */
   read(session: string, after: Cursor, limits?: ReadLimits): AsyncIterable<readonly Entry[]>
 
   /**
-   * Replay, then live: every entry after the cursor once, in order. Resolves when it is live: all that
-   * was stored before the call has been delivered, and what is appended from now on follows.
+   * Replays, then goes live: the follower receives every entry after the cursor exactly once, in order. Resolves when
+   * it is live: it has received everything that was stored before the call, and receives what is appended from now on.
    * @throws CursorLost
    */
   follow(session: string, after: Cursor, follower: Follower): Promise<Subscription>
 
-  /** The cursor after the last entry; `<epoch>.0` for a session without any. */
+  /** @returns the cursor after the last entry; `<epoch>.0` for a session without entries */
   head(session: string): Promise<Cursor>
 
-  /** The last sequence number on a subject; 0 when it has none. */
+  /** @returns the last sequence number on a subject; 0 if it never had an entry */
   last(session: string, subject: Subject): Promise<Seq>
 
   /**
-   * Takes all entries of a session away for good, and what is remembered of its subjects: the next append to one of them
-   * expects 0, and one that expects anything else conflicts. Followers are not told. Idempotent.
-   * @param keep the one entry that stays, the last of subject `meta`, which has rolled up those before it; undefined: none
+   * Permanently deletes the entries of a session and the last numbers of its subjects. The next append to such a
+   * subject must expect 0; an append that expects anything else gets a Conflict. Followers are not notified.
+   * Idempotent.
+   * @param keep the one entry that stays: the last one of subject `meta`, appended with `rollup`. Undefined: delete
+   *   everything
    * @throws StorageError
    */
   purge(session: string, keep: Seq | undefined): Promise<void>
 
-  /** Applies the retention rules now (they also apply by themselves, now and then). */
+  /** Applies retention now. The store also does so periodically. */
   sweep(): Promise<void>
 }
 
-/** An entry leaves the log when it is older, or the log is larger, and a transcript covers it. */
+/** Retention removes an entry if a transcript covers it and one of the limits is exceeded. */
 export interface Retention {
-  /** Milliseconds. */
+  /** Age of an entry in milliseconds. */
   readonly maxAgeMs: number
-  /** Bytes of stored entries over all sessions; the oldest go first. */
+  /** Bytes of the stored entries of all sessions. The oldest entries go first. */
   readonly maxBytes: number
 }

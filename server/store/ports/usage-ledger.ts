@@ -1,37 +1,42 @@
-// UsageLedger: what was spent, by account and window of time. A port. Each process is a writer of its own and says only what
-// it has spent itself, as a total that grows; an account's sum is over its writers. So nobody reads before writing, nothing
-// is counted twice however often it is said, and what a process said stays when it is gone.
+// UsageLedger: a port with the usage of each account per window of time. Each process is a writer of its own, and
+// stores the growing total of only its own usage; the usage of an account is the sum over its writers. So nobody reads
+// before a write, a repeated write counts once, and the usage of a process remains after the process has ended.
 import type { Subscription } from './session-log.ts'
 
-/** What is counted together. */
+/** Identifies one account in one window of time. */
 export interface Counter {
-  /** Of `A-Z a-z 0-9 _ -`. */
+  /** Characters: `A-Z a-z 0-9 _ -`. */
   readonly account: string
   readonly windowMs: number
-  /** Which window: from `index * windowMs` on, in Unix milliseconds. */
+  /** The number of the window, which begins at `index * windowMs` (Unix milliseconds). */
   readonly index: number
 }
 
+/** What one writer has counted. */
 export interface Tally extends Counter {
-  /** Of one process: no other ever has its name. Of `A-Z a-z 0-9 _ -`. */
+  /** The name of a process, which no other process ever uses. Characters: `A-Z a-z 0-9 _ -`. */
   readonly writer: string
+  /** Never decreases. */
   readonly total: number
 }
 
 export interface LedgerListener {
-  /** Another process has said it. Some may be missed: `missed` says when. */
-  told(tally: Tally): void
-  /** From now on what was told before may be old: load again what matters. */
+  /** Another process has stored a tally. Updates may be lost: then `missed` follows. */
+  updated(tally: Tally): void
+  /** Updates may have been lost: load the counters that matter again. */
   missed(): void
 }
 
 export interface UsageLedger {
-  /** Replaces what these writers said before. One at a time for a writer. @throws StorageError */
+  /**
+   * Replaces the stored tallies of these counters and writers. A writer makes one call at a time.
+   * @throws StorageError
+   */
   put(tallies: readonly Tally[]): Promise<void>
-  /** What every writer last said. @throws StorageError */
+  /** @returns the last tally of every writer. @throws StorageError */
   load(counter: Counter): Promise<readonly Tally[]>
-  /** What other processes put from now on. */
+  /** Reports the tallies that other processes put from now on. */
   follow(listener: LedgerListener): Subscription
-  /** Forgets windows of this length before one. Idempotent. @throws StorageError */
+  /** Deletes the windows of length `windowMs` with an index below `before`. Idempotent. @throws StorageError */
   forget(windowMs: number, before: number): Promise<void>
 }

@@ -1,6 +1,6 @@
-// A process that appends to a log until it is killed or fails. It reports an append only after the log acknowledged it:
-// one line on stdout. Arguments: the folder, the number of sessions, the limits as JSON, and padding in characters.
-// It is plain JavaScript because it runs as a child process, on the built store.
+// A process that appends to a log until it is killed or fails. It writes a line to stdout for each acknowledged append.
+// Arguments: the folder, the number of sessions, the limits as JSON, and padding in characters.
+// It is plain JavaScript because it runs as a child process on the built store.
 
 import { openLmdbStores } from '../../dist/store/lmdb/stores.js'
 import { StorageError } from '../../dist/store/ports/errors.js'
@@ -8,13 +8,13 @@ import { StorageError } from '../../dist/store/ports/errors.js'
 const [path = '', sessions = '1', limits = '{}', padding = '0'] = process.argv.slice(2)
 const ROLLUP_EVERY = 7
 
-/** Resolves when the line is written: the pipe may be full, and a full pipe refuses a synchronous write (EAGAIN). */
+/** Resolves when the line is written. A synchronous write would fail if the pipe is full (EAGAIN). */
 function report(line) {
   return new Promise((resolve) => process.stdout.write(`${JSON.stringify(line)}\n`, resolve))
 }
 
-const { segmentBytes = 4_000_000, ...bounds } = JSON.parse(limits)
-const stores = await openLmdbStores({ path, limits: bounds, segmentBytes })
+const { segmentBytes = 4_000_000, ...writeLimits } = JSON.parse(limits)
+const stores = await openLmdbStores({ path, limits: writeLimits, segmentBytes })
 
 async function appendForever(session) {
   let last
@@ -31,7 +31,7 @@ async function appendForever(session) {
   }
 }
 
-/** One more append, when the parent says that there is room. */
+/** Appends once more, after the parent has freed disk space. */
 async function retry() {
   const seq = await stores.log.last('s0', 'run.r')
   const event = { type: 'run.output', run: 'r', index: -1, kind: 'text', text: 'y'.repeat(2000) }

@@ -1,5 +1,5 @@
-// Certificates for tests, made when they are needed: an authority of our own, and what it signs, for one day. Node can
-// sign, but writes no certificates, so this writes the few fields of X.509 (RFC 5280) that a TLS peer looks at.
+// Certificates for tests: creates a private authority and certificates signed by it, valid for one day. Node can sign
+// but not create certificates, so this encodes the few X.509 fields (RFC 5280) that a TLS peer checks.
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -32,7 +32,7 @@ export class TestAuthority {
     this.caFile = this.#write(`${name}.pem`, pem('CERTIFICATE', this.#certificate(name, publicKey, isAuthority)))
   }
 
-  /** For localhost and 127.0.0.1; good for a server and for a client. */
+  /** For localhost and 127.0.0.1, usable by a server and by a client. */
   issue(name: string): Identity {
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const names = sequence(tagged(0x82, Buffer.from('localhost')), tagged(0x87, Buffer.from([127, 0, 0, 1])))
@@ -70,7 +70,7 @@ function nameOf(name: string): Buffer {
   return sequence(tagged(0x31, sequence(COMMON_NAME, tagged(0x0c, Buffer.from(name)))))
 }
 
-/** Until 2049. */
+/** UTCTime, which is valid for years up to 2049. */
 function time(ms: number): Buffer {
   return tagged(0x17, Buffer.from(`${new Date(ms).toISOString().slice(2, 19).replaceAll(/[-:T]/g, '')}Z`))
 }
@@ -89,7 +89,7 @@ function oid(hex: string): Buffer {
   return tagged(0x06, Buffer.from(hex, 'hex'))
 }
 
-/** Below 128. */
+/** For values below 128. */
 function integer(value: number): Buffer {
   return tagged(0x02, Buffer.from([value]))
 }

@@ -1,13 +1,13 @@
-// Opens JetStream stores under a prefix of their own on one shared nats-server, for the contract suites and the JetStream
-// tests. A crash is kill -9 of the nats-server, started again on its folder, and stores that are opened anew: what the
-// old ones would do at their end has no part in it.
+// Opens JetStream stores under a random prefix on a shared nats-server, for the contract suites and the JetStream
+// tests. A crash kills the nats-server with SIGKILL, restarts it on its folder, and opens new stores before the old
+// ones close.
 import { randomBytes } from 'node:crypto'
 import type { NatsServer } from '../../../bench/cluster/nats-server.ts'
 import { type JetStreamStores, type JetStreamStoresOptions, openJetStreamStores } from '../jetstream/stores.ts'
 
 export type JetStreamHarnessOptions = Omit<JetStreamStoresOptions, 'connection' | 'now'>
 
-/** What the harness needs of a server, or of a cluster. */
+/** The parts of a server or a cluster that the harness uses. */
 export type Server = Pick<NatsServer, 'url' | 'restart'>
 
 export class JetStreamHarness {
@@ -61,12 +61,12 @@ export class JetStreamHarness {
     this.#clock.now += ms
   }
 
-  /** JetStream has no work that waits for a better moment: an answer says that what was sent before has been done. */
-  async rest(): Promise<void> {
+  /** JetStream has no deferred work. An answer means that all earlier requests have been processed. */
+  async maintain(): Promise<void> {
     await this.log.last('nobody', 'nothing')
   }
 
-  /** Another node on the same streams; it has to be closed. */
+  /** Opens another node on the same streams. The caller closes it. */
   join(options: JetStreamHarnessOptions & { readonly url?: string } = {}): Promise<JetStreamStores> {
     const all = { ...this.#options, ...options }
     return openJetStreamStores({

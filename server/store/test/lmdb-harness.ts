@@ -1,5 +1,5 @@
-// Opens LMDB stores on a folder of their own, for the contract suites and the LMDB tests. A crash is a copy of the
-// files as they lie on the disk, opened as new: what the old process would do at its end has no part in it.
+// Opens LMDB stores in a temporary folder, for the contract suites and the LMDB tests. A crash opens a copy of the
+// files, taken before the old stores close.
 import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
@@ -58,8 +58,8 @@ export class LmdbHarness {
     this.#clock.now += ms
   }
 
-  rest(): Promise<void> {
-    return this.#stores.log.settle()
+  maintain(): Promise<void> {
+    return this.#stores.log.checkpoint()
   }
 
   async reopen(): Promise<void> {
@@ -77,7 +77,7 @@ export class LmdbHarness {
     this.#stores = await openAt(copy, this.#options, this.#clock)
   }
 
-  /** The parts of the data folder in whose files a text stands. */
+  /** The parts of the data folder whose files contain a text. */
   filesWith(text: string): readonly string[] {
     const files = readdirSync(this.#path, { recursive: true, withFileTypes: true }).filter((file) => file.isFile())
     const found = files.filter((file) => readFileSync(join(file.parentPath, file.name)).includes(text))

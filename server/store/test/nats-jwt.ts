@@ -1,5 +1,5 @@
-// NATS's decentralised accounts, for tests: an operator, an account with JetStream, and a user with a credentials file,
-// as `nsc` would make them. A claim is a JWT that is signed with an nkey.
+// NATS's decentralized authentication for tests: an operator, an account with JetStream, and a user with a credentials
+// file, as `nsc` creates them. A claim is a JWT signed with an nkey.
 import { nkeys } from '@nats-io/transport-node'
 
 type KeyPair = ReturnType<typeof nkeys.createUser>
@@ -7,7 +7,7 @@ type KeyPair = ReturnType<typeof nkeys.createUser>
 export interface Installation {
   /** Lines for the server's configuration. */
   readonly config: string
-  /** What a credentials file holds. */
+  /** The content of a credentials file for a new user. */
   creds(): string
 }
 
@@ -35,14 +35,14 @@ resolver_preload: { ${systemId}: ${systemJwt}, ${accountId}: ${accountJwt} }`,
   }
 }
 
-function claim(issuer: KeyPair, subject: KeyPair, type: string, about: object): string {
+function claim(issuer: KeyPair, subject: KeyPair, type: string, fields: object): string {
   const claims = {
     jti: subject.getPublicKey(),
     iat: Math.floor(Date.now() / 1000),
     iss: issuer.getPublicKey(),
     name: type,
     sub: subject.getPublicKey(),
-    nats: { ...about, type, version: 2 },
+    nats: { ...fields, type, version: 2 },
   }
   const text = [{ typ: 'JWT', alg: 'ed25519-nkey' }, claims]
     .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))

@@ -1,8 +1,8 @@
-// Looks for a text in all that the streams of a prefix hold, as somebody would who has the whole of NATS at hand.
+// Searches all messages in the streams of a prefix for a text.
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 
-/** @returns the subjects of the messages whose subject or payload has it */
+/** @returns the subjects of the messages whose subject or payload contains the text */
 export async function messagesWith(url: string, prefix: string, text: string): Promise<readonly string[]> {
   const connection = await connect({ servers: [url] })
   try {

@@ -1,6 +1,6 @@
-// Chaos for minutes: rounds of faults over the same cluster, 300 sessions each, and every history judged. Prints its
-// seed and what happened; PARLEY_TEST_SEED plays it again, PARLEY_TEST_SECONDS (600) and PARLEY_TEST_SESSIONS (300)
-// make it shorter or smaller.
+// Chaos for minutes: rounds of faults over the same cluster, with 300 sessions each, whose histories are checked. It
+// prints its seed and what happened. PARLEY_TEST_SEED repeats a test; PARLEY_TEST_SECONDS (600) and
+// PARLEY_TEST_SESSIONS (300) change its size.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ParleyCluster } from '../../../bench/cluster/parley-cluster.ts'
 import { TEST_SEED } from '../strict-client.ts'
@@ -9,9 +9,9 @@ import { chaosSchedule } from './chaos-schedule.ts'
 
 const SECONDS = Number(process.env.PARLEY_TEST_SECONDS ?? 600)
 const SESSIONS = Number(process.env.PARLEY_TEST_SESSIONS ?? 300)
-/** Seconds of faults in a round: what its readers saw fits into memory. */
+/** Seconds of faults in a round: its histories must fit into memory. */
 const ROUND_S = 90
-/** Milliseconds until all runs of a round have ended and all readers have caught up. */
+/** Milliseconds after a round until all runs must have ended and all readers must have caught up. */
 const QUIET_MS = 120_000
 const ROUNDS = Math.max(1, Math.round(SECONDS / (ROUND_S + 30)))
 
@@ -23,7 +23,7 @@ afterAll(async () => {
   await cluster.dispose()
 })
 
-const say = (text: string): void => {
+const print = (text: string): void => {
   process.stdout.write(`${text}\n`)
 }
 
@@ -34,7 +34,7 @@ describe(`chaos, ${ROUNDS} rounds, seed ${TEST_SEED}`, () => {
       const seed = TEST_SEED + round
       const seconds = Math.min(ROUND_S, SECONDS)
       const faults = chaosSchedule(seed, { seconds, nodes: 3, natsServers: 3, everyMs: 2_000 })
-      say(`round ${round}: seed ${seed}, ${faults.length} faults, ${SESSIONS} sessions`)
+      print(`round ${round}: seed ${seed}, ${faults.length} faults, ${SESSIONS} sessions`)
       const report = await chaosRound({
         cluster,
         name: `round_${round}`,
@@ -42,14 +42,13 @@ describe(`chaos, ${ROUNDS} rounds, seed ${TEST_SEED}`, () => {
         faults,
         seconds,
         sessions: SESSIONS,
-        readers: 3,
         paceMs: 10_000,
         lengths: 'long',
         quietMs: QUIET_MS,
       })
-      say(explain(report, seed, faults))
+      print(explain(report, seed, faults))
       expect(report.found).toEqual([])
-      // No log was lost: nobody has to begin anew.
+      // No log was lost, so no reader was reset.
       expect(report.counts.resets ?? 0).toBe(0)
       expect(report.counts['ok send']).toBeGreaterThan(SESSIONS)
     },

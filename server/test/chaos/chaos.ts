@@ -1,45 +1,45 @@
-// Chaos: many sessions full of restless readers over a cluster to which a schedule of faults happens. When it is over and
-// all is healed, every run has to end, somebody who was never there reads each session, and the histories are judged.
+// Chaos: many sessions of clients that act at random, over a cluster to which a schedule of faults is applied. After
+// the cluster has healed, every run must end, new readers read each session, and the histories are checked.
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ParleyCluster } from '../../../bench/cluster/parley-cluster.ts'
-import { pause, type SessionPicture, seeded } from '../strict-client.ts'
+import { type SessionPicture, seeded } from '../strict-client.ts'
+import { ChaosClient, type ChaosClientOptions, type ChaosSession, newChaosSession } from './chaos-client.ts'
 import { describeFault, type Fault } from './chaos-schedule.ts'
-import { ChaosWorld } from './chaos-world.ts'
-import { problems, type RunSeen } from './history.ts'
-import { emptyRoom, RestlessReader, type Room } from './restless-reader.ts'
+import { problems } from './check-history.ts'
+import { FaultInjector } from './fault-injector.ts'
+import type { RunSeen } from './history.ts'
 
 export interface ChaosOptions {
   readonly cluster: ParleyCluster
-  /** Sessions of another round are others. */
+  /** The prefix of the session ids: each round has its own sessions. */
   readonly name: string
   readonly seed: number
   readonly faults: readonly Fault[]
-  /** How long readers do as they like, at least. */
+  /** How long clients act, at least. */
   readonly seconds: number
   readonly sessions: number
-  /** In each session. */
-  readonly readers: number
-  /** Milliseconds from one thing that a reader does to the next, on average. */
+  /** Milliseconds between the actions of a client, on average. */
   readonly paceMs: number
-  /** Of answers: a few seconds, or up to half a minute, so that something happens to most of them. */
+  /** Answers take a few seconds, or up to half a minute, so that faults hit most of them. */
   readonly lengths: 'short' | 'long'
-  /** Milliseconds that runs may take to end, and readers to catch up, when all is healed. */
+  /** Milliseconds after healing until all runs must have ended and all readers must have caught up. */
   readonly quietMs: number
 }
 
 export interface ChaosReport {
-  /** Promises that were broken. None: all is well. */
+  /** The broken promises. */
   readonly found: readonly string[]
   readonly counts: Readonly<Record<string, number>>
-  /** What happened, line by line. */
-  readonly story: readonly string[]
-  /** Where the histories of the sessions with problems are, for looking into. */
+  /** What happened, one line each. */
+  readonly timeline: readonly string[]
+  /** The folder with the histories of sessions with problems. */
   readonly folder: string | undefined
 }
 
-/** Settings of nodes that go through chaos: what waits for a minute otherwise, waits for seconds. */
+/** Settings of the nodes: timeouts of seconds instead of a minute. */
 export const CHAOS_ENV: Readonly<Record<string, string>> = {
   PARLEY_FIRST_TOKEN_MS: '3000',
   PARLEY_BETWEEN_TOKENS_MS: '2000',
@@ -49,85 +49,120 @@ export const CHAOS_ENV: Readonly<Record<string, string>> = {
   PARLEY_MAX_CONNECTIONS_PER_ADDRESS: '20000',
 }
 
-interface Occupied {
-  readonly room: Room
-  readonly readers: readonly RestlessReader[]
-}
+const CLIENTS_PER_SESSION = 3
+/** Number of sessions that are checked concurrently: more readers from the beginning would overload the cluster. */
+const CHECK_CONCURRENCY = 50
+const FATAL = /"level":"fatal"|"(Type|Range|Reference|Syntax)Error"|unhandled/i
 
-/** A whole round: chaos, quiet, judgement. */
+/** Applies the faults while clients act, heals the cluster, and checks every session. */
 export async function chaosRound(options: ChaosOptions): Promise<ChaosReport> {
-  const { cluster, faults, seed, seconds } = options
-  const world = new ChaosWorld(cluster)
-  const began = cluster.nodes.map(({ server }) => server.logs.length)
-  const rooms = occupy(options)
-  const readers = rooms.flatMap((occupied) => occupied.readers)
-  let over = false
-  const lives = readers.map(async (reader, index) => {
-    // Not all at once: that would be another test.
-    await pause((index / readers.length) * Math.min(options.paceMs, 5_000))
-    await reader.live(() => over)
+  const { cluster, name, faults, seed, seconds, sessions: count, paceMs, lengths } = options
+  const injector = new FaultInjector(cluster)
+  const logsBefore = cluster.nodes.map(({ server }) => server.logs.length)
+  const urls = cluster.nodes.filter(({ role }) => role !== 'worker').map(({ url }) => url)
+  const clientOptions = { paceMs, directive: directive(lengths), answerMs: 40_000, welcomeMs: 3_000 }
+  const sessions = createSessions(count, name, urls, seeded(seed), clientOptions)
+  const clients = sessions.flatMap((session) => session.clients)
+  let stopped = false
+  const acting = clients.map(async (client, index) => {
+    // Spread out: this is no test of simultaneous connects.
+    await sleep((index / clients.length) * Math.min(paceMs, 5_000))
+    await client.act(() => stopped)
   })
-  await Promise.all([world.play(faults), pause(seconds * 1_000)])
-  over = true
-  await world.heal()
-  await Promise.all(lives)
-  await Promise.all(readers.map((reader) => reader.settle()))
-  world.note('every reader is there, and only reads')
-  const found = [...(await judge(rooms, options)), ...world.deaths]
-  world.note('all is judged')
-  world.close()
-  for (const [index, { name, server }] of cluster.nodes.entries()) {
-    const lines = server.logs.slice(began[index]).filter((line) => FATAL.test(line))
-    found.push(...lines.slice(0, 5).map((line) => `${name} logged ${line.slice(0, 400)}`))
+  await Promise.all([injector.inject(faults), sleep(seconds * 1_000)])
+  stopped = true
+  await injector.heal()
+  await Promise.all(acting)
+  await Promise.all(clients.map((client) => client.stopActing()))
+  injector.note('all clients are connected and only read')
+  const found = [...(await checkSessions(sessions, options.quietMs)), ...injector.failures]
+  injector.note('all sessions are checked')
+  injector.close()
+  for (const [index, { name: node, server }] of cluster.nodes.entries()) {
+    const lines = server.logs.slice(logsBefore[index]).filter((line) => FATAL.test(line))
+    found.push(...lines.slice(0, 5).map((line) => `${node} logged ${line.slice(0, 400)}`))
   }
-  const folder = found.length === 0 ? undefined : keep(rooms, found, world.story, cluster, seed)
-  for (const { room, readers: all } of rooms) {
-    for (const reader of all) reader.leave()
-    room.readers.length = 0
-  }
-  return { found, counts: counted(rooms, world.story), story: world.story, folder }
+  const { timeline } = injector
+  const folder = found.length === 0 ? undefined : saveHistories(sessions, found, timeline, cluster, seed)
+  return { found, counts: countRecords(sessions, timeline), timeline, folder }
 }
 
-/** For whoever has to find out why. */
-export function explain({ found, story, folder, counts }: ChaosReport, seed: number, faults: readonly Fault[]): string {
+/** The report of a failed round, for the person who looks for the cause. */
+export function explain(report: ChaosReport, seed: number, faults: readonly Fault[]): string {
+  const { found, timeline, folder, counts } = report
   return [
-    `seed ${seed}: ${found.length} problems; PARLEY_TEST_SEED=${seed} plays it again`,
+    `seed ${seed}: ${found.length} problems; PARLEY_TEST_SEED=${seed} repeats the round`,
     ...found.slice(0, 30),
     '',
     'planned:',
     ...faults.map(describeFault),
     'happened:',
-    ...story,
+    ...timeline,
     JSON.stringify(counts),
     folder === undefined ? '' : `histories and logs: ${folder}`,
   ].join('\n')
 }
 
-const FATAL = /"level":"fatal"|"(Type|Range|Reference|Syntax)Error"|unhandled/i
-
-function occupy({ cluster, name, seed, sessions, readers, paceMs, lengths }: ChaosOptions): Occupied[] {
-  const random = seeded(seed)
-  const urls = cluster.nodes.filter(({ role }) => role !== 'worker').map(({ url }) => url)
-  return Array.from({ length: sessions }, (_, number) => {
-    const room = emptyRoom(`${name}_${number}`, urls)
-    const all = Array.from({ length: readers }, (_, chair) => {
-      const habits = {
-        name: `${room.session}/${chair}`,
-        codec: chair === 1 ? ('msgpack' as const) : ('json' as const),
-        merge: chair === 2,
+/** Sessions with three clients each: one uses MessagePack, another merged outputs. */
+export function createSessions(
+  count: number,
+  name: string,
+  urls: readonly string[],
+  random: () => number,
+  options: Partial<ChaosClientOptions> = {},
+): ChaosSession[] {
+  return Array.from({ length: count }, (_, number) => {
+    const session = newChaosSession(`${name}_${number}`, urls)
+    for (let index = 0; index < CLIENTS_PER_SESSION; index += 1) {
+      new ChaosClient(session, {
+        ...options,
+        name: `${session.id}/${index}`,
+        codec: index === 1 ? 'msgpack' : 'json',
+        merge: index === 2,
         random: seeded(Math.floor(random() * 2 ** 32)),
-        paceMs,
-        directive: directive(lengths),
-        answerMs: 40_000,
-        welcomeMs: 3_000,
-      }
-      return new RestlessReader(room, habits)
-    })
-    return { room, readers: all }
+      })
+    }
+    return session
   })
 }
 
-/** What is asked of the demo model: counts, thoughts, tools, failures, silence, now and then a flood. */
+/** Waits until all runs have ended, checks every session, and disconnects the clients. @returns the broken promises */
+export async function checkSessions(sessions: readonly ChaosSession[], quietMs: number): Promise<string[]> {
+  const deadline = performance.now() + quietMs
+  const remaining = (): number => Math.max(1, deadline - performance.now())
+  const clients = sessions.flatMap((session) => session.clients)
+  await Promise.all(clients.map((client) => client.waitFor(hasEnded, remaining())))
+  const found: string[] = []
+  for (let from = 0; from < sessions.length; from += CHECK_CONCURRENCY) {
+    const some = sessions.slice(from, from + CHECK_CONCURRENCY)
+    await Promise.all(some.map(async (session) => found.push(...(await checkSession(session, remaining)))))
+  }
+  return found
+}
+
+async function checkSession(session: ChaosSession, remaining: () => number): Promise<string[]> {
+  // A new reader on every node: all clients must have the same picture as the first one.
+  const fresh = session.urls.map((url, number) => {
+    const name = `${session.id}/fresh${number + 1}`
+    const options = { name, codec: 'json' as const, merge: false, random: () => 0.99, answerMs: 20_000 }
+    return new ChaosClient({ ...session, urls: [url] }, options)
+  })
+  await Promise.all(fresh.map((client) => client.stopActing()))
+  await Promise.all(fresh.map((client) => client.waitFor(hasEnded, remaining())))
+  const [first] = fresh as [ChaosClient]
+  const expected = JSON.stringify([...runsOf(first.picture)].sort())
+  const isSame = (picture: SessionPicture): boolean => JSON.stringify([...runsOf(picture)].sort()) === expected
+  // The new readers share the list of clients. Clients that are behind may catch up first.
+  const all = session.clients
+  await Promise.all(all.map((client) => client.waitFor(isSame, Math.min(remaining(), 10_000))))
+  const pictures = new Map(all.map((client) => [client.name, runsOf(client.picture)]))
+  const faults = all.flatMap((client) => client.picture.faults.map((fault) => `${client.name}: ${fault}`))
+  const broken = problems({ records: session.records, pictures, fresh: first.name })
+  for (const client of all) client.disconnect()
+  return [...session.faults, ...faults, ...broken].map((problem) => `${session.id}: ${problem}`)
+}
+
+/** A random message to the demo model: counts, reasoning, tools, failures, hangs, and sometimes very fast output. */
 function directive(lengths: ChaosOptions['lengths']): (random: () => number) => string {
   const [most, slowest] = lengths === 'long' ? [85, 4] : [40, 12]
   return (random) => {
@@ -136,8 +171,8 @@ function directive(lengths: ChaosOptions['lengths']): (random: () => number) => 
     const dice = random()
     if (dice < 0.2) {
       const second = random() < 0.5 ? ' tool=work input={"n":2}' : ''
-      const thoughts = Math.floor(random() * 4)
-      return `/demo tool=work input={"n":1}${second} reasoning=${thoughts} count=${count} rate=${rate} ttft=0`
+      const reasoning = Math.floor(random() * 4)
+      return `/demo tool=work input={"n":1}${second} reasoning=${reasoning} count=${count} rate=${rate} ttft=0`
     }
     if (dice < 0.25) return `/demo count=50 fail=${1 + Math.floor(random() * 20)} rate=${rate} ttft=0`
     if (dice < 0.3) return `/demo count=50 hang=${1 + Math.floor(random() * 20)} rate=${rate} ttft=0`
@@ -146,43 +181,7 @@ function directive(lengths: ChaosOptions['lengths']): (random: () => number) => 
   }
 }
 
-async function judge(rooms: readonly Occupied[], { quietMs }: ChaosOptions): Promise<string[]> {
-  const quiet = performance.now() + quietMs
-  const left = (): number => Math.max(1, quiet - performance.now())
-  await Promise.all(rooms.flatMap(({ readers }) => readers.map((reader) => reader.sees(settled, left()))))
-  const found: string[] = []
-  // In bands: so many readers of everything at once would be a load of their own.
-  for (let from = 0; from < rooms.length; from += 50) {
-    await Promise.all(
-      rooms.slice(from, from + 50).map(async (occupied) => found.push(...(await judgeRoom(occupied, left)))),
-    )
-  }
-  return found
-}
-
-async function judgeRoom({ room, readers }: Occupied, left: () => number): Promise<string[]> {
-  // Somebody new at every node: what the first of them sees is what everybody has to see.
-  const fresh = room.urls.map((url, number) => {
-    const name = `${room.session}/fresh${number + 1}`
-    const habits = { name, codec: 'json' as const, merge: false, random: () => 0.99, answerMs: 20_000 }
-    return new RestlessReader({ ...room, urls: [url] }, habits)
-  })
-  await Promise.all(fresh.map((reader) => reader.settle()))
-  await Promise.all(fresh.map((reader) => reader.sees(settled, left())))
-  const [first] = fresh as [RestlessReader]
-  // Whoever is behind may catch up first.
-  const expected = JSON.stringify([...pictureOf(first.picture)].sort())
-  const same = (picture: SessionPicture): boolean => JSON.stringify([...pictureOf(picture)].sort()) === expected
-  const all = [...fresh, ...readers]
-  await Promise.all(all.map((reader) => reader.sees(same, Math.min(left(), 10_000))))
-  const pictures = new Map(all.map((reader) => [reader.name, pictureOf(reader.picture)]))
-  const faults = all.flatMap((reader) => reader.picture.faults.map((fault) => `${reader.name}: ${fault}`))
-  for (const reader of fresh) reader.leave()
-  const broken = problems({ records: room.records, pictures, fresh: first.name })
-  return [...room.faults, ...faults, ...broken].map((problem) => `${room.session}: ${problem}`)
-}
-
-export function pictureOf(picture: SessionPicture): ReadonlyMap<string, RunSeen> {
+function runsOf(picture: SessionPicture): ReadonlyMap<string, RunSeen> {
   return new Map(
     [...picture.runs].map(([id, { text, reasoning, next, ended }]) => [
       id,
@@ -191,27 +190,27 @@ export function pictureOf(picture: SessionPicture): ReadonlyMap<string, RunSeen>
   )
 }
 
-/** Every run has ended, and every message has its run. */
-export function settled(picture: SessionPicture): boolean {
+/** Every run has ended, and every message has a run. */
+function hasEnded(picture: SessionPicture): boolean {
   return (
     [...picture.runs.values()].every((run) => run.ended !== undefined) &&
     picture.events.every((event) => event.type !== 'message' || event.policy === 'steer' || picture.runs.has(event.run))
   )
 }
 
-function counted(rooms: readonly Occupied[], story: readonly string[]): Record<string, number> {
-  const counts: Record<string, number> = { sessions: rooms.length, happenings: story.length }
+function countRecords(sessions: readonly ChaosSession[], timeline: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = { sessions: sessions.length, timeline: timeline.length }
   const add = (name: string): void => {
     counts[name] = (counts[name] ?? 0) + 1
   }
-  for (const { room } of rooms) {
+  for (const { records } of sessions) {
     const seen = new Set<string>()
-    for (const record of room.records) {
+    for (const record of records) {
       if (record.kind === 'attached' && record.reset) add('resets')
       add(record.kind === 'ok' ? `ok ${record.command.type}${record.duplicate ? ' again' : ''}` : record.kind)
       if (record.kind !== 'entry') continue
       const { event } = record
-      if (event.type === 'run.started' && event.epoch > 1) seen.add(`take-overs ${event.run} ${event.epoch}`)
+      if (event.type === 'run.started' && event.epoch > 1) seen.add(`failovers ${event.run} ${event.epoch}`)
       if (event.type === 'run.ended') seen.add(`${event.reason} ${event.run}`)
     }
     for (const what of seen) add(what.slice(0, what.indexOf(' ')))
@@ -219,20 +218,20 @@ function counted(rooms: readonly Occupied[], story: readonly string[]): Record<s
   return counts
 }
 
-function keep(
-  rooms: readonly Occupied[],
+function saveHistories(
+  sessions: readonly ChaosSession[],
   found: readonly string[],
-  story: readonly string[],
+  timeline: readonly string[],
   cluster: ParleyCluster,
   seed: number,
 ): string {
   const folder = mkdtempSync(join(tmpdir(), `parley-chaos-${seed}-`))
   mkdirSync(join(folder, 'sessions'))
-  writeFileSync(join(folder, 'found.txt'), [...found, '', ...story].join('\n'))
-  for (const { room } of rooms) {
-    if (!found.some((problem) => problem.startsWith(`${room.session}: `))) continue
-    const lines = [...room.sent, '', ...room.records].map((line) => JSON.stringify(line))
-    writeFileSync(join(folder, 'sessions', `${room.session}.jsonl`), lines.join('\n'))
+  writeFileSync(join(folder, 'found.txt'), [...found, '', ...timeline].join('\n'))
+  for (const { id, sent, records } of sessions) {
+    if (!found.some((problem) => problem.startsWith(`${id}: `))) continue
+    const lines = [...sent, '', ...records].map((line) => JSON.stringify(line))
+    writeFileSync(join(folder, 'sessions', `${id}.jsonl`), lines.join('\n'))
   }
   for (const { name, server } of cluster.nodes) writeFileSync(join(folder, `${name}.log`), server.logs.join('\n'))
   for (const server of cluster.nats) writeFileSync(join(folder, `nats-${server.name}.log`), server.logs.join('\n'))

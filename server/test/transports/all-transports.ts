@@ -1,13 +1,12 @@
-// Every door of a node, as tests drive them.
-
+// The drivers of all transports of a node.
 import { eventsPollTransport, jobTransport } from './poll-transports.ts'
 import { requestTransport } from './request-transport.ts'
 import { responsesTransport } from './responses-transport.ts'
 import { eventsTransport, postTransport } from './stream-transports.ts'
-import type { Door } from './transport.ts'
+import type { TransportDriver } from './transport-driver.ts'
 import { webSocketTransport } from './websocket-transport.ts'
 
-export const DOORS: readonly Door[] = [
+export const TRANSPORTS: readonly TransportDriver[] = [
   webSocketTransport('json'),
   webSocketTransport('msgpack'),
   eventsTransport('sse', false),

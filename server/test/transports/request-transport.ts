@@ -1,29 +1,29 @@
-// Request–response as a door of the contract: the answer comes when the run is over, whole; asked again with its key, it
-// comes again.
+// Driver of request–response: the answer is the complete result at the end of the run. A repeated request with the same
+// key gets it again.
 import type { RunResult } from '@parley/protocol'
-import { type Ask, accepted, type Door, Reading } from './transport.ts'
+import { accepted, type MessageRequest, Reading, type TransportDriver } from './transport-driver.ts'
 
-export function requestTransport(): Door {
+export function requestTransport(): TransportDriver {
   return {
     name: 'request–response',
     finds: 'key',
-    begin: async (node, ask) => ({ ask, reading: request(node, ask) }),
-    resume: async (node, ask) => request(node, ask),
+    begin: async (node, message) => ({ message, reading: request(node, message) }),
+    resume: async (node, message) => request(node, message),
   }
 }
 
-function request(node: string, ask: Ask): Reading {
-  const leave = new AbortController()
-  const answer = fetch(`${node}/v1/sessions/${ask.session}/messages`, {
+function request(node: string, message: MessageRequest): Reading {
+  const disconnect = new AbortController()
+  const answer = fetch(`${node}/v1/sessions/${message.session}/messages`, {
     method: 'POST',
-    headers: { 'Content-Type': 'application/json', Accept: 'application/json', 'Idempotency-Key': ask.id },
-    body: JSON.stringify({ content: ask.content }),
-    signal: leave.signal,
+    headers: { 'Content-Type': 'application/json', Accept: 'application/json', 'Idempotency-Key': message.id },
+    body: JSON.stringify({ content: message.content }),
+    signal: disconnect.signal,
   })
-  // Whoever reads is told; nobody may, when the answer was hung up on.
+  // The reading reports the error; without a reader it must not become an unhandled rejection.
   answer.catch(() => undefined)
   return new Reading(async function* () {
-    const whole = (await (await accepted(await answer)).json()) as RunResult
-    yield { kind: 'whole', whole }
-  }, leave)
+    const result = (await (await accepted(await answer)).json()) as RunResult
+    yield { kind: 'result', result }
+  }, disconnect)
 }

@@ -1,7 +1,8 @@
-// The responses of the OpenAI API as a door of the contract: streamed, in the background, looked at again by their id, which
-// names the run. They have events of their own, counted by themselves; that each goes on from any number is tested beside the door.
+// Driver of the OpenAI API's responses: background responses that are streamed, and streamed again by their id, which
+// contains the run. They have their own events and numbers; responses.test.ts tests that a stream resumes from any
+// number.
 import { StreamReader } from '../../transports/test/stream-reader.ts'
-import { accepted, type Door, type Item, Reading, type Whole } from './transport.ts'
+import { accepted, type FinalResult, type Item, Reading, type TransportDriver } from './transport-driver.ts'
 
 interface ResponseObject {
   readonly id: string
@@ -18,24 +19,24 @@ interface ResponseEvent {
 
 const ENDS = ['response.completed', 'response.incomplete', 'response.failed']
 
-export function responsesTransport(): Door {
+export function responsesTransport(): TransportDriver {
   return {
     name: 'OpenAI responses',
     finds: 'run',
-    async begin(node, ask) {
-      const { reader, leave } = await open(`${node}/v1/responses`, {
+    async begin(node, message) {
+      const { reader, disconnect } = await open(`${node}/v1/responses`, {
         method: 'POST',
-        headers: { 'Content-Type': 'application/json', 'Idempotency-Key': ask.id },
-        body: JSON.stringify({ model: 'demo', input: ask.content, background: true, stream: true }),
+        headers: { 'Content-Type': 'application/json', 'Idempotency-Key': message.id },
+        body: JSON.stringify({ model: 'demo', input: message.content, background: true, stream: true }),
       })
       const created = await nextEvent(reader)
       const id = created?.response?.id ?? ''
       const session = id.slice(id.indexOf('-') + 1)
-      return { ask: { ...ask, session }, reading: read(reader, leave, 1) }
+      return { message: { ...message, session }, reading: read(reader, disconnect, 1) }
     },
-    async resume(node, ask, run) {
-      const { reader, leave } = await open(`${node}/v1/responses/resp_${run}-${ask.session}?stream=true`, {})
-      return read(reader, leave, 0)
+    async resume(node, message, run) {
+      const { reader, disconnect } = await open(`${node}/v1/responses/resp_${run}-${message.session}?stream=true`, {})
+      return read(reader, disconnect, 0)
     },
     async cancel(node, session, run) {
       await accepted(await fetch(`${node}/v1/responses/resp_${run}-${session}/cancel`, { method: 'POST' }))
@@ -44,9 +45,9 @@ export function responsesTransport(): Door {
 }
 
 async function open(url: string, init: RequestInit) {
-  const leave = new AbortController()
-  const response = await accepted(await fetch(url, { ...init, signal: leave.signal }))
-  return { reader: new StreamReader(response), leave }
+  const disconnect = new AbortController()
+  const response = await accepted(await fetch(url, { ...init, signal: disconnect.signal }))
+  return { reader: new StreamReader(response), disconnect }
 }
 
 async function nextEvent(reader: StreamReader): Promise<ResponseEvent | undefined> {
@@ -54,29 +55,29 @@ async function nextEvent(reader: StreamReader): Promise<ResponseEvent | undefine
   return event === undefined ? undefined : (JSON.parse(event.data) as ResponseEvent)
 }
 
-/** @param first the number of the event that comes next */
-function read(reader: StreamReader, leave: AbortController, first: number): Reading {
+/** @param first the number of the next event */
+function read(reader: StreamReader, disconnect: AbortController, first: number): Reading {
   return new Reading(async function* (): AsyncGenerator<Item, void, void> {
     let text = ''
     let next = first
     for (let event = await nextEvent(reader); event !== undefined; event = await nextEvent(reader)) {
       const { type, sequence_number: number, delta = '', response } = event
-      if (type === 'error') throw new Error('begun anew')
+      if (type === 'error') throw new Error('the stream failed')
       if (number !== next) throw new Error(`event ${number} came after ${next - 1}`)
       next += 1
       if (type === 'response.output_text.delta') {
         text += delta
-        yield { kind: 'piece', text }
+        yield { kind: 'text', text }
       } else if (ENDS.includes(type) && response !== undefined) {
-        const whole = wholeOf(response)
-        if (whole.text !== text) throw new Error(`the whole is not what came: ${whole.text}, ${text}`)
-        yield { kind: 'whole', whole }
+        const result = resultOf(response)
+        if (result.text !== text) throw new Error(`the result is ${result.text}, but the stream was ${text}`)
+        yield { kind: 'result', result }
       }
     }
-  }, leave)
+  }, disconnect)
 }
 
-function wholeOf({ status, output }: ResponseObject): Whole {
+function resultOf({ status, output }: ResponseObject): FinalResult {
   const parts = output.flatMap(({ content = [] }) => content)
   return { state: status, text: parts.map(({ type, text }) => (type === 'output_text' ? text : '')).join('') }
 }

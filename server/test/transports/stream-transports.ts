@@ -1,60 +1,63 @@
-// HTTP's streams as doors of the contract: GET …/events and the POST's own answer, as server-sent events or as lines.
+// Drivers of HTTP streams: GET …/events and the answer of POST …/messages, as server-sent events or NDJSON.
 import { makeId, type ServerFrame } from '@parley/protocol'
 import { StreamReader } from '../../transports/test/stream-reader.ts'
-import { type Ask, accepted, type Door, type Item, Reading } from './transport.ts'
+import { accepted, type Item, type MessageRequest, Reading, type TransportDriver } from './transport-driver.ts'
 
 type Form = 'sse' | 'ndjson'
 
 const ACCEPT: Readonly<Record<Form, string>> = { sse: 'text/event-stream', ndjson: 'application/x-ndjson' }
 
-/** @param run whether only the run is read, and the stream ends with it */
-export function eventsTransport(form: Form, run: boolean): Door {
+/** @param run whether to read the run only; the stream then ends with it */
+export function eventsTransport(form: Form, run: boolean): TransportDriver {
   return {
     name: `GET ${form}${run ? ' of a run' : ''}`,
     finds: 'run',
-    async begin(node, ask) {
-      const { run: id } = await sendAsync(node, ask)
-      return { ask, reading: await this.resume(node, ask, id, undefined) }
+    async begin(node, message) {
+      const { run: id } = await sendAsync(node, message)
+      return { message, reading: await this.resume(node, message, id, undefined) }
     },
-    async resume(node, ask, id, after) {
+    async resume(node, message, id, after) {
       const query = new URLSearchParams(run ? { run: id } : {})
-      // As each form's clients do it.
+      // The usual way of each form.
       const headers: Record<string, string> = { Accept: ACCEPT[form] }
       if (after !== undefined && form === 'sse') headers['Last-Event-ID'] = after
       else if (after !== undefined) query.set('after', after)
-      return stream(`${node}/v1/sessions/${ask.session}/events?${query}`, form, { headers })
+      return stream(`${node}/v1/sessions/${message.session}/events?${query}`, form, { headers })
     },
     ...(run ? {} : { cancel: postCancel }),
   }
 }
 
-/** The POST that begins the run streams it; sent again with its key and a cursor, it goes on. */
-export function postTransport(form: Form): Door {
-  const post = (node: string, ask: Ask, after: string | undefined): Promise<Reading> =>
-    stream(`${node}/v1/sessions/${ask.session}/messages`, form, {
+/** The POST that starts the run also streams it. Repeated with the same key and a cursor, it resumes the stream. */
+export function postTransport(form: Form): TransportDriver {
+  const post = (node: string, message: MessageRequest, after: string | undefined): Promise<Reading> =>
+    stream(`${node}/v1/sessions/${message.session}/messages`, form, {
       method: 'POST',
       headers: {
         Accept: ACCEPT[form],
         'Content-Type': 'application/json',
-        'Idempotency-Key': ask.id,
+        'Idempotency-Key': message.id,
         ...(after === undefined ? {} : { 'Last-Event-ID': after }),
       },
-      body: JSON.stringify({ content: ask.content }),
+      body: JSON.stringify({ content: message.content }),
     })
   return {
     name: `POST ${form}`,
     finds: 'key',
-    begin: async (node, ask) => ({ ask, reading: await post(node, ask, undefined) }),
-    resume: (node, ask, _run, after) => post(node, ask, after),
+    begin: async (node, message) => ({ message, reading: await post(node, message, undefined) }),
+    resume: (node, message, _run, after) => post(node, message, after),
   }
 }
 
-/** A message whose run nobody waits for here. */
-export async function sendAsync(node: string, ask: Ask): Promise<{ readonly id: string; readonly run: string }> {
-  const response = await fetch(`${node}/v1/sessions/${ask.session}/messages`, {
+/** Sends a message without waiting for its run. */
+export async function sendAsync(
+  node: string,
+  message: MessageRequest,
+): Promise<{ readonly id: string; readonly run: string }> {
+  const response = await fetch(`${node}/v1/sessions/${message.session}/messages`, {
     method: 'POST',
-    headers: { 'Content-Type': 'application/json', 'Idempotency-Key': ask.id, Prefer: 'respond-async' },
-    body: JSON.stringify({ content: ask.content }),
+    headers: { 'Content-Type': 'application/json', 'Idempotency-Key': message.id, Prefer: 'respond-async' },
+    body: JSON.stringify({ content: message.content }),
   })
   return (await (await accepted(response)).json()) as { id: string; run: string }
 }
@@ -69,16 +72,16 @@ async function postCancel(node: string, session: string, run: string): Promise<v
 }
 
 async function stream(url: string, form: Form, init: RequestInit): Promise<Reading> {
-  const leave = new AbortController()
-  const response = await accepted(await fetch(url, { ...init, signal: leave.signal }))
+  const disconnect = new AbortController()
+  const response = await accepted(await fetch(url, { ...init, signal: disconnect.signal }))
   return new Reading(async function* () {
-    // Past the end of a run there is nothing.
+    // There is nothing after the end of a run.
     if (response.status === 204) return
     for await (const frame of frames(new StreamReader(response), form)) {
       const item = asItem(frame)
       if (item !== undefined) yield item
     }
-  }, leave)
+  }, disconnect)
 }
 
 async function* frames(reader: StreamReader, form: Form): AsyncGenerator<ServerFrame, void, void> {
@@ -88,9 +91,11 @@ async function* frames(reader: StreamReader, form: Form): AsyncGenerator<ServerF
   }
   for (let event = await reader.next(); event !== undefined; event = await reader.next()) {
     const frame = JSON.parse(event.data) as ServerFrame
-    // What EventSource would come back with, and listen to, is what the entry says.
-    const told = frame.type === 'entry' ? [frame.cursor, frame.event.type] : [undefined, frame.type]
-    if (event.id !== told[0] || event.event !== told[1]) throw new Error(`${event.id} ${event.event} tells ${told}`)
+    // EventSource resumes from the id and dispatches by the event: both must match the entry.
+    const expected = frame.type === 'entry' ? [frame.cursor, frame.event.type] : [undefined, frame.type]
+    if (event.id !== expected[0] || event.event !== expected[1]) {
+      throw new Error(`${event.id} ${event.event} instead of ${expected}`)
+    }
     yield frame
   }
 }

@@ -1,26 +1,33 @@
-// The WebSocket as a door of the contract, in either codec: a connection for each reading.
+// Driver of the WebSocket, with either codec. Each reading has its own connection.
 import { type CodecName, type ErrorFrame, makeId, type ServerFrame } from '@parley/protocol'
 import { TestClient } from '../../transports/test/test-client.ts'
-import { type Ask, type Door, type Item, Reading, socketUrl, TransportError } from './transport.ts'
+import {
+  type Item,
+  type MessageRequest,
+  Reading,
+  socketUrl,
+  type TransportDriver,
+  TransportError,
+} from './transport-driver.ts'
 
-export function webSocketTransport(codec: CodecName): Door {
+export function webSocketTransport(codec: CodecName): TransportDriver {
   return {
     name: `websocket ${codec}`,
     finds: 'run',
 
-    async begin(node, ask) {
+    async begin(node, message) {
       const client = await enter(node, codec)
-      await attach(client, ask.session, undefined)
-      const { id, session, content } = ask
+      await attach(client, message.session, undefined)
+      const { id, session, content } = message
       client.send({ type: 'send', id, session, content })
       await acknowledged(client, id)
-      return { ask, reading: read(client, ask) }
+      return { message, reading: read(client, message) }
     },
 
-    async resume(node, ask, _run, after) {
+    async resume(node, message, _run, after) {
       const client = await enter(node, codec)
-      await attach(client, ask.session, after)
-      return read(client, ask)
+      await attach(client, message.session, after)
+      return read(client, message)
     },
 
     async cancel(node, session, run) {
@@ -57,11 +64,11 @@ async function acknowledged(client: TestClient, id: string): Promise<void> {
   throw new TransportError((answer as ErrorFrame).code)
 }
 
-function read(client: TestClient, { session }: Ask): Reading {
+function read(client: TestClient, { session }: MessageRequest): Reading {
   const lost = client.closed.then(({ code }) => {
     throw new Error(`closed with ${code}`)
   })
-  // Whoever still reads is told.
+  // A pending read reports the error; otherwise it must not become an unhandled rejection.
   lost.catch(() => undefined)
   return new Reading(async function* (signal) {
     signal.addEventListener('abort', () => client.destroy())

@@ -1,4 +1,4 @@
-// ActiveReaders: who reads in whichever way is known, and who left a moment ago; nothing of it grows.
+// ActiveReaders: which sessions count as read, and for how long. Its memory is limited.
 import { expect, it } from 'vitest'
 import { ActiveReaders } from './active-readers.ts'
 
@@ -7,56 +7,56 @@ function activeReaders(followed: readonly string[] = []) {
   return { clock, all: new ActiveReaders({ follows: (session) => followed.includes(session) }, () => clock.now) }
 }
 
-it('knows those who follow, who stay on the line, and who ask now and then', () => {
+it('counts streams, long polls and periodic polls as reading', () => {
   const { all, clock } = activeReaders(['followed'])
-  expect(['followed', 'other'].map((session) => all.isHere(session))).toEqual([true, false])
-  const leave = all.wait('waiting')
+  expect(['followed', 'other'].map((session) => all.isReadHere(session))).toEqual([true, false])
+  const end = all.beginLongPoll('waiting')
   clock.now = 1e6
-  expect(all.isHere('waiting')).toBe(true)
-  leave()
-  leave()
-  // Most leave because the run has ended: they were there.
+  expect(all.isReadHere('waiting')).toBe(true)
+  end()
+  end()
+  // A long poll usually ends with the run, so it still counts for a moment.
   clock.now += 4_000
-  expect(all.isHere('waiting')).toBe(true)
+  expect(all.isReadHere('waiting')).toBe(true)
   clock.now += 2_000
-  expect(all.isHere('waiting')).toBe(false)
-  all.ask('asked')
+  expect(all.isReadHere('waiting')).toBe(false)
+  all.notePoll('asked')
   clock.now += 59_000
-  expect(all.isHere('asked')).toBe(true)
+  expect(all.isReadHere('asked')).toBe(true)
   clock.now += 2_000
-  expect(all.isHere('asked')).toBe(false)
+  expect(all.isReadHere('asked')).toBe(false)
 })
 
-it('does not let one who leaves take away what another has asked', () => {
+it('does not shorten the time of a poll when a long poll ends', () => {
   const { all, clock } = activeReaders()
-  const leave = all.wait('s')
-  all.ask('s')
-  leave()
+  const end = all.beginLongPoll('s')
+  all.notePoll('s')
+  end()
   clock.now = 30_000
-  expect(all.isHere('s')).toBe(true)
+  expect(all.isReadHere('s')).toBe(true)
 })
 
-it('forgets the oldest of very many', () => {
+it('forgets the oldest session above its limit', () => {
   const { all } = activeReaders()
-  for (let number = 0; number < 10_001; number += 1) all.ask(`s${number}`)
-  expect([all.isHere('s0'), all.isHere('s1'), all.isHere('s10000')]).toEqual([false, true, true])
+  for (let number = 0; number < 10_001; number += 1) all.notePoll(`s${number}`)
+  expect([all.isReadHere('s0'), all.isReadHere('s1'), all.isReadHere('s10000')]).toEqual([false, true, true])
 })
 
-it('asks other nodes only about those of whom nothing is known here', async () => {
+it('queries other nodes only about sessions without a reader on this node', async () => {
   const { all } = activeReaders(['here'])
   const asked: string[] = []
   const scatterGather = (answers: readonly unknown[]) => ({
-    ask: async (session: string) => {
+    query: async (session: string) => {
       asked.push(session)
       return answers
     },
-    answerWith: () => ({ close: () => undefined }),
+    respondWith: () => ({ close: () => undefined }),
   })
-  expect(await all.isAnywhere('here', scatterGather([]))).toBe(true)
+  expect(await all.isReadAnywhere('here', scatterGather([]))).toBe(true)
   expect(asked).toEqual([])
-  expect(await all.isAnywhere('s', scatterGather([]))).toBe(false)
-  expect(await all.isAnywhere('s', scatterGather(['odd', null, { count: 0, isRead: false }]))).toBe(false)
-  expect(await all.isAnywhere('s', scatterGather([{ count: 0 }, { isRead: true }]))).toBe(true)
-  expect(await all.isAnywhere('s', scatterGather([{ count: 2 }]))).toBe(true)
-  expect(await all.isAnywhere('s', undefined)).toBe(false)
+  expect(await all.isReadAnywhere('s', scatterGather([]))).toBe(false)
+  expect(await all.isReadAnywhere('s', scatterGather(['odd', null, { count: 0, isRead: false }]))).toBe(false)
+  expect(await all.isReadAnywhere('s', scatterGather([{ count: 0 }, { isRead: true }]))).toBe(true)
+  expect(await all.isReadAnywhere('s', scatterGather([{ count: 2 }]))).toBe(true)
+  expect(await all.isReadAnywhere('s', undefined)).toBe(false)
 })

@@ -1,80 +1,81 @@
-// ActiveReaders: whether somebody on this node reads a session now, or did a moment ago: by a stream, by staying on the line, or
-// by asking now and then. For metrics alone: it is bounded, and may forget.
+// ActiveReaders: whether a session has a reader now or had one a moment ago: a stream, a long poll, or a periodic poll.
+// Only metrics use it: its memory is limited, so it may forget sessions.
 import type { ScatterGather } from '../../store/ports/scatter-gather.ts'
 import type { Hub } from './hub.ts'
 
-/** Milliseconds for which one who asked is thought to ask again. */
-const ASKED_MS = 60_000
-/** Milliseconds for which one who left counts: the end of a run is what most leave after. The hub has as many. */
-const LEFT_MS = 5_000
-/** Sessions about which other nodes are asked at once. */
-const ASKING = 32
-/** Sessions that are remembered. */
-const REMEMBERED = 10_000
+/** Milliseconds for which a poll counts as reading. */
+const POLL_MS = 60_000
+/** Milliseconds for which a finished long poll counts, because most end with the run. Equal to the hub's linger time. */
+const LINGER_MS = 5_000
+/** Maximum number of concurrent queries to other nodes. */
+const MAX_QUERIES = 32
+/** Maximum number of remembered sessions. */
+const MAX_REMEMBERED = 10_000
 
 export class ActiveReaders {
   readonly #hub: Pick<Hub, 'follows'>
   readonly #now: () => number
-  readonly #waiting = new Map<string, number>()
-  /** Until when somebody counts who is not here; the oldest word first. */
+  /** Number of open long polls by session. */
+  readonly #longPolls = new Map<string, number>()
+  /** Time until which a session counts as read without an open request; the least recently noted first. */
   readonly #until = new Map<string, number>()
-  #asking = 0
+  #queries = 0
 
-  /** @param now milliseconds of any clock */
+  /** @param now a clock in milliseconds */
   constructor(hub: Pick<Hub, 'follows'>, now: () => number = () => performance.now()) {
     this.#hub = hub
     this.#now = now
   }
 
-  isHere(session: string): boolean {
-    if (this.#hub.follows(session) || this.#waiting.has(session)) return true
+  isReadHere(session: string): boolean {
+    if (this.#hub.follows(session) || this.#longPolls.has(session)) return true
     return (this.#until.get(session) ?? Number.NEGATIVE_INFINITY) > this.#now()
   }
 
-  /** On this node or on another. Who cannot be asked, or is asked too much, counts as reading. */
-  async isAnywhere(session: string, scatterGather: ScatterGather | undefined): Promise<boolean> {
-    if (this.isHere(session)) return true
+  /** On this node or another. Returns true, without a query, if too many queries are pending. */
+  async isReadAnywhere(session: string, scatterGather: ScatterGather | undefined): Promise<boolean> {
+    if (this.isReadHere(session)) return true
     if (scatterGather === undefined) return false
-    if (this.#asking === ASKING) return true
-    this.#asking += 1
+    if (this.#queries === MAX_QUERIES) return true
+    this.#queries += 1
     try {
-      return (await scatterGather.ask(session)).some(tellsOfReaders)
+      return (await scatterGather.query(session)).some(reportsReaders)
     } finally {
-      this.#asking -= 1
+      this.#queries -= 1
     }
   }
 
-  /** Somebody stays on the line. @returns to be called when that is over */
-  wait(session: string): () => void {
-    this.#waiting.set(session, (this.#waiting.get(session) ?? 0) + 1)
-    let isWaiting = true
+  /** Call when a long poll starts. @returns a function to call when it ends */
+  beginLongPoll(session: string): () => void {
+    this.#longPolls.set(session, (this.#longPolls.get(session) ?? 0) + 1)
+    let isOpen = true
     return () => {
-      if (!isWaiting) return
-      isWaiting = false
-      const left = (this.#waiting.get(session) ?? 1) - 1
-      if (left > 0) this.#waiting.set(session, left)
-      else this.#waiting.delete(session)
-      this.#remember(session, LEFT_MS)
+      if (!isOpen) return
+      isOpen = false
+      const count = (this.#longPolls.get(session) ?? 1) - 1
+      if (count > 0) this.#longPolls.set(session, count)
+      else this.#longPolls.delete(session)
+      this.#remember(session, LINGER_MS)
     }
   }
 
-  /** Somebody asks how it stands. */
-  ask(session: string): void {
-    this.#remember(session, ASKED_MS)
+  /** Call when a client polls the session. */
+  notePoll(session: string): void {
+    this.#remember(session, POLL_MS)
   }
 
   #remember(session: string, ms: number): void {
     const until = Math.max(this.#until.get(session) ?? 0, this.#now() + ms)
     this.#until.delete(session)
     this.#until.set(session, until)
-    if (this.#until.size <= REMEMBERED) return
+    if (this.#until.size <= MAX_REMEMBERED) return
     const [oldest] = this.#until.keys()
     if (oldest !== undefined) this.#until.delete(oldest)
   }
 }
 
-/** @param answer of another node, who may be of another version */
-function tellsOfReaders(answer: unknown): boolean {
+/** @param answer of another node, which may run another version */
+function reportsReaders(answer: unknown): boolean {
   if (typeof answer !== 'object' || answer === null) return false
   const { isRead, count } = answer as { readonly isRead?: unknown; readonly count?: unknown }
   return isRead === true || (typeof count === 'number' && count > 0)

@@ -1,39 +1,38 @@
-// EntryMessage: entries as they are sent: one WebSocket message (a frame or an array of frames), server-sent events, lines,
-// or items of a list. Written once per form for all readers of a session; as JSON it is spliced around the text that the log
-// holds, which is not parsed.
+// EntryMessage: encoded entries: one WebSocket message (a frame or an array of frames), server-sent events, NDJSON lines, or
+// items of a list. Each form is encoded once for all readers of a session. JSON forms insert the log's JSON text unparsed.
 import { type CodecName, msgpackCodec } from '@parley/protocol'
-import type { Shown } from '../../session/transcript/entry-projection.ts'
+import type { ProjectedEntry } from '../../session/transcript/entry-projection.ts'
 import type { Seq } from '../../store/ports/entry.ts'
 
 export type MessageData = string | Uint8Array
 
 /**
- * What is given to uWS. Never a string with more than ASCII: on Node 24 its builds since 20.63 send the code units of one
- * that is of Latin-1 alone as they are, which is no UTF-8 (uNetworking/uWebSockets.js#1280).
+ * Data for uWS, which must never get a non-ASCII string: on Node 24, its builds since 20.63 send Latin-1 strings as
+ * Latin-1 instead of UTF-8 (uNetworking/uWebSockets.js#1280).
  */
 export function asBytes(data: MessageData): Uint8Array {
   return typeof data === 'string' ? Buffer.from(data) : data
 }
 
-/** The same in Latin-1 and in UTF-8. */
+/** These characters have the same bytes in Latin-1 and UTF-8. */
 const ASCII = /^[\0-\x7f]*$/
-/** Characters up to which looking at them all costs less than making bytes of them. */
+/** Number of characters up to which the ASCII test is cheaper than encoding to bytes. */
 const SHORT = 512
 
-/** As `asBytes`, for what is sent at every token: most are short, and of ASCII. */
+/** Like `asBytes`, optimized for tokens: most are short ASCII. */
 export function asSent(data: MessageData): MessageData {
   if (typeof data !== 'string') return data
   return data.length <= SHORT && ASCII.test(data) ? data : Buffer.from(data)
 }
 
-/** `list`: frames with commas between. */
+/** `list`: frames separated by commas. */
 export type EntryForm = CodecName | 'sse' | 'ndjson' | 'list'
 
-/** Whose entries they are: what every frame of a session begins with. */
+/** The start of every frame of a session. */
 export class FrameHead {
   readonly session: string
   readonly epoch: string
-  /** There from the first entry on: most sessions that are read are silent. */
+  /** Created for the first entry, because most followed sessions are idle. */
   #json: string | undefined
 
   constructor(session: string, epoch: string) {
@@ -41,14 +40,14 @@ export class FrameHead {
     this.epoch = epoch
   }
 
-  /** Up to the cursor's number. */
+  /** The JSON up to the cursor's sequence number. */
   get json(): string {
-    // Ids and epochs are of A-Z a-z 0-9 _ - and need no escapes.
+    // Ids and epochs contain only A-Z a-z 0-9 _ - and need no escapes.
     this.#json ??= `{"type":"entry","session":"${this.session}","cursor":"${this.epoch}.`
     return this.#json
   }
 
-  /** What readers of many of the session subscribe to. */
+  /** The uWS topic for broadcasts of the session. */
   topic(codec: CodecName): string {
     return `${this.session}.${codec}`
   }
@@ -56,17 +55,17 @@ export class FrameHead {
 
 export class EntryMessage {
   readonly #head: FrameHead
-  readonly #shown: readonly Shown[]
+  readonly #shown: readonly ProjectedEntry[]
   readonly #shared: boolean
-  /** Where readers stand who were sent it. */
+  /** The position of a reader that has received it. */
   readonly position: Seq
   #json: MessageData | undefined
   #msgpack: MessageData | undefined
-  /** In the forms of plain HTTP. */
+  /** The encoded forms for plain HTTP. */
   #others: Map<EntryForm, MessageData> | undefined
 
-  /** @param shared many are sent it: then its UTF-8 is made once here, and not for each of them in uWS */
-  constructor(head: FrameHead, shown: readonly Shown[], position: Seq, shared = false) {
+  /** @param shared whether many readers get it: then it is encoded to UTF-8 once here instead of for each socket in uWS */
+  constructor(head: FrameHead, shown: readonly ProjectedEntry[], position: Seq, shared = false) {
     this.#head = head
     this.#shown = shown
     this.position = position
@@ -76,20 +75,20 @@ export class EntryMessage {
     this.#others = undefined
   }
 
-  /** UTF-16 code units of the events, about: enough to bound what is sent at once. */
+  /** Approximate size in UTF-16 code units, for limits. */
   get length(): number {
     let length = 0
     for (const { json } of this.#shown) length += json.length
     return length
   }
 
-  /** Nothing is to be sent. */
+  /** Whether there is nothing to send. */
   get empty(): boolean {
     return this.#shown.length === 0
   }
 
-  /** Those of its entries that a reader wants; the position stays. */
-  kept(keep: (entry: Shown) => boolean): EntryMessage {
+  /** A message with only the entries that `keep` accepts, and the same position. */
+  filter(keep: (entry: ProjectedEntry) => boolean): EntryMessage {
     return new EntryMessage(this.#head, this.#shown.filter(keep), this.position)
   }
 
@@ -116,36 +115,36 @@ export class EntryMessage {
   }
 }
 
-function entriesAsText(head: FrameHead, shown: readonly Shown[], form: 'sse' | 'ndjson' | 'list'): string {
+function entriesAsText(head: FrameHead, shown: readonly ProjectedEntry[], form: 'sse' | 'ndjson' | 'list'): string {
   if (form === 'list') return shown.map((entry) => entryAsJson(head, entry)).join(',')
   let text = ''
   for (const entry of shown) {
-    // JSON has no line break in it.
+    // Encoded JSON contains no line breaks.
     if (form === 'ndjson') text += `${entryAsJson(head, entry)}\n`
     else text += `id: ${head.epoch}.${entry.seq}\nevent: ${typeOf(entry)}\ndata: ${entryAsJson(head, entry)}\n\n`
   }
   return text
 }
 
-/** The type comes first in what the log stores. */
+/** In stored JSON, the type is the first field. */
 const TYPE = /^\{"type":"([a-z.]+)"/
 
-function typeOf({ json }: Shown): string {
+function typeOf({ json }: ProjectedEntry): string {
   return TYPE.exec(json)?.[1] ?? (JSON.parse(json) as { type: string }).type
 }
 
-function entriesAsJson(head: FrameHead, shown: readonly Shown[]): string {
+function entriesAsJson(head: FrameHead, shown: readonly ProjectedEntry[]): string {
   const first = shown[0]
-  // Nearly always one token.
+  // Nearly always a single token.
   if (shown.length === 1 && first !== undefined) return entryAsJson(head, first)
   return `[${shown.map((entry) => entryAsJson(head, entry)).join(',')}]`
 }
 
-function entryAsJson(head: FrameHead, { seq, time, json }: Shown): string {
+function entryAsJson(head: FrameHead, { seq, time, json }: ProjectedEntry): string {
   return `${head.json}${seq}","time":${time},"event":${json}}`
 }
 
-function entriesAsMsgpack({ session, epoch }: FrameHead, shown: readonly Shown[]): Uint8Array {
+function entriesAsMsgpack({ session, epoch }: FrameHead, shown: readonly ProjectedEntry[]): Uint8Array {
   const frames = shown.map(({ seq, time, json }) => ({
     type: 'entry',
     session,

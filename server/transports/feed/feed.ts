@@ -1,46 +1,47 @@
-// Feed: the live end of one session on this node. It follows the log once, whoever reads, and hands each
-// batch to all live readers at once. While somebody catches up it keeps the latest entries, so that the
-// step from replay to live needs no gap-free read: what lies between is here.
+// Feed: the live entries of one session on this node. It follows the log once for all readers, and delivers each batch to
+// all live readers. While a reader catches up, the feed keeps the latest entries: they fill the gap between the reader's
+// replay and the feed's position.
 import type { CodecName, SessionReader } from '@parley/protocol'
-import { shownLive } from '../../session/transcript/entry-projection.ts'
+import { projectLive } from '../../session/transcript/entry-projection.ts'
 import type { Entry, Seq } from '../../store/ports/entry.ts'
 import { CursorLost } from '../../store/ports/errors.ts'
 import type { Follower, Subscription } from '../../store/ports/session-log.ts'
 import { SmallMap, type SmallMapField } from '../../store/small-map.ts'
 import { EntryMessage, FrameHead, type MessageData } from './entry-message.ts'
-import { type OtherEntries, SubjectHeads } from './subject-heads.ts'
+import { type NonRunEntryListener, SubjectHeads } from './subject-heads.ts'
 
-/** What is told of a reader; which node it is on, its node adds. */
+/** A description of a reader; the node adds its own name. */
 export type ReaderReport = Omit<SessionReader, 'node'>
 
 export interface LiveReader {
-  /** Called synchronously when the entries are durable. May leave the feed, and must not throw. */
+  /** Called synchronously when the entries are durable. May leave the feed, but must not throw. */
   deliver(message: EntryMessage): void
   /**
-   * As `deliver`, to one of many. @param bytes of the message, about. @returns the codec in which the message is still to be broadcast, to all who said so;
-   * undefined when this reader has it already
+   * Like `deliver`, for a reader that may take the message from a broadcast.
+   * @param bytes the approximate size of the message
+   * @returns the codec of the broadcast that this reader needs; undefined if it already has the message
    */
-  share(message: EntryMessage, head: FrameHead, bytes: number): CodecName | undefined
-  /** The log can no longer be followed from here. @param anew what was delivered may lack an entry: from the beginning */
-  lost(anew: boolean): void
+  deliverShared(message: EntryMessage, head: FrameHead, bytes: number): CodecName | undefined
+  /** The log can no longer be followed from here. @param reset the delivered entries may have a gap: restart from the beginning */
+  lost(reset: boolean): void
 }
 
-/** Somebody who reads, live or not yet: to whom it matters who is a member of the session. */
+/** A reader, live or not, that must react to membership changes. */
 export interface MemberWatcher {
-  /** Called before readers are sent the entry that says so. Must not throw. */
+  /** Called before readers get the `member.left` entry. Must not throw. */
   memberLeft(user: string): void
-  /** The session is over, for everybody. As above. */
+  /** Called before readers get the `session.deleted` entry. Must not throw. */
   sessionDeleted(): void
   report(): ReaderReport
 }
 
-/** Sends a message to all who subscribed to a topic: for the many readers of one session, at less than a send for each. */
+/** Sends a message to all subscribers of a topic: cheaper than one send for each of many readers. */
 export type Broadcast = (topic: string, data: MessageData, codec: CodecName) => void
 
-/** Readers from which on a message is broadcast to them. */
+/** Number of readers from which messages are broadcast. */
 const BROADCAST_FROM = 16
 
-/** Readers above which a message is encoded for all: measured, that costs 0.3 µs, and spares each socket as much. */
+/** Number of readers above which UTF-8 is encoded once for all: measured, it costs 0.3 µs and saves as much per socket. */
 const SHARED_FROM = 2
 const RECENT_ENTRIES = 256
 const RECENT_CHARS = 256 * 1024
@@ -48,27 +49,28 @@ const RECENT_CHARS = 256 * 1024
 const READERS = new SmallMap<LiveReader, LiveReader>((reader) => reader)
 const WATCHERS = new SmallMap<MemberWatcher, MemberWatcher>((watcher) => watcher)
 
-/** Nearly always nobody catches up. Never changed: another list takes its place. */
-const NOTHING: Entry[] = []
+/** Shared by all feeds, because nearly always no reader catches up. Never mutated, only replaced. */
+const NO_ENTRIES: Entry[] = []
 
-export class Feed implements Follower, OtherEntries {
+export class Feed implements Follower, NonRunEntryListener {
   readonly #session: string
   readonly #epoch: string
-  /** There from the first entry on, as is `#ends`: most sessions that are read are silent. */
+  /** Created for the first entry, like `#heads`, because most followed sessions are idle. */
   #head: FrameHead | undefined
   #readers: SmallMapField<LiveReader, LiveReader>
   #watchers: SmallMapField<MemberWatcher, MemberWatcher>
-  /** The same as a list, which costs less to go through; made anew after one came or left. */
-  #present: readonly LiveReader[] | undefined
+  /** The readers as a list, which is faster to iterate; undefined after a change. */
+  #readerList: readonly LiveReader[] | undefined
   readonly #broadcast: Broadcast | undefined
-  #ends: SubjectHeads | undefined
+  #heads: SubjectHeads | undefined
   #position: Seq
   #subscription: Subscription | undefined
   #lost = false
   #deleted = false
-  #catching = 0
-  /** Every entry after `#recentFrom`, while somebody catches up. */
-  #recent = NOTHING
+  /** Number of readers that catch up. */
+  #catchingUp = 0
+  /** Every entry after `#recentFrom`, while a reader catches up. */
+  #recent = NO_ENTRIES
   #recentFrom: Seq
   #recentChars = 0
 
@@ -85,7 +87,7 @@ export class Feed implements Follower, OtherEntries {
     return this.#head
   }
 
-  /** The sequence number of the last entry that live readers have. */
+  /** The sequence number of the last entry that live readers have received. */
   get position(): Seq {
     return this.#position
   }
@@ -94,23 +96,22 @@ export class Feed implements Follower, OtherEntries {
     return this.#lost
   }
 
-  /** Nobody may read it any more. */
+  /** Whether the session was deleted. */
   get isDeleted(): boolean {
     return this.#deleted
   }
 
-  /** The log's follower. */
   entries(entries: readonly Entry[]): void {
     const last = entries[entries.length - 1]
     if (last === undefined) return
-    if (this.#catching > 0) this.#remember(entries)
-    this.#ends ??= new SubjectHeads(this.#position)
+    if (this.#catchingUp > 0) this.#remember(entries)
+    this.#heads ??= new SubjectHeads(this.#position)
     this.#position = last.seq
-    const whole = this.#ends.take(entries, this)
-    this.#present ??= [...READERS.all(this.#readers)]
-    const readers = this.#present
+    const inFull = this.#heads.record(entries, this)
+    this.#readerList ??= [...READERS.all(this.#readers)]
+    const readers = this.#readerList
     if (readers.length === 0) return
-    const message = new EntryMessage(this.head, shownLive(entries, whole), last.seq, readers.length > SHARED_FROM)
+    const message = new EntryMessage(this.head, projectLive(entries, inFull), last.seq, readers.length > SHARED_FROM)
     if (this.#broadcast === undefined || message.empty || readers.length < BROADCAST_FROM) {
       for (const reader of readers) reader.deliver(message)
     } else this.#share(message, readers, this.#broadcast)
@@ -120,14 +121,13 @@ export class Feed implements Follower, OtherEntries {
     this.#lost = true
     const readers = [...READERS.all(this.#readers)]
     this.#readers = undefined
-    this.#present = undefined
-    // An entry may have been found in the midst of those that they were given.
-    const anew = error instanceof CursorLost
-    for (const reader of readers) reader.lost(anew)
+    this.#readerList = undefined
+    // CursorLost: an entry may be missing among the delivered ones.
+    const reset = error instanceof CursorLost
+    for (const reader of readers) reader.lost(reset)
   }
 
-  /** Who was a member, or whether the session is over, is told before readers are sent the entry that says so. */
-  ofNoRun({ event }: Entry): void {
+  onNonRunEntry({ event }: Entry): void {
     if (event.type === 'member.left') {
       for (const watcher of [...WATCHERS.all(this.#watchers)]) watcher.memberLeft(event.user)
     } else if (event.type === 'session.deleted') {
@@ -136,19 +136,19 @@ export class Feed implements Follower, OtherEntries {
     }
   }
 
-  followWith(subscription: Subscription): void {
+  setSubscription(subscription: Subscription): void {
     this.#subscription = subscription
   }
 
-  /** The reader has everything up to `position`, in the same synchronous step. */
+  /** The reader must have everything up to `position` in the same synchronous step. */
   join(reader: LiveReader): void {
     this.#readers = READERS.with(this.#readers, reader)
-    this.#present = undefined
+    this.#readerList = undefined
   }
 
   leave(reader: LiveReader): void {
     this.#readers = READERS.without(this.#readers, reader)
-    this.#present = undefined
+    this.#readerList = undefined
   }
 
   watch(watcher: MemberWatcher): void {
@@ -159,37 +159,37 @@ export class Feed implements Follower, OtherEntries {
     this.#watchers = WATCHERS.without(this.#watchers, watcher)
   }
 
-  /** All who read, also those who still catch up. */
+  /** Reports of all readers, also of those that still catch up. */
   reports(): ReaderReport[] {
     return Array.from(WATCHERS.all(this.#watchers), (watcher) => watcher.report())
   }
 
   /** Keeps the latest entries until the returned function is called. */
   keepRecent(): () => void {
-    if (this.#catching === 0) this.#recentFrom = this.#position
-    this.#catching += 1
-    let kept = true
+    if (this.#catchingUp === 0) this.#recentFrom = this.#position
+    this.#catchingUp += 1
+    let isKept = true
     return () => {
-      if (!kept) return
-      kept = false
-      this.#catching -= 1
-      if (this.#catching > 0) return
-      this.#recent = NOTHING
+      if (!isKept) return
+      isKept = false
+      this.#catchingUp -= 1
+      if (this.#catchingUp > 0) return
+      this.#recent = NO_ENTRIES
       this.#recentChars = 0
     }
   }
 
-  /** All entries after a position up to the feed's own; undefined when not all of them are at hand. */
-  since(position: Seq): readonly Entry[] | undefined {
+  /** All entries after `position` up to the feed's position; undefined if some of them were not kept. */
+  entriesAfter(position: Seq): readonly Entry[] | undefined {
     if (position >= this.#position) return []
-    if (this.#catching === 0 || position < this.#recentFrom) return undefined
+    if (this.#catchingUp === 0 || position < this.#recentFrom) return undefined
     return this.#recent.filter((entry) => entry.seq > position)
   }
 
   close(): void {
     this.#subscription?.close()
     this.#readers = undefined
-    this.#present = undefined
+    this.#readerList = undefined
   }
 
   #share(message: EntryMessage, readers: readonly LiveReader[], broadcast: Broadcast): void {
@@ -197,7 +197,7 @@ export class Feed implements Follower, OtherEntries {
     let json = false
     let msgpack = false
     for (const reader of readers) {
-      const codec = reader.share(message, this.head, bytes)
+      const codec = reader.deliverShared(message, this.head, bytes)
       if (codec === 'json') json = true
       else if (codec === 'msgpack') msgpack = true
     }
@@ -206,7 +206,7 @@ export class Feed implements Follower, OtherEntries {
   }
 
   #remember(entries: readonly Entry[]): void {
-    if (this.#recent === NOTHING) this.#recent = []
+    if (this.#recent === NO_ENTRIES) this.#recent = []
     for (const entry of entries) {
       this.#recent.push(entry)
       this.#recentChars += entry.json.length

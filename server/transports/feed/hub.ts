@@ -1,9 +1,8 @@
-// Hub: the feeds of the sessions that somebody on this node reads: one per session, shared by all doors. A
-// feed lingers a little after its last reader left, so that a reload does not open it anew.
+// Hub: the feeds of all sessions that are read on this node: one feed per session, shared by all transports. A feed stays
+// open for a moment after its last reader has left, so that a page reload does not reopen it.
 import { parseCursor } from '@parley/protocol'
 import type { SessionLog } from '../../store/ports/session-log.ts'
-import type { ReaderReport } from './feed.ts'
-import { type Broadcast, Feed } from './feed.ts'
+import { type Broadcast, Feed, type ReaderReport } from './feed.ts'
 
 export interface FeedLease {
   readonly feed: Feed
@@ -12,29 +11,29 @@ export interface FeedLease {
 }
 
 export interface HubOptions {
-  /** Milliseconds that an unread feed stays; default 5,000. */
+  /** Milliseconds that a feed without readers stays open; default 5,000. */
   readonly lingerMs?: number
   readonly broadcast?: Broadcast
 }
 
-interface Slot {
+interface CachedFeed {
   readonly session: string
-  /** There until it is open; then there is the feed. */
+  /** Set until the feed is open. */
   opening: Promise<Feed> | undefined
   feed: Feed | undefined
-  users: number
+  leases: number
   timer: NodeJS.Timeout | undefined
 }
 
 class Lease implements FeedLease {
   readonly feed: Feed
-  readonly #slot: Slot
-  #unused: ((slot: Slot, feed: Feed) => void) | undefined
+  readonly #cached: CachedFeed
+  #unused: ((cached: CachedFeed, feed: Feed) => void) | undefined
 
-  /** @param unused called when the last one was released */
-  constructor(feed: Feed, slot: Slot, unused: (slot: Slot, feed: Feed) => void) {
+  /** @param unused called when the last lease of the feed was released */
+  constructor(feed: Feed, cached: CachedFeed, unused: (cached: CachedFeed, feed: Feed) => void) {
     this.feed = feed
-    this.#slot = slot
+    this.#cached = cached
     this.#unused = unused
   }
 
@@ -42,15 +41,15 @@ class Lease implements FeedLease {
     const unused = this.#unused
     if (unused === undefined) return
     this.#unused = undefined
-    this.#slot.users -= 1
-    if (this.#slot.users === 0) unused(this.#slot, this.feed)
+    this.#cached.leases -= 1
+    if (this.#cached.leases === 0) unused(this.#cached, this.feed)
   }
 }
 
 export class Hub {
   readonly #log: SessionLog
   readonly #options: HubOptions
-  readonly #slots = new Map<string, Slot>()
+  readonly #feeds = new Map<string, CachedFeed>()
   #closed = false
 
   constructor(log: SessionLog, options: HubOptions = {}) {
@@ -58,26 +57,26 @@ export class Hub {
     this.#options = options
   }
 
-  /** How many sessions are followed. */
+  /** Number of followed sessions. */
   get size(): number {
-    return this.#slots.size
+    return this.#feeds.size
   }
 
-  /** Whether somebody reads it, or did a moment ago. */
+  /** Whether the session is read, or was read a moment ago. */
   follows(session: string): boolean {
-    return this.#slots.has(session)
+    return this.#feeds.has(session)
   }
 
   /** @throws StorageError, CursorLost */
   async retain(session: string): Promise<FeedLease> {
-    let slot = this.#slots.get(session)
-    if (slot === undefined) {
-      slot = { session, opening: undefined, feed: undefined, users: 0, timer: undefined }
-      slot.opening = this.#open(slot)
-      this.#slots.set(session, slot)
+    let cached = this.#feeds.get(session)
+    if (cached === undefined) {
+      cached = { session, opening: undefined, feed: undefined, leases: 0, timer: undefined }
+      cached.opening = this.#open(cached)
+      this.#feeds.set(session, cached)
     }
-    const held = slot
-    held.users += 1
+    const held = cached
+    held.leases += 1
     clearTimeout(held.timer)
     held.timer = undefined
     let feed: Feed
@@ -91,59 +90,59 @@ export class Hub {
       this.#forget(held)
       return this.retain(session)
     }
-    return new Lease(feed, held, this.#park)
+    return new Lease(feed, held, this.#closeLater)
   }
 
-  /** Who reads the session on this node. Throws nothing. */
+  /** Reports of the session's readers on this node. Never throws. */
   async readers(session: string): Promise<readonly ReaderReport[]> {
-    const slot = this.#slots.get(session)
-    const feed = slot === undefined ? undefined : await opened(slot).catch(() => undefined)
+    const cached = this.#feeds.get(session)
+    const feed = cached === undefined ? undefined : await opened(cached).catch(() => undefined)
     return feed?.reports() ?? []
   }
 
   close(): void {
     this.#closed = true
-    for (const slot of this.#slots.values()) {
-      clearTimeout(slot.timer)
-      this.#forget(slot)
-      opened(slot).then(
+    for (const cached of this.#feeds.values()) {
+      clearTimeout(cached.timer)
+      this.#forget(cached)
+      opened(cached).then(
         (feed) => feed.close(),
         () => undefined,
       )
     }
   }
 
-  async #open(slot: Slot): Promise<Feed> {
-    const { session } = slot
+  async #open(cached: CachedFeed): Promise<Feed> {
+    const { session } = cached
     const head = await this.#log.head(session)
     const feed = new Feed(session, this.#log.epoch, parseCursor(head)?.seq ?? 0, this.#options.broadcast)
-    feed.followWith(await this.#log.follow(session, head, feed))
-    slot.feed = feed
-    slot.opening = undefined
+    feed.setSubscription(await this.#log.follow(session, head, feed))
+    cached.feed = feed
+    cached.opening = undefined
     return feed
   }
 
-  readonly #park = (slot: Slot, feed: Feed): void => {
-    if (this.#closed || feed.isDeleted || this.#slots.get(slot.session) !== slot) {
-      this.#forget(slot)
+  readonly #closeLater = (cached: CachedFeed, feed: Feed): void => {
+    if (this.#closed || feed.isDeleted || this.#feeds.get(cached.session) !== cached) {
+      this.#forget(cached)
       feed.close()
       return
     }
-    slot.timer = setTimeout(() => {
-      this.#forget(slot)
+    cached.timer = setTimeout(() => {
+      this.#forget(cached)
       feed.close()
     }, this.#options.lingerMs ?? 5_000)
-    slot.timer.unref()
+    cached.timer.unref()
   }
 
-  #forget(slot: Slot): void {
-    if (this.#slots.get(slot.session) === slot) this.#slots.delete(slot.session)
+  #forget(cached: CachedFeed): void {
+    if (this.#feeds.get(cached.session) === cached) this.#feeds.delete(cached.session)
   }
 }
 
 /** @throws StorageError, CursorLost */
-async function opened({ opening, feed }: Slot): Promise<Feed> {
+async function opened({ opening, feed }: CachedFeed): Promise<Feed> {
   if (feed !== undefined) return feed
-  if (opening === undefined) throw new Error('a feed is opened when its slot is made')
+  if (opening === undefined) throw new Error('The feed is neither open nor being opened.')
   return opening
 }

@@ -1,27 +1,27 @@
-// OutboxFlusher: outboxes that have something to send, sent once per event-loop turn, so that what one turn made
-// for a socket (entries of several sessions, replies) is one write.
+// OutboxFlusher: flushes the outboxes that have data, once per event-loop turn. So all data that one turn produces for a
+// socket (entries of several sessions, replies) is one write.
 export interface Flushable {
   flush(): void
 }
 
 export class OutboxFlusher {
-  #marked: Flushable[] = []
+  #outboxes: Flushable[] = []
   #scheduled = false
   #turn = 0
 
-  /** The number of this turn; another one when this turn's outboxes were sent. */
+  /** The number of this turn. It changes when this turn's outboxes were flushed. */
   turn(): number {
-    this.#schedule()
+    this.#scheduleRun()
     return this.#turn
   }
 
-  /** Called once per turn and outbox. */
-  mark(outbox: Flushable): void {
-    this.#marked.push(outbox)
-    this.#schedule()
+  /** Must be called at most once per turn and outbox. */
+  schedule(outbox: Flushable): void {
+    this.#outboxes.push(outbox)
+    this.#scheduleRun()
   }
 
-  #schedule(): void {
+  #scheduleRun(): void {
     if (this.#scheduled) return
     this.#scheduled = true
     setImmediate(this.#run)
@@ -30,8 +30,8 @@ export class OutboxFlusher {
   readonly #run = (): void => {
     this.#scheduled = false
     this.#turn += 1
-    const marked = this.#marked
-    this.#marked = []
-    for (const outbox of marked) outbox.flush()
+    const outboxes = this.#outboxes
+    this.#outboxes = []
+    for (const outbox of outboxes) outbox.flush()
   }
 }

@@ -1,65 +1,64 @@
-// What a reader of a session is made of: where its frames go, what it asks of the node, and how it began.
+// The dependencies of a Reader: the sink for its frames, the services of the node, its client, and its start options.
 import type { Cursor, Resume, ServerFrame } from '@parley/protocol'
 import type { Semaphore } from '../../limit/semaphore.ts'
 import type { TransportMetrics } from '../../metric/transport-metrics.ts'
 import type { SessionStores } from '../../session/session-replica.ts'
-import type { Shown } from '../../session/transcript/entry-projection.ts'
+import type { ProjectedEntry } from '../../session/transcript/entry-projection.ts'
 import type { EntryForm, MessageData } from './entry-message.ts'
 import type { ReaderReport } from './feed.ts'
 import type { Hub } from './hub.ts'
 
-/** Where a reader's frames go: a connection's outbox. */
+/** The destination of a reader's frames: the outbox of a connection. */
 export interface ReaderSink {
   readonly codec: EntryForm
-  /** So much is unsent that entries have to wait. */
+  /** Whether too many bytes are unsent: entries must wait. */
   readonly full: boolean
-  /** Bytes that wait for the socket. */
   readonly unsentBytes: number
   writeEntries(data: MessageData): void
   /**
-   * What is broadcast now, of about so many bytes, comes to this sink at once, and after all that was written before.
-   * Then it has to be subscribed. Only where its codec is one of a WebSocket's.
+   * Whether a broadcast of about `bytes` bytes would reach this sink now, in order after everything written before.
+   * If so, it must be subscribed. Only for codecs of a WebSocket.
    */
-  takesBroadcast(bytes: number): boolean
+  acceptsBroadcast(bytes: number): boolean
   subscribe(topic: string): void
   unsubscribe(topic: string): void
   write(frame: ServerFrame): void
-  /** Resolves when there is room for a batch; with false when the connection is closed. */
-  room(): Promise<boolean>
-  /** Bounds how many readers of the connection hold a part of a replay in memory. */
+  /** Resolves with true when there is room for a batch, with false when the connection is closed. */
+  whenWritable(): Promise<boolean>
+  /** Limits the concurrent replays of the connection, each of which holds a batch in memory. */
   readonly replays: Semaphore
 }
 
-/** What all readers share. */
+/** The services that all readers share. */
 export interface ReaderPorts {
   readonly stores: SessionStores
   readonly hub: Hub
   readonly metrics?: TransportMetrics | undefined
 }
 
-/** For whom sessions are read. */
-export interface ReaderOwner {
+/** The client that reads. */
+export interface ReaderClient {
   readonly user: string
-  /** What the reader is a part of, for owners of a session who ask who reads. */
+  /** Id of the connection, shown to owners who inspect a session's readers. */
   readonly connection: string
   readonly door: ReaderReport['door']
-  /** Of an experiment that the user takes part in. */
+  /** The experiment variant of the user. */
   readonly variant: string | undefined
-  /** Asked each time a feed is begun with. @returns as what they may read @throws ReplyError */
+  /** Checks access, each time the reader starts with a feed. @returns the member's role @throws ReplyError */
   admit(session: string): Promise<string>
-  /** The session cannot be read on: they may not any more, or the log is broken. */
+  /** The session can no longer be read: access was revoked, or the log is broken. */
   readFailed(session: string, error: unknown): void
 }
 
 export interface ReaderStart {
   readonly session: string
-  /** The attach command's id. */
+  /** Id of the attach command. */
   readonly id: string
   readonly after: Cursor | undefined
   readonly resume?: Resume | undefined
-  /** `after` is where the server found what is asked for, and no cursor of the reader's. */
+  /** `after` was chosen by the server; it is not a cursor of the client. */
   readonly fresh?: boolean
   readonly merge: boolean
-  /** Called for each entry in its order; those that it does not keep are not sent. */
-  readonly keep?: (entry: Shown) => boolean
+  /** Filter, called for each entry in order. Rejected entries are not sent. */
+  readonly keep?: (entry: ProjectedEntry) => boolean
 }

@@ -1,31 +1,32 @@
-// Reader: one connection's reading of one session. It is sent every entry after its cursor once, in order.
+// Reader: reads one session for one connection. It sends every entry after its cursor once, in order.
 //
 //   attach ──► catching up ──(at the feed's position)──► live
 //                  ▲                                       │
-//                  └──(its outbox is full, or feed lost)───┘        any ──► closed
+//                  └──(outbox full, or feed lost)──────────┘        any ──► closed
 //
-// Whoever cannot keep up is not buffered for: its position is remembered, and the log is read again.
+// A reader that falls behind buffers nothing: it remembers its position and reads the log again.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type CodecName, type Cursor, formatCursor, parseCursor, ReplyError } from '@parley/protocol'
 import { ReaderArrival } from '../../metric/transport-metrics.ts'
-import { merged } from '../../session/transcript/entry-projection.ts'
+import { mergeOutputs } from '../../session/transcript/entry-projection.ts'
 import { replay } from '../../session/transcript/replay.ts'
 import type { Seq } from '../../store/ports/entry.ts'
 import { CursorLost, StorageError } from '../../store/ports/errors.ts'
 import { type EntryForm, EntryMessage, type FrameHead } from './entry-message.ts'
 import type { Feed, LiveReader, ReaderReport } from './feed.ts'
 import type { FeedLease } from './hub.ts'
-import type { ReaderOwner, ReaderPorts, ReaderSink, ReaderStart } from './reader-ports.ts'
+import type { ReaderClient, ReaderPorts, ReaderSink, ReaderStart } from './reader-ports.ts'
 
 type Phase = 'attaching' | 'catching up' | 'live' | 'closed'
 
-/** Milliseconds that one who is attached waits for a log that is away, and between its tries. */
-const AWAY_MS = 5 * 60_000
-const AWAY_RETRY_MS = 500
-/** How often the log may be trimmed under one catching up before the reader gives up. */
-const LOST_TRIES = 8
+/** Milliseconds for which an attached reader retries when the log is unreachable, and between its attempts. */
+const OUTAGE_MS = 5 * 60_000
+const OUTAGE_RETRY_MS = 500
+/** Number of replays interrupted by a trimmed log after which the reader fails. */
+const MAX_LOST = 8
 
-/** Nearly always nobody waits. Never changed: another list takes its place. */
-const NOBODY: readonly never[] = []
+/** Shared by all readers, because there is nearly never a waiter. Never mutated, only replaced. */
+const NO_WAITERS: readonly never[] = []
 
 interface Waiter {
   readonly seq: Seq
@@ -36,33 +37,33 @@ export class Reader implements LiveReader {
   readonly session: string
   readonly #ports: ReaderPorts
   readonly #sink: ReaderSink
-  readonly #owner: ReaderOwner
+  readonly #client: ReaderClient
   readonly #merge: boolean
   readonly #keep: ReaderStart['keep']
-  /** The attach command's. */
+  /** Id of the attach command. */
   readonly #id: string
-  /** The cursor that it came with: there until it is attached. */
+  /** The cursor of the attach command, until it is attached. */
   #after: Cursor | undefined
-  /** There until it is live for the first time, where that is measured. */
+  /** Set until it is live for the first time, if metrics are enabled. */
   #arrival: ReaderArrival | undefined
   #phase: Phase = 'attaching'
   #lease: FeedLease | undefined
   #role = ''
-  /** After the first replay began: the sequence number up to which everything was handed to the sink. */
+  /** The sequence number up to which everything was written to the sink. Valid once the first replay has started. */
   #position: Seq = 0
-  /** What it was sent may lack an entry: it is told to drop it all. */
-  #anew = false
+  /** The entries sent so far may have a gap: the next replay resets the client. */
+  #resets = false
   #behindSince: number | undefined
-  /** That it is subscribed to, as one of many readers of the session. */
+  /** The broadcast topic that it is subscribed to. */
   #topic: string | undefined
-  #waiting: readonly Waiter[] = NOBODY
+  #waiters: readonly Waiter[] = NO_WAITERS
   readonly #since = Date.now()
 
-  constructor(ports: ReaderPorts, sink: ReaderSink, owner: ReaderOwner, start: ReaderStart) {
+  constructor(ports: ReaderPorts, sink: ReaderSink, client: ReaderClient, start: ReaderStart) {
     this.session = start.session
     this.#ports = ports
     this.#sink = sink
-    this.#owner = owner
+    this.#client = client
     this.#merge = start.merge
     this.#keep = start.keep
     this.#id = start.id
@@ -70,26 +71,26 @@ export class Reader implements LiveReader {
     const { metrics } = ports
     if (metrics === undefined) return
     const { resume, after, fresh } = start
-    metrics.readerCame(owner.door)
-    this.#arrival = new ReaderArrival(owner, resume, after !== undefined && fresh !== true)
+    metrics.readerCame(client.door)
+    this.#arrival = new ReaderArrival(client, resume, after !== undefined && fresh !== true)
   }
 
   get phase(): Phase {
     return this.#phase
   }
 
-  /** The sequence number up to which everything was handed to the sink. */
+  /** The sequence number up to which everything was written to the sink. */
   get position(): Seq {
     return this.#position
   }
 
-  /** `performance.now()` when it was last live and fell behind; undefined while it is live or was never. */
+  /** `performance.now()` when it fell behind; undefined while it is live, and before it was live for the first time. */
   get behindSince(): number | undefined {
     return this.#behindSince
   }
 
   report(): ReaderReport {
-    const { connection, user, door } = this.#owner
+    const { connection, user, door } = this.#client
     const since = this.#behindSince
     return {
       connection,
@@ -104,36 +105,39 @@ export class Reader implements LiveReader {
   }
 
   /**
-   * Sends `attached`, then the entries, then `live`. Resolves when `attached` was handed over; the rest
-   * goes on by itself. @throws ReplyError, StorageError: then nothing was sent
+   * Sends `attached`, then the entries, then `live`. Resolves when `attached` was written; the rest continues in the
+   * background. @throws ReplyError, StorageError: then nothing was sent
    */
   async attach(): Promise<void> {
     return new Promise<void>((resolve, reject) => {
-      let told = false
+      let isAttached = false
       const attached = (): void => {
-        told = true
+        isAttached = true
         resolve()
       }
       const ended = (error?: unknown): void => {
-        if (told) {
+        if (isAttached) {
           if (error !== undefined) this.#fail(error)
           return
         }
         this.close()
-        reject(error ?? new ReplyError('not_attached', 'It was detached, or attached anew, before it was attached.'))
+        reject(
+          error ??
+            new ReplyError('not_attached', 'The session was detached or attached again before this attach completed.'),
+        )
       }
       this.#catchUp(attached).then(() => ended(), ended)
     })
   }
 
-  /** Calls back when everything up to `seq` was handed to the sink, or when the reader is closed: at once if so. */
+  /** Calls back when everything up to `seq` was written to the sink, or when the reader is closed; at once if it already is. */
   whenReached(seq: Seq, then: () => void): void {
     if (this.#phase === 'closed' || (this.#phase !== 'attaching' && this.#position >= seq)) then()
-    else this.#waiting = [...this.#waiting, { seq, then }]
+    else this.#waiters = [...this.#waiters, { seq, then }]
   }
 
   deliver(message: EntryMessage): void {
-    // It may have left in the round of this very message.
+    // It may have left the feed while the feed was delivering this message.
     if (this.#phase !== 'live') return
     const sink = this.#sink
     if (sink.full) {
@@ -144,7 +148,7 @@ export class Reader implements LiveReader {
     this.#moveTo(message.position)
   }
 
-  share(message: EntryMessage, head: FrameHead, bytes: number): CodecName | undefined {
+  deliverShared(message: EntryMessage, head: FrameHead, bytes: number): CodecName | undefined {
     if (this.#phase !== 'live') return undefined
     const sink = this.#sink
     if (sink.full) {
@@ -152,8 +156,8 @@ export class Reader implements LiveReader {
       return undefined
     }
     const { codec } = sink
-    const shares = isCodec(codec) && this.#keep === undefined && sink.takesBroadcast(bytes)
-    if (!shares) {
+    const isShared = isCodec(codec) && this.#keep === undefined && sink.acceptsBroadcast(bytes)
+    if (!isShared) {
       this.#unsubscribe()
       this.#send(message)
     } else if (this.#topic === undefined) {
@@ -161,47 +165,47 @@ export class Reader implements LiveReader {
       sink.subscribe(this.#topic)
     }
     this.#moveTo(message.position)
-    return shares ? codec : undefined
+    return isShared ? codec : undefined
   }
 
-  lost(anew: boolean): void {
-    this.#anew ||= anew
+  lost(reset: boolean): void {
+    this.#resets ||= reset
     this.#fallBehind()
   }
 
   memberLeft(user: string): void {
-    if (user !== this.#owner.user) return
-    this.#fail(new ReplyError('forbidden', 'You are no member of this session any more.'))
+    if (user !== this.#client.user) return
+    this.#fail(new ReplyError('forbidden', 'You are no longer a member of this session.'))
   }
 
   sessionDeleted(): void {
     this.#fail(new ReplyError('session_deleted'))
   }
 
-  /** Says once more where it is, if it is live: the log was away meanwhile. */
-  tellLive(): void {
+  /** Sends `live` again after an outage of the log, if it is live. */
+  sendLive(): void {
     if (this.#phase === 'live') this.#writeLive()
   }
 
   close(): void {
     if (this.#phase === 'closed') return
     this.#phase = 'closed'
-    this.#ports.metrics?.readerLeft(this.#owner.door)
+    this.#ports.metrics?.readerLeft(this.#client.door)
     this.#unsubscribe()
-    this.#giveFeedBack()
-    const waiting = this.#waiting
-    this.#waiting = NOBODY
+    this.#releaseFeed()
+    const waiting = this.#waiters
+    this.#waiters = NO_WAITERS
     for (const { then } of waiting) then()
   }
 
   #send(message: EntryMessage): void {
     const sink = this.#sink
     const keep = this.#keep
-    const own = keep === undefined || message.empty ? message : message.kept(keep)
+    const own = keep === undefined || message.empty ? message : message.filter(keep)
     if (!own.empty) sink.writeEntries(own.in(sink.codec))
   }
 
-  #giveFeedBack(): void {
+  #releaseFeed(): void {
     if (this.#lease === undefined) return
     const lease = this.#lease
     this.#lease = undefined
@@ -220,7 +224,7 @@ export class Reader implements LiveReader {
     this.#unsubscribe()
     this.#lease?.feed.leave(this)
     this.#phase = 'catching up'
-    this.#ports.metrics?.readerFellBehind(this.#owner)
+    this.#ports.metrics?.readerFellBehind(this.#client)
     this.#behindSince = performance.now()
     this.#catchUp(() => undefined).catch((error: unknown) => this.#fail(error))
   }
@@ -228,44 +232,44 @@ export class Reader implements LiveReader {
   #fail(error: unknown): void {
     if (this.#phase === 'closed') return
     this.close()
-    this.#owner.readFailed(this.session, error)
+    this.#client.readFailed(this.session, error)
   }
 
-  /** @param attached called when the reader is told that it is attached */
+  /** @param attached called when `attached` was written */
   async #catchUp(attached: () => void): Promise<void> {
     const { replays } = this.#sink
-    if (!(await replays.take())) return
-    const until = performance.now() + AWAY_MS
+    if (!(await replays.acquire())) return
+    const until = performance.now() + OUTAGE_MS
     try {
       for (let lost = 0; this.#phase !== 'closed'; ) {
-        const feed = await this.#feed()
+        const feed = await this.#retainFeed()
         if (feed === undefined) return
         const release = feed.keepRecent()
         try {
           await this.#replay(feed, attached)
-          if (this.#joins(feed)) return
+          if (this.#goLive(feed)) return
         } catch (error) {
           if (error instanceof StorageError && this.#phase === 'catching up' && performance.now() < until) {
-            // Whoever is attached stays so while the log is away.
-            await new Promise((resolve) => setTimeout(resolve, AWAY_RETRY_MS))
+            // An attached reader stays attached during an outage of the log.
+            await sleep(OUTAGE_RETRY_MS)
             continue
           }
-          // Trimmed while it was read: what is left of it comes from the transcript, after a reset.
+          // The log was trimmed during the replay: the next attempt resets the client and reads the transcript.
           lost += 1
-          if (!(error instanceof CursorLost) || lost === LOST_TRIES) throw error
+          if (!(error instanceof CursorLost) || lost === MAX_LOST) throw error
         } finally {
           release()
         }
       }
     } finally {
-      replays.give()
+      replays.release()
     }
   }
 
-  /** The feed; undefined when the reader was closed meanwhile. */
-  async #feed(): Promise<Feed | undefined> {
+  /** @returns undefined if the reader was closed meanwhile */
+  async #retainFeed(): Promise<Feed | undefined> {
     if (this.#lease !== undefined && !this.#lease.feed.isLost) return this.#lease.feed
-    this.#giveFeedBack()
+    this.#releaseFeed()
     const lease = await this.#ports.hub.retain(this.session)
     if (this.#phase === 'closed') {
       lease.release()
@@ -273,9 +277,9 @@ export class Reader implements LiveReader {
     }
     this.#lease = lease
     if (lease.feed.isDeleted) throw new ReplyError('session_deleted')
-    // First listened, then asked: who is removed in between is not missed.
+    // Watch first, then check access: otherwise a removal in between would be missed.
     lease.feed.watch(this)
-    this.#role = await this.#owner.admit(this.session)
+    this.#role = await this.#client.admit(this.session)
     return this.#closed ? undefined : lease.feed
   }
 
@@ -283,22 +287,22 @@ export class Reader implements LiveReader {
     const { stores } = this.#ports
     const { session } = this
     const sink = this.#sink
-    if (!(await sink.room())) return
+    if (!(await sink.whenWritable())) return
     const first = this.#phase === 'attaching'
-    const anew = this.#anew
+    const resets = this.#resets
     const at = first ? this.#after : formatCursor(stores.log.epoch, this.#position)
-    // Whoever comes back to where the feed is needs nothing that would have to be read.
-    if (first && !anew && at === formatCursor(stores.log.epoch, feed.position)) {
+    // A client that resumes at the feed's position needs no read.
+    if (first && !resets && at === formatCursor(stores.log.epoch, feed.position)) {
       this.#position = feed.position
       this.#writeAttached(feed, false)
       attached()
       return
     }
-    const after = anew ? undefined : at
+    const after = resets ? undefined : at
     const { reset: isLost, batches } = await replay(stores, session, after, { merge: this.#merge })
     if (this.#closed) return
-    const reset = anew || isLost
-    this.#anew = false
+    const reset = resets || isLost
+    this.#resets = false
     if (reset) this.#arrival?.reset()
     if (first || reset) {
       this.#position = reset || after === undefined ? 0 : (parseCursor(after)?.seq ?? 0)
@@ -307,25 +311,25 @@ export class Reader implements LiveReader {
     }
     for await (const batch of batches) {
       if (this.#closed) return
-      if (batch.shown.length > 0) this.#send(new EntryMessage(feed.head, batch.shown, batch.position))
-      // What it kept may have been the last that its reader wanted.
+      if (batch.entries.length > 0) this.#send(new EntryMessage(feed.head, batch.entries, batch.position))
+      // The filter closes the reader after the last entry that it wants.
       if (this.#closed) return
       this.#moveTo(batch.position)
-      if (!(await sink.room())) return
+      if (!(await sink.whenWritable())) return
     }
   }
 
-  /** The step from replay to live: in one go, so that nothing comes between. @returns whether it is done */
-  #joins(feed: Feed): boolean {
+  /** Goes live in one synchronous step, so that no entry can come in between. @returns whether the catch-up is done */
+  #goLive(feed: Feed): boolean {
     if (this.#closed) return true
     if (feed.isLost || this.#sink.full) return false
-    const entries = feed.since(this.#position)
+    const entries = feed.entriesAfter(this.#position)
     if (entries === undefined) return false
-    // Whole, as in a replay: he was not live while these came.
-    const shown = this.#merge ? merged(entries) : entries
+    // In full, as in a replay: the reader was not live when these arrived.
+    const shown = this.#merge ? mergeOutputs(entries) : entries
     if (shown.length > 0) this.#send(new EntryMessage(feed.head, shown, feed.position))
     if (this.#closed) return true
-    // A cursor of elsewhere in the store may lie beyond the session's last entry.
+    // A cursor from another session of the store may be beyond this session's last entry.
     this.#moveTo(Math.max(this.#position, feed.position))
     this.#phase = 'live'
     this.#behindSince = undefined
@@ -357,10 +361,10 @@ export class Reader implements LiveReader {
 
   #moveTo(position: Seq): void {
     this.#position = position
-    if (this.#waiting.length === 0) return
-    const reached = this.#waiting.filter((waiter) => waiter.seq <= position)
+    if (this.#waiters.length === 0) return
+    const reached = this.#waiters.filter((waiter) => waiter.seq <= position)
     if (reached.length === 0) return
-    this.#waiting = this.#waiting.filter((waiter) => waiter.seq > position)
+    this.#waiters = this.#waiters.filter((waiter) => waiter.seq > position)
     for (const { then } of reached) then()
   }
 }

@@ -1,4 +1,4 @@
-// Which roll-ups readers who were live all the time need whole.
+// Which compacting entries live readers need in full.
 import { describe, expect, it } from 'vitest'
 import { Entry } from '../../store/ports/entry.ts'
 import { SubjectHeads } from './subject-heads.ts'
@@ -7,36 +7,38 @@ function entry(seq: number, prev: number, rollup = false, subject = 'run.a'): En
   return new Entry({ seq, prev, subject, time: 0, rollup, json: '{}' })
 }
 
-describe('a roll-up', () => {
-  it('of what was handed out is not needed whole', () => {
-    const ends = new SubjectHeads(10)
-    expect(ends.take([entry(11, 9), entry(12, 0, false, 'in.c'), entry(13, 11), entry(14, 13, true)])).toBeUndefined()
-    // And the next one follows on it.
-    expect(ends.take([entry(15, 14), entry(16, 15, true)])).toBeUndefined()
+describe('a compacting entry', () => {
+  it('is not needed in full if its entries were delivered', () => {
+    const heads = new SubjectHeads(10)
+    expect(
+      heads.record([entry(11, 9), entry(12, 0, false, 'in.c'), entry(13, 11), entry(14, 13, true)]),
+    ).toBeUndefined()
+    // The next one follows it.
+    expect(heads.record([entry(15, 14), entry(16, 15, true)])).toBeUndefined()
   })
 
-  it('of what came before the feed began is not needed whole', () => {
-    expect(new SubjectHeads(10).take([entry(11, 10, true)])).toBeUndefined()
+  it('is not needed in full if its entries precede the feed', () => {
+    expect(new SubjectHeads(10).record([entry(11, 10, true)])).toBeUndefined()
   })
 
-  it('of entries that were gone before they came is needed whole', () => {
-    const ends = new SubjectHeads(10)
-    ends.take([entry(11, 0)])
+  it('is needed in full if entries were compacted before they arrived', () => {
+    const heads = new SubjectHeads(10)
+    heads.record([entry(11, 0)])
     const [other, rollup] = [entry(19, 0, false, 'run.b'), entry(20, 15, true)]
-    expect(ends.take([other, rollup])).toEqual(new Set([rollup]))
-    expect(ends.take([entry(21, 20), entry(22, 21, true)])).toBeUndefined()
+    expect(heads.record([other, rollup])).toEqual(new Set([rollup]))
+    expect(heads.record([entry(21, 20), entry(22, 21, true)])).toBeUndefined()
   })
 
-  it('of a subject that was never heard of, from after the beginning, is needed whole', () => {
+  it('is needed in full for an unknown subject that started after the feed', () => {
     const rollup = entry(20, 15, true)
-    expect(new SubjectHeads(10).take([rollup])).toEqual(new Set([rollup]))
+    expect(new SubjectHeads(10).record([rollup])).toEqual(new Set([rollup]))
   })
 
-  it('of a subject that was forgotten is shown whole, and what is remembered has a bound', () => {
-    const ends = new SubjectHeads(0)
-    ends.take([entry(1, 0)])
-    for (let other = 0; other < 2_000; other += 1) ends.take([entry(2 + other, 0, false, `run.${other}`)])
+  it('is needed in full for a subject that was forgotten above the limit', () => {
+    const heads = new SubjectHeads(0)
+    heads.record([entry(1, 0)])
+    for (let other = 0; other < 2_000; other += 1) heads.record([entry(2 + other, 0, false, `run.${other}`)])
     const rollup = entry(5_000, 1, true)
-    expect(ends.take([rollup])).toEqual(new Set([rollup]))
+    expect(heads.record([rollup])).toEqual(new Set([rollup]))
   })
 })

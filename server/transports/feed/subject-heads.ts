@@ -1,70 +1,69 @@
-// SubjectHeads: the last entry of each run's subject that a feed handed out. A roll-up whose predecessor is another one stands
-// for entries that were gone before they came here (the log was away, and was read again later): readers need it whole.
+// SubjectHeads: the last entry of each run's subject that a feed has delivered. If a compacting entry (`rollup`) has another
+// predecessor, it replaces entries that were compacted before this node read them, for example during an outage. Live
+// readers then need the full text of that entry.
 import type { Entry, Seq } from '../../store/ports/entry.ts'
 
-/** Subjects that are remembered; of one that was forgotten a roll-up is shown whole, which costs bytes and no more. */
-const SUBJECTS = 1_024
+/** Maximum number of remembered subjects. If one was forgotten, its compacting entry is sent in full, which only costs bytes. */
+const MAX_SUBJECTS = 1_024
 
-export interface OtherEntries {
-  ofNoRun(entry: Entry): void
+export interface NonRunEntryListener {
+  onNonRunEntry(entry: Entry): void
 }
 
 export class SubjectHeads {
   readonly #from: Seq
-  /** Made for the second subject. */
-  #lasts: Map<string, Seq> | undefined
-  /** The subject of the last entry, and its number: nearly always the next one's too, and not in the map yet. */
+  /** Created for the second subject. */
+  #heads: Map<string, Seq> | undefined
+  /** Subject and sequence number of the last entry, not in the map yet: the next entry nearly always has the same subject. */
   #subject: string | undefined
   #seq: Seq = 0
 
-  /** @param from readers have everything up to here */
+  /** @param from readers have received all entries up to this position */
   constructor(from: Seq) {
     this.#from = from
   }
 
   /**
-   * Takes what is handed out next.
-   * @param others called for entries that are of no run: asked here, where it costs a token nothing
-   * @returns the roll-ups among it that readers need whole; undefined: none
+   * Records the entries that are delivered next.
+   * @param listener called for entries that belong to no run; it is called here so that tokens need no extra check
+   * @returns the compacting entries that readers need in full; undefined if there are none
    */
-  take(entries: readonly Entry[], others?: OtherEntries): ReadonlySet<Entry> | undefined {
-    let whole: Set<Entry> | undefined
+  record(entries: readonly Entry[], listener?: NonRunEntryListener): ReadonlySet<Entry> | undefined {
+    let inFull: Set<Entry> | undefined
     for (const entry of entries) {
       const { subject, seq } = entry
-      // Nearly always one more output of the same run.
+      // Nearly always another output of the same run.
       if (subject === this.#subject && !entry.rollup) {
         this.#seq = seq
         continue
       }
       if (!subject.startsWith('run.')) {
-        others?.ofNoRun(entry)
+        listener?.onNonRunEntry(entry)
         continue
       }
-      if (entry.rollup && !this.#follows(entry)) whole = (whole ?? new Set<Entry>()).add(entry)
-      if (subject !== this.#subject) this.#turnTo(subject)
+      if (entry.rollup && !this.#follows(entry)) inFull = (inFull ?? new Set<Entry>()).add(entry)
+      if (subject !== this.#subject) this.#switchTo(subject)
       this.#seq = seq
     }
-    return whole
+    return inFull
   }
 
-  #turnTo(subject: string): void {
+  #switchTo(subject: string): void {
     if (this.#subject !== undefined) {
-      this.#lasts ??= new Map()
-      this.#lasts.set(this.#subject, this.#seq)
-      if (this.#lasts.size > SUBJECTS) forgetOne(this.#lasts)
+      this.#heads ??= new Map()
+      this.#heads.set(this.#subject, this.#seq)
+      if (this.#heads.size > MAX_SUBJECTS) forgetOldest(this.#heads)
     }
     this.#subject = subject
   }
 
   #follows({ subject, prev }: Entry): boolean {
-    const last = subject === this.#subject ? this.#seq : this.#lasts?.get(subject)
+    const last = subject === this.#subject ? this.#seq : this.#heads?.get(subject)
     return last === undefined ? prev <= this.#from : last === prev
   }
 }
 
-function forgetOne(lasts: Map<string, Seq>): void {
-  for (const oldest of lasts.keys()) {
-    lasts.delete(oldest)
-    return
-  }
+function forgetOldest(heads: Map<string, Seq>): void {
+  const [oldest] = heads.keys()
+  if (oldest !== undefined) heads.delete(oldest)
 }

@@ -1,4 +1,4 @@
-// Accept: which of the media types on offer a client likes best (RFC 9110, section 12.5.1). Pure.
+// Content negotiation by the Accept header (RFC 9110, section 12.5.1). Pure.
 import { HttpError } from './http-error.ts'
 
 interface Range {
@@ -7,8 +7,8 @@ interface Range {
 }
 
 /**
- * @param accept the header; none: anything
- * @param offered the first is taken where the client has no preference
+ * @param accept the header; undefined accepts anything
+ * @param offered the first one wins if the client has no preference
  * @throws HttpError not_acceptable
  */
 export function negotiate<T extends string>(accept: string | undefined, offered: readonly T[]): T {
@@ -18,7 +18,7 @@ export function negotiate<T extends string>(accept: string | undefined, offered:
     const q = quality(type, ranges)
     if (q > 0 && (best === undefined || q > best.q)) best = { type, q }
   }
-  if (best === undefined) throw new HttpError('not_acceptable', `On offer: ${offered.join(', ')}.`)
+  if (best === undefined) throw new HttpError('not_acceptable', `Available media types: ${offered.join(', ')}.`)
   return best.type
 }
 
@@ -29,7 +29,7 @@ function asRange(text: string): Range {
   return { type, q: Number.isFinite(q) ? q : 0 }
 }
 
-/** Of the range that names it most exactly. */
+/** The quality of the most specific range that matches the type. */
 function quality(type: string, ranges: readonly Range[]): number {
   const group = `${type.split('/')[0]}/*`
   for (const name of [type, group, '*/*']) {

@@ -1,31 +1,41 @@
-// Addresses: whose a connection is, and what is counted as one. What a proxy says of where it comes from counts only when the
-// proxy is one of ours: anybody can write such a header.
+// Client addresses: the address of a connection, and the key under which limits count it. Forwarding information counts
+// only if it comes from a trusted proxy, because any client can write such a header.
+import type { HttpResponse } from 'uWebSockets.js'
 import { BlockList, isIP, isIPv4 } from 'node:net'
 
-/** Who may say for whom they speak. */
+/** Proxies whose forwarding information is trusted. */
 export type TrustedProxies = Pick<BlockList, 'check'>
 
-/** What a connection tells of where it comes from, as it reached us. */
+/** The address information of a connection. */
 export interface PeerAddress {
-  /** The socket's other end. */
+  /** The socket's remote address. */
   readonly remote: Uint8Array
-  /** By the PROXY protocol; of no bytes where nothing was said. */
+  /** From the PROXY protocol; empty without it. */
   readonly proxied: Uint8Array
-  /** `X-Forwarded-For`: each proxy adds whom it speaks for at the end. */
+  /** `X-Forwarded-For`: each proxy appends the address of its client. */
   readonly forwarded: string
 }
 
-/** Hops that are looked at. */
+/** Maximum number of hops that are read from `X-Forwarded-For`. */
 const HOPS = 32
 
-/** An IPv4 address, also when mapped into IPv6; or the /64 network that a host of IPv6 has for itself. */
+/** Must be called before the uWS handler returns. @param forwarded the request's `X-Forwarded-For` */
+export function peerAddressOf(response: HttpResponse, forwarded: string): PeerAddress {
+  return {
+    remote: new Uint8Array(response.getRemoteAddress()),
+    proxied: new Uint8Array(response.getProxiedRemoteAddress()),
+    forwarded,
+  }
+}
+
+/** The IPv4 address, also if it is mapped into IPv6; for IPv6 the /64 network, because one host controls all of it. */
 export function addressKey(bytes: Uint8Array): string {
   const isMapped = bytes.length === 16 && bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 255
   if (bytes.length === 4 || isMapped) return bytes.subarray(-4).join('.')
   return Buffer.from(bytes.subarray(0, 8)).toString('hex')
 }
 
-/** Whether it is this machine's own. */
+/** Whether the address is this machine's own. */
 export function isLoopbackAddress(bytes: Uint8Array): boolean {
   if (bytes.length === 16 && bytes.every((byte, index) => byte === (index === 15 ? 1 : 0))) return true
   return /^127\./.test(addressKey(bytes))
@@ -44,14 +54,14 @@ export function trustedProxies(networks: readonly string[]): TrustedProxies | un
   return list
 }
 
-/** Whether it is an address, or a network of addresses. */
+/** Whether the text is an address or a network in CIDR notation. */
 export function isNetwork(text: string): boolean {
   const [, address = '', bits] = /^([0-9A-Fa-f:.]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
   const version = isIP(address)
   return version !== 0 && Number(bits ?? 0) <= (version === 4 ? 32 : 128)
 }
 
-/** The address that counts: going back from us, the first that is no proxy of ours. */
+/** The client's address: going back from this server, the first address that is not a trusted proxy. */
 export function clientKey({ remote, proxied, forwarded }: PeerAddress, trusted: TrustedProxies | undefined): string {
   if (trusted === undefined || !isTrusted(remote, trusted)) return addressKey(remote)
   let client = remote
@@ -62,7 +72,7 @@ export function clientKey({ remote, proxied, forwarded }: PeerAddress, trusted: 
   if (forwarded === '') return addressKey(client)
   for (const hop of forwarded.split(',').slice(-HOPS).reverse()) {
     const bytes = bytesOf(hop.trim())
-    // What is no address was written by nobody whom we trust to know: the last one that was is the best there is.
+    // An invalid address ends the chain; the last valid address is the best information.
     if (bytes === undefined) break
     client = bytes
     if (!isTrusted(client, trusted)) break
@@ -81,7 +91,7 @@ function textOf(bytes: Uint8Array): string {
   )
 }
 
-/** Also with a port, as some proxies write it. */
+/** Also accepts a port, which some proxies append. */
 function bytesOf(text: string): Uint8Array | undefined {
   const [, bracketed, v4] = /^\[([^\]]+)\](?::\d+)?$|^(\d+\.\d+\.\d+\.\d+)(?::\d+)?$/.exec(text) ?? []
   const address = bracketed ?? v4 ?? text
@@ -91,7 +101,7 @@ function bytesOf(text: string): Uint8Array | undefined {
 }
 
 function bytesOfV6(address: string): Uint8Array | undefined {
-  // The longest form of it that there is, without dots: what URL makes of it, with the zeros put back.
+  // URL normalizes the address to hexadecimal groups; the compressed zeros are filled in again.
   const url = `http://[${address}]/`
   if (!URL.canParse(url)) return undefined
   const [head = '', tail] = new URL(url).hostname.slice(1, -1).split('::')

@@ -1,5 +1,5 @@
-// CommandId: the id of a command that came over plain HTTP. The header Idempotency-Key is the id, where it has an id's form,
-// and else names one; so the same key is the same command, at whatever door and node.
+// The id of a command sent over plain HTTP. A valid id in the Idempotency-Key header is used as it is, any other key is
+// hashed. So the same key is the same command on every transport and node.
 import { createHash } from 'node:crypto'
 import { Id, IdempotencyKey, makeId } from '@parley/protocol'
 import { HttpError } from './http-error.ts'
@@ -14,7 +14,7 @@ export function commandIdOf(request: HttpRequest): string {
   return Id.safeParse(key).success ? key : `key_${digest(key)}`
 }
 
-/** @returns undefined where there is none @throws HttpError bad_request */
+/** @returns undefined without the header @throws HttpError bad_request */
 export function idempotencyKeyOf(request: HttpRequest): string | undefined {
   const given = request.header(HEADER)
   if (given === undefined) return undefined
@@ -23,10 +23,10 @@ export function idempotencyKeyOf(request: HttpRequest): string | undefined {
   return parsed.data
 }
 
-/** 52 characters of an id's alphabet, that stand for a text. */
+/** A hash of texts: 52 characters of the id alphabet. */
 export function digest(...texts: readonly string[]): string {
   const hash = createHash('sha256')
-  // A key holds no control characters, so that no two lists are the same bytes.
+  // A key contains no control characters, so two different lists never hash the same bytes.
   for (const text of texts) hash.update(text).update('\0')
   return base32(hash.digest())
 }

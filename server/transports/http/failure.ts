@@ -1,5 +1,4 @@
-// Failure: an error as an HTTP answer: status, headers, and what is told of it. Whatever was not thrown on purpose is
-// `internal`, and says nothing of itself.
+// Failure: an error as an HTTP answer: status, headers and text. An unexpected error becomes `internal`, without details.
 import {
   ERRORS,
   type ErrorCode,
@@ -16,43 +15,43 @@ import type { Headers } from './response-head.ts'
 export interface Failure {
   readonly code: ProblemCode
   readonly status: number
-  /** The code's own text. */
+  /** The standard text of the code. */
   readonly title: string
-  /** What is wrong in this case, where more can be said. */
+  /** More about this case, if known. */
   readonly detail: string | undefined
-  /** Where the body or the query is wrong. */
+  /** The invalid part of the body or query. */
   readonly path: string | undefined
   readonly retryable: boolean
-  /** With Retry-After, where it helps to wait. */
+  /** Contain Retry-After if waiting helps. */
   readonly headers: Headers
-  /** The connection is of no more use. */
+  /** Whether to close the connection. */
   readonly closes: boolean
 }
 
-/** How an error becomes a body. */
+/** Formats an error as a body. */
 export type ErrorShape = (
   failure: Failure,
   requestId: string,
 ) => {
   readonly body: unknown
   readonly contentType: string
-  /** Where it is not the failure's own. */
+  /** Overrides the status of the failure. */
   readonly status?: number
 }
 
-/** Milliseconds after which to come back where nothing says better, and over which those who do are spread. */
-const COME_BACK_MS = 1_000
-const SPREAD_MS = 3_000
-/** What many are told at the same moment. */
-const SHARED: ReadonlySet<ProblemCode> = new Set(['unavailable', 'storage_full', 'going_away', 'contended'])
+/** Default Retry-After in milliseconds, and the range over which retries are spread. */
+const RETRY_MS = 1_000
+const JITTER_MS = 3_000
+/** Errors that many clients get at the same moment, so that their retries must be spread. */
+const JITTERED_CODES: ReadonlySet<ProblemCode> = new Set(['unavailable', 'storage_full', 'going_away', 'contended'])
 
-/** @param random from 0 to 1, for the spread */
+/** @param random in [0, 1), spreads the retries */
 export function failureOf(error: unknown, random: () => number = Math.random): Failure {
   if (error instanceof HttpError) {
     const { code, detail, more } = error
     const rule = code === 'too_large' ? ERRORS.too_large : HTTP_ERRORS[code]
     const { path, headers = {}, closes = false } = more
-    return { code, ...told(code, rule), detail, path, headers, closes }
+    return { code, ...describe(code, rule), detail, path, headers, closes }
   }
   const reply = asReplyError(error)
   const { code, retryAfterMs } = reply
@@ -63,7 +62,7 @@ export function failureOf(error: unknown, random: () => number = Math.random): F
     ...(wait === undefined ? {} : { 'Retry-After': String(Math.ceil(wait / 1000)) }),
     ...(code === 'unauthenticated' ? { 'WWW-Authenticate': 'Bearer' } : {}),
   }
-  return { code, ...told(code, rule), detail, path: undefined, headers, closes: false }
+  return { code, ...describe(code, rule), detail, path: undefined, headers, closes: false }
 }
 
 /** `application/problem+json` (RFC 9457). */
@@ -82,19 +81,19 @@ export const asProblem: ErrorShape = (failure, requestId) => {
   return { body, contentType: 'application/problem+json' }
 }
 
-/** Nobody threw it on purpose: it is a fault of ours. */
+/** Whether the error is a defect of the server. */
 export function isFault(error: unknown): boolean {
   return !(error instanceof HttpError) && !(error instanceof ReplyError) && asReplyError(error).code === 'internal'
 }
 
-/** What is told to who would be one connection too many. @param limit that stands in the way */
-export function tooMany(limit: 'address' | 'total'): ReplyError {
+/** @param limit the limit that was reached */
+export function tooManyConnections(limit: 'address' | 'total'): ReplyError {
   return limit === 'address'
     ? new ReplyError('rate_limited', 'Too many connections from this address.', { retryAfterMs: 10_000 })
-    : new ReplyError('unavailable', 'This node has no room for more.', { retryAfterMs: 10_000 })
+    : new ReplyError('unavailable', 'This node has reached its connection limit.', { retryAfterMs: 10_000 })
 }
 
-function told(code: ProblemCode, rule: { readonly retryable: boolean; readonly message: string }) {
+function describe(code: ProblemCode, rule: { readonly retryable: boolean; readonly message: string }) {
   return { status: HTTP_STATUS[code], title: rule.message, retryable: rule.retryable }
 }
 
@@ -105,11 +104,11 @@ function asReplyError(error: unknown): ReplyError {
 
 function codeOf(error: unknown): ErrorCode {
   if (error instanceof StorageError) return error.reason === 'full' ? 'storage_full' : 'unavailable'
-  // A cursor that is lost again and again, and a wait that ran into its bound.
+  // CursorLost: the log was trimmed faster than it was read. DOMException: a timeout.
   return error instanceof CursorLost || error instanceof DOMException ? 'unavailable' : 'internal'
 }
 
 function waitMs(code: ErrorCode, given: number | undefined, random: () => number): number | undefined {
-  if (!SHARED.has(code)) return given
-  return (given ?? COME_BACK_MS) + random() * SPREAD_MS
+  if (!JITTERED_CODES.has(code)) return given
+  return (given ?? RETRY_MS) + random() * JITTER_MS
 }

@@ -1,27 +1,28 @@
-// HttpBody: the body of one request, from the first turn on: uWS keeps nothing of it. Bounded in bytes and in time. A
-// body over the bound is still listened to for a while, unstored: who hears nothing but a reset never learns why.
+// HttpBody: the body of one request, limited in bytes and in time. It subscribes in the request handler's turn, because
+// uWS does not buffer a body. A body over the limit is still received for a while and discarded: a client whose
+// connection is reset while it sends never reads the error.
 import type { HttpResponse } from 'uWebSockets.js'
 import { jsonCodec } from '@parley/protocol'
 import type { z } from 'zod'
 import { HttpError } from './http-error.ts'
 
 export interface BodyLimits {
-  /** Bytes that are taken. */
+  /** Maximum size in bytes. */
   readonly bytes: number
-  /** Milliseconds in which all of it has to be here. */
+  /** Milliseconds until the whole body must have arrived. */
   readonly ms: number
 }
 
 export interface BodyHeaders {
-  /** '' where there is none. */
+  /** '' if the header is absent. */
   readonly contentLength: string
   readonly transferEncoding: string
   readonly contentType: string
   readonly contentEncoding: string
 }
 
-/** A body of up to so many times the bound is heard to its end. */
-const HEARD = 16
+/** A body of up to this many times the limit is received to its end. */
+const DISCARD_FACTOR = 16
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json(?: *;.*)?$/i
 
 export class HttpBody {
@@ -30,7 +31,7 @@ export class HttpBody {
   readonly #timer: NodeJS.Timeout | undefined
   #chunks: Buffer[] = []
   #bytes = 0
-  #state: 'coming' | 'whole' | 'failed'
+  #state: 'receiving' | 'complete' | 'failed'
   #error: HttpError | undefined
   #waiting: (() => void)[] = []
 
@@ -39,38 +40,38 @@ export class HttpBody {
     this.#limits = limits
     const declared = Number(headers.contentLength)
     if (headers.transferEncoding === '' && !(declared > 0)) {
-      this.#state = 'whole'
+      this.#state = 'complete'
       return
     }
-    this.#state = 'coming'
-    if (declared > limits.bytes * HEARD) {
+    this.#state = 'receiving'
+    if (declared > limits.bytes * DISCARD_FACTOR) {
       this.#fail(tooLarge(limits.bytes, true))
       return
     }
     this.#timer = setTimeout(() => this.#fail(new HttpError('body_timeout', undefined, { closes: true })), limits.ms)
-    response.onData((chunk, isLast) => this.#take(chunk, isLast))
+    response.onData((chunk, isLast) => this.#receive(chunk, isLast))
   }
 
-  /** Nothing of it is still to come. */
+  /** Whether no more data is expected. */
   get settled(): boolean {
-    return this.#state !== 'coming'
+    return this.#state !== 'receiving'
   }
 
-  /** Resolves when nothing more is awaited of it: whole, too large, too slow, or its client is gone. */
-  async heard(): Promise<void> {
+  /** Resolves when no more data is expected: complete, too large, too slow, or the client has disconnected. */
+  async received(): Promise<void> {
     if (this.settled) return
     await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 
   /** @throws HttpError too_large, body_timeout */
   async bytes(): Promise<Buffer> {
-    await this.heard()
+    await this.received()
     if (this.#error !== undefined) throw this.#error
     return Buffer.concat(this.#chunks)
   }
 
   /**
-   * No body at all counts as `{}`.
+   * Parses the body; an empty body counts as `{}`.
    * @throws HttpError bad_request, unsupported_media_type, too_large, body_timeout
    */
   async json<T>(schema: z.ZodType<T>): Promise<T> {
@@ -82,11 +83,11 @@ export class HttpBody {
     throw invalid(parsed.error)
   }
 
-  /** The client is gone, or was answered. */
-  drop(): void {
+  /** Call when the client has disconnected or the request was answered. */
+  discard(): void {
     clearTimeout(this.#timer)
     this.#chunks = []
-    if (this.#state === 'coming') this.#settle('failed')
+    if (this.#state === 'receiving') this.#settle('failed')
   }
 
   #parse(bytes: Buffer): unknown {
@@ -101,37 +102,37 @@ export class HttpBody {
     }
   }
 
-  #take(chunk: ArrayBuffer, isLast: boolean): void {
-    if (this.#state !== 'coming') return
+  #receive(chunk: ArrayBuffer, isLast: boolean): void {
+    if (this.#state !== 'receiving') return
     this.#bytes += chunk.byteLength
     if (this.#bytes > this.#limits.bytes) {
       this.#chunks = []
-      const cut = this.#bytes > this.#limits.bytes * HEARD
+      const cut = this.#bytes > this.#limits.bytes * DISCARD_FACTOR
       if (isLast || cut) this.#fail(tooLarge(this.#limits.bytes, cut))
       return
     }
-    // uWS takes its buffer back when this returns.
+    // The chunk is copied, because uWS reuses its buffer when this returns.
     if (chunk.byteLength > 0) this.#chunks.push(Buffer.from(new Uint8Array(chunk)))
-    if (isLast) this.#settle('whole')
+    if (isLast) this.#settle('complete')
   }
 
   #fail(error: HttpError): void {
-    if (this.#state !== 'coming') return
+    if (this.#state !== 'receiving') return
     this.#error = error
     this.#chunks = []
     this.#settle('failed')
   }
 
-  #settle(state: 'whole' | 'failed'): void {
+  #settle(state: 'complete' | 'failed'): void {
     clearTimeout(this.#timer)
     this.#state = state
     const waiting = this.#waiting
     this.#waiting = []
-    for (const tell of waiting) tell()
+    for (const resolve of waiting) resolve()
   }
 }
 
-/** What a schema finds wrong first. @param at where the value lies, such as `query` */
+/** The error for the first issue a schema found. @param at where the value was sent, such as `query` */
 export function invalid(error: z.ZodError, at?: string): HttpError {
   const found = error.issues[0]
   const issue = found === undefined ? undefined : deepest(found)
@@ -139,7 +140,7 @@ export function invalid(error: z.ZodError, at?: string): HttpError {
   return new HttpError('bad_request', issue?.message, path === '' ? {} : { path })
 }
 
-/** Of a value that may have several forms, what is wrong with the one that it comes closest to, if it comes close to any. */
+/** For a union: the issue of the member that the value matches best (the deepest issue), else the union's own issue. */
 function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
   if (issue.code !== 'invalid_union') return issue
   const inner = issue.errors.flatMap(([first]) => (first === undefined ? [] : [deepest(first)]))
@@ -149,5 +150,5 @@ function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
 }
 
 function tooLarge(bytes: number, closes: boolean): HttpError {
-  return new HttpError('too_large', `A body may have ${bytes} bytes.`, { closes })
+  return new HttpError('too_large', `The request body exceeds the limit of ${bytes} bytes.`, { closes })
 }

@@ -1,13 +1,13 @@
-// HttpError: a request that plain HTTP itself refuses. What a command is refused with is a ReplyError, as on the
-// WebSocket; both become the same kind of answer (failure.ts).
+// HttpError: an error of the HTTP layer itself. A refused command is a ReplyError, as on the WebSocket. failure.ts turns
+// both into an answer.
 import { HTTP_ERRORS, type HttpErrorCode } from '@parley/protocol'
 import type { Headers } from './response-head.ts'
 
 export interface HttpErrorMore {
-  /** Where the body or the query is wrong: names and indexes, with dots. */
+  /** The invalid part of the body or query: names and indexes, joined with dots. */
   readonly path?: string
   readonly headers?: Headers
-  /** The rest of the request is not worth reading. */
+  /** Closes the connection instead of reading the rest of the request. */
   readonly closes?: boolean
   readonly cause?: unknown
 }
@@ -18,9 +18,9 @@ export class HttpError extends Error {
   readonly detail: string | undefined
   readonly more: HttpErrorMore
 
-  /** @param detail what is wrong in this case, for people; never what the client sent, nor internals */
+  /** @param detail a sentence for people about this case; never contains client input or internals */
   constructor(code: HttpErrorCode | 'too_large', detail?: string, more: HttpErrorMore = {}) {
-    super(detail ?? (code === 'too_large' ? 'the request is too large' : HTTP_ERRORS[code].message), {
+    super(detail ?? (code === 'too_large' ? 'The request is too large.' : HTTP_ERRORS[code].message), {
       cause: more.cause,
     })
     this.code = code

@@ -1,47 +1,47 @@
-// HttpExchange: one request and its answer. The answer is given once, and never to a client that has left: uWS takes the
-// response back at the end and at an abort, and whoever touches it then ends the process.
+// HttpExchange: one request and its answer. It answers at most once, and never after the client has disconnected: uWS
+// frees the response at its end and on an abort, and any later use of it crashes the process.
 
 import type { HttpResponse } from 'uWebSockets.js'
 import type { Logger } from 'pino'
 import { TokenClock } from '../../auth/token-clock.ts'
 import { asBytes } from '../feed/entry-message.ts'
-import { corsHeaders } from './cors.ts'
 import type { HttpRequest, RequestSnapshot } from './http-request.ts'
 import { CLOSED_STREAM, type HttpStream, ResponseStream, type StreamPorts } from './http-stream.ts'
+import { corsHeaders } from './origin.ts'
 import { type Headers, writeHead } from './response-head.ts'
 
-/** The node is about to stop. */
-export interface Leaving {
+/** The node is about to shut down. */
+export interface DrainNotice {
   readonly reason: string
-  /** Milliseconds within which those who are here should come back elsewhere, spread. */
+  /** Milliseconds over which the clients should spread their reconnects to other nodes. */
   readonly withinMs: number
 }
 
 export interface HttpExchange {
   readonly request: HttpRequest
-  /** An answer was begun, or the client has left: nothing more can be said. */
-  readonly over: boolean
-  /** Sends JSON; without a body, none. A no-op when it is over. */
+  /** Whether it can no longer be answered: an answer has started, or the client has disconnected. */
+  readonly closed: boolean
+  /** Sends JSON, or no body if `body` is undefined. A no-op when it is closed. */
   reply(status: number, body?: unknown, headers?: Headers): void
-  /** As `reply`, with a body as it is and a Content-Type among the headers. */
+  /** Like `reply`, but sends the body unchanged; the headers must contain a Content-Type. */
   replyWith(status: number, body: string | Uint8Array, headers: Headers): void
   /**
-   * Begins an answer of many parts. Where nothing else is written, heartbeats are: a comment (SSE), else an empty line.
-   * When it is over, or for HEAD, the stream is closed from the beginning.
+   * Starts a streamed answer. An idle stream gets heartbeats: a comment for SSE, else an empty line.
+   * If the exchange is closed, or for HEAD, the returned stream is already closed.
    */
   stream(status: number, headers: Headers): HttpStream
-  /** Why new work should be refused; undefined while the node goes on. */
-  readonly leaving: Leaving | undefined
-  /** Calls back when the node is about to stop, at once if it is, unless the exchange is over. */
-  onLeaving(listener: (leaving: Leaving) => void): void
+  /** Set while the node drains: new work should be refused. */
+  readonly draining: DrainNotice | undefined
+  /** Calls back when the node starts to drain; at once if it already does; never after the exchange has ended. */
+  onDrain(listener: (draining: DrainNotice) => void): void
 }
 
 export interface ExchangePorts extends Omit<StreamPorts, 'ended'> {
   readonly logger: Logger
   opened(stream: ResponseStream): void
-  /** It was answered in full, or its client is gone. */
+  /** Called when it was answered in full, or its client has disconnected. */
   ended(exchange: ResponseExchange): void
-  leaving(): Leaving | undefined
+  draining(): DrainNotice | undefined
 }
 
 export class ResponseExchange implements HttpExchange {
@@ -50,22 +50,22 @@ export class ResponseExchange implements HttpExchange {
   readonly #response: HttpResponse
   readonly #origin: string
   readonly #bodiless: boolean
-  #phase: 'open' | 'streaming' | 'over' = 'open'
+  #phase: 'open' | 'streaming' | 'ended' = 'open'
   #stream: ResponseStream | undefined
-  #listeners: ((leaving: Leaving) => void)[] = []
+  #listeners: ((draining: DrainNotice) => void)[] = []
   #answered: ((status: number) => void) | undefined
 
-  /** @param origin of a page that may read the answer; else '' */
+  /** @param origin the origin of a page that may read the answer; else '' */
   constructor(response: HttpResponse, request: RequestSnapshot, origin: string, ports: ExchangePorts) {
     this.request = request
     this.#response = response
     this.#origin = origin
     this.#bodiless = request.method === 'HEAD'
     this.#ports = ports
-    response.onAborted(() => this.#leave())
+    response.onAborted(() => this.#end())
   }
 
-  get over(): boolean {
+  get closed(): boolean {
     return this.#phase !== 'open'
   }
 
@@ -73,26 +73,26 @@ export class ResponseExchange implements HttpExchange {
     return this.#stream
   }
 
-  get leaving(): Leaving | undefined {
-    return this.#ports.leaving()
+  get draining(): DrainNotice | undefined {
+    return this.#ports.draining()
   }
 
-  onLeaving(listener: (leaving: Leaving) => void): void {
-    const { leaving } = this
-    if (this.#phase === 'over') return
-    if (leaving !== undefined) listener(leaving)
+  onDrain(listener: (draining: DrainNotice) => void): void {
+    const { draining } = this
+    if (this.#phase === 'ended') return
+    if (draining !== undefined) listener(draining)
     else this.#listeners.push(listener)
   }
 
-  /** Calls back once, with the status, when an answer or a stream is begun. */
+  /** Calls back once, with the status, when an answer or a stream starts. */
   onAnswer(listener: (status: number) => void): void {
     this.#answered = listener
   }
 
-  tellLeaving(leaving: Leaving): void {
+  notifyDrain(draining: DrainNotice): void {
     const listeners = this.#listeners
     this.#listeners = []
-    for (const tell of listeners) tell(leaving)
+    for (const listener of listeners) listener(draining)
   }
 
   reply(status: number, body?: unknown, headers: Headers = {}): void {
@@ -104,7 +104,7 @@ export class ResponseExchange implements HttpExchange {
     this.#answer(status, body, headers, false)
   }
 
-  /** As `replyWith`; nothing more is read from the connection. */
+  /** Like `replyWith`, and closes the connection. */
   replyAndClose(status: number, body: string, headers: Headers): void {
     this.#answer(status, body, headers, true)
   }
@@ -119,7 +119,7 @@ export class ResponseExchange implements HttpExchange {
       this.#response,
       () => writeHead(this.#response, status, this.#headers(headers)),
       filler,
-      { ...this.#ports, ended: () => this.#leave() },
+      { ...this.#ports, ended: () => this.#end() },
     )
     this.#stream = stream
     this.#endWithToken(stream)
@@ -127,18 +127,18 @@ export class ResponseExchange implements HttpExchange {
     return stream
   }
 
-  /** Whoever reads on does so with a fresh token. */
+  /** A client must continue with a new access token. */
   #endWithToken(stream: ResponseStream): void {
     const { until } = this.request
     if (until === undefined) return
-    const clock = new TokenClock({ expiring: () => undefined, expired: () => stream.cut() })
+    const clock = new TokenClock({ expiring: () => undefined, expired: () => stream.abort() })
     clock.start(until)
     stream.onClose(() => clock.stop())
   }
 
-  /** Cuts the connection. */
-  cut(): void {
-    if (this.#phase !== 'over') this.#response.close()
+  /** Closes the connection at once. */
+  abort(): void {
+    if (this.#phase !== 'ended') this.#response.close()
   }
 
   #answer(status: number, body: string | Uint8Array | undefined, headers: Headers, closes: boolean): void {
@@ -151,7 +151,7 @@ export class ResponseExchange implements HttpExchange {
       else if (this.#bodiless) response.endWithoutBody(Buffer.byteLength(body ?? ''))
       else response.end(asBytes(body ?? ''), closes)
     })
-    this.#leave()
+    this.#end()
   }
 
   #headers(headers: Headers): Headers {
@@ -163,12 +163,12 @@ export class ResponseExchange implements HttpExchange {
     }
   }
 
-  #leave(): void {
-    if (this.#phase === 'over') return
-    this.#phase = 'over'
+  #end(): void {
+    if (this.#phase === 'ended') return
+    this.#phase = 'ended'
     this.#listeners = []
-    this.#stream?.left()
-    this.request.leave()
+    this.#stream?.detach()
+    this.request.end()
     this.#ports.ended(this)
   }
 }

@@ -1,5 +1,5 @@
-// Answers to plain HTTP requests that are known at once: written in one go, with the headers that every
-// answer of this server has. Errors are problem+json (RFC 9457) with the same codes as on the WebSocket.
+// Immediate answers to HTTP requests outside the router. Errors are problem+json (RFC 9457) with the same codes as on
+// the WebSocket.
 
 import type { HttpResponse } from 'uWebSockets.js'
 import { makeId, type ReplyError } from '@parley/protocol'
@@ -8,21 +8,21 @@ import { asProblem, failureOf } from './failure.ts'
 import type { HttpError } from './http-error.ts'
 import { type Headers, writeHead } from './response-head.ts'
 
-/** Must be called in the request's own turn, or before the request was aborted. */
+/** Must be called in the request handler's turn, or before the request is aborted. */
 export function reply(
   response: HttpResponse,
   status: number,
   headers: Headers,
   body?: string | Uint8Array,
-  /** Only the body's length is told, as for HEAD. */
+  /** Sends only the length of the body, as for HEAD. */
   bodiless = false,
 ): void {
-  const whole = body !== undefined && !bodiless
-  // uWS takes an answer without a body for none at all, and ends the process, unless aborts are listened to.
-  if (!whole) response.onAborted(() => undefined)
+  const hasBody = body !== undefined && !bodiless
+  // Without an abort listener, uWS takes an answer without a body for a missing one, and ends the process.
+  if (!hasBody) response.onAborted(() => undefined)
   response.cork(() => {
     writeHead(response, status, headers)
-    if (whole) response.end(asBytes(body))
+    if (hasBody) response.end(asBytes(body))
     else if (body === undefined) response.endWithoutBody()
     else response.endWithoutBody(body.length)
   })
@@ -39,7 +39,7 @@ export function replyJson(
   reply(response, status, all, JSON.stringify(value), bodiless)
 }
 
-/** An error, in the request's own turn, where there is no exchange that would tell it. */
+/** Sends an error in the request handler's turn, for requests without an exchange. */
 export function replyError(response: HttpResponse, error: ReplyError | HttpError, bodiless = false): void {
   const failure = failureOf(error)
   const id = makeId('req')

@@ -1,53 +1,54 @@
-// HttpRequest: what a client asks for, read from uWS at once and whole, because uWS takes its request back when the
-// handler returns. Who asks is known once the token was checked, before a route's handler is called.
+// HttpRequest: a snapshot of a request, read from uWS at once, because uWS frees its request when the handler returns.
+// The user's identity is set when the access token is verified, before a route's handler is called.
 
 import type { HttpResponse, HttpRequest as UwsRequest } from 'uWebSockets.js'
 import { type Assignment, makeId, type UserLimits } from '@parley/protocol'
 import type { z } from 'zod'
 import type { Identity } from '../../auth/authenticator.ts'
-import { clientKey, type TrustedProxies } from './client-address.ts'
+import { clientKey, peerAddressOf, type TrustedProxies } from './client-address.ts'
 import { type BodyLimits, HttpBody, invalid } from './http-body.ts'
 import { HttpError } from './http-error.ts'
-import { peerAddressOf } from './peer-address.ts'
 
 export interface HttpRequest {
-  /** A valid X-Request-Id of the client's, else one made here; every answer has it. */
+  /** The client's X-Request-Id if it is valid, else a generated one. Every answer contains it. */
   readonly id: string
-  /** In capitals. */
+  /** In upper case. */
   readonly method: string
   readonly path: string
-  /** The parameters of the route's path, decoded. */
+  /** Decoded path parameters of the route. */
   readonly params: Readonly<Record<string, string>>
   readonly query: URLSearchParams
-  /** @param name in lower case @returns several of one name with commas between */
+  /** @param name in lower case @returns repeated headers joined with commas */
   header(name: string): string | undefined
-  /** What is counted as one address. */
+  /** The client's address, as the limits count it. */
   readonly address: string
-  /** Aborted when the exchange is over: it was answered in full, the client has left, or the server closes. */
+  /** Aborted when the exchange ends: it was answered in full, the client disconnected, or the server closes. */
   readonly signal: AbortSignal
   readonly user: string
-  /** How people call them. */
+  /** Display name. */
   readonly name: string | undefined
   readonly role: string
-  /** The user's own, by its token. */
+  /** The user's own limits from the access token. */
   readonly limits: UserLimits | undefined
-  /** That the user, or the client, takes part in. */
+  /** The experiment variant of the user or the client. */
   readonly experiment: Assignment | undefined
   /**
-   * Reads the body; none at all counts as `{}`.
+   * Reads and parses the body; an empty body counts as `{}`.
    * @throws HttpError bad_request, unsupported_media_type, too_large, body_timeout
    */
   json<T>(schema: z.ZodType<T>): Promise<T>
-  /** The query as an object of text; of several values of a name the first counts. @throws HttpError bad_request */
+  /** Parses the query as an object of strings; of repeated names the first counts. @throws HttpError bad_request */
   queryAs<T>(schema: z.ZodType<T>): T
-  /** A parameter of the path. @throws HttpError bad_request */
+  /** Parses a path parameter. @throws HttpError bad_request */
   paramAs<T>(name: string, schema: z.ZodType<T>): T
 }
 
-/** uWS waits for no more than 4 kB, but takes what is here at once. */
+/** uWS buffers at most 4 kB of headers, but accepts more if they arrive in one packet. */
 const HEADER_BYTES = 32 * 1024
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
-const NOBODY: Identity = { user: 'anonymous', role: 'owner' }
+/** RFC 6750, section 2.1. */
+const BEARER = /^Bearer +([^\s]+) *$/i
+const ANONYMOUS: Identity = { user: 'anonymous', role: 'owner' }
 
 export class RequestSnapshot implements HttpRequest {
   readonly id: string
@@ -55,18 +56,18 @@ export class RequestSnapshot implements HttpRequest {
   readonly path: string
   readonly address: string
   readonly params: Readonly<Record<string, string>>
-  /** Why it is not worth handling. */
-  readonly refused: HttpError | undefined
+  /** Set if the request is malformed and must be refused. */
+  readonly refusal: HttpError | undefined
   readonly body: HttpBody
   readonly #query: string
   readonly #headers = new Map<string, string>()
   #parsedQuery: URLSearchParams | undefined
-  #identity: Identity = NOBODY
+  #identity: Identity = ANONYMOUS
   #experiment: Assignment | undefined
   #aborter: AbortController | undefined
-  #gone = false
+  #ended = false
 
-  /** @param names of the route's path parameters, in their order */
+  /** @param names the route's path parameters, in their order */
   constructor(
     response: HttpResponse,
     request: UwsRequest,
@@ -76,7 +77,7 @@ export class RequestSnapshot implements HttpRequest {
   ) {
     this.method = request.getMethod().toUpperCase()
     this.path = request.getUrl()
-    // Undefined where there is none, whatever its type says.
+    // Undefined without a query, despite its type.
     this.#query = request.getQuery() ?? ''
     let headerBytes = this.path.length + this.#query.length
     request.forEach((name, value) => {
@@ -89,8 +90,8 @@ export class RequestSnapshot implements HttpRequest {
     this.id = given !== undefined && REQUEST_ID.test(given) ? given : makeId('req')
     const params = names.map((name, index) => [name, decoded(request.getParameter(index))] as const)
     const isMalformed = params.some(([, value]) => value === undefined)
-    if (headerBytes > HEADER_BYTES) this.refused = new HttpError('headers_too_large')
-    else this.refused = isMalformed ? new HttpError('bad_request', 'The address is malformed.') : undefined
+    if (headerBytes > HEADER_BYTES) this.refusal = new HttpError('headers_too_large')
+    else this.refusal = isMalformed ? new HttpError('bad_request', 'The request path is malformed.') : undefined
     this.params = Object.fromEntries(params.map(([name, value]) => [name, value ?? '']))
     const headers = {
       contentLength: this.header('content-length') ?? '',
@@ -108,7 +109,7 @@ export class RequestSnapshot implements HttpRequest {
 
   get signal(): AbortSignal {
     this.#aborter ??= new AbortController()
-    if (this.#gone) this.#aborter.abort()
+    if (this.#ended) this.#aborter.abort()
     return this.#aborter.signal
   }
 
@@ -116,7 +117,7 @@ export class RequestSnapshot implements HttpRequest {
     return this.#identity.user
   }
 
-  /** Unix milliseconds at which the time of its token is over; undefined: never. */
+  /** Unix milliseconds at which the access token expires; undefined: never. */
   get until(): number | undefined {
     return this.#identity.until
   }
@@ -164,10 +165,10 @@ export class RequestSnapshot implements HttpRequest {
     this.#experiment = experiment
   }
 
-  /** It was answered, or its client is gone. */
-  leave(): void {
-    this.#gone = true
-    this.body.drop()
+  /** Call when the request was answered or its client has disconnected. */
+  end(): void {
+    this.#ended = true
+    this.body.discard()
     this.#aborter?.abort()
   }
 }
@@ -181,8 +182,13 @@ function decoded(text: string | undefined): string | undefined {
   }
 }
 
-/** Calls back once when a signal is aborted; at once if it is, which `addEventListener` would not. */
+/** Calls back once when a signal is aborted; at once if it already is, unlike `addEventListener`. */
 export function onAbort(signal: AbortSignal, listener: () => void): void {
   if (signal.aborted) listener()
   else signal.addEventListener('abort', listener, { once: true })
+}
+
+/** The bearer token of an Authorization header. @param authorization '' or undefined if the header is absent */
+export function bearerOf(authorization: string | undefined): string | undefined {
+  return authorization === undefined ? undefined : BEARER.exec(authorization)?.[1]
 }

@@ -1,4 +1,5 @@
-// HttpStream by itself: what a route writes, and what a client who takes it or does not gets of it.
+// HttpStream: what fast, slow and disconnected clients receive of the chunks that a route writes.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, expect, it } from 'vitest'
 import { HttpHarness, type HttpHarnessOptions } from '../test/http-harness.ts'
 import type { HttpStream } from './http-stream.ts'
@@ -24,7 +25,7 @@ async function open(options: HttpHarnessOptions = {}): Promise<void> {
 
 afterEach(() => harness.close())
 
-it('begins at once, with a heartbeat, before anything was written', async () => {
+it('starts with the head and a heartbeat before the route writes anything', async () => {
   await open()
   const client = await harness.connect()
   client.write('GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
@@ -33,7 +34,7 @@ it('begins at once, with a heartbeat, before anything was written', async () => 
   expect(text.match(/transfer-encoding: chunked/i)).not.toBeNull()
 })
 
-it('sends what one turn writes as one chunk, and ends', async () => {
+it('sends all writes of one turn as one chunk, and ends', async () => {
   await open()
   const client = await harness.connect()
   client.write('GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
@@ -47,13 +48,14 @@ it('sends what one turn writes as one chunk, and ends', async () => {
   stream?.write('d')
   stream?.end()
   expect(await client.until('\r\n0\r\n\r\n')).toMatch(/\r\n1\r\nd\r\n0\r\n\r\n$/)
-  expect([stream?.closed, harness.door.requests]).toEqual([true, 0])
-  // The connection goes on.
+  expect([stream?.closed, harness.transport.requests]).toEqual([true, 0])
+  // The connection stays usable.
   client.write('GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
   await expect.poll(() => streams.length).toBe(2)
 })
 
-it('leaves its connection to the next request, however long it was: uWS read no more from one that was looked after', async () => {
+// After `resume`, uWS reads nothing more from a connection.
+it('leaves its connection usable for the next request after many heartbeats', async () => {
   await open({ heartbeatMs: 15 })
   await Promise.all(
     Array.from({ length: 20 }, async () => {
@@ -69,7 +71,7 @@ it('leaves its connection to the next request, however long it was: uWS read no 
   await expect.poll(() => streams.length).toBe(20)
 })
 
-it('is closed for HEAD, which is answered with the headers alone', async () => {
+it('is closed for HEAD, which gets only the headers', async () => {
   await open()
   const answer = await harness.fetch('/stream', { method: 'HEAD' })
   expect([answer.status, answer.headers.get('content-type'), await answer.text()]).toEqual([
@@ -78,10 +80,10 @@ it('is closed for HEAD, which is answered with the headers alone', async () => {
     '',
   ])
   expect(streams.map(({ closed }) => closed)).toEqual([true])
-  expect(await streams[0]?.room()).toBe(false)
+  expect(await streams[0]?.whenWritable()).toBe(false)
 })
 
-it('is closed when its client leaves, and what is written then goes nowhere', async () => {
+it('is closed when its client disconnects, and ignores later writes', async () => {
   await open()
   const client = await harness.connect()
   client.write('GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
@@ -92,11 +94,11 @@ it('is closed when its client leaves, and what is written then goes nowhere', as
   await closed
   stream?.write('late')
   stream?.end()
-  stream?.cut()
-  expect([harness.door.requests, harness.door.streams]).toEqual([0, 0])
+  stream?.abort()
+  expect([harness.transport.requests, harness.transport.streams]).toEqual([0, 0])
 })
 
-it('has room again when its client takes what waits, all of which comes in order', async () => {
+it('becomes writable again when its client reads, and delivers everything in order', async () => {
   await open({ outboxBytes: 64 * 1024 })
   const client = await harness.connect()
   client.write('GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
@@ -110,24 +112,24 @@ it('has room again when its client takes what waits, all of which comes in order
     written += 1
     await new Promise((resolve) => setImmediate(resolve))
   }
-  let hasRoom = false
-  const room = stream.room().then((has) => {
-    hasRoom = has
+  let isWritable = false
+  const writable = stream.whenWritable().then((value) => {
+    isWritable = value
   })
-  await new Promise((resolve) => setTimeout(resolve, 50))
-  expect(hasRoom).toBe(false)
-  expect(harness.door.unsentBytes).toBeGreaterThan(64 * 1024)
+  await sleep(50)
+  expect(isWritable).toBe(false)
+  expect(harness.transport.unsentBytes).toBeGreaterThan(64 * 1024)
   client.socket.resume()
-  await room
-  expect(hasRoom).toBe(true)
+  await writable
+  expect(isWritable).toBe(true)
   stream.end()
   await client.until('\r\n0\r\n\r\n')
-  // Chunks' sizes stand between; the heartbeats that found out are empty lines.
+  // Chunk sizes and heartbeats (empty lines) are in between.
   const numbers = [...client.text.matchAll(/(\d+)\.{1000,}/g)].map(([, number]) => Number(number))
   expect(numbers).toEqual(Array.from({ length: written }, (_, index) => index))
 })
 
-it('is cut when it is written to without end, though it is full', async () => {
+it('is closed if a route keeps writing although it is full', async () => {
   await open({ outboxBytes: 64 * 1024 })
   const client = await harness.connect()
   client.write('GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
@@ -138,17 +140,17 @@ it('is cut when it is written to without end, though it is full', async () => {
     stream.write('x'.repeat(20_000))
     await new Promise((resolve) => setImmediate(resolve))
   }
-  expect([stream?.closed, harness.door.requests]).toEqual([true, 0])
+  expect([stream?.closed, harness.transport.requests]).toEqual([true, 0])
 })
 
-it('is told when the node is about to stop, and cut when it does', async () => {
+it('is closed when the node shuts down', async () => {
   await open()
   const client = await harness.connect()
   client.write('GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
   await client.until('\r\n1\r\n\n')
-  harness.door.drain('the node stops', 1_000)
-  const emptied = harness.door.emptied(10_000)
-  harness.door.close()
+  harness.transport.drain('the node is shutting down', 1_000)
+  const emptied = harness.transport.emptied(10_000)
+  harness.transport.close()
   await emptied
   await client.closed
   expect(streams[0]?.closed).toBe(true)

@@ -1,70 +1,70 @@
-// HttpStream: an answer that goes on and on. Its bound is on bytes that are unsent: those that uWS holds and those
-// queued here. uWS says of a write only whether bytes were left over, and never how many: so after one that left some,
-// nothing more is given to it until a write of next to nothing shows that all are gone.
+// HttpStream: a streamed answer. The limit applies to unsent bytes: those in uWS's buffer and those queued here. A write
+// to uWS reports only whether bytes were buffered, not how many. So after such a write, uWS gets no more data until a
+// write of the tiny filler shows that its buffer is empty.
 //
-//   flowing ──(a write left bytes)──► congested ──(the filler goes through)──► flowing        any ──► closed
+//   flowing ──(a write was buffered)──► congested ──(the filler was sent)──► flowing        any ──► closed
 import type { HttpResponse } from 'uWebSockets.js'
 import { asBytes } from '../feed/entry-message.ts'
 import type { Flushable, OutboxFlusher } from '../feed/outbox-flusher.ts'
 
 export interface HttpStream {
-  /** So much is unsent that nothing but what is small should be written. */
+  /** Whether the limit is exceeded: only small chunks should be written. */
   readonly full: boolean
   readonly unsentBytes: number
   readonly closed: boolean
-  /** What is written in one turn goes out as one. A no-op when closed. */
+  /** All chunks of one event-loop turn are sent together. A no-op when closed. */
   write(chunk: string | Uint8Array): void
-  /** Resolves when there is room for a batch; with false when it is closed. */
-  room(): Promise<boolean>
-  /** Called once when it is closed, whoever did it; at once if it is. */
+  /** Resolves with true when there is room for a batch, with false when it is closed. */
+  whenWritable(): Promise<boolean>
+  /** Calls back once when it is closed by either side; at once if it already is. */
   onClose(listener: () => void): void
   end(): void
-  /** Cuts the connection: what was sent ends in the midst, and a client knows that it is to come back. */
-  cut(): void
+  /** Closes the connection without ending the answer, so that the client knows that it must reconnect. */
+  abort(): void
 }
 
 export interface StreamPorts {
-  /** Bytes unsent above which a stream is full. */
+  /** Limit of unsent bytes. */
   readonly outboxBytes: number
   readonly flush: OutboxFlusher
-  /** Bytes wait for the socket: it is to be looked after until they are gone. */
+  /** Called when bytes wait for the socket: the stream must be supervised until they are sent. */
   congested(stream: ResponseStream): void
-  /** It has ended; the response must not be touched any more. */
+  /** Called when it has ended: the response must not be used again. */
   ended(stream: ResponseStream): void
 }
 
-/** For a client that is not there to read it. */
+/** For a client that cannot read the answer. */
 export const CLOSED_STREAM: HttpStream = {
   full: false,
   unsentBytes: 0,
   closed: true,
   write: () => undefined,
-  room: async () => false,
+  whenWritable: async () => false,
   onClose: (listener) => listener(),
   end: () => undefined,
-  cut: () => undefined,
+  abort: () => undefined,
 }
 
 export class ResponseStream implements HttpStream, Flushable {
   readonly #ports: StreamPorts
   readonly #response: HttpResponse
-  /** Goes out with the first chunk. */
+  /** Sent with the first chunk. */
   #head: (() => void) | undefined
-  /** A chunk that means nothing to its reader: keeps the way open, and finds out whether bytes are held back. */
+  /** A chunk without meaning to the client: serves as heartbeat, and shows whether uWS has buffered bytes. */
   readonly #filler: string
   #queue: (string | Uint8Array)[] = []
-  /** Of text, its UTF-16 code units: to count its bytes would cost more than the bound is worth. */
+  /** For text the number of UTF-16 code units, because counting its bytes is too expensive for a limit. */
   #queuedBytes = 0
-  /** Given to uWS since its buffer was last known to be empty. */
-  #givenBytes = 0
-  /** Written while it was full. */
-  #excess = 0
+  /** Bytes written to uWS since its buffer was last known to be empty. */
+  #writtenBytes = 0
+  /** Bytes written while it was full. */
+  #excessBytes = 0
   #congested = false
-  /** Now or before: uWS counts the time since. */
+  /** Whether it is or ever was congested: uWS's timeout runs since then. */
   #wasCongested = false
   #progressAt = 0
   #writtenAt = performance.now()
-  #marked = false
+  #flushScheduled = false
   #closed = false
   #waiting: ((room: boolean) => void)[] = []
   #listeners: (() => void)[] = []
@@ -79,7 +79,7 @@ export class ResponseStream implements HttpStream, Flushable {
       this.#writable()
       return true
     })
-    // Proxies and clients are to see at once that there is somebody.
+    // Proxies and clients see the head at once.
     this.write(filler)
   }
 
@@ -88,34 +88,34 @@ export class ResponseStream implements HttpStream, Flushable {
   }
 
   get unsentBytes(): number {
-    return this.#queuedBytes + (this.#congested ? this.#givenBytes : 0)
+    return this.#queuedBytes + (this.#congested ? this.#writtenBytes : 0)
   }
 
   get full(): boolean {
     return this.unsentBytes > this.#ports.outboxBytes
   }
 
-  /** Milliseconds for which bytes have waited without any leaving; 0 when none wait. */
+  /** Milliseconds since the client last accepted data; 0 if no bytes wait. */
   stalledMs(now: number): number {
     return this.#congested ? now - this.#progressAt : 0
   }
 
   write(chunk: string | Uint8Array): void {
     if (this.#closed) return
-    // Nothing large is written to a stream that is full; who is sent little, but never takes it, would still add up.
-    this.#excess = this.full ? this.#excess + chunk.length : 0
-    if (this.#excess > this.#ports.outboxBytes) {
-      this.cut()
+    // Writers send only small chunks to a full stream, and a client that never reads would still accumulate them.
+    this.#excessBytes = this.full ? this.#excessBytes + chunk.length : 0
+    if (this.#excessBytes > this.#ports.outboxBytes) {
+      this.abort()
       return
     }
     this.#queue.push(chunk)
     this.#queuedBytes += chunk.length
-    if (this.#marked) return
-    this.#marked = true
-    this.#ports.flush.mark(this)
+    if (this.#flushScheduled) return
+    this.#flushScheduled = true
+    this.#ports.flush.schedule(this)
   }
 
-  async room(): Promise<boolean> {
+  async whenWritable(): Promise<boolean> {
     if (this.#closed) return false
     if (this.unsentBytes <= this.#ports.outboxBytes / 2) return true
     return new Promise<boolean>((resolve) => this.#waiting.push(resolve))
@@ -134,16 +134,16 @@ export class ResponseStream implements HttpStream, Flushable {
       if (rest !== undefined) this.#response.write(rest)
       this.#response.end(undefined, this.#wasCongested)
     })
-    this.left()
+    this.detach()
     this.#ports.ended(this)
   }
 
-  cut(): void {
+  abort(): void {
     if (!this.#closed) this.#response.close()
   }
 
-  /** The response must not be touched any more. */
-  left(): void {
+  /** Call when uWS has freed the response, which must not be used again. */
+  detach(): void {
     if (this.#closed) return
     this.#closed = true
     this.#congested = false
@@ -153,42 +153,41 @@ export class ResponseStream implements HttpStream, Flushable {
     const listeners = this.#listeners
     this.#waiting = []
     this.#listeners = []
-    for (const tell of waiting) tell(false)
-    for (const tell of listeners) tell()
+    for (const resolve of waiting) resolve(false)
+    for (const listener of listeners) listener()
   }
 
   flush(): void {
-    this.#marked = false
-    if (this.#closed) return
-    if (this.#congested) return
+    this.#flushScheduled = false
+    if (this.#closed || this.#congested) return
     const chunk = this.#take()
-    if (chunk !== undefined) this.#give(chunk)
+    if (chunk !== undefined) this.#send(chunk)
     this.#wake()
   }
 
-  /** Writes the filler if nothing else was written for so long. */
-  beat(now: number, ms: number): void {
+  /** Writes the filler if nothing else was written for `ms` milliseconds. */
+  heartbeat(now: number, ms: number): void {
     if (!this.#closed && !this.#congested && now - this.#writtenAt >= ms) this.write(this.#filler)
   }
 
   /**
-   * After a write that left bytes over, uWS cuts the connection within 10 s unless it becomes writable, though the kernel may
-   * have taken the rest with a later write. How long that may take is for us to say: `resume` begins uWS's count anew. It
-   * also stops watching for the socket to be writable, and so a write has to follow. What it costs: uWS may read nothing more
-   * from a connection that it was called for, so it is called where bytes were left over, and none of those is used again.
+   * After a write that was buffered, uWS closes the connection within 10 s unless the socket becomes writable, even if the
+   * kernel took the rest with a later write. `resume` restarts uWS's timeout, so that `stallMs` decides instead. It also
+   * stops waiting for the socket to be writable, so a write must follow. After it, uWS may not read from the connection
+   * again: so it is called only for streams that were congested, and their connections are closed at the end.
    */
-  poke(): void {
+  resetTimeout(): void {
     if (this.#closed || !this.#wasCongested) return
     this.#response.resume()
     if (!this.#congested) {
       this.#response.cork(() => undefined)
       return
     }
-    let passed = false
+    let isSent = false
     this.#response.cork(() => {
-      passed = this.#response.write(this.#filler)
+      isSent = this.#response.write(this.#filler)
     })
-    if (passed) this.#drained()
+    if (isSent) this.#drained()
   }
 
   #writeHead(): void {
@@ -205,23 +204,23 @@ export class ResponseStream implements HttpStream, Flushable {
     return queue.length === 1 && only !== undefined ? asBytes(only) : joined(queue)
   }
 
-  #give(chunk: Uint8Array): void {
+  #send(chunk: Uint8Array): void {
     this.#writtenAt = performance.now()
-    let passed = true
+    let isSent = true
     this.#response.cork(() => {
       this.#writeHead()
-      passed = this.#response.write(chunk)
+      isSent = this.#response.write(chunk)
     })
-    // Everything before this chunk is gone; of the chunk itself uWS may hold a part.
-    this.#givenBytes = passed ? chunk.length : this.#givenBytes + chunk.length
-    if (passed) return
+    // If it was sent, all earlier chunks were sent, too; uWS may still hold a part of this one.
+    this.#writtenBytes = isSent ? chunk.length : this.#writtenBytes + chunk.length
+    if (isSent) return
     this.#congested = true
     this.#wasCongested = true
     this.#progressAt = this.#writtenAt
     this.#ports.congested(this)
   }
 
-  /** The kernel takes bytes again. uWS gives it what is held back with our next write, and not by itself. */
+  /** The kernel accepts data again. uWS sends its buffered bytes only with our next write. */
   #writable(): void {
     if (this.#closed) return
     this.#progressAt = performance.now()
@@ -237,7 +236,7 @@ export class ResponseStream implements HttpStream, Flushable {
     if (this.#waiting.length === 0 || this.unsentBytes > this.#ports.outboxBytes / 2) return
     const waiting = this.#waiting
     this.#waiting = []
-    for (const tell of waiting) tell(true)
+    for (const resolve of waiting) resolve(true)
   }
 }
 

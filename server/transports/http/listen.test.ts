@@ -1,4 +1,4 @@
-// Who may listen on a port: one, or several who have agreed.
+// Listening on a port: exclusively by default, or shared by several servers.
 
 import uws, { type TemplatedApp } from 'uWebSockets.js'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -19,21 +19,21 @@ async function open(port: number, shared?: boolean): Promise<number> {
   return uws.us_socket_local_port(await listen(app, HOST, port, shared))
 }
 
-describe('a port', () => {
-  it('that is free is picked where none is named', async () => {
+describe('listen', () => {
+  it('picks a free port for port 0', async () => {
     const port = await open(0)
     expect(await (await fetch(`http://${HOST}:${port}/`)).text()).toBe('here')
   })
 
-  it('that is taken is refused in words', async () => {
+  it('rejects a port that is in use, with an error that names it', async () => {
     const port = await open(0)
-    await expect(open(port)).rejects.toThrow(new ListenError(`PARLEY_PORT ${port} on ${HOST} is taken.`))
+    await expect(open(port)).rejects.toThrow(new ListenError(`PARLEY_PORT ${port} on ${HOST} is already in use.`))
   })
 
-  it('that is shared has several who listen', async () => {
+  it('lets several servers listen on a shared port', async () => {
     const port = await open(0, true)
     expect(await open(port, true)).toBe(port)
-    for (let asked = 0; asked < 20; asked += 1) {
+    for (let request = 0; request < 20; request += 1) {
       const answer = await fetch(`http://${HOST}:${port}/`, { headers: { connection: 'close' } })
       expect(await answer.text()).toBe('here')
     }

@@ -1,4 +1,4 @@
-// Listening: on one address and port, for oneself or with other nodes. What stands in the way is told in words.
+// Listens on an address and port, alone or shared with other processes. Errors name the setting to change.
 
 import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js'
 import { connect, createServer as createProbe } from 'node:net'
@@ -7,27 +7,27 @@ export class ListenError extends Error {
   override readonly name = 'ListenError'
 }
 
-/** Milliseconds to wait for an answer on a port that should be free. */
+/** Connect timeout in milliseconds of the check that a port is free. */
 const PROBE_MS = 1_000
 const FREE_PORT_TRIES = 5
 
 /**
- * uWS shares a port with whoever else does, and would do so without a word. Its exclusive mode refuses a port on which
- * connections of a stopped process still linger; and so does its port 0, for the next process that asks for the port
- * it picked. So it is always given a port, after seeing that nobody answers there.
- * @param port 0: any that is free
- * @param shared others may listen there, too: the kernel gives each new connection to one of them
+ * By default, uWS silently shares a port with other processes. Its exclusive mode rejects a port while connections of a
+ * stopped process linger, and so does its port 0 for the next process that asks for the picked port. So uWS always
+ * gets a concrete port in shared mode, after a connection attempt has shown that nothing listens there.
+ * @param port 0 picks a free port
+ * @param shared several processes may listen: the kernel gives each new connection to one of them
  * @throws ListenError
  */
 export async function listen(app: TemplatedApp, host: string, port: number, shared = false): Promise<us_listen_socket> {
-  if (port !== 0 && !shared && (await answers(host, port)))
-    throw new ListenError(`PARLEY_PORT ${port} on ${host} is taken.`)
+  if (port !== 0 && !shared && (await accepts(host, port)))
+    throw new ListenError(`PARLEY_PORT ${port} on ${host} is already in use.`)
   for (let attempt = 1; ; attempt += 1) {
     const socket = await listenOn(app, host, port === 0 ? await freePort(host) : port)
     if (socket !== false) return socket
-    // A free port may be taken by another before it is ours.
+    // Another process may have taken the free port meanwhile.
     if (port !== 0 || attempt === FREE_PORT_TRIES)
-      throw new ListenError(`PARLEY_PORT ${port} on ${host} cannot be used.`)
+      throw new ListenError(`Cannot listen on PARLEY_PORT ${port} on ${host}.`)
   }
 }
 
@@ -40,7 +40,7 @@ async function listenOn(app: TemplatedApp, host: string, port: number): Promise<
 async function freePort(host: string): Promise<number> {
   const probe = createProbe()
   return new Promise((resolve, reject) => {
-    probe.once('error', (cause) => reject(new ListenError(`PARLEY_HOST ${host} cannot be listened on.`, { cause })))
+    probe.once('error', (cause) => reject(new ListenError(`Cannot listen on PARLEY_HOST ${host}.`, { cause })))
     probe.listen(0, host, () => {
       const address = probe.address()
       probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
@@ -48,12 +48,12 @@ async function freePort(host: string): Promise<number> {
   })
 }
 
-async function answers(host: string, port: number): Promise<boolean> {
+async function accepts(host: string, port: number): Promise<boolean> {
   const probe = connect({ host: reachable(host), port, timeout: PROBE_MS })
   return new Promise((resolve) => {
-    const settle = (answered: boolean) => (): void => {
+    const settle = (accepted: boolean) => (): void => {
       probe.destroy()
-      resolve(answered)
+      resolve(accepted)
     }
     probe.once('connect', settle(true))
     probe.once('error', settle(false))
@@ -61,7 +61,7 @@ async function answers(host: string, port: number): Promise<boolean> {
   })
 }
 
-/** Where this machine reaches what listens on a host. */
+/** The host name under which this machine reaches a server that listens on `host`. */
 export function reachable(host: string): string {
   return host === '0.0.0.0' || host === '::' ? 'localhost' : host
 }

@@ -1,4 +1,4 @@
-// GET /metrics: who may read what a node measures, and who is told that nothing is there.
+// GET /metrics: which requests may read the metrics, and which get 404.
 
 import uws from 'uWebSockets.js'
 import { once } from 'node:events'
@@ -12,8 +12,8 @@ import { type MetricsRouteOptions, serveMetrics } from './metrics-route.ts'
 let close: (() => void) | undefined
 afterEach(() => close?.())
 
-/** @returns the first line of the answer to a request with these headers */
-async function serving(options: Partial<MetricsRouteOptions>) {
+/** Serves /metrics. @returns a function that sends a request with the given headers and returns the answer */
+async function serve(options: Partial<MetricsRouteOptions>) {
   const app = uws.App()
   serveMetrics(app, {
     exposure: 'local',
@@ -43,8 +43,8 @@ async function serving(options: Partial<MetricsRouteOptions>) {
 
 const statusOf = (answer: string) => Number(answer.split(' ')[1])
 
-it('tells programs on this machine, in the form of Prometheus, and has nobody keep it', async () => {
-  const ask = await serving({})
+it('answers local requests in the Prometheus format, and forbids caching', async () => {
+  const ask = await serve({})
   const answer = await ask()
   expect(statusOf(answer)).toBe(200)
   expect(answer).toContain('Content-Type: text/plain; version=0.0.4')
@@ -52,8 +52,8 @@ it('tells programs on this machine, in the form of Prometheus, and has nobody ke
   expect(statusOf(await ask('Host: 127.0.0.1:80'))).toBe(200)
 })
 
-it('is not there for who comes through a proxy on this machine, or under a foreign name', async () => {
-  const ask = await serving({})
+it('answers 404 through a local proxy or under a foreign host name', async () => {
+  const ask = await serve({})
   for (const header of [
     'X-Forwarded-For: 203.0.113.7',
     'Forwarded: for=203.0.113.7',
@@ -65,20 +65,20 @@ it('is not there for who comes through a proxy on this machine, or under a forei
   expect(statusOf(await ask('Host: rebound.example'))).toBe(404)
 })
 
-it('asks everybody for its token where it has one, also those on this machine', async () => {
-  const ask = await serving({ token: 'a-secret-of-16-chars' })
+it('requires its token, if it has one, from local requests too', async () => {
+  const ask = await serve({ token: 'a-secret-of-16-chars' })
   expect(statusOf(await ask())).toBe(401)
   expect(statusOf(await ask('Authorization: Bearer another'))).toBe(401)
   expect(statusOf(await ask('Authorization: Bearer a-secret-of-16-chars', 'X-Forwarded-For: 203.0.113.7'))).toBe(200)
 })
 
-it('tells all who reach the port where it is told to', async () => {
-  const ask = await serving({ exposure: 'on' })
+it('answers every request if it is exposed', async () => {
+  const ask = await serve({ exposure: 'on' })
   expect(statusOf(await ask('X-Forwarded-For: 203.0.113.7', 'Host: parley.example'))).toBe(200)
 })
 
-it('answers 500, and says nothing of why, when the metrics cannot be had', async () => {
-  const ask = await serving({ text: () => Promise.reject(new Error('inside')) })
+it('answers 500 without details when rendering fails', async () => {
+  const ask = await serve({ text: () => Promise.reject(new Error('inside')) })
   const answer = await ask()
   expect(statusOf(answer)).toBe(500)
   expect(answer).not.toContain('inside')

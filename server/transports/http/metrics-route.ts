@@ -1,26 +1,26 @@
-// GET /metrics: what this node measures of itself, for Prometheus. It tells nothing of anybody, but how much there is of
-// everything, which is not for the world: who may ask is decided here.
+// GET /metrics: this node's metrics for Prometheus. They contain no user data, but the amounts are not public either, so
+// this file checks who may read them.
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
-import { bearerOf } from './bearer.ts'
 import { isLoopbackAddress } from './client-address.ts'
 import { HttpError } from './http-error.ts'
 import { reply, replyError } from './http-reply.ts'
+import { bearerOf } from './http-request.ts'
 import { isLoopbackName } from './origin.ts'
 
 export interface MetricsRouteOptions {
-  /** `local`: only who asks from this machine, and through no proxy. */
+  /** `local`: only requests from this machine that came through no proxy. */
   readonly exposure: 'local' | 'on'
-  /** With it everybody has to show it, wherever from. */
+  /** If set, every request must present it, also requests from this machine. */
   readonly token: string | undefined
   readonly contentType: string
   readonly logger: Logger
   text(): Promise<string>
 }
 
-/** Where a proxy says that it is one. */
+/** Headers that proxies add. */
 const FORWARDED = ['forwarded', 'x-forwarded-for', 'via', 'x-real-ip'] as const
 
 export function serveMetrics(app: TemplatedApp, options: MetricsRouteOptions): void {
@@ -30,18 +30,18 @@ export function serveMetrics(app: TemplatedApp, options: MetricsRouteOptions): v
       replyError(response, refusal)
       return
     }
-    let isGone = false
+    let isAborted = false
     response.onAborted(() => {
-      isGone = true
+      isAborted = true
     })
     options.text().then(
       (text) => {
         const headers = { 'Content-Type': options.contentType, 'Cache-Control': 'no-store' }
-        if (!isGone) reply(response, 200, headers, text)
+        if (!isAborted) reply(response, 200, headers, text)
       },
       (error: unknown) => {
-        options.logger.error({ err: error }, 'the metrics could not be told')
-        if (!isGone) replyError(response, new ReplyError('internal'))
+        options.logger.error({ err: error }, 'failed to render metrics')
+        if (!isAborted) replyError(response, new ReplyError('internal'))
       },
     )
   })
@@ -63,14 +63,14 @@ function refusalOf(
   }
   if (exposure === 'on') return undefined
   const isLocal = isLoopbackAddress(new Uint8Array(response.getRemoteAddress()))
-  // A foreign name can be made to point here: then a page could read it.
+  // A foreign host name can resolve to this address (DNS rebinding), and its pages could then read the metrics.
   const isNamed = isLoopbackName(request.getHeader('host').replace(/:\d+$/, ''))
   const isForwarded = FORWARDED.some((header) => request.getHeader(header) !== '')
-  // To others it is not there.
+  // Other clients do not learn that the route exists.
   return isLocal && isNamed && !isForwarded ? undefined : new HttpError('not_found')
 }
 
-/** In a time that tells nothing of where they differ. */
+/** Compares in constant time. */
 function isSame(given: string, expected: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
   return timingSafeEqual(digest(given), digest(expected))

@@ -1,12 +1,20 @@
-// Origins: which web pages may talk to this server. Programs send no Origin header and are not concerned.
-// Where everybody is anonymous, a page's own host name proves nothing (a foreign name may be made to point
-// to 127.0.0.1), so then only pages of this machine and those that are configured may.
+// Origins: which web pages may call this server, for WebSockets and for CORS. Other programs send no Origin header. Access
+// tokens travel in a header and never in cookies, so CORS responses do not allow credentials. If every user is anonymous,
+// the Host header must name this machine: a foreign name may resolve to 127.0.0.1 (DNS rebinding), and its pages send no
+// Origin then.
+import type { Headers } from './response-head.ts'
+
 export interface OriginRules {
-  /** As browsers write them, such as `https://chat.example.com`; `*`: all. */
+  /** As browsers write them, such as `https://chat.example.com`; `*` allows every origin. */
   readonly allowed: readonly string[]
-  /** Whether a connection needs a token. */
+  /** Whether a connection needs an access token. */
   readonly authenticated: boolean
 }
+
+const EXPOSED =
+  'Location, Retry-After, ETag, X-Request-Id, Preference-Applied, Parley-Cursor, Idempotent-Replayed, WWW-Authenticate'
+const PREFLIGHT_S = '600'
+const HEADER_NAMES = /^[\w-]+(?: *, *[\w-]+)*$/
 
 /** @param origin the Origin header, or '' @param host the Host header */
 export function originAllowed(rules: OriginRules, origin: string, host: string): boolean {
@@ -15,7 +23,33 @@ export function originAllowed(rules: OriginRules, origin: string, host: string):
   const page = parseOrigin(origin)
   if (page === undefined) return false
   if (isLoopbackName(page.hostname)) return true
+  // Without access tokens, an origin equal to the host proves nothing: see DNS rebinding above.
   return rules.authenticated && page.host === host.toLowerCase()
+}
+
+/** @param origin the Origin header, or '' @param host the Host header */
+export function mayCall(rules: OriginRules, origin: string, host: string): boolean {
+  if (!originAllowed(rules, origin, host)) return false
+  if (rules.authenticated || origin !== '' || host === '' || rules.allowed.includes('*')) return true
+  const requested = URL.canParse(`http://${host}`) ? new URL(`http://${host}`) : undefined
+  if (requested === undefined) return false
+  return isLoopbackName(requested.hostname) || rules.allowed.some((allowed) => new URL(allowed).host === requested.host)
+}
+
+/** @param origin an allowed origin, or '' */
+export function corsHeaders(origin: string): Headers {
+  if (origin === '') return {}
+  return { 'Access-Control-Allow-Origin': origin, Vary: 'Origin', 'Access-Control-Expose-Headers': EXPOSED }
+}
+
+/** @param requested the Access-Control-Request-Headers header @param methods the methods of the path */
+export function preflightHeaders(origin: string, requested: string, methods: readonly string[]): Headers {
+  return {
+    ...corsHeaders(origin),
+    'Access-Control-Allow-Methods': methods.join(', '),
+    ...(HEADER_NAMES.test(requested) ? { 'Access-Control-Allow-Headers': requested } : {}),
+    'Access-Control-Max-Age': PREFLIGHT_S,
+  }
 }
 
 /** Whether a host name or address is this machine's own. */

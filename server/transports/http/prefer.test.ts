@@ -1,8 +1,8 @@
-// Prefer: what is understood of it; the rest is passed over.
+// The Prefer header: known preferences are parsed, all others are ignored.
 import { describe, expect, it } from 'vitest'
 import { parsePrefer } from './prefer.ts'
 
-describe('preferences', () => {
+describe('parsePrefer', () => {
   it.each([
     [undefined, false, undefined],
     ['respond-async', true, undefined],
@@ -13,7 +13,7 @@ describe('preferences', () => {
     ['wait=long', false, undefined],
     ['wait=-1', false, undefined],
     ['return=minimal, handling=lenient', false, undefined],
-  ])('of %s', (header, respondAsync, wait) => {
+  ])('parses %s', (header, respondAsync, wait) => {
     expect(parsePrefer(header)).toEqual({ respondAsync, wait })
   })
 })

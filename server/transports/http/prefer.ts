@@ -1,4 +1,4 @@
-// Prefer: what a client would like of an answer (RFC 7240): to wait for it, or not to. Pure.
+// The Prefer header (RFC 7240): whether and how long a client wants to wait for an answer. Pure.
 
 export interface Preferences {
   readonly respondAsync: boolean
@@ -8,7 +8,7 @@ export interface Preferences {
 
 const WAIT = /^wait *= *"?(\d{1,9})"?$/
 
-/** What is not understood is passed over, as the RFC wants it; of two of a kind the first counts. */
+/** Ignores unknown preferences, as the RFC requires. If a preference is repeated, the first one counts. */
 export function parsePrefer(header: string | undefined): Preferences {
   const preferences = (header ?? '')
     .split(',')

@@ -1,4 +1,4 @@
-// The head of an HTTP response: its status line, the headers of its caller, and those that every response of this server has.
+// The head of an HTTP response: the status line, the given headers, and the headers that every response has.
 import type { HttpResponse } from 'uWebSockets.js'
 
 export type Headers = Readonly<Record<string, string>>
@@ -31,7 +31,7 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   507: 'Insufficient Storage',
 }
 
-/** The status line and the headers. Must be corked. */
+/** Must be called inside `cork`. */
 export function writeHead(response: HttpResponse, status: number, headers: Headers): void {
   response.writeStatus(`${status} ${STATUS_TEXT[status] ?? ''}`)
   response.writeHeader('X-Content-Type-Options', 'nosniff')

@@ -1,13 +1,12 @@
-// Route: what answers one method at one address. Every address also answers OPTIONS, HEAD where it answers GET, and says
-// which methods it takes to whoever comes with another.
+// Route: the handler for one method and path. Every path also answers OPTIONS, HEAD if it has a GET route, and 405 with
+// an Allow header for all other methods.
 
 import type { TemplatedApp } from 'uWebSockets.js'
 import { ReplyError } from '@parley/protocol'
-import { mayCall, preflightHeaders } from './cors.ts'
 import type { ErrorShape } from './failure.ts'
 import { HttpError } from './http-error.ts'
 import type { HttpExchange } from './http-exchange.ts'
-import type { OriginRules } from './origin.ts'
+import { mayCall, type OriginRules, preflightHeaders } from './origin.ts'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
@@ -15,28 +14,29 @@ export interface Route {
   readonly method: Method
   /** Such as `/v1/sessions/:session/events`. */
   readonly path: string
-  /** Needs no token, and may be asked for by any page. */
+  /** Needs no access token, and pages of every origin may call it. */
   readonly open?: true
-  /** How an error becomes a body; default `application/problem+json`. */
+  /** Formats an error as a body; default `application/problem+json`. */
   readonly errors?: ErrorShape
   /**
-   * Answers, or throws what an answer is made of: ReplyError, HttpError, StorageError, CursorLost. When it returns, the
-   * answer was given or a stream was begun; the stream may go on.
+   * Answers, or throws ReplyError, HttpError, StorageError or CursorLost, which the router turns into an answer. When it
+   * returns, it has answered or has started a stream, which may continue.
    */
   handle(exchange: HttpExchange): void | Promise<void>
 }
 
-/** A route as uWS is told of it. */
-export interface Mounted {
+/** A route as it is registered with uWS. */
+export interface MountedRoute {
   readonly route: Route
   readonly method: keyof Pick<TemplatedApp, 'get' | 'head' | 'post' | 'put' | 'patch' | 'del' | 'options' | 'any'>
-  /** Of the path's parameters, in their order. */
+  /** Names of the path parameters, in their order. */
   readonly names: readonly string[]
 }
 
 const METHODS = { GET: 'get', POST: 'post', PUT: 'put', PATCH: 'patch', DELETE: 'del' } as const
 
-export function mounted(routes: readonly Route[], origins: OriginRules): readonly Mounted[] {
+/** Adds the HEAD, OPTIONS and 405 routes of each path. */
+export function withImplicitRoutes(routes: readonly Route[], origins: OriginRules): readonly MountedRoute[] {
   return [...new Set(routes.map(({ path }) => path))].flatMap((path) => {
     const here = routes.filter((route) => route.path === path)
     const names = [...path.matchAll(/:(\w+)/g)].map(([, name]) => name ?? '')
@@ -58,15 +58,15 @@ export function mounted(routes: readonly Route[], origins: OriginRules): readonl
   })
 }
 
-export function foreignPage(): ReplyError {
-  return new ReplyError('forbidden', 'Pages of this origin or host may not call.')
+export function originForbidden(): ReplyError {
+  return new ReplyError('forbidden', 'Requests from this origin or host are not allowed.')
 }
 
-/** @param origins that are asked whether its page may call; undefined: any may */
+/** @param origins rules for the calling page; undefined allows every origin */
 function answerPreflight(exchange: HttpExchange, methods: readonly string[], origins: OriginRules | undefined): void {
   const { request } = exchange
   const origin = request.header('origin') ?? ''
-  if (origins !== undefined && !mayCall(origins, origin, request.header('host') ?? '')) throw foreignPage()
+  if (origins !== undefined && !mayCall(origins, origin, request.header('host') ?? '')) throw originForbidden()
   const asked = request.header('access-control-request-headers') ?? ''
   exchange.reply(204, undefined, {
     ...allow(methods),

@@ -1,4 +1,4 @@
-// The HTTP layer by itself: what every route can rely on, and what no client can do to it.
+// The HTTP layer without the real routes: what it guarantees to every route, and which client behaviour it rejects.
 import { ReplyError } from '@parley/protocol'
 import { afterEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -31,7 +31,7 @@ const routes: readonly Route[] = [
     method: 'GET',
     path: '/fails/:code',
     handle({ request }) {
-      if (request.params.code === 'fault') throw new Error('a secret of ours')
+      if (request.params.code === 'fault') throw new Error('a secret of the server')
       throw new ReplyError('queue_full', 'Wait.', { retryAfterMs: 1_500 })
     },
   },
@@ -47,7 +47,7 @@ async function open(options: HttpHarnessOptions = {}, more: readonly Route[] = [
 afterEach(() => harness.close())
 
 describe('a route', () => {
-  it('has the parameters of its path decoded, and its query', async () => {
+  it('gets decoded path parameters and the query', async () => {
     await open()
     const answer = await harness.fetch('/things/a%2Fb/of/%C3%A4?a=1%202')
     expect(answer.status).toBe(200)
@@ -61,14 +61,14 @@ describe('a route', () => {
     expect(answer.headers.get('x-content-type-options')).toBe('nosniff')
   })
 
-  it('refuses a path that cannot be decoded', async () => {
+  it('refuses a path with invalid percent-encoding', async () => {
     await open()
     const answer = await harness.fetch('/things/%ff/of/me')
     expect(answer.status).toBe(400)
     expect(await answer.json()).toMatchObject({ code: 'bad_request', status: 400, retryable: false })
   })
 
-  it('echoes a request id that is one, and makes one otherwise', async () => {
+  it('echoes a valid request id, and generates one otherwise', async () => {
     await open()
     const given = await harness.fetch('/open', { headers: { 'X-Request-Id': 'abc-1' } })
     expect(given.headers.get('x-request-id')).toBe('abc-1')
@@ -76,13 +76,13 @@ describe('a route', () => {
     expect(made.headers.get('x-request-id')).toMatch(/^req_[0-9a-z]{25}$/)
   })
 
-  it('answers HEAD with the headers alone', async () => {
+  it('answers HEAD with headers only', async () => {
     await open()
     const answer = await harness.fetch('/open', { method: 'HEAD' })
     expect([answer.status, answer.headers.get('content-length'), await answer.text()]).toEqual([200, '13', ''])
   })
 
-  it('says which methods its address takes', async () => {
+  it('answers an unsupported method with 405 and the allowed methods', async () => {
     await open()
     const answer = await harness.fetch('/things', { method: 'PUT', body: '{}' })
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'POST, DELETE, OPTIONS'])
@@ -93,14 +93,14 @@ describe('a route', () => {
 })
 
 describe('an error', () => {
-  it('is told as a problem, with when to come back', async () => {
+  it('is sent as a problem with Retry-After', async () => {
     await open()
     const answer = await harness.fetch('/fails/full', { headers: { 'X-Request-Id': 'r1' } })
     expect(answer.headers.get('content-type')).toBe('application/problem+json')
     expect([answer.status, answer.headers.get('retry-after')]).toEqual([429, '2'])
     expect(await answer.json()).toEqual({
       type: 'about:blank',
-      title: 'Too many runs of this session wait for their turn.',
+      title: 'Limit of queued runs reached.',
       status: 429,
       code: 'queue_full',
       detail: 'Wait.',
@@ -109,13 +109,13 @@ describe('an error', () => {
     })
   })
 
-  it('that nobody threw on purpose says nothing of itself', async () => {
+  it('that is unexpected reveals no details', async () => {
     await open()
     const answer = await harness.fetch('/fails/fault')
     expect(answer.status).toBe(500)
     const text = await answer.text()
     expect(text).not.toContain('secret')
-    expect(JSON.parse(text)).toMatchObject({ code: 'internal', title: 'Something went wrong on the server.' })
+    expect(JSON.parse(text)).toMatchObject({ code: 'internal', title: 'Internal server error.' })
   })
 })
 
@@ -123,7 +123,7 @@ describe('a body', () => {
   const post = (body: string, headers: Record<string, string> = { 'Content-Type': 'application/json' }) =>
     harness.fetch('/things', { method: 'POST', body, headers })
 
-  it('is read by its schema', async () => {
+  it('is parsed by its schema', async () => {
     await open()
     const answer = await post('{"name":"x"}', { 'Content-Type': 'application/json; charset=utf-8' })
     expect([answer.status, answer.headers.get('location')]).toEqual([201, '/things/1'])
@@ -132,11 +132,11 @@ describe('a body', () => {
 
   it.each([
     ['a wrong type', '{"name":1}', 'bad_request', 400, 'name'],
-    ['a wrong type deep inside', '{"name":"x","list":[{"n":1},{"n":"2"}]}', 'bad_request', 400, 'list.1.n'],
-    ['nothing at all', '', 'bad_request', 400, 'name'],
-    ['what is not JSON', '{"name":', 'bad_request', 400, undefined],
-    ['what is nested without end', `{"name":${'['.repeat(5000)}`, 'bad_request', 400, undefined],
-    ['what is larger than it may be', JSON.stringify({ name: 'x'.repeat(1100 * 1024) }), 'too_large', 413, undefined],
+    ['a nested wrong type', '{"name":"x","list":[{"n":1},{"n":"2"}]}', 'bad_request', 400, 'list.1.n'],
+    ['no content', '', 'bad_request', 400, 'name'],
+    ['invalid JSON', '{"name":', 'bad_request', 400, undefined],
+    ['very deep nesting', `{"name":${'['.repeat(5000)}`, 'bad_request', 400, undefined],
+    ['too many bytes', JSON.stringify({ name: 'x'.repeat(1100 * 1024) }), 'too_large', 413, undefined],
   ])('with %s is refused', async (_, body, code, status, path) => {
     await open()
     const answer = await post(body)
@@ -144,7 +144,7 @@ describe('a body', () => {
     const problem = await answer.json()
     expect(problem).toMatchObject({ code, status })
     expect(problem.path).toBe(path)
-    // The connection goes on.
+    // The connection stays usable.
     expect((await post('{"name":"x"}')).status).toBe(201)
   })
 
@@ -159,7 +159,7 @@ describe('a body', () => {
     }
   })
 
-  it('that is too slow is refused, and the connection closed', async () => {
+  it('that arrives too slowly is refused, and the connection is closed', async () => {
     await open({ body: { bytes: 1024, ms: 100 } })
     const slow = await harness.connect()
     slow.write(
@@ -168,10 +168,10 @@ describe('a body', () => {
     await slow.closed
     expect(slow.text).toMatch(/^HTTP\/1\.1 408 /)
     expect(slow.text).toContain('"code":"body_timeout"')
-    expect(harness.door.requests).toBe(0)
+    expect(harness.transport.requests).toBe(0)
   })
 
-  it('that is huge is refused before it comes', async () => {
+  it('with a huge Content-Length is refused before it arrives', async () => {
     await open({ body: { bytes: 1024, ms: 10_000 } })
     const huge = await harness.connect()
     huge.write('POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 999999999\r\n\r\n')
@@ -179,16 +179,16 @@ describe('a body', () => {
     expect(huge.text).toMatch(/^HTTP\/1\.1 413 /)
   })
 
-  it('that goes on and on in chunks is cut off', async () => {
+  it('that is chunked and endless is cut off', async () => {
     await open({ body: { bytes: 1024, ms: 10_000 } })
     const endless = await harness.connect()
     endless.write('POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n')
     for (let sent = 0; sent < 40; sent += 1) endless.write(`400\r\n${'x'.repeat(1024)}\r\n`)
     await endless.closed
-    expect(harness.door.requests).toBe(0)
+    expect(harness.transport.requests).toBe(0)
   })
 
-  it('in chunks is read as any other', async () => {
+  it('that is chunked is parsed', async () => {
     await open()
     const chunked = await harness.connect()
     chunked.write(
@@ -199,22 +199,22 @@ describe('a body', () => {
     expect(await chunked.until('"y"}')).toMatch(/^HTTP\/1\.1 201 /)
   })
 
-  it('whose client leaves in the midst leaves nothing behind', async () => {
+  it('is released when the client disconnects while sending it', async () => {
     await open()
-    const leaver = await harness.connect()
-    leaver.write(
+    const client = await harness.connect()
+    client.write(
       'POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{',
     )
-    await until(() => harness.door.requests === 1)
-    leaver.socket.destroy()
-    await until(() => harness.door.requests === 0)
+    await until(() => harness.transport.requests === 1)
+    client.socket.destroy()
+    await until(() => harness.transport.requests === 0)
   })
 
-  it('is heard to its end by whoever refuses it for another reason, so that the next request is read', async () => {
+  it('is received to its end before the request is refused for another reason, so that the next request is read', async () => {
     await open({ auth: { jwtSecret: 'a secret of some length, for tests' } })
     const early = await harness.connect()
     early.write('POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 12\r\n\r\n{"name"')
-    await until(() => harness.door.requests === 1)
+    await until(() => harness.transport.requests === 1)
     early.write(':"x"}')
     expect(await early.until('requestId')).toMatch(/^HTTP\/1\.1 401 .*www-authenticate: bearer/is)
     early.write('GET /open HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
@@ -222,17 +222,17 @@ describe('a body', () => {
   })
 })
 
-describe('who may call', () => {
+describe('access', () => {
   const secret = 'a secret of some length, for tests'
 
-  it('needs a token where tokens are checked, but for what is open', async () => {
+  it('needs an access token if authentication is configured, except for open routes', async () => {
     await open({ auth: { jwtSecret: secret } })
     const refused = await harness.fetch('/things/a/of/b', { headers: { Authorization: 'Bearer nonsense' } })
     expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
     expect((await harness.fetch('/open')).status).toBe(200)
   })
 
-  it('is decided by the origin list', async () => {
+  it('depends on the origin list', async () => {
     await open({ allowedOrigins: ['https://chat.example.com'] })
     const from = (origin: string) => harness.fetch('/things/a/of/b', { headers: { Origin: origin } })
     const allowed = await from('https://chat.example.com')
@@ -248,7 +248,7 @@ describe('who may call', () => {
     expect(await foreign.json()).toMatchObject({ code: 'forbidden' })
   })
 
-  it('is told to a browser that asks before', async () => {
+  it('is announced in the answer to a preflight request', async () => {
     await open({ allowedOrigins: ['https://chat.example.com'] })
     const ask = (origin: string) =>
       harness.fetch('/things', {
@@ -271,7 +271,7 @@ describe('who may call', () => {
     expect((await ask('https://elsewhere.example.com')).status).toBe(403)
   })
 
-  it('is nobody who came by a foreign name that was made to point here, where all are anonymous', async () => {
+  it('is denied for a foreign host name that resolves to this server, if all users are anonymous', async () => {
     await open()
     const rebound = await harness.connect()
     rebound.write('GET /things/a/of/b HTTP/1.1\r\nHost: evil.example.com\r\n\r\n')
@@ -280,7 +280,7 @@ describe('who may call', () => {
 })
 
 describe('limits', () => {
-  it('hold for how often one asks', async () => {
+  it('apply to the request rate', async () => {
     await open({ requests: { perSecond: 1, burst: 3 } })
     const statuses: number[] = []
     for (let sent = 0; sent < 4; sent += 1) statuses.push((await harness.fetch('/things/a/of/b')).status)
@@ -290,28 +290,28 @@ describe('limits', () => {
     expect(await refused.json()).toMatchObject({ code: 'rate_limited', retryable: true })
   })
 
-  it('hold for how many requests of one address are open, and end with them', async () => {
+  it('apply to the number of open requests of an address', async () => {
     await open({ connections: new ConnectionCount({ total: 10, perAddress: 1 }) })
-    const leaver = new AbortController()
-    const held = harness.fetch('/hang', { signal: leaver.signal })
-    await until(() => harness.door.requests === 1)
+    const client = new AbortController()
+    const held = harness.fetch('/hang', { signal: client.signal })
+    await until(() => harness.transport.requests === 1)
     const refused = await harness.fetch('/open')
     expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '10'])
-    leaver.abort()
+    client.abort()
     await expect(held).rejects.toThrow('aborted')
-    await until(() => harness.door.requests === 0)
+    await until(() => harness.transport.requests === 0)
     expect((await harness.fetch('/open')).status).toBe(200)
   })
 
-  it('hold for headers', async () => {
+  it('apply to the size of headers', async () => {
     await open()
     const large = await harness.fetch('/open', { headers: { 'X-Bomb': 'x'.repeat(40 * 1024) } })
-    // Newer builds of uWS say so themselves, in words of their own.
+    // Newer builds of uWS answer themselves, with a different body.
     expect([
       large.status,
       (await large.text()).includes('too_large') || large.headers.get('x-request-id') === null,
     ]).toEqual([431, true])
-    // What has not come whole after a few kB is not waited for.
+    // uWS closes the connection if incomplete headers exceed a few kB.
     const bomber = await harness.connect()
     bomber.write(`GET /open HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Bomb: ${'x'.repeat(8 * 1024)}`)
     await bomber.closed
@@ -323,16 +323,16 @@ describe('limits', () => {
     expect((await harness.fetch('/open')).status).toBe(200)
   })
 
-  it('hold for a second request before the first was answered: the connection is closed', async () => {
+  it('close the connection on a second request before the first is answered', async () => {
     await open()
     const eager = await harness.connect()
     eager.write('GET /hang HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /open HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
     await eager.closed
     expect(eager.text).toBe('')
-    await until(() => harness.door.requests === 0)
+    await until(() => harness.transport.requests === 0)
   })
 
-  it('do not hold for requests one after the other in one packet', async () => {
+  it('allow pipelined requests that are answered immediately', async () => {
     await open()
     const pipelined = await harness.connect()
     pipelined.write('GET /open HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'.repeat(3))
@@ -344,7 +344,7 @@ async function aborted(signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
-/** Looks again every few turns. */
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve))
+/** Polls a condition on every event-loop turn. */
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve))
 }

@@ -1,7 +1,8 @@
-// The router: routes on a uWS app. What holds for every request is done here, once: who may call, how often, who it is;
-// what an error becomes; and what is open when the node stops.
+// The router: mounts routes on a uWS app. It does the work that all requests share: origin check, authentication, rate
+// limits, error answers, and draining when the node shuts down.
 
 import type { HttpResponse, TemplatedApp, HttpRequest as UwsRequest } from 'uWebSockets.js'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Id, ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Authenticator } from '../../auth/authenticator.ts'
@@ -13,89 +14,85 @@ import type { ConnectionCount } from '../../limit/connection-count.ts'
 import { RequestRate } from '../../limit/request-rate.ts'
 import type { TransportMetrics } from '../../metric/transport-metrics.ts'
 import { OutboxFlusher } from '../feed/outbox-flusher.ts'
-import { bearerOf } from './bearer.ts'
 import type { TrustedProxies } from './client-address.ts'
-import { mayCall } from './cors.ts'
-import { asProblem, failureOf, isFault, tooMany } from './failure.ts'
+import { asProblem, failureOf, isFault, tooManyConnections } from './failure.ts'
 import type { BodyLimits } from './http-body.ts'
-import { type ExchangePorts, type Leaving, ResponseExchange } from './http-exchange.ts'
-import { RequestSnapshot } from './http-request.ts'
-import type { OriginRules } from './origin.ts'
-import { foreignPage, mounted, type Route } from './route.ts'
-import { StreamKeeper } from './stream-keeper.ts'
+import { type DrainNotice, type ExchangePorts, ResponseExchange } from './http-exchange.ts'
+import { bearerOf, RequestSnapshot } from './http-request.ts'
+import { mayCall, type OriginRules } from './origin.ts'
+import { originForbidden, type Route, withImplicitRoutes } from './route.ts'
+import { StreamSupervisor } from './stream-supervisor.ts'
 
 export interface HttpOptions {
   readonly authenticator: Authenticator
   readonly origins: OriginRules
-  /** Requests that are not answered yet count as connections do. */
+  /** Unanswered requests count as connections. */
   readonly connections: ConnectionCount
-  /** Of one user; where all are anonymous, of one address. */
+  /** Rate limit of one user, or of one address if all users are anonymous. */
   readonly requests: CommandRateLimits
-  /** Of one user, and from one address, over every door. */
+  /** Rate limits of a user and of an address, over all transports. */
   readonly gate?: CommandGate | undefined
-  /** Whom to believe for whom they speak. */
   readonly proxies?: TrustedProxies | undefined
   readonly body: BodyLimits
-  /** Bytes unsent above which a stream has to catch up from the log. */
+  /** Unsent bytes above which a stream falls behind and must catch up from the log. */
   readonly outboxBytes: number
-  /** Milliseconds for which a client may take nothing of what waits for it. */
+  /** Milliseconds after which a stream is closed if its client accepts no data. */
   readonly stallMs: number
-  /** Milliseconds after which a stream on which nothing was sent gets a sign of life. */
+  /** Milliseconds of silence after which a stream gets a heartbeat. */
   readonly heartbeatMs: number
   readonly logger: Logger
   readonly metrics?: TransportMetrics | undefined
-  /** Left out: there is none. */
   readonly experiment?: Experiment | undefined
 }
 
-export interface HttpDoor {
-  /** Requests that are not answered yet, streams among them. */
+export interface HttpTransport {
+  /** Number of unanswered requests and open streams. */
   readonly requests: number
   readonly streams: number
-  /** Bytes that wait for streams' sockets. */
+  /** Bytes that wait for the sockets of slow streams. */
   readonly unsentBytes: number
-  /** Asks everybody to come back elsewhere within so many milliseconds. What is new is refused as its route sees fit. */
+  /** Asks clients to reconnect to another node, spread over `withinMs`. Each route decides whether it refuses new requests. */
   drain(reason: string, withinMs: number): void
-  /** Resolves when nothing is open, or after so many milliseconds. */
+  /** Resolves when no request is open, or after `waitMs`. */
   emptied(waitMs: number): Promise<void>
-  /** Cuts all that is open. */
+  /** Closes the connections of all open requests. */
   close(): void
 }
 
-/** What is told to wait who did not wait when told before. */
-const OUT_OF_PATIENCE_MS = 60_000
+/** Retry-After for a client that has ignored earlier Retry-After headers. */
+const IGNORED_RETRY_MS = 60_000
 
-export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options: HttpOptions): HttpDoor {
+export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options: HttpOptions): HttpTransport {
   const { authenticator, origins, connections, logger, metrics } = options
   const rate = new RequestRate(options.requests)
-  const keeper = new StreamKeeper(options)
+  const supervisor = new StreamSupervisor(options)
   const exchanges = new Set<ResponseExchange>()
-  let leaving: Leaving | undefined
+  let draining: DrainNotice | undefined
   let whenEmpty: (() => void) | undefined
 
   const ports: ExchangePorts = {
     outboxBytes: options.outboxBytes,
     flush: new OutboxFlusher(),
     logger,
-    congested: (stream) => keeper.slow(stream),
-    opened: (stream) => keeper.open(stream),
-    leaving: () => leaving,
+    congested: (stream) => supervisor.congested(stream),
+    opened: (stream) => supervisor.open(stream),
+    draining: () => draining,
     ended(exchange) {
       const stream = exchange.streaming
-      if (stream !== undefined) keeper.closed(stream)
+      if (stream !== undefined) supervisor.closed(stream)
       if (!exchanges.delete(exchange)) return
       connections.leave(exchange.request.address)
       if (exchanges.size === 0) whenEmpty?.()
     },
   }
 
-  function take(route: Route, names: readonly string[]) {
+  function handler(route: Route, names: readonly string[]) {
     return (response: HttpResponse, uwsRequest: UwsRequest): void => {
       try {
         begin(route, names, response, uwsRequest)
       } catch (error) {
-        // uWS ends the process when a handler returns without an answer. A request that is not understood is not worth that.
-        logger.error({ err: error, path: route.path }, 'a request could not be read')
+        // uWS ends the process if a handler throws or returns without an answer.
+        logger.error({ err: error, path: route.path }, 'failed to read a request')
         response.close()
       }
     }
@@ -107,16 +104,16 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
     const allowed = route.open === true || mayCall(origins, origin, request.header('host') ?? '')
     const exchange = new ResponseExchange(response, request, allowed ? origin : '', ports)
     if (metrics !== undefined) {
-      const began = performance.now()
+      const startedAt = performance.now()
       exchange.onAnswer((status) => {
-        metrics.answered(route.method, route.path, status, (performance.now() - began) / 1000)
+        metrics.answered(route.method, route.path, status, (performance.now() - startedAt) / 1000)
       })
     }
     const entered = connections.enter(request.address)
     if (entered === 'entered') exchanges.add(exchange)
     handle(route, exchange, allowed, entered).catch((error: unknown) => {
-      logger.error({ err: error, request: request.id }, 'an answer could not be given')
-      exchange.cut()
+      logger.error({ err: error, request: request.id }, 'failed to send an answer')
+      exchange.abort()
     })
   }
 
@@ -130,42 +127,42 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
     try {
       if (entered !== 'entered') {
         logger.warn({ limit: entered }, 'too many connections')
-        throw tooMany(entered)
+        throw tooManyConnections(entered)
       }
-      if (!allowed) throw foreignPage()
-      if (request.refused !== undefined) throw request.refused
+      if (!allowed) throw originForbidden()
+      if (request.refusal !== undefined) throw request.refusal
       if (route.open !== true) {
         const identity = await authenticator.authenticate(bearerOf(request.header('authorization')))
         request.identify(identity, options.experiment?.assign(identity.user, clientOf(request)))
-        const asker = authenticator.required ? request.user : request.address
-        const verdict = rate.judge(asker, performance.now())
-        if (verdict.kind !== 'take') throw tooFast(verdict)
+        const key = authenticator.required ? request.user : request.address
+        const verdict = rate.judge(key, performance.now())
+        if (verdict.kind !== 'take') throw rateLimited(verdict)
         const waitMs = options.gate?.wait(authenticator.required ? request.user : undefined, request.address) ?? 0
         if (waitMs > 0) throw new ReplyError('rate_limited', undefined, { retryAfterMs: waitMs })
       }
-      const held = route.handle(exchange)
-      const clock = tokenClock(route, exchange)
+      const handled = route.handle(exchange)
+      const clock = startTokenClock(route, exchange)
       try {
-        await held
+        await handled
       } finally {
         clock?.stop()
       }
     } catch (error) {
-      // Who was not counted may not stay, either.
+      // A request over the connection limit is not counted, so its connection must close.
       await refuse(route, exchange, error, entered !== 'entered')
     }
   }
 
-  /** Whoever still waits for an answer when the time of its token is over gets none. */
-  function tokenClock(route: Route, exchange: ResponseExchange): TokenClock | undefined {
+  /** Refuses a request that is still unanswered when its access token expires. */
+  function startTokenClock(route: Route, exchange: ResponseExchange): TokenClock | undefined {
     const { until } = exchange.request
-    if (until === undefined || exchange.over) return undefined
+    if (until === undefined || exchange.closed) return undefined
     const expired = (): void => {
-      if (exchange.over) return
-      const error = new ReplyError('unauthenticated', 'The time of the token is over.')
+      if (exchange.closed) return
+      const error = new ReplyError('unauthenticated', 'The access token has expired.')
       refuse(route, exchange, error, false).catch((cause: unknown) => {
-        logger.error({ err: cause, request: exchange.request.id }, 'an answer could not be given')
-        exchange.cut()
+        logger.error({ err: cause, request: exchange.request.id }, 'failed to send an answer')
+        exchange.abort()
       })
     }
     const clock = new TokenClock({ expiring: () => undefined, expired })
@@ -173,29 +170,29 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
     return clock
   }
 
-  async function refuse(route: Route, exchange: ResponseExchange, error: unknown, atOnce: boolean): Promise<void> {
+  async function refuse(route: Route, exchange: ResponseExchange, error: unknown, closes: boolean): Promise<void> {
     const { request } = exchange
     if (isFault(error)) {
-      logger.error({ err: error, request: request.id, method: route.method, path: route.path }, 'a request failed')
+      logger.error({ err: error, request: request.id, method: route.method, path: route.path }, 'request failed')
     }
-    if (exchange.over) {
-      // It is in the midst of its answer: that this breaks off tells the client to come back.
-      exchange.cut()
+    if (exchange.closed) {
+      // A stream that breaks off without an end tells the client to reconnect.
+      exchange.abort()
       return
     }
     const failure = failureOf(error)
     metrics?.refused('http', failure.code, request.experiment?.variant)
-    // Who is answered while still sending may never read it.
-    const closes = atOnce || failure.closes
-    if (!closes) await request.body.heard()
+    // A client may not read the answer before it has sent its whole body.
+    const closesConnection = closes || failure.closes
+    if (!closesConnection) await request.body.received()
     const { body, contentType, status = failure.status } = (route.errors ?? asProblem)(failure, request.id)
     const headers = { ...failure.headers, 'Content-Type': contentType }
-    if (closes) exchange.replyAndClose(status, JSON.stringify(body), headers)
+    if (closesConnection) exchange.replyAndClose(status, JSON.stringify(body), headers)
     else exchange.replyWith(status, JSON.stringify(body), headers)
   }
 
-  for (const { route, method, names } of mounted(routes, origins)) {
-    app[method](route.path, take(route, names))
+  for (const { route, method, names } of withImplicitRoutes(routes, origins)) {
+    app[method](route.path, handler(route, names))
   }
 
   return {
@@ -204,45 +201,42 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
     },
 
     get streams() {
-      return keeper.size
+      return supervisor.size
     },
 
     get unsentBytes() {
-      return keeper.unsentBytes
+      return supervisor.unsentBytes
     },
 
     drain(reason, withinMs) {
-      if (leaving !== undefined) return
-      leaving = { reason, withinMs }
-      for (const exchange of [...exchanges]) exchange.tellLeaving(leaving)
+      if (draining !== undefined) return
+      draining = { reason, withinMs }
+      for (const exchange of [...exchanges]) exchange.notifyDrain(draining)
     },
 
     async emptied(waitMs) {
       if (exchanges.size === 0) return
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, waitMs)
-        whenEmpty = () => {
-          clearTimeout(timer)
-          resolve()
-        }
+      const empty = new Promise<void>((resolve) => {
+        whenEmpty = resolve
       })
+      await Promise.race([empty, sleep(waitMs, undefined, { ref: false })])
     },
 
     close() {
-      leaving ??= { reason: 'the node stops', withinMs: 0 }
-      keeper.close()
-      for (const exchange of [...exchanges]) exchange.cut()
+      draining ??= { reason: 'the node is shutting down', withinMs: 0 }
+      supervisor.close()
+      for (const exchange of [...exchanges]) exchange.abort()
     },
   }
 }
 
-/** The id that a client keeps; for metrics alone: what is none is passed over. */
+/** The client's persistent id, used for experiments. Invalid ids are ignored. */
 function clientOf(request: RequestSnapshot): string | undefined {
   return Id.safeParse(request.header('parley-client')).data
 }
 
-function tooFast(verdict: Exclude<CommandVerdict, { kind: 'take' }>): ReplyError {
+function rateLimited(verdict: Exclude<CommandVerdict, { kind: 'take' }>): ReplyError {
   return new ReplyError('rate_limited', undefined, {
-    retryAfterMs: verdict.kind === 'refuse' ? verdict.retryAfterMs : OUT_OF_PATIENCE_MS,
+    retryAfterMs: verdict.kind === 'refuse' ? verdict.retryAfterMs : IGNORED_RETRY_MS,
   })
 }

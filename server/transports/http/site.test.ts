@@ -1,4 +1,4 @@
-// The page and the health of a server over plain HTTP: what is there, what is not, and with which headers.
+// The web page and the health checks over plain HTTP: paths, headers and caching.
 
 import uws from 'uWebSockets.js'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -43,7 +43,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-test('the page is served at / and at a session’s address, guarded by a strict policy', async () => {
+test('serves the page at / and at a session’s path, with a strict content security policy', async () => {
   for (const path of ['/', '/s/some-session', '/index.html']) {
     const response = await fetch(url + path)
     expect(response.status).toBe(200)
@@ -55,14 +55,14 @@ test('the page is served at / and at a session’s address, guarded by a strict 
   }
 })
 
-test('the inspector is a page of its own, under the same policy', async () => {
+test('serves the inspector as a separate page with the same policy', async () => {
   const response = await fetch(`${url}/inspect?session=s1`)
   expect(await response.text()).toContain('The inspector')
   expect(response.headers.get('cache-control')).toBe('no-cache')
   expect(response.headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'self';/)
 })
 
-test('what was compressed when it was built is sent so, to who takes it', async () => {
+test('sends the compressed version to clients that accept it', async () => {
   const get = async (accepted: string) => {
     const response = await fetch(`${url}/assets/big-1234.js`, { headers: { 'Accept-Encoding': accepted } })
     expect(await response.text()).toBe('let big = 1')
@@ -79,7 +79,7 @@ test('what was compressed when it was built is sent so, to who takes it', async 
   expect((await fetch(`${url}/assets/big-1234.js.br`)).status).toBe(404)
 })
 
-test('files named by their hash are cached for ever, and not sent again to who has them', async () => {
+test('lets clients cache files with a hash in their name forever, and answers 304 to a matching ETag', async () => {
   const response = await fetch(`${url}/assets/app-1234.js`)
   expect(await response.text()).toBe('let x = 1')
   expect(response.headers.get('content-type')).toBe('text/javascript; charset=utf-8')
@@ -90,13 +90,13 @@ test('files named by their hash are cached for ever, and not sent again to who h
   expect(await again.text()).toBe('')
 })
 
-test('HEAD tells the length without the body', async () => {
+test('answers HEAD with the length and no body', async () => {
   const response = await fetch(`${url}/assets/app-1234.js`, { method: 'HEAD' })
   expect(response.status).toBe(200)
   expect(response.headers.get('content-length')).toBe('9')
 })
 
-test('no path leads out of the folder', async () => {
+test('serves no file outside the folder', async () => {
   const paths = [
     '/../secret.txt',
     '/assets/../../secret.txt',
@@ -107,7 +107,7 @@ test('no path leads out of the folder', async () => {
     '/secret.txt\0',
   ]
   for (const path of paths) {
-    // fetch would tidy the path up before it is sent.
+    // fetch would normalize the path before it sends it.
     const status = await new Promise((resolve, reject) => {
       const asking = request({ port, host: '127.0.0.1', path: encodeURI(path).replaceAll('%25', '%') }, (response) => {
         response.resume()
@@ -120,7 +120,7 @@ test('no path leads out of the folder', async () => {
   }
 })
 
-test('what is not there is a problem with a code', async () => {
+test('answers an unknown path with a problem and its code', async () => {
   for (const [path, method] of [
     ['/nowhere', 'GET'],
     ['/', 'POST'],
@@ -131,7 +131,7 @@ test('what is not there is a problem with a code', async () => {
     expect(response.headers.get('content-type')).toBe('application/problem+json')
     expect(await response.json()).toEqual({
       type: 'about:blank',
-      title: 'There is nothing here.',
+      title: 'Not found.',
       status: 404,
       code: 'not_found',
       retryable: false,
@@ -140,7 +140,7 @@ test('what is not there is a problem with a code', async () => {
   }
 })
 
-test('the process lives, and is ready until it is not', async () => {
+test('reports liveness and readiness separately', async () => {
   expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ status: 'ok' })
   expect((await fetch(`${url}/readyz`)).status).toBe(200)
   ready = false
@@ -150,7 +150,7 @@ test('the process lives, and is ready until it is not', async () => {
   expect((await fetch(`${url}/healthz`)).status).toBe(200)
 })
 
-test('whether a process lives may be asked by HEAD, and by nothing that changes things', async () => {
+test('answers health checks by GET and HEAD, and refuses other methods', async () => {
   for (const path of ['/healthz', '/readyz']) {
     const head = await fetch(`${url}${path}`, { method: 'HEAD' })
     const get = await fetch(`${url}${path}`)

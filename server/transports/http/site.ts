@@ -1,5 +1,5 @@
-// Site: the built web page. Its files are read once, at the start; a request can only name one of them, so no
-// path leads anywhere else. Files whose names carry their hash are cached for ever, the page itself never.
+// Serves the built web page. All files are read once at start-up, and a request can only name one of them, so path
+// traversal is impossible. Files with a hash in their name are cached forever, the page itself is always revalidated.
 
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { createHash } from 'node:crypto'
@@ -12,7 +12,7 @@ interface SiteFile {
   readonly body: Buffer
   readonly etag: string
   readonly headers: Headers
-  /** The same, compressed when the page was built, the best first. */
+  /** Versions that the build compressed, the best first. */
   readonly packed: readonly SitePack[]
 }
 
@@ -32,19 +32,19 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
   '.txt': 'text/plain; charset=utf-8',
   '.webmanifest': 'application/manifest+json',
 }
-/** Endings of compressed files, which stand beside what they were made of. */
+/** File name endings of the compressed versions. */
 const ENCODINGS: readonly (readonly [ending: string, encoding: string])[] = [
   ['.br', 'br'],
   ['.gz', 'gzip'],
 ]
 const PAGE = '/index.html'
 const INSPECTOR = '/inspect.html'
-/** Folder of the files that the bundler names by their hash. */
+/** Folder of the files whose names contain their hash. */
 const HASHED = '/assets/'
 
 /**
- * 'self' is the WebSocket, too (CSP level 3, and browsers since 2022). In an older one the page takes its other doors, as it
- * does behind a proxy that blocks WebSockets.
+ * 'self' includes the WebSocket (CSP level 3, and browsers since 2022). In older browsers the page falls back to its
+ * other transports, as it does behind a proxy that blocks WebSockets.
  */
 const SECURITY: Headers = {
   'Content-Security-Policy':
@@ -54,14 +54,15 @@ const SECURITY: Headers = {
   'Referrer-Policy': 'no-referrer',
 }
 
-const NOT_BUILT = '<!doctype html><title>Parley</title><p>The page is not built: <code>npm run build</code>.</p>'
+const NOT_BUILT =
+  '<!doctype html><title>Parley</title><p>The page is not built yet. Run <code>npm run build</code>.</p>'
 
-/** Serves the files of a folder; without them a page that says so. @returns how many files are served */
+/** Serves the files of a folder, or a notice if there are none. @returns the number of files */
 export function serveSite(app: TemplatedApp, folder: string): number {
   const files = readSite(folder)
   const page = files.get(PAGE) ?? toFile(PAGE, Buffer.from(NOT_BUILT))
   serve(app, '/', page)
-  // A session's address is a path of the page; the page itself reads it.
+  // The page itself reads the session from its path.
   serve(app, '/s/:session', page)
   serve(app, '/inspect', files.get(INSPECTOR) ?? page)
   for (const [path, file] of files) serve(app, path, file)
@@ -70,17 +71,17 @@ export function serveSite(app: TemplatedApp, folder: string): number {
 
 function serve(app: TemplatedApp, path: string, file: SiteFile): void {
   const answer = (bodiless: boolean) => (response: HttpResponse, request: HttpRequest) => {
-    const { body, etag, headers } = chosen(file, request.getHeader('accept-encoding'))
-    const named = { ETag: etag, ...headers }
-    if (request.getHeader('if-none-match') === etag) reply(response, 304, named)
-    else reply(response, 200, named, body, bodiless)
+    const { body, etag, headers } = selectEncoding(file, request.getHeader('accept-encoding'))
+    const all = { ETag: etag, ...headers }
+    if (request.getHeader('if-none-match') === etag) reply(response, 304, all)
+    else reply(response, 200, all, body, bodiless)
   }
   app.get(path, answer(false))
   app.head(path, answer(true))
 }
 
-/** @param accepted the header Accept-Encoding; a coding that it weighs with 0 is refused */
-function chosen(file: SiteFile, accepted: string): Pick<SiteFile, 'body' | 'etag' | 'headers'> {
+/** @param accepted the Accept-Encoding header; a coding with q=0 is not used */
+function selectEncoding(file: SiteFile, accepted: string): Pick<SiteFile, 'body' | 'etag' | 'headers'> {
   if (file.packed.length === 0 || accepted === '') return file
   const codings = accepted
     .toLowerCase()

@@ -1,4 +1,4 @@
-// A stream lasts no longer than the token that it was asked for with.
+// A stream or a pending request ends when its access token expires.
 import { SignJWT } from 'jose'
 import { afterEach, expect, it } from 'vitest'
 import { HttpHarness } from '../test/http-harness.ts'
@@ -19,7 +19,7 @@ const patient: Route = {
   path: '/patient',
   async handle(exchange) {
     await new Promise<void>((resolve) => onAbort(exchange.request.signal, resolve))
-    exchange.reply(200, { secret: 'told' })
+    exchange.reply(200, { secret: 'sent' })
   },
 }
 
@@ -32,7 +32,7 @@ function tokenOf(until: number): Promise<string> {
   return token.sign(new TextEncoder().encode(jwtSecret))
 }
 
-it('is cut when the time of its token is over, and who comes back with the same one is not let in', async () => {
+it('cuts a stream when its access token expires, and rejects the expired token', async () => {
   harness = await HttpHarness.open([endless], { auth: { jwtSecret, clockSkew: 0 } })
   const until = Math.floor(Date.now() / 1000) + 2
   const headers = { Authorization: `Bearer ${await tokenOf(until)}` }
@@ -40,15 +40,15 @@ it('is cut when the time of its token is over, and who comes back with the same 
   expect(answer.status).toBe(200)
   await expect(answer.text()).rejects.toThrow()
   expect(Date.now()).toBeGreaterThanOrEqual(until * 1000 - 1)
-  expect(harness.door.streams).toBe(0)
+  expect(harness.transport.streams).toBe(0)
   expect((await harness.fetch('/endless', { headers })).status).toBe(401)
 })
 
-it('ends a wait for an answer as well, which is then none', async () => {
+it('answers a pending request with 401 when its access token expires', async () => {
   harness = await HttpHarness.open([patient], { auth: { jwtSecret, clockSkew: 0 } })
   const until = Math.floor(Date.now() / 1000) + 2
   const answer = await harness.fetch('/patient', { headers: { Authorization: `Bearer ${await tokenOf(until)}` } })
   expect(answer.status).toBe(401)
   expect(await answer.json()).toMatchObject({ code: 'unauthenticated' })
-  expect(harness.door.requests).toBe(0)
+  expect(harness.transport.requests).toBe(0)
 })

@@ -1,9 +1,9 @@
-// EventLoopLag: by how much this process is late, over the last seconds. Measured by Node's own histogram, off the event loop.
+// EventLoopLag: the lag of this process's event loop over the last seconds, measured by Node's own histogram.
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 
-/** Milliseconds between two samples: Node counts them in. */
+/** Milliseconds between two samples. Node's figures include them. */
 const RESOLUTION_MS = 20
-/** Milliseconds after which what was measured is of the past. */
+/** Milliseconds after which a new measurement starts. */
 const PERIOD_MS = 2_000
 
 export class EventLoopLag {
@@ -16,7 +16,7 @@ export class EventLoopLag {
     this.#histogram.enable()
   }
 
-  /** Milliseconds; of ten samples nine were less late. */
+  /** The 90th percentile in milliseconds. */
   ms(): number {
     const now = performance.now()
     if (now - this.#since >= PERIOD_MS) {

@@ -1,4 +1,4 @@
-// Job ids: any run of any session has one, and it leads back to them and to nothing else.
+// Job ids: every run of every session has exactly one, and it can be parsed back.
 import { ID_MAX_LENGTH, makeId } from '@parley/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -7,12 +7,12 @@ import { formatJobId, JOB_ID_MAX_LENGTH, parseJobId } from './job-id.ts'
 const id = fc.stringMatching(/^[A-Za-z0-9_-]{1,128}$/)
 
 describe('a job id', () => {
-  it('is the run’s id and the session’s', () => {
+  it('consists of the ids of the run and the session', () => {
     expect(formatJobId({ run: 'run_1', session: 'my-session' })).toBe('run_1-my-session')
     expect(formatJobId({ run: 'steer_a-b', session: 's' })).toBe('-9-steer_a-b-s')
   })
 
-  it('leads back to its run and session, whatever they are called', () => {
+  it('can be parsed back to any run and session', () => {
     fc.assert(
       fc.property(id, id, (run, session) => {
         const text = formatJobId({ run, session })
@@ -22,7 +22,7 @@ describe('a job id', () => {
     )
   })
 
-  it('is the only text that does', () => {
+  it('is the only text that parses to its run and session', () => {
     fc.assert(
       fc.property(fc.stringMatching(/^-?[0-9]{0,3}-?[A-Za-z0-9_-]{0,40}$/), (text) => {
         const name = parseJobId(text)
@@ -31,7 +31,7 @@ describe('a job id', () => {
     )
   })
 
-  it('stays short for runs that are made here', () => {
+  it('stays short for run ids that the server makes', () => {
     expect(formatJobId({ run: makeId('run'), session: 's'.repeat(ID_MAX_LENGTH) })).toHaveLength(158)
   })
 

@@ -1,4 +1,4 @@
-// The jobs' routes: POST /jobs, and GET and DELETE /jobs/{id}. For who would rather ask now and then than stay on the line.
+// The routes of jobs: POST /jobs, and GET and DELETE /jobs/{id}. A job is a run that is accessed by polling.
 import { Cursor, type JobAccepted, JobRequest, makeId, ReplyError, type Send } from '@parley/protocol'
 import { z } from 'zod'
 import type { SessionService } from '../../session/session-service.ts'
@@ -12,37 +12,36 @@ import { callerOf } from '../session-http/caller.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
 import { parseJobId } from './job-id.ts'
 import { type JobReport, JobService, type JobServicePorts } from './job-service.ts'
-import { pollMeanMs, type WaitingJob } from './pacing.ts'
-import { type Pace, PollSchedule } from './poll-schedule.ts'
+import { type Pace, PollSchedule, pollMeanMs, type WaitingJob } from './poll-schedule.ts'
 
 export interface JobPorts extends Omit<JobServicePorts, 'now'> {
   readonly service: SessionService
-  /** Runs that are driven on this node, as a part of those that may be. */
+  /** The share of this node's run capacity that is in use, from 0 to 1. */
   readonly busy: () => number
   readonly activeReaders?: ActiveReaders | undefined
-  /** Unix milliseconds. */
+  /** The clock, in Unix milliseconds. */
   readonly now?: () => number
-  /** From 0 to 1. */
+  /** In [0, 1), as `Math.random`. */
   readonly random?: () => number
 }
 
 export interface JobTransport {
   readonly routes: readonly Route[]
-  /** A run as a job, with the headers of an answer that does not wait for its end. @throws ReplyError job_not_found */
+  /** The body and headers of a 202 answer for a run. @throws ReplyError job_not_found */
   accept(session: string, run: string): Promise<{ readonly body: JobAccepted; readonly headers: Headers }>
   close(): void
 }
 
-/** Seconds that a poll waits at most; who asks for more gets as much. */
+/** Longest long poll in seconds; a longer `wait` is reduced to it. */
 const WAIT_MAX_S = 60
-/** Milliseconds of lag from which on this node has too much to do. */
+/** Milliseconds of event loop lag above which this node counts as overloaded. */
 const LAG_MS = 50
-/** Seconds over which those who have waited are then spread. */
+/** Range in seconds over which the next polls are spread when the node is overloaded. */
 const BUSY_S = 5
-/** Of a wait: how much of it, at most, is left out, so that those who wait together do not come back together. */
+/** A wait is shortened by up to this share, so that long polls that start together do not end together. */
 const WAIT_SPREAD = 0.2
 
-const LookQuery = z.object({
+const GetQuery = z.object({
   since: Cursor.optional(),
   wait: z
     .string()
@@ -52,7 +51,7 @@ const LookQuery = z.object({
 
 export function openJobTransport(ports: JobPorts): JobTransport {
   const { service, busy, now = Date.now, random = Math.random } = ports
-  const desk = new JobService({ ...ports, now })
+  const jobService = new JobService({ ...ports, now })
   const schedule = new PollSchedule(random)
   const lag = new EventLoopLag()
 
@@ -62,17 +61,17 @@ export function openJobTransport(ports: JobPorts): JobTransport {
   }
 
   async function accept(session: string, run: string) {
-    const { body, seconds } = await desk.accepted({ session, run }, pace)
+    const { body, seconds } = await jobService.accepted({ session, run }, pace)
     return { body, headers: { Location: `/jobs/${body.id}`, ...retryAfter(seconds) } }
   }
 
-  /** Whose session it is not learns nothing of the job. @throws ReplyError job_not_found */
+  /** Hides jobs in other users' sessions. @throws ReplyError job_not_found */
   async function mustBeAdmitted(request: HttpRequest, id: string): Promise<void> {
     const name = parseJobId(id)
     if (name === undefined) throw new ReplyError('job_not_found')
     try {
       await service.admit(name.session, callerOf(request), 'read')
-      ports.activeReaders?.ask(name.session)
+      ports.activeReaders?.notePoll(name.session)
     } catch (error) {
       const isForeign =
         error instanceof ReplyError && (error.code === 'forbidden' || error.code === 'session_not_found')
@@ -80,52 +79,54 @@ export function openJobTransport(ports: JobPorts): JobTransport {
     }
   }
 
-  /** Who waits here is woken when there is something, and need not stay away in between; nor ask at each token. */
-  function afterWait(waitedMs: number): number {
-    const isBusy = lag.ms() >= LAG_MS
-    return (waitedMs < 1000 ? 1 : 0) + (isBusy ? Math.ceil(BUSY_S * random()) : 0)
+  /**
+   * Retry-After following a long poll: none after a real wait, one second if tokens arrive quickly, more under load.
+   */
+  function secondsAfterWait(waitedMs: number): number {
+    const isOverloaded = lag.ms() >= LAG_MS
+    return (waitedMs < 1000 ? 1 : 0) + (isOverloaded ? Math.ceil(BUSY_S * random()) : 0)
   }
 
-  const begin: Route = {
+  const create: Route = {
     method: 'POST',
     path: '/jobs',
     async handle(exchange) {
       const { request } = exchange
       const command = asSend(request, await request.json(JobRequest))
-      if (exchange.leaving !== undefined) {
-        throw new ReplyError('going_away', undefined, { retryAfterMs: exchange.leaving.withinMs })
+      if (exchange.draining !== undefined) {
+        throw new ReplyError('going_away', undefined, { retryAfterMs: exchange.draining.withinMs })
       }
       const { run, cursor, duplicate } = await service.send(command, callerOf(request, 'job'))
-      // A message always has a run.
+      // Every message has a run.
       const { body, headers } = await accept(command.session, run ?? '')
       const replayed = duplicate === true ? { 'Idempotent-Replayed': 'true' } : {}
       exchange.reply(202, body, { ...headers, 'Parley-Cursor': cursor, ...replayed })
     },
   }
 
-  const look: Route = {
+  const get: Route = {
     method: 'GET',
     path: '/jobs/:id',
     async handle(exchange) {
-      const { request, leaving } = exchange
-      const { since, wait = '0' } = request.queryAs(LookQuery)
-      const waitMs = leaving === undefined ? Math.min(Number(wait), WAIT_MAX_S) * 1000 : 0
+      const { request, draining } = exchange
+      const { since, wait = '0' } = request.queryAs(GetQuery)
+      const waitMs = draining === undefined ? Math.min(Number(wait), WAIT_MAX_S) * 1000 : 0
       // Most polls do not wait, and a signal costs as much as the rest of the answer.
-      const signal = waitMs > 0 ? endOfWait(exchange, random) : undefined
-      const began = performance.now()
+      const signal = waitMs > 0 ? abortOnDrain(exchange, random) : undefined
+      const start = performance.now()
       const id = request.params.id ?? ''
       await mustBeAdmitted(request, id)
-      const report = await desk.report(id, {
+      const report = await jobService.report(id, {
         since,
         waitMs: waitMs * (1 - WAIT_SPREAD * random()),
-        holds: heldBy(request.header('if-none-match')),
+        holds: parseIfNoneMatch(request.header('if-none-match')),
         signal,
         pace,
       })
-      // Who was a member when the wait began may be none any more.
+      // The user may have been removed from the session during the wait.
       if (waitMs > 0) await mustBeAdmitted(request, id)
       const { hasEnded } = report
-      const seconds = hasEnded || waitMs === 0 ? report.seconds : afterWait(performance.now() - began)
+      const seconds = hasEnded || waitMs === 0 ? report.seconds : secondsAfterWait(performance.now() - start)
       answer(exchange, { ...report, seconds })
     },
   }
@@ -138,28 +139,28 @@ export function openJobTransport(ports: JobPorts): JobTransport {
       const id = request.params.id ?? ''
       await mustBeAdmitted(request, id)
       const command = commandIdOf(request)
-      const { session, run, hasEnded } = await desk.find(id)
+      const { session, run, hasEnded } = await jobService.find(id)
       if (!hasEnded) await service.cancel({ type: 'cancel', id: command, session, run }, callerOf(request, 'job'))
       const now = { since: undefined, waitMs: 0, holds: undefined, signal: undefined, pace }
-      answer(exchange, await desk.report(id, now))
+      answer(exchange, await jobService.report(id, now))
     },
   }
 
-  return { routes: [begin, look, cancel], accept, close: () => lag.close() }
+  return { routes: [create, get, cancel], accept, close: () => lag.close() }
 }
 
 /**
- * The command that a request for a job is. Without a session it has one of its own, which its key and its author name, so
- * that the same request again finds it.
+ * The `send` command of a request for a job. Without a session the job gets its own, whose id is derived from the key
+ * and the user, so that a repeated request finds it.
  */
 function asSend(request: HttpRequest, { session, ...body }: JobRequest): Send {
   const key = idempotencyKeyOf(request)
-  const own = key === undefined ? makeId('job') : `job_${digest(request.user, key)}`
-  return { type: 'send', id: commandIdOf(request), session: session ?? own, ...body }
+  const newSession = key === undefined ? makeId('job') : `job_${digest(request.user, key)}`
+  return { type: 'send', id: commandIdOf(request), session: session ?? newSession, ...body }
 }
 
 function answer(exchange: HttpExchange, { etag, body, seconds, live }: JobReport): void {
-  // Who has more to read need not wait for it.
+  // A client that has more to read should poll again at once.
   const headers = { ETag: etag, 'Cache-Control': 'private, no-cache', ...retryAfter(live ? seconds : 0) }
   if (body === undefined) exchange.reply(304, undefined, headers)
   else exchange.replyWith(200, body, { 'Content-Type': 'application/json', ...headers })
@@ -169,21 +170,21 @@ function retryAfter(seconds: number | undefined): Headers {
   return seconds === undefined ? {} : { 'Retry-After': String(seconds) }
 }
 
-/** As If-None-Match compares (RFC 9110, section 13.1.2). */
-function heldBy(header: string | undefined): ((etag: string) => boolean) | undefined {
+/** The comparison of If-None-Match (RFC 9110, section 13.1.2). */
+function parseIfNoneMatch(header: string | undefined): ((etag: string) => boolean) | undefined {
   if (header === undefined) return undefined
   const tags = header.split(',').map((tag) => tag.trim().replace(/^W\//, ''))
   return (etag) => tags.includes('*') || tags.includes(etag.replace(/^W\//, ''))
 }
 
-/** Aborted when the client has left, or a while after the node was told to stop. */
-function endOfWait(exchange: HttpExchange, random: () => number): AbortSignal {
-  const over = new AbortController()
+/** Aborted when the client disconnects, or at a random time while the node drains. */
+function abortOnDrain(exchange: HttpExchange, random: () => number): AbortSignal {
+  const waiting = new AbortController()
   const { signal } = exchange.request
-  onAbort(signal, () => over.abort(signal.reason))
-  exchange.onLeaving(({ withinMs }) => {
-    const timer = setTimeout(() => over.abort(), random() * withinMs)
+  onAbort(signal, () => waiting.abort(signal.reason))
+  exchange.onDrain(({ withinMs }) => {
+    const timer = setTimeout(() => waiting.abort(), random() * withinMs)
     signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
   })
-  return over.signal
+  return waiting.signal
 }

@@ -1,9 +1,10 @@
-// JobService: what is asked about jobs, and done. Keeps nothing: a job is a run, its id names the session, and all that is told
-// of it lies in the log and its transcript; so any node answers, after any restart, whoever made the run.
+// JobService: finds jobs and reports their state. It stores nothing: a job is a run, its id contains the session, and
+// its state is in the session's log and transcript. So any node can answer, also after a restart, whichever transport
+// started the run.
 import { type Cursor, formatCursor, type Job, type JobAccepted, parseCursor, ReplyError } from '@parley/protocol'
 import { catchUp, lookUpRun } from '../../session/find-run.ts'
 import { readRunPage } from '../../session/run-page.ts'
-import { type FoundRun, jobState, lastOf, runProgress, runResult } from '../../session/run-report.ts'
+import { type FoundRun, jobState, lastSeqOf, runProgress, runResult } from '../../session/run-report.ts'
 import type { SessionCache } from '../../session/session-cache.ts'
 import type { SessionReplica, SessionStores } from '../../session/session-replica.ts'
 import { findRun } from '../../session/state/session-state.ts'
@@ -11,8 +12,7 @@ import { isDeletion } from '../../session/state/tombstone.ts'
 import type { Entry } from '../../store/ports/entry.ts'
 import { EntryMessage, FrameHead } from '../feed/entry-message.ts'
 import { formatJobId, type JobName, parseJobId } from './job-id.ts'
-import type { WaitingJob } from './pacing.ts'
-import type { Pace } from './poll-schedule.ts'
+import type { Pace, WaitingJob } from './poll-schedule.ts'
 
 export interface JobServicePorts {
   readonly stores: SessionStores
@@ -22,29 +22,28 @@ export interface JobServicePorts {
   readonly now: () => number
 }
 
-/** What a client asks for. */
 export interface JobQuery {
   readonly since: Cursor | undefined
   /** Milliseconds. */
   readonly waitMs: number
-  /** Whether the client holds what a tag names. */
+  /** Whether the client already has the version with this ETag. */
   readonly holds: ((etag: string) => boolean) | undefined
-  /** Ends the wait: then it is answered with what there is. */
+  /** Ends the wait early; the answer is then the current state. */
   readonly signal: AbortSignal | undefined
-  /** When to answer a client that does not wait, and for how long to send it away. */
+  /** When to answer a client that does not wait, and when it should poll again. */
   readonly pace: PaceOf
 }
 
-export type PaceOf = (waiting: WaitingJob) => Pace
+type PaceOf = (waiting: WaitingJob) => Pace
 
 export interface JobReport {
   readonly etag: string
-  /** As JSON; undefined when the client holds it. */
+  /** JSON; undefined if the client already has it. */
   readonly body: string | undefined
   readonly hasEnded: boolean
-  /** Seconds after which to ask again; undefined when the job has ended, or the client has waited. */
+  /** Seconds until the next poll; undefined if the job has ended, or the request was a long poll. */
   readonly seconds: number | undefined
-  /** Everything so far is in it. */
+  /** Whether the entries reach the end of the log. */
   readonly live: boolean
 }
 
@@ -55,18 +54,24 @@ export class JobService {
     this.#ports = ports
   }
 
-  /** What is said of a job that was just begun. @throws ReplyError job_not_found, when there is no such run */
+  /** The answer for a job that has just been created. @throws ReplyError job_not_found if there is no such run */
   async accepted(
     name: JobName,
     paceOf: PaceOf,
   ): Promise<{ readonly body: JobAccepted; readonly seconds: number | undefined }> {
     return this.#with(name, async (session, found) => {
-      const pace = found.view.ended === undefined ? paceOf(this.#waiting(found)) : undefined
+      const pace = found.record.ended === undefined ? paceOf(this.#waiting(found)) : undefined
       if (pace !== undefined && pace.holdMs > 0) await changes(session, found, true, pace.holdMs)
-      const view = findRun(session.state, name.run) ?? found.view
+      const record = findRun(session.state, name.run) ?? found.record
       const { session: id, run } = name
-      const body = { id: formatJobId(name), session: id, run, state: jobState(view), cursor: this.#cursor(view.order) }
-      return { body, seconds: view.ended === undefined ? pace?.seconds : undefined }
+      const body = {
+        id: formatJobId(name),
+        session: id,
+        run,
+        state: jobState(record),
+        cursor: this.#cursor(record.order),
+      }
+      return { body, seconds: record.ended === undefined ? pace?.seconds : undefined }
     })
   }
 
@@ -74,12 +79,12 @@ export class JobService {
   async find(id: string): Promise<JobName & { readonly hasEnded: boolean }> {
     const name = parseJobId(id)
     if (name === undefined) throw new ReplyError('job_not_found')
-    return this.#with(name, async (_, { view }) => ({ ...name, hasEnded: view.ended !== undefined }))
+    return this.#with(name, async (_, { record }) => ({ ...name, hasEnded: record.ended !== undefined }))
   }
 
   /**
-   * Waits for as long as it is asked to: until something came after `since`, or is not as the client holds it; where
-   * neither is given, until the job has ended.
+   * Waits up to `waitMs` until there is an entry after `since` or the ETag differs from the client's; without both,
+   * until the job has ended.
    * @throws ReplyError job_not_found, job_expired, invalid_cursor, contended, unavailable; StorageError
    */
   async report(id: string, query: JobQuery): Promise<JobReport> {
@@ -91,15 +96,15 @@ export class JobService {
     let pace: Pace | undefined
     for (;;) {
       const report = await this.#with(name, async (session, found) => {
-        const now = await this.#after(session, found, query.since)
-        if (!waits && pace === undefined && now.view.ended === undefined) {
+        const now = await this.#catchUpTo(session, found, query.since)
+        if (!waits && pace === undefined && now.record.ended === undefined) {
           pace = query.pace(this.#waiting(now))
           until += pace.holdMs
         }
         const left = until - performance.now()
-        const isReady = waits ? this.#isReady(now, query) : now.view.ended !== undefined
+        const isReady = waits ? this.#isReady(now, query) : now.record.ended !== undefined
         if (signal?.aborted === true || left <= 0 || isReady) return this.#report(session, now, query, pace)
-        // Who does not wait is held back for a moment at most, and only the end cuts that short.
+        // Without `wait` the answer is delayed for a moment at most, and only the job's end ends the delay early.
         const endOnly = !waits || (query.since === undefined && query.holds === undefined)
         await changes(session, now, endOnly, left, signal)
         return undefined
@@ -113,27 +118,27 @@ export class JobService {
     return sessions.with(name.session, async (session) => {
       const found = await lookUpRun(stores, session, name.run)
       if (found === undefined) throw new ReplyError('job_not_found')
-      const { endedAt } = found.view
+      const { endedAt } = found.record
       if (endedAt !== undefined && now() - endedAt > retentionMs) throw new ReplyError('job_expired')
       return use(session, found)
     })
   }
 
-  /** The run as it is once this node has read as far as the client has. */
-  async #after(session: SessionReplica, found: FoundRun, since: Cursor | undefined): Promise<FoundRun> {
+  /** The run, after this node has read the log at least as far as the client. */
+  async #catchUpTo(session: SessionReplica, found: FoundRun, since: Cursor | undefined): Promise<FoundRun> {
     const { stores } = this.#ports
     const position = since === undefined ? undefined : parseCursor(since)
     if (position?.epoch !== stores.log.epoch || position.seq <= session.state.seq) return found
     await catchUp(stores, session)
-    return (await lookUpRun(stores, session, found.view.id)) ?? found
+    return (await lookUpRun(stores, session, found.record.id)) ?? found
   }
 
   #isReady(found: FoundRun, { since, holds }: JobQuery): boolean {
-    if (found.view.ended !== undefined) return true
+    if (found.record.ended !== undefined) return true
     if (holds !== undefined && !holds(this.#etag(found))) return true
     const position = since === undefined ? undefined : parseCursor(since)
     if (position === undefined) return false
-    return position.epoch !== this.#ports.stores.log.epoch || position.seq < lastOf(found)
+    return position.epoch !== this.#ports.stores.log.epoch || position.seq < lastSeqOf(found)
   }
 
   async #report(
@@ -144,39 +149,41 @@ export class JobService {
   ): Promise<JobReport> {
     const { stores } = this.#ports
     const etag = this.#etag(found)
-    const { view } = found
-    const hasEnded = view.ended !== undefined
+    const { record } = found
+    const hasEnded = record.ended !== undefined
     const about = { etag, hasEnded, seconds: hasEnded ? undefined : pace?.seconds }
     if (holds?.(etag) === true) return { ...about, body: undefined, live: true }
     const page = await readRunPage(stores, session.id, found, session.state.seq, since)
-    const id = formatJobId({ session: session.id, run: view.id })
-    const result = runResult(session.id, view, (seq) => this.#cursor(seq))
+    const id = formatJobId({ session: session.id, run: record.id })
+    const result = runResult(session.id, record, (seq) => this.#cursor(seq))
     const job: Omit<Job, 'entries'> = {
       id,
       session: session.id,
-      run: view.id,
-      state: jobState(view),
-      message: view.message,
+      run: record.id,
+      state: jobState(record),
+      message: record.message,
       progress: runProgress(found),
       cursor: this.#cursor(page.position),
       live: !page.more,
       ...(page.reset ? { reset: true } : {}),
       ...(result === undefined ? {} : { result: { id, ...result } }),
     }
-    // The entries are the very text that the log holds.
-    const entries = new EntryMessage(new FrameHead(session.id, stores.log.epoch), page.shown, page.position).in('list')
+    // The entries are the stored JSON, unchanged.
+    const entries = new EntryMessage(new FrameHead(session.id, stores.log.epoch), page.entries, page.position).in(
+      'list',
+    )
     const body = `${JSON.stringify(job).slice(0, -1)},"entries":[${entries}]}`
     return { ...about, body, live: !page.more }
   }
 
   #waiting(found: FoundRun): WaitingJob {
     const { createdAt, ahead = 0 } = runProgress(found)
-    return { state: jobState(found.view), ageMs: this.#ports.now() - createdAt, ahead }
+    return { state: jobState(found.record), ageMs: this.#ports.now() - createdAt, ahead }
   }
 
-  /** Weak: the same entries may be merged in another way. */
+  /** Weak, because the same entries may be merged differently. */
   #etag(found: FoundRun): string {
-    return `W/"${this.#cursor(lastOf(found))}"`
+    return `W/"${this.#cursor(lastSeqOf(found))}"`
   }
 
   #cursor(seq: number): Cursor {
@@ -184,34 +191,37 @@ export class JobService {
   }
 }
 
-/** Resolves when the run may have changed, the time is over, or the signal says so. @param endOnly only its end counts */
+/**
+ * Resolves when the run may have changed, on timeout, or on abort.
+ * @param endOnly whether to wait for the run's end only
+ */
 function changes(
   session: SessionReplica,
-  { view }: FoundRun,
+  { record }: FoundRun,
   endOnly: boolean,
   ms: number,
   signal?: AbortSignal | undefined,
 ): Promise<void> {
-  // It may have changed since it was looked at.
-  const now = findRun(session.state, view.id)
-  if (session.state.deleted !== undefined || (now !== undefined && now !== view)) return Promise.resolve()
-  const subject = `run.${view.id}`
-  // Not asked of the state: at every token that would have it folded.
+  // It may have changed since the caller has read it.
+  const now = findRun(session.state, record.id)
+  if (session.state.deleted !== undefined || (now !== undefined && now !== record)) return Promise.resolve()
+  const subject = `run.${record.id}`
+  // Looks at the raw entries: reading the state would apply them at every token.
   const concerns = (entry: Entry): boolean =>
     endOnly
       ? entry.subject === subject && entry.event.type === 'run.ended'
       : entry.subject === subject || entry.subject.startsWith('tool.') || entry.subject.startsWith('in.')
   return new Promise((resolve) => {
-    const settle = (): void => {
+    const finish = (): void => {
       clearTimeout(timer)
       unsubscribe()
-      signal?.removeEventListener('abort', settle)
+      signal?.removeEventListener('abort', finish)
       resolve()
     }
-    const timer = setTimeout(settle, ms)
+    const timer = setTimeout(finish, ms)
     const unsubscribe = session.subscribe((entries) => {
-      if (session.lost !== undefined || entries.some((entry) => concerns(entry) || isDeletion(entry))) settle()
+      if (session.lost !== undefined || entries.some((entry) => concerns(entry) || isDeletion(entry))) finish()
     })
-    signal?.addEventListener('abort', settle, { once: true })
+    signal?.addEventListener('abort', finish, { once: true })
   })
 }

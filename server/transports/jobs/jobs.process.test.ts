@@ -1,10 +1,11 @@
-// Jobs on two real nodes with one NATS: begun at one, asked for at the other; the key is the same job at both; and a job
-// outlives the node that took it, whatever becomes of that node. And a thousand clients of one node who begin at one moment.
+// Jobs on two real nodes with one NATS: a job can be created at one node and polled at the other, its key works at
+// both, and it survives the loss of its node. Also a thousand clients that create jobs at one node at the same moment.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job, JobAccepted } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer } from '../../../bench/cluster/nats-server.ts'
 import { ServerProcess } from '../../../bench/cluster/server-process.ts'
-import { demoCount, pause } from '../../test/strict-client.ts'
+import { demoCount } from '../../test/strict-client.ts'
 
 const SETTINGS = { PARLEY_DRAIN: '1', PARLEY_ACK_WAIT_MS: '1000', PARLEY_RETENTION: '3600' }
 
@@ -31,7 +32,7 @@ afterAll(async () => {
   await nats.dispose()
 })
 
-async function begin(at: ServerProcess, content: string, key: string): Promise<Response> {
+async function create(at: ServerProcess, content: string, key: string): Promise<Response> {
   return fetch(`http://127.0.0.1:${at.port}/jobs`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', 'Idempotency-Key': key },
@@ -44,7 +45,7 @@ async function accepted(response: Response): Promise<JobAccepted> {
   return (await response.json()) as JobAccepted
 }
 
-async function look(at: ServerProcess, id: string, query = ''): Promise<Job> {
+async function get(at: ServerProcess, id: string, query = ''): Promise<Job> {
   const response = await fetch(`http://127.0.0.1:${at.port}/jobs/${id}${query}`)
   expect(response.status).toBe(200)
   return (await response.json()) as Job
@@ -55,7 +56,7 @@ async function follow(at: readonly ServerProcess[], { id, cursor }: JobAccepted)
   let since = cursor
   let next = 0
   for (let turn = 0; ; turn += 1) {
-    const job = await look(at[turn % at.length] as ServerProcess, id, `?since=${since}&wait=10`)
+    const job = await get(at[turn % at.length] as ServerProcess, id, `?since=${since}&wait=10`)
     for (const { event } of job.entries) {
       if (event.type !== 'run.output') continue
       expect(event.index).toBe(next)
@@ -67,62 +68,62 @@ async function follow(at: readonly ServerProcess[], { id, cursor }: JobAccepted)
 }
 
 describe('a job', () => {
-  it('is the same at every node: its answers, its key, its end', async () => {
+  it('has the same state, key and result at every node', async () => {
     const [one, two] = nodes as [ServerProcess, ServerProcess]
     const ask = '/demo count=60 rate=60 ttft=50'
-    const job = await accepted(await begin(one, ask, 'k1'))
+    const job = await accepted(await create(one, ask, 'k1'))
     const [again, sameAtOther, other] = await Promise.all([
-      begin(one, ask, 'k1'),
-      begin(two, ask, 'k1'),
-      begin(two, '/demo count=61', 'k1'),
+      create(one, ask, 'k1'),
+      create(two, ask, 'k1'),
+      create(two, '/demo count=61', 'k1'),
     ])
     expect((await accepted(again)).id).toBe(job.id)
     expect((await accepted(sameAtOther)).id).toBe(job.id)
     expect(other.status).toBe(422)
     const ended = await follow([two, one], job)
     expect(ended.result).toMatchObject({ state: 'completed', text: demoCount(60), usage: { outputTokens: 60 } })
-    const [atOne, atTwo] = await Promise.all([look(one, job.id), look(two, job.id)])
+    const [atOne, atTwo] = await Promise.all([get(one, job.id), get(two, job.id)])
     expect(atOne.result).toEqual(atTwo.result)
   })
 
-  it('is cancelled at another node than the one that took it', async () => {
+  it('can be cancelled at another node', async () => {
     const [one, two] = nodes as [ServerProcess, ServerProcess]
-    const job = await accepted(await begin(one, '/demo count=5000 rate=100 ttft=0', 'k2'))
-    await look(one, job.id, `?since=${job.cursor}&wait=10`)
+    const job = await accepted(await create(one, '/demo count=5000 rate=100 ttft=0', 'k2'))
+    await get(one, job.id, `?since=${job.cursor}&wait=10`)
     const response = await fetch(`http://127.0.0.1:${two.port}/jobs/${job.id}`, { method: 'DELETE' })
     const cancelled = (await response.json()) as Job
     expect(cancelled.state).toBe('cancelled')
     const text = cancelled.result?.text ?? ''
     expect(demoCount(5000).startsWith(text)).toBe(true)
-    expect((await look(one, job.id, `?since=${cancelled.cursor}`)).result?.text).toBe(text)
+    expect((await get(one, job.id, `?since=${cancelled.cursor}`)).result?.text).toBe(text)
   })
 
-  it('outlives the node that took it, and one that all nodes have left', async () => {
+  it('survives the loss of its node, and of all nodes', async () => {
     const [one, two] = nodes as [ServerProcess, ServerProcess]
-    const job = await accepted(await begin(one, '/demo count=120 rate=60 ttft=0', 'k3'))
-    await look(two, job.id, `?since=${job.cursor}&wait=10`)
+    const job = await accepted(await create(one, '/demo count=120 rate=60 ttft=0', 'k3'))
+    await get(two, job.id, `?since=${job.cursor}&wait=10`)
     await one.kill()
-    const ended = await look(two, job.id, '?wait=60')
+    const ended = await get(two, job.id, '?wait=60')
     expect(ended.result).toMatchObject({ state: 'completed', text: demoCount(120) })
     await two.kill()
     const three = await node('three')
-    const found = await look(three, job.id)
+    const found = await get(three, job.id)
     expect(found.result).toEqual(ended.result)
-    expect((await accepted(await begin(three, '/demo count=120 rate=60 ttft=0', 'k3'))).id).toBe(job.id)
+    expect((await accepted(await create(three, '/demo count=120 rate=60 ttft=0', 'k3'))).id).toBe(job.id)
     expect((await fetch(`http://127.0.0.1:${three.port}/jobs/run_1-${job.session}`)).status).toBe(404)
   })
 })
 
-describe('a thousand jobs that are begun at one moment', () => {
+describe('a thousand jobs that start at the same moment', () => {
   const CLIENTS = 1_000
 
-  it('are asked for at different times by clients who do as they are told, and all end', async () => {
+  it('are polled at different times by clients that follow Retry-After, and all end', async () => {
     const server = await ServerProcess.start({ PARLEY_MAX_CONNECTIONS_PER_ADDRESS: '5000' })
     nodes.push(server)
-    const told: number[] = []
+    const delays: number[] = []
     const polls: number[] = []
     const poll = async (id: string, retryAfter: string | null): Promise<Job> => {
-      await pause(Number(retryAfter) * 1000)
+      await sleep(Number(retryAfter) * 1000)
       polls.push(performance.now())
       const response = await fetch(`http://127.0.0.1:${server.port}/jobs/${id}`)
       const job = (await response.json()) as Job
@@ -130,23 +131,23 @@ describe('a thousand jobs that are begun at one moment', () => {
     }
     const ended = await Promise.all(
       Array.from({ length: CLIENTS }, async (_, client) => {
-        const response = await begin(server, '/demo count=3 rate=0 ttft=3000', `c${client}`)
+        const response = await create(server, '/demo count=3 rate=0 ttft=3000', `c${client}`)
         const retryAfter = response.headers.get('retry-after')
-        told.push(Number(retryAfter))
+        delays.push(Number(retryAfter))
         return poll((await accepted(response)).id, retryAfter)
       }),
     )
     expect(ended.filter(({ result }) => result?.text === demoCount(3))).toHaveLength(CLIENTS)
-    // What they are told first differs, and so does the moment at which they are told it; how far the polls then lie
-    // apart depends on the stalls of a machine on which a thousand clients and their server share two cores.
-    expect(fullest(told, 1)).toBeLessThan(CLIENTS * 0.7)
+    // Both the first delays and the moments of the answers differ. How far the polls are then spread depends on the
+    // stalls of a machine on which a thousand clients and their server share two cores.
+    expect(fullest(delays, 1)).toBeLessThan(CLIENTS * 0.7)
     expect(fullest(polls, 100)).toBeLessThan(CLIENTS * 0.4)
-    // Each asks a few times, and not again and again.
+    // Each client polls only a few times.
     expect(polls.length).toBeLessThan(8 * CLIENTS)
   })
 })
 
-/** The most that fall into one part of the time. */
+/** The largest number of times within one interval. */
 function fullest(times: readonly number[], ms: number): number {
   const counts = new Map<number, number>()
   for (const time of times) counts.set(Math.floor(time / ms), (counts.get(Math.floor(time / ms)) ?? 0) + 1)

@@ -1,11 +1,10 @@
-// A thousand who began at one moment: when they poll, told nothing but whole seconds. Seeded, so the figures are the same
-// in every run; and the bounds hold for any seed.
+// The spread of polls: a thousand clients that start at the same moment and follow Retry-After. Seeded, so that the
+// figures are the same in every run; the limits hold for any seed.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { pollMeanMs } from './pacing.ts'
-import { LONGEST_S, PollSchedule } from './poll-schedule.ts'
+import { LONGEST_S, PollSchedule, pollMeanMs } from './poll-schedule.ts'
 
-/** mulberry32 */
+/** A random generator with a seed (mulberry32). */
 function seeded(seed: number): () => number {
   let state = seed
   return () => {
@@ -19,13 +18,13 @@ function seeded(seed: number): () => number {
 interface Crowd {
   readonly seed: number
   readonly clients: number
-  /** Milliseconds that the jobs take. */
+  /** Duration of the jobs in milliseconds. */
   readonly jobMs: number
-  /** Milliseconds of the server for one request: they are answered one after the other. */
+  /** Milliseconds that the server needs for one request; it answers one at a time. */
   readonly serviceMs: number
 }
 
-/** Times in milliseconds at which they poll, until their jobs are over. Each waits as long as it is told, to the millisecond. */
+/** The times of all polls in milliseconds until the jobs end. Each client follows Retry-After exactly. */
 function polls({ seed, clients, jobMs, serviceMs }: Crowd): number[] {
   const schedule = new PollSchedule(seeded(seed))
   const times: number[] = []
@@ -42,13 +41,13 @@ function polls({ seed, clients, jobMs, serviceMs }: Crowd): number[] {
     const mean = pollMeanMs({ state: 'running', ageMs: answered, ahead: 0 }, load)
     const { holdMs, seconds } = schedule.next(answered, mean)
     due.push(answered + holdMs + seconds * 1000)
-    // Kept small: the array is sorted anew for each.
+    // Keeps the array small, because it is sorted in each turn.
     if (due.length > clients) due = due.slice(0, clients)
   }
   return times
 }
 
-/** The most that fall into one bucket. */
+/** The largest number of times within one interval. */
 function fullest(times: readonly number[], bucketMs: number): number {
   const counts = new Map<number, number>()
   for (const time of times) {
@@ -58,20 +57,20 @@ function fullest(times: readonly number[], bucketMs: number): number {
   return Math.max(...counts.values())
 }
 
-describe('a thousand pollers who began at one moment', () => {
+describe('a thousand pollers that start at the same moment', () => {
   const crowd = { seed: 1, clients: 1_000, jobMs: 60_000, serviceMs: 0.4 }
 
-  it('do not come together: no 100 ms see more than a twentieth of them, and no second more than two fifths', () => {
+  it('spread: at most 5 % of them poll within 100 ms, and at most 41 % within a second', () => {
     const times = polls(crowd)
     expect(fullest(times, 100)).toBeLessThanOrEqual(50)
     expect(fullest(times, 1_000)).toBeLessThanOrEqual(410)
   })
 
-  it('do not, also when all are answered in one go, as by one commit', () => {
+  it('spread also if all are answered at once, as after one commit', () => {
     expect(fullest(polls({ ...crowd, serviceMs: 0.001 }), 100)).toBeLessThanOrEqual(50)
   })
 
-  it('are spread whatever the dice say', () => {
+  it('spread with any seed', () => {
     fc.assert(
       fc.property(fc.integer(), (seed) => {
         const times = polls({ ...crowd, seed, jobMs: 20_000 })
@@ -81,7 +80,7 @@ describe('a thousand pollers who began at one moment', () => {
     )
   })
 
-  it('ask less and less often: of a job of a minute, ten times or so', () => {
+  it('poll less and less often: about ten times for a job of a minute', () => {
     const each = polls(crowd).length / crowd.clients
     expect(each).toBeGreaterThan(5)
     expect(each).toBeLessThan(15)
@@ -89,7 +88,7 @@ describe('a thousand pollers who began at one moment', () => {
 })
 
 describe('a poll schedule', () => {
-  it('says whole seconds around the mean', () => {
+  it('returns whole seconds around the mean', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 120_000 }), fc.array(fc.integer({ min: 0, max: 3_000 })), (mean, waits) => {
         const schedule = new PollSchedule(seeded(mean))
@@ -106,7 +105,7 @@ describe('a poll schedule', () => {
     )
   })
 
-  it('holds answers back in a crowd alone, by less than a second, and then asks nobody to stay away for longer', () => {
+  it('delays answers only in a crowd and by less than a second, without longer intervals', () => {
     const schedule = new PollSchedule(seeded(3))
     const paces = Array.from({ length: 600 }, () => schedule.next(5_000, 1_000))
     expect(paces.slice(0, 80).every(({ holdMs }) => holdMs === 0)).toBe(true)
@@ -117,14 +116,14 @@ describe('a poll schedule', () => {
     }
   })
 
-  it('knows how many are still to come', () => {
+  it('counts the polls that it expects', () => {
     const schedule = new PollSchedule(seeded(7))
     const times = Array.from({ length: 200 }, (_, i) => {
       const { holdMs, seconds } = schedule.next(50 * i, 4_000)
       return 50 * i + holdMs + seconds * 1000
     })
     for (const now of [10_000, 11_500, 14_000, 16_050, 500_000]) {
-      // A bucket that has begun counts whole.
+      // A bucket that has started still counts as a whole.
       const due = times.filter((time) => Math.floor(time / 100) >= Math.floor(now / 100)).length
       expect(schedule.expected(now)).toBe(due)
     }
@@ -132,22 +131,22 @@ describe('a poll schedule', () => {
   })
 })
 
-describe('how long to wait for a job', () => {
+describe('the mean interval', () => {
   const calm = { expected: 0, busy: 0, lagMs: 0 }
   const job = { state: 'running' as const, ageMs: 0, ahead: 0 }
 
-  it('grows with its age, up to a bound', () => {
+  it('grows with the age of the job, up to a limit', () => {
     const means = [0, 1, 10, 60, 600, 36_000].map((s) => pollMeanMs({ ...job, ageMs: s * 1000 }, calm))
     expect(means).toEqual([1_000, 1_200, 3_000, 13_000, 20_000, 20_000])
   })
 
-  it('is longer while it waits for people, or for its turn', () => {
+  it('is longer while the job waits for people, or is queued', () => {
     expect(pollMeanMs({ ...job, state: 'waiting' }, calm)).toBe(2_000)
     expect(pollMeanMs({ ...job, state: 'queued', ahead: 1 }, calm)).toBe(1_500)
     expect(pollMeanMs({ ...job, state: 'queued', ahead: 30 }, calm)).toBe(3_000)
   })
 
-  it('is longer on a node that is busy, that lags, or that many wait at', () => {
+  it('is longer on a node that is busy, lags, or has many pollers', () => {
     expect(pollMeanMs(job, { ...calm, busy: 1 })).toBe(2_000)
     expect(pollMeanMs(job, { ...calm, lagMs: 25 })).toBe(1_500)
     expect(pollMeanMs(job, { ...calm, lagMs: 10_000 })).toBe(2_000)
@@ -155,7 +154,7 @@ describe('how long to wait for a job', () => {
     expect(pollMeanMs(job, { ...calm, expected: 1_000_000 })).toBe(60_000)
   })
 
-  it('is never nothing, whatever a clock says', () => {
+  it('is at least a second, also after a clock jump', () => {
     expect(pollMeanMs({ ...job, ageMs: -5_000 }, calm)).toBe(1_000)
   })
 })

@@ -1,33 +1,74 @@
-// PollSchedule: when those who poll this node are to come back. Each who is told a number of seconds is remembered in a
-// ring of short buckets; the next one is told a number whose bucket has room. Whole seconds are all that Retry-After can
-// say: so in a crowd, all of whom have the same fraction of a second in common, the answer itself is held back by a part of
-// a second. So clients who began together drift apart, and none has to add a jitter of its own. Bounded: the ring's size
-// does not depend on how many there are.
+// When a client that polls a job should poll again. `pollMeanMs` chooses the mean interval from the job's age and the
+// node's load. PollSchedule spreads polls around that mean: it counts the expected polls in a ring of short buckets,
+// and chooses a bucket with room. Retry-After has whole seconds only, so in a crowd the answer itself is delayed by
+// part of a second. So clients that started together drift apart without a jitter of their own. The ring's size does
+// not depend on the clients.
+import type { JobState } from '@parley/protocol'
 
-/** Milliseconds. */
+export interface NodeLoad {
+  /** Polls that are expected in the future. */
+  readonly expected: number
+  /** The share of this node's run capacity that is in use, from 0 to 1; 0 on a node that drives no runs. */
+  readonly busy: number
+  /** Milliseconds by which the event loop lags. */
+  readonly lagMs: number
+}
+
+export interface WaitingJob {
+  readonly state: JobState
+  /** Milliseconds since its message. */
+  readonly ageMs: number
+  /** Number of runs that precede it in its session's queue. */
+  readonly ahead: number
+}
+
+/** When to answer, and when the client should poll again. */
+export interface Pace {
+  /** Milliseconds by which to delay the answer; 0 except in a crowd. */
+  readonly holdMs: number
+  /** The value of Retry-After. */
+  readonly seconds: number
+}
+
+/** Limits of the mean interval in milliseconds. */
+const MEAN_MIN_MS = 1_000
+const MEAN_MAX_MS = 60_000
+/** Longest interval that depends on the job's age alone. */
+const CALM_MS = 20_000
+/** The interval grows by this share of the job's age, so that a client learns of the end late by that share at most. */
+const AGE_SHARE = 0.2
+/** Polls per second that one node should get at most. */
+const POLLS_PER_S = 400
+/** Milliseconds of lag that double the interval. */
+const LAG_MS = 50
+const LAG_FACTOR_MAX = 2
+
+/** Milliseconds covered by one bucket. */
 const BUCKET_MS = 100
-/** As many in a bucket are enough. */
-const ENOUGH = 40
-/** Buckets by which an answer may be held back: all of a second's. */
+/** A bucket with this many polls is full. */
+const BUCKET_CAPACITY = 40
+/** Number of buckets by which an answer may be delayed: up to a second. */
 const SHIFTS = 1000 / BUCKET_MS
-/** Seconds ahead that are remembered. */
+/** The longest Retry-After in seconds. */
 export const LONGEST_S = 90
 const BUCKETS = ((LONGEST_S + 2) * 1000) / BUCKET_MS
 
-/** When to answer, and what. */
-export interface Pace {
-  /** Milliseconds until the answer is given; 0 but in a crowd. */
-  readonly holdMs: number
-  /** From then on, whole seconds: for Retry-After. */
-  readonly seconds: number
+/** The mean interval in milliseconds. */
+export function pollMeanMs(job: WaitingJob, load: NodeLoad): number {
+  const byAge = clamp(MEAN_MIN_MS + Math.max(0, job.ageMs) * AGE_SHARE, MEAN_MIN_MS, CALM_MS)
+  const byState = byAge * stateFactor(job)
+  const byNode = byState * (1 + clamp(load.busy, 0, 1)) * Math.min(LAG_FACTOR_MAX, 1 + Math.max(0, load.lagMs) / LAG_MS)
+  // All clients together stay below POLLS_PER_S, even if all jobs are young.
+  const byCrowd = (load.expected * 1000) / POLLS_PER_S
+  return clamp(Math.max(byNode, byCrowd), MEAN_MIN_MS, MEAN_MAX_MS)
 }
 
 export class PollSchedule {
   readonly #random: () => number
-  /** Who is expected: bucket `n` holds those of the times from `n * BUCKET_MS` on, modulo the ring. */
+  /** Number of expected polls: bucket `n` covers the times from `n * BUCKET_MS`, modulo the ring. */
   readonly #expected = new Uint32Array(BUCKETS)
   #total = 0
-  /** The bucket of the last call; those before it are empty. */
+  /** The bucket of the last call; earlier buckets are empty. */
   #now = 0
 
   /** @param random as `Math.random` */
@@ -35,32 +76,32 @@ export class PollSchedule {
     this.#random = random
   }
 
-  /** How many are told to come back later than now. @param now milliseconds of a clock that does not go back */
+  /** Number of polls that are expected in the future. @param now milliseconds of a monotonic clock */
   expected(now: number): number {
     this.#advance(now)
     return this.#total
   }
 
-  /**
-   * @param meanMs about how long it should be; it is half of that to half as much again, more in a great crowd, and never 0
-   */
+  /** @param meanMs the result is between half and 1.5 times of it, longer in a large crowd, and at least one second */
   next(now: number, meanMs: number): Pace {
     this.#advance(now)
     const least = Math.min(LONGEST_S - 1, Math.max(1, Math.round(meanMs / 2000)))
     const most = Math.min(LONGEST_S, Math.max(least + 1, Math.round((meanMs * 3) / 2000)))
     const choices = most - least + 1
-    // From a random one on, so that among equals none is preferred.
+    // Starts at a random choice, so that none of several equal ones is preferred.
     const first = Math.floor(this.#random() * choices)
     let best = { shift: 0, seconds: least, bucket: 0, count: Number.POSITIVE_INFINITY }
-    const look = (shift: number, seconds: number): void => {
+    const consider = (shift: number, seconds: number): void => {
       const bucket = (Math.floor((now + seconds * 1000) / BUCKET_MS) + shift) % BUCKETS
       const count = this.#expected[bucket] ?? 0
       if (count < best.count) best = { shift, seconds, bucket, count }
     }
-    for (let shift = 0; best.count >= ENOUGH && shift < SHIFTS; shift += 1) {
-      for (let i = 0; i < choices; i += 1) look(shift, least + ((first + i) % choices))
+    for (let shift = 0; best.count >= BUCKET_CAPACITY && shift < SHIFTS; shift += 1) {
+      for (let i = 0; i < choices; i += 1) consider(shift, least + ((first + i) % choices))
     }
-    for (let seconds = most + 1; best.count >= ENOUGH && seconds <= LONGEST_S; seconds += 1) look(0, seconds)
+    for (let seconds = most + 1; best.count >= BUCKET_CAPACITY && seconds <= LONGEST_S; seconds += 1) {
+      consider(0, seconds)
+    }
     this.#expected[best.bucket] = (this.#expected[best.bucket] ?? 0) + 1
     this.#total += 1
     return { holdMs: best.shift * BUCKET_MS, seconds: best.seconds }
@@ -74,4 +115,14 @@ export class PollSchedule {
     }
     this.#now = Math.max(this.#now, bucket)
   }
+}
+
+function stateFactor({ state, ahead }: WaitingJob): number {
+  // People are slower than models.
+  if (state === 'waiting') return 2
+  return state === 'queued' ? 1 + Math.min(ahead, 4) / 2 : 1
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(most, Math.max(least, value))
 }

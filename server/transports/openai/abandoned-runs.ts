@@ -1,5 +1,5 @@
-// AbandonedRuns: a run whose client has left before its end is cancelled after a short grace, so that it costs nothing more.
-// Not where the client may come back for it: that is for the doors to say.
+// AbandonedRuns: cancels a run some time after its client has disconnected, so that it causes no further cost. The
+// routes watch only those runs that the client cannot find again.
 import { makeId, ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Caller } from '../../session/commands/caller.ts'
@@ -12,6 +12,7 @@ import type { JobName } from '../jobs/job-id.ts'
 export interface AbandonedRunsPorts {
   readonly service: SessionService
   readonly logger: Logger
+  /** Milliseconds between the disconnect and the cancel. */
   readonly graceMs: number
 }
 
@@ -23,7 +24,7 @@ export class AbandonedRuns {
     this.#ports = ports
   }
 
-  /** @returns to be called when the run has ended as far as its client is concerned */
+  /** @returns a function to call when the client has its answer */
   watch({ request }: HttpExchange, name: JobName, caller: Caller): () => void {
     let answered = false
     onAbort(request.signal, () => {
@@ -47,9 +48,9 @@ export class AbandonedRuns {
   #cancel({ session, run }: JobName, caller: Caller): void {
     const { service, logger } = this.#ports
     service.cancel({ type: 'cancel', id: makeId('cmd'), session, run }, caller).catch((error: unknown) => {
-      // It ends by itself, within its limits.
+      // The run continues up to its own limits.
       const level = error instanceof ReplyError || error instanceof StorageError ? 'warn' : 'error'
-      logger[level]({ err: error, session, run }, 'a run whose client has left was not cancelled')
+      logger[level]({ err: error, session, run }, 'failed to cancel the run of a disconnected client')
     })
   }
 }

@@ -1,6 +1,6 @@
-// ChatChunks: the pieces of a run as the chunks of a streamed chat completion, and a finished run as a whole one. What was
-// sent cannot be taken back: where an answer is begun anew, nothing is sent until it goes on beyond what was. Pure, but for
-// what it remembers of that.
+// ChatChunks: turns the pieces of a run into the chunks of a streamed chat completion; `chatCompletion` makes a whole
+// one. Sent text cannot be retracted: if a run restarts, nothing is sent until the new text is longer than the sent
+// text. No I/O.
 import type { RunEnded } from '@parley/protocol'
 import { toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
@@ -14,25 +14,25 @@ export interface ChatHead {
   readonly model: string
 }
 
-/** What goes out next, and whether it is the last. */
+/** The next chunks, and whether the stream ends after them: completely, or with an error. */
 export interface ChatStep {
   readonly chunks: readonly object[]
-  readonly over?: 'done' | 'broken'
+  readonly end?: 'done' | 'failed'
 }
 
 const RESTARTED = openAiError(
   'owner_lost',
-  'The answer had to be begun anew, and differs from what was sent. Ask again.',
+  'The run restarted, and its new answer differs from the text already sent. Send the request again.',
 )
-/** Said of an answer that somebody ended. */
-export const CANCELLED = 'The answer was cancelled before its end.'
+/** The error message of a cancelled run. */
+export const CANCELLED = 'The run was cancelled.'
 
 export class ChatChunks {
   readonly #head: ChatHead
   readonly #withUsage: boolean
   #sent = ''
-  /** What an answer that was begun anew has said so far; undefined where it is beyond what was sent. */
-  #again: string | undefined
+  /** The text of a restarted run while it is not longer than the sent text; else undefined. */
+  #repeated: string | undefined
 
   constructor(head: ChatHead, withUsage: boolean) {
     this.#head = head
@@ -41,15 +41,15 @@ export class ChatChunks {
 
   take(piece: Piece): ChatStep {
     switch (piece.type) {
-      case 'begun':
+      case 'started':
         return { chunks: [this.#chunk({ role: 'assistant', content: '', refusal: null })] }
       case 'text':
         if (piece.kind === 'text') return this.#text(piece.text)
-        // Thought of anew: its reader has thoughts already.
-        if (this.#again !== undefined) return { chunks: [] }
+        // The client already has the reasoning of the first attempt.
+        if (this.#repeated !== undefined) return { chunks: [] }
         return { chunks: [this.#chunk({ reasoning_content: piece.text })] }
       case 'restarted':
-        this.#again = ''
+        this.#repeated = ''
         return { chunks: [] }
       case 'ended':
         return this.#end(piece.end, piece.calls)
@@ -58,15 +58,15 @@ export class ChatChunks {
 
   #text(text: string): ChatStep {
     let more = text
-    if (this.#again !== undefined) {
-      const again = this.#again + text
-      if (this.#sent.startsWith(again)) {
-        this.#again = again
+    if (this.#repeated !== undefined) {
+      const repeated = this.#repeated + text
+      if (this.#sent.startsWith(repeated)) {
+        this.#repeated = repeated
         return { chunks: [] }
       }
-      if (!again.startsWith(this.#sent)) return { chunks: [{ error: RESTARTED }], over: 'broken' }
-      more = again.slice(this.#sent.length)
-      this.#again = undefined
+      if (!repeated.startsWith(this.#sent)) return { chunks: [{ error: RESTARTED }], end: 'failed' }
+      more = repeated.slice(this.#sent.length)
+      this.#repeated = undefined
     }
     this.#sent += more
     return { chunks: [this.#chunk({ content: more })] }
@@ -74,12 +74,12 @@ export class ChatChunks {
 
   #end(end: RunEnded, calls: readonly RunCall[]): ChatStep {
     const reason = finishReason(end, calls.length > 0)
-    if (reason === undefined) return { chunks: [{ error: failureOf(end) }], over: 'broken' }
-    if (this.#again !== undefined && this.#again !== this.#sent)
-      return { chunks: [{ error: RESTARTED }], over: 'broken' }
-    const told = calls.map((call, index) => this.#chunk({ tool_calls: [{ index, ...toolCall(call) }] }))
+    if (reason === undefined) return { chunks: [{ error: failureOf(end) }], end: 'failed' }
+    if (this.#repeated !== undefined && this.#repeated !== this.#sent)
+      return { chunks: [{ error: RESTARTED }], end: 'failed' }
+    const callChunks = calls.map((call, index) => this.#chunk({ tool_calls: [{ index, ...toolCall(call) }] }))
     const usage = this.#withUsage ? [{ ...this.#frame(), choices: [], usage: usageOf(end) }] : []
-    return { chunks: [...told, this.#chunk({}, reason), ...usage], over: 'done' }
+    return { chunks: [...callChunks, this.#chunk({}, reason), ...usage], end: 'done' }
   }
 
   #chunk(delta: object, finish: string | null = null): object {
@@ -92,17 +92,17 @@ export class ChatChunks {
   }
 }
 
-/** @returns undefined for a run that failed, or that somebody ended */
-export function chatCompletion(head: ChatHead, view: RunRecord): object | undefined {
-  const { ended } = view
+/** @returns undefined for a failed or cancelled run */
+export function chatCompletion(head: ChatHead, record: RunRecord): object | undefined {
+  const { ended } = record
   if (ended === undefined) return undefined
-  const reason = finishReason(ended, view.calls.size > 0)
+  const reason = finishReason(ended, record.calls.size > 0)
   if (reason === undefined) return undefined
-  const parts = toParts(view.output)
+  const parts = toParts(record.output)
   const join = (kind: 'text' | 'reasoning'): string =>
     parts.map((part) => (part.type === kind ? part.text : '')).join('')
   const [text, reasoning] = [join('text'), join('reasoning')]
-  const calls = [...view.calls.values()].map(({ id, name, input }) => toolCall({ call: id, name, input }))
+  const calls = [...record.calls.values()].map(({ id, name, input }) => toolCall({ call: id, name, input }))
   const message = {
     role: 'assistant',
     content: text === '' && calls.length > 0 ? null : text,
@@ -125,12 +125,12 @@ function toolCall({ call, name, input }: RunCall) {
   return { id: call, type: 'function', function: { name, arguments: asArguments(input) } }
 }
 
-/** As the model wrote it, or as its input reads. */
+/** The text that the model wrote, or else the input as JSON. */
 export function asArguments(input: RunCall['input']): string {
   return typeof input === 'string' ? input : JSON.stringify(input ?? {})
 }
 
-/** @returns undefined for a run that failed, or that somebody ended */
+/** @returns undefined for a failed or cancelled run */
 function finishReason({ reason, error, cut }: RunEnded, hasCalls: boolean): string | undefined {
   if (error?.code === 'token_limit') return 'length'
   if (error?.code === 'content_filtered') return 'content_filter'

@@ -1,28 +1,28 @@
-// A chat completion as it is asked for, and as a message of a session of its own: the last user message is the message, what
-// comes before it its context. Pure.
+// The request of a chat completion, and its conversion to a message: the last user message becomes the message's
+// content, and the messages before it become its context. Pure.
 import { type Context, type ContextMessage, LIMITS, type Part } from '@parley/protocol'
 import { z } from 'zod'
 import { HttpError } from '../http/http-error.ts'
 import {
-  absent,
   asTool,
   audioPart,
-  checkChoice,
+  checkToolChoice,
   contextOf,
-  FunctionForm,
+  Fraction,
+  FunctionTool,
   filePart,
   imagePart,
   Metadata,
   ModelName,
   Penalty,
   parsedArguments,
-  Share,
   sampling,
   Temperature,
   Text,
   TokenCount,
   ToolChoiceName,
-} from './tool-form.ts'
+  unsupported,
+} from './request-fields.ts'
 
 const TextPart = z.object({ type: z.literal('text'), text: Text })
 const UserPart = z.discriminatedUnion('type', [
@@ -66,23 +66,23 @@ export const ChatRequest = z.object({
   messages: z.array(Message).min(1).max(LIMITS.contextMessages),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
-  n: z.literal(1, { error: 'only one choice can be had' }).nullish(),
+  n: z.literal(1, { error: 'only n = 1 is supported' }).nullish(),
   store: z.boolean().nullish(),
   metadata: Metadata,
   parallel_tool_calls: z.boolean().nullish(),
   user: z.string().nullish(),
   reasoning_effort: z.string().nullish(),
   service_tier: z.string().nullish(),
-  logprobs: z.literal(false, { error: 'log probabilities cannot be had here' }).nullish(),
-  modalities: z.array(z.literal('text', { error: 'only text can be had here' })).nullish(),
-  audio: absent('audio'),
-  functions: absent('functions, which tools have replaced,'),
-  function_call: absent('function_call, which tool_choice has replaced,'),
-  web_search_options: absent('web search'),
+  logprobs: z.literal(false, { error: 'log probabilities are not supported' }).nullish(),
+  modalities: z.array(z.literal('text', { error: 'only text is supported' })).nullish(),
+  audio: unsupported('audio is not supported'),
+  functions: unsupported('functions are not supported: use tools'),
+  function_call: unsupported('function_call is not supported: use tool_choice'),
+  web_search_options: unsupported('web search is not supported'),
   max_tokens: TokenCount,
   max_completion_tokens: TokenCount,
   temperature: Temperature,
-  top_p: Share,
+  top_p: Fraction,
   presence_penalty: Penalty,
   frequency_penalty: Penalty,
   seed: z.int().nullish(),
@@ -98,7 +98,7 @@ export const ChatRequest = z.object({
     ])
     .nullish(),
   tools: z
-    .array(z.object({ type: z.literal('function'), function: FunctionForm }))
+    .array(z.object({ type: z.literal('function'), function: FunctionTool }))
     .max(LIMITS.contextTools)
     .nullish(),
   tool_choice: z
@@ -114,19 +114,19 @@ export type ChatRequest = z.infer<typeof ChatRequest>
 export function chatMessage(request: ChatRequest): { readonly content: Part[]; readonly context: Context } {
   const { messages, tools, tool_choice: choice } = request
   const names = (tools ?? []).map((tool) => tool.function)
-  checkChoice(typeof choice === 'object' ? choice?.function.name : undefined, names)
+  checkToolChoice(typeof choice === 'object' ? choice?.function.name : undefined, names)
   const instructions = messages.flatMap((message) =>
     message.role === 'system' || message.role === 'developer' ? [textOf(message.content)] : [],
   )
-  const spoken = messages
+  const conversation = messages
     .map((message, at) => asContext(message, `messages.${at}`))
     .filter((message) => message !== undefined)
-  const last = spoken.at(-1)
+  const last = conversation.at(-1)
   const asks = last?.role === 'user'
   return {
     content: asks ? [...last.content] : [],
     context: contextOf({
-      history: asks ? spoken.slice(0, -1) : spoken,
+      history: asks ? conversation.slice(0, -1) : conversation,
       instructions: instructions.join('\n\n'),
       tools: names.map(asTool),
       sampling: samplingOf(request),
@@ -193,7 +193,7 @@ function textOf(content: string | readonly { readonly text?: string; readonly re
   return content.map((part) => part.text ?? part.refusal ?? '').join('')
 }
 
-/** That an assistant message is empty is an error of the caller's that providers would answer in their own way. */
+/** Refuses empty assistant messages, which each provider would answer in its own way. @throws HttpError bad_request */
 export function checkMessages({ messages }: ChatRequest): void {
   const at = messages.findIndex(
     (message) =>

@@ -1,8 +1,7 @@
-// POST /v1/chat/completions: the caller brings the whole conversation, so each request has a session of its own. Who goes away
-// in mid-answer is taken not to want it any more, unless it can come back to it by its key, or asked to have it stored.
+// POST /v1/chat/completions. The client sends the whole conversation, so each request gets a session of its own. A
+// disconnect cancels the run, unless the client can find it again by its key or has asked to store it.
 import { makeId, ReplyError, type Send } from '@parley/protocol'
-import type { FoundRun } from '../../session/run-report.ts'
-import { createdAt } from '../../session/run-report.ts'
+import { createdAt, type FoundRun } from '../../session/run-report.ts'
 import { commandIdOf, digest, idempotencyKeyOf } from '../http/command-id.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { HttpRequest } from '../http/http-request.ts'
@@ -11,14 +10,14 @@ import { formatJobId, type JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
 import { CANCELLED, ChatChunks, type ChatHead, chatCompletion } from './chat-chunks.ts'
 import { ChatRequest, chatMessage, checkMessages } from './chat-request.ts'
-import { modelMeant } from './model-routes.ts'
+import { resolveModel } from './model-routes.ts'
 import { asOpenAiError } from './openai-error.ts'
 import type { OpenAiPorts } from './openai-ports.ts'
 import { mustFind } from './response-lookup.ts'
 import { RunPieces } from './run-pieces.ts'
 import { untilRunEnds } from './run-wait.ts'
 
-/** Milliseconds after which to ask a provider again that wants fewer requests, and over which those who do are spread. */
+/** Milliseconds until a retry after the provider's rate limit, and the range over which retries are spread. */
 const PROVIDER_MS = 5_000
 const PROVIDER_SPREAD_MS = 10_000
 
@@ -28,36 +27,36 @@ export function chatRoute(ports: OpenAiPorts): Route {
     path: '/v1/chat/completions',
     errors: asOpenAiError,
     async handle(exchange) {
-      const { request, leaving } = exchange
-      const asked = await request.json(ChatRequest)
-      checkMessages(asked)
-      const model = modelMeant(ports.models, asked.model)
-      if (leaving !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: leaving.withinMs })
+      const { request, draining } = exchange
+      const body = await request.json(ChatRequest)
+      checkMessages(body)
+      const model = resolveModel(ports.models, body.model)
+      if (draining !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: draining.withinMs })
       const caller = callerOf(request, 'openai')
-      const command = commandOf(request, asked, model)
+      const command = commandOf(request, body, model)
       const { run = '' } = await ports.service.send(command, caller)
       const name = { session: command.session, run }
-      const isKept = asked.store === true || idempotencyKeyOf(request) !== undefined
+      const isKept = body.store === true || idempotencyKeyOf(request) !== undefined
       const done = isKept ? () => undefined : ports.abandoned.watch(exchange, name, caller)
-      if (asked.stream === true) await stream(ports, exchange, name, done, asked)
+      if (body.stream === true) await stream(ports, exchange, name, done, body)
       else await whole(ports, exchange, name, done)
     },
   }
 }
 
-function commandOf(request: HttpRequest, asked: ChatRequest, model: string): Send {
+function commandOf(request: HttpRequest, body: ChatRequest, model: string): Send {
   const key = idempotencyKeyOf(request)
   const session = key === undefined ? makeId('chat') : `chat_${digest(request.user, key)}`
-  const { content, context } = chatMessage(asked)
+  const { content, context } = chatMessage(body)
   return { type: 'send', id: commandIdOf(request), session, content, model, context }
 }
 
-/** @param done to be called when the run is known to have ended */
+/** @param done called when the run has ended */
 async function whole(ports: OpenAiPorts, exchange: HttpExchange, name: JobName, done: () => void): Promise<void> {
   const found = await untilRunEnds(ports, exchange, name)
   if (found === undefined) return
   done()
-  const completion = chatCompletion(headOf(name, found), found.view)
+  const completion = chatCompletion(headOf(name, found), found.record)
   if (completion === undefined) throw failureOf(found)
   exchange.reply(200, completion)
 }
@@ -72,13 +71,13 @@ async function stream(
   const found = await mustFind(ports, name)
   const pieces = new RunPieces(name.run)
   const chunks = new ChatChunks(headOf(name, found), options?.include_usage === true)
-  await ports.streams.begin(exchange, name, found.view.order, (event, out) => {
+  await ports.streams.begin(exchange, name, found.record.order, (event, out) => {
     for (const piece of pieces.take(event)) {
       const step = chunks.take(piece)
       for (const chunk of step.chunks) out.write(`data: ${JSON.stringify(chunk)}\n\n`)
       if (piece.type === 'ended') done()
-      if (step.over === undefined) continue
-      if (step.over === 'done') out.write('data: [DONE]\n\n')
+      if (step.end === undefined) continue
+      if (step.end === 'done') out.write('data: [DONE]\n\n')
       out.end()
       return
     }
@@ -86,16 +85,16 @@ async function stream(
 }
 
 function headOf(name: JobName, found: FoundRun): ChatHead {
-  const message = found.state.messages.find(({ event }) => event.id === found.view.message)
+  const message = found.state.messages.find(({ event }) => event.id === found.record.message)
   return {
     id: `chatcmpl-${formatJobId(name)}`,
     created: Math.floor(createdAt(found) / 1000),
-    model: message?.event.model ?? found.view.model ?? '',
+    model: message?.event.model ?? found.record.model ?? '',
   }
 }
 
-function failureOf({ view }: FoundRun): ReplyError {
-  const error = view.ended?.error
+function failureOf({ record }: FoundRun): ReplyError {
+  const error = record.ended?.error
   if (error === undefined) return new ReplyError('no_active_run', CANCELLED)
   const retryAfterMs = PROVIDER_MS + Math.random() * PROVIDER_SPREAD_MS
   return new ReplyError(error.code, error.message, error.code === 'provider_rate_limited' ? { retryAfterMs } : {})

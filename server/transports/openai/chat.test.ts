@@ -1,10 +1,10 @@
-// Chat completions and models, as OpenAI's own client finds them.
+// Chat completions and models, tested with OpenAI's own client.
 import { ReplyError } from '@parley/protocol'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { demoReasoning, demoText } from '../../model/demo-answer.ts'
 import { PlayedModel } from '../../run/test/engine-harness.ts'
-import { modelMeant } from './model-routes.ts'
+import { resolveModel } from './model-routes.ts'
 import { OpenAiHarness } from './test/openai-harness.ts'
 
 let h: OpenAiHarness
@@ -25,11 +25,11 @@ async function failure(request: Promise<unknown>): Promise<InstanceType<typeof O
     (reason: unknown) => reason,
   )
   if (error instanceof OpenAI.APIError) return error
-  throw new Error('it did not fail as it should', { cause: error })
+  throw new Error('the request did not fail', { cause: error })
 }
 
 describe('a chat completion', () => {
-  it('is the whole answer, with its usage', async () => {
+  it('returns the whole answer, with its usage', async () => {
     const completion = await h.client.chat.completions.create({ model: 'demo', messages: ask('/demo count=20 rate=0') })
     expect(completion).toMatchObject({
       object: 'chat.completion',
@@ -44,14 +44,14 @@ describe('a chat completion', () => {
     expect(Math.abs(completion.created - Date.now() / 1000)).toBeLessThan(60)
   })
 
-  it('is a run of a session, which is in the log', async () => {
+  it('is a run of a session, stored in the log', async () => {
     const { id } = await h.client.chat.completions.create({ model: 'demo', messages: ask('/demo count=3 rate=0') })
     expect(id).toMatch(/^chatcmpl-run_[a-z0-9]+-chat_[a-z0-9]+$/)
     const message = await h.eventUntil(id, (event) => event.type === 'message')
     expect(message).toMatchObject({ content: [{ type: 'text', text: '/demo count=3 rate=0' }], model: 'demo' })
   })
 
-  it('comes in chunks, the last of them with the usage where that is wanted', async () => {
+  it('streams chunks, the last one with the usage on request', async () => {
     const stream = await h.client.chat.completions.create({
       model: 'demo',
       messages: ask('/demo count=30 rate=300 ttft=0 reasoning=4'),
@@ -63,17 +63,17 @@ describe('a chat completion', () => {
     const deltas = chunks.flatMap(({ choices }) => choices.map(({ delta }) => delta))
     expect(deltas[0]).toMatchObject({ role: 'assistant', content: '' })
     expect(deltas.map(({ content }) => content ?? '').join('')).toBe(demoText('/demo count=30'))
-    const thoughts = deltas.map((delta) => (delta as { reasoning_content?: string }).reasoning_content ?? '')
-    expect(thoughts.join('')).toBe(demoReasoning('/demo count=30 reasoning=4'))
+    const reasoning = deltas.map((delta) => (delta as { reasoning_content?: string }).reasoning_content ?? '')
+    expect(reasoning.join('')).toBe(demoReasoning('/demo count=30 reasoning=4'))
     expect(chunks.slice(0, -1).map(({ usage }) => usage)).toEqual(chunks.slice(1).map(() => null))
     expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { completion_tokens: 34 } })
     expect(chunks.at(-2)?.choices[0]?.finish_reason).toBe('stop')
     expect(new Set(chunks.map(({ id }) => id)).size).toBe(1)
-    // As they came: more than one at a time only by chance.
+    // Chunks are sent as they arrive; several are merged only by chance.
     expect(chunks.length).toBeGreaterThan(5)
   })
 
-  it('calls tools, and goes on with what they gave', async () => {
+  it('calls tools, and continues with their results', async () => {
     const messages: OpenAI.ChatCompletionMessageParam[] = [
       { role: 'system', content: 'Be exact.' },
       ...ask('/demo count=3 rate=0 tool=weather input={"city":"Oslo"} tool=weather input={"city":"Bern"}'),
@@ -99,7 +99,7 @@ describe('a chat completion', () => {
     })
   })
 
-  it('streams calls so that the client puts them together', async () => {
+  it('streams tool calls that the client can assemble', async () => {
     const runner = h.client.chat.completions.stream({
       model: 'demo',
       messages: ask('/demo tool=weather input={"city":"Oslo"} tool=weather input={"city":"Bern"}'),
@@ -114,7 +114,7 @@ describe('a chat completion', () => {
     ])
   })
 
-  it('ends with `length` where it may have no more tokens', async () => {
+  it('ends with `length` at the token limit', async () => {
     const messages = ask('/demo count=50 rate=0')
     const { choices } = await h.client.chat.completions.create({ model: 'demo', messages, max_completion_tokens: 5 })
     expect(choices[0]?.finish_reason).toBe('length')
@@ -123,7 +123,7 @@ describe('a chat completion', () => {
     expect(demoText('/demo count=50').startsWith(text)).toBe(true)
   })
 
-  it('is the same for the same key, and 422 for the same key with another body', async () => {
+  it('returns the same answer for the same key, and 422 for another body', async () => {
     const options = { headers: { 'Idempotency-Key': 'a key, of some kind'.replaceAll(' ', '.') } }
     const body = { model: 'demo', messages: ask('/demo count=9 rate=0') }
     const first = await h.client.chat.completions.create(body, options)
@@ -135,8 +135,8 @@ describe('a chat completion', () => {
   })
 })
 
-describe('a client that goes away', () => {
-  async function leaveAfter(chunks: number, more: { store?: boolean }, headers: Record<string, string> = {}) {
+describe('a disconnected client', () => {
+  async function disconnectAfter(chunks: number, more: { store?: boolean }, headers: Record<string, string> = {}) {
     const stream = await h.client.chat.completions.create(
       { model: 'demo', messages: ask('/demo count=100 rate=40 ttft=0'), stream: true, ...more },
       { headers },
@@ -151,17 +151,17 @@ describe('a client that goes away', () => {
     return id
   }
 
-  it('has its run cancelled, soon', async () => {
-    const id = await leaveAfter(3, {})
+  it('has its run cancelled after a short time', async () => {
+    const id = await disconnectAfter(3, {})
     const ended = await h.eventUntil(id, ({ type }) => type === 'run.ended')
     expect(ended).toMatchObject({ reason: 'cancelled' })
     expect(ended).not.toMatchObject({ next: 100 })
   })
 
-  it('has it whole where it is stored, or has a key to come back with', async () => {
+  it('gets the whole answer later if it is stored, or has a key', async () => {
     const [stored, keyed] = await Promise.all([
-      leaveAfter(2, { store: true }),
-      leaveAfter(2, {}, { 'Idempotency-Key': 'back' }),
+      disconnectAfter(2, { store: true }),
+      disconnectAfter(2, {}, { 'Idempotency-Key': 'back' }),
     ])
     for (const id of [stored, keyed]) {
       expect(await h.eventUntil(id, ({ type }) => type === 'run.ended')).toMatchObject({ reason: 'completed' })
@@ -173,17 +173,17 @@ describe('a client that goes away', () => {
     expect((await again.finalChatCompletion()).choices[0]?.message.content).toBe(demoText('/demo count=100'))
   })
 
-  it('leaves while the whole is awaited, and that is cancelled, too', async () => {
+  it('has its run cancelled also if it waited for the whole answer', async () => {
     const model = new PlayedModel()
     const played = await OpenAiHarness.open({}, { models: { defaultId: 'played', ids: ['played'], get: () => model } })
     try {
       const controller = new AbortController()
       const { signal } = controller
       const request = played.client.chat.completions.create({ model: 'played', messages: ask('hi') }, { signal })
-      const gone = expect(request).rejects.toBeInstanceOf(OpenAI.APIUserAbortError)
+      const rejected = expect(request).rejects.toBeInstanceOf(OpenAI.APIUserAbortError)
       const call = await model.next()
       controller.abort()
-      await gone
+      await rejected
       await call.aborted
     } finally {
       await played.close()
@@ -192,7 +192,7 @@ describe('a client that goes away', () => {
 })
 
 describe('an error', () => {
-  it('of the model before it spoke, and after', async () => {
+  it('of the model before and after its first output', async () => {
     const request = { model: 'demo', messages: ask('/demo count=9 rate=0 fail=3') }
     const whole = await failure(h.client.chat.completions.create(request))
     expect(whole).toMatchObject({ status: 502, type: 'server_error' })
@@ -203,7 +203,7 @@ describe('an error', () => {
     expect(await failure(read())).toMatchObject({ type: 'server_error', code: whole.code })
   })
 
-  it('of an answer that somebody cancelled says so, whole and streamed', async () => {
+  it('of a cancelled run has the code `cancelled`, whole and streamed', async () => {
     const body = { model: 'demo', messages: ask('/demo count=2 rate=0 hang=1') }
     const options = { headers: { 'Idempotency-Key': 'to-be-cancelled' } }
     const stream = await h.client.chat.completions.create({ ...body, stream: true }, options)
@@ -221,7 +221,7 @@ describe('an error', () => {
     })
   })
 
-  it('for a model that is not on offer is a 404 with that code', async () => {
+  it('for an unavailable model is a 404 with OpenAI’s code', async () => {
     const request = h.client.chat.completions.create({ model: 'gpt-9', messages: ask('hi') })
     const error = await failure(request)
     expect(error).toBeInstanceOf(OpenAI.NotFoundError)
@@ -231,14 +231,14 @@ describe('an error', () => {
   const good = { model: 'demo', messages: [{ role: 'user', content: 'hi' }] }
   const wrong: readonly (readonly [string, unknown, string])[] = [
     ['no model', { messages: good.messages }, 'model'],
-    ['a model that is none', { ...good, model: 7 }, 'model'],
+    ['a model of a wrong type', { ...good, model: 7 }, 'model'],
     ['no messages', { model: 'demo' }, 'messages'],
     ['an empty list', { ...good, messages: [] }, 'messages'],
-    ['a role that is none', { ...good, messages: [{ role: 'poet', content: 'hi' }] }, 'messages[0].role'],
+    ['an unknown role', { ...good, messages: [{ role: 'poet', content: 'hi' }] }, 'messages[0].role'],
     ['content of a wrong type', { ...good, messages: [{ role: 'user', content: 7 }] }, 'messages[0].content'],
     ['an empty answer', { ...good, messages: [{ role: 'assistant' }] }, 'messages[0].content'],
     [
-      'an image that is none',
+      'an image with an invalid URL',
       {
         ...good,
         messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'ftp://127.0.0.1/x' } }] }],
@@ -270,12 +270,12 @@ describe('an error', () => {
     ],
     ['tool_choice', { ...good, tool_choice: 'maybe' }, 'tool_choice'],
     [
-      'a choice that is not there',
+      'a choice of an unknown tool',
       { ...good, tool_choice: { type: 'function', function: { name: 'x' } } },
       'tool_choice',
     ],
   ]
-  it.each(wrong)('of the form tells where it is: %s', async (_, body, param) => {
+  it.each(wrong)('of the request names the field: %s', async (_, body, param) => {
     const response = await h.post('/v1/chat/completions', body)
     expect(response.status).toBe(400)
     expect(await response.json()).toEqual({
@@ -283,7 +283,7 @@ describe('an error', () => {
     })
   })
 
-  it('of the body, the key or the method has the same form', async () => {
+  it('of the body, the key or the method has the same format', async () => {
     const broken = await h.post('/v1/chat/completions', '{')
     const key = await h.post('/v1/chat/completions', good, { 'Idempotency-Key': 'two words' })
     const method = await fetch(`${h.server.url}/v1/chat/completions`)
@@ -297,7 +297,7 @@ describe('an error', () => {
 })
 
 describe('models', () => {
-  it('are listed, and told of one by one', async () => {
+  it('can be listed and retrieved', async () => {
     const list = await h.client.models.list()
     expect(list.data).toEqual([{ id: 'demo', object: 'model', created: 0, owned_by: 'parley' }])
     expect(await h.client.models.retrieve('demo')).toMatchObject({ id: 'demo' })
@@ -307,25 +307,25 @@ describe('models', () => {
     })
   })
 
-  it('are found by the names that clients of other servers have for them', () => {
+  it('are found by the names that other servers use', () => {
     const ids = ['demo', 'openai:gpt-5', 'compatible:llama/3:8b']
-    expect(['demo', 'gpt-5', 'openai:gpt-5', 'llama/3:8b'].map((name) => modelMeant(ids, name))).toEqual([
+    expect(['demo', 'gpt-5', 'openai:gpt-5', 'llama/3:8b'].map((name) => resolveModel(ids, name))).toEqual([
       'demo',
       'openai:gpt-5',
       'openai:gpt-5',
       'compatible:llama/3:8b',
     ])
-    expect(modelMeant(['demo', 'openai:*'], 'ft:gpt-5:me')).toBe('openai:ft:gpt-5:me')
-    expect(modelMeant(['demo', 'openai:*'], 'openai:gpt-5')).toBe('openai:gpt-5')
-    const vague = ['demo', 'openai:*', 'google:*']
+    expect(resolveModel(['demo', 'openai:*'], 'ft:gpt-5:me')).toBe('openai:ft:gpt-5:me')
+    expect(resolveModel(['demo', 'openai:*'], 'openai:gpt-5')).toBe('openai:gpt-5')
+    const ambiguous = ['demo', 'openai:*', 'google:*']
     for (const name of ['gpt-5', '', '*', 'openai:*']) {
-      expect(() => modelMeant(vague, name)).toThrow(ReplyError)
+      expect(() => resolveModel(ambiguous, name)).toThrow(ReplyError)
     }
   })
 })
 
-describe('a server that asks for tokens', () => {
-  it('tells so as OpenAI does', async () => {
+describe('with authentication', () => {
+  it('a missing access token gets OpenAI’s error', async () => {
     const guarded = await OpenAiHarness.open({ PARLEY_JWT_SECRET: 'a secret that is long enough to be one' })
     try {
       const error = await failure(guarded.client.models.list())

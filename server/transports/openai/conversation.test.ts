@@ -1,13 +1,13 @@
-// A conversation that is brought along to another session: all of a short one, of a long one the newest, from a person's
-// message on.
+// The conversation that a request carries to a new session: a short one as a whole, a long one from one of its newest
+// user messages on.
 import type { ContextMessage, Event } from '@parley/protocol'
 import { expect, it } from 'vitest'
 import type { FoundRun } from '../../session/run-report.ts'
-import { foldAll } from '../../session/state/apply-entry.ts'
+import { applyEntries } from '../../session/state/apply-entry.ts'
 import { EMPTY_SESSION, findRun } from '../../session/state/session-state.ts'
 import { conversationUpTo } from './conversation.ts'
 
-/** Turns in which somebody asks, the model calls, and is given a result with the next question. */
+/** Turns of a user message, an answer with a tool call, and its result with the next message. */
 function talk(turns: number, words: string): FoundRun {
   const events: Event[] = []
   for (let at = 0; at < turns; at += 1) {
@@ -34,20 +34,20 @@ function talk(turns: number, words: string): FoundRun {
       { type: 'run.ended', run, reason: 'completed', usage: { inputTokens: 0, outputTokens: 0 }, next: 1 },
     )
   }
-  const state = foldAll(
+  const state = applyEntries(
     EMPTY_SESSION,
     events.map((event, at) => ({ seq: at + 1, time: 0, event })),
   )
-  const view = findRun(state, `r${turns - 1}`)
-  if (view === undefined) throw new Error('there is no such run')
-  return { state, view }
+  const record = findRun(state, `r${turns - 1}`)
+  if (record === undefined) throw new Error('run not found')
+  return { state, record }
 }
 
 function result(turn: number): ContextMessage {
   return { role: 'tool', call: `c${turn}`, output: `${turn}.` }
 }
 
-it('is whole where it is short', () => {
+it('a short conversation is complete', () => {
   expect(conversationUpTo(talk(2, 'a'))).toEqual([
     { role: 'system', text: 'Be brief.' },
     { role: 'user', content: [{ type: 'text', text: '0? a' }] },
@@ -58,7 +58,7 @@ it('is whole where it is short', () => {
   ])
 })
 
-it('is the newest of one with many messages, or much text, and what the system said', () => {
+it('a conversation with many messages, or much text, keeps the newest ones and all system messages', () => {
   for (const found of [talk(900, 'a'), talk(40, 'x'.repeat(20_000))]) {
     const conversation = conversationUpTo(found)
     expect(conversation.length).toBeLessThanOrEqual(513)

@@ -1,24 +1,25 @@
-// Conversation: what was said in a session up to the end of one of its runs, as a context for another session: how one goes on
-// from an answer that is not the last. Of a long one the newest, as a model would be given it; the system's words stay. Pure.
+// Conversation: the messages of a session up to the end of one of its runs, as the context of a new session. It is
+// used to continue from an answer that is not the last. A long one keeps its newest messages and all system messages.
+// Pure.
 import { type ContextMessage, LIMITS } from '@parley/protocol'
 import type { FoundRun } from '../../session/run-report.ts'
 import { pathTo } from '../../session/state/message-tree.ts'
 import { toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
 
-/** UTF-16 code units of JSON: there has to be room for the message beside it. */
+/** Limit in UTF-16 code units of JSON, which leaves room for the new message. */
 const MAX_CHARS = LIMITS.frameBytes / 4
-/** As many again may come with the message. */
+/** The request may add as many again. */
 const MAX_MESSAGES = LIMITS.contextMessages / 2
 
-export function conversationUpTo({ state, view }: FoundRun): ContextMessage[] {
+export function conversationUpTo({ state, record }: FoundRun): ContextMessage[] {
   const runs = new Map([...state.ended.values(), ...state.open].map((run) => [run.message, run]))
   return newest(
-    pathTo(state.messages, view.message).flatMap(({ event }) => {
+    pathTo(state.messages, record.message).flatMap(({ event }) => {
       const { content, context } = event
-      const asked: ContextMessage[] = content.length === 0 ? [] : [{ role: 'user', content }]
+      const question: ContextMessage[] = content.length === 0 ? [] : [{ role: 'user', content }]
       const run = runs.get(event.id)
-      return [...(context?.history ?? []), ...asked, ...(run === undefined ? [] : answerOf(run))]
+      return [...(context?.history ?? []), ...question, ...(run === undefined ? [] : answerOf(run))]
     }),
   )
 }
@@ -32,7 +33,7 @@ function answerOf(run: RunRecord): ContextMessage[] {
   return [{ role: 'assistant', ...(text === '' ? {} : { text }), ...(calls.length === 0 ? {} : { calls }) }]
 }
 
-/** From a person's message on: a result without its call is nothing. */
+/** Starts at a user message, because a tool result without its call is invalid. */
 function newest(messages: readonly ContextMessage[]): ContextMessage[] {
   let from = messages.length
   let [chars, count] = [0, 0]

@@ -1,5 +1,5 @@
-// OpenAiError: an error as clients of the OpenAI API know it: `{ error: { message, type, param, code } }`. The code is Parley's
-// own where OpenAI has none that says the same.
+// OpenAiError: an error in the format of the OpenAI API, `{ error: { message, type, param, code } }`. If OpenAI has no
+// equivalent code, it is Parley's.
 import { HTTP_STATUS, type ProblemCode } from '@parley/protocol'
 import type { ErrorShape } from '../http/failure.ts'
 
@@ -10,7 +10,7 @@ export interface OpenAiError {
   readonly code: string | null
 }
 
-/** What OpenAI calls otherwise; null: it has no code for it. */
+/** OpenAI's codes that differ; null if OpenAI uses none. */
 const CODES: Readonly<Partial<Record<ProblemCode, string | null>>> = {
   bad_request: null,
   unauthenticated: 'invalid_api_key',
@@ -21,15 +21,15 @@ const CODES: Readonly<Partial<Record<ProblemCode, string | null>>> = {
   budget_exceeded: 'insufficient_quota',
   provider_rate_limited: 'rate_limit_exceeded',
   content_filtered: 'content_filter',
-  // Of a run that somebody ended before its end.
+  // The run was cancelled.
   no_active_run: 'cancelled',
 }
 
-/** What OpenAI tells by another status. */
+/** OpenAI's statuses that differ. */
 const STATUSES: Readonly<Partial<Record<ProblemCode, number>>> = {
   model_not_allowed: 404,
   content_filtered: 400,
-  // Clients take a conflict for something that passes.
+  // OpenAI's clients retry 409.
   no_active_run: 422,
 }
 
@@ -40,7 +40,7 @@ export const asOpenAiError: ErrorShape = ({ code, detail, title, path }) => {
   return { body: { error }, contentType: 'application/json', status: openAiStatus(code) }
 }
 
-/** @param path names and indexes, with dots */
+/** @param path names and indexes, joined with dots */
 export function openAiError(code: ProblemCode, message: string, path?: string): OpenAiError {
   const status = openAiStatus(code)
   const type = status === 429 ? 'rate_limit_error' : status >= 500 ? 'server_error' : 'invalid_request_error'

@@ -1,5 +1,4 @@
-// What the doors of the OpenAI API are made of.
-
+// The dependencies of the OpenAI API's routes.
 import type { SessionCache } from '../../session/session-cache.ts'
 import type { SessionStores } from '../../session/session-replica.ts'
 import type { SessionService } from '../../session/session-service.ts'
@@ -14,6 +13,6 @@ export interface OpenAiPorts {
   readonly streams: RunStreams
   readonly abandoned: AbandonedRuns
   readonly activeReaders?: ActiveReaders | undefined
-  /** Ids of the models on offer. */
+  /** Ids of the available models. */
   readonly models: readonly string[]
 }

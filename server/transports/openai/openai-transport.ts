@@ -1,5 +1,5 @@
-// The doors that clients of the OpenAI API know: change the base URL, and what they ask for is a run of a session, with all
-// that this server promises of one.
+// The routes of the OpenAI API: chat completions, responses and models. Each request becomes a run of a session, with
+// the same guarantees as over any other transport.
 import type { Logger } from 'pino'
 import type { TransportMetrics } from '../../metric/transport-metrics.ts'
 import type { SessionCache } from '../../session/session-cache.ts'
@@ -21,9 +21,9 @@ export interface OpenAiTransportPorts {
   readonly sessions: SessionCache
   readonly hub: Hub
   readonly logger: Logger
-  /** Ids of the models on offer. */
+  /** Ids of the available models. */
   readonly models: readonly string[]
-  /** Milliseconds for which a run goes on whose caller has left, and cannot come back for it. */
+  /** Milliseconds for which a run continues after its client has disconnected and cannot find it again. */
   readonly graceMs: number
   readonly activeReaders?: ActiveReaders | undefined
   readonly metrics?: TransportMetrics | undefined

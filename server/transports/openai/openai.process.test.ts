@@ -1,5 +1,5 @@
-// OpenAI's client in front of two real nodes with one NATS: a response that is begun at one is read at the other from any
-// event on, gone on from, and cancelled; and it outlives the node that took it.
+// OpenAI's client with two real nodes and one NATS: a response that was created at one node can be streamed from any
+// event, continued and cancelled at the other, and survives the loss of its node.
 import OpenAI from 'openai'
 import type { ResponseStreamEvent } from 'openai/resources/responses/responses'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -8,7 +8,7 @@ import { ServerProcess } from '../../../bench/cluster/server-process.ts'
 import { demoCount } from '../../test/strict-client.ts'
 
 let nats: NatsServer
-/** By name: which of them is up first is not told. */
+/** Keyed by name, because the order in which they start varies. */
 const nodes = new Map<string, ServerProcess>()
 
 async function node(name: string): Promise<OpenAI> {
@@ -34,7 +34,7 @@ afterAll(async () => {
   await nats.dispose()
 })
 
-/** Takes some events, and hangs up. */
+/** Reads some events, and disconnects. */
 async function take(stream: AsyncIterable<ResponseStreamEvent>, count: number): Promise<ResponseStreamEvent[]> {
   const events: ResponseStreamEvent[] = []
   for await (const event of stream) {
@@ -44,7 +44,7 @@ async function take(stream: AsyncIterable<ResponseStreamEvent>, count: number): 
   return events
 }
 
-async function begin(
+async function create(
   at: OpenAI,
   input: string,
 ): Promise<{ readonly id: string; readonly events: ResponseStreamEvent[] }> {
@@ -54,8 +54,8 @@ async function begin(
   return { id: created?.type === 'response.created' ? created.response.id : '', events }
 }
 
-/** Reads on at each node in turn, one or a few events at a time, to the end. */
-async function readOn(at: readonly OpenAI[], id: string, events: ResponseStreamEvent[]): Promise<void> {
+/** Reads to the end at alternating nodes, a few events at a time. */
+async function readAlternating(at: readonly OpenAI[], id: string, events: ResponseStreamEvent[]): Promise<void> {
   for (let turn = 0; events.at(-1)?.type !== 'response.completed'; turn += 1) {
     const after = events.at(-1)?.sequence_number ?? -1
     const reader = at[turn % at.length] as OpenAI
@@ -67,9 +67,9 @@ async function all(at: OpenAI, id: string): Promise<ResponseStreamEvent[]> {
   return take(await at.responses.retrieve(id, { stream: true }), Number.POSITIVE_INFINITY)
 }
 
-it('reads a response on at each node in turn, and each says the same', async () => {
-  const { id, events } = await begin(one, '/demo count=60 rate=60 ttft=50 reasoning=5')
-  await readOn([two, one], id, events)
+it('streams the same events at alternating nodes', async () => {
+  const { id, events } = await create(one, '/demo count=60 rate=60 ttft=50 reasoning=5')
+  await readAlternating([two, one], id, events)
   const [atOne, atTwo] = await Promise.all([all(one, id), all(two, id)])
   expect(events).toEqual(atOne)
   expect(atTwo).toEqual(atOne)
@@ -80,7 +80,7 @@ it('reads a response on at each node in turn, and each says the same', async () 
   }
 })
 
-it('goes on from a response, and cancels one, at the other node', async () => {
+it('continues and cancels responses at the other node', async () => {
   const first = await one.responses.create({ model: 'demo', input: '/demo count=3 rate=0' })
   const next = await two.responses.create({
     model: 'demo',
@@ -88,7 +88,7 @@ it('goes on from a response, and cancels one, at the other node', async () => {
     previous_response_id: first.id,
   })
   expect(next.output_text).toBe(demoCount(4))
-  const { id } = await begin(one, '/demo count=5000 rate=50 ttft=0')
+  const { id } = await create(one, '/demo count=5000 rate=50 ttft=0')
   const cancelled = await two.responses.cancel(id)
   expect(cancelled.status).toBe('cancelled')
   const [atOne, atTwo] = await Promise.all([one.responses.retrieve(id), two.responses.retrieve(id)])
@@ -96,11 +96,11 @@ it('goes on from a response, and cancels one, at the other node', async () => {
   expect(atOne).toMatchObject({ status: 'cancelled', output: cancelled.output })
 })
 
-it('outlives the node that took it', async () => {
-  const { id, events } = await begin(one, '/demo count=120 rate=60 ttft=0')
+it('survives the loss of its node', async () => {
+  const { id, events } = await create(one, '/demo count=120 rate=60 ttft=0')
   events.push(...(await take(await one.responses.retrieve(id, { stream: true, starting_after: 0 }), 12)))
   await nodes.get('one')?.kill()
-  await readOn([two], id, events)
+  await readAlternating([two], id, events)
   expect(await all(two, id)).toEqual(events)
   const texts = events.map((event) => (event.type === 'response.output_text.delta' ? event.delta : ''))
   expect(texts.join('')).toBe(demoCount(120))

@@ -1,5 +1,5 @@
-// The events of a response, whatever of its run was rolled up when somebody came, and however often it was begun anew: a number
-// stands for one event, for every reader, and each has the same end.
+// The events of a response with any compaction of the log and any number of restarts: every sequence number means the
+// same event for every reader, and all readers get the same end.
 import type { Event, OutputPart, RunEnded } from '@parley/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -36,7 +36,7 @@ const script: fc.Arbitrary<readonly Step[]> = fc.array(
   { maxLength: 30 },
 )
 
-/** What is appended for a run, in the order of the log. */
+/** The events of a run, in the order of the log. */
 function written(steps: readonly Step[], reason: RunEnded['reason']): readonly Event[] {
   const events: Event[] = []
   let [epoch, next, calls] = [1, 0, 0]
@@ -85,14 +85,14 @@ function written(steps: readonly Step[], reason: RunEnded['reason']): readonly E
   return events
 }
 
-/** As somebody finds the log who comes when it has so many entries: what a roll-up holds is no more there. */
-function found(events: readonly Event[]): readonly Event[] {
-  const isRollUp = (event: Event): boolean => event.type === 'run.snapshot' || event.type === 'run.ended'
-  const last = events.findLastIndex(isRollUp)
+/** The events that a late reader finds: those replaced by compaction are missing. */
+function compacted(events: readonly Event[]): readonly Event[] {
+  const replacesEarlier = (event: Event): boolean => event.type === 'run.snapshot' || event.type === 'run.ended'
+  const last = events.findLastIndex(replacesEarlier)
   return events.filter((event, at) => at >= last || event.type === 'tool.called')
 }
 
-/** As somebody is told of an entry who has all before it. */
+/** An event as a live reader gets it, who has all events before it. */
 function live(event: Event): readonly Event[] {
   if (event.type === 'run.snapshot' && event.changes !== true) return []
   if (event.type !== 'run.ended') return [event]
@@ -100,27 +100,27 @@ function live(event: Event): readonly Event[] {
   return [rest]
 }
 
-/** What a reader is sent who came at a time, and has the events up to a number. */
-function read(events: readonly Event[], came: number, after: number): readonly ResponseEvent[] {
+/** The events for a reader that attaches after `attached` entries and has the events up to `after`. */
+function read(events: readonly Event[], attached: number, after: number): readonly ResponseEvent[] {
   const pieces = new RunPieces(RUN)
   const response = new ResponseEvents(HEAD, after)
-  const said = [...response.created().events]
-  for (const event of [...found(events.slice(0, came)), ...events.slice(came).flatMap(live)]) {
-    for (const piece of pieces.take(event)) said.push(...structuredClone(response.take(piece).events))
+  const sent = [...response.created().events]
+  for (const event of [...compacted(events.slice(0, attached)), ...events.slice(attached).flatMap(live)]) {
+    for (const piece of pieces.take(event)) sent.push(...structuredClone(response.take(piece).events))
   }
-  return said
+  return sent
 }
 
 describe('the events of a response', () => {
-  it('have numbers that stand for the same, whoever reads them, whenever, and from wherever', () => {
+  it('have numbers with the same meaning for every reader, at any time and from any start', () => {
     fc.assert(
       fc.property(script, fc.constantFrom<RunEnded['reason']>('completed', 'cancelled', 'failed'), (steps, reason) => {
         const events = written(steps, reason)
         const known = new Map<number, ResponseEvent>()
         const last = read(events, events.length, -1).at(-1)
         const isSteady = !steps.some((step) => step.do === 'restart')
-        for (let came = 0; came <= events.length; came += 1) {
-          const whole = read(events, came, -1)
+        for (let attached = 0; attached <= events.length; attached += 1) {
+          const whole = read(events, attached, -1)
           expect(whole.at(-1)).toEqual(last)
           const numbers = whole.map((event) => event.sequence_number)
           expect(numbers.every((number, at) => at === 0 || number > (numbers[at - 1] ?? 0))).toBe(true)
@@ -131,7 +131,7 @@ describe('the events of a response', () => {
             else expect(event).toEqual(before)
           }
         }
-        // Whoever has some of it gets the rest, and nothing twice.
+        // A reader that resumes gets exactly the rest.
         for (const after of known.keys()) {
           const rest = read(events, events.length, after)
           expect(rest).toEqual(read(events, events.length, -1).filter((event) => event.sequence_number > after))
@@ -141,7 +141,7 @@ describe('the events of a response', () => {
     )
   })
 
-  it('say once more what stands, beyond all numbers that were given, when the run was begun anew', () => {
+  it('repeat the remaining output with new numbers after a restart', () => {
     const events = written(
       [
         { do: 'say', kind: 'text', text: 'a' },
@@ -151,9 +151,9 @@ describe('the events of a response', () => {
       ],
       'completed',
     )
-    const told = (came: number, after: number): readonly (readonly [string, number])[] =>
-      read(events, came, after).map(({ type, sequence_number: number }) => [type.slice('response.'.length), number])
-    const anew = [
+    const numbersOf = (attached: number, after: number): readonly (readonly [string, number])[] =>
+      read(events, attached, after).map(({ type, sequence_number: number }) => [type.slice('response.'.length), number])
+    const restarted = [
       ['in_progress', 26],
       ['output_item.added', 27],
       ['content_part.added', 28],
@@ -163,7 +163,7 @@ describe('the events of a response', () => {
       ['output_item.done', 32],
       ['completed', 33],
     ]
-    const begun = [
+    const started = [
       ['created', 0],
       ['in_progress', 1],
     ]
@@ -173,9 +173,9 @@ describe('the events of a response', () => {
       ['output_text.delta', 4],
       ['output_text.delta', 5],
     ]
-    expect(told(0, -1)).toEqual([...begun, ...dropped, ...anew])
-    expect(told(events.length, -1)).toEqual([...begun, ...anew])
-    expect(told(events.length, 4)).toEqual(anew)
+    expect(numbersOf(0, -1)).toEqual([...started, ...dropped, ...restarted])
+    expect(numbersOf(events.length, -1)).toEqual([...started, ...restarted])
+    expect(numbersOf(events.length, 4)).toEqual(restarted)
   })
 })
 
@@ -183,31 +183,31 @@ describe('the chunks of a chat completion', () => {
   const texts = (output: readonly OutputPart[]): string =>
     output.map((part) => (part.type === 'text' ? part.text : '')).join('')
 
-  it('are the whole text, or break off with an error where it was begun anew and became another', () => {
+  it('are the whole text, or end with an error if a restart changed the text', () => {
     fc.assert(
       fc.property(script, (steps) => {
         const events = written(steps, 'completed')
         const ended = events.at(-1)
         const whole = ended?.type === 'run.ended' ? texts(ended.output ?? []) : ''
-        const mayBreak = steps.some((step) => step.do === 'restart')
-        for (let came = 0; came <= events.length; came += 1) {
+        const mayFail = steps.some((step) => step.do === 'restart')
+        for (let attached = 0; attached <= events.length; attached += 1) {
           const pieces = new RunPieces(RUN)
           const chunks = new ChatChunks({ id: 'x', created: 0, model: 'demo' }, true)
-          const all = [...found(events.slice(0, came)), ...events.slice(came).flatMap(live)].flatMap((event) =>
-            pieces.take(event),
+          const all = [...compacted(events.slice(0, attached)), ...events.slice(attached).flatMap(live)].flatMap(
+            (event) => pieces.take(event),
           )
           let text = ''
-          let over: string | undefined
+          let end: string | undefined
           for (const piece of all) {
-            if (over !== undefined) break
+            if (end !== undefined) break
             const step = chunks.take(piece)
-            over = step.over
+            end = step.end
             for (const chunk of step.chunks as { choices?: { delta: { content?: string } }[] }[]) {
               text += chunk.choices?.[0]?.delta.content ?? ''
             }
           }
-          if (over === 'broken') expect(mayBreak).toBe(true)
-          else expect([over, text]).toEqual(['done', whole])
+          if (end === 'failed') expect(mayFail).toBe(true)
+          else expect([end, text]).toEqual(['done', whole])
         }
       }),
       { numRuns: 300 },

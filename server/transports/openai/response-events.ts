@@ -1,6 +1,7 @@
-// ResponseEvents: the pieces of a run as the events of a streamed response, each with a number that follows from the log alone:
-// whoever reads it later, on another node or folded, counts the same, and no number is ever given twice. Where an answer was
-// begun anew, more numbers are left out than what was dropped can have had, and `response.in_progress` says what stands.
+// ResponseEvents: turns the pieces of a run into the events of a streamed response. Their sequence numbers follow from
+// the log alone: every reader on every node counts the same, before and after compaction, and no number is used twice.
+// If a run restarts, more numbers are skipped than the dropped output can have had, and `response.in_progress` has the
+// remaining output.
 import {
   endedStatus,
   Items,
@@ -19,19 +20,19 @@ export interface ResponseEvent {
 
 export interface ResponseStep {
   readonly events: readonly ResponseEvent[]
-  readonly over?: true
+  readonly ended?: true
 }
 
-/** Numbers left out for each output that was dropped: it has closed an item (3), opened one (2), and been told (1), at most. */
-const NUMBERS_DROPPED = 8
+/** Numbers skipped for each dropped output, which has 6 events at most: 3 close an item, 2 open one, 1 is the delta. */
+const NUMBERS_SKIPPED = 8
 
 export class ResponseEvents {
   readonly #head: ResponseHead
-  /** The number of the last event that its reader has; -1: none. */
+  /** The number of the last event that the reader has; -1 if it has none. */
   #after: number
   #items: Items
   #events: ResponseEvent[] = []
-  /** Of the next event. */
+  /** The number of the next event. */
   #sequence = 0
   #nextIndex = 0
 
@@ -41,23 +42,23 @@ export class ResponseEvents {
     this.#items = new Items(head.name.run)
   }
 
-  /** Before the run has begun. */
+  /** The event before the run has started. */
   created(): ResponseStep {
     const status = this.#head.background ? 'queued' : 'in_progress'
-    this.#say('response.created', { response: responseObject(this.#head, status, []) })
+    this.#emit('response.created', { response: responseObject(this.#head, status, []) })
     return this.#step()
   }
 
   take(piece: Piece): ResponseStep {
     switch (piece.type) {
-      case 'begun':
-        this.#sayInProgress()
+      case 'started':
+        this.#emitInProgress()
         return this.#step()
       case 'text':
         this.#text(piece)
         return this.#step()
       case 'restarted':
-        this.#beginAnew()
+        this.#restart()
         return this.#step()
       case 'ended': {
         this.#skipTo(piece.end.next)
@@ -65,31 +66,31 @@ export class ResponseEvents {
         for (const call of piece.calls) this.#call(call)
         const status = endedStatus(piece.end)
         const response = responseObject(this.#head, status, this.#items.done, piece.end)
-        // That API has no event for what was cancelled: the response says it.
-        this.#say(`response.${status === 'cancelled' ? 'incomplete' : status}`, { response })
-        return { ...this.#step(), over: true }
+        // The API has no event for a cancelled response; the status in the response says so.
+        this.#emit(`response.${status === 'cancelled' ? 'incomplete' : status}`, { response })
+        return { ...this.#step(), ended: true }
       }
     }
   }
 
-  /** All that stands is counted once more, and what its reader has is not said again. */
-  #beginAnew(): void {
+  /** Counts the remaining output again, without repeating the numbers that a reader may have. */
+  #restart(): void {
     this.#after = Math.max(this.#after, this.#sequence - 1)
     this.#items = new Items(this.#head.name.run)
     this.#sequence = 0
     this.#nextIndex = 0
     this.created()
-    this.#sayInProgress()
+    this.#emitInProgress()
   }
 
-  /** Outputs before this index that have not come were dropped. */
+  /** Skips the numbers of outputs before this index, which were dropped by a restart. */
   #skipTo(index: number): void {
     const dropped = index - this.#nextIndex
     this.#nextIndex = Math.max(this.#nextIndex, index)
     if (dropped <= 0) return
-    this.#sequence += (dropped + 1) * NUMBERS_DROPPED
+    this.#sequence += (dropped + 1) * NUMBERS_SKIPPED
     this.#close()
-    this.#sayInProgress()
+    this.#emitInProgress()
   }
 
   #text({ kind, index, text }: Extract<Piece, { type: 'text' }>): void {
@@ -101,17 +102,17 @@ export class ResponseEvents {
     const open = this.#items.open
     if (open === undefined) return
     const at = { item_id: open.id, output_index: open.index, content_index: 0 }
-    if (kind === 'text') this.#say('response.output_text.delta', { ...at, delta: text, logprobs: [] })
-    else this.#say('response.reasoning_text.delta', { ...at, delta: text })
+    if (kind === 'text') this.#emit('response.output_text.delta', { ...at, delta: text, logprobs: [] })
+    else this.#emit('response.reasoning_text.delta', { ...at, delta: text })
   }
 
   #open(item: OpenItem): void {
-    this.#say('response.output_item.added', {
+    this.#emit('response.output_item.added', {
       output_index: item.index,
       item: textItem({ ...item, text: '' }, 'in_progress'),
     })
     const part = item.kind === 'text' ? textPart('') : { type: 'reasoning_text', text: '' }
-    this.#say('response.content_part.added', { item_id: item.id, output_index: item.index, content_index: 0, part })
+    this.#emit('response.content_part.added', { item_id: item.id, output_index: item.index, content_index: 0, part })
   }
 
   #close(): void {
@@ -120,33 +121,33 @@ export class ResponseEvents {
     if (open === undefined || item === undefined) return
     const { id, index, kind, text } = open
     const at = { item_id: id, output_index: index, content_index: 0 }
-    if (kind === 'text') this.#say('response.output_text.done', { ...at, text, logprobs: [] })
-    else this.#say('response.reasoning_text.done', { ...at, text })
+    if (kind === 'text') this.#emit('response.output_text.done', { ...at, text, logprobs: [] })
+    else this.#emit('response.reasoning_text.done', { ...at, text })
     const part = kind === 'text' ? textPart(text) : { type: 'reasoning_text', text }
-    this.#say('response.content_part.done', { ...at, part })
-    this.#say('response.output_item.done', { output_index: index, item })
+    this.#emit('response.content_part.done', { ...at, part })
+    this.#emit('response.output_item.done', { output_index: index, item })
   }
 
   #call(call: RunCall): void {
     const { id, index, item } = this.#items.call(call)
     const { arguments: text } = item as { readonly arguments: string }
-    const begun = { ...item, arguments: '', status: 'in_progress' }
-    this.#say('response.output_item.added', { output_index: index, item: begun })
-    this.#say('response.function_call_arguments.delta', { item_id: id, output_index: index, delta: text })
-    this.#say('response.function_call_arguments.done', {
+    const started = { ...item, arguments: '', status: 'in_progress' }
+    this.#emit('response.output_item.added', { output_index: index, item: started })
+    this.#emit('response.function_call_arguments.delta', { item_id: id, output_index: index, delta: text })
+    this.#emit('response.function_call_arguments.done', {
       item_id: id,
       output_index: index,
       name: call.name,
       arguments: text,
     })
-    this.#say('response.output_item.done', { output_index: index, item })
+    this.#emit('response.output_item.done', { output_index: index, item })
   }
 
-  #sayInProgress(): void {
-    this.#say('response.in_progress', { response: responseObject(this.#head, 'in_progress', [...this.#items.done]) })
+  #emitInProgress(): void {
+    this.#emit('response.in_progress', { response: responseObject(this.#head, 'in_progress', [...this.#items.done]) })
   }
 
-  #say(type: string, fields: object): void {
+  #emit(type: string, fields: object): void {
     const sequence = this.#sequence
     this.#sequence += 1
     if (sequence > this.#after) this.#events.push({ type, sequence_number: sequence, ...fields })

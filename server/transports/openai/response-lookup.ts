@@ -1,4 +1,4 @@
-// Where a response, or any run, is looked up for a request: as far as whoever asks may read it.
+// Finds the run of a response, if the user of the request may read it.
 import { ReplyError } from '@parley/protocol'
 import { lookUpRun } from '../../session/find-run.ts'
 import type { FoundRun } from '../../session/run-report.ts'
@@ -13,7 +13,7 @@ export interface FoundResponse {
   readonly found: FoundRun
 }
 
-/** @returns undefined for a response that is not there, or in somebody else's session */
+/** @returns undefined if the response does not exist, or is in a session that the user may not read */
 export async function lookUpResponse(
   ports: OpenAiPorts,
   request: HttpRequest,
@@ -32,7 +32,7 @@ export async function lookUpResponse(
   return found === undefined ? undefined : { name, found }
 }
 
-/** A run that is known to be there. @throws ReplyError run_not_found */
+/** A run that must exist. @throws ReplyError run_not_found */
 export async function mustFind(ports: OpenAiPorts, name: JobName): Promise<FoundRun> {
   const found = await lookUp(ports, name)
   if (found === undefined) throw new ReplyError('run_not_found')
@@ -40,5 +40,5 @@ export async function mustFind(ports: OpenAiPorts, name: JobName): Promise<Found
 }
 
 function lookUp({ sessions, stores }: OpenAiPorts, { session, run }: JobName): Promise<FoundRun | undefined> {
-  return sessions.with(session, (held) => lookUpRun(stores, held, run))
+  return sessions.with(session, (replica) => lookUpRun(stores, replica, run))
 }

@@ -1,4 +1,4 @@
-// A response as it stands, made of its run: whoever asks, and whenever, on whatever node. Pure.
+// The response object of a run. It depends on the log alone, so every node returns the same. Pure.
 import type { Context, MessageEvent, RunEnded } from '@parley/protocol'
 import { createdAt, type FoundRun } from '../../session/run-report.ts'
 import { toParts } from '../../session/state/run-output.ts'
@@ -15,12 +15,12 @@ export function responseId(name: JobName): string {
   return PREFIX + formatJobId(name)
 }
 
-/** @returns undefined when the text names no response */
+/** @returns undefined if the text is not the id of a response */
 export function parseResponseId(text: string): JobName | undefined {
   return text.startsWith(PREFIX) ? parseJobId(text.slice(PREFIX.length)) : undefined
 }
 
-/** What of a response does not change while it comes. */
+/** The fields of a response that do not change during its run. */
 export interface ResponseHead {
   readonly name: JobName
   /** Unix milliseconds. */
@@ -33,10 +33,13 @@ export interface ResponseHead {
   readonly context: Context
 }
 
-/** Of names that the request gave itself, in the message's metadata. */
-const OWN = 'm.'
+/** In the message's metadata, the prefix of the names that come from the request. */
+const CLIENT_PREFIX = 'm.'
 
-/** What the request said that its run does not need: it lies with the message, where the next who asks finds it. */
+/**
+ * Fields of the request that the run does not need. They are stored with the message, so that any node can return
+ * them.
+ */
 export function asMetadata({
   background,
   store,
@@ -47,7 +50,7 @@ export function asMetadata({
     ...(background === true ? { background: 'true' } : {}),
     ...(store === false ? { store: 'false' } : {}),
     ...(previous === undefined || previous === null ? {} : { previous }),
-    ...Object.fromEntries(Object.entries(metadata ?? {}).map(([name, value]) => [OWN + name, value])),
+    ...Object.fromEntries(Object.entries(metadata ?? {}).map(([name, value]) => [CLIENT_PREFIX + name, value])),
   }
 }
 
@@ -55,27 +58,27 @@ export function headOf(name: JobName, found: FoundRun): ResponseHead {
   const message = messageOf(found)
   const { context = {} } = message ?? {}
   const { metadata = {} } = context
-  const own = Object.entries(metadata).filter(([key]) => key.startsWith(OWN))
+  const own = Object.entries(metadata).filter(([key]) => key.startsWith(CLIENT_PREFIX))
   return {
     name,
     createdAt: createdAt(found),
-    model: message?.model ?? found.view.model ?? '',
+    model: message?.model ?? found.record.model ?? '',
     background: metadata.background === 'true',
     isStored: metadata.store !== 'false',
     previous: metadata.previous ?? null,
-    metadata: Object.fromEntries(own.map(([key, value]) => [key.slice(OWN.length), value])),
+    metadata: Object.fromEntries(own.map(([key, value]) => [key.slice(CLIENT_PREFIX.length), value])),
     context,
   }
 }
 
-/** @param id of the message; default: the one that the run answers */
-export function messageOf({ state, view }: FoundRun, id = view.message): MessageEvent | undefined {
+/** @param id of the message; by default the one that the run answers */
+export function messageOf({ state, record }: FoundRun, id = record.message): MessageEvent | undefined {
   return state.messages.find(({ event }) => event.id === id)?.event
 }
 
-export function statusOf({ view }: FoundRun): Status {
-  if (view.ended === undefined) return view.phase === 'queued' ? 'queued' : 'in_progress'
-  return endedStatus(view.ended)
+export function statusOf({ record }: FoundRun): Status {
+  if (record.ended === undefined) return record.phase === 'queued' ? 'queued' : 'in_progress'
+  return endedStatus(record.ended)
 }
 
 export function endedStatus({ reason, error, cut }: RunEnded): Status {
@@ -85,20 +88,20 @@ export function endedStatus({ reason, error, cut }: RunEnded): Status {
 }
 
 export function responseOf(head: ResponseHead, found: FoundRun): object {
-  const { view } = found
+  const { record } = found
   const items = new Items(head.name.run)
   let next = 0
-  for (const part of toParts(view.output)) {
+  for (const part of toParts(record.output)) {
     if (part.type !== 'text' && part.type !== 'reasoning') continue
-    // Between them something was dropped, when an owner was lost.
+    // A gap between indexes: output was dropped when a driver was lost.
     if (part.index > next) items.close()
     items.text(part.type, part.text)
     next = part.index + part.lengths.length
   }
-  if (view.ended === undefined) return responseObject(head, statusOf(found), items.growing())
-  for (const { id, name, input } of view.calls.values()) items.call({ call: id, name, input })
+  if (record.ended === undefined) return responseObject(head, statusOf(found), items.growing())
+  for (const { id, name, input } of record.calls.values()) items.call({ call: id, name, input })
   items.close()
-  return responseObject(head, statusOf(found), items.done, view.ended)
+  return responseObject(head, statusOf(found), items.done, record.ended)
 }
 
 export function responseObject(
@@ -143,7 +146,7 @@ export function responseObject(
     })),
     top_p: sampling.topP ?? 1,
     truncation: 'disabled',
-    // Whoever ended it from outside did not know it.
+    // A cancel from outside does not know the usage.
     usage: ended === undefined || status === 'cancelled' ? null : usageOf(ended),
     user: null,
     metadata: head.metadata,
@@ -162,7 +165,7 @@ function usageOf({ usage: { inputTokens, outputTokens, reasoningTokens = 0 } }: 
 
 type Kind = 'text' | 'reasoning'
 
-/** An item that text goes on being added to. */
+/** An item that still grows. */
 export interface OpenItem {
   readonly kind: Kind
   readonly id: string
@@ -170,7 +173,10 @@ export interface OpenItem {
   text: string
 }
 
-/** The output of a response as it grows: neighbouring text of one kind is one item, each call one. Ids follow from the run's. */
+/**
+ * The output of a growing response: adjacent text of one kind is one item, and so is each call. Ids follow from the
+ * run's id.
+ */
 export class Items {
   readonly #run: string
   readonly done: object[] = []
@@ -180,7 +186,7 @@ export class Items {
     this.#run = run
   }
 
-  /** @returns the item, where it is a new one; the one before has to be closed first */
+  /** Adds text. @returns the item if it is a new one; the caller must close the one before first */
   text(kind: Kind, text: string): OpenItem | undefined {
     if (this.open !== undefined && this.open.kind !== kind) this.close()
     if (this.open !== undefined) {
@@ -192,14 +198,14 @@ export class Items {
     return this.open
   }
 
-  /** With the one that is open, as it now stands. */
+  /** All items, including the open one. */
   growing(): readonly object[] {
     return this.open === undefined
       ? this.done
       : [...this.done, { ...textItem(this.open, 'completed'), status: 'in_progress' }]
   }
 
-  /** @returns the item that was open, as it stands in the end */
+  /** Closes the open item. @returns it in its final form */
   close(): object | undefined {
     const { open } = this
     if (open === undefined) return undefined

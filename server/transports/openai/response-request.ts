@@ -1,26 +1,26 @@
-// A response as it is asked for, and as a message: the last user message of its input is the message, what comes before it the
-// context. Pure.
+// The request of a response, and its conversion to a message: the last user message of the input becomes the message's
+// content, and the items before it become its context. Pure.
 import { type Context, type ContextMessage, LIMITS, type Part } from '@parley/protocol'
 import { z } from 'zod'
 import { HttpError } from '../http/http-error.ts'
 import {
-  absent,
   asTool,
-  checkChoice,
+  checkToolChoice,
   contextOf,
-  FunctionForm,
+  Fraction,
+  FunctionTool,
   filePart,
   imagePart,
   Metadata,
   ModelName,
   parsedArguments,
-  Share,
   sampling,
   Temperature,
   Text,
   TokenCount,
   ToolChoiceName,
-} from './tool-form.ts'
+  unsupported,
+} from './request-fields.ts'
 
 const InputPart = z.discriminatedUnion('type', [
   z.object({ type: z.literal('input_text'), text: Text }),
@@ -38,11 +38,11 @@ const CallId = z.string().min(1).max(256)
 const TypedItem = z.discriminatedUnion('type', [
   z.object({ type: z.literal('function_call'), call_id: CallId, name: z.string().max(128), arguments: Text }),
   z.object({ type: z.literal('function_call_output'), call_id: CallId, output: z.union([Text, z.array(InputPart)]) }),
-  /** What a model thought is not given back to it. */
+  /** Accepted and ignored: reasoning is not sent back to a model. */
   z.object({ type: z.literal('reasoning') }),
   Message,
 ])
-/** A message need not say that it is one. */
+/** `type: 'message'` is optional. */
 const Item = z.preprocess(
   (item) => (typeof item === 'object' && item !== null && !('type' in item) ? { type: 'message', ...item } : item),
   TypedItem,
@@ -58,7 +58,7 @@ export const ResponseRequest = z.object({
   store: z.boolean().nullish(),
   max_output_tokens: TokenCount,
   temperature: Temperature,
-  top_p: Share,
+  top_p: Fraction,
   metadata: Metadata,
   parallel_tool_calls: z.boolean().nullish(),
   user: z.string().nullish(),
@@ -66,8 +66,8 @@ export const ResponseRequest = z.object({
   include: z.array(z.string()).nullish(),
   truncation: z.enum(['auto', 'disabled']).nullish(),
   service_tier: z.string().nullish(),
-  conversation: absent('a conversation (go on from its last response: previous_response_id)'),
-  prompt: absent('a stored prompt'),
+  conversation: unsupported('conversations are not supported: use previous_response_id'),
+  prompt: unsupported('stored prompts are not supported'),
   text: z
     .object({
       format: z
@@ -84,7 +84,12 @@ export const ResponseRequest = z.object({
     })
     .nullish(),
   tools: z
-    .array(z.object({ type: z.literal('function', { error: 'only functions can be offered' }), ...FunctionForm.shape }))
+    .array(
+      z.object({
+        type: z.literal('function', { error: 'only tools of type function are supported' }),
+        ...FunctionTool.shape,
+      }),
+    )
     .max(LIMITS.contextTools)
     .nullish(),
   tool_choice: z
@@ -93,22 +98,22 @@ export const ResponseRequest = z.object({
 })
 export type ResponseRequest = z.infer<typeof ResponseRequest>
 
-/** @param before the conversation that it goes on from, where that is not the session's @throws HttpError bad_request */
+/** @param before the conversation to continue, if it is not in the same session @throws HttpError bad_request */
 export function responseMessage(
   request: ResponseRequest,
   before: readonly ContextMessage[],
 ): { readonly content: Part[]; readonly context: Context } {
   const { input, instructions, tools, tool_choice: choice } = request
-  checkChoice(typeof choice === 'object' ? choice?.name : undefined, tools ?? [])
+  checkToolChoice(typeof choice === 'object' ? choice?.name : undefined, tools ?? [])
   const items =
     typeof input === 'string' ? [{ type: 'message' as const, role: 'user' as const, content: input }] : input
-  const spoken = [...before, ...items.flatMap((item, at) => asContext(item, `input.${at}`))]
-  const last = spoken.at(-1)
+  const conversation = [...before, ...items.flatMap((item, at) => asContext(item, `input.${at}`))]
+  const last = conversation.at(-1)
   const asks = last?.role === 'user'
   return {
     content: asks ? [...last.content] : [],
     context: contextOf({
-      history: joined(asks ? spoken.slice(0, -1) : spoken),
+      history: joinCalls(asks ? conversation.slice(0, -1) : conversation),
       instructions: instructions ?? '',
       tools: (tools ?? []).map(asTool),
       sampling: samplingOf(request),
@@ -150,8 +155,8 @@ function asContext(item: z.infer<typeof Item>, path: string): ContextMessage[] {
   }
 }
 
-/** What one model call said and called stands in one message. */
-function joined(messages: readonly ContextMessage[]): ContextMessage[] {
+/** Merges the text and the tool calls of one model call into one message. */
+function joinCalls(messages: readonly ContextMessage[]): ContextMessage[] {
   const result: ContextMessage[] = []
   for (const message of messages) {
     const last = result.at(-1)
@@ -189,6 +194,8 @@ function textOf(content: string | readonly z.infer<typeof InputPart>[]): string 
 /** @throws HttpError bad_request */
 export function checkResponse({ background, store }: ResponseRequest): void {
   if (background === true && store === false) {
-    throw new HttpError('bad_request', 'A response in the background has to be stored.', { path: 'store' })
+    throw new HttpError('bad_request', 'A background response must be stored: omit store or set it to true.', {
+      path: 'store',
+    })
   }
 }

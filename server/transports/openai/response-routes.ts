@@ -1,5 +1,6 @@
-// POST /v1/responses, GET /v1/responses/{id} and POST …/cancel. A response is a run: its id names the run and its session, and
-// all that is told of it follows from the log, so any node tells it, streams it, and goes on with it from any event.
+// POST /v1/responses, GET /v1/responses/{id} and POST …/cancel. A response is a run: its id contains the ids of the
+// run and its session, and its content follows from the log. So any node can return it, stream it, and resume its
+// stream from any event.
 import { ReplyError } from '@parley/protocol'
 import { z } from 'zod'
 import type { FoundRun } from '../../session/run-report.ts'
@@ -33,24 +34,24 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
     path: '/v1/responses',
     errors: asOpenAiError,
     async handle(exchange) {
-      const { request, leaving } = exchange
-      const asked = await request.json(ResponseRequest)
-      checkResponse(asked)
-      if (leaving !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: leaving.withinMs })
-      const name = await sendResponse(ports, request, asked)
-      const isKept = asked.store !== false || idempotencyKeyOf(request) !== undefined
+      const { request, draining } = exchange
+      const body = await request.json(ResponseRequest)
+      checkResponse(body)
+      if (draining !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: draining.withinMs })
+      const name = await sendResponse(ports, request, body)
+      const isKept = body.store !== false || idempotencyKeyOf(request) !== undefined
       const done = isKept ? () => undefined : ports.abandoned.watch(exchange, name, callerOf(request, 'openai'))
-      if (asked.stream === true) {
+      if (body.stream === true) {
         await stream(ports, exchange, { name, found: await mustFind(ports, name) }, -1, done)
         return
       }
-      const found = asked.background === true ? await mustFind(ports, name) : await untilRunEnds(ports, exchange, name)
+      const found = body.background === true ? await mustFind(ports, name) : await untilRunEnds(ports, exchange, name)
       done()
-      if (found !== undefined) tell(exchange, name, found)
+      if (found !== undefined) reply(exchange, name, found)
     },
   }
 
-  const look: Route = {
+  const get: Route = {
     method: 'GET',
     path: '/v1/responses/:id',
     errors: asOpenAiError,
@@ -59,7 +60,7 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
       const query = request.queryAs(Query)
       const response = await find(ports, request)
       if (query.stream === 'true') await stream(ports, exchange, response, Number(query.starting_after ?? -1))
-      else tell(exchange, response.name, response.found)
+      else reply(exchange, response.name, response.found)
     },
   }
 
@@ -70,28 +71,31 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
     async handle(exchange) {
       const { request } = exchange
       const { name, found } = await find(ports, request)
-      if (found.view.ended === undefined) {
+      if (found.record.ended === undefined) {
         await ports.service.cancel({ type: 'cancel', id: commandIdOf(request), ...name }, callerOf(request, 'openai'))
       }
-      tell(exchange, name, await mustFind(ports, name))
+      reply(exchange, name, await mustFind(ports, name))
     },
   }
 
-  return [create, look, cancel]
+  return [create, get, cancel]
 }
 
-function tell(exchange: HttpExchange, name: JobName, found: FoundRun): void {
+function reply(exchange: HttpExchange, name: JobName, found: FoundRun): void {
   exchange.reply(200, responseOf(headOf(name, found), found))
 }
 
 /** @throws ReplyError run_not_found */
 async function find(ports: OpenAiPorts, request: HttpRequest): Promise<FoundResponse> {
   const response = await lookUpResponse(ports, request, request.params.id ?? '')
-  if (response === undefined) throw new ReplyError('run_not_found', 'There is no such response.')
+  if (response === undefined) throw new ReplyError('run_not_found', 'Response not found.')
   return response
 }
 
-/** @param after number of the last event that its reader has; -1: none @param done called when the end was told */
+/**
+ * @param after number of the last event that the client has; -1 if it has none
+ * @param done called when the end was sent
+ */
 async function stream(
   ports: OpenAiPorts,
   exchange: HttpExchange,
@@ -102,16 +106,16 @@ async function stream(
   const pieces = new RunPieces(name.run)
   const events = new ResponseEvents(headOf(name, found), after)
   let isCreated = false
-  await ports.streams.begin(exchange, name, found.view.order, (event, out) => {
-    const say = (step: ResponseStep): boolean => {
-      for (const said of step.events) out.write(`event: ${said.type}\ndata: ${JSON.stringify(said)}\n\n`)
-      if (step.over !== true) return false
+  await ports.streams.begin(exchange, name, found.record.order, (event, out) => {
+    const send = (step: ResponseStep): boolean => {
+      for (const each of step.events) out.write(`event: ${each.type}\ndata: ${JSON.stringify(each)}\n\n`)
+      if (step.ended !== true) return false
       done()
       out.end()
       return true
     }
-    if (!isCreated) say(events.created())
+    if (!isCreated) send(events.created())
     isCreated = true
-    for (const piece of pieces.take(event)) if (say(events.take(piece))) return
+    for (const piece of pieces.take(event)) if (send(events.take(piece))) return
   })
 }

@@ -1,4 +1,4 @@
-// Responses, as OpenAI's own client finds them: whole, streamed, in the background, gone on from, cancelled.
+// Responses, tested with OpenAI's own client: whole, streamed, in the background, continued and cancelled.
 import OpenAI from 'openai'
 import type { ResponseStreamEvent } from 'openai/resources/responses/responses'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -37,17 +37,17 @@ async function failure(request: Promise<unknown>): Promise<InstanceType<typeof O
     (reason: unknown) => reason,
   )
   if (error instanceof OpenAI.APIError) return error
-  throw new Error('it did not fail as it should', { cause: error })
+  throw new Error('the request did not fail', { cause: error })
 }
 
-/** The response once it has ended. */
+/** Resolves with the response when it has ended. */
 async function ended(id: string): Promise<OpenAI.Responses.Response> {
   await h.eventUntil(id, ({ type }) => type === 'run.ended')
   return h.client.responses.retrieve(id)
 }
 
-/** What the model was told, but for what it said itself. */
-function told(prompt: readonly { readonly role: string; readonly content: unknown }[]): readonly unknown[] {
+/** The prompt of the model as role and text. */
+function turnsOf(prompt: readonly { readonly role: string; readonly content: unknown }[]): readonly unknown[] {
   return prompt.map(({ role, content }) => {
     const parts = Array.isArray(content) ? (content as { text?: string; output?: { value?: unknown } }[]) : []
     return [role, typeof content === 'string' ? content : parts.map((part) => part.text ?? part.output?.value).join('')]
@@ -55,7 +55,7 @@ function told(prompt: readonly { readonly role: string; readonly content: unknow
 }
 
 describe('a response', () => {
-  it('is the whole answer, with its usage and what was asked', async () => {
+  it('returns the whole answer, with its usage and the fields of the request', async () => {
     const response = await h.client.responses.create({
       model: 'demo',
       input: '/demo count=12 rate=0 reasoning=3',
@@ -86,7 +86,7 @@ describe('a response', () => {
     expect(await h.client.responses.retrieve(response.id)).toEqual(response)
   })
 
-  it('is streamed in numbered events, which OpenAI’s client puts together to the same', async () => {
+  it('streams numbered events, from which OpenAI’s client assembles the same response', async () => {
     const input = '/demo count=40 rate=400 ttft=0 reasoning=5'
     const runner = h.client.responses.stream({ model: 'demo', input })
     const events = await all(runner)
@@ -118,7 +118,7 @@ describe('a response', () => {
     expect(done?.type === 'response.completed' && done.response).toMatchObject(retrieved)
   })
 
-  it('has the calls of its tools, streamed and whole, and goes on with what they gave', async () => {
+  it('has tool calls, streamed and whole, and continues with their results', async () => {
     const input = '/demo count=2 rate=0 tool=weather input={"city":"Oslo"} tool=weather input={"city":"Bern"}'
     const runner = h.client.responses.stream({ model: 'demo', input, tools: [WEATHER] })
     const asked = await runner.finalResponse()
@@ -136,17 +136,17 @@ describe('a response', () => {
       tools: [WEATHER],
     })
     expect(answered.output_text).toBe(text)
-    // The same, by a caller who keeps the conversation.
-    const said = asked.output as OpenAI.Responses.ResponseInputItem[]
+    // The same for a client that sends the conversation itself.
+    const output = asked.output as OpenAI.Responses.ResponseInputItem[]
     const whole = await h.client.responses.create({
       model: 'demo',
-      input: [{ role: 'user', content: input }, ...said, ...given],
+      input: [{ role: 'user', content: input }, ...output, ...given],
       tools: [WEATHER],
     })
     expect(whole.output_text).toBe(text)
   })
 
-  it('is incomplete where it may have no more tokens, and failed where the model failed', async () => {
+  it('is incomplete at the token limit, and failed if the model failed', async () => {
     const cut = await h.client.responses.create({ model: 'demo', input: '/demo count=9 rate=0', max_output_tokens: 4 })
     expect(cut).toMatchObject({
       status: 'incomplete',
@@ -165,7 +165,7 @@ describe('a response', () => {
     expect(await h.client.responses.retrieve(last.response.id)).toMatchObject({ status: 'failed' })
   })
 
-  it('is the same for the same key, and 422 for the same key with another body', async () => {
+  it('is the same for the same key, and 422 for another body', async () => {
     const options = { headers: { 'Idempotency-Key': 'responses-1' } }
     const body = { model: 'demo', input: '/demo count=4 rate=0' }
     const first = await h.client.responses.create(body, options)
@@ -175,15 +175,12 @@ describe('a response', () => {
     const second = await h.client.responses.create(next, other)
     expect(await h.client.responses.create(next, other)).toEqual(second)
     const changed = { ...next, input: '/demo count=5 rate=0' }
-    for (const request of [
-      h.client.responses.create({ ...body, temperature: 1 }, options),
-      h.client.responses.create(changed, other),
-    ]) {
-      expect(await failure(request)).toMatchObject({ status: 422, code: 'command_id_reused' })
-    }
+    const reused = { status: 422, code: 'command_id_reused' }
+    expect(await failure(h.client.responses.create({ ...body, temperature: 1 }, options))).toMatchObject(reused)
+    expect(await failure(h.client.responses.create(changed, other))).toMatchObject(reused)
   })
 
-  it('is another one for each time that it is asked for without a key', async () => {
+  it('is a new one for each request without a key', async () => {
     const first = await h.client.responses.create({ model: 'demo', input: '/demo count=1 rate=0' })
     const again = { model: 'demo', input: '/demo count=1 rate=0', previous_response_id: first.id }
     const [a, b] = await Promise.all([h.client.responses.create(again), h.client.responses.create(again)])
@@ -191,61 +188,61 @@ describe('a response', () => {
   })
 })
 
-describe('a response that goes on from another', () => {
-  async function said(
+describe('a response that continues another', () => {
+  async function respond(
     text: string,
     request: Omit<OpenAI.Responses.ResponseCreateParamsNonStreaming, 'model'>,
-  ): Promise<{ readonly id: string; readonly told: readonly unknown[] }> {
+  ): Promise<{ readonly id: string; readonly prompt: readonly unknown[] }> {
     const pending = played.client.responses.create({ model: 'played', ...request })
     const call = await model.next()
     call.text(text)
     call.finish()
-    return { id: (await pending).id, told: told(call.options.prompt) }
+    return { id: (await pending).id, prompt: turnsOf(call.options.prompt) }
   }
   const sessionOf = (id: string): string => id.slice(id.indexOf('-') + 1)
 
-  it('has the conversation, but not the instructions; what the system said stays', async () => {
-    const first = await said('A', {
+  it('has the conversation and its system messages, but not the instructions', async () => {
+    const first = await respond('A', {
       instructions: 'Only now.',
       input: [
         { role: 'developer', content: 'Always.' },
         { role: 'user', content: 'a?' },
       ],
     })
-    expect(first.told).toEqual([
+    expect(first.prompt).toEqual([
       ['system', 'Only now.\n\nAlways.'],
       ['user', 'a?'],
     ])
-    const second = await said('B', { input: 'b?', previous_response_id: first.id })
-    expect(second.told).toEqual([
+    const second = await respond('B', { input: 'b?', previous_response_id: first.id })
+    expect(second.prompt).toEqual([
       ['system', 'Always.'],
       ['user', 'a?'],
       ['assistant', 'A'],
       ['user', 'b?'],
     ])
     expect(sessionOf(second.id)).toBe(sessionOf(first.id))
-    // From the first once more: what was said after it is not known.
-    const branch = await said('C', { input: 'c?', previous_response_id: first.id, instructions: 'Briefly.' })
-    expect(branch.told).toEqual([
+    // A second continuation of the first response does not include the first continuation.
+    const branch = await respond('C', { input: 'c?', previous_response_id: first.id, instructions: 'Briefly.' })
+    expect(branch.prompt).toEqual([
       ['system', 'Briefly.\n\nAlways.'],
       ['user', 'a?'],
       ['assistant', 'A'],
       ['user', 'c?'],
     ])
     expect(sessionOf(branch.id)).not.toBe(sessionOf(first.id))
-    const last = await said('D', { input: 'd?', previous_response_id: branch.id })
-    expect(last.told.slice(1).map((turn) => (turn as string[])[1])).toEqual(['a?', 'A', 'c?', 'C', 'd?'])
+    const last = await respond('D', { input: 'd?', previous_response_id: branch.id })
+    expect(last.prompt.slice(1).map((turn) => (turn as string[])[1])).toEqual(['a?', 'A', 'c?', 'C', 'd?'])
     expect(await played.client.responses.retrieve(last.id)).toMatchObject({ previous_response_id: branch.id })
   })
 
-  it('at the same moment as others does not know of them', async () => {
-    const first = await said('A', { input: 'a?' })
+  it('does not include others that continue it at the same moment', async () => {
+    const first = await respond('A', { input: 'a?' })
     const pending = Array.from({ length: 4 }, (_, at) =>
       played.client.responses.create({ model: 'played', input: `${at}?`, previous_response_id: first.id }),
     )
     for (let at = 0; at < pending.length; at += 1) {
       const call = await model.next()
-      const turns = told(call.options.prompt) as readonly (readonly string[])[]
+      const turns = turnsOf(call.options.prompt) as readonly (readonly string[])[]
       expect(turns.map(([, text]) => text)).toEqual(['a?', 'A', expect.stringMatching(/^\d\?$/)])
       call.text('!')
       call.finish()
@@ -256,20 +253,20 @@ describe('a response that goes on from another', () => {
   })
 })
 
-describe('a response in the background', () => {
-  it('is told of at once, and as it stands', async () => {
-    const begun = await h.client.responses.create({
+describe('a background response', () => {
+  it('is returned at once, in its current state', async () => {
+    const created = await h.client.responses.create({
       model: 'demo',
       input: '/demo count=30 rate=100 ttft=0',
       background: true,
     })
-    expect(['queued', 'in_progress']).toContain(begun.status)
-    expect(begun).toMatchObject({ background: true, usage: null })
-    const done = await ended(begun.id)
+    expect(['queued', 'in_progress']).toContain(created.status)
+    expect(created).toMatchObject({ background: true, usage: null })
+    const done = await ended(created.id)
     expect(done).toMatchObject({ status: 'completed', output_text: demoText('/demo count=30') })
   })
 
-  it('goes on from every event, and says what the uninterrupted stream said', async () => {
+  it('can be resumed from every event with the same result', async () => {
     const input = '/demo count=25 rate=200 ttft=0 reasoning=4 tool=weather input={"city":"Oslo"}'
     const stream = await h.client.responses.create({
       model: 'demo',
@@ -288,7 +285,7 @@ describe('a response in the background', () => {
     }
   })
 
-  it('is read through connections that are cut after each event, while it comes', async () => {
+  it('can be read over connections that are cut after a few events', async () => {
     const input = '/demo count=60 rate=60 ttft=0'
     const stream = await h.client.responses.create({ model: 'demo', input, background: true, stream: true })
     const pieced: ResponseStreamEvent[] = []
@@ -296,7 +293,7 @@ describe('a response in the background', () => {
       for await (const event of events) {
         pieced.push(event)
         count -= 1
-        // The client aborts its request when one stops to read.
+        // The client aborts its request when the loop ends.
         if (count === 0) return
       }
     }
@@ -312,7 +309,7 @@ describe('a response in the background', () => {
     expect(texts.join('')).toBe(demoText(input))
   })
 
-  it('is cancelled for good, and stays as it then is', async () => {
+  it('does not change after a cancel', async () => {
     const stream = await h.client.responses.create({
       model: 'demo',
       input: '/demo count=5000 rate=50 ttft=0',
@@ -333,12 +330,12 @@ describe('a response in the background', () => {
     expect(await h.client.responses.cancel(id)).toEqual(cancelled)
     const { output_text: text, ...retrieved } = await h.client.responses.retrieve(id)
     expect(retrieved).toEqual(cancelled)
-    const told = events.map((event) => (event.type === 'response.output_text.delta' ? event.delta : '')).join('')
-    expect(text).toBe(told)
+    const streamed = events.map((event) => (event.type === 'response.output_text.delta' ? event.delta : '')).join('')
+    expect(text).toBe(streamed)
   })
 
-  it('goes on when its client leaves; one that is not stored does not', async () => {
-    const begin = async (store: boolean): Promise<string> => {
+  it('continues when its client disconnects, unless it is not stored', async () => {
+    const create = async (store: boolean): Promise<string> => {
       const stream = await h.client.responses.create({
         model: 'demo',
         input: '/demo count=70 rate=40 ttft=0',
@@ -348,28 +345,26 @@ describe('a response in the background', () => {
       for await (const event of stream) if (event.type === 'response.created') return event.response.id
       return ''
     }
-    const [stored, fleeting] = await Promise.all([begin(true), begin(false)])
-    expect(await ended(fleeting)).toMatchObject({ status: 'cancelled', store: false })
+    const [stored, unstored] = await Promise.all([create(true), create(false)])
+    expect(await ended(unstored)).toMatchObject({ status: 'cancelled', store: false })
     expect(await ended(stored)).toMatchObject({ status: 'completed', store: true })
   })
 })
 
 describe('an error', () => {
-  it('of a response that is not there is a 404; of one to go on from, a bad request', async () => {
+  it('for an unknown response is a 404; for an unknown previous response, a bad request', async () => {
     for (const id of ['resp_nothing', 'resp_run_x-nowhere', 'nothing', `resp_${'x'.repeat(400)}`]) {
-      for (const request of [
-        h.client.responses.retrieve(id),
-        h.client.responses.retrieve(id, { stream: true }),
-        h.client.responses.cancel(id),
-      ]) {
-        expect(await failure(request)).toMatchObject({ status: 404, type: 'invalid_request_error' })
-      }
+      // One request at a time: Vitest reports a rejection that is not awaited yet as an error.
+      const notFound = { status: 404, type: 'invalid_request_error' }
+      expect(await failure(h.client.responses.retrieve(id))).toMatchObject(notFound)
+      expect(await failure(h.client.responses.retrieve(id, { stream: true }))).toMatchObject(notFound)
+      expect(await failure(h.client.responses.cancel(id))).toMatchObject(notFound)
       const next = h.client.responses.create({ model: 'demo', input: 'hi', previous_response_id: id.slice(0, 300) })
       expect(await failure(next)).toMatchObject({ status: 400, param: 'previous_response_id' })
     }
   })
 
-  it('of a query tells where it is', async () => {
+  it('of the query names the parameter', async () => {
     const { id } = await h.client.responses.create({ model: 'demo', input: '/demo count=1 rate=0' })
     const answers = await Promise.all(
       ['stream=yes', 'stream=true&starting_after=-1', 'stream=true&starting_after=x'].map(async (query) => {
@@ -391,13 +386,9 @@ describe('an error', () => {
     ['no input', { model: 'demo' }, 'input'],
     ['input of a wrong type', { ...good, input: 7 }, 'input'],
     ['empty input', { ...good, input: [] }, 'input'],
-    ['an item that is none', { ...good, input: [{ type: 'computer_call' }] }, 'input[0].type'],
-    ['a role that is none', { ...good, input: [{ role: 'poet', content: 'hi' }] }, 'input[0].role'],
-    [
-      'a part that is none',
-      { ...good, input: [{ role: 'user', content: [{ type: 'x' }] }] },
-      'input[0].content[0].type',
-    ],
+    ['an unknown item', { ...good, input: [{ type: 'computer_call' }] }, 'input[0].type'],
+    ['an unknown role', { ...good, input: [{ role: 'poet', content: 'hi' }] }, 'input[0].role'],
+    ['an unknown part', { ...good, input: [{ role: 'user', content: [{ type: 'x' }] }] }, 'input[0].content[0].type'],
     ['instructions', { ...good, instructions: 1 }, 'instructions'],
     ['previous_response_id', { ...good, previous_response_id: 1 }, 'previous_response_id'],
     ['stream', { ...good, stream: 'yes' }, 'stream'],
@@ -409,13 +400,13 @@ describe('an error', () => {
     ['top_p', { ...good, top_p: 2 }, 'top_p'],
     ['metadata', { ...good, metadata: [] }, 'metadata'],
     ['text', { ...good, text: { format: { type: 'json_schema' } } }, 'text.format.name'],
-    ['tools of OpenAI’s own', { ...good, tools: [{ type: 'web_search' }] }, 'tools[0].type'],
+    ['tools of OpenAI itself', { ...good, tools: [{ type: 'web_search' }] }, 'tools[0].type'],
     ['tool_choice', { ...good, tool_choice: 'maybe' }, 'tool_choice'],
-    ['a choice that is not there', { ...good, tool_choice: { type: 'function', name: 'x' } }, 'tool_choice'],
+    ['a choice of an unknown tool', { ...good, tool_choice: { type: 'function', name: 'x' } }, 'tool_choice'],
     ['a conversation', { ...good, conversation: 'conv_1' }, 'conversation'],
     ['a stored prompt', { ...good, prompt: { id: 'pmpt_1' } }, 'prompt'],
   ]
-  it.each(wrong)('of the form tells where it is: %s', async (_, body, param) => {
+  it.each(wrong)('of the request names the field: %s', async (_, body, param) => {
     const response = await h.post('/v1/responses', body)
     expect(response.status).toBe(400)
     expect(await response.json()).toEqual({

@@ -1,6 +1,6 @@
-// RunPieces: the entries of one run, as they come live or as they were folded since, turned into the same pieces in the same
-// order: each output once with its index, then the end, with the calls in their order. Calls come last however they stood,
-// because of a folded run only that is known in time.
+// RunPieces: turns the entries of one run, live or compacted, into the same pieces in the same order: each output once
+// with its index, then the end with the calls. Calls come last because a compacted run does not say between which
+// outputs they were.
 import type { Event, OutputPart, RunEnded } from '@parley/protocol'
 
 export interface RunCall {
@@ -10,16 +10,16 @@ export interface RunCall {
 }
 
 export type Piece =
-  | { readonly type: 'begun'; readonly model: string }
+  | { readonly type: 'started'; readonly model: string }
   | { readonly type: 'text'; readonly kind: 'text' | 'reasoning'; readonly index: number; readonly text: string }
-  /** The owner died, and another began anew: what stands comes again, from the beginning. */
+  /** The driver was lost and another one restarts the run: all remaining output follows again from the beginning. */
   | { readonly type: 'restarted' }
   | { readonly type: 'ended'; readonly end: RunEnded; readonly calls: readonly RunCall[] }
 
 export class RunPieces {
   readonly #run: string
   readonly #calls = new Map<string, RunCall>()
-  #begun = false
+  #started = false
   #next = 0
   #ended = false
 
@@ -31,27 +31,27 @@ export class RunPieces {
     if (this.#ended || !('run' in event) || event.run !== this.#run) return []
     switch (event.type) {
       case 'run.started': {
-        const pieces = this.#begin(event.model)
+        const pieces = this.#start(event.model)
         if (event.mode === 'restart' && this.#next > 0) {
-          // What the next owner has kept comes in a snapshot; beyond it, indexes go on from those that were dropped.
+          // Output that the next driver keeps follows in a snapshot. New indexes continue after the dropped ones.
           this.#next = 0
           pieces.push({ type: 'restarted' })
         }
         return pieces
       }
       case 'run.output':
-        return [...this.#begin(undefined), ...this.#output(event.kind, event.index, event.text)]
+        return [...this.#start(undefined), ...this.#output(event.kind, event.index, event.text)]
       case 'run.snapshot':
-        return [...this.#begin(event.model), ...event.output.flatMap((part) => this.#part(part))]
+        return [...this.#start(event.model), ...event.output.flatMap((part) => this.#part(part))]
       case 'tool.called':
         if (!this.#calls.has(event.call)) {
           const { call, name, input } = event
           this.#calls.set(call, { call, name, input })
         }
-        return this.#begin(undefined)
+        return this.#start(undefined)
       case 'run.ended': {
         this.#ended = true
-        const pieces = [...this.#begin(event.model), ...(event.output ?? []).flatMap((part) => this.#part(part))]
+        const pieces = [...this.#start(event.model), ...(event.output ?? []).flatMap((part) => this.#part(part))]
         pieces.push({ type: 'ended', end: event, calls: [...this.#calls.values()] })
         return pieces
       }
@@ -60,10 +60,10 @@ export class RunPieces {
     }
   }
 
-  #begin(model: string | undefined): Piece[] {
-    if (this.#begun) return []
-    this.#begun = true
-    return [{ type: 'begun', model: model ?? '' }]
+  #start(model: string | undefined): Piece[] {
+    if (this.#started) return []
+    this.#started = true
+    return [{ type: 'started', model: model ?? '' }]
   }
 
   #output(kind: 'text' | 'reasoning', index: number, text: string): Piece[] {

@@ -1,5 +1,5 @@
-// RunStreams: the readers behind streams of the OpenAI API. One reads one run from the place of its message to its end, and
-// what it reads goes through a translation of the door's own; nothing is said that the log does not hold.
+// RunStreams: the readers behind the streams of the OpenAI API. Each reads one run from its message to its end, and
+// passes the events to a translation. Nothing is sent that is not in the log.
 import { type Event, formatCursor, ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { TransportMetrics } from '../../metric/transport-metrics.ts'
@@ -14,7 +14,7 @@ import type { JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
 import { RunFilter } from '../session-http/run-filter.ts'
 import { EventSink } from './event-sink.ts'
-import { lateWithin } from './run-wait.ts'
+import { drainDelayMs } from './run-wait.ts'
 
 export interface RunStreamsPorts {
   readonly service: SessionService
@@ -24,7 +24,7 @@ export interface RunStreamsPorts {
   readonly metrics?: TransportMetrics | undefined
 }
 
-/** Says one event of the run; ends the stream when that was the last that its client wants. */
+/** Writes one event of the run to the stream, and ends the stream after the last one. */
 export type Translation = (event: Event, stream: HttpStream) => void
 
 export class RunStreams {
@@ -35,13 +35,13 @@ export class RunStreams {
   }
 
   /**
-   * Begins a stream and resolves when its reader is attached; the rest goes on by itself.
+   * Starts a stream. Resolves when its reader is attached; the stream continues in the background.
    * @param from the sequence number of the run's message
-   * @throws ReplyError, StorageError: then nothing was sent
+   * @throws ReplyError, StorageError: nothing was sent
    */
-  async begin(exchange: HttpExchange, { session, run }: JobName, from: number, say: Translation): Promise<void> {
-    const { request, leaving } = exchange
-    if (leaving !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: leaving.withinMs })
+  async begin(exchange: HttpExchange, { session, run }: JobName, from: number, translate: Translation): Promise<void> {
+    const { request, draining } = exchange
+    if (draining !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: draining.withinMs })
     const { service, stores, logger } = this.#ports
     const sink = new EventSink({
       open: () => {
@@ -49,20 +49,20 @@ export class RunStreams {
           'Content-Type': 'text/event-stream; charset=utf-8',
           'X-Accel-Buffering': 'no',
         })
-        // Who reads a response in the background comes back to it; all others ask again.
-        exchange.onLeaving(({ withinMs }) => {
-          const timer = setTimeout(() => stream.cut(), lateWithin(withinMs))
+        // The client of a background response resumes its stream; any other sends its request again.
+        exchange.onDrain(({ withinMs }) => {
+          const timer = setTimeout(() => stream.abort(), drainDelayMs(withinMs))
           stream.onClose(() => clearTimeout(timer))
         })
         return stream
       },
-      event: say,
+      event: translate,
     })
     const readFailed = (_session: string, error: unknown): void => {
       if (!(error instanceof ReplyError)) {
-        logger.error({ err: error, session, request: request.id }, 'a stream cannot go on')
+        logger.error({ err: error, session, request: request.id }, 'an HTTP stream failed')
       }
-      sink.stream?.cut()
+      sink.stream?.abort()
     }
     const reader = new Reader(
       this.#ports,

@@ -1,4 +1,4 @@
-// untilRunEnds: for a client that stays on the line until its run has ended.
+// untilRunEnds: holds a request open until its run has ended.
 import { ReplyError } from '@parley/protocol'
 import { whenRunEnds } from '../../session/run-end.ts'
 import type { FoundRun } from '../../session/run-report.ts'
@@ -18,34 +18,37 @@ export interface RunWaitPorts {
   readonly activeReaders?: ActiveReaders | undefined
 }
 
-/** @returns undefined when the client has left @throws ReplyError run_not_found, going_away, forbidden; StorageError */
+/**
+ * @returns undefined if the client has disconnected
+ * @throws ReplyError run_not_found, going_away, forbidden; StorageError
+ */
 export async function untilRunEnds(
   ports: RunWaitPorts,
   exchange: HttpExchange,
   { session, run }: JobName,
 ): Promise<FoundRun | undefined> {
-  const over = new AbortController()
-  const hangUp = ports.activeReaders?.wait(session)
+  const waiting = new AbortController()
+  const endLongPoll = ports.activeReaders?.beginLongPoll(session)
   let timer: NodeJS.Timeout | undefined
-  onAbort(exchange.request.signal, () => over.abort())
-  exchange.onLeaving(({ withinMs }) => {
-    timer = setTimeout(() => over.abort(), lateWithin(withinMs))
+  onAbort(exchange.request.signal, () => waiting.abort())
+  exchange.onDrain(({ withinMs }) => {
+    timer = setTimeout(() => waiting.abort(), drainDelayMs(withinMs))
   })
   try {
-    const found = await whenRunEnds(ports, session, run, over.signal)
+    const found = await whenRunEnds(ports, session, run, waiting.signal)
     if (found === undefined) throw new ReplyError('run_not_found')
-    if (exchange.over) return undefined
-    if (found.view.ended === undefined) throw new ReplyError('going_away')
-    // Who was removed meanwhile has no business with it any more.
+    if (exchange.closed) return undefined
+    if (found.record.ended === undefined) throw new ReplyError('going_away')
+    // The user may have been removed from the session during the wait.
     await ports.service.admit(session, callerOf(exchange.request), 'read')
     return found
   } finally {
     clearTimeout(timer)
-    hangUp?.()
+    endLongPoll?.()
   }
 }
 
-/** When to send somebody away who would have to begin anew: most are through by then. */
-export function lateWithin(ms: number): number {
+/** A delay in the second half of the drain: the client would have to start again, and most runs end before. */
+export function drainDelayMs(ms: number): number {
   return ms * (0.5 + 0.5 * Math.random())
 }

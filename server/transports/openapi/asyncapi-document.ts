@@ -1,4 +1,4 @@
-// AsyncApiDocument: the WebSocket as AsyncAPI 3.0: which frames either side sends, each with its schema.
+// AsyncApiDocument: the WebSocket as AsyncAPI 3.0, with the frames that each side sends and their schemas.
 import { LIMITS, SUBPROTOCOLS } from '@parley/protocol'
 import { frameSchemas, type JsonObject, PLACE } from './named-schemas.ts'
 
@@ -13,8 +13,8 @@ export function asyncApiDocument(): JsonObject {
       title: 'Parley over a WebSocket',
       version: '1',
       description:
-        'One WebSocket message holds one frame, or an array of frames. `hello` comes first. Commands carry an `id` and are ' +
-        'answered by `ok`, `attached` or `error` with the same `id`.',
+        'A WebSocket message contains one frame or an array of frames. The client sends `hello` first. A command ' +
+        'has an `id`; the server answers it with `ok`, `attached` or `error` with the same `id`.',
       license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
     },
     defaultContentType: 'application/json',
@@ -22,13 +22,14 @@ export function asyncApiDocument(): JsonObject {
       session: {
         address: '/v1/ws',
         description:
-          `Subprotocols: \`${SUBPROTOCOLS.json}\` (text; also where none is offered) and \`${SUBPROTOCOLS.msgpack}\` ` +
-          `(binary; MessagePack). A message from a client has at most ${LIMITS.frameBytes} bytes.`,
+          `Subprotocols: \`${SUBPROTOCOLS.json}\` (text; the default if the client offers none) and ` +
+          `\`${SUBPROTOCOLS.msgpack}\` (binary, MessagePack). A message from a client has at most ` +
+          `${LIMITS.frameBytes} bytes.`,
         messages: Object.fromEntries(frames.map((name) => [name, { $ref: `#/components/messages/${name}` }])),
       },
     },
     operations: {
-      // As AsyncAPI has it, these are the server's: it receives what clients send.
+      // AsyncAPI describes the server's side: the server receives what clients send.
       fromClients: { action: 'receive', channel: { $ref: CHANNEL }, messages: client.map(inChannel) },
       toClients: { action: 'send', channel: { $ref: CHANNEL }, messages: server.map(inChannel) },
     },

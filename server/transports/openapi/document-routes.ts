@@ -1,11 +1,11 @@
-// The documents' routes: GET /openapi.json and /asyncapi.json. Made when first asked for, and then kept.
+// GET /openapi.json and /asyncapi.json. Each document is made at its first request and then cached.
 import { createHash } from 'node:crypto'
 import type { Route } from '../http/route.ts'
 import { asyncApiDocument } from './asyncapi-document.ts'
 import type { JsonObject } from './named-schemas.ts'
 import { type DocumentedRoute, openApiDocument } from './openapi-document.ts'
 
-/** @param routes all others */
+/** @param routes all other routes */
 export function documentRoutes(routes: readonly DocumentedRoute[]): readonly Route[] {
   const own: Route[] = [
     documentRoute('/openapi.json', () => openApiDocument([...routes, ...own])),

@@ -1,5 +1,5 @@
-// The documents, as a server serves them: valid by the public validators of their formats, with every route and frame, and
-// no route in the tables that is not served.
+// The documents that a server serves: public validators accept them, and they contain every route and frame, and no
+// others.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -56,20 +56,20 @@ describe('GET /openapi.json', () => {
     expect(errors).toBeUndefined()
     expect(valid).toBe(true)
     expect(validator.version).toBe('3.1')
-    // Every reference leads somewhere.
+    // Every reference can be resolved.
     expect(JSON.stringify(validator.resolveRefs())).not.toContain('"$ref"')
   })
 
-  it('tells of every route that is served, and of none that is not', async () => {
+  it('describes exactly the routes that are served', async () => {
     const { paths } = await served<OpenApi>('/openapi.json')
-    const told = Object.entries(paths).flatMap(([path, methods]) =>
+    const operations = Object.entries(paths).flatMap(([path, methods]) =>
       Object.entries(methods).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation })),
     )
-    expect(told.filter(({ operation }) => UNDESCRIBED in operation).map(({ name }) => name)).toEqual([])
-    const names = new Set(told.map(({ name }) => name))
+    expect(operations.filter(({ operation }) => UNDESCRIBED in operation).map(({ name }) => name)).toEqual([])
+    const names = new Set(operations.map(({ name }) => name))
     const tables = Object.keys(OPERATIONS).map((name) => name.replace(/:(\w+)/g, '{$1}'))
     expect(tables.filter((name) => !names.has(name))).toEqual([])
-    const ids = told.map(({ operation }) => operation.operationId)
+    const ids = operations.map(({ operation }) => operation.operationId)
     expect(new Set(ids).size).toBe(ids.length)
   })
 
@@ -78,13 +78,13 @@ describe('GET /openapi.json', () => {
     for (const [path, methods] of Object.entries(paths)) {
       const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)
       for (const { parameters = [] } of Object.values(methods)) {
-        const told = (parameters as { in: string; name: string }[]).filter((parameter) => parameter.in === 'path')
-        expect(told.map(({ name }) => name)).toEqual(names)
+        const inPath = (parameters as { in: string; name: string }[]).filter((parameter) => parameter.in === 'path')
+        expect(inPath.map(({ name }) => name)).toEqual(names)
       }
     }
   })
 
-  it('has schemas that compile, and take what the server takes', async () => {
+  it('has schemas that compile, and accept what the server accepts', async () => {
     const { components } = await served<OpenApi>('/openapi.json')
     const ajv = new Ajv2020({ strict: false, validateFormats: false })
     ajv.addSchema({ $id: 'https://parley.test/openapi.json', components })
@@ -107,7 +107,7 @@ describe('GET /openapi.json', () => {
     expect(check('Problem')(await (await fetch(`${server.url}/jobs/none`)).json())).toBe(true)
   })
 
-  it('costs little to whoever has it', async () => {
+  it('answers 304 to a client that already has it', async () => {
     const first = await fetch(`${server.url}/openapi.json`)
     const headers = { 'If-None-Match': first.headers.get('etag') ?? '' }
     expect((await fetch(`${server.url}/openapi.json`, { headers })).status).toBe(304)
@@ -124,7 +124,7 @@ describe('GET /asyncapi.json', () => {
     expect(validate.errors).toBeNull()
   })
 
-  it('has every frame of either side, each with a schema that is there', async () => {
+  it('has every frame of both sides, and resolvable schemas', async () => {
     const document = await served<AsyncApi>('/asyncapi.json')
     const { messages, schemas } = document.components
     const sides = (side: string) => Object.entries(messages).filter(([name]) => name.startsWith(`${side}.`))

@@ -1,4 +1,4 @@
-// What is told of the jobs' routes.
+// The descriptions of the jobs' routes.
 import { type Operations, PARAMETERS } from './operation.ts'
 
 const { job, key, since, wait, ifNoneMatch, trace } = PARAMETERS
@@ -7,10 +7,10 @@ export const JOB_OPERATIONS: Operations = {
   'POST /jobs': {
     id: 'createJob',
     tag: 'jobs',
-    summary: 'Begins a run and does not wait for it',
+    summary: 'Start a run without waiting for its end',
     description:
-      'Without `session` the job has a session of its own. The run goes on whoever asks, and on whatever node; the same ' +
-      'key gives the same job.',
+      'Without `session`, the server creates a new session. The run continues without clients, and every node can ' +
+      'report it. A repeated request with the same key returns the same job.',
     parameters: [key, trace],
     body: 'JobRequest',
     answers: {
@@ -35,28 +35,28 @@ export const JOB_OPERATIONS: Operations = {
   'GET /jobs/:id': {
     id: 'getJob',
     tag: 'jobs',
-    summary: 'How a job is, what it has put out, and its result',
+    summary: 'Get the state, output and result of a job',
     description:
-      'With `wait` and `since` it is answered when something comes after the cursor; with `wait` alone, when the job has ' +
-      'ended; with `If-None-Match`, when anything has changed.',
+      'Answers at once by default. With `wait`, a long poll: the server answers when there is an entry after the ' +
+      'cursor `since`, when the ETag no longer matches `If-None-Match`, or, without both, when the job has ended.',
     parameters: [job, since, wait, ifNoneMatch],
     answers: {
       200: {
-        description: 'The job. `Retry-After` while it has not ended.',
+        description: 'The job. `Retry-After` is present until the job has ended.',
         json: 'Job',
         headers: ['ETag', 'Retry-After'],
       },
-      304: { description: 'Nothing has changed.', headers: ['ETag', 'Retry-After'] },
+      304: { description: 'The job has not changed.', headers: ['ETag', 'Retry-After'] },
     },
     errors: ['job_not_found', 'job_expired', 'contended'],
   },
   'DELETE /jobs/:id': {
     id: 'cancelJob',
     tag: 'jobs',
-    summary: 'Cancels a job',
-    description: 'Final once it is answered: nothing more of the run is stored. A job that has ended stays as it is.',
+    summary: 'Cancel a job',
+    description: 'After the answer, no further output of the run is stored. An ended job does not change.',
     parameters: [job, key],
-    answers: { 200: { description: 'The job as it now is.', json: 'Job', headers: ['ETag'] } },
+    answers: { 200: { description: 'The current state of the job.', json: 'Job', headers: ['ETag'] } },
     errors: ['job_not_found', 'job_expired', 'command_id_reused', 'contended', 'storage_full'],
   },
 }

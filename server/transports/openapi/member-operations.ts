@@ -1,11 +1,11 @@
-// What is told of the routes about a session's members.
+// The descriptions of the routes for a session's members.
 import { type Operations, PARAMETERS, type Parameter } from './operation.ts'
 
 const { session } = PARAMETERS
 const user: Parameter = {
   in: 'path',
   name: 'user',
-  description: 'Whom the member’s token names.',
+  description: 'The id of the user: the subject of their access token.',
   schema: { type: 'string', minLength: 1, maxLength: 256 },
 }
 const invite: Parameter = {
@@ -15,13 +15,13 @@ const invite: Parameter = {
   schema: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,128}$' },
 }
 const CHANGING = ['session_not_found', 'contended', 'storage_full'] as const
-const DONE = { 204: { description: 'It is so, and durable.' } } as const
+const DONE = { 204: { description: 'The change is stored.' } } as const
 
 export const MEMBER_OPERATIONS: Operations = {
   'PATCH /v1/sessions/:session': {
     id: 'renameSession',
     tag: 'sessions',
-    summary: 'Names the session',
+    summary: 'Rename a session',
     parameters: [session],
     body: 'TitleRequest',
     answers: DONE,
@@ -30,7 +30,7 @@ export const MEMBER_OPERATIONS: Operations = {
   'GET /v1/sessions/:session/members': {
     id: 'listMembers',
     tag: 'sessions',
-    summary: 'Who is a member, and which invitations are open',
+    summary: 'List members and open invitations',
     parameters: [session],
     answers: { 200: { description: 'The members.', json: 'MembersAnswer' } },
     errors: ['session_not_found', 'contended'],
@@ -38,8 +38,8 @@ export const MEMBER_OPERATIONS: Operations = {
   'GET /v1/sessions/:session/readers': {
     id: 'listReaders',
     tag: 'sessions',
-    summary: 'Who reads the session now, on which node, how far, and whether they keep up',
-    description: 'For owners. Nodes have 300 ms to answer.',
+    summary: 'List the current readers of a session',
+    description: 'Owners only. Nodes that need more than 300 ms are omitted.',
     parameters: [session],
     answers: { 200: { description: 'The readers.', json: 'ReadersAnswer' } },
     errors: ['session_not_found', 'contended'],
@@ -47,17 +47,17 @@ export const MEMBER_OPERATIONS: Operations = {
   'POST /v1/sessions/:session/members': {
     id: 'joinSession',
     tag: 'sessions',
-    summary: 'Joins the session by an invitation',
-    description: 'Who is a member already stays what they are.',
+    summary: 'Join a session with an invitation',
+    description: 'A user who is already a member keeps their role.',
     parameters: [session],
     body: 'JoinRequest',
-    answers: { 200: { description: 'Who asks is a member.', json: 'JoinAnswer' } },
+    answers: { 200: { description: 'The user is a member.', json: 'JoinAnswer' } },
     errors: ['invite_invalid', 'too_many_members', ...CHANGING],
   },
   'PUT /v1/sessions/:session/members/:user': {
     id: 'giveRole',
     tag: 'sessions',
-    summary: 'Gives a member another role',
+    summary: 'Change the role of a member',
     parameters: [session, user],
     body: 'RoleRequest',
     answers: DONE,
@@ -66,7 +66,8 @@ export const MEMBER_OPERATIONS: Operations = {
   'DELETE /v1/sessions/:session/members/:user': {
     id: 'removeMember',
     tag: 'sessions',
-    summary: 'Removes a member, who is cut off at once; or leaves',
+    summary: 'Remove a member, or leave the session',
+    description: 'The server ends the subscriptions of a removed member at once.',
     parameters: [session, user],
     answers: DONE,
     errors: ['last_owner', ...CHANGING],
@@ -74,18 +75,19 @@ export const MEMBER_OPERATIONS: Operations = {
   'POST /v1/sessions/:session/invites': {
     id: 'invite',
     tag: 'sessions',
-    summary: 'Makes an invitation',
-    description:
-      'Whoever has its `token` may join, until it is over or taken back, but for those who were removed since.',
+    summary: 'Create an invitation',
+    description: 'Anyone with its `token` can join until it expires or is revoked, except users removed since then.',
     parameters: [session],
     body: 'InviteRequest',
-    answers: { 201: { description: 'The invitation. Its token is told only here.', json: 'InviteAnswer' } },
+    answers: {
+      201: { description: 'The invitation. Only this answer has its token.', json: 'InviteAnswer' },
+    },
     errors: ['too_many_members', ...CHANGING],
   },
   'DELETE /v1/sessions/:session/invites/:invite': {
     id: 'revokeInvite',
     tag: 'sessions',
-    summary: 'Takes an invitation back',
+    summary: 'Revoke an invitation',
     parameters: [session, invite],
     answers: DONE,
     errors: [...CHANGING],

@@ -1,5 +1,5 @@
-// NamedSchemas: the zod schemas that the documents name, as JSON Schema. Made from what the server itself checks with, so
-// that a document cannot say something else.
+// NamedSchemas: the JSON Schemas of the documents. They are generated from the zod schemas that the server validates
+// with, so that the documents cannot differ from the server.
 import {
   CancelRequest,
   ClaimRequest,
@@ -49,7 +49,7 @@ export type JsonObject = { readonly [name: string]: unknown }
 
 const Health = z.object({ status: z.enum(['ok', 'ready']) })
 
-/** Of plain HTTP. */
+/** The schemas of plain HTTP. */
 export const HTTP_SCHEMAS = {
   ChatRequest,
   ResponseRequest,
@@ -97,12 +97,12 @@ export type HttpSchemaName = keyof typeof HTTP_SCHEMAS
 
 export const PLACE = '#/components/schemas'
 
-/** As OpenAPI 3.1 has it: JSON Schema 2020-12. */
+/** JSON Schema 2020-12, which OpenAPI 3.1 uses. */
 export function httpSchemas(): Readonly<Record<string, JsonObject>> {
   return asJsonSchemas(HTTP_SCHEMAS, 'draft-2020-12')
 }
 
-/** Each frame under its name, with the events and parts in it; as AsyncAPI 3.0 has it: JSON Schema draft 7. */
+/** The frames with their events and parts, as JSON Schema draft 7, which AsyncAPI 3.0 uses. */
 export function frameSchemas(): {
   readonly client: readonly string[]
   readonly server: readonly string[]
@@ -118,7 +118,7 @@ interface FrameUnion {
   readonly options: readonly (z.ZodType & { readonly shape: { readonly type: { readonly value: string } } })[]
 }
 
-/** Two frames of either side have the same type, so the side is in the name. */
+/** Both sides have frames of the same type, so the name contains the side. */
 function framesOf({ options }: FrameUnion, side: string): Record<string, z.ZodType> {
   return Object.fromEntries(options.map((option) => [`${side}.${option.shape.type.value}`, option]))
 }
@@ -132,9 +132,9 @@ function asJsonSchemas(
   const made = z.toJSONSchema(names, {
     target,
     uri: (id) => `${PLACE}/${id}`,
-    // What is read may have more fields than are known: so nothing is closed.
+    // The server ignores unknown fields, so `additionalProperties` is not set to false.
     io: 'input',
-    // A value of any kind, and checks between fields, which the text tells.
+    // Values of any kind, and checks across fields, which JSON Schema cannot express.
     unrepresentable: 'any',
   })
   return Object.fromEntries(

@@ -1,4 +1,4 @@
-// What is told of the doors that clients of the OpenAI API know. Their bodies are that API's; here stands what is taken of them.
+// The descriptions of the OpenAI API's routes. The bodies are those of that API; the schemas list the supported fields.
 import { type Operations, PARAMETERS } from './operation.ts'
 
 const { key, trace } = PARAMETERS
@@ -18,15 +18,16 @@ const SENDING = [
   'contended',
   'storage_full',
 ] as const
-const EVENTS = 'Server-sent events, as that API has them.'
+const EVENTS = 'Server-sent events in the format of the OpenAI API.'
 
 export const OPENAI_OPERATIONS: Operations = {
   'POST /v1/chat/completions': {
     id: 'createChatCompletion',
     tag: 'openai',
-    summary: 'A chat completion, whole or streamed',
+    summary: 'Create a chat completion, whole or streamed',
     description:
-      'Each has a session of its own. Who goes away in mid-answer cancels it, unless `store` or a key says otherwise.',
+      'Each request gets a new session. If the client disconnects before the end, the server cancels the run, ' +
+      'unless `store` is true or the request has an Idempotency-Key.',
     parameters: [key, trace],
     body: 'ChatRequest',
     answers: { 200: { description: 'The completion.', forms: { 'text/event-stream': EVENTS } } },
@@ -49,29 +50,29 @@ export const OPENAI_OPERATIONS: Operations = {
   'POST /v1/responses': {
     id: 'createResponse',
     tag: 'openai',
-    summary: 'A response: whole, streamed, or in the background',
+    summary: 'Create a response: whole, streamed, or in the background',
     parameters: [key, trace],
     body: 'ResponseRequest',
-    answers: { 200: { description: 'The response as it is.', forms: { 'text/event-stream': EVENTS } } },
+    answers: { 200: { description: 'The current state of the response.', forms: { 'text/event-stream': EVENTS } } },
     errors: [...SENDING],
     errorForm: 'openai',
   },
   'GET /v1/responses/:id': {
     id: 'getResponse',
     tag: 'openai',
-    summary: 'A response as it now is, or its events after one of them',
+    summary: 'Get a response, or stream its events',
     parameters: [
       id,
       {
         in: 'query',
         name: 'stream',
-        description: 'Its events, from the first or after one.',
+        description: 'Whether to stream the events instead of returning the response.',
         schema: { type: 'boolean' },
       },
       {
         in: 'query',
         name: 'starting_after',
-        description: 'With `stream`: the `sequence_number` of the last event that came.',
+        description: 'With `stream`: the `sequence_number` of the last received event.',
         schema: { type: 'integer', minimum: 0 },
       },
     ],
@@ -82,24 +83,24 @@ export const OPENAI_OPERATIONS: Operations = {
   'POST /v1/responses/:id/cancel': {
     id: 'cancelResponse',
     tag: 'openai',
-    summary: 'Cancels a response',
+    summary: 'Cancel a response',
     parameters: [id, key],
-    answers: { 200: { description: 'The response, cancelled, or as it had ended before.' } },
+    answers: { 200: { description: 'The response: cancelled, or unchanged if it had already ended.' } },
     errors: ['run_not_found', 'contended', 'storage_full'],
     errorForm: 'openai',
   },
   'GET /v1/models': {
     id: 'listModels',
     tag: 'openai',
-    summary: 'The models on offer',
-    answers: { 200: { description: 'A list.' } },
+    summary: 'List the available models',
+    answers: { 200: { description: 'The models.' } },
     errorForm: 'openai',
   },
   'GET /v1/models/:model': {
     id: 'getModel',
     tag: 'openai',
-    summary: 'One of them',
-    parameters: [{ in: 'path', name: 'model', description: 'Its id.', schema: { type: 'string', maxLength: 256 } }],
+    summary: 'Get a model',
+    parameters: [{ in: 'path', name: 'model', description: 'The id.', schema: { type: 'string', maxLength: 256 } }],
     answers: { 200: { description: 'The model.' } },
     errors: ['model_not_allowed'],
     errorForm: 'openai',

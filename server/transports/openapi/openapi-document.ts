@@ -1,4 +1,5 @@
-// OpenApiDocument: the plain HTTP doors as OpenAPI 3.1. It has every route that is mounted, and of each what its table tells.
+// OpenApiDocument: plain HTTP as OpenAPI 3.1. It contains every mounted route, with the description in the tables of
+// operations.
 import { ERRORS, HTTP_ERRORS, HTTP_STATUS, type ProblemCode } from '@parley/protocol'
 import { openAiStatus } from '../openai/openai-error.ts'
 import { JOB_OPERATIONS } from './job-operations.ts'
@@ -19,14 +20,13 @@ import {
 } from './operation.ts'
 import { SESSION_OPERATIONS } from './session-operations.ts'
 
-/** What of a route the document is made of. */
 export interface DocumentedRoute {
   readonly method: string
-  /** Such as `/jobs/:id`. */
+  /** For example `/jobs/:id`. */
   readonly path: string
 }
 
-/** By method and path. */
+/** Keyed by method and path. */
 export const OPERATIONS: Operations = {
   ...SESSION_OPERATIONS,
   ...MEMBER_OPERATIONS,
@@ -51,11 +51,11 @@ export function openApiDocument(routes: readonly DocumentedRoute[]): JsonObject 
     info: {
       title: 'Parley over HTTP',
       version: '1',
-      summary: 'Realtime LLM chat and agent sessions: one durable log a session, many doors onto it.',
+      summary: 'Realtime LLM chat and agent sessions: durable logs, used over many transports.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
-    // A node without keys takes everybody.
+    // A node without configured keys accepts requests without an access token.
     security: [{ bearer: [] }, {}],
     paths,
     components: {
@@ -63,13 +63,13 @@ export function openApiDocument(routes: readonly DocumentedRoute[]): JsonObject 
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
       headers: {
         ...Object.fromEntries(Object.entries(ANSWER_HEADERS).map(([name, text]) => [name, header(text)])),
-        'X-Request-Id': header('Names the request in the server’s log; the client’s own, where it sent a valid one.'),
+        'X-Request-Id': header('The id of the request in the server’s log: the client’s, if it sent a valid one.'),
       },
     },
   }
 }
 
-/** A route that no table tells of: the document says so, and a test finds it. */
+/** Marks a route without a description; a test reports it. */
 export const UNDESCRIBED = 'x-undescribed'
 
 function undescribed(name: string): Operation & { readonly undescribed: true } {
@@ -114,9 +114,9 @@ function answerObject({ description, json, forms = {}, headers = [] }: Answer): 
   }
 }
 
-/** Errors with one status are one answer, which names their codes. */
+/** Errors that share a status share an answer, which lists their codes. */
 function errorsOf({ errors = [], body, open, errorForm }: Operation): JsonObject {
-  // Whoever names a session may name one that was deleted.
+  // A session that can be missing can also be deleted.
   const deleted: readonly ProblemCode[] = errors.includes('session_not_found') ? ['session_deleted'] : []
   const own = new Set([
     ...errors,

@@ -1,4 +1,4 @@
-// What is told of the session's routes.
+// The descriptions of the session's routes.
 import { type Operations, PARAMETERS, type Parameter } from './operation.ts'
 
 const { session, call, connection, after, wait, run, merge, key, prefer, lastEventId, ifNoneMatch, me, trace } =
@@ -7,20 +7,20 @@ const { session, call, connection, after, wait, run, merge, key, prefer, lastEve
 const limit: Parameter = {
   in: 'query',
   name: 'limit',
-  description: 'How many at most. Left out: 50.',
+  description: 'The maximum number of sessions. Default: 50.',
   schema: { type: 'integer', minimum: 1, maximum: 200 },
 }
 const before: Parameter = {
   in: 'query',
   name: 'before',
-  description: '`next` of the page before. Left out: from the newest.',
+  description: 'The value of `next` in the previous page. Default: start with the newest.',
   schema: { type: 'string', maxLength: 300 },
 }
 
 const presence: Parameter = {
   in: 'query',
   name: 'presence',
-  description: 'Tell also who is here: an event `presence` without an id, a line, or the field `presence` of a page.',
+  description: 'Also return presence: as an event without an id, as a line, or as the field `presence` of a page.',
   schema: { type: 'boolean' },
 }
 
@@ -28,26 +28,25 @@ const here: Parameter = {
   in: 'query',
   name: 'here',
   description:
-    'Of a page that one waits for: `presence.tag` of the page before. It then comes also when who is here is another, though ' +
-    'not within a second.',
+    'For a long poll: the last `presence.tag`. A changed presence then also ends the poll, but not within a second.',
   schema: { type: 'string', maxLength: 64 },
 }
 
-const SSE = 'Server-sent events: `id` is the cursor, `event` the type, `data` the entry as JSON. A comment every 15 s.'
-const NDJSON = 'One frame a line; an empty line every 15 s.'
+const SSE = 'Server-sent events: `id` is the cursor, `event` the type, `data` the entry; comments are heartbeats.'
+const NDJSON = 'One frame as JSON per line; empty lines are heartbeats.'
 const DONE = ['Parley-Cursor', 'Idempotent-Replayed'] as const
 const STORING = ['going_away', 'contended', 'storage_full'] as const
-const ANSWERED = { 200: { description: 'It is done, and durable.', json: 'CommandAnswer' } } as const
+const ANSWERED = { 200: { description: 'The command is stored.', json: 'CommandAnswer' } } as const
 
 export const SESSION_OPERATIONS: Operations = {
   'POST /v1/sessions/:session/messages': {
     id: 'sendMessage',
     tag: 'sessions',
-    summary: 'Sends a message, and brings the answer as the client likes it',
+    summary: 'Send a message and get the answer',
     description:
-      'JSON: the whole result when the run has ended, or 202 with the job when `Prefer: wait` ran out, or at once with ' +
-      '`respond-async`. Server-sent events or lines: what the run puts out, as it does, until it has ended. A client that ' +
-      'is cut off goes on at `…/events?run=`, or sends the same request again.',
+      'With JSON: the result when the run has ended. If it takes longer than `Prefer: wait`, or at once with ' +
+      '`respond-async`, the answer is 202 with the job. With server-sent events or NDJSON: a stream of the run’s ' +
+      'entries until it has ended. To resume an interrupted stream, use `…/events?run=`, or repeat the request.',
     parameters: [session, key, prefer, lastEventId, me, trace],
     body: 'MessageRequest',
     answers: {
@@ -58,11 +57,13 @@ export const SESSION_OPERATIONS: Operations = {
         headers: ['Content-Location', 'Preference-Applied', ...DONE],
       },
       202: {
-        description: 'The run goes on as a job.',
+        description: 'The run continues as a job.',
         json: 'JobAccepted',
         headers: ['Location', 'Retry-After', 'Preference-Applied', ...DONE],
       },
-      204: { description: 'All of the run comes before `Last-Event-ID`: do not come back.' },
+      204: {
+        description: 'The run has no entries after `Last-Event-ID`: do not reconnect.',
+      },
     },
     errors: [
       'not_acceptable',
@@ -90,41 +91,48 @@ export const SESSION_OPERATIONS: Operations = {
   'GET /v1/sessions': {
     id: 'listSessions',
     tag: 'sessions',
-    summary: 'The caller’s sessions, the newest activity first',
-    description: 'It follows what happens by about a second.',
+    summary: 'List the user’s sessions, the most recently active first',
+    description: 'The list is updated within about a second.',
     parameters: [limit, before],
-    answers: { 200: { description: 'A page of them; `next` names the one after it.', json: 'SessionsAnswer' } },
+    answers: {
+      200: {
+        description: 'A page of sessions; `next` is the `before` of the next page.',
+        json: 'SessionsAnswer',
+      },
+    },
   },
   'DELETE /v1/sessions/:session': {
     id: 'deleteSession',
     tag: 'sessions',
-    summary: 'Deletes the session, for everybody and for good',
+    summary: 'Permanently delete a session for everyone',
     description:
-      'For owners. All who read it are detached, its runs end, and what it held is purged. Its id stays taken for as long as ' +
-      'entries are kept.',
+      'Owners only. The server detaches all readers, ends the runs, and purges the content. The id cannot be used ' +
+      'again until the retention time has passed.',
     parameters: [session, key],
-    answers: { 204: { description: 'It is deleted.' } },
+    answers: { 204: { description: 'The session is deleted.' } },
     errors: ['session_not_found', 'contended', 'storage_full'],
   },
   'GET /v1/sessions/:session': {
     id: 'getSession',
     tag: 'sessions',
-    summary: 'A session as it now is',
-    description: 'Its messages with their answers, its members, the run that is active, and the cursor to go on from.',
+    summary: 'Get the current state of a session',
+    description:
+      'The newest messages and answers, present clients, active and queued runs, and the cursor for `…/events`.',
     parameters: [session, ifNoneMatch],
     answers: {
       200: { description: 'The session.', json: 'SessionSnapshot', headers: ['ETag'] },
-      304: { description: 'Nothing has changed.', headers: ['ETag'] },
+      304: { description: 'The session has not changed.', headers: ['ETag'] },
     },
     errors: ['session_not_found', 'contended'],
   },
   'GET /v1/sessions/:session/events': {
     id: 'readEvents',
     tag: 'sessions',
-    summary: 'What is in the session’s log after a cursor',
+    summary: 'Read the entries of a session’s log after a cursor',
     description:
-      'By `Accept` as server-sent events or lines, which go on, or as one page of JSON, for which one may `wait`. All begin ' +
-      'at the same cursors, so that a client may change from one to another anywhere.',
+      '`Accept` selects the form: server-sent events or NDJSON for a continuous stream, or JSON for one page, ' +
+      'which becomes a long poll with `wait`. All forms accept the same cursors, so a client may switch between ' +
+      'them at any point.',
     parameters: [session, after, wait, run, merge, presence, here, lastEventId, ifNoneMatch, me],
     answers: {
       200: {
@@ -133,16 +141,16 @@ export const SESSION_OPERATIONS: Operations = {
         forms: { 'text/event-stream': SSE, 'application/x-ndjson': NDJSON },
         headers: ['ETag', 'Retry-After'],
       },
-      204: { description: 'The run has ended, and all of it comes before the cursor: do not come back.' },
-      304: { description: 'Nothing has come.', headers: ['ETag', 'Retry-After'] },
+      204: { description: 'The run has no entries after the cursor: do not reconnect.' },
+      304: { description: 'There are no new entries.', headers: ['ETag', 'Retry-After'] },
     },
     errors: ['invalid_cursor', 'run_not_found', 'not_acceptable', 'going_away', 'contended'],
   },
   'POST /v1/sessions/:session/cancel': {
     id: 'cancelRun',
     tag: 'sessions',
-    summary: 'Ends a run, or the active one',
-    description: 'Final once it is answered: nothing more of the run is stored.',
+    summary: 'Cancel a run, by default the active one',
+    description: 'After the answer, the server stores no further output of the run.',
     parameters: [session, key],
     body: 'CancelRequest',
     answers: ANSWERED,
@@ -151,7 +159,7 @@ export const SESSION_OPERATIONS: Operations = {
   'POST /v1/sessions/:session/tools/:call/claim': {
     id: 'claimCall',
     tag: 'sessions',
-    summary: 'Asks to run a tool call; the first one wins',
+    summary: 'Claim a tool call; the first claim wins',
     parameters: [session, call, key, me],
     body: 'ClaimRequest',
     answers: ANSWERED,
@@ -160,7 +168,7 @@ export const SESSION_OPERATIONS: Operations = {
   'POST /v1/sessions/:session/tools/:call/result': {
     id: 'bringResult',
     tag: 'sessions',
-    summary: 'Brings a tool call’s result; the first one ends the call',
+    summary: 'Submit the result of a tool call; the first result wins',
     parameters: [session, call, key, me],
     body: 'ResultRequest',
     answers: ANSWERED,
@@ -177,7 +185,7 @@ export const SESSION_OPERATIONS: Operations = {
   'POST /v1/sessions/:session/tools/:call/decision': {
     id: 'decideCall',
     tag: 'sessions',
-    summary: 'Approves or denies a tool call; the first decision stands',
+    summary: 'Approve or deny a tool call; the first decision wins',
     parameters: [session, call, key],
     body: 'DecisionRequest',
     answers: ANSWERED,
@@ -186,29 +194,28 @@ export const SESSION_OPERATIONS: Operations = {
   'POST /v1/sessions/:session/presence': {
     id: 'showPresence',
     tag: 'sessions',
-    summary: 'Shows the others in the session a state of this client',
-    description:
-      'For the connection that `Parley-Connection` names. It holds while a stream or polls name it, and 10 s after.',
+    summary: 'Show a presence state to the others in a session',
+    description: 'For the connection in `Parley-Connection`, until 10 s after its last stream or poll.',
     parameters: [session, me],
     body: 'PresenceRequest',
-    answers: { 204: { description: 'It is shown.' } },
+    answers: { 204: { description: 'The state is shown.' } },
     errors: ['too_large'],
   },
   'PUT /v1/sessions/:session/connections/:connection': {
     id: 'declareTools',
     tag: 'sessions',
-    summary: 'Declares the tools that this client can run',
-    description: 'They hold while a stream or a long poll names the connection, and for `ttlMs` after the last.',
+    summary: 'Declare the tools that this client can run',
+    description: 'The tools are available while a stream or poll names the connection, and for `ttlMs` afterwards.',
     parameters: [session, connection],
     body: 'ConnectionRequest',
-    answers: { 200: { description: 'They are on offer.', json: 'ConnectionAnswer' } },
+    answers: { 200: { description: 'The tools are available.', json: 'ConnectionAnswer' } },
     errors: ['invalid_tool', 'going_away', 'contended', 'storage_full'],
   },
   'DELETE /v1/sessions/:session/connections/:connection': {
     id: 'leaveSession',
     tag: 'sessions',
-    summary: 'Takes the tools back; calls that this client held are offered again',
+    summary: 'Withdraw the tools; calls that this client had claimed are offered again',
     parameters: [session, connection],
-    answers: { 204: { description: 'It is gone.' } },
+    answers: { 204: { description: 'The connection is removed.' } },
   },
 }

@@ -1,4 +1,4 @@
-// Branches over plain HTTP: a message or a job that names its parent, and a snapshot that tells the tree.
+// Branches over plain HTTP: messages and jobs that name their parent, and the tree in a snapshot.
 import { SessionSnapshot } from '@parley/protocol'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { type JobTransport, openJobTransport } from '../jobs/job-routes.ts'
@@ -24,12 +24,12 @@ function post(path: string, key: string, body: object): Promise<Response> {
   return harness.fetch(path, { method: 'POST', body: JSON.stringify(body), headers })
 }
 
-it('has an edited message stand beside the one that it was, in its snapshot, too', async () => {
+it('returns an edited message in the snapshot as a sibling of the original', async () => {
   const messages = '/v1/sessions/s/messages'
   await post(messages, 'one', { content: 'one' })
   await post(messages, 'two', { content: 'two' })
   expect((await post(messages, 'edit', { content: 'two!', parent: 'one', policy: 'interrupt' })).status).toBe(202)
-  expect((await post('/jobs', 'job', { session: 's', content: 'anew', parent: null })).status).toBe(202)
+  expect((await post('/jobs', 'job', { session: 's', content: 'start again', parent: null })).status).toBe(202)
   await post(messages, 'next', { content: 'next' })
   const snapshot = SessionSnapshot.parse(await (await harness.fetch('/v1/sessions/s')).json())
   expect(snapshot.messages.flatMap((item) => (item.role === 'user' ? [[item.id, item.parent]] : []))).toEqual([
@@ -41,7 +41,7 @@ it('has an edited message stand beside the one that it was, in its snapshot, too
   ])
 })
 
-it('is a problem where the session has no such message', async () => {
+it('refuses a parent that is not in the session', async () => {
   await post('/v1/sessions/other/messages', 'theirs', { content: 'one' })
   for (const path of ['/v1/sessions/s/messages', '/jobs']) {
     const session = path === '/jobs' ? { session: 's' } : {}

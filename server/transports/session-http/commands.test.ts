@@ -1,5 +1,6 @@
-// The commands over plain HTTP, and the connections that clients name: a cancel is final, one claim holds, and what a
-// connection had claimed is offered again when it has left.
+// Commands over plain HTTP, and the connections that clients name: a cancel is final, one claim wins, and the claims
+// of a connection that has left are offered again.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { CommandAnswer, ConnectionAnswer, type Event, makeId, Problem } from '@parley/protocol'
 import { SignJWT } from 'jose'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -10,14 +11,14 @@ const SECRET = 'a secret of some length, for tests'
 const LOOK_UP = { name: 'look_up', description: 'looks it up', inputSchema: { type: 'object' } }
 
 let harness: TransportHarness
-const leavers: AbortController[] = []
+const aborts: AbortController[] = []
 
 async function open(options: HarnessOptions = {}): Promise<void> {
   harness = await TransportHarness.open(options)
 }
 
 afterEach(async () => {
-  for (const leaver of leavers.splice(0)) leaver.abort()
+  for (const abort of aborts.splice(0)) abort.abort()
   await harness.close()
 })
 
@@ -28,14 +29,14 @@ interface Asked {
 }
 
 function ask(path: string, { method = 'POST', body, headers = {} }: Asked = {}): Promise<Response> {
-  const leaver = new AbortController()
-  leavers.push(leaver)
+  const abort = new AbortController()
+  aborts.push(abort)
   const sent = body === undefined ? {} : { body: JSON.stringify(body) }
   return harness.fetch(`/v1/sessions/s${path}`, {
     method,
     ...sent,
     headers: { 'Content-Type': 'application/json', ...headers },
-    signal: leaver.signal,
+    signal: abort.signal,
   })
 }
 
@@ -59,7 +60,7 @@ function tokenOf(user: string): Promise<string> {
   return new SignJWT({}).setProtectedHeader({ alg: 'HS256' }).setSubject(user).sign(Buffer.from(SECRET))
 }
 
-/** A run that has called a tool of the client's. */
+/** Starts a run with a call of a client tool. */
 async function calledRun(call = 'call', approval = false): Promise<void> {
   await harness.startRun('s', 'r')
   await harness.append('s', `tool.${call}`, {
@@ -88,18 +89,18 @@ const declare = (connection: string, more: Asked = {}) =>
   ask(`/connections/${connection}`, { method: 'PUT', body: { tools: [LOOK_UP] }, ...more })
 
 describe('cancel', () => {
-  it('ends the active run, and says up to where', async () => {
+  it('ends the active run and returns the position of its end', async () => {
     await open()
     await harness.startRun('s', 'r')
     await harness.say('s', 'r', 0, 3)
     const answer = await ok(ask('/cancel', { headers: { 'Idempotency-Key': 'stop' } }))
     expect(answer).toMatchObject({ id: 'stop', session: 's', run: 'r', cursor: expect.stringMatching(/\.6$/) })
     expect((await entries()).at(-1)).toMatchObject({ type: 'run.ended', reason: 'cancelled', next: 3, command: 'stop' })
-    // Nothing is taken of it any more.
+    // The log accepts no further output of the run.
     await expect(harness.say('s', 'r', 3, 4)).rejects.toThrow('last entry')
   })
 
-  it('is the same when it comes again, and refused when nothing is to be cancelled', async () => {
+  it('returns the same answer when repeated, and an error if there is no run to cancel', async () => {
     await open()
     await harness.startRun('s', 'r')
     const key = { headers: { 'Idempotency-Key': 'stop' }, body: { run: 'r', seen: { run: 'r', index: -1 } } }
@@ -109,7 +110,7 @@ describe('cancel', () => {
     expect(await refused(ask('/cancel', { body: { run: 'other' } }))).toEqual([404, 'run_not_found'])
   })
 
-  it('that many send at the same time ends it once', async () => {
+  it('ends the run once when many clients cancel at the same time', async () => {
     await open()
     await harness.startRun('s', 'r')
     const answers = await Promise.all(Array.from({ length: 10 }, () => ask('/cancel', { body: { run: 'r' } })))
@@ -117,7 +118,7 @@ describe('cancel', () => {
     expect((await entries()).filter(({ type }) => type === 'run.ended')).toHaveLength(1)
   })
 
-  it('is seen at the same place by who reads', async () => {
+  it('ends the run at the same position for every reader', async () => {
     await open()
     await harness.startRun('s', 'r')
     const answer = await harness.fetch('/v1/sessions/s/events?run=r', { headers: { Accept: 'text/event-stream' } })
@@ -129,8 +130,8 @@ describe('cancel', () => {
   })
 })
 
-describe('a connection that a client names', () => {
-  it('claims a call and gives its result', async () => {
+describe('a named connection', () => {
+  it('claims a call and submits its result', async () => {
     await open()
     const declared = await read(declare('mine'))
     expect(ConnectionAnswer.parse(declared.json)).toEqual({ connection: 'mine', ttlMs: 30_000 })
@@ -146,7 +147,7 @@ describe('a connection that a client names', () => {
     expect(await refused(ask('/tools/call/result', { ...as('mine'), body: {} }))).toEqual([409, 'call_ended'])
   })
 
-  it('holds a call alone', async () => {
+  it('has exclusive claims', async () => {
     await open()
     await declare('one')
     await declare('two')
@@ -164,34 +165,34 @@ describe('a connection that a client names', () => {
     ])
   })
 
-  it('may claim at a node that another than it declared its tools at', async () => {
+  it('can claim at another node than the one where it declared its tools', async () => {
     await open()
     await declare('elsewhere')
     await calledRun()
-    // Of `roaming` this node has heard nothing, but the tool is in the log.
+    // This node does not know the connection `roaming`, but the tool is in the log.
     await ok(ask('/tools/call/claim', as('roaming')))
   })
 
-  it('has left some time after its last stream, and what it had claimed is offered again', async () => {
+  it('leaves some time after its last stream, and its claimed calls are offered again', async () => {
     await open({ connectionMs: 50 })
     await declare('mine')
-    const leaver = new AbortController()
+    const abort = new AbortController()
     const stream = await harness.fetch('/v1/sessions/s/events', {
       headers: { Accept: 'text/event-stream', 'Parley-Connection': 'mine' },
-      signal: leaver.signal,
+      signal: abort.signal,
     })
     const reader = new StreamReader(stream)
     await reader.until(({ event }) => event === 'live')
     await calledRun()
     await ok(ask('/tools/call/claim', as('mine')))
-    // Longer than it would stay without the stream.
-    await new Promise((resolve) => setTimeout(resolve, 120))
+    // Longer than the connection would stay without the stream.
+    await sleep(120)
     expect((await entries()).at(-1)?.type).toBe('tool.claimed')
-    leaver.abort()
+    abort.abort()
     await expect.poll(async () => (await entries()).at(-1)).toMatchObject({ type: 'tool.called', attempt: 2 })
   })
 
-  it('leaves at once when it says so', async () => {
+  it('leaves at once on DELETE', async () => {
     await open()
     await declare('mine')
     await calledRun()
@@ -200,7 +201,7 @@ describe('a connection that a client names', () => {
     await expect.poll(async () => (await entries()).at(-1)).toMatchObject({ type: 'tool.called', attempt: 2 })
   })
 
-  it('is its user’s alone', async () => {
+  it('cannot be used by another user', async () => {
     await open({ auth: { jwtSecret: SECRET } })
     const [ada, eve] = await Promise.all(['ada', 'eve'].map(tokenOf))
     const by = (token: string | undefined) => ({ Authorization: `Bearer ${token}` })
@@ -219,7 +220,7 @@ describe('a connection that a client names', () => {
 })
 
 describe('a decision', () => {
-  it('settles an approval once', async () => {
+  it('decides an approval once', async () => {
     await open()
     await calledRun('call', true)
     const decide = (decision: string, key = makeId('key')) =>
@@ -230,25 +231,31 @@ describe('a decision', () => {
   })
 })
 
-describe('what is refused', () => {
+describe('an invalid command', () => {
   it.each([
-    ['a call that never was', '/tools/none/claim', {}, 404, 'call_not_found'],
-    ['a call that is no id', '/tools/a.b/claim', {}, 400, 'bad_request'],
+    ['a call that does not exist', '/tools/none/claim', {}, 404, 'call_not_found'],
+    ['a call with an invalid id', '/tools/a.b/claim', {}, 400, 'bad_request'],
     ['a claim without a connection that has the tool', '/tools/call/claim', {}, 409, 'tool_not_declared'],
-    ['a connection that is no id', '/tools/call/claim', as('a b'), 400, 'bad_request'],
-    ['a result that is an error, too', '/tools/call/result', { body: { output: 1, error: 'x' } }, 400, 'bad_request'],
-    ['an error of a wrong type', '/tools/call/result', { body: { error: 1 } }, 400, 'bad_request'],
-    ['a decision that is none', '/tools/call/decision', { body: { decision: 'perhaps' } }, 400, 'bad_request'],
+    ['a connection with an invalid id', '/tools/call/claim', as('a b'), 400, 'bad_request'],
     [
-      'a decision where none is needed',
+      'a result with both an output and an error',
+      '/tools/call/result',
+      { body: { output: 1, error: 'x' } },
+      400,
+      'bad_request',
+    ],
+    ['an error of a wrong type', '/tools/call/result', { body: { error: 1 } }, 400, 'bad_request'],
+    ['an unknown decision', '/tools/call/decision', { body: { decision: 'perhaps' } }, 400, 'bad_request'],
+    [
+      'a decision that is not needed',
       '/tools/call/decision',
       { body: { decision: 'deny' } },
       409,
       'approval_not_needed',
     ],
-    ['a run that is no id', '/cancel', { body: { run: 'a b' } }, 400, 'bad_request'],
-    ['what was seen of a wrong type', '/cancel', { body: { seen: 3 } }, 400, 'bad_request'],
-  ])('%s', async (_, path, asked, status, code) => {
+    ['a run with an invalid id', '/cancel', { body: { run: 'a b' } }, 400, 'bad_request'],
+    ['`seen` of a wrong type', '/cancel', { body: { seen: 3 } }, 400, 'bad_request'],
+  ])('is refused: %s', async (_, path, asked, status, code) => {
     await open()
     await calledRun()
     const before = await harness.stores.log.head('s')
@@ -258,10 +265,10 @@ describe('what is refused', () => {
 
   it.each([
     ['of a wrong type', { tools: 'all' }, 400, 'bad_request'],
-    ['that are no tools', { tools: [{ name: 'a b' }] }, 400, 'bad_request'],
+    ['with an invalid name', { tools: [{ name: 'a b' }] }, 400, 'bad_request'],
     ['that are declared twice', { tools: [LOOK_UP, LOOK_UP] }, 422, 'invalid_tool'],
-    ['that are the server’s own', { tools: [{ ...LOOK_UP, name: 'clock' }] }, 422, 'invalid_tool'],
-  ])('tools %s', async (_, body, status, code) => {
+    ['with the name of a server tool', { tools: [{ ...LOOK_UP, name: 'clock' }] }, 422, 'invalid_tool'],
+  ])('is refused: tools %s', async (_, body, status, code) => {
     await open({ serverTools: ['clock'] })
     expect(await refused(declare('mine', { body }))).toEqual([status, code])
   })

@@ -1,5 +1,5 @@
-// The commands of a session that are answered at once: cancel, and those about tool calls; and the connection that has the
-// tools. Each is what the WebSocket's frame of that name is, and its Idempotency-Key is the command's id.
+// Routes of the commands with an immediate answer: cancel and tool calls, and the connection that declares tools. Each
+// does the same as the WebSocket frame of that name. The Idempotency-Key becomes the command's id.
 import {
   CancelRequest,
   ClaimRequest,
@@ -45,7 +45,7 @@ export function commandRoutes({ service }: SessionHttpPorts): readonly Route[] {
 
 export function connectionRoutes({ connections }: SessionHttpPorts): readonly Route[] {
   const path = `${SESSION}/connections/:connection`
-  const named = (request: HttpRequest) => {
+  const callerFor = (request: HttpRequest) => {
     const { user, role } = request
     return { connection: request.paramAs('connection', Id), user, role, roams: true } as const
   }
@@ -56,7 +56,7 @@ export function connectionRoutes({ connections }: SessionHttpPorts): readonly Ro
       async handle(exchange) {
         const { request } = exchange
         const session = request.paramAs('session', Id)
-        const caller = named(request)
+        const caller = callerFor(request)
         const { tools } = await request.json(ConnectionRequest)
         await connections.arrive(session, caller, tools)
         const answer: ConnectionAnswer = { connection: caller.connection, ttlMs: connections.ttlMs }
@@ -68,7 +68,7 @@ export function connectionRoutes({ connections }: SessionHttpPorts): readonly Ro
       path,
       handle(exchange) {
         const { request } = exchange
-        connections.leave(request.paramAs('session', Id), named(request))
+        connections.leave(request.paramAs('session', Id), callerFor(request))
         exchange.reply(204)
       },
     },

@@ -1,25 +1,25 @@
-// GET …/events in its four forms: the same entries from the same cursors, whichever form one reads.
+// GET …/events in its four forms: every form returns the same entries for the same cursors.
 import { type EntryFrame, EventsPage } from '@parley/protocol'
 import { afterEach, describe, expect, it } from 'vitest'
 import { StreamReader } from '../test/stream-reader.ts'
 import { type HarnessOptions, TransportHarness } from '../test/transport-harness.ts'
 
 let harness: TransportHarness
-const leavers: AbortController[] = []
+const aborts: AbortController[] = []
 
 async function open(options: HarnessOptions = {}): Promise<void> {
   harness = await TransportHarness.open(options)
 }
 
 afterEach(async () => {
-  for (const leaver of leavers.splice(0)) leaver.abort()
+  for (const abort of aborts.splice(0)) abort.abort()
   await harness.close()
 })
 
 function get(query: string, headers: Record<string, string> = {}): Promise<Response> {
-  const leaver = new AbortController()
-  leavers.push(leaver)
-  return harness.fetch(`/v1/sessions/s/events${query}`, { headers, signal: leaver.signal })
+  const abort = new AbortController()
+  aborts.push(abort)
+  return harness.fetch(`/v1/sessions/s/events${query}`, { headers, signal: abort.signal })
 }
 
 async function sse(query = '', headers: Record<string, string> = {}): Promise<StreamReader> {
@@ -34,7 +34,7 @@ async function page(query: string, headers: Record<string, string> = {}): Promis
   return EventsPage.parse(await answer.json())
 }
 
-/** A run that has said `0 1 2 …`, and its end. */
+/** Appends a run with the output `0 1 2 …` and its end. */
 async function finishedRun(run: string, outputs: number): Promise<void> {
   await harness.startRun('s', run)
   await harness.say('s', run, 0, outputs)
@@ -54,8 +54,8 @@ function endRun(run: string, next: number): Promise<number> {
 const indexes = (entries: readonly EntryFrame[]) =>
   entries.flatMap(({ event }) => (event.type === 'run.output' ? [event.index] : []))
 
-describe('as server-sent events', () => {
-  it('has a cursor, a type and the entry on one line for each, between what an attach is told', async () => {
+describe('GET …/events as server-sent events', () => {
+  it('sends each entry as cursor, type and one line of JSON, between `attached` and `live`', async () => {
     await open()
     await harness.startRun('s', 'r')
     await harness.say('s', 'r', 0, 1, () => 'a\n\nb')
@@ -77,13 +77,13 @@ describe('as server-sent events', () => {
       time: expect.any(Number),
       event: { type: 'run.output', run: 'r', index: 0, kind: 'text', text: 'a\n\nb' },
     })
-    // A comment comes at once, and when to come back.
+    // The stream starts with a comment and the reconnect time.
     expect(reader.text).toMatch(/^:\n\nretry: [123]\d{3}\n\n/)
     await harness.say('s', 'r', 1, 2)
     expect(await reader.next()).toMatchObject({ event: 'run.output', id: expect.stringMatching(/\.4$/) })
   })
 
-  it('is UTF-8, in each form, also of text that is of Latin-1 alone', async () => {
+  it('is UTF-8 in each form, also if the text is pure Latin-1', async () => {
     await open()
     await harness.startRun('s', 'r')
     const live = await sse()
@@ -96,7 +96,7 @@ describe('as server-sent events', () => {
     }
   })
 
-  it('goes on after Last-Event-ID, which wins over `after`, from every entry', async () => {
+  it('resumes after any Last-Event-ID, which overrides `after`', async () => {
     await open()
     await finishedRun('r', 20)
     const whole = await (await sse()).until(({ event }) => event === 'live')
@@ -108,7 +108,7 @@ describe('as server-sent events', () => {
     }
   })
 
-  it('tells a reader with a cursor of another log to begin anew', async () => {
+  it('resets a reader with a cursor of another log', async () => {
     await open()
     await finishedRun('r', 2)
     const reader = await sse('', { 'Last-Event-ID': 'foreign.3' })
@@ -125,7 +125,7 @@ describe('as server-sent events', () => {
     ])
   })
 
-  it('merges what came before, where that is asked for', async () => {
+  it('merges replayed outputs on request', async () => {
     await open()
     await finishedRun('r', 10)
     const events = await (await sse('?merge=true')).until(({ event }) => event === 'live')
@@ -135,19 +135,19 @@ describe('as server-sent events', () => {
     ])
   })
 
-  it('gives a sign of life when nothing else is to be said', async () => {
+  it('sends heartbeats on an idle stream', async () => {
     await open({ http: { heartbeatMs: 30 } })
     const reader = await sse()
     await reader.until(({ event }) => event === 'live')
     await expect.poll(() => harness.http.streams).toBe(1)
     const before = reader.text.length
-    // The next event is far behind some heartbeats.
+    // Several heartbeats precede the next event.
     setTimeout(() => void harness.startRun('s', 'r'), 150)
     await reader.next()
     expect(reader.text.slice(before)).toMatch(/^(:\n\n){2,}id: /)
   })
 
-  it('is told to many at once', async () => {
+  it('reaches many readers at once', async () => {
     await open()
     const readers = await Promise.all(Array.from({ length: 20 }, () => sse()))
     await Promise.all(readers.map((reader) => reader.until(({ event }) => event === 'live')))
@@ -158,7 +158,7 @@ describe('as server-sent events', () => {
     }
   })
 
-  it('ends with a word when the node stops', async () => {
+  it('ends with `goaway` when the node drains', async () => {
     await open()
     const reader = await sse()
     await reader.until(({ event }) => event === 'live')
@@ -172,7 +172,7 @@ describe('as server-sent events', () => {
     expect(harness.http.requests).toBe(0)
   })
 
-  it('leaves nothing behind when its reader goes', async () => {
+  it('releases everything when its reader disconnects', async () => {
     await open({ lingerMs: 0 })
     const reader = await sse()
     await reader.until(({ event }) => event === 'live')
@@ -182,8 +182,8 @@ describe('as server-sent events', () => {
   })
 })
 
-describe('as lines', () => {
-  it('has the same frames', async () => {
+describe('GET …/events as NDJSON', () => {
+  it('sends the same frames', async () => {
     await open()
     await finishedRun('r', 3)
     const answer = await get('', { Accept: 'application/x-ndjson' })
@@ -199,8 +199,8 @@ describe('as lines', () => {
   })
 })
 
-describe('of one run', () => {
-  it('holds only what concerns it, and ends with it', async () => {
+describe('GET …/events of one run', () => {
+  it('sends only entries of the run, and ends with it', async () => {
     await open()
     await harness.startRun('s', 'one')
     await harness.startRun('s', 'two')
@@ -221,7 +221,7 @@ describe('of one run', () => {
     await expect.poll(() => harness.http.streams).toBe(0)
   })
 
-  it('is 204 past its end, so that an EventSource stops, and not before', async () => {
+  it('answers 204 only after the end of the run, so that an EventSource stops', async () => {
     await open()
     await finishedRun('r', 3)
     const events = await (await sse('?run=r')).until(() => false)
@@ -236,13 +236,13 @@ describe('of one run', () => {
     expect((await get(`?run=r&after=${events.at(-1)?.id}`)).status).toBe(204)
   })
 
-  it('that never was is not found', async () => {
+  it('refuses an unknown run', async () => {
     await open()
     const answer = await get('?run=nothing', { Accept: 'text/event-stream' })
     expect([answer.status, (await answer.json()).code]).toEqual([404, 'run_not_found'])
   })
 
-  it('comes as a page as well', async () => {
+  it('returns a page', async () => {
     await open()
     await finishedRun('one', 3)
     await finishedRun('two', 3)
@@ -252,8 +252,8 @@ describe('of one run', () => {
   })
 })
 
-describe('as a page', () => {
-  it('has what is there, merged, and where to go on', async () => {
+describe('GET …/events as a page', () => {
+  it('returns the existing entries, merged, and the next cursor', async () => {
     await open()
     await finishedRun('r', 5)
     const first = await page('')
@@ -264,10 +264,10 @@ describe('as a page', () => {
     expect(next).toEqual({ cursor: first.cursor, entries: [], live: true, role: 'owner' })
   })
 
-  it('is bounded: the rest is in the next ones', async () => {
+  it('limits the size of a page; the next pages have the rest', async () => {
     await open()
     await harness.startRun('s', 'r')
-    // In turns, so that they cannot be merged.
+    // Kinds alternate, so that the outputs cannot be merged.
     for (let index = 0; index < 60; index += 1) {
       const kind = index % 2 === 0 ? 'text' : 'reasoning'
       const text = `${index}`.padEnd(16_000, '.')
@@ -289,7 +289,7 @@ describe('as a page', () => {
     expect(pages).toBeGreaterThan(1)
   })
 
-  it('has nothing new: 304, with and without a cursor', async () => {
+  it('answers 304 if there is nothing new, with and without a cursor', async () => {
     await open()
     await finishedRun('r', 5)
     const first = await get('')
@@ -304,22 +304,22 @@ describe('as a page', () => {
     expect((await get('', { 'If-None-Match': etag })).status).toBe(200)
   })
 
-  it('tells pollers when to come back, spread', async () => {
+  it('varies Retry-After between polls', async () => {
     await open()
     const times = new Set<string | null>()
     for (let polled = 0; polled < 40; polled += 1) times.add((await get('')).headers.get('retry-after'))
     expect([...times].sort()).toEqual(['1', '2', '3', '4'])
   })
 
-  it('tells a reader with a cursor of another log to begin anew', async () => {
+  it('resets a reader with a cursor of another log', async () => {
     await open()
     await finishedRun('r', 2)
     expect(await page('?after=foreign.3')).toMatchObject({ reset: true, live: true, entries: { length: 4 } })
   })
 })
 
-describe('as a page that one waits for', () => {
-  it('comes with the first new entry', async () => {
+describe('GET …/events as a long poll', () => {
+  it('answers with the first new entry', async () => {
     await open()
     await harness.startRun('s', 'r')
     const { cursor } = await page('')
@@ -330,7 +330,7 @@ describe('as a page that one waits for', () => {
     expect([indexes(entries), live]).toEqual([[0], true])
   })
 
-  it('loses and repeats nothing from one to the next', async () => {
+  it('neither loses nor repeats an entry between polls', async () => {
     await open()
     await harness.startRun('s', 'r')
     const saying = harness.say('s', 'r', 0, 300).then(() => endRun('r', 300))
@@ -349,14 +349,14 @@ describe('as a page that one waits for', () => {
     expect(seen).toEqual(Array.from({ length: 300 }, (_, i) => i))
   })
 
-  it('is empty when the time is over', async () => {
+  it('answers with an empty page after the wait', async () => {
     await open()
     await harness.startRun('s', 'r')
     const { cursor } = await page('')
     expect(await page(`?after=${cursor}&wait=0.02`)).toEqual({ cursor, entries: [], live: true, role: 'owner' })
   })
 
-  it('comes early when the node stops', async () => {
+  it('answers early when the node drains', async () => {
     await open()
     const waiting = page('?wait=60')
     await expect.poll(() => harness.http.requests).toBe(1)
@@ -364,25 +364,25 @@ describe('as a page that one waits for', () => {
     expect(await waiting).toMatchObject({ entries: [], live: true })
   })
 
-  it('leaves nothing behind when its reader goes', async () => {
+  it('releases everything when its reader disconnects', async () => {
     await open({ lingerMs: 0 })
-    const leaver = new AbortController()
-    const waiting = harness.fetch('/v1/sessions/s/events?wait=60', { signal: leaver.signal })
+    const abort = new AbortController()
+    const waiting = harness.fetch('/v1/sessions/s/events?wait=60', { signal: abort.signal })
     await expect.poll(() => [harness.http.requests, harness.hub.size]).toEqual([1, 1])
-    leaver.abort()
+    abort.abort()
     await expect(waiting).rejects.toThrow('aborted')
     await expect.poll(() => [harness.http.requests, harness.hub.size]).toEqual([0, 0])
   })
 })
 
-describe('what is refused', () => {
+describe('GET …/events', () => {
   it.each([
-    ['a session that is no id', '/v1/sessions/a%20b/events', {}, 400, 'bad_request'],
-    ['a cursor that is none', '/v1/sessions/s/events?after=nonsense', {}, 400, 'invalid_cursor'],
-    ['a cursor that is none, of a stream', '/v1/sessions/s/events', { 'Last-Event-ID': 'x' }, 400, 'invalid_cursor'],
-    ['a wait that is no number', '/v1/sessions/s/events?wait=long', {}, 400, 'bad_request'],
-    ['a media type that is not on offer', '/v1/sessions/s/events', { Accept: 'text/html' }, 406, 'not_acceptable'],
-  ])('%s', async (_, path, headers, status, code) => {
+    ['a session with an invalid id', '/v1/sessions/a%20b/events', {}, 400, 'bad_request'],
+    ['a malformed cursor', '/v1/sessions/s/events?after=nonsense', {}, 400, 'invalid_cursor'],
+    ['a malformed cursor in Last-Event-ID', '/v1/sessions/s/events', { 'Last-Event-ID': 'x' }, 400, 'invalid_cursor'],
+    ['a wait that is not a number', '/v1/sessions/s/events?wait=long', {}, 400, 'bad_request'],
+    ['an unsupported media type', '/v1/sessions/s/events', { Accept: 'text/html' }, 406, 'not_acceptable'],
+  ])('refuses %s', async (_, path, headers, status, code) => {
     await open()
     const answer = await harness.fetch(path, { headers })
     expect([answer.status, (await answer.json()).code]).toEqual([status, code])

@@ -1,4 +1,4 @@
-// GET /v1/hello: who one is, and whether this is the place.
+// GET /v1/hello: the user of the access token, and whether the node accepts clients.
 import { LIMITS, WelcomeAnswer } from '@parley/protocol'
 import { SignJWT } from 'jose'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -13,7 +13,7 @@ let harness: HttpHarness
 afterEach(() => harness.close())
 
 describe('GET /v1/hello', () => {
-  it('tells who the token speaks for, and where one is', async () => {
+  it('returns the user of the access token, and the node', async () => {
     harness = await HttpHarness.open(ROUTES, { auth: { jwtSecret: SECRET } })
     const token = await new SignJWT({}).setProtectedHeader({ alg: 'HS256' }).setSubject('ada').sign(Buffer.from(SECRET))
     const headers = { Authorization: `Bearer ${token}`, 'Parley-Connection': 'con_1' }
@@ -28,16 +28,16 @@ describe('GET /v1/hello', () => {
     })
   })
 
-  it('refuses who has no token, where one is needed', async () => {
+  it('refuses a client without an access token if authentication is configured', async () => {
     harness = await HttpHarness.open(ROUTES, { auth: { jwtSecret: SECRET } })
     const answer = await harness.fetch('/v1/hello')
     expect([answer.status, await answer.json()]).toMatchObject([401, { code: 'unauthenticated' }])
   })
 
-  it('sends everybody elsewhere when the node is about to stop', async () => {
+  it('refuses clients with `going_away` while the node drains', async () => {
     harness = await HttpHarness.open(ROUTES)
     expect((await harness.fetch('/v1/hello')).status).toBe(200)
-    harness.door.drain('restart', 1_000)
+    harness.transport.drain('restart', 1_000)
     const answer = await harness.fetch('/v1/hello')
     expect([answer.status, await answer.json()]).toMatchObject([503, { code: 'going_away', retryable: true }])
     expect(Number(answer.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)

@@ -1,11 +1,11 @@
-// GET /v1/hello: what a WebSocket says in `welcome`, for clients that speak plain HTTP: whether the token is taken, who it
-// speaks for, which node this is, what one may rely on, and which doors are to be preferred.
+// GET /v1/hello: the content of a WebSocket's `welcome` for clients of plain HTTP: the user of the access token, the
+// node, its limits, and the transports that an experiment prefers.
 import { LIMITS, ReplyError, type WelcomeAnswer } from '@parley/protocol'
 import type { Route } from '../http/route.ts'
 
 export interface HelloOptions {
   readonly node: string
-  /** Milliseconds after which a stream on which nothing was sent gets a sign of life. */
+  /** Milliseconds without output after which the server sends a heartbeat on a stream. */
   readonly heartbeatMs: number
 }
 
@@ -14,8 +14,8 @@ export function helloRoute({ node, heartbeatMs }: HelloOptions): Route {
     method: 'GET',
     path: '/v1/hello',
     async handle(exchange) {
-      const { request, leaving } = exchange
-      if (leaving !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: leaving.withinMs })
+      const { request, draining } = exchange
+      if (draining !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: draining.withinMs })
       const { user, role, experiment } = request
       const answer: WelcomeAnswer = {
         type: 'welcome',

@@ -1,25 +1,26 @@
-// HttpConnections: connections that clients over plain HTTP have named, and the tools that they declared. One is here while
-// a stream or a poll names it, and for a while after the last: then it has left, and what it had claimed is offered again.
+// HttpConnections: the connections that clients of plain HTTP name, with the tools that they declare. A connection is
+// present while a stream or poll names it and for `ttlMs` afterwards; then it leaves, and its claimed calls are
+// offered again.
 import { ReplyError, type Tool } from '@parley/protocol'
 import type { Caller } from '../../session/commands/caller.ts'
 import type { SessionService } from '../../session/session-service.ts'
 
-interface Here {
+interface NamedConnection {
   readonly user: string
-  /** Streams and polls that are open. */
+  /** Number of open streams and polls. */
   open: number
   timer: NodeJS.Timeout | undefined
 }
 
-/** Connections that a node remembers. */
+/** Most connections that a node keeps. */
 const CONNECTIONS_MAX = 50_000
 
 export class HttpConnections {
   readonly #service: SessionService
   readonly #ttlMs: number
-  readonly #here = new Map<string, Here>()
+  readonly #connections = new Map<string, NamedConnection>()
 
-  /** @param ttlMs for which a connection stays after its last stream or poll */
+  /** @param ttlMs milliseconds for which a connection stays after its last stream or poll */
   constructor(service: SessionService, ttlMs: number) {
     this.#service = service
     this.#ttlMs = ttlMs
@@ -30,70 +31,77 @@ export class HttpConnections {
   }
 
   get size(): number {
-    return this.#here.size
+    return this.#connections.size
   }
 
-  /** The connection has these tools in the session. @throws ReplyError forbidden, unavailable, and those of the tools */
+  /** Declares the tools of a connection. @throws ReplyError forbidden, unavailable, and the errors of invalid tools */
   async arrive(session: string, caller: Caller, tools: readonly Tool[]): Promise<void> {
     const { connection, user } = caller
     const key = keyOf(session, connection)
-    const before = this.#here.get(key)
-    this.#mustBeOf(before, user)
-    if (before === undefined && this.#here.size >= CONNECTIONS_MAX) {
-      throw new ReplyError('unavailable', 'This node has no room for more.', { retryAfterMs: 10_000 })
+    const known = this.#connections.get(key)
+    this.#checkUser(known, user)
+    if (known === undefined && this.#connections.size >= CONNECTIONS_MAX) {
+      throw new ReplyError('unavailable', 'This node has reached its limit of named connections.', {
+        retryAfterMs: 10_000,
+      })
     }
-    await this.#service.arrive(session, caller, tools)
-    const here = this.#here.get(key) ?? { user, open: 0, timer: undefined }
-    this.#here.set(key, here)
-    this.#rest(session, connection, here)
+    await this.#service.attach(session, caller, tools)
+    const named = this.#connections.get(key) ?? { user, open: 0, timer: undefined }
+    this.#connections.set(key, named)
+    this.#startTimer(session, connection, named)
   }
 
-  /** At once. @throws ReplyError forbidden */
+  /** Removes the connection immediately. @throws ReplyError forbidden */
   leave(session: string, { connection, user }: Caller): void {
-    const here = this.#here.get(keyOf(session, connection))
-    this.#mustBeOf(here, user)
-    if (here !== undefined) this.#forget(session, connection, here)
+    const named = this.#connections.get(keyOf(session, connection))
+    this.#checkUser(named, user)
+    if (named !== undefined) this.#forget(session, connection, named)
   }
 
-  /** A stream or poll that names it began. @returns to be called when it is over @throws ReplyError forbidden */
+  /**
+   * Counts a stream or poll that names the connection.
+   * @returns a function to call at its end
+   * @throws ReplyError forbidden
+   */
   hold(session: string, connection: string, user: string): () => void {
-    const here = this.#here.get(keyOf(session, connection))
-    this.#mustBeOf(here, user)
-    if (here === undefined) return () => undefined
-    here.open += 1
-    clearTimeout(here.timer)
+    const named = this.#connections.get(keyOf(session, connection))
+    this.#checkUser(named, user)
+    if (named === undefined) return () => undefined
+    named.open += 1
+    clearTimeout(named.timer)
     let held = true
     return () => {
       if (!held) return
       held = false
-      here.open -= 1
-      this.#rest(session, connection, here)
+      named.open -= 1
+      this.#startTimer(session, connection, named)
     }
   }
 
   close(): void {
-    for (const { timer } of this.#here.values()) clearTimeout(timer)
-    this.#here.clear()
+    for (const { timer } of this.#connections.values()) clearTimeout(timer)
+    this.#connections.clear()
   }
 
-  /** While nothing is open, its time runs. */
-  #rest(session: string, connection: string, here: Here): void {
-    clearTimeout(here.timer)
-    if (here.open > 0 || this.#here.get(keyOf(session, connection)) !== here) return
-    here.timer = setTimeout(() => this.#forget(session, connection, here), this.#ttlMs)
-    here.timer.unref()
+  /** The timer runs while no stream and no poll is open. */
+  #startTimer(session: string, connection: string, named: NamedConnection): void {
+    clearTimeout(named.timer)
+    if (named.open > 0 || this.#connections.get(keyOf(session, connection)) !== named) return
+    named.timer = setTimeout(() => this.#forget(session, connection, named), this.#ttlMs)
+    named.timer.unref()
   }
 
-  #forget(session: string, connection: string, here: Here): void {
-    clearTimeout(here.timer)
+  #forget(session: string, connection: string, named: NamedConnection): void {
+    clearTimeout(named.timer)
     const key = keyOf(session, connection)
-    if (this.#here.get(key) !== here) return
-    this.#here.delete(key)
-    this.#service.leave(session, connection)
+    if (this.#connections.get(key) !== named) return
+    this.#connections.delete(key)
+    this.#service.detach(session, connection)
   }
 
-  #mustBeOf(here: Here | undefined, user: string): void {
-    if (here !== undefined && here.user !== user) throw new ReplyError('forbidden', 'The connection is another user’s.')
+  #checkUser(named: NamedConnection | undefined, user: string): void {
+    if (named !== undefined && named.user !== user)
+      throw new ReplyError('forbidden', 'The connection belongs to another user.')
   }
 }
 

@@ -1,114 +1,115 @@
-// HttpPresence: who is in a session over plain HTTP. A stream's reader is here as long as the stream; who polls, or shows
-// something, is here for a while after the last request. They are told apart by the connection that they name.
+// HttpPresence: the presence of clients that use plain HTTP. A client is present while its stream is open, and for a
+// while after its last poll or POST …/presence. Clients are distinguished by the connection that they name.
 import { type Presence as PresenceFrame, ReplyError } from '@parley/protocol'
 import type { Presence } from '../../presence/presence.ts'
 import type { PresenceState } from '../../presence/presence-room.ts'
 
-export interface HttpWatcher {
+export interface HttpPresenceClient {
   readonly connection: string
   readonly user: string
   readonly name?: string | undefined
   readonly notify?: (frame: PresenceFrame) => void
 }
 
-interface Here {
+interface PresentConnection {
   readonly user: string
-  /** Streams and polls that are open. */
+  /** Number of open streams and polls. */
   open: number
   readonly notified: Set<(frame: PresenceFrame) => void>
   timer: NodeJS.Timeout | undefined
 }
 
-/** Milliseconds for which somebody is here after the last request. */
+/** Milliseconds for which a client stays present after its last request. */
 const LINGER_MS = 10_000
-/** Who comes then is not seen; all else goes on. */
-const HERE_MAX = 50_000
+/** Clients beyond this limit can still read, but are not shown as present. */
+const PRESENT_MAX = 50_000
 
 export class HttpPresence {
   readonly #presence: Presence
-  readonly #here = new Map<string, Here>()
+  readonly #present = new Map<string, PresentConnection>()
 
   constructor(presence: Presence) {
     this.#presence = presence
   }
 
   get size(): number {
-    return this.#here.size
+    return this.#present.size
   }
 
   /**
-   * A request that reads began.
-   * @param lingers when it is over, another one is to be expected
-   * @returns to be called when it is over
+   * Marks a client as present for the time of a request that reads.
+   * @param lingers whether the client stays present for a while after the request, as between two polls
+   * @returns a function to call at the end of the request
    * @throws ReplyError forbidden
    */
-  hold(session: string, watcher: HttpWatcher, lingers: boolean): () => void {
-    const here = this.#enter(session, watcher)
-    if (here === undefined) return () => undefined
-    const { notify } = watcher
-    here.open += 1
-    clearTimeout(here.timer)
-    if (notify !== undefined) here.notified.add(notify)
+  hold(session: string, client: HttpPresenceClient, lingers: boolean): () => void {
+    const present = this.#enter(session, client)
+    if (present === undefined) return () => undefined
+    const { notify } = client
+    present.open += 1
+    clearTimeout(present.timer)
+    if (notify !== undefined) present.notified.add(notify)
     let held = true
     return () => {
       if (!held) return
       held = false
-      here.open -= 1
-      if (notify !== undefined) here.notified.delete(notify)
-      this.#rest(session, watcher.connection, here, lingers ? LINGER_MS : 0)
+      present.open -= 1
+      if (notify !== undefined) present.notified.delete(notify)
+      this.#startTimer(session, client.connection, present, lingers ? LINGER_MS : 0)
     }
   }
 
   /** @throws ReplyError forbidden, unavailable */
-  show(session: string, watcher: HttpWatcher, state: PresenceState): void {
-    const here = this.#enter(session, watcher)
-    if (here === undefined) throw new ReplyError('unavailable', 'This node has no room for more.')
-    this.#presence.show(session, watcher.connection, state)
-    this.#rest(session, watcher.connection, here, LINGER_MS)
+  show(session: string, client: HttpPresenceClient, state: PresenceState): void {
+    const present = this.#enter(session, client)
+    if (present === undefined)
+      throw new ReplyError('unavailable', 'This node has reached its limit of present connections.')
+    this.#presence.show(session, client.connection, state)
+    this.#startTimer(session, client.connection, present, LINGER_MS)
   }
 
   close(): void {
-    for (const { timer } of this.#here.values()) clearTimeout(timer)
-    this.#here.clear()
+    for (const { timer } of this.#present.values()) clearTimeout(timer)
+    this.#present.clear()
   }
 
-  #enter(session: string, watcher: HttpWatcher): Here | undefined {
-    const { connection, user, name } = watcher
+  #enter(session: string, client: HttpPresenceClient): PresentConnection | undefined {
+    const { connection, user, name } = client
     const key = keyOf(session, connection)
-    let here = this.#here.get(key)
-    // What is shown of others names their connections: nobody may speak for them by it.
-    const isTaken = here === undefined ? this.#presence.has(session, connection) : here.user !== user
-    if (isTaken) throw new ReplyError('forbidden', 'The connection is another one’s.')
-    if (here === undefined) {
-      if (this.#here.size >= HERE_MAX) return undefined
-      const notified: Here['notified'] = new Set(watcher.notify === undefined ? [] : [watcher.notify])
-      here = { user, open: 0, notified, timer: undefined }
-      this.#here.set(key, here)
+    let present = this.#present.get(key)
+    // Presence shows the names of connections to everyone, so a client must not be able to use another's name.
+    const isTaken = present === undefined ? this.#presence.has(session, connection) : present.user !== user
+    if (isTaken) throw new ReplyError('forbidden', 'The connection name is already in use.')
+    if (present === undefined) {
+      if (this.#present.size >= PRESENT_MAX) return undefined
+      const notified: PresentConnection['notified'] = new Set(client.notify === undefined ? [] : [client.notify])
+      present = { user, open: 0, notified, timer: undefined }
+      this.#present.set(key, present)
       const notify = (frame: PresenceFrame): void => {
-        for (const each of notified) each(frame)
+        for (const notifyRequest of notified) notifyRequest(frame)
       }
       this.#presence.enter(session, { connection, user, name, notify })
-    } else if (watcher.notify !== undefined) {
-      this.#presence.greet(session, watcher.notify)
+    } else if (client.notify !== undefined) {
+      this.#presence.sendLatest(session, client.notify)
     }
-    return here
+    return present
   }
 
-  /** While nothing is open, its time runs. */
-  #rest(session: string, connection: string, here: Here, ms: number): void {
+  /** The timer runs while no stream and no poll is open. */
+  #startTimer(session: string, connection: string, present: PresentConnection, ms: number): void {
     const key = keyOf(session, connection)
-    if (here.open > 0 || this.#here.get(key) !== here) return
-    clearTimeout(here.timer)
+    if (present.open > 0 || this.#present.get(key) !== present) return
+    clearTimeout(present.timer)
     const leave = (): void => {
-      this.#here.delete(key)
+      this.#present.delete(key)
       this.#presence.leave(session, connection)
     }
     if (ms === 0) {
       leave()
       return
     }
-    here.timer = setTimeout(leave, ms)
-    here.timer.unref()
+    present.timer = setTimeout(leave, ms)
+    present.timer.unref()
   }
 }
 

@@ -1,4 +1,4 @@
-// Who reads, as owners are told: every door, every node, and who does not keep up; and nobody else is told.
+// The readers of a session, as its owners see them: on every transport and node, with those that are behind.
 import { get, type IncomingMessage } from 'node:http'
 import { Problem, ReadersAnswer } from '@parley/protocol'
 import { SignJWT } from 'jose'
@@ -13,7 +13,7 @@ import { readersRoute } from './inspection.ts'
 
 const SECRET = 'a secret of some length, for tests'
 const TEXT = 'x'.repeat(64_000)
-/** More than the kernel takes for a socket that nobody reads. */
+/** More than the kernel buffers for a socket that is not read. */
 const OUTPUTS = 200
 
 const closing: (() => Promise<void> | void)[] = []
@@ -57,7 +57,7 @@ async function readers(harness: TransportHarness, user = 'ann'): Promise<Readers
   return ReadersAnswer.parse(await answer.json())
 }
 
-it('tells owners who reads through which door, up to where, and who is behind', async () => {
+it('shows owners the transport, position and backlog of each reader', async () => {
   const harness = await open('node-a')
   await attach(harness, 'ann')
   const slow = await stream(harness, 'ann', 'application/x-ndjson')
@@ -69,9 +69,9 @@ it('tells owners who reads through which door, up to where, and who is behind', 
   await expect
     .poll(async () => (await readers(harness)).readers.map(({ door, state }) => `${door} ${state}`))
     .toEqual(['ndjson behind', 'websocket live'])
-  const told = await readers(harness)
-  expect(told).toMatchObject({ count: 2, nodes: ['node-a'] })
-  const [behind, live] = told.readers
+  const answer = await readers(harness)
+  expect(answer).toMatchObject({ count: 2, nodes: ['node-a'] })
+  const [behind, live] = answer.readers
   expect(behind).toMatchObject({ user: 'ann', connection: 'phone-1', node: 'node-a' })
   expect(behind?.unsentBytes).toBeGreaterThan(64 * 1024)
   expect(behind?.behindMs).toBeGreaterThan(0)
@@ -80,7 +80,7 @@ it('tells owners who reads through which door, up to where, and who is behind', 
   await expect.poll(async () => (await readers(harness)).count).toBe(1)
 })
 
-it('tells nobody else', async () => {
+it('refuses everyone who is not an owner', async () => {
   const harness = await open('node-a')
   await attach(harness, 'ann')
   const code = async (path: string, user: string): Promise<string> => {
@@ -108,8 +108,8 @@ it('asks all nodes, over a real NATS', async () => {
   const b = await open('node-b', join())
   await attach(a, 'ann')
   await attach(b, 'ann')
-  // What is not of this form is passed over.
-  join().answerWith(async () => ({ node: 'node-c', readers: 'many' }))
+  // Malformed answers are ignored.
+  join().respondWith(async () => ({ node: 'node-c', readers: 'many' }))
   for (const [own, other] of [
     [a, 'node-b'],
     [b, 'node-a'],

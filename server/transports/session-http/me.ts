@@ -1,4 +1,5 @@
-// GET /v1/me: who the token speaks for, what the user may use, and what is left of it. Of a session only its members learn.
+// GET /v1/me: the user of the access token, with limits and remaining budgets. A session's budget is for its members
+// only.
 import { Id, type MeAnswer, type UserLimits } from '@parley/protocol'
 import { z } from 'zod'
 import type { SessionService } from '../../session/session-service.ts'
@@ -7,11 +8,11 @@ import { callerOf } from './caller.ts'
 
 export interface MeOptions {
   readonly service: Pick<SessionService, 'admit'>
-  /** Left out: nothing bounds anybody. */
+  /** Undefined if nothing is limited. */
   readonly account?: AccountOf | undefined
 }
 
-export type AccountOf = (
+type AccountOf = (
   user: string,
   limits: UserLimits | undefined,
   session?: string,

@@ -1,5 +1,5 @@
-// Members and roles through every door: what a role allows, whom invitations let in, and that who is removed is cut off at
-// once. Other people's sessions are shut, and say nothing of themselves.
+// Members and roles on every transport: the permissions of a role, invitations, the immediate effect of a removal, and
+// that a session reveals nothing to users who are not members.
 import { Problem } from '@parley/protocol'
 import { SignJWT } from 'jose'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -11,10 +11,10 @@ const SECRET = 'a secret of some length, for tests'
 
 let harness: TransportHarness
 let jobs: JobTransport
-const leavers: AbortController[] = []
+const aborts: AbortController[] = []
 
 afterEach(async () => {
-  for (const leaver of leavers.splice(0)) leaver.abort()
+  for (const abort of aborts.splice(0)) abort.abort()
   jobs.close()
   await harness.close()
 })
@@ -40,10 +40,10 @@ interface Asked {
   readonly accept?: string
 }
 
-/** @param path within the session, or the whole of it */
+/** @param path relative to the session, or of a job */
 async function ask(user: string, path: string, { method = 'GET', body, accept }: Asked = {}): Promise<Response> {
-  const leaver = new AbortController()
-  leavers.push(leaver)
+  const abort = new AbortController()
+  aborts.push(abort)
   return harness.fetch(path.startsWith('/jobs') ? path : `/v1/sessions/s${path}`, {
     method,
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -52,7 +52,7 @@ async function ask(user: string, path: string, { method = 'GET', body, accept }:
       'Content-Type': 'application/json',
       ...(accept === undefined ? {} : { Accept: accept }),
     },
-    signal: leaver.signal,
+    signal: abort.signal,
   })
 }
 
@@ -75,7 +75,7 @@ async function invited(role: string, ...users: readonly string[]): Promise<strin
   return token
 }
 
-/** Ann's session, with a run that has a call which waits for a decision. */
+/** Ann's session, with a run whose tool call waits for approval. */
 async function annsSession(): Promise<void> {
   await open()
   expect((await enter('ann')).frames).toEqual([])
@@ -95,8 +95,8 @@ async function annsSession(): Promise<void> {
   })
 }
 
-describe('who comes first', () => {
-  it('founds the session, and is its owner', async () => {
+describe('the first user', () => {
+  it('creates the session and becomes its owner', async () => {
     await open()
     const ann = await enter('ann')
     expect((await ann.next('attached')).role).toBe('owner')
@@ -105,7 +105,7 @@ describe('who comes first', () => {
     expect(members).toEqual([{ user: 'ann', role: 'owner', name: 'ANN' }])
   })
 
-  it('is one, also when many come at once', async () => {
+  it('is a single one, also when many users come at once', async () => {
     await open()
     const users = Array.from({ length: 8 }, (_, at) => `u${at}`)
     const codes = await Promise.all(users.map((user) => code(ask(user, '/events'))))
@@ -114,29 +114,29 @@ describe('who comes first', () => {
   })
 })
 
-describe('somebody else’s session', () => {
+describe('another user’s session', () => {
   it.each([
     ['its snapshot', '', {}],
     ['its events as a page', '/events', {}],
     ['its events as a stream', '/events', { accept: 'text/event-stream' }],
-    ['its events as lines', '/events', { accept: 'application/x-ndjson' }],
+    ['its events as NDJSON', '/events', { accept: 'application/x-ndjson' }],
     ['a message to it', '/messages', send()],
     ['a cancel', '/cancel', { method: 'POST', body: {} }],
     ['a claim', '/tools/c/claim', { method: 'POST', body: {} }],
     ['a result', '/tools/c/result', { method: 'POST', body: { output: 1 } }],
     ['a decision', '/tools/c/decision', { method: 'POST', body: { decision: 'approve' } }],
-    ['tools for it', '/connections/mine', { method: 'PUT', body: { tools: [] } }],
+    ['declaring tools for it', '/connections/mine', { method: 'PUT', body: { tools: [] } }],
     ['its members', '/members', {}],
     ['an invitation to it', '/invites', { method: 'POST', body: { role: 'viewer' } }],
-    ['a role in it', '/members/eve', { method: 'PUT', body: { role: 'owner' } }],
-    ['the removal of its owner', '/members/ann', { method: 'DELETE' }],
-    ['its name', '', { method: 'PATCH', body: { title: 'mine' } }],
+    ['changing a role in it', '/members/eve', { method: 'PUT', body: { role: 'owner' } }],
+    ['removing its owner', '/members/ann', { method: 'DELETE' }],
+    ['renaming it', '', { method: 'PATCH', body: { title: 'mine' } }],
   ] as const)('refuses %s', async (_, path, asked) => {
     await annsSession()
     expect(await code(ask('eve', path, asked))).toBe('forbidden')
   })
 
-  it('refuses an attach, and its jobs are unknown', async () => {
+  it('refuses an attach, and hides its jobs', async () => {
     await annsSession()
     const eve = await enter('eve')
     expect(await eve.next('error', 'a')).toMatchObject({ code: 'forbidden' })
@@ -146,7 +146,7 @@ describe('somebody else’s session', () => {
     expect(await code(ask('eve', '/jobs/r-elsewhere'))).toBe('job_not_found')
   })
 
-  it('that is not there yet is told as such to who only looks', async () => {
+  it('is not created by reading a snapshot or the members', async () => {
     await open()
     expect(await code(ask('ann', ''))).toBe('session_not_found')
     expect(await code(ask('ann', '/members'))).toBe('session_not_found')
@@ -154,7 +154,7 @@ describe('somebody else’s session', () => {
 })
 
 describe('a role', () => {
-  it('allows what it says, over HTTP and over a WebSocket', async () => {
+  it('has its permissions over HTTP and over a WebSocket', async () => {
     await annsSession()
     await invited('viewer', 'vic')
     await invited('approver', 'abe')
@@ -178,7 +178,7 @@ describe('a role', () => {
     }
   })
 
-  it('is another at once when it is given', async () => {
+  it('changes at once', async () => {
     await annsSession()
     await invited('viewer', 'vic')
     expect(await code(ask('vic', '/messages', send()))).toBe('forbidden')
@@ -190,7 +190,7 @@ describe('a role', () => {
     expect(await code(ask('ann', '/members/vic', { method: 'PUT', body: { role: 'king' } }))).toBe('bad_request')
   })
 
-  it('of the last owner stays, and the last owner, too', async () => {
+  it('of the last owner cannot change, nor can the last owner leave', async () => {
     await annsSession()
     expect(await code(ask('ann', '/members/ann', { method: 'PUT', body: { role: 'viewer' } }))).toBe('last_owner')
     expect(await code(ask('ann', '/members/ann', { method: 'DELETE' }))).toBe('last_owner')
@@ -201,7 +201,7 @@ describe('a role', () => {
 })
 
 describe('an invitation', () => {
-  it('lets in who has it, once and again, until it is taken back', async () => {
+  it('lets several users join until it is revoked', async () => {
     await annsSession()
     const token = await invited('viewer', 'vic')
     const join = (user: string, text = token) => code(ask(user, '/members', { method: 'POST', body: { token: text } }))
@@ -215,7 +215,7 @@ describe('an invitation', () => {
     expect(await join('xia')).toBe('invite_invalid')
   })
 
-  it('does not let in who was removed since', async () => {
+  it('does not readmit a user who was removed after its creation', async () => {
     await annsSession()
     const token = await invited('editor', 'bob')
     expect(await code(ask('ann', '/members/bob', { method: 'DELETE' }))).toBe(204)
@@ -225,8 +225,8 @@ describe('an invitation', () => {
   })
 })
 
-describe('who is removed', () => {
-  it('is cut off at once: the WebSocket is told, the streams end, a long poll is refused', async () => {
+describe('a removed member', () => {
+  it('loses access at once: the WebSocket gets an error, streams end, a long poll is refused', async () => {
     await annsSession()
     await invited('editor', 'bob')
     const bob = await enter('bob')
@@ -256,7 +256,7 @@ describe('who is removed', () => {
     expect(JSON.stringify(bob.frames)).not.toContain('not for bob')
   })
 
-  it('gets no answer that was still to come', async () => {
+  it('does not get the answer that it waits for', async () => {
     await annsSession()
     await invited('editor', 'bob')
     const waiting = code(
@@ -274,7 +274,7 @@ describe('who is removed', () => {
     expect(await waiting).toBe('forbidden')
   })
 
-  it('is nobody any more to those who are there, nor is shown who they are', async () => {
+  it('disappears from presence and gets no more presence', async () => {
     await annsSession()
     await invited('viewer', 'vic')
     const ann = await enter('ann')
@@ -284,17 +284,17 @@ describe('who is removed', () => {
     await vic.next('presence')
     expect(await code(ask('ann', '/members/vic', { method: 'DELETE' }))).toBe(204)
     await vic.next('error')
-    const told = vic.frames.length
+    const before = vic.frames.length
     ann.send({ type: 'presence', session: 's', state: { typing: false } })
     vic.send({ type: 'presence', session: 's', state: { typing: true } }, { type: 'ping', nonce: 'here' })
     await vic.next('pong')
     const showsVic = async (): Promise<boolean> =>
       (await ann.next('presence')).members.some(({ user }) => user === 'vic')
     await expect.poll(showsVic).toBe(false)
-    expect(vic.frames.slice(told).filter(({ type }) => type === 'presence')).toEqual([])
+    expect(vic.frames.slice(before).filter(({ type }) => type === 'presence')).toEqual([])
   })
 
-  it('may send no more when the role is taken down', async () => {
+  it('cannot send after a demotion to viewer', async () => {
     await annsSession()
     await invited('editor', 'bob')
     const bob = await enter('bob')
@@ -306,7 +306,7 @@ describe('who is removed', () => {
     expect(await code(ask('bob', '/events'))).toBe(200)
   })
 
-  it('cannot use an invitation elsewhere: it is of one session', async () => {
+  it('cannot use an invitation for another session', async () => {
     await annsSession()
     const token = await invited('owner', 'bob')
     const elsewhere = await harness.fetch('/v1/sessions/other/members', {

@@ -1,5 +1,5 @@
-// POST …/messages in its four forms: the message is stored once, whatever form is asked for and however often, and what
-// comes of it is told. Runs are not driven: a test appends what a run would have said.
+// POST …/messages in its four forms: the message is stored once, in every form and however often the request is
+// repeated. No run driver is active: the tests append the output of a run themselves.
 import {
   type Event,
   HTTP_STATUS,
@@ -14,14 +14,14 @@ import { type ServerSentEvent, StreamReader } from '../test/stream-reader.ts'
 import { type HarnessOptions, TransportHarness } from '../test/transport-harness.ts'
 
 let harness: TransportHarness
-const leavers: AbortController[] = []
+const aborts: AbortController[] = []
 
 async function open(options: HarnessOptions = {}): Promise<void> {
   harness = await TransportHarness.open(options)
 }
 
 afterEach(async () => {
-  for (const leaver of leavers.splice(0)) leaver.abort()
+  for (const abort of aborts.splice(0)) abort.abort()
   await harness.close()
 })
 
@@ -30,17 +30,17 @@ function post(
   headers: Record<string, string> = {},
   path = '/v1/sessions/s/messages',
 ): Promise<Response> {
-  const leaver = new AbortController()
-  leavers.push(leaver)
+  const abort = new AbortController()
+  aborts.push(abort)
   return harness.fetch(path, {
     method: 'POST',
     body: typeof body === 'string' ? body : JSON.stringify(body),
     headers: { 'Content-Type': 'application/json', ...headers },
-    signal: leaver.signal,
+    signal: abort.signal,
   })
 }
 
-/** Resolves with the message that is the n-th in the log. */
+/** Resolves with the n-th message in the log, as soon as it is there. */
 async function message(count = 1): Promise<MessageEvent> {
   for (;;) {
     const messages: MessageEvent[] = []
@@ -77,7 +77,7 @@ async function run(outputs: number, count = 1): Promise<MessageEvent> {
 
 const types = (events: readonly ServerSentEvent[]) => events.map(({ event }) => event)
 
-describe('with the result', () => {
+describe('the result', () => {
   it('comes when the run has ended', async () => {
     await open()
     const answering = post({ content: 'hi' }, { 'Idempotency-Key': 'one' })
@@ -100,7 +100,7 @@ describe('with the result', () => {
     expect(answer.headers.get('content-location')).toBe(`/jobs/${result.id}`)
   })
 
-  it('is the same for the same request again, at once', async () => {
+  it('is returned at once when the request is repeated', async () => {
     await open()
     const first = post({ content: 'hi' }, { 'Idempotency-Key': 'one' })
     await run(3)
@@ -109,7 +109,7 @@ describe('with the result', () => {
     expect([again.status, await again.json()]).toEqual([200, result])
   })
 
-  it('offers the model the tools that it names, of a connection that another node may know', async () => {
+  it('comes with the tools of the request, also if another node knows its connection', async () => {
     await open()
     const body = { content: 'hi', tools: ['clock', 'lamp'] }
     const refused = await post(body, { Prefer: 'respond-async' })
@@ -117,11 +117,11 @@ describe('with the result', () => {
     const headers = { Prefer: 'respond-async', 'Parley-Connection': 'con_1', 'Idempotency-Key': 'one' }
     expect((await post(body, headers)).status).toBe(202)
     expect((await message()).tools).toEqual(['clock', 'lamp'])
-    // Who comes again may have others by now: it is the same message.
+    // A repeated request may have other tools by now; it is still the same message.
     expect((await post({ content: 'hi' }, headers)).status).toBe(202)
   })
 
-  it('says up to where the log tells of what it did, with the end of what it interrupted', async () => {
+  it('of an interrupt has the position of the interrupted run’s end', async () => {
     await open()
     await post({ content: 'hi' }, { Prefer: 'respond-async', 'Idempotency-Key': 'one' })
     await start(await message())
@@ -138,7 +138,7 @@ describe('with the result', () => {
   it.each([
     ['cancelled', 200],
     ['superseded', 200],
-  ] as const)('of a run that was %s is %i, and says so', async (reason, status) => {
+  ] as const)('of a %s run has the status %i and its state', async (reason, status) => {
     await open()
     const answering = post({ content: 'hi' })
     const sent = await message()
@@ -152,13 +152,13 @@ describe('with the result', () => {
     ['provider_rate_limited', 429],
     ['provider_timeout', 504],
     ['owner_lost', 500],
-  ] as const)('of a run that failed by %s is %i, with what there is of it', async (code, status) => {
+  ] as const)('of a run that failed with %s has the status %i and the partial result', async (code, status) => {
     await open()
     const answering = post({ content: 'hi' })
     const sent = await message()
     await start(sent)
     await harness.say('s', sent.run, 0, 2)
-    await end(sent.run, 2, { reason: 'failed', error: { code, message: 'It went wrong.' } })
+    await end(sent.run, 2, { reason: 'failed', error: { code, message: 'The provider failed.' } })
     const answer = await answering
     expect(answer.status).toBe(status)
     expect(HTTP_STATUS[code]).toBe(status)
@@ -168,7 +168,7 @@ describe('with the result', () => {
     expect(problem).toMatchObject({ code, status, retryable: false, result: { state: 'failed', text: ' 0 1' } })
   })
 
-  it('is a job when the run takes longer than one would wait', async () => {
+  it('is a job if the run takes longer than `Prefer: wait`', async () => {
     await open()
     const answer = await post({ content: 'hi' }, { Prefer: 'wait=0' })
     expect([answer.status, answer.headers.get('preference-applied')]).toEqual([202, 'wait=0'])
@@ -178,14 +178,14 @@ describe('with the result', () => {
     expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
   })
 
-  it('is a job at once when that is preferred', async () => {
+  it('is a job at once with `Prefer: respond-async`', async () => {
     await open()
     const answer = await post({ content: 'hi' }, { Prefer: 'respond-async' })
     expect([answer.status, answer.headers.get('preference-applied')]).toEqual([202, 'respond-async'])
     expect(JobAccepted.parse(await answer.json()).run).toBe((await message()).run)
   })
 
-  it('is a job when the node stops meanwhile, and no message is taken after', async () => {
+  it('is a job when the node drains, which refuses further messages', async () => {
     await open()
     const answering = post({ content: 'hi' })
     await message()
@@ -195,11 +195,11 @@ describe('with the result', () => {
     expect([refused.status, refused.headers.has('retry-after')]).toEqual([503, true])
   })
 
-  it('is waited for by the run alone when its client has left', async () => {
+  it('is not awaited any longer after the client has disconnected', async () => {
     await open()
     const answering = post({ content: 'hi' })
     const sent = await message()
-    leavers[0]?.abort()
+    aborts[0]?.abort()
     await expect(answering).rejects.toThrow('aborted')
     await expect.poll(() => harness.http.requests).toBe(0)
     await start(sent)
@@ -209,7 +209,7 @@ describe('with the result', () => {
 
 describe.each([
   ['text/event-stream', 'server-sent events'],
-  ['application/x-ndjson', 'lines'],
+  ['application/x-ndjson', 'NDJSON'],
 ])('as %s', (accept, name) => {
   async function read(answer: Response): Promise<readonly { type: string; cursor: string }[]> {
     expect([answer.status, answer.headers.get('content-type')]).toEqual([200, `${accept}; charset=utf-8`])
@@ -223,7 +223,7 @@ describe.each([
     })
   }
 
-  it(`${name}: begins with the message, holds its run alone, and ends with it`, async () => {
+  it(`${name}: starts with the message, has only its run, and ends with it`, async () => {
     await open()
     await harness.startRun('s', 'before')
     const answer = post({ content: 'hi' }, { Accept: accept })
@@ -237,7 +237,7 @@ describe.each([
     await expect.poll(() => harness.http.requests).toBe(0)
   })
 
-  it(`${name}: the same request again streams it from the beginning, or from where one was`, async () => {
+  it(`${name}: a repeated request streams from the beginning, or from Last-Event-ID`, async () => {
     await open()
     const first = post({ content: 'hi' }, { Accept: accept, 'Idempotency-Key': 'one' })
     await run(3)
@@ -252,8 +252,8 @@ describe.each([
   })
 })
 
-describe('a stream that is cut', () => {
-  it('is gone on with by GET …/events', async () => {
+describe('an interrupted stream', () => {
+  it('can be resumed with GET …/events', async () => {
     await open()
     const answer = await post({ content: 'hi' }, { Accept: 'text/event-stream' })
     const sent = await message()
@@ -261,7 +261,7 @@ describe('a stream that is cut', () => {
     await harness.say('s', sent.run, 0, 2)
     const reader = new StreamReader(answer)
     const before = await reader.until(({ data }) => data.includes('"index":1'))
-    leavers[0]?.abort()
+    aborts[0]?.abort()
     await harness.say('s', sent.run, 2, 4)
     const path = `/v1/sessions/s/events?run=${sent.run}&after=${before.at(-1)?.id}`
     const rest = new StreamReader(await harness.fetch(path, { headers: { Accept: 'text/event-stream' } }))
@@ -274,7 +274,7 @@ describe('a stream that is cut', () => {
 })
 
 describe('an interrupt', () => {
-  it('streams from its own message, though it ended another run before', async () => {
+  it('streams from its own message, not from the end of the interrupted run', async () => {
     await open()
     await harness.startRun('s', 'old')
     const answer = await post({ content: 'stop', policy: 'interrupt' }, { Accept: 'text/event-stream' })
@@ -286,7 +286,7 @@ describe('an interrupt', () => {
 })
 
 describe('a key', () => {
-  it('that is no id names a command all the same', async () => {
+  it('that is not a valid id still identifies the command', async () => {
     await open()
     const key = `"${'é'.codePointAt(0)} / ${'x'.repeat(200)}"`.replaceAll(' ', '')
     const headers = { 'Idempotency-Key': key, Prefer: 'respond-async' }
@@ -310,7 +310,7 @@ describe('a key', () => {
     expect((await post({ content: 'hi' }, headers)).status).toBe(202)
   })
 
-  it('that is sent many times at once has one effect', async () => {
+  it('has one effect when it is sent many times at once', async () => {
     await open()
     const headers = { 'Idempotency-Key': 'one', Prefer: 'respond-async' }
     const answers = await Promise.all(Array.from({ length: 20 }, () => post({ content: 'hi' }, headers)))
@@ -322,22 +322,36 @@ describe('a key', () => {
   })
 })
 
-describe('what is refused', () => {
+describe('POST …/messages', () => {
   it.each([
-    ['no content', {}, {}, 400, 'bad_request', 'content'],
+    ['a body without content', {}, {}, 400, 'bad_request', 'content'],
     ['content of a wrong type', { content: 1 }, {}, 400, 'bad_request', 'content'],
     ['an empty content', { content: '' }, {}, 400, 'bad_request', 'content'],
-    ['a policy that is none', { content: 'hi', policy: 'never' }, {}, 400, 'bad_request', 'policy'],
+    ['an unknown policy', { content: 'hi', policy: 'never' }, {}, 400, 'bad_request', 'policy'],
     ['a model of a wrong type', { content: 'hi', model: {} }, {}, 400, 'bad_request', 'model'],
-    ['what was seen, half', { content: 'hi', seen: { run: 'r' } }, {}, 400, 'bad_request', 'seen.index'],
-    ['a body that is no object', '"hi"', {}, 400, 'bad_request', undefined],
-    ['a media type of the answer', { content: 'hi' }, { Accept: 'image/png' }, 406, 'not_acceptable', undefined],
-    ['a media type of the body', 'hi', { 'Content-Type': 'text/plain' }, 415, 'unsupported_media_type', undefined],
+    ['an incomplete `seen`', { content: 'hi', seen: { run: 'r' } }, {}, 400, 'bad_request', 'seen.index'],
+    ['a body that is not an object', '"hi"', {}, 400, 'bad_request', undefined],
+    [
+      'an unsupported media type of the answer',
+      { content: 'hi' },
+      { Accept: 'image/png' },
+      406,
+      'not_acceptable',
+      undefined,
+    ],
+    [
+      'an unsupported media type of the body',
+      'hi',
+      { 'Content-Type': 'text/plain' },
+      415,
+      'unsupported_media_type',
+      undefined,
+    ],
     ['a key with blanks', { content: 'hi' }, { 'Idempotency-Key': 'a b' }, 400, 'bad_request', 'idempotency-key'],
-    ['a cursor that is none', { content: 'hi' }, { 'Last-Event-ID': 'x' }, 400, 'invalid_cursor', undefined],
-    ['a body that is huge', { content: 'x'.repeat(1_200_000) }, {}, 413, 'too_large', undefined],
+    ['a malformed cursor', { content: 'hi' }, { 'Last-Event-ID': 'x' }, 400, 'invalid_cursor', undefined],
+    ['a body that is too large', { content: 'x'.repeat(1_200_000) }, {}, 413, 'too_large', undefined],
     ['a text that is too long', { content: 'x'.repeat(600_000) }, {}, 400, 'bad_request', 'content'],
-  ])('%s', async (_, body, headers, status, code, path) => {
+  ])('refuses %s', async (_, body, headers, status, code, path) => {
     await open()
     const answer = await post(body, headers)
     expect(answer.status).toBe(status)
@@ -347,14 +361,14 @@ describe('what is refused', () => {
     expect(await harness.stores.log.head('s')).toMatch(/\.0$/)
   })
 
-  it('a message that is rejected because a run is active', async () => {
+  it('refuses a message with the policy `reject` while a run is active', async () => {
     await open()
     await harness.startRun('s', 'r')
     const answer = await post({ content: 'hi', policy: 'reject' })
     expect([answer.status, (await answer.json()).code]).toEqual([409, 'run_active'])
   })
 
-  it('a session that is no id', async () => {
+  it('refuses a session with an invalid id', async () => {
     await open()
     const answer = await post({ content: 'hi' }, {}, '/v1/sessions/a.b/messages')
     expect([answer.status, (await answer.json()).path]).toEqual([400, 'session'])

@@ -1,6 +1,6 @@
-// POST …/messages: sends a message, and answers as the client likes: with the result of its run when that has ended, with
-// its entries as they come, or at once, with the job that it is. Whichever it is, a client that is cut off loses nothing:
-// the same request again finds the same run, and the entries have cursors.
+// POST …/messages: sends a message. The client chooses the answer: the result at the run's end, a stream of its
+// entries, or the job at once. A disconnected client loses nothing: the same request finds the same run, and entries
+// have cursors.
 import {
   type Cursor,
   type Door,
@@ -25,16 +25,16 @@ import { onAbort } from '../http/http-request.ts'
 import { type Preferences, parsePrefer } from '../http/prefer.ts'
 import type { Headers } from '../http/response-head.ts'
 import type { Route } from '../http/route.ts'
-import { formatJobId } from '../jobs/job-id.ts'
+import { formatJobId, type JobName } from '../jobs/job-id.ts'
 import { callerOf } from './caller.ts'
-import { holdConnection, isPast, lastEventId } from './events.ts'
+import { holdConnection, isReadToEnd, lastEventId } from './events.ts'
 import { RunFilter } from './run-filter.ts'
 import type { SessionHttpPorts } from './session-http-ports.ts'
 
-/** Seconds that a request waits for the end of its run, and at most. */
+/** Seconds for which a request waits for the end of its run: the default, and the maximum. */
 const WAIT_S = 60
 const WAIT_MAX_S = 600
-/** Seconds after which to ask a provider again that wants fewer requests, and over which those who do are spread. */
+/** Seconds until a retry after the provider's rate limit, and the range over which retries are spread. */
 const PROVIDER_S = 5
 const PROVIDER_SPREAD_S = 10
 
@@ -45,111 +45,109 @@ export function messagesRoute(ports: SessionHttpPorts): Route {
     method: 'POST',
     path: '/v1/sessions/:session/messages',
     async handle(exchange) {
-      const { request, leaving } = exchange
+      const { request, draining } = exchange
       const session = request.paramAs('session', Id)
       const form = negotiate(request.header('accept'), FORMS)
       const after = lastEventId(request)
       const id = commandIdOf(request)
       const prefer = parsePrefer(request.header('prefer'))
-      const caller = callerOf(request, doorOf(form, prefer))
+      const caller = callerOf(request, defaultDoor(form, prefer))
       const { tools = [], ...body } = await request.json(MessageRequest)
       if (tools.length > 0 && caller.roams !== true) {
-        throw new HttpError('bad_request', 'tools need a connection: the header Parley-Connection', { path: 'tools' })
+        throw new HttpError('bad_request', 'Tools require the header Parley-Connection.', { path: 'tools' })
       }
-      if (leaving !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: leaving.withinMs })
+      if (draining !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: draining.withinMs })
       const sent = await ports.service.send({ type: 'send', id, session, ...body }, { ...caller, tools })
-      // A message always has a run.
+      // Every message has a run.
       const run = sent.run ?? ''
       if (form === 'application/json') {
-        // What the command did: more than the job says, which is about its run.
-        const done = { 'Parley-Cursor': sent.cursor, ...(sent.duplicate ? { 'Idempotent-Replayed': 'true' } : {}) }
-        await answer(ports, exchange, { session, run }, prefer, done)
+        // About the command; the job is only about its run.
+        const commandHeaders = {
+          'Parley-Cursor': sent.cursor,
+          ...(sent.duplicate ? { 'Idempotent-Replayed': 'true' } : {}),
+        }
+        await answer(ports, exchange, { session, run }, prefer, commandHeaders)
         return
       }
-      const start = after ?? (await placeBefore(ports, session, id, sent))
-      if (await isPast(ports, session, run, start)) {
+      const start = after ?? (await cursorBefore(ports, session, id, sent))
+      if (await isReadToEnd(ports, session, run, start)) {
         exchange.reply(204)
         return
       }
       holdConnection(ports, request, session)
       const reading = { session, after: start, fresh: after === undefined, merge: false, filter: new RunFilter(run) }
-      await ports.readings.stream(exchange, form === 'text/event-stream' ? 'sse' : 'ndjson', reading)
+      await ports.httpReaders.stream(exchange, form === 'text/event-stream' ? 'sse' : 'ndjson', reading)
     },
   }
 }
 
-interface RunName {
-  readonly session: string
-  readonly run: string
-}
-
-/** What such a request is called. */
-function doorOf(form: (typeof FORMS)[number], prefer: Preferences): Door {
+/** The transport of such a request in metrics. */
+function defaultDoor(form: (typeof FORMS)[number], prefer: Preferences): Door {
   if (form === 'text/event-stream') return 'sse'
   if (form === 'application/x-ndjson') return 'ndjson'
   return secondsOf(prefer) === 0 ? 'job' : 'request'
 }
 
-/** For which it waits. */
+/** Seconds for which the request waits. */
 function secondsOf({ respondAsync, wait }: Preferences): number {
   return Math.min(wait ?? (respondAsync ? 0 : WAIT_S), WAIT_MAX_S)
 }
 
-/** With the result, or with the job when that is wanted sooner. */
+/** Answers with the result, or with the job if the run takes longer than the client wants to wait. */
 async function answer(
   ports: SessionHttpPorts,
   exchange: HttpExchange,
-  { session, run }: RunName,
+  { session, run }: JobName,
   prefer: Preferences,
-  done: Headers,
+  commandHeaders: Headers,
 ): Promise<void> {
   const { respondAsync, wait } = prefer
   const seconds = secondsOf(prefer)
   const result = seconds === 0 ? undefined : await resultWithin(ports, exchange, { session, run }, seconds)
-  if (exchange.over) return
+  if (exchange.closed) return
   const applied = [...(respondAsync ? ['respond-async'] : []), ...(wait === undefined ? [] : [`wait=${seconds}`])]
   const preference = applied.length === 0 ? {} : { 'Preference-Applied': applied.join(', ') }
   if (result === undefined) {
     const { body, headers } = await ports.jobs.accept(session, run)
-    exchange.reply(202, body, { ...headers, ...preference, ...done })
+    exchange.reply(202, body, { ...headers, ...preference, ...commandHeaders })
     return
   }
-  const headers = { 'Content-Location': `/jobs/${result.id}`, ...preference, ...done }
+  const headers = { 'Content-Location': `/jobs/${result.id}`, ...preference, ...commandHeaders }
   if (result.error === undefined) exchange.reply(200, result, headers)
   else replyFailed(exchange, result, result.error, headers)
 }
 
-/** The result; undefined when the run has not ended in time, or the node is about to stop. */
+/** @returns undefined if the run does not end in time, or the node is about to stop */
 async function resultWithin(
   ports: SessionHttpPorts,
   exchange: HttpExchange,
-  { session, run }: RunName,
+  { session, run }: JobName,
   seconds: number,
 ): Promise<RunResult | undefined> {
   const { request } = exchange
-  const over = new AbortController()
-  const end = (): void => over.abort()
+  const waiting = new AbortController()
+  const end = (): void => waiting.abort()
   let timer = setTimeout(end, seconds * 1000)
-  const hangUp = ports.activeReaders?.wait(session)
+  const endLongPoll = ports.activeReaders?.beginLongPoll(session)
   onAbort(request.signal, end)
-  exchange.onLeaving(({ withinMs }) => {
+  exchange.onDrain(({ withinMs }) => {
     clearTimeout(timer)
     timer = setTimeout(end, Math.random() * withinMs)
   })
   try {
-    const found = await whenRunEnds(ports, session, run, over.signal)
+    const found = await whenRunEnds(ports, session, run, waiting.signal)
     if (found === undefined) throw new ReplyError('run_not_found')
-    // Who was removed meanwhile has no business with it any more.
+    // The user may have been removed from the session during the wait.
     await ports.service.admit(session, callerOf(request), 'read')
-    const result = runResult(session, found.view, (seq) => formatCursor(ports.stores.log.epoch, seq))
+    const result = runResult(session, found.record, (seq) => formatCursor(ports.stores.log.epoch, seq))
     return result === undefined ? undefined : { id: formatJobId({ session, run }), ...result }
   } finally {
     clearTimeout(timer)
-    hangUp?.()
+    endLongPoll?.()
   }
 }
 
-/** As a problem, by the status of what the run failed of; what came before the failure is in it. */
+/** Answers with a problem: the status and code of the run's error, and the partial result. */
 function replyFailed(
   exchange: HttpExchange,
   result: RunResult,
@@ -162,27 +160,27 @@ function replyFailed(
     title: ERRORS[code].message,
     detail: message === ERRORS[code].message ? undefined : message,
     path: undefined,
-    // The same request again finds the same run.
+    // The same request finds the same failed run.
     retryable: false,
     headers,
     closes: false,
   }
   const { body, contentType } = asProblem(failure, exchange.request.id)
-  const later = PROVIDER_S + Math.floor(Math.random() * PROVIDER_SPREAD_S)
+  const retryAfter = PROVIDER_S + Math.floor(Math.random() * PROVIDER_SPREAD_S)
   exchange.reply(
     failure.status,
     { ...(body as object), result },
     {
       ...headers,
       'Content-Type': contentType,
-      ...(failure.status === 429 ? { 'Retry-After': String(later) } : {}),
+      ...(failure.status === 429 ? { 'Retry-After': String(retryAfter) } : {}),
     },
   )
 }
 
-/** The cursor just before the command's message: what it began is after it. */
-async function placeBefore(ports: SessionHttpPorts, session: string, id: string, sent: Receipt): Promise<Cursor> {
-  // The receipt of an interrupt is of the end of what it superseded.
+/** The cursor just before the command's message, so that its run's entries are after it. */
+async function cursorBefore(ports: SessionHttpPorts, session: string, id: string, sent: Receipt): Promise<Cursor> {
+  // The receipt of an interrupt has the position of the superseded run's end, not of the message.
   const seq = await ports.sessions.with(session, async ({ state }) => findCommand(state, id)?.seq ?? sent.seq)
   return formatCursor(ports.stores.log.epoch, Math.max(0, seq - 1))
 }

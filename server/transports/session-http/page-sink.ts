@@ -1,22 +1,21 @@
-// PageSink: a session's entries as one bounded list, for who asks now and then. It is done when the page is full, or when
-// the reader has caught up and something is in it, or need not be.
+// PageSink: collects a session's entries into one page of limited size, for polls. The page is done when it is full,
+// or when the reader has caught up and the page has an entry or need not wait for one.
 import type { ServerFrame } from '@parley/protocol'
-import { Semaphore } from '../../limit/semaphore.ts'
 import type { MessageData } from '../feed/entry-message.ts'
 import type { ReaderSink } from '../feed/reader-ports.ts'
+import { HttpSink } from './http-sink.ts'
 import type { RunFilter } from './run-filter.ts'
 
 export interface PageDone {
-  /** All up to now is in the page. */
+  /** Whether the page reaches the end of the log. */
   readonly live: boolean
 }
 
-/** Bytes of JSON in a page, about: a batch that was read is not cut. */
+/** Approximate bytes of JSON in a page: a batch of entries is not split. */
 const PAGE_BYTES = 256 * 1024
 
-export class PageSink implements ReaderSink {
+export class PageSink extends HttpSink implements ReaderSink {
   readonly codec = 'list'
-  readonly replays = new Semaphore(1)
   readonly #filter: RunFilter | undefined
   readonly #done: (done: PageDone) => void
   #items: string[] = []
@@ -27,18 +26,19 @@ export class PageSink implements ReaderSink {
   #waits: boolean
   #isDone = false
 
-  /** @param waits whether an empty page is not done yet @param done called once */
+  /** @param waits whether to wait for an entry @param done called once */
   constructor(options: {
     readonly waits: boolean
     readonly filter: RunFilter | undefined
     readonly done: (done: PageDone) => void
   }) {
+    super()
     this.#waits = options.waits
     this.#filter = options.filter
     this.#done = options.done
   }
 
-  /** Frames with commas between. */
+  /** Frames, separated by commas. */
   get items(): string {
     return this.#items.join(',')
   }
@@ -47,7 +47,7 @@ export class PageSink implements ReaderSink {
     return this.#items.length === 0
   }
 
-  /** The reader's, in the session. */
+  /** The user's role in the session. */
   get role(): string {
     return this.#role
   }
@@ -56,33 +56,16 @@ export class PageSink implements ReaderSink {
     return this.#reset
   }
 
-  get full(): boolean {
+  override get full(): boolean {
     return this.#bytes >= PAGE_BYTES
-  }
-
-  /** A page goes out at once, when it is done. */
-  get unsentBytes(): number {
-    return 0
   }
 
   writeEntries(data: MessageData): void {
     const text = typeof data === 'string' ? data : Buffer.from(data).toString()
     this.#items.push(text)
     this.#bytes += text.length
-    // Not now: what the same turn brings comes along, and the reader has yet to note where it is.
-    if (this.#live || this.#filter?.over === true) setImmediate(() => this.#finish(true))
-  }
-
-  takesBroadcast(): boolean {
-    return false
-  }
-
-  subscribe(): void {
-    // Broadcasts are of WebSockets.
-  }
-
-  unsubscribe(): void {
-    // Broadcasts are of WebSockets.
+    // Deferred, so that entries of the same turn are included and the reader has updated its position.
+    if (this.#live || this.#filter?.ended === true) setImmediate(() => this.#finish(true))
   }
 
   write(frame: ServerFrame): void {
@@ -97,14 +80,14 @@ export class PageSink implements ReaderSink {
     }
   }
 
-  async room(): Promise<boolean> {
+  override async whenWritable(): Promise<boolean> {
     if (!this.full) return true
     this.#finish(false)
     return false
   }
 
-  /** The wait is over: an empty page will do. */
-  waitNoMore(): void {
+  /** Finishes even with an empty page, once the reader has caught up. */
+  stopWaiting(): void {
     this.#waits = false
     if (this.#live) this.#finish(true)
   }

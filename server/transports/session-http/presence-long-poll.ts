@@ -1,37 +1,37 @@
-// PresenceLongPoll: lets a poll that waits come when who is here is no longer what its client has. Not before it has waited for a while:
-// however often people come, go and write, a client asks once a second at most because of it.
+// PresenceLongPoll: answers a long poll when the presence differs from the client's. It waits for a second first, so
+// that frequent changes of presence cause at most one poll per second and client.
 
-/** Milliseconds from a request to an answer that only tells who is here. */
-export const HERE_MS = 1_000
+/** Least milliseconds from a request to an answer that only has new presence. */
+const PRESENCE_MS = 1_000
 
 export class PresenceLongPoll {
   readonly #seen: string
   readonly #tag: () => string
   readonly #since = performance.now()
-  #arrived: (() => void) | undefined
+  #onChange: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
-  /** @param seen the tag that the client has @param tag of who is here now */
+  /** @param seen the tag that the client has @param tag returns the tag of the current presence */
   constructor(seen: string, tag: () => string) {
     this.#seen = seen
     this.#tag = tag
   }
 
-  /** Calls back when there is news. */
-  onNews(arrived: () => void): void {
-    this.#arrived = arrived
-    this.look()
+  /** Calls back when the presence has changed. */
+  onChange(listener: () => void): void {
+    this.#onChange = listener
+    this.check()
   }
 
-  /** Somebody may have come, gone, or shown something. */
-  look(): void {
-    if (this.#closed || this.#arrived === undefined || this.#timer !== undefined || !this.#isNews) return
-    const waitMs = Math.max(0, this.#since + HERE_MS - performance.now())
+  /** Must be called when the presence may have changed. */
+  check(): void {
+    if (this.#closed || this.#onChange === undefined || this.#timer !== undefined || !this.#hasChanged) return
+    const waitMs = Math.max(0, this.#since + PRESENCE_MS - performance.now())
     this.#timer = setTimeout(() => {
       this.#timer = undefined
-      // Who began to write may have stopped again: then there is none.
-      if (this.#isNews) this.#arrived?.()
+      // The change may have been undone meanwhile: a user started to type, and stopped.
+      if (this.#hasChanged) this.#onChange?.()
     }, waitMs)
   }
 
@@ -40,7 +40,7 @@ export class PresenceLongPoll {
     clearTimeout(this.#timer)
   }
 
-  get #isNews(): boolean {
+  get #hasChanged(): boolean {
     return this.#tag() !== this.#seen
   }
 }

@@ -1,21 +1,21 @@
-// Who is in a session over plain HTTP: seen by those on WebSockets, and seeing them, in each form.
+// Presence over plain HTTP in each form: clients of plain HTTP and of WebSockets see each other.
 import { EventsPage, type Presence } from '@parley/protocol'
 import { afterEach, describe, expect, it } from 'vitest'
 import { StreamReader } from '../test/stream-reader.ts'
 import { TransportHarness } from '../test/transport-harness.ts'
 
 let harness: TransportHarness
-const leavers: AbortController[] = []
+const aborts: AbortController[] = []
 
 afterEach(async () => {
-  for (const leaver of leavers.splice(0)) leaver.abort()
+  for (const abort of aborts.splice(0)) abort.abort()
   await harness.close()
 })
 
 function get(query: string, headers: Record<string, string> = {}): Promise<Response> {
-  const leaver = new AbortController()
-  leavers.push(leaver)
-  return harness.fetch(`/v1/sessions/s/events${query}`, { headers, signal: leaver.signal })
+  const abort = new AbortController()
+  aborts.push(abort)
+  return harness.fetch(`/v1/sessions/s/events${query}`, { headers, signal: abort.signal })
 }
 
 function show(connection: string | undefined, state: unknown): Promise<Response> {
@@ -43,14 +43,14 @@ async function watcher() {
 }
 
 describe('a stream', () => {
-  it('is seen as long as it is open, and sees who is here, without an id', async () => {
+  it('is present while it is open, and gets presence as events without an id', async () => {
     harness = await TransportHarness.open()
     const { client, sees } = await watcher()
     const headers = { Accept: 'text/event-stream', 'Parley-Connection': 'reader1' }
     const stream = new StreamReader(await get('?presence=1', headers))
-    const told = (await stream.until(({ event }) => event === 'presence')).at(-1)
-    expect(told?.id).toBeUndefined()
-    expect(JSON.parse(told?.data ?? '')).toMatchObject({ type: 'presence', session: 's', count: 2 })
+    const event = (await stream.until(({ event }) => event === 'presence')).at(-1)
+    expect(event?.id).toBeUndefined()
+    expect(JSON.parse(event?.data ?? '')).toMatchObject({ type: 'presence', session: 's', count: 2 })
     expect((await sees(({ count }) => count === 2)).members.map(({ connection }) => connection)).toContain('reader1')
     client.send({ type: 'presence', session: 's', state: { typing: true } })
     const typing = await stream.until(({ event, data }) => event === 'presence' && data.includes('typing'))
@@ -59,7 +59,7 @@ describe('a stream', () => {
     expect(await sees(({ count }) => count === 1)).toMatchObject({ members: { length: 1 } })
   })
 
-  it('is seen without asking for presence, and then is told nothing of it', async () => {
+  it('is present without asking for presence, and then gets none', async () => {
     harness = await TransportHarness.open()
     const { sees } = await watcher()
     const stream = new StreamReader(await get('', { Accept: 'application/x-ndjson' }))
@@ -72,7 +72,7 @@ describe('a stream', () => {
 })
 
 describe('a poll', () => {
-  it('brings who is here, where it is asked for, and is seen when it names its connection', async () => {
+  it('returns presence on request, and is present if it names its connection', async () => {
     harness = await TransportHarness.open()
     const { sees } = await watcher()
     const answer = await get('?presence=1', { 'Parley-Connection': 'poller' })
@@ -82,7 +82,7 @@ describe('a poll', () => {
     expect((await (await get('')).json()).presence).toBeUndefined()
   })
 
-  it('that waits, and says what it has, comes when somebody does something, and not for what is over again', async () => {
+  it('as a long poll with a tag answers when the presence differs from the tag', async () => {
     harness = await TransportHarness.open()
     const { client } = await watcher()
     const named = { 'Parley-Connection': 'poller' }
@@ -92,24 +92,26 @@ describe('a poll', () => {
     const poll = page(`?presence=1&wait=20&after=${first.cursor}&here=${tag}`)
     const since = performance.now()
     client.send({ type: 'presence', session: 's', state: { typing: true } })
-    const told = await poll
+    const changed = await poll
     expect(performance.now() - since).toBeLessThan(10_000)
-    expect(told).toMatchObject({ entries: [], live: true, cursor: first.cursor })
-    expect(told.presence?.members[0]).toMatchObject({ state: { typing: true } })
-    expect(told.presence?.tag).not.toBe(tag)
-    // Who has something else is told at once, as far as the pace allows; who has this waits.
-    expect((await page(`?presence=1&wait=20&after=${first.cursor}&here=else`)).presence?.tag).toBe(told.presence?.tag)
-    const same = await page(`?presence=1&wait=0.3&after=${first.cursor}&here=${told.presence?.tag}`)
-    expect(same.presence?.tag).toBe(told.presence?.tag)
-    // An entry does not wait for a second to be over.
-    const next = page(`?presence=1&wait=20&after=${first.cursor}&here=${told.presence?.tag}`)
+    expect(changed).toMatchObject({ entries: [], live: true, cursor: first.cursor })
+    expect(changed.presence?.members[0]).toMatchObject({ state: { typing: true } })
+    expect(changed.presence?.tag).not.toBe(tag)
+    // A client with another tag gets an answer within the pace; a client with this tag waits.
+    expect((await page(`?presence=1&wait=20&after=${first.cursor}&here=else`)).presence?.tag).toBe(
+      changed.presence?.tag,
+    )
+    const same = await page(`?presence=1&wait=0.3&after=${first.cursor}&here=${changed.presence?.tag}`)
+    expect(same.presence?.tag).toBe(changed.presence?.tag)
+    // An entry ends the poll at once.
+    const next = page(`?presence=1&wait=20&after=${first.cursor}&here=${changed.presence?.tag}`)
     await harness.startRun('s', 'r')
     expect((await next).entries.length).toBeGreaterThan(0)
   })
 })
 
-describe('showing a state', () => {
-  it('is told to the others', async () => {
+describe('POST …/presence', () => {
+  it('shows the state to the others', async () => {
     harness = await TransportHarness.open()
     const { sees } = await watcher()
     expect((await show('poster', { typing: true, device: 'phone' })).status).toBe(204)
@@ -117,7 +119,7 @@ describe('showing a state', () => {
     expect(members[0]).toMatchObject({ connection: 'poster', device: 'phone', state: { typing: true } })
   })
 
-  it('needs a connection of one’s own, and is small', async () => {
+  it('refuses a missing or foreign connection, and a large state', async () => {
     harness = await TransportHarness.open()
     const { client } = await watcher()
     const { connection } = client.frames.find((frame) => frame.type === 'welcome') as { connection: string }

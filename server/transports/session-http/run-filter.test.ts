@@ -1,7 +1,7 @@
-// RunFilter: what concerns a run, whatever shape the log holds it in.
+// RunFilter: selects the entries of a run in every stored form.
 import type { Event } from '@parley/protocol'
+import { lateSteerRun } from '@parley/protocol/make-id'
 import { describe, expect, it } from 'vitest'
-import { lateSteerRun } from '../../session/state/session-state.ts'
 import { RunFilter } from './run-filter.ts'
 
 const message = (id: string, run: string): Event => ({
@@ -23,7 +23,7 @@ function kept(run: string, events: readonly (Event | string)[]): readonly boolea
   })
 }
 
-describe('a filter', () => {
+describe('a run filter', () => {
   it('keeps messages, outputs, calls and the end of its run, and nothing after', () => {
     const output = (run: string, text: string): Event => ({ type: 'run.output', run, index: 0, kind: 'text', text })
     const events: readonly (Event | string)[] = [
@@ -31,7 +31,7 @@ describe('a filter', () => {
       message('b', 'other'),
       output('mine', 'x'),
       output('other', '"run":"mine"'),
-      // Its fields in another order.
+      // The fields are in another order.
       '{"type":"tool.decided","call":"c","run":"mine","decision":"deny","by":"ada"}',
       '{"type":"tool.decided","call":"c","run":"other","decision":"deny","by":"mine"}',
       { type: 'session.updated', title: 'mine' },
@@ -43,7 +43,7 @@ describe('a filter', () => {
     expect(kept('mine', events)).toEqual([true, false, true, false, true, false, false, false, true, false, false])
   })
 
-  it('knows the run of a steering message that came too late', () => {
+  it('keeps the message of a run that was started by a late steering message', () => {
     expect(kept(lateSteerRun('m'), [message('m', 'first'), message('n', 'first')])).toEqual([true, false])
   })
 })

@@ -1,4 +1,4 @@
-// What the session's HTTP doors are made of.
+// The dependencies of the session's HTTP routes.
 import type { Presence } from '../../presence/presence.ts'
 import type { SessionAdmin } from '../../session/directory/session-admin.ts'
 import type { SessionCache } from '../../session/session-cache.ts'
@@ -8,19 +8,18 @@ import type { ActiveReaders } from '../feed/active-readers.ts'
 import type { JobTransport } from '../jobs/job-routes.ts'
 import type { HttpConnections } from './http-connections.ts'
 import type { HttpPresence } from './http-presence.ts'
-import type { Readings } from './readings.ts'
+import type { HttpReaders } from './http-readers.ts'
 
 export interface SessionHttpPorts {
   readonly service: SessionService
   readonly stores: SessionStores
   readonly sessions: SessionCache
-  readonly shelf: SessionAdmin
+  readonly sessionAdmin: SessionAdmin
   readonly presence: Presence
-  /** Who is here over plain HTTP. */
-  readonly watching: HttpPresence
-  readonly readings: Readings
+  readonly httpPresence: HttpPresence
+  readonly httpReaders: HttpReaders
   readonly connections: HttpConnections
   readonly activeReaders?: ActiveReaders | undefined
-  /** What a request that does not wait for the end of its run is answered with. */
+  /** Answers a request that does not wait for the end of its run. */
   readonly jobs: Pick<JobTransport, 'accept'>
 }

@@ -1,4 +1,4 @@
-// The session's doors over plain HTTP: every route under /v1/sessions.
+// All routes under /v1/sessions: a session over plain HTTP.
 import type { Route } from '../http/route.ts'
 import { commandRoutes, connectionRoutes } from './commands.ts'
 import { eventsRoute } from './events.ts'

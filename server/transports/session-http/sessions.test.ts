@@ -1,5 +1,5 @@
-// The list of sessions and deletion, through the doors of one node: who sees what, in which order and pages; and that a deleted
-// session is over for everybody who reads it, is refused by every door, and leaves nothing.
+// The list of sessions, and deletion, on one node: contents, order and pages of the list; a deleted session detaches
+// all of its readers, is refused on every transport, and leaves nothing behind.
 import { type EntryFrame, Problem, type SessionsAnswer } from '@parley/protocol'
 import { SignJWT } from 'jose'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -11,10 +11,10 @@ const SECRET = 'a secret of some length, for tests'
 
 let harness: TransportHarness
 let jobs: JobTransport
-const leavers: AbortController[] = []
+const aborts: AbortController[] = []
 
 afterEach(async () => {
-  for (const leaver of leavers.splice(0)) leaver.abort()
+  for (const abort of aborts.splice(0)) abort.abort()
   jobs.close()
   await harness.close()
 })
@@ -42,8 +42,8 @@ interface Asked {
 }
 
 async function ask(user: string, path: string, { method = 'GET', body, accept, key }: Asked = {}): Promise<Response> {
-  const leaver = new AbortController()
-  leavers.push(leaver)
+  const abort = new AbortController()
+  aborts.push(abort)
   return harness.fetch(path, {
     method,
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -53,7 +53,7 @@ async function ask(user: string, path: string, { method = 'GET', body, accept, k
       ...(accept === undefined ? {} : { Accept: accept }),
       ...(key === undefined ? {} : { 'Idempotency-Key': key }),
     },
-    signal: leaver.signal,
+    signal: abort.signal,
   })
 }
 
@@ -92,7 +92,7 @@ async function attached(user: string, session = 's'): Promise<TestClient> {
 }
 
 describe('the list of sessions', () => {
-  it('has those that the caller is in, with their roles, the newest activity first', async () => {
+  it('has the caller’s sessions with roles, the most recently active first', async () => {
     await open()
     for (const session of ['s', 's2', 's3']) expect(await found('ann', session)).toBe(200)
     expect(await found('bob', 'bobs')).toBe(200)
@@ -105,7 +105,7 @@ describe('the list of sessions', () => {
     expect(await listed('eve')).toBe('')
   })
 
-  it('comes in pages by an opaque place, and refuses others', async () => {
+  it('is paged by an opaque cursor, and refuses invalid ones', async () => {
     await open()
     for (let i = 0; i < 5; i += 1) expect(await found('ann', `s${i}`)).toBe(200)
     await expect.poll(async () => (await list('ann')).sessions.length).toBe(5)
@@ -121,7 +121,7 @@ describe('the list of sessions', () => {
     }
   })
 
-  it('loses a session for who is removed, and has it with the role that was given', async () => {
+  it('follows changed roles and removals', async () => {
     await open()
     expect(await found('ann', 's')).toBe(200)
     await invited('viewer', 'bob')
@@ -132,21 +132,21 @@ describe('the list of sessions', () => {
     await expect.poll(() => listed('bob')).toBe('')
   })
 
-  it('is mended by who comes: what was never noted, and what is stale', async () => {
+  it('is repaired by a user’s access: missing and outdated records', async () => {
     await open()
     await harness.append('old', 'meta', { type: 'member.joined', user: 'ann', role: 'owner' })
     await harness.append('old', 'meta', { type: 'member.joined', user: 'bob', role: 'viewer' })
     await harness.append('old', 'meta', { type: 'member.left', user: 'bob' })
     const members = new Map([['bob', 'viewer']])
     const stale = { session: 'old', seq: 1, title: 'Old', createdAt: 1, updatedAt: 1, members }
-    await harness.stores.directory.note(stale)
+    await harness.stores.directory.update(stale)
     expect(await listed('bob')).toBe('old viewer Old')
     expect(await found('bob', 'old')).toBe('forbidden')
     await expect.poll(() => listed('bob')).toBe('')
     expect(await listed('ann')).toBe('old owner -')
   })
 
-  it('is everybody’s where no token is needed', async () => {
+  it('is shared by everyone without authentication', async () => {
     await open({ tokens: false })
     expect(await say('', 's1')).toBe(200)
     expect(await say('', 's2')).toBe(200)
@@ -155,14 +155,14 @@ describe('the list of sessions', () => {
     expect(newest?.updatedAt).toBeGreaterThanOrEqual(newest?.createdAt ?? Number.POSITIVE_INFINITY)
   })
 
-  it('needs a token where others do', async () => {
+  it('requires an access token if authentication is configured', async () => {
     await open()
     expect((await harness.fetch('/v1/sessions')).status).toBe(401)
     expect((await harness.fetch('/v1/sessions/s', { method: 'DELETE' })).status).toBe(401)
   })
 })
 
-describe('a session that is deleted', () => {
+describe('a deleted session', () => {
   async function annsSession(): Promise<void> {
     await open()
     expect(await found('ann', 's')).toBe(200)
@@ -182,7 +182,7 @@ describe('a session that is deleted', () => {
     })
   }
 
-  it('is over for everybody who reads it: the WebSocket is told, streams end, a long poll is refused', async () => {
+  it('ends for all readers: a WebSocket gets an error, streams end, a long poll is refused', async () => {
     await annsSession()
     await invited('viewer', 'bob')
     const readers = [await attached('ann'), await attached('bob')]
@@ -208,7 +208,7 @@ describe('a session that is deleted', () => {
     ['its snapshot', '', {}],
     ['its events as a page', '/events', {}],
     ['its events as a stream', '/events', { accept: 'text/event-stream' }],
-    ['its events as lines', '/events', { accept: 'application/x-ndjson' }],
+    ['its events as NDJSON', '/events', { accept: 'application/x-ndjson' }],
     ['a message to it', '/messages', { method: 'POST', body: { content: 'hi' } }],
     [
       'a message to it with a stream',
@@ -219,14 +219,14 @@ describe('a session that is deleted', () => {
     ['a claim', '/tools/c/claim', { method: 'POST', body: {} }],
     ['a result', '/tools/c/result', { method: 'POST', body: { output: 1 } }],
     ['a decision', '/tools/c/decision', { method: 'POST', body: { decision: 'approve' } }],
-    ['tools for it', '/connections/mine', { method: 'PUT', body: { tools: [{ name: 't' }] } }],
+    ['declaring tools for it', '/connections/mine', { method: 'PUT', body: { tools: [{ name: 't' }] } }],
     ['its members', '/members', {}],
     ['an invitation to it', '/invites', { method: 'POST', body: { role: 'viewer' } }],
-    ['a role in it', '/members/ann', { method: 'PUT', body: { role: 'owner' } }],
-    ['the removal of a member', '/members/ann', { method: 'DELETE' }],
-    ['its name', '', { method: 'PATCH', body: { title: 'mine' } }],
-    ['another deletion', '', { method: 'DELETE' }],
-  ] as const)('refuses %s, to whoever asks', async (_, path, asked) => {
+    ['changing a role in it', '/members/ann', { method: 'PUT', body: { role: 'owner' } }],
+    ['removing a member', '/members/ann', { method: 'DELETE' }],
+    ['renaming it', '', { method: 'PATCH', body: { title: 'mine' } }],
+    ['deleting it again', '', { method: 'DELETE' }],
+  ] as const)('refuses %s, for every user', async (_, path, asked) => {
     await annsSession()
     expect(await remove('ann')).toBe(204)
     for (const user of ['ann', 'eve']) {
@@ -235,7 +235,7 @@ describe('a session that is deleted', () => {
     }
   })
 
-  it('refuses an attach and its jobs, and a late retry of what was sent does not make it anew', async () => {
+  it('refuses an attach and its jobs, and is not created again by a late retry', async () => {
     await annsSession()
     const sent = { method: 'POST', body: { content: 'hi' }, key: 'k', accept: 'text/event-stream' }
     expect(await code(ask('ann', '/v1/sessions/s/messages', sent))).toBe(200)
@@ -248,7 +248,7 @@ describe('a session that is deleted', () => {
     expect(await client.next('error', 'a')).toMatchObject({ code: 'session_deleted' })
   })
 
-  it('goes out of everybody’s list', async () => {
+  it('disappears from every list', async () => {
     await annsSession()
     await invited('viewer', 'bob')
     await expect.poll(() => listed('bob')).toBe('s viewer -')
@@ -256,14 +256,14 @@ describe('a session that is deleted', () => {
     expect([await listed('ann'), await listed('bob')]).toEqual(['', ''])
   })
 
-  it('was deleted once, however often the same command comes', async () => {
+  it('accepts a repeat of the command that deleted it, but no other', async () => {
     await annsSession()
     expect(await remove('ann', 's', 'k')).toBe(204)
     expect(await remove('ann', 's', 'k')).toBe(204)
     expect(await remove('ann', 's', 'other')).toBe('session_deleted')
   })
 
-  it('is so only by an owner', async () => {
+  it('can only be deleted by an owner', async () => {
     await annsSession()
     await invited('editor', 'bob')
     expect(await remove('bob')).toBe('forbidden')
@@ -273,7 +273,7 @@ describe('a session that is deleted', () => {
     expect(await harness.stores.deletions.list('begun', 9)).toEqual([])
   })
 
-  it('is over also where no token is needed', async () => {
+  it('ends for all readers without authentication, too', async () => {
     await open({ tokens: false })
     await harness.startRun('s', 'r')
     const reader = await harness.enter()

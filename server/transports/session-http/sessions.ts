@@ -1,7 +1,7 @@
-// Sessions as wholes: the caller's list of them, page by page, and the deletion of one.
+// Routes that list the caller's sessions, in pages, and that delete a session.
 import { Id, type SessionsAnswer } from '@parley/protocol'
 import { z } from 'zod'
-import type { ListPlace } from '../../store/ports/session-directory.ts'
+import type { ListPosition } from '../../store/ports/session-directory.ts'
 import { commandIdOf } from '../http/command-id.ts'
 import { HttpError } from '../http/http-error.ts'
 import type { Route } from '../http/route.ts'
@@ -23,7 +23,7 @@ const Query = z.object({
 
 const Place = z.tuple([z.int().min(0), Id])
 
-export function sessionsRoutes({ shelf }: SessionHttpPorts): readonly Route[] {
+export function sessionsRoutes({ sessionAdmin }: SessionHttpPorts): readonly Route[] {
   return [
     {
       method: 'GET',
@@ -32,8 +32,8 @@ export function sessionsRoutes({ shelf }: SessionHttpPorts): readonly Route[] {
         const { request } = exchange
         const { limit = LIMIT, before } = request.queryAs(Query)
         const place = before === undefined ? undefined : readPlace(before)
-        // One more than is asked for tells whether there are more.
-        const found = await shelf.list(request.user, limit + 1, place)
+        // One more than requested, to know whether there is another page.
+        const found = await sessionAdmin.list(request.user, limit + 1, place)
         const sessions = found.slice(0, limit)
         const last = sessions.at(-1)
         const more = found.length > limit && last !== undefined ? { next: writePlace(last) } : {}
@@ -46,23 +46,23 @@ export function sessionsRoutes({ shelf }: SessionHttpPorts): readonly Route[] {
       path: '/v1/sessions/:session',
       async handle(exchange) {
         const { request } = exchange
-        await shelf.delete(request.paramAs('session', Id), callerOf(request), commandIdOf(request))
+        await sessionAdmin.delete(request.paramAs('session', Id), callerOf(request), commandIdOf(request))
         exchange.reply(204)
       },
     },
   ]
 }
 
-function writePlace({ updatedAt, session }: ListPlace): string {
+function writePlace({ updatedAt, session }: ListPosition): string {
   return Buffer.from(JSON.stringify([updatedAt, session])).toString('base64url')
 }
 
 /** @throws HttpError bad_request */
-function readPlace(text: string): ListPlace {
+function readPlace(text: string): ListPosition {
   try {
     const [updatedAt, session] = Place.parse(JSON.parse(Buffer.from(text, 'base64url').toString()))
     return { updatedAt, session }
   } catch {
-    throw new HttpError('bad_request', 'This is no place in a list that this server gave.', { path: 'query.before' })
+    throw new HttpError('bad_request', 'Use the value of `next` from a previous page.', { path: 'query.before' })
   }
 }

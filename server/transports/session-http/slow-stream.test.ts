@@ -1,13 +1,14 @@
-// Slow readers of streams: what they do not take waits in the log and not in memory; they lose nothing; who takes nothing
-// for too long is cut, and not before.
+// Slow readers of streams: their backlog stays in the log, not in memory, and they lose nothing. A reader that stalls
+// for too long is disconnected, and not earlier.
 import { get, type IncomingMessage } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, expect, it } from 'vitest'
 import { type HarnessOptions, TransportHarness } from '../test/transport-harness.ts'
 
 const OUTBOX = 64 * 1024
-/** Of a batch that is read from the log, which is written whole. */
+/** Size limit of a batch read from the log, which is written as a whole. */
 const BATCH = 600 * 1024
-/** More than the kernel takes for a socket that nobody reads. */
+/** More than the kernel buffers for a socket that is not read. */
 const OUTPUTS = 800
 const TEXT = 'x'.repeat(32_000)
 
@@ -23,7 +24,7 @@ afterEach(async () => {
   await harness.close()
 })
 
-/** One who reads lines when he likes. */
+/** Reads NDJSON, and can pause. */
 class SlowReader {
   readonly #answer: IncomingMessage
   readonly closed: Promise<void>
@@ -35,7 +36,7 @@ class SlowReader {
     this.#answer = answer
     answer.setEncoding('utf8')
     answer.on('data', (text: string) => this.#take(text))
-    // A cut is an error to Node; that it is closed is enough here.
+    // Node reports a cut as an error; the tests only look at the close.
     answer.on('error', () => undefined)
     this.closed = new Promise((resolve) => answer.on('close', resolve))
   }
@@ -84,7 +85,7 @@ async function end(): Promise<void> {
   await harness.append('s', 'run.r', { type: 'run.ended', run: 'r', reason: 'completed', usage, next: OUTPUTS })
 }
 
-it('holds little in memory for a reader that takes nothing, and gives it everything when it does', async () => {
+it('buffers little for a paused reader, and sends everything when it resumes', async () => {
   await open()
   await harness.startRun('s', 'r')
   const slow = await SlowReader.open()
@@ -107,7 +108,7 @@ it('holds little in memory for a reader that takes nothing, and gives it everyth
   expect(harness.http.unsentBytes).toBe(0)
 }, 40_000)
 
-it('gives everything to one that stops again and again', async () => {
+it('sends everything to a reader that pauses repeatedly', async () => {
   await open()
   await harness.startRun('s', 'r')
   const slow = await SlowReader.open('?run=r')
@@ -126,7 +127,7 @@ it('gives everything to one that stops again and again', async () => {
   expect(most).toBeLessThan(OUTBOX + BATCH)
 }, 40_000)
 
-it('cuts one that takes nothing for too long', async () => {
+it('disconnects a reader that stalls for too long', async () => {
   await open({ http: { stallMs: 200 } })
   await harness.startRun('s', 'r')
   const slow = await SlowReader.open()
@@ -136,21 +137,21 @@ it('cuts one that takes nothing for too long', async () => {
   expect(harness.http.streams).toBe(0)
 }, 30_000)
 
-it('does not cut one before that, though uWS would after ten seconds', async () => {
+it('does not disconnect a stalled reader early, although uWS would after ten seconds', async () => {
   await open({ http: { heartbeatMs: 60_000 } })
   await harness.startRun('s', 'r')
   const [slow, fair] = [await SlowReader.open(), await SlowReader.open()]
   slow.pause()
   fair.pause()
   await harness.say('s', 'r', 0, OUTPUTS / 2, () => TEXT)
-  await new Promise((resolve) => setTimeout(resolve, 14_000))
+  await sleep(14_000)
   expect(harness.http.requests).toBe(2)
   slow.resume()
   await expect.poll(() => slow.indexes.length, { timeout: 10_000 }).toBe(OUTPUTS / 2)
   expect(slow.indexes).toEqual(upTo(OUTPUTS / 2))
 }, 40_000)
 
-it('cuts one that lags behind for too long, though it takes a little now and then', async () => {
+it('disconnects a reader that is behind for too long, although it reads a little', async () => {
   await open({ limits: { behindMs: 100 } })
   await harness.startRun('s', 'r')
   const slow = await SlowReader.open()

@@ -1,4 +1,4 @@
-// GET /v1/sessions/{session}: what a person would see, and the cursor from which to read on.
+// GET /v1/sessions/{session}: the messages and answers of a session, and the cursor from which to continue.
 import { SessionSnapshot } from '@parley/protocol'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { TransportHarness } from '../test/transport-harness.ts'
@@ -23,7 +23,7 @@ async function finish(run: string, next: number, reason: 'completed' | 'cancelle
   await harness.append('s', `run.${run}`, { type: 'run.ended', run, reason, usage, next })
 }
 
-it('has messages with their answers, what is active and what waits', async () => {
+it('returns messages with their answers, and active and queued runs', async () => {
   await harness.startRun('s', 'one')
   await harness.say('s', 'one', 0, 3)
   await finish('one', 3)
@@ -45,10 +45,10 @@ it('has messages with their answers, what is active and what waits', async () =>
     members: [],
     tools: [],
   })
-  const told = messages.map((item) =>
+  const lines = messages.map((item) =>
     item.role === 'user' ? `${item.author}: ${item.id}` : `${item.run} ${item.state}: ${item.text}`,
   )
-  expect(told).toEqual([
+  expect(lines).toEqual([
     'anonymous: m-one',
     'one completed:  0 1 2',
     'anonymous: m-two',
@@ -58,7 +58,7 @@ it('has messages with their answers, what is active and what waits', async () =>
   ])
 })
 
-it('goes on where its cursor is', async () => {
+it('has the cursor from which the events continue', async () => {
   await harness.startRun('s', 'one')
   await harness.say('s', 'one', 0, 3)
   const { cursor } = await snapshot()
@@ -67,7 +67,7 @@ it('goes on where its cursor is', async () => {
   expect(page.entries.map(({ event }: { event: { index: number } }) => event.index)).toEqual([3])
 })
 
-it('tells of tool calls and who holds them', async () => {
+it('returns tool calls with their claims', async () => {
   await harness.startRun('s', 'one')
   const called = { run: 'one', call: 'c', name: 'look_up', input: { a: 1 }, where: 'client', approval: true } as const
   const until = Date.now() + 60_000
@@ -81,7 +81,7 @@ it('tells of tool calls and who holds them', async () => {
   })
 })
 
-it('holds the newest messages when there are many, and says that there are earlier ones', async () => {
+it('returns the newest messages of a long session, and says that there are earlier ones', async () => {
   for (let number = 0; number < 8; number += 1) {
     await harness.startRun('s', `r${number}`)
     await harness.say('s', `r${number}`, 0, 1, () => 'x'.repeat(200_000))
@@ -92,7 +92,7 @@ it('holds the newest messages when there are many, and says that there are earli
   expect(messages.at(-1)?.run).toBe('r7')
 })
 
-it('that a client holds is not sent again', async () => {
+it('answers 304 if the client already has it', async () => {
   await harness.startRun('s', 'one')
   const etag = (await get()).headers.get('etag') ?? ''
   const again = await get({ 'If-None-Match': etag })
@@ -101,7 +101,7 @@ it('that a client holds is not sent again', async () => {
   expect((await get({ 'If-None-Match': etag })).status).toBe(200)
 })
 
-it('of a session that never was is not found, and none is begun by asking', async () => {
+it('of an unknown session is not found, and does not create it', async () => {
   const answer = await get()
   expect([answer.status, (await answer.json()).code]).toEqual([404, 'session_not_found'])
   expect((await harness.fetch('/v1/sessions/a.b')).status).toBe(400)

@@ -1,5 +1,5 @@
-// GET /v1/sessions/{session}: the session as it is now, for who would rather not fold its entries: its newest messages and
-// answers, what is under way, and the cursor from which to read on.
+// GET /v1/sessions/{session}: the current state of a session, for clients that don't want to replay the log: the newest
+// messages and answers, active and queued runs, and the cursor from which to continue reading.
 import { formatCursor, Id, ReplyError, type SessionSnapshot, type SnapshotMessage } from '@parley/protocol'
 import { catchUp } from '../../session/find-run.ts'
 import { jobState, textOf } from '../../session/run-report.ts'
@@ -14,7 +14,7 @@ import type { Route } from '../http/route.ts'
 import { callerOf } from './caller.ts'
 import type { SessionHttpPorts } from './session-http-ports.ts'
 
-/** Bytes of JSON of the messages in a snapshot, about. */
+/** Approximate limit of a snapshot's messages, in bytes of JSON. */
 const SNAPSHOT_BYTES = 1024 * 1024
 
 export function snapshotRoute(ports: SessionHttpPorts): Route {
@@ -32,7 +32,7 @@ export function snapshotRoute(ports: SessionHttpPorts): Route {
         if (state.seq === 0) throw new ReplyError('session_not_found')
         const cursor = formatCursor(stores.log.epoch, state.seq)
         const members = presence.members(id)
-        // Who is here is not in the log.
+        // Presence is not in the log, so the cursor alone does not identify the snapshot.
         const etag = `"${cursor}${members.length === 0 ? '' : `+${digest(JSON.stringify(members))}`}"`
         const headers = { ETag: etag, 'Cache-Control': 'private, no-cache' }
         if (request.header('if-none-match') === etag) {
@@ -60,8 +60,8 @@ export function snapshotRoute(ports: SessionHttpPorts): Route {
 }
 
 /**
- * The newest messages and runs, with what each of them has said.
- * @param isCut whether there are messages before those of the state
+ * The newest messages with their runs and answers.
+ * @param isCut whether the session has messages before those in the state
  */
 function messagesOf(state: SessionState, isCut: boolean): { messages: SnapshotMessage[]; cut: boolean } {
   const runs = new Map<string, RunRecord[]>()
@@ -74,8 +74,8 @@ function messagesOf(state: SessionState, isCut: boolean): { messages: SnapshotMe
     const { event, time } = state.messages[at] as MessageState
     const { id, author, content, run } = event
     const parent = parentAt(state.messages, at) ?? (isCut && event.parent === undefined ? undefined : null)
-    const stands = parent === undefined ? {} : { parent }
-    const message: SnapshotMessage = { role: 'user', id, author, content, time, run, ...stands }
+    const place = parent === undefined ? {} : { parent }
+    const message: SnapshotMessage = { role: 'user', id, author, content, time, run, ...place }
     const group = [message, ...(runs.get(id) ?? []).map(answerOf)]
     bytes += JSON.stringify(group).length
     if (bytes > SNAPSHOT_BYTES && newest.length > 0) return { messages: newest.reverse().flat(), cut: true }
@@ -84,19 +84,19 @@ function messagesOf(state: SessionState, isCut: boolean): { messages: SnapshotMe
   return { messages: newest.reverse().flat(), cut: false }
 }
 
-function answerOf(view: RunRecord): SnapshotMessage {
-  const parts = toParts(view.output)
-  const output = view.seen === undefined ? parts : markUnseen(parts, view.seen)
-  const { ended, model } = view
+function answerOf(record: RunRecord): SnapshotMessage {
+  const parts = toParts(record.output)
+  const output = record.seen === undefined ? parts : markUnseen(parts, record.seen)
+  const { ended, model } = record
   return {
     role: 'assistant',
-    run: view.id,
-    message: view.message,
-    state: jobState(view),
+    run: record.id,
+    message: record.message,
+    state: jobState(record),
     output,
     text: textOf(output),
-    calls: [...view.calls.values()].map(callOf),
-    next: view.next,
+    calls: [...record.calls.values()].map(callOf),
+    next: record.next,
     ...(model === undefined ? {} : { model }),
     ...(ended === undefined ? {} : { usage: ended.usage }),
     ...(ended?.error === undefined ? {} : { error: ended.error }),
@@ -117,7 +117,7 @@ function callOf({ id, name, input, where, approval, decision, claim, result }: C
   }
 }
 
-/** Whether a sealed part of the transcript holds messages that this node has not folded. */
+/** Whether a closed segment of the transcript has messages that are not in this node's state. */
 async function hasEarlier({ transcripts }: SessionStores, { id, state }: SessionReplica): Promise<boolean> {
   const transcript = await transcripts.load(id)
   if (transcript === undefined || transcript.sealed === 0) return false

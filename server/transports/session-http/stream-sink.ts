@@ -1,79 +1,54 @@
-// StreamSink: a session's entries as the parts of one HTTP answer, server-sent events or lines. What is full, and when there
-// is room, the stream knows; all else is the reader's.
+// StreamSink: writes a session's entries to one HTTP answer, as server-sent events or NDJSON. The stream decides about
+// backpressure; the reader decides everything else.
 import type { ServerFrame } from '@parley/protocol'
-import { Semaphore } from '../../limit/semaphore.ts'
 import type { MessageData } from '../feed/entry-message.ts'
 import type { ReaderSink } from '../feed/reader-ports.ts'
 import type { HttpStream } from '../http/http-stream.ts'
+import { HttpSink } from './http-sink.ts'
 import type { RunFilter } from './run-filter.ts'
 
 export type StreamForm = 'sse' | 'ndjson'
 
-export class StreamSink implements ReaderSink {
+export class StreamSink extends HttpSink implements ReaderSink {
   readonly codec: StreamForm
-  readonly replays = new Semaphore(1)
   readonly #open: () => HttpStream
   readonly #filter: RunFilter | undefined
-  #stream: HttpStream | undefined
 
   /**
-   * @param open called when the reader is attached: before, a refusal can still be told in a status
-   * @param filter where one run is read: then the stream ends with it
+   * @param open called when the reader is attached: until then, an error can still set the status
+   * @param filter set if one run is read: the stream ends with the run
    */
   constructor(open: () => HttpStream, form: StreamForm, filter: RunFilter | undefined) {
+    super()
     this.codec = form
     this.#open = open
     this.#filter = filter
   }
 
-  get full(): boolean {
-    return this.#stream?.full === true
-  }
-
-  get unsentBytes(): number {
-    return this.#stream?.unsentBytes ?? 0
-  }
-
   writeEntries(data: MessageData): void {
-    this.#stream?.write(data)
-    if (this.#filter?.over === true) this.#stream?.end()
-  }
-
-  takesBroadcast(): boolean {
-    return false
-  }
-
-  subscribe(): void {
-    // Broadcasts are of WebSockets.
-  }
-
-  unsubscribe(): void {
-    // Broadcasts are of WebSockets.
+    this.stream?.write(data)
+    if (this.#filter?.ended === true) this.stream?.end()
   }
 
   write(frame: ServerFrame): void {
-    this.#stream ??= this.#open()
-    // Who reads one run is told of the session only what changes what he holds.
+    this.stream ??= this.#open()
+    // A reader of one run gets only those frames of the session that change what it has.
     const isOfSession = frame.type === 'live' || (frame.type === 'attached' && frame.reset !== true)
     if (this.#filter !== undefined && isOfSession) return
     const json = JSON.stringify(frame)
-    this.#stream.write(this.codec === 'sse' ? `event: ${eventName(frame)}\ndata: ${json}\n\n` : `${json}\n`)
-  }
-
-  room(): Promise<boolean> {
-    return this.#stream?.room() ?? Promise.resolve(true)
+    this.stream.write(this.codec === 'sse' ? `event: ${eventName(frame)}\ndata: ${json}\n\n` : `${json}\n`)
   }
 
   end(): void {
-    this.#stream?.end()
+    this.stream?.end()
   }
 
-  cut(): void {
-    this.#stream?.cut()
+  abort(): void {
+    this.stream?.abort()
   }
 }
 
-/** An `EventSource` has an event named `error` of its own. */
+/** `EventSource` uses the event name `error` for its own errors. */
 function eventName(frame: ServerFrame): string {
   return frame.type === 'error' ? 'notice' : frame.type
 }

@@ -1,4 +1,4 @@
-// An experiment where users are told apart: who they are decides, at every door, and nothing that a client says of itself.
+// Experiment assignment: with authentication, the user decides the variant on every transport, not the client id.
 import type { Event } from '@parley/protocol'
 import { SignJWT } from 'jose'
 import { afterEach, expect, it } from 'vitest'
@@ -24,7 +24,7 @@ async function tokenOf(user: string): Promise<string> {
   return new SignJWT({}).setProtectedHeader({ alg: 'HS256' }).setSubject(user).sign(Buffer.from(SECRET))
 }
 
-it('is by the user at every door, whatever the client calls itself, and stands in each message', async () => {
+it('depends on the user on every transport, whatever the client id, and is recorded in each message', async () => {
   const routes = () => [helloRoute({ node: 'n', heartbeatMs: 15_000 })]
   harness = await TransportHarness.open({ auth: { jwtSecret: SECRET }, experiment: PLAN, routes })
   const expected = new Experiment(PLAN, true)
@@ -51,7 +51,7 @@ it('is by the user at every door, whatever the client calls itself, and stands i
   }
 })
 
-it('is not told of where there is none', async () => {
+it('is absent without an experiment', async () => {
   harness = await TransportHarness.open({ routes: () => [helloRoute({ node: 'n', heartbeatMs: 15_000 })] })
   const client = await harness.connect()
   client.send({ type: 'hello', client: { name: 'c', version: '1', id: 'cli_1' } })

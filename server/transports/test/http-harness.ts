@@ -1,4 +1,4 @@
-// HttpHarness: routes on a port of their own, and requests written byte by byte where fetch would not do.
+// HttpHarness: serves routes on a free port, and opens raw connections for requests that fetch cannot send.
 
 import uws from 'uWebSockets.js'
 import { once } from 'node:events'
@@ -7,7 +7,7 @@ import { pino } from 'pino'
 import { type AuthConfig, createAuthenticator } from '../../auth/authenticator.ts'
 import { ConnectionCount } from '../../limit/connection-count.ts'
 import type { Route } from '../http/route.ts'
-import { type HttpDoor, type HttpOptions, serveRoutes } from '../http/router.ts'
+import { type HttpOptions, type HttpTransport, serveRoutes } from '../http/router.ts'
 
 export interface HttpHarnessOptions extends Partial<Omit<HttpOptions, 'authenticator' | 'origins'>> {
   readonly auth?: AuthConfig
@@ -23,14 +23,14 @@ export const HTTP_LIMITS_IN_TESTS = {
 } as const
 
 export class HttpHarness {
-  readonly door: HttpDoor
+  readonly transport: HttpTransport
   readonly port: number
   readonly #close: () => void
-  /** Of all connections that were made. */
+  /** The sockets of all raw connections. */
   readonly sockets: Socket[] = []
 
-  private constructor(door: HttpDoor, port: number, close: () => void) {
-    this.door = door
+  private constructor(transport: HttpTransport, port: number, close: () => void) {
+    this.transport = transport
     this.port = port
     this.#close = close
   }
@@ -39,7 +39,7 @@ export class HttpHarness {
     const { auth = {}, allowedOrigins = [], ...more } = options
     const app = uws.App()
     const authenticator = createAuthenticator(auth)
-    const door = serveRoutes(app, routes, {
+    const transport = serveRoutes(app, routes, {
       ...HTTP_LIMITS_IN_TESTS,
       connections: new ConnectionCount({ total: 1_000, perAddress: 1_000 }),
       logger: pino({ enabled: false }),
@@ -50,8 +50,8 @@ export class HttpHarness {
     const socket = await new Promise<uws.us_listen_socket>((resolve, reject) => {
       app.listen('127.0.0.1', 0, (token) => (token === false ? reject(new Error('no port')) : resolve(token)))
     })
-    return new HttpHarness(door, uws.us_socket_local_port(socket), () => {
-      door.close()
+    return new HttpHarness(transport, uws.us_socket_local_port(socket), () => {
+      transport.close()
       app.close()
     })
   }
@@ -64,7 +64,7 @@ export class HttpHarness {
     return fetch(`${this.url}${path}`, init)
   }
 
-  /** A connection on which one writes what one likes. */
+  /** Opens a connection for raw bytes. */
   async connect(): Promise<RawConnection> {
     const socket = connect(this.port, '127.0.0.1')
     this.sockets.push(socket)
@@ -90,20 +90,20 @@ export class RawConnection {
     socket.setEncoding('utf8')
     socket.on('data', (text: string) => {
       this.#text += text
-      this.#tell()
+      this.#wake()
     })
-    // What comes of it is seen by the close.
+    // An error is followed by close.
     socket.on('error', () => undefined)
     this.closed = new Promise((resolve) => {
       socket.on('close', () => {
         this.#isClosed = true
-        this.#tell()
+        this.#wake()
         resolve()
       })
     })
   }
 
-  /** All that came so far. */
+  /** Everything received so far. */
   get text(): string {
     return this.#text
   }
@@ -112,7 +112,7 @@ export class RawConnection {
     this.socket.write(text)
   }
 
-  /** Resolves with all that came, when that holds a text, or the connection is closed. */
+  /** Resolves with everything received, once it contains `part` or the connection is closed. */
   async until(part: string): Promise<string> {
     while (!this.#text.includes(part) && !this.#isClosed) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
@@ -120,9 +120,9 @@ export class RawConnection {
     return this.#text
   }
 
-  #tell(): void {
+  #wake(): void {
     const waiting = this.#waiting
     this.#waiting = []
-    for (const tell of waiting) tell()
+    for (const resolve of waiting) resolve()
   }
 }

@@ -1,4 +1,4 @@
-// StreamReader: server-sent events and lines as they come over fetch, for tests: it keeps the raw text, too.
+// StreamReader: parses server-sent events and NDJSON lines from a fetch response, for tests. It also keeps the raw text.
 
 export interface ServerSentEvent {
   readonly id: string | undefined
@@ -10,20 +10,20 @@ export class StreamReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
   readonly #decoder = new TextDecoder()
   #text = ''
-  #taken = 0
+  #consumed = 0
   #ended = false
 
   constructor(response: Response) {
-    if (response.body === null) throw new Error('there is no body')
+    if (response.body === null) throw new Error('The response has no body.')
     this.#reader = response.body.getReader()
   }
 
-  /** All that came so far. */
+  /** Everything received so far. */
   get text(): string {
     return this.#text
   }
 
-  /** The next event; undefined at the end. Comments are passed over. */
+  /** The next event; undefined at the end. Skips comments. */
   async next(): Promise<ServerSentEvent | undefined> {
     for (;;) {
       const block = await this.#part('\n\n')
@@ -36,12 +36,12 @@ export class StreamReader {
     }
   }
 
-  /** Events up to and including the first that fits, or to the end. */
-  async until(fits: (event: ServerSentEvent) => boolean): Promise<readonly ServerSentEvent[]> {
+  /** Events up to and including the first that matches, or to the end. */
+  async until(matches: (event: ServerSentEvent) => boolean): Promise<readonly ServerSentEvent[]> {
     const events: ServerSentEvent[] = []
     for (let event = await this.next(); event !== undefined; event = await this.next()) {
       events.push(event)
-      if (fits(event)) break
+      if (matches(event)) break
     }
     return events
   }
@@ -60,10 +60,10 @@ export class StreamReader {
 
   async #part(end: string): Promise<string | undefined> {
     for (;;) {
-      const at = this.#text.indexOf(end, this.#taken)
+      const at = this.#text.indexOf(end, this.#consumed)
       if (at >= 0) {
-        const part = this.#text.slice(this.#taken, at)
-        this.#taken = at + end.length
+        const part = this.#text.slice(this.#consumed, at)
+        this.#consumed = at + end.length
         return part
       }
       if (this.#ended) return undefined

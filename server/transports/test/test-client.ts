@@ -1,4 +1,4 @@
-// TestClient: a bare WebSocket client that keeps every frame it got, in order, and lets a test wait for one.
+// TestClient: a minimal WebSocket client for tests. It records all received frames in order, and lets a test wait for one.
 import {
   type ClientFrame,
   type CodecName,
@@ -11,7 +11,7 @@ import { WebSocket } from 'ws'
 
 export interface TestClientOptions {
   readonly codec?: CodecName
-  /** Instead of those that the codec implies. */
+  /** Overrides the subprotocol of the codec. */
   readonly protocols?: readonly string[]
   readonly headers?: Readonly<Record<string, string>>
 }
@@ -26,14 +26,14 @@ type FrameOf<T extends ServerFrame['type']> = Extract<ServerFrame, { type: T }>
 export class TestClient {
   readonly socket: WebSocket
   readonly frames: ServerFrame[] = []
-  /** WebSocket messages, each with one frame or several. */
+  /** Number of WebSocket messages; each contains one or more frames. */
   messages = 0
-  /** Rejects with the HTTP status when the upgrade was refused. */
+  /** Rejects with UpgradeRefused if the upgrade is refused. */
   readonly opened: Promise<void>
   readonly closed: Promise<Closed>
   readonly #codec: CodecName
   readonly #waiting = new Set<{ check(): boolean; reject(error: Error): void }>()
-  #taken = 0
+  #consumed = 0
 
   constructor(url: string, options: TestClientOptions = {}) {
     this.#codec = options.codec ?? 'json'
@@ -66,30 +66,30 @@ export class TestClient {
     this.raw(codecs[this.#codec].encode(frames.length === 1 ? frames[0] : frames))
   }
 
-  /** Anything at all; text when it is a string. */
+  /** Sends raw data; a string as text. */
   raw(data: string | Uint8Array): void {
     this.socket.send(data)
   }
 
-  /** What is no frame of the protocol, in the connection's codec. */
-  bogus(value: unknown): void {
+  /** Sends an invalid frame in the connection's codec. */
+  sendInvalid(value: unknown): void {
     this.raw(codecs[this.#codec].encode(value))
   }
 
-  /** The next frame of a type (and with an id) among those that no call took yet; passes over others. */
+  /** The next frame with this type (and id) after the one that the last call returned; skips others. */
   async next<T extends ServerFrame['type']>(type: T, id?: string): Promise<FrameOf<T>> {
     return this.#until(() => {
-      for (let index = this.#taken; index < this.frames.length; index += 1) {
+      for (let index = this.#consumed; index < this.frames.length; index += 1) {
         const frame = this.frames[index] as ServerFrame
         if (frame.type !== type || (id !== undefined && 'id' in frame && frame.id !== id)) continue
-        this.#taken = index + 1
+        this.#consumed = index + 1
         return frame as FrameOf<T>
       }
       return undefined
     })
   }
 
-  /** Resolves when the condition holds; it is checked after each message. */
+  /** Resolves when the condition is true. It is checked after each message. */
   async when(condition: () => boolean): Promise<void> {
     await this.#until(() => (condition() ? true : undefined))
   }
@@ -100,7 +100,7 @@ export class TestClient {
     )
   }
 
-  /** Indexes of the outputs that came, each as often as it came; merged ones spread out. */
+  /** Indexes of the received outputs, with duplicates; merged outputs are expanded. */
   indexes(session: string, run?: string): number[] {
     return this.entries(session).flatMap(({ event }) => {
       if (event.type !== 'run.output' || (run !== undefined && event.run !== run)) return []
@@ -114,7 +114,7 @@ export class TestClient {
       .join('')
   }
 
-  /** Reads nothing more from the network. */
+  /** Stops reading from the socket. */
   pause(): void {
     this.socket.pause()
   }
@@ -154,7 +154,7 @@ export class UpgradeRefused extends Error {
   readonly status: number
 
   constructor(status: number) {
-    super(`the upgrade was refused with ${status}`)
+    super(`The upgrade was refused with ${status}.`)
     this.status = status
   }
 }

@@ -1,5 +1,5 @@
-// TransportHarness: the WebSocket and HTTP doors over a real log in a temporary folder, on a port of its own. Runs are not driven:
-// a test appends what a run would have said, when it wants to.
+// TransportHarness: the WebSocket and HTTP transports over a real log in a temporary folder, on a free port. No run is driven:
+// the test itself appends the entries of runs.
 
 import uws from 'uWebSockets.js'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -22,11 +22,11 @@ import { type LmdbStores, openLmdbStores } from '../../store/lmdb/stores.ts'
 import { Hub } from '../feed/hub.ts'
 import { serveHealth } from '../http/health.ts'
 import type { Route } from '../http/route.ts'
-import { type HttpDoor, type HttpOptions, serveRoutes } from '../http/router.ts'
+import { type HttpOptions, type HttpTransport, serveRoutes } from '../http/router.ts'
 import { openJobTransport } from '../jobs/job-routes.ts'
 import { HttpConnections } from '../session-http/http-connections.ts'
 import { HttpPresence } from '../session-http/http-presence.ts'
-import { Readings } from '../session-http/readings.ts'
+import { HttpReaders } from '../session-http/http-readers.ts'
 import type { SessionHttpPorts } from '../session-http/session-http-ports.ts'
 import { sessionRoutes } from '../session-http/session-routes.ts'
 import {
@@ -43,16 +43,16 @@ export interface HarnessOptions {
   readonly auth?: AuthConfig
   readonly origins?: readonly string[]
   readonly lingerMs?: number
-  /** Milliseconds that the log keeps what a transcript covers. */
+  /** Milliseconds that the log keeps entries that a transcript covers. */
   readonly maxAgeMs?: number
   readonly now?: () => number
   readonly http?: Partial<Pick<HttpOptions, 'requests' | 'body' | 'outboxBytes' | 'stallMs' | 'heartbeatMs'>>
-  /** Further doors over plain HTTP. */
+  /** Additional HTTP routes. */
   readonly routes?: (ports: SessionHttpPorts & { readonly hub: Hub }) => readonly Route[]
-  /** Milliseconds that a connection named over plain HTTP stays after its last stream or poll. */
+  /** Milliseconds that an HTTP client's named connection lasts after its last stream or poll. */
   readonly connectionMs?: number
   readonly experiment?: ExperimentPlan
-  /** Names of tools that are the server's own. */
+  /** Names of server tools. */
   readonly serverTools?: readonly string[]
 }
 
@@ -73,14 +73,14 @@ export class TransportHarness {
   readonly stores: LmdbStores
   readonly service: SessionService
   readonly hub: Hub
-  readonly door: WebSocketTransport
-  readonly http: HttpDoor
-  readonly readings: Readings
+  readonly webSocket: WebSocketTransport
+  readonly http: HttpTransport
+  readonly httpReaders: HttpReaders
   readonly sessions: SessionCache
   readonly port: number
   ready = true
   readonly #folder: string
-  readonly #fold: (session: string) => Promise<void>
+  readonly #compact: (session: string) => Promise<void>
   readonly #close: () => Promise<void>
   readonly #clients: TestClient[] = []
   readonly #last = new Map<string, number>()
@@ -89,30 +89,30 @@ export class TransportHarness {
     stores: LmdbStores
     service: SessionService
     hub: Hub
-    door: WebSocketTransport
-    http: HttpDoor
-    readings: Readings
+    webSocket: WebSocketTransport
+    http: HttpTransport
+    httpReaders: HttpReaders
     sessions: SessionCache
     port: number
     folder: string
-    fold: (session: string) => Promise<void>
+    compact: (session: string) => Promise<void>
     close: () => Promise<void>
   }) {
     this.stores = parts.stores
     this.service = parts.service
     this.hub = parts.hub
-    this.door = parts.door
+    this.webSocket = parts.webSocket
     this.http = parts.http
-    this.readings = parts.readings
+    this.httpReaders = parts.httpReaders
     this.sessions = parts.sessions
     this.port = parts.port
     this.#folder = parts.folder
-    this.#fold = parts.fold
+    this.#compact = parts.compact
     this.#close = parts.close
   }
 
   static async open(options: HarnessOptions = {}): Promise<TransportHarness> {
-    const folder = mkdtempSync(join(tmpdir(), 'parley-door-'))
+    const folder = mkdtempSync(join(tmpdir(), 'parley-transport-'))
     const logger = pino({ enabled: false })
     const stores = await openLmdbStores({
       path: folder,
@@ -130,7 +130,7 @@ export class TransportHarness {
       gatherMs: 10,
     })
     const purger = new Purger({ stores, sessions, keptMs: 3_600_000, logger })
-    const shelf = new SessionAdmin({ log: stores.log, sessions, directory, purger, open: isOpen })
+    const sessionAdmin = new SessionAdmin({ log: stores.log, sessions, directory, purger, open: isOpen })
     const service = createSessionService({
       stores,
       sessions,
@@ -139,7 +139,7 @@ export class TransportHarness {
       open: isOpen,
       leaseMs: 30_000,
       directory,
-      late: (session, seq) => purger.again(session, seq),
+      purgeAgain: (session, seq) => purger.purgeAgain(session, seq),
       logger,
     })
     const app = uws.App()
@@ -149,12 +149,12 @@ export class TransportHarness {
     const limits = { ...LIMITS_IN_TESTS, ...options.limits }
     const origins = { allowed: options.origins ?? [], authenticated: authenticator.required }
     const connections = new ConnectionCount(limits.connections)
-    const readings = new Readings({ service, stores, hub, logger, behindMs: limits.behindMs })
+    const httpReaders = new HttpReaders({ service, stores, hub, logger, behindMs: limits.behindMs })
     const presence = new Presence()
-    const watching = new HttpPresence(presence)
+    const httpPresence = new HttpPresence(presence)
     const named = new HttpConnections(service, options.connectionMs ?? 30_000)
     const jobs = openJobTransport({ service, stores, sessions, retentionMs: 3_600_000, busy: () => 0 })
-    const shared = { service, stores, sessions, shelf, presence, watching, readings, jobs }
+    const shared = { service, stores, sessions, sessionAdmin, presence, httpPresence, httpReaders, jobs }
     const ports: SessionHttpPorts = { ...shared, connections: named }
     const http = serveRoutes(app, [...sessionRoutes(ports), ...(options.routes?.({ ...ports, hub }) ?? [])], {
       ...HTTP_LIMITS_IN_TESTS,
@@ -165,7 +165,7 @@ export class TransportHarness {
       experiment,
       logger,
     })
-    const door = openWebSocketTransport(app, {
+    const webSocket = openWebSocketTransport(app, {
       service,
       stores,
       hub,
@@ -187,15 +187,15 @@ export class TransportHarness {
       stores,
       service,
       hub,
-      door,
+      webSocket,
       http,
-      readings,
+      httpReaders,
       sessions,
       port: uws.us_socket_local_port(socket),
       folder,
-      fold: (session) => sessions.with(session, (held) => transcripts.fold(held, true)),
+      compact: (session) => sessions.with(session, (held) => transcripts.compact(held, true)),
       async close() {
-        door.close()
+        webSocket.close()
         http.close()
         jobs.close()
         named.close()
@@ -210,7 +210,7 @@ export class TransportHarness {
     return harness
   }
 
-  /** Where plain HTTP goes. */
+  /** The origin for HTTP requests. */
   get origin(): string {
     return `http://127.0.0.1:${this.port}`
   }
@@ -223,7 +223,7 @@ export class TransportHarness {
     return `ws://127.0.0.1:${this.port}/v1/ws`
   }
 
-  /** A client whose socket is open; it has not said hello. */
+  /** A client with an open socket, before hello. */
   async connect(options: TestClientOptions = {}): Promise<TestClient> {
     const client = new TestClient(this.url, options)
     this.#clients.push(client)
@@ -231,7 +231,7 @@ export class TransportHarness {
     return client
   }
 
-  /** A client that was welcomed. */
+  /** A client after hello and welcome. */
   async enter(options: TestClientOptions = {}): Promise<TestClient> {
     const client = await this.connect(options)
     client.send({ type: 'hello' })
@@ -239,22 +239,22 @@ export class TransportHarness {
     return client
   }
 
-  /** Appends to a subject, after whatever this harness last appended there. */
+  /** Appends to a subject after its last entry. */
   async append(session: string, subject: string, event: Event, rollup = false): Promise<number> {
-    const lane = `${session} ${subject}`
-    const before = this.#last.get(lane) ?? (await this.stores.log.last(session, subject))
+    const key = `${session} ${subject}`
+    const before = this.#last.get(key) ?? (await this.stores.log.last(session, subject))
     const entry = await this.stores.log.append(session, subject, event, before, { rollup })
-    this.#last.set(lane, entry.seq)
+    this.#last.set(key, entry.seq)
     return entry.seq
   }
 
-  /** Folds a session into its transcript, and lets the log trim what that covers. */
-  async foldAndTrim(session: string): Promise<void> {
-    await this.#fold(session)
+  /** Writes a session's transcript, and trims the entries that it covers. */
+  async compactAndTrim(session: string): Promise<void> {
+    await this.#compact(session)
     await this.stores.log.sweep()
   }
 
-  /** A message and its run, started: ready for outputs. */
+  /** Appends a message and the start of its run. */
   async startRun(session: string, run: string): Promise<void> {
     const message = `m-${run}`
     await this.append(session, `in.${message}`, {
@@ -277,7 +277,7 @@ export class TransportHarness {
     })
   }
 
-  /** Outputs `from` to `to - 1` of a run, each its own entry. */
+  /** Appends the outputs `from` to `to - 1` of a run, each as an entry. */
   async say(
     session: string,
     run: string,

@@ -1,5 +1,5 @@
-// Many readers of one session: what is broadcast to them comes to each once, in order, and in its place among the
-// frames that only one of them gets; whoever cannot keep up, leaves or comes back harms no other.
+// Broadcasts to many readers of one session: each gets every entry once, in order, and correctly ordered with its own
+// replies. Slow, leaving and returning readers do not affect the others.
 import { afterEach, expect, test } from 'vitest'
 import type { TestClient } from '../test/test-client.ts'
 import { type HarnessOptions, TransportHarness } from '../test/transport-harness.ts'
@@ -38,7 +38,7 @@ async function caughtUp(clients: readonly TestClient[], count: number): Promise<
   await Promise.all(clients.map((client) => client.when(() => client.indexes('s').at(-1) === count - 1)))
 }
 
-test('each of many readers gets every entry once and in order, in either codec', async () => {
+test('sends every entry once and in order to each of many readers, in both codecs', async () => {
   const clients = await open()
   await harness.say('s', 'r', 0, 300)
   await caughtUp(clients, 300)
@@ -51,7 +51,7 @@ test('each of many readers gets every entry once and in order, in either codec',
   }
 })
 
-test('replies keep their place among what is broadcast', async () => {
+test('keeps replies in order with broadcasts', async () => {
   const clients = await open()
   const pinged = Promise.all(
     clients.map(async (client, which) => {
@@ -63,27 +63,27 @@ test('replies keep their place among what is broadcast', async () => {
   )
   await harness.say('s', 'r', 0, 200)
   await pinged
-  const canceller = clients[3]
+  const cancelling = clients[3]
   const outputs = harness.say('s', 'r', 200, 260).catch((error: unknown) => error)
-  canceller?.send({ type: 'cancel', id: 'c', session: 's', run: 'r' })
-  const ok = await canceller?.next('ok', 'c')
+  cancelling?.send({ type: 'cancel', id: 'c', session: 's', run: 'r' })
+  const ok = await cancelling?.next('ok', 'c')
   expect(ok?.run).toBe('r')
   await outputs
   await Promise.all(
     clients.map((client) => client.when(() => client.entries('s').some(({ event }) => event.type === 'run.ended'))),
   )
-  const ends = clients.map((client) => {
+  const lengths = clients.map((client) => {
     const indexes = client.indexes('s')
     expect(indexes).toEqual(upTo(indexes.length))
     return indexes.length
   })
-  expect(new Set(ends).size).toBe(1)
-  const order = canceller?.frames.map((frame) => (frame.type === 'entry' ? frame.event.type : frame.type)) ?? []
+  expect(new Set(lengths).size).toBe(1)
+  const order = cancelling?.frames.map((frame) => (frame.type === 'entry' ? frame.event.type : frame.type)) ?? []
   expect(order.indexOf('ok')).toBeGreaterThan(order.indexOf('run.ended'))
   expect(order.slice(order.indexOf('ok'))).not.toContain('run.output')
 })
 
-test('readers that are paused among many get all of it when they read again, and the others wait for none', async () => {
+test('catches up paused readers when they read again, without delaying the others', async () => {
   const clients = await open({ limits: { outboxBytes: OUTBOX } })
   const paused = clients.filter((_, which) => which % 10 === 0)
   const others = clients.filter((_, which) => which % 10 !== 0)
@@ -91,7 +91,7 @@ test('readers that are paused among many get all of it when they read again, and
   await harness.say('s', 'r', 0, 500, long)
   await caughtUp(others, 500)
   for (const client of paused) expect(client.indexes('s').length).toBeLessThan(500)
-  expect(harness.door.unsentBytes).toBeLessThan(paused.length * 3 * OUTBOX)
+  expect(harness.webSocket.unsentBytes).toBeLessThan(paused.length * 3 * OUTBOX)
   for (const client of paused) client.resume()
   await caughtUp(paused, 500)
   await harness.say('s', 'r', 500, 520)
@@ -99,11 +99,11 @@ test('readers that are paused among many get all of it when they read again, and
   for (const client of clients) expect(client.indexes('s')).toEqual(upTo(520))
 }, 30_000)
 
-test('a burst that is larger than the bound of an outbox reaches everybody whole', async () => {
+test('delivers a burst above the outbox limit completely to every reader', async () => {
   const clients = await open({ limits: { outboxBytes: OUTBOX } })
   const session = 's'
   let last = await harness.stores.log.last(session, 'run.r')
-  // Appended at once, so that they come in few commits and turns.
+  // Appended concurrently, so that they arrive in few commits and turns.
   const appends: Promise<unknown>[] = []
   for (let burst = 0; burst < 5; burst += 1) {
     const text = long(burst).repeat(8)
@@ -120,8 +120,8 @@ test('a burst that is larger than the bound of an outbox reaches everybody whole
     last = (await entry).seq
   }
   await Promise.all(appends)
-  const whole = (client: TestClient): number => client.entries('s').length
-  await Promise.all(clients.map((client) => client.when(() => whole(client) === 2 + 5 * 21)))
+  const entryCount = (client: TestClient): number => client.entries('s').length
+  await Promise.all(clients.map((client) => client.when(() => entryCount(client) === 2 + 5 * 21)))
   for (const client of clients) {
     const seqs = client.entries('s').map(({ cursor }) => Number(cursor.split('.')[1]))
     expect(seqs).toEqual([...seqs].sort((a, b) => a - b))
@@ -129,9 +129,9 @@ test('a burst that is larger than the bound of an outbox reaches everybody whole
   }
 }, 30_000)
 
-test('readers that detach, come back and go away in the middle miss nothing and get nothing twice', async () => {
+test('gives readers that detach, reattach or disconnect no gaps and no duplicates', async () => {
   const clients = await open()
-  const said = harness.say('s', 'r', 0, 400)
+  const appended = harness.say('s', 'r', 0, 400)
   const restless = clients.slice(0, 15).map(async (client, which) => {
     for (let round = 0; round < 6; round += 1) {
       await client.when(() => client.indexes('s').length > round * 50 + which)
@@ -147,8 +147,8 @@ test('readers that detach, come back and go away in the middle miss nothing and 
   })
   for (const client of clients.slice(30)) client.destroy()
   await Promise.all(restless)
-  await said
-  const staying = clients.slice(0, 30)
-  await caughtUp(staying, 400)
-  for (const client of staying) expect(client.indexes('s')).toEqual(upTo(400))
+  await appended
+  const remaining = clients.slice(0, 30)
+  await caughtUp(remaining, 400)
+  for (const client of remaining) expect(client.indexes('s')).toEqual(upTo(400))
 }, 30_000)

@@ -1,5 +1,5 @@
-// CommandService: the commands of one connection about sessions, and the readers that they start. Commands of one
-// session are applied in the order in which they came; those of different sessions do not wait for each other.
+// CommandService: runs the session commands of one connection, and owns the readers that they start. Commands of one session
+// run in order of arrival; commands of different sessions run concurrently.
 import {
   type Attach,
   type Command,
@@ -19,7 +19,7 @@ import { CursorLost, StorageError } from '../../store/ports/errors.ts'
 import { SmallMap, type SmallMapField } from '../../store/small-map.ts'
 import type { Hub } from '../feed/hub.ts'
 import { Reader } from '../feed/reader.ts'
-import type { ReaderOwner } from '../feed/reader-ports.ts'
+import type { ReaderClient } from '../feed/reader-ports.ts'
 import type { Outbox } from './outbox.ts'
 import { SessionCommandQueue } from './session-command-queue.ts'
 
@@ -33,39 +33,38 @@ export interface CommandServicePorts {
   readonly limits: { readonly attachedSessions: number }
 }
 
-/** Whose desk it is. */
-export interface CommandServiceOwner {
-  /** A session can no longer be read: the log is broken. */
-  failed(): void
+export interface CommandServiceEvents {
+  /** A session can no longer be read because the log is broken. */
+  readFailed(): void
 }
 
 type SessionCommand = Exclude<Command, { type: 'attach' | 'detach' }>
 
 const bySession = new SmallMap<string, Reader>((reader) => reader.session)
 
-export class CommandService implements ReaderOwner, PresenceWatcher {
-  /** What the client calls itself. */
+export class CommandService implements ReaderClient, PresenceWatcher {
+  /** The client's name for itself. */
   readonly device: string | undefined
   readonly #ports: CommandServicePorts
-  readonly #owner: CommandServiceOwner
+  readonly #events: CommandServiceEvents
   readonly #outbox: Outbox
   #caller: Caller
   #readers: SmallMapField<string, Reader>
-  readonly #lanes = new SessionCommandQueue()
-  /** Attaches under way that have no reader yet. */
+  readonly #queue = new SessionCommandQueue()
+  /** Number of attach commands in progress that have no reader yet. */
   #attaching = 0
   #draining = false
   #closed = false
 
   constructor(
     ports: CommandServicePorts,
-    owner: CommandServiceOwner,
+    events: CommandServiceEvents,
     outbox: Outbox,
     caller: Caller,
     device: string | undefined,
   ) {
     this.#ports = ports
-    this.#owner = owner
+    this.#events = events
     this.#outbox = outbox
     this.#caller = caller
     this.device = device
@@ -91,7 +90,6 @@ export class CommandService implements ReaderOwner, PresenceWatcher {
     return this.#caller.connection
   }
 
-  /** Who is in a session that it reads. */
   notify(frame: PresenceFrame): void {
     this.#outbox.writeShared(frame)
   }
@@ -100,7 +98,7 @@ export class CommandService implements ReaderOwner, PresenceWatcher {
     return this.#ports.service.admit(session, this.#caller, 'read')
   }
 
-  /** Milliseconds for which the reader that is behind the longest has not been live. */
+  /** Milliseconds for which the slowest reader has been behind. */
   behindMs(now: number): number {
     let longest = 0
     for (const { behindSince } of bySession.all(this.#readers)) {
@@ -112,18 +110,18 @@ export class CommandService implements ReaderOwner, PresenceWatcher {
   readFailed(session: string, error: unknown): void {
     if (error instanceof ReplyError) {
       const reader = this.#reader(session)
-      if (reader !== undefined) this.#forget(session, reader)
+      if (reader !== undefined) this.#removeReader(session, reader)
       this.#outbox.writeError(error, undefined, session)
       return
     }
     const { connection } = this
-    this.#ports.logger.error({ err: error, session, connection }, 'a session cannot be read on')
-    this.#owner.failed()
+    this.#ports.logger.error({ err: error, session, connection }, 'failed to read a session')
+    this.#events.readFailed()
   }
 
-  /** Answers the command, sooner or later. @param done called once, when it has been answered */
-  take(command: Command, done: () => void): void {
-    this.#lanes.run(command.session, async () => {
+  /** Queues the command and answers it. @param done called once, when it has been answered */
+  execute(command: Command, done: () => void): void {
+    this.#queue.run(command.session, async () => {
       try {
         if (command.type === 'attach') await this.#attach(command, done)
         else if (command.type === 'detach') this.#detach(command.id, command.session, done)
@@ -140,18 +138,18 @@ export class CommandService implements ReaderOwner, PresenceWatcher {
     if (!this.#ports.presence.show(session, this.#caller.connection, state)) throw new ReplyError('not_attached')
   }
 
-  /** All that was live is live again: the log was away. */
-  tellLive(): void {
-    for (const reader of bySession.all(this.#readers)) reader.tellLive()
+  /** Sends `live` for all live sessions, after an outage of the log. */
+  sendLive(): void {
+    for (const reader of bySession.all(this.#readers)) reader.sendLive()
   }
 
-  /** A fresh token says what the user may use from now on. */
-  renew(limits: UserLimits | undefined): void {
+  /** Applies the limits of a renewed access token. */
+  setLimits(limits: UserLimits | undefined): void {
     const { limits: _, ...rest } = this.#caller
     this.#caller = limits === undefined ? rest : { ...rest, limits }
   }
 
-  /** Takes no more messages; all else goes on. */
+  /** Refuses new messages from now on; other commands still run. */
   drain(): void {
     this.#draining = true
   }
@@ -162,7 +160,7 @@ export class CommandService implements ReaderOwner, PresenceWatcher {
     this.#readers = undefined
     for (const reader of readers) {
       reader.close()
-      this.#leave(reader.session)
+      this.#leaveSession(reader.session)
     }
   }
 
@@ -188,17 +186,17 @@ export class CommandService implements ReaderOwner, PresenceWatcher {
     const { session } = command
     if (this.#closed) return done()
     const attached = bySession.size(this.#readers) + this.#attaching
-    const isAnew = this.#reader(session) !== undefined
-    if (!isAnew && attached >= limits.attachedSessions) throw new ReplyError('too_many_sessions')
+    const isAttached = this.#reader(session) !== undefined
+    if (!isAttached && attached >= limits.attachedSessions) throw new ReplyError('too_many_sessions')
     this.#attaching += 1
     try {
-      await service.arrive(session, this.#caller, command.tools ?? [])
+      await service.attach(session, this.#caller, command.tools ?? [])
     } finally {
       this.#attaching -= 1
     }
     if (this.#closed) {
-      // `close` could not know of this one.
-      service.leave(session, this.#caller.connection)
+      // `close` ran before this attach had a reader.
+      service.detach(session, this.#caller.connection)
       return done()
     }
     this.#reader(session)?.close()
@@ -206,11 +204,11 @@ export class CommandService implements ReaderOwner, PresenceWatcher {
     const reader = new Reader(this.#ports, this.#outbox, this, { session, id, after, resume, merge })
     this.#readers = bySession.with(this.#readers, reader)
     presence.enter(session, this)
-    // Reading goes on by itself: a long replay holds up no command.
+    // Not awaited, so that a long replay does not block the following commands.
     reader
       .attach()
       .catch((error: unknown) => {
-        this.#forget(session, reader)
+        this.#removeReader(session, reader)
         this.#refuse(command, error)
       })
       .finally(done)
@@ -219,24 +217,24 @@ export class CommandService implements ReaderOwner, PresenceWatcher {
   #detach(id: string, session: string, done: () => void): void {
     const reader = this.#reader(session)
     if (reader === undefined) throw new ReplyError('not_attached')
-    this.#forget(session, reader)
+    this.#removeReader(session, reader)
     this.#outbox.write({ type: 'ok', id, session })
     done()
   }
 
-  #forget(session: string, reader: Reader): void {
+  #removeReader(session: string, reader: Reader): void {
     reader.close()
     if (this.#reader(session) !== reader) return
     this.#readers = bySession.without(this.#readers, session)
-    this.#leave(session)
+    this.#leaveSession(session)
   }
 
-  #leave(session: string): void {
+  #leaveSession(session: string): void {
     const { connection } = this.#caller
     this.#ports.presence.leave(session, connection)
-    // After what the connection did in the session before; not at all if it came back meanwhile.
-    this.#lanes.run(session, async () => {
-      if (this.#reader(session) === undefined) this.#ports.service.leave(session, connection)
+    // Queued after the connection's earlier commands for the session; skipped if it has attached again meanwhile.
+    this.#queue.run(session, async () => {
+      if (this.#reader(session) === undefined) this.#ports.service.detach(session, connection)
     })
   }
 
@@ -257,7 +255,7 @@ export class CommandService implements ReaderOwner, PresenceWatcher {
       done()
     }
     const reader = this.#reader(command.session)
-    // No output of a run that was ended may follow the `ok` on this connection.
+    // On this connection, no output of an ended run may follow the `ok`.
     if (receipt.final === true && reader !== undefined) reader.whenReached(receipt.seq, answer)
     else answer()
   }
@@ -270,8 +268,9 @@ export class CommandService implements ReaderOwner, PresenceWatcher {
     if (error instanceof ReplyError) return error
     const code = codeOf(error)
     const { connection } = this.#caller
-    const detail = { err: error, command: command.type, session: command.session, connection }
-    this.#ports.logger[code === 'internal' ? 'error' : 'warn'](detail, 'a command failed')
+    const level = code === 'internal' ? 'error' : 'warn'
+    const fields = { err: error, command: command.type, session: command.session, connection }
+    this.#ports.logger[level](fields, 'command failed')
     return new ReplyError(code)
   }
 

@@ -1,5 +1,5 @@
-// Limits and bad input: each has its typed error or its close code, just over the bound and not just under it, and
-// others notice nothing.
+// Limits and invalid input: each has its error code or close code, exactly from the limit on, and does not affect other
+// clients.
 import { connect, type Socket } from 'node:net'
 import { LIMITS } from '@parley/protocol'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -17,23 +17,23 @@ afterEach(async () => {
   await harness.close()
 })
 
-async function lives(client: TestClient): Promise<void> {
+async function expectAlive(client: TestClient): Promise<void> {
   client.send({ type: 'ping', nonce: 'alive' })
   expect(await client.next('pong')).toEqual({ type: 'pong', nonce: 'alive' })
 }
 
-/** A frame of exactly so many bytes. */
+/** A frame of exactly `bytes` bytes. */
 function pingOf(bytes: number): string {
   const empty = '{"type":"ping","pad":""}'
   return `{"type":"ping","pad":"${'x'.repeat(bytes - empty.length)}"}`
 }
 
-/** A tool result that lies so many levels deep in its frame. */
+/** A tool result frame whose output is nested `levels` deep. */
 function nested(levels: number): string {
   return `{"type":"tool.result","id":"t","session":"s","call":"c","output":${'['.repeat(levels)}${']'.repeat(levels)}}`
 }
 
-/** A WebSocket whose bytes a test writes by itself. */
+/** A WebSocket to which a test writes raw bytes. */
 async function rawSocket(): Promise<Socket> {
   const socket = connect(harness.port, '127.0.0.1')
   socket.on('error', () => undefined)
@@ -51,7 +51,7 @@ function rawFrame(head: number, payload: Uint8Array): Uint8Array {
 }
 
 describe('frames', () => {
-  test('that are not the schema’s get invalid_frame, with the id where there is a proper one', async () => {
+  test('that violate the schema get invalid_frame, with the id if it is valid', async () => {
     const client = await (await open()).enter()
     const wrong: [unknown, string | undefined][] = [
       [{ type: 'attach', id: 'a1' }, 'a1'],
@@ -73,44 +73,44 @@ describe('frames', () => {
       [[[]], undefined],
     ]
     for (const [frame, id] of wrong) {
-      client.bogus(frame)
+      client.sendInvalid(frame)
       const error = await client.next('error')
       expect(error).toMatchObject({ code: 'invalid_frame', retryable: false })
       expect(error.id).toBe(id)
       expect(error.message.length).toBeLessThanOrEqual(200)
     }
-    await lives(client)
+    await expectAlive(client)
   })
 
-  test('of unknown types get unknown_type', async () => {
+  test('of an unknown type get unknown_type', async () => {
     const client = await (await open()).enter({ codec: 'msgpack' })
     for (const type of ['entry', 'toString', '__proto__', '', 'x'.repeat(10_000)]) {
-      client.bogus({ type, id: 'u' })
+      client.sendInvalid({ type, id: 'u' })
       expect(await client.next('error')).toMatchObject({ id: 'u', code: 'unknown_type' })
     }
-    await lives(client)
+    await expectAlive(client)
   })
 
-  test('with ids of 128 characters are taken', async () => {
+  test('with ids of 128 characters are accepted', async () => {
     const client = await (await open()).enter()
     const id = 'x'.repeat(128)
     client.send({ type: 'send', id, session: id, content: 'hi' })
     expect(await client.next('ok', id)).toMatchObject({ session: id })
   })
 
-  test('are taken up to 256 in one message, and refused beyond', async () => {
+  test('are accepted up to 256 in one message', async () => {
     const client = await (await open()).enter()
     const pings = (count: number) => Array.from({ length: count }, () => ({ type: 'ping' as const }))
     client.send(...pings(LIMITS.batchFrames))
     await client.when(() => client.frames.filter(({ type }) => type === 'pong').length === LIMITS.batchFrames)
     client.send(...pings(LIMITS.batchFrames + 1))
     expect(await client.next('error')).toMatchObject({ code: 'invalid_frame' })
-    await lives(client)
+    await expectAlive(client)
   })
 
-  test('that are right are taken beside ones that are wrong', async () => {
+  test('that are valid are accepted next to invalid ones', async () => {
     const client = await (await open()).enter()
-    client.bogus([
+    client.sendInvalid([
       { type: 'nope', id: 'a' },
       { type: 'ping', nonce: 'n' },
       { type: 'attach', id: 'b' },
@@ -120,15 +120,15 @@ describe('frames', () => {
     expect(await client.next('error')).toMatchObject({ id: 'b', code: 'invalid_frame' })
   })
 
-  test('are taken up to the depth that is allowed', async () => {
+  test('are accepted up to the maximum depth', async () => {
     const client = await (await open()).enter()
     client.raw(nested(LIMITS.depth - 1))
     expect(await client.next('error', 't')).toMatchObject({ code: 'call_not_found' })
   })
 })
 
-describe('what cannot be decoded ends the connection', () => {
-  test('with 4400: no JSON, no MessagePack, text on a binary connection and the other way round', async () => {
+describe('an undecodable message ends the connection', () => {
+  test('with 4400: invalid JSON, invalid MessagePack, text on a binary connection or the reverse', async () => {
     await open()
     const bad: ['json' | 'msgpack', string | Uint8Array][] = [
       ['json', '{"type":'],
@@ -151,9 +151,9 @@ describe('what cannot be decoded ends the connection', () => {
     }
   })
 
-  test('at once, without a close frame, where it is no WebSocket: uWebSockets.js cuts it', async () => {
+  test('without a close frame if it violates the WebSocket protocol, which uWebSockets.js rejects', async () => {
     await open()
-    const witness = await harness.enter()
+    const other = await harness.enter()
     const text = 0x81
     const broken = [
       rawFrame(text, Uint8Array.of(0x22, 0xc3, 0x28, 0x22)),
@@ -165,17 +165,17 @@ describe('what cannot be decoded ends the connection', () => {
     ]
     for (const bytes of broken) {
       const socket = await rawSocket()
-      const gone = new Promise((resolve) => socket.once('close', resolve))
+      const closed = new Promise((resolve) => socket.once('close', resolve))
       socket.write(bytes)
-      await gone
+      await closed
     }
-    expect(harness.door.connections).toBe(1)
-    await lives(witness)
+    expect(harness.webSocket.connections).toBe(1)
+    await expectAlive(other)
   })
 })
 
 describe('sizes', () => {
-  test('a message of 1 MiB is taken; with one byte more it ends the connection with 4413', async () => {
+  test('a message of 1 MiB is accepted; one more byte ends the connection with 4413', async () => {
     await open()
     for (const codec of ['json', 'msgpack'] as const) {
       const client = await harness.enter({ codec })
@@ -184,17 +184,17 @@ describe('sizes', () => {
         await client.next('pong')
         client.raw(pingOf(LIMITS.frameBytes + 1))
       } else {
-        client.bogus({ type: 'ping', pad: 'x'.repeat(LIMITS.frameBytes - 64) })
+        client.sendInvalid({ type: 'ping', pad: 'x'.repeat(LIMITS.frameBytes - 64) })
         await client.next('pong')
-        client.bogus({ type: 'ping', pad: 'x'.repeat(LIMITS.frameBytes) })
+        client.sendInvalid({ type: 'ping', pad: 'x'.repeat(LIMITS.frameBytes) })
       }
       expect(await client.closed).toEqual({ code: 4413, reason: 'frame too large: at most 1048576 bytes' })
     }
   })
 
-  test('a message of 10 MB ends the connection with 4413, its memory returns, and others notice nothing', async () => {
+  test('a message of 10 MB ends the connection with 4413 and leaks no memory', async () => {
     await open()
-    const witness = await harness.enter()
+    const other = await harness.enter()
     const big = pingOf(10 * 1024 * 1024)
     await Promise.all(
       Array.from({ length: 4 }, async () => {
@@ -209,18 +209,18 @@ describe('sizes', () => {
       client.raw(big)
       expect((await client.closed).code).toBe(4413)
     }
-    // Twenty more leave nothing like twenty times their size.
+    // Twenty more messages must not retain twenty times their size.
     expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 * 1024)
-    await lives(witness)
+    await expectAlive(other)
   })
 })
 
-describe('rates and numbers', () => {
-  test('commands beyond the burst get rate_limited and a time to come back; far beyond, 4429', async () => {
+describe('rates and counts', () => {
+  test('commands above the burst get rate_limited with a retry time; far above, 4429', async () => {
     await open({ limits: { commands: { perSecond: 1, burst: 10 } } })
     const client = await harness.enter()
     const ping = { type: 'ping' as const }
-    // hello was the first of ten.
+    // hello counted as the first of ten.
     client.send(...Array.from({ length: 9 }, () => ping))
     await client.when(() => client.frames.filter(({ type }) => type === 'pong').length === 9)
     client.send({ type: 'attach', id: 'a', session: 's' })
@@ -233,18 +233,18 @@ describe('rates and numbers', () => {
     expect(await client.closed).toEqual({ code: 4429, reason: 'too many commands' })
   })
 
-  test('a thousand commands at once are each answered', async () => {
+  test('a thousand concurrent commands are all answered', async () => {
     await open()
     const client = await harness.enter()
-    const witness = await harness.enter()
+    const other = await harness.enter()
     const ids = Array.from({ length: 1_000 }, (_, index) => `m${index}`)
     for (const id of ids) client.send({ type: 'send', id, session: `s-${id}`, content: 'hi' })
-    await lives(witness)
+    await expectAlive(other)
     await client.when(() => client.frames.filter(({ type }) => type === 'ok' || type === 'error').length === 1_000)
     expect(client.frames.filter(({ type }) => type === 'ok')).toHaveLength(1_000)
   })
 
-  test('commands that are not answered yet are bounded by their bytes', async () => {
+  test('unanswered commands are limited by their bytes', async () => {
     await open()
     const client = await harness.enter()
     const content = 'x'.repeat(LIMITS.messageChars)
@@ -252,10 +252,10 @@ describe('rates and numbers', () => {
     await client.when(() => client.frames.filter(({ type }) => type === 'ok' || type === 'error').length === 12)
     const errors = client.frames.filter((frame) => frame.type === 'error')
     for (const error of errors) expect(error).toMatchObject({ code: 'rate_limited', retryAfterMs: 1_000 })
-    await lives(client)
+    await expectAlive(client)
   })
 
-  test('sessions of one connection: as many as it may, then too_many_sessions until one is given up', async () => {
+  test('attached sessions above the limit get too_many_sessions until one is detached', async () => {
     await open({ limits: { attachedSessions: 3 } })
     const client = await harness.enter()
     const attach = (session: string) => client.send({ type: 'attach', id: `a-${session}`, session })
@@ -273,7 +273,7 @@ describe('rates and numbers', () => {
     await client.next('live')
   })
 
-  test('connections from one address: 429 for one too many, and room again when one goes', async () => {
+  test('connections from one address above the limit get 429 until one closes', async () => {
     await open({ limits: { connections: { total: 100, perAddress: 3 } } })
     const first = await harness.enter()
     await harness.enter()
@@ -284,7 +284,7 @@ describe('rates and numbers', () => {
     await harness.enter()
   })
 
-  test('connections in all: 503 for one too many', async () => {
+  test('connections above the total limit get 503', async () => {
     await open({ limits: { connections: { total: 2, perAddress: 100 } } })
     await harness.enter()
     await harness.enter()
@@ -292,32 +292,32 @@ describe('rates and numbers', () => {
   })
 })
 
-describe('sockets that say nothing', () => {
-  test('two thousand that never say hello are closed with 4408, while others go on', async () => {
+describe('silent sockets', () => {
+  test('that never send hello are closed with 4408, without affecting others', async () => {
     await open({ limits: { helloMs: 5_000 } })
-    const witness = await harness.enter()
+    const other = await harness.enter()
     const silent: TestClient[] = []
     for (let batch = 0; batch < 20; batch += 1) {
       silent.push(...(await Promise.all(Array.from({ length: 100 }, () => harness.connect()))))
     }
-    // On a slow machine the first ones are gone before the last ones come.
-    expect(harness.door.connections).toBeGreaterThan(500)
-    await lives(witness)
+    // On a slow machine, the first ones are closed before the last ones connect.
+    expect(harness.webSocket.connections).toBeGreaterThan(500)
+    await expectAlive(other)
     const codes = await Promise.all(silent.map(async (client) => (await client.closed).code))
     expect(new Set(codes)).toEqual(new Set([4408]))
-    expect(harness.door.connections).toBe(1)
-    await lives(witness)
+    expect(harness.webSocket.connections).toBe(1)
+    await expectAlive(other)
   }, 20_000)
 
-  test('a half-open one is pinged, and dropped when it does not answer', async () => {
+  test('that are half-open are pinged, and dropped if they do not answer', async () => {
     await open({ limits: { heartbeatMs: 1_000, helloMs: 60_000 } })
-    const witness = await harness.enter()
-    const pinged = new Promise((resolve) => witness.socket.once('ping', resolve))
+    const other = await harness.enter()
+    const pinged = new Promise((resolve) => other.socket.once('ping', resolve))
     const dead = await rawSocket()
-    expect(harness.door.connections).toBe(2)
-    const gone = new Promise((resolve) => dead.once('close', resolve))
-    await Promise.all([pinged, gone])
-    expect(harness.door.connections).toBe(1)
-    await lives(witness)
+    expect(harness.webSocket.connections).toBe(2)
+    const closed = new Promise((resolve) => dead.once('close', resolve))
+    await Promise.all([pinged, closed])
+    expect(harness.webSocket.connections).toBe(1)
+    await expectAlive(other)
   })
 })

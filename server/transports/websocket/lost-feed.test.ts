@@ -1,4 +1,4 @@
-// What readers are sent when the log can no longer be followed from where they are.
+// Readers whose feed is lost: after an outage they continue, after a gap they are reset.
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { CursorLost, StorageError } from '../../store/ports/errors.ts'
 import type { Follower } from '../../store/ports/session-log.ts'
@@ -29,7 +29,7 @@ async function live(session: string) {
   return client
 }
 
-test('a reader goes on from where it is when the log was away', async () => {
+test('continues from the reader’s position after an outage of the log', async () => {
   await harness.startRun('s', 'r')
   await harness.say('s', 'r', 0, 2)
   const client = await live('s')
@@ -41,8 +41,8 @@ test('a reader goes on from where it is when the log was away', async () => {
   expect(client.frames.filter(({ type }) => type === 'attached')).toHaveLength(1)
 })
 
-// An entry that is found in the midst of others, too late, was missed by all who had those.
-test('a reader begins anew when what it was sent may lack an entry', async () => {
+// An entry that is found too late, before already delivered ones, was missed by all live readers.
+test('resets a reader if its entries may have a gap', async () => {
   await harness.startRun('s', 'r')
   await harness.say('s', 'r', 0, 2)
   const client = await live('s')

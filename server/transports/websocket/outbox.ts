@@ -1,7 +1,6 @@
-// Outbox: what one connection has to be sent, in order. Its bound is on bytes that are unsent: those in uWS's
-// buffer and those queued here. Entries are not written while it is full (their readers go back to the log);
-// replies may pass the bound by a bounded amount. uWS itself never drops a message of ours, because
-// nothing is given to it while its buffer is over the bound.
+// Outbox: the ordered outgoing messages of one connection. Its limit applies to unsent bytes: those in uWS's buffer and
+// those queued here. While it is full, readers write no entries and return to the log; replies may exceed the limit by as
+// much again. uWS never drops a message, because it gets none while its buffer is over the limit.
 import { type CodecName, codecs, type ErrorCode, type ReplyError, type ServerFrame } from '@parley/protocol'
 import { Semaphore } from '../../limit/semaphore.ts'
 import { asSent, type MessageData } from '../feed/entry-message.ts'
@@ -10,7 +9,7 @@ import type { ReaderSink } from '../feed/reader-ports.ts'
 
 /** The part of a uWS socket that an outbox uses. */
 export interface OutboxSocket {
-  /** @returns 1 when all went to the kernel, 0 when bytes are buffered, 2 when it was dropped */
+  /** @returns 1 if the kernel took all, 0 if bytes are buffered, 2 if the message was dropped */
   send(data: MessageData, binary: boolean): number
   getBufferedAmount(): number
   cork(write: () => void): unknown
@@ -18,68 +17,68 @@ export interface OutboxSocket {
   unsubscribe(topic: string): unknown
 }
 
-/** Whose outbox it is. */
-export interface OutboxOwner {
-  /** Bytes wait for the socket: it is to be watched until they are gone. */
+export interface OutboxEvents {
+  /** Bytes wait for the socket: it must be supervised until they are sent. */
   congested(): void
-  /** The client takes none of its replies. */
+  /** The client does not read its replies. */
   overflowed(): void
-  /** An error is written. */
+  /** An error reply was written. */
   refused(code: ErrorCode): void
 }
 
-/** What outboxes share. */
+/** The services that all outboxes share. */
 export interface OutboxPorts {
   readonly flush: OutboxFlusher
-  /** `outboxBytes`: unsent, above which entries wait; replies may go on for as many again. */
+  /** `outboxBytes`: limit of unsent bytes for entries; replies may use as many again. */
   readonly limits: { readonly outboxBytes: number }
 }
 
-/** Replays of one connection that are in memory at once. */
-const REPLAYS = 4
+/** Maximum number of concurrent replays of one connection. */
+const MAX_REPLAYS = 4
 
-/** Nearly always nothing is queued, and nobody waits. Never changed: another list takes its place. */
+/** Shared by all outboxes, because queues are nearly always empty. Never mutated, only replaced. */
 const NONE: never[] = []
 
-const shared = new WeakMap<ServerFrame, Map<CodecName, MessageData>>()
+/** Encoded frames that many connections get. */
+const encodedFrames = new WeakMap<ServerFrame, Map<CodecName, MessageData>>()
 
 export class Outbox implements ReaderSink {
   readonly codec: CodecName
-  /** There while somebody replays. */
+  /** Set while a reader replays. */
   #replays: Semaphore | undefined
   readonly #socket: OutboxSocket
   readonly #ports: OutboxPorts
-  readonly #owner: OutboxOwner
-  readonly #bound: number
+  readonly #events: OutboxEvents
+  readonly #limit: number
   readonly #binary: boolean
-  /** What is to be sent; nearly always one message, which then lies here alone and not in the queue. */
+  /** The only queued message. Nearly always there is just one, so it needs no array. */
   #only: MessageData | undefined
   #queue: MessageData[] = NONE
-  /** Of text, its UTF-16 code units: to count its bytes would cost more than the bound is worth. */
+  /** For text the number of UTF-16 code units, because counting its bytes is too expensive for a limit. */
   #queuedBytes = 0
-  /** uWS holds bytes that the kernel did not take. */
+  /** Whether uWS has buffered bytes that the kernel did not take. */
   #congested = false
   #replyBytes = 0
-  #marked = false
+  #flushScheduled = false
   #closed = false
   #socketGone = false
-  /** What was broadcast to it since uWS was last asked what it holds back, and the turn of that. */
-  #unseen = 0
-  #lookedIn = -1
+  /** Bytes broadcast to it since the last check of uWS's buffer, and the turn of that check. */
+  #uncheckedBytes = 0
+  #checkedTurn = -1
   #waiting: readonly ((room: boolean) => void)[] = NONE
   #progressAt = 0
 
-  constructor(socket: OutboxSocket, codec: CodecName, ports: OutboxPorts, owner: OutboxOwner) {
+  constructor(socket: OutboxSocket, codec: CodecName, ports: OutboxPorts, events: OutboxEvents) {
     this.codec = codec
     this.#socket = socket
     this.#ports = ports
-    this.#owner = owner
-    this.#bound = ports.limits.outboxBytes
+    this.#events = events
+    this.#limit = ports.limits.outboxBytes
     this.#binary = codecs[codec].binary
   }
 
   get replays(): Semaphore {
-    this.#replays ??= new Semaphore(REPLAYS, () => {
+    this.#replays ??= new Semaphore(MAX_REPLAYS, () => {
       if (!this.#closed) this.#replays = undefined
     })
     return this.#replays
@@ -90,12 +89,12 @@ export class Outbox implements ReaderSink {
   }
 
   get full(): boolean {
-    // Most sockets keep up: then nothing has to be asked of uWS.
-    return (this.#congested || this.#queuedBytes > 0) && this.unsentBytes > this.#bound
+    // Most sockets keep up: then uWS needs no call.
+    return (this.#congested || this.#queuedBytes > 0) && this.unsentBytes > this.#limit
   }
 
-  /** `performance.now()` of the last time that bytes left while others had to wait; undefined when none wait. */
-  get waitingSince(): number | undefined {
+  /** `performance.now()` of the last progress of a congested socket; undefined if no bytes wait. */
+  get stalledSince(): number | undefined {
     return this.#congested ? this.#progressAt : undefined
   }
 
@@ -103,19 +102,19 @@ export class Outbox implements ReaderSink {
     this.#enqueue(data)
   }
 
-  // uWS keeps the order: a send to a socket first gives it what was published to it before. How much of that it could not
-  // pass on is asked now and then, but not in the turn of the last time: what was published in a turn is not in its buffer yet.
-  takesBroadcast(bytes: number): boolean {
+  // uWS keeps the order: before a send to a socket, it sends what was published to it. The size of uWS's buffer is checked
+  // only periodically, and once per turn: data published in this turn is not in the buffer yet.
+  acceptsBroadcast(bytes: number): boolean {
     if (this.#queuedBytes > 0) this.flush()
     if (this.#closed || this.#congested || this.#queuedBytes > 0) return false
-    this.#unseen += bytes
-    if (this.#unseen <= this.#bound / 4) return true
+    this.#uncheckedBytes += bytes
+    if (this.#uncheckedBytes <= this.#limit / 4) return true
     const turn = this.#ports.flush.turn()
-    if (turn === this.#lookedIn) return false
-    this.#lookedIn = turn
-    this.#unseen = bytes
+    if (turn === this.#checkedTurn) return false
+    this.#checkedTurn = turn
+    this.#uncheckedBytes = bytes
     const buffered = this.#socket.getBufferedAmount()
-    if (buffered > 0) this.#note(buffered)
+    if (buffered > 0) this.#setBuffered(buffered)
     return buffered === 0
   }
 
@@ -127,7 +126,7 @@ export class Outbox implements ReaderSink {
     if (!this.#socketGone) this.#socket.unsubscribe(topic)
   }
 
-  /** The socket must not be touched any more. */
+  /** Call when the socket is closed: it must not be used again. */
   forgetSocket(): void {
     this.#socketGone = true
   }
@@ -136,10 +135,10 @@ export class Outbox implements ReaderSink {
     this.#writeReply(codecs[this.codec].encode(frame))
   }
 
-  /** @param id the command's, where it has one @param session that is read no more */
+  /** @param id of the command, if any @param session that can no longer be read, if any */
   writeError(error: ReplyError, id?: string, session?: string): void {
     const { code, message, retryable, retryAfterMs } = error
-    this.#owner.refused(code)
+    this.#events.refused(code)
     this.write({
       type: 'error',
       ...(id === undefined ? {} : { id }),
@@ -151,12 +150,12 @@ export class Outbox implements ReaderSink {
     })
   }
 
-  /** For frames that many connections are sent: encoded once per codec. */
+  /** For frames that many connections get: they are encoded once per codec. */
   writeShared(frame: ServerFrame): void {
-    let encoded = shared.get(frame)
+    let encoded = encodedFrames.get(frame)
     if (encoded === undefined) {
       encoded = new Map()
-      shared.set(frame, encoded)
+      encodedFrames.set(frame, encoded)
     }
     let data = encoded.get(this.codec)
     if (data === undefined) {
@@ -166,17 +165,17 @@ export class Outbox implements ReaderSink {
     this.#writeReply(data)
   }
 
-  async room(): Promise<boolean> {
+  async whenWritable(): Promise<boolean> {
     if (this.#closed) return false
-    if (this.unsentBytes <= this.#bound / 2) return true
+    if (this.unsentBytes <= this.#limit / 2) return true
     return new Promise<boolean>((resolve) => {
       this.#waiting = [...this.#waiting, resolve]
     })
   }
 
-  /** Gives the socket what is queued, as far as the bound allows. */
+  /** Sends queued messages to the socket, up to the limit. */
   flush(): void {
-    this.#marked = false
+    this.#flushScheduled = false
     if (this.#closed) return
     const only = this.#only
     if (only !== undefined && !this.#congested) {
@@ -189,10 +188,10 @@ export class Outbox implements ReaderSink {
     this.#wake()
   }
 
-  /** uWS's drain event: the kernel took some of what was buffered. */
+  /** uWS's drain event: the kernel took some of the buffered bytes. */
   drained(): void {
     this.#progressAt = performance.now()
-    this.#note(this.#socket.getBufferedAmount())
+    this.#setBuffered(this.#socket.getBufferedAmount())
     if (this.#queuedBytes > 0) this.flush()
     else this.#wake()
   }
@@ -206,15 +205,15 @@ export class Outbox implements ReaderSink {
     this.replays.close()
     const waiting = this.#waiting
     this.#waiting = NONE
-    for (const tell of waiting) tell(false)
+    for (const resolve of waiting) resolve(false)
   }
 
   #writeReply(data: MessageData): void {
     if (this.#closed) return
     if (this.full) {
       this.#replyBytes += data.length
-      if (this.#replyBytes > this.#bound) {
-        this.#owner.overflowed()
+      if (this.#replyBytes > this.#limit) {
+        this.#events.overflowed()
         return
       }
     } else {
@@ -229,9 +228,9 @@ export class Outbox implements ReaderSink {
     else if (this.#only === undefined) this.#queue.push(data)
     else this.#queue = [...this.#takeQueue(), data]
     this.#queuedBytes += data.length
-    if (this.#marked) return
-    this.#marked = true
-    this.#ports.flush.mark(this)
+    if (this.#flushScheduled) return
+    this.#flushScheduled = true
+    this.#ports.flush.schedule(this)
   }
 
   #takeQueue(): readonly MessageData[] {
@@ -241,22 +240,22 @@ export class Outbox implements ReaderSink {
     return [only]
   }
 
-  /** To a socket of which nothing is buffered. */
+  /** The socket must have nothing buffered. */
   #send(data: MessageData): void {
-    if (this.#socket.send(asSent(data), this.#binary) !== 1) this.#note(this.#socket.getBufferedAmount())
+    if (this.#socket.send(asSent(data), this.#binary) !== 1) this.#setBuffered(this.#socket.getBufferedAmount())
   }
 
   #sendQueue(queue: readonly MessageData[]): void {
     let next = 0
-    while (next < queue.length && this.#bufferedBytes() <= this.#bound) {
+    while (next < queue.length && this.#bufferedBytes() <= this.#limit) {
       this.#socket.cork(() => {
-        for (let bytes = 0; next < queue.length && bytes <= this.#bound; next += 1) {
+        for (let bytes = 0; next < queue.length && bytes <= this.#limit; next += 1) {
           const data = queue[next] as MessageData
           bytes += data.length
           this.#socket.send(asSent(data), this.#binary)
         }
       })
-      this.#note(this.#socket.getBufferedAmount())
+      this.#setBuffered(this.#socket.getBufferedAmount())
     }
     this.#queue = next < queue.length ? queue.slice(next) : NONE
     this.#queuedBytes = this.#queue.reduce((sum, data) => sum + data.length, 0)
@@ -266,18 +265,18 @@ export class Outbox implements ReaderSink {
     return this.#congested ? this.#socket.getBufferedAmount() : 0
   }
 
-  #note(buffered: number): void {
+  #setBuffered(buffered: number): void {
     const before = this.#congested
     this.#congested = buffered > 0
     if (before || !this.#congested) return
     this.#progressAt = performance.now()
-    this.#owner.congested()
+    this.#events.congested()
   }
 
   #wake(): void {
-    if (this.#waiting.length === 0 || this.unsentBytes > this.#bound / 2) return
+    if (this.#waiting.length === 0 || this.unsentBytes > this.#limit / 2) return
     const waiting = this.#waiting
     this.#waiting = NONE
-    for (const tell of waiting) tell(true)
+    for (const resolve of waiting) resolve(true)
   }
 }

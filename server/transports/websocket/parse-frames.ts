@@ -1,5 +1,5 @@
-// Frames of a client, from a WebSocket message to values of their schemas. What cannot be decoded ends the
-// connection; a frame that is not right is answered, and harms no other frame.
+// Parses a WebSocket message into client frames. A message that cannot be decoded ends the connection. An invalid frame gets
+// an error reply and does not affect the other frames.
 import {
   CLIENT_FRAME_TYPES,
   ClientFrame,
@@ -13,13 +13,13 @@ import {
 
 export type ParsedFrame =
   | { readonly frame: ClientFrame; readonly error?: never }
-  /** `id`: the command's, where it has a proper one. */
+  /** `id`: the command's id, if it is valid. */
   | { readonly error: ReplyError; readonly id: string | undefined }
 
 const TYPES: ReadonlySet<string> = new Set(CLIENT_FRAME_TYPES)
 
 /**
- * @param data valid only now: uWS takes it back
+ * @param data valid only during this call, because uWS reuses its buffer
  * @throws Disconnect
  */
 export function parseMessage(codec: Codec, data: ArrayBuffer, binary: boolean): readonly ParsedFrame[] {
@@ -28,7 +28,7 @@ export function parseMessage(codec: Codec, data: ArrayBuffer, binary: boolean): 
   const value = decode(codec, data)
   if (!Array.isArray(value)) return [parseFrame(value)]
   if (value.length === 0 || value.length > LIMITS.batchFrames) {
-    const message = `A message holds 1 to ${LIMITS.batchFrames} frames.`
+    const message = `A message must contain 1 to ${LIMITS.batchFrames} frames.`
     return [{ error: new ReplyError('invalid_frame', message), id: undefined }]
   }
   return value.map(parseFrame)
@@ -36,7 +36,7 @@ export function parseMessage(codec: Codec, data: ArrayBuffer, binary: boolean): 
 
 function decode(codec: Codec, data: ArrayBuffer): unknown {
   try {
-    // uWS has checked that text is UTF-8; what either decoder returns is a copy.
+    // uWS has verified that text is UTF-8. Both decoders return copies.
     return codec.decode(codec.binary ? data : Buffer.from(data).toString('utf8'))
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause
@@ -46,7 +46,7 @@ function decode(codec: Codec, data: ArrayBuffer): unknown {
 
 function parseFrame(value: unknown): ParsedFrame {
   if (typeof value !== 'object' || value === null) {
-    return { error: new ReplyError('invalid_frame', 'A frame is an object.'), id: undefined }
+    return { error: new ReplyError('invalid_frame', 'A frame must be an object.'), id: undefined }
   }
   const { type, id } = value as { readonly type?: unknown; readonly id?: unknown }
   const properId = typeof id === 'string' && id.length <= ID_MAX_LENGTH && Id.safeParse(id).success ? id : undefined
@@ -55,6 +55,6 @@ function parseFrame(value: unknown): ParsedFrame {
   if (parsed.success) return { frame: parsed.data }
   const [issue] = parsed.error.issues
   const where = issue === undefined || issue.path.length === 0 ? 'frame' : issue.path.join('.')
-  const message = `${where}: ${issue?.message ?? 'not what its type asks for'}`.slice(0, 200)
+  const message = `${where}: ${issue?.message ?? 'does not match the schema of its type'}`.slice(0, 200)
   return { error: new ReplyError('invalid_frame', message), id: properId }
 }

@@ -1,11 +1,11 @@
-// Slow readers: whoever does not keep up is caught up from the log, gets everything once and in order, and costs
-// a bounded amount of memory; those who keep up notice nothing.
+// Slow readers: a reader that falls behind catches up from the log, gets everything once and in order, uses limited memory,
+// and does not affect the others.
 import { afterEach, expect, test } from 'vitest'
 import type { TestClient } from '../test/test-client.ts'
 import { type HarnessOptions, TransportHarness } from '../test/transport-harness.ts'
 
 const OUTBOX = 64 * 1024
-/** More than the kernel's buffers of a loopback connection take, in outputs of 32 kB. */
+/** Number of 32 kB outputs that exceeds the kernel's buffers of a loopback connection. */
 const MANY = 600
 const filler = 'x'.repeat(32 * 1024)
 const long = (index: number) => `${index}:${filler};`
@@ -43,7 +43,7 @@ async function caughtUp(client: TestClient, session: string, count: number): Pro
 }
 
 for (const merge of [false, true]) {
-  test(`a paused reader gets everything once and in order when it reads again (merge: ${merge})`, async () => {
+  test(`catches up a paused reader, once and in order, when it reads again (merge: ${merge})`, async () => {
     await open()
     await harness.startRun('s', 'r')
     const slow = await attached('s', { merge })
@@ -52,12 +52,12 @@ for (const merge of [false, true]) {
     let most = 0
     for (let index = 0; index < MANY; index += 1) {
       await harness.say('s', 'r', index, index + 1, long)
-      most = Math.max(most, harness.door.unsentBytes)
+      most = Math.max(most, harness.webSocket.unsentBytes)
     }
     await caughtUp(quick, 's', MANY)
     expect(quick.indexes('s')).toEqual(upTo(MANY))
     expect(slow.indexes('s').length).toBeLessThan(MANY)
-    // The bound, and the message that passed it; when this looks, the kernel may have taken some of it already.
+    // The limit, and the message that exceeded it; the kernel may already have taken a part.
     expect(most).toBeGreaterThan(0)
     expect(most).toBeLessThan(3 * OUTBOX)
 
@@ -69,11 +69,11 @@ for (const merge of [false, true]) {
     await harness.say('s', 'r', MANY, MANY + 3)
     await caughtUp(slow, 's', MANY + 3)
     expect(slow.indexes('s')).toEqual(upTo(MANY + 3))
-    expect(harness.door.unsentBytes).toBe(0)
+    expect(harness.webSocket.unsentBytes).toBe(0)
   })
 }
 
-test('two slow readers at once, of two sessions and codecs, do not get into each other', async () => {
+test('keeps two slow readers of different sessions and codecs apart', async () => {
   await open()
   const clients = new Map([
     ['s1', await attached('s1', { codec: 'json' })],
@@ -95,7 +95,7 @@ test('two slow readers at once, of two sessions and codecs, do not get into each
   }
 })
 
-test('a slow connection with many sessions catches all of them up', async () => {
+test('catches up all sessions of a slow connection', async () => {
   await open()
   const sessions = upTo(12).map((number) => `s${number}`)
   const client = await harness.enter()
@@ -107,8 +107,8 @@ test('a slow connection with many sessions catches all of them up', async () => 
       await harness.say(session, 'r', 0, 60, long)
     }),
   )
-  // Each of its four replays may have handed over a batch, before the others'.
-  expect(harness.door.unsentBytes).toBeLessThan(OUTBOX + 4 * (256 * 1024 + filler.length))
+  // Each of its four concurrent replays may have written a batch.
+  expect(harness.webSocket.unsentBytes).toBeLessThan(OUTBOX + 4 * (256 * 1024 + filler.length))
   client.resume()
   for (const session of sessions) await caughtUp(client, session, 60)
   for (const session of sessions) expect(client.indexes(session)).toEqual(upTo(60))
@@ -116,11 +116,11 @@ test('a slow connection with many sessions catches all of them up', async () => 
   for (const session of sessions) await caughtUp(client, session, 61)
 })
 
-test('a reader that falls behind again and again while outputs go on misses none', async () => {
+test('misses no output if a reader falls behind repeatedly', async () => {
   await open()
   await harness.startRun('s', 'r')
   const client = await attached('s', { merge: true })
-  const talking = harness.say('s', 'r', 0, MANY * 2, long)
+  const appending = harness.say('s', 'r', 0, MANY * 2, long)
   for (let round = 0; round < 6; round += 1) {
     client.pause()
     const before = await harness.stores.log.head('s')
@@ -129,20 +129,20 @@ test('a reader that falls behind again and again while outputs go on misses none
     const seen = client.entries('s').length
     await client.when(() => client.entries('s').length > seen)
   }
-  await talking
+  await appending
   await caughtUp(client, 's', MANY * 2)
   expect(client.indexes('s')).toEqual(upTo(MANY * 2))
 })
 
-test('a reader that lagged until the log was trimmed under it is reset, and gets the transcript', async () => {
+test('resets a slow reader if the log was trimmed, and sends it the transcript', async () => {
   let now = Date.now()
   await open({ maxAgeMs: 1_000, now: () => now })
   await harness.startRun('s', 'r')
   const client = await attached('s')
   client.pause()
   await harness.say('s', 'r', 0, MANY, long)
-  const whole = upTo(MANY).map(long)
-  const output = { type: 'text' as const, text: whole.join(''), index: 0, lengths: whole.map(({ length }) => length) }
+  const texts = upTo(MANY).map(long)
+  const output = { type: 'text' as const, text: texts.join(''), index: 0, lengths: texts.map(({ length }) => length) }
   await harness.append(
     's',
     'run.r',
@@ -160,7 +160,7 @@ test('a reader that lagged until the log was trimmed under it is reset, and gets
     true,
   )
   now += 60_000
-  await harness.foldAndTrim('s')
+  await harness.compactAndTrim('s')
   client.resume()
   expect(await client.next('attached')).toMatchObject({ id: 'a-s', reset: true })
   await client.next('live')
@@ -172,57 +172,57 @@ test('a reader that lagged until the log was trimmed under it is reset, and gets
   await client.when(() => client.entries('s').at(-1)?.event.type === 'session.updated')
 })
 
-test('a connection that closes in the middle of catching up leaves nothing behind', async () => {
+test('frees everything if a connection closes while it catches up', async () => {
   await open({ lingerMs: 1 })
   await harness.startRun('s', 'r')
   const client = await attached('s')
   client.pause()
   await harness.say('s', 'r', 0, MANY, long)
   client.destroy()
-  await harness.door.emptied(10_000)
-  expect(harness.door.connections).toBe(0)
-  expect(harness.door.unsentBytes).toBe(0)
+  await harness.webSocket.emptied(10_000)
+  expect(harness.webSocket.connections).toBe(0)
+  expect(harness.webSocket.unsentBytes).toBe(0)
   const other = await attached('s')
   expect(other.indexes('s')).toEqual(upTo(MANY))
 })
 
-test('a reader that takes nothing for too long is closed with 4508, and goes on from its cursor', async () => {
+test('closes a stalled reader with 4508, and resumes it from its cursor', async () => {
   await open({ limits: { stallMs: 300 } })
   await harness.startRun('s', 'r')
   const client = await attached('s')
   client.pause()
   await harness.say('s', 'r', 0, MANY, long)
-  await harness.door.emptied(10_000)
-  expect(harness.door.connections).toBe(0)
+  await harness.webSocket.emptied(10_000)
+  expect(harness.webSocket.connections).toBe(0)
   client.resume()
   expect(await client.closed).toEqual({ code: 4508, reason: 'too slow for too long' })
-  const got = client.indexes('s')
-  expect(got).toEqual(upTo(got.length))
+  const received = client.indexes('s')
+  expect(received).toEqual(upTo(received.length))
 
   const again = await harness.enter()
   const after = client.entries('s').at(-1)?.cursor ?? ''
   again.send({ type: 'attach', id: 'a', session: 's', after })
   await again.next('live')
-  expect([...got, ...again.indexes('s')]).toEqual(upTo(MANY))
+  expect([...received, ...again.indexes('s')]).toEqual(upTo(MANY))
 })
 
-test('a client that asks and never reads the answers is closed, and costs a bounded amount', async () => {
+test('closes a client that never reads its replies, and limits its memory', async () => {
   await open({ limits: { commands: { perSecond: 1_000_000, burst: 1_000_000 } } })
   const client = await harness.enter()
   client.pause()
-  const ask = client.socket
+  const { socket } = client
   const ping = JSON.stringify(Array.from({ length: 256 }, () => ({ type: 'ping', nonce: 'n'.repeat(128) })))
   let most = 0
-  while (harness.door.connections > 0) {
-    await new Promise<void>((resolve) => ask.send(ping, () => resolve()))
-    most = Math.max(most, harness.door.unsentBytes)
+  while (harness.webSocket.connections > 0) {
+    await new Promise<void>((resolve) => socket.send(ping, () => resolve()))
+    most = Math.max(most, harness.webSocket.unsentBytes)
     await new Promise((resolve) => setImmediate(resolve))
   }
   expect(most).toBeGreaterThan(OUTBOX)
   expect(most).toBeLessThan(4 * OUTBOX)
 })
 
-test('a cancel is acknowledged after the end of the run, also to a connection that lags behind', async () => {
+test('acknowledges a cancel after the end of the run, also on a slow connection', async () => {
   await open()
   await harness.startRun('s', 'r')
   const live = await attached('s')

@@ -1,28 +1,27 @@
-// The upgrade of a WebSocket: what the request offers, and why it may be refused before there is a socket.
-// Everything is read from the request at once, because uWS takes it back when the handler returns.
+// Reads the upgrade request of a WebSocket. Everything is read at once, because uWS frees the request when the handler
+// returns.
 
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import { type CodecName, parseTraceparent, SUBPROTOCOLS, TOKEN_SUBPROTOCOL_PREFIX } from '@parley/protocol'
-import { bearerOf } from '../http/bearer.ts'
-import { clientKey, type TrustedProxies } from '../http/client-address.ts'
-import { peerAddressOf } from '../http/peer-address.ts'
+import { clientKey, peerAddressOf, type TrustedProxies } from '../http/client-address.ts'
+import { bearerOf } from '../http/http-request.ts'
 
 export interface UpgradeRequest {
   readonly key: string
   readonly extensions: string
   readonly origin: string
   readonly host: string
-  /** What is counted as one address. */
+  /** The client's address, as the limits count it. */
   readonly address: string
   readonly token: string | undefined
   readonly codec: CodecName
-  /** The subprotocol to echo; '' when none of ours was offered. */
+  /** The subprotocol to echo; '' if the client offered no supported one. */
   readonly protocol: string
-  /** Of which trace the connection is a part, where that is told. */
+  /** A valid `traceparent` header. */
   readonly trace: string | undefined
 }
 
-/** What of it a connection begins with. */
+/** The part that the connection needs. */
 export type ConnectionStart = Pick<UpgradeRequest, 'codec' | 'token' | 'address' | 'trace'>
 
 export function readUpgrade(

@@ -1,5 +1,5 @@
-// WebSocketConnection: one WebSocket, from its opening to its close. Whatever belongs to the socket lives here, in its
-// user data: who it is, and what it may still do. It keeps no state of a session.
+// WebSocketConnection: one WebSocket, from its opening to its close. It owns the handshake, the user's identity, rate limits
+// and backpressure of the socket. It keeps no session state.
 //
 //   opening ──hello──► greeting ──welcome──► open        any ──► closed
 import {
@@ -20,18 +20,18 @@ import type { CommandGate } from '../../limit/command-gate.ts'
 import { CommandRate, type CommandRateLimits } from '../../limit/command-rate.ts'
 import type { Caller } from '../../session/commands/caller.ts'
 import type { OutboxFlusher } from '../feed/outbox-flusher.ts'
-import { CommandService, type CommandServiceOwner, type CommandServicePorts } from './command-service.ts'
-import { Outbox, type OutboxOwner, type OutboxSocket } from './outbox.ts'
+import { CommandService, type CommandServiceEvents, type CommandServicePorts } from './command-service.ts'
+import { Outbox, type OutboxEvents, type OutboxSocket } from './outbox.ts'
 import { type ParsedFrame, parseMessage } from './parse-frames.ts'
 import type { ConnectionStart } from './upgrade.ts'
 
 export interface ConnectionLimits {
-  /** Milliseconds until `hello` has to be here. */
+  /** Milliseconds until `hello` must arrive. */
   readonly helloMs: number
   readonly heartbeatMs: number
   readonly attachedSessions: number
   readonly commands: CommandRateLimits
-  /** Bytes unsent above which entries wait for the socket. */
+  /** Unsent bytes above which entries wait for the socket. */
   readonly outboxBytes: number
 }
 
@@ -40,53 +40,53 @@ export interface WebSocketConnectionPorts extends CommandServicePorts {
   readonly flush: OutboxFlusher
   readonly node: string
   readonly limits: ConnectionLimits
-  /** Of one user, and from one address, over every door. */
+  /** Rate limits of a user and of an address, over all transports. */
   readonly gate?: CommandGate | undefined
   readonly experiment?: Experiment | undefined
-  /** The connection is slow: it is to be looked after. */
+  /** The connection is slow and must be supervised. */
   congested(connection: WebSocketConnection): void
 }
 
-/** A uWS socket, as far as a connection needs it. */
+/** The part of a uWS socket that a connection uses. */
 export interface WebSocketConnectionSocket extends OutboxSocket {
-  /** Leads to `closed` before it returns. */
+  /** Calls `closed` before it returns. */
   end(code: number, reason: string): void
 }
 
-/** Commands that are not answered yet, and the bytes of their frames: more are refused. */
+/** Limits of unanswered commands, and of the bytes of their frames. */
 const PENDING_COMMANDS = 1_024
 const PENDING_BYTES = 4 * 1024 * 1024
-/** Milliseconds after which to send a command again that was refused because too many are not answered. */
+/** Retry delay in milliseconds for commands refused by these limits. */
 const PENDING_RETRY_MS = 1_000
 
-const AWAY = 'The log cannot be reached at the moment: what you read stands still.'
+const OUTAGE = 'The log is temporarily unreachable. Live updates are paused.'
 
 type Phase = 'opening' | 'greeting' | 'open' | 'closed'
 
-interface Taken {
+interface ReceivedFrame {
   readonly frame: ClientFrame
   readonly bytes: number
 }
 
-export class WebSocketConnection implements OutboxOwner, CommandServiceOwner, TokenClockEvents {
+export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, TokenClockEvents {
   readonly id = makeId('con')
-  /** What is counted as one address. */
+  /** The client's address, as the limits count it. */
   readonly address: string
   readonly #ports: WebSocketConnectionPorts
   readonly #socket: WebSocketConnectionSocket
   readonly #outbox: Outbox
   readonly #rate: CommandRate
-  /** There until the connection is open. */
+  /** Set until the connection is open. */
   #helloTimer: NodeJS.Timeout | undefined
   #identity: Promise<Identity> | undefined
-  /** There where the token ends. */
+  /** Set if the access token expires. */
   #tokenClock: TokenClock | undefined
   #phase: Phase = 'opening'
-  /** There once the connection is open. */
-  #desk: CommandService | undefined
-  /** Frames that came while the token was checked. */
-  #early: Taken[] | undefined
-  /** There until the connection is open, where it was told. */
+  /** Set once the connection is open. */
+  #commands: CommandService | undefined
+  /** Frames that arrived while the access token was verified. */
+  #early: ReceivedFrame[] | undefined
+  /** The `traceparent` of the upgrade request, until the connection is open. */
   #trace: string | undefined
   #pending = 0
   #pendingBytes = 0
@@ -111,15 +111,15 @@ export class WebSocketConnection implements OutboxOwner, CommandServiceOwner, To
     return this.#outbox.unsentBytes
   }
 
-  /** Milliseconds for which bytes have waited for the socket without any leaving. */
+  /** Milliseconds since the socket last accepted data; 0 if no bytes wait. */
   stalledMs(now: number): number {
-    const since = this.#outbox.waitingSince
+    const since = this.#outbox.stalledSince
     return since === undefined ? 0 : now - since
   }
 
-  /** Milliseconds for which the reader that is behind the longest has not been live. */
+  /** Milliseconds for which the slowest reader has been behind. */
   behindMs(now: number): number {
-    return this.#desk?.behindMs(now) ?? 0
+    return this.#commands?.behindMs(now) ?? 0
   }
 
   congested(): void {
@@ -131,7 +131,7 @@ export class WebSocketConnection implements OutboxOwner, CommandServiceOwner, To
   }
 
   refused(code: ErrorCode): void {
-    this.#ports.metrics?.refused('websocket', code, this.#desk?.variant)
+    this.#ports.metrics?.refused('websocket', code, this.#commands?.variant)
   }
 
   expiring(expiresAt: number): void {
@@ -139,11 +139,10 @@ export class WebSocketConnection implements OutboxOwner, CommandServiceOwner, To
   }
 
   expired(): void {
-    this.end(new Disconnect('notAuthenticated', 'the token is over'))
+    this.end(new Disconnect('notAuthenticated', 'the access token has expired'))
   }
 
-  /** A session can no longer be read: the log is broken. */
-  failed(): void {
+  readFailed(): void {
     this.end(new Disconnect('internal'))
   }
 
@@ -153,12 +152,12 @@ export class WebSocketConnection implements OutboxOwner, CommandServiceOwner, To
     try {
       const parsed = parseMessage(codecs[this.#outbox.codec], data, binary)
       const bytes = Math.ceil(data.byteLength / parsed.length)
-      for (const item of parsed) this.#judge(item, bytes)
+      for (const item of parsed) this.#admit(item, bytes)
     } catch (error) {
-      const isTheirs = error instanceof Disconnect
-      // A fault of ours costs this connection, not the process.
-      if (!isTheirs) this.#ports.logger.error({ err: error, connection: this.id }, 'a message could not be taken')
-      this.end(isTheirs ? error : new Disconnect('internal'))
+      const isClientError = error instanceof Disconnect
+      // A defect of the server ends this connection, not the process.
+      if (!isClientError) this.#ports.logger.error({ err: error, connection: this.id }, 'failed to handle a message')
+      this.end(isClientError ? error : new Disconnect('internal'))
     }
   }
 
@@ -166,32 +165,32 @@ export class WebSocketConnection implements OutboxOwner, CommandServiceOwner, To
     this.#outbox.drained()
   }
 
-  /** Tells the client that this node stops; new messages are refused from now on. */
+  /** Asks the client to reconnect to another node, and refuses new messages from now on. */
   goAway(reason: string, reconnectAfterMs: number): void {
     this.#draining = true
-    this.#desk?.drain()
+    this.#commands?.drain()
     this.#outbox.write({ type: 'goaway', reason, reconnectAfterMs })
   }
 
-  /** The log is away: what is read stands still, and commands may be refused. */
-  tellAway(): void {
-    if (this.#phase === 'open') this.#outbox.writeError(new ReplyError('unavailable', AWAY))
+  /** Notifies the client of an outage of the log: updates are paused, and commands may fail. */
+  sendOutage(): void {
+    if (this.#phase === 'open') this.#outbox.writeError(new ReplyError('unavailable', OUTAGE))
   }
 
-  /** It is back: whoever was live is so again. */
-  tellLive(): void {
-    this.#desk?.tellLive()
+  /** Sends `live` for all live sessions, after an outage of the log. */
+  sendLive(): void {
+    this.#commands?.sendLive()
   }
 
-  /** Ends the connection; what was to be sent before goes out first where the socket takes it. */
+  /** Ends the connection. Queued messages are sent first, as far as the socket accepts them. */
   end(disconnect: Disconnect): void {
     if (this.#phase === 'closed') return
     this.#outbox.flush()
-    this.#ports.metrics?.disconnected(disconnect.code, this.#desk?.variant)
+    this.#ports.metrics?.disconnected(disconnect.code, this.#commands?.variant)
     this.#socket.end(disconnect.code, disconnect.reason)
   }
 
-  /** The socket is gone; it must not be touched any more. */
+  /** Call when the socket is closed: it must not be used again. */
   closed(): void {
     if (this.#isClosed) return
     this.#phase = 'closed'
@@ -199,8 +198,8 @@ export class WebSocketConnection implements OutboxOwner, CommandServiceOwner, To
     this.#tokenClock?.stop()
     this.#early = undefined
     this.#outbox.forgetSocket()
-    // First those who write, then where they write to.
-    this.#desk?.close()
+    // Close the writers before their outbox.
+    this.#commands?.close()
     this.#outbox.close()
   }
 
@@ -208,72 +207,71 @@ export class WebSocketConnection implements OutboxOwner, CommandServiceOwner, To
     return this.#phase === 'closed'
   }
 
-  #judge(item: ParsedFrame, bytes: number): void {
+  #admit(item: ParsedFrame, bytes: number): void {
     if (this.#isClosed) return
     const id = item.error === undefined ? idOf(item.frame) : item.id
     const verdict = this.#rate.judge(performance.now())
     if (verdict.kind === 'disconnect') {
       this.end(new Disconnect('tooManyCommands'))
     } else if (verdict.kind === 'refuse') {
-      this.#refuseForNow(verdict.retryAfterMs, id)
+      this.#refuseByRate(verdict.retryAfterMs, id)
     } else if (item.error !== undefined) {
       this.#outbox.writeError(item.error, id)
     } else {
-      // Signs of life are the connection's own, and cost nothing.
+      // Pings and presence do not count as commands of the user.
       const isCommand = item.frame.type !== 'ping' && item.frame.type !== 'presence'
-      const waitMs = isCommand ? this.#waitAtGate() : 0
-      if (waitMs > 0) this.#refuseForNow(waitMs, id)
-      else this.#take({ frame: item.frame, bytes })
+      const waitMs = isCommand ? this.#gateWaitMs() : 0
+      if (waitMs > 0) this.#refuseByRate(waitMs, id)
+      else this.#accept({ frame: item.frame, bytes })
     }
   }
 
-  /** Milliseconds; 0: there is no need to. */
-  #waitAtGate(): number {
+  #gateWaitMs(): number {
     const { gate, authenticator } = this.#ports
-    return gate?.wait(authenticator.required ? this.#desk?.user : undefined, this.address) ?? 0
+    return gate?.wait(authenticator.required ? this.#commands?.user : undefined, this.address) ?? 0
   }
 
-  #refuseForNow(retryAfterMs: number, id: string | undefined): void {
+  #refuseByRate(retryAfterMs: number, id: string | undefined): void {
     this.#outbox.writeError(new ReplyError('rate_limited', undefined, { retryAfterMs }), id)
   }
 
-  #take(taken: Taken): void {
-    const { frame, bytes } = taken
+  #accept(received: ReceivedFrame): void {
+    const { frame, bytes } = received
     if (frame.type === 'ping') {
       this.#outbox.write({ type: 'pong', ...(frame.nonce === undefined ? {} : { nonce: frame.nonce }) })
     } else if (this.#phase === 'opening') {
       if (frame.type === 'hello') this.#greet(frame)
-      else this.end(new Disconnect('notAuthenticated', 'hello comes first'))
+      else this.end(new Disconnect('notAuthenticated', 'hello must be the first command'))
     } else if (this.#pending >= PENDING_COMMANDS || this.#pendingBytes + bytes > PENDING_BYTES) {
       const retry = { retryAfterMs: PENDING_RETRY_MS }
-      const error = new ReplyError('rate_limited', 'Too many commands are not answered yet.', retry)
+      const error = new ReplyError('rate_limited', 'Too many unanswered commands.', retry)
       this.#outbox.writeError(error, idOf(frame))
-    } else if (this.#desk === undefined) {
-      this.#hold(bytes)
+    } else if (this.#commands === undefined) {
+      this.#reserve(bytes)
       this.#early ??= []
-      this.#early.push(taken)
+      this.#early.push(received)
     } else {
-      this.#apply(this.#desk, taken)
+      this.#apply(this.#commands, received)
     }
   }
 
-  #apply(desk: CommandService, { frame, bytes }: Taken): void {
+  #apply(commands: CommandService, { frame, bytes }: ReceivedFrame): void {
     switch (frame.type) {
       case 'hello':
-        this.#outbox.writeError(new ReplyError('invalid_frame', 'hello comes once.'))
+        this.#outbox.writeError(new ReplyError('invalid_frame', 'hello may be sent only once.'))
         break
       case 'token':
-        this.#hold(bytes)
-        void this.#refresh(frame, desk.user, bytes)
+        this.#reserve(bytes)
+        void this.#renewToken(frame, commands.user, bytes)
         break
       case 'presence':
-        this.#showPresence(desk, frame.session, frame.state)
+        this.#showPresence(commands, frame.session, frame.state)
         break
       case 'ping':
         break
       default:
-        this.#hold(bytes)
-        desk.take(frame, () => this.#release(bytes))
+        this.#reserve(bytes)
+        commands.execute(frame, () => this.#release(bytes))
     }
   }
 
@@ -289,7 +287,7 @@ export class WebSocketConnection implements OutboxOwner, CommandServiceOwner, To
   #welcome(identity: Identity, client: Hello['client']): void {
     if (this.#isClosed) return
     clearTimeout(this.#helloTimer)
-    // What nobody needs any more would stay for as long as the connection does.
+    // Frees the memory: a connection may live for days.
     this.#helloTimer = undefined
     this.#identity = undefined
     const { node, limits } = this.#ports
@@ -297,7 +295,7 @@ export class WebSocketConnection implements OutboxOwner, CommandServiceOwner, To
     const trace = this.#trace
     this.#trace = undefined
     const experiment = this.#ports.experiment?.assign(user, client?.id)
-    this.#holdsUntil(until)
+    this.#setExpiry(until)
     const caller: Caller = {
       connection: this.id,
       user,
@@ -308,9 +306,9 @@ export class WebSocketConnection implements OutboxOwner, CommandServiceOwner, To
       ...(own === undefined ? {} : { limits: own }),
       ...(trace === undefined ? {} : { trace }),
     }
-    const desk = new CommandService(this.#ports, this, this.#outbox, caller, client?.name)
-    if (this.#draining) desk.drain()
-    this.#desk = desk
+    const commands = new CommandService(this.#ports, this, this.#outbox, caller, client?.name)
+    if (this.#draining) commands.drain()
+    this.#commands = commands
     this.#phase = 'open'
     this.#outbox.write({
       type: 'welcome',
@@ -331,31 +329,31 @@ export class WebSocketConnection implements OutboxOwner, CommandServiceOwner, To
     })
     const early = this.#early ?? []
     this.#early = undefined
-    for (const taken of early) {
-      this.#release(taken.bytes)
-      this.#apply(desk, taken)
+    for (const received of early) {
+      this.#release(received.bytes)
+      this.#apply(commands, received)
     }
   }
 
-  /** @param until Unix milliseconds; undefined: the token holds for ever */
-  #holdsUntil(until: number | undefined): void {
+  /** @param until Unix milliseconds; undefined: the access token never expires */
+  #setExpiry(until: number | undefined): void {
     if (until !== undefined) this.#tokenClock ??= new TokenClock(this)
     this.#tokenClock?.start(until)
   }
 
-  /** @param user whose connection it is */
-  async #refresh({ id, token }: FreshToken, user: string, bytes: number): Promise<void> {
+  /** @param user the connection's user */
+  async #renewToken({ id, token }: FreshToken, user: string, bytes: number): Promise<void> {
     try {
       const fresh = await this.#ports.authenticator.authenticate(token)
       if (this.#isClosed) return
-      if (fresh.user !== user) throw new ReplyError('forbidden', 'The fresh token speaks for another user.')
-      this.#holdsUntil(fresh.until)
-      this.#desk?.renew(fresh.limits)
+      if (fresh.user !== user) throw new ReplyError('forbidden', 'The new access token belongs to another user.')
+      this.#setExpiry(fresh.until)
+      this.#commands?.setLimits(fresh.limits)
       this.#outbox.write({ type: 'ok', id })
     } catch (error) {
-      const isTheirs = error instanceof ReplyError
-      if (!isTheirs) this.#ports.logger.error({ err: error, connection: this.id }, 'a token could not be checked')
-      if (!this.#isClosed) this.#outbox.writeError(isTheirs ? error : new ReplyError('internal'), id)
+      const isClientError = error instanceof ReplyError
+      if (!isClientError) this.#logTokenFailure(error)
+      if (!this.#isClosed) this.#outbox.writeError(isClientError ? error : new ReplyError('internal'), id)
     } finally {
       this.#release(bytes)
     }
@@ -365,22 +363,26 @@ export class WebSocketConnection implements OutboxOwner, CommandServiceOwner, To
     if (error instanceof ReplyError && error.code === 'unauthenticated') {
       this.end(new Disconnect('notAuthenticated'))
     } else {
-      this.#ports.logger.error({ err: error, connection: this.id }, 'a token could not be checked')
+      this.#logTokenFailure(error)
       this.end(new Disconnect('internal'))
     }
   }
 
-  #showPresence(desk: CommandService, session: string, state: Record<string, unknown>): void {
+  #logTokenFailure(error: unknown): void {
+    this.#ports.logger.error({ err: error, connection: this.id }, 'failed to verify an access token')
+  }
+
+  #showPresence(commands: CommandService, session: string, state: Record<string, unknown>): void {
     try {
       if (JSON.stringify(state).length > LIMITS.presenceBytes) throw new ReplyError('too_large')
-      desk.showPresence(session, state)
+      commands.showPresence(session, state)
     } catch (error) {
       if (!(error instanceof ReplyError)) throw error
       this.#outbox.writeError(error)
     }
   }
 
-  #hold(bytes: number): void {
+  #reserve(bytes: number): void {
     this.#pending += 1
     this.#pendingBytes += bytes
   }

@@ -1,4 +1,5 @@
-// The WebSocket door from outside: opening, greeting, codecs, tokens, origins, and the commands' answers.
+// The WebSocket transport as a client sees it: handshake, codecs, access tokens, origins, and replies to commands.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ReplyError, SUBPROTOCOLS } from '@parley/protocol'
 import { SignJWT } from 'jose'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -17,7 +18,7 @@ afterEach(async () => {
 })
 
 describe('opening', () => {
-  test('speaks JSON when no subprotocol is offered, and welcomes who says hello', async () => {
+  test('uses JSON without a subprotocol, and answers hello with welcome', async () => {
     const client = await (await open()).connect()
     expect(client.socket.protocol).toBe('')
     client.raw('{"type":"hello"}')
@@ -27,7 +28,7 @@ describe('opening', () => {
     expect(welcome.limits).toMatchObject({ frameBytes: 1_048_576, attachedSessions: 1_000, commandsPerSecond: 100 })
   })
 
-  test('takes the first of the subprotocols it knows, and never echoes the token', async () => {
+  test('selects the first known subprotocol, and never echoes the access token', async () => {
     await open()
     const offers: [string[], string][] = [
       [['parley.v1.json'], 'parley.v1.json'],
@@ -41,7 +42,7 @@ describe('opening', () => {
     }
   })
 
-  test('says the same in MessagePack as in JSON', async () => {
+  test('sends the same frames in MessagePack as in JSON', async () => {
     await open()
     await harness.startRun('s', 'r')
     await harness.say('s', 'r', 0, 3)
@@ -57,7 +58,7 @@ describe('opening', () => {
     expect(msgpack).toEqual(json)
   })
 
-  test('sends text that is of Latin-1 alone as UTF-8, as uWS does not on each Node', async () => {
+  test('sends Latin-1 text as UTF-8, which uWS does not on every version of Node', async () => {
     await open()
     await harness.startRun('s', 'r')
     const client = await harness.enter()
@@ -68,16 +69,16 @@ describe('opening', () => {
     expect(client.text('s')).toBe('où çà, Mädchen?où çà, Mädchen?')
   })
 
-  test('answers ping before hello, and asks for hello before anything else', async () => {
+  test('answers ping before hello, and closes on any other command before hello', async () => {
     await open()
     const client = await harness.connect()
     client.send({ type: 'ping', nonce: 'n' })
     expect(await client.next('pong')).toEqual({ type: 'pong', nonce: 'n' })
     client.send({ type: 'attach', id: 'a', session: 's' })
-    expect(await client.closed).toEqual({ code: 4401, reason: 'not authenticated: hello comes first' })
+    expect(await client.closed).toEqual({ code: 4401, reason: 'not authenticated: hello must be the first command' })
   })
 
-  test('refuses a second hello, and lives on', async () => {
+  test('refuses a second hello, and stays open', async () => {
     await open()
     const client = await harness.enter()
     client.send({ type: 'hello' })
@@ -86,7 +87,7 @@ describe('opening', () => {
     await client.next('pong')
   })
 
-  test('closes with 4408 who says no hello in time, and not who says it just before', async () => {
+  test('closes a connection without hello with 4408, and keeps one with a timely hello', async () => {
     await open({ limits: { helloMs: 300 } })
     const silent = await harness.connect()
     const prompt = await harness.enter()
@@ -97,7 +98,7 @@ describe('opening', () => {
   })
 })
 
-test('plain HTTP is told that this is the address of a WebSocket', async () => {
+test('answers a plain HTTP request with upgrade_required', async () => {
   await open()
   for (const headers of [{}, { 'Sec-WebSocket-Key': 'short' }]) {
     const response = await fetch(harness.url.replace('ws', 'http'), { headers })
@@ -106,13 +107,13 @@ test('plain HTTP is told that this is the address of a WebSocket', async () => {
   }
 })
 
-describe('tokens', () => {
+describe('access tokens', () => {
   const jwtSecret = 'a secret that is long enough for HS256'
   const key = new TextEncoder().encode(jwtSecret)
   const tokenOf = (user: string, expires: string | number = '1h') =>
     new SignJWT({}).setProtectedHeader({ alg: 'HS256' }).setSubject(user).setExpirationTime(expires).sign(key)
 
-  test('come in hello, as a header, or as a subprotocol', async () => {
+  test('are accepted in hello, in a header, or as a subprotocol', async () => {
     await open({ auth: { jwtSecret } })
     const inHello = await harness.connect()
     inHello.send({ type: 'hello', token: await tokenOf('ann') })
@@ -128,7 +129,7 @@ describe('tokens', () => {
     expect((await asProtocol.next('welcome')).user).toBe('cyd')
   })
 
-  test('are needed where they are configured: 4401 for none, a wrong or an old one', async () => {
+  test('are required if configured: a missing, invalid or expired one gets 4401', async () => {
     await open({ auth: { jwtSecret } })
     const none = await harness.connect()
     none.send({ type: 'hello' })
@@ -140,7 +141,7 @@ describe('tokens', () => {
     expect((await old.closed).code).toBe(4401)
   })
 
-  test('may be checked while commands already come: those wait, in order', async () => {
+  test('are verified while early commands wait, in order', async () => {
     await open({ auth: { jwtSecret } })
     const client = await harness.connect()
     client.send({ type: 'hello', token: await tokenOf('ann') }, { type: 'attach', id: 'a', session: 's' })
@@ -151,18 +152,18 @@ describe('tokens', () => {
 
   const endingIn = (user: string, seconds: number) => tokenOf(user, Math.floor(Date.now() / 1000) + seconds)
 
-  test('end: that is told before, and then the connection ends with 4401', async () => {
+  test('expire: the client gets a warning, then the connection closes with 4401', async () => {
     await open({ auth: { jwtSecret, clockSkew: 0 } })
     const client = await harness.connect()
     client.send({ type: 'hello', token: await endingIn('ann', 2) })
     const { expiresAt } = await client.next('welcome')
     expect(await client.next('expiring')).toEqual({ type: 'expiring', expiresAt })
     expect(Date.now()).toBeLessThan(expiresAt ?? 0)
-    expect(await client.closed).toEqual({ code: 4401, reason: 'not authenticated: the token is over' })
+    expect(await client.closed).toEqual({ code: 4401, reason: 'not authenticated: the access token has expired' })
     expect(Date.now()).toBeGreaterThanOrEqual((expiresAt ?? 0) - 1)
   })
 
-  test('are renewed on the open connection, by one for the same user', async () => {
+  test('can be renewed on the open connection, for the same user only', async () => {
     await open({ auth: { jwtSecret, clockSkew: 0 } })
     const client = await harness.connect()
     client.send({ type: 'hello', token: await endingIn('ann', 2) })
@@ -175,8 +176,8 @@ describe('tokens', () => {
     expect(await client.next('error', 't2')).toMatchObject({ code: 'unauthenticated' })
     client.send({ type: 'token', id: 't3', token: await endingIn('ann', 3_600) })
     expect(await client.next('ok', 't3')).toEqual({ type: 'ok', id: 't3' })
-    // What would have ended it has passed.
-    await new Promise((resolve) => setTimeout(resolve, (expiresAt ?? 0) + 50 - Date.now()))
+    // Wait until after the first token has expired.
+    await sleep((expiresAt ?? 0) + 50 - Date.now())
     client.send({ type: 'ping', nonce: 'alive' })
     await client.next('pong')
     expect(client.frames.filter(({ type }) => type === 'expiring')).toEqual([])
@@ -189,7 +190,7 @@ describe('origins', () => {
     await expect(from(origin)).rejects.toEqual(new UpgradeRefused(403))
   }
 
-  test('of this machine may connect, others are refused with 403', async () => {
+  test('of this machine may connect; others get 403', async () => {
     await open()
     await from('http://localhost:5173')
     await from('http://127.0.0.1:1234')
@@ -199,19 +200,19 @@ describe('origins', () => {
     await refused('http://localhost.evil.example')
   })
 
-  test('that are configured may connect', async () => {
+  test('may connect if they are configured', async () => {
     await open({ origins: ['https://chat.example.com'] })
     await from('https://chat.example.com')
     await refused('https://chat.example.com.evil.example')
   })
 
-  test('equal to the host prove nothing where everybody is anonymous', async () => {
+  test('equal to the host are refused if all users are anonymous', async () => {
     await open()
     const headers = { Origin: 'http://rebound.example:8080', Host: 'rebound.example:8080' }
     await expect(harness.connect({ headers })).rejects.toEqual(new UpgradeRefused(403))
   })
 
-  test('equal to the host may connect where a token is needed', async () => {
+  test('equal to the host may connect if an access token is required', async () => {
     await open({ auth: { jwtSecret: 'secret' } })
     const headers = { Origin: 'https://chat.example.com', Host: 'chat.example.com' }
     await harness.connect({ headers })
@@ -219,7 +220,7 @@ describe('origins', () => {
 })
 
 describe('sessions on a connection', () => {
-  test('attach says where the head is, replays, and says when it is live', async () => {
+  test('attach sends the head, the replay, and then live', async () => {
     await open()
     await harness.startRun('s', 'r')
     await harness.say('s', 'r', 0, 10)
@@ -241,7 +242,7 @@ describe('sessions on a connection', () => {
     expect(client.entries('s').at(-1)?.cursor).toBe(await harness.stores.log.head('s'))
   })
 
-  test('a room of many readers, of both codecs, sees the same', async () => {
+  test('many readers with both codecs get the same entries', async () => {
     await open()
     await harness.startRun('s', 'r')
     const clients = await Promise.all(
@@ -259,7 +260,7 @@ describe('sessions on a connection', () => {
     expect(harness.hub.size).toBe(1)
   })
 
-  test('attach goes on after a cursor', async () => {
+  test('attach resumes after a cursor', async () => {
     await open()
     await harness.startRun('s', 'r')
     await harness.say('s', 'r', 0, 3)
@@ -271,7 +272,7 @@ describe('sessions on a connection', () => {
     expect(client.indexes('s')).toEqual([3, 4, 5])
   })
 
-  test('a cursor that is none is refused; one of another epoch leads to a reset', async () => {
+  test('an invalid cursor is refused; a cursor of another epoch leads to a reset', async () => {
     await open()
     await harness.startRun('s', 'r')
     const client = await harness.enter()
@@ -283,12 +284,12 @@ describe('sessions on a connection', () => {
     expect(await client.next('attached', 'foreign')).toMatchObject({ reset: true })
     await client.next('live')
     expect(client.entries('s')).toHaveLength(2)
-    // One that lies beyond the store's last entry is lost, too.
+    // A cursor beyond the store's last entry leads to a reset, too.
     client.send({ type: 'attach', id: 'beyond', session: 's', after: `${harness.stores.log.epoch}.999999` })
     expect(await client.next('attached', 'beyond')).toMatchObject({ reset: true })
   })
 
-  test('merges outputs only for readers who ask for it', async () => {
+  test('outputs are merged only on request', async () => {
     await open()
     await harness.startRun('s', 'r')
     await harness.say('s', 'r', 0, 50)
@@ -301,7 +302,7 @@ describe('sessions on a connection', () => {
     ])
   })
 
-  test('attaching again starts that reading anew', async () => {
+  test('a second attach restarts the reader', async () => {
     await open()
     await harness.startRun('s', 'r')
     const client = await harness.enter()
@@ -313,7 +314,7 @@ describe('sessions on a connection', () => {
     expect(client.indexes('s')).toEqual([0, 1, 2])
   })
 
-  test('an attach that is refused leaves an earlier one as it was', async () => {
+  test('a refused attach does not affect an earlier one', async () => {
     await open()
     await harness.startRun('s', 'r')
     const client = await harness.enter()
@@ -326,7 +327,7 @@ describe('sessions on a connection', () => {
     await client.when(() => client.indexes('s').length === 3)
   })
 
-  test('many are read over one connection, and a detached one is no longer', async () => {
+  test('one connection reads many sessions, and none after its detach', async () => {
     await open()
     const client = await harness.enter()
     const sessions = Array.from({ length: 50 }, (_, index) => `s${index}`)
@@ -340,14 +341,14 @@ describe('sessions on a connection', () => {
     for (const session of sessions.filter((name) => name !== 's7')) expect(client.entries(session)).toHaveLength(2)
   })
 
-  test('detach of what is not attached is an error', async () => {
+  test('detach of a session that is not attached is an error', async () => {
     await open()
     const client = await harness.enter()
     client.send({ type: 'detach', id: 'd', session: 's' })
     expect(await client.next('error', 'd')).toMatchObject({ code: 'not_attached' })
   })
 
-  test('commands are answered with what the session service says', async () => {
+  test('commands get the receipt of the session service', async () => {
     await open()
     const client = await harness.enter()
     client.send({ type: 'send', id: 'm', session: 's', content: 'hi' })
@@ -366,7 +367,7 @@ describe('sessions on a connection', () => {
     })
   })
 
-  test('commands of one session are applied in the order in which they came', async () => {
+  test('commands of one session are applied in order of arrival', async () => {
     await open()
     const client = await harness.enter()
     const ids = Array.from({ length: 20 }, (_, index) => `m${index}`)
@@ -378,7 +379,7 @@ describe('sessions on a connection', () => {
     expect(messages).toEqual(ids)
   })
 
-  test('the tools of a connection go when it goes', async () => {
+  test('the tools of a connection are withdrawn when it closes', async () => {
     await open()
     const client = await harness.enter()
     client.send({ type: 'attach', id: 'a', session: 's', tools: [{ name: 'look' }] })
@@ -398,7 +399,7 @@ describe('sessions on a connection', () => {
 })
 
 describe('presence', () => {
-  test('is told to those in the session, and goes with the connection', async () => {
+  test('is sent to everyone in the session, and ends with the connection', async () => {
     await open()
     const ann = await harness.enter()
     const bob = await harness.enter({ codec: 'msgpack' })
@@ -414,7 +415,7 @@ describe('presence', () => {
     expect(await bob.next('presence')).toMatchObject({ count: 1, members: [{ state: {} }] })
   })
 
-  test('needs an attached session, and is small', async () => {
+  test('requires an attached session and a small state', async () => {
     await open()
     const client = await harness.enter()
     client.send({ type: 'presence', session: 's', state: { typing: true } })

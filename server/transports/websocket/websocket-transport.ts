@@ -1,14 +1,15 @@
-// The WebSocket door: GET /v1/ws. Lets connections in, hands them what their sockets say, looks after the
-// slow ones, and sends all away when the node stops.
+// The WebSocket transport: GET /v1/ws. It accepts connections, passes socket events to them, supervises slow ones, and asks
+// all clients to reconnect elsewhere when the node shuts down.
 
 import uws, { type TemplatedApp, type WebSocket } from 'uWebSockets.js'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { codecs, Disconnect, ReplyError } from '@parley/protocol'
 import type { ConnectionCount } from '../../limit/connection-count.ts'
 import { asBytes } from '../feed/entry-message.ts'
 import type { Broadcast } from '../feed/feed.ts'
 import { OutboxFlusher } from '../feed/outbox-flusher.ts'
 import type { TrustedProxies } from '../http/client-address.ts'
-import { tooMany } from '../http/failure.ts'
+import { tooManyConnections } from '../http/failure.ts'
 import { HttpError } from '../http/http-error.ts'
 import { replyError } from '../http/http-reply.ts'
 import { type OriginRules, originAllowed } from '../http/origin.ts'
@@ -16,53 +17,52 @@ import { type ConnectionStart, readUpgrade } from './upgrade.ts'
 import { type ConnectionLimits, WebSocketConnection, type WebSocketConnectionPorts } from './websocket-connection.ts'
 
 export interface WebSocketTransportLimits extends ConnectionLimits {
-  /** Milliseconds for which a socket may take nothing of what waits for it. */
+  /** Milliseconds after which a socket is closed if its client accepts no data. */
   readonly stallMs: number
-  /** Milliseconds for which a reader that was live may stay behind. */
+  /** Milliseconds for which a reader may stay behind before its connection is closed. */
   readonly behindMs: number
 }
 
 export interface WebSocketTransportOptions extends Omit<WebSocketConnectionPorts, 'flush' | 'congested' | 'limits'> {
   readonly origins: OriginRules
-  /** Requests over plain HTTP count as well. */
+  /** Shared with the HTTP transports. */
   readonly connections: ConnectionCount
-  /** Whom to believe for whom they speak. */
   readonly proxies?: TrustedProxies | undefined
   readonly limits: WebSocketTransportLimits
 }
 
 export interface WebSocketTransport {
   readonly connections: number
-  /** Bytes that wait for sockets, over all connections. */
+  /** Bytes that wait for slow sockets, over all connections. */
   readonly unsentBytes: number
-  /** Lets nobody in any more, and asks everybody to come back elsewhere within so many milliseconds. */
+  /** Refuses new connections, and asks clients to reconnect to another node, spread over `withinMs`. */
   drain(reason: string, withinMs: number): void
-  /** Tells everybody that the log is away, or that all that is read is live again. */
-  tell(log: 'away' | 'back'): void
-  /** Resolves when all connections are gone, or after so many milliseconds. */
+  /** Notifies clients that an outage of the log has started or ended. */
+  notifyOutage(ongoing: boolean): void
+  /** Resolves when all connections are closed, or after `waitMs`. */
   emptied(waitMs: number): Promise<void>
-  /** Ends all connections. */
+  /** Closes all connections. */
   close(): void
 }
 
-/** All of a socket's state; uWS hands it back with every event. One property: it copies each onto an object of the socket's own. */
+/** The user data of a socket. A single property, because uWS copies each property onto the socket's own object. */
 interface SocketData {
-  /** The upgrade's part; once the socket is open, the connection. */
-  held: ConnectionStart | WebSocketConnection
+  /** The upgrade's data until the socket is open, then the connection. */
+  state: ConnectionStart | WebSocketConnection
 }
 
 /**
- * Bytes of a message up to which its sender is told with 4413 that it was too large. uWS can only cut the
- * connection at its own bound, so that bound is higher than ours: a sender costs this much for a moment.
+ * uWS's message limit. At this limit, uWS can only drop the connection, so it is higher than ours: a message in between is
+ * closed with 4413. It costs this much memory for a moment.
  */
-const CUT_BYTES = 16 * 1024 * 1024
+const UWS_MESSAGE_BYTES = 16 * 1024 * 1024
 /**
- * uWS buffers this many times the outbox's bound before it would drop (pongs, as nothing else gets so far: of what is
- * queued and broadcast in one turn, at most one and a half times the bound in UTF-16 code units, of 3 bytes at worst).
+ * uWS buffers this many times the outbox limit before it drops messages. Only pongs can get there: one turn sends at most
+ * one and a half times the limit in UTF-16 code units, each at most 3 bytes.
  */
 const BUFFER_FACTOR = 8
 const WATCH_MS = 1_000
-/** Seconds that uWS allows to begin with, and counts in steps of four. */
+/** The range of uWS's idle timeout in seconds; it counts in steps of four. */
 const IDLE_MIN_S = 8
 const IDLE_MAX_S = 960
 
@@ -79,11 +79,11 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
     flush: new OutboxFlusher(),
     congested(connection) {
       slow.add(connection)
-      watch ??= setInterval(lookAfterSlow, Math.min(WATCH_MS, limits.stallMs / 2))
+      watch ??= setInterval(closeStalled, Math.min(WATCH_MS, limits.stallMs / 2))
     },
   }
 
-  function lookAfterSlow(): void {
+  function closeStalled(): void {
     const now = performance.now()
     for (const connection of slow) {
       const stalled = connection.stalledMs(now)
@@ -97,7 +97,7 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
   }
 
   app.ws<SocketData>('/v1/ws', {
-    maxPayloadLength: CUT_BYTES,
+    maxPayloadLength: UWS_MESSAGE_BYTES,
     maxBackpressure: limits.outboxBytes * BUFFER_FACTOR,
     compression: uws.DISABLED,
     idleTimeout: idleSeconds(limits.heartbeatMs),
@@ -110,25 +110,25 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
         return
       }
       if (!originAllowed(origins, upgrade.origin, upgrade.host)) {
-        replyError(response, new ReplyError('forbidden', 'Pages of this origin may not connect.'))
+        replyError(response, new ReplyError('forbidden', 'Connections from this origin are not allowed.'))
         return
       }
       const entered = count.enter(upgrade.address)
       if (entered !== 'entered') {
         logger.warn({ limit: entered }, 'too many connections')
-        replyError(response, tooMany(entered))
+        replyError(response, tooManyConnections(entered))
         return
       }
       const { codec, token, address, trace } = upgrade
-      const data: SocketData = { held: { codec, token, address, trace } }
+      const data: SocketData = { state: { codec, token, address, trace } }
       response.upgrade(data, upgrade.key, upgrade.protocol, upgrade.extensions, context)
     },
 
     open(socket) {
       const data = socket.getUserData()
-      if (data.held instanceof WebSocketConnection) return
-      const connection = new WebSocketConnection(ports, socket, data.held)
-      data.held = connection
+      if (data.state instanceof WebSocketConnection) return
+      const connection = new WebSocketConnection(ports, socket, data.state)
+      data.state = connection
       all.add(connection)
     },
 
@@ -141,7 +141,7 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
     },
 
     close(socket) {
-      count.leave(socket.getUserData().held.address)
+      count.leave(socket.getUserData().state.address)
       const connection = connectionOf(socket)
       if (connection === undefined) return
       all.delete(connection)
@@ -151,7 +151,7 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
     },
   })
 
-  // What comes here by plain HTTP.
+  // A plain HTTP request without an upgrade.
   app.get('/v1/ws', (response) => {
     replyError(response, new HttpError('upgrade_required', undefined, { headers: { Upgrade: 'websocket' } }))
   })
@@ -169,24 +169,21 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
 
     drain(reason, withinMs) {
       draining = true
-      // Spread, so that those who come back do not all do so at once.
+      // Random delays, so that clients do not all reconnect at once.
       for (const connection of all) connection.goAway(reason, Math.floor(Math.random() * withinMs))
     },
 
-    tell(log) {
-      if (log === 'away') for (const connection of all) connection.tellAway()
-      else for (const connection of all) connection.tellLive()
+    notifyOutage(ongoing) {
+      if (ongoing) for (const connection of all) connection.sendOutage()
+      else for (const connection of all) connection.sendLive()
     },
 
     async emptied(waitMs) {
       if (all.size === 0) return
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, waitMs)
-        whenEmpty = () => {
-          clearTimeout(timer)
-          resolve()
-        }
+      const empty = new Promise<void>((resolve) => {
+        whenEmpty = resolve
       })
+      await Promise.race([empty, sleep(waitMs, undefined, { ref: false })])
     },
 
     close() {
@@ -198,18 +195,18 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
 }
 
 function connectionOf(socket: WebSocket<SocketData>): WebSocketConnection | undefined {
-  const { held } = socket.getUserData()
-  return held instanceof WebSocketConnection ? held : undefined
+  const { state } = socket.getUserData()
+  return state instanceof WebSocketConnection ? state : undefined
 }
 
-/** Broadcasts to the sockets of an app. */
+/** A broadcast to the sockets of an app. */
 export function broadcastBy(app: TemplatedApp): Broadcast {
   return (topic, data, codec) => {
     app.publish(topic, asBytes(data), codecs[codec].binary)
   }
 }
 
-/** A connection that was silent for three heartbeats is dropped; uWS pings it before. */
+/** A connection is dropped after three silent heartbeats; uWS pings it before. */
 function idleSeconds(heartbeatMs: number): number {
   const seconds = Math.ceil((heartbeatMs * 3) / 1000)
   return Math.min(IDLE_MAX_S, Math.max(IDLE_MIN_S, Math.ceil(seconds / 4) * 4))

@@ -1,21 +1,21 @@
-// ShutNote: which errors shut a session to this person, or to everybody, and what the page says then. Pure.
+// AccessNote: which errors end a user's access to a chat, and what the page says then. Pure.
 import type { ParleyError } from '@parley/client'
 
-export interface ShutNote {
+export interface AccessNote {
   readonly title: string
   readonly text: string
 }
 
-const SHUT: ReadonlySet<string> = new Set(['forbidden', 'session_deleted', 'session_not_found'])
+const ACCESS_ERRORS: ReadonlySet<string> = new Set(['forbidden', 'session_deleted', 'session_not_found'])
 
-export function isShut(error: Pick<ParleyError, 'code'>): boolean {
-  return SHUT.has(error.code)
+export function isAccessError(error: Pick<ParleyError, 'code'>): boolean {
+  return ACCESS_ERRORS.has(error.code)
 }
 
-/** @param wasMember the person has seen it before */
-export function shutNote(error: Pick<ParleyError, 'code'>, wasMember: boolean): ShutNote {
-  if (error.code !== 'forbidden') return { title: 'This session is gone', text: 'It was deleted, for everybody.' }
+/** @param wasMember whether the user had access before */
+export function accessNote(error: Pick<ParleyError, 'code'>, wasMember: boolean): AccessNote {
+  if (error.code !== 'forbidden') return { title: 'This chat no longer exists', text: 'It was deleted for everyone.' }
   return wasMember
-    ? { title: 'You are no member any more', text: 'Somebody removed you from this session, or you left it.' }
-    : { title: 'This session is not open to you', text: 'Ask one of its owners for an invitation.' }
+    ? { title: 'You’re no longer a member', text: 'You left this chat, or an owner removed you.' }
+    : { title: 'You don’t have access to this chat', text: 'Ask an owner for an invitation.' }
 }

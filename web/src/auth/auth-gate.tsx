@@ -1,11 +1,11 @@
-// Front: the page from its first moment: the chat where it is open, else what is to be done before.
+// AuthGate: shows the chat once it is open. Until then it shows the sign-in form or the progress of joining.
 import { App } from '../app.tsx'
 import { ChatContext } from '../connection/use-chat.ts'
 import { SignInForm } from './sign-in.tsx'
-import { useEntrance } from './use-auth.ts'
+import { useAuth } from './use-auth.ts'
 
-export function Front() {
-  const { state } = useEntrance()
+export function AuthGate() {
+  const { state } = useAuth()
   if (state.chat !== undefined) {
     return (
       <ChatContext value={state.chat}>
@@ -14,16 +14,16 @@ export function Front() {
     )
   }
   return (
-    <main className='front'>
+    <main className='auth-gate'>
       <h1 className='brand'>Parley</h1>
-      {state.stage === 'shut' ? (
+      {state.stage === 'sign-in' ? (
         <>
-          <h2>You are invited to a session</h2>
-          <p>This server wants to know who you are first.</p>
+          <h2>You’ve been invited to a chat</h2>
+          <p>Sign in to continue.</p>
           <SignInForm />
         </>
       ) : (
-        <p role='status'>Joining the session</p>
+        <p role='status'>Joining the chat…</p>
       )}
     </main>
   )

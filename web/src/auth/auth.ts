@@ -1,21 +1,23 @@
-// Entrance: who the page speaks for, and by what invitation it comes. It owns the Chat: another person gets another one,
-// and a fresh token of the same person goes to the one that is there.
+// Auth: the user that the page acts for, and the invitation from its link. It owns the Chat: a new user gets a new
+// Chat, and a new token of the same user is passed to the existing one.
 //
-//   joining ──► open ◄──► (signed in anew, signed out: another Chat)
-//      └──► shut: a token is needed before the invitation can be used
+//   joining ──► open ◄──► (another user signs in, or the user signs out: a new Chat)
+//      └──► sign-in: the invitation needs an access token first
 import type { ParleyError } from '@parley/client'
 import { Chat } from '../connection/chat.ts'
+import { errorNote } from '../connection/error-note.ts'
 import { Requests, sessionPath } from '../connection/requests.ts'
 import { sessionOf } from '../sessions/session-address.ts'
-import { Keep } from '../shared/browser-storage.ts'
+import { BrowserStorage } from '../shared/browser-storage.ts'
+import { Store } from '../shared/store.ts'
 import { fragmentOf, withoutFragment } from './link-fragment.ts'
-import { Pass } from './stored-token.ts'
+import { StoredToken } from './stored-token.ts'
 
-export interface EntranceState {
-  readonly stage: 'joining' | 'shut' | 'open'
-  /** While open. */
+export interface AuthState {
+  readonly stage: 'joining' | 'sign-in' | 'open'
+  /** Set while open. */
   readonly chat?: Chat
-  /** Why an invitation let nobody in. */
+  /** Why the invitation could not be accepted. */
   readonly notice?: string
 }
 
@@ -24,71 +26,59 @@ interface Invitation {
   readonly token: string
 }
 
-/** An invitation waits here while its person signs in, over reloads. */
+/** Keeps the invitation over reloads until the user has signed in. */
 const INVITE_KEY = 'parley.invitation'
 
-export class Entrance {
-  readonly pass: Pass
+export class Auth extends Store<AuthState> {
+  readonly token: StoredToken
   readonly #window: Window
-  readonly #tab: Keep
+  readonly #tabStorage: BrowserStorage
   readonly #requests: Requests
-  readonly #listeners = new Set<() => void>()
-  #state: EntranceState = { stage: 'joining' }
 
   constructor(window: Window) {
+    super({ stage: 'joining' })
     this.#window = window
-    this.#tab = new Keep(() => window.sessionStorage)
-    this.pass = new Pass(this.#tab)
-    this.#requests = new Requests(window.location.origin, () => this.pass.token)
+    this.#tabStorage = new BrowserStorage(() => window.sessionStorage)
+    this.token = new StoredToken(this.#tabStorage)
+    this.#requests = new Requests(window.location.origin, () => this.token.value)
     window.addEventListener('hashchange', () => {
-      const { subject } = this.pass
-      const brought = this.#takeFragment()
-      if (brought?.invite !== undefined) this.#enter()
-      else if (brought?.token !== undefined) this.#taken(subject)
+      const { user } = this.token
+      const fragment = this.#takeFragment()
+      if (fragment?.invite !== undefined) this.#enter()
+      else if (fragment?.token !== undefined) this.#tokenChanged(user)
     })
     this.#takeFragment()
     this.#enter()
   }
 
-  get state(): EntranceState {
-    return this.#state
-  }
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener)
-    return () => {
-      this.#listeners.delete(listener)
-    }
-  }
-
-  /** Speaks with this token from now on. */
+  /** Uses this access token from now on. */
   signIn(token: string): void {
-    const { subject } = this.pass
-    this.pass.take(token)
-    this.#taken(subject)
+    const { user } = this.token
+    this.token.set(token)
+    this.#tokenChanged(user)
   }
 
   signOut(): void {
-    this.pass.drop()
-    this.#tab.write(INVITE_KEY, undefined)
+    this.token.clear()
+    this.#tabStorage.write(INVITE_KEY, undefined)
     this.#enter()
   }
 
-  /** The person has read why. */
+  /** Removes the notice. */
   dismiss(): void {
-    const { notice: _, ...rest } = this.#state
-    this.#become(rest)
+    const { notice: _, ...rest } = this.state
+    this.setState(rest)
   }
 
-  /** There is a token. @param before whom the page spoke for */
-  #taken(before: string): void {
-    const { chat } = this.#state
+  /** @param previousUser the user of the previous token */
+  #tokenChanged(previousUser: string): void {
+    const { chat } = this.state
     const { status, opens } = chat?.client.state ?? { status: 'closed', opens: 0 }
-    // With the same person the conversation just goes on, also where their time was over.
-    if (chat === undefined || status === 'closed' || opens === 0 || before !== this.pass.subject) this.#enter()
+    // For the same user the conversation continues, even if the previous token had expired.
+    if (chat === undefined || status === 'closed' || opens === 0 || previousUser !== this.token.user) this.#enter()
     else {
       chat.client.renew()
-      this.#become({ ...this.#state })
+      this.setState({ ...this.state })
     }
   }
 
@@ -99,33 +89,29 @@ export class Entrance {
   }
 
   async #join({ session, token }: Invitation): Promise<void> {
-    this.#leave()
-    this.#become({ stage: 'joining' })
+    this.state.chat?.close()
+    this.setState({ stage: 'joining' })
     try {
-      await this.#requests.ask('POST', `${sessionPath(session)}/members`, { token })
+      await this.#requests.send('POST', `${sessionPath(session)}/members`, { token })
     } catch (error) {
-      const { code, message } = error as ParleyError
+      const { code } = error as ParleyError
       if (code === 'unauthenticated') {
-        this.#become({ stage: 'shut' })
+        this.setState({ stage: 'sign-in' })
         return
       }
-      // Not reached: the invitation stays for the next load.
-      if (code !== 'disconnected') this.#tab.write(INVITE_KEY, undefined)
-      this.#open(message)
+      // If the server was unreachable, the next load tries the invitation again.
+      if (code !== 'disconnected') this.#tabStorage.write(INVITE_KEY, undefined)
+      this.#open(errorNote(error))
       return
     }
-    this.#tab.write(INVITE_KEY, undefined)
+    this.#tabStorage.write(INVITE_KEY, undefined)
     this.#open()
   }
 
   #open(notice?: string): void {
-    this.#leave()
-    const chat = new Chat(this.#window, this.pass)
-    this.#become({ stage: 'open', chat, ...(notice === undefined ? {} : { notice }) })
-  }
-
-  #leave(): void {
-    this.#state.chat?.close()
+    this.state.chat?.close()
+    const chat = new Chat(this.#window, this.token)
+    this.setState({ stage: 'open', chat, ...(notice === undefined ? {} : { notice }) })
   }
 
   #takeFragment(): ReturnType<typeof fragmentOf> {
@@ -134,21 +120,16 @@ export class Entrance {
     if (fragment === undefined) return undefined
     this.#window.history.replaceState(this.#window.history.state, '', withoutFragment(here))
     const session = sessionOf(here)
-    if (fragment.token !== undefined) this.pass.take(fragment.token)
+    if (fragment.token !== undefined) this.token.set(fragment.token)
     if (fragment.invite !== undefined && session !== undefined) {
-      this.#tab.write(INVITE_KEY, { session, token: fragment.invite } satisfies Invitation)
+      this.#tabStorage.write(INVITE_KEY, { session, token: fragment.invite } satisfies Invitation)
     }
     return fragment
   }
 
   #invitation(): Invitation | undefined {
-    const held = this.#tab.read(INVITE_KEY) as Partial<Invitation> | undefined
-    if (typeof held?.session !== 'string' || typeof held.token !== 'string') return undefined
-    return { session: held.session, token: held.token }
-  }
-
-  #become(state: EntranceState): void {
-    this.#state = state
-    for (const listener of [...this.#listeners]) listener()
+    const stored = this.#tabStorage.read(INVITE_KEY) as Partial<Invitation> | undefined
+    if (typeof stored?.session !== 'string' || typeof stored.token !== 'string') return undefined
+    return { session: stored.session, token: stored.token }
   }
 }

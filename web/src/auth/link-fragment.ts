@@ -1,15 +1,15 @@
-// What a link may bring behind its `#`, which browsers send to no server: an invitation to the session that it names, or
-// a token. Both are taken out of the address at once. Pure.
+// The fragment of a link, which browsers never send to a server. It may carry an invitation to the link's session, or
+// an access token. The page removes both from the address at once. Pure.
 
 export interface Fragment {
   readonly token?: string
   readonly invite?: string
 }
 
-/** @returns undefined when there is nothing of the kind in it */
+/** @returns undefined if the fragment carries neither */
 export function fragmentOf(address: URL): Fragment | undefined {
-  const given = new URLSearchParams(address.hash.slice(1))
-  const [token, invite] = [given.get('token') ?? '', given.get('invite') ?? '']
+  const params = new URLSearchParams(address.hash.slice(1))
+  const [token, invite] = [params.get('token') ?? '', params.get('invite') ?? '']
   if (token === '' && invite === '') return undefined
   return { ...(token === '' ? {} : { token }), ...(invite === '' ? {} : { invite }) }
 }
@@ -20,7 +20,7 @@ export function withoutFragment(address: URL): URL {
   return bare
 }
 
-/** The link that lets somebody in. @param address of the session */
+/** The link that accepts an invitation. @param address of the session */
 export function inviteLink(address: string, token: string): string {
   const link = new URL(address)
   link.hash = new URLSearchParams({ invite: token }).toString()

@@ -1,22 +1,21 @@
-// ShutSession: what stands in the place of a session that this person may not see, or that is no more. What they saw of
-// it goes from the page.
+// NoAccess: replaces the conversation if the user has no access to the chat, or if the chat was deleted.
 import type { ParleyError } from '@parley/client'
 import { useChat, useRoom, useView } from '../connection/use-chat.ts'
-import { shutNote } from './access-note.ts'
+import { accessNote } from './access-note.ts'
 
-export function ShutSession({ error }: { readonly error: ParleyError }) {
+export function NoAccess({ error }: { readonly error: ParleyError }) {
   const chat = useChat()
-  const { formerly } = useRoom()
+  const { formerRole } = useRoom()
   const role = useView((view) => view.role)
-  const { title, text } = shutNote(error, formerly !== undefined || role !== undefined)
+  const { title, text } = accessNote(error, formerRole !== undefined || role !== undefined)
   return (
-    <main className='conversation shut'>
+    <main className='conversation no-access'>
       <div role='alert'>
         <h2>{title}</h2>
         <p>{text}</p>
       </div>
-      <button type='button' className='button primary' onClick={() => chat.begin()}>
-        Begin a new chat
+      <button type='button' className='button primary' onClick={() => chat.startNew()}>
+        Start a new chat
       </button>
     </main>
   )

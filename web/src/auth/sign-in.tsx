@@ -1,59 +1,59 @@
-// Signing in: a token is pasted. The page has no accounts of its own: whoever runs the server hands tokens out.
+// Sign-in: the user pastes an access token. The page has no accounts of its own: the administrator issues the tokens.
 import { type SubmitEvent, useEffect, useState } from 'react'
 import { isSignedOut } from '../connection/badge.ts'
 import { useConnection } from '../connection/use-chat.ts'
 import { ANONYMOUS } from '../people/names.ts'
 import { Dialog } from '../shared/dialog.tsx'
 import { useNow } from '../shared/use-now.ts'
-import { useEntrance } from './use-auth.ts'
+import { useAuth } from './use-auth.ts'
 
 export function SignInForm({ onDone }: { readonly onDone?: () => void }) {
-  const { entrance } = useEntrance()
-  const [token, setToken] = useState('')
-  const given = token.trim()
+  const { auth } = useAuth()
+  const [input, setInput] = useState('')
+  const token = input.trim()
   const submit = (event: SubmitEvent<HTMLFormElement>): void => {
     event.preventDefault()
-    if (given === '') return
+    if (token === '') return
     onDone?.()
-    entrance.signIn(given)
+    auth.signIn(token)
   }
   return (
     <form className='sign-in' onSubmit={submit}>
       <label>
-        Token
+        Access token
         <input
           type='password'
           data-first
-          value={token}
+          value={input}
           autoComplete='off'
           spellCheck={false}
-          onChange={({ target }) => setToken(target.value)}
+          onChange={({ target }) => setInput(target.value)}
         />
       </label>
       <p className='aside'>
-        Whoever runs this server gives it to you. It stays in this tab until you close it or sign out.
+        Ask your administrator for a token. This tab keeps it until you close the tab or sign out.
       </p>
-      <button type='submit' className='button primary' disabled={given === ''}>
+      <button type='submit' className='button primary' disabled={token === ''}>
         Sign in
       </button>
     </form>
   )
 }
 
-/** Whether nobody can come in without a token. Who was in already is asked by a line: what they type goes where they type it. */
-export function useKeptOut(): boolean {
+/** Only before the first connection. Later an expired token shows a notice: a dialog would interrupt the typing. */
+export function useSignInRequired(): boolean {
   return useConnection((state) => isSignedOut(state) && state.opens === 0)
 }
 
-/** Who closes it finds the way back in the badge. */
+/** The connection badge can open the dialog again. */
 export function SignInDialog({ onClose }: { readonly onClose: () => void }) {
-  const { entrance } = useEntrance()
-  const had = entrance.pass.token !== undefined
+  const { auth } = useAuth()
+  const hasToken = auth.token.value !== undefined
   return (
-    <Dialog title={had ? 'Sign in again' : 'Sign in'} onClose={onClose}>
+    <Dialog title={hasToken ? 'Sign in again' : 'Sign in'} onClose={onClose}>
       {(close) => (
         <>
-          <p>{had ? 'Your token is not taken, or not any more.' : 'This server wants to know who you are.'}</p>
+          <p>{hasToken ? 'This token is invalid or has expired.' : 'Sign in to continue.'}</p>
           <SignInForm onDone={close} />
         </>
       )}
@@ -61,64 +61,65 @@ export function SignInDialog({ onClose }: { readonly onClose: () => void }) {
   )
 }
 
-/** Milliseconds before its end at which a token's end is told. */
+/** The warning appears this many milliseconds before the token expires. */
 const WARN_MS = 60_000
 
-/** A line over the page while the token's time is nearly over, and when it is: with a fresh one all goes on. */
+/** A bar above the conversation shortly before the token expires, and after it has expired. */
 export function TokenNotice() {
-  const isOver = useConnection((state) => isSignedOut(state) && state.opens > 0)
-  return isOver ? <TokenOver /> : <TokenEnding />
+  const expired = useConnection((state) => isSignedOut(state) && state.opens > 0)
+  return expired ? <TokenExpired /> : <TokenExpiring />
 }
 
-function TokenOver() {
-  const { entrance } = useEntrance()
-  const [asks, setAsks] = useState(false)
-  const { until } = entrance.pass
-  const said = until !== undefined && until > Date.now() ? 'Your token is not taken.' : 'Your sign-in is over.'
+function TokenExpired() {
+  const { auth } = useAuth()
+  const [signingIn, setSigningIn] = useState(false)
+  const { expiresAt } = auth.token
+  const reason =
+    expiresAt !== undefined && expiresAt > Date.now() ? 'This token is invalid.' : 'Your session has expired.'
   return (
     <div className='bar'>
-      <span role='alert'>{said} What you write stays here, and goes out when you have signed in.</span>
-      <button type='button' className='link' onClick={() => setAsks(true)}>
+      <span role='alert'>{reason} Your messages are kept and sent after you sign in.</span>
+      <button type='button' className='link' onClick={() => setSigningIn(true)}>
         Sign in again
       </button>
-      {asks ? <SignInDialog onClose={() => setAsks(false)} /> : null}
+      {signingIn ? <SignInDialog onClose={() => setSigningIn(false)} /> : null}
     </div>
   )
 }
 
-function TokenEnding() {
-  const { entrance } = useEntrance()
+function TokenExpiring() {
+  const { auth } = useAuth()
   const [due, setDue] = useState(false)
-  const [asks, setAsks] = useState(false)
-  const { until } = entrance.pass
+  const [signingIn, setSigningIn] = useState(false)
+  const { expiresAt } = auth.token
   const open = useConnection((state) => state.status === 'open')
   useEffect(() => {
-    const left = until === undefined ? undefined : until - WARN_MS - Date.now()
-    setDue(left !== undefined && left <= 0)
-    // A timer for longer would fire at once.
-    if (left === undefined || left <= 0 || left > 2 ** 31 - 1) return undefined
-    const timer = setTimeout(() => setDue(true), left)
+    const wait = expiresAt === undefined ? undefined : expiresAt - WARN_MS - Date.now()
+    setDue(wait !== undefined && wait <= 0)
+    // A longer timeout would overflow and fire at once.
+    if (wait === undefined || wait <= 0 || wait > 2 ** 31 - 1) return undefined
+    const timer = setTimeout(() => setDue(true), wait)
     return () => clearTimeout(timer)
-  }, [until])
-  const shown = due && open && until !== undefined
-  const now = useNow(shown)
-  if (!shown) return null
-  const seconds = Math.max(0, Math.ceil((until - now) / 1_000))
+  }, [expiresAt])
+  const visible = due && open && expiresAt !== undefined
+  const now = useNow(visible)
+  if (!visible) return null
+  const seconds = Math.max(0, Math.ceil((expiresAt - now) / 1_000))
   return (
     <div className='bar'>
-      <span role='status'>Your sign-in is nearly over.</span>
+      <span role='status'>Your session expires soon.</span>
       <span aria-hidden='true'>{seconds} s left</span>
-      <button type='button' className='link' onClick={() => setAsks(true)}>
-        Give a fresh token
+      <button type='button' className='link' onClick={() => setSigningIn(true)}>
+        Enter a new token
       </button>
-      {asks ? <SignInDialog onClose={() => setAsks(false)} /> : null}
+      {signingIn ? <SignInDialog onClose={() => setSigningIn(false)} /> : null}
     </div>
   )
 }
 
-/** Who the page speaks for. */
+/** The signed-in user. */
 export function Account() {
-  const { entrance } = useEntrance()
+  const { auth } = useAuth()
   const user = useConnection((state) => state.user)
   const name = useConnection((state) => state.name)
   if (user === undefined || user === ANONYMOUS) return null
@@ -127,7 +128,7 @@ export function Account() {
       <span>
         Signed in as <strong>{name ?? user}</strong>
       </span>
-      <button type='button' className='link' onClick={() => entrance.signOut()}>
+      <button type='button' className='link' onClick={() => auth.signOut()}>
         Sign out
       </button>
     </p>

@@ -1,42 +1,42 @@
-// Pass: the token that this tab speaks with. It is kept in the tab's own storage: a reload goes on with it, other tabs and
-// the next person at this machine do not have it. It stands in no address, so that no log and no history holds it.
-import type { Keep } from '../shared/browser-storage.ts'
+// StoredToken: this tab's access token, in the tab's own storage. It survives a reload; other tabs and the next user of
+// this computer do not have it. It is never part of an address, so that no log and no history contains it.
+import type { BrowserStorage } from '../shared/browser-storage.ts'
 import { claimsOf } from './token-claims.ts'
 
 const KEY = 'parley.token'
 
-export class Pass {
-  readonly #keep: Keep
-  #token: string | undefined
+export class StoredToken {
+  readonly #storage: BrowserStorage
+  #value: string | undefined
 
-  /** @param keep of the tab */
-  constructor(keep: Keep) {
-    this.#keep = keep
-    const held = keep.read(KEY)
-    this.#token = typeof held === 'string' ? held : undefined
+  /** @param storage of the tab */
+  constructor(storage: BrowserStorage) {
+    this.#storage = storage
+    const stored = storage.read(KEY)
+    this.#value = typeof stored === 'string' ? stored : undefined
   }
 
-  get token(): string | undefined {
-    return this.#token
+  get value(): string | undefined {
+    return this.#value
   }
 
-  /** Whose it is, as far as a token tells: '' without one. */
-  get subject(): string {
-    return this.#token === undefined ? '' : (claimsOf(this.#token).subject ?? '')
+  /** The token's subject; '' without a token, or if the token names none. */
+  get user(): string {
+    return this.#value === undefined ? '' : (claimsOf(this.#value).user ?? '')
   }
 
-  /** Unix milliseconds until which it holds, where it tells. */
-  get until(): number | undefined {
-    return this.#token === undefined ? undefined : claimsOf(this.#token).until
+  /** Unix milliseconds; undefined if the token does not expire. */
+  get expiresAt(): number | undefined {
+    return this.#value === undefined ? undefined : claimsOf(this.#value).expiresAt
   }
 
-  take(token: string): void {
-    this.#token = token
-    this.#keep.write(KEY, token)
+  set(token: string): void {
+    this.#value = token
+    this.#storage.write(KEY, token)
   }
 
-  drop(): void {
-    this.#token = undefined
-    this.#keep.write(KEY, undefined)
+  clear(): void {
+    this.#value = undefined
+    this.#storage.write(KEY, undefined)
   }
 }

@@ -1,21 +1,21 @@
-// What a page reads in a token that it was given: whose it is, so that what is kept here is kept apart, and until when it
-// holds, so that the person is warned. Nothing is decided by it: that is the server's, which checks it. Pure.
+// The claims that the page reads from its access token: the user, to store each user's values separately, and the
+// expiry, to warn the user. Nothing is authorized by them: the server verifies the token. Pure.
 
 export interface TokenClaims {
   /** The token's subject. */
-  readonly subject?: string
+  readonly user?: string
   /** Unix milliseconds. */
-  readonly until?: number
+  readonly expiresAt?: number
 }
 
-/** @returns nothing of a token that is no JWT */
+/** @returns no claims if the token is not a JWT */
 export function claimsOf(token: string): TokenClaims {
   const claims = payloadOf(token)
   if (typeof claims !== 'object' || claims === null) return {}
   const { sub, exp } = claims as { sub?: unknown; exp?: unknown }
   return {
-    ...(typeof sub === 'string' && sub !== '' ? { subject: sub } : {}),
-    ...(typeof exp === 'number' && Number.isFinite(exp) ? { until: exp * 1_000 } : {}),
+    ...(typeof sub === 'string' && sub !== '' ? { user: sub } : {}),
+    ...(typeof exp === 'number' && Number.isFinite(exp) ? { expiresAt: exp * 1_000 } : {}),
   }
 }
 
@@ -25,7 +25,7 @@ function payloadOf(token: string): unknown {
     const bytes = atob(part.replaceAll('-', '+').replaceAll('_', '/'))
     return JSON.parse(new TextDecoder().decode(Uint8Array.from(bytes, (char) => char.charCodeAt(0))))
   } catch {
-    // No base64, or no JSON: a token of another kind.
+    // Not base64 or not JSON: another kind of token.
     return undefined
   }
 }

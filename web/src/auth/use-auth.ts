@@ -1,12 +1,12 @@
-// How components read the entrance.
-import { createContext, use, useSyncExternalStore } from 'react'
-import type { Entrance, EntranceState } from './auth.ts'
+// How components read the authentication state.
+import { createContext, use } from 'react'
+import { useStore } from '../shared/store.ts'
+import type { Auth, AuthState } from './auth.ts'
 
-export const EntranceContext = createContext<Entrance | undefined>(undefined)
+export const AuthContext = createContext<Auth | undefined>(undefined)
 
-export function useEntrance(): { readonly entrance: Entrance; readonly state: EntranceState } {
-  const entrance = use(EntranceContext)
-  if (entrance === undefined) throw new Error('Components of the page stand inside of EntranceContext.')
-  const state = useSyncExternalStore(entrance.subscribe, () => entrance.state)
-  return { entrance, state }
+export function useAuth(): { readonly auth: Auth; readonly state: AuthState } {
+  const auth = use(AuthContext)
+  if (auth === undefined) throw new Error('useAuth must be called inside AuthContext.')
+  return { auth, state: useStore(auth) }
 }

@@ -1,135 +1,118 @@
-// Allowance: what this person may still use, as the server last told: asked when a session is live, when an answer has ended,
-// now and then while one is given, when something was refused for it, and when a budget begins anew. One question at a time.
-// Where nothing is bounded, it is asked once for each connection.
+// Allowance: the user's remaining token budgets and concurrent answers, as last reported by the server. It asks when
+// the session becomes live, periodically while an answer streams, when it ends, after a refusal, and when a budget
+// resets. One request runs at a time. Without a budget it asks once per connection.
 import { type MeAnswer, ParleyError, type Session } from '@parley/client'
+import { Store } from '../shared/store.ts'
 
-/** What an allowance needs of a client and a session. */
+/** The parts of a client and a session that an allowance uses. */
 export interface AllowancePorts {
   readonly session: Pick<Session, 'id' | 'state' | 'subscribe'>
   readonly me: (session: string) => Promise<MeAnswer>
 }
 
+/** A missing field is unlimited, or not known yet. */
 export type AllowanceState = Omit<MeAnswer, 'user' | 'name'>
 
-/** Milliseconds between two questions while an answer is given, and at least. */
-const PACE_MS = 4_000
-const GAP_MS = 700
-/** Milliseconds after an answer's end by which all that it used has been counted, on all nodes. */
+/** Milliseconds between two requests while an answer streams. */
+const STREAMING_INTERVAL_MS = 4_000
+/** Milliseconds between two requests at least. */
+const MIN_INTERVAL_MS = 700
+/** Milliseconds after the end of an answer until all nodes have counted its tokens. */
 const COUNTED_MS = 1_500
-/** Timers take no longer times. */
+/** A timer cannot run longer. */
 const TIMER_MAX_MS = 2 ** 31 - 1
-/** Not all pages at the same moment. */
-const SPREAD_MS = 1_500
+/** Random milliseconds, so that not all pages ask at the moment of a reset. */
+const JITTER_MS = 1_500
 
-export class Allowance {
+export class Allowance extends Store<AllowanceState> {
   readonly #ports: AllowancePorts
-  readonly #listeners = new Set<() => void>()
-  readonly #stop: () => void
-  #state: AllowanceState = {}
+  readonly #unsubscribe: () => void
   #wasLive = false
   #run: string | undefined
   #endedAt = 0
-  #asking = false
-  /** Something changed since the last question began. */
-  #again = false
+  #requesting = false
+  /** Whether something changed since the last request began. */
+  #stale = false
   #timer: ReturnType<typeof setTimeout> | undefined
   #closed = false
 
   constructor(ports: AllowancePorts) {
+    super({})
     this.#ports = ports
-    this.#stop = ports.session.subscribe(() => this.#look())
-    this.#look()
+    this.#unsubscribe = ports.session.subscribe(() => this.#sessionChanged())
+    this.#sessionChanged()
   }
 
-  /** What is left out has no bound, or is not known yet. */
-  get state(): AllowanceState {
-    return this.#state
-  }
-
-  /** Bound, so that React can be given it as it is. */
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener)
-    return () => {
-      this.#listeners.delete(listener)
-    }
-  }
-
-  /** What is known may be out of date. */
-  ask(): void {
-    this.#again = true
-    if (!this.#asking) void this.#ask()
+  refresh(): void {
+    this.#stale = true
+    if (!this.#requesting) void this.#request()
   }
 
   close(): void {
     this.#closed = true
-    this.#stop()
+    this.#unsubscribe()
     clearTimeout(this.#timer)
   }
 
-  #look(): void {
+  #sessionChanged(): void {
     const { status, activeRun } = this.#ports.session.state
     const isLive = status === 'live'
     const before = this.#run
-    const came = isLive && !this.#wasLive
+    const becameLive = isLive && !this.#wasLive
     this.#wasLive = isLive
     this.#run = activeRun
     if (before !== undefined && before !== activeRun) this.#endedAt = Date.now()
     if (!isLive) return
-    if (came) this.ask()
-    else if (before !== activeRun && this.#isBounded) {
-      if (before !== undefined) this.ask()
-      else if (!this.#asking) this.#wait()
+    if (becameLive) this.refresh()
+    else if (before !== activeRun && this.#hasBudget) {
+      if (before !== undefined) this.refresh()
+      else if (!this.#requesting) this.#schedule()
     }
   }
 
-  get #isBounded(): boolean {
-    return this.#state.budget !== undefined || this.#state.sessionBudget !== undefined
+  get #hasBudget(): boolean {
+    return this.state.budget !== undefined || this.state.sessionBudget !== undefined
   }
 
-  async #ask(): Promise<void> {
-    this.#asking = true
-    while (this.#again && !this.#closed) {
-      this.#again = false
+  async #request(): Promise<void> {
+    this.#requesting = true
+    while (this.#stale && !this.#closed) {
+      this.#stale = false
       try {
         const { budget, sessionBudget, runs } = await this.#ports.me(this.#ports.session.id)
-        this.#become({
+        if (this.#closed) return
+        this.setState({
           ...(budget === undefined ? {} : { budget }),
           ...(sessionBudget === undefined ? {} : { sessionBudget }),
           ...(runs === undefined ? {} : { runs }),
         })
       } catch (error) {
-        // What is held stays: the next answer, or the next connection, asks again.
+        // The last values stay until the next answer or connection asks again.
         if (!(error instanceof ParleyError)) reportError(error)
       }
-      await new Promise((resolve) => setTimeout(resolve, GAP_MS))
+      await new Promise((resolve) => setTimeout(resolve, MIN_INTERVAL_MS))
     }
-    this.#asking = false
-    this.#wait()
+    this.#requesting = false
+    this.#schedule()
   }
 
-  /** For the next time that something is to be expected. */
-  #wait(): void {
+  /** Schedules the next request for when the values are expected to change. */
+  #schedule(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    if (this.#closed || !this.#isBounded || !this.#wasLive) return
-    const { budget, sessionBudget } = this.#state
+    if (this.#closed || !this.#hasBudget || !this.#wasLive) return
+    const { budget, sessionBudget } = this.state
     const now = Date.now()
-    const ends = [budget, sessionBudget].flatMap((each) => (each === undefined ? [] : [each.resetsAt - now]))
-    const end = Math.max(GAP_MS, Math.min(...ends) + Math.random() * SPREAD_MS)
-    const soon = this.#run !== undefined ? PACE_MS : now - this.#endedAt < COUNTED_MS ? COUNTED_MS : end
-    const wait = Math.min(soon, end)
+    const resets = [budget, sessionBudget].flatMap((each) => (each === undefined ? [] : [each.resetsAt - now]))
+    const reset = Math.max(MIN_INTERVAL_MS, Math.min(...resets) + Math.random() * JITTER_MS)
+    const next = this.#run !== undefined ? STREAMING_INTERVAL_MS : now - this.#endedAt < COUNTED_MS ? COUNTED_MS : reset
+    const wait = Math.min(next, reset)
     this.#timer = setTimeout(
       () => {
         this.#timer = undefined
-        if (wait <= TIMER_MAX_MS) this.ask()
+        if (wait <= TIMER_MAX_MS) this.refresh()
       },
       Math.min(wait, TIMER_MAX_MS),
     )
-  }
-
-  #become(state: AllowanceState): void {
-    if (this.#closed) return
-    this.#state = state
-    for (const listener of [...this.#listeners]) listener()
   }
 }

@@ -1,37 +1,38 @@
-// BudgetLine: what is left of the budget of tokens, below the message box, where there is room for it whether it is shown or not.
-// A screen reader is told when it is nearly used up and when it is, and not of each number.
+// BudgetLine: the remaining token budget, in a space below the message box that is always reserved for it. Screen
+// readers announce when the budget is low and when it is used up, but not each number.
 import { useState } from 'react'
+import { useRoom } from '../connection/use-chat.ts'
 import { Dialog } from '../shared/dialog.tsx'
 import { Icon } from '../shared/icon.tsx'
+import { useStore } from '../shared/store.ts'
 import { useNow } from '../shared/use-now.ts'
 import { budgetFacts, budgetNote } from './budget-note.ts'
-import { useAllowance } from './use-allowance.ts'
 
 export function BudgetLine() {
-  const allowance = useAllowance()
-  const [asked, setAsked] = useState(false)
-  // As of the last answer: a text that changed by itself each second would be heard each second.
+  const allowance = useStore(useRoom().allowance)
+  const [showsDetails, setShowsDetails] = useState(false)
+  // No ticking clock here: screen readers would announce the text every second.
   const note = budgetNote(allowance, Date.now())
   return (
     <div className={`budget ${note?.level ?? 'none'}`}>
       <span className='unseen' role='status' aria-label='Budget'>
-        {note?.said}
+        {note?.announcement}
       </span>
       {note === undefined ? null : (
-        <button type='button' aria-haspopup='dialog' onClick={() => setAsked(true)}>
+        <button type='button' aria-haspopup='dialog' onClick={() => setShowsDetails(true)}>
           {note.level === 'ample' ? null : <Icon name='warning' />} <span className='budget-text'>{note.text}</span>
         </button>
       )}
-      {asked ? <BudgetDialog onClose={() => setAsked(false)} /> : null}
+      {showsDetails ? <BudgetDialog onClose={() => setShowsDetails(false)} /> : null}
     </div>
   )
 }
 
 function BudgetDialog({ onClose }: { readonly onClose: () => void }) {
-  const allowance = useAllowance()
+  const allowance = useStore(useRoom().allowance)
   const now = useNow(true)
   return (
-    <Dialog title='What is left' onClose={onClose}>
+    <Dialog title='Remaining' onClose={onClose}>
       {() => (
         <>
           <dl className='facts'>
@@ -42,7 +43,7 @@ function BudgetDialog({ onClose }: { readonly onClose: () => void }) {
               </div>
             ))}
           </dl>
-          <p className='aside'>Questions and answers count together. An answer ends where a budget does.</p>
+          <p className='aside'>Input and output tokens count. Answers stop when the budget runs out.</p>
         </>
       )}
     </Dialog>

@@ -1,51 +1,51 @@
-// BudgetNote: what the page says of a budget of tokens: how much is left, that it is nearly used up, that it is, and when it is
-// free again. Of the user's own budget and the session's, the one that ends first counts. Pure.
+// BudgetNote: what the page says about the token budget: how much remains, that it is low or used up, and when it
+// resets. It describes the scarcer one of the user's and the session's budgets. Pure.
 import type { BudgetLeft, MeAnswer } from '@parley/client'
 
 export type Budgets = Pick<MeAnswer, 'budget' | 'sessionBudget'>
 
 export interface BudgetNote {
   readonly level: 'ample' | 'low' | 'spent'
-  /** For eyes: it changes with each token that was spent. */
+  /** The visible text. It changes with each spent token. */
   readonly text: string
-  /** For ears: another one only when the level is another one. */
-  readonly said?: string
+  /** For screen readers. It changes only with the level. */
+  readonly announcement?: string
 }
 
-/** A budget is nearly used up when less than this share of it is left. */
+/** A budget is low if less than this share of it remains. */
 const LOW = 0.15
 
-/** @returns undefined where nothing is bounded @param now Unix milliseconds */
+/** @param now Unix milliseconds @returns undefined without a budget */
 export function budgetNote(budgets: Budgets, now: number): BudgetNote | undefined {
-  const first = soonest(budgets)
-  if (first === undefined) return undefined
-  const { tokens, left, resetsAt } = first
-  const whose = first === budgets.budget ? 'Your budget' : 'This session’s budget'
+  const scarcer = scarcerOf(budgets)
+  if (scarcer === undefined) return undefined
+  const { tokens, left, resetsAt } = scarcer
+  const name = scarcer === budgets.budget ? 'Your token budget' : 'This chat’s token budget'
   if (left <= 0) {
-    const said = `${whose} of ${short(tokens)} tokens is used up. ${freeAgain(resetsAt, now)}`
-    return { level: 'spent', text: `Tokens used up, free again ${timeOf(resetsAt, now)}`, said }
+    const announcement = `${name} (${short(tokens)}) is used up. ${resetNote(resetsAt, now)}`
+    return { level: 'spent', text: `Token budget used up, resets ${timeOf(resetsAt, now)}`, announcement }
   }
-  const rest = `${short(left)} of ${short(tokens)} tokens left`
-  if (left >= tokens * LOW) return { level: 'ample', text: rest }
-  return { level: 'low', text: `Only ${rest}`, said: `${whose} of tokens is nearly used up.` }
+  const remaining = `${short(left)} of ${short(tokens)} tokens left`
+  if (left >= tokens * LOW) return { level: 'ample', text: remaining }
+  return { level: 'low', text: `Only ${remaining}`, announcement: `${name} is nearly used up.` }
 }
 
 /**
- * When tokens may be used again by whom a budget cut off. A question may cost more than is left.
- * @param time when the question was asked, in Unix milliseconds @returns undefined where that is over, or not known
+ * When the budget that stopped an answer resets. It need not be used up, because a message may cost more than remains.
+ * @param time when the message was sent, in Unix milliseconds @returns undefined if that window has ended
  */
-export function freeAt(budgets: Budgets, time: number, now: number): number | undefined {
-  const first = soonest(budgets)
-  if (first === undefined || first.resetsAt <= now || time < first.resetsAt - first.windowMs) return undefined
-  return first.resetsAt
+export function resetTime(budgets: Budgets, time: number, now: number): number | undefined {
+  const scarcer = scarcerOf(budgets)
+  if (scarcer === undefined || scarcer.resetsAt <= now || time < scarcer.resetsAt - scarcer.windowMs) return undefined
+  return scarcer.resetsAt
 }
 
 /** @param at, now Unix milliseconds */
-export function freeAgain(at: number, now: number): string {
-  return at <= now ? 'It is free again.' : `It is free again ${timeOf(at, now)}.`
+export function resetNote(at: number, now: number): string {
+  return at <= now ? 'Resets now.' : `Resets ${timeOf(at, now)}.`
 }
 
-/** A point of time as people say it: `at 14:00`, `on 24 Nov, 00:00`; to the second when it is near. */
+/** A time as people write it: `at 14:00`, `on 24 Nov, 00:00`; with seconds if it is near. */
 export function timeOf(at: number, now: number): string {
   const date = new Date(at)
   const isNear = at - now < 120_000
@@ -58,24 +58,24 @@ export function timeOf(at: number, now: number): string {
   return `on ${date.toLocaleDateString(undefined, { day: 'numeric', month: 'short' })}, ${clock}`
 }
 
-/** All of it, line by line: for who asks. */
+/** The rows of the budget dialog. */
 export function budgetFacts(
   { budget, sessionBudget, runs }: Budgets & Pick<MeAnswer, 'runs'>,
   now: number,
 ): readonly (readonly [name: string, value: string])[] {
   const facts: [string, string][] = []
-  const tell = (name: string, { tokens, left, resetsAt }: BudgetLeft): void => {
-    const rest = `${left.toLocaleString('en')} of ${tokens.toLocaleString('en')} tokens left`
-    facts.push([name, `${rest}; begins anew ${timeOf(resetsAt, now)}`])
+  const add = (name: string, { tokens, left, resetsAt }: BudgetLeft): void => {
+    const remaining = `${left.toLocaleString('en')} of ${tokens.toLocaleString('en')} tokens left`
+    facts.push([name, `${remaining}; resets ${timeOf(resetsAt, now)}`])
   }
-  if (budget !== undefined) tell('Yours', budget)
-  if (sessionBudget !== undefined) tell('This session’s', sessionBudget)
-  if (runs !== undefined) facts.push(['Answers at once', `${runs.active} of ${runs.most}`])
+  if (budget !== undefined) add('Your budget', budget)
+  if (sessionBudget !== undefined) add('This chat’s budget', sessionBudget)
+  if (runs !== undefined) facts.push(['Concurrent answers', `${runs.active} of ${runs.most}`])
   return facts
 }
 
-/** What is used up for the longest, else what has the smallest share left. */
-function soonest({ budget, sessionBudget }: Budgets): BudgetLeft | undefined {
+/** Of two used-up budgets the one that resets later, else the one with the smaller share left. */
+function scarcerOf({ budget, sessionBudget }: Budgets): BudgetLeft | undefined {
   if (budget === undefined || sessionBudget === undefined) return budget ?? sessionBudget
   if (budget.left <= 0 && sessionBudget.left <= 0) {
     return sessionBudget.resetsAt > budget.resetsAt ? sessionBudget : budget

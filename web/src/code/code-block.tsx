@@ -1,24 +1,24 @@
-// CodeBlock: a program: its language, a button that copies it, and its text in colours.
+// CodeBlock: a code block with its language, a copy button and syntax highlighting.
 import { memo, useEffect, useReducer, useState, useSyncExternalStore } from 'react'
 import { CopyButton } from '../shared/copy-button.tsx'
 import { ScrollBox } from '../shared/scroll-box.tsx'
-import { CodeFeed } from './code-feed.ts'
 import type { Chunk } from './highlighted-lines.ts'
-import { type Highlighter, presentHighlighter, subscribeHighlighter } from './highlighter.ts'
+import { currentHighlighter, type Highlighter, subscribeHighlighter } from './highlighter.ts'
+import { IncrementalHighlighter } from './incremental-highlighter.ts'
 
 interface Props {
   readonly code: string
   readonly lang: string
-  /** Whether more of it will come. */
+  /** Whether more text may follow. */
   readonly growing: boolean
 }
 
-/** A name that is longer is no language. */
+/** Characters of a language's name. */
 const LANG_MAX = 24
 
 export const CodeBlock = memo(function CodeBlock({ code, lang, growing }: Props) {
   const name = lang.slice(0, LANG_MAX)
-  const chunks = useColoured(code, name.toLowerCase(), growing)
+  const chunks = useHighlighted(code, name.toLowerCase(), growing)
   return (
     <div className='code-block'>
       <div className='code-head'>
@@ -29,7 +29,7 @@ export const CodeBlock = memo(function CodeBlock({ code, lang, growing }: Props)
         <pre>
           <code>
             {chunks.map((chunk, at) => (
-              // biome-ignore lint/suspicious/noArrayIndexKey: lines are only added at the end.
+              // biome-ignore lint/suspicious/noArrayIndexKey: chunks are only appended.
               <Lines key={at} chunk={chunk} />
             ))}
           </code>
@@ -44,7 +44,7 @@ const Lines = memo(function Lines({ chunk }: { readonly chunk: Chunk }) {
     run.kind === undefined ? (
       run.text
     ) : (
-      // biome-ignore lint/suspicious/noArrayIndexKey: a run's place is what it is.
+      // biome-ignore lint/suspicious/noArrayIndexKey: runs never move.
       <span key={at} className={run.kind}>
         {run.text}
       </span>
@@ -52,21 +52,17 @@ const Lines = memo(function Lines({ chunk }: { readonly chunk: Chunk }) {
   )
 })
 
-function useColoured(code: string, lang: string, growing: boolean): readonly Chunk[] {
-  const [feed] = useState(() => new CodeFeed(() => performance.now()))
-  const [, lookAgain] = useReducer((count: number) => count + 1, 0)
-  const present = lang === '' ? nothing : presentHighlighter
-  const highlighter: Highlighter | undefined = useSyncExternalStore(subscribeHighlighter, present)
+function useHighlighted(code: string, lang: string, growing: boolean): readonly Chunk[] {
+  const [incremental] = useState(() => new IncrementalHighlighter(() => performance.now()))
+  const [, update] = useReducer((count: number) => count + 1, 0)
+  const current = lang === '' ? () => undefined : currentHighlighter
+  const highlighter: Highlighter | undefined = useSyncExternalStore(subscribeHighlighter, current)
   const known = highlighter?.knows(lang) === true ? lang : undefined
-  const { chunks, wait } = feed.look(code, known, growing, highlighter)
+  const { chunks, wait } = incremental.update(code, known, growing, highlighter)
   useEffect(() => {
     if (wait === undefined) return undefined
-    const timer = setTimeout(lookAgain, wait)
+    const timer = setTimeout(update, wait)
     return () => clearTimeout(timer)
   })
   return chunks
-}
-
-function nothing(): undefined {
-  return undefined
 }

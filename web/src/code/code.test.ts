@@ -1,22 +1,22 @@
-// Programs in colours: the text is always whole and never behind, and what did not change stays the same object.
+// Syntax highlighting: the text is always complete and never delayed, and unchanged chunks stay the same objects.
 import { describe, expect, it } from 'vitest'
-import { CodeFeed, type ShownCode } from './code-feed.ts'
 import { grammars } from './grammars.ts'
 import { CHUNK_LINES, chunksOf, runsOf } from './highlighted-lines.ts'
 import type { Highlighter } from './highlighter.ts'
+import { type HighlightedCode, IncrementalHighlighter } from './incremental-highlighter.ts'
 
 const highlighter: Highlighter = {
   knows: () => true,
-  colour: (code, lang) => runsOf(grammars.highlight(code, { language: lang }).value),
+  highlight: (code, lang) => runsOf(grammars.highlight(code, { language: lang }).value),
 }
 const line = 'const a = `<b>&amp;</b>` // "quoted" \'text\'\n'
 
-function text({ chunks }: ShownCode): string {
+function text({ chunks }: HighlightedCode): string {
   return chunks.map((chunk) => chunk.text).join('')
 }
 
-describe('runs of a program', () => {
-  it('are its text, and nothing else', () => {
+describe('the runs of a program', () => {
+  it('contain exactly its text', () => {
     for (const [code, language] of [
       [line, 'ts'],
       ['<script>alert("x")</script> &lt; &#x27; </span><span class="x">', 'html'],
@@ -28,11 +28,11 @@ describe('runs of a program', () => {
     }
   })
 
-  it('take what is not of the highlighter for text', () => {
+  it('treat foreign tags as text', () => {
     expect(runsOf('<b onclick="x">&nbsp;</b>')).toEqual([{ text: '<b onclick="x">&nbsp;</b>', kind: undefined }])
   })
 
-  it('come in chunks of lines, of which those that are the same are the same object', () => {
+  it('are grouped into chunks of lines, and unchanged chunks stay the same objects', () => {
     const before = chunksOf([{ text: line.repeat(100), kind: 'k' }], [])
     expect(before.map((chunk) => chunk.text.split('\n').length - 1)).toEqual([CHUNK_LINES, CHUNK_LINES, 20])
     const after = chunksOf([{ text: line.repeat(110), kind: 'k' }], before)
@@ -42,43 +42,45 @@ describe('runs of a program', () => {
   })
 })
 
-describe('a program that grows', () => {
-  it('is never behind its text, and colours no more often than its pace allows', () => {
+describe('a growing program', () => {
+  it('shows its whole text at once, and is highlighted at most as often as the cooldown allows', () => {
     let now = 0
-    let turns = 0
-    const costly: Highlighter = {
+    let calls = 0
+    const slow: Highlighter = {
       knows: () => true,
-      colour: (code, lang) => {
+      highlight: (code, lang) => {
         now += 10
-        turns += 1
-        return highlighter.colour(code, lang)
+        calls += 1
+        return highlighter.highlight(code, lang)
       },
     }
-    const feed = new CodeFeed(() => now)
+    const incremental = new IncrementalHighlighter(() => now)
     let code = ''
     for (let at = 0; at < 200; at += 1) {
       code += line
-      expect(text(feed.look(code, 'ts', true, costly))).toBe(code)
+      expect(text(incremental.update(code, 'ts', true, slow))).toBe(code)
       now += 5
     }
-    // Of about 1.2 s a fifth.
-    expect(turns).toBeLessThanOrEqual(26)
-    const whole = feed.look(code, 'ts', false, costly)
+    // A fifth of about 1.2 s, at 10 ms each.
+    expect(calls).toBeLessThanOrEqual(26)
+    const whole = incremental.update(code, 'ts', false, slow)
     expect(whole.wait).toBeUndefined()
-    expect(whole.chunks).toEqual(chunksOf(highlighter.colour(code, 'ts'), []))
+    expect(whole.chunks).toEqual(chunksOf(highlighter.highlight(code, 'ts'), []))
   })
 
-  it('colours whole lines only', () => {
-    const feed = new CodeFeed(() => 0)
-    const { chunks } = feed.look(`${line}const b`, 'ts', true, highlighter)
+  it('is highlighted by complete lines', () => {
+    const incremental = new IncrementalHighlighter(() => 0)
+    const { chunks } = incremental.update(`${line}const b`, 'ts', true, highlighter)
     expect(chunks.at(-1)).toEqual({ text: 'const b', runs: [{ text: 'const b', kind: undefined }] })
   })
 
-  it('is plain without a highlighter or a language, and when it is too long', () => {
+  it('is plain without a highlighter, with an unknown language, or if it is too long', () => {
     const plain = [{ text: 'const a', kind: undefined }]
-    expect(new CodeFeed(() => 0).look('const a', 'ts', false, undefined).chunks[0]?.runs).toEqual(plain)
-    expect(new CodeFeed(() => 0).look('const a', undefined, false, highlighter).chunks[0]?.runs).toEqual(plain)
-    const long = new CodeFeed(() => 0).look(line.repeat(4_000), 'ts', false, highlighter)
+    const update = (code: string, lang?: string, using?: Highlighter): HighlightedCode =>
+      new IncrementalHighlighter(() => 0).update(code, lang, false, using)
+    expect(update('const a', 'ts').chunks[0]?.runs).toEqual(plain)
+    expect(update('const a', undefined, highlighter).chunks[0]?.runs).toEqual(plain)
+    const long = update(line.repeat(4_000), 'ts', highlighter)
     expect(long.chunks.flatMap(({ runs }) => runs).every(({ kind }) => kind === undefined)).toBe(true)
     expect(text(long)).toBe(line.repeat(4_000))
   })

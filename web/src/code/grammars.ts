@@ -1,5 +1,5 @@
-// Grammars: the highlighter with the languages that answers are most often in. A file of its own, which is fetched when the
-// first program is shown; each of the languages brings its own other names.
+// Grammars: the syntax highlighter with the most common languages and their aliases. It is a separate chunk, which the
+// page loads with the first code block.
 import core from 'highlight.js/lib/core'
 import bash from 'highlight.js/lib/languages/bash'
 import c from 'highlight.js/lib/languages/c'

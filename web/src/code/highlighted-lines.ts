@@ -1,9 +1,9 @@
-// Coloured: a program's text as runs of one kind each, out of the HTML that the highlighter writes. Pure. The HTML is
-// read here and never given to the page: what is no span of the highlighter's own is text.
+// HighlightedLines: parses the highlighter's HTML into runs of text, each of one kind, and groups them into chunks of
+// lines. Pure. The HTML never reaches the page: anything that is not one of the highlighter's spans is text.
 
 export interface Run {
   readonly text: string
-  /** Classes of the style sheet; undefined: plain text. */
+  /** CSS classes; undefined for plain text. */
   readonly kind: string | undefined
 }
 
@@ -41,32 +41,32 @@ export interface Chunk {
 
 export const CHUNK_LINES = 40
 
-/** Runs by chunks of whole lines. Where a chunk is like the one held at its place, that very object is taken. */
-export function chunksOf(runs: readonly Run[], held: readonly Chunk[]): readonly Chunk[] {
+/** Groups runs into chunks of whole lines. A chunk equal to the previous one at its index is that same object. */
+export function chunksOf(runs: readonly Run[], previous: readonly Chunk[]): readonly Chunk[] {
   const chunks: Chunk[] = []
-  let present: Run[] = []
+  let current: Run[] = []
   let lines = 0
   const close = (): void => {
-    const chunk = { runs: present, text: present.map(({ text }) => text).join('') }
-    const same = held[chunks.length]
-    chunks.push(same !== undefined && isSame(same, chunk) ? same : chunk)
-    present = []
+    const chunk = { runs: current, text: current.map(({ text }) => text).join('') }
+    const before = previous[chunks.length]
+    chunks.push(before !== undefined && isEqual(before, chunk) ? before : chunk)
+    current = []
     lines = 0
   }
   for (const run of runs) {
     for (const piece of run.text.split(/(?<=\n)/)) {
       if (piece === '') continue
-      present.push({ text: piece, kind: run.kind })
+      current.push({ text: piece, kind: run.kind })
       if (!piece.endsWith('\n')) continue
       lines += 1
       if (lines === CHUNK_LINES) close()
     }
   }
-  if (present.length > 0) close()
+  if (current.length > 0) close()
   return chunks
 }
 
-function isSame(a: Chunk, b: Chunk): boolean {
+function isEqual(a: Chunk, b: Chunk): boolean {
   if (a.text !== b.text || a.runs.length !== b.runs.length) return false
   return a.runs.every((run, at) => run.text === b.runs[at]?.text && run.kind === b.runs[at]?.kind)
 }

@@ -1,17 +1,17 @@
-// Highlighter: colours programs. Its grammars are a file of their own, fetched when the first program is shown; until
-// then, and when that fails, programs are plain text.
+// Highlighter: loads the syntax highlighter with the first code block. Code blocks stay plain until it is loaded, and
+// if loading fails.
 import { type Run, runsOf } from './highlighted-lines.ts'
 
 export interface Highlighter {
   knows(lang: string): boolean
-  colour(code: string, lang: string): readonly Run[]
+  highlight(code: string, lang: string): readonly Run[]
 }
 
 let highlighter: Highlighter | undefined
-let asked = false
+let requested = false
 const listeners = new Set<() => void>()
 
-/** For React: tells when the highlighter has come. */
+/** For React: calls back when the highlighter is loaded. */
 export function subscribeHighlighter(listener: () => void): () => void {
   listeners.add(listener)
   return () => {
@@ -19,13 +19,13 @@ export function subscribeHighlighter(listener: () => void): () => void {
   }
 }
 
-/** The highlighter when it is there; asking for it fetches it. */
-export function presentHighlighter(): Highlighter | undefined {
-  if (!asked) {
-    asked = true
+/** Returns the highlighter if it is loaded. The first call starts loading it. */
+export function currentHighlighter(): Highlighter | undefined {
+  if (!requested) {
+    requested = true
     load().catch(() => {
-      // Programs stay plain; the next one asks again.
-      asked = false
+      // The next code block tries again.
+      requested = false
     })
   }
   return highlighter
@@ -35,7 +35,7 @@ async function load(): Promise<void> {
   const { grammars } = await import('./grammars.ts')
   highlighter = {
     knows: (lang) => grammars.getLanguage(lang) !== undefined,
-    colour: (code, lang) => runsOf(grammars.highlight(code, { language: lang, ignoreIllegals: true }).value),
+    highlight: (code, lang) => runsOf(grammars.highlight(code, { language: lang, ignoreIllegals: true }).value),
   }
   for (const listener of [...listeners]) listener()
 }

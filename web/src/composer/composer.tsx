@@ -1,63 +1,61 @@
-// Composer: where a message is written. While an answer is given, sending interrupts it or waits for its end, as
-// chosen, and a button stops it. Rows and buttons keep their places whether an answer is given or not.
+// Composer: the message box. While an answer streams, the user chooses whether a new message interrupts it or waits in
+// the queue, and a button stops the answer. Nothing moves when an answer begins or ends.
 import { ParleyError } from '@parley/client'
-import { type KeyboardEvent, type SubmitEvent, useEffect, useEffectEvent, useRef, useState } from 'react'
+import { type KeyboardEvent, type SubmitEvent, useCallback, useEffect, useEffectEvent, useRef, useState } from 'react'
 import { BudgetLine } from '../budget/budget-line.tsx'
-import { refusalNote } from '../connection/refusal-note.ts'
-import { useConnection, useRoom, useView } from '../connection/use-chat.ts'
+import { errorNote } from '../connection/error-note.ts'
+import { useChat, useConnection, useRoom, useView } from '../connection/use-chat.ts'
 import { mayDo } from '../people/roles.ts'
-import { TypingLine } from '../people/typing-line.tsx'
+import { TypingIndicator } from '../people/typing-indicator.tsx'
 import { useRole } from '../people/use-people.ts'
 import { Icon } from '../shared/icon.tsx'
-import type { Manner } from './sender.ts'
-import { useDraft } from './use-draft.ts'
+import type { SendMode } from './sender.ts'
 
-/** The id of the text's box, for who wants the focus there. */
+/** The id of the message box, which other parts focus. */
 export const MESSAGE_BOX = 'message-box'
 
 export function Composer() {
   const role = useRole()
-  return mayDo(role, 'send') ? <Writing /> : <OnlyReading role={role} />
+  return mayDo(role, 'send') ? <MessageForm /> : <ReadOnlyNote role={role} />
 }
 
-/** In the composer's place for who may not write here. */
-function OnlyReading({ role }: { readonly role: string | undefined }) {
+/** Replaces the message box for viewers and approvers. */
+function ReadOnlyNote({ role }: { readonly role: string | undefined }) {
   return (
-    <section className='only-reading' id={MESSAGE_BOX} tabIndex={-1} aria-label='Why there is no message box'>
+    <section className='read-only' id={MESSAGE_BOX} tabIndex={-1} aria-label='Your permissions'>
       <Icon name='eye' />
       <p>
-        {mayDo(role, 'decide')
-          ? 'You decide here about what tools want to do. Writing is for editors and owners.'
-          : 'You are watching. Writing is for editors and owners.'}
+        {mayDo(role, 'decide') ? 'You can approve or deny tool calls.' : 'View only.'} Only editors and owners can send
+        messages.
       </p>
     </section>
   )
 }
 
-function Writing() {
+function MessageForm() {
   const { session, sender, presence } = useRoom()
   const [draft, setDraft] = useDraft(session.id)
-  const [manner, setManner] = useState<Manner>('now')
+  const [mode, setMode] = useState<SendMode>('interrupt')
   const active = useView((view) => view.activeRun)
-  const ended = useConnection((state) => state.status === 'closed')
-  const refused = useView((view) => view.error !== undefined)
+  const closed = useConnection((state) => state.status === 'closed')
+  const unavailable = useView((view) => view.error !== undefined)
   const input = useRef<HTMLTextAreaElement>(null)
   const hasFocus = useRef(false)
-  const blank = draft.trim() === ''
+  const disabled = draft.trim() === '' || closed || unavailable
 
   useEffect(() => {
-    // On a touch screen the focus would raise the keyboard over what is to be read.
+    // On a touch screen the focus would open the keyboard over the conversation.
     if (!window.matchMedia('(pointer: coarse)').matches) input.current?.focus()
   }, [])
 
-  // What stops or chooses goes when the answer ends: a focus that was there comes back to the text.
+  // The stop button and the mode disappear when the answer ends: if one had the focus, the message box gets it.
   useEffect(() => {
     if (active === undefined && hasFocus.current) input.current?.focus()
   }, [active])
 
   const send = (): void => {
-    if (blank || ended || refused) return
-    sender.send(draft, manner)
+    if (disabled) return
+    sender.send(draft, mode)
     presence.typing.ended()
     setDraft('')
     input.current?.focus()
@@ -67,7 +65,7 @@ function Writing() {
     send()
   }
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>): void => {
-    // While an input method composes, Enter takes its proposal.
+    // During input method composition, Enter accepts the suggestion.
     if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return
     event.preventDefault()
     send()
@@ -76,18 +74,18 @@ function Writing() {
   return (
     <form
       className='composer'
-      aria-label='Write a message'
+      aria-label='Send a message'
       onSubmit={onSubmit}
       onFocus={() => {
         hasFocus.current = true
       }}
       onBlur={(event) => {
-        // A button that is disabled under the focus loses it, too: that is no leaving.
+        // A button that becomes disabled loses the focus, too. The user has not left the form then.
         if (event.target.matches(':disabled')) return
         hasFocus.current = event.currentTarget.contains(event.relatedTarget)
       }}
     >
-      <TypingLine />
+      <TypingIndicator />
       <div className='composer-box'>
         <div className='composer-input' data-value={draft}>
           <textarea
@@ -96,7 +94,7 @@ function Writing() {
             value={draft}
             rows={1}
             aria-label='Message'
-            placeholder={active === undefined ? 'Write a message' : 'Write to redirect the answer'}
+            placeholder={active === undefined ? 'Send a message' : 'Send a follow-up'}
             enterKeyHint='send'
             onChange={({ target }) => {
               setDraft(target.value)
@@ -107,10 +105,10 @@ function Writing() {
           />
         </div>
         <div className='composer-row'>
-          {active === undefined ? <Hint /> : <MannerChoice manner={manner} onChange={setManner} />}
+          {active === undefined ? <Hint /> : <ModeChoice mode={mode} onChange={setMode} />}
           <div className='buttons'>
-            {active === undefined ? null : <Stop key={active} run={active} />}
-            <button type='submit' className='button primary' disabled={blank || ended || refused}>
+            {active === undefined ? null : <StopButton key={active} run={active} />}
+            <button type='submit' className='button primary' disabled={disabled}>
               <Icon name='send' /> <span className='label'>Send</span>
             </button>
           </div>
@@ -121,56 +119,70 @@ function Writing() {
   )
 }
 
+/** The draft of a session: its text, and a function that changes and stores it. */
+function useDraft(session: string): readonly [string, (text: string) => void] {
+  const { drafts } = useChat()
+  const [draft, setDraft] = useState(() => drafts.read(session))
+  const write = useCallback(
+    (text: string) => {
+      setDraft(text)
+      drafts.write(session, text)
+    },
+    [drafts, session],
+  )
+  return [draft, write]
+}
+
 function Hint() {
   return (
     <p className='hint'>
-      <kbd>Enter</kbd> sends, <kbd>Shift</kbd> <kbd>Enter</kbd> begins a line
+      <kbd>Enter</kbd> to send, <kbd>Shift</kbd>+<kbd>Enter</kbd> for a new line
     </p>
   )
 }
 
-interface MannerProps {
-  readonly manner: Manner
-  readonly onChange: (manner: Manner) => void
+interface ModeProps {
+  readonly mode: SendMode
+  readonly onChange: (mode: SendMode) => void
 }
 
-function MannerChoice({ manner, onChange }: MannerProps) {
+function ModeChoice({ mode, onChange }: ModeProps) {
   return (
-    <fieldset className='manner'>
-      <legend className='unseen'>What sending does to the answer</legend>
-      <Choice value='now' label='Interrupt' manner={manner} onChange={onChange} />
-      <Choice value='after' label='After this answer' manner={manner} onChange={onChange} />
+    <fieldset className='send-mode'>
+      <legend className='unseen'>When I send a message</legend>
+      <Choice value='interrupt' label='Interrupt' mode={mode} onChange={onChange} />
+      <Choice value='queue' label='Queue' mode={mode} onChange={onChange} />
     </fieldset>
   )
 }
 
-function Choice({ value, label, manner, onChange }: MannerProps & { readonly value: Manner; readonly label: string }) {
+function Choice({ value, label, mode, onChange }: ModeProps & { readonly value: SendMode; readonly label: string }) {
   return (
     <label>
-      <input type='radio' name='manner' value={value} checked={manner === value} onChange={() => onChange(value)} />
+      <input type='radio' name='send-mode' value={value} checked={mode === value} onChange={() => onChange(value)} />
       <span>{label}</span>
     </label>
   )
 }
 
-/** Keyed by its run, so that it begins anew with the next one. */
-function Stop({ run }: { readonly run: string }) {
+/** Keyed by its run, so that the next run gets a fresh button. */
+function StopButton({ run }: { readonly run: string }) {
   const { session } = useRoom()
-  const [asked, setAsked] = useState(false)
+  const [stopping, setStopping] = useState(false)
   const [problem, setProblem] = useState<string>()
   const stop = (): void => {
-    setAsked(true)
+    setStopping(true)
     setProblem(undefined)
     session.cancel(run).catch((error: unknown) => {
-      setAsked(false)
-      // It ended by itself before the cancel came: that is what was wanted.
+      setStopping(false)
+      // The run ended before the cancel arrived.
       if (error instanceof ParleyError && error.code === 'no_active_run') return
-      setProblem(refusalNote(error))
+      setProblem(errorNote(error))
     })
   }
-  // Everywhere on the page but in a dialog, which it closes.
+  // Anywhere on the page, except in a dialog: there Esc closes the dialog.
   const onEscape = useEffectEvent((event: globalThis.KeyboardEvent) => {
-    if (event.key !== 'Escape' || event.defaultPrevented || event.isComposing || asked) return
+    if (event.key !== 'Escape' || event.defaultPrevented || event.isComposing || stopping) return
     if (document.querySelector('dialog[open]') === null) stop()
   })
   useEffect(() => {
@@ -185,8 +197,8 @@ function Stop({ run }: { readonly run: string }) {
           {problem}
         </span>
       )}
-      <button type='button' className='button stop' disabled={asked} aria-keyshortcuts='Escape' onClick={stop}>
-        <Icon name='stop' /> <span className='label'>{asked ? 'Stopping' : 'Stop'}</span>
+      <button type='button' className='button stop' disabled={stopping} aria-keyshortcuts='Escape' onClick={stop}>
+        <Icon name='stop' /> <span className='label'>{stopping ? 'Stopping…' : 'Stop'}</span>
         <kbd>Esc</kbd>
       </button>
     </>

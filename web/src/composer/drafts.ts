@@ -1,30 +1,30 @@
-// Drafts: what is being written in each session, kept over reloads. Bounded: of sessions that are long gone from the
-// list of recent ones the drafts go, too.
-import type { Keep } from '../shared/browser-storage.ts'
+// Drafts: the unfinished message of each session, over reloads. If there are many, drafts of sessions outside the list
+// of recent sessions are removed.
+import type { BrowserStorage } from '../shared/browser-storage.ts'
 
 const PREFIX = 'parley.draft.'
 const MAX = 100
 
 export class Drafts {
-  readonly #keep: Keep
+  readonly #storage: BrowserStorage
 
-  constructor(keep: Keep) {
-    this.#keep = keep
+  constructor(storage: BrowserStorage) {
+    this.#storage = storage
   }
 
   read(session: string): string {
-    const held = this.#keep.read(PREFIX + session)
-    return typeof held === 'string' ? held : ''
+    const stored = this.#storage.read(PREFIX + session)
+    return typeof stored === 'string' ? stored : ''
   }
 
   write(session: string, text: string): void {
-    this.#keep.write(PREFIX + session, text === '' ? undefined : text)
+    this.#storage.write(PREFIX + session, text === '' ? undefined : text)
   }
 
-  /** @param known sessions whose drafts stay */
+  /** @param known sessions whose drafts are kept */
   trim(known: ReadonlySet<string>): void {
-    const keys = this.#keep.keys(PREFIX)
+    const keys = this.#storage.keys(PREFIX)
     if (keys.length <= MAX) return
-    for (const key of keys) if (!known.has(key.slice(PREFIX.length))) this.#keep.write(key, undefined)
+    for (const key of keys) if (!known.has(key.slice(PREFIX.length))) this.#storage.write(key, undefined)
   }
 }

@@ -1,9 +1,10 @@
-// local_time: what the page offers the model. It tells the clock and the time zone of this device, and no more.
+// local_time: the tool that the page offers to the model. It returns this device's time and time zone, and nothing
+// else.
 import { tool } from '@parley/client'
 
 export const localTime = tool({
   name: 'local_time',
-  description: "The date, the time and the time zone of the user's device, now.",
+  description: "Returns the current date, time and time zone of the user's device.",
   inputSchema: { type: 'object', properties: {}, additionalProperties: false },
   outputSchema: {
     type: 'object',
@@ -11,10 +12,10 @@ export const localTime = tool({
     required: ['iso', 'timeZone', 'text'],
   },
   timeoutMs: 10_000,
-  execute: () => tellTime(new Date()),
+  execute: () => formatTime(new Date()),
 })
 
-function tellTime(now: Date): { iso: string; timeZone: string; text: string } {
+function formatTime(now: Date): { iso: string; timeZone: string; text: string } {
   return {
     iso: now.toISOString(),
     timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,

@@ -1,90 +1,83 @@
-// Sender: sends what is written in one session, once. A message goes into the outbox before it goes out, and leaves it
-// when the server has said that it has it; a page that is loaded anew sends what it finds there, under the same ids.
+// Sender: sends the messages that are written in one session, exactly once. A message is stored before it is sent, and
+// removed when the server has accepted it. After a reload the page sends the stored messages again, with the same ids.
 import { type MessageView, ParleyError, type Part, parentOfNext, type Session } from '@parley/client'
 import { makeId } from '@parley/protocol/make-id'
-import { refusalNote } from '../connection/refusal-note.ts'
-import type { Outbox, Outgoing } from './unsent-messages.ts'
+import { errorNote } from '../connection/error-note.ts'
+import { Store } from '../shared/store.ts'
+import type { UnsentMessage, UnsentMessages } from './unsent-messages.ts'
 
-/** What becomes of the answer that is being given: it is interrupted, or the message waits for its end. */
-export type Manner = 'now' | 'after'
+/** While an answer streams, a new message interrupts it or waits in the queue. */
+export type SendMode = 'interrupt' | 'queue'
 
 export interface SenderState {
-  /** Messages that the server refused: no text is lost. */
-  readonly unsent: readonly Outgoing[]
-  /** How often something was sent here: the conversation shows its end after each. */
+  /** Messages that the server refused. The page keeps their text. */
+  readonly refused: readonly UnsentMessage[]
+  /** Counts the sent messages: after each the conversation scrolls to its end. */
   readonly sends: number
 }
 
-/** What a sender needs of a session. */
+/** The part of a session that a sender uses. */
 export type SendingSession = Pick<Session, 'id' | 'send' | 'state'>
 
-/** The page was left, or the connection ended for good: the message may have arrived, and is sent again later. */
-const UNKNOWN: ReadonlySet<string> = new Set(['closed', 'disconnected'])
+/** The page or the connection closed before the reply: the message may have arrived, so it is sent again later. */
+const UNKNOWN_OUTCOME: ReadonlySet<string> = new Set(['closed', 'disconnected'])
 
-export class Sender {
+export class Sender extends Store<SenderState> {
   readonly #session: SendingSession
-  readonly #outbox: Outbox
+  readonly #unsent: UnsentMessages
   readonly #onRefused: ((error: ParleyError) => void) | undefined
-  readonly #listeners = new Set<() => void>()
+  /** The ids of the messages that this page has sent. */
   readonly #sent = new Set<string>()
-  #state: SenderState
 
-  constructor(session: SendingSession, outbox: Outbox, onRefused?: (error: ParleyError) => void) {
+  constructor(session: SendingSession, unsent: UnsentMessages, onRefused?: (error: ParleyError) => void) {
+    const { messages } = unsent
+    super({ refused: messages.filter(({ refused }) => refused !== undefined), sends: 0 })
     this.#session = session
-    this.#outbox = outbox
+    this.#unsent = unsent
     this.#onRefused = onRefused
-    const { messages } = outbox
-    this.#state = { unsent: messages.filter(({ refused }) => refused !== undefined), sends: 0 }
     for (const message of messages) if (message.refused === undefined) this.#post(message)
   }
 
-  get state(): SenderState {
-    return this.#state
-  }
-
-  /** Bound, so that React can be given it as it is. */
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener)
-    return () => {
-      this.#listeners.delete(listener)
-    }
-  }
-
-  send(text: string, manner: Manner): void {
+  send(text: string, mode: SendMode): void {
     const parent = parentOfNext(this.#session.state)
-    this.#put({ text, ...this.#policy(manner), ...(parent === undefined ? {} : { parent }) })
-    this.#become({ sends: this.#state.sends + 1 })
+    this.#put({ text, ...this.#policy(mode), ...(parent === undefined ? {} : { parent }) })
+    this.setState({ ...this.state, sends: this.state.sends + 1 })
   }
 
-  /** Says this instead of an earlier message; what else than text was in that stays. An answer that is being given is interrupted. */
+  /** Sends a new version of a message. Its other parts stay, and a streaming answer is interrupted. */
   edit(message: MessageView, text: string): void {
     const others = message.content.filter(({ type }) => type !== 'text')
     this.#revise(message, text, others.length === 0 ? undefined : [{ type: 'text', text }, ...others])
   }
 
-  /** Has a message answered once more. */
+  /** Requests another answer to a message. */
   regenerate(message: MessageView): void {
     const { content, text } = message
     this.#revise(message, text, content.length === 1 && content[0]?.type === 'text' ? undefined : content)
   }
 
-  /** Under the same id: should the server have taken it after all, it has taken it once. */
-  retry(message: Outgoing): void {
+  /** Uses the same id: if the server has accepted the message after all, it accepts it only once. */
+  retry(message: UnsentMessage): void {
     const { refused: _, ...again } = message
-    this.#outbox.put(again)
-    this.#leave(message.id)
+    this.#unsent.put(again)
+    this.#removeRefused(message.id)
     this.#post(again)
   }
 
-  dismiss(message: Outgoing): void {
-    this.#outbox.remove(message.id)
-    this.#leave(message.id)
+  dismiss(message: UnsentMessage): void {
+    this.#unsent.remove(message.id)
+    this.#removeRefused(message.id)
+  }
+
+  /** Whether this page sent the message. */
+  isOwn(message: string): boolean {
+    return this.#sent.has(message)
   }
 
   #revise({ parent, model, agent, context }: MessageView, text: string, parts: readonly Part[] | undefined): void {
     this.#put({
       text,
-      ...this.#policy('now'),
+      ...this.#policy('interrupt'),
       ...(parent === undefined ? {} : { parent }),
       ...(model === undefined ? {} : { model }),
       ...(agent === undefined ? {} : { agent }),
@@ -93,48 +86,37 @@ export class Sender {
     })
   }
 
-  /** The active run is looked up now, and not when the page was last painted. */
-  #policy(manner: Manner): Pick<Outgoing, 'policy' | 'seen'> {
+  /** Reads the active run from the session, because the painted view may be a frame behind. */
+  #policy(mode: SendMode): Pick<UnsentMessage, 'policy' | 'seen'> {
     const { activeRun, runs } = this.#session.state
-    const run = manner === 'now' && activeRun !== undefined ? runs.get(activeRun) : undefined
+    const run = mode === 'interrupt' && activeRun !== undefined ? runs.get(activeRun) : undefined
     if (run === undefined) return { policy: 'queue' }
     return { policy: 'interrupt', seen: { run: run.id, index: run.next - 1 } }
   }
 
-  #put(said: Omit<Outgoing, 'id'>): void {
-    const message = { id: makeId('msg'), ...said }
-    this.#outbox.put(message)
+  #put(content: Omit<UnsentMessage, 'id'>): void {
+    const message = { id: makeId('msg'), ...content }
+    this.#unsent.put(message)
     this.#post(message)
   }
 
-  /** Whether a message was sent by this page. */
-  isOwn(message: string): boolean {
-    return this.#sent.has(message)
-  }
-
-  #post(message: Outgoing): void {
+  #post(message: UnsentMessage): void {
     this.#sent.add(message.id)
     const { text, parts, refused: _, ...options } = message
-    const { id } = options
     const reply = this.#session.send(parts === undefined ? text : [...parts], options)
     reply.accepted.then(
-      () => this.#outbox.remove(id),
+      () => this.#unsent.remove(message.id),
       (error: unknown) => {
-        if (error instanceof ParleyError && UNKNOWN.has(error.code)) return
-        const refused = { ...message, refused: refusalNote(error) }
-        this.#outbox.put(refused)
-        this.#become({ unsent: [...this.#state.unsent, refused] })
+        if (error instanceof ParleyError && UNKNOWN_OUTCOME.has(error.code)) return
+        const refused = { ...message, refused: errorNote(error) }
+        this.#unsent.put(refused)
+        this.setState({ ...this.state, refused: [...this.state.refused, refused] })
         if (error instanceof ParleyError) this.#onRefused?.(error)
       },
     )
   }
 
-  #leave(id: string): void {
-    this.#become({ unsent: this.#state.unsent.filter((other) => other.id !== id) })
-  }
-
-  #become(change: Partial<SenderState>): void {
-    this.#state = { ...this.#state, ...change }
-    for (const listener of [...this.#listeners]) listener()
+  #removeRefused(id: string): void {
+    this.setState({ ...this.state, refused: this.state.refused.filter((other) => other.id !== id) })
   }
 }

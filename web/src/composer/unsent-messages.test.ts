@@ -1,13 +1,13 @@
-// What the page keeps in the browser: the outbox and what is sent from it, recent sessions, drafts.
+// The values that the page stores in the browser: unsent messages, recent sessions and drafts; and the sender.
 import { ParleyError, type Reply, type SendOptions, type SessionView } from '@parley/client'
 import { describe, expect, it } from 'vitest'
 import { RecentSessions } from '../sessions/recent-sessions.ts'
-import { Keep, type Storage } from '../shared/browser-storage.ts'
+import { BrowserStorage, type WebStorage } from '../shared/browser-storage.ts'
 import { Drafts } from './drafts.ts'
 import { Sender, type SendingSession } from './sender.ts'
-import { Outbox, type Outgoing, waitingSessions } from './unsent-messages.ts'
+import { sessionsWithUnsent, type UnsentMessage, UnsentMessages } from './unsent-messages.ts'
 
-class Memory implements Storage {
+class Memory implements WebStorage {
   readonly values = new Map<string, string>()
   full = false
 
@@ -29,76 +29,76 @@ class Memory implements Storage {
   }
 }
 
-const memory = (): { storage: Memory; keep: Keep } => {
-  const storage = new Memory()
-  return { storage, keep: new Keep(() => storage) }
+const inMemory = (): { memory: Memory; storage: BrowserStorage } => {
+  const memory = new Memory()
+  return { memory, storage: new BrowserStorage(() => memory) }
 }
-const denied = (): Keep =>
-  new Keep(() => {
+const denied = (): BrowserStorage =>
+  new BrowserStorage(() => {
     throw new Error('SecurityError')
   })
-const hello: Outgoing = { id: 'msg_1', text: 'hello', policy: 'queue' }
+const hello: UnsentMessage = { id: 'msg_1', text: 'hello', policy: 'queue' }
 
-describe('an outbox', () => {
-  it('is there after a reload, in order, and empty when all has left it', () => {
-    const { storage, keep } = memory()
-    const outbox = new Outbox(keep, 'ses_1')
-    const second: Outgoing = { id: 'msg_2', text: 'stop', policy: 'interrupt', seen: { run: 'run_1', index: 3 } }
-    outbox.put(hello)
-    outbox.put(second)
-    outbox.put({ ...hello, refused: 'no room' })
-    expect(new Outbox(keep, 'ses_1').messages).toEqual([{ ...hello, refused: 'no room' }, second])
-    expect(new Outbox(keep, 'ses_2').messages).toEqual([])
-    expect(waitingSessions(keep)).toEqual(new Set(['ses_1']))
-    outbox.remove('msg_1')
-    outbox.remove('msg_2')
-    expect(storage.values.size).toBe(0)
-    expect(outbox.isKept).toBe(true)
+describe('unsent messages', () => {
+  it('survive a reload in order, and leave nothing behind when all are removed', () => {
+    const { memory, storage } = inMemory()
+    const unsent = new UnsentMessages(storage, 'ses_1')
+    const second: UnsentMessage = { id: 'msg_2', text: 'stop', policy: 'interrupt', seen: { run: 'run_1', index: 3 } }
+    unsent.put(hello)
+    unsent.put(second)
+    unsent.put({ ...hello, refused: 'no room' })
+    expect(new UnsentMessages(storage, 'ses_1').messages).toEqual([{ ...hello, refused: 'no room' }, second])
+    expect(new UnsentMessages(storage, 'ses_2').messages).toEqual([])
+    expect(sessionsWithUnsent(storage)).toEqual(new Set(['ses_1']))
+    unsent.remove('msg_1')
+    unsent.remove('msg_2')
+    expect(memory.values.size).toBe(0)
+    expect(unsent.isStored).toBe(true)
   })
 
-  it('leaves to another tab what that one wrote', () => {
-    const { keep } = memory()
-    const one = new Outbox(keep, 'ses_1')
-    const other = new Outbox(keep, 'ses_1')
+  it('do not overwrite the messages of another tab', () => {
+    const { storage } = inMemory()
+    const one = new UnsentMessages(storage, 'ses_1')
+    const other = new UnsentMessages(storage, 'ses_1')
     one.put(hello)
     other.put({ ...hello, id: 'msg_2' })
     one.remove('msg_1')
     expect(other.messages.map(({ id }) => id)).toEqual(['msg_2'])
   })
 
-  it('holds in the page what the browser will not keep, and says so', () => {
-    const { storage, keep } = memory()
-    storage.full = true
-    for (const outbox of [new Outbox(keep, 'ses_1'), new Outbox(denied(), 'ses_1')]) {
-      outbox.put(hello)
-      outbox.put({ ...hello, refused: 'no' })
-      expect(outbox.messages).toEqual([{ ...hello, refused: 'no' }])
-      expect(outbox.isKept).toBe(false)
-      outbox.remove('msg_1')
-      expect(outbox.isKept).toBe(true)
+  it('stay in memory if the browser cannot store them, and report it', () => {
+    const { memory, storage } = inMemory()
+    memory.full = true
+    for (const unsent of [new UnsentMessages(storage, 'ses_1'), new UnsentMessages(denied(), 'ses_1')]) {
+      unsent.put(hello)
+      unsent.put({ ...hello, refused: 'no' })
+      expect(unsent.messages).toEqual([{ ...hello, refused: 'no' }])
+      expect(unsent.isStored).toBe(false)
+      unsent.remove('msg_1')
+      expect(unsent.isStored).toBe(true)
     }
   })
 
-  it('passes over what is not its own', () => {
-    const { storage, keep } = memory()
+  it('ignore malformed stored values', () => {
+    const { memory, storage } = inMemory()
     for (const text of ['{', '{}', 'null', '[1,null,{"id":"a b","text":"x","policy":"queue"},{"id":"a","text":1}]']) {
-      storage.setItem('parley.outbox.ses_1', text)
-      expect(new Outbox(keep, 'ses_1').messages).toEqual([])
+      memory.setItem('parley.outbox.ses_1', text)
+      expect(new UnsentMessages(storage, 'ses_1').messages).toEqual([])
     }
   })
 })
 
-/** A session that notes what is sent, and answers when it is told to. */
+/** A session that records the sent messages. The test resolves or rejects each reply. */
 class Sent implements SendingSession {
   readonly id = 'ses_1'
   readonly sent: { readonly text: unknown; readonly options: SendOptions }[] = []
-  readonly answers: { ok: () => void; fail: (error: Error) => void }[] = []
+  readonly replies: { ok: () => void; fail: (error: Error) => void }[] = []
   state = { activeRun: undefined, runs: new Map() } as unknown as SessionView
 
   readonly send = (text: unknown, options: SendOptions = {}): Reply => {
     this.sent.push({ text, options })
     const accepted = new Promise((resolve, reject) => {
-      this.answers.push({
+      this.replies.push({
         ok: () => resolve({ message: options.id ?? '', run: 'run', duplicate: false }),
         fail: reject,
       })
@@ -107,35 +107,35 @@ class Sent implements SendingSession {
   }
 }
 
-const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 describe('a sender', () => {
-  it('sends what the page before it did not see arrive, under the same ids, and nothing twice', async () => {
-    const { keep } = memory()
+  it('sends unconfirmed messages of the previous page again, with the same ids, and nothing twice', async () => {
+    const { storage } = inMemory()
     const first = new Sent()
-    new Sender(first, new Outbox(keep, 'ses_1')).send('hello', 'now')
+    new Sender(first, new UnsentMessages(storage, 'ses_1')).send('hello', 'interrupt')
     const [{ options } = { options: {} }] = first.sent
-    // The page is gone before the answer.
+    // The page closes before the reply.
     const second = new Sent()
-    const sender = new Sender(second, new Outbox(keep, 'ses_1'))
+    const sender = new Sender(second, new UnsentMessages(storage, 'ses_1'))
     expect(second.sent).toEqual([{ text: 'hello', options }])
-    second.answers[0]?.ok()
-    await settled()
+    second.replies[0]?.ok()
+    await nextTurn()
     const third = new Sent()
-    new Sender(third, new Outbox(keep, 'ses_1'))
+    new Sender(third, new UnsentMessages(storage, 'ses_1'))
     expect(third.sent).toEqual([])
-    expect(sender.state.unsent).toEqual([])
+    expect(sender.state.refused).toEqual([])
   })
 
-  it('interrupts the answer that is being given, or waits for its end', () => {
+  it('interrupts the streaming answer, or queues the message', () => {
     const session = new Sent()
     session.state = {
       activeRun: 'run_1',
       runs: new Map([['run_1', { id: 'run_1', next: 4 }]]),
     } as unknown as SessionView
-    const sender = new Sender(session, new Outbox(denied(), 'ses_1'))
-    sender.send('stop', 'now')
-    sender.send('then', 'after')
+    const sender = new Sender(session, new UnsentMessages(denied(), 'ses_1'))
+    sender.send('stop', 'interrupt')
+    sender.send('then', 'queue')
     expect(session.sent.map(({ options }) => [options.policy, options.seen])).toEqual([
       ['interrupt', { run: 'run_1', index: 3 }],
       ['queue', undefined],
@@ -143,93 +143,93 @@ describe('a sender', () => {
     expect(sender.state.sends).toBe(2)
   })
 
-  it('keeps what was refused, over a reload, until it is sent or discarded', async () => {
-    const { keep } = memory()
+  it('keeps a refused message over a reload until it is sent or discarded', async () => {
+    const { storage } = inMemory()
     const session = new Sent()
-    const sender = new Sender(session, new Outbox(keep, 'ses_1'))
-    sender.send('hello', 'now')
-    session.answers[0]?.fail(new ParleyError('queue_full', 'Too many wait.', true))
-    await settled()
-    const [unsent] = sender.state.unsent
-    expect(unsent).toMatchObject({ text: 'hello', refused: 'Too many wait.' })
+    const sender = new Sender(session, new UnsentMessages(storage, 'ses_1'))
+    sender.send('hello', 'interrupt')
+    session.replies[0]?.fail(new ParleyError('queue_full', 'The queue is full.', true))
+    await nextTurn()
+    const [refused] = sender.state.refused
+    expect(refused).toMatchObject({ text: 'hello', refused: 'The queue is full.' })
     const again = new Sent()
-    const later = new Sender(again, new Outbox(keep, 'ses_1'))
+    const later = new Sender(again, new UnsentMessages(storage, 'ses_1'))
     expect(again.sent).toEqual([])
-    expect(later.state.unsent).toEqual([unsent])
-    later.retry(unsent as Outgoing)
-    expect(again.sent.map(({ options }) => options.id)).toEqual([unsent?.id])
-    expect(later.state.unsent).toEqual([])
-    again.answers[0]?.fail(new Error('no'))
-    await settled()
-    later.dismiss(later.state.unsent[0] as Outgoing)
-    expect(new Outbox(keep, 'ses_1').messages).toEqual([])
+    expect(later.state.refused).toEqual([refused])
+    later.retry(refused as UnsentMessage)
+    expect(again.sent.map(({ options }) => options.id)).toEqual([refused?.id])
+    expect(later.state.refused).toEqual([])
+    again.replies[0]?.fail(new Error('no'))
+    await nextTurn()
+    later.dismiss(later.state.refused[0] as UnsentMessage)
+    expect(new UnsentMessages(storage, 'ses_1').messages).toEqual([])
   })
 
-  it('takes the end of the connection for no refusal', async () => {
-    const { keep } = memory()
+  it('does not treat a closed connection as a refusal', async () => {
+    const { storage } = inMemory()
     const session = new Sent()
-    const sender = new Sender(session, new Outbox(keep, 'ses_1'))
-    sender.send('hello', 'now')
-    session.answers[0]?.fail(new ParleyError('closed', 'The session was closed.'))
-    await settled()
-    expect(sender.state.unsent).toEqual([])
-    expect(new Outbox(keep, 'ses_1').messages).toHaveLength(1)
+    const sender = new Sender(session, new UnsentMessages(storage, 'ses_1'))
+    sender.send('hello', 'interrupt')
+    session.replies[0]?.fail(new ParleyError('closed', 'The session was closed.'))
+    await nextTurn()
+    expect(sender.state.refused).toEqual([])
+    expect(new UnsentMessages(storage, 'ses_1').messages).toHaveLength(1)
   })
 })
 
 describe('recent sessions', () => {
-  it('are the last first, once each, and not more than fifty', () => {
-    const { keep } = memory()
-    const recent = new RecentSessions(keep)
+  it('are sorted by time, unique, and at most fifty', () => {
+    const { storage } = inMemory()
+    const recent = new RecentSessions(storage)
     for (let at = 0; at < 60; at += 1) recent.note({ id: `ses_${at}`, title: `Number ${at}`, time: at })
     recent.note({ id: 'ses_20', title: 'Twenty', time: 100 })
     expect(recent.state).toHaveLength(50)
     expect(recent.state.slice(0, 2).map(({ title }) => title)).toEqual(['Twenty', 'Number 59'])
     recent.forget('ses_20')
-    expect(new RecentSessions(keep).state[0]?.title).toBe('Number 59')
+    expect(new RecentSessions(storage).state[0]?.title).toBe('Number 59')
   })
 
   it('have a title of one line', () => {
-    const recent = new RecentSessions(memory().keep)
+    const recent = new RecentSessions(inMemory().storage)
     recent.note({ id: 'a', title: `  many\n\nlines ${'x'.repeat(200)}`, time: 1 })
     recent.note({ id: 'b', title: ' \n ', time: 0 })
-    expect(recent.state.map(({ title }) => title.length)).toEqual([80, 8])
+    expect(recent.state.map(({ title }) => title.length)).toEqual([80, 'Untitled chat'.length])
     expect(recent.state[0]?.title.startsWith('many lines x')).toBe(true)
   })
 
-  it('are told of what another tab wrote', () => {
-    const { keep } = memory()
-    const one = new RecentSessions(keep)
-    const told: number[] = []
-    one.subscribe(() => told.push(one.state.length))
-    new RecentSessions(keep).note({ id: 'a', title: 'A', time: 1 })
+  it('follow the changes of another tab', () => {
+    const { storage } = inMemory()
+    const one = new RecentSessions(storage)
+    const lengths: number[] = []
+    one.subscribe(() => lengths.push(one.state.length))
+    new RecentSessions(storage).note({ id: 'a', title: 'A', time: 1 })
     one.changed('something else')
     one.changed('parley.sessions')
-    expect(told).toEqual([1])
+    expect(lengths).toEqual([1])
   })
 
-  it('pass over what is not theirs', () => {
-    const { storage, keep } = memory()
-    storage.setItem('parley.sessions', '[{"id":"../x","title":"a","time":1},{"id":"a","title":3,"time":1},7]')
-    expect(new RecentSessions(keep).state).toEqual([])
+  it('ignore malformed stored values', () => {
+    const { memory, storage } = inMemory()
+    memory.setItem('parley.sessions', '[{"id":"../x","title":"a","time":1},{"id":"a","title":3,"time":1},7]')
+    expect(new RecentSessions(storage).state).toEqual([])
   })
 })
 
 describe('drafts', () => {
-  it('are kept for each session, and go when they are empty', () => {
-    const { storage, keep } = memory()
-    const drafts = new Drafts(keep)
+  it('are stored for each session, and removed when empty', () => {
+    const { memory, storage } = inMemory()
+    const drafts = new Drafts(storage)
     drafts.write('a', 'half a sen')
-    expect(new Drafts(keep).read('a')).toBe('half a sen')
+    expect(new Drafts(storage).read('a')).toBe('half a sen')
     expect(drafts.read('b')).toBe('')
     drafts.write('a', '')
-    expect(storage.values.size).toBe(0)
+    expect(memory.values.size).toBe(0)
     expect(new Drafts(denied()).read('a')).toBe('')
   })
 
-  it('do not pile up: when there are many, those of sessions that nobody knows go', () => {
-    const { keep } = memory()
-    const drafts = new Drafts(keep)
+  it('of unknown sessions are removed when there are many', () => {
+    const { storage } = inMemory()
+    const drafts = new Drafts(storage)
     for (let at = 0; at < 101; at += 1) drafts.write(`ses_${at}`, 'x')
     drafts.trim(new Set(['ses_7']))
     expect(drafts.read('ses_7')).toBe('x')

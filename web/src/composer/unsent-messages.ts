@@ -1,20 +1,20 @@
-// Outbox: the messages of one session that were written here and are not known to be in its log, kept over reloads.
-// Each is kept as it was first sent, id and all, so that sending it again after a reload has one effect.
+// UnsentMessages: the messages of one session that were written here and that the server has not confirmed, over
+// reloads. Each keeps its id and options from the first attempt, so that sending it again has one effect.
 import type { MessageView, Part, Seen } from '@parley/client'
-import type { Keep } from '../shared/browser-storage.ts'
+import type { BrowserStorage } from '../shared/browser-storage.ts'
 
-export interface Outgoing {
-  /** The command's id, which becomes the message's. */
+export interface UnsentMessage {
+  /** The command's id, which becomes the message's id. */
   readonly id: string
   readonly text: string
   readonly policy: 'queue' | 'interrupt'
-  /** What was seen of the answer that it interrupts. */
+  /** How much the user has seen of the answer that the message interrupts. */
   readonly seen?: Seen
-  /** The message after whose answer it stands; null: none. */
+  /** The message that this one follows; null: it is the first. */
   readonly parent?: string | null
   readonly model?: string
   readonly agent?: string
-  /** All of it, where it is more than its text. */
+  /** The whole content, if it is more than the text. */
   readonly parts?: readonly Part[]
   readonly context?: NonNullable<MessageView['context']>
   /** Why the server refused it. */
@@ -23,73 +23,72 @@ export interface Outgoing {
 
 const PREFIX = 'parley.outbox.'
 
-export class Outbox {
-  readonly #keep: Keep
+export class UnsentMessages {
+  readonly #storage: BrowserStorage
   readonly #key: string
-  /** What the browser would not keep lives as long as the page does. */
-  #unkept: readonly Outgoing[] = []
+  /** Messages that the browser could not store. They live as long as the page. */
+  #inMemory: readonly UnsentMessage[] = []
 
-  constructor(keep: Keep, session: string) {
-    this.#keep = keep
+  constructor(storage: BrowserStorage, session: string) {
+    this.#storage = storage
     this.#key = `${PREFIX}${session}`
   }
 
   /** In the order in which they were written. */
-  get messages(): readonly Outgoing[] {
-    return [...this.#kept(), ...this.#unkept]
+  get messages(): readonly UnsentMessage[] {
+    return [...this.#stored(), ...this.#inMemory]
   }
 
-  /** Whether a reload loses none of them. */
-  get isKept(): boolean {
-    return this.#unkept.length === 0
+  /** Whether all of them survive a reload. */
+  get isStored(): boolean {
+    return this.#inMemory.length === 0
   }
 
-  /** Puts a message in, or changes it in its place. */
-  put(message: Outgoing): void {
-    // Read anew each time: another tab of the same session may have written since.
-    const kept = this.#kept()
-    const at = kept.findIndex(({ id }) => id === message.id)
-    const isUnkept = this.#unkept.some(({ id }) => id === message.id)
-    if (!isUnkept && this.#write(at < 0 ? [...kept, message] : kept.with(at, message))) return
-    const others = this.#unkept.filter(({ id }) => id !== message.id)
-    this.#unkept = [...others, message]
+  /** Adds a message, or replaces it in its position. */
+  put(message: UnsentMessage): void {
+    // Read the stored list each time, because another tab with the same session may have written.
+    const stored = this.#stored()
+    const at = stored.findIndex(({ id }) => id === message.id)
+    const isInMemory = this.#inMemory.some(({ id }) => id === message.id)
+    if (!isInMemory && this.#write(at < 0 ? [...stored, message] : stored.with(at, message))) return
+    const others = this.#inMemory.filter(({ id }) => id !== message.id)
+    this.#inMemory = [...others, message]
   }
 
   remove(id: string): void {
-    const kept = this.#kept()
-    if (kept.some((message) => message.id === id)) this.#write(kept.filter((message) => message.id !== id))
-    this.#unkept = this.#unkept.filter((message) => message.id !== id)
+    const stored = this.#stored()
+    if (stored.some((message) => message.id === id)) this.#write(stored.filter((message) => message.id !== id))
+    this.#inMemory = this.#inMemory.filter((message) => message.id !== id)
   }
 
-  #kept(): readonly Outgoing[] {
-    const held = this.#keep.read(this.#key)
-    return Array.isArray(held) ? held.filter(isOutgoing) : []
+  #stored(): readonly UnsentMessage[] {
+    const value = this.#storage.read(this.#key)
+    return Array.isArray(value) ? value.filter(isUnsentMessage) : []
   }
 
-  #write(messages: readonly Outgoing[]): boolean {
-    return this.#keep.write(this.#key, messages.length === 0 ? undefined : messages)
+  #write(messages: readonly UnsentMessage[]): boolean {
+    return this.#storage.write(this.#key, messages.length === 0 ? undefined : messages)
   }
 }
 
-/** The sessions for which something waits. */
-export function waitingSessions(keep: Keep): ReadonlySet<string> {
-  return new Set(keep.keys(PREFIX).map((key) => key.slice(PREFIX.length)))
+export function sessionsWithUnsent(storage: BrowserStorage): ReadonlySet<string> {
+  return new Set(storage.keys(PREFIX).map((key) => key.slice(PREFIX.length)))
 }
 
-/** What is kept may be of another version of the page, or of somebody's making. */
-function isOutgoing(value: unknown): value is Outgoing {
+/** The stored value may come from another version of the page, or from somebody else. */
+function isUnsentMessage(value: unknown): value is UnsentMessage {
   if (typeof value !== 'object' || value === null) return false
   const { id, text, policy, seen, parent, model, agent, parts, context, refused } = value as Partial<
-    Record<keyof Outgoing, unknown>
+    Record<keyof UnsentMessage, unknown>
   >
   return (
     isId(id) &&
     typeof text === 'string' &&
     (policy === 'queue' || policy === 'interrupt') &&
-    [seen, context].every((told) => told === undefined || (typeof told === 'object' && told !== null)) &&
+    [seen, context].every((field) => field === undefined || (typeof field === 'object' && field !== null)) &&
     (parent === undefined || parent === null || isId(parent)) &&
     (parts === undefined || Array.isArray(parts)) &&
-    [model, agent, refused].every((told) => told === undefined || typeof told === 'string')
+    [model, agent, refused].every((field) => field === undefined || typeof field === 'string')
   )
 }
 

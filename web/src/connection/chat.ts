@@ -1,78 +1,77 @@
-// Chat: one person's client on this page, and the session that its address names. A store outside of React, so that no
-// component's life decides when a session is opened or left. Another person gets another Chat.
+// Chat: one user's client on this page, and the session in the page's address. It lives outside of React, so that no
+// component's lifetime opens or closes a session. Another user gets another Chat.
 import { type ClientTool, type ConnectionState, ParleyClient, type Session, type SessionView } from '@parley/client'
 import { makeId } from '@parley/protocol/make-id'
-import type { Pass } from '../auth/stored-token.ts'
+import type { StoredToken } from '../auth/stored-token.ts'
 import { Allowance } from '../budget/allowance.ts'
 import { Drafts } from '../composer/drafts.ts'
 import { localTime } from '../composer/local-time.ts'
 import { Sender } from '../composer/sender.ts'
-import { Outbox, waitingSessions } from '../composer/unsent-messages.ts'
+import { sessionsWithUnsent, UnsentMessages } from '../composer/unsent-messages.ts'
 import { People } from '../people/people.ts'
 import { deviceOf, Presence } from '../people/presence.ts'
-import { nameByFirstWords } from '../sessions/first-title.ts'
+import { setTitleFromFirstMessage } from '../sessions/auto-title.ts'
 import { RecentSessions } from '../sessions/recent-sessions.ts'
 import { addressOf, sessionOf } from '../sessions/session-address.ts'
-import { SessionDirectory } from '../sessions/session-directory.ts'
-import { Keep } from '../shared/browser-storage.ts'
-import { Painted } from '../shared/frame-throttle.ts'
+import { SessionListStore } from '../sessions/session-list-store.ts'
+import { BrowserStorage } from '../shared/browser-storage.ts'
+import { FrameThrottle } from '../shared/frame-throttle.ts'
 import { Requests } from './requests.ts'
 
-/** A session that the page shows. */
+/** The open session, with everything that the page holds for it. */
 export interface Room {
-  /** Another one for each room, also of the same session. */
+  /** Unique: opening the same session again gives another key. */
   readonly key: string
   readonly session: Session
-  readonly view: Painted<SessionView>
+  readonly view: FrameThrottle<SessionView>
   readonly sender: Sender
-  readonly outbox: Outbox
+  readonly unsent: UnsentMessages
   readonly people: People
   readonly presence: Presence
   readonly allowance: Allowance
   readonly address: string
-  /** What this person was in the session before it was shut to them. */
-  readonly formerly?: string
-  /** Ends what goes on in it. */
-  leave(): void
+  /** The user's role before access was lost. */
+  readonly formerRole?: string
+  close(): void
 }
 
 export class Chat {
-  /** Another one for each person who comes. */
+  /** Unique for each user that signs in. */
   readonly key = makeId('chat')
   readonly client: ParleyClient
-  readonly connection: Painted<ConnectionState>
+  readonly connection: FrameThrottle<ConnectionState>
   readonly recent: RecentSessions
-  readonly directory: SessionDirectory
+  readonly sessionList: SessionListStore
   readonly drafts: Drafts
-  readonly #keep: Keep
+  readonly #storage: BrowserStorage
   readonly #requests: Requests
   readonly #window: Window
-  readonly #left = new AbortController()
+  readonly #closed = new AbortController()
   readonly #listeners = new Set<() => void>()
   #room: Room
 
-  constructor(window: Window, pass: Pass) {
+  constructor(window: Window, token: StoredToken) {
     const { origin } = window.location
     this.#window = window
-    this.#keep = new Keep(() => window.localStorage, pass.subject)
-    this.#requests = new Requests(origin, () => pass.token)
-    this.recent = new RecentSessions(this.#keep)
-    this.drafts = new Drafts(this.#keep)
+    this.#storage = new BrowserStorage(() => window.localStorage, token.user)
+    this.#requests = new Requests(origin, () => token.value)
+    this.recent = new RecentSessions(this.#storage)
+    this.drafts = new Drafts(this.#storage)
     this.client = new ParleyClient({
       url: origin,
-      // Asked for at each connection: by then it may be a fresh one.
-      ...(pass.token === undefined ? {} : { token: () => pass.token ?? '' }),
-      // What is written and where one stands are kept while somebody signs in anew.
+      // A function, because a later connection may use a new token.
+      ...(token.value === undefined ? {} : { token: () => token.value ?? '' }),
+      // Unsent messages and the position in the log survive a new sign-in.
       whenTurnedAway: 'wait',
     })
-    this.directory = new SessionDirectory(this.client, this.#requests)
-    this.connection = new Painted(this.client, (callback) => window.requestAnimationFrame(callback))
-    this.#room = this.#enter()
+    this.sessionList = new SessionListStore(this.client, this.#requests)
+    this.connection = new FrameThrottle(this.client, (callback) => window.requestAnimationFrame(callback))
+    this.#room = this.#openRoom()
     this.drafts.trim(new Set([this.#room.session.id, ...this.recent.state.map(({ id }) => id)]))
-    const { signal } = this.#left
+    const { signal } = this.#closed
     window.addEventListener('storage', ({ key }) => this.recent.changed(key), { signal })
-    window.addEventListener('popstate', () => this.#move(), { signal })
-    window.addEventListener('beforeunload', (event) => this.#leaving(event), { signal })
+    window.addEventListener('popstate', () => this.#addressChanged(), { signal })
+    window.addEventListener('beforeunload', (event) => this.#beforeUnload(event), { signal })
   }
 
   get room(): Room {
@@ -86,77 +85,75 @@ export class Chat {
     }
   }
 
-  /** Goes to a session that nobody has spoken in. The browser's back button returns to the one before. */
-  begin(): void {
-    this.go(newSession())
+  /** Opens a new session. The browser's back button returns to the previous one. */
+  startNew(): void {
+    this.open(newSession())
   }
 
-  /** Goes to a session, as a link to it would. */
-  go(session: string): void {
+  /** Opens a session, as a link to it would. */
+  open(session: string): void {
     this.#window.history.pushState(null, '', this.addressOf(session))
-    this.#move()
+    this.#addressChanged()
   }
 
   addressOf(session: string): URL {
     return addressOf(session, this.#here())
   }
 
-  /** The sessions in which something written here waits to be sent. */
-  waiting(): ReadonlySet<string> {
-    return waitingSessions(this.#keep)
+  sessionsWithUnsent(): ReadonlySet<string> {
+    return sessionsWithUnsent(this.#storage)
   }
 
-  /** The person goes: nothing more is heard or sent for them. */
+  /** Closes the connection and the session, when the user changes. */
   close(): void {
-    this.#left.abort()
-    this.#room.leave()
-    this.directory.close()
+    this.#closed.abort()
+    this.#room.close()
+    this.sessionList.close()
     this.connection.close()
     this.client.close().catch(reportError)
   }
 
-  #move(): void {
-    if (sessionOf(this.#here()) === this.#room.session.id) return
-    this.#change()
+  #addressChanged(): void {
+    if (sessionOf(this.#here()) !== this.#room.session.id) this.#replaceRoom()
   }
 
-  #change(options?: EnterOptions): void {
-    this.#room.leave()
-    this.#room = this.#enter(options)
+  #replaceRoom(options?: RoomOptions): void {
+    this.#room.close()
+    this.#room = this.#openRoom(options)
     for (const listener of [...this.#listeners]) listener()
   }
 
-  /** Opens the session of the address; an address without one gets a new one. */
-  #enter({ tools = [localTime], formerly }: EnterOptions = {}): Room {
+  /** Opens the session in the address. An address without a session gets a new one. */
+  #openRoom({ tools = [localTime], formerRole }: RoomOptions = {}): Room {
     const named = sessionOf(this.#here())
     const id = named ?? newSession()
     const address = addressOf(id, this.#here())
     if (named === undefined) this.#window.history.replaceState(null, '', address)
     const session = this.client.session(id, { tools })
-    const view = new Painted(session, (callback) => this.#window.requestAnimationFrame(callback))
-    const outbox = new Outbox(this.#keep, id)
+    const view = new FrameThrottle(session, (callback) => this.#window.requestAnimationFrame(callback))
+    const unsent = new UnsentMessages(this.#storage, id)
     const allowance = new Allowance({ session, me: (session) => this.client.me(session) })
-    const sender = new Sender(session, outbox, ({ code }) => {
-      if (code === 'budget_exceeded' || code === 'too_many_runs') allowance.ask()
+    const sender = new Sender(session, unsent, ({ code }) => {
+      if (code === 'budget_exceeded' || code === 'too_many_runs') allowance.refresh()
     })
-    const stopNaming = nameByFirstWords(
+    const stopAutoTitle = setTitleFromFirstMessage(
       session,
       (message) => sender.isOwn(message),
-      (named, title) => this.directory.rename(named, title),
+      (named, title) => this.sessionList.rename(named, title),
     )
     const room: Room = {
       key: makeId('room'),
       session,
       view,
       sender,
-      outbox,
+      unsent,
       people: new People(session, this.#requests),
       presence: new Presence(session, deviceOf(this.#window)),
       allowance,
       address: address.href,
-      ...(formerly === undefined ? {} : { formerly }),
-      leave() {
-        stopNaming()
+      ...(formerRole === undefined ? {} : { formerRole }),
+      close() {
+        stopAutoTitle()
         room.presence.close()
         room.people.close()
         allowance.close()
@@ -167,15 +164,16 @@ export class Chat {
     session.subscribe(() => {
       const { error, role } = session.state
       if (this.#room !== room || error?.code !== 'forbidden' || tools.length === 0) return
-      // Who may only read may not bring tools. Who may not even that is told so now; what they saw goes from the page.
-      this.#change({ tools: [], ...(role === undefined ? {} : { formerly: role }) })
+      // A viewer may not offer tools, so try again without them. If even reading is forbidden, NoAccess replaces the
+      // conversation.
+      this.#replaceRoom({ tools: [], ...(role === undefined ? {} : { formerRole: role }) })
     })
     return room
   }
 
-  /** Where the browser keeps nothing, what waits to be sent would be lost: it asks before that is thrown away. */
-  #leaving(event: BeforeUnloadEvent): void {
-    if (!this.#room.outbox.isKept) event.preventDefault()
+  /** Asks before the page closes if the browser could not store an unsent message. */
+  #beforeUnload(event: BeforeUnloadEvent): void {
+    if (!this.#room.unsent.isStored) event.preventDefault()
   }
 
   #here(): URL {
@@ -183,9 +181,9 @@ export class Chat {
   }
 }
 
-interface EnterOptions {
+interface RoomOptions {
   readonly tools?: readonly ClientTool[]
-  readonly formerly?: string
+  readonly formerRole?: string
 }
 
 function newSession(): string {

@@ -1,4 +1,4 @@
-// ConnectionBadge: says how the connection stands. A screen reader is told of each change once, and not of seconds.
+// ConnectionBadge: shows the connection's state. Screen readers announce each change once, and no countdown.
 import { useState } from 'react'
 import { SignInDialog } from '../auth/sign-in.tsx'
 import { Dialog } from '../shared/dialog.tsx'
@@ -11,8 +11,8 @@ export function ConnectionBadge() {
   const status = useView((view) => view.status)
   const error = useView((view) => view.error)
   const now = useNow(connection.status === 'waiting')
-  const [asked, setAsked] = useState(false)
-  const [signing, setSigning] = useState(false)
+  const [showsDetails, setShowsDetails] = useState(false)
+  const [signingIn, setSigningIn] = useState(false)
   const signedOut = isSignedOut(connection)
   const badge = badgeOf(connection, { status, error }, now)
   return (
@@ -33,7 +33,7 @@ export function ConnectionBadge() {
             className='badge-detail'
             aria-haspopup='dialog'
             aria-label={`Connection: ${badge.detail}`}
-            onClick={() => setAsked(true)}
+            onClick={() => setShowsDetails(true)}
           >
             {badge.detail}
           </button>
@@ -42,14 +42,14 @@ export function ConnectionBadge() {
           <button
             type='button'
             className='link'
-            onClick={() => (signedOut ? setSigning(true) : window.location.reload())}
+            onClick={() => (signedOut ? setSigningIn(true) : window.location.reload())}
           >
             {signedOut ? 'Sign in' : 'Try again'}
           </button>
         ) : null}
       </div>
-      {signing ? <SignInDialog onClose={() => setSigning(false)} /> : null}
-      {asked ? <ConnectionDialog onClose={() => setAsked(false)} /> : null}
+      {signingIn ? <SignInDialog onClose={() => setSigningIn(false)} /> : null}
+      {showsDetails ? <ConnectionDialog onClose={() => setShowsDetails(false)} /> : null}
     </>
   )
 }
@@ -73,7 +73,7 @@ function ConnectionDialog({ onClose }: { readonly onClose: () => void }) {
           </dl>
           {role === 'owner' ? (
             <a className='link' href={`/inspect?session=${session.id}`}>
-              Look into this session
+              Inspect session
             </a>
           ) : null}
         </>

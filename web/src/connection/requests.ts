@@ -1,5 +1,5 @@
-// Requests: what the page asks the server beside what goes over its connection: lists, members, invitations, titles.
-// Each ends within its time, and what fails does so with a ParleyError.
+// Requests: the HTTP requests that the page makes next to its connection: members, invitations, titles. Each ends
+// within a timeout, and each failure is a ParleyError.
 import { ParleyError } from '@parley/client'
 
 type Code = ConstructorParameters<typeof ParleyError>[0]
@@ -11,17 +11,17 @@ export class Requests {
   readonly #origin: string
   readonly #token: () => string | undefined
 
-  /** @param token as it is at the time of a request */
+  /** @param token returns the access token at the time of a request */
   constructor(origin: string, token: () => string | undefined) {
     this.#origin = origin
     this.#token = token
   }
 
-  /** @returns the answer's body; undefined when it has none @throws ParleyError */
-  async ask(method: Method, path: string, body?: object): Promise<unknown> {
+  /** @returns the body of the response; undefined if it is empty @throws ParleyError */
+  async send(method: Method, path: string, body?: object): Promise<unknown> {
     const token = this.#token()
     let response: Response
-    let answer: unknown
+    let text: string
     try {
       response = await fetch(this.#origin + path, {
         method,
@@ -34,14 +34,13 @@ export class Requests {
         cache: 'no-store',
         signal: AbortSignal.timeout(TIMEOUT_MS),
       })
-      const text = await response.text()
-      answer = text === '' ? undefined : JSON.parse(text)
-    } catch (error) {
-      if (error instanceof SyntaxError)
-        throw new ParleyError('internal', 'The server’s answer is not understood.', true)
-      throw new ParleyError('disconnected', 'The server was not reached.', true)
+      text = await response.text()
+    } catch {
+      throw new ParleyError('disconnected', 'Couldn’t reach the server.', true)
     }
-    if (!response.ok) throw refusal(answer, response)
+    if (!response.ok) throw problemOf(response, text)
+    const answer = jsonOf(text)
+    if (answer === undefined && text !== '') throw new ParleyError('internal', 'The server sent invalid JSON.', true)
     return answer
   }
 }
@@ -51,12 +50,23 @@ export function sessionPath(session: string): string {
   return `/v1/sessions/${encodeURIComponent(session)}`
 }
 
-function refusal(body: unknown, response: Response): ParleyError {
-  const problem = (typeof body === 'object' && body !== null ? body : {}) as Readonly<Record<string, unknown>>
-  const code = typeof problem.code === 'string' ? (problem.code as Code) : 'internal'
-  const said = problem.detail ?? problem.title
-  const message = typeof said === 'string' ? said : `The server answered with ${response.status}.`
+/** The error of an unsuccessful response. A body that is not a problem document comes from a proxy: retryable. */
+export function problemOf(response: Response, body: string): ParleyError {
+  const { code, detail, title, retryable } = (jsonOf(body) ?? {}) as Readonly<Record<string, unknown>>
   const seconds = Number(response.headers.get('Retry-After'))
-  const wait = Number.isFinite(seconds) && seconds > 0 ? seconds * 1_000 : undefined
-  return new ParleyError(code, message, problem.retryable === true, wait)
+  const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1_000 : undefined
+  const message = [detail, title].find((text) => typeof text === 'string')
+  if (typeof code !== 'string') {
+    return new ParleyError('unavailable', `The server responded with status ${response.status}.`, true, retryAfterMs)
+  }
+  return new ParleyError(code as Code, message ?? code, retryable === true, retryAfterMs)
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    // Empty, or not JSON.
+    return undefined
+  }
 }

@@ -1,5 +1,5 @@
-// How components read the chat: each subscribes to the part of the state that it shows, and renders again only when
-// that part is another object.
+// How components read the chat. Each component selects a part of the state, and renders again only when that part is
+// another object.
 import type { ConnectionState, SessionView } from '@parley/client'
 import { createContext, use, useSyncExternalStore } from 'react'
 import type { Chat, Room } from './chat.ts'
@@ -8,7 +8,7 @@ export const ChatContext = createContext<Chat | undefined>(undefined)
 
 export function useChat(): Chat {
   const chat = use(ChatContext)
-  if (chat === undefined) throw new Error('Components of the page stand inside of ChatContext.')
+  if (chat === undefined) throw new Error('useChat must be called inside ChatContext.')
   return chat
 }
 
@@ -17,13 +17,13 @@ export function useRoom(): Room {
   return useSyncExternalStore(chat.subscribe, () => chat.room)
 }
 
-/** @param select must give the same object for the same view */
+/** @param select must return the same object for the same view */
 export function useView<T>(select: (view: SessionView) => T): T {
   const { view } = useRoom()
-  return useSyncExternalStore(view.subscribe, () => select(view.shown))
+  return useSyncExternalStore(view.subscribe, () => select(view.state))
 }
 
 export function useConnection<T>(select: (state: ConnectionState) => T): T {
   const { connection } = useChat()
-  return useSyncExternalStore(connection.subscribe, () => select(connection.shown))
+  return useSyncExternalStore(connection.subscribe, () => select(connection.state))
 }

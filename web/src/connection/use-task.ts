@@ -1,22 +1,22 @@
-// useTask: something that is asked of the server by a button: whether it is under way, and what went wrong, in words.
+// useTask: the state of a button's request: whether it runs, and why it failed.
 import { useEffect, useRef, useState } from 'react'
-import { refusalNote } from './refusal-note.ts'
+import { errorNote } from './error-note.ts'
 
 export interface Task {
   readonly busy: boolean
   readonly problem: string | undefined
-  /** Begins; while it is under way, nothing else is begun. */
+  /** Does nothing while a step runs. */
   run(step: () => Promise<void>): void
 }
 
 export function useTask(): Task {
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<string>()
-  const here = useRef(true)
+  const mounted = useRef(true)
   useEffect(() => {
-    here.current = true
+    mounted.current = true
     return () => {
-      here.current = false
+      mounted.current = false
     }
   }, [])
   const run = (step: () => Promise<void>): void => {
@@ -25,12 +25,12 @@ export function useTask(): Task {
     setProblem(undefined)
     step().then(
       () => {
-        if (here.current) setBusy(false)
+        if (mounted.current) setBusy(false)
       },
       (error: unknown) => {
-        if (!here.current) return
+        if (!mounted.current) return
         setBusy(false)
-        setProblem(refusalNote(error))
+        setProblem(errorNote(error))
       },
     )
   }

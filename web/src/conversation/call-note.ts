@@ -1,4 +1,4 @@
-// CallNote: what the page says about a tool call, in words, and its values as text. Pure.
+// CallNote: what the page says about a tool call, and how it formats the call's values. Pure.
 import type { CallView } from '@parley/client'
 
 export interface CallNote {
@@ -13,36 +13,36 @@ export function callNote(call: CallView, connection: string | undefined): CallNo
       return { tone: 'ask', text: 'Needs approval' }
     case 'offered':
       return call.where === 'server'
-        ? { tone: 'busy', text: 'Runs on the server' }
-        : { tone: 'busy', text: call.attempt > 1 ? 'On offer again' : 'Looks for a device' }
+        ? { tone: 'busy', text: 'Running on the server' }
+        : { tone: 'busy', text: call.attempt > 1 ? 'Retrying on another device' : 'Waiting for a device' }
     case 'claimed':
-      return { tone: 'busy', text: `Runs ${place(call, call.claim?.connection, connection)}` }
+      return { tone: 'busy', text: `Running ${place(call, call.claim?.connection, connection)}` }
     case 'completed':
       return { tone: 'plain', text: `Ran ${place(call, call.by, connection)}` }
     case 'failed':
       return { tone: 'failed', text: call.decision?.decision === 'deny' ? 'Denied' : 'Failed' }
     case 'dropped':
-      return { tone: 'plain', text: 'Not run to its end' }
+      return { tone: 'plain', text: 'Didn’t finish' }
   }
 }
 
 /**
- * Who decided what about a call, and why; undefined while nobody has.
- * @param called what people call a user
+ * The decision about a call, with its author and reason; undefined while there is none.
+ * @param displayName a user's name
  */
 export function decisionNote(
   call: CallView,
   user: string | undefined,
-  called: (user: string) => string = (other) => other,
+  displayName: (user: string) => string = (other) => other,
 ): string | undefined {
   const { decision } = call
   if (decision === undefined) return undefined
-  const who = decision.by === 'anonymous' ? '' : decision.by === user ? ' by you' : ` by ${called(decision.by)}`
+  const who = decision.by === 'anonymous' ? '' : decision.by === user ? ' by you' : ` by ${displayName(decision.by)}`
   const why = decision.reason === undefined ? '' : `: ${decision.reason}`
   return `${decision.decision === 'approve' ? 'Approved' : 'Denied'}${who}${why}`
 }
 
-/** How much time is left for a decision. @param now Unix milliseconds, by this machine's clock */
+/** The time that remains for a decision. @param now Unix milliseconds, by this machine's clock */
 export function expiryNote(until: number, now: number): string {
   const seconds = Math.ceil((until - now) / 1_000)
   if (seconds <= 0) return 'Expires now'
@@ -51,18 +51,22 @@ export function expiryNote(until: number, now: number): string {
   return `Expires in ${minutes}:${String(seconds % 60).padStart(2, '0')}`
 }
 
-const SHOWN_MAX = 8_000
+const MAX_CHARACTERS = 8_000
 
-/** A value as text: JSON, indented where it does not fit one line, and cut where it is very long. */
-export function shownValue(value: unknown): string {
-  if (value === undefined) return 'nothing'
+/** A value as JSON. It is indented if it does not fit on one line, and truncated if it is very long. */
+export function formatValue(value: unknown): string {
+  if (value === undefined) return 'No value'
   const line = JSON.stringify(value)
-  const text = line.length <= 60 ? line : JSON.stringify(value, null, 2)
-  if (text.length <= SHOWN_MAX) return text
-  return `${text.slice(0, SHOWN_MAX)}\n… ${(text.length - SHOWN_MAX).toLocaleString('en')} more characters`
+  return truncate(line.length <= 60 ? line : JSON.stringify(value, null, 2), MAX_CHARACTERS)
+}
+
+/** @param max characters */
+export function truncate(text: string, max: number): string {
+  if (text.length <= max) return text
+  return `${text.slice(0, max)}\n… ${(text.length - max).toLocaleString('en')} more characters`
 }
 
 function place(call: CallView, who: string | undefined, connection: string | undefined): string {
   if (call.where === 'server') return 'on the server'
-  return who !== undefined && who === connection ? 'in this page' : 'on another device'
+  return who !== undefined && who === connection ? 'in this tab' : 'on another device'
 }

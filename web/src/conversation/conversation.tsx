@@ -1,54 +1,61 @@
-// Conversation: the turns of the branch that is shown, each a message with its answer; then what was not taken. Only the turns
-// near what is seen are in the page, so that a long conversation is as light as a short one. The list renders when a
-// message comes; while an answer streams, only that answer does.
-
+// Conversation: the turns of the current branch, each a message with its answer, then the refused messages. Only turns
+// near the visible part are in the page, so that a long conversation costs no more than a short one. The list renders
+// when a message arrives; while an answer streams, only that answer renders.
 import type { MessageView } from '@parley/client'
-import { useEffect, useEffectEvent, useMemo, useRef, useState } from 'react'
+import { type FocusEvent, useCallback, useEffect, useEffectEvent, useMemo, useRef, useState } from 'react'
 import { Virtualizer } from 'virtua'
-import type { Outgoing } from '../composer/unsent-messages.ts'
-import { useSender } from '../composer/use-sender.ts'
+import type { UnsentMessage } from '../composer/unsent-messages.ts'
 import { useRoom, useView } from '../connection/use-chat.ts'
 import { Icon } from '../shared/icon.tsx'
-import { ListPlace } from '../shared/list-place.tsx'
-import { EditContext, type Editing } from './editing.ts'
+import { useStore } from '../shared/store.ts'
+import { VirtualListItem } from '../shared/virtual-list-item.tsx'
+import { EditContext, type Editing } from './edit-box.tsx'
 import { type Item, Turn } from './turn.tsx'
-import { useFocusedTurn } from './use-focused-turn.ts'
 import { useStickToEnd } from './use-stick-to-end.ts'
-import { VersionNews } from './versions.tsx'
+import { VersionAnnouncer } from './versions.tsx'
 
-/** Pixels above and below what is seen that are in the page, too: a few screens, so that nobody scrolls into nothing. */
-const AROUND = 1_500
+/** Pixels above and below the visible part that are rendered, too, so that fast scrolling shows no gap. */
+const OVERSCAN = 1_500
 
 export function Conversation() {
-  const { state } = useSender()
-  const items = useItems(state.unsent)
+  const { refused, sends } = useStore(useRoom().sender)
+  const items = useItems(refused)
   const box = useRef<HTMLElement>(null)
   const content = useRef<HTMLDivElement>(null)
   const { atEnd, toEnd } = useStickToEnd(box, content)
   const focused = useFocusedTurn()
   useEffect(() => {
-    if (state.sends > 0) toEnd()
-  }, [state.sends, toEnd])
+    if (sends > 0) toEnd()
+  }, [sends, toEnd])
   const [editing, setEditing] = useState<Editing>()
-  const desk = useMemo(() => ({ editing, edit: setEditing }), [editing])
-  useStayWith(editing?.id)
-  const kept = items.flatMap(({ place, id }, at) => (place === focused.place || id === editing?.id ? [at] : []))
+  const editor = useMemo(() => ({ editing, edit: setEditing }), [editing])
+  useStayOnBranch(editing?.id)
+  const mounted = items.flatMap(({ position, id }, at) =>
+    position === focused.position || id === editing?.id ? [at] : [],
+  )
 
   return (
     <main className='conversation'>
       <h2 className='unseen'>Conversation</h2>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard. */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable box must be reachable by keyboard. */}
       <section className='conversation-box' ref={box} tabIndex={0} aria-label='Conversation' onFocus={focused.onFocus}>
         <div className='conversation-content' ref={content}>
           {items.length === 0 ? <Welcome /> : null}
-          <EditContext value={desk}>
-            <Virtualizer as='ol' item={ListPlace} data={items} scrollRef={box} bufferSize={AROUND} keepMounted={kept}>
-              {(item) => <Turn key={item.place} item={item} />}
+          <EditContext value={editor}>
+            <Virtualizer
+              as='ol'
+              item={VirtualListItem}
+              data={items}
+              scrollRef={box}
+              bufferSize={OVERSCAN}
+              keepMounted={mounted}
+            >
+              {(item) => <Turn key={item.position} item={item} />}
             </Virtualizer>
           </EditContext>
         </div>
       </section>
-      <VersionNews />
+      <VersionAnnouncer />
       {atEnd ? null : (
         <button type='button' className='to-end' onClick={toEnd}>
           <Icon name='down' /> Jump to latest
@@ -58,19 +65,30 @@ export function Conversation() {
   )
 }
 
-function useItems(unsent: readonly Outgoing[]): readonly Item[] {
+function useItems(refused: readonly UnsentMessage[]): readonly Item[] {
   const turns = useView((view) => view.turns)
   return useMemo(
     () => [
-      ...turns.map((turn): Item => ({ kind: 'turn', place: `after ${turn.after}`, id: turn.message.id, turn })),
-      ...unsent.map((message): Item => ({ kind: 'unsent', place: `unsent ${message.id}`, id: message.id, message })),
+      ...turns.map((turn): Item => ({ kind: 'turn', position: `after ${turn.after}`, id: turn.message.id, turn })),
+      ...refused.map(
+        (message): Item => ({ kind: 'refused', position: `refused ${message.id}`, id: message.id, message }),
+      ),
     ],
-    [turns, unsent],
+    [turns, refused],
   )
 }
 
-/** Somebody else's edit shows another branch: not to who is editing in this one. */
-function useStayWith(edited: string | undefined): void {
+/** The position of the turn that has the focus. It stays mounted when it is scrolled out of view. */
+function useFocusedTurn() {
+  const [position, setPosition] = useState<string>()
+  const onFocus = useCallback((event: FocusEvent<HTMLElement>) => {
+    setPosition(event.target.closest<HTMLElement>('[data-turn]')?.dataset.turn)
+  }, [])
+  return { position, onFocus }
+}
+
+/** Another user's edit switches the branch for everyone, but not for a user who is editing a message of this branch. */
+function useStayOnBranch(edited: string | undefined): void {
   const { session } = useRoom()
   const messages = useView((view) => view.messages)
   const onMessages = useEffectEvent((now: readonly MessageView[]) => {
@@ -78,7 +96,7 @@ function useStayWith(edited: string | undefined): void {
     if (edited === undefined || turns.some(({ message }) => message.id === edited)) return
     if (now.some(({ id }) => id === edited)) session.choose(edited)
   })
-  // Not when the turns change: whoever goes to another version means to.
+  // Not after a change of the turns: then the user has chosen another version.
   useEffect(() => onMessages(messages), [messages])
 }
 
@@ -87,10 +105,10 @@ function Welcome() {
   if (!live) return null
   return (
     <div className='welcome'>
-      <h2>A new conversation</h2>
+      <h2>Start a conversation</h2>
       <p>
-        It lives at this page’s address: open the address in another tab or on another device to join it, now or later.
-        You can leave in the middle of an answer, and interrupt one by writing.
+        This chat has its own link: open it in another tab or device to continue. Answers keep running when you leave;
+        send a message to interrupt.
       </p>
     </div>
   )

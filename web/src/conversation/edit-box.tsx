@@ -1,15 +1,35 @@
-// EditBox: an earlier message while it is edited, in its own place. Enter sends it as another version, Escape leaves it.
-import { type KeyboardEvent, useEffect, useRef } from 'react'
+// EditBox: edits an earlier message in its place. Enter sends it as a new version, Escape cancels.
+import { createContext, type KeyboardEvent, use, useEffect, useRef } from 'react'
 import { Icon } from '../shared/icon.tsx'
+
+/** The message that is being edited, and its new text. */
+export interface Editing {
+  /** The message's id. */
+  readonly id: string
+  readonly text: string
+}
+
+interface Editor {
+  readonly editing: Editing | undefined
+  /** @param editing undefined ends editing */
+  readonly edit: (editing: Editing | undefined) => void
+}
+
+/** A context, because the edited message may be scrolled out of the page and unmounted. */
+export const EditContext = createContext<Editor>({ editing: undefined, edit: () => undefined })
+
+export function useEditing(): Editor {
+  return use(EditContext)
+}
 
 interface Props {
   readonly text: string
   readonly onChange: (text: string) => void
   readonly onSend: () => void
-  readonly onLeave: () => void
+  readonly onCancel: () => void
 }
 
-export function EditBox({ text, onChange, onSend, onLeave }: Props) {
+export function EditBox({ text, onChange, onSend, onCancel }: Props) {
   const input = useRef<HTMLTextAreaElement>(null)
   const blank = text.trim() === ''
   useEffect(() => {
@@ -18,12 +38,12 @@ export function EditBox({ text, onChange, onSend, onLeave }: Props) {
     box?.setSelectionRange(box.value.length, box.value.length)
   }, [])
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>): void => {
-    // While an input method composes, Enter and Escape are its own.
+    // During input method composition, Enter and Escape belong to the input method.
     if (event.nativeEvent.isComposing) return
     if (event.key === 'Escape') {
-      // Elsewhere on the page it stops an answer.
+      // Otherwise Escape would also stop the answer.
       event.preventDefault()
-      onLeave()
+      onCancel()
     } else if (event.key === 'Enter' && !event.shiftKey) {
       event.preventDefault()
       if (!blank) onSend()
@@ -43,11 +63,11 @@ export function EditBox({ text, onChange, onSend, onLeave }: Props) {
         />
       </div>
       <div className='buttons'>
-        <button type='button' className='button quiet' onClick={onLeave}>
+        <button type='button' className='button quiet' onClick={onCancel}>
           Cancel
         </button>
         <button type='button' className='button primary' disabled={blank} onClick={onSend}>
-          <Icon name='send' /> Send edit
+          <Icon name='send' /> Send
         </button>
       </div>
     </div>

@@ -1,8 +1,8 @@
-// Message: what a person wrote: in the log, on its way, or refused.
+// Message: a user's message: stored in the log, pending, or refused.
 import type { Delay, MessageView, Part, PendingSend } from '@parley/client'
 import type { ReactNode } from 'react'
-import type { Outgoing } from '../composer/unsent-messages.ts'
-import { delayNote } from '../connection/refusal-note.ts'
+import type { UnsentMessage } from '../composer/unsent-messages.ts'
+import { delayNote } from '../connection/error-note.ts'
 import { useView } from '../connection/use-chat.ts'
 import { useAuthor } from '../people/use-people.ts'
 import { Icon } from '../shared/icon.tsx'
@@ -16,7 +16,7 @@ export function Message({ message }: { readonly message: MessageView }) {
   })
   return (
     <Bubble author={author} time={message.time} content={message.content}>
-      {steers ? <p className='bubble-note'>Given to the answer above while it was being written</p> : null}
+      {steers ? <p className='bubble-note'>Added to the answer above</p> : null}
     </Bubble>
   )
 }
@@ -32,9 +32,9 @@ export function PendingMessage({ message, waitsFor }: PendingProps) {
       <p className='bubble-note'>
         <Icon name='clock' />{' '}
         {waitsFor !== undefined ? (
-          `Will be sent when ${waitsFor === 'connection' ? 'the connection is back' : 'you have signed in'}`
+          `Will be sent when you ${waitsFor === 'connection' ? 'reconnect' : 'sign in'}`
         ) : message.delayed === undefined ? (
-          'Sending'
+          'Sending…'
         ) : (
           <Delayed delay={message.delayed} />
         )}
@@ -48,23 +48,23 @@ function Delayed({ delay: { code, until } }: { readonly delay: Delay }) {
   return <span>{delayNote(code, until, now)}</span>
 }
 
-interface UnsentProps {
-  readonly unsent: Outgoing
-  readonly onRetry: (unsent: Outgoing) => void
-  readonly onDismiss: (unsent: Outgoing) => void
+interface RefusedProps {
+  readonly message: UnsentMessage
+  readonly onRetry: (message: UnsentMessage) => void
+  readonly onDismiss: (message: UnsentMessage) => void
 }
 
-export function UnsentMessage({ unsent, onRetry, onDismiss }: UnsentProps) {
+export function RefusedMessage({ message, onRetry, onDismiss }: RefusedProps) {
   return (
-    <Bubble author='You' content={[{ type: 'text', text: unsent.text }]} pending>
+    <Bubble author='You' content={[{ type: 'text', text: message.text }]} pending>
       <p className='bubble-note bad' role='alert'>
-        Not sent: {unsent.refused}
+        Not sent: {message.refused}
       </p>
       <div className='buttons'>
-        <button type='button' className='button' onClick={() => onRetry(unsent)}>
+        <button type='button' className='button' onClick={() => onRetry(message)}>
           Try again
         </button>
-        <button type='button' className='button quiet' onClick={() => onDismiss(unsent)}>
+        <button type='button' className='button quiet' onClick={() => onDismiss(message)}>
           Discard
         </button>
       </div>
@@ -94,7 +94,7 @@ function Bubble({ author, time, content, pending = false, children }: BubbleProp
 }
 
 function toPart(part: Part, at: number): ReactNode {
-  // Parts of a message never change or move, so their place is their key.
+  // The parts of a message never change, so the index is a stable key.
   if (part.type === 'text') return <p key={at}>{part.text}</p>
   return (
     <p key={at} className='file'>

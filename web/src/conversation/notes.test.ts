@@ -1,8 +1,8 @@
-// The words that the page has for runs, calls and decisions.
+// The texts for runs, tool calls and decisions.
 import type { CallView, MessageView, RunView } from '@parley/client'
 import { describe, expect, it } from 'vitest'
 import { answerOf } from './answer-of.ts'
-import { callNote, decisionNote, expiryNote, shownValue } from './call-note.ts'
+import { callNote, decisionNote, expiryNote, formatValue } from './call-note.ts'
 import { runNote } from './run-note.ts'
 
 const run: RunView = {
@@ -35,38 +35,39 @@ describe("a run's note", () => {
   const text = (change: Partial<RunView>, calls: readonly CallView[] = []): string =>
     runNote({ ...run, ...change }, calls, 'ada').text
 
-  it('says what is to come', () => {
-    expect(text({ status: 'queued' })).toBe('Waits for its turn')
+  it('says what an unfinished run is doing', () => {
+    expect(text({ status: 'queued' })).toBe('Queued')
     expect(text({})).toBe('Thinking')
     expect(text({ next: 3 })).toBe('Answering')
     expect(text({ supersededBy: 'msg_2' })).toBe('Interrupted')
-    expect(text({ status: 'waiting' }, [{ ...call, status: 'deciding' }])).toBe('Waits for a decision')
-    expect(text({ status: 'waiting' }, [call])).toBe('Waits for a device that offers local_time')
-    expect(text({ status: 'waiting' }, [{ ...call, status: 'claimed' }])).toBe('Waits for local_time')
+    expect(text({ status: 'waiting' }, [{ ...call, status: 'deciding' }])).toBe('Waiting for approval')
+    expect(text({ status: 'waiting' }, [call])).toBe('Waiting for a device with local_time')
+    expect(text({ status: 'waiting' }, [{ ...call, status: 'claimed' }])).toBe('Waiting for local_time')
   })
 
-  it('says how it ended', () => {
+  it('says how a run ended', () => {
     const usage = { inputTokens: 5, outputTokens: 1_234 }
     expect(text({ status: 'completed', usage })).toBe('demo · 1,234 tokens')
-    expect(text({ status: 'completed', epoch: 2 })).toBe('demo · taken over by another owner')
+    expect(text({ status: 'completed', epoch: 2 })).toBe('demo · resumed on another server')
     expect(text({ status: 'cancelled', by: 'ada' })).toBe('Stopped')
     expect(text({ status: 'cancelled', by: 'bob' })).toBe('Stopped by bob')
     expect(text({ status: 'superseded' })).toBe('Interrupted by the next message')
-    const error = { code: 'provider_timeout' as const, message: 'It was silent.' }
-    expect(text({ status: 'failed', error })).toBe('It was silent. (provider_timeout)')
+    const error = { code: 'provider_timeout' as const, message: 'The model timed out.' }
+    expect(text({ status: 'failed', error })).toBe('The model timed out. (provider_timeout)')
   })
 })
 
 describe("a call's note", () => {
-  it('says who runs it', () => {
+  it('says where the call runs', () => {
     const claim = { connection: 'con_1', until: 0 }
-    expect(callNote({ ...call, status: 'claimed', claim }, 'con_1').text).toBe('Runs in this page')
-    expect(callNote({ ...call, status: 'claimed', claim }, 'con_2').text).toBe('Runs on another device')
-    expect(callNote({ ...call, where: 'server' }, 'con_1').text).toBe('Runs on the server')
-    expect(callNote({ ...call, attempt: 2 }, 'con_1').text).toBe('On offer again')
+    expect(callNote({ ...call, status: 'claimed', claim }, 'con_1').text).toBe('Running in this tab')
+    expect(callNote({ ...call, status: 'claimed', claim }, 'con_2').text).toBe('Running on another device')
+    expect(callNote({ ...call, where: 'server' }, 'con_1').text).toBe('Running on the server')
+    expect(callNote(call, 'con_1').text).toBe('Waiting for a device')
+    expect(callNote({ ...call, attempt: 2 }, 'con_1').text).toBe('Retrying on another device')
   })
 
-  it('says what was decided, by whom and why', () => {
+  it('names the decision, its author and its reason', () => {
     expect(decisionNote(call, 'ada')).toBeUndefined()
     expect(decisionNote({ ...call, decision: { decision: 'approve', by: 'ada' } }, 'ada')).toBe('Approved by you')
     const decision = { decision: 'deny' as const, by: 'bob', reason: 'not now' }
@@ -74,23 +75,22 @@ describe("a call's note", () => {
     expect(callNote({ ...call, status: 'failed', decision, error: 'denied' }, undefined).text).toBe('Denied')
   })
 
-  it('says how long a decision may take', () => {
+  it('names the time that remains for a decision', () => {
     expect(expiryNote(90_000, 0)).toBe('Expires in 1:30')
     expect(expiryNote(61_000, 0)).toBe('Expires in 1:01')
     expect(expiryNote(7_500_000, 0)).toBe('Expires in 2 h 5 min')
     expect(expiryNote(0, 1)).toBe('Expires now')
   })
 
-  it('shows values on one line where they fit, and cuts what is very long', () => {
-    expect(shownValue({ a: 1 })).toBe('{"a":1}')
-    expect(shownValue(undefined)).toBe('nothing')
-    expect(shownValue({ a: 'x'.repeat(60) })).toContain('\n  "a"')
-    const cut = shownValue('x'.repeat(9_000))
-    expect(cut).toContain('1,002 more characters')
+  it('shows short values on one line, and truncates long ones', () => {
+    expect(formatValue({ a: 1 })).toBe('{"a":1}')
+    expect(formatValue(undefined)).toBe('No value')
+    expect(formatValue({ a: 'x'.repeat(60) })).toContain('\n  "a"')
+    expect(formatValue('x'.repeat(9_000))).toContain('1,002 more characters')
   })
 })
 
-describe('an answer', () => {
+describe('the answer to a message', () => {
   const message: MessageView = {
     id: 'msg_2',
     author: 'ada',
@@ -104,15 +104,15 @@ describe('an answer', () => {
   const answer = (...runs: readonly RunView[]): string | undefined =>
     answerOf({ runs: new Map(runs.map((each) => [each.id, each])) as never }, message)?.id
 
-  it('is the run that the message began', () => {
+  it('is the run that the message started', () => {
     expect(answer({ ...run, message: 'msg_2' })).toBe('run_1')
   })
 
-  it('is none for a message that steers the run of another one', () => {
+  it('does not exist for a message that steers another message’s run', () => {
     expect(answer(run)).toBeUndefined()
   })
 
-  it('is a run of its own for a steering message that came too late', () => {
+  it('is a separate run for a steering message that arrived too late', () => {
     expect(answer(run, { ...run, id: 'steer_msg_2', message: 'msg_2' })).toBe('steer_msg_2')
   })
 })

@@ -1,14 +1,14 @@
-// ToolCard: one tool call: its name, input, who runs it, what came of it, and the decision that it waits for.
+// ToolCard: one tool call: its name, status, input and result, and its approval.
 import { type CallView, ParleyError } from '@parley/client'
 import { memo, useId, useState } from 'react'
-import { refusalNote } from '../connection/refusal-note.ts'
+import { errorNote } from '../connection/error-note.ts'
 import { useConnection, useRoom, useView } from '../connection/use-chat.ts'
 import { nameOf } from '../people/names.ts'
 import { useMay, usePeople } from '../people/use-people.ts'
 import { Icon } from '../shared/icon.tsx'
 import { ScrollBox } from '../shared/scroll-box.tsx'
 import { useNow } from '../shared/use-now.ts'
-import { callNote, decisionNote, expiryNote, shownValue } from './call-note.ts'
+import { callNote, decisionNote, expiryNote, formatValue } from './call-note.ts'
 
 interface Props {
   readonly call: string
@@ -20,11 +20,11 @@ export const ToolCard = memo(function ToolCard({ call: id, name }: Props) {
   const connection = useConnection((state) => state.connection)
   const user = useConnection((state) => state.user)
   const people = usePeople()
-  const decides = useMay('decide')
-  const called = (other: string): string => nameOf(people, other)
+  const mayDecide = useMay('decide')
+  const displayName = (other: string): string => nameOf(people, other)
   const heading = useId()
   const note = call === undefined ? undefined : callNote(call, connection)
-  const decision = call === undefined ? undefined : decisionNote(call, user, called)
+  const decision = call === undefined ? undefined : decisionNote(call, user, displayName)
   return (
     <article className='tool' tabIndex={-1} aria-labelledby={heading} data-call={id} data-status={call?.status}>
       <header className='tool-head'>
@@ -34,7 +34,7 @@ export const ToolCard = memo(function ToolCard({ call: id, name }: Props) {
       </header>
       {call === undefined ? null : <Values call={call} />}
       {decision === undefined ? null : <p className='tool-decision'>{decision}</p>}
-      {call?.status !== 'deciding' ? null : decides ? <Decide call={call} /> : <Undecided call={call} />}
+      {call?.status !== 'deciding' ? null : mayDecide ? <Approval call={call} /> : <PendingApproval call={call} />}
     </article>
   )
 })
@@ -42,7 +42,7 @@ export const ToolCard = memo(function ToolCard({ call: id, name }: Props) {
 function Values({ call }: { readonly call: CallView }) {
   return (
     <dl className='values'>
-      <Value name='Input' value={call.input} unfolded={call.status === 'deciding'} />
+      <Value name='Input' value={call.input} expanded={call.status === 'deciding'} />
       {call.status === 'completed' ? <Value name='Result' value={call.output} /> : null}
       {call.error === undefined ? null : (
         <div className='bad'>
@@ -54,18 +54,18 @@ function Values({ call }: { readonly call: CallView }) {
   )
 }
 
-/** Longer values are folded. */
-const LINES_SHOWN = 8
+/** Longer values are collapsed. */
+const MAX_LINES = 8
 
 interface ValueProps {
   readonly name: string
   readonly value: unknown
-  /** Nobody decides about what they do not see. */
-  readonly unfolded?: boolean
+  /** Never collapsed: users must see what they approve. */
+  readonly expanded?: boolean
 }
 
-function Value({ name, value, unfolded = false }: ValueProps) {
-  const text = shownValue(value)
+function Value({ name, value, expanded = false }: ValueProps) {
+  const text = formatValue(value)
   const lines = text.split('\n').length
   const content = (
     <ScrollBox className='value' label={name}>
@@ -76,10 +76,10 @@ function Value({ name, value, unfolded = false }: ValueProps) {
     <div>
       <dt>{name}</dt>
       <dd>
-        {unfolded || lines <= LINES_SHOWN ? (
+        {expanded || lines <= MAX_LINES ? (
           content
         ) : (
-          <details className='fold'>
+          <details className='collapsible'>
             <summary>{lines} lines</summary>
             {content}
           </details>
@@ -89,31 +89,31 @@ function Value({ name, value, unfolded = false }: ValueProps) {
   )
 }
 
-/** As long as the server takes it. */
+/** The server's limit. */
 const REASON_MAX = 4_096
 
-function Decide({ call }: { readonly call: CallView }) {
+function Approval({ call }: { readonly call: CallView }) {
   const { session } = useRoom()
   const [reason, setReason] = useState('')
-  const [asked, setAsked] = useState(false)
+  const [deciding, setDeciding] = useState(false)
   const [problem, setProblem] = useState<string>()
   const decide = (button: HTMLElement, decision: 'approve' | 'deny'): void => {
-    // The buttons go when the decision is there: the focus stays with the card.
+    // The buttons disappear after the decision, so move the focus to the card.
     button.closest<HTMLElement>('.tool')?.focus()
-    setAsked(true)
+    setDeciding(true)
     setProblem(undefined)
     const why = reason.trim()
     session.decide(call.id, decision, why === '' ? undefined : why).catch((error: unknown) => {
-      setAsked(false)
-      // Somebody else was first, or it is over: the log says so, and the card shows it.
+      setDeciding(false)
+      // Another user has decided, or the call has ended: the card shows it.
       if (error instanceof ParleyError && (error.code === 'already_decided' || error.code === 'call_ended')) return
-      setProblem(refusalNote(error))
+      setProblem(errorNote(error))
     })
   }
   return (
     <div className='decide'>
       <label>
-        Reason, told to the model
+        Reason (sent to the model)
         <input
           type='text'
           value={reason}
@@ -127,7 +127,7 @@ function Decide({ call }: { readonly call: CallView }) {
         <button
           type='button'
           className='button primary'
-          disabled={asked}
+          disabled={deciding}
           onClick={(event) => decide(event.currentTarget, 'approve')}
         >
           Approve
@@ -135,7 +135,7 @@ function Decide({ call }: { readonly call: CallView }) {
         <button
           type='button'
           className='button'
-          disabled={asked}
+          disabled={deciding}
           onClick={(event) => decide(event.currentTarget, 'deny')}
         >
           Deny
@@ -151,24 +151,23 @@ function Decide({ call }: { readonly call: CallView }) {
   )
 }
 
-/** For who may not decide. */
-function Undecided({ call }: { readonly call: CallView }) {
+/** For users who may not decide. */
+function PendingApproval({ call }: { readonly call: CallView }) {
   return (
     <div className='decide'>
-      <p className='aside'>An owner or an approver decides about this.</p>
+      <p className='aside'>Only an owner or approver can approve this.</p>
       <Expiry until={call.until} />
     </div>
   )
 }
 
-/** A screen reader is given the time, which stands still; eyes are shown what is left of it. */
+/** A countdown, and for screen readers the fixed time, which they do not announce again every second. */
 function Expiry({ until }: { readonly until: number }) {
   const now = useNow(true)
-  const left = expiryNote(until, now)
   const at = new Date(until)
   return (
     <span className='expiry'>
-      <span aria-hidden='true'>{left}</span>
+      <span aria-hidden='true'>{expiryNote(until, now)}</span>
       <time className='unseen' dateTime={at.toISOString()}>
         Expires at {at.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' })}
       </time>

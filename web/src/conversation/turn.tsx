@@ -1,61 +1,59 @@
-// Turn: a message of the conversation with its answer, one that is on its way, or one that was refused. It belongs to its place
-// in the conversation: another version of the message takes it over, with the focus, where that was.
+// Turn: a message with its answer, a pending message, or a refused one. It belongs to a position in the conversation:
+// when another version of the message appears there, the turn and its focus stay.
 import type { MessageView, PendingSend, TurnView } from '@parley/client'
 import { memo, type RefObject, useCallback, useRef } from 'react'
-import type { Outgoing } from '../composer/unsent-messages.ts'
-import { useSender } from '../composer/use-sender.ts'
+import type { UnsentMessage } from '../composer/unsent-messages.ts'
 import { isSignedOut } from '../connection/badge.ts'
 import { useConnection, useRoom, useView } from '../connection/use-chat.ts'
 import { useMay } from '../people/use-people.ts'
 import { Icon } from '../shared/icon.tsx'
 import { Answer } from './answer.tsx'
 import { answerOf } from './answer-of.ts'
-import { EditBox } from './edit-box.tsx'
-import { useEditing } from './editing.ts'
-import { Message, PendingMessage, UnsentMessage } from './message.tsx'
+import { EditBox, useEditing } from './edit-box.tsx'
+import { Message, PendingMessage, RefusedMessage } from './message.tsx'
 import { Versions } from './versions.tsx'
 
-interface ItemPlace {
-  /** Where it stands, whichever message that is. */
-  readonly place: string
-  /** The message's. */
+interface ItemPosition {
+  /** The position in the conversation. All versions of a message share it. */
+  readonly position: string
+  /** The message's id. */
   readonly id: string
 }
 
-export type Item = ItemPlace &
-  ({ readonly kind: 'turn'; readonly turn: TurnView } | { readonly kind: 'unsent'; readonly message: Outgoing })
+export type Item = ItemPosition &
+  ({ readonly kind: 'turn'; readonly turn: TurnView } | { readonly kind: 'refused'; readonly message: UnsentMessage })
 
 export const Turn = memo(
   function Turn({ item }: { readonly item: Item }) {
     const box = useRef<HTMLDivElement>(null)
     return (
-      <div className='turn' data-turn={item.place} ref={box} tabIndex={-1}>
-        {item.kind === 'unsent' ? <Unsent message={item.message} /> : <Shown turn={item.turn} box={box} />}
+      <div className='turn' data-turn={item.position} ref={box} tabIndex={-1}>
+        {item.kind === 'refused' ? <Refused message={item.message} /> : <Exchange turn={item.turn} box={box} />}
       </div>
     )
   },
-  // Items are made anew with each message that comes; what they hold is not.
+  // Each new message creates new items, but their turns and messages stay the same objects.
   ({ item: before }, { item: after }) =>
     before.kind === 'turn' && after.kind === 'turn'
-      ? before.turn === after.turn && before.place === after.place
-      : before.kind === 'unsent' && after.kind === 'unsent' && before.message === after.message,
+      ? before.turn === after.turn && before.position === after.position
+      : before.kind === 'refused' && after.kind === 'refused' && before.message === after.message,
 )
 
-interface ShownProps {
+interface ExchangeProps {
   readonly turn: TurnView
   readonly box: RefObject<HTMLDivElement | null>
 }
 
-function Shown({ turn, box }: ShownProps) {
+function Exchange({ turn, box }: ExchangeProps) {
   const { message } = turn
   const { editing } = useEditing()
   const run = useView((view) => (turn.kind === 'message' ? answerOf(view, turn.message) : undefined))
   const { sender } = useRoom()
-  const may = useMay('send')
-  const again = useCallback(() => {
+  const maySend = useMay('send')
+  const regenerate = useCallback(() => {
     if (turn.kind !== 'message') return
     sender.regenerate(turn.message)
-    // The button goes with the answer.
+    // The button disappears with the previous answer.
     box.current?.focus({ preventScroll: true })
   }, [sender, turn, box])
   return (
@@ -69,11 +67,11 @@ function Shown({ turn, box }: ShownProps) {
           <Message key={message.id} message={turn.message} />
         )}
         <div className='asked-row'>
-          {turn.kind === 'message' && run !== undefined && may ? <EditButton message={turn.message} /> : null}
+          {turn.kind === 'message' && run !== undefined && maySend ? <EditButton message={turn.message} /> : null}
           <Versions turn={turn} />
         </div>
       </div>
-      {run === undefined ? null : <Answer key={run.id} run={run} {...(may ? { onAgain: again } : {})} />}
+      {run === undefined ? null : <Answer key={run.id} run={run} {...(maySend ? { onRegenerate: regenerate } : {})} />}
     </>
   )
 }
@@ -88,12 +86,12 @@ function EditButton({ message }: { readonly message: MessageView }) {
       data-edit={message.id}
       onClick={() => edit({ id: message.id, text: message.text })}
     >
-      <Icon name='pen' /> Edit
+      <Icon name='edit' /> Edit
     </button>
   )
 }
 
-interface EditedProps extends Pick<ShownProps, 'box'> {
+interface EditedProps extends Pick<ExchangeProps, 'box'> {
   readonly message: MessageView
   readonly text: string
 }
@@ -101,21 +99,21 @@ interface EditedProps extends Pick<ShownProps, 'box'> {
 function Edited({ message, text, box }: EditedProps) {
   const { edit } = useEditing()
   const { sender } = useRoom()
-  const leave = (): void => {
+  const cancel = (): void => {
     edit(undefined)
-    // Once the button is back.
+    // In the next frame the edit button is there again.
     requestAnimationFrame(() => box.current?.querySelector<HTMLElement>('[data-edit]')?.focus())
   }
   const send = (): void => {
     if (text === message.text) {
-      leave()
+      cancel()
       return
     }
     sender.edit(message, text)
     edit(undefined)
     box.current?.focus({ preventScroll: true })
   }
-  return <EditBox text={text} onChange={(now) => edit({ id: message.id, text: now })} onSend={send} onLeave={leave} />
+  return <EditBox text={text} onChange={(now) => edit({ id: message.id, text: now })} onSend={send} onCancel={cancel} />
 }
 
 function Pending({ message }: { readonly message: PendingSend }) {
@@ -124,13 +122,13 @@ function Pending({ message }: { readonly message: PendingSend }) {
   return <PendingMessage message={message} waitsFor={signedOut ? 'sign-in' : offline ? 'connection' : undefined} />
 }
 
-function Unsent({ message }: { readonly message: Outgoing }) {
-  const { sender } = useSender()
+function Refused({ message }: { readonly message: UnsentMessage }) {
+  const { sender } = useRoom()
   return (
-    <UnsentMessage
-      unsent={message}
-      onRetry={(unsent) => sender.retry(unsent)}
-      onDismiss={(unsent) => sender.dismiss(unsent)}
+    <RefusedMessage
+      message={message}
+      onRetry={(refused) => sender.retry(refused)}
+      onDismiss={(refused) => sender.dismiss(refused)}
     />
   )
 }

@@ -1,17 +1,17 @@
-// useStickToEnd: a scrolled box that stays at its end while it grows, unless the reader scrolled up. The box also moves
-// by itself, when turns above what is seen turn out to be higher or lower than was thought: that is no reader's move.
-// While something in it is pressed it stands still, and nothing comes to lie over it: a press ends on the button on
-// which it began.
+// useStickToEnd: keeps a growing scroll box at its end, unless the user has scrolled up. The virtual list also scrolls
+// the box when it corrects the estimated heights of turns above; that must not count as scrolling by the user. While a
+// pointer is pressed, the box does not scroll and no button appears over it, so that a click ends on the button where
+// it began.
 import { type RefObject, useCallback, useEffect, useState } from 'react'
 
-/** Pixels from the end that still count as the end. */
+/** Within this many pixels from the end, the box counts as being at its end. */
 const NEAR = 32
-/** Milliseconds after an input of the reader in which a move is theirs. */
+/** A scroll within this many milliseconds after an input is the user's. */
 const INPUT_MS = 1_000
-/** Milliseconds after a change of the content in which a move without an input is the content's. */
+/** A scroll without an input within this many milliseconds after a change of the content is the list's. */
 const CHANGE_MS = 300
 const INPUTS = ['wheel', 'touchmove', 'keydown', 'pointerdown', 'pointermove'] as const
-/** What tells that a press is over. */
+/** Events that may end a press. */
 const RELEASES = ['pointerup', 'pointercancel', 'pointermove'] as const
 
 export interface StickToEnd {
@@ -19,14 +19,14 @@ export interface StickToEnd {
   readonly toEnd: () => void
 }
 
-/** @param box what is scrolled @param content what grows in it */
+/** @param box the scroll box @param content the growing element in it */
 export function useStickToEnd(box: RefObject<HTMLElement | null>, content: RefObject<HTMLElement | null>): StickToEnd {
   const [atEnd, setAtEnd] = useState(true)
 
   useEffect(() => {
     const scrolled = box.current
-    const grows = content.current
-    if (scrolled === null || grows === null) return undefined
+    const growing = content.current
+    if (scrolled === null || growing === null) return undefined
     let stuck = true
     let last = scrolled.scrollTop
     let input = Number.NEGATIVE_INFINITY
@@ -43,7 +43,7 @@ export function useStickToEnd(box: RefObject<HTMLElement | null>, content: RefOb
       stick()
     }
     const onInput = (event: Event): void => {
-      // A pointer that only passes over the page scrolls nothing.
+      // A pointer that moves without a button does not scroll.
       if (event.type !== 'pointermove' || (event as PointerEvent).buttons !== 0) input = performance.now()
     }
     const onPress = (event: PointerEvent): void => {
@@ -51,10 +51,10 @@ export function useStickToEnd(box: RefObject<HTMLElement | null>, content: RefOb
       pressed = event.button === 0
     }
     const onRelease = (event: PointerEvent): void => {
-      // A press may end where the page does not hear of it: a pointer that moves with no button down tells.
+      // A press may end outside the window without an event: then a move without a button ends it.
       if (!pressed || (event.type === 'pointermove' && event.buttons !== 0)) return
       clearTimeout(released)
-      // The click comes after this event.
+      // The click event follows this one.
       released = setTimeout(() => {
         pressed = false
         stick()
@@ -64,16 +64,16 @@ export function useStickToEnd(box: RefObject<HTMLElement | null>, content: RefOb
     const onScroll = (): void => {
       const now = performance.now()
       const distance = scrolled.scrollHeight - scrolled.clientHeight - scrolled.scrollTop
-      // Without an input the move may still be the reader's: the browser's search, or a screen reader.
-      const isReaders = now - input < INPUT_MS || now - change > CHANGE_MS
+      // Without an input the scroll may still be the user's: by the browser's search, or by a screen reader.
+      const isByUser = now - input < INPUT_MS || now - change > CHANGE_MS
       if (distance <= NEAR) stuck = true
-      else if (scrolled.scrollTop < last - 1 && isReaders) stuck = false
+      else if (scrolled.scrollTop < last - 1 && isByUser) stuck = false
       else stick()
       last = scrolled.scrollTop
       if (!pressed) setAtEnd(stuck)
     }
     const observer = new ResizeObserver(onResize)
-    observer.observe(grows)
+    observer.observe(growing)
     observer.observe(scrolled)
     scrolled.addEventListener('scroll', onScroll, { passive: true })
     scrolled.addEventListener('pointerdown', onPress, { passive: true })
@@ -91,7 +91,7 @@ export function useStickToEnd(box: RefObject<HTMLElement | null>, content: RefOb
 
   const toEnd = useCallback(() => {
     const scrolled = box.current
-    // The scroll event that follows makes it stick again.
+    // The resulting scroll event makes the box stick again.
     if (scrolled !== null) scrolled.scrollTop = scrolled.scrollHeight
   }, [box])
   return { atEnd, toEnd }

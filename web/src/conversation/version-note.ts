@@ -1,13 +1,13 @@
-// What is said of versions, for those who do not see that the conversation changed from some place on. Pure.
+// VersionNote: announces a switch to another version of a message, for users who cannot see it. Pure.
 import type { TurnView } from '@parley/client'
 
-/** @returns undefined where no other version of a message is shown than before */
+/** @returns undefined if the conversation shows the same versions as before */
 export function versionNote(before: readonly TurnView[], now: readonly TurnView[]): string | undefined {
-  const at = now.findIndex((turn, place) => turn.message.id !== before[place]?.message.id)
+  const at = now.findIndex((turn, index) => turn.message.id !== before[index]?.message.id)
   const turn = now[at]
   const old = before[at]
   if (turn === undefined || old === undefined || old.after !== turn.after) return undefined
-  return turn.versions.includes(old.message.id) ? `${versionName(turn)} is shown.` : undefined
+  return turn.versions.includes(old.message.id) ? `Showing ${versionName(turn).toLowerCase()}.` : undefined
 }
 
 export function versionName({ message, versions }: Pick<TurnView, 'message' | 'versions'>): string {

@@ -1,5 +1,5 @@
-// Versions: which of the messages that stand at one place is shown, and the way to the others. The buttons stay where they
-// are, and keep the focus, whichever version is shown.
+// Versions: shows which version of a message is visible, and switches between versions. The buttons keep their position
+// and the focus.
 import type { TurnView } from '@parley/client'
 import { useEffect, useRef, useState } from 'react'
 import { useRoom, useView } from '../connection/use-chat.ts'
@@ -34,7 +34,7 @@ interface StepProps {
 }
 
 function Step({ name, label, to, onChoose }: StepProps) {
-  // One that is disabled would lose the focus at the first and the last version.
+  // aria-disabled, because a disabled button would lose the focus at the first and the last version.
   return (
     <button
       type='button'
@@ -48,20 +48,20 @@ function Step({ name, label, to, onChoose }: StepProps) {
   )
 }
 
-/** Tells screen readers when another version is shown, whoever had it shown. */
-export function VersionNews() {
+/** Announces to screen readers that another version is visible, also after another user's edit. */
+export function VersionAnnouncer() {
   const turns = useView((view) => view.turns)
   const isLive = useView((view) => view.status === 'live')
   const before = useRef(turns)
-  const [news, setNews] = useState('')
+  const [announcement, setAnnouncement] = useState('')
   useEffect(() => {
     const note = versionNote(before.current, turns)
     before.current = turns
-    if (note !== undefined && isLive) setNews(note)
+    if (note !== undefined && isLive) setAnnouncement(note)
   }, [turns, isLive])
   return (
     <p className='unseen' aria-live='polite'>
-      {news}
+      {announcement}
     </p>
   )
 }

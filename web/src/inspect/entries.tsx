@@ -1,45 +1,45 @@
-// Entries: the log as a list, by kind and by words, and the entry that the page stands at as it is stored. The keyboard goes
-// through the list as through one control: one place in it takes the focus.
+// Entries: the log as a filtered list, and the selected entry as JSON. The list is one tab stop; arrow keys move in it.
 import { type KeyboardEvent, memo, useCallback, useEffect, useId, useRef, useState } from 'react'
 import { Virtualizer, type VirtualizerHandle } from 'virtua'
-import { ListPlace } from '../shared/list-place.tsx'
+import { truncate } from '../conversation/call-note.ts'
 import { ScrollBox } from '../shared/scroll-box.tsx'
-import { clockOf, KINDS, type Kind, subjectOf, summaryOf } from './entry-note.ts'
+import { VirtualListItem } from '../shared/virtual-list-item.tsx'
+import { clockOf, KINDS, type Kind, matches, subjectOf, summaryOf } from './entry-note.ts'
 import type { LogEntry } from './run-lane.ts'
-import { useFiltered } from './use-filtered.ts'
-import { useInspection, useShown } from './use-inspection.ts'
+import type { Timeline } from './timeline.ts'
+import { useInspection, useInspectionState } from './use-inspection.ts'
 
 const PAGE = 20
 
 export function Entries() {
   const inspection = useInspection()
-  const timeline = useShown((state) => state.timeline)
-  const at = useShown((state) => state.at)
+  const timeline = useInspectionState((state) => state.timeline)
+  const at = useInspectionState((state) => state.at)
   const [kinds, setKinds] = useState<ReadonlySet<Kind>>(() => new Set(KINDS))
   const [words, setWords] = useState('')
-  const indexes = useFiltered(kinds, words)
+  const indexes = useFilteredEntries(kinds, words)
   const box = useRef<HTMLDivElement>(null)
   const list = useRef<VirtualizerHandle>(null)
-  const focus = useRef(false)
+  const movesFocus = useRef(false)
   const search = useId()
-  const place = placeOf(indexes, at)
+  const selected = positionOf(indexes, at)
   const goTo = useCallback((index: number) => inspection.goTo(index), [inspection])
 
   useEffect(() => {
-    if (place < 0) return
-    list.current?.scrollToIndex(place, { align: 'nearest' })
-    if (!focus.current) return
-    focus.current = false
-    // The row may have to be put into the page first.
+    if (selected < 0) return
+    list.current?.scrollToIndex(selected, { align: 'nearest' })
+    if (!movesFocus.current) return
+    movesFocus.current = false
+    // In the next frame, because the row may not be rendered yet.
     const frame = requestAnimationFrame(() => box.current?.querySelector<HTMLElement>('[aria-current=true]')?.focus())
     return () => cancelAnimationFrame(frame)
-  }, [place])
+  }, [selected])
 
   const onKey = (event: KeyboardEvent): void => {
-    const to = moved(event.key, place, indexes.length)
+    const to = positionAfterKey(event.key, selected, indexes.length)
     if (to === undefined) return
     event.preventDefault()
-    focus.current = to !== place
+    movesFocus.current = to !== selected
     const index = indexes[to]
     if (index !== undefined) inspection.goTo(index)
   }
@@ -52,14 +52,14 @@ export function Entries() {
     <section className='panel entries' aria-labelledby='entries-title'>
       <h2 id='entries-title'>Entries</h2>
       <div className='filter'>
-        <fieldset aria-label='Kinds of entries'>
+        <fieldset aria-label='Entry types'>
           {KINDS.map((kind) => (
             <label key={kind}>
               <input type='checkbox' checked={kinds.has(kind)} onChange={() => toggle(kind)} /> {kind}
             </label>
           ))}
         </fieldset>
-        <label htmlFor={search}>Subject or words</label>
+        <label htmlFor={search}>Filter</label>
         <input
           id={search}
           type='search'
@@ -69,8 +69,16 @@ export function Entries() {
         />
       </div>
       <section className='panel-box' ref={box} aria-label='List of entries' onKeyDown={onKey}>
-        {indexes.length === 0 ? <p className='nothing'>No such entry.</p> : null}
-        <Virtualizer ref={list} as='ol' item={ListPlace} data={indexes} scrollRef={box} bufferSize={300} itemSize={30}>
+        {indexes.length === 0 ? <p className='empty'>No matching entries.</p> : null}
+        <Virtualizer
+          ref={list}
+          as='ol'
+          item={VirtualListItem}
+          data={indexes}
+          scrollRef={box}
+          bufferSize={300}
+          itemSize={30}
+        >
           {(index, position) => {
             const entry = timeline.entry(index)
             return entry === undefined ? (
@@ -80,8 +88,8 @@ export function Entries() {
                 key={index}
                 index={index}
                 entry={entry}
-                isHere={position === place}
-                isStop={position === Math.max(0, place)}
+                isSelected={position === selected}
+                isTabStop={position === Math.max(0, selected)}
                 goTo={goTo}
               />
             )
@@ -93,34 +101,72 @@ export function Entries() {
   )
 }
 
+interface FilterResult {
+  readonly timeline: Timeline
+  readonly kinds: ReadonlySet<Kind>
+  readonly words: string
+  readonly first: number
+  /** The index after the last checked entry. */
+  readonly to: number
+  readonly indexes: readonly number[]
+}
+
+/**
+ * The indexes of the entries that pass the filter. Only new entries are checked.
+ * @returns the same array while the result is the same
+ */
+function useFilteredEntries(kinds: ReadonlySet<Kind>, words: string): readonly number[] {
+  const timeline = useInspectionState((state) => state.timeline)
+  const first = useInspectionState((state) => state.first)
+  const count = useInspectionState((state) => state.count)
+  const last = useRef<FilterResult | undefined>(undefined)
+  const before = last.current
+  const continues =
+    before !== undefined &&
+    before.timeline === timeline &&
+    before.kinds === kinds &&
+    before.words === words &&
+    before.to <= count
+  const known = continues ? before.indexes : []
+  const remaining = continues && before.first === first ? known : known.filter((index) => index >= first)
+  const found: number[] = []
+  for (let index = continues ? Math.max(first, before.to) : first; index < count; index += 1) {
+    const entry = timeline.entry(index)
+    if (entry !== undefined && matches(entry, kinds, words)) found.push(index)
+  }
+  const indexes = found.length === 0 ? remaining : [...remaining, ...found]
+  last.current = { timeline, kinds, words, first, to: count, indexes }
+  return indexes
+}
+
 interface RowProps {
   readonly index: number
   readonly entry: LogEntry
-  readonly isHere: boolean
-  /** It is where the keyboard comes into the list. */
-  readonly isStop: boolean
+  readonly isSelected: boolean
+  /** The row that Tab focuses. */
+  readonly isTabStop: boolean
   readonly goTo: (index: number) => void
 }
 
-const Row = memo(function Row({ index, entry, isHere, isStop, goTo }: RowProps) {
+const Row = memo(function Row({ index, entry, isSelected, isTabStop, goTo }: RowProps) {
   const { time, event } = entry
   return (
     <button
       type='button'
       className='entry'
-      aria-current={isHere}
-      tabIndex={isStop ? 0 : -1}
+      aria-current={isSelected}
+      tabIndex={isTabStop ? 0 : -1}
       onClick={() => goTo(index)}
     >
       <span className='entry-time'>{clockOf(time)}</span>
       <span className='entry-type'>{event.type}</span>
-      <span className='entry-says'>{summaryOf(event)}</span>
+      <span className='entry-summary'>{summaryOf(event)}</span>
     </button>
   )
 })
 
 function Details() {
-  const entry = useShown(({ timeline, at }) => timeline.entry(at))
+  const entry = useInspectionState(({ timeline, at }) => timeline.entry(at))
   if (entry === undefined) return null
   const { cursor, time, event } = entry
   return (
@@ -129,23 +175,18 @@ function Details() {
         <span className='code'>{subjectOf(event)}</span> at <span className='code'>{cursor}</span>
       </h3>
       <p>{new Date(time).toISOString()}</p>
-      <ScrollBox className='details-json' label='The entry as JSON'>
-        <pre>{jsonOf(event)}</pre>
+      <ScrollBox className='details-json' label='Entry as JSON'>
+        <pre>{truncate(JSON.stringify(event, null, 2), JSON_MAX)}</pre>
       </ScrollBox>
     </div>
   )
 }
 
+/** Characters. */
 const JSON_MAX = 40_000
 
-function jsonOf(event: LogEntry['event']): string {
-  const text = JSON.stringify(event, null, 2)
-  if (text.length <= JSON_MAX) return text
-  return `${text.slice(0, JSON_MAX)}\n… ${(text.length - JSON_MAX).toLocaleString('en')} more characters`
-}
-
-/** The place of the last entry in the list that is not after `at`. */
-function placeOf(indexes: readonly number[], at: number): number {
+/** The position of the last index that is not greater than `at`; -1 if there is none. */
+function positionOf(indexes: readonly number[], at: number): number {
   let low = 0
   let high = indexes.length
   while (low < high) {
@@ -156,17 +197,17 @@ function placeOf(indexes: readonly number[], at: number): number {
   return low - 1
 }
 
-function moved(key: string, place: number, count: number): number | undefined {
+function positionAfterKey(key: string, position: number, count: number): number | undefined {
   const within = (to: number): number => Math.min(count - 1, Math.max(0, to))
   switch (key) {
     case 'ArrowUp':
-      return within(place - 1)
+      return within(position - 1)
     case 'ArrowDown':
-      return within(place + 1)
+      return within(position + 1)
     case 'PageUp':
-      return within(place - PAGE)
+      return within(position - PAGE)
     case 'PageDown':
-      return within(place + PAGE)
+      return within(position + PAGE)
     case 'Home':
       return within(0)
     case 'End':

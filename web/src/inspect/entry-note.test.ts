@@ -1,4 +1,4 @@
-// An entry in a few words, and what a filter finds of it.
+// The summary of an entry, and the filter for entries.
 import { expect, it } from 'vitest'
 import { clockOf, KINDS, kindOf, matches, span, subjectOf, summaryOf } from './entry-note.ts'
 import type { LogEntry } from './run-lane.ts'
@@ -29,7 +29,7 @@ const message: Event = {
   run: 'run_1',
 }
 
-it('is told by its subject, its kind and what it says', () => {
+it('summarizes an entry by its subject, its kind and its content', () => {
   expect(
     [output, called, message].map((event) => [subjectOf(event), kindOf(event), summaryOf(event).slice(0, 40)]),
   ).toEqual([
@@ -38,13 +38,13 @@ it('is told by its subject, its kind and what it says', () => {
     ['in.m_1', 'messages', 'ann (queue): 😀x x x x x x x x x x x x x'],
   ])
   expect(summaryOf({ ...output, count: 3 })).toContain('text 4 to 6')
-  // Long texts are cut, and no character is.
+  // Long texts are truncated between two characters.
   expect([...summaryOf(message)]).toHaveLength(161)
-  // What a later server may add is shown by its type alone.
+  // An event of a newer server has no summary.
   expect(summaryOf({ type: 'later.thing' } as unknown as Event)).toBe('')
 })
 
-it('is found by its kind and by words of its subject, its run, its type and its text', () => {
+it('finds an entry by its kind and by words of its subject, run, type and text', () => {
   const entry = (event: Event): LogEntry => ({ cursor: 'e1.1', time: 0, event })
   const all = new Set(KINDS)
   expect(matches(entry(called), all, 'CALL_1 bern')).toBe(true)
@@ -53,7 +53,7 @@ it('is found by its kind and by words of its subject, its run, its type and its 
   expect(matches(entry(called), new Set(['runs']), '')).toBe(false)
 })
 
-it('has its time to the millisecond, and spans in the unit that fits', () => {
+it('formats times to the millisecond, and durations in the unit that fits', () => {
   expect(clockOf(new Date(2026, 0, 2, 3, 4, 5, 6).getTime())).toBe('03:04:05.006')
   expect([-5, 0.4, 999, 1_000, 59_940, 61_000, 7_260_000].map(span)).toEqual([
     '0 ms',

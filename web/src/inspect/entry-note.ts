@@ -1,4 +1,4 @@
-// EntryNote: an entry of the log in a few words: its subject, what kind it is, and what it says. Pure.
+// EntryNote: a log entry in a few words: its subject, kind and content; the filter for entries; and times. Pure.
 import type { LogEntry } from './run-lane.ts'
 
 export const KINDS = ['messages', 'runs', 'output', 'tools', 'members'] as const
@@ -15,7 +15,6 @@ export function kindOf({ type }: Event): Kind {
   return type.startsWith('tool.') ? 'tools' : 'members'
 }
 
-/** The lane of the log that it stands in. */
 export function subjectOf(event: Event): string {
   if (event.type === 'message') return `in.${event.id}`
   if ('call' in event) return `tool.${event.call}`
@@ -29,19 +28,19 @@ export function summaryOf(event: Event): string {
       return cut(`${event.author} (${event.policy}): ${text}`)
     }
     case 'run.started':
-      return `epoch ${event.epoch}, ${event.mode}${event.owner === undefined ? '' : ` on ${event.owner}`}, ${event.model}`
+      return `attempt ${event.epoch}, ${event.mode}${event.owner === undefined ? '' : ` on ${event.owner}`}, ${event.model}`
     case 'run.output': {
       const { index, count = 1 } = event
-      const place = count === 1 ? `${index}` : `${index} to ${index + count - 1}`
-      return cut(`${event.kind} ${place}: ${JSON.stringify(event.text)}`)
+      const range = count === 1 ? `${index}` : `${index} to ${index + count - 1}`
+      return cut(`${event.kind} ${range}: ${JSON.stringify(event.text)}`)
     }
     case 'run.snapshot':
-      return `all outputs below ${event.next}, rolled up`
+      return `outputs below ${event.next}, compacted`
     case 'run.ended': {
       const { reason, by, error, next, output } = event
       const who = by === undefined ? '' : ` by ${by}`
       const why = error === undefined ? '' : `: ${error.code}`
-      return `${reason}${who}${why}; ${next} outputs${output === undefined ? '' : ', rolled up'}`
+      return `${reason}${who}${why}; ${next} outputs${output === undefined ? '' : ', compacted'}`
     }
     case 'tool.called':
       return cut(`${event.name} ${JSON.stringify(event.input) ?? ''}`)
@@ -50,7 +49,7 @@ export function summaryOf(event: Event): string {
     case 'tool.decided':
       return cut(`${event.decision} by ${event.by}${event.reason === undefined ? '' : `: ${event.reason}`}`)
     case 'tool.result':
-      return cut(event.error === undefined ? (JSON.stringify(event.output) ?? 'nothing') : `failed: ${event.error}`)
+      return cut(event.error === undefined ? (JSON.stringify(event.output) ?? 'no value') : `failed: ${event.error}`)
     case 'session.updated':
       return cut(event.title === undefined ? 'tools' : `title: ${event.title}`)
     case 'member.joined':
@@ -64,12 +63,12 @@ export function summaryOf(event: Event): string {
     case 'invite.revoked':
       return `${event.invite}, by ${event.by}`
     default:
-      // What later servers may add.
+      // An event type of a newer server.
       return ''
   }
 }
 
-/** What a filter by words is held against: subject, type and what it says. */
+/** Whether an entry passes the filter. All words must occur in its subject, run, type or summary. */
 export function matches(entry: LogEntry, kinds: ReadonlySet<Kind>, words: string): boolean {
   if (!kinds.has(kindOf(entry.event))) return false
   if (words === '') return true
@@ -82,7 +81,7 @@ export function matches(entry: LogEntry, kinds: ReadonlySet<Kind>, words: string
     .every((word) => text.includes(word))
 }
 
-/** In this machine's time of day, to the millisecond. */
+/** The local time of day, to the millisecond. */
 export function clockOf(time: number): string {
   const date = new Date(time)
   const two = (value: number): string => String(value).padStart(2, '0')
@@ -90,7 +89,7 @@ export function clockOf(time: number): string {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${ms}`
 }
 
-/** @param ms may be below zero, where clocks of nodes differ */
+/** A duration. @param ms may be negative, because the clocks of nodes differ */
 export function span(ms: number): string {
   if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`
   if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`
@@ -99,7 +98,7 @@ export function span(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
-/** Not between the two halves of a character. */
+/** Truncates between two characters, never inside a surrogate pair. */
 function cut(text: string): string {
   const line = text.length > 4 * TEXT_MAX ? text.slice(0, 4 * TEXT_MAX) : text
   const characters = [...line.replace(/\s+/g, ' ')]

@@ -1,26 +1,25 @@
-// Inspector: the page's parts, and how it stands with the log.
-
-import { PastConversation } from './conversation-snapshot.tsx'
+// Inspector: the parts of the page, and the state of its connection to the log.
+import { ConversationSnapshot } from './conversation-snapshot.tsx'
 import { Entries } from './entries.tsx'
 import type { InspectionState } from './inspection.ts'
-import { AskForToken, Refused } from './questions.tsx'
+import { AccessDenied, TokenPrompt } from './prompts.tsx'
 import { Readers } from './readers.tsx'
 import { Runs } from './runs.tsx'
 import { Scrubber } from './scrubber.tsx'
-import { useInspection, useShown } from './use-inspection.ts'
+import { useInspection, useInspectionState } from './use-inspection.ts'
 
 export function Inspector() {
-  const phase = useShown((state) => state.phase)
-  const refusal = useShown((state) => state.refusal)
-  if (phase === 'token') return <AskForToken refusal={refusal} />
-  if (phase === 'refused') return <Refused refusal={refusal} />
+  const phase = useInspectionState((state) => state.phase)
+  const error = useInspectionState((state) => state.error)
+  if (phase === 'sign-in') return <TokenPrompt error={error} />
+  if (phase === 'denied') return <AccessDenied error={error} />
   return (
     <div className='inspector'>
       <Head />
       <Scrubber />
       <main className='panels'>
         <Runs />
-        <PastConversation />
+        <ConversationSnapshot />
         <Entries />
         <Readers />
       </main>
@@ -30,9 +29,9 @@ export function Inspector() {
 
 function Head() {
   const { session } = useInspection()
-  const title = useShown((state) => state.timeline.head.title)
-  const badge = useShown(badgeOf)
-  const phase = useShown((state) => state.phase)
+  const title = useInspectionState((state) => state.timeline.head.title)
+  const badge = useInspectionState(badgeOf)
+  const phase = useInspectionState((state) => state.phase)
   return (
     <header className='inspector-head'>
       <h1>
@@ -43,15 +42,15 @@ function Head() {
         <span>{badge}</span>
       </p>
       <a className='button' href={`/?session=${session}`}>
-        Conversation
+        Open chat
       </a>
     </header>
   )
 }
 
 function badgeOf({ phase, merges }: InspectionState): string {
-  const how = merges ? ' by polls: neighbouring outputs come as one entry' : ''
+  const how = merges ? ' over long polling: adjacent outputs are merged' : ''
   if (phase === 'live') return `Live${how}`
-  if (phase === 'lost') return 'Cut off: tries again'
-  return phase === 'asking' ? 'Asks' : `Reads the log${how}`
+  if (phase === 'lost') return 'Interrupted, retrying'
+  return phase === 'connecting' ? 'Connecting' : `Loading${how}`
 }

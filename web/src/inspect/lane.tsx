@@ -1,12 +1,12 @@
-// Lane: the drawing of a run: a line for who drove it and a line for each tool call. Places are per cent of the width, so that
-// it needs no measuring.
+// Lane: draws a run: one line for its attempts, and one for each tool call. Positions are percentages of the width, so
+// that nothing has to be measured.
 import type { Bar, LaneDrawing } from './lane-drawing.ts'
 
 interface Props {
   readonly drawing: LaneDrawing
-  /** What it shows, for who does not see it. */
+  /** The description for screen readers. */
   readonly words: string
-  /** Where the page stands; undefined when that is in no entry of this run. */
+  /** The time of the selected entry, if it belongs to this run. */
   readonly time: number | undefined
 }
 
@@ -16,7 +16,7 @@ const CALL = 16
 export function Lane({ drawing, words, time }: Props) {
   const { bars, marks, calls, more } = drawing
   const height = LINE + calls.length * CALL + (more > 0 ? CALL : 0) + 4
-  const here = time === undefined ? undefined : drawing.place(time)
+  const selected = time === undefined ? undefined : drawing.positionOf(time)
   return (
     <svg className='lane' role='img' aria-label={words} width='100%' height={height}>
       {bars.map((bar) => toBar(bar, 2, LINE - 6))}
@@ -31,8 +31,8 @@ export function Lane({ drawing, words, time }: Props) {
       {more > 0 ? (
         <text className='lane-more' x='0' y={LINE + calls.length * CALL + 12}>{`and ${more} more tool calls`}</text>
       ) : null}
-      {here === undefined ? null : (
-        <line className='lane-here' x1={percent(here)} x2={percent(here)} y1='0' y2={height} />
+      {selected === undefined ? null : (
+        <line className='lane-selected' x1={percent(selected)} x2={percent(selected)} y1='0' y2={height} />
       )}
     </svg>
   )
@@ -54,6 +54,6 @@ function toBar({ kind, from, to, label }: Bar, y: number, height: number) {
   )
 }
 
-function percent(part: number): string {
-  return `${(100 * part).toFixed(3)}%`
+function percent(fraction: number): string {
+  return `${(100 * fraction).toFixed(3)}%`
 }

@@ -1,28 +1,28 @@
-// MapRuns: the runs of a session as bars over its entries, those that overlap in rows below each other. Pure.
+// MapRuns: the runs of a session as bars over the range of its entries, with overlapping runs in separate rows. Pure.
 import type { RunLane } from './run-lane.ts'
 
 export interface MappedRun {
-  /** The first of those that the bar stands for. */
+  /** The first run of the bar. */
   readonly run: string
-  /** How many that is: of very many, neighbours share a bar. */
+  /** The number of runs in the bar. If there are very many, neighbours share one. */
   readonly runs: number
   /** Indexes of entries. */
   readonly from: number
   readonly to: number
   readonly row: number
-  /** How they ended; `open`: one has not; `several`: in more than one way. */
+  /** How they ended; `open`: one is in progress; `mixed`: for different reasons. */
   readonly reason: string
 }
 
 const BARS_MAX = 300
 
 /**
- * @param first the index of the first entry that is drawn @param count one more than that of the last
- * @param rows those that do not fit share the last
+ * @param first the index of the first drawn entry @param count the index after the last one
+ * @param rows runs that do not fit share the last row
  */
 export function mapRuns(lanes: Iterable<RunLane>, first: number, count: number, rows: number): readonly MappedRun[] {
   const all = [...lanes]
-  // By powers of two: what was shared once is so for long, and is not drawn anew when another run comes.
+  // In powers of two, so that a new run rarely regroups the others and redraws them.
   const shared = 2 ** Math.max(0, Math.ceil(Math.log2(all.length / BARS_MAX)))
   const ends: number[] = new Array(rows).fill(-1)
   const bars: MappedRun[] = []
@@ -41,5 +41,5 @@ export function mapRuns(lanes: Iterable<RunLane>, first: number, count: number, 
 function reasonOf(group: readonly RunLane[]): string {
   const reasons = new Set(group.map(({ end }) => end?.reason ?? 'open'))
   if (reasons.has('open')) return 'open'
-  return reasons.size === 1 ? ([...reasons][0] ?? 'open') : 'several'
+  return reasons.size === 1 ? ([...reasons][0] ?? 'open') : 'mixed'
 }

@@ -1,19 +1,20 @@
-// RunLane: what a session's entries tell of one run over time: how long it waited, who drove it from when to when, its tool
-// calls, its end; and what a roll-up has taken away. Pure: `foldLane` takes a lane and the next entry of its run.
+// RunLane: the history of one run in the log: its time in the queue, its attempts, its tool calls and its end, and
+// whether compaction has dropped a part. Pure: `applyToLane` takes a lane and the next entry of its run.
 import type { EntryFrame, EventOf, RunEnded, RunError } from '@parley/protocol'
 
-/** An entry of the log, as doors send it. */
 export type LogEntry = Pick<EntryFrame, 'cursor' | 'time' | 'event'>
 
-export interface LaneOwner {
-  readonly epoch: number
-  /** Undefined where the log does not tell. */
+/** One attempt of the run, by one driver. */
+export interface LaneAttempt {
+  /** From 1. On the wire it is the run's `epoch`. */
+  readonly attempt: number
+  /** The driver's node; undefined if the log does not name it. */
   readonly node: string | undefined
-  /** Undefined where a roll-up took its start away: then only a later entry tells of it. */
+  /** Undefined if compaction has dropped the start of the attempt. */
   readonly mode: 'new' | 'continue' | 'restart' | undefined
   /** Unix milliseconds. */
   readonly at: number
-  /** When the log last heard of the run before another owner took it over; undefined for the last owner. */
+  /** The last entry of the run before the next attempt; undefined for the last attempt. */
   readonly until?: number
 }
 
@@ -39,27 +40,28 @@ export interface LaneEnd {
 
 export interface RunLane {
   readonly run: string
-  /** Indexes of the first and the last entry that tell of it. */
+  /** Indexes of the run's first and last entries. */
   readonly from: number
   readonly to: number
-  /** The message that it answers, where it is known. */
+  /** The message that it answers, if it is known. */
   readonly message: string | undefined
   readonly author: string | undefined
-  /** When its message came; else when the log first tells of it. Unix milliseconds. */
+  /** The time of its message, else of its first entry. Unix milliseconds. */
   readonly startAt: number
   readonly lastAt: number
   readonly model: string | undefined
-  /** In the order of their epochs; of those before the first one nothing is known. */
-  readonly owners: readonly LaneOwner[]
-  /** When its first output came, where that is still an entry of its own. */
+  /** Sorted. Compaction may have dropped the earliest ones. */
+  readonly attempts: readonly LaneAttempt[]
+  /** The time of the first output, unless compaction has dropped it. */
   readonly firstAt: number | undefined
-  /** Outputs that came as entries, and all that it used. */
-  readonly told: number
+  /** The number of outputs that are separate entries. */
+  readonly separateOutputs: number
+  /** The number of all outputs. */
   readonly outputs: number
   readonly calls: readonly LaneCall[]
   readonly end: LaneEnd | undefined
-  /** Some of its outputs are there as a whole only: when each of them came is not known any more. */
-  readonly rolledUp: boolean
+  /** Whether some outputs exist only as a whole text, without their times. */
+  readonly compacted: boolean
 }
 
 export interface LaneMessage {
@@ -81,26 +83,26 @@ export function newLane(run: string, index: number, time: number, message?: Lane
     startAt: message?.time ?? time,
     lastAt: time,
     model: undefined,
-    owners: [],
+    attempts: [],
     firstAt: undefined,
-    told: 0,
+    separateOutputs: 0,
     outputs: 0,
     calls: [],
     end: undefined,
-    rolledUp: false,
+    compacted: false,
   }
 }
 
 /** @param index of the entry */
-export function foldLane(before: RunLane, index: number, time: number, event: RunEvent): RunLane {
+export function applyToLane(before: RunLane, index: number, time: number, event: RunEvent): RunLane {
   const lane = { ...before, to: index, lastAt: Math.max(before.lastAt, time) }
   switch (event.type) {
     case 'message':
       return { ...lane, model: lane.model ?? event.model }
     case 'run.started':
       return {
-        ...withOwner(silenced(lane, before.lastAt), {
-          epoch: event.epoch,
+        ...withAttempt(endAttempt(lane, before.lastAt), {
+          attempt: event.epoch,
           node: event.owner,
           mode: event.mode,
           at: time,
@@ -110,58 +112,58 @@ export function foldLane(before: RunLane, index: number, time: number, event: Ru
       }
     case 'run.output': {
       const count = event.count ?? 1
-      const told = lane.told + count
-      return { ...lane, firstAt: lane.firstAt ?? time, told, outputs: event.index + count }
+      const separateOutputs = lane.separateOutputs + count
+      return { ...lane, firstAt: lane.firstAt ?? time, separateOutputs, outputs: event.index + count }
     }
     case 'run.snapshot':
-      return withWhole(lane, event)
+      return withSnapshot(lane, event)
     case 'run.ended': {
       const { reason, by, error, usage } = event
-      // What repeats an end comes later than it.
+      // The log may repeat an end; the first one has the time of the end.
       const at = lane.end?.at ?? time
-      return { ...withWhole(lane, event), end: { at, reason, by, error, outputTokens: usage.outputTokens } }
+      return { ...withSnapshot(lane, event), end: { at, reason, by, error, outputTokens: usage.outputTokens } }
     }
     case 'tool.called':
     case 'tool.claimed':
     case 'tool.decided':
     case 'tool.result':
-      return { ...lane, calls: foldCalls(lane.calls, time, event) }
+      return { ...lane, calls: applyToCalls(lane.calls, time, event) }
   }
 }
 
-/** What stands for entries that a roll-up took away: of the run's start it tells the last. */
-function withWhole(lane: RunLane, event: EventOf<'run.snapshot' | 'run.ended'>): RunLane {
+/** Applies the entry that replaces compacted entries. It describes the start of the last attempt only. */
+function withSnapshot(lane: RunLane, event: EventOf<'run.snapshot' | 'run.ended'>): RunLane {
   const { epoch, owner, startedAt, next, output } = event
-  const known = epoch === undefined || startedAt === undefined || lane.owners.some((other) => other.epoch >= epoch)
-  const owned = known
+  const known = epoch === undefined || startedAt === undefined || lane.attempts.some(({ attempt }) => attempt >= epoch)
+  const complete = known
     ? lane
-    : withOwner(lane, { epoch, node: owner, mode: epoch === 1 ? 'new' : undefined, at: startedAt })
+    : withAttempt(lane, { attempt: epoch, node: owner, mode: epoch === 1 ? 'new' : undefined, at: startedAt })
   return {
-    ...owned,
+    ...complete,
     model: event.model ?? lane.model,
     outputs: Math.max(lane.outputs, next),
-    rolledUp: lane.rolledUp || (output !== undefined && lane.told < next),
+    compacted: lane.compacted || (output !== undefined && lane.separateOutputs < next),
   }
 }
 
-/** The owner that there was is heard of no more. */
-function silenced(lane: RunLane, until: number): RunLane {
-  const last = lane.owners.at(-1)
-  return last === undefined ? lane : { ...lane, owners: [...lane.owners.slice(0, -1), { ...last, until }] }
+/** @param until the time of the last attempt's last entry */
+function endAttempt(lane: RunLane, until: number): RunLane {
+  const last = lane.attempts.at(-1)
+  return last === undefined ? lane : { ...lane, attempts: [...lane.attempts.slice(0, -1), { ...last, until }] }
 }
 
-function withOwner(lane: RunLane, owner: LaneOwner): RunLane {
-  const owners = [...lane.owners.filter(({ epoch }) => epoch !== owner.epoch), owner]
-  return { ...lane, owners: owners.sort((a, b) => a.epoch - b.epoch) }
+function withAttempt(lane: RunLane, added: LaneAttempt): RunLane {
+  const attempts = [...lane.attempts.filter(({ attempt }) => attempt !== added.attempt), added]
+  return { ...lane, attempts: attempts.sort((a, b) => a.attempt - b.attempt) }
 }
 
-function foldCalls(
+function applyToCalls(
   calls: readonly LaneCall[],
   at: number,
   event: EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>,
 ): readonly LaneCall[] {
   if (event.type === 'tool.called') {
-    // It comes again when a claimant was lost.
+    // The call is offered again after the claiming device has disconnected.
     if (calls.some(({ call }) => call === event.call)) return calls
     const { call, name, where, approval } = event
     return [...calls, { call, name, where, approval, calledAt: at, decided: undefined, claims: [], result: undefined }]
@@ -176,7 +178,7 @@ function withStep(
 ): LaneCall {
   switch (event.type) {
     case 'tool.claimed': {
-      // Claims are renewed; another one tells something only when it is somebody else's.
+      // A device renews its claim; only a claim by another device is new.
       if (call.claims.at(-1)?.connection === event.connection) return call
       return { ...call, claims: [...call.claims, { at, connection: event.connection }] }
     }

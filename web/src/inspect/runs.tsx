@@ -1,41 +1,41 @@
-// Runs: each run of the session as a lane of its own, from its message to its end, in drawing and in words. The one that the
-// page stands in is kept in sight.
+// Runs: each run of the session as a lane, from its message to its end, drawn and in words. The run of the selected
+// entry stays visible.
 import { memo, useEffect, useRef } from 'react'
 import { Virtualizer, type VirtualizerHandle } from 'virtua'
-import { ListPlace } from '../shared/list-place.tsx'
+import { VirtualListItem } from '../shared/virtual-list-item.tsx'
 import { clockOf, span } from './entry-note.ts'
 import { Lane } from './lane.tsx'
 import { drawLane, endOf, wordsOf } from './lane-drawing.ts'
 import type { RunLane } from './run-lane.ts'
-import { useInspection, useShown } from './use-inspection.ts'
+import { useInspection, useInspectionState } from './use-inspection.ts'
 
 export function Runs() {
-  const timeline = useShown((state) => state.timeline)
-  const count = useShown((state) => state.count)
-  const at = useShown((state) => state.at)
+  const timeline = useInspectionState((state) => state.timeline)
+  const count = useInspectionState((state) => state.count)
+  const at = useInspectionState((state) => state.at)
   const box = useRef<HTMLDivElement>(null)
   const list = useRef<VirtualizerHandle>(null)
   const lanes = [...timeline.lanes.values()]
   const now = timeline.entry(count - 1)?.time ?? 0
   const time = timeline.entry(at)?.time ?? 0
   const event = timeline.entry(at)?.event
-  const named = event !== undefined && 'run' in event ? event.run : undefined
-  const current = lanes.findIndex(({ run }) => run === named)
+  const selected = event !== undefined && 'run' in event ? event.run : undefined
+  const current = lanes.findIndex(({ run }) => run === selected)
   useEffect(() => {
     if (current >= 0) list.current?.scrollToIndex(current, { align: 'nearest' })
   }, [current])
   return (
     <section className='panel runs' aria-labelledby='runs-title'>
       <h2 id='runs-title'>Runs</h2>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard. */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable box must be reachable by keyboard. */}
       <section className='panel-box' ref={box} tabIndex={0} aria-label='List of runs'>
-        {lanes.length === 0 ? <p className='nothing'>Nobody has said anything yet.</p> : null}
-        <Virtualizer ref={list} as='ol' item={ListPlace} data={lanes} scrollRef={box} bufferSize={400}>
+        {lanes.length === 0 ? <p className='empty'>No runs yet.</p> : null}
+        <Virtualizer ref={list} as='ol' item={VirtualListItem} data={lanes} scrollRef={box} bufferSize={400}>
           {(lane, index) => (
             <RunItem
               key={lane.run}
               lane={lane}
-              // What has ended is drawn the same whatever comes later.
+              // A constant for an ended run, so that it does not render again.
               now={lane.end === undefined ? now : 0}
               time={index === current ? time : undefined}
             />
@@ -50,7 +50,7 @@ export function Runs() {
 interface Props {
   readonly lane: RunLane
   readonly now: number
-  /** Where the page stands, when it is in this run. */
+  /** The time of the selected entry, if it belongs to this run. */
   readonly time: number | undefined
 }
 
@@ -66,17 +66,17 @@ const RunItem = memo(function RunItem({ lane, now, time }: Props) {
           <button type='button' className='link' onClick={() => inspection.goTo(lane.from)}>
             {lane.run}
           </button>
-          <span className={`chip ${reason}`}>{lane.end === undefined ? 'unfinished' : endOf(lane)}</span>
+          <span className={`chip ${reason}`}>{endOf(lane)}</span>
         </h3>
         <p className='run-about'>
           {clockOf(lane.startAt)}, {span(drawing.length)}
-          {lane.author === undefined ? '' : `, for ${lane.author}`}
+          {lane.author === undefined ? '' : `, from ${lane.author}`}
           {lane.model === undefined ? '' : `, ${lane.model}`}
         </p>
         <Lane drawing={drawing} words={words.join(' ')} time={time} />
         <p className='run-words'>{words.join(' ')}</p>
         <button type='button' className='link' onClick={() => inspection.goTo(lane.to)}>
-          Go to its last entry
+          Go to last entry
         </button>
       </article>
     </div>
@@ -84,24 +84,24 @@ const RunItem = memo(function RunItem({ lane, now, time }: Props) {
 })
 
 const KINDS = [
-  ['waits', 'waits for its turn'],
-  ['drives', 'driven by an owner'],
-  ['silent', 'nothing heard of it'],
-  ['unknown', 'rolled up: not known'],
-  ['decides', 'waits for a decision'],
-  ['offered', 'on offer'],
-  ['executes', 'tool runs'],
+  ['queued', 'queued'],
+  ['running', 'running'],
+  ['silent', 'no heartbeat'],
+  ['unknown', 'compacted'],
+  ['deciding', 'waiting for approval'],
+  ['offered', 'waiting for a device'],
+  ['executing', 'tool running'],
   ['failed', 'tool failed'],
 ] as const
 
 const MARKS = [
   ['first', 'first output'],
-  ['take-over', 'taken over'],
+  ['failover', 'failover'],
 ] as const
 
 function Legend() {
   return (
-    <ul className='legend' aria-label='Colours'>
+    <ul className='legend' aria-label='Legend'>
       {KINDS.map(([kind, text]) => (
         <li key={kind}>
           <svg aria-hidden='true' focusable='false' width='14' height='10'>

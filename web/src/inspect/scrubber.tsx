@@ -1,38 +1,38 @@
-// Scrubber: where in the log the page stands: a map of the runs over all entries, and the means to go back and forth.
+// Scrubber: selects an entry of the log: a map of the runs over all entries, a slider, and playback.
 import type { KeyboardEvent } from 'react'
 import { clockOf } from './entry-note.ts'
 import { type InspectionState, SPEEDS, type Speed } from './inspection.ts'
 import { SessionMap } from './session-map.tsx'
-import { useInspection, useShown } from './use-inspection.ts'
+import { useInspection, useInspectionState } from './use-inspection.ts'
 
-/** Entries that a key goes with Shift. */
-const STRIDES = 10
+/** Entries per arrow key with Shift. */
+const SHIFT_STEP = 10
 
 export function Scrubber() {
   const inspection = useInspection()
-  const at = useShown((state) => state.at)
-  const first = useShown((state) => state.first)
-  const count = useShown((state) => state.count)
-  const plays = useShown((state) => state.plays)
-  const follows = useShown((state) => state.follows)
-  const speed = useShown((state) => state.speed)
-  const place = useShown(placeOf)
-  const clock = useShown(clockAt)
+  const at = useInspectionState((state) => state.at)
+  const first = useInspectionState((state) => state.first)
+  const count = useInspectionState((state) => state.count)
+  const plays = useInspectionState((state) => state.plays)
+  const follows = useInspectionState((state) => state.follows)
+  const speed = useInspectionState((state) => state.speed)
+  const position = useInspectionState(positionText)
+  const clock = useInspectionState(clockText)
   const empty = count === 0
   const onKey = (event: KeyboardEvent): void => {
-    const way = event.key === 'ArrowLeft' ? -1 : event.key === 'ArrowRight' ? 1 : 0
+    const direction = event.key === 'ArrowLeft' ? -1 : event.key === 'ArrowRight' ? 1 : 0
     if (event.key === ' ') inspection.play(!plays)
-    else if (way !== 0 && event.shiftKey) inspection.goTo(at + way * STRIDES)
+    else if (direction !== 0 && event.shiftKey) inspection.goTo(at + direction * SHIFT_STEP)
     else return
     event.preventDefault()
   }
   return (
-    <section className='scrubber' aria-label='Time line'>
+    <section className='scrubber' aria-label='Timeline'>
       <SessionMap />
       <input
         type='range'
         aria-label='Entry'
-        aria-valuetext={place}
+        aria-valuetext={position}
         min={first}
         max={Math.max(first, count - 1)}
         value={Math.max(at, first)}
@@ -41,7 +41,7 @@ export function Scrubber() {
         onKeyDown={onKey}
       />
       <div className='controls'>
-        <fieldset className='buttons' aria-label='Go'>
+        <fieldset className='buttons' aria-label='Navigation'>
           <button type='button' className='button' disabled={at <= first} onClick={() => inspection.goTo(first)}>
             First
           </button>
@@ -73,21 +73,21 @@ export function Scrubber() {
         >
           Follow live
         </button>
-        <p className='place'>
-          <span>{place}</span> <time>{clock}</time>
+        <p className='position'>
+          <span>{position}</span> <time>{clock}</time>
         </p>
       </div>
     </section>
   )
 }
 
-function placeOf({ at, count, first }: InspectionState): string {
+function positionText({ at, count, first }: InspectionState): string {
   if (count === 0) return 'No entries'
-  const gone = first === 0 ? '' : `, the oldest ${first.toLocaleString('en')} are no longer held here`
-  return `Entry ${(at + 1).toLocaleString('en')} of ${count.toLocaleString('en')}${gone}`
+  const evicted = first === 0 ? '' : ` (oldest ${first.toLocaleString('en')} not loaded)`
+  return `Entry ${(at + 1).toLocaleString('en')} of ${count.toLocaleString('en')}${evicted}`
 }
 
-function clockAt({ timeline, at }: InspectionState): string {
+function clockText({ timeline, at }: InspectionState): string {
   const entry = timeline.entry(at)
   return entry === undefined ? '' : clockOf(entry.time)
 }

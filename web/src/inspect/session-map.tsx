@@ -1,26 +1,26 @@
-// SessionMap: all runs over all entries, in the places that the slider below it has. A picture only: what it shows, the list
-// of runs tells in words. Its unit is an entry, so that a run that has ended is drawn once, whatever comes after it.
+// SessionMap: all runs over all entries, aligned with the slider below. It is decorative: the list of runs has the same
+// information in words. Its unit is an entry, so that an ended run is drawn only once.
 import { memo } from 'react'
 import { type MappedRun, mapRuns } from './map-runs.ts'
-import { useInspection, useShown } from './use-inspection.ts'
+import { useInspection, useInspectionState } from './use-inspection.ts'
 
 const ROWS_MAX = 4
 const HEIGHT = 100
-/** Of a bar's height, above and below it. */
-const SPARE = 4
+/** Free space above and below a bar. */
+const MARGIN = 4
 
 export function SessionMap() {
   const inspection = useInspection()
-  const timeline = useShown((state) => state.timeline)
-  const first = useShown((state) => state.first)
-  const count = useShown((state) => state.count)
-  const at = useShown((state) => state.at)
+  const timeline = useInspectionState((state) => state.timeline)
+  const first = useInspectionState((state) => state.first)
+  const count = useInspectionState((state) => state.count)
+  const at = useInspectionState((state) => state.at)
   const runs = mapRuns(timeline.lanes.values(), first, count, ROWS_MAX)
   const rows = 1 + runs.reduce((most, { row }) => Math.max(most, row), 0)
   const length = Math.max(1, count - 1 - first)
-  const here = Math.max(first, at)
+  const selected = Math.max(first, at)
   return (
-    // Who has no mouse goes by the slider.
+    // Keyboard users have the slider.
     // biome-ignore lint/a11y/useKeyWithClickEvents: as above
     // biome-ignore lint/a11y/noStaticElementInteractions: as above
     <div
@@ -41,7 +41,7 @@ export function SessionMap() {
         {runs.map((run) => (
           <MapBar key={run.run} {...run} rows={rows} />
         ))}
-        <line className='map-here' x1={here} x2={here} y1='0' y2={HEIGHT} />
+        <line className='map-selected' x1={selected} x2={selected} y1='0' y2={HEIGHT} />
       </svg>
     </div>
   )
@@ -54,10 +54,10 @@ const MapBar = memo(function MapBar({ run, runs, from, to, row, reason, rows }: 
       className={`map-run ${reason}`}
       x={from}
       width={to - from}
-      y={row * height + SPARE}
-      height={height - 2 * SPARE}
+      y={row * height + MARGIN}
+      height={height - 2 * MARGIN}
     >
-      <title>{runs === 1 ? `${run}: ${reason}` : `${runs} runs from ${run} on: ${reason}`}</title>
+      <title>{runs === 1 ? `${run}: ${reason}` : `${runs} runs, first ${run}: ${reason}`}</title>
     </rect>
   )
 })

@@ -1,5 +1,5 @@
-// The time line: whatever entry one asks for, and in whatever order, the session is the one that all entries up to there tell;
-// and lanes say what the log knows, and no more.
+// The timeline: for any entry, in any order of requests, the view equals the replay of all entries up to it. The lanes
+// agree with that view.
 import { applyEntry, isEnded, newSession, type SessionView } from '@parley/client'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -7,14 +7,14 @@ import { ScriptedLog, STEP_KINDS, type Step } from '../../../server/session/test
 import { drawLane, wordsOf } from './lane-drawing.ts'
 import { mapRuns } from './map-runs.ts'
 import type { LogEntry } from './run-lane.ts'
-import { STRIDE, Timeline } from './timeline.ts'
+import { CHECKPOINT_INTERVAL, Timeline } from './timeline.ts'
 
 type Event = LogEntry['event']
 
 const USAGE = { inputTokens: 1, outputTokens: 2 }
 
-/** A log that is made up, of runs one after the other; its clock goes on by 10 ms with each entry. */
-class MadeUpLog {
+/** Generates a log of consecutive runs. Its clock advances by 10 ms with each entry. */
+class GeneratedLog {
   readonly entries: LogEntry[] = []
   #run: { id: string; message: string; epoch: number; next: number; text: string } | undefined
   #runs = 0
@@ -73,7 +73,7 @@ const script = fc.array(fc.constantFrom('output', 'output', 'output', 'call', 'r
 })
 
 function made(steps: readonly string[]): readonly LogEntry[] {
-  const log = new MadeUpLog()
+  const log = new GeneratedLog()
   for (const step of steps) log.step(step)
   return log.entries
 }
@@ -84,48 +84,48 @@ function timelineOf(entries: readonly LogEntry[], max?: number): Timeline {
   return timeline
 }
 
-/** All that a view holds, as plain values. */
+/** A view as plain values. */
 function plain(view: SessionView) {
   return { ...view, runs: [...view.runs], calls: [...view.calls] }
 }
 
-function foldTo(entries: readonly LogEntry[], index: number): SessionView {
+function replayTo(entries: readonly LogEntry[], index: number): SessionView {
   return entries.slice(0, index + 1).reduce((view, entry) => applyEntry(view, entry), newSession('s'))
 }
 
-describe('a time line', () => {
-  it('shows at every place what all entries up to it tell, in whatever order one asks', () => {
+describe('a timeline', () => {
+  it('returns at every entry the replay up to it, in any order of requests', () => {
     fc.assert(
       fc.property(script, fc.array(fc.nat(500), { maxLength: 12 }), (steps, places) => {
         const entries = made(steps)
         const timeline = timelineOf(entries)
         expect(timeline.count).toBe(entries.length)
         for (const place of [...places, entries.length - 1].filter((index) => index < entries.length)) {
-          expect(plain(timeline.viewAt(place))).toEqual(plain(foldTo(entries, place)))
+          expect(plain(timeline.viewAt(place))).toEqual(plain(replayTo(entries, place)))
         }
       }),
       { numRuns: 60 },
     )
   })
 
-  it('shows the same after it let go of the oldest entries', () => {
+  it('returns the same views after it has evicted the oldest entries', () => {
     fc.assert(
       fc.property(script, fc.array(fc.nat(500), { maxLength: 12 }), (steps, places) => {
-        const entries = made([...steps, ...new Array<string>(3 * STRIDE).fill('output')])
-        const timeline = timelineOf(entries, STRIDE)
-        expect(timeline.first % STRIDE).toBe(0)
-        expect(timeline.count - timeline.first).toBeLessThan(2 * STRIDE)
+        const entries = made([...steps, ...new Array<string>(3 * CHECKPOINT_INTERVAL).fill('output')])
+        const timeline = timelineOf(entries, CHECKPOINT_INTERVAL)
+        expect(timeline.first % CHECKPOINT_INTERVAL).toBe(0)
+        expect(timeline.count - timeline.first).toBeLessThan(2 * CHECKPOINT_INTERVAL)
         for (const place of places.filter((index) => index >= timeline.first && index < entries.length)) {
           expect(timeline.entry(place)).toBe(entries[place])
-          expect(plain(timeline.viewAt(place))).toEqual(plain(foldTo(entries, place)))
+          expect(plain(timeline.viewAt(place))).toEqual(plain(replayTo(entries, place)))
         }
-        expect(plain(timeline.viewAt(-1))).toEqual(plain(foldTo(entries, timeline.first - 1)))
+        expect(plain(timeline.viewAt(-1))).toEqual(plain(replayTo(entries, timeline.first - 1)))
       }),
       { numRuns: 30 },
     )
   })
 
-  it('takes nothing that does not follow, and nothing twice', () => {
+  it('rejects a gap, and ignores a repeated entry', () => {
     const entries = made(['output', 'output', 'output', 'output', 'output'])
     const timeline = timelineOf(entries)
     timeline.add(entries[0] as LogEntry)
@@ -138,25 +138,25 @@ describe('a time line', () => {
 })
 
 describe('a lane', () => {
-  it('says the same of a run as the session’s view, whatever was rolled up, taken over, steered or interrupted', () => {
-    const lawful = fc.array(
+  it('agrees with the session’s view after compaction, failover, steering and interruption', () => {
+    const script = fc.array(
       fc.record({ kind: fc.constantFrom(...STEP_KINDS, 'output', 'output', 'output'), pick: fc.nat(50) }),
       { maxLength: 80 },
     ) as fc.Arbitrary<Step[]>
     fc.assert(
-      fc.property(lawful, fc.nat(100), (steps, place) => {
+      fc.property(script, fc.nat(100), (steps, place) => {
         const log = new ScriptedLog()
         for (const step of steps) log.apply(step)
         const head = log.entries.at(-1)?.seq ?? 0
         const entries = log.read(0, head).map(({ seq, time, event }) => ({ cursor: `e1.${seq}`, time, event }))
         const timeline = timelineOf(entries)
         const at = Math.min(place, entries.length - 1)
-        expect(plain(timeline.viewAt(at))).toEqual(plain(foldTo(entries, at)))
+        expect(plain(timeline.viewAt(at))).toEqual(plain(replayTo(entries, at)))
         for (const [id, lane] of timeline.lanes) {
           const run = timeline.head.runs.get(id)
           expect(lane.outputs).toBe(run?.next)
           expect(lane.end?.reason).toBe(run !== undefined && isEnded(run) ? run.status : undefined)
-          if (run !== undefined && run.epoch > 0) expect(lane.owners.at(-1)?.epoch).toBe(run.epoch)
+          if (run !== undefined && run.epoch > 0) expect(lane.attempts.at(-1)?.attempt).toBe(run.epoch)
           for (const { from, to } of drawLane(lane, head).bars) expect(from).toBeLessThanOrEqual(to)
           expect(wordsOf(lane, head).length).toBeGreaterThan(1)
         }
@@ -165,8 +165,8 @@ describe('a lane', () => {
     )
   })
 
-  it('tells who drove the run, and what was taken over', () => {
-    const log = new MadeUpLog()
+  it('lists the attempts of a run and its failover', () => {
+    const log = new GeneratedLog()
     for (const step of ['', '', 'output', 'restart', 'output', 'end']) log.step(step)
     const lane = timelineOf(log.entries).lanes.get('run_1')
     expect(lane).toMatchObject({
@@ -174,57 +174,57 @@ describe('a lane', () => {
       message: 'm_1',
       startAt: 1_010,
       firstAt: 1_030,
-      told: 2,
-      rolledUp: false,
+      separateOutputs: 2,
+      compacted: false,
     })
-    expect(lane?.owners).toEqual([
-      { epoch: 1, node: 'node-1', mode: 'new', at: 1_020, until: 1_030 },
-      { epoch: 2, node: 'node-0', mode: 'restart', at: 1_040 },
+    expect(lane?.attempts).toEqual([
+      { attempt: 1, node: 'node-1', mode: 'new', at: 1_020, until: 1_030 },
+      { attempt: 2, node: 'node-0', mode: 'restart', at: 1_040 },
     ])
     if (lane === undefined) return
     expect(wordsOf(lane, 0)).toEqual([
-      'Waited 10 ms.',
-      'Epoch 1 on node-1 (new), then after 10 ms of silence Epoch 2 on node-0 (restart).',
-      'First output 10 ms after that began.',
+      'Queued for 10 ms.',
+      'Attempt 1 on node-1 (new), then attempt 2 on node-0 (restart) after 10 ms without output.',
+      'First output 10 ms after the start.',
       '2 outputs.',
       'Completed after 50 ms.',
     ])
     expect(drawLane(lane, 0).bars.map(({ kind, from, to }) => [kind, from, to])).toEqual([
-      ['waits', 0, 0.2],
-      ['drives', 0.2, 0.4],
+      ['queued', 0, 0.2],
+      ['running', 0.2, 0.4],
       ['silent', 0.4, 0.6],
-      ['drives', 0.6, 1],
+      ['running', 0.6, 1],
     ])
   })
 
-  it('says what a roll-up took away, and what it left', () => {
-    const log = new MadeUpLog()
+  it('says what compaction dropped and kept', () => {
+    const log = new GeneratedLog()
     log.step('')
     const output = [{ type: 'text' as const, text: 'a b c', index: 0, lengths: [1, 2, 2] }]
-    const left = { epoch: 3, model: 'demo', message: 'm_1', owner: 'node-c', startedAt: 1_012 }
-    log.add({ type: 'run.ended', run: 'run_1', ...left, reason: 'cancelled', by: 'bob', usage: USAGE, next: 3, output })
+    const kept = { epoch: 3, model: 'demo', message: 'm_1', owner: 'node-c', startedAt: 1_012 }
+    log.add({ type: 'run.ended', run: 'run_1', ...kept, reason: 'cancelled', by: 'bob', usage: USAGE, next: 3, output })
     const lane = timelineOf(log.entries).lanes.get('run_1')
     expect(lane).toMatchObject({
-      rolledUp: true,
-      told: 0,
+      compacted: true,
+      separateOutputs: 0,
       outputs: 3,
       firstAt: undefined,
       end: { reason: 'cancelled' },
     })
-    expect(lane?.owners).toEqual([{ epoch: 3, node: 'node-c', mode: undefined, at: 1_012 }])
+    expect(lane?.attempts).toEqual([{ attempt: 3, node: 'node-c', mode: undefined, at: 1_012 }])
     if (lane === undefined) return
     expect(wordsOf(lane, 0)).toEqual([
-      '2 earlier owners are rolled up.',
-      'Epoch 3 on node-c.',
+      '2 earlier attempts were compacted.',
+      'Attempt 3 on node-c.',
       '3 outputs.',
-      'Rolled up: of 3 of them the log keeps the whole, not when each came.',
+      'Compacted: text of 3 outputs kept, timing dropped.',
       'Cancelled by bob after 10 ms.',
     ])
-    expect(drawLane(lane, 0).bars.map(({ kind }) => kind)).toEqual(['unknown', 'drives'])
+    expect(drawLane(lane, 0).bars.map(({ kind }) => kind)).toEqual(['unknown', 'running'])
   })
 
-  it('goes from a call over its decision and its claims to its result', () => {
-    const log = new MadeUpLog()
+  it('draws a call from its approval and its claims to its result', () => {
+    const log = new GeneratedLog()
     log.step('')
     log.step('')
     const call = { run: 'run_1', call: 'call_1' }
@@ -247,16 +247,16 @@ describe('a lane', () => {
     const lane = timelineOf(log.entries).lanes.get('run_1')
     if (lane === undefined) throw new Error('There is no lane.')
     expect(drawLane(lane, 1_090).calls[0]?.bars.map(({ kind, label }) => [kind, label])).toEqual([
-      ['decides', 'look, approve by bob: 10 ms'],
-      ['offered', 'look, on offer: 10 ms'],
-      ['executes', 'look, by con_1: 30 ms'],
-      ['failed', 'look, by con_2: 10 ms'],
+      ['deciding', 'look, approved by bob: 10 ms'],
+      ['offered', 'look, waiting for a device: 10 ms'],
+      ['executing', 'look, on con_1: 30 ms'],
+      ['failed', 'look, on con_2: 10 ms'],
     ])
   })
 })
 
-it('maps runs to the places of their entries, those that overlap below each other', () => {
-  const log = new MadeUpLog()
+it('maps runs to the range of their entries, with overlapping runs in separate rows', () => {
+  const log = new GeneratedLog()
   for (const step of ['', '', 'output', 'end', '', '', 'output', 'output', 'output']) log.step(step)
   const lanes = [...timelineOf(log.entries).lanes.values()]
   const waiting = { ...lanes[0], run: 'run_0', from: 1, to: 2 } as (typeof lanes)[number]
@@ -265,7 +265,7 @@ it('maps runs to the places of their entries, those that overlap below each othe
     { run: 'run_0', runs: 1, from: 1, to: 2, row: 1, reason: 'completed' },
     { run: 'run_2', runs: 1, from: 4, to: 8, row: 0, reason: 'open' },
   ])
-  // Of very many, neighbours share a bar: all of the time line is drawn.
+  // If there are very many runs, neighbours share a bar, and the bars still cover the whole timeline.
   const many = Array.from({ length: 700 }, (_, at) => ({ ...waiting, run: `run_${at}`, from: 3 * at, to: 3 * at + 2 }))
   const bars = mapRuns(many, 0, 2_100, 2)
   expect(bars).toHaveLength(175)

@@ -1,46 +1,46 @@
-// Timeline: a session's entries, the lanes of its runs, and the session as it was after each of them. Folds nothing by itself
-// that the client's own view does: it keeps that view now and then, and goes on from there. No clock, no I/O.
+// Timeline: a session's entries, the lanes of its runs, and the session's view after any entry. It uses the client's
+// own view: it stores checkpoints of it, and replays the entries from a checkpoint. No clock, no I/O.
 //
-//   base ─ entry … entry ─ kept view ─ entry … entry ─ kept view ─ … ─ head
+//   checkpoint ─ entry … entry ─ checkpoint ─ entry … entry ─ checkpoint ─ … ─ head
 import { applyEntry, newSession, type SessionView } from '@parley/client'
-import { foldLane, type LaneMessage, type LogEntry, newLane, type RunLane } from './run-lane.ts'
+import { applyToLane, type LaneMessage, type LogEntry, newLane, type RunLane } from './run-lane.ts'
 
-/** Entries from one kept view to the next: as many are folded at most for one step of the scrubber. */
-export const STRIDE = 64
-/** Entries that are held; beyond, the oldest are let go of, and only what they came to is left. */
+/** Entries between two checkpoints: one step of the scrubber replays at most this many. */
+export const CHECKPOINT_INTERVAL = 64
+/** If there are more entries, the oldest are evicted and only their checkpoint remains. */
 export const ENTRIES_MAX = 50_000
 
 export class Timeline {
   readonly session: string
   readonly #max: number
   #entries: LogEntry[] = []
-  /** The view before every entry whose index is a multiple of STRIDE, from `first` on. */
-  #kept: SessionView[]
+  /** The views before each entry whose index is a multiple of CHECKPOINT_INTERVAL, starting at `first`. */
+  #checkpoints: SessionView[]
   #first = 0
   #head: SessionView
   #lanes = new Map<string, RunLane>()
   #messages = new Map<string, LaneMessage>()
-  /** The view that was last asked for, and the index of its last entry. */
-  #asked: { readonly index: number; readonly view: SessionView } | undefined
+  /** The last result of viewAt, from which the next request may continue. */
+  #lastView: { readonly index: number; readonly view: SessionView } | undefined
 
   constructor(session: string, max = ENTRIES_MAX) {
     this.session = session
     this.#max = max
     this.#head = newSession(session)
-    this.#kept = [this.#head]
+    this.#checkpoints = [this.#head]
   }
 
-  /** The index of the oldest entry that is held: how many came before it. */
+  /** The index of the oldest entry: the number of evicted entries. */
   get first(): number {
     return this.#first
   }
 
-  /** The index that the next entry will have. */
+  /** The index of the next entry. */
   get count(): number {
     return this.#first + this.#entries.length
   }
 
-  /** In the order in which the log first tells of them. */
+  /** In the order of their first entries. */
   get lanes(): ReadonlyMap<string, RunLane> {
     return this.#lanes
   }
@@ -53,54 +53,55 @@ export class Timeline {
     return this.#entries[index - this.#first]
   }
 
-  /** @throws GapError when it does not follow on what is held; then nothing has changed */
+  /** @throws GapError, without a change, if the entry does not follow the previous one */
   add(entry: LogEntry): void {
     const after = applyEntry(this.#head, entry)
     if (after === this.#head) return
-    if (this.count % STRIDE === 0 && this.count > this.#first) this.#kept.push(this.#head)
-    this.#tell(this.count, entry)
+    if (this.count % CHECKPOINT_INTERVAL === 0 && this.count > this.#first) this.#checkpoints.push(this.#head)
+    this.#updateLane(this.count, entry)
     this.#entries.push(entry)
     this.#head = after
-    if (this.#entries.length >= this.#max + STRIDE) this.#letGo()
+    if (this.#entries.length >= this.#max + CHECKPOINT_INTERVAL) this.#evictOldest()
   }
 
-  /** The session after the entry at `index`; before the first that is held, what all before it came to. */
+  /** The session's view after the entry at `index`; for an evicted entry, the oldest checkpoint. */
   viewAt(index: number): SessionView {
     const at = Math.min(index, this.count - 1)
     if (at === this.count - 1) return this.#head
-    if (at < this.#first) return this.#kept[0] as SessionView
-    const block = Math.floor((at - this.#first) / STRIDE)
-    const begins = this.#first + block * STRIDE
-    const asked = this.#asked
-    let from = begins
-    let view = this.#kept[block] as SessionView
-    if (asked !== undefined && asked.index >= begins && asked.index <= at) {
-      from = asked.index + 1
-      view = asked.view
+    if (at < this.#first) return this.#checkpoints[0] as SessionView
+    const block = Math.floor((at - this.#first) / CHECKPOINT_INTERVAL)
+    const start = this.#first + block * CHECKPOINT_INTERVAL
+    const last = this.#lastView
+    let from = start
+    let view = this.#checkpoints[block] as SessionView
+    if (last !== undefined && last.index >= start && last.index <= at) {
+      from = last.index + 1
+      view = last.view
     }
     for (let next = from; next <= at; next += 1) view = applyEntry(view, this.entry(next) as LogEntry)
-    this.#asked = { index: at, view }
+    this.#lastView = { index: at, view }
     return view
   }
 
-  #tell(index: number, { time, event }: LogEntry): void {
+  #updateLane(index: number, { time, event }: LogEntry): void {
     if (event.type === 'message') {
       this.#messages.set(event.id, { id: event.id, author: event.author, time, index })
-      // One that steers a run is told of by the message alone, unless there is no such run yet.
+      // A message that steers an existing run does not change the run's lane.
       if (this.#lanes.has(event.run)) return
     }
     if (!('run' in event)) return
     const message = this.#messages.get(event.type === 'message' ? event.id : messageOf(event))
     const lane = this.#lanes.get(event.run) ?? newLane(event.run, index, time, message)
-    this.#lanes.set(event.run, foldLane(lane, index, time, event))
+    this.#lanes.set(event.run, applyToLane(lane, index, time, event))
   }
 
-  #letGo(): void {
-    const gone = STRIDE * Math.ceil((this.#entries.length - this.#max) / STRIDE)
-    this.#entries = this.#entries.slice(gone)
-    this.#kept = this.#kept.slice(gone / STRIDE)
-    this.#first += gone
-    this.#asked = undefined
+  #evictOldest(): void {
+    const checkpoints = Math.ceil((this.#entries.length - this.#max) / CHECKPOINT_INTERVAL)
+    const entries = CHECKPOINT_INTERVAL * checkpoints
+    this.#entries = this.#entries.slice(entries)
+    this.#checkpoints = this.#checkpoints.slice(checkpoints)
+    this.#first += entries
+    this.#lastView = undefined
     for (const [run, { end, to }] of this.#lanes) {
       if (end !== undefined && to < this.#first) this.#lanes.delete(run)
     }

@@ -1,27 +1,27 @@
-// How components read the inspection: each subscribes to the part of the state that it shows, once for each painted frame.
+// How components read the inspection. Each component selects a part of the state, which changes at most once per frame.
 import { createContext, use, useSyncExternalStore } from 'react'
-import type { Painted } from '../shared/frame-throttle.ts'
+import type { FrameThrottle } from '../shared/frame-throttle.ts'
 import type { Inspection, InspectionState } from './inspection.ts'
 
-export interface Inspected {
+interface Provided {
   readonly inspection: Inspection
-  readonly shown: Painted<InspectionState>
+  readonly view: FrameThrottle<InspectionState>
 }
 
-export const InspectionContext = createContext<Inspected | undefined>(undefined)
+export const InspectionContext = createContext<Provided | undefined>(undefined)
 
 export function useInspection(): Inspection {
-  return useInspected().inspection
+  return useProvided().inspection
 }
 
-/** @param select must give the same value for the same state */
-export function useShown<T>(select: (state: InspectionState) => T): T {
-  const { shown } = useInspected()
-  return useSyncExternalStore(shown.subscribe, () => select(shown.shown))
+/** @param select must return the same value for the same state */
+export function useInspectionState<T>(select: (state: InspectionState) => T): T {
+  const { view } = useProvided()
+  return useSyncExternalStore(view.subscribe, () => select(view.state))
 }
 
-function useInspected(): Inspected {
-  const inspected = use(InspectionContext)
-  if (inspected === undefined) throw new Error('Components of the inspector stand inside of InspectionContext.')
-  return inspected
+function useProvided(): Provided {
+  const provided = use(InspectionContext)
+  if (provided === undefined) throw new Error('The component must be inside InspectionContext.')
+  return provided
 }

@@ -1,5 +1,5 @@
-// MarkdownNodes: nodes of a Markdown tree as elements. Only what is listed here can come out of a model's text: no
-// HTML, no picture that would be fetched, no link that is not safe.
+// MarkdownNodes: renders a Markdown tree. A model's text can only become the elements listed here: no HTML, no images
+// that the browser would fetch, and no unsafe links.
 import type { ReactNode } from 'react'
 import { CodeBlock } from '../code/code-block.tsx'
 import { ScrollBox } from '../shared/scroll-box.tsx'
@@ -8,38 +8,39 @@ import { safeLink } from './safe-link.ts'
 
 interface Props {
   readonly nodes: readonly MarkdownNode[]
-  /** Whether the last of them may go on. */
+  /** Whether the last node may still grow. */
   readonly growing: boolean
 }
 
-/** A parser that recurses only by containers gives no deeper trees than this; what lies deeper is left out. */
+/** Deeper nodes are replaced by an ellipsis. */
 const MAX_DEPTH = 40
 
 export function MarkdownNodes({ nodes, growing }: Props): ReactNode {
   return children(nodes, { growing, depth: 0, tight: false })
 }
 
-interface Place {
+interface Context {
   readonly growing: boolean
   readonly depth: number
-  /** In a list whose items are not apart: its paragraphs are lines. */
+  /** In a tight list, where a paragraph has no margins. */
   readonly tight: boolean
 }
 
-function children(nodes: readonly MarkdownNode[], place: Place): ReactNode {
-  if (place.depth > MAX_DEPTH) return '…'
+function children(nodes: readonly MarkdownNode[], context: Context): ReactNode {
+  if (context.depth > MAX_DEPTH) return '…'
   const last = nodes.length - 1
-  // Nodes are only ever added at the end, so their place is their key.
-  return nodes.map((node, at) => element(node, at, { ...place, growing: place.growing && at === last }))
+  // Nodes are only appended, so the index is a stable key.
+  return nodes.map((node, at) => element(node, at, { ...context, growing: context.growing && at === last }))
 }
 
-function element(node: MarkdownNode, key: number, place: Place): ReactNode {
-  const inside = (nodes: readonly MarkdownNode[]): ReactNode => children(nodes, { ...place, depth: place.depth + 1 })
+function element(node: MarkdownNode, key: number, context: Context): ReactNode {
+  const inside = (nodes: readonly MarkdownNode[]): ReactNode =>
+    children(nodes, { ...context, depth: context.depth + 1 })
   switch (node.type) {
     case 'text':
       return node.value
     case 'paragraph':
-      return place.tight ? <span key={key}>{inside(node.children)}</span> : <p key={key}>{inside(node.children)}</p>
+      return context.tight ? <span key={key}>{inside(node.children)}</span> : <p key={key}>{inside(node.children)}</p>
     case 'heading':
       return heading(node.depth, key, inside(node.children))
     case 'strong':
@@ -64,15 +65,17 @@ function element(node: MarkdownNode, key: number, place: Place): ReactNode {
       return <hr key={key} />
     case 'blockquote':
       return (
-        <blockquote key={key}>{children(node.children, { ...place, depth: place.depth + 1, tight: false })}</blockquote>
+        <blockquote key={key}>
+          {children(node.children, { ...context, depth: context.depth + 1, tight: false })}
+        </blockquote>
       )
     case 'code':
-      return <CodeBlock key={key} code={node.value} lang={node.lang ?? ''} growing={place.growing} />
+      return <CodeBlock key={key} code={node.value} lang={node.lang ?? ''} growing={context.growing} />
     case 'list': {
       const items = node.children.map((item, at) =>
         listItem(item, at, {
-          depth: place.depth + 1,
-          growing: place.growing && at === node.children.length - 1,
+          depth: context.depth + 1,
+          growing: context.growing && at === node.children.length - 1,
           tight: node.spread !== true && node.children.every(({ spread }) => spread !== true),
         }),
       )
@@ -84,17 +87,17 @@ function element(node: MarkdownNode, key: number, place: Place): ReactNode {
       )
     }
     case 'table':
-      return table(node, key, place)
+      return table(node, key, context)
     case 'html':
-      // The parser makes none; should it, a tag is text.
+      // The parser creates no HTML nodes. If it did, a tag would be text.
       return node.value
     default:
-      // Definitions are read, not shown.
+      // Definitions are invisible.
       return null
   }
 }
 
-/** Under the page's own headings; a title and a heading of the first order stand alike. */
+/** Headings start at h3, below the page's own. The first two levels look the same. */
 function heading(depth: 1 | 2 | 3 | 4 | 5 | 6, key: number, content: ReactNode): ReactNode {
   if (depth <= 2) return <h3 key={key}>{content}</h3>
   if (depth === 3) return <h4 key={key}>{content}</h4>
@@ -112,8 +115,8 @@ function link(url: string, key: number, content: ReactNode): ReactNode {
   )
 }
 
-function listItem(item: NodeOf<'listItem'>, key: number, place: Place): ReactNode {
-  const content = children(item.children, place)
+function listItem(item: NodeOf<'listItem'>, key: number, context: Context): ReactNode {
+  const content = children(item.children, context)
   if (typeof item.checked !== 'boolean') return <li key={key}>{content}</li>
   return (
     <li key={key} className='task'>
@@ -123,17 +126,17 @@ function listItem(item: NodeOf<'listItem'>, key: number, place: Place): ReactNod
   )
 }
 
-function table(node: NodeOf<'table'>, key: number, place: Place): ReactNode {
+function table(node: NodeOf<'table'>, key: number, context: Context): ReactNode {
   const [head, ...rows] = node.children
   const align = node.align ?? []
   if (head === undefined) return null
-  // A row that is still being written has fewer cells than the first: the rest of them are empty.
+  // A growing row has fewer cells than the first row: the missing ones are empty.
   const row = (Cell: 'th' | 'td', { children: cells }: NodeOf<'tableRow'>, at: number): ReactNode => (
     <tr key={at}>
       {head.children.map((_, column) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: a cell's place is what it is.
+        // biome-ignore lint/suspicious/noArrayIndexKey: cells never move.
         <Cell key={column} className={align[column] ?? undefined}>
-          {children(cells[column]?.children ?? [], { ...place, depth: place.depth + 1 })}
+          {children(cells[column]?.children ?? [], { ...context, depth: context.depth + 1 })}
         </Cell>
       ))}
     </tr>

@@ -1,18 +1,18 @@
-// Markdown: a text of the model as it is read, also while it grows. Blocks that are complete are not parsed or
-// rendered again; the parser never takes more than a share of the time, however long the text is.
+// Markdown: renders a model's text, also while it grows. Complete blocks are not parsed or rendered again, and a
+// cooldown limits the parser to a share of the time, however long the text is.
 import { memo, useEffect, useReducer, useState } from 'react'
-import { AT_ONCE, rested, wait } from '../shared/pace.ts'
-import { type Block, type GrowingMarkdown, grown, NO_MARKDOWN } from './growing-markdown.ts'
+import { cooldownAfter, NO_COOLDOWN, remaining } from '../shared/cooldown.ts'
+import { type Block, type GrowingMarkdown, growMarkdown, NO_MARKDOWN } from './growing-markdown.ts'
 import { MarkdownNodes } from './markdown-nodes.tsx'
 
 interface Props {
   readonly text: string
-  /** Whether nothing more will come. */
+  /** Whether the text is complete. */
   readonly ended: boolean
 }
 
 export const Markdown = memo(function Markdown({ text, ended }: Props) {
-  const { complete, last } = useGrown(text, ended)
+  const { complete, last } = useGrowingMarkdown(text, ended)
   return (
     <div className='text'>
       {complete.map((block) => (
@@ -27,36 +27,36 @@ const MarkdownBlock = memo(function MarkdownBlock({ block, growing }: { block: B
   return <MarkdownNodes nodes={block.nodes} growing={growing} />
 })
 
-/** The text's blocks, which may be a little behind the text while it grows. */
-function useGrown(text: string, ended: boolean): GrowingMarkdown {
-  const [feed] = useState(() => new MarkdownFeed())
-  const [, lookAgain] = useReducer((count: number) => count + 1, 0)
-  const held = feed.look(text, ended)
-  // Set anew with each token: what is behind is caught up with by the next token, or by the clock when none comes.
+/** The blocks of the text. They may lag behind it while it grows. */
+function useGrowingMarkdown(text: string, ended: boolean): GrowingMarkdown {
+  const [parser] = useState(() => new ThrottledParser())
+  const [, update] = useReducer((count: number) => count + 1, 0)
+  const state = parser.parse(text, ended)
+  // The next token, or this timer if none arrives, parses the rest.
   useEffect(() => {
-    if (held.text.length === text.length && held.ended === ended) return undefined
-    const timer = setTimeout(lookAgain, feed.wait())
+    if (state.text.length === text.length && state.ended === ended) return undefined
+    const timer = setTimeout(update, parser.wait())
     return () => clearTimeout(timer)
   })
-  return held
+  return state
 }
 
-class MarkdownFeed {
-  #held: GrowingMarkdown = NO_MARKDOWN
-  #pace = AT_ONCE
+class ThrottledParser {
+  #state: GrowingMarkdown = NO_MARKDOWN
+  #cooldown = NO_COOLDOWN
 
-  /** The same for the same text, so that rendering twice is rendering once. */
-  look(text: string, ended: boolean): GrowingMarkdown {
-    if (this.#held.text === text && this.#held.ended === ended) return this.#held
-    const began = performance.now()
-    // An answer's end is shown with it, and not a moment later.
-    if (!ended && wait(this.#pace, began) > 0) return this.#held
-    this.#held = grown(this.#held, text, ended)
-    this.#pace = rested(began, performance.now())
-    return this.#held
+  /** Returns the same state for the same text, so that React may render twice. */
+  parse(text: string, ended: boolean): GrowingMarkdown {
+    if (this.#state.text === text && this.#state.ended === ended) return this.#state
+    const startedAt = performance.now()
+    // The end of an answer is parsed without delay.
+    if (!ended && remaining(this.#cooldown, startedAt) > 0) return this.#state
+    this.#state = growMarkdown(this.#state, text, ended)
+    this.#cooldown = cooldownAfter(startedAt, performance.now())
+    return this.#state
   }
 
   wait(): number {
-    return wait(this.#pace, performance.now())
+    return remaining(this.#cooldown, performance.now())
   }
 }

@@ -1,5 +1,5 @@
-// ParseMarkdown: a piece of Markdown as a tree. Pure. CommonMark with tables, struck text, task lists and bare
-// addresses. There is no HTML in it: tags are text like any other.
+// ParseMarkdown: parses CommonMark with tables, strikethrough, task lists and autolinks. Pure. HTML is disabled: tags
+// are plain text.
 import { fromMarkdown, type Options } from 'mdast-util-from-markdown'
 import { gfmAutolinkLiteralFromMarkdown } from 'mdast-util-gfm-autolink-literal'
 import { gfmStrikethroughFromMarkdown } from 'mdast-util-gfm-strikethrough'

@@ -1,9 +1,9 @@
-// Which addresses of a text become links, and which stay text.
+// Which URLs in a model's text become links.
 import { describe, expect, it } from 'vitest'
 import { safeLink } from './safe-link.ts'
 
-describe('a link of a text', () => {
-  it('leads to the web, or to a mailbox', () => {
+describe('a link in a text', () => {
+  it('may be a web or mail address', () => {
     expect(safeLink('https://example.org/a?b=c#d')).toBe('https://example.org/a?b=c#d')
     expect(safeLink('http://example.org')).toBe('http://example.org/')
     expect(safeLink('mailto:a@example.org')).toBe('mailto:a@example.org')
@@ -26,7 +26,7 @@ describe('a link of a text', () => {
     '',
     'https://bank.example@example.org/',
     `https://example.org/${'x'.repeat(5_000)}`,
-  ])('does not lead to %j', (url) => {
+  ])('may not be %j', (url) => {
     expect(safeLink(url)).toBeUndefined()
   })
 })

@@ -1,9 +1,9 @@
-// Face: somebody's initials in a circle, in a colour that is theirs everywhere. It goes with a name, and stands for none.
+// Avatar: a user's initials in a circle, in the user's colour. It accompanies the name and does not replace it.
 import { hueOf, initials } from './names.ts'
 
-export function Face({ user, name }: { readonly user: string; readonly name: string }) {
+export function Avatar({ user, name }: { readonly user: string; readonly name: string }) {
   return (
-    <span className={`face hue-${hueOf(user)}`} aria-hidden='true'>
+    <span className={`avatar hue-${hueOf(user)}`} aria-hidden='true'>
       {initials(name)}
     </span>
   )

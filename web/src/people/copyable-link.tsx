@@ -1,9 +1,9 @@
-// LinkLine: a link, to be copied by a button or by hand: without a secure connection there is no clipboard.
+// CopyableLink: a link with a copy button. The field allows copying by hand, because an insecure page has no clipboard.
 import { CopyButton } from '../shared/copy-button.tsx'
 
-export function LinkLine({ link, label }: { readonly link: string; readonly label: string }) {
+export function CopyableLink({ link, label }: { readonly link: string; readonly label: string }) {
   return (
-    <div className='link-line'>
+    <div className='copyable-link'>
       <input type='text' readOnly value={link} aria-label='Link' onFocus={(event) => event.currentTarget.select()} />
       <CopyButton className='button' text={link} label={label} />
     </div>

@@ -1,16 +1,16 @@
-// InviteForm: makes a link that lets people in, with a role and a life time. The link is shown once: the server keeps
-// only what proves it.
+// InviteForm: creates an invitation link with a role and a lifetime. The link is shown once, because the server stores
+// only its hash.
 import { type SubmitEvent, useState } from 'react'
 import { inviteLink } from '../auth/link-fragment.ts'
 import { useRoom } from '../connection/use-chat.ts'
 import { useTask } from '../connection/use-task.ts'
-import { LinkLine } from './copyable-link.tsx'
-import { ROLES, roleDoes, roleName } from './roles.ts'
+import { CopyableLink } from './copyable-link.tsx'
+import { ROLES, roleDescription, roleName } from './roles.ts'
 
-const LIVES: readonly (readonly [seconds: number, label: string])[] = [
-  [60 * 60, 'an hour'],
-  [24 * 60 * 60, 'a day'],
-  [7 * 24 * 60 * 60, 'a week'],
+const LIFETIMES: readonly (readonly [seconds: number, label: string])[] = [
+  [60 * 60, '1 hour'],
+  [24 * 60 * 60, '1 day'],
+  [7 * 24 * 60 * 60, '7 days'],
   [30 * 24 * 60 * 60, '30 days'],
 ]
 
@@ -20,11 +20,11 @@ export function InviteForm() {
   const [ttl, setTtl] = useState(7 * 24 * 60 * 60)
   const [link, setLink] = useState<string>()
   const task = useTask()
-  const make = (event: SubmitEvent<HTMLFormElement>): void => {
+  const create = (event: SubmitEvent<HTMLFormElement>): void => {
     event.preventDefault()
     task.run(async () => setLink(inviteLink(address, await people.invite(role, ttl))))
   }
-  // A link for what is chosen no longer would mislead.
+  // The previous link would not match the new choice.
   const choose = (change: () => void): void => {
     change()
     setLink(undefined)
@@ -32,21 +32,21 @@ export function InviteForm() {
   return (
     <section>
       <h3>Invite</h3>
-      <form className='invite' onSubmit={make}>
+      <form className='invite' onSubmit={create}>
         <label>
-          As
+          Role
           <select value={role} onChange={({ target }) => choose(() => setRole(target.value))}>
             {ROLES.map((each) => (
               <option key={each} value={each}>
-                {roleName(each)}: {roleDoes(each)}
+                {roleName(each)}: {roleDescription(each)}
               </option>
             ))}
           </select>
         </label>
         <label>
-          For
+          Expires after
           <select value={ttl} onChange={({ target }) => choose(() => setTtl(Number(target.value)))}>
-            {LIVES.map(([seconds, label]) => (
+            {LIFETIMES.map(([seconds, label]) => (
               <option key={seconds} value={seconds}>
                 {label}
               </option>
@@ -54,16 +54,16 @@ export function InviteForm() {
           </select>
         </label>
         <button type='submit' className='button primary' disabled={task.busy}>
-          Make a link
+          Create link
         </button>
       </form>
       <div className='news' aria-live='polite'>
         {link === undefined ? null : (
           <>
-            <LinkLine link={link} label='Copy invitation' />
+            <CopyableLink link={link} label='Copy invitation' />
             <p className='aside'>
-              Whoever has it can join as {roleName(role).toLowerCase()}. It is shown only now; it can be taken back
-              below.
+              Anyone with the link can join as {roleName(role).toLowerCase()}. Copy it now: it won’t be shown again. You
+              can revoke it below.
             </p>
           </>
         )}

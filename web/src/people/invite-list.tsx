@@ -1,7 +1,7 @@
-// InviteList: the invitations that still let somebody in, to be taken back.
+// InviteList: the pending invitations, each with a button that revokes it.
 import { useRoom } from '../connection/use-chat.ts'
 import { useTask } from '../connection/use-task.ts'
-import type { OpenInvite } from './people.ts'
+import type { PendingInvite } from './people.ts'
 import { roleName } from './roles.ts'
 import { usePeople } from './use-people.ts'
 
@@ -11,7 +11,7 @@ export function InviteList() {
   return (
     <section>
       <h3>
-        Open invitations <span className='count'>{invites.length}</span>
+        Pending invitations <span className='count'>{invites.length}</span>
       </h3>
       <ul className='members'>
         {invites.map((invite) => (
@@ -22,28 +22,27 @@ export function InviteList() {
   )
 }
 
-function Invite({ invite: { invite, role, until } }: { readonly invite: OpenInvite }) {
+function Invite({ invite: { invite, role, until } }: { readonly invite: PendingInvite }) {
   const { people } = useRoom()
   const task = useTask()
-  const over = new Date(until)
-  const at = over.toLocaleString(undefined, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' })
-  const label = `${roleName(role)}, until ${at}`
+  const expiry = new Date(until)
+  const at = expiry.toLocaleString(undefined, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' })
   return (
     <li className='member'>
       <span className='member-name'>
         <span>{roleName(role)}</span>
         <span className='aside'>
-          until <time dateTime={over.toISOString()}>{at}</time>
+          expires <time dateTime={expiry.toISOString()}>{at}</time>
         </span>
       </span>
       <button
         type='button'
         className='button quiet'
-        aria-label={`Take back: ${label}`}
+        aria-label={`Revoke: ${roleName(role)}, expires ${at}`}
         disabled={task.busy}
         onClick={() => task.run(() => people.revoke(invite))}
       >
-        Take back
+        Revoke
       </button>
       {task.problem === undefined ? null : (
         <p className='bad' role='alert'>

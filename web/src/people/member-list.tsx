@@ -1,30 +1,30 @@
-// MemberList: who is in the session, and as what. Owners give roles and remove; everybody may leave.
+// MemberList: the members and their roles. Owners change roles and remove members; every member may leave.
 import { useState } from 'react'
 import { useChat, useConnection, useRoom } from '../connection/use-chat.ts'
 import { useTask } from '../connection/use-task.ts'
 import { Icon } from '../shared/icon.tsx'
-import { Face } from './avatar.tsx'
+import { Avatar } from './avatar.tsx'
 import { nameOf } from './names.ts'
 import type { Person } from './people.ts'
 import { ROLES, roleName } from './roles.ts'
 import { useMay, usePeople } from './use-people.ts'
 
-/** At first; the rest when they are asked for. */
-const SHOWN = 50
+/** The number of members before "Show all". */
+const FIRST = 50
 
 export function MemberList({ onLeft }: { readonly onLeft: () => void }) {
   const people = usePeople()
   const self = useConnection((state) => state.user)
   const [all, setAll] = useState(false)
   const members = [...people.members].sort(([a], [b]) => Number(b === self) - Number(a === self))
-  const shown = all ? members : members.slice(0, SHOWN)
+  const visible = all ? members : members.slice(0, FIRST)
   return (
     <section>
       <h3>
         Members <span className='count'>{members.length}</span>
       </h3>
       <ul className='members'>
-        {shown.map(([user, person]) => (
+        {visible.map(([user, person]) => (
           <Member
             key={user}
             user={user}
@@ -35,7 +35,7 @@ export function MemberList({ onLeft }: { readonly onLeft: () => void }) {
           />
         ))}
       </ul>
-      {shown.length === members.length ? null : (
+      {visible.length === members.length ? null : (
         <button type='button' className='button quiet' onClick={() => setAll(true)}>
           Show all {members.length}
         </button>
@@ -58,20 +58,20 @@ function Member({ user, person, name, isSelf, onLeft }: MemberProps) {
   const chat = useChat()
   const manages = useMay('manage')
   const task = useTask()
-  const [asked, setAsked] = useState(false)
-  const goes = isSelf ? 'Leave' : 'Remove'
+  const [confirming, setConfirming] = useState(false)
+  const action = isSelf ? 'Leave' : 'Remove'
   const remove = (): void =>
     task.run(async () => {
       await people.remove(user)
       if (!isSelf) return
       onLeft()
       chat.recent.forget(chat.room.session.id)
-      chat.directory.refreshSoon()
-      chat.begin()
+      chat.sessionList.refreshSoon()
+      chat.startNew()
     })
   return (
     <li className='member' aria-label={name}>
-      <Face user={user} name={name} />
+      <Avatar user={user} name={name} />
       <span className='member-name'>
         <span>
           {name}
@@ -84,7 +84,7 @@ function Member({ user, person, name, isSelf, onLeft }: MemberProps) {
           aria-label={`Role of ${name}`}
           value={person.role}
           disabled={task.busy}
-          onChange={({ target }) => task.run(() => people.give(user, target.value))}
+          onChange={({ target }) => task.run(() => people.setRole(user, target.value))}
         >
           {ROLES.map((role) => (
             <option key={role} value={role}>
@@ -95,22 +95,22 @@ function Member({ user, person, name, isSelf, onLeft }: MemberProps) {
       ) : (
         <span className='chip plain'>{roleName(person.role)}</span>
       )}
-      {!manages && !isSelf ? null : asked ? (
-        <span className='buttons sure'>
+      {!manages && !isSelf ? null : confirming ? (
+        <span className='buttons confirm'>
           <button type='button' className='button stop' disabled={task.busy} onClick={remove}>
-            {isSelf ? 'Leave this session' : `Remove ${name}`}
+            {isSelf ? 'Leave chat' : `Remove ${name}`}
           </button>
-          <button type='button' className='button quiet' onClick={() => setAsked(false)}>
-            Keep
+          <button type='button' className='button quiet' onClick={() => setConfirming(false)}>
+            Cancel
           </button>
         </span>
       ) : (
         <button
           type='button'
           className='button quiet narrow'
-          aria-label={`${goes}: ${name}`}
-          title={goes}
-          onClick={() => setAsked(true)}
+          aria-label={`${action}: ${name}`}
+          title={action}
+          onClick={() => setConfirming(true)}
         >
           <Icon name='close' />
         </button>

@@ -1,15 +1,15 @@
-// What the page says of people: names, roles, who is here and who writes.
+// Names, roles, presence and typing.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { HUES, hueOf, initials, nameOf } from './names.ts'
 import type { PeopleState } from './people.ts'
-import { hereOf, typingNote, type Watcher } from './presence-note.ts'
+import { groupByPerson, type PresentConnection, typingNote } from './presence-note.ts'
 import { mayDo } from './roles.ts'
 import { TypingSignal } from './typing-signal.ts'
 
 describe('a name', () => {
   const people: PeopleState = { members: new Map([['u1', { role: 'owner', name: 'Ada' }]]), invites: [] }
 
-  it('is what the session knows, else what came with the connection, else the id', () => {
+  it('is the member’s name, else the connection’s, else the id', () => {
     expect(nameOf(people, 'u1', 'Lady L.')).toBe('Ada')
     expect(nameOf(people, 'u2', 'Bob')).toBe('Bob')
     expect(nameOf(people, 'u2')).toBe('u2')
@@ -36,7 +36,7 @@ describe('a name', () => {
 })
 
 describe('a role', () => {
-  it('takes away what it does not allow, and nothing while it is not known', () => {
+  it('forbids what it does not allow, and nothing while it is unknown', () => {
     expect(mayDo('viewer', 'send')).toBe(false)
     expect(mayDo('approver', 'decide')).toBe(true)
     expect(mayDo('editor', 'manage')).toBe(false)
@@ -45,49 +45,54 @@ describe('a role', () => {
   })
 })
 
-describe('who is here', () => {
+describe('presence', () => {
   const self = { user: 'ada', connection: 'c1' }
-  const at = (user: string, connection: string, more: Partial<Watcher> = {}): Watcher => ({
+  const at = (user: string, connection: string, more: Partial<PresentConnection> = {}): PresentConnection => ({
     user,
     connection,
     typing: false,
     ...more,
   })
-  const called = (user: string, said?: string): string => said ?? user
+  const displayName = (user: string, connectionName?: string): string => connectionName ?? user
 
-  it('is a person once, with all their devices, and oneself first', () => {
-    const here = hereOf(
+  it('lists each person once, with all devices, and the user first', () => {
+    const people = groupByPerson(
       [
         at('bob', 'c2', { device: 'phone', name: 'Bob' }),
         at('ada', 'c1', { device: 'computer' }),
         at('bob', 'c3', { device: 'phone', typing: true, name: 'Bob' }),
       ],
       self,
-      called,
+      displayName,
     )
-    expect(here.map(({ name, devices, typing, isSelf }) => ({ name, devices, typing, isSelf }))).toEqual([
+    expect(people.map(({ name, devices, typing, isSelf }) => ({ name, devices, typing, isSelf }))).toEqual([
       { name: 'ada', devices: ['computer'], typing: false, isSelf: true },
       { name: 'Bob', devices: ['phone'], typing: true, isSelf: false },
     ])
   })
 
-  it('are as many as there are connections, where nobody is told apart', () => {
-    const here = hereOf([at('anonymous', 'c1'), at('anonymous', 'c2')], { user: 'anonymous', connection: 'c1' }, called)
-    expect(here.map(({ isSelf }) => isSelf)).toEqual([true, false])
+  it('lists each connection as a guest without authentication', () => {
+    const self = { user: 'anonymous', connection: 'c1' }
+    const people = groupByPerson([at('anonymous', 'c1'), at('anonymous', 'c2')], self, displayName)
+    expect(people.map(({ name, isSelf }) => [name, isSelf])).toEqual([
+      ['Guest', true],
+      ['Guest', false],
+    ])
   })
 
-  it('is told of as writing, but never to the page on which it is written', () => {
-    const note = (...watchers: Watcher[]): string => typingNote(hereOf(watchers, self, called))
-    const writes = { typing: true }
-    expect(note(at('ada', 'c1', writes))).toBe('')
-    expect(note(at('ada', 'c9', writes))).toBe('You are writing on another device')
-    expect(note(at('bob', 'c2', writes))).toBe('bob is writing')
-    expect(note(at('bob', 'c2', writes), at('cy', 'c3', writes))).toBe('bob and cy are writing')
-    expect(note(...['b', 'c', 'd'].map((user) => at(user, user, writes)))).toBe('3 people are writing')
+  it('shows who is typing, except on the page where the user types', () => {
+    const note = (...connections: PresentConnection[]): string =>
+      typingNote(groupByPerson(connections, self, displayName))
+    const typing = { typing: true }
+    expect(note(at('ada', 'c1', typing))).toBe('')
+    expect(note(at('ada', 'c9', typing))).toBe('You’re typing on another device')
+    expect(note(at('bob', 'c2', typing))).toBe('bob is typing')
+    expect(note(at('bob', 'c2', typing), at('cy', 'c3', typing))).toBe('bob and cy are typing')
+    expect(note(...['b', 'c', 'd'].map((user) => at(user, user, typing)))).toBe('3 people are typing')
   })
 })
 
-describe('that somebody writes', () => {
+describe('the typing signal', () => {
   beforeEach(() => {
     vi.useFakeTimers()
   })
@@ -95,16 +100,16 @@ describe('that somebody writes', () => {
     vi.useRealTimers()
   })
 
-  it('is said at once, then every three seconds at most, and taken back when nothing more is typed', () => {
-    const said: [boolean, number][] = []
-    const begun = Date.now()
-    const signal = new TypingSignal((typing) => said.push([typing, Date.now() - begun]))
+  it('is sent at once, then at most every three seconds, and cleared when the user stops typing', () => {
+    const sent: [boolean, number][] = []
+    const startedAt = Date.now()
+    const signal = new TypingSignal((typing) => sent.push([typing, Date.now() - startedAt]))
     for (let at = 0; at < 70; at += 1) {
       signal.typed()
       vi.advanceTimersByTime(100)
     }
     vi.advanceTimersByTime(60_000)
-    expect(said).toEqual([
+    expect(sent).toEqual([
       [true, 0],
       [true, 3_000],
       [true, 6_000],
@@ -112,14 +117,14 @@ describe('that somebody writes', () => {
     ])
   })
 
-  it('is taken back once when it was sent, and said again with the next message', () => {
-    const said: boolean[] = []
-    const signal = new TypingSignal((typing) => said.push(typing))
+  it('is cleared once when the message is sent, and sent again with the next message', () => {
+    const sent: boolean[] = []
+    const signal = new TypingSignal((typing) => sent.push(typing))
     signal.typed()
     signal.ended()
     signal.ended()
     signal.typed()
     vi.advanceTimersByTime(60_000)
-    expect(said).toEqual([true, false, true, false])
+    expect(sent).toEqual([true, false, true, false])
   })
 })

@@ -1,14 +1,16 @@
-// People: the members of a session and its open invitations, as its log has them. Read again when an entry tells that they
-// changed: one request at a time, however many entries come. Where nobody needs a token there are none.
-import type { Event, ParleyError, Session } from '@parley/client'
+// People: a session's members and pending invitations. It reads them again after each log entry that changes them, with
+// one request at a time (single-flight). Without authentication there are none.
+import type { Event, Session } from '@parley/client'
+import { errorNote } from '../connection/error-note.ts'
 import { type Requests, sessionPath } from '../connection/requests.ts'
+import { Store } from '../shared/store.ts'
 
 export interface Person {
   readonly role: string
   readonly name?: string
 }
 
-export interface OpenInvite {
+export interface PendingInvite {
   readonly invite: string
   readonly role: string
   /** Unix milliseconds. */
@@ -18,118 +20,101 @@ export interface OpenInvite {
 export interface PeopleState {
   /** By user. */
   readonly members: ReadonlyMap<string, Person>
-  readonly invites: readonly OpenInvite[]
-  /** Why they could not be read the last time. */
+  readonly invites: readonly PendingInvite[]
+  /** Why the last request failed. */
   readonly error?: string
 }
 
-/** What people need of a session. */
-export type PeopledSession = Pick<Session, 'id' | 'state' | 'subscribe' | 'watch'>
+/** The part of a session that People uses. */
+export type PeopleSession = Pick<Session, 'id' | 'state' | 'subscribe' | 'watch'>
 
-const NOBODY: PeopleState = { members: new Map(), invites: [] }
-const TELLING: ReadonlySet<Event['type']> = new Set([
+const MEMBER_EVENTS: ReadonlySet<Event['type']> = new Set([
   'member.joined',
   'member.left',
   'invite.created',
   'invite.revoked',
 ] as const)
 
-export class People {
-  readonly #session: PeopledSession
+export class People extends Store<PeopleState> {
+  readonly #session: PeopleSession
   readonly #requests: Requests
-  readonly #listeners = new Set<() => void>()
-  readonly #stops: readonly (() => void)[]
-  #state: PeopleState = NOBODY
-  /** What is held is not what the log has, as far as that is known. */
+  readonly #unsubscribe: readonly (() => void)[]
+  /** Whether the log has changed since the last request. */
   #stale = true
-  #asking = false
+  #requesting = false
   #closed = false
 
-  constructor(session: PeopledSession, requests: Requests) {
+  constructor(session: PeopleSession, requests: Requests) {
+    super({ members: new Map(), invites: [] })
     this.#session = session
     this.#requests = requests
-    const stale = (): void => {
+    const markStale = (): void => {
       this.#stale = true
     }
-    this.#stops = [
+    this.#unsubscribe = [
       session.watch({
         entry: ({ event }) => {
-          if (TELLING.has(event.type)) stale()
+          if (MEMBER_EVENTS.has(event.type)) markStale()
         },
-        reset: stale,
+        reset: markStale,
         ended: () => undefined,
       }),
-      session.subscribe(() => void this.#look()),
+      session.subscribe(() => void this.#refresh()),
     ]
-    void this.#look()
+    void this.#refresh()
   }
 
-  get state(): PeopleState {
-    return this.#state
-  }
-
-  /** Bound, so that React can be given it as it is. */
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener)
-    return () => {
-      this.#listeners.delete(listener)
-    }
-  }
-
-  /** @param ttl seconds @returns what lets somebody in: it is told only once @throws ParleyError */
+  /** @param ttl seconds @returns the invitation's token, which the server reveals only once @throws ParleyError */
   async invite(role: string, ttl: number): Promise<string> {
-    const answer = await this.#requests.ask('POST', `${this.#path}/invites`, { role, ttl })
+    const answer = await this.#requests.send('POST', `${this.#path}/invites`, { role, ttl })
     return String((answer as { token?: unknown } | undefined)?.token ?? '')
   }
 
   /** @throws ParleyError */
   async revoke(invite: string): Promise<void> {
-    await this.#requests.ask('DELETE', `${this.#path}/invites/${encodeURIComponent(invite)}`)
+    await this.#requests.send('DELETE', `${this.#path}/invites/${encodeURIComponent(invite)}`)
   }
 
   /** @throws ParleyError */
-  async give(user: string, role: string): Promise<void> {
-    await this.#requests.ask('PUT', `${this.#path}/members/${encodeURIComponent(user)}`, { role })
+  async setRole(user: string, role: string): Promise<void> {
+    await this.#requests.send('PUT', `${this.#path}/members/${encodeURIComponent(user)}`, { role })
   }
 
-  /** One may remove oneself. @throws ParleyError */
+  /** A user may remove themselves. @throws ParleyError */
   async remove(user: string): Promise<void> {
-    await this.#requests.ask('DELETE', `${this.#path}/members/${encodeURIComponent(user)}`)
+    await this.#requests.send('DELETE', `${this.#path}/members/${encodeURIComponent(user)}`)
   }
 
   close(): void {
     this.#closed = true
-    for (const stop of this.#stops) stop()
+    for (const unsubscribe of this.#unsubscribe) unsubscribe()
   }
 
   get #path(): string {
     return sessionPath(this.#session.id)
   }
 
-  async #look(): Promise<void> {
-    while (this.#stale && !this.#asking && !this.#closed && this.#session.state.status === 'live') {
+  async #refresh(): Promise<void> {
+    while (this.#stale && !this.#requesting && !this.#closed && this.#session.state.status === 'live') {
       this.#stale = false
-      this.#asking = true
+      this.#requesting = true
       try {
-        const answer = await this.#requests.ask('GET', `${this.#path}/members`)
-        this.#become(read(answer))
+        this.#set(read(await this.#requests.send('GET', `${this.#path}/members`)))
       } catch (error) {
-        // What is held stays; the next change, or the next connection, asks again.
-        this.#become({ ...this.#state, error: (error as ParleyError).message })
+        // The last members stay; the next change or connection asks again.
+        this.#set({ ...this.state, error: errorNote(error) })
       } finally {
-        this.#asking = false
+        this.#requesting = false
       }
     }
   }
 
-  #become(state: PeopleState): void {
-    if (this.#closed) return
-    this.#state = state
-    for (const listener of [...this.#listeners]) listener()
+  #set(state: PeopleState): void {
+    if (!this.#closed) this.setState(state)
   }
 }
 
-/** What is not as it should be is left out. */
+/** Ignores malformed items. */
 function read(answer: unknown): PeopleState {
   const { members, invites } = (answer ?? {}) as { members?: unknown; invites?: unknown }
   return {
@@ -147,7 +132,7 @@ function isMember(value: unknown): value is Person & { readonly user: string } {
   return typeof user === 'string' && typeof role === 'string' && (name === undefined || typeof name === 'string')
 }
 
-function isInvite(value: unknown): value is OpenInvite {
+function isInvite(value: unknown): value is PendingInvite {
   const { invite, role, until } = (value ?? {}) as Readonly<Record<string, unknown>>
   return typeof invite === 'string' && typeof role === 'string' && typeof until === 'number'
 }

@@ -1,49 +1,48 @@
-// PresenceBar: who is here now: some faces and a number, and all of them with their devices in a dialog.
+// PresenceBar: the people online: some avatars and a number, and a dialog that lists everyone with their devices.
 import { useState } from 'react'
 import { Dialog } from '../shared/dialog.tsx'
 import { Icon } from '../shared/icon.tsx'
-import { Face } from './avatar.tsx'
-import type { Here } from './presence-note.ts'
-import { useHere } from './use-presence.ts'
+import { Avatar } from './avatar.tsx'
+import type { PresentPerson } from './presence-note.ts'
+import { usePresence } from './use-people.ts'
 
-const FACES = 3
+const AVATARS = 3
 
 export function PresenceBar() {
-  const { here, count } = useHere()
+  const { people, count } = usePresence()
   const [open, setOpen] = useState(false)
-  const others = here.filter(({ isSelf }) => !isSelf)
   if (count <= 1) return null
-  const named = others.slice(0, FACES)
+  const others = people.filter(({ isSelf }) => !isSelf).slice(0, AVATARS)
   return (
     <>
       <button type='button' className='presence' aria-haspopup='dialog' onClick={() => setOpen(true)}>
-        <span className='faces' aria-hidden='true'>
-          {named.map(({ key, user, name }) => (
-            <Face key={key} user={user} name={name} />
+        <span className='avatars' aria-hidden='true'>
+          {others.map(({ key, user, name }) => (
+            <Avatar key={key} user={user} name={name} />
           ))}
         </span>
         <Icon name='eye' />
         <span className='presence-count'>
-          {count.toLocaleString('en')} <span className='wide'>here</span>
+          {count.toLocaleString('en')} <span className='wide'>online</span>
         </span>
-        <span className='unseen'>, who they are</span>
+        <span className='unseen'>, show people</span>
       </button>
       {open ? (
-        <Dialog title='Here now' className='here' onClose={() => setOpen(false)}>
-          {() => <HereList here={here} count={count} />}
+        <Dialog title='Online now' className='online' onClose={() => setOpen(false)}>
+          {() => <PresenceList people={people} count={count} />}
         </Dialog>
       ) : null}
     </>
   )
 }
 
-function HereList({ here, count }: { readonly here: readonly Here[]; readonly count: number }) {
+function PresenceList({ people, count }: { readonly people: readonly PresentPerson[]; readonly count: number }) {
   return (
     <>
       <ul className='members'>
-        {here.map(({ key, user, name, devices, typing, isSelf }) => (
+        {people.map(({ key, user, name, devices, typing, isSelf }) => (
           <li key={key} className='member'>
-            <Face user={user} name={name} />
+            <Avatar user={user} name={name} />
             <span className='member-name'>
               <span>
                 {name}
@@ -51,11 +50,11 @@ function HereList({ here, count }: { readonly here: readonly Here[]; readonly co
               </span>
               {devices.length === 0 ? null : <span className='aside'>{devices.join(', ')}</span>}
             </span>
-            {typing ? <span className='chip busy'>writing</span> : null}
+            {typing ? <span className='chip busy'>typing</span> : null}
           </li>
         ))}
       </ul>
-      <p className='aside'>{count.toLocaleString('en')} open windows and programs in all.</p>
+      <p className='aside'>{count.toLocaleString('en')} connections in total, including programs.</p>
     </>
   )
 }

@@ -1,8 +1,7 @@
-// PresenceNote: who is here, folded from connections into people, and said in words. Pure.
+// PresenceNote: groups the connections of a session by person, and says who is typing. Pure.
 import { ANONYMOUS } from './names.ts'
 
-/** A connection that is here. */
-export interface Watcher {
+export interface PresentConnection {
   readonly user: string
   readonly connection: string
   readonly name?: string | undefined
@@ -10,8 +9,8 @@ export interface Watcher {
   readonly typing: boolean
 }
 
-/** Somebody with all their connections; where nobody is told apart, each connection is somebody. */
-export interface Here {
+/** A user with all their connections. Without authentication each connection is a person. */
+export interface PresentPerson {
   readonly key: string
   readonly user: string
   readonly name: string
@@ -22,42 +21,38 @@ export interface Here {
 
 /**
  * @param self the page's own user and connection
- * @param called a user's name in the session
+ * @param displayName a user's name in the session
  */
-export function hereOf(
-  watchers: readonly Watcher[],
+export function groupByPerson(
+  connections: readonly PresentConnection[],
   self: { readonly user?: string | undefined; readonly connection?: string | undefined },
-  called: (user: string, said?: string) => string,
-): readonly Here[] {
-  const here = new Map<string, Here>()
-  for (const { user, connection, name, device, typing } of watchers) {
-    const isNobody = user === ANONYMOUS
-    const key = isNobody ? connection : user
-    const isSelf = isNobody ? connection === self.connection : user === self.user
-    const known = here.get(key)
-    // What is typed on this very page is no news to it.
-    const types = typing && connection !== self.connection
-    here.set(key, {
+  displayName: (user: string, connectionName?: string) => string,
+): readonly PresentPerson[] {
+  const people = new Map<string, PresentPerson>()
+  for (const { user, connection, name, device, typing } of connections) {
+    const isGuest = user === ANONYMOUS
+    const key = isGuest ? connection : user
+    const known = people.get(key)
+    // This page ignores its own typing.
+    const isTyping = typing && connection !== self.connection
+    people.set(key, {
       key,
       user,
-      name: isNobody ? 'Somebody' : called(user, name),
+      name: isGuest ? 'Guest' : displayName(user, name),
       devices: [...new Set([...(known?.devices ?? []), ...(device === undefined ? [] : [device])])],
-      typing: types || (known?.typing ?? false),
-      isSelf,
+      typing: isTyping || (known?.typing ?? false),
+      isSelf: isGuest ? connection === self.connection : user === self.user,
     })
   }
-  return [...here.values()].sort((a, b) => Number(b.isSelf) - Number(a.isSelf))
+  return [...people.values()].sort((a, b) => Number(b.isSelf) - Number(a.isSelf))
 }
 
-const NAMED = 2
-
-/** @returns '' while nobody else writes */
-export function typingNote(here: readonly Here[]): string {
-  const writing = here.filter(({ typing }) => typing)
-  const others = writing.filter(({ isSelf }) => !isSelf)
-  if (others.length === 0) return writing.length === 0 ? '' : 'You are writing on another device'
-  const names = others.map(({ name }) => name)
-  if (names.length === 1) return `${names[0]} is writing`
-  if (names.length === NAMED) return `${names[0]} and ${names[1]} are writing`
-  return `${names.length} people are writing`
+/** @returns '' while nobody else is typing */
+export function typingNote(people: readonly PresentPerson[]): string {
+  const typing = people.filter((person) => person.typing)
+  const names = typing.filter(({ isSelf }) => !isSelf).map(({ name }) => name)
+  if (names.length === 0) return typing.length === 0 ? '' : 'You’re typing on another device'
+  if (names.length === 1) return `${names[0]} is typing`
+  if (names.length === 2) return `${names[0]} and ${names[1]} are typing`
+  return `${names.length} people are typing`
 }

@@ -1,66 +1,45 @@
-// Presence: who is here now, as the session's connection is told of it, and what this page shows of its own person: on
-// what device, and whether they write.
+// Presence: the connections of the session as the server reports them, and what this page reports about its own user:
+// the kind of device, and whether the user is typing.
 import type { PresentMember, Session } from '@parley/client'
-import type { Watcher } from './presence-note.ts'
+import { Store } from '../shared/store.ts'
+import type { PresentConnection } from './presence-note.ts'
 import { TypingSignal } from './typing-signal.ts'
 
 export interface PresenceState {
-  /** Some of them, where there are many. */
-  readonly watchers: readonly Watcher[]
-  /** Of all connections. */
+  /** Only some of them, if there are many. */
+  readonly connections: readonly PresentConnection[]
+  /** The number of all connections. */
   readonly count: number
 }
 
-/** What presence needs of a session. */
-export type PresentSession = Pick<Session, 'presence' | 'show'>
-
-const NOBODY: PresenceState = { watchers: [], count: 0 }
-
-export class Presence {
+export class Presence extends Store<PresenceState> {
   readonly typing: TypingSignal
-  readonly #session: PresentSession
-  readonly #listeners = new Set<() => void>()
-  readonly #stop: () => void
-  #state: PresenceState = NOBODY
+  readonly #unsubscribe: () => void
 
-  /** @param device as people call it */
-  constructor(session: PresentSession, device: string) {
-    this.#session = session
+  /** @param device a word for the kind of device */
+  constructor(session: Pick<Session, 'presence' | 'show'>, device: string) {
+    super({ connections: [], count: 0 })
     const show = (typing: boolean): void => session.show({ device, ...(typing ? { typing } : {}) })
-    this.typing = new TypingSignal(show)
-    this.#stop = session.presence.subscribe(() => this.#look())
-    show(false)
-    this.#look()
-  }
-
-  get state(): PresenceState {
-    return this.#state
-  }
-
-  /** Bound, so that React can be given it as it is. */
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener)
-    return () => {
-      this.#listeners.delete(listener)
+    const update = (): void => {
+      const { members, count } = session.presence.state
+      this.setState({ connections: members.map(connectionOf), count })
     }
+    this.typing = new TypingSignal(show)
+    this.#unsubscribe = session.presence.subscribe(update)
+    show(false)
+    update()
   }
 
   close(): void {
     this.typing.ended()
-    this.#stop()
-  }
-
-  #look(): void {
-    const { members, count } = this.#session.presence.state
-    this.#state = { watchers: members.map(watcherOf), count }
-    for (const listener of [...this.#listeners]) listener()
+    this.#unsubscribe()
   }
 }
 
 const DEVICE_MAX = 32
 
-/** What others show is theirs to choose: only what is understood of it is taken. */
-function watcherOf({ user, connection, state, name }: PresentMember): Watcher {
+/** Other clients choose their state freely, so only known fields of the expected type are used. */
+function connectionOf({ user, connection, state, name }: PresentMember): PresentConnection {
   const { device, typing } = state
   return {
     user,
@@ -71,7 +50,7 @@ function watcherOf({ user, connection, state, name }: PresentMember): Watcher {
   }
 }
 
-/** What this page runs on, in a word. */
+/** The kind of device that this page runs on. */
 export function deviceOf(window: Window): string {
   const coarse = window.matchMedia('(pointer: coarse)').matches
   if (!coarse) return 'computer'

@@ -1,4 +1,4 @@
-// Roles, as the page tells people of them. What they allow is the server's to say, which checks it. Pure.
+// Roles: their names and permissions on the page. The server enforces them. Pure.
 import { may, type Permission, ROLES } from '@parley/protocol/permission'
 
 export { type Permission, ROLES }
@@ -10,23 +10,23 @@ const NAMES: Readonly<Record<string, string>> = {
   viewer: 'Viewer',
 }
 
-const DOES: Readonly<Record<string, string>> = {
-  owner: 'writes, approves and manages people',
-  editor: 'writes and redirects',
-  approver: 'reads, and approves what tools do',
-  viewer: 'reads',
+const DESCRIPTIONS: Readonly<Record<string, string>> = {
+  owner: 'can send, approve and manage people',
+  editor: 'can send and interrupt',
+  approver: 'can view and approve tool calls',
+  viewer: 'can view',
 }
 
-/** A later server may know roles that this page does not. */
+/** A newer server may have more roles. */
 export function roleName(role: string): string {
   return NAMES[role] ?? role
 }
 
-export function roleDoes(role: string): string {
-  return DOES[role] ?? ''
+export function roleDescription(role: string): string {
+  return DESCRIPTIONS[role] ?? ''
 }
 
-/** Until the role is known nothing is taken away: the server refuses what may not be. */
+/** True for an unknown role: the server refuses what the role does not allow. */
 export function mayDo(role: string | undefined, permission: Permission): boolean {
   return role === undefined || !(role in NAMES) || may(role, permission)
 }

@@ -1,22 +1,35 @@
-// How components read who is here and who they are themselves.
-import { useSyncExternalStore } from 'react'
+// How components read the members, the presence and the user's own role.
+import { useMemo } from 'react'
 import { useConnection, useRoom, useView } from '../connection/use-chat.ts'
+import { useStore } from '../shared/store.ts'
 import { ANONYMOUS, nameOf } from './names.ts'
 import type { PeopleState } from './people.ts'
+import { groupByPerson, type PresentPerson } from './presence-note.ts'
 import { mayDo, type Permission } from './roles.ts'
 
 export function usePeople(): PeopleState {
-  const { people } = useRoom()
-  return useSyncExternalStore(people.subscribe, () => people.state)
+  return useStore(useRoom().people)
 }
 
-/** Whether people are told apart here at all; false until that is known. */
+export function usePresence(): { readonly people: readonly PresentPerson[]; readonly count: number } {
+  const { connections, count } = useStore(useRoom().presence)
+  const members = usePeople()
+  const user = useConnection((state) => state.user)
+  const connection = useConnection((state) => state.connection)
+  const people = useMemo(
+    () => groupByPerson(connections, { user, connection }, (other, name) => nameOf(members, other, name)),
+    [connections, user, connection, members],
+  )
+  return { people, count }
+}
+
+/** Whether the server authenticates users; false until that is known. */
 export function useHasPeople(): boolean {
   const user = useConnection((state) => state.user)
   return user !== undefined && user !== ANONYMOUS
 }
 
-/** This person's role: as the members have it, else as it was when the session was opened. */
+/** The user's role from the list of members, else from when the session was opened. */
 export function useRole(): string | undefined {
   const user = useConnection((state) => state.user)
   const attached = useView((view) => view.role)
@@ -28,10 +41,10 @@ export function useMay(permission: Permission): boolean {
   return mayDo(useRole(), permission)
 }
 
-/** What people call somebody; `You` for who reads this. */
+/** A message's author: a name, or `You`. */
 export function useAuthor(user: string): string {
   const self = useConnection((state) => state.user)
   const people = usePeople()
-  // Where nobody has a name, names say nothing.
+  // Without authentication all messages have the same author.
   return user === ANONYMOUS || user === self ? 'You' : nameOf(people, user)
 }

@@ -1,79 +1,64 @@
-// RecentSessions: the sessions that were spoken in, or read, in this browser, the last first. Bounded; shared by the
-// browser's tabs. The server has a list of its own.
-import type { Keep } from '../shared/browser-storage.ts'
+// RecentSessions: the sessions that this browser has opened and that contain messages, the latest first. The list is
+// limited and shared by all tabs. The server has its own list.
+import type { BrowserStorage } from '../shared/browser-storage.ts'
+import { Store } from '../shared/store.ts'
 
 export interface RecentSession {
   readonly id: string
   readonly title: string
-  /** Unix milliseconds of what was last said there, as far as this browser knows. */
+  /** The last message that this browser has seen, in Unix milliseconds. */
   readonly time: number
 }
+
+export const UNTITLED = 'Untitled chat'
 
 const KEY = 'parley.sessions'
 const MAX = 50
 const TITLE_MAX = 80
 
-export class RecentSessions {
-  readonly #keep: Keep
-  readonly #listeners = new Set<() => void>()
-  #state: readonly RecentSession[]
+export class RecentSessions extends Store<readonly RecentSession[]> {
+  readonly #storage: BrowserStorage
 
-  constructor(keep: Keep) {
-    this.#keep = keep
-    this.#state = this.#read()
+  constructor(storage: BrowserStorage) {
+    super(read(storage))
+    this.#storage = storage
   }
 
-  get state(): readonly RecentSession[] {
-    return this.#state
-  }
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener)
-    return () => {
-      this.#listeners.delete(listener)
-    }
-  }
-
-  /** Another tab has written. @param key what it wrote; null: all of it is gone */
+  /** Another tab has changed the storage. @param key the changed key; null: everything was removed */
   changed(key: string | null): void {
-    if (key === null || this.#keep.isKey(key, KEY)) this.#become(this.#read())
+    if (key === null || this.#storage.isKey(key, KEY)) this.setState(read(this.#storage))
   }
 
   note(session: RecentSession): void {
     const title = titleOf(session.title)
-    const held = this.#read()
-    const before = held.find(({ id }) => id === session.id)
+    const stored = read(this.#storage)
+    const before = stored.find(({ id }) => id === session.id)
     if (before?.title === title && before.time >= session.time) return
-    const others = held.filter(({ id }) => id !== session.id)
+    const others = stored.filter(({ id }) => id !== session.id)
     const time = Math.max(session.time, before?.time ?? 0)
     this.#write([...others, { id: session.id, title, time }].sort((a, b) => b.time - a.time).slice(0, MAX))
   }
 
   forget(id: string): void {
-    this.#write(this.#read().filter((session) => session.id !== id))
+    this.#write(read(this.#storage).filter((session) => session.id !== id))
   }
 
   #write(sessions: readonly RecentSession[]): void {
-    this.#keep.write(KEY, sessions)
-    this.#become(sessions)
-  }
-
-  #read(): readonly RecentSession[] {
-    const held = this.#keep.read(KEY)
-    return Array.isArray(held) ? held.filter(isRecent).slice(0, MAX) : []
-  }
-
-  #become(sessions: readonly RecentSession[]): void {
-    this.#state = sessions
-    for (const listener of [...this.#listeners]) listener()
+    this.#storage.write(KEY, sessions)
+    this.setState(sessions)
   }
 }
 
-/** One line, not longer than a list is wide. */
+function read(storage: BrowserStorage): readonly RecentSession[] {
+  const stored = storage.read(KEY)
+  return Array.isArray(stored) ? stored.filter(isRecent).slice(0, MAX) : []
+}
+
+/** One line, short enough for the list. */
 export function titleOf(text: string): string {
   const line = text.replaceAll(/\s+/g, ' ').trim()
   const title = line.length <= TITLE_MAX ? line : `${line.slice(0, TITLE_MAX - 1).trimEnd()}…`
-  return title === '' ? 'Untitled' : title
+  return title === '' ? UNTITLED : title
 }
 
 function isRecent(value: unknown): value is RecentSession {

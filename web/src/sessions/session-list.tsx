@@ -1,16 +1,17 @@
-// SessionList: the person's sessions, of whatever device, beside the conversation where there is room, else in a dialog.
-import { type MouseEvent, useEffect, useState, useSyncExternalStore } from 'react'
+// SessionList: the user's chats from all devices. It is a sidebar on wide screens, and a dialog on narrow ones.
+import { type MouseEvent, useEffect, useState } from 'react'
 import { Account } from '../auth/sign-in.tsx'
 import { useChat, useRoom } from '../connection/use-chat.ts'
 import { Dialog } from '../shared/dialog.tsx'
 import { Icon } from '../shared/icon.tsx'
-import { type ShownSession, shownSessions } from './merged-sessions.ts'
+import { useStore } from '../shared/store.ts'
+import { type MergedSession, mergeSessions } from './merged-sessions.ts'
 import { SessionSettings } from './session-settings.tsx'
 
-export function SessionAside() {
+export function SessionSidebar() {
   return (
-    <nav className='sessions-aside' aria-label='Sessions'>
-      <h2>Sessions</h2>
+    <nav className='sessions-sidebar' aria-label='Chats'>
+      <h2>Chats</h2>
       <SessionList />
       <Account />
     </nav>
@@ -18,10 +19,10 @@ export function SessionAside() {
 }
 
 export function SessionDialog({ onClose }: { readonly onClose: () => void }) {
-  const { directory } = useChat()
-  useEffect(() => void directory.refresh(), [directory])
+  const { sessionList } = useChat()
+  useEffect(() => void sessionList.refresh(), [sessionList])
   return (
-    <Dialog title='Sessions' className='sessions-dialog' onClose={onClose}>
+    <Dialog title='Chats' className='sessions-dialog' onClose={onClose}>
       {(close) => (
         <>
           <SessionList onChosen={close} />
@@ -35,79 +36,78 @@ export function SessionDialog({ onClose }: { readonly onClose: () => void }) {
 function SessionList({ onChosen }: { readonly onChosen?: () => void }) {
   const chat = useChat()
   const { session } = useRoom()
-  const directory = useSyncExternalStore(chat.directory.subscribe, () => chat.directory.state)
-  const recent = useSyncExternalStore(chat.recent.subscribe, () => chat.recent.state)
-  const [settled, setSettled] = useState<ShownSession>()
-  const sessions = shownSessions(directory.sessions, recent)
-  const waiting = chat.waiting()
+  const list = useStore(chat.sessionList)
+  const recent = useStore(chat.recent)
+  const [managed, setManaged] = useState<MergedSession>()
+  const sessions = mergeSessions(list.sessions, recent)
+  const unsent = chat.sessionsWithUnsent()
   const choose = (event: MouseEvent, id: string): void => {
-    // Into another tab or window it goes as any link does.
+    // With a modifier key the browser opens the link in another tab or window.
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return
     event.preventDefault()
-    chat.go(id)
+    chat.open(id)
     onChosen?.()
   }
-  if (sessions.length === 0)
-    return <p className='sessions-none'>None yet. A session comes here when it is spoken in.</p>
+  if (sessions.length === 0) return <p className='sessions-none'>No chats yet.</p>
   return (
     <>
       <ul className='sessions'>
-        {sessions.map((shown) => (
-          <li key={shown.id}>
+        {sessions.map((each) => (
+          <li key={each.id}>
             <a
-              href={chat.addressOf(shown.id).href}
-              aria-current={shown.id === session.id ? 'page' : undefined}
-              onClick={(event) => choose(event, shown.id)}
+              href={chat.addressOf(each.id).href}
+              aria-current={each.id === session.id ? 'page' : undefined}
+              onClick={(event) => choose(event, each.id)}
             >
-              <span className='session-title'>{shown.title}</span>
-              <Place time={shown.time} waits={waiting.has(shown.id) && shown.id !== session.id} />
+              <span className='session-title'>{each.title}</span>
+              <SessionMeta time={each.time} hasUnsent={unsent.has(each.id) && each.id !== session.id} />
             </a>
             <button
               type='button'
               className='more'
-              aria-label={`More: ${shown.title}`}
+              aria-label={`Options for ${each.title}`}
               aria-haspopup='dialog'
-              onClick={() => setSettled(shown)}
+              onClick={() => setManaged(each)}
             >
               <Icon name='more' />
             </button>
           </li>
         ))}
       </ul>
-      {directory.next === undefined ? null : (
-        <button type='button' className='button quiet' onClick={() => void chat.directory.more()}>
+      {list.next === undefined ? null : (
+        <button type='button' className='button quiet' onClick={() => void chat.sessionList.more()}>
           Show more
         </button>
       )}
-      {directory.status === 'failed' ? (
+      {list.status === 'failed' ? (
         <p className='sessions-none'>
-          The list could not be read.{' '}
-          <button type='button' className='link' onClick={() => void chat.directory.refresh()}>
+          Couldn’t load chats.{' '}
+          <button type='button' className='link' onClick={() => void chat.sessionList.refresh()}>
             Try again
           </button>
         </p>
       ) : null}
-      {settled === undefined ? null : (
-        // What the server lists of it may come a moment later.
+      {managed === undefined ? null : (
+        // The list may change while the dialog is open.
         <SessionSettings
-          shown={sessions.find(({ id }) => id === settled.id) ?? settled}
-          onClose={() => setSettled(undefined)}
+          session={sessions.find(({ id }) => id === managed.id) ?? managed}
+          onClose={() => setManaged(undefined)}
         />
       )}
     </>
   )
 }
 
-function Place({ time, waits }: { readonly time: number; readonly waits: boolean }) {
+function SessionMeta({ time, hasUnsent }: { readonly time: number; readonly hasUnsent: boolean }) {
   const date = new Date(time)
   const isToday = date.toDateString() === new Date().toDateString()
   const text = isToday
     ? date.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' })
     : date.toLocaleDateString(undefined, { month: 'short', day: 'numeric' })
   return (
-    <span className='session-place'>
+    <span className='session-meta'>
       <time dateTime={date.toISOString()}>{text}</time>
-      {waits ? <span className='session-waits'>Unsent message</span> : null}
+      {hasUnsent ? <span className='session-unsent'>Unsent message</span> : null}
     </span>
   )
 }

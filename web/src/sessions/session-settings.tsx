@@ -1,34 +1,34 @@
-// SessionSettings: what can be done with one session of the list: give it another name, take it off this browser's list,
-// delete it for everybody, which is asked for twice.
+// SessionSettings: the dialog of one chat in the list: rename it, remove it from this browser's list, or delete it for
+// everyone, after a confirmation.
 import { type SubmitEvent, useState } from 'react'
 import { useChat } from '../connection/use-chat.ts'
 import { useTask } from '../connection/use-task.ts'
 import { mayDo } from '../people/roles.ts'
 import { Dialog } from '../shared/dialog.tsx'
-import type { ShownSession } from './merged-sessions.ts'
+import type { MergedSession } from './merged-sessions.ts'
 
-/** As long as the server takes it. */
+/** The server's limit. */
 const TITLE_MAX = 255
 
 interface Props {
-  readonly shown: ShownSession
+  readonly session: MergedSession
   readonly onClose: () => void
 }
 
-export function SessionSettings({ shown, onClose }: Props) {
-  const { id, title, role } = shown
+export function SessionSettings({ session, onClose }: Props) {
+  const { id, title, role } = session
   const chat = useChat()
-  // Of one that only this browser knows of, nothing is known that could be changed.
+  // If the server does not list the session, the user's role is unknown.
   const manages = role !== undefined && mayDo(role, 'manage')
   return (
-    <Dialog title='Session' className='settings' onClose={onClose}>
+    <Dialog title='Chat settings' className='settings' onClose={onClose}>
       {(close) => (
         <>
           {manages ? <Rename id={id} title={title} onDone={close} /> : <p>{title}</p>}
           {role === undefined ? (
             <section>
-              <h3>Forget</h3>
-              <p className='aside'>It goes off the list of this browser. The session itself stays.</p>
+              <h3>Remove from list</h3>
+              <p className='aside'>Removes this chat from this browser only.</p>
               <button
                 type='button'
                 className='button'
@@ -37,7 +37,7 @@ export function SessionSettings({ shown, onClose }: Props) {
                   close()
                 }}
               >
-                Forget it
+                Remove
               </button>
             </section>
           ) : null}
@@ -57,12 +57,12 @@ function Rename({ id, title, onDone }: PartProps & { readonly title: string }) {
   const chat = useChat()
   const [name, setName] = useState(title)
   const task = useTask()
-  const given = name.trim()
+  const newTitle = name.trim()
   const submit = (event: SubmitEvent<HTMLFormElement>): void => {
     event.preventDefault()
-    if (given === '') return
+    if (newTitle === '') return
     task.run(async () => {
-      await chat.directory.rename(id, given)
+      await chat.sessionList.rename(id, newTitle)
       onDone()
     })
   }
@@ -78,7 +78,7 @@ function Rename({ id, title, onDone }: PartProps & { readonly title: string }) {
           onChange={({ target }) => setName(target.value)}
         />
       </label>
-      <button type='submit' className='button primary' disabled={given === '' || task.busy}>
+      <button type='submit' className='button primary' disabled={newTitle === '' || task.busy}>
         Rename
       </button>
       {task.problem === undefined ? null : (
@@ -92,32 +92,32 @@ function Rename({ id, title, onDone }: PartProps & { readonly title: string }) {
 
 function Delete({ id, onDone }: PartProps) {
   const chat = useChat()
-  const [asked, setAsked] = useState(false)
+  const [confirming, setConfirming] = useState(false)
   const task = useTask()
   const remove = (): void =>
     task.run(async () => {
-      await chat.directory.delete(id)
+      await chat.sessionList.delete(id)
       chat.recent.forget(id)
       onDone()
-      if (chat.room.session.id === id) chat.begin()
+      if (chat.room.session.id === id) chat.startNew()
     })
   return (
     <section>
       <h3>Delete</h3>
-      <p className='aside'>For everybody, and for good: all that was said in it goes.</p>
+      <p className='aside'>Permanently deletes this chat for everyone.</p>
       <div className='buttons'>
-        {asked ? (
+        {confirming ? (
           <>
             <button type='button' className='button stop' disabled={task.busy} onClick={remove}>
-              {task.busy ? 'Deleting' : 'Delete for everybody'}
+              {task.busy ? 'Deleting…' : 'Delete for everyone'}
             </button>
-            <button type='button' className='button quiet' disabled={task.busy} onClick={() => setAsked(false)}>
-              Keep it
+            <button type='button' className='button quiet' disabled={task.busy} onClick={() => setConfirming(false)}>
+              Cancel
             </button>
           </>
         ) : (
-          <button type='button' className='button' onClick={() => setAsked(true)}>
-            Delete this session
+          <button type='button' className='button' onClick={() => setConfirming(true)}>
+            Delete chat
           </button>
         )}
       </div>

@@ -1,54 +1,54 @@
-// Keep: what the page keeps in this browser, over reloads. Where the browser denies it, or has no room, nothing is
-// kept and nothing breaks: who writes is told. What belongs to one person is kept under their own name.
+// BrowserStorage: the values that the page stores in this browser, as JSON. If the browser denies storage or is full,
+// nothing throws: write returns false. Each user's keys have their own prefix.
 
-/** As the browser has it; less of it where a test does. */
-export type Storage = Pick<globalThis.Storage, 'getItem' | 'setItem' | 'removeItem' | 'key' | 'length'>
+/** The part of the browser's Storage that this file uses. */
+export type WebStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem' | 'key' | 'length'>
 
-export class Keep {
-  readonly #storage: Storage | undefined
-  readonly #owner: string
+export class BrowserStorage {
+  readonly #storage: WebStorage | undefined
+  readonly #prefix: string
 
   /**
-   * @param open reaches for the storage, which browsers may refuse with a throw
-   * @param subject whose it is; '' where nobody is told apart
+   * @param open returns the storage; browsers may throw here
+   * @param user whose values these are; '' without authentication
    */
-  constructor(open: () => Storage, subject = '') {
+  constructor(open: () => WebStorage, user = '') {
     this.#storage = attempt(open)
-    this.#owner = subject === '' ? '' : `${subject}\n`
+    this.#prefix = user === '' ? '' : `${user}\n`
   }
 
-  /** @returns undefined when there is none; what is no JSON counts as none */
+  /** @returns undefined if there is no value, or if it is not JSON */
   read(key: string): unknown {
     return attempt(() => {
-      const text = this.#storage?.getItem(this.#owner + key) ?? undefined
+      const text = this.#storage?.getItem(this.#prefix + key) ?? undefined
       return text === undefined ? undefined : (JSON.parse(text) as unknown)
     })
   }
 
-  /** @param value undefined: nothing is kept any more @returns whether it is kept */
+  /** @param value undefined removes the key @returns whether the browser stored it */
   write(key: string, value: unknown): boolean {
     if (this.#storage === undefined) return value === undefined
     const storage = this.#storage
     const done = attempt(() => {
-      if (value === undefined) storage.removeItem(this.#owner + key)
-      else storage.setItem(this.#owner + key, JSON.stringify(value))
+      if (value === undefined) storage.removeItem(this.#prefix + key)
+      else storage.setItem(this.#prefix + key, JSON.stringify(value))
       return true
     })
     return done === true
   }
 
-  /** The keys that begin so. */
+  /** This user's keys with the given prefix. */
   keys(prefix: string): readonly string[] {
     const storage = this.#storage
     if (storage === undefined) return []
     const keys = Array.from({ length: storage.length }, (_, at) => storage.key(at) ?? '')
-    const own = keys.filter((key) => key.startsWith(this.#owner + prefix))
-    return own.map((key) => key.slice(this.#owner.length))
+    const own = keys.filter((key) => key.startsWith(this.#prefix + prefix))
+    return own.map((key) => key.slice(this.#prefix.length))
   }
 
-  /** Whether what the browser calls so is what is called `key` here. */
-  isKey(named: string, key: string): boolean {
-    return named === this.#owner + key
+  /** Whether the browser's `storageKey` is this user's `key`. */
+  isKey(storageKey: string, key: string): boolean {
+    return storageKey === this.#prefix + key
   }
 }
 
@@ -56,7 +56,7 @@ function attempt<T>(step: () => T): T | undefined {
   try {
     return step()
   } catch {
-    // Denied, full, or not ours: as if there were none.
+    // Denied, full, or not JSON: the same as no value.
     return undefined
   }
 }

@@ -1,17 +1,17 @@
-// CopyButton: copies a text, and says that it did. Its width is the same before and after.
+// CopyButton: copies a text and shows "Copied" for two seconds.
 import { useEffect, useState } from 'react'
 import { Icon } from './icon.tsx'
 
 interface Props {
   readonly text: string
-  /** What it is called: there are several of them on a page. */
+  /** The button's name. It must be specific, because a page has several copy buttons. */
   readonly label: string
   readonly className?: string
 }
 
 const SHOWN_MS = 2_000
 
-type Outcome = 'copied' | 'refused'
+type Outcome = 'copied' | 'failed'
 
 export function CopyButton({ text, label, className = 'copy' }: Props) {
   const [outcome, setOutcome] = useState<Outcome>()
@@ -21,18 +21,18 @@ export function CopyButton({ text, label, className = 'copy' }: Props) {
     return () => clearTimeout(timer)
   }, [outcome])
   const copy = (): void => {
-    // Without a secure connection there is no clipboard at all, and a browser may refuse it.
-    const written = navigator.clipboard?.writeText(text) ?? Promise.reject(new Error('There is no clipboard.'))
+    // The clipboard is missing on an insecure connection, and the browser may deny access.
+    const written = navigator.clipboard?.writeText(text) ?? Promise.reject(new Error('No clipboard.'))
     written.then(
       () => setOutcome('copied'),
-      () => setOutcome('refused'),
+      () => setOutcome('failed'),
     )
   }
   return (
     <button type='button' className={className} onClick={copy}>
       <Icon name={outcome === 'copied' ? 'check' : 'copy'} />
       <span className='label' aria-live='polite'>
-        {outcome === undefined ? label : outcome === 'copied' ? 'Copied' : 'Not allowed'}
+        {outcome === undefined ? label : outcome === 'copied' ? 'Copied' : 'Couldn’t copy'}
       </span>
     </button>
   )

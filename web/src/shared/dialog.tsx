@@ -1,5 +1,5 @@
-// Dialog: a native one, opened when it comes and closed by Esc, its button, or a click beside it. The browser keeps the
-// focus inside and gives it back.
+// Dialog: a native modal dialog. Esc, its button and a click on the backdrop close it. The browser traps the focus and
+// restores it.
 import { type ReactNode, useEffect, useId, useRef } from 'react'
 import { createPortal } from 'react-dom'
 import { Icon } from './icon.tsx'
@@ -8,7 +8,7 @@ interface Props {
   readonly title: string
   readonly className?: string
   readonly onClose: () => void
-  /** @param close closes it, as its button does */
+  /** @param close closes the dialog */
   readonly children: (close: () => void) => ReactNode
 }
 
@@ -17,20 +17,20 @@ export function Dialog({ title, className = '', onClose, children }: Props) {
   const heading = useId()
   useEffect(() => {
     dialog.current?.showModal()
-    // The browser would choose the first button, which closes it.
+    // By default the browser would focus the first button, which closes the dialog.
     dialog.current?.querySelector<HTMLElement>('[data-first]')?.focus()
   }, [])
   const close = (): void => dialog.current?.close()
-  // At the page's end: what stands around its button may be hidden while it is open.
+  // A portal, because an ancestor of the opening button may become hidden while the dialog is open.
   return createPortal(
-    // biome-ignore lint/a11y/useKeyWithClickEvents: by keyboard, Esc and the button do the same.
+    // biome-ignore lint/a11y/useKeyWithClickEvents: Esc and the button do the same by keyboard.
     <dialog
       ref={dialog}
       className={`dialog ${className}`}
       aria-labelledby={heading}
       onClose={onClose}
       onClick={(event) => {
-        // What is in the dialog is another target; the dialog itself is only hit where its backdrop is.
+        // The dialog itself is the target only if the click hits its backdrop.
         if (event.target === event.currentTarget) close()
       }}
     >

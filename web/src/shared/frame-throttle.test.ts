@@ -1,6 +1,6 @@
-// A state that is told of once for each paint, however often it changes.
+// A throttled state notifies its listeners once per frame, however often the source changes.
 import { describe, expect, it } from 'vitest'
-import { Painted } from './frame-throttle.ts'
+import { FrameThrottle } from './frame-throttle.ts'
 
 class Counter {
   state = 0
@@ -19,40 +19,40 @@ class Counter {
   }
 }
 
-function painted(): { source: Counter; view: Painted<number>; paint: () => number } {
+function setUp(): { source: Counter; view: FrameThrottle<number>; paint: () => number } {
   const source = new Counter()
   const frames: (() => void)[] = []
-  const view = new Painted(source, (callback) => frames.push(callback))
+  const view = new FrameThrottle(source, (callback) => frames.push(callback))
   const paint = (): number => frames.splice(0).map((frame) => frame()).length
   return { source, view, paint }
 }
 
-describe('a painted state', () => {
-  it('tells of many changes once, with the last state', () => {
-    const { source, view, paint } = painted()
-    const told: number[] = []
-    view.subscribe(() => told.push(view.shown))
+describe('a throttled state', () => {
+  it('reports many changes once, with the last state', () => {
+    const { source, view, paint } = setUp()
+    const seen: number[] = []
+    view.subscribe(() => seen.push(view.state))
     for (let i = 0; i < 100; i += 1) source.count()
-    expect(view.shown).toBe(0)
+    expect(view.state).toBe(0)
     expect(paint()).toBe(1)
-    expect(told).toEqual([100])
+    expect(seen).toEqual([100])
     source.count()
     paint()
-    expect(told).toEqual([100, 101])
+    expect(seen).toEqual([100, 101])
   })
 
-  it('says nothing after it was closed or left', () => {
-    const { source, view, paint } = painted()
-    const told: number[] = []
-    const leave = view.subscribe(() => told.push(view.shown))
+  it('does not notify after unsubscribe or close', () => {
+    const { source, view, paint } = setUp()
+    const seen: number[] = []
+    const unsubscribe = view.subscribe(() => seen.push(view.state))
     source.count()
-    leave()
+    unsubscribe()
     paint()
-    view.subscribe(() => told.push(view.shown))
+    view.subscribe(() => seen.push(view.state))
     source.count()
     view.close()
     paint()
-    expect(told).toEqual([])
+    expect(seen).toEqual([])
     expect(source.listeners.size).toBe(0)
   })
 })

@@ -1,41 +1,27 @@
-// Painted: a state as the page shows it. However often the source changes, readers are told at most once for each
-// frame that the browser paints, and all of them see the same state in it. Nothing is lost: the last state is shown.
+// FrameThrottle: a copy of a source's state that changes at most once per painted frame. All listeners of a frame see
+// the same state. Intermediate states are skipped; the last one is never lost.
+import { Store } from './store.ts'
 
 export interface Source<T> {
   readonly state: T
   subscribe(listener: () => void): () => void
 }
 
-/** Calls back before the next frame is painted; in a hidden page, when it is shown again. */
+/** Calls back before the next frame is painted. In a hidden page the callback waits until the page is visible. */
 export type NextFrame = (callback: () => void) => void
 
-export class Painted<T> {
+export class FrameThrottle<T> extends Store<T> {
   readonly #source: Source<T>
   readonly #nextFrame: NextFrame
-  readonly #listeners = new Set<() => void>()
   readonly #unsubscribe: () => void
-  #shown: T
-  #asked = false
+  #scheduled = false
   #closed = false
 
   constructor(source: Source<T>, nextFrame: NextFrame) {
+    super(source.state)
     this.#source = source
     this.#nextFrame = nextFrame
-    this.#shown = source.state
-    this.#unsubscribe = source.subscribe(() => this.#changed())
-  }
-
-  /** Bound, so that React can be given it as it is. */
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener)
-    return () => {
-      this.#listeners.delete(listener)
-    }
-  }
-
-  /** The same object until the next frame. */
-  get shown(): T {
-    return this.#shown
+    this.#unsubscribe = source.subscribe(() => this.#schedule())
   }
 
   close(): void {
@@ -43,14 +29,12 @@ export class Painted<T> {
     this.#unsubscribe()
   }
 
-  #changed(): void {
-    if (this.#asked) return
-    this.#asked = true
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
     this.#nextFrame(() => {
-      this.#asked = false
-      if (this.#closed || this.#shown === this.#source.state) return
-      this.#shown = this.#source.state
-      for (const listener of [...this.#listeners]) listener()
+      this.#scheduled = false
+      if (!this.#closed && this.state !== this.#source.state) this.setState(this.#source.state)
     })
   }
 }

@@ -1,4 +1,4 @@
-// Icon: small drawings that go with words, and never stand for them.
+// Icon: decorative icons. They accompany a text and never replace it.
 
 const PATHS = {
   plus: 'M8 3v10M3 8h10',
@@ -17,8 +17,8 @@ const PATHS = {
   people:
     'M6 7.5a2.3 2.3 0 1 0 0-4.6 2.3 2.3 0 0 0 0 4.6zM1.8 13c0-2.4 1.8-3.8 4.2-3.8s4.2 1.4 4.2 3.8M10.8 3.3a2.2 2.2 0 0 1 0 4M12 9.5c1.4.5 2.3 1.7 2.3 3.5',
   eye: 'M1.8 8S4 3.8 8 3.8 14.2 8 14.2 8 12 12.2 8 12.2 1.8 8 1.8 8zM8 9.8a1.8 1.8 0 1 0 0-3.6 1.8 1.8 0 0 0 0 3.6z',
-  pen: 'M3 13l.7-3L10.5 3.2a1.4 1.4 0 0 1 2 0l.3.3a1.4 1.4 0 0 1 0 2L6 12.3zM9.3 4.4l2.3 2.3',
-  again: 'M12.8 6.5A5.2 5.2 0 1 0 13 9.6M13.2 3.2v3.5H9.7',
+  edit: 'M3 13l.7-3L10.5 3.2a1.4 1.4 0 0 1 2 0l.3.3a1.4 1.4 0 0 1 0 2L6 12.3zM9.3 4.4l2.3 2.3',
+  refresh: 'M12.8 6.5A5.2 5.2 0 1 0 13 9.6M13.2 3.2v3.5H9.7',
   left: 'M10 3.5 5.5 8l4.5 4.5',
   right: 'M6 3.5 10.5 8 6 12.5',
   warning: 'M8 2.5 14 13H2zM8 6.5V9.5M8 11.3v.1',

@@ -1,5 +1,5 @@
-// ScrollBox: what may be wider than the page scrolls in a box of its own. It takes the keyboard's focus only when
-// there is something to scroll, so that a long answer is not full of stops.
+// ScrollBox: a scrollable box for wide content. It is a tab stop only while it overflows, so that a long answer does
+// not have many needless tab stops.
 import { type ReactNode, useLayoutEffect, useRef, useState } from 'react'
 
 interface Props {
@@ -10,32 +10,32 @@ interface Props {
 
 export function ScrollBox({ label, className, children }: Props) {
   const box = useRef<HTMLDivElement>(null)
-  const scrolls = useScrolls(box)
+  const overflows = useOverflows(box)
   return (
     <div
       ref={box}
       className={`scroll-box ${className}`}
-      {...(scrolls ? { role: 'group', tabIndex: 0, 'aria-label': label } : {})}
+      {...(overflows ? { role: 'group', tabIndex: 0, 'aria-label': label } : {})}
     >
       {children}
     </div>
   )
 }
 
-function useScrolls(box: { readonly current: HTMLElement | null }): boolean {
-  const [scrolls, setScrolls] = useState(false)
-  // Before it is painted: nobody comes upon a box that scrolls and cannot be reached.
+function useOverflows(box: { readonly current: HTMLElement | null }): boolean {
+  const [overflows, setOverflows] = useState(false)
+  // In a layout effect: an overflowing box must be reachable by keyboard from its first frame.
   useLayoutEffect(() => {
     const element = box.current
     if (element === null) return undefined
-    const look = (): void =>
-      setScrolls(element.scrollWidth > element.clientWidth || element.scrollHeight > element.clientHeight)
-    look()
-    const observer = new ResizeObserver(look)
+    const measure = (): void =>
+      setOverflows(element.scrollWidth > element.clientWidth || element.scrollHeight > element.clientHeight)
+    measure()
+    const observer = new ResizeObserver(measure)
     observer.observe(element)
-    // What is in it grows without the box growing.
+    // The content may grow while the box keeps its size.
     for (const child of element.children) observer.observe(child)
     return () => observer.disconnect()
   }, [box])
-  return scrolls
+  return overflows
 }

@@ -1,4 +1,4 @@
-// useNow: the time, anew each second while it is asked for.
+// useNow: the current time, updated every second while `ticks` is true.
 import { useEffect, useState } from 'react'
 
 /** @returns Unix milliseconds */

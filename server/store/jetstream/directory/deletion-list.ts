@@ -1,10 +1,9 @@
-// JetStreamDeletionList: the deletions of an installation, in the stream of the session directory.
+// JetStreamDeletionList: the unfinished deletions of sessions, in the stream of the session directory.
 //
 //   <prefix>.directory.deletion.<stage>.<session>
 import type { Deletion, DeletionList, Stage } from '../../ports/deletion-list.ts'
-import { StorageError } from '../../ports/errors.ts'
 import type { Subscription } from '../../ports/session-log.ts'
-import type { JetStreamConnection } from '../connection.ts'
+import { type JetStreamConnection, requestJson } from '../connection.ts'
 import { DirectReader } from '../log/direct-reader.ts'
 import { escapeToken, unescapeToken } from '../log/record.ts'
 import { purge } from '../maintenance/purge.ts'
@@ -28,29 +27,23 @@ export class JetStreamDeletionList implements DeletionList {
     })
   }
 
-  /** Who says it again replaces it: the last one of a subject is kept. */
+  /** A second `put` replaces the first, because the stream keeps the last message of each subject. */
   async put({ session, at }: Deletion, stage: Stage): Promise<void> {
-    const subject = `${this.#start(stage)}${escapeToken(session)}`
-    try {
-      const reply = await this.#connection.nats.request(subject, String(at), { timeout: ANSWER_MS })
-      const { error } = reply.json<{ readonly error?: { readonly description: string } }>()
-      if (error !== undefined) throw new Error(error.description)
-    } catch (error) {
-      throw new StorageError('unavailable', error)
-    }
+    const subject = `${this.#prefix(stage)}${escapeToken(session)}`
+    await requestJson(this.#connection.nats, subject, String(at), ANSWER_MS)
   }
 
   async remove({ session }: Deletion, stage: Stage): Promise<void> {
-    const filter = `${this.#start(stage)}${escapeToken(session)}`
+    const filter = `${this.#prefix(stage)}${escapeToken(session)}`
     await purge(this.#connection.nats, this.#streams.directory, { filter })
   }
 
   async list(stage: Stage, limit: number): Promise<readonly Deletion[]> {
-    const start = this.#start(stage)
-    const range = { stream: this.#streams.directory, filter: `${start}*`, from: 1, entries: limit, bytes: LIST_BYTES }
+    const prefix = this.#prefix(stage)
+    const range = { stream: this.#streams.directory, filter: `${prefix}*`, from: 1, entries: limit, bytes: LIST_BYTES }
     const { messages } = await this.#reader.range(range)
     return messages.map(({ subject, data }) => {
-      return { session: unescapeToken(subject.slice(start.length)), at: Number(Buffer.from(data).toString()) }
+      return { session: unescapeToken(subject.slice(prefix.length)), at: Number(Buffer.from(data).toString()) }
     })
   }
 
@@ -59,7 +52,7 @@ export class JetStreamDeletionList implements DeletionList {
     this.#states.close()
   }
 
-  #start(stage: Stage): string {
+  #prefix(stage: Stage): string {
     return `${this.#streams.prefix}.directory.deletion.${stage}.`
   }
 }

@@ -1,8 +1,8 @@
-// JetStreamPresenceNews: presence as core NATS messages on one subject, which every node with doors reads and nothing stores.
+// JetStreamPresenceNews: publishes presence to all nodes as core NATS messages on one subject, which are not stored.
 import type { Subscription as NatsSubscription } from '@nats-io/transport-node'
 import type { PresenceNews } from '../../ports/presence-news.ts'
 import type { Subscription } from '../../ports/session-log.ts'
-import type { JetStreamConnection } from '../connection.ts'
+import { type JetStreamConnection, jsonOf } from '../connection.ts'
 
 export class JetStreamPresenceNews implements PresenceNews {
   readonly #connection: Pick<JetStreamConnection, 'nats' | 'state'>
@@ -14,39 +14,30 @@ export class JetStreamPresenceNews implements PresenceNews {
     this.#subject = `${prefix}.presence`
   }
 
-  tell(message: unknown): boolean {
+  notify(message: unknown): boolean {
     const { nats, state } = this.#connection
-    // What is published while NATS is away would be kept, and be told when it is true no longer.
+    // Without a connection the client would buffer the message, and send it when it is outdated.
     if (state !== 'live' || nats.isClosed()) return false
     nats.publish(this.#subject, JSON.stringify(message))
     return true
   }
 
-  onTold(listener: (message: unknown) => void): Subscription {
+  onNotified(listener: (message: unknown) => void): Subscription {
     const subscription = this.#connection.nats.subscribe(this.#subject, {
       callback: (error, message) => {
-        if (error === null) listener(read(() => message.json<unknown>()))
+        if (error === null) listener(jsonOf(message))
       },
     })
     this.#subscriptions.add(subscription)
-    return { close: () => this.#end(subscription) }
+    return { close: () => this.#unsubscribe(subscription) }
   }
 
   close(): void {
-    for (const subscription of this.#subscriptions) this.#end(subscription)
+    for (const subscription of this.#subscriptions) this.#unsubscribe(subscription)
   }
 
-  #end(subscription: NatsSubscription): void {
+  #unsubscribe(subscription: NatsSubscription): void {
     this.#subscriptions.delete(subscription)
     if (!this.#connection.nats.isClosed()) subscription.unsubscribe()
-  }
-}
-
-/** What is not ours is none of our business. */
-function read(message: () => unknown): unknown {
-  try {
-    return message()
-  } catch {
-    return undefined
   }
 }

@@ -1,4 +1,4 @@
-// The roll call over a real nats-server: who answers, who is not waited for, and that none of it throws.
+// JetStreamScatterGather on a real nats-server: which answers it collects, and that it never throws.
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { NatsServer } from '../../../../bench/cluster/nats-server.ts'
@@ -17,21 +17,21 @@ afterAll(async () => {
   await server.dispose()
 })
 
-it('brings what the other nodes answer, not what one says itself, and not what comes too late', async () => {
+it('collects the answers of other nodes, without its own and late ones', async () => {
   const others = [await harness.join(), await harness.join(), await harness.join()]
   const own = new JetStreamScatterGather(harness.stores.connection, harness.prefix, logger)
-  own.answerWith(async () => 'own')
+  own.respondWith(async () => 'own')
   const [first, second, silent] = others.map(({ scatterGather }) => scatterGather)
-  first?.answerWith(async (session) => ({ first: session }))
-  second?.answerWith(async () => Promise.reject(new Error('no')))
-  silent?.answerWith(() => new Promise(() => undefined))
-  // What is asked before the server has heard of a subscription does not come to it.
+  first?.respondWith(async (session) => ({ first: session }))
+  second?.respondWith(async () => Promise.reject(new Error('no')))
+  silent?.respondWith(() => new Promise(() => undefined))
+  // After the flush, the server has all subscriptions.
   await Promise.all(others.map(({ connection }) => connection.nats.flush()))
-  expect(await own.ask('s1')).toEqual([{ first: 's1' }])
-  // Another system on the same NATS has its own.
+  expect(await own.query('s1')).toEqual([{ first: 's1' }])
+  // An installation with another prefix on the same NATS is separate.
   const stranger = new JetStreamScatterGather(harness.stores.connection, `${harness.prefix}x`, logger)
-  expect(await stranger.ask('s1')).toEqual([])
+  expect(await stranger.query('s1')).toEqual([])
   own.close()
   await Promise.all(others.map((stores) => stores.close()))
-  expect(await first?.ask('s1')).toEqual([])
+  expect(await first?.query('s1')).toEqual([])
 })

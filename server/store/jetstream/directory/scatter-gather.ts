@@ -1,11 +1,11 @@
-// JetStreamScatterGather: the question as a core NATS request that every node hears and nothing stores. How many nodes there are
-// nobody knows, so the whole time is waited for.
+// JetStreamScatterGather: asks all other nodes with one core NATS request. The number of nodes is unknown, so it always
+// collects answers for the full time.
 import type { Msg, Subscription as NatsSubscription } from '@nats-io/transport-node'
 import { makeId } from '@parley/protocol'
 import type { Logger } from 'pino'
 import { SCATTER_GATHER_MS, SCATTER_GATHER_NODES, type ScatterGather } from '../../ports/scatter-gather.ts'
 import type { Subscription } from '../../ports/session-log.ts'
-import type { JetStreamConnection } from '../connection.ts'
+import { type JetStreamConnection, jsonOf } from '../connection.ts'
 
 type Connection = Pick<JetStreamConnection, 'nats' | 'state'>
 type Answer = (session: string) => Promise<unknown>
@@ -14,7 +14,7 @@ export class JetStreamScatterGather implements ScatterGather {
   readonly #connection: Connection
   readonly #logger: Logger
   readonly #subject: string
-  /** So that a node does not answer itself. */
+  /** Identifies own requests, which this node does not answer. */
   readonly #self = makeId('node')
   #subscription: NatsSubscription | undefined
   #answer: Answer | undefined
@@ -25,30 +25,30 @@ export class JetStreamScatterGather implements ScatterGather {
     this.#subject = `${prefix}.readers`
   }
 
-  async ask(session: string): Promise<readonly unknown[]> {
+  async query(session: string): Promise<readonly unknown[]> {
     const { nats, state } = this.#connection
     if (state !== 'live' || nats.isClosed()) return []
     const answers: unknown[] = []
     try {
-      const asked = JSON.stringify([this.#self, session])
+      const request = JSON.stringify([this.#self, session])
       const limits = { strategy: 'timer' as const, maxWait: SCATTER_GATHER_MS }
-      for await (const message of await nats.requestMany(this.#subject, asked, limits)) {
-        const answer = read(message)
+      for await (const message of await nats.requestMany(this.#subject, request, limits)) {
+        const answer = jsonOf(message)
         if (answer !== undefined) answers.push(answer)
         if (answers.length === SCATTER_GATHER_NODES) break
       }
     } catch (error) {
-      this.#logger.warn({ err: error, session }, 'other nodes could not be asked who reads')
+      this.#logger.warn({ err: error, session }, 'failed to ask other nodes for readers')
     }
     return answers
   }
 
-  answerWith(answer: Answer): Subscription {
+  respondWith(answer: Answer): Subscription {
     this.#answer = answer
     this.#subscription ??= this.#connection.nats.subscribe(this.#subject, {
       callback: (_, message) => {
-        this.#asked(message).catch((error: unknown) => {
-          this.#logger.warn({ err: error }, 'another node was not told who reads here')
+        this.#reply(message).catch((error: unknown) => {
+          this.#logger.warn({ err: error }, 'failed to report readers to another node')
         })
       },
     })
@@ -61,20 +61,11 @@ export class JetStreamScatterGather implements ScatterGather {
     this.#subscription = undefined
   }
 
-  async #asked(message: Msg): Promise<void> {
-    const asked = read(message)
-    if (!Array.isArray(asked)) return
-    const [asker, session] = asked as readonly unknown[]
+  async #reply(message: Msg): Promise<void> {
+    const request = jsonOf(message)
+    if (!Array.isArray(request)) return
+    const [asker, session] = request as readonly unknown[]
     if (asker === this.#self || typeof session !== 'string' || this.#answer === undefined) return
     message.respond(JSON.stringify(await this.#answer(session)))
-  }
-}
-
-/** What is not ours is none of our business. */
-function read(message: Msg): unknown {
-  try {
-    return message.json<unknown>()
-  } catch {
-    return undefined
   }
 }

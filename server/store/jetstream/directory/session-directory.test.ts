@@ -1,4 +1,4 @@
-// The JetStream session directory: the contract of one, and lists that are longer than a server tells at once.
+// The JetStream session directory: its contract, and lists that need more than one request.
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { NatsServer } from '../../../../bench/cluster/nats-server.ts'
 import { sessionDirectoryContract } from '../../contracts/session-directory.contract.ts'
@@ -15,12 +15,12 @@ afterAll(async () => {
 
 sessionDirectoryContract('JetStream', () => JetStreamHarness.open(server))
 
-it('lists more sessions of a user than a server tells at once', async () => {
+it('lists more sessions of a user than a server returns in one answer', async () => {
   const harness = await JetStreamHarness.open(server)
   const count = 1_100
   const note = (i: number) => {
     const members = new Map([['ann', 'owner']])
-    return harness.directory.note({ session: `s${i}`, seq: 1, title: undefined, createdAt: 1, updatedAt: i, members })
+    return harness.directory.update({ session: `s${i}`, seq: 1, title: undefined, createdAt: 1, updatedAt: i, members })
   }
   await Promise.all(Array.from({ length: count }, (_, i) => note(i)))
   const first = await harness.directory.list('ann', 3)
@@ -30,7 +30,7 @@ it('lists more sessions of a user than a server tells at once', async () => {
   await harness.close()
 })
 
-it('agrees on a row that two nodes note at once', async () => {
+it('keeps the newest note when two nodes write a row concurrently', async () => {
   const harness = await JetStreamHarness.open(server)
   const other = await harness.join()
   const note = (seq: number) => ({
@@ -41,7 +41,9 @@ it('agrees on a row that two nodes note at once', async () => {
     updatedAt: seq,
     members: new Map([['ann', seq % 2 === 0 ? 'owner' : 'viewer']]),
   })
-  const notes = Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? harness.stores : other).directory.note(note(i + 1)))
+  const notes = Array.from({ length: 20 }, (_, i) =>
+    (i % 2 === 0 ? harness.stores : other).directory.update(note(i + 1)),
+  )
   await Promise.all(notes)
   const expected = [{ session: 's', role: 'owner', title: 'title 20', createdAt: 1, updatedAt: 20 }]
   expect(await other.directory.list('ann', 5)).toEqual(expected)

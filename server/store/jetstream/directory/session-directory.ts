@@ -1,17 +1,18 @@
-// JetStreamSessionDirectory: the lists in a stream that keeps the last message of each subject. Activity is noted once for a
-// session, however many its members are; a list is put together when somebody asks for it.
+// JetStreamSessionDirectory: users' lists of sessions, in a stream that keeps the last message of each subject.
+// Activity is written once per session, however many members it has. A list is assembled when a user requests it.
 //
 //   <prefix>.directory.session.<session>          title, times
 //   <prefix>.directory.member.<user>.<session>    role; `<user>` is a hash
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Seq } from '../../ports/entry.ts'
 import { Conflict } from '../../ports/errors.ts'
 import {
   isBefore,
   type ListedSession,
-  type ListPlace,
+  type ListPosition,
   type SessionDirectory,
-  type SessionNote,
+  type SessionSummary,
   userKey,
 } from '../../ports/session-directory.ts'
 import type { Subscription } from '../../ports/session-log.ts'
@@ -29,7 +30,7 @@ export interface JetStreamSessionDirectoryOptions {
 }
 
 interface Row {
-  /** Of which history of the log `seq` is: that of another one says nothing about what is newer. */
+  /** The log's epoch to which `seq` belongs. Numbers of different epochs cannot be compared. */
   readonly epoch: string
   readonly seq: Seq
 }
@@ -41,27 +42,27 @@ interface SessionRow extends Row {
 }
 
 interface MemberRow extends Row {
-  /** Absent: a member no more. */
+  /** Absent: the user is no longer a member. */
   readonly role?: string
 }
 
-/** A row, and the sequence number of its message; 0: there is none. */
+/** A row, and the sequence number of its message; 0 without a row. */
 interface Stored<R extends Row> {
   readonly at: Seq
   readonly row: R | undefined
 }
 
-const TRIES = 32
+const WRITE_ATTEMPTS = 32
 const RETRY_MS = 20
-/** Subjects that are asked for at once; a server answers at most 1,024. */
-const SUBJECTS = 500
-/** Sessions from which on all rows are read, rather than those of one user. */
-const MANY = 4_000
+/** Subjects in one request; a server answers at most 1,024. */
+const MAX_SUBJECTS = 500
+/** For a user with more sessions, all rows are read instead of the user's own. */
+const SCAN_ABOVE = 4_000
 const LIST_BYTES = 4 * 1024 * 1024
 const SCAN_ENTRIES = 1_000
-/** Rows that are read for one list. */
+/** Limit of rows read for one list. */
 const SCAN_MAX = 200_000
-/** Rows of sessions that are remembered, so that noting activity costs one message. */
+/** Cached rows of sessions, so that writing activity costs one message. */
 const KNOWN_MAX = 10_000
 
 export class JetStreamSessionDirectory implements SessionDirectory {
@@ -83,18 +84,18 @@ export class JetStreamSessionDirectory implements SessionDirectory {
     })
   }
 
-  async note(note: SessionNote): Promise<void> {
+  async update(note: SessionSummary): Promise<void> {
     const members = [...note.members].map(([user, role]) => ({ subject: this.#member(user, note.session), role }))
-    // First who is in it: a list shows only sessions of which both are there.
-    for (let from = 0; from < members.length; from += SUBJECTS) {
-      await this.#noteMembers(note, members.slice(from, from + SUBJECTS))
+    // Members first: a list shows only sessions with a member row and a session row.
+    for (let from = 0; from < members.length; from += MAX_SUBJECTS) {
+      await this.#noteMembers(note, members.slice(from, from + MAX_SUBJECTS))
     }
     const subject = this.#session(note.session)
     const stored = await this.#write<SessionRow>(subject, this.#known.get(subject), (row) => this.#merged(note, row))
     this.#remember(subject, stored)
   }
 
-  async list(user: string, limit: number, before?: ListPlace): Promise<readonly ListedSession[]> {
+  async list(user: string, limit: number, before?: ListPosition): Promise<readonly ListedSession[]> {
     const roles = new Map<string, string>()
     const start = this.#member(user, '')
     for (const message of await this.#all(`${start}*`)) {
@@ -118,7 +119,7 @@ export class JetStreamSessionDirectory implements SessionDirectory {
     this.#known.delete(this.#session(session))
   }
 
-  /** Waits for what is under way; later calls are refused. */
+  /** Rejects new calls, and waits for those in progress. */
   async close(): Promise<void> {
     await this.#publisher.close()
     this.#reader.close()
@@ -126,7 +127,7 @@ export class JetStreamSessionDirectory implements SessionDirectory {
   }
 
   async #noteMembers(
-    { seq }: SessionNote,
+    { seq }: SessionSummary,
     members: readonly { readonly subject: string; readonly role: string | undefined }[],
   ): Promise<void> {
     const { epoch } = this.#options.streams
@@ -134,7 +135,7 @@ export class JetStreamSessionDirectory implements SessionDirectory {
     await Promise.all(
       members.map(({ subject, role }) =>
         this.#write<MemberRow>(subject, stored.get(subject) ?? { at: 0, row: undefined }, (row) => {
-          // One that says the same is noted as well: an older one that does not may come later.
+          // An unchanged role is written, too, so that a delayed older note cannot overwrite it.
           if (row !== undefined && isNewer(row, epoch, seq)) return undefined
           return { epoch, seq, ...(role === undefined ? {} : { role }) }
         }),
@@ -142,8 +143,8 @@ export class JetStreamSessionDirectory implements SessionDirectory {
     )
   }
 
-  /** The row with what a note says; undefined: it says nothing new. */
-  #merged(note: SessionNote, row: SessionRow | undefined): SessionRow | undefined {
+  /** The row after a note is applied; undefined if nothing changes. */
+  #merged(note: SessionSummary, row: SessionRow | undefined): SessionRow | undefined {
     const { epoch } = this.#options.streams
     const title = row !== undefined && isNewer(row, epoch, note.seq) ? row.title : note.title
     const createdAt = Math.min(note.createdAt, row?.createdAt ?? note.createdAt)
@@ -153,20 +154,20 @@ export class JetStreamSessionDirectory implements SessionDirectory {
     return { epoch, seq, ...(title === undefined ? {} : { title }), createdAt, updatedAt }
   }
 
-  /** Changes a row by compare-and-append. @returns it @throws StorageError, Conflict when others write all the time */
+  /** Changes a row by compare-and-append. @throws StorageError, Conflict when other writers win every attempt */
   async #write<R extends Row>(
     subject: string,
     known: Stored<R> | undefined,
     change: (row: R | undefined) => R | undefined,
   ): Promise<Stored<R>> {
     let stored = known ?? (await this.#row<R>(subject))
-    for (let tries = 0; tries < TRIES; tries += 1) {
+    for (let attempt = 0; attempt < WRITE_ATTEMPTS; attempt += 1) {
       const row = change(stored.row)
       if (row === undefined) return stored
       const outcome = await this.#publisher.publish({ subject, payload: JSON.stringify(row), expect: stored.at })
       if (outcome.stored !== undefined) return { at: outcome.stored, row }
-      // The server that answers next may lag; and who lost together should not come back together.
-      if (tries > 0) await new Promise((resolve) => setTimeout(resolve, RETRY_MS * (0.5 + Math.random())))
+      // The next server may lag, and writers that lost at the same time should not retry at the same time.
+      if (attempt > 0) await sleep(RETRY_MS * (0.5 + Math.random()))
       stored = outcome.last === 0 ? { at: 0, row: undefined } : await this.#row<R>(subject)
     }
     throw new Conflict(stored.at)
@@ -178,9 +179,9 @@ export class JetStreamSessionDirectory implements SessionDirectory {
 
   async #rows<R extends Row>(subjects: readonly string[]): Promise<Map<string, Stored<R>>> {
     const rows = new Map<string, Stored<R>>()
-    for (let from = 0; from < subjects.length; from += SUBJECTS) {
-      const part = subjects.slice(from, from + SUBJECTS)
-      for (const message of await this.#reader.lasts(this.#options.streams.directory, part)) {
+    for (let from = 0; from < subjects.length; from += MAX_SUBJECTS) {
+      const part = subjects.slice(from, from + MAX_SUBJECTS)
+      for (const message of await this.#reader.lastBySubject(this.#options.streams.directory, part)) {
         rows.set(message.subject, { at: message.seq, row: rowOf<R>(message) })
       }
     }
@@ -193,7 +194,7 @@ export class JetStreamSessionDirectory implements SessionDirectory {
     const take = (subject: string, row: SessionRow | undefined): void => {
       if (row !== undefined) rows.set(unescapeToken(subject.slice(start.length)), row)
     }
-    if (sessions.size > MANY) {
+    if (sessions.size > SCAN_ABOVE) {
       for (const message of await this.#all(`${start}*`)) take(message.subject, rowOf<SessionRow>(message))
     } else {
       const subjects = [...sessions.keys()].map((session) => this.#session(session))
@@ -202,11 +203,11 @@ export class JetStreamSessionDirectory implements SessionDirectory {
     return rows
   }
 
-  /** Every row of a pattern. A thousand cost one question by subject; more are read as they lie. */
+  /** All rows that match a pattern: up to a thousand with one request by subject, more with range reads. */
   async #all(pattern: string): Promise<readonly StoredMessage[]> {
     const { directory } = this.#options.streams
-    const few = await this.#reader.lastsFrom(directory, pattern, 1, LIST_BYTES)
-    if (few !== undefined) return few
+    const found = await this.#reader.lastBySubjectFrom(directory, pattern, 1, LIST_BYTES)
+    if (found !== undefined) return found
     const all: StoredMessage[] = []
     for (let from = 1; all.length < SCAN_MAX; ) {
       const range = { stream: directory, filter: pattern, from, entries: SCAN_ENTRIES, bytes: LIST_BYTES }
@@ -216,7 +217,7 @@ export class JetStreamSessionDirectory implements SessionDirectory {
       all.push(...messages)
       from = last.seq + 1
     }
-    this.#options.logger.warn({ rows: all.length }, 'a list of sessions is longer than what is read of it')
+    this.#options.logger.warn({ rows: all.length }, 'a list of sessions exceeds the read limit')
     return all
   }
 
@@ -241,7 +242,7 @@ export class JetStreamSessionDirectory implements SessionDirectory {
   }
 }
 
-/** Whether the row has seen as much as somebody who has seen up to `seq`. */
+/** Whether the row is at least as new as a note of entry `seq`. */
 function isNewer(row: Row, epoch: string, seq: Seq): boolean {
   return row.epoch === epoch && row.seq >= seq
 }

@@ -1,56 +1,56 @@
-// Continuity: whether an entry follows on what a feed has handed out. Nothing is handed out without the one before it on
-// its subject, unless it is a roll-up, which needs none. A run may be rolled up while it is read: then some of its entries
-// are nowhere any more, and nothing of it is handed out until the roll-up comes, which stands for all of them.
+// Continuity: whether an entry may be delivered next. An entry needs its predecessor on the subject, unless it is a
+// rollup. If a run is compacted while it is read, some of its entries no longer exist. Then nothing of this run is
+// delivered before the rollup, which replaces all of them.
 import type { Entry, Seq } from '../../ports/entry.ts'
 import type { RecentEntries } from './recent-entries.ts'
 
 /**
- * `next`: to be handed out; `had`: it was, or a roll-up stands for it, or will; `late`: it was not, and later ones were;
- * `gap`: the one before it was not.
+ * `next`: deliver it; `seen`: it was delivered, or a rollup replaces it now or later; `late`: it was not delivered, but
+ * later entries were; `gap`: its predecessor was not delivered.
  */
-export type Verdict = 'next' | 'had' | 'late' | 'gap'
+export type Verdict = 'next' | 'seen' | 'late' | 'gap'
 
-/** What was read of the log: everything that lives after `from`, up to `to`. */
-export interface Stretch {
+/** All living entries after `from`, up to `to`, were read from the log. */
+export interface ReadRange {
   readonly from: Seq
   readonly to: Seq
 }
 
 export class Continuity {
   readonly #recent: RecentEntries
-  /** Subjects that wait for a roll-up. */
-  readonly #replaced = new Set<string>()
+  /** Compacted subjects whose rollup has not arrived yet. */
+  readonly #awaitingRollup = new Set<string>()
 
-  /** @param recent knows what was handed out after its floor; before that nothing is doubted */
+  /** @param recent the delivered entries after its floor; entries up to the floor count as delivered */
   constructor(recent: RecentEntries) {
     this.#recent = recent
   }
 
-  /** @param at up to where all was handed out */
+  /** @param at the position up to which everything was delivered */
   judge(entry: Entry, at: Seq): Verdict {
     const { seq, prev, subject, rollup } = entry
-    if (seq <= at) return this.has(seq, subject) ? 'had' : 'late'
+    if (seq <= at) return this.has(seq, subject) ? 'seen' : 'late'
     if (rollup) return 'next'
-    if (this.#replaced.size > 0 && this.#replaced.has(subject)) return 'had'
+    if (this.#awaitingRollup.size > 0 && this.#awaitingRollup.has(subject)) return 'seen'
     return prev === 0 || this.has(prev, subject) ? 'next' : 'gap'
   }
 
-  /** As `judge`, once the log was read: what is in no stretch of it that was read was rolled up. */
-  judgeRead(entry: Entry, at: Seq, read: Stretch): Verdict {
+  /** Like `judge`, after the log was read: an entry that is missing from the read range was compacted. */
+  judgeRead(entry: Entry, at: Seq, read: ReadRange): Verdict {
     const verdict = this.judge(entry, at)
     const missing = verdict === 'gap' ? entry.prev : entry.seq
     if ((verdict !== 'gap' && verdict !== 'late') || missing <= read.from || missing > read.to) return verdict
-    this.#replaced.add(entry.subject)
-    return 'had'
+    this.#awaitingRollup.add(entry.subject)
+    return 'seen'
   }
 
-  /** Whether it was handed out, and so all before it on its subject; or a roll-up stands for it, or will. */
+  /** Whether an entry and its predecessors on the subject were delivered, or a rollup replaces them now or later. */
   has(seq: Seq, subject: string): boolean {
-    return seq <= this.#recent.floor || this.#recent.knows(seq, subject) || this.#replaced.has(subject)
+    return seq <= this.#recent.floor || this.#recent.knows(seq, subject) || this.#awaitingRollup.has(subject)
   }
 
-  /** It is handed out. */
-  took({ rollup, subject }: Entry): void {
-    if (rollup && this.#replaced.size > 0) this.#replaced.delete(subject)
+  /** Called for each delivered entry. */
+  delivered({ rollup, subject }: Entry): void {
+    if (rollup && this.#awaitingRollup.size > 0) this.#awaitingRollup.delete(subject)
   }
 }

@@ -1,24 +1,25 @@
-// DirectReader: reads messages from a stream by batched Direct Get, which any of its servers may answer. A batch is
-// whole or not at all: its messages name the one before them, so that a hole (the connection broke and came back in
-// its midst) is seen, and the batch is asked for again. Bounded: batches at once, waiting readers, and time.
-// A server that answers may lag: whoever needs to have everything compares with a tip from the leader.
+// DirectReader: reads messages from a stream with batched Direct Get, which any of the stream's servers may answer. A
+// batch is complete or it is requested again: each message names its predecessor, so a gap after a reconnect is
+// detected. Limits: concurrent batches, waiting readers, and time. The answering server may lag: callers that need
+// every message compare with the leader's tip.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createInbox, type Msg, type NatsConnection } from '@nats-io/transport-node'
 import type { Seq } from '../../ports/entry.ts'
 import { StorageError } from '../../ports/errors.ts'
 import type { StoredMessage } from './record.ts'
 
 export interface DirectReaderLimits {
-  /** Batches at once. */
+  /** Concurrent batches. */
   readonly concurrency: number
-  /** Readers that wait for their turn. */
+  /** Readers that wait for a free slot. */
   readonly waiting: number
-  /** Milliseconds without a message before a batch is asked for again. */
+  /** Milliseconds without a message before a batch is requested again. */
   readonly attemptMs: number
-  /** Milliseconds until the reader is told that the store is unavailable. */
+  /** Milliseconds until a read fails with `StorageError`. */
   readonly deadlineMs: number
 }
 
-export const DIRECT_READER_LIMITS: DirectReaderLimits = {
+const DIRECT_READER_LIMITS: DirectReaderLimits = {
   concurrency: 64,
   waiting: 50_000,
   attemptMs: 2_000,
@@ -27,9 +28,9 @@ export const DIRECT_READER_LIMITS: DirectReaderLimits = {
 
 export interface RangeRequest {
   readonly stream: string
-  /** Only these subjects; default all. */
+  /** Only subjects that match; default all. */
   readonly filter?: string
-  /** The first sequence number that is wanted. */
+  /** The first sequence number to read. */
   readonly from: Seq
   readonly entries: number
   readonly bytes: number
@@ -37,29 +38,29 @@ export interface RangeRequest {
 
 export interface Batch {
   readonly messages: readonly StoredMessage[]
-  /** How many more there were after them. */
+  /** How many more messages match. */
   readonly pending: number
 }
 
-interface Reading {
+interface PendingRead {
   readonly messages: StoredMessage[]
-  readonly done: (batch: Batch | Broken) => void
+  readonly done: (result: Batch | Failure) => void
   readonly until: number
   previous: Seq
-  touched: number
+  lastMessageAt: number
 }
 
-/** Why a batch did not come whole. `bad`: asking again is of no use. */
-interface Broken {
-  readonly broken: 'again' | 'bad'
-  readonly text: string
+/** Why a batch is incomplete, and whether to request it again. */
+interface Failure {
+  readonly retry: boolean
+  readonly reason: string
 }
 
 const TICK_MS = 250
 const RETRY_MS = 50
-const NONE: Batch = { messages: [], pending: 0 }
-const LASTS_MAX = 1_024
-/** A request that would find too many, and one that the server does not take. */
+const EMPTY: Batch = { messages: [], pending: 0 }
+const MAX_SUBJECTS = 1_024
+/** The request matches too many messages; the server does not support the request. */
 const TOO_MANY = 413
 const BAD_REQUEST = 408
 
@@ -67,9 +68,9 @@ export class DirectReader {
   readonly #connection: NatsConnection
   readonly #limits: DirectReaderLimits
   readonly #inbox = createInbox()
-  readonly #readings = new Map<number, Reading>()
-  readonly #turns: (() => void)[] = []
-  #busy = 0
+  readonly #pending = new Map<number, PendingRead>()
+  readonly #waiting: (() => void)[] = []
+  #usedSlots = 0
   #token = 0
   #closed = false
   readonly #timer: NodeJS.Timeout
@@ -81,30 +82,30 @@ export class DirectReader {
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
   }
 
-  /** Messages from a sequence number on, in order. @throws StorageError */
+  /** Messages in order, starting at a sequence number. @throws StorageError */
   range({ stream, filter, from, entries, bytes }: RangeRequest): Promise<Batch> {
     const subject = filter === undefined ? {} : { next_by_subj: filter }
     return this.#read(stream, { seq: from, batch: entries, max_bytes: bytes, ...subject })
   }
 
-  /** The last message of each subject of the patterns, in order. @throws StorageError, also when they are too many */
-  async lasts(stream: string, patterns: readonly string[]): Promise<readonly StoredMessage[]> {
-    const { messages, pending } = await this.#read(stream, { multi_last: patterns, batch: LASTS_MAX })
+  /** The last message of each matching subject, in order. @throws StorageError, also for too many messages */
+  async lastBySubject(stream: string, patterns: readonly string[]): Promise<readonly StoredMessage[]> {
+    const { messages, pending } = await this.#read(stream, { multi_last: patterns, batch: MAX_SUBJECTS })
     if (pending > 0) throw new StorageError('unavailable')
     return messages
   }
 
   /**
-   * The last message of each subject of a pattern, in order, of those from a number on; undefined when they are more
-   * than 1,024, or of more bytes, or the server does not take such a question. @throws StorageError
+   * The last message of each subject that matches a pattern, in order, starting at a sequence number. Undefined if
+   * there are more than 1,024 messages or more bytes, or the server does not support the request. @throws StorageError
    */
-  async lastsFrom(
+  async lastBySubjectFrom(
     stream: string,
     pattern: string,
     from: Seq,
     bytes: number,
   ): Promise<readonly StoredMessage[] | undefined> {
-    const request = { multi_last: [pattern], batch: LASTS_MAX, max_bytes: bytes, seq: from }
+    const request = { multi_last: [pattern], batch: MAX_SUBJECTS, max_bytes: bytes, seq: from }
     const { messages, pending } = await this.#read(stream, request)
     return pending === 0 ? messages : undefined
   }
@@ -115,45 +116,45 @@ export class DirectReader {
     return message?.seq === seq ? message : undefined
   }
 
-  /** The connection broke: what was being read is asked for again. */
+  /** Requests all pending batches again, because the connection was lost. */
   interrupt(): void {
-    for (const reading of this.#readings.values()) reading.done({ broken: 'again', text: 'the connection broke' })
+    for (const read of this.#pending.values()) read.done({ retry: true, reason: 'the connection was lost' })
   }
 
   close(): void {
     this.#closed = true
     clearInterval(this.#timer)
     this.interrupt()
-    for (const turn of this.#turns.splice(0)) turn()
+    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
   async #read(stream: string, request: object): Promise<Batch> {
     const until = performance.now() + this.#limits.deadlineMs
-    await this.#turn()
+    await this.#acquireSlot()
     try {
       for (;;) {
         if (this.#closed) throw new StorageError('unavailable')
         const batch = await this.#attempt(stream, request, until)
-        if (!('broken' in batch)) return batch
-        if (batch.broken === 'bad' || performance.now() > until) throw new StorageError('unavailable', batch.text)
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+        if (!('retry' in batch)) return batch
+        if (!batch.retry || performance.now() > until) throw new StorageError('unavailable', batch.reason)
+        await sleep(RETRY_MS)
       }
     } finally {
-      this.#busy -= 1
-      this.#turns.shift()?.()
+      this.#usedSlots -= 1
+      this.#waiting.shift()?.()
     }
   }
 
-  async #turn(): Promise<void> {
-    if (this.#closed || this.#turns.length >= this.#limits.waiting) throw new StorageError('unavailable')
-    if (this.#busy >= this.#limits.concurrency) await new Promise<void>((resolve) => this.#turns.push(resolve))
-    this.#busy += 1
+  async #acquireSlot(): Promise<void> {
+    if (this.#closed || this.#waiting.length >= this.#limits.waiting) throw new StorageError('unavailable')
+    if (this.#usedSlots >= this.#limits.concurrency) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    this.#usedSlots += 1
   }
 
-  async #attempt(stream: string, request: object, until: number): Promise<Batch | Broken> {
+  async #attempt(stream: string, request: object, until: number): Promise<Batch | Failure> {
     const token = this.#token++
-    const result = new Promise<Batch | Broken>((done) => {
-      this.#readings.set(token, { messages: [], done, until, previous: 0, touched: performance.now() })
+    const result = new Promise<Batch | Failure>((done) => {
+      this.#pending.set(token, { messages: [], done, until, previous: 0, lastMessageAt: performance.now() })
     })
     try {
       this.#connection.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(request), {
@@ -161,40 +162,41 @@ export class DirectReader {
       })
       return await result
     } catch (error) {
-      return { broken: 'again', text: String(error) }
+      return { retry: true, reason: String(error) }
     } finally {
-      this.#readings.delete(token)
+      this.#pending.delete(token)
     }
   }
 
   #received(message: Msg): void {
-    const reading = this.#readings.get(Number(message.subject.slice(this.#inbox.length + 1)))
-    if (reading === undefined) return
+    const read = this.#pending.get(Number(message.subject.slice(this.#inbox.length + 1)))
+    if (read === undefined) return
     const { headers } = message
     const code = headers?.code ?? 0
-    if (headers === undefined || code === 503) return reading.done({ broken: 'again', text: 'nobody answers' })
-    if (code === 404) return reading.done(NONE)
+    if (headers === undefined || code === 503) return read.done({ retry: true, reason: 'no responders' })
+    if (code === 404) return read.done(EMPTY)
     const previous = Number(headers.get('Nats-Last-Sequence'))
     if (code === 204) {
-      const whole = previous === reading.previous
+      const isComplete = previous === read.previous
       const pending = Number(headers.get('Nats-Num-Pending'))
-      return reading.done(whole ? { messages: reading.messages, pending } : { broken: 'again', text: 'a hole' })
+      return read.done(
+        isComplete ? { messages: read.messages, pending } : { retry: true, reason: 'a gap in the batch' },
+      )
     }
-    if (code === TOO_MANY || code === BAD_REQUEST)
-      return reading.done({ messages: [], pending: Number.POSITIVE_INFINITY })
-    if (code !== 0) return reading.done({ broken: 'bad', text: headers.description })
-    if (previous !== reading.previous) return reading.done({ broken: 'again', text: 'a hole' })
+    if (code === TOO_MANY || code === BAD_REQUEST) return read.done({ messages: [], pending: Number.POSITIVE_INFINITY })
+    if (code !== 0) return read.done({ retry: false, reason: headers.description })
+    if (previous !== read.previous) return read.done({ retry: true, reason: 'a gap in the batch' })
     const seq = Number(headers.get('Nats-Sequence'))
-    reading.previous = seq
-    reading.touched = performance.now()
-    reading.messages.push({ subject: headers.get('Nats-Subject'), seq, data: message.data })
+    read.previous = seq
+    read.lastMessageAt = performance.now()
+    read.messages.push({ subject: headers.get('Nats-Subject'), seq, data: message.data })
   }
 
   #tick(): void {
     const now = performance.now()
-    for (const reading of this.#readings.values()) {
-      const isLate = now - reading.touched > this.#limits.attemptMs || now > reading.until
-      if (isLate) reading.done({ broken: 'again', text: 'no answer in time' })
+    for (const read of this.#pending.values()) {
+      const isLate = now - read.lastMessageAt > this.#limits.attemptMs || now > read.until
+      if (isLate) read.done({ retry: true, reason: 'no answer in time' })
     }
   }
 }

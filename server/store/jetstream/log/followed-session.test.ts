@@ -1,4 +1,4 @@
-// A feed beside a log whose answers come when the test says: what cannot be timed with a real server.
+// FollowedSession with a log that answers when the test decides: races that cannot be timed with a real server.
 import { expect, it } from 'vitest'
 import { createLogger } from '../../../config/logger.ts'
 import { Entry, type Seq } from '../../ports/entry.ts'
@@ -12,36 +12,36 @@ function stored(seq: Seq, prev: Seq, rollup = false): Stored {
   return { entry, known: prev, id: `id-${seq}` }
 }
 
-it('tells nobody of the newest of a run whose older entries were rolled up while they were read', async () => {
+it('withholds the newest entries of a run whose older entries were compacted during the read', async () => {
   let tip = 10
   const answers: ((between: Between) => void)[] = []
   const source = {
     tip: async () => tip,
     between: () => new Promise<Between>((resolve) => answers.push(resolve)),
   } as unknown as SessionSource
-  const feed = new FollowedSession({
+  const followed = new FollowedSession({
     session: 's',
     source,
     budget: new CacheBudget(),
     logger: createLogger('silent', 'test'),
-    turn: (work) => work(),
-    idle: () => undefined,
+    withSlot: (work) => work(),
+    onIdle: () => undefined,
   })
-  feed.start()
-  await feed.live()
+  followed.start()
+  await followed.live()
 
-  const extended = feed.extend(5)
-  feed.received(stored(11, 10))
-  // Rolled up, but not here yet: of what was before 11 nothing is left to read.
+  const extended = followed.extend(5)
+  followed.receive(stored(11, 10))
+  // The run is compacted, but its rollup has not arrived: the entries before 11 no longer exist.
   tip = 12
   await expect.poll(() => answers.length).toBe(1)
-  answers[0]?.({ entries: [], rolledUp: true })
+  answers[0]?.({ entries: [], compacted: true })
   await new Promise((resolve) => setImmediate(resolve))
-  expect(feed.recent(5)).toBeUndefined()
+  expect(followed.recent(5)).toBeUndefined()
 
-  const whole = stored(12, 11, true)
-  feed.received(whole)
+  const rollup = stored(12, 11, true)
+  followed.receive(rollup)
   expect(await extended).toBe(true)
-  expect(feed.recent(5)).toEqual([whole.entry])
-  feed.close()
+  expect(followed.recent(5)).toEqual([rollup.entry])
+  followed.close()
 })

@@ -1,13 +1,10 @@
-// FollowedSession: one session that is followed on this node. One core subscription on the republished subject, one cache, any
-// number of followers; `at` is where all of them are. Its invariant: every living entry up to `at` was handed out, in
-// order, once.
+// FollowedSession: a session that this node follows: one core NATS subscription, one cache, any number of followers at
+// one position. Invariant: every living entry up to the position was delivered once, in order.
 //
-//   checking ── tip reached ──> live ── a hole, a loss, a doubt ──> checking          any ── CursorLost ──> lost
+//   checking ── log read up to the tip ──> live ── gap, disconnect, recheck ──> checking     any ── CursorLost ──> lost
 //
-// While it is checking, live messages wait (bounded: what does not fit is read from the log instead). A hole shows in
-// two ways: the entry before on the same subject (`prev`), or the newest entry that the appender knew (`known`), is one
-// that was not handed out. A loss that leaves no hole behind it is what the doubts are for: see jetstream-live.ts. What
-// the log has no more, because its run was rolled up meanwhile, may be among what waits: then it is handed out from there.
+// While it is checking, it buffers live messages; messages beyond the buffer's limit are read from the log instead.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { FollowerList } from '../../follower-list.ts'
 import type { Entry, Seq } from '../../ports/entry.ts'
@@ -15,7 +12,7 @@ import { CursorLost, StorageError } from '../../ports/errors.ts'
 import type { Follower, Subscription } from '../../ports/session-log.ts'
 import { SequenceWaiters } from '../../sequence-waiters.ts'
 import { SingleFlight } from '../../single-flight.ts'
-import { Continuity, type Stretch } from './continuity.ts'
+import { Continuity, type ReadRange } from './continuity.ts'
 import { PendingEntries } from './pending-entries.ts'
 import type { CacheBudget, RecentEntries } from './recent-entries.ts'
 import type { Stored } from './record.ts'
@@ -26,14 +23,14 @@ export interface FollowedSessionOptions {
   readonly source: SessionSource
   readonly budget: CacheBudget
   readonly logger: Logger
-  /** Waits until NATS is there, and for a turn among all feeds that read. */
-  readonly turn: <T>(work: () => Promise<T>) => Promise<T>
-  /** Told when nobody uses it any more, and when it has ended. */
-  readonly idle: () => void
+  /** Runs the work when NATS is connected and one of the slots that all followed sessions share is free. */
+  readonly withSlot: <T>(work: () => Promise<T>) => Promise<T>
+  /** Called when the last user has released it, and when it has ended. */
+  readonly onIdle: () => void
 }
 
 const RETRY_MS = [50, 200, 1_000, 5_000] as const
-/** How long what the leader has may take to be republished to here. */
+/** Time for a stored entry to be republished to this node, before it is read from the log. */
 const LATE_MS = 100
 
 export class FollowedSession {
@@ -44,26 +41,23 @@ export class FollowedSession {
   #state: 'checking' | 'live' | 'lost' | 'closed' = 'checking'
   #failure: Error | undefined
   #opened = false
-  #at: Seq = 0
-  /** `at` as it was some seconds ago, twice: what was handed out since may stand after a silent loss. */
-  #sure: readonly [Seq, Seq] = [0, 0]
-  /** A check is to be made from here. */
-  #from: Seq | undefined = 0
-  /** What the last check has read. */
-  #checked: Stretch = { from: 0, to: 0 }
-  #checking = false
-  /** The connection is away, or was, and nobody said yet that what comes now can be checked. */
-  #held = false
+  #position: Seq = 0
+  /** The position at the last two calls of `rememberPosition`. Later entries may follow an undetected loss. */
+  #earlierPositions: readonly [Seq, Seq] = [0, 0]
+  /** The position after which the next check reads the log; undefined if none is due. */
+  #checkFrom: Seq | undefined = 0
+  #lastRead: ReadRange = { from: 0, to: 0 }
+  #isChecking = false
+  /** Set until `reconnected`: messages that arrive before it cannot be checked for a gap. */
+  #isDisconnected = false
   readonly #pending = new PendingEntries()
   readonly #followers: FollowerList
   #users = 0
   readonly #waiters = new SequenceWaiters()
-  #settled: (() => void)[] = []
+  #liveWaiters: (() => void)[] = []
   readonly #confirming = new SingleFlight(() => this.#confirm())
   #extending: Promise<unknown> = Promise.resolve()
   #active = true
-  /** What was handed out is not kept for others: it was purged. */
-  readonly forget = (): void => this.#recent.clear()
 
   constructor(options: FollowedSessionOptions) {
     this.session = options.session
@@ -73,8 +67,8 @@ export class FollowedSession {
     this.#followers = new FollowerList(options.logger)
   }
 
-  get at(): Seq {
-    return this.#at
+  get position(): Seq {
+    return this.#position
   }
 
   get isLive(): boolean {
@@ -89,94 +83,92 @@ export class FollowedSession {
     return this.#users > 0
   }
 
-  /** Something came since the tip was last looked at. */
+  /** Whether entries arrived since the last check of the tip. */
   get isActive(): boolean {
     return this.#active
   }
 
-  /** The subscription gives this. */
-  received(stored: Stored): void {
+  /** Handles a message of the subscription. */
+  receive(stored: Stored): void {
     if (stored.parts !== undefined) {
-      // Too large for one message: it is read from the log.
+      // The entry is too large for one message: read it from the log.
       this.#pending.miss()
-      if (this.#state === 'live') this.doubt()
+      if (this.#state === 'live') this.recheck()
     } else if (this.#state === 'live') {
-      const from = this.#give(stored)
+      const from = this.#accept(stored)
       if (from === undefined) return
-      this.#put(stored)
-      this.#options.logger.info({ seq: stored.entry.seq, at: this.#at }, 'a followed session had a hole; it is read')
-      this.doubt(from)
-    } else if (this.#state === 'checking') this.#put(stored)
+      this.#buffer(stored)
+      this.#options.logger.info({ seq: stored.entry.seq, at: this.#position }, 'gap in a followed session, refetching')
+      this.recheck(from)
+    } else if (this.#state === 'checking') this.#buffer(stored)
   }
 
-  /** To be called once the subscription is made: it begins at the session's tip. */
+  /** Starts at the session's tip. Call it once the subscription exists, so that no entry is missed in between. */
   start(): void {
-    this.#beginCheck()
+    this.#startCheck()
   }
 
-  /** There may be a hole after a place: nothing is handed out before it was compared with the log. */
-  doubt(from = this.#at): void {
+  /** Compares the entries after a position with the log before it delivers more. */
+  recheck(from = this.#position): void {
     if (!this.isUsable) return
     this.#state = 'checking'
-    this.#from = Math.min(this.#from ?? from, from)
-    this.#beginCheck()
+    this.#checkFrom = Math.min(this.#checkFrom ?? from, from)
+    this.#startCheck()
   }
 
-  /** There may be one also in the last seconds before `at`. */
-  doubtPast(): void {
-    this.doubt(this.#sure[0])
+  /** Also compares the entries that were delivered in the last seconds. */
+  recheckRecent(): void {
+    this.recheck(this.#earlierPositions[0])
   }
 
-  /** The connection is away: what comes next need not follow on. */
-  hold(): void {
-    this.#held = true
+  disconnected(): void {
+    this.#isDisconnected = true
     if (this.#state === 'live') this.#state = 'checking'
   }
 
-  /** The connection is back. */
-  back(): void {
-    this.#held = false
-    this.doubt()
+  reconnected(): void {
+    this.#isDisconnected = false
+    this.recheck()
   }
 
   /** Called every few seconds. */
-  settle(): void {
-    // Before it was checked, nothing is sure.
-    if (this.#state === 'live') this.#sure = [this.#sure[1], this.#at]
+  rememberPosition(): void {
+    // Before a check has finished, the position is not confirmed.
+    if (this.#state === 'live') this.#earlierPositions = [this.#earlierPositions[1], this.#position]
   }
 
   /** Resolves when it is live. @throws StorageError, CursorLost when it has ended */
   async live(): Promise<void> {
-    while (this.#state === 'checking') await new Promise<void>((resolve) => this.#settled.push(resolve))
+    while (this.#state === 'checking') await new Promise<void>((resolve) => this.#liveWaiters.push(resolve))
     if (!this.isUsable) throw this.#failure ?? new StorageError('unavailable')
   }
 
-  /** Everything that the leader had when this was called is handed out. @throws StorageError, CursorLost */
+  /** Resolves when everything that the leader had at the call is delivered. @throws StorageError, CursorLost */
   confirm(): Promise<void> {
     return this.#confirming.run()
   }
 
-  /** Resolves when `at` has got so far, or the feed is of no use any more. */
+  /** Resolves when the position has reached the number, or this session has ended. */
   reached(seq: Seq): Promise<void> {
-    if (this.#at >= seq || !this.isUsable) return Promise.resolve()
+    if (this.#position >= seq || !this.isUsable) return Promise.resolve()
     return this.#waiters.wait(seq)
   }
 
-  /** `reached`, and looks in the log when it takes longer than it should. */
-  async pull(seq: Seq): Promise<void> {
-    if (this.#at >= seq || !this.isUsable) return
-    const late = setInterval(() => this.#state === 'live' && this.doubt(), LATE_MS)
+  /** Like `reached`, but reads the log if the live message is late. */
+  async catchUp(seq: Seq): Promise<void> {
+    if (this.#position >= seq || !this.isUsable) return
+    const late = setInterval(() => this.#state === 'live' && this.recheck(), LATE_MS)
     await this.reached(seq)
     clearInterval(late)
   }
 
-  /** Compares with the tip, and reads what is missing. */
-  look(): void {
+  /** Compares with the tip, and reads missing entries. */
+  checkTip(): void {
     this.#active = false
-    this.confirm().catch(ignored)
+    this.confirm().catch(ignore)
   }
 
-  /** Keeps the feed open until it is released. */
+  /** Keeps the subscription until the returned handle is closed. */
   use(): Subscription {
     this.#users += 1
     let used = true
@@ -185,48 +177,53 @@ export class FollowedSession {
         if (!used) return
         used = false
         this.#users -= 1
-        if (this.#users === 0) this.#options.idle()
+        if (this.#users === 0) this.#options.onIdle()
       },
     }
   }
 
-  /** The entries after a place that are at hand, the newest included; undefined when some must be read from the log. */
+  /** The cached entries after a position, up to the newest; undefined if some must be read from the log. */
   recent(after: Seq): readonly Entry[] | undefined {
     return after >= this.#recent.floor ? this.#recent.after(after) : undefined
   }
 
-  /** Reads back to a place, once for all who ask. @returns whether there is room for so much @throws StorageError, CursorLost */
+  /** Drops the cache, because the session was purged. */
+  clearCache(): void {
+    this.#recent.clear()
+  }
+
+  /** Reads older entries into the cache, for one caller at a time. @returns whether they fit @throws StorageError */
   async extend(after: Seq): Promise<boolean> {
-    const mine = this.#extending.catch(ignored).then(() => this.#extend(after))
+    const mine = this.#extending.catch(ignore).then(() => this.#extend(after))
     this.#extending = mine
     return mine
   }
 
-  /** From now on it gets what is handed out. To be called in the turn in which it was given all up to `at`. */
-  enter(follower: Follower): Subscription {
-    const entered = this.#followers.enter(follower)
+  /** Adds a follower. Call it in the turn in which the follower received everything up to the position. */
+  add(follower: Follower): Subscription {
+    const added = this.#followers.add(follower)
     const use = this.use()
     return {
       close: () => {
-        entered.close()
+        added.close()
         use.close()
       },
     }
   }
 
-  hand(follower: Follower, entries: readonly Entry[]): void {
-    this.#followers.hand(follower, entries)
+  deliverTo(follower: Follower, entries: readonly Entry[]): void {
+    this.#followers.deliverTo(follower, entries)
   }
 
   close(): void {
     this.#end('closed', new StorageError('unavailable'))
   }
 
-  /** The log cannot go on from here. */
-  lose(error: Error): void {
+  /** Ends it, because the log cannot continue from its position. */
+  fail(error: Error): void {
     if (!this.isUsable) return
     this.#end('lost', error)
-    this.#followers.lose(error)
+    this.#followers.fail(error)
   }
 
   #end(state: 'lost' | 'closed', error: Error): void {
@@ -236,138 +233,140 @@ export class FollowedSession {
     this.#pending.clear()
     this.#options.budget.closed(this.#recent)
     this.#waiters.reached(Number.POSITIVE_INFINITY)
-    for (const settled of this.#settled.splice(0)) settled()
-    this.#options.idle()
+    for (const resolve of this.#liveWaiters.splice(0)) resolve()
+    this.#options.onIdle()
   }
 
-  /** Hands out what came, if that is its turn. @returns the place from which the log is to be read before */
-  #give({ entry, known }: Stored, read?: Stretch): Seq | undefined {
+  /** Delivers the entry if it is next. @returns the position from which to read the log first, if there is a gap */
+  #accept({ entry, known }: Stored, read?: ReadRange): Seq | undefined {
     const { seq, prev } = entry
-    if (seq > this.#at && (prev > this.#at || known > this.#at)) return this.#at
+    if (seq > this.#position && (prev > this.#position || known > this.#position)) return this.#position
     const verdict =
-      read === undefined ? this.#continuity.judge(entry, this.#at) : this.#continuity.judgeRead(entry, this.#at, read)
+      read === undefined
+        ? this.#continuity.judge(entry, this.#position)
+        : this.#continuity.judgeRead(entry, this.#position, read)
     if (verdict === 'gap') return prev - 1
     if (verdict === 'late') return seq - 1
-    this.#show(verdict === 'next' ? [entry] : [], seq)
+    this.#deliver(verdict === 'next' ? [entry] : [], seq)
     return undefined
   }
 
-  // What came after it was handed out already, so that its followers cannot be given it in order any more.
+  // Later entries were already delivered, so the followers cannot receive this one in order.
   #tooLate(seq: Seq): CursorLost {
-    this.#options.logger.warn({ seq, at: this.#at }, 'a followed session had a hole that was seen too late')
+    this.#options.logger.warn({ seq, at: this.#position }, 'gap in a followed session detected too late')
     return new CursorLost('trimmed')
   }
 
-  #put(stored: Stored): void {
+  #buffer(stored: Stored): void {
     this.#active = true
     this.#pending.put(stored)
   }
 
-  /** @param top no other entry is between them and it */
-  #show(entries: readonly Entry[], top: Seq): void {
+  /** @param top the new position: the session has no other entries up to it */
+  #deliver(entries: readonly Entry[], top: Seq): void {
     this.#active = true
-    this.#at = Math.max(this.#at, top)
-    this.#recent.add(entries, this.#at)
-    for (const entry of entries) this.#continuity.took(entry)
+    this.#position = Math.max(this.#position, top)
+    this.#recent.add(entries, this.#position)
+    for (const entry of entries) this.#continuity.delivered(entry)
     if (entries.length > 0) this.#followers.deliver(entries)
-    this.#waiters.reached(this.#at)
+    this.#waiters.reached(this.#position)
   }
 
-  #beginCheck(): void {
-    if (this.#checking) return
-    this.#checking = true
-    this.#checkAll().catch((error: unknown) => {
-      this.#options.logger.error({ err: error }, 'a followed session cannot be read')
-      this.lose(new StorageError('unavailable', error))
+  #startCheck(): void {
+    if (this.#isChecking) return
+    this.#isChecking = true
+    this.#runChecks().catch((error: unknown) => {
+      this.#options.logger.error({ err: error }, 'failed to read a followed session')
+      this.fail(new StorageError('unavailable', error))
     })
   }
 
-  async #checkAll(): Promise<void> {
-    for (let tries = 0; this.isUsable && this.#from !== undefined; ) {
-      const from = this.#from
-      // A doubt that comes while this is read is looked into afterwards.
-      this.#from = undefined
+  async #runChecks(): Promise<void> {
+    for (let tries = 0; this.isUsable && this.#checkFrom !== undefined; ) {
+      const from = this.#checkFrom
+      // A recheck that is requested during the read runs afterwards.
+      this.#checkFrom = undefined
       try {
-        await this.#options.turn(() => this.#read(from))
+        await this.#options.withSlot(() => this.#readLog(from))
         tries = 0
-        this.#from ??= this.#resume()
+        this.#checkFrom ??= this.#goLive()
       } catch (error) {
-        if (error instanceof CursorLost) this.lose(error)
+        if (error instanceof CursorLost) this.fail(error)
         else if (!(error instanceof StorageError)) throw error
-        this.#from = Math.min(this.#from ?? from, from)
+        this.#checkFrom = Math.min(this.#checkFrom ?? from, from)
         const ms = RETRY_MS[Math.min(tries++, RETRY_MS.length - 1)] as number
-        if (this.isUsable) await new Promise((resolve) => setTimeout(resolve, ms))
+        if (this.isUsable) await sleep(ms)
       }
     }
-    this.#checking = false
+    this.#isChecking = false
   }
 
-  /** Hands out all that the leader has after a place. */
-  async #read(from: Seq): Promise<void> {
+  /** Delivers everything that the leader has after a position. */
+  async #readLog(from: Seq): Promise<void> {
     const { source, session } = this.#options
-    // What is republished from now on is kept; whatever there was no room for is before the tip.
+    // Messages republished from here on are buffered; any that did not fit before are below the tip, and are read.
     this.#pending.begin()
     const tip = await source.tip(session)
     this.#active = false
-    // Where nothing lives any more, what comes next may still follow on what was trimmed.
+    // If no entry is left, the next one may still refer to a trimmed one.
     if (!this.#opened) return this.#open(tip > 0 ? tip : await source.trimmed(session, 0))
-    if (tip < this.#at) await this.#checkHistory()
+    if (tip < this.#position) await this.#checkHistory()
     let to = tip
     for await (const batch of source.replay(session, from, tip, (seq, subject) => this.#continuity.has(seq, subject))) {
       if (!this.isUsable) return
-      this.#take(batch)
+      this.#deliverBatch(batch)
       to = Math.max(to, batch.position)
     }
-    this.#show([], tip)
-    this.#checked = { from, to }
+    this.#deliver([], tip)
+    this.#lastRead = { from, to }
   }
 
-  /** Hands out what was read, and what was rolled up under the reading but had come here before. @throws CursorLost */
-  #take({ entries, position }: StoredBatch): void {
-    const late = entries.find(({ entry }) => this.#continuity.judge(entry, this.#at) === 'late')
+  /** Delivers the batch, and live entries that were compacted before the read reached them. @throws CursorLost */
+  #deliverBatch({ entries, position }: StoredBatch): void {
+    const late = entries.find(({ entry }) => this.#continuity.judge(entry, this.#position) === 'late')
     if (late !== undefined) throw this.#tooLate(late.entry.seq)
-    const next = entries.map(({ entry }) => entry).filter(({ seq }) => seq > this.#at)
+    const next = entries.map(({ entry }) => entry).filter(({ seq }) => seq > this.#position)
     const read = new Set(next.map(({ seq }) => seq))
-    const gone = this.#pending.between(this.#at, position).filter(({ seq }) => !read.has(seq))
-    if (gone.length === 0) return this.#show(next, position)
-    for (const entry of [...next, ...gone].sort((a, b) => a.seq - b.seq)) {
-      const verdict = this.#continuity.judgeRead(entry, this.#at, { from: 0, to: position })
-      if (verdict === 'next' && this.isUsable) this.#show([entry], entry.seq)
+    const missing = this.#pending.between(this.#position, position).filter(({ seq }) => !read.has(seq))
+    if (missing.length === 0) return this.#deliver(next, position)
+    for (const entry of [...next, ...missing].sort((a, b) => a.seq - b.seq)) {
+      const verdict = this.#continuity.judgeRead(entry, this.#position, { from: 0, to: position })
+      if (verdict === 'next' && this.isUsable) this.#deliver([entry], entry.seq)
     }
-    this.#show([], position)
+    this.#deliver([], position)
   }
 
-  /** The leader has less than was handed out: that was trimmed, or this is another history. @throws CursorLost */
+  /** Called if the leader's tip is below the position: entries were trimmed, or lost. @throws CursorLost */
   async #checkHistory(): Promise<void> {
     const { source, session, logger } = this.#options
     const trimmed = await source.trimmed(session, 0)
-    if (trimmed >= this.#at || (await source.tip(session)) >= this.#at) return
-    logger.error({ at: this.#at }, 'entries that were handed out are gone: the log was lost or restored')
+    if (trimmed >= this.#position || (await source.tip(session)) >= this.#position) return
+    logger.error({ at: this.#position }, 'delivered entries are gone: the log was lost or restored')
     throw new CursorLost('beyond')
   }
 
   #open(tip: Seq): void {
     this.#opened = true
-    this.#at = tip
-    this.#sure = [tip, tip]
+    this.#position = tip
+    this.#earlierPositions = [tip, tip]
     this.#recent.add([], tip)
     this.#recent.clear()
-    this.#checked = { from: tip, to: tip }
+    this.#lastRead = { from: tip, to: tip }
   }
 
-  /** Hands out what came meanwhile, and goes live. @returns the place from which the log is to be read before */
-  #resume(): Seq | undefined {
-    // What came may stand behind what was lost with the connection: `back` has it compared.
-    if (this.#held) return undefined
-    if (this.#pending.missed) return this.#at
+  /** Delivers the buffered entries, and goes live. @returns the position from which to read the log first, if any */
+  #goLive(): Seq | undefined {
+    // Buffered entries may follow entries that were lost with the connection: `reconnected` starts another check.
+    if (this.#isDisconnected) return undefined
+    if (this.#pending.missed) return this.#position
     for (let next = this.#pending.first; next !== undefined; next = this.#pending.first) {
-      const from = this.#give(next, this.#checked)
+      const from = this.#accept(next, this.#lastRead)
       if (from !== undefined) return from
       if (!this.isUsable) return undefined
       this.#pending.removeFirst()
     }
     this.#state = 'live'
-    for (const settled of this.#settled.splice(0)) settled()
+    for (const resolve of this.#liveWaiters.splice(0)) resolve()
     return undefined
   }
 
@@ -375,8 +374,8 @@ export class FollowedSession {
     for (;;) {
       await this.live()
       const tip = await this.#options.source.tip(this.session)
-      await this.pull(tip)
-      if (this.#at >= tip) return
+      await this.catchUp(tip)
+      if (this.#position >= tip) return
     }
   }
 
@@ -386,14 +385,14 @@ export class FollowedSession {
     if (after >= floor) return true
     const found = await source.between(session, after, floor, budget.limits.sessionBytes)
     if (found === undefined) return false
-    // A run may have been rolled up while it was read, by what is still to come. Nobody may be told of its newest entries
-    // before that: the older ones are nowhere any more.
-    if (found.rolledUp) await this.confirm()
-    // Meanwhile the cache may have given entries up.
+    // A run was compacted during the read, so its older entries no longer exist. Nobody may see its newest entries
+    // before the rollup that replaces them all.
+    if (found.compacted) await this.confirm()
+    // Meanwhile the cache may have evicted entries.
     return this.#recent.floor === floor && this.#recent.extend(found.entries, after)
   }
 }
 
-function ignored(): void {
-  // Whoever waits for it is told by it.
+function ignore(): void {
+  // The waiting callers receive the error through their own promises.
 }

@@ -1,18 +1,5 @@
-// FollowedSessions: the sessions that are followed on this node, each with one core subscription on its republished
-// subjects and a short linger. How a loss of republished messages is found, though core NATS tells of none:
-//
-// - The stream's leader republishes in the log's order, before it answers the append; one connection keeps that order.
-//   So without a disturbance nothing is missing, and one's own entry is here when its append is answered.
-// - Our connection was away: every session is compared with the leader's tip, paced, before it hands out anything.
-// - The leader changed, or a server left the cluster: entries may be stored and never republished, or lost on a route.
-//   Every session is compared again, from some seconds back. An entry that was stored without an answer is announced
-//   by its appender, once that has found it.
-// - A hole on the same subject, or before what an appender knew, is seen with the next message, and read.
-// - What is left (a loss that nothing pointed to): the tip of an active session is looked at when it has been silent
-//   for a moment and every few seconds, that of an idle one every minute.
-//
-// An entry that is found after later ones were handed out cannot be given in order: its followers are told that they
-// are lost, and start anew from the log.
+// FollowedSessions: the sessions that this node follows, each with a core NATS subscription on its republished
+// subjects. It detects lost messages, which core NATS does not report, and compares the sessions with the log.
 import type { Msg, NatsConnection, Subscription as NatsSubscription } from '@nats-io/transport-node'
 import type { Logger } from 'pino'
 import { StorageError } from '../../ports/errors.ts'
@@ -21,209 +8,218 @@ import { CacheBudget, type CacheLimits } from './recent-entries.ts'
 import type { Stored } from './record.ts'
 import type { SessionSource } from './session-source.ts'
 
-export interface LiveLimits {
+export interface FollowLimits {
   /** Milliseconds that an unused session stays subscribed. */
   readonly lingerMs: number
-  /** Sessions that are compared with the log at once. */
+  /** Sessions that are compared with the log concurrently. */
   readonly checks: number
-  /** Milliseconds between looks at the tip of an active session, and of an idle one. */
+  /** Milliseconds between tip checks of an active session, and of an idle one. */
   readonly activeTipMs: number
   readonly idleTipMs: number
-  /** Looks at tips in a second. */
-  readonly tipsPerSecond: number
+  readonly tipChecksPerSecond: number
 }
 
-export const LIVE_LIMITS: LiveLimits = {
+const FOLLOW_LIMITS: FollowLimits = {
   lingerMs: 5_000,
   checks: 64,
   activeTipMs: 10_000,
   idleTipMs: 60_000,
-  tipsPerSecond: 400,
+  tipChecksPerSecond: 400,
 }
 
-export interface LiveOptions {
+export interface FollowedSessionsOptions {
   readonly connection: NatsConnection
   readonly source: SessionSource
   readonly logger: Logger
-  /** Makes an entry of a message, knowing those that this node appends. */
+  /** Decodes a message, and recognizes entries that this node appended. */
   readonly decode: (session: string, message: Msg) => Stored | undefined
   readonly cache?: Partial<CacheLimits>
-  readonly limits?: Partial<LiveLimits>
+  readonly limits?: Partial<FollowLimits>
 }
 
-/** `reading`: NATS is back, and so many sessions are still to be compared. */
-export type LiveState =
+/** `checking`: NATS is connected again, and `remaining` sessions are not yet compared with the log. */
+export type FollowState =
   | { readonly state: 'live' }
   | { readonly state: 'away'; readonly since: number }
-  | { readonly state: 'reading'; readonly left: number }
+  | { readonly state: 'checking'; readonly remaining: number }
 
-interface Followed {
-  readonly feed: FollowedSession
+interface Tracked {
+  readonly followed: FollowedSession
   readonly subscription: NatsSubscription
-  /** When it was last used; 0: it is. */
+  /** Since when it is unused, if it is. */
   idleAt: number
-  lookedAt: number
+  checkedAt: number
 }
 
 const TICK_MS = 250
-const SETTLE_MS = 5_000
+const REMEMBER_MS = 5_000
 
+/**
+ * How it detects lost messages:
+ *
+ * - A stream's leader republishes entries in the log's order before it acknowledges the append, and a connection keeps
+ *   that order. So without disturbances nothing is lost, and a node's own entry arrives before its acknowledgement.
+ * - After a reconnect, every session is compared with the leader's tip, a limited number at a time, before it is live.
+ * - After a change of the leader or of the cluster's servers, entries may have been stored and never republished, or
+ *   lost on a route. Every session is compared again, starting some seconds back. If an acknowledgement was lost, too,
+ *   the appender announces its entry as soon as it finds it stored.
+ * - The next message reveals a gap by its predecessor on the subject (`prev`), or by the newest entry that its appender
+ *   knew (`known`).
+ * - For losses without any such sign, the tip of an active session is checked every few seconds, and that of an idle
+ *   session every minute.
+ *
+ * If an entry is found after later ones were delivered, the followers get `lost`, and restart from the log.
+ */
 export class FollowedSessions {
-  readonly #options: LiveOptions
-  readonly #limits: LiveLimits
+  readonly #options: FollowedSessionsOptions
+  readonly #limits: FollowLimits
   readonly #budget: CacheBudget
-  readonly #followed = new Map<string, Followed>()
-  readonly #turns: (() => void)[] = []
+  readonly #tracked = new Map<string, Tracked>()
+  readonly #waitingForSlot: (() => void)[] = []
   readonly #timer: NodeJS.Timeout
-  #busy = 0
+  #usedSlots = 0
   #awaySince: number | undefined
-  #settledAt = performance.now()
+  #rememberedAt = performance.now()
   #closed = false
 
-  constructor(options: LiveOptions) {
+  constructor(options: FollowedSessionsOptions) {
     this.#options = options
-    this.#limits = { ...LIVE_LIMITS, ...options.limits }
+    this.#limits = { ...FOLLOW_LIMITS, ...options.limits }
     this.#budget = new CacheBudget(options.cache)
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
-  }
-
-  get size(): number {
-    return this.#followed.size
   }
 
   get cachedBytes(): number {
     return this.#budget.bytes
   }
 
-  get state(): LiveState {
+  get state(): FollowState {
     if (this.#awaySince !== undefined) return { state: 'away', since: this.#awaySince }
-    let left = 0
-    for (const { feed } of this.#followed.values()) if (!feed.isLive) left += 1
-    return left === 0 ? { state: 'live' } : { state: 'reading', left }
+    let remaining = 0
+    for (const { followed } of this.#tracked.values()) if (!followed.isLive) remaining += 1
+    return remaining === 0 ? { state: 'live' } : { state: 'checking', remaining }
   }
 
-  /** The session's feed, if it is followed. */
   get(session: string): FollowedSession | undefined {
-    return this.#followed.get(session)?.feed
+    return this.#tracked.get(session)?.followed
   }
 
-  /** Subscribes, unless it is followed already. `fresh`: what it starts from is asked for after this call. */
-  open(session: string): { readonly feed: FollowedSession; readonly fresh: boolean } {
-    const known = this.#followed.get(session)
-    if (known !== undefined) return { feed: known.feed, fresh: false }
+  /** Follows the session. `isNew`: it was not followed before, so its first tip is read after this call. */
+  open(session: string): { readonly followed: FollowedSession; readonly isNew: boolean } {
+    const known = this.#tracked.get(session)
+    if (known !== undefined) return { followed: known.followed, isNew: false }
     if (this.#closed) throw new StorageError('unavailable')
     const { connection, source, logger, decode } = this.#options
-    const feed = new FollowedSession({
+    const followed = new FollowedSession({
       session,
       source,
       budget: this.#budget,
       logger,
-      turn: (work) => this.#turn(work),
-      idle: () => this.#unused(session, feed),
+      withSlot: (work) => this.#withSlot(work),
+      onIdle: () => this.#idle(session, followed),
     })
-    if (this.#awaySince !== undefined) feed.hold()
+    if (this.#awaySince !== undefined) followed.disconnected()
     const subscription = connection.subscribe(source.home(session).subjects.liveAll(session), {
       callback: (_, message) => {
         try {
           const stored = decode(session, message)
-          if (stored !== undefined) feed.received(stored)
+          if (stored !== undefined) followed.receive(stored)
         } catch (error) {
-          // A newer version's entry, or a follower's fault: no other session is harmed.
-          logger.error({ err: error }, 'a followed session cannot go on')
-          feed.lose(new StorageError('unavailable', error))
+          // An entry of a newer version, or a defect. Only this session ends.
+          logger.error({ err: error }, 'failed to decode an entry of a followed session')
+          followed.fail(new StorageError('unavailable', error))
         }
       },
     })
     const now = performance.now()
-    this.#followed.set(session, { feed, subscription, idleAt: now, lookedAt: now })
-    feed.start()
-    return { feed, fresh: true }
+    this.#tracked.set(session, { followed, subscription, idleAt: now, checkedAt: now })
+    followed.start()
+    return { followed, isNew: true }
   }
 
-  /** The connection was lost. */
-  away(): void {
+  disconnected(): void {
     this.#awaySince ??= Date.now()
-    for (const { feed } of this.#followed.values()) feed.hold()
+    for (const { followed } of this.#tracked.values()) followed.disconnected()
   }
 
-  /** The connection is back: each session is compared with the log before it is live again. */
-  back(): void {
+  /** Compares each session with the log before it is live again. */
+  reconnected(): void {
     this.#awaySince = undefined
-    for (const { feed } of this.#followed.values()) feed.back()
-    for (const turn of this.#turns.splice(0)) turn()
+    for (const { followed } of this.#tracked.values()) followed.reconnected()
+    for (const resolve of this.#waitingForSlot.splice(0)) resolve()
   }
 
-  /** Messages may have been lost between a stream's leader and here, some seconds ago or just now; of any stream if none is named. */
-  doubt(stream?: string): void {
+  /** Compares sessions with the log: messages of this or any stream may have been lost in the last seconds. */
+  recheck(stream?: string): void {
     const { source } = this.#options
-    for (const [session, { feed }] of this.#followed) {
-      if (stream === undefined || source.home(session).stream === stream) feed.doubtPast()
+    for (const [session, { followed }] of this.#tracked) {
+      if (stream === undefined || source.home(session).stream === stream) followed.recheckRecent()
     }
   }
 
-  /** No session can go on. */
-  lose(error: Error): void {
-    for (const { feed } of [...this.#followed.values()]) feed.lose(error)
+  /** Ends all sessions with an error. */
+  fail(error: Error): void {
+    for (const { followed } of [...this.#tracked.values()]) followed.fail(error)
   }
 
   close(): void {
     this.#closed = true
     clearInterval(this.#timer)
-    for (const [session, followed] of this.#followed) this.#forget(session, followed)
-    for (const turn of this.#turns.splice(0)) turn()
+    for (const [session, tracked] of this.#tracked) this.#remove(session, tracked)
+    for (const resolve of this.#waitingForSlot.splice(0)) resolve()
   }
 
-  async #turn<T>(work: () => Promise<T>): Promise<T> {
-    while (!this.#closed && (this.#awaySince !== undefined || this.#busy >= this.#limits.checks)) {
-      await new Promise<void>((resolve) => this.#turns.push(resolve))
+  async #withSlot<T>(work: () => Promise<T>): Promise<T> {
+    while (!this.#closed && (this.#awaySince !== undefined || this.#usedSlots >= this.#limits.checks)) {
+      await new Promise<void>((resolve) => this.#waitingForSlot.push(resolve))
     }
     if (this.#closed) throw new StorageError('unavailable')
-    this.#busy += 1
+    this.#usedSlots += 1
     try {
       return await work()
     } finally {
-      this.#busy -= 1
-      this.#turns.shift()?.()
+      this.#usedSlots -= 1
+      this.#waitingForSlot.shift()?.()
     }
   }
 
-  #unused(session: string, feed: FollowedSession): void {
-    const followed = this.#followed.get(session)
-    if (followed?.feed !== feed) return
-    if (!feed.isUsable) this.#forget(session, followed)
-    else followed.idleAt = performance.now()
+  #idle(session: string, followed: FollowedSession): void {
+    const tracked = this.#tracked.get(session)
+    if (tracked?.followed !== followed) return
+    if (!followed.isUsable) this.#remove(session, tracked)
+    else tracked.idleAt = performance.now()
   }
 
-  #forget(session: string, followed: Followed): void {
-    this.#followed.delete(session)
-    if (!this.#options.connection.isClosed()) followed.subscription.unsubscribe()
-    followed.feed.close()
+  #remove(session: string, tracked: Tracked): void {
+    this.#tracked.delete(session)
+    if (!this.#options.connection.isClosed()) tracked.subscription.unsubscribe()
+    tracked.followed.close()
   }
 
   #tick(): void {
     const now = performance.now()
-    const settle = now - this.#settledAt > SETTLE_MS
-    if (settle) this.#settledAt = now
-    const tips = (this.#limits.tipsPerSecond * TICK_MS) / 1000
-    const looked: [string, Followed][] = []
-    for (const [session, followed] of this.#followed) {
-      const { feed } = followed
-      if (settle) feed.settle()
-      if (!feed.isUsed && now - followed.idleAt > this.#limits.lingerMs) this.#forget(session, followed)
-      else if (looked.length < tips && feed.isLive && now - followed.lookedAt > this.#tipMs(feed)) {
-        looked.push([session, followed])
+    const remember = now - this.#rememberedAt > REMEMBER_MS
+    if (remember) this.#rememberedAt = now
+    const maxChecks = (this.#limits.tipChecksPerSecond * TICK_MS) / 1000
+    const due: [string, Tracked][] = []
+    for (const [session, tracked] of this.#tracked) {
+      const { followed } = tracked
+      if (remember) followed.rememberPosition()
+      if (!followed.isUsed && now - tracked.idleAt > this.#limits.lingerMs) this.#remove(session, tracked)
+      else if (due.length < maxChecks && followed.isLive && now - tracked.checkedAt > this.#tipMs(followed)) {
+        due.push([session, tracked])
       }
     }
-    for (const [session, followed] of looked) {
-      followed.lookedAt = now
-      // To the end, so that those that had to wait are next.
-      this.#followed.delete(session)
-      this.#followed.set(session, followed)
-      followed.feed.look()
+    for (const [session, tracked] of due) {
+      tracked.checkedAt = now
+      // Moved to the end of the map, so that sessions beyond the rate limit are first in the next tick.
+      this.#tracked.delete(session)
+      this.#tracked.set(session, tracked)
+      tracked.followed.checkTip()
     }
   }
 
-  #tipMs(feed: FollowedSession): number {
-    return feed.isActive ? this.#limits.activeTipMs : this.#limits.idleTipMs
+  #tipMs(followed: FollowedSession): number {
+    return followed.isActive ? this.#limits.activeTipMs : this.#limits.idleTipMs
   }
 }

@@ -1,27 +1,27 @@
-// The number that the server gave to a message which it republished: in a header. Taking all headers of a message apart
-// costs more than all else that a follower does with it (3 kB of garbage for each token, and pauses to collect
-// that), so the one is looked for in the bytes as they came. Should the client's insides change, it is asked for them.
+// Reads the sequence number of a republished message from its `Nats-Sequence` header. Parsing all headers costs more
+// than everything else that a follower does with a message (3 kB of garbage per token, and pauses to collect it). So
+// this searches the raw bytes, and uses the client's parser only if the client's internals differ from what it expects.
 import type { Msg } from '@nats-io/transport-node'
 import type { Seq } from '../../ports/entry.ts'
 
 const NAME = Buffer.from('\r\nNats-Sequence: ')
 const ZERO = 0x30
 
-/** What the client keeps of a message: its headers, up to `hdr`, and its payload, in one piece. */
-interface Insides {
+/** Internals of the client's messages: headers and payload in one buffer; `hdr` is the length of the headers. */
+interface Internals {
   readonly _rdata?: unknown
   readonly _msg?: { readonly hdr?: unknown }
 }
 
-/** @returns 0 when it has none */
+/** @returns 0 without the header */
 export function sequenceOf(message: Msg): Seq {
-  const { _rdata: bytes, _msg: about } = message as unknown as Insides
-  const end = about?.hdr
-  if (!(bytes instanceof Uint8Array) || typeof end !== 'number') return asked(message)
+  const { _rdata: bytes, _msg: info } = message as unknown as Internals
+  const end = info?.hdr
+  if (!(bytes instanceof Uint8Array) || typeof end !== 'number') return parsedSequence(message)
   if (end <= 0) return 0
   const head = Buffer.from(bytes.buffer, bytes.byteOffset, end)
   const at = head.indexOf(NAME)
-  if (at < 0) return asked(message)
+  if (at < 0) return parsedSequence(message)
   let seq = 0
   for (let i = at + NAME.length; i < end; i += 1) {
     const digit = (head[i] as number) - ZERO
@@ -31,6 +31,6 @@ export function sequenceOf(message: Msg): Seq {
   return seq
 }
 
-function asked(message: Msg): Seq {
+function parsedSequence(message: Msg): Seq {
   return Number(message.headers?.get('Nats-Sequence') ?? 0)
 }

@@ -1,5 +1,5 @@
-// PendingEntries: what was republished while a feed could not hand it out, in the log's order. Bounded: what does not fit is not
-// kept, and is missed; then the log is read again, which has it.
+// PendingEntries: buffers live entries in the log's order while a followed session is checked. Entries beyond the
+// limits are dropped and reported as `missed`; the log must then be read again.
 import type { Entry, Seq } from '../../ports/entry.ts'
 import type { Stored } from './record.ts'
 
@@ -11,7 +11,7 @@ export class PendingEntries {
   #bytes = 0
   #missed = false
 
-  /** Something that came since `begin` is not here. */
+  /** Whether an entry that arrived since `begin` was dropped. */
   get missed(): boolean {
     return this.#missed
   }
@@ -20,7 +20,7 @@ export class PendingEntries {
     return this.#entries[0]
   }
 
-  /** From now on nothing may be missed; what was, is read from the log. */
+  /** Resets `missed`, because the log is read from here on. */
   begin(): void {
     this.#missed = false
   }
@@ -34,11 +34,12 @@ export class PendingEntries {
     }
   }
 
-  /** Those after a place, up to another. */
+  /** The entries after a position, up to another. */
   between(after: Seq, until: Seq): Entry[] {
     return this.#entries.map(({ entry }) => entry).filter(({ seq }) => seq > after && seq <= until)
   }
 
+  /** Records an entry that cannot be buffered. */
   miss(): void {
     this.#missed = true
   }
@@ -52,7 +53,7 @@ export class PendingEntries {
     this.#bytes = 0
   }
 
-  // Nearly always the last. One that was announced because it was not republished comes after later ones.
+  // Usually it is the newest entry. An entry that its appender announces again arrives after later ones.
   #insert(stored: Stored): void {
     let index = this.#entries.length
     while (index > 0 && (this.#entries[index - 1] as Stored).entry.seq > stored.entry.seq) index -= 1

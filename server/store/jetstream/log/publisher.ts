@@ -1,20 +1,21 @@
-// Publisher: compares-and-appends to JetStream, with the answers read from one inbox of our own: 3-5 µs of CPU each
-// where the client's own request costs 40. A publish whose answer did not come is sent again: the compare lets only one
-// of its tries be stored, and the outcome says that it was sent more than once, so that the caller can look whether
-// what won is its own. Bounded: in flight, waiting, and in time; nothing is sent while the connection is away.
+// Publisher: compare-and-append to JetStream. It reads all acknowledgements from one inbox: 3-5 µs of CPU each instead
+// of 40 for the client's own request. Without an acknowledgement it sends again: the compare lets at most one attempt
+// succeed, and `retried` tells the caller that the winner may be its own first attempt. It limits publishes in flight,
+// the queue and the time, and sends nothing while NATS is disconnected.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createInbox, headers, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node'
 import type { Logger } from 'pino'
 import type { Seq } from '../../ports/entry.ts'
 import { StorageError } from '../../ports/errors.ts'
 
 export interface PublisherLimits {
-  /** Publishes without an answer. More add waiting, and hardly throughput. */
+  /** Publishes without an acknowledgement. A higher limit adds latency and hardly any throughput. */
   readonly inFlight: number
   readonly queueEntries: number
   readonly queueBytes: number
-  /** Milliseconds without an answer before a publish is sent again. */
+  /** Milliseconds without an acknowledgement before a publish is sent again. */
   readonly attemptMs: number
-  /** Milliseconds until the caller is told that the store is unavailable. */
+  /** Milliseconds until a publish fails with `StorageError`. */
   readonly deadlineMs: number
 }
 
@@ -29,14 +30,14 @@ export const PUBLISHER_LIMITS: PublisherLimits = {
 export interface Publish {
   readonly subject: string
   readonly payload: string | Uint8Array
-  /** The last sequence number that must be on the subject. */
+  /** The required last sequence number of the subject. */
   readonly expect: Seq
   readonly rollup?: boolean
-  /** Compare on all subjects of this pattern, not on `subject`. */
-  readonly over?: string
+  /** Compares with the last sequence number of all subjects that match this pattern, instead of `subject`. */
+  readonly expectPattern?: string
 }
 
-/** `retried`: it was sent more than once, so what won may be its own first try. */
+/** `retried`: it was sent more than once, so the winner may be its own earlier attempt. */
 export type Outcome =
   | { readonly stored: Seq; readonly last?: undefined }
   | { readonly stored?: undefined; readonly last: Seq; readonly retried: boolean }
@@ -46,24 +47,24 @@ interface Job extends Publish {
   readonly since: number
   readonly resolve: (outcome: Outcome) => void
   readonly reject: (error: StorageError) => void
-  /** 0: waits to be sent. */
+  /** 0 while it waits in the queue. */
   sentAt: number
-  tries: number
+  attempts: number
 }
 
-/** Expected where the answer is wanted and nothing is to be stored: no sequence number gets so far. */
-const NEVER: Seq = Number.MAX_SAFE_INTEGER
+/** An expectation that always fails, because no sequence number is so high. */
+const IMPOSSIBLE: Seq = Number.MAX_SAFE_INTEGER
 
 const TICK_MS = 250
-/** Before a publish that was turned away for now is sent again. */
+/** Delays before a publish is sent again after a temporary error. */
 const BACKOFF_MS = [5, 20, 50, 100, 250] as const
 
 const WRONG_LAST = 10071
-/** Somebody's append to the subject is being replicated: who won is not known yet. */
+/** Another append to the subject is being replicated, so the result of the compare is not known yet. */
 const IN_PROCESS = 10164
-/** JetStream's error codes for a storage limit that was reached: of the account, the server, the stream. */
+/** JetStream's error codes for a reached storage limit of the account, the server or the stream. */
 const FULL = new Set([10023, 10028, 10047, 10077, 10078])
-/** A message is larger than the server or the stream takes. */
+/** The message is larger than the server or the stream allows. */
 const TOO_LARGE = new Set([10054])
 
 export class Publisher {
@@ -71,15 +72,14 @@ export class Publisher {
   readonly #logger: Logger
   readonly #limits: PublisherLimits
   readonly #inbox: string
-  /** In the order of their calls. */
+  /** In call order. */
   readonly #jobs = new Map<number, Job>()
-  #waiting: number[] = []
-  #next = 0
-  #flying = 0
+  #queue: number[] = []
+  #queueStart = 0
+  #inFlight = 0
   #bytes = 0
   #token = 0
-  /** When something was last stored. */
-  #storedAt = 0
+  #lastStoredAt = 0
   #open = true
   #closed = false
   readonly #timer: NodeJS.Timeout
@@ -89,11 +89,11 @@ export class Publisher {
     this.#logger = logger
     this.#limits = { ...PUBLISHER_LIMITS, ...limits }
     this.#inbox = createInbox()
-    connection.subscribe(`${this.#inbox}.*`, { callback: (_, message) => this.#answered(message) })
+    connection.subscribe(`${this.#inbox}.*`, { callback: (_, message) => this.#receive(message) })
     this.#timer = setInterval(() => this.#tick(), Math.min(TICK_MS, this.#limits.attemptMs / 4)).unref()
   }
 
-  /** @throws StorageError: nothing was stored, or, after the deadline, nobody knows */
+  /** @throws StorageError when nothing was stored, or, after the deadline, when the outcome is unknown */
   publish(publish: Publish): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       const bytes = publish.payload.length
@@ -101,45 +101,45 @@ export class Publisher {
       if (this.#bytes > 0 && this.#bytes + bytes > this.#limits.queueBytes) throw new StorageError('unavailable')
       const token = this.#token++
       const since = performance.now()
-      this.#jobs.set(token, { ...publish, bytes, since, resolve, reject, sentAt: 0, tries: 0 })
+      this.#jobs.set(token, { ...publish, bytes, since, resolve, reject, sentAt: 0, attempts: 0 })
       this.#bytes += bytes
-      this.#waiting.push(token)
+      this.#queue.push(token)
       this.#pump()
     })
   }
 
-  /** Stores a message on a subject that is used only once, whatever becomes of the answers. @throws StorageError */
-  async put(subject: string, payload: Uint8Array): Promise<Seq> {
+  /** Stores a message on a subject that is used only once. @throws StorageError */
+  async storeOnce(subject: string, payload: Uint8Array): Promise<Seq> {
     const outcome = await this.publish({ subject, payload, expect: 0 })
     return outcome.stored ?? outcome.last
   }
 
   /**
-   * The last sequence number on the subjects of a pattern, from the stream's leader: a compare that cannot hold. It
-   * takes the way of an append, so whoever subscribed before sees live what is appended after the answer.
+   * The last sequence number of all subjects that match a pattern, from the stream's leader: an append whose compare
+   * always fails. It takes the same path as an append, so a subscriber receives every later append live.
    */
-  async ask(subject: string, over: string): Promise<Seq> {
-    const outcome = await this.publish({ subject, payload: '', expect: NEVER, over })
-    if (outcome.last === undefined) throw new Error('a compare held that cannot hold')
+  async lastSeq(subject: string, pattern: string): Promise<Seq> {
+    const outcome = await this.publish({ subject, payload: '', expect: IMPOSSIBLE, expectPattern: pattern })
+    if (outcome.last === undefined) throw new Error('an impossible compare succeeded')
     return outcome.last
   }
 
   /**
-   * Milliseconds for which the oldest publish has waited, and nothing was stored; 0 when there is none. A node with more
-   * to do than it can waits long for answers, too, and they come.
+   * Milliseconds for which the oldest publish has waited while nothing was stored; 0 without publishes. An overloaded
+   * node also waits long for acknowledgements, but it receives some.
    */
   get stalledMs(): number {
-    for (const { since } of this.#jobs.values()) return performance.now() - Math.max(since, this.#storedAt)
+    for (const { since } of this.#jobs.values()) return performance.now() - Math.max(since, this.#lastStoredAt)
     return 0
   }
 
-  /** The connection is away: whatever was in flight waits, and is sent again by `resume`. */
+  /** Puts publishes in flight back into the queue until `resume`, because the connection is lost. */
   pause(): void {
     this.#open = false
-    for (const [token, job] of this.#jobs) if (job.sentAt > 0) this.#land(token, job)
-    // Those were called first, and go first.
-    this.#waiting = [...this.#jobs.keys()]
-    this.#next = 0
+    for (const [token, job] of this.#jobs) if (job.sentAt > 0) this.#requeue(token, job)
+    // Restores the call order.
+    this.#queue = [...this.#jobs.keys()]
+    this.#queueStart = 0
   }
 
   resume(): void {
@@ -147,26 +147,26 @@ export class Publisher {
     this.#pump()
   }
 
-  /** Takes no more, and waits for the answers of what was taken. */
+  /** Rejects new publishes, and waits for those in progress. */
   async close(): Promise<void> {
     this.#closed = true
     const until = performance.now() + this.#limits.deadlineMs
     while (this.#jobs.size > 0 && this.#open && performance.now() < until) {
-      await new Promise((resolve) => setTimeout(resolve, 5))
+      await sleep(5)
     }
     clearInterval(this.#timer)
     for (const [token, job] of this.#jobs) this.#fail(token, job, new StorageError('unavailable'))
   }
 
   #pump(): void {
-    while (this.#open && this.#flying < this.#limits.inFlight && this.#next < this.#waiting.length) {
-      const token = this.#waiting[this.#next++] as number
+    while (this.#open && this.#inFlight < this.#limits.inFlight && this.#queueStart < this.#queue.length) {
+      const token = this.#queue[this.#queueStart++] as number
       const job = this.#jobs.get(token)
       if (job !== undefined && job.sentAt === 0) this.#send(token, job)
     }
-    if (this.#next > 4096 || this.#next === this.#waiting.length) {
-      this.#waiting = this.#waiting.slice(this.#next)
-      this.#next = 0
+    if (this.#queueStart > 4096 || this.#queueStart === this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#queueStart)
+      this.#queueStart = 0
     }
   }
 
@@ -175,65 +175,66 @@ export class Publisher {
       const options = { reply: `${this.#inbox}.${token}`, headers: headersOf(job) }
       this.#connection.publish(job.subject, job.payload, options)
       job.sentAt = performance.now()
-      job.tries += 1
-      this.#flying += 1
+      job.attempts += 1
+      this.#inFlight += 1
     } catch (error) {
-      // Too large for this server, or the connection was closed for good.
+      // The message is too large for this server, or the connection is closed permanently.
       this.#fail(token, job, new StorageError('unavailable', error))
     }
   }
 
-  #land(token: number, job: Job): void {
+  #requeue(token: number, job: Job): void {
     job.sentAt = 0
-    this.#flying -= 1
-    this.#waiting.push(token)
+    this.#inFlight -= 1
+    this.#queue.push(token)
   }
 
-  #answered(message: Msg): void {
+  #receive(message: Msg): void {
     const token = Number(message.subject.slice(this.#inbox.length + 1))
     const job = this.#jobs.get(token)
-    // An answer to an earlier try of something that was settled by another.
+    // An answer to an earlier attempt of a publish that has completed.
     if (job === undefined) return
     const answer = readAnswer(message)
     if (answer.seq !== undefined) {
-      this.#storedAt = performance.now()
-      this.#settle(token, job, { stored: answer.seq })
-    } else if (answer.last !== undefined) this.#settle(token, job, { last: answer.last, retried: job.tries > 1 })
+      this.#lastStoredAt = performance.now()
+      this.#complete(token, job, { stored: answer.seq })
+    } else if (answer.last !== undefined) this.#complete(token, job, { last: answer.last, retried: job.attempts > 1 })
     else if (FULL.has(answer.code)) this.#fail(token, job, new StorageError('full', answer.text))
     else if (TOO_LARGE.has(answer.code)) this.#fail(token, job, new StorageError('unavailable', answer.text))
-    else this.#turnedAway(token, job, answer.code)
+    else this.#retryLater(token, job, answer.code)
   }
 
-  // For now nothing was stored: no leader, too much at once, or an append in process. The tick sees to the deadline.
-  #turnedAway(token: number, job: Job, code: number): void {
+  // A temporary error: no leader, an overloaded server, or another append in process. The tick enforces the deadline.
+  #retryLater(token: number, job: Job, code: number): void {
     if (job.sentAt === 0) return
     job.sentAt = Number.POSITIVE_INFINITY
-    const known = code === IN_PROCESS
-    if (!known) this.#logger.debug({ code }, 'JetStream turned an append away for now')
-    const pause = BACKOFF_MS[Math.min(known ? Math.min(job.tries, 3) - 1 : job.tries, BACKOFF_MS.length - 1)]
-    // What was turned away was not stored by this try; should an earlier one have been, it still counts as retried.
+    const inProcess = code === IN_PROCESS
+    if (!inProcess) this.#logger.debug({ code }, 'JetStream rejected an append temporarily')
+    const delayMs =
+      BACKOFF_MS[Math.min(inProcess ? Math.min(job.attempts, 3) - 1 : job.attempts, BACKOFF_MS.length - 1)]
+    // This attempt stored nothing, but an earlier one may have, so the publish still counts as retried.
     setTimeout(() => {
       if (this.#jobs.get(token) !== job || job.sentAt === 0) return
-      this.#land(token, job)
+      this.#requeue(token, job)
       this.#pump()
-    }, pause)
+    }, delayMs)
   }
 
-  #settle(token: number, job: Job, outcome: Outcome): void {
-    this.#forget(token, job)
+  #complete(token: number, job: Job, outcome: Outcome): void {
+    this.#remove(token, job)
     job.resolve(outcome)
     this.#pump()
   }
 
   #fail(token: number, job: Job, error: StorageError): void {
-    this.#forget(token, job)
+    this.#remove(token, job)
     job.reject(error)
   }
 
-  #forget(token: number, job: Job): void {
+  #remove(token: number, job: Job): void {
     this.#jobs.delete(token)
     this.#bytes -= job.bytes
-    if (job.sentAt > 0) this.#flying -= 1
+    if (job.sentAt > 0) this.#inFlight -= 1
   }
 
   #tick(): void {
@@ -242,7 +243,7 @@ export class Publisher {
     for (const [token, job] of this.#jobs) {
       if (now - job.since < attemptMs) break
       if (now - job.since > deadlineMs) this.#fail(token, job, new StorageError('unavailable'))
-      else if (job.sentAt > 0 && now - job.sentAt > attemptMs) this.#land(token, job)
+      else if (job.sentAt > 0 && now - job.sentAt > attemptMs) this.#requeue(token, job)
     }
     this.#pump()
   }
@@ -252,7 +253,7 @@ function headersOf(job: Job): MsgHdrs {
   const all = headers()
   all.set('Nats-Expected-Last-Subject-Sequence', String(job.expect))
   if (job.rollup === true) all.set('Nats-Rollup', 'sub')
-  if (job.over !== undefined) all.set('Nats-Expected-Last-Subject-Sequence-Subject', job.over)
+  if (job.expectPattern !== undefined) all.set('Nats-Expected-Last-Subject-Sequence-Subject', job.expectPattern)
   return all
 }
 
@@ -268,7 +269,7 @@ const LAST = /wrong last sequence: ([0-9]+)/
 const CODE = /"err_code": ?([0-9]+)/
 
 function readAnswer(message: Msg): Answer {
-  // Nobody listens on the subject: the stream has no leader now, or JetStream is off.
+  // No responder: the stream has no leader, or JetStream is disabled.
   if (message.data.length === 0) return { code: 503, text: 'no responders' }
   const text = message.string()
   if (!text.includes('"error"')) {

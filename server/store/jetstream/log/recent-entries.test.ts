@@ -1,4 +1,4 @@
-// The recent entries of followed sessions: what they know, what they give up, and that they stay within their bounds.
+// The cache of recent entries: what it has, what it evicts, and that it stays within its limits.
 import { describe, expect, it } from 'vitest'
 import { Entry } from '../../ports/entry.ts'
 import { CacheBudget } from './recent-entries.ts'
@@ -10,7 +10,7 @@ function entry(seq: number, subject = 'run.r', size = 100, rollup = false): Entr
 const seqs = (entries: readonly Entry[]): number[] => entries.map(({ seq }) => seq)
 
 describe('recent entries', () => {
-  it('are those after the floor', () => {
+  it('include the entries after the floor', () => {
     const recent = new CacheBudget().open(5)
     recent.add([entry(7), entry(9)], 10)
     expect([recent.floor, recent.top]).toEqual([5, 10])
@@ -22,7 +22,7 @@ describe('recent entries', () => {
     ])
   })
 
-  it('lose what a roll-up replaces, and know that it was there', () => {
+  it('drop entries that a rollup replaces, and remember that they were there', () => {
     const recent = new CacheBudget().open(0)
     recent.add([entry(1), entry(2, 'in.c'), entry(3)], 3)
     recent.add([entry(4, 'run.r', 100, true)], 4)
@@ -30,7 +30,7 @@ describe('recent entries', () => {
     expect([recent.knows(1, 'run.r'), recent.knows(2, 'in.c'), recent.knows(3, 'in.d')]).toEqual([true, true, false])
   })
 
-  it('reach back, without what was replaced since', () => {
+  it('can be extended by older entries, except replaced ones', () => {
     const recent = new CacheBudget().open(10)
     recent.add([entry(11, 'run.r', 100, true)], 11)
     expect(recent.extend([entry(4), entry(6, 'in.c')], 3)).toBe(true)
@@ -38,7 +38,7 @@ describe('recent entries', () => {
     expect(seqs(recent.after(3))).toEqual([6, 11])
   })
 
-  it('give up the older half when the session has too many bytes', () => {
+  it('drop the older half if a session has too many bytes', () => {
     const budget = new CacheBudget({ sessionBytes: 3_000 })
     const recent = budget.open(0)
     for (let seq = 1; seq <= 40; seq++) recent.add([entry(seq)], seq)
@@ -47,7 +47,7 @@ describe('recent entries', () => {
     expect(recent.extend([entry(1, 'run.z', 5_000)], 0)).toBe(false)
   })
 
-  it('are given up whole by the session that was read longest ago, when all have too many bytes', () => {
+  it('of the least recently read session are dropped if all sessions together have too many bytes', () => {
     const budget = new CacheBudget({ bytes: 4_000, sessionBytes: 3_000 })
     const [first, second, third] = [budget.open(0), budget.open(0), budget.open(0)]
     for (const recent of [first, second]) recent.add([entry(1), entry(2), entry(3), entry(4), entry(5)], 5)

@@ -1,23 +1,23 @@
-// RecentEntries: the newest living entries of one followed session, as the log stored them, without a hole from a floor
-// to its top. CacheBudget: the bytes of all of them together; when there are too many, the session that was read
-// longest ago gives up its entries. Nothing is lost by that: the log has them.
+// RecentEntries: caches the newest living entries of one followed session, without a gap from its floor to its top.
+// CacheBudget: limits the bytes of all these caches; over the limit it clears the least recently read ones. Cleared
+// entries are read from the log again.
 import type { Entry, Seq } from '../../ports/entry.ts'
 import { META, type Subject } from '../../ports/session-log.ts'
 
 export interface CacheLimits {
-  /** Over all sessions. */
+  /** For all sessions together. */
   readonly bytes: number
   readonly sessionBytes: number
 }
 
-export const CACHE_LIMITS: CacheLimits = { bytes: 256 * 1024 * 1024, sessionBytes: 4 * 1024 * 1024 }
+const CACHE_LIMITS: CacheLimits = { bytes: 256 * 1024 * 1024, sessionBytes: 4 * 1024 * 1024 }
 
-/** What an entry takes beside its text, about. */
+/** Approximate memory of an entry in addition to its JSON. */
 const ENTRY_BYTES = 200
 
 export class CacheBudget {
   readonly limits: CacheLimits
-  /** The longest unread first. */
+  /** Least recently read first. */
   readonly #sessions = new Set<RecentEntries>()
   #bytes = 0
 
@@ -35,7 +35,7 @@ export class CacheBudget {
     return recent
   }
 
-  /** For `RecentEntries` only: it has grown or shrunk by so many bytes. */
+  /** For `RecentEntries` only. @param bytes by how much it grew; negative if it shrank */
   grew(recent: RecentEntries, bytes: number): void {
     this.#bytes += bytes
     if (bytes <= 0) return
@@ -70,7 +70,7 @@ export class RecentEntries {
     this.#top = top
   }
 
-  /** Every living entry after it and up to `top` is here. */
+  /** The cache has every living entry after the floor, up to `top`. */
   get floor(): Seq {
     return this.#floor
   }
@@ -79,7 +79,7 @@ export class RecentEntries {
     return this.#top
   }
 
-  /** The next entries of the session, in order; up to `top` there are no others. */
+  /** Adds the next entries in order. The session has no other entries up to `top`. */
   add(entries: readonly Entry[], top: Seq): void {
     let grown = 0
     for (const entry of entries) {
@@ -93,7 +93,7 @@ export class RecentEntries {
     this.#budget.grew(this, grown)
   }
 
-  /** Entries from before the floor, which are all that live after a new floor. False when there is no room for them. */
+  /** Adds all living entries between a new floor and the current one. @returns false if they do not fit */
   extend(entries: readonly Entry[], floor: Seq): boolean {
     const rollups = this.#entries.filter((entry) => entry.rollup)
     const replaced = new Set(rollups.map(({ subject }) => subject))
@@ -107,13 +107,13 @@ export class RecentEntries {
     return this.#floor === floor
   }
 
-  /** Those after a place that is not before the floor. */
+  /** The entries after a position. The position must not be before the floor. */
   after(seq: Seq): Entry[] {
     this.#budget.touched(this)
     return this.#entries.slice(this.#indexAfter(seq))
   }
 
-  /** Whether an entry after the floor was seen: it is here, or was replaced. */
+  /** Whether an entry after the floor was added: the cache has it, or a rollup replaced it. */
   knows(seq: Seq, subject: string): boolean {
     if (this.#entries[this.#indexAfter(seq) - 1]?.seq === seq) return true
     return this.#entries.some((entry) => entry.rollup && entry.seq > seq && replaces(entry, subject))
@@ -128,26 +128,26 @@ export class RecentEntries {
   }
 
   #replace(rollup: Entry): void {
-    let gone = 0
+    let freed = 0
     this.#entries = this.#entries.filter((entry) => {
       if (!replaces(rollup, entry.subject)) return true
-      gone += sizeOf(entry)
+      freed += sizeOf(entry)
       return false
     })
-    this.#bytes -= gone
-    this.#budget.grew(this, -gone)
+    this.#bytes -= freed
+    this.#budget.grew(this, -freed)
   }
 
   #halve(): void {
-    let gone = 0
+    let freed = 0
     let count = 0
-    while (count < this.#entries.length && this.#bytes - gone > this.#budget.limits.sessionBytes / 2) {
-      gone += sizeOf(this.#entries[count++] as Entry)
+    while (count < this.#entries.length && this.#bytes - freed > this.#budget.limits.sessionBytes / 2) {
+      freed += sizeOf(this.#entries[count++] as Entry)
     }
     this.#floor = this.#entries[count - 1]?.seq ?? this.#floor
     this.#entries = this.#entries.slice(count)
-    this.#bytes -= gone
-    this.#budget.grew(this, -gone)
+    this.#bytes -= freed
+    this.#budget.grew(this, -freed)
   }
 
   /** The index of the first entry after `seq`. */
@@ -163,7 +163,7 @@ export class RecentEntries {
   }
 }
 
-/** Where a session has ended, what came before is purged (SessionLog.purge). */
+/** A rollup of `meta` ends the session, and the log purges its earlier entries (SessionLog.purge). */
 function replaces(rollup: Entry, subject: Subject): boolean {
   return rollup.subject === subject || rollup.subject === META
 }

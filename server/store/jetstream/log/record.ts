@@ -1,13 +1,14 @@
-// How an entry lies in a JetStream message. Its names are the message's subject; its number is the stream's sequence;
-// its payload is one line of text: a few fields, then the event's JSON, so that the very same bytes are stored,
-// republished, replayed and cached. Pure.
+// The format of an entry in a JetStream message: session and subject are in the message's subject, the number is the
+// stream's sequence, and the payload is a line of text. The same bytes are stored, republished, replayed and cached.
 //
-//   1 \t prev \t time \t roll-up \t known \t id \t JSON
+//   1 \t prev \t time \t rollup \t known \t id \t JSON
 //
-// `known` is the newest entry of the session that the appender had seen, when that is newer than `prev`: a node that
-// has not seen it either knows that it lost something. `id` is the append's own, so that an append whose answer was
-// lost is recognised when it is found stored. An event that is larger than a message may be is stored in parts, on a
-// subject of their own, before its line: that has format 2, and the parts' sequence numbers in place of the JSON.
+// - `known`: the newest entry of the session that the appender had seen, if newer than `prev`. A node that has not seen
+//   it knows that it lost messages.
+// - `id`: identifies the append, so that an appender without an acknowledgement finds its own entry.
+//
+// An event larger than a message is stored before its line, in parts on a subject of their own. Its line has format 2,
+// and the sequence numbers of the parts instead of the JSON.
 import type { Event } from '@parley/protocol'
 import { Entry, type Seq } from '../../ports/entry.ts'
 
@@ -23,20 +24,20 @@ export interface Line {
   readonly known: Seq
   readonly id: string
   readonly json: string
-  /** Where the JSON is, when it is too large for the line. */
+  /** The sequence numbers of the parts, if the JSON is too large for the line. */
   readonly parts?: readonly Seq[]
 }
 
-/** A message taken apart. */
+/** A decoded message. */
 export interface Stored {
   readonly entry: Entry
   readonly known: Seq
   readonly id: string
-  /** The entry's JSON is still to be put together of these messages. */
+  /** The messages whose payloads form the entry's JSON, if it was stored in parts. */
   readonly parts?: readonly Seq[]
 }
 
-/** What a stream hands out. */
+/** A message as it is stored in a stream. */
 export interface StoredMessage {
   /** With the stream's prefix and the session. */
   readonly subject: string
@@ -51,8 +52,8 @@ export function encodeLine({ prev, time, rollup, known, id, json, parts }: Line)
 }
 
 /**
- * @param subject the lane, without prefix and session
- * @param eventOf the parsed event of an append, where it is at hand
+ * @param subject without prefix and session
+ * @param eventOf the event of an append of this process, so that it need not be parsed
  * @throws Error on a format that this version does not know
  */
 export function decodeLine(
@@ -61,27 +62,32 @@ export function decodeLine(
   data: Uint8Array,
   eventOf?: (id: string) => Event | undefined,
 ): Stored {
+  const { fields, body } = splitFields(data, 6)
+  const [format, prev, time, rollup, known, id] = fields as [string, string, string, string, string, string]
+  const common = { seq, prev: Number(prev), subject, time: Number(time), rollup: rollup === '1' }
+  if (format === WHOLE) {
+    return { entry: new Entry({ ...common, json: body }, eventOf?.(id)), known: Number(known), id }
+  }
+  if (format !== IN_PARTS) throw new Error(`unsupported format of a log entry: ${format}`)
+  const parts = body.split(',').map(Number)
+  return { entry: new Entry({ ...common, json: '' }), known: Number(known), id, parts }
+}
+
+/** Splits a payload into fields that end with a tab, and the rest. @throws Error when it has fewer fields */
+export function splitFields(data: Uint8Array, count: number): { readonly fields: string[]; readonly body: string } {
   const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString()
   const fields: string[] = []
   let from = 0
-  for (let i = 0; i < 6; i++) {
+  while (fields.length < count) {
     const tab = text.indexOf('\t', from)
-    if (tab < 0) throw new Error('a message of the log is not a line of this version')
+    if (tab < 0) throw new Error('a stored message has an unknown format')
     fields.push(text.slice(from, tab))
     from = tab + 1
   }
-  const [format, prev, time, rollup, known, id] = fields as [string, string, string, string, string, string]
-  const body = text.slice(from)
-  const about = { seq, prev: Number(prev), subject, time: Number(time), rollup: rollup === '1' }
-  if (format === WHOLE) {
-    return { entry: new Entry({ ...about, json: body }, eventOf?.(id)), known: Number(known), id }
-  }
-  if (format !== IN_PARTS) throw new Error(`the log has format ${format}, which this version does not read`)
-  const parts = body.split(',').map(Number)
-  return { entry: new Entry({ ...about, json: '' }), known: Number(known), id, parts }
+  return { fields, body: text.slice(from) }
 }
 
-/** Puts an entry in parts together. */
+/** Joins the parts of an entry. */
 export function joinParts({ entry, known, id }: Stored, parts: readonly Uint8Array[]): Stored {
   const json = Buffer.concat(parts).toString()
   const { seq, prev, subject, time, rollup } = entry
@@ -93,42 +99,43 @@ export class LogSubjects {
   readonly #log: string
   readonly #live: string
 
-  /** @param log what stored subjects begin with; @param live what republished ones do */
+  /** @param log the prefix of stored subjects; @param live the prefix of republished subjects */
   constructor({ log, live }: { readonly log: string; readonly live: string }) {
     this.#log = `${log}.`
     this.#live = `${live}.`
   }
 
-  /** Where a lane's entries are stored. */
+  /** The NATS subject that stores the entries of a subject. */
   stored(session: string, subject: string): string {
     return `${this.#log}${escapeToken(session)}.${escapeTokens(subject)}`
   }
 
-  /** Where a part of an entry is stored: beside the lanes, none of whose names has a bare %. */
+  /** The NATS subject that stores a part of an entry. Escaped names never contain a bare %. */
   part(session: string, id: string, number: number): string {
     return `${this.#log}${escapeToken(session)}.${PART}${id}.${number}`
   }
 
-  /** All of a session. */
+  /** Matches all stored subjects of a session. */
   storedAll(session: string): string {
     return `${this.#log}${escapeToken(session)}.>`
   }
 
-  /** Where a lane's entries are republished. */
+  /** The NATS subject on which the entries of a subject are republished. */
   live(session: string, subject: string): string {
     return `${this.#live}${escapeToken(session)}.${escapeTokens(subject)}`
   }
 
+  /** Matches all republished subjects of a session. */
   liveAll(session: string): string {
     return `${this.#live}${escapeToken(session)}.>`
   }
 
-  /** The names in a stored subject. */
+  /** The names in a stored NATS subject. */
   ofStored(text: string): Names {
     return names(text, this.#log.length)
   }
 
-  /** The names in a republished subject. */
+  /** The names in a republished NATS subject. */
   ofLive(text: string): Names {
     return names(text, this.#live.length)
   }
@@ -136,7 +143,7 @@ export class LogSubjects {
 
 export interface Names {
   readonly session: string
-  /** Undefined: it is a part of an entry. */
+  /** Undefined for a part of an entry. */
   readonly subject: string | undefined
 }
 
@@ -151,7 +158,7 @@ function names(text: string, start: number): Names {
 const PLAIN = /^[A-Za-z0-9_-]+$/
 const PLAIN_TOKENS = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/
 
-/** One token of a NATS subject: anything that NATS might read otherwise is written as %XX. */
+/** Encodes a name as one token of a NATS subject: characters with a meaning for NATS become %XX. */
 export function escapeToken(name: string): string {
   return PLAIN.test(name) ? name : name.replaceAll(/[^A-Za-z0-9_-]/g, percent)
 }

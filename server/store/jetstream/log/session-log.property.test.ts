@@ -1,4 +1,4 @@
-// The JetStream log beside a model of it, over made-up histories of appends, sweeps, stops and crashes.
+// The JetStream log compared with a model, over random histories of appends, sweeps, restarts and crashes.
 import { afterAll, beforeAll } from 'vitest'
 import { NatsServer } from '../../../../bench/cluster/nats-server.ts'
 import type { SessionLogHarness } from '../../contracts/session-log.contract.ts'
@@ -15,7 +15,7 @@ afterAll(async () => {
   await server.dispose()
 })
 
-/** Appends and follows on one node, asks on another: what is acknowledged here is there. */
+/** Appends and follows on one node, and reads on another: acknowledged entries must be readable there. */
 async function openTwo(retention: Retention): Promise<SessionLogHarness> {
   const harness = await JetStreamHarness.open(server, { retention, streams: { partitions: 2 } })
   let other = await harness.join()
@@ -37,7 +37,7 @@ async function openTwo(retention: Retention): Promise<SessionLogHarness> {
         head: (session) => there.head(session),
         last: (session, subject) => there.last(session, subject),
         purge: (session, keep) => here.purge(session, keep),
-        // Without a grace, where the appends are.
+        // Without a grace period, only the appending node may sweep.
         sweep: () => here.sweep(),
       }
     },
@@ -45,7 +45,7 @@ async function openTwo(retention: Retention): Promise<SessionLogHarness> {
       return harness.transcripts
     },
     advance: (ms) => harness.advance(ms),
-    rest: () => harness.rest(),
+    maintain: () => harness.maintain(),
     reopen: again(() => harness.reopen()),
     crash: again(() => harness.crash()),
     close: async () => {

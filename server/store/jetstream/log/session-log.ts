@@ -1,8 +1,7 @@
 // JetStreamLog: the session log on NATS JetStream, for any number of nodes. An append is one publish with a compare on
-// its subject; it resolves when the stream's leader has stored it (and, replicated, most of the others), and after this
-// node's followers were given it. What is read comes from the cache of a followed session, else by Direct Get; what
-// "up to the head" means is asked of the stream's leader each time, so that who appended on another node and reads
-// on this one finds it here.
+// its subject. It resolves when the stream's leader has stored it (with replicas, when a majority has), and after this
+// node's followers received it. Reads come from the cache of a followed session, or else from Direct Get. Each read
+// asks the stream's leader for the head, so it includes everything that was acknowledged on any node.
 import { type Cursor, type Event, formatCursor, parseCursor } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Entry, Seq } from '../../ports/entry.ts'
@@ -26,7 +25,7 @@ import type { Streams } from '../streams.ts'
 import { Appender } from './appender.ts'
 import { DirectReader } from './direct-reader.ts'
 import type { FollowedSession } from './followed-session.ts'
-import { FollowedSessions, type LiveLimits, type LiveState } from './followed-sessions.ts'
+import { FollowedSessions, type FollowLimits, type FollowState } from './followed-sessions.ts'
 import { PUBLISHER_LIMITS, Publisher, type PublisherLimits } from './publisher.ts'
 import type { CacheLimits } from './recent-entries.ts'
 import { SessionSource } from './session-source.ts'
@@ -35,20 +34,20 @@ import { TrimWatermarks } from './trim-watermarks.ts'
 export interface JetStreamLogOptions {
   readonly connection: JetStreamConnection
   readonly streams: Streams
-  /** How far the session's transcript goes, in this log's epoch; 0 when it has none. */
+  /** The last entry that the session's transcript covers, in this log's epoch; 0 without a transcript. */
   readonly covered: (session: string) => Promise<Seq>
   readonly retention: Retention
-  /** Told after a sweep which sessions should be folded, so that the next sweep finds them covered. */
-  readonly uncovered?: (sessions: ReadonlySet<string>) => void
-  /** Unix milliseconds; the clock of entries' times and of retention. */
+  /** Called after a sweep with the sessions to compact, so that the next sweep finds their entries covered. */
+  readonly onUncovered?: (sessions: ReadonlySet<string>) => void
+  /** Unix milliseconds, for the times of entries and for retention. */
   readonly now: () => number
   readonly logger: Logger
-  /** Milliseconds from the decision to trim entries until they go; default 15 minutes. 0 is for one node alone. */
+  /** Milliseconds between a watermark and its purge; default 15 minutes. Use 0 only with one node. */
   readonly graceMs?: number
   readonly sweepIntervalMs?: number
   readonly cache?: Partial<CacheLimits>
   readonly limits?: Partial<PublisherLimits>
-  readonly liveLimits?: Partial<LiveLimits>
+  readonly followLimits?: Partial<FollowLimits>
 }
 
 const NAME = /^[\x21-\x7e]{1,256}$/
@@ -59,84 +58,85 @@ const READ_BYTES = 256 * 1024
 
 export class JetStreamLog implements SessionLog {
   readonly epoch: string
-  readonly reach: WriteHealth
+  readonly health: WriteHealth
   readonly #options: JetStreamLogOptions
   readonly #deadlineMs: number
   readonly #publisher: Publisher
   readonly #reader: DirectReader
-  readonly #marks: TrimWatermarks
+  readonly #watermarks: TrimWatermarks
   readonly #source: SessionSource
-  readonly #live: FollowedSessions
+  readonly #sessions: FollowedSessions
   readonly #sweeper: Sweeper
   readonly #appender: Appender
-  readonly #watches: Subscription[] = []
+  readonly #subscriptions: Subscription[] = []
   readonly #streamWatch: StreamWatch
   #closed = false
-  /** Unix milliseconds since which the streams are not those of our epoch any more. */
-  #foreignSince: number | undefined
+  /** Unix milliseconds since when the streams have another epoch than at the start. */
+  #staleSince: number | undefined
 
   constructor(options: JetStreamLogOptions) {
     const { connection, streams, logger, graceMs = GRACE_MS } = options
     this.epoch = streams.epoch
     this.#options = options
-    this.reach = new WriteHealth({ connection, logger })
+    this.health = new WriteHealth({ connection, logger })
     this.#deadlineMs = options.limits?.deadlineMs ?? PUBLISHER_LIMITS.deadlineMs
     this.#publisher = new Publisher(connection.nats, logger, options.limits)
     this.#reader = new DirectReader(connection.nats, { deadlineMs: this.#deadlineMs })
     const [publisher, reader] = [this.#publisher, this.#reader]
-    this.#marks = new TrimWatermarks({ publisher, reader, prefix: streams.prefix, stream: streams.marks, graceMs })
-    this.#source = new SessionSource({ publisher, reader, marks: this.#marks, streams })
+    const { prefix, watermarks: stream } = streams
+    this.#watermarks = new TrimWatermarks({ publisher, reader, prefix, stream, graceMs })
+    this.#source = new SessionSource({ publisher, reader, watermarks: this.#watermarks, streams })
     this.#appender = new Appender({
       connection,
       publisher,
       reader,
       source: this.#source,
       now: options.now,
-      known: (session) => this.#live.get(session)?.at ?? 0,
+      known: (session) => this.#sessions.get(session)?.position ?? 0,
     })
-    this.#live = new FollowedSessions({
+    this.#sessions = new FollowedSessions({
       connection: connection.nats,
       source: this.#source,
       logger,
       decode: (session, message) => this.#appender.decode(session, message),
       ...(options.cache === undefined ? {} : { cache: options.cache }),
-      ...(options.liveLimits === undefined ? {} : { limits: options.liveLimits }),
+      ...(options.followLimits === undefined ? {} : { limits: options.followLimits }),
     })
     this.#sweeper = new Sweeper({
       connection: connection.nats,
       publisher,
       reader,
-      marks: this.#marks,
+      watermarks: this.#watermarks,
       source: this.#source,
       streams,
       covered: options.covered,
       retention: options.retention,
-      uncovered: options.uncovered ?? (() => undefined),
+      onUncovered: options.onUncovered ?? (() => undefined),
       now: options.now,
       logger,
       graceMs,
       intervalMs: options.sweepIntervalMs ?? SWEEP_MS,
-      settled: () => this.#appender.settled(),
+      pendingFirstAppends: () => this.#appender.pendingFirstAppends(),
     })
     this.#streamWatch = new StreamWatch({
       connection,
       sessions: streams.partitions.map(({ stream }) => stream),
-      others: [streams.transcripts, streams.runs, streams.marks],
+      others: [streams.transcripts, streams.runs, streams.watermarks],
       stalledMs: () => publisher.stalledMs,
-      looked: (problem) => this.#reached(problem),
-      changed: (stream) => this.#becomeForeign(stream),
+      onChecked: (problem) => this.#reportHealth(problem),
+      onEpochChanged: (stream) => this.#handleEpochChange(stream),
     })
     this.#watch()
   }
 
-  /** How far this node's followed sessions are, for doors to tell. */
-  get state(): LiveState {
-    return this.#foreignSince === undefined ? this.#live.state : { state: 'away', since: this.#foreignSince }
+  /** Whether this node's followed sessions are live. */
+  get state(): FollowState {
+    return this.#staleSince === undefined ? this.#sessions.state : { state: 'away', since: this.#staleSince }
   }
 
-  /** Bytes of entries that are held in memory. */
+  /** Bytes of cached entries. */
   get cachedBytes(): number {
-    return this.#live.cachedBytes
+    return this.#sessions.cachedBytes
   }
 
   writer(session: string, subject: Subject): LogWriter {
@@ -153,48 +153,48 @@ export class JetStreamLog implements SessionLog {
   }
 
   async append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry> {
-    if (!NAME.test(session) || !NAME.test(subject)) throw new RangeError('a session or subject has no valid name')
+    if (!NAME.test(session) || !NAME.test(subject)) throw new RangeError('invalid session or subject name')
     this.#checkOpen()
     const rollup = options?.rollup ?? false
     const entry = await this.#appender.append(session, subject, event, expect, rollup)
-    const feed = this.#live.get(session)
-    if (feed !== undefined && feed.at < entry.seq) await this.#soon(feed.pull(entry.seq))
+    const followed = this.#sessions.get(session)
+    if (followed !== undefined && followed.position < entry.seq) await this.#awaitFollowers(followed.catchUp(entry.seq))
     return entry
   }
 
   async *read(session: string, cursor: Cursor, limits: ReadLimits = {}): AsyncGenerator<readonly Entry[]> {
-    const at = this.#seqOf(cursor)
-    const feed = this.#live.get(session)
-    const use = feed?.isUsable ? feed.use() : undefined
+    const after = this.#seqOf(cursor)
+    const followed = this.#sessions.get(session)
+    const use = followed?.isUsable ? followed.use() : undefined
     try {
-      if (use !== undefined && feed !== undefined) {
-        await this.#within(feed.confirm())
-        await this.#check(session, at, feed.at)
-        if (feed.recent(at) === undefined) await this.#within(feed.extend(at))
-        const entries = feed.recent(at)
+      if (use !== undefined && followed !== undefined) {
+        await this.#within(followed.confirm())
+        await this.#checkCursor(session, after, followed.position)
+        if (followed.recent(after) === undefined) await this.#within(followed.extend(after))
+        const entries = followed.recent(after)
         if (entries !== undefined) {
           yield* chunks(entries, limits)
           return
         }
       }
-      const position = yield* this.#readAll(session, at, limits)
-      // Who goes on live from here has had this: it is not to be handed out again.
-      if (use !== undefined) await this.#within(feed?.pull(position) ?? Promise.resolve())
+      const position = yield* this.#readAll(session, after, limits)
+      // A caller that follows from here must not receive these entries again.
+      if (use !== undefined) await this.#within(followed?.catchUp(position) ?? Promise.resolve())
     } finally {
       use?.close()
     }
   }
 
-  /** From the log alone. @returns up to where */
-  async *#readAll(session: string, at: Seq, limits: ReadLimits): AsyncGenerator<readonly Entry[], Seq> {
-    let position = at
+  /** Reads without the cache. @returns the position up to which it read */
+  async *#readAll(session: string, after: Seq, limits: ReadLimits): AsyncGenerator<readonly Entry[], Seq> {
+    let position = after
     for (let isWhole = false; !isWhole; ) {
       const tip = await this.#source.tip(session)
-      await this.#check(session, position, tip)
-      // A run that was rolled up while it was read is missing: what stands for it comes after the tip.
+      await this.#checkCursor(session, position, tip)
+      // If a run was compacted during the read, its rollup is after the tip: read on until it is included.
       isWhole = true
       for await (const batch of this.#source.replay(session, position, tip)) {
-        if (batch.rolledUp) isWhole = false
+        if (batch.compacted) isWhole = false
         position = batch.position
         yield* chunks(
           batch.entries.map(({ entry }) => entry),
@@ -207,21 +207,21 @@ export class JetStreamLog implements SessionLog {
 
   async follow(session: string, cursor: Cursor, follower: Follower): Promise<Subscription> {
     let at = this.#seqOf(cursor)
-    const { feed, fresh } = this.#live.open(session)
-    const use = feed.use()
+    const { followed, isNew } = this.#sessions.open(session)
+    const use = followed.use()
     try {
-      await this.#within(fresh ? feed.live() : feed.confirm())
-      await this.#check(session, at, feed.at)
+      await this.#within(isNew ? followed.live() : followed.confirm())
+      await this.#checkCursor(session, at, followed.position)
       let fits = true
       for (;;) {
-        if (!feed.isUsable) throw new StorageError('unavailable')
-        const entries = feed.recent(at)
+        if (!followed.isUsable) throw new StorageError('unavailable')
+        const entries = followed.recent(at)
         if (entries !== undefined) {
-          for (const chunk of chunks(entries, {})) feed.hand(follower, chunk)
-          return feed.enter(follower)
+          for (const chunk of chunks(entries, {})) followed.deliverTo(follower, chunk)
+          return followed.add(follower)
         }
-        if (fits) fits = await this.#within(feed.extend(at))
-        else at = await this.#replay(session, at, feed, follower)
+        if (fits) fits = await this.#within(followed.extend(at))
+        else at = await this.#replay(session, at, followed, follower)
       }
     } finally {
       use.close()
@@ -243,7 +243,7 @@ export class JetStreamLog implements SessionLog {
     this.#checkOpen()
     const { connection, streams } = this.#options
     await purgeSession({ connection, source: this.#source, streams }, session, keep)
-    this.#live.get(session)?.forget()
+    this.#sessions.get(session)?.clearCache()
   }
 
   async sweep(): Promise<void> {
@@ -251,33 +251,33 @@ export class JetStreamLog implements SessionLog {
     await this.#sweeper.sweep()
   }
 
-  /** Waits for the answers of what was taken, then takes no more. The connection stays open. */
+  /** Rejects new appends, and waits for those in progress. The connection stays open. */
   async close(): Promise<void> {
     this.#closed = true
-    for (const watch of this.#watches) watch.close()
+    for (const subscription of this.#subscriptions) subscription.close()
     this.#streamWatch.close()
-    this.reach.close()
+    this.health.close()
     await this.#sweeper.close()
     await this.#publisher.close()
-    this.#live.close()
+    this.#sessions.close()
     this.#reader.close()
   }
 
-  /** Reads for one follower alone, up to where the others are: there is no room for all of it in the cache. */
-  async #replay(session: string, after: Seq, feed: FollowedSession, follower: Follower): Promise<Seq> {
-    const { at } = feed
-    let whole = true
-    for await (const { entries, rolledUp } of this.#source.replay(session, after, at)) {
-      whole &&= !rolledUp && !entries.some(({ entry }) => entry.rollup && entry.seq > at)
-      const wanted = entries.map(({ entry }) => entry).filter(({ seq }) => seq <= at)
-      for (const chunk of chunks(wanted, {})) feed.hand(follower, chunk)
+  /** Reads for one follower, up to the position of the others, because the entries do not fit in the cache. */
+  async #replay(session: string, after: Seq, followed: FollowedSession, follower: Follower): Promise<Seq> {
+    const { position } = followed
+    let isWhole = true
+    for await (const { entries, compacted } of this.#source.replay(session, after, position)) {
+      isWhole &&= !compacted && !entries.some(({ entry }) => entry.rollup && entry.seq > position)
+      const wanted = entries.map(({ entry }) => entry).filter(({ seq }) => seq <= position)
+      for (const chunk of chunks(wanted, {})) followed.deliverTo(follower, chunk)
     }
-    if (!whole) await this.#within(feed.confirm())
-    return at
+    if (!isWhole) await this.#within(followed.confirm())
+    return position
   }
 
   #seqOf(cursor: Cursor): Seq {
-    if (this.#foreignSince !== undefined) throw new CursorLost('foreign')
+    if (this.#staleSince !== undefined) throw new CursorLost('foreign')
     this.#checkOpen()
     const position = parseCursor(cursor)
     if (position?.epoch !== this.epoch) throw new CursorLost('foreign')
@@ -285,15 +285,16 @@ export class JetStreamLog implements SessionLog {
   }
 
   #checkOpen(): void {
-    if (this.#closed || this.#foreignSince !== undefined) throw new StorageError('unavailable')
+    if (this.#closed || this.#staleSince !== undefined) throw new StorageError('unavailable')
   }
 
   /** @throws CursorLost */
-  async #check(session: string, at: Seq, tip: Seq): Promise<void> {
+  async #checkCursor(session: string, at: Seq, tip: Seq): Promise<void> {
     if ((await this.#source.trimmed(session, at)) > 0) throw new CursorLost('trimmed')
     if (at > tip && at > (await this.#source.trimmed(session, 0))) throw new CursorLost('beyond')
   }
 
+  /** Waits until the deadline. @throws StorageError */
   async #within<T>(done: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
@@ -306,53 +307,55 @@ export class JetStreamLog implements SessionLog {
     }
   }
 
-  // What is stored is stored: when the followers cannot be given it in time, the append resolves all the same.
-  async #soon(done: Promise<void>): Promise<void> {
+  // The entry is stored, so the append resolves even if the followers do not receive it in time.
+  async #awaitFollowers(done: Promise<void>): Promise<void> {
     await this.#within(done).catch((error: unknown) => {
-      this.#options.logger.warn({ err: error }, 'an append was answered before its followers had it')
+      this.#options.logger.warn({ err: error }, 'append acknowledged before its followers received it')
     })
   }
 
-  /** What was stored while a stream was away may not have been republished to here. */
-  #reached(problem: string | undefined): void {
-    const before = this.reach.state
-    this.reach.report(this.#foreignSince === undefined ? problem : 'the log was made anew')
-    if (before === 'away' && this.reach.state === 'live') this.#live.doubt()
+  #reportHealth(problem: string | undefined): void {
+    const before = this.health.state
+    this.health.report(this.#staleSince === undefined ? problem : 'the log has a new epoch')
+    // Entries stored during the outage may not have been republished to this node.
+    if (before === 'away' && this.health.state === 'live') this.#sessions.recheck()
   }
 
-  #becomeForeign(stream: string): void {
-    this.#options.logger.fatal({ stream }, 'the log was made anew or restored while this node ran: restart it')
-    this.#foreignSince = Date.now()
-    this.#live.lose(new CursorLost('foreign'))
+  #handleEpochChange(stream: string): void {
+    this.#options.logger.fatal({ stream }, 'the log was recreated or restored while this node ran: restart the node')
+    this.#staleSince = Date.now()
+    this.#sessions.fail(new CursorLost('foreign'))
   }
 
   async #watchServers(): Promise<void> {
     for await (const { type } of this.#options.connection.nats.status()) {
-      // A server came or went, and with it the routes that messages take.
-      if (type === 'update') this.#live.doubt()
+      // A server joined or left the cluster: messages on its routes may be lost.
+      if (type === 'update') this.#sessions.recheck()
     }
   }
 
   #watch(): void {
     const { connection, streams, logger } = this.#options
-    this.#watchServers().catch((error: unknown) => logger.error({ err: error }, 'watching the NATS servers ended'))
-    this.#watches.push(
+    this.#watchServers().catch((error: unknown) => logger.error({ err: error }, 'stopped watching the NATS servers'))
+    this.#subscriptions.push(
       connection.onState((state) => {
         if (state === 'away') {
           this.#publisher.pause()
-          this.#live.away()
+          this.#sessions.disconnected()
         } else if (state === 'live') {
           this.#reader.interrupt()
           this.#publisher.resume()
-          this.#live.back()
-          this.#streamWatch.look()
+          this.#sessions.reconnected()
+          this.#streamWatch.check()
         }
       }),
     )
     for (const { stream } of streams.partitions) {
       const subject = `$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.${stream}`
-      const subscription = connection.nats.subscribe(subject, { callback: () => this.#live.doubt(stream) })
-      this.#watches.push({ close: () => connection.nats.isClosed() || subscription.unsubscribe() })
+      const subscription = connection.nats.subscribe(subject, {
+        callback: () => this.#sessions.recheck(stream),
+      })
+      this.#subscriptions.push({ close: () => connection.nats.isClosed() || subscription.unsubscribe() })
     }
   }
 }

@@ -1,5 +1,7 @@
-// SessionSource: what the streams say of one session: its tip by the leader, its entries by Direct Get, its marks. A
-// session lives in one stream, chosen by its name, so that its sequence numbers grow.
+// SessionSource: reads a session from the streams: its tip from the leader, its entries with Direct Get, its
+// watermarks. All entries of a session are in one stream, chosen by the session's name, so their sequence numbers
+// always grow.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Entry, Seq } from '../../ports/entry.ts'
 import { CursorLost, StorageError } from '../../ports/errors.ts'
 import type { Partition, Streams } from '../streams.ts'
@@ -11,40 +13,40 @@ import type { TrimWatermarks } from './trim-watermarks.ts'
 export interface SessionSourceOptions {
   readonly publisher: Publisher
   readonly reader: DirectReader
-  readonly marks: TrimWatermarks
+  readonly watermarks: TrimWatermarks
   readonly streams: Streams
 }
 
 export interface StoredBatch {
   readonly entries: readonly Stored[]
-  /** Up to here everything was read. */
+  /** Everything up to here was read. */
   readonly position: Seq
-  /** Entries of a run may be missing, because it was rolled up meanwhile: what stands for them comes later. */
-  readonly rolledUp: boolean
+  /** Entries may be missing because their run was compacted during the read; its rollup comes later. */
+  readonly compacted: boolean
 }
 
-/** Whether an entry is at hand already. */
+/** Whether the caller already has an entry, and all earlier ones of its subject. */
 export type Has = (seq: Seq, subject: string) => boolean
 
 export interface Between {
   readonly entries: readonly Entry[]
-  /** As of a batch. */
-  readonly rolledUp: boolean
+  /** As in `StoredBatch`. */
+  readonly compacted: boolean
 }
 
 const BATCH_ENTRIES = 512
 const BATCH_BYTES = 1024 * 1024
-/** Entries of one subject that are read one by one. */
+/** Entries of one subject to read one by one, before a range is read. */
 const STEPS_MAX = 32
-/** What is read at once of a session's tail. */
+/** Limit for reading a session's tail by subjects. */
 const TAIL_BYTES = 2 * 1024 * 1024
-/** A server that answers a Direct Get may be this often behind the leader in a row. */
+/** How many reads in a row may reach a server that lags behind the leader. */
 const LAGS_MAX = 100
 const LAG_MS = 20
-/** After how many of those the leader is asked anew. */
-const ASK_LAGS = 10
+/** After this many lagging reads, the leader's tip is read again. */
+const RECHECK_LAGS = 10
 
-/** Where a session lies. */
+/** The stream and the subjects of a session. */
 export interface Home {
   readonly partition: number
   readonly stream: string
@@ -69,123 +71,127 @@ export class SessionSource {
     return this.#byPartition.get(this.#options.streams.partitionOf(session)) as Home
   }
 
-  /** The session's last sequence number in its stream, as the leader knows it; 0 when nothing is there. @throws StorageError */
+  /** The session's last sequence number, from the stream's leader; 0 without entries. @throws StorageError */
   tip(session: string): Promise<Seq> {
     const { subjects } = this.home(session)
-    return this.#options.publisher.ask(subjects.stored(session, 'tip'), subjects.storedAll(session))
+    return this.#options.publisher.lastSeq(subjects.stored(session, 'tip'), subjects.storedAll(session))
   }
 
-  /** The last sequence number on a subject, trimmed or not. @throws StorageError */
+  /** The last sequence number of a subject, even if its entries were trimmed. @throws StorageError */
   async last(session: string, subject: string): Promise<Seq> {
     const stored = this.home(session).subjects.stored(session, subject)
-    const last = await this.#options.publisher.ask(stored, stored)
-    return last > 0 ? last : this.markedLast(session, subject)
+    const last = await this.#options.publisher.lastSeq(stored, stored)
+    return last > 0 ? last : this.trimmedLast(session, subject)
   }
 
-  async markedLast(session: string, subject: string): Promise<Seq> {
-    return (await this.#options.marks.of(session, this.home(session).partition)).lasts.get(subject) ?? 0
+  /** The last sequence number of a subject whose entries were trimmed; 0 if none were. @throws StorageError */
+  async trimmedLast(session: string, subject: string): Promise<Seq> {
+    return (await this.#options.watermarks.of(session, this.home(session).partition)).lastSeqs.get(subject) ?? 0
   }
 
-  /** How far the session is trimmed; 0 when it is not, or only before a place that is asked about. @throws StorageError */
+  /** How far the session is trimmed, if that is after a position; otherwise 0. @throws StorageError */
   async trimmed(session: string, after: Seq): Promise<Seq> {
-    const { marks } = this.#options
+    const { watermarks } = this.#options
     const { partition } = this.home(session)
-    if (after >= (await marks.horizon(partition))) return 0
-    const { trimmed } = await marks.of(session, partition)
+    if (after >= (await watermarks.horizon(partition))) return 0
+    const { trimmed } = await watermarks.of(session, partition)
     return trimmed > after ? trimmed : 0
   }
 
   /**
-   * The living entries after a place, up to the tip or later, in order, in batches; nothing when the place is the tip.
-   * @param has says of an entry that the asker has it, and all before it on its subject: these need not be among them
-   * @throws CursorLost when what came next was trimmed
+   * Reads the living entries after a position in order, at least up to the tip.
+   * @param has entries for which this returns true may be left out
+   * @throws CursorLost when the next entries were trimmed
    * @throws StorageError
    */
   async *replay(session: string, after: Seq, tip: Seq, has: Has = hasNone): AsyncGenerator<StoredBatch> {
     let position = after
     let lags = 0
-    let short = true
-    const chains = new Chains(after, has)
+    let readTail = true
+    const chains = new SubjectChains(after, has)
     while (position < tip) {
-      const batch = short ? await this.#tail(session, position, has) : await this.#range(session, position)
-      // Looked up after the reading: had a purge come before it, its mark had come before the purge.
+      const batch = readTail ? await this.#tail(session, position, has) : await this.#range(session, position)
+      // Checked after the read: a watermark is written before its purge, so this finds any purge that affected the
+      // read.
       if ((await this.trimmed(session, position)) > 0) throw new CursorLost('trimmed')
-      if (batch === 'long') {
-        short = false
-      } else if (batch !== undefined && batch.position > position && chains.take(batch.entries)) {
+      if (batch === 'too-large') {
+        readTail = false
+      } else if (batch !== undefined && batch.position > position && chains.accept(batch.entries)) {
         lags = 0
         position = batch.position
         yield batch
       } else {
-        // A server that lags behind the leader answered, or behind one that answered before; or what came next was purged.
-        if (lags % ASK_LAGS === 0 && (await this.tip(session)) <= position) return
+        // The server lags behind the leader or behind the previous server, or the next entries were purged.
+        if (lags % RECHECK_LAGS === 0 && (await this.tip(session)) <= position) return
         if (++lags > LAGS_MAX) throw new StorageError('unavailable')
-        await new Promise((resolve) => setTimeout(resolve, LAG_MS))
+        await sleep(LAG_MS)
       }
     }
   }
 
-  /** The living entries after a place, up to another; undefined when they are too large. @throws StorageError, CursorLost */
+  /** The living entries between two positions; undefined if they are too large. @throws StorageError, CursorLost */
   async between(session: string, after: Seq, until: Seq, maxBytes: number): Promise<Between | undefined> {
     const entries: Entry[] = []
     let bytes = 0
-    let rolledUp = false
+    let compacted = false
     for await (const batch of this.replay(session, after, until)) {
-      rolledUp ||= batch.rolledUp
+      compacted ||= batch.compacted
       for (const { entry } of batch.entries) {
         if (entry.seq <= until) {
           entries.push(entry)
           bytes += entry.json.length
-        } else if (entry.rollup) rolledUp = true
+        } else if (entry.rollup) compacted = true
       }
       if (bytes > maxBytes) return undefined
     }
-    return { entries, rolledUp }
+    return { entries, compacted }
   }
 
   /**
-   * All after a place, by the last entry of each subject, and what stands before it on a subject that was not rolled
-   * up. Costs by the session's subjects, where a read of a range costs by all that is interleaved with it: 0.2 ms of
-   * nats-server's CPU against 1.5 (two entries) and 10 (twenty), with 200,000 runs in the log. `long`: it is too much.
+   * Reads everything after a position: the last entry of each subject, and its predecessors unless it is a rollup. The
+   * cost depends on the session's subjects; that of a range read depends on all interleaved sessions. With 200,000 runs
+   * in the log it takes 0.2 ms of nats-server's CPU, a range read 1.5 ms (two entries) to 10 ms (twenty).
+   * @returns undefined if a lagging server answered
    */
-  async #tail(session: string, after: Seq, has: Has): Promise<StoredBatch | 'long' | undefined> {
+  async #tail(session: string, after: Seq, has: Has): Promise<StoredBatch | 'too-large' | undefined> {
     const { stream, subjects } = this.home(session)
-    const found = await this.#options.reader.lastsFrom(stream, subjects.storedAll(session), after + 1, TAIL_BYTES)
-    if (found === undefined) return 'long'
-    // Should a server not heed where they are to begin.
-    const lasts = found.filter(({ seq }) => seq > after)
-    const last = lasts.at(-1)
+    const pattern = subjects.storedAll(session)
+    const found = await this.#options.reader.lastBySubjectFrom(stream, pattern, after + 1, TAIL_BYTES)
+    if (found === undefined) return 'too-large'
+    // In case the server ignores the start of the request.
+    const lastMessages = found.filter(({ seq }) => seq > after)
+    const last = lastMessages.at(-1)
     if (last === undefined) return undefined
     const messages: StoredMessage[] = []
     let bytes = 0
-    let rolledUp = false
-    for (const message of lasts) {
-      const lane = subjects.ofStored(message.subject).subject
+    let compacted = false
+    for (const message of lastMessages) {
+      const { subject } = subjects.ofStored(message.subject)
       const { prev, rollup } =
-        lane === undefined ? { prev: 0, rollup: false } : decodeLine(lane, message.seq, message.data).entry
-      const isEnough = (seq: Seq): boolean => seq <= after || (lane !== undefined && has(seq, lane))
+        subject === undefined ? { prev: 0, rollup: false } : decodeLine(subject, message.seq, message.data).entry
+      const isEnough = (seq: Seq): boolean => seq <= after || (subject !== undefined && has(seq, subject))
       const all =
         rollup || isEnough(prev) ? [message] : await this.#upTo(stream, message, { after, from: prev, isEnough })
       if (all === undefined) return undefined
-      rolledUp ||= all.at(-1) !== message
+      compacted ||= all.at(-1) !== message
       messages.push(...all)
       bytes += all.reduce((sum, { data }) => sum + data.length, 0)
-      if (bytes > TAIL_BYTES) return 'long'
+      if (bytes > TAIL_BYTES) return 'too-large'
     }
     messages.sort((a, b) => a.seq - b.seq)
-    return this.#batch(stream, subjects, messages, last.seq, rolledUp)
+    return this.#batch(stream, subjects, messages, last.seq, compacted)
   }
 
   /**
-   * What is on a subject after a place, up to its last entry; undefined when a server answered that lags. Goes back from
-   * entry to entry (0.03 ms of nats-server's CPU each), and reads a range only when they are many: that costs by what
-   * is interleaved, also for a single subject. When it was rolled up meanwhile, what replaced it comes after all this,
-   * and stands for the last one, too.
+   * The entries of a subject after a position, up to its last one; undefined if a lagging server answered. It follows
+   * `prev` from entry to entry (0.03 ms of nats-server's CPU each). Only if they are many, it reads a range, whose cost
+   * includes interleaved entries even for one subject. If the subject was compacted meanwhile, it returns less: the
+   * rollup comes later, and replaces the last entry, too.
    */
   async #upTo(
     stream: string,
     last: StoredMessage,
-    { after, from, isEnough }: Way,
+    { after, from, isEnough }: Chain,
   ): Promise<readonly StoredMessage[] | undefined> {
     const newest = [last]
     let at = from
@@ -203,7 +209,7 @@ export class SessionSource {
     return older?.at(-1)?.seq === at ? [...older, ...newest] : older
   }
 
-  /** What is on a subject after a place, up to another; its beginning when it was rolled up meanwhile. */
+  /** The entries of a subject between two positions; only the first of them if it was compacted meanwhile. */
   async #ofSubject(
     stream: string,
     filter: string,
@@ -237,28 +243,28 @@ export class SessionSource {
     subjects: LogSubjects,
     messages: readonly StoredMessage[],
     position: Seq,
-    rolledUp: boolean,
+    compacted: boolean,
   ): Promise<StoredBatch | undefined> {
     const entries = await this.#decodeAll(stream, subjects, messages)
-    return entries === undefined ? undefined : { entries, position, rolledUp }
+    return entries === undefined ? undefined : { entries, position, compacted }
   }
 
-  /** Undefined when a part is missing: it was trimmed since, or a server that lags answered. */
+  /** Undefined if a part is missing: it was trimmed meanwhile, or a lagging server answered. */
   async #decodeAll(
     stream: string,
     subjects: LogSubjects,
     messages: readonly StoredMessage[],
   ): Promise<Stored[] | undefined> {
-    const all: Stored[] = []
+    const decoded: Stored[] = []
     for (const { subject, seq, data } of messages) {
-      const lane = subjects.ofStored(subject).subject
-      if (lane === undefined) continue
-      const stored = decodeLine(lane, seq, data)
-      const whole = stored.parts === undefined ? stored : await this.#join(stream, stored, stored.parts)
-      if (whole === undefined) return undefined
-      all.push(whole)
+      const names = subjects.ofStored(subject)
+      if (names.subject === undefined) continue
+      const stored = decodeLine(names.subject, seq, data)
+      const joined = stored.parts === undefined ? stored : await this.#join(stream, stored, stored.parts)
+      if (joined === undefined) return undefined
+      decoded.push(joined)
     }
-    return all
+    return decoded
   }
 
   async #join(stream: string, stored: Stored, parts: readonly Seq[]): Promise<Stored | undefined> {
@@ -272,11 +278,11 @@ export class SessionSource {
   }
 }
 
-interface Way {
+interface Chain {
   readonly after: Seq
-  /** The entry before the last one. */
+  /** The predecessor of the last entry. */
   readonly from: Seq
-  /** An entry that need not be read, nor those before it. */
+  /** Whether neither this entry nor its predecessors need to be read. */
   readonly isEnough: (seq: Seq) => boolean
 }
 
@@ -285,29 +291,29 @@ function hasNone(): boolean {
 }
 
 /**
- * What was read of each subject. Servers may answer that are not equally far: one has rolled a run up, and gives none of
- * its small entries; the next has not, and gives the last of them, without those before it.
+ * Checks that the entries read of each subject have no gap. Servers replicate at different speeds: one may have
+ * compacted a run and return none of its small entries; the next one has not, and returns only the last of them.
  */
-class Chains {
+class SubjectChains {
   readonly #after: Seq
   readonly #has: Has
-  readonly #lasts = new Map<string, Seq>()
+  readonly #lastSeqs = new Map<string, Seq>()
 
   constructor(after: Seq, has: Has) {
     this.#after = after
     this.#has = has
   }
 
-  /** Takes entries that follow on what was taken; takes none and returns false when one of them does not. */
-  take(entries: readonly Stored[]): boolean {
-    const lasts = new Map<string, Seq>()
+  /** Accepts a batch if each entry follows an accepted one; otherwise it accepts nothing and returns false. */
+  accept(entries: readonly Stored[]): boolean {
+    const lastSeqs = new Map<string, Seq>()
     for (const { entry } of entries) {
       const { subject, seq, prev, rollup } = entry
-      const last = lasts.get(subject) ?? this.#lasts.get(subject)
+      const last = lastSeqs.get(subject) ?? this.#lastSeqs.get(subject)
       if (!rollup && prev > this.#after && prev !== last && !this.#has(prev, subject)) return false
-      lasts.set(subject, seq)
+      lastSeqs.set(subject, seq)
     }
-    for (const [subject, seq] of lasts) this.#lasts.set(subject, seq)
+    for (const [subject, seq] of lastSeqs) this.#lastSeqs.set(subject, seq)
     return true
   }
 }

@@ -1,13 +1,13 @@
-// passTranscripts: after streams were restored or lost their ends, each for itself, a transcript may go beyond what the
-// log has of its session. What the log lost counts as trimmed then, by the session's marks, as if the retention had taken
-// it; and the numbers up to there are used up with nothing, since an entry that got one of them would count as told.
-// It looks at every transcript: no node runs, and there is time.
+// repairLostEntries: repairs a log whose streams were restored or lost their ends independently, so that transcripts
+// cover entries that the log lost. The watermarks then mark the lost entries as trimmed, as if retention had removed
+// them. Their sequence numbers are skipped, because readers would take a new entry with such a number for one they have
+// seen. It reads every transcript, while no node is running.
 import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { parseCursor } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Seq } from '../../ports/entry.ts'
-import { presently } from '../../ports/epoch.ts'
+import { withCurrentEpoch } from '../../ports/epoch.ts'
 import { DirectReader } from '../log/direct-reader.ts'
 import { Publisher } from '../log/publisher.ts'
 import { LogSubjects, type StoredMessage, unescapeToken } from '../log/record.ts'
@@ -17,43 +17,44 @@ import { cursorOfHead } from '../transcript-store.ts'
 
 const BATCH_ENTRIES = 256
 const BATCH_BYTES = 8 * 1024 * 1024
-/** Publishes under way while numbers are used up. */
+/** Concurrent publishes while numbers are skipped. */
 const FILLERS = 500
 
-/** A session whose transcript goes beyond its log. */
-interface Ahead {
+/** A session whose transcript covers more than the log has. */
+interface SessionAhead {
   readonly session: string
   readonly partition: Partition
   readonly subjects: LogSubjects
-  /** How far the transcript goes. */
+  /** The last entry that the transcript covers. */
   readonly end: Seq
 }
 
-interface Tools {
+interface Context {
   readonly connection: NatsConnection
   readonly manager: JetStreamManager
   readonly reader: DirectReader
   readonly publisher: Publisher
-  readonly marks: TrimWatermarks
+  readonly watermarks: TrimWatermarks
   readonly streams: Streams
 }
 
 /** @throws StorageError */
-export async function passTranscripts(connection: NatsConnection, streams: Streams, logger: Logger): Promise<void> {
+export async function repairLostEntries(connection: NatsConnection, streams: Streams, logger: Logger): Promise<void> {
   const manager = await jetstreamManager(connection, { checkAPI: false })
   const reader = new DirectReader(connection)
   const publisher = new Publisher(connection, logger)
-  const marks = new TrimWatermarks({ publisher, reader, prefix: streams.prefix, stream: streams.marks, graceMs: 0 })
-  const tools = { connection, manager, reader, publisher, marks, streams }
+  const { prefix, watermarks: stream } = streams
+  const watermarks = new TrimWatermarks({ publisher, reader, prefix, stream, graceMs: 0 })
+  const context = { connection, manager, reader, publisher, watermarks, streams }
   try {
-    const ahead = await findAhead(tools)
+    const ahead = await findAhead(context)
     for (const [index, partition] of streams.partitions.entries()) {
-      const own = ahead.filter((one) => one.partition === partition)
-      if (own.length === 0) continue
-      const end = own.reduce((most, one) => Math.max(most, one.end), 0)
-      await useUp(tools, partition, end)
-      await marks.raise(index, end)
-      for (const one of own) await trim(tools, one)
+      const sessions = ahead.filter((session) => session.partition === partition)
+      if (sessions.length === 0) continue
+      const end = sessions.reduce((max, session) => Math.max(max, session.end), 0)
+      await skipNumbers(context, partition, end)
+      await watermarks.raise(index, end)
+      for (const session of sessions) await trim(context, session)
     }
   } finally {
     await publisher.close()
@@ -66,7 +67,7 @@ export async function epochsOfTranscripts(connection: NatsConnection, streams: S
   const reader = new DirectReader(connection)
   const epochs = new Set<string>()
   try {
-    for await (const heads of all(reader, streams.transcripts, `${streams.prefix}.transcript.*`)) {
+    for await (const heads of scan(reader, streams.transcripts, `${streams.prefix}.transcript.*`)) {
       for (const head of heads) {
         const position = parseCursor(cursorOfHead(head))
         if (position !== undefined) epochs.add(position.epoch)
@@ -78,65 +79,67 @@ export async function epochsOfTranscripts(connection: NatsConnection, streams: S
   return epochs
 }
 
-async function findAhead(tools: Tools): Promise<Ahead[]> {
-  const { streams } = tools
+async function findAhead(context: Context): Promise<SessionAhead[]> {
+  const { streams } = context
   const filter = `${streams.prefix}.transcript.*`
-  const ahead: Ahead[] = []
-  for await (const heads of all(tools.reader, streams.transcripts, filter)) {
-    const found = await Promise.all(heads.map((head) => judge(tools, head)))
-    for (const one of found) if (one !== undefined) ahead.push(one)
+  const ahead: SessionAhead[] = []
+  for await (const heads of scan(context.reader, streams.transcripts, filter)) {
+    const found = await Promise.all(heads.map((head) => compareWithLog(context, head)))
+    for (const session of found) if (session !== undefined) ahead.push(session)
   }
   return ahead
 }
 
-async function judge({ publisher, marks, streams }: Tools, head: StoredMessage): Promise<Ahead | undefined> {
+async function compareWithLog(context: Context, head: StoredMessage): Promise<SessionAhead | undefined> {
+  const { publisher, watermarks, streams } = context
   const session = unescapeToken(head.subject.slice(`${streams.prefix}.transcript.`.length))
-  const position = parseCursor(presently(streams.epochs, cursorOfHead(head)))
+  const position = parseCursor(withCurrentEpoch(streams.epochs, cursorOfHead(head)))
   if (position?.epoch !== streams.epoch) return undefined
   const partition = streams.partitionOf(session)
   const subjects = new LogSubjects(partition)
-  const tip = await publisher.ask(subjects.stored(session, 'tip'), subjects.storedAll(session))
+  const tip = await publisher.lastSeq(subjects.stored(session, 'tip'), subjects.storedAll(session))
   const end = position.seq
-  if (end <= tip || end <= (await marks.look(session)).trimmed) return undefined
+  if (end <= tip || end <= (await watermarks.lookUp(session)).trimmed) return undefined
   return { session, partition, subjects, end }
 }
 
-/** Takes the stream's numbers beyond that one. */
-async function useUp({ connection, manager }: Tools, { stream, log }: Partition, end: Seq): Promise<void> {
+/** Skips the stream's sequence numbers up to `end`. */
+async function skipNumbers({ connection, manager }: Context, { stream, log }: Partition, end: Seq): Promise<void> {
   const filler = `${log}.filler`
   const { state } = await manager.streams.info(stream)
-  // Nothing is there that could go with it.
+  // A purge skips the numbers, but it would remove existing messages.
   if (state.messages === 0 && state.last_seq < end) {
     await manager.streams.purge(stream, { seq: end + 1 })
     if ((await manager.streams.info(stream)).state.last_seq >= end) return
   }
   const client = jetstream(connection)
-  for (let left = end - state.last_seq; left > 0; left -= FILLERS) {
-    await Promise.all(Array.from({ length: Math.min(left, FILLERS) }, () => client.publish(filler)))
+  for (let remaining = end - state.last_seq; remaining > 0; remaining -= FILLERS) {
+    await Promise.all(Array.from({ length: Math.min(remaining, FILLERS) }, () => client.publish(filler)))
   }
   await manager.streams.purge(stream, { filter: filler })
 }
 
-/** What is left of the session's log goes as well: its transcript has it, and a log ends where its session does. */
-async function trim(tools: Tools, one: Ahead): Promise<void> {
-  const { session, partition, subjects, end } = one
-  await tools.marks.write(session, end, await lastsOf(tools, one))
-  await tools.manager.streams.purge(partition.stream, { filter: subjects.storedAll(session), seq: end + 1 })
+/** Marks the session as trimmed up to the end of its transcript, and purges its covered entries. */
+async function trim(context: Context, ahead: SessionAhead): Promise<void> {
+  const { session, partition, subjects, end } = ahead
+  await context.watermarks.write(session, end, await lastSeqsOf(context, ahead))
+  await context.manager.streams.purge(partition.stream, { filter: subjects.storedAll(session), seq: end + 1 })
 }
 
-/** The last entry of each subject, whose number stays known. */
-async function lastsOf({ reader }: Tools, { session, partition, subjects }: Ahead): Promise<Map<string, Seq>> {
-  const lasts = new Map<string, Seq>()
-  for await (const messages of all(reader, partition.stream, subjects.storedAll(session))) {
+/** The last sequence number of each subject, for the watermark. */
+async function lastSeqsOf({ reader }: Context, ahead: SessionAhead): Promise<Map<string, Seq>> {
+  const { session, partition, subjects } = ahead
+  const lastSeqs = new Map<string, Seq>()
+  for await (const messages of scan(reader, partition.stream, subjects.storedAll(session))) {
     for (const message of messages) {
       const { subject } = subjects.ofStored(message.subject)
-      if (subject !== undefined) lasts.set(subject, message.seq)
+      if (subject !== undefined) lastSeqs.set(subject, message.seq)
     }
   }
-  return lasts
+  return lastSeqs
 }
 
-async function* all(reader: DirectReader, stream: string, filter: string): AsyncGenerator<readonly StoredMessage[]> {
+async function* scan(reader: DirectReader, stream: string, filter: string): AsyncGenerator<readonly StoredMessage[]> {
   for (let from = 1; ; ) {
     const { messages } = await reader.range({ stream, filter, from, entries: BATCH_ENTRIES, bytes: BATCH_BYTES })
     const last = messages.at(-1)

@@ -1,4 +1,4 @@
-// The epochs of a log on JetStream whose streams were restored: what a new one ends, and what goes on under it.
+// A new epoch of a log on JetStream whose streams were restored: which cursors it invalidates, and which stay valid.
 import { connect } from '@nats-io/transport-node'
 import { formatCursor } from '@parley/protocol'
 import { pino } from 'pino'
@@ -19,13 +19,13 @@ beforeAll(async () => {
 afterAll(() => server.dispose())
 
 describe.each([1, 3])('a new epoch of a log in %i streams', (partitions) => {
-  it('refuses cursors of those before, and reads transcripts on from where they are', async () => {
+  it('rejects cursors of earlier epochs, and continues from the transcripts', async () => {
     const harness = await JetStreamHarness.open(server, { streams: { partitions } })
     const epoch = harness.log.epoch
     const entries = []
     for (let i = 0; i < 3; i += 1) entries.push(await harness.log.append('s', `in.${i}`, output(i), 0))
-    const folded = entries[1]!.seq
-    const cursor = formatCursor(epoch, folded)
+    const covered = entries[1]!.seq
+    const cursor = formatCursor(epoch, covered)
     await harness.transcripts.save('s', { cursor, sealed: 0, entries: [], commands: [] }, 0)
     await harness.close()
 
@@ -40,15 +40,15 @@ describe.each([1, 3])('a new epoch of a log in %i streams', (partitions) => {
     expect(log.epoch).toBe(second.after)
     await expect(collect(log, 's', cursor)).rejects.toEqual(new CursorLost('foreign'))
     const transcript = await transcripts.load('s')
-    expect(transcript?.cursor).toBe(formatCursor(log.epoch, folded))
+    expect(transcript?.cursor).toBe(formatCursor(log.epoch, covered))
     expect(await collect(log, 's', transcript?.cursor ?? '')).toHaveLength(1)
     expect(await collect(log, 's', formatCursor(log.epoch, 0))).toHaveLength(3)
     await close()
   })
 })
 
-describe('a transcript that goes beyond the log, which lost its end', () => {
-  it('is read on from, and what comes then is numbered after it', async () => {
+describe('a transcript that covers more than a log that lost its end', () => {
+  it('is continued by entries with higher numbers', async () => {
     const harness = await JetStreamHarness.open(server)
     const left = await harness.log.append('s300', 'in.0', output(0), 0)
     const other = await harness.log.append('s', 'in.0', output(0), 0)
@@ -81,7 +81,7 @@ describe('a transcript that goes beyond the log, which lost its end', () => {
 describe('transcripts whose log is gone', () => {
   const old = 50_000_000
 
-  it('keep a node from starting, until a new epoch has their sessions go on from them', async () => {
+  it('prevent the start of a node until a new epoch continues their sessions', async () => {
     const harness = await JetStreamHarness.open(server)
     const cursor = formatCursor(harness.log.epoch, old)
     await harness.transcripts.save('s', { cursor, sealed: 0, entries: [], commands: [] }, 0)

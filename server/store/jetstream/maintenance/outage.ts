@@ -1,22 +1,21 @@
-// Outage: tells when the log has been away for longer than a moment, and when it is back for good: it can be reached,
-// and everything that is followed was compared with the streams, so that nothing is missing.
-
+// Outage: reports that the log has been unavailable for more than a moment, and that it has recovered. Recovery means
+// that the log can be written, and that all followed sessions were compared with it.
 import type { Subscription } from '../../ports/session-log.ts'
 import type { ConnectionState } from '../connection.ts'
 
 export interface OutageOptions {
-  readonly reach: {
+  readonly health: {
     readonly state: ConnectionState
     onState(listener: (state: ConnectionState) => void): Subscription
   }
-  /** Whether everything that is followed is live. */
+  /** Whether all followed sessions are live. */
   caughtUp(): boolean
-  /** Milliseconds that a loss may take without being told; default 1,000. */
-  readonly momentMs?: number
+  /** Milliseconds for which an outage is not reported; default 1,000. */
+  readonly toleranceMs?: number
 }
 
-const MOMENT_MS = 1_000
-const LOOK_MS = 50
+const TOLERANCE_MS = 1_000
+const POLL_MS = 50
 
 export class Outage {
   readonly #options: OutageOptions
@@ -27,7 +26,7 @@ export class Outage {
 
   constructor(options: OutageOptions) {
     this.#options = options
-    this.#states = options.reach.onState((state) => this.#changed(state))
+    this.#states = options.health.onState((state) => this.#changed(state))
   }
 
   /** @param listener called with each change; must not throw */
@@ -45,13 +44,13 @@ export class Outage {
   #changed(state: ConnectionState): void {
     clearTimeout(this.#timer)
     if (state === 'away' && !this.#away) {
-      this.#timer = setTimeout(() => this.#become(true), this.#options.momentMs ?? MOMENT_MS).unref()
-    } else if (state === 'live' && this.#away) this.#look()
+      this.#timer = setTimeout(() => this.#become(true), this.#options.toleranceMs ?? TOLERANCE_MS).unref()
+    } else if (state === 'live' && this.#away) this.#poll()
   }
 
-  #look(): void {
+  #poll(): void {
     if (this.#options.caughtUp()) this.#become(false)
-    else this.#timer = setTimeout(() => this.#look(), LOOK_MS).unref()
+    else this.#timer = setTimeout(() => this.#poll(), POLL_MS).unref()
   }
 
   #become(away: boolean): void {

@@ -1,9 +1,9 @@
-// Purging from JetStream: the contract, what is left of it in the streams, and nodes that had read the session.
+// Purging from JetStream: the contract, the messages left in the streams, and nodes that had opened the session.
 import { randomBytes } from 'node:crypto'
 import { formatCursor } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer } from '../../../../bench/cluster/nats-server.ts'
-import { deletedSession, output, purgeContract, say } from '../../contracts/purge.contract.ts'
+import { appendNext, deletedSession, output, purgeContract } from '../../contracts/purge.contract.ts'
 import { collect } from '../../contracts/session-log.contract.ts'
 import type { Entry } from '../../ports/entry.ts'
 import { JetStreamHarness } from '../../test/jetstream-harness.ts'
@@ -21,11 +21,11 @@ afterAll(async () => {
 purgeContract('JetStream', () => JetStreamHarness.open(server))
 
 describe('the streams', () => {
-  it('hold nothing of a session that is purged, however large its entries were', async () => {
+  it('contain nothing of a purged session, even if its entries were large', async () => {
     const harness = await JetStreamHarness.open(server)
     const { log, transcripts, runs } = harness.stores
     const large = `XYZZY${randomBytes(1_000_000).toString('hex')}`
-    await say(log, 's', 'in.large', output(0, large))
+    await appendNext(log, 's', 'in.large', output(0, large))
     const seq = await deletedSession(log, 's', 'XYZZY')
     await transcripts.save(
       's',
@@ -42,7 +42,7 @@ describe('the streams', () => {
     await harness.close()
   })
 
-  it('fence a node that had the session open and did not see that it was deleted', async () => {
+  it('reject appends of a node that did not see the deletion', async () => {
     const harness = await JetStreamHarness.open(server)
     const other = await harness.join()
     const seq = await deletedSession(harness.log, 's')
@@ -54,8 +54,8 @@ describe('the streams', () => {
   })
 })
 
-describe('a session of which everything was trimmed', () => {
-  it('is followed on, also where what comes next follows on what is gone', async () => {
+describe('a session whose entries were all trimmed', () => {
+  it('can be followed, even if the next entry has a trimmed predecessor', async () => {
     const harness = await JetStreamHarness.open(server, { retention: { maxAgeMs: 1_000 } })
     const first = await harness.log.append('s', 'run.r', output(0), 0)
     const cursor = formatCursor(harness.log.epoch, first.seq)

@@ -1,30 +1,23 @@
-// Purging: what is taken away from a stream by subject, for good. What nobody has read yet of a work queue goes, too.
+// Purging: permanently removes messages from streams by subject, including queued runs that no node has received.
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { Seq } from '../../ports/entry.ts'
-import { StorageError } from '../../ports/errors.ts'
-import type { JetStreamConnection } from '../connection.ts'
+import { type JetStreamConnection, requestJson } from '../connection.ts'
 import { escapeToken } from '../log/record.ts'
 import type { SessionSource } from '../log/session-source.ts'
 import type { Streams } from '../streams.ts'
 
 export interface PurgeRequest {
-  /** Only these subjects. */
+  /** Only subjects that match. */
   readonly filter?: string
-  /** Only what comes before. */
+  /** Only messages before this one. */
   readonly seq?: Seq
 }
 
 const ANSWER_MS = 10_000
 
-/** Resolves when the stream's leader has done it. @throws StorageError */
+/** Resolves when the stream's leader has purged the messages. @throws StorageError */
 export async function purge(nats: NatsConnection, stream: string, request: PurgeRequest): Promise<void> {
-  try {
-    const reply = await nats.request(`$JS.API.STREAM.PURGE.${stream}`, JSON.stringify(request), { timeout: ANSWER_MS })
-    const { error } = reply.json<{ readonly error?: { readonly description: string } }>()
-    if (error !== undefined) throw new Error(error.description)
-  } catch (error) {
-    throw new StorageError('unavailable', error)
-  }
+  await requestJson(nats, `$JS.API.STREAM.PURGE.${stream}`, JSON.stringify(request), ANSWER_MS)
 }
 
 export interface SessionPurgeOptions {
@@ -33,7 +26,7 @@ export interface SessionPurgeOptions {
   readonly streams: Streams
 }
 
-/** All of a session in the log, but for one entry, and its marks. @throws StorageError */
+/** Purges a session's entries except one, and its watermarks. @throws StorageError */
 export async function purgeSession(
   { connection: { nats }, source, streams }: SessionPurgeOptions,
   session: string,
@@ -43,11 +36,11 @@ export async function purgeSession(
   const all = subjects.storedAll(session)
   await purge(nats, stream, keep === undefined ? { filter: all } : { filter: all, seq: keep })
   if (keep !== undefined) {
-    // What was appended since, by somebody who had not seen it.
-    for (const lane of LANES) await purge(nats, stream, { filter: `${all.slice(0, -1)}${lane}` })
+    // Entries after `keep`, appended by nodes that had not seen the end of the session.
+    for (const subject of OTHER_SUBJECTS) await purge(nats, stream, { filter: `${all.slice(0, -1)}${subject}` })
   }
-  await purge(nats, streams.marks, { filter: `${streams.prefix}.mark.session.${escapeToken(session)}.>` })
+  await purge(nats, streams.watermarks, { filter: `${streams.prefix}.mark.session.${escapeToken(session)}.>` })
 }
 
-/** All but `meta`; the last: parts of large entries. */
-const LANES = ['in.>', 'run.>', 'tool.>', '%part.>'] as const
+/** All subjects except `meta`; the last one matches parts of large entries. */
+const OTHER_SUBJECTS = ['in.>', 'run.>', 'tool.>', '%part.>'] as const

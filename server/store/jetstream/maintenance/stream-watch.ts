@@ -1,29 +1,29 @@
-// StreamWatch: asks after the streams every second, and when the connection comes back. It notices that JetStream cannot
-// store (no leader, no majority, a stream that is gone, appends that stay without an answer), though the connection
-// stands; and that the sessions' streams are not those that were opened: made anew, or restored and given a new epoch.
+// StreamWatch: checks the streams every second and after each reconnect. It detects that JetStream cannot store
+// although NATS is connected (no leader, no majority, a missing stream, unacknowledged appends), and that a session
+// stream has another epoch than at the start, because it was recreated or restored.
 import type { JetStreamConnection } from '../connection.ts'
 
 export interface StreamWatchOptions {
   readonly connection: Pick<JetStreamConnection, 'nats' | 'state'>
-  /** Whose epochs count. */
+  /** The session streams, whose epochs are compared. */
   readonly sessions: readonly string[]
-  /** That have to be there, too. */
+  /** Other streams that must exist. */
   readonly others: readonly string[]
-  /** Milliseconds for which the oldest append has had no answer. */
+  /** Milliseconds for which the oldest append has not been acknowledged. */
   readonly stalledMs: () => number
-  /** Told after each look what is the matter, in words; undefined: nothing. */
-  readonly looked: (problem: string | undefined) => void
-  /** Called once: a sessions' stream has another epoch than it had at the first look. */
-  readonly changed: (stream: string) => void
-  /** Milliseconds between looks; default 1,000. */
+  /** Called after each check with a description of the problem, if there is one. */
+  readonly onChecked: (problem: string | undefined) => void
+  /** Called once, when a session stream has another epoch than at the first check. */
+  readonly onEpochChanged: (stream: string) => void
+  /** Milliseconds between checks; default 1,000. */
   readonly intervalMs?: number
 }
 
 const INTERVAL_MS = 1_000
 const ANSWER_MS = 3_000
-/** An append is sent again after two seconds without an answer. */
+/** Longer than the publisher waits before it sends an append again. */
 const STALLED_MS = 2_500
-/** A leader hears of its followers every second, also when nothing is stored. */
+/** A leader gets a heartbeat of each follower every second. */
 const SILENT_NANOS = 4e9
 
 interface Answer {
@@ -39,34 +39,33 @@ export class StreamWatch {
   readonly #options: StreamWatchOptions
   readonly #epochs = new Map<string, string>()
   readonly #timer: NodeJS.Timeout
-  #looks = 0
-  /** The last look that was answered. */
-  #answered = 0
+  #checks = 0
+  /** Number of the last completed check. */
+  #completed = 0
   #changed = false
   #closed = false
 
-  /** Learns the epochs. */
+  /** The first check learns the epochs. */
   constructor(options: StreamWatchOptions) {
     this.#options = options
-    this.#timer = setInterval(() => this.look(), options.intervalMs ?? INTERVAL_MS).unref()
-    this.look()
+    this.#timer = setInterval(() => this.check(), options.intervalMs ?? INTERVAL_MS).unref()
+    this.check()
   }
 
-  /** Compares with what was seen first. */
-  look(): void {
+  check(): void {
     const { connection, sessions, others } = this.#options
-    // Then there is nothing to learn, and the next look is when it is back.
+    // The connection's owner calls `check` after the reconnect.
     if (connection.state !== 'live') return
-    this.#looks += 1
-    const look = this.#looks
-    const asked = Promise.all([...sessions, ...others].map((stream) => this.#problemOf(stream)))
-    // None of them rejects.
-    void asked.then((problems) => {
-      // A later one has been answered, or the connection went meanwhile.
-      if (this.#closed || look < this.#answered || connection.state !== 'live') return
-      this.#answered = look
-      const stalled = this.#options.stalledMs() > STALLED_MS ? 'appends have no answer' : undefined
-      this.#options.looked(problems.find((problem) => problem !== undefined) ?? stalled)
+    this.#checks += 1
+    const check = this.#checks
+    const checked = Promise.all([...sessions, ...others].map((stream) => this.#problemOf(stream)))
+    // `#problemOf` never rejects.
+    void checked.then((problems) => {
+      // A later check has completed, or the connection was lost meanwhile.
+      if (this.#closed || check < this.#completed || connection.state !== 'live') return
+      this.#completed = check
+      const stalled = this.#options.stalledMs() > STALLED_MS ? 'appends are not acknowledged' : undefined
+      this.#options.onChecked(problems.find((problem) => problem !== undefined) ?? stalled)
     })
   }
 
@@ -87,7 +86,7 @@ export class StreamWatch {
     }
     if (answer.error !== undefined) return `${stream}: ${answer.error.description ?? 'an error'}`
     this.#compare(stream, answer.config?.metadata?.parley_epoch)
-    return hasMajority(answer) ? undefined : `${stream}: its leader has no majority`
+    return hasMajority(answer) ? undefined : `${stream}: the leader has no majority`
   }
 
   #compare(stream: string, epoch: string | undefined): void {
@@ -96,14 +95,14 @@ export class StreamWatch {
     if (known === undefined) this.#epochs.set(stream, epoch)
     else if (known !== epoch && !this.#changed) {
       this.#changed = true
-      this.#options.changed(stream)
+      this.#options.onEpochChanged(stream)
     }
   }
 }
 
-/** A leader that is cut off answers on for some seconds: what it says of its followers shows it. */
+/** A leader without connection to its followers still answers for some seconds, but it reports them as silent. */
 function hasMajority({ cluster }: Answer): boolean {
   const { replicas = [] } = cluster ?? {}
-  const here = replicas.filter(({ offline, active = 0 }) => offline !== true && active < SILENT_NANOS).length
-  return (here + 1) * 2 > replicas.length + 1
+  const reachable = replicas.filter(({ offline, active = 0 }) => offline !== true && active < SILENT_NANOS).length
+  return (reachable + 1) * 2 > replicas.length + 1
 }

@@ -1,7 +1,7 @@
-// WriteHealth: whether the log can be reached and written, which takes more than a connection that stands: JetStream behind it
-// may have no leader, or no majority. The streams' watch and the publisher say what they see; here is what it comes to.
+// WriteHealth: whether the log can be written. That requires NATS to be connected, and JetStream to have a leader and a
+// majority. It combines the connection's state and the problems that the stream watch reports.
 //
-//   live ── the connection is gone, or something is the matter ──> away ── neither is ──> live          any ── closed
+//   live ── disconnected, or a problem ──> away ── connected, and no problem ──> live          any ── closed
 import type { Logger } from 'pino'
 import type { Subscription } from '../../ports/session-log.ts'
 import type { ConnectionState } from '../connection.ts'
@@ -26,14 +26,14 @@ export class WriteHealth {
   constructor(options: WriteHealthOptions) {
     this.#options = options
     this.#state = options.connection.state
-    this.#connection = options.connection.onState(() => this.#look())
+    this.#connection = options.connection.onState(() => this.#update())
   }
 
   get state(): ConnectionState {
     return this.#state
   }
 
-  /** Milliseconds for which nothing could be stored; 0 when all is well. */
+  /** Milliseconds since the log became unavailable; 0 if it is available. */
   get awayMs(): number {
     return this.#state === 'live' ? 0 : performance.now() - this.#since
   }
@@ -44,18 +44,18 @@ export class WriteHealth {
     return { close: () => this.#listeners.delete(listener) }
   }
 
-  /** What is the matter with JetStream, in words; undefined: nothing. */
+  /** @param problem what is wrong with JetStream; undefined if it works */
   report(problem: string | undefined): void {
     const before = this.#problem
     this.#problem = problem
     if (before === undefined && problem !== undefined) {
       this.#problemSince = performance.now()
-      this.#options.logger.warn({ problem }, 'JetStream is away')
+      this.#options.logger.warn({ problem }, 'JetStream is unavailable')
     } else if (before !== undefined && problem === undefined) {
       const awayMs = Math.round(performance.now() - this.#problemSince)
-      this.#options.logger.info({ awayMs }, 'JetStream is back')
+      this.#options.logger.info({ awayMs }, 'JetStream is available again')
     }
-    this.#look()
+    this.#update()
   }
 
   close(): void {
@@ -63,7 +63,7 @@ export class WriteHealth {
     this.#listeners.clear()
   }
 
-  #look(): void {
+  #update(): void {
     const { state } = this.#options.connection
     const now = state === 'live' && this.#problem !== undefined ? 'away' : state
     if (this.#state === now) return

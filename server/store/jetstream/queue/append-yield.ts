@@ -1,9 +1,9 @@
-// JetStreamAppendYield: the hint to an owner as a core NATS message that every node reads and nothing stores. There is one
-// only when somebody who ends a run has lost a compare to its owner.
+// JetStreamAppendYield: asks a run's driver on another node to pause its appends, with a core NATS message that is not
+// stored. It is sent only after an append that ends the run has lost a compare to the driver.
 import type { Msg, Subscription as NatsSubscription } from '@nats-io/transport-node'
 import type { AppendYield } from '../../ports/append-yield.ts'
 import type { Subscription } from '../../ports/session-log.ts'
-import type { JetStreamConnection } from '../connection.ts'
+import { type JetStreamConnection, jsonOf } from '../connection.ts'
 
 export class JetStreamAppendYield implements AppendYield {
   readonly #connection: Pick<JetStreamConnection, 'nats' | 'state'>
@@ -14,16 +14,16 @@ export class JetStreamAppendYield implements AppendYield {
   constructor(connection: Pick<JetStreamConnection, 'nats' | 'state'>, prefix: string) {
     this.#connection = connection
     this.#subject = `${prefix}.hold`
-    this.#subscription = connection.nats.subscribe(this.#subject, { callback: (_, message) => this.#asked(message) })
+    this.#subscription = connection.nats.subscribe(this.#subject, { callback: (_, message) => this.#receive(message) })
   }
 
-  ask(session: string, run: string): void {
+  request(session: string, run: string): void {
     const { nats, state } = this.#connection
-    // While NATS is away nobody appends.
+    // Without NATS nobody can append, so there is nothing to ask for.
     if (state === 'live' && !nats.isClosed()) nats.publish(this.#subject, JSON.stringify([session, run]))
   }
 
-  onAsked(listener: (session: string, run: string) => void): Subscription {
+  onRequest(listener: (session: string, run: string) => void): Subscription {
     this.#listeners.add(listener)
     return { close: () => this.#listeners.delete(listener) }
   }
@@ -33,19 +33,10 @@ export class JetStreamAppendYield implements AppendYield {
     this.#listeners.clear()
   }
 
-  #asked(message: Msg): void {
-    const [session, run] = read(message)
+  #receive(message: Msg): void {
+    const request = jsonOf(message)
+    const [session, run] = Array.isArray(request) ? (request as readonly unknown[]) : []
     if (typeof session !== 'string' || typeof run !== 'string') return
     for (const listener of [...this.#listeners]) listener(session, run)
-  }
-}
-
-/** What is not ours is none of our business. */
-function read(message: Msg): readonly unknown[] {
-  try {
-    const asked = message.json<unknown>()
-    return Array.isArray(asked) ? asked : []
-  } catch {
-    return []
   }
 }

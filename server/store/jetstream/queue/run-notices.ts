@@ -1,11 +1,11 @@
-// JetStreamRunNotices: notices as core NATS messages, which every node reads and nothing stores.
+// JetStreamRunNotices: publishes notices of runs to all nodes as core NATS messages, which are not stored.
 import type { Msg, Subscription as NatsSubscription } from '@nats-io/transport-node'
 import type { NoticedRun, RunNotice, RunNotices } from '../../ports/run-notices.ts'
 import type { Subscription } from '../../ports/session-log.ts'
-import type { JetStreamConnection } from '../connection.ts'
+import { type JetStreamConnection, jsonOf } from '../connection.ts'
 
-/** Runs in one message: about 100 bytes each. */
-const AT_ONCE = 1_000
+/** Runs in one message, about 100 bytes each. */
+const BATCH_SIZE = 1_000
 
 export class JetStreamRunNotices implements RunNotices {
   readonly #connection: Pick<JetStreamConnection, 'nats' | 'state'>
@@ -16,19 +16,19 @@ export class JetStreamRunNotices implements RunNotices {
   constructor(connection: Pick<JetStreamConnection, 'nats' | 'state'>, prefix: string) {
     this.#connection = connection
     this.#subject = `${prefix}.busy`
-    this.#subscription = connection.nats.subscribe(this.#subject, { callback: (_, message) => this.#told(message) })
+    this.#subscription = connection.nats.subscribe(this.#subject, { callback: (_, message) => this.#receive(message) })
   }
 
-  tell({ on, off }: RunNotice): void {
+  notify({ on, off }: RunNotice): void {
     const { nats, state } = this.#connection
-    for (let from = 0; from < Math.max(on.length, off.length); from += AT_ONCE) {
+    for (let from = 0; from < Math.max(on.length, off.length); from += BATCH_SIZE) {
       if (state !== 'live' || nats.isClosed()) return
-      const part = [on.slice(from, from + AT_ONCE), off.slice(from, from + AT_ONCE)]
+      const part = [on.slice(from, from + BATCH_SIZE), off.slice(from, from + BATCH_SIZE)]
       nats.publish(this.#subject, JSON.stringify(part))
     }
   }
 
-  onTold(listener: (notice: RunNotice) => void): Subscription {
+  onNotified(listener: (notice: RunNotice) => void): Subscription {
     this.#listeners.add(listener)
     return { close: () => this.#listeners.delete(listener) }
   }
@@ -38,20 +38,11 @@ export class JetStreamRunNotices implements RunNotices {
     this.#listeners.clear()
   }
 
-  /** What this node told itself comes back, too: it knows it already. */
-  #told(message: Msg): void {
-    const [on, off] = read(message)
+  /** Also receives this node's own notices, which change nothing. */
+  #receive(message: Msg): void {
+    const rows = jsonOf(message)
+    const [on, off] = Array.isArray(rows) ? (rows as readonly unknown[]) : []
     for (const listener of this.#listeners) listener({ on: runsIn(on), off: runsIn(off) })
-  }
-}
-
-/** What is not ours is none of our business. */
-function read(message: Msg): readonly unknown[] {
-  try {
-    const told = message.json<unknown>()
-    return Array.isArray(told) ? told : []
-  } catch {
-    return []
   }
 }
 

@@ -1,6 +1,7 @@
-// JetStreamRunQueue: the contract of every store, and what only several nodes have: owners that die or sleep, NATS that
-// goes and comes back, thousands of runs that wait.
+// JetStreamRunQueue: the contract of every store, and several nodes: drivers that die or stall, a restart of NATS, and
+// thousands of queued runs.
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer } from '../../../../bench/cluster/nats-server.ts'
@@ -24,7 +25,7 @@ afterEach(async () => {
   for (const node of nodes.splice(0)) await node.close()
 })
 
-/** A node's run queue, with a connection of its own. */
+/** A node's run queue with its own connection. */
 class Node {
   readonly connection: JetStreamConnection
   readonly runs: JetStreamRunQueue
@@ -42,7 +43,7 @@ class Node {
     return node
   }
 
-  /** As when its process dies: nothing more is said. */
+  /** Simulates the death of its process: nothing more is sent. */
   async die(): Promise<void> {
     await this.connection.nats.close()
   }
@@ -76,8 +77,8 @@ runQueueContract('JetStreamRunQueue', open)
 
 const queued = (i: number): QueuedRun => ({ session: `s${i}`, run: `r${i}`, command: `c${i}` })
 
-/** A handler that keeps its run until it is told to hand over, and notes what it was given. */
-class Owner {
+/** A handler that keeps its run until its signal is aborted, and records its deliveries. */
+class Driver {
   readonly deliveries: Delivery[] = []
   readonly reasons: unknown[] = []
   readonly #events = new EventTarget()
@@ -87,7 +88,7 @@ class Owner {
     this.#events.dispatchEvent(new Event('delivered'))
     if (!signal.aborted) await once(signal, 'abort')
     this.reasons.push(signal.reason)
-    this.#events.dispatchEvent(new Event('told'))
+    this.#events.dispatchEvent(new Event('aborted'))
     throw signal.reason
   }
 
@@ -95,16 +96,16 @@ class Owner {
     while (this.deliveries.length < count) await once(this.#events, 'delivered')
   }
 
-  async told(count: number): Promise<void> {
-    while (this.reasons.length < count) await once(this.#events, 'told')
+  async aborted(count: number): Promise<void> {
+    while (this.reasons.length < count) await once(this.#events, 'aborted')
   }
 }
 
 describe('runs on several nodes', () => {
-  it('go to another node within ack_wait and a moment when their owner dies, and are the dead one’s no more', async () => {
+  it('go to another node soon after ack_wait when their driver dies', async () => {
     const prefix = `dies${prefixes++}`
     const [first, second] = [await Node.open(prefix), await Node.open(prefix)]
-    const [one, two] = [new Owner(), new Owner()]
+    const [one, two] = [new Driver(), new Driver()]
     await first.runs.take(one.handler, { concurrency: 10 })
     for (const i of [1, 2, 3]) await first.runs.offer(queued(i))
     await one.has(3)
@@ -116,23 +117,23 @@ describe('runs on several nodes', () => {
     expect(two.deliveries.map(({ run, attempt }) => [run, attempt])).toEqual([1, 2, 3].map((i) => [`r${i}`, 2]))
   })
 
-  it('stay with an owner that lives for much longer than ack_wait', async () => {
+  it('stay with a living driver for much longer than ack_wait', async () => {
     const prefix = `lives${prefixes++}`
     const [first, second] = [await Node.open(prefix), await Node.open(prefix)]
-    const [one, two] = [new Owner(), new Owner()]
+    const [one, two] = [new Driver(), new Driver()]
     await first.runs.take(one.handler, { concurrency: 2_000 })
     await Promise.all(Array.from({ length: 1_000 }, (_, i) => second.runs.offer(queued(i))))
     await one.has(1_000)
     await second.runs.take(two.handler, { concurrency: 2_000 })
-    // That nothing happens has no event: for so long it does not.
-    await new Promise((resolve) => setTimeout(resolve, ACK_WAIT_MS * 3))
+    // There is no event to wait for: the test is that nothing happens for this long.
+    await sleep(ACK_WAIT_MS * 3)
     expect([one.deliveries.length, two.deliveries.length]).toEqual([1_000, 0])
   })
 
-  it('go to another node at once when their owner stops gracefully', async () => {
+  it('go to another node at once when their driver stops gracefully', async () => {
     const prefix = `stops${prefixes++}`
     const [first, second] = [await Node.open(prefix), await Node.open(prefix)]
-    const [one, two] = [new Owner(), new Owner()]
+    const [one, two] = [new Driver(), new Driver()]
     await first.runs.take(one.handler, { concurrency: 10 })
     for (const i of [1, 2, 3]) await first.runs.offer(queued(i))
     await one.has(3)
@@ -143,24 +144,24 @@ describe('runs on several nodes', () => {
     expect(performance.now() - stopped).toBeLessThan(ACK_WAIT_MS / 2)
   })
 
-  it('are lost by a node that slept, whose handlers are told, and which takes nothing from the new owner', async () => {
-    const prefix = `sleeps${prefixes++}`
+  it('are lost by a stalled node, which aborts their handlers and takes nothing from the new driver', async () => {
+    const prefix = `stalls${prefixes++}`
     const [first, second] = [await Node.open(prefix), await Node.open(prefix)]
-    const [one, two] = [new Owner(), new Owner()]
+    const [one, two] = [new Driver(), new Driver()]
     await first.runs.take(one.handler, { concurrency: 10 })
     await first.runs.offer(queued(1))
     await one.has(1)
     await second.runs.take(two.handler, { concurrency: 10 })
-    // Both sleep, as one event loop: neither says a word. Both hold what they held, or were given, until told.
+    // Both nodes share an event loop, so both stall and send no heartbeats.
     const until = performance.now() + ACK_WAIT_MS * 1.5
     while (performance.now() < until);
-    await one.told(1)
+    await one.aborted(1)
     expect(one.reasons[0]).toBeInstanceOf(DeliveryLost)
     await Promise.race([two.has(1), one.has(2)])
     expect([...one.deliveries, ...two.deliveries].map(({ attempt }) => attempt)).toEqual([1, 2])
   })
 
-  it('come again, and not to the one who says that another has them', async () => {
+  it('are delivered again after ack_wait if their handler reports them as lost', async () => {
     const prefix = `lost${prefixes++}`
     const node = await Node.open(prefix)
     const attempts: number[] = []
@@ -176,24 +177,24 @@ describe('runs on several nodes', () => {
       node.runs.offer(queued(1)).catch(reject)
     })
     expect(attempts).toEqual([1, 2])
-    // Not given back, but run out.
+    // The run was not released; `ack_wait` expired.
     expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(ACK_WAIT_MS * 0.8)
   })
 
-  it('are spread over the nodes that have room, and wait in order where there is none', async () => {
+  it('are distributed over nodes with capacity, and wait in order without it', async () => {
     const prefix = `spread${prefixes++}`
     const opened = await Promise.all([Node.open(prefix), Node.open(prefix), Node.open(prefix)])
     for (let i = 0; i < 9; i++) await opened[0]?.runs.offer(queued(i))
-    const owners = opened.map(() => new Owner())
+    const drivers = opened.map(() => new Driver())
     for (const [i, node] of opened.entries())
-      await node.runs.take(owners[i]?.handler as Owner['handler'], { concurrency: 2 })
-    await Promise.all(owners.map((owner) => owner.has(2)))
-    expect(owners.map(({ deliveries }) => deliveries.length)).toEqual([2, 2, 2])
-    const given = owners.flatMap(({ deliveries }) => deliveries.map(({ run }) => run))
+      await node.runs.take(drivers[i]?.handler as Driver['handler'], { concurrency: 2 })
+    await Promise.all(drivers.map((driver) => driver.has(2)))
+    expect(drivers.map(({ deliveries }) => deliveries.length)).toEqual([2, 2, 2])
+    const given = drivers.flatMap(({ deliveries }) => deliveries.map(({ run }) => run))
     expect(given.sort()).toEqual(['r0', 'r1', 'r2', 'r3', 'r4', 'r5'])
   })
 
-  it('are taken from thousands that wait, oldest first, each once', async () => {
+  it('are delivered from thousands of queued runs, oldest first, each once', async () => {
     const node = await Node.open(`thousands${prefixes++}`)
     const count = 3_000
     await Promise.all(Array.from({ length: count }, (_, i) => node.runs.offer(queued(i))))
@@ -211,23 +212,23 @@ describe('runs on several nodes', () => {
   })
 })
 
-describe('runs, when NATS', () => {
-  it('is killed and comes back, stay with their owner, and runs offered meanwhile are queued', async () => {
+describe('runs, when NATS is killed and restarted', () => {
+  it('stay with their driver, and runs offered meanwhile are queued', async () => {
     const node = await Node.open(`killed${prefixes++}`)
-    const owner = new Owner()
-    await node.runs.take(owner.handler, { concurrency: 10 })
+    const driver = new Driver()
+    await node.runs.take(driver.handler, { concurrency: 10 })
     await node.runs.offer(queued(1))
-    await owner.has(1)
-    const back = new Promise<void>((resolve) => {
+    await driver.has(1)
+    const reconnected = new Promise<void>((resolve) => {
       node.connection.onState((state) => (state === 'live' ? resolve() : undefined))
     })
     await server.kill()
     const offered = node.runs.offer(queued(2))
     await server.start()
-    await back
+    await reconnected
     await offered
-    await owner.has(2)
-    expect(owner.deliveries.map(({ run }) => run)).toEqual(['r1', 'r2'])
-    expect(owner.reasons).toEqual([])
+    await driver.has(2)
+    expect(driver.deliveries.map(({ run }) => run)).toEqual(['r1', 'r2'])
+    expect(driver.reasons).toEqual([])
   })
 })

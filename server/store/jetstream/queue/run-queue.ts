@@ -1,13 +1,13 @@
-// JetStreamRunQueue: runs as messages of a work queue that all nodes share. Whoever has a run says so again and again
-// (`working`); one that falls silent for `ack_wait` is replaced. JetStream never drops a run: how many owners one may
-// cost is the engine's to say, by the delivery's attempt.
+// JetStreamRunQueue: runs as messages of a work queue that all nodes share. A run's driver sends heartbeats (`+WPI`);
+// after `ack_wait` without one, JetStream delivers the run to another node. It never drops a run: the engine limits the
+// attempts.
 //
-//   offered ── delivered ── working … ── resolved: acknowledged, gone
-//                 ▲            ├─ rejected: back after a delay, at once when the taker was closed
-//                 │            └─ lost (we slept, or another has it): the handler is told; nothing is said to JetStream
-//                 └────────────── ack_wait without a sign
+//   offered ── delivered ── driven … ── handler resolves: acknowledged and removed
+//                 ▲            ├─ handler rejects: delivered again after a delay, or at once if the worker drains
+//                 │            └─ lost (late heartbeat): the handler's signal is aborted, and JetStream gets no message
+//                 └────────────── ack_wait without a heartbeat
 //
-// A delivery that comes again to the node that has the run is the same run still: its handler keeps it.
+// If a run is delivered again to the node that drives it, its handler continues.
 import type { Msg } from '@nats-io/transport-node'
 import type { Logger } from 'pino'
 import { StorageError } from '../../ports/errors.ts'
@@ -16,8 +16,8 @@ import {
   type QueuedRun,
   type RunHandler,
   type RunQueue,
+  type RunSubscription,
   type TakeLimits,
-  type Taking,
 } from '../../ports/run-queue.ts'
 import type { Subscription } from '../../ports/session-log.ts'
 import type { JetStreamConnection } from '../connection.ts'
@@ -37,27 +37,28 @@ export interface JetStreamRunQueueOptions {
 interface Delivered {
   readonly run: QueuedRun
   readonly attempt: number
-  /** Where it is answered. */
+  /** The subject for acknowledgements. */
   readonly reply: string
 }
 
-interface Held {
+/** A run that this node drives. */
+interface DrivenRun {
   delivered: Delivered
-  readonly taker: Taker
+  readonly worker: Worker
   readonly abort: AbortController
-  /** When JetStream was last told that we work on it. */
-  saidAt: number
+  /** When the last heartbeat was sent. */
+  heartbeatAt: number
   lost: boolean
-  /** It was given to us again while the handler that lost it has not ended yet. */
+  /** A later delivery of the run to this node, while the handler that lost the run is still ending. */
   next: Delivered | undefined
 }
 
-interface Taker {
+interface Worker {
   readonly handler: RunHandler
   readonly limits: TakeLimits
-  readonly held: Set<Held>
-  readonly puller: PullConsumer
-  /** It takes no more. */
+  readonly driven: Set<DrivenRun>
+  readonly consumer: PullConsumer
+  /** It accepts no more runs. */
   draining: boolean
   closed: boolean
 }
@@ -67,17 +68,17 @@ const TICK_MS = 100
 const SUBJECT_TOKENS = /^[A-Za-z0-9_-]+$/
 
 export class JetStreamRunQueue implements RunQueue {
-  readonly apart = true
+  readonly offerFirst = true
   readonly #options: JetStreamRunQueueOptions
   readonly #publisher: Publisher
   readonly #ackWaitMs: number
-  /** By session and run; the one that was silent longest first. */
-  readonly #held = new Map<string, Held>()
-  readonly #takers = new Set<Taker>()
+  /** By session and run; the oldest heartbeat first. */
+  readonly #driven = new Map<string, DrivenRun>()
+  readonly #workers = new Set<Worker>()
   readonly #working = new Set<Promise<void>>()
   readonly #closings = new Set<Promise<void>>()
-  /** Runs that ended while the connection was away. */
-  readonly #unsaid: string[] = []
+  /** Acknowledgements to send after a reconnect, of runs that ended while NATS was disconnected. */
+  readonly #unsentAcks: string[] = []
   readonly #states: Subscription
   readonly #timer: NodeJS.Timeout
   #closed = false
@@ -93,8 +94,9 @@ export class JetStreamRunQueue implements RunQueue {
   async offer({ session, run, command }: QueuedRun): Promise<void> {
     if (this.#closed) throw new StorageError('unavailable')
     const { prefix } = this.#options.streams
-    for (const token of [session, run]) if (!SUBJECT_TOKENS.test(token)) throw new RangeError('not an id')
-    // Whether it is stored or was there already: it is queued.
+    for (const token of [session, run])
+      if (!SUBJECT_TOKENS.test(token)) throw new RangeError('invalid session or run id')
+    // A conflict means that the run is queued already.
     await this.#publisher.publish({
       subject: `${prefix}.run.${session}.${run}`,
       payload: JSON.stringify({ session, run, command } satisfies QueuedRun),
@@ -105,40 +107,40 @@ export class JetStreamRunQueue implements RunQueue {
   async drop(session: string): Promise<void> {
     if (this.#closed) throw new StorageError('unavailable')
     const { connection, streams } = this.#options
-    if (!SUBJECT_TOKENS.test(session)) throw new RangeError('not an id')
+    if (!SUBJECT_TOKENS.test(session)) throw new RangeError('invalid session or run id')
     await purge(connection.nats, streams.runs, { filter: `${streams.prefix}.run.${session}.>` })
   }
 
-  async take(handler: RunHandler, limits: TakeLimits): Promise<Taking> {
+  async take(handler: RunHandler, limits: TakeLimits): Promise<RunSubscription> {
     if (this.#closed) throw new StorageError('unavailable')
     const { connection, streams } = this.#options
-    const held = new Set<Held>()
+    const driven = new Set<DrivenRun>()
     const options = {
       nats: connection.nats,
       stream: streams.runs,
-      consumer: streams.owners,
-      // Well within `ack_wait`: when we are stopped, no run that is given out anew comes to us.
+      consumer: streams.runConsumer,
+      // Well within `ack_wait`, so that a run is not delivered again to a node that was stopped.
       expiresMs: Math.min(2_000, this.#ackWaitMs * 0.4),
-      room: () => limits.concurrency - held.size,
-      deliver: (message: Msg) => this.#delivered(taker, message),
+      capacity: () => limits.concurrency - driven.size,
+      deliver: (message: Msg) => this.#delivered(worker, message),
     }
-    // Messages come later than this turn.
-    const puller = new PullConsumer(options, connection.state === 'live')
-    const taker: Taker = { handler, limits, held, puller, draining: false, closed: false }
-    this.#takers.add(taker)
-    return { drain: () => this.#drain(taker), close: () => this.#closeTaker(taker) }
+    // `deliver` may use `worker`, because messages arrive after this turn.
+    const consumer = new PullConsumer(options, connection.state === 'live')
+    const worker: Worker = { handler, limits, driven, consumer, draining: false, closed: false }
+    this.#workers.add(worker)
+    return { drain: () => this.#drain(worker), close: () => this.#closeWorker(worker) }
   }
 
-  /** Tells all handlers to hand over, and waits for them, within bounds. Idempotent. */
+  /** Aborts all handlers, and waits for them up to `closeTimeoutMs`. Idempotent. */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    for (const taker of [...this.#takers]) this.#closeTaker(taker)
+    for (const worker of [...this.#workers]) this.#closeWorker(worker)
     let timer: NodeJS.Timeout | undefined
-    const patience = new Promise<'late'>((resolve) => {
+    const timeout = new Promise<'late'>((resolve) => {
       timer = setTimeout(resolve, this.#options.closeTimeoutMs ?? 5000, 'late')
     })
-    const ended = await Promise.race([this.#ended(), patience])
+    const ended = await Promise.race([this.#ended(), timeout])
     clearTimeout(timer)
     clearInterval(this.#timer)
     await this.#publisher.close()
@@ -152,131 +154,131 @@ export class JetStreamRunQueue implements RunQueue {
     await Promise.all(this.#closings)
   }
 
-  #delivered(taker: Taker, message: Msg): void {
+  #delivered(worker: Worker, message: Msg): void {
     const delivered = read(message)
     if (delivered === undefined) {
-      // Ours are well formed: it was put there by hand. It would come again for ever.
-      this.#options.logger.error({ subject: message.subject }, 'a message that is no run was removed from the queue')
-      this.#say(message.reply as string, '+TERM')
+      // Another program published it. Without `+TERM` it would be delivered forever.
+      this.#options.logger.error({ subject: message.subject }, 'removed an invalid message from the run queue')
+      this.#respond(message.reply as string, '+TERM')
       return
     }
     const key = keyOf(delivered.run)
-    const known = this.#held.get(key)
+    const known = this.#driven.get(key)
     if (known?.lost === false) known.delivered = delivered
     else if (known !== undefined) known.next = delivered
-    else if (taker.draining || taker.held.size >= taker.limits.concurrency) this.#say(delivered.reply, '-NAK')
-    else this.#begin(taker, key, delivered)
+    else if (worker.draining || worker.driven.size >= worker.limits.concurrency) this.#respond(delivered.reply, '-NAK')
+    else this.#begin(worker, key, delivered)
   }
 
-  #begin(taker: Taker, key: string, delivered: Delivered): void {
+  #begin(worker: Worker, key: string, delivered: Delivered): void {
     const abort = new AbortController()
-    const saidAt = performance.now()
-    const held: Held = { delivered, taker, abort, saidAt, lost: false, next: undefined }
-    this.#held.set(key, held)
-    taker.held.add(held)
-    const working = this.#handle(held, key).finally(() => this.#working.delete(working))
+    const heartbeatAt = performance.now()
+    const driven: DrivenRun = { delivered, worker, abort, heartbeatAt, lost: false, next: undefined }
+    this.#driven.set(key, driven)
+    worker.driven.add(driven)
+    const working = this.#handle(driven, key).finally(() => this.#working.delete(working))
     this.#working.add(working)
   }
 
-  async #handle(held: Held, key: string): Promise<void> {
-    const { taker, abort } = held
-    const { run, attempt } = held.delivered
+  async #handle(driven: DrivenRun, key: string): Promise<void> {
+    const { worker, abort } = driven
+    const { run, attempt } = driven.delivered
     try {
-      await taker.handler({ ...run, attempt }, abort.signal)
-      this.#acknowledge(held.delivered.reply)
+      await worker.handler({ ...run, attempt }, abort.signal)
+      this.#acknowledge(driven.delivered.reply)
     } catch (error) {
-      this.#giveBack(held, error)
+      this.#release(driven, error)
     }
-    this.#held.delete(key)
-    taker.held.delete(held)
-    if (taker.draining) {
-      if (held.next !== undefined) this.#say(held.next.reply, '-NAK')
+    this.#driven.delete(key)
+    worker.driven.delete(driven)
+    if (worker.draining) {
+      if (driven.next !== undefined) this.#respond(driven.next.reply, '-NAK')
       return
     }
-    if (held.next !== undefined) this.#begin(taker, key, held.next)
-    else taker.puller.pull()
+    if (driven.next !== undefined) this.#begin(worker, key, driven.next)
+    else worker.consumer.pull()
   }
 
-  /** Should the word be lost, the run comes once more, and its handler finds it ended. */
+  /** If the acknowledgement is lost, the run is delivered again, and its handler finds that it has ended. */
   #acknowledge(reply: string): void {
-    if (this.#options.connection.state === 'live') this.#say(reply, '+ACK')
-    else this.#unsaid.push(reply)
+    if (this.#options.connection.state === 'live') this.#respond(reply, '+ACK')
+    else this.#unsentAcks.push(reply)
   }
 
-  #giveBack({ taker, abort, delivered, lost }: Held, error: unknown): void {
-    // Another may have it by now: to give back what is no longer ours would take it from them.
+  #release({ worker, abort, delivered, lost }: DrivenRun, error: unknown): void {
+    // Another node may have the run by now. Releasing it would take it away from that node.
     if (lost || error instanceof DeliveryLost) return
-    if (taker.draining) return this.#say(delivered.reply, '-NAK')
+    if (worker.draining) return this.#respond(delivered.reply, '-NAK')
     const { run } = delivered
-    if (!abort.signal.aborted) this.#options.logger.warn({ err: error, run: run.run }, 'a run was given back')
-    const delayMs = taker.limits.retryDelayMs ?? RETRY_DELAY_MS
-    this.#say(delivered.reply, `-NAK {"delay": ${Math.round(delayMs * 1e6)}}`)
+    if (!abort.signal.aborted) this.#options.logger.warn({ err: error, run: run.run }, 'returned a run to the queue')
+    const delayMs = worker.limits.retryDelayMs ?? RETRY_DELAY_MS
+    this.#respond(delivered.reply, `-NAK {"delay": ${Math.round(delayMs * 1e6)}}`)
   }
 
-  /** Says of each run in time that it is worked on; each is said of thrice within `ack_wait`. */
+  /** Sends the heartbeats that are due: three for each run within `ack_wait`. */
   #tick(): void {
     if (this.#options.connection.state !== 'live') return
     const now = performance.now()
-    for (const [key, held] of this.#held) {
-      const silent = now - held.saidAt
-      if (silent < this.#ackWaitMs / 3) break
-      // Said in time, had we not been asleep: the run may have been given to another.
-      if (silent > this.#ackWaitMs) this.#lose(held)
-      this.#work(key, held, now)
+    for (const [key, driven] of this.#driven) {
+      const silentMs = now - driven.heartbeatAt
+      if (silentMs < this.#ackWaitMs / 3) break
+      // This process was stalled, so the run may have been delivered to another node.
+      if (silentMs > this.#ackWaitMs) this.#lose(driven)
+      this.#heartbeat(key, driven, now)
     }
   }
 
-  #work(key: string, held: Held, now: number): void {
-    held.saidAt = now
-    this.#held.delete(key)
-    this.#held.set(key, held)
-    if (!held.lost) this.#say(held.delivered.reply, '+WPI')
-    else if (held.next !== undefined) this.#say(held.next.reply, '+WPI')
+  #heartbeat(key: string, driven: DrivenRun, now: number): void {
+    driven.heartbeatAt = now
+    this.#driven.delete(key)
+    this.#driven.set(key, driven)
+    if (!driven.lost) this.#respond(driven.delivered.reply, '+WPI')
+    else if (driven.next !== undefined) this.#respond(driven.next.reply, '+WPI')
   }
 
-  #lose(held: Held): void {
-    if (held.lost) return
-    held.lost = true
-    this.#options.logger.warn({ run: held.delivered.run.run }, 'a run was lost: this node was silent for too long')
-    held.abort.abort(new DeliveryLost())
+  #lose(driven: DrivenRun): void {
+    if (driven.lost) return
+    driven.lost = true
+    this.#options.logger.warn({ run: driven.delivered.run.run }, 'lost a run: no heartbeat from this node for too long')
+    driven.abort.abort(new DeliveryLost())
   }
 
   #pause(): void {
     this.#publisher.pause()
-    for (const { puller } of this.#takers) puller.pause()
+    for (const { consumer } of this.#workers) consumer.pause()
   }
 
-  // Whether others took over meanwhile is not known: what we hold is held on to, and the log's compare decides. First
-  // the signs of life, then the requests: JetStream reads them in this order.
+  // Other nodes may have taken over meanwhile. This node keeps its runs, and the log's compare decides. It sends
+  // heartbeats before pull requests, because JetStream reads them in this order.
   #resume(): void {
     this.#publisher.resume()
     const now = performance.now()
-    for (const reply of this.#unsaid.splice(0)) this.#say(reply, '+ACK')
-    for (const [key, held] of [...this.#held]) this.#work(key, held, now)
-    for (const { puller } of this.#takers) puller.resume()
+    for (const reply of this.#unsentAcks.splice(0)) this.#respond(reply, '+ACK')
+    for (const [key, driven] of [...this.#driven]) this.#heartbeat(key, driven, now)
+    for (const { consumer } of this.#workers) consumer.resume()
   }
 
-  #say(reply: string, word: string): void {
+  #respond(reply: string, answer: string): void {
     const { nats, state } = this.#options.connection
-    if (state === 'live' && !nats.isClosed()) nats.publish(reply, word)
+    if (state === 'live' && !nats.isClosed()) nats.publish(reply, answer)
   }
 
-  #drain(taker: Taker): void {
-    if (taker.draining) return
-    taker.draining = true
-    const closing = taker.puller
+  #drain(worker: Worker): void {
+    if (worker.draining) return
+    worker.draining = true
+    const closing = worker.consumer
       .close()
-      .catch((error: unknown) => this.#options.logger.debug({ err: error }, 'a puller did not close in order'))
+      .catch((error: unknown) => this.#options.logger.debug({ err: error }, 'pull consumer did not close cleanly'))
       .finally(() => this.#closings.delete(closing))
     this.#closings.add(closing)
   }
 
-  #closeTaker(taker: Taker): void {
-    if (taker.closed) return
-    taker.closed = true
-    this.#drain(taker)
-    this.#takers.delete(taker)
-    for (const { abort } of taker.held) abort.abort()
+  #closeWorker(worker: Worker): void {
+    if (worker.closed) return
+    worker.closed = true
+    this.#drain(worker)
+    this.#workers.delete(worker)
+    for (const { abort } of worker.driven) abort.abort()
   }
 }
 

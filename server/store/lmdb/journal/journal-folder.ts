@@ -1,5 +1,5 @@
-// JournalFolder: the files of a journal as they are found when it is opened: what they hold that is not settled is read
-// from the first to the last, and which of them can be written to again.
+// JournalFolder: the scan of a journal's files when it is opened. It replays the records that are not in a checkpoint,
+// in order, and determines which files can be written to again.
 import { closeSync, constants, fsyncSync, openSync, readdirSync, readFileSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Seq } from '../../ports/entry.ts'
@@ -12,37 +12,41 @@ import {
   SEGMENT_HEADER,
 } from './journal-record.ts'
 
-/** Entries cannot be read that others follow. */
+/** An entry is unreadable although later ones are readable, so it is not just the torn end of the journal. */
 export class JournalDamaged extends Error {
   override readonly name = 'JournalDamaged'
 
   constructor(missing: Seq) {
-    super(`the journal is damaged: entry ${missing} cannot be read, and later ones are there`)
+    super(`the journal is damaged: entry ${missing} is unreadable, but later entries exist`)
   }
 }
 
-export interface Segment {
+/** The file that the journal writes to. */
+export interface OpenSegment {
   readonly path: string
   readonly number: number
   readonly size: number
   readonly fd: number
-  /** Where the next record goes. */
+  /** The position of the next record. */
   end: number
   last: Seq
-  /** A write at `end` failed, and may have left something there. */
+  /** A write at `end` failed or is in flight, so there may be bytes after `end`. */
   dirty: boolean
 }
 
-/** Not written to any more, until all of it is settled. */
-export type Full = Pick<Segment, 'path' | 'size' | 'last'>
-export type Spare = Pick<Segment, 'path' | 'size'>
+/** A file that is kept until a checkpoint has all its entries. */
+export type FullSegment = Pick<OpenSegment, 'path' | 'size' | 'last'>
+/** A file that can be used next. */
+export type SpareSegment = Pick<OpenSegment, 'path' | 'size'>
 
-/** What a folder held. */
-export interface Found {
-  readonly spares: Spare[]
-  readonly full: Full[]
-  readonly current: Segment | undefined
+/** The files of a folder. */
+export interface JournalFiles {
+  readonly spares: SpareSegment[]
+  readonly full: FullSegment[]
+  readonly current: OpenSegment | undefined
+  /** The highest segment number. */
   readonly number: number
+  /** The highest number in a file name. */
   readonly files: number
 }
 
@@ -51,19 +55,19 @@ export function isSegment(name: string): boolean {
 }
 
 /**
- * @param segmentBytes of a file that may be used again
- * @param settled records up to here are passed over
- * @param replay called with each record after it, in order
+ * @param segmentBytes size of a file that may be reused
+ * @param checkpointed skips the records up to here
+ * @param replay called with each later record, in order
  * @throws JournalDamaged
  */
-export function findSegments(
+export function scanFolder(
   folder: string,
   segmentBytes: number,
-  settled: Seq,
+  checkpointed: Seq,
   replay: (record: JournalRecord) => void,
-): Found {
+): JournalFiles {
   const names = readdirSync(folder).filter(isSegment)
-  const spares: Spare[] = []
+  const spares: SpareSegment[] = []
   const used: { path: string; number: number; bytes: Buffer }[] = []
   for (const name of names) {
     const path = join(folder, name)
@@ -71,24 +75,24 @@ export function findSegments(
     const number = readSegmentHeader(bytes)
     if (number !== undefined) used.push({ path, number, bytes })
     else if (bytes.length === segmentBytes) spares.push({ path, size: bytes.length })
-    // Half-made when the process was killed over it, or of another setting.
+    // The process was killed while it created the file, or the size was configured differently.
     else unlinkSync(path)
   }
   used.sort((a, b) => a.number - b.number)
-  const full: (Full & { readonly number: number; readonly end: number })[] = []
-  let expected = settled + 1
+  const full: (FullSegment & { readonly number: number; readonly end: number })[] = []
+  let expected = checkpointed + 1
   for (const { path, number, bytes } of used) {
     let end = SEGMENT_HEADER
     let last = 0
     for (let record = readRecord(bytes, end, number); record !== undefined; record = readRecord(bytes, end, number)) {
       end += RECORD_HEADER + record.payload.length
       last = record.last
-      if (last <= settled) continue
+      if (last <= checkpointed) continue
       if (record.first !== expected) throw new JournalDamaged(expected)
       replay(record)
       expected = last + 1
     }
-    if ((findRecord(bytes, end, number)?.last ?? 0) > settled) throw new JournalDamaged(expected)
+    if ((findRecord(bytes, end, number)?.last ?? 0) > checkpointed) throw new JournalDamaged(expected)
     full.push({ path, number, size: bytes.length, end, last })
   }
   const newest = full.pop()
@@ -98,7 +102,7 @@ export function findSegments(
   return { spares, full, current, number: newest?.number ?? 0, files }
 }
 
-/** A new file is durable when its folder's entry for it is. */
+/** Makes the creation of files durable: a new file needs a durable entry in its folder. */
 export function syncFolder(folder: string): void {
   const fd = openSync(folder, constants.O_RDONLY)
   try {

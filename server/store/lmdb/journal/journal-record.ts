@@ -1,19 +1,19 @@
-// JournalRecord: how a commit lies in a journal segment. A checksum over all of it tells a whole record from a torn one,
-// and the segment's number tells it from what an earlier use of the same file left behind. Pure.
+// JournalRecord: the format of a commit in a journal segment. A checksum of the whole record tells it from a torn one,
+// and the segment's number tells it from a record of an earlier use of the same file. Pure.
 import { crc32 } from 'node:zlib'
 import type { Seq } from '../../ports/entry.ts'
 
-/** One commit: entries of consecutive sequence numbers, as the log wrote them. */
+/** One commit: entries of consecutive sequence numbers, as the log encoded them. */
 export interface JournalRecord {
   readonly first: Seq
   readonly last: Seq
   readonly payload: Buffer
 }
 
-/** `PjR1`, then, little-endian: the payload's bytes, the segment, the first number, how many entries, the checksum. */
+/** `PjR1`; then, little-endian: payload bytes, segment number, first sequence number, number of entries, checksum. */
 const RECORD_MARK = 0x31526a50
 export const RECORD_HEADER = 28
-/** `PjS1`, the segment, the checksum. */
+/** `PjS1`, the segment number, the checksum. */
 const SEGMENT_MARK = 0x31536a50
 export const SEGMENT_HEADER = 12
 
@@ -23,14 +23,14 @@ export function writeSegmentHeader(buffer: Buffer, segment: number): void {
   buffer.writeUInt32LE(crc32(buffer.subarray(0, 8)), 8)
 }
 
-/** @returns the segment's number; undefined when the file was never used, or its first write was torn */
+/** @returns the segment's number; undefined if the file was never used, or its first write was torn */
 export function readSegmentHeader(buffer: Buffer): number | undefined {
   if (buffer.length < SEGMENT_HEADER || buffer.readUInt32LE(0) !== SEGMENT_MARK) return undefined
   if (buffer.readUInt32LE(8) !== crc32(buffer.subarray(0, 8))) return undefined
   return buffer.readUInt32LE(4)
 }
 
-/** Writes the header of the record whose payload already stands behind it. */
+/** Writes the header of a record whose payload is already in the buffer, after the space for the header. */
 export function writeRecordHeader(
   buffer: Buffer,
   at: number,
@@ -47,7 +47,7 @@ export function writeRecordHeader(
   buffer.writeUInt32LE(checksum(buffer, at, payloadBytes), at + 24)
 }
 
-/** @returns the record at `at`; undefined when none of this segment stands there whole */
+/** @returns the record at `at`; undefined if there is no whole record of this segment */
 export function readRecord(buffer: Buffer, at: number, segment: number): JournalRecord | undefined {
   const from = at + RECORD_HEADER
   if (from > buffer.length || buffer.readUInt32LE(at) !== RECORD_MARK) return undefined
@@ -58,7 +58,9 @@ export function readRecord(buffer: Buffer, at: number, segment: number): Journal
   return { first, last: first + buffer.readUInt32LE(at + 20) - 1, payload: buffer.subarray(from, from + bytes) }
 }
 
-/** Looks for a whole record of the segment anywhere after `at`: there is none unless what stands before it was damaged. */
+/**
+ * Searches for a whole record of the segment anywhere from `at` on. It finds one only if a record before it is damaged.
+ */
 export function findRecord(buffer: Buffer, at: number, segment: number): JournalRecord | undefined {
   const mark = Buffer.alloc(4)
   mark.writeUInt32LE(RECORD_MARK)

@@ -1,4 +1,4 @@
-// The journal's files: what was appended is read again, wherever writing stopped; what cannot be read is told.
+// The journal's files: appended records are replayed, wherever writing stopped, and damage is detected.
 import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -24,15 +24,17 @@ interface Read {
   readonly text: string
 }
 
-async function open(settled = 0): Promise<{ journal: Journal; read: Read[] }> {
+async function open(checkpointed = 0): Promise<{ journal: Journal; read: Read[] }> {
   const read: Read[] = []
-  const journal = await Journal.open({ folder, segmentBytes: SEGMENT_BYTES }, settled, ({ first, last, payload }) =>
-    read.push({ first, last, text: payload.toString() }),
+  const journal = await Journal.open(
+    { folder, segmentBytes: SEGMENT_BYTES },
+    checkpointed,
+    ({ first, last, payload }) => read.push({ first, last, text: payload.toString() }),
   )
   return { journal, read }
 }
 
-/** Appends one record a text, of one entry each. */
+/** Appends a record with one entry for each text. */
 async function fill(journal: Journal, texts: readonly string[], first = 1): Promise<Read[]> {
   const written: Read[] = []
   for (const [at, text] of texts.entries()) {
@@ -47,7 +49,7 @@ const texts = (count: number, length: number): string[] =>
 const segments = (): string[] => readdirSync(folder).sort()
 
 describe('the journal', () => {
-  it('reads again what was appended, over many segments, and goes on where it ended', async () => {
+  it('replays appended records from many segments, and continues at their end', async () => {
     const { journal } = await open()
     const written = await fill(journal, texts(40, 150))
     await journal.close()
@@ -60,13 +62,13 @@ describe('the journal', () => {
     await last.journal.close()
   })
 
-  it('takes a write that was answered while the process stood still as answered', async () => {
+  it('accepts a write that completed while the process was paused', async () => {
     const broken: Error[] = []
     const options = {
       folder,
       segmentBytes: SEGMENT_BYTES,
       writeTimeoutMs: 100,
-      broken: (error: Error) => broken.push(error),
+      onBroken: (error: Error) => broken.push(error),
     }
     const journal = await Journal.open(options, 0, () => undefined)
     const writing = journal.append(1, 1, 'one')
@@ -79,12 +81,12 @@ describe('the journal', () => {
     expect((await open()).read.map(({ text }) => text)).toEqual(['one', 'two'])
   })
 
-  it('passes over what is settled, and uses its files again', async () => {
+  it('skips records that a checkpoint has, and reuses their files', async () => {
     const { journal } = await open()
     const written: Read[] = []
     for (let round = 0; round < 30; round++) {
       written.push(...(await fill(journal, texts(5, 150), round * 5 + 1)))
-      if (round > 0) journal.drop((round - 1) * 5)
+      if (round > 0) journal.release((round - 1) * 5)
     }
     expect(segments().length).toBeLessThanOrEqual(6)
     await journal.close()
@@ -93,18 +95,18 @@ describe('the journal', () => {
     await again.close()
   })
 
-  it('takes a record that is larger than a segment', async () => {
+  it('stores a record that is larger than a segment', async () => {
     const { journal } = await open()
     const written = await fill(journal, ['small', 'x'.repeat(3 * SEGMENT_BYTES), 'small again'])
-    journal.drop(1)
+    journal.release(1)
     await journal.close()
     const { journal: again, read } = await open(1)
     expect(read).toEqual(written.slice(1))
-    again.drop(3)
+    again.release(3)
     await again.close()
   })
 
-  it('ends before a record that was torn at any byte, and writes over it', async () => {
+  it('ends before a record that is torn at any byte, and overwrites it', async () => {
     const { journal } = await open()
     const written = await fill(journal, ['one', 'two', 'three and more'])
     await journal.close()
@@ -117,7 +119,6 @@ describe('the journal', () => {
       torn.fill(0, cut, to)
       writeFileSync(join(folder, name), torn)
       const { journal: again, read } = await open()
-      // A cut behind its last byte that is not zero tears nothing.
       expect(read).toEqual(written.slice(0, 2))
       await again.append(3, 1, 'in its place')
       await again.close()
@@ -127,7 +128,7 @@ describe('the journal', () => {
     }
   })
 
-  it('refuses to open when a record is damaged that others follow, in one segment or over several', async () => {
+  it('refuses to open if a damaged record is followed by others, in the same or a later segment', async () => {
     const { journal } = await open()
     await fill(journal, texts(30, 100))
     await journal.close()
@@ -139,15 +140,15 @@ describe('the journal', () => {
       if (damaged[at] === 0) continue
       damaged[at] = 0
       writeFileSync(path, damaged)
-      await expect(open()).rejects.toThrow(/the journal is damaged: entry \d+ cannot be read/)
-      // Of what is settled nobody misses anything.
+      await expect(open()).rejects.toThrow(/the journal is damaged: entry \d+ is unreadable/)
+      // Damage does not matter if a checkpoint has everything.
       const { journal: again } = await open(30)
       await again.close()
       writeFileSync(path, whole)
     }
   })
 
-  it('refuses to open when a segment in the middle is missing', async () => {
+  it('refuses to open if a segment in the middle is missing', async () => {
     const { journal } = await open()
     await fill(journal, texts(30, 100))
     await journal.close()
@@ -155,7 +156,7 @@ describe('the journal', () => {
     await expect(open()).rejects.toThrow(/damaged/)
   })
 
-  it('passes over files that were never finished', async () => {
+  it('ignores files whose creation was not finished', async () => {
     const { journal } = await open()
     const written = await fill(journal, ['one'])
     await journal.close()
@@ -167,7 +168,7 @@ describe('the journal', () => {
     await again.close()
   })
 
-  it('knows a folder that holds one', async () => {
+  it('detects whether a folder contains a journal', async () => {
     expect(Journal.exists(join(folder, 'none'))).toBe(false)
     expect(Journal.exists(folder)).toBe(false)
     const { journal } = await open()
@@ -175,7 +176,7 @@ describe('the journal', () => {
     expect(Journal.exists(folder)).toBe(true)
   })
 
-  it('shows a prefix of what was appended wherever the newest file is cut off', async () => {
+  it('replays a prefix of the appended records, wherever the newest file is cut off', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.integer({ min: 0, max: 900 }), { minLength: 1, maxLength: 25 }),
@@ -201,7 +202,7 @@ describe('the journal', () => {
   })
 })
 
-/** The segment of the highest number, up to its last byte that is not zero. */
+/** The segment with the highest number, up to its last non-zero byte. */
 function newestSegment(): { path: string; bytes: number; records: number } {
   const used = segments().flatMap((name) => {
     const path = join(folder, name)

@@ -1,8 +1,9 @@
-// Journal: the commits of the embedded log that are not settled yet, in files of fixed size that are written from front
-// to back and used again. `append` is done when the record is on disk (O_DSYNC, into space that is already the file's,
-// so one write is one flush). Measured beside a put in LMDB: 0.1 against 0.25 ms of CPU, 0.2 against 0.4 ms of time.
+// Journal: the write-ahead log of the embedded store: the commits that are not in a checkpoint yet. Its files have a
+// fixed size, are written from front to back, and are reused. `append` is done when the record is on disk: O_DSYNC into
+// allocated space, so one write is one flush. Measured against a put in LMDB: 0.1 instead of 0.25 ms of CPU, 0.2
+// instead of 0.4 ms of time.
 //
-//   spare ──(the current one is full)──► current ──► full ──(all of it settled)──► spare
+//   spare ──(the current segment is full)──► current ──► full ──(a checkpoint has all its entries)──► spare
 import { closeSync, constants, openSync, readdirSync, unlinkSync, write, writeSync } from 'node:fs'
 import { mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -10,12 +11,12 @@ import type { Seq } from '../../ports/entry.ts'
 import { StorageError } from '../../ports/errors.ts'
 import { stallTolerantTimeout } from '../../stall-tolerant-timeout.ts'
 import {
-  type Found,
-  type Full,
-  findSegments,
+  type FullSegment,
   isSegment,
-  type Segment,
-  type Spare,
+  type JournalFiles,
+  type OpenSegment,
+  type SpareSegment,
+  scanFolder,
   syncFolder,
 } from './journal-folder.ts'
 import {
@@ -27,62 +28,71 @@ import {
 } from './journal-record.ts'
 
 export interface JournalOptions {
-  /** Made when it is not there. */
+  /** Created if it is missing. */
   readonly folder: string
-  /** Bytes of one file; a larger record gets a larger one. */
+  /** Bytes of one file; a larger record gets a larger file of its own. */
   readonly segmentBytes: number
-  /** Milliseconds after which a write that neither succeeded nor failed breaks the journal; default 60,000. */
+  /** A write that neither succeeds nor fails for this long breaks the journal (ms); default 60,000. */
   readonly writeTimeoutMs?: number
-  /** Told when it is broken: until the folder is opened again nothing can be written. */
-  readonly broken?: ((error: Error) => void) | undefined
+  /** Called when the journal is broken: it accepts no more writes until the folder is opened again. */
+  readonly onBroken?: ((error: Error) => void) | undefined
 }
 
-/** Files that are kept for later use. */
-const SPARES = 2
+/** Spare files that are kept. */
+const SPARES_MAX = 2
 const ZEROS = Buffer.alloc(256 * 1024)
 const BUFFER_BYTES = 256 * 1024
 const FULL_CODES: ReadonlySet<unknown> = new Set(['ENOSPC', 'EFBIG', 'EDQUOT'])
 
-/** A disk that answers so fast (milliseconds), so often in a row, is waited for: a thread would cost more than the wait. */
+/**
+ * After FAST_WRITES writes in a row that each took less than this, writes block this thread: a switch of threads costs
+ * more.
+ */
 const FAST_MS = 0.8
 const FAST_WRITES = 16
-/** A wait of more than this, and the next writes are a thread's again. */
+/** After a blocking write of more than this, the next writes use the thread pool again. */
 const SLOW_MS = 2
 
 export class Journal {
   readonly #options: JournalOptions
-  readonly #spares: Spare[]
-  readonly #full: Full[]
-  #current: Segment | undefined
+  readonly #spares: SpareSegment[]
+  readonly #full: FullSegment[]
+  #current: OpenSegment | undefined
   #number: number
   #files: number
-  #making: Promise<Spare> | undefined
+  /** A spare file that is being created ahead of time. */
+  #preparing: Promise<SpareSegment> | undefined
   #state: 'open' | 'broken' | 'closed' = 'open'
   #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
   #fastWrites = 0
-  /** An append that is under way. */
+  /** The append in flight. */
   #writing: Promise<void> | undefined
 
-  private constructor(options: JournalOptions, found: Found) {
+  private constructor(options: JournalOptions, files: JournalFiles) {
     this.#options = options
-    this.#spares = found.spares
-    this.#full = found.full
-    this.#current = found.current
-    this.#number = found.number
-    this.#files = found.files
+    this.#spares = files.spares
+    this.#full = files.full
+    this.#current = files.current
+    this.#number = files.number
+    this.#files = files.files
   }
 
   /**
-   * @param settled everything up to here is settled: records of that are passed over
-   * @param replay called with each record after it, in order
-   * @throws JournalDamaged when a record cannot be read that others follow; StorageError when no file can be made
+   * @param checkpointed a checkpoint has everything up to here: skips those records
+   * @param replay called with each later record, in order
+   * @throws JournalDamaged if a record is unreadable but later ones exist
+   * @throws StorageError if no file can be created
    */
-  static async open(options: JournalOptions, settled: Seq, replay: (record: JournalRecord) => void): Promise<Journal> {
+  static async open(
+    options: JournalOptions,
+    checkpointed: Seq,
+    replay: (record: JournalRecord) => void,
+  ): Promise<Journal> {
     await mkdir(options.folder, { recursive: true })
     syncFolder(options.folder)
-    const journal = new Journal(options, findSegments(options.folder, options.segmentBytes, settled, replay))
+    const journal = new Journal(options, scanFolder(options.folder, options.segmentBytes, checkpointed, replay))
     if (journal.#current === undefined && journal.#spares.length === 0) {
-      journal.#spares.push(await journal.#make(options.segmentBytes))
+      journal.#spares.push(await journal.#createFile(options.segmentBytes))
     }
     return journal
   }
@@ -98,19 +108,20 @@ export class Journal {
   }
 
   /**
-   * One at a time. @param first the number of the first of `count` entries, which follows the last one's
-   * @returns undefined when it is on disk already, else a promise of that
-   * @throws StorageError, or rejects with it: then the next append takes its place
+   * Writes one record. Call it again only after the last one is done.
+   * @param first the sequence number of the first of `count` entries; it follows that of the last record
+   * @returns undefined if the record is on disk already, otherwise a promise that resolves when it is
+   * @throws StorageError, or rejects with it; the next append overwrites the failed one
    */
   append(first: Seq, count: number, text: string): Promise<void> | undefined {
-    const written = this.#append(first, count, text)
-    if (written === undefined) return undefined
+    const pending = this.#append(first, count, text)
+    if (pending === undefined) return undefined
     const ended = (): void => {
       this.#writing = undefined
     }
-    this.#writing = written
-    written.then(ended, ended)
-    return written
+    this.#writing = pending
+    pending.then(ended, ended)
+    return pending
   }
 
   #append(first: Seq, count: number, text: string): Promise<void> | undefined {
@@ -126,53 +137,53 @@ export class Journal {
     return this.#write(current, first, count, bytes)
   }
 
-  /** Everything up to `to` is settled. */
-  drop(to: Seq): void {
+  /** A checkpoint has everything up to `to`: reuses or removes the files with only such entries. */
+  release(to: Seq): void {
     while ((this.#full[0]?.last ?? Number.POSITIVE_INFINITY) <= to) {
-      const { path, size } = this.#full.shift() as Full
-      const isSpare = this.#spares.length < SPARES && size === this.#options.segmentBytes
-      // What cannot be removed is used again.
-      if (isSpare || !removed(path)) this.#spares.push({ path, size })
+      const { path, size } = this.#full.shift() as FullSegment
+      const isSpare = this.#spares.length < SPARES_MAX && size === this.#options.segmentBytes
+      // A file that cannot be removed is reused.
+      if (isSpare || !tryRemove(path)) this.#spares.push({ path, size })
     }
   }
 
-  /** The file that is written to is written to no more: what comes next goes into another one. */
-  async retire(): Promise<void> {
+  /** Makes the current file a full one: the next append starts another file. */
+  async finishSegment(): Promise<void> {
     while (this.#writing !== undefined) await this.#writing.catch(() => undefined)
     const current = this.#current
     if (this.#state !== 'open' || current === undefined || current.end === 0) return
-    endCleanly(current)
+    zeroDirtyEnd(current)
     closeSync(current.fd)
     this.#full.push(current)
     this.#current = undefined
   }
 
-  /** Removes the files that wait to be used again, with what they held; never the last one. @throws StorageError */
-  async discard(): Promise<void> {
+  /** Removes the spare files, which still contain old entries, and creates a new one. @throws StorageError */
+  async removeSpares(): Promise<void> {
     if (this.#state !== 'open') return
-    const fresh = await this.#make(this.#options.segmentBytes)
+    const fresh = await this.#createFile(this.#options.segmentBytes)
     const old = this.#spares.splice(0)
-    this.#spares.push(fresh, ...old.filter(({ path }) => !removed(path)))
+    this.#spares.push(fresh, ...old.filter(({ path }) => !tryRemove(path)))
   }
 
   async close(): Promise<void> {
     if (this.#state === 'closed') return
     this.#state = 'closed'
-    await this.#making?.catch(() => undefined)
+    await this.#preparing?.catch(() => undefined)
     if (this.#current !== undefined) closeSync(this.#current.fd)
     this.#current = undefined
   }
 
-  /** Puts the payload into the buffer, behind room for both headers. @returns its bytes */
+  /** Writes the payload into the buffer, after space for both headers. @returns its bytes */
   #fill(text: string): number {
     const most = SEGMENT_HEADER + RECORD_HEADER + text.length * 3
     if (most > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(most)
     return this.#buffer.write(text, SEGMENT_HEADER + RECORD_HEADER)
   }
 
-  #write(segment: Segment, first: Seq, count: number, payloadBytes: number): Promise<void> | undefined {
+  #write(segment: OpenSegment, first: Seq, count: number, payloadBytes: number): Promise<void> | undefined {
     writeRecordHeader(this.#buffer, SEGMENT_HEADER, segment.number, first, count, payloadBytes)
-    // The first record of a segment brings the segment's own header along.
+    // The first record of a segment is written together with the segment's header.
     const isFirst = segment.end === 0
     if (isFirst) writeSegmentHeader(this.#buffer, segment.number)
     const from = isFirst ? 0 : SEGMENT_HEADER
@@ -186,7 +197,7 @@ export class Journal {
     segment.dirty = true
     const started = performance.now()
     if (this.#fastWrites < FAST_WRITES) {
-      return this.#writeOnThread(segment, from, to).then(() => {
+      return this.#writeInThreadPool(segment, from, to).then(() => {
         this.#fastWrites = performance.now() - started < FAST_MS ? this.#fastWrites + 1 : 0
         done()
       })
@@ -197,76 +208,78 @@ export class Journal {
     return undefined
   }
 
-  #writeOnThread(segment: Segment, from: number, to: number): Promise<void> {
+  #writeInThreadPool(segment: OpenSegment, from: number, to: number): Promise<void> {
     const timeoutMs = this.#options.writeTimeoutMs ?? 60_000
     return new Promise<void>((resolve, reject) => {
-      // What became of it is then unknown, so nothing may be written until the folder is opened again.
+      // It is unknown whether the write reaches the disk, so no later write is safe.
       const answered = stallTolerantTimeout(timeoutMs, () => {
         this.#state = 'broken'
         const error = new Error(`a write took more than ${timeoutMs} ms`)
         reject(new StorageError('unavailable', error))
-        this.#options.broken?.(error)
+        this.#options.onBroken?.(error)
       })
       const step = (at: number): void => {
         write(segment.fd, this.#buffer, at, to - at, segment.end + at - from, (error, written) => {
           if (error === null && at + written < to) return step(at + written)
           answered()
           if (error === null) resolve()
-          else reject(failure(error))
+          else reject(storageError(error))
         })
       }
       step(from)
     })
   }
 
-  /** The next segment, with room for so many bytes. */
-  async #rotate(bytes: number): Promise<Segment> {
-    const before = this.#current
-    if (before !== undefined) endCleanly(before)
+  /** The next segment, with space for this many bytes. */
+  async #rotate(bytes: number): Promise<OpenSegment> {
+    const previous = this.#current
+    if (previous !== undefined) zeroDirtyEnd(previous)
     const spare = await this.#takeSpare(bytes)
     let fd: number
     try {
       fd = openSync(spare.path, constants.O_RDWR | constants.O_DSYNC)
     } catch (error) {
       this.#spares.push(spare)
-      throw failure(error)
+      throw storageError(error)
     }
-    if (before !== undefined) {
-      closeSync(before.fd)
-      this.#full.push(before)
+    if (previous !== undefined) {
+      closeSync(previous.fd)
+      this.#full.push(previous)
     }
     this.#number += 1
-    if (this.#spares.length === 0 && this.#making === undefined) this.#prepare()
+    if (this.#spares.length === 0 && this.#preparing === undefined) this.#prepare()
     return { ...spare, number: this.#number, fd, end: 0, last: 0, dirty: false }
   }
 
-  async #takeSpare(bytes: number): Promise<Spare> {
+  async #takeSpare(bytes: number): Promise<SpareSegment> {
     const { segmentBytes } = this.#options
-    if (bytes > segmentBytes) return this.#make(bytes)
+    if (bytes > segmentBytes) return this.#createFile(bytes)
     const spare = this.#spares.shift()
     if (spare !== undefined) return spare
-    const making = this.#making
-    this.#making = undefined
-    return making ?? this.#make(segmentBytes)
+    const preparing = this.#preparing
+    this.#preparing = undefined
+    return preparing ?? this.#createFile(segmentBytes)
   }
 
-  /** Makes a spare ahead of time, so that nobody waits for it; if that fails, whoever needs it tries again. */
+  /** Creates a spare ahead of time, so that no append waits for it. If this fails, the next rotation tries again. */
   #prepare(): void {
-    const making = this.#make(this.#options.segmentBytes)
-    this.#making = making
+    const preparing = this.#createFile(this.#options.segmentBytes)
+    this.#preparing = preparing
     const forget = (): void => {
-      this.#making = undefined
+      this.#preparing = undefined
     }
-    making.then((spare) => {
-      // Unless a rotation waited for it.
-      if (this.#making !== making) return
+    preparing.then((spare) => {
+      // A rotation that waited for it has taken it.
+      if (this.#preparing !== preparing) return
       forget()
       this.#spares.push(spare)
     }, forget)
   }
 
-  /** A file of zeros, whose blocks are its own: writing to it later changes nothing but its content. */
-  async #make(size: number): Promise<Spare> {
+  /**
+   * Creates a file of zeros with allocated blocks, so that a later write changes only its content and needs one flush.
+   */
+  async #createFile(size: number): Promise<SpareSegment> {
     this.#files += 1
     const path = join(this.#options.folder, `${String(this.#files).padStart(6, '0')}.segment`)
     try {
@@ -282,8 +295,8 @@ export class Journal {
       syncFolder(this.#options.folder)
       return { path, size }
     } catch (error) {
-      removed(path)
-      throw failure(error)
+      tryRemove(path)
+      throw storageError(error)
     }
   }
 }
@@ -292,17 +305,17 @@ function writeWhole(fd: number, buffer: Buffer, from: number, to: number, positi
   try {
     for (let at = from; at < to; ) at += writeSync(fd, buffer, at, to - at, position + at - from)
   } catch (error) {
-    throw failure(error)
+    throw storageError(error)
   }
 }
 
-/** What a failed write left behind its end must not be taken for what the next segment begins with. */
-function endCleanly({ dirty, fd, size, end }: Segment): void {
+/** Zeros the bytes after a segment's end that a failed write may have left, so that no scan takes them for a record. */
+function zeroDirtyEnd({ dirty, fd, size, end }: OpenSegment): void {
   if (dirty) writeWhole(fd, ZEROS, 0, Math.min(SEGMENT_HEADER + RECORD_HEADER, size - end), end)
 }
 
-/** @returns whether it is not there any more */
-function removed(path: string): boolean {
+/** @returns false if the file could not be removed */
+function tryRemove(path: string): boolean {
   try {
     unlinkSync(path)
     return true
@@ -311,7 +324,7 @@ function removed(path: string): boolean {
   }
 }
 
-function failure(error: unknown): StorageError {
+function storageError(error: unknown): StorageError {
   const full = FULL_CODES.has((error as NodeJS.ErrnoException).code)
   return new StorageError(full ? 'full' : 'unavailable', error)
 }

@@ -1,4 +1,5 @@
-// OpenAiHarness: a whole server with the demo model, or one of a test's own, and OpenAI's client with another base URL.
+// OpenAiHarness: a complete server with the demo model or the test's own, and OpenAI's client with the server's base
+// URL.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -28,7 +29,7 @@ export class OpenAiHarness {
     return new OpenAiHarness(await createServer(config, pino({ level: 'silent' }), overrides), folder)
   }
 
-  /** It asks once, so that a test sees each answer. */
+  /** A client without retries, so that a test sees each answer. */
   clientWith(apiKey = 'none', headers: Readonly<Record<string, string>> = {}): OpenAI {
     return new OpenAI({ apiKey, baseURL: `${this.server.url}/v1`, maxRetries: 0, defaultHeaders: headers })
   }
@@ -41,14 +42,14 @@ export class OpenAiHarness {
     })
   }
 
-  /** The events of the session that an id names, up to the first that fits. */
-  async eventUntil(id: string, fits: (event: Event) => boolean): Promise<Event> {
+  /** Resolves with the first matching event of the session in a completion's or response's id. */
+  async eventUntil(id: string, matches: (event: Event) => boolean): Promise<Event> {
     const [, session = ''] = /^[a-z]+[-_]run_[a-z0-9]+-(.+)$/.exec(id) ?? []
     let after = ''
     for (;;) {
       const response = await fetch(`${this.server.url}/v1/sessions/${session}/events?wait=20${after}`)
       const page = (await response.json()) as { cursor: string; entries: readonly { readonly event: Event }[] }
-      const found = page.entries.map(({ event }) => event).find(fits)
+      const found = page.entries.map(({ event }) => event).find(matches)
       if (found !== undefined) return found
       after = `&after=${page.cursor}`
     }

@@ -1,0 +1,71 @@
+// The announcements of a streaming answer, and Markdown as spoken words.
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { nextAnnouncement, spokenText } from './spoken-text.ts'
+
+const LONG = 'This is a sentence of some length, which somebody may read. '
+
+describe('the announcements of a streaming answer', () => {
+  it('wait for enough complete sentences', () => {
+    expect(nextAnnouncement(LONG, 0, false)).toEqual({ text: '', spoken: 0 })
+    const text = `${LONG}${LONG}${LONG}And so`
+    const expected = { text: `${LONG}${LONG}${LONG}`.trim(), spoken: 3 * LONG.length - 1 }
+    expect(nextAnnouncement(text, 0, false)).toEqual(expected)
+  })
+
+  it('contain the rest when the answer ends', () => {
+    expect(nextAnnouncement('Yes', 0, true)).toEqual({ text: 'Yes', spoken: 3 })
+    expect(nextAnnouncement('Yes', 3, true)).toEqual({ text: '', spoken: 3 })
+  })
+
+  it('do not end at the point of a decimal number', () => {
+    const text = `${'x'.repeat(130)} 3.14`
+    expect(nextAnnouncement(text, 0, false).text).toBe('')
+  })
+
+  it('contain every word once, however the text grows', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom('word ', 'end. ', '\n', 'a longer stretch without an end ')), (pieces) => {
+        let text = ''
+        let spoken = 0
+        const announced: string[] = []
+        const step = (ended: boolean): void => {
+          const announcement = nextAnnouncement(text, spoken, ended)
+          spoken = announcement.spoken
+          announced.push(announcement.text)
+        }
+        for (const piece of pieces) {
+          text += piece
+          step(false)
+        }
+        step(true)
+        const words = (all: string): string[] => all.split(/\s+/).filter((word) => word !== '')
+        expect(words(announced.join(' '))).toEqual(words(text))
+      }),
+    )
+  })
+})
+
+const spoken = (text: string): string => spokenText(text, false).text
+
+describe('spoken Markdown', () => {
+  it('has no syntax characters', () => {
+    expect(spoken('# A title\n\nSome **bold**, *slanted* and `code`, ~~struck~~.')).toBe(
+      'A title Some bold, slanted and code, struck.',
+    )
+    expect(spoken('See [the page](https://example.org/a_b) or ![a cat](x.png).')).toBe('See the page or a cat.')
+    expect(spoken('- one\n- [x] two\n> three\n---\n')).toBe('one two three')
+    expect(spoken('| a | b |\n|---|---|\n| 1 | 2 |')).toBe('a, b 1, 2')
+  })
+
+  it('keeps words and numbers unchanged', () => {
+    expect(spoken('snake_case and 2 * 3 are 6')).toBe('snake_case and 2 * 3 are 6')
+  })
+
+  it('skips code blocks, also across parts', () => {
+    expect(spoken('Look:\n```js\nrun()\n```\nDone.')).toBe('Look: Code block in js. Done.')
+    const first = spokenText('Look:\n```\nrun(1). ', false)
+    expect(first).toEqual({ text: 'Look: Code block.', inCode: true })
+    expect(spokenText('run(2)\n```\nDone.', first.inCode)).toEqual({ text: 'Done.', inCode: false })
+  })
+})

@@ -1,0 +1,31 @@
+// IncompleteMarkdown: the end of a streaming Markdown text. Pure. It drops a last line whose type is undecided, and
+// closes open inline markup, so that the next token never changes the type of something visible.
+import remend, { type RemendOptions } from 'remend'
+
+/** Only open markup at the end is closed. Everything that would change earlier text is disabled. */
+const CLOSE_ONLY: RemendOptions = {
+  linkMode: 'text-only',
+  comparisonOperators: false,
+  htmlTags: false,
+  katex: false,
+  setextHeadings: false,
+  singleTilde: false,
+}
+
+/** A line that may become a list item, rule, underline, heading, quotation, fence or table row. */
+const UNDECIDED = /^[ \t]*(?:[-+*_=~`>#|: \t]+|\d{1,9}[.)]?[ \t]*)$/
+const ROW = /^[ \t]*\|/
+
+/** @param block the last block of a text */
+export function dropUndecidedEnd(block: string): string {
+  const lines = block.split('\n')
+  if (UNDECIDED.test(lines.at(-1) ?? '')) lines.pop()
+  // Without its delimiter row the first row of a table would be a paragraph.
+  const row = lines.at(-1) === '' ? lines.length - 2 : lines.length - 1
+  if (ROW.test(lines[row] ?? '') && !ROW.test(lines[row - 1] ?? '')) lines.length = row
+  return lines.join('\n')
+}
+
+export function closeOpenMarkup(block: string): string {
+  return remend(block, CLOSE_ONLY)
+}
