@@ -21,6 +21,7 @@ await withServer(async (url) => {
   }
 
   assert.equal(answer, Array.from({ length: 100 }, (_, i) => String(i)).join(' '))
+  console.log(`the complete answer, after two cuts: ${answer.slice(0, 12)}… ${answer.slice(-8)}`)
   assert.equal(client.state.resumes, 2)
   assert.equal(session.state.faults, 0)
   await client.close()

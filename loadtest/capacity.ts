@@ -22,7 +22,7 @@ export interface Goal {
 
 export interface Capacity {
   readonly door: TransportName
-  /** Users per node: the estimate, and the range of nine in ten resamplings. */
+  /** Users per node: the estimate, and the range of 90% of the bootstrap resamplings. */
   readonly users: number
   readonly low: number
   readonly high: number

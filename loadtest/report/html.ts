@@ -45,7 +45,7 @@ export function html(report: Report): string {
 <ul>${findings.map((sentence) => `<li>${escaped(sentence)}</li>`).join('')}</ul>
 <p class="of">The capacity model: each second with all users gives the CPU cost of one user. A node is full at
 ${(report.goal.utilization * 100).toFixed(0)}% of a core or, if the test had several numbers of users, between the last one that met the goal of ${report.goal.addedMs} ms and the first that missed it.
-In parentheses: the range of nine in ten resamplings of those seconds. It applies only to users who behave like these.</p>
+In parentheses: the range of 90% of the bootstrap resamplings of those seconds. It applies only to users who behave like these.</p>
 <div class="plots" id="plots"></div>
 <script>${library}</script>
 <script type="application/json" id="data">${JSON.stringify(plotData(report)).replaceAll('<', '\\u003c')}</script>

@@ -193,7 +193,7 @@ const nats = {
     'PARLEY_ACK_WAIT_MS',
     whole(1_000, 600_000),
     5_000,
-    'Time without a sign of life after which other nodes take over the runs of a node (ms). NATS only.',
+    'Time without a heartbeat after which other nodes take over the runs of a node (ms). NATS only.',
   ),
   cacheBytes: setting(
     'PARLEY_CACHE_BYTES',

@@ -110,7 +110,7 @@ export function messageOf(
   return session.state.messages.find(({ event }) => event.id === id)
 }
 
-/** The last sign of life of the previous driver; undefined if it waited for people or their devices, which is not a pause. */
+/** The last append of the previous driver; undefined if it waited for people or their devices, which is not a pause. */
 async function silentSince(log: SessionLog, session: SessionReplica, record: RunRecord): Promise<number | undefined> {
   const waited = [...record.calls.values()].some(({ result, last }) => result === undefined || last > record.last)
   if (waited) return undefined

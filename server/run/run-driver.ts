@@ -299,7 +299,7 @@ export class RunDriver implements ModelSink {
         if (!(error instanceof ModelFailure && error.retryable && isSilent && attempt < limits.modelTries)) throw error
         const wait = Math.max(error.retryAfterMs ?? 0, 250 * 2 ** attempt)
         if (wait > limits.modelWaitMs) throw error
-        logger.info({ run: this.#run, code: error.code, attempt, wait }, 'model call is tried again')
+        logger.info({ run: this.#run, code: error.code, attempt, wait }, 'retrying the model call')
         await sleep(wait, undefined, { signal }).catch(() => signal.throwIfAborted())
       }
     }
