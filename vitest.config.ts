@@ -2,8 +2,15 @@
 // so that tests that start processes do not slow down the others.
 import { defineConfig } from 'vitest/config'
 
-/** `npm run test:chaos` runs `*.long.test.ts`. */
-const outside = ['**/node_modules/**', '**/dist/**', '.cache/**', 'data/**', '**/*.long.test.ts']
+/** `npm run test:chaos` runs `*.long.test.ts`, `npm run test:proxies` runs `*.outside.test.ts`. */
+const outside = [
+  '**/node_modules/**',
+  '**/dist/**',
+  '.cache/**',
+  'data/**',
+  '**/*.long.test.ts',
+  '**/*.outside.test.ts',
+]
 /** These start servers, kill them, or drive a browser, and wait most of the time. */
 const withProcesses = ['**/*.process.test.ts']
 

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { CACHE, NATS_SERVER } from './programs.mjs'
 
@@ -81,12 +81,36 @@ async function download(url) {
   }
 }
 
-/** With apt's own checks, in folders of our own: the system's lists stay as they are. Without a suite, from the system's. */
+/**
+ * Unpacks Debian packages into one folder: a program that needs more than its binary, with the libraries that are named.
+ * @param {string} folder where they are unpacked; it appears complete or not at all
+ * @param {string[]} names of the packages
+ * @param {(line: string) => void} say receives progress
+ */
+export function fetchDebianFolder(folder, names, say) {
+  mkdirSync(CACHE, { recursive: true })
+  const temporary = mkdtempSync(join(CACHE, 'fetch-'))
+  try {
+    const unpacked = unpackPackages(temporary, names, undefined, say)
+    mkdirSync(dirname(folder), { recursive: true })
+    renameSync(unpacked, folder)
+  } finally {
+    rmSync(temporary, { recursive: true, force: true })
+  }
+}
+
 function fetchDebianPackage(folder, { name, path, suite }, say) {
+  const program = join(unpackPackages(folder, [name], suite, say), path)
+  if (!existsSync(program)) throw new Error(`Debian's package ${name} has no ${path}`)
+  return program
+}
+
+/** With apt's own checks, in folders of our own: the system's lists stay as they are. Without a suite, from the system's. */
+function unpackPackages(folder, names, suite, say) {
   for (const tool of ['apt-get', 'dpkg']) {
     if (spawnSync(tool, ['--version'], { stdio: 'ignore' }).status !== 0) throw new Error(`${tool} was not found`)
   }
-  say(`Fetching Debian's package ${name}${suite === undefined ? '' : ` of ${suite}`} …`)
+  say(`Fetching Debian's package ${names.join(', ')}${suite === undefined ? '' : ` of ${suite}`} …`)
   for (const part of ['lists/partial', 'archives/partial']) mkdirSync(join(folder, part), { recursive: true })
   const options = [
     ['Dir::State::lists', join(folder, 'lists')],
@@ -98,13 +122,12 @@ function fetchDebianPackage(folder, { name, path, suite }, say) {
     ...(suite === undefined ? [] : sourceOf(folder, suite)),
   ].flatMap(([option, value]) => ['-o', `${option}=${value}`])
   run('apt-get', ['-qq', ...options, 'update'])
-  run('apt-get', ['-qq', ...options, 'download', name], folder)
-  const archive = readdirSync(folder).find((file) => file.endsWith('.deb'))
+  run('apt-get', ['-qq', ...options, 'download', ...names], folder)
   const unpacked = join(folder, 'unpacked')
-  run('dpkg', ['-x', join(folder, archive), unpacked])
-  const program = join(unpacked, path)
-  if (!existsSync(program)) throw new Error(`Debian's package ${name} has no ${path}`)
-  return program
+  for (const archive of readdirSync(folder).filter((file) => file.endsWith('.deb'))) {
+    run('dpkg', ['-x', join(folder, archive), unpacked])
+  }
+  return unpacked
 }
 
 /** Another suite, from the mirror that this system's apt uses. */

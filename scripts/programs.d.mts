@@ -1,4 +1,6 @@
 // The types of programs.mjs, for the tests.
+/** The folder of downloads, outside the repository. */
+export const CACHE: string
 export interface Program {
   readonly name: string
 }
