@@ -4,6 +4,7 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import { type CodecName, parseTraceparent, SUBPROTOCOLS, TOKEN_SUBPROTOCOL_PREFIX } from '@parley/protocol'
 import { clientKey, peerAddressOf, type TrustedProxies } from '../http/client-address.ts'
+import { HttpError } from '../http/http-error.ts'
 import { bearerOf } from '../http/http-request.ts'
 
 export interface UpgradeRequest {
@@ -23,6 +24,42 @@ export interface UpgradeRequest {
 
 /** The part that the connection needs. */
 export type ConnectionStart = Pick<UpgradeRequest, 'codec' | 'token' | 'address' | 'trace'>
+
+/** RFC 6455, section 4.1. */
+const VERSION = '13'
+
+/**
+ * Checks the headers that make a request a WebSocket handshake (RFC 6455, section 4.2.1; RFC 9110, section 7.8). uWS
+ * itself only looks at Sec-WebSocket-Key, which proxies pass on when they drop Upgrade and Connection.
+ * @returns undefined for a valid handshake, else the error that names the missing header
+ */
+export function upgradeError(request: HttpRequest): HttpError | undefined {
+  for (const [header, token] of [
+    ['upgrade', 'websocket'],
+    ['connection', 'upgrade'],
+  ] as const) {
+    if (tokensOf(request, header).includes(token)) continue
+    const name = header === 'upgrade' ? 'Upgrade: websocket' : 'Connection: Upgrade'
+    return upgradeRequired(`The header "${name}" is missing. If the client sent it, a proxy removed it.`)
+  }
+  if (request.getHeader('sec-websocket-version') === VERSION) return undefined
+  return upgradeRequired(`The header "Sec-WebSocket-Version: ${VERSION}" is required.`)
+}
+
+/** The answer contains the supported version, as RFC 6455, section 4.4 requires. */
+export function upgradeRequired(detail?: string): HttpError {
+  const headers = { Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Version': VERSION }
+  return new HttpError('upgrade_required', detail, { headers })
+}
+
+/** The elements of a list header in lower case. The header may be repeated. */
+function tokensOf(request: HttpRequest, header: string): string[] {
+  const tokens: string[] = []
+  request.forEach((name, value) => {
+    if (name === header) for (const token of value.split(',')) tokens.push(token.trim().toLowerCase())
+  })
+  return tokens
+}
 
 export function readUpgrade(
   response: HttpResponse,

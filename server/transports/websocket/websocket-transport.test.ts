@@ -1,8 +1,10 @@
 // The WebSocket transport as a client sees it: handshake, codecs, access tokens, origins, and replies to commands.
+import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ReplyError, SUBPROTOCOLS } from '@parley/protocol'
 import { SignJWT } from 'jose'
 import { afterEach, describe, expect, test } from 'vitest'
+import { RawConnection } from '../test/http-harness.ts'
 import { UpgradeRefused } from '../test/test-client.ts'
 import { type HarnessOptions, TransportHarness } from '../test/transport-harness.ts'
 
@@ -105,6 +107,57 @@ test('answers a plain HTTP request with upgrade_required', async () => {
     expect(response.status).toBe(426)
     expect(await response.json()).toMatchObject({ code: 'upgrade_required' })
   }
+})
+
+// uWS opens a WebSocket for Sec-WebSocket-Key alone. Apache, Varnish, Squid and h2o drop the hop-by-hop headers and pass
+// on the key, so a 101 made them answer 502 or 503 instead of our error.
+describe('an incomplete handshake', () => {
+  const complete = ['Upgrade: websocket', 'Connection: keep-alive, Upgrade', 'Sec-WebSocket-Version: 13']
+
+  async function ask(headers: readonly string[]): Promise<string> {
+    const { hostname, port } = new URL(harness.url)
+    const tcp = connect(Number(port), hostname)
+    try {
+      const connection = new RawConnection(tcp)
+      const key = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='
+      connection.write(`GET /v1/ws HTTP/1.1\r\n${['Host: localhost', key, ...headers, '\r\n'].join('\r\n')}`)
+      const head = await connection.until('\r\n\r\n')
+      return head.startsWith('HTTP/1.1 101') ? head : head + (await connection.until('}'))
+    } finally {
+      tcp.destroy()
+    }
+  }
+
+  test('gets 426 with the missing header and the supported version', async () => {
+    await open()
+    const cases: [headers: string[], detail: string][] = [
+      [[], 'Upgrade: websocket'],
+      [complete.slice(1), 'Upgrade: websocket'],
+      [['Upgrade: h2c', ...complete.slice(1)], 'Upgrade: websocket'],
+      [['Upgrade: websocket', 'Sec-WebSocket-Version: 13'], 'Connection: Upgrade'],
+      [['Upgrade: websocket', 'Connection: close', 'Sec-WebSocket-Version: 13'], 'Connection: Upgrade'],
+      [complete.slice(0, 2), 'Sec-WebSocket-Version: 13'],
+      [[...complete.slice(0, 2), 'Sec-WebSocket-Version: 8'], 'Sec-WebSocket-Version: 13'],
+    ]
+    for (const [headers, detail] of cases) {
+      const answer = await ask(headers)
+      expect(answer).toMatch(/^HTTP\/1\.1 426 /)
+      expect(answer).toContain('\r\nUpgrade: websocket\r\n')
+      expect(answer).toContain('\r\nSec-WebSocket-Version: 13\r\n')
+      expect(answer).toContain(JSON.stringify(`"${detail}"`).slice(1, -1))
+      expect(answer).toContain('"code":"upgrade_required"')
+    }
+  })
+
+  test('is not one with header values in any case, in lists, or in repeated lines', async () => {
+    await open()
+    for (const headers of [
+      complete,
+      ['Upgrade: h2c, WebSocket', 'Connection: keep-alive', 'Connection: UPGRADE', 'Sec-WebSocket-Version: 13'],
+    ]) {
+      expect(await ask(headers)).toMatch(/^HTTP\/1\.1 101 /)
+    }
+  })
 })
 
 describe('access tokens', () => {

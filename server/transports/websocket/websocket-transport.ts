@@ -10,10 +10,9 @@ import type { Broadcast } from '../feed/feed.ts'
 import { OutboxFlusher } from '../feed/outbox-flusher.ts'
 import type { TrustedProxies } from '../http/client-address.ts'
 import { tooManyConnections } from '../http/failure.ts'
-import { HttpError } from '../http/http-error.ts'
 import { replyError } from '../http/http-reply.ts'
 import { type OriginRules, originAllowed } from '../http/origin.ts'
-import { type ConnectionStart, readUpgrade } from './upgrade.ts'
+import { type ConnectionStart, readUpgrade, upgradeError, upgradeRequired } from './upgrade.ts'
 import { type ConnectionLimits, WebSocketConnection, type WebSocketConnectionPorts } from './websocket-connection.ts'
 
 export interface WebSocketTransportLimits extends ConnectionLimits {
@@ -104,6 +103,11 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
     sendPingsAutomatically: true,
 
     upgrade(response, request, context) {
+      const invalid = upgradeError(request)
+      if (invalid !== undefined) {
+        replyError(response, invalid)
+        return
+      }
       const upgrade = readUpgrade(response, request, options.proxies)
       if (draining) {
         replyError(response, new ReplyError('going_away'))
@@ -153,7 +157,7 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
 
   // A plain HTTP request without an upgrade.
   app.get('/v1/ws', (response) => {
-    replyError(response, new HttpError('upgrade_required', undefined, { headers: { Upgrade: 'websocket' } }))
+    replyError(response, upgradeRequired())
   })
 
   return {
