@@ -19,8 +19,7 @@ export interface Codec {
   decode(data: string | ArrayBuffer | Uint8Array, maxDepth?: number): unknown
 }
 
-// variableMapSize writes maps in their shortest form, as other encoders do. Integers beyond 32 bits are written as
-// float64, which every decoder reads as a number: some decode int64 to a bigint.
+// variableMapSize writes maps in their shortest form, as other encoders do.
 const packr = new Packr({ useRecords: false, variableMapSize: true, encodeUndefinedAsNil: true })
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })

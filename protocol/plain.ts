@@ -1,7 +1,10 @@
-// plain: converts a value to what JSON would encode, for codecs that can encode more. A value that is already plain is
-// returned unchanged, so that the hot path copies nothing.
+// plain: converts a value to what JSON would encode, for MessagePack, which can encode more. A value that is already plain
+// is returned unchanged, so that most frames are not copied.
 
 const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g
+
+const UINT32_MAX = 2 ** 32 - 1
+const INT32_MIN = -(2 ** 31)
 
 interface WellFormed {
   isWellFormed?(): boolean
@@ -9,7 +12,8 @@ interface WellFormed {
 
 /**
  * Omits undefined fields, replaces values that JSON cannot represent with null, calls `toJSON`, and replaces lone
- * surrogates, which UTF-8 cannot encode, with U+FFFD.
+ * surrogates, which UTF-8 cannot encode, with U+FFFD. Whole numbers beyond 32 bits become bigints, because msgpackr
+ * writes such numbers as float64, which typed decoders (Go, Rust, Java) refuse for an integer field.
  * @throws TypeError for a bigint, like JSON.stringify
  */
 export function plain(value: unknown): unknown {
@@ -17,7 +21,8 @@ export function plain(value: unknown): unknown {
     case 'string':
       return wellFormed(value)
     case 'number':
-      return Number.isFinite(value) ? value : null
+      if (!Number.isFinite(value)) return null
+      return Number.isSafeInteger(value) && (value > UINT32_MAX || value < INT32_MIN) ? BigInt(value) : value
     case 'boolean':
       return value
     case 'object':
