@@ -37,7 +37,11 @@ export interface HttpRequest {
    * @throws HttpError bad_request, unsupported_media_type, too_large, body_timeout
    */
   json<T>(schema: z.ZodType<T>): Promise<T>
-  /** Parses the query as an object of strings; of repeated names the first counts. @throws HttpError bad_request */
+  /**
+   * Parses the query as an object of strings. A parameter with an empty value, as in `?after=`, counts as absent: HTML
+   * forms and many URL builders send it for an unset variable. Of repeated names the first with a value counts.
+   * @throws HttpError bad_request
+   */
   queryAs<T>(schema: z.ZodType<T>): T
   /** Parses a path parameter. @throws HttpError bad_request */
   paramAs<T>(name: string, schema: z.ZodType<T>): T
@@ -148,7 +152,7 @@ export class RequestSnapshot implements HttpRequest {
 
   queryAs<T>(schema: z.ZodType<T>): T {
     const values: Record<string, string> = {}
-    for (const [name, value] of this.query) if (!Object.hasOwn(values, name)) values[name] = value
+    for (const [name, value] of this.query) if (value !== '' && !Object.hasOwn(values, name)) values[name] = value
     const parsed = schema.safeParse(values)
     if (parsed.success) return parsed.data
     throw invalid(parsed.error, 'query')

@@ -7,6 +7,7 @@ import { HttpHarness, type HttpHarnessOptions } from '../test/http-harness.ts'
 import type { Route } from './route.ts'
 
 const Body = z.object({ name: z.string(), list: z.array(z.object({ n: z.number() })).optional() })
+const Query = z.object({ n: z.string().regex(/^\d+$/).optional(), id: z.string().min(1).optional() })
 
 const hanging: Route = { method: 'GET', path: '/hang', handle: ({ request }) => aborted(request.signal) }
 const routes: readonly Route[] = [
@@ -24,6 +25,11 @@ const routes: readonly Route[] = [
     async handle(exchange) {
       exchange.reply(201, await exchange.request.json(Body), { Location: '/things/1' })
     },
+  },
+  {
+    method: 'GET',
+    path: '/found',
+    handle: (exchange) => exchange.reply(200, exchange.request.queryAs(Query)),
   },
   { method: 'DELETE', path: '/things', handle: (exchange) => exchange.reply(204) },
   { method: 'GET', path: '/open', open: true, handle: (exchange) => exchange.reply(200, { open: true }) },
@@ -59,6 +65,22 @@ describe('a route', () => {
     })
     expect(answer.headers.get('cache-control')).toBe('no-store')
     expect(answer.headers.get('x-content-type-options')).toBe('nosniff')
+  })
+
+  it('takes a query parameter with an empty value for absent, and the first of several values', async () => {
+    await open()
+    const cases: [query: string, expected: object][] = [
+      ['?n=&id=', {}],
+      ['?n&id', {}],
+      ['?n=&n=1&n=2', { n: '1' }],
+      ['?id=%20', { id: ' ' }],
+    ]
+    for (const [query, expected] of cases) {
+      const answer = await harness.fetch(`/found${query}`)
+      expect(answer.status).toBe(200)
+      expect(await answer.json()).toEqual(expected)
+    }
+    expect((await harness.fetch('/found?n=x')).status).toBe(400)
   })
 
   it('refuses a path with invalid percent-encoding', async () => {
