@@ -22,6 +22,7 @@ export const ERRORS = {
   // Identity
   unauthenticated: { retryable: false, message: 'A valid access token is required.' },
   forbidden: { retryable: false, message: 'You do not have permission to do this.' },
+  origin_not_allowed: { retryable: false, message: 'The origin or host of this request is not allowed.' },
   invite_invalid: { retryable: false, message: 'This invitation has expired, was revoked, or is for someone else.' },
   member_not_found: { retryable: false, message: 'Member not found.' },
   last_owner: { retryable: false, message: 'Make someone else an owner first.' },

@@ -50,6 +50,7 @@ export const HTTP_STATUS: Readonly<Record<ProblemCode, number>> = {
   too_many_runs: 429,
   unauthenticated: 401,
   forbidden: 403,
+  origin_not_allowed: 403,
   invite_invalid: 403,
   member_not_found: 404,
   last_owner: 409,

@@ -99,7 +99,7 @@ const access = {
     'PARLEY_ORIGINS',
     list.pipe(z.array(origin)),
     [] as string[],
-    "Origins of web pages that may connect, separated by commas; * allows all. The server's own chat page needs no entry if the server checks access tokens.",
+    "Origins of web pages that may connect, separated by commas; * allows all. The server's own chat page needs no entry if the server checks access tokens and a proxy passes on the Host header.",
   ),
 } as const
 

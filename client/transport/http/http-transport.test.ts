@@ -397,6 +397,7 @@ describe('hello over HTTP', () => {
   it.each([
     [401, 'unauthenticated', 4401],
     [403, 'forbidden', 4403],
+    [403, 'origin_not_allowed', 4403],
   ] as const)('ends the client on status %i', async (status, code, closeCode) => {
     const client = open('sse')
     client.connect()

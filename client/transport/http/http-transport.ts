@@ -305,7 +305,7 @@ function hasTools(attach: Attach): boolean {
 function codeOf(failure: HttpFailure | undefined): number {
   if (failure?.kind !== 'problem') return ABNORMAL
   if (failure.code === 'unauthenticated') return 4401
-  return failure.code === 'forbidden' ? 4403 : ABNORMAL
+  return failure.code === 'forbidden' || failure.code === 'origin_not_allowed' ? 4403 : ABNORMAL
 }
 
 function isWelcome(value: unknown): value is Welcome {

@@ -2,6 +2,7 @@
 // tokens travel in a header and never in cookies, so CORS responses do not allow credentials. If every user is anonymous,
 // the Host header must name this machine: a foreign name may resolve to 127.0.0.1 (DNS rebinding), and its pages send no
 // Origin then.
+import { ReplyError } from '@parley/protocol'
 import type { Headers } from './response-head.ts'
 
 export interface OriginRules {
@@ -34,6 +35,21 @@ export function mayCall(rules: OriginRules, origin: string, host: string): boole
   const requested = URL.canParse(`http://${host}`) ? new URL(`http://${host}`) : undefined
   if (requested === undefined) return false
   return isLoopbackName(requested.hostname) || rules.allowed.some((allowed) => new URL(allowed).host === requested.host)
+}
+
+/**
+ * The error of a refused request: it says what to configure, because a wrong Host header of a proxy has the same effect as
+ * a missing entry in the settings.
+ * @param origin the Origin header, or '' if the host was refused
+ */
+export function originError(rules: OriginRules, origin: string): ReplyError {
+  const words =
+    origin === ''
+      ? 'This host name is not allowed. Without access tokens, the server answers only to local names and to the hosts in PARLEY_ORIGINS.'
+      : rules.authenticated
+        ? 'The address of this page is not allowed. Add its origin to PARLEY_ORIGINS. If this server provides the page, the proxy must pass on the Host header.'
+        : 'The address of this page is not allowed. Add its origin to PARLEY_ORIGINS.'
+  return new ReplyError('origin_not_allowed', words)
 }
 
 /** @param origin an allowed origin, or '' */

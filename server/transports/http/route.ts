@@ -2,11 +2,10 @@
 // an Allow header for all other methods.
 
 import type { TemplatedApp } from 'uWebSockets.js'
-import { ReplyError } from '@parley/protocol'
 import type { ErrorShape } from './failure.ts'
 import { HttpError } from './http-error.ts'
 import type { HttpExchange } from './http-exchange.ts'
-import { mayCall, type OriginRules, preflightHeaders } from './origin.ts'
+import { mayCall, type OriginRules, originError, preflightHeaders } from './origin.ts'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
@@ -58,15 +57,12 @@ export function withImplicitRoutes(routes: readonly Route[], origins: OriginRule
   })
 }
 
-export function originForbidden(): ReplyError {
-  return new ReplyError('forbidden', 'Requests from this origin or host are not allowed.')
-}
-
 /** @param origins rules for the calling page; undefined allows every origin */
 function answerPreflight(exchange: HttpExchange, methods: readonly string[], origins: OriginRules | undefined): void {
   const { request } = exchange
   const origin = request.header('origin') ?? ''
-  if (origins !== undefined && !mayCall(origins, origin, request.header('host') ?? '')) throw originForbidden()
+  if (origins !== undefined && !mayCall(origins, origin, request.header('host') ?? ''))
+    throw originError(origins, origin)
   const asked = request.header('access-control-request-headers') ?? ''
   exchange.reply(204, undefined, {
     ...allow(methods),

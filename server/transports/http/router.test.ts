@@ -267,7 +267,28 @@ describe('access', () => {
     )
     const foreign = await from('https://elsewhere.example.com')
     expect([foreign.status, foreign.headers.get('access-control-allow-origin')]).toEqual([403, null])
-    expect(await foreign.json()).toMatchObject({ code: 'forbidden' })
+    expect(await foreign.json()).toMatchObject({
+      code: 'origin_not_allowed',
+      detail: 'The address of this page is not allowed. Add its origin to PARLEY_ORIGINS.',
+    })
+  })
+
+  // nginx and Apache send their own Host by default. The chat page then got 403 `forbidden`, and told the person that
+  // their role does not allow this.
+  it('depends on the Host header that a proxy passes on, and the refusal says so, with access tokens too', async () => {
+    await open({ auth: { jwtSecret: secret } })
+    const ask = async (host: string) => {
+      const client = await harness.connect()
+      client.write(
+        `POST /things HTTP/1.1\r\nHost: ${host}\r\nOrigin: https://chat.example.com\r\nContent-Length: 0\r\n\r\n`,
+      )
+      return client.until('requestId')
+    }
+    const refused = await ask('parley:8080')
+    expect(refused).toMatch(/^HTTP\/1\.1 403 /)
+    expect(refused).toContain('"code":"origin_not_allowed"')
+    expect(refused).toContain('the proxy must pass on the Host header')
+    expect(await ask('chat.example.com')).toMatch(/^HTTP\/1\.1 401 /)
   })
 
   it('is announced in the answer to a preflight request', async () => {
@@ -297,7 +318,10 @@ describe('access', () => {
     await open()
     const rebound = await harness.connect()
     rebound.write('GET /things/a/of/b HTTP/1.1\r\nHost: evil.example.com\r\n\r\n')
-    expect(await rebound.until('requestId')).toMatch(/^HTTP\/1\.1 403 /)
+    const answer = await rebound.until('requestId')
+    expect(answer).toMatch(/^HTTP\/1\.1 403 /)
+    expect(answer).toContain('"code":"origin_not_allowed"')
+    expect(answer).toContain('This host name is not allowed.')
   })
 })
 

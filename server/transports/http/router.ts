@@ -19,8 +19,8 @@ import { asProblem, failureOf, isFault, tooManyConnections } from './failure.ts'
 import type { BodyLimits } from './http-body.ts'
 import { type DrainNotice, type ExchangePorts, ResponseExchange } from './http-exchange.ts'
 import { bearerOf, RequestSnapshot } from './http-request.ts'
-import { mayCall, type OriginRules } from './origin.ts'
-import { originForbidden, type Route, withImplicitRoutes } from './route.ts'
+import { mayCall, type OriginRules, originError } from './origin.ts'
+import { type Route, withImplicitRoutes } from './route.ts'
 import { StreamSupervisor } from './stream-supervisor.ts'
 
 export interface HttpOptions {
@@ -129,7 +129,7 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
         logger.warn({ limit: entered }, 'too many connections')
         throw tooManyConnections(entered)
       }
-      if (!allowed) throw originForbidden()
+      if (!allowed) throw originError(origins, request.header('origin') ?? '')
       if (request.refusal !== undefined) throw request.refusal
       if (route.open !== true) {
         const identity = await authenticator.authenticate(bearerOf(request.header('authorization')))

@@ -86,6 +86,6 @@ export const ASIDE_OPERATIONS: Operations = {
     summary: 'Open a WebSocket',
     description: '/asyncapi.json describes its frames.',
     answers: { 101: { description: 'The WebSocket is open.' } },
-    errors: ['upgrade_required', 'going_away'],
+    errors: ['upgrade_required', 'origin_not_allowed', 'rate_limited', 'unavailable', 'going_away'],
   },
 }

@@ -52,6 +52,7 @@ export const COMMON_ERRORS: readonly ProblemCode[] = [
   'bad_request',
   'unauthenticated',
   'forbidden',
+  'origin_not_allowed',
   'rate_limited',
   'unavailable',
   'internal',

@@ -11,7 +11,7 @@ import { OutboxFlusher } from '../feed/outbox-flusher.ts'
 import type { TrustedProxies } from '../http/client-address.ts'
 import { tooManyConnections } from '../http/failure.ts'
 import { replyError } from '../http/http-reply.ts'
-import { type OriginRules, originAllowed } from '../http/origin.ts'
+import { type OriginRules, originAllowed, originError } from '../http/origin.ts'
 import { type ConnectionStart, readUpgrade, upgradeError, upgradeRequired } from './upgrade.ts'
 import { type ConnectionLimits, WebSocketConnection, type WebSocketConnectionPorts } from './websocket-connection.ts'
 
@@ -114,7 +114,7 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
         return
       }
       if (!originAllowed(origins, upgrade.origin, upgrade.host)) {
-        replyError(response, new ReplyError('forbidden', 'Connections from this origin are not allowed.'))
+        replyError(response, originError(origins, upgrade.origin))
         return
       }
       const entered = count.enter(upgrade.address)
