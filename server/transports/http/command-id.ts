@@ -14,10 +14,21 @@ export function commandIdOf(request: HttpRequest): string {
   return Id.safeParse(key).success ? key : `key_${digest(key)}`
 }
 
-/** @returns undefined without the header @throws HttpError bad_request */
+/**
+ * A command with a Last-Event-ID was sent before, by a client that repeats a POST when its stream breaks off. Without a key,
+ * the repeat would be a new command each time, so it is refused. An empty Last-Event-ID means that there is none: some
+ * clients send it with the first request.
+ * @returns undefined without the header
+ * @throws HttpError bad_request
+ */
 export function idempotencyKeyOf(request: HttpRequest): string | undefined {
   const given = request.header(HEADER)
-  if (given === undefined) return undefined
+  if (given === undefined) {
+    if ((request.header('last-event-id') ?? '') === '') return undefined
+    const words =
+      'A request that is repeated with Last-Event-ID needs the Idempotency-Key of the first request. Without it, it would start another run.'
+    throw new HttpError('bad_request', words, { path: HEADER })
+  }
   const parsed = IdempotencyKey.safeParse(given)
   if (!parsed.success) throw new HttpError('bad_request', parsed.error.issues[0]?.message, { path: HEADER })
   return parsed.data

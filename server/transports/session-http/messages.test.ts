@@ -253,6 +253,28 @@ describe.each([
 })
 
 describe('an interrupted stream', () => {
+  // go-sse and reqwest-eventsource repeat a POST automatically, and each repeat started a run: 4 and 5 runs in 20 s.
+  it('is not a new message when its client repeats the request without a key', async () => {
+    await open()
+    const accept = { Accept: 'text/event-stream' }
+    const first = await post({ content: 'hi' }, { ...accept, 'Last-Event-ID': '' })
+    await run(2)
+    const events = await new StreamReader(first).until(() => false)
+    expect(events).toHaveLength(5)
+    for (const { id = '' } of events) {
+      const again = await post({ content: 'hi' }, { ...accept, 'Last-Event-ID': id })
+      expect(Problem.parse(await again.json())).toMatchObject({
+        status: 400,
+        code: 'bad_request',
+        path: 'idempotency-key',
+        retryable: false,
+        detail: expect.stringContaining('Idempotency-Key'),
+      })
+    }
+    const snapshot: SessionSnapshot = await (await harness.fetch('/v1/sessions/s')).json()
+    expect(snapshot.messages.filter(({ role }) => role === 'user')).toHaveLength(1)
+  })
+
   it('can be resumed with GET …/events', async () => {
     await open()
     const answer = await post({ content: 'hi' }, { Accept: 'text/event-stream' })
