@@ -119,6 +119,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     sessions,
     retentionMs: config.retention * 1000,
     busy: ports.busy,
+    waitMaxS: config.waitMax,
     activeReaders,
   })
   const httpReaders = new HttpReaders({ service, stores, hub, logger, behindMs, metrics, activeReaders })
@@ -146,6 +147,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
       httpReaders,
       connections: named,
       jobs,
+      waitMaxS: config.waitMax,
       activeReaders,
     }),
     helloRoute({ node: config.node, heartbeatMs }),

@@ -36,6 +36,12 @@ export const connections = {
     10_000,
     'Time within which the body of a request must arrive (ms).',
   ),
+  waitMax: setting(
+    'PARLEY_WAIT_MAX',
+    whole(1, 3600),
+    600,
+    'Maximum time that a request may wait for the end of its run or for new entries (s). Choose less than the timeout of the proxy.',
+  ),
   heartbeatMs: setting(
     'PARLEY_HEARTBEAT_MS',
     whole(1_000, 300_000),

@@ -18,6 +18,8 @@ export interface JobPorts extends Omit<JobServicePorts, 'now'> {
   readonly service: SessionService
   /** The share of this node's run capacity that is in use, from 0 to 1. */
   readonly busy: () => number
+  /** Maximum wait of a request in seconds. */
+  readonly waitMaxS: number
   readonly activeReaders?: ActiveReaders | undefined
   /** The clock, in Unix milliseconds. */
   readonly now?: () => number
@@ -110,7 +112,7 @@ export function openJobTransport(ports: JobPorts): JobTransport {
     async handle(exchange) {
       const { request, draining } = exchange
       const { since, wait = '0' } = request.queryAs(GetQuery)
-      const waitMs = draining === undefined ? Math.min(Number(wait), WAIT_MAX_S) * 1000 : 0
+      const waitMs = draining === undefined ? Math.min(Number(wait), WAIT_MAX_S, ports.waitMaxS) * 1000 : 0
       // Most polls do not wait, and a signal costs as much as the rest of the answer.
       const signal = waitMs > 0 ? abortOnDrain(exchange, random) : undefined
       const start = performance.now()

@@ -129,7 +129,8 @@ export const PARAMETERS = {
   prefer: {
     in: 'header',
     name: 'Prefer',
-    description: '`wait=N`: wait N seconds for the result (default 60, at most 600). `respond-async`: do not wait.',
+    description:
+      '`wait=N`: wait N seconds for the result (default 45, at most 600 unless the server is configured otherwise). `respond-async`: do not wait.',
     schema: { type: 'string' },
   },
   lastEventId: {

@@ -356,6 +356,13 @@ describe('GET …/events as a long poll', () => {
     expect(await page(`?after=${cursor}&wait=0.02`)).toEqual({ cursor, entries: [], live: true, role: 'owner' })
   })
 
+  it('waits no longer than the operator’s maximum', async () => {
+    await open({ waitMaxS: 1 })
+    const startedAt = performance.now()
+    expect((await page('?wait=50')).entries).toEqual([])
+    expect(performance.now() - startedAt).toBeLessThan(20_000)
+  })
+
   it('answers early when the node drains', async () => {
     await open()
     const waiting = page('?wait=60')

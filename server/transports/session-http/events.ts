@@ -70,7 +70,7 @@ export function eventsRoute(ports: SessionHttpPorts): Route {
       if (form === 'text/event-stream') await ports.httpReaders.stream(exchange, 'sse', reading)
       else if (form === 'application/x-ndjson') await ports.httpReaders.stream(exchange, 'ndjson', reading)
       else {
-        const waitMs = Math.min(Number(wait), WAIT_MAX_S) * 1000
+        const waitMs = Math.min(Number(wait), WAIT_MAX_S, ports.waitMaxS) * 1000
         const waitsForPresence = isPresent && wantsPresence && here !== undefined && waitMs > 0
         const changes = waitsForPresence
           ? new PresenceLongPoll(here, () => tagOf(ports.presence.latest(session)))

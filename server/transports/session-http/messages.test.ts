@@ -9,7 +9,7 @@ import {
   RunResult,
   type SessionSnapshot,
 } from '@parley/protocol'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type ServerSentEvent, StreamReader } from '../test/stream-reader.ts'
 import { type HarnessOptions, TransportHarness } from '../test/transport-harness.ts'
 
@@ -176,6 +176,37 @@ describe('the result', () => {
     expect(job).toMatchObject({ session: 's', state: 'queued' })
     expect(answer.headers.get('location')).toBe(`/jobs/${job.id}`)
     expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+  })
+
+  it('is a job after the operator’s maximum if `Prefer: wait` asks for more', async () => {
+    await open({ waitMaxS: 1 })
+    for (const [prefer, applied] of [
+      ['wait=120', 'wait=1'] as const,
+      ['respond-async, wait=5', 'respond-async, wait=1'] as const,
+      [undefined, null] as const,
+    ]) {
+      const startedAt = performance.now()
+      const answer = await post({ content: 'hi' }, prefer === undefined ? {} : { Prefer: prefer })
+      expect([answer.status, answer.headers.get('preference-applied')]).toEqual([202, applied])
+      expect(JobAccepted.parse(await answer.json())).toMatchObject({ session: 's', state: 'queued' })
+      expect(performance.now() - startedAt).toBeGreaterThan(900)
+    }
+  })
+
+  // nginx answers 504 after 60 s without a byte, and HAProxy often after 50 s: the client then has no job.
+  it('is a job after 45 s without `Prefer`', async () => {
+    const timeouts = vi.spyOn(globalThis, 'setTimeout')
+    try {
+      await open()
+      const answering = post({ content: 'hi' })
+      const sent = await message()
+      await expect.poll(() => timeouts.mock.calls.map(([, ms]) => ms)).toContain(45_000)
+      await start(sent)
+      await end(sent.run, 0)
+      expect((await answering).status).toBe(200)
+    } finally {
+      timeouts.mockRestore()
+    }
   })
 
   it('is a job at once with `Prefer: respond-async`', async () => {

@@ -31,9 +31,8 @@ import { holdConnection, isReadToEnd, lastEventId } from './events.ts'
 import { RunFilter } from './run-filter.ts'
 import type { SessionHttpPorts } from './session-http-ports.ts'
 
-/** Seconds for which a request waits for the end of its run: the default, and the maximum. */
-const WAIT_S = 60
-const WAIT_MAX_S = 600
+/** Default wait for the end of a run in seconds: shorter than the timeouts of nginx (60 s) and HAProxy (often 50 s). */
+const WAIT_S = 45
 /** Seconds until a retry after the provider's rate limit, and the range over which retries are spread. */
 const PROVIDER_S = 5
 const PROVIDER_SPREAD_S = 10
@@ -51,7 +50,7 @@ export function messagesRoute(ports: SessionHttpPorts): Route {
       const after = lastEventId(request)
       const id = commandIdOf(request)
       const prefer = parsePrefer(request.header('prefer'))
-      const caller = callerOf(request, defaultDoor(form, prefer))
+      const caller = callerOf(request, defaultDoor(form, secondsOf(prefer, ports.waitMaxS)))
       const { tools = [], ...body } = await request.json(MessageRequest)
       if (tools.length > 0 && caller.roams !== true) {
         throw new HttpError('bad_request', 'Tools require the header Parley-Connection.', { path: 'tools' })
@@ -82,15 +81,15 @@ export function messagesRoute(ports: SessionHttpPorts): Route {
 }
 
 /** The transport of such a request in metrics. */
-function defaultDoor(form: (typeof FORMS)[number], prefer: Preferences): Door {
+function defaultDoor(form: (typeof FORMS)[number], seconds: number): Door {
   if (form === 'text/event-stream') return 'sse'
   if (form === 'application/x-ndjson') return 'ndjson'
-  return secondsOf(prefer) === 0 ? 'job' : 'request'
+  return seconds === 0 ? 'job' : 'request'
 }
 
-/** Seconds for which the request waits. */
-function secondsOf({ respondAsync, wait }: Preferences): number {
-  return Math.min(wait ?? (respondAsync ? 0 : WAIT_S), WAIT_MAX_S)
+/** Seconds for which the request waits. @param max the operator's maximum */
+function secondsOf({ respondAsync, wait }: Preferences, max: number): number {
+  return Math.min(wait ?? (respondAsync ? 0 : WAIT_S), max)
 }
 
 /** Answers with the result, or with the job if the run takes longer than the client wants to wait. */
@@ -102,7 +101,7 @@ async function answer(
   commandHeaders: Headers,
 ): Promise<void> {
   const { respondAsync, wait } = prefer
-  const seconds = secondsOf(prefer)
+  const seconds = secondsOf(prefer, ports.waitMaxS)
   const result = seconds === 0 ? undefined : await resultWithin(ports, exchange, { session, run }, seconds)
   if (exchange.closed) return
   const applied = [...(respondAsync ? ['respond-async'] : []), ...(wait === undefined ? [] : [`wait=${seconds}`])]

@@ -20,6 +20,8 @@ export interface SessionHttpPorts {
   readonly httpReaders: HttpReaders
   readonly connections: HttpConnections
   readonly activeReaders?: ActiveReaders | undefined
+  /** Maximum wait of a request in seconds. */
+  readonly waitMaxS: number
   /** Answers a request that does not wait for the end of its run. */
   readonly jobs: Pick<JobTransport, 'accept'>
 }

@@ -52,6 +52,8 @@ export interface HarnessOptions {
   /** Milliseconds that an HTTP client's named connection lasts after its last stream or poll. */
   readonly connectionMs?: number
   readonly experiment?: ExperimentPlan
+  /** Maximum wait of a request in seconds. */
+  readonly waitMaxS?: number
   /** Names of server tools. */
   readonly serverTools?: readonly string[]
 }
@@ -153,8 +155,9 @@ export class TransportHarness {
     const presence = new Presence()
     const httpPresence = new HttpPresence(presence)
     const named = new HttpConnections(service, options.connectionMs ?? 30_000)
-    const jobs = openJobTransport({ service, stores, sessions, retentionMs: 3_600_000, busy: () => 0 })
-    const shared = { service, stores, sessions, sessionAdmin, presence, httpPresence, httpReaders, jobs }
+    const waitMaxS = options.waitMaxS ?? 600
+    const jobs = openJobTransport({ service, stores, sessions, retentionMs: 3_600_000, busy: () => 0, waitMaxS })
+    const shared = { service, stores, sessions, sessionAdmin, presence, httpPresence, httpReaders, jobs, waitMaxS }
     const ports: SessionHttpPorts = { ...shared, connections: named }
     const http = serveRoutes(app, [...sessionRoutes(ports), ...(options.routes?.({ ...ports, hub }) ?? [])], {
       ...HTTP_LIMITS_IN_TESTS,
