@@ -26,10 +26,12 @@ export async function usageOfPid(pid: number): Promise<Usage | undefined> {
   }
 }
 
-/** @returns undefined if /metrics cannot be read */
+/** Sends PARLEY_METRICS_TOKEN of its environment. @returns undefined if /metrics cannot be read */
 export async function usageOfUrl(url: string): Promise<Usage | undefined> {
   try {
-    const response = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(5_000) })
+    const token = process.env.PARLEY_METRICS_TOKEN
+    const headers: Record<string, string> = token === undefined ? {} : { Authorization: `Bearer ${token}` }
+    const response = await fetch(`${url}/metrics`, { headers, signal: AbortSignal.timeout(5_000) })
     if (!response.ok) return undefined
     const text = await response.text()
     const cpu = sampleOf(text, 'process_cpu_seconds_total')

@@ -24,6 +24,7 @@ import { ActiveReaders } from './transports/feed/active-readers.ts'
 import { Hub } from './transports/feed/hub.ts'
 import { serveHealth } from './transports/http/health.ts'
 import { ListenError, listen, reachable } from './transports/http/listen.ts'
+import type { MetricsListener } from './transports/http/metrics-listener.ts'
 import { isLoopbackName } from './transports/http/origin.ts'
 import { broadcastBy } from './transports/websocket/websocket-transport.ts'
 
@@ -195,7 +196,6 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
           busy: () => engine.active / config.runConcurrency,
         })
   stores.onOutage((ongoing) => transports?.notifyOutage(ongoing))
-  exposeMetrics(app, config, metrics, logger)
   let probedAt = Number.NEGATIVE_INFINITY
   serveHealth(app, () => {
     probedAt = performance.now()
@@ -203,9 +203,12 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   })
 
   let socket: us_listen_socket
+  let metricsListener: MetricsListener | undefined
   try {
+    metricsListener = await exposeMetrics(app, config, metrics, logger)
     socket = await listen(app, config.host, config.port, config.sharePort === 'yes')
   } catch (error) {
+    await metricsListener?.close()
     await stores.close()
     throw error instanceof ListenError ? new StartError(error.message, { cause: error }) : error
   }
@@ -236,6 +239,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     await limits.close()
     await stores.close()
     await tracer?.close(TRACES_CLOSE_MS)
+    await metricsListener?.close()
     app.close()
   }
 

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
-import { Scrape } from '../../server/test/scrape.ts'
+import { METRICS, Scrape } from '../../server/test/scrape.ts'
 import { type ClientOptions, type DoorStorage, ParleyClient } from '../index.ts'
 import { Middlebox, type Rules } from './middlebox.ts'
 import { until } from './until.ts'
@@ -29,7 +29,7 @@ const boxes: Middlebox[] = []
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'parley-experiment-'))
-  server = await ServerProcess.start({ PARLEY_EXPERIMENT: EXPERIMENT })
+  server = await ServerProcess.start({ ...METRICS, PARLEY_EXPERIMENT: EXPERIMENT })
   ids = { control: await idIn('control'), 'sse-first': await idIn('sse-first') }
 })
 afterAll(async () => {

@@ -1,7 +1,7 @@
 // Tests that the server's metrics count what reconnecting clients report: cuts during a run, and changes of transport.
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
-import { Scrape } from '../../server/test/scrape.ts'
+import { METRICS, Scrape } from '../../server/test/scrape.ts'
 import { ParleyClient } from '../index.ts'
 import { Middlebox } from './middlebox.ts'
 import { until } from './until.ts'
@@ -13,7 +13,7 @@ let server: ServerProcess
 let gate: Middlebox
 let client: ParleyClient
 beforeAll(async () => {
-  server = await ServerProcess.start()
+  server = await ServerProcess.start(METRICS)
   gate = await Middlebox.open(server.port, { upgrades: 'refuse' })
   client = new ParleyClient({
     url: gate.url,

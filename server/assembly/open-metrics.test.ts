@@ -16,7 +16,8 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 async function opened(env: Readonly<Record<string, string>>, from = tmpdir()) {
-  return openMetrics(await loadConfig(env, from), ['demo'], () => 0)
+  const readable = { PARLEY_METRICS_TOKEN: 'a-secret-of-16-chars' }
+  return openMetrics(await loadConfig({ ...readable, ...env }, from), ['demo'], () => 0)
 }
 
 /** The cost of a run with a million input and output tokens. */
@@ -43,7 +44,20 @@ it.each(['{"models": 7}', '{"models": {"demo": {"input": -1, "output": 0}}}', '{
   },
 )
 
-it('has no metrics if they are off, and refuses a short token', async () => {
+it.each([
+  [
+    { PARLEY_METRICS: 'local' },
+    'PARLEY_METRICS must be off or on; instead of local, set PARLEY_METRICS_LISTEN=127.0.0.1:9464',
+  ],
+  [{ PARLEY_METRICS: 'on' }, 'PARLEY_METRICS=on needs PARLEY_METRICS_LISTEN or PARLEY_METRICS_TOKEN'],
+  [{ PARLEY_METRICS_LISTEN: '9464' }, 'PARLEY_METRICS_LISTEN must be an address and a port'],
+  [{ PARLEY_METRICS_LISTEN: '127.0.0.1:65536' }, 'PARLEY_METRICS_LISTEN must be an address and a port'],
+])('refuses %o', async (env, message) => {
+  await expect(loadConfig(env as Readonly<Record<string, string>>, tmpdir())).rejects.toThrow(message)
+})
+
+it('has no metrics if they are off or nobody can read them, and refuses a short token', async () => {
   expect(await opened({ PARLEY_METRICS: 'off' })).toBeUndefined()
+  expect(openMetrics(await loadConfig({}, tmpdir()), ['demo'], () => 0)).toBeUndefined()
   await expect(opened({ PARLEY_METRICS_TOKEN: 'short' })).rejects.toThrow(/PARLEY_METRICS_TOKEN must be 16/)
 })

@@ -96,6 +96,9 @@ function problemsBetween(config: Config): string[] {
   }
   problems.push(...natsProblems(config))
   problems.push(...tokenProblems(config))
+  if (config.metrics === 'on' && config.metricsListen === undefined && config.metricsToken === undefined) {
+    problems.push('PARLEY_METRICS=on needs PARLEY_METRICS_LISTEN or PARLEY_METRICS_TOKEN.')
+  }
   const names = config.tools.map((tool) => tool.name)
   for (const name of new Set(names.filter((name, index) => names.indexOf(name) !== index))) {
     problems.push(`tools in ${config.file} contains two tools named ${name}.`)

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { z } from 'zod'
 import { ExperimentForm } from '../experiment/experiment-plan.ts'
 import { PriceTable } from '../metric/prices.ts'
+import { parseListenAddress } from '../transports/http/listen-address.ts'
 import { budgets, connections, rates, runs } from './limit-settings.ts'
 import { list, type Setting, setting, text, whole, yesOrNo } from './setting.ts'
 
@@ -227,15 +228,23 @@ const observability = {
   ),
   metrics: setting(
     'PARLEY_METRICS',
-    z.enum(['off', 'local', 'on'], { error: 'must be off, local or on' }),
-    'local',
-    'Who may read /metrics: off (nobody), local (programs on this machine) or on (everyone who reaches the port).',
+    z.enum(['off', 'on'], { error: 'must be off or on; instead of local, set PARLEY_METRICS_LISTEN=127.0.0.1:9464' }),
+    undefined,
+    'Whether to measure: on (needs PARLEY_METRICS_LISTEN or PARLEY_METRICS_TOKEN) or off. Unset: on if one of these is set.',
+  ),
+  metricsListen: setting(
+    'PARLEY_METRICS_LISTEN',
+    text.refine((address) => parseListenAddress(address) !== undefined, {
+      error: 'must be an address and a port, such as 127.0.0.1:9464',
+    }),
+    undefined,
+    'Address and port of its own for /metrics, such as 127.0.0.1:9464; the port of the clients then does not serve it. Choose an address that only Prometheus reaches.',
   ),
   metricsToken: setting(
     'PARLEY_METRICS_TOKEN',
     z.string().regex(/^[A-Za-z0-9._~+/=-]{16,512}$/, { error: 'must be 16 to 512 of A-Z a-z 0-9 . _ ~ + / = -' }),
     undefined,
-    'Bearer token that every reader of /metrics must send, local ones included.',
+    'Bearer token that every reader of /metrics must send. Without PARLEY_METRICS_LISTEN, the port of the clients serves /metrics with it.',
     { secret: true },
   ),
   prices: setting(

@@ -7,6 +7,7 @@ import { Problem } from '@parley/protocol'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { RawConnection } from '../transports/test/http-harness.ts'
+import { METRICS } from './scrape.ts'
 import { demoCount, StrictClient } from './strict-client.ts'
 
 const BODY_MS = 1_000
@@ -46,6 +47,7 @@ const COUNT = 30_000
 
 beforeAll(async () => {
   server = await ServerProcess.start({
+    ...METRICS,
     PARLEY_BODY_MS: String(BODY_MS),
     PARLEY_REQUEST_RATE: '100000',
     PARLEY_REQUEST_BURST: '100000',

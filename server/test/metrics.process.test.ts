@@ -7,7 +7,7 @@ import { NatsServer } from '../../bench/cluster/nats-server.ts'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { PROMTOOL, requireProgram } from '../../scripts/programs.mjs'
 import { TestClient } from '../transports/test/test-client.ts'
-import { Scrape } from './scrape.ts'
+import { METRICS, Scrape } from './scrape.ts'
 
 /** For conditions without an event; the timeout is generous for slow machines. */
 const WAIT = { timeout: 20_000, interval: 20 }
@@ -23,7 +23,7 @@ afterEach(async () => {
 })
 
 async function start(settings: Readonly<Record<string, string>>): Promise<ServerProcess> {
-  const node = await ServerProcess.start(settings)
+  const node = await ServerProcess.start({ ...METRICS, ...settings })
   started.push(node)
   return node
 }

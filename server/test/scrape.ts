@@ -1,5 +1,8 @@
 // Scrape: parses a node's /metrics, for tests that count.
 
+/** The settings of a node that a Scrape can read. */
+export const METRICS = { PARLEY_METRICS_TOKEN: 'a-token-for-the-scrapes-of-tests' } as const
+
 type Labels = Readonly<Record<string, string>>
 
 interface Sample {
@@ -21,7 +24,8 @@ export class Scrape {
   }
 
   static async of(port: number): Promise<Scrape> {
-    const response = await fetch(`http://127.0.0.1:${port}/metrics`)
+    const headers = { Authorization: `Bearer ${METRICS.PARLEY_METRICS_TOKEN}` }
+    const response = await fetch(`http://127.0.0.1:${port}/metrics`, { headers })
     if (!response.ok) throw new Error(`/metrics answered ${response.status}`)
     return new Scrape(await response.text())
   }

@@ -35,12 +35,6 @@ export function addressKey(bytes: Uint8Array): string {
   return Buffer.from(bytes.subarray(0, 8)).toString('hex')
 }
 
-/** Whether the address is this machine's own. */
-export function isLoopbackAddress(bytes: Uint8Array): boolean {
-  if (bytes.length === 16 && bytes.every((byte, index) => byte === (index === 15 ? 1 : 0))) return true
-  return /^127\./.test(addressKey(bytes))
-}
-
 /** @param networks such as `10.0.0.0/8` or `::1` */
 export function trustedProxies(networks: readonly string[]): TrustedProxies | undefined {
   if (networks.length === 0) return undefined

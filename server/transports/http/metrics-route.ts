@@ -1,77 +1,68 @@
-// GET /metrics: this node's metrics for Prometheus. They contain no user data, but the amounts are not public either, so
-// this file checks who may read them.
+// GET /metrics: this node's metrics for Prometheus. They contain no user data, but the amounts are not public either. On the
+// port of the clients, every reader needs the token: neither a loopback peer nor a Host header proves that a request came
+// through no proxy. Readers without a token use a port of their own (metrics-listener.ts).
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
-import { isLoopbackAddress } from './client-address.ts'
 import { HttpError } from './http-error.ts'
 import { reply, replyError } from './http-reply.ts'
 import { bearerOf } from './http-request.ts'
-import { isLoopbackName } from './origin.ts'
 
-export interface MetricsRouteOptions {
-  /** `local`: only requests from this machine that came through no proxy. */
-  readonly exposure: 'local' | 'on'
-  /** If set, every request must present it, also requests from this machine. */
-  readonly token: string | undefined
+export interface MetricsSource {
   readonly contentType: string
   readonly logger: Logger
   text(): Promise<string>
 }
 
-/** Headers that proxies add. */
-const FORWARDED = ['forwarded', 'x-forwarded-for', 'via', 'x-real-ip'] as const
+export interface MetricsRouteOptions extends MetricsSource {
+  /** Every request must present it. */
+  readonly token: string
+}
 
 export function serveMetrics(app: TemplatedApp, options: MetricsRouteOptions): void {
   app.get('/metrics', (response, request) => {
-    const refusal = refusalOf(options, response, request)
-    if (refusal !== undefined) {
-      replyError(response, refusal)
-      return
-    }
+    if (refuses(options.token, response, request)) return
     let isAborted = false
     response.onAborted(() => {
       isAborted = true
     })
-    options.text().then(
+    renderMetrics(options).then(
       (text) => {
         const headers = { 'Content-Type': options.contentType, 'Cache-Control': 'no-store' }
         if (!isAborted) reply(response, 200, headers, text)
       },
-      (error: unknown) => {
-        options.logger.error({ err: error }, 'failed to render metrics')
-        if (!isAborted) replyError(response, new ReplyError('internal'))
+      (error: ReplyError) => {
+        if (!isAborted) replyError(response, error)
       },
     )
   })
-  app.any('/metrics', (response, request) => {
-    const refusal = refusalOf(options, response, request)
-    replyError(response, refusal ?? new HttpError('method_not_allowed', undefined, { headers: { Allow: 'GET' } }))
-  })
+  app.any('/metrics', (response) => replyError(response, onlyGet()))
 }
 
-function refusalOf(
-  { exposure, token }: MetricsRouteOptions,
-  response: HttpResponse,
-  request: HttpRequest,
-): ReplyError | HttpError | undefined {
-  if (token !== undefined) {
-    return isSame(bearerOf(request.getHeader('authorization')) ?? '', token)
-      ? undefined
-      : new ReplyError('unauthenticated')
+/** @throws ReplyError internal */
+export async function renderMetrics({ text, logger }: MetricsSource): Promise<string> {
+  try {
+    return await text()
+  } catch (error) {
+    logger.error({ err: error }, 'failed to render metrics')
+    throw new ReplyError('internal', undefined, { cause: error })
   }
-  if (exposure === 'on') return undefined
-  const isLocal = isLoopbackAddress(new Uint8Array(response.getRemoteAddress()))
-  // A foreign host name can resolve to this address (DNS rebinding), and its pages could then read the metrics.
-  const isNamed = isLoopbackName(request.getHeader('host').replace(/:\d+$/, ''))
-  const isForwarded = FORWARDED.some((header) => request.getHeader(header) !== '')
-  // Other clients do not learn that the route exists.
-  return isLocal && isNamed && !isForwarded ? undefined : new HttpError('not_found')
 }
 
-/** Compares in constant time. */
-function isSame(given: string, expected: string): boolean {
+/** Compares the bearer token of an Authorization header in constant time. */
+export function hasToken(authorization: string | undefined, token: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(given), digest(expected))
+  return timingSafeEqual(digest(bearerOf(authorization) ?? ''), digest(token))
+}
+
+export function onlyGet(): HttpError {
+  return new HttpError('method_not_allowed', undefined, { headers: { Allow: 'GET' } })
+}
+
+/** Answers a request without the token. @returns whether it did */
+function refuses(token: string, response: HttpResponse, request: HttpRequest): boolean {
+  if (hasToken(request.getHeader('authorization'), token)) return false
+  replyError(response, new ReplyError('unauthenticated'))
+  return true
 }

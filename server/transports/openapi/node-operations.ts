@@ -75,7 +75,8 @@ export const ASIDE_OPERATIONS: Operations = {
     id: 'metrics',
     tag: 'node',
     summary: 'Get the metrics of the node',
-    description: 'The operator restricts access; other clients get `not_found`.',
+    description:
+      'Needs the token for metrics. Without one, or if metrics have an address of their own, this is `not_found`.',
     answers: { 200: { description: 'The metrics.', forms: { 'text/plain': 'The Prometheus text format.' } } },
     errors: ['unauthenticated', 'not_found', 'internal'],
     open: true,
