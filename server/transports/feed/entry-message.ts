@@ -121,7 +121,8 @@ function entriesAsText(head: FrameHead, shown: readonly ProjectedEntry[], form: 
   for (const entry of shown) {
     // Encoded JSON contains no line breaks.
     if (form === 'ndjson') text += `${entryAsJson(head, entry)}\n`
-    else text += `id: ${head.epoch}.${entry.seq}\nevent: ${typeOf(entry)}\ndata: ${entryAsJson(head, entry)}\n\n`
+    // The id is last: some clients keep the id of an event that was cut off, and would resume behind it.
+    else text += `event: ${typeOf(entry)}\ndata: ${entryAsJson(head, entry)}\nid: ${head.epoch}.${entry.seq}\n\n`
   }
   return text
 }

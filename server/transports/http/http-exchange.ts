@@ -26,10 +26,11 @@ export interface HttpExchange {
   /** Like `reply`, but sends the body unchanged; the headers must contain a Content-Type. */
   replyWith(status: number, body: string | Uint8Array, headers: Headers): void
   /**
-   * Starts a streamed answer. An idle stream gets heartbeats: a comment for SSE, else an empty line.
+   * Starts a streamed answer. An idle stream gets heartbeats: `filler`.
    * If the exchange is closed, or for HEAD, the returned stream is already closed.
+   * @param filler by default a comment for SSE, else an empty line
    */
-  stream(status: number, headers: Headers): HttpStream
+  stream(status: number, headers: Headers, filler?: string): HttpStream
   /** Set while the node drains: new work should be refused. */
   readonly draining: DrainNotice | undefined
   /** Calls back when the node starts to drain; at once if it already does; never after the exchange has ended. */
@@ -109,12 +110,11 @@ export class ResponseExchange implements HttpExchange {
     this.#answer(status, body, headers, true)
   }
 
-  stream(status: number, headers: Headers): HttpStream {
+  stream(status: number, headers: Headers, filler = fillerOf(headers)): HttpStream {
     if (this.#bodiless) this.#answer(status, undefined, headers, false)
     if (this.#phase !== 'open') return CLOSED_STREAM
     this.#phase = 'streaming'
     this.#answered?.(status)
-    const filler = headers['Content-Type']?.startsWith('text/event-stream') === true ? ':\n\n' : '\n'
     const stream = new ResponseStream(
       this.#response,
       () => writeHead(this.#response, status, this.#headers(headers)),
@@ -171,4 +171,9 @@ export class ResponseExchange implements HttpExchange {
     this.request.end()
     this.#ports.ended(this)
   }
+}
+
+/** A comment ends with one line break: after a second one, many clients pass on an empty event. */
+function fillerOf(headers: Headers): string {
+  return headers['Content-Type']?.startsWith('text/event-stream') === true ? ':\n' : '\n'
 }

@@ -135,6 +135,27 @@ describe('a chat completion', () => {
   })
 })
 
+describe('the bytes of a stream', () => {
+  // After a comment, go-openai reports an error without its message. fetch-event-source passes on an empty line as an event.
+  it.each([
+    ['/v1/chat/completions', { messages: ask('/demo count=2 rate=0 ttft=2500') }],
+    ['/v1/responses', { input: '/demo count=2 rate=0 ttft=2500' }],
+  ])('of %s contain no comment and no block without data, also while the model is silent', async (path, body) => {
+    const own = await OpenAiHarness.open({ PARLEY_HEARTBEAT_MS: '1000' })
+    try {
+      const response = await own.post(path, { model: 'demo', stream: true, ...body })
+      const text = await response.text()
+      expect(text).toMatch(/^ \n/)
+      // Heartbeats.
+      expect(text).toMatch(/\n\n( \n)+(data|event): /)
+      expect(text).not.toMatch(/^:/m)
+      for (const block of text.replace(/\n\n( \n)*$/, '').split('\n\n')) expect(block).toMatch(/^data: /m)
+    } finally {
+      await own.close()
+    }
+  })
+})
+
 describe('a disconnected client', () => {
   async function disconnectAfter(chunks: number, more: { store?: boolean }, headers: Record<string, string> = {}) {
     const stream = await h.client.chat.completions.create(

@@ -16,6 +16,13 @@ import { RunFilter } from '../session-http/run-filter.ts'
 import { EventSink } from './event-sink.ts'
 import { drainDelayMs } from './run-wait.ts'
 
+/**
+ * Neither an event, nor a comment, nor an empty line: every parser ignores a field without a known name (HTML standard,
+ * section 9.2.6). go-openai reports a later error without its message after a comment, and fetch-event-source passes on an
+ * empty line as an event.
+ */
+const FILLER = ' \n'
+
 export interface RunStreamsPorts {
   readonly service: SessionService
   readonly stores: SessionStores
@@ -41,14 +48,18 @@ export class RunStreams {
    */
   async begin(exchange: HttpExchange, { session, run }: JobName, from: number, translate: Translation): Promise<void> {
     const { request, draining } = exchange
-    if (draining !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: draining.withinMs })
+    if (draining !== undefined) throw new ReplyError('going_away')
     const { service, stores, logger } = this.#ports
     const sink = new EventSink({
       open: () => {
-        const stream = exchange.stream(200, {
-          'Content-Type': 'text/event-stream; charset=utf-8',
-          'X-Accel-Buffering': 'no',
-        })
+        const stream = exchange.stream(
+          200,
+          {
+            'Content-Type': 'text/event-stream; charset=utf-8',
+            'X-Accel-Buffering': 'no',
+          },
+          FILLER,
+        )
         // The client of a background response resumes its stream; any other sends its request again.
         exchange.onDrain(({ withinMs }) => {
           const timer = setTimeout(() => stream.abort(), drainDelayMs(withinMs))

@@ -77,8 +77,8 @@ describe('GET …/events as server-sent events', () => {
       time: expect.any(Number),
       event: { type: 'run.output', run: 'r', index: 0, kind: 'text', text: 'a\n\nb' },
     })
-    // The stream starts with a comment and the reconnect time.
-    expect(reader.text).toMatch(/^:\n\nretry: [123]\d{3}\n\n/)
+    // The stream starts with a comment, and the first event with the reconnect time.
+    expect(reader.text).toMatch(/^:\nretry: [123]\d{3}\nevent: attached\ndata: /)
     await harness.say('s', 'r', 1, 2)
     expect(await reader.next()).toMatchObject({ event: 'run.output', id: expect.stringMatching(/\.4$/) })
   })
@@ -144,8 +144,31 @@ describe('GET …/events as server-sent events', () => {
     // Several heartbeats precede the next event.
     setTimeout(() => void harness.startRun('s', 'r'), 150)
     await reader.next()
-    expect(reader.text.slice(before)).toMatch(/^(:\n\n){2,}id: /)
+    expect(reader.text.slice(before)).toMatch(/^(:\n){2,}event: /)
   })
+
+  // fetch-event-source, httpx-sse, go-sse, r3labs/sse, sseclient and LaunchDarkly's client for Go pass on a block without
+  // data as an event with empty data. fetch-event-source and r3labs/sse keep the id of an event that was cut off.
+  it.each(['', '?run=r'])(
+    'sends no block without data, and ids as the last field, with the query %s',
+    async (query) => {
+      await open({ http: { heartbeatMs: 30 } })
+      await harness.startRun('s', 'r')
+      const reader = await sse(query)
+      await reader.until(({ event }) => event === 'run.started')
+      // Several heartbeats precede the next event.
+      setTimeout(() => void harness.say('s', 'r', 0, 3).then(() => endRun('r', 3)), 150)
+      await reader.until(({ event }) => event === 'run.ended')
+      expect(reader.text).toMatch(/\n\n(:\n){2,}event: run.output\n/)
+      const blocks = reader.text.slice(0, reader.text.lastIndexOf('\n\n')).split('\n\n')
+      for (const block of blocks) {
+        const names = block.split('\n').map((line) => line.slice(0, line.indexOf(':')))
+        expect(names.filter((name) => name === 'data')).toEqual(['data'])
+        const isEntry = block.includes('"type":"entry"')
+        expect(names.indexOf('id')).toBe(isEntry ? names.length - 1 : -1)
+      }
+    },
+  )
 
   it('reaches many readers at once', async () => {
     await open()

@@ -175,8 +175,7 @@ export class HttpReaders {
       'Content-Type': CONTENT_TYPES[form],
       'X-Accel-Buffering': 'no',
     })
-    // Random, so that clients that were disconnected together do not reconnect together.
-    if (form === 'sse') stream.write(`retry: ${Math.round(RETRY_MS * (1 + 2 * Math.random()))}\n\n`)
+    if (form === 'sse') stream.write(retryField())
     const open: Open = { reader, sink, stream }
     this.#open.add(open)
     this.#watchTimer ??= setInterval(() => this.#watch(), WATCH_MS)
@@ -208,6 +207,14 @@ export class HttpReaders {
       if (since !== undefined && now - since > this.#ports.behindMs) stream.abort()
     }
   }
+}
+
+/**
+ * The first field of the first event, because many clients pass on a block without data as an event. Random, so that
+ * clients that were disconnected together do not reconnect together.
+ */
+function retryField(): string {
+  return `retry: ${Math.round(RETRY_MS * (1 + 2 * Math.random()))}\n`
 }
 
 function startOf(
