@@ -43,7 +43,9 @@ export type ErrorShape = (
 const RETRY_MS = 1_000
 const JITTER_MS = 3_000
 /** Errors that many clients get at the same moment, so that their retries must be spread. */
-const JITTERED_CODES: ReadonlySet<ProblemCode> = new Set(['unavailable', 'storage_full', 'going_away', 'contended'])
+const JITTERED_CODES: ReadonlySet<ProblemCode> = new Set(['unavailable', 'storage_full', 'contended'])
+/** The next node is free: a client of a load balancer should not wait for the one that shuts down. */
+const GOING_AWAY_MS = 1_000
 
 /** @param random in [0, 1), spreads the retries */
 export function failureOf(error: unknown, random: () => number = Math.random): Failure {
@@ -109,6 +111,8 @@ function codeOf(error: unknown): ErrorCode {
 }
 
 function waitMs(code: ErrorCode, given: number | undefined, random: () => number): number | undefined {
+  // Retry-After has whole seconds: half of the clients retry at once.
+  if (code === 'going_away') return Math.round(random()) * GOING_AWAY_MS
   if (!JITTERED_CODES.has(code)) return given
   return (given ?? RETRY_MS) + random() * JITTER_MS
 }

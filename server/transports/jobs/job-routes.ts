@@ -95,9 +95,7 @@ export function openJobTransport(ports: JobPorts): JobTransport {
     async handle(exchange) {
       const { request } = exchange
       const command = asSend(request, await request.json(JobRequest))
-      if (exchange.draining !== undefined) {
-        throw new ReplyError('going_away', undefined, { retryAfterMs: exchange.draining.withinMs })
-      }
+      if (exchange.draining !== undefined) throw new ReplyError('going_away')
       const { run, cursor, duplicate } = await service.send(command, callerOf(request, 'job'))
       // Every message has a run.
       const { body, headers } = await accept(command.session, run ?? '')

@@ -31,7 +31,7 @@ export function chatRoute(ports: OpenAiPorts): Route {
       const body = await request.json(ChatRequest)
       checkMessages(body)
       const model = resolveModel(ports.models, body.model)
-      if (draining !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: draining.withinMs })
+      if (draining !== undefined) throw new ReplyError('going_away')
       const caller = callerOf(request, 'openai')
       const command = commandOf(request, body, model)
       const { run = '' } = await ports.service.send(command, caller)

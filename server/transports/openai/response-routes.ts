@@ -37,7 +37,7 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
       const { request, draining } = exchange
       const body = await request.json(ResponseRequest)
       checkResponse(body)
-      if (draining !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: draining.withinMs })
+      if (draining !== undefined) throw new ReplyError('going_away')
       const name = await sendResponse(ports, request, body)
       const isKept = body.store !== false || idempotencyKeyOf(request) !== undefined
       const done = isKept ? () => undefined : ports.abandoned.watch(exchange, name, callerOf(request, 'openai'))

@@ -37,9 +37,12 @@ describe('GET /v1/hello', () => {
   it('refuses clients with `going_away` while the node drains', async () => {
     harness = await HttpHarness.open(ROUTES)
     expect((await harness.fetch('/v1/hello')).status).toBe(200)
-    harness.transport.drain('restart', 1_000)
+    harness.transport.drain('restart', 8_000)
     const answer = await harness.fetch('/v1/hello')
     expect([answer.status, await answer.json()]).toMatchObject([503, { code: 'going_away', retryable: true }])
-    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+    // A client behind a load balancer gets another node at once, however long this one drains.
+    const answers = await Promise.all(Array.from({ length: 40 }, () => harness.fetch('/v1/hello')))
+    const waits = answers.map(({ headers }) => headers.get('retry-after'))
+    expect([...new Set(waits)].sort()).toEqual(['0', '1'])
   })
 })

@@ -15,7 +15,7 @@ export function helloRoute({ node, heartbeatMs }: HelloOptions): Route {
     path: '/v1/hello',
     async handle(exchange) {
       const { request, draining } = exchange
-      if (draining !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: draining.withinMs })
+      if (draining !== undefined) throw new ReplyError('going_away')
       const { user, role, experiment } = request
       const answer: WelcomeAnswer = {
         type: 'welcome',

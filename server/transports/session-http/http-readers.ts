@@ -87,7 +87,7 @@ export class HttpReaders {
    */
   async stream(exchange: HttpExchange, form: StreamForm, reading: ReadOptions): Promise<void> {
     const { request, draining } = exchange
-    if (draining !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: draining.withinMs })
+    if (draining !== undefined) throw new ReplyError('going_away')
     const sink = new StreamSink(() => this.#opened(exchange, form, sink, reader), form, reading.filter)
     const failed = (error: unknown): void => {
       if (error instanceof ReplyError) {

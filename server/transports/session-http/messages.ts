@@ -55,7 +55,7 @@ export function messagesRoute(ports: SessionHttpPorts): Route {
       if (tools.length > 0 && caller.roams !== true) {
         throw new HttpError('bad_request', 'Tools require the header Parley-Connection.', { path: 'tools' })
       }
-      if (draining !== undefined) throw new ReplyError('going_away', undefined, { retryAfterMs: draining.withinMs })
+      if (draining !== undefined) throw new ReplyError('going_away')
       const sent = await ports.service.send({ type: 'send', id, session, ...body }, { ...caller, tools })
       // Every message has a run.
       const run = sent.run ?? ''
