@@ -18,8 +18,12 @@ export interface HttpStream {
   whenWritable(): Promise<boolean>
   /** Calls back once when it is closed by either side; at once if it already is. */
   onClose(listener: () => void): void
+  /** A clean end tells the client that the answer is complete. */
   end(): void
-  /** Closes the connection without ending the answer, so that the client knows that it must reconnect. */
+  /**
+   * Closes the connection without ending the answer, so that the client knows that the answer is incomplete. Sends what was
+   * written before, unless the client is slow.
+   */
   abort(): void
 }
 
@@ -139,6 +143,7 @@ export class ResponseStream implements HttpStream, Flushable {
   }
 
   abort(): void {
+    this.flush()
     if (!this.#closed) this.#response.close()
   }
 

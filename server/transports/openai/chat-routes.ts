@@ -77,7 +77,12 @@ async function stream(
       for (const chunk of step.chunks) out.write(`data: ${JSON.stringify(chunk)}\n\n`)
       if (piece.type === 'ended') done()
       if (step.end === undefined) continue
-      if (step.end === 'done') out.write('data: [DONE]\n\n')
+      if (step.end === 'failed') {
+        // langchain4j takes a clean end for success, also after an error.
+        out.abort()
+        return
+      }
+      out.write('data: [DONE]\n\n')
       out.end()
       return
     }

@@ -224,6 +224,18 @@ describe('an error', () => {
     expect(await failure(read())).toMatchObject({ type: 'server_error', code: whole.code })
   })
 
+  // langchain4j takes a clean end for success, also after an error.
+  it('of a stream is followed by a cut instead of a clean end', async () => {
+    const body = { model: 'demo', messages: ask('/demo count=9 rate=0 fail=3'), stream: true }
+    const response = await h.post('/v1/chat/completions', body)
+    let text = ''
+    const read = async (): Promise<void> => {
+      for await (const chunk of response.body ?? []) text += Buffer.from(chunk).toString()
+    }
+    await expect(read()).rejects.toThrow('terminated')
+    expect(text).toMatch(/data: \{"error":[^\n]+\n\n( \n)?$/)
+  })
+
   it('of a cancelled run has the code `cancelled`, whole and streamed', async () => {
     const body = { model: 'demo', messages: ask('/demo count=2 rate=0 hang=1') }
     const options = { headers: { 'Idempotency-Key': 'to-be-cancelled' } }

@@ -31,7 +31,7 @@ export class EventSink extends HttpSink implements ReaderSink {
 
   write(frame: ServerFrame): void {
     if (frame.type === 'attached') this.stream ??= this.#events.open()
-    // The stream ends, and the client's next request gets the error.
-    if (frame.type === 'error' && frame.code === new ReplyError('forbidden').code) this.stream?.end()
+    // The stream breaks off, and the client's next request gets the error.
+    if (frame.type === 'error' && frame.code === new ReplyError('forbidden').code) this.stream?.abort()
   }
 }

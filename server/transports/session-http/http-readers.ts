@@ -93,7 +93,9 @@ export class HttpReaders {
       if (error instanceof ReplyError) {
         const { code, message, retryable } = error
         sink.write({ type: 'error', session: reading.session, code, message, retryable })
-        sink.end()
+        // Clients take a clean end for the end of the answer.
+        if (reading.filter !== undefined || retryable) sink.abort()
+        else sink.end()
         return
       }
       this.#ports.logger.error({ err: error, session: reading.session, request: request.id }, 'an HTTP stream failed')
@@ -228,6 +230,6 @@ function startOf(
 function goAway({ sink, stream }: Open, { reason, withinMs }: DrainNotice): void {
   const reconnectAfterMs = Math.floor(Math.random() * withinMs)
   sink.write({ type: 'goaway', reason, reconnectAfterMs })
-  const timer = setTimeout(() => stream.end(), reconnectAfterMs)
+  const timer = setTimeout(() => stream.abort(), reconnectAfterMs)
   stream.onClose(() => clearTimeout(timer))
 }
