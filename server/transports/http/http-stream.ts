@@ -70,6 +70,8 @@ export class ResponseStream implements HttpStream, Flushable {
   #writtenAt = performance.now()
   #flushScheduled = false
   #closed = false
+  /** Whether it closes after sending what was written. */
+  #isAborting = false
   #waiting: ((room: boolean) => void)[] = []
   #listeners: (() => void)[] = []
 
@@ -88,7 +90,7 @@ export class ResponseStream implements HttpStream, Flushable {
   }
 
   get closed(): boolean {
-    return this.#closed
+    return this.#closed || this.#isAborting
   }
 
   get unsentBytes(): number {
@@ -105,7 +107,7 @@ export class ResponseStream implements HttpStream, Flushable {
   }
 
   write(chunk: string | Uint8Array): void {
-    if (this.#closed) return
+    if (this.closed) return
     // Writers send only small chunks to a full stream, and a client that never reads would still accumulate them.
     this.#excessBytes = this.full ? this.#excessBytes + chunk.length : 0
     if (this.#excessBytes > this.#ports.outboxBytes) {
@@ -120,7 +122,7 @@ export class ResponseStream implements HttpStream, Flushable {
   }
 
   async whenWritable(): Promise<boolean> {
-    if (this.#closed) return false
+    if (this.closed) return false
     if (this.unsentBytes <= this.#ports.outboxBytes / 2) return true
     return new Promise<boolean>((resolve) => this.#waiting.push(resolve))
   }
@@ -131,7 +133,7 @@ export class ResponseStream implements HttpStream, Flushable {
   }
 
   end(): void {
-    if (this.#closed) return
+    if (this.closed) return
     const rest = this.#take()
     this.#response.cork(() => {
       this.#writeHead()
@@ -143,8 +145,17 @@ export class ResponseStream implements HttpStream, Flushable {
   }
 
   abort(): void {
-    this.flush()
-    if (!this.#closed) this.#response.close()
+    if (this.closed) return
+    if (this.#congested || this.#queue.length === 0) {
+      this.#response.close()
+      return
+    }
+    this.#isAborting = true
+    // Not at once: uWS may be about to send what this turn wrote, and would discard it.
+    setImmediate(() => {
+      this.flush()
+      if (!this.#closed) this.#response.close()
+    })
   }
 
   /** Call when uWS has freed the response, which must not be used again. */

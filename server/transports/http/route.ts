@@ -15,6 +15,8 @@ export interface Route {
   readonly path: string
   /** Needs no access token, and pages of every origin may call it. */
   readonly open?: true
+  /** An `EventSource` may read it: temporary refusals are sent as an event, so that it reconnects. */
+  readonly events?: true
   /** Formats an error as a body; default `application/problem+json`. */
   readonly errors?: ErrorShape
   /**

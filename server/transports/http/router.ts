@@ -15,6 +15,7 @@ import { RequestRate } from '../../limit/request-rate.ts'
 import type { TransportMetrics } from '../../metric/transport-metrics.ts'
 import { OutboxFlusher } from '../feed/outbox-flusher.ts'
 import type { TrustedProxies } from './client-address.ts'
+import { isTemporaryRefusal, refuseByEvent } from './event-refusal.ts'
 import { asProblem, failureOf, isFault, tooManyConnections } from './failure.ts'
 import type { BodyLimits } from './http-body.ts'
 import { type DrainNotice, type ExchangePorts, ResponseExchange } from './http-exchange.ts'
@@ -182,6 +183,10 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
     }
     const failure = failureOf(error)
     metrics?.refused('http', failure.code, request.experiment?.variant)
+    if (route.events === true && isTemporaryRefusal(exchange, failure)) {
+      refuseByEvent(exchange, failure)
+      return
+    }
     // A client may not read the answer before it has sent its whole body.
     const closesConnection = closes || failure.closes
     if (!closesConnection) await request.body.received()

@@ -195,7 +195,10 @@ describe('GET …/events as server-sent events', () => {
     expect(goaway?.event).toBe('goaway')
     expect(JSON.parse(goaway?.data ?? '')).toMatchObject({ type: 'goaway', reason: 'the node stops' })
     await expect(reader.next()).rejects.toThrow('terminated')
-    const refused = await get('', { Accept: 'text/event-stream' })
+    // An EventSource would never reconnect after a 503.
+    const again = await (await sse(query)).next()
+    expect(again).toMatchObject({ event: 'goaway', data: expect.stringContaining('"reconnectAfterMs":') })
+    const refused = await get('', { Accept: 'application/x-ndjson' })
     expect([refused.status, (await refused.json()).code]).toEqual([503, 'going_away'])
     expect(harness.http.requests).toBe(0)
   })

@@ -44,6 +44,7 @@ export function eventsRoute(ports: SessionHttpPorts): Route {
   return {
     method: 'GET',
     path: '/v1/sessions/:session/events',
+    events: true,
     async handle(exchange) {
       const { request } = exchange
       const session = request.paramAs('session', Id)
