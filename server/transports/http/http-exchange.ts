@@ -26,11 +26,11 @@ export interface HttpExchange {
   /** Like `reply`, but sends the body unchanged; the headers must contain a Content-Type. */
   replyWith(status: number, body: string | Uint8Array, headers: Headers): void
   /**
-   * Starts a streamed answer. An idle stream gets heartbeats: `filler`.
+   * Starts a streamed answer. An idle stream gets heartbeats: `filler`, which also follows each write.
    * If the exchange is closed, or for HEAD, the returned stream is already closed.
    * @param filler by default a comment for SSE, else an empty line
    */
-  stream(status: number, headers: Headers, filler?: string): HttpStream
+  stream(status: number, headers: Headers, filler?: Uint8Array): HttpStream
   /** Set while the node drains: new work should be refused. */
   readonly draining: DrainNotice | undefined
   /** Calls back when the node starts to drain; at once if it already does; never after the exchange has ended. */
@@ -44,6 +44,9 @@ export interface ExchangePorts extends Omit<StreamPorts, 'ended'> {
   ended(exchange: ResponseExchange): void
   draining(): DrainNotice | undefined
 }
+
+const COMMENT = Buffer.from(':\n')
+const EMPTY_LINE = Buffer.from('\n')
 
 export class ResponseExchange implements HttpExchange {
   readonly request: RequestSnapshot
@@ -174,6 +177,6 @@ export class ResponseExchange implements HttpExchange {
 }
 
 /** A comment ends with one line break: after a second one, many clients pass on an empty event. */
-function fillerOf(headers: Headers): string {
-  return headers['Content-Type']?.startsWith('text/event-stream') === true ? ':\n' : '\n'
+function fillerOf(headers: Headers): Uint8Array {
+  return headers['Content-Type']?.startsWith('text/event-stream') === true ? COMMENT : EMPTY_LINE
 }

@@ -43,8 +43,9 @@ it('sends all writes of one turn as one chunk, and ends', async () => {
   stream?.write('ä')
   stream?.write(Buffer.from('b'))
   stream?.write('c')
-  await client.until('bc')
-  expect(client.text.endsWith('\r\n4\r\näbc')).toBe(true)
+  // A second chunk follows at once. With it uWS sends the end of the first one, without which clients that read whole chunks
+  // (Python's requests, Varnish) pass on nothing.
+  expect(await client.until('bc\r\n1\r\n\n')).toMatch(/\r\n4\r\näbc\r\n1\r\n\n$/)
   stream?.write('d')
   stream?.end()
   expect(await client.until('\r\n0\r\n\r\n')).toMatch(/\r\n1\r\nd\r\n0\r\n\r\n$/)

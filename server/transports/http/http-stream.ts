@@ -54,8 +54,12 @@ export class ResponseStream implements HttpStream, Flushable {
   readonly #response: HttpResponse
   /** Sent with the first chunk. */
   #head: (() => void) | undefined
-  /** A chunk without meaning to the client: serves as heartbeat, and shows whether uWS has buffered bytes. */
-  readonly #filler: string
+  /**
+   * A chunk without meaning to the client: serves as heartbeat, and shows whether uWS has buffered bytes. It also follows
+   * each write, because uWS sends the line break that ends a chunk only with the next chunk. Clients that read whole chunks,
+   * such as Python's requests and everything behind Varnish, would get each event with the next one.
+   */
+  readonly #filler: Uint8Array
   #queue: (string | Uint8Array)[] = []
   /** For text the number of UTF-16 code units, because counting its bytes is too expensive for a limit. */
   #queuedBytes = 0
@@ -76,7 +80,7 @@ export class ResponseStream implements HttpStream, Flushable {
   #listeners: (() => void)[] = []
 
   /** @param head writes the status and the headers @param filler not empty */
-  constructor(response: HttpResponse, head: () => void, filler: string, ports: StreamPorts) {
+  constructor(response: HttpResponse, head: () => void, filler: Uint8Array, ports: StreamPorts) {
     this.#response = response
     this.#head = head
     this.#filler = filler
@@ -226,6 +230,7 @@ export class ResponseStream implements HttpStream, Flushable {
     this.#response.cork(() => {
       this.#writeHead()
       isSent = this.#response.write(chunk)
+      if (isSent && chunk !== this.#filler) isSent = this.#response.write(this.#filler)
     })
     // If it was sent, all earlier chunks were sent, too; uWS may still hold a part of this one.
     this.#writtenBytes = isSent ? chunk.length : this.#writtenBytes + chunk.length

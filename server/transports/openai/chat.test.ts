@@ -147,7 +147,7 @@ describe('the bytes of a stream', () => {
       const text = await response.text()
       expect(text).toMatch(/^ \n/)
       // Heartbeats.
-      expect(text).toMatch(/\n\n( \n)+(data|event): /)
+      expect(text).toMatch(/\n\n( \n){2,}(data|event): /)
       expect(text).not.toMatch(/^:/m)
       for (const block of text.replace(/\n\n( \n)*$/, '').split('\n\n')) expect(block).toMatch(/^data: /m)
     } finally {

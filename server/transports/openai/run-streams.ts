@@ -21,7 +21,7 @@ import { drainDelayMs } from './run-wait.ts'
  * section 9.2.6). go-openai reports a later error without its message after a comment, and fetch-event-source passes on an
  * empty line as an event.
  */
-const FILLER = ' \n'
+const FILLER = Buffer.from(' \n')
 
 export interface RunStreamsPorts {
   readonly service: SessionService
