@@ -46,7 +46,7 @@ export const connections = {
     'PARLEY_HEARTBEAT_MS',
     whole(1_000, 300_000),
     15_000,
-    'Interval of heartbeats on idle streams (ms). An idle WebSocket is pinged after about two intervals and closed after three.',
+    'Interval of heartbeats on idle streams, and of pings on WebSockets (ms). A WebSocket that was silent for three intervals is closed.',
   ),
   maxSessions: setting(
     'PARLEY_MAX_SESSIONS',

@@ -18,6 +18,8 @@ export interface HttpStream {
   whenWritable(): Promise<boolean>
   /** Calls back once when it is closed by either side; at once if it already is. */
   onClose(listener: () => void): void
+  /** Sends a heartbeat before it was silent for `ms` milliseconds, if that is earlier than the server's own interval. */
+  heartbeatWithin(ms: number): void
   /** A clean end tells the client that the answer is complete. */
   end(): void
   /**
@@ -45,6 +47,7 @@ export const CLOSED_STREAM: HttpStream = {
   write: () => undefined,
   whenWritable: async () => false,
   onClose: (listener) => listener(),
+  heartbeatWithin: () => undefined,
   end: () => undefined,
   abort: () => undefined,
 }
@@ -134,6 +137,11 @@ export class ResponseStream implements HttpStream, Flushable {
   onClose(listener: () => void): void {
     if (this.#closed) listener()
     else this.#listeners.push(listener)
+  }
+
+  heartbeatWithin(ms: number): void {
+    const timer = setInterval(() => this.heartbeat(performance.now(), ms / 2), ms / 2)
+    this.onClose(() => clearInterval(timer))
   }
 
   end(): void {

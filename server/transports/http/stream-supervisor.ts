@@ -5,7 +5,7 @@ import type { ResponseStream } from './http-stream.ts'
 export interface StreamSupervisorOptions {
   /** Milliseconds after which a stream is closed if its client accepts no data. */
   readonly stallMs: number
-  /** Milliseconds of silence after which a stream gets a heartbeat. */
+  /** A stream gets a heartbeat before it was silent for this many milliseconds. */
   readonly heartbeatMs: number
 }
 
@@ -21,11 +21,14 @@ export class StreamSupervisor {
   #size = 0
   #group = 0
   readonly #slow = new Set<ResponseStream>()
+  /** Milliseconds between two visits of a stream. */
+  readonly #visitMs: number
   #heartbeatTimer: NodeJS.Timeout | undefined
   #stallTimer: NodeJS.Timeout | undefined
 
   constructor(options: StreamSupervisorOptions) {
     this.#options = options
+    this.#visitMs = Math.min(KEEP_ALIVE_MS, options.heartbeatMs / 3)
   }
 
   get size(): number {
@@ -42,10 +45,7 @@ export class StreamSupervisor {
     const smallest = this.#groups.reduce((least, group) => (group.size < least.size ? group : least))
     smallest.add(stream)
     this.#size += 1
-    this.#heartbeatTimer ??= setInterval(
-      () => this.#visitGroup(),
-      Math.min(KEEP_ALIVE_MS, this.#options.heartbeatMs / 3) / GROUPS,
-    )
+    this.#heartbeatTimer ??= setInterval(() => this.#visitGroup(), this.#visitMs / GROUPS)
   }
 
   congested(stream: ResponseStream): void {
@@ -69,7 +69,8 @@ export class StreamSupervisor {
     const now = performance.now()
     this.#group = (this.#group + 1) % GROUPS
     for (const stream of this.#groups[this.#group] ?? []) {
-      stream.heartbeat(now, this.#options.heartbeatMs)
+      // Before the limit would be exceeded, not after it.
+      stream.heartbeat(now, this.#options.heartbeatMs - this.#visitMs)
       stream.resetTimeout()
     }
   }

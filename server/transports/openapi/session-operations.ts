@@ -32,6 +32,14 @@ const here: Parameter = {
   schema: { type: 'string', maxLength: 64 },
 }
 
+const heartbeat: Parameter = {
+  in: 'query',
+  name: 'heartbeat',
+  description:
+    'For a stream: the longest silence in seconds, at least 1. By default, and at most, the `heartbeatMs` of `welcome`.',
+  schema: { type: 'number', minimum: 1 },
+}
+
 const SSE = 'Server-sent events: `id` is the cursor, `event` the type, `data` the entry; comments are heartbeats.'
 const NDJSON = 'One frame as JSON per line; empty lines are heartbeats.'
 const DONE = ['Parley-Cursor', 'Idempotent-Replayed'] as const
@@ -47,7 +55,7 @@ export const SESSION_OPERATIONS: Operations = {
       'With JSON: the result when the run has ended. If it takes longer than `Prefer: wait`, or at once with ' +
       '`respond-async`, the answer is 202 with the job. With server-sent events or NDJSON: a stream of the run’s ' +
       'entries until it has ended. To resume an interrupted stream, use `…/events?run=`, or repeat the request.',
-    parameters: [session, key, prefer, lastEventId, me, trace],
+    parameters: [session, heartbeat, key, prefer, lastEventId, me, trace],
     body: 'MessageRequest',
     answers: {
       200: {
@@ -133,7 +141,7 @@ export const SESSION_OPERATIONS: Operations = {
       '`Accept` selects the form: server-sent events or NDJSON for a continuous stream, or JSON for one page, ' +
       'which becomes a long poll with `wait`. All forms accept the same cursors, so a client may switch between ' +
       'them at any point.',
-    parameters: [session, after, wait, run, merge, presence, here, lastEventId, ifNoneMatch, me],
+    parameters: [session, after, wait, heartbeat, run, merge, presence, here, lastEventId, ifNoneMatch, me],
     answers: {
       200: {
         description: 'The entries.',

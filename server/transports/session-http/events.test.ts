@@ -147,6 +147,19 @@ describe('GET …/events as server-sent events', () => {
     expect(reader.text.slice(before)).toMatch(/^(:\n){2,}event: /)
   })
 
+  // httpx and okhttp-eventsource give up after 5 s of silence, OkHttp after 10 s.
+  it('sends heartbeats as often as the client asks', async () => {
+    await open({ http: { heartbeatMs: 60_000 } })
+    const reader = await sse('?heartbeat=1')
+    await reader.until(({ event }) => event === 'live')
+    const before = reader.text.length
+    setTimeout(() => void harness.startRun('s', 'r'), 2_600)
+    await reader.next()
+    expect(reader.text.slice(before)).toMatch(/^(:\n){2,}event: /)
+    const refused = await get('?heartbeat=often', { Accept: 'text/event-stream' })
+    expect([refused.status, (await refused.json()).path]).toEqual([400, 'query.heartbeat'])
+  })
+
   // fetch-event-source, httpx-sse, go-sse, r3labs/sse, sseclient and LaunchDarkly's client for Go pass on a block without
   // data as an event with empty data. fetch-event-source and r3labs/sse keep the id of an event that was cut off.
   it.each(['', '?run=r'])(

@@ -26,6 +26,9 @@ import type { SessionHttpPorts } from './session-http-ports.ts'
 /** Longest long poll in seconds; a longer `wait` is reduced to it. */
 const WAIT_MAX_S = 60
 
+/** Shortest interval of heartbeats, in milliseconds. */
+const HEARTBEAT_MIN_MS = 1_000
+
 const FORMS = ['application/json', 'text/event-stream', 'application/x-ndjson'] as const
 
 const Query = z.object({
@@ -35,6 +38,14 @@ const Query = z.object({
   here: z.string().max(64).optional(),
   merge: z.enum(['0', '1', 'true', 'false'], { error: 'must be true or false' }).optional(),
   wait: z
+    .string()
+    .regex(/^\d{1,6}(\.\d{1,3})?$/, 'must be a number of seconds')
+    .optional(),
+})
+
+/** The query of a stream. */
+const HeartbeatQuery = z.object({
+  heartbeat: z
     .string()
     .regex(/^\d{1,6}(\.\d{1,3})?$/, 'must be a number of seconds')
     .optional(),
@@ -51,6 +62,7 @@ export function eventsRoute(ports: SessionHttpPorts): Route {
       const form = negotiate(request.header('accept'), FORMS)
       const { run, merge, presence, here, wait = '0', ...query } = request.queryAs(Query)
       const after = lastEventId(request) ?? asCursor(query.after)
+      const heartbeatMs = heartbeatOf(request)
       // Like an attach, reading creates a session that does not exist yet.
       await ports.service.admitReader(session, callerOf(request))
       const filter = run === undefined ? undefined : new RunFilter(run)
@@ -67,7 +79,14 @@ export function eventsRoute(ports: SessionHttpPorts): Route {
       }
       // Reading a single run, or polling without a connection name, does not count as presence.
       const isPresent = run === undefined && (isStream || connectionOf(request) !== undefined)
-      const reading = { session, after, filter, merge: isTrue(merge), ...(isPresent ? { onAttached } : {}) }
+      const reading = {
+        session,
+        after,
+        filter,
+        merge: isTrue(merge),
+        heartbeatMs,
+        ...(isPresent ? { onAttached } : {}),
+      }
       if (form === 'text/event-stream') await ports.httpReaders.stream(exchange, 'sse', reading)
       else if (form === 'application/x-ndjson') await ports.httpReaders.stream(exchange, 'ndjson', reading)
       else {
@@ -98,6 +117,15 @@ function asCursor(text: string | undefined): Cursor | undefined {
   if (text === undefined || text === '') return undefined
   if (parseCursor(text) === undefined) throw new ReplyError('invalid_cursor')
   return text
+}
+
+/**
+ * The longest silence in milliseconds that the client of a stream wants; at least a second.
+ * @throws HttpError bad_request
+ */
+export function heartbeatOf(request: HttpRequest): number | undefined {
+  const { heartbeat } = request.queryAs(HeartbeatQuery)
+  return heartbeat === undefined ? undefined : Math.max(HEARTBEAT_MIN_MS, Number(heartbeat) * 1000)
 }
 
 /**

@@ -37,6 +37,8 @@ export interface ReadOptions {
   /** `after` was chosen by the server; it is not a cursor of the client. */
   readonly fresh?: boolean
   readonly merge: boolean
+  /** For a stream: the longest silence in milliseconds that the client wants. */
+  readonly heartbeatMs?: number | undefined
   /** Set to read a single run. */
   readonly filter: RunFilter | undefined
   /** Called when the stream has started, with a function that sends presence. */
@@ -88,7 +90,7 @@ export class HttpReaders {
   async stream(exchange: HttpExchange, form: StreamForm, reading: ReadOptions): Promise<void> {
     const { request, draining } = exchange
     if (draining !== undefined) throw new ReplyError('going_away')
-    const sink = new StreamSink(() => this.#opened(exchange, form, sink, reader), form, reading.filter)
+    const sink = new StreamSink(() => this.#opened(exchange, form, sink, reader, reading), form, reading.filter)
     const failed = (error: unknown): void => {
       if (error instanceof ReplyError) {
         const { code, message, retryable } = error
@@ -172,11 +174,18 @@ export class HttpReaders {
     }
   }
 
-  #opened(exchange: HttpExchange, form: StreamForm, sink: StreamSink, reader: Reader): HttpStream {
+  #opened(
+    exchange: HttpExchange,
+    form: StreamForm,
+    sink: StreamSink,
+    reader: Reader,
+    { heartbeatMs }: ReadOptions,
+  ): HttpStream {
     const stream = exchange.stream(200, {
       'Content-Type': CONTENT_TYPES[form],
       'X-Accel-Buffering': 'no',
     })
+    if (heartbeatMs !== undefined) stream.heartbeatWithin(heartbeatMs)
     if (form === 'sse') stream.write(retryField())
     const open: Open = { reader, sink, stream }
     this.#open.add(open)

@@ -306,6 +306,15 @@ describe('an interrupted stream', () => {
     expect(snapshot.messages.filter(({ role }) => role === 'user')).toHaveLength(1)
   })
 
+  it('has heartbeats as often as the client asks', async () => {
+    await open({ http: { heartbeatMs: 60_000 } })
+    const answer = await post({ content: 'hi' }, { Accept: 'text/event-stream' }, '/v1/sessions/s/messages?heartbeat=1')
+    const reader = new StreamReader(answer)
+    setTimeout(() => void run(1), 2_600)
+    await reader.until(({ event }) => event === 'run.ended')
+    expect(reader.text).toMatch(/\n\n(:\n){3,}event: run.started\n/)
+  })
+
   it('can be resumed with GET …/events', async () => {
     await open()
     const answer = await post({ content: 'hi' }, { Accept: 'text/event-stream' })

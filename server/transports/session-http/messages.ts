@@ -27,7 +27,7 @@ import type { Headers } from '../http/response-head.ts'
 import type { Route } from '../http/route.ts'
 import { formatJobId, type JobName } from '../jobs/job-id.ts'
 import { callerOf } from './caller.ts'
-import { holdConnection, isReadToEnd, lastEventId } from './events.ts'
+import { heartbeatOf, holdConnection, isReadToEnd, lastEventId } from './events.ts'
 import { RunFilter } from './run-filter.ts'
 import type { SessionHttpPorts } from './session-http-ports.ts'
 
@@ -48,6 +48,7 @@ export function messagesRoute(ports: SessionHttpPorts): Route {
       const session = request.paramAs('session', Id)
       const form = negotiate(request.header('accept'), FORMS)
       const after = lastEventId(request)
+      const heartbeatMs = heartbeatOf(request)
       const id = commandIdOf(request)
       const prefer = parsePrefer(request.header('prefer'))
       const caller = callerOf(request, defaultDoor(form, secondsOf(prefer, ports.waitMaxS)))
@@ -74,7 +75,14 @@ export function messagesRoute(ports: SessionHttpPorts): Route {
         return
       }
       holdConnection(ports, request, session)
-      const reading = { session, after: start, fresh: after === undefined, merge: false, filter: new RunFilter(run) }
+      const reading = {
+        session,
+        after: start,
+        fresh: after === undefined,
+        merge: false,
+        filter: new RunFilter(run),
+        heartbeatMs,
+      }
       await ports.httpReaders.stream(exchange, form === 'text/event-stream' ? 'sse' : 'ndjson', reading)
     },
   }

@@ -309,6 +309,22 @@ describe('silent sockets', () => {
     await expectAlive(other)
   }, 20_000)
 
+  // uWS's own pings came after 32 s with the default of 15 s: HAProxy cuts an idle WebSocket after 30 s with common timeouts.
+  test('are pinged once per heartbeat', async () => {
+    await open({ limits: { heartbeatMs: 1_000 } })
+    const client = await harness.enter()
+    const times: number[] = []
+    const since = performance.now()
+    await new Promise<void>((resolve) => {
+      client.socket.on('ping', () => {
+        if (times.push(performance.now()) === 3) resolve()
+      })
+    })
+    expect(performance.now() - since).toBeLessThan(4_000)
+    expect((times[2] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(1_500)
+    await expectAlive(client)
+  })
+
   test('that are half-open are pinged, and dropped if they do not answer', async () => {
     await open({ limits: { heartbeatMs: 1_000, helloMs: 60_000 } })
     const other = await harness.enter()

@@ -12,6 +12,7 @@ import type { TrustedProxies } from '../http/client-address.ts'
 import { tooManyConnections } from '../http/failure.ts'
 import { replyError } from '../http/http-reply.ts'
 import { type OriginRules, originAllowed, originError } from '../http/origin.ts'
+import { Pinger } from './pinger.ts'
 import { type ConnectionStart, readUpgrade, upgradeError, upgradeRequired } from './upgrade.ts'
 import { type ConnectionLimits, WebSocketConnection, type WebSocketConnectionPorts } from './websocket-connection.ts'
 
@@ -69,6 +70,7 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
   const { limits, logger, origins, connections: count } = options
   const all = new Set<WebSocketConnection>()
   const slow = new Set<WebSocketConnection>()
+  const pinger = new Pinger(limits.heartbeatMs)
   let draining = false
   let watch: NodeJS.Timeout | undefined
   let whenEmpty: (() => void) | undefined
@@ -100,7 +102,7 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
     maxBackpressure: limits.outboxBytes * BUFFER_FACTOR,
     compression: uws.DISABLED,
     idleTimeout: idleSeconds(limits.heartbeatMs),
-    sendPingsAutomatically: true,
+    sendPingsAutomatically: false,
 
     upgrade(response, request, context) {
       const invalid = upgradeError(request)
@@ -132,6 +134,7 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
       const data = socket.getUserData()
       if (data.state instanceof WebSocketConnection) return
       const connection = new WebSocketConnection(ports, socket, data.state)
+      pinger.add(socket)
       data.state = connection
       all.add(connection)
     },
@@ -146,6 +149,7 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
 
     close(socket) {
       count.leave(socket.getUserData().state.address)
+      pinger.remove(socket)
       const connection = connectionOf(socket)
       if (connection === undefined) return
       all.delete(connection)
@@ -193,6 +197,7 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
     close() {
       draining = true
       clearInterval(watch)
+      pinger.close()
       for (const connection of all) connection.end(new Disconnect('goingAway'))
     },
   }
@@ -210,7 +215,7 @@ export function broadcastBy(app: TemplatedApp): Broadcast {
   }
 }
 
-/** A connection is dropped after three silent heartbeats; uWS pings it before. */
+/** A connection is dropped after three silent heartbeats: it has missed three pings. */
 function idleSeconds(heartbeatMs: number): number {
   const seconds = Math.ceil((heartbeatMs * 3) / 1000)
   return Math.min(IDLE_MAX_S, Math.max(IDLE_MIN_S, Math.ceil(seconds / 4) * 4))
