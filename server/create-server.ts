@@ -26,6 +26,7 @@ import { serveHealth } from './transports/http/health.ts'
 import { ListenError, listen, reachable } from './transports/http/listen.ts'
 import type { MetricsListener } from './transports/http/metrics-listener.ts'
 import { isLoopbackName } from './transports/http/origin.ts'
+import { unknownOpenAiPath } from './transports/openai/unknown-path.ts'
 import { broadcastBy } from './transports/websocket/websocket-transport.ts'
 
 export interface Server {
@@ -197,10 +198,11 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
         })
   stores.onOutage((ongoing) => transports?.notifyOutage(ongoing))
   let probedAt = Number.NEGATIVE_INFINITY
-  serveHealth(app, () => {
+  const readiness = () => {
     probedAt = performance.now()
     return stopping ? 'stopping' : stores.outageMs() > OUTAGE_MS ? 'unavailable' : 'ready'
-  })
+  }
+  serveHealth(app, readiness, unknownOpenAiPath)
 
   let socket: us_listen_socket
   let metricsListener: MetricsListener | undefined

@@ -37,6 +37,8 @@ export type ErrorShape = (
   readonly contentType: string
   /** Overrides the status of the failure. */
   readonly status?: number
+  /** Headers besides those of the failure. */
+  readonly headers?: Headers
 }
 
 /** Default Retry-After in milliseconds, and the range over which retries are spread. */

@@ -1,6 +1,8 @@
-// Health checks: /healthz says whether the process is alive, /readyz whether it is ready for traffic.
+// Health checks: /healthz says whether the process is alive, /readyz whether it is ready for traffic. Also the answer to
+// unknown paths.
 import type { HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { ReplyError } from '@parley/protocol'
+import type { ErrorShape } from './failure.ts'
 import { HttpError } from './http-error.ts'
 import { replyError, replyJson } from './http-reply.ts'
 
@@ -14,14 +16,28 @@ const PROBLEMS = {
 
 const METHODS = 'GET, HEAD'
 
-export function serveHealth(app: TemplatedApp, readiness: () => Readiness): void {
+/** Replaces `application/problem+json` as the format of the error for an unknown path, and names what exists. */
+export interface UnknownPath {
+  readonly shape: ErrorShape
+  readonly detail: string
+}
+
+/** @param unknownPath returns the error of an unknown path; undefined: `application/problem+json` */
+export function serveHealth(
+  app: TemplatedApp,
+  readiness: () => Readiness,
+  unknownPath: (path: string) => UnknownPath | undefined = () => undefined,
+): void {
   serve(app, '/healthz', (response, bodiless) => replyStatus(response, 'ok', bodiless))
   serve(app, '/readyz', (response, bodiless) => {
     const state = readiness()
     if (state === 'ready') replyStatus(response, 'ready', bodiless)
     else replyError(response, PROBLEMS[state], bodiless)
   })
-  app.any('/*', (response) => replyError(response, new HttpError('not_found')))
+  app.any('/*', (response, request) => {
+    const { detail, shape } = unknownPath(request.getUrl()) ?? {}
+    replyError(response, new HttpError('not_found', detail), request.getMethod() === 'head', shape)
+  })
 }
 
 function serve(app: TemplatedApp, path: string, answer: (response: HttpResponse, bodiless: boolean) => void): void {

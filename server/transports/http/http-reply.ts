@@ -4,7 +4,7 @@
 import type { HttpResponse } from 'uWebSockets.js'
 import { makeId, type ReplyError } from '@parley/protocol'
 import { asBytes } from '../feed/entry-message.ts'
-import { asProblem, failureOf } from './failure.ts'
+import { asProblem, type ErrorShape, failureOf } from './failure.ts'
 import type { HttpError } from './http-error.ts'
 import { type Headers, writeHead } from './response-head.ts'
 
@@ -40,10 +40,21 @@ export function replyJson(
 }
 
 /** Sends an error in the request handler's turn, for requests without an exchange. */
-export function replyError(response: HttpResponse, error: ReplyError | HttpError, bodiless = false): void {
+export function replyError(
+  response: HttpResponse,
+  error: ReplyError | HttpError,
+  bodiless = false,
+  shape: ErrorShape = asProblem,
+): void {
   const failure = failureOf(error)
   const id = makeId('req')
-  const { body, contentType } = asProblem(failure, id)
-  const headers = { 'Content-Type': contentType, 'Cache-Control': 'no-store', 'X-Request-Id': id, ...failure.headers }
-  reply(response, failure.status, headers, JSON.stringify(body), bodiless)
+  const { body, contentType, status = failure.status, headers: more = {} } = shape(failure, id)
+  const headers = {
+    'Content-Type': contentType,
+    'Cache-Control': 'no-store',
+    'X-Request-Id': id,
+    ...failure.headers,
+    ...more,
+  }
+  reply(response, status, headers, JSON.stringify(body), bodiless)
 }

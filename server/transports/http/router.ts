@@ -190,8 +190,9 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
     // A client may not read the answer before it has sent its whole body.
     const closesConnection = closes || failure.closes
     if (!closesConnection) await request.body.received()
-    const { body, contentType, status = failure.status } = (route.errors ?? asProblem)(failure, request.id)
-    const headers = { ...failure.headers, 'Content-Type': contentType }
+    const shaped = (route.errors ?? asProblem)(failure, request.id)
+    const { body, contentType, status = failure.status } = shaped
+    const headers = { ...failure.headers, ...shaped.headers, 'Content-Type': contentType }
     if (closesConnection) exchange.replyAndClose(status, JSON.stringify(body), headers)
     else exchange.replyWith(status, JSON.stringify(body), headers)
   }

@@ -1,0 +1,78 @@
+// Errors in OpenAI's format, outside the requests that a route refuses by its schema.
+import OpenAI from 'openai'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { OpenAiHarness } from './test/openai-harness.ts'
+import { unknownOpenAiPath } from './unknown-path.ts'
+
+let h: OpenAiHarness
+beforeAll(async () => {
+  h = await OpenAiHarness.open()
+})
+afterAll(() => h.close())
+
+async function failure(request: Promise<unknown>): Promise<InstanceType<typeof OpenAI.APIError>> {
+  const error = await request.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (error instanceof OpenAI.APIError) return error
+  throw new Error('the request did not fail', { cause: error })
+}
+
+describe('an unknown path', () => {
+  // With a problem document, Python's client shows no words, go-openai 1.43 "%!s(<nil>)", and async-openai 0.43 reports
+  // a missing field of its own.
+  it('of the API of OpenAI gets an error that its clients can read', async () => {
+    const { client } = h
+    const requests = [
+      () => client.embeddings.create({ model: 'demo', input: 'hi' }),
+      () => client.completions.create({ model: 'demo', prompt: 'hi' }),
+      () => client.moderations.create({ input: 'hi' }),
+      () => client.files.list(),
+      () => client.responses.inputTokens.count({ model: 'demo', input: 'hi' }),
+      () => client.conversations.create({}),
+      () => client.chat.completions.retrieve('chatcmpl-1'),
+    ]
+    for (const request of requests) {
+      const error = await failure(request())
+      expect(error).toMatchObject({ type: 'invalid_request_error', param: null })
+      expect([404, 405]).toContain(error.status)
+      expect(error.message).toMatch(/^40[45] (This server does not offer|This address does not support)/)
+    }
+  })
+
+  it.each(['/v1', '/v1/', '/v1/none', '/v1/v1/chat/completions', '/v1/sessionsx', '/v1/chat'])(
+    'has OpenAI’s format: %s',
+    async (path) => {
+      for (const method of ['GET', 'POST', 'DELETE']) {
+        const response = await fetch(h.server.url + path, { method })
+        expect([response.status, response.headers.get('content-type')]).toEqual([404, 'application/json'])
+        const message = expect.stringContaining('/v1/chat/completions')
+        expect(await response.json()).toEqual({
+          error: { message, type: 'invalid_request_error', param: null, code: 'not_found' },
+        })
+      }
+    },
+  )
+
+  it.each(['/none', '/v1/sessions/s/none', '/v1/me/none', '/v1/hello/none', '/v1/ws/none'])(
+    'is a problem document outside that API: %s',
+    async (path) => {
+      const response = await fetch(h.server.url + path)
+      expect([response.status, response.headers.get('content-type')]).toEqual([404, 'application/problem+json'])
+      expect(await response.json()).toMatchObject({ code: 'not_found', status: 404 })
+    },
+  )
+
+  it('has no body for HEAD', async () => {
+    const response = await fetch(`${h.server.url}/v1/none`, { method: 'HEAD' })
+    expect([response.status, await response.text()]).toEqual([404, ''])
+  })
+
+  it('below a path of Parley’s own is a problem document for every such path', async () => {
+    const { paths } = (await (await fetch(`${h.server.url}/openapi.json`)).json()) as { paths: object }
+    const served = Object.keys(paths).filter((path) => path.startsWith('/v1/'))
+    const isOpenAi = (path: string) => /^\/v1\/(chat|responses|models)/.test(path)
+    expect(served.filter((path) => unknownOpenAiPath(path) !== undefined)).toEqual(served.filter(isOpenAi))
+  })
+})
