@@ -2,27 +2,38 @@
 // session, instructions, tools whose results the sender supplies in a later message, and sampling options.
 import { z } from 'zod'
 import { LIMITS } from './limits.ts'
-import { Part } from './part.ts'
+import { FilePart, Part } from './part.ts'
 import { Tool } from './tool.ts'
 
 const Text = z.string().max(LIMITS.messageChars)
 /** A call of the session by its `call` id, or a call from elsewhere by any other id. */
 const CallId = z.string().min(1).max(256)
 
+/** The name in a call: the model wrote it, and it may name a tool that does not exist. */
+export const CalledName = z.string().max(1_024)
+
 export const ContextMessage = z.discriminatedUnion('role', [
-  /** Also applies to the runs of later messages. The model receives it at the start, with the instructions. */
+  /**
+   * Also applies to the runs of later messages. The model receives it in its place; before all other messages, together
+   * with the instructions.
+   */
   z.object({ role: z.literal('system'), text: Text }),
   z.object({ role: z.literal('user'), content: z.array(Part).max(LIMITS.messageParts) }),
   z.object({
     role: z.literal('assistant'),
     text: Text.optional(),
     calls: z
-      .array(z.object({ call: CallId, name: z.string().max(128), input: z.unknown() }))
+      .array(z.object({ call: CallId, name: CalledName, input: z.unknown() }))
       .max(LIMITS.messageParts)
       .optional(),
   }),
-  /** The result of a call. */
-  z.object({ role: z.literal('tool'), call: CallId, output: z.unknown() }),
+  /** The result of a call, and its files. The model receives the files in a user message after the results of the step. */
+  z.object({
+    role: z.literal('tool'),
+    call: CallId,
+    output: z.unknown(),
+    files: z.array(FilePart).min(1).max(LIMITS.messageParts).optional(),
+  }),
 ])
 export type ContextMessage = z.infer<typeof ContextMessage>
 

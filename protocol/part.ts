@@ -21,6 +21,8 @@ export const FilePart = z
   })
   .refine((part) => (part.url === undefined) !== (part.data === undefined), 'must have either url or data')
 
+export type FilePart = z.infer<typeof FilePart>
+
 export const Part = z.discriminatedUnion('type', [TextPart, FilePart])
 export type Part = z.infer<typeof Part>
 

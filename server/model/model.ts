@@ -27,3 +27,12 @@ export interface ModelCatalog {
    */
   get(id?: string): Model
 }
+
+/**
+ * Whether the provider takes system messages after the first other message, and leaves them in their place.
+ * `@ai-sdk/google` 3 refuses them. `@ai-sdk/anthropic` 3 moves the first one to the beginning, and sends the others
+ * with a beta feature that older models lack.
+ */
+export function takesLaterSystem({ language }: Model): boolean {
+  return !/^(anthropic|google)\b/.test(language.provider)
+}

@@ -9,7 +9,7 @@ import type {
   LanguageModelV3TextPart,
   LanguageModelV3ToolResultOutput,
 } from '@ai-sdk/provider'
-import type { MessageEvent, OutputPart, Part } from '@parley/protocol'
+import type { ContextMessage, MessageEvent, OutputPart, Part } from '@parley/protocol'
 import { pathTo } from '../session/state/message-tree.ts'
 import { markUnseen, takenMessages, toParts } from '../session/state/run-output.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
@@ -21,6 +21,8 @@ export interface PromptOptions {
   readonly maxChars: number
   /** Whether the model gets the reasoning of the run's own unfinished output. */
   readonly keepReasoning: boolean
+  /** Whether the model takes system messages after the first other message. If not, they become marked user messages. */
+  readonly laterSystem?: boolean
 }
 
 /** Ends with the run's own message and its output so far. */
@@ -31,6 +33,8 @@ export function buildPrompt(state: SessionState, run: RunRecord, options: Prompt
   const placed = new Set(path.flatMap(({ event }) => takenMessages(runs.get(event.id)?.output)))
   const given = givenResults(runs.values(), path)
   const exchanges: LanguageModelV3Message[][] = []
+  /** Messages that a caller has arranged itself, and that stay as they are. */
+  const arranged = new Set<LanguageModelV3Message>()
   for (const { event } of path) {
     if (placed.has(event.id)) continue
     const record = runs.get(event.id)
@@ -39,20 +43,30 @@ export function buildPrompt(state: SessionState, run: RunRecord, options: Prompt
       record === undefined || (!own && record.phase !== 'ended')
         ? []
         : answerMessages(record, messages, given, { whole: own, keepReasoning: own && options.keepReasoning })
-    exchanges.push(...historyOf(event, new Set(given.keys())), [...asked(event), ...answer])
+    const history = historyOf(event, new Set(given.keys()))
+    const question = asked(event)
+    if (event.context?.history !== undefined) {
+      for (const message of [...history.flat(), ...question]) arranged.add(message)
+    }
+    exchanges.push(...history, [...question, ...answer])
   }
   const own = messages.get(run.message)?.context?.instructions
-  const instructions = [options.system, own, ...systemMessages(path)].filter((text) => text !== undefined)
+  const conversation = joinUsers(newest(exchanges, options.maxChars).flat(), arranged)
+  const first = conversation.findIndex(({ role }) => role !== 'system')
+  const leading = conversation.slice(0, first < 0 ? conversation.length : first)
+  const instructions = [options.system, own, ...leading.map(({ content }) => content)].filter(
+    (text) => text !== undefined,
+  )
   const system: LanguageModelV3Message[] =
     instructions.length === 0 ? [] : [{ role: 'system', content: instructions.join('\n\n') }]
-  return [...system, ...joinUsers(newest(exchanges, options.maxChars).flat())]
+  const rest = conversation.slice(leading.length)
+  return [...system, ...(options.laterSystem === false ? rest.map(asMarked) : rest)]
 }
 
-/** System messages of the histories that messages carry. */
-function systemMessages(path: readonly MessageState[]): readonly string[] {
-  return path
-    .flatMap(({ event }) => event.context?.history ?? [])
-    .flatMap((message) => (message.role === 'system' ? [message.text] : []))
+/** A system message in its place, for a provider that takes system messages only at the beginning. */
+function asMarked(message: LanguageModelV3Message): LanguageModelV3Message {
+  if (message.role !== 'system') return message
+  return { role: 'user', content: [{ type: 'text', text: `<system>\n${message.content}\n</system>` }] }
 }
 
 /** Empty for a message that carries only results of calls. */
@@ -60,15 +74,16 @@ function asked(event: MessageEvent): LanguageModelV3Message[] {
   return event.content.length === 0 ? [] : [userMessage(event)]
 }
 
-type GivenResults = ReadonlyMap<string, { readonly output: unknown }>
+type Given = Pick<Extract<ContextMessage, { role: 'tool' }>, 'output' | 'files'>
+type GivenResults = ReadonlyMap<string, Given>
 
 /** Results of calls that runs left to the caller, from later messages, by the call's id. */
 function givenResults(runs: Iterable<RunRecord>, path: readonly MessageState[]): GivenResults {
   const calls = new Set([...runs].flatMap((record) => [...record.calls.keys()]))
-  const results = new Map<string, { readonly output: unknown }>()
+  const results = new Map<string, Given>()
   for (const { event } of path) {
     for (const message of event.context?.history ?? []) {
-      if (message.role === 'tool' && calls.has(message.call)) results.set(message.call, { output: message.output })
+      if (message.role === 'tool' && calls.has(message.call)) results.set(message.call, message)
     }
   }
   return results
@@ -83,8 +98,13 @@ function historyOf({ context }: MessageEvent, known: ReadonlySet<string>): Langu
     ),
   )
   const exchanges: LanguageModelV3Message[][] = []
+  const add = (...messages: LanguageModelV3Message[]): void => {
+    const exchange = exchanges.at(-1)
+    if (exchange !== undefined) exchange.push(...messages)
+    else if (messages.length > 0) exchanges.push(messages)
+  }
+  let files: LanguageModelV3Message[] = []
   for (const message of history) {
-    if (message.role === 'system') continue
     if (message.role === 'tool') {
       if (known.has(message.call)) continue
       const toolName = names.get(message.call) ?? 'unknown'
@@ -93,6 +113,14 @@ function historyOf({ context }: MessageEvent, known: ReadonlySet<string>): Langu
         role: 'tool',
         content: [{ type: 'tool-result', toolCallId: message.call, toolName, output }],
       })
+      files.push(...filesOf(message.call, toolName, message))
+      continue
+    }
+    // Results of one step must follow its calls directly.
+    add(...files)
+    files = []
+    if (message.role === 'system') {
+      add({ role: 'system', content: message.text })
     } else if (message.role === 'user') {
       exchanges.push([{ role: 'user', content: message.content.map(asModelPart) }])
     } else {
@@ -105,13 +133,18 @@ function historyOf({ context }: MessageEvent, known: ReadonlySet<string>): Langu
       }))
       const content = [...(text === '' ? [] : [{ type: 'text' as const, text }]), ...calls]
       if (content.length === 0) continue
-      const answer: LanguageModelV3Message = { role: 'assistant', content }
-      const exchange = exchanges.at(-1)
-      if (exchange === undefined) exchanges.push([answer])
-      else exchange.push(answer)
+      add({ role: 'assistant', content })
     }
   }
+  add(...files)
   return exchanges
+}
+
+/** The files of a tool's result, as a user message: most providers take only text as a result. */
+function filesOf(call: string, name: string, { files = [] }: Pick<Given, 'files'>): LanguageModelV3Message[] {
+  if (files.length === 0) return []
+  const text = `Files in the result of ${name} (${call}):`
+  return [{ role: 'user', content: [{ type: 'text', text }, ...files.map(asModelPart)] }]
 }
 
 export function userMessage(event: MessageEvent): LanguageModelV3Message {
@@ -147,6 +180,7 @@ function answerMessages(
   const flush = (): void => {
     if (step.content.length > 0) result.push({ role: 'assistant', content: step.content })
     if (step.results.length > 0) result.push({ role: 'tool', content: step.results })
+    result.push(...step.files)
     step = newStep()
   }
   for (const part of seen) {
@@ -176,10 +210,12 @@ interface Step {
   number: number | undefined
   readonly content: Content
   readonly results: Results
+  /** Messages with the files of the results. */
+  readonly files: LanguageModelV3Message[]
 }
 
 function newStep(): Step {
-  return { number: undefined, content: [], results: [] }
+  return { number: undefined, content: [], results: [], files: [] }
 }
 
 function addCall(
@@ -189,6 +225,8 @@ function addCall(
   given: GivenResults,
 ): void {
   const call = record.calls.get(part.call)
+  const fromCaller = call?.result === undefined ? given.get(part.call) : undefined
+  if (fromCaller !== undefined) step.files.push(...filesOf(part.call, part.name, fromCaller))
   step.content.push({
     type: 'tool-call',
     toolCallId: part.call,
@@ -199,7 +237,7 @@ function addCall(
     type: 'tool-result',
     toolCallId: part.call,
     toolName: part.name,
-    output: toolOutput(call?.result ?? given.get(part.call)),
+    output: toolOutput(call?.result ?? fromCaller),
   })
 }
 
@@ -209,7 +247,7 @@ function asModelPart(part: Part): LanguageModelV3TextPart | LanguageModelV3FileP
   return { type: 'file', mediaType: part.mediaType, data, ...(part.name === undefined ? {} : { filename: part.name }) }
 }
 
-/** The newest exchanges within the limit, and always the last one. */
+/** The newest exchanges within the limit, always the last one, and the system messages of the others. */
 function newest(exchanges: readonly LanguageModelV3Message[][], maxChars: number): readonly LanguageModelV3Message[][] {
   let chars = 0
   let from = exchanges.length
@@ -218,15 +256,26 @@ function newest(exchanges: readonly LanguageModelV3Message[][], maxChars: number
     if (chars > maxChars && from < exchanges.length) break
     from -= 1
   }
-  return exchanges.slice(from)
+  const system = exchanges
+    .slice(0, from)
+    .flat()
+    .filter(({ role }) => role === 'system')
+  return [system, ...exchanges.slice(from)]
 }
 
-/** Some providers refuse adjacent user messages, so they are joined. */
-function joinUsers(messages: readonly LanguageModelV3Message[]): LanguageModelV3Message[] {
+/**
+ * Joins adjacent user messages of the session, which some providers refuse.
+ * @param arranged messages that stay as they are: a provider's cache knows them so
+ */
+function joinUsers(
+  messages: readonly LanguageModelV3Message[],
+  arranged: ReadonlySet<LanguageModelV3Message>,
+): LanguageModelV3Message[] {
   const joined: LanguageModelV3Message[] = []
   for (const message of messages) {
     const last = joined.at(-1)
-    if (last?.role === 'user' && message.role === 'user') {
+    const stays = arranged.has(message) || (last !== undefined && arranged.has(last))
+    if (!stays && last?.role === 'user' && message.role === 'user') {
       joined[joined.length - 1] = { role: 'user', content: [...last.content, ...message.content] }
     } else {
       joined.push(message)

@@ -7,7 +7,7 @@ import { ERRORS, type MessageEvent, ReplyError, type RunStarted } from '@parley/
 import type { Logger } from 'pino'
 import type { RunMeter } from '../metric/run-meter.ts'
 import type { RunMetrics } from '../metric/run-metrics.ts'
-import type { Model } from '../model/model.ts'
+import { type Model, takesLaterSystem } from '../model/model.ts'
 import { compactRun } from '../session/commands/end-run.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
 import { fromParts } from '../session/state/run-output.ts'
@@ -243,6 +243,7 @@ export class RunDriver implements ModelSink {
       system,
       maxChars: limits.contextChars,
       keepReasoning: recovery.mode === 'continue' && !recovery.awaitResults && model.prefill === 'exact',
+      laterSystem: takesLaterSystem(model),
     })
     if (recovery.awaitResults) this.#nextStep(prompt)
     for (;;) {

@@ -1,8 +1,7 @@
 // The request of a chat completion, and its conversion to a message: the last user message becomes the message's
 // content, and the messages before it become its context. Pure.
-import { type Context, type ContextMessage, LIMITS, type Part } from '@parley/protocol'
+import { CalledName, type Context, type ContextMessage, LIMITS, type Part } from '@parley/protocol'
 import { z } from 'zod'
-import { HttpError } from '../http/http-error.ts'
 import {
   asTool,
   audioPart,
@@ -38,19 +37,21 @@ const UserPart = z.discriminatedUnion('type', [
   }),
 ])
 const Texts = z.union([Text, z.array(TextPart)])
+const AnswerPart = z.discriminatedUnion('type', [TextPart, z.object({ type: z.literal('refusal'), refusal: Text })])
 
 const Message = z.discriminatedUnion('role', [
   z.object({ role: z.enum(['system', 'developer']), content: Texts }),
   z.object({ role: z.literal('user'), content: z.union([Text, z.array(UserPart).min(1).max(LIMITS.messageParts)]) }),
   z.object({
     role: z.literal('assistant'),
-    content: z.union([Texts, z.array(z.object({ type: z.literal('refusal'), refusal: z.string() }))]).nullish(),
+    /** May be empty or absent: so are answers. */
+    content: z.union([Text, z.array(AnswerPart)]).nullish(),
     tool_calls: z
       .array(
         z.object({
           id: z.string().min(1).max(256),
           type: z.literal('function'),
-          function: z.object({ name: z.string().max(128), arguments: Text }),
+          function: z.object({ name: CalledName, arguments: Text }),
         }),
       )
       .nullish(),
@@ -115,19 +116,17 @@ export function chatMessage(request: ChatRequest): { readonly content: Part[]; r
   const { messages, tools, tool_choice: choice } = request
   const names = (tools ?? []).map((tool) => tool.function)
   checkToolChoice(typeof choice === 'object' ? choice?.function.name : undefined, names)
-  const instructions = messages.flatMap((message) =>
-    message.role === 'system' || message.role === 'developer' ? [textOf(message.content)] : [],
-  )
-  const conversation = messages
-    .map((message, at) => asContext(message, `messages.${at}`))
-    .filter((message) => message !== undefined)
+  const all = messages.map((message, at) => asContext(message, `messages.${at}`))
+  const first = all.findIndex(({ role }) => role !== 'system')
+  const leading = all.slice(0, first < 0 ? all.length : first)
+  const conversation = all.slice(leading.length)
   const last = conversation.at(-1)
   const asks = last?.role === 'user'
   return {
     content: asks ? [...last.content] : [],
     context: contextOf({
       history: asks ? conversation.slice(0, -1) : conversation,
-      instructions: instructions.join('\n\n'),
+      instructions: leading.flatMap((message) => (message.role === 'system' ? [message.text] : [])).join('\n\n'),
       tools: names.map(asTool),
       sampling: samplingOf(request),
     }),
@@ -149,11 +148,11 @@ function samplingOf(request: ChatRequest): Context['sampling'] {
   })
 }
 
-function asContext(message: Message, path: string): ContextMessage | undefined {
+function asContext(message: Message, path: string): ContextMessage {
   switch (message.role) {
     case 'system':
     case 'developer':
-      return undefined
+      return { role: 'system', text: textOf(message.content) }
     case 'user':
       return { role: 'user', content: userParts(message.content, `${path}.content`) }
     case 'assistant': {
@@ -191,13 +190,4 @@ function userPart(part: z.infer<typeof UserPart>, path: string): Part {
 function textOf(content: string | readonly { readonly text?: string; readonly refusal?: string }[]): string {
   if (typeof content === 'string') return content
   return content.map((part) => part.text ?? part.refusal ?? '').join('')
-}
-
-/** Refuses empty assistant messages, which each provider would answer in its own way. @throws HttpError bad_request */
-export function checkMessages({ messages }: ChatRequest): void {
-  const at = messages.findIndex(
-    (message) =>
-      message.role === 'assistant' && textOf(message.content ?? '') === '' && (message.tool_calls ?? []).length === 0,
-  )
-  if (at >= 0) throw new HttpError('bad_request', 'The message is empty.', { path: `messages.${at}.content` })
 }

@@ -9,7 +9,7 @@ import type { Route } from '../http/route.ts'
 import { formatJobId, type JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
 import { CANCELLED, ChatChunks, type ChatHead, chatCompletion } from './chat-chunks.ts'
-import { ChatRequest, chatMessage, checkMessages } from './chat-request.ts'
+import { ChatRequest, chatMessage } from './chat-request.ts'
 import { resolveModel } from './model-routes.ts'
 import { asOpenAiError } from './openai-error.ts'
 import type { OpenAiPorts } from './openai-ports.ts'
@@ -29,7 +29,6 @@ export function chatRoute(ports: OpenAiPorts): Route {
     async handle(exchange) {
       const { request, draining } = exchange
       const body = await request.json(ChatRequest)
-      checkMessages(body)
       const model = resolveModel(ports.models, body.model)
       if (draining !== undefined) throw new ReplyError('going_away')
       const caller = callerOf(request, 'openai')

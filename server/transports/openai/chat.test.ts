@@ -269,7 +269,6 @@ describe('an error', () => {
     ['an empty list', { ...good, messages: [] }, 'messages'],
     ['an unknown role', { ...good, messages: [{ role: 'poet', content: 'hi' }] }, 'messages[0].role'],
     ['content of a wrong type', { ...good, messages: [{ role: 'user', content: 7 }] }, 'messages[0].content'],
-    ['an empty answer', { ...good, messages: [{ role: 'assistant' }] }, 'messages[0].content'],
     [
       'an image with an invalid URL',
       {

@@ -73,6 +73,11 @@ export function filePart(data: string, name: string | undefined, path: string): 
   return checked({ type: 'file', mediaType, data: base64, ...(name === undefined ? {} : { name }) }, path)
 }
 
+/** For a file where a model takes only text. @throws HttpError bad_request */
+export function refuseFile(path: string): never {
+  throw new HttpError('bad_request', 'images and files are supported only in user messages and tool outputs', { path })
+}
+
 /** @param data base64 */
 export function audioPart(data: string, format: 'wav' | 'mp3', path: string): Part {
   return checked({ type: 'file', mediaType: format === 'wav' ? 'audio/wav' : 'audio/mpeg', data }, path)

@@ -39,7 +39,7 @@ export class ResponseEvents {
   constructor(head: ResponseHead, after: number) {
     this.#head = head
     this.#after = after
-    this.#items = new Items(head.name.run)
+    this.#items = new Items(head.name)
   }
 
   /** The event before the run has started. */
@@ -76,7 +76,7 @@ export class ResponseEvents {
   /** Counts the remaining output again, without repeating the numbers that a reader may have. */
   #restart(): void {
     this.#after = Math.max(this.#after, this.#sequence - 1)
-    this.#items = new Items(this.#head.name.run)
+    this.#items = new Items(this.#head.name)
     this.#sequence = 0
     this.#nextIndex = 0
     this.created()

@@ -20,6 +20,28 @@ export function parseResponseId(text: string): JobName | undefined {
   return text.startsWith(PREFIX) ? parseJobId(text.slice(PREFIX.length)) : undefined
 }
 
+type Kind = 'text' | 'reasoning' | 'call'
+
+/** The item's place in its response, from which any node can find it. */
+export interface ItemName {
+  readonly name: JobName
+  readonly index: number
+}
+
+const ITEM_PREFIXES = { text: 'msg', reasoning: 'rs', call: 'fc' } as const
+const ITEM_ID = /^(?:msg|rs|fc)_(.+)_(\d{1,6})$/
+
+function itemId(kind: Kind, { name, index }: ItemName): string {
+  return `${ITEM_PREFIXES[kind]}_${formatJobId(name)}_${index}`
+}
+
+/** @returns undefined if the text is not the id of an item */
+export function parseItemId(text: string): ItemName | undefined {
+  const [, job = '', index = ''] = ITEM_ID.exec(text) ?? []
+  const name = parseJobId(job)
+  return name === undefined ? undefined : { name, index: Number(index) }
+}
+
 /** The fields of a response that do not change during its run. */
 export interface ResponseHead {
   readonly name: JobName
@@ -45,7 +67,7 @@ export function asMetadata({
   store,
   previous_response_id: previous,
   metadata,
-}: ResponseRequest): NonNullable<Context['metadata']> {
+}: Omit<ResponseRequest, 'input'>): NonNullable<Context['metadata']> {
   return {
     ...(background === true ? { background: 'true' } : {}),
     ...(store === false ? { store: 'false' } : {}),
@@ -88,8 +110,13 @@ export function endedStatus({ reason, error, cut }: RunEnded): Status {
 }
 
 export function responseOf(head: ResponseHead, found: FoundRun): object {
-  const { record } = found
-  const items = new Items(head.name.run)
+  const { ended } = found.record
+  return responseObject(head, statusOf(found), itemsOf(head.name, found), ended)
+}
+
+/** The output of a response, as far as it exists. */
+export function itemsOf(name: JobName, { record }: FoundRun): readonly object[] {
+  const items = new Items(name)
   let next = 0
   for (const part of toParts(record.output)) {
     if (part.type !== 'text' && part.type !== 'reasoning') continue
@@ -98,10 +125,10 @@ export function responseOf(head: ResponseHead, found: FoundRun): object {
     items.text(part.type, part.text)
     next = part.index + part.lengths.length
   }
-  if (record.ended === undefined) return responseObject(head, statusOf(found), items.growing())
+  if (record.ended === undefined) return items.growing()
   for (const { id, name, input } of record.calls.values()) items.call({ call: id, name, input })
   items.close()
-  return responseObject(head, statusOf(found), items.done, record.ended)
+  return items.done
 }
 
 export function responseObject(
@@ -163,11 +190,9 @@ function usageOf({ usage: { inputTokens, outputTokens, reasoningTokens = 0 } }: 
   }
 }
 
-type Kind = 'text' | 'reasoning'
-
 /** An item that still grows. */
 export interface OpenItem {
-  readonly kind: Kind
+  readonly kind: Exclude<Kind, 'call'>
   readonly id: string
   readonly index: number
   text: string
@@ -175,26 +200,26 @@ export interface OpenItem {
 
 /**
  * The output of a growing response: adjacent text of one kind is one item, and so is each call. Ids follow from the
- * run's id.
+ * response's id.
  */
 export class Items {
-  readonly #run: string
+  readonly #name: JobName
   readonly done: object[] = []
   open: OpenItem | undefined
 
-  constructor(run: string) {
-    this.#run = run
+  constructor(name: JobName) {
+    this.#name = name
   }
 
   /** Adds text. @returns the item if it is a new one; the caller must close the one before first */
-  text(kind: Kind, text: string): OpenItem | undefined {
+  text(kind: OpenItem['kind'], text: string): OpenItem | undefined {
     if (this.open !== undefined && this.open.kind !== kind) this.close()
     if (this.open !== undefined) {
       this.open.text += text
       return undefined
     }
     const index = this.done.length
-    this.open = { kind, id: `${kind === 'text' ? 'msg' : 'rs'}_${this.#run}_${index}`, index, text }
+    this.open = { kind, id: itemId(kind, { name: this.#name, index }), index, text }
     return this.open
   }
 
@@ -218,7 +243,7 @@ export class Items {
   call({ call, name, input }: RunCall): { readonly id: string; readonly index: number; readonly item: object } {
     this.close()
     const index = this.done.length
-    const id = `fc_${this.#run}_${index}`
+    const id = itemId('call', { name: this.#name, index })
     const item = { id, type: 'function_call', status: 'completed', call_id: call, name, arguments: asArguments(input) }
     this.done.push(item)
     return { id, index, item }

@@ -1,6 +1,6 @@
 // The request of a response, and its conversion to a message: the last user message of the input becomes the message's
 // content, and the items before it become its context. Pure.
-import { type Context, type ContextMessage, LIMITS, type Part } from '@parley/protocol'
+import { CalledName, type Context, type ContextMessage, type FilePart, LIMITS, type Part } from '@parley/protocol'
 import { z } from 'zod'
 import { HttpError } from '../http/http-error.ts'
 import {
@@ -14,6 +14,7 @@ import {
   Metadata,
   ModelName,
   parsedArguments,
+  refuseFile,
   sampling,
   Temperature,
   Text,
@@ -35,18 +36,34 @@ const Message = z.object({
   content: z.union([Text, z.array(InputPart).max(LIMITS.messageParts)]),
 })
 const CallId = z.string().min(1).max(256)
-const TypedItem = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('function_call'), call_id: CallId, name: z.string().max(128), arguments: Text }),
-  z.object({ type: z.literal('function_call_output'), call_id: CallId, output: z.union([Text, z.array(InputPart)]) }),
+const ContentItem = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('function_call'), call_id: CallId, name: CalledName, arguments: Text }),
+  z.object({
+    type: z.literal('function_call_output'),
+    call_id: CallId,
+    output: z.union([Text, z.array(InputPart).max(LIMITS.messageParts)]),
+  }),
   /** Accepted and ignored: reasoning is not sent back to a model. */
   z.object({ type: z.literal('reasoning') }),
   Message,
 ])
-/** `type: 'message'` is optional. */
-const Item = z.preprocess(
-  (item) => (typeof item === 'object' && item !== null && !('type' in item) ? { type: 'message', ...item } : item),
-  TypedItem,
-)
+/** An item with its content. */
+export type ContentItem = z.infer<typeof ContentItem>
+const TypedItem = z.discriminatedUnion('type', [
+  ...ContentItem.options,
+  /** An item of an earlier response. */
+  z.object({ type: z.literal('item_reference'), id: z.string().max(300) }),
+])
+/** The types `message` and `item_reference` are optional. */
+const Item = z.preprocess((item) => {
+  if (typeof item !== 'object' || item === null || ('type' in item && item.type !== null)) return item
+  return { ...item, type: 'id' in item && !('role' in item) ? 'item_reference' : 'message' }
+}, TypedItem)
+
+/** @param item of a response's output @returns undefined if it exceeds a limit of the input */
+export function asContentItem(item: object): ContentItem | undefined {
+  return ContentItem.safeParse(item).data
+}
 
 export const ResponseRequest = z.object({
   model: ModelName,
@@ -97,10 +114,12 @@ export const ResponseRequest = z.object({
     .nullish(),
 })
 export type ResponseRequest = z.infer<typeof ResponseRequest>
+/** A request whose items all have their content. */
+export type ResolvedRequest = Omit<ResponseRequest, 'input'> & { readonly input: string | readonly ContentItem[] }
 
 /** @param before the conversation to continue, if it is not in the same session @throws HttpError bad_request */
 export function responseMessage(
-  request: ResponseRequest,
+  request: ResolvedRequest,
   before: readonly ContextMessage[],
 ): { readonly content: Part[]; readonly context: Context } {
   const { input, instructions, tools, tool_choice: choice } = request
@@ -121,7 +140,7 @@ export function responseMessage(
   }
 }
 
-function samplingOf({ text, tool_choice: choice, ...request }: ResponseRequest): Context['sampling'] {
+function samplingOf({ text, tool_choice: choice, ...request }: ResolvedRequest): Context['sampling'] {
   const format = text?.format
   const json =
     format?.type === 'json_schema'
@@ -138,10 +157,11 @@ function samplingOf({ text, tool_choice: choice, ...request }: ResponseRequest):
   })
 }
 
-function asContext(item: z.infer<typeof Item>, path: string): ContextMessage[] {
+function asContext(item: ContentItem, path: string): ContextMessage[] {
   if ('role' in item) {
-    if (item.role === 'user') return [{ role: 'user', content: userParts(item.content, `${path}.content`) }]
-    return [{ role: item.role === 'assistant' ? 'assistant' : 'system', text: textOf(item.content) }]
+    const at = `${path}.content`
+    if (item.role === 'user') return [{ role: 'user', content: userParts(item.content, at) }]
+    return [{ role: item.role === 'assistant' ? 'assistant' : 'system', text: textOf(item.content, at) }]
   }
   switch (item.type) {
     case 'function_call': {
@@ -149,7 +169,7 @@ function asContext(item: z.infer<typeof Item>, path: string): ContextMessage[] {
       return [{ role: 'assistant', calls: [call] }]
     }
     case 'function_call_output':
-      return [{ role: 'tool', call: item.call_id, output: textOf(item.output) }]
+      return [{ role: 'tool', call: item.call_id, ...resultOf(item.output, `${path}.output`) }]
     case 'reasoning':
       return []
   }
@@ -186,9 +206,23 @@ function userPart(part: z.infer<typeof InputPart>, path: string): Part {
   }
 }
 
-function textOf(content: string | readonly z.infer<typeof InputPart>[]): string {
+function textOf(content: z.infer<typeof Message>['content'], path: string): string {
   if (typeof content === 'string') return content
-  return content.map((part) => ('text' in part ? part.text : 'refusal' in part ? part.refusal : '')).join('')
+  return userParts(content, path)
+    .map((part, at) => (part.type === 'text' ? part.text : refuseFile(`${path}.${at}`)))
+    .join('')
+}
+
+/** The text of a tool's result, in which a mark stands for each file, and its files. */
+function resultOf(output: string | z.infer<typeof InputPart>[], path: string): { output: string; files?: FilePart[] } {
+  if (typeof output === 'string') return { output }
+  const files: FilePart[] = []
+  const texts = userParts(output, path).map((part) => {
+    if (part.type === 'text') return part.text
+    files.push(part)
+    return `[file ${files.length}: ${part.name ?? part.mediaType}]`
+  })
+  return { output: texts.join(''), ...(files.length === 0 ? {} : { files }) }
 }
 
 /** @throws HttpError bad_request */

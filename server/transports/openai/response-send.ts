@@ -8,20 +8,22 @@ import type { HttpRequest } from '../http/http-request.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
 import { conversationUpTo } from './conversation.ts'
+import { resolveItems } from './item-references.ts'
 import { resolveModel } from './model-routes.ts'
 import type { OpenAiPorts } from './openai-ports.ts'
 import { type FoundResponse, lookUpResponse } from './response-lookup.ts'
 import { asMetadata, messageOf } from './response-object.ts'
-import { type ResponseRequest, responseMessage } from './response-request.ts'
+import { type ResolvedRequest, type ResponseRequest, responseMessage } from './response-request.ts'
 
 /** @returns the run that makes the response @throws ReplyError, HttpError bad_request */
 export async function sendResponse(ports: OpenAiPorts, request: HttpRequest, body: ResponseRequest): Promise<JobName> {
   const model = resolveModel(ports.models, body.model)
   const key = idempotencyKeyOf(request)
   const before = await previousOf(ports, request, body)
-  const next = before === undefined ? undefined : await sendNext(ports, request, { body, model, before, key })
+  const resolved = { ...body, input: await resolveItems(ports, request, body.input) }
+  const next = before === undefined ? undefined : await sendNext(ports, request, { body: resolved, model, before, key })
   if (next !== undefined) return next
-  const { content, context } = responseMessage(body, before === undefined ? [] : conversationUpTo(before.found))
+  const { content, context } = responseMessage(resolved, before === undefined ? [] : conversationUpTo(before.found))
   return send(ports, request, {
     type: 'send',
     id: commandIdOf(request),
@@ -33,7 +35,7 @@ export async function sendResponse(ports: OpenAiPorts, request: HttpRequest, bod
 }
 
 interface Next {
-  readonly body: ResponseRequest
+  readonly body: ResolvedRequest
   readonly model: string
   readonly before: FoundResponse
   readonly key: string | undefined
