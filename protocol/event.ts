@@ -25,6 +25,9 @@ export const Usage = z.object({
   outputTokens: Count,
   /** The part of `outputTokens` that was reasoning, if the provider reports it. */
   reasoningTokens: Count.optional(),
+  /** The parts of `inputTokens` that the provider read from its cache and wrote to it, if it reports any. */
+  cachedTokens: Count.optional(),
+  cacheWriteTokens: Count.optional(),
 })
 export type Usage = z.infer<typeof Usage>
 

@@ -248,6 +248,8 @@ class Answer {
       inputTokens: count(inputTokens.total),
       outputTokens: count(outputTokens.total),
       ...(reasoning === undefined || reasoning === 0 ? {} : { reasoningTokens: count(reasoning) }),
+      ...(inputTokens.cacheRead ? { cachedTokens: count(inputTokens.cacheRead) } : {}),
+      ...(inputTokens.cacheWrite ? { cacheWriteTokens: count(inputTokens.cacheWrite) } : {}),
     }
     // Some servers report `stop` although the model called tools; the calls decide.
     const reason = this.#calls > 0 ? 'tool-calls' : unified === 'length' ? 'length' : 'stop'

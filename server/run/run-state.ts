@@ -155,6 +155,8 @@ export function called(state: RunState, call: CallItem): RunState {
 /** The model's answer is complete; the step waits for its tools, or the run for its end. */
 export function finished(state: RunState, usage: Usage): RunState {
   const reasoning = (state.usage.reasoningTokens ?? 0) + (usage.reasoningTokens ?? 0)
+  const cached = (state.usage.cachedTokens ?? 0) + (usage.cachedTokens ?? 0)
+  const cacheWrite = (state.usage.cacheWriteTokens ?? 0) + (usage.cacheWriteTokens ?? 0)
   return {
     ...state,
     phase: 'awaiting',
@@ -162,6 +164,8 @@ export function finished(state: RunState, usage: Usage): RunState {
       inputTokens: state.usage.inputTokens + usage.inputTokens,
       outputTokens: state.usage.outputTokens + usage.outputTokens,
       ...(reasoning === 0 ? {} : { reasoningTokens: reasoning }),
+      ...(cached === 0 ? {} : { cachedTokens: cached }),
+      ...(cacheWrite === 0 ? {} : { cacheWriteTokens: cacheWrite }),
     },
   }
 }

@@ -24,7 +24,8 @@ export interface PlayedCall {
   text(delta: string): void
   reasoning(delta: string): void
   tool(name: string, input: unknown, id?: string): void
-  finish(reason?: 'stop' | 'tool-calls' | 'length' | 'content-filter'): void
+  /** @param cached input tokens read from the provider's cache, and written to it */
+  finish(reason?: 'stop' | 'tool-calls' | 'length' | 'content-filter', cached?: readonly [number, number]): void
   /** Breaks the stream. */
   fail(error: unknown): void
   /** Ends the stream without a finish part. */
@@ -74,10 +75,6 @@ export class PlayedModel implements Model {
       },
       cancel: () => cancelled(),
     })
-    const usage = {
-      inputTokens: { total: 7, noCache: 7, cacheRead: 0, cacheWrite: 0 },
-      outputTokens: { total: 3, text: 3, reasoning: 0 },
-    }
     const call: PlayedCall = {
       options,
       aborted,
@@ -90,7 +87,11 @@ export class PlayedModel implements Model {
           toolName: name,
           input: typeof input === 'string' ? input : JSON.stringify(input),
         }),
-      finish: (reason = 'stop') => {
+      finish: (reason = 'stop', [cacheRead, cacheWrite] = [0, 0]) => {
+        const usage = {
+          inputTokens: { total: 7, noCache: 7 - cacheRead - cacheWrite, cacheRead, cacheWrite },
+          outputTokens: { total: 3, text: 3, reasoning: 0 },
+        }
         controller.enqueue({ type: 'finish', usage, finishReason: { unified: reason, raw: reason } })
         controller.close()
       },

@@ -143,11 +143,13 @@ function failureOf({ error }: RunEnded): OpenAiError {
   return error === undefined ? openAiError('no_active_run', CANCELLED) : openAiError(error.code, error.message)
 }
 
-function usageOf({ usage: { inputTokens, outputTokens, reasoningTokens } }: RunEnded): object {
+function usageOf({ usage }: RunEnded): object {
+  const { inputTokens, outputTokens, reasoningTokens, cachedTokens = 0, cacheWriteTokens = 0 } = usage
   return {
     prompt_tokens: inputTokens,
     completion_tokens: outputTokens,
     total_tokens: inputTokens + outputTokens,
+    prompt_tokens_details: { cached_tokens: cachedTokens, cache_write_tokens: cacheWriteTokens },
     ...(reasoningTokens === undefined ? {} : { completion_tokens_details: { reasoning_tokens: reasoningTokens } }),
   }
 }

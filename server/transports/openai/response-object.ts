@@ -180,10 +180,12 @@ export function responseObject(
   }
 }
 
-function usageOf({ usage: { inputTokens, outputTokens, reasoningTokens = 0 } }: RunEnded): object {
+/** All details are present, since openai-java 4.105 requires them if it validates responses. */
+function usageOf({ usage }: RunEnded): object {
+  const { inputTokens, outputTokens, reasoningTokens = 0, cachedTokens = 0, cacheWriteTokens = 0 } = usage
   return {
     input_tokens: inputTokens,
-    input_tokens_details: { cached_tokens: 0 },
+    input_tokens_details: { cached_tokens: cachedTokens, cache_write_tokens: cacheWriteTokens },
     output_tokens: outputTokens,
     output_tokens_details: { reasoning_tokens: reasoningTokens },
     total_tokens: inputTokens + outputTokens,

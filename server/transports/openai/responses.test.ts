@@ -188,6 +188,30 @@ describe('a response', () => {
   })
 })
 
+describe('the usage', () => {
+  // openai-java 4.105 with `responseValidation(true)` requires both details.
+  it('has the cached tokens that the provider reports, over both endpoints', async () => {
+    const create = async <T>(request: Promise<T>, cached?: readonly [number, number]): Promise<T> => {
+      const call = await model.next()
+      call.text('A')
+      call.finish('stop', cached)
+      return request
+    }
+    const { client } = played
+    const respond = () => client.responses.create({ model: 'played', input: 'a?' })
+    const chat = () =>
+      client.chat.completions.create({ model: 'played', messages: [{ role: 'user' as const, content: 'a?' }] })
+    for (const cached of [[4, 2], undefined] as const) {
+      const [cached_tokens, cache_write_tokens] = cached ?? [0, 0]
+      const details = { cached_tokens, cache_write_tokens }
+      const response = await create(respond(), cached)
+      expect(response.usage).toMatchObject({ input_tokens: 7, input_tokens_details: details, total_tokens: 10 })
+      const completion = await create(chat(), cached)
+      expect(completion.usage).toMatchObject({ prompt_tokens: 7, prompt_tokens_details: details, total_tokens: 10 })
+    }
+  })
+})
+
 describe('a response that continues another', () => {
   async function respond(
     text: string,

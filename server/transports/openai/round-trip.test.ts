@@ -1,5 +1,6 @@
 // What a client gets, it may send back: outputs of every shape, items by their ids, and messages in their order.
 import fc from 'fast-check'
+import { SignJWT } from 'jose'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Model } from '../../model/model.ts'
@@ -145,6 +146,25 @@ describe('a reference to an item', () => {
       const input = [{ type: 'item_reference' as const, id: each }]
       const request = h.client.responses.create({ model: 'played', input })
       expect(await refusal(request)).toEqual([400, 'input[0].id', '400 Item not found.'])
+    }
+  })
+
+  it('is refused if the item belongs to another user', async () => {
+    const secret = 'a secret that is long enough for HS256'
+    const guarded = await OpenAiHarness.open({ PARLEY_JWT_SECRET: secret })
+    const as = async (user: string): Promise<OpenAI> => {
+      const token = new SignJWT({}).setProtectedHeader({ alg: 'HS256' }).setSubject(user).setExpirationTime('1h')
+      return guarded.clientWith(await token.sign(new TextEncoder().encode(secret)))
+    }
+    try {
+      const [ann, eve] = await Promise.all([as('ann'), as('eve')])
+      const { output } = await ann.responses.create({ model: 'demo', input: '/demo count=1 rate=0' })
+      const input = [{ type: 'item_reference' as const, id: output[0]?.id ?? '' }]
+      const stolen = eve.responses.create({ model: 'demo', input })
+      expect(await refusal(stolen)).toEqual([400, 'input[0].id', '400 Item not found.'])
+      expect(await ann.responses.create({ model: 'demo', input })).toMatchObject({ status: 'completed' })
+    } finally {
+      await guarded.close()
     }
   })
 
