@@ -39,8 +39,9 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
       checkResponse(body)
       if (draining !== undefined) throw new ReplyError('going_away')
       const name = await sendResponse(ports, request, body)
-      const isKept = body.store !== false || idempotencyKeyOf(request) !== undefined
-      const done = isKept ? () => undefined : ports.abandoned.watch(exchange, name, callerOf(request, 'openai'))
+      const done = isFindable(request, body)
+        ? () => undefined
+        : ports.abandoned.watch(exchange, name, callerOf(request, 'openai'))
       if (body.stream === true) {
         await stream(ports, exchange, { name, found: await mustFind(ports, name) }, -1, done)
         return
@@ -79,6 +80,15 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
   }
 
   return [create, get, cancel]
+}
+
+/**
+ * Whether a client that disconnects can find the response again: with its key, or with the id that it has received. One
+ * that waits for a whole response has neither. OpenAI's clients then retry, which starts another run.
+ */
+function isFindable(request: HttpRequest, { background, store, stream }: ResponseRequest): boolean {
+  if (idempotencyKeyOf(request) !== undefined) return true
+  return store !== false && (background === true || stream === true)
 }
 
 function reply(exchange: HttpExchange, name: JobName, found: FoundRun): void {

@@ -375,6 +375,30 @@ describe('a background response', () => {
   })
 })
 
+describe('a response for which a client waits', () => {
+  // OpenAI's clients send no key: each time they time out and try again, they start another run.
+  it('is cancelled when the client disconnects, unless the request has a key', async () => {
+    const disconnect = async (headers: Record<string, string>) => {
+      const controller = new AbortController()
+      const options = { signal: controller.signal, headers }
+      const request = played.client.responses.create({ model: 'played', input: 'a?', store: true }, options)
+      const rejected = expect(request).rejects.toBeInstanceOf(OpenAI.APIUserAbortError)
+      const call = await model.next()
+      controller.abort()
+      await rejected
+      return call
+    }
+    const headers = { 'Idempotency-Key': 'come-back' }
+    const kept = await disconnect(headers)
+    const abandoned = await disconnect({})
+    await abandoned.aborted
+    kept.text('A')
+    kept.finish()
+    const again = played.client.responses.create({ model: 'played', input: 'a?', store: true }, { headers })
+    expect(await again).toMatchObject({ status: 'completed', output_text: 'A' })
+  })
+})
+
 describe('an error', () => {
   it('for an unknown response is a 404; for an unknown previous response, a bad request', async () => {
     for (const id of ['resp_nothing', 'resp_run_x-nowhere', 'nothing', `resp_${'x'.repeat(400)}`]) {

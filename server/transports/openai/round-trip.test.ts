@@ -64,7 +64,10 @@ async function refusal(request: Promise<unknown>) {
   throw new Error('the request did not fail', { cause: error })
 }
 
-const words = fc.oneof(fc.constantFrom('', ' ', '\n', '0', '{}', 'null'), fc.string({ maxLength: 20, unit: 'grapheme' }))
+const words = fc.oneof(
+  fc.constantFrom('', ' ', '\n', '0', '{}', 'null'),
+  fc.string({ maxLength: 20, unit: 'grapheme' }),
+)
 const called = fc.oneof(fc.constantFrom('f', 'x'.repeat(200), 'a b'), fc.string({ minLength: 1, maxLength: 30 }))
 const shapes: fc.Arbitrary<Shape> = fc.record({
   pieces: fc.array(
@@ -141,7 +144,15 @@ describe('a reference to an item', () => {
   it('is refused if there is no such item', async () => {
     const { result } = await respond('a?', shape)
     const id = result.output[1]?.id ?? ''
-    const wrong = ['msg_1', '', 'x', id.replace(/_1$/, '_2'), id.replace('msg', 'fc'), id.replace(/_1$/, '_01'), `${id}0`]
+    const wrong = [
+      'msg_1',
+      '',
+      'x',
+      id.replace(/_1$/, '_2'),
+      id.replace('msg', 'fc'),
+      id.replace(/_1$/, '_01'),
+      `${id}0`,
+    ]
     for (const each of wrong) {
       const input = [{ type: 'item_reference' as const, id: each }]
       const request = h.client.responses.create({ model: 'played', input })

@@ -51,6 +51,9 @@ export const OPENAI_OPERATIONS: Operations = {
     id: 'createResponse',
     tag: 'openai',
     summary: 'Create a response: whole, streamed, or in the background',
+    description:
+      'If the client disconnects before the end, the server cancels the run, unless the request has an ' +
+      'Idempotency-Key, or `stream` or `background` without `store: false`.',
     parameters: [key, trace],
     body: 'ResponseRequest',
     answers: { 200: { description: 'The current state of the response.', forms: { 'text/event-stream': EVENTS } } },
