@@ -25,18 +25,22 @@ export class ProviderStreamError extends Error {
   override readonly name = 'ProviderStreamError'
   readonly code: ErrorCode
 
-  constructor(code: ErrorCode) {
-    super(ERRORS[code].message)
+  constructor(code: ErrorCode, message: string = ERRORS[code].message) {
+    super(message)
     this.code = code
   }
 }
 
 /** @param error thrown by `doStream` or its stream, or the content of an `error` part */
 export function toProviderFailure(error: unknown): ProviderFailure {
-  if (error instanceof ProviderStreamError) return failure(error.code)
+  if (error instanceof ProviderStreamError) return { ...failure(error.code), message: error.message }
   if (APICallError.isInstance(error)) return ofCall(error)
   if (LoadAPIKeyError.isInstance(error)) return failure('provider_unauthenticated')
-  if (isGarbage(error)) return failure('provider_garbage')
+  if (isGarbage(error)) {
+    // An error in another shape than the provider's package expects.
+    const body = TypeValidationError.isInstance(error) ? error.value : undefined
+    return (isErrorBody(body) ? failureOfBody(body) : undefined) ?? failure('provider_garbage')
+  }
   return (
     ofNetwork(error) ?? failureOfBody(error) ?? failure(error instanceof Error ? 'internal' : 'provider_error', false)
   )
@@ -47,18 +51,19 @@ function ofCall(error: APICallError): ProviderFailure {
   if (status === undefined) return ofNetwork(error) ?? failure('provider_disconnected', error.isRetryable)
   const after = retryAfter(error.responseHeaders)
   const wait = after === undefined ? {} : { retryAfterMs: after }
+  const words = errorWords(error.data ?? parsed(error.responseBody))
   const text = `${ERRORS.provider_error.message.slice(0, -1)} (HTTP ${status}).`
   if (status === 401 || status === 403) return failure('provider_unauthenticated')
   if (status === 429) {
     // An exhausted account gets the same status; waiting does not help.
-    return { ...failure('provider_rate_limited', !errorWords(error.data).includes('insufficient_quota')), ...wait }
+    return { ...failure('provider_rate_limited', !words.includes('insufficient_quota')), ...wait }
   }
   if (status === 408 || status === 504) return { ...failure('provider_timeout'), ...wait }
   if (status < 300) {
     // The body was cut, or the provider's package could not parse it.
     return ofNetwork(error.cause) ?? failure('provider_garbage')
   }
-  if (errorWords(error.data).some((word) => CONTENT.test(word))) return failure('content_filtered')
+  if (words.some((word) => CONTENT.test(word))) return failure('content_filtered')
   const again = error.isRetryable || status >= 500
   return { ...failure('provider_error', again), message: text, ...(again ? wait : {}) }
 }
@@ -79,14 +84,46 @@ function ofNetwork(error: unknown): ProviderFailure | undefined {
   return broken ? failure('provider_disconnected') : undefined
 }
 
-/** A provider that fails in mid-stream gives its reason in the body, in its own terms. */
+/** A provider that fails after its headers gives its reason in the body, in its own terms. */
 function failureOfBody(error: unknown): ProviderFailure | undefined {
-  for (const word of errorWords(error)) {
+  const words = errorWords(error)
+  for (const word of words) {
     const found = FAILURES_BY_WORD.find(([pattern]) => pattern.test(word))
     if (found !== undefined) return failure(found[1], found[2])
   }
-  return undefined
+  const text = messageOf(error)
+  if (words.length > 0 || text === undefined) return undefined
+  // Only a sentence for people is left. The provider accepted the request, so it may accept it again.
+  const found = FAILURES_BY_WORD.find(([pattern]) => pattern.test(text.replaceAll(/[\s-]+/g, '_')))
+  return found === undefined ? failure('provider_error', true) : failure(found[1], found[2])
 }
+
+function isErrorBody(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && ('error' in body || ('object' in body && body.object === 'error'))
+}
+
+function messageOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || error instanceof Error) return undefined
+  const { message, error: inner } = error as { message?: unknown; error?: unknown }
+  if (typeof message === 'string') return message
+  if (typeof inner === 'string') return inner
+  return typeof inner === 'object' && inner !== null && 'message' in inner && typeof inner.message === 'string'
+    ? inner.message
+    : undefined
+}
+
+/** The JSON of a refusal's body; undefined if the body has another format. */
+function parsed(body: string | undefined): unknown {
+  if (body === undefined || body.length > MAX_REFUSAL) return undefined
+  try {
+    return JSON.parse(body)
+  } catch {
+    return undefined
+  }
+}
+
+/** UTF-16 code units of a refusal's body that are searched for its reason. */
+const MAX_REFUSAL = 64 * 1024
 
 const CONTENT = /content_?(filter|policy)|safety|responsible_?ai/i
 
@@ -110,13 +147,15 @@ const TIMEOUT = /^(ETIMEDOUT|ESOCKETTIMEDOUT|UND_ERR_(HEADERS|BODY|CONNECT)_TIME
 const FETCH = /^(fetch failed|terminated|failed to fetch|network)/i
 const MAX_CAUSES = 8
 
-/** The machine-readable words of an error's body: `type`, `code`, `status` and `reason`, nested or not. */
+/** The machine-readable words of an error's body: `type`, `code`, `status`, `reason`, or `error` as one word, nested or not. */
 function errorWords(data: unknown, depth = 0): string[] {
   if (typeof data !== 'object' || data === null || depth > 3) return []
   const words: string[] = []
   for (const [key, value] of Object.entries(data)) {
     if (/^(type|code|status|reason)$/.test(key) && (typeof value === 'string' || typeof value === 'number')) {
       words.push(String(value))
+    } else if (key === 'error' && typeof value === 'string' && /^\w+$/.test(value)) {
+      words.push(value)
     } else if (/^(error|response|data|innererror)$/.test(key)) {
       words.push(...errorWords(value, depth + 1))
     }

@@ -53,7 +53,9 @@ export class ProviderStream {
   }
 
   #cut(): ProviderStreamError {
-    return new ProviderStreamError(this.#hasContent ? 'provider_disconnected' : 'provider_garbage')
+    return this.#hasContent
+      ? new ProviderStreamError('provider_disconnected', NO_FINISH)
+      : new ProviderStreamError('provider_garbage')
   }
 
   async #fail(controller: Controller, error: unknown): Promise<void> {
@@ -63,6 +65,8 @@ export class ProviderStream {
     await this.#reader.cancel(error)
   }
 }
+
+const NO_FINISH = 'The model provider ended the answer without a finish reason, so it may be incomplete.'
 
 /** The package for compatible servers reports a missing end as invalid data without data. */
 function isCut(error: unknown): boolean {

@@ -4,8 +4,11 @@ import { createGoogleGenerativeAI } from '@ai-sdk/google'
 import { createOpenAI } from '@ai-sdk/openai'
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import type { LanguageModelV3 } from '@ai-sdk/provider'
+import { type AnswerDialect, answerFetch } from './answer-fetch.ts'
+import { ChatDialect } from './chat-dialect.ts'
 import type { Model, Prefill } from './model.ts'
 import type { ModelConfig, ProviderName, ProviderSettings } from './model-config.ts'
+import { AnthropicDialect, GoogleDialect, ResponsesDialect } from './named-dialects.ts'
 import { providerModel } from './provider-model.ts'
 
 export interface Providers {
@@ -14,13 +17,20 @@ export interface Providers {
 
 type MakeModel = (model: string) => LanguageModelV3
 
-export function createProviders(config: ModelConfig, fetch: typeof globalThis.fetch | undefined): Providers {
+const DIALECTS: Readonly<Record<ProviderName, () => AnswerDialect>> = {
+  openai: () => new ResponsesDialect(),
+  anthropic: () => new AnthropicDialect(),
+  google: () => new GoogleDialect(),
+  compatible: () => new ChatDialect(),
+}
+
+export function createProviders(config: ModelConfig, fetch: typeof globalThis.fetch = globalThis.fetch): Providers {
   const made = new Map<ProviderName, MakeModel>()
   return {
     create(id, provider, model) {
       let make = made.get(provider)
       if (make === undefined) {
-        make = MAKERS[provider](config[provider] ?? {}, fetch)
+        make = MAKERS[provider](config[provider] ?? {}, answerFetch(fetch, DIALECTS[provider]))
         made.set(provider, make)
       }
       return { id, language: providerModel(make(model)), prefill: prefillOf(provider, model) }
@@ -29,7 +39,7 @@ export function createProviders(config: ModelConfig, fetch: typeof globalThis.fe
 }
 
 const MAKERS: Readonly<
-  Record<ProviderName, (settings: ProviderSettings, fetch?: typeof globalThis.fetch) => MakeModel>
+  Record<ProviderName, (settings: ProviderSettings, fetch: typeof globalThis.fetch) => MakeModel>
 > = {
   openai: (settings, fetch) => createOpenAI(asOptions(settings, fetch)),
   anthropic: (settings, fetch) => createAnthropic(asOptions(settings, fetch)),
@@ -43,11 +53,11 @@ const MAKERS: Readonly<
     }),
 }
 
-function asOptions(settings: ProviderSettings, fetch: typeof globalThis.fetch | undefined) {
+function asOptions(settings: ProviderSettings, fetch: typeof globalThis.fetch) {
   return {
     ...(settings.key === undefined ? {} : { apiKey: settings.key }),
     ...(settings.url === undefined ? {} : { baseURL: settings.url }),
-    ...(fetch === undefined ? {} : { fetch }),
+    fetch,
   }
 }
 
