@@ -32,7 +32,14 @@ export const Usage = z.object({
 export type Usage = z.infer<typeof Usage>
 
 /** Why a run failed. The message is for people and contains no internals. */
-export const RunError = z.object({ code: z.enum(ERROR_CODES), message: z.string() })
+export const RunError = z.object({
+  code: z.enum(ERROR_CODES),
+  message: z.string(),
+  /** Whether a new message may succeed, if that differs from the code's general rule. */
+  retryable: z.boolean().optional(),
+  /** The wait (ms) from the run's end that the model provider asked for. */
+  retryAfterMs: z.int().min(0).optional(),
+})
 export type RunError = z.infer<typeof RunError>
 
 /** A person's message, and the run that answers it. */

@@ -1,7 +1,6 @@
 // Jobs: a run accessed by polling. Every run is a job, whichever transport started it.
 import { z } from 'zod'
-import { ERROR_CODES } from './error.ts'
-import { Policy, Usage } from './event.ts'
+import { Policy, RunError, Usage } from './event.ts'
 import { Id } from './id.ts'
 import { Content, OutputPart, Seen } from './part.ts'
 import { EntryFrame } from './server-frame.ts'
@@ -83,7 +82,7 @@ export const RunResult = z.object({
   text: z.string(),
   usage: Usage,
   model: z.string().optional(),
-  error: z.object({ code: z.enum(ERROR_CODES), message: z.string(), retryable: z.boolean() }).optional(),
+  error: RunError.extend({ retryable: z.boolean() }).optional(),
   /** The position of its end. */
   cursor: z.string(),
 })

@@ -40,7 +40,7 @@ function asksForStream(input: Parameters<typeof globalThis.fetch>[0], init: Requ
   )
 }
 
-class AnswerSource implements UnderlyingDefaultSource<Uint8Array> {
+class AnswerSource {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
   readonly #dialect: AnswerDialect
   readonly #parser: EventParser

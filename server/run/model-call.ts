@@ -1,7 +1,7 @@
 // ModelCall: one model call, as a stream of text and tool calls that always ends: finished, or failed with a code. It enforces the
 // timeouts before the first part and between parts, and closes the provider's request on abort.
 import type { LanguageModelV3CallOptions, LanguageModelV3Message, LanguageModelV3StreamPart } from '@ai-sdk/provider'
-import { ERRORS, type ErrorCode, type Usage } from '@parley/protocol'
+import { ERRORS, type ErrorCode, type RunError, type Usage } from '@parley/protocol'
 import type { Model } from '../model/model.ts'
 import { toProviderFailure } from '../model/provider-failure.ts'
 import type { TextKind } from './run-state.ts'
@@ -22,6 +22,18 @@ export class ModelFailure extends Error {
     this.code = code
     this.retryable = options.retryable ?? false
     this.retryAfterMs = options.retryAfterMs
+  }
+
+  asRunError(): RunError {
+    const { code, message, retryable, retryAfterMs, cause } = this
+    // Only a provider's failure says more about a retry than its code does.
+    const isKnown = cause !== undefined && retryable !== ERRORS[code].retryable
+    return {
+      code,
+      message,
+      ...(isKnown ? { retryable } : {}),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs: Math.round(retryAfterMs) }),
+    }
   }
 }
 

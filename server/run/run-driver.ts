@@ -3,7 +3,7 @@
 // another driver.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider'
-import { ERRORS, type MessageEvent, ReplyError, type RunStarted } from '@parley/protocol'
+import { ERRORS, type MessageEvent, ReplyError, type RunError, type RunStarted } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { RunMeter } from '../metric/run-meter.ts'
 import type { RunMetrics } from '../metric/run-metrics.ts'
@@ -364,10 +364,10 @@ export class RunDriver implements ModelSink {
   }
 
   /** The failure that ends the run; undefined if the run itself did not fail. */
-  #asFailure(error: unknown): { code: ModelFailure['code']; message: string } | undefined {
+  #asFailure(error: unknown): RunError | undefined {
     if (error instanceof ModelFailure) {
       this.#options.logger.warn({ err: error.cause, run: this.#run, code: error.code }, 'run failed')
-      return { code: error.code, message: error.message }
+      return error.asRunError()
     }
     if (error === STOPPED || error === this.#stop.signal.reason || error instanceof Conflict) return undefined
     // The log is unavailable: a retry may succeed.

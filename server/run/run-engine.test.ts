@@ -595,6 +595,23 @@ describe('a provider', () => {
     expect(h.model.calls).toHaveLength(0)
   })
 
+  it('that asks for a long wait gives it to the reader of the run', async () => {
+    const h = await start()
+    h.model.failures.push(refusal(503, { 'retry-after': '3600' }), refusal(429, { 'retry-after': '1800' }))
+    await h.send('s', 'go')
+    expect((await h.event('s', 'run.ended')).error).toMatchObject({
+      code: 'provider_error',
+      retryable: true,
+      retryAfterMs: 3_600_000,
+    })
+    await h.send('t', 'go')
+    expect((await h.event('t', 'run.ended')).error).toEqual({
+      code: 'provider_rate_limited',
+      message: expect.any(String),
+      retryAfterMs: 1_800_000,
+    })
+  })
+
   it('that drops the connection fails the run', async () => {
     const h = await start()
     await h.send('s', 'go')

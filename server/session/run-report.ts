@@ -1,6 +1,13 @@
 // RunReport: the state, progress and result of a run for clients that poll. Pure; the same over every transport, and on
 // every node that has applied the same entries.
-import { ERRORS, type JobProgress, type JobState, type OutputPart, type RunResult } from '@parley/protocol'
+import {
+  ERRORS,
+  type JobProgress,
+  type JobState,
+  type OutputPart,
+  type RunError,
+  type RunResult,
+} from '@parley/protocol'
 import type { Seq } from '../store/ports/entry.ts'
 import { markUnseen, takenMessages, toParts } from './state/run-output.ts'
 import { awaitsClients, type RunRecord } from './state/run-record.ts'
@@ -61,9 +68,19 @@ export function runResult(
     text: textOf(output),
     usage: ended.usage,
     ...(record.model === undefined ? {} : { model: record.model }),
-    ...(error === undefined ? {} : { error: { ...error, retryable: ERRORS[error.code]?.retryable ?? false } }),
+    ...(error === undefined ? {} : { error: { ...error, retryable: isRetryable(error) } }),
     cursor: cursor(record.last),
   }
+}
+
+function isRetryable({ code, retryable }: RunError): boolean {
+  return retryable ?? ERRORS[code]?.retryable ?? false
+}
+
+/** Milliseconds until the provider accepts requests again, if it said so when the run failed. */
+export function providerWaitMs({ ended, endedAt }: RunRecord, now: number = Date.now()): number | undefined {
+  const wait = ended?.error?.retryAfterMs
+  return wait === undefined ? undefined : Math.max(0, (endedAt ?? now) + wait - now)
 }
 
 /** The text of the output, without text that the person did not see. */

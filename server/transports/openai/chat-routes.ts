@@ -1,7 +1,7 @@
 // POST /v1/chat/completions. The client sends the whole conversation, so each request gets a session of its own. A
 // disconnect cancels the run, unless the client can find it again by its key or has asked to store it.
 import { makeId, ReplyError, type Send } from '@parley/protocol'
-import { createdAt, type FoundRun } from '../../session/run-report.ts'
+import { createdAt, type FoundRun, providerWaitMs } from '../../session/run-report.ts'
 import { commandIdOf, digest, idempotencyKeyOf } from '../http/command-id.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { HttpRequest } from '../http/http-request.ts'
@@ -100,6 +100,7 @@ function headOf(name: JobName, found: FoundRun): ChatHead {
 function failureOf({ record }: FoundRun): ReplyError {
   const error = record.ended?.error
   if (error === undefined) return new ReplyError('no_active_run', CANCELLED)
-  const retryAfterMs = PROVIDER_MS + Math.random() * PROVIDER_SPREAD_MS
-  return new ReplyError(error.code, error.message, error.code === 'provider_rate_limited' ? { retryAfterMs } : {})
+  const guess = error.code === 'provider_rate_limited' ? PROVIDER_MS + Math.random() * PROVIDER_SPREAD_MS : undefined
+  const retryAfterMs = error.retryable === false ? undefined : (providerWaitMs(record) ?? guess)
+  return new ReplyError(error.code, error.message, retryAfterMs === undefined ? {} : { retryAfterMs })
 }

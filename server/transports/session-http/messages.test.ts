@@ -1,11 +1,13 @@
 // POST …/messages in its four forms: the message is stored once, in every form and however often the request is
 // repeated. No run driver is active: the tests append the output of a run themselves.
 import {
+  ERRORS,
   type Event,
   HTTP_STATUS,
   JobAccepted,
   type MessageEvent,
   Problem,
+  type RunError,
   RunResult,
   type SessionSnapshot,
 } from '@parley/protocol'
@@ -165,7 +167,34 @@ describe('the result', () => {
     expect(answer.headers.get('content-type')).toBe('application/problem+json')
     expect(answer.headers.has('retry-after')).toBe(status === 429)
     const problem = Problem.parse(await answer.json())
-    expect(problem).toMatchObject({ code, status, retryable: false, result: { state: 'failed', text: ' 0 1' } })
+    const { retryable } = ERRORS[code]
+    expect(problem).toMatchObject({ code, status, retryable, result: { state: 'failed', text: ' 0 1' } })
+  })
+
+  // A provider's `Retry-After: 3600` became a random 5 to 14 s, beside two values of `retryable` that disagreed.
+  it('of a failed run has the wait that the provider asked for, and one answer to whether a retry may succeed', async () => {
+    await open()
+    const failed = async (error: RunError, headers: Record<string, string> = {}) => {
+      messages += 1
+      const answering = post({ content: 'hi' }, headers)
+      const sent = await message(messages)
+      await start(sent)
+      await end(sent.run, 0, { reason: 'failed', error })
+      const answer = await answering
+      const { retryable, result } = Problem.parse(await answer.json())
+      return [answer.headers.get('retry-after'), retryable, result?.error?.retryable]
+    }
+    let messages = 0
+    const error = { code: 'provider_rate_limited', message: 'no' } as const
+    expect(await failed({ ...error, retryAfterMs: 3_600_000 })).toEqual(['3600', true, true])
+    expect(await failed({ code: 'provider_error', message: 'no', retryable: true, retryAfterMs: 90_000 })).toEqual([
+      '90',
+      true,
+      true,
+    ])
+    expect(await failed({ ...error, retryable: false, retryAfterMs: 60_000 })).toEqual([null, false, false])
+    // With the same key the request finds the same failed run.
+    expect(await failed({ ...error, retryAfterMs: 7_000 }, { 'Idempotency-Key': 'k' })).toEqual(['7', false, true])
   })
 
   it('is a job if the run takes longer than `Prefer: wait`', async () => {

@@ -14,7 +14,7 @@ import {
 } from '@parley/protocol'
 import type { Receipt } from '../../session/commands/caller.ts'
 import { whenRunEnds } from '../../session/run-end.ts'
-import { runResult } from '../../session/run-report.ts'
+import { providerWaitMs, runResult } from '../../session/run-report.ts'
 import { findCommand } from '../../session/state/session-state.ts'
 import { negotiate } from '../http/accept.ts'
 import { commandIdOf } from '../http/command-id.ts'
@@ -110,18 +110,19 @@ async function answer(
 ): Promise<void> {
   const { respondAsync, wait } = prefer
   const seconds = secondsOf(prefer, ports.waitMaxS)
-  const result = seconds === 0 ? undefined : await resultWithin(ports, exchange, { session, run }, seconds)
+  const found = seconds === 0 ? undefined : await resultWithin(ports, exchange, { session, run }, seconds)
   if (exchange.closed) return
   const applied = [...(respondAsync ? ['respond-async'] : []), ...(wait === undefined ? [] : [`wait=${seconds}`])]
   const preference = applied.length === 0 ? {} : { 'Preference-Applied': applied.join(', ') }
-  if (result === undefined) {
+  if (found === undefined) {
     const { body, headers } = await ports.jobs.accept(session, run)
     exchange.reply(202, body, { ...headers, ...preference, ...commandHeaders })
     return
   }
+  const { result, waitMs } = found
   const headers = { 'Content-Location': `/jobs/${result.id}`, ...preference, ...commandHeaders }
   if (result.error === undefined) exchange.reply(200, result, headers)
-  else replyFailed(exchange, result, result.error, headers)
+  else replyFailed(exchange, result, { ...result.error, waitMs }, headers)
 }
 
 /** @returns undefined if the run does not end in time, or the node is about to stop */
@@ -130,7 +131,7 @@ async function resultWithin(
   exchange: HttpExchange,
   { session, run }: JobName,
   seconds: number,
-): Promise<RunResult | undefined> {
+): Promise<{ readonly result: RunResult; readonly waitMs: number | undefined } | undefined> {
   const { request } = exchange
   const waiting = new AbortController()
   const end = (): void => waiting.abort()
@@ -147,7 +148,8 @@ async function resultWithin(
     // The user may have been removed from the session during the wait.
     await ports.service.admit(session, callerOf(request), 'read')
     const result = runResult(session, found.record, (seq) => formatCursor(ports.stores.log.epoch, seq))
-    return result === undefined ? undefined : { id: formatJobId({ session, run }), ...result }
+    if (result === undefined) return undefined
+    return { result: { id: formatJobId({ session, run }), ...result }, waitMs: providerWaitMs(found.record) }
   } finally {
     clearTimeout(timer)
     endLongPoll?.()
@@ -158,29 +160,33 @@ async function resultWithin(
 function replyFailed(
   exchange: HttpExchange,
   result: RunResult,
-  { code, message }: NonNullable<RunResult['error']>,
+  error: NonNullable<RunResult['error']> & { readonly waitMs: number | undefined },
   headers: Headers,
 ): void {
+  const { code, message, retryable, waitMs } = error
+  const spread = PROVIDER_S + Math.floor(Math.random() * PROVIDER_SPREAD_S)
+  // What the provider asked for; else a guess after its rate limit.
+  const guess = code === 'provider_rate_limited' ? spread : undefined
+  const wait = waitMs === undefined ? guess : Math.ceil(waitMs / 1000)
   const failure = {
     code,
     status: HTTP_STATUS[code],
     title: ERRORS[code].message,
     detail: message === ERRORS[code].message ? undefined : message,
     path: undefined,
-    // The same request finds the same failed run.
-    retryable: false,
+    // The same request with the same key finds the same failed run.
+    retryable: retryable && exchange.request.header('idempotency-key') === undefined,
     headers,
     closes: false,
   }
   const { body, contentType } = asProblem(failure, exchange.request.id)
-  const retryAfter = PROVIDER_S + Math.floor(Math.random() * PROVIDER_SPREAD_S)
   exchange.reply(
     failure.status,
     { ...(body as object), result },
     {
       ...headers,
       'Content-Type': contentType,
-      ...(failure.status === 429 ? { 'Retry-After': String(retryAfter) } : {}),
+      ...(retryable && wait !== undefined ? { 'Retry-After': String(wait) } : {}),
     },
   )
 }
