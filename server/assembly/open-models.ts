@@ -7,12 +7,13 @@ import { ModelConfigError, readModelConfig } from '../model/model-config.ts'
 /** @throws ConfigError */
 export function openModels(config: Config): ModelCatalog {
   try {
-    const { model, models, compatibleUrl, compatibleKey } = config
+    const { model, models, thinkModels, compatibleUrl, compatibleKey } = config
     return createModelCatalog(
       readModelConfig({
         ...process.env,
         PARLEY_MODEL: model,
         PARLEY_MODELS: models?.join(','),
+        PARLEY_THINK_MODELS: thinkModels?.join(','),
         PARLEY_COMPATIBLE_URL: compatibleUrl,
         PARLEY_COMPATIBLE_KEY: compatibleKey,
       }),

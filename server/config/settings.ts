@@ -117,6 +117,12 @@ const models = {
     undefined,
     'Models that clients may choose, separated by commas. openai:* allows all models of a provider.',
   ),
+  thinkModels: setting(
+    'PARLEY_THINK_MODELS',
+    list,
+    undefined,
+    'Models that write their reasoning as <think>…</think> at the beginning of an answer, separated by commas; compatible:* for all of a provider. It is then shown as reasoning.',
+  ),
   compatibleUrl: setting(
     'PARLEY_COMPATIBLE_URL',
     url,

@@ -29,6 +29,7 @@ export function createModelCatalog(config: ModelConfig, options: ModelCatalogOpt
       'PARLEY_MODEL must name the default model: PARLEY_MODELS contains only wildcards.',
     )
   }
+  for (const id of config.thinkModels ?? []) split(id, 'PARLEY_THINK_MODELS')
   for (const id of ids) check(id, id === config.model ? 'PARLEY_MODEL' : 'PARLEY_MODELS', config)
 
   const providers = createProviders(config, options.fetch)
@@ -50,12 +51,15 @@ export function createModelCatalog(config: ModelConfig, options: ModelCatalogOpt
   }
 }
 
-function check(id: string, setting: string, config: ModelConfig): void {
+function split(id: string, setting: string): NonNullable<ReturnType<typeof splitModelId>> {
   const parts = splitModelId(id)
-  if (parts === undefined) {
-    const known = 'demo, openai:<id>, anthropic:<id>, google:<id> or compatible:<id>'
-    throw new ModelConfigError(setting, `${setting}: ${JSON.stringify(id)} is not a model; use ${known}.`)
-  }
+  if (parts !== undefined) return parts
+  const known = 'demo, openai:<id>, anthropic:<id>, google:<id> or compatible:<id>'
+  throw new ModelConfigError(setting, `${setting}: ${JSON.stringify(id)} is not a model; use ${known}.`)
+}
+
+function check(id: string, setting: string, config: ModelConfig): void {
+  const parts = split(id, setting)
   if (parts.provider !== 'demo') checkProvider(id, parts.provider, config)
 }
 

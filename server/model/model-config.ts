@@ -12,6 +12,8 @@ export interface ModelConfig {
   readonly model?: string
   /** The allowed models; the default model is always allowed. */
   readonly models?: readonly string[]
+  /** Models that write their reasoning as `<think>…</think>` in the answer; `compatible:*` stands for all of a provider. */
+  readonly thinkModels?: readonly string[]
   readonly openai?: ProviderSettings
   readonly anthropic?: ProviderSettings
   readonly google?: ProviderSettings
@@ -42,13 +44,11 @@ export const VARIABLES: Readonly<Record<ProviderName, { readonly key: string; re
   compatible: { key: 'PARLEY_COMPATIBLE_KEY', url: 'PARLEY_COMPATIBLE_URL' },
 }
 
-/** Reads `PARLEY_MODEL`, `PARLEY_MODELS` and the providers' variables. An empty variable counts as unset. */
+/** Reads `PARLEY_MODEL`, `PARLEY_MODELS`, `PARLEY_THINK_MODELS` and the providers' variables. An empty variable counts as unset. */
 export function readModelConfig(env: Readonly<Record<string, string | undefined>>): ModelConfig {
   const model = set(env.PARLEY_MODEL)
-  const models = set(env.PARLEY_MODELS)
-    ?.split(',')
-    .map((id) => id.trim())
-    .filter((id) => id !== '')
+  const models = listOf(env.PARLEY_MODELS)
+  const thinkModels = listOf(env.PARLEY_THINK_MODELS)
   const providers = PROVIDERS.map((name) => {
     const key = set(env[VARIABLES[name].key])
     const url = set(env[VARIABLES[name].url])
@@ -57,6 +57,7 @@ export function readModelConfig(env: Readonly<Record<string, string | undefined>
   return {
     ...(model === undefined ? {} : { model }),
     ...(models === undefined ? {} : { models }),
+    ...(thinkModels === undefined ? {} : { thinkModels }),
     ...Object.fromEntries(providers),
   }
 }
@@ -70,6 +71,13 @@ export function splitModelId(
   const provider = PROVIDERS.find((name) => name === id.slice(0, colon))
   const model = id.slice(colon + 1)
   return provider === undefined || model === '' || /\s/.test(model) ? undefined : { provider, model }
+}
+
+function listOf(value: string | undefined): readonly string[] | undefined {
+  return set(value)
+    ?.split(',')
+    .map((id) => id.trim())
+    .filter((id) => id !== '')
 }
 
 function set(value: string | undefined): string | undefined {

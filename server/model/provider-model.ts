@@ -2,8 +2,10 @@
 // make the provider refuse the request.
 import type { LanguageModelV3, LanguageModelV3CallOptions } from '@ai-sdk/provider'
 import { ProviderStream } from './provider-stream.ts'
+import { ThinkTags } from './think-tags.ts'
 
-export function providerModel(model: LanguageModelV3): LanguageModelV3 {
+/** @param thinks whether the model writes its reasoning as `<think>…</think>` in the answer */
+export function providerModel(model: LanguageModelV3, thinks: boolean): LanguageModelV3 {
   return {
     specificationVersion: 'v3',
     provider: model.provider,
@@ -12,7 +14,8 @@ export function providerModel(model: LanguageModelV3): LanguageModelV3 {
     doGenerate: (options) => model.doGenerate(withSafeLimit(options)),
     async doStream(options) {
       const result = await model.doStream(withSafeLimit(options))
-      return { ...result, stream: new ReadableStream(new ProviderStream(result.stream), { highWaterMark: 0 }) }
+      const parts = thinks ? result.stream.pipeThrough(new TransformStream(new ThinkTags())) : result.stream
+      return { ...result, stream: new ReadableStream(new ProviderStream(parts), { highWaterMark: 0 }) }
     },
   }
 }

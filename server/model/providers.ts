@@ -33,7 +33,8 @@ export function createProviders(config: ModelConfig, fetch: typeof globalThis.fe
         make = MAKERS[provider](config[provider] ?? {}, answerFetch(fetch, DIALECTS[provider]))
         made.set(provider, make)
       }
-      return { id, language: providerModel(make(model)), prefill: prefillOf(provider, model) }
+      const thinks = [id, `${provider}:*`].some((name) => config.thinkModels?.includes(name))
+      return { id, language: providerModel(make(model), thinks), prefill: prefillOf(provider, model) }
     },
   }
 }

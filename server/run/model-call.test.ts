@@ -1,7 +1,7 @@
 // Provider timeouts, when this process was paused.
 import { stat } from 'node:fs'
 import { expect, it } from 'vitest'
-import { callModel } from './model-call.ts'
+import { callModel, parseInput } from './model-call.ts'
 import { PlayedModel } from './test/engine-harness.ts'
 
 const TIMEOUTS = { firstTokenMs: 500, betweenTokensMs: 300 }
@@ -50,4 +50,11 @@ it('times out a provider that is silent before and after a pause of the process'
   const until = performance.now() + 1_300
   while (performance.now() < until);
   await expect(answer).rejects.toMatchObject({ code: 'provider_timeout' })
+})
+
+it('takes empty and null arguments of a call as no arguments', () => {
+  // Open models write `null` for a tool without parameters; it reached the tool as its input.
+  for (const input of ['', ' ', 'null', ' null ']) expect(parseInput(input)).toEqual({})
+  expect(parseInput('{"a":null}')).toEqual({ a: null })
+  expect(parseInput('{"a":')).toBeUndefined()
 })

@@ -275,11 +275,11 @@ function endsInHalf(text: string): boolean {
   return last >= 0xd800 && last <= 0xdbff
 }
 
-/** @returns undefined if the input is not JSON; `{}` for an empty input */
+/** @returns undefined if the input is not JSON; `{}` for an empty input or `null`, which models write for a call without arguments */
 export function parseInput(input: string): unknown {
   if (input.trim() === '') return {}
   try {
-    return JSON.parse(input)
+    return JSON.parse(input) ?? {}
   } catch {
     return undefined
   }

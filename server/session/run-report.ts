@@ -83,9 +83,21 @@ export function providerWaitMs({ ended, endedAt }: RunRecord, now: number = Date
   return wait === undefined ? undefined : Math.max(0, (endedAt ?? now) + wait - now)
 }
 
-/** The text of the output, without text that the person did not see. */
+/**
+ * The text of the output, without text that the person did not see. Text before and after a tool call or a steering message is
+ * separated by an empty line, unless there is white space between them already.
+ */
 export function textOf(output: readonly OutputPart[]): string {
-  return output.map((part) => (part.type === 'text' && part.unseen !== true ? part.text : '')).join('')
+  let text = ''
+  let isApart = false
+  for (const part of output) {
+    if (part.type === 'tool' || part.type === 'message') isApart = true
+    if (part.type !== 'text' || part.unseen === true || part.text === '') continue
+    const separator = isApart && text !== '' && !/\s$/.test(text) && !/^\s/.test(part.text) ? '\n\n' : ''
+    text += separator + part.text
+    isApart = false
+  }
+  return text
 }
 
 /** The sequence number of the last entry that concerns the run. If it is unchanged, the run is unchanged. */
