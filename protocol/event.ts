@@ -42,6 +42,15 @@ export const RunError = z.object({
 })
 export type RunError = z.infer<typeof RunError>
 
+/** An option of the run's message that the model did not get as it was sent. */
+export const RunNotice = z.object({
+  /** `option_ignored`: the model does not support it. `option_adapted`: it was passed on in another form. */
+  code: z.enum(['option_ignored', 'option_adapted']),
+  /** A key of the message's `sampling`. */
+  option: z.string(),
+})
+export type RunNotice = z.infer<typeof RunNotice>
+
 /** A person's message, and the run that answers it. */
 export const MessageEvent = z.object({
   type: z.literal('message'),
@@ -128,6 +137,8 @@ export const RunEnded = z.object({
   /** The user who cancelled or superseded it, or `server`. */
   by: z.string().optional(),
   error: RunError.optional(),
+  /** At most one for each option. */
+  notices: z.array(RunNotice).optional(),
   usage: Usage,
   /** The answer reached the requested length or the provider's limit. */
   cut: z.literal(true).optional(),

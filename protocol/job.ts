@@ -1,6 +1,6 @@
 // Jobs: a run accessed by polling. Every run is a job, whichever transport started it.
 import { z } from 'zod'
-import { Policy, RunError, Usage } from './event.ts'
+import { Policy, RunError, RunNotice, Usage } from './event.ts'
 import { Id } from './id.ts'
 import { Content, OutputPart, Seen } from './part.ts'
 import { EntryFrame } from './server-frame.ts'
@@ -82,6 +82,7 @@ export const RunResult = z.object({
   text: z.string(),
   usage: Usage,
   model: z.string().optional(),
+  notices: z.array(RunNotice).optional(),
   error: RunError.extend({ retryable: z.boolean() }).optional(),
   /** The position of its end. */
   cursor: z.string(),

@@ -68,6 +68,23 @@ describe('a compatible server', () => {
     expect(server.requests.map(({ body }) => body.max_tokens)).toEqual([4096, undefined])
   })
 
+  it('receives the JSON schema of an answer', async () => {
+    // It was `{"type":"json_object"}` without the schema, so every client's structured output failed.
+    const server = await provide(({ response }) => {
+      beginSse(response)
+      sendSse(response, [chatChunk({ content: '{}' }, 'stop'), '[DONE]'])
+      response.end()
+    })
+    const schema = { type: 'object' as const, properties: { city: { type: 'string' as const } } }
+    const responseFormat = { type: 'json' as const, schema, name: 'place' }
+    const received = await readAnswer(modelAt(server.url), { prompt: userPrompt('hello'), responseFormat })
+    expect(received.parts[0]).toEqual({ type: 'stream-start', warnings: [] })
+    expect(server.requests[0]?.body.response_format).toMatchObject({
+      type: 'json_schema',
+      json_schema: { name: 'place', schema },
+    })
+  })
+
   it('needs no key', async () => {
     const server = await provide(({ response }) => {
       beginSse(response)

@@ -49,6 +49,8 @@ const MAKERS: Readonly<
     createOpenAICompatible({
       name: 'compatible',
       includeUsage: true,
+      // Otherwise the package sends `json_object` without the schema.
+      supportsStructuredOutputs: true,
       ...asOptions(settings, fetch),
       baseURL: settings.url ?? '',
     }),

@@ -12,6 +12,7 @@ function asked() {
   const sink = {
     text: (_: unknown, delta: string): undefined => void texts.push(delta),
     call: () => 'none',
+    warned: () => undefined,
   }
   const answer = callModel(model, { prompt: [] }, TIMEOUTS, sink, new AbortController().signal)
   answer.catch(() => undefined)

@@ -1,6 +1,11 @@
 // ModelCall: one model call, as a stream of text and tool calls that always ends: finished, or failed with a code. It enforces the
 // timeouts before the first part and between parts, and closes the provider's request on abort.
-import type { LanguageModelV3CallOptions, LanguageModelV3Message, LanguageModelV3StreamPart } from '@ai-sdk/provider'
+import type {
+  LanguageModelV3CallOptions,
+  LanguageModelV3Message,
+  LanguageModelV3StreamPart,
+  SharedV3Warning,
+} from '@ai-sdk/provider'
 import { ERRORS, type ErrorCode, type RunError, type Usage } from '@parley/protocol'
 import type { Model } from '../model/model.ts'
 import { toProviderFailure } from '../model/provider-failure.ts'
@@ -55,6 +60,8 @@ export interface ModelToolCall {
 export interface ModelSink {
   /** Accepts a delta. A returned promise pauses the provider until it resolves. */
   text(kind: TextKind, delta: string): Promise<void> | undefined
+  /** Accepts what the provider's package could not pass on. @throws ModelFailure if the run cannot continue without it */
+  warned(warnings: readonly SharedV3Warning[]): void
   /** Accepts a call. @returns its id in the log */
   call(call: ModelToolCall): string
 }
@@ -129,6 +136,9 @@ async function consume(
     // Providers send their headers long before the first output.
     if (part.type !== 'stream-start' && part.type !== 'response-metadata') watch.seen()
     switch (part.type) {
+      case 'stream-start':
+        sink.warned(part.warnings)
+        break
       case 'text-delta':
       case 'reasoning-delta': {
         const kind = part.type === 'text-delta' ? 'text' : 'reasoning'

@@ -2,7 +2,7 @@
 // model again. recovery.ts decides how it continues after a lost driver. A driver stops at once when the run has ended or has
 // another driver.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LanguageModelV3Prompt } from '@ai-sdk/provider'
+import type { LanguageModelV3Prompt, SharedV3Warning } from '@ai-sdk/provider'
 import { ERRORS, type MessageEvent, ReplyError, type RunError, type RunStarted } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { RunMeter } from '../metric/run-meter.ts'
@@ -28,6 +28,7 @@ import {
   type ModelToolCall,
 } from './model-call.ts'
 import { buildPrompt, userMessage } from './prompt.ts'
+import { ProviderNotices } from './provider-notices.ts'
 import { type Recovery, recover } from './recovery.ts'
 import { RunAppender } from './run-appender.ts'
 import { type OpenBudget, type RunBudgets, RunUse } from './run-budget.ts'
@@ -88,6 +89,7 @@ export class RunDriver implements ModelSink {
   #limit: 'token_limit' | 'budget_exceeded' = 'token_limit'
   #budget: OpenBudget | undefined
   readonly #use = new RunUse()
+  readonly #notices = new ProviderNotices()
   /** The log has this driver's `run.started`. */
   #begun = false
   /** Why the log accepts nothing more, if the run has neither ended nor moved. */
@@ -182,6 +184,10 @@ export class RunDriver implements ModelSink {
     return this.#appender.whenWritable()
   }
 
+  warned(warnings: readonly SharedV3Warning[]): void {
+    this.#notices.add(warnings, this.#message()?.context?.sampling)
+  }
+
   call(call: ModelToolCall): string {
     const item = this.#tools.call(call)
     this.#appender.apply((state) => Run.called(state, item))
@@ -193,11 +199,13 @@ export class RunDriver implements ModelSink {
     const timer = setTimeout(() => this.#stop.abort(new ModelFailure('time_limit')), this.#options.limits.runMs)
     try {
       const isCut = await this.#steps(recovery)
-      this.#appender.apply((state) => Run.ending(state, { reason: 'completed', ...(isCut ? { cut: true } : {}) }))
+      this.#appender.apply((state) =>
+        Run.ending(state, { reason: 'completed', ...(isCut ? { cut: true } : {}), ...this.#notices.all }),
+      )
     } catch (error) {
       const failure = this.#asFailure(error)
       if (failure === undefined) throw error
-      this.#appender.apply((state) => Run.ending(state, { reason: 'failed', error: failure }))
+      this.#appender.apply((state) => Run.ending(state, { reason: 'failed', error: failure, ...this.#notices.all }))
     } finally {
       clearTimeout(timer)
     }

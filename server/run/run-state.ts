@@ -24,12 +24,14 @@ export interface CallItem {
   readonly until: number
 }
 
+type RunEnd = Pick<RunEnded, 'reason' | 'error' | 'cut' | 'notices'>
+
 type Item =
   | { readonly type: 'text'; readonly kind: TextKind; readonly text: string }
   | CallItem
   /** A snapshot, which takes these steering messages; without any, it only compacts. */
   | { readonly type: 'snapshot'; readonly take: readonly string[] }
-  | { readonly type: 'end'; readonly end: Pick<RunEnded, 'reason' | 'error' | 'cut'> }
+  | { readonly type: 'end'; readonly end: RunEnd }
 
 /** Constant while this driver drives the run. */
 export interface AboutRun {
@@ -177,7 +179,7 @@ export function nextStep(state: RunState, take: readonly string[]): RunState {
 }
 
 /** The run ends after the outbox is appended. */
-export function ending(state: RunState, end: Pick<RunEnded, 'reason' | 'error' | 'cut'>): RunState {
+export function ending(state: RunState, end: RunEnd): RunState {
   if (state.phase === 'ending' || state.phase === 'ended') return state
   return { ...state, phase: 'ending', usage: usageSoFar(state), outbox: [...state.outbox, { type: 'end', end }] }
 }

@@ -58,7 +58,7 @@ export function runResult(
   if (ended === undefined) return undefined
   const parts = toParts(record.output)
   const output = record.seen === undefined ? parts : markUnseen(parts, record.seen)
-  const { error } = ended
+  const { error, notices } = ended
   return {
     session,
     run: record.id,
@@ -68,6 +68,7 @@ export function runResult(
     text: textOf(output),
     usage: ended.usage,
     ...(record.model === undefined ? {} : { model: record.model }),
+    ...(notices === undefined ? {} : { notices }),
     ...(error === undefined ? {} : { error: { ...error, retryable: isRetryable(error) } }),
     cursor: cursor(record.last),
   }

@@ -10,6 +10,7 @@ export interface ProviderRequestBody {
   readonly messages?: readonly { readonly content: unknown }[]
   readonly tools?: readonly { readonly function: { readonly name: string } }[]
   readonly max_tokens?: number
+  readonly response_format?: unknown
 }
 
 export interface ProviderRequest {

@@ -3,7 +3,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { LanguageModelV3, LanguageModelV3CallOptions, LanguageModelV3StreamPart } from '@ai-sdk/provider'
+import type {
+  LanguageModelV3,
+  LanguageModelV3CallOptions,
+  LanguageModelV3StreamPart,
+  SharedV3Warning,
+} from '@ai-sdk/provider'
 import { type Event, makeId, type Send } from '@parley/protocol'
 import { pino } from 'pino'
 import type { RunMetrics } from '../../metric/run-metrics.ts'
@@ -21,6 +26,8 @@ import { createRunEngine, RUN_LIMITS, type RunEngine } from '../run-engine.ts'
 /** A scripted model call: the test pushes its parts. */
 export interface PlayedCall {
   readonly options: LanguageModelV3CallOptions
+  /** What the provider's package says that it could not pass on. */
+  warn(...warnings: SharedV3Warning[]): void
   text(delta: string): void
   reasoning(delta: string): void
   tool(name: string, input: unknown, id?: string): void
@@ -78,6 +85,7 @@ export class PlayedModel implements Model {
     const call: PlayedCall = {
       options,
       aborted,
+      warn: (...warnings) => controller.enqueue({ type: 'stream-start', warnings }),
       text: (delta) => controller.enqueue({ type: 'text-delta', id: '0', delta }),
       reasoning: (delta) => controller.enqueue({ type: 'reasoning-delta', id: 'r', delta }),
       tool: (name, input, id = makeId('p')) =>

@@ -29,6 +29,7 @@ const CODES: Readonly<Partial<Record<ProblemCode, string | null>>> = {
 const STATUSES: Readonly<Partial<Record<ProblemCode, number>>> = {
   model_not_allowed: 404,
   content_filtered: 400,
+  option_unsupported: 400,
   // OpenAI's clients retry 409.
   no_active_run: 422,
 }

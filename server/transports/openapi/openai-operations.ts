@@ -41,6 +41,7 @@ export const OPENAI_OPERATIONS: Operations = {
       'provider_garbage',
       'time_limit',
       'content_filtered',
+      'option_unsupported',
       'step_limit',
       'no_active_run',
       'owner_lost',

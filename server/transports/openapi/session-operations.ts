@@ -89,6 +89,7 @@ export const SESSION_OPERATIONS: Operations = {
       'provider_disconnected',
       'provider_garbage',
       'content_filtered',
+      'option_unsupported',
       'step_limit',
       'token_limit',
       'time_limit',

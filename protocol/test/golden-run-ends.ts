@@ -1,0 +1,32 @@
+// Golden frames of `run.ended`, in both codecs. The rule of golden-frames.ts applies to them.
+
+export const RUN_ENDS = [
+  {
+    from: 'server' as const,
+    name: 'entry: run.ended',
+    json: `{"type":"entry","session":"s1","cursor":"e1.15","time":1767225600000,"event":{"type":"run.ended","run":"r1","epoch":2,"model":"demo","message":"c3","owner":"node-b","startedAt":1767225600000,"reason":"cancelled","by":"ada","usage":{"inputTokens":12,"outputTokens":3,"reasoningTokens":2},"next":8,"output":[{"type":"text","text":" 5","index":5,"lengths":[2],"unseen":true}],"command":"c4","seen":{"run":"r1","index":4},"compacted":true,"at":14}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3135a474696d65d30000019b76daa800a56576656e74de0010a474797065a972756e2e656e646564a372756ea27231a565706f636802a56d6f64656ca464656d6fa76d657373616765a26333a56f776e6572a66e6f64652d62a9737461727465644174d30000019b76daa800a6726561736f6ea963616e63656c6c6564a26279a3616461a5757361676583ab696e707574546f6b656e730cac6f7574707574546f6b656e7303af726561736f6e696e67546f6b656e7302a46e65787408a66f75747075749185a474797065a474657874a474657874a22035a5696e64657805a76c656e677468739102a6756e7365656ec3a7636f6d6d616e64a26334a47365656e82a372756ea27231a5696e64657804a9636f6d706163746564c3a261740e',
+  },
+  {
+    from: 'server' as const,
+    name: 'entry: run.ended cut',
+    json: `{"type":"entry","session":"s1","cursor":"e1.31","time":1767225600000,"event":{"type":"run.ended","run":"r9","reason":"completed","usage":{"inputTokens":1,"outputTokens":2},"cut":true,"next":2}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3331a474696d65d30000019b76daa800a56576656e7486a474797065a972756e2e656e646564a372756ea27239a6726561736f6ea9636f6d706c65746564a5757361676582ab696e707574546f6b656e7301ac6f7574707574546f6b656e7302a3637574c3a46e65787402',
+  },
+  {
+    from: 'server' as const,
+    name: 'entry: run.ended with a wait and a notice',
+    json: `{"type":"entry","session":"s1","cursor":"e1.32","time":1767225600000,"event":{"type":"run.ended","run":"r9","reason":"failed","error":{"code":"provider_error","message":"The model provider returned an error (HTTP 503).","retryable":true,"retryAfterMs":3600000},"notices":[{"code":"option_ignored","option":"seed"}],"usage":{"inputTokens":1,"outputTokens":0},"next":0}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3332a474696d65d30000019b76daa800a56576656e7487a474797065a972756e2e656e646564a372756ea27239a6726561736f6ea66661696c6564a56572726f7284a4636f6465ae70726f76696465725f6572726f72a76d657373616765d930546865206d6f64656c2070726f76696465722072657475726e656420616e206572726f7220284854545020353033292ea9726574727961626c65c3ac726574727941667465724d73ce0036ee80a76e6f74696365739182a4636f6465ae6f7074696f6e5f69676e6f726564a66f7074696f6ea473656564a5757361676582ab696e707574546f6b656e7301ac6f7574707574546f6b656e7300a46e65787400',
+  },
+  {
+    from: 'server' as const,
+    name: 'entry: run.ended failed',
+    json: `{"type":"entry","session":"s1","cursor":"e1.16","time":1767225600000,"event":{"type":"run.ended","run":"r1","reason":"failed","error":{"code":"provider_timeout","message":"The model provider was silent for too long."},"usage":{"inputTokens":12,"outputTokens":0},"next":0}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3136a474696d65d30000019b76daa800a56576656e7486a474797065a972756e2e656e646564a372756ea27231a6726561736f6ea66661696c6564a56572726f7282a4636f6465b070726f76696465725f74696d656f7574a76d657373616765d92b546865206d6f64656c2070726f7669646572207761732073696c656e7420666f7220746f6f206c6f6e672ea5757361676582ab696e707574546f6b656e730cac6f7574707574546f6b656e7300a46e65787400',
+  },
+]
