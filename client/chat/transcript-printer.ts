@@ -1,6 +1,7 @@
 // TranscriptPrinter: turns the changes of a session's view into append-only text: each message, then its answer as it
 // streams. It prints nothing during a replay, and nothing twice.
 import { lateSteerRun } from '@parley/protocol/make-id'
+import { cutText } from '@parley/protocol/well-formed'
 import type { MessageView, RunPart, RunView, Seen, SessionView } from '../index.ts'
 import { isEnded } from '../index.ts'
 import { CleanText, cleanText } from './clean-text.ts'
@@ -134,7 +135,7 @@ export class TranscriptPrinter {
       else this.#output.reasoning(text)
     } else if (part.type === 'tool') {
       const input = JSON.stringify(view.calls.get(part.call)?.input ?? {})
-      this.#output.note(`calling ${cleanText(`${part.name}(${input})`, { oneLine: true }).slice(0, 200)}`)
+      this.#output.note(`calling ${cutText(cleanText(`${part.name}(${input})`, { oneLine: true }), 200)}`)
     }
   }
 

@@ -7,6 +7,7 @@
 //                                          ▼ claimed by another client: aborted
 import type { EntryFrame, ToolResultCommand } from '@parley/protocol'
 import { makeId } from '@parley/protocol/make-id'
+import { cutText } from '@parley/protocol/well-formed'
 import type { Connection } from '../connection/connection.ts'
 import { ParleyError } from '../parley-error.ts'
 import { type CallView, isSettled } from './call-view.ts'
@@ -261,5 +262,5 @@ const MESSAGE_MAX = 4_096
 
 function messageOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error)
-  return message.slice(0, MESSAGE_MAX) || 'The tool failed.'
+  return cutText(message, MESSAGE_MAX) || 'The tool failed.'
 }

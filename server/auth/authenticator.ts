@@ -1,6 +1,6 @@
 // Authenticator: verifies access tokens and returns their user. Without a configured key, every client is anonymous;
 // create-server.ts then listens on loopback only, unless configured otherwise. Keys may change while the server runs.
-import { Budget, ReplyError, type UserLimits } from '@parley/protocol'
+import { Budget, cutText, ReplyError, type UserLimits, wellFormed } from '@parley/protocol'
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
 import { z } from 'zod'
 import { type Secrets, secretsIn } from './secret-file.ts'
@@ -135,7 +135,7 @@ function toIdentity(payload: JWTPayload, config: AuthConfig): Identity {
   return {
     user,
     role: 'owner',
-    ...(typeof name === 'string' && name !== '' ? { name: name.slice(0, USER_MAX_LENGTH) } : {}),
+    ...(typeof name === 'string' && name !== '' ? { name: cutText(wellFormed(name), USER_MAX_LENGTH) } : {}),
     ...limitsIn(payload, config.limitsClaim),
     ...(payload.exp === undefined ? {} : { until: (payload.exp + clockSkew) * 1000 }),
   }

@@ -1,6 +1,6 @@
 // PresenceRoom: the members of one session: this node's connections, and the digests of other nodes. It builds the frames for
 // clients and the digest for other nodes; Presence decides when to send them.
-import type { Presence as PresenceFrame, PresenceMember } from '@parley/protocol'
+import { cutText, type Presence as PresenceFrame, type PresenceMember } from '@parley/protocol'
 import { SmallMap, type SmallMapField } from '../store/small-map.ts'
 import { frameIntervalMs, INTERVAL_MAX_MS, type Present, selectMembers } from './presence-summary.ts'
 
@@ -150,7 +150,7 @@ export class PresenceRoom {
   *#localMembers(): Iterable<Present> {
     for (const { watcher, state, at } of byConnection.all(this.#locals)) {
       const { user, connection, name } = watcher
-      const device = typeof state.device === 'string' ? state.device.slice(0, DEVICE_MAX) : watcher.device
+      const device = typeof state.device === 'string' ? cutText(state.device, DEVICE_MAX) : watcher.device
       const member: PresenceMember = {
         user,
         connection,

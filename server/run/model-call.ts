@@ -6,7 +6,7 @@ import type {
   LanguageModelV3StreamPart,
   SharedV3Warning,
 } from '@ai-sdk/provider'
-import { ERRORS, type ErrorCode, type RunError, type Usage } from '@parley/protocol'
+import { ERRORS, type ErrorCode, type RunError, type Usage, wellFormed } from '@parley/protocol'
 import type { Model } from '../model/model.ts'
 import { toProviderFailure } from '../model/provider-failure.ts'
 import type { TextKind } from './run-state.ts'
@@ -158,10 +158,12 @@ async function consume(
       case 'reasoning-end':
         answer.addMetadata('reasoning', part.id, part.providerMetadata)
         break
-      case 'tool-call':
+      case 'tool-call': {
         if (part.providerExecuted === true) break
-        answer.call(sink.call({ id: part.toolCallId, name: part.toolName, input: part.input }), part)
+        const call = { id: part.toolCallId, name: wellFormed(part.toolName), input: wellFormed(part.input) }
+        answer.call(sink.call(call), { ...part, toolName: call.name, input: call.input })
         break
+      }
       case 'error':
         throw part.error
       case 'finish':
@@ -218,7 +220,7 @@ class Answer {
     const joined = this.#half === '' ? delta : this.#half + delta
     const half = endsInHalf(joined)
     this.#half = half ? joined.slice(-1) : ''
-    const text = half ? joined.slice(0, -1) : joined
+    const text = wellFormed(half ? joined.slice(0, -1) : joined)
     if (text === '') return text
     // Nearly every delta continues the last part.
     const continues = this.#last?.part.type === kind && this.#lastId === id
@@ -289,7 +291,8 @@ function endsInHalf(text: string): boolean {
 export function parseInput(input: string): unknown {
   if (input.trim() === '') return {}
   try {
-    return JSON.parse(input) ?? {}
+    // An escape such as \ud83d makes half a character even in well-formed JSON.
+    return wellFormed<unknown>(JSON.parse(input)) ?? {}
   } catch {
     return undefined
   }

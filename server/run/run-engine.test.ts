@@ -66,6 +66,23 @@ describe('a run', () => {
     call.finish()
   })
 
+  it('replaces lone surrogates of the model once, in text and in the input of calls', async () => {
+    // JSON readers got the half, MessagePack readers U+FFFD, and some providers refused it in every later prompt.
+    const h = await start({ serverTools: [] })
+    await h.send('s', 'hello')
+    const call = await h.model.next()
+    call.text('a\ud83d!')
+    call.text('\ude00b')
+    call.tool('none\udc00', '{"q\\ud83d":["\\ude00"]}')
+    call.finish('tool-calls')
+    expect(await h.event('s', 'tool.called')).toMatchObject({ name: 'none\ufffd', input: { 'q\ufffd': ['\ufffd'] } })
+    const next = await h.model.next()
+    expect(JSON.stringify(next.options.prompt)).not.toMatch(/\\ud[89a-f]/)
+    next.finish()
+    const ended = await h.event('s', 'run.ended')
+    expect(ended.output?.[0]).toMatchObject({ type: 'text', text: 'a\ufffd!\ufffdb' })
+  })
+
   it('gives the model the conversation so far', async () => {
     const h = await start()
     await h.send('s', 'one')

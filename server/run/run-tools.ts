@@ -1,7 +1,7 @@
 // RunTools: the tools of one run: those offered to the model, its calls, and their results. Every call is appended to the log
 // first; then tool-call-supervisor.ts supervises it until its result.
 import type { LanguageModelV3FunctionTool, LanguageModelV3Message } from '@ai-sdk/provider'
-import { type MessageEvent, makeId, type Tool } from '@parley/protocol'
+import { cutText, type MessageEvent, makeId, type Tool } from '@parley/protocol'
 import type { SessionReplica } from '../session/session-replica.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
 import { findRun } from '../session/state/session-state.ts'
@@ -168,7 +168,7 @@ function problemOf(
   server: ServerTool | undefined,
   client: Tool | undefined,
 ): string | undefined {
-  if (server === undefined && client === undefined) return `There is no tool named ${call.name.slice(0, 64)}.`
+  if (server === undefined && client === undefined) return `There is no tool named ${cutText(call.name, 64)}.`
   if (input === undefined) return 'The input is not JSON.'
   const check = server === undefined ? checkValue(client?.inputSchema, toolInput(input)) : server.check(input)
   return check.ok ? undefined : `The input does not match the tool's schema: ${check.problem}`

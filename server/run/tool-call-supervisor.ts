@@ -1,6 +1,7 @@
 // ToolCallSupervisor: supervises a tool call until it has a result, even if its clients disappear. It waits for the decision, runs
 // the server's tools, offers a client's call again when its claim has expired, and gives the model an error after the timeout. Its
 // whole state is in the log, so the next driver of the run can continue at any point.
+import { wellFormed } from '@parley/protocol'
 import type { Logger } from 'pino'
 import { compareAndAppend } from '../session/commands/compare-and-append.ts'
 import { offerAgain } from '../session/commands/tool-service.ts'
@@ -124,6 +125,7 @@ export async function appendToolResult(
   outcome: ToolOutcome,
   still: (call: CallState) => boolean = () => true,
 ): Promise<void> {
+  const given = wellFormed(outcome)
   await compareAndAppend(options.log, session, (state) => {
     const found = findCall(state, id)
     if (found === undefined || found.run.phase === 'ended') return undefined
@@ -133,7 +135,7 @@ export async function appendToolResult(
     return {
       subject: `tool.${id}`,
       expect: call.last,
-      event: { type: 'tool.result', run: call.run, call: id, ...outcome, by },
+      event: { type: 'tool.result', run: call.run, call: id, ...given, by },
     }
   })
 }

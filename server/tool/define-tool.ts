@@ -1,7 +1,7 @@
 // defineTool: declares a server tool in a configuration module. The input schema is a zod schema or a JSON Schema. With
 // zod, `execute` gets the parsed and typed input.
 import type { JsonSchema } from '@parley/protocol'
-import { ToolName } from '@parley/protocol'
+import { cutText, ToolName } from '@parley/protocol'
 import { z } from 'zod'
 import { checkSchema, checkValue, type SchemaCheck } from './json-schema.ts'
 
@@ -64,7 +64,7 @@ export function defineTool(definition: Definition<z.ZodType | JsonSchema, never>
       inputSchema: z.toJSONSchema(inputSchema, { io: 'input' }) as JsonSchema,
       check(input) {
         const result = inputSchema.safeParse(input)
-        return result.success ? { ok: true } : { ok: false, problem: z.prettifyError(result.error).slice(0, 300) }
+        return result.success ? { ok: true } : { ok: false, problem: cutText(z.prettifyError(result.error), 300) }
       },
       execute: async (input, context) => execute(inputSchema.parse(input), context),
     }

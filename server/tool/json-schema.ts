@@ -2,7 +2,7 @@
 // a time limit: a schema whose regular expression backtracks without end fails its own call, and does not block the
 // server.
 import { Script } from 'node:vm'
-import type { JsonSchema } from '@parley/protocol'
+import { cutText, type JsonSchema } from '@parley/protocol'
 import { Ajv, type ValidateFunction } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 
@@ -29,7 +29,7 @@ export function checkSchema(schema: JsonSchema): SchemaCheck {
     return { ok: true }
   } catch (error) {
     if (isTimeout(error)) return { ok: false, problem: 'compiling the schema took too long', timedOut: true }
-    return { ok: false, problem: error instanceof Error ? error.message.slice(0, 300) : 'not a JSON Schema' }
+    return { ok: false, problem: error instanceof Error ? cutText(error.message, 300) : 'not a JSON Schema' }
   }
 }
 
@@ -41,7 +41,7 @@ export function checkValue(schema: JsonSchema | undefined, value: unknown): Sche
     if (withTimeLimit(CHECK_LIMIT_MS, () => validate(value)) === true) return { ok: true }
     const [first] = validate.errors ?? []
     const where = first?.instancePath === undefined || first.instancePath === '' ? 'the value' : first.instancePath
-    return { ok: false, problem: `${where} ${first?.message ?? 'does not match'}`.slice(0, 300) }
+    return { ok: false, problem: cutText(`${where} ${first?.message ?? 'does not match'}`, 300) }
   } catch (error) {
     return { ok: false, problem: isTimeout(error) ? 'validation took too long' : 'the schema is invalid' }
   }

@@ -1,6 +1,6 @@
 // runTool: executes one call of a server tool with limits on time and output size. The result is always an output or an
 // error for the model. The tool's signal is aborted when the call ends.
-import { LIMITS } from '@parley/protocol'
+import { cutText, LIMITS } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { ServerTool, ToolContext } from './define-tool.ts'
 
@@ -29,7 +29,7 @@ export async function runTool(
     .then(asOutcome)
     .catch((error: unknown): ToolOutcome => {
       logger.warn({ err: error, tool: tool.name, session, run, call }, 'server tool failed')
-      return { error: error instanceof Error ? error.message.slice(0, 1_000) : 'The tool failed.' }
+      return { error: error instanceof Error ? cutText(error.message, 1_000) : 'The tool failed.' }
     })
   try {
     return await Promise.race([executed, stopped])

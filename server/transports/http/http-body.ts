@@ -2,7 +2,7 @@
 // uWS does not buffer a body. A body over the limit is still received for a while and discarded: a client whose
 // connection is reset while it sends never reads the error.
 import type { HttpResponse } from 'uWebSockets.js'
-import { jsonCodec } from '@parley/protocol'
+import { jsonCodec, wellFormed } from '@parley/protocol'
 import type { z } from 'zod'
 import { HttpError } from './http-error.ts'
 
@@ -78,7 +78,7 @@ export class HttpBody {
     const bytes = await this.bytes()
     const value = bytes.length === 0 ? {} : this.#parse(bytes)
     this.#chunks = []
-    const parsed = schema.safeParse(value)
+    const parsed = schema.safeParse(wellFormed(value))
     if (parsed.success) return parsed.data
     throw invalid(parsed.error)
   }

@@ -79,6 +79,12 @@ async function run(outputs: number, count = 1): Promise<MessageEvent> {
 
 const types = (events: readonly ServerSentEvent[]) => events.map(({ event }) => event)
 
+it('replaces lone surrogates before it stores a message', async () => {
+  await open()
+  await post('{"content":"half \\ud83d, whole \\ud83d\\ude00"}', { Prefer: 'respond-async' })
+  expect((await message()).content).toEqual([{ type: 'text', text: 'half \ufffd, whole 😀' }])
+})
+
 describe('the result', () => {
   it('comes when the run has ended', async () => {
     await open()

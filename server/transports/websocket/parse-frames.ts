@@ -4,11 +4,13 @@ import {
   CLIENT_FRAME_TYPES,
   ClientFrame,
   type Codec,
+  cutText,
   Disconnect,
   ID_MAX_LENGTH,
   Id,
   LIMITS,
   ReplyError,
+  wellFormed,
 } from '@parley/protocol'
 
 export type ParsedFrame =
@@ -52,9 +54,9 @@ function parseFrame(value: unknown): ParsedFrame {
   const properId = typeof id === 'string' && id.length <= ID_MAX_LENGTH && Id.safeParse(id).success ? id : undefined
   if (typeof type === 'string' && !TYPES.has(type)) return { error: new ReplyError('unknown_type'), id: properId }
   const parsed = ClientFrame.safeParse(value)
-  if (parsed.success) return { frame: parsed.data }
+  if (parsed.success) return { frame: wellFormed(parsed.data) }
   const [issue] = parsed.error.issues
   const where = issue === undefined || issue.path.length === 0 ? 'frame' : issue.path.join('.')
-  const message = `${where}: ${issue?.message ?? 'does not match the schema of its type'}`.slice(0, 200)
+  const message = cutText(`${where}: ${issue?.message ?? 'does not match the schema of its type'}`, 200)
   return { error: new ReplyError('invalid_frame', message), id: properId }
 }

@@ -44,6 +44,17 @@ describe('opening', () => {
     }
   })
 
+  test('replaces lone surrogates of a client in every frame', async () => {
+    await open()
+    const client = await harness.enter({ codec: 'json' })
+    client.send({ type: 'attach', id: 'a', session: 's' })
+    await client.next('live')
+    client.raw('{"type":"send","id":"c1","session":"s","content":"half \\ud83d"}')
+    await client.next('ok')
+    await client.when(() => client.entries('s').length > 0)
+    expect(client.entries('s')[0]?.event).toMatchObject({ content: [{ type: 'text', text: 'half \ufffd' }] })
+  })
+
   test('sends the same frames in MessagePack as in JSON', async () => {
     await open()
     await harness.startRun('s', 'r')

@@ -1,5 +1,7 @@
 // CallNote: what the page says about a tool call, and how it formats the call's values. Pure.
+
 import type { CallView } from '@parley/client'
+import { cutText } from '@parley/protocol/well-formed'
 
 export interface CallNote {
   readonly tone: 'busy' | 'ask' | 'plain' | 'failed'
@@ -63,7 +65,8 @@ export function formatValue(value: unknown): string {
 /** @param max characters */
 export function truncate(text: string, max: number): string {
   if (text.length <= max) return text
-  return `${text.slice(0, max)}\n… ${(text.length - max).toLocaleString('en')} more characters`
+  const shown = cutText(text, max)
+  return `${shown}\n… ${(text.length - shown.length).toLocaleString('en')} more characters`
 }
 
 function place(call: CallView, who: string | undefined, connection: string | undefined): string {

@@ -1,6 +1,8 @@
 // Presence: the connections of the session as the server reports them, and what this page reports about its own user:
 // the kind of device, and whether the user is typing.
+
 import type { PresentMember, Session } from '@parley/client'
+import { cutText } from '@parley/protocol/well-formed'
 import { Store } from '../shared/store.ts'
 import type { PresentConnection } from './presence-note.ts'
 import { TypingSignal } from './typing-signal.ts'
@@ -45,7 +47,7 @@ function connectionOf({ user, connection, state, name }: PresentMember): Present
     user,
     connection,
     ...(name === undefined ? {} : { name }),
-    ...(typeof device === 'string' && device !== '' ? { device: device.slice(0, DEVICE_MAX) } : {}),
+    ...(typeof device === 'string' && device !== '' ? { device: cutText(device, DEVICE_MAX) } : {}),
     typing: typing === true,
   }
 }
