@@ -1,5 +1,5 @@
 // npm run test:proxies: other people's proxies in front of this server. They need Debian's packages, so `npm test` does not run them. Missing tools are skipped with the reason, in CI as
-// well; with PARLEY_REQUIRE_TOOLS=yes they are failures.
+// well; with TEST_REQUIRE_TOOLS=yes they are failures.
 import process from 'node:process'
 import { defineConfig } from 'vitest/config'
 
@@ -11,7 +11,7 @@ export default defineConfig({
     pool: 'forks',
     fileParallelism: false,
     // Read by the runner of the tests: "true" turns missing programs into failures.
-    env: { CI: process.env.PARLEY_REQUIRE_TOOLS === 'yes' ? 'true' : '' },
+    env: { CI: process.env.TEST_REQUIRE_TOOLS === 'yes' ? 'true' : '' },
     testTimeout: 60_000,
     // The first run fetches Debian packages.
     hookTimeout: 900_000,

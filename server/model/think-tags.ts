@@ -12,7 +12,7 @@ const MAX_SPACE = 64
 const REASONING = 'think'
 
 export class ThinkTags {
-  #state: 'start' | 'thinking' | 'after' | 'answer' = 'start'
+  #state: 'start' | 'opened' | 'thinking' | 'after' | 'answer' = 'start'
   /** Text that may be the beginning of a tag. */
   #held = ''
   #textId = ''
@@ -32,7 +32,7 @@ export class ThinkTags {
   flush(controller: Controller): void {
     const held = this.#held
     this.#held = ''
-    if (this.#state === 'thinking') {
+    if (this.#state === 'opened' || this.#state === 'thinking') {
       this.#reason(held, controller)
       controller.enqueue({ type: 'reasoning-end', id: REASONING })
     } else if (held !== '') {
@@ -47,15 +47,23 @@ export class ThinkTags {
       case 'start': {
         const begin = text.trimStart()
         if (begin.startsWith(OPEN)) {
-          this.#state = 'thinking'
+          this.#state = 'opened'
           controller.enqueue({ type: 'reasoning-start', id: REASONING })
-          this.#read(begin.slice(OPEN.length).trimStart(), controller)
+          this.#read(begin.slice(OPEN.length), controller)
         } else if (OPEN.startsWith(begin) && text.length <= MAX_SPACE + OPEN.length) {
           this.#held = text
         } else {
           this.#state = 'answer'
           this.#say(text, controller)
         }
+        return
+      }
+      case 'opened': {
+        // The blank lines after the tag are dropped, in whichever delta they come.
+        const begin = text.trimStart()
+        if (begin === '') return
+        this.#state = 'thinking'
+        this.#read(begin, controller)
         return
       }
       case 'thinking': {

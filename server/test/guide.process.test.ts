@@ -86,7 +86,7 @@ describe('the guide to the transports', () => {
     expect(rest).not.toContain('event: message')
     // Several tokens may be merged into one output.
     expect(rest).toMatch(/"text":"[^"]* 99"/)
-    expect(rest.trim().split('\n').at(-2)).toBe('event: run.ended')
+    expect(rest.trim().split('\n').at(-3)).toBe('event: run.ended')
   })
 
   it('continues over another transport', () => {

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../bench/cluster/free-port.ts'
 import { PROMETHEUS, requireProgram } from '../../scripts/programs.mjs'
+import { METRICS } from './scrape.ts'
 
 const READY_MS = 20_000
 const POLL_MS = 50
@@ -22,14 +23,15 @@ export class Prometheus {
     this.#child = child
   }
 
-  /** @param target the node's port on loopback */
+  /** @param target the port on loopback of a node that was started with `METRICS` */
   static async start(target: number): Promise<Prometheus> {
     const binary = requireProgram(PROMETHEUS)
     const folder = mkdtempSync(join(tmpdir(), 'parley-prometheus-'))
     const address = `127.0.0.1:${await freePort()}`
     const config = join(folder, 'prometheus.yaml')
     // JSON is YAML.
-    const jobs = [{ job_name: 'parley', static_configs: [{ targets: [`127.0.0.1:${target}`] }] }]
+    const authorization = { credentials: METRICS.PARLEY_METRICS_TOKEN }
+    const jobs = [{ job_name: 'parley', authorization, static_configs: [{ targets: [`127.0.0.1:${target}`] }] }]
     writeFileSync(config, JSON.stringify({ global: { scrape_interval: '500ms' }, scrape_configs: jobs }))
     const words = [`--config.file=${config}`, `--storage.tsdb.path=${folder}/data`, `--web.listen-address=${address}`]
     const child = spawn(binary, [...words, '--log.level=error'], { stdio: ['ignore', 'ignore', 'pipe'] })

@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { Prometheus } from './prometheus.ts'
+import { METRICS } from './scrape.ts'
 
 const REPORT = fileURLToPath(new URL('../dist/metric/report/main.js', import.meta.url))
 const RUNS = 40
@@ -17,7 +18,7 @@ const ids = new Map<string, string>()
 let from: string
 
 beforeAll(async () => {
-  node = await ServerProcess.start({ PARLEY_EXPERIMENT: 'x: a=1:auto, b=1:sse' })
+  node = await ServerProcess.start({ ...METRICS, PARLEY_EXPERIMENT: 'x: a=1:auto, b=1:sse' })
   for (let i = 0; ids.size < 2; i += 1) ids.set(await variantOf(`cli_${i}`), `cli_${i}`)
   // Before the reported time.
   await ask('a', RUNS, '/demo count=2 rate=0 fail=1')
