@@ -146,7 +146,8 @@ test('reports liveness and readiness separately', async () => {
   ready = false
   const response = await fetch(`${url}/readyz`)
   expect(response.status).toBe(503)
-  expect(Number(response.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+  // Another node may be free: clients need not wait.
+  expect(response.headers.get('retry-after')).toMatch(/^[01]$/)
   expect((await fetch(`${url}/healthz`)).status).toBe(200)
 })
 
