@@ -1,3 +1,4 @@
+// The state of a connection: its transitions, and the waits before it reconnects.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { backoff } from '../backoff.ts'

@@ -1,3 +1,4 @@
+// LayeredMap: it behaves as an immutable Map, whatever is set in whatever order.
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { LayeredMap } from './layered-map.ts'

@@ -1,3 +1,4 @@
+// Resumption: what a returning client tells the server about its connection before.
 import { expect, it } from 'vitest'
 import { resumeHeaders, resumption } from './resumption.ts'
 
