@@ -3,7 +3,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import type { Event } from '@parley/protocol'
 import { type LmdbStores, openLmdbStores } from '@parley/server/internal/store/lmdb/stores'
 import { advance, appendAtRate, type BenchSession, makeSessions, TOKENS_A_RUN } from './append-load.ts'
@@ -120,15 +119,4 @@ export function logBenchTable(results: readonly LogBenchResult[]): string {
   return ['| load | appends/s | CPU µs/append | p50 ms | p99 ms |', '| --- | --: | --: | --: | --: |', ...rows].join(
     '\n',
   )
-}
-
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const results = [
-    await benchLog(100, 100, 5),
-    await benchLog(1000, 500, 5),
-    await benchDriver(10_000, 2000, 5),
-    await benchLog(10_000, 2000, 10),
-    await benchLog(0, 2000, 5),
-  ]
-  console.log(logBenchTable(results))
 }

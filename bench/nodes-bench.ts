@@ -9,10 +9,11 @@ import { openJetStreamStores } from '@parley/server/internal/store/jetstream/sto
 import { appendAtRate, bareAppend, makeSessions } from './append-load.ts'
 import { NatsServer } from './cluster/nats-server.ts'
 import { BenchChild } from './harness/bench-child.ts'
-import type { FromReaders, FromServer, ToReaders, ToServer } from './harness/bench-message.ts'
-import { machine } from './harness/summary.ts'
+import type { FromServer, ToServer } from './harness/bench-message.ts'
+import { machine, summarize } from './harness/summary.ts'
 import { busySeconds } from './harness/usage.ts'
 import type { FromFollower, ToFollower } from './jetstream-bench.ts'
+import type { FromPeerReaders, ToPeerReaders } from './peers/peer-message.ts'
 
 interface Load {
   readonly runs: number
@@ -101,8 +102,8 @@ async function measureNodes(load: Load, prefix: string): Promise<Measured> {
   const { runs, rate } = load
   const worker = await serve('worker', prefix)
   const gateway = await serve('gateway', prefix)
-  const readers = new BenchChild<ToReaders, FromReaders>('harness/reader-process.js')
-  await readers.ask({ ask: 'connect', port: gateway.port, kind: 'parley', sockets: runs, topics: runs })
+  const readers = new BenchChild<ToPeerReaders, FromPeerReaders>('peers/readers-process.js')
+  await readers.ask({ ask: 'connect', port: gateway.port, peer: 'parley', sockets: runs, topics: runs })
   const count = Math.ceil(rate * (SECONDS + (WARM_UP_MS + SPREAD_MS) / 1_000 + 2))
   await readers.ask({ ask: 'send', text: `/bench count=${count} rate=${rate}`, topics: runs, spreadMs: SPREAD_MS })
   await sleep(WARM_UP_MS)
@@ -119,12 +120,12 @@ async function measureNodes(load: Load, prefix: string): Promise<Measured> {
   await worker.child.stop({ ask: 'stop' })
   await gateway.child.stop({ ask: 'stop' })
   if (!('report' in answer)) throw new Error('unexpected answer of the readers')
-  const { tokens, p50, p99, cpu: reading } = answer.report
+  const { outputs, p50, p99, cpu: reading } = answer.report
   const [from = 0, to = 0, between = 0, all = 0] = after.map((value, index) => value - (before[index] ?? 0))
   const own = (from + to + reading) / 1e6 + between
-  const each = (micros: number): number => micros / Math.max(1, tokens)
+  const each = (micros: number): number => micros / Math.max(1, outputs)
   const cpu = { from: each(from), to: each(to), nats: each(between * 1e6) }
-  return { perSecond: tokens / seconds, p50, p99, cpu, others: share(all - own, seconds) }
+  return { perSecond: outputs / seconds, p50, p99, cpu, others: share(all - own, seconds) }
 }
 
 async function serve(role: string, prefix: string): Promise<{ readonly child: ServerChild; readonly port: number }> {
@@ -173,11 +174,7 @@ function share(others: number, seconds: number): number {
 }
 
 function row(results: readonly Measured[]): Record<string, string> {
-  const of = (pick: (result: Measured) => number, digits: number): string => {
-    const sorted = results.map(pick).sort((a, b) => a - b)
-    const [least = 0, median = 0, most = 0] = [sorted[0], sorted[Math.floor(sorted.length / 2)], sorted.at(-1)]
-    return `${median.toFixed(digits)} (${least.toFixed(digits)}–${most.toFixed(digits)})`
-  }
+  const of = (pick: (result: Measured) => number, digits: number): string => summarize(results.map(pick), digits)
   return {
     'tokens/s': of((result) => result.perSecond, 0),
     'p50 ms': of((result) => result.p50, 2),

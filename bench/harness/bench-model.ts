@@ -56,27 +56,10 @@ async function doStream({ prompt }: LanguageModelV3CallOptions) {
     Number(new RegExp(`${name}=([\\d.]+)`).exec(text)?.[1] ?? otherwise)
   const count = number('count', 100)
   const interval = 1_000 / number('rate', 10)
-  const [stream, sink] = process.env.PARLEY_BENCH_SOURCE === 'stream' ? webStream() : queueStream()
+  const [stream, sink] = queueStream()
   // A random phase spreads the tokens over one interval, even if all streams begin together.
   put({ sink, count, interval, due: performance.now() + Math.random() * interval, sent: 0, after: undefined })
   return { stream }
-}
-
-/** Node's ReadableStream, as in the SDKs of providers. */
-function webStream(): [ReadableStream<Part>, Sink] {
-  let controller: ReadableStreamDefaultController<Part> | undefined
-  const start = (own: typeof controller): void => {
-    controller = own
-  }
-  const stream = new ReadableStream<Part>({ start }, { highWaterMark: 0 })
-  const sink: Sink = {
-    get waiting() {
-      return -(controller?.desiredSize ?? 0)
-    },
-    put: (part) => controller?.enqueue(part),
-    end: () => controller?.close(),
-  }
-  return [stream, sink]
 }
 
 /** Only the methods that the server uses: Node's ReadableStream costs about 3 µs per token. */

@@ -1,12 +1,14 @@
 // npm run bench:peers: compares Parley with a bare uWebSockets.js publisher (the lower bound), ws, Socket.IO with
 // connection state recovery, and SSE on node:http with resumable-stream, round by round in turn. All publish the same
 // bytes at the same rate; only Parley stores them first. Then a tenth of the connections is cut and reconnects, and
-// lost outputs are counted. A separate part measures the memory of idle connections.
+// lost outputs are counted. Separate parts measure the memory of idle connections, Parley under overload, and the
+// embedded log alone. npm run bench: Parley and the bare publisher only, with overload and log.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { BenchChild } from '../harness/bench-child.ts'
 import type { FromServer, ToServer } from '../harness/bench-message.ts'
 import { machine, summarize } from '../harness/summary.ts'
+import { benchDriver, benchLog, logBenchTable } from '../log-bench.ts'
 import {
   type FromPeerReaders,
   type Judgement,
@@ -33,7 +35,10 @@ interface Measured extends PeerReport {
   /** Microseconds of the server's CPU per delivered output. */
   readonly cpuPerOutput: number
   readonly perSecond: number
-  readonly judgement: Judgement
+  /** Resident bytes of the server. */
+  readonly rss: number
+  /** Undefined if no connection was cut. */
+  readonly judgement: Judgement | undefined
 }
 
 type Server = BenchChild<ToServer, FromServer>
@@ -43,7 +48,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '5' },
-    /** Any of `fan-out`, `many`, `crowd`, `idle`. */
+    /** Any of `fan-out`, `many`, `crowd`, `idle`, `overload`, `log`. */
     only: { type: 'string', default: 'fan-out,many,crowd,idle' },
     peers: { type: 'string', default: PEERS.join(',') },
     /** The number of idle connections. */
@@ -115,7 +120,7 @@ async function usage(server: Server, collected?: true): Promise<{ cpu: number; r
   return answer
 }
 
-async function measure(peer: Peer, { sockets, topics, rate, warmUpMs }: Scenario): Promise<Measured> {
+async function measure(peer: Peer, { sockets, topics, rate, warmUpMs }: Scenario, cuts = true): Promise<Measured> {
   const [server, readers] = await launch(peer, sockets, topics)
   const seconds = Math.ceil((warmUpMs + CUT.withinMs + CUT.backMs * 2 + AFTER_CUT_MS) / 1_000) + SECONDS
   const outputs = seconds * rate
@@ -130,9 +135,12 @@ async function measure(peer: Peer, { sockets, topics, rate, warmUpMs }: Scenario
   const after = await usage(server)
   const answer = await readers.ask({ ask: 'report' })
   const elapsed = (performance.now() - began) / 1_000
-  await readers.ask({ ask: 'cut', ...CUT })
-  await published
-  const judgement = await judged(readers, outputs)
+  let judgement: Judgement | undefined
+  if (cuts) {
+    await readers.ask({ ask: 'cut', ...CUT })
+    await published
+    judgement = await judged(readers, outputs)
+  }
   await end(server, readers)
   if (!('report' in answer)) throw new Error('unexpected answer of the readers')
   const { report } = answer
@@ -140,6 +148,7 @@ async function measure(peer: Peer, { sockets, topics, rate, warmUpMs }: Scenario
     ...report,
     cpuPerOutput: (after.cpu - before.cpu) / Math.max(1, report.outputs),
     perSecond: report.outputs / elapsed,
+    rss: after.rss,
     judgement,
   }
 }
@@ -155,6 +164,19 @@ async function judged(readers: Readers, outputs: number): Promise<Judgement> {
   }
 }
 
+type Round = (pick: (result: Measured) => number, digits: number) => string
+
+function columns(of: Round): Record<string, string> {
+  return {
+    'outputs/s': of((result) => result.perSecond, 0),
+    'CPU µs/output': of((result) => result.cpuPerOutput, 1),
+    'p50 ms': of((result) => result.p50, 2),
+    'p99 ms': of((result) => result.p99, 2),
+    'outputs/message': of((result) => result.outputs / Math.max(1, result.messages), 2),
+    'RSS MB': of((result) => result.rss / 1_048_576, 0),
+  }
+}
+
 async function compare(scenario: Scenario): Promise<void> {
   const results = new Map<Peer, Measured[]>(peers.map((peer) => [peer, []]))
   for (let round = 0; round < ROUNDS; round += 1) {
@@ -164,17 +186,13 @@ async function compare(scenario: Scenario): Promise<void> {
   console.log(`\n${scenario.name}`)
   console.table(
     [...results].map(([peer, rounds]) => {
-      const of = (pick: (result: Measured) => number, digits: number): string => summarize(rounds.map(pick), digits)
       const ratios = rounds.map((result, round) => result.cpuPerOutput / (bare[round]?.cpuPerOutput ?? Number.NaN))
       const sum = (pick: (judgement: Judgement) => number): number =>
-        rounds.reduce((total, { judgement }) => total + pick(judgement), 0)
+        rounds.reduce((total, { judgement }) => total + (judgement === undefined ? 0 : pick(judgement)), 0)
       return {
         server: NAMES[peer],
-        'outputs/s': of((result) => result.perSecond, 0),
-        'CPU µs/output': of((result) => result.cpuPerOutput, 1),
+        ...columns((pick, digits) => summarize(rounds.map(pick), digits)),
         'ratio to bare uWS': bare.length === 0 ? '–' : summarize(ratios, 2),
-        'p50 ms': of((result) => result.p50, 2),
-        'p99 ms': of((result) => result.p99, 2),
         cuts: sum(({ cuts }) => cuts),
         'lost after cuts': sum(({ lost }) => lost),
         repeated: sum(({ repeated }) => repeated),
@@ -182,6 +200,32 @@ async function compare(scenario: Scenario): Promise<void> {
     }),
   )
   if (values.json) console.log(JSON.stringify({ scenario, results: Object.fromEntries(results) }))
+}
+
+/** Parley alone, with more and more outputs. The readers share the cores, so the last loads are more than it can do. */
+async function overload(): Promise<void> {
+  console.log('\n2,000 sessions, 1 reader each, rising load; median of at most three rounds')
+  const rows: Record<string, string>[] = []
+  for (const rate of [5, 10, 20, 40, 80]) {
+    const rounds: Measured[] = []
+    const scenario = { ...(SCENARIOS.many as Scenario), rate }
+    for (let round = 0; round < Math.min(3, ROUNDS); round += 1) rounds.push(await measure('parley', scenario, false))
+    const offered = (rate * scenario.topics).toLocaleString('en')
+    rows.push({ 'offered/s': offered, ...columns((pick, digits) => summarize(rounds.map(pick), digits)) })
+  }
+  console.table(rows)
+}
+
+async function log(): Promise<void> {
+  console.log('\nThe embedded log alone, including fsync')
+  const results = [
+    await benchLog(100, 100, SECONDS),
+    await benchLog(1_000, 500, SECONDS),
+    await benchDriver(10_000, 2_000, SECONDS),
+    await benchLog(10_000, 2_000, SECONDS),
+    await benchLog(0, 2_000, SECONDS),
+  ]
+  console.log(logBenchTable(results))
 }
 
 /** The growth of the server's memory per connection, in bytes. */
@@ -218,5 +262,7 @@ console.log(`${machine()}. ${ROUNDS} rounds of ${SECONDS} s each, in turn; media
 console.log('Server and readers share the cores. Only Parley stores its outputs.')
 const parts = values.only.split(',')
 for (const [name, scenario] of Object.entries(SCENARIOS)) if (parts.includes(name)) await compare(scenario)
+if (parts.includes('overload')) await overload()
+if (parts.includes('log')) await log()
 if (parts.includes('idle')) await idle()
 process.exit(0)

@@ -15,8 +15,8 @@ export type ToPeerReaders =
       readonly first?: number
       readonly from?: string
     }
-  /** Only Parley: sends a message to every session. */
-  | { readonly ask: 'send'; readonly text: string; readonly topics: number }
+  /** Only Parley: sends a message to every session, at once or spread over a time. */
+  | { readonly ask: 'send'; readonly text: string; readonly topics: number; readonly spreadMs?: number }
   | { readonly ask: 'clear' }
   | { readonly ask: 'report' }
   /** Cuts one in `every` connections, each at a random time, and reconnects them after a pause. */
@@ -32,6 +32,8 @@ export interface PeerReport {
   /** Milliseconds. */
   readonly p50: number
   readonly p99: number
+  /** CPU of the reader process, in microseconds. */
+  readonly cpu: number
 }
 
 /** The sum over all readers. */

@@ -16,6 +16,7 @@ let outputs = 0
 let messages = 0
 let bytes = 0
 let cuts = 0
+let cpuAt = process.cpuUsage()
 
 function read(payload: Buffer): void {
   messages += 1
@@ -53,6 +54,8 @@ process.on('message', async (message: ToPeerReaders) => {
       const stamp = Date.now().toString(36)
       for (const [at, reader] of readers.slice(0, message.topics).entries()) {
         reader.send(`c_${stamp}_${at}`, message.text)
+        const { spreadMs = 0, topics } = message
+        if (spreadMs > 0) await sleep(spreadMs / topics)
       }
       return send({ done: true })
     }
@@ -61,11 +64,13 @@ process.on('message', async (message: ToPeerReaders) => {
       outputs = 0
       messages = 0
       bytes = 0
+      cpuAt = process.cpuUsage()
       return send({ done: true })
-    case 'report':
-      return send({
-        report: { outputs, messages, bytes, p50: latency.percentile(0.5), p99: latency.percentile(0.99) },
-      })
+    case 'report': {
+      const { user, system } = process.cpuUsage(cpuAt)
+      const [p50, p99] = [latency.percentile(0.5), latency.percentile(0.99)]
+      return send({ report: { outputs, messages, bytes, p50, p99, cpu: user + system } })
+    }
     case 'cut':
       await cut(message)
       return send({ done: true })
