@@ -17,6 +17,13 @@ const ALLOWED = {
 } as const satisfies Readonly<Record<string, readonly (typeof ROLES)[number][]>>
 export type Permission = keyof typeof ALLOWED
 
+/** The role that allows what both roles allow. */
+export function commonRole(one: string, other: string): (typeof ROLES)[number] {
+  const permissions = Object.keys(ALLOWED) as Permission[]
+  const both = (permission: Permission): boolean => may(one, permission) && may(other, permission)
+  return ROLES.find((role) => permissions.every((permission) => may(role, permission) === both(permission))) ?? 'viewer'
+}
+
 /** Whether a role of a session has a permission. Unknown roles have none. */
 export function may(role: string, permission: Permission): boolean {
   return (ALLOWED[permission] as readonly string[]).includes(role)

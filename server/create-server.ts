@@ -85,6 +85,7 @@ export function authConfigOf(config: Config): AuthConfig {
     clockSkew: config.jwtClockSkew,
     userClaim: config.jwtUserClaim,
     nameClaim: config.jwtNameClaim,
+    roleClaim: config.jwtRoleClaim,
     limitsClaim: config.jwtLimitsClaim,
   }
 }

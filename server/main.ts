@@ -17,9 +17,10 @@ Usage:
   parley-server                       start the server
   parley-server --backup <folder>     copy the embedded log into a new folder, also while a server uses it
   parley-server --new-epoch           run once after restoring the log from any other copy, or from a NATS backup
-  parley-server token --user <id> [--name <name>] [--ttl 12h]
+  parley-server token --user <id> [--name <name>] [--role <role>] [--ttl 12h]
                                       print an access token, signed with PARLEY_JWT_SECRET or the first secret in
-                                      PARLEY_JWT_SECRET_FILE. --ttl is 1s to 365d. Roles are assigned in each session
+                                      PARLEY_JWT_SECRET_FILE. --ttl is 1s to 365d. --role limits what it allows in any
+                                      session: owner (default), editor, approver or viewer
   parley-server --help                show this text
   parley-server --version             show the version
 
@@ -55,13 +56,11 @@ async function renew(config: Config): Promise<string> {
 async function makeToken(args: string[]): Promise<void> {
   let options: AccessTokenOptions
   try {
-    const { values } = parseArgs({
-      args,
-      options: { user: { type: 'string' }, name: { type: 'string' }, ttl: { type: 'string', default: '12h' } },
-    })
-    const { user, name, ttl } = values
+    const text = { type: 'string' } as const
+    const { values } = parseArgs({ args, options: { user: text, name: text, role: text, ttl: text } })
+    const { user, ttl = '12h' } = values
     if (user === undefined) return fail(EXIT.usage, '--user is missing. Example: parley-server token --user ada')
-    options = { user, name, ttl }
+    options = { ...values, user, ttl }
   } catch (error) {
     return fail(EXIT.usage, `${(error as Error).message}. See --help.`)
   }

@@ -1,12 +1,15 @@
 // Makes access tokens for the command `parley-server token`: signed with the secret that the server verifies them with,
 // and with the claims that the authenticator reads.
+import { Role } from '@parley/protocol'
 import { SignJWT } from 'jose'
-import { type AuthConfig, isUserId, USER_MAX_LENGTH } from './authenticator.ts'
+import { type AuthConfig, isUserId, ROLE_CLAIM, USER_MAX_LENGTH } from './authenticator.ts'
 import { secretsIn } from './secret-file.ts'
 
 export interface AccessTokenOptions {
   readonly user: string
   readonly name?: string | undefined
+  /** The most that the token allows in any session. */
+  readonly role?: string | undefined
   /** A duration such as `12h`. */
   readonly ttl: string
 }
@@ -21,14 +24,19 @@ const UNIT_S: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_
 const TTL_MAX_S = 365 * 86_400
 
 /** @throws AccessTokenError */
-export async function createAccessToken(config: AuthConfig, { user, name, ttl }: AccessTokenOptions): Promise<string> {
+export async function createAccessToken(config: AuthConfig, options: AccessTokenOptions): Promise<string> {
+  const { user, name, role, ttl } = options
   if (!isUserId(user)) throw new AccessTokenError(`--user must be 1 to ${USER_MAX_LENGTH} characters.`)
+  if (role !== undefined && !Role.safeParse(role).success) {
+    throw new AccessTokenError(`--role ${role} must be one of ${Role.options.join(', ')}.`)
+  }
   const expiresIn = secondsIn(ttl)
   const secret = await signingSecret(config)
-  const { userClaim = 'sub', nameClaim = 'name', issuer, audience } = config
+  const { userClaim = 'sub', nameClaim = 'name', roleClaim = ROLE_CLAIM, issuer, audience } = config
   const issuedAt = Math.floor(Date.now() / 1000)
   return new SignJWT({
     ...(name === undefined ? {} : { [nameClaim]: name }),
+    ...(role === undefined ? {} : { [roleClaim]: role }),
     [userClaim]: user,
     ...(issuer === undefined ? {} : { iss: issuer }),
     ...(audience === undefined ? {} : { aud: audience }),

@@ -78,6 +78,19 @@ test('other claims and another clock tolerance can be configured', async () => {
   await expect(authenticate(await signed({ sub: 'x' }))).rejects.toMatchObject({ code: 'unauthenticated' })
 })
 
+test('a token may limit its role, and an unknown role makes it invalid', async () => {
+  const { authenticate } = createAuthenticator({ jwtSecret })
+  expect(await authenticate(await signed({ sub: 'ann', parley_role: 'viewer' }))).toMatchObject({ role: 'viewer' })
+  // Identity providers use `role` for something else.
+  expect(await authenticate(await signed({ sub: 'ann', role: 'authenticated' }))).toMatchObject({ role: 'owner' })
+  const other = createAuthenticator({ jwtSecret, roleClaim: 'role' })
+  for (const role of ['authenticated', '', null, ['viewer']]) {
+    await expect(other.authenticate(await signed({ sub: 'ann', role }))).rejects.toMatchObject({
+      code: 'unauthenticated',
+    })
+  }
+})
+
 describe('with a file of secrets', () => {
   const folder = mkdtempSync(join(tmpdir(), 'parley-auth-'))
   const file = join(folder, 'secrets')

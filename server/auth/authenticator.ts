@@ -1,6 +1,6 @@
 // Authenticator: verifies access tokens and returns their user. Without a configured key, every client is anonymous;
 // create-server.ts then listens on loopback only, unless configured otherwise. Keys may change while the server runs.
-import { Budget, cutText, ReplyError, type UserLimits, wellFormed } from '@parley/protocol'
+import { Budget, cutText, ReplyError, Role, type UserLimits, wellFormed } from '@parley/protocol'
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
 import { z } from 'zod'
 import { type Secrets, secretsIn } from './secret-file.ts'
@@ -8,7 +8,8 @@ import { type Secrets, secretsIn } from './secret-file.ts'
 export interface Identity {
   readonly user: string
   readonly name?: string
-  readonly role: string
+  /** The most that the access token allows in any session. */
+  readonly role: Role
   /** Expiry in Unix milliseconds, including the tolerance for clock differences. Undefined: never. */
   readonly until?: number
   /** The user's own limits, if the access token contains them. */
@@ -38,6 +39,8 @@ export interface AuthConfig {
   /** Claims with the user id and the display name; default `sub` and `name`. */
   readonly userClaim?: string | undefined
   readonly nameClaim?: string | undefined
+  /** Claim with the most that the token allows in any session; default `parley_role`. Without it: everything. */
+  readonly roleClaim?: string | undefined
   /** Claim with the user's own limits. Undefined: access tokens contain none. */
   readonly limitsClaim?: string | undefined
 }
@@ -52,6 +55,8 @@ const LimitsClaim = z.strictObject({
 export const ANYBODY = 'anonymous'
 const ANONYMOUS: Identity = { user: ANYBODY, role: 'owner' }
 export const USER_MAX_LENGTH = 256
+/** Not `role`, which identity providers use for roles of their own. */
+export const ROLE_CLAIM = 'parley_role'
 const CLOCK_SKEW_S = 5
 /** A revoked key is refused at most this many milliseconds later. */
 const JWKS_AGE_MS = 300_000
@@ -126,7 +131,7 @@ export function isUserId(value: unknown): value is string {
 }
 
 function toIdentity(payload: JWTPayload, config: AuthConfig): Identity {
-  const { userClaim = 'sub', nameClaim = 'name', clockSkew = CLOCK_SKEW_S } = config
+  const { userClaim = 'sub', nameClaim = 'name', roleClaim = ROLE_CLAIM, clockSkew = CLOCK_SKEW_S } = config
   const user = payload[userClaim]
   const name = payload[nameClaim]
   if (!isUserId(user)) {
@@ -134,19 +139,23 @@ function toIdentity(payload: JWTPayload, config: AuthConfig): Identity {
   }
   return {
     user,
-    role: 'owner',
+    role: claimed(payload, roleClaim, Role) ?? 'owner',
     ...(typeof name === 'string' && name !== '' ? { name: cutText(wellFormed(name), USER_MAX_LENGTH) } : {}),
     ...limitsIn(payload, config.limitsClaim),
     ...(payload.exp === undefined ? {} : { until: (payload.exp + clockSkew) * 1000 }),
   }
 }
 
-/** A malformed claim must not lift limits, so it makes the access token invalid. */
 function limitsIn(payload: JWTPayload, claim: string | undefined): { readonly limits?: UserLimits } {
-  const value = claim === undefined ? undefined : payload[claim]
-  if (value === undefined) return {}
-  const parsed = LimitsClaim.safeParse(value)
-  if (!parsed.success) throw new ReplyError('unauthenticated', `The claim "${claim}" of the access token is malformed.`)
-  const { runs, budget } = parsed.data
+  const limits = claim === undefined ? undefined : claimed(payload, claim, LimitsClaim)
+  if (limits === undefined) return {}
+  const { runs, budget } = limits
   return { limits: { ...(runs === undefined ? {} : { runs }), ...(budget === undefined ? {} : { budget }) } }
+}
+
+/** A malformed claim must not lift limits, so it makes the access token invalid. */
+function claimed<T>(payload: JWTPayload, claim: string, schema: z.ZodType<T>): T | undefined {
+  const parsed = schema.optional().safeParse(payload[claim])
+  if (parsed.success) return parsed.data
+  throw new ReplyError('unauthenticated', `The claim "${claim}" of the access token is malformed.`)
 }

@@ -84,6 +84,12 @@ const access = {
     'name',
     'Claim of the access token that contains the display name of the user.',
   ),
+  jwtRoleClaim: setting(
+    'PARLEY_JWT_ROLE_CLAIM',
+    text,
+    'parley_role',
+    'Claim of the access token that limits what it allows in any session: owner, editor, approver or viewer. Without the claim, the role in the session alone decides.',
+  ),
   jwtLimitsClaim: setting(
     'PARLEY_JWT_LIMITS_CLAIM',
     text,

@@ -63,6 +63,13 @@ async function me(server: ServerProcess, token: string): Promise<{ status: numbe
   return { status: answer.status, body: await answer.json() }
 }
 
+async function post(server: ServerProcess, token: string): Promise<{ status: number; body: unknown }> {
+  const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' }
+  const body = JSON.stringify({ content: '/demo count=1 ttft=0' })
+  const answer = await fetch(`http://127.0.0.1:${server.port}/jobs`, { method: 'POST', headers, body })
+  return { status: answer.status, body: await answer.json() }
+}
+
 async function connect(server: ServerProcess, token: string): Promise<TestClient> {
   const client = new TestClient(server.url)
   await client.opened
@@ -103,10 +110,13 @@ describe('an access token from the command', () => {
       PARLEY_JWT_AUDIENCE: 'parley',
       PARLEY_JWT_USER_CLAIM: 'uid',
       PARLEY_JWT_NAME_CLAIM: 'nick',
+      PARLEY_JWT_ROLE_CLAIM: 'may',
     }
     const server = await start(env)
-    const token = await tokenOf(env, '--user', 'ada', '--name', 'Ada')
+    const token = await tokenOf(env, '--user', 'ada', '--name', 'Ada', '--role', 'viewer')
     expect(await me(server, token)).toMatchObject({ status: 200, body: { user: 'ada', name: 'Ada' } })
+    expect(await post(server, token)).toMatchObject({ status: 403, body: { code: 'forbidden' } })
+    expect(await post(server, await tokenOf(env, '--user', 'ada', '--role', 'editor'))).toMatchObject({ status: 202 })
     const plain = await tokenOf({ PARLEY_JWT_SECRET: SECRET }, '--user', 'ada')
     expect((await me(server, plain)).status).toBe(401)
   })
@@ -147,7 +157,8 @@ describe('the command refuses, with code 2 and nothing on stdout,', () => {
     ['a ttl without a unit', secret, ['--user', 'ada', '--ttl', '60'], /--ttl 60 must be a duration/],
     ['a ttl of nothing', secret, ['--user', 'ada', '--ttl', '0s'], /--ttl 0s must be a duration/],
     ['a ttl over a year', secret, ['--user', 'ada', '--ttl', '366d'], /from 1s to 365d/],
-    ['an unknown option', secret, ['--user', 'ada', '--role', 'owner'], /Unknown option '--role'/],
+    ['an unknown role', secret, ['--user', 'ada', '--role', 'king'], /--role king must be one of owner, editor/],
+    ['an unknown option', secret, ['--user', 'ada', '--age', '9'], /Unknown option '--age'/],
     ['a further word', secret, ['--user', 'ada', 'bob'], /Unexpected argument 'bob'/],
     ['to sign without a secret', {}, ['--user', 'ada'], /No secret is configured/],
     ['to sign with a key set', { PARLEY_JWKS_URL: 'http://127.0.0.1:9/jwks' }, ['--user', 'ada'], /cannot sign/],

@@ -18,6 +18,8 @@ interface Row {
   readonly body?: unknown
   /** The error code for a removed member; default `forbidden`. */
   readonly unknown?: string
+  /** Founds a new session. */
+  readonly founds?: true
 }
 
 const SECRET = 'a secret that is long enough for HS256'
@@ -70,9 +72,10 @@ const RULES: Readonly<Record<string, Row>> = {
   'DELETE /jobs/{id}': { rule: 'send', ...JOB },
   'POST /v1/chat/completions': {
     rule: 'anybody',
+    founds: true,
     body: { model: 'demo', messages: [{ role: 'user', content: WORDS.content }] },
   },
-  'POST /v1/responses': { rule: 'anybody', body: { model: 'demo', input: WORDS.content } },
+  'POST /v1/responses': { rule: 'anybody', founds: true, body: { model: 'demo', input: WORDS.content } },
   'GET /v1/responses/{id}': { rule: 'read', ...RESPONSE },
   'POST /v1/responses/{id}/cancel': { rule: 'send', ...RESPONSE },
 }
@@ -103,9 +106,10 @@ beforeAll(async () => {
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
   )
   for (const user of ['olga', 'editor', 'approver', 'viewer', 'removed', 'guest']) {
-    const claims = new SignJWT({ sub: user }).setProtectedHeader({ alg: 'HS256' }).setExpirationTime('1h')
-    tokens.set(user, await claims.sign(new TextEncoder().encode(SECRET)))
+    tokens.set(user, await signed({ sub: user }))
   }
+  for (const role of ['viewer', 'approver'])
+    tokens.set(`olga-as-${role}`, await signed({ sub: 'olga', parley_role: role }))
   // The run lasts as long as the tests.
   const created = await ask(home, 'olga', 'POST', '/jobs', {
     session: SESSION,
@@ -125,6 +129,11 @@ afterAll(async () => {
   await Promise.all([home.dispose(), away.dispose()])
   await nats.dispose()
 })
+
+function signed(claims: Readonly<Record<string, string>>): Promise<string> {
+  const token = new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).setExpirationTime('1h')
+  return token.sign(new TextEncoder().encode(SECRET))
+}
 
 function originOf(node: ServerProcess): string {
   return `http://127.0.0.1:${node.port}`
@@ -191,14 +200,25 @@ async function codeOf(answer: Response): Promise<string> {
   return body.code ?? body.error?.code ?? String(answer.status)
 }
 
-/** The expected error code; undefined if the request is allowed. */
-function expectedError(asker: Asker, { rule, unknown = 'forbidden' }: Row): string | undefined {
+/** The expected error code; undefined if the request is allowed. @param limited by the token, not in the session */
+function expectedError(
+  asker: Asker,
+  { rule, unknown = 'forbidden', founds }: Row,
+  limited: boolean,
+): string | undefined {
+  if (limited && (rule === 'joined' || founds)) return 'forbidden'
   if (rule === 'open' || rule === 'anybody') return undefined
   if (asker === 'removed') return unknown
   return rule === 'joined' || may(asker, rule) ? undefined : 'forbidden'
 }
 
-async function answersTo(asker: Asker, accept?: string, wanted?: (row: Row) => boolean): Promise<string[]> {
+/** @param user whose token is used; `asker` by default */
+async function answersTo(
+  asker: Asker,
+  accept?: string,
+  wanted?: (row: Row) => boolean,
+  user: string = asker,
+): Promise<string[]> {
   const wrong: string[] = []
   // The active run is cancelled first, so that no answer waits for its end.
   const inOrder = names.filter((name) => name !== 'GET /v1/ws').sort((a, b) => rank(a) - rank(b))
@@ -207,8 +227,8 @@ async function answersTo(asker: Asker, accept?: string, wanted?: (row: Row) => b
     if (row === undefined || wanted?.(row) === false) continue
     const body = row.rule === 'joined' ? { token: invites.get('editor')?.token } : row.body
     const [method = ''] = name.split(' ')
-    const code = await codeOf(await ask(away, asker, method, pathOf(name), body, accept))
-    const expected = expectedError(asker, row)
+    const code = await codeOf(await ask(away, user, method, pathOf(name), body, accept))
+    const expected = expectedError(asker, row, user !== asker)
     // An allowed request may fail for other reasons, for example because something does not exist.
     const isRight = expected === undefined ? !['forbidden', 'unauthenticated'].includes(code) : code === expected
     if (!isRight) wrong.push(`${name}: ${code} instead of ${expected ?? 'an answer'}`)
@@ -286,6 +306,32 @@ describe('every route', () => {
       expect(await sessionState()).toEqual(before)
     },
   )
+
+  it.each(['viewer', 'approver'] as const)(
+    'allows an owner whose token is limited to %s what that role permits, and changes nothing otherwise',
+    async (asker) => {
+      const before = await sessionState()
+      expect(await answersTo(asker, undefined, undefined, `olga-as-${asker}`)).toEqual([])
+      expect(await sessionState()).toEqual(before)
+      const fresh = `/v1/sessions/${makeId('s')}`
+      expect(await codeOf(await ask(away, `olga-as-${asker}`, 'GET', `${fresh}/events`))).toBe('session_not_found')
+    },
+  )
+})
+
+describe('a token that is limited to a role', () => {
+  it('shows the role in attached, and a renewed token changes it', async () => {
+    const client = new SocketClient('olga-as-viewer')
+    await client.attach()
+    await client.has((frame) => frame.type === 'attached' && frame.role === 'viewer')
+    const at = { session: SESSION }
+    client.send({ type: 'cancel', id: 'c1', ...at })
+    await client.refuses('c1')
+    client.send({ type: 'token', id: 'r', token: tokens.get('olga') ?? '' })
+    await client.has((frame) => frame.type === 'ok' && frame.id === 'r')
+    client.send({ type: 'tool.decide', id: 'd1', ...at, call: 'guessed', decision: 'approve' })
+    await client.has((frame) => frame.type === 'error' && frame.id === 'd1' && frame.code === 'call_not_found')
+  })
 })
 
 describe('a change at one node', () => {

@@ -7,6 +7,7 @@ export interface Caller {
   readonly user: string
   /** The display name. */
   readonly name?: string
+  /** The most that the access token allows in any session. */
   readonly role: string
   /** The client chose the connection's id, and another node may know its tools. */
   readonly roams?: true

@@ -1,7 +1,7 @@
 // MemberService: checks permissions in a session, and changes members and invitations by appends on subject `meta`. The
 // appends are conditional, so a concurrent change is never decided by an outdated state.
 import { createHash, randomBytes } from 'node:crypto'
-import { type Event, LIMITS, makeId, type Permission, ReplyError, type Role } from '@parley/protocol'
+import { commonRole, type Event, LIMITS, makeId, may, type Permission, ReplyError, type Role } from '@parley/protocol'
 import type { SessionLog } from '../../store/ports/session-log.ts'
 import type { SessionReplica } from '../session-replica.ts'
 import { isAllowed, isLastOwner, type Members, validInvite } from '../state/members.ts'
@@ -11,6 +11,8 @@ export interface User {
   readonly user: string
   /** The display name. */
   readonly name?: string
+  /** The most that the access token allows. */
+  readonly role: string
 }
 
 /** A created invitation. The server keeps only a hash of its secret. */
@@ -37,13 +39,14 @@ export class MemberService {
 
   /**
    * @param creates whether the first user of an empty session becomes its owner
-   * @returns the user's role
+   * @returns the user's role, or less if the access token allows less
    * @throws ReplyError forbidden, session_not_found, and the errors of `compareAndAppend`
    */
   async admit(session: SessionReplica, by: User, permission: Permission, creates: boolean): Promise<string> {
-    if (creates && isEmpty(session)) await this.#create(session, by)
+    if (creates && isEmpty(session) && may(by.role, 'send')) await this.#create(session, by)
     const { members, seq } = session.state
-    if (isAllowed(members, by.user, permission)) return members.all.get(by.user)?.role ?? ''
+    if (isAllowed(members, by, permission)) return commonRole(members.all.get(by.user)?.role ?? '', by.role)
+    assertToken(by, permission)
     if (members.all.has(by.user)) throw new ReplyError('forbidden')
     throw seq === 0
       ? new ReplyError('session_not_found')
@@ -75,9 +78,10 @@ export class MemberService {
 
   /**
    * Accepts an invitation. A member keeps the current role.
-   * @returns the user's role @throws ReplyError invite_invalid, too_many_members
+   * @returns as `admit` @throws ReplyError invite_invalid, too_many_members
    */
   async join(session: SessionReplica, by: User, token: string): Promise<string> {
+    assertToken(by, 'send')
     const [, invite = '', secret = ''] = TOKEN.exec(token) ?? []
     const hash = hashOf(secret)
     await compareAndAppend(this.#log, session, ({ members, lastMetaSeq }) => {
@@ -88,7 +92,7 @@ export class MemberService {
       const event: Event = { type: 'member.joined', ...joining(by), role: found.role, invite }
       return { subject: 'meta', event, expect: lastMetaSeq }
     })
-    return session.state.members.all.get(by.user)?.role ?? ''
+    return commonRole(session.state.members.all.get(by.user)?.role ?? '', by.role)
   }
 
   /** @throws ReplyError forbidden, member_not_found, last_owner */
@@ -105,6 +109,7 @@ export class MemberService {
 
   /** Members may remove themselves. Idempotent. @throws ReplyError forbidden, last_owner */
   async remove(session: SessionReplica, by: User, user: string): Promise<void> {
+    if (by.user === user) assertToken(by, 'send')
     await this.#change(session, by, by.user === user ? 'read' : 'manage', (members) => {
       if (!members.all.has(user)) return undefined
       if (isLastOwner(members, user)) throw new ReplyError('last_owner')
@@ -128,7 +133,8 @@ export class MemberService {
     decide: (members: Members) => Event | undefined,
   ): Promise<void> {
     await compareAndAppend(this.#log, session, ({ members, lastMetaSeq }) => {
-      if (!isAllowed(members, by.user, permission)) throw new ReplyError('forbidden')
+      assertToken(by, permission)
+      if (!isAllowed(members, by, permission)) throw new ReplyError('forbidden')
       const event = decide(members)
       return event === undefined ? undefined : { subject: 'meta', event, expect: lastMetaSeq }
     })
@@ -142,7 +148,12 @@ function isEmpty(session: SessionReplica): boolean {
   return session.state.seq === 0
 }
 
-function joining({ user, name }: User): User {
+/** A token for reading changes no membership, not even its user's own. */
+function assertToken({ role }: User, permission: Permission): void {
+  if (!may(role, permission)) throw new ReplyError('forbidden', 'Your access token does not allow this.')
+}
+
+function joining({ user, name }: User): Pick<User, 'user' | 'name'> {
   return { user, ...(name === undefined ? {} : { name }) }
 }
 

@@ -88,7 +88,7 @@ export class SessionAdmin {
     session.assertNotDeleted()
     const { members, seq } = session.state
     if (seq === 0) throw new ReplyError('session_not_found')
-    if (this.#options.open || isAllowed(members, caller.user, 'manage')) return
+    if (this.#options.open || isAllowed(members, caller, 'manage')) return
     throw new ReplyError('forbidden')
   }
 }

@@ -1,5 +1,6 @@
 // Members: roles, removals, and the users that an invitation admits.
 import { createHash } from 'node:crypto'
+import { commonRole, may, ROLES } from '@parley/protocol'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
@@ -40,8 +41,16 @@ test.each([
 ])('%s has exactly the permissions of the role', (role, allowed) => {
   const members = membersAfter(joined('ann', role))
   const all = ['read', 'send', 'run', 'decide', 'manage'] as const
-  expect(all.filter((permission) => isAllowed(members, 'ann', permission))).toEqual(allowed)
-  expect(all.filter((permission) => isAllowed(members, 'bob', permission))).toEqual([])
+  const allowedTo = (user: string, limit: string) =>
+    all.filter((permission) => isAllowed(members, { user, role: limit }, permission))
+  expect(allowedTo('ann', 'owner')).toEqual(allowed)
+  expect(allowedTo('bob', 'owner')).toEqual([])
+  for (const limit of [...ROLES, 'something else']) {
+    const both = all.filter((permission) => may(role, permission) && may(limit, permission))
+    expect(allowedTo('ann', limit)).toEqual(both)
+    const common = commonRole(role, limit)
+    if (both.length > 0) expect(all.filter((permission) => may(common, permission))).toEqual(both)
+  }
 })
 
 test('joining again changes the role, and leaving removes it', () => {

@@ -70,14 +70,19 @@ export function applyToMembers(members: Members, seq: Seq, event: MemberEvent): 
   }
 }
 
-export function isAllowed(members: Members, user: string, permission: Permission): boolean {
-  const member = members.all.get(user)
-  return member !== undefined && may(member.role, permission)
+/** @param by the user, and the most that their access token allows */
+export function isAllowed(
+  members: Members,
+  by: { readonly user: string; readonly role: string },
+  permission: Permission,
+): boolean {
+  const member = members.all.get(by.user)
+  return member !== undefined && may(member.role, permission) && may(by.role, permission)
 }
 
 /** Whether no other member may manage the session. */
 export function isLastOwner(members: Members, user: string): boolean {
-  if (!isAllowed(members, user, 'manage')) return false
+  if (!may(members.all.get(user)?.role ?? '', 'manage')) return false
   return [...members.all].every(([other, { role }]) => other === user || !may(role, 'manage'))
 }
 

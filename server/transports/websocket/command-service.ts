@@ -7,7 +7,6 @@ import {
   type Presence as PresenceFrame,
   ReplyError,
   type ServerFrame,
-  type UserLimits,
 } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { TransportMetrics } from '../../metric/transport-metrics.ts'
@@ -143,10 +142,10 @@ export class CommandService implements ReaderClient, PresenceWatcher {
     for (const reader of bySession.all(this.#readers)) reader.sendLive()
   }
 
-  /** Applies the limits of a renewed access token. */
-  setLimits(limits: UserLimits | undefined): void {
+  /** Applies the role and the limits of a renewed access token. */
+  renew({ role, limits }: Pick<Caller, 'role' | 'limits'>): void {
     const { limits: _, ...rest } = this.#caller
-    this.#caller = limits === undefined ? rest : { ...rest, limits }
+    this.#caller = { ...rest, role, ...(limits === undefined ? {} : { limits }) }
   }
 
   /** Refuses new messages from now on; other commands still run. */

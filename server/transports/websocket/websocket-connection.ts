@@ -348,7 +348,7 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
       if (this.#isClosed) return
       if (fresh.user !== user) throw new ReplyError('forbidden', 'The new access token belongs to another user.')
       this.#setExpiry(fresh.until)
-      this.#commands?.setLimits(fresh.limits)
+      this.#commands?.renew(fresh)
       this.#outbox.write({ type: 'ok', id })
     } catch (error) {
       const isClientError = error instanceof ReplyError
