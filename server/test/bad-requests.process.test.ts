@@ -267,8 +267,10 @@ describe('a complete server', () => {
   })
 
   it('does not leak memory when they are repeated', async () => {
-    const before = residentMb()
-    for (let round = 0; round < 3; round += 1) {
+    let before = 0
+    for (let round = 0; round < 4; round += 1) {
+      // The first round makes the heap and its pools as large as they are going to be, which depends on V8's version.
+      if (round === 1) before = residentMb()
       for (const name of [
         'bodies whose sender disconnects',
         'endless chunks',
@@ -280,7 +282,7 @@ describe('a complete server', () => {
     }
     await expect.poll(connections, WAIT).toBeLessThanOrEqual(quiet)
     // They have sent some 500 MB.
-    expect(residentMb() - before).toBeLessThan(150)
+    expect(residentMb() - before).toBeLessThan(100)
   })
 })
 

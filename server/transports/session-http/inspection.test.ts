@@ -90,9 +90,9 @@ it('refuses everyone who is not an owner', async () => {
   expect(await code('/v1/sessions/s/readers', 'eve')).toBe('forbidden')
   expect(await code('/v1/sessions/nowhere/readers', 'ann')).toBe('session_not_found')
   for (const role of ['editor', 'approver', 'viewer'] as const) {
-    const caller = { connection: 'c', user: 'ann', role: '' }
-    const { token } = await harness.service.invite('s', caller, role, 60_000)
-    await harness.service.join('s', { connection: 'c', user: role, role: '' }, token)
+    const all = { connection: 'c', role: 'owner' }
+    const { token } = await harness.service.invite('s', { ...all, user: 'ann' }, role, 60_000)
+    await harness.service.join('s', { ...all, user: role }, token)
     expect(await code('/v1/sessions/s/readers', role)).toBe('forbidden')
   }
 })
