@@ -2,9 +2,10 @@
 // same values: MessagePack is written as plain maps without extension types, so that any language's decoder reads it.
 // Decoding is strict, because the input is untrusted.
 import { Packr } from 'msgpackr'
+import { parseJson } from './exact-json.ts'
 import { LIMITS } from './limits.ts'
 import { decodeMsgpack } from './msgpack-decode.ts'
-import { plain } from './plain.ts'
+import { asMsgpackNumber, plain } from './plain.ts'
 import type { CodecName } from './subprotocol.ts'
 
 export interface Codec {
@@ -13,10 +14,16 @@ export interface Codec {
   readonly binary: boolean
   encode(value: unknown): string | Uint8Array
   /**
-   * @param maxDepth maximum nesting of arrays and objects; default `LIMITS.depth`
    * @throws SyntaxError if the data is not valid in this codec, is not UTF-8, or is nested too deeply
    */
-  decode(data: string | ArrayBuffer | Uint8Array, maxDepth?: number): unknown
+  decode(data: string | ArrayBuffer | Uint8Array, options?: DecodeOptions): unknown
+}
+
+export interface DecodeOptions {
+  /** Maximum nesting of arrays and objects; default `LIMITS.depth`. */
+  readonly maxDepth?: number
+  /** Numbers that JavaScript would round become an ExactNumber, for values that pass through. */
+  readonly exact?: boolean
 }
 
 // variableMapSize writes maps in their shortest form, as other encoders do.
@@ -28,10 +35,11 @@ export const jsonCodec: Codec = {
   name: 'json',
   binary: false,
   encode: (value) => JSON.stringify(value),
-  decode(data, maxDepth = LIMITS.depth) {
+  decode(data, { maxDepth = LIMITS.depth, exact = false } = {}) {
     let value: unknown
     try {
-      value = JSON.parse(typeof data === 'string' ? data : utf8.decode(data))
+      const text = typeof data === 'string' ? data : utf8.decode(data)
+      value = exact ? parseJson(text) : JSON.parse(text)
     } catch (cause) {
       throw new SyntaxError('not JSON in UTF-8', { cause })
     }
@@ -43,11 +51,11 @@ export const jsonCodec: Codec = {
 export const msgpackCodec: Codec = {
   name: 'msgpack',
   binary: true,
-  encode: (value) => packr.pack(plain(value)),
-  decode(data, maxDepth = LIMITS.depth) {
+  encode: (value) => packr.pack(plain(value, asMsgpackNumber)),
+  decode(data, { maxDepth = LIMITS.depth, exact = false } = {}) {
     if (typeof data === 'string') throw new SyntaxError('MessagePack is binary')
     try {
-      return decodeMsgpack(data instanceof Uint8Array ? data : new Uint8Array(data), maxDepth)
+      return decodeMsgpack(data instanceof Uint8Array ? data : new Uint8Array(data), maxDepth, exact)
     } catch (cause) {
       throw new SyntaxError('not MessagePack', { cause })
     }

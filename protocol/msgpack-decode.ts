@@ -1,6 +1,7 @@
 // decodeMsgpack: strictly decodes untrusted MessagePack into JSON values. It rejects what lenient decoders accept:
 // ill-formed UTF-8, extension types, binary, keys that are not strings, trailing bytes, and nesting beyond a limit.
 // It never allocates memory for a length that exceeds the remaining data.
+import { ExactNumber } from './exact-json.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /** Up to this length, building an ASCII string by hand is faster than a TextDecoder. */
@@ -8,10 +9,11 @@ const SHORT_STRING = 24
 
 /**
  * @param maxDepth maximum nesting of arrays and maps
+ * @param exact whether integers beyond 2^53 become an ExactNumber
  * @throws RangeError or TypeError if the bytes are not exactly one well-formed value
  */
-export function decodeMsgpack(bytes: Uint8Array, maxDepth: number): unknown {
-  const reader = new Reader(bytes, maxDepth)
+export function decodeMsgpack(bytes: Uint8Array, maxDepth: number, exact: boolean): unknown {
+  const reader = new Reader(bytes, maxDepth, exact)
   const value = reader.value(0)
   if (!reader.atEnd) throw new RangeError('trailing bytes after the value')
   return value
@@ -21,12 +23,14 @@ class Reader {
   readonly #bytes: Uint8Array
   readonly #view: DataView
   readonly #maxDepth: number
+  readonly #exact: boolean
   #at = 0
 
-  constructor(bytes: Uint8Array, maxDepth: number) {
+  constructor(bytes: Uint8Array, maxDepth: number, exact: boolean) {
     this.#bytes = bytes
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#maxDepth = maxDepth
+    this.#exact = exact
   }
 
   get atEnd(): boolean {
@@ -58,7 +62,7 @@ class Reader {
       case 0xce:
         return this.#view.getUint32(this.#skip(4))
       case 0xcf:
-        return Number(this.#view.getBigUint64(this.#skip(8)))
+        return this.#wide(this.#view.getBigUint64(this.#skip(8)))
       case 0xd0:
         return this.#view.getInt8(this.#skip(1))
       case 0xd1:
@@ -66,7 +70,7 @@ class Reader {
       case 0xd2:
         return this.#view.getInt32(this.#skip(4))
       case 0xd3:
-        return Number(this.#view.getBigInt64(this.#skip(8)))
+        return this.#wide(this.#view.getBigInt64(this.#skip(8)))
       case 0xd9:
         return this.#string(this.#view.getUint8(this.#skip(1)))
       case 0xda:
@@ -84,6 +88,11 @@ class Reader {
       default:
         throw new TypeError('binary data and extension types are not part of the protocol')
     }
+  }
+
+  #wide(value: bigint): number | ExactNumber {
+    const number = Number(value)
+    return this.#exact && !Number.isSafeInteger(number) ? new ExactNumber(String(value)) : number
   }
 
   /** Advances by `length` bytes. @returns the offset at which they start */

@@ -8,7 +8,7 @@ import { plain } from './plain.ts'
  * @returns the same value if it has none
  */
 export function wellFormed<T>(value: T): T {
-  return value === undefined ? value : (plain(value) as T)
+  return value === undefined ? value : (plain(value, (number) => number) as T)
 }
 
 /**

@@ -18,7 +18,7 @@ export async function loadCodec(name: CodecName): Promise<FrameCodec> {
     encode: (frame) => msgpackCodec.encode(frame) as Uint8Array<ArrayBuffer>,
     decode(data) {
       if (!(data instanceof ArrayBuffer || data instanceof Uint8Array)) throw new SyntaxError('not MessagePack')
-      return frames(msgpackCodec.decode(data, MAX_DEPTH))
+      return frames(msgpackCodec.decode(data, { maxDepth: MAX_DEPTH }))
     },
   }
 }

@@ -1,5 +1,6 @@
 // AnswerFetch: a `fetch` whose event streams end where the provider's protocol ends them. The AI SDK's packages take the end from
 // the connection, so a server that keeps it open after the last event would fail a complete answer by timeout.
+import { restoreNumbers } from '@parley/protocol'
 import { ProviderStreamError } from './provider-failure.ts'
 
 /** One answer in a provider's protocol. */
@@ -23,7 +24,8 @@ const MAX_EVENT = 16 * 1024 * 1024
 
 export function answerFetch(fetch: typeof globalThis.fetch, dialect: () => AnswerDialect): typeof globalThis.fetch {
   return async (input, init) => {
-    const response = await fetch(input, init)
+    const body = typeof init?.body === 'string' ? { body: restoreNumbers(init.body) } : {}
+    const response = await fetch(input, { ...init, ...body })
     if (!response.ok || response.body === null || !asksForStream(input, init)) return response
     const isJson = /^application\/(.+\+)?json\b/i.test(response.headers.get('content-type') ?? '')
     const source = new AnswerSource(response.body.getReader(), dialect(), isJson)

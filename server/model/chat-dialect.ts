@@ -1,5 +1,6 @@
 // ChatDialect: an answer in OpenAI's chat completions protocol, as real servers send it. It becomes what the AI SDK's package
 // expects: errors in one shape, deltas instead of whole messages, no events without meaning. Pure, except for its own state.
+import { parseJson, stringifyJson } from '@parley/protocol'
 import type { AnswerDialect } from './answer-fetch.ts'
 
 type Json = Record<string, unknown>
@@ -85,7 +86,7 @@ function asToolCall(call: unknown, index: number): unknown {
   if (!isObject(call) || !isObject(call.function)) return call
   const { arguments: input } = call.function
   if (!isObject(input)) return call
-  return { index, ...call, function: { ...call.function, arguments: JSON.stringify(input) } }
+  return { index, ...call, function: { ...call.function, arguments: stringifyJson(input) } }
 }
 
 function withoutNulls(message: Json): Json {
@@ -95,7 +96,7 @@ function withoutNulls(message: Json): Json {
 /** @returns undefined for invalid JSON; an empty object for any other JSON value */
 function parse(data: string): Json | undefined {
   try {
-    const value: unknown = JSON.parse(data)
+    const value: unknown = parseJson(data)
     return isObject(value) ? value : {}
   } catch {
     return undefined

@@ -1,5 +1,6 @@
 // DemoAnswer: every byte of the demo model's output, computed from the message it answers. Pure: tests, the load test and any
 // reader can check a stream against `demoText` and `demoReasoning`.
+import { stringifyJson } from '@parley/protocol'
 import { type DemoDirective, parseDemoDirective } from './demo-directive.ts'
 
 /** A sequence of tokens that is computed on demand. */
@@ -93,7 +94,7 @@ function words(text: string): Tokens {
 }
 
 function resultLine(result: DemoToolResult): string {
-  return `${JSON.stringify(result.error === undefined ? (result.output ?? null) : { error: result.error })}\n`
+  return `${stringifyJson(result.error === undefined ? (result.output ?? null) : { error: result.error })}\n`
 }
 
 function join(tokens: Tokens): string {

@@ -1,6 +1,8 @@
 // DemoDirective: parses a message that starts with `/demo`. Pure. The demo model answers an invalid directive with its error and
 // follows no part of it.
 
+import { parseJson } from '@parley/protocol'
+
 export interface DemoCall {
   readonly name: string
   readonly input: unknown
@@ -70,7 +72,7 @@ export function parseDemoDirective(text: string): ParsedDirective {
       if (end === undefined) return malformed(`the input of tool ${quote(tool.name)} is not a complete JSON value`)
       const json = text.slice(at, end)
       try {
-        tool.input = JSON.parse(json)
+        tool.input = parseJson(json)
       } catch {
         return malformed(`the input of tool ${quote(tool.name)} is not JSON: ${quote(json)}`)
       }

@@ -8,6 +8,7 @@ import {
   type LanguageModelV3StreamPart,
   UnsupportedFunctionalityError,
 } from '@ai-sdk/provider'
+import { stringifyJson } from '@parley/protocol'
 import { noise } from './demo-answer.ts'
 import { type DemoTurn, demoTurn } from './demo-turn.ts'
 import type { Model } from './model.ts'
@@ -195,7 +196,7 @@ class DemoStream implements Sleeper {
         type: 'tool-call',
         toolCallId: `demo-call-${called + index}`,
         toolName: name,
-        input: JSON.stringify(input),
+        input: stringifyJson(input),
       })
     }
   }

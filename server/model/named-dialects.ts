@@ -1,4 +1,6 @@
-// The end of an answer in the protocols of OpenAI's Responses API, Anthropic and Google. Their events pass unchanged.
+// The end of an answer in the protocols of OpenAI's Responses API, Anthropic and Google. Their events pass unchanged, except that Google's numbers are
+// marked where the package would round them.
+import { markNumbers } from '@parley/protocol'
 import type { AnswerDialect } from './answer-fetch.ts'
 
 /** OpenAI's Responses API: an event says that the response is over. */
@@ -23,7 +25,8 @@ export class GoogleDialect implements AnswerDialect {
       const candidates = field(data, 'candidates')
       if (Array.isArray(candidates) && candidates[0]?.finishReason != null) this.end = 'finished'
     }
-    return data
+    // Its arguments are an object, which the package parses and writes as a text.
+    return data.includes('"functionCall"') ? markNumbers(data) : data
   }
 }
 

@@ -6,7 +6,15 @@ import type {
   LanguageModelV3StreamPart,
   SharedV3Warning,
 } from '@ai-sdk/provider'
-import { ERRORS, type ErrorCode, type RunError, type Usage, wellFormed } from '@parley/protocol'
+import {
+  ERRORS,
+  type ErrorCode,
+  parseJson,
+  type RunError,
+  restoreNumbers,
+  type Usage,
+  wellFormed,
+} from '@parley/protocol'
 import type { Model } from '../model/model.ts'
 import { toProviderFailure } from '../model/provider-failure.ts'
 import type { TextKind } from './run-state.ts'
@@ -160,7 +168,11 @@ async function consume(
         break
       case 'tool-call': {
         if (part.providerExecuted === true) break
-        const call = { id: part.toolCallId, name: wellFormed(part.toolName), input: wellFormed(part.input) }
+        const call = {
+          id: part.toolCallId,
+          name: wellFormed(part.toolName),
+          input: wellFormed(restoreNumbers(part.input)),
+        }
         answer.call(sink.call(call), { ...part, toolName: call.name, input: call.input })
         break
       }
@@ -292,7 +304,7 @@ export function parseInput(input: string): unknown {
   if (input.trim() === '') return {}
   try {
     // An escape such as \ud83d makes half a character even in well-formed JSON.
-    return wellFormed<unknown>(JSON.parse(input)) ?? {}
+    return wellFormed<unknown>(parseJson(input)) ?? {}
   } catch {
     return undefined
   }

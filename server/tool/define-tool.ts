@@ -1,7 +1,7 @@
 // defineTool: declares a server tool in a configuration module. The input schema is a zod schema or a JSON Schema. With
 // zod, `execute` gets the parsed and typed input.
 import type { JsonSchema } from '@parley/protocol'
-import { cutText, ToolName } from '@parley/protocol'
+import { cutText, roundNumbers, ToolName } from '@parley/protocol'
 import { z } from 'zod'
 import { checkSchema, checkValue, type SchemaCheck } from './json-schema.ts'
 
@@ -63,10 +63,10 @@ export function defineTool(definition: Definition<z.ZodType | JsonSchema, never>
       ...shared,
       inputSchema: z.toJSONSchema(inputSchema, { io: 'input' }) as JsonSchema,
       check(input) {
-        const result = inputSchema.safeParse(input)
+        const result = inputSchema.safeParse(roundNumbers(input))
         return result.success ? { ok: true } : { ok: false, problem: cutText(z.prettifyError(result.error), 300) }
       },
-      execute: async (input, context) => execute(inputSchema.parse(input), context),
+      execute: async (input, context) => execute(inputSchema.parse(roundNumbers(input)), context),
     }
   }
   const schema = inputSchema as JsonSchema
@@ -76,6 +76,6 @@ export function defineTool(definition: Definition<z.ZodType | JsonSchema, never>
     ...shared,
     inputSchema: schema,
     check: (input) => checkValue(schema, input),
-    execute: async (input, context) => execute(input, context),
+    execute: async (input, context) => execute(roundNumbers(input), context),
   }
 }

@@ -2,7 +2,7 @@
 // a time limit: a schema whose regular expression backtracks without end fails its own call, and does not block the
 // server.
 import { Script } from 'node:vm'
-import { cutText, type JsonSchema } from '@parley/protocol'
+import { cutText, type JsonSchema, roundNumbers } from '@parley/protocol'
 import { Ajv, type ValidateFunction } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 
@@ -38,7 +38,7 @@ export function checkValue(schema: JsonSchema | undefined, value: unknown): Sche
   if (schema === undefined) return { ok: true }
   try {
     const validate = compile(schema)
-    if (withTimeLimit(CHECK_LIMIT_MS, () => validate(value)) === true) return { ok: true }
+    if (withTimeLimit(CHECK_LIMIT_MS, () => validate(roundNumbers(value))) === true) return { ok: true }
     const [first] = validate.errors ?? []
     const where = first?.instancePath === undefined || first.instancePath === '' ? 'the value' : first.instancePath
     return { ok: false, problem: cutText(`${where} ${first?.message ?? 'does not match'}`, 300) }
@@ -57,7 +57,7 @@ function compile(schema: JsonSchema): ValidateFunction {
   }
   // A separate Ajv instance, because schemas with the same $id must not affect each other.
   const ajv = String(schema.$schema ?? '').includes('draft-07') ? new Ajv(OPTIONS) : new Ajv2020(OPTIONS)
-  const validate = withTimeLimit(COMPILE_LIMIT_MS, () => ajv.compile(schema)) as ValidateFunction
+  const validate = withTimeLimit(COMPILE_LIMIT_MS, () => ajv.compile(roundNumbers(schema))) as ValidateFunction
   compiled.set(key, validate)
   if (compiled.size > CACHE_SIZE) compiled.delete(compiled.keys().next().value as string)
   return validate

@@ -17,6 +17,8 @@ export interface ProviderRequest {
   readonly path: string
   readonly headers: IncomingMessage['headers']
   readonly body: ProviderRequestBody
+  /** The body as it was sent. */
+  readonly text: string
   readonly response: ServerResponse
   /** Resolves when the connection is closed. */
   readonly closed: Promise<void>
@@ -38,8 +40,9 @@ export async function startProviderServer(answer: (request: ProviderRequest) => 
     const chunks: Buffer[] = []
     message.on('data', (chunk: Buffer) => chunks.push(chunk))
     message.on('end', () => {
-      const body = JSON.parse(Buffer.concat(chunks).toString()) as ProviderRequestBody
-      const request = { path: message.url ?? '', headers: message.headers, body, response, closed }
+      const text = Buffer.concat(chunks).toString()
+      const body = JSON.parse(text) as ProviderRequestBody
+      const request = { path: message.url ?? '', headers: message.headers, body, text, response, closed }
       requests.push(request)
       answer(request)
       for (const resolve of waiting.splice(0)) resolve(request)

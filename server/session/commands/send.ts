@@ -11,6 +11,7 @@ import {
   type Policy,
   ReplyError,
   type Send,
+  stringifyJson,
   type UserLimits,
 } from '@parley/protocol'
 import { lateSteerRun } from '@parley/protocol/make-id'
@@ -199,7 +200,7 @@ function isSame(first: MessageEvent, command: Send, content: readonly Part[]): b
   const now = [content, policy, model, agent, seen?.run, seen?.index]
   // Compared separately, because JSON does not distinguish a null parent from an omitted one.
   if (first.parent !== parent) return false
-  return JSON.stringify([...before, first.context]) === JSON.stringify([...now, context])
+  return stringifyJson([...before, first.context]) === stringifyJson([...now, context])
 }
 
 /**

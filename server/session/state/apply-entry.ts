@@ -5,7 +5,14 @@
 //
 // `open` lists the unfinished runs in the order of their messages; the first one is due. A message with `interrupt`
 // marks all earlier runs as superseded. They end when a node appends their `run.ended`; any node may.
-import type { Event, EventOf, MessageEvent, OutputPart, RunEnded } from '@parley/protocol'
+import {
+  type Event,
+  type EventOf,
+  type MessageEvent,
+  type OutputPart,
+  parseJson,
+  type RunEnded,
+} from '@parley/protocol'
 import { lateSteerRun } from '@parley/protocol/make-id'
 import type { Seq } from '../../store/ports/entry.ts'
 import type { CommandRecord, CompactedEntry } from '../../store/ports/transcript-store.ts'
@@ -24,7 +31,7 @@ export interface LoggedEvent {
 }
 
 export function parseEntry({ seq, time, json }: CompactedEntry): LoggedEvent {
-  return { seq, time, event: JSON.parse(json) as Event }
+  return { seq, time, event: parseJson(json) as Event }
 }
 
 export function applyEntry(state: SessionState, entry: LoggedEvent): SessionState {

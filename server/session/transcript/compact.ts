@@ -1,7 +1,7 @@
 // Compaction: replaces entries by fewer ones that give a new reader the same state. A finished run keeps its message,
 // its start, its tool calls with their results, and its end with the whole output. An unfinished run keeps its latest
 // start and a snapshot. Pure and idempotent.
-import type { EventOf, RunEnded } from '@parley/protocol'
+import { type EventOf, type RunEnded, stringifyJson } from '@parley/protocol'
 import type { CompactedEntry } from '../../store/ports/transcript-store.ts'
 import { type LoggedEvent, parseEntry } from '../state/apply-entry.ts'
 import { addOutput, addPart, fromParts, hasCall, type RunOutput, toParts } from '../state/run-output.ts'
@@ -157,7 +157,7 @@ export function compact(compacted: readonly CompactedEntry[], entries: Iterable<
   for (const [id, run] of runs) kept.push(...compactRun(id, run))
   return kept
     .sort((a, b) => a.seq - b.seq)
-    .map((entry) => ({ seq: entry.seq, time: entry.time, json: JSON.stringify(entry.event) }))
+    .map((entry) => ({ seq: entry.seq, time: entry.time, json: stringifyJson(entry.event) }))
 }
 
 function compactRun(id: string, run: CompactedRun): LoggedEvent[] {

@@ -1,6 +1,6 @@
 // The contract that every store's SessionLog passes: the guarantees of its port. A store's test file calls it with a
 // harness that opens the store with data of its own. Nothing here depends on a particular store.
-import { type Event, formatCursor, parseCursor } from '@parley/protocol'
+import { type Event, formatCursor, parseCursor, parseJson } from '@parley/protocol'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Entry } from '../ports/entry.ts'
 import { Conflict, CursorLost } from '../ports/errors.ts'
@@ -122,6 +122,16 @@ export function sessionLogContract(
         expect(read?.event).toEqual(output(0, JSON.parse(JSON.stringify(text)) as string))
         await harness.reopen()
         expect((await readAll('s'))[0]?.json).toBe(appended.json)
+      })
+
+      it('keeps the digits of numbers that JavaScript would round', async () => {
+        const json = '{"paid":12345678901234567890}'
+        const result: Event = { type: 'tool.result', run: 'a', call: 'c', output: parseJson(json), by: 'x' }
+        await append('tool.c', 0, result)
+        await harness.reopen()
+        const [read] = await readAll('s')
+        expect(read?.json).toContain(json)
+        expect(read?.event).toEqual(result)
       })
 
       it('stores an entry of a megabyte', async () => {

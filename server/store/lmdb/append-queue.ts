@@ -1,7 +1,7 @@
 // AppendQueue: the appends that wait for a commit, up to a limit, and the compare that decides them. `form` takes as
 // many as one commit may hold and decides them in order: it compares each append with the durable entries and the
 // winners before it.
-import type { Event } from '@parley/protocol'
+import { type Event, stringifyJson } from '@parley/protocol'
 import type { SessionFollowers } from '../followers.ts'
 import { Entry, type Seq } from '../ports/entry.ts'
 import { Conflict, type StorageError } from '../ports/errors.ts'
@@ -73,7 +73,7 @@ export class Append {
   constructor(target: AppendTarget, event: Event, expect: Seq, rollup: boolean, listener: AppendListener) {
     this.target = target
     this.event = event
-    this.json = JSON.stringify(event)
+    this.json = stringifyJson(event)
     this.expect = expect
     this.rollup = rollup
     this.listener = listener

@@ -1,5 +1,5 @@
 // Entry: one stored event of a session's log, with the exact JSON text that the log stores. Its content never changes.
-import type { Event } from '@parley/protocol'
+import { type Event, parseJson } from '@parley/protocol'
 
 /**
  * A sequence number: a positive integer that grows along a session's log, not always by one, because a store may number
@@ -49,7 +49,7 @@ export class Entry {
 
   /** The event. Parsed at the first access. */
   get event(): Event {
-    this.#event ??= JSON.parse(this.json) as Event
+    this.#event ??= parseJson(this.json) as Event
     return this.#event
   }
 

@@ -1,6 +1,6 @@
 // EntryMessage: encoded entries: one WebSocket message (a frame or an array of frames), server-sent events, NDJSON lines, or
 // items of a list. Each form is encoded once for all readers of a session. JSON forms insert the log's JSON text unparsed.
-import { type CodecName, msgpackCodec } from '@parley/protocol'
+import { type CodecName, msgpackCodec, parseJson } from '@parley/protocol'
 import type { ProjectedEntry } from '../../session/transcript/entry-projection.ts'
 import type { Seq } from '../../store/ports/entry.ts'
 
@@ -151,7 +151,7 @@ function entriesAsMsgpack({ session, epoch }: FrameHead, shown: readonly Project
     session,
     cursor: `${epoch}.${seq}`,
     time,
-    event: JSON.parse(json),
+    event: parseJson(json),
   }))
   return msgpackCodec.encode(frames.length === 1 ? frames[0] : frames) as Uint8Array
 }

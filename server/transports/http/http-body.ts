@@ -2,7 +2,7 @@
 // uWS does not buffer a body. A body over the limit is still received for a while and discarded: a client whose
 // connection is reset while it sends never reads the error.
 import type { HttpResponse } from 'uWebSockets.js'
-import { jsonCodec, wellFormed } from '@parley/protocol'
+import { jsonCodec, safeParseExact, wellFormed } from '@parley/protocol'
 import type { z } from 'zod'
 import { HttpError } from './http-error.ts'
 
@@ -78,7 +78,7 @@ export class HttpBody {
     const bytes = await this.bytes()
     const value = bytes.length === 0 ? {} : this.#parse(bytes)
     this.#chunks = []
-    const parsed = schema.safeParse(wellFormed(value))
+    const parsed = safeParseExact(schema, wellFormed(value))
     if (parsed.success) return parsed.data
     throw invalid(parsed.error)
   }
@@ -95,7 +95,7 @@ export class HttpBody {
     const isPlain = contentEncoding === '' || contentEncoding === 'identity'
     if (!isPlain || !JSON_TYPE.test(contentType)) throw new HttpError('unsupported_media_type')
     try {
-      return jsonCodec.decode(bytes)
+      return jsonCodec.decode(bytes, { exact: true })
     } catch (cause) {
       if (!(cause instanceof SyntaxError)) throw cause
       throw new HttpError('bad_request', `The body is ${cause.message}.`, { cause })

@@ -2,6 +2,7 @@
 // frees the response at its end and on an abort, and any later use of it crashes the process.
 
 import type { HttpResponse } from 'uWebSockets.js'
+import { stringifyJson } from '@parley/protocol'
 import type { Logger } from 'pino'
 import { TokenClock } from '../../auth/token-clock.ts'
 import { asBytes } from '../feed/entry-message.ts'
@@ -101,7 +102,7 @@ export class ResponseExchange implements HttpExchange {
 
   reply(status: number, body?: unknown, headers: Headers = {}): void {
     if (body === undefined) this.#answer(status, undefined, headers, false)
-    else this.replyWith(status, JSON.stringify(body), { 'Content-Type': 'application/json', ...headers })
+    else this.replyWith(status, stringifyJson(body), { 'Content-Type': 'application/json', ...headers })
   }
 
   replyWith(status: number, body: string | Uint8Array, headers: Headers): void {

@@ -1,7 +1,15 @@
 // JobService: finds jobs and reports their state. It stores nothing: a job is a run, its id contains the session, and
 // its state is in the session's log and transcript. So any node can answer, also after a restart, whichever transport
 // started the run.
-import { type Cursor, formatCursor, type Job, type JobAccepted, parseCursor, ReplyError } from '@parley/protocol'
+import {
+  type Cursor,
+  formatCursor,
+  type Job,
+  type JobAccepted,
+  parseCursor,
+  ReplyError,
+  stringifyJson,
+} from '@parley/protocol'
 import { catchUp, lookUpRun } from '../../session/find-run.ts'
 import { readRunPage } from '../../session/run-page.ts'
 import { type FoundRun, jobState, lastSeqOf, runProgress, runResult } from '../../session/run-report.ts'
@@ -172,7 +180,7 @@ export class JobService {
     const entries = new EntryMessage(new FrameHead(session.id, stores.log.epoch), page.entries, page.position).in(
       'list',
     )
-    const body = `${JSON.stringify(job).slice(0, -1)},"entries":[${entries}]}`
+    const body = `${stringifyJson(job).slice(0, -1)},"entries":[${entries}]}`
     return { ...about, body, live: !page.more }
   }
 

@@ -1,7 +1,7 @@
 // ChatChunks: turns the pieces of a run into the chunks of a streamed chat completion; `chatCompletion` makes a whole
 // one. Sent text cannot be retracted: if a run restarts, nothing is sent until the new text is longer than the sent
 // text. No I/O.
-import type { RunEnded } from '@parley/protocol'
+import { type RunEnded, stringifyJson } from '@parley/protocol'
 import { toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
 import { type OpenAiError, openAiError } from './openai-error.ts'
@@ -127,7 +127,7 @@ function toolCall({ call, name, input }: RunCall) {
 
 /** The text that the model wrote, or else the input as JSON. */
 export function asArguments(input: RunCall['input']): string {
-  return typeof input === 'string' ? input : JSON.stringify(input ?? {})
+  return typeof input === 'string' ? input : stringifyJson(input ?? {})
 }
 
 /** @returns undefined for a failed or cancelled run */

@@ -1,6 +1,6 @@
 // EventSink: passes a session's events to a transport that has its own format. The stream decides about backpressure,
 // and is opened only when the reader is attached.
-import { type Event, ReplyError, type ServerFrame } from '@parley/protocol'
+import { type Event, parseJson, ReplyError, type ServerFrame } from '@parley/protocol'
 import type { MessageData } from '../feed/entry-message.ts'
 import type { ReaderSink } from '../feed/reader-ports.ts'
 import type { HttpStream } from '../http/http-stream.ts'
@@ -25,7 +25,7 @@ export class EventSink extends HttpSink implements ReaderSink {
     const stream = this.stream
     if (stream === undefined) return
     const text = typeof data === 'string' ? data : Buffer.from(data).toString()
-    const entries = JSON.parse(`[${text}]`) as readonly { readonly event: Event }[]
+    const entries = parseJson(`[${text}]`) as readonly { readonly event: Event }[]
     for (const { event } of entries) if (!stream.closed) this.#events.event(event, stream)
   }
 

@@ -4,6 +4,7 @@ import {
   LIMITS,
   type Part,
   Part as PartSchema,
+  parseJson,
   type Sampling,
   type Tool,
   ToolName,
@@ -94,7 +95,7 @@ function checked(part: Part, path: string): Part {
 /** The arguments of a call; `{}` for an empty text. */
 export function parsedArguments(text: string): unknown {
   try {
-    return JSON.parse(text === '' ? '{}' : text)
+    return parseJson(text === '' ? '{}' : text)
   } catch {
     // A model wrote it, so it may not be JSON; then it is passed on as text.
     return text

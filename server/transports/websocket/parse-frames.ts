@@ -10,6 +10,7 @@ import {
   Id,
   LIMITS,
   ReplyError,
+  safeParseExact,
   wellFormed,
 } from '@parley/protocol'
 
@@ -39,7 +40,7 @@ export function parseMessage(codec: Codec, data: ArrayBuffer, binary: boolean): 
 function decode(codec: Codec, data: ArrayBuffer): unknown {
   try {
     // uWS has verified that text is UTF-8. Both decoders return copies.
-    return codec.decode(codec.binary ? data : Buffer.from(data).toString('utf8'))
+    return codec.decode(codec.binary ? data : Buffer.from(data).toString('utf8'), { exact: true })
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause
     throw new Disconnect('badFrame', codec.binary ? 'not MessagePack' : 'not JSON')
@@ -53,7 +54,7 @@ function parseFrame(value: unknown): ParsedFrame {
   const { type, id } = value as { readonly type?: unknown; readonly id?: unknown }
   const properId = typeof id === 'string' && id.length <= ID_MAX_LENGTH && Id.safeParse(id).success ? id : undefined
   if (typeof type === 'string' && !TYPES.has(type)) return { error: new ReplyError('unknown_type'), id: properId }
-  const parsed = ClientFrame.safeParse(value)
+  const parsed = safeParseExact(ClientFrame, value)
   if (parsed.success) return { frame: wellFormed(parsed.data) }
   const [issue] = parsed.error.issues
   const where = issue === undefined || issue.path.length === 0 ? 'frame' : issue.path.join('.')

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { headers, type Msg } from '@nats-io/transport-node'
-import type { Event } from '@parley/protocol'
+import { type Event, stringifyJson } from '@parley/protocol'
 import { Entry, type Seq } from '../../ports/entry.ts'
 import { Conflict } from '../../ports/errors.ts'
 import type { JetStreamConnection } from '../connection.ts'
@@ -67,7 +67,7 @@ export class Appender {
   /** Resolves when the entry is stored. @throws Conflict, StorageError */
   async append(session: string, subject: string, event: Event, expect: Seq, rollup: boolean): Promise<Entry> {
     const id = `${this.#node}${(this.#count++).toString(36)}`
-    const json = JSON.stringify(event)
+    const json = stringifyJson(event)
     const unsplit: Append = { session, subject, expect, rollup, time: this.#options.now(), json, id }
     const own: OwnAppend = { event, json }
     this.#own.set(id, own)

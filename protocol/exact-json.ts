@@ -1,0 +1,111 @@
+// Exact JSON: numbers that a double cannot hold keep their digits in values that only pass through, such as tool inputs and results.
+// JSON does not limit numbers (RFC 8259, section 6), and other languages have integers of 64 bits; JSON.parse rounds
+// 12345678901234567890 without an error. Node 22 could do this with JSON.rawJSON and the source text of a reviver.
+import type { z } from 'zod'
+
+/** Set by `toJSON`, so that `stringifyJson` costs nothing for values without such numbers. */
+let wasRounded = false
+
+/** A number of a JSON text or of MessagePack that JavaScript would round. JSON.stringify writes the rounded number. */
+export class ExactNumber {
+  readonly source: string
+
+  /** @param source the number in JSON's syntax */
+  constructor(source: string) {
+    this.source = source
+  }
+
+  toJSON(): number {
+    wasRounded = true
+    return Number(this.source)
+  }
+
+  /** MessagePack has integers of 64 bits. Others are rounded. */
+  toMsgpack(): bigint | number {
+    if (!WHOLE.test(this.source)) return Number(this.source)
+    const value = BigInt(this.source)
+    return value >= -(2n ** 63n) && value < 2n ** 64n ? value : Number(this.source)
+  }
+}
+
+/** Digits of a decimal fraction that a double keeps, and that `%.17g` prints. */
+const DOUBLE_DIGITS = 17
+const WHOLE = /^-?\d+$/
+const NUMBER = String.raw`-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?`
+/** Matches every text that contains such a number; few others do. */
+const SUSPECT = /\d[\d.]{15}|[\s[:,]-?\d[\d.]*[eE]\+?\d{3}/
+/** In valid JSON: a string, or a number outside of strings. */
+const TOKEN = new RegExp(String.raw`"[^"\\]*(?:\\.[^"\\]*)*"|${NUMBER}`, 'g')
+/** Begins a string that stands for a number. Random, so that no text from outside begins with it. */
+const MARK = `exact-${Math.random().toString(36).slice(2)}:`
+/** Backslashes precede the quotes if the JSON is a string of other JSON. */
+const MARKED = new RegExp(String.raw`\\*"${MARK}(${NUMBER})\\*"`, 'g')
+
+/** Like JSON.parse, with an ExactNumber for each number that would be rounded. @throws SyntaxError */
+export function parseJson(text: string): unknown {
+  const value: unknown = JSON.parse(text)
+  if (!SUSPECT.test(text)) return value
+  const marked = markNumbers(text)
+  return marked === text
+    ? value
+    : JSON.parse(marked, (_, item: unknown) =>
+        typeof item === 'string' && item.startsWith(MARK) ? new ExactNumber(item.slice(MARK.length)) : item,
+      )
+}
+
+/** Like JSON.stringify, with the digits of each ExactNumber. */
+export function stringifyJson(value: unknown): string {
+  wasRounded = false
+  const text = JSON.stringify(value)
+  return wasRounded ? restoreNumbers(JSON.stringify(withMarkedNumbers(value))) : text
+}
+
+/** Replaces numbers that JSON.parse would round with strings, for code that parses and rewrites JSON. @param json valid JSON */
+export function markNumbers(json: string): string {
+  return json.replace(TOKEN, (token) => (token.startsWith('"') || !isRounded(token) ? token : `"${MARK}${token}"`))
+}
+
+/** Replaces each ExactNumber with a string, for code that writes JSON. */
+export function withMarkedNumbers<T>(value: T): T {
+  return mapNumbers(value, ({ source }) => MARK + source)
+}
+
+/** Restores the numbers of `markNumbers` and `withMarkedNumbers` in JSON, also in JSON within its strings. */
+export function restoreNumbers(json: string): string {
+  return json.includes(MARK) ? json.replace(MARKED, '$1') : json
+}
+
+/** Replaces each ExactNumber with the nearest number, for code that calculates. @returns the same value if it has none */
+export function roundNumbers<T>(value: T): T {
+  return mapNumbers(value, ({ source }) => Number(source))
+}
+
+/** Parses a value. Where the schema has a JavaScript number, exact numbers are rounded. */
+export function safeParseExact<T>(schema: z.ZodType<T>, value: unknown): z.ZodSafeParseResult<T> {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed
+  const rounded = roundNumbers(value)
+  return rounded === value ? parsed : schema.safeParse(rounded)
+}
+
+function isRounded(source: string): boolean {
+  const value = Number(source)
+  if (!Number.isFinite(value)) return true
+  if (WHOLE.test(source)) return !Number.isSafeInteger(value) && String(value) !== source
+  return (/\d[\d.]*/.exec(source)?.[0] ?? '').replace(/^[0.]+|\./g, '').length > DOUBLE_DIGITS
+}
+
+function mapNumbers<T>(value: T, to: (number: ExactNumber) => unknown): T {
+  if (typeof value !== 'object' || value === null) return value
+  if (value instanceof ExactNumber) return to(value) as T
+  if (Array.isArray(value)) {
+    const items = value.map((item) => mapNumbers(item as unknown, to))
+    return items.some((item, at) => item !== value[at]) ? (items as T) : value
+  }
+  // Other objects, such as a URL, contain no JSON.
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) return value
+  const fields = Object.entries(value).map(([name, item]) => [name, mapNumbers(item as unknown, to)] as const)
+  const isSame = fields.every(([name, item]) => item === (value as Record<string, unknown>)[name])
+  return isSame ? value : (Object.fromEntries(fields) as T)
+}
