@@ -1,5 +1,5 @@
 // Text without half characters. The server replaces them where text enters, so that readers of every codec, and model providers,
-// get the same text; and it truncates text between characters.
+// get the same text; and it truncates text between characters. Also the gap between two texts of an answer.
 import { plain } from './plain.ts'
 
 /**
@@ -25,6 +25,15 @@ export function cutText(text: string, max: number): string {
   return isHighSurrogate(text.charCodeAt(max - 1))
     ? text.slice(0, Math.max(0, max - 1))
     : text.slice(0, Math.max(0, max))
+}
+
+/**
+ * What separates the text of an answer before and after a tool call or a steering message: an empty line, unless one of them is
+ * empty or there is white space between them already.
+ */
+export function textGap(before: string, after: string): '' | '\n\n' {
+  const hasGap = before === '' || after === '' || /\s/.test(before.slice(-1) + after.slice(0, 1))
+  return hasGap ? '' : '\n\n'
 }
 
 function isHighSurrogate(unit: number): boolean {

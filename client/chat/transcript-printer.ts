@@ -1,7 +1,7 @@
 // TranscriptPrinter: turns the changes of a session's view into append-only text: each message, then its answer as it
 // streams. It prints nothing during a replay, and nothing twice.
 import { lateSteerRun } from '@parley/protocol/make-id'
-import { cutText } from '@parley/protocol/well-formed'
+import { cutText, textGap } from '@parley/protocol/well-formed'
 import type { MessageView, RunPart, RunView, Seen, SessionView } from '../index.ts'
 import { isEnded } from '../index.ts'
 import { CleanText, cleanText } from './clean-text.ts'
@@ -28,8 +28,10 @@ interface Progress {
   epoch: number
   part: number
   offset: number
-  /** The printed text, without reasoning. */
+  /** The printed text, as in the run's `text`. */
   text: string
+  /** A call or a steering message came after it. */
+  isApart: boolean
   readonly cleaner: CleanText
 }
 
@@ -107,7 +109,15 @@ export class TranscriptPrinter {
   }
 
   #begin(run: RunView): void {
-    this.#progress = { run: run.id, epoch: run.epoch, part: 0, offset: 0, text: '', cleaner: new CleanText() }
+    this.#progress = {
+      run: run.id,
+      epoch: run.epoch,
+      part: 0,
+      offset: 0,
+      text: '',
+      isApart: false,
+      cleaner: new CleanText(),
+    }
   }
 
   #parts(run: RunView, view: SessionView): void {
@@ -128,15 +138,20 @@ export class TranscriptPrinter {
   #part(part: RunPart, progress: Progress, view: SessionView): void {
     if (part.type === 'text' || part.type === 'reasoning') {
       const added = part.text.slice(progress.offset)
-      if (part.type === 'text') progress.text += added
+      if (part.type === 'text' && added !== '') {
+        progress.text += (progress.isApart ? textGap(progress.text, added) : '') + added
+        progress.isApart = false
+      }
       const text = progress.cleaner.push(added)
       if (text === '') return
       if (part.type === 'text') this.#output.answer(text)
       else this.#output.reasoning(text)
-    } else if (part.type === 'tool') {
-      const input = JSON.stringify(view.calls.get(part.call)?.input ?? {})
-      this.#output.note(`calling ${cutText(cleanText(`${part.name}(${input})`, { oneLine: true }), 200)}`)
+      return
     }
+    progress.isApart = true
+    if (!('call' in part)) return this.#output.startLine()
+    const input = JSON.stringify(view.calls.get(part.call)?.input ?? {})
+    this.#output.note(`calling ${cutText(cleanText(`${part.name}(${input})`, { oneLine: true }), 200)}`)
   }
 
   #finish(run: RunView): void {

@@ -156,6 +156,49 @@ describe('text of a reply', () => {
     expect(await whole).toBe('after it')
   })
 
+  it('has an empty line between the text before and after a tool call', async () => {
+    const reply = session.send('hi')
+    const whole = all(reply.text())
+    await take(reply)
+    const call = {
+      type: 'tool.called' as const,
+      run: 'r1',
+      call: 'c1',
+      name: 'clock',
+      input: {},
+      where: 'server' as const,
+    }
+    const called = { ...call, approval: false, attempt: 1, until: 0, step: 0 }
+    peer.entries('s1', 2, [
+      started('r1', reply.command),
+      says('r1', 0, 'Let me see.'),
+      called,
+      says('r1', 1, 'It is'),
+      says('r1', 2, ' noon.'),
+      ended('r1', 3),
+    ])
+    expect(await whole).toBe('Let me see.\n\nIt is noon.')
+    expect((await reply.result()).text).toBe('Let me see.\n\nIt is noon.')
+  })
+
+  it('of a steered run does not begin with the empty line that separates it', async () => {
+    peer.entries('s1', 1, [message('m0', 'r1'), started('r1', 'm0'), says('r1', 0, 'before')])
+    await until(session, (view) => view.runs.get('r1')?.next === 1)
+    const reply = session.send('more', { policy: 'steer' })
+    const whole = all(reply.text())
+    const { id } = await peer.expect('send')
+    peer.entries('s1', 4, [message(id, 'r1', 'more', 'steer')])
+    peer.send({ type: 'ok', id, message: id, run: 'r1' })
+    const output = [
+      { type: 'text' as const, text: 'before', index: 0, lengths: [6] },
+      { type: 'message' as const, message: id },
+    ]
+    const taken = { type: 'run.snapshot' as const, run: 'r1', next: 1, output }
+    peer.entries('s1', 5, [taken, says('r1', 1, 'after'), ended('r1', 2)])
+    expect(await whole).toBe('after')
+    expect((await reply.result()).text).toBe('before\n\nafter')
+  })
+
   it('follows a steering message that its run did not take to the run of its own', async () => {
     peer.entries('s1', 1, [message('m0', 'r1'), started('r1', 'm0'), says('r1', 0, 'before ')])
     await until(session, (view) => view.runs.get('r1')?.next === 1)

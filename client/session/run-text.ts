@@ -7,10 +7,13 @@ export class RunText {
   /** The text returned so far, plus `#pending`. */
   #text: string
   #pending = ''
+  /** The gap after the earlier text is not returned either. */
+  #isFirst: boolean
 
   /** @param from the earlier text, which is not returned */
   constructor(from = '') {
     this.#text = from
+    this.#isFirst = from !== ''
   }
 
   /** The text since the last call; empty if there is none. */
@@ -25,6 +28,11 @@ export class RunText {
     const at = run.text.length - added.length
     if (at === this.#text.length) {
       this.#grow(added)
+      return
+    }
+    if (at > this.#text.length) {
+      // The text after a call begins with a gap. Only then: slicing the text at each token would copy all of it.
+      this.#grow(run.text.slice(this.#text.length))
       return
     }
     const known = this.#text.slice(at, at + added.length)
@@ -47,6 +55,7 @@ export class RunText {
   #grow(text: string): void {
     if (text === '') return
     this.#text += text
-    this.#pending += text
+    this.#pending += this.#isFirst ? text.replace(/^\n\n/, '') : text
+    this.#isFirst = false
   }
 }

@@ -15,6 +15,7 @@ import type {
   Usage,
 } from '@parley/protocol'
 import { GapError } from '../parley-error.ts'
+import { textGap } from '@parley/protocol/well-formed'
 
 export type RunStatus = 'queued' | 'running' | 'waiting' | 'completed' | 'cancelled' | 'superseded' | 'failed'
 
@@ -42,7 +43,7 @@ export interface RunView {
   readonly epoch: number
   readonly model: string | undefined
   readonly parts: readonly RunPart[]
-  /** The concatenated text parts, without reasoning. */
+  /** The text parts, without reasoning. Text before and after a tool call or a steering message has white space between them. */
   readonly text: string
   /** The index of the next output. */
   readonly next: number
@@ -112,7 +113,7 @@ export function output(run: RunView, event: RunOutput): RunView {
     ...run,
     status: run.status === 'queued' ? 'running' : run.status,
     parts,
-    text: event.kind === 'text' ? run.text + event.text : run.text,
+    text: event.kind === 'text' ? withText(run.text, run.parts, event.text) : run.text,
     next: event.index + count,
   }
 }
@@ -167,13 +168,20 @@ function replaced(run: RunView, outputs: readonly OutputPart[]): RunView {
   const parts: RunPart[] = []
   const steered: string[] = []
   let text = ''
+/** @param parts before the added text */
+function withText(text: string, parts: readonly RunPart[], added: string): string {
+  const last = parts.findLast((part) => part.type !== 'reasoning' && !('text' in part && part.text === ''))
+  const isApart = last !== undefined && last.type !== 'text'
+  return text + (isApart ? textGap(text, added) : '') + added
+}
+
   for (const part of outputs) {
     if (part.type === 'tool' || part.type === 'message') {
       parts.push(part)
       if (part.type === 'message') steered.push(part.message)
       continue
     }
-    if (part.type === 'text') text += part.text
+    if (part.type === 'text') text = withText(text, parts, part.text)
     const last = parts.at(-1)
     const count = part.lengths.length
     // The log keeps unseen output as a separate part; here `seen` says the same.

@@ -7,6 +7,7 @@ import {
   type OutputPart,
   type RunError,
   type RunResult,
+  textGap,
 } from '@parley/protocol'
 import type { Seq } from '../store/ports/entry.ts'
 import { markUnseen, takenMessages, toParts } from './state/run-output.ts'
@@ -89,16 +90,21 @@ export function providerWaitMs({ ended, endedAt }: RunRecord, now: number = Date
  * separated by an empty line, unless there is white space between them already.
  */
 export function textOf(output: readonly OutputPart[]): string {
-  let text = ''
+  return textsOf(output).join('')
+}
+
+/** The text of each part, with its gap to the text before; empty for any other part. */
+export function textsOf(output: readonly OutputPart[]): string[] {
+  let before = ''
   let isApart = false
-  for (const part of output) {
+  return output.map((part) => {
     if (part.type === 'tool' || part.type === 'message') isApart = true
-    if (part.type !== 'text' || part.unseen === true || part.text === '') continue
-    const separator = isApart && text !== '' && !/\s$/.test(text) && !/^\s/.test(part.text) ? '\n\n' : ''
-    text += separator + part.text
+    if (part.type !== 'text' || part.unseen === true || part.text === '') return ''
+    const gap = isApart ? textGap(before, part.text) : ''
+    before = part.text
     isApart = false
-  }
-  return text
+    return gap + part.text
+  })
 }
 
 /** The sequence number of the last entry that concerns the run. If it is unchanged, the run is unchanged. */

@@ -2,6 +2,7 @@
 // one. Sent text cannot be retracted: if a run restarts, nothing is sent until the new text is longer than the sent
 // text. No I/O.
 import { type RunEnded, stringifyJson } from '@parley/protocol'
+import { textOf } from '../../session/run-report.ts'
 import { toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
 import { type OpenAiError, openAiError } from './openai-error.ts'
@@ -99,9 +100,8 @@ export function chatCompletion(head: ChatHead, record: RunRecord): object | unde
   const reason = finishReason(ended, record.calls.size > 0)
   if (reason === undefined) return undefined
   const parts = toParts(record.output)
-  const join = (kind: 'text' | 'reasoning'): string =>
-    parts.map((part) => (part.type === kind ? part.text : '')).join('')
-  const [text, reasoning] = [join('text'), join('reasoning')]
+  const text = textOf(parts)
+  const reasoning = parts.map((part) => (part.type === 'reasoning' ? part.text : '')).join('')
   const calls = [...record.calls.values()].map(({ id, name, input }) => toolCall({ call: id, name, input }))
   const message = {
     role: 'assistant',

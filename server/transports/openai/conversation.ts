@@ -2,7 +2,7 @@
 // used to continue from an answer that is not the last. A long one keeps its newest messages and all system messages.
 // Pure.
 import { type ContextMessage, LIMITS } from '@parley/protocol'
-import type { FoundRun } from '../../session/run-report.ts'
+import { type FoundRun, textOf } from '../../session/run-report.ts'
 import { pathTo } from '../../session/state/message-tree.ts'
 import { toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
@@ -25,9 +25,7 @@ export function conversationUpTo({ state, record }: FoundRun): ContextMessage[] 
 }
 
 function answerOf(run: RunRecord): ContextMessage[] {
-  const text = toParts(run.output)
-    .map((part) => (part.type === 'text' && part.unseen !== true ? part.text : ''))
-    .join('')
+  const text = textOf(toParts(run.output))
   const calls = [...run.calls.values()].map(({ id, name, input }) => ({ call: id, name, input }))
   if (text === '' && calls.length === 0) return []
   return [{ role: 'assistant', ...(text === '' ? {} : { text }), ...(calls.length === 0 ? {} : { calls }) }]

@@ -1,8 +1,9 @@
 // The events of a response with any compaction of the log and any number of restarts: every sequence number means the
 // same event for every reader, and all readers get the same end.
-import type { Event, OutputPart, RunEnded } from '@parley/protocol'
+import type { Event, RunEnded } from '@parley/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { textOf } from '../../session/run-report.ts'
 import { addOutput, addPart, fromParts, type RunOutput, toParts } from '../../session/state/run-output.ts'
 import { ChatChunks } from './chat-chunks.ts'
 import { type ResponseEvent, ResponseEvents } from './response-events.ts'
@@ -180,15 +181,12 @@ describe('the events of a response', () => {
 })
 
 describe('the chunks of a chat completion', () => {
-  const texts = (output: readonly OutputPart[]): string =>
-    output.map((part) => (part.type === 'text' ? part.text : '')).join('')
-
   it('are the whole text, or end with an error if a restart changed the text', () => {
     fc.assert(
       fc.property(script, (steps) => {
         const events = written(steps, 'completed')
         const ended = events.at(-1)
-        const whole = ended?.type === 'run.ended' ? texts(ended.output ?? []) : ''
+        const whole = ended?.type === 'run.ended' ? textOf(ended.output ?? []) : ''
         const mayFail = steps.some((step) => step.do === 'restart')
         for (let attached = 0; attached <= events.length; attached += 1) {
           const pieces = new RunPieces(RUN)

@@ -1,6 +1,6 @@
 // The response object of a run. It depends on the log alone, so every node returns the same. Pure.
 import type { Context, MessageEvent, RunEnded } from '@parley/protocol'
-import { createdAt, type FoundRun } from '../../session/run-report.ts'
+import { createdAt, type FoundRun, textsOf } from '../../session/run-report.ts'
 import { toParts } from '../../session/state/run-output.ts'
 import { formatJobId, type JobName, parseJobId } from '../jobs/job-id.ts'
 import { asArguments } from './chat-chunks.ts'
@@ -118,11 +118,13 @@ export function responseOf(head: ResponseHead, found: FoundRun): object {
 export function itemsOf(name: JobName, { record }: FoundRun): readonly object[] {
   const items = new Items(name)
   let next = 0
-  for (const part of toParts(record.output)) {
+  const parts = toParts(record.output)
+  const texts = textsOf(parts)
+  for (const [at, part] of parts.entries()) {
     if (part.type !== 'text' && part.type !== 'reasoning') continue
     // A gap between indexes: output was dropped when a driver was lost.
     if (part.index > next) items.close()
-    items.text(part.type, part.text)
+    items.text(part.type, part.type === 'text' ? (texts[at] ?? '') : part.text)
     next = part.index + part.lengths.length
   }
   if (record.ended === undefined) return items.growing()

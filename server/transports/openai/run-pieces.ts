@@ -1,7 +1,6 @@
 // RunPieces: turns the entries of one run, live or compacted, into the same pieces in the same order: each output once
-// with its index, then the end with the calls. Calls come last because a compacted run does not say between which
-// outputs they were.
-import type { Event, OutputPart, RunEnded } from '@parley/protocol'
+// with its index, then the end with the calls. Calls come last, so the text after one begins with a gap.
+import { type Event, type OutputPart, type RunEnded, textGap } from '@parley/protocol'
 
 export interface RunCall {
   readonly call: string
@@ -22,6 +21,10 @@ export class RunPieces {
   #started = false
   #next = 0
   #ended = false
+  /** The last character of the text so far. */
+  #last = ''
+  /** A call or a steering message came after it. */
+  #isApart = false
 
   constructor(run: string) {
     this.#run = run
@@ -35,6 +38,8 @@ export class RunPieces {
         if (event.mode === 'restart' && this.#next > 0) {
           // Output that the next driver keeps follows in a snapshot. New indexes continue after the dropped ones.
           this.#next = 0
+          this.#last = ''
+          this.#isApart = false
           pieces.push({ type: 'restarted' })
         }
         return pieces
@@ -47,6 +52,7 @@ export class RunPieces {
         if (!this.#calls.has(event.call)) {
           const { call, name, input } = event
           this.#calls.set(call, { call, name, input })
+          this.#isApart = true
         }
         return this.#start(undefined)
       case 'run.ended': {
@@ -67,13 +73,22 @@ export class RunPieces {
   }
 
   #output(kind: 'text' | 'reasoning', index: number, text: string): Piece[] {
+    let gap = ''
+    if (kind === 'text' && text !== '') {
+      if (this.#isApart) gap = textGap(this.#last, text)
+      this.#last = text.slice(-1)
+      this.#isApart = false
+    }
     if (index < this.#next) return []
     this.#next = index + 1
-    return [{ type: 'text', kind, index, text }]
+    return [{ type: 'text', kind, index, text: gap + text }]
   }
 
   #part(part: OutputPart): Piece[] {
-    if (part.type !== 'text' && part.type !== 'reasoning') return []
+    if (part.type !== 'text' && part.type !== 'reasoning') {
+      this.#isApart = true
+      return []
+    }
     const pieces: Piece[] = []
     let at = 0
     for (const [offset, length] of part.lengths.entries()) {
