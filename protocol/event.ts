@@ -39,15 +39,22 @@ export const RunError = z.object({
   retryable: z.boolean().optional(),
   /** The wait (ms) from the run's end that the model provider asked for. */
   retryAfterMs: z.int().min(0).optional(),
+  /** The HTTP status with which the model provider refused the request. */
+  providerStatus: z.int().min(400).max(599).optional(),
 })
 export type RunError = z.infer<typeof RunError>
 
-/** An option of the run's message that the model did not get as it was sent. */
+/** Something in the request that the model did not get as it was sent. */
 export const RunNotice = z.object({
-  /** `option_ignored`: the model does not support it. `option_adapted`: it was passed on in another form. */
-  code: z.enum(['option_ignored', 'option_adapted']),
-  /** A key of the message's `sampling`. */
-  option: z.string(),
+  /**
+   * `option_ignored`: the model does not support it. `option_adapted`: it was passed on in another form.
+   * `provider_warning`: anything else that could not be passed on.
+   */
+  code: z.enum(['option_ignored', 'option_adapted', 'provider_warning']),
+  /** A key of the message's `sampling`; absent with `provider_warning`. */
+  option: z.string().optional(),
+  /** For people; always present with `provider_warning`. */
+  message: z.string().optional(),
 })
 export type RunNotice = z.infer<typeof RunNotice>
 
@@ -137,7 +144,7 @@ export const RunEnded = z.object({
   /** The user who cancelled or superseded it, or `server`. */
   by: z.string().optional(),
   error: RunError.optional(),
-  /** At most one for each option. */
+  /** At most one for each option, and 16 in all. */
   notices: z.array(RunNotice).optional(),
   usage: Usage,
   /** The answer reached the requested length or the provider's limit. */

@@ -9,13 +9,14 @@ import type {
   OutputPart,
   RunEnded,
   RunError,
+  RunNotice,
   RunOutput,
   RunSnapshot,
   RunStarted,
   Usage,
 } from '@parley/protocol'
-import { GapError } from '../parley-error.ts'
 import { textGap } from '@parley/protocol/well-formed'
+import { GapError } from '../parley-error.ts'
 
 export type RunStatus = 'queued' | 'running' | 'waiting' | 'completed' | 'cancelled' | 'superseded' | 'failed'
 
@@ -53,6 +54,8 @@ export interface RunView {
   readonly steered: readonly string[]
   readonly usage?: Usage
   readonly error?: RunError
+  /** Parts of the request that the model did not get as they were sent. */
+  readonly notices?: readonly RunNotice[]
   /** The user who cancelled or superseded the run. */
   readonly by?: string
   /** The highest output index that the person has seen, if known. */
@@ -138,6 +141,7 @@ export function ended(run: RunView, event: RunEnded): RunView {
     supersededBy: undefined,
     usage: event.usage,
     ...(event.error === undefined ? {} : { error: event.error }),
+    ...(event.notices === undefined ? {} : { notices: event.notices }),
     ...(event.by === undefined ? {} : { by: event.by }),
     ...(seen === undefined ? {} : { seen }),
   }
@@ -164,10 +168,6 @@ function startedFields(run: RunView, event: RunSnapshot | RunEnded): Pick<RunVie
   }
 }
 
-function replaced(run: RunView, outputs: readonly OutputPart[]): RunView {
-  const parts: RunPart[] = []
-  const steered: string[] = []
-  let text = ''
 /** @param parts before the added text */
 function withText(text: string, parts: readonly RunPart[], added: string): string {
   const last = parts.findLast((part) => part.type !== 'reasoning' && !('text' in part && part.text === ''))
@@ -175,6 +175,10 @@ function withText(text: string, parts: readonly RunPart[], added: string): strin
   return text + (isApart ? textGap(text, added) : '') + added
 }
 
+function replaced(run: RunView, outputs: readonly OutputPart[]): RunView {
+  const parts: RunPart[] = []
+  const steered: string[] = []
+  let text = ''
   for (const part of outputs) {
     if (part.type === 'tool' || part.type === 'message') {
       parts.push(part)

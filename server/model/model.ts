@@ -1,5 +1,4 @@
-// Model: the server's view of a language model. Only this folder imports provider packages, and no provider's text, key or URL
-// leaves it.
+// Model: the server's view of a language model. Only this folder imports provider packages, and no provider's key or URL leaves it.
 import type { LanguageModelV3 } from '@ai-sdk/provider'
 
 /**
@@ -14,6 +13,8 @@ export interface Model {
   readonly id: string
   readonly language: LanguageModelV3
   readonly prefill: Prefill
+  /** Texts that no message for people may contain: the provider's key and host. */
+  readonly secrets?: readonly string[]
 }
 
 /** The models that this server offers. */

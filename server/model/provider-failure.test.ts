@@ -1,9 +1,10 @@
-// Provider failures as Parley's codes, without the provider's text.
+// Provider failures as Parley's codes. The provider's text is only in the reason of a permanent refusal, without secrets.
 import { APICallError, LoadAPIKeyError } from '@ai-sdk/provider'
 import { ERRORS } from '@parley/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { toProviderFailure } from './provider-failure.ts'
+import { loggedCause, toProviderFailure } from './provider-failure.ts'
+import { publicText } from './public-text.ts'
 
 function withCode(code: string): Error {
   return Object.assign(new Error(code), { code })
@@ -44,13 +45,14 @@ describe('a provider failure', () => {
     expect(toProviderFailure(new LoadAPIKeyError({ message: 'no key' })).code).toBe('provider_unauthenticated')
   })
 
-  it('is typed and contains no provider text, whatever was thrown', () => {
+  it('is typed and contains no provider text but the reason of a refusal, whatever was thrown', () => {
     const known = new Set<string>(Object.values(ERRORS).map(({ message }) => message))
     fc.assert(
       fc.property(fc.anything(), (thrown) => {
         const failure = toProviderFailure(thrown)
         expect(Object.hasOwn(ERRORS, failure.code)).toBe(true)
-        expect(known.has(failure.message)).toBe(true)
+        const isRefusal = failure.status !== undefined && failure.status < 500 && !failure.retryable
+        expect(isRefusal || known.has(failure.message)).toBe(true)
       }),
     )
   })
@@ -62,5 +64,45 @@ describe('a provider failure', () => {
     const data: { error?: object } = {}
     data.error = data
     expect(toProviderFailure(data).code).toBe('provider_error')
+  })
+})
+
+describe('a provider’s words', () => {
+  it('are cut, on one line, and without keys and addresses', () => {
+    const bearer = 'Authorization: Bearer abc.def-123456'
+    const jwt = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.sig'
+    const texts: readonly (readonly [string, string])[] = [
+      ['max_tokens: 5 is too low\n for  m', 'max_tokens: 5 is too low for m'],
+      ['Incorrect API key provided: sk-proj-abcd****wxyz.', 'Incorrect API key provided: [removed]'],
+      ['use AIzaSyA1234567890abcdef now', 'use [removed] now'],
+      [`${bearer}, ${jwt}`, '[removed], [removed]'],
+      ['see https://user:pw@host/v1?key=1, or 10.1.2.3:8000', 'see [removed] or [removed]'],
+      ['the host inference.internal said no', 'the host [removed] said no'],
+      ['api_key=abcdef and "token": "xyz"', '[removed] and "[removed]"'],
+      ['the model claude-3-5-sonnet-20241022 does not exist', 'the model claude-3-5-sonnet-20241022 does not exist'],
+      ['half \ud83d', 'half \ufffd'],
+    ]
+    for (const [text, expected] of texts) expect(publicText(text, ['inference.internal', 'no'])).toBe(expected)
+    expect(publicText('a'.repeat(10_000))).toBe('a'.repeat(500))
+  })
+
+  it('take no time for any text', () => {
+    const started = performance.now()
+    for (const text of ['a.'.repeat(5_000), '1.'.repeat(5_000), 'sk-'.repeat(4_000), 'key '.repeat(4_000)])
+      publicText(text)
+    expect(performance.now() - started).toBeLessThan(500)
+  })
+
+  it('and the errors of its package are not logged', () => {
+    const error = new APICallError({
+      message: 'secret',
+      url: 'u',
+      requestBodyValues: { text: 'secret' },
+      statusCode: 400,
+    })
+    expect(JSON.stringify(loggedCause(error))).toBe('{"reason":"AI_APICallError"}')
+    expect(loggedCause({ message: 'secret' })).toEqual({ reason: 'an error in the answer' })
+    const bug = new TypeError('x is not a function')
+    expect(loggedCause(bug)).toEqual({ err: bug })
   })
 })

@@ -1,6 +1,7 @@
-// ProviderFailure: maps an error of a provider's package to one of Parley's codes. The provider's text, URLs and headers stay
-// here; only the HTTP status and the time to wait are passed on.
+// ProviderFailure: maps an error of a provider's package to one of Parley's codes. URLs and headers stay here. The HTTP status, the
+// time to wait, and the reason of a permanent refusal are passed on, the latter without secrets.
 import {
+  AISDKError,
   APICallError,
   EmptyResponseBodyError,
   InvalidResponseDataError,
@@ -9,15 +10,18 @@ import {
   TypeValidationError,
 } from '@ai-sdk/provider'
 import { ERRORS, type ErrorCode } from '@parley/protocol'
+import { publicText } from './public-text.ts'
 
 export interface ProviderFailure {
   readonly code: ErrorCode
-  /** For people. Contains no text of the provider. */
+  /** For people. Contains text of the provider only if that refused the request itself. */
   readonly message: string
   /** Whether the same request may succeed later. */
   readonly retryable: boolean
   /** The wait that the provider asked for. */
   readonly retryAfterMs?: number
+  /** The HTTP status (400 to 599) of the provider's answer, or of the error in it. */
+  readonly status?: number
 }
 
 /** A failure that the reader of the stream recognised. */
@@ -31,41 +35,58 @@ export class ProviderStreamError extends Error {
   }
 }
 
-/** @param error thrown by `doStream` or its stream, or the content of an `error` part */
-export function toProviderFailure(error: unknown): ProviderFailure {
+/**
+ * @param error thrown by `doStream` or its stream, or the content of an `error` part
+ * @param secrets texts that no message may contain: keys and host names
+ */
+export function toProviderFailure(error: unknown, secrets: readonly string[] = []): ProviderFailure {
   if (error instanceof ProviderStreamError) return { ...failure(error.code), message: error.message }
-  if (APICallError.isInstance(error)) return ofCall(error)
+  if (APICallError.isInstance(error)) return ofCall(error, secrets)
   if (LoadAPIKeyError.isInstance(error)) return failure('provider_unauthenticated')
   if (isGarbage(error)) {
     // An error in another shape than the provider's package expects.
     const body = TypeValidationError.isInstance(error) ? error.value : undefined
-    return (isErrorBody(body) ? failureOfBody(body) : undefined) ?? failure('provider_garbage')
+    return (isErrorBody(body) ? failureOfBody(body, secrets) : undefined) ?? failure('provider_garbage')
   }
-  return (
-    ofNetwork(error) ?? failureOfBody(error) ?? failure(error instanceof Error ? 'internal' : 'provider_error', false)
-  )
+  const found = ofNetwork(error) ?? failureOfBody(error, secrets)
+  return found ?? failure(error instanceof Error ? 'internal' : 'provider_error', false)
 }
 
-function ofCall(error: APICallError): ProviderFailure {
+function ofCall(error: APICallError, secrets: readonly string[]): ProviderFailure {
   const { statusCode: status } = error
   if (status === undefined) return ofNetwork(error) ?? failure('provider_disconnected', error.isRetryable)
-  const after = retryAfter(error.responseHeaders)
-  const wait = after === undefined ? {} : { retryAfterMs: after }
-  const words = errorWords(error.data ?? parsed(error.responseBody))
-  const text = `${ERRORS.provider_error.message.slice(0, -1)} (HTTP ${status}).`
-  if (status === 401 || status === 403) return failure('provider_unauthenticated')
-  if (status === 429) {
-    // An exhausted account gets the same status; waiting does not help.
-    return { ...failure('provider_rate_limited', !words.includes('insufficient_quota')), ...wait }
-  }
-  if (status === 408 || status === 504) return { ...failure('provider_timeout'), ...wait }
-  if (status < 300) {
+  if (status < 400) {
     // The body was cut, or the provider's package could not parse it.
     return ofNetwork(error.cause) ?? failure('provider_garbage')
   }
-  if (words.some((word) => CONTENT.test(word))) return failure('content_filtered')
-  const again = error.isRetryable || status >= 500
-  return { ...failure('provider_error', again), message: text, ...(again ? wait : {}) }
+  const after = retryAfter(error.responseHeaders)
+  const wait = after === undefined ? {} : { retryAfterMs: after }
+  const body = error.data ?? parsed(error.responseBody)
+  const words = errorWords(body)
+  if (status === 401 || status === 403) return { ...failure('provider_unauthenticated'), status }
+  if (status === 429) {
+    // An exhausted account gets the same status; waiting does not help.
+    return { ...failure('provider_rate_limited', !words.includes('insufficient_quota')), ...wait, status }
+  }
+  if (status === 408 || status === 504) return { ...failure('provider_timeout'), ...wait, status }
+  if (words.some((word) => CONTENT.test(word))) return { ...failure('content_filtered'), status }
+  if (!error.isRetryable && status < 500) return refused(status, messageOf(body), secrets)
+  const message = `${ERRORS.provider_error.message.slice(0, -1)} (HTTP ${status}).`
+  return { ...failure('provider_error', true), message, ...wait, status }
+}
+
+/** The provider refused the request itself, and would refuse it again. */
+function refused(status: number, reason: string | undefined, secrets: readonly string[]): ProviderFailure {
+  const words = reason === undefined ? '' : publicText(reason, secrets)
+  const message = `The model provider refused the request (HTTP ${status})${words === '' ? '.' : `: ${words}`}`
+  return { ...failure('provider_error', false), message, status }
+}
+
+/** What a log may contain of a failure: the errors of the providers' packages contain the conversation. */
+export function loggedCause(error: unknown): { readonly err?: Error; readonly reason?: string } {
+  if (error === undefined) return {}
+  if (!(error instanceof Error)) return { reason: 'an error in the answer' }
+  return AISDKError.isInstance(error) ? { reason: error.name } : { err: error }
 }
 
 /** Searches the causes for a socket error, which `fetch` wraps once or twice. */
@@ -85,13 +106,17 @@ function ofNetwork(error: unknown): ProviderFailure | undefined {
 }
 
 /** A provider that fails after its headers gives its reason in the body, in its own terms. */
-function failureOfBody(error: unknown): ProviderFailure | undefined {
+function failureOfBody(error: unknown, secrets: readonly string[]): ProviderFailure | undefined {
   const words = errorWords(error)
+  const number = Number(words.find((word) => /^[45]\d\d$/.test(word)) ?? Number.NaN)
+  const status = Number.isNaN(number) ? {} : { status: number }
   for (const word of words) {
     const found = FAILURES_BY_WORD.find(([pattern]) => pattern.test(word))
-    if (found !== undefined) return failure(found[1], found[2])
+    if (found !== undefined) return { ...failure(found[1], found[2]), ...status }
   }
   const text = messageOf(error)
+  const refusal = status.status ?? REFUSALS.find(([pattern]) => words.some((word) => pattern.test(word)))?.[1]
+  if (refusal !== undefined) return refused(refusal, text, secrets)
   if (words.length > 0 || text === undefined) return undefined
   // Only a sentence for people is left. The provider accepted the request, so it may accept it again.
   const found = FAILURES_BY_WORD.find(([pattern]) => pattern.test(text.replaceAll(/[\s-]+/g, '_')))
@@ -104,8 +129,9 @@ function isErrorBody(body: unknown): boolean {
 
 function messageOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || error instanceof Error) return undefined
-  const { message, error: inner } = error as { message?: unknown; error?: unknown }
+  const { message, detail, error: inner } = error as { message?: unknown; detail?: unknown; error?: unknown }
   if (typeof message === 'string') return message
+  if (typeof detail === 'string') return detail
   if (typeof inner === 'string') return inner
   return typeof inner === 'object' && inner !== null && 'message' in inner && typeof inner.message === 'string'
     ? inner.message
@@ -138,6 +164,13 @@ const FAILURES_BY_WORD: readonly (readonly [RegExp, ErrorCode, boolean])[] = [
   [CONTENT, 'content_filtered', false],
   [/timeout|deadline_exceeded|^(408|504)$/i, 'provider_timeout', true],
   [/overloaded|unavailable|server_error|api_error|internal|^5\d\d$/i, 'provider_error', true],
+]
+
+/** Refusals by their word, with the status that the same provider gives them before its headers. */
+const REFUSALS: readonly (readonly [RegExp, number])[] = [
+  [/not_?found/i, 404],
+  [/too_large/i, 413],
+  [/invalid_request|invalid_argument|bad_?request|context_length|unprocessable/i, 400],
 ]
 
 /** Errors of Node's sockets, resolver and HTTP client. */

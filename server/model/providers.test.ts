@@ -128,15 +128,28 @@ describe('a compatible server', () => {
 })
 
 describe('a provider that refuses', () => {
-  it('fails with the code of its status, once, without its text', async () => {
-    expect(await failureWhen(refuse(401))).toMatchObject({ code: 'provider_unauthenticated', retryable: false })
-    expect(await failureWhen(refuse(403))).toMatchObject({ code: 'provider_unauthenticated', retryable: false })
-    expect(await failureWhen(refuse(400))).toMatchObject({ code: 'provider_error', retryable: false })
-    expect(await failureWhen(refuse(404))).toMatchObject({ code: 'provider_error', retryable: false })
+  it('fails with the code of its status, once, and gives a reason only for a permanent refusal', async () => {
+    const rejected = { code: 'provider_unauthenticated', retryable: false }
+    expect(await failureWhen(refuse(401))).toMatchObject({ ...rejected, status: 401 })
+    expect(await failureWhen(refuse(403))).toMatchObject({ ...rejected, status: 403 })
+    expect(await failureWhen(refuse(400))).toEqual({
+      code: 'provider_error',
+      message: `The model provider refused the request (HTTP 400): ${PRIVATE}`,
+      retryable: false,
+      status: 400,
+    })
+    const message = `no key ${KEY} at http://127.0.0.1/x?key=${KEY}`
+    expect(await failureWhen(refuse(404, {}, { message }))).toEqual({
+      code: 'provider_error',
+      message: 'The model provider refused the request (HTTP 404): no key [removed] at [removed]',
+      retryable: false,
+      status: 404,
+    })
     expect(await failureWhen(refuse(500))).toEqual({
       code: 'provider_error',
       message: 'The model provider returned an error (HTTP 500).',
       retryable: true,
+      status: 500,
     })
     expect(await failureWhen(refuse(503, { 'retry-after': '2' }))).toMatchObject({
       retryable: true,
@@ -149,7 +162,7 @@ describe('a provider that refuses', () => {
 
   it('gives its wait in seconds, in milliseconds or as a date', async () => {
     const limited = { code: 'provider_rate_limited', retryable: true }
-    expect(await failureWhen(refuse(429))).toEqual({ ...limited, message: expect.any(String) })
+    expect(await failureWhen(refuse(429))).toEqual({ ...limited, message: expect.any(String), status: 429 })
     expect(await failureWhen(refuse(429, { 'retry-after': '3' }))).toMatchObject({ ...limited, retryAfterMs: 3000 })
     expect(await failureWhen(refuse(429, { 'retry-after': '9', 'retry-after-ms': '250' }))).toMatchObject({
       retryAfterMs: 250,

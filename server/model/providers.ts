@@ -34,7 +34,8 @@ export function createProviders(config: ModelConfig, fetch: typeof globalThis.fe
         made.set(provider, make)
       }
       const thinks = [id, `${provider}:*`].some((name) => config.thinkModels?.includes(name))
-      return { id, language: providerModel(make(model), thinks), prefill: prefillOf(provider, model) }
+      const secrets = secretsOf(config[provider] ?? {})
+      return { id, language: providerModel(make(model), thinks), prefill: prefillOf(provider, model), secrets }
     },
   }
 }
@@ -54,6 +55,11 @@ const MAKERS: Readonly<
       ...asOptions(settings, fetch),
       baseURL: settings.url ?? '',
     }),
+}
+
+function secretsOf({ key, url }: ProviderSettings): string[] {
+  const { host, hostname, username, password } = new URL(url ?? 'http://unset')
+  return [key, host, hostname, username, password].filter((text): text is string => text !== undefined)
 }
 
 function asOptions(settings: ProviderSettings, fetch: typeof globalThis.fetch) {

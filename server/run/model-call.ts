@@ -25,20 +25,23 @@ export class ModelFailure extends Error {
   readonly code: ErrorCode
   readonly retryable: boolean
   readonly retryAfterMs: number | undefined
+  /** The HTTP status with which the provider refused the request. */
+  readonly status: number | undefined
 
   constructor(
     code: ErrorCode,
     message?: string,
-    options: { retryAfterMs?: number | undefined; retryable?: boolean; cause?: unknown } = {},
+    options: { retryAfterMs?: number | undefined; retryable?: boolean; status?: number; cause?: unknown } = {},
   ) {
     super(message ?? ERRORS[code].message, { cause: options.cause })
     this.code = code
     this.retryable = options.retryable ?? false
     this.retryAfterMs = options.retryAfterMs
+    this.status = options.status
   }
 
   asRunError(): RunError {
-    const { code, message, retryable, retryAfterMs, cause } = this
+    const { code, message, retryable, retryAfterMs, status, cause } = this
     // Only a provider's failure says more about a retry than its code does.
     const isKnown = cause !== undefined && retryable !== ERRORS[code].retryable
     return {
@@ -46,6 +49,7 @@ export class ModelFailure extends Error {
       message,
       ...(isKnown ? { retryable } : {}),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs: Math.round(retryAfterMs) }),
+      ...(status === undefined ? {} : { providerStatus: status }),
     }
   }
 }
@@ -109,7 +113,7 @@ export async function callModel(
   } catch (error) {
     if (request.signal.aborted) throw request.signal.reason
     if (error instanceof ModelFailure) throw error
-    const failure = toProviderFailure(error)
+    const failure = toProviderFailure(error, model.secrets)
     throw new ModelFailure(failure.code, failure.message, { ...failure, cause: error })
   } finally {
     watch.stop()

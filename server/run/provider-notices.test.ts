@@ -20,20 +20,45 @@ async function send(sampling: Sampling) {
 it('reports each option that the sender asked for once, over all model calls', async () => {
   // stop, seed and temperature were dropped without a word.
   const call = await send({ seed: 1, stop: ['.'], temperature: 0, topP: 1 })
-  call.warn(unsupported('seed'), unsupported('stopSequences'), unsupported('topK'), unsupported('presencePenalty'))
+  call.warn(
+    unsupported('seed'),
+    unsupported('stopSequences'),
+    unsupported('frequencyPenalty'),
+    unsupported('presencePenalty'),
+  )
   call.tool('nothing', {})
   call.finish('tool-calls')
   const next = await harness?.model.next()
-  next?.warn(unsupported('seed'), { type: 'compatibility', feature: 'temperature' }, { type: 'other', message: 'x' })
+  const other = { type: 'other' as const, message: 'see https://example.com/x' }
+  next?.warn(unsupported('seed'), { type: 'compatibility', feature: 'temperature', details: 'clamped to 1' }, other)
   next?.finish()
   expect(await harness?.event('s', 'run.ended')).toMatchObject({
     reason: 'completed',
     notices: [
       { code: 'option_ignored', option: 'seed' },
       { code: 'option_ignored', option: 'stop' },
-      { code: 'option_adapted', option: 'temperature' },
+      { code: 'option_adapted', option: 'temperature', message: 'clamped to 1' },
+      { code: 'provider_warning', message: 'see [removed]' },
     ],
   })
+})
+
+it('reports each warning about anything else once, and a limited number', () => {
+  const notices = new ProviderNotices()
+  const strict = { ...unsupported('strict'), details: 'It will be ignored.' }
+  notices.add([
+    strict,
+    strict,
+    { type: 'compatibility', feature: 'thinking' },
+    { type: 'other', message: 'x'.repeat(9_000) },
+  ])
+  expect(notices.all?.notices).toEqual([
+    { code: 'provider_warning', message: 'The model does not support: strict. It will be ignored.' },
+    { code: 'provider_warning', message: 'Passed on in another form: thinking.' },
+    { code: 'provider_warning', message: 'x'.repeat(500) },
+  ])
+  notices.add(Array.from({ length: 100 }, (_, at) => ({ type: 'other' as const, message: `${at}` })))
+  expect(notices.all?.notices).toHaveLength(16)
 })
 
 it('has no notices without a warning', async () => {

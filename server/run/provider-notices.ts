@@ -1,7 +1,8 @@
-// ProviderNotices: what a provider's package says about options that it could not pass on. The reader of the run gets a notice;
+// ProviderNotices: what a provider's package says about options and content that it could not pass on. The reader of the run gets a notice;
 // a run whose sender relies on the option fails.
 import type { SharedV3Warning } from '@ai-sdk/provider'
 import type { RunNotice, Sampling } from '@parley/protocol'
+import { publicText } from '../model/public-text.ts'
 import { ModelFailure } from './model-call.ts'
 
 type Option = keyof Sampling
@@ -19,9 +20,12 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   toolChoice: 'toolChoice',
 }
 
-/** The notices of one run. Each option has at most one. */
+/** A provider that warns of every message of a long history says enough with these. */
+const MAX_NOTICES = 16
+
+/** The notices of one run. Each option has at most one, and each warning comes once. */
 export class ProviderNotices {
-  readonly #notices = new Map<Option, RunNotice>()
+  readonly #notices = new Map<string, RunNotice>()
 
   /** Undefined if there are none. */
   get all(): { readonly notices: RunNotice[] } | undefined {
@@ -34,15 +38,31 @@ export class ProviderNotices {
    */
   add(warnings: readonly SharedV3Warning[], asked: Sampling = {}): void {
     for (const warning of warnings) {
-      if (warning.type === 'other') continue
-      const option = OPTIONS[warning.feature]
-      if (option === undefined || asked[option] === undefined) continue
-      if (warning.type === 'unsupported' && isGuarantee(asked, option)) {
-        throw new ModelFailure('option_unsupported', `The model does not support the option ${option}.`)
+      const option = warning.type === 'other' ? undefined : OPTIONS[warning.feature]
+      if (option === undefined) {
+        this.#set(wordsOf(warning), { code: 'provider_warning', message: wordsOf(warning) })
+      } else if (asked[option] !== undefined && warning.type !== 'other') {
+        const isLost = warning.type === 'unsupported'
+        if (isLost && isGuarantee(asked, option)) {
+          throw new ModelFailure('option_unsupported', `The model does not support the option ${option}.`)
+        }
+        const words = warning.details === undefined ? {} : { message: publicText(warning.details) }
+        this.#set(option, { code: isLost ? 'option_ignored' : 'option_adapted', option, ...words })
       }
-      this.#notices.set(option, { code: warning.type === 'unsupported' ? 'option_ignored' : 'option_adapted', option })
     }
   }
+
+  #set(key: string, notice: RunNotice): void {
+    if (this.#notices.size < MAX_NOTICES || this.#notices.has(key)) this.#notices.set(key, notice)
+  }
+}
+
+function wordsOf(warning: SharedV3Warning): string {
+  if (warning.type === 'other') return publicText(warning.message)
+  const { type, feature, details } = warning
+  const what =
+    type === 'unsupported' ? `The model does not support: ${feature}.` : `Passed on in another form: ${feature}.`
+  return publicText(details === undefined ? what : `${what} ${details}`)
 }
 
 /** The caller parses the answer, or executes or rules out a call: an answer without the option would be wrong. */

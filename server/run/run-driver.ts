@@ -8,6 +8,7 @@ import type { Logger } from 'pino'
 import type { RunMeter } from '../metric/run-meter.ts'
 import type { RunMetrics } from '../metric/run-metrics.ts'
 import { type Model, takesLaterSystem } from '../model/model.ts'
+import { loggedCause } from '../model/provider-failure.ts'
 import { compactRun } from '../session/commands/end-run.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
 import { fromParts } from '../session/state/run-output.ts'
@@ -374,7 +375,8 @@ export class RunDriver implements ModelSink {
   /** The failure that ends the run; undefined if the run itself did not fail. */
   #asFailure(error: unknown): RunError | undefined {
     if (error instanceof ModelFailure) {
-      this.#options.logger.warn({ err: error.cause, run: this.#run, code: error.code }, 'run failed')
+      const { cause, code, status } = error
+      this.#options.logger.warn({ ...loggedCause(cause), run: this.#run, code, status }, 'run failed')
       return error.asRunError()
     }
     if (error === STOPPED || error === this.#stop.signal.reason || error instanceof Conflict) return undefined

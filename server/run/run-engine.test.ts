@@ -626,6 +626,7 @@ describe('a provider', () => {
       code: 'provider_rate_limited',
       message: expect.any(String),
       retryAfterMs: 1_800_000,
+      providerStatus: 429,
     })
   })
 

@@ -75,20 +75,24 @@ export function runResult(
   }
 }
 
-function isRetryable({ code, retryable }: RunError): boolean {
+/** Whether a new message may succeed after this failure. */
+export function isRetryable({ code, retryable }: RunError): boolean {
   return retryable ?? ERRORS[code]?.retryable ?? false
 }
 
-/** Milliseconds until the provider accepts requests again, if it said so when the run failed. */
-export function providerWaitMs({ ended, endedAt }: RunRecord, now: number = Date.now()): number | undefined {
-  const wait = ended?.error?.retryAfterMs
-  return wait === undefined ? undefined : Math.max(0, (endedAt ?? now) + wait - now)
+/** Milliseconds until a retry after a provider's rate limit, if it gave none, and the range over which retries are spread. */
+const RATE_LIMITED_MS = 5_000
+const RATE_LIMITED_SPREAD_MS = 10_000
+
+/** Milliseconds to wait before a retry; undefined if none helps, or if nothing is known. */
+export function retryWaitMs({ ended, endedAt }: RunRecord, now: number = Date.now()): number | undefined {
+  const error = ended?.error
+  if (error === undefined || !isRetryable(error)) return undefined
+  if (error.retryAfterMs !== undefined) return Math.max(0, (endedAt ?? now) + error.retryAfterMs - now)
+  return error.code === 'provider_rate_limited' ? RATE_LIMITED_MS + Math.random() * RATE_LIMITED_SPREAD_MS : undefined
 }
 
-/**
- * The text of the output, without text that the person did not see. Text before and after a tool call or a steering message is
- * separated by an empty line, unless there is white space between them already.
- */
+/** The text of the output, without text that the person did not see. */
 export function textOf(output: readonly OutputPart[]): string {
   return textsOf(output).join('')
 }

@@ -5,7 +5,9 @@ import { type RunEnded, stringifyJson } from '@parley/protocol'
 import { textOf } from '../../session/run-report.ts'
 import { toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
-import { type OpenAiError, openAiError } from './openai-error.ts'
+import { openAiError } from './openai-error.ts'
+import { runFailure } from './run-failure.ts'
+import { noticesOf } from './run-notices.ts'
 import type { Piece, RunCall } from './run-pieces.ts'
 
 export interface ChatHead {
@@ -25,8 +27,6 @@ const RESTARTED = openAiError(
   'owner_lost',
   'The run restarted, and its new answer differs from the text already sent. Send the request again.',
 )
-/** The error message of a cancelled run. */
-export const CANCELLED = 'The run was cancelled.'
 
 export class ChatChunks {
   readonly #head: ChatHead
@@ -75,12 +75,13 @@ export class ChatChunks {
 
   #end(end: RunEnded, calls: readonly RunCall[]): ChatStep {
     const reason = finishReason(end, calls.length > 0)
-    if (reason === undefined) return { chunks: [{ error: failureOf(end) }], end: 'failed' }
+    const { field } = noticesOf(end)
+    if (reason === undefined) return { chunks: [{ error: runFailure(end).error, ...field }], end: 'failed' }
     if (this.#repeated !== undefined && this.#repeated !== this.#sent)
       return { chunks: [{ error: RESTARTED }], end: 'failed' }
     const callChunks = calls.map((call, index) => this.#chunk({ tool_calls: [{ index, ...toolCall(call) }] }))
     const usage = this.#withUsage ? [{ ...this.#frame(), choices: [], usage: usageOf(end) }] : []
-    return { chunks: [...callChunks, this.#chunk({}, reason), ...usage], end: 'done' }
+    return { chunks: [...callChunks, { ...this.#chunk({}, reason), ...field }, ...usage], end: 'done' }
   }
 
   #chunk(delta: object, finish: string | null = null): object {
@@ -118,6 +119,7 @@ export function chatCompletion(head: ChatHead, record: RunRecord): object | unde
     model: head.model,
     choices: [{ index: 0, message, logprobs: null, finish_reason: reason }],
     usage: usageOf(ended),
+    ...noticesOf(ended).field,
   }
 }
 
@@ -137,10 +139,6 @@ function finishReason({ reason, error, cut }: RunEnded, hasCalls: boolean): stri
   if (reason !== 'completed') return undefined
   if (cut === true) return 'length'
   return hasCalls ? 'tool_calls' : 'stop'
-}
-
-function failureOf({ error }: RunEnded): OpenAiError {
-  return error === undefined ? openAiError('no_active_run', CANCELLED) : openAiError(error.code, error.message)
 }
 
 function usageOf({ usage }: RunEnded): object {

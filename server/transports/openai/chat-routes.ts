@@ -1,25 +1,22 @@
 // POST /v1/chat/completions. The client sends the whole conversation, so each request gets a session of its own. A
 // disconnect cancels the run, unless the client can find it again by its key or has asked to store it.
 import { makeId, ReplyError, type Send } from '@parley/protocol'
-import { createdAt, type FoundRun, providerWaitMs } from '../../session/run-report.ts'
+import { createdAt, type FoundRun } from '../../session/run-report.ts'
 import { commandIdOf, digest, idempotencyKeyOf } from '../http/command-id.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { HttpRequest } from '../http/http-request.ts'
 import type { Route } from '../http/route.ts'
 import { formatJobId, type JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
-import { CANCELLED, ChatChunks, type ChatHead, chatCompletion } from './chat-chunks.ts'
+import { ChatChunks, type ChatHead, chatCompletion } from './chat-chunks.ts'
 import { ChatRequest, chatMessage } from './chat-request.ts'
 import { resolveModel } from './model-routes.ts'
 import { asOpenAiError } from './openai-error.ts'
 import type { OpenAiPorts } from './openai-ports.ts'
-import { mustFind } from './response-lookup.ts'
+import { isFailedAtStart, replyFailed } from './run-failure.ts'
+import { noticesOf } from './run-notices.ts'
 import { RunPieces } from './run-pieces.ts'
-import { untilRunEnds } from './run-wait.ts'
-
-/** Milliseconds until a retry after the provider's rate limit, and the range over which retries are spread. */
-const PROVIDER_MS = 5_000
-const PROVIDER_SPREAD_MS = 10_000
+import { untilRunAnswers, untilRunEnds } from './run-wait.ts'
 
 export function chatRoute(ports: OpenAiPorts): Route {
   return {
@@ -56,8 +53,8 @@ async function whole(ports: OpenAiPorts, exchange: HttpExchange, name: JobName, 
   if (found === undefined) return
   done()
   const completion = chatCompletion(headOf(name, found), found.record)
-  if (completion === undefined) throw failureOf(found)
-  exchange.reply(200, completion)
+  if (completion === undefined) replyFailed(exchange, found)
+  else exchange.reply(200, completion, noticesOf(found.record.ended ?? {}).headers)
 }
 
 async function stream(
@@ -67,7 +64,13 @@ async function stream(
   done: () => void,
   { stream_options: options }: ChatRequest,
 ): Promise<void> {
-  const found = await mustFind(ports, name)
+  const found = await untilRunAnswers(ports, exchange, name)
+  if (found === undefined) return
+  if (isFailedAtStart(found)) {
+    done()
+    replyFailed(exchange, found)
+    return
+  }
   const pieces = new RunPieces(name.run)
   const chunks = new ChatChunks(headOf(name, found), options?.include_usage === true)
   await ports.streams.begin(exchange, name, found.record.order, (event, out) => {
@@ -95,12 +98,4 @@ function headOf(name: JobName, found: FoundRun): ChatHead {
     created: Math.floor(createdAt(found) / 1000),
     model: message?.event.model ?? found.record.model ?? '',
   }
-}
-
-function failureOf({ record }: FoundRun): ReplyError {
-  const error = record.ended?.error
-  if (error === undefined) return new ReplyError('no_active_run', CANCELLED)
-  const guess = error.code === 'provider_rate_limited' ? PROVIDER_MS + Math.random() * PROVIDER_SPREAD_MS : undefined
-  const retryAfterMs = error.retryable === false ? undefined : (providerWaitMs(record) ?? guess)
-  return new ReplyError(error.code, error.message, retryAfterMs === undefined ? {} : { retryAfterMs })
 }

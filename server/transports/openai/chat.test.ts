@@ -138,8 +138,8 @@ describe('a chat completion', () => {
 describe('the bytes of a stream', () => {
   // After a comment, go-openai reports an error without its message. fetch-event-source passes on an empty line as an event.
   it.each([
-    ['/v1/chat/completions', { messages: ask('/demo count=2 rate=0 ttft=2500') }],
-    ['/v1/responses', { input: '/demo count=2 rate=0 ttft=2500' }],
+    ['/v1/chat/completions', { messages: ask('/demo count=2 rate=0 ttft=5000') }],
+    ['/v1/responses', { input: '/demo count=2 rate=0 ttft=5000' }],
   ])('of %s contain no comment and no block without data, also while the model is silent', async (path, body) => {
     const own = await OpenAiHarness.open({ PARLEY_HEARTBEAT_MS: '1000' })
     try {

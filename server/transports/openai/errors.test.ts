@@ -64,6 +64,11 @@ describe('an unknown path', () => {
     },
   )
 
+  it('tells OpenAI’s clients not to repeat the request', async () => {
+    const response = await fetch(`${h.server.url}/v1/none`, { method: 'POST' })
+    expect(response.headers.get('x-should-retry')).toBe('false')
+  })
+
   it('has no body for HEAD', async () => {
     const response = await fetch(`${h.server.url}/v1/none`, { method: 'HEAD' })
     expect([response.status, await response.text()]).toEqual([404, ''])
@@ -74,5 +79,36 @@ describe('an unknown path', () => {
     const served = Object.keys(paths).filter((path) => path.startsWith('/v1/'))
     const isOpenAi = (path: string) => /^\/v1\/(chat|responses|models)/.test(path)
     expect(served.filter((path) => unknownOpenAiPath(path) !== undefined)).toEqual(served.filter(isOpenAi))
+  })
+})
+
+describe('every error', () => {
+  // Without the header, OpenAI's clients repeat 408, 409, 429 and 5xx, whatever the reason.
+  it('says whether the same request may succeed', async () => {
+    const good = { model: 'demo', messages: [{ role: 'user', content: 'hi' }] }
+    const answers = [
+      await h.post('/v1/chat/completions', '{'),
+      await h.post('/v1/chat/completions', { ...good, temperature: 9 }),
+      await h.post('/v1/chat/completions', { ...good, model: 'none' }),
+      await h.post('/v1/chat/completions', good, { 'Idempotency-Key': 'two words' }),
+      await h.post('/v1/responses', { model: 'demo', input: 'x', previous_response_id: 'resp_none' }),
+      await fetch(`${h.server.url}/v1/responses/resp_none`),
+      await fetch(`${h.server.url}/v1/models/none`),
+      await fetch(`${h.server.url}/v1/chat/completions`),
+    ]
+    for (const answer of answers) {
+      expect([answer.status < 500, answer.headers.get('x-should-retry')], answer.url).toEqual([true, 'false'])
+    }
+  })
+
+  it('that passes says so', async () => {
+    const own = await OpenAiHarness.open({ PARLEY_REQUEST_RATE: '1', PARLEY_REQUEST_BURST: '1' })
+    try {
+      const answers = await Promise.all(Array.from({ length: 30 }, () => fetch(`${own.server.url}/v1/models`)))
+      const limited = answers.find(({ status }) => status === 429)
+      expect(limited?.headers.get('x-should-retry')).toBe('true')
+    } finally {
+      await own.close()
+    }
   })
 })

@@ -2,10 +2,11 @@
 // equivalent code, it is Parley's.
 import { HTTP_STATUS, type ProblemCode } from '@parley/protocol'
 import type { ErrorShape } from '../http/failure.ts'
+import type { Headers } from '../http/response-head.ts'
 
 export interface OpenAiError {
   readonly message: string
-  readonly type: 'invalid_request_error' | 'rate_limit_error' | 'server_error'
+  readonly type: 'invalid_request_error' | 'rate_limit_error' | 'insufficient_quota' | 'server_error'
   readonly param: string | null
   readonly code: string | null
 }
@@ -30,24 +31,40 @@ const STATUSES: Readonly<Partial<Record<ProblemCode, number>>> = {
   model_not_allowed: 404,
   content_filtered: 400,
   option_unsupported: 400,
+  // The server's key for the provider is not the caller's: 401 would make clients doubt their access token.
+  provider_unauthenticated: 403,
   // OpenAI's clients retry 409.
   no_active_run: 422,
 }
 
 const PARAMS: Readonly<Partial<Record<ProblemCode, string>>> = { model_not_allowed: 'model' }
 
-export const asOpenAiError: ErrorShape = ({ code, detail, title, path }) => {
-  const error = openAiError(code, detail ?? title, path)
-  return { body: { error }, contentType: 'application/json', status: openAiStatus(code) }
+export const asOpenAiError: ErrorShape = ({ code, detail, title, path, retryable }) => {
+  const status = openAiStatus(code)
+  const param = path === undefined ? (PARAMS[code] ?? null) : paramOf(path)
+  const error = openAiError(code, detail ?? title, { status, param })
+  return { body: { error }, contentType: 'application/json', status, headers: shouldRetry(retryable) }
 }
 
-/** @param path names and indexes, joined with dots */
-export function openAiError(code: ProblemCode, message: string, path?: string): OpenAiError {
-  const status = openAiStatus(code)
-  const type = status === 429 ? 'rate_limit_error' : status >= 500 ? 'server_error' : 'invalid_request_error'
+/** Otherwise OpenAI's clients repeat every 408, 409, 429 and 5xx, also where another run would fail for the same reason. */
+export function shouldRetry(retryable: boolean): Headers {
+  return { 'X-Should-Retry': String(retryable) }
+}
+
+export function openAiError(
+  code: ProblemCode,
+  message: string,
+  { status = openAiStatus(code), param = null }: { readonly status?: number; readonly param?: string | null } = {},
+): OpenAiError {
   const known = CODES[code]
-  const param = path === undefined ? (PARAMS[code] ?? null) : paramOf(path)
-  return { message, type, param, code: known === undefined ? code : known }
+  return { message, type: typeOf(code, status), param, code: known === undefined ? code : known }
+}
+
+function typeOf(code: ProblemCode, status: number): OpenAiError['type'] {
+  // async-openai takes this type for permanent, and retries any other 429.
+  if (code === 'budget_exceeded') return 'insufficient_quota'
+  if (status === 429) return 'rate_limit_error'
+  return status >= 500 ? 'server_error' : 'invalid_request_error'
 }
 
 export function openAiStatus(code: ProblemCode): number {

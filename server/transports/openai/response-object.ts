@@ -5,6 +5,8 @@ import { toParts } from '../../session/state/run-output.ts'
 import { formatJobId, type JobName, parseJobId } from '../jobs/job-id.ts'
 import { asArguments } from './chat-chunks.ts'
 import type { ResponseRequest } from './response-request.ts'
+import { runFailure } from './run-failure.ts'
+import { noticesOf } from './run-notices.ts'
 import type { RunCall } from './run-pieces.ts'
 
 export type Status = 'queued' | 'in_progress' | 'completed' | 'failed' | 'cancelled' | 'incomplete'
@@ -153,7 +155,7 @@ export function responseObject(
     created_at: Math.floor(head.createdAt / 1000),
     status,
     background: head.background,
-    error: status === 'failed' ? { code: 'server_error', message: ended?.error?.message ?? 'The run failed.' } : null,
+    error: status === 'failed' ? errorOf(ended) : null,
     incomplete_details: status === 'incomplete' ? { reason: 'max_output_tokens' } : null,
     instructions,
     max_output_tokens: sampling.maxOutputTokens ?? null,
@@ -179,7 +181,15 @@ export function responseObject(
     usage: ended === undefined || status === 'cancelled' ? null : usageOf(ended),
     user: null,
     metadata: head.metadata,
+    ...noticesOf(ended ?? {}).field,
   }
+}
+
+/** A response's error has codes of its own. */
+function errorOf(ended: RunEnded | undefined): object {
+  const { status, error } = runFailure(ended ?? {})
+  const code = status === 429 ? 'rate_limit_exceeded' : status >= 500 ? 'server_error' : 'invalid_prompt'
+  return { code, message: error.message }
 }
 
 /** All details are present, since openai-java 4.105 requires them if it validates responses. */

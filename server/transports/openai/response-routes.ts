@@ -17,8 +17,10 @@ import { type FoundResponse, lookUpResponse, mustFind } from './response-lookup.
 import { headOf, responseOf } from './response-object.ts'
 import { checkResponse, ResponseRequest } from './response-request.ts'
 import { sendResponse } from './response-send.ts'
+import { isFailedAtStart, replyFailed } from './run-failure.ts'
+import { noticesOf } from './run-notices.ts'
 import { RunPieces } from './run-pieces.ts'
-import { untilRunEnds } from './run-wait.ts'
+import { untilRunAnswers, untilRunEnds } from './run-wait.ts'
 
 const Query = z.object({
   stream: z.enum(['true', 'false'], { error: 'must be true or false' }).optional(),
@@ -42,13 +44,18 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
       const done = isFindable(request, body)
         ? () => undefined
         : ports.abandoned.watch(exchange, name, callerOf(request, 'openai'))
-      if (body.stream === true) {
-        await stream(ports, exchange, { name, found: await mustFind(ports, name) }, -1, done)
+      const isBackground = body.background === true
+      const wait = body.stream === true ? untilRunAnswers : untilRunEnds
+      const found = isBackground ? await mustFind(ports, name) : await wait(ports, exchange, name)
+      if (found === undefined) return
+      const isRefused = !isBackground && isFailedAtStart(found)
+      if (body.stream === true && !isRefused) {
+        await stream(ports, exchange, { name, found }, -1, done)
         return
       }
-      const found = body.background === true ? await mustFind(ports, name) : await untilRunEnds(ports, exchange, name)
       done()
-      if (found !== undefined) reply(exchange, name, found)
+      if (isRefused) replyFailed(exchange, found)
+      else reply(exchange, name, found)
     },
   }
 
@@ -92,7 +99,7 @@ function isFindable(request: HttpRequest, { background, store, stream }: Respons
 }
 
 function reply(exchange: HttpExchange, name: JobName, found: FoundRun): void {
-  exchange.reply(200, responseOf(headOf(name, found), found))
+  exchange.reply(200, responseOf(headOf(name, found), found), noticesOf(found.record.ended ?? {}).headers)
 }
 
 /** @throws ReplyError run_not_found */

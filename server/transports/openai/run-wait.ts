@@ -1,6 +1,6 @@
-// untilRunEnds: holds a request open until its run has ended.
+// Holds a request open until its run has ended, or has its first output.
 import { ReplyError } from '@parley/protocol'
-import { whenRunEnds } from '../../session/run-end.ts'
+import { whenRunAnswers, whenRunEnds } from '../../session/run-end.ts'
 import type { FoundRun } from '../../session/run-report.ts'
 import type { SessionCache } from '../../session/session-cache.ts'
 import type { SessionStores } from '../../session/session-replica.ts'
@@ -45,6 +45,33 @@ export async function untilRunEnds(
   } finally {
     clearTimeout(timer)
     endLongPoll?.()
+  }
+}
+
+/**
+ * Milliseconds that the head of a stream waits for the run's first output. A provider that refuses the request does so sooner, and
+ * the refusal then becomes an HTTP status. No client or proxy has a timeout this short.
+ */
+const HEAD_MS = 2_000
+
+/**
+ * @returns the run when it has an output or has ended, or after a short time; undefined if the client has disconnected
+ * @throws ReplyError run_not_found, StorageError
+ */
+export async function untilRunAnswers(
+  ports: RunWaitPorts,
+  exchange: HttpExchange,
+  { session, run }: JobName,
+): Promise<FoundRun | undefined> {
+  const waiting = new AbortController()
+  const timer = setTimeout(() => waiting.abort(), HEAD_MS)
+  onAbort(exchange.request.signal, () => waiting.abort())
+  try {
+    const found = await whenRunAnswers(ports, session, run, waiting.signal)
+    if (found === undefined) throw new ReplyError('run_not_found')
+    return exchange.closed ? undefined : found
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -14,7 +14,7 @@ import {
 } from '@parley/protocol'
 import type { Receipt } from '../../session/commands/caller.ts'
 import { whenRunEnds } from '../../session/run-end.ts'
-import { providerWaitMs, runResult } from '../../session/run-report.ts'
+import { retryWaitMs, runResult } from '../../session/run-report.ts'
 import { findCommand } from '../../session/state/session-state.ts'
 import { negotiate } from '../http/accept.ts'
 import { commandIdOf } from '../http/command-id.ts'
@@ -33,9 +33,6 @@ import type { SessionHttpPorts } from './session-http-ports.ts'
 
 /** Default wait for the end of a run in seconds: shorter than the timeouts of nginx (60 s) and HAProxy (often 50 s). */
 const WAIT_S = 45
-/** Seconds until a retry after the provider's rate limit, and the range over which retries are spread. */
-const PROVIDER_S = 5
-const PROVIDER_SPREAD_S = 10
 
 const FORMS = ['application/json', 'text/event-stream', 'application/x-ndjson'] as const
 
@@ -149,7 +146,7 @@ async function resultWithin(
     await ports.service.admit(session, callerOf(request), 'read')
     const result = runResult(session, found.record, (seq) => formatCursor(ports.stores.log.epoch, seq))
     if (result === undefined) return undefined
-    return { result: { id: formatJobId({ session, run }), ...result }, waitMs: providerWaitMs(found.record) }
+    return { result: { id: formatJobId({ session, run }), ...result }, waitMs: retryWaitMs(found.record) }
   } finally {
     clearTimeout(timer)
     endLongPoll?.()
@@ -164,10 +161,6 @@ function replyFailed(
   headers: Headers,
 ): void {
   const { code, message, retryable, waitMs } = error
-  const spread = PROVIDER_S + Math.floor(Math.random() * PROVIDER_SPREAD_S)
-  // What the provider asked for; else a guess after its rate limit.
-  const guess = code === 'provider_rate_limited' ? spread : undefined
-  const wait = waitMs === undefined ? guess : Math.ceil(waitMs / 1000)
   const failure = {
     code,
     status: HTTP_STATUS[code],
@@ -186,7 +179,7 @@ function replyFailed(
     {
       ...headers,
       'Content-Type': contentType,
-      ...(retryable && wait !== undefined ? { 'Retry-After': String(wait) } : {}),
+      ...(waitMs === undefined ? {} : { 'Retry-After': String(Math.ceil(waitMs / 1000)) }),
     },
   )
 }
