@@ -1,5 +1,6 @@
 // Chat completions as real servers send them: errors in other shapes, whole messages instead of deltas, events without meaning.
 import { describe, expect, it } from 'vitest'
+import { ChatDialect } from './chat-dialect.ts'
 import { failureOf, modelAt, PRIVATE, provide, TOOL } from './test/model-at.ts'
 import { beginSse, chatChunk, type ReceivedAnswer, readAnswer, sendSse, userPrompt } from './test/provider-server.ts'
 
@@ -122,5 +123,40 @@ describe('a whole message', () => {
       '[DONE]',
     ])
     expect([answer.text, answer.finish?.finishReason.unified]).toEqual(['Hello', 'stop'])
+  })
+})
+
+describe('a later delta', () => {
+  const dialect = (): ChatDialect => {
+    const said = new ChatDialect()
+    said.event(JSON.stringify(chatChunk({ content: 'Hel' })), '')
+    return said
+  }
+  const passed = (event: unknown, name = ''): unknown => {
+    const data = typeof event === 'string' ? event : JSON.stringify(event)
+    return dialect().event(data, name)
+  }
+
+  it('passes unchanged, also with numbers and words that look like fields', () => {
+    const chunk = { ...chatChunk({ content: 'the "error": {"message": 1}, "finish_reason": "stop"' }), seed: 1 }
+    const exact = JSON.stringify(chunk).replace('"seed":1', '"seed":12345678901234567890')
+    expect(passed(exact)).toBe(exact)
+    // As Python's servers write it.
+    const spaced = '{"choices": [{"index": 0, "delta": {"content": "lo"}, "finish_reason": null}]}'
+    expect(passed(spaced)).toBe(spaced)
+  })
+
+  it('is still read if it may be an error, a call, a whole message or the end', () => {
+    const delta = chatChunk({ content: 'lo' })
+    expect(passed({ ...delta, error: { message: 'no' } })).toBe('{"error":{"message":"no"}}')
+    expect(passed({ ...delta, error: null })).not.toContain('error')
+    expect(passed({ ...delta, message: 'no' }, 'error')).toBe('{"error":{"message":"no"}}')
+    const call = { index: 0, function: { name: 'f', arguments: { a: 1 } } }
+    expect(passed(chatChunk({ tool_calls: [call] }))).toContain(String.raw`"arguments":"{\"a\":1}"`)
+    const repeated = { choices: [{ index: 0, delta: {}, message: { content: 'Hello' } }] }
+    expect(passed(repeated)).not.toContain('Hello')
+    const ended = dialect()
+    ended.event('{"choices": [{"delta": {"content": "lo"}, "finish_reason" : "stop"}]}', '')
+    expect(ended.end).toBe('finished')
   })
 })
