@@ -4,7 +4,7 @@
 #   docker build --tag parley .
 #   docker run --rm --publish 8080:8080 --env PARLEY_JWT_SECRET --volume parley:/data --stop-timeout 30 parley
 
-# Debian 13: uWebSockets.js's builds for Node 24 need glibc 2.38.
+# Debian 13: the current builds of uWebSockets.js need glibc 2.38.
 ARG NODE=node:24-trixie-slim
 
 FROM ${NODE} AS manifests
@@ -31,13 +31,14 @@ RUN node_modules/.bin/tsc -b client server \
     && find protocol/dist server/dist -type f \( -name '*.d.ts' -o -name '*.map' -o -name '.tsbuildinfo' \) -delete
 
 FROM manifests AS dependencies
-# uWebSockets.js ships builds for every system and Node version, 250 MB. Keep only the one that this image loads.
+# uWebSockets.js ships builds for every system and Node version, 370 MB. Keep only the one that this image loads.
 RUN --mount=type=cache,target=/root/.npm \
     npm ci --ignore-scripts --no-audit --no-fund --omit=dev --workspace server \
-    && find node_modules/uWebSockets.js -name 'uws_*.node' \
+    && rm -r node_modules/uwebsockets \
+    && find node_modules/@btc-vision/uwebsockets.js -name 'uws_*.node' \
        ! -name "uws_$(node -p 'process.platform + "_" + process.arch + "_" + process.versions.modules').node" -delete \
     # If one of the two cannot be loaded, the build fails.
-    && node --input-type=module --eval "await import('uWebSockets.js'); await import('lmdb')"
+    && node --input-type=module --eval "await import('@btc-vision/uwebsockets.js'); await import('lmdb')"
 
 FROM ${NODE}
 ARG VERSION=0.1.0

@@ -1,6 +1,5 @@
 // createServer: assembles the parts of a node according to its role, and defines the order in which they start and stop.
 
-import uws, { type us_listen_socket } from 'uWebSockets.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openLimits } from './assembly/open-limits.ts'
 import { exposeMetrics, openMetrics } from './assembly/open-metrics.ts'
@@ -27,6 +26,7 @@ import { ListenError, listen, reachable } from './transports/http/listen.ts'
 import type { MetricsListener } from './transports/http/metrics-listener.ts'
 import { isLoopbackName } from './transports/http/origin.ts'
 import { unknownOpenAiPath } from './transports/openai/unknown-path.ts'
+import { type LoadedUws, loadUws, UnsupportedSystemError, type us_listen_socket } from './transports/uws.ts'
 import { broadcastBy } from './transports/websocket/websocket-transport.ts'
 
 export interface Server {
@@ -102,6 +102,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   }
   const models = overrides.models ?? openModels(config)
   const metrics = openMetrics(config, models.ids, () => engine.active)
+  const uws = startUws(logger)
   const tracer = await openTraces(config, logger)
   // Set below: the transcript writer needs the open log.
   let writeTranscripts = (_: ReadonlySet<string>): void => undefined
@@ -265,4 +266,15 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
 function urlHost(host: string): string {
   const name = reachable(host)
   return name.includes(':') ? `[${name}]` : name
+}
+
+/** @throws StartError */
+function startUws(logger: Logger): LoadedUws['uws'] {
+  try {
+    const { uws, fallback } = loadUws()
+    if (fallback) logger.warn({ nodeVersion: process.versions.node }, 'old build of uWebSockets.js in use')
+    return uws
+  } catch (error) {
+    throw error instanceof UnsupportedSystemError ? new StartError(error.message, { cause: error }) : error
+  }
 }

@@ -74,7 +74,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
 
 /** Package → the files, folders and name prefixes (`-`) that may import it. The first matching pattern applies. */
 const PACKAGES: readonly (readonly [RegExp, readonly string[]])[] = [
-  [/^uWebSockets\.js$/, ['server/transports/', 'server/create-server.ts', 'bench/']],
+  [/^(@btc-vision\/)?uwebsockets(\.js)?$/, ['server/transports/uws.ts']],
   [/^lmdb$/, ['server/store/lmdb/environment.ts']],
   [/^@nats-io\//, ['server/store/jetstream/', 'bench/']],
   [/^@ai-sdk\/provider$/, ['server/model/', 'server/run/', 'bench/']],
@@ -232,7 +232,7 @@ function read(file: string): Source {
   const found = [
     ...text.matchAll(/^(?:import|export)\b[^'"`;]*?\bfrom\s*'([^']+)'/gm),
     ...text.matchAll(/^import\s*'([^']+)'/gm),
-    ...text.matchAll(/\bimport\('([^']+)'\)/g),
+    ...text.matchAll(/\b(?:import|require)\('([^']+)'\)/g),
   ]
   return { path, text, isTest, imports: found.map(([, name]) => name ?? '') }
 }

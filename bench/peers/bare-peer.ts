@@ -1,8 +1,10 @@
 // A peer, and the lower bound of cost: uWebSockets.js alone, without log, protocol, model or session. A reader that
 // reconnects has missed everything in between.
-import uws, { type TemplatedApp } from 'uWebSockets.js'
+
+import { loadUws, type TemplatedApp } from '@parley/server/internal/transports/uws'
 import { outputOf, servePeer } from './peer-source.ts'
 
+const { uws } = loadUws()
 const app: TemplatedApp = uws.App()
 app.ws('/*', {
   upgrade(response, request, context) {

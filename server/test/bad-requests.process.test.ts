@@ -217,7 +217,8 @@ describe('a complete server', () => {
       }),
     'header bombs': () =>
       each(20, async (connection, number) => {
-        const line = `X-Bomb-${number}: ${'x'.repeat(200)}\r\n`
+        // 48 kB and more. The old build of uWebSockets.js does not answer too many headers, only too many bytes.
+        const line = `X-Bomb-${number}: ${'x'.repeat(300)}\r\n`
         connection.write(
           `GET /v1/sessions/s HTTP/1.1\r\nHost: 127.0.0.1\r\n${line.repeat(number % 2 === 0 ? 500 : 150)}\r\n`,
         )

@@ -133,6 +133,31 @@ describe('a start', () => {
     expect(line.url).toMatch(/^http:\/\/localhost:\d+$/)
   })
 
+  /** As on a system on which builds of uWebSockets.js cannot be loaded. */
+  const without = (...packages: string[]): Record<string, string> => {
+    const code = `import Module from 'node:module'
+      const load = Module._load
+      Module._load = (name, ...more) => {
+        if (${JSON.stringify(packages)}.includes(name)) throw new Error('cannot load ' + name)
+        return load(name, ...more)
+      }`
+    return { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(code)}` }
+  }
+
+  test('warns if only the old build of uWebSockets.js can be loaded', async () => {
+    const server = run(without('@btc-vision/uwebsockets.js'))
+    await server.line(isListening)
+    const warning = server.lines.find(({ level }) => level === 'warn')
+    expect(warning).toMatchObject({ msg: 'old build of uWebSockets.js in use', nodeVersion: process.versions.node })
+  })
+
+  test('exits with code 1 if no build of uWebSockets.js can be loaded', async () => {
+    const server = run(without('@btc-vision/uwebsockets.js', 'uwebsockets'))
+    expect(await server.exited).toBe(1)
+    expect(server.stderr).toMatch(/^uWebSockets\.js has no build for Node\.js .* Use Node\.js 20, 22, 24 or 25 .*\n$/)
+    expect(server.stdout).toBe('')
+  })
+
   test('exits with code 1 if the port is in use', async () => {
     const other = createServer()
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))

@@ -143,8 +143,7 @@ describe('an unauthorized client', () => {
     const stale = await tokenOf('olga', -60)
     const forged = `${owner.split('.').slice(0, 2).join('.')}.${stale.split('.')[2]}`
     const none = `${btoa('{"alg":"none"}')}.${owner.split('.')[1]}.`
-    // On Node 22 and later, uWebSockets.js itself refuses headers of more than 4 kB.
-    for (const token of [stale, forged, none, 'x'.repeat(3_000), '.', '']) {
+    for (const token of [stale, forged, none, 'x'.repeat(15_000), '.', '']) {
       expectAll(await errorsOf(guarded(), { Authorization: `Bearer ${token}` }), UNAUTHENTICATED)
     }
   })

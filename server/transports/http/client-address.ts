@@ -1,7 +1,7 @@
 // Client addresses: the address of a connection, and the key under which limits count it. Forwarding information counts
 // only if it comes from a trusted proxy, because any client can write such a header.
-import type { HttpResponse } from 'uWebSockets.js'
 import { BlockList, isIP, isIPv4 } from 'node:net'
+import type { HttpResponse } from '../uws.ts'
 
 /** Proxies whose forwarding information is trusted. */
 export type TrustedProxies = Pick<BlockList, 'check'>

@@ -1,7 +1,7 @@
 // Health checks: /healthz says whether the process is alive, /readyz whether it is ready for traffic. Also the answer to
 // unknown paths.
-import type { HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { ReplyError } from '@parley/protocol'
+import type { HttpResponse, TemplatedApp } from '../uws.ts'
 import type { ErrorShape } from './failure.ts'
 import { HttpError } from './http-error.ts'
 import { replyError, replyJson } from './http-reply.ts'

@@ -1,9 +1,9 @@
 // HttpBody: the body of one request, limited in bytes and in time. It subscribes in the request handler's turn, because
 // uWS does not buffer a body. A body over the limit is still received for a while and discarded: a client whose
 // connection is reset while it sends never reads the error.
-import type { HttpResponse } from 'uWebSockets.js'
 import { jsonCodec, safeParseExact, wellFormed } from '@parley/protocol'
 import type { z } from 'zod'
+import type { HttpResponse } from '../uws.ts'
 import { HttpError } from './http-error.ts'
 
 export interface BodyLimits {

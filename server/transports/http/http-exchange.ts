@@ -1,11 +1,11 @@
 // HttpExchange: one request and its answer. It answers at most once, and never after the client has disconnected: uWS
 // frees the response at its end and on an abort, and any later use of it crashes the process.
 
-import type { HttpResponse } from 'uWebSockets.js'
 import { stringifyJson } from '@parley/protocol'
 import type { Logger } from 'pino'
 import { TokenClock } from '../../auth/token-clock.ts'
 import { asBytes } from '../feed/entry-message.ts'
+import type { HttpResponse } from '../uws.ts'
 import type { HttpRequest, RequestSnapshot } from './http-request.ts'
 import { CLOSED_STREAM, type HttpStream, ResponseStream, type StreamPorts } from './http-stream.ts'
 import { corsHeaders } from './origin.ts'

@@ -1,9 +1,9 @@
 // Immediate answers to HTTP requests outside the router. Errors are problem+json (RFC 9457) with the same codes as on
 // the WebSocket.
 
-import type { HttpResponse } from 'uWebSockets.js'
 import { makeId, type ReplyError } from '@parley/protocol'
 import { asBytes } from '../feed/entry-message.ts'
+import type { HttpResponse } from '../uws.ts'
 import { asProblem, type ErrorShape, failureOf } from './failure.ts'
 import type { HttpError } from './http-error.ts'
 import { type Headers, writeHead } from './response-head.ts'

@@ -1,10 +1,10 @@
 // HttpRequest: a snapshot of a request, read from uWS at once, because uWS frees its request when the handler returns.
 // The user's identity is set when the access token is verified, before a route's handler is called.
 
-import type { HttpResponse, HttpRequest as UwsRequest } from 'uWebSockets.js'
 import { type Assignment, makeId, type UserLimits } from '@parley/protocol'
 import type { z } from 'zod'
 import type { Identity } from '../../auth/authenticator.ts'
+import { HEAD_BYTES, type HttpResponse, type HttpRequest as UwsRequest } from '../uws.ts'
 import { clientKey, peerAddressOf, type TrustedProxies } from './client-address.ts'
 import { type BodyLimits, HttpBody, invalid } from './http-body.ts'
 import { HttpError } from './http-error.ts'
@@ -47,8 +47,6 @@ export interface HttpRequest {
   paramAs<T>(name: string, schema: z.ZodType<T>): T
 }
 
-/** uWS buffers at most 4 kB of headers, but accepts more if they arrive in one packet. */
-const HEADER_BYTES = 32 * 1024
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
 /** RFC 6750, section 2.1. */
 const BEARER = /^Bearer +([^\s]+) *$/i
@@ -83,9 +81,9 @@ export class RequestSnapshot implements HttpRequest {
     this.path = request.getUrl()
     // Undefined without a query, despite its type.
     this.#query = request.getQuery() ?? ''
-    let headerBytes = this.path.length + this.#query.length
+    let headBytes = this.path.length + this.#query.length
     request.forEach((name, value) => {
-      headerBytes += name.length + value.length
+      headBytes += name.length + value.length
       const before = this.#headers.get(name)
       this.#headers.set(name, before === undefined ? value : `${before}, ${value}`)
     })
@@ -94,7 +92,7 @@ export class RequestSnapshot implements HttpRequest {
     this.id = given !== undefined && REQUEST_ID.test(given) ? given : makeId('req')
     const params = names.map((name, index) => [name, decoded(request.getParameter(index))] as const)
     const isMalformed = params.some(([, value]) => value === undefined)
-    if (headerBytes > HEADER_BYTES) this.refusal = new HttpError('headers_too_large')
+    if (headBytes > HEAD_BYTES) this.refusal = new HttpError('headers_too_large')
     else this.refusal = isMalformed ? new HttpError('bad_request', 'The request path is malformed.') : undefined
     this.params = Object.fromEntries(params.map(([name, value]) => [name, value ?? '']))
     const headers = {

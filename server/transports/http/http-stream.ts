@@ -3,9 +3,9 @@
 // write of the tiny filler shows that its buffer is empty.
 //
 //   flowing ──(a write was buffered)──► congested ──(the filler was sent)──► flowing        any ──► closed
-import type { HttpResponse } from 'uWebSockets.js'
 import { asBytes } from '../feed/entry-message.ts'
 import type { Flushable, OutboxFlusher } from '../feed/outbox-flusher.ts'
+import type { HttpResponse } from '../uws.ts'
 
 export interface HttpStream {
   /** Whether the limit is exceeded: only small chunks should be written. */

@@ -1,7 +1,7 @@
 // Listening on a port: exclusively by default, or shared by several servers.
 
-import uws, { type TemplatedApp } from 'uWebSockets.js'
 import { afterEach, describe, expect, it } from 'vitest'
+import { loadUws, type TemplatedApp } from '../uws.ts'
 import { ListenError, listen } from './listen.ts'
 
 const HOST = '127.0.0.1'
@@ -13,6 +13,7 @@ afterEach(() => {
 })
 
 async function open(port: number, shared?: boolean): Promise<number> {
+  const { uws } = loadUws()
   const app = uws.App()
   apps.push(app)
   app.get('/', (res) => void res.end('here'))

@@ -1,7 +1,7 @@
 // Listens on an address and port, alone or shared with other processes. Errors name the setting to change.
 
-import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js'
 import { connect, createServer as createProbe } from 'node:net'
+import type { TemplatedApp, us_listen_socket } from '../uws.ts'
 
 export class ListenError extends Error {
   override readonly name = 'ListenError'

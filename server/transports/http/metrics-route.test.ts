@@ -1,11 +1,11 @@
 // GET /metrics on the port of the clients: every reader needs the token.
 
-import uws from 'uWebSockets.js'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { pino } from 'pino'
 import { afterEach, expect, it } from 'vitest'
 import { RawConnection } from '../test/http-harness.ts'
+import { loadUws, type us_listen_socket } from '../uws.ts'
 import { serveHealth } from './health.ts'
 import { type MetricsRouteOptions, serveMetrics } from './metrics-route.ts'
 
@@ -16,6 +16,7 @@ afterEach(() => close?.())
 
 /** Serves /metrics. @returns a function that sends a request with the given headers and returns the answer */
 async function serve(options: Partial<MetricsRouteOptions> = {}) {
+  const { uws } = loadUws()
   const app = uws.App()
   serveMetrics(app, {
     token: 'a-secret-of-16-chars',
@@ -25,7 +26,7 @@ async function serve(options: Partial<MetricsRouteOptions> = {}) {
     ...options,
   })
   serveHealth(app, () => 'ready')
-  const socket = await new Promise<uws.us_listen_socket>((resolve, reject) => {
+  const socket = await new Promise<us_listen_socket>((resolve, reject) => {
     app.listen('127.0.0.1', 0, (token) => (token === false ? reject(new Error('no port')) : resolve(token)))
   })
   const port = uws.us_socket_local_port(socket)

@@ -1,10 +1,10 @@
 // GET /metrics: this node's metrics for Prometheus. They contain no user data, but the amounts are not public either. On the
 // port of the clients, every reader needs the token: neither a loopback peer nor a Host header proves that a request came
 // through no proxy. Readers without a token use a port of their own (metrics-listener.ts).
-import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
+import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.ts'
 import { HttpError } from './http-error.ts'
 import { reply, replyError } from './http-reply.ts'
 import { bearerOf } from './http-request.ts'

@@ -1,6 +1,6 @@
 // The head of an HTTP response: the status line, the given headers, and the headers that every response has.
-import type { HttpResponse } from 'uWebSockets.js'
 
+import type { HttpResponse } from '../uws.ts'
 export type Headers = Readonly<Record<string, string>>
 
 const STATUS_TEXT: Readonly<Record<number, string>> = {

@@ -1,7 +1,7 @@
 // Route: the handler for one method and path. Every path also answers OPTIONS, HEAD if it has a GET route, and 405 with
 // an Allow header for all other methods.
 
-import type { TemplatedApp } from 'uWebSockets.js'
+import type { TemplatedApp } from '../uws.ts'
 import type { ErrorShape } from './failure.ts'
 import { HttpError } from './http-error.ts'
 import type { HttpExchange } from './http-exchange.ts'

@@ -1,7 +1,6 @@
 // The router: mounts routes on a uWS app. It does the work that all requests share: origin check, authentication, rate
 // limits, error answers, and draining when the node shuts down.
 
-import type { HttpResponse, TemplatedApp, HttpRequest as UwsRequest } from 'uWebSockets.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Id, ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
@@ -14,6 +13,7 @@ import type { ConnectionCount } from '../../limit/connection-count.ts'
 import { RequestRate } from '../../limit/request-rate.ts'
 import type { TransportMetrics } from '../../metric/transport-metrics.ts'
 import { OutboxFlusher } from '../feed/outbox-flusher.ts'
+import type { HttpResponse, TemplatedApp, HttpRequest as UwsRequest } from '../uws.ts'
 import type { TrustedProxies } from './client-address.ts'
 import { isTemporaryRefusal, refuseByEvent } from './event-refusal.ts'
 import { asProblem, failureOf, isFault, tooManyConnections } from './failure.ts'

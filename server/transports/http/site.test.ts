@@ -1,12 +1,12 @@
 // The web page and the health checks over plain HTTP: paths, headers and caching.
 
-import uws from 'uWebSockets.js'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { loadUws, type us_listen_socket } from '../uws.ts'
 import { serveHealth } from './health.ts'
 import { serveSite } from './site.ts'
 
@@ -27,10 +27,11 @@ beforeAll(async () => {
   writeFileSync(join(site, 'assets', 'big-1234.js'), 'let big = 1')
   writeFileSync(join(site, 'assets', 'big-1234.js.br'), brotliCompressSync('let big = 1'))
   writeFileSync(join(site, 'assets', 'big-1234.js.gz'), gzipSync('let big = 1'))
+  const { uws } = loadUws()
   const app = uws.App()
   expect(serveSite(app, site)).toBe(4)
   serveHealth(app, () => (ready ? 'ready' : 'stopping'))
-  const socket = await new Promise<uws.us_listen_socket>((resolve, reject) => {
+  const socket = await new Promise<us_listen_socket>((resolve, reject) => {
     app.listen('127.0.0.1', 0, (token) => (token === false ? reject(new Error('no port')) : resolve(token)))
   })
   port = uws.us_socket_local_port(socket)

@@ -1,10 +1,10 @@
 // Serves the built web page. All files are read once at start-up, and a request can only name one of them, so path
 // traversal is impossible. Files with a hash in their name are cached forever, the page itself is always revalidated.
 
-import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
+import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.ts'
 import { reply } from './http-reply.ts'
 import type { Headers } from './response-head.ts'
 

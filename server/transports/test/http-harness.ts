@@ -1,6 +1,5 @@
 // HttpHarness: serves routes on a free port, and opens raw connections for requests that fetch cannot send.
 
-import uws from 'uWebSockets.js'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { pino } from 'pino'
@@ -8,6 +7,7 @@ import { type AuthConfig, createAuthenticator } from '../../auth/authenticator.t
 import { ConnectionCount } from '../../limit/connection-count.ts'
 import type { Route } from '../http/route.ts'
 import { type HttpOptions, type HttpTransport, serveRoutes } from '../http/router.ts'
+import { loadUws, type us_listen_socket } from '../uws.ts'
 
 export interface HttpHarnessOptions extends Partial<Omit<HttpOptions, 'authenticator' | 'origins'>> {
   readonly auth?: AuthConfig
@@ -37,6 +37,7 @@ export class HttpHarness {
 
   static async open(routes: readonly Route[], options: HttpHarnessOptions = {}): Promise<HttpHarness> {
     const { auth = {}, allowedOrigins = [], ...more } = options
+    const { uws } = loadUws()
     const app = uws.App()
     const authenticator = createAuthenticator(auth)
     const transport = serveRoutes(app, routes, {
@@ -47,7 +48,7 @@ export class HttpHarness {
       authenticator,
       origins: { allowed: allowedOrigins, authenticated: authenticator.required },
     })
-    const socket = await new Promise<uws.us_listen_socket>((resolve, reject) => {
+    const socket = await new Promise<us_listen_socket>((resolve, reject) => {
       app.listen('127.0.0.1', 0, (token) => (token === false ? reject(new Error('no port')) : resolve(token)))
     })
     return new HttpHarness(transport, uws.us_socket_local_port(socket), () => {

@@ -1,7 +1,6 @@
 // TransportHarness: the WebSocket and HTTP transports over a real log in a temporary folder, on a free port. No run is driven:
 // the test itself appends the entries of runs.
 
-import uws from 'uWebSockets.js'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -29,6 +28,7 @@ import { HttpPresence } from '../session-http/http-presence.ts'
 import { HttpReaders } from '../session-http/http-readers.ts'
 import type { SessionHttpPorts } from '../session-http/session-http-ports.ts'
 import { sessionRoutes } from '../session-http/session-routes.ts'
+import { loadUws, type us_listen_socket } from '../uws.ts'
 import {
   broadcastBy,
   openWebSocketTransport,
@@ -144,6 +144,7 @@ export class TransportHarness {
       purgeAgain: (session, seq) => purger.purgeAgain(session, seq),
       logger,
     })
+    const { uws } = loadUws()
     const app = uws.App()
     const hub = new Hub(stores.log, { lingerMs: options.lingerMs ?? 5_000, broadcast: broadcastBy(app) })
     const authenticator = createAuthenticator(options.auth ?? {})
@@ -183,7 +184,7 @@ export class TransportHarness {
     })
     let harness: TransportHarness | undefined
     serveHealth(app, () => (harness?.ready === true ? 'ready' : 'stopping'))
-    const socket = await new Promise<uws.us_listen_socket>((resolve, reject) => {
+    const socket = await new Promise<us_listen_socket>((resolve, reject) => {
       app.listen('127.0.0.1', 0, (token) => (token === false ? reject(new Error('no port')) : resolve(token)))
     })
     harness = new TransportHarness({

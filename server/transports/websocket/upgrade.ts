@@ -1,11 +1,11 @@
 // Reads the upgrade request of a WebSocket. Everything is read at once, because uWS frees the request when the handler
 // returns.
 
-import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import { type CodecName, parseTraceparent, SUBPROTOCOLS, TOKEN_SUBPROTOCOL_PREFIX } from '@parley/protocol'
 import { clientKey, peerAddressOf, type TrustedProxies } from '../http/client-address.ts'
 import { HttpError } from '../http/http-error.ts'
 import { bearerOf } from '../http/http-request.ts'
+import type { HttpRequest, HttpResponse } from '../uws.ts'
 
 export interface UpgradeRequest {
   readonly key: string

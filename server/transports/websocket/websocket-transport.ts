@@ -1,7 +1,6 @@
 // The WebSocket transport: GET /v1/ws. It accepts connections, passes socket events to them, supervises slow ones, and asks
 // all clients to reconnect elsewhere when the node shuts down.
 
-import uws, { type TemplatedApp, type WebSocket } from 'uWebSockets.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { codecs, Disconnect, ReplyError } from '@parley/protocol'
 import type { ConnectionCount } from '../../limit/connection-count.ts'
@@ -12,6 +11,7 @@ import type { TrustedProxies } from '../http/client-address.ts'
 import { tooManyConnections } from '../http/failure.ts'
 import { replyError } from '../http/http-reply.ts'
 import { type OriginRules, originAllowed, originError } from '../http/origin.ts'
+import type { TemplatedApp, WebSocket } from '../uws.ts'
 import { Pinger } from './pinger.ts'
 import { type ConnectionStart, readUpgrade, upgradeError, upgradeRequired } from './upgrade.ts'
 import { type ConnectionLimits, WebSocketConnection, type WebSocketConnectionPorts } from './websocket-connection.ts'
@@ -100,7 +100,6 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
   app.ws<SocketData>('/v1/ws', {
     maxPayloadLength: UWS_MESSAGE_BYTES,
     maxBackpressure: limits.outboxBytes * BUFFER_FACTOR,
-    compression: uws.DISABLED,
     idleTimeout: idleSeconds(limits.heartbeatMs),
     sendPingsAutomatically: false,
 

@@ -1,0 +1,28 @@
+// The build of uWebSockets.js: the first that loads, and an error that says what to do if none does.
+import process from 'node:process'
+import { describe, expect, it } from 'vitest'
+import { loadUws, UnsupportedSystemError } from './uws.ts'
+
+const newer = {}
+const old = {}
+const fails = () => {
+  throw new Error('version `GLIBC_2.38` not found')
+}
+
+describe('loadUws', () => {
+  it('prefers the newer build', () => {
+    expect(loadUws([() => newer, () => old])).toEqual({ uws: newer, fallback: false })
+  })
+
+  it('falls back to the old build', () => {
+    expect(loadUws([fails, () => old])).toEqual({ uws: old, fallback: true })
+  })
+
+  it('names the system and the supported ones if no build loads', () => {
+    const node = process.versions.node.replaceAll('.', '\\.')
+    expect(() => loadUws([fails, fails])).toThrow(UnsupportedSystemError)
+    expect(() => loadUws([fails, fails])).toThrow(
+      new RegExp(`no build for Node\\.js ${node} on ${process.platform}.*Use Node\\.js 20, 22, 24 or 25`),
+    )
+  })
+})
