@@ -1,4 +1,4 @@
-// DebianProxy: a real proxy as a child process in front of one server, in a folder of its own. The program is the installed
+// DebianProxy: a real proxy as a child process in front of servers, in a folder of its own. The program is the installed
 // one, or Debian's packages unpacked in our cache; the configuration is the guide's, with the test's addresses.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -22,7 +22,6 @@ export interface Places {
   /** The root of the unpacked packages, or nothing if the program is installed. */
   readonly root: string
   readonly port: number
-  readonly target: number
   /** The block of the guide in its language, with the test's addresses. */
   readonly guide: string
 }
@@ -59,11 +58,12 @@ export class DebianProxy {
     this.#child = child
   }
 
-  static async start(kind: ProxyKind, target: number): Promise<DebianProxy> {
+  /** @param targets the ports of one server or of two; for two, the guide's lines for several nodes are added */
+  static async start(kind: ProxyKind, ...targets: number[]): Promise<DebianProxy> {
     const root = rootOf(kind)
     const folder = mkdtempSync(join(tmpdir(), 'parley-proxy-'))
     const port = await freePort()
-    const places = { folder, root, port, target, guide: guide(kind.name, port, target) }
+    const places = { folder, root, port, guide: guide(kind.name, port, targets) }
     const config = join(folder, 'config')
     writeFileSync(config, kind.config(places))
     const env = { PATH: `${process.env.PATH}:/usr/sbin`, HOME: folder, LD_LIBRARY_PATH: libraries(root) }
@@ -125,19 +125,27 @@ function libraries(root: string): string {
   return [...machines, ...machines.map((path) => join(path, 'varnish'))].join(':')
 }
 
-/** The first block of the proxy's chapter, with our addresses. */
-function guide(name: string, port: number, target: number): string {
+/**
+ * The configuration in the proxy's chapter, with our addresses: its first block. For two servers of nginx, the second block
+ * comes before it, and the third one replaces its `proxy_pass`.
+ */
+function guide(name: string, port: number, [target = 0, other]: readonly number[]): string {
   const text = readFileSync(GUIDE, 'utf8')
   const chapter = text.split(/^## /m).find((part) => part.startsWith(`${name}\n`)) ?? ''
-  const [, block = ''] = /```(?:nginx|haproxy|apache|vcl|squid|caddyfile)\n([\s\S]*?)```/.exec(chapter) ?? []
-  if (block === '') throw new Error(`the guide has no configuration for ${name}`)
-  return block
+  const blocks = chapter.matchAll(/```(?:nginx|haproxy|apache|vcl|squid|caddyfile)\n([\s\S]*?)```/g)
+  const [block, upstream = '', lines = ''] = [...blocks].map(([, text]) => text ?? '')
+  if (block === undefined) throw new Error(`the guide has no configuration for ${name}`)
+  const several =
+    other === undefined
+      ? block.replace(/^ *server node-2 .*\n/m, '')
+      : upstream + block.replace(/^ *proxy_pass .*\n/m, lines)
+  return several
     .replace('listen 80;', `listen 127.0.0.1:${port};`)
     .replace('bind :80', `bind 127.0.0.1:${port}`)
     .replace('http_port 80', `http_port 127.0.0.1:${port}`)
     .replace('chat.example.com {', `http://127.0.0.1:${port} {`)
-    .replace(/^ *server node-2 .*\n/m, '')
     .replace(/(127\.0\.0\.1|10\.0\.0\.11):8080/, `127.0.0.1:${target}`)
+    .replace('10.0.0.12:8080', `127.0.0.1:${other}`)
     .replace('"8080"', `"${target}"`)
     .replace(' 8080 ', ` ${target} `)
 }
