@@ -2,6 +2,7 @@
 // session, instructions, tools whose results the sender supplies in a later message, and sampling options.
 import { z } from 'zod'
 import { LIMITS } from './limits.ts'
+import { Marks } from './marks.ts'
 import { FilePart, Part } from './part.ts'
 import { Tool } from './tool.ts'
 
@@ -23,7 +24,7 @@ export const ContextMessage = z.discriminatedUnion('role', [
     role: z.literal('assistant'),
     text: Text.optional(),
     calls: z
-      .array(z.object({ call: CallId, name: CalledName, input: z.unknown() }))
+      .array(z.object({ call: CallId, name: CalledName, input: z.unknown(), marks: Marks.optional() }))
       .max(LIMITS.messageParts)
       .optional(),
   }),

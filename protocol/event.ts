@@ -5,6 +5,7 @@ import { Context } from './context.ts'
 import { Door } from './door.ts'
 import { ERROR_CODES } from './error.ts'
 import { Id } from './id.ts'
+import { Marks } from './marks.ts'
 import { OutputPart, Part, Seen } from './part.ts'
 import { Tool, ToolName } from './tool.ts'
 import { Traceparent } from './trace.ts'
@@ -182,6 +183,8 @@ export const ToolCalled = z.object({
    * calls that a replaced driver stored too late.
    */
   epoch: z.int().min(1).optional(),
+  /** What the model's provider wants back with the call. Opaque. */
+  marks: Marks.optional(),
 })
 
 export const ToolClaimed = z.object({

@@ -1,20 +1,35 @@
-// ProviderModel: wraps an AI SDK model. Its streams are complete or fail, and an output limit beyond the model's own does not
-// make the provider refuse the request.
-import type { LanguageModelV3, LanguageModelV3CallOptions } from '@ai-sdk/provider'
+// ProviderModel: wraps an AI SDK model. Its streams are complete or fail, an output limit beyond the model's own does not make the
+// provider refuse the request, and neither do marks that the provider does not take, or takes no longer.
+import {
+  APICallError,
+  type LanguageModelV3,
+  type LanguageModelV3CallOptions,
+  type LanguageModelV3StreamResult,
+} from '@ai-sdk/provider'
 import { withMarkedNumbers } from '@parley/protocol'
+import { withoutMarks } from './provider-marks.ts'
 import { ProviderStream } from './provider-stream.ts'
 import { ThinkTags } from './think-tags.ts'
 
-/** @param thinks whether the model writes its reasoning as `<think>…</think>` in the answer */
-export function providerModel(model: LanguageModelV3, thinks: boolean): LanguageModelV3 {
+export interface ProviderModelOptions {
+  /** Whether the model writes its reasoning as `<think>…</think>` in the answer. */
+  readonly thinks: boolean
+  /** Changes the options of each call as the provider needs them. */
+  readonly adapt?: (options: LanguageModelV3CallOptions) => LanguageModelV3CallOptions
+}
+
+export function providerModel(
+  model: LanguageModelV3,
+  { thinks, adapt = (options) => options }: ProviderModelOptions,
+): LanguageModelV3 {
   return {
     specificationVersion: 'v3',
     provider: model.provider,
     modelId: model.modelId,
     supportedUrls: model.supportedUrls,
-    doGenerate: (options) => model.doGenerate(prepared(options)),
+    doGenerate: (options) => model.doGenerate(adapt(prepared(options))),
     async doStream(options) {
-      const result = await model.doStream(prepared(options))
+      const result = await streamed(model, prepared(options), adapt)
       const parts = thinks ? result.stream.pipeThrough(new TransformStream(new ThinkTags())) : result.stream
       return { ...result, stream: new ReadableStream(new ProviderStream(parts), { highWaterMark: 0 }) }
     },
@@ -24,6 +39,29 @@ export function providerModel(model: LanguageModelV3, thinks: boolean): Language
 /** Exact numbers are marked, because the packages know only JavaScript's. `answerFetch` restores them in the request. */
 function prepared(options: LanguageModelV3CallOptions): LanguageModelV3CallOptions {
   return withMarkedNumbers(withSafeLimit(options))
+}
+
+/**
+ * A provider refuses marks of another account or region, and some that are old. An answer without them is worse than one with them,
+ * but better than none in all later turns. So the request is repeated once without marks.
+ */
+async function streamed(
+  model: LanguageModelV3,
+  options: LanguageModelV3CallOptions,
+  adapt: (options: LanguageModelV3CallOptions) => LanguageModelV3CallOptions,
+): Promise<LanguageModelV3StreamResult> {
+  try {
+    return await model.doStream(adapt(options))
+  } catch (error) {
+    const prompt = refusesMarks(error) ? withoutMarks(options.prompt) : undefined
+    if (prompt === undefined) throw error
+    return model.doStream(adapt({ ...options, prompt }))
+  }
+}
+
+function refusesMarks(error: unknown): boolean {
+  if (!APICallError.isInstance(error) || error.statusCode !== 400) return false
+  return /signature|encrypted|thinking|reasoning/i.test(error.responseBody ?? error.message)
 }
 
 /** Every current model supports this many. */

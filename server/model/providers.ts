@@ -9,7 +9,8 @@ import { ChatDialect } from './chat-dialect.ts'
 import type { Model, Prefill } from './model.ts'
 import type { ModelConfig, ProviderName, ProviderSettings } from './model-config.ts'
 import { AnthropicDialect, GoogleDialect, ResponsesDialect } from './named-dialects.ts'
-import { providerModel } from './provider-model.ts'
+import { withSignatures } from './provider-marks.ts'
+import { type ProviderModelOptions, providerModel } from './provider-model.ts'
 
 export interface Providers {
   create(id: string, provider: ProviderName, model: string): Model
@@ -34,8 +35,9 @@ export function createProviders(config: ModelConfig, fetch: typeof globalThis.fe
         made.set(provider, make)
       }
       const thinks = [id, `${provider}:*`].some((name) => config.thinkModels?.includes(name))
+      const options = { thinks, ...adaptation(provider, model) }
       const secrets = secretsOf(config[provider] ?? {})
-      return { id, language: providerModel(make(model), thinks), prefill: prefillOf(provider, model), secrets }
+      return { id, language: providerModel(make(model), options), prefill: prefillOf(provider, model), secrets }
     },
   }
 }
@@ -60,6 +62,22 @@ const MAKERS: Readonly<
 function secretsOf({ key, url }: ProviderSettings): string[] {
   const { host, hostname, username, password } = new URL(url ?? 'http://unset')
   return [key, host, hostname, username, password].filter((text): text is string => text !== undefined)
+}
+
+function adaptation(provider: ProviderName, model: string): Pick<ProviderModelOptions, 'adapt'> {
+  // Without storage, OpenAI sends the reasoning itself, encrypted, instead of an id that it forgets after 30 days.
+  if (provider === 'openai') {
+    return {
+      adapt: (call) => ({
+        ...call,
+        providerOptions: { ...call.providerOptions, openai: { ...call.providerOptions?.openai, store: false } },
+      }),
+    }
+  }
+  if (provider === 'compatible' && /gemini-([3-9]|\d\d)/i.test(model)) {
+    return { adapt: (call) => ({ ...call, prompt: withSignatures(call.prompt) }) }
+  }
+  return {}
 }
 
 function asOptions(settings: ProviderSettings, fetch: typeof globalThis.fetch) {

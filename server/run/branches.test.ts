@@ -182,7 +182,7 @@ it('has the path through the tree as its prompt, for any tree', () => {
       })
       const state = applyEntries(EMPTY_SESSION, entries)
       for (const run of state.ended.values()) {
-        const prompt = buildPrompt(state, run, { maxChars: 100_000, keepReasoning: false })
+        const prompt = buildPrompt(state, run, { maxChars: 100_000, keepReasoning: false, model: 'm' })
         expect(textsOf(prompt)).toEqual(expected.get(run.message))
         expect(pathTo(state.messages, run.message)).toHaveLength(textsOf(prompt).length / 2)
       }

@@ -1,6 +1,7 @@
 // instrumented: measures and traces a model call, if metrics or traces are on.
 import type { RunMetrics } from '../metric/run-metrics.ts'
-import { ModelFailure, type ModelFinish } from './model-call.ts'
+import type { ModelFinish } from './model-answer.ts'
+import { ModelFailure } from './model-call.ts'
 import type { RunTrace } from './run-trace.ts'
 
 export interface InstrumentedCall {

@@ -1,7 +1,8 @@
 // Provider timeouts, when this process was paused.
 import { stat } from 'node:fs'
 import { expect, it } from 'vitest'
-import { callModel, parseInput } from './model-call.ts'
+import { parseInput } from './model-answer.ts'
+import { callModel } from './model-call.ts'
 import { PlayedModel } from './test/engine-harness.ts'
 
 const TIMEOUTS = { firstTokenMs: 500, betweenTokensMs: 300 }

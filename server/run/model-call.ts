@@ -1,22 +1,10 @@
 // ModelCall: one model call, as a stream of text and tool calls that always ends: finished, or failed with a code. It enforces the
 // timeouts before the first part and between parts, and closes the provider's request on abort.
-import type {
-  LanguageModelV3CallOptions,
-  LanguageModelV3Message,
-  LanguageModelV3StreamPart,
-  SharedV3Warning,
-} from '@ai-sdk/provider'
-import {
-  ERRORS,
-  type ErrorCode,
-  parseJson,
-  type RunError,
-  restoreNumbers,
-  type Usage,
-  wellFormed,
-} from '@parley/protocol'
+import type { LanguageModelV3CallOptions, LanguageModelV3StreamPart, SharedV3Warning } from '@ai-sdk/provider'
+import { ERRORS, type ErrorCode, type RunError } from '@parley/protocol'
 import type { Model } from '../model/model.ts'
 import { toProviderFailure } from '../model/provider-failure.ts'
+import { Answer, type ModelFinish, type ModelToolCall } from './model-answer.ts'
 import type { TextKind } from './run-state.ts'
 
 /** Why a model call failed. */
@@ -61,14 +49,6 @@ export interface ModelTimeouts {
   readonly betweenTokensMs: number
 }
 
-export interface ModelToolCall {
-  /** The provider's own id: unique within the step at best. */
-  readonly id: string
-  readonly name: string
-  /** As the model wrote it; usually JSON. */
-  readonly input: string
-}
-
 export interface ModelSink {
   /** Accepts a delta. A returned promise pauses the provider until it resolves. */
   text(kind: TextKind, delta: string): Promise<void> | undefined
@@ -76,16 +56,6 @@ export interface ModelSink {
   warned(warnings: readonly SharedV3Warning[]): void
   /** Accepts a call. @returns its id in the log */
   call(call: ModelToolCall): string
-}
-
-type AssistantContent = Extract<LanguageModelV3Message, { role: 'assistant' }>['content']
-
-export interface ModelFinish {
-  /** `length`: the provider cut the answer at its output limit. */
-  readonly reason: 'stop' | 'length' | 'tool-calls'
-  readonly usage: Usage
-  /** The model's output with the provider's metadata, for the next call of the same run. */
-  readonly content: AssistantContent
 }
 
 /**
@@ -109,7 +79,7 @@ export async function callModel(
       model.language.doStream({ ...options, abortSignal: request.signal }),
       request.signal,
     )
-    return await consume(stream.getReader(), sink, watch, request.signal)
+    return await consume(model, stream.getReader(), sink, watch, request.signal)
   } catch (error) {
     if (request.signal.aborted) throw request.signal.reason
     if (error instanceof ModelFailure) throw error
@@ -124,12 +94,13 @@ export async function callModel(
 }
 
 async function consume(
+  model: Model,
   reader: ReadableStreamDefaultReader<LanguageModelV3StreamPart>,
   sink: ModelSink,
   watch: Watch,
   signal: AbortSignal,
 ): Promise<ModelFinish> {
-  const answer = new Answer()
+  const answer = new Answer(model)
   // Cancelling the stream ends a pending read and closes the request.
   const cancel = (): void => {
     reader.cancel(signal.reason).catch(() => undefined)
@@ -155,6 +126,8 @@ async function consume(
       case 'reasoning-delta': {
         const kind = part.type === 'text-delta' ? 'text' : 'reasoning'
         const delta = answer.text(kind, part.id, part.delta)
+        // Anthropic's signature comes with an empty delta.
+        answer.addMark(kind, part.id, part.providerMetadata)
         if (delta === '') break
         const held = sink.text(kind, delta)
         if (held !== undefined) {
@@ -164,158 +137,28 @@ async function consume(
         break
       }
       case 'text-end':
-        answer.addMetadata('text', part.id, part.providerMetadata)
+        answer.addMark('text', part.id, part.providerMetadata)
         break
       case 'reasoning-start':
       case 'reasoning-end':
-        answer.addMetadata('reasoning', part.id, part.providerMetadata)
+        answer.addMark('reasoning', part.id, part.providerMetadata)
         break
-      case 'tool-call': {
-        if (part.providerExecuted === true) break
-        const call = {
-          id: part.toolCallId,
-          name: wellFormed(part.toolName),
-          input: wellFormed(restoreNumbers(part.input)),
-        }
-        answer.call(sink.call(call), { ...part, toolName: call.name, input: call.input })
+      case 'tool-input-start':
+        if (part.providerExecuted !== true) answer.beginCall(part.id)
         break
-      }
+      case 'tool-call':
+        if (part.providerExecuted !== true) answer.call(part, (call) => sink.call(call))
+        break
       case 'error':
         throw part.error
       case 'finish':
+        if (part.finishReason.unified === 'content-filter') throw new ModelFailure('content_filtered')
+        if (part.finishReason.unified === 'error') throw new ModelFailure('provider_error')
         return answer.finish(part)
       default:
         break
     }
   }
-}
-
-type ProviderMetadata = NonNullable<AssistantContent[number]['providerOptions']>
-
-type TextContent = Extract<AssistantContent[number], { type: TextKind }>
-
-/** Deltas joined at a time. Appending each to the text would retain all of them as a deep rope of strings. */
-const JOINED = 32
-
-/** A text or reasoning part that is still growing. */
-class OpenText {
-  readonly part: TextContent
-  #deltas: string[] = []
-
-  constructor(part: TextContent) {
-    this.part = part
-  }
-
-  add(delta: string): void {
-    this.#deltas.push(delta)
-    if (this.#deltas.length === JOINED) this.flush()
-  }
-
-  /** Moves all deltas into the part. */
-  flush(): void {
-    this.part.text += this.#deltas.join('')
-    this.#deltas = []
-  }
-}
-
-/** Collects the assistant message of this call. */
-class Answer {
-  readonly #content: AssistantContent = []
-  readonly #open = new Map<string, OpenText>()
-  #last: OpenText | undefined
-  #lastId = ''
-  #calls = 0
-  /** The first half of a surrogate pair. */
-  #half = ''
-
-  /**
-   * @returns the complete characters, including the rest of the previous delta. Some providers cut between the halves of a
-   * surrogate pair, and a half cannot be stored in UTF-8.
-   */
-  text(kind: TextKind, id: string, delta: string): string {
-    const joined = this.#half === '' ? delta : this.#half + delta
-    const half = endsInHalf(joined)
-    this.#half = half ? joined.slice(-1) : ''
-    const text = wellFormed(half ? joined.slice(0, -1) : joined)
-    if (text === '') return text
-    // Nearly every delta continues the last part.
-    const continues = this.#last?.part.type === kind && this.#lastId === id
-    if (!continues) {
-      this.#last = this.#opened(kind, id)
-      this.#lastId = id
-    }
-    this.#last?.add(text)
-    return text
-  }
-
-  #opened(kind: TextKind, id: string): OpenText {
-    const key = `${kind} ${id}`
-    let open = this.#open.get(key)
-    if (open === undefined) {
-      open = new OpenText({ type: kind, text: '' })
-      this.#open.set(key, open)
-      this.#content.push(open.part)
-    }
-    return open
-  }
-
-  /** Keeps the metadata that the provider expects back. Hidden reasoning consists of nothing else. */
-  addMetadata(kind: TextKind, id: string, metadata: ProviderMetadata | undefined): void {
-    if (metadata === undefined) return
-    if (kind === 'text' && !this.#open.has(`${kind} ${id}`)) return
-    const { part } = this.#opened(kind, id)
-    part.providerOptions = { ...part.providerOptions, ...metadata }
-  }
-
-  call(id: string, part: Extract<LanguageModelV3StreamPart, { type: 'tool-call' }>): void {
-    this.#calls += 1
-    this.#content.push({
-      type: 'tool-call',
-      toolCallId: id,
-      toolName: part.toolName,
-      input: parseInput(part.input) ?? {},
-      ...(part.providerMetadata === undefined ? {} : { providerOptions: part.providerMetadata }),
-    })
-  }
-
-  finish(part: Extract<LanguageModelV3StreamPart, { type: 'finish' }>): ModelFinish {
-    const { unified } = part.finishReason
-    if (unified === 'content-filter') throw new ModelFailure('content_filtered')
-    if (unified === 'error') throw new ModelFailure('provider_error')
-    const { inputTokens, outputTokens } = part.usage
-    const reasoning = outputTokens.reasoning
-    const usage = {
-      inputTokens: count(inputTokens.total),
-      outputTokens: count(outputTokens.total),
-      ...(reasoning === undefined || reasoning === 0 ? {} : { reasoningTokens: count(reasoning) }),
-      ...(inputTokens.cacheRead ? { cachedTokens: count(inputTokens.cacheRead) } : {}),
-      ...(inputTokens.cacheWrite ? { cacheWriteTokens: count(inputTokens.cacheWrite) } : {}),
-    }
-    // Some servers report `stop` although the model called tools; the calls decide.
-    const reason = this.#calls > 0 ? 'tool-calls' : unified === 'length' ? 'length' : 'stop'
-    for (const open of this.#open.values()) open.flush()
-    return { reason, usage, content: this.#content }
-  }
-}
-
-function endsInHalf(text: string): boolean {
-  const last = text.charCodeAt(text.length - 1)
-  return last >= 0xd800 && last <= 0xdbff
-}
-
-/** @returns undefined if the input is not JSON; `{}` for an empty input or `null`, which models write for a call without arguments */
-export function parseInput(input: string): unknown {
-  if (input.trim() === '') return {}
-  try {
-    // An escape such as \ud83d makes half a character even in well-formed JSON.
-    return wellFormed<unknown>(parseJson(input)) ?? {}
-  } catch {
-    return undefined
-  }
-}
-
-function count(tokens: number | undefined): number {
-  return tokens === undefined || !Number.isFinite(tokens) ? 0 : Math.max(0, Math.round(tokens))
 }
 
 /** Does not wait for a model that ignores its abort signal. */

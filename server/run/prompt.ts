@@ -10,6 +10,7 @@ import type {
   LanguageModelV3ToolResultOutput,
 } from '@ai-sdk/provider'
 import type { ContextMessage, MessageEvent, OutputPart, Part } from '@parley/protocol'
+import { type MarkedCall, markedContent } from '../model/provider-marks.ts'
 import { pathTo } from '../session/state/message-tree.ts'
 import { markUnseen, takenMessages, toParts } from '../session/state/run-output.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
@@ -23,6 +24,8 @@ export interface PromptOptions {
   readonly keepReasoning: boolean
   /** Whether the model takes system messages after the first other message. If not, they become marked user messages. */
   readonly laterSystem?: boolean
+  /** The id of the model. It gets back what its provider wants with calls, which other models do not get. */
+  readonly model: string
 }
 
 /** Ends with the run's own message and its output so far. */
@@ -42,8 +45,12 @@ export function buildPrompt(state: SessionState, run: RunRecord, options: Prompt
     const answer =
       record === undefined || (!own && record.phase !== 'ended')
         ? []
-        : answerMessages(record, messages, given, { whole: own, keepReasoning: own && options.keepReasoning })
-    const history = historyOf(event, new Set(given.keys()))
+        : answerMessages(record, messages, given, {
+            whole: own,
+            keepReasoning: own && options.keepReasoning,
+            model: options.model,
+          })
+    const history = historyOf(event, new Set(given.keys()), options.model)
     const question = asked(event)
     if (event.context?.history !== undefined) {
       for (const message of [...history.flat(), ...question]) arranged.add(message)
@@ -90,7 +97,7 @@ function givenResults(runs: Iterable<RunRecord>, path: readonly MessageState[]):
 }
 
 /** The history that a message carries. Results of the session's own calls are left out: they follow those calls. */
-function historyOf({ context }: MessageEvent, known: ReadonlySet<string>): LanguageModelV3Message[][] {
+function historyOf({ context }: MessageEvent, known: ReadonlySet<string>, model: string): LanguageModelV3Message[][] {
   const history = context?.history ?? []
   const names = new Map(
     history.flatMap((message) =>
@@ -125,13 +132,11 @@ function historyOf({ context }: MessageEvent, known: ReadonlySet<string>): Langu
       exchanges.push([{ role: 'user', content: message.content.map(asModelPart) }])
     } else {
       const text = message.text ?? ''
-      const calls = (message.calls ?? []).map(({ call, name, input }) => ({
-        type: 'tool-call' as const,
-        toolCallId: call,
-        toolName: name,
-        input: toolInput(input),
+      const calls = (message.calls ?? []).map(({ call, name, input, marks }) => ({
+        part: { type: 'tool-call' as const, toolCallId: call, toolName: name, input: toolInput(input) },
+        marks,
       }))
-      const content = [...(text === '' ? [] : [{ type: 'text' as const, text }]), ...calls]
+      const content = markedContent(text === '' ? [] : [{ type: 'text', text }], calls, model)
       if (content.length === 0) continue
       add({ role: 'assistant', content })
     }
@@ -170,7 +175,7 @@ function answerMessages(
   record: RunRecord,
   messages: ReadonlyMap<string, MessageEvent>,
   given: GivenResults,
-  { whole, keepReasoning }: { readonly whole: boolean; readonly keepReasoning: boolean },
+  { whole, keepReasoning, model }: Pick<PromptOptions, 'keepReasoning' | 'model'> & { readonly whole: boolean },
 ): LanguageModelV3Message[] {
   const parts = toParts(record.output)
   // A resumed run continues from its whole output, however much of it a person had seen.
@@ -178,7 +183,8 @@ function answerMessages(
   const result: LanguageModelV3Message[] = []
   let step = newStep()
   const flush = (): void => {
-    if (step.content.length > 0) result.push({ role: 'assistant', content: step.content })
+    const content = markedContent(step.content, step.calls, model)
+    if (content.length > 0) result.push({ role: 'assistant', content })
     if (step.results.length > 0) result.push({ role: 'tool', content: step.results })
     result.push(...step.files)
     step = newStep()
@@ -209,13 +215,14 @@ interface Step {
   /** The step of its tool calls. */
   number: number | undefined
   readonly content: Content
+  readonly calls: MarkedCall[]
   readonly results: Results
   /** Messages with the files of the results. */
   readonly files: LanguageModelV3Message[]
 }
 
 function newStep(): Step {
-  return { number: undefined, content: [], results: [], files: [] }
+  return { number: undefined, content: [], calls: [], results: [], files: [] }
 }
 
 function addCall(
@@ -227,11 +234,9 @@ function addCall(
   const call = record.calls.get(part.call)
   const fromCaller = call?.result === undefined ? given.get(part.call) : undefined
   if (fromCaller !== undefined) step.files.push(...filesOf(part.call, part.name, fromCaller))
-  step.content.push({
-    type: 'tool-call',
-    toolCallId: part.call,
-    toolName: part.name,
-    input: toolInput(call?.input ?? {}),
+  step.calls.push({
+    part: { type: 'tool-call', toolCallId: part.call, toolName: part.name, input: toolInput(call?.input ?? {}) },
+    marks: call?.marks,
   })
   step.results.push({
     type: 'tool-result',

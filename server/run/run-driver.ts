@@ -20,14 +20,8 @@ import type { ServerTool } from '../tool/define-tool.ts'
 import type { Tracer } from '../trace/tracer.ts'
 import { messageOf, meterOf, sentAt } from './completion-metrics.ts'
 import { instrumented } from './instrumented-call.ts'
-import {
-  callModel,
-  ModelFailure,
-  type ModelFinish,
-  type ModelSink,
-  type ModelTimeouts,
-  type ModelToolCall,
-} from './model-call.ts'
+import type { ModelFinish, ModelToolCall } from './model-answer.ts'
+import { callModel, ModelFailure, type ModelSink, type ModelTimeouts } from './model-call.ts'
 import { buildPrompt, userMessage } from './prompt.ts'
 import { ProviderNotices } from './provider-notices.ts'
 import { type Recovery, recover } from './recovery.ts'
@@ -253,6 +247,7 @@ export class RunDriver implements ModelSink {
       maxChars: limits.contextChars,
       keepReasoning: recovery.mode === 'continue' && !recovery.awaitResults && model.prefill === 'exact',
       laterSystem: takesLaterSystem(model),
+      model: model.id,
     })
     if (recovery.awaitResults) this.#nextStep(prompt)
     for (;;) {

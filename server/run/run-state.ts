@@ -22,6 +22,7 @@ export interface CallItem {
   readonly approval: boolean
   /** Unix milliseconds. */
   readonly until: number
+  readonly marks?: string
 }
 
 type RunEnd = Pick<RunEnded, 'reason' | 'error' | 'cut' | 'notices'>

@@ -7,7 +7,7 @@ import type { RunRecord } from '../session/state/run-record.ts'
 import { findRun } from '../session/state/session-state.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import { checkValue } from '../tool/json-schema.ts'
-import { type ModelToolCall, parseInput } from './model-call.ts'
+import { type ModelToolCall, parseInput } from './model-answer.ts'
 import { toolInput, toolOutput } from './prompt.ts'
 import type { CallItem } from './run-state.ts'
 import type { RunTrace, ToolOutcome } from './run-trace.ts'
@@ -70,6 +70,7 @@ export class RunTools {
       where,
       approval,
       until: Date.now() + (approval ? approvalMs : timeoutMs),
+      ...marksOf(call),
     }
   }
 
@@ -158,7 +159,21 @@ function asFunction({ name, description, inputSchema }: Tool | ServerTool): Lang
 /** A call whose result the message's sender provides. */
 function callForSender(id: string, call: ModelToolCall, input: unknown): CallItem {
   const shown = input === undefined ? call.input : input
-  return { type: 'call', call: id, name: call.name, input: shown, where: 'client', approval: false, until: Date.now() }
+  const until = Date.now()
+  return {
+    type: 'call',
+    call: id,
+    name: call.name,
+    input: shown,
+    where: 'client',
+    approval: false,
+    until,
+    ...marksOf(call),
+  }
+}
+
+function marksOf({ marks }: ModelToolCall): Pick<CallItem, 'marks'> {
+  return marks === undefined ? {} : { marks }
 }
 
 /** Why a call is invalid, for the model. */

@@ -4,7 +4,8 @@
 import type { MessageEvent, RunEnded } from '@parley/protocol'
 import { providerLabel } from '../metric/labels.ts'
 import type { Span, SpanAttributes, Tracer } from '../trace/tracer.ts'
-import { ModelFailure, type ModelFinish } from './model-call.ts'
+import type { ModelFinish } from './model-answer.ts'
+import { ModelFailure } from './model-call.ts'
 import type { AboutRun } from './run-state.ts'
 
 /** The outcome of a tool call. */

@@ -116,6 +116,8 @@ export interface HarnessOptions {
   readonly limits?: Partial<RunLimits>
   readonly serverTools?: readonly ServerTool[]
   readonly leaseMs?: number
+  /** Instead of the played model. */
+  readonly model?: Model
   /** Survives `close` and `open`. */
   readonly metrics?: RunMetrics
 }
@@ -139,12 +141,12 @@ export class EngineHarness {
 
   async open(): Promise<void> {
     const logger = pino({ level: 'silent' })
-    const { limits, serverTools = [], leaseMs = 30_000, metrics } = this.#options
+    const { limits, serverTools = [], leaseMs = 30_000, metrics, model = this.model } = this.#options
     this.stores = await openLmdbStores({ path: this.path, logger })
     const { log, runs } = this.stores
     this.#sessions = new SessionCache(this.stores)
     const tools = new Map(serverTools.map((tool) => [tool.name, tool]))
-    const models: ModelCatalog = { defaultId: 'played', ids: ['played'], get: () => this.model }
+    const models: ModelCatalog = { defaultId: model.id, ids: [model.id], get: () => model }
     this.service = createSessionService({
       stores: this.stores,
       sessions: this.#sessions,

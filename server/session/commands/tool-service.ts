@@ -245,6 +245,8 @@ export async function offerAgain(
         attempt: call.attempt + 1,
         until: call.until,
         step: call.step,
+        // Compaction keeps only this repetition.
+        ...(call.marks === undefined ? {} : { marks: call.marks }),
       },
     }
   })

@@ -20,6 +20,8 @@ export interface CallState {
   readonly step: number
   /** The attempt of the driver that made the call, if the log has it. */
   readonly epoch: number | undefined
+  /** What the model's provider needs back with the call. Opaque. */
+  readonly marks: string | undefined
   /** Unix milliseconds of the timeout: of the decision while one is pending, then of the result. */
   readonly until: number
   /** The last sequence number on the call's subject. */
@@ -54,6 +56,7 @@ export function applyToCall(
       attempt: event.attempt,
       step: event.step,
       epoch: event.epoch ?? call?.epoch,
+      marks: event.marks ?? call?.marks,
       until: event.until,
       last: seq,
       decision: call?.decision,

@@ -1,7 +1,7 @@
 // ChatChunks: turns the pieces of a run into the chunks of a streamed chat completion; `chatCompletion` makes a whole
 // one. Sent text cannot be retracted: if a run restarts, nothing is sent until the new text is longer than the sent
 // text. No I/O.
-import { type RunEnded, stringifyJson } from '@parley/protocol'
+import { parseMarks, type RunEnded, stringifyJson } from '@parley/protocol'
 import { textOf } from '../../session/run-report.ts'
 import { toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
@@ -103,7 +103,9 @@ export function chatCompletion(head: ChatHead, record: RunRecord): object | unde
   const parts = toParts(record.output)
   const text = textOf(parts)
   const reasoning = parts.map((part) => (part.type === 'reasoning' ? part.text : '')).join('')
-  const calls = [...record.calls.values()].map(({ id, name, input }) => toolCall({ call: id, name, input }))
+  const calls = [...record.calls.values()].map(({ id, name, input, marks }) =>
+    toolCall({ call: id, name, input, marks }),
+  )
   const message = {
     role: 'assistant',
     content: text === '' && calls.length > 0 ? null : text,
@@ -123,8 +125,15 @@ export function chatCompletion(head: ChatHead, record: RunRecord): object | unde
   }
 }
 
-function toolCall({ call, name, input }: RunCall) {
-  return { id: call, type: 'function', function: { name, arguments: asArguments(input) } }
+function toolCall({ call, name, input, marks }: RunCall) {
+  const extra = marks === undefined ? {} : { extra_content: extraContent(marks) }
+  return { id: call, type: 'function', function: { name, arguments: asArguments(input) }, ...extra }
+}
+
+/** Clients that know Gemini's API over OpenAI's format return its signature. Others return what they do not know, or nothing. */
+function extraContent(marks: string): object {
+  const signature = parseMarks(marks)?.call?.google?.thoughtSignature
+  return { ...(signature === undefined ? {} : { google: { thought_signature: signature } }), parley: { marks } }
 }
 
 /** The text that the model wrote, or else the input as JSON. */

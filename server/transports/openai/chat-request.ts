@@ -1,6 +1,14 @@
 // The request of a chat completion, and its conversion to a message: the last user message becomes the message's
 // content, and the messages before it become its context. Pure.
-import { CalledName, type Context, type ContextMessage, LIMITS, type Part } from '@parley/protocol'
+import {
+  CalledName,
+  type CallMarks,
+  type Context,
+  type ContextMessage,
+  LIMITS,
+  Marks,
+  type Part,
+} from '@parley/protocol'
 import { z } from 'zod'
 import {
   asTool,
@@ -39,6 +47,15 @@ const UserPart = z.discriminatedUnion('type', [
 const Texts = z.union([Text, z.array(TextPart)])
 const AnswerPart = z.discriminatedUnion('type', [TextPart, z.object({ type: z.literal('refusal'), refusal: Text })])
 
+/** Other content than the known is ignored, as are marks that are too long. */
+const ExtraContent = z
+  .object({
+    google: z.object({ thought_signature: Marks.nullish().catch(undefined) }).nullish(),
+    parley: z.object({ marks: Marks.nullish().catch(undefined) }).nullish(),
+  })
+  .nullish()
+  .catch(undefined)
+
 const Message = z.discriminatedUnion('role', [
   z.object({ role: z.enum(['system', 'developer']), content: Texts }),
   z.object({ role: z.literal('user'), content: z.union([Text, z.array(UserPart).min(1).max(LIMITS.messageParts)]) }),
@@ -52,6 +69,8 @@ const Message = z.discriminatedUnion('role', [
           id: z.string().min(1).max(256),
           type: z.literal('function'),
           function: z.object({ name: CalledName, arguments: Text }),
+          /** As in the answer that made the call. */
+          extra_content: ExtraContent,
         }),
       )
       .nullish(),
@@ -111,12 +130,15 @@ export const ChatRequest = z.object({
 })
 export type ChatRequest = z.infer<typeof ChatRequest>
 
-/** @throws HttpError bad_request */
-export function chatMessage(request: ChatRequest): { readonly content: Part[]; readonly context: Context } {
+/** @param model the id of the model that answers @throws HttpError bad_request */
+export function chatMessage(
+  request: ChatRequest,
+  model: string,
+): { readonly content: Part[]; readonly context: Context } {
   const { messages, tools, tool_choice: choice } = request
   const names = (tools ?? []).map((tool) => tool.function)
   checkToolChoice(typeof choice === 'object' ? choice?.function.name : undefined, names)
-  const all = messages.map((message, at) => asContext(message, `messages.${at}`))
+  const all = messages.map((message, at) => asContext(message, model, `messages.${at}`))
   const first = all.findIndex(({ role }) => role !== 'system')
   const leading = all.slice(0, first < 0 ? all.length : first)
   const conversation = all.slice(leading.length)
@@ -148,7 +170,16 @@ function samplingOf(request: ChatRequest): Context['sampling'] {
   })
 }
 
-function asContext(message: Message, path: string): ContextMessage {
+function marksOf(extra: z.infer<typeof ExtraContent>, model: string): { marks?: string } {
+  const { google, parley } = extra ?? {}
+  if (typeof parley?.marks === 'string') return { marks: parley.marks }
+  const signature = google?.thought_signature
+  if (typeof signature !== 'string') return {}
+  const marks: CallMarks = { model, call: { google: { thoughtSignature: signature } } }
+  return { marks: JSON.stringify(marks) }
+}
+
+function asContext(message: Message, model: string, path: string): ContextMessage {
   switch (message.role) {
     case 'system':
     case 'developer':
@@ -157,11 +188,14 @@ function asContext(message: Message, path: string): ContextMessage {
       return { role: 'user', content: userParts(message.content, `${path}.content`) }
     case 'assistant': {
       const text = textOf(message.content ?? '')
-      const calls = (message.tool_calls ?? []).map(({ id, function: { name, arguments: input } }) => ({
-        call: id,
-        name,
-        input: parsedArguments(input),
-      }))
+      const calls = (message.tool_calls ?? []).map(
+        ({ id, function: { name, arguments: input }, extra_content: extra }) => ({
+          call: id,
+          name,
+          input: parsedArguments(input),
+          ...marksOf(extra, model),
+        }),
+      )
       return { role: 'assistant', ...(text === '' ? {} : { text }), ...(calls.length === 0 ? {} : { calls }) }
     }
     case 'tool':

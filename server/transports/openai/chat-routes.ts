@@ -43,7 +43,7 @@ export function chatRoute(ports: OpenAiPorts): Route {
 function commandOf(request: HttpRequest, body: ChatRequest, model: string): Send {
   const key = idempotencyKeyOf(request)
   const session = key === undefined ? makeId('chat') : `chat_${digest(request.user, key)}`
-  const { content, context } = chatMessage(body)
+  const { content, context } = chatMessage(body, model)
   return { type: 'send', id: commandIdOf(request), session, content, model, context }
 }
 

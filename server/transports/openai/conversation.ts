@@ -26,7 +26,12 @@ export function conversationUpTo({ state, record }: FoundRun): ContextMessage[] 
 
 function answerOf(run: RunRecord): ContextMessage[] {
   const text = textOf(toParts(run.output))
-  const calls = [...run.calls.values()].map(({ id, name, input }) => ({ call: id, name, input }))
+  const calls = [...run.calls.values()].map(({ id, name, input, marks }) => ({
+    call: id,
+    name,
+    input,
+    ...(marks === undefined ? {} : { marks }),
+  }))
   if (text === '' && calls.length === 0) return []
   return [{ role: 'assistant', ...(text === '' ? {} : { text }), ...(calls.length === 0 ? {} : { calls }) }]
 }

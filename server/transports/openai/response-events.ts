@@ -129,6 +129,14 @@ export class ResponseEvents {
   }
 
   #call(call: RunCall): void {
+    const marked = this.#items.marks(call)
+    if (marked !== undefined) {
+      this.#emit('response.output_item.added', {
+        output_index: marked.index,
+        item: { ...marked.item, status: 'in_progress' },
+      })
+      this.#emit('response.output_item.done', { output_index: marked.index, item: marked.item })
+    }
     const { id, index, item } = this.#items.call(call)
     const { arguments: text } = item as { readonly arguments: string }
     const started = { ...item, arguments: '', status: 'in_progress' }

@@ -130,7 +130,10 @@ export function itemsOf(name: JobName, { record }: FoundRun): readonly object[] 
     next = part.index + part.lengths.length
   }
   if (record.ended === undefined) return items.growing()
-  for (const { id, name, input } of record.calls.values()) items.call({ call: id, name, input })
+  for (const { id, name, input, marks } of record.calls.values()) {
+    items.marks({ call: id, name, input, marks })
+    items.call({ call: id, name, input })
+  }
   items.close()
   return items.done
 }
@@ -252,6 +255,23 @@ export class Items {
     const item = textItem(open, 'completed')
     this.done.push(item)
     return item
+  }
+
+  /**
+   * What the model's provider wants back with a call, as a reasoning item before it: clients return the encrypted content of those.
+   * @returns undefined if it wants nothing
+   */
+  marks({ call, marks }: RunCall): { readonly index: number; readonly item: object } | undefined {
+    this.close()
+    if (marks === undefined) return undefined
+    const index = this.done.length
+    const id = itemId('reasoning', { name: this.#name, index })
+    const item = {
+      ...textItem({ kind: 'reasoning', id, index, text: '' }, 'completed'),
+      encrypted_content: `${call}.${marks}`,
+    }
+    this.done.push(item)
+    return { index, item }
   }
 
   call({ call, name, input }: RunCall): { readonly id: string; readonly index: number; readonly item: object } {

@@ -1,6 +1,14 @@
 // The request of a response, and its conversion to a message: the last user message of the input becomes the message's
 // content, and the items before it become its context. Pure.
-import { CalledName, type Context, type ContextMessage, type FilePart, LIMITS, type Part } from '@parley/protocol'
+import {
+  CalledName,
+  type Context,
+  type ContextMessage,
+  type FilePart,
+  LIMITS,
+  MARKS_CHARS,
+  type Part,
+} from '@parley/protocol'
 import { z } from 'zod'
 import { HttpError } from '../http/http-error.ts'
 import {
@@ -43,8 +51,8 @@ const ContentItem = z.discriminatedUnion('type', [
     call_id: CallId,
     output: z.union([Text, z.array(InputPart).max(LIMITS.messageParts)]),
   }),
-  /** Accepted and ignored: reasoning is not sent back to a model. */
-  z.object({ type: z.literal('reasoning') }),
+  /** The model gets only what its provider wants back with a call. */
+  z.object({ type: z.literal('reasoning'), encrypted_content: z.string().nullish() }),
   Message,
 ])
 /** An item with its content. */
@@ -126,7 +134,8 @@ export function responseMessage(
   checkToolChoice(typeof choice === 'object' ? choice?.name : undefined, tools ?? [])
   const items =
     typeof input === 'string' ? [{ type: 'message' as const, role: 'user' as const, content: input }] : input
-  const conversation = [...before, ...items.flatMap((item, at) => asContext(item, `input.${at}`))]
+  const marks = marksIn(items)
+  const conversation = [...before, ...items.flatMap((item, at) => asContext(item, marks, `input.${at}`))]
   const last = conversation.at(-1)
   const asks = last?.role === 'user'
   return {
@@ -157,7 +166,18 @@ function samplingOf({ text, tool_choice: choice, ...request }: ResolvedRequest):
   })
 }
 
-function asContext(item: ContentItem, path: string): ContextMessage[] {
+/** What the provider wants back with each call, by the call's id. */
+function marksIn(items: readonly ContentItem[]): ReadonlyMap<string, string> {
+  return new Map(
+    items.flatMap((item) => {
+      const content = item.type === 'reasoning' ? (item.encrypted_content ?? '') : ''
+      const [, call = '', marks = ''] = /^([^.]+)\.(.+)$/s.exec(content) ?? []
+      return marks === '' || marks.length > MARKS_CHARS ? [] : [[call, marks] as const]
+    }),
+  )
+}
+
+function asContext(item: ContentItem, marks: ReadonlyMap<string, string>, path: string): ContextMessage[] {
   if ('role' in item) {
     const at = `${path}.content`
     if (item.role === 'user') return [{ role: 'user', content: userParts(item.content, at) }]
@@ -165,8 +185,9 @@ function asContext(item: ContentItem, path: string): ContextMessage[] {
   }
   switch (item.type) {
     case 'function_call': {
+      const own = marks.get(item.call_id)
       const call = { call: item.call_id, name: item.name, input: parsedArguments(item.arguments) }
-      return [{ role: 'assistant', calls: [call] }]
+      return [{ role: 'assistant', calls: [own === undefined ? call : { ...call, marks: own }] }]
     }
     case 'function_call_output':
       return [{ role: 'tool', call: item.call_id, ...resultOf(item.output, `${path}.output`) }]

@@ -6,6 +6,8 @@ export interface RunCall {
   readonly call: string
   readonly name: string
   readonly input: unknown
+  /** What the model's provider wants back with the call. */
+  readonly marks?: string | undefined
 }
 
 export type Piece =
@@ -50,8 +52,8 @@ export class RunPieces {
         return [...this.#start(event.model), ...event.output.flatMap((part) => this.#part(part))]
       case 'tool.called':
         if (!this.#calls.has(event.call)) {
-          const { call, name, input } = event
-          this.#calls.set(call, { call, name, input })
+          const { call, name, input, marks } = event
+          this.#calls.set(call, { call, name, input, marks })
           this.#isApart = true
         }
         return this.#start(undefined)
