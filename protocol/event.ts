@@ -79,6 +79,11 @@ export const MessageEvent = z.object({
   after: Count.optional(),
   /** Input for its run only. */
   context: Context.optional(),
+  /**
+   * The log has an abridged message: `context` lacks its `history`, and a `content` beyond 1 MiB is shortened. The model gets
+   * the whole. `segment` and `digest` are the server's own.
+   */
+  abridged: z.object({ segment: Count, digest: z.string() }).optional(),
   /** Names of the client tools that were available when it was sent. */
   tools: z.array(ToolName).optional(),
   /** The transport over which it was sent. */

@@ -252,6 +252,13 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'server',
+    name: 'entry: abridged message',
+    json: `{"type":"entry","session":"s1","cursor":"e1.35","time":1767225600000,"event":{"type":"message","id":"c22","role":"user","author":"ada","content":[],"policy":"queue","run":"r1","door":"openai","abridged":{"segment":2,"digest":"x"}}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3335a474696d65d30000019b76daa800a56576656e7489a474797065a76d657373616765a26964a3633232a4726f6c65a475736572a6617574686f72a3616461a7636f6e74656e7490a6706f6c696379a57175657565a372756ea27231a4646f6f72a66f70656e6169a8616272696467656482a77365676d656e7402a6646967657374a178',
+  },
+  {
+    from: 'server',
     name: 'entry: message with a trace',
     json: `{"type":"entry","session":"s1","cursor":"e1.34","time":1767225600000,"event":{"type":"message","id":"c21","role":"user","author":"ada","content":[],"policy":"queue","run":"r1","door":"websocket","trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}`,
     msgpack:

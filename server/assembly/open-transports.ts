@@ -18,6 +18,7 @@ import type { ScatterGather } from '../store/ports/scatter-gather.ts'
 import type { ActiveReaders } from '../transports/feed/active-readers.ts'
 import type { Hub } from '../transports/feed/hub.ts'
 import { trustedProxies } from '../transports/http/client-address.ts'
+import { BodyBudget } from '../transports/http/http-body.ts'
 import { serveRoutes } from '../transports/http/router.ts'
 import { serveSite } from '../transports/http/site.ts'
 import { openJobTransport } from '../transports/jobs/job-routes.ts'
@@ -130,6 +131,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     hub,
     logger,
     models: ports.models,
+    bodyBytes: config.openAiBodyMax,
     graceMs: ABANDONED_MS,
     activeReaders,
     metrics,
@@ -164,7 +166,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     gate,
     experiment,
     proxies,
-    body: { bytes: LIMITS.frameBytes, ms: config.bodyMs },
+    body: { bytes: LIMITS.frameBytes, budget: new BodyBudget(config.bodiesMax), ms: config.bodyMs },
     outboxBytes,
     stallMs,
     heartbeatMs,

@@ -34,7 +34,19 @@ export const connections = {
     'PARLEY_BODY_MS',
     whole(100, 600_000),
     10_000,
-    'Time within which the body of a request must arrive (ms).',
+    'Time within which each MiB of the body of a request must arrive (ms).',
+  ),
+  openAiBodyMax: setting(
+    'PARLEY_OPENAI_BODY_MAX',
+    whole(64 * 1024, 64 * 1024 * 1024),
+    16 * 1024 * 1024,
+    'Maximum size of a request to an OpenAI-compatible endpoint (bytes). Proxies have limits of their own.',
+  ),
+  bodiesMax: setting(
+    'PARLEY_BODIES_MAX',
+    whole(64 * 1024 * 1024, 64 * 1024 * 1024 * 1024),
+    256 * 1024 * 1024,
+    'Memory for all request bodies that are being received (bytes). Beyond it, requests are refused with 503.',
   ),
   waitMax: setting(
     'PARLEY_WAIT_MAX',

@@ -244,7 +244,8 @@ export class RunDriver implements ModelSink {
     const state = await this.#session.stateWithHistory(this.#record().message)
     const prompt: LanguageModelV3Prompt = buildPrompt(state, this.#record(), {
       system,
-      maxChars: limits.contextChars,
+      // Callers of that API keep the conversation themselves, and get the provider's error if it is too long.
+      maxChars: this.#message()?.door === 'openai' ? Number.POSITIVE_INFINITY : limits.contextChars,
       keepReasoning: recovery.mode === 'continue' && !recovery.awaitResults && model.prefill === 'exact',
       laterSystem: takesLaterSystem(model),
       model: model.id,

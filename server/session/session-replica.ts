@@ -6,6 +6,7 @@ import type { Entry, Seq } from '../store/ports/entry.ts'
 import { CursorLost, StorageError } from '../store/ports/errors.ts'
 import type { SessionLog, Subscription } from '../store/ports/session-log.ts'
 import type { CompactedEntry, TranscriptStore } from '../store/ports/transcript-store.ts'
+import { withWholeMessages } from './large-messages.ts'
 import { applyEntries, parseEntry } from './state/apply-entry.ts'
 import { membersOf } from './state/members.ts'
 import { EMPTY_SESSION, type SessionState } from './state/session-state.ts'
@@ -22,6 +23,8 @@ export interface SessionStores {
 
 /** Bytes of JSON of a long session's history that are loaded into memory for the model's context. */
 const HISTORY_BYTES = 1024 * 1024
+/** UTF-16 code units of JSON of large messages that are loaded for the model's context, besides the newest one. */
+const WHOLE_CHARS = 16 * 1024 * 1024
 const MAX_OPEN_ATTEMPTS = 5
 /** Milliseconds to wait for this node to read entries that it or another node appended. */
 const CATCH_UP_MS = 5_000
@@ -85,9 +88,10 @@ export class SessionReplica {
     return this.#state
   }
 
-  /** The state with the older part of the conversation that ends with `message`. @throws StorageError */
-  stateWithHistory(message: string): Promise<SessionState> {
-    return withHistory(this.#stores, this.id, this.state, message, HISTORY_BYTES)
+  /** The state with the older part of the conversation that ends with `message`, and its whole messages. @throws StorageError */
+  async stateWithHistory(message: string): Promise<SessionState> {
+    const state = await withHistory(this.#stores, this.id, this.state, message, HISTORY_BYTES)
+    return withWholeMessages(this.#stores, this.id, state, message, WHOLE_CHARS)
   }
 
   /** Whether the message exists, in memory or in the transcript. @throws StorageError */

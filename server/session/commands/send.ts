@@ -18,7 +18,9 @@ import { lateSteerRun } from '@parley/protocol/make-id'
 import { Conflict, CursorLost } from '../../store/ports/errors.ts'
 import type { RunQueue } from '../../store/ports/run-queue.ts'
 import type { SessionLog } from '../../store/ports/session-log.ts'
+import type { TranscriptStore } from '../../store/ports/transcript-store.ts'
 import { catchUp } from '../find-run.ts'
+import { abridge, isAbridgedFrom } from '../large-messages.ts'
 import { messageIdsOf } from '../run-report.ts'
 import type { SessionReplica } from '../session-replica.ts'
 import type { RunRecord } from '../state/run-record.ts'
@@ -29,6 +31,7 @@ import type { RunAdmission } from './run-admission.ts'
 
 export interface SendPorts {
   readonly log: SessionLog
+  readonly transcripts: TranscriptStore
   readonly runs: RunQueue
   /** Omitted: every user may start runs. */
   readonly admission?: RunAdmission
@@ -93,7 +96,7 @@ export async function send(
     if (findCommand(session.state, command.id) === undefined) throw error
     return sendAgain(ports, session, command, content)
   }
-  const event: MessageEvent = {
+  const whole: MessageEvent = {
     type: 'message',
     id: command.id,
     role: 'user',
@@ -115,6 +118,7 @@ export async function send(
   }
   let seq: number
   try {
+    const event = await abridge(ports, session.id, whole)
     // Both in one turn of the event loop, so that they share a commit if the store can do that. `ok` waits for both, so
     // an acknowledged message has a run. A steering message may be late and need its own run: nobody else would offer
     // it if this node died now.
@@ -196,11 +200,13 @@ async function sendAgain(
 /** Whether the stored message has the content of the command. */
 function isSame(first: MessageEvent, command: Send, content: readonly Part[]): boolean {
   const { policy = 'queue', model, agent, seen, parent, context } = command
-  const before = [first.content, first.policy, first.model, first.agent, first.seen?.run, first.seen?.index]
-  const now = [content, policy, model, agent, seen?.run, seen?.index]
+  const before = [first.policy, first.model, first.agent, first.seen?.run, first.seen?.index]
+  const now = [policy, model, agent, seen?.run, seen?.index]
   // Compared separately, because JSON does not distinguish a null parent from an omitted one.
   if (first.parent !== parent) return false
-  return stringifyJson([...before, first.context]) === stringifyJson([...now, context])
+  if (JSON.stringify(before) !== JSON.stringify(now)) return false
+  if (first.abridged !== undefined) return isAbridgedFrom(first, { content: [...content], context })
+  return stringifyJson([first.content, first.context]) === stringifyJson([content, context])
 }
 
 /**

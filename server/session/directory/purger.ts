@@ -11,6 +11,7 @@ import type { Deletion, DeletionList } from '../../store/ports/deletion-list.ts'
 import type { Seq } from '../../store/ports/entry.ts'
 import type { RunQueue } from '../../store/ports/run-queue.ts'
 import type { SessionDirectory } from '../../store/ports/session-directory.ts'
+import { purgeLargeMessages } from '../large-messages.ts'
 import type { SessionCache } from '../session-cache.ts'
 import type { SessionStores } from '../session-replica.ts'
 
@@ -179,6 +180,7 @@ export class Purger {
   async #purge(session: string, keep: Seq | undefined): Promise<void> {
     const { log, transcripts, runs, directory } = this.#options.stores
     await transcripts.purge(session, keep === undefined ? undefined : formatCursor(log.epoch, keep - 1))
+    await purgeLargeMessages({ log, transcripts }, session, keep === undefined)
     await runs.drop(session)
     await log.purge(session, keep)
     await directory.forget(session)

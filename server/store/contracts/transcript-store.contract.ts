@@ -85,6 +85,15 @@ export function transcriptStoreContract(name: string, open: () => Promise<Transc
       expect(await harness.transcripts.load('s')).toEqual({ ...large, revision: 1 })
     })
 
+    it('keeps a closed segment of 16 MiB after a crash', async () => {
+      const large = entry(1, 'é漢😀x'.repeat(2 * 1024 * 1024))
+      await harness.transcripts.save('s', transcript({ sealed: 1 }), 0, [[large]])
+      await harness.crash()
+      const [found] = (await harness.transcripts.segment('s', 0)) ?? []
+      // Not by toEqual, whose report of a difference would take minutes.
+      expect(found?.json === large.json).toBe(true)
+    })
+
     it('keeps transcripts after a restart and after a crash', async () => {
       await harness.transcripts.save('s', transcript({ sealed: 1 }), 0, [[entry(1)]])
       await harness.crash()

@@ -1,15 +1,42 @@
 // HttpBody: the body of one request, limited in bytes and in time. It subscribes in the request handler's turn, because
-// uWS does not buffer a body. A body over the limit is still received for a while and discarded: a client whose
-// connection is reset while it sends never reads the error.
-import { jsonCodec, safeParseExact, wellFormed } from '@parley/protocol'
+// uWS does not buffer a body. A body over the limit, or of a refused request, is still received for a while and discarded: a
+// client whose connection is reset while it sends never reads the error. BodyBudget: limits the bytes of all unfinished bodies.
+import { jsonCodec, LIMITS, ReplyError, safeParseExact, wellFormed } from '@parley/protocol'
 import type { z } from 'zod'
 import type { HttpResponse } from '../uws.ts'
 import { HttpError } from './http-error.ts'
 
+export class BodyBudget {
+  readonly #max: number
+  #used = 0
+
+  /** @param max bytes */
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  get used(): number {
+    return this.#used
+  }
+
+  /** @returns false if that exceeds the limit; then nothing is taken */
+  take(bytes: number): boolean {
+    if (this.#used + bytes > this.#max) return false
+    this.#used += bytes
+    return true
+  }
+
+  give(bytes: number): void {
+    this.#used -= bytes
+  }
+}
+
 export interface BodyLimits {
   /** Maximum size in bytes. */
   readonly bytes: number
-  /** Milliseconds until the whole body must have arrived. */
+  /** Shared by all requests. */
+  readonly budget: BodyBudget
+  /** Milliseconds within which the whole body must have arrived, for each MiB of it. */
   readonly ms: number
 }
 
@@ -21,8 +48,11 @@ export interface BodyHeaders {
   readonly contentEncoding: string
 }
 
-/** A body of up to this many times the limit is received to its end. */
+/** A body of up to this many times the limit, and of so many bytes more than it, is received to its end. */
 const DISCARD_FACTOR = 16
+const DISCARD_BYTES = 16 * 1024 * 1024
+/** Memory of a chunk besides its bytes. */
+const CHUNK_BYTES = 128
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json(?: *;.*)?$/i
 
 export class HttpBody {
@@ -30,9 +60,11 @@ export class HttpBody {
   readonly #limits: BodyLimits
   readonly #timer: NodeJS.Timeout | undefined
   #chunks: Buffer[] = []
+  /** Bytes received, and the memory of `#chunks`, which the budget counts. */
   #bytes = 0
+  #kept = 0
   #state: 'receiving' | 'complete' | 'failed'
-  #error: HttpError | undefined
+  #error: HttpError | ReplyError | undefined
   #waiting: (() => void)[] = []
 
   constructor(response: HttpResponse, headers: BodyHeaders, limits: BodyLimits) {
@@ -44,11 +76,13 @@ export class HttpBody {
       return
     }
     this.#state = 'receiving'
-    if (declared > limits.bytes * DISCARD_FACTOR) {
+    if (declared > discardedUpTo(limits.bytes)) {
       this.#fail(tooLarge(limits.bytes, true))
       return
     }
-    this.#timer = setTimeout(() => this.#fail(new HttpError('body_timeout', undefined, { closes: true })), limits.ms)
+    const bytes = Math.min(headers.transferEncoding === '' ? declared : limits.bytes, limits.bytes)
+    const ms = limits.ms * Math.max(1, bytes / LIMITS.frameBytes)
+    this.#timer = setTimeout(() => this.#fail(new HttpError('body_timeout', undefined, { closes: true })), ms)
     response.onData((chunk, isLast) => this.#receive(chunk, isLast))
   }
 
@@ -63,7 +97,7 @@ export class HttpBody {
     await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 
-  /** @throws HttpError too_large, body_timeout */
+  /** @throws HttpError too_large, body_timeout; ReplyError unavailable */
   async bytes(): Promise<Buffer> {
     await this.received()
     if (this.#error !== undefined) throw this.#error
@@ -72,21 +106,27 @@ export class HttpBody {
 
   /**
    * Parses the body; an empty body counts as `{}`.
-   * @throws HttpError bad_request, unsupported_media_type, too_large, body_timeout
+   * @throws HttpError bad_request, unsupported_media_type, too_large, body_timeout; ReplyError unavailable
    */
   async json<T>(schema: z.ZodType<T>): Promise<T> {
     const bytes = await this.bytes()
     const value = bytes.length === 0 ? {} : this.#parse(bytes)
-    this.#chunks = []
+    this.#release()
     const parsed = safeParseExact(schema, wellFormed(value))
     if (parsed.success) return parsed.data
     throw invalid(parsed.error)
   }
 
+  /** Call when the request is refused: the rest is received, but not kept. */
+  ignore(): void {
+    this.#error ??= new HttpError('bad_request')
+    this.#release()
+  }
+
   /** Call when the client has disconnected or the request was answered. */
   discard(): void {
     clearTimeout(this.#timer)
-    this.#chunks = []
+    this.#release()
     if (this.#state === 'receiving') this.#settle('failed')
   }
 
@@ -105,21 +145,32 @@ export class HttpBody {
   #receive(chunk: ArrayBuffer, isLast: boolean): void {
     if (this.#state !== 'receiving') return
     this.#bytes += chunk.byteLength
-    if (this.#bytes > this.#limits.bytes) {
-      this.#chunks = []
-      const cut = this.#bytes > this.#limits.bytes * DISCARD_FACTOR
-      if (isLast || cut) this.#fail(tooLarge(this.#limits.bytes, cut))
-      return
+    const { bytes, budget } = this.#limits
+    if (this.#bytes > bytes) this.#refuse(tooLarge(bytes, this.#bytes > discardedUpTo(bytes)))
+    else if (this.#error === undefined && !budget.take(chunk.byteLength + CHUNK_BYTES)) this.#refuse(tooManyBodies())
+    if (this.#error === undefined) {
+      this.#kept += chunk.byteLength + CHUNK_BYTES
+      // The chunk is copied, because uWS reuses its buffer when this returns.
+      if (chunk.byteLength > 0) this.#chunks.push(Buffer.from(new Uint8Array(chunk)))
     }
-    // The chunk is copied, because uWS reuses its buffer when this returns.
-    if (chunk.byteLength > 0) this.#chunks.push(Buffer.from(new Uint8Array(chunk)))
-    if (isLast) this.#settle('complete')
+    if (this.#bytes > discardedUpTo(bytes)) this.#settle('failed')
+    else if (isLast) this.#settle(this.#error === undefined ? 'complete' : 'failed')
+  }
+
+  #refuse(error: HttpError | ReplyError): void {
+    this.#error = error
+    this.#release()
+  }
+
+  #release(): void {
+    this.#chunks = []
+    this.#limits.budget.give(this.#kept)
+    this.#kept = 0
   }
 
   #fail(error: HttpError): void {
     if (this.#state !== 'receiving') return
-    this.#error = error
-    this.#chunks = []
+    this.#refuse(error)
     this.#settle('failed')
   }
 
@@ -130,6 +181,10 @@ export class HttpBody {
     this.#waiting = []
     for (const resolve of waiting) resolve()
   }
+}
+
+function discardedUpTo(limit: number): number {
+  return Math.min(limit * DISCARD_FACTOR, limit + DISCARD_BYTES)
 }
 
 /** The error for the first issue a schema found. @param at where the value was sent, such as `query` */
@@ -151,4 +206,8 @@ function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
 
 function tooLarge(bytes: number, closes: boolean): HttpError {
   return new HttpError('too_large', `The request body exceeds the limit of ${bytes} bytes.`, { closes })
+}
+
+function tooManyBodies(): ReplyError {
+  return new ReplyError('unavailable', 'This node is receiving too many large requests.', { retryAfterMs: 1_000 })
 }

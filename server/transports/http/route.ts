@@ -17,6 +17,8 @@ export interface Route {
   readonly open?: true
   /** An `EventSource` may read it: temporary refusals are sent as an event, so that it reconnects. */
   readonly events?: true
+  /** Limit of the request's body in bytes; default 1 MiB. */
+  readonly bodyBytes?: number
   /** Formats an error as a body; default `application/problem+json`. */
   readonly errors?: ErrorShape
   /**

@@ -1,9 +1,10 @@
 // The HTTP layer without the real routes: what it guarantees to every route, and which client behaviour it rejects.
 import { ReplyError } from '@parley/protocol'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { ConnectionCount } from '../../limit/connection-count.ts'
 import { HttpHarness, type HttpHarnessOptions } from '../test/http-harness.ts'
+import { BodyBudget } from './http-body.ts'
 import type { Route } from './route.ts'
 
 const Body = z.object({ name: z.string(), list: z.array(z.object({ n: z.number() })).optional() })
@@ -182,7 +183,7 @@ describe('a body', () => {
   })
 
   it('that arrives too slowly is refused, and the connection is closed', async () => {
-    await open({ body: { bytes: 1024, ms: 100 } })
+    await open({ body: { bytes: 1024, budget: new BodyBudget(1024 * 1024), ms: 100 } })
     const slow = await harness.connect()
     slow.write(
       'POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"na',
@@ -193,8 +194,42 @@ describe('a body', () => {
     expect(harness.transport.requests).toBe(0)
   })
 
+  it('of a refused request is not kept, so that strangers cannot fill the memory', async () => {
+    const budget = new BodyBudget(256 * 1024)
+    await open({ body: { bytes: 1024 * 1024, budget, ms: 10_000 }, auth: { jwtSecret: 'x'.repeat(32) } })
+    const head =
+      'POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n'
+    const strangers = await Promise.all(Array.from({ length: 8 }, () => harness.connect()))
+    for (const stranger of strangers) {
+      stranger.write(head)
+      stranger.write('x'.repeat(999_999))
+    }
+    for (const stranger of strangers) {
+      stranger.write('x')
+      expect(await stranger.until('unauthenticated')).toMatch(/^HTTP\/1\.1 401 /)
+    }
+    expect(budget.used).toBe(0)
+  })
+
+  it('is refused with 503 while the bodies of all requests exceed their limit, and each end makes room', async () => {
+    const budget = new BodyBudget(64 * 1024)
+    await open({ body: { bytes: 1024 * 1024, budget, ms: 10_000 } })
+    const large = await harness.connect()
+    large.write(
+      'POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n',
+    )
+    large.write(`{"name":"${'x'.repeat(50_000)}`)
+    await vi.waitFor(() => expect(budget.used).toBeGreaterThan(50_000))
+    const answer = await post(JSON.stringify({ name: 'x'.repeat(20_000) }))
+    expect([answer.status, answer.headers.has('retry-after')]).toEqual([503, true])
+    expect((await post('{"name":"x"}')).status).toBe(201)
+    large.write(`${'x'.repeat(60_000 - 50_000 - 11)}"}`)
+    expect(await large.until('201')).toMatch(/^HTTP\/1\.1 201 /)
+    expect(budget.used).toBe(0)
+  })
+
   it('with a huge Content-Length is refused before it arrives', async () => {
-    await open({ body: { bytes: 1024, ms: 10_000 } })
+    await open({ body: { bytes: 1024, budget: new BodyBudget(1024 * 1024), ms: 10_000 } })
     const huge = await harness.connect()
     huge.write('POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 999999999\r\n\r\n')
     await huge.closed
@@ -202,7 +237,7 @@ describe('a body', () => {
   })
 
   it('that is chunked and endless is cut off', async () => {
-    await open({ body: { bytes: 1024, ms: 10_000 } })
+    await open({ body: { bytes: 1024, budget: new BodyBudget(1024 * 1024), ms: 10_000 } })
     const endless = await harness.connect()
     endless.write('POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n')
     for (let sent = 0; sent < 40; sent += 1) endless.write(`400\r\n${'x'.repeat(1024)}\r\n`)

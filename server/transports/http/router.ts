@@ -100,7 +100,8 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
   }
 
   function begin(route: Route, names: readonly string[], response: HttpResponse, uwsRequest: UwsRequest): void {
-    const request = new RequestSnapshot(response, uwsRequest, names, options.body, options.proxies)
+    const limits = route.bodyBytes === undefined ? options.body : { ...options.body, bytes: route.bodyBytes }
+    const request = new RequestSnapshot(response, uwsRequest, names, limits, options.proxies)
     const origin = request.header('origin') ?? ''
     const allowed = route.open === true || mayCall(origins, origin, request.header('host') ?? '')
     const exchange = new ResponseExchange(response, request, allowed ? origin : '', ports)
@@ -189,6 +190,7 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
     }
     // A client may not read the answer before it has sent its whole body.
     const closesConnection = closes || failure.closes
+    request.body.ignore()
     if (!closesConnection) await request.body.received()
     const shaped = (route.errors ?? asProblem)(failure, request.id)
     const { body, contentType, status = failure.status } = shaped

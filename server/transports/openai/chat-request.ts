@@ -141,14 +141,17 @@ export function chatMessage(
   const all = messages.map((message, at) => asContext(message, model, `messages.${at}`))
   const first = all.findIndex(({ role }) => role !== 'system')
   const leading = all.slice(0, first < 0 ? all.length : first)
-  const conversation = all.slice(leading.length)
+  const instructions = leading.flatMap((message) => (message.role === 'system' ? [message.text] : [])).join('\n\n')
+  // Long ones stay in the history, and the model gets them in the same place.
+  const isLong = instructions.length > LIMITS.messageChars
+  const conversation = isLong ? all : all.slice(leading.length)
   const last = conversation.at(-1)
   const asks = last?.role === 'user'
   return {
     content: asks ? [...last.content] : [],
     context: contextOf({
       history: asks ? conversation.slice(0, -1) : conversation,
-      instructions: leading.flatMap((message) => (message.role === 'system' ? [message.text] : [])).join('\n\n'),
+      instructions: isLong ? '' : instructions,
       tools: names.map(asTool),
       sampling: samplingOf(request),
     }),

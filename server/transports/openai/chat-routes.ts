@@ -22,6 +22,7 @@ export function chatRoute(ports: OpenAiPorts): Route {
   return {
     method: 'POST',
     path: '/v1/chat/completions',
+    bodyBytes: ports.bodyBytes,
     errors: asOpenAiError,
     async handle(exchange) {
       const { request, draining } = exchange

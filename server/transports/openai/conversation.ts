@@ -7,8 +7,8 @@ import { pathTo } from '../../session/state/message-tree.ts'
 import { toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
 
-/** Limit in UTF-16 code units of JSON, which leaves room for the new message. */
-const MAX_CHARS = LIMITS.frameBytes / 4
+/** Limit in UTF-16 code units of JSON. */
+export const CONVERSATION_CHARS = 16 * 1024 * 1024
 /** The request may add as many again. */
 const MAX_MESSAGES = LIMITS.contextMessages / 2
 
@@ -44,7 +44,7 @@ function newest(messages: readonly ContextMessage[]): ContextMessage[] {
     const message = messages[at]
     chars += JSON.stringify(message).length
     count += 1
-    if (chars > MAX_CHARS || count > MAX_MESSAGES) break
+    if (chars > CONVERSATION_CHARS || count > MAX_MESSAGES) break
     if (message?.role === 'user' || at === 0) from = at
   }
   return messages.filter(({ role }, at) => at >= from || role === 'system')

@@ -15,4 +15,6 @@ export interface OpenAiPorts {
   readonly activeReaders?: ActiveReaders | undefined
   /** Ids of the available models. */
   readonly models: readonly string[]
+  /** Limit of a request's body. */
+  readonly bodyBytes: number
 }

@@ -23,6 +23,8 @@ export interface OpenAiTransportPorts {
   readonly logger: Logger
   /** Ids of the available models. */
   readonly models: readonly string[]
+  /** Limit of a request's body. */
+  readonly bodyBytes: number
   /** Milliseconds for which a run continues after its client has disconnected and cannot find it again. */
   readonly graceMs: number
   readonly activeReaders?: ActiveReaders | undefined

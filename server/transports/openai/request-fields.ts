@@ -1,11 +1,12 @@
 // Fields that chat completions and responses have in common, such as tools and sampling, and their conversion. Pure.
 import {
   type Context,
+  type FilePart,
+  FilePart as FilePartSchema,
   LIMITS,
-  type Part,
-  Part as PartSchema,
   parseJson,
   type Sampling,
+  stringifyJson,
   type Tool,
   ToolName,
 } from '@parley/protocol'
@@ -42,7 +43,8 @@ export const Metadata = z
 export const unsupported = (error: string) => z.null({ error }).optional()
 export const TokenCount = z.int().min(1).nullish()
 export const ToolChoiceName = z.enum(['auto', 'none', 'required'])
-export const Text = z.string().max(LIMITS.messageChars)
+/** As long as the body may be. */
+export const Text = z.string()
 
 /** @param name of the tool that the model must call @throws HttpError bad_request if there is no such tool */
 export function checkToolChoice(name: string | undefined, tools: readonly { readonly name: string }[]): void {
@@ -63,15 +65,19 @@ export function sampling(
 }
 
 /** @param url a data URL or another URL @param path of the field, for the error */
-export function imagePart(url: string, path: string): Part {
-  const [, mediaType, data] = /^data:([\w.+-]+\/[\w.+-]+);base64,(.*)$/s.exec(url) ?? []
-  if (mediaType !== undefined && data !== undefined) return checked({ type: 'file', mediaType, data }, path)
-  return checked({ type: 'file', mediaType: 'image/*', url }, path)
+export function imagePart(url: string, path: string): FilePart {
+  const file = fromDataUrl(url)
+  return checked(file === undefined ? { type: 'file', mediaType: 'image/*', url } : { type: 'file', ...file }, path)
 }
 
-export function filePart(data: string, name: string | undefined, path: string): Part {
-  const [, mediaType = 'application/octet-stream', base64 = data] = /^data:([^;]+);base64,(.*)$/s.exec(data) ?? []
-  return checked({ type: 'file', mediaType, data: base64, ...(name === undefined ? {} : { name }) }, path)
+export function filePart(data: string, name: string | undefined, path: string): FilePart {
+  const file = fromDataUrl(data) ?? { mediaType: 'application/octet-stream', data }
+  return checked({ type: 'file', ...file, ...(name === undefined ? {} : { name }) }, path)
+}
+
+/** Stands for a file in the text of a tool's result. @param index from 0 */
+export function fileMark(index: number, { name, mediaType }: FilePart): string {
+  return `[file ${index + 1}: ${name ?? mediaType}]`
 }
 
 /** For a file where a model takes only text. @throws HttpError bad_request */
@@ -80,16 +86,22 @@ export function refuseFile(path: string): never {
 }
 
 /** @param data base64 */
-export function audioPart(data: string, format: 'wav' | 'mp3', path: string): Part {
+export function audioPart(data: string, format: 'wav' | 'mp3', path: string): FilePart {
   return checked({ type: 'file', mediaType: format === 'wav' ? 'audio/wav' : 'audio/mpeg', data }, path)
 }
 
-function checked(part: Part, path: string): Part {
-  const parsed = PartSchema.safeParse(part)
-  if (parsed.success) return part
-  throw new HttpError('bad_request', 'must be an http or https URL, or a base64 data URL within the size limit', {
-    path,
-  })
+function fromDataUrl(url: string): { readonly mediaType: string; readonly data: string } | undefined {
+  const comma = url.indexOf(',')
+  const [, mediaType] = /^data:([\w.+-]+\/[\w.+-]+);base64$/.exec(url.slice(0, Math.max(0, comma))) ?? []
+  return mediaType === undefined ? undefined : { mediaType, data: url.slice(comma + 1) }
+}
+
+/** A file may be as large as the body; other limits are the protocol's. */
+function checked(part: FilePart, path: string): FilePart {
+  const isBase64 = part.data === undefined || (part.data.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(part.data))
+  const rest = part.data === undefined ? part : { ...part, data: '' }
+  if (isBase64 && FilePartSchema.safeParse(rest).success) return part
+  throw new HttpError('bad_request', 'must be an http or https URL, or a base64 data URL', { path })
 }
 
 /** The arguments of a call; `{}` for an empty text. */
@@ -110,6 +122,10 @@ export function contextOf(parts: {
   readonly sampling: Sampling | undefined
 }): Context {
   const { history, instructions, tools, sampling: samplingOptions } = parts
+  // Unlike the history, these stay in the log, and every reader gets them.
+  if (stringifyJson([tools, samplingOptions]).length > LIMITS.frameBytes) {
+    throw new HttpError('bad_request', `The tools and options exceed ${LIMITS.frameBytes} characters as JSON.`)
+  }
   return {
     ...(history.length === 0 ? {} : { history }),
     ...(instructions === '' ? {} : { instructions }),

@@ -1,10 +1,12 @@
 // Finds the run of a response, if the user of the request may read it.
 import { ReplyError } from '@parley/protocol'
 import { lookUpRun } from '../../session/find-run.ts'
+import { withWholeMessages } from '../../session/large-messages.ts'
 import type { FoundRun } from '../../session/run-report.ts'
 import type { HttpRequest } from '../http/http-request.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
+import { CONVERSATION_CHARS } from './conversation.ts'
 import type { OpenAiPorts } from './openai-ports.ts'
 import { parseResponseId } from './response-object.ts'
 
@@ -30,6 +32,15 @@ export async function lookUpResponse(
   }
   const found = await lookUp(ports, name)
   return found === undefined ? undefined : { name, found }
+}
+
+/** The response with its whole conversation, for a large one. @throws StorageError */
+export async function withWholeConversation(
+  { stores }: OpenAiPorts,
+  { name, found: { state, record } }: FoundResponse,
+): Promise<FoundRun> {
+  const whole = await withWholeMessages(stores, name.session, state, record.message, CONVERSATION_CHARS)
+  return { state: whole, record }
 }
 
 /** A run that must exist. @throws ReplyError run_not_found */

@@ -17,6 +17,7 @@ import {
   contextOf,
   Fraction,
   FunctionTool,
+  fileMark,
   filePart,
   imagePart,
   Metadata,
@@ -76,7 +77,7 @@ export function asContentItem(item: object): ContentItem | undefined {
 export const ResponseRequest = z.object({
   model: ModelName,
   input: z.union([Text.min(1), z.array(Item).min(1).max(LIMITS.contextMessages)]),
-  instructions: Text.nullish(),
+  instructions: Text.max(LIMITS.messageChars).nullish(),
   previous_response_id: z.string().max(300).nullish(),
   stream: z.boolean().nullish(),
   background: z.boolean().nullish(),
@@ -241,7 +242,7 @@ function resultOf(output: string | z.infer<typeof InputPart>[], path: string): {
   const texts = userParts(output, path).map((part) => {
     if (part.type === 'text') return part.text
     files.push(part)
-    return `[file ${files.length}: ${part.name ?? part.mediaType}]`
+    return fileMark(files.length - 1, part)
   })
   return { output: texts.join(''), ...(files.length === 0 ? {} : { files }) }
 }

@@ -11,7 +11,7 @@ import { conversationUpTo } from './conversation.ts'
 import { resolveItems } from './item-references.ts'
 import { resolveModel } from './model-routes.ts'
 import type { OpenAiPorts } from './openai-ports.ts'
-import { type FoundResponse, lookUpResponse } from './response-lookup.ts'
+import { type FoundResponse, lookUpResponse, withWholeConversation } from './response-lookup.ts'
 import { asMetadata, messageOf } from './response-object.ts'
 import { type ResolvedRequest, type ResponseRequest, responseMessage } from './response-request.ts'
 
@@ -23,7 +23,8 @@ export async function sendResponse(ports: OpenAiPorts, request: HttpRequest, bod
   const resolved = { ...body, input: await resolveItems(ports, request, body.input) }
   const next = before === undefined ? undefined : await sendNext(ports, request, { body: resolved, model, before, key })
   if (next !== undefined) return next
-  const { content, context } = responseMessage(resolved, before === undefined ? [] : conversationUpTo(before.found))
+  const earlier = before === undefined ? [] : conversationUpTo(await withWholeConversation(ports, before))
+  const { content, context } = responseMessage(resolved, earlier)
   return send(ports, request, {
     type: 'send',
     id: commandIdOf(request),
