@@ -138,7 +138,7 @@ export class ResponseEvents {
       this.#emit('response.output_item.done', { output_index: marked.index, item: marked.item })
     }
     const { id, index, item } = this.#items.call(call)
-    const { arguments: text } = item as { readonly arguments: string }
+    const { arguments: text } = item
     const started = { ...item, arguments: '', status: 'in_progress' }
     this.#emit('response.output_item.added', { output_index: index, item: started })
     this.#emit('response.function_call_arguments.delta', { item_id: id, output_index: index, delta: text })

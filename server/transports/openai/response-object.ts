@@ -22,26 +22,33 @@ export function parseResponseId(text: string): JobName | undefined {
   return text.startsWith(PREFIX) ? parseJobId(text.slice(PREFIX.length)) : undefined
 }
 
-type Kind = 'text' | 'reasoning' | 'call'
+type Kind = 'text' | 'reasoning' | 'call' | 'result'
+
+/** An item of an input or an output, in the form of the API. */
+export interface Item {
+  readonly id: string
+}
 
 /** The item's place in its response, from which any node can find it. */
 export interface ItemName {
   readonly name: JobName
+  /** Whether it is an item of the input, not of the output. */
+  readonly isInput?: boolean
   readonly index: number
 }
 
-const ITEM_PREFIXES = { text: 'msg', reasoning: 'rs', call: 'fc' } as const
-const ITEM_ID = /^(?:msg|rs|fc)_(.+)_(\d{1,6})$/
+const ITEM_PREFIXES = { text: 'msg', reasoning: 'rs', call: 'fc', result: 'fco' } as const
+const ITEM_ID = /^(?:msg|rs|fco?)_(.+)_(i?)(\d{1,6})$/
 
-function itemId(kind: Kind, { name, index }: ItemName): string {
-  return `${ITEM_PREFIXES[kind]}_${formatJobId(name)}_${index}`
+export function itemId(kind: Kind, { name, isInput = false, index }: ItemName): string {
+  return `${ITEM_PREFIXES[kind]}_${formatJobId(name)}_${isInput ? 'i' : ''}${index}`
 }
 
 /** @returns undefined if the text is not the id of an item */
 export function parseItemId(text: string): ItemName | undefined {
-  const [, job = '', index = ''] = ITEM_ID.exec(text) ?? []
+  const [, job = '', input = '', index = ''] = ITEM_ID.exec(text) ?? []
   const name = parseJobId(job)
-  return name === undefined ? undefined : { name, index: Number(index) }
+  return name === undefined ? undefined : { name, isInput: input !== '', index: Number(index) }
 }
 
 /** The fields of a response that do not change during its run. */
@@ -117,7 +124,7 @@ export function responseOf(head: ResponseHead, found: FoundRun): object {
 }
 
 /** The output of a response, as far as it exists. */
-export function itemsOf(name: JobName, { record }: FoundRun): readonly object[] {
+export function itemsOf(name: JobName, { record }: FoundRun): readonly Item[] {
   const items = new Items(name)
   let next = 0
   const parts = toParts(record.output)
@@ -207,9 +214,13 @@ function usageOf({ usage }: RunEnded): object {
   }
 }
 
+interface CallItem extends Item {
+  readonly arguments: string
+}
+
 /** An item that still grows. */
 export interface OpenItem {
-  readonly kind: Exclude<Kind, 'call'>
+  readonly kind: 'text' | 'reasoning'
   readonly id: string
   readonly index: number
   text: string
@@ -221,7 +232,7 @@ export interface OpenItem {
  */
 export class Items {
   readonly #name: JobName
-  readonly done: object[] = []
+  readonly done: Item[] = []
   open: OpenItem | undefined
 
   constructor(name: JobName) {
@@ -241,14 +252,14 @@ export class Items {
   }
 
   /** All items, including the open one. */
-  growing(): readonly object[] {
+  growing(): readonly Item[] {
     return this.open === undefined
       ? this.done
-      : [...this.done, { ...textItem(this.open, 'completed'), status: 'in_progress' }]
+      : [...this.done, { ...textItem(this.open, 'completed'), status: 'in_progress' } as Item]
   }
 
   /** Closes the open item. @returns it in its final form */
-  close(): object | undefined {
+  close(): Item | undefined {
     const { open } = this
     if (open === undefined) return undefined
     this.open = undefined
@@ -261,20 +272,20 @@ export class Items {
    * What the model's provider wants back with a call, as a reasoning item before it: clients return the encrypted content of those.
    * @returns undefined if it wants nothing
    */
-  marks({ call, marks }: RunCall): { readonly index: number; readonly item: object } | undefined {
+  marks({ call, marks }: RunCall): { readonly index: number; readonly item: Item } | undefined {
     this.close()
     if (marks === undefined) return undefined
     const index = this.done.length
     const id = itemId('reasoning', { name: this.#name, index })
     const item = {
       ...textItem({ kind: 'reasoning', id, index, text: '' }, 'completed'),
-      encrypted_content: `${call}.${marks}`,
+      encrypted_content: encryptedContent(call, marks),
     }
     this.done.push(item)
     return { index, item }
   }
 
-  call({ call, name, input }: RunCall): { readonly id: string; readonly index: number; readonly item: object } {
+  call({ call, name, input }: RunCall): { readonly id: string; readonly index: number; readonly item: CallItem } {
     this.close()
     const index = this.done.length
     const id = itemId('call', { name: this.#name, index })
@@ -284,13 +295,18 @@ export class Items {
   }
 }
 
-export function textItem({ kind, id, text }: OpenItem, status: 'in_progress' | 'completed'): object {
+/** What the provider wants back with a call, in a reasoning item. */
+export function encryptedContent(call: string, marks: string): string {
+  return `${call}.${marks}`
+}
+
+export function textItem({ kind, id, text }: OpenItem, status: 'in_progress' | 'completed'): Item {
   if (kind === 'reasoning') {
     const content = text === '' ? [] : [{ type: 'reasoning_text', text }]
-    return { id, type: 'reasoning', summary: [], content, status }
+    return { id, type: 'reasoning', summary: [], content, status } as Item
   }
   const content = status === 'in_progress' ? [] : [textPart(text)]
-  return { id, type: 'message', role: 'assistant', status, content }
+  return { id, type: 'message', role: 'assistant', status, content } as Item
 }
 
 export function textPart(text: string): object {

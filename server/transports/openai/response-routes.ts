@@ -1,4 +1,4 @@
-// POST /v1/responses, GET /v1/responses/{id} and POST …/cancel. A response is a run: its id contains the ids of the
+// POST /v1/responses, GET /v1/responses/{id}, GET …/input_items and POST …/cancel. A response is a run: its id contains the ids of the
 // run and its session, and its content follows from the log. So any node can return it, stream it, and resume its
 // stream from any event.
 import { ReplyError } from '@parley/protocol'
@@ -10,6 +10,7 @@ import type { HttpRequest } from '../http/http-request.ts'
 import type { Route } from '../http/route.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
+import { InputItemsQuery, listInputItems } from './input-items.ts'
 import { asOpenAiError } from './openai-error.ts'
 import type { OpenAiPorts } from './openai-ports.ts'
 import { ResponseEvents, type ResponseStep } from './response-events.ts'
@@ -34,6 +35,7 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
   const create: Route = {
     method: 'POST',
     path: '/v1/responses',
+    bodyBytes: ports.bodyBytes,
     errors: asOpenAiError,
     async handle(exchange) {
       const { request, draining } = exchange
@@ -86,7 +88,17 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
     },
   }
 
-  return [create, get, cancel]
+  const inputItems: Route = {
+    method: 'GET',
+    path: '/v1/responses/:id/input_items',
+    errors: asOpenAiError,
+    async handle(exchange) {
+      const query = exchange.request.queryAs(InputItemsQuery)
+      exchange.reply(200, await listInputItems(ports, await find(ports, exchange.request), query))
+    },
+  }
+
+  return [create, get, inputItems, cancel]
 }
 
 /**

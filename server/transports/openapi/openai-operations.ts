@@ -84,6 +84,30 @@ export const OPENAI_OPERATIONS: Operations = {
     errors: ['run_not_found', 'going_away', 'contended'],
     errorForm: 'openai',
   },
+  'GET /v1/responses/:id/input_items': {
+    id: 'listInputItems',
+    tag: 'openai',
+    summary: 'List the items from which a response was generated',
+    parameters: [
+      id,
+      {
+        in: 'query',
+        name: 'limit',
+        description: 'Default: 20.',
+        schema: { type: 'integer', minimum: 1, maximum: 100 },
+      },
+      { in: 'query', name: 'order', description: 'Default: desc.', schema: { enum: ['asc', 'desc'] } },
+      {
+        in: 'query',
+        name: 'after',
+        description: 'The id of the last item of the previous page.',
+        schema: { type: 'string' },
+      },
+    ],
+    answers: { 200: { description: 'One page of the list.' } },
+    errors: ['run_not_found', 'contended'],
+    errorForm: 'openai',
+  },
   'POST /v1/responses/:id/cancel': {
     id: 'cancelResponse',
     tag: 'openai',
