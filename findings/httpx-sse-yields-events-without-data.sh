@@ -5,6 +5,8 @@
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+# Python would import modules from the working directory.
+cd "$folder"
 python3 -m pip install --quiet --disable-pip-version-check --target "$folder" httpx==0.28.1 httpx-sse==0.4.3
 PYTHONPATH=$folder timeout 120 python3 - <<'PYTHON'
 import sys

@@ -5,6 +5,8 @@
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+# Python would import modules from the working directory.
+cd "$folder"
 python3 -m pip install --quiet --disable-pip-version-check --target "$folder" requests==2.34.2 urllib3==2.8.0 httpx==0.28.1
 PYTHONPATH=$folder timeout 120 python3 - <<'PYTHON'
 import socket
