@@ -7,13 +7,14 @@ import { ModelConfigError, readModelConfig } from '../model/model-config.ts'
 /** @throws ConfigError */
 export function openModels(config: Config): ModelCatalog {
   try {
-    const { model, models, thinkModels, compatibleUrl, compatibleKey } = config
+    const { model, models, thinkModels, nullContentModels, compatibleUrl, compatibleKey } = config
     return createModelCatalog(
       readModelConfig({
         ...process.env,
         PARLEY_MODEL: model,
         PARLEY_MODELS: models?.join(','),
         PARLEY_THINK_MODELS: thinkModels?.join(','),
+        PARLEY_NULL_CONTENT_MODELS: nullContentModels?.join(','),
         PARLEY_COMPATIBLE_URL: compatibleUrl,
         PARLEY_COMPATIBLE_KEY: compatibleKey,
       }),

@@ -129,6 +129,12 @@ const models = {
     undefined,
     'Models that write their reasoning as <think>…</think> at the beginning of an answer, separated by commas; compatible:* for all of a provider. It is then shown as reasoning.',
   ),
+  nullContentModels: setting(
+    'PARLEY_NULL_CONTENT_MODELS',
+    list,
+    undefined,
+    'compatible:… models whose server refuses an empty content beside tool calls and takes null, separated by commas; compatible:* for all. Gemini models get null in any case.',
+  ),
   compatibleUrl: setting(
     'PARLEY_COMPATIBLE_URL',
     url,

@@ -14,6 +14,8 @@ export interface ModelConfig {
   readonly models?: readonly string[]
   /** Models that write their reasoning as `<think>…</think>` in the answer; `compatible:*` stands for all of a provider. */
   readonly thinkModels?: readonly string[]
+  /** Models whose server refuses `content: ""` beside tool calls, and takes `null`. Gemini's do without this list. */
+  readonly nullContentModels?: readonly string[]
   readonly openai?: ProviderSettings
   readonly anthropic?: ProviderSettings
   readonly google?: ProviderSettings
@@ -44,11 +46,12 @@ export const VARIABLES: Readonly<Record<ProviderName, { readonly key: string; re
   compatible: { key: 'PARLEY_COMPATIBLE_KEY', url: 'PARLEY_COMPATIBLE_URL' },
 }
 
-/** Reads `PARLEY_MODEL`, `PARLEY_MODELS`, `PARLEY_THINK_MODELS` and the providers' variables. An empty variable counts as unset. */
+/** Reads the settings of models and the providers' variables. An empty variable counts as unset. */
 export function readModelConfig(env: Readonly<Record<string, string | undefined>>): ModelConfig {
   const model = set(env.PARLEY_MODEL)
   const models = listOf(env.PARLEY_MODELS)
   const thinkModels = listOf(env.PARLEY_THINK_MODELS)
+  const nullContentModels = listOf(env.PARLEY_NULL_CONTENT_MODELS)
   const providers = PROVIDERS.map((name) => {
     const key = set(env[VARIABLES[name].key])
     const url = set(env[VARIABLES[name].url])
@@ -58,6 +61,7 @@ export function readModelConfig(env: Readonly<Record<string, string | undefined>
     ...(model === undefined ? {} : { model }),
     ...(models === undefined ? {} : { models }),
     ...(thinkModels === undefined ? {} : { thinkModels }),
+    ...(nullContentModels === undefined ? {} : { nullContentModels }),
     ...Object.fromEntries(providers),
   }
 }

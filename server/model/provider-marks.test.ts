@@ -2,6 +2,7 @@
 import type { LanguageModelV3Message } from '@ai-sdk/provider'
 import { describe, expect, it } from 'vitest'
 import { createModelCatalog } from './model-catalog.ts'
+import { readModelConfig } from './model-config.ts'
 import { encodeMarks, markedContent, markOf } from './provider-marks.ts'
 import { answerOf, MARKING_PROVIDERS } from './test/marking-provider.ts'
 import { KEY, modelAt, provide } from './test/model-at.ts'
@@ -33,14 +34,15 @@ const promptWith = (content: Assistant): LanguageModelV3Message[] => [
 ]
 
 /** The assistant message of a request to a compatible server, for an answer with one call. */
-async function sentTo(model: string, content: Assistant) {
+async function sentTo(model: string, content: Assistant, nullContent = '') {
   const server = await provide(({ response }) => {
     beginSse(response)
     sendSse(response, [chatChunk({ content: 'done' }), chatChunk({}, 'stop'), '[DONE]'])
     response.end()
   })
-  const id = `compatible:${model}`
-  const own = createModelCatalog({ model: id, compatible: { url: server.url, key: KEY } }).get()
+  const settings = { PARLEY_MODEL: `compatible:${model}`, PARLEY_NULL_CONTENT_MODELS: nullContent }
+  const config = readModelConfig({ ...settings, PARLEY_COMPATIBLE_URL: server.url, PARLEY_COMPATIBLE_KEY: KEY })
+  const own = createModelCatalog(config).get()
   expect((await readAnswer(own, { prompt: promptWith(content) })).text).toBe('done')
   return server.requests[0]?.body.messages?.[1] as Readonly<Record<string, unknown>>
 }
@@ -120,5 +122,15 @@ describe('a compatible server', () => {
     expect((await sentTo('gemini-2.5-pro', [CALL])).tool_calls).toEqual([
       expect.not.objectContaining({ extra_content: value }),
     ])
+  })
+
+  it('gets an empty text beside tool calls, and null where it refuses that', async () => {
+    // llama-cpp-python 0.3.36 answers 500 to null. Gemini's API answers 400 to the empty text, as its users report.
+    expect(await sentTo('qwen3', [CALL])).toMatchObject({ content: '' })
+    expect(await sentTo('qwen3', [{ type: 'text', text: 'Hm' }, CALL])).toMatchObject({ content: 'Hm' })
+    expect(await sentTo('gemini-2.5-pro', [CALL])).toMatchObject({ content: null })
+    expect(await sentTo('m', [CALL], 'compatible:*')).toMatchObject({ content: null })
+    expect(await sentTo('m', [CALL], 'compatible:n, compatible:o')).toMatchObject({ content: '' })
+    await expect(sentTo('m', [CALL], 'qwen3')).rejects.toThrow('PARLEY_NULL_CONTENT_MODELS: "qwen3" is not a model')
   })
 })

@@ -31,11 +31,10 @@ export function createProviders(config: ModelConfig, fetch: typeof globalThis.fe
     create(id, provider, model) {
       let make = made.get(provider)
       if (make === undefined) {
-        make = MAKERS[provider](config[provider] ?? {}, answerFetch(fetch, DIALECTS[provider]))
+        make = MAKERS[provider](config[provider] ?? {}, answerFetch(fetch, DIALECTS[provider]), config)
         made.set(provider, make)
       }
-      const thinks = [id, `${provider}:*`].some((name) => config.thinkModels?.includes(name))
-      const options = { thinks, ...adaptation(provider, model) }
+      const options = { thinks: contains(config.thinkModels, id), ...adaptation(provider, model) }
       const secrets = secretsOf(config[provider] ?? {})
       return { id, language: providerModel(make(model), options), prefill: prefillOf(provider, model), secrets }
     },
@@ -43,17 +42,18 @@ export function createProviders(config: ModelConfig, fetch: typeof globalThis.fe
 }
 
 const MAKERS: Readonly<
-  Record<ProviderName, (settings: ProviderSettings, fetch: typeof globalThis.fetch) => MakeModel>
+  Record<ProviderName, (settings: ProviderSettings, fetch: typeof globalThis.fetch, config: ModelConfig) => MakeModel>
 > = {
   openai: (settings, fetch) => createOpenAI(asOptions(settings, fetch)),
   anthropic: (settings, fetch) => createAnthropic(asOptions(settings, fetch)),
   google: (settings, fetch) => createGoogleGenerativeAI(asOptions(settings, fetch)),
-  compatible: (settings, fetch) =>
+  compatible: (settings, fetch, config) =>
     createOpenAICompatible({
       name: 'compatible',
       includeUsage: true,
       // Otherwise the package sends `json_object` without the schema.
       supportsStructuredOutputs: true,
+      transformRequestBody: (body) => withContent(body, config),
       ...asOptions(settings, fetch),
       baseURL: settings.url ?? '',
     }),
@@ -62,6 +62,24 @@ const MAKERS: Readonly<
 function secretsOf({ key, url }: ProviderSettings): string[] {
   const { host, hostname, username, password } = new URL(url ?? 'http://unset')
   return [key, host, hostname, username, password].filter((text): text is string => text !== undefined)
+}
+
+/**
+ * The package sends `content: null` beside tool calls. llama-cpp-python 0.3 answers 500 to that, and llama.cpp of May 2025
+ * refuses it. Nearly all servers take an empty text. Gemini's refuses that, as its users report, and takes null.
+ */
+function withContent(body: Record<string, unknown>, config: ModelConfig): Record<string, unknown> {
+  const { model, messages } = body
+  if (/gemini/i.test(String(model)) || contains(config.nullContentModels, `compatible:${model}`)) return body
+  const filled = (messages as { content?: unknown }[]).map((message) =>
+    message.content === null ? { ...message, content: '' } : message,
+  )
+  return { ...body, messages: filled }
+}
+
+/** @param id of a model, with its provider */
+function contains(ids: readonly string[] | undefined, id: string): boolean {
+  return ids?.some((name) => name === id || name === `${id.slice(0, id.indexOf(':'))}:*`) ?? false
 }
 
 function adaptation(provider: ProviderName, model: string): Pick<ProviderModelOptions, 'adapt'> {
