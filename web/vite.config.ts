@@ -3,6 +3,7 @@
 // In development, Vite serves the pages and proxies /v1 to a running server.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import react from '@vitejs/plugin-react'
@@ -31,8 +32,19 @@ function precompress(): Plugin {
   }
 }
 
+/** Vite takes a build of this package for workers, too, that decodes character references by a `document`. */
+function withoutDocument(): Plugin {
+  const name = 'decode-named-character-reference'
+  return {
+    name: 'without-document',
+    enforce: 'pre',
+    resolveId: (id) => (id === name ? createRequire(import.meta.url).resolve(name) : undefined),
+  }
+}
+
 export default defineConfig({
-  plugins: [react(), precompress()],
+  plugins: [react(), precompress(), { ...withoutDocument(), apply: 'serve' }],
+  worker: { format: 'es', plugins: () => [withoutDocument()] },
   build: {
     outDir: 'dist',
     // Two entry points: neither page loads code that only the other one needs.

@@ -10,6 +10,7 @@ import { Announcer } from './conversation/announcer.tsx'
 import { Conversation } from './conversation/conversation.tsx'
 import { PageHeader } from './page-header.tsx'
 import { SessionDialog, SessionSidebar } from './sessions/session-list.tsx'
+import { BROKEN_PART, ErrorBoundary } from './shared/error-boundary.tsx'
 
 export function App() {
   const { sessionList } = useChat()
@@ -22,8 +23,12 @@ export function App() {
   return (
     <div className='page'>
       <SkipLink />
-      <PageHeader key={`header ${key}`} onList={() => setListOpen(true)} />
-      <SessionSidebar />
+      <ErrorBoundary key={`header ${key}`} fallback={BROKEN_PART}>
+        <PageHeader onList={() => setListOpen(true)} />
+      </ErrorBoundary>
+      <ErrorBoundary fallback={BROKEN_PART}>
+        <SessionSidebar />
+      </ErrorBoundary>
       <Notices />
       <SessionView key={key} />
       {listOpen ? <SessionDialog onClose={() => setListOpen(false)} /> : null}
@@ -91,9 +96,13 @@ function SessionView() {
   if (error !== undefined && isAccessError(error)) return <NoAccess error={error} />
   return (
     <>
-      <Conversation />
+      <ErrorBoundary fallback={BROKEN_PART}>
+        <Conversation />
+      </ErrorBoundary>
       <Composer />
-      <Announcer />
+      <ErrorBoundary fallback={null}>
+        <Announcer />
+      </ErrorBoundary>
     </>
   )
 }

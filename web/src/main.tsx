@@ -3,6 +3,7 @@ import { createRoot } from 'react-dom/client'
 import { Auth } from './auth/auth.ts'
 import { AuthGate } from './auth/auth-gate.tsx'
 import { AuthContext } from './auth/use-auth.ts'
+import { BrokenPage, ErrorBoundary } from './shared/error-boundary.tsx'
 import './styles/base.css'
 import './styles/badge.css'
 import './styles/page.css'
@@ -18,7 +19,9 @@ import './styles/composer.css'
 const root = document.getElementById('root')
 if (root === null) throw new Error('The page has no #root element.')
 createRoot(root).render(
-  <AuthContext value={new Auth(window)}>
-    <AuthGate />
-  </AuthContext>,
+  <ErrorBoundary fallback={<BrokenPage />}>
+    <AuthContext value={new Auth(window)}>
+      <AuthGate />
+    </AuthContext>
+  </ErrorBoundary>,
 )

@@ -1,9 +1,11 @@
 // CodeBlock: a code block with its language, a copy button and syntax highlighting.
-import { memo, useEffect, useReducer, useState, useSyncExternalStore } from 'react'
+import { memo, useEffect, useReducer, useState } from 'react'
+import { BackgroundWorker } from '../shared/background-worker.ts'
 import { CopyButton } from '../shared/copy-button.tsx'
+import { useRenderSlot } from '../shared/render-slots.ts'
 import { ScrollBox } from '../shared/scroll-box.tsx'
-import type { Chunk } from './highlighted-lines.ts'
-import { currentHighlighter, type Highlighter, subscribeHighlighter } from './highlighter.ts'
+import type { HighlightRequest } from './code-worker.ts'
+import type { Chunk, Run } from './highlighted-lines.ts'
 import { IncrementalHighlighter } from './incremental-highlighter.ts'
 
 interface Props {
@@ -39,8 +41,10 @@ export const CodeBlock = memo(function CodeBlock({ code, lang, growing }: Props)
   )
 })
 
-const Lines = memo(function Lines({ chunk }: { readonly chunk: Chunk }) {
-  return chunk.runs.map((run, at) =>
+const Lines = memo(function Lines({ chunk: { runs, text } }: { readonly chunk: Chunk }) {
+  const colored = useRenderSlot(runs.length)
+  if (!colored) return text
+  return runs.map((run, at) =>
     run.kind === undefined ? (
       run.text
     ) : (
@@ -52,17 +56,19 @@ const Lines = memo(function Lines({ chunk }: { readonly chunk: Chunk }) {
   )
 })
 
+const worker = new BackgroundWorker<HighlightRequest, readonly Run[]>(
+  () => new Worker(new URL('./code-worker.ts', import.meta.url), { type: 'module' }),
+)
+
 function useHighlighted(code: string, lang: string, growing: boolean): readonly Chunk[] {
-  const [incremental] = useState(() => new IncrementalHighlighter(() => performance.now()))
+  const [highlighter] = useState(
+    () =>
+      new IncrementalHighlighter(
+        () => performance.now(),
+        (text, language, done) => worker.run({ code: text, lang: language }, done),
+      ),
+  )
   const [, update] = useReducer((count: number) => count + 1, 0)
-  const current = lang === '' ? () => undefined : currentHighlighter
-  const highlighter: Highlighter | undefined = useSyncExternalStore(subscribeHighlighter, current)
-  const known = highlighter?.knows(lang) === true ? lang : undefined
-  const { chunks, wait } = incremental.update(code, known, growing, highlighter)
-  useEffect(() => {
-    if (wait === undefined) return undefined
-    const timer = setTimeout(update, wait)
-    return () => clearTimeout(timer)
-  })
-  return chunks
+  useEffect(() => highlighter.highlightLater(code, lang, growing, update))
+  return highlighter.chunks(code, lang)
 }

@@ -1,17 +1,14 @@
 // Syntax highlighting: the text is always complete and never delayed, and unchanged chunks stay the same objects.
-import { describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { grammars } from './grammars.ts'
-import { CHUNK_LINES, chunksOf, runsOf } from './highlighted-lines.ts'
-import type { Highlighter } from './highlighter.ts'
-import { type HighlightedCode, IncrementalHighlighter } from './incremental-highlighter.ts'
+import { CHUNK_LINES, type Chunk, chunksOf, type Run, runsOf } from './highlighted-lines.ts'
+import { HIGHLIGHT_MAX, type Highlight, IncrementalHighlighter } from './incremental-highlighter.ts'
 
-const highlighter: Highlighter = {
-  knows: () => true,
-  highlight: (code, lang) => runsOf(grammars.highlight(code, { language: lang }).value),
-}
+const runs = (code: string, lang: string): readonly Run[] => runsOf(grammars.highlight(code, { language: lang }).value)
+const highlight: Highlight = (code, lang, done) => done(runs(code, lang))
 const line = 'const a = `<b>&amp;</b>` // "quoted" \'text\'\n'
 
-function text({ chunks }: HighlightedCode): string {
+function text(chunks: readonly Chunk[]): string {
   return chunks.map((chunk) => chunk.text).join('')
 }
 
@@ -43,45 +40,72 @@ describe('the runs of a program', () => {
 })
 
 describe('a growing program', () => {
-  it('shows its whole text at once, and is highlighted at most as often as the cooldown allows', () => {
-    let now = 0
+  beforeEach(() => vi.useFakeTimers())
+  afterEach(() => vi.useRealTimers())
+
+  it('shows its whole text at once, and is highlighted at most as often as the cooldown allows', async () => {
     let calls = 0
-    const slow: Highlighter = {
-      knows: () => true,
-      highlight: (code, lang) => {
-        now += 10
-        calls += 1
-        return highlighter.highlight(code, lang)
-      },
+    const slow: Highlight = (code, lang, done) => {
+      calls += 1
+      setTimeout(() => highlight(code, lang, done), 10)
     }
-    const incremental = new IncrementalHighlighter(() => now)
+    const incremental = new IncrementalHighlighter(() => performance.now(), slow)
     let code = ''
+    let changes = 0
+    let stop: (() => void) | undefined
+    const changed = (): void => {
+      changes += 1
+    }
     for (let at = 0; at < 200; at += 1) {
       code += line
-      expect(text(incremental.update(code, 'ts', true, slow))).toBe(code)
-      now += 5
+      expect(text(incremental.chunks(code, 'ts'))).toBe(code)
+      stop?.()
+      stop = incremental.highlightLater(code, 'ts', true, changed)
+      await vi.advanceTimersByTimeAsync(5)
     }
-    // A fifth of about 1.2 s, at 10 ms each.
-    expect(calls).toBeLessThanOrEqual(26)
-    const whole = incremental.update(code, 'ts', false, slow)
-    expect(whole.wait).toBeUndefined()
-    expect(whole.chunks).toEqual(chunksOf(highlighter.highlight(code, 'ts'), []))
+    // A fifth of 1 s, at 10 ms each.
+    expect(calls).toBeLessThanOrEqual(21)
+    expect(calls).toBeGreaterThan(5)
+    expect(changes).toBeGreaterThan(5)
+    await vi.advanceTimersByTimeAsync(10)
+    incremental.highlightLater(code, 'ts', false, changed)
+    await vi.advanceTimersByTimeAsync(10)
+    expect(incremental.chunks(code, 'ts')).toEqual(chunksOf(runs(code, 'ts'), []))
+    expect(incremental.highlightLater(code, 'ts', false, changed)).toBeUndefined()
   })
 
-  it('is highlighted by complete lines', () => {
-    const incremental = new IncrementalHighlighter(() => 0)
-    const { chunks } = incremental.update(`${line}const b`, 'ts', true, highlighter)
+  it('is highlighted by complete lines', async () => {
+    const incremental = new IncrementalHighlighter(() => 0, highlight)
+    incremental.highlightLater(`${line}const b`, 'ts', true, () => undefined)
+    await vi.advanceTimersByTimeAsync(0)
+    const chunks = incremental.chunks(`${line}const b`, 'ts')
     expect(chunks.at(-1)).toEqual({ text: 'const b', runs: [{ text: 'const b', kind: undefined }] })
+    expect(chunks[0]?.runs.length).toBeGreaterThan(1)
   })
 
-  it('is plain without a highlighter, with an unknown language, or if it is too long', () => {
-    const plain = [{ text: 'const a', kind: undefined }]
-    const update = (code: string, lang?: string, using?: Highlighter): HighlightedCode =>
-      new IncrementalHighlighter(() => 0).update(code, lang, false, using)
-    expect(update('const a', 'ts').chunks[0]?.runs).toEqual(plain)
-    expect(update('const a', undefined, highlighter).chunks[0]?.runs).toEqual(plain)
-    const long = update(line.repeat(4_000), 'ts', highlighter)
-    expect(long.chunks.flatMap(({ runs }) => runs).every(({ kind }) => kind === undefined)).toBe(true)
-    expect(text(long)).toBe(line.repeat(4_000))
+  it.each([
+    ['without a language', 'const a', ''],
+    ['if its language is unknown, or takes too long', 'const a', 'klingon'],
+    ['if it is too long', line.repeat(HIGHLIGHT_MAX / line.length + 1), 'ts'],
+  ])('is plain %s', async (_, code, lang) => {
+    const incremental = new IncrementalHighlighter(
+      () => 0,
+      (_code, _lang, done) => done(undefined),
+    )
+    const stop = incremental.highlightLater(code, lang, false, () => undefined)
+    expect(stop === undefined).toBe(lang !== 'klingon')
+    await vi.advanceTimersByTimeAsync(0)
+    const chunks = incremental.chunks(code, lang)
+    expect(text(chunks)).toBe(code)
+    expect(chunks.flatMap((chunk) => chunk.runs).every(({ kind }) => kind === undefined)).toBe(true)
+    // It is not tried again.
+    expect(incremental.highlightLater(code, lang, false, () => undefined)).toBeUndefined()
+  })
+})
+
+describe('a chunk', () => {
+  it('is plain if it has very many runs', () => {
+    const code = `${'a+1,'.repeat(2_000)}\n`
+    expect(chunksOf(runs(code, 'js'), [])).toEqual([{ text: code, runs: [{ text: code, kind: undefined }] }])
   })
 })

@@ -40,6 +40,8 @@ export interface Chunk {
 }
 
 export const CHUNK_LINES = 40
+/** A chunk with more runs is plain text, so that a minified program does not become as many elements. */
+const RUNS_MAX = 2_000
 
 /** Groups runs into chunks of whole lines. A chunk equal to the previous one at its index is that same object. */
 export function chunksOf(runs: readonly Run[], previous: readonly Chunk[]): readonly Chunk[] {
@@ -47,7 +49,8 @@ export function chunksOf(runs: readonly Run[], previous: readonly Chunk[]): read
   let current: Run[] = []
   let lines = 0
   const close = (): void => {
-    const chunk = { runs: current, text: current.map(({ text }) => text).join('') }
+    const text = current.map((run) => run.text).join('')
+    const chunk = { runs: current.length > RUNS_MAX ? [{ text, kind: undefined }] : current, text }
     const before = previous[chunks.length]
     chunks.push(before !== undefined && isEqual(before, chunk) ? before : chunk)
     current = []
@@ -56,7 +59,10 @@ export function chunksOf(runs: readonly Run[], previous: readonly Chunk[]): read
   for (const run of runs) {
     for (const piece of run.text.split(/(?<=\n)/)) {
       if (piece === '') continue
-      current.push({ text: piece, kind: run.kind })
+      const last = current.at(-1)
+      if (last !== undefined && last.kind === run.kind)
+        current[current.length - 1] = { text: last.text + piece, kind: run.kind }
+      else current.push({ text: piece, kind: run.kind })
       if (!piece.endsWith('\n')) continue
       lines += 1
       if (lines === CHUNK_LINES) close()

@@ -1,63 +1,67 @@
 // IncrementalHighlighter: a streaming program as chunks of lines, highlighted as often as the cooldown allows. The text
 // is never delayed: text that is not highlighted yet is plain. While the program grows, an incomplete line is plain.
 import { type Cooldown, cooldownAfter, NO_COOLDOWN, remaining } from '../shared/cooldown.ts'
-import { type Chunk, chunksOf } from './highlighted-lines.ts'
-import type { Highlighter } from './highlighter.ts'
+import { type Chunk, chunksOf, type Run } from './highlighted-lines.ts'
 
 /** Characters. Longer programs stay plain. */
 export const HIGHLIGHT_MAX = 150_000
 
-export interface HighlightedCode {
-  readonly chunks: readonly Chunk[]
-  /** Milliseconds until more can be highlighted; undefined if nothing is left to do. */
-  readonly wait: number | undefined
-}
+/** Highlights a program. @param done gets undefined if the language is unknown, or if it takes too long */
+export type Highlight = (code: string, lang: string, done: (runs: readonly Run[] | undefined) => void) => void
 
 export class IncrementalHighlighter {
   readonly #clock: () => number
+  readonly #highlight: Highlight
   #cooldown: Cooldown = NO_COOLDOWN
+  #busy = false
+  /** The language that cannot be highlighted. */
+  #failed: string | undefined
   #highlighted = ''
-  #lang: string | undefined
+  #lang = ''
   #chunks: readonly Chunk[] = []
 
   /** @param clock milliseconds */
-  constructor(clock: () => number) {
+  constructor(clock: () => number, highlight: Highlight) {
     this.#clock = clock
+    this.#highlight = highlight
   }
 
-  /** @param lang undefined for an unknown language @param growing whether more text may follow */
-  update(
-    code: string,
-    lang: string | undefined,
-    growing: boolean,
-    highlighter: Highlighter | undefined,
-  ): HighlightedCode {
-    if (highlighter === undefined || lang === undefined || code.length > HIGHLIGHT_MAX) return this.#plain(code)
-    const target = growing ? code.slice(0, code.lastIndexOf('\n') + 1) : code
-    const isDone = this.#highlighted === target && this.#lang === lang
-    if (!isDone) {
-      const now = this.#clock()
-      const wait = remaining(this.#cooldown, now)
-      const isContinued = this.#lang === lang && code.startsWith(this.#highlighted)
-      if (wait > 0 && isContinued && growing) return { chunks: this.#withRest(code), wait }
-      this.#chunks = chunksOf(highlighter.highlight(target, lang), this.#chunks)
-      this.#highlighted = target
-      this.#lang = lang
-      this.#cooldown = cooldownAfter(now, this.#clock())
+  /** The whole text. Unchanged chunks are the same objects as before. */
+  chunks(code: string, lang: string): readonly Chunk[] {
+    if (this.#highlighted === '' || this.#lang !== lang || !code.startsWith(this.#highlighted)) {
+      this.#highlighted = ''
+      this.#chunks = chunksOf([{ text: code, kind: undefined }], this.#chunks)
+      return this.#chunks
     }
-    return { chunks: this.#withRest(code), wait: undefined }
-  }
-
-  #plain(code: string): HighlightedCode {
-    this.#highlighted = ''
-    this.#lang = undefined
-    this.#chunks = chunksOf([{ text: code, kind: undefined }], this.#chunks)
-    return { chunks: this.#chunks, wait: undefined }
-  }
-
-  /** The highlighted chunks, and the rest of the text as a plain chunk. */
-  #withRest(code: string): readonly Chunk[] {
     const text = code.slice(this.#highlighted.length)
     return text === '' ? this.#chunks : [...this.#chunks, { text, runs: [{ text, kind: undefined }] }]
+  }
+
+  /**
+   * Highlights, in a later task, what is not highlighted yet.
+   * @param growing whether more text may follow @param changed called once if there is something new to render
+   * @returns a function that stops the timer
+   */
+  highlightLater(code: string, lang: string, growing: boolean, changed: () => void): (() => void) | undefined {
+    const target = growing ? code.slice(0, code.lastIndexOf('\n') + 1) : code
+    const isDone = target === '' || (this.#highlighted === target && this.#lang === lang)
+    if (lang === '' || isDone || this.#busy || this.#failed === lang || code.length > HIGHLIGHT_MAX) return undefined
+    const highlight = (): void => {
+      const startedAt = this.#clock()
+      this.#busy = true
+      this.#highlight(target, lang, (runs) => {
+        this.#busy = false
+        this.#cooldown = cooldownAfter(startedAt, this.#clock())
+        if (runs === undefined) this.#failed = lang
+        else {
+          this.#chunks = chunksOf(runs, this.#chunks)
+          this.#highlighted = target
+          this.#lang = lang
+        }
+        changed()
+      })
+    }
+    const timer = setTimeout(highlight, growing ? remaining(this.#cooldown, this.#clock()) : 0)
+    return () => clearTimeout(timer)
   }
 }

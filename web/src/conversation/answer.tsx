@@ -9,6 +9,7 @@ import { Markdown } from '../markdown/markdown.tsx'
 import { nameOf } from '../people/names.ts'
 import { useMay, usePeople } from '../people/use-people.ts'
 import { CopyButton } from '../shared/copy-button.tsx'
+import { ErrorBoundary } from '../shared/error-boundary.tsx'
 import { Icon } from '../shared/icon.tsx'
 import { useStore } from '../shared/store.ts'
 import { callsOf } from './answer-of.ts'
@@ -45,7 +46,11 @@ function toPart(part: RunPart, at: number, run: RunView): ReactNode {
     case 'reasoning':
       return <Reasoning key={at} text={part.text} ended={isPartEnded(run, at)} />
     case 'tool':
-      return <ToolCard key={part.call} call={part.call} name={part.name} />
+      return (
+        <ErrorBoundary key={part.call} fallback={<p className='note failed'>{part.name} couldn’t be displayed.</p>}>
+          <ToolCard call={part.call} name={part.name} />
+        </ErrorBoundary>
+      )
     case 'message':
       return (
         <p key={part.message} className='marker'>

@@ -2,6 +2,7 @@
 
 import type { CallView } from '@parley/client'
 import { cutText } from '@parley/protocol/well-formed'
+import { displayText } from '../shared/display-text.ts'
 
 export interface CallNote {
   readonly tone: 'busy' | 'ask' | 'plain' | 'failed'
@@ -57,9 +58,21 @@ const MAX_CHARACTERS = 8_000
 
 /** A value as JSON. It is indented if it does not fit on one line, and truncated if it is very long. */
 export function formatValue(value: unknown): string {
-  if (value === undefined) return 'No value'
-  const line = JSON.stringify(value)
-  return truncate(line.length <= 60 ? line : JSON.stringify(value, null, 2), MAX_CHARACTERS)
+  const line = toJson(value)
+  return truncate(line.length <= 60 ? line : toJson(value, 2), MAX_CHARACTERS)
+}
+
+/** Levels of a value. Deeper ones overflow the stack, or the memory when they are indented. */
+const MAX_DEPTH = 200
+
+/** A value as JSON, or a remark if there is none, or if it is nested too deeply. @param indent spaces */
+export function toJson(value: unknown, indent?: number): string {
+  let level = [value]
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > MAX_DEPTH) return '(nested too deeply to display)'
+    level = level.flatMap((part) => (typeof part === 'object' && part !== null ? Object.values(part) : []))
+  }
+  return displayText(JSON.stringify(value, null, indent) ?? 'No value')
 }
 
 /** @param max characters */

@@ -5,6 +5,7 @@ import type { UnsentMessage } from '../composer/unsent-messages.ts'
 import { delayNote } from '../connection/error-note.ts'
 import { useView } from '../connection/use-chat.ts'
 import { useAuthor } from '../people/use-people.ts'
+import { displayText } from '../shared/display-text.ts'
 import { Icon } from '../shared/icon.tsx'
 import { useNow } from '../shared/use-now.ts'
 
@@ -95,7 +96,7 @@ function Bubble({ author, time, content, pending = false, children }: BubbleProp
 
 function toPart(part: Part, at: number): ReactNode {
   // The parts of a message never change, so the index is a stable key.
-  if (part.type === 'text') return <p key={at}>{part.text}</p>
+  if (part.type === 'text') return <p key={at}>{displayText(part.text)}</p>
   return (
     <p key={at} className='file'>
       <Icon name='file' /> {part.name ?? part.mediaType}

@@ -88,6 +88,12 @@ describe("a call's note", () => {
     expect(formatValue({ a: 'x'.repeat(60) })).toContain('\n  "a"')
     expect(formatValue('x'.repeat(9_000))).toContain('1,002 more characters')
   })
+
+  it('shows no value that is nested so deeply that the stack would overflow', () => {
+    const deep = JSON.parse(`${'['.repeat(20_000)}${']'.repeat(20_000)}`) as unknown
+    expect(formatValue(deep)).toBe('(nested too deeply to display)')
+    expect(formatValue([[['a']]])).toBe('[[["a"]]]')
+  })
 })
 
 describe('the answer to a message', () => {

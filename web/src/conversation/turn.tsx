@@ -1,11 +1,13 @@
 // Turn: a message with its answer, a pending message, or a refused one. It belongs to a position in the conversation:
 // when another version of the message appears there, the turn and its focus stay.
-import type { MessageView, PendingSend, TurnView } from '@parley/client'
+import type { MessageView, PendingSend, RunView, TurnView } from '@parley/client'
 import { memo, type RefObject, useCallback, useRef } from 'react'
 import type { UnsentMessage } from '../composer/unsent-messages.ts'
 import { isSignedOut } from '../connection/badge.ts'
 import { useConnection, useRoom, useView } from '../connection/use-chat.ts'
 import { useMay } from '../people/use-people.ts'
+import { displayText } from '../shared/display-text.ts'
+import { ErrorBoundary } from '../shared/error-boundary.tsx'
 import { Icon } from '../shared/icon.tsx'
 import { Answer } from './answer.tsx'
 import { answerOf } from './answer-of.ts'
@@ -57,7 +59,7 @@ function Exchange({ turn, box }: ExchangeProps) {
     box.current?.focus({ preventScroll: true })
   }, [sender, turn, box])
   return (
-    <>
+    <ErrorBoundary fallback={<PlainTurn text={message.text} run={run} />}>
       <div className='asked'>
         {turn.kind === 'pending' ? (
           <Pending key={message.id} message={turn.message} />
@@ -72,6 +74,28 @@ function Exchange({ turn, box }: ExchangeProps) {
         </div>
       </div>
       {run === undefined ? null : <Answer key={run.id} run={run} {...(maySend ? { onRegenerate: regenerate } : {})} />}
+    </ErrorBoundary>
+  )
+}
+
+interface PlainProps {
+  readonly text: string
+  readonly run: RunView | undefined
+}
+
+/** For a turn that fails to render: its texts as they are. */
+function PlainTurn({ text, run }: PlainProps) {
+  return (
+    <>
+      <article className='message'>
+        <p className='bubble'>{displayText(text)}</p>
+      </article>
+      {run === undefined ? null : (
+        <article className='answer' aria-label='Answer' data-run={run.id} data-status={run.status}>
+          <p className='text'>{displayText(run.text)}</p>
+        </article>
+      )}
+      <p className='note failed'>Something went wrong. This turn is shown as plain text.</p>
     </>
   )
 }

@@ -6,6 +6,7 @@ import { Virtualizer, type VirtualizerHandle } from 'virtua'
 import { answerOf, callsOf } from '../conversation/answer-of.ts'
 import { callNote, decisionNote, formatValue } from '../conversation/call-note.ts'
 import { runNote } from '../conversation/run-note.ts'
+import { displayText } from '../shared/display-text.ts'
 import { ScrollBox } from '../shared/scroll-box.tsx'
 import { VirtualListItem } from '../shared/virtual-list-item.tsx'
 import { clockOf } from './entry-note.ts'
@@ -90,7 +91,7 @@ const Turn = memo(
             {message.policy === 'queue' ? '' : `, ${message.policy}`}
             {branch === undefined ? '' : `, ${branch}`}
           </p>
-          <p className='snapshot-text'>{message.text}</p>
+          <p className='snapshot-text'>{displayText(message.text)}</p>
         </div>
         {run === undefined ? null : <SnapshotAnswer run={run} calls={calls} />}
       </div>
@@ -120,13 +121,13 @@ function toPart(part: RunPart, at: number, calls: readonly CallView[]): ReactNod
     case 'text':
       return (
         <p key={at} className='snapshot-text'>
-          {part.text}
+          {displayText(part.text)}
         </p>
       )
     case 'reasoning':
       return (
         <p key={at} className='snapshot-text snapshot-reasoning'>
-          <span className='snapshot-label'>Reasoning</span> {part.text}
+          <span className='snapshot-label'>Reasoning</span> {displayText(part.text)}
         </p>
       )
     case 'tool':

@@ -1,7 +1,7 @@
 // Entries: the log as a filtered list, and the selected entry as JSON. The list is one tab stop; arrow keys move in it.
 import { type KeyboardEvent, memo, useCallback, useEffect, useId, useRef, useState } from 'react'
 import { Virtualizer, type VirtualizerHandle } from 'virtua'
-import { truncate } from '../conversation/call-note.ts'
+import { toJson, truncate } from '../conversation/call-note.ts'
 import { ScrollBox } from '../shared/scroll-box.tsx'
 import { VirtualListItem } from '../shared/virtual-list-item.tsx'
 import { clockOf, KINDS, type Kind, matches, subjectOf, summaryOf } from './entry-note.ts'
@@ -176,7 +176,7 @@ function Details() {
       </h3>
       <p>{new Date(time).toISOString()}</p>
       <ScrollBox className='details-json' label='Entry as JSON'>
-        <pre>{truncate(JSON.stringify(event, null, 2), JSON_MAX)}</pre>
+        <pre>{truncate(toJson(event, 2), JSON_MAX)}</pre>
       </ScrollBox>
     </div>
   )

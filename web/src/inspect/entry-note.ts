@@ -1,4 +1,5 @@
 // EntryNote: a log entry in a few words: its subject, kind and content; the filter for entries; and times. Pure.
+import { toJson } from '../conversation/call-note.ts'
 import type { LogEntry } from './run-lane.ts'
 
 export const KINDS = ['messages', 'runs', 'output', 'tools', 'members'] as const
@@ -43,13 +44,13 @@ export function summaryOf(event: Event): string {
       return `${reason}${who}${why}; ${next} outputs${output === undefined ? '' : ', compacted'}`
     }
     case 'tool.called':
-      return cut(`${event.name} ${JSON.stringify(event.input) ?? ''}`)
+      return cut(`${event.name} ${event.input === undefined ? '' : toJson(event.input)}`)
     case 'tool.claimed':
       return `by ${event.connection}`
     case 'tool.decided':
       return cut(`${event.decision} by ${event.by}${event.reason === undefined ? '' : `: ${event.reason}`}`)
     case 'tool.result':
-      return cut(event.error === undefined ? (JSON.stringify(event.output) ?? 'no value') : `failed: ${event.error}`)
+      return cut(event.error === undefined ? toJson(event.output) : `failed: ${event.error}`)
     case 'session.updated':
       return cut(event.title === undefined ? 'tools' : `title: ${event.title}`)
     case 'member.joined':

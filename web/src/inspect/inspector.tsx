@@ -1,4 +1,5 @@
 // Inspector: the parts of the page, and the state of its connection to the log.
+import { BROKEN_PART, ErrorBoundary } from '../shared/error-boundary.tsx'
 import { ConversationSnapshot } from './conversation-snapshot.tsx'
 import { Entries } from './entries.tsx'
 import type { InspectionState } from './inspection.ts'
@@ -18,10 +19,11 @@ export function Inspector() {
       <Head />
       <Scrubber />
       <main className='panels'>
-        <Runs />
-        <ConversationSnapshot />
-        <Entries />
-        <Readers />
+        {[Runs, ConversationSnapshot, Entries, Readers].map((Panel) => (
+          <ErrorBoundary key={Panel.name} fallback={BROKEN_PART}>
+            <Panel />
+          </ErrorBoundary>
+        ))}
       </main>
     </div>
   )

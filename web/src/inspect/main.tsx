@@ -4,6 +4,7 @@ import { fragmentOf, withoutFragment } from '../auth/link-fragment.ts'
 import { StoredToken } from '../auth/stored-token.ts'
 import { sessionOf } from '../sessions/session-address.ts'
 import { BrowserStorage } from '../shared/browser-storage.ts'
+import { BrokenPage, ErrorBoundary } from '../shared/error-boundary.tsx'
 import { FrameThrottle } from '../shared/frame-throttle.ts'
 import { Inspection } from './inspection.ts'
 import { Inspector } from './inspector.tsx'
@@ -29,8 +30,10 @@ else {
   const inspection = new Inspection(session, token, window)
   const view = new FrameThrottle(inspection, (callback) => window.requestAnimationFrame(callback))
   createRoot(root).render(
-    <InspectionContext value={{ inspection, view }}>
-      <Inspector />
-    </InspectionContext>,
+    <ErrorBoundary fallback={<BrokenPage />}>
+      <InspectionContext value={{ inspection, view }}>
+        <Inspector />
+      </InspectionContext>
+    </ErrorBoundary>,
   )
 }

@@ -1,8 +1,9 @@
 // A growing Markdown text: complete, it equals the parse of the whole text; while it grows, no block changes its type.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type GrowingMarkdown, growMarkdown, NO_MARKDOWN, STEP, WINDOW } from './growing-markdown.ts'
-import { type MarkdownNode, parseMarkdown } from './parse-markdown.ts'
+import { share } from '../shared/share.ts'
+import { type GrowingMarkdown, growMarkdown, NO_MARKDOWN } from './growing-markdown.ts'
+import { MAX_DEPTH, type MarkdownNode, parseMarkdown } from './parse-markdown.ts'
 
 const ANSWER = `# A title
 
@@ -48,9 +49,56 @@ Title
 The end. https://example.org
 `
 
-/** Nodes without positions and invisible fields. */
-function bare(nodes: readonly MarkdownNode[]): unknown {
-  return JSON.parse(JSON.stringify(nodes, (key, value) => (key === 'position' || key === 'meta' ? undefined : value)))
+/** The parts of a document that matter: their combinations nest, interrupt and refer to each other. */
+const PIECES = [
+  ...ANSWER.split(/(?<=\n)/),
+  ...[
+    '- ',
+    '  ',
+    '> ',
+    '1. ',
+    '    ',
+    '\t',
+    '\n',
+    '**',
+    '_',
+    '`',
+    '~~',
+    '[a]',
+    '[a]: /x\n',
+    '![',
+    '](',
+    '|',
+    '\\',
+    ' ',
+  ],
+  ...[
+    '```',
+    '~~~~',
+    '# ',
+    '---\n',
+    '===\n',
+    '| a |\n',
+    '|---|\n',
+    '<b>',
+    '&amp;',
+    'https://a.example/x',
+    '。',
+    '**中',
+    '文」',
+  ],
+]
+
+/** A document, and the lengths of the deltas in which it arrives. */
+const STREAMS = fc.record({
+  text: fc
+    .array(fc.oneof(fc.constantFrom(...PIECES), fc.string({ maxLength: 6, unit: 'binary' })), { maxLength: 30 })
+    .map((pieces) => pieces.join('')),
+  steps: fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }),
+})
+
+function parse(text: string): readonly MarkdownNode[] {
+  return parseMarkdown(text).nodes
 }
 
 function nodesOf(state: GrowingMarkdown): readonly MarkdownNode[] {
@@ -61,34 +109,29 @@ function nodesOf(state: GrowingMarkdown): readonly MarkdownNode[] {
 function* growth(text: string, step: number): Generator<GrowingMarkdown> {
   let state = NO_MARKDOWN
   for (let length = step; length < text.length; length += step) {
-    state = growMarkdown(state, text.slice(0, length), false)
+    state = share(state, growMarkdown(state, text.slice(0, length), false))
     yield state
   }
-  yield growMarkdown(state, text, false)
+  yield share(state, growMarkdown(state, text, false))
 }
 
 function render(text: string): unknown {
-  return bare(nodesOf(growMarkdown(NO_MARKDOWN, text, false)))
+  return nodesOf(growMarkdown(NO_MARKDOWN, text, false))
 }
 
 describe('a growing Markdown text', () => {
   it('ends as the parse of the whole text, however it arrives', () => {
-    const pieces = ANSWER.split(/(?<=\n)/)
     fc.assert(
-      fc.property(
-        fc.array(fc.constantFrom(...pieces), { maxLength: 40 }),
-        fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1 }),
-        (parts, steps) => {
-          const text = parts.join('')
-          let state = NO_MARKDOWN
-          for (let length = 0, i = 0; length < text.length; i += 1) {
-            length += steps[i % steps.length] ?? 1
-            state = growMarkdown(state, text.slice(0, length), false)
-          }
-          expect(bare(nodesOf(growMarkdown(state, text, true)))).toEqual(bare(parseMarkdown(text)))
-        },
-      ),
-      { numRuns: 150 },
+      fc.property(STREAMS, ({ text, steps }) => {
+        let state = NO_MARKDOWN
+        for (let length = 0, i = 0; length < text.length; i += 1) {
+          length += steps[i % steps.length] ?? 1
+          state = share(state, growMarkdown(state, text.slice(0, length), false))
+        }
+        state = share(state, growMarkdown(state, text, true))
+        expect(nodesOf(state)).toEqual(parse(text))
+      }),
+      { numRuns: 300 },
     )
   })
 
@@ -104,7 +147,7 @@ describe('a growing Markdown text', () => {
   })
 
   it('never shows a type of block that the complete text does not have', () => {
-    const kinds = parseMarkdown(ANSWER).map(({ type }) => type)
+    const kinds = parse(ANSWER).map(({ type }) => type)
     for (const state of growth(ANSWER, 1)) {
       const now = nodesOf(state).map(({ type }) => type)
       // The underlined title is a paragraph until its underline arrives.
@@ -114,29 +157,29 @@ describe('a growing Markdown text', () => {
   })
 
   it('closes open inline markup', () => {
-    expect(render('This is **bo')).toEqual(bare(parseMarkdown('This is **bo**')))
-    expect(render('Call `run(')).toEqual(bare(parseMarkdown('Call `run(`')))
-    expect(render('See [the page](https://exa')).toEqual(bare(parseMarkdown('See the page')))
+    expect(render('This is **bo')).toEqual(parse('This is **bo**'))
+    expect(render('Call `run(')).toEqual(parse('Call `run(`'))
+    expect(render('See [the page](https://exa')).toEqual(parse('See the page'))
   })
 
   it('delays a table until its delimiter row is complete, and a fence until its line is', () => {
-    expect(render('Look:\n\n| a | b |')).toEqual(bare(parseMarkdown('Look:')))
-    expect(render('Look:\n\n| a | b |\n|---|-')).toEqual(bare(parseMarkdown('Look:')))
+    expect(render('Look:\n\n| a | b |')).toEqual(parse('Look:'))
+    expect(render('Look:\n\n| a | b |\n|---|-')).toEqual(parse('Look:'))
     expect(nodesOf(growMarkdown(NO_MARKDOWN, '| a | b |\n|---|---|\n| 1', false))[0]?.type).toBe('table')
-    expect(render('Look:\n\n``')).toEqual(bare(parseMarkdown('Look:')))
-    expect(render('```js\na\n``')).toEqual([{ type: 'code', lang: 'js', value: 'a' }])
+    expect(render('Look:\n\n``')).toEqual(parse('Look:'))
+    expect(render('```js\na\n``')).toEqual([{ type: 'code', lang: 'js', meta: null, value: 'a' }])
   })
 
   it('shows the whole text once it has ended', () => {
-    const end = (text: string) => bare(nodesOf(growMarkdown(growMarkdown(NO_MARKDOWN, text, false), text, true)))
+    const end = (text: string) => nodesOf(growMarkdown(growMarkdown(NO_MARKDOWN, text, false), text, true))
     for (const text of ['a **b', '| a |', 'x\n-', '```', '```js', '```js\na\n``', '- ']) {
-      expect(end(text)).toMatchObject(bare(parseMarkdown(text)) as object)
+      expect(end(text)).toMatchObject(parse(text) as object)
     }
   })
 
   it('treats HTML tags as text', () => {
     const text = '<script>alert(1)</script>\n\n<img src=x onerror=alert(1)> and <b>bold</b> &lt;i&gt;'
-    const types = JSON.stringify(bare(nodesOf(growMarkdown(NO_MARKDOWN, text, true))))
+    const types = JSON.stringify(nodesOf(growMarkdown(NO_MARKDOWN, text, true)))
     expect(types).not.toContain('"html"')
     expect(types).toContain('<script>alert(1)</script>')
   })
@@ -149,32 +192,57 @@ describe('a growing Markdown text', () => {
     expect(nodes).toContain('"[code][1]"')
   })
 
-  it('splits a very long block without losing text', () => {
-    const words = Array.from({ length: 8_000 }, (_, at) => `word${at}`).join(' ')
+  it.each([
+    ['a table', `| a | b |\n|---|---|\n${'| some value | another value |\n'.repeat(600)}`, 'table'],
+    [
+      'a list item with code',
+      `1. Run:\n\n   \`\`\`js\n${'   const a = 1\n'.repeat(900)}   \`\`\`\n\n2. Done.\n`,
+      'list',
+    ],
+    ['a quotation', '> A line of a quotation, as long as lines are.\n'.repeat(300), 'blockquote'],
+    ['emphasis', `**${'many words '.repeat(2_000)}end**\n`, 'paragraph'],
+  ])('keeps %s of more than 10,000 characters whole', (_, block, type) => {
+    const text = `Before.\n\n${block}\nAfter **it**.`
+    expect(block.length).toBeGreaterThan(10_000)
     let state = NO_MARKDOWN
-    for (let length = 0; length <= words.length; length += 1_000) {
-      state = growMarkdown(state, words.slice(0, length), false)
-      expect(state.last?.source.length ?? 0).toBeLessThanOrEqual(WINDOW)
+    for (let length = 0; length < text.length; length += 3_000) {
+      state = growMarkdown(state, text.slice(0, length), false)
+      expect(nodesOf(state).every((node, at) => node.type === ['paragraph', type, 'paragraph'][at])).toBe(true)
     }
-    state = growMarkdown(state, words, true)
-    expect(state.complete.map(({ source }) => source).join('')).toBe(words)
-  })
-
-  it('processes a very long text in steps', () => {
-    const text = 'A paragraph of some length.\n\n'.repeat(6_000)
-    const code = `\`\`\`\n${'a line of code\n'.repeat(10_000)}\`\`\`\n`
-    for (const long of [text, code]) {
-      let state = growMarkdown(NO_MARKDOWN, long, true)
-      expect(state.text.length).toBe(STEP)
-      expect(state.ended).toBe(false)
-      while (!state.ended) state = growMarkdown(state, long, true)
-      expect(state.text).toBe(long)
-      expect(state.complete.map(({ source }) => source).join('')).toBe(long)
-    }
+    state = growMarkdown(state, text, true)
+    expect(nodesOf(state).map((node) => node.type)).toEqual(['paragraph', type, 'paragraph'])
+    expect(state.complete.map(({ source }) => source).join('')).toBe(text)
   })
 
   it('starts over if the text is replaced', () => {
     const state = growMarkdown(NO_MARKDOWN, 'One text.\n\nAnd more.\n\n', false)
-    expect(bare(nodesOf(growMarkdown(state, 'Another', true)))).toEqual(bare(parseMarkdown('Another')))
+    expect(nodesOf(growMarkdown(state, 'Another', true))).toEqual(parse('Another'))
+  })
+
+  it('takes carriage returns', () => {
+    expect(parse('a\r\n\r\n- b\r\n')).toEqual(parse('a\n\n- b\n'))
   })
 })
+
+describe('deep nesting', () => {
+  it.each([
+    ['lists', `${'- '.repeat(3_000)}x`],
+    ['quotations', `${'>'.repeat(30_000)}x`],
+    ['numbers', `${'1. '.repeat(3_000)}x`],
+    ['indented lists', Array.from({ length: 250 }, (_, depth) => `${'  '.repeat(depth)}- x`).join('\n')],
+    ['emphasis', `${'*a **b '.repeat(1_000)}${'c** d* '.repeat(1_000)}`],
+  ])('of %s is limited, and loses no text', (_, text) => {
+    const nodes = parse(text)
+    expect(depthOf(nodes)).toBeLessThanOrEqual(MAX_DEPTH + 2)
+    const words = (all: string): string => all.replaceAll(/[^a-z]/g, '')
+    expect(words(textOf(nodes))).toBe(words(text))
+  })
+})
+
+function depthOf(nodes: readonly MarkdownNode[]): number {
+  return Math.max(0, ...nodes.map((node) => 1 + ('children' in node ? depthOf(node.children) : 0)))
+}
+
+function textOf(nodes: readonly MarkdownNode[]): string {
+  return nodes.map((node) => ('children' in node ? textOf(node.children) : 'value' in node ? node.value : '')).join('')
+}

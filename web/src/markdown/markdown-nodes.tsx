@@ -1,84 +1,74 @@
-// MarkdownNodes: renders a Markdown tree. A model's text can only become the elements listed here: no HTML, no images
-// that the browser would fetch, and no unsafe links.
-import type { ReactNode } from 'react'
+// MarkdownNodes: renders blocks of Markdown trees. A model's text can only become the elements listed here: no HTML, no
+// images that the browser would fetch, and no unsafe links.
+import { memo, type ReactNode } from 'react'
 import { CodeBlock } from '../code/code-block.tsx'
+import { useRenderSlot } from '../shared/render-slots.ts'
 import { ScrollBox } from '../shared/scroll-box.tsx'
+import type { Block } from './growing-markdown.ts'
+import { type Alignment, type Context, inChunks, sizeOf } from './in-chunks.tsx'
 import type { MarkdownNode, NodeOf } from './parse-markdown.ts'
 import { safeLink } from './safe-link.ts'
 
 interface Props {
+  readonly blocks: readonly Block[]
+  /** Whether the last block may still grow. */
+  readonly growing: boolean
+}
+
+export function MarkdownBlocks({ blocks, growing }: Props): ReactNode {
+  return blocks.map((block, at) => (
+    <MarkdownBlock key={block.at} nodes={block.nodes} growing={growing && at === blocks.length - 1} />
+  ))
+}
+
+interface BlockProps {
   readonly nodes: readonly MarkdownNode[]
-  /** Whether the last node may still grow. */
   readonly growing: boolean
 }
 
-/** Deeper nodes are replaced by an ellipsis. */
-const MAX_DEPTH = 40
+const MarkdownBlock = memo(function MarkdownBlock({ nodes, growing }: BlockProps) {
+  return useRenderSlot(sizeOf(nodes)) ? children(nodes, { growing, tight: false, align: NONE }) : null
+})
 
-export function MarkdownNodes({ nodes, growing }: Props): ReactNode {
-  return children(nodes, { growing, depth: 0, tight: false })
-}
-
-interface Context {
-  readonly growing: boolean
-  readonly depth: number
-  /** In a tight list, where a paragraph has no margins. */
-  readonly tight: boolean
-}
+const NONE: readonly Alignment[] = []
 
 function children(nodes: readonly MarkdownNode[], context: Context): ReactNode {
-  if (context.depth > MAX_DEPTH) return '…'
-  const last = nodes.length - 1
-  // Nodes are only appended, so the index is a stable key.
-  return nodes.map((node, at) => element(node, at, { ...context, growing: context.growing && at === last }))
+  return inChunks({ nodes, context, render: element })
 }
 
 function element(node: MarkdownNode, key: number, context: Context): ReactNode {
-  const inside = (nodes: readonly MarkdownNode[]): ReactNode =>
-    children(nodes, { ...context, depth: context.depth + 1 })
   switch (node.type) {
     case 'text':
       return node.value
-    case 'paragraph':
-      return context.tight ? <span key={key}>{inside(node.children)}</span> : <p key={key}>{inside(node.children)}</p>
+    case 'paragraph': {
+      const content = children(node.children, context)
+      return context.tight ? <span key={key}>{content}</span> : <p key={key}>{content}</p>
+    }
     case 'heading':
-      return heading(node.depth, key, inside(node.children))
+      return heading(node.depth, key, children(node.children, context))
     case 'strong':
-      return <strong key={key}>{inside(node.children)}</strong>
+      return <strong key={key}>{children(node.children, context)}</strong>
     case 'emphasis':
-      return <em key={key}>{inside(node.children)}</em>
+      return <em key={key}>{children(node.children, context)}</em>
     case 'delete':
-      return <del key={key}>{inside(node.children)}</del>
+      return <del key={key}>{children(node.children, context)}</del>
     case 'inlineCode':
       return <code key={key}>{node.value}</code>
     case 'break':
       return '\n'
     case 'link':
-      return link(node.url, key, inside(node.children))
+      return link(node.url, key, children(node.children, context))
     case 'image':
       return link(node.url, key, node.alt === null || node.alt === undefined || node.alt === '' ? 'Image' : node.alt)
-    case 'linkReference':
-      return <span key={key}>{inside(node.children)}</span>
-    case 'imageReference':
-      return node.alt ?? 'Image'
     case 'thematicBreak':
       return <hr key={key} />
     case 'blockquote':
-      return (
-        <blockquote key={key}>
-          {children(node.children, { ...context, depth: context.depth + 1, tight: false })}
-        </blockquote>
-      )
+      return <blockquote key={key}>{children(node.children, { ...context, tight: false })}</blockquote>
     case 'code':
       return <CodeBlock key={key} code={node.value} lang={node.lang ?? ''} growing={context.growing} />
     case 'list': {
-      const items = node.children.map((item, at) =>
-        listItem(item, at, {
-          depth: context.depth + 1,
-          growing: context.growing && at === node.children.length - 1,
-          tight: node.spread !== true && node.children.every(({ spread }) => spread !== true),
-        }),
-      )
+      const tight = node.spread !== true && node.children.every(({ spread }) => spread !== true)
+      const items = inChunks({ nodes: node.children, context: { ...context, tight }, render: listItem })
       if (node.ordered !== true) return <ul key={key}>{items}</ul>
       return (
         <ol key={key} start={node.start ?? 1}>
@@ -92,7 +82,7 @@ function element(node: MarkdownNode, key: number, context: Context): ReactNode {
       // The parser creates no HTML nodes. If it did, a tag would be text.
       return node.value
     default:
-      // Definitions are invisible.
+      // Definitions are invisible, and references are resolved.
       return null
   }
 }
@@ -128,25 +118,56 @@ function listItem(item: NodeOf<'listItem'>, key: number, context: Context): Reac
 
 function table(node: NodeOf<'table'>, key: number, context: Context): ReactNode {
   const [head, ...rows] = node.children
-  const align = node.align ?? []
+  const inTable = { ...context, align: node.align ?? NONE }
   if (head === undefined) return null
-  // A growing row has fewer cells than the first row: the missing ones are empty.
-  const row = (Cell: 'th' | 'td', { children: cells }: NodeOf<'tableRow'>, at: number): ReactNode => (
-    <tr key={at}>
-      {head.children.map((_, column) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: cells never move.
-        <Cell key={column} className={align[column] ?? undefined}>
-          {children(cells[column]?.children ?? [], { ...context, depth: context.depth + 1 })}
-        </Cell>
-      ))}
-    </tr>
-  )
+  const columns = inTable.align.length
+  if (columns > MAX_COLUMNS && columns * rows.length > MAX_CELLS) {
+    return inChunks({ nodes: node.children, context, render: plainRow })
+  }
   return (
     <ScrollBox key={key} className='table' label='Table'>
       <table>
-        <thead>{row('th', head, 0)}</thead>
-        <tbody>{rows.map((each, at) => row('td', each, at))}</tbody>
+        <thead>{inChunks({ nodes: [head], context: inTable, render: headRow })}</thead>
+        <tbody>{inChunks({ nodes: rows, context: inTable, render: bodyRow })}</tbody>
       </table>
     </ScrollBox>
+  )
+}
+
+/** Browsers take long to lay out tables with more columns and cells, even if most are missing: their rows are text. */
+const MAX_COLUMNS = 100
+const MAX_CELLS = 20_000
+
+function plainRow({ children: cells }: NodeOf<'tableRow'>, key: number, context: Context): ReactNode {
+  return <p key={key}>{inChunks({ nodes: cells, context, render: plainCell })}</p>
+}
+
+function plainCell(cell: NodeOf<'tableCell'>, key: number, context: Context): ReactNode {
+  return <span key={key}>{children(cell.children, context)} | </span>
+}
+
+function headRow({ children: cells }: NodeOf<'tableRow'>, key: number, context: Context): ReactNode {
+  return <tr key={key}>{inChunks({ nodes: cells, context, render: headCell })}</tr>
+}
+
+/** Missing cells are not filled up, because a table may have thousands of columns and of short rows. */
+function bodyRow({ children: cells }: NodeOf<'tableRow'>, key: number, context: Context): ReactNode {
+  const visible = cells.slice(0, context.align.length)
+  return <tr key={key}>{inChunks({ nodes: visible, context, render: bodyCell })}</tr>
+}
+
+function headCell(cell: NodeOf<'tableCell'>, key: number, context: Context): ReactNode {
+  return (
+    <th key={key} className={context.align[key] ?? undefined}>
+      {children(cell.children, context)}
+    </th>
+  )
+}
+
+function bodyCell(cell: NodeOf<'tableCell'>, key: number, context: Context): ReactNode {
+  return (
+    <td key={key} className={context.align[key] ?? undefined}>
+      {children(cell.children, context)}
+    </td>
   )
 }

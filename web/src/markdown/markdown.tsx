@@ -1,9 +1,11 @@
-// Markdown: renders a model's text, also while it grows. Complete blocks are not parsed or rendered again, and a
-// cooldown limits the parser to a share of the time, however long the text is.
+// Markdown: renders a model's text, also while it grows. Complete blocks are not parsed or rendered again. A text that
+// cannot be parsed or rendered is shown as it is.
 import { memo, useEffect, useReducer, useState } from 'react'
-import { cooldownAfter, NO_COOLDOWN, remaining } from '../shared/cooldown.ts'
-import { type Block, type GrowingMarkdown, growMarkdown, NO_MARKDOWN } from './growing-markdown.ts'
-import { MarkdownNodes } from './markdown-nodes.tsx'
+import { displayText } from '../shared/display-text.ts'
+import { ErrorBoundary } from '../shared/error-boundary.tsx'
+import type { Block } from './growing-markdown.ts'
+import { MarkdownBlocks } from './markdown-nodes.tsx'
+import { MarkdownParser } from './markdown-parser.ts'
 
 interface Props {
   readonly text: string
@@ -12,51 +14,26 @@ interface Props {
 }
 
 export const Markdown = memo(function Markdown({ text, ended }: Props) {
-  const { complete, last } = useGrowingMarkdown(text, ended)
+  const shown = displayText(text)
+  const blocks = useBlocks(shown, ended)
+  const plain = <p>{shown}</p>
   return (
     <div className='text'>
-      {complete.map((block) => (
-        <MarkdownBlock key={block.at} block={block} growing={false} />
-      ))}
-      {last === undefined ? null : <MarkdownBlock key={last.at} block={last} growing={!ended} />}
+      <ErrorBoundary fallback={plain}>
+        {blocks === undefined ? plain : <MarkdownBlocks blocks={blocks} growing={!ended} />}
+      </ErrorBoundary>
     </div>
   )
 })
 
-const MarkdownBlock = memo(function MarkdownBlock({ block, growing }: { block: Block; growing: boolean }) {
-  return <MarkdownNodes nodes={block.nodes} growing={growing} />
-})
-
-/** The blocks of the text. They may lag behind it while it grows. */
-function useGrowingMarkdown(text: string, ended: boolean): GrowingMarkdown {
-  const [parser] = useState(() => new ThrottledParser())
+/** The blocks of the text, which may lag behind it; undefined if there are none yet, or if it cannot be parsed. */
+function useBlocks(text: string, ended: boolean): readonly Block[] | undefined {
+  const [parser] = useState(() => new MarkdownParser())
   const [, update] = useReducer((count: number) => count + 1, 0)
-  const state = parser.parse(text, ended)
-  // The next token, or this timer if none arrives, parses the rest.
-  useEffect(() => {
-    if (state.text.length === text.length && state.ended === ended) return undefined
-    const timer = setTimeout(update, parser.wait())
-    return () => clearTimeout(timer)
-  })
-  return state
-}
-
-class ThrottledParser {
-  #state: GrowingMarkdown = NO_MARKDOWN
-  #cooldown = NO_COOLDOWN
-
-  /** Returns the same state for the same text, so that React may render twice. */
-  parse(text: string, ended: boolean): GrowingMarkdown {
-    if (this.#state.text === text && this.#state.ended === ended) return this.#state
-    const startedAt = performance.now()
-    // The end of an answer is parsed without delay.
-    if (!ended && remaining(this.#cooldown, startedAt) > 0) return this.#state
-    this.#state = growMarkdown(this.#state, text, ended)
-    this.#cooldown = cooldownAfter(startedAt, performance.now())
-    return this.#state
-  }
-
-  wait(): number {
-    return remaining(this.#cooldown, performance.now())
-  }
+  parser.parseShort(text, ended)
+  useEffect(() => parser.parseLater(text, ended, update))
+  useEffect(() => () => parser.close(), [parser])
+  const { state, failed } = parser
+  if (failed || (state.text === '' && text !== '')) return undefined
+  return state.last === undefined ? state.complete : [...state.complete, state.last]
 }

@@ -1,0 +1,32 @@
+// Answers of 64 kB that are slow to parse or to render, or that nest deeply.
+const SIZE = 64_000
+
+function filled(piece: string, before = ''): string {
+  return before + piece.repeat(Math.ceil((SIZE - before.length) / piece.length))
+}
+
+/** The page formats these. */
+export const FORMATTED: Readonly<Record<string, string>> = {
+  'nested lists': filled('- '),
+  'nested quotations': filled('>'),
+  'lists nested by indentation': Array.from({ length: 250 }, (_, depth) => `${'  '.repeat(depth)}- x`).join('\n'),
+  'nested emphasis': filled('*a **b '),
+  'closed brackets': filled('[a]('),
+  'link definitions': filled('[a]: b\n'),
+  'combining marks': filled('\u0301', 'a'),
+  'one long word': filled('x'),
+  'a table of many columns and short rows': `${'|a'.repeat(1_500)}|\n${'|-'.repeat(1_500)}|\n${filled('|\n')}`,
+  'many code blocks': filled(`\`\`\`\n${'a line of code\n'.repeat(4)}\`\`\`\n`),
+  'one long word of code': `\`\`\`ts\n${filled('a')}\n\`\`\``,
+  'a minified program': `\`\`\`js\n${filled('a+')}\n\`\`\``,
+}
+
+/** These take the parser so long that they may stay plain text. */
+export const SLOW: Readonly<Record<string, string>> = {
+  'many list items': filled('-\n'),
+  'much emphasis': filled('*a* '),
+  'closing emphasis': filled('a** b* '),
+}
+
+/** The last paragraph of each answer. */
+export const LAST = 'The last paragraph.'
