@@ -60,5 +60,19 @@ export const MALICIOUS = [
   '[j]: javascript:window.pwned=1',
 ]
 
+/** Blocks of more than 10,000 characters, and Chinese text. */
+export const LONG_BLOCKS = `| Number | Square |
+| ---: | ---: |
+${Array.from({ length: 400 }, (_, at) => `| the number ${at} | its square ${at * at} |\n`).join('')}
+1. Run this:
+
+   \`\`\`js
+${Array.from({ length: 400 }, (_, at) => `   const number${at} = ${at} // a line\n`).join('')}   \`\`\`
+
+2. Look at it.
+
+**重点。**见https://example.org/a，**然后**结束。
+`
+
 /** Long words, and one line with many words. */
 export const LONG_LINES = `${'x'.repeat(20_000)}\n\n${'long line '.repeat(2_000)}\n\n\`${'y'.repeat(3_000)}\``

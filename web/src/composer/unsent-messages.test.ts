@@ -189,6 +189,17 @@ describe('recent sessions', () => {
     expect(new RecentSessions(storage).state[0]?.title).toBe('Number 59')
   })
 
+  it('have titles without Markdown, which end between two characters', () => {
+    const recent = new RecentSessions(inMemory().storage)
+    const title = (text: string): string | undefined => {
+      recent.note({ id: 'a', title: text, time: 1 })
+      return recent.state[0]?.title
+    }
+    expect(title('**重点。**怎么用 `foo()`？')).toBe('重点。怎么用 foo()？')
+    expect(title(`## See [the docs](https://example.org/a)\n- please`)).toBe('See the docs - please')
+    expect(title('👩‍👩‍👧‍👦'.repeat(20))).toBe(`${'👩‍👩‍👧‍👦'.repeat(7)}…`)
+  })
+
   it('have a title of one line', () => {
     const recent = new RecentSessions(inMemory().storage)
     recent.note({ id: 'a', title: `  many\n\nlines ${'x'.repeat(200)}`, time: 1 })

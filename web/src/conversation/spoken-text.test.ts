@@ -62,6 +62,24 @@ describe('spoken Markdown', () => {
     expect(spoken('snake_case and 2 * 3 are 6')).toBe('snake_case and 2 * 3 are 6')
   })
 
+  it('has no asterisks around Chinese, Japanese and Korean words', () => {
+    expect(spoken('这是*强调*，**这是重点。**然后~~删除~~。')).toBe('这是强调，这是重点。然后删除。')
+    expect(spoken('これは*「重要」*です。이것은 **중요(필독)**입니다。')).toBe(
+      'これは「重要」です。이것은 중요(필독)입니다。',
+    )
+    expect(spoken('见[文档](https://example.org/a)，或 2*3')).toBe('见文档，或 2*3')
+  })
+
+  it.each(['[', '[a](', '![', '**', '`', '~', '``` ', '*a', '_ ', '|', '\u0301', ' ', '- ', '> ', '中*'])(
+    'takes no long time for many %j',
+    (piece) => {
+      const startedAt = process.cpuUsage().user
+      spoken(`${piece.repeat(64_000 / piece.length)}\`x`)
+      nextAnnouncement(piece.repeat(64_000 / piece.length), 0, true)
+      expect((process.cpuUsage().user - startedAt) / 1_000).toBeLessThan(150)
+    },
+  )
+
   it('skips code blocks, also across parts', () => {
     expect(spoken('Look:\n```js\nrun()\n```\nDone.')).toBe('Look: Code block in js. Done.')
     const first = spokenText('Look:\n```\nrun(1). ', false)

@@ -1,5 +1,6 @@
 // SpokenText: a streaming answer for screen readers: whole sentences, several at a time, without Markdown syntax.
 // Pure. Every word is announced exactly once.
+import { displayText } from '../shared/display-text.ts'
 
 /** Shorter stretches are not announced before the answer ends. */
 const MIN_CHARACTERS = 120
@@ -32,7 +33,12 @@ export interface SpokenText {
   readonly inCode: boolean
 }
 
-const FENCE = /^\s*(?:`{3,}|~{3,})\s*([^`]*)$/
+/** None of these patterns takes longer than in proportion to the text, whatever it contains. */
+const FENCE = /^\s*(?:`{3,}(?=[^`]*$)|~{3,})(.*)$/
+const LINK = /!?\[([^[\]]*)\]\((?:[^()]|\([^()]*\))*\)/g
+/** Chinese, Japanese and Korean put no spaces around emphasis. */
+const CJK = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\u3000-\u303f\uff00-\uff65“”‘’]/u
+const CJK_EMPHASIS = new RegExp(`\\*(?=${CJK.source})|(?<=${CJK.source})\\*`, 'gu')
 
 /**
  * Markdown as spoken words: a link by its text, and a code block by a mention.
@@ -47,13 +53,14 @@ export function spokenText(text: string, inCode: boolean): SpokenText {
       const lang = fence[1]?.trim() ?? ''
       return code ? [lang === '' ? 'Code block.' : `Code block in ${lang}.`] : []
     }
-    const spoken = code ? '' : spokenLine(line)
+    const spoken = code ? '' : plainLine(line)
     return spoken === '' ? [] : [spoken]
   })
-  return { text: lines.join(' '), inCode: code }
+  return { text: displayText(lines.join(' ')), inCode: code }
 }
 
-function spokenLine(line: string): string {
+/** A line of Markdown without its syntax. */
+export function plainLine(line: string): string {
   const isTable = /^\s*\|/.test(line)
   if (isTable && /^[\s|:-]+$/.test(line)) return ''
   const cells = isTable
@@ -66,8 +73,9 @@ function spokenLine(line: string): string {
     : line
   return cells
     .replace(/^\s*(?:#{1,6}\s+|>\s?|[-*+]\s+(?:\[[ xX]\]\s+)?|[-*_=]{3,}\s*$)/, '')
-    .replaceAll(/!?\[([^\]]*)\]\([^)]*\)/g, '$1')
+    .replaceAll(LINK, '$1')
     .replaceAll(/\*\*|__|~~|`/g, '')
+    .replaceAll(CJK_EMPHASIS, '')
     .replaceAll(/(^|\s)[*_](?=\S)|(\S)[*_](?=\s|[.,;:!?]|$)/g, '$1$2')
     .trim()
 }

@@ -5,10 +5,11 @@ import { gfmAutolinkLiteralFromMarkdown } from 'mdast-util-gfm-autolink-literal'
 import { gfmStrikethroughFromMarkdown } from 'mdast-util-gfm-strikethrough'
 import { gfmTableFromMarkdown } from 'mdast-util-gfm-table'
 import { gfmTaskListItemFromMarkdown } from 'mdast-util-gfm-task-list-item'
-import { gfmAutolinkLiteral } from 'micromark-extension-gfm-autolink-literal'
-import { gfmStrikethrough } from 'micromark-extension-gfm-strikethrough'
+import { cjkFriendlyExtension } from 'micromark-extension-cjk-friendly'
+import { gfmStrikethroughCjkFriendly } from 'micromark-extension-cjk-friendly-gfm-strikethrough'
 import { gfmTable } from 'micromark-extension-gfm-table'
 import { gfmTaskListItem } from 'micromark-extension-gfm-task-list-item'
+import { bareLinks } from './bare-links.ts'
 import { shallowContainers } from './shallow-containers.ts'
 
 export type MarkdownNode = ReturnType<typeof fromMarkdown>['children'][number]
@@ -27,9 +28,10 @@ export const MAX_DEPTH = 120
 const OPTIONS: Options = {
   extensions: [
     gfmTable(),
-    gfmStrikethrough({ singleTilde: false }),
+    cjkFriendlyExtension(),
+    gfmStrikethroughCjkFriendly({ singleTilde: false }),
     gfmTaskListItem(),
-    gfmAutolinkLiteral(),
+    bareLinks(),
     shallowContainers(),
     { disable: { null: ['htmlFlow', 'htmlText'] } },
   ],

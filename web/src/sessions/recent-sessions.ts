@@ -1,5 +1,7 @@
 // RecentSessions: the sessions that this browser has opened and that contain messages, the latest first. The list is
 // limited and shared by all tabs. The server has its own list.
+import { cutText } from '@parley/protocol/well-formed'
+import { plainLine } from '../conversation/spoken-text.ts'
 import type { BrowserStorage } from '../shared/browser-storage.ts'
 import { Store } from '../shared/store.ts'
 
@@ -54,10 +56,10 @@ function read(storage: BrowserStorage): readonly RecentSession[] {
   return Array.isArray(stored) ? stored.filter(isRecent).slice(0, MAX) : []
 }
 
-/** One line, short enough for the list. */
+/** One line without Markdown's syntax, short enough for the list. */
 export function titleOf(text: string): string {
-  const line = text.replaceAll(/\s+/g, ' ').trim()
-  const title = line.length <= TITLE_MAX ? line : `${line.slice(0, TITLE_MAX - 1).trimEnd()}…`
+  const line = plainLine(text.slice(0, 10 * TITLE_MAX).replaceAll(/\s+/g, ' '))
+  const title = line.length <= TITLE_MAX ? line : `${cutText(line, TITLE_MAX - 1).trimEnd()}…`
   return title === '' ? UNTITLED : title
 }
 
