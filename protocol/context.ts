@@ -38,7 +38,10 @@ export const ContextMessage = z.discriminatedUnion('role', [
 ])
 export type ContextMessage = z.infer<typeof ContextMessage>
 
-/** Sampling options. A model ignores those that it does not support. */
+const Word = z.string().min(1).max(32)
+const Key = z.string().min(1).max(256)
+
+/** Options of the model. A model ignores those that it does not support, except for guarantees. */
 export const Sampling = z.object({
   maxOutputTokens: z.int().min(1).optional(),
   temperature: z.number().min(0).max(2).optional(),
@@ -49,10 +52,38 @@ export const Sampling = z.object({
   seed: z.int().optional(),
   /** The answer must be JSON; with `schema`, it must match that schema. */
   json: z
-    .object({ schema: z.record(z.string(), z.unknown()).optional(), name: z.string().max(64).optional() })
+    .object({
+      schema: z.record(z.string(), z.unknown()).optional(),
+      name: z.string().max(64).optional(),
+      description: z.string().max(8192).optional(),
+      /** Whether the provider enforces the schema. Omitted: the default of the provider's package. */
+      strict: z.boolean().optional(),
+    })
     .optional(),
   /** A mode, or the name of the tool that the model must call. */
   toolChoice: z.union([z.enum(['auto', 'none', 'required']), z.object({ name: z.string().max(128) })]).optional(),
+  /** Whether the model may call several tools at once. */
+  parallelToolCalls: z.boolean().optional(),
+  /** `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`. */
+  reasoningEffort: Word.optional(),
+  /** `auto`, `concise` or `detailed`. */
+  reasoningSummary: Word.optional(),
+  /** `standard` or `pro`. */
+  reasoningMode: Word.optional(),
+  verbosity: z.enum(['low', 'medium', 'high']).optional(),
+  /** Added to the logits of the tokens with these ids. */
+  logitBias: z
+    .record(z.string().max(16), z.number().min(-100).max(100))
+    .refine((own) => Object.keys(own).length <= 1_024, 'must have at most 1024 keys')
+    .optional(),
+  /** `auto`: the oldest messages that exceed the limits are left out. `disabled`: none are, and the provider may refuse the prompt. */
+  truncation: z.enum(['auto', 'disabled']).optional(),
+  serviceTier: Word.optional(),
+  promptCacheKey: Key.optional(),
+  promptCacheRetention: Word.optional(),
+  /** Identifies the end user to the provider. */
+  safetyIdentifier: Key.optional(),
+  user: Key.optional(),
 })
 export type Sampling = z.infer<typeof Sampling>
 

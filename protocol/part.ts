@@ -18,6 +18,8 @@ export const FilePart = z
       .max(2048)
       .optional(),
     data: z.base64().max(LIMITS.messageChars).optional(),
+    /** The resolution in which the model sees an image. */
+    detail: z.enum(['auto', 'low', 'high', 'original']).optional(),
   })
   .refine((part) => (part.url === undefined) !== (part.data === undefined), 'must have either url or data')
 

@@ -12,6 +12,8 @@ export const Tool = z.object({
   description: z.string().max(8192).optional(),
   /** The schema of the input. Omitted: any object. */
   inputSchema: JsonSchema.optional(),
+  /** Whether the provider enforces the schema of the input. Omitted: the provider's default. */
+  strict: z.boolean().optional(),
   /** If present, the server checks results against it. */
   outputSchema: JsonSchema.optional(),
   /** A person must approve a call (`tool.decide`) before a connection can claim it. */

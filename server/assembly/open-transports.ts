@@ -1,13 +1,14 @@
 // openTransports: opens the transports of a node: the WebSocket, the HTTP APIs, and the web page. They share the feeds and the
 // connection limits, and drain together.
 import { fileURLToPath } from 'node:url'
-import { LIMITS } from '@parley/protocol'
+import { LIMITS, makeId } from '@parley/protocol'
 import type { Authenticator } from '../auth/authenticator.ts'
 import type { Config } from '../config/config.ts'
 import type { Logger } from '../config/logger.ts'
 import { Experiment } from '../experiment/experiment.ts'
 import { ConnectionCount } from '../limit/connection-count.ts'
 import type { Metrics } from '../metric/metrics.ts'
+import { unsupportedOptions } from '../model/provider-options.ts'
 import { Presence } from '../presence/presence.ts'
 import type { SessionAdmin } from '../session/directory/session-admin.ts'
 import type { SessionCache } from '../session/session-cache.ts'
@@ -132,7 +133,9 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     logger,
     models: ports.models,
     bodyBytes: config.openAiBodyMax,
+    unsupported: unsupportedOptions,
     graceMs: ABANDONED_MS,
+    deleteSession: (session, caller) => ports.sessionAdmin.delete(session, caller, makeId('cmd')),
     activeReaders,
     metrics,
   })

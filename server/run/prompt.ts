@@ -8,8 +8,9 @@ import type {
   LanguageModelV3Prompt,
   LanguageModelV3TextPart,
   LanguageModelV3ToolResultOutput,
+  SharedV3ProviderOptions,
 } from '@ai-sdk/provider'
-import type { ContextMessage, MessageEvent, OutputPart, Part } from '@parley/protocol'
+import type { ContextMessage, FilePart, MessageEvent, OutputPart, Part } from '@parley/protocol'
 import { type MarkedCall, markedContent } from '../model/provider-marks.ts'
 import { pathTo } from '../session/state/message-tree.ts'
 import { markUnseen, takenMessages, toParts } from '../session/state/run-output.ts'
@@ -249,7 +250,23 @@ function addCall(
 function asModelPart(part: Part): LanguageModelV3TextPart | LanguageModelV3FilePart {
   if (part.type === 'text') return { type: 'text', text: part.text }
   const data = part.url === undefined ? (part.data ?? '') : new URL(part.url)
-  return { type: 'file', mediaType: part.mediaType, data, ...(part.name === undefined ? {} : { filename: part.name }) }
+  const { mediaType, name, detail } = part
+  return {
+    type: 'file',
+    mediaType,
+    data,
+    ...(name === undefined ? {} : { filename: name }),
+    ...(detail === undefined || !mediaType.startsWith('image/') ? {} : { providerOptions: imageDetail(detail, part) }),
+  }
+}
+
+/** The package for compatible servers has no option for the detail, but replaces fields of a part. */
+function imageDetail(detail: string, { mediaType, url, data }: FilePart): SharedV3ProviderOptions {
+  const type = mediaType === 'image/*' ? 'image/jpeg' : mediaType
+  return {
+    openai: { imageDetail: detail },
+    openaiCompatible: { image_url: { url: url ?? `data:${type};base64,${data}`, detail } },
+  }
 }
 
 /** The newest exchanges within the limit, always the last one, and the system messages of the others. */

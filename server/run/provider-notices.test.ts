@@ -89,6 +89,14 @@ it('relies on a tool choice other than auto', () => {
   expect(add('auto')).not.toThrow()
 })
 
+it('relies on one call at a time, and on the bias of words', () => {
+  const add = (asked: Sampling) => () => new ProviderNotices().add(Object.keys(asked).map(unsupported), asked)
+  for (const asked of [{ parallelToolCalls: false }, { logitBias: { '1': -100 } }]) {
+    expect(add(asked)).toThrow(expect.objectContaining({ code: 'option_unsupported' }))
+  }
+  expect(add({ parallelToolCalls: true, verbosity: 'low', reasoningEffort: 'max' })).not.toThrow()
+})
+
 it('knows the warnings of a real package', async () => {
   // OpenAI's Responses API has neither stop sequences nor a seed.
   const server = await provide(({ response }) => {

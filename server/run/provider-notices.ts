@@ -1,23 +1,18 @@
 // ProviderNotices: what a provider's package says about options and content that it could not pass on. The reader of the run gets a notice;
 // a run whose sender relies on the option fails.
 import type { SharedV3Warning } from '@ai-sdk/provider'
-import type { RunNotice, Sampling } from '@parley/protocol'
+import { type RunNotice, Sampling } from '@parley/protocol'
 import { publicText } from '../model/public-text.ts'
 import { ModelFailure } from './model-call.ts'
 
 type Option = keyof Sampling
 
-/** Features of the AI SDK as options of a message. */
+/** Features of the AI SDK as options of a message, if their names differ. */
 const OPTIONS: Readonly<Record<string, Option>> = {
-  maxOutputTokens: 'maxOutputTokens',
-  temperature: 'temperature',
-  topP: 'topP',
-  presencePenalty: 'presencePenalty',
-  frequencyPenalty: 'frequencyPenalty',
   stopSequences: 'stop',
-  seed: 'seed',
   responseFormat: 'json',
-  toolChoice: 'toolChoice',
+  'providerOptions.anthropic.effort': 'reasoningEffort',
+  'providerOptions.anthropic.thinking': 'reasoningEffort',
 }
 
 /** A provider that warns of every message of a long history says enough with these. */
@@ -38,7 +33,7 @@ export class ProviderNotices {
    */
   add(warnings: readonly SharedV3Warning[], asked: Sampling = {}): void {
     for (const warning of warnings) {
-      const option = warning.type === 'other' ? undefined : OPTIONS[warning.feature]
+      const option = warning.type === 'other' ? undefined : optionOf(warning.feature)
       if (option === undefined) {
         this.#set(wordsOf(warning), { code: 'provider_warning', message: wordsOf(warning) })
       } else if (asked[option] !== undefined && warning.type !== 'other') {
@@ -57,6 +52,10 @@ export class ProviderNotices {
   }
 }
 
+function optionOf(feature: string): Option | undefined {
+  return OPTIONS[feature] ?? (Object.hasOwn(Sampling.shape, feature) ? (feature as Option) : undefined)
+}
+
 function wordsOf(warning: SharedV3Warning): string {
   if (warning.type === 'other') return publicText(warning.message)
   const { type, feature, details } = warning
@@ -65,7 +64,9 @@ function wordsOf(warning: SharedV3Warning): string {
   return publicText(details === undefined ? what : `${what} ${details}`)
 }
 
-/** The caller parses the answer, or executes or rules out a call: an answer without the option would be wrong. */
-function isGuarantee({ toolChoice }: Sampling, option: Option): boolean {
-  return option === 'json' || (option === 'toolChoice' && toolChoice !== 'auto')
+/** The caller parses the answer, executes or rules out calls, or bans words: an answer without the option would be wrong. */
+function isGuarantee({ toolChoice, parallelToolCalls }: Sampling, option: Option): boolean {
+  if (option === 'toolChoice') return toolChoice !== 'auto'
+  if (option === 'parallelToolCalls') return parallelToolCalls === false
+  return option === 'json' || option === 'logitBias'
 }

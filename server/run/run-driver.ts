@@ -9,6 +9,7 @@ import type { RunMeter } from '../metric/run-meter.ts'
 import type { RunMetrics } from '../metric/run-metrics.ts'
 import { type Model, takesLaterSystem } from '../model/model.ts'
 import { loggedCause } from '../model/provider-failure.ts'
+import { unsupportedOptions } from '../model/provider-options.ts'
 import { compactRun } from '../session/commands/end-run.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
 import { fromParts } from '../session/state/run-output.ts'
@@ -241,11 +242,15 @@ export class RunDriver implements ModelSink {
     // Also if the model wrote text after a call: the prompt must contain the results.
     this.#tools.adopt()
     await this.#tools.results()
+    const { door, context } = this.#message() ?? {}
+    const asked = context?.sampling ?? {}
+    const isWhole = (asked.truncation ?? (door === 'openai' ? 'disabled' : 'auto')) === 'disabled'
+    this.warned(unsupportedOptions(model.id, asked).map((feature) => ({ type: 'unsupported', feature })))
     const state = await this.#session.stateWithHistory(this.#record().message)
     const prompt: LanguageModelV3Prompt = buildPrompt(state, this.#record(), {
       system,
-      // Callers of that API keep the conversation themselves, and get the provider's error if it is too long.
-      maxChars: this.#message()?.door === 'openai' ? Number.POSITIVE_INFINITY : limits.contextChars,
+      // By default, callers of OpenAI's API get the provider's error if the conversation is too long.
+      maxChars: isWhole ? Number.POSITIVE_INFINITY : limits.contextChars,
       keepReasoning: recovery.mode === 'continue' && !recovery.awaitResults && model.prefill === 'exact',
       laterSystem: takesLaterSystem(model),
       model: model.id,
@@ -291,7 +296,7 @@ export class RunDriver implements ModelSink {
       try {
         const options = {
           prompt: [...prompt],
-          ...sampled(this.#message()?.context?.sampling, tools),
+          ...sampled(model.id, this.#message()?.context?.sampling, tools),
           maxOutputTokens: this.#withinBudget(this.#maxOutputTokens(), prompt),
         }
         this.#maxDeltas = deltas + options.maxOutputTokens

@@ -147,12 +147,14 @@ export class RunTools {
   }
 }
 
-function asFunction({ name, description, inputSchema }: Tool | ServerTool): LanguageModelV3FunctionTool {
+function asFunction(tool: Tool | ServerTool): LanguageModelV3FunctionTool {
+  const { name, description, inputSchema } = tool
   return {
     type: 'function',
     name,
     ...(description === undefined ? {} : { description }),
     inputSchema: inputSchema ?? { type: 'object' },
+    ...('strict' in tool && tool.strict !== undefined ? { strict: tool.strict } : {}),
   }
 }
 

@@ -1,10 +1,12 @@
 // Sampling: a message's sampling options as provider options. Pure.
 import type { LanguageModelV3CallOptions, LanguageModelV3FunctionTool } from '@ai-sdk/provider'
 import type { Sampling } from '@parley/protocol'
+import { providerOptions } from '../model/provider-options.ts'
 
 type Sampled = Omit<LanguageModelV3CallOptions, 'prompt' | 'maxOutputTokens'>
 
-export function sampled(asked: Sampling = {}, tools: readonly LanguageModelV3FunctionTool[]): Sampled {
+/** @param model its id */
+export function sampled(model: string, asked: Sampling = {}, tools: readonly LanguageModelV3FunctionTool[]): Sampled {
   const { temperature, topP, presencePenalty, frequencyPenalty, stop, seed, json, toolChoice = 'auto' } = asked
   return {
     ...(tools.length === 0 ? {} : { tools: [...tools], toolChoice: choice(toolChoice) }),
@@ -15,11 +17,21 @@ export function sampled(asked: Sampling = {}, tools: readonly LanguageModelV3Fun
     ...(stop === undefined ? {} : { stopSequences: stop }),
     ...(seed === undefined ? {} : { seed }),
     ...(json === undefined ? {} : { responseFormat: jsonFormat(json) }),
+    ...providerOptions(model, asked),
   }
 }
 
-function jsonFormat({ schema, name }: NonNullable<Sampling['json']>): NonNullable<Sampled['responseFormat']> {
-  return { type: 'json', ...(schema === undefined ? {} : { schema }), ...(name === undefined ? {} : { name }) }
+function jsonFormat({
+  schema,
+  name,
+  description,
+}: NonNullable<Sampling['json']>): NonNullable<Sampled['responseFormat']> {
+  return {
+    type: 'json',
+    ...(schema === undefined ? {} : { schema }),
+    ...(name === undefined ? {} : { name }),
+    ...(description === undefined ? {} : { description }),
+  }
 }
 
 function choice(asked: NonNullable<Sampling['toolChoice']>): NonNullable<LanguageModelV3CallOptions['toolChoice']> {

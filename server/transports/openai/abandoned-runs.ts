@@ -1,5 +1,5 @@
-// AbandonedRuns: cancels a run some time after its client has disconnected, so that it causes no further cost. The
-// routes watch only those runs that the client cannot find again.
+// AbandonedRuns: cancels a run some time after its client has disconnected, so that it causes no further cost. Deletes
+// the session of an answer that must not be stored. The routes watch only those runs that the client cannot find again.
 import { makeId, ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Caller } from '../../session/commands/caller.ts'
@@ -14,6 +14,8 @@ export interface AbandonedRunsPorts {
   readonly logger: Logger
   /** Milliseconds between the disconnect and the cancel. */
   readonly graceMs: number
+  /** Deletes a session. @throws ReplyError */
+  deleteSession(session: string, caller: Caller): Promise<void>
 }
 
 export class AbandonedRuns {
@@ -24,19 +26,23 @@ export class AbandonedRuns {
     this.#ports = ports
   }
 
-  /** @returns a function to call when the client has its answer */
-  watch({ request }: HttpExchange, name: JobName, caller: Caller): () => void {
+  /**
+   * @param isStored whether the session outlives the answer
+   * @returns a function to call when the client has its answer
+   */
+  watch({ request }: HttpExchange, name: JobName, caller: Caller, isStored: boolean): () => void {
     let answered = false
     onAbort(request.signal, () => {
       if (answered) return
       const timer = setTimeout(() => {
         this.#timers.delete(timer)
-        this.#cancel(name, caller)
+        void this.#end(name, caller, isStored)
       }, this.#ports.graceMs)
       this.#timers.add(timer)
     })
     return () => {
       answered = true
+      if (!isStored) void this.#delete(name, caller)
     }
   }
 
@@ -45,12 +51,25 @@ export class AbandonedRuns {
     this.#timers.clear()
   }
 
-  #cancel({ session, run }: JobName, caller: Caller): void {
-    const { service, logger } = this.#ports
-    service.cancel({ type: 'cancel', id: makeId('cmd'), session, run }, caller).catch((error: unknown) => {
-      // The run continues up to its own limits.
+  async #end(name: JobName, caller: Caller, isStored: boolean): Promise<void> {
+    const command = { type: 'cancel' as const, id: makeId('cmd'), ...name }
+    // If it fails, the run continues up to its own limits.
+    await this.#try(name, this.#ports.service.cancel(command, caller), 'cancel the run of a disconnected client')
+    if (!isStored) await this.#delete(name, caller)
+  }
+
+  /** The sender of a message created its session, whatever else the access token allows. */
+  #delete(name: JobName, caller: Caller): Promise<void> {
+    const deletion = this.#ports.deleteSession(name.session, { ...caller, role: 'owner' })
+    return this.#try(name, deletion, 'delete the session of an answer that must not be stored')
+  }
+
+  async #try({ session, run }: JobName, work: Promise<unknown>, what: string): Promise<void> {
+    try {
+      await work
+    } catch (error) {
       const level = error instanceof ReplyError || error instanceof StorageError ? 'warn' : 'error'
-      logger[level]({ err: error, session, run }, 'failed to cancel the run of a disconnected client')
-    })
+      this.#ports.logger[level]({ err: error, session, run }, `failed to ${what}`)
+    }
   }
 }

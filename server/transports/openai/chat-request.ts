@@ -8,6 +8,7 @@ import {
   LIMITS,
   Marks,
   type Part,
+  Sampling,
 } from '@parley/protocol'
 import { z } from 'zod'
 import {
@@ -18,30 +19,49 @@ import {
   Fraction,
   FunctionTool,
   filePart,
+  functionsOf,
+  given,
+  ImageDetail,
   imagePart,
+  jsonOf,
   Metadata,
   ModelName,
+  OPTION_FIELDS,
+  type OptionFields,
+  only,
+  PassedOn,
   Penalty,
   parsedArguments,
-  sampling,
+  passedOn,
+  StreamOptions,
   Temperature,
   Text,
   TokenCount,
   ToolChoiceName,
+  Tools,
   unsupported,
+  Verbosity,
+  Word,
 } from './request-fields.ts'
 
 const TextPart = z.object({ type: z.literal('text'), text: Text })
 const UserPart = z.discriminatedUnion('type', [
   TextPart,
-  z.object({ type: z.literal('image_url'), image_url: z.object({ url: z.string() }) }),
+  z.object({
+    type: z.literal('image_url'),
+    image_url: z.object({ url: z.string(), detail: ImageDetail }),
+  }),
   z.object({
     type: z.literal('input_audio'),
     input_audio: z.object({ data: z.string(), format: z.enum(['wav', 'mp3']) }),
   }),
   z.object({
     type: z.literal('file'),
-    file: z.object({ file_data: z.string(), filename: z.string().max(255).optional() }),
+    file: z.object({
+      file_id: unsupported('files by id are not supported'),
+      file_data: z.string(),
+      filename: z.string().max(255).optional(),
+    }),
   }),
 ])
 const Texts = z.union([Text, z.array(TextPart)])
@@ -63,6 +83,9 @@ const Message = z.discriminatedUnion('role', [
     role: z.literal('assistant'),
     /** May be empty or absent: so are answers. */
     content: z.union([Text, z.array(AnswerPart)]).nullish(),
+    refusal: Text.nullish(),
+    audio: unsupported('audio is not supported'),
+    function_call: unsupported('function_call is not supported: use tool_calls'),
     tool_calls: z
       .array(
         z.object({
@@ -85,15 +108,16 @@ export const ChatRequest = z.object({
   model: ModelName,
   messages: z.array(Message).min(1).max(LIMITS.contextMessages),
   stream: z.boolean().nullish(),
-  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
-  n: z.literal(1, { error: 'only n = 1 is supported' }).nullish(),
-  store: z.boolean().nullish(),
+  stream_options: StreamOptions,
+  n: only(1, 'only n = 1 is supported'),
   metadata: Metadata,
-  parallel_tool_calls: z.boolean().nullish(),
-  user: z.string().nullish(),
-  reasoning_effort: z.string().nullish(),
-  service_tier: z.string().nullish(),
-  logprobs: z.literal(false, { error: 'log probabilities are not supported' }).nullish(),
+  ...PassedOn,
+  reasoning_effort: Word,
+  verbosity: Verbosity,
+  logit_bias: Sampling.shape.logitBias.nullish(),
+  logprobs: only(false, 'log probabilities are not supported'),
+  top_logprobs: only(0, 'log probabilities are not supported'),
+  moderation: unsupported('moderation is not supported'),
   modalities: z.array(z.literal('text', { error: 'only text is supported' })).nullish(),
   audio: unsupported('audio is not supported'),
   functions: unsupported('functions are not supported: use tools'),
@@ -113,14 +137,16 @@ export const ChatRequest = z.object({
       z.object({ type: z.literal('json_object') }),
       z.object({
         type: z.literal('json_schema'),
-        json_schema: z.object({ name: z.string().max(64), schema: z.record(z.string(), z.unknown()).optional() }),
+        json_schema: z.object({
+          name: z.string().max(64),
+          schema: z.record(z.string(), z.unknown()).optional(),
+          description: z.string().max(8192).optional(),
+          strict: z.boolean().nullish(),
+        }),
       }),
     ])
     .nullish(),
-  tools: z
-    .array(z.object({ type: z.literal('function'), function: FunctionTool }))
-    .max(LIMITS.contextTools)
-    .nullish(),
+  tools: Tools(z.object({ type: z.literal('function'), function: FunctionTool })),
   tool_choice: z
     .union([
       ToolChoiceName,
@@ -136,8 +162,9 @@ export function chatMessage(
   model: string,
 ): { readonly content: Part[]; readonly context: Context } {
   const { messages, tools, tool_choice: choice } = request
-  const names = (tools ?? []).map((tool) => tool.function)
-  checkToolChoice(typeof choice === 'object' ? choice?.function.name : undefined, names)
+  const functions = functionsOf(tools, choice).map((tool) => tool.function)
+  const sampling = samplingOf(request)
+  checkToolChoice(sampling.toolChoice, functions)
   const all = messages.map((message, at) => asContext(message, model, `messages.${at}`))
   const first = all.findIndex(({ role }) => role !== 'system')
   const leading = all.slice(0, first < 0 ? all.length : first)
@@ -152,25 +179,39 @@ export function chatMessage(
     context: contextOf({
       history: asks ? conversation.slice(0, -1) : conversation,
       instructions: isLong ? '' : instructions,
-      tools: names.map(asTool),
-      sampling: samplingOf(request),
+      tools: functions.map(asTool),
+      sampling,
     }),
   }
 }
 
-function samplingOf(request: ChatRequest): Context['sampling'] {
+/** The field of each option that a provider may not support. */
+export const CHAT_FIELDS: OptionFields = {
+  ...OPTION_FIELDS,
+  reasoningEffort: 'reasoning_effort',
+  verbosity: 'verbosity',
+  logitBias: 'logit_bias',
+}
+
+function samplingOf(request: ChatRequest): Sampling {
   const { response_format: format, tool_choice: choice, stop } = request
-  return sampling({
-    maxOutputTokens: request.max_completion_tokens ?? request.max_tokens,
-    temperature: request.temperature,
-    topP: request.top_p,
-    presencePenalty: request.presence_penalty,
-    frequencyPenalty: request.frequency_penalty,
-    seed: request.seed,
-    stop: typeof stop === 'string' ? [stop] : stop,
-    json: format?.type === 'json_object' ? {} : format?.type === 'json_schema' ? format.json_schema : undefined,
-    toolChoice: typeof choice === 'object' && choice !== null ? { name: choice.function.name } : choice,
-  })
+  return {
+    ...given({
+      maxOutputTokens: request.max_completion_tokens ?? request.max_tokens,
+      temperature: request.temperature,
+      topP: request.top_p,
+      presencePenalty: request.presence_penalty,
+      frequencyPenalty: request.frequency_penalty,
+      seed: request.seed,
+      stop: typeof stop === 'string' ? [stop] : stop,
+      json: format?.type === 'json_object' ? {} : format?.type === 'json_schema' ? jsonOf(format.json_schema) : null,
+      toolChoice: typeof choice === 'object' && choice !== null ? { name: choice.function.name } : choice,
+      reasoningEffort: request.reasoning_effort,
+      verbosity: request.verbosity,
+      logitBias: request.logit_bias,
+    }),
+    ...passedOn(request),
+  }
 }
 
 function marksOf(extra: z.infer<typeof ExtraContent>, model: string): { marks?: string } {
@@ -190,7 +231,7 @@ function asContext(message: Message, model: string, path: string): ContextMessag
     case 'user':
       return { role: 'user', content: userParts(message.content, `${path}.content`) }
     case 'assistant': {
-      const text = textOf(message.content ?? '')
+      const text = textOf(message.content ?? '') + (message.refusal ?? '')
       const calls = (message.tool_calls ?? []).map(
         ({ id, function: { name, arguments: input }, extra_content: extra }) => ({
           call: id,
@@ -216,7 +257,7 @@ function userPart(part: z.infer<typeof UserPart>, path: string): Part {
     case 'text':
       return { type: 'text', text: part.text }
     case 'image_url':
-      return imagePart(part.image_url.url, `${path}.image_url.url`)
+      return imagePart(part.image_url.url, part.image_url.detail, `${path}.image_url.url`)
     case 'input_audio':
       return audioPart(part.input_audio.data, part.input_audio.format, `${path}.input_audio.data`)
     case 'file':

@@ -1,5 +1,5 @@
-// POST /v1/chat/completions. The client sends the whole conversation, so each request gets a session of its own. A
-// disconnect cancels the run, unless the client can find it again by its key or has asked to store it.
+// POST /v1/chat/completions and /v1/completions. The client sends the whole conversation, so each request gets a session
+// of its own. A disconnect cancels the run, unless the client can find it again by its key or has asked to store it.
 import { makeId, ReplyError, type Send } from '@parley/protocol'
 import { createdAt, type FoundRun } from '../../session/run-report.ts'
 import { commandIdOf, digest, idempotencyKeyOf } from '../http/command-id.ts'
@@ -9,60 +9,95 @@ import type { Route } from '../http/route.ts'
 import { formatJobId, type JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
 import { ChatChunks, type ChatHead, chatCompletion } from './chat-chunks.ts'
-import { ChatRequest, chatMessage } from './chat-request.ts'
+import { CHAT_FIELDS, ChatRequest, chatMessage } from './chat-request.ts'
 import { resolveModel } from './model-routes.ts'
 import { asOpenAiError } from './openai-error.ts'
 import type { OpenAiPorts } from './openai-ports.ts'
+import { checkOptions } from './request-fields.ts'
+import { asMetadata } from './response-object.ts'
+import { withMetadata } from './response-send.ts'
 import { isFailedAtStart, replyFailed } from './run-failure.ts'
 import { noticesOf } from './run-notices.ts'
 import { RunPieces } from './run-pieces.ts'
 import { untilRunAnswers, untilRunEnds } from './run-wait.ts'
+import { asChatRequest, asTextCompletion, CompletionRequest } from './text-completion.ts'
 
-export function chatRoute(ports: OpenAiPorts): Route {
-  return {
+/** What differs between the two APIs. */
+interface Format {
+  readonly path: string
+  readonly idPrefix: string
+  read(request: HttpRequest): Promise<ChatRequest>
+  /** @param completion a completion or a chunk @returns undefined for a chunk that the API does not have */
+  write(completion: object): object | undefined
+}
+
+const CHAT: Format = {
+  path: '/v1/chat/completions',
+  idPrefix: 'chatcmpl-',
+  read: (request) => request.json(ChatRequest),
+  write: (completion) => completion,
+}
+
+const TEXT: Format = {
+  path: '/v1/completions',
+  idPrefix: 'cmpl-',
+  read: async (request) => asChatRequest(await request.json(CompletionRequest)),
+  write: asTextCompletion,
+}
+
+export function completionRoutes(ports: OpenAiPorts): readonly Route[] {
+  return [CHAT, TEXT].map((format) => ({
     method: 'POST',
-    path: '/v1/chat/completions',
+    path: format.path,
     bodyBytes: ports.bodyBytes,
     errors: asOpenAiError,
     async handle(exchange) {
       const { request, draining } = exchange
-      const body = await request.json(ChatRequest)
+      const body = await format.read(request)
       const model = resolveModel(ports.models, body.model)
       if (draining !== undefined) throw new ReplyError('going_away')
       const caller = callerOf(request, 'openai')
       const command = commandOf(request, body, model)
+      checkOptions(model, ports.unsupported(model, command.context?.sampling ?? {}), CHAT_FIELDS)
       const { run = '' } = await ports.service.send(command, caller)
       const name = { session: command.session, run }
       const isKept = body.store === true || idempotencyKeyOf(request) !== undefined
-      const done = isKept ? () => undefined : ports.abandoned.watch(exchange, name, caller)
-      if (body.stream === true) await stream(ports, exchange, name, done, body)
-      else await whole(ports, exchange, name, done)
+      const done = isKept ? () => undefined : ports.abandoned.watch(exchange, name, caller, body.store !== false)
+      const answer = { exchange, name, done, format }
+      if (body.stream === true) await stream(ports, answer, body)
+      else await whole(ports, answer)
     },
-  }
+  }))
+}
+
+interface Answer {
+  readonly exchange: HttpExchange
+  readonly name: JobName
+  /** Called when the run has ended. */
+  readonly done: () => void
+  readonly format: Format
 }
 
 function commandOf(request: HttpRequest, body: ChatRequest, model: string): Send {
   const key = idempotencyKeyOf(request)
   const session = key === undefined ? makeId('chat') : `chat_${digest(request.user, key)}`
   const { content, context } = chatMessage(body, model)
-  return { type: 'send', id: commandIdOf(request), session, content, model, context }
+  const metadata = asMetadata({ metadata: body.metadata })
+  return { type: 'send', id: commandIdOf(request), session, content, model, context: withMetadata(context, metadata) }
 }
 
-/** @param done called when the run has ended */
-async function whole(ports: OpenAiPorts, exchange: HttpExchange, name: JobName, done: () => void): Promise<void> {
+async function whole(ports: OpenAiPorts, { exchange, name, done, format }: Answer): Promise<void> {
   const found = await untilRunEnds(ports, exchange, name)
   if (found === undefined) return
   done()
-  const completion = chatCompletion(headOf(name, found), found.record)
+  const completion = chatCompletion(headOf(format, name, found), found.record)
   if (completion === undefined) replyFailed(exchange, found)
-  else exchange.reply(200, completion, noticesOf(found.record.ended ?? {}).headers)
+  else exchange.reply(200, format.write(completion), noticesOf(found.record.ended ?? {}).headers)
 }
 
 async function stream(
   ports: OpenAiPorts,
-  exchange: HttpExchange,
-  name: JobName,
-  done: () => void,
+  { exchange, name, done, format }: Answer,
   { stream_options: options }: ChatRequest,
 ): Promise<void> {
   const found = await untilRunAnswers(ports, exchange, name)
@@ -73,11 +108,14 @@ async function stream(
     return
   }
   const pieces = new RunPieces(name.run)
-  const chunks = new ChatChunks(headOf(name, found), options?.include_usage === true)
+  const chunks = new ChatChunks(headOf(format, name, found), options?.include_usage === true)
   await ports.streams.begin(exchange, name, found.record.order, (event, out) => {
     for (const piece of pieces.take(event)) {
       const step = chunks.take(piece)
-      for (const chunk of step.chunks) out.write(`data: ${JSON.stringify(chunk)}\n\n`)
+      for (const chunk of step.chunks) {
+        const written = format.write(chunk)
+        if (written !== undefined) out.write(`data: ${JSON.stringify(written)}\n\n`)
+      }
       if (piece.type === 'ended') done()
       if (step.end === undefined) continue
       if (step.end === 'failed') {
@@ -92,10 +130,10 @@ async function stream(
   })
 }
 
-function headOf(name: JobName, found: FoundRun): ChatHead {
+function headOf({ idPrefix }: Format, name: JobName, found: FoundRun): ChatHead {
   const message = found.state.messages.find(({ event }) => event.id === found.record.message)
   return {
-    id: `chatcmpl-${formatJobId(name)}`,
+    id: idPrefix + formatJobId(name),
     created: Math.floor(createdAt(found) / 1000),
     model: message?.event.model ?? found.record.model ?? '',
   }

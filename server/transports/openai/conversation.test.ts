@@ -68,3 +68,8 @@ it('a conversation with many messages, or much text, keeps the newest ones and a
     expect(conversation.length).toBeGreaterThan(10)
   }
 })
+
+it('a conversation that must not be truncated is complete, or an error', () => {
+  expect(conversationUpTo(talk(2, 'a'), true)).toEqual(conversationUpTo(talk(2, 'a')))
+  expect(() => conversationUpTo(talk(900, 'a'), true)).toThrow('without truncation')
+})

@@ -6,22 +6,27 @@ import { type FoundRun, textOf } from '../../session/run-report.ts'
 import { pathTo } from '../../session/state/message-tree.ts'
 import { toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
+import { HttpError } from '../http/http-error.ts'
 
 /** Limit in UTF-16 code units of JSON. */
 export const CONVERSATION_CHARS = 16 * 1024 * 1024
 /** The request may add as many again. */
 const MAX_MESSAGES = LIMITS.contextMessages / 2
 
-export function conversationUpTo({ state, record }: FoundRun): ContextMessage[] {
+/** @param isWhole whether the conversation must be complete @throws HttpError bad_request if it is too long for that */
+export function conversationUpTo({ state, record }: FoundRun, isWhole = false): ContextMessage[] {
   const runs = new Map([...state.ended.values(), ...state.open].map((run) => [run.message, run]))
-  return newest(
-    pathTo(state.messages, record.message).flatMap(({ event }) => {
-      const { content, context } = event
-      const question: ContextMessage[] = content.length === 0 ? [] : [{ role: 'user', content }]
-      const run = runs.get(event.id)
-      return [...(context?.history ?? []), ...question, ...(run === undefined ? [] : answerOf(run))]
-    }),
-  )
+  const all = pathTo(state.messages, record.message).flatMap(({ event }) => {
+    const { content, context } = event
+    const question: ContextMessage[] = content.length === 0 ? [] : [{ role: 'user', content }]
+    const run = runs.get(event.id)
+    return [...(context?.history ?? []), ...question, ...(run === undefined ? [] : answerOf(run))]
+  })
+  const kept = newest(all)
+  if (!isWhole || kept.length === all.length) return kept
+  throw new HttpError('bad_request', 'The conversation is too long to be continued without truncation.', {
+    path: 'truncation',
+  })
 }
 
 function answerOf(run: RunRecord): ContextMessage[] {

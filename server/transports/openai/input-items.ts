@@ -115,9 +115,9 @@ function itemsOfMessage(name: JobName, { content, context }: MessageEvent): read
 
 function inputPart(part: Part): object {
   if (part.type === 'text') return { type: 'input_text', text: part.text }
-  const { mediaType, name, url, data } = part
+  const { mediaType, name, url, data, detail = 'auto' } = part
   const source = url ?? `data:${mediaType};base64,${data}`
-  if (mediaType.startsWith('image/')) return { type: 'input_image', detail: 'auto', image_url: source }
+  if (mediaType.startsWith('image/')) return { type: 'input_image', detail, image_url: source }
   const filename = name === undefined ? {} : { filename: name }
   return { type: 'input_file', ...filename, ...(url === undefined ? { file_data: source } : { file_url: url }) }
 }

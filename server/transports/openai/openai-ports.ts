@@ -4,6 +4,7 @@ import type { SessionStores } from '../../session/session-replica.ts'
 import type { SessionService } from '../../session/session-service.ts'
 import type { ActiveReaders } from '../feed/active-readers.ts'
 import type { AbandonedRuns } from './abandoned-runs.ts'
+import type { UnsupportedOptions } from './request-fields.ts'
 import type { RunStreams } from './run-streams.ts'
 
 export interface OpenAiPorts {
@@ -17,4 +18,6 @@ export interface OpenAiPorts {
   readonly models: readonly string[]
   /** Limit of a request's body. */
   readonly bodyBytes: number
+  /** The options that a model's provider does not support. */
+  readonly unsupported: UnsupportedOptions
 }

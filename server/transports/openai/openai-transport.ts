@@ -2,6 +2,7 @@
 // the same guarantees as over any other transport.
 import type { Logger } from 'pino'
 import type { TransportMetrics } from '../../metric/transport-metrics.ts'
+import type { Caller } from '../../session/commands/caller.ts'
 import type { SessionCache } from '../../session/session-cache.ts'
 import type { SessionStores } from '../../session/session-replica.ts'
 import type { SessionService } from '../../session/session-service.ts'
@@ -9,9 +10,10 @@ import type { ActiveReaders } from '../feed/active-readers.ts'
 import type { Hub } from '../feed/hub.ts'
 import type { Route } from '../http/route.ts'
 import { AbandonedRuns } from './abandoned-runs.ts'
-import { chatRoute } from './chat-routes.ts'
+import { completionRoutes } from './chat-routes.ts'
 import { modelRoutes } from './model-routes.ts'
 import type { OpenAiPorts } from './openai-ports.ts'
+import type { UnsupportedOptions } from './request-fields.ts'
 import { responseRoutes } from './response-routes.ts'
 import { RunStreams } from './run-streams.ts'
 
@@ -25,8 +27,12 @@ export interface OpenAiTransportPorts {
   readonly models: readonly string[]
   /** Limit of a request's body. */
   readonly bodyBytes: number
+  /** The options that a model's provider does not support. */
+  readonly unsupported: UnsupportedOptions
   /** Milliseconds for which a run continues after its client has disconnected and cannot find it again. */
   readonly graceMs: number
+  /** Deletes a session. @throws ReplyError */
+  readonly deleteSession: (session: string, caller: Caller) => Promise<void>
   readonly activeReaders?: ActiveReaders | undefined
   readonly metrics?: TransportMetrics | undefined
 }
@@ -40,7 +46,7 @@ export function openOpenAiTransport(ports: OpenAiTransportPorts): OpenAiTranspor
   const abandoned = new AbandonedRuns(ports)
   const all: OpenAiPorts = { ...ports, streams: new RunStreams(ports), abandoned }
   return {
-    routes: [chatRoute(all), ...responseRoutes(all), ...modelRoutes(ports.models)],
+    routes: [...completionRoutes(all), ...responseRoutes(all), ...modelRoutes(ports.models)],
     close: () => abandoned.close(),
   }
 }

@@ -20,14 +20,42 @@ export const FunctionTool = z.object({
   name: ToolName,
   description: z.string().max(8192).nullish(),
   parameters: Schema.nullish(),
+  strict: z.boolean().nullish(),
 })
 
-export function asTool({ name, description, parameters }: z.infer<typeof FunctionTool>): Tool {
-  return {
-    name,
-    ...(description === undefined || description === null ? {} : { description }),
-    ...(parameters === undefined || parameters === null ? {} : { inputSchema: parameters }),
+export function asTool({ name, description, parameters, strict }: z.infer<typeof FunctionTool>): Tool {
+  return { name, ...given({ description, inputSchema: parameters, strict }) }
+}
+
+/** In the OpenAPI document, the type may be any other. */
+const OtherTool = z.object({ type: z.literal('other').meta({ const: undefined, not: { const: 'function' } }) })
+
+/** @param tool the schema of a tool of type `function`; tools of all other types become `{ type: 'other' }` */
+export function Tools<T extends z.core.$ZodTypeDiscriminable>(tool: T) {
+  const asOther = (own: unknown): unknown => {
+    const type = typeof own === 'object' && own !== null && 'type' in own ? own.type : undefined
+    return typeof type === 'string' && type !== 'function' ? { type: 'other' } : own
   }
+  const Tool = z.preprocess(asOther, z.discriminatedUnion('type', [tool, OtherTool]))
+  return z.array(Tool).max(LIMITS.contextTools).nullish()
+}
+
+/**
+ * The tools that are functions. The others are left out if the model may choose: agents such as Codex always offer some, and
+ * a model does not call what it does not have. They are refused if there is no function, or if the model must call a tool.
+ * @throws HttpError bad_request
+ */
+export function functionsOf<T extends { readonly type: string }>(
+  tools: readonly T[] | null | undefined,
+  choice: unknown,
+): Exclude<T, { type: 'other' }>[] {
+  const all = tools ?? []
+  const functions = all.filter((tool): tool is Exclude<T, { type: 'other' }> => tool.type !== 'other')
+  const other = all.findIndex(({ type }) => type === 'other')
+  if (other >= 0 && (functions.length === 0 || choice === 'required')) {
+    throw new HttpError('bad_request', 'only tools of type function are supported', { path: `tools.${other}.type` })
+  }
+  return functions
 }
 
 export const ModelName = z.string().min(1).max(256)
@@ -41,33 +69,97 @@ export const Metadata = z
   .nullish()
 /** A field of that API that is refused with this error. */
 export const unsupported = (error: string) => z.null({ error }).optional()
+/** A field that may have only this value, which asks for nothing. */
+export const only = <T extends z.core.util.Literal>(value: T, error: string) => z.literal(value, { error }).nullish()
+export const StreamOptions = z
+  .object({
+    include_usage: z.boolean().nullish(),
+    include_obfuscation: only(false, 'obfuscation is not supported'),
+  })
+  .nullish()
 export const TokenCount = z.int().min(1).nullish()
+/** A name that the provider knows. */
+export const Word = z.string().min(1).max(32).nullish()
+export const Verbosity = z.enum(['low', 'medium', 'high']).nullish()
+export const ImageDetail = z.enum(['auto', 'low', 'high', 'original']).nullish()
+/** Options that both APIs pass on to the provider. */
+export const PassedOn = {
+  parallel_tool_calls: z.boolean().nullish(),
+  store: z.boolean().nullish(),
+  service_tier: Word,
+  prompt_cache_key: z.string().max(256).nullish(),
+  prompt_cache_retention: Word,
+  safety_identifier: z.string().max(256).nullish(),
+  user: z.string().max(256).nullish(),
+}
 export const ToolChoiceName = z.enum(['auto', 'none', 'required'])
 /** As long as the body may be. */
 export const Text = z.string()
 
-/** @param name of the tool that the model must call @throws HttpError bad_request if there is no such tool */
-export function checkToolChoice(name: string | undefined, tools: readonly { readonly name: string }[]): void {
-  if (name === undefined || tools.some((tool) => tool.name === name)) return
-  throw new HttpError('bad_request', 'must name one of the tools', { path: 'tool_choice' })
+export type Choice = NonNullable<Sampling['toolChoice']> | undefined
+
+/** @throws HttpError bad_request if the model must call a tool that does not exist */
+export function checkToolChoice(choice: Choice, tools: readonly { readonly name: string }[]): void {
+  const isRequired = choice === 'required' && tools.length === 0
+  const isUnknown = typeof choice === 'object' && !tools.some(({ name }) => name === choice.name)
+  if (isRequired) throw new HttpError('bad_request', 'requires a tool', { path: 'tool_choice' })
+  if (isUnknown) throw new HttpError('bad_request', 'must name one of the tools', { path: 'tool_choice' })
 }
 
-export type Choice = z.infer<typeof ToolChoiceName> | { readonly name: string } | undefined
+type Given<T> = { [Name in keyof T]?: NonNullable<T[Name]> }
 
 /** Omits fields that are undefined or null. */
-export function sampling(
-  fields: {
-    readonly [Name in keyof Sampling]: Sampling[Name] | null | undefined
-  },
-): Sampling | undefined {
-  const given = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null)
-  return given.length === 0 ? undefined : (Object.fromEntries(given) as Sampling)
+export function given<T extends object>(fields: T): Given<T> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined && value !== null),
+  ) as Given<T>
+}
+
+interface JsonFormat {
+  readonly name: string
+  readonly schema?: Readonly<Record<string, unknown>> | undefined
+  readonly description?: string | undefined
+  readonly strict?: boolean | null | undefined
+}
+
+/** OpenAI's default of `strict` is false. The providers' packages have another. */
+export function jsonOf({ strict, ...format }: JsonFormat): NonNullable<Sampling['json']> {
+  return { ...given(format), strict: strict ?? false }
+}
+
+type PassedOnFields = z.infer<z.ZodObject<typeof PassedOn>>
+
+export function passedOn(fields: PassedOnFields): Sampling {
+  return given({
+    parallelToolCalls: fields.parallel_tool_calls,
+    serviceTier: fields.service_tier,
+    promptCacheKey: fields.prompt_cache_key || null,
+    promptCacheRetention: fields.prompt_cache_retention,
+    safetyIdentifier: fields.safety_identifier || null,
+    user: fields.user || null,
+  })
+}
+
+export type UnsupportedOptions = (model: string, sampling: Sampling) => readonly (keyof Sampling)[]
+/** The field of each option that a provider may not support. */
+export type OptionFields = Readonly<Partial<Record<keyof Sampling, string>>>
+export const OPTION_FIELDS: OptionFields = {
+  parallelToolCalls: 'parallel_tool_calls',
+  serviceTier: 'service_tier',
+}
+
+/** @throws HttpError bad_request that names the field of an option that the provider does not support */
+export function checkOptions(model: string, options: readonly (keyof Sampling)[], fields: OptionFields): void {
+  const [option] = options
+  if (option === undefined) return
+  const path = fields[option] ?? option
+  throw new HttpError('bad_request', `The model ${model} does not support this value.`, { path })
 }
 
 /** @param url a data URL or another URL @param path of the field, for the error */
-export function imagePart(url: string, path: string): FilePart {
-  const file = fromDataUrl(url)
-  return checked(file === undefined ? { type: 'file', mediaType: 'image/*', url } : { type: 'file', ...file }, path)
+export function imagePart(url: string, detail: FilePart['detail'] | null, path: string): FilePart {
+  const file = fromDataUrl(url) ?? { mediaType: 'image/*', url }
+  return checked({ type: 'file', ...file, ...given({ detail }) }, path)
 }
 
 export function filePart(data: string, name: string | undefined, path: string): FilePart {
@@ -119,17 +211,17 @@ export function contextOf(parts: {
   readonly history: NonNullable<Context['history']>
   readonly instructions: string
   readonly tools: readonly Tool[]
-  readonly sampling: Sampling | undefined
+  readonly sampling: Sampling
 }): Context {
-  const { history, instructions, tools, sampling: samplingOptions } = parts
+  const { history, instructions, tools, sampling } = parts
   // Unlike the history, these stay in the log, and every reader gets them.
-  if (stringifyJson([tools, samplingOptions]).length > LIMITS.frameBytes) {
+  if (stringifyJson([tools, sampling]).length > LIMITS.frameBytes) {
     throw new HttpError('bad_request', `The tools and options exceed ${LIMITS.frameBytes} characters as JSON.`)
   }
   return {
     ...(history.length === 0 ? {} : { history }),
     ...(instructions === '' ? {} : { instructions }),
     tools: [...tools],
-    ...(samplingOptions === undefined ? {} : { sampling: samplingOptions }),
+    ...(Object.keys(sampling).length === 0 ? {} : { sampling }),
   }
 }

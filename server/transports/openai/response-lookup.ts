@@ -8,14 +8,14 @@ import type { JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
 import { CONVERSATION_CHARS } from './conversation.ts'
 import type { OpenAiPorts } from './openai-ports.ts'
-import { parseResponseId } from './response-object.ts'
+import { headOf, parseResponseId } from './response-object.ts'
 
 export interface FoundResponse {
   readonly name: JobName
   readonly found: FoundRun
 }
 
-/** @returns undefined if the response does not exist, or is in a session that the user may not read */
+/** @returns undefined if the response does not exist, must not be stored, or is in a session that the user may not read */
 export async function lookUpResponse(
   ports: OpenAiPorts,
   request: HttpRequest,
@@ -31,7 +31,7 @@ export async function lookUpResponse(
     throw error
   }
   const found = await lookUp(ports, name)
-  return found === undefined ? undefined : { name, found }
+  return found === undefined || !headOf(name, found).isStored ? undefined : { name, found }
 }
 
 /** The response with its whole conversation, for a large one. @throws StorageError */

@@ -76,7 +76,9 @@ export function asMetadata({
   store,
   previous_response_id: previous,
   metadata,
-}: Omit<ResponseRequest, 'input'>): NonNullable<Context['metadata']> {
+}: Partial<Pick<ResponseRequest, 'background' | 'store' | 'previous_response_id' | 'metadata'>>): NonNullable<
+  Context['metadata']
+> {
   return {
     ...(background === true ? { background: 'true' } : {}),
     ...(store === false ? { store: 'false' } : {}),
@@ -158,7 +160,7 @@ export function responseObject(
       ? { type: 'text' }
       : json.schema === undefined
         ? { type: 'json_object' }
-        : { type: 'json_schema', name: json.name ?? 'answer', schema: json.schema, strict: false }
+        : { type: 'json_schema', name: 'answer', strict: false, ...json }
   return {
     id: responseId(head.name),
     object: 'response',
@@ -171,25 +173,25 @@ export function responseObject(
     max_output_tokens: sampling.maxOutputTokens ?? null,
     model: head.model,
     output,
-    parallel_tool_calls: true,
+    parallel_tool_calls: sampling.parallelToolCalls ?? true,
     previous_response_id: head.previous,
-    reasoning: { effort: null, summary: null },
+    reasoning: { effort: sampling.reasoningEffort ?? null, summary: sampling.reasoningSummary ?? null },
     store: head.isStored,
     temperature: sampling.temperature ?? 1,
-    text: { format },
+    text: { format, ...(sampling.verbosity === undefined ? {} : { verbosity: sampling.verbosity }) },
     tool_choice: typeof toolChoice === 'string' ? toolChoice : { type: 'function', name: toolChoice.name },
-    tools: tools.map(({ name, description, inputSchema }) => ({
+    tools: tools.map(({ name, description, inputSchema, strict = false }) => ({
       type: 'function',
       name,
       description: description ?? null,
       parameters: inputSchema ?? null,
-      strict: false,
+      strict,
     })),
     top_p: sampling.topP ?? 1,
-    truncation: 'disabled',
+    truncation: sampling.truncation ?? 'disabled',
     // A cancel from outside does not know the usage.
     usage: ended === undefined || status === 'cancelled' ? null : usageOf(ended),
-    user: null,
+    user: sampling.user ?? null,
     metadata: head.metadata,
     ...noticesOf(ended ?? {}).field,
   }

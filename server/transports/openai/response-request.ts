@@ -8,6 +8,7 @@ import {
   LIMITS,
   MARKS_CHARS,
   type Part,
+  type Sampling,
 } from '@parley/protocol'
 import { z } from 'zod'
 import { HttpError } from '../http/http-error.ts'
@@ -19,25 +20,48 @@ import {
   FunctionTool,
   fileMark,
   filePart,
+  functionsOf,
+  given,
+  ImageDetail,
   imagePart,
+  jsonOf,
   Metadata,
   ModelName,
+  OPTION_FIELDS,
+  type OptionFields,
+  only,
+  PassedOn,
   parsedArguments,
+  passedOn,
   refuseFile,
-  sampling,
+  StreamOptions,
   Temperature,
   Text,
   TokenCount,
   ToolChoiceName,
+  Tools,
   unsupported,
+  Verbosity,
+  Word,
 } from './request-fields.ts'
 
 const InputPart = z.discriminatedUnion('type', [
   z.object({ type: z.literal('input_text'), text: Text }),
   z.object({ type: z.literal('output_text'), text: Text }),
   z.object({ type: z.literal('refusal'), refusal: Text }),
-  z.object({ type: z.literal('input_image'), image_url: z.string() }),
-  z.object({ type: z.literal('input_file'), file_data: z.string(), filename: z.string().max(255).optional() }),
+  z.object({
+    type: z.literal('input_image'),
+    file_id: unsupported('files by id are not supported'),
+    image_url: z.string(),
+    detail: ImageDetail,
+  }),
+  z.object({
+    type: z.literal('input_file'),
+    file_id: unsupported('files by id are not supported'),
+    file_url: unsupported('files by URL are not supported'),
+    file_data: z.string(),
+    filename: z.string().max(255).nullish(),
+  }),
 ])
 const Message = z.object({
   type: z.literal('message'),
@@ -45,8 +69,15 @@ const Message = z.object({
   content: z.union([Text, z.array(InputPart).max(LIMITS.messageParts)]),
 })
 const CallId = z.string().min(1).max(256)
+const Synchronous = only(false, 'asynchronous calls are not supported')
 const ContentItem = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('function_call'), call_id: CallId, name: CalledName, arguments: Text }),
+  z.object({
+    type: z.literal('function_call'),
+    call_id: CallId,
+    name: CalledName,
+    arguments: Text,
+    async: Synchronous,
+  }),
   z.object({
     type: z.literal('function_call_output'),
     call_id: CallId,
@@ -74,6 +105,20 @@ export function asContentItem(item: object): ContentItem | undefined {
   return ContentItem.safeParse(item).data
 }
 
+/** Log probabilities are not available. The others concern items that no response has, or that are included anyway. */
+const Included = z.enum(
+  [
+    'reasoning.encrypted_content',
+    'message.input_image.image_url',
+    'file_search_call.results',
+    'web_search_call.results',
+    'web_search_call.action.sources',
+    'computer_call_output.output.image_url',
+    'code_interpreter_call.outputs',
+  ],
+  { error: 'is not supported' },
+)
+
 export const ResponseRequest = z.object({
   model: ModelName,
   input: z.union([Text.min(1), z.array(Item).min(1).max(LIMITS.contextMessages)]),
@@ -81,17 +126,39 @@ export const ResponseRequest = z.object({
   previous_response_id: z.string().max(300).nullish(),
   stream: z.boolean().nullish(),
   background: z.boolean().nullish(),
-  store: z.boolean().nullish(),
+  stream_options: StreamOptions,
   max_output_tokens: TokenCount,
+  max_tool_calls: TokenCount,
   temperature: Temperature,
   top_p: Fraction,
   metadata: Metadata,
-  parallel_tool_calls: z.boolean().nullish(),
-  user: z.string().nullish(),
-  reasoning: z.object({ effort: z.string().nullish(), summary: z.string().nullish() }).nullish(),
-  include: z.array(z.string()).nullish(),
+  ...PassedOn,
+  reasoning: z
+    .object({
+      effort: Word,
+      summary: Word,
+      /** The former name of `summary`. */
+      generate_summary: Word,
+      mode: Word,
+      context: z.enum(['auto', 'current_turn'], { error: 'reasoning of earlier turns is not available' }).nullish(),
+    })
+    .nullish(),
+  include: z.array(Included).nullish(),
   truncation: z.enum(['auto', 'disabled']).nullish(),
-  service_tier: z.string().nullish(),
+  top_logprobs: only(0, 'log probabilities are not supported'),
+  prompt_cache_options: z
+    .object({
+      prewarm: only(false, 'a request without an answer is not supported'),
+      comparison_response_id: unsupported('diagnostics of the prompt cache are not supported'),
+    })
+    .nullish(),
+  background_options: z.object({ completion_window: only('soonest', 'only soonest is supported') }).nullish(),
+  image: z
+    .object({ context_compression: z.enum(['auto', 'disabled'], { error: 'is not supported' }).nullish() })
+    .nullish(),
+  access_programs: unsupported('access programs are not supported'),
+  moderation: unsupported('moderation is not supported'),
+  context_management: z.array(z.never({ error: 'context management is not supported' })).nullish(),
   conversation: unsupported('conversations are not supported: use previous_response_id'),
   prompt: unsupported('stored prompts are not supported'),
   text: z
@@ -104,20 +171,25 @@ export const ResponseRequest = z.object({
             type: z.literal('json_schema'),
             name: z.string().max(64),
             schema: z.record(z.string(), z.unknown()),
+            description: z.string().max(8192).optional(),
+            strict: z.boolean().nullish(),
           }),
         ])
         .nullish(),
+      verbosity: Verbosity,
     })
     .nullish(),
-  tools: z
-    .array(
-      z.object({
-        type: z.literal('function', { error: 'only tools of type function are supported' }),
-        ...FunctionTool.shape,
-      }),
-    )
-    .max(LIMITS.contextTools)
-    .nullish(),
+  tools: Tools(
+    z.object({
+      type: z.literal('function'),
+      ...FunctionTool.shape,
+      async: Synchronous,
+      allowed_callers: z
+        .array(z.string())
+        .refine((callers) => callers.includes('direct'), 'must include direct')
+        .nullish(),
+    }),
+  ),
   tool_choice: z
     .union([ToolChoiceName, z.object({ type: z.literal('function'), name: z.string().max(128) })])
     .nullish(),
@@ -132,7 +204,9 @@ export function responseMessage(
   before: readonly ContextMessage[],
 ): { readonly content: Part[]; readonly context: Context } {
   const { input, instructions, tools, tool_choice: choice } = request
-  checkToolChoice(typeof choice === 'object' ? choice?.name : undefined, tools ?? [])
+  const functions = functionsOf(tools, choice)
+  const sampling = samplingOf(request)
+  checkToolChoice(sampling.toolChoice, functions)
   const items =
     typeof input === 'string' ? [{ type: 'message' as const, role: 'user' as const, content: input }] : input
   const marks = marksIn(items)
@@ -144,27 +218,38 @@ export function responseMessage(
     context: contextOf({
       history: joinCalls(asks ? conversation.slice(0, -1) : conversation),
       instructions: instructions ?? '',
-      tools: (tools ?? []).map(asTool),
-      sampling: samplingOf(request),
+      tools: functions.map(asTool),
+      sampling,
     }),
   }
 }
 
-function samplingOf({ text, tool_choice: choice, ...request }: ResolvedRequest): Context['sampling'] {
+/** The field of each option that a provider may not support. */
+export const RESPONSE_FIELDS: OptionFields = {
+  ...OPTION_FIELDS,
+  reasoningEffort: 'reasoning.effort',
+  reasoningMode: 'reasoning.mode',
+  verbosity: 'text.verbosity',
+}
+
+function samplingOf({ text, reasoning, tool_choice: choice, ...request }: ResolvedRequest): Sampling {
   const format = text?.format
-  const json =
-    format?.type === 'json_schema'
-      ? { schema: format.schema, name: format.name }
-      : format?.type === 'json_object'
-        ? {}
-        : null
-  return sampling({
-    maxOutputTokens: request.max_output_tokens,
-    temperature: request.temperature,
-    topP: request.top_p,
-    json,
-    toolChoice: typeof choice === 'object' && choice !== null ? { name: choice.name } : choice,
-  })
+  const { type: _, ...schema } = format?.type === 'json_schema' ? format : { type: undefined }
+  return {
+    ...given({
+      maxOutputTokens: request.max_output_tokens,
+      temperature: request.temperature,
+      topP: request.top_p,
+      json: 'name' in schema ? jsonOf(schema) : format?.type === 'json_object' ? {} : null,
+      toolChoice: typeof choice === 'object' && choice !== null ? { name: choice.name } : choice,
+      reasoningEffort: reasoning?.effort,
+      reasoningSummary: reasoning?.summary ?? reasoning?.generate_summary,
+      reasoningMode: reasoning?.mode,
+      verbosity: text?.verbosity,
+      truncation: request.truncation,
+    }),
+    ...passedOn(request),
+  }
 }
 
 /** What the provider wants back with each call, by the call's id. */
@@ -222,9 +307,9 @@ function userPart(part: z.infer<typeof InputPart>, path: string): Part {
     case 'refusal':
       return { type: 'text', text: part.refusal }
     case 'input_image':
-      return imagePart(part.image_url, `${path}.image_url`)
+      return imagePart(part.image_url, part.detail, `${path}.image_url`)
     case 'input_file':
-      return filePart(part.file_data, part.filename, `${path}.file_data`)
+      return filePart(part.file_data, part.filename ?? undefined, `${path}.file_data`)
   }
 }
 

@@ -45,7 +45,7 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
       const name = await sendResponse(ports, request, body)
       const done = isFindable(request, body)
         ? () => undefined
-        : ports.abandoned.watch(exchange, name, callerOf(request, 'openai'))
+        : ports.abandoned.watch(exchange, name, callerOf(request, 'openai'), body.store !== false)
       const isBackground = body.background === true
       const wait = body.stream === true ? untilRunAnswers : untilRunEnds
       const found = isBackground ? await mustFind(ports, name) : await wait(ports, exchange, name)

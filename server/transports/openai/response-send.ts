@@ -11,9 +11,10 @@ import { conversationUpTo } from './conversation.ts'
 import { resolveItems } from './item-references.ts'
 import { resolveModel } from './model-routes.ts'
 import type { OpenAiPorts } from './openai-ports.ts'
+import { checkOptions } from './request-fields.ts'
 import { type FoundResponse, lookUpResponse, withWholeConversation } from './response-lookup.ts'
 import { asMetadata, messageOf } from './response-object.ts'
-import { type ResolvedRequest, type ResponseRequest, responseMessage } from './response-request.ts'
+import { RESPONSE_FIELDS, type ResolvedRequest, type ResponseRequest, responseMessage } from './response-request.ts'
 
 /** @returns the run that makes the response @throws ReplyError, HttpError bad_request */
 export async function sendResponse(ports: OpenAiPorts, request: HttpRequest, body: ResponseRequest): Promise<JobName> {
@@ -21,9 +22,14 @@ export async function sendResponse(ports: OpenAiPorts, request: HttpRequest, bod
   const key = idempotencyKeyOf(request)
   const before = await previousOf(ports, request, body)
   const resolved = { ...body, input: await resolveItems(ports, request, body.input) }
-  const next = before === undefined ? undefined : await sendNext(ports, request, { body: resolved, model, before, key })
+  // A response that is not stored does not become part of the session that it continues.
+  const next =
+    before === undefined || body.store === false
+      ? undefined
+      : await sendNext(ports, request, { body: resolved, model, before, key })
   if (next !== undefined) return next
-  const earlier = before === undefined ? [] : conversationUpTo(await withWholeConversation(ports, before))
+  const isWhole = body.truncation !== 'auto'
+  const earlier = before === undefined ? [] : conversationUpTo(await withWholeConversation(ports, before), isWhole)
   const { content, context } = responseMessage(resolved, earlier)
   return send(ports, request, {
     type: 'send',
@@ -71,7 +77,10 @@ async function sendNext(
   }
 }
 
-async function send({ service }: OpenAiPorts, request: HttpRequest, command: Send): Promise<JobName> {
+async function send(ports: OpenAiPorts, request: HttpRequest, command: Send): Promise<JobName> {
+  const { service, unsupported } = ports
+  const { model = '', context } = command
+  checkOptions(model, unsupported(model, context?.sampling ?? {}), RESPONSE_FIELDS)
   // Every message has a run.
   const { run = '' } = await service.send(command, callerOf(request, 'openai'))
   return { session: command.session, run }
@@ -92,6 +101,6 @@ function isLast({ found: { state, record } }: FoundResponse): boolean {
   return state.messages.at(-1)?.event.id === record.message
 }
 
-function withMetadata(context: Context, metadata: NonNullable<Context['metadata']>): Context {
+export function withMetadata(context: Context, metadata: NonNullable<Context['metadata']>): Context {
   return Object.keys(metadata).length === 0 ? context : { ...context, metadata }
 }

@@ -8,7 +8,8 @@ const OWN_SEGMENT = /^\/v1\/(sessions|hello|me|ws)(\/|$)/
 
 const UNKNOWN: UnknownPath = {
   shape: asOpenAiError,
-  detail: 'This server does not offer this endpoint. It offers /v1/chat/completions, /v1/responses and /v1/models.',
+  detail:
+    'This server does not offer this endpoint. It offers /v1/chat/completions, /v1/completions, /v1/responses and /v1/models.',
 }
 
 /** @returns undefined for a path outside the API of OpenAI */

@@ -44,6 +44,7 @@ import {
 import { z } from 'zod'
 import { ChatRequest } from '../openai/chat-request.ts'
 import { ResponseRequest } from '../openai/response-request.ts'
+import { CompletionRequest } from '../openai/text-completion.ts'
 
 export type JsonObject = { readonly [name: string]: unknown }
 
@@ -52,6 +53,7 @@ const Health = z.object({ status: z.enum(['ok', 'ready']) })
 /** The schemas of plain HTTP. */
 export const HTTP_SCHEMAS = {
   ChatRequest,
+  CompletionRequest,
   ResponseRequest,
   InviteAnswer,
   InviteRequest,

@@ -18,6 +18,21 @@ const SENDING = [
   'contended',
   'storage_full',
 ] as const
+const COMPLETING = [
+  ...SENDING,
+  'provider_error',
+  'provider_rate_limited',
+  'provider_unauthenticated',
+  'provider_timeout',
+  'provider_disconnected',
+  'provider_garbage',
+  'time_limit',
+  'content_filtered',
+  'option_unsupported',
+  'step_limit',
+  'no_active_run',
+  'owner_lost',
+] as const
 const EVENTS = 'Server-sent events in the format of the OpenAI API.'
 
 export const OPENAI_OPERATIONS: Operations = {
@@ -27,25 +42,22 @@ export const OPENAI_OPERATIONS: Operations = {
     summary: 'Create a chat completion, whole or streamed',
     description:
       'Each request gets a new session. If the client disconnects before the end, the server cancels the run, ' +
-      'unless `store` is true or the request has an Idempotency-Key.',
+      'unless `store` is true or the request has an Idempotency-Key. With `store: false`, it deletes the session.',
     parameters: [key, trace],
     body: 'ChatRequest',
     answers: { 200: { description: 'The completion.', forms: { 'text/event-stream': EVENTS } } },
-    errors: [
-      ...SENDING,
-      'provider_error',
-      'provider_rate_limited',
-      'provider_unauthenticated',
-      'provider_timeout',
-      'provider_disconnected',
-      'provider_garbage',
-      'time_limit',
-      'content_filtered',
-      'option_unsupported',
-      'step_limit',
-      'no_active_run',
-      'owner_lost',
-    ],
+    errors: COMPLETING,
+    errorForm: 'openai',
+  },
+  'POST /v1/completions': {
+    id: 'createCompletion',
+    tag: 'openai',
+    summary: 'Create a completion in the former API, whole or streamed',
+    description: 'As a chat completion with the prompt as its only message.',
+    parameters: [key, trace],
+    body: 'CompletionRequest',
+    answers: { 200: { description: 'The completion.', forms: { 'text/event-stream': EVENTS } } },
+    errors: COMPLETING,
     errorForm: 'openai',
   },
   'POST /v1/responses': {

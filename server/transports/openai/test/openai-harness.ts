@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { Event } from '@parley/protocol'
 import OpenAI from 'openai'
 import { pino } from 'pino'
+import { expect, vi } from 'vitest'
 import { loadConfig } from '../../../config/config.ts'
 import { createServer, type Server, type ServerOverrides } from '../../../create-server.ts'
 
@@ -44,7 +45,7 @@ export class OpenAiHarness {
 
   /** Resolves with the first matching event of the session in a completion's or response's id. */
   async eventUntil(id: string, matches: (event: Event) => boolean): Promise<Event> {
-    const [, session = ''] = /^[a-z]+[-_]run_[a-z0-9]+-(.+)$/.exec(id) ?? []
+    const session = sessionOf(id)
     let after = ''
     for (;;) {
       const response = await fetch(`${this.server.url}/v1/sessions/${session}/events?wait=20${after}`)
@@ -55,8 +56,20 @@ export class OpenAiHarness {
     }
   }
 
+  /** Resolves when the session in a completion's or response's id is deleted. */
+  async deleted(id: string): Promise<void> {
+    await vi.waitFor(async () => {
+      const { status } = await fetch(`${this.server.url}/v1/sessions/${sessionOf(id)}`)
+      expect(status).toBe(410)
+    }, 20_000)
+  }
+
   async close(): Promise<void> {
     await this.server.close()
     rmSync(this.#folder, { recursive: true, force: true })
   }
+}
+
+function sessionOf(id: string): string {
+  return /^[a-z]+[-_]run_[a-z0-9]+-(.+)$/.exec(id)?.[1] ?? ''
 }
