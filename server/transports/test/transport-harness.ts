@@ -46,7 +46,9 @@ export interface HarnessOptions {
   /** Milliseconds that the log keeps entries that a transcript covers. */
   readonly maxAgeMs?: number
   readonly now?: () => number
-  readonly http?: Partial<Pick<HttpOptions, 'requests' | 'body' | 'outboxBytes' | 'stallMs' | 'heartbeatMs'>>
+  readonly http?: Partial<
+    Pick<HttpOptions, 'requests' | 'body' | 'outboxBytes' | 'stallMs' | 'heartbeatMs' | 'proxies'>
+  >
   /** Additional HTTP routes. */
   readonly routes?: (ports: SessionHttpPorts & { readonly hub: Hub }) => readonly Route[]
   /** Milliseconds that an HTTP client's named connection lasts after its last stream or poll. */
