@@ -117,7 +117,7 @@ describe('text of a reply', () => {
   it('throws the code of a failed run after its text', async () => {
     const reply = session.send('hi')
     await take(reply)
-    const error = { code: 'provider_timeout' as const, message: 'silence' }
+    const error = { code: 'provider_timeout' as const, message: 'silence', retryable: true, retryAfterMs: 5 }
     peer.entries('s1', 2, [
       started('r1', reply.command),
       says('r1', 0, 'one'),
@@ -127,7 +127,7 @@ describe('text of a reply', () => {
     const reading = async (): Promise<void> => {
       for await (const text of reply.text()) said += text
     }
-    await expect(reading()).rejects.toMatchObject({ code: 'provider_timeout', message: 'silence' })
+    await expect(reading()).rejects.toMatchObject(error)
     expect(said).toBe('one')
     expect((await reply.result()).error).toEqual(error)
   })

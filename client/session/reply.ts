@@ -100,7 +100,8 @@ export class Reply {
     )
     const run = target.find(this.#session.state)
     if (run?.status === 'failed') {
-      throw new ParleyError(run.error?.code ?? 'internal', run.error?.message ?? 'The run failed.')
+      const { code = 'internal', message = 'The run failed.', retryable, retryAfterMs } = run.error ?? {}
+      throw new ParleyError(code, message, retryable, retryAfterMs)
     }
   }
 

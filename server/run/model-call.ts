@@ -30,12 +30,11 @@ export class ModelFailure extends Error {
 
   asRunError(): RunError {
     const { code, message, retryable, retryAfterMs, status, cause } = this
-    // Only a provider's failure says more about a retry than its code does.
-    const isKnown = cause !== undefined && retryable !== ERRORS[code].retryable
     return {
       code,
       message,
-      ...(isKnown ? { retryable } : {}),
+      // Only a provider's failure says more about a retry than its code does.
+      retryable: cause === undefined ? ERRORS[code].retryable : retryable,
       ...(retryAfterMs === undefined ? {} : { retryAfterMs: Math.round(retryAfterMs) }),
       ...(status === undefined ? {} : { providerStatus: status }),
     }

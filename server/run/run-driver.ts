@@ -384,7 +384,7 @@ export class RunDriver implements ModelSink {
     // The log is unavailable: a retry may succeed.
     if (error instanceof StorageError || (error instanceof ReplyError && error.retryable)) return undefined
     this.#options.logger.error({ err: error, run: this.#run }, 'run failed inside the server')
-    if (error instanceof ReplyError) return { code: error.code, message: error.message }
-    return { code: 'internal', message: ERRORS.internal.message }
+    if (error instanceof ReplyError) return { code: error.code, message: error.message, retryable: false }
+    return { code: 'internal', ...ERRORS.internal }
   }
 }

@@ -625,6 +625,7 @@ describe('a provider', () => {
     expect((await h.event('t', 'run.ended')).error).toEqual({
       code: 'provider_rate_limited',
       message: expect.any(String),
+      retryable: true,
       retryAfterMs: 1_800_000,
       providerStatus: 429,
     })
