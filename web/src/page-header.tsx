@@ -21,7 +21,11 @@ export function PageHeader({ onList }: Props) {
     <header className='page-header'>
       <h1>
         <span className='brand'>Parley</span>
-        {title === undefined ? null : <span className='title'>{title}</span>}
+        {title === undefined ? null : (
+          <span className='title' dir='auto'>
+            {title}
+          </span>
+        )}
       </h1>
       <ConnectionBadge />
       <PresenceBar />

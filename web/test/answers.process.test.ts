@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib'
 import { LLMock } from '@copilotkit/aimock'
 import { tool } from '@parley/client'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { LONG_BLOCKS, LONG_LINES, MALICIOUS, RICH } from './answers.ts'
+import { LONG_BLOCKS, LONG_LINES, MALICIOUS, RICH, RIGHT_TO_LEFT } from './answers.ts'
 import { hasNoViolation } from './axe.ts'
 import type { ChatTab } from './browser.ts'
 import { PageWorld } from './page-world.ts'
@@ -25,6 +25,7 @@ beforeAll(async () => {
   mock.onMessage('rich', { content: RICH }, fast)
   mock.onMessage('long lines', { content: LONG_LINES }, { ...fast, chunkSize: 500 })
   mock.onMessage('long blocks', { content: LONG_BLOCKS }, { ...fast, chunkSize: 300 })
+  mock.onMessage('مرحبا', { content: RIGHT_TO_LEFT }, fast)
   mock.onMessage('pwned', { content: MALICIOUS.join('\n\n') }, fast)
   await mock.start()
   world = await PageWorld.start({
@@ -98,6 +99,39 @@ describe('an answer in Markdown', () => {
     expect((await text.locator('ol .code').innerText()).trim().split('\n').length).toBe(400)
     expect(await text.locator('strong').allTextContents()).toEqual(['重点。', '然后'])
     expect(await text.locator('a').allTextContents()).toEqual(['https://example.org/a'])
+  })
+
+  it('has the direction of its language in each block, and code from left to right', async () => {
+    const tab = await (await world.come()).open(world.site)
+    await tab.send('مرحبا')
+    await tab.answer(0, 'completed')
+    const direction = (selector: string) =>
+      tab.page
+        .locator(selector)
+        .first()
+        .evaluate((element) => getComputedStyle(element).direction)
+    await expect.poll(() => direction('.answer .code-block')).toBe('ltr')
+    for (const block of ['h3', 'p', 'ul', 'blockquote', 'table']) {
+      expect([block, await direction(`.answer .text ${block}`)]).toEqual([block, 'rtl'])
+    }
+    expect(await direction('.answer .text p:text("English")')).toBe('ltr')
+    expect(await direction('.answer .text p code')).toBe('ltr')
+    expect(await direction('.bubble p')).toBe('rtl')
+    expect(await direction('.page-header .title, .title')).toBe('rtl')
+    const box = tab.page.getByRole('textbox', { name: 'Message' })
+    await box.fill('שלום')
+    expect(await box.evaluate((element) => getComputedStyle(element).direction)).toBe('rtl')
+    // The text of each item is on the side on which it begins.
+    const sides = await tab.page.locator('.answer li').evaluateAll((items) =>
+      items.map((item) => {
+        const range = document.createRange()
+        range.selectNodeContents(item)
+        const text = range.getBoundingClientRect()
+        const all = item.getBoundingClientRect()
+        return text.left - all.left > all.right - text.right ? 'right' : 'left'
+      }),
+    )
+    expect(sides).toEqual(['right', 'left'])
   })
 
   it('does not move earlier blocks while it grows', async () => {

@@ -74,5 +74,26 @@ ${Array.from({ length: 400 }, (_, at) => `   const number${at} = ${at} // a line
 **重点。**见https://example.org/a，**然后**结束。
 `
 
+/** Blocks in Arabic, Hebrew and English. */
+export const RIGHT_TO_LEFT = `# عنوان
+
+هذه فقرة مع \`const a = 1\` ثم نص.
+
+An English paragraph.
+
+- עברית
+- English
+
+> اقتباس
+
+| اسم | قيمة |
+| --- | --- |
+| أ | 1 |
+
+\`\`\`js
+const a = 'نص'
+\`\`\`
+`
+
 /** Long words, and one line with many words. */
 export const LONG_LINES = `${'x'.repeat(20_000)}\n\n${'long line '.repeat(2_000)}\n\n\`${'y'.repeat(3_000)}\``

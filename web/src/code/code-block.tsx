@@ -22,7 +22,7 @@ export const CodeBlock = memo(function CodeBlock({ code, lang, growing }: Props)
   const name = lang.slice(0, LANG_MAX)
   const chunks = useHighlighted(code, name.toLowerCase(), growing)
   return (
-    <div className='code-block'>
+    <div className='code-block' dir='ltr'>
       <div className='code-head'>
         <span>{name === '' ? 'text' : name}</span>
         <CopyButton text={code} label='Copy code' />

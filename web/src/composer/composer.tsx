@@ -92,6 +92,7 @@ function MessageForm() {
             ref={input}
             id={MESSAGE_BOX}
             value={draft}
+            dir='auto'
             rows={1}
             aria-label='Message'
             placeholder={active === undefined ? 'Send a message' : 'Send a follow-up'}

@@ -55,6 +55,7 @@ export function EditBox({ text, onChange, onSend, onCancel }: Props) {
         <textarea
           ref={input}
           value={text}
+          dir='auto'
           rows={1}
           aria-label='Edited text'
           enterKeyHint='send'

@@ -96,7 +96,12 @@ function Bubble({ author, time, content, pending = false, children }: BubbleProp
 
 function toPart(part: Part, at: number): ReactNode {
   // The parts of a message never change, so the index is a stable key.
-  if (part.type === 'text') return <p key={at}>{displayText(part.text)}</p>
+  if (part.type === 'text')
+    return (
+      <p key={at} dir='auto'>
+        {displayText(part.text)}
+      </p>
+    )
   return (
     <p key={at} className='file'>
       <Icon name='file' /> {part.name ?? part.mediaType}

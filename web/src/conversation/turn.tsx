@@ -88,11 +88,15 @@ function PlainTurn({ text, run }: PlainProps) {
   return (
     <>
       <article className='message'>
-        <p className='bubble'>{displayText(text)}</p>
+        <p className='bubble' dir='auto'>
+          {displayText(text)}
+        </p>
       </article>
       {run === undefined ? null : (
         <article className='answer' aria-label='Answer' data-run={run.id} data-status={run.status}>
-          <p className='text'>{displayText(run.text)}</p>
+          <p className='text' dir='auto'>
+            {displayText(run.text)}
+          </p>
         </article>
       )}
       <p className='note failed'>Something went wrong. This turn is shown as plain text.</p>

@@ -91,7 +91,9 @@ const Turn = memo(
             {message.policy === 'queue' ? '' : `, ${message.policy}`}
             {branch === undefined ? '' : `, ${branch}`}
           </p>
-          <p className='snapshot-text'>{displayText(message.text)}</p>
+          <p className='snapshot-text' dir='auto'>
+            {displayText(message.text)}
+          </p>
         </div>
         {run === undefined ? null : <SnapshotAnswer run={run} calls={calls} />}
       </div>
@@ -120,13 +122,13 @@ function toPart(part: RunPart, at: number, calls: readonly CallView[]): ReactNod
   switch (part.type) {
     case 'text':
       return (
-        <p key={at} className='snapshot-text'>
+        <p key={at} className='snapshot-text' dir='auto'>
           {displayText(part.text)}
         </p>
       )
     case 'reasoning':
       return (
-        <p key={at} className='snapshot-text snapshot-reasoning'>
+        <p key={at} className='snapshot-text snapshot-reasoning' dir='auto'>
           <span className='snapshot-label'>Reasoning</span> {displayText(part.text)}
         </p>
       )

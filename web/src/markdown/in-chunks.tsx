@@ -10,6 +10,8 @@ export interface Context {
   readonly growing: boolean
   /** In a tight list, where a paragraph has no margins. */
   readonly tight: boolean
+  /** For the outermost blocks: their text determines the direction of all in them. */
+  readonly dir: 'auto' | undefined
   /** The alignment of a table's columns. */
   readonly align: readonly Alignment[]
 }

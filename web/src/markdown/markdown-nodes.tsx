@@ -27,25 +27,33 @@ interface BlockProps {
 }
 
 const MarkdownBlock = memo(function MarkdownBlock({ nodes, growing }: BlockProps) {
-  return useRenderSlot(sizeOf(nodes)) ? children(nodes, { growing, tight: false, align: NONE }) : null
+  const context: Context = { growing, tight: false, dir: 'auto', align: NONE }
+  return useRenderSlot(sizeOf(nodes)) ? inChunks({ nodes, context, render: element }) : null
 })
 
 const NONE: readonly Alignment[] = []
 
 function children(nodes: readonly MarkdownNode[], context: Context): ReactNode {
-  return inChunks({ nodes, context, render: element })
+  return inChunks({ nodes, context: { ...context, dir: undefined }, render: element })
 }
 
 function element(node: MarkdownNode, key: number, context: Context): ReactNode {
+  const { dir } = context
   switch (node.type) {
     case 'text':
       return node.value
     case 'paragraph': {
       const content = children(node.children, context)
-      return context.tight ? <span key={key}>{content}</span> : <p key={key}>{content}</p>
+      return context.tight ? (
+        <span key={key}>{content}</span>
+      ) : (
+        <p key={key} dir={dir}>
+          {content}
+        </p>
+      )
     }
     case 'heading':
-      return heading(node.depth, key, children(node.children, context))
+      return heading(node.depth, { key, dir }, children(node.children, context))
     case 'strong':
       return <strong key={key}>{children(node.children, context)}</strong>
     case 'emphasis':
@@ -53,7 +61,11 @@ function element(node: MarkdownNode, key: number, context: Context): ReactNode {
     case 'delete':
       return <del key={key}>{children(node.children, context)}</del>
     case 'inlineCode':
-      return <code key={key}>{node.value}</code>
+      return (
+        <code key={key} dir='ltr'>
+          {node.value}
+        </code>
+      )
     case 'break':
       return '\n'
     case 'link':
@@ -63,15 +75,24 @@ function element(node: MarkdownNode, key: number, context: Context): ReactNode {
     case 'thematicBreak':
       return <hr key={key} />
     case 'blockquote':
-      return <blockquote key={key}>{children(node.children, { ...context, tight: false })}</blockquote>
+      return (
+        <blockquote key={key} dir={dir}>
+          {children(node.children, { ...context, tight: false })}
+        </blockquote>
+      )
     case 'code':
       return <CodeBlock key={key} code={node.value} lang={node.lang ?? ''} growing={context.growing} />
     case 'list': {
       const tight = node.spread !== true && node.children.every(({ spread }) => spread !== true)
       const items = inChunks({ nodes: node.children, context: { ...context, tight }, render: listItem })
-      if (node.ordered !== true) return <ul key={key}>{items}</ul>
+      if (node.ordered !== true)
+        return (
+          <ul key={key} dir={dir}>
+            {items}
+          </ul>
+        )
       return (
-        <ol key={key} start={node.start ?? 1}>
+        <ol key={key} dir={dir} start={node.start ?? 1}>
           {items}
         </ol>
       )
@@ -88,11 +109,17 @@ function element(node: MarkdownNode, key: number, context: Context): ReactNode {
 }
 
 /** Headings start at h3, below the page's own. The first two levels look the same. */
-function heading(depth: 1 | 2 | 3 | 4 | 5 | 6, key: number, content: ReactNode): ReactNode {
-  if (depth <= 2) return <h3 key={key}>{content}</h3>
-  if (depth === 3) return <h4 key={key}>{content}</h4>
-  if (depth === 4) return <h5 key={key}>{content}</h5>
-  return <h6 key={key}>{content}</h6>
+function heading(
+  depth: 1 | 2 | 3 | 4 | 5 | 6,
+  { key, dir }: Pick<Context, 'dir'> & { readonly key: number },
+  content: ReactNode,
+): ReactNode {
+  const Heading = depth <= 2 ? 'h3' : depth === 3 ? 'h4' : depth === 4 ? 'h5' : 'h6'
+  return (
+    <Heading key={key} dir={dir}>
+      {content}
+    </Heading>
+  )
 }
 
 function link(url: string, key: number, content: ReactNode): ReactNode {
@@ -126,7 +153,7 @@ function table(node: NodeOf<'table'>, key: number, context: Context): ReactNode 
   }
   return (
     <ScrollBox key={key} className='table' label='Table'>
-      <table>
+      <table dir={context.dir}>
         <thead>{inChunks({ nodes: [head], context: inTable, render: headRow })}</thead>
         <tbody>{inChunks({ nodes: rows, context: inTable, render: bodyRow })}</tbody>
       </table>

@@ -16,7 +16,7 @@ interface Props {
 export const Markdown = memo(function Markdown({ text, ended }: Props) {
   const shown = displayText(text)
   const blocks = useBlocks(shown, ended)
-  const plain = <p>{shown}</p>
+  const plain = <p dir='auto'>{shown}</p>
   return (
     <div className='text'>
       <ErrorBoundary fallback={plain}>

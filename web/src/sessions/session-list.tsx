@@ -59,7 +59,9 @@ function SessionList({ onChosen }: { readonly onChosen?: () => void }) {
               aria-current={each.id === session.id ? 'page' : undefined}
               onClick={(event) => choose(event, each.id)}
             >
-              <span className='session-title'>{each.title}</span>
+              <span className='session-title' dir='auto'>
+                {each.title}
+              </span>
               <SessionMeta time={each.time} hasUnsent={unsent.has(each.id) && each.id !== session.id} />
             </a>
             <button

@@ -24,7 +24,7 @@ export function SessionSettings({ session, onClose }: Props) {
     <Dialog title='Chat settings' className='settings' onClose={onClose}>
       {(close) => (
         <>
-          {manages ? <Rename id={id} title={title} onDone={close} /> : <p>{title}</p>}
+          {manages ? <Rename id={id} title={title} onDone={close} /> : <p dir='auto'>{title}</p>}
           {role === undefined ? (
             <section>
               <h3>Remove from list</h3>
