@@ -86,6 +86,8 @@ const Message = z.discriminatedUnion('role', [
     refusal: Text.nullish(),
     audio: unsupported('audio is not supported'),
     function_call: unsupported('function_call is not supported: use tool_calls'),
+    /** DeepSeek and Kimi want it back with tool calls. */
+    reasoning_content: Text.nullish().catch(undefined),
     tool_calls: z
       .array(
         z.object({
@@ -214,12 +216,17 @@ function samplingOf(request: ChatRequest): Sampling {
   }
 }
 
-function marksOf(extra: z.infer<typeof ExtraContent>, model: string): { marks?: string } {
+/** @param reasoning before the call, for a model that wants it back */
+function marksOf(extra: z.infer<typeof ExtraContent>, model: string, reasoning = ''): { marks?: string } {
   const { google, parley } = extra ?? {}
   if (typeof parley?.marks === 'string') return { marks: parley.marks }
-  const signature = google?.thought_signature
-  if (typeof signature !== 'string') return {}
-  const marks: CallMarks = { model, call: { google: { thoughtSignature: signature } } }
+  const signature = google?.thought_signature ?? ''
+  if (signature === '' && reasoning === '') return {}
+  const marks: CallMarks = {
+    model,
+    ...(signature === '' ? {} : { call: { google: { thoughtSignature: signature } } }),
+    ...(reasoning === '' ? {} : { before: [{ reasoning }] }),
+  }
   return { marks: JSON.stringify(marks) }
 }
 
@@ -232,12 +239,13 @@ function asContext(message: Message, model: string, path: string): ContextMessag
       return { role: 'user', content: userParts(message.content, `${path}.content`) }
     case 'assistant': {
       const text = textOf(message.content ?? '') + (message.refusal ?? '')
+      const reasoning = model.startsWith('compatible:') ? (message.reasoning_content ?? '') : ''
       const calls = (message.tool_calls ?? []).map(
-        ({ id, function: { name, arguments: input }, extra_content: extra }) => ({
+        ({ id, function: { name, arguments: input }, extra_content: extra }, index) => ({
           call: id,
           name,
           input: parsedArguments(input),
-          ...marksOf(extra, model),
+          ...marksOf(extra, model, index === 0 ? reasoning : ''),
         }),
       )
       return { role: 'assistant', ...(text === '' ? {} : { text }), ...(calls.length === 0 ? {} : { calls }) }

@@ -123,4 +123,26 @@ describe('a client of chat completions', () => {
     expect(answered.choices[0]?.message.content).toBe('done')
     expect(bodies).toHaveLength(2)
   })
+
+  it('that keeps the reasoning returns enough for servers that want it', async () => {
+    // The AI SDK’s package for compatible servers does so, if its provider is named google.
+    const compatible = MARKING_PROVIDERS.find(({ id }) => id.startsWith('compatible')) as MarkingProvider
+    const { chat, bodies } = await start(compatible)
+    const [choice] = (await chat([])).choices
+    const { reasoning_content, tool_calls = [] } = (choice?.message ?? {}) as unknown as {
+      reasoning_content: string
+      tool_calls: { id: string; extra_content?: { google?: object } }[]
+    }
+    const calls = tool_calls.map(({ extra_content: extra, ...call }) => ({
+      ...call,
+      extra_content: { google: extra?.google },
+    }))
+    const results = calls.map(({ id }) => ({ role: 'tool', tool_call_id: id, content: 'here' }))
+    const answered = await chat([
+      { role: 'assistant', content: null, reasoning_content, tool_calls: calls },
+      ...results,
+    ])
+    expect(answered.choices[0]?.message.content).toBe('done')
+    expect(bodies).toHaveLength(2)
+  })
 })
