@@ -64,6 +64,7 @@ export const ERRORS = {
   provider_garbage: { retryable: false, message: 'The model provider sent an invalid response.' },
   content_filtered: { retryable: false, message: 'The model provider withheld the answer.' },
   option_unsupported: { retryable: false, message: 'The model does not support an option of the request.' },
+  context_exceeded: { retryable: false, message: 'The message is too long for the model.' },
   step_limit: { retryable: false, message: 'The run reached its limit of model calls.' },
   token_limit: { retryable: false, message: 'The run reached its token limit.' },
   budget_exceeded: { retryable: false, message: 'Token budget exhausted.' },

@@ -45,17 +45,33 @@ export const RunError = z.object({
 })
 export type RunError = z.infer<typeof RunError>
 
-/** Something in the request that the model did not get as it was sent. */
+/** Something that the model did not get as it was sent. */
 export const RunNotice = z.object({
-  /**
-   * `option_ignored`: the model does not support it. `option_adapted`: it was passed on in another form.
-   * `provider_warning`: anything else that could not be passed on.
-   */
-  code: z.enum(['option_ignored', 'option_adapted', 'provider_warning']),
-  /** A key of the message's `sampling`; absent with `provider_warning`. */
+  code: z.enum([
+    /** An option that the model does not support, and one that was passed on in another form. */
+    'option_ignored',
+    'option_adapted',
+    /** Anything else that the provider's interface could not pass on. */
+    'provider_warning',
+    /** The oldest turns, or steps of this run, which exceed the context window of the model. */
+    'history_omitted',
+    /** Files that the model does not accept. It gets their names. */
+    'file_omitted',
+    /** Tool calls of the conversation that the model got with another name, or in words. */
+    'call_adapted',
+    /** A tool that the model cannot be offered, because its provider does not accept the name. */
+    'tool_omitted',
+  ]),
+  /** A key of the message's `sampling`. */
   option: z.string().optional(),
   /** For people; always present with `provider_warning`. */
   message: z.string().optional(),
+  /** The media type of the files. */
+  mediaType: z.string().optional(),
+  /** The name of the tool. */
+  tool: z.string().optional(),
+  /** How many turns and steps, files, or calls. */
+  count: Count.optional(),
 })
 export type RunNotice = z.infer<typeof RunNotice>
 
@@ -150,7 +166,7 @@ export const RunEnded = z.object({
   /** The user who cancelled or superseded it, or `server`. */
   by: z.string().optional(),
   error: RunError.optional(),
-  /** At most one for each option, and 16 in all. */
+  /** At most one for each option, media type and tool, and 16 in all. */
   notices: z.array(RunNotice).optional(),
   usage: Usage,
   /** The answer reached the requested length or the provider's limit. */

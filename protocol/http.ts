@@ -89,6 +89,7 @@ export const HTTP_STATUS: Readonly<Record<ProblemCode, number>> = {
   provider_garbage: 502,
   content_filtered: 422,
   option_unsupported: 422,
+  context_exceeded: 422,
   step_limit: 422,
   token_limit: 422,
   budget_exceeded: 429,

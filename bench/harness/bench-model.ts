@@ -38,7 +38,7 @@ export function benchCatalog(): ModelCatalog {
     supportedUrls: {},
     doStream,
   } as unknown
-  const model: Model = { id: 'bench', language: fields as LanguageModelV3, prefill: 'none' }
+  const model: Model = { id: 'bench', language: fields as LanguageModelV3, prefill: 'none', contextTokens: 100_000 }
   return {
     defaultId: 'bench',
     ids: ['bench'],

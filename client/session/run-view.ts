@@ -54,7 +54,7 @@ export interface RunView {
   readonly steered: readonly string[]
   readonly usage?: Usage
   readonly error?: RunError
-  /** Parts of the request that the model did not get as they were sent. */
+  /** What the model did not get as it was sent. Unknown codes are possible. */
   readonly notices?: readonly RunNotice[]
   /** The user who cancelled or superseded the run. */
   readonly by?: string

@@ -7,7 +7,7 @@ import { ModelConfigError, readModelConfig } from '../model/model-config.ts'
 /** @throws ConfigError */
 export function openModels(config: Config): ModelCatalog {
   try {
-    const { model, models, thinkModels, nullContentModels, compatibleUrl, compatibleKey } = config
+    const { model, models, thinkModels, nullContentModels, contextTokens, compatibleUrl, compatibleKey } = config
     return createModelCatalog(
       readModelConfig({
         ...process.env,
@@ -15,6 +15,7 @@ export function openModels(config: Config): ModelCatalog {
         PARLEY_MODELS: models?.join(','),
         PARLEY_THINK_MODELS: thinkModels?.join(','),
         PARLEY_NULL_CONTENT_MODELS: nullContentModels?.join(','),
+        PARLEY_CONTEXT_TOKENS: contextTokens?.join(','),
         PARLEY_COMPATIBLE_URL: compatibleUrl,
         PARLEY_COMPATIBLE_KEY: compatibleKey,
       }),

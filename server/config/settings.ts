@@ -135,6 +135,12 @@ const models = {
     undefined,
     'compatible:… models whose server refuses an empty content beside tool calls and takes null, separated by commas; compatible:* for all. Gemini models get null in any case.',
   ),
+  contextTokens: setting(
+    'PARLEY_CONTEXT_TOKENS',
+    z.union([z.int().transform((tokens) => [String(tokens)]), list]),
+    undefined,
+    'Context windows of models (tokens of a request and its answer): a number for all, or items such as compatible:llama-3=8192 and openai:*=400000, separated by commas. Unset: the known window of the model family, otherwise 100000. The oldest turns beyond it are left out.',
+  ),
   compatibleUrl: setting(
     'PARLEY_COMPATIBLE_URL',
     url,

@@ -9,15 +9,17 @@ import {
   UnsupportedFunctionalityError,
 } from '@ai-sdk/provider'
 import { stringifyJson } from '@parley/protocol'
+import { type ContextTokens, contextTokens } from './context-window.ts'
 import { noise } from './demo-answer.ts'
 import { type DemoTurn, demoTurn } from './demo-turn.ts'
 import type { Model } from './model.ts'
 import { type Sleeper, TimerQueue } from './timer-queue.ts'
 
-export function createDemoModel(): Model {
+export function createDemoModel(configured?: ContextTokens): Model {
   return {
     id: 'demo',
     prefill: 'exact',
+    contextTokens: contextTokens('demo', configured),
     language: {
       specificationVersion: 'v3',
       provider: 'parley',

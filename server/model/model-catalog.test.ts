@@ -71,6 +71,37 @@ describe('the model catalog', () => {
     for (const id of ['claude-opus-4-6', 'claude-sonnet-5', 'claude-opus-4-50']) expect(prefill(id), id).toBe('none')
   })
 
+  it('knows the context windows of model families, unless they are configured', () => {
+    const env = { PARLEY_MODEL: 'demo', PARLEY_MODELS: 'anthropic:*,openai:*,google:*,compatible:*' }
+    const keys = { ANTHROPIC_API_KEY: 'k', OPENAI_API_KEY: 'k', GOOGLE_GENERATIVE_AI_API_KEY: 'k' }
+    const windows = (configured: string, ...ids: string[]): number[] => {
+      const settings = { ...env, ...keys, PARLEY_COMPATIBLE_URL: 'http://x', PARLEY_CONTEXT_TOKENS: configured }
+      return ids.map((id) => catalogOf(settings).get(id).contextTokens)
+    }
+    const claude = ['claude-3-haiku-20240307', 'claude-sonnet-4-20250514', 'claude-opus-4-6', 'claude-haiku-5-5']
+    expect(windows('', ...claude.map((id) => `anthropic:${id}`))).toEqual([200_000, 200_000, 1_000_000, 1_000_000])
+    const gpt = [
+      'gpt-3.5-turbo',
+      'gpt-4',
+      'gpt-4-0613',
+      'gpt-4-turbo',
+      'gpt-4o-mini',
+      'gpt-4.1',
+      'o3',
+      'gpt-5.1',
+      'gpt-6-sol',
+    ]
+    expect(windows('', ...gpt.map((id) => `openai:${id}`))).toEqual([
+      ...[16_385, 8_192, 8_192, 128_000, 128_000, 1_047_576, 200_000, 272_000, 272_000],
+    ])
+    expect(windows('', 'google:gemini-3-pro', 'compatible:llama-3', 'demo')).toEqual([1_048_576, 100_000, 100_000])
+    const configured = 'compatible:llama-3=8192, compatible:*=32768,5000'
+    expect(windows(configured, 'compatible:llama-3', 'compatible:x', 'openai:gpt-4o')).toEqual([8_192, 32_768, 5_000])
+    for (const wrong of ['many', '-1', '8k', '100', 'llama=8192', 'compatible:x=', '=8192']) {
+      expect(stopper({ PARLEY_MODEL: 'demo', PARLEY_CONTEXT_TOKENS: wrong }), wrong).toBe('PARLEY_CONTEXT_TOKENS')
+    }
+  })
+
   it('aborts start-up and names the setting if a key, a URL or a model is missing or malformed', () => {
     expect(stopper({ PARLEY_MODEL: 'openai:a' })).toBe('OPENAI_API_KEY')
     expect(stopper({ PARLEY_MODEL: 'anthropic:a' })).toBe('ANTHROPIC_API_KEY')

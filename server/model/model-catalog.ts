@@ -31,6 +31,7 @@ export function createModelCatalog(config: ModelConfig, options: ModelCatalogOpt
   }
   for (const id of config.thinkModels ?? []) split(id, 'PARLEY_THINK_MODELS')
   for (const id of config.nullContentModels ?? []) split(id, 'PARLEY_NULL_CONTENT_MODELS')
+  for (const id of config.contextTokens?.keys() ?? []) if (id !== '*') split(id, 'PARLEY_CONTEXT_TOKENS')
   for (const id of ids) check(id, id === config.model ? 'PARLEY_MODEL' : 'PARLEY_MODELS', config)
 
   const providers = createProviders(config, options.fetch)
@@ -45,7 +46,10 @@ export function createModelCatalog(config: ModelConfig, options: ModelCatalogOpt
       if (parts === undefined || !(ids.includes(id) || ids.includes(`${parts.provider}:*`)) || parts.model === '*') {
         throw new ReplyError('model_not_allowed')
       }
-      const model = parts.provider === 'demo' ? createDemoModel() : providers.create(id, parts.provider, parts.model)
+      const model =
+        parts.provider === 'demo'
+          ? createDemoModel(config.contextTokens)
+          : providers.create(id, parts.provider, parts.model)
       if (cached.size < MAX_CACHED) cached.set(id, model)
       return model
     },

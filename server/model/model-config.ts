@@ -1,5 +1,6 @@
 // ModelConfig: the models on offer, and the addresses and keys of their providers, from the environment. An error names the
 // setting and never shows a key.
+import type { ContextTokens } from './context-window.ts'
 
 export interface ProviderSettings {
   readonly key?: string
@@ -16,6 +17,8 @@ export interface ModelConfig {
   readonly thinkModels?: readonly string[]
   /** Models whose server refuses `content: ""` beside tool calls, and takes `null`. Gemini's do without this list. */
   readonly nullContentModels?: readonly string[]
+  /** Context windows that differ from the known ones. */
+  readonly contextTokens?: ContextTokens
   readonly openai?: ProviderSettings
   readonly anthropic?: ProviderSettings
   readonly google?: ProviderSettings
@@ -52,6 +55,7 @@ export function readModelConfig(env: Readonly<Record<string, string | undefined>
   const models = listOf(env.PARLEY_MODELS)
   const thinkModels = listOf(env.PARLEY_THINK_MODELS)
   const nullContentModels = listOf(env.PARLEY_NULL_CONTENT_MODELS)
+  const contextTokens = tokensOf(listOf(env.PARLEY_CONTEXT_TOKENS))
   const providers = PROVIDERS.map((name) => {
     const key = set(env[VARIABLES[name].key])
     const url = set(env[VARIABLES[name].url])
@@ -62,6 +66,7 @@ export function readModelConfig(env: Readonly<Record<string, string | undefined>
     ...(models === undefined ? {} : { models }),
     ...(thinkModels === undefined ? {} : { thinkModels }),
     ...(nullContentModels === undefined ? {} : { nullContentModels }),
+    ...(contextTokens === undefined ? {} : { contextTokens }),
     ...Object.fromEntries(providers),
   }
 }
@@ -76,6 +81,26 @@ export function splitModelId(
   const model = id.slice(colon + 1)
   return provider === undefined || model === '' || /\s/.test(model) ? undefined : { provider, model }
 }
+
+/** `8192`, or `compatible:llama-3=8192,openai:*=400000`. */
+function tokensOf(items: readonly string[] | undefined): ContextTokens | undefined {
+  return (
+    items &&
+    new Map(
+      items.map((item) => {
+        const [, id = '*', tokens = ''] = /^(?:(.+)=)?(\d+)$/.exec(item) ?? []
+        if (Number(tokens) >= MIN_CONTEXT_TOKENS) return [id, Number(tokens)] as const
+        const form = `a number of tokens from ${MIN_CONTEXT_TOKENS}, or <model>=<tokens>`
+        throw new ModelConfigError(
+          'PARLEY_CONTEXT_TOKENS',
+          `PARLEY_CONTEXT_TOKENS: ${JSON.stringify(item)} is not ${form}.`,
+        )
+      }),
+    )
+  )
+}
+
+const MIN_CONTEXT_TOKENS = 256
 
 function listOf(value: string | undefined): readonly string[] | undefined {
   return set(value)

@@ -15,6 +15,8 @@ export interface Model {
   readonly prefill: Prefill
   /** Texts that no message for people may contain: the provider's key and host. */
   readonly secrets?: readonly string[]
+  /** The context window: tokens of a request and its answer together. */
+  readonly contextTokens: number
 }
 
 /** The models that this server offers. */
@@ -27,13 +29,4 @@ export interface ModelCatalog {
    * @throws ReplyError model_not_allowed
    */
   get(id?: string): Model
-}
-
-/**
- * Whether the provider takes system messages after the first other message, and leaves them in their place.
- * `@ai-sdk/google` 3 refuses them. `@ai-sdk/anthropic` 3 moves the first one to the beginning, and sends the others
- * with a beta feature that older models lack.
- */
-export function takesLaterSystem({ language }: Model): boolean {
-  return !/^(anthropic|google)\b/.test(language.provider)
 }

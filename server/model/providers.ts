@@ -6,6 +6,7 @@ import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import type { LanguageModelV3 } from '@ai-sdk/provider'
 import { type AnswerDialect, answerFetch } from './answer-fetch.ts'
 import { ChatDialect } from './chat-dialect.ts'
+import { contextTokens } from './context-window.ts'
 import type { Model, Prefill } from './model.ts'
 import type { ModelConfig, ProviderName, ProviderSettings } from './model-config.ts'
 import { AnthropicDialect, GoogleDialect, ResponsesDialect } from './named-dialects.ts'
@@ -35,8 +36,13 @@ export function createProviders(config: ModelConfig, fetch: typeof globalThis.fe
         made.set(provider, make)
       }
       const options = { thinks: contains(config.thinkModels, id), ...adaptation(provider, model) }
-      const secrets = secretsOf(config[provider] ?? {})
-      return { id, language: providerModel(make(model), options), prefill: prefillOf(provider, model), secrets }
+      return {
+        id,
+        language: providerModel(make(model), options),
+        prefill: prefillOf(provider, model),
+        secrets: secretsOf(config[provider] ?? {}),
+        contextTokens: contextTokens(id, config.contextTokens),
+      }
     },
   }
 }

@@ -54,7 +54,7 @@ function chatterbox(): ModelCatalog {
     return { stream }
   }
   const fields = { specificationVersion: 'v3', provider: 'p', modelId: 'm', supportedUrls: {}, doStream } as unknown
-  const model = { id: 'm', language: fields as LanguageModelV3, prefill: 'none' } as const
+  const model = { id: 'm', language: fields as LanguageModelV3, prefill: 'none', contextTokens: 100_000 } as const
   return { defaultId: 'm', ids: ['m'], get: () => model }
 }
 

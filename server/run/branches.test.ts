@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { applyEntries, type LoggedEvent } from '../session/state/apply-entry.ts'
 import { pathTo } from '../session/state/message-tree.ts'
 import { EMPTY_SESSION } from '../session/state/session-state.ts'
-import { buildPrompt } from './prompt.ts'
+import { conversationOf } from './conversation.ts'
 import { EngineHarness, OTHER } from './test/engine-harness.ts'
 
 const open: EngineHarness[] = []
@@ -182,7 +182,8 @@ it('has the path through the tree as its prompt, for any tree', () => {
       })
       const state = applyEntries(EMPTY_SESSION, entries)
       for (const run of state.ended.values()) {
-        const prompt = buildPrompt(state, run, { maxChars: 100_000, keepReasoning: false, model: 'm' })
+        const { turns } = conversationOf(state, run, { keepReasoning: false, model: 'm' })
+        const prompt = turns.flatMap((turn) => turn.messages)
         expect(textsOf(prompt)).toEqual(expected.get(run.message))
         expect(pathTo(state.messages, run.message)).toHaveLength(textsOf(prompt).length / 2)
       }

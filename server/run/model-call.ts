@@ -4,6 +4,7 @@ import type { LanguageModelV3CallOptions, LanguageModelV3StreamPart, SharedV3War
 import { ERRORS, type ErrorCode, type RunError } from '@parley/protocol'
 import type { Model } from '../model/model.ts'
 import { toProviderFailure } from '../model/provider-failure.ts'
+import { type Refusal, refusalOf } from '../model/refusal.ts'
 import { Answer, type ModelFinish, type ModelToolCall } from './model-answer.ts'
 import type { TextKind } from './run-state.ts'
 
@@ -15,17 +16,26 @@ export class ModelFailure extends Error {
   readonly retryAfterMs: number | undefined
   /** The HTTP status with which the provider refused the request. */
   readonly status: number | undefined
+  /** The provider refused the prompt. */
+  readonly refusal: Refusal | undefined
 
   constructor(
     code: ErrorCode,
     message?: string,
-    options: { retryAfterMs?: number | undefined; retryable?: boolean; status?: number; cause?: unknown } = {},
+    options: {
+      retryAfterMs?: number | undefined
+      retryable?: boolean
+      status?: number
+      cause?: unknown
+      refusal?: Refusal | undefined
+    } = {},
   ) {
     super(message ?? ERRORS[code].message, { cause: options.cause })
     this.code = code
     this.retryable = options.retryable ?? false
     this.retryAfterMs = options.retryAfterMs
     this.status = options.status
+    this.refusal = options.refusal
   }
 
   asRunError(): RunError {
@@ -83,7 +93,15 @@ export async function callModel(
     if (request.signal.aborted) throw request.signal.reason
     if (error instanceof ModelFailure) throw error
     const failure = toProviderFailure(error, model.secrets)
-    throw new ModelFailure(failure.code, failure.message, { ...failure, cause: error })
+    const refusal = refusalOf(error)
+    const isTooLong = refusal !== undefined && refusal.fits < 1
+    const [code, message] = isTooLong ? (['context_exceeded'] as const) : [failure.code, failure.message]
+    throw new ModelFailure(code, message, {
+      ...failure,
+      ...(isTooLong ? { retryable: false } : {}),
+      refusal,
+      cause: error,
+    })
   } finally {
     watch.stop()
     signal.removeEventListener('abort', onAbort)

@@ -1,5 +1,5 @@
-// ProviderNotices: what a provider's package says about options and content that it could not pass on. The reader of the run gets a notice;
-// a run whose sender relies on the option fails.
+// ProviderNotices: what the model did not get as it was sent: options and content, by the words of the provider's package, and parts
+// of the conversation. The reader of the run gets notices; a run whose sender relies on an option fails.
 import type { SharedV3Warning } from '@ai-sdk/provider'
 import { type RunNotice, Sampling } from '@parley/protocol'
 import { publicText } from '../model/public-text.ts'
@@ -18,13 +18,16 @@ const OPTIONS: Readonly<Record<string, Option>> = {
 /** A provider that warns of every message of a long history says enough with these. */
 const MAX_NOTICES = 16
 
-/** The notices of one run. Each option has at most one, and each warning comes once. */
+/** The notices of one run. Each option, media type and tool has at most one, and each warning comes once. */
 export class ProviderNotices {
   readonly #notices = new Map<string, RunNotice>()
+  /** About the last prompt: it contains the earlier ones. */
+  ofPrompt: readonly RunNotice[] = []
 
   /** Undefined if there are none. */
   get all(): { readonly notices: RunNotice[] } | undefined {
-    return this.#notices.size === 0 ? undefined : { notices: [...this.#notices.values()] }
+    const notices = [...this.ofPrompt, ...this.#notices.values()].slice(0, MAX_NOTICES)
+    return notices.length === 0 ? undefined : { notices }
   }
 
   /**

@@ -2,6 +2,7 @@
 // it does no work per token.
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider'
 import type { Budget, Usage } from '@parley/protocol'
+import { estimateTokens } from '../model/token-estimate.ts'
 
 /** The budgets that pay for runs. */
 export interface RunBudgets {
@@ -21,9 +22,6 @@ export interface OpenBudget {
   close(): void
 }
 
-/** About this many UTF-16 code units per token. */
-const CHARS_PER_TOKEN = 4
-
 /**
  * The tokens that one driver has used: for finished model calls the provider's figures, for the current call its deltas. If a call
  * ends without figures, its prompt is estimated: the provider read it all the same.
@@ -39,7 +37,7 @@ export class RunUse {
   /** A call starts. @param deltas received so far @returns an estimate of its prompt tokens */
   begins(prompt: LanguageModelV3Prompt, deltas: number): number {
     this.broke(deltas)
-    this.#prompt = promptTokens(prompt)
+    this.#prompt = estimateTokens(prompt)
     this.#from = deltas
     return this.#prompt
   }
@@ -66,31 +64,5 @@ export class RunUse {
   #rest(deltas: number): void {
     this.#prompt = 0
     this.#from = deltas
-  }
-}
-
-export function promptTokens(prompt: LanguageModelV3Prompt): number {
-  let chars = 0
-  for (const { content } of prompt) {
-    if (typeof content === 'string') chars += content.length
-    else for (const part of content) chars += charsOf(part)
-  }
-  return Math.ceil(chars / CHARS_PER_TOKEN)
-}
-
-type Part = Exclude<LanguageModelV3Prompt[number]['content'], string>[number]
-
-/** Files are not counted: each provider has its own price for them, and reports it. */
-function charsOf(part: Part): number {
-  switch (part.type) {
-    case 'text':
-    case 'reasoning':
-      return part.text.length
-    case 'tool-call':
-      return JSON.stringify(part.input)?.length ?? 0
-    case 'tool-result':
-      return JSON.stringify(part.output).length
-    default:
-      return 0
   }
 }

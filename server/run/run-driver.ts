@@ -2,14 +2,15 @@
 // model again. recovery.ts decides how it continues after a lost driver. A driver stops at once when the run has ended or has
 // another driver.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LanguageModelV3Prompt, SharedV3Warning } from '@ai-sdk/provider'
+import type { SharedV3Warning } from '@ai-sdk/provider'
 import { ERRORS, type MessageEvent, ReplyError, type RunError, type RunStarted } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { RunMeter } from '../metric/run-meter.ts'
 import type { RunMetrics } from '../metric/run-metrics.ts'
-import { type Model, takesLaterSystem } from '../model/model.ts'
+import type { Model } from '../model/model.ts'
 import { loggedCause } from '../model/provider-failure.ts'
 import { unsupportedOptions } from '../model/provider-options.ts'
+import type { Conversation } from '../model/provider-prompt.ts'
 import { compactRun } from '../session/commands/end-run.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
 import { fromParts } from '../session/state/run-output.ts'
@@ -20,10 +21,11 @@ import type { SessionLog } from '../store/ports/session-log.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import type { Tracer } from '../trace/tracer.ts'
 import { messageOf, meterOf, sentAt } from './completion-metrics.ts'
+import { conversationOf, userMessage } from './conversation.ts'
 import { instrumented } from './instrumented-call.ts'
 import type { ModelFinish, ModelToolCall } from './model-answer.ts'
 import { callModel, ModelFailure, type ModelSink, type ModelTimeouts } from './model-call.ts'
-import { buildPrompt, userMessage } from './prompt.ts'
+import { type FittingPrompt, PromptFit } from './prompt-fit.ts'
 import { ProviderNotices } from './provider-notices.ts'
 import { type Recovery, recover } from './recovery.ts'
 import { RunAppender } from './run-appender.ts'
@@ -40,8 +42,6 @@ export interface RunLimits extends ModelTimeouts {
   readonly outputTokens: number
   /** Milliseconds from the driver's start, including waits for tools and people. */
   readonly runMs: number
-  /** UTF-16 code units of history in the prompt. */
-  readonly contextChars: number
   readonly approvalMs: number
   readonly clientToolMs: number
   /** Attempts of a model call that fails temporarily before its first token. */
@@ -86,6 +86,7 @@ export class RunDriver implements ModelSink {
   #budget: OpenBudget | undefined
   readonly #use = new RunUse()
   readonly #notices = new ProviderNotices()
+  readonly #fit: PromptFit
   /** The log has this driver's `run.started`. */
   #begun = false
   /** Why the log accepts nothing more, if the run has neither ended nor moved. */
@@ -100,6 +101,7 @@ export class RunDriver implements ModelSink {
   ) {
     const { log, limits, node } = options
     this.#options = options
+    this.#fit = new PromptFit(options.model, this.#notices)
     this.#session = session
     this.#run = state.about.run
     this.#meter = meter
@@ -242,41 +244,37 @@ export class RunDriver implements ModelSink {
     // Also if the model wrote text after a call: the prompt must contain the results.
     this.#tools.adopt()
     await this.#tools.results()
-    const { door, context } = this.#message() ?? {}
-    const asked = context?.sampling ?? {}
-    const isWhole = (asked.truncation ?? (door === 'openai' ? 'disabled' : 'auto')) === 'disabled'
+    const asked = this.#message()?.context?.sampling ?? {}
     this.warned(unsupportedOptions(model.id, asked).map((feature) => ({ type: 'unsupported', feature })))
     const state = await this.#session.stateWithHistory(this.#record().message)
-    const prompt: LanguageModelV3Prompt = buildPrompt(state, this.#record(), {
+    const conversation = conversationOf(state, this.#record(), {
       system,
-      // By default, callers of OpenAI's API get the provider's error if the conversation is too long.
-      maxChars: isWhole ? Number.POSITIVE_INFINITY : limits.contextChars,
       keepReasoning: recovery.mode === 'continue' && !recovery.awaitResults && model.prefill === 'exact',
-      laterSystem: takesLaterSystem(model),
       model: model.id,
     })
-    if (recovery.awaitResults) this.#nextStep(prompt)
+    if (recovery.awaitResults) this.#nextStep(conversation)
     for (;;) {
       if (this.#appender.state.step >= limits.steps) throw new ModelFailure('step_limit')
-      const finish = await this.#callModel(prompt)
+      const finish = await this.#callModel(conversation)
       this.#appender.apply((state) => Run.finished(state, finish.usage))
       if (finish.reason === 'tool-calls' ? this.#tools.leavesCalls : this.#steers().length === 0) {
         return finish.reason === 'length'
       }
       const results = await this.#tools.results()
-      if (finish.content.length > 0) prompt.push({ role: 'assistant', content: finish.content })
-      if (results !== undefined) prompt.push(results)
-      this.#nextStep(prompt)
+      const turn = conversation.turns.at(-1)
+      if (finish.content.length > 0) turn?.messages.push({ role: 'assistant', content: finish.content })
+      if (results !== undefined) turn?.messages.push(results)
+      this.#nextStep(conversation)
     }
   }
 
   /** Adds new steering messages to the prompt of the next model call. */
-  #nextStep(prompt: LanguageModelV3Prompt): void {
+  #nextStep({ turns }: Conversation): void {
     const steers = this.#steers()
     for (const { event } of this.#session.state.messages) {
       if (!steers.includes(event.id)) continue
       this.#taken.add(event.id)
-      prompt.push(userMessage(event))
+      turns.at(-1)?.messages.push(userMessage(event))
     }
     this.#meter?.nextCall()
     this.#appender.apply((state) => Run.nextStep(state, steers))
@@ -287,27 +285,38 @@ export class RunDriver implements ModelSink {
     return this.#record().steers.filter((message) => !this.#taken.has(message))
   }
 
-  async #callModel(prompt: LanguageModelV3Prompt): Promise<ModelFinish> {
+  async #callModel(conversation: Conversation): Promise<ModelFinish> {
     const { model, limits, logger } = this.#options
-    const tools = this.#tools.offered()
+    const offered = this.#tools.offered()
+    const { door, context } = this.#message() ?? {}
+    // By default, callers of OpenAI's API get the provider's error if the conversation is too long.
+    const whole = (context?.sampling?.truncation ?? (door === 'openai' ? 'disabled' : 'auto')) === 'disabled'
     for (let attempt = 1; ; attempt += 1) {
       const { deltas } = this.#appender.state
       const { signal } = this.#stop
       try {
+        const outputTokens = this.#maxOutputTokens()
+        const { prompt, tools } = this.#fit.prepare({ conversation, offered, outputTokens, whole })
         const options = {
-          prompt: [...prompt],
+          prompt,
           ...sampled(model.id, this.#message()?.context?.sampling, tools),
-          maxOutputTokens: this.#withinBudget(this.#maxOutputTokens(), prompt),
+          maxOutputTokens: this.#withinBudget(outputTokens, prompt),
         }
         this.#maxDeltas = deltas + options.maxOutputTokens
         const call = { model: model.id, maxTokens: options.maxOutputTokens, attempt }
         const finish = await instrumented(this.#options.metrics, this.#trace, call, () =>
           callModel(model, options, limits, this, signal),
         )
+        this.#fit.accepted()
         return this.#book(finish)
       } catch (error) {
         const isSilent = this.#appender.state.deltas === deltas && !signal.aborted
-        if (!(error instanceof ModelFailure && error.retryable && isSilent && attempt < limits.modelTries)) throw error
+        if (!(error instanceof ModelFailure && isSilent)) throw error
+        if (this.#fit.refused(error)) {
+          logger.info({ run: this.#run, code: error.code, attempt }, 'adapting the prompt of the model call')
+          continue
+        }
+        if (!(error.retryable && attempt < limits.modelTries)) throw error
         const wait = Math.max(error.retryAfterMs ?? 0, 250 * 2 ** attempt)
         if (wait > limits.modelWaitMs) throw error
         logger.info({ run: this.#run, code: error.code, attempt, wait }, 'retrying the model call')
@@ -336,7 +345,7 @@ export class RunDriver implements ModelSink {
   }
 
   /** The output limit of the next model call. @throws ModelFailure budget_exceeded */
-  #withinBudget(tokens: number, prompt: LanguageModelV3Prompt): number {
+  #withinBudget(tokens: number, prompt: FittingPrompt['prompt']): number {
     this.#limit = 'token_limit'
     if (this.#budget === undefined) return tokens
     this.#budget.expect(this.#use.begins(prompt, this.#appender.state.deltas))

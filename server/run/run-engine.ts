@@ -74,7 +74,6 @@ export const RUN_LIMITS: RunLimits = {
   steps: 16,
   outputTokens: 32_768,
   runMs: 30 * 60_000,
-  contextChars: 400_000,
   firstTokenMs: 60_000,
   betweenTokensMs: 30_000,
   approvalMs: 10 * 60_000,

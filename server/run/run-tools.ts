@@ -2,13 +2,14 @@
 // first; then tool-call-supervisor.ts supervises it until its result.
 import type { LanguageModelV3FunctionTool, LanguageModelV3Message } from '@ai-sdk/provider'
 import { cutText, type MessageEvent, makeId, type Tool } from '@parley/protocol'
+import { asObject } from '../model/provider-prompt.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
 import { findRun } from '../session/state/session-state.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import { checkValue } from '../tool/json-schema.ts'
+import { toolOutput } from './conversation.ts'
 import { type ModelToolCall, parseInput } from './model-answer.ts'
-import { toolInput, toolOutput } from './prompt.ts'
 import type { CallItem } from './run-state.ts'
 import type { RunTrace, ToolOutcome } from './run-trace.ts'
 import { appendToolResult, superviseCall, type ToolCallSupervisorOptions } from './tool-call-supervisor.ts'
@@ -96,12 +97,11 @@ export class RunTools {
     const calls = this.#record()?.calls
     return {
       role: 'tool',
-      content: [...names].map(([id, name]) => ({
-        type: 'tool-result',
-        toolCallId: id,
-        toolName: name,
-        output: toolOutput(calls?.get(id)?.result),
-      })),
+      content: [...names].flatMap(([id, name]) => {
+        const result = calls?.get(id)?.result
+        if (result === undefined) return []
+        return [{ type: 'tool-result' as const, toolCallId: id, toolName: name, output: toolOutput(result) }]
+      }),
     }
   }
 
@@ -153,7 +153,8 @@ function asFunction(tool: Tool | ServerTool): LanguageModelV3FunctionTool {
     type: 'function',
     name,
     ...(description === undefined ? {} : { description }),
-    inputSchema: inputSchema ?? { type: 'object' },
+    // OpenAI: "schema must be a JSON Schema of 'type: "object"'", and "object schema missing properties".
+    inputSchema: { type: 'object', properties: {}, ...inputSchema },
     ...('strict' in tool && tool.strict !== undefined ? { strict: tool.strict } : {}),
   }
 }
@@ -187,6 +188,6 @@ function problemOf(
 ): string | undefined {
   if (server === undefined && client === undefined) return `There is no tool named ${cutText(call.name, 64)}.`
   if (input === undefined) return 'The input is not JSON.'
-  const check = server === undefined ? checkValue(client?.inputSchema, toolInput(input)) : server.check(input)
+  const check = server === undefined ? checkValue(client?.inputSchema, asObject(input)) : server.check(input)
   return check.ok ? undefined : `The input does not match the tool's schema: ${check.problem}`
 }

@@ -11,7 +11,7 @@ let world: PageWorld
 
 beforeAll(async () => {
   mkdirSync(ARTIFACTS, { recursive: true })
-  world = await PageWorld.start()
+  world = await PageWorld.start({ PARLEY_CONTEXT_TOKENS: '20000' })
 })
 afterEach(() => world.leave())
 afterAll(() => world.dispose())
@@ -136,6 +136,15 @@ describe('the chat page', () => {
     await tab.send('/demo fail=3 rate=0')
     expect(await tab.answer(0, 'failed')).toBe('0 1 2')
     await tab.page.locator('.note.failed').getByText('(provider_error)').waitFor()
+  })
+
+  it('shows what the model did not get', async () => {
+    const tab = await (await world.come()).open(world.site)
+    await tab.send(`/demo count=1 rate=0\n${'word '.repeat(20_000)}`)
+    await tab.answer(0, 'completed')
+    await tab.send('/demo count=2 rate=0')
+    expect(await tab.answer(1, 'completed')).toBe('0 1')
+    await tab.page.locator('.notice').getByText('1 earlier turn was not sent').waitFor()
   })
 
   it('shows HTML in messages as text', async () => {

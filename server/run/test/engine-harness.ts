@@ -44,6 +44,7 @@ export interface PlayedCall {
 export class PlayedModel implements Model {
   readonly id = 'played'
   prefill: Model['prefill'] = 'none'
+  contextTokens = 100_000
   readonly calls: PlayedCall[] = []
   /** Errors that the next calls throw. */
   readonly failures: unknown[] = []
@@ -118,6 +119,8 @@ export interface HarnessOptions {
   readonly leaseMs?: number
   /** Instead of the played model. */
   readonly model?: Model
+  /** For messages with the model `other`. */
+  readonly other?: Model
   /** Survives `close` and `open`. */
   readonly metrics?: RunMetrics
 }
@@ -141,12 +144,13 @@ export class EngineHarness {
 
   async open(): Promise<void> {
     const logger = pino({ level: 'silent' })
-    const { limits, serverTools = [], leaseMs = 30_000, metrics, model = this.model } = this.#options
+    const { limits, serverTools = [], leaseMs = 30_000, metrics, model = this.model, other = model } = this.#options
     this.stores = await openLmdbStores({ path: this.path, logger })
     const { log, runs } = this.stores
     this.#sessions = new SessionCache(this.stores)
     const tools = new Map(serverTools.map((tool) => [tool.name, tool]))
-    const models: ModelCatalog = { defaultId: model.id, ids: [model.id], get: () => model }
+    const get = (id?: string): Model => (id === 'other' ? other : model)
+    const models: ModelCatalog = { defaultId: model.id, ids: [model.id], get }
     this.service = createSessionService({
       stores: this.stores,
       sessions: this.#sessions,

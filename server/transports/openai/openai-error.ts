@@ -22,6 +22,7 @@ const CODES: Readonly<Partial<Record<ProblemCode, string | null>>> = {
   budget_exceeded: 'insufficient_quota',
   provider_rate_limited: 'rate_limit_exceeded',
   content_filtered: 'content_filter',
+  context_exceeded: 'context_length_exceeded',
   // The run was cancelled.
   no_active_run: 'cancelled',
 }
@@ -31,6 +32,7 @@ const STATUSES: Readonly<Partial<Record<ProblemCode, number>>> = {
   model_not_allowed: 404,
   content_filtered: 400,
   option_unsupported: 400,
+  context_exceeded: 400,
   // The server's key for the provider is not the caller's: 401 would make clients doubt their access token.
   provider_unauthenticated: 403,
   // OpenAI's clients retry 409.

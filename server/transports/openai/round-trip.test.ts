@@ -11,6 +11,7 @@ const model = new PlayedModel()
 const google: Model = {
   id: 'google',
   prefill: 'none',
+  contextTokens: 100_000,
   language: Object.assign(Object.create(model.language), { provider: 'google.generative-ai' }),
 }
 let h: OpenAiHarness
@@ -208,10 +209,14 @@ describe('an image or file', () => {
       { type: 'function_call_output', call_id: 'c2', output: [image] },
     ]
     const { prompt } = await respond([{ role: 'user', content: 'a?' }, ...calls, ...outputs])
-    expect(prompt.map(({ role }) => role)).toEqual(['user', 'assistant', 'tool', 'tool', 'user', 'user'])
+    expect(prompt.map(({ role }) => role)).toEqual(['user', 'assistant', 'tool', 'user', 'user'])
     expect(prompt.slice(2)).toMatchObject([
-      { content: [{ toolCallId: 'c1', output: { value: 'Here: [file 1: image/png][file 2: a.pdf]' } }] },
-      { content: [{ toolCallId: 'c2', output: { value: '[file 1: image/png]' } }] },
+      {
+        content: [
+          { toolCallId: 'c1', output: { value: 'Here: [file 1: image/png][file 2: a.pdf]' } },
+          { toolCallId: 'c2', output: { value: '[file 1: image/png]' } },
+        ],
+      },
       {
         content: [
           { type: 'text', text: 'Files in the result of shoot (c1):' },

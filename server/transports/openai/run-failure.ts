@@ -26,7 +26,8 @@ export function runFailure({ error }: Pick<RunEnded, 'error'>): RunFailure {
   }
   const { code, message, providerStatus = 0 } = error
   const retryable = isRetryable(error)
-  const isRefused = code === 'provider_error' && !retryable && providerStatus >= 400 && providerStatus < 500
+  const isRefusal = code === 'provider_error' || code === 'context_exceeded'
+  const isRefused = isRefusal && !retryable && providerStatus >= 400 && providerStatus < 500
   const refusal = PASSED.has(providerStatus) ? providerStatus : 400
   const status = isRefused ? refusal : openAiStatus(code)
   const answer = openAiError(code, message, { status })

@@ -29,6 +29,7 @@ const COMPLETING = [
   'time_limit',
   'content_filtered',
   'option_unsupported',
+  'context_exceeded',
   'step_limit',
   'no_active_run',
   'owner_lost',

@@ -90,6 +90,7 @@ export const SESSION_OPERATIONS: Operations = {
       'provider_garbage',
       'content_filtered',
       'option_unsupported',
+      'context_exceeded',
       'step_limit',
       'token_limit',
       'time_limit',

@@ -13,7 +13,7 @@ import { ErrorBoundary } from '../shared/error-boundary.tsx'
 import { Icon } from '../shared/icon.tsx'
 import { useStore } from '../shared/store.ts'
 import { callsOf } from './answer-of.ts'
-import { type RunNote, runNote } from './run-note.ts'
+import { noticeTexts, type RunNote, runNote } from './run-note.ts'
 import { ToolCard } from './tool-card.tsx'
 
 interface Props {
@@ -33,6 +33,12 @@ export const Answer = memo(function Answer({ run, onRegenerate }: Props) {
       data-status={run.status}
     >
       {run.parts.map((part, at) => toPart(part, at, run))}
+      {noticeTexts(run).map((text) => (
+        <p key={text} className='note notice'>
+          <Icon name='warning' />
+          <span>{text}</span>
+        </p>
+      ))}
       <Note run={run} onRegenerate={onRegenerate} />
     </article>
   )

@@ -3,7 +3,7 @@ import type { CallView, MessageView, RunView } from '@parley/client'
 import { describe, expect, it } from 'vitest'
 import { answerOf } from './answer-of.ts'
 import { callNote, decisionNote, expiryNote, formatValue } from './call-note.ts'
-import { runNote } from './run-note.ts'
+import { noticeTexts, runNote } from './run-note.ts'
 
 const run: RunView = {
   id: 'run_1',
@@ -54,6 +54,27 @@ describe("a run's note", () => {
     expect(text({ status: 'superseded' })).toBe('Interrupted by the next message')
     const error = { code: 'provider_timeout' as const, message: 'The model timed out.' }
     expect(text({ status: 'failed', error })).toBe('The model timed out. (provider_timeout)')
+  })
+})
+
+describe("a run's notices", () => {
+  it('say what the model did not get, and skip what this page does not know', () => {
+    const notices = [
+      { code: 'history_omitted' as const, count: 12 },
+      { code: 'file_omitted' as const, mediaType: 'application/zip', count: 1 },
+      { code: 'call_adapted' as const, count: 1 },
+      { code: 'tool_omitted' as const, tool: '1x' },
+      { code: 'option_ignored' as const, option: 'seed' },
+      { code: 'from_the_future' as 'option_ignored' },
+    ]
+    expect(noticeTexts({ ...run, notices })).toEqual([
+      '12 earlier turns were not sent: this chat is longer than the model can read.',
+      '1 file (application/zip) was not sent: the model does not support this type.',
+      '1 earlier tool call was sent in another form.',
+      'The model cannot use the tool 1x, because of its name.',
+      'The model does not support the option seed.',
+    ])
+    expect(noticeTexts(run)).toEqual([])
   })
 })
 

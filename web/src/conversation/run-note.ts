@@ -1,4 +1,4 @@
-// RunNote: what the page says about a run's status. Pure.
+// RunNote: what the page says about a run's status, and about what its model did not get. Pure.
 import type { CallView, RunView } from '@parley/client'
 
 export interface RunNote {
@@ -65,4 +65,37 @@ function summary(run: RunView): string {
   // A later attempt: another process has continued the run after a failure or a restart.
   if (run.epoch > 1) parts.push('resumed on another server')
   return parts.join(' · ')
+}
+
+type Notice = NonNullable<RunView['notices']>[number]
+
+/** One sentence for each notice that this page knows. */
+export function noticeTexts({ notices = [] }: RunView): string[] {
+  return notices.flatMap((notice) => noticeText(notice) ?? [])
+}
+
+function noticeText({ code, option, message, mediaType, tool, count = 1 }: Notice): string | undefined {
+  const are = count === 1 ? 'was' : 'were'
+  switch (code) {
+    case 'option_ignored':
+      return `The model does not support the option ${option}.`
+    case 'option_adapted':
+      return `The model used another value for the option ${option}.`
+    case 'provider_warning':
+      return message
+    case 'history_omitted':
+      return `${counted(count, 'earlier turn')} ${are} not sent: this chat is longer than the model can read.`
+    case 'file_omitted':
+      return `${counted(count, 'file')} (${mediaType}) ${are} not sent: the model does not support this type.`
+    case 'call_adapted':
+      return `${counted(count, 'earlier tool call')} ${are} sent in another form.`
+    case 'tool_omitted':
+      return `The model cannot use the tool ${tool}, because of its name.`
+    default:
+      return undefined
+  }
+}
+
+function counted(count: number, thing: string): string {
+  return `${count.toLocaleString('en')} ${thing}${count === 1 ? '' : 's'}`
 }

@@ -1,48 +1,46 @@
-// Prompt: the model's view of a session for one run: the conversation that ends with the run's message, without other branches.
-// Answers follow their messages. The unseen part of an answer is left out. Every tool call has a result, as providers require.
-// Pure.
+// Conversation: the model's view of a session for one run: the conversation that ends with the run's message, without other branches.
+// Answers follow their messages. The unseen part of an answer is left out. It is the same for all models; provider-prompt.ts adapts it
+// to the rules of each. Pure.
 import type {
   JSONValue,
   LanguageModelV3FilePart,
   LanguageModelV3Message,
-  LanguageModelV3Prompt,
   LanguageModelV3TextPart,
   LanguageModelV3ToolResultOutput,
   SharedV3ProviderOptions,
 } from '@ai-sdk/provider'
 import type { ContextMessage, FilePart, MessageEvent, OutputPart, Part } from '@parley/protocol'
 import { type MarkedCall, markedContent } from '../model/provider-marks.ts'
+import type { Conversation, Turn } from '../model/provider-prompt.ts'
 import { pathTo } from '../session/state/message-tree.ts'
 import { markUnseen, takenMessages, toParts } from '../session/state/run-output.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
 import type { MessageState, SessionState } from '../session/state/session-state.ts'
 
-export interface PromptOptions {
+export interface ConversationOptions {
   readonly system?: string | undefined
-  /** Limit in UTF-16 code units of text. The oldest exchanges beyond it are left out. */
-  readonly maxChars: number
   /** Whether the model gets the reasoning of the run's own unfinished output. */
   readonly keepReasoning: boolean
-  /** Whether the model takes system messages after the first other message. If not, they become marked user messages. */
-  readonly laterSystem?: boolean
   /** The id of the model. It gets back what its provider wants with calls, which other models do not get. */
   readonly model: string
 }
 
-/** Ends with the run's own message and its output so far. */
-export function buildPrompt(state: SessionState, run: RunRecord, options: PromptOptions): LanguageModelV3Prompt {
+/** Its last turn is the run's own message and its output so far. */
+export function conversationOf(state: SessionState, run: RunRecord, options: ConversationOptions): Conversation {
   const runs = new Map([...state.ended.values(), ...state.open].map((record) => [record.message, record]))
   const messages = new Map(state.messages.map((message) => [message.event.id, message.event]))
   const path = pathTo(state.messages, run.message)
   const placed = new Set(path.flatMap(({ event }) => takenMessages(runs.get(event.id)?.output)))
   const given = givenResults(runs.values(), path)
-  const exchanges: LanguageModelV3Message[][] = []
-  /** Messages that a caller has arranged itself, and that stay as they are. */
-  const arranged = new Set<LanguageModelV3Message>()
+  const turns: Turn[] = []
   for (const { event } of path) {
     if (placed.has(event.id)) continue
     const record = runs.get(event.id)
     const own = record?.id === run.id
+    if (!own && isRefused(record)) {
+      turns.push({ messages: [{ role: 'user', content: [{ type: 'text', text: REFUSED }] }], arranged: false })
+      continue
+    }
     const answer =
       record === undefined || (!own && record.phase !== 'ended')
         ? []
@@ -51,30 +49,19 @@ export function buildPrompt(state: SessionState, run: RunRecord, options: Prompt
             keepReasoning: own && options.keepReasoning,
             model: options.model,
           })
+    const arranged = event.context?.history !== undefined
     const history = historyOf(event, new Set(given.keys()), options.model)
-    const question = asked(event)
-    if (event.context?.history !== undefined) {
-      for (const message of [...history.flat(), ...question]) arranged.add(message)
-    }
-    exchanges.push(...history, [...question, ...answer])
+    turns.push(...[...history, [...asked(event), ...answer]].map((turn) => ({ messages: turn, arranged })))
   }
   const own = messages.get(run.message)?.context?.instructions
-  const conversation = joinUsers(newest(exchanges, options.maxChars).flat(), arranged)
-  const first = conversation.findIndex(({ role }) => role !== 'system')
-  const leading = conversation.slice(0, first < 0 ? conversation.length : first)
-  const instructions = [options.system, own, ...leading.map(({ content }) => content)].filter(
-    (text) => text !== undefined,
-  )
-  const system: LanguageModelV3Message[] =
-    instructions.length === 0 ? [] : [{ role: 'system', content: instructions.join('\n\n') }]
-  const rest = conversation.slice(leading.length)
-  return [...system, ...(options.laterSystem === false ? rest.map(asMarked) : rest)]
+  return { system: [options.system, own].filter((text) => text !== undefined), turns }
 }
 
-/** A system message in its place, for a provider that takes system messages only at the beginning. */
-function asMarked(message: LanguageModelV3Message): LanguageModelV3Message {
-  if (message.role !== 'system') return message
-  return { role: 'user', content: [{ type: 'text', text: `<system>\n${message.content}\n</system>` }] }
+const REFUSED = '[A message that the model provider refused because of its content]'
+
+/** The provider refused the message itself, so it would refuse every later prompt with it. */
+function isRefused(record: RunRecord | undefined): boolean {
+  return record?.ended?.error?.code === 'content_filtered' && record.output === undefined
 }
 
 /** Empty for a message that carries only results of calls. */
@@ -111,30 +98,23 @@ function historyOf({ context }: MessageEvent, known: ReadonlySet<string>, model:
     if (exchange !== undefined) exchange.push(...messages)
     else if (messages.length > 0) exchanges.push(messages)
   }
-  let files: LanguageModelV3Message[] = []
   for (const message of history) {
     if (message.role === 'tool') {
       if (known.has(message.call)) continue
       const toolName = names.get(message.call) ?? 'unknown'
       const output = toolOutput({ output: message.output })
-      exchanges.at(-1)?.push({
-        role: 'tool',
-        content: [{ type: 'tool-result', toolCallId: message.call, toolName, output }],
-      })
-      files.push(...filesOf(message.call, toolName, message))
-      continue
-    }
-    // Results of one step must follow its calls directly.
-    add(...files)
-    files = []
-    if (message.role === 'system') {
+      add(
+        { role: 'tool', content: [{ type: 'tool-result', toolCallId: message.call, toolName, output }] },
+        ...filesOf(message.call, toolName, message),
+      )
+    } else if (message.role === 'system') {
       add({ role: 'system', content: message.text })
     } else if (message.role === 'user') {
       exchanges.push([{ role: 'user', content: message.content.map(asModelPart) }])
     } else {
       const text = message.text ?? ''
       const calls = (message.calls ?? []).map(({ call, name, input, marks }) => ({
-        part: { type: 'tool-call' as const, toolCallId: call, toolName: name, input: toolInput(input) },
+        part: { type: 'tool-call' as const, toolCallId: call, toolName: name, input },
         marks,
       }))
       const content = markedContent(text === '' ? [] : [{ type: 'text', text }], calls, model)
@@ -142,7 +122,6 @@ function historyOf({ context }: MessageEvent, known: ReadonlySet<string>, model:
       add({ role: 'assistant', content })
     }
   }
-  add(...files)
   return exchanges
 }
 
@@ -158,25 +137,17 @@ export function userMessage(event: MessageEvent): LanguageModelV3Message {
 }
 
 /** A tool's result in the form that providers expect. */
-export function toolOutput(
-  result: { output?: unknown; error?: string | undefined } | undefined,
-): LanguageModelV3ToolResultOutput {
-  if (result === undefined) return { type: 'error-text', value: 'The call was abandoned: its run ended.' }
+export function toolOutput(result: { output?: unknown; error?: string | undefined }): LanguageModelV3ToolResultOutput {
   if (result.error !== undefined) return { type: 'error-text', value: result.error }
   if (typeof result.output === 'string') return { type: 'text', value: result.output }
   return { type: 'json', value: (result.output ?? null) as JSONValue }
-}
-
-/** Providers require objects as tool inputs; anything else is wrapped. */
-export function toolInput(input: unknown): unknown {
-  return typeof input === 'object' && input !== null && !Array.isArray(input) ? input : { input }
 }
 
 function answerMessages(
   record: RunRecord,
   messages: ReadonlyMap<string, MessageEvent>,
   given: GivenResults,
-  { whole, keepReasoning, model }: Pick<PromptOptions, 'keepReasoning' | 'model'> & { readonly whole: boolean },
+  { whole, keepReasoning, model }: Pick<ConversationOptions, 'keepReasoning' | 'model'> & { readonly whole: boolean },
 ): LanguageModelV3Message[] {
   const parts = toParts(record.output)
   // A resumed run continues from its whole output, however much of it a person had seen.
@@ -202,7 +173,7 @@ function answerMessages(
       addCall(step, record, part, given)
     } else if (part.unseen !== true && part.text !== '' && (part.type === 'text' || keepReasoning)) {
       // Text after a call belongs to the next model call.
-      if (step.results.length > 0) flush()
+      if (step.calls.length > 0) flush()
       step.content.push({ type: part.type, text: part.text })
     }
   }
@@ -236,15 +207,12 @@ function addCall(
   const fromCaller = call?.result === undefined ? given.get(part.call) : undefined
   if (fromCaller !== undefined) step.files.push(...filesOf(part.call, part.name, fromCaller))
   step.calls.push({
-    part: { type: 'tool-call', toolCallId: part.call, toolName: part.name, input: toolInput(call?.input ?? {}) },
+    part: { type: 'tool-call', toolCallId: part.call, toolName: part.name, input: call?.input ?? {} },
     marks: call?.marks,
   })
-  step.results.push({
-    type: 'tool-result',
-    toolCallId: part.call,
-    toolName: part.name,
-    output: toolOutput(call?.result ?? fromCaller),
-  })
+  const result = call?.result ?? fromCaller
+  if (result === undefined) return
+  step.results.push({ type: 'tool-result', toolCallId: part.call, toolName: part.name, output: toolOutput(result) })
 }
 
 function asModelPart(part: Part): LanguageModelV3TextPart | LanguageModelV3FilePart {
@@ -267,41 +235,4 @@ function imageDetail(detail: string, { mediaType, url, data }: FilePart): Shared
     openai: { imageDetail: detail },
     openaiCompatible: { image_url: { url: url ?? `data:${type};base64,${data}`, detail } },
   }
-}
-
-/** The newest exchanges within the limit, always the last one, and the system messages of the others. */
-function newest(exchanges: readonly LanguageModelV3Message[][], maxChars: number): readonly LanguageModelV3Message[][] {
-  let chars = 0
-  let from = exchanges.length
-  while (from > 0) {
-    chars += JSON.stringify(exchanges[from - 1]).length
-    if (chars > maxChars && from < exchanges.length) break
-    from -= 1
-  }
-  const system = exchanges
-    .slice(0, from)
-    .flat()
-    .filter(({ role }) => role === 'system')
-  return [system, ...exchanges.slice(from)]
-}
-
-/**
- * Joins adjacent user messages of the session, which some providers refuse.
- * @param arranged messages that stay as they are: a provider's cache knows them so
- */
-function joinUsers(
-  messages: readonly LanguageModelV3Message[],
-  arranged: ReadonlySet<LanguageModelV3Message>,
-): LanguageModelV3Message[] {
-  const joined: LanguageModelV3Message[] = []
-  for (const message of messages) {
-    const last = joined.at(-1)
-    const stays = arranged.has(message) || (last !== undefined && arranged.has(last))
-    if (!stays && last?.role === 'user' && message.role === 'user') {
-      joined[joined.length - 1] = { role: 'user', content: [...last.content, ...message.content] }
-    } else {
-      joined.push(message)
-    }
-  }
-  return joined
 }
