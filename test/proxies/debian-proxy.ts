@@ -72,12 +72,13 @@ export class DebianProxy {
     const printed = spawnSync(binary, kind.version, options)
     const child = spawn(binary, kind.words(places, config), { env, cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
     let said = ''
+    child.on('error', ({ message }) => (said += message))
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (part: Buffer) => (said += part))
     const version = /\d+\.\d+(\.\d+)?/.exec(`${printed.stdout}${printed.stderr}`)?.[0] ?? 'unknown'
     const proxy = new DebianProxy(port, version, folder, child)
     const end = performance.now() + READY_MS
     while (!(await listens(port))) {
-      if (child.exitCode !== null || performance.now() > end) {
+      if (hasEnded(child) || performance.now() > end) {
         await proxy.dispose()
         throw new Error(`${kind.name} ${version} does not listen: ${said}`)
       }
@@ -91,7 +92,7 @@ export class DebianProxy {
   }
 
   async dispose(): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+    if (!hasEnded(this.#child)) {
       const exited = once(this.#child, 'exit')
       const impatient = setTimeout(() => this.#child.kill('SIGKILL'), 5_000)
       this.#child.kill('SIGTERM')
@@ -100,6 +101,11 @@ export class DebianProxy {
     }
     rmSync(this.#folder, { recursive: true, force: true })
   }
+}
+
+/** Has it exited, or never been started? */
+function hasEnded({ pid, exitCode, signalCode }: ChildProcess): boolean {
+  return pid === undefined || exitCode !== null || signalCode !== null
 }
 
 /** @returns the root in which the program's files are; empty for the system's own */

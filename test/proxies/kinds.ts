@@ -53,6 +53,9 @@ const CADDY: ProxyKind = {
   words: (_, config) => ['run', '--adapter', 'caddyfile', '--config', config],
 }
 
+/** In the guide, too. */
+const PIPE = ['-p', 'pipe_timeout=75']
+
 const VARNISH: ProxyKind = {
   name: 'Varnish',
   binary: '/usr/sbin/varnishd',
@@ -61,7 +64,21 @@ const VARNISH: ProxyKind = {
   config: ({ guide }) => guide,
   words({ folder, port, root }, config) {
     const paths = root === '' ? [] : ['-p', `vmod_path=${root}/usr/lib/varnish/vmods`]
-    return ['-F', '-j', 'none', '-n', folder, '-a', `127.0.0.1:${port}`, '-f', config, '-s', 'malloc,16m', ...paths]
+    return [
+      '-F',
+      '-j',
+      'none',
+      '-n',
+      folder,
+      '-a',
+      `127.0.0.1:${port}`,
+      '-f',
+      config,
+      '-s',
+      'malloc,16m',
+      ...PIPE,
+      ...paths,
+    ]
   },
 }
 

@@ -19,7 +19,7 @@ const END_LATE_MS = 1_000
 let server: ServerProcess
 
 beforeAll(async () => {
-  server = await ServerProcess.start({ PARLEY_REQUEST_RATE: '10000' })
+  server = await ServerProcess.start({ PARLEY_REQUEST_RATE: '10000', PARLEY_METRICS_TOKEN: makeId('t') })
 })
 afterAll(() => server?.dispose())
 
@@ -99,8 +99,13 @@ describe.each(KINDS)('$name', (kind) => {
       expect(performance.now() - started).toBeLessThan(15_000)
     }))
 
-  it.each(['/metrics', '/readyz'])('hides %s', (path) =>
+  // Without a proxy, and without the token for metrics.
+  it.each([
+    ['/metrics', 401],
+    ['/readyz', 200],
+  ])('hides %s', (path, status) =>
     check(path, async () => {
+      expect((await fetch(`http://127.0.0.1:${server.port}${path}`)).status).toBe(status)
       expect([403, 404]).toContain((await fetch(`${proxy.origin}${path}`)).status)
     }),
   )

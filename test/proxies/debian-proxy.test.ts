@@ -1,0 +1,16 @@
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+import { DebianProxy, type ProxyKind } from './debian-proxy.ts'
+
+it('reports a program that the system refuses to run', async () => {
+  const kind: ProxyKind = {
+    name: 'nginx',
+    // Not executable.
+    binary: fileURLToPath(import.meta.url),
+    packages: [],
+    version: ['-v'],
+    config: ({ guide }) => guide,
+    words: () => [],
+  }
+  await expect(DebianProxy.start(kind, 1)).rejects.toThrow(/^nginx unknown does not listen: .*EACCES/)
+})
