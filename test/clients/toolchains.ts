@@ -74,13 +74,21 @@ function installed(language: Language): string | MissingTool {
     return new MissingTool(`the ${language} clients cannot be installed: ${(error as Error).message}`)
   }
   writeFileSync(complete, '')
-  // Not a missing tool: the programs must compile.
-  for (const step of BUILD[language]) run(step, folder)
+  try {
+    for (const step of BUILD[language]) run(step, folder)
+  } catch (error) {
+    if (error instanceof MissingTool) return error
+    // The programs must compile.
+    throw error
+  }
   return folder
 }
 
-function run([command, ...words]: Command, cwd: string): void {
+/** @throws MissingTool if there is no such program, Error if it fails */
+export function run([command, ...words]: Command, cwd: string): void {
   const { error, status, stderr, stdout } = spawnSync(command, words, { cwd, encoding: 'utf8', timeout: STEP_MS })
+  if (error !== undefined && 'code' in error && error.code === 'ENOENT')
+    throw new MissingTool(`${command} was not found`)
   if (status !== 0)
     throw new Error(`${command} ${words[0]} failed: ${error?.message ?? (stderr || stdout).trim().slice(-500)}`)
 }
