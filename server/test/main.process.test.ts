@@ -154,7 +154,9 @@ describe('a start', () => {
   test('exits with code 1 if no build of uWebSockets.js can be loaded', async () => {
     const server = run(without('@btc-vision/uwebsockets.js', 'uwebsockets'))
     expect(await server.exited).toBe(1)
-    expect(server.stderr).toMatch(/^uWebSockets\.js has no build for Node\.js .* Use Node\.js 20, 22, 24 or 25 .*\n$/)
+    expect(server.stderr).toMatch(
+      /^uWebSockets\.js cannot be loaded by Node\.js .* Use Node\.js 20, 22, 24 or 25 .*\n$/,
+    )
     expect(server.stdout).toBe('')
   })
 

@@ -18,11 +18,25 @@ describe('loadUws', () => {
     expect(loadUws([fails, () => old])).toEqual({ uws: old, fallback: true })
   })
 
+  it.each([
+    [
+      'a package that is not installed',
+      "Cannot find module 'uws'\nRequire stack:\n- /a.js",
+      "Cannot find module 'uws'",
+    ],
+    ['a damaged build', 'Node.js 20 only.\n\nError: /b/uws.node: file too short', '/b/uws.node: file too short'],
+  ])('gives the cause: %s', (_case, message, cause) => {
+    const load = () => {
+      throw new Error(message)
+    }
+    expect(() => loadUws([load, fails])).toThrow(`: ${cause}. Use Node.js 20`)
+  })
+
   it('names the system and the supported ones if no build loads', () => {
     const node = process.versions.node.replaceAll('.', '\\.')
     expect(() => loadUws([fails, fails])).toThrow(UnsupportedSystemError)
     expect(() => loadUws([fails, fails])).toThrow(
-      new RegExp(`no build for Node\\.js ${node} on ${process.platform}.*Use Node\\.js 20, 22, 24 or 25`),
+      new RegExp(`cannot be loaded by Node\\.js ${node} on ${process.platform}.*Use Node\\.js 20, 22, 24 or 25`),
     )
   })
 })

@@ -46,11 +46,17 @@ export function loadUws(builds = BUILDS): LoadedUws {
     }
   }
   throw new UnsupportedSystemError(
-    `uWebSockets.js has no build for Node.js ${process.versions.node} on ${process.platform} ${process.arch}${libc()}. ` +
-      'Use Node.js 20, 22, 24 or 25 on Linux with glibc 2.38 or newer (Debian 13, Ubuntu 24.04), macOS or Windows; ' +
+    `uWebSockets.js cannot be loaded by Node.js ${process.versions.node} on ${process.platform} ${process.arch}${libc()}: ` +
+      `${causeOf(causes[0])}. Use Node.js 20, 22, 24 or 25 on Linux with glibc 2.38 or newer (Debian 13, Ubuntu 24.04), macOS or Windows; ` +
       'or Node.js 20 on Linux with glibc 2.27 or newer.',
     { cause: new AggregateError(causes) },
   )
+}
+
+/** The first line of an error, without the package's own paragraph before Node.js's. */
+function causeOf(cause: unknown): string {
+  const [line = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n\n').at(-1)?.split('\n') ?? []
+  return line.replace(/^Error: |\.$/g, '')
 }
 
 /** Names the C library of a Linux system: builds need glibc, and not too old a version. */
