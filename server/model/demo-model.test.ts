@@ -64,7 +64,7 @@ describe('the demo model’s output', () => {
     ])
     expect(received.finish?.finishReason.unified).toBe('stop')
     expect(received.finish?.usage).toMatchObject({
-      inputTokens: { total: 9 },
+      inputTokens: { total: 14 },
       outputTokens: { total: 15, text: 12, reasoning: 3 },
     })
   })

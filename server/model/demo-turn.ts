@@ -3,6 +3,7 @@
 import type { LanguageModelV3Message, LanguageModelV3Prompt, LanguageModelV3ToolResultPart } from '@ai-sdk/provider'
 import { type DemoToolResult, demoAnswer, resumeAt, type Tokens } from './demo-answer.ts'
 import type { DemoCall, DemoDirective } from './demo-directive.ts'
+import { estimateTokens } from './token-estimate.ts'
 
 export interface DemoTurn {
   readonly directive: DemoDirective
@@ -106,21 +107,4 @@ function resultOf(output: LanguageModelV3ToolResultPart['output']): DemoToolResu
     default:
       return { output: output.value }
   }
-}
-
-/** About four characters per token, as in English. */
-function estimateTokens(prompt: LanguageModelV3Prompt): number {
-  let chars = 0
-  for (const message of prompt) {
-    if (message.role === 'system') {
-      chars += message.content.length
-      continue
-    }
-    for (const part of message.content) {
-      if (part.type === 'text' || part.type === 'reasoning') chars += part.text.length
-      else if (part.type === 'tool-call') chars += JSON.stringify(part.input)?.length ?? 0
-      else if (part.type === 'tool-result') chars += JSON.stringify(part.output).length
-    }
-  }
-  return Math.ceil(chars / 4)
 }

@@ -75,8 +75,10 @@ const RULES: Readonly<Record<string, Row>> = {
     founds: true,
     body: { model: 'demo', messages: [{ role: 'user', content: WORDS.content }] },
   },
+  'POST /v1/completions': { rule: 'anybody', founds: true, body: { model: 'demo', prompt: WORDS.content } },
   'POST /v1/responses': { rule: 'anybody', founds: true, body: { model: 'demo', input: WORDS.content } },
   'GET /v1/responses/{id}': { rule: 'read', ...RESPONSE },
+  'GET /v1/responses/{id}/input_items': { rule: 'read', ...RESPONSE },
   'POST /v1/responses/{id}/cancel': { rule: 'send', ...RESPONSE },
 }
 

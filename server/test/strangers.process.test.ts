@@ -26,6 +26,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   'POST /v1/sessions/{session}/invites': { role: 'owner' },
   'POST /jobs': { session: SESSION, content: 'hello' },
   'POST /v1/chat/completions': { model: 'demo', messages: [{ role: 'user', content: 'hello' }] },
+  'POST /v1/completions': { model: 'demo', prompt: 'hello' },
   'POST /v1/responses': { model: 'demo', input: 'hello' },
 }
 
