@@ -7,7 +7,7 @@ import { PROVIDERS } from '../model/model-config.ts'
 import { provide } from '../model/test/model-at.ts'
 import { beginSse, type ProviderServer, sendSse } from '../model/test/provider-server.ts'
 import { OK, refusalOf, type Service } from '../model/test/strict-provider.ts'
-import { EngineHarness } from './test/engine-harness.ts'
+import { CALLER, EngineHarness } from './test/engine-harness.ts'
 
 let harness: EngineHarness | undefined
 afterEach(async () => {
@@ -60,6 +60,7 @@ async function talk(h: EngineHarness, content: string | Part[], answer: string):
   await h.event('s', 'run.ended', (event) => event.run === run)
 }
 
+const POINT = { type: 'object', properties: { x: { type: 'number' } } }
 const ZIP: Part = { type: 'file', mediaType: 'application/zip', name: 'a.zip', data: 'UEsDBA==' }
 const PNG: Part = { type: 'file', mediaType: 'image/png', name: 'a.png', data: 'iVBORw==' }
 const ZIP_OMITTED = { code: 'file_omitted', mediaType: 'application/zip', count: 1 }
@@ -101,6 +102,28 @@ describe.each(PROVIDERS)('%s', (provider) => {
     expect(JSON.stringify(server.requests.at(-1)?.body)).not.toContain('something forbidden')
   })
 
+  it('answers while clients are attached whose tools take something other than an object', async () => {
+    const { h, server, refused } = await start({ provider })
+    await h.service.attach('s', CALLER, [
+      { name: 'text', inputSchema: { type: 'string' } },
+      { name: 'maybe', inputSchema: { ...POINT, type: ['object', 'null'] } },
+      { name: 'any', inputSchema: { anyOf: [POINT, { type: 'null' }] } },
+      { name: 'one', inputSchema: { type: 'object', oneOf: [POINT, { required: ['y'] }] } },
+      { name: 'all', inputSchema: { allOf: [POINT] } },
+      { name: 'listed', inputSchema: { enum: [{ x: 1 }] } },
+      { name: 'not', inputSchema: { ...POINT, not: { required: ['y'] } } },
+      { name: 'long', description: 'd'.repeat(1_000), inputSchema: { type: 'array' } },
+    ])
+    expect(await ask(h)).toMatchObject({ reason: 'completed' })
+    expect(await ask(h)).toMatchObject({ reason: 'completed' })
+    expect(refused).toEqual([false, false])
+    // The provider's cache covers the tools.
+    const [first, second] = server.requests.map(({ body }) => JSON.stringify(body.tools))
+    expect(second).toBe(first)
+    for (const name of ['text', 'maybe', 'any', 'one', 'all', 'listed', 'not', 'long'])
+      expect(first).toContain(`"${name}"`)
+  })
+
   it('answers in a session that is longer than its window: after one refusal, or none if the window is configured', async () => {
     const service = { provider, window: 3_000 }
     for (const window of [undefined, 3_000]) {
@@ -124,6 +147,24 @@ describe.each(PROVIDERS)('%s', (provider) => {
 })
 
 describe('a provider', () => {
+  it('gets the properties of such a tool, and its schema in words', async () => {
+    const { h, server } = await start({ provider: 'compatible' })
+    const schema = { ...POINT, anyOf: [{ required: ['x'] }, { required: ['y'] }] }
+    await h.service.attach('s', CALLER, [
+      { name: 'draw', description: 'Draws.', inputSchema: schema, strict: true },
+      { name: 'plain', inputSchema: POINT, strict: true },
+    ])
+    await ask(h)
+    const words = `Draws.\n\nThe input must match this JSON Schema: ${JSON.stringify(schema)}`
+    expect(server.requests[0]?.body).toMatchObject({
+      tools: [
+        { type: 'function', function: { name: 'draw', description: words, parameters: POINT } },
+        { type: 'function', function: { name: 'plain', parameters: POINT, strict: true } },
+      ],
+    })
+    expect(JSON.stringify(server.requests[0]?.body).match(/"strict":true/g)).toHaveLength(1)
+  })
+
   it('that refuses images answers without them', async () => {
     const { h, refused } = await start({ provider: 'compatible', textOnly: true })
     const notices = [{ code: 'file_omitted', mediaType: 'image/png', count: 1 }]

@@ -1,7 +1,7 @@
 // RunTools: the tools of one run: those offered to the model, its calls, and their results. Every call is appended to the log
 // first; then tool-call-supervisor.ts supervises it until its result.
 import type { LanguageModelV3FunctionTool, LanguageModelV3Message } from '@ai-sdk/provider'
-import { cutText, type MessageEvent, makeId, type Tool } from '@parley/protocol'
+import { cutText, type JsonSchema, type MessageEvent, makeId, stringifyJson, type Tool } from '@parley/protocol'
 import { asObject } from '../model/provider-prompt.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
@@ -148,15 +148,43 @@ export class RunTools {
 }
 
 function asFunction(tool: Tool | ServerTool): LanguageModelV3FunctionTool {
-  const { name, description, inputSchema } = tool
+  const { name, inputSchema = {} } = tool
+  const isAccepted = isAcceptedByAll(inputSchema)
+  const description = isAccepted ? tool.description : describedInput(tool.description, inputSchema)
   return {
     type: 'function',
     name,
     ...(description === undefined ? {} : { description }),
-    // OpenAI: "schema must be a JSON Schema of 'type: "object"'", and "object schema missing properties".
-    inputSchema: { type: 'object', properties: {}, ...inputSchema },
-    ...('strict' in tool && tool.strict !== undefined ? { strict: tool.strict } : {}),
+    // OpenAI: "object schema missing properties".
+    inputSchema: { type: 'object', properties: {}, ...(isAccepted ? inputSchema : propertiesOf(inputSchema)) },
+    ...(isAccepted && 'strict' in tool && tool.strict !== undefined ? { strict: tool.strict } : {}),
   }
+}
+
+/**
+ * OpenAI: "schema must have type 'object' and not have 'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the top level". Anthropic and Google
+ * refuse most of these, too. One such tool would make every message of its session fail.
+ */
+function isAcceptedByAll(schema: JsonSchema): boolean {
+  const { type = 'object' } = schema
+  return type === 'object' && !['oneOf', 'anyOf', 'allOf', 'enum', 'const', 'not'].some((keyword) => keyword in schema)
+}
+
+/** The properties, with the definitions to which they may refer. The server checks inputs against the whole schema. */
+function propertiesOf(schema: JsonSchema): JsonSchema {
+  return Object.fromEntries(
+    ['properties', '$defs', 'definitions'].flatMap((key) => (key in schema ? [[key, schema[key]]] : [])),
+  )
+}
+
+/** OpenAI: "string too long. Expected a string with maximum length 1024". */
+const MAX_DESCRIPTION = 1_024
+
+/** Describes the schema to the model, if it is short enough. */
+function describedInput(description: string | undefined, schema: JsonSchema): string | undefined {
+  const words = `The input must match this JSON Schema: ${stringifyJson(schema)}`
+  const described = description === undefined ? words : `${description}\n\n${words}`
+  return described.length <= MAX_DESCRIPTION ? described : description
 }
 
 /** A call whose result the message's sender provides. */

@@ -6,6 +6,8 @@
 //   openai      platform.openai.com/docs/api-reference/responses/create (function_call, function_call_output, input_image, input_file)
 //   google      ai.google.dev/api/caching#Content, /gemini-api/docs/function-calling; the words: github.com/google-gemini/gemini-cli
 //               issues 11814 (order of turns), 6678 (length), github.com/microsoft/vscode issue 299295 (number of responses)
+//   all         input schemas of tools: github.com/anthropics/claude-code issue 5319, cecli-dev/cecli issue 281 (OpenAI),
+//               spring-projects/spring-ai issue 1373 and pipecat-ai/pipecat-flows issue 110 (Google)
 //   compatible  platform.openai.com/docs/api-reference/chat/create; vLLM and llama.cpp check the same. Mistral: docs.mistral.ai/api
 import type { ProviderName } from '../model-config.ts'
 import { chatChunk } from './provider-server.ts'
@@ -81,7 +83,15 @@ const RULES: Readonly<Record<ProviderName, Rule>> = { anthropic, openai, google,
 const NAME = /^[a-zA-Z0-9_-]{1,64}$/
 const IMAGES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp']
 
+const NOT_AT_ROOT = ['oneOf', 'anyOf', 'allOf']
+
 function anthropic(body: Json): string | undefined {
+  for (const { input_schema: schema } of list(body.tools) as readonly { input_schema: Json }[]) {
+    if (schema.type !== 'object') return "tools.0.custom.input_schema.type: Input should be 'object'"
+    if (NOT_AT_ROOT.some((keyword) => keyword in schema)) {
+      return 'tools.0.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level'
+    }
+  }
   const ids = new Set<unknown>()
   let open: unknown[] = []
   for (const block of list(body.system)) if (isBlank(block.text)) return 'system: text content blocks must be non-empty'
@@ -125,7 +135,22 @@ function anthropic(body: Json): string | undefined {
   return open.length === 0 ? undefined : 'tool_use ids were found without tool_result blocks immediately after'
 }
 
+/** @param tools in the form of the Responses API, or of the field `function` in chat completions */
+function functionsProblem(tools: readonly Json[]): string | undefined {
+  for (const { name, description, parameters } of tools) {
+    const schema = parameters as Json
+    if (schema.type !== 'object' || [...NOT_AT_ROOT, 'enum', 'not'].some((keyword) => keyword in schema)) {
+      return `Invalid schema for function '${name}': schema must have type 'object' and not have 'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the top level.`
+    }
+    if (!isObject(schema.properties)) return `Invalid schema for function '${name}': object schema missing properties.`
+    if (String(description).length > 1_024) return 'string too long. Expected a string with maximum length 1024'
+  }
+  return undefined
+}
+
 function openai(body: Json): string | undefined {
+  const problem = functionsProblem(list(body.tools))
+  if (problem !== undefined) return problem
   const open = new Set<unknown>()
   const seen = new Set<unknown>()
   for (const item of list(body.input)) {
@@ -153,6 +178,12 @@ const GOOGLE_FILES =
   /^(image\/(png|jpeg|webp|heic|heif)|audio\/(wav|mp3|mpeg|aiff|aac|ogg|flac)|video\/\w[\w-]*|application\/pdf|text\/\w+)$/
 
 function google(body: Json): string | undefined {
+  for (const { name, parameters } of list(body.tools).flatMap((tool) => list(tool.functionDeclarations))) {
+    if (parameters === undefined) continue
+    const { type, properties } = parameters as Json
+    if (type !== 'object') return `${name} functionDeclaration parameters schema should be of type OBJECT`
+    if (Object.keys(properties ?? {}).length === 0) return 'parameters.properties: should be non-empty for OBJECT type'
+  }
   let calls: unknown[] = []
   let previous: unknown
   for (const [at, content] of list(body.contents).entries()) {
@@ -184,6 +215,8 @@ function google(body: Json): string | undefined {
 }
 
 function compatible(body: Json, { textOnly, callId = NAME }: Service): string | undefined {
+  const problem = functionsProblem(list(body.tools).map((tool) => tool.function as Json))
+  if (problem !== undefined) return problem
   let open: unknown[] = []
   const ids = new Set<unknown>()
   for (const message of list(body.messages)) {
