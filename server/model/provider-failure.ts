@@ -35,6 +35,13 @@ export class ProviderStreamError extends Error {
   }
 }
 
+/** The provider accepted the request and sent nothing at all. llama-cpp-python 0.3 does so if the prompt exceeds its context. */
+export class EmptyAnswerError extends ProviderStreamError {
+  constructor() {
+    super('provider_garbage')
+  }
+}
+
 /**
  * @param error thrown by `doStream` or its stream, or the content of an `error` part
  * @param secrets texts that no message may contain: keys and host names

@@ -2,7 +2,7 @@
 // between two events, or an invalid one, as finished or as invalid. Here the first becomes `provider_disconnected`, the
 // second `provider_garbage`. Tool calls are delayed until the answer is complete: a call from a cut answer must not run.
 import { InvalidResponseDataError, type LanguageModelV3StreamPart } from '@ai-sdk/provider'
-import { ProviderStreamError } from './provider-failure.ts'
+import { EmptyAnswerError, ProviderStreamError } from './provider-failure.ts'
 
 type Part = LanguageModelV3StreamPart
 type Controller = ReadableStreamDefaultController<Part>
@@ -53,9 +53,7 @@ export class ProviderStream {
   }
 
   #cut(): ProviderStreamError {
-    return this.#hasContent
-      ? new ProviderStreamError('provider_disconnected', NO_FINISH)
-      : new ProviderStreamError('provider_garbage')
+    return this.#hasContent ? new ProviderStreamError('provider_disconnected', NO_FINISH) : new EmptyAnswerError()
   }
 
   async #fail(controller: Controller, error: unknown): Promise<void> {

@@ -1,5 +1,6 @@
 // Refusal: whether a provider, or its package, refused a request because of its prompt, so that another prompt may be accepted. Pure.
 import { APICallError, UnsupportedFunctionalityError } from '@ai-sdk/provider'
+import { EmptyAnswerError } from './provider-failure.ts'
 
 export interface Refusal {
   /** About this share of the request fits; 1: it is not too long. */
@@ -13,6 +14,7 @@ const CONTENT: Refusal = { fits: 1, inWords: true }
 /** @param error thrown by `doStream` or its stream, or the content of an `error` part */
 export function refusalOf(error: unknown): Refusal | undefined {
   if (UnsupportedFunctionalityError.isInstance(error)) return CONTENT
+  if (error instanceof EmptyAnswerError) return { fits: HALF, inWords: false }
   const status = APICallError.isInstance(error) ? error.statusCode : undefined
   // Quotas count tokens, too.
   if (status === 429 || status === 401 || status === 403) return undefined

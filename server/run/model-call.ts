@@ -3,7 +3,7 @@
 import type { LanguageModelV3CallOptions, LanguageModelV3StreamPart, SharedV3Warning } from '@ai-sdk/provider'
 import { ERRORS, type ErrorCode, type RunError } from '@parley/protocol'
 import type { Model } from '../model/model.ts'
-import { toProviderFailure } from '../model/provider-failure.ts'
+import { EmptyAnswerError, toProviderFailure } from '../model/provider-failure.ts'
 import { type Refusal, refusalOf } from '../model/refusal.ts'
 import { Answer, type ModelFinish, type ModelToolCall } from './model-answer.ts'
 import type { TextKind } from './run-state.ts'
@@ -94,7 +94,8 @@ export async function callModel(
     if (error instanceof ModelFailure) throw error
     const failure = toProviderFailure(error, model.secrets)
     const refusal = refusalOf(error)
-    const isTooLong = refusal !== undefined && refusal.fits < 1
+    // An empty answer may have other reasons than the length of the prompt.
+    const isTooLong = refusal !== undefined && refusal.fits < 1 && !(error instanceof EmptyAnswerError)
     const [code, message] = isTooLong ? (['context_exceeded'] as const) : [failure.code, failure.message]
     throw new ModelFailure(code, message, {
       ...failure,

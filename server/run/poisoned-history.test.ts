@@ -180,6 +180,25 @@ describe('a provider', () => {
     expect(refused).toEqual([true, true, true, false])
   })
 
+  it('that sends an empty stream for a prompt that is too long gets a shorter one, as long as something can be left out', async () => {
+    // llama-cpp-python 0.3 does this.
+    const server = await provide(({ text, response }) => {
+      beginSse(response)
+      if (text.length < 8_000) sendSse(response, OK.compatible)
+      response.end(text.length < 8_000 ? 'data: [DONE]\n\n' : undefined)
+    })
+    const config = { model: 'compatible:m', compatible: { url: server.url } }
+    harness = await EngineHarness.start({ other: createModelCatalog(config).get() })
+    for (let turn = 0; turn < 6; turn += 1) await talk(harness, `${turn} ${'word '.repeat(500)}`, 'fine')
+    const notices = [{ code: 'history_omitted', count: expect.any(Number) }]
+    expect(await ask(harness)).toMatchObject({ reason: 'completed', notices })
+    expect(server.requests).toHaveLength(2)
+    // Nothing can be left out of the message itself, and the provider has not said that it is too long.
+    const error = { code: 'provider_garbage', retryable: false }
+    expect(await ask(harness, 'word '.repeat(2_000))).toMatchObject({ reason: 'failed', error })
+    expect(server.requests.length).toBeLessThan(6)
+  })
+
   it('that refuses for another reason is asked once if words would change nothing', async () => {
     const server = await provide(({ response }) => {
       response.writeHead(400, { 'content-type': 'application/json' })
