@@ -60,6 +60,7 @@ describe('a demo directive', () => {
 
   it('reports its error', () => {
     expect(problem('/demo please')).toBe('"please" is not key=value')
+    expect(problem(`/demo ${'x'.repeat(39)}😀`)).toBe(`"${'x'.repeat(39)}…" is not key=value`)
     expect(problem('/demo size=1')).toBe('"size" is an unknown key')
     expect(problem('/demo count=x')).toBe('count must be a whole number from 0 to 1000000')
     expect(problem('/demo count=-1')).toBe('count must be a whole number from 0 to 1000000')

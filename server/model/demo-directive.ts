@@ -1,7 +1,7 @@
 // DemoDirective: parses a message that starts with `/demo`. Pure. The demo model answers an invalid directive with its error and
 // follows no part of it.
 
-import { parseJson } from '@parley/protocol'
+import { cutText, parseJson } from '@parley/protocol'
 
 export interface DemoCall {
   readonly name: string
@@ -115,7 +115,7 @@ function word(text: string, at: number): string {
 
 /** The beginning of a text, enough to find it. */
 function quote(text: string): string {
-  return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text)
+  return JSON.stringify(text.length > 40 ? `${cutText(text, 40)}…` : text)
 }
 
 /** The end of the JSON value that begins at `at`. Objects, arrays and strings may contain spaces. */

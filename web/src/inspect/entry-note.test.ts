@@ -38,8 +38,13 @@ it('summarizes an entry by its subject, its kind and its content', () => {
     ['in.m_1', 'messages', 'ann (queue): 😀x x x x x x x x x x x x x'],
   ])
   expect(summaryOf({ ...output, count: 3 })).toContain('text 4 to 6')
-  // Long texts are truncated between two characters.
-  expect([...summaryOf(message)]).toHaveLength(161)
+  // Long texts are truncated between two characters as people see them.
+  const families = [{ type: 'text' as const, text: '👩‍👩‍👧‍👦'.repeat(80) }]
+  expect(summaryOf({ ...message, content: families })).toBe(`ann (queue): ${'👩‍👩‍👧‍👦'.repeat(13)}…`)
+  expect(summaryOf(message)).toHaveLength(161)
+  // Also if white space makes the text shorter afterwards.
+  const spaced = [{ type: 'text' as const, text: `${' '.repeat(626)}😀` }]
+  expect(summaryOf({ ...message, content: spaced })).toBe('ann (queue): ')
   // An event of a newer server has no summary.
   expect(summaryOf({ type: 'later.thing' } as unknown as Event)).toBe('')
 })

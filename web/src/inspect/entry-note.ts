@@ -1,4 +1,5 @@
 // EntryNote: a log entry in a few words: its subject, kind and content; the filter for entries; and times. Pure.
+import { cutText } from '@parley/protocol/well-formed'
 import { toJson } from '../conversation/call-note.ts'
 import type { LogEntry } from './run-lane.ts'
 
@@ -7,6 +8,7 @@ export type Kind = (typeof KINDS)[number]
 
 type Event = LogEntry['event']
 
+/** UTF-16 code units. */
 const TEXT_MAX = 160
 
 export function kindOf({ type }: Event): Kind {
@@ -99,9 +101,7 @@ export function span(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
-/** Truncates between two characters, never inside a surrogate pair. */
 function cut(text: string): string {
-  const line = text.length > 4 * TEXT_MAX ? text.slice(0, 4 * TEXT_MAX) : text
-  const characters = [...line.replace(/\s+/g, ' ')]
-  return characters.length <= TEXT_MAX ? characters.join('') : `${characters.slice(0, TEXT_MAX).join('')}…`
+  const line = cutText(text, 4 * TEXT_MAX).replace(/\s+/g, ' ')
+  return line.length <= TEXT_MAX ? line : `${cutText(line, TEXT_MAX)}…`
 }

@@ -9,11 +9,11 @@ export function nameOf(people: PeopleState, user: string, connectionName?: strin
   return people.members.get(user)?.name ?? connectionName ?? user
 }
 
-/** One or two letters, from the first and the last word. */
+/** One or two characters as people see them, from the first and the last word. */
 export function initials(name: string): string {
   const words = name.split(/[\s._@-]+/).filter((word) => word !== '')
   const [first, last] = [words[0], words.length > 1 ? words.at(-1) : undefined]
-  const letters = [first, last].map((word) => (word === undefined ? '' : [...word][0])).join('')
+  const letters = [first, last].map((word) => new Intl.Segmenter().segment(word ?? '').containing(0)?.segment).join('')
   return letters === '' ? '?' : letters.toUpperCase()
 }
 

@@ -16,15 +16,11 @@ describe('a name', () => {
   })
 
   it('has initials, of any alphabet', () => {
-    expect(['Ada Lovelace', 'zoë', 'a.b@example.org', '李 小龍', '🦊 fox', '', ' - '].map(initials)).toEqual([
-      'AL',
-      'Z',
-      'AO',
-      '李小',
-      '🦊F',
-      '?',
-      '?',
-    ])
+    expect(
+      ['Ada Lovelace', 'zoë', 'a.b@example.org', '李 小龍', '🦊 fox', '🇨🇭 👩‍👩‍👧‍👦!', 'e\u0301va', '', ' - '].map(
+        initials,
+      ),
+    ).toEqual(['AL', 'Z', 'AO', '李小', '🦊F', '🇨🇭👩‍👩‍👧‍👦', 'E\u0301', '?', '?'])
   })
 
   it('has a colour that depends on the user alone', () => {

@@ -3,6 +3,7 @@ import { ParleyError } from '@parley/client'
 import { describe, expect, it } from 'vitest'
 import { delayNote, errorNote, tryAgain } from '../connection/error-note.ts'
 import { mergeSessions } from './merged-sessions.ts'
+import { titleOf } from './recent-sessions.ts'
 
 describe('the merged list of chats', () => {
   it('contains each session once, the newest first, with the best known title', () => {
@@ -21,6 +22,13 @@ describe('the merged list of chats', () => {
     expect(merged.map(({ id }) => id)).toEqual(['a', 'only here', 'b', 'c'])
     expect(merged.map(({ title }) => title)).toEqual(['Named', 'local', 'first message', 'Untitled chat'])
     expect(merged.map(({ role }) => role)).toEqual(['owner', undefined, 'viewer', 'owner'])
+  })
+})
+
+describe('the title of a chat', () => {
+  it('is truncated between two characters, also if white space makes it shorter afterwards', () => {
+    expect(titleOf(`${'x '.repeat(30)}${' '.repeat(739)}😀`)).toBe('x '.repeat(30).trimEnd())
+    expect(titleOf('🇨🇭'.repeat(30))).toBe(`${'🇨🇭'.repeat(19)}…`)
   })
 })
 

@@ -58,7 +58,7 @@ function read(storage: BrowserStorage): readonly RecentSession[] {
 
 /** One line without Markdown's syntax, short enough for the list. */
 export function titleOf(text: string): string {
-  const line = plainLine(text.slice(0, 10 * TITLE_MAX).replaceAll(/\s+/g, ' '))
+  const line = plainLine(cutText(text, 10 * TITLE_MAX).replaceAll(/\s+/g, ' '))
   const title = line.length <= TITLE_MAX ? line : `${cutText(line, TITLE_MAX - 1).trimEnd()}…`
   return title === '' ? UNTITLED : title
 }
