@@ -83,6 +83,14 @@ describe('a provider’s words', () => {
       ['half \ud83d', 'half \ufffd'],
     ]
     for (const [text, expected] of texts) expect(publicText(text, ['inference.internal', 'no'])).toBe(expected)
+    // Host names of any length, with their ports.
+    const hosts: readonly (readonly [string, string])[] = [
+      ['cannot connect to gpu1:80 (GPU1:8000)', 'cannot connect to [removed] ([removed])'],
+      ['gpu1 has no data:5 for gpu12:a or xgpu1:80', 'gpu1 has no data:5 for gpu12:a or xgpu1:80'],
+      ['no route to [::1]:80, inference.internal:443', 'no route to [removed], [removed]'],
+    ]
+    for (const [text, expected] of hosts)
+      expect(publicText(text, ['', 'gpu1', '[::1]', 'a', 'inference.internal'])).toBe(expected)
     expect(publicText('a'.repeat(10_000))).toBe('a'.repeat(500))
   })
 

@@ -6,7 +6,7 @@ const REMOVED = '[removed]'
 const MAX_TEXT = 500
 /** UTF-16 code units that are searched for secrets. */
 const MAX_SEARCHED = 4_000
-/** A shorter secret, such as the key of a local server, may be a word of any sentence. */
+/** A shorter secret, such as the key of a local server, may be a word of any sentence, unless a port follows it. */
 const MIN_SECRET = 8
 
 const SECRETS: readonly RegExp[] = [
@@ -23,7 +23,12 @@ const SECRETS: readonly RegExp[] = [
 /** @param secrets texts that are removed wherever they occur: keys, host names */
 export function publicText(text: string, secrets: readonly string[] = []): string {
   let words = wellFormed(text.slice(0, MAX_SEARCHED))
-  for (const secret of secrets) if (secret.length >= MIN_SECRET) words = words.replaceAll(secret, REMOVED)
+  for (const secret of secrets) if (secret !== '') words = words.replaceAll(occurrences(secret), REMOVED)
   for (const pattern of SECRETS) words = words.replaceAll(pattern, REMOVED)
   return cutText(words.replaceAll(/[\p{Cc}\p{Cf}\s]+/gu, ' ').trim(), MAX_TEXT)
+}
+
+function occurrences(secret: string): RegExp {
+  const text = secret.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')
+  return new RegExp(secret.length >= MIN_SECRET ? `${text}(?::\\d+)?` : `(?<![\\w.-])${text}:\\d+`, 'gi')
 }
