@@ -1,6 +1,11 @@
 // Answer: one answer of a model while it streams: the assistant message for the next call of the same run, with what the provider
 // expects back, and the parts in the order in which the model wrote them.
-import type { LanguageModelV3Message, LanguageModelV3StreamPart, SharedV3ProviderMetadata } from '@ai-sdk/provider'
+import type {
+  LanguageModelV3Message,
+  LanguageModelV3StreamPart,
+  LanguageModelV3Usage,
+  SharedV3ProviderMetadata,
+} from '@ai-sdk/provider'
 import { type Mark, parseJson, restoreNumbers, type Usage, wellFormed } from '@parley/protocol'
 import type { Model } from '../model/model.ts'
 import { encodeMarks, markOf } from '../model/provider-marks.ts'
@@ -137,12 +142,13 @@ export class Answer {
   finish(part: Extract<LanguageModelV3StreamPart, { type: 'finish' }>): ModelFinish {
     const { inputTokens, outputTokens } = part.usage
     const reasoning = outputTokens.reasoning
+    const cacheWrite = inputTokens.cacheWrite ?? cacheWriteOf(part.usage.raw)
     const usage = {
       inputTokens: count(inputTokens.total),
       outputTokens: count(outputTokens.total),
       ...(reasoning === undefined || reasoning === 0 ? {} : { reasoningTokens: count(reasoning) }),
       ...(inputTokens.cacheRead ? { cachedTokens: count(inputTokens.cacheRead) } : {}),
-      ...(inputTokens.cacheWrite ? { cacheWriteTokens: count(inputTokens.cacheWrite) } : {}),
+      ...(cacheWrite ? { cacheWriteTokens: count(cacheWrite) } : {}),
     }
     // Some servers report `stop` although the model called tools; the calls decide.
     const reason = this.#calls > 0 ? 'tool-calls' : part.finishReason.unified === 'length' ? 'length' : 'stop'
@@ -176,6 +182,13 @@ export function parseInput(input: string): unknown {
   } catch {
     return undefined
   }
+}
+
+/** `@ai-sdk/openai-compatible` 2 passes the number on only within the usage as the server sent it. OpenRouter sends it. */
+function cacheWriteOf(raw: LanguageModelV3Usage['raw']): number | undefined {
+  const details = raw?.prompt_tokens_details as { readonly cache_write_tokens?: unknown } | null | undefined
+  const tokens = details?.cache_write_tokens
+  return typeof tokens === 'number' && Number.isSafeInteger(tokens) && tokens >= 0 ? tokens : undefined
 }
 
 function count(tokens: number | undefined): number {

@@ -70,6 +70,26 @@ it.each(ANSWERS)(
   20_000,
 )
 
+describe('tokens written to the provider’s cache', () => {
+  // They were 0: `@ai-sdk/openai-compatible` 2.0 passes them on only within the usage as the server sent it.
+  it.each([
+    [3, 3],
+    [-1, 0],
+    [1.5, 0],
+    ['3', 0],
+    [null, 0],
+  ])('are in the usage of completions and responses, if they are a number of tokens: %j', async (sent, expected) => {
+    const prompt_tokens_details = { cached_tokens: 4, cache_write_tokens: sent }
+    const usage = { prompt_tokens: 9, completion_tokens: 1, total_tokens: 10, prompt_tokens_details }
+    const h = await open(say([chatChunk({ content: 'Hello' }), chatChunk({}, 'stop', usage), '[DONE]']))
+    const details = { cached_tokens: 4, cache_write_tokens: expected }
+    const completion = await h.client.chat.completions.create({ model: 'm', messages })
+    expect(completion.usage).toMatchObject({ prompt_tokens: 9, prompt_tokens_details: details })
+    const response = await h.client.responses.create({ model: 'm', input: 'hi' })
+    expect(response.usage).toMatchObject({ input_tokens: 9, input_tokens_details: details })
+  })
+})
+
 it('null as the arguments of a call is an empty object everywhere', async () => {
   const call = { index: 0, id: 'c1', type: 'function', function: { name: 'weather', arguments: 'null' } }
   const h = await open(say([chatChunk({ tool_calls: [call] }), chatChunk({}, 'tool_calls'), '[DONE]']))
