@@ -8,6 +8,7 @@ import {
   JSONParseError,
   LoadAPIKeyError,
   TypeValidationError,
+  UnsupportedFunctionalityError,
 } from '@ai-sdk/provider'
 import { ERRORS, type ErrorCode } from '@parley/protocol'
 import { publicText } from './public-text.ts'
@@ -49,6 +50,7 @@ export class EmptyAnswerError extends ProviderStreamError {
 export function toProviderFailure(error: unknown, secrets: readonly string[] = []): ProviderFailure {
   if (error instanceof ProviderStreamError) return { ...failure(error.code), message: error.message }
   if (APICallError.isInstance(error)) return ofCall(error, secrets)
+  if (UnsupportedFunctionalityError.isInstance(error)) return refused(400, error.message, secrets)
   if (LoadAPIKeyError.isInstance(error)) return failure('provider_unauthenticated')
   if (isGarbage(error)) {
     // An error in another shape than the provider's package expects.
@@ -82,7 +84,7 @@ function ofCall(error: APICallError, secrets: readonly string[]): ProviderFailur
   return { ...failure('provider_error', true), message, ...wait, status }
 }
 
-/** The provider refused the request itself, and would refuse it again. */
+/** The provider, or its package, refused the request itself, and would refuse it again. */
 function refused(status: number, reason: string | undefined, secrets: readonly string[]): ProviderFailure {
   const words = reason === undefined ? '' : publicText(reason, secrets)
   const message = `The model provider refused the request (HTTP ${status})${words === '' ? '.' : `: ${words}`}`

@@ -1,5 +1,5 @@
 // PromptFit: the prompts of one run's model calls, as the model's provider accepts them. If the provider refuses one all the same, the run
-// sends another: shorter if it was too long, and in words for any other reason.
+// sends another: shorter if it was too long, and in words for any other reason, unless its sender wants the refusal.
 import type { LanguageModelV3FunctionTool, LanguageModelV3Prompt } from '@ai-sdk/provider'
 import type { Model } from '../model/model.ts'
 import { promptRules } from '../model/prompt-rules.ts'
@@ -19,8 +19,10 @@ interface Request {
   readonly offered: readonly LanguageModelV3FunctionTool[]
   /** The answer's limit, which shares the window. No more than a quarter is kept free for it. */
   readonly outputTokens: number
-  /** Nothing is left out because of its length. */
+  /** Nothing is left out because of its length. By default, callers of OpenAI's API get the provider's error instead. */
   readonly whole: boolean
+  /** Nothing becomes words because the provider refused it. Callers of OpenAI's API get the refusal: they can change their conversation. */
+  readonly asSent: boolean
 }
 
 export interface FittingPrompt {
@@ -70,7 +72,7 @@ export class PromptFit {
   refused({ refusal }: ModelFailure): boolean {
     const last = this.#last
     if (refusal === undefined || last === undefined) return false
-    this.#inWords ||= refusal.inWords
+    this.#inWords ||= refusal.inWords && !last.asSent
     if (refusal.fits < 1 && this.#shrinks < MAX_SHRINKS) {
       this.#shrinks += 1
       this.#accepted = last.tokens * refusal.fits * MARGIN

@@ -289,14 +289,14 @@ export class RunDriver implements ModelSink {
     const { model, limits, logger } = this.#options
     const offered = this.#tools.offered()
     const { door, context } = this.#message() ?? {}
-    // By default, callers of OpenAI's API get the provider's error if the conversation is too long.
-    const whole = (context?.sampling?.truncation ?? (door === 'openai' ? 'disabled' : 'auto')) === 'disabled'
+    const asSent = door === 'openai'
+    const whole = (context?.sampling?.truncation ?? (asSent ? 'disabled' : 'auto')) === 'disabled'
     for (let attempt = 1; ; attempt += 1) {
       const { deltas } = this.#appender.state
       const { signal } = this.#stop
       try {
         const outputTokens = this.#maxOutputTokens()
-        const { prompt, tools } = this.#fit.prepare({ conversation, offered, outputTokens, whole })
+        const { prompt, tools } = this.#fit.prepare({ conversation, offered, outputTokens, whole, asSent })
         const options = {
           prompt,
           ...sampled(model.id, this.#message()?.context?.sampling, tools),

@@ -138,6 +138,61 @@ describe('a permanent refusal of the provider', () => {
   })
 })
 
+describe('a refusal of a part of the conversation', () => {
+  // The server asked again without files, and with calls as words: the answer was a 200 that only `parley.notices` told from a true one.
+  const url = 'data:image/png;base64,iVBORw0KGgo='
+  const image = [
+    { role: 'user' as const, content: [{ type: 'input_image' as const, image_url: url, detail: 'auto' as const }] },
+  ]
+  const calls = [
+    { type: 'function_call' as const, call_id: 'c1', name: 'weather', arguments: '{}' },
+    { type: 'function_call_output' as const, call_id: 'c1', output: 'warm' },
+    { role: 'user' as const, content: 'and now?' },
+  ]
+  const image_url: OpenAI.ChatCompletionMessageParam[] = [
+    { role: 'user', content: [{ type: 'image_url', image_url: { url } }] },
+  ]
+  const tool_calls: OpenAI.ChatCompletionMessageParam[] = [
+    {
+      role: 'assistant',
+      tool_calls: [{ id: 'c1', type: 'function', function: { name: 'weather', arguments: '{}' } }],
+    },
+    { role: 'tool', tool_call_id: 'c1', content: 'warm' },
+    { role: 'user', content: 'and now?' },
+  ]
+  const model = 'compatible:m'
+  const requests: readonly (readonly [string, string, (client: OpenAI) => Promise<unknown>])[] = [
+    ['a file', 'a completion', ({ chat }) => chat.completions.create({ model, messages: image_url })],
+    ['a file', 'a stream', ({ chat }) => chat.completions.create({ model, messages: image_url, stream: true })],
+    ['a file', 'a response', ({ responses }) => responses.create({ model, input: image })],
+    ['a file', 'a shortened one', ({ responses }) => responses.create({ model, input: image, truncation: 'auto' })],
+    ['a call', 'a completion', ({ chat }) => chat.completions.create({ model, messages: tool_calls })],
+    ['a call', 'a response', ({ responses }) => responses.create({ model, input: calls })],
+    ['a call', 'a shortened one', ({ responses }) => responses.create({ model, input: calls, truncation: 'auto' })],
+  ]
+  const PART = /"type":"image_url"|"tool_calls"/
+  const answer = say(chatChunk({ content: 'ok' }, 'stop'), '[DONE]')
+
+  it.each(requests)('with %s reaches the caller of %s, after one call', async (_, __, request) => {
+    const refusal = refuse(400, { message: 'this model does not accept it' })
+    const { h, server } = await open((asked) => (PART.test(asked.text) ? refusal : answer)(asked))
+    const error = await failure(request(retrying(h)))
+    expect(error).toMatchObject({ status: 400, code: 'provider_error' })
+    expect(error.message).toContain('this model does not accept it')
+    expect(server.requests).toHaveLength(1)
+  })
+
+  it('because of its size leaves out the oldest messages if `truncation` is `auto`, and no file', async () => {
+    const { h, server } = await open((asked) =>
+      (asked.text.length > 100_000 ? refuse(413, { message: 'too large' }) : answer)(asked),
+    )
+    const input = [{ role: 'user' as const, content: 'word '.repeat(30_000) }, ...image]
+    const { output_text } = await h.client.responses.create({ model, input, truncation: 'auto' })
+    expect(output_text).toBe('ok')
+    expect(server.requests.map(({ text }) => PART.test(text))).toEqual([true, true])
+  })
+})
+
 describe('a passing failure of the provider', () => {
   it('is retried by OpenAI’s client, which then gets the answer', async () => {
     let calls = 0
