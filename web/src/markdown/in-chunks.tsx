@@ -10,8 +10,8 @@ export interface Context {
   readonly growing: boolean
   /** In a tight list, where a paragraph has no margins. */
   readonly tight: boolean
-  /** For the outermost blocks: their text determines the direction of all in them. */
-  readonly dir: 'auto' | undefined
+  /** The direction of the outermost block. Undefined: left to right. */
+  readonly dir: 'rtl' | undefined
   /** The alignment of a table's columns. */
   readonly align: readonly Alignment[]
 }
@@ -57,7 +57,8 @@ const Chunk = memo(
     before.every((node, at) => node === nodes[at]) &&
     was.growing === is.growing &&
     was.tight === is.tight &&
-    was.align === is.align,
+    was.align === is.align &&
+    was.dir === is.dir,
 )
 
 /** Groups of about CHUNK elements. All but the last group stay the same while nodes are appended. */

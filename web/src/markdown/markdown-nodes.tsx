@@ -27,14 +27,35 @@ interface BlockProps {
 }
 
 const MarkdownBlock = memo(function MarkdownBlock({ nodes, growing }: BlockProps) {
-  const context: Context = { growing, tight: false, dir: 'auto', align: NONE }
+  const context: Context = { growing, tight: false, dir: directionOf(nodes), align: NONE }
   return useRenderSlot(sizeOf(nodes)) ? inChunks({ nodes, context, render: element }) : null
 })
 
 const NONE: readonly Alignment[] = []
 
 function children(nodes: readonly MarkdownNode[], context: Context): ReactNode {
-  return inChunks({ nodes, context: { ...context, dir: undefined }, render: element })
+  return inChunks({ nodes, context, render: element })
+}
+
+/** Characters that are searched for the first letter. */
+const SEARCHED = 1_000
+const RTL = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Adlam}]/u
+
+/**
+ * The direction of a block, by its first letter. `dir=auto` would not see the blocks in it, which have their own; and the CSS
+ * `unicode-bidi: plaintext` takes a second for a long text without letters.
+ */
+function directionOf(nodes: readonly MarkdownNode[]): 'rtl' | undefined {
+  let left = SEARCHED
+  const waiting = [...nodes].reverse()
+  for (let node = waiting.pop(); node !== undefined && left > 0; node = waiting.pop()) {
+    if ('children' in node) waiting.push(...[...node.children].reverse())
+    if (node.type !== 'text') continue
+    const letter = /\p{L}/u.exec(node.value.slice(0, left))?.[0]
+    if (letter !== undefined) return RTL.test(letter) ? 'rtl' : undefined
+    left -= node.value.length
+  }
+  return undefined
 }
 
 function element(node: MarkdownNode, key: number, context: Context): ReactNode {
@@ -47,13 +68,13 @@ function element(node: MarkdownNode, key: number, context: Context): ReactNode {
       return context.tight ? (
         <span key={key}>{content}</span>
       ) : (
-        <p key={key} dir={dir}>
+        <p key={key} dir='auto'>
           {content}
         </p>
       )
     }
     case 'heading':
-      return heading(node.depth, { key, dir }, children(node.children, context))
+      return heading(node.depth, key, children(node.children, context))
     case 'strong':
       return <strong key={key}>{children(node.children, context)}</strong>
     case 'emphasis':
@@ -109,14 +130,10 @@ function element(node: MarkdownNode, key: number, context: Context): ReactNode {
 }
 
 /** Headings start at h3, below the page's own. The first two levels look the same. */
-function heading(
-  depth: 1 | 2 | 3 | 4 | 5 | 6,
-  { key, dir }: Pick<Context, 'dir'> & { readonly key: number },
-  content: ReactNode,
-): ReactNode {
+function heading(depth: 1 | 2 | 3 | 4 | 5 | 6, key: number, content: ReactNode): ReactNode {
   const Heading = depth <= 2 ? 'h3' : depth === 3 ? 'h4' : depth === 4 ? 'h5' : 'h6'
   return (
-    <Heading key={key} dir={dir}>
+    <Heading key={key} dir='auto'>
       {content}
     </Heading>
   )
@@ -134,11 +151,16 @@ function link(url: string, key: number, content: ReactNode): ReactNode {
 
 function listItem(item: NodeOf<'listItem'>, key: number, context: Context): ReactNode {
   const content = children(item.children, context)
-  if (typeof item.checked !== 'boolean') return <li key={key}>{content}</li>
+  if (typeof item.checked !== 'boolean')
+    return (
+      <li key={key} dir='auto'>
+        {content}
+      </li>
+    )
   return (
     <li key={key} className='task'>
       <input type='checkbox' checked={item.checked} readOnly disabled aria-label={item.checked ? 'Done' : 'To do'} />
-      <div>{content}</div>
+      <div dir='auto'>{content}</div>
     </li>
   )
 }
@@ -185,7 +207,7 @@ function bodyRow({ children: cells }: NodeOf<'tableRow'>, key: number, context: 
 
 function headCell(cell: NodeOf<'tableCell'>, key: number, context: Context): ReactNode {
   return (
-    <th key={key} className={context.align[key] ?? undefined}>
+    <th key={key} dir='auto' className={context.align[key] ?? undefined}>
       {children(cell.children, context)}
     </th>
   )
@@ -193,7 +215,7 @@ function headCell(cell: NodeOf<'tableCell'>, key: number, context: Context): Rea
 
 function bodyCell(cell: NodeOf<'tableCell'>, key: number, context: Context): ReactNode {
   return (
-    <td key={key} className={context.align[key] ?? undefined}>
+    <td key={key} dir='auto' className={context.align[key] ?? undefined}>
       {children(cell.children, context)}
     </td>
   )
