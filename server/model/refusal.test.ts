@@ -6,7 +6,8 @@ import { refusalOf } from './refusal.ts'
 
 function refused(statusCode: number, body: unknown): unknown {
   const responseBody = typeof body === 'string' ? body : JSON.stringify(body)
-  return refusalOf(new APICallError({ message: 'x', url: 'http://x', requestBodyValues: {}, statusCode, responseBody }))
+  const error = new APICallError({ message: 'x', url: 'http://x', requestBodyValues: {}, statusCode, responseBody })
+  return refusalOf(error, statusCode)
 }
 
 const message = (text: string) => ({ error: { type: 'invalid_request_error', message: text, code: 400 } })
@@ -70,6 +71,19 @@ it('knows other refusals of a prompt', () => {
   expect(
     refusalOf(new UnsupportedFunctionalityError({ functionality: 'file part media type application/zip' })),
   ).toEqual(content)
+  // OpenRouter, and Google for a file whose 48 hours are over.
+  expect(refused(404, message('No endpoints found that support image input'))).toEqual(content)
+  expect(refused(403, message('You do not have permission to access the File abc or it may not exist.'))).toEqual(
+    content,
+  )
+  // An error in an answer with status 200.
+  expect(refusalOf({ message: 'no', code: 400 }, 400)).toEqual(content)
+})
+
+it('takes a request above OpenAI’s limit of tokens a minute for one that is too long', () => {
+  const words =
+    'Request too large for gpt-4 in organization org-x on tokens per min (TPM): Limit 30000, Requested 40000. The input or output tokens must be reduced in order to run successfully.'
+  expect(refused(429, message(words))).toEqual({ fits: 0.75, inWords: false })
 })
 
 it('does not take quotas, credentials and failures for one', () => {

@@ -11,20 +11,24 @@ export interface Refusal {
 
 const CONTENT: Refusal = { fits: 1, inWords: true }
 
-/** @param error thrown by `doStream` or its stream, or the content of an `error` part */
-export function refusalOf(error: unknown): Refusal | undefined {
+/**
+ * @param error thrown by `doStream` or its stream, or the content of an `error` part
+ * @param status the HTTP status (400 to 599) of the provider's answer, or of the error in it
+ */
+export function refusalOf(error: unknown, status?: number): Refusal | undefined {
   if (UnsupportedFunctionalityError.isInstance(error)) return CONTENT
   if (error instanceof EmptyAnswerError) return { fits: HALF, inWords: false }
-  const status = APICallError.isInstance(error) ? error.statusCode : undefined
-  // Quotas count tokens, too.
-  if (status === 429 || status === 401 || status === 403) return undefined
   const text = wordsOf(error)
+  // llama.cpp answers 500 for an image that its model does not support, OpenRouter 404, and Google 403 for a file that has expired.
+  if ((status === 500 || status === 404 || status === 403) && FILES.test(text)) return CONTENT
+  // Quotas count tokens, too. A single request above OpenAI's limit a minute never succeeds.
+  if (status === 401 || status === 403 || (status === 429 && !TOO_LARGE.test(text))) return undefined
   // Files count in bytes, not in tokens.
   if (status === 413 || TOO_LONG.test(text)) return { fits: shareThatFits(text), inWords: status === 413 }
-  if (status === 400 || status === 415 || status === 422) return CONTENT
-  // llama.cpp answers 500 for an image that its model does not support.
-  return status === 500 && FILES.test(text) ? CONTENT : undefined
+  return status === 400 || status === 415 || status === 422 ? CONTENT : undefined
 }
+
+const TOO_LARGE = /request too large/i
 
 /**
  * What the providers say of a request that is too long. Anthropic: "prompt is too long: 205000 tokens > 200000 maximum", "exceed context
@@ -44,7 +48,7 @@ const TOO_LONG = new RegExp(
   'i',
 )
 
-const FILES = /image|audio|video|vision|multimodal|mmproj/i
+const FILES = /image|audio|video|vision|multimodal|mmproj|\bfile\b/i
 
 /** UTF-16 code units of an error that are searched. */
 const MAX_WORDS = 64 * 1024
@@ -71,7 +75,7 @@ function numbersIn(text: string): number[] {
   const named = /"n_prompt_tokens"\s*:\s*(\d+).{0,40}?"n_ctx"\s*:\s*(\d+)/s.exec(text)
   const found =
     named === null
-      ? Array.from(text.matchAll(/(?<![\w.,-])(\d{1,3}(,\d{3})+|\d+)(?=[\s)>."']|$)/g), ([written]) => written)
+      ? Array.from(text.matchAll(/(?<![\w.,-])(\d{1,3}(,\d{3})+|\d+)(?=[\s)>."']|, |$)/g), ([written]) => written)
       : named.slice(1)
   return found.map((written) => Number(written.replaceAll(',', ''))).filter((tokens) => tokens >= MIN_WINDOW)
 }

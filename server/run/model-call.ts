@@ -93,7 +93,7 @@ export async function callModel(
     if (request.signal.aborted) throw request.signal.reason
     if (error instanceof ModelFailure) throw error
     const failure = toProviderFailure(error, model.secrets)
-    const refusal = refusalOf(error)
+    const refusal = refusalOf(error, failure.status)
     // An empty answer may have other reasons than the length of the prompt.
     const isTooLong = refusal !== undefined && refusal.fits < 1 && !(error instanceof EmptyAnswerError)
     const [code, message] = isTooLong ? (['context_exceeded'] as const) : [failure.code, failure.message]

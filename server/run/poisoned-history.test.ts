@@ -173,6 +173,20 @@ describe('a provider', () => {
     expect(refused).toEqual([true, false, true, false])
   })
 
+  it('that refuses images in an answer with status 200 answers without them', async () => {
+    const server = await provide(({ text, response }) => {
+      const error = { error: { message: 'no images', type: 'BadRequestError', code: 400 } }
+      beginSse(response)
+      sendSse(response, text.includes('"image_url"') ? [error] : [...OK.compatible, '[DONE]'])
+      response.end()
+    })
+    const config = { model: 'compatible:m', compatible: { url: server.url } }
+    harness = await EngineHarness.start({ other: createModelCatalog(config).get() })
+    const notices = [{ code: 'file_omitted', mediaType: 'image/png', count: 1 }]
+    expect(await ask(harness, [PNG])).toMatchObject({ reason: 'completed', notices })
+    expect(server.requests).toHaveLength(2)
+  })
+
   it('that does not say how much fits gets half of it, as often as necessary', async () => {
     const { h, refused } = await start({ provider: 'openai', window: 1_500 })
     for (let turn = 0; turn < 20; turn += 1) await talk(h, `${turn} ${'word '.repeat(500)}`, 'fine')
