@@ -88,6 +88,21 @@ it('ends its run at the tool calls, whose results come with a later message', as
   await h.event('s', 'run.ended', ({ run }) => run !== calls[0]?.run)
 })
 
+it('fails the run if the model does not have the tool that it must call', async () => {
+  // The option was dropped without a word.
+  const h = await start()
+  const tools = [{ name: 'where' }]
+  for (const context of [
+    { sampling: { toolChoice: 'required' as const } },
+    { sampling: { toolChoice: { name: 'when' } }, tools },
+  ]) {
+    const { run } = await h.send('s', 'go', { context })
+    const ended = await h.event('s', 'run.ended', (event) => event.run === run)
+    expect(ended).toMatchObject({ reason: 'failed', error: { code: 'option_unsupported' } })
+  }
+  expect(h.model.calls).toHaveLength(0)
+})
+
 it('is completed by the next driver without a model call, if the first died after the tool calls', async () => {
   const h = await start()
   await h.send('s', 'go', { context: { tools: [{ name: 'where' }] } })

@@ -2,12 +2,20 @@
 import type { LanguageModelV3CallOptions, LanguageModelV3FunctionTool } from '@ai-sdk/provider'
 import type { Sampling } from '@parley/protocol'
 import { providerOptions } from '../model/provider-options.ts'
+import { ModelFailure } from './model-call.ts'
 
 type Sampled = Omit<LanguageModelV3CallOptions, 'prompt' | 'maxOutputTokens'>
 
-/** @param model its id */
+/**
+ * @param model its id
+ * @throws ModelFailure option_unsupported, if the model does not have the tool that it must call
+ */
 export function sampled(model: string, asked: Sampling = {}, tools: readonly LanguageModelV3FunctionTool[]): Sampled {
   const { temperature, topP, presencePenalty, frequencyPenalty, stop, seed, json, toolChoice = 'auto' } = asked
+  const isForced = toolChoice !== 'auto' && toolChoice !== 'none'
+  if (isForced && !tools.some(({ name }) => toolChoice === 'required' || toolChoice.name === name)) {
+    throw new ModelFailure('option_unsupported', 'The model has no tool that the option toolChoice could require.')
+  }
   return {
     ...(tools.length === 0 ? {} : { tools: [...tools], toolChoice: choice(toolChoice) }),
     ...(temperature === undefined ? {} : { temperature }),
