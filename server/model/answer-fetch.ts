@@ -172,7 +172,8 @@ class EventParser {
 
   #line(line: string, events: AnswerEvent[]): void {
     if (line === '') {
-      if (this.#data.length > 0) events.push({ data: this.#data.join('\n'), name: this.#name })
+      const data = this.#data.join('\n')
+      if (data.trim() !== '') events.push({ data, name: this.#name })
       this.#data = []
       this.#chars = 0
       this.#name = ''

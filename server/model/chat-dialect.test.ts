@@ -71,9 +71,10 @@ describe('a chunk', () => {
   })
 
   it('without choices, usage or error is ignored', async () => {
-    // A stray `data: {}` failed the answer as provider_garbage.
+    // A stray `data: {}`, or `data:` without anything, failed the answer as provider_garbage.
     const answer = await received([
       {},
+      '',
       chatChunk({ content: 'a' }),
       {},
       'null',
