@@ -2,6 +2,7 @@
 import com.openai.client.okhttp.OpenAIOkHttpClient;
 import com.openai.models.chat.completions.ChatCompletionCreateParams;
 import com.openai.models.chat.completions.ChatCompletionToolMessageParam;
+import com.openai.models.responses.ResponseCreateParams;
 import dev.langchain4j.agent.tool.ToolSpecification;
 import dev.langchain4j.data.message.AiMessage;
 import dev.langchain4j.data.message.ChatMessage;
@@ -66,6 +67,11 @@ public final class Client {
     var completions = client.chat().completions();
     var request = ChatCompletionCreateParams.builder().model(MODEL).addUserMessage(PROMPT);
     switch (feature) {
+      case "plain":
+        var response = client.responses().create(ResponseCreateParams.builder().model(MODEL).input(PROMPT).build());
+        var said = response.output().get(0).message().get().content().get(0).outputText().get().text();
+        if (!said.equals("Turn 1")) throw new IllegalStateException("response: " + said);
+        break;
       case "stream":
         try (var chunks = completions.createStreaming(request.build())) {
           return chunks.stream()
