@@ -64,7 +64,7 @@ const UserPart = z.discriminatedUnion('type', [
     }),
   }),
 ])
-const Texts = z.union([Text, z.array(TextPart)])
+const Texts = z.union([Text, z.array(TextPart).max(LIMITS.contextMessages)])
 const AnswerPart = z.discriminatedUnion('type', [TextPart, z.object({ type: z.literal('refusal'), refusal: Text })])
 
 /** Other content than the known is ignored, as are marks that are too long. */
@@ -82,7 +82,7 @@ const Message = z.discriminatedUnion('role', [
   z.object({
     role: z.literal('assistant'),
     /** May be empty or absent: so are answers. */
-    content: z.union([Text, z.array(AnswerPart)]).nullish(),
+    content: z.union([Text, z.array(AnswerPart).max(LIMITS.contextMessages)]).nullish(),
     refusal: Text.nullish(),
     audio: unsupported('audio is not supported'),
     function_call: unsupported('function_call is not supported: use tool_calls'),
@@ -98,6 +98,8 @@ const Message = z.discriminatedUnion('role', [
           extra_content: ExtraContent,
         }),
       )
+      // OpenAI's limit is the same.
+      .max(LIMITS.contextTools)
       .nullish(),
   }),
   z.object({ role: z.literal('tool'), content: Texts, tool_call_id: z.string().min(1).max(256) }),
@@ -120,7 +122,10 @@ export const ChatRequest = z.object({
   logprobs: only(false, 'log probabilities are not supported'),
   top_logprobs: only(0, 'log probabilities are not supported'),
   moderation: unsupported('moderation is not supported'),
-  modalities: z.array(z.literal('text', { error: 'only text is supported' })).nullish(),
+  modalities: z
+    .array(z.literal('text', { error: 'only text is supported' }))
+    .max(16)
+    .nullish(),
   audio: unsupported('audio is not supported'),
   functions: unsupported('functions are not supported: use tools'),
   function_call: unsupported('function_call is not supported: use tool_choice'),

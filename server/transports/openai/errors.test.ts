@@ -19,6 +19,30 @@ async function failure(request: Promise<unknown>): Promise<InstanceType<typeof O
   throw new Error('the request did not fail', { cause: error })
 }
 
+describe('an array that is too long', () => {
+  // A history may not take more of the server's time than its size explains.
+  const texts = Array.from({ length: 1_025 }, () => ({ type: 'text', text: 'a' }))
+  const call = { id: 'a', type: 'function', function: { name: 'f', arguments: '' } }
+  const calls = Array.from({ length: 129 }, () => call)
+  const chat = (message: object): object => ({ messages: [{ role: 'user', content: 'hi' }, message] })
+  it.each([
+    ['/v1/chat/completions', chat({ role: 'assistant', tool_calls: calls })],
+    ['/v1/chat/completions', chat({ role: 'assistant', content: texts })],
+    ['/v1/chat/completions', chat({ role: 'system', content: texts })],
+    ['/v1/chat/completions', chat({ role: 'tool', tool_call_id: 'a', content: texts })],
+    ['/v1/chat/completions', { ...chat({ role: 'user', content: 'hi' }), modalities: new Array(17).fill('text') }],
+    ['/v1/responses', { input: 'hi', include: new Array(65).fill('reasoning.encrypted_content') }],
+    [
+      '/v1/responses',
+      { input: 'hi', tools: [{ type: 'function', name: 'f', allowed_callers: new Array(17).fill('direct') }] },
+    ],
+  ])('is refused: %s %#', async (path, body) => {
+    const answer = await h.post(path, { model: 'demo', ...body })
+    expect(answer.status).toBe(400)
+    expect(await answer.json()).toMatchObject({ error: { type: 'invalid_request_error' } })
+  })
+})
+
 describe('an unknown path', () => {
   // With a problem document, Python's client shows no words, go-openai 1.43 "%!s(<nil>)", and async-openai 0.43 reports
   // a missing field of its own.

@@ -143,7 +143,7 @@ export const ResponseRequest = z.object({
       context: z.enum(['auto', 'current_turn'], { error: 'reasoning of earlier turns is not available' }).nullish(),
     })
     .nullish(),
-  include: z.array(Included).nullish(),
+  include: z.array(Included).max(64).nullish(),
   truncation: z.enum(['auto', 'disabled']).nullish(),
   top_logprobs: only(0, 'log probabilities are not supported'),
   prompt_cache_options: z
@@ -158,7 +158,7 @@ export const ResponseRequest = z.object({
     .nullish(),
   access_programs: unsupported('access programs are not supported'),
   moderation: unsupported('moderation is not supported'),
-  context_management: z.array(z.never({ error: 'context management is not supported' })).nullish(),
+  context_management: z.array(z.unknown()).max(0, 'context management is not supported').nullish(),
   conversation: unsupported('conversations are not supported: use previous_response_id'),
   prompt: unsupported('stored prompts are not supported'),
   text: z
@@ -186,6 +186,7 @@ export const ResponseRequest = z.object({
       async: Synchronous,
       allowed_callers: z
         .array(z.string())
+        .max(16)
         .refine((callers) => callers.includes('direct'), 'must include direct')
         .nullish(),
     }),
