@@ -101,7 +101,7 @@ const conversations: fc.Arbitrary<Conversation> = fc.record({
 })
 const limits: fc.Arbitrary<PromptLimits> = fc.record({
   tokens: fc.oneof(fc.constant(1_000_000), fc.integer({ min: -10, max: 200 })),
-  plain: fc.boolean(),
+  inWords: fc.constantFrom('nothing', 'earlier', 'all'),
 })
 
 const SERVICES: readonly (readonly [string, Service, string])[] = [
@@ -128,7 +128,7 @@ describe.each(SERVICES)('%s', (_, service, name) => {
 })
 
 const rulesOf = (provider: ProviderName) => promptRules(serve({ provider }).model)
-const NO_LIMIT = { tokens: 1_000_000, plain: false }
+const NO_LIMIT: PromptLimits = { tokens: 1_000_000, inWords: 'nothing' }
 const asked = (said: string): LanguageModelV3Message => ({ role: 'user', content: [{ type: 'text', text: said }] })
 const answered = (said: string): LanguageModelV3Message => ({
   role: 'assistant',
@@ -154,7 +154,7 @@ describe('a prompt', () => {
     const turns = ['one', 'two', 'three'].map((word) => [asked(word.repeat(40)), answered(word)])
     const { prompt, notices, tokens } = providerPrompt(talk(...turns, [asked('now')]), rulesOf('openai'), {
       tokens: 80,
-      plain: false,
+      inWords: 'nothing',
     })
     expect(notices).toEqual([{ code: 'history_omitted', count: 2 }])
     expect(prompt.map(({ role }) => role)).toEqual(['user', 'assistant', 'user'])
@@ -173,10 +173,72 @@ describe('a prompt', () => {
       },
     ]
     const long = talk([asked('old')], [asked('go'), ...['a', 'b', 'c'].flatMap(step)])
-    const { prompt, notices } = providerPrompt(long, rulesOf('openai'), { tokens: 200, plain: false })
+    const { prompt, notices } = providerPrompt(long, rulesOf('openai'), { ...NO_LIMIT, tokens: 200 })
     expect(notices).toEqual([{ code: 'history_omitted', count: 2 }])
     expect(prompt.map(({ role }) => role)).toEqual(['user', 'assistant', 'tool', 'assistant', 'tool'])
     expect(said(prompt)).not.toContain('old')
+  })
+
+  it('counts each step of a long run once', () => {
+    const word = 'word '.repeat(3_000)
+    const steps = Array.from({ length: 1_000 }, () => answered(word))
+    const began = performance.now()
+    const { notices } = providerPrompt(talk([asked('go'), ...steps]), rulesOf('openai'), { ...NO_LIMIT, tokens: 5_000 })
+    expect(notices).toEqual([{ code: 'history_omitted', count: 999 }])
+    // Step by step from each on, it took a minute.
+    expect(performance.now() - began).toBeLessThan(10_000)
+  })
+
+  it('gives any number of calls with a repeated id new ids that Mistral accepts, without those that it has already', () => {
+    const { model } = serve({ provider: 'compatible' }, 'mistral-large')
+    const call = (toolCallId: string) => ({ type: 'tool-call' as const, toolCallId, toolName: 'f', input: {} })
+    const taken = ['c00000000', 'c00000002'].map(call)
+    const calls = [...taken, ...Array.from({ length: 100_100 }, () => call('a'))]
+    const { prompt } = providerPrompt(
+      talk([{ role: 'assistant', content: calls }], [asked('so?')]),
+      promptRules(model),
+      { ...NO_LIMIT, tokens: Number.POSITIVE_INFINITY },
+    )
+    const ids = prompt.flatMap(({ role, content }) =>
+      role === 'assistant' ? content.map((part) => (part.type === 'tool-call' ? part.toolCallId : '')) : [],
+    )
+    expect(new Set(ids).size).toBe(calls.length)
+    expect(ids.filter((id) => !/^[a-zA-Z0-9]{9}$/.test(id))).toEqual([])
+  })
+
+  it('keeps system messages of earlier turns in up to half of the limit, the newest ones', () => {
+    const system = (said: string): LanguageModelV3Message => ({ role: 'system', content: said })
+    const turns = Array.from({ length: 6 }, (_, at) => [
+      system(`rule ${at} ${'word '.repeat(40)}`),
+      asked(`question ${at}`),
+      answered('fine'),
+    ])
+    const conversation = talk(...turns, [asked('now')])
+    const all = providerPrompt(conversation, rulesOf('openai'), NO_LIMIT)
+    expect(all.notices).toEqual([])
+    const short = providerPrompt(conversation, rulesOf('openai'), { ...NO_LIMIT, tokens: 200 })
+    expect(short.tokens).toBeLessThanOrEqual(200)
+    expect(said(short.prompt)).toContain('rule 5')
+    expect(said(short.prompt)).not.toContain('rule 0')
+    expect(said(short.prompt)).toContain('question 5')
+    const rules = short.prompt.filter(({ role }) => role === 'system')
+    expect(estimateTokens(rules)).toBeLessThanOrEqual(100)
+  })
+
+  it('in words has no reasoning of the calls that became text: OpenAI refuses one without the other', () => {
+    const reasoned: LanguageModelV3Message = {
+      role: 'assistant',
+      content: [
+        { type: 'reasoning', text: 'secret thought', providerOptions: { openai: { itemId: 'rs_1' } } },
+        { type: 'tool-call', toolCallId: 'a', toolName: 'f', input: {} },
+      ],
+    }
+    const conversation = talk([asked('go'), reasoned], [asked('so?')])
+    const at = (inWords: PromptLimits['inWords']) =>
+      said(providerPrompt(conversation, rulesOf('openai'), { ...NO_LIMIT, inWords }).prompt)
+    expect(at('nothing')).toContain('secret thought')
+    expect(at('earlier')).not.toContain('secret thought')
+    expect(at('earlier')).toContain('[Called f with {}]')
   })
 
   it('names a file that the model does not accept, and includes text files as text', () => {
@@ -188,7 +250,7 @@ describe('a prompt', () => {
       NO_LIMIT,
     )
     expect(notices).toEqual([{ code: 'file_omitted', mediaType: 'application/zip', count: 1 }])
-    expect(said(prompt)).toContain('[File a.zip, application/zip: not available, this model does not accept it]')
+    expect(said(prompt)).toContain('[File a.zip, application/zip: not available to this model]')
     expect(said(prompt)).toContain('[File a.csv, text/csv]\\na,b')
   })
 

@@ -30,8 +30,8 @@ export interface Conversation {
 export interface PromptLimits {
   /** By estimate. The oldest turns beyond it are left out. */
   readonly tokens: number
-  /** All files, and the calls of earlier turns, are put into words. */
-  readonly plain: boolean
+  /** What is put into words: files and calls of earlier turns; `all`: the files of the last turn, too. */
+  readonly inWords: 'nothing' | 'earlier' | 'all'
 }
 
 export interface ProviderPrompt {
@@ -46,7 +46,7 @@ export function providerPrompt(
   rules: PromptRules,
   limits: PromptLimits,
 ): ProviderPrompt {
-  const writer = new TurnWriter(turns, rules, limits.plain)
+  const writer = new TurnWriter(turns, rules, limits.inWords)
   const written = turns.map((turn, at) => writer.write(turn, at === turns.length - 1))
   const { kept, omitted } = newest(written, limits.tokens - estimateTokens(asSystem(system)))
   const conversation = joinUsers(kept)
@@ -91,7 +91,7 @@ const NO_RESULT = 'The call was abandoned: its run ended.'
 /** Writes the turns in their order. All calls get unique ids, and their results directly after them. */
 class TurnWriter {
   readonly #rules: PromptRules
-  readonly #plain: boolean
+  readonly #inWords: PromptLimits['inWords']
   /** Calls that are not written yet, by id. */
   readonly #calls = new Map<string, number>()
   /** The results of these calls, in order. */
@@ -99,13 +99,15 @@ class TurnWriter {
   /** Results without a call. */
   readonly #orphans = new Set<Result>()
   readonly #ids = new Set<string>()
+  /** Only rises, so all new ids together take no more tries than there are calls. */
+  #next = 0
   /** Of the turn that is being written. */
   #files: string[] = []
   #adapted = 0
 
-  constructor(turns: readonly Turn[], rules: PromptRules, plain: boolean) {
+  constructor(turns: readonly Turn[], rules: PromptRules, inWords: PromptLimits['inWords']) {
     this.#rules = rules
-    this.#plain = plain
+    this.#inWords = inWords
     const messages = turns.flatMap((turn) => turn.messages)
     for (const call of messages.flatMap(callsOf))
       this.#calls.set(call.toolCallId, (this.#calls.get(call.toolCallId) ?? 0) + 1)
@@ -129,20 +131,21 @@ class TurnWriter {
       case 'system':
         return isBlank(message.content) ? [] : [{ ...message, content: wellFormed(message.content) }]
       case 'user':
-        return [{ ...message, content: this.#user(message.content) }]
+        return [{ ...message, content: this.#user(message.content, isLast) }]
       case 'assistant':
-        return this.#assistant(message.content, this.#plain && !isLast)
+        return this.#assistant(message.content, this.#inWords !== 'nothing' && !isLast)
       case 'tool':
         return resultsOf(message).flatMap((result) => (this.#orphans.has(result) ? [this.#orphan(result)] : []))
     }
   }
 
-  #user(content: readonly UserPart[]): UserPart[] {
-    const parts = content.map((part) => (part.type === 'file' ? this.#file(part) : part)).flatMap(clean)
+  #user(content: readonly UserPart[], isLast: boolean): UserPart[] {
+    const asWords = this.#inWords === 'all' || (this.#inWords === 'earlier' && !isLast)
+    const parts = content.map((part) => (part.type === 'file' ? this.#file(part, asWords) : part)).flatMap(clean)
     return parts.length === 0 ? [{ type: 'text', text: EMPTY_MESSAGE }] : parts
   }
 
-  #file(part: FilePart): UserPart {
+  #file(part: FilePart, asWords: boolean): UserPart {
     const mediaType = (part.mediaType.split(';')[0] ?? '')
       .trim()
       .toLowerCase()
@@ -153,12 +156,12 @@ class TurnWriter {
     if (text !== undefined) return { type: 'text', text: `[File ${name}, ${mediaType}]\n${text}` }
     // The packages take an image of an unknown type for a JPEG.
     const accepted = this.#rules.file(mediaType.replace('image/*', 'image/jpeg'), url)
-    if (accepted && !this.#plain && part.data !== '') {
+    if (accepted && !asWords && part.data !== '') {
       return { ...part, mediaType, ...(part.filename === undefined ? {} : { filename: name }) }
     }
     this.#files.push(mediaType)
     const place = url === undefined ? '' : `, ${url}`
-    return { type: 'text', text: `[File ${name}, ${mediaType}${place}: not available, this model does not accept it]` }
+    return { type: 'text', text: `[File ${name}, ${mediaType}${place}: not available to this model]` }
   }
 
   #assistant(content: Content<'assistant'>, asWords: boolean): Message[] {
@@ -166,7 +169,9 @@ class TurnWriter {
     const results: Result[] = []
     for (const part of content) {
       if (part.type !== 'tool-call') {
-        if (!(part.type === 'reasoning' && isUnsigned(part, this.#rules))) said.push(...clean(part))
+        // OpenAI refuses reasoning without the call that followed it.
+        const isLeftOut = part.type === 'reasoning' && (asWords || isUnsigned(part, this.#rules))
+        if (!isLeftOut) said.push(...clean(part))
         continue
       }
       const given = this.#results.get(part.toolCallId)?.shift()
@@ -193,8 +198,11 @@ class TurnWriter {
   /** Deterministic, so that the same history has the same ids with every later message. */
   #id(id: string): string {
     let own = id
-    for (let n = this.#ids.size; !this.#rules.callId.test(own) || this.#ids.has(own); n += 1) {
-      own = `call${String(n).padStart(5, '0')}`
+    let isUsable = this.#rules.callId.test(id) && !this.#ids.has(id)
+    while (!isUsable) {
+      own = `c${this.#next.toString(36).padStart(8, '0')}`
+      this.#next += 1
+      isUsable = !this.#ids.has(own)
     }
     this.#ids.add(own)
     return own
@@ -270,24 +278,53 @@ function decoded(data: FilePart['data']): string | undefined {
   }
 }
 
-/** The newest turns within the limit, at least the end of the last one, and the system messages of the others. */
+/** The newest turns within the limit, at least the end of the last one. System messages of the others get up to half of the limit. */
 function newest(
   turns: readonly WrittenTurn[],
   limit: number,
 ): { readonly kept: readonly WrittenTurn[]; readonly omitted: number } {
+  if (estimateTokens(turns.flatMap((turn) => turn.messages)) <= limit) return { kept: turns, omitted: 0 }
   const last = turns.at(-1) as WrittenTurn
-  const { messages, omitted } = newestSteps(last.messages, limit)
+  const lost = oldestSystem(turns.slice(0, -1), limit / 2)
+  const earlier = turns
+    .slice(0, -1)
+    .map((turn) => ({ ...turn, messages: turn.messages.filter((message) => !lost.has(message)) }))
+  const system = earlier.flatMap((turn) => turn.messages.filter(isSystem))
+  const room = limit - estimateTokens(system)
+  const { messages, omitted } = newestSteps(last.messages, room)
   let tokens = estimateTokens(messages)
-  let from = turns.length - 1
+  let from = earlier.length
   for (; from > 0 && omitted === 0; from -= 1) {
-    tokens += estimateTokens((turns[from - 1] as WrittenTurn).messages)
+    tokens += estimateTokens((earlier[from - 1] as WrittenTurn).messages.filter((message) => !isSystem(message)))
+    if (tokens > room) break
+  }
+  const older = earlier.slice(0, from)
+  const rules = {
+    messages: older.flatMap((turn) => turn.messages.filter(isSystem)),
+    arranged: true,
+    files: [],
+    adapted: 0,
+  }
+  const lostTurns = older.filter((turn) => !turn.messages.every(isSystem)).length
+  return {
+    kept: [rules, ...earlier.slice(from), { ...last, messages }],
+    omitted: lostTurns + omitted + lost.size,
+  }
+}
+
+function isSystem({ role }: Message): boolean {
+  return role === 'system'
+}
+
+/** The system messages beyond the limit. */
+function oldestSystem(turns: readonly Turn[], limit: number): ReadonlySet<Message> {
+  const system = turns.flatMap((turn) => turn.messages.filter(isSystem))
+  let from = system.length
+  for (let tokens = 0; from > 0; from -= 1) {
+    tokens += estimateTokens(system.slice(from - 1, from))
     if (tokens > limit) break
   }
-  const older = turns.slice(0, from)
-  const system = older.flatMap((turn) => turn.messages.filter(({ role }) => role === 'system'))
-  const lost = older.filter((turn) => turn.messages.some(({ role }) => role !== 'system')).length
-  const rules = { messages: system, arranged: true, files: [], adapted: 0 }
-  return { kept: [rules, ...turns.slice(from, -1), { ...last, messages }], omitted: lost + omitted }
+  return new Set(system.slice(0, from))
 }
 
 /** The question, and the newest steps of its answer within the limit, at least the last one. A step is a model call with its results. */
@@ -298,8 +335,12 @@ function newestSteps(
   const starts = messages.flatMap(({ role }, at) => (role === 'assistant' ? [at] : []))
   const question = messages.slice(0, starts[0] ?? messages.length)
   const room = limit - estimateTokens(question)
-  const from = starts.findIndex((start) => estimateTokens(messages.slice(start)) <= room)
-  const omitted = from < 0 ? Math.max(0, starts.length - 1) : from
+  let from = starts.length
+  for (let tokens = 0; from > 0; from -= 1) {
+    tokens += estimateTokens(messages.slice(starts[from - 1], starts[from]))
+    if (tokens > room) break
+  }
+  const omitted = Math.min(from, Math.max(0, starts.length - 1))
   return { messages: [...question, ...messages.slice(starts[omitted] ?? messages.length)], omitted }
 }
 

@@ -59,9 +59,10 @@ export function conversationOf(state: SessionState, run: RunRecord, options: Con
 
 const REFUSED = '[A message that the model provider refused because of its content]'
 
-/** The provider refused the message itself, so it would refuse every later prompt with it. */
+/** The provider refused the message itself, or what its tools returned, so it would refuse every later prompt with it. */
 function isRefused(record: RunRecord | undefined): boolean {
-  return record?.ended?.error?.code === 'content_filtered' && record.output === undefined
+  const error = record?.ended?.error
+  return error?.code === 'content_filtered' && (record?.output === undefined || error.providerStatus !== undefined)
 }
 
 /** Empty for a message that carries only results of calls. */

@@ -7,6 +7,7 @@ import { PROVIDERS } from '../model/model-config.ts'
 import { provide } from '../model/test/model-at.ts'
 import { beginSse, type ProviderServer, sendSse } from '../model/test/provider-server.ts'
 import { OK, refusalOf, type Service } from '../model/test/strict-provider.ts'
+import { ModelFailure } from './model-call.ts'
 import { CALLER, EngineHarness } from './test/engine-harness.ts'
 
 let harness: EngineHarness | undefined
@@ -192,6 +193,54 @@ describe('a provider', () => {
     for (let turn = 0; turn < 20; turn += 1) await talk(h, `${turn} ${'word '.repeat(500)}`, 'fine')
     expect(await ask(h)).toMatchObject({ reason: 'completed', notices: [{ code: 'history_omitted' }] })
     expect(refused).toEqual([true, true, true, false])
+    // The session's next message is not refused again.
+    expect(await ask(h)).toMatchObject({ reason: 'completed', notices: [{ code: 'history_omitted' }] })
+    expect(refused).toEqual([true, true, true, false, false])
+  })
+
+  it('that refuses the length has as many attempts for a passing failure as otherwise', async () => {
+    const answers = [
+      () => Response.json({ error: { message: 'context_length_exceeded' } }, { status: 400 }),
+      () => Response.json({ error: { message: 'busy' } }, { status: 503 }),
+      () => {
+        const events = [...OK.compatible.map((event) => JSON.stringify(event)), '[DONE]'].map(
+          (data) => `data: ${data}\n\n`,
+        )
+        return new Response(events.join(''), { headers: { 'content-type': 'text/event-stream' } })
+      },
+    ]
+    const config = { model: 'compatible:m', compatible: { url: 'http://localhost' } }
+    const answer = (async () => answers.shift()?.()) as typeof fetch
+    harness = await EngineHarness.start({
+      other: createModelCatalog(config, { fetch: answer }).get(),
+      limits: { modelTries: 2 },
+    })
+    for (let turn = 0; turn < 3; turn += 1) await talk(harness, `${turn} ${'word '.repeat(500)}`, 'fine')
+    expect(await ask(harness)).toMatchObject({ reason: 'completed' })
+    expect(answers).toEqual([])
+  })
+
+  it('that cannot read one image gets the images of later messages', async () => {
+    const { h, server, refused } = await start({ provider: 'openai', broken: 'YnJva2Vu' })
+    const notices = [{ code: 'file_omitted', mediaType: 'image/png', count: 1 }]
+    expect(await ask(h, [{ ...PNG, data: 'YnJva2Vu' }])).toMatchObject({ reason: 'completed', notices })
+    expect(await ask(h, [PNG])).toMatchObject({ reason: 'completed', notices })
+    expect(refused).toEqual([true, false, true, false])
+    expect(JSON.stringify(server.requests.at(-1)?.body)).toContain('iVBORw==')
+  })
+
+  it('that filters what a tool returned answers later messages without that turn', async () => {
+    const { h, refused } = await start({ provider: 'openai', forbidden: 'forbidden words' })
+    const { run } = await h.send('s', 'go')
+    const call = await h.model.next()
+    call.text('I look it up. ')
+    call.tool('none', { q: 'forbidden words' })
+    h.model.failures.push(new ModelFailure('content_filtered', undefined, { status: 400 }))
+    call.finish('tool-calls')
+    const ended = await h.event('s', 'run.ended', (event) => event.run === run)
+    expect(ended.error).toMatchObject({ code: 'content_filtered', providerStatus: 400 })
+    expect(await ask(h)).toMatchObject({ reason: 'completed' })
+    expect(refused).toEqual([false])
   })
 
   it('that sends an empty stream for a prompt that is too long gets a shorter one, as long as something can be left out', async () => {

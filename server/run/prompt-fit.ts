@@ -3,7 +3,7 @@
 import type { LanguageModelV3FunctionTool, LanguageModelV3Prompt } from '@ai-sdk/provider'
 import type { Model } from '../model/model.ts'
 import { promptRules } from '../model/prompt-rules.ts'
-import { type Conversation, providerPrompt } from '../model/provider-prompt.ts'
+import { type Conversation, type PromptLimits, providerPrompt } from '../model/provider-prompt.ts'
 import { estimateToolTokens } from '../model/token-estimate.ts'
 import type { ModelFailure } from './model-call.ts'
 import type { ProviderNotices } from './provider-notices.ts'
@@ -32,19 +32,30 @@ export interface FittingPrompt {
   readonly tokens: number
 }
 
+/**
+ * What a session's models accepted at most, so that later runs do not send what would be refused. Not for other sessions: the words of a
+ * refusal may quote its prompt.
+ */
+const learned = new WeakMap<object, Map<Model, number>>()
+
 export class PromptFit {
   readonly #model: Model
   readonly #notices: ProviderNotices
+  readonly #learned: Map<Model, number>
   /** What the provider accepts of prompt and tools, by estimate, if that is less than the model's window. */
-  #accepted = Number.POSITIVE_INFINITY
-  #inWords = false
+  #accepted: number
+  #inWords: PromptLimits['inWords'] = 'nothing'
   /** Of the current model call. */
   #shrinks = 0
   #last: (Request & FittingPrompt) | undefined
 
-  constructor(model: Model, notices: ProviderNotices) {
+  /** @param session lives as long as the session is open on this node */
+  constructor(model: Model, notices: ProviderNotices, session: object) {
     this.#model = model
     this.#notices = notices
+    this.#learned = learned.get(session) ?? new Map()
+    learned.set(session, this.#learned)
+    this.#accepted = this.#learned.get(model) ?? Number.POSITIVE_INFINITY
   }
 
   prepare(request: Request): FittingPrompt {
@@ -54,7 +65,7 @@ export class PromptFit {
     const toolTokens = estimateToolTokens(tools)
     const window = this.#model.contextTokens
     const room = Math.min(window - Math.min(outputTokens, window / 4), this.#accepted)
-    const limits = { tokens: whole ? Number.POSITIVE_INFINITY : room - toolTokens, plain: this.#inWords }
+    const limits = { tokens: whole ? Number.POSITIVE_INFINITY : room - toolTokens, inWords: this.#inWords }
     const { prompt, tokens, notices } = providerPrompt(conversation, rules, limits)
     const left = offered.filter((tool) => !tools.includes(tool)).map(({ name }) => name)
     this.#notices.ofPrompt = [...notices, ...left.map((tool) => ({ code: 'tool_omitted' as const, tool }))]
@@ -69,14 +80,21 @@ export class PromptFit {
   }
 
   /** The provider refused the last prompt. @returns whether the next one will differ */
-  refused({ refusal }: ModelFailure): boolean {
+  refused({ code, refusal }: ModelFailure): boolean {
     const last = this.#last
     if (refusal === undefined || last === undefined) return false
-    this.#inWords ||= refusal.inWords && !last.asSent
     if (refusal.fits < 1 && this.#shrinks < MAX_SHRINKS) {
       this.#shrinks += 1
       this.#accepted = last.tokens * refusal.fits * MARGIN
+      // A body that is too large, or an empty answer, says nothing about tokens.
+      if (code === 'context_exceeded' && !refusal.inWords) this.#learned.set(this.#model, this.#accepted)
     }
-    return JSON.stringify(this.prepare(last).prompt) !== JSON.stringify(last.prompt)
+    const isOther = (): boolean => JSON.stringify(this.prepare(last).prompt) !== JSON.stringify(last.prompt)
+    if (!refusal.inWords || last.asSent || this.#inWords === 'all') return isOther()
+    // One broken file of an earlier turn does not cost the model the files of this one.
+    this.#inWords = this.#inWords === 'nothing' ? 'earlier' : 'all'
+    if (isOther()) return true
+    this.#inWords = 'all'
+    return isOther()
   }
 }

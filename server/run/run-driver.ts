@@ -101,7 +101,7 @@ export class RunDriver implements ModelSink {
   ) {
     const { log, limits, node } = options
     this.#options = options
-    this.#fit = new PromptFit(options.model, this.#notices)
+    this.#fit = new PromptFit(options.model, this.#notices, session)
     this.#session = session
     this.#run = state.about.run
     this.#meter = meter
@@ -291,7 +291,7 @@ export class RunDriver implements ModelSink {
     const { door, context } = this.#message() ?? {}
     const asSent = door === 'openai'
     const whole = (context?.sampling?.truncation ?? (asSent ? 'disabled' : 'auto')) === 'disabled'
-    for (let attempt = 1; ; attempt += 1) {
+    for (let attempt = 1, failures = 0; ; attempt += 1) {
       const { deltas } = this.#appender.state
       const { signal } = this.#stop
       try {
@@ -316,8 +316,9 @@ export class RunDriver implements ModelSink {
           logger.info({ run: this.#run, code: error.code, attempt }, 'adapting the prompt of the model call')
           continue
         }
-        if (!(error.retryable && attempt < limits.modelTries)) throw error
-        const wait = Math.max(error.retryAfterMs ?? 0, 250 * 2 ** attempt)
+        failures += 1
+        if (!(error.retryable && failures < limits.modelTries)) throw error
+        const wait = Math.max(error.retryAfterMs ?? 0, 250 * 2 ** failures)
         if (wait > limits.modelWaitMs) throw error
         logger.info({ run: this.#run, code: error.code, attempt, wait }, 'retrying the model call')
         await sleep(wait, undefined, { signal }).catch(() => signal.throwIfAborted())

@@ -25,6 +25,10 @@ export interface Service {
   readonly window?: number
   /** A model without eyes and ears. */
   readonly textOnly?: boolean
+  /** A file, in base64, that the service cannot read. */
+  readonly broken?: string
+  /** Words that its filter refuses. */
+  readonly forbidden?: string
   /** Ids of calls, as Mistral's service requires them. */
   readonly callId?: RegExp
 }
@@ -33,8 +37,12 @@ export interface Service {
 export function refusalOf(service: Service, text: string): Refused | undefined {
   const body = JSON.parse(text) as Json
   const tokens = Math.ceil(text.length / 4)
-  const { window = Number.POSITIVE_INFINITY, provider } = service
+  const { window = Number.POSITIVE_INFINITY, provider, broken, forbidden } = service
   if (tokens > window) return tooLong(provider, tokens, window)
+  if (broken !== undefined && text.includes(broken)) return error(provider, 'Could not process image')
+  if (forbidden !== undefined && text.includes(forbidden)) {
+    return error(provider, 'The response was filtered.', { code: 'content_filter' })
+  }
   const message = hasHalf(body) ? 'not valid JSON: no low surrogate in string' : RULES[provider](body, service)
   return message === undefined ? undefined : error(provider, message)
 }

@@ -69,7 +69,7 @@ describe("a run's notices", () => {
     ]
     expect(noticeTexts({ ...run, notices })).toEqual([
       '12 earlier turns were not sent: this chat is longer than the model can read.',
-      '1 file (application/zip) was not sent: the model does not support this type.',
+      '1 file (application/zip) was not sent: the model’s provider did not accept it.',
       '1 earlier tool call was sent in another form.',
       'The model cannot use the tool 1x, because of its name.',
       'The model does not support the option seed.',

@@ -86,7 +86,7 @@ function noticeText({ code, option, message, mediaType, tool, count = 1 }: Notic
     case 'history_omitted':
       return `${counted(count, 'earlier turn')} ${are} not sent: this chat is longer than the model can read.`
     case 'file_omitted':
-      return `${counted(count, 'file')} (${mediaType}) ${are} not sent: the model does not support this type.`
+      return `${counted(count, 'file')} (${mediaType}) ${are} not sent: the model’s provider did not accept ${count === 1 ? 'it' : 'them'}.`
     case 'call_adapted':
       return `${counted(count, 'earlier tool call')} ${are} sent in another form.`
     case 'tool_omitted':
