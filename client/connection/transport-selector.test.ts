@@ -78,7 +78,10 @@ describe('the remembered transport', () => {
     server.experiment = undefined
     next.session('s2')
     const stream = await server.expect('GET', '/s2/events')
-    expect([stream.headers.accept, next.state.transport.door]).toEqual(['text/event-stream', 'sse'])
+    expect([stream.headers.accept, next.state.transport.door]).toEqual([
+      'text/event-stream, application/problem+json',
+      'sse',
+    ])
   })
 
   it('is optional: a failing storage changes nothing', async () => {

@@ -100,7 +100,7 @@ export class Middlebox {
       response.writeHead(200, { 'Content-Type': file.type }).end(file.body)
       return
     }
-    const isStream = incoming.headers.accept === 'text/event-stream'
+    const isStream = incoming.headers.accept?.startsWith('text/event-stream') === true
     if (isStream) this.#count('streams')
     else if (incoming.method !== 'GET') this.#count('commands')
     else if (incoming.url?.includes('/events')) this.#count('polls')

@@ -136,7 +136,8 @@ export class HttpCaller {
     return this.#options.fetch(`${url}${path}`, {
       method,
       headers: {
-        Accept: accept,
+        // Without problems, a stream that is refused only for now would be an event with status 200.
+        Accept: accept === 'text/event-stream' ? `${accept}, application/problem+json` : accept,
         'Parley-Connection': connection,
         ...(readsOver === undefined ? {} : { 'Parley-Door': readsOver }),
         ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),

@@ -46,7 +46,10 @@ describe('a session over server-sent events', () => {
     const client = open('sse', { token: 'secret' })
     const session = client.session('s1')
     const stream = await ask('/s1/events')
-    expect(stream.headers).toMatchObject({ accept: 'text/event-stream', authorization: 'Bearer secret' })
+    expect(stream.headers).toMatchObject({
+      accept: 'text/event-stream, application/problem+json',
+      authorization: 'Bearer secret',
+    })
     expect(stream.headers['parley-connection']).toBe(client.state.connection)
     expect(stream.query.get('merge')).toBe('true')
     stream.attached('s1', 1, ANSWER)

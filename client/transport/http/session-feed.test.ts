@@ -9,6 +9,8 @@ import type { Loss } from '../transport.ts'
 import { HttpCaller } from './http-caller.ts'
 import { type FeedPorts, SessionFeed } from './session-feed.ts'
 
+const STREAM = 'text/event-stream, application/problem+json'
+
 let server: ScriptedHttp
 let feeds: SessionFeed[]
 let received: string[]
@@ -55,7 +57,7 @@ describe('a feed whose stream does not start', () => {
   it('attaches by a poll, and delivers entries until it is clear that the stream is stalled', async () => {
     read('a', new Semaphore(1))
     const stream = await server.expect('GET', '/a/events')
-    expect(stream.headers.accept).toBe('text/event-stream')
+    expect(stream.headers.accept).toBe(STREAM)
     await clock.armed(1_000)
     clock.advance(1_000)
     const first = await server.expect('GET', '/a/events')
@@ -92,7 +94,7 @@ describe('a feed whose stream does not start', () => {
     stream.entries('a', 1, run)
     stream.entries('a', 4, [three])
     const next = await server.expect('GET', '/a/events')
-    expect([next.headers.accept, next.query.get('after')]).toEqual(['text/event-stream', cursor(3)])
+    expect([next.headers.accept, next.query.get('after')]).toEqual([STREAM, cursor(3)])
     next.attached('a', 4, [says('r', 2, ' 2'), ended('r', 3)])
     await new Promise<void>((resolve) => feed.whenReached(cursor(5), resolve))
     expect(received.filter((frame) => frame !== 'a live')).toEqual(['a attached', ...Array(5).fill('a entry')])
@@ -127,7 +129,7 @@ describe('a feed without a stream', () => {
       clock.advance(2_000)
       next = await server.expect('GET', '/b/events')
     }
-    expect(next.headers.accept).toBe('text/event-stream')
+    expect(next.headers.accept).toBe(STREAM)
     expect(received.filter((frame) => frame.startsWith('b'))).toEqual(['b attached', 'b entry', 'b live'])
   })
 
@@ -173,7 +175,7 @@ describe('a feed without a stream', () => {
     hidden = false
     feed.check()
     const next = await server.expect('GET', '/a/events')
-    expect([next.headers.accept, next.query.get('after')]).toEqual(['text/event-stream', cursor(2)])
+    expect([next.headers.accept, next.query.get('after')]).toEqual([STREAM, cursor(2)])
     expect(losses).toEqual([])
   })
 })

@@ -26,8 +26,10 @@ async function open(handle: Route['handle'], options: HttpHarnessOptions = {}): 
 }
 
 /** The only event of a refused request, and the milliseconds of `retry`. */
-async function refusal(): Promise<{ readonly name: string; readonly frame: unknown; readonly retry: number }> {
-  const answer = await harness.fetch('/events', { headers: EVENTS })
+async function refusal(
+  headers: Readonly<Record<string, string>> = EVENTS,
+): Promise<{ readonly name: string; readonly frame: unknown; readonly retry: number }> {
+  const answer = await harness.fetch('/events', { headers })
   expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8'])
   const reader = new StreamReader(answer)
   const event = await reader.next()
@@ -46,6 +48,20 @@ describe('an EventSource gets an event with 200', () => {
     expect(name).toBe('goaway')
     expect(frame).toEqual({ type: 'goaway', reason: 'This node is shutting down.', reconnectAfterMs: retry })
     expect(retry).toBeLessThan(2_000)
+  })
+
+  it('if it names its connection, as an agent with tools does', async () => {
+    await open(() => {
+      throw new ReplyError('going_away')
+    })
+    expect((await refusal({ ...EVENTS, 'Parley-Connection': 'c' })).name).toBe('goaway')
+  })
+
+  it('while storage is full', async () => {
+    await open(() => {
+      throw new StorageError('full')
+    })
+    expect(await refusal()).toMatchObject({ name: 'notice', frame: { code: 'storage_full', retryable: true } })
   })
 
   it('while the log is unreachable', async () => {
@@ -81,10 +97,16 @@ describe('the status is sent', () => {
     ['to a client that wants JSON', 'going_away', 503, { Accept: 'application/json, text/event-stream' }],
     ['to a client that wants anything else', 'going_away', 503, { Accept: 'text/event-stream;q=0, */*' }],
     [
-      'to a client that names its connection, as the SDK does',
+      'to a client that accepts problems, as the SDK does',
       'going_away',
       503,
-      { ...EVENTS, 'Parley-Connection': 'c' },
+      { Accept: 'text/event-stream, application/problem+json' },
+    ],
+    [
+      'to an SDK that does not say so',
+      'going_away',
+      503,
+      { ...EVENTS, 'Parley-Connection': 'c', 'Parley-Door': 'sse' },
     ],
   ] as const)('%s', async (_case, code, status, headers) => {
     await open(() => {

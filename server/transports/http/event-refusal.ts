@@ -5,6 +5,9 @@ import { negotiate } from './accept.ts'
 import type { Failure } from './failure.ts'
 import type { HttpExchange } from './http-exchange.ts'
 
+/** Statuses of refusals that may pass. */
+const PASSING: ReadonlySet<number> = new Set([429, 503, 507])
+const PROBLEM = /(?:^|,)\s*application\/problem\+json\s*(?:[;,]|$)/i
 const EVENTS = /(?:^|,)\s*text\/event-stream\s*(?:,|$)/i
 /** Range in milliseconds over which clients that were refused together are spread. */
 const SPREAD_MS = 1_000
@@ -14,14 +17,16 @@ const RETRY_MS = 1_000
 const RETRY_MAX_MS = 60_000
 
 /**
- * Whether a GET that prefers server-sent events was refused only for now. A client that names its connection, such as
+ * Whether a GET that prefers server-sent events was refused only for now. A client that also accepts problems, such as
  * Parley's SDK, reads the status and gets the problem.
  */
 export function isTemporaryRefusal({ request }: HttpExchange, { status, retryable }: Failure): boolean {
-  if (request.method !== 'GET' || !retryable || (status !== 429 && status !== 503)) return false
-  if (request.header('parley-connection') !== undefined) return false
+  if (request.method !== 'GET' || !retryable || !PASSING.has(status)) return false
   const accept = request.header('accept')
-  if (accept === undefined || !EVENTS.test(accept)) return false
+  if (accept === undefined || !EVENTS.test(accept) || PROBLEM.test(accept)) return false
+  // Older SDKs do not say that they accept problems.
+  const isSdk = ['parley-door', 'parley-client'].some((name) => request.header(name) !== undefined)
+  if (isSdk && request.header('parley-connection') !== undefined) return false
   return negotiate(accept, ['application/json', 'text/event-stream']) === 'text/event-stream'
 }
 
