@@ -1,5 +1,5 @@
 // POST /v1/chat/completions and /v1/completions. The client sends the whole conversation, so each request gets a session
-// of its own. A disconnect cancels the run, unless the client can find it again by its key or has asked to store it.
+// of its own. A disconnect cancels the run, unless the client can find it again: by its key, or by the id of a stored stream.
 import { makeId, ReplyError, type Send } from '@parley/protocol'
 import { createdAt, type FoundRun } from '../../session/run-report.ts'
 import { commandIdOf, digest, idempotencyKeyOf } from '../http/command-id.ts'
@@ -61,8 +61,8 @@ export function completionRoutes(ports: OpenAiPorts): readonly Route[] {
       checkOptions(model, ports.unsupported(model, command.context?.sampling ?? {}), CHAT_FIELDS)
       const { run = '' } = await ports.service.send(command, caller)
       const name = { session: command.session, run }
-      const isKept = body.store === true || idempotencyKeyOf(request) !== undefined
-      const done = isKept ? () => undefined : ports.abandoned.watch(exchange, name, caller, body.store !== false)
+      const hasKey = idempotencyKeyOf(request) !== undefined
+      const done = hasKey ? () => undefined : ports.abandoned.watch(exchange, name, caller, body.store !== false)
       const answer = { exchange, name, done, format }
       if (body.stream === true) await stream(ports, answer, body)
       else await whole(ports, answer)
@@ -73,7 +73,7 @@ export function completionRoutes(ports: OpenAiPorts): readonly Route[] {
 interface Answer {
   readonly exchange: HttpExchange
   readonly name: JobName
-  /** Called when the run has ended. */
+  /** Called when the run has ended, or when the client has the id of a completion that it asked to store. */
   readonly done: () => void
   readonly format: Format
 }
@@ -98,7 +98,7 @@ async function whole(ports: OpenAiPorts, { exchange, name, done, format }: Answe
 async function stream(
   ports: OpenAiPorts,
   { exchange, name, done, format }: Answer,
-  { stream_options: options }: ChatRequest,
+  { stream_options: options, store }: ChatRequest,
 ): Promise<void> {
   const found = await untilRunAnswers(ports, exchange, name)
   if (found === undefined) return
@@ -114,7 +114,9 @@ async function stream(
       const step = chunks.take(piece)
       for (const chunk of step.chunks) {
         const written = format.write(chunk)
-        if (written !== undefined) out.write(`data: ${JSON.stringify(written)}\n\n`)
+        if (written === undefined) continue
+        out.write(`data: ${JSON.stringify(written)}\n\n`)
+        if (store === true) done()
       }
       if (piece.type === 'ended') done()
       if (step.end === undefined) continue

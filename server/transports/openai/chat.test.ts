@@ -194,13 +194,20 @@ describe('a disconnected client', () => {
     expect((await again.finalChatCompletion()).choices[0]?.message.content).toBe(demoText('/demo count=100'))
   })
 
-  it('has its run cancelled also if it waited for the whole answer', async () => {
+  // It has no id, so it could not find a stored completion either.
+  const waiting: readonly (readonly [string, { readonly store?: boolean; readonly stream?: boolean }])[] = [
+    ['waited for the whole answer', {}],
+    ['waited for the whole answer, which is stored', { store: true }],
+    ['waited for the first chunk of a stored stream', { store: true, stream: true }],
+  ]
+  it.each(waiting)('has its run cancelled also if it %s', async (_, more) => {
     const model = new PlayedModel()
     const played = await OpenAiHarness.open({}, { models: { defaultId: 'played', ids: ['played'], get: () => model } })
     try {
       const controller = new AbortController()
       const { signal } = controller
-      const request = played.client.chat.completions.create({ model: 'played', messages: ask('hi') }, { signal })
+      const body = { model: 'played', messages: ask('hi'), ...more }
+      const request = played.client.chat.completions.create(body, { signal })
       const rejected = expect(request).rejects.toBeInstanceOf(OpenAI.APIUserAbortError)
       const call = await model.next()
       controller.abort()

@@ -43,10 +43,12 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
       checkResponse(body)
       if (draining !== undefined) throw new ReplyError('going_away')
       const name = await sendResponse(ports, request, body)
-      const done = isFindable(request, body)
-        ? () => undefined
-        : ports.abandoned.watch(exchange, name, callerOf(request, 'openai'), body.store !== false)
       const isBackground = body.background === true
+      // A client that disconnects before it has the response's id can find the response only with its key.
+      const done =
+        isBackground || idempotencyKeyOf(request) !== undefined
+          ? () => undefined
+          : ports.abandoned.watch(exchange, name, callerOf(request, 'openai'), body.store !== false)
       const wait = body.stream === true ? untilRunAnswers : untilRunEnds
       const found = isBackground ? await mustFind(ports, name) : await wait(ports, exchange, name)
       if (found === undefined) return
@@ -101,15 +103,6 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
   return [create, get, inputItems, cancel]
 }
 
-/**
- * Whether a client that disconnects can find the response again: with its key, or with the id that it has received. One
- * that waits for a whole response has neither. OpenAI's clients then retry, which starts another run.
- */
-function isFindable(request: HttpRequest, { background, store, stream }: ResponseRequest): boolean {
-  if (idempotencyKeyOf(request) !== undefined) return true
-  return store !== false && (background === true || stream === true)
-}
-
 function reply(exchange: HttpExchange, name: JobName, found: FoundRun): void {
   exchange.reply(200, responseOf(headOf(name, found), found), noticesOf(found.record.ended ?? {}).headers)
 }
@@ -123,7 +116,7 @@ async function find(ports: OpenAiPorts, request: HttpRequest): Promise<FoundResp
 
 /**
  * @param after number of the last event that the client has; -1 if it has none
- * @param done called when the end was sent
+ * @param done called when the client no longer needs this stream: it has the id of a stored response, or the end
  */
 async function stream(
   ports: OpenAiPorts,
@@ -133,7 +126,8 @@ async function stream(
   done: () => void = () => undefined,
 ): Promise<void> {
   const pieces = new RunPieces(name.run)
-  const events = new ResponseEvents(headOf(name, found), after)
+  const head = headOf(name, found)
+  const events = new ResponseEvents(head, after)
   let isCreated = false
   await ports.streams.begin(exchange, name, found.record.order, (event, out) => {
     const send = (step: ResponseStep): boolean => {
@@ -143,8 +137,11 @@ async function stream(
       out.end()
       return true
     }
-    if (!isCreated) send(events.created())
-    isCreated = true
+    if (!isCreated) {
+      isCreated = true
+      send(events.created())
+      if (head.isStored) done()
+    }
     for (const piece of pieces.take(event)) if (send(events.take(piece))) return
   })
 }

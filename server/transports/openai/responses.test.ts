@@ -397,6 +397,18 @@ describe('a response for which a client waits', () => {
     const again = played.client.responses.create({ model: 'played', input: 'a?', store: true }, { headers })
     expect(await again).toMatchObject({ status: 'completed', output_text: 'A' })
   })
+
+  // Its first event waits for the run's first output, so the client has no id yet.
+  it('is cancelled when the client disconnects before the first event of its stream', async () => {
+    const controller = new AbortController()
+    const { signal } = controller
+    const request = played.client.responses.create({ model: 'played', input: 'a?', stream: true }, { signal })
+    const rejected = expect(request).rejects.toBeInstanceOf(OpenAI.APIUserAbortError)
+    const call = await model.next()
+    controller.abort()
+    await rejected
+    await call.aborted
+  })
 })
 
 describe('an error', () => {

@@ -43,7 +43,8 @@ export const OPENAI_OPERATIONS: Operations = {
     summary: 'Create a chat completion, whole or streamed',
     description:
       'Each request gets a new session. If the client disconnects before the end, the server cancels the run, ' +
-      'unless `store` is true or the request has an Idempotency-Key. With `store: false`, it deletes the session.',
+      'unless the request has an Idempotency-Key, or `stream` and `store: true` and its first chunk was sent. ' +
+      'With `store: false`, it deletes the session.',
     parameters: [key, trace],
     body: 'ChatRequest',
     answers: { 200: { description: 'The completion.', forms: { 'text/event-stream': EVENTS } } },
@@ -67,7 +68,7 @@ export const OPENAI_OPERATIONS: Operations = {
     summary: 'Create a response: whole, streamed, or in the background',
     description:
       'If the client disconnects before the end, the server cancels the run, unless the request has an ' +
-      'Idempotency-Key, or `stream` or `background` without `store: false`.',
+      'Idempotency-Key or `background`, or `stream` without `store: false` and its first event was sent.',
     parameters: [key, trace],
     body: 'ResponseRequest',
     answers: { 200: { description: 'The current state of the response.', forms: { 'text/event-stream': EVENTS } } },
