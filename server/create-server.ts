@@ -235,8 +235,9 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
       { connections: transports?.connections ?? 0, spareMs: Math.max(0, Math.round(until - performance.now())) },
       'drained',
     )
-    transports?.close()
+    const closed = transports?.close()
     uws.us_listen_socket_close(socket)
+    await closed
     hub.close()
     await Promise.all([directory.close(), purger.close()])
     sessions.close()

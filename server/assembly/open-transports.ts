@@ -67,8 +67,8 @@ export interface Transports {
   notifyOutage(ongoing: boolean): void
   /** Resolves when no connection is open, or after `waitMs`. */
   emptied(waitMs: number): Promise<void>
-  /** Closes all connections. */
-  close(): void
+  /** Closes all connections at once. Resolves when their last changes are stored, or after a short time. */
+  close(): Promise<void>
 }
 
 /** Milliseconds that an HTTP client's named connection lasts after its last stream or poll. */
@@ -203,14 +203,14 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     async emptied(waitMs) {
       await Promise.all([webSocket.emptied(waitMs), http.emptied(waitMs)])
     },
-    close() {
+    async close() {
       webSocket.close()
       http.close()
       jobs.close()
-      openAi.close()
       named.close()
       httpPresence.close()
       presence.close()
+      await openAi.close()
     },
   }
 }

@@ -1,5 +1,6 @@
 // AbandonedRuns: cancels a run some time after its client has disconnected, so that it causes no further cost. Deletes
 // the session of an answer that must not be stored. The routes watch only those runs that the client cannot find again.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { makeId, ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Caller } from '../../session/commands/caller.ts'
@@ -18,9 +19,14 @@ export interface AbandonedRunsPorts {
   deleteSession(session: string, caller: Caller): Promise<void>
 }
 
+/** Milliseconds that `close` waits at most. */
+const CLOSE_MS = 2_000
+
 export class AbandonedRuns {
   readonly #ports: AbandonedRunsPorts
-  readonly #timers = new Set<NodeJS.Timeout>()
+  /** What each timer does. */
+  readonly #timers = new Map<NodeJS.Timeout, () => void>()
+  readonly #working = new Set<Promise<void>>()
 
   constructor(ports: AbandonedRunsPorts) {
     this.#ports = ports
@@ -34,21 +40,31 @@ export class AbandonedRuns {
     let answered = false
     onAbort(request.signal, () => {
       if (answered) return
-      const timer = setTimeout(() => {
+      const end = (): void => {
         this.#timers.delete(timer)
-        void this.#end(name, caller, isStored)
-      }, this.#ports.graceMs)
-      this.#timers.add(timer)
+        this.#track(this.#end(name, caller, isStored))
+      }
+      const timer = setTimeout(end, this.#ports.graceMs)
+      this.#timers.set(timer, end)
     })
     return () => {
       answered = true
-      if (!isStored) void this.#delete(name, caller)
+      if (!isStored) this.#track(this.#delete(name, caller))
     }
   }
 
-  close(): void {
-    for (const timer of this.#timers) clearTimeout(timer)
-    this.#timers.clear()
+  /** Ends the runs of all clients that have disconnected, and waits for that and for deletions, up to a limit. */
+  async close(): Promise<void> {
+    for (const [timer, end] of this.#timers) {
+      clearTimeout(timer)
+      end()
+    }
+    await Promise.race([Promise.all(this.#working), sleep(CLOSE_MS, undefined, { ref: false })])
+  }
+
+  #track(work: Promise<void>): void {
+    this.#working.add(work)
+    void work.then(() => this.#working.delete(work))
   }
 
   async #end(name: JobName, caller: Caller, isStored: boolean): Promise<void> {

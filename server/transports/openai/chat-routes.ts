@@ -82,7 +82,7 @@ function commandOf(request: HttpRequest, body: ChatRequest, model: string): Send
   const key = idempotencyKeyOf(request)
   const session = key === undefined ? makeId('chat') : `chat_${digest(request.user, key)}`
   const { content, context } = chatMessage(body, model)
-  const metadata = asMetadata({ metadata: body.metadata })
+  const metadata = asMetadata({ metadata: body.metadata, store: body.store })
   return { type: 'send', id: commandIdOf(request), session, content, model, context: withMetadata(context, metadata) }
 }
 

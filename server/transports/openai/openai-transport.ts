@@ -39,7 +39,8 @@ export interface OpenAiTransportPorts {
 
 export interface OpenAiTransport {
   readonly routes: readonly Route[]
-  close(): void
+  /** Cancels and deletes what disconnected clients left. Resolves when that is stored, or after a short time. */
+  close(): Promise<void>
 }
 
 export function openOpenAiTransport(ports: OpenAiTransportPorts): OpenAiTransport {

@@ -1,4 +1,7 @@
 // Answers that must not be stored: they were kept all the same, and could be read, continued and referred to.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { demoText } from '../../model/demo-answer.ts'
@@ -60,6 +63,29 @@ it('cannot be read, cancelled, continued or referred to, even with a key', async
   expect(await status(create({ input: [item, { role: 'user', content: 'x' }] }))).toBe(400)
   // The same request gets the same answer: a client whose connection failed can retry.
   expect(await create({ store: false }, 'unstored')).toEqual(response)
+  const chat = { model: 'demo', messages: [{ role: 'user' as const, content: ANSWER }], store: false }
+  const completion = await h.client.chat.completions.create(chat, { headers: { 'Idempotency-Key': 'chat' } })
+  expect(await status(h.client.responses.retrieve(completion.id.replace('chatcmpl-', 'resp_')))).toBe(404)
+})
+
+it('are deleted by a server that shuts down before their end', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'parley-unstored-'))
+  let own = await OpenAiHarness.open({ PARLEY_DATA: folder })
+  try {
+    const request = { model: 'demo', input: '/demo count=1000 rate=20 ttft=0', store: false, stream: true } as const
+    const stream = (await own.client.responses.create(request))[Symbol.asyncIterator]()
+    const { value: first } = await stream.next()
+    if (first?.type !== 'response.created') throw new Error(`the first event is ${first?.type}`)
+    const rest = async (): Promise<void> => {
+      for (;;) if ((await stream.next()).done === true) return
+    }
+    await Promise.all([expect(rest()).rejects.toThrow(), own.close()])
+    own = await OpenAiHarness.open({ PARLEY_DATA: folder })
+    await own.deleted(first.response.id)
+  } finally {
+    await own.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
 })
 
 it('do not become part of the session that they continue', async () => {
