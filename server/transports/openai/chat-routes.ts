@@ -102,13 +102,15 @@ async function stream(
 ): Promise<void> {
   const found = await untilRunAnswers(ports, exchange, name)
   if (found === undefined) return
-  if (isFailedAtStart(found)) {
+  const head = headOf(format, name, found)
+  // An answer that was filtered or cut before its first output is an answer, too.
+  if (isFailedAtStart(found) && chatCompletion(head, found.record) === undefined) {
     done()
     replyFailed(exchange, found)
     return
   }
   const pieces = new RunPieces(name.run)
-  const chunks = new ChatChunks(headOf(format, name, found), options?.include_usage === true)
+  const chunks = new ChatChunks(head, options?.include_usage === true)
   await ports.streams.begin(exchange, name, found.record.order, (event, out) => {
     for (const piece of pieces.take(event)) {
       const step = chunks.take(piece)

@@ -55,6 +55,8 @@ const respond = (input: unknown, shape: Shape = NOTHING, more: object = {}) =>
   answered(h.client.responses.create({ model: 'played', input: input as string, ...more }), shape)
 const chat = (more: readonly unknown[], shape: Shape = NOTHING) =>
   answered(h.client.chat.completions.create({ model: 'played', messages: messages(more) }), shape)
+const streamedChat = (more: readonly unknown[], shape: Shape = NOTHING) =>
+  answered(h.client.chat.completions.stream({ model: 'played', messages: messages(more) }).finalChatCompletion(), shape)
 
 async function refusal(request: Promise<unknown>) {
   const error: unknown = await request.then(
@@ -93,17 +95,32 @@ const runs = { numRuns: 30, examples: EXAMPLES }
 describe('an output of any shape', () => {
   const results = (calls: readonly string[]) => calls.map((call) => [call, 'done'] as const)
 
-  it('is accepted as a message of a chat completion', async () => {
-    const roundTrip = async (shape: Shape): Promise<void> => {
-      const { result } = await chat([], shape)
-      const message = result.choices[0]?.message
-      const tools = results(message?.tool_calls?.map(({ id }) => id) ?? []).map(([id, content]) => {
-        return { role: 'tool', tool_call_id: id, content }
-      })
-      await chat([message, ...tools, { role: 'user', content: 'b?' }])
-    }
-    await fc.assert(fc.asyncProperty(shapes, roundTrip), runs)
-  }, 60_000)
+  const chatShapes = fc.tuple(shapes, fc.boolean()).map(([shape, isFiltered]): Shape => {
+    return isFiltered ? { ...shape, end: 'content-filter' } : shape
+  })
+  const filtered: [Shape][] = [
+    [{ pieces: [], end: 'content-filter' }],
+    [{ pieces: [['text', 'A']], end: 'content-filter' }],
+  ]
+
+  it.each([
+    ['whole', chat],
+    ['streamed', streamedChat],
+  ])(
+    'is accepted as a message of a chat completion: %s',
+    async (_, create) => {
+      const roundTrip = async (shape: Shape): Promise<void> => {
+        const { result } = await create([], shape)
+        const message = result.choices[0]?.message
+        const tools = results(message?.tool_calls?.map(({ id }) => id) ?? []).map(([id, content]) => {
+          return { role: 'tool', tool_call_id: id, content }
+        })
+        await chat([message, ...tools, { role: 'user', content: 'b?' }])
+      }
+      await fc.assert(fc.asyncProperty(chatShapes, roundTrip), { ...runs, examples: [...EXAMPLES, ...filtered] })
+    },
+    60_000,
+  )
 
   it('is accepted as items, as references to them, and by the id of its response', async () => {
     const roundTrip = async (shape: Shape): Promise<void> => {
