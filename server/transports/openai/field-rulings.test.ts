@@ -102,14 +102,11 @@ const inMessage = (part: object): object => ({ input: [{ role: 'user', content: 
 const inOutput = (part: object): object => ({ input: [{ type: 'function_call_output', call_id: 'c', output: [part] }] })
 const image = { type: 'input_image', file_id: 'file-1' }
 const byId = { type: 'input_file', file_id: 'file-1' }
-const byUrl = { type: 'input_file', file_url: 'https://example.org/a.pdf' }
 const RESPONSE_SAMPLES: Readonly<Record<string, object>> = {
   'input.message.content.input_image.file_id': inMessage(image),
   'input.message.content.input_file.file_id': inMessage(byId),
-  'input.message.content.input_file.file_url': inMessage(byUrl),
   'input.function_call_output.output.input_image.file_id': inOutput(image),
   'input.function_call_output.output.input_file.file_id': inOutput(byId),
-  'input.function_call_output.output.input_file.file_url': inOutput(byUrl),
   'stream_options.include_obfuscation': { stream: true, stream_options: { include_obfuscation: true } },
   'reasoning.context.all_turns': { reasoning: { context: 'all_turns' } },
   'input.function_call.async': { input: [{ type: 'function_call', call_id: 'c', ...call, async: true }] },

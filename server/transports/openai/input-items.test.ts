@@ -42,7 +42,13 @@ const INPUT: Input = [
     ],
   },
   { role: 'assistant', content: 'A dot.' },
-  { role: 'user', content: [{ type: 'input_image', image_url: PIXEL, detail: 'auto' }] },
+  {
+    role: 'user',
+    content: [
+      { type: 'input_image', image_url: PIXEL, detail: 'auto' },
+      { type: 'input_file', file_url: 'https://example.org/a.pdf', filename: 'a.pdf' },
+    ],
+  },
 ]
 
 async function listed(id: string, query: OpenAI.Responses.InputItemListParams) {
@@ -73,7 +79,14 @@ it('lists the items from which a response was generated, in either order, page b
       ],
     },
     { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'A dot.' }] },
-    { type: 'message', role: 'user', content: [{ type: 'input_image', image_url: PIXEL }] },
+    {
+      type: 'message',
+      role: 'user',
+      content: [
+        { type: 'input_image', image_url: PIXEL },
+        { type: 'input_file', file_url: 'https://example.org/a.pdf', filename: 'a.pdf' },
+      ],
+    },
     first.response.output[0],
     { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'And now?' }] },
   ])
@@ -108,6 +121,23 @@ it('takes each listed item back by its id, across responses', async () => {
     '',
   )
   expect(prompt[0]).toEqual({ role: 'system', content: 'Be brief.' })
+})
+
+it('accepts a file by URL that came over another transport', async () => {
+  const content = [{ type: 'file', mediaType: 'application/pdf', name: 'b.pdf', url: 'https://example.org/b.pdf' }]
+  const [call, sent] = await Promise.all([
+    model.next().then((next) => {
+      next.text('Read.')
+      next.finish()
+      return next
+    }),
+    h.post('/v1/sessions/native/messages', { content }),
+  ])
+  const { run } = (await sent.json()) as { run: string }
+  const [item] = await listed(`resp_${run}-native`, {})
+  expect(item).toMatchObject({ content: [{ type: 'input_file', file_url: 'https://example.org/b.pdf' }] })
+  const { prompt } = await respond([{ type: 'item_reference', id: item?.id ?? '' }], 'Again.')
+  expect(prompt).toEqual(call.options.prompt)
 })
 
 it('refuses unknown responses, unknown items and invalid pages', async () => {

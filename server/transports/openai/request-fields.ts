@@ -167,6 +167,12 @@ export function filePart(data: string, name: string | undefined, path: string): 
   return checked({ type: 'file', ...file, ...(name === undefined ? {} : { name }) }, path)
 }
 
+/** Apart from images, providers fetch only PDFs. */
+export function filePartAt(url: string, name: string | undefined, path: string): FilePart {
+  const file = fromDataUrl(url) ?? { mediaType: 'application/pdf', url }
+  return checked({ type: 'file', ...file, ...(name === undefined ? {} : { name }) }, path)
+}
+
 /** Stands for a file in the text of a tool's result. @param index from 0 */
 export function fileMark(index: number, { name, mediaType }: FilePart): string {
   return `[file ${index + 1}: ${name ?? mediaType}]`

@@ -20,6 +20,7 @@ import {
   FunctionTool,
   fileMark,
   filePart,
+  filePartAt,
   functionsOf,
   given,
   ImageDetail,
@@ -55,13 +56,18 @@ const InputPart = z.discriminatedUnion('type', [
     image_url: z.string(),
     detail: ImageDetail,
   }),
-  z.object({
-    type: z.literal('input_file'),
-    file_id: unsupported('files by id are not supported'),
-    file_url: unsupported('files by URL are not supported'),
-    file_data: z.string(),
-    filename: z.string().max(255).nullish(),
-  }),
+  z
+    .object({
+      type: z.literal('input_file'),
+      file_id: unsupported('files by id are not supported'),
+      file_url: z.string().nullish(),
+      file_data: z.string().nullish(),
+      filename: z.string().max(255).nullish(),
+    })
+    .refine(({ file_url: url, file_data: data }) => (typeof url === 'string') !== (typeof data === 'string'), {
+      error: 'must have either file_data or file_url',
+      path: ['file_data'],
+    }),
 ])
 const Message = z.object({
   type: z.literal('message'),
@@ -309,8 +315,12 @@ function userPart(part: z.infer<typeof InputPart>, path: string): Part {
       return { type: 'text', text: part.refusal }
     case 'input_image':
       return imagePart(part.image_url, part.detail, `${path}.image_url`)
-    case 'input_file':
-      return filePart(part.file_data, part.filename ?? undefined, `${path}.file_data`)
+    case 'input_file': {
+      const { file_url: url, file_data: data, filename } = part
+      return typeof url === 'string'
+        ? filePartAt(url, filename ?? undefined, `${path}.file_url`)
+        : filePart(data ?? '', filename ?? undefined, `${path}.file_data`)
+    }
   }
 }
 

@@ -149,7 +149,7 @@ const INPUT = {
     file_data: 'passed on',
     filename: 'passed on',
     file_id: 'refused',
-    file_url: 'refused',
+    file_url: 'passed on',
     detail: 'harmless',
     prompt_cache_breakpoint: 'harmless',
   },
