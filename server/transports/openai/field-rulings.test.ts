@@ -126,6 +126,12 @@ const RESPONSE_SAMPLES: Readonly<Record<string, object>> = {
   prompt: { prompt: { id: 'pmpt_1' } },
 }
 
+/** @param param such as `messages[0].content` */
+const namesIn = (param: string): readonly string[] => param.replaceAll(/\[(\d+)\]/g, '.$1').split('.')
+
+const at = (body: object, param: string): unknown =>
+  namesIn(param).reduce<unknown>((own, name) => (own as Record<string, unknown> | undefined)?.[name], body)
+
 /** Items, tools and choices of each refused type. */
 function sampleOf(path: string): object | undefined {
   const [field = '', type] = path.split('.')
@@ -154,6 +160,15 @@ describe('a refused field', () => {
     const answer = await h.post(url, { model: 'demo', ...body, ...sample })
     const { error } = (await answer.json()) as { error: { param: string; type: string } }
     expect({ status: answer.status, type: error.type }).toEqual({ status: 400, type: 'invalid_request_error' })
-    expect(error.param.split(/[.[]/)[0]).toBe(path.split('.')[0])
+    const names = namesIn(error.param)
+    expect(names[0]).toBe(path.split('.')[0])
+    // The field itself, or the field whose value, such as the type of an item, is refused.
+    const field = names.findLast((name) => !/^\d+$/.test(name))
+    const value = at({ ...body, ...sample }, error.param)
+    const refused = [field, String(value), (value as { type?: string } | undefined)?.type]
+    expect(
+      refused.some((own) => path === own || path.endsWith(`.${own}`)),
+      error.param,
+    ).toBe(true)
   })
 })
