@@ -262,6 +262,9 @@ describe('an answer that ends without a finish reason', () => {
     for await (const event of await h.client.responses.create({ ...response, stream: true })) events.push(event)
     const last = events.at(-1)
     expect(last).toMatchObject({ type: 'response.failed', response: failed })
+    // The event is the end, as with OpenAI: the body is complete, unlike that of a chat completion.
+    const body = await (await h.post('/v1/responses', { ...response, stream: true })).text()
+    expect(body.trim().split('\n\n').at(-1)).toMatch(/^event: response\.failed\n/)
     expect(JSON.stringify(last)).toContain('"Hello"')
   })
 
