@@ -25,7 +25,7 @@ export interface ConversationOptions {
   readonly model: string
 }
 
-/** Its last turn is the run's own message and its output so far. */
+/** Its last turn is the run's own message and its output so far, with the calls whose results that message carries. */
 export function conversationOf(state: SessionState, run: RunRecord, options: ConversationOptions): Conversation {
   const runs = new Map([...state.ended.values(), ...state.open].map((record) => [record.message, record]))
   const messages = new Map(state.messages.map((message) => [message.event.id, message.event]))
@@ -49,9 +49,13 @@ export function conversationOf(state: SessionState, run: RunRecord, options: Con
             keepReasoning: own && options.keepReasoning,
             model: options.model,
           })
-    const arranged = event.context?.history !== undefined
-    const history = historyOf(event, new Set(given.keys()), options.model)
-    turns.push(...[...history, [...asked(event), ...answer]].map((turn) => ({ messages: turn, arranged })))
+    const arranged = event.door === 'openai' || event.context?.history !== undefined
+    for (const exchange of [...historyOf(event, new Set(given.keys()), options.model), [...asked(event), ...answer]]) {
+      const before = turns.at(-1)
+      // Results of calls, and the answer to them, belong to the exchange of those calls: without it, they mean nothing.
+      if (before !== undefined && exchange[0]?.role !== 'user') before.messages.push(...exchange)
+      else turns.push({ messages: exchange, arranged })
+    }
   }
   const own = messages.get(run.message)?.context?.instructions
   return { system: [options.system, own].filter((text) => text !== undefined), turns }
@@ -63,6 +67,11 @@ const REFUSED = '[A message that the model provider refused because of its conte
 function isRefused(record: RunRecord | undefined): boolean {
   const error = record?.ended?.error
   return error?.code === 'content_filtered' && (record?.output === undefined || error.providerStatus !== undefined)
+}
+
+/** Whether the prompt must be complete. By default, callers of OpenAI's API get the provider's error if it is too long. */
+export function isWhole({ door, context }: Pick<MessageEvent, 'door' | 'context'>): boolean {
+  return (context?.sampling?.truncation ?? (door === 'openai' ? 'disabled' : 'auto')) === 'disabled'
 }
 
 /** Empty for a message that carries only results of calls. */

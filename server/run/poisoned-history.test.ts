@@ -188,6 +188,24 @@ describe('a provider', () => {
     expect(server.requests).toHaveLength(2)
   })
 
+  it('that refuses images gets the calls whose results the message carries', async () => {
+    const { h, server } = await start({ provider: 'compatible', textOnly: true })
+    const history = [
+      { role: 'user' as const, content: [PNG] },
+      { role: 'assistant' as const, calls: [{ call: 'c', name: 'see', input: {} }] },
+      { role: 'tool' as const, call: 'c', output: 'a dot' },
+    ]
+    const { run } = await h.send('s', '', { content: [], model: 'other', context: { history } })
+    const notices = [{ code: 'file_omitted', mediaType: 'image/png', count: 1 }]
+    expect(await h.event('s', 'run.ended', (event) => event.run === run)).toMatchObject({ notices })
+    const messages = [
+      { role: 'user' },
+      { role: 'assistant', tool_calls: [{ id: 'c' }] },
+      { role: 'tool', tool_call_id: 'c', content: 'a dot' },
+    ]
+    expect(server.requests.at(-1)?.body).toMatchObject({ messages })
+  })
+
   it('that does not say how much fits gets half of it, as often as necessary', async () => {
     const { h, refused } = await start({ provider: 'openai', window: 1_500 })
     for (let turn = 0; turn < 20; turn += 1) await talk(h, `${turn} ${'word '.repeat(500)}`, 'fine')

@@ -332,4 +332,19 @@ describe('truncation', () => {
     expect(await sent('auto')).toBeLessThan(long.length)
     expect(await sent('disabled')).toBe(long.length)
   })
+
+  it('keeps the question and the newest results of an input that ends with results', async () => {
+    const steps = Array.from({ length: 5 }, (_, at) => [
+      { type: 'function_call', call_id: `c${at}`, name: 'read', arguments: '{}' },
+      { type: 'function_call_output', call_id: `c${at}`, output: `${at}`.repeat(200_000) },
+    ]).flat()
+    const input = [{ role: 'user', content: 'find it' }, ...steps]
+    const { messages } = (await send(RESPONSES, 'compatible', { input, truncation: 'auto' })) as { messages: object[] }
+    expect(messages.length).toBeLessThan(input.length)
+    expect(messages[0]).toMatchObject({ role: 'user', content: 'find it' })
+    expect(messages.slice(-2)).toMatchObject([
+      { role: 'assistant', tool_calls: [{ id: 'c4' }] },
+      { role: 'tool', tool_call_id: 'c4', content: '4'.repeat(200_000) },
+    ])
+  })
 })
