@@ -108,7 +108,8 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   let writeTranscripts = (_: ReadonlySet<string>): void => undefined
   const app = uws.App()
   const opened = await openStores(config, logger, (uncovered) => writeTranscripts(uncovered))
-  const stores = metrics === undefined ? opened : { ...opened, log: new MeteredLog(opened.log, metrics.log) }
+  const log = metrics === undefined ? opened.log : new MeteredLog(opened.log, metrics.log)
+  const stores = { ...opened, log, logger }
   const sessions = new SessionCache(stores, { ...SESSION_CACHE_DEFAULTS, logger })
   const directory = new DirectoryService({
     directory: stores.directory,

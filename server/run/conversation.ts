@@ -70,8 +70,9 @@ function isRefused(record: RunRecord | undefined): boolean {
 }
 
 /** Whether the prompt must be complete. By default, callers of OpenAI's API get the provider's error if it is too long. */
-export function isWhole({ door, context }: Pick<MessageEvent, 'door' | 'context'>): boolean {
-  return (context?.sampling?.truncation ?? (door === 'openai' ? 'disabled' : 'auto')) === 'disabled'
+export function isWhole(message: MessageEvent | undefined): boolean {
+  const byDefault = message?.door === 'openai' ? 'disabled' : 'auto'
+  return (message?.context?.sampling?.truncation ?? byDefault) === 'disabled'
 }
 
 /** Empty for a message that carries only results of calls. */

@@ -13,6 +13,7 @@ import { unsupportedOptions } from '../model/provider-options.ts'
 import type { Conversation } from '../model/provider-prompt.ts'
 import { compactRun } from '../session/commands/end-run.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
+import { isCut } from '../session/state/message-tree.ts'
 import { fromParts } from '../session/state/run-output.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
 import { findRun } from '../session/state/session-state.ts'
@@ -21,7 +22,7 @@ import type { SessionLog } from '../store/ports/session-log.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import type { Tracer } from '../trace/tracer.ts'
 import { messageOf, meterOf, sentAt } from './completion-metrics.ts'
-import { conversationOf, userMessage } from './conversation.ts'
+import { conversationOf, isWhole, userMessage } from './conversation.ts'
 import { instrumented } from './instrumented-call.ts'
 import type { ModelFinish, ModelToolCall } from './model-answer.ts'
 import { callModel, ModelFailure, type ModelSink, type ModelTimeouts } from './model-call.ts'
@@ -246,7 +247,8 @@ export class RunDriver implements ModelSink {
     await this.#tools.results()
     const asked = this.#message()?.context?.sampling ?? {}
     this.warned(unsupportedOptions(model.id, asked).map((feature) => ({ type: 'unsupported', feature })))
-    const state = await this.#session.stateWithHistory(this.#record().message)
+    const state = await this.#session.stateWithHistory(this.#record().message, isWhole(this.#message()))
+    if (isWhole(this.#message()) && isCut(state, this.#record().message)) throw new ModelFailure('context_exceeded')
     const conversation = conversationOf(state, this.#record(), {
       system,
       keepReasoning: recovery.mode === 'continue' && !recovery.awaitResults && model.prefill === 'exact',
@@ -288,15 +290,13 @@ export class RunDriver implements ModelSink {
   async #callModel(conversation: Conversation): Promise<ModelFinish> {
     const { model, limits, logger } = this.#options
     const offered = this.#tools.offered()
-    const { door, context } = this.#message() ?? {}
-    const asSent = door === 'openai'
-    const whole = (context?.sampling?.truncation ?? (asSent ? 'disabled' : 'auto')) === 'disabled'
+    const asked = { whole: isWhole(this.#message()), asSent: this.#message()?.door === 'openai' }
     for (let attempt = 1, failures = 0; ; attempt += 1) {
       const { deltas } = this.#appender.state
       const { signal } = this.#stop
       try {
         const outputTokens = this.#maxOutputTokens()
-        const { prompt, tools } = this.#fit.prepare({ conversation, offered, outputTokens, whole, asSent })
+        const { prompt, tools } = this.#fit.prepare({ conversation, offered, outputTokens, ...asked })
         const options = {
           prompt,
           ...sampled(model.id, this.#message()?.context?.sampling, tools),

@@ -1,7 +1,7 @@
 // Large messages on both stores: the log and its readers get an abridged message, and the model the whole.
 import { type MessageEvent, makeId, parseJson, type Send, stringifyJson } from '@parley/protocol'
-import { pino } from 'pino'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type Logger, pino } from 'pino'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { NatsServer } from '../../bench/cluster/nats-server.ts'
 import { JetStreamHarness } from '../store/test/jetstream-harness.ts'
 import { LmdbHarness } from '../store/test/lmdb-harness.ts'
@@ -84,11 +84,17 @@ describe.each([
     for (const small of all) expect((await wholeOf('s', small)).context?.instructions).toBe(small.author)
   })
 
-  it('is deleted with its session, and its readers then get what the log has', async () => {
+  it('is deleted with its session, and its readers then get what the log has, with a warning', async () => {
     const small = await abridge(harness, 's', message({ context: { history: history(1) } }))
     const other = await abridge(harness, 'other', message({ context: { history: history(1) } }))
     await purgeLargeMessages(harness, 's', false)
-    expect(await wholeOf('s', small)).toEqual(small)
+    const warned = vi.fn()
+    const logger = { warn: warned } as unknown as Logger
+    expect(await wholeMessage({ transcripts: harness.transcripts, logger }, 's', stateOf(small))).toEqual([
+      stateOf(small),
+      0,
+    ])
+    expect(warned).toHaveBeenCalledWith({ session: 's', message: small.id }, 'a large message is lost')
     await purgeLargeMessages(harness, 's', true)
     await purgeLargeMessages(harness, 'never', true)
     expect((await wholeOf('other', other)).context?.history).toHaveLength(1)

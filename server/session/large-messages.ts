@@ -11,6 +11,7 @@ import {
   parseJson,
   stringifyJson,
 } from '@parley/protocol'
+import type { Logger } from 'pino'
 import { Conflict } from '../store/ports/errors.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
 import type { TranscriptStore } from '../store/ports/transcript-store.ts'
@@ -20,6 +21,11 @@ import type { MessageState, SessionState } from './state/session-state.ts'
 interface Stores {
   readonly log: Pick<SessionLog, 'epoch'>
   readonly transcripts: TranscriptStore
+}
+
+interface Reading {
+  readonly transcripts: TranscriptStore
+  readonly logger?: Logger
 }
 
 type Whole = Pick<MessageEvent, 'content' | 'context'>
@@ -65,19 +71,22 @@ export function isAbridgedFrom({ abridged }: MessageEvent, whole: Whole): boolea
 }
 
 /**
- * The whole of a message. If it was lost with a part of the store, what the log has.
+ * The whole of a message. If it was lost with a part of the store, what the log has, and a warning is logged.
  * @returns the message, and the UTF-16 code units that were read
  * @throws StorageError
  */
 export async function wholeMessage(
-  { transcripts }: Pick<Stores, 'transcripts'>,
+  { transcripts, logger }: Reading,
   session: string,
   message: MessageState,
 ): Promise<readonly [MessageState, number]> {
   const { abridged, ...event } = message.event
   if (abridged === undefined) return [message, 0]
   const [entry] = (await transcripts.segment(nameOf(session), abridged.segment)) ?? []
-  if (entry === undefined) return [message, 0]
+  if (entry === undefined) {
+    if (logger !== undefined) logger.warn({ session, message: event.id }, 'a large message is lost')
+    return [message, 0]
+  }
   return [{ ...message, event: { ...event, ...(parseJson(entry.json) as Whole) } }, entry.json.length]
 }
 
@@ -87,7 +96,7 @@ export async function wholeMessage(
  * @throws StorageError
  */
 export async function withWholeMessages(
-  stores: Pick<Stores, 'transcripts'>,
+  stores: Reading,
   session: string,
   state: SessionState,
   message: string,

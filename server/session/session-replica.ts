@@ -1,6 +1,7 @@
 // SessionReplica: a session's state on this node, built from its transcript and log, and updated by following the log.
 // It is only a cache, so dropping it loses nothing. Callers retain it through the SessionCache.
 import { parseCursor, ReplyError } from '@parley/protocol'
+import type { Logger } from 'pino'
 import type { AppendYield } from '../store/ports/append-yield.ts'
 import type { Entry, Seq } from '../store/ports/entry.ts'
 import { CursorLost, StorageError } from '../store/ports/errors.ts'
@@ -19,11 +20,15 @@ export interface SessionStores {
   readonly transcripts: TranscriptStore
   /** Undefined on a single node. */
   readonly appendYield?: AppendYield
+  readonly logger?: Logger
 }
 
 /** Bytes of JSON of a long session's history that are loaded into memory for the model's context. */
 const HISTORY_BYTES = 1024 * 1024
-/** UTF-16 code units of JSON of large messages that are loaded for the model's context, besides the newest one. */
+/**
+ * UTF-16 code units of JSON of a conversation that must be complete, and of large messages besides the newest one, that
+ * are loaded for the model's context.
+ */
 const WHOLE_CHARS = 16 * 1024 * 1024
 const MAX_OPEN_ATTEMPTS = 5
 /** Milliseconds to wait for this node to read entries that it or another node appended. */
@@ -88,9 +93,13 @@ export class SessionReplica {
     return this.#state
   }
 
-  /** The state with the older part of the conversation that ends with `message`, and its whole messages. @throws StorageError */
-  async stateWithHistory(message: string): Promise<SessionState> {
-    const state = await withHistory(this.#stores, this.id, this.state, message, HISTORY_BYTES)
+  /**
+   * The state with the older part of the conversation that ends with `message`, and its whole messages.
+   * @param isWhole whether the model must get all of it
+   * @throws StorageError
+   */
+  async stateWithHistory(message: string, isWhole = false): Promise<SessionState> {
+    const state = await withHistory(this.#stores, this.id, this.state, message, isWhole ? WHOLE_CHARS : HISTORY_BYTES)
     return withWholeMessages(this.#stores, this.id, state, message, WHOLE_CHARS)
   }
 

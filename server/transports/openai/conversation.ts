@@ -3,7 +3,7 @@
 // Pure.
 import { type ContextMessage, LIMITS } from '@parley/protocol'
 import { type FoundRun, textOf } from '../../session/run-report.ts'
-import { pathTo } from '../../session/state/message-tree.ts'
+import { isCut, pathTo } from '../../session/state/message-tree.ts'
 import { toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
 import { HttpError } from '../http/http-error.ts'
@@ -23,7 +23,7 @@ export function conversationUpTo({ state, record }: FoundRun, isWhole = false): 
     return [...(context?.history ?? []), ...question, ...(run === undefined ? [] : answerOf(run))]
   })
   const kept = newest(all)
-  if (!isWhole || kept.length === all.length) return kept
+  if (!isWhole || (kept.length === all.length && !isCut(state, record.message))) return kept
   throw new HttpError('bad_request', 'The conversation is too long to be continued without truncation.', {
     path: 'truncation',
   })

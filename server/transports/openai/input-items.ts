@@ -9,7 +9,7 @@ import type { JobName } from '../jobs/job-id.ts'
 import { asArguments } from './chat-chunks.ts'
 import type { OpenAiPorts } from './openai-ports.ts'
 import { fileMark } from './request-fields.ts'
-import type { FoundResponse } from './response-lookup.ts'
+import { type FoundResponse, withEarlier } from './response-lookup.ts'
 import { encryptedContent, type Item, itemId, itemsOf, parseItemId, textPart } from './response-object.ts'
 
 /** The parameters of OpenAI's API, with its defaults. */
@@ -32,7 +32,7 @@ export async function listInputItems(
   response: FoundResponse,
   { limit, order, after }: z.infer<typeof InputItemsQuery>,
 ): Promise<object> {
-  const groups = groupsOf(ports, response)
+  const groups = groupsOf(ports, await withEarlier(ports, response))
   const place = after === undefined ? undefined : parseItemId(after)
   let isSkipping = after !== undefined
   const items: Item[] = []

@@ -3,6 +3,7 @@ import { ReplyError } from '@parley/protocol'
 import { lookUpRun } from '../../session/find-run.ts'
 import { withWholeMessages } from '../../session/large-messages.ts'
 import type { FoundRun } from '../../session/run-report.ts'
+import { withHistory } from '../../session/transcript/history-loader.ts'
 import type { HttpRequest } from '../http/http-request.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
@@ -34,12 +35,20 @@ export async function lookUpResponse(
   return found === undefined || !headOf(name, found).isStored ? undefined : { name, found }
 }
 
-/** The response with its whole conversation, for a large one. @throws StorageError */
-export async function withWholeConversation(
+/** The response with the earlier part of its conversation that is not in memory. @throws StorageError */
+export async function withEarlier(
   { stores }: OpenAiPorts,
   { name, found: { state, record } }: FoundResponse,
-): Promise<FoundRun> {
-  const whole = await withWholeMessages(stores, name.session, state, record.message, CONVERSATION_CHARS)
+): Promise<FoundResponse> {
+  const longer = await withHistory(stores, name.session, state, record.message, CONVERSATION_CHARS)
+  return { name, found: { state: longer, record } }
+}
+
+/** The response with its conversation, and the whole of large messages. @throws StorageError */
+export async function withWholeConversation(ports: OpenAiPorts, response: FoundResponse): Promise<FoundRun> {
+  const { name, found } = await withEarlier(ports, response)
+  const { state, record } = found
+  const whole = await withWholeMessages(ports.stores, name.session, state, record.message, CONVERSATION_CHARS)
   return { state: whole, record }
 }
 
