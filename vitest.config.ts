@@ -42,6 +42,8 @@ export default defineConfig({
           exclude: outside,
           testTimeout: 180_000,
           hookTimeout: 60_000,
+          // With two, a quarter of the cores would be idle.
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },
