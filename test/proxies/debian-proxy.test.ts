@@ -1,3 +1,4 @@
+// DebianProxy: a proxy that cannot be started fails its tests with the reason.
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { DebianProxy, type ProxyKind } from './debian-proxy.ts'
