@@ -38,7 +38,7 @@ export class IncrementalHighlighter {
   }
 
   /**
-   * Highlights, in a later task, what is not highlighted yet.
+   * Highlights the rest in a later task.
    * @param growing whether more text may follow @param changed called once if there is something new to render
    * @returns a function that stops the timer
    */

@@ -47,9 +47,10 @@ const RTL = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaan
  */
 function directionOf(nodes: readonly MarkdownNode[]): 'rtl' | undefined {
   let left = SEARCHED
-  const waiting = [...nodes].reverse()
+  // A block may have more nodes than a call may have arguments.
+  const waiting = nodes.slice(0, SEARCHED).reverse()
   for (let node = waiting.pop(); node !== undefined && left > 0; node = waiting.pop()) {
-    if ('children' in node) waiting.push(...[...node.children].reverse())
+    if ('children' in node) waiting.push(...node.children.slice(0, SEARCHED).reverse())
     if (node.type !== 'text') continue
     const letter = /\p{L}/u.exec(node.value.slice(0, left))?.[0]
     if (letter !== undefined) return RTL.test(letter) ? 'rtl' : undefined
