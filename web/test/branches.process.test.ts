@@ -168,6 +168,37 @@ describe('by keyboard', () => {
     await tab.page.getByText('2 / 2').waitFor()
     await tab.page.getByText('Showing version 2 of 2.').waitFor({ state: 'attached' })
   })
+
+  it('an input method takes its Enter and Escape, in the order of Chromium and of Safari', async () => {
+    const tab = await conversation()
+    await tab.page.getByRole('textbox', { name: 'Message' }).fill('にほんご')
+    await tab.page.getByRole('button', { name: 'Edit', exact: true }).nth(1).click()
+    await editor(tab).fill('日本')
+    for (const box of [tab.page.getByRole('textbox', { name: 'Message' }), editor(tab)]) {
+      const taken = await box.evaluate((element) => {
+        const press = (key: string, isComposing: boolean): boolean =>
+          element.dispatchEvent(
+            new KeyboardEvent('keydown', { key, keyCode: 229, isComposing, bubbles: true, cancelable: true }),
+          )
+        const compose = (type: string): boolean =>
+          element.dispatchEvent(new CompositionEvent(type, { bubbles: true, data: '日本' }))
+        return ['Enter', 'Escape'].flatMap((key) => {
+          compose('compositionstart')
+          const inChromium = press(key, true)
+          compose('compositionend')
+          compose('compositionstart')
+          compose('compositionend')
+          const inSafari = press(key, false)
+          return [inChromium, inSafari]
+        })
+      })
+      expect(taken).toEqual([true, true, true, true])
+    }
+    expect(await tab.page.getByRole('textbox', { name: 'Message' }).inputValue()).toBe('にほんご')
+    expect(await editor(tab).inputValue()).toBe('日本')
+    await editor(tab).press('Enter')
+    await expect.poll(() => messages(tab)).toEqual([count(2), '日本'])
+  })
 })
 
 describe('versions and the edit box', () => {

@@ -9,6 +9,7 @@ import { mayDo } from '../people/roles.ts'
 import { TypingIndicator } from '../people/typing-indicator.tsx'
 import { useRole } from '../people/use-people.ts'
 import { Icon } from '../shared/icon.tsx'
+import { isInputMethodKey } from '../shared/input-method.ts'
 import type { SendMode } from './sender.ts'
 
 /** The id of the message box, which other parts focus. */
@@ -65,8 +66,7 @@ function MessageForm() {
     send()
   }
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>): void => {
-    // During input method composition, Enter accepts the suggestion.
-    if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return
+    if (event.key !== 'Enter' || event.shiftKey || isInputMethodKey(event)) return
     event.preventDefault()
     send()
   }
@@ -183,7 +183,7 @@ function StopButton({ run }: { readonly run: string }) {
   }
   // Anywhere on the page, except in a dialog: there Esc closes the dialog.
   const onEscape = useEffectEvent((event: globalThis.KeyboardEvent) => {
-    if (event.key !== 'Escape' || event.defaultPrevented || event.isComposing || stopping) return
+    if (event.key !== 'Escape' || event.defaultPrevented || isInputMethodKey(event) || stopping) return
     if (document.querySelector('dialog[open]') === null) stop()
   })
   useEffect(() => {

@@ -1,6 +1,7 @@
 // EditBox: edits an earlier message in its place. Enter sends it as a new version, Escape cancels.
 import { createContext, type KeyboardEvent, use, useEffect, useRef } from 'react'
 import { Icon } from '../shared/icon.tsx'
+import { isInputMethodKey } from '../shared/input-method.ts'
 
 /** The message that is being edited, and its new text. */
 export interface Editing {
@@ -38,8 +39,7 @@ export function EditBox({ text, onChange, onSend, onCancel }: Props) {
     box?.setSelectionRange(box.value.length, box.value.length)
   }, [])
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>): void => {
-    // During input method composition, Enter and Escape belong to the input method.
-    if (event.nativeEvent.isComposing) return
+    if (isInputMethodKey(event)) return
     if (event.key === 'Escape') {
       // Otherwise Escape would also stop the answer.
       event.preventDefault()

@@ -2,6 +2,7 @@
 import { type KeyboardEvent, memo, useCallback, useEffect, useId, useRef, useState } from 'react'
 import { Virtualizer, type VirtualizerHandle } from 'virtua'
 import { toJson, truncate } from '../conversation/call-note.ts'
+import { isInputMethodKey } from '../shared/input-method.ts'
 import { ScrollBox } from '../shared/scroll-box.tsx'
 import { VirtualListItem } from '../shared/virtual-list-item.tsx'
 import { clockOf, KINDS, type Kind, matches, subjectOf, summaryOf } from './entry-note.ts'
@@ -36,6 +37,7 @@ export function Entries() {
   }, [selected])
 
   const onKey = (event: KeyboardEvent): void => {
+    if (isInputMethodKey(event)) return
     const to = positionAfterKey(event.key, selected, indexes.length)
     if (to === undefined) return
     event.preventDefault()

@@ -1,5 +1,6 @@
 // Scrubber: selects an entry of the log: a map of the runs over all entries, a slider, and playback.
 import type { KeyboardEvent } from 'react'
+import { isInputMethodKey } from '../shared/input-method.ts'
 import { clockOf } from './entry-note.ts'
 import { type InspectionState, SPEEDS, type Speed } from './inspection.ts'
 import { SessionMap } from './session-map.tsx'
@@ -20,6 +21,7 @@ export function Scrubber() {
   const clock = useInspectionState(clockText)
   const empty = count === 0
   const onKey = (event: KeyboardEvent): void => {
+    if (isInputMethodKey(event)) return
     const direction = event.key === 'ArrowLeft' ? -1 : event.key === 'ArrowRight' ? 1 : 0
     if (event.key === ' ') inspection.play(!plays)
     else if (direction !== 0 && event.shiftKey) inspection.goTo(at + direction * SHIFT_STEP)
