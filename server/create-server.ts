@@ -8,6 +8,7 @@ import { openStores, StartError } from './assembly/open-stores.ts'
 import { openTraces } from './assembly/open-traces.ts'
 import { openTransports } from './assembly/open-transports.ts'
 import { ANYBODY, type AuthConfig, createAuthenticator } from './auth/authenticator.ts'
+import { readSecrets } from './auth/secret-file.ts'
 import { type Config, ConfigError } from './config/config.ts'
 import type { Logger } from './config/logger.ts'
 import type { ModelCatalog } from './model/model.ts'
@@ -80,6 +81,7 @@ export function authConfigOf(config: Config): AuthConfig {
     jwtSecret: config.jwtSecret,
     jwtSecretFile: config.jwtSecretFile,
     jwksUrl: config.jwksUrl,
+    jwksKeep: config.jwksKeep,
     issuer: config.jwtIssuer,
     audience: config.jwtAudience,
     clockSkew: config.jwtClockSkew,
@@ -92,16 +94,18 @@ export function authConfigOf(config: Config): AuthConfig {
 
 /** @throws ConfigError, StartError */
 export async function createServer(config: Config, logger: Logger, overrides: ServerOverrides = {}): Promise<Server> {
-  const authenticator = createAuthenticator(authConfigOf(config))
-  const { role } = config
+  const { role, jwtSecretFile } = config
+  const models = overrides.models ?? openModels(config)
+  const metrics = openMetrics(config, models.ids, () => engine.active)
+  if (jwtSecretFile !== undefined) await checkSecretFile(jwtSecretFile)
+  const onKeysFetched = metrics && ((result: string) => metrics.keyFetches.inc({ result }))
+  const authenticator = createAuthenticator(authConfigOf(config), { logger, onKeysFetched })
   // A worker serves only health checks and metrics, so it needs no authentication.
   if (role !== 'worker' && !authenticator.required && config.anonymous !== 'yes' && !isLoopbackName(config.host)) {
     throw new ConfigError([
       `PARLEY_HOST ${config.host} is reachable from other machines: set PARLEY_JWT_SECRET or PARLEY_JWKS_URL, or PARLEY_ANONYMOUS=yes.`,
     ])
   }
-  const models = overrides.models ?? openModels(config)
-  const metrics = openMetrics(config, models.ids, () => engine.active)
   const uws = startUws(logger)
   const tracer = await openTraces(config, logger)
   // Set below: the transcript writer needs the open log.
@@ -268,6 +272,15 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
 function urlHost(host: string): string {
   const name = reachable(host)
   return name.includes(':') ? `[${name}]` : name
+}
+
+/** @throws ConfigError */
+async function checkSecretFile(path: string): Promise<void> {
+  try {
+    await readSecrets(path)
+  } catch (error) {
+    throw new ConfigError([`PARLEY_JWT_SECRET_FILE ${path} cannot be used: ${(error as Error).message}.`])
+  }
 }
 
 /** @throws StartError */

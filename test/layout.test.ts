@@ -57,6 +57,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   ],
   // Each setting is parsed into the type of the part that uses it.
   'server/config': [
+    'server/auth',
     'server/experiment',
     'server/limit',
     'server/metric',

@@ -45,7 +45,7 @@ interface LogLine {
 
 /** The calls of a logger in a source file. The last string of a call is its message. */
 function logLines(source: string): LogLine[] {
-  const calls = source.matchAll(/ogger(?:\.child\([^)]*\))?(?:\.(trace|debug|info|warn|error|fatal)|\[level\])\(/g)
+  const calls = source.matchAll(/ogger\??(?:\.child\([^)]*\))?(?:\.(trace|debug|info|warn|error|fatal)|\[level\])\(/g)
   return [...calls].map((call) => {
     const text = lastText(source.slice(call.index + call[0].length)) ?? call[0]
     const parts = text.split(/\$\{[^}]*\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))

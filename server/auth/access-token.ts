@@ -3,7 +3,7 @@
 import { Role } from '@parley/protocol'
 import { SignJWT } from 'jose'
 import { type AuthConfig, isUserId, ROLE_CLAIM, USER_MAX_LENGTH } from './authenticator.ts'
-import { secretsIn } from './secret-file.ts'
+import { readSecrets } from './secret-file.ts'
 
 export interface AccessTokenOptions {
   readonly user: string
@@ -52,7 +52,7 @@ async function signingSecret({ jwtSecret, jwtSecretFile, jwksUrl }: AuthConfig):
   if (jwtSecretFile !== undefined) {
     try {
       // Any secret in the file verifies; the first one signs.
-      return (await secretsIn(jwtSecretFile)())[0] as Uint8Array
+      return (await readSecrets(jwtSecretFile))[0] as Uint8Array
     } catch (error) {
       throw new AccessTokenError(`PARLEY_JWT_SECRET_FILE ${jwtSecretFile} cannot be used: ${(error as Error).message}.`)
     }

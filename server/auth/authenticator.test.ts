@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose'
+import type { Logger } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Authenticator, createAuthenticator } from './authenticator.ts'
 import { secretsIn } from './secret-file.ts'
@@ -52,6 +53,7 @@ describe('with a secret', () => {
     ],
     ['an expired token', () => signed({ ...good, exp: now() - 60 })],
     ['a token that is not valid yet', () => signed({ ...good, nbf: now() + 60 })],
+    ['a token whose expiry is no safe integer in milliseconds', () => signed({ ...good, exp: 2 ** 53 })],
     ['a token of another issuer', () => signed({ ...good, iss: 'them' })],
     ['a token for another audience', () => signed({ ...good, aud: 'them' })],
     ['a token without a user', () => signed({ iss: 'us', aud: 'parley' })],
@@ -103,7 +105,7 @@ describe('with a file of secrets', () => {
   test('any of its secrets is valid, and they may change while the server runs', async () => {
     let time = 0
     writeFileSync(file, `${older}\n`)
-    const secrets = secretsIn(file, () => time)
+    const secrets = secretsIn(file, { now: () => time })
     const keys = async () => (await secrets()).map((key) => new TextDecoder().decode(key))
     expect(await keys()).toEqual([older])
     writeFileSync(file, `${newer}\n\n  ${older}\n`)
@@ -124,9 +126,38 @@ describe('with a file of secrets', () => {
     })
   })
 
-  test('an empty or missing file means unavailable, not unauthenticated', async () => {
-    for (const path of [join(folder, 'none'), file]) {
-      writeFileSync(file, '\n')
+  test('a file that becomes unusable does not sign anyone out: its previous secrets stay valid', async () => {
+    let time = 0
+    const lines: unknown[] = []
+    const log = (fields: { err?: Error }, message: string) => lines.push([message, fields.err?.message])
+    writeFileSync(file, older)
+    const secrets = secretsIn(file, { now: () => time, logger: { info: log, error: log } as unknown as Logger })
+    const keys = async () => (await secrets()).map((key) => new TextDecoder().decode(key))
+    await keys()
+    for (const text of ['', 'short', `${newer}\nshort`]) {
+      writeFileSync(file, text)
+      time += 1_000
+      expect(await keys()).toEqual([older])
+    }
+    rmSync(file)
+    time += 1_000
+    expect(await keys()).toEqual([older])
+    writeFileSync(file, newer)
+    time += 1_000
+    expect(await keys()).toEqual([newer])
+    expect(lines).toEqual([
+      ['failed to read the secret file; using its previous secrets', 'the file contains no secret'],
+      ['reading the secret file works again', undefined],
+    ])
+  })
+
+  test('an empty or missing file, or one with a short secret, means unavailable, not unauthenticated', async () => {
+    for (const [path, text] of [
+      [join(folder, 'none'), ''],
+      [file, '\n'],
+      [file, 'x'.repeat(31)],
+    ] as const) {
+      writeFileSync(file, text)
       const { authenticate } = createAuthenticator({ jwtSecretFile: path })
       await expect(authenticate(await signed({ sub: 'bob' }))).rejects.toMatchObject({ code: 'unavailable' })
     }
@@ -180,6 +211,17 @@ describe('with published keys', () => {
     await expect(rotating.authenticate(token)).rejects.toMatchObject({ code: 'unauthenticated' })
     keys = [...keys, { ...(await exportJWK(pair.publicKey)), kid: 'k3', alg: 'ES256' }]
     expect(await rotating.authenticate(token)).toEqual({ user: 'bob', role: 'owner' })
+  })
+
+  test('a token that names no key is verified with each of several keys', async () => {
+    const sign = (by: CryptoKey) => new SignJWT({ sub: 'bob' }).setProtectedHeader({ alg: 'ES256' }).sign(by)
+    const [pair, foreign] = [await generateKeyPair('ES256'), await generateKeyPair('ES256')]
+    keys = [...keys, { ...(await exportJWK(pair.publicKey)), kid: 'k4', alg: 'ES256' }]
+    const several = createAuthenticator({ jwksUrl: url })
+    expect(await several.authenticate(await sign(pair.privateKey))).toEqual({ user: 'bob', role: 'owner' })
+    await expect(several.authenticate(await sign(foreign.privateKey))).rejects.toMatchObject({
+      code: 'unauthenticated',
+    })
   })
 
   test('keys that cannot be fetched mean unavailable, not unauthenticated', async () => {

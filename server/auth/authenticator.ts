@@ -1,8 +1,11 @@
 // Authenticator: verifies access tokens and returns their user. Without a configured key, every client is anonymous;
 // create-server.ts then listens on loopback only, unless configured otherwise. Keys may change while the server runs.
+import type { webcrypto } from 'node:crypto'
 import { Budget, cutText, ReplyError, Role, type UserLimits, wellFormed } from '@parley/protocol'
-import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
+import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
+import type { Logger } from 'pino'
 import { z } from 'zod'
+import { KeySet } from './key-set.ts'
 import { type Secrets, secretsIn } from './secret-file.ts'
 
 export interface Identity {
@@ -32,6 +35,8 @@ export interface AuthConfig {
   readonly jwksUrl?: string | undefined
   /** Milliseconds between two such fetches; default 30,000. */
   readonly jwksCooldownMs?: number | undefined
+  /** Seconds for which known keys stay valid while they cannot be fetched; default 3,600. */
+  readonly jwksKeep?: number | undefined
   readonly issuer?: string | undefined
   readonly audience?: string | undefined
   /** Tolerated clock difference in seconds; default 5. */
@@ -43,6 +48,12 @@ export interface AuthConfig {
   readonly roleClaim?: string | undefined
   /** Claim with the user's own limits. Undefined: access tokens contain none. */
   readonly limitsClaim?: string | undefined
+}
+
+export interface AuthPorts {
+  readonly logger?: Logger
+  /** The key set was fetched. */
+  readonly onKeysFetched?: ((result: 'ok' | 'failed') => void) | undefined
 }
 
 /** The value of that claim. */
@@ -58,15 +69,13 @@ export const USER_MAX_LENGTH = 256
 /** Not `role`, which identity providers use for roles of their own. */
 export const ROLE_CLAIM = 'parley_role'
 const CLOCK_SKEW_S = 5
-/** A revoked key is refused at most this many milliseconds later. */
-const JWKS_AGE_MS = 300_000
 /** Never HS*: the published key would then be the secret (RFC 8725, section 3.1). */
 const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']
 
 type Verify = (token: string) => Promise<JWTPayload>
 
-export function createAuthenticator(config: AuthConfig): Authenticator {
-  const verify = createVerifier(config)
+export function createAuthenticator(config: AuthConfig, ports: AuthPorts = {}): Authenticator {
+  const verify = createVerifier(config, ports)
   if (verify === undefined) return { required: false, authenticate: async () => ANONYMOUS }
   return {
     required: true,
@@ -77,43 +86,55 @@ export function createAuthenticator(config: AuthConfig): Authenticator {
   }
 }
 
-function createVerifier(config: AuthConfig): Verify | undefined {
+function createVerifier(config: AuthConfig, { logger, onKeysFetched }: AuthPorts): Verify | undefined {
   const options: JWTVerifyOptions = {
     clockTolerance: config.clockSkew ?? CLOCK_SKEW_S,
     ...(config.issuer === undefined ? {} : { issuer: config.issuer }),
     ...(config.audience === undefined ? {} : { audience: config.audience }),
   }
-  const { jwtSecret, jwtSecretFile, jwksUrl } = config
-  if (jwtSecretFile !== undefined) return bySecrets(secretsIn(jwtSecretFile), options)
+  const { jwtSecret, jwtSecretFile, jwksUrl: url, jwksCooldownMs: cooldownMs, jwksKeep } = config
+  if (jwtSecretFile !== undefined) return bySecrets(secretsIn(jwtSecretFile, { logger }), options)
   if (jwtSecret !== undefined) {
     const keys = [new TextEncoder().encode(jwtSecret)]
     return bySecrets(async () => keys, options)
   }
-  if (jwksUrl !== undefined) {
-    const keys = createRemoteJWKSet(new URL(jwksUrl), {
-      timeoutDuration: 5_000,
-      cacheMaxAge: JWKS_AGE_MS,
-      ...(config.jwksCooldownMs === undefined ? {} : { cooldownDuration: config.jwksCooldownMs }),
-    })
-    return async (token) => (await jwtVerify(token, keys, { ...options, algorithms: ASYMMETRIC })).payload
+  if (url === undefined) return undefined
+  const keepMs = jwksKeep === undefined ? undefined : jwksKeep * 1000
+  const keys = new KeySet({ url, cooldownMs, keepMs, logger, onFetched: onKeysFetched })
+  return byKeySet(keys, { ...options, algorithms: ASYMMETRIC })
+}
+
+function byKeySet(keys: KeySet, options: JWTVerifyOptions): Verify {
+  return async (token) => {
+    try {
+      return (await jwtVerify(token, keys.find, options)).payload
+    } catch (error) {
+      // A token may name no key, while the set has several, for example during a rotation.
+      if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error
+      return await firstVerified(token, error, options)
+    }
   }
-  return undefined
 }
 
 function bySecrets(secrets: Secrets, options: JWTVerifyOptions): Verify {
-  return async (token) => {
-    let refusal: unknown
-    for (const key of await secrets()) {
-      try {
-        return (await jwtVerify(token, key, { ...options, algorithms: ['HS256'] })).payload
-      } catch (error) {
-        // Another secret may match.
-        if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error
-        refusal = error
-      }
+  return async (token) => firstVerified(token, await secrets(), { ...options, algorithms: ['HS256'] })
+}
+
+/** @throws JWSSignatureVerificationFailed if no key matches */
+async function firstVerified(
+  token: string,
+  keys: AsyncIterable<webcrypto.CryptoKey> | Iterable<Uint8Array>,
+  options: JWTVerifyOptions,
+): Promise<JWTPayload> {
+  for await (const key of keys) {
+    try {
+      return (await jwtVerify(token, key, options)).payload
+    } catch (error) {
+      // Another key may match.
+      if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error
     }
-    throw refusal
   }
+  throw new errors.JWSSignatureVerificationFailed()
 }
 
 async function verified(verifying: Promise<JWTPayload>): Promise<JWTPayload> {
@@ -121,8 +142,8 @@ async function verified(verifying: Promise<JWTPayload>): Promise<JWTPayload> {
     return await verifying
   } catch (cause) {
     // jose reports an invalid token with its own error classes. Any other error comes from the network or the disk.
-    const ofToken = cause instanceof errors.JOSEError && !(cause instanceof errors.JWKSTimeout)
-    throw new ReplyError(ofToken ? 'unauthenticated' : 'unavailable', undefined, { cause })
+    if (cause instanceof errors.JOSEError) throw new ReplyError('unauthenticated', undefined, { cause })
+    throw new ReplyError('unavailable', 'Access tokens cannot be verified at the moment.', { cause })
   }
 }
 
@@ -142,8 +163,15 @@ function toIdentity(payload: JWTPayload, config: AuthConfig): Identity {
     role: claimed(payload, roleClaim, Role) ?? 'owner',
     ...(typeof name === 'string' && name !== '' ? { name: cutText(wellFormed(name), USER_MAX_LENGTH) } : {}),
     ...limitsIn(payload, config.limitsClaim),
-    ...(payload.exp === undefined ? {} : { until: (payload.exp + clockSkew) * 1000 }),
+    ...(payload.exp === undefined ? {} : { until: expiryOf(payload.exp, clockSkew) }),
   }
+}
+
+/** @param exp Unix seconds, which may have a fraction (RFC 7519, section 2) */
+function expiryOf(exp: number, clockSkew: number): number {
+  const until = Math.floor((exp + clockSkew) * 1000)
+  if (Number.isSafeInteger(until)) return until
+  throw new ReplyError('unauthenticated', 'The claim "exp" of the access token is too large.')
 }
 
 function limitsIn(payload: JWTPayload, claim: string | undefined): { readonly limits?: UserLimits } {

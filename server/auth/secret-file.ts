@@ -1,40 +1,67 @@
 // Reads secrets from a file, one per line, so that they can be rotated while the server runs: add the new secret, sign
-// tokens with it, then remove the old one. The file is checked when a token arrives, at most once a second.
+// tokens with it, then remove the old one. The file is checked when a token arrives, at most once a second. If it becomes
+// unusable, the previous secrets stay valid.
 import { readFile, stat } from 'node:fs/promises'
+import type { Logger } from 'pino'
 
-/** Resolves to the current secrets, at least one. Rejects if there are none. */
+/** Resolves to the current secrets, at least one. Rejects if none were ever read. */
 export type Secrets = () => Promise<readonly Uint8Array[]>
+
+export interface SecretFileOptions {
+  /** Milliseconds of a monotonic clock. */
+  readonly now?: () => number
+  readonly logger?: Logger | undefined
+}
 
 /** Milliseconds between two checks of the file. */
 const CHECK_MS = 1_000
+/** RFC 7518, section 3.2: a key for HS256 has at least the size of the hash. A shorter one can be guessed from one token. */
+const SECRET_MIN_BYTES = 32
+export const SECRET_RULE = `must have at least ${SECRET_MIN_BYTES} bytes. To create one, run: openssl rand -hex 32`
 
-/** @param now milliseconds of a monotonic clock */
-export function secretsIn(path: string, now: () => number = () => performance.now()): Secrets {
+export function isSecret(text: string): boolean {
+  return Buffer.byteLength(text) >= SECRET_MIN_BYTES
+}
+
+export async function readSecrets(path: string): Promise<readonly Uint8Array[]> {
+  const lines = (await readFile(path, 'utf8')).split('\n').map((line) => line.trim())
+  if (lines.every((line) => line === '')) throw new Error('the file contains no secret')
+  const short = lines.findIndex((line) => line !== '' && !isSecret(line))
+  if (short !== -1) throw new Error(`the secret in line ${short + 1} ${SECRET_RULE}`)
+  const encoder = new TextEncoder()
+  return lines.filter((line) => line !== '').map((line) => encoder.encode(line))
+}
+
+export function secretsIn(path: string, { now = () => performance.now(), logger }: SecretFileOptions = {}): Secrets {
   let checkedAt = Number.NEGATIVE_INFINITY
   let version = ''
-  let secrets: readonly Uint8Array[] = []
-  let checking: Promise<void> | undefined
+  let secrets: readonly Uint8Array[] | undefined
+  let hasFailed = false
+  let checking: Promise<readonly Uint8Array[]> | undefined
 
-  async function check(): Promise<void> {
-    const { mtimeMs, size, ino } = await stat(path)
-    const found = `${mtimeMs} ${size} ${ino}`
-    if (found !== version) {
-      const lines = (await readFile(path, 'utf8')).split('\n').map((line) => line.trim())
-      const encoder = new TextEncoder()
-      secrets = lines.filter((line) => line !== '').map((line) => encoder.encode(line))
+  async function check(): Promise<readonly Uint8Array[]> {
+    try {
+      const { mtimeMs, size, ino } = await stat(path)
+      const found = `${mtimeMs} ${size} ${ino}`
+      if (secrets === undefined || found !== version) secrets = await readSecrets(path)
       version = found
+      if (hasFailed) logger?.info({ file: path }, 'reading the secret file works again')
+      hasFailed = false
+    } catch (error) {
+      if (secrets === undefined) throw error
+      if (!hasFailed)
+        logger?.error({ err: error, file: path }, 'failed to read the secret file; using its previous secrets')
+      hasFailed = true
     }
-    if (secrets.length === 0) throw new Error('the file contains no secret')
     checkedAt = now()
+    return secrets
   }
 
   return async () => {
-    if (now() - checkedAt >= CHECK_MS) {
-      checking ??= check().finally(() => {
-        checking = undefined
-      })
-      await checking
-    }
-    return secrets
+    if (secrets !== undefined && now() - checkedAt < CHECK_MS) return secrets
+    checking ??= check().finally(() => {
+      checking = undefined
+    })
+    return checking
   }
 }

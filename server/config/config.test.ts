@@ -57,6 +57,15 @@ test('the environment overrides the file, and the file overrides the defaults', 
   })
 })
 
+test('a secret of less than 32 bytes is refused, with the command that creates one', async () => {
+  // RFC 7518, section 3.2. Bytes count, not characters.
+  const rule = 'must have at least 32 bytes. To create one, run: openssl rand -hex 32.'
+  expect(await problems({ PARLEY_JWT_SECRET: 'x'.repeat(31) })).toEqual([`PARLEY_JWT_SECRET ${rule}`])
+  expect(await load({ PARLEY_JWT_SECRET: 'é'.repeat(16) })).toMatchObject({ jwtSecret: 'é'.repeat(16) })
+  put('parley.config.json', '{"jwtSecret": "x"}')
+  expect(await problems()).toEqual([`jwtSecret in parley.config.json ${rule}`])
+})
+
 test('an invalid experiment is refused with its problem, in the environment and in a file', async () => {
   const { experiment } = await load({ PARLEY_EXPERIMENT: 'x: a=1:auto, b=3:sse>poll' })
   expect(experiment?.variants[1]).toEqual({ name: 'b', weight: 3, doors: ['sse', 'poll'] })
@@ -109,8 +118,11 @@ describe('aborts the start and names', () => {
     [{ PARLEY_LOG_LEVEL: 'loud' }, /^PARLEY_LOG_LEVEL /],
     [{ PARLEY_ORIGINS: 'https://a.example/path' }, /^PARLEY_ORIGINS at 0 must be origins/],
     [{ PARLEY_JWKS_URL: 'keys' }, /^PARLEY_JWKS_URL must be an http or https URL/],
-    [{ PARLEY_JWT_SECRET: 's', PARLEY_JWKS_URL: 'http://x' }, /cannot both be set/],
-    [{ PARLEY_JWT_SECRET: 's', PARLEY_ANONYMOUS: 'yes' }, /PARLEY_ANONYMOUS and PARLEY_JWT_SECRET contradict/],
+    [{ PARLEY_JWT_SECRET: 's'.repeat(32), PARLEY_JWKS_URL: 'http://x' }, /cannot both be set/],
+    [
+      { PARLEY_JWT_SECRET: 's'.repeat(32), PARLEY_ANONYMOUS: 'yes' },
+      /PARLEY_ANONYMOUS and PARLEY_JWT_SECRET contradict/,
+    ],
     [{ PARLEY_ANONYMOUS: 'perhaps' }, /PARLEY_ANONYMOUS must be yes or no/],
     [{ PARLEY_CONFIG: 'nowhere.json' }, /^PARLEY_CONFIG names nowhere\.json/],
   ]

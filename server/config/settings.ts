@@ -2,6 +2,8 @@
 // A setting's key in a configuration file is its key here.
 import { hostname } from 'node:os'
 import { z } from 'zod'
+import { KEEP_S } from '../auth/key-set.ts'
+import { isSecret, SECRET_RULE } from '../auth/secret-file.ts'
 import { ExperimentForm } from '../experiment/experiment-plan.ts'
 import { PriceTable } from '../metric/prices.ts'
 import { parseListenAddress } from '../transports/http/listen-address.ts'
@@ -54,16 +56,26 @@ const server = {
 } as const
 
 const access = {
-  jwtSecret: setting('PARLEY_JWT_SECRET', text, undefined, 'Secret that verifies access tokens (HS256).', {
-    secret: true,
-  }),
+  jwtSecret: setting(
+    'PARLEY_JWT_SECRET',
+    text.refine(isSecret, { error: SECRET_RULE }),
+    undefined,
+    'Secret of at least 32 bytes that verifies access tokens (HS256).',
+    { secret: true },
+  ),
   jwtSecretFile: setting(
     'PARLEY_JWT_SECRET_FILE',
     text,
     undefined,
-    'Path of a file with secrets that verify access tokens (HS256), one per line. Any of them is valid. The server re-reads the file when it changes.',
+    'Path of a file with secrets of at least 32 bytes that verify access tokens (HS256), one per line. Any of them is valid. The server re-reads the file when it changes.',
   ),
   jwksUrl: setting('PARLEY_JWKS_URL', url, undefined, 'URL of the public keys (JWKS) that verify access tokens.'),
+  jwksKeep: setting(
+    'PARLEY_JWKS_KEEP',
+    whole(300, 30 * DAY_S),
+    KEEP_S,
+    'Time for which the server uses the keys that it knows while PARLEY_JWKS_URL cannot be read (s).',
+  ),
   jwtIssuer: setting('PARLEY_JWT_ISSUER', text, undefined, 'Issuer (iss) that access tokens must have. Unset: any.'),
   jwtAudience: setting(
     'PARLEY_JWT_AUDIENCE',

@@ -1,6 +1,6 @@
 // Metrics: all metrics of a node, in the text format of Prometheus. Frequent events are counted in plain numbers where
 // they happen, and read here at each scrape.
-import { collectDefaultMetrics, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Registry } from 'prom-client'
 import { LogMetrics } from './log-metrics.ts'
 import type { PriceTable } from './prices.ts'
 import { RunMetrics } from './run-metrics.ts'
@@ -24,6 +24,7 @@ export class Metrics {
   readonly runs: RunMetrics
   readonly transports: TransportMetrics
   readonly log: LogMetrics
+  readonly keyFetches: Counter<'result'>
   readonly registry = new Registry()
 
   constructor(options: MetricsOptions) {
@@ -33,6 +34,12 @@ export class Metrics {
     this.runs = new RunMetrics({ registry, models, variants, prices, active })
     this.transports = new TransportMetrics(registry)
     this.log = new LogMetrics(registry)
+    this.keyFetches = new Counter({
+      name: 'parley_key_set_fetches_total',
+      help: 'Fetches of the key set that verifies access tokens, by result: ok or failed.',
+      labelNames: ['result'],
+      registers: [registry],
+    })
     collectDefaultMetrics({ register: registry })
     for (const name of MISNAMED) registry.removeSingleMetric(name)
   }

@@ -113,6 +113,7 @@ describe('a start', () => {
     [{ PARLEY_HOST: '0.0.0.0' }, /PARLEY_HOST 0\.0\.0\.0 .* PARLEY_JWT_SECRET or PARLEY_JWKS_URL/],
     [{ PARLEY_MODEL: 'openai:gpt-5' }, /OPENAI_API_KEY must be set/],
     [{ PARLEY_MODEL: 'nonsense' }, /^PARLEY_MODEL/],
+    [{ PARLEY_JWT_SECRET_FILE: 'none' }, /^PARLEY_JWT_SECRET_FILE none cannot be used: ENOENT/],
   ]
   for (const [env, message] of refused) {
     test(`exits with code 2 for ${JSON.stringify(env)}`, async () => {
@@ -124,7 +125,9 @@ describe('a start', () => {
   }
 
   test('listens beyond loopback with a secret', async () => {
-    const line = await run({ PARLEY_HOST: '0.0.0.0', PARLEY_JWT_SECRET: 'a secret of some length' }).line(isListening)
+    const line = await run({ PARLEY_HOST: '0.0.0.0', PARLEY_JWT_SECRET: 'a secret of some length, for tests' }).line(
+      isListening,
+    )
     expect(line.url).toMatch(/^http:\/\/localhost:\d+$/)
   })
 

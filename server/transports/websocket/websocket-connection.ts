@@ -14,13 +14,13 @@ import {
   ReplyError,
 } from '@parley/protocol'
 import type { Authenticator, Identity } from '../../auth/authenticator.ts'
-import { TokenClock, type TokenClockEvents } from '../../auth/token-clock.ts'
 import type { Experiment } from '../../experiment/experiment.ts'
 import type { CommandGate } from '../../limit/command-gate.ts'
 import { CommandRate, type CommandRateLimits } from '../../limit/command-rate.ts'
 import type { Caller } from '../../session/commands/caller.ts'
 import type { OutboxFlusher } from '../feed/outbox-flusher.ts'
 import { CommandService, type CommandServiceEvents, type CommandServicePorts } from './command-service.ts'
+import { ConnectionIdentity, type ConnectionIdentityEvents } from './connection-identity.ts'
 import { Outbox, type OutboxEvents, type OutboxSocket } from './outbox.ts'
 import { type ParsedFrame, parseMessage } from './parse-frames.ts'
 import type { ConnectionStart } from './upgrade.ts'
@@ -68,7 +68,7 @@ interface ReceivedFrame {
   readonly bytes: number
 }
 
-export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, TokenClockEvents {
+export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, ConnectionIdentityEvents {
   readonly id = makeId('con')
   /** The client's address, as the limits count it. */
   readonly address: string
@@ -78,9 +78,7 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
   readonly #rate: CommandRate
   /** Set until the connection is open. */
   #helloTimer: NodeJS.Timeout | undefined
-  #identity: Promise<Identity> | undefined
-  /** Set if the access token expires. */
-  #tokenClock: TokenClock | undefined
+  readonly #identity: ConnectionIdentity
   #phase: Phase = 'opening'
   /** Set once the connection is open. */
   #commands: CommandService | undefined
@@ -101,10 +99,7 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
     this.#rate = new CommandRate(limits.commands, performance.now())
     this.#outbox = new Outbox(socket, start.codec, ports, this)
     this.#helloTimer = setTimeout(() => this.end(new Disconnect('noHello')), limits.helloMs)
-    if (start.token !== undefined) {
-      this.#identity = ports.authenticator.authenticate(start.token)
-      this.#identity.catch((error: unknown) => this.#refuse(error))
-    }
+    this.#identity = new ConnectionIdentity(ports, this, start.token)
   }
 
   get unsentBytes(): number {
@@ -136,10 +131,6 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
 
   expiring(expiresAt: number): void {
     this.#outbox.write({ type: 'expiring', expiresAt })
-  }
-
-  expired(): void {
-    this.end(new Disconnect('notAuthenticated', 'the access token has expired'))
   }
 
   readFailed(): void {
@@ -195,7 +186,7 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
     if (this.#isClosed) return
     this.#phase = 'closed'
     clearTimeout(this.#helloTimer)
-    this.#tokenClock?.stop()
+    this.#identity.close()
     this.#early = undefined
     this.#outbox.forgetSocket()
     // Close the writers before their outbox.
@@ -240,7 +231,7 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
     if (frame.type === 'ping') {
       this.#outbox.write({ type: 'pong', ...(frame.nonce === undefined ? {} : { nonce: frame.nonce }) })
     } else if (this.#phase === 'opening') {
-      if (frame.type === 'hello') this.#greet(frame)
+      if (frame.type === 'hello') void this.#greet(frame)
       else this.end(new Disconnect('notAuthenticated', 'hello must be the first command'))
     } else if (this.#pending >= PENDING_COMMANDS || this.#pendingBytes + bytes > PENDING_BYTES) {
       const retry = { retryAfterMs: PENDING_RETRY_MS }
@@ -275,13 +266,10 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
     }
   }
 
-  #greet(hello: Hello): void {
+  async #greet(hello: Hello): Promise<void> {
     this.#phase = 'greeting'
-    this.#identity ??= this.#ports.authenticator.authenticate(hello.token)
-    this.#identity.then(
-      (identity) => this.#welcome(identity, hello.client),
-      (error: unknown) => this.#refuse(error),
-    )
+    const identity = await this.#identity.verify(hello.token)
+    if (identity !== undefined) this.#welcome(identity, hello.client)
   }
 
   #welcome(identity: Identity, client: Hello['client']): void {
@@ -289,13 +277,12 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
     clearTimeout(this.#helloTimer)
     // Frees the memory: a connection may live for days.
     this.#helloTimer = undefined
-    this.#identity = undefined
     const { node, limits } = this.#ports
     const { user, name, role, until, limits: own } = identity
     const trace = this.#trace
     this.#trace = undefined
     const experiment = this.#ports.experiment?.assign(user, client?.id)
-    this.#setExpiry(until)
+    this.#identity.watch(until)
     const caller: Caller = {
       connection: this.id,
       user,
@@ -335,41 +322,20 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
     }
   }
 
-  /** @param until Unix milliseconds; undefined: the access token never expires */
-  #setExpiry(until: number | undefined): void {
-    if (until !== undefined) this.#tokenClock ??= new TokenClock(this)
-    this.#tokenClock?.start(until)
-  }
-
   /** @param user the connection's user */
   async #renewToken({ id, token }: FreshToken, user: string, bytes: number): Promise<void> {
     try {
-      const fresh = await this.#ports.authenticator.authenticate(token)
+      const fresh = await this.#identity.renew(token, user)
       if (this.#isClosed) return
-      if (fresh.user !== user) throw new ReplyError('forbidden', 'The new access token belongs to another user.')
-      this.#setExpiry(fresh.until)
+      this.#identity.watch(fresh.until)
       this.#commands?.renew(fresh)
       this.#outbox.write({ type: 'ok', id })
     } catch (error) {
-      const isClientError = error instanceof ReplyError
-      if (!isClientError) this.#logTokenFailure(error)
-      if (!this.#isClosed) this.#outbox.writeError(isClientError ? error : new ReplyError('internal'), id)
+      if (!(error instanceof ReplyError)) throw error
+      if (!this.#isClosed) this.#outbox.writeError(error, id)
     } finally {
       this.#release(bytes)
     }
-  }
-
-  #refuse(error: unknown): void {
-    if (error instanceof ReplyError && error.code === 'unauthenticated') {
-      this.end(new Disconnect('notAuthenticated'))
-    } else {
-      this.#logTokenFailure(error)
-      this.end(new Disconnect('internal'))
-    }
-  }
-
-  #logTokenFailure(error: unknown): void {
-    this.#ports.logger.error({ err: error, connection: this.id }, 'failed to verify an access token')
   }
 
   #showPresence(commands: CommandService, session: string, state: Record<string, unknown>): void {

@@ -277,7 +277,7 @@ describe('origins', () => {
   })
 
   test('equal to the host may connect if an access token is required', async () => {
-    await open({ auth: { jwtSecret: 'secret' } })
+    await open({ auth: { jwtSecret: 'a secret that is long enough for HS256' } })
     const headers = { Origin: 'https://chat.example.com', Host: 'chat.example.com' }
     await harness.connect({ headers })
   })
