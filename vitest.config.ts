@@ -2,13 +2,15 @@
 // so that tests that start processes do not slow down the others.
 import { defineConfig } from 'vitest/config'
 
-/** `npm run test:chaos` runs `*.long.test.ts`, `npm run test:proxies` runs `*.outside.test.ts`. */
+/** `npm run test:chaos` and others run these (CONTRIBUTING.md). */
 const outside = [
   '**/node_modules/**',
   '**/dist/**',
   '.cache/**',
   'data/**',
   '**/*.long.test.ts',
+  '**/*.soak.test.ts',
+  '**/*.fuzz.test.ts',
   '**/*.outside.test.ts',
 ]
 /** These start servers, kill them, or drive a browser, and wait most of the time. */

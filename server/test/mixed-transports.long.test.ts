@@ -1,14 +1,11 @@
 // The first promise over mixed transports: clients that change transports and nodes at random moments, while nodes are
 // killed, receive every byte of every run once.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { makeId } from '@parley/protocol'
 import { afterAll, describe, expect, it } from 'vitest'
 import { NatsServer } from '../../bench/cluster/nats-server.ts'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
-import { demoCount, seeded, TEST_SEED } from './strict-client.ts'
-import { TRANSPORTS } from './transports/all-transports.ts'
-import { Receiver } from './transports/receiver.ts'
-import { type MessageRequest, TransportError } from './transports/transport-driver.ts'
+import { seeded, TEST_SEED } from './strict-client.ts'
+import { readAtRandom } from './transports/hopping-reader.ts'
 
 const CLIENTS = 40
 const COUNT = 120
@@ -16,53 +13,12 @@ const RATE = 30
 /** Longest time on one transport, in milliseconds. */
 const STAY_MS = 700
 const KILLS_AFTER_MS = [1_200, 1_500]
-/** Transports that can start a run. A response creates its own session, so the message's key does not find it. */
-const STARTERS = TRANSPORTS.filter(({ name }) => name !== 'OpenAI responses')
-/** Errors of a node that was just killed or is starting. */
-const TRANSIENT: ReadonlySet<string> = new Set(['unavailable', 'going_away', 'contended'])
 const SETTINGS = { PARLEY_REQUEST_RATE: '100000', PARLEY_REQUEST_BURST: '100000', PARLEY_ACK_WAIT_MS: '1000' }
 
 const started: { dispose(): Promise<void> }[] = []
 afterAll(async () => {
   for (const one of started.reverse()) await one.dispose()
 })
-
-/** Reads a run over random transports and nodes. @returns the number of transports it used */
-async function readAtRandom(nodes: readonly ServerProcess[], random: () => number): Promise<number> {
-  const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T
-  const message: MessageRequest = {
-    session: makeId('s'),
-    id: makeId('c'),
-    content: `/demo count=${COUNT} rate=${RATE} ttft=0`,
-  }
-  const receiver = new Receiver()
-  let transports = 0
-  while (!receiver.hasEnd) {
-    const transport = pick(receiver.run === '' ? STARTERS : TRANSPORTS)
-    const node = `http://127.0.0.1:${pick(nodes).port}`
-    try {
-      // A start with the same key finds the same run.
-      const reading =
-        receiver.run === ''
-          ? (await transport.begin(node, message)).reading
-          : await transport.resume(node, message, receiver.run, receiver.cursor)
-      transports += 1
-      const disconnect = setTimeout(() => reading.stop(), random() * STAY_MS)
-      try {
-        await receiver.read(reading, () => receiver.hasEnd)
-      } finally {
-        clearTimeout(disconnect)
-        reading.stop()
-      }
-    } catch (error) {
-      // The reading was stopped, or its node was killed. Any other error is a failure.
-      if (error instanceof TransportError && !TRANSIENT.has(error.code)) throw error
-      await sleep(20 + random() * 80)
-    }
-  }
-  receiver.expectText(demoCount(COUNT))
-  return transports
-}
 
 async function killEach(nodes: readonly ServerProcess[]): Promise<void> {
   for (const [at, ms] of KILLS_AFTER_MS.entries()) {
@@ -75,7 +31,11 @@ async function killEach(nodes: readonly ServerProcess[]): Promise<void> {
 
 async function expectAllWhole(nodes: readonly ServerProcess[], seed: number): Promise<void> {
   const random = seeded(seed)
-  const clients = Array.from({ length: CLIENTS }, () => readAtRandom(nodes, seeded(Math.floor(random() * 1e9))))
+  const urls = nodes.map(({ port }) => `http://127.0.0.1:${port}`)
+  const each = { nodes: urls, count: COUNT, rate: RATE, stayMs: STAY_MS }
+  const clients = Array.from({ length: CLIENTS }, () =>
+    readAtRandom({ ...each, random: seeded(Math.floor(random() * 1e9)) }),
+  )
   const [transports] = await Promise.all([Promise.all(clients), killEach(nodes)])
   expect(transports.reduce((sum, count) => sum + count, 0)).toBeGreaterThan(3 * CLIENTS)
 }

@@ -34,6 +34,8 @@ export interface ChaosClientOptions {
   readonly directive?: (random: () => number) => string
   /** Milliseconds after which a missing answer on an open connection is a fault. */
   readonly answerMs?: number
+  /** Characters of a tool result. */
+  readonly resultChars?: (random: () => number) => number
   /** Milliseconds to wait for `welcome` before trying another node. */
   readonly welcomeMs?: number
 }
@@ -253,9 +255,14 @@ export class ChaosClient {
     if (!claimed && random() < 0.8) return
     await sleep(random() * 200)
     if (this.#isActing && random() < 0.2) return client.drop()
-    const result: Frame = { type: 'tool.result', id: makeId('c'), session, call, output: { by: this.name } }
+    const result: Frame = { type: 'tool.result', id: makeId('c'), session, call, output: this.#output() }
     await this.#command(result, client)
     if (random() < 0.3) await this.#command(random() < 0.5 ? result : { ...result, id: makeId('c') }, client)
+  }
+
+  #output(): Record<string, string> {
+    const { name: by, random, resultChars } = this.#options
+    return resultChars === undefined ? { by } : { by, data: 'x'.repeat(resultChars(random)) }
   }
 
   async #command(frame: Frame, client = this.#client): Promise<void> {

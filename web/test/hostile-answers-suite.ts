@@ -1,0 +1,133 @@
+// Hostile answers of 64 kB: the page stays, shows all their text, and no task of its main thread takes long. A trace of
+// each takes seconds, so that `npm test` tries a few, and `npm run test:chaos` all.
+import { join } from 'node:path'
+import type { Event } from '@parley/protocol'
+import type { Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { openLmdbStores } from '../../server/store/lmdb/stores.ts'
+import { LAST } from './hostile-answers.ts'
+import { PageWorld } from './page-world.ts'
+
+/** Milliseconds of CPU time that one task may take. */
+const TASK_MS = 200
+/** The hypervisor may run other machines on a core while a task runs, which counts as its CPU time. */
+const TRIES = 3
+
+let world: PageWorld
+
+const session = (name: string): string => name.replaceAll(/\W/g, '_')
+
+type Answers = Readonly<Record<string, string>>
+
+/** @param formatted - by name, answers that the page formats; @param slow - answers that may stay plain text */
+export function testHostileAnswers(formatted: Answers, slow: Answers): void {
+  beforeAll(async () => {
+    world = await PageWorld.start({}, async (server) => {
+      const stores = await openLmdbStores({ path: join(server.data, 'data') })
+      const appends = Object.entries({ ...formatted, ...slow }).map(async ([name, text]) => {
+        await stores.log.append(session(name), 'in.m', QUESTION, 0)
+        await stores.log.append(session(name), 'run.r', answer(`${text}\n\n${LAST}`), 0)
+      })
+      await Promise.all(appends)
+      await stores.close()
+    })
+  })
+  afterEach(() => world.leave())
+  afterAll(() => world.dispose())
+
+  describe('an answer of 64 kB', () => {
+    it.each(Object.keys(formatted))('with %s is formatted, and no task takes long', async (name) => {
+      const longest = await trace(name, async (page) => {
+        const last = page.locator('.answer .text > p:last-child')
+        await last.filter({ hasText: new RegExp(`^${LAST}$`) }).waitFor({ timeout: 60_000 })
+      })
+      expect(longest).toBeLessThan(TASK_MS)
+    })
+
+    it.each(Object.keys(slow))('with %s is plain text meanwhile, and no task takes long', async (name) => {
+      const longest = await trace(name, (page) => page.locator('.answer .text').getByText(LAST).waitFor())
+      expect(longest).toBeLessThan(TASK_MS)
+    })
+  })
+
+  describe('a turn that fails to render', () => {
+    it('is shown as plain text, and the rest of the page works', async () => {
+      const [name = ''] = Object.keys(formatted)
+      const visitor = await world.come()
+      await visitor.context.addInitScript(() => {
+        Date.prototype.toISOString = () => {
+          throw new RangeError('The test breaks the times of messages.')
+        }
+      })
+      const tab = await visitor.open(`${world.site}?session=${session(name)}`)
+      await tab.page.locator('.turn .bubble').getByText('Question').waitFor()
+      await tab.page.locator('.answer').getByText(LAST).waitFor()
+      await tab.page.getByText('This turn is shown as plain text.').waitFor()
+      await tab.page.getByRole('textbox', { name: 'Message' }).fill('The page still works.')
+      visitor.excuse('The test breaks the times of messages.')
+    })
+  })
+}
+
+const QUESTION: Event = {
+  type: 'message',
+  id: 'm',
+  role: 'user',
+  author: 'anonymous',
+  content: [{ type: 'text', text: 'Question' }],
+  policy: 'queue',
+  run: 'r',
+}
+
+function answer(text: string): Event {
+  const output = [{ type: 'text' as const, text, index: 0, lengths: [text.length] }]
+  const usage = { inputTokens: 1, outputTokens: 1 }
+  const ended = { type: 'run.ended', run: 'r', epoch: 1, model: 'demo', message: 'm', reason: 'completed' } as const
+  return { ...ended, usage, next: 1, output }
+}
+
+/** Opens the chat and types. @returns the CPU time of the longest task of the page's main thread, in milliseconds */
+async function trace(name: string, shown: (page: Page) => Promise<void>): Promise<number> {
+  let least = Number.POSITIVE_INFINITY
+  for (let tried = 0; tried < TRIES && least >= TASK_MS; tried += 1)
+    least = Math.min(least, await traceOnce(name, shown))
+  return least
+}
+
+async function traceOnce(name: string, shown: (page: Page) => Promise<void>): Promise<number> {
+  const { context } = await world.come()
+  const page = await context.newPage()
+  await world.browser.startTracing(page, { categories: ['toplevel'] })
+  let events: Buffer
+  try {
+    await page.goto(`${world.site}?session=${session(name)}`)
+    await shown(page)
+    await page.getByRole('textbox', { name: 'Message' }).fill('The page still works.')
+  } finally {
+    events = await world.browser.stopTracing()
+  }
+  return longestTask(events)
+}
+
+interface TraceEvent {
+  readonly name: string
+  readonly ph: string
+  readonly tid: number
+  readonly pid: number
+  /** Microseconds of CPU time. */
+  readonly tdur?: number
+  readonly args: { readonly name?: string }
+}
+
+/** CPU time, because other processes do not change it. */
+function longestTask(events: Buffer): number {
+  const { traceEvents } = JSON.parse(events.toString()) as { readonly traceEvents: readonly TraceEvent[] }
+  const main = new Set(
+    traceEvents
+      .filter(({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain')
+      .map(({ pid, tid }) => `${pid} ${tid}`),
+  )
+  const tasks = traceEvents.filter(({ name, pid, tid }) => name.endsWith('RunTask') && main.has(`${pid} ${tid}`))
+  expect(tasks.length).toBeGreaterThan(10)
+  return Math.max(...tasks.map(({ tdur = 0 }) => tdur / 1_000))
+}
