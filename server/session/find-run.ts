@@ -1,7 +1,8 @@
 // lookUpRun: finds a run anywhere in a session: in memory, in entries that other nodes appended meanwhile, or in a
 // closed segment of the transcript. It reads few segments, because a run's id contains its creation time.
-import { type Event, parseCursor, ReplyError, timeOfId } from '@parley/protocol'
+import { type Event, timeOfId } from '@parley/protocol'
 import type { CompactedEntry } from '../store/ports/transcript-store.ts'
+import { catchUp } from './catch-up.ts'
 import { type FoundRun, messageIdsOf } from './run-report.ts'
 import type { SessionReplica, SessionStores } from './session-replica.ts'
 import { applyEntries, parseEntry } from './state/apply-entry.ts'
@@ -23,20 +24,6 @@ export async function lookUpRun(
   if (known !== undefined) return known
   await catchUp(stores, session)
   return findInState(session.state, run) ?? (await findInSegments(stores, session.id, run))
-}
-
-/**
- * Waits until the session includes every current entry of the log.
- * @throws ReplyError `unavailable`, `session_deleted`
- */
-export async function catchUp(stores: Pick<SessionStores, 'log'>, session: SessionReplica): Promise<void> {
-  const head = parseCursor(await stores.log.head(session.id))?.seq ?? 0
-  try {
-    await session.reached(head)
-  } catch (cause) {
-    throw new ReplyError('unavailable', undefined, { cause })
-  }
-  session.assertNotDeleted()
 }
 
 /** The entries of a run in the transcript, in order. */

@@ -19,8 +19,9 @@ import type { Seq } from '../store/ports/entry.ts'
 import { CursorLost, StorageError } from '../store/ports/errors.ts'
 import type { RunQueue } from '../store/ports/run-queue.ts'
 import type { Tracer } from '../trace/tracer.ts'
+import { catchUp, decideAtTip } from './catch-up.ts'
 import type { Caller, Receipt } from './commands/caller.ts'
-import { asReplyError, compareAndAppend } from './commands/compare-and-append.ts'
+import { asReplyError, compareAndAppendAtTip } from './commands/compare-and-append.ts'
 import { endRun } from './commands/end-run.ts'
 import { MemberService, type NewInvite } from './commands/member-service.ts'
 import type { RunAdmission } from './commands/run-admission.ts'
@@ -95,7 +96,7 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
   async function whileNotDeleted<T>(session: SessionReplica, use: (session: SessionReplica) => Promise<T>): Promise<T> {
     options.directory?.visited(session)
     try {
-      return await use(session)
+      return await decideAtTip(stores, session, () => use(session))
     } finally {
       const { deleted } = session.state
       options.directory?.visited(session)
@@ -127,6 +128,11 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
     return options.open ? caller.role : members.admit(session, caller, permission, creates)
   }
 
+  /** Repeats the check with the members as of now. Reading needs none: a reader gets the removal with the entries. */
+  async function confirm(session: SessionReplica, caller: Caller, permission: Permission): Promise<void> {
+    if (!options.open && permission !== 'read') await members.confirm(session, caller, permission)
+  }
+
   /** As `withSession`, for callers with the permission. */
   async function withPermission<T>(
     id: string,
@@ -136,6 +142,7 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
   ): Promise<T> {
     return withSession(id, async (session) => {
       await admit(session, caller, permission)
+      await confirm(session, caller, permission)
       return use(session)
     })
   }
@@ -159,7 +166,11 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
         return withSession(command.session, async (session) => {
           await admit(session, caller, 'send', true)
           const offered = new Set([...toolService.offered(command.session), ...(caller.tools ?? [])])
-          const ports = { ...stores, ...(options.admission === undefined ? {} : { admission: options.admission }) }
+          const ports = {
+            ...stores,
+            ...(options.admission === undefined ? {} : { admission: options.admission }),
+            confirm: () => confirm(session, caller, 'send'),
+          }
           return receipt(await send(ports, session, command, caller.user, [...offered], { ...caller, trace }))
         })
       })
@@ -174,11 +185,25 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
           const run = before.run === undefined ? {} : { run: before.run }
           return receipt({ seq: before.seq, ...run, duplicate: true as const, final: true as const })
         }
-        const record = command.run === undefined ? activeRun(session.state) : findRun(session.state, command.run)
+        const chosen = () =>
+          command.run === undefined ? activeRun(session.state) : findRun(session.state, command.run)
+        let record = chosen()
         if (record === undefined) throw new ReplyError(command.run === undefined ? 'no_active_run' : 'run_not_found')
-        const seen = command.seen?.run === record.id ? { seen: command.seen } : {}
-        const end = { reason: 'cancelled' as const, by: caller.user, command: command.id, ...seen }
-        const entry = await endRun(log, session, record.id, end)
+        const cancel = (run: string) =>
+          endRun(log, session, run, {
+            reason: 'cancelled',
+            by: caller.user,
+            command: command.id,
+            ...(command.seen?.run === run ? { seen: command.seen } : {}),
+          })
+        let entry = await cancel(record.id)
+        if (entry === undefined && command.run === undefined) {
+          // The run had ended before this node knew. Unless this command ended it, another one may be active by now.
+          await catchUp(stores, session)
+          const isDone = findCommand(session.state, command.id) !== undefined
+          record = (isDone ? undefined : chosen()) ?? record
+          entry = await cancel(record.id)
+        }
         if (entry !== undefined) options.metrics?.cancelled(caller, (performance.now() - began) / 1000)
         const ended = findRun(session.state, record.id)
         const duplicate =
@@ -211,7 +236,9 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
       // Most connections have no tools, so the session does not need to be loaded for them.
       if (options.open && tools.length === 0 && !toolService.hasTools(id, caller.connection)) return caller.role
       return withSession(id, async (session) => {
-        const role = await admit(session, caller, tools.length === 0 ? 'read' : 'run', true)
+        const permission = tools.length === 0 ? 'read' : 'run'
+        const role = await admit(session, caller, permission, true)
+        await confirm(session, caller, permission)
         await toolService.attach(session, caller.connection, tools)
         return role
       })
@@ -222,7 +249,12 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
     },
 
     async admit(id, caller, permission) {
-      return options.open ? caller.role : withSession(id, (session) => admit(session, caller, permission))
+      if (options.open) return caller.role
+      return withSession(id, async (session) => {
+        const role = await admit(session, caller, permission)
+        await confirm(session, caller, permission)
+        return role
+      })
     },
 
     detach(id, connection) {
@@ -250,7 +282,7 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
 
     rename: (id, caller, title) =>
       withPermission(id, caller, 'manage', async (session) => {
-        await compareAndAppend(log, session, (state) =>
+        await compareAndAppendAtTip(log, session, (state) =>
           state.title === title
             ? undefined
             : { subject: 'meta', event: { type: 'session.updated', title }, expect: state.lastMetaSeq },

@@ -5,6 +5,7 @@ import { type Event, ReplyError } from '@parley/protocol'
 import type { Entry, Seq } from '../../store/ports/entry.ts'
 import { Conflict, StorageError } from '../../store/ports/errors.ts'
 import type { SessionLog } from '../../store/ports/session-log.ts'
+import { catchUp, catchUpTo } from '../catch-up.ts'
 import type { SessionReplica } from '../session-replica.ts'
 import type { SessionState } from '../state/session-state.ts'
 
@@ -51,12 +52,20 @@ export async function compareAndAppend(
   throw new ReplyError('contended')
 }
 
-async function catchUpTo(session: SessionReplica, seq: Seq): Promise<void> {
-  try {
-    await session.reached(seq)
-  } catch (cause) {
-    throw new ReplyError('unavailable', undefined, { cause })
-  }
+/**
+ * As `compareAndAppend`, for a command. If nothing needs to be appended, it reads up to the tip of the log and proposes
+ * again: another node may just have changed what the command is about.
+ */
+export async function compareAndAppendAtTip(
+  log: SessionLog,
+  session: SessionReplica,
+  propose: (state: SessionState) => Proposal | undefined,
+): Promise<Entry | undefined> {
+  const { seq } = session.state
+  const entry = await compareAndAppend(log, session, propose)
+  if (entry !== undefined) return entry
+  await catchUp({ log }, session)
+  return session.state.seq === seq ? undefined : compareAndAppend(log, session, propose)
 }
 
 /** Converts an error of a store to the reply for the client. */

@@ -2,10 +2,11 @@
 // appends are conditional, so a concurrent change is never decided by an outdated state.
 import { createHash, randomBytes } from 'node:crypto'
 import { commonRole, type Event, LIMITS, makeId, may, type Permission, ReplyError, type Role } from '@parley/protocol'
-import type { SessionLog } from '../../store/ports/session-log.ts'
+import { META, type SessionLog } from '../../store/ports/session-log.ts'
+import { catchUpTo } from '../catch-up.ts'
 import type { SessionReplica } from '../session-replica.ts'
 import { isAllowed, isLastOwner, type Members, validInvite } from '../state/members.ts'
-import { compareAndAppend } from './compare-and-append.ts'
+import { compareAndAppend, compareAndAppendAtTip } from './compare-and-append.ts'
 
 export interface User {
   readonly user: string
@@ -53,6 +54,17 @@ export class MemberService {
       : new ReplyError('forbidden', 'You are not a member of this session.')
   }
 
+  /**
+   * Checks an admitted user again, with every change of the members that any node has acknowledged before this call.
+   * Costs a round trip to the log's leader.
+   * @throws ReplyError forbidden, unavailable; StorageError
+   */
+  async confirm(session: SessionReplica, by: User, permission: Permission): Promise<void> {
+    const last = await this.#log.last(session.id, META)
+    if (last > session.state.seq) await catchUpTo(session, last)
+    if (!isAllowed(session.state.members, by, permission)) throw new ReplyError('forbidden')
+  }
+
   /** @throws ReplyError forbidden, too_many_members */
   async invite(session: SessionReplica, by: User, role: Role, ttlMs: number): Promise<NewInvite> {
     const invite = makeId('inv')
@@ -84,7 +96,7 @@ export class MemberService {
     assertToken(by, 'send')
     const [, invite = '', secret = ''] = TOKEN.exec(token) ?? []
     const hash = hashOf(secret)
-    await compareAndAppend(this.#log, session, ({ members, lastMetaSeq }) => {
+    await compareAndAppendAtTip(this.#log, session, ({ members, lastMetaSeq }) => {
       if (members.all.has(by.user)) return undefined
       const found = validInvite(members, invite, hash, by.user, this.#now())
       if (found === undefined) throw new ReplyError('invite_invalid')
@@ -132,7 +144,7 @@ export class MemberService {
     permission: Permission,
     decide: (members: Members) => Event | undefined,
   ): Promise<void> {
-    await compareAndAppend(this.#log, session, ({ members, lastMetaSeq }) => {
+    await compareAndAppendAtTip(this.#log, session, ({ members, lastMetaSeq }) => {
       assertToken(by, permission)
       if (!isAllowed(members, by, permission)) throw new ReplyError('forbidden')
       const event = decide(members)

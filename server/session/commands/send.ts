@@ -19,7 +19,7 @@ import { Conflict, CursorLost } from '../../store/ports/errors.ts'
 import type { RunQueue } from '../../store/ports/run-queue.ts'
 import type { SessionLog } from '../../store/ports/session-log.ts'
 import type { TranscriptStore } from '../../store/ports/transcript-store.ts'
-import { catchUp } from '../find-run.ts'
+import { catchUp } from '../catch-up.ts'
 import { abridge, isAbridgedFrom } from '../large-messages.ts'
 import { messageIdsOf } from '../run-report.ts'
 import type { SessionReplica } from '../session-replica.ts'
@@ -35,6 +35,8 @@ export interface SendPorts {
   readonly runs: RunQueue
   /** Omitted: every user may start runs. */
   readonly admission?: RunAdmission
+  /** Checks the sender's role as of now. @throws ReplyError forbidden, unavailable; StorageError */
+  readonly confirm: () => Promise<void>
 }
 
 /** The origin of a message, which the log stores with it. */
@@ -58,7 +60,7 @@ export interface Sent {
 
 /**
  * @param tools names of the client tools that are available now
- * @throws ReplyError run_active, queue_full, budget_exceeded, too_many_runs, parent_not_found, command_id_reused,
+ * @throws ReplyError forbidden, run_active, queue_full, budget_exceeded, too_many_runs, parent_not_found, command_id_reused,
  * unavailable, storage_full
  */
 export async function send(
@@ -119,12 +121,16 @@ export async function send(
   let seq: number
   try {
     const event = await abridge(ports, session.id, whole)
+    // The role is confirmed while the run is offered, so that it costs no further round trip. A run whose message never
+    // comes is dropped.
+    const confirmed = ports.confirm()
+    if (!ports.runs.offerFirst) await confirmed
     // Both in one turn of the event loop, so that they share a commit if the store can do that. `ok` waits for both, so
     // an acknowledged message has a run. A steering message may be late and need its own run: nobody else would offer
     // it if this node died now.
     const own = steered ? lateSteerRun(command.id) : run
     const offered = ports.runs.offer({ session: session.id, run: own, command: command.id })
-    if (ports.runs.offerFirst) await offered
+    if (ports.runs.offerFirst) await Promise.all([offered, confirmed])
     const appended = ports.log.append(session.id, `in.${command.id}`, event, 0)
     const [entry, offer] = await Promise.allSettled([appended, offered])
     if (entry.status === 'rejected') throw entry.reason

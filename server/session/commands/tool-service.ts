@@ -9,7 +9,7 @@ import type { SessionReplica } from '../session-replica.ts'
 import { awaitsDecision, type CallState } from '../state/call-state.ts'
 import type { RunRecord } from '../state/run-record.ts'
 import { findCall, findCommand, type SessionState } from '../state/session-state.ts'
-import { compareAndAppend } from './compare-and-append.ts'
+import { compareAndAppend, compareAndAppendAtTip } from './compare-and-append.ts'
 
 export interface ToolServiceOptions {
   /** Milliseconds for which a claim is valid. */
@@ -47,7 +47,7 @@ export class ToolService {
       return
     }
     this.#check(tools)
-    await compareAndAppend(this.#log, session, (state) => {
+    await compareAndAppendAtTip(this.#log, session, (state) => {
       const changed = tools.filter((tool) => JSON.stringify(state.tools.get(tool.name)) !== JSON.stringify(tool))
       if (changed.length === 0) return undefined
       return { subject: 'meta', event: { type: 'session.updated', tools: changed }, expect: state.lastMetaSeq }
@@ -204,7 +204,7 @@ export class ToolService {
     command: { readonly id: string; readonly call: string },
     decide: (call: CallState) => Parameters<SessionLog['append']>[2] | undefined,
   ): Promise<Entry | undefined> {
-    return compareAndAppend(this.#log, session, (state) => {
+    return compareAndAppendAtTip(this.#log, session, (state) => {
       const { run, call } = mustFindCall(state, command.call)
       const event = decide(call)
       if (event === undefined) return undefined

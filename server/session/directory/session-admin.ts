@@ -4,6 +4,7 @@ import { ReplyError } from '@parley/protocol'
 import { CursorLost } from '../../store/ports/errors.ts'
 import type { ListedSession, ListPosition } from '../../store/ports/session-directory.ts'
 import type { SessionLog } from '../../store/ports/session-log.ts'
+import { decideAtTip } from '../catch-up.ts'
 import type { Caller } from '../commands/caller.ts'
 import { asReplyError, compareAndAppend } from '../commands/compare-and-append.ts'
 import type { SessionCache } from '../session-cache.ts'
@@ -45,7 +46,8 @@ export class SessionAdmin {
     try {
       const lease = await this.#options.sessions.retain(id)
       try {
-        await this.#delete(lease.session, caller, command)
+        const { session } = lease
+        await decideAtTip(this.#options, session, () => this.#delete(session, caller, command))
       } finally {
         lease.release()
       }

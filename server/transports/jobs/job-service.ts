@@ -10,7 +10,8 @@ import {
   ReplyError,
   stringifyJson,
 } from '@parley/protocol'
-import { catchUp, lookUpRun } from '../../session/find-run.ts'
+import { catchUp } from '../../session/catch-up.ts'
+import { lookUpRun } from '../../session/find-run.ts'
 import { readRunPage } from '../../session/run-page.ts'
 import { type FoundRun, jobState, lastSeqOf, runProgress, runResult } from '../../session/run-report.ts'
 import type { SessionCache } from '../../session/session-cache.ts'

@@ -2,7 +2,7 @@
 // once, for later commands as for clients that are reading.
 import { Id, InviteRequest, JoinRequest, type MembersAnswer, RoleRequest, TitleRequest } from '@parley/protocol'
 import { z } from 'zod'
-import { catchUp } from '../../session/find-run.ts'
+import { catchUp } from '../../session/catch-up.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { Route } from '../http/route.ts'
 import { callerOf } from './caller.ts'
@@ -20,9 +20,9 @@ export function memberRoutes({ service, stores, sessions }: SessionHttpPorts): r
       exchange.reply(204)
     }),
     route('GET', '/members', async (exchange, id) => {
-      await service.admit(id, callerOf(exchange.request), 'read')
       await sessions.with(id, async (session) => {
         await catchUp(stores, session)
+        await service.admit(id, callerOf(exchange.request), 'read')
         const { all, invites } = session.state.members
         const answer: MembersAnswer = {
           members: [...all].map(([user, member]) => ({ user, ...member })),

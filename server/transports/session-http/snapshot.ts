@@ -1,7 +1,7 @@
 // GET /v1/sessions/{session}: the current state of a session, for clients that don't want to replay the log: the newest
 // messages and answers, active and queued runs, and the cursor from which to continue reading.
 import { formatCursor, Id, ReplyError, type SessionSnapshot, type SnapshotMessage } from '@parley/protocol'
-import { catchUp } from '../../session/find-run.ts'
+import { catchUp } from '../../session/catch-up.ts'
 import { jobState, textOf } from '../../session/run-report.ts'
 import type { SessionReplica, SessionStores } from '../../session/session-replica.ts'
 import type { CallState } from '../../session/state/call-state.ts'
@@ -25,9 +25,10 @@ export function snapshotRoute(ports: SessionHttpPorts): Route {
     async handle(exchange) {
       const { request } = exchange
       const id = request.paramAs('session', Id)
-      await service.admit(id, callerOf(request), 'read')
       await sessions.with(id, async (session) => {
+        // Before the check of access, so that a member whom another node has just removed reads nothing.
         await catchUp(stores, session)
+        await service.admit(id, callerOf(request), 'read')
         const { state } = session
         if (state.seq === 0) throw new ReplyError('session_not_found')
         const cursor = formatCursor(stores.log.epoch, state.seq)
