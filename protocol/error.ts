@@ -48,6 +48,10 @@ export const ERRORS = {
   approval_pending: { retryable: false, message: 'The call is waiting for approval.' },
   approval_not_needed: { retryable: false, message: 'The call needs no approval.' },
   already_decided: { retryable: false, message: 'Someone else has already decided.' },
+  invalid_tool_input: {
+    retryable: false,
+    message: 'The input does not match the schema that this connection declared.',
+  },
   invalid_tool_output: { retryable: false, message: 'The result does not match the output schema of the tool.' },
   // The server
   unavailable: { retryable: true, message: 'Storage is temporarily unavailable.' },

@@ -7,7 +7,7 @@ import { ERROR_CODES } from './error.ts'
 import { Id } from './id.ts'
 import { Marks } from './marks.ts'
 import { OutputPart, Part, Seen } from './part.ts'
-import { Tool, ToolName } from './tool.ts'
+import { DeclaredTool, ToolName } from './tool.ts'
 import { Traceparent } from './trace.ts'
 
 const Count = z.int().min(0)
@@ -277,8 +277,8 @@ export const InviteRevoked = z.object({ type: z.literal('invite.revoked'), invit
 export const SessionUpdated = z.object({
   type: z.literal('session.updated'),
   title: z.string().max(255).optional(),
-  /** Client tools; each replaces the one of the same name. */
-  tools: z.array(Tool).optional(),
+  /** Client tools; each replaces the one with the same name and the same `by`. */
+  tools: z.array(DeclaredTool).optional(),
 })
 
 /** The session is deleted for everyone: no later entry counts, and earlier entries are purged. */

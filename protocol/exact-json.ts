@@ -88,6 +88,13 @@ export function safeParseExact<T>(schema: z.ZodType<T>, value: unknown): z.ZodSa
   return rounded === value ? parsed : schema.safeParse(rounded)
 }
 
+/** Providers require objects as inputs of calls; anything else is wrapped. */
+export function asObject(input: unknown): object {
+  const isObject =
+    typeof input === 'object' && input !== null && !Array.isArray(input) && !(input instanceof ExactNumber)
+  return isObject ? input : { input }
+}
+
 function isRounded(source: string): boolean {
   const value = Number(source)
   if (!Number.isFinite(value)) return true

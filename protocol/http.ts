@@ -74,6 +74,7 @@ export const HTTP_STATUS: Readonly<Record<ProblemCode, number>> = {
   approval_pending: 409,
   approval_not_needed: 409,
   already_decided: 409,
+  invalid_tool_input: 409,
   invalid_tool_output: 422,
   unavailable: 503,
   storage_full: 507,

@@ -22,3 +22,10 @@ export const Tool = z.object({
   timeoutMs: z.int().min(100).max(3_600_000).optional(),
 })
 export type Tool = z.infer<typeof Tool>
+
+/** A declaration in the log. */
+export const DeclaredTool = Tool.extend({
+  /** The user whose connection declared it. Absent in entries of older servers. */
+  by: z.string().optional(),
+})
+export type DeclaredTool = z.infer<typeof DeclaredTool>

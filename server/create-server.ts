@@ -139,6 +139,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     serverTools: new Set(serverTools.keys()),
     open: !authenticator.required,
     leaseMs: config.leaseMs,
+    approvalMs: RUN_LIMITS.approvalMs,
     directory,
     purgeAgain: (session, seq) => purger.purgeAgain(session, seq),
     logger,

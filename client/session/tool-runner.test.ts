@@ -118,6 +118,44 @@ describe('tool runner', () => {
     expect(runs.length).toBe(1)
   })
 
+  it('runs nothing that breaks its own declaration, whatever the server grants', async () => {
+    const clock = tool({
+      name: 'clock',
+      inputSchema: { type: 'object', properties: { a: { type: 'string', format: 'date' } } },
+      approval: true,
+      execute: (input, context) => runs.push({ input, context, finish: () => undefined, fail: () => undefined }),
+    })
+    await client.close()
+    client = new ParleyClient({ url: server.url })
+    client.session('s1', { tools: [clock] })
+    peer = await server.accept()
+    await peer.welcome()
+    await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
+    await grant(4)
+    expect(await peer.expect('tool.result')).toMatchObject({ call: 'c1', error: 'Nobody has approved the call.' })
+    const decided: Event = { type: 'tool.decided', run: 'r1', call: 'c2', decision: 'approve', by: 'ann' }
+    // The input of `called` is { a: 1 }.
+    peer.entries('s1', 5, [called('r1', 'c2', 'clock', { approval: true }), decided])
+    const claim = await peer.expect('tool.claim')
+    peer.send({ type: 'ok', id: claim.id, session: 's1', until: 9e12 })
+    expect(await peer.expect('tool.result')).toMatchObject({
+      call: 'c2',
+      error: expect.stringContaining('does not match'),
+    })
+    expect(runs).toEqual([])
+  })
+
+  it('waits for the approval that the server asks for when it claims a call', async () => {
+    await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
+    const { id } = await peer.expect('tool.claim')
+    peer.entries('s1', 4, [called('r1', 'c1', 'clock', { attempt: 2, approval: true })])
+    peer.send({ type: 'error', id, code: 'approval_pending', message: 'The call is waiting.', retryable: false })
+    await until(session, (view) => view.calls.get('c1')?.status === 'deciding')
+    peer.entries('s1', 5, [{ type: 'tool.decided', run: 'r1', call: 'c1', decision: 'approve', by: 'ann' }])
+    await grant(6)
+    await handlerStarted()
+  })
+
   it('sends the error of a throwing tool to the model', async () => {
     await peer.attach([...OPEN, called('r1', 'c1', 'clock')])
     await grant(4)

@@ -192,18 +192,24 @@ export class ToolRunner {
 
   #run(job: Job, call: CallView): void {
     job.started = true
-    const context = {
-      signal: job.controller.signal,
-      call: job.call,
-      session: this.#session,
-    }
-    const outcome = new Promise<unknown>((resolve) => {
-      resolve(job.tool.execute(call.input, context))
-    })
-    outcome.then(
+    this.#execute(job, call).then(
       (output) => this.#finished(job, { output: output ?? null }),
       (error: unknown) => this.#finished(job, { error: messageOf(error) }),
     )
+  }
+
+  async #execute(job: Job, { input }: CallView): Promise<unknown> {
+    const { tool, controller, call } = job
+    // The server enforces both as well, but what runs on this device is this client's decision.
+    const { decision } = this.#session.state.calls.get(call) ?? {}
+    if (tool.approval === true && decision?.decision !== 'approve') throw new Error('Nobody has approved the call.')
+    if (tool.inputSchema !== undefined) {
+      const { inputProblem } = await import('./input-check.ts')
+      const problem = inputProblem(tool.inputSchema, input)
+      if (problem !== undefined) throw new Error(problem)
+      controller.signal.throwIfAborted()
+    }
+    return tool.execute(input, { signal: controller.signal, call, session: this.#session })
   }
 
   #finished(job: Job, outcome: { output: unknown } | { error: string }): void {

@@ -14,11 +14,14 @@ export interface ToolContext {
 export interface ClientTool<Input = unknown, Output = unknown> {
   readonly name: string
   readonly description?: string
-  /** JSON Schema of the input; default: any object. The server validates inputs with it. */
+  /** JSON Schema of the input; default: any object. The server and this client refuse inputs that do not match. */
   readonly inputSchema?: JsonSchema
   /** JSON Schema of the output. The server validates outputs with it. */
   readonly outputSchema?: JsonSchema
-  /** Whether a person must approve each call (`session.decide`) before it runs. */
+  /**
+   * Whether a person must approve each call (`session.decide`) before it runs on this device, even if other devices declare the
+   * tool without approval.
+   */
   readonly approval?: boolean
   /** Timeout of a call, in milliseconds. */
   readonly timeoutMs?: number

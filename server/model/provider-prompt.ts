@@ -2,7 +2,7 @@
 // outside (people, models, tools, callers), and every later message sends it again: one part that the provider refuses would fail
 // all of them. So such a part is left out or put into words, and a notice says so. Pure.
 import type { LanguageModelV3Message, LanguageModelV3Prompt } from '@ai-sdk/provider'
-import { ExactNumber, type RunNotice, stringifyJson, wellFormed } from '@parley/protocol'
+import { asObject, type RunNotice, stringifyJson, wellFormed } from '@parley/protocol'
 import type { PromptRules } from './prompt-rules.ts'
 import { estimateTokens } from './token-estimate.ts'
 
@@ -237,13 +237,6 @@ function clean<P extends UserPart | Content<'assistant'>[number]>(part: P): P[] 
 /** A message of such reasoning alone would be empty. */
 function isUnsigned(part: Content<'assistant'>[number], { signed }: PromptRules): boolean {
   return signed !== undefined && part.providerOptions?.[signed] === undefined
-}
-
-/** Providers require objects as inputs of calls; anything else is wrapped. */
-export function asObject(input: unknown): object {
-  const isObject =
-    typeof input === 'object' && input !== null && !Array.isArray(input) && !(input instanceof ExactNumber)
-  return isObject ? input : { input }
 }
 
 function outputOf(result: Result | undefined): Result['output'] {

@@ -1,11 +1,19 @@
 // RunTools: the tools of one run: those offered to the model, its calls, and their results. Every call is appended to the log
 // first; then tool-call-supervisor.ts supervises it until its result.
 import type { LanguageModelV3FunctionTool, LanguageModelV3Message } from '@ai-sdk/provider'
-import { cutText, type JsonSchema, type MessageEvent, makeId, stringifyJson, type Tool } from '@parley/protocol'
-import { asObject } from '../model/provider-prompt.ts'
+import {
+  asObject,
+  cutText,
+  type JsonSchema,
+  type MessageEvent,
+  makeId,
+  stringifyJson,
+  type Tool,
+} from '@parley/protocol'
 import type { SessionReplica } from '../session/session-replica.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
 import { findRun } from '../session/state/session-state.ts'
+import { effectiveTool } from '../session/state/tool-declarations.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import { checkValue } from '../tool/json-schema.ts'
 import { toolOutput } from './conversation.ts'
@@ -44,7 +52,7 @@ export class RunTools {
   offered(): LanguageModelV3FunctionTool[] {
     const own = this.#message()?.context?.tools
     if (own !== undefined) return own.map(asFunction)
-    const client = this.#clientTools().flatMap((name) => this.#session.state.tools.get(name) ?? [])
+    const client = this.#clientTools().flatMap((name) => effectiveTool(this.#session.state, name) ?? [])
     return [...this.#options.serverTools.values(), ...client].map(asFunction)
   }
 
@@ -55,7 +63,7 @@ export class RunTools {
     const input = parseInput(call.input)
     if (this.leavesCalls) return callForSender(id, call, input)
     const server = this.#options.serverTools.get(call.name)
-    const client = this.#clientTools().includes(call.name) ? this.#session.state.tools.get(call.name) : undefined
+    const client = this.#clientTools().includes(call.name) ? effectiveTool(this.#session.state, call.name) : undefined
     const problem = problemOf(call, input, server, client)
     // An invalid call needs no approval.
     const approval = problem === undefined && ((server ?? client)?.approval ?? false)

@@ -8,6 +8,7 @@ import { offerAgain } from '../session/commands/tool-service.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
 import { awaitsDecision, type CallState } from '../session/state/call-state.ts'
 import { findCall } from '../session/state/session-state.ts'
+import { effectiveTool } from '../session/state/tool-declarations.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import { runTool, type ToolOutcome } from '../tool/run-tool.ts'
@@ -78,7 +79,7 @@ async function step(
 /** The timeout of an approved call starts at the decision. */
 function deadlineOf(options: ToolCallSupervisorOptions, session: SessionReplica, call: CallState): number {
   if (call.decidedAt === undefined) return call.until
-  return call.decidedAt + (session.state.tools.get(call.name)?.timeoutMs ?? options.clientToolMs)
+  return call.decidedAt + (effectiveTool(session.state, call.name)?.timeoutMs ?? options.clientToolMs)
 }
 
 async function runHere(

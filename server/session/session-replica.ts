@@ -11,6 +11,7 @@ import { withWholeMessages } from './large-messages.ts'
 import { applyEntries, parseEntry } from './state/apply-entry.ts'
 import { membersOf } from './state/members.ts'
 import { EMPTY_SESSION, type SessionState } from './state/session-state.ts'
+import { declare } from './state/tool-declarations.ts'
 import { UnappliedEntries } from './state/unapplied-entries.ts'
 import { jsonSize } from './transcript/compact.ts'
 import { isInHistory, withHistory } from './transcript/history-loader.ts'
@@ -235,11 +236,7 @@ async function loadTranscript(stores: SessionStores, id: string): Promise<{ stat
     parts.unshift(segment)
   }
   const { settings } = transcript
-  let state: SessionState = {
-    ...EMPTY_SESSION,
-    title: settings?.title,
-    tools: new Map((settings?.tools ?? []).map((tool) => [tool.name, tool])),
-  }
+  let state: SessionState = { ...EMPTY_SESSION, title: settings?.title }
   for (const part of parts) state = applyEntries(state, part.map(parseEntry))
   const seq = parseCursor(transcript.cursor)?.seq ?? 0
   return {
@@ -247,6 +244,7 @@ async function loadTranscript(stores: SessionStores, id: string): Promise<{ stat
       ...state,
       seq: Math.max(state.seq, seq),
       commands: transcript.commands,
+      tools: settings?.tools === undefined ? state.tools : declare(new Map(), settings.tools),
       members: settings?.members === undefined ? state.members : membersOf(settings.members),
     },
     cursor: transcript.cursor,

@@ -70,6 +70,8 @@ export interface SessionServiceOptions {
   readonly open: boolean
   /** Milliseconds for which a tool claim is valid. */
   readonly leaseMs: number
+  /** Milliseconds for a person to decide about a tool call; default 10 minutes. */
+  readonly approvalMs?: number
   readonly directory?: DirectoryService
   /** Called if entries were appended after the session's deletion, `seq`. Must not reject. */
   readonly purgeAgain?: (session: string, seq: Seq) => Promise<void>
@@ -81,6 +83,8 @@ export interface SessionServiceOptions {
   readonly admission?: RunAdmission | undefined
 }
 
+const APPROVAL_MS = 10 * 60_000
+
 export function createSessionService(options: SessionServiceOptions): SessionService {
   const { stores, sessions, logger } = options
   const { log } = stores
@@ -88,6 +92,7 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
   const members = new MemberService(log, now)
   const toolService = new ToolService(log, {
     leaseMs: options.leaseMs,
+    approvalMs: options.approvalMs ?? APPROVAL_MS,
     serverTools: options.serverTools,
     now,
   })
@@ -239,7 +244,7 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
         const permission = tools.length === 0 ? 'read' : 'run'
         const role = await admit(session, caller, permission, true)
         await confirm(session, caller, permission)
-        await toolService.attach(session, caller.connection, tools)
+        await toolService.attach(session, caller, tools)
         return role
       })
     },

@@ -117,6 +117,8 @@ export interface HarnessOptions {
   readonly limits?: Partial<RunLimits>
   readonly serverTools?: readonly ServerTool[]
   readonly leaseMs?: number
+  /** Sessions have members and roles. */
+  readonly members?: boolean
   /** Instead of the played model. */
   readonly model?: Model
   /** For messages with the model `other`. */
@@ -155,7 +157,7 @@ export class EngineHarness {
       stores: this.stores,
       sessions: this.#sessions,
       checkChoice: () => undefined,
-      open: true,
+      open: this.#options.members !== true,
       serverTools: new Set(tools.keys()),
       leaseMs,
       logger,

@@ -1,7 +1,15 @@
 // ToolService: the attached connections of this node with their tools, and the commands that claim a call, report its
 // result or decide about it. The claims are in the log only. The service knows the connections so that it can release
 // the claims of a closed one.
-import { type CommandOf, LIMITS, ReplyError, type Tool } from '@parley/protocol'
+import {
+  asObject,
+  type CommandOf,
+  type DeclaredTool,
+  type Event,
+  LIMITS,
+  ReplyError,
+  type Tool,
+} from '@parley/protocol'
 import type { Entry } from '../../store/ports/entry.ts'
 import type { SessionLog } from '../../store/ports/session-log.ts'
 import { checkSchema, checkValue } from '../../tool/json-schema.ts'
@@ -9,11 +17,14 @@ import type { SessionReplica } from '../session-replica.ts'
 import { awaitsDecision, type CallState } from '../state/call-state.ts'
 import type { RunRecord } from '../state/run-record.ts'
 import { findCall, findCommand, type SessionState } from '../state/session-state.ts'
+import { declare, declaredBy } from '../state/tool-declarations.ts'
 import { compareAndAppend, compareAndAppendAtTip } from './compare-and-append.ts'
 
 export interface ToolServiceOptions {
   /** Milliseconds for which a claim is valid. */
   readonly leaseMs: number
+  /** Milliseconds for a person to decide about a call. */
+  readonly approvalMs: number
   /** Names of server tools, which clients may not declare. */
   readonly serverTools: ReadonlySet<string>
   readonly now: () => number
@@ -26,11 +37,20 @@ interface Claimant {
   readonly roams?: true
 }
 
+/** The tools that a connection declared, by name. */
+interface Declarer {
+  readonly user: string
+  readonly tools: ReadonlyMap<string, Tool>
+}
+
+/** Bytes, as JSON, of all tools that one user declared in a session. The log keeps them after the connection. */
+const USER_TOOL_BYTES = 1024 * 1024
+
 export class ToolService {
   readonly #log: SessionLog
   readonly #options: ToolServiceOptions
-  /** session → connection → names of its tools */
-  readonly #tools = new Map<string, Map<string, ReadonlySet<string>>>()
+  /** session → connection */
+  readonly #declarers = new Map<string, Map<string, Declarer>>()
 
   constructor(log: SessionLog, options: ToolServiceOptions) {
     this.#log = log
@@ -38,23 +58,29 @@ export class ToolService {
   }
 
   /**
-   * Attaches the connection, and appends the tool definitions that differ from the log.
-   * @throws ReplyError invalid_tool
+   * Attaches the connection, and appends the tools that the user has not declared in this form before.
+   * @throws ReplyError invalid_tool, too_large
    */
-  async attach(session: SessionReplica, connection: string, tools: readonly Tool[]): Promise<void> {
+  async attach(session: SessionReplica, { connection, user }: Claimant, tools: readonly Tool[]): Promise<void> {
     if (tools.length === 0) {
       this.forget(session.id, connection)
       return
     }
     this.#check(tools)
+    const declared = tools.map((tool) => ({ ...tool, by: user }))
     await compareAndAppendAtTip(this.#log, session, (state) => {
-      const changed = tools.filter((tool) => JSON.stringify(state.tools.get(tool.name)) !== JSON.stringify(tool))
+      const isKnown = (tool: DeclaredTool): boolean =>
+        JSON.stringify(declaredBy(state.tools, tool.name, user)) === JSON.stringify(tool)
+      const changed = declared.filter((tool) => !isKnown(tool))
       if (changed.length === 0) return undefined
+      const own = [...declare(state.tools, changed).values()].flat().filter(({ by }) => by === user)
+      if (JSON.stringify(own).length > USER_TOOL_BYTES)
+        throw new ReplyError('too_large', 'All tools that you declared in this session are too large together.')
       return { subject: 'meta', event: { type: 'session.updated', tools: changed }, expect: state.lastMetaSeq }
     })
-    const connections = this.#tools.get(session.id) ?? new Map<string, ReadonlySet<string>>()
-    this.#tools.set(session.id, connections)
-    connections.set(connection, new Set(tools.map((tool) => tool.name)))
+    const connections = this.#declarers.get(session.id) ?? new Map<string, Declarer>()
+    this.#declarers.set(session.id, connections)
+    connections.set(connection, { user, tools: new Map(tools.map((tool) => [tool.name, tool])) })
   }
 
   /** Detaches the connection, and offers its claimed calls again. */
@@ -69,38 +95,42 @@ export class ToolService {
 
   /** Detaches a connection that has no claims to release. */
   forget(session: string, connection: string): void {
-    const connections = this.#tools.get(session)
+    const connections = this.#declarers.get(session)
     connections?.delete(connection)
-    if (connections?.size === 0) this.#tools.delete(session)
+    if (connections?.size === 0) this.#declarers.delete(session)
   }
 
   /** Whether the connection declared tools on this node, so that its close matters. */
   hasTools(session: string, connection: string): boolean {
-    return this.#tools.get(session)?.has(connection) === true
+    return this.#declarers.get(session)?.has(connection) === true
   }
 
   /** Names of the client tools that attached connections of this node can run. */
   offered(session: string): string[] {
     const names = new Set<string>()
-    for (const tools of this.#tools.get(session)?.values() ?? []) for (const name of tools) names.add(name)
+    for (const { tools } of this.#declarers.get(session)?.values() ?? [])
+      for (const name of tools.keys()) names.add(name)
     return [...names]
   }
 
-  /** @throws ReplyError call_not_found, call_ended, tool_not_declared, approval_pending, call_claimed */
+  /** @throws ReplyError call_not_found, call_ended, tool_not_declared, approval_pending, call_claimed, invalid_tool_input */
   async claim(
     session: SessionReplica,
     command: CommandOf<'tool.claim'>,
     by: Claimant,
   ): Promise<{ seq: number; until: number }> {
     const until = this.#options.now() + this.#options.leaseMs
+    await this.#checkInput(session, command.call, by)
     const entry = await this.#change(session, command, (call) => {
       if (call.claim?.command === command.id && isClaimOf(call.claim, by)) return undefined
       // A repeated command whose claim was lost meanwhile: a claim takes effect once, so it is not renewed.
       if (findCommand(session.state, command.id) !== undefined) throw new ReplyError('call_not_claimed')
-      if (!this.#canRun(session, by, call)) throw new ReplyError('tool_not_declared')
+      const tool = this.#declared(session, by, call)
+      if (tool === undefined) throw new ReplyError('tool_not_declared')
       if (awaitsDecision(call)) throw new ReplyError('approval_pending')
       if (call.decision === 'deny') throw new ReplyError('call_ended')
       if (this.#isClaimedByOther(call, by)) throw new ReplyError('call_claimed')
+      if (this.#needsApproval(tool, call, by)) return this.#askForApproval(call)
       return {
         type: 'tool.claimed',
         run: call.run,
@@ -111,12 +141,14 @@ export class ToolService {
         command: command.id,
       }
     })
+    if (entry?.event.type === 'tool.called') throw new ReplyError('approval_pending')
     const claim = findCall(session.state, command.call)?.call.claim
     return { seq: entry?.seq ?? session.state.seq, until: claim?.until ?? until }
   }
 
   /**
-   * @throws ReplyError call_not_found, call_ended, tool_not_declared, call_not_claimed, invalid_tool_output, too_large
+   * @throws ReplyError call_not_found, call_ended, tool_not_declared, call_not_claimed, approval_pending, invalid_tool_input,
+   * invalid_tool_output, too_large
    */
   async result(
     session: SessionReplica,
@@ -125,21 +157,25 @@ export class ToolService {
   ): Promise<{ seq: number; duplicate?: true }> {
     const size = JSON.stringify(command.output ?? null).length
     if (size > LIMITS.toolOutputBytes) throw new ReplyError('too_large', 'The result is larger than the limit.')
+    await this.#checkInput(session, command.call, by)
+    const outcome = command.error === undefined ? { output: command.output ?? null } : { error: command.error }
     const entry = await this.#change(session, command, (call) => {
       if (call.result?.command === command.id) return undefined
       if (findCommand(session.state, command.id) !== undefined) throw new ReplyError('command_id_reused')
       if (call.result !== undefined) throw new ReplyError('call_ended')
       if (this.#isClaimedByOther(call, by)) throw new ReplyError('call_not_claimed')
-      if (!this.#canRun(session, by, call)) throw new ReplyError('tool_not_declared')
+      const tool = this.#declared(session, by, call)
+      if (tool === undefined) throw new ReplyError('tool_not_declared')
       if (awaitsDecision(call)) throw new ReplyError('approval_pending')
-      const outcome = command.error === undefined ? { output: command.output ?? null } : { error: command.error }
+      if (this.#needsApproval(tool, call, by)) return this.#askForApproval(call)
       if (command.error === undefined) {
-        const check = checkValue(session.state.tools.get(call.name)?.outputSchema, command.output ?? null)
+        const check = checkValue(tool.outputSchema, command.output ?? null)
         if (!check.ok)
           throw new ReplyError('invalid_tool_output', `The result does not match outputSchema: ${check.problem}.`)
       }
       return { type: 'tool.result', run: call.run, call: call.id, ...outcome, by: by.connection, command: command.id }
     })
+    if (entry?.event.type === 'tool.called') throw new ReplyError('approval_pending')
     return entry === undefined ? { seq: session.state.seq, duplicate: true } : { seq: entry.seq }
   }
 
@@ -186,11 +222,40 @@ export class ToolService {
     }
   }
 
-  #canRun(session: SessionReplica, { connection, roams }: Claimant, call: CallState): boolean {
-    if (call.where !== 'client') return false
-    if (this.#tools.get(session.id)?.get(connection)?.has(call.name) === true) return true
-    // Another node knows the connection and detects its close. The log has the tool definitions.
-    return roams === true && session.state.tools.has(call.name)
+  /** The tool as this connection declared it, if it can run the call. */
+  #declared(session: SessionReplica, { connection, user, roams }: Claimant, call: CallState): Tool | undefined {
+    if (call.where !== 'client') return undefined
+    const here = this.#declarers.get(session.id)?.get(connection)
+    if (here?.user === user) return here.tools.get(call.name)
+    // Another node knows the connection and detects its close. The log has its user's declaration.
+    return roams === true ? declaredBy(session.state.tools, call.name, user) : undefined
+  }
+
+  /** Whether the call must wait because this device requires an approval that the call did not need so far. */
+  #needsApproval(tool: Tool, call: CallState, by: Claimant): boolean {
+    return tool.approval === true && call.decision === undefined && !this.#isClaimedBy(call, by)
+  }
+
+  #askForApproval(call: CallState): Event {
+    return calledAgain({ ...call, approval: true, until: this.#options.now() + this.#options.approvalMs })
+  }
+
+  /**
+   * Checks the input against the schema of the device that takes the call.
+   * @throws ReplyError call_not_found, invalid_tool_input
+   */
+  async #checkInput(session: SessionReplica, id: string, by: Claimant): Promise<void> {
+    const { call } = mustFindCall(session.state, id)
+    if (call.result !== undefined || this.#isClaimedBy(call, by)) return
+    const check = checkValue(this.#declared(session, by, call)?.inputSchema, asObject(call.input))
+    if (!check.ok) {
+      const problem = `The input does not match the schema that this connection declared: ${check.problem}.`
+      throw new ReplyError('invalid_tool_input', problem)
+    }
+  }
+
+  #isClaimedBy({ claim }: CallState, by: Claimant): boolean {
+    return claim !== undefined && isClaimOf(claim, by) && claim.until > this.#options.now()
   }
 
   #isClaimedByOther(call: CallState, by: Claimant): boolean {
@@ -231,25 +296,26 @@ export async function offerAgain(
     if (found === undefined || found.run.phase === 'ended') return undefined
     const { call } = found
     if (call.result !== undefined || !isLost(call)) return undefined
-    return {
-      subject: `tool.${id}`,
-      expect: call.last,
-      event: {
-        type: 'tool.called',
-        run: call.run,
-        call: id,
-        name: call.name,
-        input: call.input,
-        where: call.where,
-        approval: call.approval,
-        attempt: call.attempt + 1,
-        until: call.until,
-        step: call.step,
-        // Compaction keeps only this repetition.
-        ...(call.marks === undefined ? {} : { marks: call.marks }),
-      },
-    }
+    return { subject: `tool.${id}`, expect: call.last, event: calledAgain(call) }
   })
+}
+
+function calledAgain({ id, run, name, input, where, approval, attempt, until, step, marks }: CallState): Event {
+  // Compaction keeps only this repetition.
+  const kept = marks === undefined ? {} : { marks }
+  return {
+    type: 'tool.called',
+    run,
+    call: id,
+    name,
+    input,
+    where,
+    approval,
+    attempt: attempt + 1,
+    until,
+    step,
+    ...kept,
+  }
 }
 
 function mustFindCall(state: SessionState, id: string): { run: RunRecord; call: CallState } {

@@ -22,6 +22,7 @@ import { addOutput, addOutputs, addPart, fromParts, hasCall, type RunOutput, tak
 import { awaitsClients, isActive, queuedRun, type RunRecord, withOutput } from './run-record.ts'
 import { findCommand, findRun, MAX_COMMANDS, type MessageState, type SessionState } from './session-state.ts'
 import { applyAfterDeletion, applyDeletion } from './tombstone.ts'
+import { declare } from './tool-declarations.ts'
 
 /** The part of an entry that the state depends on, which a transcript keeps. */
 export interface LoggedEvent {
@@ -88,10 +89,7 @@ export function applyEntry(state: SessionState, entry: LoggedEvent): SessionStat
         seq: entry.seq,
         lastMetaSeq: entry.seq,
         title: event.title ?? state.title,
-        tools:
-          event.tools === undefined
-            ? state.tools
-            : new Map([...state.tools, ...event.tools.map((tool) => [tool.name, tool] as const)]),
+        tools: event.tools === undefined ? state.tools : declare(state.tools, event.tools),
       }
     case 'member.joined':
     case 'member.left':

@@ -1,12 +1,13 @@
 // SessionState: the state of a session, derived from its log, and the queries that the server makes on it. Pure data;
 // apply-entry.ts computes the next state from the next entry. Nodes that have applied the same entries have the same
 // state, so they agree on the active run, the superseded runs and the claims of tool calls.
-import type { MessageEvent, RunEnded, Tool } from '@parley/protocol'
+import type { MessageEvent, RunEnded } from '@parley/protocol'
 import type { Seq } from '../../store/ports/entry.ts'
 import type { CommandRecord } from '../../store/ports/transcript-store.ts'
 import type { CallState } from './call-state.ts'
 import { type Members, NO_MEMBERS } from './members.ts'
 import { isActive, type RunRecord } from './run-record.ts'
+import type { ToolDeclarations } from './tool-declarations.ts'
 
 export interface MessageState {
   readonly seq: Seq
@@ -30,7 +31,7 @@ export interface SessionState {
   /** The last applied entry. */
   readonly seq: Seq
   readonly title: string | undefined
-  readonly tools: ReadonlyMap<string, Tool>
+  readonly tools: ToolDeclarations
   readonly members: Members
   /** The last sequence number on subject `meta`. */
   readonly lastMetaSeq: Seq

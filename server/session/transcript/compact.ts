@@ -5,6 +5,7 @@ import { type EventOf, type RunEnded, stringifyJson } from '@parley/protocol'
 import type { CompactedEntry } from '../../store/ports/transcript-store.ts'
 import { type LoggedEvent, parseEntry } from '../state/apply-entry.ts'
 import { addOutput, addPart, fromParts, hasCall, type RunOutput, toParts } from '../state/run-output.ts'
+import { declare } from '../state/tool-declarations.ts'
 
 interface CompactedRun {
   started: LoggedEvent | undefined
@@ -204,12 +205,12 @@ function mergeUpdates(
   event: EventOf<'session.updated'>,
 ): EventOf<'session.updated'> {
   if (previous === undefined) return event
-  const tools = new Map([...(previous.tools ?? []), ...(event.tools ?? [])].map((tool) => [tool.name, tool] as const))
+  const tools = declare(declare(new Map(), previous.tools ?? []), event.tools ?? [])
   const title = event.title ?? previous.title
   return {
     type: 'session.updated',
     ...(title === undefined ? {} : { title }),
-    ...(tools.size === 0 ? {} : { tools: [...tools.values()] }),
+    ...(tools.size === 0 ? {} : { tools: [...tools.values()].flat() }),
   }
 }
 

@@ -103,7 +103,7 @@ export class TranscriptWriter {
       commands,
       settings: {
         ...(title === undefined ? {} : { title }),
-        tools: [...tools.values()],
+        tools: [...tools.values()].flat(),
         ...(membersKept === undefined ? {} : { members: membersKept }),
       },
     }

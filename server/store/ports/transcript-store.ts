@@ -1,7 +1,7 @@
 // TranscriptStore: a port that stores each session's transcript: the compacted older part of its log, kept outside the
 // log. A save is a compare-and-save by revision, so two nodes that compact the same session at once cannot overwrite
 // each other's work.
-import type { Cursor, Tool } from '@parley/protocol'
+import type { Cursor, DeclaredTool } from '@parley/protocol'
 import type { Seq } from './entry.ts'
 
 /** An entry that compaction kept, in the form in which transports send it, under its own sequence number. */
@@ -38,7 +38,7 @@ export interface MembersRecord {
 /** The session's settings at the transcript's cursor, so that nobody has to search old segments for them. */
 export interface SettingsRecord {
   readonly title?: string
-  readonly tools?: readonly Tool[]
+  readonly tools?: readonly DeclaredTool[]
   readonly members?: MembersRecord
 }
 

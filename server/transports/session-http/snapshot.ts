@@ -9,6 +9,7 @@ import { parentAt } from '../../session/state/message-tree.ts'
 import { markUnseen, toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
 import { activeRun, type MessageState, type SessionState } from '../../session/state/session-state.ts'
+import { effectiveTool } from '../../session/state/tool-declarations.ts'
 import { digest } from '../http/command-id.ts'
 import type { Route } from '../http/route.ts'
 import { callerOf } from './caller.ts'
@@ -52,7 +53,7 @@ export function snapshotRoute(ports: SessionHttpPorts): Route {
           ...(active === undefined ? {} : { active: active.id }),
           queued: state.open.filter((run) => run !== active).map((run) => run.id),
           members,
-          tools: [...state.tools.values()],
+          tools: [...state.tools.keys()].flatMap((name) => effectiveTool(state, name) ?? []),
         }
         exchange.reply(200, snapshot, headers)
       })

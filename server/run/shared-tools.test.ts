@@ -1,0 +1,140 @@
+// Tools that several users declare under one name. An editor's declaration once replaced the owner's, without its approval or with a
+// wider schema, so that the next call ran on the owner's device at once.
+import { makeId, type Tool } from '@parley/protocol'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import type { Caller } from '../session/commands/caller.ts'
+import { EngineHarness } from './test/engine-harness.ts'
+
+const OWNER: Caller = { connection: 'phone', user: 'ada', role: 'owner' }
+const EDITOR: Caller = { connection: 'laptop', user: 'eve', role: 'owner' }
+const MAIL: Tool = {
+  name: 'mail',
+  inputSchema: { type: 'object', properties: { to: { const: 'ada' } }, required: ['to'] },
+  outputSchema: { type: 'string' },
+  approval: true,
+}
+const WIDE: Tool = { name: 'mail' }
+
+let h: EngineHarness
+beforeEach(async () => {
+  h = await EngineHarness.start({ members: true })
+  await h.service.attach('s', OWNER, [])
+  const { token } = await h.service.invite('s', OWNER, 'editor', 60_000)
+  await h.service.join('s', EDITOR, token)
+})
+afterEach(async () => {
+  await h.dispose()
+})
+
+/** The model calls the tool. @returns its call, and what it was offered */
+async function callMail(input: unknown, text = 'go') {
+  await h.send('s', text)
+  const model = await h.model.next()
+  model.tool('mail', input)
+  model.finish('tool-calls')
+  return { called: await h.event('s', 'tool.called'), offered: model.options.tools?.[0], model }
+}
+
+const claim = (call: string, by: Caller) =>
+  h.service.claim({ type: 'tool.claim', id: makeId('c'), session: 's', call }, by)
+const result = (call: string, by: Caller, output: unknown) =>
+  h.service.result({ type: 'tool.result', id: makeId('r'), session: 's', call, output }, by)
+const approve = (call: string) =>
+  h.service.decide({ type: 'tool.decide', id: makeId('d'), session: 's', call, decision: 'approve' }, OWNER)
+
+it('keeps the approval, the schema and the output schema of the owner when an editor declares the same name', async () => {
+  await h.service.attach('s', OWNER, [MAIL])
+  await h.service.attach('s', EDITOR, [{ ...WIDE, outputSchema: { type: 'number' }, timeoutMs: 100 }])
+  const { called, offered } = await callMail({ to: 'ada' })
+  expect(called.approval).toBe(true)
+  expect(offered).toMatchObject({ inputSchema: { required: ['to'] } })
+  await expect(claim(called.call, OWNER)).rejects.toMatchObject({ code: 'approval_pending' })
+  await approve(called.call)
+  await claim(called.call, OWNER)
+  // A declaration during the call changes nothing for the device that runs it.
+  await h.service.attach('s', EDITOR, [{ ...WIDE, outputSchema: false as never }])
+  await result(called.call, OWNER, 'sent')
+  expect(await h.event('s', 'tool.result')).toMatchObject({ output: 'sent', by: 'phone' })
+})
+
+it('refuses input that the owner’s schema does not allow, although an editor’s does', async () => {
+  await h.service.attach('s', OWNER, [MAIL])
+  await h.service.attach('s', EDITOR, [WIDE])
+  const { called } = await callMail({ to: 'everybody' })
+  expect(called.approval).toBe(false)
+  expect(await h.event('s', 'tool.result')).toMatchObject({
+    error: expect.stringContaining('does not match'),
+    by: 'server',
+  })
+})
+
+it('lets the owner relax an editor’s declaration, but not for the editor’s device', async () => {
+  await h.service.attach('s', EDITOR, [MAIL])
+  await h.service.attach('s', OWNER, [WIDE])
+  const { called, offered } = await callMail({ to: 'everybody' })
+  expect(called.approval).toBe(false)
+  expect(offered).toMatchObject({ inputSchema: { properties: {} } })
+  await expect(claim(called.call, EDITOR)).rejects.toMatchObject({ code: 'invalid_tool_input' })
+  await expect(result(called.call, EDITOR, 'sent')).rejects.toMatchObject({ code: 'invalid_tool_input' })
+  await claim(called.call, OWNER)
+})
+
+it.each([
+  ['a claim', claim],
+  ['a result without a claim', (call: string, by: Caller) => result(call, by, 'sent')],
+])('makes a call wait when %s comes from a device that requires an approval', async (_, take) => {
+  await h.service.attach('s', EDITOR, [MAIL])
+  await h.service.attach('s', OWNER, [WIDE])
+  const { called } = await callMail({ to: 'ada' })
+  await expect(take(called.call, EDITOR)).rejects.toMatchObject({ code: 'approval_pending' })
+  const again = await h.event('s', 'tool.called', ({ attempt }) => attempt === 2)
+  expect(again).toMatchObject({ call: called.call, approval: true })
+  expect(again.until - Date.now()).toBeGreaterThan(60_000)
+  await expect(claim(called.call, OWNER)).rejects.toMatchObject({ code: 'approval_pending' })
+  await approve(called.call)
+  await take(called.call, EDITOR)
+})
+
+it('requires an approval if one of several editors does, until that user may no longer run tools', async () => {
+  await h.service.attach('s', EDITOR, [MAIL])
+  const { token } = await h.service.invite('s', OWNER, 'editor', 60_000)
+  const other = { connection: 'tablet', user: 'bob', role: 'owner' }
+  await h.service.join('s', other, token)
+  await h.service.attach('s', other, [WIDE])
+  const { called, model } = await callMail({ to: 'ada' })
+  expect(called.approval).toBe(true)
+  await h.service.cancel({ type: 'cancel', id: 'x', session: 's' }, OWNER)
+  await model.aborted
+  await h.service.removeMember('s', OWNER, 'eve')
+  await h.send('s', 'again')
+  const next = await h.model.next()
+  next.tool('mail', { to: 'everybody' })
+  next.finish('tool-calls')
+  expect(await h.event('s', 'tool.called', ({ call }) => call !== called.call)).toMatchObject({ approval: false })
+})
+
+it('gives nobody the declaration of another user’s connection of the same name', async () => {
+  await h.service.attach('s', OWNER, [WIDE])
+  const { called } = await callMail({})
+  const impostor: Caller = { ...EDITOR, connection: OWNER.connection, roams: true }
+  await expect(claim(called.call, impostor)).rejects.toMatchObject({ code: 'tool_not_declared' })
+  await h.service.attach('s', EDITOR, [MAIL])
+  // At another node, the log has the declaration.
+  const elsewhere: Caller = { ...EDITOR, connection: 'elsewhere', roams: true }
+  await expect(claim(called.call, elsewhere)).rejects.toMatchObject({ code: 'invalid_tool_input' })
+})
+
+it('bounds what the log keeps of one user', async () => {
+  const large = (name: string): Tool => ({
+    name,
+    description: 'x'.repeat(8_000),
+    inputSchema: { title: 'x'.repeat(110_000) },
+  })
+  let declared = 0
+  const fill = async () => {
+    for (; declared < 20; declared += 1) await h.service.attach('s', EDITOR, [large(`t${declared}`)])
+  }
+  await expect(fill()).rejects.toMatchObject({ code: 'too_large' })
+  expect(declared).toBe(8)
+  await h.service.attach('s', OWNER, [large('mine')])
+})

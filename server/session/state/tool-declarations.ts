@@ -1,0 +1,48 @@
+// Tool declarations: who declared which client tool. Pure. Several users may declare a tool of one name; nobody replaces the
+// declaration of another user, and each device runs calls only as its own user declared.
+import { type DeclaredTool, may, type Tool } from '@parley/protocol'
+import type { Members } from './members.ts'
+
+/** By the tool's name, its declarations in the order of the users' first declarations. */
+export type ToolDeclarations = ReadonlyMap<string, readonly DeclaredTool[]>
+
+/** The part of a session's state that determines its tools. */
+interface Declared {
+  readonly tools: ToolDeclarations
+  readonly members: Members
+}
+
+/** Each tool replaces the one with the same name and the same user. */
+export function declare(declarations: ToolDeclarations, tools: readonly DeclaredTool[]): ToolDeclarations {
+  const all = new Map(declarations)
+  for (const tool of tools) {
+    const others = all.get(tool.name) ?? []
+    const at = others.findIndex(({ by }) => by === tool.by)
+    all.set(tool.name, at < 0 ? [...others, tool] : others.with(at, tool))
+  }
+  return all
+}
+
+/** The user's declaration. Entries of older servers do not name the user: those count as everyone's. */
+export function declaredBy(declarations: ToolDeclarations, name: string, user: string): DeclaredTool | undefined {
+  const all = declarations.get(name)
+  return all?.find(({ by }) => by === user) ?? all?.find(({ by }) => by === undefined)
+}
+
+/**
+ * The tool as the model is offered it. Among several declarations those of owners count, or all if no owner declared the
+ * tool: its first declaration, with `approval` if any of them has it. Users who may not run tools any more do not count.
+ */
+export function effectiveTool({ tools, members }: Declared, name: string): Tool | undefined {
+  const all = tools.get(name) ?? []
+  // Users who never were members declared it on a server without authentication.
+  const roleOf = ({ by = '' }: DeclaredTool): string =>
+    members.all.get(by)?.role ?? (members.gone.has(by) ? 'viewer' : 'editor')
+  const able = all.filter((tool) => may(roleOf(tool), 'run'))
+  const owners = able.filter((tool) => roleOf(tool) === 'owner')
+  const counting = owners.length > 0 ? owners : able
+  const [first] = counting
+  if (first === undefined) return undefined
+  const { by: _, ...tool } = first
+  return counting.some(({ approval }) => approval === true) ? { ...tool, approval: true } : tool
+}
