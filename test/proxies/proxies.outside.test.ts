@@ -1,11 +1,13 @@
-// Proxies that Debian packages in front of a real server, with the configurations of docs/guides/proxies.md.
+// Proxies in front of a real server, with the configurations of docs/guides/proxies.md.
 // EXPECTED_FAILURES lists what does not work yet, with the reason; an unexpected pass fails as well.
+import { once } from 'node:events'
+import { ParleyClient } from '@parley/client'
 import { makeId } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import WebSocket from 'ws'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
-import { DebianProxy } from './debian-proxy.ts'
 import { EXPECTED_FAILURES } from './expected-failures.ts'
+import { GuideProxy } from './guide-proxy.ts'
 import { KINDS } from './kinds.ts'
 
 /** Numbers of an answer, and numbers per second. */
@@ -24,10 +26,10 @@ beforeAll(async () => {
 afterAll(() => server?.dispose())
 
 describe.each(KINDS)('$name', (kind) => {
-  let proxy: DebianProxy
+  let proxy: GuideProxy
 
   beforeAll(async () => {
-    proxy = await DebianProxy.start(kind, server.port)
+    proxy = await GuideProxy.start(kind, server.port)
   })
   afterAll(() => proxy?.dispose())
 
@@ -69,8 +71,11 @@ describe.each(KINDS)('$name', (kind) => {
     }),
   )
 
-  it('passes a WebSocket of a page on', () =>
+  const sockets =
+    kind.isWithoutSockets === true ? 'without WebSockets: the SDK falls back to SSE' : 'passes a WebSocket on'
+  it(sockets, () =>
     check('websocket', async () => {
+      if (kind.isWithoutSockets === true) return fallBack()
       const socket = new WebSocket(`ws://127.0.0.1:${proxy.port}/v1/ws`, { origin: proxy.origin })
       const welcome = await new Promise<string>((resolve, reject) => {
         socket.on('open', () => socket.send('{"type":"hello"}'))
@@ -80,7 +85,22 @@ describe.each(KINDS)('$name', (kind) => {
       })
       socket.terminate()
       expect(JSON.parse(welcome)).toMatchObject({ type: 'welcome' })
-    }))
+    }),
+  )
+
+  /** The proxy drops the header `Upgrade`, so the server answers 426. */
+  async function fallBack(): Promise<void> {
+    const socket = new WebSocket(`ws://127.0.0.1:${proxy.port}/v1/ws`)
+    const [error] = (await once(socket, 'error')) as [Error]
+    expect(error.message).toContain('426')
+    const client = new ParleyClient({ url: proxy.origin })
+    try {
+      const { text } = await client.session(makeId('s')).send('/demo count=3 rate=0').result()
+      expect([text, client.state.transport.door]).toEqual(['0 1 2', 'sse'])
+    } finally {
+      await client.close()
+    }
+  }
 
   it("accepts a page's request: the Host arrives as the browser sent it", () =>
     check('origin', async () => {

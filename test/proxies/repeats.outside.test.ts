@@ -4,14 +4,14 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
-import { DebianProxy } from './debian-proxy.ts'
+import { GuideProxy } from './guide-proxy.ts'
 import { KINDS } from './kinds.ts'
 
 /** Milliseconds after which the node fails: longer than the guide's `proxy_next_upstream_timeout`. */
 const SILENT_MS = 10_500
 
 const nodes: Server[] = []
-let proxy: DebianProxy | undefined
+let proxy: GuideProxy | undefined
 
 afterEach(async () => {
   await proxy?.dispose()
@@ -36,7 +36,7 @@ it('nginx does not repeat a POST that its node failed to answer for longer than 
   )
   const [nginx] = KINDS.filter(({ name }) => name === 'nginx')
   if (nginx === undefined) throw new Error('nginx is missing')
-  proxy = await DebianProxy.start(nginx, ...ports)
+  proxy = await GuideProxy.start(nginx, ...ports)
   const response = await fetch(`${proxy.origin}/v1/chat/completions`, { method: 'POST', body: '{}' })
   expect([response.status, received.length]).toEqual([502, 1])
 })

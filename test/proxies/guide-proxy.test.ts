@@ -1,7 +1,7 @@
-// DebianProxy: a proxy that cannot be started fails its tests with the reason.
+// GuideProxy: a proxy that cannot be started fails its tests with the reason.
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
-import { DebianProxy, type ProxyKind } from './debian-proxy.ts'
+import { GuideProxy, type ProxyKind } from './guide-proxy.ts'
 
 it('reports a program that the system refuses to run', async () => {
   const kind: ProxyKind = {
@@ -13,5 +13,5 @@ it('reports a program that the system refuses to run', async () => {
     config: ({ guide }) => guide,
     words: () => [],
   }
-  await expect(DebianProxy.start(kind, 1)).rejects.toThrow(/^nginx unknown does not listen: .*EACCES/)
+  await expect(GuideProxy.start(kind, 1)).rejects.toThrow(/^nginx unknown does not listen: .*EACCES/)
 })
