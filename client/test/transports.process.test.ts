@@ -1,10 +1,11 @@
 // Tests transport fallback against a real server process, through a box that blocks, buffers and cuts. Whatever the box
 // does, every token arrives once, and the client reports its transport.
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import {
   type ClientOptions,
+  type Clock,
   type ConnectionState,
   type Door,
   type DoorStorage,
@@ -37,6 +38,9 @@ const SOON: Partial<ClientOptions> = {
 }
 /** Never probes during a test. */
 const NEVER_UP = { ...SOON.doors, probeMs: 900_000 }
+/** On a busy machine, a working stream may be slower than the limits above: only what the box does counts. */
+const LIMIT_MS = 600_000
+const PATIENT = { connectTimeoutMs: LIMIT_MS, doors: { ...NEVER_UP, timeoutMs: LIMIT_MS, stallMs: LIMIT_MS } }
 
 async function box(rules: Partial<Rules> = {}, target = server.port): Promise<Middlebox> {
   const made = await Middlebox.open(target, rules)
@@ -65,6 +69,22 @@ async function all(texts: AsyncIterable<string>): Promise<string> {
   return whole
 }
 
+/** A clock whose timers of `LIMIT_MS` are in the set instead. */
+function clockWith(limits: Set<() => void>): Clock {
+  return {
+    now: Date.now,
+    random: Math.random,
+    after(ms, callback) {
+      if (ms === LIMIT_MS) {
+        limits.add(callback)
+        return () => limits.delete(callback)
+      }
+      const timer = setTimeout(callback, ms)
+      return () => clearTimeout(timer)
+    },
+  }
+}
+
 /** Resolves when a run has counted this far. Outputs may be merged, so their number is not counted. */
 function reached(session: Session, number: number): Promise<unknown> {
   return until(session, (view) => [...view.runs.values()].some((run) => run.text.includes(` ${number} `)))
@@ -85,8 +105,14 @@ describe('with an intermediary', () => {
   it.concurrent.each(['refuse', 'cut', 'hang'] as const)(
     'falls back to an event stream if upgrades get: %s',
     async (upgrades) => {
-      const client = connect((await box({ upgrades })).url, { doors: NEVER_UP })
+      const gate = await box({ upgrades })
+      const limits = new Set<() => void>()
+      const client = connect(gate.url, { ...PATIENT, clock: clockWith(limits) })
       const session = client.session(name())
+      if (upgrades === 'hang') {
+        await vi.waitFor(() => expect(gate.seen.upgrades).toBe(1), LIMIT_MS)
+        for (const reach of limits) reach()
+      }
       expect(await all(session.send('/demo count=60 rate=100').text())).toBe(counted(60))
       expect(client.state).toMatchObject({ status: 'open', transport: { door: 'sse', why: 'blocked', moves: 0 } })
       expect(session.state.faults).toBe(0)
@@ -96,7 +122,8 @@ describe('with an intermediary', () => {
   it.concurrent.each(['hold', 'swallow', 'refuse'] as const)(
     'falls back to long polling if event streams get: %s',
     async (streams) => {
-      const client = connect((await box({ upgrades: 'refuse', streams })).url, { doors: NEVER_UP })
+      const options = streams === 'refuse' ? PATIENT : { doors: NEVER_UP }
+      const client = connect((await box({ upgrades: 'refuse', streams })).url, options)
       const session = client.session(name())
       expect(await all(session.send('/demo count=60 rate=50').text())).toBe(counted(60))
       const why = streams === 'refuse' ? 'blocked' : 'buffered'
@@ -118,7 +145,7 @@ describe('with an intermediary', () => {
 
   it('falls back from sockets that break early again and again', async () => {
     const gate = await box()
-    const client = connect(gate.url, { doors: NEVER_UP })
+    const client = connect(gate.url, PATIENT)
     const session = client.session(name())
     for (let opens = 1; opens <= 3; opens += 1) {
       await until(client, (state) => state.status === 'open' && state.opens === opens)
@@ -154,7 +181,7 @@ describe('with an intermediary', () => {
       getItem: (key) => kept.get(key) ?? null,
       setItem: (key, value) => kept.set(key, value),
     }
-    const client = connect(gate.url, { storage, doors: NEVER_UP })
+    const client = connect(gate.url, { storage, ...PATIENT })
     await until(client.session(name()), (view) => view.status === 'live')
     expect(client.state.transport).toEqual({ door: 'sse', why: 'remembered', moves: 0 })
     expect(gate.seen.upgrades).toBe(0)
