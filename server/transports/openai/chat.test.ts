@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { demoReasoning, demoText } from '../../model/demo-answer.ts'
 import { PlayedModel } from '../../run/test/engine-harness.ts'
 import { resolveModel } from './model-routes.ts'
-import { OpenAiHarness } from './test/openai-harness.ts'
+import { failure, OpenAiHarness } from './test/openai-harness.ts'
 
 let h: OpenAiHarness
 beforeAll(async () => {
@@ -17,15 +17,6 @@ const ask = (content: string): OpenAI.ChatCompletionUserMessageParam[] => [{ rol
 const WEATHER: OpenAI.ChatCompletionTool = {
   type: 'function',
   function: { name: 'weather', parameters: { type: 'object', properties: { city: { type: 'string' } } } },
-}
-
-async function failure(request: Promise<unknown>): Promise<InstanceType<typeof OpenAI.APIError>> {
-  const error = await request.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  if (error instanceof OpenAI.APIError) return error
-  throw new Error('the request did not fail', { cause: error })
 }
 
 describe('a chat completion', () => {

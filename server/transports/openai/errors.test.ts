@@ -1,7 +1,6 @@
 // Errors in OpenAI's format, outside the requests that a route refuses by its schema.
-import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { OpenAiHarness } from './test/openai-harness.ts'
+import { failure, OpenAiHarness } from './test/openai-harness.ts'
 import { unknownOpenAiPath } from './unknown-path.ts'
 
 let h: OpenAiHarness
@@ -9,15 +8,6 @@ beforeAll(async () => {
   h = await OpenAiHarness.open()
 })
 afterAll(() => h.close())
-
-async function failure(request: Promise<unknown>): Promise<InstanceType<typeof OpenAI.APIError>> {
-  const error = await request.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  if (error instanceof OpenAI.APIError) return error
-  throw new Error('the request did not fail', { cause: error })
-}
 
 describe('an array that is too long', () => {
   // A history may not take more of the server's time than its size explains.

@@ -11,7 +11,7 @@ import {
   sendSse,
 } from '../../model/test/provider-server.ts'
 import { PlayedModel } from '../../run/test/engine-harness.ts'
-import { OpenAiHarness } from './test/openai-harness.ts'
+import { failure, OpenAiHarness } from './test/openai-harness.ts'
 
 let h: OpenAiHarness | undefined
 afterEach(async () => {
@@ -46,15 +46,6 @@ function say(...events: unknown[]) {
     sendSse(response, events)
     response.end()
   }
-}
-
-async function failure(request: Promise<unknown>): Promise<InstanceType<typeof OpenAI.APIError>> {
-  const error = await request.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  if (error instanceof OpenAI.APIError) return error
-  throw new Error('the request did not fail', { cause: error })
 }
 
 /** As programs use it: with the retries of its default settings. */

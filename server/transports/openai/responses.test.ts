@@ -4,7 +4,7 @@ import type { ResponseStreamEvent } from 'openai/resources/responses/responses'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { demoReasoning, demoText } from '../../model/demo-answer.ts'
 import { PlayedModel } from '../../run/test/engine-harness.ts'
-import { OpenAiHarness } from './test/openai-harness.ts'
+import { failure, OpenAiHarness } from './test/openai-harness.ts'
 
 let h: OpenAiHarness
 const model = new PlayedModel()
@@ -29,15 +29,6 @@ async function all(stream: AsyncIterable<ResponseStreamEvent>): Promise<Response
   const events: ResponseStreamEvent[] = []
   for await (const event of stream) events.push(event)
   return events
-}
-
-async function failure(request: Promise<unknown>): Promise<InstanceType<typeof OpenAI.APIError>> {
-  const error = await request.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  if (error instanceof OpenAI.APIError) return error
-  throw new Error('the request did not fail', { cause: error })
 }
 
 /** Resolves with the response when it has ended. */
@@ -153,6 +144,10 @@ describe('a response', () => {
       incomplete_details: { reason: 'max_output_tokens' },
       max_output_tokens: 4,
     })
+    // A clean end says that nothing is missing; otherwise reading fails.
+    const body = { model: 'demo', input: '/demo count=9 rate=0', max_output_tokens: 4, stream: true }
+    const streamed = await (await h.post('/v1/responses', body)).text()
+    expect(streamed.trim().split('\n\n').at(-1)).toMatch(/^event: response\.incomplete\ndata: .*"max_output_tokens"/)
     const stream = await h.client.responses.create({
       model: 'demo',
       input: '/demo count=9 rate=0 fail=3',
@@ -410,6 +405,31 @@ describe('a response for which a client waits', () => {
     await call.aborted
   })
 })
+
+// The node stops while the run waits for its first output. The client has no id, and repeats its request on another node.
+describe.each(['/v1/responses', '/v1/chat/completions'])(
+  'a stream of %s that has not begun when the node drains',
+  (path) => {
+    it('gets 503, and its run is cancelled', async () => {
+      const model = new PlayedModel()
+      const models = { defaultId: 'played', ids: ['played'], get: () => model }
+      const draining = await OpenAiHarness.open({ PARLEY_DRAIN: '30' }, { models })
+      const body = { model: 'played', input: 'a?', messages: [{ role: 'user', content: 'a?' }], stream: true }
+      const request = draining.post(path, body)
+      const call = await model.next()
+      const closed = draining.close()
+      call.text('A')
+      const answer = await request
+      expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([503, 'true'])
+      expect(Number(answer.headers.get('retry-after'))).toBeLessThanOrEqual(1)
+      expect(await answer.json()).toMatchObject({ error: { type: 'server_error', code: 'going_away' } })
+      // Long before the drain ends and stops the run anyway.
+      const started = performance.now()
+      await Promise.all([call.aborted, closed])
+      expect(performance.now() - started).toBeLessThan(20_000)
+    })
+  },
+)
 
 describe('an error', () => {
   it('for an unknown response is a 404; for an unknown previous response, a bad request', async () => {

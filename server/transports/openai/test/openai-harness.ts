@@ -73,3 +73,13 @@ export class OpenAiHarness {
 function sessionOf(id: string): string {
   return /^[a-z]+[-_]run_[a-z0-9]+-(.+)$/.exec(id)?.[1] ?? ''
 }
+
+/** The error of a request of OpenAI's client, which must fail. */
+export async function failure(request: Promise<unknown>): Promise<InstanceType<typeof OpenAI.APIError>> {
+  const error = await request.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (error instanceof OpenAI.APIError) return error
+  throw new Error('the request did not fail', { cause: error })
+}
