@@ -7,13 +7,23 @@ import { ModelConfigError, readModelConfig } from '../model/model-config.ts'
 /** @throws ConfigError */
 export function openModels(config: Config): ModelCatalog {
   try {
-    const { model, models, thinkModels, nullContentModels, contextTokens, compatibleUrl, compatibleKey } = config
+    const {
+      model,
+      models,
+      thinkModels,
+      thinkOpenedModels,
+      nullContentModels,
+      contextTokens,
+      compatibleUrl,
+      compatibleKey,
+    } = config
     return createModelCatalog(
       readModelConfig({
         ...process.env,
         PARLEY_MODEL: model,
         PARLEY_MODELS: models?.join(','),
         PARLEY_THINK_MODELS: thinkModels?.join(','),
+        PARLEY_THINK_OPENED_MODELS: thinkOpenedModels?.join(','),
         PARLEY_NULL_CONTENT_MODELS: nullContentModels?.join(','),
         PARLEY_CONTEXT_TOKENS: contextTokens?.join(','),
         PARLEY_COMPATIBLE_URL: compatibleUrl,

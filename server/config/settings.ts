@@ -141,6 +141,12 @@ const models = {
     undefined,
     'Models that write their reasoning as <think>…</think> at the beginning of an answer, separated by commas; compatible:* for all of a provider. It is then shown as reasoning.',
   ),
+  thinkOpenedModels: setting(
+    'PARLEY_THINK_OPENED_MODELS',
+    list,
+    undefined,
+    'As PARLEY_THINK_MODELS, for models whose chat template already contains <think>: the text of an answer before </think> is reasoning.',
+  ),
   nullContentModels: setting(
     'PARLEY_NULL_CONTENT_MODELS',
     list,

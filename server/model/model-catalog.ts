@@ -30,6 +30,7 @@ export function createModelCatalog(config: ModelConfig, options: ModelCatalogOpt
     )
   }
   for (const id of config.thinkModels ?? []) split(id, 'PARLEY_THINK_MODELS')
+  for (const id of config.thinkOpenedModels ?? []) split(id, 'PARLEY_THINK_OPENED_MODELS')
   for (const id of config.nullContentModels ?? []) split(id, 'PARLEY_NULL_CONTENT_MODELS')
   for (const id of config.contextTokens?.keys() ?? []) if (id !== '*') split(id, 'PARLEY_CONTEXT_TOKENS')
   for (const id of ids) check(id, id === config.model ? 'PARLEY_MODEL' : 'PARLEY_MODELS', config)

@@ -15,6 +15,8 @@ export interface ModelConfig {
   readonly models?: readonly string[]
   /** Models that write their reasoning as `<think>…</think>` in the answer; `compatible:*` stands for all of a provider. */
   readonly thinkModels?: readonly string[]
+  /** Models whose answers start inside the reasoning, and have only `</think>`. */
+  readonly thinkOpenedModels?: readonly string[]
   /** Models whose server refuses `content: ""` beside tool calls, and takes `null`. Gemini's do without this list. */
   readonly nullContentModels?: readonly string[]
   /** Context windows that differ from the known ones. */
@@ -54,6 +56,7 @@ export function readModelConfig(env: Readonly<Record<string, string | undefined>
   const model = set(env.PARLEY_MODEL)
   const models = listOf(env.PARLEY_MODELS)
   const thinkModels = listOf(env.PARLEY_THINK_MODELS)
+  const thinkOpenedModels = listOf(env.PARLEY_THINK_OPENED_MODELS)
   const nullContentModels = listOf(env.PARLEY_NULL_CONTENT_MODELS)
   const contextTokens = tokensOf(listOf(env.PARLEY_CONTEXT_TOKENS))
   const providers = PROVIDERS.map((name) => {
@@ -65,6 +68,7 @@ export function readModelConfig(env: Readonly<Record<string, string | undefined>
     ...(model === undefined ? {} : { model }),
     ...(models === undefined ? {} : { models }),
     ...(thinkModels === undefined ? {} : { thinkModels }),
+    ...(thinkOpenedModels === undefined ? {} : { thinkOpenedModels }),
     ...(nullContentModels === undefined ? {} : { nullContentModels }),
     ...(contextTokens === undefined ? {} : { contextTokens }),
     ...Object.fromEntries(providers),

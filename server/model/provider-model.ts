@@ -9,18 +9,18 @@ import {
 import { withMarkedNumbers } from '@parley/protocol'
 import { withoutMarks } from './provider-marks.ts'
 import { ProviderStream } from './provider-stream.ts'
-import { ThinkTags } from './think-tags.ts'
+import { type Thinking, ThinkTags } from './think-tags.ts'
 
 export interface ProviderModelOptions {
-  /** Whether the model writes its reasoning as `<think>…</think>` in the answer. */
-  readonly thinks: boolean
+  /** How the model writes its reasoning in the answer, if it does. */
+  readonly thinking: Thinking | undefined
   /** Changes the options of each call as the provider needs them. */
   readonly adapt?: (options: LanguageModelV3CallOptions) => LanguageModelV3CallOptions
 }
 
 export function providerModel(
   model: LanguageModelV3,
-  { thinks, adapt = (options) => options }: ProviderModelOptions,
+  { thinking, adapt = (options) => options }: ProviderModelOptions,
 ): LanguageModelV3 {
   return {
     specificationVersion: 'v3',
@@ -30,7 +30,8 @@ export function providerModel(
     doGenerate: (options) => model.doGenerate(adapt(prepared(options))),
     async doStream(options) {
       const result = await streamed(model, prepared(options), adapt)
-      const parts = thinks ? result.stream.pipeThrough(new TransformStream(new ThinkTags())) : result.stream
+      const parts =
+        thinking === undefined ? result.stream : result.stream.pipeThrough(new TransformStream(new ThinkTags(thinking)))
       return { ...result, stream: new ReadableStream(new ProviderStream(parts), { highWaterMark: 0 }) }
     },
   }

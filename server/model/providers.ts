@@ -12,6 +12,7 @@ import type { ModelConfig, ProviderName, ProviderSettings } from './model-config
 import { AnthropicDialect, GoogleDialect, ResponsesDialect } from './named-dialects.ts'
 import { withSignatures } from './provider-marks.ts'
 import { type ProviderModelOptions, providerModel } from './provider-model.ts'
+import type { Thinking } from './think-tags.ts'
 
 export interface Providers {
   create(id: string, provider: ProviderName, model: string): Model
@@ -35,7 +36,7 @@ export function createProviders(config: ModelConfig, fetch: typeof globalThis.fe
         make = MAKERS[provider](config[provider] ?? {}, answerFetch(fetch, DIALECTS[provider]), config)
         made.set(provider, make)
       }
-      const options = { thinks: contains(config.thinkModels, id), ...adaptation(provider, model) }
+      const options = { thinking: thinkingOf(config, id), ...adaptation(provider, model) }
       return {
         id,
         language: providerModel(make(model), options),
@@ -63,6 +64,11 @@ const MAKERS: Readonly<
       ...asOptions(settings, fetch),
       baseURL: settings.url ?? '',
     }),
+}
+
+function thinkingOf({ thinkModels, thinkOpenedModels }: ModelConfig, id: string): Thinking | undefined {
+  if (contains(thinkOpenedModels, id)) return 'opened'
+  return contains(thinkModels, id) ? 'tagged' : undefined
 }
 
 function secretsOf({ key, url }: ProviderSettings): string[] {

@@ -15,9 +15,10 @@ async function answerOf(deltas: readonly string[], model = 'm', more: readonly o
     response.end()
   })
   const env = {
-    PARLEY_MODELS: 'compatible:m,compatible:other',
+    PARLEY_MODELS: 'compatible:m,compatible:other,compatible:opened',
     PARLEY_COMPATIBLE_URL: server.url,
     PARLEY_THINK_MODELS: 'compatible:m',
+    PARLEY_THINK_OPENED_MODELS: 'compatible:opened',
   }
   const catalog = createModelCatalog(readModelConfig(env))
   return readAnswer(catalog.get(`compatible:${model}`), { prompt: userPrompt('hello'), tools: [TOOL] })
@@ -67,10 +68,31 @@ describe('think tags', () => {
     expect([answer.reasoning, answer.text, answer.calls.length]).toEqual(['Look it up.', '', 1])
   })
 
+  // DeepSeek-R1 and Qwen3 Thinking: the chat template ends with `<think>`, so the answer has only the closing tag.
+  it('may be opened by the chat template: the text before the closing tag is reasoning', async () => {
+    const closed = ANSWER.replace('\n<think>\n', '')
+    const call = { index: 0, id: 'c', type: 'function', function: { name: 'weather', arguments: '{}' } }
+    const cases: readonly [deltas: readonly string[], text: string, reasoning: string, more?: readonly object[]][] = [
+      [[...closed], 'Yes: <think> is a tag.', 'Two < three, so </thin is no end.\n'],
+      [[...ANSWER], 'Yes: <think> is a tag.', 'Two < three, so </thin is no end.\n'],
+      [['</thi', 'nk>\n\n', 'Yes'], 'Yes', ''],
+      [['Look it up.'], '', 'Look it up.', [chatChunk({ tool_calls: [call] })]],
+      // The model did not reason.
+      [['Y', 'es </thi'], 'Yes </thi', 'Yes </thi'],
+      [['x'.repeat(200_000), 'y'.repeat(100_000)], '', `${'x'.repeat(200_000)}${'y'.repeat(100_000)}`],
+    ]
+    for (const [deltas, text, reasoning, more] of cases) {
+      const answer = await answerOf(deltas, 'opened', more)
+      expect([answer.text, answer.reasoning], JSON.stringify(deltas).slice(0, 100)).toEqual([text, reasoning])
+    }
+  })
+
   it('are set for all models of a provider with a wildcard, and a malformed setting stops the start', () => {
     const of = (models: string) =>
       createModelCatalog(readModelConfig({ PARLEY_MODELS: 'demo', PARLEY_THINK_MODELS: models }))
     expect(of('compatible:*,openai:o1').defaultId).toBe('demo')
     expect(() => of('qwen3')).toThrow('PARLEY_THINK_MODELS: "qwen3" is not a model')
+    const opened = readModelConfig({ PARLEY_THINK_OPENED_MODELS: 'qwen3' })
+    expect(() => createModelCatalog(opened)).toThrow('PARLEY_THINK_OPENED_MODELS: "qwen3" is not a model')
   })
 })

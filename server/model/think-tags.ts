@@ -1,5 +1,6 @@
 // ThinkTags: turns `<think>…</think>` at the beginning of an answer into reasoning. Open models write their reasoning so, if their
-// server does not separate it. A tag may be split over any number of deltas.
+// server does not separate it. Of some models (DeepSeek-R1, Qwen3 Thinking), the prompt's template already contains `<think>`: their
+// answers start inside the reasoning. A tag may be split over any number of deltas.
 import type { LanguageModelV3StreamPart } from '@ai-sdk/provider'
 
 type Part = LanguageModelV3StreamPart
@@ -10,12 +11,25 @@ const CLOSE = '</think>'
 /** UTF-16 code units of white space before the tag. */
 const MAX_SPACE = 64
 const REASONING = 'think'
+/** UTF-16 code units of an answer that can become its text if it has no closing tag. */
+const MAX_KEPT = 256 * 1024
+
+/** How a model's answer starts: with a tag, or inside the reasoning. */
+export type Thinking = 'tagged' | 'opened'
 
 export class ThinkTags {
+  readonly #isOpened: boolean
   #state: 'start' | 'opened' | 'thinking' | 'after' | 'answer' = 'start'
   /** Text that may be the beginning of a tag. */
   #held = ''
   #textId = ''
+  /** The reasoning of an opened answer whose tag is not closed yet. */
+  #unclosed: string | undefined
+
+  constructor(thinking: Thinking) {
+    this.#isOpened = thinking === 'opened'
+    this.#unclosed = this.#isOpened ? '' : undefined
+  }
 
   transform(part: Part, controller: Controller): void {
     if (part.type === 'text-delta') {
@@ -26,6 +40,8 @@ export class ThinkTags {
     }
     // A text that ends, a call or the end of the answer: what is held was not a tag.
     if (!PASSING.has(part.type)) this.flush(controller)
+    if (part.type === 'tool-call') this.#unclosed = undefined
+    if (part.type === 'finish' && part.finishReason.unified === 'stop') this.#sayUnclosed(controller)
     controller.enqueue(part)
   }
 
@@ -46,11 +62,13 @@ export class ThinkTags {
     switch (this.#state) {
       case 'start': {
         const begin = text.trimStart()
-        if (begin.startsWith(OPEN)) {
+        const hasTag = begin.startsWith(OPEN)
+        const mayHaveTag = OPEN.startsWith(begin) && text.length <= MAX_SPACE + OPEN.length
+        if (hasTag || (this.#isOpened && !mayHaveTag)) {
           this.#state = 'opened'
           controller.enqueue({ type: 'reasoning-start', id: REASONING })
-          this.#read(begin.slice(OPEN.length), controller)
-        } else if (OPEN.startsWith(begin) && text.length <= MAX_SPACE + OPEN.length) {
+          this.#read(hasTag ? begin.slice(OPEN.length) : begin, controller)
+        } else if (mayHaveTag) {
           this.#held = text
         } else {
           this.#state = 'answer'
@@ -75,6 +93,7 @@ export class ThinkTags {
           return
         }
         this.#reason(text.slice(0, end), controller)
+        this.#unclosed = undefined
         controller.enqueue({ type: 'reasoning-end', id: REASONING })
         this.#state = 'after'
         this.#read(text.slice(end + CLOSE.length), controller)
@@ -90,7 +109,20 @@ export class ThinkTags {
   }
 
   #reason(delta: string, controller: Controller): void {
-    if (delta !== '') controller.enqueue({ type: 'reasoning-delta', id: REASONING, delta })
+    if (delta === '') return
+    controller.enqueue({ type: 'reasoning-delta', id: REASONING, delta })
+    const unclosed = this.#unclosed
+    if (unclosed !== undefined)
+      this.#unclosed = unclosed.length + delta.length > MAX_KEPT ? undefined : unclosed + delta
+  }
+
+  /** A model that can also answer without reasoning has no closing tag then: the text was the answer, which must not be empty. */
+  #sayUnclosed(controller: Controller): void {
+    const delta = this.#unclosed ?? ''
+    if (delta === '') return
+    controller.enqueue({ type: 'text-start', id: REASONING })
+    controller.enqueue({ type: 'text-delta', id: REASONING, delta })
+    controller.enqueue({ type: 'text-end', id: REASONING })
   }
 
   #say(delta: string, controller: Controller): void {
