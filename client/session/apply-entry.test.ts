@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { GapError } from '../parley-error.ts'
 import { applyEntry, startOver } from './apply-entry.ts'
+import { withTurns } from './branch.ts'
 import { newSession, type SessionView } from './session-view.ts'
 
 // A log as a server stores it: a compaction replaces the earlier entries of its subject.
@@ -252,6 +253,9 @@ describe('session view', () => {
         }
         expect(view.faults).toBe(0)
         expect(essence(view)).toEqual(essence(live(log)))
+        // Each turn has the newest state of its run.
+        expect(view.turns).toEqual(withTurns({ ...view, turns: [] }).turns)
+        for (const { run } of view.turns) expect(run).toBe(view.runs.get(run?.id ?? ''))
       }),
       { numRuns: 500 },
     )
@@ -358,6 +362,8 @@ describe('session view', () => {
     expect(after.calls).toBe(view.calls)
     expect(after.runs.get('r0')).toBe(view.runs.get('r0'))
     expect(view.runs.get('r1')?.text).toBe('')
+    expect(after.turns[0]).toBe(view.turns[0])
+    expect(after.turns[1]?.run?.text).toBe('a')
   })
 
   it('ignores a call of a driver that had already been replaced', () => {

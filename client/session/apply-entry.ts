@@ -4,7 +4,7 @@
 import type { EntryFrame, Event, EventOf } from '@parley/protocol'
 import { lateSteerRun } from '@parley/protocol/make-id'
 import { isAfter } from '@parley/protocol/position'
-import { withNewest, withTurns } from './branch.ts'
+import { withAnswer, withNewest, withTurns } from './branch.ts'
 import { applyCallEvent, type CallView, dropped, isForClient, isSettled } from './call-view.ts'
 import type { RunView } from './run-view.ts'
 import * as run from './run-view.ts'
@@ -142,13 +142,14 @@ function withRun(view: SessionView, changed: RunView): SessionView {
   const runs = view.runs.with(after.id, after)
   const wasOpen = before !== undefined && !run.isEnded(before)
   const isOpen = !run.isEnded(after)
-  if (wasOpen === isOpen && before?.supersededBy === after.supersededBy) return { ...view, runs }
+  const isOfSame = before === undefined || before.message === after.message
+  const next = isOfSame ? withAnswer({ ...view, runs }, after) : withTurns({ ...view, runs })
+  if (wasOpen === isOpen && before?.supersededBy === after.supersededBy) return next
   let { open } = view
   if (isOpen && !wasOpen) open = inMessageOrder(view, [...open, after.id], runs)
   else if (wasOpen && !isOpen) open = open.filter((id) => id !== after.id)
   return {
-    ...view,
-    runs,
+    ...next,
     open,
     activeRun: open.find((id) => runs.get(id)?.supersededBy === undefined),
   }

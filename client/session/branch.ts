@@ -1,5 +1,7 @@
 // Branch: the shown conversation of a session whose messages form a tree. It is the path to the newest message, pending
 // ones included, or the path through the chosen version. Pure.
+import { lateSteerRun } from '@parley/protocol/make-id'
+import type { RunView } from './run-view.ts'
 import type { MessageView, SessionView, TurnView } from './session-view.ts'
 
 type Node = TurnView extends infer T ? (T extends TurnView ? Omit<T, 'versions'> : never) : never
@@ -29,8 +31,32 @@ export function withNewest(view: SessionView, message: MessageView): SessionView
     const isPostponed = view.status === 'replaying' && view.messages.length % STRIDE !== 0
     return isPostponed ? view : withTurns(view)
   }
-  const turn: TurnView = { kind: 'message', message, after: before ?? '', versions: [message.id] }
+  const place = { after: before ?? '', versions: [message.id] }
+  const turn: TurnView = { kind: 'message', message, run: answerOf(view, message), ...place }
   return { ...view, turns: [...view.turns, turn] }
+}
+
+/** The view after one of its runs has changed: only the turn that the run answers is another object. */
+export function withAnswer(view: SessionView, run: RunView): SessionView {
+  // Nearly always one of the last turns.
+  const at = view.turns.findLastIndex(({ kind, message }) => {
+    return run.message === undefined ? kind === 'message' && message.run === run.id : message.id === run.message
+  })
+  const turn = view.turns[at]
+  if (turn?.kind !== 'message') return view
+  const answer = answerOf(view, turn.message)
+  return answer === turn.run ? view : { ...view, turns: view.turns.with(at, { ...turn, run: answer }) }
+}
+
+/**
+ * The run that answers a message; undefined while there is none, and for a message that steers another message's run.
+ * A steering message that arrives too late gets a run of its own.
+ */
+function answerOf(view: SessionView, message: MessageView): RunView | undefined {
+  const run = view.runs.get(message.run)
+  if (run !== undefined && (run.message === message.id || run.message === undefined)) return run
+  const late = view.runs.get(lateSteerRun(message.id))
+  return late?.message === message.id ? late : undefined
 }
 
 /** The `parent` that continues the shown branch; undefined if a message without a parent does. */
@@ -39,10 +65,12 @@ export function parentOfNext(view: SessionView): string | undefined {
 }
 
 function nodesOf(view: SessionView): readonly Node[] {
-  const nodes: Node[] = view.messages.map((message) => ({ kind: 'message', message, after: message.parent ?? '' }))
+  const nodes: Node[] = view.messages.map((message) => {
+    return { kind: 'message', message, run: answerOf(view, message), after: message.parent ?? '' }
+  })
   for (const message of view.pending) {
     const after = message.parent === undefined ? nodes.at(-1)?.message.id : message.parent
-    nodes.push({ kind: 'pending', message, after: after ?? '' })
+    nodes.push({ kind: 'pending', message, run: undefined, after: after ?? '' })
   }
   return nodes
 }
@@ -90,6 +118,7 @@ function reuseEqual(old: readonly TurnView[], turns: readonly TurnView[]): reado
 function isSame(a: TurnView, b: TurnView): boolean {
   return (
     a.message === b.message &&
+    a.run === b.run &&
     a.after === b.after &&
     a.versions.length === b.versions.length &&
     a.versions.every((id, at) => id === b.versions[at])

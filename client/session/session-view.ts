@@ -54,12 +54,20 @@ export interface Delay {
   readonly until: number
 }
 
-/** One message of the shown conversation, and the other versions at its position. */
+/**
+ * One message of the shown conversation with its answer, and the other versions at its position. Immutable: while an
+ * answer grows, its turn is replaced, and the others stay the same objects.
+ */
 export type TurnView = TurnPlace &
   (
-    | { readonly kind: 'message'; readonly message: MessageView }
+    | {
+        readonly kind: 'message'
+        readonly message: MessageView
+        /** The run that answers the message. `undefined`: not known yet, or the message steers an earlier turn's run. */
+        readonly run: RunView | undefined
+      }
     /** Sent by this client, and not in the log yet. */
-    | { readonly kind: 'pending'; readonly message: PendingSend }
+    | { readonly kind: 'pending'; readonly message: PendingSend; readonly run: undefined }
   )
 
 interface TurnPlace {

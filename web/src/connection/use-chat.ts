@@ -1,7 +1,7 @@
 // How components read the chat. Each component selects a part of the state, and renders again only when that part is
 // another object.
-import type { ConnectionState, SessionView } from '@parley/client'
-import { createContext, use, useSyncExternalStore } from 'react'
+import type { ConnectionState, SessionView, TurnView } from '@parley/client'
+import { createContext, use, useState, useSyncExternalStore } from 'react'
 import type { Chat, Room } from './chat.ts'
 
 export const ChatContext = createContext<Chat | undefined>(undefined)
@@ -21,6 +21,27 @@ export function useRoom(): Room {
 export function useView<T>(select: (view: SessionView) => T): T {
   const { view } = useRoom()
   return useSyncExternalStore(view.subscribe, () => select(view.state))
+}
+
+/** The shown turns. The array stays the same while only answers grow: `turn.run` may be older than the session's. */
+export function useTurns(): readonly TurnView[] {
+  const [keep] = useState(keepTurns)
+  return useView((view) => keep(view.turns))
+}
+
+/** A function that returns earlier turns, and an earlier array, for turns that differ only in their runs. */
+function keepTurns(): (turns: readonly TurnView[]) => readonly TurnView[] {
+  let kept: readonly TurnView[] = []
+  return (turns) => {
+    const next = turns.map((turn, at) => {
+      const before = kept[at]
+      const isSame =
+        before?.message === turn.message && before.after === turn.after && before.versions === turn.versions
+      return isSame ? before : turn
+    })
+    if (next.length !== kept.length || next.some((turn, at) => turn !== kept[at])) kept = next
+    return kept
+  }
 }
 
 export function useConnection<T>(select: (state: ConnectionState) => T): T {

@@ -5,7 +5,7 @@ import type { MessageView } from '@parley/client'
 import { type FocusEvent, useCallback, useEffect, useEffectEvent, useMemo, useRef, useState } from 'react'
 import { Virtualizer } from 'virtua'
 import type { UnsentMessage } from '../composer/unsent-messages.ts'
-import { useRoom, useView } from '../connection/use-chat.ts'
+import { useRoom, useTurns, useView } from '../connection/use-chat.ts'
 import { Icon } from '../shared/icon.tsx'
 import { useStore } from '../shared/store.ts'
 import { VirtualListItem } from '../shared/virtual-list-item.tsx'
@@ -66,7 +66,7 @@ export function Conversation() {
 }
 
 function useItems(refused: readonly UnsentMessage[]): readonly Item[] {
-  const turns = useView((view) => view.turns)
+  const turns = useTurns()
   return useMemo(
     () => [
       ...turns.map((turn): Item => ({ kind: 'turn', position: `after ${turn.after}`, id: turn.message.id, turn })),

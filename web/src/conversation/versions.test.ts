@@ -14,7 +14,13 @@ function message(id: string, more: Partial<MessageView> = {}): MessageView {
 }
 
 function turns(...shown: readonly (readonly [id: string, after: string, versions?: readonly string[]])[]): TurnView[] {
-  return shown.map(([id, after, versions = [id]]) => ({ kind: 'message', message: message(id), after, versions }))
+  return shown.map(([id, after, versions = [id]]) => ({
+    kind: 'message',
+    message: message(id),
+    run: undefined,
+    after,
+    versions,
+  }))
 }
 
 describe('a version', () => {

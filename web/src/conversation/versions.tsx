@@ -2,7 +2,7 @@
 // and the focus.
 import type { TurnView } from '@parley/client'
 import { useEffect, useRef, useState } from 'react'
-import { useRoom, useView } from '../connection/use-chat.ts'
+import { useRoom, useTurns, useView } from '../connection/use-chat.ts'
 import { Icon } from '../shared/icon.tsx'
 import { versionName, versionNote } from './version-note.ts'
 
@@ -50,7 +50,7 @@ function Step({ name, label, to, onChoose }: StepProps) {
 
 /** Announces to screen readers that another version is visible, also after another user's edit. */
 export function VersionAnnouncer() {
-  const turns = useView((view) => view.turns)
+  const turns = useTurns()
   const isLive = useView((view) => view.status === 'live')
   const before = useRef(turns)
   const [announcement, setAnnouncement] = useState('')
