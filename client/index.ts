@@ -51,5 +51,14 @@ export {
   type SessionView,
   type TurnView,
 } from './session/session-view.ts'
-export { type ClientTool, type ToolContext, tool } from './session/tool.ts'
+export {
+  type ClientTool,
+  type SchemaOutput,
+  type StandardIssue,
+  type StandardResult,
+  type StandardSchema,
+  type ToolContext,
+  type TypedTool,
+  tool,
+} from './session/tool.ts'
 export type { Door, DoorPolicy, DoorStorage } from './transport/door.ts'

@@ -1,6 +1,7 @@
 // Tests the SDK against a real server process, which is killed meanwhile.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
+import { z } from 'zod'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { type ClientOptions, ParleyClient, type Session, tool, type WebSocketConstructor } from '../index.ts'
 import { until } from './until.ts'
@@ -180,9 +181,9 @@ describe('the SDK and a real server', () => {
 
   it('runs a tool, and one that a person must approve', async () => {
     let adds = 0
-    const add = tool<{ a: number; b: number }>({
+    const add = tool({
       name: 'add',
-      inputSchema: { type: 'object', properties: { a: { type: 'number' }, b: { type: 'number' } } },
+      inputSchema: z.object({ a: z.number(), b: z.number().transform((b) => b + 1) }),
       execute: ({ a, b }) => {
         adds += 1
         return { sum: a + b }
@@ -190,7 +191,7 @@ describe('the SDK and a real server', () => {
     })
     const wipe = tool({ name: 'wipe', approval: true, execute: () => ({ wiped: true }) })
     const session = connect().session('tools', { tools: [add, wipe] })
-    const text = await all(session.send('/demo tool=add input={"a":2,"b":40} count=2 rate=0').text())
+    const text = await all(session.send('/demo tool=add input={"a":2,"b":39} count=2 rate=0').text())
     expect(text).toContain('{"sum":42}')
     expect(adds).toBe(1)
     const reply = session.send('/demo tool=wipe input={} count=2 rate=0')
