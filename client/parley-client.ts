@@ -1,5 +1,6 @@
 // ParleyClient: one connection to a server, and the sessions that are open over it.
 import type { MeAnswer, ServerFrame, SessionsAnswer } from '@parley/protocol'
+import { bindMethods } from './bind-methods.ts'
 import type { ClientOptions } from './client-options.ts'
 import { Connection } from './connection/connection.ts'
 import type { ConnectionState } from './connection/connection-state.ts'
@@ -23,6 +24,7 @@ export class ParleyClient {
 
   /** Connects when the first session is opened. @throws TypeError for an invalid URL */
   constructor(options: ClientOptions) {
+    bindMethods<ParleyClient>(this, ParleyClient.prototype)
     this.#caller = new RetryingCaller(options)
     this.#catalog = new SessionCatalog(this.#caller)
     this.#connection = new Connection(options, {
@@ -49,13 +51,15 @@ export class ParleyClient {
     return this.#connection.state
   }
 
-  /** Calls the listener after each change of `state`. @returns a function that unsubscribes */
-  subscribe(listener: () => void): () => void {
-    return this.#connection.subscribe(listener)
-  }
+  /** `state`, as a function for stores such as React's `useSyncExternalStore`. */
+  readonly getSnapshot = (): ConnectionState => this.#connection.state
 
-  /** Connects now instead of with the first session. */
+  /** Calls the listener after each change of `state`. @returns a function that unsubscribes */
+  readonly subscribe = (listener: () => void): (() => void) => this.#connection.subscribe(listener)
+
+  /** Connects now instead of with the first session. @throws ParleyError closed, or why the client has ended */
   connect(): void {
+    if (this.#connection.state.status === 'closed') throw this.#connection.error()
     this.#connection.connect()
   }
 
@@ -70,7 +74,8 @@ export class ParleyClient {
 
   /**
    * Opens a session, and creates it on the server if it does not exist. Repeated calls return the same object until the
-   * session is closed.
+   * session is closed or ends with an error; then the next call returns a new, live one. If the client has ended, the
+   * session is offline with the reason in `state.error`.
    * @param id 1–128 characters of A–Z a–z 0–9 _ -
    */
   session(id: string, options: SessionOptions = {}): Session {
@@ -114,7 +119,10 @@ export class ParleyClient {
     return (await this.#caller.request({ method: 'GET', path: `/v1/me${query}` })) as MeAnswer
   }
 
-  /** Closes every session and the connection. Unanswered commands reject with code `closed`. */
+  /**
+   * Closes every session and the connection. Unanswered commands and requests reject with code `closed`, and so does
+   * everything that is called later, except what only reads. `renew` then does nothing.
+   */
   async close(): Promise<void> {
     this.#connection.close()
     this.#caller.close()

@@ -4,7 +4,7 @@ import type { ErrorCode } from '@parley/protocol'
 
 /** Codes of errors that the SDK creates itself. They never travel on the wire. */
 export type LocalErrorCode =
-  /** The client or the session was closed before the command was answered. */
+  /** The client or the session was closed, before the command was answered or before it was sent. */
   | 'closed'
   /** The connection ended permanently: the close code forbids a reconnect, or all attempts failed. */
   | 'disconnected'

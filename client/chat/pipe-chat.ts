@@ -1,6 +1,6 @@
 // PipeChat: sends one message from stdin and prints the answer. Only the answer goes to stdout; notes go to stderr.
 import { buffer } from 'node:stream/consumers'
-import type { ParleyClient, Session } from '../index.ts'
+import type { ParleyClient, Reply, Session } from '../index.ts'
 import { ParleyError, RestartedError } from '../index.ts'
 import { openCalls } from '../session/session-view.ts'
 import type { ChatOptions } from './chat-options.ts'
@@ -30,7 +30,15 @@ export async function pipeChat(
     note('nothing to send: the input is empty')
     return 2
   }
-  const reply = session.send(content, options.model === undefined ? {} : { model: options.model })
+  let reply: Reply
+  try {
+    reply = session.send(content, options.model === undefined ? {} : { model: options.model })
+  } catch (error) {
+    // The session ended while the input was read.
+    if (!(error instanceof ParleyError)) throw error
+    note(error.message)
+    return 1
+  }
   let interrupted = false
   const onSignal = (): void => {
     if (interrupted) process.exit(INTERRUPTED)

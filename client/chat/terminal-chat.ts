@@ -118,6 +118,8 @@ class TerminalChat {
   }
 
   #line(text: string): void {
+    // Lines that were read before the end may still arrive.
+    if (this.#hasEnded) return
     this.#isPrompted = false
     this.#isExitArmed = false
     this.#output.resume()

@@ -98,11 +98,11 @@ export class CommandQueue {
     for (const command of this.#commands.values()) this.#drop(command, error)
   }
 
-  /** Fails the commands of a closed session, except its `detach`. */
-  failSession(session: string, error: ParleyError): void {
-    for (const command of this.#commands.values()) {
-      if (command.frame.session === session && command.frame.type !== 'detach') this.#drop(command, error)
-    }
+  /** Fails the commands of a closed session, except its `detach`. @returns how many */
+  failSession(session: string, error: ParleyError): number {
+    const own = [...this.#commands.values()].filter(({ frame }) => frame.session === session && frame.type !== 'detach')
+    for (const command of own) this.#drop(command, error)
+    return own.length
   }
 
   #drop(command: QueuedCommand, error: ParleyError): void {

@@ -132,19 +132,20 @@ export class Connection {
     return this.#previousConnection && resumption(this.#previousConnection, this.clock.now(), isRunning)
   }
 
-  failSession(session: string, error: ParleyError): void {
-    this.#queue.failSession(session, error)
+  /** @returns the number of commands that it rejects */
+  failSession(session: string, error: ParleyError): number {
+    return this.#queue.failSession(session, error)
   }
 
   close(): void {
     if (this.#state.status === 'closed') return
     this.#apply({ type: 'close' })
-    this.#end(new ParleyError('closed', 'The client was closed.'))
+    this.#end(this.error())
   }
 
   /** The reason why the connection has ended. */
   error(): ParleyError {
-    return this.#state.error ?? new ParleyError('closed', 'The client was closed.')
+    return this.#state.error ?? new ParleyError('closed', 'The client was closed. Create another one.')
   }
 
   #apply(event: ConnectionEvent): void {

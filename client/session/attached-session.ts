@@ -3,8 +3,8 @@
 import type { Content, EntryFrame, ErrorFrame, Ok, Seen, ServerFrame, Tool } from '@parley/protocol'
 import { makeId } from '@parley/protocol/make-id'
 import { isAfter } from '@parley/protocol/position'
-import type { ReconnectPolicy } from '../backoff.ts'
-import { backoff } from '../backoff.ts'
+import { backoff, type ReconnectPolicy } from '../backoff.ts'
+import { bindMethods } from '../bind-methods.ts'
 import type { Connection } from '../connection/connection.ts'
 import { Listeners } from '../listeners.ts'
 import { GapError, ParleyError } from '../parley-error.ts'
@@ -57,6 +57,7 @@ export class AttachedSession implements Session {
 
   /** Created by `client.session(id)`. */
   constructor(connection: Connection, id: string, options: SessionOptions, onClose: () => void) {
+    bindMethods<AttachedSession>(this, AttachedSession.prototype)
     this.id = id
     this.#connection = connection
     this.#tools = options.tools ?? []
@@ -72,11 +73,16 @@ export class AttachedSession implements Session {
     return this.#state
   }
 
+  getSnapshot(): SessionView {
+    return this.#state
+  }
+
   subscribe(listener: () => void): () => void {
     return this.#listeners.add(listener)
   }
 
   send(content: Content, options: SendOptions = {}): Reply {
+    this.#assertOpen()
     const id = options.id ?? makeId('msg')
     const { chosen: before } = this.#state
     const { frame, pending } = sendFrame(this.#state, id, content, options, this.#connection.clock.now())
@@ -109,6 +115,7 @@ export class AttachedSession implements Session {
   }
 
   edit(message: string, content: Content, options: Omit<SendOptions, 'policy' | 'parent'> = {}): Reply {
+    this.#assertOpen()
     const { parent, model, agent, context } = this.#message(message)
     if (parent === undefined) {
       const problem = `The message before ${message} is unknown. Open the session without \`after\`.`
@@ -124,6 +131,7 @@ export class AttachedSession implements Session {
   }
 
   regenerate(message: string, options: Omit<SendOptions, 'policy' | 'parent'> = {}): Reply {
+    this.#assertOpen()
     return this.edit(message, [...this.#message(message).content], options)
   }
 
@@ -168,10 +176,8 @@ export class AttachedSession implements Session {
       id: makeId('det'),
       session: this.id,
     })
-    const error = new ParleyError('closed', 'The session was closed.')
-    this.#connection.failSession(this.id, error)
-    this.#onClose()
-    this.ended(error)
+    const error = new ParleyError('closed', `Session ${this.id} was closed. Open it again with client.session(id).`)
+    this.#fail(error)
   }
 
   // The rest is for the client and for code that builds on the session.
@@ -221,8 +227,8 @@ export class AttachedSession implements Session {
     this.#closed = error
     this.#cancelRetry?.()
     this.#attached = false
-    this.presence.lost()
-    this.#runner.close()
+    this.presence.ended(error)
+    this.#runner.close(error)
     for (const watcher of [...this.#watchers]) watcher.ended(error)
     this.#watchers.clear()
     this.#update({ status: 'offline', error })
@@ -256,9 +262,7 @@ export class AttachedSession implements Session {
     const error = new ParleyError(frame.code, frame.message, frame.retryable, frame.retryAfterMs)
     this.#update({ status: 'offline', error })
     if (!frame.retryable) {
-      this.#connection.failSession(this.id, error)
-      this.#onClose()
-      this.ended(error)
+      this.#fail(error)
       return true
     }
     this.#attachAttempts += 1
@@ -317,9 +321,7 @@ export class AttachedSession implements Session {
       session: this.id,
     })
     if (this.#gapCount > MAX_GAPS) {
-      this.#connection.failSession(this.id, error)
-      this.#onClose()
-      this.ended(error)
+      this.#fail(error)
       return
     }
     this.#startOver()
@@ -343,8 +345,24 @@ export class AttachedSession implements Session {
   }
 
   async #command(frame: Parameters<Connection['command']>[0]): Promise<Ok> {
-    if (this.#closed !== undefined) throw this.#closed
+    this.#assertOpen()
     return this.#connection.command(frame)
+  }
+
+  /** A closed session sends nothing, so a command must not be lost silently. @throws ParleyError why it has ended */
+  #assertOpen(): void {
+    if (this.#closed !== undefined) throw this.#closed
+  }
+
+  /** Ends the session: its unanswered commands reject. */
+  #fail(error: ParleyError): void {
+    const dropped = this.#connection.failSession(this.id, error)
+    if (dropped > 0) {
+      const fields = { session: this.id, code: error.code, commands: dropped }
+      this.#connection.logger?.warn(fields, 'session ended with unanswered commands')
+    }
+    this.#onClose()
+    this.ended(error)
   }
 
   #update(change: Partial<SessionView>): void {

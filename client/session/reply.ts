@@ -2,6 +2,7 @@
 // message that its run did not take gets a run of its own, which the reply then follows.
 import type { EntryFrame, Event, Ok } from '@parley/protocol'
 import { lateSteerRun } from '@parley/protocol/make-id'
+import { bindMethods } from '../bind-methods.ts'
 import { ParleyError } from '../parley-error.ts'
 import { RunText } from './run-text.ts'
 import { isEnded, type RunView } from './run-view.ts'
@@ -58,6 +59,7 @@ export class Reply {
 
   /** Created by `session.send`. */
   constructor(session: WatchedSession, command: string, answer: Promise<Ok>) {
+    bindMethods<Reply>(this, Reply.prototype)
     this.#session = session
     this.command = command
     this.accepted = answer.then((ok) => ({

@@ -1,7 +1,9 @@
 // SessionPresence: the connected members of a session, and the state that this client shows them. Presence is not in
 // the log. The client repeats its own state after each attach; without a connection it knows of no members.
 import type { Presence } from '@parley/protocol'
+import { bindMethods } from '../bind-methods.ts'
 import { Listeners } from '../listeners.ts'
+import type { ParleyError } from '../parley-error.ts'
 
 /** A connected member. */
 export type PresentMember = Presence['members'][number]
@@ -23,9 +25,11 @@ export class SessionPresence {
   #view = EMPTY
   #shown: PresenceState = {}
   #attached = false
+  #ended: ParleyError | undefined
 
   /** @param post sends a state now, or returns false */
   constructor(post: (state: PresenceState) => boolean) {
+    bindMethods<SessionPresence>(this, SessionPresence.prototype)
     this.#post = post
   }
 
@@ -34,13 +38,18 @@ export class SessionPresence {
     return this.#view
   }
 
-  /** Calls the listener after each change of `state`. @returns a function that unsubscribes */
-  subscribe(listener: () => void): () => void {
-    return this.#listeners.add(listener)
-  }
+  /** `state`, as a function for stores such as React's `useSyncExternalStore`. */
+  readonly getSnapshot = (): PresenceView => this.#view
 
-  /** Shows the other members a state instead of the earlier one; `{}` clears it. At most 1 kB as JSON. */
+  /** Calls the listener after each change of `state`. @returns a function that unsubscribes */
+  readonly subscribe = (listener: () => void): (() => void) => this.#listeners.add(listener)
+
+  /**
+   * Shows the other members a state instead of the earlier one; `{}` clears it. At most 1 kB as JSON.
+   * @throws ParleyError closed, or why the session has ended
+   */
   show(state: PresenceState): void {
+    if (this.#ended !== undefined) throw this.#ended
     this.#shown = state
     if (this.#attached) this.#post(state)
   }
@@ -59,6 +68,11 @@ export class SessionPresence {
   lost(): void {
     this.#attached = false
     if (this.#view !== EMPTY) this.#update(EMPTY)
+  }
+
+  ended(error: ParleyError): void {
+    this.#ended = error
+    this.lost()
   }
 
   #update(view: PresenceView): void {

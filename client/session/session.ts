@@ -5,6 +5,12 @@ import type { SendOptions } from './send-frame.ts'
 import type { PresenceState, SessionPresence } from './session-presence.ts'
 import type { SessionView } from './session-view.ts'
 
+/**
+ * One session. All methods are bound: they can be passed on and destructured.
+ * @example
+ * // In React: the component renders again after each change.
+ * const view = useSyncExternalStore(session.subscribe, session.getSnapshot)
+ */
 export interface Session {
   readonly id: string
   /** The connected members. */
@@ -12,8 +18,11 @@ export interface Session {
   /** The session's content. Immutable: each change creates another object. */
   readonly state: SessionView
 
+  /** `state`, as a function for stores such as React's `useSyncExternalStore`. */
+  readonly getSnapshot: () => SessionView
+
   /** Calls the listener after each change of `state`. @returns a function that unsubscribes */
-  subscribe(listener: () => void): () => void
+  readonly subscribe: (listener: () => void) => () => void
 
   /** Calls the watcher for each entry that changes the view. @returns a function that removes the watcher */
   watch(watcher: Watcher): () => void
@@ -21,16 +30,20 @@ export interface Session {
   /**
    * Sends a message: a text, or a list of text and file parts. The client repeats it with the same id until the server
    * has stored it, so it takes effect once.
+   * @throws ParleyError closed, or why the session has ended: then nothing is sent
    * @example session.send('Hello', { policy: 'steer' })
    */
   send(content: Content, options?: SendOptions): Reply
 
-  /** Interrupts the active run and sends this message instead. The model learns how much of the run was seen. */
+  /**
+   * Interrupts the active run and sends this message instead. The model learns how much of the run was seen.
+   * @throws ParleyError as `send`
+   */
   redirect(content: Content, options?: Omit<SendOptions, 'policy'>): Reply
 
   /**
    * Sends a new version of an earlier message, with that message's model, agent and context. Interrupts the active run.
-   * @throws ParleyError parent_not_found, if the message or its position is unknown
+   * @throws ParleyError parent_not_found, if the message or its position is unknown; as `send`
    */
   edit(message: string, content: Content, options?: Omit<SendOptions, 'policy' | 'parent'>): Reply
 
@@ -46,21 +59,25 @@ export interface Session {
 
   /**
    * Ends a run, by default the active one. After it resolves, no more output of the run arrives.
-   * @throws ParleyError no_active_run, run_not_found, forbidden
+   * @throws ParleyError no_active_run, run_not_found, forbidden, closed
    */
   cancel(run?: string): Promise<void>
 
   /**
    * Approves or denies a call that waits for a decision. The model receives the reason.
-   * @throws ParleyError already_decided, call_not_found, call_ended, approval_not_needed
+   * @throws ParleyError already_decided, call_not_found, call_ended, approval_not_needed, closed
    */
   decide(call: string, decision: 'approve' | 'deny', reason?: string): Promise<void>
 
   /**
    * Shows other members a state such as `{ typing: true }`. The client repeats it after each reconnect. `{}` clears it.
+   * @throws ParleyError closed, or why the session has ended
    */
   show(state: PresenceState): void
 
-  /** Leaves the session. Its state remains as it is; unanswered commands reject with code `closed`. */
+  /**
+   * Leaves the session. Its state remains readable. Unanswered commands reject with code `closed`, and later ones throw
+   * it: wait for `reply.accepted` before you close. `client.session(id)` opens the session again, as another object.
+   */
   close(): Promise<void>
 }

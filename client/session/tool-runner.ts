@@ -67,8 +67,9 @@ export class ToolRunner {
     this.#reconcile(view)
   }
 
-  close(): void {
-    for (const job of this.#jobs.values()) this.#drop(job)
+  /** Aborts the running handlers. Their results are dropped; the server offers the calls to other clients. */
+  close(reason: ParleyError): void {
+    for (const job of this.#jobs.values()) this.#drop(job, reason)
   }
 
   #reconcile(view: SessionView): void {
@@ -256,9 +257,9 @@ export class ToolRunner {
     this.#finished(job, { error })
   }
 
-  #drop(job: Job): void {
+  #drop(job: Job, reason = new ParleyError('call_claimed', 'This client no longer has the call.')): void {
     job.cancelRenewal?.()
-    job.controller.abort(new ParleyError('call_claimed', 'This client no longer has the call.'))
+    job.controller.abort(reason)
     if (this.#jobs.get(job.call) === job) this.#jobs.delete(job.call)
     if (this.#jobs.size === 0) this.#ownConnections.clear()
   }

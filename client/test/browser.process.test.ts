@@ -3,18 +3,20 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { launch } from '../../web/test/browser.ts'
-import { Middlebox, type Rules } from './middlebox.ts'
+import { STRICT_MODE_PAGE, strictModeFiles } from '../../web/test/strict-mode-page.ts'
+import { type Files, Middlebox, type Rules } from './middlebox.ts'
 import { SDK_PAGE, type SdkInPage, sdkFiles } from './sdk-page.ts'
 
 declare const window: { readonly sdk: SdkInPage; readonly localStorage: Storage }
 
 let server: ServerProcess
 let browser: Browser
+let strictMode: Files
 const boxes: Middlebox[] = []
 let names = 0
 
 beforeAll(async () => {
-  ;[server, browser] = await Promise.all([ServerProcess.start(), launch()])
+  ;[server, browser, strictMode] = await Promise.all([ServerProcess.start(), launch(), strictModeFiles()])
 })
 afterEach(async () => {
   await Promise.all(browser.contexts().map((context) => context.close()))
@@ -73,6 +75,32 @@ describe.each(['websocket', 'sse', 'long-poll'] as const)('in Chromium, over %s'
     expect(status).toBe('cancelled')
     expect(counted(2_000).startsWith(whole)).toBe(true)
     expect(await page.evaluate((id) => window.sdk.faults(id), session)).toBe(0)
+  })
+})
+
+describe('in React’s StrictMode', () => {
+  // Regression: the clean-up of the first mount closed the session permanently, and messages were lost without an error.
+  it('a session that an effect opens and closes is live after each mount, and its state is a store', async () => {
+    const gate = await box()
+    gate.files = strictMode
+    const page = await (await browser.newContext()).newPage()
+    const problems: string[] = []
+    page.on('pageerror', (error) => problems.push(error.message))
+    page.on('console', (message) => {
+      if (message.type() === 'error') problems.push(message.text())
+    })
+    await page.goto(`${gate.url}${STRICT_MODE_PAGE}`)
+    for (const turns of [1, 2]) {
+      await page.getByText('open live 1', { exact: true }).waitFor({ timeout: 20_000 })
+      await page.getByRole('button', { name: 'Send' }).click()
+      await page
+        .getByRole('listitem')
+        .getByText('completed: 0 1 2 3 4')
+        .nth(turns - 1)
+        .waitFor({ timeout: 20_000 })
+      await page.getByRole('button', { name: 'Mount again' }).click()
+    }
+    expect(problems).toEqual([])
   })
 })
 

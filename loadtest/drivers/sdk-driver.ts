@@ -1,6 +1,6 @@
 // SdkDriver: uses the project's own SDK, which selects its transport. The verifier checks the events that programs
 // receive.
-import { ParleyClient, ParleyError, type Session } from '@parley/client'
+import { ParleyClient, ParleyError, type Reply, type SendOptions, type Session } from '@parley/client'
 import { type AskRequest, type DriverContext, type DriverUser, Refused } from './driver.ts'
 
 export class SdkDriver implements DriverUser {
@@ -20,7 +20,7 @@ export class SdkDriver implements DriverUser {
   }
 
   async ask({ id, content, verifier, watch, gaveUp }: AskRequest): Promise<void> {
-    const reply = this.#session.send(content, { id, ...(this.#model === undefined ? {} : { model: this.#model }) })
+    const reply = this.#send(content, { id, ...(this.#model === undefined ? {} : { model: this.#model }) })
     const cancel = async () => {
       const { run } = await reply.accepted
       await this.#session.cancel(run)
@@ -40,9 +40,17 @@ export class SdkDriver implements DriverUser {
         if (outputs > 0) watch.outputs(outputs)
       }
     } catch (error) {
-      throw new Refused(error instanceof ParleyError ? error.code : String(error))
+      throw refusal(error)
     } finally {
       unsubscribe()
+    }
+  }
+
+  #send(content: string, options: SendOptions): Reply {
+    try {
+      return this.#session.send(content, options)
+    } catch (error) {
+      throw refusal(error)
     }
   }
 
@@ -50,4 +58,8 @@ export class SdkDriver implements DriverUser {
     // The process exits soon, so nobody waits.
     this.#client.close().catch(() => undefined)
   }
+}
+
+function refusal(error: unknown): Refused {
+  return new Refused(error instanceof ParleyError ? error.code : String(error))
 }

@@ -16,6 +16,7 @@ const RETRY: ReconnectPolicy = { baseMs: 500, maxMs: 5_000 }
 export class RetryingCaller {
   readonly #caller: HttpCaller
   readonly #clock: Clock
+  readonly #closing = new AbortController()
 
   constructor(options: ClientOptions) {
     const { token, fetch, clock, connection } = transportOptions(options, undefined)
@@ -26,15 +27,17 @@ export class RetryingCaller {
   /** @returns the answer's body @throws ParleyError */
   async request(request: RetriedRequest): Promise<unknown> {
     for (let attempt = 1; ; attempt += 1) {
+      this.#closing.signal.throwIfAborted()
       try {
         const { body } = await this.#caller.json({ ...request, accept: 'application/json', timeoutMs: TIMEOUT_MS })
         return body
       } catch (error) {
         if (!(error instanceof HttpFailure)) throw error
+        this.#closing.signal.throwIfAborted()
         const { code, message, retryable, retryAfterMs } = error
         if (!retryable || attempt === MAX_ATTEMPTS) throw new ParleyError(code, message, retryable, retryAfterMs)
         const waitMs = Math.max(backoff(RETRY, attempt, this.#clock.random()), retryAfterMs ?? 0)
-        await new Promise<void>((resolve) => this.#clock.after(waitMs, resolve))
+        await this.#wait(waitMs)
       }
     }
   }
@@ -44,7 +47,23 @@ export class RetryingCaller {
     this.#caller.renew()
   }
 
+  /** Requests in progress reject with `closed`, and so do later ones. */
   close(): void {
+    this.#closing.abort(new ParleyError('closed', 'The client was closed. Create another one.'))
     this.#caller.close()
+  }
+
+  /** Ends early when the caller is closed. */
+  async #wait(ms: number): Promise<void> {
+    const { signal } = this.#closing
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        cancel()
+        signal.removeEventListener('abort', end)
+        resolve()
+      }
+      const cancel = this.#clock.after(ms, end)
+      signal.addEventListener('abort', end)
+    })
   }
 }

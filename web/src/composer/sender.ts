@@ -102,9 +102,7 @@ export class Sender extends Store<SenderState> {
 
   #post(message: UnsentMessage): void {
     this.#sent.add(message.id)
-    const { text, parts, refused: _, ...options } = message
-    const reply = this.#session.send(parts === undefined ? text : [...parts], options)
-    reply.accepted.then(
+    this.#accepted(message).then(
       () => this.#unsent.remove(message.id),
       (error: unknown) => {
         if (error instanceof ParleyError && UNKNOWN_OUTCOME.has(error.code)) return
@@ -114,6 +112,11 @@ export class Sender extends Store<SenderState> {
         if (error instanceof ParleyError) this.#onRefused?.(error)
       },
     )
+  }
+
+  /** Rejects if the session has ended, and if the server refuses the message. */
+  async #accepted({ text, parts, refused: _, ...options }: UnsentMessage): Promise<void> {
+    await this.#session.send(parts === undefined ? text : [...parts], options).accepted
   }
 
   #removeRefused(id: string): void {

@@ -1,7 +1,7 @@
 // Presence: the connections of the session as the server reports them, and what this page reports about its own user:
 // the kind of device, and whether the user is typing.
 
-import type { PresentMember, Session } from '@parley/client'
+import { ParleyError, type PresentMember, type Session } from '@parley/client'
 import { cutText } from '@parley/protocol/well-formed'
 import { Store } from '../shared/store.ts'
 import type { PresentConnection } from './presence-note.ts'
@@ -21,7 +21,14 @@ export class Presence extends Store<PresenceState> {
   /** @param device a word for the kind of device */
   constructor(session: Pick<Session, 'presence' | 'show'>, device: string) {
     super({ connections: [], count: 0 })
-    const show = (typing: boolean): void => session.show({ device, ...(typing ? { typing } : {}) })
+    const show = (typing: boolean): void => {
+      try {
+        session.show({ device, ...(typing ? { typing } : {}) })
+      } catch (error) {
+        // The session has ended: the others see that without this.
+        if (!(error instanceof ParleyError)) throw error
+      }
+    }
     const update = (): void => {
       const { members, count } = session.presence.state
       this.setState({ connections: members.map(connectionOf), count })
