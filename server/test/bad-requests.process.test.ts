@@ -46,6 +46,8 @@ const SESSION = 'undisturbed'
 /** Text that would add a header and a body if the server copied it into an answer. */
 const SPLIT = '\r\nX-Evil: yes\r\n\r\n<p>'
 const COUNT = 30_000
+/** The first bytes of a TLS handshake. */
+const TLS = '\x16\x03\x01\x02\x00\x01\x00'
 
 beforeAll(async () => {
   server = await ServerProcess.start({
@@ -65,7 +67,9 @@ beforeAll(async () => {
   await reader.attach(SESSION)
   // Includes one connection that fetch keeps alive.
   quiet = connections()
-  for (const beginning of ['', 'GET /healthz HTTP/1.1\r\n', 'GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ']) {
+  const head = 'GET /healthz HTTP/1.1\r\n'
+  // The first one begins with the bytes of TLS.
+  for (const beginning of [TLS, '', head, `${head}Host: 127.0.0.1\r\nX-Slow: `]) {
     slow.push(await raw())
     slow.at(-1)?.write(beginning)
   }
@@ -229,7 +233,7 @@ describe('a complete server', () => {
       }),
     'data that is not HTTP': () =>
       each(50, async (connection, number) => {
-        connection.write(number % 2 === 0 ? '\x16\x03\x01\x02\x00\x01\x00' : 'hello\r\n\r\n')
+        connection.write(number % 2 === 0 ? `${TLS}\r\n\r\n` : 'hello\r\n\r\n')
         await connection.closed
         expect(connection.text).toMatch(/^$|^HTTP\/1\.1 (400|505) /)
       }),

@@ -6,8 +6,8 @@ import { TEST_SEED } from '../strict-client.ts'
 import { CHAOS_ENV, chaosRound, explain } from './chaos.ts'
 import { chaosSchedule } from './chaos-schedule.ts'
 
-const SECONDS = 12
-const SESSIONS = 40
+const SECONDS = 8
+const SESSIONS = 24
 
 let cluster: ParleyCluster
 beforeAll(async () => {

@@ -1,13 +1,13 @@
 // npm run test:soak: one node under 300 busy sessions for two hours. Sessions end and new ones begin all the time; clients
 // send, cancel, return large tool results, stop reading and drop their connections, over all transports. Every history is
 // checked, and the server's memory and file descriptors stay flat.
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { ServerProcess } from '../../../bench/cluster/server-process.ts'
-import { usageOfPid } from '../../../loadtest/process-usage.ts'
 import { CHAOS_ENV, checkSessions, createSessions } from '../chaos/chaos.ts'
+import { METRICS, Scrape } from '../scrape.ts'
 import { seeded, TEST_SEED } from '../strict-client.ts'
 import { readAtRandom } from '../transports/hopping-reader.ts'
 
@@ -27,7 +27,9 @@ const OUT = 'artifacts/soak'
 
 interface Sample {
   readonly minute: number
-  readonly residentMb: number
+  /** Resident memory without mapped files: pages of the store count as the system's cache. */
+  readonly memoryMb: number
+  readonly heapMb: number
   readonly descriptors: number
   readonly sessions: number
   readonly runs: number
@@ -37,6 +39,7 @@ let server: ServerProcess
 beforeAll(async () => {
   server = await ServerProcess.start({
     ...CHAOS_ENV,
+    ...METRICS,
     PARLEY_REQUEST_RATE: '100000',
     PARLEY_REQUEST_BURST: '100000',
     PARLEY_MAX_CONNECTIONS_PER_ADDRESS: '20000',
@@ -71,7 +74,7 @@ it(`memory and descriptors stay flat for ${MINUTES} min (seed ${TEST_SEED})`, {
   )
   expect(found).toEqual([])
   expect(server.logs.filter((line) => /"level":"(fatal|error)"|unhandled/i.test(line)).slice(0, 5)).toEqual([])
-  expect(late.residentMb).toBeLessThan(early.residentMb * GROWTH)
+  expect(late.memoryMb).toBeLessThan(early.memoryMb * GROWTH)
   expect(late.descriptors).toBeLessThan(early.descriptors * GROWTH)
 
   /** One shared session after the other: each is used, checked and deleted. */
@@ -116,11 +119,10 @@ it(`memory and descriptors stay flat for ${MINUTES} min (seed ${TEST_SEED})`, {
     const begun = performance.now()
     while (!isOver()) {
       await sleep(Math.min(SAMPLE_MS, Math.max(1, until - performance.now())))
-      const usage = await usageOfPid(server.pid)
-      if (usage === undefined) throw new Error('the server has no entry in /proc')
       const minute = Number(((performance.now() - begun) / 60_000).toFixed(2))
-      const residentMb = Math.round(usage.residentBytes / 1024 / 1024)
-      samples.push({ minute, residentMb, descriptors: descriptors(), ...counts })
+      const scrape = await Scrape.of(server.port)
+      const heapMb = Math.round(scrape.sum('nodejs_heap_size_used_bytes') / 1024 / 1024)
+      samples.push({ minute, memoryMb: memoryMb(), heapMb, descriptors: descriptors(), ...counts })
       if (samples.length % 30 === 0) process.stdout.write(`${JSON.stringify(samples.at(-1))}\n`)
     }
     return samples
@@ -131,14 +133,23 @@ function descriptors(): number {
   return readdirSync(`/proc/${server.pid}/fd`).length
 }
 
+function memoryMb(): number {
+  const [, kb] = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8')) ?? []
+  return Math.round(Number(kb) / 1024)
+}
+
 /** The medians of one quarter of the run, from 0. */
-function quarter(samples: readonly Sample[], which: number): Pick<Sample, 'residentMb' | 'descriptors'> {
+function quarter(samples: readonly Sample[], which: number): Pick<Sample, 'memoryMb' | 'heapMb' | 'descriptors'> {
   const part = samples.slice((samples.length / 4) * which, (samples.length / 4) * (which + 1))
   const median = (of: (sample: Sample) => number): number => {
     const sorted = part.map(of).sort((a, b) => a - b)
     return sorted[Math.floor(sorted.length / 2)] ?? 0
   }
-  return { residentMb: median((sample) => sample.residentMb), descriptors: median((sample) => sample.descriptors) }
+  return {
+    memoryMb: median((sample) => sample.memoryMb),
+    heapMb: median((sample) => sample.heapMb),
+    descriptors: median((sample) => sample.descriptors),
+  }
 }
 
 function directive(random: () => number): string {
