@@ -40,8 +40,8 @@ export interface Server {
   readonly model: string
   readonly connections: number
   /**
-   * Resolves when the embedded log cannot be written until it is reopened, because the disk does not respond. The process
-   * should exit and be restarted. No acknowledged data is lost.
+   * Resolves when the embedded log cannot be written until it is reopened, because the disk does not respond or the data
+   * folder was removed. The process should exit and be restarted. No acknowledged data is lost.
    */
   readonly broken: Promise<Error>
   /**
@@ -208,7 +208,8 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   let probedAt = Number.NEGATIVE_INFINITY
   const readiness = () => {
     probedAt = performance.now()
-    return stopping ? 'stopping' : stores.outageMs() > OUTAGE_MS ? 'unavailable' : 'ready'
+    if (stopping) return 'stopping'
+    return stores.canStore() && stores.outageMs() <= OUTAGE_MS ? 'ready' : 'unavailable'
   }
   serveHealth(app, readiness, unknownOpenAiPath)
 

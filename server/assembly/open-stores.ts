@@ -19,6 +19,7 @@ import type { ScatterGather } from '../store/ports/scatter-gather.ts'
 import type { SessionDirectory } from '../store/ports/session-directory.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
 import type { TranscriptStore } from '../store/ports/transcript-store.ts'
+import { StorageProbe } from '../store/storage-probe.ts'
 import type { LimitsStores } from './open-limits.ts'
 
 /** The environment prevents the start. The message says what to do. */
@@ -40,6 +41,8 @@ export interface Stores extends LimitsStores {
   readonly place: string
   /** Milliseconds since the log became unavailable; 0 if it is available. */
   outageMs(): number
+  /** Whether the log accepts new data; known a second after the fact, if somebody asks regularly. */
+  canStore(): boolean
   /** Calls back when an outage of the log starts and ends. */
   onOutage(listener: (ongoing: boolean) => void): void
   /** Resolves when the log cannot be written again before a restart. */
@@ -64,9 +67,11 @@ async function openEmbedded(config: Config, logger: Logger, uncovered: Uncovered
     void stores.broken.then(() => {
       brokenAt = performance.now()
     })
+    const probe = new StorageProbe({ probe: () => stores.log.probe(), logger })
     return {
       ...stores,
       place: path,
+      canStore: () => brokenAt === undefined && probe.works,
       outageMs: () => (brokenAt === undefined ? 0 : performance.now() - brokenAt),
       onOutage: (listener) => void stores.broken.then(() => listener(true)),
     }
@@ -143,10 +148,12 @@ async function openNats(config: Config, logger: Logger, uncovered: Uncovered): P
       onUncovered: uncovered,
     })
     const { log, outage } = stores
+    const probe = new StorageProbe({ probe: () => log.probe(), logger })
     return {
       ...stores,
       place: servers.map(withoutSecrets).join(','),
       outageMs: () => log.health.awayMs,
+      canStore: () => probe.works,
       onOutage: (listener) => outage.onChange(listener),
     }
   } catch (error) {

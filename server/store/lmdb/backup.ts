@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameS
 import { dirname, join, resolve } from 'node:path'
 import { checkpoint } from './checkpoint.ts'
 import { LmdbEnvironment } from './environment.ts'
-import { JournalDamaged } from './journal/journal-folder.ts'
+import { isSegment, JournalDamaged } from './journal/journal-folder.ts'
 import { readSegmentHeader } from './journal/journal-record.ts'
 import { journalFolder, openState } from './log-state.ts'
 import { MAX_NUMBER, openTables } from './tables.ts'
@@ -67,7 +67,9 @@ async function copy(path: string, part: string): Promise<void> {
  */
 function copyJournal(from: string, to: string): void {
   mkdirSync(to)
-  const files = readdirSync(from).map((name) => ({ name, bytes: readFileSync(join(from, name)) }))
+  const files = readdirSync(from)
+    .filter(isSegment)
+    .map((name) => ({ name, bytes: readFileSync(join(from, name)) }))
   const numbered = files.map(({ name, bytes }) => ({
     name,
     number: readSegmentHeader(bytes) ?? Number.MAX_SAFE_INTEGER,

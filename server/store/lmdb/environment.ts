@@ -191,9 +191,14 @@ export class LmdbEnvironment {
     if (this.#state === 'closed') throw new StorageError('unavailable')
   }
 
+  /** @throws StorageError if the folder cannot be examined, for example because it was removed */
   #readFreeBytes(): number {
-    const { bavail, bsize } = statfsSync(this.#path)
-    return bavail * bsize
+    try {
+      const { bavail, bsize } = statfsSync(this.#path)
+      return bavail * bsize
+    } catch (error) {
+      throw new StorageError('unavailable', error)
+    }
   }
 }
 

@@ -226,6 +226,12 @@ export class LmdbLog implements SessionLog {
     return this.#addTask(() => checkpoint(this.#state, this.#state.last, this.#releaseJournal))
   }
 
+  /** Checks that the disk accepts new data, as an append would. @throws StorageError */
+  async probe(): Promise<void> {
+    this.#checkRoom()
+    await this.#options.journal.probe()
+  }
+
   /** Commits the queued appends, and refuses later ones. */
   async close(): Promise<void> {
     this.#closed = true

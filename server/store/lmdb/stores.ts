@@ -1,6 +1,7 @@
 // openLmdbStores: opens all stores of one data folder: an LMDB environment, and next to it the journal of the log. Only
 // one process at a time can open a folder.
 import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { type Logger, pino } from 'pino'
 import type { DeletionList } from '../ports/deletion-list.ts'
 import type { RunQueue } from '../ports/run-queue.ts'
@@ -9,10 +10,11 @@ import type { Retention, SessionLog } from '../ports/session-log.ts'
 import type { TranscriptStore } from '../ports/transcript-store.ts'
 import type { UsageLedger } from '../ports/usage-ledger.ts'
 import { lockDataFolder } from './data-folder-lock.ts'
+import { watchFiles } from './data-folder-watch.ts'
 import { LmdbDeletionList } from './deletion-list.ts'
 import { LmdbEnvironment } from './environment.ts'
 import { openEpochs } from './epoch.ts'
-import { openState } from './log-state.ts'
+import { journalFolder, openState } from './log-state.ts'
 import { LmdbRunQueue } from './run-queue.ts'
 import { LmdbSessionDirectory } from './session-directory.ts'
 import { LmdbLog, type LmdbLogLimits } from './session-log.ts'
@@ -40,15 +42,16 @@ export interface LmdbStoresOptions {
 }
 
 export interface LmdbStores {
-  readonly log: SessionLog & Pick<LmdbLog, 'checkpoint'>
+  readonly log: SessionLog & Pick<LmdbLog, 'checkpoint' | 'probe'>
   readonly transcripts: TranscriptStore
   readonly runs: RunQueue
   readonly directory: SessionDirectory
   readonly deletions: DeletionList
   readonly usage: UsageLedger
   /**
-   * Resolves when a write has neither succeeded nor failed for a minute. Its outcome is unknown, so the stores accept
-   * no more writes until the folder is opened again, most likely by a new process.
+   * Resolves when a write has neither succeeded nor failed for a minute, so that its outcome is unknown, or when the
+   * folder was removed or replaced. The stores accept no more writes until the folder is opened again, most likely by a
+   * new process.
    */
   readonly broken: Promise<Error>
   /** Has handlers hand over their runs, commits the queued appends, and releases the folder. Idempotent. */
@@ -102,8 +105,11 @@ export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbSt
     const directory = new LmdbSessionDirectory(environment)
     const deletions = new LmdbDeletionList(environment)
     const usage = new LmdbUsageLedger(environment)
+    const files = [options.path, join(options.path, 'data.mdb'), journalFolder(options.path)]
+    const stopWatch = watchFiles(files, onBroken)
     let closing: Promise<void> | undefined
     const close = async (): Promise<void> => {
+      stopWatch()
       await runs.close()
       await Promise.all([log.close(), transcripts.close(), directory.close()])
       await environment.close()

@@ -6,12 +6,12 @@ import type { ErrorShape } from './failure.ts'
 import { HttpError } from './http-error.ts'
 import { replyError, replyJson } from './http-reply.ts'
 
-/** `unavailable`: the log has been unreachable for a while, so another node may serve clients better. */
+/** `unavailable`: nothing can be stored, or the log has been unreachable for a while: send clients elsewhere. */
 export type Readiness = 'ready' | 'stopping' | 'unavailable'
 
 const PROBLEMS = {
   stopping: new ReplyError('going_away'),
-  unavailable: new ReplyError('unavailable', 'This node cannot reach the log.', { retryAfterMs: 5_000 }),
+  unavailable: new ReplyError('unavailable', 'This node cannot store anything at the moment.', { retryAfterMs: 5_000 }),
 } as const
 
 const METHODS = 'GET, HEAD'

@@ -18,6 +18,7 @@ import type {
 } from '../../ports/session-log.ts'
 import type { JetStreamConnection } from '../connection.ts'
 import { purgeSession } from '../maintenance/purge.ts'
+import { checkRoom } from '../maintenance/room.ts'
 import { StreamWatch } from '../maintenance/stream-watch.ts'
 import { Sweeper } from '../maintenance/sweeper.ts'
 import { WriteHealth } from '../maintenance/write-health.ts'
@@ -244,6 +245,12 @@ export class JetStreamLog implements SessionLog {
     const { connection, streams } = this.#options
     await purgeSession({ connection, source: this.#source, streams }, session, keep)
     this.#sessions.get(session)?.clearCache()
+  }
+
+  /** Checks that JetStream has room. An outage is reported by `health` instead. @throws StorageError `full` */
+  async probe(): Promise<void> {
+    const { connection, streams } = this.#options
+    if (this.health.state === 'live') await checkRoom({ connection, publisher: this.#publisher, streams })
   }
 
   async sweep(): Promise<void> {

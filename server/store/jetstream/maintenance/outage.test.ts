@@ -9,6 +9,7 @@ import { TcpProxy } from '../../../../bench/cluster/tcp-proxy.ts'
 import { collect, output } from '../../contracts/session-log.contract.ts'
 import type { Entry } from '../../ports/entry.ts'
 import { Conflict, CursorLost, StorageError } from '../../ports/errors.ts'
+import type { SessionLog } from '../../ports/session-log.ts'
 import { JetStreamHarness } from '../../test/jetstream-harness.ts'
 import type { JetStreamStores } from '../stores.ts'
 
@@ -260,7 +261,10 @@ describe('a stream that is full', () => {
         stored.push(await harness.log.append('s', 'run.r', event, stored.at(-1)?.seq ?? 0))
       }
     }
+    await harness.log.probe()
     await expect(fill()).rejects.toEqual(new StorageError('full'))
+    // There is room for smaller entries.
+    await harness.log.probe()
     expect(stored.length).toBeGreaterThan(10)
     expect((await collect(harness.log, 's', begin())).map(({ seq }) => seq)).toEqual(stored.map(({ seq }) => seq))
     const last = stored.at(-1) as Entry
@@ -271,6 +275,43 @@ describe('a stream that is full', () => {
     const next = await harness.log.append('s', 'run.r', output(0, 'y'.repeat(5_000)), last.seq)
     expect(next.prev).toBe(last.seq)
     expect((await collect(harness.log, 's', cursor)).map(({ seq }) => seq)).toEqual([next.seq])
+  })
+})
+
+// A node was ready for traffic while JetStream refused everything.
+describe('a probe', () => {
+  const fill = async (log: SessionLog, bytes: number): Promise<void> => {
+    for (let last = 0, index = 0; ; index++) {
+      last = (await log.append('s', 'run.r', output(index, 'x'.repeat(bytes)), last)).seq
+    }
+  }
+
+  it('fails while the session streams are full', async () => {
+    await harness.close()
+    harness = await JetStreamHarness.open(server, { streams: { maxBytes: 20_000, partitions: 2 } })
+    const full = async (session: string): Promise<void> => {
+      for (let index = 0, last = 0; ; index++) {
+        last = (await harness.log.append(session, 'run.r', output(index), last)).seq
+      }
+    }
+    await expect(full('s')).rejects.toEqual(new StorageError('full'))
+    // Sessions of the other stream can still be stored.
+    await harness.log.probe()
+    const others = await Promise.allSettled(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map(full))
+    expect(others.every(({ status }) => status === 'rejected')).toBe(true)
+    await expect(harness.log.probe()).rejects.toEqual(new StorageError('full'))
+  })
+
+  it('fails while the server has no space for any stream, and works again when it has', async () => {
+    const small = await NatsServer.start({ jetstream: 'max_file_store: 2MB' })
+    const node = await JetStreamHarness.open(small)
+    await node.log.probe()
+    await expect(fill(node.log, 50_000)).rejects.toEqual(new StorageError('full'))
+    await expect(node.log.probe()).rejects.toEqual(new StorageError('full'))
+    await node.log.purge('s', undefined)
+    await node.log.probe()
+    await node.close()
+    await small.dispose()
   })
 })
 

@@ -1,8 +1,9 @@
 // JournalFolder: the scan of a journal's files when it is opened. It replays the records that are not in a checkpoint,
 // in order, and determines which files can be written to again.
-import { closeSync, constants, fsyncSync, openSync, readdirSync, readFileSync, unlinkSync } from 'node:fs'
+import { closeSync, constants, fstatSync, fsyncSync, openSync, readdirSync, readFileSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Seq } from '../../ports/entry.ts'
+import type { FilePlace } from '../data-folder-watch.ts'
 import {
   findRecord,
   type JournalRecord,
@@ -27,6 +28,8 @@ export interface OpenSegment {
   readonly number: number
   readonly size: number
   readonly fd: number
+  /** Identifies the open file. */
+  readonly file: FilePlace['file']
   /** The position of the next record. */
   end: number
   last: Seq
@@ -96,10 +99,15 @@ export function scanFolder(
     full.push({ path, number, size: bytes.length, end, last })
   }
   const newest = full.pop()
-  const flags = constants.O_RDWR | constants.O_DSYNC
-  const current = newest === undefined ? undefined : { ...newest, fd: openSync(newest.path, flags), dirty: true }
+  const current = newest === undefined ? undefined : { ...newest, ...openFile(newest.path), dirty: true }
   const files = names.reduce((most, name) => Math.max(most, Number.parseInt(name, 10)), 0)
   return { spares, full, current, number: newest?.number ?? 0, files }
+}
+
+/** Opens a file for writes that are durable when they return. @throws Error of the system */
+export function openFile(path: string): Pick<OpenSegment, 'fd' | 'file'> {
+  const fd = openSync(path, constants.O_RDWR | constants.O_DSYNC)
+  return { fd, file: fstatSync(fd) }
 }
 
 /** Makes the creation of files durable: a new file needs a durable entry in its folder. */

@@ -4,17 +4,19 @@
 // instead of 0.4 ms of time.
 //
 //   spare ──(the current segment is full)──► current ──► full ──(a checkpoint has all its entries)──► spare
-import { closeSync, constants, openSync, readdirSync, unlinkSync, write, writeSync } from 'node:fs'
-import { mkdir, open } from 'node:fs/promises'
+import { closeSync, readdirSync, unlinkSync, write, writeSync } from 'node:fs'
+import { mkdir, open, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Seq } from '../../ports/entry.ts'
 import { StorageError } from '../../ports/errors.ts'
 import { stallTolerantTimeout } from '../../stall-tolerant-timeout.ts'
+import { isInPlace, removedError } from '../data-folder-watch.ts'
 import {
   type FullSegment,
   isSegment,
   type JournalFiles,
   type OpenSegment,
+  openFile,
   type SpareSegment,
   scanFolder,
   syncFolder,
@@ -147,6 +149,18 @@ export class Journal {
     }
   }
 
+  /** Creates, writes and removes a small file. @throws StorageError */
+  async probe(): Promise<void> {
+    if (this.#state !== 'open') throw new StorageError('unavailable')
+    const path = join(this.#options.folder, 'probe')
+    try {
+      await writeFile(path, 'probe', { flush: true })
+      await unlink(path)
+    } catch (error) {
+      throw storageError(error)
+    }
+  }
+
   /** Makes the current file a full one: the next append starts another file. */
   async finishSegment(): Promise<void> {
     while (this.#writing !== undefined) await this.#writing.catch(() => undefined)
@@ -189,6 +203,7 @@ export class Journal {
     const from = isFirst ? 0 : SEGMENT_HEADER
     const to = SEGMENT_HEADER + RECORD_HEADER + payloadBytes
     const done = (): void => {
+      this.#assertInPlace(segment)
       segment.dirty = false
       segment.end += to - from
       segment.last = first + count - 1
@@ -206,6 +221,21 @@ export class Journal {
     if (performance.now() - started > SLOW_MS) this.#fastWrites = 0
     done()
     return undefined
+  }
+
+  /** @throws StorageError if the file no longer has its name: then nobody would read the record again */
+  #assertInPlace(segment: OpenSegment): void {
+    let isThere: boolean
+    try {
+      isThere = isInPlace(segment)
+    } catch (error) {
+      throw storageError(error)
+    }
+    if (isThere) return
+    this.#state = 'broken'
+    const error = removedError(segment.path)
+    this.#options.onBroken?.(error)
+    throw new StorageError('unavailable', error)
   }
 
   #writeInThreadPool(segment: OpenSegment, from: number, to: number): Promise<void> {
@@ -235,9 +265,9 @@ export class Journal {
     const previous = this.#current
     if (previous !== undefined) zeroDirtyEnd(previous)
     const spare = await this.#takeSpare(bytes)
-    let fd: number
+    let opened: Pick<OpenSegment, 'fd' | 'file'>
     try {
-      fd = openSync(spare.path, constants.O_RDWR | constants.O_DSYNC)
+      opened = openFile(spare.path)
     } catch (error) {
       this.#spares.push(spare)
       throw storageError(error)
@@ -248,7 +278,7 @@ export class Journal {
     }
     this.#number += 1
     if (this.#spares.length === 0 && this.#preparing === undefined) this.#prepare()
-    return { ...spare, number: this.#number, fd, end: 0, last: 0, dirty: false }
+    return { ...spare, ...opened, number: this.#number, end: 0, last: 0, dirty: false }
   }
 
   async #takeSpare(bytes: number): Promise<SpareSegment> {

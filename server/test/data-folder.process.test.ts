@@ -1,0 +1,72 @@
+// A real server whose data folder cannot be written, or is gone. It said that it was ready, and acknowledged messages
+// into deleted files while a second server used the same path.
+import { spawnSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { freePort } from '../../bench/cluster/free-port.ts'
+import { ServerProcess } from '../../bench/cluster/server-process.ts'
+
+const WAIT = { timeout: 20_000, interval: 20 }
+
+interface Answer {
+  readonly status: number
+  readonly code?: string
+}
+
+/** Status 0 if the server is gone. */
+async function request(server: ServerProcess, path: string, body?: object): Promise<Answer> {
+  const init =
+    body === undefined
+      ? {}
+      : {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json', Prefer: 'respond-async' },
+          body: JSON.stringify(body),
+        }
+  try {
+    const response = await fetch(`http://127.0.0.1:${server.port}${path}`, init)
+    const { code } = (await response.json()) as { code?: string }
+    return { status: response.status, ...(code === undefined ? {} : { code }) }
+  } catch {
+    return { status: 0 }
+  }
+}
+
+const ready = async (server: ServerProcess): Promise<number> => (await request(server, '/readyz')).status
+const send = (server: ServerProcess, session: string): Promise<Answer> =>
+  request(server, `/v1/sessions/${session}/messages`, { content: '/demo count=1 rate=0' })
+/** Files of the process may not grow beyond this: its writes fail as on a full disk. */
+const limitFiles = (server: ServerProcess, bytes: string): number | null =>
+  spawnSync('prlimit', ['--pid', String(server.pid), `--fsize=${bytes}:`]).status
+
+it('a server is not ready while it can store nothing, and exits if its data folder is removed', async () => {
+  const server = await ServerProcess.start()
+  const second = new ServerProcess({ PARLEY_DATA: join(server.data, 'data') }, await freePort())
+  try {
+    expect(await ready(server)).toBe(200)
+    expect(await send(server, 'before')).toEqual({ status: 202 })
+
+    expect(limitFiles(server, '0')).toBe(0)
+    await expect.poll(() => ready(server), WAIT).toBe(503)
+    expect(await send(server, 'full')).toEqual({ status: 507, code: 'storage_full' })
+    expect(limitFiles(server, 'unlimited')).toBe(0)
+    await expect.poll(() => ready(server), WAIT).toBe(200)
+    expect(await send(server, 'again')).toEqual({ status: 202 })
+
+    rmSync(join(server.data, 'data'), { recursive: true })
+    const starting = second.start()
+    const answers = await Promise.all([send(server, 'gone'), send(server, 'gone too')])
+    for (const { status } of answers) expect([0, 503]).toContain(status)
+    await expect.poll(() => server.alive, WAIT).toBe(false)
+    expect(await server.stop()).toBe(3)
+    const isLogged = (line: string): boolean =>
+      line.includes('the log can no longer be written; exiting') && line.includes('was removed or replaced')
+    await expect.poll(() => server.logs.some(isLogged)).toBe(true)
+    await starting
+    expect(await send(second, 'new')).toEqual({ status: 202 })
+  } finally {
+    await second.dispose()
+    await server.dispose()
+  }
+})
