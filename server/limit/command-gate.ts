@@ -9,7 +9,6 @@ export interface CommandGateLimits {
   readonly address?: CommandRateLimits | undefined
 }
 
-const TAKE: CommandVerdict = { kind: 'take' }
 /** Milliseconds to wait for a client that ignored earlier waiting times. */
 const IMPATIENT_MS = 60_000
 
@@ -27,12 +26,18 @@ export class CommandGate {
    * @returns milliseconds after which to retry; 0: the command is accepted
    */
   wait(user: string | undefined, address: string): number {
-    if (this.#addresses === undefined && this.#users === undefined) return 0
-    const now = performance.now()
     // A refusal by address does not charge the user: others may share that address.
-    const byAddress = waitOf(this.#addresses?.judge(address, now) ?? TAKE)
-    if (byAddress > 0 || user === undefined) return byAddress
-    return waitOf(this.#users?.judge(user, now) ?? TAKE)
+    return this.waitOfAddress(address) || this.waitOfUser(user)
+  }
+
+  /** For a command whose user is not known yet. Call `waitOfUser` when it is. */
+  waitOfAddress(address: string): number {
+    return this.#addresses === undefined ? 0 : waitOf(this.#addresses.judge(address, performance.now()))
+  }
+
+  waitOfUser(user: string | undefined): number {
+    if (this.#users === undefined || user === undefined) return 0
+    return waitOf(this.#users.judge(user, performance.now()))
   }
 }
 

@@ -58,7 +58,7 @@ const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json(?: *;.*)?$/i
 export class HttpBody {
   readonly #headers: BodyHeaders
   readonly #limits: BodyLimits
-  readonly #timer: NodeJS.Timeout | undefined
+  #timer: NodeJS.Timeout | undefined
   #chunks: Buffer[] = []
   /** Bytes received, and the memory of `#chunks`, which the budget counts. */
   #bytes = 0
@@ -82,7 +82,7 @@ export class HttpBody {
     }
     const bytes = Math.min(headers.transferEncoding === '' ? declared : limits.bytes, limits.bytes)
     const ms = limits.ms * Math.max(1, bytes / LIMITS.frameBytes)
-    this.#timer = setTimeout(() => this.#fail(new HttpError('body_timeout', undefined, { closes: true })), ms)
+    this.#startTimer(ms)
     response.onData((chunk, isLast) => this.#receive(chunk, isLast))
   }
 
@@ -117,10 +117,11 @@ export class HttpBody {
     throw invalid(parsed.error)
   }
 
-  /** Call when the request is refused: the rest is received, but not kept. */
+  /** Call when the request is refused: the rest is received, but not kept, and not for longer than that of a small body. */
   ignore(): void {
     this.#error ??= new HttpError('bad_request')
     this.#release()
+    if (this.#state === 'receiving') this.#startTimer(this.#limits.ms)
   }
 
   /** Call when the client has disconnected or the request was answered. */
@@ -128,6 +129,11 @@ export class HttpBody {
     clearTimeout(this.#timer)
     this.#release()
     if (this.#state === 'receiving') this.#settle('failed')
+  }
+
+  #startTimer(ms: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#fail(new HttpError('body_timeout', undefined, { closes: true })), ms)
   }
 
   #parse(bytes: Buffer): unknown {

@@ -211,6 +211,16 @@ describe('a body', () => {
     expect(budget.used).toBe(0)
   })
 
+  it('of a refused request holds its connection no longer than a small one', async () => {
+    const body = { bytes: 64 * 1024 * 1024, budget: new BodyBudget(256 * 1024), ms: 100 }
+    await open({ body, auth: { jwtSecret: 'x'.repeat(32) } })
+    const stranger = await harness.connect()
+    const since = performance.now()
+    stranger.write('POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 60000000\r\n\r\n{')
+    expect(await stranger.until('unauthenticated')).toMatch(/^HTTP\/1\.1 401 /)
+    expect(performance.now() - since).toBeLessThan(4_000)
+  })
+
   it('is refused with 503 while the bodies of all requests exceed their limit, and each end makes room', async () => {
     const budget = new BodyBudget(64 * 1024)
     await open({ body: { bytes: 1024 * 1024, budget, ms: 10_000 } })

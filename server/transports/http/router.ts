@@ -134,13 +134,14 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
       if (!allowed) throw originError(origins, request.header('origin') ?? '')
       if (request.refusal !== undefined) throw request.refusal
       if (route.open !== true) {
+        // Before the token is verified, so that invalid ones count, too.
+        refuseByRate(options.gate?.waitOfAddress(request.address))
         const identity = await authenticator.authenticate(bearerOf(request.header('authorization')))
         request.identify(identity, options.experiment?.assign(identity.user, clientOf(request)))
         const key = authenticator.required ? request.user : request.address
         const verdict = rate.judge(key, performance.now())
         if (verdict.kind !== 'take') throw rateLimited(verdict)
-        const waitMs = options.gate?.wait(authenticator.required ? request.user : undefined, request.address) ?? 0
-        if (waitMs > 0) throw new ReplyError('rate_limited', undefined, { retryAfterMs: waitMs })
+        refuseByRate(options.gate?.waitOfUser(authenticator.required ? request.user : undefined))
       }
       const handled = route.handle(exchange)
       const clock = startTokenClock(route, exchange)
@@ -241,6 +242,11 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
 /** The client's persistent id, used for experiments. Invalid ids are ignored. */
 function clientOf(request: RequestSnapshot): string | undefined {
   return Id.safeParse(request.header('parley-client')).data
+}
+
+/** @throws ReplyError rate_limited */
+function refuseByRate(waitMs = 0): void {
+  if (waitMs > 0) throw new ReplyError('rate_limited', undefined, { retryAfterMs: waitMs })
 }
 
 function rateLimited(verdict: Exclude<CommandVerdict, { kind: 'take' }>): ReplyError {

@@ -2,6 +2,7 @@
 // the test itself appends the entries of runs.
 
 import { mkdtempSync, rmSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Event, LIMITS, type RunOutput } from '@parley/protocol'
@@ -9,6 +10,7 @@ import { pino } from 'pino'
 import { type AuthConfig, createAuthenticator } from '../../auth/authenticator.ts'
 import { Experiment } from '../../experiment/experiment.ts'
 import type { ExperimentPlan } from '../../experiment/experiment-plan.ts'
+import { CommandGate, type CommandGateLimits } from '../../limit/command-gate.ts'
 import { ConnectionCount, type ConnectionLimits } from '../../limit/connection-count.ts'
 import { Presence } from '../../presence/presence.ts'
 import { DirectoryService } from '../../session/directory/directory-service.ts'
@@ -54,6 +56,8 @@ export interface HarnessOptions {
   /** Milliseconds that an HTTP client's named connection lasts after its last stream or poll. */
   readonly connectionMs?: number
   readonly experiment?: ExperimentPlan
+  /** Rate limits of users and addresses. */
+  readonly gate?: CommandGateLimits
   /** Maximum wait of a request in seconds. */
   readonly waitMaxS?: number
   /** Names of server tools. */
@@ -152,6 +156,7 @@ export class TransportHarness {
     const authenticator = createAuthenticator(options.auth ?? {})
     const experiment = options.experiment && new Experiment(options.experiment, authenticator.required)
     const limits = { ...LIMITS_IN_TESTS, ...options.limits }
+    const gate = new CommandGate(options.gate ?? {})
     const origins = { allowed: options.origins ?? [], authenticated: authenticator.required }
     const connections = new ConnectionCount(limits.connections)
     const httpReaders = new HttpReaders({ service, stores, hub, logger, behindMs: limits.behindMs })
@@ -168,6 +173,7 @@ export class TransportHarness {
       authenticator,
       origins,
       connections,
+      gate,
       experiment,
       logger,
     })
@@ -181,6 +187,7 @@ export class TransportHarness {
       node: 'test-node',
       origins,
       connections,
+      gate,
       experiment,
       limits,
     })
@@ -227,6 +234,18 @@ export class TransportHarness {
 
   get url(): string {
     return `ws://127.0.0.1:${this.port}/v1/ws`
+  }
+
+  /** A WebSocket to which a test writes raw bytes, before hello. */
+  async rawSocket(): Promise<Socket> {
+    const socket = connect(this.port, '127.0.0.1')
+    socket.on('error', () => undefined)
+    socket.write(
+      'GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+        'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+    )
+    await new Promise((resolve) => socket.once('data', resolve))
+    return socket
   }
 
   /** A client with an open socket, before hello. */

@@ -4,6 +4,7 @@ import {
   type Attach,
   type Command,
   type ErrorCode,
+  LIMITS,
   type Presence as PresenceFrame,
   ReplyError,
   type ServerFrame,
@@ -132,9 +133,12 @@ export class CommandService implements ReaderClient, PresenceWatcher {
     })
   }
 
-  /** @throws ReplyError not_attached */
+  /** Has no id, and is answered only if it is refused. */
   showPresence(session: string, state: Record<string, unknown>): void {
-    if (!this.#ports.presence.show(session, this.#caller.connection, state)) throw new ReplyError('not_attached')
+    if (JSON.stringify(state).length > LIMITS.presenceBytes) this.#outbox.writeError(new ReplyError('too_large'))
+    else if (!this.#ports.presence.show(session, this.#caller.connection, state)) {
+      this.#outbox.writeError(new ReplyError('not_attached'))
+    }
   }
 
   /** Sends `live` for all live sessions, after an outage of the log. */

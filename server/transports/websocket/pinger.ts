@@ -1,17 +1,15 @@
 // Pinger: pings every open WebSocket once per heartbeat. uWS's own pings come only when two thirds of its idle timeout have
 // passed, which is later than the timeouts of common proxies, and their time cannot be set.
 
-/** The part of a uWS socket that it uses. */
-export interface PingSocket {
-  ping(): unknown
-  getBufferedAmount(): number
+export interface Pinged {
+  ping(): void
 }
 
 /** Each turn pings one group: all sockets at once would block the event loop. */
 const GROUPS = 16
 
 export class Pinger {
-  readonly #groups = Array.from({ length: GROUPS }, () => new Set<PingSocket>())
+  readonly #groups = Array.from({ length: GROUPS }, () => new Set<Pinged>())
   readonly #intervalMs: number
   #size = 0
   /** The group that was pinged last: a new socket joins it, because its first ping is due after a whole heartbeat. */
@@ -23,13 +21,13 @@ export class Pinger {
     this.#intervalMs = heartbeatMs / GROUPS
   }
 
-  add(socket: PingSocket): void {
+  add(socket: Pinged): void {
     this.#groups[this.#group]?.add(socket)
     this.#size += 1
     this.#timer ??= setInterval(() => this.#pingGroup(), this.#intervalMs)
   }
 
-  remove(socket: PingSocket): void {
+  remove(socket: Pinged): void {
     if (this.#groups.some((group) => group.delete(socket))) this.#size -= 1
     if (this.#size === 0) this.close()
   }
@@ -41,9 +39,6 @@ export class Pinger {
 
   #pingGroup(): void {
     this.#group = (this.#group + 1) % GROUPS
-    for (const socket of this.#groups[this.#group] ?? []) {
-      // Unsent bytes are a sign of life already, and a ping behind them would be late.
-      if (socket.getBufferedAmount() === 0) socket.ping()
-    }
+    for (const socket of this.#groups[this.#group] ?? []) socket.ping()
   }
 }

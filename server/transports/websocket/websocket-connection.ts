@@ -19,6 +19,7 @@ import type { CommandGate } from '../../limit/command-gate.ts'
 import { CommandRate, type CommandRateLimits } from '../../limit/command-rate.ts'
 import type { Caller } from '../../session/commands/caller.ts'
 import type { OutboxFlusher } from '../feed/outbox-flusher.ts'
+import { CommandBacklog } from './command-backlog.ts'
 import { CommandService, type CommandServiceEvents, type CommandServicePorts } from './command-service.ts'
 import { ConnectionIdentity, type ConnectionIdentityEvents } from './connection-identity.ts'
 import { Outbox, type OutboxEvents, type OutboxSocket } from './outbox.ts'
@@ -43,23 +44,30 @@ export interface WebSocketConnectionPorts extends CommandServicePorts {
   /** Rate limits of a user and of an address, over all transports. */
   readonly gate?: CommandGate | undefined
   readonly experiment?: Experiment | undefined
+  /** The user is known. */
+  greeted(connection: WebSocketConnection): void
   /** The connection is slow and must be supervised. */
   congested(connection: WebSocketConnection): void
 }
 
 /** The part of a uWS socket that a connection uses. */
 export interface WebSocketConnectionSocket extends OutboxSocket {
-  /** Calls `closed` before it returns. */
+  /** Calls `closed` before it returns. uWS keeps the descriptor for some seconds, until the client closes its side. */
   end(code: number, reason: string): void
+  /** Calls `closed` before it returns, and frees the descriptor. */
+  close(): void
+  ping(): unknown
 }
 
-/** Limits of unanswered commands, and of the bytes of their frames. */
-const PENDING_COMMANDS = 1_024
-const PENDING_BYTES = 4 * 1024 * 1024
-/** Retry delay in milliseconds for commands refused by these limits. */
-const PENDING_RETRY_MS = 1_000
+/** Maximum size of the message with `hello`. An access token has at most 16 kB. */
+const HELLO_BYTES = 32 * 1024
+/** Unanswered pings after which the client is gone, or has been sending one message for too long. */
+const UNANSWERED_PINGS = 3
 
 const OUTAGE = 'The log is temporarily unreachable. Live updates are paused.'
+
+/** What the client sees after a drop (RFC 6455, section 7.1.5). */
+const ABNORMAL = 1006
 
 type Phase = 'opening' | 'greeting' | 'open' | 'closed'
 
@@ -72,6 +80,8 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
   readonly id = makeId('con')
   /** The client's address, as the limits count it. */
   readonly address: string
+  /** Whether the server ended the connection: its descriptor may outlive it. */
+  hasEnded = false
   readonly #ports: WebSocketConnectionPorts
   readonly #socket: WebSocketConnectionSocket
   readonly #outbox: Outbox
@@ -86,9 +96,9 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
   #early: ReceivedFrame[] | undefined
   /** The `traceparent` of the upgrade request, until the connection is open. */
   #trace: string | undefined
-  #pending = 0
-  #pendingBytes = 0
+  readonly #backlog = new CommandBacklog()
   #draining = false
+  #unansweredPings = 0
 
   constructor(ports: WebSocketConnectionPorts, socket: WebSocketConnectionSocket, start: ConnectionStart) {
     const { limits } = ports
@@ -140,7 +150,11 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
   /** A WebSocket message. @param data valid only during the call */
   receive(data: ArrayBuffer, binary: boolean): void {
     if (this.#isClosed) return
+    this.#unansweredPings = 0
     try {
+      if (this.#phase === 'opening' && data.byteLength > HELLO_BYTES) {
+        throw new Disconnect('frameTooLarge', `at most ${HELLO_BYTES} bytes before hello`)
+      }
       const parsed = parseMessage(codecs[this.#outbox.codec], data, binary)
       const bytes = Math.ceil(data.byteLength / parsed.length)
       for (const item of parsed) this.#admit(item, bytes)
@@ -149,6 +163,26 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
       // A defect of the server ends this connection, not the process.
       if (!isClientError) this.#ports.logger.error({ err: error, connection: this.id }, 'failed to handle a message')
       this.end(isClientError ? error : new Disconnect('internal'))
+    }
+  }
+
+  pong(): void {
+    this.#unansweredPings = 0
+  }
+
+  /**
+   * A client cannot answer inside a message, unless it sends the message in fragments, so this also limits the time of
+   * one. uWS's idle timeout does not: each byte restarts it.
+   */
+  ping(): void {
+    // A ping behind unsent bytes would be late. The transport supervises those.
+    if (this.#socket.getBufferedAmount() > 0) {
+      this.#unansweredPings = 0
+    } else if (this.#unansweredPings >= UNANSWERED_PINGS) {
+      this.drop()
+    } else {
+      this.#unansweredPings += 1
+      this.#socket.ping()
     }
   }
 
@@ -178,7 +212,15 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
     if (this.#phase === 'closed') return
     this.#outbox.flush()
     this.#ports.metrics?.disconnected(disconnect.code, this.#commands?.variant)
+    this.hasEnded = true
     this.#socket.end(disconnect.code, disconnect.reason)
+  }
+
+  /** Ends the connection without a close frame, and frees its memory. */
+  drop(): void {
+    if (this.#phase === 'closed') return
+    this.#ports.metrics?.disconnected(ABNORMAL, this.#commands?.variant)
+    this.#socket.close()
   }
 
   /** Call when the socket is closed: it must not be used again. */
@@ -209,17 +251,15 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
     } else if (item.error !== undefined) {
       this.#outbox.writeError(item.error, id)
     } else {
-      // Pings and presence do not count as commands of the user.
-      const isCommand = item.frame.type !== 'ping' && item.frame.type !== 'presence'
-      const waitMs = isCommand ? this.#gateWaitMs() : 0
+      const waitMs = isCommand(item.frame) ? (this.#ports.gate?.wait(this.#limitedUser, this.address) ?? 0) : 0
       if (waitMs > 0) this.#refuseByRate(waitMs, id)
       else this.#accept({ frame: item.frame, bytes })
     }
   }
 
-  #gateWaitMs(): number {
-    const { gate, authenticator } = this.#ports
-    return gate?.wait(authenticator.required ? this.#commands?.user : undefined, this.address) ?? 0
+  /** Undefined until the user is known, and if all users are anonymous. */
+  get #limitedUser(): string | undefined {
+    return this.#ports.authenticator.required ? this.#commands?.user : undefined
   }
 
   #refuseByRate(retryAfterMs: number, id: string | undefined): void {
@@ -227,22 +267,28 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
   }
 
   #accept(received: ReceivedFrame): void {
-    const { frame, bytes } = received
+    const { frame } = received
     if (frame.type === 'ping') {
       this.#outbox.write({ type: 'pong', ...(frame.nonce === undefined ? {} : { nonce: frame.nonce }) })
     } else if (this.#phase === 'opening') {
       if (frame.type === 'hello') void this.#greet(frame)
       else this.end(new Disconnect('notAuthenticated', 'hello must be the first command'))
-    } else if (this.#pending >= PENDING_COMMANDS || this.#pendingBytes + bytes > PENDING_BYTES) {
-      const retry = { retryAfterMs: PENDING_RETRY_MS }
-      const error = new ReplyError('rate_limited', 'Too many unanswered commands.', retry)
-      this.#outbox.writeError(error, idOf(frame))
-    } else if (this.#commands === undefined) {
-      this.#reserve(bytes)
+    } else {
+      this.#enqueue(received)
+    }
+  }
+
+  #enqueue(received: ReceivedFrame): void {
+    const commands = this.#commands
+    const refusal = this.#backlog.refusal(received.bytes, commands === undefined)
+    if (refusal !== undefined) {
+      this.#outbox.writeError(refusal, idOf(received.frame))
+    } else if (commands === undefined) {
+      this.#backlog.add(received.bytes)
       this.#early ??= []
       this.#early.push(received)
     } else {
-      this.#apply(this.#commands, received)
+      this.#apply(commands, received)
     }
   }
 
@@ -252,17 +298,17 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
         this.#outbox.writeError(new ReplyError('invalid_frame', 'hello may be sent only once.'))
         break
       case 'token':
-        this.#reserve(bytes)
+        this.#backlog.add(bytes)
         void this.#renewToken(frame, commands.user, bytes)
         break
       case 'presence':
-        this.#showPresence(commands, frame.session, frame.state)
+        commands.showPresence(frame.session, frame.state)
         break
       case 'ping':
         break
       default:
-        this.#reserve(bytes)
-        commands.execute(frame, () => this.#release(bytes))
+        this.#backlog.add(bytes)
+        commands.execute(frame, () => this.#backlog.remove(bytes))
     }
   }
 
@@ -297,6 +343,7 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
     if (this.#draining) commands.drain()
     this.#commands = commands
     this.#phase = 'open'
+    this.#ports.greeted(this)
     this.#outbox.write({
       type: 'welcome',
       connection: this.id,
@@ -317,8 +364,11 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
     const early = this.#early ?? []
     this.#early = undefined
     for (const received of early) {
-      this.#release(received.bytes)
-      this.#apply(commands, received)
+      this.#backlog.remove(received.bytes)
+      // Only the address was known when it arrived.
+      const waitMs = isCommand(received.frame) ? (this.#ports.gate?.waitOfUser(this.#limitedUser) ?? 0) : 0
+      if (waitMs > 0) this.#refuseByRate(waitMs, idOf(received.frame))
+      else this.#apply(commands, received)
     }
   }
 
@@ -334,29 +384,14 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
       if (!(error instanceof ReplyError)) throw error
       if (!this.#isClosed) this.#outbox.writeError(error, id)
     } finally {
-      this.#release(bytes)
+      this.#backlog.remove(bytes)
     }
   }
+}
 
-  #showPresence(commands: CommandService, session: string, state: Record<string, unknown>): void {
-    try {
-      if (JSON.stringify(state).length > LIMITS.presenceBytes) throw new ReplyError('too_large')
-      commands.showPresence(session, state)
-    } catch (error) {
-      if (!(error instanceof ReplyError)) throw error
-      this.#outbox.writeError(error)
-    }
-  }
-
-  #reserve(bytes: number): void {
-    this.#pending += 1
-    this.#pendingBytes += bytes
-  }
-
-  #release(bytes: number): void {
-    this.#pending -= 1
-    this.#pendingBytes -= bytes
-  }
+/** Pings and presence do not count as commands of the user. */
+function isCommand({ type }: ClientFrame): boolean {
+  return type !== 'ping' && type !== 'presence'
 }
 
 function idOf(frame: ClientFrame): string | undefined {

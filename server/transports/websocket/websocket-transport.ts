@@ -2,7 +2,7 @@
 // all clients to reconnect elsewhere when the node shuts down.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { codecs, Disconnect, ReplyError } from '@parley/protocol'
+import { codecs, Disconnect, LIMITS, ReplyError } from '@parley/protocol'
 import type { ConnectionCount } from '../../limit/connection-count.ts'
 import { asBytes } from '../feed/entry-message.ts'
 import type { Broadcast } from '../feed/feed.ts'
@@ -12,6 +12,7 @@ import { tooManyConnections } from '../http/failure.ts'
 import { replyError } from '../http/http-reply.ts'
 import { type OriginRules, originAllowed, originError } from '../http/origin.ts'
 import type { TemplatedApp, WebSocket } from '../uws.ts'
+import { type HandshakeLimits, Handshakes } from './handshakes.ts'
 import { Pinger } from './pinger.ts'
 import { type ConnectionStart, readUpgrade, upgradeError, upgradeRequired } from './upgrade.ts'
 import { type ConnectionLimits, WebSocketConnection, type WebSocketConnectionPorts } from './websocket-connection.ts'
@@ -23,12 +24,15 @@ export interface WebSocketTransportLimits extends ConnectionLimits {
   readonly behindMs: number
 }
 
-export interface WebSocketTransportOptions extends Omit<WebSocketConnectionPorts, 'flush' | 'congested' | 'limits'> {
+export interface WebSocketTransportOptions
+  extends Omit<WebSocketConnectionPorts, 'flush' | 'greeted' | 'congested' | 'limits'> {
   readonly origins: OriginRules
   /** Shared with the HTTP transports. */
   readonly connections: ConnectionCount
   readonly proxies?: TrustedProxies | undefined
   readonly limits: WebSocketTransportLimits
+  /** Set in tests. */
+  readonly handshakes?: HandshakeLimits | undefined
 }
 
 export interface WebSocketTransport {
@@ -53,9 +57,11 @@ interface SocketData {
 
 /**
  * uWS's message limit. At this limit, uWS can only drop the connection, so it is higher than ours: a message in between is
- * closed with 4413. It costs this much memory for a moment.
+ * closed with 4413. Any client may fill this much memory with an unfinished message, so it is not much higher.
  */
-const UWS_MESSAGE_BYTES = 16 * 1024 * 1024
+const UWS_MESSAGE_BYTES = 2 * LIMITS.frameBytes
+/** Milliseconds until uWS closes the descriptor of a socket that the server has ended, if the client does not close it. */
+const LINGER_MS = 12_000
 /**
  * uWS buffers this many times the outbox limit before it drops messages. Only pongs can get there: one turn sends at most
  * one and a half times the limit in UTF-16 code units, each at most 3 bytes.
@@ -71,6 +77,7 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
   const all = new Set<WebSocketConnection>()
   const slow = new Set<WebSocketConnection>()
   const pinger = new Pinger(limits.heartbeatMs)
+  const handshakes = new Handshakes(logger, options.handshakes)
   let draining = false
   let watch: NodeJS.Timeout | undefined
   let whenEmpty: (() => void) | undefined
@@ -78,6 +85,7 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
   const ports: WebSocketConnectionPorts = {
     ...options,
     flush: new OutboxFlusher(),
+    greeted: (connection) => handshakes.delete(connection),
     congested(connection) {
       slow.add(connection)
       watch ??= setInterval(closeStalled, Math.min(WATCH_MS, limits.stallMs / 2))
@@ -133,7 +141,8 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
       const data = socket.getUserData()
       if (data.state instanceof WebSocketConnection) return
       const connection = new WebSocketConnection(ports, socket, data.state)
-      pinger.add(socket)
+      pinger.add(connection)
+      handshakes.add(connection)
       data.state = connection
       all.add(connection)
     },
@@ -146,11 +155,18 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
       connectionOf(socket)?.drained()
     },
 
+    pong(socket) {
+      connectionOf(socket)?.pong()
+    },
+
     close(socket) {
-      count.leave(socket.getUserData().state.address)
-      pinger.remove(socket)
       const connection = connectionOf(socket)
+      const { address } = socket.getUserData().state
+      if (connection?.hasEnded === true) setTimeout(() => count.leave(address), LINGER_MS).unref()
+      else count.leave(address)
       if (connection === undefined) return
+      pinger.remove(connection)
+      handshakes.delete(connection)
       all.delete(connection)
       slow.delete(connection)
       connection.closed()
@@ -197,6 +213,7 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
       draining = true
       clearInterval(watch)
       pinger.close()
+      handshakes.close()
       for (const connection of all) connection.end(new Disconnect('goingAway'))
     },
   }

@@ -1,0 +1,73 @@
+// Clients whose user is not known: what they send, and the memory and connections that they hold, are limited.
+import { SignJWT } from 'jose'
+import { afterEach, expect, test } from 'vitest'
+import { UpgradeRefused } from '../test/test-client.ts'
+import { type HarnessOptions, TransportHarness } from '../test/transport-harness.ts'
+
+const jwtSecret = 'a secret that is long enough for HS256'
+const tokenOf = (user: string) =>
+  new SignJWT({ sub: user }).setProtectedHeader({ alg: 'HS256' }).sign(new TextEncoder().encode(jwtSecret))
+
+let harness: TransportHarness
+
+async function open(options: HarnessOptions = {}): Promise<void> {
+  harness = await TransportHarness.open(options)
+}
+
+afterEach(async () => {
+  await harness.close()
+})
+
+// Sixty strangers with one unfinished message of 16 MiB each took 928 MB. uWS says nothing of a message before its end.
+test('a longer message drops the connection at its head, and before hello 32 KiB are the limit', async () => {
+  await open()
+  const socket = await harness.rawSocket()
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  socket.write(Buffer.from([0x81, 0xff, 0, 0, 0, 0, 0, 0x20, 0, 1, 0, 0, 0, 0]))
+  await closed
+  const client = await harness.connect()
+  const ping = JSON.stringify({ type: 'ping', pad: '' })
+  client.raw(ping.padEnd(32 * 1024))
+  await client.next('pong')
+  client.raw(ping.padEnd(32 * 1024 + 1))
+  expect(await client.closed).toEqual({ code: 4413, reason: 'frame too large: at most 32768 bytes before hello' })
+})
+
+// Frames that arrived together with hello were not counted: 600 of 600 were accepted.
+test('commands sent with hello count for the user once that is known', async () => {
+  const gate = { user: { perSecond: 0.001, burst: 10 } }
+  await open({ gate, auth: { jwtSecret }, limits: { attachedSessions: 1_000 } })
+  const client = await harness.connect()
+  const attaches = Array.from({ length: 600 }, (_, index) => ({
+    type: 'attach' as const,
+    id: `a${index}`,
+    session: `s${index}`,
+  }))
+  client.send({ type: 'hello', token: await tokenOf('ann') }, ...attaches.slice(0, 255))
+  client.send(...attaches.slice(255, 500))
+  client.send(...attaches.slice(500))
+  await client.when(() => client.frames.filter(({ type }) => type === 'attached' || type === 'error').length === 600)
+  expect(client.frames.filter(({ type }) => type === 'attached')).toHaveLength(10)
+  expect(await client.next('error')).toMatchObject({ code: 'rate_limited', retryable: true })
+})
+
+// Only valid tokens were counted for the address.
+test('requests with invalid tokens count for their address', async () => {
+  await open({ gate: { address: { perSecond: 0.001, burst: 3 } }, auth: { jwtSecret } })
+  const statuses: number[] = []
+  for (let index = 0; index < 4; index += 1) {
+    statuses.push((await harness.fetch('/v1/sessions', { headers: { Authorization: 'Bearer x' } })).status)
+  }
+  expect(statuses).toEqual([401, 401, 401, 429])
+})
+
+// uWS closes the descriptor of an ended socket when its client closes its side, or after some seconds.
+test('sockets that the server ended count until their descriptor is closed', async () => {
+  await open({ limits: { connections: { total: 2, perAddress: 100 } } })
+  const socket = await harness.rawSocket()
+  await harness.enter()
+  socket.write(Buffer.from('\x81\x87\0\0\0\0no JSON', 'latin1'))
+  await new Promise((resolve) => socket.once('data', resolve))
+  expect(harness.webSocket.connections).toBe(1)
+  await expect(harness.connect()).rejects.toEqual(new UpgradeRefused(503))
+})
