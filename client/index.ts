@@ -30,7 +30,8 @@ export { applyEntry } from './session/apply-entry.ts'
 export type { SessionOptions } from './session/attached-session.ts'
 export { parentOfNext } from './session/branch.ts'
 export { type CallStatus, type CallView, isSettled } from './session/call-view.ts'
-export type { Accepted, Reply, ReplyEvent } from './session/reply.ts'
+export type { LayeredMap } from './session/layered-map.ts'
+export type { Accepted, Reply, ReplyEvent, Watcher } from './session/reply.ts'
 export {
   isEnded,
   type RunPart,
@@ -49,6 +50,7 @@ export {
   type PendingSend,
   type SessionStatus,
   type SessionView,
+  type TurnPlace,
   type TurnView,
 } from './session/session-view.ts'
 export {

@@ -51,13 +51,27 @@ export class ParleyClient {
     return this.#connection.state
   }
 
-  /** `state`, as a function for stores such as React's `useSyncExternalStore`. */
+  /**
+   * `state`, as a function for stores such as React's `useSyncExternalStore`.
+   * @example
+   * const { status } = useSyncExternalStore(client.subscribe, client.getSnapshot)
+   */
   readonly getSnapshot = (): ConnectionState => this.#connection.state
 
-  /** Calls the listener after each change of `state`. @returns a function that unsubscribes */
+  /**
+   * Calls the listener after each change of `state`.
+   * @returns a function that unsubscribes
+   * @example
+   * const unsubscribe = client.subscribe(() => console.log(client.state.status, client.state.transport.door))
+   */
   readonly subscribe = (listener: () => void): (() => void) => this.#connection.subscribe(listener)
 
-  /** Connects now instead of with the first session. @throws ParleyError closed, or why the client has ended */
+  /**
+   * Connects now instead of with the first session.
+   * @throws ParleyError closed, or why the client has ended
+   * @example
+   * client.connect()
+   */
   connect(): void {
     if (this.#connection.state.status === 'closed') throw this.#connection.error()
     this.#connection.connect()
@@ -66,6 +80,8 @@ export class ParleyClient {
   /**
    * Announces a fresh access token: the client asks for it and sends it over the open connection. Sessions stay
    * attached. A client that waits for a token (`whenTurnedAway: 'wait'`) reconnects.
+   * @example
+   * client.renew()
    */
   renew(): void {
     this.#caller.renew()
@@ -77,6 +93,9 @@ export class ParleyClient {
    * session is closed or ends with an error; then the next call returns a new, live one. If the client has ended, the
    * session is offline with the reason in `state.error`.
    * @param id 1–128 characters of A–Z a–z 0–9 _ -
+   * @example
+   * const session = client.session('trip')
+   * await session.send('Hello').accepted
    */
   session(id: string, options: SessionOptions = {}): Session {
     const open = this.#sessions.get(id)
@@ -96,6 +115,9 @@ export class ParleyClient {
   /**
    * Lists the user's sessions page by page, the most recently active first. Works without a connection.
    * @throws ParleyError
+   * @example
+   * const { sessions, next } = await client.sessions({ limit: 20 })
+   * for (const { session, title, active } of sessions) console.log(session, title, active)
    */
   sessions(options: ListOptions = {}): Promise<SessionsAnswer> {
     return this.#catalog.list(options)
@@ -104,6 +126,9 @@ export class ParleyClient {
   /**
    * Deletes a session permanently, for everyone; only owners may. If it is open here, it ends with `session_deleted`.
    * @throws ParleyError forbidden, session_not_found, session_deleted
+   * @example
+   * await client.session('old-trip').send('Hello').accepted
+   * await client.deleteSession('old-trip')
    */
   deleteSession(id: string): Promise<void> {
     return this.#catalog.delete(id)
@@ -113,6 +138,8 @@ export class ParleyClient {
    * Reports the client's user as the server sees it, and what this user may still use: concurrent runs and the rest of
    * the token budget. With a session id it includes that session's budget. Works without a connection.
    * @throws ParleyError
+   * @example
+   * const { user } = await client.me()
    */
   async me(session?: string): Promise<MeAnswer> {
     const query = session === undefined ? '' : `?session=${encodeURIComponent(session)}`
@@ -122,6 +149,8 @@ export class ParleyClient {
   /**
    * Closes every session and the connection. Unanswered commands and requests reject with code `closed`, and so does
    * everything that is called later, except what only reads. `renew` then does nothing.
+   * @example
+   * await client.close()
    */
   async close(): Promise<void> {
     this.#connection.close()

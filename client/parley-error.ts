@@ -15,7 +15,15 @@ export type LocalErrorCode =
   /** The run restarted and generated a different text than `text()` has already returned. */
   | 'restarted'
 
-/** A failed command, or a failed run. */
+/**
+ * A failed command, or a failed run.
+ * @example
+ * try {
+ *   await session.cancel()
+ * } catch (error) {
+ *   if (!(error instanceof ParleyError) || error.code !== 'no_active_run') throw error
+ * }
+ */
 export class ParleyError extends Error {
   override readonly name: string = 'ParleyError'
   readonly code: ErrorCode | LocalErrorCode

@@ -19,6 +19,11 @@ export function startOver(view: SessionView): SessionView {
 /**
  * The view after one more entry. Entries at or before the view's cursor change nothing.
  * @throws GapError if the entry does not follow; the given view stays valid
+ * @example
+ * const response = await fetch(`${url}/v1/sessions/trip/events`, { headers: { Accept: 'application/json' } })
+ * const { entries } = await response.json()
+ * let view = newSession('trip')
+ * for (const entry of entries) view = applyEntry(view, entry)
  */
 export function applyEntry(view: SessionView, frame: Pick<EntryFrame, 'cursor' | 'time' | 'event'>): SessionView {
   if (view.cursor !== undefined && !isAfter(frame.cursor, view.cursor)) return view

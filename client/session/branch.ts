@@ -59,7 +59,12 @@ function answerOf(view: SessionView, message: MessageView): RunView | undefined 
   return late?.message === message.id ? late : undefined
 }
 
-/** The `parent` that continues the shown branch; undefined if a message without a parent does. */
+/**
+ * The `parent` that continues the shown branch; undefined if a message without a parent does. `send` uses it by default.
+ * @example
+ * const parent = parentOfNext(session.state)
+ * await session.send('Continue', parent === undefined ? {} : { parent }).accepted
+ */
 export function parentOfNext(view: SessionView): string | undefined {
   return view.chosen === undefined ? undefined : view.turns.at(-1)?.message.id
 }

@@ -33,7 +33,11 @@ export interface CallView {
 
 type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>
 
-/** Whether the call has reached its final status. */
+/**
+ * Whether the call has reached its final status.
+ * @example
+ * const open = [...session.state.calls.values()].filter((call) => !isSettled(call))
+ */
 export function isSettled(call: CallView): boolean {
   return call.status === 'completed' || call.status === 'failed' || call.status === 'dropped'
 }

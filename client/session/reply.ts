@@ -75,6 +75,8 @@ export class Reply {
    * Yields the answer's text as it is generated; a slow reader gets larger pieces. Ends when the run is completed,
    * cancelled or superseded. For a steering message, yields the text that the run generates after the message.
    * @throws ParleyError with the run's error code if the run fails; RestartedError; the errors of `accepted`
+   * @example
+   * for await (const text of session.send('Hello').text()) process.stdout.write(text)
    */
   async *text(): AsyncGenerator<string, void, undefined> {
     const target = new Target(this.command)
@@ -111,6 +113,10 @@ export class Reply {
    * Yields every entry about this message and its run, from the call on. A slow reader gets merged outputs (`count`).
    * Entries repeat if the cursor was lost. Ends with the run.
    * @throws ParleyError too_many_pending, if more than 10,000 events are unread; the errors of `accepted`
+   * @example
+   * for await (const { event } of session.send('Hello').events()) {
+   *   if (event.type === 'run.output' && event.kind === 'reasoning') console.log(event.text)
+   * }
    */
   async *events(): AsyncGenerator<ReplyEvent, void, undefined> {
     const target = new Target(this.command)
@@ -138,6 +144,8 @@ export class Reply {
   /**
    * Resolves with the ended run, for every outcome.
    * @throws the errors of `accepted`; ParleyError closed, disconnected
+   * @example
+   * const { status, text, usage } = await session.send('Hello').result()
    */
   async result(): Promise<RunView> {
     const target = new Target(this.command)

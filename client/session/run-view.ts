@@ -77,7 +77,11 @@ export function newRun(id: string, message: string | undefined, model?: string):
   }
 }
 
-/** Whether the run has reached a final status. */
+/**
+ * Whether the run has reached a final status.
+ * @example
+ * const isBusy = [...session.state.runs.values()].some((run) => !isEnded(run))
+ */
 export function isEnded(run: RunView): boolean {
   return run.status !== 'queued' && run.status !== 'running' && run.status !== 'waiting'
 }

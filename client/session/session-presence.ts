@@ -19,6 +19,11 @@ export interface PresenceView {
 
 const EMPTY: PresenceView = { members: [], count: 0 }
 
+/**
+ * The connected members of a session, as `session.presence`.
+ * @example
+ * session.presence.subscribe(() => console.log(session.presence.state.members.map(({ user }) => user)))
+ */
 export class SessionPresence {
   readonly #listeners = new Listeners()
   readonly #post: (state: PresenceState) => boolean
@@ -47,6 +52,8 @@ export class SessionPresence {
   /**
    * Shows the other members a state instead of the earlier one; `{}` clears it. At most 1 kB as JSON.
    * @throws ParleyError closed, or why the session has ended
+   * @example
+   * session.presence.show({ typing: true })
    */
   show(state: PresenceState): void {
     if (this.#ended !== undefined) throw this.#ended

@@ -70,7 +70,8 @@ export type TurnView = TurnPlace &
     | { readonly kind: 'pending'; readonly message: PendingSend; readonly run: undefined }
   )
 
-interface TurnPlace {
+/** The position of a turn in the conversation. */
+export interface TurnPlace {
   /** The message whose answer it follows; '' if none or unknown. Unique among the turns of a conversation. */
   readonly after: string
   /** Ids of all messages that follow that answer, including this one, oldest first. */
@@ -107,7 +108,12 @@ export interface SessionView {
   readonly error: ParleyError | undefined
 }
 
-/** An empty view. @param cursor where reading starts; default: the beginning of the log */
+/**
+ * An empty view, for `applyEntry`.
+ * @param cursor where reading starts; default: the beginning of the log
+ * @example
+ * const view = newSession('trip')
+ */
 export function newSession(id: string, cursor?: string): SessionView {
   return {
     id,

@@ -8,8 +8,8 @@ import type { SessionView } from './session-view.ts'
 /**
  * One session. All methods are bound: they can be passed on and destructured.
  * @example
- * // In React: the component renders again after each change.
- * const view = useSyncExternalStore(session.subscribe, session.getSnapshot)
+ * const session = client.session('trip')
+ * const { text } = await session.send('Plan a weekend in Bern').result()
  */
 export interface Session {
   readonly id: string
@@ -18,66 +18,121 @@ export interface Session {
   /** The session's content. Immutable: each change creates another object. */
   readonly state: SessionView
 
-  /** `state`, as a function for stores such as React's `useSyncExternalStore`. */
+  /**
+   * `state`, as a function for stores such as React's `useSyncExternalStore`.
+   * @example
+   * const view = useSyncExternalStore(session.subscribe, session.getSnapshot)
+   */
   readonly getSnapshot: () => SessionView
 
-  /** Calls the listener after each change of `state`. @returns a function that unsubscribes */
+  /**
+   * Calls the listener after each change of `state`.
+   * @returns a function that unsubscribes
+   * @example
+   * const unsubscribe = session.subscribe(() => {
+   *   for (const { message, run } of session.state.turns) console.log(message.text, run?.text)
+   * })
+   */
   readonly subscribe: (listener: () => void) => () => void
 
-  /** Calls the watcher for each entry that changes the view. @returns a function that removes the watcher */
+  /**
+   * Calls the watcher for each entry that changes the view.
+   * @returns a function that removes the watcher
+   * @example
+   * const unwatch = session.watch({
+   *   entry: ({ event }) => console.log(event.type),
+   *   reset: () => console.log('the log arrives again from its beginning'),
+   *   ended: (error) => console.log(error.code),
+   * })
+   */
   watch(watcher: Watcher): () => void
 
   /**
    * Sends a message: a text, or a list of text and file parts. The client repeats it with the same id until the server
    * has stored it, so it takes effect once.
    * @throws ParleyError closed, or why the session has ended: then nothing is sent
-   * @example session.send('Hello', { policy: 'steer' })
+   * @example
+   * const reply = session.send('Hello', { policy: 'steer' })
+   * const { run } = await reply.accepted
    */
   send(content: Content, options?: SendOptions): Reply
 
   /**
    * Interrupts the active run and sends this message instead. The model learns how much of the run was seen.
    * @throws ParleyError as `send`
+   * @example
+   * session.send('Tell me a long story')
+   * const { status } = await session.redirect('Rather a short one').result()
    */
   redirect(content: Content, options?: Omit<SendOptions, 'policy'>): Reply
 
   /**
    * Sends a new version of an earlier message, with that message's model, agent and context. Interrupts the active run.
    * @throws ParleyError parent_not_found, if the message or its position is unknown; as `send`
+   * @example
+   * const { message } = await session.send('A weekend in Bern').accepted
+   * const run = await session.edit(message, 'A weekend in Basel').result()
    */
   edit(message: string, content: Content, options?: Omit<SendOptions, 'policy' | 'parent'>): Reply
 
-  /** Sends a message again, for example to another model. @throws ParleyError as `edit` */
+  /**
+   * Sends a message again, for example to another model.
+   * @throws ParleyError as `edit`
+   * @example
+   * const { message } = await session.send('A weekend in Bern').accepted
+   * await session.regenerate(message).result()
+   */
   regenerate(message: string, options?: Omit<SendOptions, 'policy' | 'parent'>): Reply
 
   /**
    * Shows the branch of a message, up to its newest message. Later messages continue this branch. The choice is local
    * to this client.
    * @throws ParleyError parent_not_found
+   * @example
+   * const { message } = await session.send('A weekend in Bern').accepted
+   * await session.edit(message, 'A weekend in Basel').result()
+   * // Back to the first version and its answer:
+   * session.choose(message)
    */
   choose(message: string): void
 
   /**
    * Ends a run, by default the active one. After it resolves, no more output of the run arrives.
    * @throws ParleyError no_active_run, run_not_found, forbidden, closed
+   * @example
+   * const reply = session.send('Tell me a long story')
+   * const { run } = await reply.accepted
+   * await session.cancel(run)
+   * const { status } = await reply.result() // 'cancelled'
    */
   cancel(run?: string): Promise<void>
 
   /**
    * Approves or denies a call that waits for a decision. The model receives the reason.
    * @throws ParleyError already_decided, call_not_found, call_ended, approval_not_needed, closed
+   * @example
+   * session.subscribe(() => {
+   *   for (const call of session.state.calls.values()) {
+   *     if (call.status === 'deciding') session.decide(call.id, 'deny', 'Not today.').catch(console.error)
+   *   }
+   * })
    */
   decide(call: string, decision: 'approve' | 'deny', reason?: string): Promise<void>
 
   /**
    * Shows other members a state such as `{ typing: true }`. The client repeats it after each reconnect. `{}` clears it.
    * @throws ParleyError closed, or why the session has ended
+   * @example
+   * session.show({ typing: true })
    */
   show(state: PresenceState): void
 
   /**
    * Leaves the session. Its state remains readable. Unanswered commands reject with code `closed`, and later ones throw
    * it: wait for `reply.accepted` before you close. `client.session(id)` opens the session again, as another object.
+   * @example
+   * await session.send('Goodbye').accepted
+   * await session.close()
    */
   close(): Promise<void>
 }

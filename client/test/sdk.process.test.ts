@@ -3,7 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { z } from 'zod'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
+import * as sdk from '../index.ts'
 import { type ClientOptions, ParleyClient, type Session, tool, type WebSocketConstructor } from '../index.ts'
+import { docExamples, forDemoModel } from './doc-examples.ts'
 import { until } from './until.ts'
 
 let server: ServerProcess
@@ -177,6 +179,46 @@ describe('the SDK and a real server', () => {
     const second = session.redirect('/demo count=7 rate=0')
     expect(await all(second.text())).toBe(counted(7))
     expect(await first.result()).toMatchObject({ status: 'superseded' })
+  })
+
+  it('does what the examples of its reference say', async () => {
+    const examples = docExamples()
+    expect(examples.filter(({ isCallable, code }) => isCallable && code === undefined)).toEqual([])
+    const AsyncFunction = (async () => undefined).constructor as new (
+      ...args: string[]
+    ) => (...args: unknown[]) => unknown
+    class LocalClient extends ParleyClient {
+      constructor(options: ClientOptions) {
+        super({ ...options, url: server.url })
+        clients.push(this)
+      }
+    }
+    const nothing = (): void => undefined
+    await Promise.all(
+      examples.map(async ({ name, code }, at) => {
+        if (code === undefined) return
+        const client = connect()
+        const known = {
+          ...sdk,
+          ParleyClient: LocalClient,
+          client,
+          session: client.session(`example_${at}`),
+          url: `http://127.0.0.1:${server.port}`,
+          z,
+          console: { log: nothing, error: nothing },
+          process: { stdout: { write: nothing } },
+          fetchAccessToken: () => '',
+          show: nothing,
+          useSyncExternalStore: (subscribe: (listener: () => void) => () => void, snapshot: () => unknown) => {
+            subscribe(nothing)()
+            return snapshot()
+          },
+        }
+        // In a block, because an example may declare a name that is known.
+        const run = new AsyncFunction(...Object.keys(known), `{${forDemoModel(code)}\n}`)
+        await expect(Promise.resolve(run(...Object.values(known))), name).resolves.toBeUndefined()
+      }),
+    )
   })
 
   it('runs a tool, and one that a person must approve', async () => {
