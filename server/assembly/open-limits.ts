@@ -41,8 +41,11 @@ export function openLimits(config: Config, { usage, runNotices, logger }: Limits
     address: addressRate === undefined ? undefined : { perSecond: addressRate, burst: addressBurst },
   })
   const hasClaims = jwtLimitsClaim !== undefined
-  const runQuota =
-    hasClaims || userRuns !== undefined ? new RunQuota({ most: userRuns, notices: runNotices }) : undefined
+  // Without authentication, everybody is the same user.
+  const hasUsers = [config.jwtSecret, config.jwtSecretFile, config.jwksUrl].some((key) => key !== undefined)
+  const share = hasUsers ? Math.max(1, Math.floor(config.runConcurrency / 2)) : undefined
+  const most = userRuns ?? share
+  const runQuota = hasClaims || most !== undefined ? new RunQuota({ most, notices: runNotices }) : undefined
   const hasBudgets = hasClaims || userBudget !== undefined || sessionBudget !== undefined
   const writer = `${config.node}-${randomBytes(6).toString('hex')}`
   const tracker = hasBudgets ? new UsageTracker({ ledger: usage, writer, logger }) : undefined
@@ -63,10 +66,13 @@ export function openLimits(config: Config, { usage, runNotices, logger }: Limits
     admission: budgets === undefined && runQuota === undefined ? undefined : admission,
 
     async account(user, limits, session) {
-      const most = runQuota?.mostOf(limits?.runs)
+      // Not the default share, which few users ever reach.
+      const configured = limits?.runs ?? userRuns
       const left = await budgets?.left({ user, session, budget: limits?.budget })
       return {
-        ...(most === undefined || runQuota === undefined ? {} : { runs: { active: runQuota.count(user), most } }),
+        ...(configured === undefined || runQuota === undefined
+          ? {}
+          : { runs: { active: runQuota.count(user), most: configured } }),
         ...(left?.user === undefined ? {} : { budget: left.user }),
         ...(left?.session === undefined ? {} : { sessionBudget: left.session }),
       }

@@ -137,7 +137,7 @@ export const budgets = {
     'PARLEY_USER_RUNS',
     whole(1, 1_000_000),
     undefined,
-    'Maximum number of queued and active runs of one user, over all nodes. Unset: no limit.',
+    'Maximum number of queued and active runs of one user, over all nodes. Unset: half of PARLEY_RUNS if the server checks access tokens, otherwise no limit.',
   ),
   userBudget: setting(
     'PARLEY_BUDGET_USER',
@@ -158,7 +158,7 @@ export const runs = {
     'PARLEY_RUNS',
     whole(1, 1_000_000),
     10_000,
-    'Maximum number of runs that this node drives at a time, including those that wait for an earlier run of their session.',
+    'Maximum number of runs that this node drives at a time. Up to nine times as many may wait for an earlier run of their session, for an approval, or for a tool.',
   ),
   runSteps: setting('PARLEY_RUN_STEPS', whole(1, 1_000), 16, 'Maximum number of model calls in one run.'),
   runTokens: setting('PARLEY_RUN_TOKENS', whole(1, 100_000_000), 32_768, 'Maximum number of output tokens of one run.'),

@@ -32,7 +32,7 @@ import { type Recovery, recover } from './recovery.ts'
 import { RunAppender } from './run-appender.ts'
 import { type OpenBudget, type RunBudgets, RunUse } from './run-budget.ts'
 import * as Run from './run-state.ts'
-import { RunTools } from './run-tools.ts'
+import { RunTools, type RunToolsOptions } from './run-tools.ts'
 import { RunTrace } from './run-trace.ts'
 import { sampled } from './sampling.ts'
 
@@ -55,7 +55,7 @@ export interface RunLimits extends ModelTimeouts {
   readonly messageWaitMs: number
 }
 
-export interface RunDriverOptions {
+export interface RunDriverOptions extends Pick<RunToolsOptions, 'idle'> {
   readonly log: SessionLog
   readonly node: string
   readonly model: Model

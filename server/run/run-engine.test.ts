@@ -555,6 +555,23 @@ describe('tools', () => {
     second.finish()
   })
 
+  // The runs of one user that waited for people filled PARLEY_RUNS, and everybody else's stayed queued.
+  it('that wait for approval, and messages behind them, leave room for other runs', async () => {
+    const pay = defineTool({ name: 'pay', inputSchema: {}, approval: true, execute: () => 1 })
+    const h = await start({ serverTools: [pay], concurrency: 1 })
+    await h.send('s', 'go')
+    const first = await h.model.next()
+    first.tool('pay', {})
+    first.finish('tool-calls')
+    await h.event('s', 'tool.called')
+    await h.send('s', 'and then', { policy: 'queue' })
+    await h.send('t', 'hi')
+    const other = await h.model.next()
+    expect(textOf(other.options.prompt.at(-1))).toMatch(/hi/)
+    other.finish()
+    expect(await h.event('t', 'run.ended')).toMatchObject({ reason: 'completed' })
+  })
+
   it('that need approval expire', async () => {
     const pay = defineTool({ name: 'pay', inputSchema: {}, approval: true, execute: () => 1 })
     const h = await start({ serverTools: [pay], limits: { approvalMs: 50 } })

@@ -14,7 +14,13 @@ import type { RunRecord } from '../session/state/run-record.ts'
 import { findCommand, findRun, type SessionState } from '../session/state/session-state.ts'
 import type { TranscriptWriter } from '../session/transcript/transcript-writer.ts'
 import { StorageError } from '../store/ports/errors.ts'
-import { type Delivery, DeliveryLost, type RunQueue, type RunSubscription } from '../store/ports/run-queue.ts'
+import {
+  type Delivery,
+  DeliveryLost,
+  type Idle,
+  type RunQueue,
+  type RunSubscription,
+} from '../store/ports/run-queue.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import type { Tracer } from '../trace/tracer.ts'
@@ -41,7 +47,7 @@ export interface RunEngineOptions {
   readonly serverTools: ReadonlyMap<string, ServerTool>
   readonly limits: RunLimits
   readonly node: string
-  /** The maximum of concurrent runs, waiting ones included. */
+  /** The maximum of concurrent runs, without those that wait for an earlier run, a person, or a tool. */
   readonly concurrency: number
   /** The run fails after this many drivers in a row were lost without any output. */
   readonly maxStalls: number
@@ -97,9 +103,9 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
   const count = options.metrics && new CompletionMetrics(options.metrics, options.isRead)
   let taking: RunSubscription | undefined
   let active = 0
-  let idle: (() => void) | undefined
+  let whenIdle: (() => void) | undefined
 
-  async function handle(delivery: Delivery, signal: AbortSignal): Promise<void> {
+  async function handle(delivery: Delivery, signal: AbortSignal, idle: Idle): Promise<void> {
     const lease = await sessions.retain(delivery.session)
     try {
       const { session } = lease
@@ -110,7 +116,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
       }
       if (!found && !(await isLateSteer(session, delivery, AbortSignal.any([signal, stopping.signal])))) return
       const before = findRun(session.state, delivery.run)
-      await trackActive(session, delivery.run, () => driveToEnd(session, delivery, signal))
+      await trackActive(session, delivery.run, () => driveToEnd(session, delivery, signal, idle))
       count?.done(session, delivery, before)
       // Ended runs may leave work that only the log shows.
       await appendImpliedEnds(log, session)
@@ -134,11 +140,16 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     }
   }
 
-  async function driveToEnd(session: SessionReplica, delivery: Delivery, signal: AbortSignal): Promise<void> {
+  async function driveToEnd(
+    session: SessionReplica,
+    delivery: Delivery,
+    signal: AbortSignal,
+    idle: Idle,
+  ): Promise<void> {
     const until = performance.now() + OUTAGE_MS
     for (;;) {
       try {
-        if (await advance(session, delivery, signal)) return
+        if (await advance(session, delivery, signal, idle)) return
       } catch (error) {
         const isOutage = error instanceof StorageError || (error instanceof ReplyError && error.retryable)
         if (!isOutage || signal.aborted || performance.now() > until) throw error
@@ -151,7 +162,12 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
   }
 
   /** Takes the run one step further. @returns whether it has ended */
-  async function advance(session: SessionReplica, delivery: Delivery, signal: AbortSignal): Promise<boolean> {
+  async function advance(
+    session: SessionReplica,
+    delivery: Delivery,
+    signal: AbortSignal,
+    idle: Idle,
+  ): Promise<boolean> {
     const { run } = delivery
     await appendImpliedEnds(log, session)
     const record = findRun(session.state, run)
@@ -169,22 +185,22 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
       // The run before it may have lost its offer.
       await offerQueuedRuns(runs, session)
       const left = AbortSignal.any([signal, stopping.signal])
-      await session.until((state) => (isDue(state, run) ? true : undefined), left)
+      await idle(session.until((state) => (isDue(state, run) ? true : undefined), left))
       return false
     }
     // A run that has not started goes to another node.
     stopping.signal.throwIfAborted()
-    await drive(session, record, signal)
+    await drive(session, record, signal, idle)
     return false
   }
 
-  async function drive(session: SessionReplica, record: RunRecord, signal: AbortSignal): Promise<void> {
+  async function drive(session: SessionReplica, record: RunRecord, signal: AbortSignal, idle: Idle): Promise<void> {
     active += 1
     try {
       const choice = choose(session, record)
       const { node, limits, metrics, tracer, budgets } = options
       const epoch = await RunDriver.drive(
-        { ...choice, log, node, limits, logger, metrics, tracer, budgets },
+        { ...choice, log, node, limits, logger, metrics, tracer, budgets, idle },
         session,
         record,
         signal,
@@ -196,7 +212,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
       await endRun(log, session, record.id, { reason: 'failed', error: { code: error.code, message: error.message } })
     } finally {
       active -= 1
-      if (active === 0) idle?.()
+      if (active === 0) whenIdle?.()
     }
   }
 
@@ -226,7 +242,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
       if (active > 0 && drainMs > 0) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, drainMs)
-          idle = () => {
+          whenIdle = () => {
             clearTimeout(timer)
             resolve()
           }

@@ -14,6 +14,7 @@ import type { SessionReplica } from '../session/session-replica.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
 import { findRun } from '../session/state/session-state.ts'
 import { effectiveTool } from '../session/state/tool-declarations.ts'
+import type { Idle } from '../store/ports/run-queue.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import { checkValue } from '../tool/json-schema.ts'
 import { toolOutput } from './conversation.ts'
@@ -24,6 +25,7 @@ import { appendToolResult, superviseCall, type ToolCallSupervisorOptions } from 
 
 export interface RunToolsOptions extends ToolCallSupervisorOptions {
   readonly trace?: RunTrace | undefined
+  readonly idle?: Idle | undefined
 }
 
 export class RunTools {
@@ -96,7 +98,8 @@ export class RunTools {
    * @returns the message with the results for the model; undefined without calls
    */
   async results(): Promise<LanguageModelV3Message | undefined> {
-    await Promise.all(this.#supervised)
+    const all = Promise.all(this.#supervised)
+    await (this.#supervised.length === 0 ? all : (this.#options.idle?.(all) ?? all))
     this.#signal.throwIfAborted()
     const names = this.#names
     this.#names = new Map()

@@ -161,6 +161,18 @@ describe('concurrent runs', () => {
   })
 })
 
+describe('by default', () => {
+  it('one user has at most half of the runs of a node, so that others are served', async () => {
+    const node = await start({ PARLEY_RUNS: '2' })
+    const client = await enter(node, await tokenOf('ann'))
+    expect(await sent(client, 'c1', 's1', LONG)).toBe('ok')
+    expect(await sent(client, 'c2', 's2', LONG)).toBe('too_many_runs')
+    const other = asking(node, await tokenOf('bob'))
+    expect((await other('/v1/sessions/s3/messages', { content: '/demo count=3 rate=0' })).status).toBe(200)
+    expect((await me(asking(node, await tokenOf('ann')))).runs).toBeUndefined()
+  })
+})
+
 describe('rates', () => {
   it('are counted per user over all transports, and per address behind a trusted proxy', async () => {
     const node = await start({

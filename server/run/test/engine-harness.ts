@@ -117,6 +117,8 @@ export interface HarnessOptions {
   readonly limits?: Partial<RunLimits>
   readonly serverTools?: readonly ServerTool[]
   readonly leaseMs?: number
+  /** Maximum number of runs that work at the same time. */
+  readonly concurrency?: number
   /** Sessions have members and roles. */
   readonly members?: boolean
   /** Instead of the played model. */
@@ -173,7 +175,7 @@ export class EngineHarness {
       serverTools: tools,
       limits: { ...RUN_LIMITS, ...limits },
       node: 'n1',
-      concurrency: 1_000,
+      concurrency: this.#options.concurrency ?? 1_000,
       maxStalls: 3,
       maxAttempts: 50,
       logger,

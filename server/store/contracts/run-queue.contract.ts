@@ -96,6 +96,30 @@ export function runQueueContract(name: string, open: () => Promise<RunQueueHarne
       expect(most).toBe(2)
     })
 
+    it('lets idle handlers make room for others, up to ten times the limit', async () => {
+      const gates = new Map<string, () => void>()
+      await harness.runs.take(
+        async (delivery, _, idle) => {
+          const opened = new Promise<void>((resolve) => gates.set(delivery.run, resolve))
+          inbox.put(delivery)
+          await (delivery.run === 'r12' ? opened : idle(opened))
+        },
+        { concurrency: 1 },
+      )
+      for (let i = 1; i <= 13; i++) await harness.runs.offer(queued(i))
+      expect((await inbox.atLeast(10)).map(({ run }) => run)).toHaveLength(10)
+      for (let i = 1; i <= 10; i++) {
+        const { run } = (await inbox.atLeast(i))[i - 1] as Delivery
+        gates.get(run)?.()
+      }
+      const all = (await inbox.atLeast(12)).map(({ run }) => run)
+      expect(all).toEqual(Array.from({ length: 12 }, (_, i) => `r${i + 1}`))
+      gates.get('r11')?.()
+      gates.get('r12')?.()
+      expect((await inbox.atLeast(13)).at(-1)?.run).toBe('r13')
+      gates.get('r13')?.()
+    })
+
     it('delivers a run again, with a higher attempt, when its handler rejects', async () => {
       await harness.runs.take(
         async (delivery) => {

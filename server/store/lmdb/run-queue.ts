@@ -6,7 +6,14 @@
 //                ▲          └─ handler rejected: ready again after a delay, or at once if its consumer drains or is closed
 import type { Logger } from 'pino'
 import { StorageError } from '../ports/errors.ts'
-import type { QueuedRun, RunHandler, RunQueue, RunSubscription, TakeLimits } from '../ports/run-queue.ts'
+import {
+  type QueuedRun,
+  type RunHandler,
+  type RunQueue,
+  type RunSubscription,
+  roomFor,
+  type TakeLimits,
+} from '../ports/run-queue.ts'
 import type { LmdbEnvironment, Table } from './environment.ts'
 
 export interface LmdbRunQueueOptions {
@@ -35,6 +42,8 @@ interface Consumer {
   readonly handler: RunHandler
   readonly limits: TakeLimits
   readonly aborts: Set<AbortController>
+  /** Handlers that wait. */
+  idle: number
   draining: boolean
   closed: boolean
 }
@@ -106,7 +115,7 @@ export class LmdbRunQueue implements RunQueue {
 
   async take(handler: RunHandler, limits: TakeLimits): Promise<RunSubscription> {
     if (this.#closed) throw new StorageError('unavailable')
-    const consumer: Consumer = { handler, limits, aborts: new Set(), draining: false, closed: false }
+    const consumer: Consumer = { handler, limits, aborts: new Set(), idle: 0, draining: false, closed: false }
     this.#consumers.push(consumer)
     this.#dispatch()
     return {
@@ -150,7 +159,9 @@ export class LmdbRunQueue implements RunQueue {
   }
 
   #freeConsumer(): Consumer | undefined {
-    return this.#consumers.find(({ draining, aborts, limits }) => !draining && aborts.size < limits.concurrency)
+    return this.#consumers.find(
+      ({ draining, aborts, idle, limits }) => !draining && roomFor(limits, aborts.size, idle) > 0,
+    )
   }
 
   #reserve(consumer: Consumer): AbortController {
@@ -192,7 +203,9 @@ export class LmdbRunQueue implements RunQueue {
   async #handle(consumer: Consumer, item: QueueItem, abort: AbortController): Promise<void> {
     if (consumer.closed) return this.#returnRun(consumer, item, abort)
     try {
-      await consumer.handler({ ...item.run, attempt: item.attempts }, abort.signal)
+      await consumer.handler({ ...item.run, attempt: item.attempts }, abort.signal, (wait) =>
+        this.#idle(consumer, wait),
+      )
     } catch (error) {
       if (!abort.signal.aborted && !consumer.draining)
         this.#options.logger.warn({ err: error, run: item.run.run }, 'returned a run to the queue')
@@ -206,6 +219,16 @@ export class LmdbRunQueue implements RunQueue {
     } catch (error) {
       // The queue delivers it again after a restart, and its handler then finds that the run has ended.
       this.#options.logger.warn({ err: error, run: item.run.run }, 'an ended run could not be removed from the queue')
+    }
+  }
+
+  async #idle<T>(consumer: Consumer, wait: Promise<T>): Promise<T> {
+    consumer.idle += 1
+    this.#dispatch()
+    try {
+      return await wait
+    } finally {
+      consumer.idle -= 1
     }
   }
 

@@ -19,7 +19,7 @@ export interface Delivery extends QueuedRun {
 }
 
 export interface TakeLimits {
-  /** Handlers that may run at the same time; further runs wait in the queue. */
+  /** Handlers that may work at the same time, and a tenth of those that may run; further runs wait in the queue. */
   readonly concurrency: number
   /** Milliseconds before the queue delivers a run again whose handler rejected; default: the store's. */
   readonly retryDelayMs?: number
@@ -52,7 +52,21 @@ export interface RunSubscription extends Subscription {
  * @param signal aborted when the subscription is closed, or with a `DeliveryLost` when the run was lost: stop, and
  *   reject
  */
-export type RunHandler = (delivery: Delivery, signal: AbortSignal) => Promise<void>
+export type RunHandler = (delivery: Delivery, signal: AbortSignal, idle: Idle) => Promise<void>
+
+/**
+ * Waits for something that needs no work here, such as a person's decision. Meanwhile, the handler makes room for
+ * another one. Resolves or rejects like the wait; more handlers than `concurrency` may then work for a while.
+ */
+export type Idle = <T>(wait: Promise<T>) => Promise<T>
+
+/** Handlers per working one: an idle handler costs little, but not nothing. */
+const HANDLERS = 10
+
+/** The number of handlers for which there is room. It may be negative. */
+export function roomFor({ concurrency }: TakeLimits, handlers: number, idle: number): number {
+  return Math.min(concurrency - (handlers - idle), concurrency * HANDLERS - handlers)
+}
 
 export interface RunQueue {
   /**

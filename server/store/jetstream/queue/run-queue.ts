@@ -17,6 +17,7 @@ import {
   type RunHandler,
   type RunQueue,
   type RunSubscription,
+  roomFor,
   type TakeLimits,
 } from '../../ports/run-queue.ts'
 import type { Subscription } from '../../ports/session-log.ts'
@@ -57,6 +58,8 @@ interface Worker {
   readonly handler: RunHandler
   readonly limits: TakeLimits
   readonly driven: Set<DrivenRun>
+  /** What the idle handlers wait for. */
+  readonly idle: Set<Promise<unknown>>
   readonly consumer: PullConsumer
   /** It accepts no more runs. */
   draining: boolean
@@ -115,18 +118,19 @@ export class JetStreamRunQueue implements RunQueue {
     if (this.#closed) throw new StorageError('unavailable')
     const { connection, streams } = this.#options
     const driven = new Set<DrivenRun>()
+    const idle = new Set<Promise<unknown>>()
     const options = {
       nats: connection.nats,
       stream: streams.runs,
       consumer: streams.runConsumer,
       // Well within `ack_wait`, so that a run is not delivered again to a node that was stopped.
       expiresMs: Math.min(2_000, this.#ackWaitMs * 0.4),
-      capacity: () => limits.concurrency - driven.size,
+      capacity: () => roomFor(limits, driven.size, idle.size),
       deliver: (message: Msg) => this.#delivered(worker, message),
     }
     // `deliver` may use `worker`, because messages arrive after this turn.
     const consumer = new PullConsumer(options, connection.state === 'live')
-    const worker: Worker = { handler, limits, driven, consumer, draining: false, closed: false }
+    const worker: Worker = { handler, limits, driven, idle, consumer, draining: false, closed: false }
     this.#workers.add(worker)
     return { drain: () => this.#drain(worker), close: () => this.#closeWorker(worker) }
   }
@@ -166,7 +170,8 @@ export class JetStreamRunQueue implements RunQueue {
     const known = this.#driven.get(key)
     if (known?.lost === false) known.delivered = delivered
     else if (known !== undefined) known.next = delivered
-    else if (worker.draining || worker.driven.size >= worker.limits.concurrency) this.#respond(delivered.reply, '-NAK')
+    else if (worker.draining || roomFor(worker.limits, worker.driven.size, worker.idle.size) <= 0)
+      this.#respond(delivered.reply, '-NAK')
     else this.#begin(worker, key, delivered)
   }
 
@@ -184,7 +189,7 @@ export class JetStreamRunQueue implements RunQueue {
     const { worker, abort } = driven
     const { run, attempt } = driven.delivered
     try {
-      await worker.handler({ ...run, attempt }, abort.signal)
+      await worker.handler({ ...run, attempt }, abort.signal, (wait) => this.#idle(worker, wait))
       this.#acknowledge(driven.delivered.reply)
     } catch (error) {
       this.#release(driven, error)
@@ -197,6 +202,16 @@ export class JetStreamRunQueue implements RunQueue {
     }
     if (driven.next !== undefined) this.#begin(worker, key, driven.next)
     else worker.consumer.pull()
+  }
+
+  async #idle<T>(worker: Worker, wait: Promise<T>): Promise<T> {
+    worker.idle.add(wait)
+    if (!worker.draining) worker.consumer.pull()
+    try {
+      return await wait
+    } finally {
+      worker.idle.delete(wait)
+    }
   }
 
   /** If the acknowledgement is lost, the run is delivered again, and its handler finds that it has ended. */
