@@ -4,6 +4,8 @@
 import type { WebSocketConstructor } from './client-options.ts'
 import type { DoorStorage } from './transport/door.ts'
 
+export { acquireStream } from './stream-slots.ts'
+
 export function platformWebSocket(): WebSocketConstructor {
   return globalThis.WebSocket as unknown as WebSocketConstructor
 }
@@ -44,10 +46,7 @@ export function platformStorage(): DoorStorage | undefined {
   }
 }
 
-/**
- * Sessions that have a stream or a long poll at the same time. Browsers open six HTTP/1.1 connections to a server for
- * all tabs together, and commands need some of them.
- */
+/** Sessions of one client that have a stream or a long poll at the same time. Leaves one slot to another tab. */
 export const MAX_READERS = 3
 /** Concurrent command requests. */
 export const MAX_COMMANDS = 2

@@ -27,7 +27,12 @@ export function platformStorage(): DoorStorage | undefined {
   return undefined
 }
 
-/** Sessions that have a stream or a long poll at the same time. */
+/** Always succeeds: Node does not limit the connections to a server. */
+export async function acquireStream(_server: string): Promise<(() => void) | undefined> {
+  return () => undefined
+}
+
+/** Sessions of one client that have a stream or a long poll at the same time. */
 export const MAX_READERS = 256
 /** Concurrent command requests. */
 export const MAX_COMMANDS = 16

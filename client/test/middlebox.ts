@@ -37,6 +37,8 @@ export class Middlebox {
   readonly #sockets = new Set<Duplex>()
   #targets: readonly number[]
   #turn = 0
+  /** Event streams that are open now. */
+  openStreams = 0
   #seen: Seen = { upgrades: 0, streams: 0, polls: 0, commands: 0 }
 
   private constructor(targets: readonly number[], rules: Partial<Rules>) {
@@ -97,12 +99,17 @@ export class Middlebox {
   #forward(incoming: IncomingMessage, response: ServerResponse): void {
     const file = this.files(incoming.url ?? '/')
     if (file !== undefined) {
-      response.writeHead(200, { 'Content-Type': file.type }).end(file.body)
+      response.writeHead(200, { 'Content-Type': file.type, 'Cache-Control': 'max-age=60' }).end(file.body)
       return
     }
     const isStream = incoming.headers.accept?.startsWith('text/event-stream') === true
-    if (isStream) this.#count('streams')
-    else if (incoming.method !== 'GET') this.#count('commands')
+    if (isStream) {
+      this.#count('streams')
+      this.openStreams += 1
+      response.on('close', () => {
+        this.openStreams -= 1
+      })
+    } else if (incoming.method !== 'GET') this.#count('commands')
     else if (incoming.url?.includes('/events')) this.#count('polls')
     if (isStream && this.rules.streams === 'refuse') {
       response.writeHead(403, { 'Content-Type': 'text/html' }).end('<h1>No streaming</h1>')

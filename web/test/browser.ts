@@ -16,6 +16,8 @@ const FLAGS = [
   '--disable-gpu',
   '--disable-quic',
   '--no-first-run',
+  // Plain HTTP that is not loopback: pages of this host have fewer APIs.
+  '--host-resolver-rules=MAP insecure.test 127.0.0.1',
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',

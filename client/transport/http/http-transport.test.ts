@@ -64,6 +64,27 @@ describe('a session over server-sent events', () => {
     })
   })
 
+  it('frees the connection of its stream while a command gets no answer', async () => {
+    const clock = new ManualClock()
+    const session = open('sse', { clock }).session('s1')
+    const stream = await ask('/s1/events')
+    stream.attached('s1', 1)
+    await live(session)
+    const reply = session.send('hi')
+    const post = await ask('/messages', 'POST')
+    await clock.armed(4_000)
+    clock.advance(4_000)
+    await stream.gone()
+    const poll = await ask('/s1/events')
+    expect(poll.headers.accept).toBe('application/json')
+    post.json({ run: 'r1', cursor: cursor(1) }, 202)
+    await reply.accepted
+    poll.json(page(1, [message(reply.command, 'r1')]))
+    await clock.armed(2_000)
+    clock.advance(2_000)
+    expect((await ask('/s1/events')).headers.accept).toContain('text/event-stream')
+  })
+
   it('resumes at its cursor when the stream is cut, and applies nothing twice', async () => {
     const session = open('sse').session('s1')
     const first = await ask('/s1/events')

@@ -1,7 +1,7 @@
 // HttpTransport: a transport of HTTP requests. A feed reads each session; commands are posted, one at a time per
 // session. The answer to a command that ends a run is delivered only after everything up to the end of the run.
 import type { Attach, ClientFrame, ServerFrame, SetPresence, Welcome } from '@parley/protocol'
-import { isHidden, MAX_COMMANDS, MAX_READERS, onHide } from '#platform'
+import { acquireStream, isHidden, MAX_COMMANDS, MAX_READERS, onHide } from '#platform'
 import { httpUrl } from '../../client-options.ts'
 import { Semaphore } from '../../semaphore.ts'
 import type { Door } from '../door.ts'
@@ -38,6 +38,8 @@ export class HttpTransport implements Transport {
   /** By session, the presence state. */
   readonly #presence = new Map<string, { readonly state: SetPresence['state']; isUnsent: boolean }>()
   readonly #unsubscribeHide: () => void
+  /** Commands without an answer for long. */
+  #starvedCommands = 0
   #welcome: Welcome | undefined
   #closed = false
 
@@ -46,9 +48,7 @@ export class HttpTransport implements Transport {
     this.#options = options
     this.#handler = handler
     this.#caller = new HttpCaller({ ...options, url: httpUrl(options.url), readsOver: wireName(kind) })
-    this.#unsubscribeHide = onHide(() => {
-      for (const { feed } of this.#attachments.values()) feed.releaseStream()
-    })
+    this.#unsubscribeHide = onHide(() => this.#releaseStreams())
     this.#open().catch((error: unknown) => this.#notOpened(error))
   }
 
@@ -137,8 +137,7 @@ export class HttpTransport implements Transport {
       clock,
       policy,
       reconnect,
-      semaphore: this.#readerSlots,
-      isHidden,
+      acquire: () => this.#acquireReader(),
       usesStream: this.#kind === 'sse',
       kind: this.#kind,
       heartbeatMs,
@@ -150,6 +149,27 @@ export class HttpTransport implements Transport {
         this.#repeatPresence(session)
       },
     }
+  }
+
+  async #acquireReader(): Promise<(() => void) | undefined> {
+    if (!this.#mayRead() || !this.#readerSlots.tryAcquire()) return undefined
+    const release = await acquireStream(httpUrl(this.#options.url))
+    const releaseBoth = (): void => {
+      release?.()
+      this.#readerSlots.release()
+    }
+    if (release !== undefined && this.#mayRead()) return releaseBoth
+    releaseBoth()
+    return undefined
+  }
+
+  /** Whether feeds may have streams. A hidden page must not occupy connections that visible pages need. */
+  #mayRead(): boolean {
+    return !isHidden() && this.#starvedCommands === 0
+  }
+
+  #releaseStreams(): void {
+    for (const { feed } of this.#attachments.values()) feed.releaseStream()
   }
 
   #detach(session: string): void {
@@ -263,12 +283,22 @@ export class HttpTransport implements Transport {
     headers: Readonly<Record<string, string>> = {},
   ): Promise<HttpAnswer> {
     const call = { method, path, body, headers, accept: JSON_TYPE, timeoutMs: COMMAND_MS }
+    let isStarved = false
+    // The streams of this and other pages may occupy all connections of the browser: free one.
+    const cancel = this.#options.clock.after(this.#options.policy.timeoutMs, () => {
+      isStarved = true
+      this.#starvedCommands += 1
+      this.#releaseStreams()
+    })
     try {
       return await this.#caller.json(call)
     } catch (error) {
       // The server may just have closed a kept-alive connection. The key makes the command take effect once.
       if (this.#closed || !(error instanceof HttpFailure) || error.kind !== 'network') throw error
-      return this.#caller.json(call)
+      return await this.#caller.json(call)
+    } finally {
+      cancel()
+      if (isStarved) this.#starvedCommands -= 1
     }
   }
 

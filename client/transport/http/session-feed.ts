@@ -6,7 +6,6 @@ import type { Attach, EntryFrame, Presence, ServerFrame } from '@parley/protocol
 import type { ReconnectPolicy } from '../../backoff.ts'
 import { backoff } from '../../backoff.ts'
 import type { Clock } from '../../client-options.ts'
-import type { Semaphore } from '../../semaphore.ts'
 import type { Door, DoorPolicy } from '../door.ts'
 import { STABLE_MS } from '../door.ts'
 import { resumeHeaders, resumption } from '../resumption.ts'
@@ -23,10 +22,8 @@ export interface FeedPorts {
   readonly clock: Clock
   readonly policy: DoorPolicy
   readonly reconnect: ReconnectPolicy
-  /** Limits concurrent streams and long polls. A feed without a slot polls periodically. */
-  readonly semaphore: Semaphore
-  /** Whether the page is hidden: then the feed uses short polls. */
-  isHidden(): boolean
+  /** Acquires a slot for a stream or a long poll. @returns its release; undefined: the feed polls periodically */
+  acquire(): Promise<(() => void) | undefined>
   /** Reads by a stream instead of polls. */
   readonly usesStream: boolean
   readonly kind: Door
@@ -118,18 +115,20 @@ export class SessionFeed {
   }
 
   async #run(ready: Promise<void> | undefined): Promise<void> {
-    const { semaphore, usesStream, clock, isHidden } = this.#ports
+    const { usesStream, clock, acquire } = this.#ports
     await ready
     while (!this.#closed && !this.#leaving) {
-      const hasSlot = !isHidden() && semaphore.tryAcquire()
+      const release = await acquire()
+      const hasSlot = release !== undefined
       const since = clock.now()
       try {
+        if (this.#closed) return
         if (usesStream && hasSlot) await this.#request((signal) => this.#readStream(signal))
         else await this.#request((signal) => this.#poll(hasSlot && this.#position.live ? this.#waitS : 0, signal))
       } catch (error) {
         await this.#onBreak(error, clock.now() - since)
       } finally {
-        if (hasSlot) semaphore.release()
+        release?.()
       }
       if (!hasSlot) await this.#pause(SHORT_POLL_MS * (0.5 + clock.random()))
     }
