@@ -60,7 +60,7 @@ export interface Logger {
 }
 
 export interface Clock {
-  /** Unix milliseconds. */
+  /** Unix milliseconds. They must not jump: the client measures silence and timeouts by them. */
   now(): number
   /** A number from 0 (included) to 1 (excluded). */
   random(): number
@@ -85,8 +85,12 @@ export interface WebSocketLike {
 
 export type WebSocketConstructor = new (url: string, protocols: string[]) => WebSocketLike
 
+/** The wall clock as of the start. It does not follow later steps of the wall clock. */
+const STARTED_AT = Date.now() - performance.now()
+
+/** The clock of a client without a `clock` option. */
 export const SYSTEM_CLOCK: Clock = {
-  now: () => Date.now(),
+  now: () => STARTED_AT + performance.now(),
   random: () => Math.random(),
   after(ms, callback) {
     const timer = setTimeout(callback, ms)

@@ -15,7 +15,7 @@ export type {
 } from '@parley/protocol'
 export type { ReconnectPolicy } from './backoff.ts'
 export type { WebSocketConstructor, WebSocketLike } from './client-options.ts'
-export { CLIENT_VERSION, type ClientOptions, type Clock, type Logger } from './client-options.ts'
+export { CLIENT_VERSION, type ClientOptions, type Clock, type Logger, SYSTEM_CLOCK } from './client-options.ts'
 export type { ConnectionState, ConnectionStatus } from './connection/connection-state.ts'
 export type { MoveReason, TransportState } from './connection/transport-choice.ts'
 export { ParleyClient } from './parley-client.ts'

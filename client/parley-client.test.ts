@@ -1,5 +1,5 @@
 // Tests the client against a scripted server, over real sockets.
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type ClientOptions, ParleyClient } from './index.ts'
 import { cursor, ended, entry, message, type Peer, ScriptedServer, says, started } from './test/scripted-server.ts'
 import { until } from './test/until.ts'
@@ -12,6 +12,7 @@ beforeEach(async () => {
   clients = []
 })
 afterEach(async () => {
+  vi.useRealTimers()
   for (const client of clients) await client.close()
   await server.close()
 })
@@ -291,6 +292,39 @@ describe('client', () => {
     await first.expect('ping')
     const second = await server.accept()
     expect(await second.expect('hello')).toMatchObject({ type: 'hello' })
+  })
+
+  it('leaves a silent server although the clock of the device was set back', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    makeClient().session('s1')
+    const first = await server.accept()
+    await first.welcome(20)
+    await first.expect('attach')
+    vi.setSystemTime(Date.now() - 3_600_000)
+    await first.expect('ping')
+    vi.setSystemTime(Date.now() + 7_200_000)
+    await first.gone()
+  })
+
+  it('knows the server’s time, whatever the clock of the device shows', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const client = makeClient()
+    const session = client.session('s1')
+    const peer = await server.accept()
+    await peer.expect('hello')
+    const time = Date.now() - 600_000
+    peer.send({ type: 'welcome', connection: 'c1', user: 'ann', node: 'n1', heartbeatMs: 60_000, limits: {}, time })
+    await peer.attach()
+    await until(session, (view) => view.status === 'live')
+    const isNear = (other: number): boolean => client.now() >= other && client.now() < other + 60_000
+    for (const step of [3_600_000, -7_200_000]) {
+      vi.setSystemTime(Date.now() + step)
+      expect(isNear(time)).toBe(true)
+    }
+    // The device slept meanwhile.
+    peer.send({ type: 'entry', session: 's1', cursor: cursor(1), time: time + 120_000, event: message('m1', 'r1') })
+    await until(session, (view) => view.messages.length === 1)
+    expect(isNear(time + 120_000)).toBe(true)
   })
 
   it('keeps a silent server that answers pings', async () => {

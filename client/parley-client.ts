@@ -67,6 +67,14 @@ export class ParleyClient {
   readonly subscribe = (listener: () => void): (() => void) => this.#connection.subscribe(listener)
 
   /**
+   * The server's time in Unix milliseconds. Compare it with times from the server, such as `until` of a tool call: the
+   * clock of the device may be wrong. Before the first connection it is the time of the device.
+   * @example
+   * for (const { until } of session.state.calls.values()) console.log('expires in', until - client.now(), 'ms')
+   */
+  readonly now = (): number => this.#connection.serverTime
+
+  /**
    * Connects now instead of with the first session.
    * @throws ParleyError closed, or why the client has ended
    * @example

@@ -16,6 +16,8 @@ export const Welcome = z.object({
   /** Milliseconds. The server pings silent connections, and drops those that were silent for three times as long. */
   heartbeatMs: z.number(),
   limits: z.record(z.string(), z.number()),
+  /** The server's clock, in Unix milliseconds. */
+  time: Time.optional(),
   /** Unix milliseconds at which the access token expires, if it does. */
   expiresAt: Time.optional(),
   /** The client's assignment, if it takes part in an experiment. */

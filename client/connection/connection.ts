@@ -46,6 +46,8 @@ export class Connection {
   readonly clock: Clock
   readonly logger: Logger | undefined
   #state: ConnectionState
+  /** Milliseconds by which the server's clock is ahead of this client's. */
+  #serverAheadMs = 0
   #active: ActiveTransport | undefined
   /** The closed transport, for which the server may still keep tool calls. The next one of its kind continues them. */
   #previousTransport: Transport | undefined
@@ -78,6 +80,11 @@ export class Connection {
 
   get state(): ConnectionState {
     return this.#state
+  }
+
+  /** The server's time in Unix milliseconds. */
+  get serverTime(): number {
+    return this.clock.now() + this.#serverAheadMs
   }
 
   subscribe(listener: () => void): () => void {
@@ -225,6 +232,8 @@ export class Connection {
     }
     for (const frame of frames) {
       if (this.#active !== active) return
+      // The clock of this device may have paused while it slept.
+      if (frame.type === 'entry') this.#serverAheadMs = Math.max(this.#serverAheadMs, frame.time - active.receivedAt)
       if (frame.type === 'entry' || !this.#handleOwn(active, frame, flush)) others.push(frame)
     }
     if (this.#active === active) flush()
@@ -266,6 +275,7 @@ export class Connection {
       this.#open()
       return
     }
+    if (frame.time !== undefined) this.#serverAheadMs = frame.time - active.receivedAt
     active.heartbeatMs = frame.heartbeatMs
     this.#selector.opened()
     active.kind = this.#selector.state.door

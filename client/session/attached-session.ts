@@ -85,7 +85,7 @@ export class AttachedSession implements Session {
     this.#assertOpen()
     const id = options.id ?? makeId('msg')
     const { chosen: before } = this.#state
-    const { frame, pending } = sendFrame(this.#state, id, content, options, this.#connection.clock.now())
+    const { frame, pending } = sendFrame(this.#state, id, content, options, this.#connection.serverTime)
     // A message that was sent before may be in the log already, and then is not pending.
     const isShown = options.id !== undefined && this.#state.messages.some((message) => message.id === id)
     if (!isShown) {

@@ -177,6 +177,13 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'server',
+    name: 'welcome with the time',
+    json: `{"type":"welcome","connection":"k1","user":"u1","node":"n1","heartbeatMs":15000,"limits":{},"time":1767225600000}`,
+    msgpack:
+      '87a474797065a777656c636f6d65aa636f6e6e656374696f6ea26b31a475736572a27531a46e6f6465a26e31ab6865617274626561744d73cd3a98a66c696d69747380a474696d65d30000019b76daa800',
+  },
+  {
+    from: 'server',
     name: 'welcome with an experiment',
     json: `{"type":"welcome","connection":"k1","user":"u1","node":"n1","heartbeatMs":15000,"limits":{},"experiment":{"name":"first-door","variant":"sse-first","doors":["sse","websocket"]}}`,
     msgpack:

@@ -222,7 +222,9 @@ function retryAfter(headers: Readonly<Record<string, string>> | undefined): numb
   if (value === undefined) return undefined
   if (/^\d+(\.\d+)?$/.test(value)) return Math.ceil(Number(value) * 1000)
   const date = Date.parse(value)
-  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now())
+  // By the provider's clock, if it tells its time.
+  const now = Date.parse(headers?.date ?? '') || Date.now()
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
 }
 
 function failure(code: ErrorCode, retryable: boolean = ERRORS[code].retryable): ProviderFailure {

@@ -170,6 +170,8 @@ describe('a provider that refuses', () => {
     const date = new Date(Date.now() + 3_600_000).toUTCString()
     const wait = (await failureWhen(refuse(429, { 'retry-after': date }))).retryAfterMs ?? 0
     expect(Math.abs(wait - 3_600_000)).toBeLessThan(30_000)
+    const far = { date: 'Tue, 01 Jan 1980 00:00:00 GMT', 'retry-after': 'Tue, 01 Jan 1980 00:00:07 GMT' }
+    expect(await failureWhen(refuse(429, far))).toMatchObject({ ...limited, retryAfterMs: 7000 })
     expect(await failureWhen(refuse(429, { 'retry-after': 'Thu, 01 Jan 1970 00:00:00 GMT' }))).toMatchObject({
       retryAfterMs: 0,
     })

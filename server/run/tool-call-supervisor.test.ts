@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Event } from '@parley/protocol'
 import { pino } from 'pino'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { SessionCache } from '../session/session-cache.ts'
 import { type LmdbStores, openLmdbStores } from '../store/lmdb/stores.ts'
 import { superviseCall } from './tool-call-supervisor.ts'
@@ -19,6 +19,7 @@ beforeEach(async () => {
   stores = await openLmdbStores({ path, logger })
 })
 afterEach(async () => {
+  vi.useRealTimers()
   await stores.close()
   rmSync(path, { recursive: true, force: true })
 })
@@ -44,6 +45,28 @@ async function overdueCall(claim: Partial<Event> | undefined): Promise<void> {
   if (claim !== undefined) await append('tool.call_1', claim as Event, called)
   await append(`run.${RUN}`, { type: 'run.ended', run: RUN, reason: 'cancelled', usage, next: 0 }, started)
 }
+
+describe('a call that waits for approval', () => {
+  it('expires at its time although the clock of the node is set back', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const append = async (subject: string, event: Event): Promise<number> =>
+      (await stores.log.append('s', subject, event, 0)).seq
+    const message = { type: 'message', id: 'c_1', role: 'user', author: 'ada', content: [], policy: 'queue', run: RUN }
+    await append('in.c_1', message as Event)
+    const run = { run: RUN, epoch: 1, model: 'demo', message: 'c_1', next: 0 }
+    await append(`run.${RUN}`, { type: 'run.started', mode: 'new', ...run })
+    const call = { run: RUN, call: 'call_1', name: 'pay', input: {}, where: 'client', approval: true, step: 0 } as const
+    await append('tool.call_1', { type: 'tool.called', ...call, attempt: 1, until: Date.now() + 200 })
+    const lease = await new SessionCache(stores).retain('s')
+    const options = { log: stores.log, serverTools: new Map(), approvalMs: 0, clientToolMs: 0, owner: 'n/1', logger }
+    const startedAt = performance.now()
+    const supervised = superviseCall(options, lease.session, 'call_1', new AbortController().signal)
+    vi.setSystemTime(Date.now() - 3_600_000)
+    await supervised
+    expect(performance.now() - startedAt).toBeGreaterThan(190)
+    lease.release()
+  })
+})
 
 describe('an expired call of an ended run', () => {
   // Regression: after a SIGSTOP, the driver checked the call in an endless loop and blocked the process.

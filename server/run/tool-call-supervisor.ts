@@ -32,12 +32,13 @@ export async function superviseCall(
   id: string,
   signal: AbortSignal,
 ): Promise<void> {
+  const remaining = deadlines()
   for (;;) {
     // An expired call of an ended run appends nothing and waits for nothing, so only this check can stop the loop.
     signal.throwIfAborted()
     const found = findCall(session.state, id)
     if (found === undefined || found.call.result !== undefined || found.run.phase === 'ended') return
-    await step(options, session, found.call, signal)
+    await step(options, session, found.call, signal, remaining)
   }
 }
 
@@ -47,10 +48,11 @@ async function step(
   session: SessionReplica,
   call: CallState,
   signal: AbortSignal,
+  remaining: (until: number) => number,
 ): Promise<void> {
-  const now = Date.now()
   if (awaitsDecision(call)) {
-    if (call.until > now) await changed(session, call, call.until - now, signal)
+    const left = remaining(call.until)
+    if (left > 0) await changed(session, call, left, signal)
     else
       await appendToolResult(options, session, call.id, { error: 'The call was not approved in time.' }, awaitsDecision)
     return
@@ -64,15 +66,28 @@ async function step(
     return
   }
   const deadline = deadlineOf(options, session, call)
-  if (deadline <= now) {
+  if (remaining(deadline) <= 0) {
     const error =
       call.claim === undefined ? 'No client claimed the call in time.' : 'The client returned no result in time.'
     await appendToolResult(options, session, call.id, { error })
-  } else if (call.claim !== undefined && call.claim.until <= now) {
+  } else if (call.claim !== undefined && remaining(call.claim.until) <= 0) {
     const { until } = call.claim
     await offerAgain(options.log, session, call.id, (latest) => latest.claim?.until === until)
   } else {
-    await changed(session, call, Math.min(deadline, call.claim?.until ?? deadline) - now, signal)
+    await changed(session, call, remaining(Math.min(deadline, call.claim?.until ?? deadline)), signal)
+  }
+}
+
+/**
+ * @returns the milliseconds until a time of the log. It reads the wall clock once for each time, so that a later step of
+ * that clock moves no deadline.
+ */
+function deadlines(): (until: number) => number {
+  const known = new Map<number, number>()
+  return (until) => {
+    const at = known.get(until) ?? performance.now() + until - Date.now()
+    known.set(until, at)
+    return Math.ceil(at - performance.now())
   }
 }
 

@@ -88,7 +88,9 @@ const RATE_LIMITED_SPREAD_MS = 10_000
 export function retryWaitMs({ ended, endedAt }: RunRecord, now: number = Date.now()): number | undefined {
   const error = ended?.error
   if (error === undefined || !isRetryable(error)) return undefined
-  if (error.retryAfterMs !== undefined) return Math.max(0, (endedAt ?? now) + error.retryAfterMs - now)
+  const { retryAfterMs } = error
+  // At most `retryAfterMs`, even if the clock of the node that ended the run is ahead.
+  if (retryAfterMs !== undefined) return Math.max(0, Math.min(0, (endedAt ?? now) - now) + retryAfterMs)
   return error.code === 'provider_rate_limited' ? RATE_LIMITED_MS + Math.random() * RATE_LIMITED_SPREAD_MS : undefined
 }
 

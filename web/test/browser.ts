@@ -70,6 +70,17 @@ export class Visitor {
     this.problems.push(...problems.filter((problem) => !problem.includes(text)))
   }
 
+  /** Sets the clock of the device wrong, in pages that are opened later. @param ms ahead of the real time */
+  async setClockWrong(ms: number): Promise<void> {
+    await this.context.addInitScript((shift) => {
+      const { now } = Date
+      Date.now = () => now() + shift
+      window.Date = new Proxy(Date, {
+        construct: (target, values) => Reflect.construct(target, values.length === 0 ? [target.now()] : values),
+      })
+    }, ms)
+  }
+
   #note(socket: WebSocket): void {
     this.sockets.count += 1
     socket.on('framesent', ({ payload }) => {

@@ -109,13 +109,17 @@ describe('the chat page', () => {
   })
 
   it('asks for approval of another device’s tool call, and shows the decision', async () => {
-    const tab = await (await world.come()).open(world.site)
+    const visitor = await world.come()
+    await visitor.setClockWrong(3_600_000)
+    const tab = await visitor.open(world.site)
     await tab.status('Live')
     const opened: unknown[] = []
     const gate = tool({ name: 'open_gate', approval: true, execute: (input) => opened.push(input) })
     await world.join(tab.session, [gate])
     await tab.send('/demo tool=open_gate input={"gate":"front"} count=3 rate=0')
     await tab.page.getByText('Waiting for approval').waitFor()
+    // By the clock of this device, the approval would have expired.
+    await tab.page.getByText(/^Expires in \d+:\d\d$/).waitFor()
     expect(opened).toEqual([])
     await tab.page.getByRole('button', { name: 'Approve' }).click()
     await tab.answer(0, 'completed')

@@ -89,6 +89,8 @@ describe('a token budget', () => {
 describe('an access token', () => {
   it('expires with a notice and without loss, and the chat continues when the link carries a new token', async () => {
     const visitor = await world.come()
+    // By the clock of this device, the token would expire in ten minutes.
+    await visitor.setClockWrong(-600_000)
     const tab = await visitor.open(`${world.site}#token=${tokenOf('bob', 'Bob', 4)}`)
     const { page } = tab
     await tab.status('Live')

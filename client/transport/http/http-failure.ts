@@ -49,7 +49,8 @@ const GATEWAY: ReadonlySet<number> = new Set([408, 502, 503, 504])
 /** Reads the body of an unsuccessful answer. */
 export async function failureOf(response: Response): Promise<HttpFailure> {
   const { status } = response
-  const retryAfterMs = retryAfter(response.headers.get('retry-after'))
+  const { headers } = response
+  const retryAfterMs = retryAfter(headers.get('retry-after'), Date.parse(headers.get('date') ?? '') || undefined)
   const problem = hasMediaType(response, 'application/problem+json')
     ? await response.json().catch(() => undefined)
     : undefined
@@ -68,7 +69,11 @@ export function hasMediaType(response: Response, mediaType: string): boolean {
   return (response.headers.get('content-type') ?? '').toLowerCase().startsWith(mediaType)
 }
 
-/** @param value seconds, or a date (RFC 9110, section 10.2.3) @returns milliseconds, at most an hour */
+/**
+ * @param value seconds, or a date (RFC 9110, section 10.2.3)
+ * @param now the server's time, because the clock of the device may be wrong
+ * @returns milliseconds, at most an hour
+ */
 export function retryAfter(value: string | null, now: number = Date.now()): number | undefined {
   if (value === null) return undefined
   const ms = /^[0-9]+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - now

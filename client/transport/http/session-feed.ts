@@ -93,10 +93,9 @@ export class SessionFeed {
     this.#catchUp.start()
   }
 
-  /** Restarts the request unless bytes arrived lately: the machine may have slept, and the request may be dead. */
+  /** Restarts the request: the machine may have slept, for which the clock need not count, and the request be dead. */
   check(): void {
-    const { clock, heartbeatMs } = this.#ports
-    if (clock.now() - this.#receivedAt > heartbeatMs) this.#endRequest?.()
+    this.#endRequest?.()
     this.#wake?.()
   }
 

@@ -25,6 +25,7 @@ export function helloRoute({ node, heartbeatMs }: HelloOptions): Route {
         node,
         heartbeatMs,
         limits: LIMITS,
+        time: Date.now(),
         ...(experiment === undefined ? {} : { experiment }),
       }
       exchange.reply(200, answer)

@@ -358,6 +358,7 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
         commandsPerSecond: limits.commands.perSecond,
         commandBurst: limits.commands.burst,
       },
+      time: Date.now(),
       ...(until === undefined ? {} : { expiresAt: until }),
       ...(experiment === undefined ? {} : { experiment }),
     })

@@ -1,7 +1,7 @@
 // Sign-in: the user pastes an access token. The page has no accounts of its own: the administrator issues the tokens.
 import { type SubmitEvent, useEffect, useState } from 'react'
 import { isSignedOut } from '../connection/badge.ts'
-import { useConnection } from '../connection/use-chat.ts'
+import { useChat, useConnection } from '../connection/use-chat.ts'
 import { ANONYMOUS } from '../people/names.ts'
 import { Dialog } from '../shared/dialog.tsx'
 import { useNow } from '../shared/use-now.ts'
@@ -72,10 +72,11 @@ export function TokenNotice() {
 
 function TokenExpired() {
   const { auth } = useAuth()
+  const { client } = useChat()
   const [signingIn, setSigningIn] = useState(false)
   const { expiresAt } = auth.token
   const reason =
-    expiresAt !== undefined && expiresAt > Date.now() ? 'This token is invalid.' : 'Your session has expired.'
+    expiresAt !== undefined && expiresAt > client.now() ? 'This token is invalid.' : 'Your session has expired.'
   return (
     <div className='bar'>
       <span role='alert'>{reason} Your messages are kept and sent after you sign in.</span>
@@ -89,20 +90,22 @@ function TokenExpired() {
 
 function TokenExpiring() {
   const { auth } = useAuth()
+  const { client } = useChat()
   const [due, setDue] = useState(false)
   const [signingIn, setSigningIn] = useState(false)
   const { expiresAt } = auth.token
   const open = useConnection((state) => state.status === 'open')
   useEffect(() => {
-    const wait = expiresAt === undefined ? undefined : expiresAt - WARN_MS - Date.now()
+    // Only a connection tells the server's time.
+    const wait = open && expiresAt !== undefined ? expiresAt - WARN_MS - client.now() : undefined
     setDue(wait !== undefined && wait <= 0)
     // A longer timeout would overflow and fire at once.
     if (wait === undefined || wait <= 0 || wait > 2 ** 31 - 1) return undefined
     const timer = setTimeout(() => setDue(true), wait)
     return () => clearTimeout(timer)
-  }, [expiresAt])
-  const visible = due && open && expiresAt !== undefined
-  const now = useNow(visible)
+  }, [expiresAt, client, open])
+  const visible = due && expiresAt !== undefined
+  const now = useNow(visible, client)
   if (!visible) return null
   const seconds = Math.max(0, Math.ceil((expiresAt - now) / 1_000))
   return (

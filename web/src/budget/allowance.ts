@@ -8,6 +8,8 @@ import { Store } from '../shared/store.ts'
 export interface AllowancePorts {
   readonly session: Pick<Session, 'id' | 'state' | 'subscribe'>
   readonly me: (session: string) => Promise<MeAnswer>
+  /** The server's time in Unix milliseconds. */
+  readonly now: () => number
 }
 
 /** A missing field is unlimited, or not known yet. */
@@ -61,7 +63,7 @@ export class Allowance extends Store<AllowanceState> {
     const becameLive = isLive && !this.#wasLive
     this.#wasLive = isLive
     this.#run = activeRun
-    if (before !== undefined && before !== activeRun) this.#endedAt = Date.now()
+    if (before !== undefined && before !== activeRun) this.#endedAt = this.#ports.now()
     if (!isLive) return
     if (becameLive) this.refresh()
     else if (before !== activeRun && this.#hasBudget) {
@@ -102,7 +104,7 @@ export class Allowance extends Store<AllowanceState> {
     this.#timer = undefined
     if (this.#closed || !this.#hasBudget || !this.#wasLive) return
     const { budget, sessionBudget } = this.state
-    const now = Date.now()
+    const now = this.#ports.now()
     const resets = [budget, sessionBudget].flatMap((each) => (each === undefined ? [] : [each.resetsAt - now]))
     const reset = Math.max(MIN_INTERVAL_MS, Math.min(...resets) + Math.random() * JITTER_MS)
     const next = this.#run !== undefined ? STREAMING_INTERVAL_MS : now - this.#endedAt < COUNTED_MS ? COUNTED_MS : reset

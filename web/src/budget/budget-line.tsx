@@ -1,7 +1,7 @@
 // BudgetLine: the remaining token budget, in a space below the message box that is always reserved for it. Screen
 // readers announce when the budget is low and when it is used up, but not each number.
 import { useState } from 'react'
-import { useRoom } from '../connection/use-chat.ts'
+import { useChat, useRoom } from '../connection/use-chat.ts'
 import { Dialog } from '../shared/dialog.tsx'
 import { Icon } from '../shared/icon.tsx'
 import { useStore } from '../shared/store.ts'
@@ -9,10 +9,11 @@ import { useNow } from '../shared/use-now.ts'
 import { budgetFacts, budgetNote } from './budget-note.ts'
 
 export function BudgetLine() {
+  const { client } = useChat()
   const allowance = useStore(useRoom().allowance)
   const [showsDetails, setShowsDetails] = useState(false)
   // No ticking clock here: screen readers would announce the text every second.
-  const note = budgetNote(allowance, Date.now())
+  const note = budgetNote(allowance, client.now())
   return (
     <div className={`budget ${note?.level ?? 'none'}`}>
       <span className='unseen' role='status' aria-label='Budget'>
@@ -30,7 +31,7 @@ export function BudgetLine() {
 
 function BudgetDialog({ onClose }: { readonly onClose: () => void }) {
   const allowance = useStore(useRoom().allowance)
-  const now = useNow(true)
+  const now = useNow(true, useChat().client)
   return (
     <Dialog title='Remaining' onClose={onClose}>
       {() => (

@@ -95,6 +95,7 @@ describe('an allowance', () => {
         requests += 1
         return answer
       },
+      now: () => Date.now(),
     })
   }
   const become = (status: View['status'], activeRun?: string): void => {

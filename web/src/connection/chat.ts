@@ -132,7 +132,7 @@ export class Chat {
     const session = this.client.session(id, { tools })
     const view = new FrameThrottle(session, (callback) => this.#window.requestAnimationFrame(callback))
     const unsent = new UnsentMessages(this.#storage, id)
-    const allowance = new Allowance({ session, me: (session) => this.client.me(session) })
+    const allowance = new Allowance({ session, me: (session) => this.client.me(session), now: this.client.now })
     const sender = new Sender(session, unsent, ({ code }) => {
       if (code === 'budget_exceeded' || code === 'too_many_runs') allowance.refresh()
     })

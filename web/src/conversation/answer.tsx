@@ -4,7 +4,7 @@ import { type CallView, isEnded, ParleyError, type RunPart, type RunView } from 
 import { memo, type ReactNode, useRef, useState } from 'react'
 import { resetNote, resetTime } from '../budget/budget-note.ts'
 import { isSignedOut } from '../connection/badge.ts'
-import { useConnection, useRoom, useView } from '../connection/use-chat.ts'
+import { useChat, useConnection, useRoom, useView } from '../connection/use-chat.ts'
 import { Markdown } from '../markdown/markdown.tsx'
 import { nameOf } from '../people/names.ts'
 import { useMay, usePeople } from '../people/use-people.ts'
@@ -134,7 +134,7 @@ function useBudgetReset(run: RunView): string {
   const allowance = useStore(useRoom().allowance)
   const isStopped = run.error?.code === 'budget_exceeded'
   const time = useView((view) => (isStopped ? view.messages.find(({ id }) => id === run.message)?.time : undefined))
-  const now = Date.now()
+  const now = useChat().client.now()
   const at = time === undefined ? undefined : resetTime(allowance, time, now)
   return at === undefined ? '' : resetNote(at, now)
 }

@@ -2,7 +2,7 @@
 import { type CallView, ParleyError } from '@parley/client'
 import { memo, useId, useState } from 'react'
 import { errorNote } from '../connection/error-note.ts'
-import { useConnection, useRoom, useView } from '../connection/use-chat.ts'
+import { useChat, useConnection, useRoom, useView } from '../connection/use-chat.ts'
 import { nameOf } from '../people/names.ts'
 import { useMay, usePeople } from '../people/use-people.ts'
 import { Icon } from '../shared/icon.tsx'
@@ -163,7 +163,7 @@ function PendingApproval({ call }: { readonly call: CallView }) {
 
 /** A countdown, and for screen readers the fixed time, which they do not announce again every second. */
 function Expiry({ until }: { readonly until: number }) {
-  const now = useNow(true)
+  const now = useNow(true, useChat().client)
   const at = new Date(until)
   return (
     <span className='expiry'>

@@ -16,7 +16,7 @@ export class TypingSignal {
   typed(): void {
     clearTimeout(this.#idle)
     this.#idle = setTimeout(() => this.ended(), IDLE_MS)
-    const now = Date.now()
+    const now = performance.now()
     if (this.#sentAt !== undefined && now - this.#sentAt < REPEAT_MS) return
     this.#sentAt = now
     this.#send(true)

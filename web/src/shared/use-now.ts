@@ -1,14 +1,20 @@
-// useNow: the current time, updated every second while `ticks` is true.
+// useNow: the current time, updated every second while `ticks` is true. It never reads the wall clock of the device, which may
+// be wrong or change at any time.
+import { SYSTEM_CLOCK } from '@parley/client'
 import { useEffect, useState } from 'react'
 
-/** @returns Unix milliseconds */
-export function useNow(ticks: boolean): number {
-  const [now, setNow] = useState(() => Date.now())
+/**
+ * @param clock for times that the server names, the client; by default the clock of the client's own times
+ * @returns Unix milliseconds
+ */
+export function useNow(ticks: boolean, clock: { now(): number } = SYSTEM_CLOCK): number {
+  const [now, setNow] = useState(() => clock.now())
   useEffect(() => {
     if (!ticks) return undefined
-    setNow(Date.now())
-    const timer = setInterval(() => setNow(Date.now()), 1_000)
+    const update = (): void => setNow(clock.now())
+    update()
+    const timer = setInterval(update, 1_000)
     return () => clearInterval(timer)
-  }, [ticks])
+  }, [ticks, clock])
   return now
 }

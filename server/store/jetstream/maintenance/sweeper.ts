@@ -244,8 +244,11 @@ export class Sweeper {
     const subject = `${streams.prefix}.mark.sweep`
     const [held] = await reader.lastBySubject(streams.watermarks, [subject])
     const [node, until] = held === undefined ? [] : Buffer.from(held.data).toString().split('\t')
-    if (held !== undefined && node !== this.#node && Number(until) > Date.now()) return false
-    const payload = `${this.#node}\t${Date.now() + ms}`
+    const now = Date.now()
+    // A longer lease is of a node whose clock was wrong.
+    const isValid = Number(until) > now && Number(until) <= now + LEASE_MS
+    if (node !== this.#node && isValid) return false
+    const payload = `${this.#node}\t${now + ms}`
     return (await publisher.publish({ subject, payload, expect: held?.seq ?? 0 })).stored !== undefined
   }
 
