@@ -83,7 +83,7 @@ async function finish(part: string): Promise<void> {
   const environment = new LmdbEnvironment({ path: part })
   try {
     const tables = openTables(environment)
-    const { state, journal } = await openState(environment, tables, { path: part })
+    const { state, journal } = await openState(environment, tables, { path: part, isCopy: true })
     for (const step of checkpoint(state, state.last, () => undefined)) {
       await environment.write(() => step.write())
       environment.refresh()
@@ -96,6 +96,7 @@ async function finish(part: string): Promise<void> {
     await environment.write(() => {
       tables.meta.put('settled', last)
       tables.meta.remove('journal')
+      tables.meta.remove('segment')
       tables.meta.put('copied', 1)
     })
   } finally {

@@ -3,11 +3,16 @@
 // the promise resolves before the flush, and a commit cost 60 µs more CPU here.) A failed transaction changes nothing,
 // and rejects with a StorageError.
 import { statfsSync } from 'node:fs'
+import { join } from 'node:path'
 import { type Database, type Key, open, type RootDatabase, type RootDatabaseOptionsWithPath } from 'lmdb'
 import { StorageError } from '../ports/errors.ts'
 import { stallTolerantTimeout } from '../stall-tolerant-timeout.ts'
+import { checkTables } from './table-check.ts'
 
 export type { Key }
+
+/** The file with the tables, in the data folder. */
+export const TABLES = 'data.mdb'
 
 export interface EnvironmentOptions {
   readonly path: string
@@ -84,12 +89,13 @@ export class LmdbEnvironment {
   #freeBytes = 0
   #freeBytesAt = Number.NEGATIVE_INFINITY
 
-  /** @throws Error if the folder cannot be created, or is not a data folder */
+  /** @throws Error if the folder cannot be created, is not a data folder, or is damaged */
   constructor(options: EnvironmentOptions) {
     this.#path = options.path
     this.#commitTimeoutMs = options.commitTimeoutMs ?? 60_000
     this.#onBroken = options.onBroken
     this.#reserveBytes = options.reserveBytes ?? RESERVE_BYTES
+    checkTables(join(options.path, TABLES))
     this.#root = open({
       path: options.path,
       maxDbs: 16,

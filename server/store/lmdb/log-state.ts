@@ -35,6 +35,8 @@ export interface StateOptions {
   readonly path: string
   /** Bytes of one file of the journal; default 4 MiB. */
   readonly segmentBytes?: number
+  /** A copy of a folder that was in use: the newest file of its journal may be missing. */
+  readonly isCopy?: boolean
   /** Called when the journal is broken. */
   readonly onBroken?: ((error: Error) => void) | undefined
 }
@@ -53,7 +55,7 @@ export function journalFolder(path: string): string {
 export async function openState(
   environment: LmdbEnvironment,
   tables: Tables,
-  { path, segmentBytes = SEGMENT_BYTES, onBroken }: StateOptions,
+  { path, segmentBytes = SEGMENT_BYTES, onBroken, isCopy = false }: StateOptions,
 ): Promise<{ state: LogState; journal: Journal }> {
   const { meta } = tables
   const folder = journalFolder(path)
@@ -69,8 +71,15 @@ export async function openState(
     journalBytes: 0,
     chunkBytes: Number(meta.get('bytes') ?? 0),
   }
-  const journal = await Journal.open({ folder, segmentBytes, onBroken }, state.last, replayInto(state))
-  if (!isKnown) await environment.write(() => meta.put('journal', 1))
+  const remember = (number: number): Promise<void> =>
+    environment.write(() => {
+      meta.put('journal', 1)
+      meta.put('segment', number)
+    }, true)
+  const newest = isCopy ? 0 : Number(meta.get('segment') ?? 0)
+  const options = { folder, segmentBytes, onBroken, newest, onSegment: remember }
+  const journal = await Journal.open(options, state.last, replayInto(state))
+  if (!isKnown || journal.newest !== newest) await remember(journal.newest)
   return { state, journal }
 }
 

@@ -103,6 +103,8 @@ export class LmdbLog implements SessionLog {
   /** Removes the purged entries from the journal's files: those of all purges up to now. */
   readonly #cleanJournal = new SingleFlight(async () => {
     await this.#options.journal.finishSegment()
+    // Its newest file may be removed below.
+    await this.#options.environment.write(() => this.#state.tables.meta.put('segment', 0), true)
     await this.checkpoint()
     // If an earlier checkpoint already had everything, this one did not release the finished segment.
     this.#releaseJournal((this.#state.groups[0]?.first ?? this.#state.last + 1) - 1)

@@ -1,6 +1,6 @@
 // openLmdbStores: opens all stores of one data folder: an LMDB environment, and next to it the journal of the log. Only
 // one process at a time can open a folder.
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Logger, pino } from 'pino'
 import type { DeletionList } from '../ports/deletion-list.ts'
@@ -12,8 +12,9 @@ import type { UsageLedger } from '../ports/usage-ledger.ts'
 import { lockDataFolder } from './data-folder-lock.ts'
 import { watchFiles } from './data-folder-watch.ts'
 import { LmdbDeletionList } from './deletion-list.ts'
-import { LmdbEnvironment } from './environment.ts'
+import { LmdbEnvironment, TABLES } from './environment.ts'
 import { openEpochs } from './epoch.ts'
+import { Journal } from './journal/journal.ts'
 import { journalFolder, openState } from './log-state.ts'
 import { LmdbRunQueue } from './run-queue.ts'
 import { LmdbSessionDirectory } from './session-directory.ts'
@@ -70,6 +71,13 @@ const RETENTION: Retention = {
 export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbStores> {
   const logger = options.logger ?? pino({ enabled: false })
   mkdirSync(options.path, { recursive: true })
+  const tablesFile = join(options.path, TABLES)
+  const tablesBytes = statSync(tablesFile, { throwIfNoEntry: false })?.size ?? 0
+  if (tablesBytes === 0 && Journal.exists(journalFolder(options.path))) {
+    throw new Error(
+      `${tablesFile} is missing or empty, although there is a journal. Restore the whole data folder from a backup`,
+    )
+  }
   let onBroken: (error: Error) => void = () => undefined
   const broken = new Promise<Error>((resolve) => {
     onBroken = resolve
@@ -105,7 +113,7 @@ export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbSt
     const directory = new LmdbSessionDirectory(environment)
     const deletions = new LmdbDeletionList(environment)
     const usage = new LmdbUsageLedger(environment)
-    const files = [options.path, join(options.path, 'data.mdb'), journalFolder(options.path)]
+    const files = [options.path, tablesFile, journalFolder(options.path)]
     const stopWatch = watchFiles(files, onBroken)
     let closing: Promise<void> | undefined
     const close = async (): Promise<void> => {

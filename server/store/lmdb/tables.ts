@@ -26,6 +26,7 @@ export interface Tables {
    * - `copied`: 1 in a backup that no server has opened yet
    * - `settled`: the journal is not needed up to this sequence number
    * - `journal`: 1 if the folder has a journal
+   * - `segment`: the number of the newest file of the journal; 0: unknown
    * - `bytes`: of all chunks
    */
   readonly meta: Table<string, string | number>

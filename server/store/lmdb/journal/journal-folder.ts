@@ -13,12 +13,20 @@ import {
   SEGMENT_HEADER,
 } from './journal-record.ts'
 
-/** An entry is unreadable although later ones are readable, so it is not just the torn end of the journal. */
+/** Acknowledged entries are unreadable: this is more than the torn end of the journal. */
 export class JournalDamaged extends Error {
   override readonly name = 'JournalDamaged'
 
-  constructor(missing: Seq) {
-    super(`the journal is damaged: entry ${missing} is unreadable, but later entries exist`)
+  constructor(problem: string) {
+    super(`the journal is damaged: ${problem}. Restore the whole data folder from a backup`)
+  }
+
+  static missing(entry: Seq): JournalDamaged {
+    return new JournalDamaged(`entry ${entry} is unreadable, but later entries exist`)
+  }
+
+  static end(entry: Seq, acknowledged: Seq): JournalDamaged {
+    return new JournalDamaged(`entries ${entry} to ${acknowledged} were acknowledged, but are unreadable`)
   }
 }
 
@@ -77,6 +85,8 @@ export function scanFolder(
     const bytes = readFileSync(path)
     const number = readSegmentHeader(bytes)
     if (number !== undefined) used.push({ path, number, bytes })
+    // A file gets its header before its first record, so anything but zeros has lost its header.
+    else if (!isZero(bytes)) throw new JournalDamaged(`the head of ${name} is unreadable`)
     else if (bytes.length === segmentBytes) spares.push({ path, size: bytes.length })
     // The process was killed while it created the file, or the size was configured differently.
     else unlinkSync(path)
@@ -91,17 +101,21 @@ export function scanFolder(
       end += RECORD_HEADER + record.payload.length
       last = record.last
       if (last <= checkpointed) continue
-      if (record.first !== expected) throw new JournalDamaged(expected)
+      if (record.first !== expected) throw JournalDamaged.missing(expected)
       replay(record)
       expected = last + 1
     }
-    if ((findRecord(bytes, end, number)?.last ?? 0) > checkpointed) throw new JournalDamaged(expected)
+    if ((findRecord(bytes, end, number)?.last ?? 0) > checkpointed) throw JournalDamaged.missing(expected)
     full.push({ path, number, size: bytes.length, end, last })
   }
   const newest = full.pop()
   const current = newest === undefined ? undefined : { ...newest, ...openFile(newest.path), dirty: true }
   const files = names.reduce((most, name) => Math.max(most, Number.parseInt(name, 10)), 0)
   return { spares, full, current, number: newest?.number ?? 0, files }
+}
+
+function isZero(bytes: Buffer): boolean {
+  return bytes.length === 0 || (bytes[0] === 0 && bytes.subarray(1).equals(bytes.subarray(0, -1)))
 }
 
 /** Opens a file for writes that are durable when they return. @throws Error of the system */

@@ -23,7 +23,7 @@ export function writeSegmentHeader(buffer: Buffer, segment: number): void {
   buffer.writeUInt32LE(crc32(buffer.subarray(0, 8)), 8)
 }
 
-/** @returns the segment's number; undefined if the file was never used, or its first write was torn */
+/** @returns the segment's number; undefined if the file was never used, or is damaged */
 export function readSegmentHeader(buffer: Buffer): number | undefined {
   if (buffer.length < SEGMENT_HEADER || buffer.readUInt32LE(0) !== SEGMENT_MARK) return undefined
   if (buffer.readUInt32LE(8) !== crc32(buffer.subarray(0, 8))) return undefined

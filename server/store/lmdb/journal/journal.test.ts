@@ -46,7 +46,12 @@ async function fill(journal: Journal, texts: readonly string[], first = 1): Prom
 
 const texts = (count: number, length: number): string[] =>
   Array.from({ length: count }, (_, i) => `${i}`.padEnd(length, 'é'))
-const segments = (): string[] => readdirSync(folder).sort()
+const segments = (): string[] =>
+  readdirSync(folder)
+    .filter((name) => name.endsWith('.segment'))
+    .sort()
+/** After a power loss, the mark of what was acknowledged may be older. */
+const losePower = (): void => rmSync(join(folder, 'acknowledged'))
 
 describe('the journal', () => {
   it('replays appended records from many segments, and continues at their end', async () => {
@@ -112,6 +117,7 @@ describe('the journal', () => {
     await journal.close()
     const [name = ''] = segments()
     const whole = readFileSync(join(folder, name))
+    losePower()
     const from = SEGMENT_HEADER + 2 * RECORD_HEADER + 6
     const to = from + RECORD_HEADER + 'three and more'.length
     for (let cut = from; cut < to; cut++) {
@@ -125,6 +131,7 @@ describe('the journal', () => {
       const last = await open()
       expect(last.read.at(-1)).toEqual({ first: 3, last: 3, text: 'in its place' })
       await last.journal.close()
+      losePower()
     }
   })
 
@@ -154,6 +161,29 @@ describe('the journal', () => {
     await journal.close()
     rmSync(join(folder, segments()[1] ?? ''))
     await expect(open()).rejects.toThrow(/damaged/)
+  })
+
+  it('refuses to open if an acknowledged record at its end is damaged, or its newest file is missing', async () => {
+    const stored: number[] = []
+    const options = { folder, segmentBytes: SEGMENT_BYTES }
+    const remember = async (number: number): Promise<void> => void stored.push(number)
+    const journal = await Journal.open({ ...options, onSegment: remember }, 0, () => undefined)
+    await fill(journal, texts(30, 100))
+    await journal.close()
+    const newest = stored.at(-1) ?? 0
+    expect(stored).toEqual(Array.from({ length: newest }, (_, i) => i + 1))
+    const { path, bytes } = newestSegment()
+    const whole = readFileSync(path)
+    const reopen = () => Journal.open({ ...options, newest }, 0, () => undefined)
+    truncateSync(path, bytes - 1)
+    await expect(reopen()).rejects.toThrow(/entries \d+ to 30 were acknowledged, but are unreadable/)
+    losePower()
+    // Without the mark, this may be a write that the power loss interrupted.
+    await (await reopen()).close()
+    rmSync(path)
+    await expect(reopen()).rejects.toThrow(/newest file, number \d+, is missing/)
+    writeFileSync(path, whole.fill(0, 0, 4))
+    await expect(reopen()).rejects.toThrow(/the head of \d+\.segment is unreadable/)
   })
 
   it('ignores files whose creation was not finished', async () => {
@@ -189,6 +219,7 @@ describe('the journal', () => {
             lengths.map((length, i) => `${i}`.padEnd(length, 'y')),
           )
           await journal.close()
+          losePower()
           const newest = newestSegment()
           truncateSync(newest.path, Math.floor(part * newest.bytes))
           const { journal: again, read } = await open()
