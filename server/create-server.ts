@@ -183,7 +183,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
       ? undefined
       : openTransports(app, {
           config,
-          models: models.ids,
+          models,
           service,
           stores,
           sessions,

@@ -8,7 +8,10 @@ import type { Logger } from '../config/logger.ts'
 import { Experiment } from '../experiment/experiment.ts'
 import { ConnectionCount } from '../limit/connection-count.ts'
 import type { Metrics } from '../metric/metrics.ts'
+import type { ModelCatalog } from '../model/model.ts'
+import { promptRules } from '../model/prompt-rules.ts'
 import { unsupportedOptions } from '../model/provider-options.ts'
+import { acceptsFile } from '../model/provider-prompt.ts'
 import { Presence } from '../presence/presence.ts'
 import type { SessionAdmin } from '../session/directory/session-admin.ts'
 import type { SessionCache } from '../session/session-cache.ts'
@@ -37,8 +40,7 @@ import type { Limits } from './open-limits.ts'
 
 export interface TransportsPorts {
   readonly config: Config
-  /** Ids of the available models. */
-  readonly models: readonly string[]
+  readonly models: ModelCatalog
   readonly service: SessionService
   readonly stores: SessionStores
   readonly sessions: SessionCache
@@ -131,9 +133,11 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     sessions,
     hub,
     logger,
-    models: ports.models,
+    models: ports.models.ids,
     bodyBytes: config.openAiBodyMax,
     unsupported: unsupportedOptions,
+    acceptsFile: (model, { mediaType, url, data = '' }) =>
+      acceptsFile(mediaType, url === undefined ? data : new URL(url), promptRules(ports.models.get(model))),
     graceMs: ABANDONED_MS,
     deleteSession: (session, caller) => ports.sessionAdmin.delete(session, caller, makeId('cmd')),
     activeReaders,

@@ -146,16 +146,12 @@ class TurnWriter {
   }
 
   #file(part: FilePart, asWords: boolean): UserPart {
-    const mediaType = (part.mediaType.split(';')[0] ?? '')
-      .trim()
-      .toLowerCase()
-      .replace(/^image\/jpg$/, 'image/jpeg')
-    const url = part.data instanceof URL ? part.data.href : undefined
-    const text = TEXT_FILE.test(mediaType) ? decoded(part.data) : undefined
+    const mediaType = plainType(part.mediaType)
+    const url = urlOf(part.data)
+    const text = textIn(mediaType, part.data)
     const name = wellFormed(part.filename ?? 'file')
     if (text !== undefined) return { type: 'text', text: `[File ${name}, ${mediaType}]\n${text}` }
-    // The packages take an image of an unknown type for a JPEG.
-    const accepted = this.#rules.file(mediaType.replace('image/*', 'image/jpeg'), url)
+    const accepted = takesFile(mediaType, url, this.#rules)
     if (accepted && !asWords && part.data !== '') {
       return { ...part, mediaType, ...(part.filename === undefined ? {} : { filename: name }) }
     }
@@ -260,9 +256,32 @@ function callInWords({ toolName, input }: Call, result: Result | undefined): str
 const TEXT_FILE =
   /^(text\/.+|image\/svg\+xml|application\/(json|xml|yaml|x-yaml|toml|javascript|x-ndjson|.+\+(json|xml)))$/
 
-/** The text of a file; undefined for a URL, and if it is not UTF-8. */
-function decoded(data: FilePart['data']): string | undefined {
-  if (data instanceof URL) return undefined
+/** Whether a model with these rules gets the file or its text, and not only its name. @param data base64, or where the file is */
+export function acceptsFile(mediaType: string, data: string | URL, rules: PromptRules): boolean {
+  const type = plainType(mediaType)
+  return textIn(type, data) !== undefined || takesFile(type, urlOf(data), rules)
+}
+
+function takesFile(mediaType: string, url: string | undefined, rules: PromptRules): boolean {
+  // The packages take an image of an unknown type for a JPEG.
+  return rules.file(mediaType.replace('image/*', 'image/jpeg'), url)
+}
+
+function plainType(mediaType: string): string {
+  const [type = ''] = mediaType.split(';')
+  return type
+    .trim()
+    .toLowerCase()
+    .replace(/^image\/jpg$/, 'image/jpeg')
+}
+
+function urlOf(data: FilePart['data']): string | undefined {
+  return data instanceof URL ? data.href : undefined
+}
+
+/** The text of a text file; undefined for any other, for a URL, and if it is not UTF-8. */
+function textIn(mediaType: string, data: FilePart['data']): string | undefined {
+  if (data instanceof URL || !TEXT_FILE.test(mediaType)) return undefined
   try {
     const bytes = typeof data === 'string' ? Buffer.from(data, 'base64') : data
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)

@@ -12,8 +12,10 @@ import {
 } from '@parley/protocol'
 import { z } from 'zod'
 import {
+  type AcceptsFile,
   asTool,
   audioPart,
+  checkFile,
   checkToolChoice,
   contextOf,
   Fraction,
@@ -167,12 +169,18 @@ export type ChatRequest = z.infer<typeof ChatRequest>
 export function chatMessage(
   request: ChatRequest,
   model: string,
+  accepts: AcceptsFile,
 ): { readonly content: Part[]; readonly context: Context } {
   const { messages, tools, tool_choice: choice } = request
   const functions = functionsOf(tools, choice).map((tool) => tool.function)
   const sampling = samplingOf(request)
   checkToolChoice(sampling.toolChoice, functions)
   const all = messages.map((message, at) => asContext(message, model, `messages.${at}`))
+  const answered = all.findLastIndex(({ role }) => role === 'assistant')
+  for (const [at, message] of all.entries()) {
+    if (at <= answered || message.role !== 'user') continue
+    for (const [index, part] of message.content.entries()) checkFile(part, accepts, `messages.${at}.content.${index}`)
+  }
   const first = all.findIndex(({ role }) => role !== 'system')
   const leading = all.slice(0, first < 0 ? all.length : first)
   const instructions = leading.flatMap((message) => (message.role === 'system' ? [message.text] : [])).join('\n\n')

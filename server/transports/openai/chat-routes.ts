@@ -57,7 +57,7 @@ export function completionRoutes(ports: OpenAiPorts): readonly Route[] {
       const model = resolveModel(ports.models, body.model)
       if (draining !== undefined) throw new ReplyError('going_away')
       const caller = callerOf(request, 'openai')
-      const command = commandOf(request, body, model)
+      const command = commandOf(ports, request, body, model)
       checkOptions(model, ports.unsupported(model, command.context?.sampling ?? {}), CHAT_FIELDS)
       const { run = '' } = await ports.service.send(command, caller)
       const name = { session: command.session, run }
@@ -78,10 +78,10 @@ interface Answer {
   readonly format: Format
 }
 
-function commandOf(request: HttpRequest, body: ChatRequest, model: string): Send {
+function commandOf(ports: OpenAiPorts, request: HttpRequest, body: ChatRequest, model: string): Send {
   const key = idempotencyKeyOf(request)
   const session = key === undefined ? makeId('chat') : `chat_${digest(request.user, key)}`
-  const { content, context } = chatMessage(body, model)
+  const { content, context } = chatMessage(body, model, (file) => ports.acceptsFile(model, file))
   const metadata = asMetadata({ metadata: body.metadata, store: body.store })
   return { type: 'send', id: commandIdOf(request), session, content, model, context: withMetadata(context, metadata) }
 }

@@ -1,4 +1,5 @@
 // The dependencies of the OpenAI API's routes.
+import type { FilePart } from '@parley/protocol'
 import type { SessionCache } from '../../session/session-cache.ts'
 import type { SessionStores } from '../../session/session-replica.ts'
 import type { SessionService } from '../../session/session-service.ts'
@@ -20,4 +21,6 @@ export interface OpenAiPorts {
   readonly bodyBytes: number
   /** The options that a model's provider does not support. */
   readonly unsupported: UnsupportedOptions
+  /** Whether the model gets the file, and not only its name. */
+  readonly acceptsFile: (model: string, file: FilePart) => boolean
 }

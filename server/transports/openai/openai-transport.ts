@@ -29,6 +29,7 @@ export interface OpenAiTransportPorts {
   readonly bodyBytes: number
   /** The options that a model's provider does not support. */
   readonly unsupported: UnsupportedOptions
+  readonly acceptsFile: OpenAiPorts['acceptsFile']
   /** Milliseconds for which a run continues after its client has disconnected and cannot find it again. */
   readonly graceMs: number
   /** Deletes a session. @throws ReplyError */

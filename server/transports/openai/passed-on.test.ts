@@ -348,3 +348,34 @@ describe('truncation', () => {
     ])
   })
 })
+
+// OpenAI itself: "Invalid file data: 'messages[3].content[2].file.file_data'. Expected … but got unsupported MIME type".
+describe('a file that the model does not accept', () => {
+  const ZIP = 'data:application/zip;base64,UEsDBA=='
+  const hi = { type: 'text', text: 'hi' }
+  const answered = { role: 'assistant', content: 'A zip.' }
+  const chatFile = (file_data: string) => ({ role: 'user', content: [hi, { type: 'file', file: { file_data } }] })
+  const inputFile = { role: 'user', content: [{ type: 'input_file', file_data: ZIP, filename: 'a.zip' }] }
+  const call = { type: 'function_call', call_id: 'c', name: 'f', arguments: '{}' }
+  const result = { type: 'function_call_output', call_id: 'c', output: inputFile.content }
+
+  it.each(PROVIDERS)('is refused by its part in new input, and becomes words in history: %s', async (provider) => {
+    const again = { role: 'user', content: 'And now?' }
+    for (const [path, fields, param] of [
+      [CHAT, { messages: [{ role: 'system', content: 's' }, chatFile(ZIP)] }, 'messages[1].content[1]'],
+      [RESPONSES, { input: [again, inputFile] }, 'input[1].content[0]'],
+      [RESPONSES, { input: [inputFile, answered, call, result] }, 'input[3].output'],
+    ] as const) {
+      expect(await send(path, provider, fields)).toBe(param)
+    }
+    for (const [path, fields] of [
+      [CHAT, { messages: [chatFile(ZIP), answered, again] }],
+      [RESPONSES, { input: [inputFile, answered, again] }],
+      [RESPONSES, { input: [call, result, answered, again] }],
+      // A text file is passed on as text.
+      [CHAT, { messages: [chatFile(`data:text/csv;base64,${btoa('a,b')}`)] }],
+    ] as const) {
+      expect(await send(path, provider, fields)).toBeTypeOf('object')
+    }
+  })
+})

@@ -4,6 +4,7 @@ import {
   type FilePart,
   FilePart as FilePartSchema,
   LIMITS,
+  type Part,
   parseJson,
   type Sampling,
   stringifyJson,
@@ -176,6 +177,20 @@ export function filePartAt(url: string, name: string | undefined, path: string):
 /** Stands for a file in the text of a tool's result. @param index from 0 */
 export function fileMark(index: number, { name, mediaType }: FilePart): string {
   return `[file ${index + 1}: ${name ?? mediaType}]`
+}
+
+/** Whether a model gets the file, and not only its name. */
+export type AcceptsFile = (file: FilePart) => boolean
+
+/**
+ * For new input, as OpenAI does. In a history, which its caller cannot change, the model gets the name of such a file.
+ * @param path of the part
+ * @throws HttpError bad_request if it is a file that the model does not accept
+ */
+export function checkFile(part: Part, accepts: AcceptsFile, path: string): void {
+  if (part.type !== 'file' || accepts(part)) return
+  const place = part.url === undefined ? '' : ' by URL'
+  throw new HttpError('bad_request', `The model does not accept files of type ${part.mediaType}${place}.`, { path })
 }
 
 /** For a file where a model takes only text. @throws HttpError bad_request */

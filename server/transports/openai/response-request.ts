@@ -13,7 +13,9 @@ import {
 import { z } from 'zod'
 import { HttpError } from '../http/http-error.ts'
 import {
+  type AcceptsFile,
   asTool,
+  checkFile,
   checkToolChoice,
   contextOf,
   Fraction,
@@ -209,6 +211,7 @@ export type ResolvedRequest = Omit<ResponseRequest, 'input'> & { readonly input:
 export function responseMessage(
   request: ResolvedRequest,
   before: readonly ContextMessage[],
+  accepts: AcceptsFile,
 ): { readonly content: Part[]; readonly context: Context } {
   const { input, instructions, tools, tool_choice: choice } = request
   const functions = functionsOf(tools, choice)
@@ -217,7 +220,16 @@ export function responseMessage(
   const items =
     typeof input === 'string' ? [{ type: 'message' as const, role: 'user' as const, content: input }] : input
   const marks = marksIn(items)
-  const conversation = [...before, ...items.flatMap((item, at) => asContext(item, marks, `input.${at}`))]
+  const messages = items.map((item, at) => asContext(item, marks, `input.${at}`))
+  const answered = messages.findLastIndex(([message]) => message?.role === 'assistant')
+  for (const [at, [message]] of messages.entries()) {
+    if (at <= answered) continue
+    const files = message?.role === 'tool' ? (message.files ?? []) : []
+    for (const file of files) checkFile(file, accepts, `input.${at}.output`)
+    const content = message?.role === 'user' ? message.content : []
+    for (const [index, part] of content.entries()) checkFile(part, accepts, `input.${at}.content.${index}`)
+  }
+  const conversation = [...before, ...messages.flat()]
   const last = conversation.at(-1)
   const asks = last?.role === 'user'
   return {

@@ -30,7 +30,7 @@ export async function sendResponse(ports: OpenAiPorts, request: HttpRequest, bod
   if (next !== undefined) return next
   const isWhole = body.truncation !== 'auto'
   const earlier = before === undefined ? [] : conversationUpTo(await withWholeConversation(ports, before), isWhole)
-  const { content, context } = responseMessage(resolved, earlier)
+  const { content, context } = responseMessage(resolved, earlier, (file) => ports.acceptsFile(model, file))
   return send(ports, request, {
     type: 'send',
     id: commandIdOf(request),
@@ -60,7 +60,7 @@ async function sendNext(
   const first = messageOf(before.found, id)
   const isFree = first === undefined ? isLast(before) : first.context?.metadata?.by === by
   if (!isFree) return undefined
-  const { content, context } = responseMessage(body, [])
+  const { content, context } = responseMessage(body, [], (file) => ports.acceptsFile(model, file))
   const metadata = { ...asMetadata(body), by }
   // Excludes messages that others send to the session in the meantime.
   const parent = before.found.record.message
