@@ -26,7 +26,10 @@ const PLAIN_NAME = /^[a-zA-Z0-9_-]{1,64}$/
 /** The built-in demo model, and models of tests. */
 const ANY: PromptRules = { file: () => true, toolName: /^/, callId: /^/, laterSystem: true, alternates: false }
 
-/** The Responses API. Files: platform.openai.com/docs/guides/images-vision and /pdf-files. */
+/**
+ * The Responses API. Files: platform.openai.com/docs/guides/images-vision and /pdf-files. Descriptions of tools have no rule: until
+ * early 2025 OpenAI refused more than 1,024 characters, since then it accepts them (run-llama/llama_index#18784, OpenHands#10184).
+ */
 const OPENAI: PromptRules = {
   file: (type) => IMAGE.test(type) || type === PDF,
   toolName: PLAIN_NAME,

@@ -1,5 +1,5 @@
 // Provider failures as Parley's codes. The provider's text is only in the reason of a permanent refusal, without secrets.
-import { APICallError, LoadAPIKeyError } from '@ai-sdk/provider'
+import { APICallError, LoadAPIKeyError, UnsupportedFunctionalityError } from '@ai-sdk/provider'
 import { ERRORS } from '@parley/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -43,6 +43,16 @@ describe('a provider failure', () => {
       retryable: false,
     })
     expect(toProviderFailure(new LoadAPIKeyError({ message: 'no key' })).code).toBe('provider_unauthenticated')
+  })
+
+  it('is a refusal with 400 if the provider’s package cannot pass a part of the prompt on', () => {
+    const error = new UnsupportedFunctionalityError({ functionality: 'file part media type application/zip' })
+    expect(toProviderFailure(error)).toEqual({
+      code: 'provider_error',
+      message: expect.stringMatching(/^The model provider refused the request \(HTTP 400\): .*application\/zip/),
+      retryable: false,
+      status: 400,
+    })
   })
 
   it('is typed and contains no provider text but the reason of a refusal, whatever was thrown', () => {

@@ -179,6 +179,26 @@ describe('a prompt', () => {
     expect(said(prompt)).not.toContain('old')
   })
 
+  it('keeps the system messages of the steps that it leaves out, up to half of the limit', () => {
+    const rule = (content: string): LanguageModelV3Message => ({ role: 'system', content })
+    const long = 'long '.repeat(100)
+    const steps = [answered(long), rule('Rule 1.'), asked('on'), answered(long), rule('Rule 2.'), asked('on')]
+    const own = talk([asked('go'), ...steps, answered('last'), asked('now')])
+    const { prompt, notices } = providerPrompt(own, rulesOf('openai'), { ...NO_LIMIT, tokens: 100 })
+    expect(prompt).toEqual([asked('go'), rule('Rule 1.'), rule('Rule 2.'), answered('last'), asked('now')])
+    expect(notices).toEqual([{ code: 'history_omitted', count: 2 }])
+    const many = talk([asked('go'), answered('a'), ...Array(50).fill(rule('A rule.')), answered('last')])
+    const short = providerPrompt(many, rulesOf('openai'), { ...NO_LIMIT, tokens: 100 })
+    expect(short.prompt.at(-2)).toEqual(rule('A rule.'))
+    expect(short.tokens).toBeLessThanOrEqual(100)
+  })
+
+  it('counts a beginning that was not loaded as one', () => {
+    const cut = { ...talk([asked('go')]), isCut: true }
+    const { notices } = providerPrompt(cut, rulesOf('openai'), NO_LIMIT)
+    expect(notices).toEqual([{ code: 'history_omitted', count: 1 }])
+  })
+
   it('counts each step of a long run once', () => {
     const word = 'word '.repeat(3_000)
     const steps = Array.from({ length: 1_000 }, () => answered(word))

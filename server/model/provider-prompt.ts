@@ -3,6 +3,7 @@
 // all of them. So such a part is left out or put into words, and a notice says so. Pure.
 import type { LanguageModelV3Message, LanguageModelV3Prompt } from '@ai-sdk/provider'
 import { asObject, type RunNotice, stringifyJson, wellFormed } from '@parley/protocol'
+import { newestTurns, type Turn, type WrittenTurn } from './newest-turns.ts'
 import type { PromptRules } from './prompt-rules.ts'
 import { estimateTokens } from './token-estimate.ts'
 
@@ -13,18 +14,13 @@ type FilePart = Extract<UserPart, { type: 'file' }>
 type Call = Extract<Content<'assistant'>[number], { type: 'tool-call' }>
 type Result = Extract<Content<'tool'>[number], { type: 'tool-result' }>
 
-/** A message and its answer, or a part of a caller's history. */
-export interface Turn {
-  readonly messages: Message[]
-  /** A caller has arranged its messages, so they are not joined with others: a provider's cache knows them so. */
-  readonly arranged: boolean
-}
-
 export interface Conversation {
   /** Instructions. */
   readonly system: readonly string[]
   /** At least one. The model answers the last one, which grows with each model call of its run. */
   readonly turns: readonly Turn[]
+  /** Its beginning was not loaded. */
+  readonly isCut?: boolean
 }
 
 export interface PromptLimits {
@@ -42,19 +38,19 @@ export interface ProviderPrompt {
 }
 
 export function providerPrompt(
-  { system, turns }: Conversation,
+  { system, turns, isCut = false }: Conversation,
   rules: PromptRules,
   limits: PromptLimits,
 ): ProviderPrompt {
   const writer = new TurnWriter(turns, rules, limits.inWords)
   const written = turns.map((turn, at) => writer.write(turn, at === turns.length - 1))
-  const { kept, omitted } = newest(written, limits.tokens - estimateTokens(asSystem(system)))
+  const { kept, omitted } = newestTurns(written, limits.tokens - estimateTokens(asSystem(system)))
   const conversation = joinUsers(kept)
   const first = conversation.findIndex(({ role }) => role !== 'system')
   const leading = conversation.splice(0, first < 0 ? conversation.length : first)
   const instructions = asSystem([...system.map(wellFormed), ...leading.map(({ content }) => content as string)])
   const prompt = [...instructions, ...arranged(conversation, rules)]
-  return { prompt, tokens: estimateTokens(prompt), notices: noticesOf(kept, omitted) }
+  return { prompt, tokens: estimateTokens(prompt), notices: noticesOf(kept, omitted + Number(isCut)) }
 }
 
 function noticesOf(turns: readonly WrittenTurn[], omitted: number): RunNotice[] {
@@ -76,13 +72,6 @@ function asSystem(texts: readonly string[]): Message[] {
 /** Anthropic refuses text of white space alone, Google empty text, and neither says anything. */
 function isBlank(text: string): boolean {
   return text.trim() === ''
-}
-
-interface WrittenTurn extends Turn {
-  /** Media types of the files that became words. */
-  readonly files: readonly string[]
-  /** Calls with another name, or in words. */
-  readonly adapted: number
 }
 
 const EMPTY_MESSAGE = '[Empty message]'
@@ -288,72 +277,6 @@ function textIn(mediaType: string, data: FilePart['data']): string | undefined {
   } catch {
     return undefined
   }
-}
-
-/** The newest turns within the limit, at least the end of the last one. System messages of the others get up to half of the limit. */
-function newest(
-  turns: readonly WrittenTurn[],
-  limit: number,
-): { readonly kept: readonly WrittenTurn[]; readonly omitted: number } {
-  if (estimateTokens(turns.flatMap((turn) => turn.messages)) <= limit) return { kept: turns, omitted: 0 }
-  const last = turns.at(-1) as WrittenTurn
-  const lost = oldestSystem(turns.slice(0, -1), limit / 2)
-  const earlier = turns
-    .slice(0, -1)
-    .map((turn) => ({ ...turn, messages: turn.messages.filter((message) => !lost.has(message)) }))
-  const system = earlier.flatMap((turn) => turn.messages.filter(isSystem))
-  const room = limit - estimateTokens(system)
-  const { messages, omitted } = newestSteps(last.messages, room)
-  let tokens = estimateTokens(messages)
-  let from = earlier.length
-  for (; from > 0 && omitted === 0; from -= 1) {
-    tokens += estimateTokens((earlier[from - 1] as WrittenTurn).messages.filter((message) => !isSystem(message)))
-    if (tokens > room) break
-  }
-  const older = earlier.slice(0, from)
-  const rules = {
-    messages: older.flatMap((turn) => turn.messages.filter(isSystem)),
-    arranged: true,
-    files: [],
-    adapted: 0,
-  }
-  const lostTurns = older.filter((turn) => !turn.messages.every(isSystem)).length
-  return {
-    kept: [rules, ...earlier.slice(from), { ...last, messages }],
-    omitted: lostTurns + omitted + lost.size,
-  }
-}
-
-function isSystem({ role }: Message): boolean {
-  return role === 'system'
-}
-
-/** The system messages beyond the limit. */
-function oldestSystem(turns: readonly Turn[], limit: number): ReadonlySet<Message> {
-  const system = turns.flatMap((turn) => turn.messages.filter(isSystem))
-  let from = system.length
-  for (let tokens = 0; from > 0; from -= 1) {
-    tokens += estimateTokens(system.slice(from - 1, from))
-    if (tokens > limit) break
-  }
-  return new Set(system.slice(0, from))
-}
-
-/** The question, and the newest steps of its answer within the limit, at least the last one. A step is a model call with its results. */
-function newestSteps(
-  messages: readonly Message[],
-  limit: number,
-): { readonly messages: Message[]; readonly omitted: number } {
-  const starts = messages.flatMap(({ role }, at) => (role === 'assistant' ? [at] : []))
-  const question = messages.slice(0, starts[0] ?? messages.length)
-  const room = limit - estimateTokens(question)
-  let from = starts.length
-  for (let tokens = 0; from > 0; from -= 1) {
-    tokens += estimateTokens(messages.slice(starts[from - 1], starts[from]))
-    if (tokens > room) break
-  }
-  const omitted = Math.min(from, Math.max(0, starts.length - 1))
-  return { messages: [...question, ...messages.slice(starts[omitted] ?? messages.length)], omitted }
 }
 
 /** Joins adjacent user messages that no caller has arranged: some compatible servers refuse them. */

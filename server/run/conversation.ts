@@ -10,8 +10,9 @@ import type {
   SharedV3ProviderOptions,
 } from '@ai-sdk/provider'
 import type { ContextMessage, FilePart, MessageEvent, OutputPart, Part } from '@parley/protocol'
+import type { Turn } from '../model/newest-turns.ts'
 import { type MarkedCall, markedContent } from '../model/provider-marks.ts'
-import type { Conversation, Turn } from '../model/provider-prompt.ts'
+import type { Conversation } from '../model/provider-prompt.ts'
 import { pathTo } from '../session/state/message-tree.ts'
 import { markUnseen, takenMessages, toParts } from '../session/state/run-output.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
@@ -21,6 +22,8 @@ export interface ConversationOptions {
   readonly system?: string | undefined
   /** Whether the model gets the reasoning of the run's own unfinished output. */
   readonly keepReasoning: boolean
+  /** Whether the state lacks a part of the conversation. */
+  readonly isCut?: boolean
   /** The id of the model. It gets back what its provider wants with calls, which other models do not get. */
   readonly model: string
 }
@@ -58,7 +61,8 @@ export function conversationOf(state: SessionState, run: RunRecord, options: Con
     }
   }
   const own = messages.get(run.message)?.context?.instructions
-  return { system: [options.system, own].filter((text) => text !== undefined), turns }
+  const system = [options.system, own].filter((text) => text !== undefined)
+  return { system, turns, isCut: options.isCut ?? false }
 }
 
 const REFUSED = '[A message that the model provider refused because of its content]'

@@ -13,7 +13,6 @@ import { unsupportedOptions } from '../model/provider-options.ts'
 import type { Conversation } from '../model/provider-prompt.ts'
 import { compactRun } from '../session/commands/end-run.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
-import { isCut } from '../session/state/message-tree.ts'
 import { fromParts } from '../session/state/run-output.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
 import { findRun } from '../session/state/session-state.ts'
@@ -248,12 +247,13 @@ export class RunDriver implements ModelSink {
     const asked = this.#message()?.context?.sampling ?? {}
     this.warned(unsupportedOptions(model.id, asked).map((feature) => ({ type: 'unsupported', feature })))
     const state = await this.#session.stateWithHistory(this.#record().message, isWhole(this.#message()))
-    if (isWhole(this.#message()) && isCut(state, this.#record().message)) throw new ModelFailure('context_exceeded')
     const conversation = conversationOf(state, this.#record(), {
       system,
       keepReasoning: recovery.mode === 'continue' && !recovery.awaitResults && model.prefill === 'exact',
       model: model.id,
+      isCut: await this.#session.isCut(state, this.#record().message),
     })
+    if (conversation.isCut === true && isWhole(this.#message())) throw new ModelFailure('context_exceeded')
     if (recovery.awaitResults) this.#nextStep(conversation)
     for (;;) {
       if (this.#appender.state.step >= limits.steps) throw new ModelFailure('step_limit')

@@ -14,7 +14,7 @@ import { EMPTY_SESSION, type SessionState } from './state/session-state.ts'
 import { declare } from './state/tool-declarations.ts'
 import { UnappliedEntries } from './state/unapplied-entries.ts'
 import { jsonSize } from './transcript/compact.ts'
-import { isInHistory, withHistory } from './transcript/history-loader.ts'
+import { isCut, isInHistory, withHistory } from './transcript/history-loader.ts'
 
 export interface SessionStores {
   readonly log: SessionLog
@@ -102,6 +102,11 @@ export class SessionReplica {
   async stateWithHistory(message: string, isWhole = false): Promise<SessionState> {
     const state = await withHistory(this.#stores, this.id, this.state, message, isWhole ? WHOLE_CHARS : HISTORY_BYTES)
     return withWholeMessages(this.#stores, this.id, state, message, WHOLE_CHARS)
+  }
+
+  /** Whether that state lacks a part of the conversation that ends with `message`. @throws StorageError */
+  isCut(state: SessionState, message: string): Promise<boolean> {
+    return isCut(this.#stores, this.id, state, message)
   }
 
   /** Whether the message exists, in memory or in the transcript. @throws StorageError */

@@ -1,6 +1,6 @@
 // MessageTree: the messages of a session form a tree, because each may name its predecessor (`parent`). A conversation
 // is the path to one message. The log stays linear, and entries never move. Pure.
-import type { MessageState, SessionState } from './session-state.ts'
+import type { MessageState } from './session-state.ts'
 
 export type Parent = string | null | undefined
 
@@ -29,12 +29,4 @@ export function pathTo(messages: readonly MessageState[], id: string): readonly 
     wanted = parentAt(messages, at)
   }
   return path.reverse()
-}
-
-/** Whether the state lacks a part of the conversation that ends with a message: its beginning, or the whole of a large message. */
-export function isCut({ messages }: Pick<SessionState, 'messages'>, id: string): boolean {
-  const path = pathTo(messages, id)
-  const [first] = path
-  const isBegun = first !== undefined && typeof parentAt(messages, messages.indexOf(first)) !== 'string'
-  return !isBegun || path.some(({ event }) => event.abridged !== undefined)
 }

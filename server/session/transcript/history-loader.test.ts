@@ -10,7 +10,7 @@ import { SessionReplica } from '../session-replica.ts'
 import { applyEntries, type LoggedEvent } from '../state/apply-entry.ts'
 import { pathTo } from '../state/message-tree.ts'
 import { EMPTY_SESSION, type SessionState } from '../state/session-state.ts'
-import { isInHistory, withHistory } from './history-loader.ts'
+import { isCut, isInHistory, withHistory } from './history-loader.ts'
 
 let path: string
 let stores: LmdbStores
@@ -78,14 +78,20 @@ it('completes the conversation as if the whole session were in memory', async ()
       parents,
       fc.integer({ min: 1, max: 5 }),
       fc.integer({ min: 1, max: 4 }),
-      async (parentIndexes, per, loaded) => {
+      fc.integer({ min: 1, max: 4_000 }),
+      async (parentIndexes, per, loaded, bytes) => {
         session += 1
         const entries = entriesOf(parentIndexes)
         const whole = applyEntries(EMPTY_SESSION, entries)
         const state = await saveSegments(`s${session}`, entries, per, loaded)
         for (const { event } of state.messages) {
           const loadedState = await withHistory(stores, `s${session}`, state, event.id, Number.POSITIVE_INFINITY)
-          expect(answers(loadedState, event.id)).toEqual(answers(whole, event.id))
+          const all = answers(whole, event.id)
+          expect(answers(loadedState, event.id)).toEqual(all)
+          expect(await isCut(stores, `s${session}`, loadedState, event.id)).toBe(false)
+          const part = await withHistory(stores, `s${session}`, state, event.id, bytes)
+          const isPart = pathTo(part.messages, event.id).length < all.length
+          expect(await isCut(stores, `s${session}`, part, event.id)).toBe(isPart)
         }
       },
     ),

@@ -49,6 +49,35 @@ export async function withHistory(
   return { ...state, messages: [...messages, ...state.messages], ended: new Map([...ended, ...state.ended]) }
 }
 
+/**
+ * Whether the state lacks a part of the conversation that ends with `message`: its beginning, or the whole of a large message.
+ * @throws StorageError
+ */
+export async function isCut(
+  stores: Transcripts,
+  session: string,
+  { messages }: Pick<SessionState, 'messages'>,
+  message: string,
+): Promise<boolean> {
+  const path = pathTo(messages, message)
+  const [first] = path
+  if (first === undefined || path.some(({ event }) => event.abridged !== undefined)) return true
+  const parent = parentAt(messages, messages.indexOf(first))
+  // Without a parent, it follows the previous message of the session.
+  return parent === undefined ? hasEarlier(stores, session, first.seq) : parent !== null
+}
+
+/** Whether closed segments have messages before the sequence number `oldest`, which is that of a message. @throws StorageError */
+export async function hasEarlier({ transcripts }: Transcripts, session: string, oldest: number): Promise<boolean> {
+  const sealed = (await transcripts.load(session))?.sealed ?? 0
+  for (let number = 0; number < sealed; number += 1) {
+    const segment = (await transcripts.segment(session, number)) ?? []
+    if ((segment[0]?.seq ?? 0) >= oldest) return false
+    if (segment.map(parseEntry).some(({ seq, event }) => event.type === 'message' && seq < oldest)) return true
+  }
+  return false
+}
+
 /** Whether a closed segment has the message. @param oldest the sequence number of the oldest message in memory */
 export async function isInHistory(stores: Transcripts, session: string, oldest: number, id: string): Promise<boolean> {
   for await (const segment of segmentsBefore(stores, session, oldest)) {

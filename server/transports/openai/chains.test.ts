@@ -38,8 +38,8 @@ async function respond(
   const call = await Promise.race([model.next(), failed])
   if (text !== '') call.text(text)
   call.finish()
-  const { id } = await request
-  return { id, prompt: call.options.prompt }
+  const { id, parley } = (await request) as OpenAI.Responses.Response & { parley?: { notices: unknown } }
+  return { id, prompt: call.options.prompt, notices: parley?.notices }
 }
 
 /** The first word of each user message. */
@@ -58,21 +58,29 @@ it('keeps user messages apart that have no answer between them', async () => {
 })
 
 it(
-  'are continued, forked and listed completely after a restart',
+  'are continued, forked and listed completely after a restart, or the answer says that they are cut',
   async () => {
+    model.contextTokens = 10_000_000
     const all = Array.from({ length: 14 }, (_, i) => `q${i}`)
     let last: string | undefined
     for (const word of all) last = (await respond(`${word} ${'x'.repeat(200_000)}`, last)).id
     await h.server.close()
     await open()
+    let next: string | undefined
     for (const word of ['next', 'fork']) {
-      const { id, prompt } = await respond(word, last)
-      expect(askedIn(prompt)).toEqual([...all, word])
+      const { id, prompt, notices } = await respond(word, last)
+      next ??= id
+      expect([askedIn(prompt), notices]).toEqual([[...all, word], undefined])
       let items = 0
       for await (const item of h.client.responses.inputItems.list(id, { limit: 10 }))
         items += item.type === 'message' ? 1 : 0
       expect(items).toBe(2 * all.length + 1)
     }
+    // The server loads 1 MiB of the session for it.
+    const { prompt, notices } = await respond('auto', next, { truncation: 'auto' })
+    expect(askedIn(prompt).slice(-3)).toEqual(['q13', 'next', 'auto'])
+    expect(askedIn(prompt)).not.toContain('q0')
+    expect(notices).toEqual([{ code: 'history_omitted', count: 1 }])
   },
   LONG_MS,
 )

@@ -2,13 +2,12 @@
 // user messages on.
 import type { ContextMessage, Event } from '@parley/protocol'
 import { expect, it } from 'vitest'
-import type { FoundRun } from '../../session/run-report.ts'
 import { applyEntries } from '../../session/state/apply-entry.ts'
 import { EMPTY_SESSION, findRun } from '../../session/state/session-state.ts'
-import { conversationUpTo } from './conversation.ts'
+import { conversationUpTo, type FoundConversation } from './conversation.ts'
 
 /** Turns of a user message, an answer with a tool call, and its result with the next message. */
-function talk(turns: number, words: string): FoundRun {
+function talk(turns: number, words: string): FoundConversation {
   const events: Event[] = []
   for (let at = 0; at < turns; at += 1) {
     const [id, run] = [`m${at}`, `r${at}`]
@@ -40,7 +39,7 @@ function talk(turns: number, words: string): FoundRun {
   )
   const record = findRun(state, `r${turns - 1}`)
   if (record === undefined) throw new Error('run not found')
-  return { state, record }
+  return { state, record, isCut: false }
 }
 
 function result(turn: number): ContextMessage {

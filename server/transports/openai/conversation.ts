@@ -3,7 +3,7 @@
 // Pure.
 import { type ContextMessage, LIMITS } from '@parley/protocol'
 import { type FoundRun, textOf } from '../../session/run-report.ts'
-import { isCut, pathTo } from '../../session/state/message-tree.ts'
+import { pathTo } from '../../session/state/message-tree.ts'
 import { toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
 import { HttpError } from '../http/http-error.ts'
@@ -13,8 +13,14 @@ export const CONVERSATION_CHARS = 16 * 1024 * 1024
 /** The request may add as many again. */
 const MAX_MESSAGES = LIMITS.contextMessages / 2
 
+/** A run with its conversation, as much of it as was loaded. */
+export interface FoundConversation extends FoundRun {
+  /** Whether a part of the conversation is missing. */
+  readonly isCut: boolean
+}
+
 /** @param isWhole whether the conversation must be complete @throws HttpError bad_request if it is too long for that */
-export function conversationUpTo({ state, record }: FoundRun, isWhole = false): ContextMessage[] {
+export function conversationUpTo({ state, record, isCut }: FoundConversation, isWhole = false): ContextMessage[] {
   const runs = new Map([...state.ended.values(), ...state.open].map((run) => [run.message, run]))
   const all = pathTo(state.messages, record.message).flatMap(({ event }) => {
     const { content, context } = event
@@ -23,7 +29,7 @@ export function conversationUpTo({ state, record }: FoundRun, isWhole = false): 
     return [...(context?.history ?? []), ...question, ...(run === undefined ? [] : answerOf(run))]
   })
   const kept = newest(all)
-  if (!isWhole || (kept.length === all.length && !isCut(state, record.message))) return kept
+  if (!isWhole || (kept.length === all.length && !isCut)) return kept
   throw new HttpError('bad_request', 'The conversation is too long to be continued without truncation.', {
     path: 'truncation',
   })

@@ -3,11 +3,11 @@ import { ReplyError } from '@parley/protocol'
 import { lookUpRun } from '../../session/find-run.ts'
 import { withWholeMessages } from '../../session/large-messages.ts'
 import type { FoundRun } from '../../session/run-report.ts'
-import { withHistory } from '../../session/transcript/history-loader.ts'
+import { isCut, withHistory } from '../../session/transcript/history-loader.ts'
 import type { HttpRequest } from '../http/http-request.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
-import { CONVERSATION_CHARS } from './conversation.ts'
+import { CONVERSATION_CHARS, type FoundConversation } from './conversation.ts'
 import type { OpenAiPorts } from './openai-ports.ts'
 import { headOf, parseResponseId } from './response-object.ts'
 
@@ -45,11 +45,11 @@ export async function withEarlier(
 }
 
 /** The response with its conversation, and the whole of large messages. @throws StorageError */
-export async function withWholeConversation(ports: OpenAiPorts, response: FoundResponse): Promise<FoundRun> {
+export async function withWholeConversation(ports: OpenAiPorts, response: FoundResponse): Promise<FoundConversation> {
   const { name, found } = await withEarlier(ports, response)
   const { state, record } = found
   const whole = await withWholeMessages(ports.stores, name.session, state, record.message, CONVERSATION_CHARS)
-  return { state: whole, record }
+  return { state: whole, record, isCut: await isCut(ports.stores, name.session, whole, record.message) }
 }
 
 /** A run that must exist. @throws ReplyError run_not_found */

@@ -3,13 +3,13 @@
 import { formatCursor, Id, ReplyError, type SessionSnapshot, type SnapshotMessage } from '@parley/protocol'
 import { catchUp } from '../../session/catch-up.ts'
 import { jobState, textOf } from '../../session/run-report.ts'
-import type { SessionReplica, SessionStores } from '../../session/session-replica.ts'
 import type { CallState } from '../../session/state/call-state.ts'
 import { parentAt } from '../../session/state/message-tree.ts'
 import { markUnseen, toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
 import { activeRun, type MessageState, type SessionState } from '../../session/state/session-state.ts'
 import { effectiveTool } from '../../session/state/tool-declarations.ts'
+import { hasEarlier } from '../../session/transcript/history-loader.ts'
 import { digest } from '../http/command-id.ts'
 import type { Route } from '../http/route.ts'
 import { callerOf } from './caller.ts'
@@ -42,7 +42,7 @@ export function snapshotRoute(ports: SessionHttpPorts): Route {
           return
         }
         const active = activeRun(state)
-        const isCut = await hasEarlier(stores, session)
+        const isCut = await hasEarlier(stores, id, state.messages[0]?.seq ?? Number.POSITIVE_INFINITY)
         const { messages, cut } = messagesOf(state, isCut)
         const snapshot: SessionSnapshot = {
           session: id,
@@ -117,12 +117,4 @@ function callOf({ id, name, input, where, approval, decision, claim, result }: C
     ...(result?.output === undefined ? {} : { output: result.output }),
     ...(result?.error === undefined ? {} : { error: result.error }),
   }
-}
-
-/** Whether a closed segment of the transcript has messages that are not in this node's state. */
-async function hasEarlier({ transcripts }: SessionStores, { id, state }: SessionReplica): Promise<boolean> {
-  const transcript = await transcripts.load(id)
-  if (transcript === undefined || transcript.sealed === 0) return false
-  const oldest = state.messages[0]?.seq ?? Number.POSITIVE_INFINITY
-  return ((await transcripts.segment(id, 0))?.[0]?.seq ?? oldest) < oldest
 }
