@@ -13,9 +13,12 @@ const pages = (folder: string, recursive: boolean) =>
 
 /** Variables of deploy/compose.yaml, which are not the server's. */
 const COMPOSE = ['PARLEY_SITE', 'PARLEY_NODES', 'PARLEY_HTTP', 'PARLEY_HTTPS']
+/** Of `npm run test:soak` and `test:fuzz`. */
+const TESTS = ['PARLEY_SOAK_MINUTES', 'PARLEY_FUZZ_MINUTES']
 /** Streams in NATS begin with the same prefix. */
 const STREAM = /^PARLEY_(SESSIONS|TRANSCRIPTS|RUNS|MARKS|DIRECTORY|USAGE)/
-const KNOWN = new Set([...Object.values(SETTINGS).map(({ variable }) => variable), ...FOREIGN_VARIABLES, ...COMPOSE])
+const SERVER = Object.values(SETTINGS).map(({ variable }) => variable)
+const KNOWN = new Set([...SERVER, ...FOREIGN_VARIABLES, ...COMPOSE, ...TESTS])
 
 it('docs/configuration.md is what `npm run docs` generates', () => {
   expect(read('docs/configuration.md')).toBe(configurationPage(TOPICS))
