@@ -5,6 +5,7 @@ import { lookUpRun } from './find-run.ts'
 import type { FoundRun } from './run-report.ts'
 import type { SessionCache } from './session-cache.ts'
 import type { SessionReplica, SessionStores } from './session-replica.ts'
+import { isOutsider } from './state/members.ts'
 import type { RunRecord } from './state/run-record.ts'
 import { isDeletion } from './state/tombstone.ts'
 
@@ -14,16 +15,18 @@ export interface RunEndPorts {
 }
 
 /**
- * @returns the ended run; the unfinished run if the signal aborts the wait; undefined if the run does not exist
+ * @param user the wait also ends when they leave the session; the caller then refuses them
+ * @returns the ended run; the unfinished run if the wait ended early; undefined if the run does not exist
  * @throws StorageError, ReplyError `unavailable`, `session_deleted`
  */
 export function whenRunEnds(
   ports: RunEndPorts,
   session: string,
   run: string,
+  user: string,
   signal: AbortSignal,
 ): Promise<FoundRun | undefined> {
-  return when(ports, session, run, signal, { of: () => false, at: () => false })
+  return when(ports, session, run, user, signal, { of: () => false, at: () => false })
 }
 
 /** Like `whenRunEnds`, but also returns a run with an output or a call. */
@@ -31,9 +34,10 @@ export function whenRunAnswers(
   ports: RunEndPorts,
   session: string,
   run: string,
+  user: string,
   signal: AbortSignal,
 ): Promise<FoundRun | undefined> {
-  return when(ports, session, run, signal, {
+  return when(ports, session, run, user, signal, {
     of: ({ output, calls }) => output !== undefined || calls.size > 0,
     at: ({ event }) => 'run' in event && event.run === run && ANSWERS.has(event.type),
   })
@@ -51,6 +55,7 @@ async function when(
   { stores, sessions }: RunEndPorts,
   session: string,
   run: string,
+  user: string,
   signal: AbortSignal,
   earlier: Earlier,
 ): Promise<FoundRun | undefined> {
@@ -58,7 +63,7 @@ async function when(
     const result = await sessions.with(session, async (replica) => {
       const found = await lookUpRun(stores, replica, run)
       if (found === undefined || found.record.ended !== undefined || signal.aborted) return { found }
-      if (earlier.of(found.record)) return { found }
+      if (earlier.of(found.record) || isOutsider(replica.state.members, user)) return { found }
       await nextChange(replica, run, signal, earlier)
       return undefined
     })
@@ -66,7 +71,7 @@ async function when(
   }
 }
 
-/** Resolves when the replica reads the end of the run or an earlier entry, or is lost, or when the signal aborts. */
+/** Resolves when the replica reads the end of the run, an earlier entry or a removal, or is lost, or when the signal aborts. */
 function nextChange(session: SessionReplica, run: string, signal: AbortSignal, earlier: Earlier): Promise<void> {
   const subject = `run.${run}`
   return new Promise((resolve) => {
@@ -79,7 +84,10 @@ function nextChange(session: SessionReplica, run: string, signal: AbortSignal, e
     const unsubscribe = session.subscribe((entries) => {
       const isReached = entries.some(
         (entry) =>
-          (entry.subject === subject && entry.event.type === 'run.ended') || earlier.at(entry) || isDeletion(entry),
+          (entry.subject === subject && entry.event.type === 'run.ended') ||
+          earlier.at(entry) ||
+          entry.event.type === 'member.left' ||
+          isDeletion(entry),
       )
       if (isReached || session.lost !== undefined) finish()
     })

@@ -81,6 +81,11 @@ export function isAllowed(
 }
 
 /** Whether no other member may manage the session. */
+/** Whether the session has members, and the user is none of them. */
+export function isOutsider({ all }: Members, user: string): boolean {
+  return all.size > 0 && !all.has(user)
+}
+
 export function isLastOwner(members: Members, user: string): boolean {
   if (!may(members.all.get(user)?.role ?? '', 'manage')) return false
   return [...members.all].every(([other, { role }]) => other === user || !may(role, 'manage'))

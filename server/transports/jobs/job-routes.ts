@@ -120,6 +120,7 @@ export function openJobTransport(ports: JobPorts): JobTransport {
         since,
         waitMs: waitMs * (1 - WAIT_SPREAD * random()),
         holds: parseIfNoneMatch(request.header('if-none-match')),
+        user: request.user,
         signal,
         pace,
       })
@@ -141,7 +142,7 @@ export function openJobTransport(ports: JobPorts): JobTransport {
       const command = commandIdOf(request)
       const { session, run, hasEnded } = await jobService.find(id)
       if (!hasEnded) await service.cancel({ type: 'cancel', id: command, session, run }, callerOf(request, 'job'))
-      const now = { since: undefined, waitMs: 0, holds: undefined, signal: undefined, pace }
+      const now = { user: request.user, since: undefined, waitMs: 0, holds: undefined, signal: undefined, pace }
       answer(exchange, await jobService.report(id, now))
     },
   }

@@ -16,6 +16,7 @@ import { readRunPage } from '../../session/run-page.ts'
 import { type FoundRun, jobState, lastSeqOf, runProgress, runResult } from '../../session/run-report.ts'
 import type { SessionCache } from '../../session/session-cache.ts'
 import type { SessionReplica, SessionStores } from '../../session/session-replica.ts'
+import { isOutsider } from '../../session/state/members.ts'
 import { findRun } from '../../session/state/session-state.ts'
 import { isDeletion } from '../../session/state/tombstone.ts'
 import type { Entry } from '../../store/ports/entry.ts'
@@ -37,6 +38,8 @@ export interface JobQuery {
   readonly waitMs: number
   /** Whether the client already has the version with this ETag. */
   readonly holds: ((etag: string) => boolean) | undefined
+  /** The wait also ends when they leave the session; the caller then refuses them. */
+  readonly user: string
   /** Ends the wait early; the answer is then the current state. */
   readonly signal: AbortSignal | undefined
   /** When to answer a client that does not wait, and when it should poll again. */
@@ -112,7 +115,8 @@ export class JobService {
         }
         const left = until - performance.now()
         const isReady = waits ? this.#isReady(now, query) : now.record.ended !== undefined
-        if (signal?.aborted === true || left <= 0 || isReady) return this.#report(session, now, query, pace)
+        const isOver = signal?.aborted === true || left <= 0 || isOutsider(session.state.members, query.user)
+        if (isOver || isReady) return this.#report(session, now, query, pace)
         // Without `wait` the answer is delayed for a moment at most, and only the job's end ends the delay early.
         const endOnly = !waits || (query.since === undefined && query.holds === undefined)
         await changes(session, now, endOnly, left, signal)
@@ -216,6 +220,7 @@ function changes(
   if (session.state.deleted !== undefined || (now !== undefined && now !== record)) return Promise.resolve()
   const subject = `run.${record.id}`
   // Looks at the raw entries: reading the state would apply them at every token.
+  const isReason = (entry: Entry): boolean => entry.event.type === 'member.left' || isDeletion(entry) || concerns(entry)
   const concerns = (entry: Entry): boolean =>
     endOnly
       ? entry.subject === subject && entry.event.type === 'run.ended'
@@ -229,7 +234,7 @@ function changes(
     }
     const timer = setTimeout(finish, ms)
     const unsubscribe = session.subscribe((entries) => {
-      if (session.lost !== undefined || entries.some((entry) => concerns(entry) || isDeletion(entry))) finish()
+      if (session.lost !== undefined || entries.some(isReason)) finish()
     })
     signal?.addEventListener('abort', finish, { once: true })
   })

@@ -35,12 +35,12 @@ export async function untilRunEnds(
     timer = setTimeout(() => waiting.abort(), drainDelayMs(withinMs))
   })
   try {
-    const found = await whenRunEnds(ports, session, run, waiting.signal)
+    const found = await whenRunEnds(ports, session, run, exchange.request.user, waiting.signal)
     if (found === undefined) throw new ReplyError('run_not_found')
     if (exchange.closed) return undefined
-    if (found.record.ended === undefined) throw new ReplyError('going_away')
     // The user may have been removed from the session during the wait.
     await ports.service.admit(session, callerOf(exchange.request), 'read')
+    if (found.record.ended === undefined) throw new ReplyError('going_away')
     return found
   } finally {
     clearTimeout(timer)
@@ -67,7 +67,7 @@ export async function untilRunAnswers(
   const timer = setTimeout(() => waiting.abort(), HEAD_MS)
   onAbort(exchange.request.signal, () => waiting.abort())
   try {
-    const found = await whenRunAnswers(ports, session, run, waiting.signal)
+    const found = await whenRunAnswers(ports, session, run, exchange.request.user, waiting.signal)
     if (found === undefined) throw new ReplyError('run_not_found')
     return exchange.closed ? undefined : found
   } finally {

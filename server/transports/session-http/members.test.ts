@@ -3,6 +3,7 @@
 import { Problem } from '@parley/protocol'
 import { SignJWT } from 'jose'
 import { afterEach, describe, expect, it } from 'vitest'
+import { formatJobId } from '../jobs/job-id.ts'
 import { type JobTransport, openJobTransport } from '../jobs/job-routes.ts'
 import type { TestClient } from '../test/test-client.ts'
 import { TransportHarness } from '../test/transport-harness.ts'
@@ -256,7 +257,7 @@ describe('a removed member', () => {
     expect(JSON.stringify(bob.frames)).not.toContain('not for bob')
   })
 
-  it('does not get the answer that it waits for', async () => {
+  it('loses access at once while it waits for an answer or a job', async () => {
     await annsSession()
     await invited('editor', 'bob')
     const waiting = code(
@@ -267,11 +268,11 @@ describe('a removed member', () => {
       return messages.find(({ author }: { author?: string }) => author === 'bob')?.run
     }
     await expect.poll(runOf).toBeDefined()
-    const run = (await runOf()) ?? ''
+    const job = formatJobId({ session: 's', run: (await runOf()) ?? '' })
+    const polling = code(ask('bob', `/jobs/${job}?wait=60`))
+    // The waits lasted until the end of the run, or for ten minutes.
     expect(await code(ask('ann', '/members/bob', { method: 'DELETE' }))).toBe(204)
-    const usage = { inputTokens: 0, outputTokens: 1 }
-    await harness.append('s', `run.${run}`, { type: 'run.ended', run, reason: 'completed', usage, next: 0, output: [] })
-    expect(await waiting).toBe('forbidden')
+    expect([await waiting, await polling]).toEqual(['forbidden', 'job_not_found'])
   })
 
   it('disappears from presence and gets no more presence', async () => {

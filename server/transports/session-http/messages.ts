@@ -140,7 +140,7 @@ async function resultWithin(
     timer = setTimeout(end, Math.random() * withinMs)
   })
   try {
-    const found = await whenRunEnds(ports, session, run, waiting.signal)
+    const found = await whenRunEnds(ports, session, run, request.user, waiting.signal)
     if (found === undefined) throw new ReplyError('run_not_found')
     // The user may have been removed from the session during the wait.
     await ports.service.admit(session, callerOf(request), 'read')
