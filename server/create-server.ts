@@ -1,6 +1,7 @@
 // createServer: assembles the parts of a node according to its role, and defines the order in which they start and stop.
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { checkOpenFiles } from './assembly/open-files.ts'
 import { openLimits } from './assembly/open-limits.ts'
 import { exposeMetrics, openMetrics } from './assembly/open-metrics.ts'
 import { openModels } from './assembly/open-models.ts'
@@ -107,6 +108,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     ])
   }
   const uws = startUws(logger)
+  checkOpenFiles(config, logger)
   const tracer = await openTraces(config, logger)
   // Set below: the transcript writer needs the open log.
   let writeTranscripts = (_: ReadonlySet<string>): void => undefined

@@ -81,7 +81,7 @@ export function isAllowed(
 }
 
 /** Whether no other member may manage the session. */
-/** Whether the session has members, and the user is none of them. */
+/** Whether the session has members, and the user does not belong to them. */
 export function isOutsider({ all }: Members, user: string): boolean {
   return all.size > 0 && !all.has(user)
 }

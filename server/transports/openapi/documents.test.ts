@@ -73,6 +73,18 @@ describe('GET /openapi.json', () => {
     expect(new Set(ids).size).toBe(ids.length)
   })
 
+  it('says that a session may be deleted, at every route of one', async () => {
+    const { paths } = await served<OpenApi>('/openapi.json')
+    const silent = Object.entries(paths).flatMap(([path, methods]) =>
+      /\{session\}|^\/jobs\/|^\/v1\/responses\//.test(path)
+        ? Object.entries(methods).flatMap(([method, { responses }]) =>
+            '410' in (responses as object) ? [] : [`${method} ${path}`],
+          )
+        : [],
+    )
+    expect(silent).toEqual([])
+  })
+
   it('names every parameter of a path', async () => {
     const { paths } = await served<OpenApi>('/openapi.json')
     for (const [path, methods] of Object.entries(paths)) {

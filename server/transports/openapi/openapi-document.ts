@@ -44,7 +44,7 @@ export function openApiDocument(routes: readonly DocumentedRoute[]): JsonObject 
     const [method = '', path = ''] = name.split(' ')
     const template = path.replace(/:(\w+)/g, '{$1}')
     paths[template] ??= {}
-    paths[template][method.toLowerCase()] = operationObject(ALL[name] ?? undescribed(name))
+    paths[template][method.toLowerCase()] = operationObject(name, ALL[name] ?? undescribed(name))
   }
   return {
     openapi: '3.1.0',
@@ -76,7 +76,7 @@ function undescribed(name: string): Operation & { readonly undescribed: true } {
   return { id: name.replace(/\W+/g, '_'), tag: 'node', summary: name, answers: {}, undescribed: true }
 }
 
-function operationObject(operation: Operation & { readonly undescribed?: true }): JsonObject {
+function operationObject(name: string, operation: Operation & { readonly undescribed?: true }): JsonObject {
   const { id, tag, summary, description, parameters = [], body, answers, open } = operation
   return {
     operationId: id,
@@ -90,7 +90,7 @@ function operationObject(operation: Operation & { readonly undescribed?: true })
       : { requestBody: { required: true, content: { 'application/json': { schema: reference(body) } } } }),
     responses: {
       ...Object.fromEntries(Object.entries(answers).map(([status, answer]) => [status, answerObject(answer)])),
-      ...errorsOf(operation),
+      ...errorsOf(name, operation),
     },
     ...(operation.undescribed === undefined ? {} : { [UNDESCRIBED]: true }),
   }
@@ -114,10 +114,13 @@ function answerObject({ description, json, forms = {}, headers = [] }: Answer): 
   }
 }
 
+/** Routes of one session, which may have been deleted. */
+const OF_SESSION = /\/:session\b|\/jobs\/|\/v1\/responses\//
+
 /** Errors that share a status share an answer, which lists their codes. */
-function errorsOf({ errors = [], body, open, errorForm }: Operation): JsonObject {
-  // A session that can be missing can also be deleted.
-  const deleted: readonly ProblemCode[] = errors.includes('session_not_found') ? ['session_deleted'] : []
+function errorsOf(name: string, { errors = [], body, open, errorForm }: Operation): JsonObject {
+  const isOfSession = errors.includes('session_not_found') || OF_SESSION.test(name)
+  const deleted: readonly ProblemCode[] = isOfSession ? ['session_deleted'] : []
   const own = new Set([
     ...errors,
     ...deleted,
