@@ -1,4 +1,5 @@
 // The public API of Parley's TypeScript SDK, for browsers and Node.
+
 export type {
   Assignment,
   BudgetLeft,
@@ -13,6 +14,7 @@ export type {
   SessionsAnswer,
   Usage,
 } from '@parley/protocol'
+export { acquireStream } from '#platform'
 export type { ReconnectPolicy } from './backoff.ts'
 export type { WebSocketConstructor, WebSocketLike } from './client-options.ts'
 export { CLIENT_VERSION, type ClientOptions, type Clock, type Logger, SYSTEM_CLOCK } from './client-options.ts'

@@ -19,7 +19,11 @@ beforeEach(() => {
   protocol = 'http/1.1'
   vi.stubGlobal('navigator', { locks: { request } })
   vi.stubGlobal('performance', {
-    getEntriesByName: (name: string) => (name === `${SERVER}/v1/hello` ? [{ nextHopProtocol: protocol }] : []),
+    getEntries: () => [
+      { name: 'https://other.example.com/', nextHopProtocol: 'h2' },
+      { name: `${SERVER}/v1/hello`, nextHopProtocol: protocol },
+      { name: 'a measure' },
+    ],
   })
 })
 afterEach(() => vi.unstubAllGlobals())

@@ -7,9 +7,12 @@ const MAX_STREAMS = 4
 const ANSWER_MS = 250
 
 /**
- * Acquires a slot, without waiting for one.
+ * Acquires a slot, without waiting for one. The client does it for its own streams; a page that opens streams to the same
+ * server without the client calls it for each. Outside of browsers there is always one.
  * @param server its URL without a trailing `/`
  * @returns a function that releases the slot; undefined if none is free
+ * @example
+ * const release = await acquireStream('https://chat.example.com')
  */
 export async function acquireStream(server: string): Promise<(() => void) | undefined> {
   const { locks } = globalThis.navigator ?? {}
@@ -24,10 +27,11 @@ export async function acquireStream(server: string): Promise<(() => void) | unde
   return undefined
 }
 
-/** Whether one connection carries all requests (HTTP/2 and HTTP/3). Unknown for other origins. */
+/** Whether one connection carries all requests (HTTP/2 and HTTP/3). Browsers do not tell it of other origins. */
 function isMultiplexed(server: string): boolean {
-  const [hello] = performance.getEntriesByName(`${server}/v1/hello`) as PerformanceResourceTiming[]
-  return /^h[23]/.test(hello?.nextHopProtocol ?? '')
+  return (performance.getEntries() as PerformanceResourceTiming[]).some(
+    ({ name, nextHopProtocol = '' }) => name.startsWith(`${server}/`) && /^h[23]/.test(nextHopProtocol),
+  )
 }
 
 function tryLock(locks: LockManager, name: string): Promise<(() => void) | undefined> {

@@ -6,7 +6,7 @@ import { createServer, get } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { ParleyClient, type Session, tool } from '@parley/client'
-import type { SessionSnapshot } from '@parley/protocol'
+import type { ReadersAnswer, SessionSnapshot } from '@parley/protocol'
 import type { Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { LogFollower } from '../src/inspect/log-follower.ts'
@@ -253,6 +253,28 @@ it('falls back to long polling behind a buffering proxy, and reads the same log'
   await expect
     .poll(() => [...timeline.head.runs.values()].map(({ text }) => text), PATIENT)
     .toEqual([...ann.state.runs.values()].map(({ text }) => text))
+})
+
+it('leaves its connection to other pages while it is hidden, and continues when it is shown', async () => {
+  const ann = await join('ann', 'hidden')
+  const page = await inspect('ann', 'hidden')
+  await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
+  const readers = async (): Promise<number> => {
+    const headers = { Authorization: `Bearer ${tokenOf('ann')}` }
+    const answer = await fetch(`${world.site}v1/sessions/hidden/readers`, { headers })
+    return ((await answer.json()) as ReadersAnswer).readers.length
+  }
+  expect(await readers()).toBe(2)
+  const become = (hidden: boolean): Promise<void> =>
+    page.evaluate((value) => {
+      Object.defineProperty(document, 'hidden', { value, configurable: true })
+      document.dispatchEvent(new Event('visibilitychange'))
+    }, hidden)
+  await become(true)
+  await expect.poll(readers, PATIENT).toBe(1)
+  await ann.send('/demo count=3 rate=0').result()
+  await become(false)
+  await page.locator('.snapshot-answer[data-status=completed] .snapshot-text', { hasText: /^0 1 2$/ }).waitFor()
 })
 
 it('opens from the chat page for an owner', async () => {

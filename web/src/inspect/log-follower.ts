@@ -1,8 +1,10 @@
 // LogFollower: reads a session's log, each entry once and in order, and resumes after interruptions until it is closed.
 // It reads an NDJSON stream, which does not merge outputs. If a proxy buffers streams, it falls back to long polling.
 //
+// While the page is hidden, it leaves its connection to visible pages: a browser opens only a few to one server.
+//
 //   requesting ──first frame──► reading ──ended, silent──► waiting ──► requesting        any ──► closed (denied)
-import { ParleyError } from '@parley/client'
+import { acquireStream, ParleyError } from '@parley/client'
 import type { EntryFrame, ServerFrame } from '@parley/protocol'
 import { problemOf } from '../connection/requests.ts'
 
@@ -38,6 +40,8 @@ const IDLE_MS = 45_000
 const MAX_BUFFERED = 2
 const POLL_S = 25
 const PAUSE_MS = 100
+/** Until a hidden page, or one without a free connection, looks again. */
+const IDLE_PAGE_MS = 1_000
 const BACKOFF_MS = 500
 const BACKOFF_MAX_MS = 10_000
 /** Characters of one line. */
@@ -70,14 +74,21 @@ export class LogFollower {
   }
 
   async #run(): Promise<void> {
-    const { events } = this.#ports
-    while (!this.#closed.signal.aborted) {
+    const { events, origin } = this.#ports
+    const { signal } = this.#closed
+    while (!signal.aborted) {
+      const release = isHidden() ? undefined : await acquireStream(origin)
+      if (release === undefined) {
+        await sleep(IDLE_PAGE_MS, signal)
+        continue
+      }
       // Pause also after a clean end, because the server may end each stream at once.
       let waitMs = PAUSE_MS
       try {
+        if (signal.aborted) return
         await (this.#polls ? this.#poll() : this.#stream())
       } catch (error) {
-        if (this.#closed.signal.aborted) return
+        if (signal.aborted) return
         if (error instanceof ParleyError && !error.retryable) return events.denied(error)
         this.#failures += 1
         if (!this.#polls && this.#buffered >= MAX_BUFFERED) {
@@ -88,8 +99,10 @@ export class LogFollower {
         events.lost()
         waitMs = error instanceof ParleyError ? (error.retryAfterMs ?? 0) : 0
         waitMs += Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** this.#failures) * (0.5 + Math.random() / 2)
+      } finally {
+        release()
       }
-      await sleep(waitMs, this.#closed.signal)
+      await sleep(waitMs, signal)
     }
   }
 
@@ -175,7 +188,11 @@ export class LogFollower {
   }
 }
 
-/** A request that is aborted if no bytes arrive in time. */
+function isHidden(): boolean {
+  return globalThis.document?.hidden === true
+}
+
+/** A request that is aborted if no bytes arrive in time, or if the page is hidden. */
 class WatchedRequest {
   readonly #abort = new AbortController()
   readonly #closed: AbortSignal
@@ -185,6 +202,7 @@ class WatchedRequest {
   constructor(closed: AbortSignal) {
     this.#closed = closed
     closed.addEventListener('abort', this.#stop)
+    globalThis.document?.addEventListener('visibilitychange', this.#hide)
   }
 
   get signal(): AbortSignal {
@@ -207,10 +225,14 @@ class WatchedRequest {
   close(): void {
     clearTimeout(this.#timer)
     this.#closed.removeEventListener('abort', this.#stop)
+    globalThis.document?.removeEventListener('visibilitychange', this.#hide)
     this.#abort.abort()
   }
 
   readonly #stop = (): void => this.#abort.abort()
+  readonly #hide = (): void => {
+    if (isHidden()) this.#stop()
+  }
 }
 
 /** Resolves early if the signal is aborted. */
