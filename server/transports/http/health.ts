@@ -5,6 +5,7 @@ import type { HttpResponse, TemplatedApp } from '../uws.ts'
 import type { ErrorShape } from './failure.ts'
 import { HttpError } from './http-error.ts'
 import { replyError, replyJson } from './http-reply.ts'
+import { replyNotFoundPage } from './site.ts'
 
 /** `unavailable`: nothing can be stored, or the log has been unreachable for a while: send clients elsewhere. */
 export type Readiness = 'ready' | 'stopping' | 'unavailable'
@@ -36,7 +37,10 @@ export function serveHealth(
   })
   app.any('/*', (response, request) => {
     const { detail, shape } = unknownPath(request.getUrl()) ?? {}
-    replyError(response, new HttpError('not_found', detail), request.getMethod() === 'head', shape)
+    const bodiless = request.getMethod() === 'head'
+    // Only browsers name it.
+    if (request.getHeader('accept').includes('text/html')) replyNotFoundPage(response, bodiless)
+    else replyError(response, new HttpError('not_found', detail), bodiless, shape)
   })
 }
 

@@ -141,6 +141,16 @@ test('answers an unknown path with a problem and its code', async () => {
   }
 })
 
+test('answers a browser that opens an unknown path with a page that links to the start', async () => {
+  const headers = { Accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' }
+  const response = await fetch(`${url}/nowhere`, { headers })
+  expect(response.status).toBe(404)
+  expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8')
+  expect(response.headers.get('content-security-policy')).toContain("default-src 'none'")
+  expect(await response.text()).toContain('<a href="/">')
+  expect((await fetch(`${url}/nowhere`, { headers, method: 'HEAD' })).status).toBe(404)
+})
+
 test('reports liveness and readiness separately', async () => {
   expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ status: 'ok' })
   expect((await fetch(`${url}/readyz`)).status).toBe(200)

@@ -57,6 +57,16 @@ const SECURITY: Headers = {
 const NOT_BUILT =
   '<!doctype html><title>Parley</title><p>The page is not built yet. Run <code>npm run build</code>.</p>'
 
+const NOT_FOUND =
+  '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">' +
+  '<title>Page not found · Parley</title><h1>Page not found</h1><p>This address does not exist. <a href="/">Open Parley</a></p></html>'
+
+/** For a person who opens an unknown address in a browser. */
+export function replyNotFoundPage(response: HttpResponse, bodiless: boolean): void {
+  const headers = { 'Content-Type': CONTENT_TYPES['.html'] ?? '', 'Cache-Control': 'no-store', ...SECURITY }
+  reply(response, 404, headers, NOT_FOUND, bodiless)
+}
+
 /** Serves the files of a folder, or a notice if there are none. @returns the number of files */
 export function serveSite(app: TemplatedApp, folder: string): number {
   const files = readSite(folder)
