@@ -1,4 +1,4 @@
-// CopyableLink: a link with a copy button. The field allows copying by hand, because an insecure page has no clipboard.
+// CopyableLink: a link with a copy button. The field allows copying by hand, because the browser may deny access to the clipboard.
 import { CopyButton } from '../shared/copy-button.tsx'
 
 export function CopyableLink({ link, label }: { readonly link: string; readonly label: string }) {

@@ -1,5 +1,6 @@
 // CopyButton: copies a text and shows "Copied" for two seconds.
 import { useEffect, useState } from 'react'
+import { copyText } from './copy-text.ts'
 import { Icon } from './icon.tsx'
 
 interface Props {
@@ -21,9 +22,7 @@ export function CopyButton({ text, label, className = 'copy' }: Props) {
     return () => clearTimeout(timer)
   }, [outcome])
   const copy = (): void => {
-    // The clipboard is missing on an insecure connection, and the browser may deny access.
-    const written = navigator.clipboard?.writeText(text) ?? Promise.reject(new Error('No clipboard.'))
-    written.then(
+    copyText(text).then(
       () => setOutcome('copied'),
       () => setOutcome('failed'),
     )
