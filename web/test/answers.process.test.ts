@@ -114,7 +114,7 @@ describe('an answer in Markdown', () => {
     for (const block of ['h3', 'p', 'ul', 'blockquote', 'table']) {
       expect([block, await direction(`.answer .text ${block}`)]).toEqual([block, 'rtl'])
     }
-    expect(await direction('.answer .text p:text("English")')).toBe('ltr')
+    expect(await direction('.answer .text p:has-text("English")')).toBe('ltr')
     expect(await direction('.answer .text p code')).toBe('ltr')
     expect(await direction('.bubble p')).toBe('rtl')
     expect(await direction('.page-header .title, .title')).toBe('rtl')
@@ -290,7 +290,7 @@ describe('the built page', () => {
     )
     const total = files.reduce((sum, path) => sum + gzipSync(readFileSync(DIST + path)).length, 0)
     expect(files.length).toBeGreaterThan(4)
-    expect(total).toBeLessThan(270_000)
+    expect(total).toBeLessThan(280_000)
 
     // The first load. The workers, and the codec of other clients, load on demand.
     const { page } = await (await world.come()).open(world.site)

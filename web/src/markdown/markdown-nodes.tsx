@@ -5,6 +5,7 @@ import { CodeBlock } from '../code/code-block.tsx'
 import { useRenderSlot } from '../shared/render-slots.ts'
 import { ScrollBox } from '../shared/scroll-box.tsx'
 import type { Block } from './growing-markdown.ts'
+import { GrowingText } from './growing-text.tsx'
 import { type Alignment, type Context, inChunks, sizeOf } from './in-chunks.tsx'
 import type { MarkdownNode, NodeOf } from './parse-markdown.ts'
 import { safeLink } from './safe-link.ts'
@@ -63,7 +64,7 @@ function element(node: MarkdownNode, key: number, context: Context): ReactNode {
   const { dir } = context
   switch (node.type) {
     case 'text':
-      return node.value
+      return <GrowingText key={key} text={node.value} growing={context.growing} />
     case 'paragraph': {
       const content = children(node.children, context)
       return context.tight ? (

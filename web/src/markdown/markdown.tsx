@@ -4,6 +4,7 @@ import { memo, useEffect, useReducer, useState } from 'react'
 import { displayText } from '../shared/display-text.ts'
 import { ErrorBoundary } from '../shared/error-boundary.tsx'
 import type { Block } from './growing-markdown.ts'
+import { GrowingText } from './growing-text.tsx'
 import { MarkdownBlocks } from './markdown-nodes.tsx'
 import { MarkdownParser } from './markdown-parser.ts'
 
@@ -16,7 +17,11 @@ interface Props {
 export const Markdown = memo(function Markdown({ text, ended }: Props) {
   const shown = displayText(text)
   const blocks = useBlocks(shown, ended)
-  const plain = <p dir='auto'>{shown}</p>
+  const plain = (
+    <p dir='auto'>
+      <GrowingText text={shown} growing={!ended} />
+    </p>
+  )
   return (
     <div className='text'>
       <ErrorBoundary fallback={plain}>
