@@ -59,7 +59,7 @@ describe('the budget note', () => {
 
   it('of a refused message names a time and not a duration', () => {
     const note = errorNote(new ParleyError('budget_exceeded', 'x', false, HOUR))
-    expect(note).toMatch(/^Token budget used up\. Resets (at|on) /)
+    expect(note).toMatch(/^Not enough tokens left in the budget\. Resets (at|on) /)
   })
 })
 

@@ -13,7 +13,7 @@ const WORDS: Readonly<Record<string, string>> = {
   session_not_found: 'This chat no longer exists.',
   session_deleted: 'This chat was deleted.',
   rate_limited: 'Too many requests.',
-  budget_exceeded: 'Token budget used up.',
+  budget_exceeded: 'Not enough tokens left in the budget.',
 }
 
 /** @param error of the client, or of a request */

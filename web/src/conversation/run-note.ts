@@ -36,7 +36,7 @@ export function runNote(
       return { tone: 'stopped', text: 'Interrupted by the next message' }
     case 'failed':
       if (run.error?.code === 'budget_exceeded') {
-        return { tone: 'failed', text: `Stopped: token budget used up. ${reset}`.trim() }
+        return { tone: 'failed', text: `Stopped: not enough tokens left in the budget. ${reset}`.trim() }
       }
       return { tone: 'failed', text: run.error === undefined ? 'Failed' : `${run.error.message} (${run.error.code})` }
   }
