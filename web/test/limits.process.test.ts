@@ -64,15 +64,20 @@ describe('a token budget', () => {
     expect(await tab.answer(0, 'failed')).toMatch(/^0 1 2 3 /)
     await page
       .locator('.note')
-      .getByText(/Stopped: token budget used up\. Resets (at|on) /)
+      .getByText(/Stopped: not enough tokens left in the budget\. Resets (at|on) /)
       .waitFor()
     await line.getByText(/^Token budget used up, resets (at|on) /).waitFor()
     await status.getByText('Your token budget (1,000) is used up.').waitFor({ state: 'attached' })
     await tab.send('One more')
     await page
       .getByRole('alert')
-      .getByText(/Not sent: Token budget used up\. Resets (at|on) /)
+      .getByText(/Not sent: Not enough tokens left in the budget\. Resets (at|on) /)
       .waitFor()
+    // The text returns to the message box, to be shortened or sent later.
+    await page.getByRole('button', { name: 'Edit', exact: true }).last().click()
+    expect(await page.getByRole('textbox', { name: 'Message' }).inputValue()).toBe('One more')
+    expect(await page.getByText('Not sent').count()).toBe(0)
+    await page.getByRole('textbox', { name: 'Message' }).fill('')
     expect(await box.boundingBox()).toEqual(place)
     await fitsEverywhere(tab, 'budget')
 

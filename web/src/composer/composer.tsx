@@ -1,15 +1,16 @@
 // Composer: the message box. While an answer streams, the user chooses whether a new message interrupts it or waits in
 // the queue, and a button stops the answer. Nothing moves when an answer begins or ends.
 import { ParleyError } from '@parley/client'
-import { type KeyboardEvent, type SubmitEvent, useCallback, useEffect, useEffectEvent, useRef, useState } from 'react'
+import { type KeyboardEvent, type SubmitEvent, useEffect, useEffectEvent, useRef, useState } from 'react'
 import { BudgetLine } from '../budget/budget-line.tsx'
 import { errorNote } from '../connection/error-note.ts'
-import { useChat, useConnection, useRoom, useView } from '../connection/use-chat.ts'
+import { useConnection, useRoom, useView } from '../connection/use-chat.ts'
 import { mayDo } from '../people/roles.ts'
 import { TypingIndicator } from '../people/typing-indicator.tsx'
 import { useRole } from '../people/use-people.ts'
 import { Icon } from '../shared/icon.tsx'
 import { isInputMethodKey } from '../shared/input-method.ts'
+import { useStore } from '../shared/store.ts'
 import type { SendMode } from './sender.ts'
 
 /** The id of the message box, which other parts focus. */
@@ -33,9 +34,15 @@ function ReadOnlyNote({ role }: { readonly role: string | undefined }) {
   )
 }
 
+/** While an answer streams. */
+const PLACEHOLDERS: Readonly<Record<SendMode, string>> = {
+  interrupt: 'Interrupt with a message',
+  queue: 'Send after this answer',
+}
+
 function MessageForm() {
-  const { session, sender, presence } = useRoom()
-  const [draft, setDraft] = useDraft(session.id)
+  const { sender, presence, draft: stored } = useRoom()
+  const draft = useStore(stored)
   const [mode, setMode] = useState<SendMode>('interrupt')
   const active = useView((view) => view.activeRun)
   const closed = useConnection((state) => state.status === 'closed')
@@ -58,7 +65,7 @@ function MessageForm() {
     if (disabled) return
     sender.send(draft, mode)
     presence.typing.ended()
-    setDraft('')
+    stored.write('')
     input.current?.focus()
   }
   const onSubmit = (event: SubmitEvent<HTMLFormElement>): void => {
@@ -95,10 +102,10 @@ function MessageForm() {
             dir='auto'
             rows={1}
             aria-label='Message'
-            placeholder={active === undefined ? 'Send a message' : 'Send a follow-up'}
+            placeholder={active === undefined ? 'Send a message' : PLACEHOLDERS[mode]}
             enterKeyHint='send'
             onChange={({ target }) => {
-              setDraft(target.value)
+              stored.write(target.value)
               if (target.value.trim() === '') presence.typing.ended()
               else presence.typing.typed()
             }}
@@ -118,20 +125,6 @@ function MessageForm() {
       <BudgetLine />
     </form>
   )
-}
-
-/** The draft of a session: its text, and a function that changes and stores it. */
-function useDraft(session: string): readonly [string, (text: string) => void] {
-  const { drafts } = useChat()
-  const [draft, setDraft] = useState(() => drafts.read(session))
-  const write = useCallback(
-    (text: string) => {
-      setDraft(text)
-      drafts.write(session, text)
-    },
-    [drafts, session],
-  )
-  return [draft, write]
 }
 
 function Hint() {

@@ -1,6 +1,7 @@
 // Drafts: the unfinished message of each session, over reloads. If there are many, drafts of sessions outside the list
 // of recent sessions are removed.
 import type { BrowserStorage } from '../shared/browser-storage.ts'
+import { Store } from '../shared/store.ts'
 
 const PREFIX = 'parley.draft.'
 const MAX = 100
@@ -26,5 +27,27 @@ export class Drafts {
     const keys = this.#storage.keys(PREFIX)
     if (keys.length <= MAX) return
     for (const key of keys) if (!known.has(key.slice(PREFIX.length))) this.#storage.write(key, undefined)
+  }
+}
+
+/** The draft of one session. */
+export class Draft extends Store<string> {
+  readonly #drafts: Drafts
+  readonly #session: string
+
+  constructor(drafts: Drafts, session: string) {
+    super(drafts.read(session))
+    this.#drafts = drafts
+    this.#session = session
+  }
+
+  write(text: string): void {
+    this.#drafts.write(this.#session, text)
+    this.setState(text)
+  }
+
+  /** Puts a text before what is already written. */
+  bringBack(text: string): void {
+    this.write(this.state.trim() === '' ? text : `${text}\n\n${this.state}`)
   }
 }

@@ -50,10 +50,11 @@ export class Sender extends Store<SenderState> {
     this.#revise(message, text, others.length === 0 ? undefined : [{ type: 'text', text }, ...others])
   }
 
-  /** Requests another answer to a message. */
-  regenerate(message: MessageView): void {
+  /** Requests another answer to a message. @param id the command's id: a repeat with the same id has no effect */
+  regenerate(message: MessageView, id: string): void {
+    if (this.#sent.has(id)) return
     const { content, text } = message
-    this.#revise(message, text, content.length === 1 && content[0]?.type === 'text' ? undefined : content)
+    this.#revise(message, text, content.length === 1 && content[0]?.type === 'text' ? undefined : content, id)
   }
 
   /** Uses the same id: if the server has accepted the message after all, it accepts it only once. */
@@ -74,8 +75,8 @@ export class Sender extends Store<SenderState> {
     return this.#sent.has(message)
   }
 
-  #revise({ parent, model, agent, context }: MessageView, text: string, parts: readonly Part[] | undefined): void {
-    this.#put({
+  #revise({ parent, model, agent, context }: MessageView, text: string, parts?: readonly Part[], id?: string): void {
+    const revised = {
       text,
       ...this.#policy('interrupt'),
       ...(parent === undefined ? {} : { parent }),
@@ -83,7 +84,8 @@ export class Sender extends Store<SenderState> {
       ...(agent === undefined ? {} : { agent }),
       ...(parts === undefined ? {} : { parts }),
       ...(context === undefined ? {} : { context }),
-    })
+    }
+    this.#put(revised, id)
   }
 
   /** Reads the active run from the session, because the painted view may be a frame behind. */
@@ -94,8 +96,8 @@ export class Sender extends Store<SenderState> {
     return { policy: 'interrupt', seen: { run: run.id, index: run.next - 1 } }
   }
 
-  #put(content: Omit<UnsentMessage, 'id'>): void {
-    const message = { id: makeId('msg'), ...content }
+  #put(content: Omit<UnsentMessage, 'id'>, id = makeId('msg')): void {
+    const message = { id, ...content }
     this.#unsent.put(message)
     this.#post(message)
   }

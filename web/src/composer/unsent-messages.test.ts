@@ -1,9 +1,9 @@
 // The values that the page stores in the browser: unsent messages, recent sessions and drafts; and the sender.
-import { ParleyError, type Reply, type SendOptions, type SessionView } from '@parley/client'
+import { type MessageView, ParleyError, type Reply, type SendOptions, type SessionView } from '@parley/client'
 import { describe, expect, it } from 'vitest'
 import { RecentSessions } from '../sessions/recent-sessions.ts'
 import { BrowserStorage, type WebStorage } from '../shared/browser-storage.ts'
-import { Drafts } from './drafts.ts'
+import { Draft, Drafts } from './drafts.ts'
 import { Sender, type SendingSession } from './sender.ts'
 import { sessionsWithUnsent, type UnsentMessage, UnsentMessages } from './unsent-messages.ts'
 
@@ -165,6 +165,20 @@ describe('a sender', () => {
     expect(new UnsentMessages(storage, 'ses_1').messages).toEqual([])
   })
 
+  it('requests another answer once for each press, however often the press is repeated', () => {
+    const session = new Sent()
+    const sender = new Sender(session, new UnsentMessages(denied(), 'ses_1'))
+    const message = {
+      text: 'hello',
+      content: [{ type: 'text', text: 'hello' }],
+      parent: null,
+    } as unknown as MessageView
+    sender.regenerate(message, 'msg_2')
+    sender.regenerate(message, 'msg_2')
+    sender.regenerate(message, 'msg_3')
+    expect(session.sent.map(({ options }) => options.id)).toEqual(['msg_2', 'msg_3'])
+  })
+
   it('does not treat a closed connection as a refusal', async () => {
     const { storage } = inMemory()
     const session = new Sent()
@@ -227,6 +241,17 @@ describe('recent sessions', () => {
 })
 
 describe('drafts', () => {
+  it('receive a refused text again, and keep what was written since', () => {
+    const { storage } = inMemory()
+    const drafts = new Drafts(storage)
+    const draft = new Draft(drafts, 'a')
+    draft.bringBack('too long')
+    expect([draft.state, drafts.read('a')]).toEqual(['too long', 'too long'])
+    draft.write('short')
+    draft.bringBack('too long')
+    expect(new Draft(drafts, 'a').state).toBe('too long\n\nshort')
+  })
+
   it('are stored for each session, and removed when empty', () => {
     const { memory, storage } = inMemory()
     const drafts = new Drafts(storage)

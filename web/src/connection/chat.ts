@@ -4,7 +4,7 @@ import { type ClientTool, type ConnectionState, ParleyClient, type Session, type
 import { makeId } from '@parley/protocol/make-id'
 import type { StoredToken } from '../auth/stored-token.ts'
 import { Allowance } from '../budget/allowance.ts'
-import { Drafts } from '../composer/drafts.ts'
+import { Draft, Drafts } from '../composer/drafts.ts'
 import { localTime } from '../composer/local-time.ts'
 import { Sender } from '../composer/sender.ts'
 import { sessionsWithUnsent, UnsentMessages } from '../composer/unsent-messages.ts'
@@ -25,6 +25,7 @@ export interface Room {
   readonly session: Session
   readonly view: FrameThrottle<SessionView>
   readonly sender: Sender
+  readonly draft: Draft
   readonly unsent: UnsentMessages
   readonly people: People
   readonly presence: Presence
@@ -146,6 +147,7 @@ export class Chat {
       session,
       view,
       sender,
+      draft: new Draft(this.drafts, id),
       unsent,
       people: new People(session, this.#requests),
       presence: new Presence(session, deviceOf(this.#window)),

@@ -1,6 +1,7 @@
 // Answer: a run in the conversation: its parts in order, and a line with its status. The line is always there, so that
 // nothing moves when the run ends.
 import { type CallView, isEnded, ParleyError, type RunPart, type RunView } from '@parley/client'
+import { makeId } from '@parley/protocol/make-id'
 import { memo, type ReactNode, useRef, useState } from 'react'
 import { resetNote, resetTime } from '../budget/budget-note.ts'
 import { isSignedOut } from '../connection/badge.ts'
@@ -18,8 +19,8 @@ import { ToolCard } from './tool-card.tsx'
 
 interface Props {
   readonly run: RunView
-  /** Missing if the user may not request another answer. */
-  readonly onRegenerate?: () => void
+  /** Missing if the user may not request another answer. @param command the id of the command */
+  readonly onRegenerate?: (command: string) => void
 }
 
 export const Answer = memo(function Answer({ run, onRegenerate }: Props) {
@@ -96,8 +97,11 @@ function Note({ run, onRegenerate }: { readonly run: RunView; readonly onRegener
   const note = runNote(run, calls, user, (other) => nameOf(people, other), reset)
   // A signed-out page receives no updates, so a busy state would never end.
   const { tone, text } = signedOut && note.tone === 'busy' ? SIGNED_OUT : note
+  const [cancelling, setCancelling] = useState(false)
   const cancel = (): void => {
+    setCancelling(true)
     session.cancel(run.id).catch((error: unknown) => {
+      setCancelling(false)
       // The run may have ended before the cancel arrived. The line shows its status.
       if (!(error instanceof ParleyError)) reportError(error)
     })
@@ -111,19 +115,30 @@ function Note({ run, onRegenerate }: { readonly run: RunView; readonly onRegener
       {tone === 'busy' ? <span className='dots' aria-hidden='true' /> : null}
       <span>{text}</span>
       {isQueued && maySend ? (
-        <button type='button' className='link' onClick={cancel}>
+        <button type='button' className='link' disabled={cancelling} onClick={cancel}>
           Cancel
         </button>
       ) : null}
       {isEnded(run) && run.text !== '' ? (
         <CopyButton className='link copy-answer' text={run.text} label='Copy answer' />
       ) : null}
-      {isEnded(run) && onRegenerate !== undefined ? (
-        <button type='button' className='link regenerate' onClick={onRegenerate}>
-          <Icon name='refresh' /> <span className='label'>Regenerate</span>
-        </button>
-      ) : null}
+      {isEnded(run) && onRegenerate !== undefined ? <Regenerate onRegenerate={onRegenerate} /> : null}
     </p>
+  )
+}
+
+/** Each button sends one command: a double click has the same id, before the page shows the new turn. */
+function Regenerate({ onRegenerate }: Required<Pick<Props, 'onRegenerate'>>) {
+  const [command] = useState(() => makeId('msg'))
+  const [pressed, setPressed] = useState(false)
+  const press = (): void => {
+    setPressed(true)
+    onRegenerate(command)
+  }
+  return (
+    <button type='button' className='link regenerate' disabled={pressed} onClick={press}>
+      <Icon name='refresh' /> <span className='label'>Regenerate</span>
+    </button>
   )
 }
 

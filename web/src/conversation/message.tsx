@@ -4,10 +4,11 @@ import type { ReactNode } from 'react'
 import type { UnsentMessage } from '../composer/unsent-messages.ts'
 import { delayNote } from '../connection/error-note.ts'
 import { useView } from '../connection/use-chat.ts'
+import { Markdown } from '../markdown/markdown.tsx'
 import { useAuthor } from '../people/use-people.ts'
-import { displayText } from '../shared/display-text.ts'
 import { Icon } from '../shared/icon.tsx'
 import { useNow } from '../shared/use-now.ts'
+import { truncate } from './call-note.ts'
 
 export function Message({ message }: { readonly message: MessageView }) {
   const author = useAuthor(message.author)
@@ -49,15 +50,19 @@ function Delayed({ delay: { code, until } }: { readonly delay: Delay }) {
   return <span>{delayNote(code, until, now)}</span>
 }
 
+/** It may have been refused because it is too long, and browsers take seconds to lay out such a text. */
+const REFUSED_CHARS = 4_000
+
 interface RefusedProps {
   readonly message: UnsentMessage
   readonly onRetry: (message: UnsentMessage) => void
+  readonly onEdit: (message: UnsentMessage) => void
   readonly onDismiss: (message: UnsentMessage) => void
 }
 
-export function RefusedMessage({ message, onRetry, onDismiss }: RefusedProps) {
+export function RefusedMessage({ message, onRetry, onEdit, onDismiss }: RefusedProps) {
   return (
-    <Bubble author='You' content={[{ type: 'text', text: message.text }]} pending>
+    <Bubble author='You' content={[{ type: 'text', text: truncate(message.text, REFUSED_CHARS) }]} pending>
       <p className='bubble-note bad' role='alert'>
         Not sent: {message.refused}
       </p>
@@ -65,6 +70,12 @@ export function RefusedMessage({ message, onRetry, onDismiss }: RefusedProps) {
         <button type='button' className='button' onClick={() => onRetry(message)}>
           Try again
         </button>
+        {/* The message box has no files. */}
+        {message.parts === undefined ? (
+          <button type='button' className='button' onClick={() => onEdit(message)}>
+            Edit
+          </button>
+        ) : null}
         <button type='button' className='button quiet' onClick={() => onDismiss(message)}>
           Discard
         </button>
@@ -96,12 +107,7 @@ function Bubble({ author, time, content, pending = false, children }: BubbleProp
 
 function toPart(part: Part, at: number): ReactNode {
   // The parts of a message never change, so the index is a stable key.
-  if (part.type === 'text')
-    return (
-      <p key={at} dir='auto'>
-        {displayText(part.text)}
-      </p>
-    )
+  if (part.type === 'text') return <Markdown key={at} text={part.text} ended />
   return (
     <p key={at} className='file'>
       <Icon name='file' /> {part.name ?? part.mediaType}

@@ -2,6 +2,7 @@
 // when another version of the message appears there, the turn and its focus stay.
 import type { MessageView, PendingSend, RunView, TurnView } from '@parley/client'
 import { memo, type RefObject, useCallback, useRef } from 'react'
+import { MESSAGE_BOX } from '../composer/composer.tsx'
 import type { UnsentMessage } from '../composer/unsent-messages.ts'
 import { isSignedOut } from '../connection/badge.ts'
 import { useConnection, useRoom, useView } from '../connection/use-chat.ts'
@@ -52,12 +53,15 @@ function Exchange({ turn, box }: ExchangeProps) {
   const run = useView((view) => (turn.kind === 'message' ? answerOf(view, turn.message) : undefined))
   const { sender } = useRoom()
   const maySend = useMay('send')
-  const regenerate = useCallback(() => {
-    if (turn.kind !== 'message') return
-    sender.regenerate(turn.message)
-    // The button disappears with the previous answer.
-    box.current?.focus({ preventScroll: true })
-  }, [sender, turn, box])
+  const regenerate = useCallback(
+    (command: string) => {
+      if (turn.kind !== 'message') return
+      sender.regenerate(turn.message, command)
+      // The button disappears with the previous answer.
+      box.current?.focus({ preventScroll: true })
+    },
+    [sender, turn, box],
+  )
   return (
     <ErrorBoundary fallback={<PlainTurn text={message.text} run={run} />}>
       <div className='asked'>
@@ -151,11 +155,17 @@ function Pending({ message }: { readonly message: PendingSend }) {
 }
 
 function Refused({ message }: { readonly message: UnsentMessage }) {
-  const { sender } = useRoom()
+  const { sender, draft } = useRoom()
+  const edit = (refused: UnsentMessage): void => {
+    draft.bringBack(refused.text)
+    sender.dismiss(refused)
+    document.getElementById(MESSAGE_BOX)?.focus()
+  }
   return (
     <RefusedMessage
       message={message}
       onRetry={(refused) => sender.retry(refused)}
+      onEdit={edit}
       onDismiss={(refused) => sender.dismiss(refused)}
     />
   )

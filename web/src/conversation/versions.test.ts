@@ -68,7 +68,7 @@ describe('a sender', () => {
     const sender = new Sender(session, new UnsentMessages(storage, 's'))
     const file = { type: 'file' as const, mediaType: 'image/png', url: 'https://example.org/a.png' }
     sender.edit(message('b', { parent: 'a', model: 'm', content: [text('b'), file] }), 'better')
-    sender.regenerate(message('a', { agent: 'g', context: { instructions: 'Briefly.' } }))
+    sender.regenerate(message('a', { agent: 'g', context: { instructions: 'Briefly.' } }), 'msg_1')
     session.state = { ...session.state, chosen: 'b', turns: turns(['a', ''], ['b', 'a']) }
     sender.send('on', 'interrupt')
     expect(session.sent).toMatchObject([
