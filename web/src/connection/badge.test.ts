@@ -8,22 +8,22 @@ const closed = { attempt: 0, opens: 1, resumes: 0, transport }
 const live = { status: 'live' as const, error: undefined }
 
 describe('the badge', () => {
-  it('shows the node while live', () => {
+  it('does not show the node, which only the details name', () => {
     const open = { ...closed, status: 'open' as const, node: 'node-1' }
-    expect(badgeOf(open, live, 0)).toEqual({ tone: 'live', text: 'Live', detail: 'node-1' })
+    expect(badgeOf(open, live, 0)).toEqual({ tone: 'live', text: 'Live' })
   })
 
   it('names the transport unless it is WebSocket', () => {
     const open = { ...closed, status: 'open' as const, node: 'node-1' }
     const polling = { ...open, transport: { door: 'long-poll' as const, why: 'buffered' as const, moves: 1 } }
-    expect(badgeOf(polling, live, 0)).toMatchObject({ text: 'Live', detail: 'node-1, over long polling' })
+    expect(badgeOf(polling, live, 0)).toMatchObject({ text: 'Live', detail: 'over long polling' })
     const sse = { ...open, transport: { door: 'sse' as const, moves: 0 } }
-    expect(badgeOf(sse, live, 0)).toEqual({ tone: 'live', text: 'Live', detail: 'node-1, over SSE' })
+    expect(badgeOf(sse, live, 0)).toEqual({ tone: 'live', text: 'Live', detail: 'over SSE' })
   })
 
   it('lists the transport and its reason, the node, the duration and the reconnects', () => {
     const open = { ...closed, status: 'open' as const, node: 'node-1', resumes: 2, since: 1_000 }
-    expect(badgeOf(open, live, 0).detail).toBe('node-1, reconnected 2×')
+    expect(badgeOf(open, live, 0).detail).toBe('reconnected 2×')
     const polling = { ...open, transport: { door: 'long-poll' as const, why: 'buffered' as const, moves: 1 } }
     const facts = new Map(connectionFacts(polling, 1_000 + 3_720_000))
     expect([...facts.keys()]).toEqual(['Transport', 'Reason', 'Node', 'Connected for', 'Reconnects'])

@@ -74,9 +74,9 @@ const REASONS: Readonly<Record<MoveReason, string>> = {
   remembered: 'The better transport did not work last time; retrying periodically.',
 }
 
-function place({ node, transport, resumes }: ConnectionState): { detail?: string } {
+function place({ transport, resumes }: ConnectionState): { detail?: string } {
   const reconnects = resumes === 0 ? undefined : `reconnected ${resumes}×`
-  const parts = [node, TRANSPORT_NOTES[transport.door], reconnects].filter((part) => part !== undefined && part !== '')
+  const parts = [TRANSPORT_NOTES[transport.door], reconnects].filter((part) => part !== undefined)
   return parts.length === 0 ? {} : { detail: parts.join(', ') }
 }
 

@@ -2,6 +2,7 @@
 import { useState } from 'react'
 import { SignInDialog } from '../auth/sign-in.tsx'
 import { Dialog } from '../shared/dialog.tsx'
+import { Icon } from '../shared/icon.tsx'
 import { useNow } from '../shared/use-now.ts'
 import { badgeOf, connectionFacts, isSignedOut } from './badge.ts'
 import { useConnection, useRoom, useView } from './use-chat.ts'
@@ -23,20 +24,20 @@ export function ConnectionBadge() {
           {badge.text}
           {badge.reason === undefined ? null : <span className='badge-reason'> {badge.reason}</span>}
         </span>
-        {badge.detail === undefined ? null : badge.tone !== 'live' ? (
-          <span className='badge-detail' aria-hidden='true'>
-            {badge.detail}
-          </span>
-        ) : (
+        {badge.tone === 'live' ? (
           <button
             type='button'
             className='badge-detail'
             aria-haspopup='dialog'
-            aria-label={`Connection: ${badge.detail}`}
+            aria-label={`Connection: ${badge.detail ?? 'details'}`}
             onClick={() => setShowsDetails(true)}
           >
-            {badge.detail}
+            {badge.detail === undefined ? null : <span className='wide'>{badge.detail}</span>} <Icon name='info' />
           </button>
+        ) : badge.detail === undefined ? null : (
+          <span className='badge-detail' aria-hidden='true'>
+            {badge.detail}
+          </span>
         )}
         {badge.tone === 'ended' ? (
           <button
