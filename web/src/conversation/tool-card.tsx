@@ -9,6 +9,7 @@ import { Icon } from '../shared/icon.tsx'
 import { ScrollBox } from '../shared/scroll-box.tsx'
 import { useNow } from '../shared/use-now.ts'
 import { callNote, decisionNote, expiryNote, formatValue } from './call-note.ts'
+import { lineCount, ReadableValue } from './readable-value.tsx'
 
 interface Props {
   readonly call: string
@@ -65,22 +66,34 @@ interface ValueProps {
 }
 
 function Value({ name, value, expanded = false }: ValueProps) {
-  const text = formatValue(value)
-  const lines = text.split('\n').length
+  const [asJson, setAsJson] = useState(false)
   const content = (
-    <ScrollBox className='value' label={name}>
-      <pre>{text}</pre>
-    </ScrollBox>
+    <>
+      <ScrollBox className='value' label={name}>
+        {asJson ? <pre>{formatValue(value)}</pre> : <ReadableValue value={value} />}
+      </ScrollBox>
+      {typeof value !== 'object' || value === null ? null : (
+        <button
+          type='button'
+          className='link'
+          aria-label={`${name} as JSON`}
+          aria-pressed={asJson}
+          onClick={() => setAsJson(!asJson)}
+        >
+          JSON
+        </button>
+      )}
+    </>
   )
   return (
     <div>
       <dt>{name}</dt>
       <dd>
-        {expanded || lines <= MAX_LINES ? (
+        {expanded || lineCount(value, MAX_LINES) <= MAX_LINES ? (
           content
         ) : (
           <details className='collapsible'>
-            <summary>{lines} lines</summary>
+            <summary>Show</summary>
             {content}
           </details>
         )}
