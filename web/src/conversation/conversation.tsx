@@ -3,9 +3,10 @@
 // when a message arrives; while an answer streams, only that answer renders.
 import type { MessageView } from '@parley/client'
 import { type FocusEvent, useCallback, useEffect, useEffectEvent, useMemo, useRef, useState } from 'react'
-import { Virtualizer } from 'virtua'
+import { Virtualizer, type VirtualizerHandle } from 'virtua'
 import type { UnsentMessage } from '../composer/unsent-messages.ts'
 import { useRoom, useTurns, useView } from '../connection/use-chat.ts'
+import { FindBar, useFindShortcut } from '../search/find-bar.tsx'
 import { Icon } from '../shared/icon.tsx'
 import { useStore } from '../shared/store.ts'
 import { VirtualListItem } from '../shared/virtual-list-item.tsx'
@@ -22,7 +23,15 @@ export function Conversation() {
   const items = useItems(refused)
   const box = useRef<HTMLElement>(null)
   const content = useRef<HTMLDivElement>(null)
-  const { atEnd, toEnd } = useStickToEnd(box, content)
+  const list = useRef<VirtualizerHandle>(null)
+  const { atEnd, toEnd, beforeScroll } = useStickToEnd(box, content)
+  const [finding, setFinding] = useState(false)
+  useFindShortcut(() => setFinding(true))
+  const closeFind = (): void => {
+    setFinding(false)
+    // The user has found what they looked for.
+    box.current?.focus({ preventScroll: true })
+  }
   const focused = useFocusedTurn()
   useEffect(() => {
     if (sends > 0) toEnd()
@@ -43,6 +52,7 @@ export function Conversation() {
           {items.length === 0 ? <Welcome /> : null}
           <EditContext value={editor}>
             <Virtualizer
+              ref={list}
               as='ol'
               item={VirtualListItem}
               data={items}
@@ -55,6 +65,7 @@ export function Conversation() {
           </EditContext>
         </div>
       </section>
+      {finding ? <FindBar box={box} list={list} onScroll={beforeScroll} onClose={closeFind} /> : null}
       <VersionAnnouncer />
       {atEnd ? null : (
         <button type='button' className='to-end' onClick={toEnd}>

@@ -2,7 +2,7 @@
 // the box when it corrects the estimated heights of turns above; that must not count as scrolling by the user. While a
 // pointer is pressed, the box does not scroll and no button appears over it, so that a click ends on the button where
 // it began.
-import { type RefObject, useCallback, useEffect, useState } from 'react'
+import { type RefObject, useCallback, useEffect, useRef, useState } from 'react'
 
 /** Within this many pixels from the end, the box counts as being at its end. */
 const NEAR = 32
@@ -17,11 +17,15 @@ const RELEASES = ['pointerup', 'pointercancel', 'pointermove'] as const
 export interface StickToEnd {
   readonly atEnd: boolean
   readonly toEnd: () => void
+  /** The next scroll is the user's. */
+  readonly beforeScroll: () => void
 }
 
 /** @param box the scroll box @param content the growing element in it */
 export function useStickToEnd(box: RefObject<HTMLElement | null>, content: RefObject<HTMLElement | null>): StickToEnd {
   const [atEnd, setAtEnd] = useState(true)
+  /** The time of the last input. */
+  const input = useRef(Number.NEGATIVE_INFINITY)
 
   useEffect(() => {
     const scrolled = box.current
@@ -29,7 +33,6 @@ export function useStickToEnd(box: RefObject<HTMLElement | null>, content: RefOb
     if (scrolled === null || growing === null) return undefined
     let stuck = true
     let last = scrolled.scrollTop
-    let input = Number.NEGATIVE_INFINITY
     let change = performance.now()
     let pressed = false
     let released: ReturnType<typeof setTimeout> | undefined
@@ -44,7 +47,7 @@ export function useStickToEnd(box: RefObject<HTMLElement | null>, content: RefOb
     }
     const onInput = (event: Event): void => {
       // A pointer that moves without a button does not scroll.
-      if (event.type !== 'pointermove' || (event as PointerEvent).buttons !== 0) input = performance.now()
+      if (event.type !== 'pointermove' || (event as PointerEvent).buttons !== 0) input.current = performance.now()
     }
     const onPress = (event: PointerEvent): void => {
       clearTimeout(released)
@@ -65,7 +68,7 @@ export function useStickToEnd(box: RefObject<HTMLElement | null>, content: RefOb
       const now = performance.now()
       const distance = scrolled.scrollHeight - scrolled.clientHeight - scrolled.scrollTop
       // Without an input the scroll may still be the user's: by the browser's search, or by a screen reader.
-      const isByUser = now - input < INPUT_MS || now - change > CHANGE_MS
+      const isByUser = now - input.current < INPUT_MS || now - change > CHANGE_MS
       if (distance <= NEAR) stuck = true
       else if (scrolled.scrollTop < last - 1 && isByUser) stuck = false
       else stick()
@@ -94,5 +97,8 @@ export function useStickToEnd(box: RefObject<HTMLElement | null>, content: RefOb
     // The resulting scroll event makes the box stick again.
     if (scrolled !== null) scrolled.scrollTop = scrolled.scrollHeight
   }, [box])
-  return { atEnd, toEnd }
+  const beforeScroll = useCallback(() => {
+    input.current = performance.now()
+  }, [])
+  return { atEnd, toEnd, beforeScroll }
 }

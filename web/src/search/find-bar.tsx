@@ -1,0 +1,199 @@
+// FindBar: searches the whole conversation. The browser's own search finds only the turns that are in the page.
+import type { TurnView } from '@parley/client'
+import {
+  type KeyboardEvent,
+  type RefObject,
+  useDeferredValue,
+  useEffect,
+  useEffectEvent,
+  useMemo,
+  useRef,
+  useState,
+} from 'react'
+import type { VirtualizerHandle } from 'virtua'
+import { useView } from '../connection/use-chat.ts'
+import { Icon } from '../shared/icon.tsx'
+import { isInputMethodKey } from '../shared/input-method.ts'
+import { firstFrom, matchCounter, placeOf, queryOf } from './find-matches.ts'
+import { clearHighlights, highlight, rangesIn, scrollToRange } from './highlight-matches.ts'
+
+export interface FindBarProps {
+  /** The scroll box of the turns, and its virtual list. */
+  readonly box: RefObject<HTMLElement | null>
+  readonly list: RefObject<VirtualizerHandle | null>
+  /** Called before the bar scrolls. */
+  readonly onScroll: () => void
+  readonly onClose: () => void
+}
+
+/** A long turn takes some frames until it is in the page, has its text and its place. */
+const MAX_FRAMES = 120
+
+export function FindBar({ box, list, onScroll, onClose }: FindBarProps) {
+  const [text, setText] = useState('')
+  const wanted = useDeferredValue(text)
+  const query = useMemo(() => queryOf(wanted), [wanted])
+  const turns = useView((view) => view.turns)
+  const counts = useCounts(turns, query)
+  const total = counts.reduce((sum, count) => sum + count, 0)
+  const loading = useView((view) => view.status === 'attaching' || view.status === 'replaying')
+  /** A new object for each step, so that the same match can be shown again. */
+  const [step, setStep] = useState({ at: 0 })
+  const { at } = step
+  const place = placeOf(counts, at)
+  const turn = place === undefined ? undefined : turns[place.turn]
+  const position = turn === undefined ? undefined : `after ${turn.after}`
+  const nth = place?.nth ?? 0
+
+  const first = useEffectEvent(() => {
+    const visible = list.current?.findItemIndex(list.current.scrollOffset) ?? 0
+    setStep({ at: firstFrom(counts, visible) })
+  })
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new query begins at the visible turn.
+  useEffect(() => first(), [query])
+
+  const reveal = useEffectEvent((): (() => void) | undefined => {
+    if (query === undefined || place === undefined || position === undefined) return undefined
+    onScroll()
+    if (turnAt(box.current, position) === null) list.current?.scrollToIndex(place.turn)
+    let frames = 0
+    let frame = requestAnimationFrame(function look() {
+      frames += 1
+      const element = turnAt(box.current, position)
+      const ranges = element === null ? [] : rangesIn(element, query.pattern)
+      const range = ranges[Math.min(nth, ranges.length - 1)]
+      onScroll()
+      const isThere = box.current !== null && range !== undefined && scrollToRange(box.current, range)
+      if (!isThere && frames < MAX_FRAMES) frame = requestAnimationFrame(look)
+    })
+    return () => cancelAnimationFrame(frame)
+  })
+  // biome-ignore lint/correctness/useExhaustiveDependencies: for each step, and for a new query with the same one.
+  useEffect(() => reveal(), [step, query])
+
+  useEffect(() => {
+    const content = box.current
+    if (content === null || query === undefined) return undefined
+    let frame: number | undefined
+    const paint = (): void => {
+      frame = undefined
+      const all: Range[] = []
+      let current: Range | undefined
+      for (const element of content.querySelectorAll<HTMLElement>('[data-turn]')) {
+        const own = rangesIn(element, query.pattern)
+        if (element.dataset.turn === position) current = own[Math.min(nth, own.length - 1)]
+        all.push(...own)
+      }
+      highlight(all, current)
+    }
+    const observer = new MutationObserver(() => {
+      frame ??= requestAnimationFrame(paint)
+    })
+    observer.observe(content, { subtree: true, childList: true, characterData: true })
+    paint()
+    return () => {
+      observer.disconnect()
+      if (frame !== undefined) cancelAnimationFrame(frame)
+      clearHighlights()
+    }
+  }, [query, position, nth, box])
+
+  const go = (by: number): void => {
+    if (total > 0) setStep({ at: (at + by + total) % total })
+  }
+  const onKeyDown = (event: KeyboardEvent<HTMLInputElement>): void => {
+    if (isInputMethodKey(event)) return
+    if (event.key === 'Escape') {
+      // Otherwise Escape would also stop the answer.
+      event.preventDefault()
+      onClose()
+    } else if (event.key === 'Enter') {
+      event.preventDefault()
+      go(event.shiftKey ? -1 : 1)
+    }
+  }
+  const found = total === 0 ? 'No results' : `${at + 1} of ${total.toLocaleString('en')}`
+  return (
+    <search className='find-bar' aria-label='Find in chat'>
+      <FindInput text={text} onChange={setText} onKeyDown={onKeyDown} />
+      <span className='find-count' role='status'>
+        {query === undefined ? '' : loading ? `${found} so far` : found}
+      </span>
+      <button type='button' className='step' aria-label='Previous match' disabled={total === 0} onClick={() => go(-1)}>
+        <Icon name='up' />
+      </button>
+      <button type='button' className='step' aria-label='Next match' disabled={total === 0} onClick={() => go(1)}>
+        <Icon name='down' />
+      </button>
+      <button type='button' className='step' aria-label='Close' onClick={onClose}>
+        <Icon name='close' />
+      </button>
+    </search>
+  )
+}
+
+interface InputProps {
+  readonly text: string
+  readonly onChange: (text: string) => void
+  readonly onKeyDown: (event: KeyboardEvent<HTMLInputElement>) => void
+}
+
+function FindInput({ text, onChange, onKeyDown }: InputProps) {
+  const input = useRef<HTMLInputElement>(null)
+  useEffect(() => input.current?.focus(), [])
+  return (
+    <input
+      ref={input}
+      id={FIND_INPUT}
+      type='text'
+      value={text}
+      dir='auto'
+      autoComplete='off'
+      spellCheck={false}
+      placeholder='Find in chat'
+      aria-label='Find in chat'
+      enterKeyHint='search'
+      onChange={(event) => onChange(event.target.value)}
+      onKeyDown={onKeyDown}
+    />
+  )
+}
+
+const FIND_INPUT = 'find-input'
+
+/** The matches in each turn. */
+function useCounts(turns: readonly TurnView[], query: ReturnType<typeof queryOf>): readonly number[] {
+  const count = useMemo(() => (query === undefined ? undefined : matchCounter(query)), [query])
+  return useMemo(() => {
+    if (count === undefined) return []
+    return turns.map((turn) => {
+      const parts = [...turn.message.content, ...(turn.run?.parts ?? [])]
+      return parts.reduce((sum, part) => sum + (part.type === 'text' ? count(part) : 0), 0)
+    })
+  }, [turns, count])
+}
+
+function turnAt(box: HTMLElement | null, position: string): Element | null {
+  return box?.querySelector(`[data-turn="${CSS.escape(position)}"]`) ?? null
+}
+
+const IS_MAC = /Mac|iPhone|iPad/.test(navigator.platform)
+
+/** Ctrl-F or Cmd-F opens the bar; pressed again in the bar, it opens the browser's own search. */
+export function useFindShortcut(onOpen: () => void): void {
+  const onKeyDown = useEffectEvent((event: globalThis.KeyboardEvent) => {
+    const isShortcut = event.key.toLowerCase() === 'f' && (IS_MAC ? event.metaKey : event.ctrlKey)
+    if (!isShortcut || event.shiftKey || event.altKey || isInputMethodKey(event) || event.defaultPrevented) return
+    if (document.querySelector('dialog[open]') !== null) return
+    const input = document.getElementById(FIND_INPUT)
+    if (input !== null && document.activeElement === input) return
+    event.preventDefault()
+    if (input instanceof HTMLInputElement) input.select()
+    else onOpen()
+  })
+  useEffect(() => {
+    const listener = (event: globalThis.KeyboardEvent): void => onKeyDown(event)
+    window.addEventListener('keydown', listener)
+    return () => window.removeEventListener('keydown', listener)
+  }, [])
+}
