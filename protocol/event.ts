@@ -93,6 +93,8 @@ export const MessageEvent = z.object({
   parent: Id.nullable().optional(),
   /** With `reject`: the sequence number up to which the server had read when no run was active. */
   after: Count.optional(),
+  /** The session's title, from this message. It applies if the session has none, and a `session.updated` replaces it. */
+  title: z.string().optional(),
   /** Input for its run only. */
   context: Context.optional(),
   /**

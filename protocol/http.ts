@@ -8,9 +8,13 @@ import { Id } from './id.ts'
 import { JobState, RunResult } from './job.ts'
 import { LIMITS } from './limits.ts'
 import { OutputPart, Part } from './part.ts'
-import { Role } from './role.ts'
+import { ROLES } from './permission.ts'
 import { EntryFrame, Presence, Welcome } from './server-frame.ts'
 import { Tool, ToolName } from './tool.ts'
+
+/** If the server requires no access tokens, every user is an owner. */
+export const Role = z.enum(ROLES)
+export type Role = z.infer<typeof Role>
 
 /** Errors that only plain HTTP requests can cause. */
 export const HTTP_ERRORS = {

@@ -75,7 +75,8 @@ function applyMessage(view: SessionView, time: number, event: EventOf<'message'>
     parent:
       event.parent === undefined ? (view.messages.at(-1)?.id ?? (view.isPartial ? undefined : null)) : event.parent,
   }
-  let next: SessionView = { ...view, messages: [...view.messages, message] }
+  const title = view.title ?? event.title
+  let next: SessionView = { ...view, ...(title === undefined ? {} : { title }), messages: [...view.messages, message] }
   if (next.pending.some((pending) => pending.id === event.id)) {
     next = withTurns({ ...next, pending: next.pending.filter((pending) => pending.id !== event.id) })
   } else next = withNewest(next, message)

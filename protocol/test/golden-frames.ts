@@ -259,6 +259,13 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'server',
+    name: 'entry: message with a title',
+    json: `{"type":"entry","session":"s1","cursor":"e1.36","time":1767225600000,"event":{"type":"message","id":"c23","role":"user","author":"ada","content":[],"policy":"queue","run":"r1","title":"Plans"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3336a474696d65d30000019b76daa800a56576656e7488a474797065a76d657373616765a26964a3633233a4726f6c65a475736572a6617574686f72a3616461a7636f6e74656e7490a6706f6c696379a57175657565a372756ea27231a57469746c65a5506c616e73',
+  },
+  {
+    from: 'server',
     name: 'entry: abridged message',
     json: `{"type":"entry","session":"s1","cursor":"e1.35","time":1767225600000,"event":{"type":"message","id":"c22","role":"user","author":"ada","content":[],"policy":"queue","run":"r1","door":"openai","abridged":{"segment":2,"digest":"x"}}}`,
     msgpack:

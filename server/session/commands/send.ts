@@ -3,6 +3,7 @@
 
 import {
   type Content,
+  type Context,
   type Door,
   LIMITS,
   type MessageEvent,
@@ -15,6 +16,7 @@ import {
   type UserLimits,
 } from '@parley/protocol'
 import { lateSteerRun } from '@parley/protocol/make-id'
+import { titleOf } from '@parley/protocol/title'
 import { Conflict, CursorLost } from '../../store/ports/errors.ts'
 import type { RunQueue } from '../../store/ports/run-queue.ts'
 import type { SessionLog } from '../../store/ports/session-log.ts'
@@ -24,7 +26,7 @@ import { abridge, isAbridgedFrom } from '../large-messages.ts'
 import { messageIdsOf } from '../run-report.ts'
 import type { SessionReplica } from '../session-replica.ts'
 import type { RunRecord } from '../state/run-record.ts'
-import { activeRun, findCommand, findRun } from '../state/session-state.ts'
+import { activeRun, findCommand, findRun, type MessageState } from '../state/session-state.ts'
 import { asReplyError } from './compare-and-append.ts'
 import { appendImpliedEnds } from './end-run.ts'
 import type { RunAdmission } from './run-admission.ts'
@@ -111,6 +113,7 @@ export async function send(
     ...(command.seen === undefined ? {} : { seen: command.seen }),
     ...(command.parent === undefined ? {} : { parent: command.parent }),
     ...(command.context === undefined ? {} : { context: command.context }),
+    ...(state.title === undefined ? firstTitle(state.messages, content, command.context) : {}),
     ...(policy === 'reject' ? { after: state.seq } : {}),
     ...(tools.length === 0 ? {} : { tools: [...tools] }),
     ...(door === undefined ? {} : { door }),
@@ -155,6 +158,22 @@ export async function send(
 /** The content as parts, the form that the log stores. */
 export function asParts(content: Content): Part[] {
   return typeof content === 'string' ? [{ type: 'text', text: content }] : content
+}
+
+/** The title that an untitled session gets: from the first words of its user. */
+function firstTitle(
+  messages: readonly MessageState[],
+  content: readonly Part[],
+  context: Context | undefined,
+): Pick<MessageEvent, 'title'> {
+  const history = (context?.history ?? []).flatMap((each) => (each.role === 'user' ? [each.content] : []))
+  for (const parts of [...messages.map(({ event }) => event.content), ...history, content]) {
+    for (const part of parts) {
+      const title = part.type === 'text' ? titleOf(part.text) : undefined
+      if (title !== undefined) return { title }
+    }
+  }
+  return {}
 }
 
 /** @throws ReplyError parent_not_found, unavailable; StorageError */

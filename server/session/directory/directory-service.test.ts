@@ -53,6 +53,10 @@ class Steps {
     })
   }
 
+  rename(title: string): void {
+    this.#apply({ type: 'session.updated', title })
+  }
+
   visit(): void {
     service.visited({ id: 's', state: this.state } as SessionReplica)
   }
@@ -99,6 +103,7 @@ describe('the summaries of a session', () => {
   it('are repeated at the next visit after a failure', async () => {
     const steps = new Steps()
     steps.join('ann', 'owner')
+    steps.post('m')
     failing = true
     steps.visit()
     await service.flush()
@@ -111,6 +116,7 @@ describe('the summaries of a session', () => {
   it('are complete again after the session was forgotten, even during a write', async () => {
     const steps = new Steps()
     steps.join('ann', 'owner')
+    steps.post('m')
     steps.visit()
     const flushing = service.flush()
     service.forget('s')
@@ -128,9 +134,22 @@ describe('the summaries of a session', () => {
     expect(summaries).toEqual([])
   })
 
+  it('do not exist before a message, a title or a second member: opening a link lists nothing', async () => {
+    const steps = new Steps()
+    steps.join('ann', 'owner')
+    steps.visit()
+    await service.flush()
+    expect(summaries).toEqual([])
+    steps.post('m')
+    steps.visit()
+    await service.flush()
+    expect(roles()).toEqual([{ ann: 'owner' }])
+  })
+
   it('have the time of the first visit if there is no message, not the time of the write', async () => {
     const steps = new Steps()
     steps.join('ann', 'owner')
+    steps.rename('Plans')
     steps.visit()
     const visitedAt = now
     now += 1_000
@@ -143,6 +162,7 @@ describe('the summaries of a session', () => {
     try {
       const steps = new Steps()
       steps.join('ann', 'owner')
+      steps.post('m')
       steps.visit()
       await vi.advanceTimersByTimeAsync(3_600_000)
       expect(summaries).toHaveLength(1)

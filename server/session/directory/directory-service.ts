@@ -70,7 +70,7 @@ export class DirectoryService {
    */
   visited({ id, state }: SessionReplica): void {
     if (state.deleted !== undefined) this.forget(id)
-    if (state.seq === 0 || state.deleted !== undefined) return
+    if (state.deleted !== undefined || !isUsed(state)) return
     const written = this.#written.get(id)
     const pending = this.#pending.get(id)
     const known = pending?.state ?? written
@@ -178,6 +178,15 @@ export class DirectoryService {
     for (const [user, { role }] of all) if (before?.all.get(user)?.role !== role) roles.set(user, role)
     return roles
   }
+}
+
+/**
+ * Whether there is more than a first visitor. The messages of a long session may not be in memory, but then it has a
+ * title or commands.
+ */
+function isUsed({ messages, title, commands, members }: SessionState): boolean {
+  if (messages.length > 0 || title !== undefined || memberCount(members) > 1) return true
+  return commands.some(({ message }) => message !== undefined)
 }
 
 function memberCount({ all, gone }: Members): number {

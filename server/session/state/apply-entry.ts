@@ -131,6 +131,7 @@ function applyMessage(state: SessionState, entry: LoggedEvent, event: MessageEve
   const base = {
     ...state,
     seq: entry.seq,
+    title: state.title ?? event.title,
     messages,
     commands: withCommand(state.commands, { id: event.id, seq: entry.seq, message: event.id, run: event.run }),
     ...markSeen(state, event),

@@ -227,6 +227,7 @@ export class ScriptedLog {
       author: 'u',
       content: [{ type: 'text', text: `${n}` }],
       policy,
+      title: `first words of ${n}`,
       run,
       ...(after === undefined ? {} : { after }),
       ...(parent === undefined ? {} : { parent }),

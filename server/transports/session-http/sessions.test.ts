@@ -94,20 +94,22 @@ async function attached(user: string, session = 's'): Promise<TestClient> {
 describe('the list of sessions', () => {
   it('has the caller’s sessions with roles, the most recently active first', async () => {
     await open()
-    for (const session of ['s', 's2', 's3']) expect(await found('ann', session)).toBe(200)
+    for (const session of ['s', 's2', 's3']) expect(await say('ann', session)).toBe(200)
     expect(await found('bob', 'bobs')).toBe(200)
+    // A visit alone lists nothing.
+    expect(await found('ann', 'silent')).toBe(200)
     await invited('viewer', 'bob', 's2')
-    await expect.poll(() => listed('bob')).toBe('s2 viewer -,bobs owner -')
+    await expect.poll(() => listed('bob')).toBe('s2 viewer hi')
     expect(await code(ask('ann', '/v1/sessions/s', { method: 'PATCH', body: { title: 'Plans' } }))).toBe(204)
-    await expect.poll(() => listed('ann')).toBe('s owner Plans,s2 owner -,s3 owner -')
+    await expect.poll(() => listed('ann')).toBe('s owner Plans,s2 owner hi,s3 owner hi')
     expect(await say('ann', 's3')).toBe(200)
-    await expect.poll(() => listed('ann')).toBe('s3 owner -,s owner Plans,s2 owner -')
+    await expect.poll(() => listed('ann')).toBe('s3 owner hi,s owner Plans,s2 owner hi')
     expect(await listed('eve')).toBe('')
   })
 
   it('is paged by an opaque cursor, and refuses invalid ones', async () => {
     await open()
-    for (let i = 0; i < 5; i += 1) expect(await found('ann', `s${i}`)).toBe(200)
+    for (let i = 0; i < 5; i += 1) expect(await say('ann', `s${i}`)).toBe(200)
     await expect.poll(async () => (await list('ann')).sessions.length).toBe(5)
     const seen: string[] = []
     for (let next: string | undefined = ''; next !== undefined; ) {
@@ -150,7 +152,7 @@ describe('the list of sessions', () => {
     await open({ tokens: false })
     expect(await say('', 's1')).toBe(200)
     expect(await say('', 's2')).toBe(200)
-    await expect.poll(() => listed('')).toBe('s2 owner -,s1 owner -')
+    await expect.poll(() => listed('')).toBe('s2 owner hi,s1 owner hi')
     const [newest] = (await list('')).sessions
     expect(newest?.updatedAt).toBeGreaterThanOrEqual(newest?.createdAt ?? Number.POSITIVE_INFINITY)
   })

@@ -38,6 +38,7 @@ it('returns messages with their answers, and active and queued runs', async () =
   const third = messages.at(-1)?.run
   expect(rest).toEqual({
     session: 's',
+    title: 'hi',
     cursor: await harness.stores.log.head('s'),
     earlier: false,
     active: 'two',

@@ -70,11 +70,6 @@ export class Sender extends Store<SenderState> {
     this.#removeRefused(message.id)
   }
 
-  /** Whether this page sent the message. */
-  isOwn(message: string): boolean {
-    return this.#sent.has(message)
-  }
-
   #revise({ parent, model, agent, context }: MessageView, text: string, parts?: readonly Part[], id?: string): void {
     const revised = {
       text,

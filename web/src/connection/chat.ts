@@ -10,7 +10,6 @@ import { Sender } from '../composer/sender.ts'
 import { sessionsWithUnsent, UnsentMessages } from '../composer/unsent-messages.ts'
 import { People } from '../people/people.ts'
 import { deviceOf, Presence } from '../people/presence.ts'
-import { setTitleFromFirstMessage } from '../sessions/auto-title.ts'
 import { RecentSessions } from '../sessions/recent-sessions.ts'
 import { addressOf, sessionOf } from '../sessions/session-address.ts'
 import { SessionListStore } from '../sessions/session-list-store.ts'
@@ -137,11 +136,6 @@ export class Chat {
     const sender = new Sender(session, unsent, ({ code }) => {
       if (code === 'budget_exceeded' || code === 'too_many_runs') allowance.refresh()
     })
-    const stopAutoTitle = setTitleFromFirstMessage(
-      session,
-      (message) => sender.isOwn(message),
-      (named, title) => this.sessionList.rename(named, title),
-    )
     const room: Room = {
       key: makeId('room'),
       session,
@@ -155,7 +149,6 @@ export class Chat {
       address: address.href,
       ...(formerRole === undefined ? {} : { formerRole }),
       close() {
-        stopAutoTitle()
         room.presence.close()
         room.people.close()
         allowance.close()

@@ -1,5 +1,6 @@
 // SpokenText: a streaming answer for screen readers: whole sentences, several at a time, without Markdown syntax.
 // Pure. Every word is announced exactly once.
+import { plainLine } from '@parley/protocol/title'
 import { displayText } from '../shared/display-text.ts'
 
 /** Shorter stretches are not announced before the answer ends. */
@@ -33,12 +34,8 @@ export interface SpokenText {
   readonly inCode: boolean
 }
 
-/** None of these patterns takes longer than in proportion to the text, whatever it contains. */
+/** Does not take longer than in proportion to the text, whatever it contains. */
 const FENCE = /^\s*(?:`{3,}(?=[^`]*$)|~{3,})(.*)$/
-const LINK = /!?\[([^[\]]*)\]\((?:[^()]|\([^()]*\))*\)/g
-/** Chinese, Japanese and Korean put no spaces around emphasis. */
-const CJK = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\u3000-\u303f\uff00-\uff65“”‘’]/u
-const CJK_EMPHASIS = new RegExp(`\\*(?=${CJK.source})|(?<=${CJK.source})\\*`, 'gu')
 
 /**
  * Markdown as spoken words: a link by its text, and a code block by a mention.
@@ -57,25 +54,4 @@ export function spokenText(text: string, inCode: boolean): SpokenText {
     return spoken === '' ? [] : [spoken]
   })
   return { text: displayText(lines.join(' ')), inCode: code }
-}
-
-/** A line of Markdown without its syntax. */
-export function plainLine(line: string): string {
-  const isTable = /^\s*\|/.test(line)
-  if (isTable && /^[\s|:-]+$/.test(line)) return ''
-  const cells = isTable
-    ? line
-        .trim()
-        .replaceAll(/^\||\|$/g, '')
-        .split('|')
-        .map((cell) => cell.trim())
-        .join(', ')
-    : line
-  return cells
-    .replace(/^\s*(?:#{1,6}\s+|>\s?|[-*+]\s+(?:\[[ xX]\]\s+)?|[-*_=]{3,}\s*$)/, '')
-    .replaceAll(LINK, '$1')
-    .replaceAll(/\*\*|__|~~|`/g, '')
-    .replaceAll(CJK_EMPHASIS, '')
-    .replaceAll(/(^|\s)[*_](?=\S)|(\S)[*_](?=\s|[.,;:!?]|$)/g, '$1$2')
-    .trim()
 }

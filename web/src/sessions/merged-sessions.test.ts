@@ -1,9 +1,9 @@
 // The merged list of chats, and the texts for errors.
 import { ParleyError } from '@parley/client'
+import { titleOf } from '@parley/protocol/title'
 import { describe, expect, it } from 'vitest'
 import { delayNote, errorNote, tryAgain } from '../connection/error-note.ts'
 import { mergeSessions } from './merged-sessions.ts'
-import { titleOf } from './recent-sessions.ts'
 
 describe('the merged list of chats', () => {
   it('contains each session once, the newest first, with the best known title', () => {

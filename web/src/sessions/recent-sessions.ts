@@ -1,7 +1,6 @@
 // RecentSessions: the sessions that this browser has opened and that contain messages, the latest first. The list is
 // limited and shared by all tabs. The server has its own list.
-import { cutText } from '@parley/protocol/well-formed'
-import { plainLine } from '../conversation/spoken-text.ts'
+import { TITLE_CHARS, titleOf } from '@parley/protocol/title'
 import type { BrowserStorage } from '../shared/browser-storage.ts'
 import { Store } from '../shared/store.ts'
 
@@ -16,7 +15,6 @@ export const UNTITLED = 'Untitled chat'
 
 const KEY = 'parley.sessions'
 const MAX = 50
-const TITLE_MAX = 80
 
 export class RecentSessions extends Store<readonly RecentSession[]> {
   readonly #storage: BrowserStorage
@@ -32,7 +30,7 @@ export class RecentSessions extends Store<readonly RecentSession[]> {
   }
 
   note(session: RecentSession): void {
-    const title = titleOf(session.title)
+    const title = titleOf(session.title) ?? UNTITLED
     const stored = read(this.#storage)
     const before = stored.find(({ id }) => id === session.id)
     if (before?.title === title && before.time >= session.time) return
@@ -56,13 +54,6 @@ function read(storage: BrowserStorage): readonly RecentSession[] {
   return Array.isArray(stored) ? stored.filter(isRecent).slice(0, MAX) : []
 }
 
-/** One line without Markdown's syntax, short enough for the list. */
-export function titleOf(text: string): string {
-  const line = plainLine(cutText(text, 10 * TITLE_MAX).replaceAll(/\s+/g, ' '))
-  const title = line.length <= TITLE_MAX ? line : `${cutText(line, TITLE_MAX - 1).trimEnd()}…`
-  return title === '' ? UNTITLED : title
-}
-
 function isRecent(value: unknown): value is RecentSession {
   if (typeof value !== 'object' || value === null) return false
   const { id, title, time } = value as Partial<Record<keyof RecentSession, unknown>>
@@ -70,7 +61,7 @@ function isRecent(value: unknown): value is RecentSession {
     typeof id === 'string' &&
     /^[A-Za-z0-9_-]{1,128}$/.test(id) &&
     typeof title === 'string' &&
-    title.length <= TITLE_MAX &&
+    title.length <= TITLE_CHARS &&
     typeof time === 'number'
   )
 }
