@@ -32,8 +32,11 @@ RUN node_modules/.bin/tsc -b client server \
 
 FROM manifests AS dependencies
 # uWebSockets.js ships builds for every system and Node version, 370 MB. Keep only the one that this image loads.
+COPY server/transports/uws.sha256 server/transports/
 RUN --mount=type=cache,target=/root/.npm \
     npm ci --ignore-scripts --no-audit --no-fund --omit=dev --workspace server \
+    && npm run --silent sbom > sbom.cdx.json \
+    && (cd node_modules && sha256sum --check --quiet ../server/transports/uws.sha256) \
     && rm -r node_modules/uwebsockets \
     && find node_modules/@btc-vision/uwebsockets.js -name 'uws_*.node' \
        ! -name "uws_$(node -p 'process.platform + "_" + process.arch + "_" + process.versions.modules').node" -delete \
@@ -57,6 +60,7 @@ WORKDIR /app
 RUN install --directory --owner=1000 --group=1000 --mode=0750 /data
 COPY package.json LICENSE ./
 COPY --from=dependencies /app/node_modules node_modules
+COPY --from=dependencies /app/sbom.cdx.json .
 COPY --from=dependencies /app/protocol protocol
 COPY --from=dependencies /app/server server
 COPY --from=build /app/protocol/dist protocol/dist
