@@ -37,6 +37,15 @@ describe('exact JSON', () => {
     expect(() => parseJson(`[0${BIG}]`)).toThrow(SyntaxError)
   })
 
+  it('takes time in proportion to the text, whatever it contains', () => {
+    const text = `{"a":${BIG},"b":"${'\\\\'.repeat(40_000)}"}`
+    const began = performance.now()
+    expect(stringifyJson(parseJson(text))).toBe(text)
+    expect(new ExactNumber('9'.repeat(1_000_000)).toMsgpack()).toBe(Number.POSITIVE_INFINITY)
+    // 20 s before: each backslash of the text began a search to its end.
+    expect(performance.now() - began).toBeLessThan(2_000)
+  })
+
   it('equals JSON.parse and JSON.stringify for all other values', () => {
     fc.assert(
       fc.property(fc.json(), (text) => {

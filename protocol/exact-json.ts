@@ -22,7 +22,8 @@ export class ExactNumber {
 
   /** MessagePack has integers of 64 bits. Others are rounded. */
   toMsgpack(): bigint | number {
-    if (!WHOLE.test(this.source)) return Number(this.source)
+    // A BigInt of many digits takes long.
+    if (this.source.length > 20 || !WHOLE.test(this.source)) return Number(this.source)
     const value = BigInt(this.source)
     return value >= -(2n ** 63n) && value < 2n ** 64n ? value : Number(this.source)
   }
@@ -38,8 +39,8 @@ const SUSPECT = /\d[\d.]{15}|[\s[:,]-?\d[\d.]*[eE]\+?\d{3}/
 const TOKEN = new RegExp(String.raw`"[^"\\]*(?:\\.[^"\\]*)*"|${NUMBER}`, 'g')
 /** Begins a string that stands for a number. Random, so that no text from outside begins with it. */
 const MARK = `exact-${Math.random().toString(36).slice(2)}:`
-/** Backslashes precede the quotes if the JSON is a string of other JSON. */
-const MARKED = new RegExp(String.raw`\\*"${MARK}(${NUMBER})\\*"`, 'g')
+/** Backslashes precede the quotes if the JSON is a string of other JSON. A match begins with the first: else a text of n of them takes n² steps. */
+const MARKED = new RegExp(String.raw`(?<!\\)\\*"${MARK}(${NUMBER})\\*"`, 'g')
 
 /** Like JSON.parse, with an ExactNumber for each number that would be rounded. @throws SyntaxError */
 export function parseJson(text: string): unknown {
