@@ -10,7 +10,7 @@ import { LIMITS } from './limits.ts'
 import { OutputPart, Part } from './part.ts'
 import { ROLES } from './permission.ts'
 import { EntryFrame, Presence, Welcome } from './server-frame.ts'
-import { Tool, ToolName } from './tool.ts'
+import { DeclaredTool, Tool, ToolName } from './tool.ts'
 
 /** If the server requires no access tokens, every user is an owner. */
 export const Role = z.enum(ROLES)
@@ -325,6 +325,6 @@ export const SessionSnapshot = z.object({
   queued: z.array(Id),
   /** The connections that show a state, as far as this node knows. */
   members: Presence.shape.members,
-  tools: z.array(Tool),
+  tools: z.array(DeclaredTool),
 })
 export type SessionSnapshot = z.infer<typeof SessionSnapshot>

@@ -117,7 +117,10 @@ export class Answer {
   }
 
   /** @param accept returns the call's id in the log */
-  call(part: Extract<LanguageModelV3StreamPart, { type: 'tool-call' }>, accept: (call: ModelToolCall) => string): void {
+  async call(
+    part: Extract<LanguageModelV3StreamPart, { type: 'tool-call' }>,
+    accept: (call: ModelToolCall) => Promise<string>,
+  ): Promise<void> {
     const name = wellFormed(part.toolName)
     const input = wellFormed(restoreNumbers(part.input))
     const mark = markOf('call', part.providerMetadata)
@@ -134,7 +137,7 @@ export class Answer {
     for (const open of this.#open.values()) open.flush()
     const previous = this.#content.findLastIndex((other, place) => place < at && other.type === 'tool-call')
     const marks = encodeMarks(this.#model, this.#content.slice(previous + 1, at), made)
-    const id = accept({ id: part.toolCallId, name, input, ...(marks === undefined ? {} : { marks }) })
+    const id = await accept({ id: part.toolCallId, name, input, ...(marks === undefined ? {} : { marks }) })
     this.#content[at] = { ...made, toolCallId: id }
     this.#calls += 1
   }

@@ -12,7 +12,7 @@ function asked() {
   const texts: string[] = []
   const sink = {
     text: (_: unknown, delta: string): undefined => void texts.push(delta),
-    call: () => 'none',
+    call: async () => 'none',
     warned: () => undefined,
   }
   const answer = callModel(model, { prompt: [] }, TIMEOUTS, sink, new AbortController().signal)

@@ -64,7 +64,7 @@ export interface ModelSink {
   /** Accepts what the provider's package could not pass on. @throws ModelFailure if the run cannot continue without it */
   warned(warnings: readonly SharedV3Warning[]): void
   /** Accepts a call. @returns its id in the log */
-  call(call: ModelToolCall): string
+  call(call: ModelToolCall): Promise<string>
 }
 
 /**
@@ -165,7 +165,9 @@ async function consume(
         if (part.providerExecuted !== true) answer.beginCall(part.id)
         break
       case 'tool-call':
-        if (part.providerExecuted !== true) answer.call(part, (call) => sink.call(call))
+        if (part.providerExecuted === true) break
+        await watch.paused(answer.call(part, (call) => sink.call(call)))
+        if (stopped) throw signal.reason
         break
       case 'error':
         throw part.error

@@ -186,8 +186,8 @@ export class RunDriver implements ModelSink {
     this.#notices.add(warnings, this.#message()?.context?.sampling)
   }
 
-  call(call: ModelToolCall): string {
-    const item = this.#tools.call(call)
+  async call(call: ModelToolCall): Promise<string> {
+    const item = await this.#tools.call(call)
     this.#appender.apply((state) => Run.called(state, item))
     return item.call
   }

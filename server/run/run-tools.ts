@@ -4,9 +4,11 @@ import type { LanguageModelV3FunctionTool, LanguageModelV3Message } from '@ai-sd
 import {
   asObject,
   cutText,
+  type DeclaredTool,
   type JsonSchema,
   type MessageEvent,
   makeId,
+  ReplyError,
   stringifyJson,
   type Tool,
 } from '@parley/protocol'
@@ -16,7 +18,8 @@ import { findRun } from '../session/state/session-state.ts'
 import { effectiveTool } from '../session/state/tool-declarations.ts'
 import type { Idle } from '../store/ports/run-queue.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
-import { checkValue } from '../tool/json-schema.ts'
+import type { SchemaCheck } from '../tool/json-schema.ts'
+import { schemaPool } from '../tool/schema-pool.ts'
 import { toolOutput } from './conversation.ts'
 import { type ModelToolCall, parseInput } from './model-answer.ts'
 import type { CallItem } from './run-state.ts'
@@ -59,14 +62,15 @@ export class RunTools {
   }
 
   /** The model called a tool. Supervises the call until its result. @returns the item to append */
-  call(call: ModelToolCall): CallItem {
+  async call(call: ModelToolCall): Promise<CallItem> {
     const id = makeId('call')
     this.#names.set(id, call.name)
     const input = parseInput(call.input)
     if (this.leavesCalls) return callForSender(id, call, input)
     const server = this.#options.serverTools.get(call.name)
     const client = this.#clientTools().includes(call.name) ? effectiveTool(this.#session.state, call.name) : undefined
-    const problem = problemOf(call, input, server, client)
+    const problem = await this.#problemOf(call, input, server, client)
+    this.#signal.throwIfAborted()
     // An invalid call needs no approval.
     const approval = problem === undefined && ((server ?? client)?.approval ?? false)
     const { approvalMs, clientToolMs } = this.#options
@@ -144,6 +148,30 @@ export class RunTools {
     else await superviseCall(this.#options, this.#session, id, this.#signal)
   }
 
+  /** Why a call is invalid, for the model. */
+  async #problemOf(
+    { name }: ModelToolCall,
+    input: unknown,
+    server: ServerTool | undefined,
+    client: DeclaredTool | undefined,
+  ): Promise<string | undefined> {
+    if (server === undefined && client === undefined) return `There is no tool named ${cutText(name, 64)}.`
+    if (input === undefined) return 'The input is not JSON.'
+    const check = server === undefined ? await this.#checkInput(client, input) : server.check(input)
+    return check.ok ? undefined : `The input does not match the tool's schema: ${check.problem}`
+  }
+
+  async #checkInput(tool: DeclaredTool | undefined, input: unknown): Promise<SchemaCheck> {
+    const { id, state } = this.#session
+    const user = state.members.all.has(tool?.by ?? '') ? tool?.by : undefined
+    try {
+      return await schemaPool.checkValue(tool?.inputSchema, asObject(input), { session: id, user })
+    } catch (error) {
+      if (!(error instanceof ReplyError)) throw error
+      return { ok: false, problem: error.message }
+    }
+  }
+
   #clientTools(): readonly string[] {
     return this.#message()?.tools ?? []
   }
@@ -216,17 +244,4 @@ function callForSender(id: string, call: ModelToolCall, input: unknown): CallIte
 
 function marksOf({ marks }: ModelToolCall): Pick<CallItem, 'marks'> {
   return marks === undefined ? {} : { marks }
-}
-
-/** Why a call is invalid, for the model. */
-function problemOf(
-  call: ModelToolCall,
-  input: unknown,
-  server: ServerTool | undefined,
-  client: Tool | undefined,
-): string | undefined {
-  if (server === undefined && client === undefined) return `There is no tool named ${cutText(call.name, 64)}.`
-  if (input === undefined) return 'The input is not JSON.'
-  const check = server === undefined ? checkValue(client?.inputSchema, asObject(input)) : server.check(input)
-  return check.ok ? undefined : `The input does not match the tool's schema: ${check.problem}`
 }

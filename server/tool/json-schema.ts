@@ -1,29 +1,48 @@
-// JSON Schema validation of tool inputs and outputs. Schemas may come from clients, so compilation and validation have
-// a time limit: a schema whose regular expression backtracks without end fails its own call, and does not block the
-// server.
+// JSON Schema validation of tool inputs and outputs, with a limit for the time of each step. Schemas of clients are checked in
+// workers (schema-pool.ts), those of the server's own tools on the event loop.
 import { Script } from 'node:vm'
-import { cutText, type JsonSchema, roundNumbers } from '@parley/protocol'
-import { Ajv, type ValidateFunction } from 'ajv'
+import type { JsonSchema } from '@parley/protocol'
+import { roundNumbers } from '@parley/protocol/exact-json'
+import { cutText } from '@parley/protocol/well-formed'
+import { Ajv, type Options, type ValidateFunction } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
+import { linearPattern } from './linear-pattern.ts'
 
-/** Milliseconds for one validation. */
+/** Milliseconds for one validation on the event loop. */
 const CHECK_LIMIT_MS = 250
 /** Milliseconds to compile one schema. Longer, because Ajv's code may be cold and the machine busy. */
-const COMPILE_LIMIT_MS = 2_000
+const COMPILE_LIMIT_MS = 5_000
+/** Compiled schemas that are kept, and the UTF-16 code units of their JSON. */
 const CACHE_SIZE = 512
+const CACHE_CHARS = 1024 * 1024
 const DEPTH_LIMIT = 64
+/** Arrays and objects of one schema. Ajv compiles this number in 2 to 4 s. */
+const NODE_LIMIT = 5_000
 
 export type SchemaCheck =
   | { readonly ok: true }
   /** `timedOut`: the check may succeed later on a less busy machine. */
   | { readonly ok: false; readonly problem: string; readonly timedOut?: true }
 
-const OPTIONS = { strict: false, validateFormats: false, addUsedSchema: false, logger: false } as const
+const OPTIONS: Options = {
+  strict: false,
+  validateFormats: false,
+  addUsedSchema: false,
+  logger: false,
+  // Both make the compilation of a large schema several times faster.
+  inlineRefs: false,
+  code: { optimize: false, regExp: linearPattern },
+}
+/** One instance checks all schemas of a draft, because each compiles the draft's own schema first. */
+const DRAFT_7 = { Ajv, meta: new Ajv(OPTIONS) }
+const DRAFT_2020 = { Ajv: Ajv2020, meta: new Ajv2020(OPTIONS) }
 const compiled = new Map<string, ValidateFunction>()
+let cachedChars = 0
 
 /** Whether the schema can be compiled. The problem is written for a developer. */
 export function checkSchema(schema: JsonSchema): SchemaCheck {
   if (depth(schema) > DEPTH_LIMIT) return { ok: false, problem: `nested more than ${DEPTH_LIMIT} levels` }
+  if (nodes(schema) > NODE_LIMIT) return { ok: false, problem: `more than ${NODE_LIMIT} arrays and objects` }
   try {
     compile(schema)
     return { ok: true }
@@ -34,11 +53,10 @@ export function checkSchema(schema: JsonSchema): SchemaCheck {
 }
 
 /** Validates a value. The problem has the path and the rule, but not the value. */
-export function checkValue(schema: JsonSchema | undefined, value: unknown): SchemaCheck {
-  if (schema === undefined) return { ok: true }
+export function checkValue(schema: JsonSchema, value: unknown, limitMs = CHECK_LIMIT_MS): SchemaCheck {
   try {
     const validate = compile(schema)
-    if (withTimeLimit(CHECK_LIMIT_MS, () => validate(roundNumbers(value))) === true) return { ok: true }
+    if (withTimeLimit(limitMs, () => validate(roundNumbers(value))) === true) return { ok: true }
     const [first] = validate.errors ?? []
     const where = first?.instancePath === undefined || first.instancePath === '' ? 'the value' : first.instancePath
     return { ok: false, problem: cutText(`${where} ${first?.message ?? 'does not match'}`, 300) }
@@ -55,12 +73,27 @@ function compile(schema: JsonSchema): ValidateFunction {
     compiled.set(key, known)
     return known
   }
-  // A separate Ajv instance, because schemas with the same $id must not affect each other.
-  const ajv = String(schema.$schema ?? '').includes('draft-07') ? new Ajv(OPTIONS) : new Ajv2020(OPTIONS)
-  const validate = withTimeLimit(COMPILE_LIMIT_MS, () => ajv.compile(roundNumbers(schema))) as ValidateFunction
+  const draft = String(schema.$schema ?? '').includes('draft-07') ? DRAFT_7 : DRAFT_2020
+  const validate = withTimeLimit(COMPILE_LIMIT_MS, () => {
+    // Ajv's own keyword makes a validation a promise, whose rejection nobody would handle.
+    const { $async: _, ...rounded } = roundNumbers(schema)
+    if (draft.meta.validateSchema(rounded, true) !== true) throw new Error('not a JSON Schema')
+    // An instance of its own, because schemas with the same $id must not affect each other.
+    return new draft.Ajv({ ...OPTIONS, validateSchema: false }).compile(rounded)
+  }) as ValidateFunction
   compiled.set(key, validate)
-  if (compiled.size > CACHE_SIZE) compiled.delete(compiled.keys().next().value as string)
+  cachedChars += key.length
+  for (const oldest of compiled.keys()) {
+    if (compiled.size <= CACHE_SIZE && cachedChars <= CACHE_CHARS) break
+    compiled.delete(oldest)
+    cachedChars -= oldest.length
+  }
   return validate
+}
+
+function nodes(value: unknown): number {
+  if (value === null || typeof value !== 'object') return 0
+  return Object.values(value).reduce<number>((sum, inner) => sum + nodes(inner), 1)
 }
 
 function depth(value: unknown, level = 0): number {

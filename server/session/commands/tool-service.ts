@@ -12,7 +12,8 @@ import {
 } from '@parley/protocol'
 import type { Entry } from '../../store/ports/entry.ts'
 import type { SessionLog } from '../../store/ports/session-log.ts'
-import { checkSchema, checkValue } from '../../tool/json-schema.ts'
+import type { SchemaCheck } from '../../tool/json-schema.ts'
+import { type Payer, schemaPool } from '../../tool/schema-pool.ts'
 import type { SessionReplica } from '../session-replica.ts'
 import { awaitsDecision, type CallState } from '../state/call-state.ts'
 import type { RunRecord } from '../state/run-record.ts'
@@ -66,7 +67,7 @@ export class ToolService {
       this.forget(session.id, connection)
       return
     }
-    this.#check(tools)
+    await this.#check(tools, payerOf(session, { connection, user }))
     const declared = tools.map((tool) => ({ ...tool, by: user }))
     await compareAndAppendAtTip(this.#log, session, (state) => {
       const isKnown = (tool: DeclaredTool): boolean =>
@@ -158,6 +159,7 @@ export class ToolService {
     const size = JSON.stringify(command.output ?? null).length
     if (size > LIMITS.toolOutputBytes) throw new ReplyError('too_large', 'The result is larger than the limit.')
     await this.#checkInput(session, command.call, by)
+    const outputCheck = await this.#checkOutput(session, command, by)
     const outcome = command.error === undefined ? { output: command.output ?? null } : { error: command.error }
     const entry = await this.#change(session, command, (call) => {
       if (call.result?.command === command.id) return undefined
@@ -168,11 +170,8 @@ export class ToolService {
       if (tool === undefined) throw new ReplyError('tool_not_declared')
       if (awaitsDecision(call)) throw new ReplyError('approval_pending')
       if (this.#needsApproval(tool, call, by)) return this.#askForApproval(call)
-      if (command.error === undefined) {
-        const check = checkValue(tool.outputSchema, command.output ?? null)
-        if (!check.ok)
-          throw new ReplyError('invalid_tool_output', `The result does not match outputSchema: ${check.problem}.`)
-      }
+      if (!outputCheck.ok)
+        throw new ReplyError('invalid_tool_output', `The result does not match outputSchema: ${outputCheck.problem}.`)
       return { type: 'tool.result', run: call.run, call: call.id, ...outcome, by: by.connection, command: command.id }
     })
     if (entry?.event.type === 'tool.called') throw new ReplyError('approval_pending')
@@ -204,7 +203,7 @@ export class ToolService {
     return entry === undefined ? { seq: session.state.seq, duplicate: true } : { seq: entry.seq }
   }
 
-  #check(tools: readonly Tool[]): void {
+  async #check(tools: readonly Tool[], payer: Payer): Promise<void> {
     if (JSON.stringify(tools).length > LIMITS.toolBytes) throw new ReplyError('too_large', 'The tools are too large.')
     const names = new Set<string>()
     for (const tool of tools) {
@@ -214,10 +213,10 @@ export class ToolService {
         throw new ReplyError('invalid_tool', `Tool ${tool.name} has the name of a server tool.`)
       }
       for (const schema of [tool.inputSchema, tool.outputSchema]) {
-        const check = schema === undefined ? { ok: true as const } : checkSchema(schema)
+        if (schema === undefined) continue
+        const check = await schemaPool.checkSchema(schema, payer)
         if (check.ok) continue
-        const busy = 'timedOut' in check && check.timedOut === true
-        throw new ReplyError(busy ? 'unavailable' : 'invalid_tool', `Tool ${tool.name}: ${check.problem}.`)
+        throw new ReplyError(check.timedOut ? 'unavailable' : 'invalid_tool', `Tool ${tool.name}: ${check.problem}.`)
       }
     }
   }
@@ -247,11 +246,19 @@ export class ToolService {
   async #checkInput(session: SessionReplica, id: string, by: Claimant): Promise<void> {
     const { call } = mustFindCall(session.state, id)
     if (call.result !== undefined || this.#isClaimedBy(call, by)) return
-    const check = checkValue(this.#declared(session, by, call)?.inputSchema, asObject(call.input))
+    const schema = this.#declared(session, by, call)?.inputSchema
+    const check = await schemaPool.checkValue(schema, asObject(call.input), payerOf(session, by))
     if (!check.ok) {
       const problem = `The input does not match the schema that this connection declared: ${check.problem}.`
       throw new ReplyError('invalid_tool_input', problem)
     }
+  }
+
+  async #checkOutput(session: SessionReplica, command: CommandOf<'tool.result'>, by: Claimant): Promise<SchemaCheck> {
+    const { call } = mustFindCall(session.state, command.call)
+    if (command.error !== undefined || call.result !== undefined) return { ok: true }
+    const schema = this.#declared(session, by, call)?.outputSchema
+    return schemaPool.checkValue(schema, command.output ?? null, payerOf(session, by))
   }
 
   #isClaimedBy({ claim }: CallState, by: Claimant): boolean {
@@ -277,6 +284,11 @@ export class ToolService {
       return { subject: `tool.${call.id}`, event, expect: call.last }
     })
   }
+}
+
+/** Users without a membership are those of a server without authentication: many people share one. */
+function payerOf({ id, state }: SessionReplica, { connection, user }: Claimant): Payer {
+  return { session: id, connection, user: state.members.all.has(user) ? user : undefined }
 }
 
 /** Whether the claim belongs to the caller. Two users may choose the same connection id. */

@@ -1,6 +1,6 @@
 // Tool declarations: who declared which client tool. Pure. Several users may declare a tool of one name; nobody replaces the
 // declaration of another user, and each device runs calls only as its own user declared.
-import { type DeclaredTool, may, type Tool } from '@parley/protocol'
+import { type DeclaredTool, may } from '@parley/protocol'
 import type { Members } from './members.ts'
 
 /** By the tool's name, its declarations in the order of the users' first declarations. */
@@ -33,7 +33,7 @@ export function declaredBy(declarations: ToolDeclarations, name: string, user: s
  * The tool as the model is offered it. Among several declarations those of owners count, or all if no owner declared the
  * tool: its first declaration, with `approval` if any of them has it. Users who may not run tools any more do not count.
  */
-export function effectiveTool({ tools, members }: Declared, name: string): Tool | undefined {
+export function effectiveTool({ tools, members }: Declared, name: string): DeclaredTool | undefined {
   const all = tools.get(name) ?? []
   // Users who never were members declared it on a server without authentication.
   const roleOf = ({ by = '' }: DeclaredTool): string =>
@@ -43,6 +43,5 @@ export function effectiveTool({ tools, members }: Declared, name: string): Tool 
   const counting = owners.length > 0 ? owners : able
   const [first] = counting
   if (first === undefined) return undefined
-  const { by: _, ...tool } = first
-  return counting.some(({ approval }) => approval === true) ? { ...tool, approval: true } : tool
+  return counting.some(({ approval }) => approval === true) ? { ...first, approval: true } : first
 }
