@@ -20,6 +20,8 @@ function Appended({ text }: Pick<Props, 'text'>) {
   useLayoutEffect(() => {
     const node = element.current?.firstChild
     if (node instanceof Text) update(node, text)
+    // An extension has replaced the node, as translators do.
+    else element.current?.replaceChildren(text)
   }, [text])
   // React has nothing to change, so it leaves the node alone.
   return <span ref={element}>{first}</span>
