@@ -183,7 +183,8 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
 
     async cancel(command, caller) {
       const began = performance.now()
-      return withPermission(command.session, caller, 'send', async (session) => {
+      return withSession(command.session, async (session) => {
+        await admit(session, caller, 'send')
         const before = findCommand(session.state, command.id)
         if (before?.message !== undefined) throw new ReplyError('command_id_reused')
         if (before !== undefined) {
@@ -194,13 +195,11 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
           command.run === undefined ? activeRun(session.state) : findRun(session.state, command.run)
         let record = chosen()
         if (record === undefined) throw new ReplyError(command.run === undefined ? 'no_active_run' : 'run_not_found')
-        const cancel = (run: string) =>
-          endRun(log, session, run, {
-            reason: 'cancelled',
-            by: caller.user,
-            command: command.id,
-            ...(command.seen?.run === run ? { seen: command.seen } : {}),
-          })
+        const cancel = (run: string) => {
+          const seen = command.seen?.run === run ? { seen: command.seen } : {}
+          const end = { reason: 'cancelled' as const, by: caller.user, command: command.id, ...seen }
+          return endRun(log, session, run, end, () => confirm(session, caller, 'send'))
+        }
         let entry = await cancel(record.id)
         if (entry === undefined && command.run === undefined) {
           // The run had ended before this node knew. Unless this command ended it, another one may be active by now.

@@ -13,6 +13,8 @@ export type RunEnd = Pick<RunEnded, 'reason' | 'by' | 'error' | 'command' | 'see
 
 /**
  * The event has no output, because only the driver is sure to have it; `compactRun` adds it later.
+ * @param confirm must resolve before the end is appended. Meanwhile the run's driver already yields its appends, so that
+ *   the end wins its first compare.
  * @returns the entry, or undefined if the run is unknown or has already ended
  */
 export async function endRun(
@@ -20,6 +22,7 @@ export async function endRun(
   session: SessionReplica,
   run: string,
   end: RunEnd,
+  confirm?: () => Promise<void>,
 ): Promise<Entry | undefined> {
   const propose = (state: SessionState): Proposal | undefined => {
     const record = findRun(state, run)
@@ -34,7 +37,13 @@ export async function endRun(
     }
     return { subject: `run.${run}`, event, expect: record.last }
   }
-  return session.whileEnding(run, (contended) => compareAndAppend(log, session, propose, contended))
+  return session.whileEnding(run, async (contended) => {
+    if (confirm !== undefined) {
+      contended()
+      await confirm()
+    }
+    return compareAndAppend(log, session, propose, contended)
+  })
 }
 
 /**

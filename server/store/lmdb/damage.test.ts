@@ -118,7 +118,7 @@ describe('a damaged data folder', () => {
           expectAllOrReason(await afterDamage(() => damageFile(join(path, 'journal', file), kind, at, length)))
         },
       ),
-      { numRuns: 100 },
+      { numRuns: 60 },
     )
   })
 
