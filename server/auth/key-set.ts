@@ -1,6 +1,6 @@
 // KeySet: the public keys at a URL. If they cannot be fetched, that is not the client's fault: the known keys stay valid for
 // a while, and then no token can be verified until a fetch succeeds. jose's own remote key set is not used, because it
-// rejects with JOSEError both for invalid tokens and for most failures of the URL.
+// rejects with JOSEError both for invalid tokens and for most failures of the URL (docs/adr/0008).
 import { createLocalJWKSet, errors, type JWTVerifyGetKey } from 'jose'
 import type { Logger } from 'pino'
 
