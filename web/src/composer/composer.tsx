@@ -11,6 +11,7 @@ import { useRole } from '../people/use-people.ts'
 import { Icon } from '../shared/icon.tsx'
 import { isInputMethodKey } from '../shared/input-method.ts'
 import { useStore } from '../shared/store.ts'
+import { lengthNote } from './drafts.ts'
 import type { SendMode } from './sender.ts'
 
 /** The id of the message box, which other parts focus. */
@@ -49,7 +50,8 @@ function MessageForm() {
   const unavailable = useView((view) => view.error !== undefined)
   const input = useRef<HTMLTextAreaElement>(null)
   const hasFocus = useRef(false)
-  const disabled = draft.trim() === '' || closed || unavailable
+  const tooLong = lengthNote(draft)
+  const disabled = draft.trim() === '' || closed || unavailable || tooLong !== undefined
 
   useEffect(() => {
     // On a touch screen the focus would open the keyboard over the conversation.
@@ -114,6 +116,11 @@ function MessageForm() {
         </div>
         <div className='composer-row'>
           {active === undefined ? <Hint /> : <ModeChoice mode={mode} onChange={setMode} />}
+          {tooLong === undefined ? null : (
+            <span className='problem bad' role='alert'>
+              {tooLong}
+            </span>
+          )}
           <div className='buttons'>
             {active === undefined ? null : <StopButton key={active} run={active} />}
             <button type='submit' className='button primary' disabled={disabled}>

@@ -1,5 +1,6 @@
 // Drafts: the unfinished message of each session, over reloads. If there are many, drafts of sessions outside the list
 // of recent sessions are removed.
+import { LIMITS } from '@parley/protocol/limits'
 import type { BrowserStorage } from '../shared/browser-storage.ts'
 import { Store } from '../shared/store.ts'
 
@@ -28,6 +29,12 @@ export class Drafts {
     if (keys.length <= MAX) return
     for (const key of keys) if (!known.has(key.slice(PREFIX.length))) this.#storage.write(key, undefined)
   }
+}
+
+/** What the page says about a message that the server would refuse for its length; undefined if it is short enough. */
+export function lengthNote({ length }: string): string | undefined {
+  if (length <= LIMITS.messageChars) return undefined
+  return `Too long: ${length.toLocaleString('en')} of ${LIMITS.messageChars.toLocaleString('en')} characters.`
 }
 
 /** The draft of one session. */

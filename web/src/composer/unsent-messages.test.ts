@@ -3,7 +3,7 @@ import { type MessageView, ParleyError, type Reply, type SendOptions, type Sessi
 import { describe, expect, it } from 'vitest'
 import { RecentSessions } from '../sessions/recent-sessions.ts'
 import { BrowserStorage, type WebStorage } from '../shared/browser-storage.ts'
-import { Draft, Drafts } from './drafts.ts'
+import { Draft, Drafts, lengthNote } from './drafts.ts'
 import { Sender, type SendingSession } from './sender.ts'
 import { sessionsWithUnsent, type UnsentMessage, UnsentMessages } from './unsent-messages.ts'
 
@@ -210,7 +210,7 @@ describe('recent sessions', () => {
       return recent.state[0]?.title
     }
     expect(title('**重点。**怎么用 `foo()`？')).toBe('重点。怎么用 foo()？')
-    expect(title(`## See [the docs](https://example.org/a)\n- please`)).toBe('See the docs - please')
+    expect(title(`## See [the docs](https://example.org/a)\n- please`)).toBe('See the docs please')
     expect(title('👩‍👩‍👧‍👦'.repeat(20))).toBe(`${'👩‍👩‍👧‍👦'.repeat(7)}…`)
   })
 
@@ -241,6 +241,11 @@ describe('recent sessions', () => {
 })
 
 describe('drafts', () => {
+  it('are not sent if they are too long', () => {
+    expect(lengthNote('x'.repeat(512 * 1024))).toBeUndefined()
+    expect(lengthNote('x'.repeat(512 * 1024 + 1))).toBe('Too long: 524,289 of 524,288 characters.')
+  })
+
   it('receive a refused text again, and keep what was written since', () => {
     const { storage } = inMemory()
     const drafts = new Drafts(storage)

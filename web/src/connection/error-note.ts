@@ -13,6 +13,7 @@ const WORDS: Readonly<Record<string, string>> = {
   session_not_found: 'This chat no longer exists.',
   session_deleted: 'This chat was deleted.',
   rate_limited: 'Too many requests.',
+  too_large: 'This message is too long.',
   budget_exceeded: 'Not enough tokens left in the budget.',
 }
 
