@@ -11,6 +11,7 @@ import { gfmTable } from 'micromark-extension-gfm-table'
 import { gfmTaskListItem } from 'micromark-extension-gfm-task-list-item'
 import { bareLinks } from './bare-links.ts'
 import { shallowContainers } from './shallow-containers.ts'
+import { slicedAttention } from './sliced-attention.ts'
 
 export type MarkdownNode = ReturnType<typeof fromMarkdown>['children'][number]
 export type NodeOf<Type extends MarkdownNode['type']> = Extract<MarkdownNode, { type: Type }>
@@ -28,8 +29,8 @@ export const MAX_DEPTH = 120
 const OPTIONS: Options = {
   extensions: [
     gfmTable(),
-    cjkFriendlyExtension(),
-    gfmStrikethroughCjkFriendly({ singleTilde: false }),
+    slicedAttention(cjkFriendlyExtension()),
+    slicedAttention(gfmStrikethroughCjkFriendly({ singleTilde: false })),
     gfmTaskListItem(),
     bareLinks(),
     shallowContainers(),
