@@ -20,7 +20,20 @@ const LINK = /!?\[([^[\]]*)\]\((?:[^()]|\([^()]*\))*\)/g
 const CJK = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\u3000-\u303f\uff00-\uff65“”‘’]/u
 const CJK_EMPHASIS = new RegExp(`\\*(?=${CJK.source})|(?<=${CJK.source})\\*`, 'gu')
 
-/** A line of Markdown without its syntax. */
+/** A formula that is complete in its line. */
+const INLINE =
+  /(?<!\\)\\\(((?:[^\\]|\\[^()])*)\\\)|(?<!\\)\\\[((?:[^\\]|\\[^[\]])*)\\\]|\$\$([^$]+)\$\$|(?<![\w$])\$(?![\s$])([^$]*[^\s$])\$(?![\d$])/g
+/** An amount, and then words. */
+const AMOUNT = /^\d[\d.,]*\p{L}{0,2}[\s(]+\p{L}{2,}[^\\]*$/u
+/** A line with each complete formula replaced. */
+export function withFormulas(line: string, replace: (tex: string) => string): string {
+  return line.replaceAll(INLINE, (source, round?: string, square?: string, double?: string, single?: string) => {
+    const tex = round ?? square ?? double ?? single ?? ''
+    return single !== undefined && AMOUNT.test(single) ? source : replace(tex)
+  })
+}
+
+/** A line of Markdown without its syntax. Formulas are in TeX. */
 export function plainLine(line: string): string {
   const isTable = /^\s*\|/.test(line)
   if (isTable && /^[\s|:-]+$/.test(line)) return ''
@@ -32,7 +45,8 @@ export function plainLine(line: string): string {
         .map((cell) => cell.trim())
         .join(', ')
     : line
-  return cells
+  return withFormulas(cells, (tex) => tex)
+    .replaceAll(/<br\s{0,9}\/?>/gi, ' ')
     .replace(/^\s*(?:#{1,6}\s+|>\s?|[-*+]\s+(?:\[[ xX]\]\s+)?|[-*_=]{3,}\s*$)/, '')
     .replaceAll(LINK, '$1')
     .replaceAll(/\*\*|__|~~|`/g, '')

@@ -58,6 +58,9 @@ export const MALICIOUS = [
   '```"><script>window.pwned=1</script>\ncode\n```',
   `| <b onclick=window.pwned=1>a</b> | b |\n|---|---|\n| <script>window.pwned=1</script> | [x](javascript:window.pwned=1) |`,
   '[j]: javascript:window.pwned=1',
+  '$\\href{javascript:window.pwned=1}{x}$ $\\includegraphics{https://tracker.example/a.png}$ $\\class{x" onclick="y}{z}$',
+  '$$\\style{position:fixed;inset:0}{x} \\kern{-900em}$$ \\(\\text{<img src=x onerror="window.pwned = 1">}\\)',
+  'A note[^x].\n\n[^x]: <img src=x onerror="window.pwned = 1"> [click](javascript:window.pwned=1)',
 ]
 
 /** Blocks of more than 10,000 characters, and Chinese text. */
@@ -93,6 +96,32 @@ An English paragraph.
 \`\`\`js
 const a = 'نص'
 \`\`\`
+`
+
+/** Formulas, footnotes, line breaks in cells, and images. */
+export const SCIENCE = `A loan costs $5 or $10, and \\(x \\in [0, 1)\\) holds for $a_1 < b_1$, as the note[^proof] says.
+
+$$
+\\int_0^\\infty e^{-x^2}\\,dx = \\frac{\\sqrt{\\pi}}{2}
+$$
+
+Two lines:
+\\[
+\\begin{aligned}
+(a + b)^2 &= a^2 + 2ab + b^2 \\\\
+- c &= \\begin{pmatrix} 1 & 0 \\\\ 0 & 1 \\end{pmatrix} \\cdot \\sum_{i=1}^{n} x_i
+\\end{aligned}
+\\]
+
+| Formula | Lines |
+| --- | --- |
+| $E = mc^2$ | one<br>two |
+
+Broken: $\\frac{$. Again[^proof].
+
+[^proof]: Proved by *induction*.
+
+![Our icon](/icon.svg) ![A chart](https://images.example/chart.svg) ![Gone](https://images.example/gone.png)
 `
 
 /** Long words, and one line with many words. */

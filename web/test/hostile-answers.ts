@@ -18,14 +18,18 @@ export const FORMATTED: Readonly<Record<string, string>> = {
   'a table of many columns and short rows': `${'|a'.repeat(1_500)}|\n${'|-'.repeat(1_500)}|\n${filled('|\n')}`,
   'many code blocks': filled(`\`\`\`\n${'a line of code\n'.repeat(4)}\`\`\`\n`),
   'one long word of code': `\`\`\`ts\n${filled('a')}\n\`\`\``,
+  'much emphasis': filled('*a*'),
+  'closing emphasis': filled('a** b* '),
+  'large, deep and many formulas': filled(
+    '$x$ ',
+    `\\[\n\\begin{matrix}${'a&'.repeat(1_400)}\\end{matrix}\n\\]\n\n$${'\\sqrt{'.repeat(50)}${'}'.repeat(50)}$ `,
+  ),
   'a minified program': `\`\`\`js\n${filled('a+')}\n\`\`\``,
 }
 
 /** These take the parser so long that they may stay plain text. */
 export const SLOW: Readonly<Record<string, string>> = {
   'many list items': filled('-\n'),
-  'much emphasis': filled('*a* '),
-  'closing emphasis': filled('a** b* '),
 }
 
 /** The last paragraph of each answer. */

@@ -7,7 +7,7 @@ import { nameOf } from '../people/names.ts'
 import type { FrameThrottle } from '../shared/frame-throttle.ts'
 import { decisionNote } from './call-note.ts'
 import { runNote } from './run-note.ts'
-import { nextAnnouncement, spokenText } from './spoken-text.ts'
+import { type Inside, nextAnnouncement, spokenText } from './spoken-text.ts'
 
 interface Line {
   readonly key: number
@@ -46,7 +46,7 @@ function announce(
 ): () => void {
   let run: RunView | undefined
   let spoken = 0
-  let inCode = false
+  let inside: Inside
   const approvals = new Map<string, string>()
   // If a run is streaming when the page opens, only its further text is announced.
   let wasLive = view.state.status === 'live'
@@ -60,7 +60,7 @@ function announce(
     const next = isVisible ? found : undefined
     if (next !== undefined && next.id !== run?.id) {
       spoken = wasLive ? 0 : next.text.length
-      inCode = false
+      inside = undefined
       approvals.clear()
       if (wasLive) say('Answer started.')
     }
@@ -70,8 +70,8 @@ function announce(
       spoken = Math.min(spoken, next.text.length)
       const announcement = nextAnnouncement(next.text, spoken, isEnded(next))
       spoken = announcement.spoken
-      const words = spokenText(announcement.text, inCode)
-      inCode = words.inCode
+      const words = spokenText(announcement.text, inside)
+      inside = words.inside
       if (words.text !== '') say(words.text)
       if (isEnded(next) && next.status !== 'completed') say(runNote(next, [], undefined, displayName).text)
     }

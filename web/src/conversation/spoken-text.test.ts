@@ -46,7 +46,7 @@ describe('the announcements of a streaming answer', () => {
   })
 })
 
-const spoken = (text: string): string => spokenText(text, false).text
+const spoken = (text: string): string => spokenText(text, undefined).text
 
 describe('spoken Markdown', () => {
   it('has no syntax characters', () => {
@@ -70,20 +70,54 @@ describe('spoken Markdown', () => {
     expect(spoken('见[文档](https://example.org/a)，或 2*3')).toBe('见文档，或 2*3')
   })
 
-  it.each(['[', '[a](', '![', '**', '`', '~', '``` ', '*a', '_ ', '|', '\u0301', ' ', '- ', '> ', '中*'])(
-    'takes no long time for many %j',
-    (piece) => {
-      const startedAt = process.cpuUsage().user
-      spoken(`${piece.repeat(64_000 / piece.length)}\`x`)
-      nextAnnouncement(piece.repeat(64_000 / piece.length), 0, true)
-      expect((process.cpuUsage().user - startedAt) / 1_000).toBeLessThan(150)
-    },
-  )
+  it.each([
+    '[',
+    '[a](',
+    '![',
+    '**',
+    '`',
+    '~',
+    '``` ',
+    '*a',
+    '_ ',
+    '|',
+    '\u0301',
+    ' ',
+    '- ',
+    '> ',
+    '中*',
+    '$',
+    '$a',
+    '\\\\(',
+    '\\\\[',
+    '\\\\frac{',
+    '[^',
+    '<br',
+  ])('takes no long time for many %j', (piece) => {
+    const startedAt = process.cpuUsage().user
+    spoken(`${piece.repeat(64_000 / piece.length)}\`x`)
+    nextAnnouncement(piece.repeat(64_000 / piece.length), 0, true)
+    expect((process.cpuUsage().user - startedAt) / 1_000).toBeLessThan(150)
+  })
 
   it('skips code blocks, also across parts', () => {
     expect(spoken('Look:\n```js\nrun()\n```\nDone.')).toBe('Look: Code block in js. Done.')
-    const first = spokenText('Look:\n```\nrun(1). ', false)
-    expect(first).toEqual({ text: 'Look: Code block.', inCode: true })
-    expect(spokenText('run(2)\n```\nDone.', first.inCode)).toEqual({ text: 'Done.', inCode: false })
+    const first = spokenText('Look:\n```\nrun(1). ', undefined)
+    expect(first).toEqual({ text: 'Look: Code block.', inside: 'code' })
+    expect(spokenText('run(2)\n```\nDone.', first.inside)).toEqual({ text: 'Done.', inside: undefined })
+  })
+
+  it('has formulas in words, and amounts as they are', () => {
+    expect(spoken('So $a^2 + b_1 \\le \\frac{1}{2}$ or \\(\\alpha \\cdot x\\), for $5 or $10.')).toBe(
+      'So a squared + b 1 is at most 1 over 2 or alpha times x, for $5 or $10.',
+    )
+    const first = spokenText('Then:\n\\[\n\\begin{aligned} x &= \\sqrt{y} \\\\', undefined)
+    expect(first).toEqual({ text: 'Then: x = root of y', inside: '\\]' })
+    const rest = '\\end{aligned}\n\\]\nDone. $$z$$'
+    expect(spokenText(rest, first.inside)).toEqual({ text: 'Done. z', inside: undefined })
+  })
+
+  it('names footnotes, and skips their references', () => {
+    expect(spoken('It is so.[^1]\n\n[^1]: *Proof*.\n\n| a<br>b | c |')).toBe('It is so. Footnote 1: Proof. a b, c')
   })
 })

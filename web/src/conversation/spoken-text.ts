@@ -2,6 +2,7 @@
 // Pure. Every word is announced exactly once.
 import { plainLine } from '@parley/protocol/title'
 import { displayText } from '../shared/display-text.ts'
+import { spokenLine } from './spoken-formula.ts'
 
 /** Shorter stretches are not announced before the answer ends. */
 const MIN_CHARACTERS = 120
@@ -30,28 +31,37 @@ function sentenceEnd(text: string): number {
 
 export interface SpokenText {
   readonly text: string
-  /** Whether the text ends inside a code block. */
-  readonly inCode: boolean
+  /** What the text ends inside of: a code block, or a formula that this ends. */
+  readonly inside: Inside
 }
 
-/** Does not take longer than in proportion to the text, whatever it contains. */
+export type Inside = 'code' | '$$' | '\\]' | undefined
+
+/** None of these patterns takes longer than in proportion to the text, whatever it contains. */
 const FENCE = /^\s*(?:`{3,}(?=[^`]*$)|~{3,})(.*)$/
 
+/** A footnote, and a reference to one. */
+const FOOTNOTE = /^\s*\[\^([\w-]{1,20})\]:\s*/
+const REFERENCE = /\[\^[\w-]{1,20}\]/g
+
 /**
- * Markdown as spoken words: a link by its text, and a code block by a mention.
- * @param text a part of a Markdown text @param inCode whether it begins inside a code block
+ * Markdown as spoken words: a link by its text, a formula by words, and a code block by a mention.
+ * @param text a part of a Markdown text @param inside where it begins
  */
-export function spokenText(text: string, inCode: boolean): SpokenText {
-  let code = inCode
+export function spokenText(text: string, inside: Inside): SpokenText {
+  let now = inside
   const lines = text.split('\n').flatMap((line) => {
-    const fence = FENCE.exec(line)
+    const fence = now === undefined || now === 'code' ? FENCE.exec(line) : null
     if (fence !== null) {
-      code = !code
+      now = now === 'code' ? undefined : 'code'
       const lang = fence[1]?.trim() ?? ''
-      return code ? [lang === '' ? 'Code block.' : `Code block in ${lang}.`] : []
+      return now === 'code' ? [lang === '' ? 'Code block.' : `Code block in ${lang}.`] : []
     }
-    const spoken = code ? '' : plainLine(line)
+    if (now === 'code') return []
+    const { text: words, closing } = spokenLine(line, now)
+    now = closing
+    const spoken = plainLine(words.replace(FOOTNOTE, 'Footnote $1: ').replaceAll(REFERENCE, ''))
     return spoken === '' ? [] : [spoken]
   })
-  return { text: displayText(lines.join(' ')), inCode: code }
+  return { text: displayText(lines.join(' ')), inside: now }
 }

@@ -44,6 +44,21 @@ plain
 Title
 ===
 
+Since $a_1 < b_1$, \\(x \\in [0, 1)\\) costs $5 or $10, as a note[^n] says:
+
+\\[
+x = y
+- z
+\\]
+
+$$\\frac{1}{2}$$
+
+| formula | lines |
+|---|---|
+| $x$ | one<br>two |
+
+[^n]: The *note*.
+
 ---
 
 The end. https://example.org
@@ -86,6 +101,23 @@ const PIECES = [
     '。',
     '**中',
     '文」',
+  ],
+  ...[
+    '$',
+    '$$',
+    '\\(',
+    '\\)',
+    '\\[',
+    '\\]',
+    '$x$',
+    '$5 ',
+    '\\[\n',
+    '\\]\n',
+    '[^a]',
+    '[^a]: ',
+    '<br>',
+    '| $x$<br>b |\n',
+    '![b](/c)',
   ],
 ]
 
@@ -160,6 +192,22 @@ describe('a growing Markdown text', () => {
     expect(render('This is **bo')).toEqual(parse('This is **bo**'))
     expect(render('Call `run(')).toEqual(parse('Call `run(`'))
     expect(render('See [the page](https://exa')).toEqual(parse('See the page'))
+  })
+
+  it('hides an open formula, and closes nothing in a complete one', () => {
+    for (const open of ['Text', '- a\n- b']) {
+      for (const start of ['\\', '\\(', '\\(x', '$x_', '$$', '\n\n$$\nx\n', '\n\\[\nx'])
+        expect(render(`${open} ${start}`)).toEqual(parse(open))
+    }
+    for (const text of [
+      'a \\(b_i\\) c',
+      '\\(x \\in [0, 1)\\) and',
+      '$a_1$ b',
+      'costs $5 or',
+      '`\\(` begins',
+      '$HOME is the folder of the user who runs the program, which may be changed',
+    ])
+      expect(render(text)).toEqual(parse(text))
   })
 
   it('delays a table until its delimiter row is complete, and a fence until its line is', () => {

@@ -2,7 +2,7 @@
 // text, and returns the next state. While the text grows, complete blocks are not parsed again. Once it has ended, the
 // blocks are those of the whole text.
 import { closeOpenMarkup, dropUndecidedEnd } from './incomplete-markdown.ts'
-import { type MarkdownNode, type ParsedMarkdown, parseMarkdown } from './parse-markdown.ts'
+import { type MarkdownNode, parseMarkdown } from './parse-markdown.ts'
 
 export interface Block {
   /** Its offset in the text, which is unique. */
@@ -28,7 +28,10 @@ const FENCE = /^(?: {0,3}\n)*( {0,3})(`{3,}|~{3,})([^\n`]*)\n/
  * @throws RangeError for some input of extreme nesting
  */
 export function growMarkdown(before: GrowingMarkdown, text: string, ended: boolean): GrowingMarkdown {
-  if (ended) return { text, ended, complete: blocksOf(parseMarkdown(text), text, 0), last: undefined }
+  if (ended) {
+    const { nodes, starts } = parseMarkdown(text)
+    return { text, ended, complete: blocksOf(nodes, starts, text, 0), last: undefined }
+  }
   const complete = !before.ended && text.startsWith(before.text) ? [...before.complete] : []
   for (;;) {
     const at = end(complete.at(-1))
@@ -48,18 +51,19 @@ interface Step {
 function nextBlocks(rest: string, at: number): Step {
   const fenced = fence(rest, at)
   if (fenced !== undefined) return fenced
-  const { nodes, starts } = parseMarkdown(rest)
+  const { nodes, starts, formulas, openFormula } = parseMarkdown(rest, true)
   const start = starts.at(-1) ?? 0
   // Until its first line is complete, the last block may still turn out to continue the previous one. A table may do so
   // until its second line is complete.
   const line = rest.indexOf('\n', start)
   const isDecided = line >= 0 && (nodes.at(-1)?.type !== 'table' || rest.includes('\n', line + 1))
   if (nodes.length > 1 && isDecided) {
-    return { blocks: blocksOf({ nodes: nodes.slice(0, -1), starts }, rest.slice(0, start), at) }
+    return { blocks: blocksOf(nodes.slice(0, -1), starts, rest.slice(0, start), at) }
   }
   if (rest.trim() === '') return { blocks: [] }
-  const visible = parseMarkdown(closeOpenMarkup(dropUndecidedEnd(rest)))
-  return { blocks: [], last: { at, source: rest, nodes: visible.nodes } }
+  const visible = dropUndecidedEnd(rest.slice(0, openFormula))
+  const closed = closeOpenMarkup(visible, formulas)
+  return { blocks: [], last: { at, source: rest, nodes: parseMarkdown(closed, true).nodes } }
 }
 
 /** Finds a code block by its fences, however long it is. */
@@ -94,7 +98,12 @@ function dedent(text: string, indent: number): string {
 }
 
 /** One block for each node. Text between two nodes belongs to the first. @param at the offset of the source */
-function blocksOf({ nodes, starts }: ParsedMarkdown, source: string, at: number): readonly Block[] {
+function blocksOf(
+  nodes: readonly MarkdownNode[],
+  starts: readonly number[],
+  source: string,
+  at: number,
+): readonly Block[] {
   return nodes.map((node, index) => {
     const from = index === 0 ? 0 : (starts[index] ?? 0)
     const until = index === nodes.length - 1 ? undefined : starts[index + 1]

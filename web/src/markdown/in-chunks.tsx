@@ -26,8 +26,8 @@ interface Props<Node extends MarkdownNode> {
 
 /** Elements that render together. */
 const CHUNK = 100
-/** A code block costs as much as this many elements. */
-const CODE_BLOCK = 20
+/** Code blocks and formulas cost as much as this many elements. */
+const COSTS: Partial<Record<MarkdownNode['type'], number>> = { code: 20, formula: 10, image: 5 }
 
 /** Renders the first nodes, and the others in later frames. */
 export function inChunks<Node extends MarkdownNode>({ nodes, context, render }: Props<Node>): ReactNode {
@@ -82,7 +82,7 @@ const sizes = new WeakMap<MarkdownNode, number>()
 export function sizeOf(nodes: readonly MarkdownNode[]): number {
   let sum = 0
   for (const node of nodes) {
-    const own = node.type === 'code' ? CODE_BLOCK : 1
+    const own = COSTS[node.type] ?? 1
     const size = sizes.get(node) ?? ('children' in node ? own + sizeOf(node.children) : own)
     sizes.set(node, size)
     sum += size

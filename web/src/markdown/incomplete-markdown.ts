@@ -12,8 +12,8 @@ const CLOSE_ONLY: RemendOptions = {
   singleTilde: false,
 }
 
-/** A line that may become a list item, rule, underline, heading, quotation, fence or table row. */
-const UNDECIDED = /^[ \t]*(?:[-+*_=~`>#|: \t]+|\d{1,9}[.)]?[ \t]*)$/
+/** A line that may become a list item, rule, underline, heading, quotation, fence, table row or footnote. */
+const UNDECIDED = /^[ \t]*(?:[-+*_=~`>#|: \t]+|\d{1,9}[.)]?[ \t]*|\[(?:\^[^\]\s]*\]?:?)?)$/
 const ROW = /^[ \t]*\|/
 
 /** @param block the last block of a text */
@@ -23,9 +23,24 @@ export function dropUndecidedEnd(block: string): string {
   // Without its delimiter row the first row of a table would be a paragraph.
   const row = lines.at(-1) === '' ? lines.length - 2 : lines.length - 1
   if (ROW.test(lines[row] ?? '') && !ROW.test(lines[row - 1] ?? '')) lines.length = row
-  return lines.join('\n')
+  // A backslash at the end may begin a formula, or make the next character text.
+  return lines.join('\n').replace(/(?<!\\)\\$/, '')
 }
 
-export function closeOpenMarkup(block: string): string {
-  return remend(block, CLOSE_ONLY)
+/** Stands for a formula. A private character, which texts hardly contain. */
+const FORMULA = '\u{f8ff}'
+
+/** @param formulas where they are in the text whose start the block is. Their `_`, `*` and `[` are not open */
+export function closeOpenMarkup(block: string, formulas: readonly (readonly [from: number, to: number])[]): string {
+  if (block.includes(FORMULA)) return remend(block, CLOSE_ONLY)
+  let hidden = ''
+  let end = 0
+  const sources: string[] = []
+  for (const [from, to] of formulas) {
+    if (from < end || to > block.length) continue
+    sources.push(block.slice(from, to))
+    hidden += block.slice(end, from) + FORMULA
+    end = to
+  }
+  return remend(hidden + block.slice(end), CLOSE_ONLY).replaceAll(FORMULA, () => sources.shift() ?? '')
 }

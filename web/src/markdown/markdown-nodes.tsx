@@ -1,14 +1,17 @@
 // MarkdownNodes: renders blocks of Markdown trees. A model's text can only become the elements listed here: no HTML, no
-// images that the browser would fetch, and no unsafe links.
+// unsafe links, and no image of another host before a click.
 import { memo, type ReactNode } from 'react'
 import { CodeBlock } from '../code/code-block.tsx'
 import { useRenderSlot } from '../shared/render-slots.ts'
 import { ScrollBox } from '../shared/scroll-box.tsx'
+import { Footnote, FootnoteMark, Footnotes } from './footnote-list.tsx'
+import { ForeignLink } from './foreign-link.tsx'
+import { FormulaView } from './formula.tsx'
 import type { Block } from './growing-markdown.ts'
 import { GrowingText } from './growing-text.tsx'
 import { type Alignment, type Context, inChunks, sizeOf } from './in-chunks.tsx'
 import type { MarkdownNode, NodeOf } from './parse-markdown.ts'
-import { safeLink } from './safe-link.ts'
+import { Picture } from './picture.tsx'
 
 interface Props {
   readonly blocks: readonly Block[]
@@ -92,9 +95,19 @@ function element(node: MarkdownNode, key: number, context: Context): ReactNode {
     case 'break':
       return '\n'
     case 'link':
-      return link(node.url, key, children(node.children, context))
+      return link(node, key, context)
     case 'image':
-      return link(node.url, key, node.alt === null || node.alt === undefined || node.alt === '' ? 'Image' : node.alt)
+      return <Picture key={key} url={node.url} alt={node.alt ?? ''} />
+    case 'formula':
+      return <FormulaView key={key} tex={node.value} display={node.display} />
+    case 'footnoteReference':
+      return <FootnoteMark key={key} number={node.number ?? 0} use={node.uses ?? 0} />
+    case 'footnotes':
+      return (
+        <Footnotes key={key}>
+          {inChunks({ nodes: node.children, context: { ...context, tight: false }, render: footnote })}
+        </Footnotes>
+      )
     case 'thematicBreak':
       return <hr key={key} />
     case 'blockquote':
@@ -126,7 +139,7 @@ function element(node: MarkdownNode, key: number, context: Context): ReactNode {
       // The parser creates no HTML nodes. If it did, a tag would be text.
       return node.value
     default:
-      // Definitions are invisible, and references are resolved.
+      // Definitions are invisible, references are resolved, and footnotes are at the end.
       return null
   }
 }
@@ -141,13 +154,23 @@ function heading(depth: 1 | 2 | 3 | 4 | 5 | 6, key: number, content: ReactNode):
   )
 }
 
-function link(url: string, key: number, content: ReactNode): ReactNode {
-  const href = safeLink(url)
-  if (href === undefined) return <span key={key}>{content}</span>
+function link(node: NodeOf<'link'>, key: number, context: Context): ReactNode {
+  const [only, ...others] = node.children
+  if (only?.type === 'image' && others.length === 0) {
+    return <Picture key={key} url={only.url} alt={only.alt ?? ''} href={node.url} />
+  }
   return (
-    <a key={key} href={href} target='_blank' rel='noopener noreferrer nofollow ugc' title={href}>
-      {content}
-    </a>
+    <ForeignLink key={key} url={node.url}>
+      {children(node.children, context)}
+    </ForeignLink>
+  )
+}
+
+function footnote(node: NodeOf<'footnoteDefinition'>, key: number, context: Context): ReactNode {
+  return (
+    <Footnote key={key} number={node.number} uses={node.uses ?? 0}>
+      {children(node.children, context)}
+    </Footnote>
   )
 }
 

@@ -3,6 +3,7 @@
 import { memo, useEffect, useReducer, useState } from 'react'
 import { displayText } from '../shared/display-text.ts'
 import { ErrorBoundary } from '../shared/error-boundary.tsx'
+import { FootnoteScope } from './footnote-list.tsx'
 import type { Block } from './growing-markdown.ts'
 import { GrowingText } from './growing-text.tsx'
 import { MarkdownBlocks } from './markdown-nodes.tsx'
@@ -25,7 +26,13 @@ export const Markdown = memo(function Markdown({ text, ended }: Props) {
   return (
     <div className='text'>
       <ErrorBoundary fallback={plain}>
-        {blocks === undefined ? plain : <MarkdownBlocks blocks={blocks} growing={!ended} />}
+        {blocks === undefined ? (
+          plain
+        ) : (
+          <FootnoteScope>
+            <MarkdownBlocks blocks={blocks} growing={!ended} />
+          </FootnoteScope>
+        )}
       </ErrorBoundary>
     </div>
   )

@@ -1,6 +1,6 @@
 // Which URLs in a model's text become links.
 import { describe, expect, it } from 'vitest'
-import { safeLink } from './safe-link.ts'
+import { safeImage, safeLink } from './safe-link.ts'
 
 describe('a link in a text', () => {
   it('may be a web or mail address', () => {
@@ -28,5 +28,31 @@ describe('a link in a text', () => {
     `https://example.org/${'x'.repeat(5_000)}`,
   ])('may not be %j', (url) => {
     expect(safeLink(url)).toBeUndefined()
+  })
+})
+
+describe('an image', () => {
+  const origin = 'https://parley.example'
+  it.each([
+    ['https://images.example/a.png', false],
+    ['/icon.svg', true],
+    ['https://parley.example/assets/a.png', true],
+  ])('may be %s', (url, isOwn) => {
+    expect(safeImage(url, origin)?.isOwn).toBe(isOwn)
+  })
+
+  it.each([
+    'http://images.example/a.png',
+    '//images.example/a.png',
+    '/\\images.example/a.png',
+    'a.png',
+    'data:image/png;base64,AA==',
+    'javascript:alert(1)',
+    'https://user@images.example/a.png',
+    '/v1/sessions',
+    '/./v1/hello',
+    'https://parley.example/v1/hello',
+  ])('may not be %s', (url) => {
+    expect(safeImage(url, origin)).toBeUndefined()
   })
 })

@@ -1,5 +1,5 @@
-// SafeLink: decides which URLs in foreign text may become links: absolute ones with a known protocol. A relative URL
-// would point into this site, and a script URL would run code. Pure.
+// SafeLink: decides which URLs in foreign text may become links or images. Links are absolute with a known protocol: a
+// relative URL would point into this site, and a script URL would run code. Pure.
 
 const PROTOCOLS: ReadonlySet<string> = new Set(['http:', 'https:', 'mailto:'])
 const MAX_LENGTH = 4_096
@@ -17,4 +17,28 @@ export function safeLink(url: string): string | undefined {
   // A user name can make the URL look like another host's.
   if (!PROTOCOLS.has(parsed.protocol) || parsed.username !== '' || parsed.password !== '') return undefined
   return parsed.href
+}
+
+export interface SafeImage {
+  readonly url: string
+  readonly host: string
+  /** Whether it is one of this server's files. */
+  readonly isOwn: boolean
+}
+
+/** Paths of the server's API. No image is there, and a request would reach it. */
+const API = '/v1/'
+
+/**
+ * @param origin of the page
+ * @returns an image over HTTPS, or one of the files of the page's own server; undefined for any other
+ */
+export function safeImage(url: string, origin: string): SafeImage | undefined {
+  const isPath = /^\/(?![/\\])/.test(url)
+  const href = safeLink(isPath ? origin + url : url)
+  if (href === undefined) return undefined
+  const parsed = new URL(href)
+  const isOwn = parsed.origin === origin
+  if (isOwn ? parsed.pathname.startsWith(API) : parsed.protocol !== 'https:') return undefined
+  return { url: href, host: parsed.host, isOwn }
 }

@@ -1,4 +1,4 @@
-// ShallowContainers: an extension for micromark that limits the nesting of quotations and lists. The parser's time
+// ShallowContainers: an extension for micromark that limits the nesting of containers, such as quotations and lists. The parser's time
 // grows with the square of their depth. Markers beyond MAX_COLUMN are text. Pure.
 import { blockQuote, list } from 'micromark-core-commonmark'
 import type { Attempt, Construct, Extension } from 'micromark-util-types'
@@ -18,7 +18,8 @@ export function shallowContainers(): Extension {
   }
 }
 
-function shallow(construct: Construct): Construct {
+/** The construct, for containers that begin in the first MAX_COLUMN columns. */
+export function shallow(construct: Construct): Construct {
   const { continuation } = construct
   const limited: Construct = {
     ...construct,
