@@ -6,7 +6,7 @@ import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { ServerProcess } from '../../../bench/cluster/server-process.ts'
-import { CHAOS_ENV, checkSessions, createSessions } from '../chaos/chaos.ts'
+import { checkSessions, createSessions } from '../chaos/chaos.ts'
 import { METRICS, Scrape } from '../scrape.ts'
 import { seeded, TEST_SEED } from '../strict-client.ts'
 import { readAtRandom } from '../transports/hopping-reader.ts'
@@ -19,7 +19,8 @@ const HOPPING = 100
 const LIFE_MS = 60_000
 /** Time between the actions of a client, on average. */
 const PACE_MS = 6_000
-const QUIET_MS = 60_000
+/** Time for the queued runs of a session to end. */
+const QUIET_MS = 180_000
 const SAMPLE_MS = 10_000
 /** Memory and descriptors of the last quarter may exceed those of the second quarter by this much. */
 const GROWTH = 1.1
@@ -38,8 +39,9 @@ interface Sample {
 let server: ServerProcess
 beforeAll(async () => {
   server = await ServerProcess.start({
-    ...CHAOS_ENV,
     ...METRICS,
+    PARLEY_OUTBOX_BYTES: '16384',
+    PARLEY_LEASE_MS: '2000',
     PARLEY_REQUEST_RATE: '100000',
     PARLEY_REQUEST_BURST: '100000',
     PARLEY_MAX_CONNECTIONS_PER_ADDRESS: '20000',
@@ -150,8 +152,8 @@ function quarter(samples: readonly Sample[], which: number): Pick<Sample, 'memor
 }
 
 function directive(random: () => number): string {
-  const rate = 4 + Math.floor(random() * 20)
-  const count = 10 + Math.floor(random() * 60)
+  const rate = 8 + Math.floor(random() * 20)
+  const count = 10 + Math.floor(random() * 40)
   if (random() < 0.3) return `/demo tool=work input={"n":1} count=${count} rate=${rate} ttft=0`
   return random() < 0.1 ? '/demo count=3000 rate=0 ttft=0' : `/demo count=${count} rate=${rate} ttft=0`
 }
