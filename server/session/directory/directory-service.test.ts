@@ -10,12 +10,14 @@ import { DirectoryService } from './directory-service.ts'
 
 const logger = pino({ enabled: false })
 let summaries: SessionSummary[]
+let forgotten: string[]
 let failing: boolean
 let now: number
 let service: DirectoryService
 
 beforeEach(() => {
   summaries = []
+  forgotten = []
   failing = false
   now = 1_000
   const directory = {
@@ -24,7 +26,7 @@ beforeEach(() => {
       summaries.push(summary)
     },
     list: async () => [],
-    forget: async () => undefined,
+    forget: async (session: string) => void forgotten.push(session),
   }
   service = new DirectoryService({ directory, logger, now: () => now, gatherMs: 3_600_000 })
 })
@@ -124,6 +126,19 @@ describe('the summaries of a session', () => {
     steps.visit()
     await service.flush()
     expect(roles().at(-1)).toEqual({ ann: 'owner' })
+  })
+
+  // A node that learned of the deletion late left a row whose title was the first message.
+  it('are removed again if the session was deleted before they were written', async () => {
+    const steps = new Steps()
+    steps.join('ann', 'owner')
+    steps.post('m')
+    const session = { id: 's', state: steps.state }
+    service.visited(session)
+    const flushing = service.flush()
+    session.state = applyEntry(steps.state, { seq: 9, time: 9, event: { type: 'session.deleted', by: 'ann' } })
+    await flushing
+    expect([summaries.length, forgotten]).toEqual([1, ['s']])
   })
 
   it('do not exist for empty and deleted sessions', async () => {

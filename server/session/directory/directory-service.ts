@@ -31,6 +31,7 @@ interface Written {
 }
 
 interface Pending {
+  readonly session: Pick<SessionReplica, 'state'>
   readonly state: SessionState
   /** Unix milliseconds of the last known change of the title or the members; 0: none known. */
   readonly changedAt: number
@@ -68,7 +69,8 @@ export class DirectoryService {
    * Schedules a summary if the session differs from this node's last summary. Called when a session is opened, changed
    * or compacted.
    */
-  visited({ id, state }: SessionReplica): void {
+  visited(session: Pick<SessionReplica, 'id' | 'state'>): void {
+    const { id, state } = session
     if (state.deleted !== undefined) this.forget(id)
     if (state.deleted !== undefined || !isUsed(state)) return
     const written = this.#written.get(id)
@@ -78,7 +80,7 @@ export class DirectoryService {
     if (written !== undefined && !isChanged && lastMessageAt(state) <= written.updatedAt) return
     const now = this.#now()
     const visitedAt = pending?.visitedAt ?? now
-    this.#enqueue(id, { state, changedAt: isChanged ? now : (pending?.changedAt ?? 0), visitedAt })
+    this.#enqueue(id, { session, state, changedAt: isChanged ? now : (pending?.changedAt ?? 0), visitedAt })
   }
 
   list(user: string, limit: number, before?: ListPosition): Promise<readonly ListedSession[]> {
@@ -130,7 +132,7 @@ export class DirectoryService {
     }
   }
 
-  async #write(id: string, { state, changedAt, visitedAt }: Pending): Promise<void> {
+  async #write(id: string, { session, state, changedAt, visitedAt }: Pending): Promise<void> {
     const { directory, logger } = this.#options
     const written = this.#written.get(id)
     const { title, members } = state
@@ -147,6 +149,11 @@ export class DirectoryService {
     this.#writing.add(id)
     try {
       await directory.update(summary)
+      // Deleted meanwhile, perhaps on another node: the row would keep its title, which may be a user's text.
+      if (session.state.deleted !== undefined) {
+        await directory.forget(id)
+        this.forget(id)
+      }
     } catch (error) {
       this.#writing.delete(id)
       logger.warn({ err: error, session: id }, 'failed to update the session directory; the next visit retries')
