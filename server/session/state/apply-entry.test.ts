@@ -51,12 +51,14 @@ describe('the reducer', () => {
     ]
     const entries = log.map((event, at) => ({ seq: at + 1, time: at, event }))
     for (const read of [entries, entries.filter(({ seq }) => seq !== 2)]) {
-      const state = read.reduce(applyEntry, EMPTY_SESSION)
+      const state = read.reduce((before, entry) => applyEntry(before, entry), EMPTY_SESSION)
       expect(state.open.map((run) => run.id)).toEqual(['run_3'])
       expect(state.ended.get('steer_m_2')?.ended?.command).toBe('m_3')
     }
     // The late steer's run has not ended yet, so the later interrupt supersedes it.
-    const state = entries.filter(({ seq }) => seq !== 2 && seq !== 5).reduce(applyEntry, EMPTY_SESSION)
+    const state = entries
+      .filter(({ seq }) => seq !== 2 && seq !== 5)
+      .reduce((before, entry) => applyEntry(before, entry), EMPTY_SESSION)
     expect(state.open.map((run) => [run.id, run.supersededBy])).toEqual([
       ['steer_m_2', 'm_3'],
       ['run_3', undefined],
@@ -104,6 +106,19 @@ describe('the reducer', () => {
         const twice = compact(once, log.read(one, two))
         const state = applyProjected(applyProjected(EMPTY_SESSION, twice), log.read(two, Number.MAX_SAFE_INTEGER))
         expect(visibleState(state)).toEqual(visibleState(log.state))
+      }),
+    )
+  })
+
+  it('gives the same states one by one and in batches, which leave the states before them unchanged', () => {
+    fc.assert(
+      fc.property(steps, fc.nat(80), (script, cut) => {
+        const { entries, state } = scripted(script)
+        const before = applyEntries(EMPTY_SESSION, entries.slice(0, cut))
+        const copy = structuredClone(before)
+        const after = applyEntries(before, entries.slice(cut))
+        expect(visibleState(after)).toEqual(visibleState(state))
+        expect(structuredClone(before)).toEqual(copy)
       }),
     )
   })

@@ -18,6 +18,7 @@ import type { Seq } from '../../store/ports/entry.ts'
 import type { CommandRecord, CompactedEntry } from '../../store/ports/transcript-store.ts'
 import { applyToCall } from './call-state.ts'
 import { applyToMembers } from './members.ts'
+import { type Owned, withEntry, withItem } from './owned.ts'
 import { addOutput, addOutputs, addPart, fromParts, hasCall, type RunOutput, takenMessages } from './run-output.ts'
 import { awaitsClients, isActive, queuedRun, type RunRecord, withOutput } from './run-record.ts'
 import { findCommand, findRun, MAX_COMMANDS, type MessageState, type SessionState } from './session-state.ts'
@@ -35,16 +36,22 @@ export function parseEntry({ seq, time, json }: CompactedEntry): LoggedEvent {
   return { seq, time, event: parseJson(json) as Event }
 }
 
-export function applyEntry(state: SessionState, entry: LoggedEvent): SessionState {
+/** @param owned for a batch, of which nobody sees the states in between */
+export function applyEntry(state: SessionState, entry: LoggedEvent, owned?: Owned): SessionState {
   if (state.deleted !== undefined) return applyAfterDeletion(state, state.deleted, entry.seq)
   const { event } = entry
   switch (event.type) {
     case 'run.output':
-      return updateRun(state, entry.seq, event.run, (run) =>
-        withOutput(run, entry.seq, event.index + 1, addOutput(run.output, event.kind, event.index, event.text)),
+      return updateRun(
+        state,
+        entry.seq,
+        event.run,
+        (run) =>
+          withOutput(run, entry.seq, event.index + 1, addOutput(run.output, event.kind, event.index, event.text)),
+        owned,
       )
     case 'message':
-      return applyMessage(state, entry, event)
+      return applyMessage(state, entry, event, owned)
     case 'run.started':
       return updateRun(withLateSteerRun(state, event.run), entry.seq, event.run, (run) => ({
         ...run,
@@ -77,7 +84,7 @@ export function applyEntry(state: SessionState, entry: LoggedEvent): SessionStat
         }
       })
     case 'run.ended':
-      return applyEnd(withLateSteerRun(state, event.run), entry, event)
+      return applyEnd(withLateSteerRun(state, event.run), entry, event, owned)
     case 'tool.called':
     case 'tool.claimed':
     case 'tool.decided':
@@ -104,7 +111,8 @@ export function applyEntry(state: SessionState, entry: LoggedEvent): SessionStat
 }
 
 export function applyEntries(state: SessionState, entries: readonly LoggedEvent[]): SessionState {
-  return entries.reduce(applyEntry, state)
+  const owned: Owned = new Set()
+  return entries.reduce((before, entry) => applyEntry(before, entry, owned), state)
 }
 
 /** Adjacent outputs of one run. */
@@ -119,22 +127,30 @@ export interface OutputBatch {
 }
 
 /** Has the effect of `applyEntry` for each output, at little more than the cost of one. */
-export function applyOutputs(state: SessionState, { seq, run: id, kind, index, texts }: OutputBatch): SessionState {
+export function applyOutputs(
+  state: SessionState,
+  { seq, run: id, kind, index, texts }: OutputBatch,
+  owned?: Owned,
+): SessionState {
   if (state.deleted !== undefined) return applyAfterDeletion(state, state.deleted, seq)
-  return updateRun(state, seq, id, (run) =>
-    withOutput(run, seq, index + texts.length, addOutputs(run.output, kind, index, texts)),
+  return updateRun(
+    state,
+    seq,
+    id,
+    (run) => withOutput(run, seq, index + texts.length, addOutputs(run.output, kind, index, texts)),
+    owned,
   )
 }
 
-function applyMessage(state: SessionState, entry: LoggedEvent, event: MessageEvent): SessionState {
-  const messages = [...state.messages, { seq: entry.seq, time: entry.time, event }]
+function applyMessage(state: SessionState, entry: LoggedEvent, event: MessageEvent, owned?: Owned): SessionState {
+  const messages = withItem(state.messages, { seq: entry.seq, time: entry.time, event }, owned)
   const base = {
     ...state,
     seq: entry.seq,
     title: state.title ?? event.title,
     messages,
     commands: withCommand(state.commands, { id: event.id, seq: entry.seq, message: event.id, run: event.run }),
-    ...markSeen(state, event),
+    ...markSeen(state, event, owned),
   }
   if (event.policy === 'steer') {
     const target = base.open.find((run) => run.id === event.run)
@@ -161,16 +177,20 @@ function applyMessage(state: SessionState, entry: LoggedEvent, event: MessageEve
 }
 
 /** A message may report how much of an earlier run its author saw. The run may have ended. */
-function markSeen(state: SessionState, event: MessageEvent): Partial<Pick<SessionState, 'open' | 'ended'>> {
+function markSeen(
+  state: SessionState,
+  event: MessageEvent,
+  owned?: Owned,
+): Partial<Pick<SessionState, 'open' | 'ended'>> {
   const { seen } = event
   if (seen === undefined) return {}
   const mark = (run: RunRecord): RunRecord => (run.id === seen.run ? { ...run, seen: seen.index } : run)
   const ended = state.ended.get(seen.run)
-  if (ended !== undefined) return { ended: new Map(state.ended).set(ended.id, mark(ended)) }
+  if (ended !== undefined) return { ended: withEntry(state.ended, ended.id, mark(ended), owned) }
   return { open: state.open.map(mark) }
 }
 
-function applyEnd(state: SessionState, entry: LoggedEvent, event: RunEnded): SessionState {
+function applyEnd(state: SessionState, entry: LoggedEvent, event: RunEnded, owned?: Owned): SessionState {
   const open = state.open.find((run) => run.id === event.run)
   const run = open ?? state.ended.get(event.run)
   if (run === undefined) return { ...state, seq: entry.seq }
@@ -205,7 +225,7 @@ function applyEnd(state: SessionState, entry: LoggedEvent, event: RunEnded): Ses
     seq: entry.seq,
     commands,
     open: withLateSteers(state, rest, lateSteers(state, run, event, output)),
-    ended: new Map(state.ended).set(run.id, ended),
+    ended: withEntry(state.ended, run.id, ended, owned),
   }
 }
 
@@ -220,6 +240,7 @@ function lateSteers(
   event: RunEnded,
   output: RunOutput | undefined,
 ): readonly MessageState[] {
+  if (run.steers.length === 0) return []
   const taken = new Set(takenMessages(output))
   const from = event.reason === 'completed' ? 0 : (event.at ?? Number.POSITIVE_INFINITY)
   return state.messages.filter(
@@ -271,7 +292,13 @@ function applyToolEvent(state: SessionState, entry: LoggedEvent, event: ToolEven
   return { ...next, commands: withCommand(next.commands, { id: command, seq: entry.seq, run: event.run }) }
 }
 
-function updateRun(state: SessionState, seq: Seq, id: string, change: (run: RunRecord) => RunRecord): SessionState {
+function updateRun(
+  state: SessionState,
+  seq: Seq,
+  id: string,
+  change: (run: RunRecord) => RunRecord,
+  owned?: Owned,
+): SessionState {
   const at = state.open.findIndex((run) => run.id === id)
   if (at >= 0) {
     const open = state.open.slice()
@@ -281,7 +308,7 @@ function updateRun(state: SessionState, seq: Seq, id: string, change: (run: RunR
   }
   const ended = state.ended.get(id)
   if (ended === undefined) return { ...state, seq }
-  return { ...state, seq, ended: new Map(state.ended).set(id, change(ended)) }
+  return { ...state, seq, ended: withEntry(state.ended, id, change(ended), owned) }
 }
 
 function withCommand(commands: readonly CommandRecord[], command: CommandRecord): readonly CommandRecord[] {

@@ -29,7 +29,7 @@ describe('a deleted session', () => {
   it('only remembers that later entries exist', () => {
     const late = [output(1), output(2), { ...message, id: 'm2' }, { ...deletion, by: 'bob' }]
     const entries = numbered([...before, deletion, ...late])
-    const state = entries.reduce(applyEntry, EMPTY_SESSION)
+    const state = entries.reduce((before, entry) => applyEntry(before, entry), EMPTY_SESSION)
     expect(state).toMatchObject({ seq: 10, messages: [], deleted: { seq: 6, by: 'ann', hasLateEntries: true } })
   })
 

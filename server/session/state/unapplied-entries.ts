@@ -4,6 +4,7 @@
 import type { RunOutput as OutputEvent } from '@parley/protocol'
 import type { Entry, Seq } from '../../store/ports/entry.ts'
 import { applyEntry, applyOutputs, type LoggedEvent, type OutputBatch } from './apply-entry.ts'
+import type { Owned } from './owned.ts'
 import type { SessionState } from './session-state.ts'
 
 interface OpenBatch extends OutputBatch {
@@ -42,7 +43,9 @@ export class UnappliedEntries {
   /** Returns the state after all entries, and removes them. */
   applyTo(state: SessionState): SessionState {
     let next = state
-    for (const step of this.#steps) next = 'event' in step ? applyEntry(next, step) : applyOutputs(next, step)
+    const owned: Owned = new Set()
+    for (const step of this.#steps)
+      next = 'event' in step ? applyEntry(next, step, owned) : applyOutputs(next, step, owned)
     this.#steps = []
     this.#open = undefined
     this.#length = 0
