@@ -28,6 +28,16 @@ export const BudgetLeft = Budget.extend({
 })
 export type BudgetLeft = z.infer<typeof BudgetLeft>
 
+/** What the server offers for a message. */
+export const Offers = z.object({
+  /** The default model first. `openai:*` stands for every model of a provider. */
+  models: z.array(z.string()),
+  agents: z.array(z.object({ name: z.string(), model: z.string().optional() })),
+  /** The tools that run on the server. */
+  tools: z.array(z.object({ name: z.string(), description: z.string().optional(), approval: z.boolean() })),
+})
+export type Offers = z.infer<typeof Offers>
+
 /** `GET /v1/me` */
 export const MeAnswer = z.object({
   user: z.string(),
@@ -38,5 +48,7 @@ export const MeAnswer = z.object({
   budget: BudgetLeft.optional(),
   /** The budget of the session in the query. Omitted: unlimited, or no session was given. */
   sessionBudget: BudgetLeft.optional(),
+  /** Earlier servers omit it. */
+  offers: Offers.optional(),
 })
 export type MeAnswer = z.infer<typeof MeAnswer>

@@ -29,7 +29,11 @@ export interface Limits {
   readonly runQuota: RunQuota | undefined
   readonly admission: RunAdmission | undefined
   /** The limits of a user and what remains of them; with `session`, also the session's budget. */
-  account(user: string, limits: UserLimits | undefined, session?: string): Promise<Omit<MeAnswer, 'user' | 'name'>>
+  account(
+    user: string,
+    limits: UserLimits | undefined,
+    session?: string,
+  ): Promise<Omit<MeAnswer, 'user' | 'name' | 'offers'>>
   /** Writes the pending usage. */
   close(): Promise<void>
 }

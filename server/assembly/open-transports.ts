@@ -1,7 +1,7 @@
 // openTransports: opens the transports of a node: the WebSocket, the HTTP APIs, and the web page. They share the feeds and the
 // connection limits, and drain together.
 import { fileURLToPath } from 'node:url'
-import { LIMITS, makeId } from '@parley/protocol'
+import { LIMITS, makeId, type Offers } from '@parley/protocol'
 import type { Authenticator } from '../auth/authenticator.ts'
 import type { Config } from '../config/config.ts'
 import type { Logger } from '../config/logger.ts'
@@ -160,7 +160,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
       activeReaders,
     }),
     helloRoute({ node: config.node, heartbeatMs }),
-    meRoute({ service, account }),
+    meRoute({ service, account, offers: offersOf(config, ports.models.ids) }),
     readersRoute({ service, hub, node: config.node, scatterGather: ports.scatterGather, activeReaders }),
     ...jobs.routes,
     ...openAi.routes,
@@ -216,5 +216,15 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
       presence.close()
       await openAi.close()
     },
+  }
+}
+
+function offersOf({ agents, tools }: Config, models: readonly string[]): Offers {
+  return {
+    models: [...models],
+    agents: [...agents].map(([name, { model }]) => ({ name, ...(model === undefined ? {} : { model }) })),
+    tools: tools.map(({ name, description, approval }) => {
+      return { name, ...(description === undefined ? {} : { description }), approval }
+    }),
   }
 }

@@ -101,7 +101,11 @@ describe('a budget', () => {
     const refused = [429, 'budget_exceeded', true]
     const ofOpenAi = [429, 'insufficient_quota', true]
     expect(await refusals(ask)).toEqual([refused, refused, ofOpenAi, ofOpenAi])
-    expect(await me(ask)).toMatchObject({ user: 'ann', budget: { tokens: 100, left: 0 } })
+    expect(await me(ask)).toMatchObject({
+      user: 'ann',
+      budget: { tokens: 100, left: 0 },
+      offers: { models: ['demo'], agents: [], tools: [] },
+    })
     // A repeated command gets its original answer.
     expect((await (await ask('/v1/sessions/s/messages', { content: LONG }, key)).json()).code).toBe('budget_exceeded')
     expect(await sent(await enter(node, await tokenOf('bob', tokens(100))), 'c2', 'bobs', 'hi')).toBe('ok')

@@ -1,6 +1,6 @@
-// GET /v1/me: the user of the access token, with limits and remaining budgets. A session's budget is for its members
-// only.
-import { Id, type MeAnswer, type UserLimits } from '@parley/protocol'
+// GET /v1/me: the user of the access token, with limits and remaining budgets, and what the server offers. A session's
+// budget is for its members only.
+import { Id, type MeAnswer, type Offers, type UserLimits } from '@parley/protocol'
 import { z } from 'zod'
 import type { SessionService } from '../../session/session-service.ts'
 import type { Route } from '../http/route.ts'
@@ -10,17 +10,18 @@ export interface MeOptions {
   readonly service: Pick<SessionService, 'admit'>
   /** Undefined if nothing is limited. */
   readonly account?: AccountOf | undefined
+  readonly offers: Offers
 }
 
 type AccountOf = (
   user: string,
   limits: UserLimits | undefined,
   session?: string,
-) => Promise<Omit<MeAnswer, 'user' | 'name'>>
+) => Promise<Omit<MeAnswer, 'user' | 'name' | 'offers'>>
 
 const MeQuery = z.object({ session: Id.optional() })
 
-export function meRoute({ service, account }: MeOptions): Route {
+export function meRoute({ service, account, offers }: MeOptions): Route {
   return {
     method: 'GET',
     path: '/v1/me',
@@ -33,6 +34,7 @@ export function meRoute({ service, account }: MeOptions): Route {
         user,
         ...(name === undefined ? {} : { name }),
         ...(await account?.(user, limits, session)),
+        offers,
       }
       exchange.reply(200, answer, { 'Cache-Control': 'no-store' })
     },

@@ -1,4 +1,4 @@
-// Allowance: the user's remaining token budgets and concurrent answers, as last reported by the server. It asks when
+// Allowance: the user's remaining token budgets and concurrent answers, and what the server offers, as last reported. It asks when
 // the session becomes live, periodically while an answer streams, when it ends, after a refusal, and when a budget
 // resets. One request runs at a time. Without a budget it asks once per connection.
 import { type MeAnswer, ParleyError, type Session } from '@parley/client'
@@ -81,12 +81,13 @@ export class Allowance extends Store<AllowanceState> {
     while (this.#stale && !this.#closed) {
       this.#stale = false
       try {
-        const { budget, sessionBudget, runs } = await this.#ports.me(this.#ports.session.id)
+        const { budget, sessionBudget, runs, offers } = await this.#ports.me(this.#ports.session.id)
         if (this.#closed) return
         this.setState({
           ...(budget === undefined ? {} : { budget }),
           ...(sessionBudget === undefined ? {} : { sessionBudget }),
           ...(runs === undefined ? {} : { runs }),
+          ...(offers === undefined ? {} : { offers }),
         })
       } catch (error) {
         // The last values stay until the next answer or connection asks again.
