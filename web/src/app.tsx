@@ -8,9 +8,11 @@ import { Composer, MESSAGE_BOX } from './composer/composer.tsx'
 import { useChat, useConnection, useRoom, useView } from './connection/use-chat.ts'
 import { Announcer } from './conversation/announcer.tsx'
 import { Conversation } from './conversation/conversation.tsx'
+import { EditProvider } from './conversation/edit-box.tsx'
 import { PageHeader } from './page-header.tsx'
 import { SessionDialog, SessionSidebar } from './sessions/session-list.tsx'
 import { BROKEN_PART, ErrorBoundary } from './shared/error-boundary.tsx'
+import { ShortcutSheet, useShortcuts } from './shortcuts.tsx'
 
 export function App() {
   const { sessionList } = useChat()
@@ -19,19 +21,24 @@ export function App() {
     if (open) void sessionList.refresh()
   }, [sessionList, open])
   const { key } = useRoom()
-  const [listOpen, setListOpen] = useState(false)
+  const [dialog, setDialog] = useState<'chats' | 'search' | 'shortcuts'>()
+  useShortcuts({ onSearch: () => setDialog('search'), onSheet: () => setDialog('shortcuts') })
+  const close = (): void => setDialog(undefined)
   return (
     <div className='page'>
       <SkipLink />
       <ErrorBoundary key={`header ${key}`} fallback={BROKEN_PART}>
-        <PageHeader onList={() => setListOpen(true)} />
+        <PageHeader onList={() => setDialog('chats')} />
       </ErrorBoundary>
       <ErrorBoundary fallback={BROKEN_PART}>
-        <SessionSidebar />
+        <SessionSidebar onShortcuts={() => setDialog('shortcuts')} />
       </ErrorBoundary>
       <Notices />
       <SessionView key={key} />
-      {listOpen ? <SessionDialog onClose={() => setListOpen(false)} /> : null}
+      {dialog === 'chats' || dialog === 'search' ? (
+        <SessionDialog search={dialog === 'search'} onClose={close} />
+      ) : null}
+      {dialog === 'shortcuts' ? <ShortcutSheet onClose={close} /> : null}
       <SignIn />
     </div>
   )
@@ -95,7 +102,7 @@ function SessionView() {
   }, [recent, sessionList, session, error])
   if (error !== undefined && isAccessError(error)) return <NoAccess error={error} />
   return (
-    <>
+    <EditProvider>
       <ErrorBoundary fallback={BROKEN_PART}>
         <Conversation />
       </ErrorBoundary>
@@ -103,6 +110,6 @@ function SessionView() {
       <ErrorBoundary fallback={null}>
         <Announcer />
       </ErrorBoundary>
-    </>
+    </EditProvider>
   )
 }

@@ -15,6 +15,7 @@ import './styles/markdown.css'
 import './styles/code.css'
 import './styles/tool-card.css'
 import './styles/composer.css'
+import './styles/extras.css'
 
 const root = document.getElementById('root')
 if (root === null) throw new Error('The page has no #root element.')

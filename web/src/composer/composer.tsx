@@ -1,16 +1,19 @@
-// Composer: the message box. While an answer streams, the user chooses whether a new message interrupts it or waits in
-// the queue, and a button stops the answer. Nothing moves when an answer begins or ends.
+// Composer: the message box. While an answer streams, the user chooses whether a new message interrupts it, waits in
+// the queue or is added to the answer, and a button stops the answer. Nothing moves when an answer begins or ends.
 import { ParleyError } from '@parley/client'
 import { type KeyboardEvent, type SubmitEvent, useEffect, useEffectEvent, useRef, useState } from 'react'
 import { BudgetLine } from '../budget/budget-line.tsx'
 import { errorNote } from '../connection/error-note.ts'
 import { useConnection, useRoom, useView } from '../connection/use-chat.ts'
+import { useEditing } from '../conversation/edit-box.tsx'
 import { mayDo } from '../people/roles.ts'
 import { TypingIndicator } from '../people/typing-indicator.tsx'
 import { useRole } from '../people/use-people.ts'
 import { Icon } from '../shared/icon.tsx'
 import { isInputMethodKey } from '../shared/input-method.ts'
 import { useStore } from '../shared/store.ts'
+import { ChoicePicker } from './choice-picker.tsx'
+import { unavailable as unoffered } from './choices.ts'
 import { lengthNote } from './drafts.ts'
 import type { SendMode } from './sender.ts'
 
@@ -39,11 +42,14 @@ function ReadOnlyNote({ role }: { readonly role: string | undefined }) {
 const PLACEHOLDERS: Readonly<Record<SendMode, string>> = {
   interrupt: 'Interrupt with a message',
   queue: 'Send after this answer',
+  steer: 'Add to this answer',
 }
 
 function MessageForm() {
-  const { sender, presence, draft: stored } = useRoom()
+  const room = useRoom()
+  const { session, sender, presence, draft: stored } = room
   const draft = useStore(stored)
+  const user = useConnection((state) => state.user)
   const [mode, setMode] = useState<SendMode>('interrupt')
   const active = useView((view) => view.activeRun)
   const closed = useConnection((state) => state.status === 'closed')
@@ -51,7 +57,11 @@ function MessageForm() {
   const input = useRef<HTMLTextAreaElement>(null)
   const hasFocus = useRef(false)
   const tooLong = lengthNote(draft)
-  const disabled = draft.trim() === '' || closed || unavailable || tooLong !== undefined
+  const choice = useStore(room.choice)
+  const { offers } = useStore(room.allowance)
+  const isOffered = unoffered(choice, offers).length === 0
+  const disabled = draft.trim() === '' || closed || unavailable || tooLong !== undefined || !isOffered
+  const { edit } = useEditing()
 
   useEffect(() => {
     // On a touch screen the focus would open the keyboard over the conversation.
@@ -65,7 +75,7 @@ function MessageForm() {
 
   const send = (): void => {
     if (disabled) return
-    sender.send(draft, mode)
+    sender.send(draft, mode, choice)
     presence.typing.ended()
     stored.write('')
     input.current?.focus()
@@ -75,7 +85,16 @@ function MessageForm() {
     send()
   }
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>): void => {
-    if (event.key !== 'Enter' || event.shiftKey || isInputMethodKey(event)) return
+    if (isInputMethodKey(event)) return
+    if (event.key === 'ArrowUp' && draft === '') {
+      const last = session.state.turns.findLast(({ message, run }) => {
+        return run !== undefined && 'author' in message && message.author === user
+      })
+      if (last === undefined) return
+      event.preventDefault()
+      edit({ id: last.message.id, text: last.message.text })
+    }
+    if (event.key !== 'Enter' || event.shiftKey) return
     event.preventDefault()
     send()
   }
@@ -129,6 +148,7 @@ function MessageForm() {
           </div>
         </div>
       </div>
+      <ChoicePicker />
       <BudgetLine />
     </form>
   )
@@ -151,13 +171,19 @@ function ModeChoice({ mode, onChange }: ModeProps) {
   return (
     <fieldset className='send-mode'>
       <legend className='unseen'>When I send a message</legend>
-      <Choice value='interrupt' label='Interrupt' mode={mode} onChange={onChange} />
-      <Choice value='queue' label='Queue' mode={mode} onChange={onChange} />
+      <ModeOption value='interrupt' label='Interrupt' mode={mode} onChange={onChange} />
+      <ModeOption value='queue' label='Queue' mode={mode} onChange={onChange} />
+      <ModeOption value='steer' label='Steer' mode={mode} onChange={onChange} />
     </fieldset>
   )
 }
 
-function Choice({ value, label, mode, onChange }: ModeProps & { readonly value: SendMode; readonly label: string }) {
+function ModeOption({
+  value,
+  label,
+  mode,
+  onChange,
+}: ModeProps & { readonly value: SendMode; readonly label: string }) {
   return (
     <label>
       <input type='radio' name='send-mode' value={value} checked={mode === value} onChange={() => onChange(value)} />

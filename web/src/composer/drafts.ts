@@ -1,8 +1,9 @@
-// Drafts: the unfinished message of each session, over reloads. If there are many, drafts of sessions outside the list
-// of recent sessions are removed.
+// Drafts: the unfinished message of each session, over reloads. If there are many, drafts and choices of sessions outside
+// the list of recent sessions are removed.
 import { LIMITS } from '@parley/protocol/limits'
 import type { BrowserStorage } from '../shared/browser-storage.ts'
 import { Store } from '../shared/store.ts'
+import { CHOICE_PREFIX } from './choices.ts'
 
 const PREFIX = 'parley.draft.'
 const MAX = 100
@@ -23,11 +24,13 @@ export class Drafts {
     this.#storage.write(PREFIX + session, text === '' ? undefined : text)
   }
 
-  /** @param known sessions whose drafts are kept */
+  /** @param known sessions whose drafts and choices are kept */
   trim(known: ReadonlySet<string>): void {
-    const keys = this.#storage.keys(PREFIX)
-    if (keys.length <= MAX) return
-    for (const key of keys) if (!known.has(key.slice(PREFIX.length))) this.#storage.write(key, undefined)
+    for (const prefix of [PREFIX, CHOICE_PREFIX]) {
+      const keys = this.#storage.keys(prefix)
+      if (keys.length <= MAX) continue
+      for (const key of keys) if (!known.has(key.slice(prefix.length))) this.#storage.write(key, undefined)
+    }
   }
 }
 

@@ -4,10 +4,11 @@ import { type MessageView, ParleyError, type Part, parentOfNext, type Session } 
 import { makeId } from '@parley/protocol/make-id'
 import { errorNote } from '../connection/error-note.ts'
 import { Store } from '../shared/store.ts'
+import type { Choice } from './choices.ts'
 import type { UnsentMessage, UnsentMessages } from './unsent-messages.ts'
 
-/** While an answer streams, a new message interrupts it or waits in the queue. */
-export type SendMode = 'interrupt' | 'queue'
+/** While an answer streams, a new message interrupts it, waits in the queue, or is given to the answer. */
+export type SendMode = 'interrupt' | 'queue' | 'steer'
 
 export interface SenderState {
   /** Messages that the server refused. The page keeps their text. */
@@ -38,9 +39,9 @@ export class Sender extends Store<SenderState> {
     for (const message of messages) if (message.refused === undefined) this.#post(message)
   }
 
-  send(text: string, mode: SendMode): void {
+  send(text: string, mode: SendMode, choice: Choice = {}): void {
     const parent = parentOfNext(this.#session.state)
-    this.#put({ text, ...this.#policy(mode), ...(parent === undefined ? {} : { parent }) })
+    this.#put({ text, ...choice, ...this.#policy(mode), ...(parent === undefined ? {} : { parent }) })
     this.setState({ ...this.state, sends: this.state.sends + 1 })
   }
 
@@ -86,8 +87,9 @@ export class Sender extends Store<SenderState> {
   /** Reads the active run from the session, because the painted view may be a frame behind. */
   #policy(mode: SendMode): Pick<UnsentMessage, 'policy' | 'seen'> {
     const { activeRun, runs } = this.#session.state
-    const run = mode === 'interrupt' && activeRun !== undefined ? runs.get(activeRun) : undefined
+    const run = mode !== 'queue' && activeRun !== undefined ? runs.get(activeRun) : undefined
     if (run === undefined) return { policy: 'queue' }
+    if (mode === 'steer') return { policy: 'steer' }
     return { policy: 'interrupt', seen: { run: run.id, index: run.next - 1 } }
   }
 

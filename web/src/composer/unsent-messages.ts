@@ -7,7 +7,7 @@ export interface UnsentMessage {
   /** The command's id, which becomes the message's id. */
   readonly id: string
   readonly text: string
-  readonly policy: 'queue' | 'interrupt'
+  readonly policy: 'queue' | 'interrupt' | 'steer'
   /** How much the user has seen of the answer that the message interrupts. */
   readonly seen?: Seen
   /** The message that this one follows; null: it is the first. */
@@ -84,7 +84,7 @@ function isUnsentMessage(value: unknown): value is UnsentMessage {
   return (
     isId(id) &&
     typeof text === 'string' &&
-    (policy === 'queue' || policy === 'interrupt') &&
+    (policy === 'queue' || policy === 'interrupt' || policy === 'steer') &&
     [seen, context].every((field) => field === undefined || (typeof field === 'object' && field !== null)) &&
     (parent === undefined || parent === null || isId(parent)) &&
     (parts === undefined || Array.isArray(parts)) &&

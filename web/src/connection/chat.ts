@@ -4,6 +4,7 @@ import { type ClientTool, type ConnectionState, ParleyClient, type Session, type
 import { makeId } from '@parley/protocol/make-id'
 import type { StoredToken } from '../auth/stored-token.ts'
 import { Allowance } from '../budget/allowance.ts'
+import { ChoiceStore } from '../composer/choices.ts'
 import { Draft, Drafts } from '../composer/drafts.ts'
 import { localTime } from '../composer/local-time.ts'
 import { Sender } from '../composer/sender.ts'
@@ -26,6 +27,7 @@ export interface Room {
   readonly sender: Sender
   readonly draft: Draft
   readonly unsent: UnsentMessages
+  readonly choice: ChoiceStore
   readonly people: People
   readonly presence: Presence
   readonly allowance: Allowance
@@ -143,6 +145,7 @@ export class Chat {
       sender,
       draft: new Draft(this.drafts, id),
       unsent,
+      choice: new ChoiceStore(this.#storage, id),
       people: new People(session, this.#requests),
       presence: new Presence(session, deviceOf(this.#window)),
       allowance,

@@ -10,10 +10,11 @@ import { FindBar, useFindShortcut } from '../search/find-bar.tsx'
 import { Icon } from '../shared/icon.tsx'
 import { useStore } from '../shared/store.ts'
 import { VirtualListItem } from '../shared/virtual-list-item.tsx'
-import { EditContext, type Editing } from './edit-box.tsx'
+import { useEditing } from './edit-box.tsx'
 import { type Item, Turn } from './turn.tsx'
 import { useStickToEnd } from './use-stick-to-end.ts'
 import { VersionAnnouncer } from './versions.tsx'
+import { Welcome } from './welcome.tsx'
 
 /** Pixels above and below the visible part that are rendered, too, so that fast scrolling shows no gap. */
 const OVERSCAN = 1_500
@@ -36,8 +37,7 @@ export function Conversation() {
   useEffect(() => {
     if (sends > 0) toEnd()
   }, [sends, toEnd])
-  const [editing, setEditing] = useState<Editing>()
-  const editor = useMemo(() => ({ editing, edit: setEditing }), [editing])
+  const { editing } = useEditing()
   useStayOnBranch(editing?.id)
   const mounted = items.flatMap(({ position, id }, at) =>
     position === focused.position || id === editing?.id ? [at] : [],
@@ -49,22 +49,20 @@ export function Conversation() {
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable box must be reachable by keyboard. */}
       <section className='conversation-box' ref={box} tabIndex={0} aria-label='Conversation' onFocus={focused.onFocus}>
         <div className='conversation-content' ref={content}>
-          {items.length === 0 ? <Welcome /> : null}
-          <EditContext value={editor}>
-            <Virtualizer
-              ref={list}
-              as='ol'
-              item={VirtualListItem}
-              data={items}
-              scrollRef={box}
-              bufferSize={OVERSCAN}
-              keepMounted={mounted}
-            >
-              {(item) => <Turn key={item.position} item={item} />}
-            </Virtualizer>
-          </EditContext>
+          <Virtualizer
+            ref={list}
+            as='ol'
+            item={VirtualListItem}
+            data={items}
+            scrollRef={box}
+            bufferSize={OVERSCAN}
+            keepMounted={mounted}
+          >
+            {(item) => <Turn key={item.position} item={item} />}
+          </Virtualizer>
         </div>
       </section>
+      {items.length === 0 ? <Welcome /> : null}
       {finding ? <FindBar box={box} list={list} onScroll={beforeScroll} onClose={closeFind} /> : null}
       <VersionAnnouncer />
       {atEnd ? null : (
@@ -109,18 +107,4 @@ function useStayOnBranch(edited: string | undefined): void {
   })
   // Not after a change of the turns: then the user has chosen another version.
   useEffect(() => onMessages(messages), [messages])
-}
-
-function Welcome() {
-  const live = useView((view) => view.status === 'live')
-  if (!live) return null
-  return (
-    <div className='welcome'>
-      <h2>Start a conversation</h2>
-      <p>
-        This chat has its own link: open it in another tab or device to continue. Answers keep running when you leave;
-        send a message to interrupt.
-      </p>
-    </div>
-  )
 }

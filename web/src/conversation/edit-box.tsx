@@ -1,5 +1,5 @@
 // EditBox: edits an earlier message in its place. Enter sends it as a new version, Escape cancels.
-import { createContext, type KeyboardEvent, use, useEffect, useRef } from 'react'
+import { createContext, type KeyboardEvent, type ReactNode, use, useEffect, useMemo, useRef, useState } from 'react'
 import { Icon } from '../shared/icon.tsx'
 import { isInputMethodKey } from '../shared/input-method.ts'
 
@@ -16,8 +16,14 @@ interface Editor {
   readonly edit: (editing: Editing | undefined) => void
 }
 
-/** A context, because the edited message may be scrolled out of the page and unmounted. */
-export const EditContext = createContext<Editor>({ editing: undefined, edit: () => undefined })
+/** A context around the conversation and the composer: the edited message may be scrolled out of the page and unmounted. */
+const EditContext = createContext<Editor>({ editing: undefined, edit: () => undefined })
+
+export function EditProvider({ children }: { readonly children: ReactNode }) {
+  const [editing, edit] = useState<Editing>()
+  const editor = useMemo(() => ({ editing, edit }), [editing])
+  return <EditContext value={editor}>{children}</EditContext>
+}
 
 export function useEditing(): Editor {
   return use(EditContext)

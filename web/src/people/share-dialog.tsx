@@ -1,5 +1,6 @@
-// ShareDialog: the chat's link, invitations and members. It hides what the user's role does not allow.
+// ShareDialog: the chat's link, its export, invitations and members. It hides what the user's role does not allow.
 import { useRoom } from '../connection/use-chat.ts'
+import { ExportSection } from '../conversation/export-section.tsx'
 import { Dialog } from '../shared/dialog.tsx'
 import { CopyableLink } from './copyable-link.tsx'
 import { InviteForm } from './invite-form.tsx'
@@ -21,6 +22,7 @@ export function ShareDialog({ onClose }: { readonly onClose: () => void }) {
             <p className='aside'>{hasPeople ? 'Only members can open this link.' : 'Anyone with the link can join.'}</p>
             <CopyableLink link={address} label='Copy link' />
           </section>
+          <ExportSection />
           {hasPeople ? <MemberList onLeft={close} /> : null}
           {hasPeople && manages ? <InviteList /> : null}
         </>

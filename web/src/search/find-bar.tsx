@@ -14,6 +14,7 @@ import type { VirtualizerHandle } from 'virtua'
 import { useView } from '../connection/use-chat.ts'
 import { Icon } from '../shared/icon.tsx'
 import { isInputMethodKey } from '../shared/input-method.ts'
+import { isShortcutKey } from '../shared/platform.ts'
 import { firstFrom, matchCounter, placeOf, queryOf } from './find-matches.ts'
 import { clearHighlights, highlight, rangesIn, scrollToRange } from './highlight-matches.ts'
 
@@ -177,13 +178,11 @@ function turnAt(box: HTMLElement | null, position: string): Element | null {
   return box?.querySelector(`[data-turn="${CSS.escape(position)}"]`) ?? null
 }
 
-const IS_MAC = /Mac|iPhone|iPad/.test(navigator.platform)
-
 /** Ctrl-F or Cmd-F opens the bar; pressed again in the bar, it opens the browser's own search. */
 export function useFindShortcut(onOpen: () => void): void {
   const onKeyDown = useEffectEvent((event: globalThis.KeyboardEvent) => {
-    const isShortcut = event.key.toLowerCase() === 'f' && (IS_MAC ? event.metaKey : event.ctrlKey)
-    if (!isShortcut || event.shiftKey || event.altKey || isInputMethodKey(event) || event.defaultPrevented) return
+    const isShortcut = event.key.toLowerCase() === 'f' && isShortcutKey(event)
+    if (!isShortcut || isInputMethodKey(event) || event.defaultPrevented) return
     if (document.querySelector('dialog[open]') !== null) return
     const input = document.getElementById(FIND_INPUT)
     if (input !== null && document.activeElement === input) return

@@ -26,3 +26,12 @@ export function mergeSessions(listed: readonly ListedSession[], recent: readonly
   for (const { id, title, time } of recent) if (!merged.has(id)) merged.set(id, { id, title, time })
   return [...merged.values()].sort((a, b) => b.time - a.time)
 }
+
+/** The sessions whose titles contain every word of the query, in any case. */
+export function withWords(sessions: readonly MergedSession[], query: string): readonly MergedSession[] {
+  const words = query.toLocaleLowerCase().split(/\s+/).filter(Boolean)
+  return sessions.filter(({ title }) => {
+    const text = title.toLocaleLowerCase()
+    return words.every((word) => text.includes(word))
+  })
+}

@@ -5,41 +5,92 @@ import { useChat, useRoom } from '../connection/use-chat.ts'
 import { Dialog } from '../shared/dialog.tsx'
 import { Icon } from '../shared/icon.tsx'
 import { useStore } from '../shared/store.ts'
-import { type MergedSession, mergeSessions } from './merged-sessions.ts'
+import { ThemeSwitch } from '../shared/theme.tsx'
+import { type MergedSession, mergeSessions, withWords } from './merged-sessions.ts'
 import { SessionSettings } from './session-settings.tsx'
 
-export function SessionSidebar() {
+/** A search loads further pages until it has this many results, or has searched this many chats. */
+const MIN_RESULTS = 10
+const MAX_SEARCHED = 2_000
+
+export function SessionSidebar({ onShortcuts }: { readonly onShortcuts: () => void }) {
   return (
     <nav className='sessions-sidebar' aria-label='Chats'>
       <h2>Chats</h2>
       <SessionList />
       <Account />
+      <div className='sidebar-foot'>
+        <ThemeSwitch />
+        <button type='button' className='link quiet' aria-haspopup='dialog' aria-keyshortcuts='?' onClick={onShortcuts}>
+          Shortcuts
+        </button>
+      </div>
     </nav>
   )
 }
 
-export function SessionDialog({ onClose }: { readonly onClose: () => void }) {
+interface DialogProps {
+  /** Puts the focus into the search box. */
+  readonly search: boolean
+  readonly onClose: () => void
+}
+
+export function SessionDialog({ search, onClose }: DialogProps) {
   const { sessionList } = useChat()
+  const [query, setQuery] = useState('')
   useEffect(() => void sessionList.refresh(), [sessionList])
   return (
     <Dialog title='Chats' className='sessions-dialog' onClose={onClose}>
       {(close) => (
         <>
-          <SessionList onChosen={close} />
+          <form
+            onSubmit={(event) => {
+              event.preventDefault()
+              // Enter opens the first result.
+              event.currentTarget.parentElement?.querySelector<HTMLElement>('.sessions a')?.click()
+            }}
+          >
+            <input
+              type='search'
+              className='session-search'
+              aria-label='Search chats'
+              placeholder='Search chats'
+              autoComplete='off'
+              dir='auto'
+              data-first={search ? '' : undefined}
+              value={query}
+              onChange={({ target }) => setQuery(target.value)}
+            />
+          </form>
+          <SessionList query={query} onChosen={close} />
           <Account />
+          <ThemeSwitch />
         </>
       )}
     </Dialog>
   )
 }
 
-function SessionList({ onChosen }: { readonly onChosen?: () => void }) {
+interface ListProps {
+  /** Words that the titles must contain. */
+  readonly query?: string
+  readonly onChosen?: () => void
+}
+
+function SessionList({ query = '', onChosen }: ListProps) {
   const chat = useChat()
   const { session } = useRoom()
   const list = useStore(chat.sessionList)
   const recent = useStore(chat.recent)
   const [managed, setManaged] = useState<MergedSession>()
-  const sessions = mergeSessions(list.sessions, recent)
+  const all = mergeSessions(list.sessions, recent)
+  const sessions = withWords(all, query)
+  // The server does not search, so further pages are loaded until there are enough results.
+  const isSearching = query.trim() !== '' && sessions.length < MIN_RESULTS && all.length < MAX_SEARCHED
+  const next = isSearching ? list.next : undefined
+  useEffect(() => {
+    if (next !== undefined) void chat.sessionList.more()
+  }, [chat, next])
   const unsent = chat.sessionsWithUnsent()
   const choose = (event: MouseEvent, id: string): void => {
     // With a modifier key the browser opens the link in another tab or window.
@@ -48,7 +99,14 @@ function SessionList({ onChosen }: { readonly onChosen?: () => void }) {
     chat.open(id)
     onChosen?.()
   }
-  if (sessions.length === 0) return <p className='sessions-none'>No chats yet.</p>
+  if (sessions.length === 0) {
+    const text = all.length === 0 ? 'No chats yet.' : next === undefined ? 'No chats found.' : 'Searching…'
+    return (
+      <p className='sessions-none' role='status'>
+        {text}
+      </p>
+    )
+  }
   return (
     <>
       <ul className='sessions'>

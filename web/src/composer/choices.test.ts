@@ -1,0 +1,36 @@
+// Tests the remembered choice of model and agent, and what a server offers of it.
+import { expect, it } from 'vitest'
+import { BrowserStorage, type WebStorage } from '../shared/browser-storage.ts'
+import { ChoiceStore, namedModels, unavailable } from './choices.ts'
+
+const OFFERS = { models: ['demo', 'openai:*', 'compatible:a'], agents: [{ name: 'poet' }], tools: [] }
+
+it('a choice is remembered per session, and the default leaves nothing behind', () => {
+  const values = new Map<string, string>()
+  const web: WebStorage = {
+    getItem: (key) => values.get(key) ?? null,
+    setItem: (key, value) => void values.set(key, value),
+    removeItem: (key) => void values.delete(key),
+    key: (at) => [...values.keys()][at] ?? null,
+    get length() {
+      return values.size
+    },
+  }
+  const storage = new BrowserStorage(() => web)
+  new ChoiceStore(storage, 's1').choose({ model: 'compatible:a', agent: 'poet' })
+  expect(new ChoiceStore(storage, 's1').state).toEqual({ model: 'compatible:a', agent: 'poet' })
+  expect(new ChoiceStore(storage, 's2').state).toEqual({})
+  new ChoiceStore(storage, 's1').choose({})
+  expect(values.size).toBe(0)
+  for (const stored of ['7', '"x"', '{"model":1}', 'no JSON']) {
+    values.set('parley.choice.s1', stored)
+    expect(new ChoiceStore(storage, 's1').state).toEqual({})
+  }
+})
+
+it('a choice is unavailable only if the server is known not to offer it', () => {
+  expect(namedModels(OFFERS)).toEqual(['demo', 'compatible:a'])
+  expect(unavailable({ model: 'openai:gpt-5', agent: 'poet' }, OFFERS)).toEqual([])
+  expect(unavailable({ model: 'compatible:b', agent: 'gone' }, OFFERS)).toEqual(['compatible:b', 'gone'])
+  expect(unavailable({ model: 'compatible:b' }, undefined)).toEqual([])
+})

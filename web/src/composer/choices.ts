@@ -1,0 +1,59 @@
+// ChoiceStore: the model and the agent that the user chose for a session, over reloads. Old choices are removed
+// together with old drafts.
+import type { MeAnswer } from '@parley/client'
+import type { BrowserStorage } from '../shared/browser-storage.ts'
+import { Store } from '../shared/store.ts'
+
+/** Undefined: the server's default. */
+export interface Choice {
+  readonly model?: string
+  readonly agent?: string
+}
+
+export type Offers = NonNullable<MeAnswer['offers']>
+
+export const CHOICE_PREFIX = 'parley.choice.'
+
+export class ChoiceStore extends Store<Choice> {
+  readonly #storage: BrowserStorage
+  readonly #key: string
+
+  constructor(storage: BrowserStorage, session: string) {
+    const key = CHOICE_PREFIX + session
+    const stored = storage.read(key)
+    const { model, agent } = (typeof stored === 'object' && stored !== null ? stored : {}) as Record<string, unknown>
+    super(choiceOf(typeof model === 'string' ? model : undefined, typeof agent === 'string' ? agent : undefined))
+    this.#storage = storage
+    this.#key = key
+  }
+
+  choose(choice: Choice): void {
+    const isDefault = choice.model === undefined && choice.agent === undefined
+    this.#storage.write(this.#key, isDefault ? undefined : choice)
+    this.setState(choice)
+  }
+}
+
+export function choiceOf(model: string | undefined, agent: string | undefined): Choice {
+  return { ...(model === undefined ? {} : { model }), ...(agent === undefined ? {} : { agent }) }
+}
+
+/** The parts of a choice that the server no longer offers. Without `offers` nothing is known. */
+export function unavailable({ model, agent }: Choice, offers: Offers | undefined): readonly string[] {
+  if (offers === undefined) return []
+  const isModel = (id: string): boolean => offers.models.some((each) => each === id || isMatch(each, id))
+  return [
+    ...(model === undefined || isModel(model) ? [] : [model]),
+    ...(agent === undefined || offers.agents.some(({ name }) => name === agent) ? [] : [agent]),
+  ]
+}
+
+/** Whether `openai:*` stands for this model. */
+function isMatch(pattern: string, id: string): boolean {
+  return pattern.endsWith(':*') && id.startsWith(pattern.slice(0, -1))
+}
+
+/** The models that can be listed. */
+export function namedModels({ models }: Offers): readonly string[] {
+  return models.filter((id) => !id.endsWith(':*'))
+}

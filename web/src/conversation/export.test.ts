@@ -1,0 +1,102 @@
+// Tests the exported forms of a conversation: turns, versions, answers with tool calls, and names of files.
+import { applyEntry, newSession, type SessionView } from '@parley/client'
+import type { Event } from '@parley/protocol'
+import { describe, expect, it } from 'vitest'
+import { exportJson, exportMarkdown, exportName } from './export.ts'
+
+const USAGE = { inputTokens: 0, outputTokens: 0 }
+const asked = (id: string, text: string, parent: string | null): Event => {
+  const content = [{ type: 'text' as const, text }]
+  return { type: 'message', id, role: 'user', author: 'ann', content, policy: 'queue', run: `r_${id}`, parent }
+}
+const EVENTS: readonly Event[] = [
+  { type: 'session.updated', title: 'A weekend\nin Bern' } as Event,
+  asked('m1', 'Hello', null),
+  { type: 'run.started', run: 'r_m1', epoch: 1, mode: 'new', model: 'demo', message: 'm1', next: 0 },
+  { type: 'run.output', run: 'r_m1', index: 0, kind: 'reasoning', text: 'Let me\nsee.' },
+  { type: 'run.output', run: 'r_m1', index: 1, kind: 'text', text: '**Hi**' },
+  {
+    type: 'tool.called',
+    run: 'r_m1',
+    call: 'c1',
+    name: 'look',
+    input: { code: 'a ``` b' },
+    where: 'client',
+    approval: false,
+    attempt: 1,
+    until: 9e12,
+    step: 0,
+  },
+  { type: 'tool.result', run: 'r_m1', call: 'c1', output: { found: true }, by: 'c' } as Event,
+  { type: 'run.ended', run: 'r_m1', reason: 'cancelled', usage: USAGE, next: 2 },
+  asked('m2', 'Not shown', 'm1'),
+  asked('m3', 'Shown instead', 'm1'),
+]
+const view = EVENTS.reduce<SessionView>((before, event, at) => {
+  return applyEntry(before, { cursor: `e.${at + 1}`, time: 1_000 * at, event })
+}, newSession('ses_1'))
+
+describe('an exported conversation', () => {
+  it('has as Markdown each shown turn with its version, answer and tool calls', () => {
+    expect(exportMarkdown(view)).toBe(`# A weekend in Bern
+
+---
+
+**ann**, 1970-01-01T00:00:01.000Z
+
+Hello
+
+**Answer** by demo, cancelled
+
+> Let me
+> see.
+
+**Hi**
+
+*Tool look, completed*
+
+\`\`\`\`json
+{
+  "code": "a \`\`\` b"
+}
+\`\`\`\`
+
+\`\`\`json
+{
+  "found": true
+}
+\`\`\`
+
+---
+
+**ann**, 1970-01-01T00:00:09.000Z, version 2 of 2
+
+Shown instead
+
+**Answer**, queued
+`)
+  })
+
+  it('has as JSON the same, as data', () => {
+    const { turns, ...rest } = JSON.parse(exportJson(view, 5_000))
+    expect(rest).toEqual({ session: 'ses_1', title: 'A weekend\nin Bern', exportedAt: '1970-01-01T00:00:05.000Z' })
+    expect(turns).toMatchObject([
+      { message: { id: 'm1', text: 'Hello' }, run: { text: '**Hi**', status: 'cancelled' }, calls: [{ name: 'look' }] },
+      { message: { id: 'm3' }, version: 2, versions: 2 },
+    ])
+    expect(turns).toHaveLength(2)
+  })
+})
+
+it.each([
+  ['A weekend\nin Bern', 'A weekend in Bern.md'],
+  ['../../etc/passwd', 'etc passwd.md'],
+  ['a\u202Egpj.exe', 'a gpj.exe.md'],
+  ['週末: "ベルン"?', '週末 ベルン.md'],
+  ['🙂'.repeat(90), `${'🙂'.repeat(80)}.md`],
+  [' … ', '….md'],
+  ['...', 'chat.md'],
+  [undefined, 'chat.md'],
+])('the title %j gives the file name %j', (title, name) => {
+  expect(exportName(title, 'md')).toBe(name)
+})

@@ -1,0 +1,83 @@
+// Exports the shown conversation, each turn in the shown version, as Markdown and as JSON. Pure.
+import type { CallView, MessageView, PendingSend, RunView, SessionView } from '@parley/client'
+
+type ExportedView = Pick<SessionView, 'id' | 'title' | 'turns' | 'calls'>
+
+/** @param now Unix milliseconds */
+export function exportJson({ id, title, turns, calls }: ExportedView, now: number): string {
+  const exported = turns.map(({ message, versions, run }) => ({
+    message,
+    version: versions.indexOf(message.id) + 1,
+    versions: versions.length,
+    ...(run === undefined ? {} : { run, calls: run.parts.flatMap((part) => callOf(calls, part) ?? []) }),
+  }))
+  const document = { session: id, ...(title === undefined ? {} : { title }), exportedAt: isoTime(now), turns: exported }
+  return `${JSON.stringify(document, undefined, 2)}\n`
+}
+
+export function exportMarkdown({ title, turns, calls }: ExportedView): string {
+  const blocks = [`# ${oneLine(title ?? 'Untitled chat')}`]
+  for (const { message, versions, run } of turns) {
+    const author = 'author' in message ? oneLine(message.author) : 'not sent yet'
+    const version = versions.length < 2 ? '' : `, version ${versions.indexOf(message.id) + 1} of ${versions.length}`
+    blocks.push('---', `**${author}**, ${isoTime(message.time)}${version}`, ...contentBlocks(message))
+    if (run !== undefined) blocks.push(...answerBlocks(run, calls))
+  }
+  return `${blocks.join('\n\n')}\n`
+}
+
+/** A file name from the title, for every file system. @param ending without a dot */
+export function exportName(title: string | undefined, ending: string): string {
+  // Control characters, what Windows forbids, and marks that reverse the text around them.
+  const clean = (title ?? '').replaceAll(/[\p{Cc}\p{Cf}\\/:*?"<>|]+/gu, ' ').replaceAll(/\s+/g, ' ')
+  const cut = [...clean]
+    .slice(0, 80)
+    .join('')
+    .replaceAll(/^[. ]+|[. ]+$/g, '')
+  return `${cut === '' ? 'chat' : cut}.${ending}`
+}
+
+function contentBlocks({ content }: MessageView | PendingSend): readonly string[] {
+  return content.map((part) => (part.type === 'text' ? part.text : `*File: ${oneLine(part.name ?? part.mediaType)}*`))
+}
+
+function answerBlocks(run: RunView, calls: SessionView['calls']): readonly string[] {
+  const status = run.status === 'completed' ? '' : `, ${run.status}`
+  const blocks = [`**Answer**${run.model === undefined ? '' : ` by ${oneLine(run.model)}`}${status}`]
+  for (const part of run.parts) {
+    if (part.type === 'text') blocks.push(part.text)
+    else if (part.type === 'reasoning') blocks.push(part.text.replaceAll(/^/gm, '> '))
+    else if (part.type === 'tool') blocks.push(...callBlocks(part.name, callOf(calls, part)))
+  }
+  return blocks
+}
+
+function callBlocks(name: string, call: CallView | undefined): readonly string[] {
+  if (call === undefined) return [`*Tool ${oneLine(name)}*`]
+  const { status, input, output, error } = call
+  const result = error === undefined ? output : error
+  return [
+    `*Tool ${oneLine(name)}, ${status}*`,
+    fenced(JSON.stringify(input, undefined, 2)),
+    ...(result === undefined ? [] : [fenced(JSON.stringify(result, undefined, 2))]),
+  ]
+}
+
+function callOf(calls: SessionView['calls'], part: RunView['parts'][number]): CallView | undefined {
+  return part.type === 'tool' ? calls.get(part.call) : undefined
+}
+
+/** The fence is longer than every row of backticks in the text. */
+function fenced(text: string): string {
+  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([ticks]) => ticks.length))
+  const fence = '`'.repeat(longest + 1)
+  return `${fence}json\n${text}\n${fence}`
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').trim()
+}
+
+function isoTime(time: number): string {
+  return new Date(time).toISOString()
+}
