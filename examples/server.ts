@@ -7,17 +7,23 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-/** Runs the example against a server. Stops the server afterwards if it was started here. */
-export async function withServer(example: (url: string) => Promise<void>): Promise<void> {
+/**
+ * Runs the example against a server. Stops the server afterwards if it was started here.
+ * @param env settings that the example needs; then it always starts a server
+ */
+export async function withServer(
+  example: (url: string) => Promise<void>,
+  env?: Readonly<Record<string, string>>,
+): Promise<void> {
   const given = process.env.PARLEY_URL
-  if (given !== undefined) {
+  if (given !== undefined && env === undefined) {
     await example(given)
     return
   }
   const data = await mkdtemp(join(tmpdir(), 'parley-example-'))
   const main = fileURLToPath(new URL('../../server/dist/main.js', import.meta.url))
   const server = spawn(process.execPath, [main], {
-    env: { PATH: process.env.PATH, PARLEY_PORT: '0', PARLEY_DATA: data },
+    env: { PATH: process.env.PATH, PARLEY_PORT: '0', PARLEY_DATA: data, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const exit = once(server, 'exit')

@@ -20,6 +20,7 @@ const EXAMPLE = [
   '    }),',
   '  ],',
   "  agents: { clerk: { system: 'You keep accounts.', tools: ['add'] } },",
+  "  mcpServers: { files: { command: 'npx', args: ['-y', '@modelcontextprotocol/server-filesystem', '/srv'] } },",
   '}',
 ].join('\n')
 
@@ -35,7 +36,7 @@ Letters in parentheses are units: ms for milliseconds, s for seconds.
 ## Configuration file
 
 The server reads the first of these files in its working folder: \`parley.config.mjs\`, \`parley.config.js\`, \`parley.config.ts\` (if Node.js can run it) or \`parley.config.json\`.
-\`PARLEY_CONFIG\` names another path. Besides the settings, the file may contain tools and agents:
+\`PARLEY_CONFIG\` names another path. Besides the settings, the file may contain tools, agents and MCP servers:
 
 \`\`\`js
 ${EXAMPLE}
@@ -44,6 +45,7 @@ ${EXAMPLE}
 - Lists are arrays or text with commas. Numbers may be text.
 - \`tools\` are tools that the server runs. Only a module can contain them, not JSON.
 - \`agents\` are named configurations that clients choose with \`agent\` in \`send\`: \`model\`, \`system\` and \`tools\`, all optional.
+- \`mcpServers\` are servers whose tools the model may use: see [MCP servers as tools](mcp.md#mcp-servers-as-tools).
 `
 
 const NOTES = {

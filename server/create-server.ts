@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkOpenFiles } from './assembly/open-files.ts'
 import { openLimits } from './assembly/open-limits.ts'
+import { openMcp } from './assembly/open-mcp.ts'
 import { exposeMetrics, openMetrics } from './assembly/open-metrics.ts'
 import { openModels } from './assembly/open-models.ts'
 import { openStores, StartError } from './assembly/open-stores.ts'
@@ -100,7 +101,8 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   const metrics = openMetrics(config, models.ids, () => engine.active)
   if (jwtSecretFile !== undefined) await checkSecretFile(jwtSecretFile)
   const onKeysFetched = metrics && ((result: string) => metrics.keyFetches.inc({ result }))
-  const authenticator = createAuthenticator(authConfigOf(config), { logger, onKeysFetched })
+  const mcp = openMcp(config, logger)
+  const authenticator = createAuthenticator(authConfigOf(config), { logger, onKeysFetched, vault: mcp?.vault })
   // A worker serves only health checks and metrics, so it needs no authentication.
   if (role !== 'worker' && !authenticator.required && config.anonymous !== 'yes' && !isLoopbackName(config.host)) {
     throw new ConfigError([
@@ -138,7 +140,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
       const chosen = agentOf(config.agents, agent)
       models.get(model ?? chosen?.model)
     },
-    serverTools: new Set(serverTools.keys()),
+    serverTools: { has: (name) => serverTools.has(name) || mcp?.owns(name) === true },
     open: !authenticator.required,
     leaseMs: config.leaseMs,
     approvalMs: RUN_LIMITS.approvalMs,
@@ -160,6 +162,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     agents: config.agents,
     system: config.system,
     serverTools,
+    mcp: mcp?.servers,
     limits: {
       ...RUN_LIMITS,
       steps: config.runSteps,
@@ -247,6 +250,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     const closed = transports?.close()
     uws.us_listen_socket_close(socket)
     await closed
+    await mcp?.servers?.close()
     hub.close()
     await Promise.all([directory.close(), purger.close()])
     sessions.close()

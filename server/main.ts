@@ -25,7 +25,7 @@ Usage:
   parley-server --version             show the version
 
 Settings come from environment variables, or from parley.config.mjs, .js, .ts or .json in the working folder.
-PARLEY_CONFIG names another file, which may also contain tools and agents. Below: the variable, the key in the file and
+PARLEY_CONFIG names another file, which may also contain tools, agents and MCP servers. Below: the variable, the key in the file and
 the default of each setting, then its meaning. Units are in parentheses: ms, s, bytes.
 
 ${describeSettings()}

@@ -5,6 +5,7 @@ import { Budget, cutText, ReplyError, Role, type UserLimits, wellFormed } from '
 import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
 import type { Logger } from 'pino'
 import { z } from 'zod'
+import type { ClaimVault } from './claim-vault.ts'
 import { KeySet } from './key-set.ts'
 import { type Secrets, secretsIn } from './secret-file.ts'
 
@@ -17,6 +18,8 @@ export interface Identity {
   readonly until?: number
   /** The user's own limits, if the access token contains them. */
   readonly limits?: UserLimits
+  /** Encrypted claims for MCP servers. */
+  readonly credentials?: string
 }
 
 export interface Authenticator {
@@ -54,6 +57,8 @@ export interface AuthPorts {
   readonly logger?: Logger
   /** The key set was fetched. */
   readonly onKeysFetched?: ((result: 'ok' | 'failed') => void) | undefined
+  /** Encrypts the claims that MCP servers need. */
+  readonly vault?: Pick<ClaimVault, 'seal'> | undefined
 }
 
 /** The value of that claim. */
@@ -81,7 +86,10 @@ export function createAuthenticator(config: AuthConfig, ports: AuthPorts = {}): 
     required: true,
     async authenticate(token) {
       if (token === undefined || token === '') throw new ReplyError('unauthenticated')
-      return toIdentity(await verified(verify(token)), config)
+      const payload = await verified(verify(token))
+      const identity = toIdentity(payload, config)
+      const credentials = await ports.vault?.seal(identity.user, payload)
+      return credentials === undefined ? identity : { ...identity, credentials }
     },
   }
 }

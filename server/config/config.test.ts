@@ -57,6 +57,19 @@ test('the environment overrides the file, and the file overrides the defaults', 
   })
 })
 
+test('MCP servers have the form of other hosts, and need what their claims need', async () => {
+  const mail = { url: 'https://mail.example/mcp', headers: { Authorization: 'Bearer {claim:mail}' } }
+  put('parley.config.json', JSON.stringify({ mcpServers: { mail, git: { command: 'git-mcp' } } }))
+  expect(await problems({ PARLEY_NATS_URL: 'nats://x' })).toEqual([
+    'mcpServers in parley.config.json has headers with claims, so it needs PARLEY_JWT_SECRET, PARLEY_JWT_SECRET_FILE or PARLEY_JWKS_URL.',
+    'mcpServers in parley.config.json has headers with claims, so it needs PARLEY_CREDENTIALS_KEY, the same on all nodes.',
+  ])
+  const config = await load({ PARLEY_JWKS_URL: 'https://id.example/keys' })
+  expect(config.mcpServers).toEqual({ mail, git: { command: 'git-mcp' } })
+  put('parley.config.json', JSON.stringify({ mcpServers: { a: mail, a_b: mail, c: { command: 'x', arg: [] } } }))
+  expect(await problems()).toEqual(['mcpServers in parley.config.json at c is invalid: Unrecognized key: "arg".'])
+})
+
 test('a secret of less than 32 bytes is refused, with the command that creates one', async () => {
   // RFC 7518, section 3.2. Bytes count, not characters.
   const rule = 'must have at least 32 bytes. To create one, run: openssl rand -hex 32.'

@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import type { Agent } from '../run/run-engine.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
+import { claimsIn, type McpServersConfig, McpServersForm, nameProblems } from '../tool/mcp/mcp-config.ts'
 import { FOREIGN_VARIABLES, SETTINGS, type SettingKey, type Settings } from './settings.ts'
 
 export interface Config extends Settings {
@@ -13,6 +14,7 @@ export interface Config extends Settings {
   readonly file: string | undefined
   readonly tools: readonly ServerTool[]
   readonly agents: ReadonlyMap<string, Agent>
+  readonly mcpServers: McpServersConfig
 }
 
 /** The start is aborted. The message has one line per problem. */
@@ -51,7 +53,7 @@ export async function loadConfig(env: Env, folder: string): Promise<Config> {
     if (!KEYS.some((key) => SETTINGS[key].variable === variable))
       problems.push(`${variable} is not a setting of this server.`)
   }
-  const { tools = [], agents = {}, ...plain } = values
+  const { tools = [], agents = {}, mcpServers = {}, ...plain } = values
   for (const key of Object.keys(plain)) {
     if (!(key in SETTINGS)) problems.push(`${key} in ${file} is not a setting of this server.`)
   }
@@ -76,6 +78,7 @@ export async function loadConfig(env: Env, folder: string): Promise<Config> {
     agents: new Map(
       Object.entries(checked(z.record(z.string(), AgentForm), agents, `agents in ${file}`, problems) ?? {}),
     ),
+    mcpServers: checked(McpServersForm, mcpServers, `mcpServers in ${file}`, problems) ?? {},
   }
   problems.push(...problemsBetween(config))
   if (problems.length > 0) throw new ConfigError(problems)
@@ -96,6 +99,7 @@ function problemsBetween(config: Config): string[] {
   }
   problems.push(...natsProblems(config))
   problems.push(...tokenProblems(config))
+  problems.push(...mcpProblems(config))
   if (config.metrics === 'on' && config.metricsListen === undefined && config.metricsToken === undefined) {
     problems.push('PARLEY_METRICS=on needs PARLEY_METRICS_LISTEN or PARLEY_METRICS_TOKEN.')
   }
@@ -114,6 +118,24 @@ function tokenProblems({ jwtSecret, jwtSecretFile, jwksUrl, anonymous }: Config)
   })
   const problems = keys.length > 1 ? [`${keys.join(' and ')} cannot both be set.`] : []
   if (anonymous === 'yes' && keys.length > 0) problems.push(`PARLEY_ANONYMOUS and ${keys[0]} contradict each other.`)
+  return problems
+}
+
+function mcpProblems(config: Config): string[] {
+  const { mcpServers, tools, role, natsUrl, credentialsKey, jwtSecret, jwtSecretFile, jwksUrl } = config
+  const names = nameProblems(
+    mcpServers,
+    tools.map(({ name }) => name),
+  )
+  const problems = names.map((problem) => `mcpServers in ${config.file}: ${problem}.`)
+  if (claimsIn(mcpServers).length === 0) return problems
+  const needs = `mcpServers in ${config.file} has headers with claims, so it needs`
+  if (role !== 'worker' && [jwtSecret, jwtSecretFile, jwksUrl].every((key) => key === undefined)) {
+    problems.push(`${needs} PARLEY_JWT_SECRET, PARLEY_JWT_SECRET_FILE or PARLEY_JWKS_URL.`)
+  }
+  if (natsUrl !== undefined && credentialsKey === undefined) {
+    problems.push(`${needs} PARLEY_CREDENTIALS_KEY, the same on all nodes.`)
+  }
   return problems
 }
 

@@ -63,6 +63,13 @@ const access = {
     'Secret of at least 32 bytes that verifies access tokens (HS256).',
     { secret: true },
   ),
+  credentialsKey: setting(
+    'PARLEY_CREDENTIALS_KEY',
+    text.refine(isSecret, { error: SECRET_RULE }),
+    undefined,
+    'Secret of at least 32 bytes that encrypts claims of access tokens for MCP servers while a run is queued. The same on all nodes. Default without NATS: a new one at each start.',
+    { secret: true },
+  ),
   jwtSecretFile: setting(
     'PARLEY_JWT_SECRET_FILE',
     text,

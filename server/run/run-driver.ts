@@ -18,7 +18,7 @@ import type { RunRecord } from '../session/state/run-record.ts'
 import { findRun } from '../session/state/session-state.ts'
 import { Conflict, StorageError } from '../store/ports/errors.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
-import type { ServerTool } from '../tool/define-tool.ts'
+import type { ToolSet } from '../tool/tool-set.ts'
 import type { Tracer } from '../trace/tracer.ts'
 import { messageOf, meterOf, sentAt } from './completion-metrics.ts'
 import { conversationOf, isWhole, userMessage } from './conversation.ts'
@@ -59,7 +59,7 @@ export interface RunDriverOptions extends Pick<RunToolsOptions, 'idle'> {
   readonly node: string
   readonly model: Model
   readonly system: string | undefined
-  readonly serverTools: ReadonlyMap<string, ServerTool>
+  readonly serverTools: ToolSet
   readonly limits: RunLimits
   readonly logger: Logger
   readonly metrics?: RunMetrics | undefined
@@ -242,7 +242,7 @@ export class RunDriver implements ModelSink {
     // The message's sender answers the calls of the last step.
     if (recovery.awaitResults && this.#tools.leavesCalls) return false
     // Also if the model wrote text after a call: the prompt must contain the results.
-    this.#tools.adopt()
+    await this.#tools.adopt()
     await this.#tools.results()
     const asked = this.#message()?.context?.sampling ?? {}
     this.warned(unsupportedOptions(model.id, asked).map((feature) => ({ type: 'unsupported', feature })))
@@ -289,7 +289,7 @@ export class RunDriver implements ModelSink {
 
   async #callModel(conversation: Conversation): Promise<ModelFinish> {
     const { model, limits, logger } = this.#options
-    const offered = this.#tools.offered()
+    const offered = await this.#tools.offered()
     const asked = { whole: isWhole(this.#message()), asSent: this.#message()?.door === 'openai' }
     for (let attempt = 1, failures = 0; ; attempt += 1) {
       const { deltas } = this.#appender.state

@@ -8,6 +8,7 @@ import type { RunMetrics } from '../metric/run-metrics.ts'
 import type { ModelCatalog } from '../model/model.ts'
 import { appendImpliedEnds, compactRun, endRun } from '../session/commands/end-run.ts'
 import { offerQueuedRuns } from '../session/commands/send.ts'
+import { messageIdsOf } from '../session/run-report.ts'
 import type { SessionCache } from '../session/session-cache.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
@@ -23,6 +24,7 @@ import {
 } from '../store/ports/run-queue.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
+import type { McpServers } from '../tool/mcp/mcp-servers.ts'
 import type { Tracer } from '../trace/tracer.ts'
 import { CompletionMetrics } from './completion-metrics.ts'
 import type { RunBudgets } from './run-budget.ts'
@@ -45,6 +47,8 @@ export interface RunEngineOptions {
   readonly agents: ReadonlyMap<string, Agent>
   readonly system: string | undefined
   readonly serverTools: ReadonlyMap<string, ServerTool>
+  /** Adds the tools of MCP servers. */
+  readonly mcp?: Pick<McpServers, 'toolsFor'> | undefined
   readonly limits: RunLimits
   readonly node: string
   /** The maximum of concurrent runs, without those that wait for an earlier run, a person, or a tool. */
@@ -190,14 +194,20 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     }
     // A run that has not started goes to another node.
     stopping.signal.throwIfAborted()
-    await drive(session, record, signal, idle)
+    await drive(session, record, delivery, signal, idle)
     return false
   }
 
-  async function drive(session: SessionReplica, record: RunRecord, signal: AbortSignal, idle: Idle): Promise<void> {
+  async function drive(
+    session: SessionReplica,
+    record: RunRecord,
+    { credentials }: Delivery,
+    signal: AbortSignal,
+    idle: Idle,
+  ): Promise<void> {
     active += 1
     try {
-      const choice = choose(session, record)
+      const choice = choose(session, record, credentials)
       const { node, limits, metrics, tracer, budgets } = options
       const epoch = await RunDriver.drive(
         { ...choice, log, node, limits, logger, metrics, tracer, budgets, idle },
@@ -216,14 +226,21 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     }
   }
 
-  function choose(session: SessionReplica, record: RunRecord) {
+  function choose(session: SessionReplica, record: RunRecord, credentials: string | undefined) {
     const message = session.state.messages.find((candidate) => candidate.event.id === record.message)?.event
     const agent = agentOf(options.agents, message?.agent)
     const allowed = agent?.tools
-    const serverTools =
+    const own =
       allowed === undefined
         ? options.serverTools
         : new Map([...options.serverTools].filter(([name]) => allowed.includes(name)))
+    const serverTools =
+      options.mcp?.toolsFor(own, {
+        credentials,
+        author: message?.author,
+        isShared: () => isShared(session.state, record.id, message?.author),
+        allows: (tool) => allowed?.includes(tool) ?? true,
+      }) ?? own
     const model = options.models.get(message?.model ?? agent?.model)
     return { model, system: agent?.system ?? options.system, serverTools }
   }
@@ -306,6 +323,13 @@ async function isLateSteer(session: SessionReplica, { run, command }: Delivery, 
   if (run !== lateSteerRun(command)) return false
   await session.until((state) => (isSteering(state, command) ? undefined : true), signal)
   return findRun(session.state, run) !== undefined
+}
+
+/** Whether somebody else than the author of its message has steered the run. */
+function isShared(state: SessionState, run: string, author: string | undefined): boolean {
+  const record = findRun(state, run)
+  const ids = record === undefined ? undefined : messageIdsOf(record)
+  return state.messages.some(({ event }) => ids?.has(event.id) === true && event.author !== author)
 }
 
 /** Whether the message waits to be taken by an active run. */

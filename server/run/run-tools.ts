@@ -54,9 +54,10 @@ export class RunTools {
   }
 
   /** The server's tools and those of the clients that were attached when the message was sent; or the message's own tools. */
-  offered(): LanguageModelV3FunctionTool[] {
+  async offered(): Promise<LanguageModelV3FunctionTool[]> {
     const own = this.#message()?.context?.tools
     if (own !== undefined) return own.map(asFunction)
+    await this.#options.serverTools.ready?.(this.#signal)
     const client = this.#clientTools().flatMap((name) => effectiveTool(this.#session.state, name) ?? [])
     return [...this.#options.serverTools.values(), ...client].map(asFunction)
   }
@@ -90,11 +91,11 @@ export class RunTools {
   }
 
   /** Supervises the open calls of a previous driver. */
-  adopt(): void {
-    if (this.leavesCalls) return
-    for (const call of this.#record()?.calls.values() ?? []) {
-      if (call.result === undefined) this.#supervise(call.id, call.name, call.where)
-    }
+  async adopt(): Promise<void> {
+    const open = [...(this.#record()?.calls.values() ?? [])].filter((call) => call.result === undefined)
+    if (this.leavesCalls || open.length === 0) return
+    await this.#options.serverTools.ready?.(this.#signal)
+    for (const call of open) this.#supervise(call.id, call.name, call.where)
   }
 
   /**
@@ -155,9 +156,10 @@ export class RunTools {
     server: ServerTool | undefined,
     client: DeclaredTool | undefined,
   ): Promise<string | undefined> {
-    if (server === undefined && client === undefined) return `There is no tool named ${cutText(name, 64)}.`
+    if (server === undefined && client === undefined)
+      return this.#options.serverTools.problem?.(name) ?? `There is no tool named ${cutText(name, 64)}.`
     if (input === undefined) return 'The input is not JSON.'
-    const check = server === undefined ? await this.#checkInput(client, input) : server.check(input)
+    const check = await (server === undefined ? this.#checkInput(client, input) : server.check(input))
     return check.ok ? undefined : `The input does not match the tool's schema: ${check.problem}`
   }
 

@@ -10,12 +10,12 @@ import { awaitsDecision, type CallState } from '../session/state/call-state.ts'
 import { findCall } from '../session/state/session-state.ts'
 import { effectiveTool } from '../session/state/tool-declarations.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
-import type { ServerTool } from '../tool/define-tool.ts'
 import { runTool, type ToolOutcome } from '../tool/run-tool.ts'
+import type { ToolSet } from '../tool/tool-set.ts'
 
 export interface ToolCallSupervisorOptions {
   readonly log: SessionLog
-  readonly serverTools: ReadonlyMap<string, ServerTool>
+  readonly serverTools: ToolSet
   /** Milliseconds for a person to decide. */
   readonly approvalMs: number
   /** Timeout of a client's call (ms), unless its tool sets one. */
@@ -105,7 +105,8 @@ async function runHere(
 ): Promise<void> {
   const tool = options.serverTools.get(call.name)
   if (tool === undefined) {
-    await appendToolResult(options, session, call.id, { error: 'The server no longer has this tool.' })
+    const error = options.serverTools.problem?.(call.name) ?? 'The server no longer has this tool.'
+    await appendToolResult(options, session, call.id, { error })
     return
   }
   if (call.claim !== undefined && call.claim.connection !== options.owner && !tool.idempotent) {

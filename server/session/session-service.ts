@@ -65,7 +65,7 @@ export interface SessionServiceOptions {
   readonly sessions: SessionCache
   /** @throws ReplyError model_not_allowed, agent_not_found */
   readonly checkChoice: (model: string | undefined, agent: string | undefined) => void
-  readonly serverTools: ReadonlySet<string>
+  readonly serverTools: Pick<ReadonlySet<string>, 'has'>
   /** The server has no authentication: every client may do everything in every session. */
   readonly open: boolean
   /** Milliseconds for which a tool claim is valid. */

@@ -13,6 +13,11 @@ export interface ToolContext {
   readonly call: string
 }
 
+/** The call failed for a reason that is only for the model: its message may be text of another server, and is not logged. */
+export class ToolFailure extends Error {
+  override readonly name = 'ToolFailure'
+}
+
 interface Definition<Schema, Input> {
   readonly name: string
   readonly description?: string
@@ -35,7 +40,7 @@ export interface ServerTool {
   readonly approval: boolean
   readonly timeoutMs: number
   readonly idempotent: boolean
-  check(input: unknown): SchemaCheck
+  check(input: unknown): SchemaCheck | Promise<SchemaCheck>
   execute(input: unknown, context: ToolContext): Promise<unknown>
 }
 

@@ -2,7 +2,7 @@
 // error for the model. The tool's signal is aborted when the call ends.
 import { cutText, LIMITS } from '@parley/protocol'
 import type { Logger } from 'pino'
-import type { ServerTool, ToolContext } from './define-tool.ts'
+import { type ServerTool, type ToolContext, ToolFailure } from './define-tool.ts'
 
 export type ToolOutcome = { readonly output: unknown } | { readonly error: string }
 
@@ -28,7 +28,8 @@ export async function runTool(
     .execute(input, { ...context, signal: own.signal })
     .then(asOutcome)
     .catch((error: unknown): ToolOutcome => {
-      logger.warn({ err: error, tool: tool.name, session, run, call }, 'server tool failed')
+      if (error instanceof ToolFailure) logger.info({ tool: tool.name, session, run, call }, 'tool returned an error')
+      else logger.warn({ err: error, tool: tool.name, session, run, call }, 'server tool failed')
       return { error: error instanceof Error ? cutText(error.message, 1_000) : 'The tool failed.' }
     })
   try {

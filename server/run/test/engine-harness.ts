@@ -20,6 +20,7 @@ import { createSessionService, type SessionService } from '../../session/session
 import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from '../../session/transcript/transcript-writer.ts'
 import { type LmdbStores, openLmdbStores } from '../../store/lmdb/stores.ts'
 import type { ServerTool } from '../../tool/define-tool.ts'
+import type { McpServers } from '../../tool/mcp/mcp-servers.ts'
 import type { RunLimits } from '../run-driver.ts'
 import { createRunEngine, RUN_LIMITS, type RunEngine } from '../run-engine.ts'
 
@@ -116,6 +117,7 @@ export class PlayedModel implements Model {
 export interface HarnessOptions {
   readonly limits?: Partial<RunLimits>
   readonly serverTools?: readonly ServerTool[]
+  readonly mcp?: McpServers
   readonly leaseMs?: number
   /** Maximum number of runs that work at the same time. */
   readonly concurrency?: number
@@ -173,6 +175,7 @@ export class EngineHarness {
       agents: new Map(),
       system: undefined,
       serverTools: tools,
+      mcp: this.#options.mcp,
       limits: { ...RUN_LIMITS, ...limits },
       node: 'n1',
       concurrency: this.#options.concurrency ?? 1_000,

@@ -21,6 +21,8 @@ export interface Caller {
   readonly trace?: string
   /** Limits from the access token. */
   readonly limits?: UserLimits
+  /** Encrypted claims of the access token for MCP servers. */
+  readonly credentials?: string
 }
 
 export interface Receipt {

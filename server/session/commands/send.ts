@@ -49,6 +49,8 @@ export interface Origin {
   readonly trace?: string | undefined
   /** Limits from the author's access token. */
   readonly limits?: UserLimits
+  /** Encrypted claims of the author's access token. They travel with the run, and are not in the log. */
+  readonly credentials?: string
 }
 
 export interface Sent {
@@ -71,7 +73,7 @@ export async function send(
   command: Send,
   user: string,
   tools: readonly string[],
-  { door, variant, trace, limits }: Origin = {},
+  { door, variant, trace, limits, credentials }: Origin = {},
 ): Promise<Sent> {
   const content = asParts(command.content)
   const before = findCommand(session.state, command.id)
@@ -132,7 +134,8 @@ export async function send(
     // an acknowledged message has a run. A steering message may be late and need its own run: nobody else would offer
     // it if this node died now.
     const own = steered ? lateSteerRun(command.id) : run
-    const offered = ports.runs.offer({ session: session.id, run: own, command: command.id })
+    const queued = { session: session.id, run: own, command: command.id }
+    const offered = ports.runs.offer(credentials === undefined ? queued : { ...queued, credentials })
     if (ports.runs.offerFirst) await Promise.all([offered, confirmed])
     const appended = ports.log.append(session.id, `in.${command.id}`, event, 0)
     const [entry, offer] = await Promise.allSettled([appended, offered])

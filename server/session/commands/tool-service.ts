@@ -27,7 +27,7 @@ export interface ToolServiceOptions {
   /** Milliseconds for a person to decide about a call. */
   readonly approvalMs: number
   /** Names of server tools, which clients may not declare. */
-  readonly serverTools: ReadonlySet<string>
+  readonly serverTools: Pick<ReadonlySet<string>, 'has'>
   readonly now: () => number
 }
 

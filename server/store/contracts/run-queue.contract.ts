@@ -54,8 +54,9 @@ export function runQueueContract(name: string, open: () => Promise<RunQueueHarne
     it('delivers every run to one handler, the oldest first, as attempt 1', async () => {
       for (const i of [1, 2, 3]) await harness.runs.offer(queued(i))
       await harness.runs.take(async (delivery) => inbox.put(delivery), { concurrency: 1 })
-      await harness.runs.offer(queued(4))
-      expect(await inbox.atLeast(4)).toEqual([1, 2, 3, 4].map((i) => ({ ...queued(i), attempt: 1 })))
+      await harness.runs.offer({ ...queued(4), credentials: 'sealed' })
+      const expected = [1, 2, 3, 4].map((i) => ({ ...queued(i), attempt: 1 }))
+      expect(await inbox.atLeast(4)).toEqual([...expected.slice(0, 3), { ...expected[3], credentials: 'sealed' }])
     })
 
     it('queues a run once, no matter how often it is offered', async () => {

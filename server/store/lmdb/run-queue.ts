@@ -146,8 +146,9 @@ export class LmdbRunQueue implements RunQueue {
     while (this.#working.size > 0) await Promise.all(this.#working)
   }
 
-  #add({ session, run, command }: QueuedRun, order: number, attempts: number): QueueItem {
-    const item = { order, run: { session, run, command }, attempts, stored: Promise.resolve(), retry: undefined }
+  #add({ session, run, command, credentials }: QueuedRun, order: number, attempts: number): QueueItem {
+    const queued = { session, run, command, ...(credentials === undefined ? {} : { credentials }) }
+    const item = { order, run: queued, attempts, stored: Promise.resolve(), retry: undefined }
     this.#items.set(run, item)
     return item
   }

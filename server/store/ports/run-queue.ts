@@ -8,6 +8,8 @@ export interface QueuedRun {
   readonly run: string
   /** The id of the command that started the run. Its message is on subject `in.<command>`. */
   readonly command: string
+  /** Encrypted claims of the author's access token, for MCP servers. */
+  readonly credentials?: string
 }
 
 export interface Delivery extends QueuedRun {

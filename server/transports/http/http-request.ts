@@ -30,6 +30,8 @@ export interface HttpRequest {
   readonly role: string
   /** The user's own limits from the access token. */
   readonly limits: UserLimits | undefined
+  /** Encrypted claims of the access token for MCP servers. */
+  readonly credentials: string | undefined
   /** The experiment variant of the user or the client. */
   readonly experiment: Assignment | undefined
   /**
@@ -134,6 +136,10 @@ export class RequestSnapshot implements HttpRequest {
 
   get limits(): UserLimits | undefined {
     return this.#identity.limits
+  }
+
+  get credentials(): string | undefined {
+    return this.#identity.credentials
   }
 
   get experiment(): Assignment | undefined {

@@ -11,7 +11,7 @@ const TRACE_HEADER = 'traceparent'
 
 /** @param defaultDoor the transport if the client names none @throws HttpError bad_request */
 export function callerOf(request: HttpRequest, defaultDoor?: Door): Caller {
-  const { id, user, role, name, limits, experiment } = request
+  const { id, user, role, name, limits, credentials, experiment } = request
   const door = parseDoor(request.header(DOOR_HEADER)) ?? defaultDoor
   const trace = request.header(TRACE_HEADER)
   const who = {
@@ -19,6 +19,7 @@ export function callerOf(request: HttpRequest, defaultDoor?: Door): Caller {
     role,
     ...(name === undefined ? {} : { name }),
     ...(limits === undefined ? {} : { limits }),
+    ...(credentials === undefined ? {} : { credentials }),
     ...(door === undefined ? {} : { door }),
     ...(experiment === undefined ? {} : { variant: experiment.variant }),
     ...(trace === undefined ? {} : { trace }),

@@ -147,9 +147,14 @@ export class CommandService implements ReaderClient, PresenceWatcher {
   }
 
   /** Applies the role and the limits of a renewed access token. */
-  renew({ role, limits }: Pick<Caller, 'role' | 'limits'>): void {
-    const { limits: _, ...rest } = this.#caller
-    this.#caller = { ...rest, role, ...(limits === undefined ? {} : { limits }) }
+  renew({ role, limits, credentials }: Pick<Caller, 'role' | 'limits' | 'credentials'>): void {
+    const { limits: _, credentials: __, ...rest } = this.#caller
+    this.#caller = {
+      ...rest,
+      role,
+      ...(limits === undefined ? {} : { limits }),
+      ...(credentials === undefined ? {} : { credentials }),
+    }
   }
 
   /** Refuses new messages from now on; other commands still run. */

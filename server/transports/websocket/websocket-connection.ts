@@ -324,19 +324,17 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
     // Frees the memory: a connection may live for days.
     this.#helloTimer = undefined
     const { node, limits } = this.#ports
-    const { user, name, role, until, limits: own } = identity
+    const { until, ...who } = identity
+    const { user, name } = who
     const trace = this.#trace
     this.#trace = undefined
     const experiment = this.#ports.experiment?.assign(user, client?.id)
     this.#identity.watch(until)
     const caller: Caller = {
       connection: this.id,
-      user,
-      role,
+      ...who,
       door: 'websocket',
       ...(experiment === undefined ? {} : { variant: experiment.variant }),
-      ...(name === undefined ? {} : { name }),
-      ...(own === undefined ? {} : { limits: own }),
       ...(trace === undefined ? {} : { trace }),
     }
     const commands = new CommandService(this.#ports, this, this.#outbox, caller, client?.name)

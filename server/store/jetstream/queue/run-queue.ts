@@ -94,7 +94,7 @@ export class JetStreamRunQueue implements RunQueue {
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
   }
 
-  async offer({ session, run, command }: QueuedRun): Promise<void> {
+  async offer({ session, run, command, credentials }: QueuedRun): Promise<void> {
     if (this.#closed) throw new StorageError('unavailable')
     const { prefix } = this.#options.streams
     for (const token of [session, run])
@@ -102,7 +102,7 @@ export class JetStreamRunQueue implements RunQueue {
     // A conflict means that the run is queued already.
     await this.#publisher.publish({
       subject: `${prefix}.run.${session}.${run}`,
-      payload: JSON.stringify({ session, run, command } satisfies QueuedRun),
+      payload: JSON.stringify({ session, run, command, credentials }),
       expect: 0,
     })
   }
@@ -307,9 +307,10 @@ function read(message: Msg): Delivered | undefined {
   const tokens = reply.split('.')
   const attempt = Number(tokens[tokens.length === 9 ? 4 : 6])
   try {
-    const { session, run, command } = JSON.parse(message.string()) as QueuedRun
+    const { session, run, command, credentials } = JSON.parse(message.string()) as QueuedRun
     if (![session, run, command].every((text) => typeof text === 'string') || !(attempt > 0)) return undefined
-    return { run: { session, run, command }, attempt, reply }
+    const queued = { session, run, command, ...(typeof credentials === 'string' ? { credentials } : {}) }
+    return { run: queued, attempt, reply }
   } catch {
     return undefined
   }

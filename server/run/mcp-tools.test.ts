@@ -1,0 +1,103 @@
+// Tools of MCP servers in runs: whose credential a call carries, when two people use one session.
+import { makeId } from '@parley/protocol'
+import { pino } from 'pino'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { ClaimVault } from '../auth/claim-vault.ts'
+import type { Caller } from '../session/commands/caller.ts'
+import { McpServers } from '../tool/mcp/mcp-servers.ts'
+import { McpFixture } from '../tool/mcp/test/mcp-fixture.ts'
+import { EngineHarness, type PlayedCall } from './test/engine-harness.ts'
+
+const vault = new ClaimVault(['key'], undefined)
+let fixture: McpFixture
+let mcp: McpServers
+let h: EngineHarness
+beforeEach(async () => {
+  fixture = await McpFixture.start('modern')
+  const mail = { url: fixture.url, headers: { Authorization: 'Bearer {claim:key}' }, approval: ['echo'] }
+  const logger = pino({ level: 'silent' })
+  mcp = new McpServers({ servers: { mail }, version: '1', logger, open: (sealed, user) => vault.open(sealed, user) })
+  h = await EngineHarness.start({ mcp })
+})
+afterEach(async () => {
+  await h.dispose()
+  await mcp.close()
+  await fixture.dispose()
+})
+
+async function caller(user: string, key: string | undefined = `key of ${user}`): Promise<Caller> {
+  const credentials = await vault.seal(user, key === undefined ? {} : { key })
+  return { connection: user, user, role: 'owner', ...(credentials === undefined ? {} : { credentials }) }
+}
+
+async function send(by: Caller, policy: 'queue' | 'steer' = 'queue') {
+  return h.service.send({ type: 'send', id: makeId('c'), session: 's', content: 'go', policy }, by)
+}
+
+/** The model of the run calls the tool. @returns the call's result, and the next model call */
+async function callsTool(model: PlayedCall, name: string, input: unknown = {}) {
+  model.tool(name, input)
+  model.finish('tool-calls')
+  const { call } = await h.event('s', 'tool.called', (event) => event.name === name && !seen.has(event.call))
+  seen.add(call)
+  return { call, result: h.event('s', 'tool.result', (event) => event.call === call) }
+}
+const seen = new Set<string>()
+
+it('carries the credential of the message’s sender, which no log entry contains', async () => {
+  for (const user of ['ada', 'bob', 'ada']) {
+    const { run } = await send(await caller(user))
+    const model = await h.model.next()
+    expect(model.options.tools?.map(({ name }) => name)).toContain('mail_whoami')
+    const { result } = await callsTool(model, 'mail_whoami')
+    expect(await result).toMatchObject({ output: `Bearer key of ${user}` })
+    const last = await h.model.next()
+    last.finish()
+    await h.event('s', 'run.ended', (event) => event.run === run)
+  }
+  expect(fixture.callers).toEqual(['Bearer key of ada', 'Bearer key of bob', 'Bearer key of ada'])
+  expect(mcp.connections).toBe(2)
+  const entries = JSON.stringify(await h.entries('s'))
+  expect(entries.split('Bearer key of').length - 1).toBe(3)
+  expect(entries).not.toContain('credentials')
+})
+
+it('fails with a reason for a sender without the claim, and after a message of somebody else', async () => {
+  await send({ connection: 'eve', user: 'eve', role: 'owner' })
+  const model = await h.model.next()
+  expect(model.options.tools ?? []).toEqual([])
+  const without = await callsTool(model, 'mail_whoami')
+  expect(await without.result).toMatchObject({
+    error: expect.stringMatching(/needs the claim key of the sender's access token/),
+  })
+  const last = await h.model.next()
+  last.finish()
+
+  const { run } = await send(await caller('ada'))
+  const first = await h.model.next()
+  await send(await caller('bob'), 'steer')
+  const { result } = await callsTool(first, 'mail_whoami')
+  expect(await result).toMatchObject({
+    error: expect.stringMatching(/Another person has added a message to this answer/),
+  })
+  const end = await h.model.next()
+  end.finish()
+  await h.event('s', 'run.ended', (event) => event.run === run)
+  expect(fixture.callers).toEqual([])
+})
+
+it('continues on another node: the credential waits with the run', async () => {
+  await send(await caller('ada'))
+  const { call } = await callsTool(await h.model.next(), 'mail_echo', { text: 'hi' })
+  await h.close()
+  await h.open()
+  await h.service.decide(
+    { type: 'tool.decide', id: makeId('d'), session: 's', call, decision: 'approve' },
+    await caller('bob'),
+  )
+  expect(await h.event('s', 'tool.result')).toMatchObject({ output: 'hi' })
+  expect(fixture.callers).toEqual(['Bearer key of ada'])
+  const last = await h.model.next()
+  last.finish()
+  await h.event('s', 'run.ended')
+})

@@ -1,0 +1,101 @@
+// The MCP servers of the configuration file: their form, their headers with claims of access tokens, and the names of their tools.
+// It imports no MCP library, so that a server without `mcpServers` loads none.
+import { createHash } from 'node:crypto'
+import { ToolName } from '@parley/protocol'
+import { z } from 'zod'
+
+const LONGEST_TOOL_NAME = 64
+const CLAIM = /\{claim:([^{}]+)\}/g
+/** RFC 9110, section 5.5, without tabs and bytes beyond ASCII. */
+const HEADER_VALUE = /^[ -~]*$/
+
+const shared = {
+  /** The server's own names of the tools to offer. Default: all. */
+  tools: z.array(z.string()).optional(),
+  /** The server's own names of the tools whose calls a person must approve, or all. */
+  approval: z.union([z.array(z.string()), z.literal(true)]).optional(),
+  /** Limit of one call (ms). */
+  timeoutMs: z.int().min(1).optional(),
+}
+const HttpForm = z.strictObject({
+  type: z.literal('http').optional(),
+  url: z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }),
+  headers: z.record(z.string().regex(/^[!#$%&'*+.^`|~\w-]+$/), z.string().regex(HEADER_VALUE)).optional(),
+  ...shared,
+})
+const StdioForm = z.strictObject({
+  type: z.literal('stdio').optional(),
+  command: z.string().min(1),
+  args: z.array(z.string()).optional(),
+  env: z.record(z.string(), z.string()).optional(),
+  cwd: z.string().optional(),
+  ...shared,
+})
+const Name = z.string().regex(/^[A-Za-z0-9_-]{1,32}$/, 'must be 1–32 characters from A-Z a-z 0-9 _ -')
+
+/** `mcpServers` in the configuration file. */
+export const McpServersForm = z.record(Name, z.union([HttpForm, StdioForm], { error: MESSAGE() }))
+export type McpServerConfig = z.infer<typeof HttpForm> | z.infer<typeof StdioForm>
+export type McpServersConfig = Readonly<Record<string, McpServerConfig>>
+
+function MESSAGE(): string {
+  return 'must be { url, headers } or { command, args, env, cwd }, each with tools, approval and timeoutMs'
+}
+
+/** The claims of access tokens that headers contain. */
+export function claimsIn(servers: McpServersConfig): string[] {
+  return [...new Set(Object.values(servers).flatMap(claimsOf))]
+}
+
+export function claimsOf(server: McpServerConfig): string[] {
+  const values = 'url' in server ? Object.values(server.headers ?? {}) : []
+  return values.flatMap((value) => [...value.matchAll(CLAIM)].map(([, claim]) => claim as string))
+}
+
+/** The headers with the values of claims. @returns the name of a claim that is missing or does not fit into a header */
+export function headersWith(
+  headers: Readonly<Record<string, string>>,
+  claims: Readonly<Record<string, string>>,
+): { readonly headers: Record<string, string> } | { readonly missing: string } {
+  let missing: string | undefined
+  const filled = Object.entries(headers).map(([name, value]) => [
+    name,
+    value.replace(CLAIM, (_, claim: string) => {
+      const given = Object.hasOwn(claims, claim) ? claims[claim] : undefined
+      if (given === undefined || given === '' || !HEADER_VALUE.test(given)) missing ??= claim
+      return given ?? ''
+    }),
+  ])
+  return missing === undefined ? { headers: Object.fromEntries(filled) } : { missing }
+}
+
+/**
+ * Our name of a server's tool: `<server>_<tool>`. A name with other characters than ours, or a longer one, is cut and gets a part of
+ * its hash, so that it depends on nothing else in the server's list.
+ */
+export function toolNameOf(server: string, tool: string): string {
+  const exact = `${server}_${tool}`
+  if (ToolName.safeParse(exact).success) return exact
+  const hash = createHash('sha256').update(tool).digest('hex').slice(0, 8)
+  const readable = exact.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, LONGEST_TOOL_NAME - hash.length - 1)
+  return `${readable}_${hash}`
+}
+
+/** The server whose tools have such a name. */
+export function serverOf(servers: McpServersConfig, tool: string): string | undefined {
+  return Object.keys(servers).find((name) => tool.startsWith(`${name}_`))
+}
+
+/** Why the servers and the names of other tools do not fit together. */
+export function nameProblems(servers: McpServersConfig, tools: readonly string[]): string[] {
+  const names = Object.keys(servers)
+  return [
+    ...names
+      .flatMap((name) => names.filter((other) => other.startsWith(`${name}_`)).map((other) => [name, other]))
+      .map(([name, other]) => `the names ${name} and ${other} are ambiguous: rename one of them`),
+    ...tools.flatMap((tool) => {
+      const server = serverOf(servers, tool)
+      return server === undefined ? [] : [`the tool ${tool} has a name of the server ${server}: rename it`]
+    }),
+  ]
+}

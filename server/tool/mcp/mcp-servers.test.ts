@@ -1,0 +1,264 @@
+// Tools of real MCP servers, of the official package: over HTTP in both versions, and over stdio.
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { pino } from 'pino'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { runTool } from '../run-tool.ts'
+import type { ToolSet } from '../tool-set.ts'
+import type { McpServerConfig } from './mcp-config.ts'
+import { type McpRun, McpServers, type McpServersOptions } from './mcp-servers.ts'
+import { type Era, McpFixture } from './test/mcp-fixture.ts'
+
+const STDIO = fileURLToPath(new URL('test/stdio-server.mjs', import.meta.url))
+const logger = pino({ level: 'silent' })
+const opened: McpServers[] = []
+afterEach(async () => {
+  vi.restoreAllMocks()
+  for (const servers of opened.splice(0)) await servers.close()
+})
+
+/** `credentials` are the claim itself: their encryption has tests of its own. */
+const open: McpServersOptions['open'] = async (token, user) => (token.startsWith(user) ? { token } : undefined)
+
+function connect(servers: Record<string, McpServerConfig>, more: Partial<McpServersOptions> = {}): McpServers {
+  const made = new McpServers({ servers, version: '1', logger, open, backoffMs: [20, 50], ...more })
+  opened.push(made)
+  return made
+}
+
+const runOf = (author: string, more: Partial<McpRun> = {}): McpRun => ({
+  author,
+  credentials: `${author}'s token`,
+  isShared: () => false,
+  allows: () => true,
+  ...more,
+})
+
+async function toolsOf(servers: McpServers, run = runOf('ada')): Promise<ToolSet> {
+  const tools = servers.toolsFor(new Map(), run)
+  await tools.ready?.(new AbortController().signal)
+  return tools
+}
+
+async function call(tools: ToolSet, name: string, input: unknown = {}, signal = new AbortController().signal) {
+  const tool = tools.get(name)
+  if (tool === undefined) return { error: tools.problem?.(name) }
+  return runTool(tool, input, { session: 's', run: 'r', call: 'c' }, signal, logger)
+}
+
+const names = (tools: ToolSet): string[] => [...tools.values()].map(({ name }) => name)
+
+describe.each<Era>(['modern', 'legacy'])('an MCP server over HTTP, %s', (era) => {
+  let fixture: McpFixture
+  let url: string
+  beforeAll(async () => {
+    fixture = await McpFixture.start(era)
+    url = fixture.url
+  })
+  afterAll(() => fixture.dispose())
+
+  it('offers its tools under its name, with its schemas, approvals and time limits', async () => {
+    const config = { url, tools: ['echo', 'slow'], approval: ['slow'], timeoutMs: 300 }
+    const tools = await toolsOf(connect({ fix: config }), runOf('ada', { allows: (name) => name !== 'fix_fail' }))
+    expect(names(tools)).toEqual(['fix_echo', 'fix_slow'])
+    const [echo, slow] = tools.values()
+    expect(echo).toMatchObject({ description: 'Echoes.', approval: false, inputSchema: { required: ['text'] } })
+    expect(slow).toMatchObject({ approval: true, timeoutMs: 300 })
+    expect(await echo?.check({ text: 1 })).toMatchObject({ ok: false })
+    expect(await call(tools, 'fix_echo', { text: 'hi' })).toEqual({ output: 'hi' })
+    const aborted = new Promise<void>((resolve) => {
+      fixture.aborted = resolve
+    })
+    expect(await call(tools, 'fix_slow')).toEqual({ error: 'The tool took longer than 300 ms and was stopped.' })
+    // The server stops its work, too.
+    await aborted
+    expect(tools.problem?.('fix_other')).toBe('The MCP server fix has no tool that is named fix_other.')
+    expect(tools.problem?.('other')).toBe(undefined)
+  })
+
+  it('gives results in a form for the model, and errors as errors', async () => {
+    const tools = await toolsOf(connect({ fix: { url } }))
+    const results = await Promise.all(
+      ['structured', 'picture', 'fail', 'big', 'ask'].map((name) => call(tools, `fix_${name}`)),
+    )
+    expect(results).toEqual([
+      { output: { n: 1 } },
+      { output: [{ type: 'image', mimeType: 'image/png', data: '4 characters omitted' }] },
+      { error: 'it is broken' },
+      { error: 'The answer of the MCP server is larger than 4194304 bytes.' },
+      {
+        error: expect.stringMatching(
+          era === 'modern' ? /asks for input from a person/ : /does not support.*elicitation/i,
+        ),
+      },
+    ])
+    expect(await call(tools, 'fix_echo', { text: 'after' })).toEqual({ output: 'after' })
+  })
+
+  it('ends a call whose connection is cut at once, not at the time limit', async () => {
+    const tools = await toolsOf(connect({ fix: { url } }))
+    const real = fetch
+    vi.spyOn(globalThis, 'fetch').mockImplementation(async (input, init) => {
+      const response = await real(input, init)
+      // The answer has begun: the official client then waits for the rest until its timeout.
+      if (String(init?.body).includes('"name":"slow"')) fixture.cut()
+      return response
+    })
+    const began = performance.now()
+    expect(await call(tools, 'fix_slow')).toMatchObject({ error: expect.stringMatching(/may have taken effect/) })
+    expect(performance.now() - began).toBeLessThan(5_000)
+    expect(await call(tools, 'fix_echo', { text: 'after' })).toEqual({ output: 'after' })
+  })
+
+  it('changes its tools while a run uses them', async () => {
+    const servers = connect({ fix: { url } })
+    const tools = await toolsOf(servers)
+    const before = fixture.tools
+    await fixture.change(before.map((tool) => (tool.name === 'echo' ? { ...tool, name: 'echo.v2' } : tool)))
+    await vi.waitFor(async () => expect(names(await toolsOf(servers))).toContain('fix_echo_v2_8cbbf91b'), {
+      timeout: 5_000,
+    })
+    expect(await call(tools, 'fix_echo', { text: 'x' })).toEqual({
+      error: 'The MCP server fix no longer has the tool fix_echo.',
+    })
+    await tools.ready?.(new AbortController().signal)
+    expect(await call(tools, 'fix_echo_v2_8cbbf91b', { text: 'x' })).toEqual({ output: 'x' })
+    await fixture.change(before)
+  })
+
+  it('offers at most 128 of 500 tools, and those that the configuration names', async () => {
+    const before = fixture.tools
+    fixture.tools = Array.from({ length: 500 }, (_, n) => ({ name: `t${n}`, inputSchema: { type: 'object' } }))
+    const tools = await toolsOf(connect({ all: { url }, few: { url, tools: ['t499'] } }))
+    expect(names(tools).filter((name) => name.startsWith('all_'))).toHaveLength(128)
+    expect(names(tools)).toContain('few_t499')
+    fixture.tools = before
+  })
+
+  it('is away, starts, stops and starts again', async () => {
+    await fixture.stop()
+    const servers = connect({ fix: { url } })
+    const tools = await toolsOf(servers)
+    expect(names(tools)).toEqual([])
+    // A connection may have been kept open until a moment ago.
+    expect(await call(tools, 'fix_echo')).toEqual({
+      error: expect.stringMatching(/^The MCP server fix is not available: (ECONNREFUSED|UND_ERR_SOCKET)\.$/),
+    })
+    await fixture.listen()
+    await vi.waitFor(async () => expect(names(await toolsOf(servers))).toContain('fix_echo'), { timeout: 5_000 })
+    const later = await toolsOf(servers)
+    await fixture.stop()
+    expect(await call(later, 'fix_echo', { text: 'x' })).toMatchObject({
+      error: expect.stringMatching(/ECONNREFUSED|ECONNRESET|may have/),
+    })
+    await fixture.listen()
+    // The older version has a new session now.
+    await vi.waitFor(async () => expect(await call(later, 'fix_echo', { text: 'x' })).toEqual({ output: 'x' }))
+  })
+
+  it('never gets one person’s credential for a call of another', async () => {
+    const headers = { Authorization: 'Bearer {claim:token}' }
+    const servers = connect({ fix: { url, headers } }, { maxConnections: 2 })
+    const people = ['ada', 'bob', 'cyd']
+    const results = await Promise.all(
+      people.map(async (name) => call(await toolsOf(servers, runOf(name)), 'fix_whoami')),
+    )
+    // At most two connections: the third one waited for nobody, and closed an unused one.
+    expect(servers.connections).toBe(2)
+    expect(results.filter((result) => 'output' in result).length).toBeGreaterThanOrEqual(2)
+    for (const [n, result] of results.entries())
+      if ('output' in result) expect(result).toEqual({ output: `Bearer ${people[n]}'s token` })
+    const stolen = await toolsOf(servers, runOf('eve', { credentials: "ada's token" }))
+    expect(await call(stolen, 'fix_whoami')).toEqual({ error: expect.stringMatching(/needs the claim token/) })
+    const without = await toolsOf(servers, runOf('ada', { credentials: undefined }))
+    expect(await call(without, 'fix_whoami')).toEqual({ error: expect.stringMatching(/needs the claim token/) })
+    const shared = await toolsOf(servers, runOf('ada', { isShared: () => true }))
+    expect(await call(shared, 'fix_whoami')).toEqual({
+      error: expect.stringMatching(/Another person has added a message/),
+    })
+  })
+
+  it('gets headers without claims with every request', async () => {
+    const tools = await toolsOf(connect({ fix: { url, headers: { Authorization: 'Basic x' } } }))
+    expect(await call(tools, 'fix_whoami')).toEqual({ output: 'Basic x' })
+  })
+
+  it('loses the unused connections of people', async () => {
+    const headers = { Authorization: 'Bearer {claim:token}' }
+    const servers = connect({ fix: { url, headers } }, { idleMs: 50 })
+    const tools = await toolsOf(servers)
+    await vi.waitFor(() => expect([servers.connections, fixture.sessions]).toEqual([0, 0]))
+    // A run that waited for an approval meanwhile connects again.
+    expect(await call(tools, 'fix_whoami')).toEqual({ output: "Bearer ada's token" })
+  })
+})
+
+describe('a task of an MCP server', () => {
+  it('is polled, and cancelled with its call', async () => {
+    const fixture = await McpFixture.start('modern')
+    const tools = await toolsOf(connect({ fix: { url: fixture.url } }))
+    expect(await call(tools, 'fix_task')).toEqual({ output: 'done by a task' })
+    const stop = new AbortController()
+    const cancelled = new Promise<void>((resolve) => {
+      fixture.aborted = resolve
+    })
+    const called = call(tools, 'fix_task', {}, stop.signal)
+    await vi.waitFor(() => expect(fixture.callers.length).toBe(2))
+    stop.abort()
+    expect(await called).toEqual({ error: 'The run has ended.' })
+    await cancelled
+    expect(fixture.cancelledTasks).toBe(1)
+    await fixture.dispose()
+  })
+})
+
+describe('an MCP server over stdio', () => {
+  it('speaks either version, has its own environment, dies in a call and is started again', async () => {
+    process.env.PARLEY_SECRET = 'x'
+    const program = { command: process.execPath, env: { GIVEN: 'yes' } }
+    const servers = connect({ old: { ...program, args: [STDIO] }, new: { ...program, args: [STDIO, 'modern'] } })
+    await vi.waitFor(async () => expect(names(await toolsOf(servers)).length).toBe(8), { timeout: 10_000 })
+    const tools = await toolsOf(servers)
+    expect(await call(tools, 'old_add', { a: 1, b: 2 })).toEqual({ output: '3' })
+    expect(await call(tools, 'old_env')).toEqual({ output: expect.stringMatching(/^legacy yes undefined \d+$/) })
+    expect(await call(tools, 'new_env')).toEqual({ output: expect.stringMatching(/^modern yes undefined \d+$/) })
+    const lost = { error: 'The connection to the MCP server broke during the call. The tool may have taken effect.' }
+    expect(await call(tools, 'old_die')).toEqual(lost)
+    await vi.waitFor(async () => expect(await call(tools, 'old_add', { a: 1, b: 2 })).toEqual({ output: '3' }), {
+      timeout: 5_000,
+    })
+    expect(await call(tools, 'old_big')).toEqual({ error: 'The output of the tool is larger than 262144 bytes.' })
+    await vi.waitFor(async () => expect(await call(tools, 'old_add', { a: 1, b: 2 })).toEqual({ output: '3' }), {
+      timeout: 5_000,
+    })
+  }, 30_000)
+
+  it('does not exist, or never answers', async () => {
+    const silent = { command: process.execPath, args: [STDIO, 'silent'] }
+    const servers = connect({ none: { command: '/no/such/program' }, silent }, { connectMs: 300, waitMs: 100 })
+    const tools = await toolsOf(servers)
+    await vi.waitFor(
+      async () => {
+        await tools.ready?.(new AbortController().signal)
+        expect(await call(tools, 'none_x')).toEqual({ error: 'The MCP server none is not available: ENOENT.' })
+        expect(await call(tools, 'silent_x')).toEqual({
+          error: expect.stringMatching(/silent is not available: it did not answer within 300 ms/),
+        })
+      },
+      { timeout: 5_000 },
+    )
+  })
+})
+
+it('waits for a slow server only for a limited time', async () => {
+  const mute = createServer(() => undefined)
+  mute.listen(0, '127.0.0.1')
+  await once(mute, 'listening')
+  const { port } = mute.address() as { port: number }
+  const servers = connect({ mute: { url: `http://127.0.0.1:${port}/mcp` } }, { waitMs: 50, connectMs: 300 })
+  const tools = await toolsOf(servers)
+  expect(await call(tools, 'mute_x')).toEqual({ error: 'The MCP server mute is still starting.' })
+  await servers.close()
+  mute.close()
+})

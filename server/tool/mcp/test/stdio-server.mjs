@@ -1,0 +1,24 @@
+// An MCP server over stdio, of the official package. Its first argument names how it behaves: `silent` never answers, `modern` speaks
+// the newest version only.
+import { McpServer } from '@modelcontextprotocol/server'
+import { serveStdio } from '@modelcontextprotocol/server/stdio'
+import * as z from 'zod'
+
+const [mode] = process.argv.slice(2)
+const text = (value) => ({ content: [{ type: 'text', text: value }] })
+
+function build({ era }) {
+  const server = new McpServer({ name: 'stdio', version: '1' })
+  server.registerTool('add', { inputSchema: z.object({ a: z.number(), b: z.number() }) }, async ({ a, b }) =>
+    text(String(a + b)),
+  )
+  server.registerTool('env', {}, async () =>
+    text(`${era} ${process.env.GIVEN} ${process.env.PARLEY_SECRET} ${process.pid}`),
+  )
+  server.registerTool('die', {}, async () => process.exit(1))
+  server.registerTool('big', {}, async () => text('x'.repeat(10 * 1024 * 1024)))
+  return server
+}
+
+if (mode === 'silent') process.stdin.resume()
+else serveStdio(build, mode === 'modern' ? { legacy: 'reject' } : {})
