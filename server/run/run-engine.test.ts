@@ -572,6 +572,28 @@ describe('tools', () => {
     expect(await h.event('t', 'run.ended')).toMatchObject({ reason: 'completed' })
   })
 
+  // Each steering message keeps an offer of its own, for the case that it is late.
+  it('and steering messages that wait for their run leave room for other runs', async () => {
+    const h = await start({ concurrency: 2 })
+    const { run } = await h.send('s', 'go')
+    const first = await h.model.next()
+    for (let n = 1; n <= 8; n++) expect(await h.send('s', `and ${n}`, { policy: 'steer' })).toMatchObject({ run })
+    await expect(h.send('s', 'and 9', { policy: 'steer' })).rejects.toMatchObject({
+      code: 'queue_full',
+      retryable: true,
+    })
+    await h.send('t', 'hi')
+    const other = await h.model.next()
+    expect(textOf(other.options.prompt.at(-1))).toMatch(/hi/)
+    other.finish()
+    expect(await h.event('t', 'run.ended')).toMatchObject({ reason: 'completed' })
+    first.finish()
+    const second = await h.model.next()
+    expect(textOf(second.options.prompt)).toMatch(/and 8/)
+    second.finish()
+    expect(await h.event('s', 'run.ended')).toMatchObject({ run, reason: 'completed' })
+  })
+
   it('that need approval expire', async () => {
     const pay = defineTool({ name: 'pay', inputSchema: {}, approval: true, execute: () => 1 })
     const h = await start({ serverTools: [pay], limits: { approvalMs: 50 } })

@@ -118,7 +118,9 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
         logger.info({ session: delivery.session, run: delivery.run }, 'run was offered without its message')
         return
       }
-      if (!found && !(await isLateSteer(session, delivery, AbortSignal.any([signal, stopping.signal])))) return
+      const left = AbortSignal.any([signal, stopping.signal])
+      const mayBeLate = !found || isSteering(session.state, delivery.command)
+      if (mayBeLate && !(await idle(isLateSteer(session, delivery, left)))) return
       const before = findRun(session.state, delivery.run)
       await trackActive(session, delivery.run, () => driveToEnd(session, delivery, signal, idle))
       count?.done(session, delivery, before)
@@ -293,7 +295,8 @@ async function messageArrives(
 ): Promise<boolean> {
   const arrives = async (ms: number): Promise<boolean> => {
     try {
-      const seen = (state: SessionState) => findRun(state, run) ?? state.deleted
+      const seen = (state: SessionState) =>
+        findRun(state, run) ?? state.deleted ?? (isSteering(state, command) || undefined)
       await session.until(seen, AbortSignal.any([signal, AbortSignal.timeout(ms)]))
       return true
     } catch (error) {

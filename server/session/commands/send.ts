@@ -63,6 +63,12 @@ export interface Sent {
 }
 
 /**
+ * The maximum of messages that wait to steer a run. Each keeps an offer in the run queue, and only the run counts for its user: with
+ * more of them, one user's share of the runs could fill the queue's handlers.
+ */
+const WAITING_STEERS = 8
+
+/**
  * @param tools names of the client tools that are available now
  * @throws ReplyError forbidden, run_active, queue_full, budget_exceeded, too_many_runs, parent_not_found, command_id_reused,
  * unavailable, storage_full
@@ -90,6 +96,9 @@ export async function send(
   }
   // A message in another branch does not steer the active run: it gets a run of its own.
   const steered = policy === 'steer' && active !== undefined && answers(active, command.parent)
+  if (steered && active.steers.length >= WAITING_STEERS) {
+    throw new ReplyError('queue_full', undefined, { retryAfterMs: 2_000 })
+  }
   const run = steered ? active.id : makeId('run')
   try {
     if (!steered && ports.admission !== undefined) {
