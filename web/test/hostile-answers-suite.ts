@@ -19,12 +19,16 @@ const session = (name: string): string => name.replaceAll(/\W/g, '_')
 
 type Answers = Readonly<Record<string, string>>
 
-/** @param formatted - by name, answers that the page formats; @param slow - answers that may stay plain text */
-export function testHostileAnswers(formatted: Answers, slow: Answers): void {
+/**
+ * @param formatted - by name, answers that the page formats
+ * @param slow - answers that may stay plain text
+ * @param random - answers of which nothing is known
+ */
+export function testHostileAnswers(formatted: Answers, slow: Answers, random: Answers = {}): void {
   beforeAll(async () => {
     world = await PageWorld.start({}, async (server) => {
       const stores = await openLmdbStores({ path: join(server.data, 'data') })
-      const appends = Object.entries({ ...formatted, ...slow }).map(async ([name, text]) => {
+      const appends = Object.entries({ ...formatted, ...slow, ...random }).map(async ([name, text]) => {
         await stores.log.append(session(name), 'in.m', QUESTION, 0)
         await stores.log.append(session(name), 'run.r', answer(`${text}\n\n${LAST}`), 0)
       })
@@ -46,6 +50,15 @@ export function testHostileAnswers(formatted: Answers, slow: Answers): void {
 
     it.each(Object.keys(slow))('with %s is plain text meanwhile, and no task takes long', async (name) => {
       const longest = await trace(name, (page) => page.locator('.answer .text').getByText(LAST).waitFor())
+      expect(longest).toBeLessThan(TASK_MS)
+    })
+
+    it.each(Object.keys(random))('with %s is formatted or plain text, and no task takes long', async (name) => {
+      const longest = await trace(name, async (page) => {
+        await page.locator('.answer .text:not([aria-busy=true])').waitFor({ timeout: 60_000 })
+        await settled(page)
+        expect(await page.locator('.answer .text').textContent()).toContain(LAST)
+      })
       expect(longest).toBeLessThan(TASK_MS)
     })
   })
@@ -84,6 +97,25 @@ function answer(text: string): Event {
   const usage = { inputTokens: 1, outputTokens: 1 }
   const ended = { type: 'run.ended', run: 'r', epoch: 1, model: 'demo', message: 'm', reason: 'completed' } as const
   return { ...ended, usage, next: 1, output }
+}
+
+/** Resolves when the document has not changed for half a second. */
+async function settled(page: Page): Promise<void> {
+  await page.evaluate(
+    () =>
+      new Promise<void>((resolve) => {
+        const done = (): void => {
+          observer.disconnect()
+          resolve()
+        }
+        let timer = setTimeout(done, 500)
+        const observer = new MutationObserver(() => {
+          clearTimeout(timer)
+          timer = setTimeout(done, 500)
+        })
+        observer.observe(document.body, { subtree: true, childList: true, characterData: true })
+      }),
+  )
 }
 
 /** Opens the chat and types. @returns the CPU time of the longest task of the page's main thread, in milliseconds */

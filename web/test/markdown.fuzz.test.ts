@@ -97,5 +97,6 @@ const answers = fc.sample(answer, { seed: TEST_SEED, numRuns: Math.max(4, Math.r
 
 testHostileAnswers(
   { 'nested lists': FORMATTED['nested lists'] ?? '' },
+  {},
   Object.fromEntries(answers.map((text, index) => [`random fragments, ${TEST_SEED} ${index},`, text])),
 )

@@ -11,6 +11,8 @@ const DOCUMENTED = Object.values(CLOSE)
   .map(({ code }) => code)
 /** Time for the answers to a try's frames. */
 const ANSWER_MS = 1_000
+/** Time for an entry that a later frame names. */
+const NAMED_MS = 10
 
 let fuzzed: FuzzedServer
 beforeAll(async () => {
@@ -18,8 +20,12 @@ beforeAll(async () => {
 })
 afterAll(() => fuzzed.dispose())
 
-const id = fc.constantFrom('i1', 'i2', 'i3', 'i4', 'i5', 'i6')
-const session = fc.constantFrom('s1', 's2', 's3')
+/** `#` becomes the number of the try, so that no try repeats the commands of another. */
+const id = fc.constantFrom('i1_#', 'i2_#', 'i3_#', 'i4_#', 'i5_#', 'i6_#')
+const session = fc.constantFrom('s1_#', 's2_#')
+/** Become the latest run and call that the connection has received. */
+const run = fc.constantFrom('$run', 'i1_#')
+const call = fc.constantFrom('$call', '$call', 'i1_#')
 const content = fc.oneof(
   fc.constantFrom(
     '/demo count=5 rate=0 ttft=0',
@@ -44,7 +50,7 @@ const context = fc.constant({
   ],
   sampling: { temperature: 1 },
 })
-const seen = fc.record({ run: id, index: fc.integer({ min: -1, max: 10 }) })
+const seen = fc.record({ run, index: fc.integer({ min: -1, max: 10 }) })
 
 const frame: fc.Arbitrary<unknown> = fc.oneof(
   fc.record(
@@ -55,10 +61,10 @@ const frame: fc.Arbitrary<unknown> = fc.oneof(
     { type: fc.constant('send'), id, session, content, policy, context, seen },
     { requiredKeys: ['type', 'id', 'session', 'content'] },
   ),
-  fc.record({ type: fc.constant('cancel'), id, session, run: id, seen }, { requiredKeys: ['type', 'id', 'session'] }),
-  fc.record({ type: fc.constant('tool.claim'), id, session, call: id }),
-  fc.record({ type: fc.constant('tool.result'), id, session, call: id, output: fc.jsonValue() }),
-  fc.record({ type: fc.constant('tool.decide'), id, session, call: id, decision: fc.constantFrom('approve', 'deny') }),
+  fc.record({ type: fc.constant('cancel'), id, session, run, seen }, { requiredKeys: ['type', 'id', 'session'] }),
+  fc.record({ type: fc.constant('tool.claim'), id, session, call }),
+  fc.record({ type: fc.constant('tool.result'), id, session, call, output: fc.jsonValue() }),
+  fc.record({ type: fc.constant('tool.decide'), id, session, call, decision: fc.constantFrom('approve', 'deny') }),
   fc.record({
     type: fc.constant('presence'),
     session,
@@ -84,7 +90,9 @@ it('are answered, refused or close their connection', { timeout: FUZZ_MS * 2 + 6
     bytes: damaged(frame.map((one) => JSON.stringify(one))),
     binary: fc.boolean(),
   })
+  let attempts = 0
   const tried = await fuzzed.fuzz(input, async ({ codec, hello, frames: sent, bytes, binary }) => {
+    attempts += 1
     const socket = new WebSocket(fuzzed.server.url, SUBPROTOCOLS[codec])
     const received: unknown[] = []
     socket.on('message', (data: Buffer, isBinary: boolean) => {
@@ -95,7 +103,11 @@ it('are answered, refused or close their connection', { timeout: FUZZ_MS * 2 + 6
     await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject))
     const write = (value: unknown): void => socket.send(codecs[codec].encode(value))
     if (hello) write({ type: 'hello' })
-    for (const one of sent) if (one !== undefined) write(one)
+    for (const one of sent) {
+      // What it names may come as an answer to the frame before.
+      if (mentions(one, '$')) await new Promise((resolve) => setTimeout(resolve, NAMED_MS))
+      if (one !== undefined) write(named(one, { '#': String(attempts), ...latest(received) }))
+    }
     const answered = new Promise((resolve) => {
       socket.on('message', () => received.some(isPong) && resolve(undefined))
     })
@@ -109,6 +121,26 @@ it('are answered, refused or close their connection', { timeout: FUZZ_MS * 2 + 6
   })
   expect(tried).toBeGreaterThan(FUZZ_MS / 1_000)
 })
+
+/** The names of the latest run and call that were received. */
+function latest(received: readonly unknown[]): Readonly<Record<string, string>> {
+  const events = received.map((one) => (one as { event?: { run?: string; call?: string } }).event ?? {})
+  const last = (name: 'run' | 'call'): string => events.findLast((event) => event[name] !== undefined)?.[name] ?? 'none'
+  return { $run: last('run'), $call: last('call') }
+}
+
+function mentions(value: unknown, text: string): boolean {
+  return JSON.stringify(value)?.includes(`"${text}`) === true
+}
+
+/** The value with its placeholders replaced, in short texts. */
+function named(value: unknown, names: Readonly<Record<string, string>>): unknown {
+  if (typeof value === 'string' && value.length < 100)
+    return Object.entries(names).reduce((text, [name, of]) => text.replaceAll(name, of), value)
+  if (Array.isArray(value)) return value.map((one) => named(one, names))
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, of]) => [key, named(of, names)]))
+}
 
 function isPong(one: unknown): boolean {
   return (one as { type?: string; nonce?: string }).type === 'pong' && (one as { nonce?: string }).nonce === 'last'

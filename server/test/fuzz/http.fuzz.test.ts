@@ -26,7 +26,10 @@ beforeAll(async () => {
 })
 afterAll(() => fuzzed.dispose())
 
-const part = fc.oneof(fc.constantFrom('s1', 's2', 'r1', 'job_x', '%00', '%FF', '..', 'x'.repeat(300)), fc.webSegment())
+const part = fc.oneof(
+  fc.constantFrom('s1_0', 's2_0', 'r1', 'job_x', '%00', '%FF', '..', 'x'.repeat(300)),
+  fc.webSegment(),
+)
 const query = fc.array(
   fc.tuple(
     fc.constantFrom('after', 'since', 'wait', 'run', 'limit', 'heartbeat', 'merge', 'format', 'access_token', 'q'),
@@ -123,7 +126,14 @@ it('are answered without an internal error', { timeout: FUZZ_MS * 2 + 60_000 }, 
     damaged(request.map(({ text }) => text)),
     fc.array(fc.nat(2_000), { maxLength: 3 }),
   )
-  const tried = await fuzzed.fuzz(input, async ([whole, broken, cuts]) => {
+  let attempts = 0
+  const tried = await fuzzed.fuzz(input, async ([inputs, broken, cuts]) => {
+    attempts += 1
+    // Sessions of this try alone: the others may be deleted.
+    const whole = inputs.map(({ text, statuses }) => ({
+      text: text.replace(/\/(s\d)_0/g, `/$1_${attempts}`),
+      statuses,
+    }))
     const answers = await Promise.all([
       ...whole.map(({ text }) => exchange(Buffer.from(text), cuts)),
       exchange(broken, cuts),

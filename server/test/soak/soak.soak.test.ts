@@ -63,13 +63,10 @@ it(`memory and descriptors stay flat for ${MINUTES} min (seed ${TEST_SEED})`, {
     ...Array.from({ length: SHARED }, (_, lane) => sharedLane(lane, seeded(random() * 2 ** 32))),
     ...Array.from({ length: HOPPING }, () => hoppingLane(seeded(random() * 2 ** 32))),
   ]
-  const samples = await sampled()
-  await Promise.all(work)
+  const [samples] = await Promise.all([sampled(), ...work])
   // Connections of `fetch` that are kept alive close after a few seconds.
   await expect.poll(descriptors, { timeout: 30_000, interval: 500 }).toBeLessThan(idle + 20)
 
-  mkdirSync(OUT, { recursive: true })
-  writeFileSync(`${OUT}/samples.json`, JSON.stringify({ seed: TEST_SEED, idle, samples, found }, undefined, 1))
   const [early, late] = [quarter(samples, 1), quarter(samples, 3)]
   process.stdout.write(
     `second quarter ${JSON.stringify(early)}, last quarter ${JSON.stringify(late)}, at the end ${descriptors()} descriptors (${idle} before)\n`,
@@ -119,6 +116,7 @@ it(`memory and descriptors stay flat for ${MINUTES} min (seed ${TEST_SEED})`, {
 
   async function sampled(): Promise<Sample[]> {
     const samples: Sample[] = []
+    mkdirSync(OUT, { recursive: true })
     const begun = performance.now()
     while (!isOver()) {
       await sleep(Math.min(SAMPLE_MS, Math.max(1, until - performance.now())))
@@ -126,6 +124,7 @@ it(`memory and descriptors stay flat for ${MINUTES} min (seed ${TEST_SEED})`, {
       const scrape = await Scrape.of(server.port)
       const heapMb = Math.round(scrape.sum('nodejs_heap_size_used_bytes') / 1024 / 1024)
       samples.push({ minute, memoryMb: memoryMb(), heapMb, descriptors: descriptors(), ...counts })
+      writeFileSync(`${OUT}/samples.json`, JSON.stringify({ seed: TEST_SEED, idle, found, samples }, undefined, 1))
       if (samples.length % 30 === 0) process.stdout.write(`${JSON.stringify(samples.at(-1))}\n`)
     }
     return samples

@@ -33,9 +33,9 @@ export class MarkdownParser {
   /** Parses a short text. It returns the same state for the same text, so that React may render twice. */
   parseShort(text: string, ended: boolean): void {
     const known = ended ? kept.get(text) : undefined
-    if (known !== undefined && !this.#isDone(text, ended)) this.state = share(this.state, known)
+    if (known !== undefined && !this.isDone(text, ended)) this.state = share(this.state, known)
     const now = performance.now()
-    if (this.#isDone(text, ended) || text.length > SHORT || spent > TASK_MS) return
+    if (this.isDone(text, ended) || text.length > SHORT || spent > TASK_MS) return
     // The end of an answer is parsed without delay.
     if (!ended && remaining(this.#cooldown, now) > 0) return
     this.close()
@@ -55,10 +55,15 @@ export class MarkdownParser {
    * @returns a function that stops the timer
    */
   parseLater(text: string, ended: boolean, changed: () => void): (() => void) | undefined {
-    if (this.#isDone(text, ended) || this.#busy) return undefined
+    if (this.isDone(text, ended) || this.#busy) return undefined
     const parse = text.length > SHORT ? () => this.#parseLong(text, ended, changed) : changed
     const timer = setTimeout(parse, ended ? 0 : remaining(this.#cooldown, performance.now()))
     return () => clearTimeout(timer)
+  }
+
+  /** Whether nothing of the text is still to be parsed. */
+  isDone(text: string, ended: boolean): boolean {
+    return this.failed || (this.state.text === text && this.state.ended === ended)
   }
 
   /** Releases the worker's memory of this text. */
@@ -66,10 +71,6 @@ export class MarkdownParser {
     if (this.#id !== undefined) worker.run({ id: this.#id, text: undefined, ended: true }, () => undefined)
     this.#id = undefined
     this.#busy = false
-  }
-
-  #isDone(text: string, ended: boolean): boolean {
-    return this.failed || (this.state.text === text && this.state.ended === ended)
   }
 
   #parseLong(text: string, ended: boolean, changed: () => void): void {

@@ -17,14 +17,14 @@ interface Props {
 
 export const Markdown = memo(function Markdown({ text, ended }: Props) {
   const shown = displayText(text)
-  const blocks = useBlocks(shown, ended)
+  const { blocks, busy } = useBlocks(shown, ended)
   const plain = (
     <p dir='auto'>
       <GrowingText text={shown} growing={!ended} />
     </p>
   )
   return (
-    <div className='text'>
+    <div className='text' aria-busy={busy}>
       <ErrorBoundary fallback={plain}>
         {blocks === undefined ? (
           plain
@@ -38,14 +38,21 @@ export const Markdown = memo(function Markdown({ text, ended }: Props) {
   )
 })
 
-/** The blocks of the text, which may lag behind it; undefined if there are none yet, or if it cannot be parsed. */
-function useBlocks(text: string, ended: boolean): readonly Block[] | undefined {
+interface Parsed {
+  /** They may lag behind the text; undefined if there are none yet, or if it cannot be parsed. */
+  readonly blocks: readonly Block[] | undefined
+  /** Whether they lag behind a complete text. Omitted: no. */
+  readonly busy?: true
+}
+
+function useBlocks(text: string, ended: boolean): Parsed {
   const [parser] = useState(() => new MarkdownParser())
   const [, update] = useReducer((count: number) => count + 1, 0)
   parser.parseShort(text, ended)
   useEffect(() => parser.parseLater(text, ended, update))
   useEffect(() => () => parser.close(), [parser])
   const { state, failed } = parser
-  if (failed || (state.text === '' && text !== '')) return undefined
-  return state.last === undefined ? state.complete : [...state.complete, state.last]
+  const busy = ended && !parser.isDone(text, true) ? { busy: true as const } : {}
+  if (failed || (state.text === '' && text !== '')) return { blocks: undefined, ...busy }
+  return { blocks: state.last === undefined ? state.complete : [...state.complete, state.last], ...busy }
 }
