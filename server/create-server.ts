@@ -229,6 +229,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     throw error instanceof ListenError ? new StartError(error.message, { cause: error }) : error
   }
   void purger.start()
+  mcp?.servers?.start()
   if (role !== 'gateway') await engine.start()
 
   const port = uws.us_socket_local_port(socket)

@@ -159,14 +159,19 @@ export class RunTools {
     if (server === undefined && client === undefined)
       return this.#options.serverTools.problem?.(name) ?? `There is no tool named ${cutText(name, 64)}.`
     if (input === undefined) return 'The input is not JSON.'
-    const check = await (server === undefined ? this.#checkInput(client, input) : server.check(input))
+    const check = await this.#checkInput(server, client, input)
     return check.ok ? undefined : `The input does not match the tool's schema: ${check.problem}`
   }
 
-  async #checkInput(tool: DeclaredTool | undefined, input: unknown): Promise<SchemaCheck> {
+  async #checkInput(
+    server: ServerTool | undefined,
+    tool: DeclaredTool | undefined,
+    input: unknown,
+  ): Promise<SchemaCheck> {
     const { id, state } = this.#session
     const user = state.members.all.has(tool?.by ?? '') ? tool?.by : undefined
     try {
+      if (server !== undefined) return await server.check(input)
       return await schemaPool.checkValue(tool?.inputSchema, asObject(input), { session: id, user })
     } catch (error) {
       if (!(error instanceof ReplyError)) throw error

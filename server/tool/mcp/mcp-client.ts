@@ -106,6 +106,8 @@ export class McpClient {
   }
 
   async list(signal: AbortSignal): Promise<readonly Tool[]> {
+    // The official client would write to the console.
+    if (this.#client.getServerCapabilities()?.tools === undefined) return []
     return (await this.#client.listTools(undefined, { cacheMode: 'refresh', signal, timeout: NO_TIMEOUT_MS })).tools
   }
 

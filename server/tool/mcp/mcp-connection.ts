@@ -67,8 +67,9 @@ export class McpConnection {
     return this.#tools
   }
 
-  /** Why there are no tools. */
-  get problem(): string {
+  /** Why calls fail now; undefined if it is open. */
+  get problem(): string | undefined {
+    if (this.#client !== undefined) return undefined
     return `The MCP server ${this.#options.name} is not available: ${this.#problem}.`
   }
 
@@ -222,8 +223,7 @@ export class McpConnection {
   async call(name: string, input: unknown, context: ToolContext): Promise<unknown> {
     const tool = this.#tools.get(name)
     if (tool !== undefined) return tool.execute(input, context)
-    if (this.#client === undefined) throw new ToolFailure(this.problem)
-    throw new ToolFailure(`The MCP server ${this.#options.name} no longer has the tool ${name}.`)
+    throw new ToolFailure(this.problem ?? `The MCP server ${this.#options.name} no longer has the tool ${name}.`)
   }
 
   async #call(tool: Tool, input: unknown, { signal }: ToolContext): Promise<unknown> {
@@ -233,7 +233,7 @@ export class McpConnection {
       for (let attempt = 1; ; attempt += 1) {
         await this.ready()
         const client = this.#client
-        if (client === undefined) throw new ToolFailure(this.problem)
+        if (client === undefined) throw new ToolFailure(this.problem ?? this.#problem)
         try {
           return outputOf(await client.call(tool, input, signal))
         } catch (error) {

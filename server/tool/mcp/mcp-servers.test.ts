@@ -24,6 +24,7 @@ const open: McpServersOptions['open'] = async (token, user) => (token.startsWith
 function connect(servers: Record<string, McpServerConfig>, more: Partial<McpServersOptions> = {}): McpServers {
   const made = new McpServers({ servers, version: '1', logger, open, backoffMs: [20, 50], ...more })
   opened.push(made)
+  made.start()
   return made
 }
 

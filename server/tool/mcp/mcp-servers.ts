@@ -47,8 +47,11 @@ export class McpServers {
     this.#options = options
     const { idleMs = IDLE_MS } = options
     this.#sweep = setInterval(() => this.#closeIdle(idleMs), Math.min(idleMs, 60_000)).unref()
-    // Connects in the background: a server that is away must not keep the node from starting.
-    for (const [name, server] of Object.entries(options.servers))
+  }
+
+  /** Connects in the background to the servers that need no claims: one that is away must not keep the node from starting. */
+  start(): void {
+    for (const [name, server] of Object.entries(this.#options.servers))
       if (claimsOf(server).length === 0)
         void this.#connection(name, server, 'url' in server ? server.headers : {}).ready()
   }
@@ -72,10 +75,11 @@ export class McpServers {
         const opened = servers.map(async ([name, server]) => {
           const connection = await this.#connectionFor(name, server, run).catch(asProblem)
           if (connection instanceof McpConnection) await connection.ready()
-          problems.set(name, connection instanceof McpConnection ? connection.problem : connection)
-          if (connection instanceof McpConnection)
-            for (const tool of connection.tools.values())
-              if (run.allows(tool.name)) listed.set(tool.name, this.#bound(tool, name, server, run))
+          const problem = connection instanceof McpConnection ? connection.problem : connection
+          if (problem === undefined) problems.delete(name)
+          else problems.set(name, problem)
+          for (const tool of connection instanceof McpConnection ? connection.tools.values() : [])
+            if (run.allows(tool.name)) listed.set(tool.name, this.#bound(tool, name, server, run))
         })
         for (const [name] of servers) problems.set(name, `The MCP server ${name} is still starting.`)
         await atMost(this.#options.waitMs ?? WAIT_MS, Promise.all(opened), signal)
@@ -84,8 +88,7 @@ export class McpServers {
       problem: (tool) => {
         const server = serverOf(this.#options.servers, tool)
         if (server === undefined || !run.allows(tool)) return undefined
-        const isListed = [...found.keys()].some((name) => name.startsWith(`${server}_`))
-        return isListed ? `The MCP server ${server} has no tool that is named ${tool}.` : problems.get(server)
+        return problems.get(server) ?? `The MCP server ${server} has no tool that is named ${tool}.`
       },
     }
   }
