@@ -1,7 +1,7 @@
 // SessionReader: a current reader of a session as its owners see it: transport, position, and whether it keeps up.
 import { z } from 'zod'
 
-export const READER_DOORS = ['websocket', 'sse', 'ndjson', 'poll', 'openai'] as const
+export const READER_DOORS = ['websocket', 'sse', 'ndjson', 'poll', 'openai', 'mcp'] as const
 
 export const SessionReader = z.object({
   connection: z.string(),

@@ -1,6 +1,7 @@
 // createServer: assembles the parts of a node according to its role, and defines the order in which they start and stop.
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { authConfigOf } from './assembly/auth-config.ts'
 import { checkOpenFiles } from './assembly/open-files.ts'
 import { openLimits } from './assembly/open-limits.ts'
 import { openMcp } from './assembly/open-mcp.ts'
@@ -9,7 +10,7 @@ import { openModels } from './assembly/open-models.ts'
 import { openStores, StartError } from './assembly/open-stores.ts'
 import { openTraces } from './assembly/open-traces.ts'
 import { openTransports } from './assembly/open-transports.ts'
-import { ANYBODY, type AuthConfig, createAuthenticator } from './auth/authenticator.ts'
+import { ANYBODY, createAuthenticator } from './auth/authenticator.ts'
 import { readSecrets } from './auth/secret-file.ts'
 import { type Config, ConfigError } from './config/config.ts'
 import type { Logger } from './config/logger.ts'
@@ -76,22 +77,6 @@ const OUTAGE_MS = 5_000
 export interface ServerOverrides {
   /** Replaces the configured models. */
   readonly models?: ModelCatalog
-}
-
-export function authConfigOf(config: Config): AuthConfig {
-  return {
-    jwtSecret: config.jwtSecret,
-    jwtSecretFile: config.jwtSecretFile,
-    jwksUrl: config.jwksUrl,
-    jwksKeep: config.jwksKeep,
-    issuer: config.jwtIssuer,
-    audience: config.jwtAudience,
-    clockSkew: config.jwtClockSkew,
-    userClaim: config.jwtUserClaim,
-    nameClaim: config.jwtNameClaim,
-    roleClaim: config.jwtRoleClaim,
-    limitsClaim: config.jwtLimitsClaim,
-  }
 }
 
 /** @throws ConfigError, StartError */

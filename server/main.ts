@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 // The command parley-server: reads the settings, starts the server, prints its address, and stops it on a signal.
 import { parseArgs } from 'node:util'
+import { authConfigOf } from './assembly/auth-config.ts'
 import { backUpLog, renewLog, StartError } from './assembly/open-stores.ts'
 import { AccessTokenError, type AccessTokenOptions, createAccessToken } from './auth/access-token.ts'
 import { type Config, ConfigError, loadConfig } from './config/config.ts'
 import { createLogger, type Logger } from './config/logger.ts'
 import { describeSettings } from './config/settings.ts'
 import { version } from './config/version.ts'
-import { authConfigOf, createServer, type Server } from './create-server.ts'
+import { createServer, type Server } from './create-server.ts'
 
 const EXIT = { started: 1, usage: 2, broken: 3, interrupted: 130 } as const
 

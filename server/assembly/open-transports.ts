@@ -3,8 +3,10 @@
 import { fileURLToPath } from 'node:url'
 import { LIMITS, makeId, type Offers } from '@parley/protocol'
 import type { Authenticator } from '../auth/authenticator.ts'
+import { signingSecrets } from '../auth/signing-secrets.ts'
 import type { Config } from '../config/config.ts'
 import type { Logger } from '../config/logger.ts'
+import { version } from '../config/version.ts'
 import { Experiment } from '../experiment/experiment.ts'
 import { ConnectionCount } from '../limit/connection-count.ts'
 import type { Metrics } from '../metric/metrics.ts'
@@ -26,6 +28,7 @@ import { BodyBudget } from '../transports/http/http-body.ts'
 import { serveRoutes } from '../transports/http/router.ts'
 import { serveSite } from '../transports/http/site.ts'
 import { openJobTransport } from '../transports/jobs/job-routes.ts'
+import { openMcpTransport } from '../transports/mcp/mcp-transport.ts'
 import { openOpenAiTransport } from '../transports/openai/openai-transport.ts'
 import { documentRoutes } from '../transports/openapi/document-routes.ts'
 import { helloRoute } from '../transports/session-http/hello.ts'
@@ -36,6 +39,7 @@ import { readersRoute } from '../transports/session-http/inspection.ts'
 import { meRoute } from '../transports/session-http/me.ts'
 import { sessionRoutes } from '../transports/session-http/session-routes.ts'
 import { openWebSocketTransport } from '../transports/websocket/websocket-transport.ts'
+import { authConfigOf } from './auth-config.ts'
 import type { Limits } from './open-limits.ts'
 
 export interface TransportsPorts {
@@ -143,6 +147,25 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     activeReaders,
     metrics,
   })
+  const mcp =
+    config.mcp === 'no'
+      ? undefined
+      : openMcpTransport({
+          service,
+          stores,
+          sessions,
+          hub,
+          logger,
+          metrics,
+          version: version(),
+          agents: config.agents,
+          retentionMs: config.retention * 1000,
+          resource:
+            config.mcpUrl === undefined || config.jwtIssuer === undefined
+              ? undefined
+              : { url: config.mcpUrl, issuer: config.jwtIssuer },
+          secrets: signingSecrets(authConfigOf(config), config.credentialsKey),
+        })
   const named = new HttpConnections(service, CONNECTION_MS)
   const httpPresence = new HttpPresence(presence)
   const routes = [
@@ -164,6 +187,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     readersRoute({ service, hub, node: config.node, scatterGather: ports.scatterGather, activeReaders }),
     ...jobs.routes,
     ...openAi.routes,
+    ...(mcp?.routes ?? []),
   ]
   const http = serveRoutes(app, [...routes, ...documentRoutes(routes)], {
     authenticator,
@@ -214,7 +238,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
       named.close()
       httpPresence.close()
       presence.close()
-      await openAi.close()
+      await Promise.all([openAi.close(), mcp?.close()])
     },
   }
 }

@@ -25,8 +25,11 @@ export interface Identity {
 export interface Authenticator {
   /** Whether an access token is required. */
   readonly required: boolean
-  /** @throws ReplyError `unauthenticated`, or `unavailable` if the keys cannot be read */
-  authenticate(token: string | undefined): Promise<Identity>
+  /**
+   * @param audience that the token must have; default: the configured one
+   * @throws ReplyError `unauthenticated`, or `unavailable` if the keys cannot be read
+   */
+  authenticate(token: string | undefined, audience?: string): Promise<Identity>
 }
 
 export interface AuthConfig {
@@ -77,16 +80,16 @@ const CLOCK_SKEW_S = 5
 /** Never HS*: the published key would then be the secret (RFC 8725, section 3.1). */
 const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']
 
-type Verify = (token: string) => Promise<JWTPayload>
+type Verify = (token: string, audience: string | undefined) => Promise<JWTPayload>
 
 export function createAuthenticator(config: AuthConfig, ports: AuthPorts = {}): Authenticator {
   const verify = createVerifier(config, ports)
   if (verify === undefined) return { required: false, authenticate: async () => ANONYMOUS }
   return {
     required: true,
-    async authenticate(token) {
+    async authenticate(token, audience) {
       if (token === undefined || token === '') throw new ReplyError('unauthenticated')
-      const payload = await verified(verify(token))
+      const payload = await verified(verify(token, audience))
       const identity = toIdentity(payload, config)
       const credentials = await ports.vault?.seal(identity.user, payload)
       return credentials === undefined ? identity : { ...identity, credentials }
@@ -112,8 +115,9 @@ function createVerifier(config: AuthConfig, { logger, onKeysFetched }: AuthPorts
   return byKeySet(keys, { ...options, algorithms: ASYMMETRIC })
 }
 
-function byKeySet(keys: KeySet, options: JWTVerifyOptions): Verify {
-  return async (token) => {
+function byKeySet(keys: KeySet, defaults: JWTVerifyOptions): Verify {
+  return async (token, audience) => {
+    const options = audience === undefined ? defaults : { ...defaults, audience }
     try {
       return (await jwtVerify(token, keys.find, options)).payload
     } catch (error) {
@@ -125,7 +129,10 @@ function byKeySet(keys: KeySet, options: JWTVerifyOptions): Verify {
 }
 
 function bySecrets(secrets: Secrets, options: JWTVerifyOptions): Verify {
-  return async (token) => firstVerified(token, await secrets(), { ...options, algorithms: ['HS256'] })
+  return async (token, audience) => {
+    const own = audience === undefined ? {} : { audience }
+    return firstVerified(token, await secrets(), { ...options, ...own, algorithms: ['HS256'] })
+  }
 }
 
 /** @throws JWSSignatureVerificationFailed if no key matches */

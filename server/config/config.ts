@@ -38,6 +38,7 @@ const AgentForm = z.strictObject({
   model: z.string().optional(),
   system: z.string().optional(),
   tools: z.array(z.string()).optional(),
+  description: z.string().optional(),
 })
 const ServerToolForm = z.custom<ServerTool>(
   (value) => typeof value === 'object' && value !== null && 'execute' in value && 'check' in value,
@@ -110,7 +111,7 @@ function problemsBetween(config: Config): string[] {
   return problems
 }
 
-function tokenProblems({ jwtSecret, jwtSecretFile, jwksUrl, anonymous }: Config): string[] {
+function tokenProblems({ jwtSecret, jwtSecretFile, jwksUrl, anonymous, mcpUrl, jwtIssuer }: Config): string[] {
   const keys = setVariables({
     PARLEY_JWT_SECRET: jwtSecret,
     PARLEY_JWT_SECRET_FILE: jwtSecretFile,
@@ -118,6 +119,9 @@ function tokenProblems({ jwtSecret, jwtSecretFile, jwksUrl, anonymous }: Config)
   })
   const problems = keys.length > 1 ? [`${keys.join(' and ')} cannot both be set.`] : []
   if (anonymous === 'yes' && keys.length > 0) problems.push(`PARLEY_ANONYMOUS and ${keys[0]} contradict each other.`)
+  if (mcpUrl !== undefined && (keys.length === 0 || jwtIssuer === undefined || !URL.canParse(jwtIssuer))) {
+    problems.push('PARLEY_MCP_URL needs access tokens, and PARLEY_JWT_ISSUER, the URL of the server that issues them.')
+  }
   return problems
 }
 

@@ -67,7 +67,7 @@ const access = {
     'PARLEY_CREDENTIALS_KEY',
     text.refine(isSecret, { error: SECRET_RULE }),
     undefined,
-    'Secret of at least 32 bytes that encrypts claims of access tokens for MCP servers while a run is queued. The same on all nodes. Default without NATS: a new one at each start.',
+    'Secret of at least 32 bytes that encrypts claims of access tokens for MCP servers while a run is queued, and signs the session ids of /mcp. The same on all nodes. Default: ids are signed with the secret of the access tokens, and without NATS claims are encrypted with a new key at each start.',
     { secret: true },
   ),
   jwtSecretFile: setting(
@@ -126,6 +126,18 @@ const access = {
     list.pipe(z.array(origin)),
     [] as string[],
     "Origins of web pages that may connect, separated by commas; * allows all. The server's own chat page needs no entry if the server checks access tokens and a proxy passes on the Host header.",
+  ),
+  mcp: setting(
+    'PARLEY_MCP',
+    yesOrNo,
+    'yes',
+    'Whether clients of the Model Context Protocol can ask the agents at /mcp, with the same access tokens and rights as over any other transport.',
+  ),
+  mcpUrl: setting(
+    'PARLEY_MCP_URL',
+    url,
+    undefined,
+    'Public URL of /mcp, such as https://chat.example.com/mcp. The server then tells MCP clients to get their access tokens from PARLEY_JWT_ISSUER, and takes only tokens there whose audience (aud) is this URL.',
   ),
 } as const
 

@@ -9,7 +9,7 @@ it('keeps known values, and replaces the others', () => {
 })
 
 it('has a limited number of values for any input', () => {
-  const allowed = new Set(['websocket', 'sse', 'ndjson', 'poll', 'openai', 'request', 'job', 'other'])
+  const allowed = new Set(['websocket', 'sse', 'ndjson', 'poll', 'openai', 'mcp', 'request', 'job', 'other'])
   const providers = new Set(['parley.demo', 'openai', 'anthropic', 'gcp.gemini', 'openai.compatible', 'other'])
   fc.assert(
     fc.property(fc.option(fc.oneof(fc.string(), fc.constantFrom('__proto__', 'sse', 'openai:x', 'demo'))), (text) => {

@@ -36,6 +36,8 @@ export interface Agent {
   readonly system?: string | undefined
   /** Names of the server tools it may use. Default: all. */
   readonly tools?: readonly string[] | undefined
+  /** What it is for: shown to those who may ask it, such as MCP clients and their models. */
+  readonly description?: string | undefined
 }
 
 export interface RunEngineOptions {

@@ -113,7 +113,13 @@ function isTyped(answer: Response, text: string): boolean {
     const problem = Problem.safeParse(body)
     return problem.success && problem.data.requestId === answer.headers.get('x-request-id')
   }
-  const error = (body as { readonly error?: { readonly message?: unknown; readonly type?: unknown } }).error
+  const { error, jsonrpc } = body as {
+    readonly error?: { readonly message?: unknown; readonly type?: unknown; readonly code?: unknown }
+    readonly jsonrpc?: unknown
+  }
+  if (jsonrpc === '2.0') {
+    return type === 'application/json' && typeof error?.message === 'string' && typeof error.code === 'number'
+  }
   return type === 'application/json' && typeof error?.message === 'string' && typeof error.type === 'string'
 }
 

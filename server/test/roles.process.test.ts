@@ -80,6 +80,12 @@ const RULES: Readonly<Record<string, Row>> = {
   'GET /v1/responses/{id}': { rule: 'read', ...RESPONSE },
   'GET /v1/responses/{id}/input_items': { rule: 'read', ...RESPONSE },
   'POST /v1/responses/{id}/cancel': { rule: 'send', ...RESPONSE },
+  // A forbidden call has a result that says so: server/transports/mcp/mcp-statuses.test.ts.
+  'POST /mcp': { rule: 'anybody', body: { jsonrpc: '2.0', id: 1, method: 'ping' } },
+  'GET /mcp': { rule: 'anybody' },
+  'DELETE /mcp': { rule: 'anybody' },
+  'GET /.well-known/oauth-protected-resource/mcp': { rule: 'open' },
+  'GET /.well-known/oauth-protected-resource': { rule: 'open' },
 }
 
 let nats: NatsServer

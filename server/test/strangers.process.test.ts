@@ -28,6 +28,12 @@ const BODIES: Readonly<Record<string, unknown>> = {
   'POST /v1/chat/completions': { model: 'demo', messages: [{ role: 'user', content: 'hello' }] },
   'POST /v1/completions': { model: 'demo', prompt: 'hello' },
   'POST /v1/responses': { model: 'demo', input: 'hello' },
+  'POST /mcp': {
+    jsonrpc: '2.0',
+    id: 1,
+    method: 'initialize',
+    params: { protocolVersion: '2025-11-25', capabilities: {} },
+  },
 }
 
 interface Operation {
@@ -35,10 +41,10 @@ interface Operation {
   readonly security?: readonly unknown[]
 }
 
-/** An error in either format. */
+/** An error in any format: a problem, OpenAI's, JSON-RPC's. */
 interface Refusal {
   readonly code?: string
-  readonly error?: { readonly code: string }
+  readonly error?: { readonly code: string; readonly data?: { readonly code: string } }
 }
 
 interface Target {
@@ -112,7 +118,7 @@ async function errorsOf(at: readonly Target[], headers: Record<string, string>):
     const answer = await request(target.method, pathOf(target), headers, BODIES[target.name])
     const text = await answer.text()
     const body = (text === '' || answer.ok ? {} : JSON.parse(text)) as Refusal
-    codes[target.name] = body.code ?? body.error?.code ?? `not refused: ${answer.status}`
+    codes[target.name] = body.code ?? body.error?.data?.code ?? body.error?.code ?? `not refused: ${answer.status}`
   }
   return codes
 }

@@ -13,7 +13,7 @@ export interface OriginRules {
 }
 
 const EXPOSED =
-  'Location, Retry-After, ETag, X-Request-Id, Preference-Applied, Parley-Cursor, Idempotent-Replayed, WWW-Authenticate, X-Should-Retry, Parley-Notices'
+  'Location, Retry-After, ETag, X-Request-Id, Preference-Applied, Parley-Cursor, Idempotent-Replayed, WWW-Authenticate, X-Should-Retry, Parley-Notices, Mcp-Session-Id'
 const PREFLIGHT_S = '600'
 const HEADER_NAMES = /^[\w-]+(?: *, *[\w-]+)*$/
 

@@ -15,6 +15,8 @@ export interface Route {
   readonly path: string
   /** Needs no access token, and pages of every origin may call it. */
   readonly open?: true
+  /** The audience (`aud`) that its access tokens must have; default: that of the configuration. */
+  readonly audience?: string
   /** An `EventSource` may read it: temporary refusals are sent as an event, so that it reconnects. */
   readonly events?: true
   /** Limit of the request's body in bytes; default 1 MiB. */

@@ -308,7 +308,7 @@ describe('access', () => {
       'https://chat.example.com',
     ])
     expect(allowed.headers.get('access-control-expose-headers')).toBe(
-      'Location, Retry-After, ETag, X-Request-Id, Preference-Applied, Parley-Cursor, Idempotent-Replayed, WWW-Authenticate, X-Should-Retry, Parley-Notices',
+      'Location, Retry-After, ETag, X-Request-Id, Preference-Applied, Parley-Cursor, Idempotent-Replayed, WWW-Authenticate, X-Should-Retry, Parley-Notices, Mcp-Session-Id',
     )
     const foreign = await from('https://elsewhere.example.com')
     expect([foreign.status, foreign.headers.get('access-control-allow-origin')]).toEqual([403, null])

@@ -136,7 +136,7 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
       if (route.open !== true) {
         // Before the token is verified, so that invalid ones count, too.
         refuseByRate(options.gate?.waitOfAddress(request.address))
-        const identity = await authenticator.authenticate(bearerOf(request.header('authorization')))
+        const identity = await authenticator.authenticate(bearerOf(request.header('authorization')), route.audience)
         request.identify(identity, options.experiment?.assign(identity.user, clientOf(request)))
         const key = authenticator.required ? request.user : request.address
         const verdict = rate.judge(key, performance.now())

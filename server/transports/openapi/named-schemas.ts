@@ -42,6 +42,7 @@ import {
   WelcomeAnswer,
 } from '@parley/protocol'
 import { z } from 'zod'
+import { JsonRpcMessage } from '../mcp/rpc.ts'
 import { ChatRequest } from '../openai/chat-request.ts'
 import { ResponseRequest } from '../openai/response-request.ts'
 import { CompletionRequest } from '../openai/text-completion.ts'
@@ -75,6 +76,7 @@ export const HTTP_SCHEMAS = {
   Event,
   EventsPage,
   Health,
+  JsonRpcMessage,
   Job,
   JobAccepted,
   JobRequest,

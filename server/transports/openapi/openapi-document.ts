@@ -3,6 +3,7 @@
 import { ERRORS, HTTP_ERRORS, HTTP_STATUS, type ProblemCode } from '@parley/protocol'
 import { openAiStatus } from '../openai/openai-error.ts'
 import { JOB_OPERATIONS } from './job-operations.ts'
+import { MCP_OPERATIONS } from './mcp-operations.ts'
 import { MEMBER_OPERATIONS } from './member-operations.ts'
 import { httpSchemas, type JsonObject, PLACE } from './named-schemas.ts'
 import { ASIDE_OPERATIONS, NODE_OPERATIONS } from './node-operations.ts'
@@ -32,6 +33,7 @@ export const OPERATIONS: Operations = {
   ...MEMBER_OPERATIONS,
   ...JOB_OPERATIONS,
   ...OPENAI_OPERATIONS,
+  ...MCP_OPERATIONS,
   ...NODE_OPERATIONS,
 }
 
@@ -133,7 +135,7 @@ function errorsOf(name: string, { errors = [], body, open, errorForm }: Operatio
     byStatus.set(status, [...(byStatus.get(status) ?? []), code])
   }
   const content =
-    errorForm === 'openai'
+    errorForm !== undefined
       ? { 'application/json': { schema: { type: 'object', required: ['error'] } } }
       : { 'application/problem+json': { schema: reference('Problem') } }
   return Object.fromEntries(

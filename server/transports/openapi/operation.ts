@@ -7,6 +7,7 @@ export const TAGS = {
   sessions: 'A conversation: its messages, events, commands and members.',
   jobs: 'A run that the client accesses by polling.',
   openai: 'For clients of the OpenAI API; only their base URL must be changed.',
+  mcp: 'For clients of the Model Context Protocol; the tools are the configured agents.',
   node: 'The node: its state, metrics and documents.',
 } as const
 export type Tag = keyof typeof TAGS
@@ -39,7 +40,7 @@ export interface Operation {
   /** Without COMMON_ERRORS, which are added. */
   readonly errors?: readonly ProblemCode[]
   /** Set if errors are not `application/problem+json`. */
-  readonly errorForm?: 'openai'
+  readonly errorForm?: 'openai' | 'mcp'
   /** Requires no access token. */
   readonly open?: true
 }

@@ -65,7 +65,7 @@ export function snapshotRoute(ports: SessionHttpPorts): Route {
  * The newest messages with their runs and answers.
  * @param isCut whether the session has messages before those in the state
  */
-function messagesOf(state: SessionState, isCut: boolean): { messages: SnapshotMessage[]; cut: boolean } {
+export function messagesOf(state: SessionState, isCut: boolean): { messages: SnapshotMessage[]; cut: boolean } {
   const runs = new Map<string, RunRecord[]>()
   for (const run of [...state.ended.values(), ...state.open]) {
     runs.set(run.message, [...(runs.get(run.message) ?? []), run])
