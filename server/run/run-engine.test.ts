@@ -477,7 +477,7 @@ describe('tools', () => {
     first.finish('tool-calls')
     const { call } = await h.event('s', 'tool.called')
     await h.service.claim({ type: 'tool.claim', id: 'c1', session: 's', call }, CALLER)
-    h.service.detach('s', CALLER.connection)
+    h.service.detach('s', CALLER)
     await h.event('s', 'tool.called', (event) => event.attempt === 2)
     await h.service.claim({ type: 'tool.claim', id: 'c2', session: 's', call }, OTHER)
     await h.service.result({ type: 'tool.result', id: 'r1', session: 's', call, error: 'not at home' }, OTHER)

@@ -1,8 +1,9 @@
 // Tools that several users declare under one name. An editor's declaration once replaced the owner's, without its approval or with a
 // wider schema, so that the next call ran on the owner's device at once.
 import { makeId, type Tool } from '@parley/protocol'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest'
 import type { Caller } from '../session/commands/caller.ts'
+import { schemaPool } from '../tool/schema-pool.ts'
 import { EngineHarness } from './test/engine-harness.ts'
 
 const OWNER: Caller = { connection: 'phone', user: 'ada', role: 'owner' }
@@ -122,6 +123,57 @@ it('gives nobody the declaration of another user’s connection of the same name
   // At another node, the log has the declaration.
   const elsewhere: Caller = { ...EDITOR, connection: 'elsewhere', roams: true }
   await expect(claim(called.call, elsewhere)).rejects.toMatchObject({ code: 'invalid_tool_input' })
+})
+
+it('lets nobody act as another user’s connection', async () => {
+  await h.service.attach('s', OWNER, [WIDE])
+  await h.service.attach('s', EDITOR, [WIDE])
+  const { called } = await callMail({})
+  await claim(called.call, OWNER)
+  // Presence and `tool.claimed` tell everyone the connection's id, and a client over HTTP may give any.
+  const impostor: Caller = { ...EDITOR, connection: OWNER.connection, roams: true }
+  await expect(claim(called.call, impostor)).rejects.toMatchObject({ code: 'call_claimed' })
+  await expect(result(called.call, impostor, 'forged')).rejects.toMatchObject({ code: 'call_not_claimed' })
+  await h.service.attach('s', impostor, [MAIL])
+  h.service.detach('s', impostor)
+  await h.service.attach('s', impostor, [])
+  // The owner still holds the claim, and its tools are still available.
+  await result(called.call, OWNER, 'sent')
+  const events = (await h.entries('s')).filter((event) => 'call' in event && event.call === called.call)
+  expect(events.map(({ type }) => type)).toEqual(['tool.called', 'tool.claimed', 'tool.result'])
+  expect(events.at(-1)).toMatchObject({ output: 'sent', by: 'phone' })
+  h.service.detach('s', EDITOR)
+  ;(await h.model.next()).finish()
+  await h.event('s', 'run.ended')
+  expect((await callMail({}, 'again')).offered).toMatchObject({ name: 'mail' })
+})
+
+it.each([
+  ['a result', result],
+  ['a claim', claim],
+])('refuses %s if its sender was removed while the server checked the schemas', async (_, take) => {
+  await h.service.attach('s', EDITOR, [WIDE])
+  const { called } = await callMail({})
+  const check = vi.spyOn(schemaPool, 'checkValue').mockImplementationOnce(async () => {
+    await h.service.removeMember('s', OWNER, 'eve')
+    return { ok: true }
+  })
+  onTestFinished(() => check.mockRestore())
+  await expect(take(called.call, EDITOR, 'sent')).rejects.toMatchObject({ code: 'forbidden' })
+  await expect(h.service.attach('s', EDITOR, [])).rejects.toMatchObject({ code: 'forbidden' })
+  const types = (await h.entries('s')).map(({ type }) => type)
+  expect(types).not.toContain('tool.claimed')
+  expect(types).not.toContain('tool.result')
+})
+
+it('refuses a declaration if its sender was removed while the server checked the schemas', async () => {
+  const check = vi.spyOn(schemaPool, 'checkSchema').mockImplementationOnce(async () => {
+    await h.service.removeMember('s', OWNER, 'eve')
+    return { ok: true }
+  })
+  onTestFinished(() => check.mockRestore())
+  await expect(h.service.attach('s', EDITOR, [MAIL])).rejects.toMatchObject({ code: 'forbidden' })
+  expect((await h.entries('s')).map(({ type }) => type)).not.toContain('session.updated')
 })
 
 it('bounds what the log keeps of one user', async () => {

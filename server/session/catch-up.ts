@@ -15,6 +15,8 @@ const DECISIONS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'call_not_found',
   'command_id_reused',
   'forbidden',
+  // A connection that roams may have declared the tool again at another node.
+  'invalid_tool_input',
   'invalid_tool_output',
   'invite_invalid',
   'last_owner',

@@ -49,8 +49,8 @@ export interface SessionService {
   admitReader(session: string, caller: Caller): Promise<string>
   /** @returns the caller's role @throws ReplyError forbidden, session_not_found */
   admit(session: string, caller: Caller, permission: Permission): Promise<string>
-  /** Detaches the connection and releases its claims. */
-  detach(session: string, connection: string): void
+  /** Detaches the caller's connection and releases its claims. */
+  detach(session: string, caller: Pick<Caller, 'connection' | 'user' | 'roams'>): void
   invite(session: string, caller: Caller, role: Role, ttlMs: number): Promise<NewInvite>
   revokeInvite(session: string, caller: Caller, invite: string): Promise<void>
   /** @returns the caller's role */
@@ -222,14 +222,16 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
     },
 
     claim: (command, caller) =>
-      withPermission(command.session, caller, 'run', async (session) =>
-        receipt(await toolService.claim(session, command, caller)),
-      ),
+      withSession(command.session, async (session) => {
+        await admit(session, caller, 'run')
+        return receipt(await toolService.claim(session, command, caller, () => confirm(session, caller, 'run')))
+      }),
 
     result: (command, caller) =>
-      withPermission(command.session, caller, 'run', async (session) =>
-        receipt(await toolService.result(session, command, caller)),
-      ),
+      withSession(command.session, async (session) => {
+        await admit(session, caller, 'run')
+        return receipt(await toolService.result(session, command, caller, () => confirm(session, caller, 'run')))
+      }),
 
     decide: (command, caller) =>
       withPermission(command.session, caller, 'decide', async (session) =>
@@ -238,12 +240,11 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
 
     async attach(id, caller, tools) {
       // Most connections have no tools, so the session does not need to be loaded for them.
-      if (options.open && tools.length === 0 && !toolService.hasTools(id, caller.connection)) return caller.role
+      if (options.open && tools.length === 0 && !toolService.hasTools(id, caller)) return caller.role
       return withSession(id, async (session) => {
         const permission = tools.length === 0 ? 'read' : 'run'
         const role = await admit(session, caller, permission, true)
-        await confirm(session, caller, permission)
-        await toolService.attach(session, caller, tools)
+        await toolService.attach(session, caller, tools, () => confirm(session, caller, permission))
         return role
       })
     },
@@ -261,14 +262,14 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
       })
     },
 
-    detach(id, connection) {
-      if (!toolService.hasTools(id, connection)) return
-      withSession(id, (session) => toolService.detach(session, connection)).catch((error: unknown) => {
-        if (error instanceof ReplyError && error.code === 'session_deleted') return toolService.forget(id, connection)
+    detach(id, caller) {
+      if (!toolService.hasTools(id, caller)) return
+      withSession(id, (session) => toolService.detach(session, caller)).catch((error: unknown) => {
+        if (error instanceof ReplyError && error.code === 'session_deleted') return toolService.forget(id, caller)
         // The run's driver offers the call again when the lease expires.
         const level = error instanceof ReplyError || error instanceof StorageError ? 'warn' : 'error'
         logger[level](
-          { err: error, session: id, connection },
+          { err: error, session: id, connection: caller.connection },
           'failed to release the tool claims of a disconnected client',
         )
       })

@@ -19,6 +19,7 @@ import { awaitsDecision, type CallState } from '../state/call-state.ts'
 import type { RunRecord } from '../state/run-record.ts'
 import { findCall, findCommand, type SessionState } from '../state/session-state.ts'
 import { declare, declaredBy } from '../state/tool-declarations.ts'
+import type { Caller } from './caller.ts'
 import { compareAndAppend, compareAndAppendAtTip } from './compare-and-append.ts'
 
 export interface ToolServiceOptions {
@@ -31,18 +32,7 @@ export interface ToolServiceOptions {
   readonly now: () => number
 }
 
-interface Claimant {
-  readonly connection: string
-  readonly user: string
-  /** The client chose the connection's id, and another node may know its tools. */
-  readonly roams?: true
-}
-
-/** The tools that a connection declared, by name. */
-interface Declarer {
-  readonly user: string
-  readonly tools: ReadonlyMap<string, Tool>
-}
+export type Claimant = Pick<Caller, 'connection' | 'user' | 'roams'>
 
 /** Bytes, as JSON, of all tools that one user declared in a session. The log keeps them after the connection. */
 const USER_TOOL_BYTES = 1024 * 1024
@@ -50,8 +40,8 @@ const USER_TOOL_BYTES = 1024 * 1024
 export class ToolService {
   readonly #log: SessionLog
   readonly #options: ToolServiceOptions
-  /** session → connection */
-  readonly #declarers = new Map<string, Map<string, Declarer>>()
+  /** session → connection → the tools that it declared, by name */
+  readonly #declarers = new Map<string, Map<string, ReadonlyMap<string, Tool>>>()
 
   constructor(log: SessionLog, options: ToolServiceOptions) {
     this.#log = log
@@ -60,14 +50,23 @@ export class ToolService {
 
   /**
    * Attaches the connection, and appends the tools that the user has not declared in this form before.
-   * @throws ReplyError invalid_tool, too_large
+   * @param confirm checks the caller's permission again, after the check of the schemas, which may wait for seconds
+   * @throws ReplyError invalid_tool, too_large, and the errors of `confirm`
    */
-  async attach(session: SessionReplica, { connection, user }: Claimant, tools: readonly Tool[]): Promise<void> {
+  async attach(
+    session: SessionReplica,
+    by: Claimant,
+    tools: readonly Tool[],
+    confirm: () => Promise<void>,
+  ): Promise<void> {
     if (tools.length === 0) {
-      this.forget(session.id, connection)
+      await confirm()
+      this.forget(session.id, by)
       return
     }
-    await this.#check(tools, payerOf(session, { connection, user }))
+    await this.#check(tools, payerOf(session, by))
+    await confirm()
+    const { user } = by
     const declared = tools.map((tool) => ({ ...tool, by: user }))
     await compareAndAppendAtTip(this.#log, session, (state) => {
       const isKnown = (tool: DeclaredTool): boolean =>
@@ -79,49 +78,52 @@ export class ToolService {
         throw new ReplyError('too_large', 'All tools that you declared in this session are too large together.')
       return { subject: 'meta', event: { type: 'session.updated', tools: changed }, expect: state.lastMetaSeq }
     })
-    const connections = this.#declarers.get(session.id) ?? new Map<string, Declarer>()
+    const connections = this.#declarers.get(session.id) ?? new Map<string, ReadonlyMap<string, Tool>>()
     this.#declarers.set(session.id, connections)
-    connections.set(connection, { user, tools: new Map(tools.map((tool) => [tool.name, tool])) })
+    connections.set(keyOf(by), new Map(tools.map((tool) => [tool.name, tool])))
   }
 
   /** Detaches the connection, and offers its claimed calls again. */
-  async detach(session: SessionReplica, connection: string): Promise<void> {
-    this.forget(session.id, connection)
-    const claimed = session.state.open.flatMap((run) =>
-      [...run.calls.values()].filter((call) => call.claim?.connection === connection),
-    )
-    for (const call of claimed)
-      await offerAgain(this.#log, session, call.id, (now) => now.claim?.connection === connection)
+  async detach(session: SessionReplica, by: Claimant): Promise<void> {
+    this.forget(session.id, by)
+    const isClaimed = ({ claim }: CallState): boolean => claim !== undefined && isClaimOf(claim, by)
+    const claimed = session.state.open.flatMap((run) => [...run.calls.values()].filter(isClaimed))
+    for (const call of claimed) await offerAgain(this.#log, session, call.id, isClaimed)
   }
 
   /** Detaches a connection that has no claims to release. */
-  forget(session: string, connection: string): void {
+  forget(session: string, by: Claimant): void {
     const connections = this.#declarers.get(session)
-    connections?.delete(connection)
+    connections?.delete(keyOf(by))
     if (connections?.size === 0) this.#declarers.delete(session)
   }
 
   /** Whether the connection declared tools on this node, so that its close matters. */
-  hasTools(session: string, connection: string): boolean {
-    return this.#declarers.get(session)?.has(connection) === true
+  hasTools(session: string, by: Claimant): boolean {
+    return this.#declarers.get(session)?.has(keyOf(by)) === true
   }
 
   /** Names of the client tools that attached connections of this node can run. */
   offered(session: string): string[] {
     const names = new Set<string>()
-    for (const { tools } of this.#declarers.get(session)?.values() ?? [])
-      for (const name of tools.keys()) names.add(name)
+    for (const tools of this.#declarers.get(session)?.values() ?? []) for (const name of tools.keys()) names.add(name)
     return [...names]
   }
 
-  /** @throws ReplyError call_not_found, call_ended, tool_not_declared, approval_pending, call_claimed, invalid_tool_input */
+  /**
+   * @param confirm as for `attach`
+   * @throws ReplyError call_not_found, call_ended, tool_not_declared, approval_pending, call_claimed, invalid_tool_input,
+   * and the errors of `confirm`
+   */
   async claim(
     session: SessionReplica,
     command: CommandOf<'tool.claim'>,
     by: Claimant,
+    confirm: () => Promise<void>,
   ): Promise<{ seq: number; until: number }> {
-    const until = this.#options.now() + this.#options.leaseMs
     await this.#checkInput(session, command.call, by)
+    await confirm()
+    const until = this.#options.now() + this.#options.leaseMs
     const entry = await this.#change(session, command, (call) => {
       if (call.claim?.command === command.id && isClaimOf(call.claim, by)) return undefined
       // A repeated command whose claim was lost meanwhile: a claim takes effect once, so it is not renewed.
@@ -148,18 +150,21 @@ export class ToolService {
   }
 
   /**
+   * @param confirm as for `attach`
    * @throws ReplyError call_not_found, call_ended, tool_not_declared, call_not_claimed, approval_pending, invalid_tool_input,
-   * invalid_tool_output, too_large
+   * invalid_tool_output, too_large, and the errors of `confirm`
    */
   async result(
     session: SessionReplica,
     command: CommandOf<'tool.result'>,
     by: Claimant,
+    confirm: () => Promise<void>,
   ): Promise<{ seq: number; duplicate?: true }> {
     const size = JSON.stringify(command.output ?? null).length
     if (size > LIMITS.toolOutputBytes) throw new ReplyError('too_large', 'The result is larger than the limit.')
     await this.#checkInput(session, command.call, by)
     const outputCheck = await this.#checkOutput(session, command, by)
+    await confirm()
     const outcome = command.error === undefined ? { output: command.output ?? null } : { error: command.error }
     const entry = await this.#change(session, command, (call) => {
       if (call.result?.command === command.id) return undefined
@@ -222,12 +227,12 @@ export class ToolService {
   }
 
   /** The tool as this connection declared it, if it can run the call. */
-  #declared(session: SessionReplica, { connection, user, roams }: Claimant, call: CallState): Tool | undefined {
+  #declared(session: SessionReplica, by: Claimant, call: CallState): Tool | undefined {
     if (call.where !== 'client') return undefined
-    const here = this.#declarers.get(session.id)?.get(connection)
-    if (here?.user === user) return here.tools.get(call.name)
+    const here = this.#declarers.get(session.id)?.get(keyOf(by))
+    if (here !== undefined) return here.get(call.name)
     // Another node knows the connection and detects its close. The log has its user's declaration.
-    return roams === true ? declaredBy(session.state.tools, call.name, user) : undefined
+    return by.roams === true ? declaredBy(session.state.tools, call.name, by.user) : undefined
   }
 
   /** Whether the call must wait because this device requires an approval that the call did not need so far. */
@@ -291,9 +296,17 @@ function payerOf({ id, state }: SessionReplica, { connection, user }: Claimant):
   return { session: id, connection, user: state.members.all.has(user) ? user : undefined }
 }
 
-/** Whether the claim belongs to the caller. Two users may choose the same connection id. */
-function isClaimOf(claim: NonNullable<CallState['claim']>, { connection, user }: Claimant): boolean {
-  return claim.connection === connection && (claim.user === undefined || claim.user === user)
+/**
+ * Whether the claim belongs to the caller. Connection ids are public, and a client over plain HTTP chooses its own: two
+ * users may choose the same, or one that the server gave to a WebSocket, whose claims name no user.
+ */
+function isClaimOf(claim: NonNullable<CallState['claim']>, { connection, user, roams }: Claimant): boolean {
+  return claim.connection === connection && claim.user === (roams === true ? user : undefined)
+}
+
+/** Ids contain no spaces. */
+function keyOf({ connection, user, roams }: Claimant): string {
+  return roams === true ? `${connection} ${user}` : connection
 }
 
 /** Offers a call again if it has no result and `isLost` returns true. */

@@ -7,8 +7,10 @@ import type { SessionService } from '../../session/session-service.ts'
 
 interface NamedConnection {
   readonly user: string
-  /** Number of open streams and polls. */
+  /** Number of open streams and polls, and of declarations in progress. */
   open: number
+  /** A declaration has succeeded. */
+  isAttached: boolean
   timer: NodeJS.Timeout | undefined
 }
 
@@ -45,10 +47,23 @@ export class HttpConnections {
         retryAfterMs: 10_000,
       })
     }
-    await this.#service.attach(session, caller, tools)
-    const named = this.#connections.get(key) ?? { user, open: 0, timer: undefined }
+    // Kept before the first await, so that no other user arrives under this name meanwhile.
+    const named = known ?? { user, open: 0, isAttached: false, timer: undefined }
     this.#connections.set(key, named)
-    this.#startTimer(session, connection, named)
+    named.open += 1
+    clearTimeout(named.timer)
+    try {
+      await this.#service.attach(session, caller, tools)
+      named.isAttached = true
+    } finally {
+      named.open -= 1
+      const now = this.#connections.get(key)
+      if (now !== named) {
+        // Its client has removed the connection meanwhile.
+        if (now?.user !== user) this.#service.detach(session, caller)
+      } else if (named.isAttached || named.open > 0) this.#startTimer(session, connection, named)
+      else this.#connections.delete(key)
+    }
   }
 
   /** Removes the connection immediately. @throws ReplyError forbidden */
@@ -96,7 +111,7 @@ export class HttpConnections {
     const key = keyOf(session, connection)
     if (this.#connections.get(key) !== named) return
     this.#connections.delete(key)
-    this.#service.detach(session, connection)
+    this.#service.detach(session, { connection, user: named.user, roams: true })
   }
 
   #checkUser(named: NamedConnection | undefined, user: string): void {

@@ -204,7 +204,7 @@ export class CommandService implements ReaderClient, PresenceWatcher {
     }
     if (this.#closed) {
       // `close` ran before this attach had a reader.
-      service.detach(session, this.#caller.connection)
+      service.detach(session, this.#caller)
       return done()
     }
     this.#reader(session)?.close()
@@ -238,11 +238,10 @@ export class CommandService implements ReaderClient, PresenceWatcher {
   }
 
   #leaveSession(session: string): void {
-    const { connection } = this.#caller
-    this.#ports.presence.leave(session, connection)
+    this.#ports.presence.leave(session, this.#caller.connection)
     // Queued after the connection's earlier commands for the session; skipped if it has attached again meanwhile.
     this.#queue.run(session, async () => {
-      if (this.#reader(session) === undefined) this.#ports.service.detach(session, connection)
+      if (this.#reader(session) === undefined) this.#ports.service.detach(session, this.#caller)
     })
   }
 
