@@ -1,15 +1,25 @@
 // ExportSection: the buttons that download the shown conversation.
-import { useRoom, useView } from '../connection/use-chat.ts'
+import { useState } from 'react'
+import { useChat, useRoom, useView } from '../connection/use-chat.ts'
 import { exportJson, exportMarkdown, exportName } from './export.ts'
 
 export function ExportSection() {
+  const { client } = useChat()
   const { session } = useRoom()
+  const [failed, setFailed] = useState(false)
   const isEmpty = useView((view) => view.turns.length === 0)
   const isLoading = useView((view) => view.status === 'replaying')
   const save = (ending: 'md' | 'json'): void => {
     const { state } = session
-    const text = ending === 'md' ? exportMarkdown(state) : exportJson(state, Date.now())
-    download(exportName(state.title, ending), text, ending === 'md' ? 'text/markdown' : 'application/json')
+    try {
+      const text = ending === 'md' ? exportMarkdown(state) : exportJson(state, client.now())
+      download(exportName(state.title, ending), text, ending === 'md' ? 'text/markdown' : 'application/json')
+      setFailed(false)
+    } catch (error) {
+      // Such as a tool's value that is nested too deeply, or a text that is too long for the browser.
+      reportError(error)
+      setFailed(true)
+    }
   }
   return (
     <section>
@@ -23,6 +33,11 @@ export function ExportSection() {
           JSON
         </button>
       </div>
+      {failed ? (
+        <p className='bubble-note bad' role='alert'>
+          Couldn’t export this chat in this format.
+        </p>
+      ) : null}
     </section>
   )
 }

@@ -77,6 +77,11 @@ Shown instead
 `)
   })
 
+  it('has a fence for any number of backticks', () => {
+    const call = [...view.calls.values()].map((each) => [each.id, { ...each, input: '` '.repeat(131_072) }] as const)
+    expect(exportMarkdown({ ...view, calls: new Map(call) })).toContain('\n\n```json\n"` ` ')
+  })
+
   it('has as JSON the same, as data', () => {
     const { turns, ...rest } = JSON.parse(exportJson(view, 5_000))
     expect(rest).toEqual({ session: 'ses_1', title: 'A weekend\nin Bern', exportedAt: '1970-01-01T00:00:05.000Z' })

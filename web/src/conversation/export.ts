@@ -69,7 +69,8 @@ function callOf(calls: SessionView['calls'], part: RunView['parts'][number]): Ca
 
 /** The fence is longer than every row of backticks in the text. */
 function fenced(text: string): string {
-  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([ticks]) => ticks.length))
+  let longest = 2
+  for (const [ticks] of text.matchAll(/`+/g)) longest = Math.max(longest, ticks.length)
   const fence = '`'.repeat(longest + 1)
   return `${fence}json\n${text}\n${fence}`
 }
