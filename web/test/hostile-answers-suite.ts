@@ -5,7 +5,8 @@ import type { Event } from '@parley/protocol'
 import type { Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openLmdbStores } from '../../server/store/lmdb/stores.ts'
-import { LAST } from './hostile-answers.ts'
+import type { SessionLog } from '../../server/store/ports/session-log.ts'
+import { LAST, MARKS } from './hostile-answers.ts'
 import { PageWorld } from './page-world.ts'
 
 /** Milliseconds of CPU time that one task may take. */
@@ -29,7 +30,9 @@ export function testHostileAnswers(formatted: Answers, slow: Answers, random: An
     world = await PageWorld.start({}, async (server) => {
       const stores = await openLmdbStores({ path: join(server.data, 'data') })
       const appends = Object.entries({ ...formatted, ...slow, ...random }).map(async ([name, text]) => {
-        await stores.log.append(session(name), 'in.m', QUESTION, 0)
+        const around = name === MARKS ? text : undefined
+        await stores.log.append(session(name), 'in.m', question(around), 0)
+        if (around !== undefined) await appendCalls(stores.log, session(name), around)
         await stores.log.append(session(name), 'run.r', answer(`${text}\n\n${LAST}`), 0)
       })
       await Promise.all(appends)
@@ -82,14 +85,21 @@ export function testHostileAnswers(formatted: Answers, slow: Answers, random: An
   })
 }
 
-const QUESTION: Event = {
-  type: 'message',
-  id: 'm',
-  role: 'user',
-  author: 'anonymous',
-  content: [{ type: 'text', text: 'Question' }],
-  policy: 'queue',
-  run: 'r',
+function question(text = 'Question'): Event {
+  const content = [{ type: 'text' as const, text }]
+  return { type: 'message', id: 'm', role: 'user', author: 'anonymous', content, policy: 'queue', run: 'r' }
+}
+
+/** A tool call that fails with this text, and one that returns it. */
+async function appendCalls(log: SessionLog, id: string, text: string): Promise<void> {
+  const call = { type: 'tool.called', run: 'r', name: 'look', input: text, where: 'server', approval: false } as const
+  for (const name of ['failed', 'returned']) {
+    const subject = `tool.${name}` as const
+    const result = name === 'failed' ? { error: text } : { output: text }
+    const called = { ...call, call: name, attempt: 1, until: 0, step: 0 }
+    const { seq } = await log.append(id, subject, called, 0)
+    await log.append(id, subject, { type: 'tool.result', run: 'r', call: name, by: 'server', ...result }, seq)
+  }
 }
 
 function answer(text: string): Event {

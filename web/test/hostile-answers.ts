@@ -5,6 +5,9 @@ function filled(piece: string, before = ''): string {
   return before + piece.repeat(Math.ceil((SIZE - before.length) / piece.length))
 }
 
+/** This text is also the message, a tool's error and a tool's result. */
+export const MARKS = 'combining marks'
+
 /** The page formats these. */
 export const FORMATTED: Readonly<Record<string, string>> = {
   'nested lists': filled('- '),
@@ -13,7 +16,7 @@ export const FORMATTED: Readonly<Record<string, string>> = {
   'nested emphasis': filled('*a **b '),
   'closed brackets': filled('[a]('),
   'link definitions': filled('[a]: b\n'),
-  'combining marks': filled('\u0301', 'a'),
+  [MARKS]: filled('\u0301', 'a'),
   'one long word': filled('x'),
   'a table of many columns and short rows': `${'|a'.repeat(1_500)}|\n${'|-'.repeat(1_500)}|\n${filled('|\n')}`,
   'many code blocks': filled(`\`\`\`\n${'a line of code\n'.repeat(4)}\`\`\`\n`),

@@ -42,7 +42,7 @@ export function decisionNote(
   if (decision === undefined) return undefined
   const who = decision.by === 'anonymous' ? '' : decision.by === user ? ' by you' : ` by ${displayName(decision.by)}`
   const why = decision.reason === undefined ? '' : `: ${decision.reason}`
-  return `${decision.decision === 'approve' ? 'Approved' : 'Denied'}${who}${why}`
+  return formatText(`${decision.decision === 'approve' ? 'Approved' : 'Denied'}${who}${why}`)
 }
 
 /** The time that remains for a decision. @param now Unix milliseconds, by this machine's clock */
@@ -60,6 +60,11 @@ const MAX_CHARACTERS = 8_000
 export function formatValue(value: unknown): string {
   const line = toJson(value)
   return truncate(line.length <= 60 ? line : toJson(value, 2), MAX_CHARACTERS)
+}
+
+/** A text of a tool, a model or a user as the page shows it. It is truncated if it is very long. */
+export function formatText(text: string): string {
+  return displayText(truncate(text, MAX_CHARACTERS))
 }
 
 /** Levels of a value. Deeper ones overflow the stack, or the memory when they are indented. */

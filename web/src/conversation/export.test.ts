@@ -1,5 +1,5 @@
 // Tests the exported forms of a conversation: turns, versions, answers with tool calls, and names of files.
-import { applyEntry, newSession, type SessionView } from '@parley/client'
+import { applyEntry, type CallView, newSession, type SessionView } from '@parley/client'
 import type { Event } from '@parley/protocol'
 import { describe, expect, it } from 'vitest'
 import { exportJson, exportMarkdown, exportName } from './export.ts'
@@ -78,8 +78,9 @@ Shown instead
   })
 
   it('has a fence for any number of backticks', () => {
-    const call = [...view.calls.values()].map((each) => [each.id, { ...each, input: '` '.repeat(131_072) }] as const)
-    expect(exportMarkdown({ ...view, calls: new Map(call) })).toContain('\n\n```json\n"` ` ')
+    const call = view.calls.get('c1') as CallView
+    const calls = view.calls.with('c1', { ...call, input: '` '.repeat(131_072) })
+    expect(exportMarkdown({ ...view, calls })).toContain('\n\n```json\n"` ` ')
   })
 
   it('has as JSON the same, as data', () => {

@@ -2,7 +2,7 @@
 import type { CallView, MessageView, RunView } from '@parley/client'
 import { describe, expect, it } from 'vitest'
 import { answerOf } from './answer-of.ts'
-import { callNote, decisionNote, expiryNote, formatValue } from './call-note.ts'
+import { callNote, decisionNote, expiryNote, formatText, formatValue } from './call-note.ts'
 import { noticeTexts, runNote } from './run-note.ts'
 
 const run: RunView = {
@@ -108,6 +108,21 @@ describe("a call's note", () => {
     expect(formatValue(undefined)).toBe('No value')
     expect(formatValue({ a: 'x'.repeat(60) })).toContain('\n  "a"')
     expect(formatValue('x'.repeat(9_000))).toContain('1,002 more characters')
+  })
+
+  it('shows long texts of others in part, and no long run of combining marks', () => {
+    const marks = `a${'\u0301'.repeat(64_000)}`
+    const decision = { decision: 'deny' as const, by: 'bob', reason: marks }
+    const error = { code: 'provider_error' as const, message: marks }
+    const notices = [{ code: 'provider_warning' as const, message: marks }]
+    const texts = [
+      formatText(marks),
+      decisionNote({ ...call, decision }, 'ada') ?? '',
+      runNote({ ...run, status: 'failed', error }, [], 'ada').text,
+      ...noticeTexts({ ...run, notices }),
+    ]
+    expect(texts.filter((text) => text.length > 9_000 || /\p{M}{61}/u.test(text))).toEqual([])
+    expect(texts).toHaveLength(4)
   })
 
   it('shows no value that is nested so deeply that the stack would overflow', () => {

@@ -1,5 +1,6 @@
 // RunNote: what the page says about a run's status, and about what its model did not get. Pure.
 import type { CallView, RunView } from '@parley/client'
+import { formatText } from './call-note.ts'
 
 export interface RunNote {
   /** `busy`: in progress. `plain`: completed. `stopped`, `failed`: the answer is incomplete. */
@@ -38,7 +39,10 @@ export function runNote(
       if (run.error?.code === 'budget_exceeded') {
         return { tone: 'failed', text: `Stopped: not enough tokens left in the budget. ${reset}`.trim() }
       }
-      return { tone: 'failed', text: run.error === undefined ? 'Failed' : `${run.error.message} (${run.error.code})` }
+      return {
+        tone: 'failed',
+        text: run.error === undefined ? 'Failed' : `${formatText(run.error.message)} (${run.error.code})`,
+      }
   }
 }
 
@@ -82,7 +86,7 @@ function noticeText({ code, option, message, mediaType, tool, count = 1 }: Notic
     case 'option_adapted':
       return `The model used another value for the option ${option}.`
     case 'provider_warning':
-      return message
+      return message === undefined ? undefined : formatText(message)
     case 'history_omitted':
       return `${counted(count, 'earlier turn')} ${are} not sent: this chat is longer than the model can read.`
     case 'file_omitted':

@@ -8,7 +8,7 @@ import { useMay, usePeople } from '../people/use-people.ts'
 import { Icon } from '../shared/icon.tsx'
 import { ScrollBox } from '../shared/scroll-box.tsx'
 import { useNow } from '../shared/use-now.ts'
-import { callNote, decisionNote, expiryNote, formatValue } from './call-note.ts'
+import { callNote, decisionNote, expiryNote, formatText, formatValue } from './call-note.ts'
 import { lineCount, ReadableValue } from './readable-value.tsx'
 
 interface Props {
@@ -48,7 +48,7 @@ function Values({ call }: { readonly call: CallView }) {
       {call.error === undefined ? null : (
         <div className='bad'>
           <dt>Error</dt>
-          <dd>{call.error}</dd>
+          <dd dir='auto'>{formatText(call.error)}</dd>
         </div>
       )}
     </dl>

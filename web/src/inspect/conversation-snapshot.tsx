@@ -4,7 +4,7 @@ import type { CallView, MessageView, RunPart, RunView, SessionView } from '@parl
 import { memo, type ReactNode, useEffect, useRef } from 'react'
 import { Virtualizer, type VirtualizerHandle } from 'virtua'
 import { answerOf, callsOf } from '../conversation/answer-of.ts'
-import { callNote, decisionNote, formatValue } from '../conversation/call-note.ts'
+import { callNote, decisionNote, formatText, formatValue } from '../conversation/call-note.ts'
 import { runNote } from '../conversation/run-note.ts'
 import { displayText } from '../shared/display-text.ts'
 import { ScrollBox } from '../shared/scroll-box.tsx'
@@ -146,7 +146,8 @@ function toPart(part: RunPart, at: number, calls: readonly CallView[]): ReactNod
 function SnapshotCall({ name, call }: { readonly name: string; readonly call: CallView | undefined }) {
   if (call === undefined) return <p className='snapshot-label'>{name}</p>
   const decision = decisionNote(call, undefined)
-  const result = call.error ?? (call.status === 'completed' ? formatValue(call.output) : undefined)
+  const output = call.status === 'completed' ? formatValue(call.output) : undefined
+  const result = call.error === undefined ? output : formatText(call.error)
   return (
     <div className='snapshot-call' data-status={call.status}>
       <p>
