@@ -1,6 +1,6 @@
 // Tools that several users declare under one name. An editor's declaration once replaced the owner's, without its approval or with a
 // wider schema, so that the next call ran on the owner's device at once.
-import { makeId, type Tool } from '@parley/protocol'
+import { type Event, makeId, type Tool } from '@parley/protocol'
 import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest'
 import type { Caller } from '../session/commands/caller.ts'
 import { schemaPool } from '../tool/schema-pool.ts'
@@ -180,13 +180,29 @@ it('bounds what the log keeps of one user', async () => {
   const large = (name: string): Tool => ({
     name,
     description: 'x'.repeat(8_000),
-    inputSchema: { title: 'x'.repeat(110_000) },
+    inputSchema: { title: 'é'.repeat(110_000) },
   })
   let declared = 0
   const fill = async () => {
     for (; declared < 20; declared += 1) await h.service.attach('s', EDITOR, [large(`t${declared}`)])
   }
   await expect(fill()).rejects.toMatchObject({ code: 'too_large' })
-  expect(declared).toBe(8)
+  expect(declared).toBe(4)
   await h.service.attach('s', OWNER, [large('mine')])
+})
+
+it('bounds what the log keeps of all users, and drops the declarations of a user who leaves', async () => {
+  const append = async (event: Event) => h.stores.log.append('s', 'meta', event, await h.stores.log.last('s', 'meta'))
+  for (let n = 0; n < 8; n += 1) {
+    const tool = { name: `tool_${n}`, description: 'x'.repeat(1_040_000), by: `user_${n}` }
+    await append({ type: 'session.updated', tools: [tool] })
+  }
+  const large = { name: 'large', description: 'x'.repeat(80_000) }
+  await expect(h.service.attach('s', EDITOR, [large])).rejects.toMatchObject({ code: 'too_large' })
+  await h.service.attach('s', EDITOR, [MAIL])
+  await append({ type: 'member.left', user: 'user_3', by: 'ada' })
+  await h.service.attach('s', EDITOR, [large])
+  await h.service.removeMember('s', OWNER, 'eve')
+  const { state } = await h.watch('s')
+  expect([...state.tools.keys()]).toEqual([0, 1, 2, 4, 5, 6, 7].map((n) => `tool_${n}`))
 })

@@ -18,7 +18,7 @@ import type { SessionReplica } from '../session-replica.ts'
 import { awaitsDecision, type CallState } from '../state/call-state.ts'
 import type { RunRecord } from '../state/run-record.ts'
 import { findCall, findCommand, type SessionState } from '../state/session-state.ts'
-import { declare, declaredBy } from '../state/tool-declarations.ts'
+import { bytesOf, declare, declaredBy } from '../state/tool-declarations.ts'
 import type { Caller } from './caller.ts'
 import { compareAndAppend, compareAndAppendAtTip } from './compare-and-append.ts'
 
@@ -36,6 +36,8 @@ export type Claimant = Pick<Caller, 'connection' | 'user' | 'roams'>
 
 /** Bytes, as JSON, of all tools that one user declared in a session. The log keeps them after the connection. */
 const USER_TOOL_BYTES = 1024 * 1024
+/** The same of all users together. */
+const SESSION_TOOL_BYTES = 8 * USER_TOOL_BYTES
 
 export class ToolService {
   readonly #log: SessionLog
@@ -73,9 +75,13 @@ export class ToolService {
         JSON.stringify(declaredBy(state.tools, tool.name, user)) === JSON.stringify(tool)
       const changed = declared.filter((tool) => !isKnown(tool))
       if (changed.length === 0) return undefined
-      const own = [...declare(state.tools, changed).values()].flat().filter(({ by }) => by === user)
-      if (JSON.stringify(own).length > USER_TOOL_BYTES)
+      // The user left after `confirm`. Nothing would remove these declarations later.
+      if (state.members.gone.has(user) && !state.members.all.has(user)) throw new ReplyError('forbidden')
+      const all = [...declare(state.tools, changed).values()].flat()
+      if (bytesOf(all.filter(({ by }) => by === user)) > USER_TOOL_BYTES)
         throw new ReplyError('too_large', 'All tools that you declared in this session are too large together.')
+      if (bytesOf(all) > SESSION_TOOL_BYTES)
+        throw new ReplyError('too_large', 'All tools that users declared in this session are too large together.')
       return { subject: 'meta', event: { type: 'session.updated', tools: changed }, expect: state.lastMetaSeq }
     })
     const connections = this.#declarers.get(session.id) ?? new Map<string, ReadonlyMap<string, Tool>>()

@@ -23,7 +23,7 @@ import { addOutput, addOutputs, addPart, fromParts, hasCall, type RunOutput, tak
 import { awaitsClients, isActive, queuedRun, type RunRecord, withOutput } from './run-record.ts'
 import { findCommand, findRun, MAX_COMMANDS, type MessageState, type SessionState } from './session-state.ts'
 import { applyAfterDeletion, applyDeletion } from './tombstone.ts'
-import { declare } from './tool-declarations.ts'
+import { declare, withoutUser } from './tool-declarations.ts'
 
 /** The part of an entry that the state depends on, which a transcript keeps. */
 export interface LoggedEvent {
@@ -103,7 +103,8 @@ export function applyEntry(state: SessionState, entry: LoggedEvent, owned?: Owne
     case 'invite.created':
     case 'invite.revoked': {
       const members = applyToMembers(state.members, entry.seq, event)
-      return { ...state, seq: entry.seq, lastMetaSeq: entry.seq, members }
+      const tools = event.type === 'member.left' ? withoutUser(state.tools, event.user) : state.tools
+      return { ...state, seq: entry.seq, lastMetaSeq: entry.seq, members, tools }
     }
     case 'session.deleted':
       return applyDeletion(state, entry.seq, entry.time, event)

@@ -23,6 +23,23 @@ export function declare(declarations: ToolDeclarations, tools: readonly Declared
   return all
 }
 
+/** Without the declarations of a user who has left the session. */
+export function withoutUser(declarations: ToolDeclarations, user: string): ToolDeclarations {
+  const rest = [...declarations].map(([name, all]) => [name, all.filter(({ by }) => by !== user)] as const)
+  return new Map(rest.filter(([, all]) => all.length > 0))
+}
+
+const sizes = new WeakMap<DeclaredTool, number>()
+
+/** The sum of the declarations' bytes as JSON. */
+export function bytesOf(tools: readonly DeclaredTool[]): number {
+  return tools.reduce((sum, tool) => {
+    const bytes = sizes.get(tool) ?? Buffer.byteLength(JSON.stringify(tool))
+    sizes.set(tool, bytes)
+    return sum + bytes
+  }, 0)
+}
+
 /** The user's declaration. Entries of older servers do not name the user: those count as everyone's. */
 export function declaredBy(declarations: ToolDeclarations, name: string, user: string): DeclaredTool | undefined {
   const all = declarations.get(name)

@@ -67,3 +67,16 @@ describe('a compacted run', () => {
     expect(compacted(end, { ...late, epoch: 2 }).map(({ type }) => type)).toEqual(['run.ended', 'tool.called'])
   })
 })
+
+it('drops the tools of a user who left, but not those of the same user’s return', () => {
+  const declared = (name: string, by: string): Event => ({ type: 'session.updated', tools: [{ name, by }] })
+  const left: Event = { type: 'member.left', user: 'eve', by: 'ada' }
+  const tools = (...events: readonly Event[]) =>
+    compacted(...events).flatMap((event) => (event.type === 'session.updated' ? (event.tools ?? []) : []))
+  const before = [declared('a', 'eve'), declared('b', 'ada'), left]
+  expect(tools(...before)).toEqual([{ name: 'b', by: 'ada' }])
+  expect(tools(...before, declared('c', 'eve'))).toEqual([
+    { name: 'b', by: 'ada' },
+    { name: 'c', by: 'eve' },
+  ])
+})

@@ -5,7 +5,7 @@ import { type EventOf, type RunEnded, stringifyJson } from '@parley/protocol'
 import type { CompactedEntry } from '../../store/ports/transcript-store.ts'
 import { type LoggedEvent, parseEntry } from '../state/apply-entry.ts'
 import { addOutput, addPart, fromParts, hasCall, type RunOutput, toParts } from '../state/run-output.ts'
-import { declare } from '../state/tool-declarations.ts'
+import { declare, type ToolDeclarations, withoutUser } from '../state/tool-declarations.ts'
 
 interface CompactedRun {
   started: LoggedEvent | undefined
@@ -64,9 +64,15 @@ export function compact(compacted: readonly CompactedEntry[], entries: Iterable<
   const add = (entry: LoggedEvent): void => {
     const { event } = entry
     switch (event.type) {
+      case 'member.left':
+        kept.push(entry)
+        if (updated !== undefined) {
+          const { title, tools = [] } = updated.event
+          updated = { at: updated.at, event: updateOf(title, withoutUser(declare(new Map(), tools), event.user)) }
+        }
+        break
       case 'message':
       case 'member.joined':
-      case 'member.left':
       case 'invite.created':
       case 'invite.revoked':
         kept.push(entry)
@@ -206,7 +212,10 @@ function mergeUpdates(
 ): EventOf<'session.updated'> {
   if (previous === undefined) return event
   const tools = declare(declare(new Map(), previous.tools ?? []), event.tools ?? [])
-  const title = event.title ?? previous.title
+  return updateOf(event.title ?? previous.title, tools)
+}
+
+function updateOf(title: string | undefined, tools: ToolDeclarations): EventOf<'session.updated'> {
   return {
     type: 'session.updated',
     ...(title === undefined ? {} : { title }),
