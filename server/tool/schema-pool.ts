@@ -26,7 +26,8 @@ export interface SchemaAnswer {
 }
 
 interface Job extends SchemaJob {
-  readonly payer: Payer
+  /** Those of the payer. */
+  readonly keys: readonly Key[]
   resolve(check: SchemaCheck): void
   reject(error: unknown): void
 }
@@ -38,14 +39,16 @@ interface Busy {
 }
 
 type Budgets = Readonly<Record<'connection' | 'user' | 'session', number>>
+/** A budget of one payer. */
+type Key = readonly [kind: keyof Budgets, key: string]
 
 /** Milliseconds of the workers' time. A used budget is available again in full after `REFILL_MS`. */
 const BUDGETS_MS: Budgets = { connection: 10_000, user: 20_000, session: 40_000 }
 const REFILL_MS = 120_000
 const WORKERS = 2
-/** UTF-16 code units of all waiting jobs, and those that a job counts in addition. */
+/** UTF-16 code units of all waiting jobs, and those that a job counts in addition, so that at most 1,024 jobs wait. */
 const WAITING_CHARS = 16 * 1024 * 1024
-const JOB_CHARS = 1_024
+const JOB_CHARS = 16 * 1024
 /** Replaces a worker that does not answer. It limits each check itself, to less. */
 const LOST_MS = 15_000
 /** The compiled file, also in tests, because Node.js 20 cannot run TypeScript. */
@@ -89,7 +92,7 @@ export class SchemaPool {
 
   async #check(job: SchemaJob, payer: Payer): Promise<SchemaCheck> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ ...job, payer, resolve, reject })
+      this.#waiting.push({ ...job, keys: keysOf(payer), resolve, reject })
       this.#waitingChars += charsOf(job)
       while (this.#waitingChars > this.#maxChars) this.#take(-1).reject(new ReplyError('unavailable', TOO_MUCH))
       this.#pump()
@@ -99,15 +102,23 @@ export class SchemaPool {
   #pump(): void {
     while (this.#waiting.length > 0 && (this.#idle.length > 0 || this.#busy.size < WORKERS)) {
       const job = this.#take(1)
-      const excess = this.#share(job.payer) - 1
-      if (excess < 0) this.#run(this.#idle.pop() ?? this.#start(), job)
-      else job.reject(new ReplyError('rate_limited', USED_UP, { retryAfterMs: Math.ceil((excess + 0.05) * REFILL_MS) }))
+      if (this.#share(job.keys) < 1) this.#run(this.#idle.pop() ?? this.#start(), job)
+      else this.#refuse([job, ...this.#waiting.splice(0)])
+    }
+  }
+
+  /** Refuses all waiting jobs at once, because even the smallest share is used up. */
+  #refuse(jobs: readonly Job[]): void {
+    this.#waitingChars = 0
+    for (const { keys, reject } of jobs) {
+      const retryAfterMs = Math.ceil((this.#share(keys) - 0.95) * REFILL_MS)
+      reject(new ReplyError('rate_limited', USED_UP, { retryAfterMs }))
     }
   }
 
   /** Takes the job whose payer has used the least (`order` 1) or the most (-1) of a budget. */
   #take(order: 1 | -1): Job {
-    const shares = this.#waiting.map(({ payer }) => order * this.#share(payer))
+    const shares = this.#waiting.map(({ keys }) => order * this.#share(keys))
     const [job] = this.#waiting.splice(shares.indexOf(Math.min(...shares)), 1) as [Job]
     this.#waitingChars -= charsOf(job)
     return job
@@ -155,7 +166,7 @@ export class SchemaPool {
     if (busy === undefined) return undefined
     this.#busy.delete(worker)
     clearTimeout(busy.timer)
-    for (const [kind, key] of keysOf(busy.job.payer)) {
+    for (const [kind, key] of busy.job.keys) {
       const used = this.#level(kind, key) + ms
       this.#used.delete(key)
       this.#used.set(key, { ms: used, at: performance.now() })
@@ -167,9 +178,9 @@ export class SchemaPool {
     return busy.job
   }
 
-  /** The largest used share of the payer's budgets; from 1 on, one is used up. */
-  #share(payer: Payer): number {
-    return Math.max(...keysOf(payer).map(([kind, key]) => this.#level(kind, key) / this.#budgets[kind]))
+  /** The largest used share of a payer's budgets; from 1 on, one is used up. */
+  #share(keys: readonly Key[]): number {
+    return keys.reduce((share, [kind, key]) => Math.max(share, this.#level(kind, key) / this.#budgets[kind]), 0)
   }
 
   #level(kind: keyof Budgets, key: string): number {
@@ -185,7 +196,7 @@ const TOO_MUCH = 'Too many schema checks are waiting.'
 /** The pool of this process. */
 export const schemaPool = new SchemaPool()
 
-function keysOf(payer: Payer): (readonly [keyof Budgets, string])[] {
+function keysOf(payer: Payer): readonly Key[] {
   const kinds = ['connection', 'user', 'session'] as const
   return kinds.flatMap((kind) => (payer[kind] === undefined ? [] : [[kind, `${kind} ${payer[kind]}`] as const]))
 }
