@@ -1,11 +1,12 @@
 // Tools of MCP servers in runs: whose credential a call carries, when two people use one session.
-import { makeId } from '@parley/protocol'
+import { makeId, ReplyError } from '@parley/protocol'
 import { pino } from 'pino'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { ClaimVault } from '../auth/claim-vault.ts'
 import type { Caller } from '../session/commands/caller.ts'
 import { McpServers } from '../tool/mcp/mcp-servers.ts'
 import { McpFixture } from '../tool/mcp/test/mcp-fixture.ts'
+import { schemaPool } from '../tool/schema-pool.ts'
 import { EngineHarness, type PlayedCall } from './test/engine-harness.ts'
 
 const vault = new ClaimVault(['key'], undefined)
@@ -84,6 +85,18 @@ it('fails with a reason for a sender without the claim, and after a message of s
   end.finish()
   await h.event('s', 'run.ended', (event) => event.run === run)
   expect(fixture.callers).toEqual([])
+})
+
+// The run failed and was retried, so the model was paid twice.
+it('tells the model that an input cannot be checked at the moment', async () => {
+  vi.spyOn(schemaPool, 'checkValue').mockRejectedValueOnce(new ReplyError('rate_limited', 'Too much.'))
+  await send(await caller('ada'))
+  const { result } = await callsTool(await h.model.next(), 'mail_whoami')
+  expect(await result).toMatchObject({ error: 'The input could not be checked: Too much.' })
+  const last = await h.model.next()
+  last.finish()
+  await h.event('s', 'run.ended')
+  expect(h.model.calls).toHaveLength(2)
 })
 
 it('continues on another node: the credential waits with the run', async () => {

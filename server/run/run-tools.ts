@@ -159,24 +159,20 @@ export class RunTools {
     if (server === undefined && client === undefined)
       return this.#options.serverTools.problem?.(name) ?? `There is no tool named ${cutText(name, 64)}.`
     if (input === undefined) return 'The input is not JSON.'
-    const check = await this.#checkInput(server, client, input)
-    return check.ok ? undefined : `The input does not match the tool's schema: ${check.problem}`
+    try {
+      const check = await (server === undefined ? this.#checkInput(client, input) : server.check(input))
+      return check.ok ? undefined : `The input does not match the tool's schema: ${check.problem}`
+    } catch (error) {
+      // The pool is full, or a budget is used up. A retry of the run would repeat the model call.
+      if (error instanceof ReplyError) return `The input could not be checked: ${error.message}`
+      throw error
+    }
   }
 
-  async #checkInput(
-    server: ServerTool | undefined,
-    tool: DeclaredTool | undefined,
-    input: unknown,
-  ): Promise<SchemaCheck> {
+  async #checkInput(tool: DeclaredTool | undefined, input: unknown): Promise<SchemaCheck> {
     const { id, state } = this.#session
     const user = state.members.all.has(tool?.by ?? '') ? tool?.by : undefined
-    try {
-      if (server !== undefined) return await server.check(input)
-      return await schemaPool.checkValue(tool?.inputSchema, asObject(input), { session: id, user })
-    } catch (error) {
-      if (!(error instanceof ReplyError)) throw error
-      return { ok: false, problem: error.message }
-    }
+    return schemaPool.checkValue(tool?.inputSchema, asObject(input), { session: id, user })
   }
 
   #clientTools(): readonly string[] {

@@ -37,6 +37,7 @@ const ANSWER_BYTES = 4 * 1024 * 1024
 const LINE_BYTES = 16 * 1024 * 1024
 /** Milliseconds between two looks at a task, and between two subscriptions to changes. */
 const POLL_MS = 1_000
+const POLL_MAX_MS = 60_000
 const LISTEN_AGAIN_MS = 5_000
 /** Milliseconds that the official client waits for one answer: longer than any call of ours, whose signal ends it. */
 const NO_TIMEOUT_MS = 2 ** 31 - 1
@@ -145,7 +146,7 @@ export class McpClient {
     let wait = handle.pollIntervalMs
     try {
       for (;;) {
-        await sleep(Math.max(wait ?? POLL_MS, 50), undefined, { signal })
+        await sleep(Math.min(Math.max(wait ?? POLL_MS, 50), POLL_MAX_MS), undefined, { signal })
         const request = this.#client.request({ method: 'tasks/get', params: { taskId } }, Task, options)
         const task = await request.catch((error: unknown) => {
           // The task goes its way while the server is away for a moment.
@@ -210,7 +211,7 @@ class HttpTransport extends StreamableHTTPClientTransport {
   }
 }
 
-/** Breaks off an answer to a request that is too large. */
+/** Breaks off an answer to a request that is too large. The official client follows redirects, only within the origin. */
 async function limitedFetch(
   input: string | URL,
   init: RequestInit | undefined,

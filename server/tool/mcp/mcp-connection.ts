@@ -5,7 +5,7 @@
 //             └─ failed ── (back-off) ── opening …
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CallToolResult, Tool } from '@modelcontextprotocol/client'
-import { cutText, LIMITS } from '@parley/protocol'
+import { cutText, LIMITS, ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
 import { type ServerTool, type ToolContext, ToolFailure } from '../define-tool.ts'
 import { schemaPool } from '../schema-pool.ts'
@@ -109,7 +109,10 @@ export class McpConnection {
     try {
       const events = { changed: () => this.#renew(), closed: () => this.#lost(client) }
       client = await McpClient.connect({ server, headers, version, connectMs, ...events }, signal)
-      await this.#list(client, signal)
+      await this.#list(client, signal).catch((error: unknown) => {
+        if (!(error instanceof ReplyError) || this.#tools.size === 0) throw error
+        this.#keepList(error)
+      })
       this.#client = client
       this.#openedAt = performance.now()
       logger.info({ server: name, era: client.era, tools: this.#tools.size }, 'connected to an MCP server')
@@ -159,18 +162,21 @@ export class McpConnection {
     const client = this.#client
     this.#stale = client === undefined || this.#listing !== undefined
     if (client === undefined || this.#listing !== undefined) return
-    const { connectMs = CONNECT_MS, name, logger } = this.#options
+    const { connectMs = CONNECT_MS } = this.#options
     const signal = AbortSignal.any([AbortSignal.timeout(connectMs), this.#closing.signal])
     this.#listing = this.#list(client, signal)
-      .catch((error: unknown) => {
-        // The previous list stays.
-        if (!this.#closing.signal.aborted)
-          logger.warn({ server: name, code: codeOf(error) }, 'tools of an MCP server not listed')
-      })
+      .catch((error: unknown) => this.#keepList(error))
       .finally(() => {
         this.#listing = undefined
         if (this.#stale) this.#renew()
       })
+  }
+
+  /** The previous list stays: the server failed, or its schemas cannot be checked at the moment. */
+  #keepList(error: unknown): void {
+    const { name, logger } = this.#options
+    if (this.#closing.signal.aborted) return
+    logger.warn({ server: name, code: codeOf(error) }, 'tools of an MCP server not listed')
   }
 
   async #list(client: McpClient, signal: AbortSignal): Promise<void> {

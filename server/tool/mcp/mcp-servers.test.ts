@@ -1,10 +1,13 @@
 // Tools of real MCP servers, of the official package: over HTTP in both versions, and over stdio.
 import { once } from 'node:events'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { ReplyError } from '@parley/protocol'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { runTool } from '../run-tool.ts'
+import { schemaPool } from '../schema-pool.ts'
 import type { ToolSet } from '../tool-set.ts'
 import type { McpServerConfig } from './mcp-config.ts'
 import { type McpRun, McpServers, type McpServersOptions } from './mcp-servers.ts'
@@ -154,6 +157,8 @@ describe.each<Era>(['modern', 'legacy'])('an MCP server over HTTP, %s', (era) =>
       error: expect.stringMatching(/ECONNREFUSED|ECONNRESET|may have/),
     })
     await fixture.listen()
+    // The previous list stays, because the new one cannot be checked.
+    vi.spyOn(schemaPool, 'checkSchema').mockRejectedValue(new ReplyError('rate_limited'))
     // The older version has a new session now.
     await vi.waitFor(async () => expect(await call(later, 'fix_echo', { text: 'x' })).toEqual({ output: 'x' }))
   })
@@ -210,6 +215,9 @@ describe('a task of an MCP server', () => {
     expect(await called).toEqual({ error: 'The run has ended.' })
     await cancelled
     expect(fixture.cancelledTasks).toBe(1)
+    // Too long for a timer of Node.js, which would fire at once.
+    fixture.pollIntervalMs = 2 ** 40
+    expect(await call(tools, 'fix_task', {}, AbortSignal.timeout(300))).toEqual({ error: 'The run has ended.' })
     await fixture.dispose()
   })
 })
@@ -250,6 +258,22 @@ describe('an MCP server over stdio', () => {
       { timeout: 5_000 },
     )
   })
+})
+
+// fetch would follow it, and remove only `Authorization`.
+it('does not follow a redirect to another origin, so that its headers go nowhere else', async () => {
+  const fixture = await McpFixture.start('legacy')
+  const moved = createHttpServer((_, response) => response.writeHead(307, { Location: fixture.url }).end())
+  await once(moved.listen(0, '127.0.0.1'), 'listening')
+  const { port } = moved.address() as { port: number }
+  const url = `http://127.0.0.1:${port}/mcp`
+  const tools = await toolsOf(connect({ moved: { url, headers: { 'X-Api-Key': 'key' } } }))
+  expect(await call(tools, 'moved_echo', { text: 'x' })).toEqual({
+    error: 'The MCP server moved is not available: it answers with HTTP status 307.',
+  })
+  expect(fixture.sessions).toBe(0)
+  moved.close()
+  await fixture.dispose()
 })
 
 it('waits for a slow server only for a limited time', async () => {

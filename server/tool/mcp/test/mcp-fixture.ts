@@ -29,6 +29,7 @@ export class McpFixture {
     }),
     ...['whoami', 'fail', 'slow', 'ask', 'big', 'structured', 'picture', 'task', 'gone'].map((name) => tool(name)),
   ]
+  pollIntervalMs = 50
   /** Called when a call of `slow` begins; and when it was aborted. */
   began = (): void => undefined
   aborted = (): void => undefined
@@ -183,6 +184,6 @@ export class McpFixture {
 
   #task(taskId: string, status: string) {
     const now = new Date().toISOString()
-    return { taskId, status, createdAt: now, lastUpdatedAt: now, ttlMs: 60_000, pollIntervalMs: 50 }
+    return { taskId, status, createdAt: now, lastUpdatedAt: now, ttlMs: 60_000, pollIntervalMs: this.pollIntervalMs }
   }
 }
