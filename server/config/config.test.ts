@@ -154,8 +154,19 @@ describe('aborts the start and names', () => {
   })
 
   test('a file that is not JSON, is not an object, or throws', async () => {
-    put('parley.config.json', '{')
-    expect(await problems()).toEqual([expect.stringMatching(/^parley\.config\.json is not valid JSON/)])
+    const wrong: readonly (readonly [string, string])[] = [
+      ['', 'line 1, column 1'],
+      ['{', 'line 1, column 2'],
+      ['{"port": 1,\n "jwtSecret": geheim}', 'line 2, column 15'],
+      ['{"port": 1,\n "jwtSecret": "geheim", }', 'line 2, column 25'],
+      ['{"jwtSecret": "geheim" "port": 1}', 'line 1, column 24'],
+      ['["geheim", 01]', 'line 1, column 13'],
+      ['{"jwtSecret": "\\geheim"}', 'line 1, column 17'],
+    ]
+    for (const [text, position] of wrong) {
+      put('parley.config.json', text)
+      expect(await problems()).toEqual([`parley.config.json is not valid JSON: error at ${position}.`])
+    }
     put('parley.config.json', '[]')
     expect(await problems()).toEqual(['parley.config.json must contain an object of settings.'])
     put('parley.config.mjs', "throw new Error('broken')")

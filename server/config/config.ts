@@ -197,11 +197,43 @@ async function readConfigFile(
 }
 
 function readJson(path: string, file: string): unknown {
+  let text = ''
   try {
-    return JSON.parse(readFileSync(path, 'utf8'))
+    text = readFileSync(path, 'utf8')
+    return JSON.parse(text)
   } catch (error) {
-    throw new ConfigError([`${file} is not valid JSON: ${error instanceof Error ? error.message : 'unreadable'}.`])
+    if (!(error instanceof SyntaxError)) throw new ConfigError([`${file} cannot be read: ${messageIn(error)}.`])
+    const lines = text.slice(0, jsonErrorAt(text)).split('\n')
+    const column = (lines.at(-1) ?? '').length + 1
+    throw new ConfigError([`${file} is not valid JSON: error at line ${lines.length}, column ${column}.`])
   }
+}
+
+/**
+ * The index of the first error in a text that is not JSON. V8 quotes the text around an unexpected token, which may be a
+ * secret, and Node 20 does not add its position. So this searches the longest beginning that more text could complete.
+ */
+function jsonErrorAt(text: string): number {
+  const hasError = (length: number): boolean => {
+    try {
+      JSON.parse(text.slice(0, length))
+      return false
+    } catch (error) {
+      const at = /at position (\d+)/.exec(messageIn(error))?.[1]
+      return at === undefined ? !messageIn(error).startsWith('Unexpected end') : Number(at) < length
+    }
+  }
+  let [good, bad] = [0, text.length + 1]
+  while (bad - good > 1) {
+    const middle = (good + bad) >> 1
+    if (hasError(middle)) bad = middle
+    else good = middle
+  }
+  return good
+}
+
+function messageIn(error: unknown): string {
+  return error instanceof Error ? error.message : 'unknown error'
 }
 
 async function importModule(path: string, file: string): Promise<unknown> {
@@ -209,7 +241,7 @@ async function importModule(path: string, file: string): Promise<unknown> {
     const module: { readonly default?: unknown } = await import(pathToFileURL(path).href)
     return 'default' in module ? module.default : module
   } catch (error) {
-    const reason = error instanceof Error ? error.message.split('\n')[0] : 'unknown error'
+    const reason = messageIn(error).split('\n')[0]
     const hint = file.endsWith('.ts')
       ? ' This version of Node.js may not run TypeScript. Use a .mjs or .json file instead.'
       : ''
