@@ -29,6 +29,7 @@ import { serveHealth } from './transports/http/health.ts'
 import { ListenError, listen, reachable } from './transports/http/listen.ts'
 import type { MetricsListener } from './transports/http/metrics-listener.ts'
 import { isLoopbackName } from './transports/http/origin.ts'
+import type { ExtraTool } from './transports/mcp/extra-tool.ts'
 import { unknownOpenAiPath } from './transports/openai/unknown-path.ts'
 import { type LoadedUws, loadUws, UnsupportedSystemError, type us_listen_socket } from './transports/uws.ts'
 import { broadcastBy } from './transports/websocket/websocket-transport.ts'
@@ -77,6 +78,8 @@ const OUTAGE_MS = 5_000
 export interface ServerOverrides {
   /** Replaces the configured models. */
   readonly models?: ModelCatalog
+  /** Tools of the MCP endpoint besides the agents; for tests. */
+  readonly mcpTools?: readonly ExtraTool[]
 }
 
 /** @throws ConfigError, StartError */
@@ -192,6 +195,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
           authenticator,
           limits,
           logger,
+          mcpTools: overrides.mcpTools,
           busy: () => engine.active / config.runConcurrency,
         })
   stores.onOutage((ongoing) => transports?.notifyOutage(ongoing))

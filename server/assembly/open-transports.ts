@@ -28,6 +28,7 @@ import { BodyBudget } from '../transports/http/http-body.ts'
 import { serveRoutes } from '../transports/http/router.ts'
 import { serveSite } from '../transports/http/site.ts'
 import { openJobTransport } from '../transports/jobs/job-routes.ts'
+import type { ExtraTool } from '../transports/mcp/extra-tool.ts'
 import { openMcpTransport } from '../transports/mcp/mcp-transport.ts'
 import { openOpenAiTransport } from '../transports/openai/openai-transport.ts'
 import { documentRoutes } from '../transports/openapi/document-routes.ts'
@@ -60,6 +61,7 @@ export interface TransportsPorts {
   readonly authenticator: Authenticator
   readonly limits: Limits
   readonly logger: Logger
+  readonly mcpTools?: readonly ExtraTool[] | undefined
   /** The part of this node's run capacity that is in use, from 0 to 1. */
   readonly busy: () => number
 }
@@ -159,6 +161,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
           metrics,
           version: version(),
           agents: config.agents,
+          extraTools: ports.mcpTools,
           retentionMs: config.retention * 1000,
           resource:
             config.mcpUrl === undefined || config.jwtIssuer === undefined

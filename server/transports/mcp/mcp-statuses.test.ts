@@ -122,6 +122,10 @@ describe('a modern request', () => {
     )
     expect(unknown.messages).toMatchObject([{ error: { data: { supported: [MODERN], requested: '2099-01-01' } } }])
     expect((await h.send(undefined, NONE, 'GET')).headers.get('allow')).toBe('POST')
+    for (const method of ['server/discover', 'tools/list', 'resources/list', 'resources/templates/list']) {
+      const hints = { ttlMs: 60_000, cacheScope: 'private', resultType: 'complete' }
+      expect((await h.modern(method)).messages).toMatchObject([{ result: hints }])
+    }
     // DNS rebinding: the page's own name resolves to this machine, and its browser sends no Origin.
     const status = await new Promise((resolve, reject) => {
       const options = { method: 'POST', headers: { Host: 'evil.example', 'Content-Length': '0' } }

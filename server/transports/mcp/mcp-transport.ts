@@ -20,6 +20,7 @@ import {
   SUBSCRIPTION_ID,
   TASKS,
 } from './eras.ts'
+import { callExtraTool, type ExtraTool } from './extra-tool.ts'
 import { LegacyCalls } from './legacy-calls.ts'
 import { type LegacySession, LegacySessions } from './legacy-session.ts'
 import { ModernCalls } from './modern-calls.ts'
@@ -46,6 +47,7 @@ export interface McpPorts extends TasksPorts {
   readonly version: string
   readonly agents: ReadonlyMap<string, { readonly description?: string | undefined }>
   readonly secrets: SigningSecrets
+  readonly extraTools?: readonly ExtraTool[] | undefined
   /** Set if clients can find out where to get access tokens. */
   readonly resource?: ProtectedResource | undefined
 }
@@ -68,7 +70,8 @@ type Request = Extract<RpcMessage, { kind: 'request' }>
 
 export function openMcpTransport(ports: McpPorts): McpTransport {
   const tools = new Map(agentTools(ports.agents).map((tool) => [tool.definition.name, tool]))
-  const definitions = [...tools.values()].map(({ definition }) => definition)
+  const extras = new Map((ports.extraTools ?? []).map((tool) => [tool.definition.name, tool]))
+  const definitions = [...tools.values(), ...extras.values()].map(({ definition }) => definition)
   const info = { name: 'parley', title: 'Parley', version: ports.version }
   // No answer is deleted: `isStored` is always true.
   const abandoned = new AbandonedRuns({ ...ports, graceMs: GRACE_MS, deleteSession: async () => undefined })
@@ -105,6 +108,11 @@ export function openMcpTransport(ports: McpPorts): McpTransport {
       case 'tools/list':
         return reply(exchange, id, listed({ tools: definitions }))
       case 'tools/call': {
+        const extra = extras.get(String(params.name))
+        if (extra !== undefined) {
+          const { capabilities: declared } = era
+          return callExtraTool(exchange, extra, { id, params, capabilities: declared }, ports.secrets, wrap)
+        }
         const tool = toolOf(params)
         const args = parseArguments(params.arguments)
         if ('problem' in args) return reply(exchange, id, wrap(failedResult(args.problem)))
@@ -194,6 +202,10 @@ export function openMcpTransport(ports: McpPorts): McpTransport {
       case 'tools/list':
         return reply(exchange, id, { tools: definitions })
       case 'tools/call': {
+        const extra = extras.get(String(params.name))
+        if (extra !== undefined) {
+          return callExtraTool(exchange, extra, { id, params, capabilities: {} }, ports.secrets, (result) => result)
+        }
         const tool = toolOf(params)
         const args = parseArguments(params.arguments)
         if ('problem' in args) return reply(exchange, id, failedResult(args.problem))
