@@ -1,6 +1,6 @@
 // A session's title, from the text of its first message.
 import { expect, it } from 'vitest'
-import { titleOf } from './title.ts'
+import { plainLine, titleOf } from './title.ts'
 
 it('is the first words without Markdown, on one line', () => {
   expect(titleOf('# Plan\n\n- **Buy** [bread](https://example.org)')).toBe('Plan Buy bread')
@@ -9,3 +9,41 @@ it('is the first words without Markdown, on one line', () => {
   expect(titleOf('**')).toBeUndefined()
   expect(titleOf('word '.repeat(100))).toHaveLength(80)
 })
+
+it.each([
+  'It costs $5 and $10.',
+  'From $5-$10, or US$5.',
+  'between $5 and US$ 10',
+  'a $5 bill (or 4$).',
+  '$HOME/$USER and $PATH:$HOME',
+  'What is $HOME/$USER?',
+  "'$name' or '$value'",
+  'a $ b $ c',
+  '$$$x$$$',
+  'one $ alone',
+  '$$',
+])('keeps the dollar signs of %j', (text) => {
+  expect(titleOf(text)).toBe(text)
+})
+
+it.each([
+  ["the $n$th, $(a)$-b and $x'$s", "the nth, (a)-b and x's"],
+  ['between \\$5 and \\$10', 'between $5 and $10'],
+  ['`$x$`, `__init__`, `` a`b `` and `*`', '$x$, __init__, a`b and *'],
+  ['$a_1*b*c$ and \\(x \\_ y\\)', 'a_1*b*c and x \\_ y'],
+  ['1 &lt; 2 &amp;amp; &#x1F600;&#65;&#0; &unknown;', '1 < 2 &amp; 😀A\ufffd &unknown;'],
+  ['\\# \\*a\\* \\[b](c)', '# *a* [b](c)'],
+  ['| `a` | \\| |', 'a, |'],
+  ['[a](b`c`) `d` \ue0000\ue000', 'a d 0'],
+])('shows the text of %j', (text, plain) => {
+  expect(plainLine(text)).toBe(plain)
+})
+
+it.each(['`', '` ', '`a', '\\(', '\\(\\[', '\\$', '$\\$', "$a'", '&#', '\\', '&amp;', '\ue000', "'"])(
+  'takes no long time for many %j',
+  (piece) => {
+    const startedAt = process.cpuUsage().user
+    plainLine(`$${piece.repeat(64_000 / piece.length)}`)
+    expect((process.cpuUsage().user - startedAt) / 1_000).toBeLessThan(150)
+  },
+)

@@ -122,7 +122,7 @@ export function formulaSyntax(unclosed: (from: number, to: number) => void): Ext
     function after(code: Code): State | undefined {
       const source = context.sliceSerialize({ start: from, end: context.now() })
       if (contentOf(source).trim() === '') return nok(code)
-      if (dollars === 1 && (!mayFollow(code, last) || AMOUNT.test(contentOf(source)))) return nok(code)
+      if (dollars === 1 && (!mayFollow(code, contentOf(source)) || AMOUNT.test(contentOf(source)))) return nok(code)
       lines.leave()
       effects.exit('formula')
       return ok(code)
@@ -301,11 +301,14 @@ function isLetterOrDigit(code: Code): boolean {
   return code !== null && /[\dA-Za-z]/.test(String.fromCharCode(code))
 }
 
-/** Whether `code` may follow the closing `$`, as in "the $n$th" but not in "$HOME/$USER". @param last before the `$` */
-function mayFollow(code: Code, last: Code): boolean {
+/** Before a letter: the end of a formula, but not a quotation mark. */
+const CLEAR_END = /[\dA-Za-z)}\]|]$|^[^\s$]*[\dA-Za-z)}\]]'+$/
+
+/** Whether `code` may follow the closing `$`, as in "the $n$th" but not in "$HOME/$USER" or "'$a' or '$b'". */
+function mayFollow(code: Code, content: string): boolean {
   if (code === DOLLAR) return false
   if (!isLetterOrDigit(code)) return true
-  return code !== null && code >= 97 && last !== null && /[\dA-Za-z)}\]'|]/.test(String.fromCharCode(last))
+  return code !== null && code >= 97 && CLEAR_END.test(content)
 }
 
 /** @param source of a formula, with its delimiters */

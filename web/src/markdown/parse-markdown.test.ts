@@ -44,6 +44,7 @@ describe('a formula', () => {
     ['**bold $x$ text**', 'bold ‹x› text'],
     ['设$x$为', '设‹x›为'],
     ['the $n$th of $(a)$-b', 'the ‹n›th of ‹(a)›-b'],
+    ["the $f(x)'$s and $x''$s", "the ‹f(x)'›s and ‹x''›s"],
     ['| a |\n|---|\n| $\\|x\\|$ |', 'a‹|x|›'],
     ['$x\ny$', '‹x\ny›'],
   ])('is in %j', (text, expected) => {
@@ -56,6 +57,7 @@ describe('a formula', () => {
     'between $5 and US$ 10',
     'a $5 bill (or 4$).',
     '$HOME/$USER and $PATH:$HOME',
+    "'$name' or '$value'",
     'a $ b $ c',
     '$$$x$$$',
     'one $ alone',
