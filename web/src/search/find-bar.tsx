@@ -1,4 +1,5 @@
-// FindBar: searches the whole conversation. The browser's own search finds only the turns that are in the page.
+// FindBar: searches the messages and answers of the whole conversation, without reasoning and tool calls, which are
+// collapsed. The browser's own search finds only the turns that are in the page.
 import type { TurnView } from '@parley/client'
 import {
   type KeyboardEvent,
@@ -151,7 +152,7 @@ function FindInput({ text, onChange, onKeyDown }: InputProps) {
       dir='auto'
       autoComplete='off'
       spellCheck={false}
-      placeholder='Find in chat'
+      placeholder='Find in messages and answers'
       aria-label='Find in chat'
       enterKeyHint='search'
       onChange={(event) => onChange(event.target.value)}

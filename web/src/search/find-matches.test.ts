@@ -14,6 +14,17 @@ it('finds words whatever their case, emphasis and white space, and nothing that 
   expect(queryOf('  \n')).toBeUndefined()
 })
 
+it('finds what the page shows: code as it is, words with emphasis inside, and decoded characters', () => {
+  expect(count('Call `__init__` and ``a ` b``', '__init__')).toBe(1)
+  expect(count('Call `__init__` and ``a ` b``', 'a ` b')).toBe(1)
+  expect(count('这是**重点**内容', '是重点内')).toBe(1)
+  expect(count('**Wort**teil', 'Wortteil')).toBe(1)
+  expect(count('AT&amp;T, `&amp;` &lt;', 'AT&T')).toBe(1)
+  expect(count('AT&amp;T, `&amp;` &lt;', '<')).toBe(1)
+  expect(count('a\\_b \\*c\\*', 'a_b *c*')).toBe(1)
+  expect(count('my__own__name', 'my__own__name')).toBe(1)
+})
+
 it('counts a part once', () => {
   const counter = matchCounter(queryOf('x') as Query)
   const part = { text: 'x x' }

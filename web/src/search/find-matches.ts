@@ -4,8 +4,6 @@ import { plainLine } from '@parley/protocol/title'
 export interface Query {
   /** Global and case-insensitive. */
   readonly pattern: RegExp
-  /** Every Markdown text with a match matches it, too, and it is faster to try. */
-  readonly probe: RegExp
 }
 
 const MAX_CHARACTERS = 200
@@ -14,8 +12,7 @@ const MAX_CHARACTERS = 200
 export function queryOf(text: string): Query | undefined {
   const words = text.slice(0, MAX_CHARACTERS).split(/\s+/).filter(Boolean).map(escaped)
   if (words.length === 0) return undefined
-  const longest = words.reduce((long, word) => (word.length > long.length ? word : long))
-  return { pattern: new RegExp(words.join('\\s+'), 'giu'), probe: new RegExp(longest, 'iu') }
+  return { pattern: new RegExp(words.join('\\s+'), 'giu') }
 }
 
 function escaped(word: string): string {
@@ -23,15 +20,26 @@ function escaped(word: string): string {
 }
 
 /** @returns counts the matches in a part, and remembers the number as long as the part exists */
-export function matchCounter({ pattern, probe }: Query): (part: { readonly text: string }) => number {
+export function matchCounter({ pattern }: Query): (part: { readonly text: string }) => number {
   const known = new WeakMap<object, number>()
   return (part) => {
     const before = known.get(part)
     if (before !== undefined) return before
-    const count = probe.test(part.text) ? [...shownText(part.text).matchAll(pattern)].length : 0
+    const count = [...textOf(part).matchAll(pattern)].length
     known.set(part, count)
     return count
   }
+}
+
+/** The shown texts of parts, for the next query. */
+const texts = new WeakMap<object, string>()
+
+function textOf(part: { readonly text: string }): string {
+  const before = texts.get(part)
+  if (before !== undefined) return before
+  const text = shownText(part.text)
+  texts.set(part, text)
+  return text
 }
 
 /** Markdown about as the page shows it, so that nobody finds the addresses of links, or fences. */
