@@ -31,6 +31,7 @@ import { HttpReaders } from '../session-http/http-readers.ts'
 import type { SessionHttpPorts } from '../session-http/session-http-ports.ts'
 import { sessionRoutes } from '../session-http/session-routes.ts'
 import { loadUws, type us_listen_socket } from '../uws.ts'
+import type { HandshakeLimits } from '../websocket/handshakes.ts'
 import {
   broadcastBy,
   openWebSocketTransport,
@@ -60,6 +61,7 @@ export interface HarnessOptions {
   readonly gate?: CommandGateLimits
   /** Maximum wait of a request in seconds. */
   readonly waitMaxS?: number
+  readonly handshakes?: HandshakeLimits
   /** Names of server tools. */
   readonly serverTools?: readonly string[]
 }
@@ -190,6 +192,7 @@ export class TransportHarness {
       gate,
       experiment,
       limits,
+      handshakes: options.handshakes,
     })
     let harness: TransportHarness | undefined
     serveHealth(app, () => (harness?.ready === true ? 'ready' : 'stopping'))

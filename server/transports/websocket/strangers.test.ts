@@ -33,6 +33,23 @@ test('a longer message drops the connection at its head, and before hello 32 KiB
   expect(await client.closed).toEqual({ code: 4413, reason: 'frame too large: at most 32768 bytes before hello' })
 })
 
+// uWS keeps the unfinished message of a socket that the server ended, until the client closes its side or for 12 s.
+test('sockets without hello are dropped if they are inside a message, the oldest first if there are too many', async () => {
+  await open({ limits: { helloMs: 1_000 }, handshakes: { most: 2, graceMs: 50 } })
+  const first = await harness.connect()
+  const silent = await harness.connect()
+  const socket = await harness.rawSocket()
+  const received: Buffer[] = []
+  socket.on('data', (data: Buffer) => received.push(data))
+  socket.write(Buffer.from([0x81, 0xfe, 0xff, 0xff, 0, 0, 0, 0]))
+  expect(await first.closed).toMatchObject({ code: 1006 })
+  expect(await silent.closed).toEqual({ code: 4408, reason: 'no hello in time' })
+  await new Promise((resolve) => socket.once('close', resolve))
+  // A ping, and no close frame.
+  expect(Buffer.concat(received)).toEqual(Buffer.from([0x89, 0]))
+  expect(harness.webSocket.connections).toBe(0)
+})
+
 // Frames that arrived together with hello were not counted: 600 of 600 were accepted.
 test('commands sent with hello count for the user once that is known', async () => {
   const gate = { user: { perSecond: 0.001, burst: 10 } }

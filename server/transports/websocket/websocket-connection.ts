@@ -22,6 +22,7 @@ import type { OutboxFlusher } from '../feed/outbox-flusher.ts'
 import { CommandBacklog } from './command-backlog.ts'
 import { CommandService, type CommandServiceEvents, type CommandServicePorts } from './command-service.ts'
 import { ConnectionIdentity, type ConnectionIdentityEvents } from './connection-identity.ts'
+import { HelloDeadline } from './hello-deadline.ts'
 import { Outbox, type OutboxEvents, type OutboxSocket } from './outbox.ts'
 import { type ParsedFrame, parseMessage } from './parse-frames.ts'
 import type { ConnectionStart } from './upgrade.ts'
@@ -87,7 +88,7 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
   readonly #outbox: Outbox
   readonly #rate: CommandRate
   /** Set until the connection is open. */
-  #helloTimer: NodeJS.Timeout | undefined
+  #deadline: HelloDeadline | undefined
   readonly #identity: ConnectionIdentity
   #phase: Phase = 'opening'
   /** Set once the connection is open. */
@@ -108,7 +109,7 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
     this.#trace = start.trace
     this.#rate = new CommandRate(limits.commands, performance.now())
     this.#outbox = new Outbox(socket, start.codec, ports, this)
-    this.#helloTimer = setTimeout(() => this.end(new Disconnect('noHello')), limits.helloMs)
+    this.#deadline = new HelloDeadline(limits.helloMs, socket, this)
     this.#identity = new ConnectionIdentity(ports, this, start.token)
   }
 
@@ -168,6 +169,7 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
 
   pong(): void {
     this.#unansweredPings = 0
+    this.#deadline?.pong()
   }
 
   /**
@@ -227,7 +229,7 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
   closed(): void {
     if (this.#isClosed) return
     this.#phase = 'closed'
-    clearTimeout(this.#helloTimer)
+    this.#deadline?.clear()
     this.#identity.close()
     this.#early = undefined
     this.#outbox.forgetSocket()
@@ -320,9 +322,9 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
 
   #welcome(identity: Identity, client: Hello['client']): void {
     if (this.#isClosed) return
-    clearTimeout(this.#helloTimer)
+    this.#deadline?.clear()
     // Frees the memory: a connection may live for days.
-    this.#helloTimer = undefined
+    this.#deadline = undefined
     const { node, limits } = this.#ports
     const { until, ...who } = identity
     const { user, name } = who
