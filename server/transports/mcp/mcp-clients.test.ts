@@ -31,7 +31,7 @@ describe.each(MODES)('the official client (%s)', (era, mode) => {
     ])
     const progress: { progress: number; message?: string | undefined }[] = []
     const onprogress = (each: { progress: number; message?: string | undefined }) => progress.push(each)
-    const result = await client.callTool(asking('/demo count=5 rate=100', {}, 'ask_writer'), { onprogress })
+    const result = await client.callTool(asking('/demo count=5 rate=100 ttft=200', {}, 'ask_writer'), { onprogress })
     const text = '0 1 2 3 4'
     expect(result).toMatchObject({ content: [{ type: 'text', text }], structuredContent: { text, state: 'completed' } })
     expect(progress.map(({ message }) => message).join('')).toBe(text)
@@ -94,7 +94,7 @@ describe('the first official client (1.32)', () => {
     const client = new FirstClient({ name: 'test', version: '1' })
     await client.connect(new FirstTransport(new URL(h.url)) as never)
     const seen: string[] = []
-    const result = await client.callTool(asking('/demo count=4 rate=100'), undefined, {
+    const result = await client.callTool(asking('/demo count=4 rate=100 ttft=200'), undefined, {
       onprogress: ({ message }) => seen.push(message ?? ''),
     })
     expect(result.structuredContent).toMatchObject({ text: '0 1 2 3', state: 'completed' })
