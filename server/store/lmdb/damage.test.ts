@@ -15,9 +15,10 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { collect, output } from '../contracts/session-log.contract.ts'
 import { type LmdbStores, openLmdbStores } from './stores.ts'
+import { checkTables } from './table-check.ts'
 
 /** In memory where that is possible: hundreds of opened folders need no flushes. */
 const SCRATCH = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
@@ -137,6 +138,27 @@ describe('a damaged data folder', () => {
       }
     }
     expect(seen.size).toBeGreaterThan(4)
+  })
+
+  it('notices that its tables are cut off in pages that it has no time to read', () => {
+    const READS = 2
+    const file = join(folder, 'cut.mdb')
+    cpSync(join(pristine, 'data.mdb'), file)
+    const named = new Set<string>()
+    for (let pages = statSync(file).size / PAGE; pages > 2; pages--) {
+      truncateSync(file, pages * PAGE)
+      let looks = 0
+      const clock = vi.spyOn(performance, 'now').mockImplementation(() => (looks++ <= READS ? 0 : 60_000))
+      try {
+        checkTables(file)
+      } catch (error) {
+        named.add(/page \d+ is beyond the end/.exec((error as Error).message)?.[0] ?? 'another error')
+      } finally {
+        clock.mockRestore()
+      }
+    }
+    expect(named).not.toContain('another error')
+    expect(named.size).toBeGreaterThan(READS)
   })
 
   it('does not begin an empty log if its tables are gone', async () => {

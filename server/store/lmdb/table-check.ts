@@ -107,15 +107,20 @@ function walk(fd: number, fileBytes: number, { pageBytes, roots }: Meta): void {
   const until = performance.now() + MAX_MS
   const queue = roots.filter((root) => root !== NO_PAGE)
   const seen = new Set(queue)
+  const assertInFile = (number: bigint, pages = 1n): void => {
+    if ((number + pages) * BigInt(pageBytes) > BigInt(fileBytes)) {
+      throw new Damaged(`page ${number} is beyond the end of the file`)
+    }
+  }
   const add = (page: bigint): void => {
+    // Now, because there may be no time to read it.
+    assertInFile(page)
     if (seen.has(page)) throw new Damaged(`page ${page} is referred to twice`)
     seen.add(page)
     queue.push(page)
   }
   const readPage = (number: bigint, bytes: number, pages = 1n): Buffer => {
-    if ((number + pages) * BigInt(pageBytes) > BigInt(fileBytes)) {
-      throw new Damaged(`page ${number} is beyond the end of the file`)
-    }
+    assertInFile(number, pages)
     const page = read(fd, Number(number) * pageBytes, bytes)
     if (page.readBigUInt64LE(0) !== number) throw new Damaged(`page ${number} has the content of another page`)
     return page
