@@ -13,7 +13,6 @@ const BYTES = 12
 export class AcknowledgedMark {
   readonly #fd: number
   readonly #buffer = Buffer.alloc(BYTES)
-  #works = true
 
   constructor(folder: string) {
     this.#fd = openSync(join(folder, NAME), constants.O_RDWR | constants.O_CREAT)
@@ -27,14 +26,12 @@ export class AcknowledgedMark {
   }
 
   write(seq: Seq): void {
-    if (!this.#works) return
     this.#buffer.writeDoubleLE(seq, 0)
     this.#buffer.writeUInt32LE(crc32(this.#buffer.subarray(0, 8)), 8)
     try {
       writeSync(this.#fd, this.#buffer, 0, BYTES, 0)
     } catch {
-      // The record is on disk. An older mark only detects less, so the append must not fail.
-      this.#works = false
+      // The record is on disk. An older mark only detects less, so the append must not fail. The next one writes it again.
     }
   }
 
