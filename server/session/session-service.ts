@@ -47,8 +47,11 @@ export interface SessionService {
   attach(session: string, caller: Caller, tools: readonly Tool[]): Promise<string>
   /** The first user of an empty session becomes its owner. @returns the caller's role */
   admitReader(session: string, caller: Caller): Promise<string>
-  /** @returns the caller's role @throws ReplyError forbidden, session_not_found */
-  admit(session: string, caller: Caller, permission: Permission): Promise<string>
+  /**
+   * @param confirms asks the log for the members as of now. By default all but readers do, who get a removal with the entries.
+   * @returns the caller's role @throws ReplyError forbidden, session_not_found
+   */
+  admit(session: string, caller: Caller, permission: Permission, confirms?: boolean): Promise<string>
   /** Detaches the caller's connection and releases its claims. */
   detach(session: string, caller: Pick<Caller, 'connection' | 'user' | 'roams'>): void
   invite(session: string, caller: Caller, role: Role, ttlMs: number): Promise<NewInvite>
@@ -253,11 +256,11 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
       return options.open ? caller.role : withSession(id, (session) => admit(session, caller, 'read', true))
     },
 
-    async admit(id, caller, permission) {
+    async admit(id, caller, permission, confirms = permission !== 'read') {
       if (options.open) return caller.role
       return withSession(id, async (session) => {
         const role = await admit(session, caller, permission)
-        await confirm(session, caller, permission)
+        if (confirms) await members.confirm(session, caller, permission)
         return role
       })
     },

@@ -3,12 +3,18 @@
 // 60 demoted editors still sent. Here the lag is certain: a node learns of an entry only when it asks the log itself.
 import { ReplyError, type Role, type Send, type Tool } from '@parley/protocol'
 import { pino } from 'pino'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { NatsServer } from '../../bench/cluster/nats-server.ts'
 import type { JetStreamStores } from '../store/jetstream/stores.ts'
 import type { Entry } from '../store/ports/entry.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
 import { JetStreamHarness } from '../store/test/jetstream-harness.ts'
+import type { HttpExchange } from '../transports/http/http-exchange.ts'
+import type { HttpRequest } from '../transports/http/http-request.ts'
+import { formatJobId } from '../transports/jobs/job-id.ts'
+import { openJobTransport } from '../transports/jobs/job-routes.ts'
+import type { OpenAiPorts } from '../transports/openai/openai-ports.ts'
+import { lookUpResponse } from '../transports/openai/response-lookup.ts'
 import { catchUp } from './catch-up.ts'
 import { SESSION_CACHE_DEFAULTS, SessionCache } from './session-cache.ts'
 import { createSessionService } from './session-service.ts'
@@ -102,6 +108,15 @@ afterAll(async () => {
 const message = (session: string, id: string): Send => ({ type: 'send', id, session, content: 'hi' })
 const codeOf = (error: unknown): string => (error instanceof ReplyError ? error.code : String(error))
 
+const requestOf = (user: string, id: string): HttpRequest =>
+  ({
+    ...caller(user),
+    id: 'req_1',
+    params: { id },
+    header: () => undefined,
+    queryAs: () => ({}),
+  }) as unknown as HttpRequest
+
 /** A session of ann with this member, which all nodes follow. */
 async function openSession(session: string, user: string, role: Role): Promise<void> {
   await a.service.admitReader(session, ANN)
@@ -180,6 +195,30 @@ describe('a node that lags behind', () => {
       }
     }
     expect(new Set(Object.values(outcomes)), JSON.stringify(outcomes)).toEqual(new Set(['forbidden']))
+  })
+
+  it('shows a removed member neither a job nor a response', async () => {
+    const ports = { ...b, stores: { ...(others[0] as JetStreamStores), log: b.log } }
+    const jobs = openJobTransport({ ...ports, retentionMs: HOUR_MS, busy: () => 0, waitMaxS: 60 })
+    const job = jobs.routes.find(({ method }) => method === 'GET')
+    const reads: Record<string, (id: string) => Promise<unknown>> = {
+      job: async (id) => {
+        const replyWith = vi.fn()
+        await job?.handle({ request: requestOf('bob', id), replyWith } as unknown as HttpExchange)
+        return replyWith.mock.calls[0]?.[0]
+      },
+      response: (id) => lookUpResponse(ports as unknown as OpenAiPorts, requestOf('bob', id), `resp_${id}`),
+    }
+    for (const [session, read] of Object.entries(reads)) {
+      await openSession(session, 'bob', 'editor')
+      const { run = '' } = await b.service.send(message(session, 'one'), caller('bob'))
+      const id = formatJobId({ session, run })
+      expect(await read(id)).toBeDefined()
+      b.log.hold()
+      await a.service.removeMember(session, ANN, 'bob')
+      expect(await read(id).catch(codeOf)).toBe(session === 'job' ? 'job_not_found' : undefined)
+    }
+    jobs.close()
   })
 
   it('does not take a change for done that another node has just undone', async () => {

@@ -72,7 +72,7 @@ export function openJobTransport(ports: JobPorts): JobTransport {
     const name = parseJobId(id)
     if (name === undefined) throw new ReplyError('job_not_found')
     try {
-      await service.admit(name.session, callerOf(request), 'read')
+      await service.admit(name.session, callerOf(request), 'read', true)
       ports.activeReaders?.notePoll(name.session)
     } catch (error) {
       const isForeign =

@@ -25,7 +25,7 @@ export async function lookUpResponse(
   const name = parseResponseId(id)
   if (name === undefined) return undefined
   try {
-    await ports.service.admit(name.session, callerOf(request), 'read')
+    await ports.service.admit(name.session, callerOf(request), 'read', true)
   } catch (error) {
     const isForeign = error instanceof ReplyError && (error.code === 'forbidden' || error.code === 'session_not_found')
     if (isForeign) return undefined
