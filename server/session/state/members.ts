@@ -80,12 +80,12 @@ export function isAllowed(
   return member !== undefined && may(member.role, permission) && may(by.role, permission)
 }
 
-/** Whether no other member may manage the session. */
 /** Whether the session has members, and the user does not belong to them. */
 export function isOutsider({ all }: Members, user: string): boolean {
   return all.size > 0 && !all.has(user)
 }
 
+/** Whether the user may manage the session, and no other member may. */
 export function isLastOwner(members: Members, user: string): boolean {
   if (!may(members.all.get(user)?.role ?? '', 'manage')) return false
   return [...members.all].every(([other, { role }]) => other === user || !may(role, 'manage'))
