@@ -200,10 +200,10 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
         })
   stores.onOutage((ongoing) => transports?.notifyOutage(ongoing))
   let probedAt = Number.NEGATIVE_INFINITY
-  const readiness = () => {
+  const readiness = async () => {
     probedAt = performance.now()
     if (stopping) return 'stopping'
-    return stores.canStore() && stores.outageMs() <= OUTAGE_MS ? 'ready' : 'unavailable'
+    return (await stores.canStore()) && stores.outageMs() <= OUTAGE_MS ? 'ready' : 'unavailable'
   }
   serveHealth(app, readiness, unknownOpenAiPath)
 

@@ -41,8 +41,8 @@ export interface Stores extends LimitsStores {
   readonly place: string
   /** Milliseconds since the log became unavailable; 0 if it is available. */
   outageMs(): number
-  /** Whether the log accepts new data; known a second after the fact, if somebody asks regularly. */
-  canStore(): boolean
+  /** Whether the log accepts new data, or did so a second ago. Never rejects. */
+  canStore(): Promise<boolean>
   /** Calls back when an outage of the log starts and ends. */
   onOutage(listener: (ongoing: boolean) => void): void
   /** Resolves when the log cannot be written again before a restart. */
@@ -71,7 +71,7 @@ async function openEmbedded(config: Config, logger: Logger, uncovered: Uncovered
     return {
       ...stores,
       place: path,
-      canStore: () => brokenAt === undefined && probe.works,
+      canStore: async () => (await probe.check()) && brokenAt === undefined,
       outageMs: () => (brokenAt === undefined ? 0 : performance.now() - brokenAt),
       onOutage: (listener) => void stores.broken.then(() => listener(true)),
     }
@@ -153,7 +153,7 @@ async function openNats(config: Config, logger: Logger, uncovered: Uncovered): P
       ...stores,
       place: servers.map(withoutSecrets).join(','),
       outageMs: () => log.health.awayMs,
-      canStore: () => probe.works,
+      canStore: () => probe.check(),
       onOutage: (listener) => outage.onChange(listener),
     }
   } catch (error) {

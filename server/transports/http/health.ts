@@ -23,15 +23,23 @@ export interface UnknownPath {
   readonly detail: string
 }
 
-/** @param unknownPath returns the error of an unknown path; undefined: `application/problem+json` */
+/**
+ * @param readiness never rejects
+ * @param unknownPath returns the error of an unknown path; undefined: `application/problem+json`
+ */
 export function serveHealth(
   app: TemplatedApp,
-  readiness: () => Readiness,
+  readiness: () => Readiness | Promise<Readiness>,
   unknownPath: (path: string) => UnknownPath | undefined = () => undefined,
 ): void {
   serve(app, '/healthz', (response, bodiless) => replyStatus(response, 'ok', bodiless))
-  serve(app, '/readyz', (response, bodiless) => {
-    const state = readiness()
+  serve(app, '/readyz', async (response, bodiless) => {
+    let isAborted = false
+    response.onAborted(() => {
+      isAborted = true
+    })
+    const state = await readiness()
+    if (isAborted) return
     if (state === 'ready') replyStatus(response, 'ready', bodiless)
     else replyError(response, PROBLEMS[state], bodiless)
   })
@@ -44,10 +52,14 @@ export function serveHealth(
   })
 }
 
-function serve(app: TemplatedApp, path: string, answer: (response: HttpResponse, bodiless: boolean) => void): void {
-  app.get(path, (response) => answer(response, false))
+function serve(
+  app: TemplatedApp,
+  path: string,
+  answer: (response: HttpResponse, bodiless: boolean) => void | Promise<void>,
+): void {
+  app.get(path, (response) => void answer(response, false))
   // Some load balancers probe with HEAD.
-  app.head(path, (response) => answer(response, true))
+  app.head(path, (response) => void answer(response, true))
   app.any(path, (response) => {
     replyError(response, new HttpError('method_not_allowed', undefined, { headers: { Allow: METHODS } }))
   })

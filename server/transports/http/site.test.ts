@@ -14,6 +14,7 @@ let folder: string
 let url: string
 let port: number
 let ready = true
+let asked: (() => Promise<void>) | undefined
 let close: () => void
 
 beforeAll(async () => {
@@ -30,7 +31,10 @@ beforeAll(async () => {
   const { uws } = loadUws()
   const app = uws.App()
   expect(serveSite(app, site)).toBe(4)
-  serveHealth(app, () => (ready ? 'ready' : 'stopping'))
+  serveHealth(app, async () => {
+    await asked?.()
+    return ready ? 'ready' : 'stopping'
+  })
   const socket = await new Promise<us_listen_socket>((resolve, reject) => {
     app.listen('127.0.0.1', 0, (token) => (token === false ? reject(new Error('no port')) : resolve(token)))
   })
@@ -173,4 +177,27 @@ test('answers health checks by GET and HEAD, and refuses other methods', async (
       expect(await refused.json()).toMatchObject({ code: 'method_not_allowed' })
     }
   }
+})
+
+test('answers no health check whose client has disconnected meanwhile', async () => {
+  ready = true
+  const client = new AbortController()
+  let answer = (): void => undefined
+  const isAsked = new Promise<void>((resolve) => {
+    asked = () => {
+      resolve()
+      return new Promise((end) => {
+        answer = end
+      })
+    }
+  })
+  const response = fetch(`${url}/readyz`, { signal: client.signal })
+  await isAsked
+  asked = undefined
+  client.abort()
+  await expect(response).rejects.toThrow()
+  // By the time of this answer the server has seen the end of the other connection.
+  expect((await fetch(`${url}/healthz`)).status).toBe(200)
+  answer()
+  expect((await fetch(`${url}/readyz`)).status).toBe(200)
 })
