@@ -53,6 +53,7 @@ export class LegacyCalls {
     session: LegacySession,
     { id, params, tool, args }: { id: RpcId; params: Params; tool: AgentTool; args: AskArguments },
   ): Promise<void> {
+    if (exchange.draining !== undefined) throw new ReplyError('going_away')
     const { service } = this.#ports
     const answer = new RpcAnswer(exchange, id, true)
     const caller = callerOf(exchange.request, 'mcp')
@@ -83,6 +84,7 @@ export class LegacyCalls {
 
   /** Continues the stream of a call. @param event the last one that the client has @throws RpcError, ReplyError, StorageError */
   async resume(exchange: HttpExchange, session: LegacySession, event: string): Promise<void> {
+    if (exchange.draining !== undefined) throw new ReplyError('going_away')
     const { resumed, cursor } = parseEventId(event)
     await this.#ports.service.admit(resumed.name.session, callerOf(exchange.request, 'mcp'), 'read')
     await this.#follow(exchange, session, new RpcAnswer(exchange, resumed.id, true), resumed, cursor, false)

@@ -263,3 +263,18 @@ describe('a resource', () => {
     expect((await client.listResources()).resources).toEqual([])
   })
 })
+
+describe('a node that shuts down', () => {
+  it('fails modern calls with going_away, and ends legacy streams, so that their clients resume them', async () => {
+    const node = await McpHarness.open()
+    const call = asking(FOREVER, { session: 'drained' })
+    const legacy = node.send(request('tools/call', call, 1), await node.session())
+    await node.runIn('drained', ['running'])
+    const modern = node.modern('tools/call', asking(FOREVER, { session: 'lost' }))
+    await node.runIn('lost', ['running'])
+    await node.close()
+    expect((await legacy).messages).toEqual([])
+    expect((await legacy).ids).toHaveLength(1)
+    expect((await modern).messages).toMatchObject([{ id: 1, error: { code: -32000, data: { code: 'going_away' } } }])
+  })
+})

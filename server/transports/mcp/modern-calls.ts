@@ -81,6 +81,7 @@ export class ModernCalls {
     call: ModernCall,
     asTask: ((name: JobName) => Promise<Params>) | undefined,
   ): Promise<void> {
+    if (exchange.draining !== undefined) throw new ReplyError('going_away')
     const accept = exchange.request.header('accept') ?? ''
     const answer = new RpcAnswer(exchange, call.id, accept === '' || /text\/(event-stream|\*)|\*\/\*/.test(accept))
     const { requestState } = call.params
