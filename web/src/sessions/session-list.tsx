@@ -86,11 +86,15 @@ function SessionList({ query = '', onChosen }: ListProps) {
   const all = mergeSessions(list.sessions, recent)
   const sessions = withWords(all, query)
   // The server does not search, so further pages are loaded until there are enough results.
-  const isSearching = query.trim() !== '' && sessions.length < MIN_RESULTS && all.length < MAX_SEARCHED
-  const next = isSearching ? list.next : undefined
+  const isFull = all.length >= MAX_SEARCHED && list.next !== undefined
+  const failed = list.status === 'failed'
+  const isSearching =
+    query.trim() !== '' && sessions.length < MIN_RESULTS && list.next !== undefined && !isFull && !failed
+  // After each change of the list: a refresh meanwhile drops the page that was requested.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: see above.
   useEffect(() => {
-    if (next !== undefined) void chat.sessionList.more()
-  }, [chat, next])
+    if (isSearching) void chat.sessionList.more()
+  }, [chat, isSearching, list])
   const unsent = chat.sessionsWithUnsent()
   const choose = (event: MouseEvent, id: string): void => {
     // With a modifier key the browser opens the link in another tab or window.
@@ -99,11 +103,11 @@ function SessionList({ query = '', onChosen }: ListProps) {
     chat.open(id)
     onChosen?.()
   }
-  if (sessions.length === 0) {
-    const text = all.length === 0 ? 'No chats yet.' : next === undefined ? 'No chats found.' : 'Searching…'
+  if (sessions.length === 0 && !failed) {
+    const none = isFull ? `Not found in the latest ${MAX_SEARCHED.toLocaleString('en')} chats.` : 'No chats found.'
     return (
       <p className='sessions-none' role='status'>
-        {text}
+        {all.length === 0 ? 'No chats yet.' : isSearching ? 'Searching…' : none}
       </p>
     )
   }
@@ -139,8 +143,8 @@ function SessionList({ query = '', onChosen }: ListProps) {
           Show more
         </button>
       )}
-      {list.status === 'failed' ? (
-        <p className='sessions-none'>
+      {failed ? (
+        <p className='sessions-none' role='alert'>
           Couldn’t load chats.{' '}
           <button type='button' className='link' onClick={() => void chat.sessionList.refresh()}>
             Try again
