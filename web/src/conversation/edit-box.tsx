@@ -44,19 +44,20 @@ export function EditBox({ text, onChange, onSend, onCancel }: Props) {
     box?.focus()
     box?.setSelectionRange(box.value.length, box.value.length)
   }, [])
-  const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>): void => {
+  const onKeyDown = (event: KeyboardEvent<HTMLElement>): void => {
     if (isInputMethodKey(event)) return
     if (event.key === 'Escape') {
       // Otherwise Escape would also stop the answer.
       event.preventDefault()
       onCancel()
-    } else if (event.key === 'Enter' && !event.shiftKey) {
+    } else if (event.key === 'Enter' && !event.shiftKey && event.target === input.current) {
       event.preventDefault()
       if (!blank) onSend()
     }
   }
   return (
-    <div className='edit-box'>
+    // biome-ignore lint/a11y/noStaticElementInteractions: the keys of the parts.
+    <div className='edit-box' onKeyDown={onKeyDown}>
       <div className='composer-input' data-value={text}>
         <textarea
           ref={input}
@@ -66,7 +67,6 @@ export function EditBox({ text, onChange, onSend, onCancel }: Props) {
           aria-label='Edited text'
           enterKeyHint='send'
           onChange={(event) => onChange(event.target.value)}
-          onKeyDown={onKeyDown}
         />
       </div>
       <div className='buttons'>

@@ -103,21 +103,21 @@ export function FindBar({ box, list, onScroll, onClose }: FindBarProps) {
   const go = (by: number): void => {
     if (total > 0) setStep({ at: (at + by + total) % total })
   }
-  const onKeyDown = (event: KeyboardEvent<HTMLInputElement>): void => {
+  const onKeyDown = (event: KeyboardEvent<HTMLElement>): void => {
     if (isInputMethodKey(event)) return
     if (event.key === 'Escape') {
       // Otherwise Escape would also stop the answer.
       event.preventDefault()
       onClose()
-    } else if (event.key === 'Enter') {
+    } else if (event.key === 'Enter' && event.target instanceof HTMLInputElement) {
       event.preventDefault()
       go(event.shiftKey ? -1 : 1)
     }
   }
   const found = total === 0 ? 'No results' : `${at + 1} of ${total.toLocaleString('en')}`
   return (
-    <search className='find-bar' aria-label='Find in chat'>
-      <FindInput text={text} onChange={setText} onKeyDown={onKeyDown} />
+    <search className='find-bar' aria-label='Find in chat' onKeyDown={onKeyDown}>
+      <FindInput text={text} onChange={setText} />
       <span className='find-count' role='status'>
         {query === undefined ? '' : loading ? `${found} so far` : found}
       </span>
@@ -137,10 +137,9 @@ export function FindBar({ box, list, onScroll, onClose }: FindBarProps) {
 interface InputProps {
   readonly text: string
   readonly onChange: (text: string) => void
-  readonly onKeyDown: (event: KeyboardEvent<HTMLInputElement>) => void
 }
 
-function FindInput({ text, onChange, onKeyDown }: InputProps) {
+function FindInput({ text, onChange }: InputProps) {
   const input = useRef<HTMLInputElement>(null)
   useEffect(() => input.current?.focus(), [])
   return (
@@ -156,7 +155,6 @@ function FindInput({ text, onChange, onKeyDown }: InputProps) {
       aria-label='Find in chat'
       enterKeyHint='search'
       onChange={(event) => onChange(event.target.value)}
-      onKeyDown={onKeyDown}
     />
   )
 }
