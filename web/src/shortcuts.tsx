@@ -1,4 +1,4 @@
-// Shortcuts: the keys that work anywhere on the page, and the sheet that lists all of them.
+// Shortcuts: the keys that work anywhere on the page, and the sheet that lists them and those of its parts.
 import { useEffect, useEffectEvent } from 'react'
 import { Dialog } from './shared/dialog.tsx'
 import { isInputMethodKey } from './shared/input-method.ts'
@@ -10,8 +10,10 @@ const SHEET: readonly (readonly [keys: readonly string[], what: string])[] = [
   [['Enter'], 'Send the message'],
   [['Shift', 'Enter'], 'Start a new line'],
   [['↑'], 'Edit your last message, in the empty message box'],
-  [['Esc'], 'Stop the answer, or close a dialog'],
+  [['Esc'], 'Cancel editing, close a search or a dialog, or stop the answer'],
   [[MOD, 'F'], 'Search this chat'],
+  [['Enter'], 'Next match, in the search'],
+  [['Shift', 'Enter'], 'Previous match, in the search'],
   [[MOD, 'K'], 'Search chats'],
   [['?'], 'Show the keyboard shortcuts'],
 ]
