@@ -33,13 +33,17 @@ export function App() {
       <ErrorBoundary fallback={BROKEN_PART}>
         <SessionSidebar onShortcuts={() => setDialog('shortcuts')} />
       </ErrorBoundary>
-      <Notices />
+      <ErrorBoundary fallback={BROKEN_PART}>
+        <Notices />
+      </ErrorBoundary>
       <SessionView key={key} />
       {dialog === 'chats' || dialog === 'search' ? (
         <SessionDialog search={dialog === 'search'} onClose={close} />
       ) : null}
       {dialog === 'shortcuts' ? <ShortcutSheet onClose={close} /> : null}
-      <SignIn />
+      <ErrorBoundary fallback={BROKEN_PART}>
+        <SignIn />
+      </ErrorBoundary>
     </div>
   )
 }
@@ -106,7 +110,9 @@ function SessionView() {
       <ErrorBoundary fallback={BROKEN_PART}>
         <Conversation />
       </ErrorBoundary>
-      <Composer />
+      <ErrorBoundary fallback={BROKEN_PART}>
+        <Composer />
+      </ErrorBoundary>
       <ErrorBoundary fallback={null}>
         <Announcer />
       </ErrorBoundary>

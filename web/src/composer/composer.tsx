@@ -9,6 +9,7 @@ import { useEditing } from '../conversation/edit-box.tsx'
 import { mayDo } from '../people/roles.ts'
 import { TypingIndicator } from '../people/typing-indicator.tsx'
 import { useRole } from '../people/use-people.ts'
+import { BROKEN_PART, ErrorBoundary } from '../shared/error-boundary.tsx'
 import { Icon } from '../shared/icon.tsx'
 import { isInputMethodKey } from '../shared/input-method.ts'
 import { useStore } from '../shared/store.ts'
@@ -113,7 +114,9 @@ function MessageForm() {
         hasFocus.current = event.currentTarget.contains(event.relatedTarget)
       }}
     >
-      <TypingIndicator />
+      <ErrorBoundary fallback={null}>
+        <TypingIndicator />
+      </ErrorBoundary>
       <div className='composer-box'>
         <div className='composer-input' data-value={draft}>
           <textarea
@@ -148,8 +151,12 @@ function MessageForm() {
           </div>
         </div>
       </div>
-      <ChoicePicker />
-      <BudgetLine />
+      <ErrorBoundary fallback={BROKEN_PART}>
+        <ChoicePicker />
+      </ErrorBoundary>
+      <ErrorBoundary fallback={BROKEN_PART}>
+        <BudgetLine />
+      </ErrorBoundary>
     </form>
   )
 }

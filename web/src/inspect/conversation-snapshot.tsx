@@ -7,6 +7,7 @@ import { answerOf, callsOf } from '../conversation/answer-of.ts'
 import { callNote, decisionNote, formatText, formatValue } from '../conversation/call-note.ts'
 import { runNote } from '../conversation/run-note.ts'
 import { displayText } from '../shared/display-text.ts'
+import { BROKEN_PART, ErrorBoundary } from '../shared/error-boundary.tsx'
 import { ScrollBox } from '../shared/scroll-box.tsx'
 import { VirtualListItem } from '../shared/virtual-list-item.tsx'
 import { clockOf } from './entry-note.ts'
@@ -38,13 +39,14 @@ export function ConversationSnapshot() {
             const run = answerOf(view, message)
             const branch = branchOf(message, messages[index - 1])
             return (
-              <Turn
-                key={message.id}
-                message={message}
-                branch={branch}
-                run={run}
-                calls={run === undefined ? NONE : callsOf(view, run)}
-              />
+              <ErrorBoundary key={message.id} fallback={BROKEN_PART}>
+                <Turn
+                  message={message}
+                  branch={branch}
+                  run={run}
+                  calls={run === undefined ? NONE : callsOf(view, run)}
+                />
+              </ErrorBoundary>
             )
           }}
         </Virtualizer>

@@ -16,8 +16,12 @@ export function Inspector() {
   if (phase === 'denied') return <AccessDenied error={error} />
   return (
     <div className='inspector'>
-      <Head />
-      <Scrubber />
+      <ErrorBoundary fallback={BROKEN_PART}>
+        <Head />
+      </ErrorBoundary>
+      <ErrorBoundary fallback={BROKEN_PART}>
+        <Scrubber />
+      </ErrorBoundary>
       <main className='panels'>
         {[Runs, ConversationSnapshot, Entries, Readers].map((Panel) => (
           <ErrorBoundary key={Panel.name} fallback={BROKEN_PART}>
@@ -37,7 +41,10 @@ function Head() {
   return (
     <header className='inspector-head'>
       <h1>
-        <span className='brand'>Inspector</span> <span className='inspected'>{title ?? session}</span>
+        <span className='brand'>Inspector</span>{' '}
+        <span className='inspected' dir='auto'>
+          {title ?? session}
+        </span>
       </h1>
       <p className={`badge ${phase}`} role='status'>
         <span className='badge-dot' aria-hidden='true' />

@@ -2,6 +2,7 @@
 // restores it.
 import { type ReactNode, useEffect, useId, useRef } from 'react'
 import { createPortal } from 'react-dom'
+import { BROKEN_PART, ErrorBoundary } from './error-boundary.tsx'
 import { Icon } from './icon.tsx'
 
 interface Props {
@@ -41,9 +42,20 @@ export function Dialog({ title, className = '', onClose, children }: Props) {
             <Icon name='close' />
           </button>
         </div>
-        {children(close)}
+        <ErrorBoundary fallback={BROKEN_PART}>
+          <Content close={close}>{children}</Content>
+        </ErrorBoundary>
       </div>
     </dialog>,
     document.body,
   )
+}
+
+interface ContentProps extends Pick<Props, 'children'> {
+  readonly close: () => void
+}
+
+/** A component of its own, so that the boundary catches its errors. */
+function Content({ close, children }: ContentProps) {
+  return children(close)
 }
