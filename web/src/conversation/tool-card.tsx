@@ -34,7 +34,11 @@ export const ToolCard = memo(function ToolCard({ call: id, name }: Props) {
         {note === undefined ? null : <span className={`chip ${note.tone}`}>{note.text}</span>}
       </header>
       {call === undefined ? null : <Values call={call} />}
-      {decision === undefined ? null : <p className='tool-decision'>{decision}</p>}
+      {decision === undefined ? null : (
+        <p className='tool-decision' dir='auto'>
+          {decision}
+        </p>
+      )}
       {call?.status !== 'deciding' ? null : mayDecide ? <Approval call={call} /> : <PendingApproval call={call} />}
     </article>
   )
@@ -133,6 +137,7 @@ function Approval({ call }: { readonly call: CallView }) {
           maxLength={REASON_MAX}
           placeholder='Optional'
           autoComplete='off'
+          dir='auto'
           onChange={(event) => setReason(event.target.value)}
         />
       </label>

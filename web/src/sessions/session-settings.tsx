@@ -75,6 +75,7 @@ function Rename({ id, title, onDone }: PartProps & { readonly title: string }) {
           value={name}
           maxLength={TITLE_MAX}
           autoComplete='off'
+          dir='auto'
           onChange={({ target }) => setName(target.value)}
         />
       </label>
