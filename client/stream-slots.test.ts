@@ -55,3 +55,39 @@ describe('a stream slot', () => {
     expect(await acquired(5)).not.toContain(undefined)
   })
 })
+
+/** Each tab has its own copy of the module. */
+async function openTab(): Promise<typeof acquireStream> {
+  vi.resetModules()
+  return (await import('./stream-slots.ts')).acquireStream
+}
+
+describe('a stream slot of plain HTTP, without Web Locks', () => {
+  beforeEach(() => {
+    vi.stubGlobal('navigator', {})
+    vi.stubGlobal('isSecureContext', false)
+  })
+
+  it('is one of four of all tabs, and is free again after its release', async () => {
+    const server = 'http://chat.example.com'
+    const [one, two, three] = await Promise.all([openTab(), openTab(), openTab()])
+    const [release, ...others] = await Promise.all([one(server), one(server), one(server)])
+    expect([release, ...others]).not.toContain(undefined)
+    // One is left, and two ask for it.
+    const last = await Promise.all([two(server), two(server)])
+    expect(last.filter((slot) => slot === undefined)).toHaveLength(1)
+    expect(await three(server)).toBeUndefined()
+    release?.()
+    expect(await three(server)).toBeDefined()
+    expect(await two(server)).toBeUndefined()
+  })
+
+  it('is never one of more than four when many tabs ask at the same time', async () => {
+    const tabs = await Promise.all(Array.from({ length: 12 }, openTab))
+    const slots = await Promise.all(tabs.map((acquire) => acquire('http://other.example.com')))
+    expect(slots.filter((slot) => slot !== undefined).length).toBeLessThanOrEqual(4)
+    // They try again one by one later.
+    for (const acquire of tabs.slice(0, 5)) slots.push(await acquire('http://other.example.com'))
+    expect(slots.filter((slot) => slot !== undefined)).toHaveLength(4)
+  })
+})

@@ -152,7 +152,7 @@ describe('Chromium’s six connections to a server', () => {
 
   it.each([
     ['with Web Locks', '127.0.0.1', 12],
-    ['of plain HTTP, without Web Locks', 'insecure.test', 8],
+    ['of plain HTTP, without Web Locks', 'insecure.test', 12],
   ])('are enough for many visible pages %s', async (_, host, count) => {
     const gate = await box({ upgrades: 'refuse' })
     const [url, shared] = [gate.url.replace('127.0.0.1', host), name()]
