@@ -78,6 +78,16 @@ describe('a token budget', () => {
     expect(await page.getByRole('textbox', { name: 'Message' }).inputValue()).toBe('One more')
     expect(await page.getByText('Not sent').count()).toBe(0)
     await page.getByRole('textbox', { name: 'Message' }).fill('')
+    // A refused new version of a message is edited where that message is.
+    await page.getByRole('button', { name: 'Edit', exact: true }).first().click()
+    const edited = page.getByRole('textbox', { name: 'Edited text' })
+    await edited.fill('Another version')
+    await edited.press('Enter')
+    await page.getByRole('alert').getByText('Not sent').waitFor()
+    await page.getByRole('button', { name: 'Edit', exact: true }).last().click()
+    expect(await edited.inputValue()).toBe('Another version')
+    expect(await page.getByText('Not sent').count()).toBe(0)
+    await edited.press('Escape')
     expect(await box.boundingBox()).toEqual(place)
     await fitsEverywhere(tab, 'budget')
 

@@ -60,6 +60,12 @@ it('offers, remembers and exports what people look for first', async () => {
   await tab.send('faster, please')
   const session = await world.join(tab.session)
   await expect.poll(() => session.state.messages.at(-1)?.policy, { timeout: 10_000 }).toBe('steer')
+  // Escape in any part of the search bar closes only the bar.
+  await page.keyboard.press('Control+f')
+  const bar = page.getByRole('search', { name: 'Find in chat' })
+  await bar.getByRole('button', { name: 'Close' }).press('Escape')
+  await bar.waitFor({ state: 'detached' })
+  expect(await page.getByRole('button', { name: 'Stop' }).isEnabled()).toBe(true)
   await page.keyboard.press('Escape')
   await tab.answer(0, 'cancelled')
 
@@ -74,17 +80,34 @@ it('offers, remembers and exports what people look for first', async () => {
   await tab.status('Live')
   expect(await page.getByLabel('Model').inputValue()).toBe('compatible:other')
   // A server that no longer offers it.
+  let agents: unknown[] = []
   await page.route('**/v1/me*', async (route) => {
     const answer = await (await route.fetch()).json()
-    await route.fulfill({ json: { ...answer, offers: { models: ['demo'], agents: [], tools: [] } } })
+    await route.fulfill({ json: { ...answer, offers: { models: ['demo', 'openai:*'], agents, tools: [] } } })
   })
   await page.reload()
-  await page.getByRole('alert').getByText('compatible:other and poet are no longer available.').waitFor()
+  await page.getByRole('alert').getByText('compatible:other and poet are not available.').waitFor()
   await box.fill('not sent')
   expect(await page.getByRole('button', { name: 'Send', exact: true }).isDisabled()).toBe(true)
   await page.getByLabel('Model').selectOption('')
   await page.getByLabel('Agent').selectOption('')
   await box.fill('')
+  // A new version of a message for a model that is gone asks for the current choice.
+  await page.getByRole('button', { name: 'Regenerate' }).last().click()
+  await expect.poll(() => session.state.messages.length, { timeout: 10_000 }).toBe(4)
+  expect(session.state.messages.at(-1)).not.toHaveProperty('model')
+  // A model that the server offers only by a pattern.
+  const model = page.getByLabel('Model')
+  await model.selectOption('Other model…')
+  await model.fill('openai:small')
+  await model.press('Escape')
+  expect(await model.inputValue()).toBe('')
+  await model.selectOption('Other model…')
+  await model.fill('openai:small')
+  await model.press('Enter')
+  expect(await model.inputValue()).toBe('openai:small')
+  expect(await page.getByText('not available').count()).toBe(0)
+  await model.selectOption('')
 
   // Arrow-up edits the last own message, but not during a composition, and not a draft.
   await box.fill('draft')
@@ -97,7 +120,8 @@ it('offers, remembers and exports what people look for first', async () => {
   const edited = page.getByRole('textbox', { name: 'Edited text' })
   await edited.and(page.locator(':focus')).waitFor()
   expect(await edited.inputValue()).toBe('to another model')
-  await edited.press('Escape')
+  await page.getByRole('button', { name: 'Cancel', exact: true }).press('Escape')
+  await edited.waitFor({ state: 'detached' })
 
   // The sheet of shortcuts: "?" opens it, except while writing.
   await box.press('?')
@@ -114,12 +138,21 @@ it('offers, remembers and exports what people look for first', async () => {
   await page.locator('.answer').waitFor()
   const second = tab.session
   await page.getByRole('button', { name: 'New chat' }).click()
+  await model.selectOption('Other model…')
+  await model.fill('unknown')
+  await model.press('Enter')
+  await page.getByRole('alert').getByText('unknown is not available.').waitFor()
+  expect(await welcome.getByRole('button', { name: 'What can you do?' }).isDisabled()).toBe(true)
   await page.keyboard.press('Control+k')
   const dialog = page.getByRole('dialog', { name: 'Chats' })
   const search = dialog.getByRole('searchbox', { name: 'Search chats' })
   await search.and(page.locator(':focus')).waitFor()
   await search.fill('nothing like this')
   await dialog.getByText('No chats found.').waitFor()
+  // A visit without a message leaves no row.
+  await search.fill('')
+  await expect.poll(() => dialog.locator('.sessions a').count(), { timeout: 10_000 }).toBe(2)
+  expect(await dialog.locator(`.sessions a[href*="${tab.session}"]`).count()).toBe(0)
   await search.fill('bern ZÜRICH')
   await dialog
     .locator('.sessions a')
@@ -129,6 +162,23 @@ it('offers, remembers and exports what people look for first', async () => {
   await search.press('Enter')
   await page.locator('.bubble').getByText('What do Zürich').waitFor()
   expect(tab.session).toBe(second)
+  // A search that fails says so, and one that ends early says where.
+  let pages: object | undefined
+  const row = { role: 'owner', updatedAt: 1, createdAt: 1 }
+  const many = Array.from({ length: 2_000 }, (_, at) => ({ ...row, session: `many_${at}` }))
+  await page.route(/\/v1\/sessions\?/, (route) => {
+    if (!route.request().url().includes('before=')) return route.fulfill({ json: { sessions: [], next: 'n' } })
+    return pages === undefined ? route.fulfill({ status: 503, json: {} }) : route.fulfill({ json: pages })
+  })
+  await page.keyboard.press('Control+k')
+  await search.fill('nothing like this')
+  await dialog.getByRole('alert').getByText('Couldn’t load chats.').waitFor()
+  pages = { sessions: many, next: 'more' }
+  await dialog.getByRole('button', { name: 'Try again' }).click()
+  await dialog.getByText('Not found in the latest 2,000 chats.').waitFor()
+  await page.keyboard.press('Escape')
+  await page.unroute(/\/v1\/sessions\?/)
+  visitor.excuse('503')
 
   // The export has the title as its name.
   await page.getByRole('button', { name: 'Share' }).click()
@@ -166,4 +216,11 @@ it('offers, remembers and exports what people look for first', async () => {
   expect(await themeOf(page)).toBe('dark')
   await page.emulateMedia({ colorScheme: 'light' })
   await page.locator('html[data-theme=light]').waitFor()
+
+  // A part that fails to render does not take the rest with it.
+  agents = [null]
+  await page.reload()
+  await page.locator('.composer').getByText('This part couldn’t be displayed.').waitFor()
+  await box.fill('The message box still works.')
+  visitor.excuse('Cannot destructure')
 })

@@ -1,5 +1,7 @@
 // ChoicePicker: selects the model and the agent of the next messages, if the server offers several.
+import { type KeyboardEvent, useState } from 'react'
 import { useRoom } from '../connection/use-chat.ts'
+import { isInputMethodKey } from '../shared/input-method.ts'
 import { useStore } from '../shared/store.ts'
 import { type Choice, choiceOf, namedModels, unavailable } from './choices.ts'
 
@@ -10,10 +12,11 @@ export function ChoicePicker() {
   const { offers } = useStore(allowance)
   if (offers === undefined) return null
   const models = namedModels(offers)
+  const offersOthers = models.length < offers.models.length
   const agents = offers.agents.map(({ name }) => name)
   const missing = unavailable(choice, offers)
   const { model, agent } = choice
-  const picksModel = models.length > 1 || model !== undefined
+  const picksModel = models.length > 1 || offersOthers || model !== undefined
   const picksAgent = agents.length > 0 || agent !== undefined
   if (!picksModel && !picksAgent) return null
   return (
@@ -25,6 +28,7 @@ export function ChoicePicker() {
           names={agent === undefined ? models.slice(1) : models}
           value={model}
           missing={missing}
+          {...(offersOthers ? { other: 'Other model…' } : {})}
           onChange={(chosen) => onChange(choiceOf(chosen, agent))}
         />
       ) : null}
@@ -40,7 +44,7 @@ export function ChoicePicker() {
       ) : null}
       {missing.length === 0 ? null : (
         <span className='bad' role='alert'>
-          {missing.join(' and ')} {missing.length === 1 ? 'is' : 'are'} no longer available. Choose another.
+          {missing.join(' and ')} {missing.length === 1 ? 'is' : 'are'} not available. Choose another.
         </span>
       )}
     </div>
@@ -54,19 +58,36 @@ interface SelectProps {
   readonly names: readonly string[]
   readonly value: string | undefined
   readonly missing: readonly string[]
+  /** The option to enter a name that is not listed, if there is one. */
+  readonly other?: string
   readonly onChange: (value: string | undefined) => void
 }
 
-function Select({ label, fallback, names, value, missing, onChange }: SelectProps) {
+function Select({ label, fallback, names, value, missing, other, onChange }: SelectProps) {
+  const [entering, setEntering] = useState(false)
   // A choice that is the default by now, or no longer offered, stays visible.
   const all = value === undefined || names.includes(value) ? names : [value, ...names]
+  if (entering) {
+    return (
+      <NameInput
+        label={label}
+        onDone={(name) => {
+          setEntering(false)
+          if (name !== undefined) onChange(name)
+        }}
+      />
+    )
+  }
   return (
     <select
       aria-label={label}
       title={label}
       value={value ?? ''}
       aria-invalid={value !== undefined && missing.includes(value)}
-      onChange={({ target }) => onChange(target.value === '' ? undefined : target.value)}
+      onChange={({ target }) => {
+        if (target.value === OTHER) setEntering(true)
+        else onChange(target.value === '' ? undefined : target.value)
+      }}
     >
       <option value=''>{fallback}</option>
       {all.map((name) => (
@@ -74,6 +95,41 @@ function Select({ label, fallback, names, value, missing, onChange }: SelectProp
           {missing.includes(name) ? `${name} (unavailable)` : name}
         </option>
       ))}
+      {other === undefined ? null : <option value={OTHER}>{other}</option>}
     </select>
+  )
+}
+
+/** No model has this name. */
+const OTHER = ' '
+
+interface InputProps {
+  readonly label: string
+  /** @param name undefined: nothing was entered */
+  readonly onDone: (name: string | undefined) => void
+}
+
+/** Enter and leaving the field take the name, Escape does not. */
+function NameInput({ label, onDone }: InputProps) {
+  const onKeyDown = (event: KeyboardEvent<HTMLInputElement>): void => {
+    if (isInputMethodKey(event) || (event.key !== 'Enter' && event.key !== 'Escape')) return
+    // Otherwise Enter would send the message, and Escape stop the answer.
+    event.preventDefault()
+    if (event.key === 'Escape') event.currentTarget.value = ''
+    event.currentTarget.blur()
+  }
+  return (
+    <input
+      ref={(input) => input?.focus()}
+      type='text'
+      aria-label={label}
+      placeholder='provider:model'
+      autoComplete='off'
+      autoCapitalize='off'
+      spellCheck={false}
+      dir='auto'
+      onKeyDown={onKeyDown}
+      onBlur={({ target }) => onDone(target.value.trim() || undefined)}
+    />
   )
 }

@@ -1,7 +1,7 @@
 // Tests the remembered choice of model and agent, and what a server offers of it.
 import { expect, it } from 'vitest'
 import { BrowserStorage, type WebStorage } from '../shared/browser-storage.ts'
-import { ChoiceStore, namedModels, unavailable } from './choices.ts'
+import { ChoiceStore, namedModels, offeredChoice, unavailable } from './choices.ts'
 
 const OFFERS = { models: ['demo', 'openai:*', 'compatible:a'], agents: [{ name: 'poet' }], tools: [] }
 
@@ -33,4 +33,13 @@ it('a choice is unavailable only if the server is known not to offer it', () => 
   expect(unavailable({ model: 'openai:gpt-5', agent: 'poet' }, OFFERS)).toEqual([])
   expect(unavailable({ model: 'compatible:b', agent: 'gone' }, OFFERS)).toEqual(['compatible:b', 'gone'])
   expect(unavailable({ model: 'compatible:b' }, undefined)).toEqual([])
+})
+
+// Regression: Regenerate and Edit of a message whose model was gone were refused each time.
+it('a new version of a message has its choice, or the current one if that is gone', () => {
+  const current = { model: 'demo' }
+  expect(offeredChoice({ model: 'openai:gpt-5' }, current, OFFERS)).toEqual({ model: 'openai:gpt-5' })
+  expect(offeredChoice({}, current, OFFERS)).toEqual({})
+  expect(offeredChoice({ model: 'compatible:b', agent: 'poet' }, current, OFFERS)).toEqual(current)
+  expect(offeredChoice({ model: 'compatible:b' }, current, undefined)).toEqual({ model: 'compatible:b' })
 })

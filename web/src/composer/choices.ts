@@ -53,6 +53,12 @@ function isMatch(pattern: string, id: string): boolean {
   return pattern.endsWith(':*') && id.startsWith(pattern.slice(0, -1))
 }
 
+/** What a new version of a message asks for: the same as the message, or the current choice if that is no longer offered. */
+export function offeredChoice({ model, agent }: Choice, current: Choice, offers: Offers | undefined): Choice {
+  const same = choiceOf(model, agent)
+  return unavailable(same, offers).length === 0 ? same : current
+}
+
 /** The models that can be listed. */
 export function namedModels({ models }: Offers): readonly string[] {
   return models.filter((id) => !id.endsWith(':*'))

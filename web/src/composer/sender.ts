@@ -26,15 +26,23 @@ const UNKNOWN_OUTCOME: ReadonlySet<string> = new Set(['closed', 'disconnected'])
 export class Sender extends Store<SenderState> {
   readonly #session: SendingSession
   readonly #unsent: UnsentMessages
+  readonly #now: () => number
   readonly #onRefused: ((error: ParleyError) => void) | undefined
   /** The ids of the messages that this page has sent. */
   readonly #sent = new Set<string>()
 
-  constructor(session: SendingSession, unsent: UnsentMessages, onRefused?: (error: ParleyError) => void) {
+  /** @param now the server's clock, in Unix milliseconds */
+  constructor(
+    session: SendingSession,
+    unsent: UnsentMessages,
+    onRefused?: (error: ParleyError) => void,
+    now: () => number = Date.now,
+  ) {
     const { messages } = unsent
     super({ refused: messages.filter(({ refused }) => refused !== undefined), sends: 0 })
     this.#session = session
     this.#unsent = unsent
+    this.#now = now
     this.#onRefused = onRefused
     for (const message of messages) if (message.refused === undefined) this.#post(message)
   }
@@ -46,16 +54,16 @@ export class Sender extends Store<SenderState> {
   }
 
   /** Sends a new version of a message. Its other parts stay, and a streaming answer is interrupted. */
-  edit(message: MessageView, text: string): void {
+  edit(message: MessageView, text: string, choice: Choice): void {
     const others = message.content.filter(({ type }) => type !== 'text')
-    this.#revise(message, text, others.length === 0 ? undefined : [{ type: 'text', text }, ...others])
+    this.#revise(message, text, choice, others.length === 0 ? undefined : [{ type: 'text', text }, ...others])
   }
 
   /** Requests another answer to a message. @param id the command's id: a repeat with the same id has no effect */
-  regenerate(message: MessageView, id: string): void {
+  regenerate(message: MessageView, choice: Choice, id: string): void {
     if (this.#sent.has(id)) return
     const { content, text } = message
-    this.#revise(message, text, content.length === 1 && content[0]?.type === 'text' ? undefined : content, id)
+    this.#revise(message, text, choice, content.length === 1 && content[0]?.type === 'text' ? undefined : content, id)
   }
 
   /** Uses the same id: if the server has accepted the message after all, it accepts it only once. */
@@ -71,13 +79,12 @@ export class Sender extends Store<SenderState> {
     this.#removeRefused(message.id)
   }
 
-  #revise({ parent, model, agent, context }: MessageView, text: string, parts?: readonly Part[], id?: string): void {
+  #revise({ parent, context }: MessageView, text: string, choice: Choice, parts?: readonly Part[], id?: string): void {
     const revised = {
       text,
+      ...choice,
       ...this.#policy('interrupt'),
       ...(parent === undefined ? {} : { parent }),
-      ...(model === undefined ? {} : { model }),
-      ...(agent === undefined ? {} : { agent }),
       ...(parts === undefined ? {} : { parts }),
       ...(context === undefined ? {} : { context }),
     }
@@ -105,7 +112,7 @@ export class Sender extends Store<SenderState> {
       () => this.#unsent.remove(message.id),
       (error: unknown) => {
         if (error instanceof ParleyError && UNKNOWN_OUTCOME.has(error.code)) return
-        const refused = { ...message, refused: errorNote(error) }
+        const refused = { ...message, refused: errorNote(error, this.#now()) }
         this.#unsent.put(refused)
         this.setState({ ...this.state, refused: [...this.state.refused, refused] })
         if (error instanceof ParleyError) this.#onRefused?.(error)

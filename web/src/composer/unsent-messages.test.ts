@@ -173,10 +173,22 @@ describe('a sender', () => {
       content: [{ type: 'text', text: 'hello' }],
       parent: null,
     } as unknown as MessageView
-    sender.regenerate(message, 'msg_2')
-    sender.regenerate(message, 'msg_2')
-    sender.regenerate(message, 'msg_3')
-    expect(session.sent.map(({ options }) => options.id)).toEqual(['msg_2', 'msg_3'])
+    sender.regenerate(message, {}, 'msg_2')
+    sender.regenerate(message, {}, 'msg_2')
+    sender.regenerate(message, { model: 'demo' }, 'msg_3')
+    expect(session.sent.map(({ options }) => [options.id, options.model])).toEqual([
+      ['msg_2', undefined],
+      ['msg_3', 'demo'],
+    ])
+  })
+
+  it('tells the reset of a budget by the server’s clock', async () => {
+    const session = new Sent()
+    const sender = new Sender(session, new UnsentMessages(denied(), 'ses_1'), undefined, () => Date.UTC(2030, 0, 1))
+    sender.send('hello', 'queue')
+    session.replies[0]?.fail(new ParleyError('budget_exceeded', 'Token budget exhausted.', true, 86_400_000))
+    await nextTurn()
+    expect(sender.state.refused[0]?.refused).toMatch(/Resets on .*\b2\b/)
   })
 
   it('does not treat a closed connection as a refusal', async () => {

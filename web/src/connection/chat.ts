@@ -1,6 +1,13 @@
 // Chat: one user's client on this page, and the session in the page's address. It lives outside of React, so that no
 // component's lifetime opens or closes a session. Another user gets another Chat.
-import { type ClientTool, type ConnectionState, ParleyClient, type Session, type SessionView } from '@parley/client'
+import {
+  type ClientTool,
+  type ConnectionState,
+  ParleyClient,
+  type ParleyError,
+  type Session,
+  type SessionView,
+} from '@parley/client'
 import { makeId } from '@parley/protocol/make-id'
 import type { StoredToken } from '../auth/stored-token.ts'
 import { Allowance } from '../budget/allowance.ts'
@@ -135,9 +142,10 @@ export class Chat {
     const view = new FrameThrottle(session, (callback) => this.#window.requestAnimationFrame(callback))
     const unsent = new UnsentMessages(this.#storage, id)
     const allowance = new Allowance({ session, me: (session) => this.client.me(session), now: this.client.now })
-    const sender = new Sender(session, unsent, ({ code }) => {
+    const onRefused = ({ code }: ParleyError): void => {
       if (code === 'budget_exceeded' || code === 'too_many_runs') allowance.refresh()
-    })
+    }
+    const sender = new Sender(session, unsent, onRefused, this.client.now)
     const room: Room = {
       key: makeId('room'),
       session,

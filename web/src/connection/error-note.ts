@@ -17,13 +17,15 @@ const WORDS: Readonly<Record<string, string>> = {
   budget_exceeded: 'Not enough tokens left in the budget.',
 }
 
-/** @param error of the client, or of a request */
-export function errorNote(error: unknown): string {
+/**
+ * @param error of the client, or of a request
+ * @param now Unix milliseconds by the server's clock, by which the budget's line tells the time of the reset, too
+ */
+export function errorNote(error: unknown, now = Date.now()): string {
   if (!(error instanceof ParleyError)) return 'Something went wrong.'
   const words = WORDS[error.code] ?? error.message
   // The note is stored with the message and read later, so it names a time and not a duration.
   if (error.code === 'budget_exceeded' && error.retryAfterMs !== undefined) {
-    const now = Date.now()
     return `${words} ${resetNote(now + error.retryAfterMs, now)}`
   }
   return error.retryAfterMs === undefined ? words : `${words} ${tryAgain(error.retryAfterMs)}`

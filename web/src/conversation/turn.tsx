@@ -2,9 +2,11 @@
 // when another version of the message appears there, the turn and its focus stay.
 import type { MessageView, PendingSend, RunView, TurnView } from '@parley/client'
 import { memo, type RefObject, useCallback, useRef } from 'react'
+import { type Choice, choiceOf, offeredChoice } from '../composer/choices.ts'
 import { MESSAGE_BOX } from '../composer/composer.tsx'
 import type { UnsentMessage } from '../composer/unsent-messages.ts'
 import { isSignedOut } from '../connection/badge.ts'
+import type { Room } from '../connection/chat.ts'
 import { useConnection, useRoom, useView } from '../connection/use-chat.ts'
 import { useMay } from '../people/use-people.ts'
 import { displayText } from '../shared/display-text.ts'
@@ -31,7 +33,9 @@ export const Turn = memo(
     const box = useRef<HTMLDivElement>(null)
     return (
       <div className='turn' data-turn={item.position} ref={box} tabIndex={-1}>
-        {item.kind === 'refused' ? <Refused message={item.message} /> : <Exchange turn={item.turn} box={box} />}
+        <ErrorBoundary fallback={<PlainTurn item={item} />}>
+          {item.kind === 'refused' ? <Refused message={item.message} /> : <Exchange turn={item.turn} box={box} />}
+        </ErrorBoundary>
       </div>
     )
   },
@@ -50,20 +54,20 @@ interface ExchangeProps {
 function Exchange({ turn, box }: ExchangeProps) {
   const { message } = turn
   const { editing } = useEditing()
-  const run = useView((view) => (turn.kind === 'message' ? answerOf(view, turn.message) : undefined))
-  const { sender } = useRoom()
+  const run = useRun(turn)
+  const room = useRoom()
   const maySend = useMay('send')
   const regenerate = useCallback(
     (command: string) => {
       if (turn.kind !== 'message') return
-      sender.regenerate(turn.message, command)
+      room.sender.regenerate(turn.message, choiceFor(turn.message, room), command)
       // The button disappears with the previous answer.
       box.current?.focus({ preventScroll: true })
     },
-    [sender, turn, box],
+    [room, turn, box],
   )
   return (
-    <ErrorBoundary fallback={<PlainTurn text={message.text} run={run} />}>
+    <>
       <div className='asked'>
         {turn.kind === 'pending' ? (
           <Pending key={message.id} message={turn.message} />
@@ -78,17 +82,14 @@ function Exchange({ turn, box }: ExchangeProps) {
         </div>
       </div>
       {run === undefined ? null : <Answer key={run.id} run={run} {...(maySend ? { onRegenerate: regenerate } : {})} />}
-    </ErrorBoundary>
+    </>
   )
 }
 
-interface PlainProps {
-  readonly text: string
-  readonly run: RunView | undefined
-}
-
 /** For a turn that fails to render: its texts as they are. */
-function PlainTurn({ text, run }: PlainProps) {
+function PlainTurn({ item }: { readonly item: Item }) {
+  const { text } = item.kind === 'turn' ? item.turn.message : item.message
+  const run = useRun(item.kind === 'turn' ? item.turn : undefined)
   return (
     <>
       <article className='message'>
@@ -106,6 +107,14 @@ function PlainTurn({ text, run }: PlainProps) {
       <p className='note failed'>Something went wrong. This turn is shown as plain text.</p>
     </>
   )
+}
+
+function choiceFor(message: MessageView, { choice, allowance }: Room): Choice {
+  return offeredChoice(message, choice.state, allowance.state.offers)
+}
+
+function useRun(turn: TurnView | undefined): RunView | undefined {
+  return useView((view) => (turn?.kind === 'message' ? answerOf(view, turn.message) : undefined))
 }
 
 function EditButton({ message }: { readonly message: MessageView }) {
@@ -130,7 +139,7 @@ interface EditedProps extends Pick<ExchangeProps, 'box'> {
 
 function Edited({ message, text, box }: EditedProps) {
   const { edit } = useEditing()
-  const { sender } = useRoom()
+  const room = useRoom()
   const cancel = (): void => {
     edit(undefined)
     // In the next frame the edit button is there again.
@@ -141,7 +150,7 @@ function Edited({ message, text, box }: EditedProps) {
       cancel()
       return
     }
-    sender.edit(message, text)
+    room.sender.edit(message, text, choiceFor(message, room))
     edit(undefined)
     box.current?.focus({ preventScroll: true })
   }
@@ -155,10 +164,18 @@ function Pending({ message }: { readonly message: PendingSend }) {
 }
 
 function Refused({ message }: { readonly message: UnsentMessage }) {
-  const { sender, draft } = useRoom()
-  const edit = (refused: UnsentMessage): void => {
-    draft.bringBack(refused.text)
-    sender.dismiss(refused)
+  const { sender, draft, choice, session } = useRoom()
+  const { edit: reopen } = useEditing()
+  const edit = ({ text, parent, model, agent }: UnsentMessage): void => {
+    sender.dismiss(message)
+    // A new version of an earlier message stays one.
+    const earlier = parent === undefined ? undefined : session.state.turns.find(({ after }) => after === (parent ?? ''))
+    if (earlier?.kind === 'message') {
+      reopen({ id: earlier.message.id, text })
+      return
+    }
+    draft.bringBack(text)
+    choice.choose(choiceOf(model, agent))
     document.getElementById(MESSAGE_BOX)?.focus()
   }
   return (

@@ -67,8 +67,8 @@ describe('a sender', () => {
     const session = new Sent()
     const sender = new Sender(session, new UnsentMessages(storage, 's'))
     const file = { type: 'file' as const, mediaType: 'image/png', url: 'https://example.org/a.png' }
-    sender.edit(message('b', { parent: 'a', model: 'm', content: [text('b'), file] }), 'better')
-    sender.regenerate(message('a', { agent: 'g', context: { instructions: 'Briefly.' } }), 'msg_1')
+    sender.edit(message('b', { parent: 'a', content: [text('b'), file] }), 'better', { model: 'm' })
+    sender.regenerate(message('a', { context: { instructions: 'Briefly.' } }), { agent: 'g' }, 'msg_1')
     session.state = { ...session.state, chosen: 'b', turns: turns(['a', ''], ['b', 'a']) }
     sender.send('on', 'interrupt')
     expect(session.sent).toMatchObject([
@@ -85,7 +85,7 @@ describe('a sender', () => {
     const session = new Sent()
     const runs = new Map([['run_1', { id: 'run_1', next: 3 }]])
     session.state = { ...session.state, activeRun: 'run_1', runs } as unknown as SessionView
-    new Sender(session, new UnsentMessages(storage, 'other')).edit(message('b', { parent: 'a' }), 'better')
+    new Sender(session, new UnsentMessages(storage, 'other')).edit(message('b', { parent: 'a' }), 'better', {})
     expect(session.sent[0]?.options).toMatchObject({ policy: 'interrupt', seen: { run: 'run_1', index: 2 } })
   })
 

@@ -1,6 +1,6 @@
 // Welcome: what an empty chat shows: the models, agents and tools of the server, and requests to try. It covers the
 // conversation, so that its height does not scroll that.
-import { namedModels, type Offers } from '../composer/choices.ts'
+import { namedModels, type Offers, unavailable } from '../composer/choices.ts'
 import { useRoom, useView } from '../connection/use-chat.ts'
 import { useMay } from '../people/use-people.ts'
 import { useStore } from '../shared/store.ts'
@@ -34,7 +34,12 @@ export function Welcome() {
           <ul className='examples' aria-label='Examples'>
             {(isDemo ? DEMO_EXAMPLES : EXAMPLES).map((text) => (
               <li key={text}>
-                <button type='button' className='button' onClick={() => sender.send(text, 'queue', chosen)}>
+                <button
+                  type='button'
+                  className='button'
+                  disabled={unavailable(chosen, offers).length > 0}
+                  onClick={() => sender.send(text, 'queue', chosen)}
+                >
                   {text}
                 </button>
               </li>
