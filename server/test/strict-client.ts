@@ -3,6 +3,9 @@
 import { type CodecName, codecs, type Event, makeId, type ServerFrame, SUBPROTOCOLS } from '@parley/protocol'
 import WebSocket from 'ws'
 
+/** Only the messages of clients have the limit of the protocol. */
+export const MAX_DEPTH = 1_000
+
 export class RunPicture {
   text = ''
   reasoning = ''
@@ -137,7 +140,7 @@ export class StrictClient {
       })
       socket.on('message', (data: Buffer, binary: boolean) => {
         if (socket !== this.#socket) return
-        const decoded = codec.decode(binary ? new Uint8Array(data) : data.toString('utf8'))
+        const decoded = codec.decode(binary ? new Uint8Array(data) : data.toString('utf8'), { maxDepth: MAX_DEPTH })
         for (const frame of Array.isArray(decoded) ? decoded : [decoded]) {
           this.#take(frame as ServerFrame)
           if ((frame as ServerFrame).type === 'welcome') resolve()

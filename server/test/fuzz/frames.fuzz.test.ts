@@ -3,6 +3,7 @@ import { CLOSE, type CodecName, codecs, SUBPROTOCOLS } from '@parley/protocol'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import WebSocket from 'ws'
+import { MAX_DEPTH } from '../strict-client.ts'
 import { FUZZ_MS, FuzzedServer } from './fuzzed-server.ts'
 import { damaged, mutated } from './mutation.ts'
 
@@ -96,7 +97,7 @@ it('are answered, refused or close their connection', { timeout: FUZZ_MS * 2 + 6
     const socket = new WebSocket(fuzzed.server.url, SUBPROTOCOLS[codec])
     const received: unknown[] = []
     socket.on('message', (data: Buffer, isBinary: boolean) => {
-      const decoded = codecs[codec].decode(isBinary ? new Uint8Array(data) : data.toString())
+      const decoded = codecs[codec].decode(isBinary ? new Uint8Array(data) : data.toString(), { maxDepth: MAX_DEPTH })
       received.push(...(Array.isArray(decoded) ? decoded : [decoded]))
     })
     const closed = new Promise<number>((resolve) => socket.once('close', resolve))
