@@ -30,9 +30,14 @@ export function knownMath(request: MathRequest): Rendered {
 }
 
 /** @param done called once, in a later task @returns a function that withdraws the request */
-export function requestMath(request: MathRequest, done: (rendered: Rendered) => void): (() => void) | undefined {
+export function requestMath(request: MathRequest, done: (rendered: Rendered) => void): () => void {
   const key = keyOf(request)
-  if (kept.has(key)) return undefined
+  if (kept.has(key)) {
+    // It may have become known after the caller rendered, and the caller may still show another formula.
+    const rendered = kept.get(key)
+    const timer = setTimeout(() => done(rendered))
+    return () => clearTimeout(timer)
+  }
   const entry = waiting.get(key) ?? { request, done: new Set() }
   entry.done.add(done)
   waiting.set(key, entry)
@@ -52,7 +57,8 @@ function flush(): void {
       (reply) => {
         for (const [index, [key, { done }]] of batch.entries()) {
           const rendered = reply?.[index]
-          keep(key, rendered)
+          // If the whole job failed, the next request tries again.
+          if (reply !== undefined) keep(key, rendered)
           for (const each of done) each(rendered)
         }
       },
