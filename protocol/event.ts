@@ -201,6 +201,8 @@ export const ToolCalled = z.object({
   until: z.number(),
   /** The run's model call (step) that made it, from 0. */
   step: Count,
+  /** The index of the next output: the place of the call among the outputs. Readers may get earlier outputs later, compacted. */
+  next: Count.optional(),
   /**
    * The run's attempt (`run.started`) whose model made the call; omitted when `tool.called` is repeated. It exposes
    * calls that a replaced driver stored too late.

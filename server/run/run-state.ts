@@ -275,7 +275,7 @@ export function inFlight(state: RunState): RunAppend | undefined {
     }
     case 'call': {
       const { type: _, ...call } = item
-      const event: Event = { type: 'tool.called', run, ...call, attempt: 1, step: state.step, epoch: about.epoch }
+      const event: Event = { type: 'tool.called', run, ...call, attempt: 1, step: state.step, next, epoch: about.epoch }
       return { call: item.call, event, expect: 0, rollup: false }
     }
     case 'snapshot': {

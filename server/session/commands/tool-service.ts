@@ -331,9 +331,21 @@ export async function offerAgain(
   })
 }
 
-function calledAgain({ id, run, name, input, where, approval, attempt, until, step, marks }: CallState): Event {
+export function calledAgain({
+  id,
+  run,
+  name,
+  input,
+  where,
+  approval,
+  attempt,
+  until,
+  step,
+  next,
+  marks,
+}: CallState): Event {
   // Compaction keeps only this repetition.
-  const kept = marks === undefined ? {} : { marks }
+  const kept = { ...(next === undefined ? {} : { next }), ...(marks === undefined ? {} : { marks }) }
   return {
     type: 'tool.called',
     run,

@@ -18,6 +18,8 @@ export interface CallState {
   readonly approval: boolean
   readonly attempt: number
   readonly step: number
+  /** The index of the next output, if the log has it. */
+  readonly next: number | undefined
   /** The attempt of the driver that made the call, if the log has it. */
   readonly epoch: number | undefined
   /** What the model's provider needs back with the call. Opaque. */
@@ -55,6 +57,7 @@ export function applyToCall(
       approval: event.approval,
       attempt: event.attempt,
       step: event.step,
+      next: event.next ?? call?.next,
       epoch: event.epoch ?? call?.epoch,
       marks: event.marks ?? call?.marks,
       until: event.until,

@@ -4,6 +4,7 @@
 import type { Event, OutputPart, RunEnded } from '@parley/protocol'
 import { Entry } from '../../store/ports/entry.ts'
 import { startedAs } from '../commands/end-run.ts'
+import { calledAgain } from '../commands/tool-service.ts'
 import { applyEntry } from '../state/apply-entry.ts'
 import { parentAt } from '../state/message-tree.ts'
 import { markUnseen, toParts } from '../state/run-output.ts'
@@ -24,6 +25,9 @@ export interface Step {
     | 'call'
     | 'late'
     | 'result'
+    | 'claim'
+    | 'again'
+    | 'deny'
     | 'cancel'
     | 'complete'
     | 'compact'
@@ -44,6 +48,9 @@ export const STEP_KINDS: readonly Step['kind'][] = [
   'call',
   'late',
   'result',
+  'claim',
+  'again',
+  'deny',
   'cancel',
   'complete',
   'compact',
@@ -55,6 +62,12 @@ export class ScriptedLog {
   state: SessionState = EMPTY_SESSION
   #last = new Map<string, number>()
   #count = 0
+  readonly #isOld: boolean
+
+  /** @param isOld the log was written before `tool.called` had `next` */
+  constructor(isOld = false) {
+    this.#isOld = isOld
+  }
 
   /**
    * The entries that a reader gets after `position` while `upTo` is the head, without those that were compacted by
@@ -187,12 +200,24 @@ export class ScriptedLog {
           until: 0,
           step: 0,
           epoch,
+          ...(this.#isOld ? {} : { next: record.next }),
         })
       }
-      case 'result': {
+      case 'result':
+      case 'claim':
+      case 'again':
+      case 'deny': {
         const call = [...record.calls.values()].find((open) => open.result === undefined)
         if (call === undefined) return
-        return this.#append(`tool.${call.id}`, { type: 'tool.result', run, call: call.id, output: n, by: 'c' })
+        const about = { run, call: call.id }
+        const lane = `tool.${call.id}`
+        if (step.kind === 'claim') {
+          return this.#append(lane, { type: 'tool.claimed', ...about, connection: 'c', until: n })
+        }
+        if (step.kind === 'again') return this.#append(lane, calledAgain(call))
+        if (step.kind === 'result') return this.#append(lane, { type: 'tool.result', ...about, output: n, by: 'c' })
+        this.#append(lane, { type: 'tool.decided', ...about, decision: 'deny', by: 'u' })
+        return this.#append(lane, { type: 'tool.result', ...about, error: 'denied', by: 'server' })
       }
       case 'cancel':
         return this.#end(run, 'cancelled', step.pick)

@@ -1,14 +1,14 @@
 // ChatChunks: turns the pieces of a run into the chunks of a streamed chat completion; `chatCompletion` makes a whole
 // one. Sent text cannot be retracted: if a run restarts, nothing is sent until the new text is longer than the sent
 // text. No I/O.
-import { parseMarks, type RunEnded, stringifyJson } from '@parley/protocol'
+import { parseMarks, type RunEnded, stringifyJson, type ToolCalled } from '@parley/protocol'
+import type { PieceChange } from '@parley/protocol/run-pieces'
 import { textOf } from '../../session/run-report.ts'
 import { toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
 import { openAiError } from './openai-error.ts'
 import { runFailure } from './run-failure.ts'
 import { noticesOf } from './run-notices.ts'
-import type { Piece, RunCall } from './run-pieces.ts'
 
 export interface ChatHead {
   readonly id: string
@@ -23,6 +23,10 @@ export interface ChatStep {
   readonly end?: 'done' | 'failed'
 }
 
+export type RunCall = Pick<ToolCalled, 'call' | 'name' | 'input' | 'marks'>
+
+const NOTHING: ChatStep = { chunks: [] }
+
 const RESTARTED = openAiError(
   'owner_lost',
   'The run restarted, and its new answer differs from the text already sent. Send the request again.',
@@ -31,6 +35,8 @@ const RESTARTED = openAiError(
 export class ChatChunks {
   readonly #head: ChatHead
   readonly #withUsage: boolean
+  /** The calls follow the whole text. */
+  #calls: RunCall[] = []
   #sent = ''
   /** The text of a restarted run while it is not longer than the sent text; else undefined. */
   #repeated: string | undefined
@@ -40,20 +46,26 @@ export class ChatChunks {
     this.#withUsage = withUsage
   }
 
-  take(piece: Piece): ChatStep {
-    switch (piece.type) {
+  take(change: PieceChange): ChatStep {
+    switch (change.type) {
       case 'started':
         return { chunks: [this.#chunk({ role: 'assistant', content: '', refusal: null })] }
-      case 'text':
-        if (piece.kind === 'text') return this.#text(piece.text)
+      case 'grew':
+        if (change.kind === 'text') return this.#text(change.gap + change.text)
         // The client already has the reasoning of the first attempt.
-        if (this.#repeated !== undefined) return { chunks: [] }
-        return { chunks: [this.#chunk({ reasoning_content: piece.text })] }
+        if (this.#repeated !== undefined) return NOTHING
+        return { chunks: [this.#chunk({ reasoning_content: change.text })] }
+      case 'closed':
+        if (change.kind === 'input' && change.called !== undefined) this.#calls.push(change.called)
+        return NOTHING
       case 'restarted':
+        this.#calls = []
         this.#repeated = ''
-        return { chunks: [] }
+        return NOTHING
       case 'ended':
-        return this.#end(piece.end, piece.calls)
+        return this.#end(change.end)
+      default:
+        return NOTHING
     }
   }
 
@@ -63,7 +75,7 @@ export class ChatChunks {
       const repeated = this.#repeated + text
       if (this.#sent.startsWith(repeated)) {
         this.#repeated = repeated
-        return { chunks: [] }
+        return NOTHING
       }
       if (!repeated.startsWith(this.#sent)) return { chunks: [{ error: RESTARTED }], end: 'failed' }
       more = repeated.slice(this.#sent.length)
@@ -73,13 +85,13 @@ export class ChatChunks {
     return { chunks: [this.#chunk({ content: more })] }
   }
 
-  #end(end: RunEnded, calls: readonly RunCall[]): ChatStep {
-    const reason = finishReason(end, calls.length > 0)
+  #end(end: RunEnded): ChatStep {
+    const reason = finishReason(end, this.#calls.length > 0)
     const { field } = noticesOf(end)
     if (reason === undefined) return { chunks: [{ error: runFailure(end).error, ...field }], end: 'failed' }
     if (this.#repeated !== undefined && this.#repeated !== this.#sent)
       return { chunks: [{ error: RESTARTED }], end: 'failed' }
-    const callChunks = calls.map((call, index) => this.#chunk({ tool_calls: [{ index, ...toolCall(call) }] }))
+    const callChunks = this.#calls.map((call, index) => this.#chunk({ tool_calls: [{ index, ...toolCall(call) }] }))
     const usage = this.#withUsage ? [{ ...this.#frame(), choices: [], usage: usageOf(end) }] : []
     return { chunks: [...callChunks, { ...this.#chunk({}, reason), ...field }, ...usage], end: 'done' }
   }

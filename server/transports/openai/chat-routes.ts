@@ -18,7 +18,6 @@ import { asMetadata } from './response-object.ts'
 import { withMetadata } from './response-send.ts'
 import { isFailedAtStart, replyFailed } from './run-failure.ts'
 import { noticesOf } from './run-notices.ts'
-import { RunPieces } from './run-pieces.ts'
 import { untilRunAnswers, untilRunEnds } from './run-wait.ts'
 import { asChatRequest, asTextCompletion, CompletionRequest } from './text-completion.ts'
 
@@ -109,18 +108,17 @@ async function stream(
     replyFailed(exchange, found)
     return
   }
-  const pieces = new RunPieces(name.run)
   const chunks = new ChatChunks(head, options?.include_usage === true)
-  await ports.streams.begin(exchange, name, found.record.order, (event, out) => {
-    for (const piece of pieces.take(event)) {
-      const step = chunks.take(piece)
+  await ports.streams.begin(exchange, name, found.record.order, (changes, out) => {
+    for (const change of changes) {
+      const step = chunks.take(change)
       for (const chunk of step.chunks) {
         const written = format.write(chunk)
         if (written === undefined) continue
         out.write(`data: ${JSON.stringify(written)}\n\n`)
         if (store === true) done()
       }
-      if (piece.type === 'ended') done()
+      if (change.type === 'ended') done()
       if (step.end === undefined) continue
       if (step.end === 'failed') {
         // langchain4j takes a clean end for success, also after an error.

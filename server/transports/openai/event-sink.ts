@@ -10,6 +10,8 @@ export interface EventSinkEvents {
   /** Called once, before the first event. */
   open(): HttpStream
   event(event: Event, stream: HttpStream): void
+  /** The events follow again from the beginning. */
+  reset(): void
 }
 
 export class EventSink extends HttpSink implements ReaderSink {
@@ -30,7 +32,10 @@ export class EventSink extends HttpSink implements ReaderSink {
   }
 
   write(frame: ServerFrame): void {
-    if (frame.type === 'attached') this.stream ??= this.#events.open()
+    if (frame.type === 'attached') {
+      this.stream ??= this.#events.open()
+      if (frame.reset === true) this.#events.reset()
+    }
     // The stream breaks off, and the client's next request gets the error.
     if (frame.type === 'error' && frame.code === new ReplyError('forbidden').code) this.stream?.abort()
   }

@@ -1,6 +1,7 @@
 // The events of a response with any compaction of the log and any number of restarts: every sequence number means the
 // same event for every reader, and all readers get the same end.
 import type { Event, RunEnded } from '@parley/protocol'
+import { RunPieces } from '@parley/protocol/run-pieces'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { textOf } from '../../session/run-report.ts'
@@ -8,7 +9,6 @@ import { addOutput, addPart, fromParts, type RunOutput, toParts } from '../../se
 import { ChatChunks } from './chat-chunks.ts'
 import { type ResponseEvent, ResponseEvents } from './response-events.ts'
 import type { ResponseHead } from './response-object.ts'
-import { RunPieces } from './run-pieces.ts'
 
 const RUN = 'run_1'
 const HEAD: ResponseHead = {

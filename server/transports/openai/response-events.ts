@@ -2,6 +2,9 @@
 // the log alone: every reader on every node counts the same, before and after compaction, and no number is used twice.
 // If a run restarts, more numbers are skipped than the dropped output can have had, and `response.in_progress` has the
 // remaining output.
+import type { RunEnded } from '@parley/protocol'
+import type { PieceChange } from '@parley/protocol/run-pieces'
+import type { RunCall } from './chat-chunks.ts'
 import {
   endedStatus,
   Items,
@@ -11,7 +14,6 @@ import {
   textItem,
   textPart,
 } from './response-object.ts'
-import type { Piece, RunCall } from './run-pieces.ts'
 
 export interface ResponseEvent {
   readonly type: string
@@ -31,6 +33,8 @@ export class ResponseEvents {
   /** The number of the last event that the reader has; -1 if it has none. */
   #after: number
   #items: Items
+  /** The calls follow the whole text. */
+  #calls: RunCall[] = []
   #events: ResponseEvent[] = []
   /** The number of the next event. */
   #sequence = 0
@@ -49,34 +53,42 @@ export class ResponseEvents {
     return this.#step()
   }
 
-  take(piece: Piece): ResponseStep {
-    switch (piece.type) {
+  take(change: PieceChange): ResponseStep {
+    switch (change.type) {
       case 'started':
         this.#emitInProgress()
-        return this.#step()
-      case 'text':
-        this.#text(piece)
-        return this.#step()
+        break
+      case 'grew':
+        this.#text(change)
+        break
+      case 'closed':
+        if (change.kind === 'input' && change.called !== undefined) this.#calls.push(change.called)
+        break
       case 'restarted':
         this.#restart()
-        return this.#step()
-      case 'ended': {
-        this.#skipTo(piece.end.next)
-        this.#close()
-        for (const call of piece.calls) this.#call(call)
-        const status = endedStatus(piece.end)
-        const response = responseObject(this.#head, status, this.#items.done, piece.end)
-        // The API has no event for a cancelled response; the status in the response says so.
-        this.#emit(`response.${status === 'cancelled' ? 'incomplete' : status}`, { response })
+        break
+      case 'ended':
+        this.#end(change.end)
         return { ...this.#step(), ended: true }
-      }
     }
+    return this.#step()
+  }
+
+  #end(end: RunEnded): void {
+    this.#skipTo(end.next)
+    this.#close()
+    for (const call of this.#calls) this.#call(call)
+    const status = endedStatus(end)
+    const response = responseObject(this.#head, status, this.#items.done, end)
+    // The API has no event for a cancelled response; the status in the response says so.
+    this.#emit(`response.${status === 'cancelled' ? 'incomplete' : status}`, { response })
   }
 
   /** Counts the remaining output again, without repeating the numbers that a reader may have. */
   #restart(): void {
     this.#after = Math.max(this.#after, this.#sequence - 1)
     this.#items = new Items(this.#head.name)
+    this.#calls = []
     this.#sequence = 0
     this.#nextIndex = 0
     this.created()
@@ -93,7 +105,8 @@ export class ResponseEvents {
     this.#emitInProgress()
   }
 
-  #text({ kind, index, text }: Extract<Piece, { type: 'text' }>): void {
+  #text({ kind, index, gap, text: added }: Extract<PieceChange, { type: 'grew' }>): void {
+    const text = gap + added
     this.#skipTo(index)
     this.#nextIndex = index + 1
     if (this.#items.open !== undefined && this.#items.open.kind !== kind) this.#close()

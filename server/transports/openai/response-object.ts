@@ -3,11 +3,10 @@ import type { Context, MessageEvent, RunEnded } from '@parley/protocol'
 import { createdAt, type FoundRun, textsOf } from '../../session/run-report.ts'
 import { toParts } from '../../session/state/run-output.ts'
 import { formatJobId, type JobName, parseJobId } from '../jobs/job-id.ts'
-import { asArguments } from './chat-chunks.ts'
+import { asArguments, type RunCall } from './chat-chunks.ts'
 import type { ResponseRequest } from './response-request.ts'
 import { runFailure } from './run-failure.ts'
 import { noticesOf } from './run-notices.ts'
-import type { RunCall } from './run-pieces.ts'
 
 export type Status = 'queued' | 'in_progress' | 'completed' | 'failed' | 'cancelled' | 'incomplete'
 

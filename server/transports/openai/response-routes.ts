@@ -20,7 +20,6 @@ import { checkResponse, ResponseRequest } from './response-request.ts'
 import { sendResponse } from './response-send.ts'
 import { isFailedAtStart, replyFailed } from './run-failure.ts'
 import { noticesOf } from './run-notices.ts'
-import { RunPieces } from './run-pieces.ts'
 import { untilRunAnswers, untilRunEnds } from './run-wait.ts'
 
 const Query = z.object({
@@ -125,11 +124,10 @@ async function stream(
   after: number,
   done: () => void = () => undefined,
 ): Promise<void> {
-  const pieces = new RunPieces(name.run)
   const head = headOf(name, found)
   const events = new ResponseEvents(head, after)
   let isCreated = false
-  await ports.streams.begin(exchange, name, found.record.order, (event, out) => {
+  await ports.streams.begin(exchange, name, found.record.order, (changes, out) => {
     const send = (step: ResponseStep): boolean => {
       for (const each of step.events) out.write(`event: ${each.type}\ndata: ${JSON.stringify(each)}\n\n`)
       if (step.ended !== true) return false
@@ -142,6 +140,6 @@ async function stream(
       send(events.created())
       if (head.isStored) done()
     }
-    for (const piece of pieces.take(event)) if (send(events.take(piece))) return
+    for (const change of changes) if (send(events.take(change))) return
   })
 }

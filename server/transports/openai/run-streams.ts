@@ -1,6 +1,7 @@
 // RunStreams: the readers behind the streams of the OpenAI API. Each reads one run from its message to its end, and
-// passes the events to a translation. Nothing is sent that is not in the log.
-import { type Event, formatCursor, ReplyError } from '@parley/protocol'
+// passes its pieces to a translation. Nothing is sent that is not in the log.
+import { formatCursor, ReplyError } from '@parley/protocol'
+import { type PieceChange, RunPieces } from '@parley/protocol/run-pieces'
 import type { Logger } from 'pino'
 import type { TransportMetrics } from '../../metric/transport-metrics.ts'
 import type { SessionStores } from '../../session/session-replica.ts'
@@ -31,8 +32,8 @@ export interface RunStreamsPorts {
   readonly metrics?: TransportMetrics | undefined
 }
 
-/** Writes one event of the run to the stream, and ends the stream after the last one. */
-export type Translation = (event: Event, stream: HttpStream) => void
+/** Writes the changes by one event of the run to the stream, if there are any, and ends the stream after the last one. */
+export type Translation = (changes: readonly PieceChange[], stream: HttpStream) => void
 
 export class RunStreams {
   readonly #ports: RunStreamsPorts
@@ -50,6 +51,7 @@ export class RunStreams {
     const { request, draining } = exchange
     if (draining !== undefined) throw new ReplyError('going_away')
     const { service, stores, logger } = this.#ports
+    const pieces = new RunPieces(run)
     const sink = new EventSink({
       open: () => {
         const stream = exchange.stream(
@@ -67,7 +69,8 @@ export class RunStreams {
         })
         return stream
       },
-      event: translate,
+      event: (event, stream) => translate(pieces.take(event), stream),
+      reset: () => pieces.reset(),
     })
     const readFailed = (_session: string, error: unknown): void => {
       if (!(error instanceof ReplyError)) {
