@@ -261,8 +261,13 @@ export function failureOf(error: unknown): ToolFailure {
   if (error instanceof ProtocolError && error.code === ENDED) return new ToolFailure(error.message)
   if (isQuestion(error)) return new ToolFailure(ASKS)
   if (error instanceof ProtocolError) return new ToolFailure(`The MCP server refused the call: ${error.message}`)
-  const isUnsent = error instanceof SdkHttpError || UNSENT.has(reasonOf(error))
+  const isUnsent = error instanceof SdkHttpError ? isRefused(error.status) : UNSENT.has(reasonOf(error))
   return new ToolFailure(isUnsent ? `The MCP server is not available: ${reasonOf(error)}.` : LOST)
+}
+
+/** Whether the server did not take the request: a proxy's 502 or 504 may come after the tool has begun. */
+function isRefused(status: number): boolean {
+  return status < 500 || status === 503
 }
 
 /** Why there is no connection. It has nothing of the server's answers, which may contain secrets. */

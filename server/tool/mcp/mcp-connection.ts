@@ -117,7 +117,10 @@ export class McpConnection {
       this.#openedAt = performance.now()
       logger.info({ server: name, era: client.era, tools: this.#tools.size }, 'connected to an MCP server')
     } catch (error) {
-      if (this.#closing.signal.aborted) return
+      if (this.#closing.signal.aborted) {
+        await client?.close()
+        return
+      }
       this.#problem = late.aborted ? `it did not answer within ${connectMs} ms` : reasonOf(error)
       this.#again()
       logger.warn({ server: name, reason: this.#problem, retryMs: this.#waitMs() }, 'an MCP server is not available')

@@ -3,12 +3,14 @@ import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { SdkErrorCode, SdkHttpError } from '@modelcontextprotocol/client'
 import { ReplyError } from '@parley/protocol'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { runTool } from '../run-tool.ts'
 import { schemaPool } from '../schema-pool.ts'
 import type { ToolSet } from '../tool-set.ts'
+import { failureOf } from './mcp-client.ts'
 import type { McpServerConfig } from './mcp-config.ts'
 import { type McpRun, McpServers, type McpServersOptions } from './mcp-servers.ts'
 import { type Era, McpFixture } from './test/mcp-fixture.ts'
@@ -274,6 +276,17 @@ it('does not follow a redirect to another origin, so that its headers go nowhere
   expect(fixture.sessions).toBe(0)
   moved.close()
   await fixture.dispose()
+})
+
+it.each([
+  [404, /is not available/],
+  [503, /is not available/],
+  [502, /may have taken effect/],
+  [504, /may have taken effect/],
+])('tells the model what HTTP status %i says about a call', (status, message) => {
+  const data = { status, statusText: '' }
+  const error = new SdkHttpError(SdkErrorCode.ClientHttpNotImplemented, 'refused', data)
+  expect(failureOf(error).message).toMatch(message)
 })
 
 it('waits for a slow server only for a limited time', async () => {

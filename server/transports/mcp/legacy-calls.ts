@@ -1,6 +1,6 @@
 // Tool calls of MCP 2025-11-25 and before. A client that disconnects resumes the stream on any node: an event's id says which
 // request of which client it belongs to, and ends with a cursor of the log. A disconnect cancels nothing.
-import { type Cursor, parseCursor, ReplyError, type Send } from '@parley/protocol'
+import { type Cursor, Id, parseCursor, ReplyError, type Send } from '@parley/protocol'
 import { z } from 'zod'
 import { findCommand } from '../../session/state/session-state.ts'
 import { digest } from '../http/command-id.ts'
@@ -24,12 +24,7 @@ import {
 } from './run-answer.ts'
 
 /** What an event's id says besides the cursor: the request's id and progress token, and the run. */
-const Origin = z.tuple([
-  z.union([z.string(), z.int()]),
-  z.union([z.string(), z.int(), z.null()]),
-  z.string(),
-  z.string(),
-])
+const Origin = z.tuple([z.union([z.string(), z.int()]), z.union([z.string(), z.int(), z.null()]), Id, Id])
 interface Resumed {
   readonly id: RpcId
   readonly progressToken: RpcId | undefined

@@ -198,6 +198,16 @@ describe('a legacy request', () => {
       -32000,
       (s) => h.send(undefined, { ...s, 'Last-Event-ID': 'nothing' }, 'GET'),
     ],
+    // NATS would close the connection of the node for a subject of this length.
+    [
+      'is a GET with an event of an impossible session',
+      400,
+      -32000,
+      (s) => {
+        const origin = Buffer.from(JSON.stringify([1, null, 'x'.repeat(5_000), 'run_1'])).toString('base64url')
+        return h.send(undefined, { ...s, 'Last-Event-ID': `${origin}.e1.1` }, 'GET')
+      },
+    ],
     [
       'is a GET that accepts JSON only',
       406,
