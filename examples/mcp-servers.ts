@@ -1,4 +1,4 @@
-// MCP servers as tools: the model uses one over stdio, and one over HTTP in the name of the person who asks.
+// MCP servers as tools: the model uses one over stdio, and one over HTTP with the user’s own credentials.
 import assert from 'node:assert/strict'
 import { createHmac, randomBytes } from 'node:crypto'
 import { once } from 'node:events'

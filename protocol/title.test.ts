@@ -1,5 +1,6 @@
 // A session's title, from the text of its first message.
 import { expect, it } from 'vitest'
+import { DOLLAR_TEXTS } from './test/dollar-texts.ts'
 import { plainLine, titleOf } from './title.ts'
 
 it('is the first words without Markdown, on one line', () => {
@@ -10,19 +11,7 @@ it('is the first words without Markdown, on one line', () => {
   expect(titleOf('word '.repeat(100))).toHaveLength(80)
 })
 
-it.each([
-  'It costs $5 and $10.',
-  'From $5-$10, or US$5.',
-  'between $5 and US$ 10',
-  'a $5 bill (or 4$).',
-  '$HOME/$USER and $PATH:$HOME',
-  'What is $HOME/$USER?',
-  "'$name' or '$value'",
-  'a $ b $ c',
-  '$$$x$$$',
-  'one $ alone',
-  '$$',
-])('keeps the dollar signs of %j', (text) => {
+it.each(DOLLAR_TEXTS)('keeps the dollar signs of %j', (text) => {
   expect(titleOf(text)).toBe(text)
 })
 

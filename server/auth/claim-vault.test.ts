@@ -1,3 +1,4 @@
+// Claims of an access token, encrypted for the run queue: who can read them, and when nobody can.
 import { expect, it } from 'vitest'
 import { ClaimVault } from './claim-vault.ts'
 

@@ -1,13 +1,12 @@
 // Large messages on both stores: the log and its readers get an abridged message, and the model the whole.
 import { type MessageEvent, makeId, parseJson, type Send, stringifyJson } from '@parley/protocol'
-import { type Logger, pino } from 'pino'
+import type { Logger } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { NatsServer } from '../../bench/cluster/nats-server.ts'
 import { JetStreamHarness } from '../store/test/jetstream-harness.ts'
 import { LmdbHarness } from '../store/test/lmdb-harness.ts'
 import { abridge, purgeLargeMessages, wholeMessage } from './large-messages.ts'
-import { SessionCache } from './session-cache.ts'
-import { createSessionService } from './session-service.ts'
+import { NO_CACHE, testService } from './test/test-service.ts'
 
 const MEBI = 1024 * 1024
 const ANN = { connection: 'c', user: 'ann', role: 'owner' }
@@ -101,18 +100,7 @@ describe.each([
   })
 
   it('is accepted once: the same command again is a duplicate, and another content is refused', async () => {
-    const { log, transcripts, runs } = harness
-    const stores = { log, transcripts, runs }
-    const sessions = new SessionCache(stores, { lingerMs: 0, maxIdle: 0 })
-    const service = createSessionService({
-      stores,
-      sessions,
-      checkChoice: () => undefined,
-      serverTools: new Set(),
-      open: true,
-      leaseMs: 1_000,
-      logger: pino({ enabled: false }),
-    })
+    const { sessions, service } = testService(harness, { cache: NO_CACHE })
     const command: Send = { type: 'send', id: 'm1', session: 's', content: 'hi', context: { history: history(2) } }
     const first = await service.send(command, ANN)
     expect(await service.send(command, ANN)).toMatchObject({ run: first.run, duplicate: true })

@@ -12,7 +12,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-it('tells the first who asks that the disk is full, and that it has room again', async () => {
+it('reports a full disk at the first check, and free space at the next', async () => {
   let isFull = false
   const store = vi.fn(async () => {
     if (isFull) throw new Error('full')

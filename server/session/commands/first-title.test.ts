@@ -1,12 +1,12 @@
 // The title of a session: the server takes it from the first words of its users, whatever the transport.
 import type { Event, Send } from '@parley/protocol'
-import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { LmdbHarness } from '../../store/test/lmdb-harness.ts'
-import { SessionCache } from '../session-cache.ts'
-import { createSessionService, type SessionService } from '../session-service.ts'
+import type { SessionCache } from '../session-cache.ts'
+import type { SessionService } from '../session-service.ts'
 import { applyEntries } from '../state/apply-entry.ts'
 import { EMPTY_SESSION } from '../state/session-state.ts'
+import { NO_CACHE, testService } from '../test/test-service.ts'
 
 const ANN = { connection: 'c', user: 'ann', role: 'owner' }
 
@@ -17,18 +17,7 @@ let sends = 0
 
 beforeEach(async () => {
   harness = await LmdbHarness.open()
-  const { log, transcripts, runs } = harness
-  const stores = { log, transcripts, runs }
-  sessions = new SessionCache(stores, { lingerMs: 0, maxIdle: 0 })
-  service = createSessionService({
-    stores,
-    sessions,
-    checkChoice: () => undefined,
-    serverTools: new Set(),
-    open: true,
-    leaseMs: 1_000,
-    logger: pino({ enabled: false }),
-  })
+  ;({ sessions, service } = testService(harness, { cache: NO_CACHE }))
 })
 afterEach(async () => {
   sessions.close()

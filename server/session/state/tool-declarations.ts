@@ -23,7 +23,7 @@ export function declare(declarations: ToolDeclarations, tools: readonly Declared
   return all
 }
 
-/** Without the declarations of a user who has left the session. */
+/** Removes the declarations of one user, such as a former member. */
 export function withoutUser(declarations: ToolDeclarations, user: string): ToolDeclarations {
   const rest = [...declarations].map(([name, all]) => [name, all.filter(({ by }) => by !== user)] as const)
   return new Map(rest.filter(([, all]) => all.length > 0))

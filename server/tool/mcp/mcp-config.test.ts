@@ -1,3 +1,4 @@
+// The configuration of MCP servers: its form, the names of their tools, and claims in their headers.
 import { expect, it } from 'vitest'
 import { claimsIn, headersWith, McpServersForm, nameProblems, serverOf, toolNameOf } from './mcp-config.ts'
 
