@@ -38,6 +38,9 @@ export const ERRORS = {
   queue_full: { retryable: true, message: 'Limit of queued runs reached.' },
   model_not_allowed: { retryable: false, message: 'This server does not offer that model.' },
   agent_not_found: { retryable: false, message: 'Agent not found.' },
+  run_cancelled: { retryable: false, message: 'The run was cancelled.' },
+  depth_limit: { retryable: false, message: 'Agents already ask one another as deep as they may.' },
+  children_limit: { retryable: false, message: 'The run has already begun as many child runs as it may.' },
   parent_not_found: { retryable: false, message: 'The parent message is not in this session.' },
   // Tools
   call_not_found: { retryable: false, message: 'Tool call not found in this session.' },

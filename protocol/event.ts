@@ -114,6 +114,10 @@ export const MessageEvent = z.object({
   trace: Traceparent.optional(),
 })
 
+/** The call of an agent that asked another one. */
+export const ParentCall = z.object({ run: Id, call: Id })
+export type ParentCall = z.infer<typeof ParentCall>
+
 export const RunStarted = z.object({
   type: z.literal('run.started'),
   run: Id,
@@ -127,6 +131,20 @@ export const RunStarted = z.object({
   next: Count,
   /** The node that drives the run. */
   owner: z.string().optional(),
+  /** Only of a child run: the run whose agent asked for it, and the call. */
+  parent: ParentCall.optional(),
+  /** The configured agent that answers now; absent: the server's default. */
+  agent: z.string().optional(),
+})
+
+/** Another agent continues the run. */
+export const RunHanded = z.object({
+  type: z.literal('run.handed'),
+  run: Id,
+  /** Absent: the server's default agent. */
+  from: z.string().optional(),
+  to: z.string(),
+  reason: z.string().optional(),
 })
 
 export const RunOutput = z.object({
@@ -147,6 +165,9 @@ const startedFields = {
   owner: z.string().optional(),
   /** Unix milliseconds at which that driver started. */
   startedAt: z.number().optional(),
+  parent: ParentCall.optional(),
+  /** The agent at this point: it may have taken the run over with `run.handed`, which compaction removes as well. */
+  agent: z.string().optional(),
 }
 
 /** The run's output so far. It replaces what the reader has of the run. */
@@ -210,6 +231,8 @@ export const ToolCalled = z.object({
   epoch: z.int().min(1).optional(),
   /** What the model's provider wants back with the call. Opaque. */
   marks: Marks.optional(),
+  /** The call asks another agent: its answer is this run. */
+  child: z.object({ run: Id, agent: z.string() }).optional(),
 })
 
 export const ToolClaimed = z.object({
@@ -242,6 +265,8 @@ export const ToolResult = z.object({
   call: Id,
   output: z.unknown().optional(),
   error: z.string().optional(),
+  /** With `error`, if the call asked another agent: why it has no answer. */
+  code: z.enum(ERROR_CODES).optional(),
   /** A connection, a node, or `server` if the call timed out, was denied or could not be made. */
   by: z.string(),
   command: Id.optional(),
@@ -291,6 +316,7 @@ export const SessionDeleted = z.object({ type: z.literal('session.deleted'), by:
 export const Event = z.discriminatedUnion('type', [
   MessageEvent,
   RunStarted,
+  RunHanded,
   RunOutput,
   RunSnapshot,
   RunEnded,
@@ -310,6 +336,7 @@ export type EventType = Event['type']
 export type EventOf<T extends EventType> = Extract<Event, { type: T }>
 export type MessageEvent = z.infer<typeof MessageEvent>
 export type RunStarted = z.infer<typeof RunStarted>
+export type RunHanded = z.infer<typeof RunHanded>
 export type RunOutput = z.infer<typeof RunOutput>
 export type RunSnapshot = z.infer<typeof RunSnapshot>
 export type RunEnded = z.infer<typeof RunEnded>

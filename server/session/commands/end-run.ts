@@ -4,15 +4,17 @@ import type { RunEnded, Usage } from '@parley/protocol'
 import type { Entry } from '../../store/ports/entry.ts'
 import type { SessionLog } from '../../store/ports/session-log.ts'
 import type { SessionReplica } from '../session-replica.ts'
+import { endWithParent, openChildren } from '../state/child-runs.ts'
+import { impliedEnds } from '../state/implied-ends.ts'
 import { markUnseen, toParts } from '../state/run-output.ts'
 import type { RunRecord } from '../state/run-record.ts'
-import { findRun, impliedEnds, type SessionState } from '../state/session-state.ts'
+import { findRun, type SessionState } from '../state/session-state.ts'
 import { compareAndAppend, type Proposal } from './compare-and-append.ts'
 
 export type RunEnd = Pick<RunEnded, 'reason' | 'by' | 'error' | 'command' | 'seen'>
 
 /**
- * The event has no output, because only the driver is sure to have it; `compactRun` adds it later.
+ * Ends the run's children first, and then the run. The event has no output, because only the driver is sure to have it; `compactRun` adds it later.
  * @param confirm must resolve before the end is appended. Meanwhile the run's driver already yields its appends, so that
  *   the end wins its first compare.
  * @returns the entry, or undefined if the run is unknown or has already ended
@@ -24,9 +26,12 @@ export async function endRun(
   end: RunEnd,
   confirm?: () => Promise<void>,
 ): Promise<Entry | undefined> {
+  let hasChildren = false
   const propose = (state: SessionState): Proposal | undefined => {
     const record = findRun(state, run)
     if (record === undefined || record.phase === 'ended') return undefined
+    hasChildren = openChildren(state, run).length > 0
+    if (hasChildren) return undefined
     const event: RunEnded = {
       type: 'run.ended',
       run,
@@ -42,8 +47,26 @@ export async function endRun(
       contended()
       await confirm()
     }
-    return compareAndAppend(log, session, propose, contended)
+    for (;;) {
+      await endChildren(log, session, run, end)
+      const entry = await compareAndAppend(log, session, propose, contended)
+      // The run asked another agent meanwhile. It may do so only a limited number of times.
+      if (!hasChildren) return entry
+    }
   })
+}
+
+/** Ends the child runs of a run that is about to end, so that none of them says anything after it. */
+export async function endChildren(
+  log: SessionLog,
+  session: SessionReplica,
+  run: string,
+  end?: Pick<RunEnd, 'reason' | 'by'>,
+): Promise<void> {
+  const children = openChildren(session.state, run)
+  if (children.length === 0) return
+  const ends = await Promise.all(children.map((child) => endRun(log, session, child.id, endWithParent(end))))
+  await session.reached(Math.max(0, ...ends.map((entry) => entry?.seq ?? 0)))
 }
 
 /**
@@ -80,10 +103,20 @@ export async function appendImpliedEnds(log: SessionLog, session: SessionReplica
 }
 
 /** The fields of `run.started`, which compaction removes. */
-export function startedAs({ epoch, model, message, owner, startedAt }: StartOf<RunRecord>): StartOf<RunEnded> {
-  if (epoch === 0) return { message }
+export function startedAs({
+  epoch,
+  model,
+  message,
+  owner,
+  startedAt,
+  parent,
+  agent,
+}: StartOf<RunRecord>): StartOf<RunEnded> {
+  const who = { ...(parent === undefined ? {} : { parent }), ...(agent === undefined ? {} : { agent }) }
+  if (epoch === 0) return { message, ...who }
   return {
     epoch,
+    ...who,
     ...(model === undefined ? {} : { model }),
     message,
     ...(owner === undefined ? {} : { owner }),
@@ -91,4 +124,7 @@ export function startedAs({ epoch, model, message, owner, startedAt }: StartOf<R
   }
 }
 
-type StartOf<T extends RunRecord | RunEnded> = Pick<T, 'epoch' | 'model' | 'message' | 'owner' | 'startedAt'>
+type StartOf<T extends RunRecord | RunEnded> = Pick<
+  T,
+  'epoch' | 'model' | 'message' | 'owner' | 'startedAt' | 'parent' | 'agent'
+>

@@ -16,6 +16,7 @@ import type { SchemaCheck } from '../../tool/json-schema.ts'
 import { type Payer, schemaPool } from '../../tool/schema-pool.ts'
 import type { SessionReplica } from '../session-replica.ts'
 import { awaitsDecision, type CallState } from '../state/call-state.ts'
+import { unfinishedRuns } from '../state/child-runs.ts'
 import type { RunRecord } from '../state/run-record.ts'
 import { findCall, findCommand, type SessionState } from '../state/session-state.ts'
 import { bytesOf, declare, declaredBy } from '../state/tool-declarations.ts'
@@ -93,7 +94,7 @@ export class ToolService {
   async detach(session: SessionReplica, by: Claimant): Promise<void> {
     this.forget(session.id, by)
     const isClaimed = ({ claim }: CallState): boolean => claim !== undefined && isClaimOf(claim, by)
-    const claimed = session.state.open.flatMap((run) => [...run.calls.values()].filter(isClaimed))
+    const claimed = unfinishedRuns(session.state).flatMap((run) => [...run.calls.values()].filter(isClaimed))
     for (const call of claimed) await offerAgain(this.#log, session, call.id, isClaimed)
   }
 

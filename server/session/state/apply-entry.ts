@@ -17,10 +17,11 @@ import { lateSteerRun } from '@parley/protocol/make-id'
 import type { Seq } from '../../store/ports/entry.ts'
 import type { CommandRecord, CompactedEntry } from '../../store/ports/transcript-store.ts'
 import { applyToCall } from './call-state.ts'
+import { withChild, withoutLateChildren } from './child-runs.ts'
 import { applyToMembers } from './members.ts'
 import { type Owned, withEntry, withItem } from './owned.ts'
 import { addOutput, addOutputs, addPart, fromParts, hasCall, type RunOutput, takenMessages } from './run-output.ts'
-import { awaitsClients, isActive, queuedRun, type RunRecord, withOutput } from './run-record.ts'
+import { awaitsOthers, isActive, queuedRun, type RunRecord, withOutput } from './run-record.ts'
 import { findCommand, findRun, MAX_COMMANDS, type MessageState, type SessionState } from './session-state.ts'
 import { applyAfterDeletion, applyDeletion } from './tombstone.ts'
 import { declare, withoutUser } from './tool-declarations.ts'
@@ -53,27 +54,31 @@ export function applyEntry(state: SessionState, entry: LoggedEvent, owned?: Owne
     case 'message':
       return applyMessage(state, entry, event, owned)
     case 'run.started':
-      return updateRun(withLateSteerRun(state, event.run), entry.seq, event.run, (run) => ({
+      return updateRun(withUnknownRun(state, entry.seq, event), entry.seq, event.run, (run) => ({
         ...run,
         phase: 'running',
         last: entry.seq,
         epoch: event.epoch,
-        // An attempt that waits for a person or a device has no output, but it is not stalled.
-        stalls: awaitsClients(run) ? run.stalls : run.stalls + 1,
+        // An attempt that waits for others has no output, but it is not stalled.
+        stalls: awaitsOthers(run) ? run.stalls : run.stalls + 1,
         model: event.model,
+        agent: event.agent ?? run.agent,
         owner: event.owner,
         next: event.next,
         output: event.mode === 'restart' ? undefined : run.output,
         startedAt: entry.time,
       }))
-    case 'run.snapshot':
-      return updateRun(withLateSteerRun(state, event.run), entry.seq, event.run, (run) => {
+    case 'run.handed':
+      return updateRun(state, entry.seq, event.run, (run) => ({ ...run, last: entry.seq, agent: event.to }))
+    case 'run.snapshot': {
+      const next = updateRun(withUnknownRun(state, entry.seq, event), entry.seq, event.run, (run) => {
         const taken = new Set(event.output.map((part) => (part.type === 'message' ? part.message : '')))
         return {
           ...run,
           phase: 'running',
           epoch: event.epoch ?? run.epoch,
           model: event.model ?? run.model,
+          agent: event.agent ?? run.agent,
           owner: event.owner ?? run.owner,
           startedAt: event.startedAt ?? run.startedAt,
           last: entry.seq,
@@ -83,8 +88,11 @@ export function applyEntry(state: SessionState, entry: LoggedEvent, owned?: Owne
           calls: withoutLateCalls(run.calls, event.epoch, event.output),
         }
       })
+      const run = state.children.length === 0 ? undefined : findRun(next, event.run)
+      return run === undefined ? next : withoutLateChildren(next, run)
+    }
     case 'run.ended':
-      return applyEnd(withLateSteerRun(state, event.run), entry, event, owned)
+      return applyEnd(withUnknownRun(state, entry.seq, event), entry, event, owned)
     case 'tool.called':
     case 'tool.claimed':
     case 'tool.decided':
@@ -193,7 +201,7 @@ function markSeen(
 
 function applyEnd(state: SessionState, entry: LoggedEvent, event: RunEnded, owned?: Owned): SessionState {
   const open = state.open.find((run) => run.id === event.run)
-  const run = open ?? state.ended.get(event.run)
+  const run = open ?? findRun(state, event.run)
   if (run === undefined) return { ...state, seq: entry.seq }
   const output = event.output === undefined ? run.output : fromParts(event.output)
   const ended: RunRecord = {
@@ -201,6 +209,7 @@ function applyEnd(state: SessionState, entry: LoggedEvent, event: RunEnded, owne
     phase: 'ended',
     epoch: event.epoch ?? run.epoch,
     model: event.model ?? run.model,
+    agent: event.agent ?? run.agent,
     owner: event.owner ?? run.owner,
     startedAt: event.startedAt ?? run.startedAt,
     last: entry.seq,
@@ -221,10 +230,12 @@ function applyEnd(state: SessionState, entry: LoggedEvent, event: RunEnded, owne
       ? state.commands
       : withCommand(state.commands, { id: event.command, seq: entry.seq, run: event.run })
   const rest = open === undefined ? state.open : state.open.filter((other) => other !== open)
+  const after = withoutLateChildren(state, ended)
   return {
-    ...state,
+    ...after,
     seq: entry.seq,
     commands,
+    children: run.parent === undefined ? after.children : after.children.filter((other) => other.id !== run.id),
     open: withLateSteers(state, rest, lateSteers(state, run, event, output)),
     ended: withEntry(state.ended, run.id, ended, owned),
   }
@@ -262,6 +273,16 @@ function withLateSteers(
   return [...open, ...runs].sort((a, b) => a.order - b.order)
 }
 
+/** Ensures that the run exists, of whose own entries the state may know the first one only now. */
+function withUnknownRun(
+  state: SessionState,
+  seq: Seq,
+  event: EventOf<'run.started' | 'run.snapshot' | 'run.ended'>,
+): SessionState {
+  const { run, parent, agent } = event
+  return parent === undefined ? withLateSteerRun(state, run) : withChild(state, seq, { run, parent, agent })
+}
+
 /**
  * Ensures that a late steering message's run exists. Its first entry may precede the end of the run that was steered,
  * because compaction moves that end behind it. The message then no longer belongs to the steered run.
@@ -289,8 +310,14 @@ function applyToolEvent(state: SessionState, entry: LoggedEvent, event: ToolEven
     return { ...run, calls, output: addPart(run.output, { type: 'tool', call: event.call, name: event.name }) }
   })
   const command = 'command' in event ? event.command : undefined
-  if (command === undefined) return next
+  if (command === undefined) return event.type === 'tool.called' ? withAsked(next, entry.seq, event) : next
   return { ...next, commands: withCommand(next.commands, { id: command, seq: entry.seq, run: event.run }) }
+}
+
+/** Adds the child run that answers the call, if the call counts and asks an agent. */
+function withAsked(state: SessionState, seq: Seq, { run, call, child }: EventOf<'tool.called'>): SessionState {
+  if (child === undefined || findRun(state, run)?.calls.has(call) !== true) return state
+  return withChild(state, seq, { ...child, parent: { run, call } })
 }
 
 function updateRun(
@@ -304,12 +331,27 @@ function updateRun(
   if (at >= 0) {
     const open = state.open.slice()
     open[at] = change(open[at] as RunRecord)
-    const { title, tools, members, lastMetaSeq, messages, ended, commands, deleted } = state
-    return { seq, title, tools, members, lastMetaSeq, messages, open, ended, commands, deleted }
+    return withRuns(state, seq, open, state.children)
+  }
+  const child = state.children.findIndex((run) => run.id === id)
+  if (child >= 0) {
+    const children = state.children.slice()
+    children[child] = change(children[child] as RunRecord)
+    return withRuns(state, seq, state.open, children)
   }
   const ended = state.ended.get(id)
   if (ended === undefined) return { ...state, seq }
   return { ...state, seq, ended: withEntry(state.ended, id, change(ended), owned) }
+}
+
+/** The state after an output, without a spread (as for `withOutput`). */
+function withRuns(
+  { title, tools, members, lastMetaSeq, messages, ended, commands, deleted }: SessionState,
+  seq: Seq,
+  open: readonly RunRecord[],
+  children: readonly RunRecord[],
+): SessionState {
+  return { seq, title, tools, members, lastMetaSeq, messages, open, children, ended, commands, deleted }
 }
 
 function withCommand(commands: readonly CommandRecord[], command: CommandRecord): readonly CommandRecord[] {

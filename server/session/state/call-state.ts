@@ -6,7 +6,7 @@
 //
 // Each step is a conditional append to the call's own subject. So at most one claim is valid at a time, and the first
 // result ends the call.
-import type { EventOf, ToolResult } from '@parley/protocol'
+import type { EventOf, ToolCalled, ToolResult } from '@parley/protocol'
 import type { Seq } from '../../store/ports/entry.ts'
 
 export interface CallState {
@@ -24,6 +24,8 @@ export interface CallState {
   readonly epoch: number | undefined
   /** What the model's provider needs back with the call. Opaque. */
   readonly marks: string | undefined
+  /** The run that answers it, if the call asks another agent. */
+  readonly child: ToolCalled['child']
   /** Unix milliseconds of the timeout: of the decision while one is pending, then of the result. */
   readonly until: number
   /** The last sequence number on the call's subject. */
@@ -60,6 +62,7 @@ export function applyToCall(
       next: event.next ?? call?.next,
       epoch: event.epoch ?? call?.epoch,
       marks: event.marks ?? call?.marks,
+      child: event.child ?? call?.child,
       until: event.until,
       last: seq,
       decision: call?.decision,

@@ -1,13 +1,18 @@
 // RunRecord: the state of one run, derived from the log. Pure; apply-entry.ts computes it.
-import type { MessageEvent, RunEnded } from '@parley/protocol'
+import type { MessageEvent, ParentCall, RunEnded } from '@parley/protocol'
 import type { Seq } from '../../store/ports/entry.ts'
 import { awaitsDecision, type CallState } from './call-state.ts'
 import type { RunOutput } from './run-output.ts'
 
 export interface RunRecord {
   readonly id: string
+  /** The message that it answers; of a child run: the id of its call. */
   readonly message: string
-  /** The sequence number of the run's message. Runs start in this order. */
+  /** Only of a child run: the call that it answers. */
+  readonly parent: ParentCall | undefined
+  /** The agent that answers, or will, if the log names it already. It changes with `run.handed`. */
+  readonly agent: string | undefined
+  /** The sequence number of the run's message or call. Runs of messages start in this order. */
   readonly order: Seq
   readonly phase: 'queued' | 'running' | 'ended'
   /** The number of the current or last attempt; 0 before the first. */
@@ -40,14 +45,20 @@ export interface RunRecord {
 
 /** A new run, which waits for its turn. */
 export function queuedRun(id: string, event: MessageEvent, order: Seq): RunRecord {
+  return { ...newRun(id, event.id, order), model: event.model }
+}
+
+export function newRun(id: string, message: string, order: Seq): RunRecord {
   return {
     id,
-    message: event.id,
+    message,
+    parent: undefined,
+    agent: undefined,
     order,
     phase: 'queued',
     epoch: 0,
     stalls: 0,
-    model: event.model,
+    model: undefined,
     owner: undefined,
     last: 0,
     next: 0,
@@ -75,11 +86,20 @@ export function awaitsClients(run: RunRecord): boolean {
   )
 }
 
+/** Whether the run cannot continue on its own: it waits for a person, a client, or an agent that it asked. */
+export function awaitsOthers(run: RunRecord): boolean {
+  return (
+    awaitsClients(run) || [...run.calls.values()].some((call) => call.result === undefined && call.child !== undefined)
+  )
+}
+
 /** The record after an output. Not spread: for an object of this size that is 20 times slower, at every token. */
 export function withOutput(run: RunRecord, last: Seq, next: number, output: RunOutput | undefined): RunRecord {
   return {
     id: run.id,
     message: run.message,
+    parent: run.parent,
+    agent: run.agent,
     order: run.order,
     phase: run.phase,
     epoch: run.epoch,

@@ -1,7 +1,7 @@
 // SessionState: the state of a session, derived from its log, and the queries that the server makes on it. Pure data;
 // apply-entry.ts computes the next state from the next entry. Nodes that have applied the same entries have the same
 // state, so they agree on the active run, the superseded runs and the claims of tool calls.
-import type { MessageEvent, RunEnded } from '@parley/protocol'
+import type { MessageEvent } from '@parley/protocol'
 import type { Seq } from '../../store/ports/entry.ts'
 import type { CommandRecord } from '../../store/ports/transcript-store.ts'
 import type { CallState } from './call-state.ts'
@@ -37,8 +37,10 @@ export interface SessionState {
   readonly lastMetaSeq: Seq
   /** In the order of the log. */
   readonly messages: readonly MessageState[]
-  /** Unfinished runs; the first is due or running. */
+  /** Unfinished runs of messages; the first is due or running. */
   readonly open: readonly RunRecord[]
+  /** Unfinished child runs. Policies and the order of runs do not concern them. */
+  readonly children: readonly RunRecord[]
   readonly ended: ReadonlyMap<string, RunRecord>
   /** The effects of recent commands, oldest first. */
   readonly commands: readonly CommandRecord[]
@@ -54,6 +56,7 @@ export const EMPTY_SESSION: SessionState = {
   lastMetaSeq: 0,
   messages: [],
   open: [],
+  children: [],
   ended: new Map(),
   commands: [],
   deleted: undefined,
@@ -65,7 +68,8 @@ export const EMPTY_SESSION: SessionState = {
 export const MAX_COMMANDS = 512
 
 export function findRun(state: SessionState, run: string): RunRecord | undefined {
-  return state.open.find((record) => record.id === run) ?? state.ended.get(run)
+  const isRun = (record: RunRecord): boolean => record.id === run
+  return state.open.find(isRun) ?? state.children.find(isRun) ?? state.ended.get(run)
 }
 
 /** The active run: the one that has started or starts next. */
@@ -75,13 +79,11 @@ export function activeRun(state: SessionState): RunRecord | undefined {
 
 /** The tool call with this id, and its run. */
 export function findCall(state: SessionState, call: string): { run: RunRecord; call: CallState } | undefined {
-  for (const run of state.open) {
-    const found = run.calls.get(call)
-    if (found !== undefined) return { run, call: found }
-  }
-  for (const run of state.ended.values()) {
-    const found = run.calls.get(call)
-    if (found !== undefined) return { run, call: found }
+  for (const runs of [state.open, state.children, state.ended.values()]) {
+    for (const run of runs) {
+      const found = run.calls.get(call)
+      if (found !== undefined) return { run, call: found }
+    }
   }
   return undefined
 }
@@ -89,24 +91,4 @@ export function findCall(state: SessionState, call: string): { run: RunRecord; c
 /** The effect of an earlier command with this id. */
 export function findCommand(state: SessionState, id: string): CommandRecord | undefined {
   return state.commands.findLast((command) => command.id === id)
-}
-
-/** A run that has ended by implication, and the content of the `run.ended` that is still missing. */
-export interface ImpliedEnd {
-  readonly run: RunRecord
-  readonly end: Pick<RunEnded, 'reason' | 'by' | 'error' | 'command' | 'seen'>
-}
-
-/** The ends that the log implies but does not contain yet. Any node may append them. */
-export function impliedEnds(state: SessionState): readonly ImpliedEnd[] {
-  return state.open.flatMap((run): ImpliedEnd[] => {
-    if (run.rejected) {
-      const error = { code: 'run_active' as const, message: 'Another run was already active.' }
-      return [{ run, end: { reason: 'failed', error } }]
-    }
-    if (run.supersededBy === undefined) return []
-    const message = state.messages.find((candidate) => candidate.event.id === run.supersededBy)?.event
-    const seen = message?.seen?.run === run.id ? { seen: message.seen } : {}
-    return [{ run, end: { reason: 'superseded', by: message?.author ?? 'server', command: run.supersededBy, ...seen } }]
-  })
 }

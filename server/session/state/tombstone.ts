@@ -23,7 +23,8 @@ export function applyDeletion(state: SessionState, seq: Seq, time: number, event
     lastMetaSeq: seq,
     messages: [],
     open: [],
-    ended: new Map(state.open.map((run) => [run.id, cancelled(run, time, by)])),
+    children: [],
+    ended: new Map([...state.open, ...state.children].map((run) => [run.id, cancelled(run, time, by)])),
     commands: [],
     deleted: { seq, time, by, command, hasLateEntries: false },
   }

@@ -102,6 +102,13 @@ export function compact(compacted: readonly CompactedEntry[], entries: Iterable<
         run.next = event.index + 1
         break
       }
+      case 'run.handed': {
+        const run = runOf(event.run)
+        run.attempt = { ...run.attempt, agent: event.to }
+        run.outputAt = entry
+        run.outputAttempt = run.attempt
+        break
+      }
       case 'run.snapshot': {
         const run = runOf(event.run)
         run.output = fromParts(event.output)
@@ -184,13 +191,15 @@ function compactRun(id: string, run: CompactedRun): LoggedEvent[] {
 }
 
 function startedFields(event: EventOf<'run.started' | 'run.snapshot'>, startedAt?: number) {
-  const { epoch, model, message, owner } = event
+  const { epoch, model, message, owner, parent, agent } = event
   return {
     ...(startedAt === undefined ? {} : { startedAt }),
     ...(owner === undefined ? {} : { owner }),
     ...(epoch === undefined ? {} : { epoch }),
     ...(model === undefined ? {} : { model }),
     ...(message === undefined ? {} : { message }),
+    ...(parent === undefined ? {} : { parent }),
+    ...(agent === undefined ? {} : { agent }),
   }
 }
 

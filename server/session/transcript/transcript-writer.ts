@@ -147,8 +147,9 @@ function segmentEnd(entries: readonly CompactedEntry[], stable: number, segmentB
   return 0
 }
 
-/** The runs that an entry concerns. A late steering message is answered by a run of its own. */
+/** The runs that an entry concerns. A late steering message is answered by a run of its own; a child stays with its parent. */
 function runsOf(event: Event): readonly string[] {
   if (event.type === 'message' && event.policy === 'steer') return [event.run, lateSteerRun(event.id)]
+  if (event.type === 'tool.called' && event.child !== undefined) return [event.run, event.child.run]
   return 'run' in event ? [event.run] : []
 }

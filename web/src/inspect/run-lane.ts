@@ -115,6 +115,8 @@ export function applyToLane(before: RunLane, index: number, time: number, event:
       const separateOutputs = lane.separateOutputs + count
       return { ...lane, firstAt: lane.firstAt ?? time, separateOutputs, outputs: event.index + count }
     }
+    case 'run.handed':
+      return lane
     case 'run.snapshot':
       return withSnapshot(lane, event)
     case 'run.ended': {
