@@ -11,8 +11,8 @@ import { openStores, StartError } from './assembly/open-stores.ts'
 import { openTraces } from './assembly/open-traces.ts'
 import { openTransports } from './assembly/open-transports.ts'
 import { ANYBODY, createAuthenticator } from './auth/authenticator.ts'
-import { readSecrets } from './auth/secret-file.ts'
-import { type Config, ConfigError } from './config/config.ts'
+import { readSecrets, type Secrets, secretsIn } from './auth/secret-file.ts'
+import { type Config, ConfigError, checkConfig } from './config/config.ts'
 import type { Logger } from './config/logger.ts'
 import type { ModelCatalog } from './model/model.ts'
 import { agentOf, createRunEngine, RUN_LIMITS } from './run/run-engine.ts'
@@ -84,13 +84,14 @@ export interface ServerOverrides {
 
 /** @throws ConfigError, StartError */
 export async function createServer(config: Config, logger: Logger, overrides: ServerOverrides = {}): Promise<Server> {
+  checkConfig(config)
   const { role, jwtSecretFile } = config
   const models = overrides.models ?? openModels(config)
   const metrics = openMetrics(config, models.ids, () => engine.active)
-  if (jwtSecretFile !== undefined) await checkSecretFile(jwtSecretFile)
+  const secrets = jwtSecretFile === undefined ? undefined : await openSecretFile(jwtSecretFile, logger)
   const onKeysFetched = metrics && ((result: string) => metrics.keyFetches.inc({ result }))
   const mcp = openMcp(config, logger)
-  const authenticator = createAuthenticator(authConfigOf(config), { logger, onKeysFetched, vault: mcp?.vault })
+  const authenticator = createAuthenticator(authConfigOf(config), { logger, secrets, onKeysFetched, vault: mcp?.vault })
   // A worker serves only health checks and metrics, so it needs no authentication.
   if (role !== 'worker' && !authenticator.required && config.anonymous !== 'yes' && !isLoopbackName(config.host)) {
     throw new ConfigError([
@@ -193,6 +194,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
           ...(stores.scatterGather === undefined ? {} : { scatterGather: stores.scatterGather }),
           presenceNews: stores.presenceNews,
           authenticator,
+          secrets,
           limits,
           logger,
           mcpTools: overrides.mcpTools,
@@ -273,9 +275,9 @@ function urlHost(host: string): string {
 }
 
 /** @throws ConfigError */
-async function checkSecretFile(path: string): Promise<void> {
+async function openSecretFile(path: string, logger: Logger): Promise<Secrets> {
   try {
-    await readSecrets(path)
+    return secretsIn(path, { logger, known: await readSecrets(path) })
   } catch (error) {
     throw new ConfigError([`PARLEY_JWT_SECRET_FILE ${path} cannot be used: ${(error as Error).message}.`])
   }

@@ -3,11 +3,13 @@
 import { fileURLToPath } from 'node:url'
 import { LIMITS, makeId, type Offers } from '@parley/protocol'
 import type { Authenticator } from '../auth/authenticator.ts'
+import type { Secrets } from '../auth/secret-file.ts'
 import { signingSecrets } from '../auth/signing-secrets.ts'
 import type { Config } from '../config/config.ts'
 import type { Logger } from '../config/logger.ts'
 import { version } from '../config/version.ts'
 import { Experiment } from '../experiment/experiment.ts'
+import { ByteBudget } from '../limit/byte-budget.ts'
 import { ConnectionCount } from '../limit/connection-count.ts'
 import type { Metrics } from '../metric/metrics.ts'
 import type { ModelCatalog } from '../model/model.ts'
@@ -24,7 +26,6 @@ import type { ScatterGather } from '../store/ports/scatter-gather.ts'
 import type { ActiveReaders } from '../transports/feed/active-readers.ts'
 import type { Hub } from '../transports/feed/hub.ts'
 import { trustedProxies } from '../transports/http/client-address.ts'
-import { BodyBudget } from '../transports/http/http-body.ts'
 import { serveRoutes } from '../transports/http/router.ts'
 import { serveSite } from '../transports/http/site.ts'
 import { openJobTransport } from '../transports/jobs/job-routes.ts'
@@ -59,6 +60,8 @@ export interface TransportsPorts {
   /** Undefined on a single node. */
   readonly presenceNews?: PresenceNews | undefined
   readonly authenticator: Authenticator
+  /** The secrets in the configured file. */
+  readonly secrets: Secrets | undefined
   readonly limits: Limits
   readonly logger: Logger
   readonly mcpTools?: readonly ExtraTool[] | undefined
@@ -84,6 +87,9 @@ const CONNECTION_MS = 30_000
 /** Milliseconds after which the run of a chat completion is cancelled if its caller has disconnected. */
 const ABANDONED_MS = 1_000
 
+/** One part of so many of the memory for bodies is for clients whose user is not known yet. */
+const STRANGERS = 4
+
 type App = Parameters<typeof serveRoutes>[0]
 
 export function openTransports(app: App, ports: TransportsPorts): Transports {
@@ -98,6 +104,8 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
   const experiment = config.experiment && new Experiment(config.experiment, authenticator.required)
   const proxies = trustedProxies(config.trustedProxies)
   const { outboxBytes, stallMs, behindMs, heartbeatMs } = config
+  const bodies = new ByteBudget(config.bodiesMax)
+  const strangers = new ByteBudget(Math.floor(config.bodiesMax / STRANGERS), bodies)
   const presence = new Presence(ports.presenceNews)
   const webSocket = openWebSocketTransport(app, {
     service,
@@ -113,6 +121,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     gate,
     experiment,
     proxies,
+    strangers,
     limits: {
       helloMs: config.helloMs,
       heartbeatMs,
@@ -167,7 +176,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
             config.mcpUrl === undefined || config.jwtIssuer === undefined
               ? undefined
               : { url: config.mcpUrl, issuer: config.jwtIssuer },
-          secrets: signingSecrets(authConfigOf(config), config.credentialsKey),
+          secrets: signingSecrets(authConfigOf(config), config.credentialsKey, ports.secrets),
         })
   const named = new HttpConnections(service, CONNECTION_MS)
   const httpPresence = new HttpPresence(presence)
@@ -200,7 +209,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     gate,
     experiment,
     proxies,
-    body: { bytes: LIMITS.frameBytes, budget: new BodyBudget(config.bodiesMax), ms: config.bodyMs },
+    body: { bytes: LIMITS.frameBytes, budget: bodies, strangers, ms: config.bodyMs },
     outboxBytes,
     stallMs,
     heartbeatMs,

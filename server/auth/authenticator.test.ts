@@ -71,6 +71,12 @@ describe('with a secret', () => {
   })
 })
 
+test('a short secret is refused', () => {
+  expect(() => createAuthenticator({ jwtSecret: 'x'.repeat(31) })).toThrow(
+    'jwtSecret must have at least 32 bytes. To create one, run: openssl rand -hex 32',
+  )
+})
+
 test('other claims and another clock tolerance can be configured', async () => {
   const config = { jwtSecret, userClaim: 'email', nameClaim: 'nick', clockSkew: 120 }
   const { authenticate } = createAuthenticator(config)
@@ -149,6 +155,23 @@ describe('with a file of secrets', () => {
       ['failed to read the secret file; using its previous secrets', 'the file contains no secret'],
       ['reading the secret file works again', undefined],
     ])
+  })
+
+  // Between the start and the first token, the secrets that the start had read were lost, and nothing was logged.
+  test('a file that vanishes before the first token does not sign anyone out either, and is logged', async () => {
+    const lines: string[] = []
+    const logger = { info: () => undefined, error: (_: object, message: string) => lines.push(message) } as never
+    const gone = join(folder, 'gone')
+    const known = [new TextEncoder().encode(older)]
+    const ports = { logger, secrets: secretsIn(gone, { logger, known }) }
+    const { authenticate } = createAuthenticator({ jwtSecretFile: gone }, ports)
+    expect(await authenticate(await signed({ sub: 'bob' }, older))).toEqual(isBob)
+    expect(lines).toEqual(['failed to read the secret file; using its previous secrets'])
+    const unread = createAuthenticator({ jwtSecretFile: gone }, { logger })
+    for (let asked = 0; asked < 2; asked += 1) {
+      await expect(unread.authenticate(await signed({ sub: 'bob' }))).rejects.toMatchObject({ code: 'unavailable' })
+    }
+    expect(lines.slice(1)).toEqual(['failed to read the secret file; access tokens cannot be verified'])
   })
 
   test('an empty or missing file, or one with a short secret, means unavailable, not unauthenticated', async () => {

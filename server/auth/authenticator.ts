@@ -7,7 +7,7 @@ import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { ClaimVault } from './claim-vault.ts'
 import { KeySet } from './key-set.ts'
-import { type Secrets, secretsIn } from './secret-file.ts'
+import { isSecret, SECRET_RULE, type Secrets, secretsIn } from './secret-file.ts'
 
 export interface Identity {
   readonly user: string
@@ -58,6 +58,8 @@ export interface AuthConfig {
 
 export interface AuthPorts {
   readonly logger?: Logger
+  /** The secrets in `jwtSecretFile`, if a caller has opened it already. */
+  readonly secrets?: Secrets | undefined
   /** The key set was fetched. */
   readonly onKeysFetched?: ((result: 'ok' | 'failed') => void) | undefined
   /** Encrypts the claims that MCP servers need. */
@@ -82,6 +84,7 @@ const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256
 
 type Verify = (token: string, audience: string | undefined) => Promise<JWTPayload>
 
+/** @throws RangeError if `jwtSecret` is too short */
 export function createAuthenticator(config: AuthConfig, ports: AuthPorts = {}): Authenticator {
   const verify = createVerifier(config, ports)
   if (verify === undefined) return { required: false, authenticate: async () => ANONYMOUS }
@@ -97,15 +100,16 @@ export function createAuthenticator(config: AuthConfig, ports: AuthPorts = {}): 
   }
 }
 
-function createVerifier(config: AuthConfig, { logger, onKeysFetched }: AuthPorts): Verify | undefined {
+function createVerifier(config: AuthConfig, { logger, secrets, onKeysFetched }: AuthPorts): Verify | undefined {
   const options: JWTVerifyOptions = {
     clockTolerance: config.clockSkew ?? CLOCK_SKEW_S,
     ...(config.issuer === undefined ? {} : { issuer: config.issuer }),
     ...(config.audience === undefined ? {} : { audience: config.audience }),
   }
   const { jwtSecret, jwtSecretFile, jwksUrl: url, jwksCooldownMs: cooldownMs, jwksKeep } = config
-  if (jwtSecretFile !== undefined) return bySecrets(secretsIn(jwtSecretFile, { logger }), options)
+  if (jwtSecretFile !== undefined) return bySecrets(secrets ?? secretsIn(jwtSecretFile, { logger }), options)
   if (jwtSecret !== undefined) {
+    if (!isSecret(jwtSecret)) throw new RangeError(`jwtSecret ${SECRET_RULE}`)
     const keys = [new TextEncoder().encode(jwtSecret)]
     return bySecrets(async () => keys, options)
   }

@@ -10,6 +10,8 @@ export type Secrets = () => Promise<readonly Uint8Array[]>
 export interface SecretFileOptions {
   /** Milliseconds of a monotonic clock. */
   readonly now?: () => number
+  /** What the file contained at the start. */
+  readonly known?: readonly Uint8Array[]
   readonly logger?: Logger | undefined
 }
 
@@ -32,10 +34,11 @@ export async function readSecrets(path: string): Promise<readonly Uint8Array[]> 
   return lines.filter((line) => line !== '').map((line) => encoder.encode(line))
 }
 
-export function secretsIn(path: string, { now = () => performance.now(), logger }: SecretFileOptions = {}): Secrets {
+export function secretsIn(path: string, options: SecretFileOptions = {}): Secrets {
+  const { now = () => performance.now(), known, logger } = options
   let checkedAt = Number.NEGATIVE_INFINITY
   let version = ''
-  let secrets: readonly Uint8Array[] | undefined
+  let secrets = known
   let hasFailed = false
   let checking: Promise<readonly Uint8Array[]> | undefined
 
@@ -48,10 +51,10 @@ export function secretsIn(path: string, { now = () => performance.now(), logger 
       if (hasFailed) logger?.info({ file: path }, 'reading the secret file works again')
       hasFailed = false
     } catch (error) {
-      if (secrets === undefined) throw error
-      if (!hasFailed)
-        logger?.error({ err: error, file: path }, 'failed to read the secret file; using its previous secrets')
+      const result = secrets === undefined ? 'access tokens cannot be verified' : 'using its previous secrets'
+      if (!hasFailed) logger?.error({ err: error, file: path }, `failed to read the secret file; ${result}`)
       hasFailed = true
+      if (secrets === undefined) throw error
     }
     checkedAt = now()
     return secrets

@@ -2,8 +2,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { ConfigError, loadConfig } from './config.ts'
+import { createServer } from '../create-server.ts'
+import { type Config, ConfigError, checkConfig, loadConfig } from './config.ts'
 import { describeSettings, SETTINGS } from './settings.ts'
 
 let folder: string
@@ -195,4 +197,41 @@ test('--help describes every setting', () => {
     expect(text).toContain(variable)
     expect(text).toContain(key)
   }
+})
+
+// createServer took `{ ...config, jwtSecret: 'x' }`: only loadConfig checked settings.
+describe('a configuration that a program has made', () => {
+  const refused = async (changes: Partial<Config>): Promise<readonly string[]> => {
+    try {
+      checkConfig({ ...(await load()), ...changes })
+    } catch (error) {
+      if (error instanceof ConfigError) return error.problems
+      throw error
+    }
+    return []
+  }
+
+  test('is checked like variables and files, before the server starts', async () => {
+    const secret = 'jwtSecret must have at least 32 bytes. To create one, run: openssl rand -hex 32.'
+    expect(await refused({ jwtSecret: 'x' })).toEqual([secret])
+    expect(await refused({ credentialsKey: 'x' })).toHaveLength(1)
+    expect(await refused({ port: 70_000, role: 'worker' })).toHaveLength(2)
+    expect(await refused({ tools: [{ name: 'x' } as never] })).toEqual(['tools at 0 must be made by defineTool.'])
+    expect(await refused({ bodiesMax: 1 })).toHaveLength(1)
+    const config = { ...(await load()), jwtSecret: 'x' }
+    await expect(createServer(config, pino({ enabled: false }))).rejects.toEqual(new ConfigError([secret]))
+  })
+
+  test('is accepted with every value that a variable can have', async () => {
+    const config = await load({
+      PARLEY_EXPERIMENT: 'first-door: control=50:auto, sse-first=50:sse>websocket',
+      PARLEY_BUDGET_USER: '1000/1d',
+      PARLEY_CONTEXT_TOKENS: '8192',
+      PARLEY_NATS_URL: 'nats://a:1,nats://b:2',
+      PARLEY_ORIGINS: '*',
+      PARLEY_PRICES: '{}',
+      PARLEY_TRUSTED_PROXIES: '10.0.0.0/8, 127.0.0.1',
+    })
+    expect(() => checkConfig(config)).not.toThrow()
+  })
 })

@@ -86,6 +86,24 @@ export async function loadConfig(env: Env, folder: string): Promise<Config> {
   return config
 }
 
+/**
+ * Checks a configuration that a program has made or changed, as `loadConfig` checks variables and files.
+ * @throws ConfigError
+ */
+export function checkConfig(config: Config): void {
+  const problems = KEYS.flatMap((key) => {
+    const value = config[key]
+    if (value === undefined || value === SETTINGS[key].fallback) return []
+    const parsed = SETTINGS[key].schema.safeParse(value)
+    return parsed.success ? [] : [`${key} ${messageOf(parsed.error)}.`]
+  })
+  checked(z.array(ServerToolForm), config.tools, 'tools', problems)
+  checked(z.record(z.string(), AgentForm), Object.fromEntries(config.agents), 'agents', problems)
+  checked(McpServersForm, config.mcpServers, 'mcpServers', problems)
+  problems.push(...problemsBetween(config))
+  if (problems.length > 0) throw new ConfigError(problems)
+}
+
 function problemsBetween(config: Config): string[] {
   const problems: string[] = []
   if (config.natsUrl === undefined && config.role !== undefined && config.role !== 'all') {
@@ -106,7 +124,7 @@ function problemsBetween(config: Config): string[] {
   }
   const names = config.tools.map((tool) => tool.name)
   for (const name of new Set(names.filter((name, index) => names.indexOf(name) !== index))) {
-    problems.push(`tools in ${config.file} contains two tools named ${name}.`)
+    problems.push(`tools${inFile(config)} contains two tools named ${name}.`)
   }
   return problems
 }
@@ -131,9 +149,9 @@ function mcpProblems(config: Config): string[] {
     mcpServers,
     tools.map(({ name }) => name),
   )
-  const problems = names.map((problem) => `mcpServers in ${config.file}: ${problem}.`)
+  const problems = names.map((problem) => `mcpServers${inFile(config)}: ${problem}.`)
   if (claimsIn(mcpServers).length === 0) return problems
-  const needs = `mcpServers in ${config.file} has headers with claims, so it needs`
+  const needs = `mcpServers${inFile(config)} has headers with claims, so it needs`
   if (role !== 'worker' && [jwtSecret, jwtSecretFile, jwksUrl].every((key) => key === undefined)) {
     problems.push(`${needs} PARLEY_JWT_SECRET, PARLEY_JWT_SECRET_FILE or PARLEY_JWKS_URL.`)
   }
@@ -141,6 +159,10 @@ function mcpProblems(config: Config): string[] {
     problems.push(`${needs} PARLEY_CREDENTIALS_KEY, the same on all nodes.`)
   }
   return problems
+}
+
+function inFile({ file }: Config): string {
+  return file === undefined ? '' : ` in ${file}`
 }
 
 function setVariables(values: Readonly<Record<string, unknown>>): string[] {

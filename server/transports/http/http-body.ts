@@ -1,41 +1,19 @@
 // HttpBody: the body of one request, limited in bytes and in time. It subscribes in the request handler's turn, because
 // uWS does not buffer a body. A body over the limit, or of a refused request, is still received for a while and discarded: a
-// client whose connection is reset while it sends never reads the error. BodyBudget: limits the bytes of all unfinished bodies.
+// client whose connection is reset while it sends never reads the error. Of a stranger's body the server reads only a beginning.
 import { jsonCodec, LIMITS, ReplyError, safeParseExact, wellFormed } from '@parley/protocol'
 import type { z } from 'zod'
+import type { ByteBudget } from '../../limit/byte-budget.ts'
 import type { HttpResponse } from '../uws.ts'
 import { HttpError } from './http-error.ts'
-
-export class BodyBudget {
-  readonly #max: number
-  #used = 0
-
-  /** @param max bytes */
-  constructor(max: number) {
-    this.#max = max
-  }
-
-  get used(): number {
-    return this.#used
-  }
-
-  /** @returns false if that exceeds the limit; then nothing is taken */
-  take(bytes: number): boolean {
-    if (this.#used + bytes > this.#max) return false
-    this.#used += bytes
-    return true
-  }
-
-  give(bytes: number): void {
-    this.#used -= bytes
-  }
-}
 
 export interface BodyLimits {
   /** Maximum size in bytes. */
   readonly bytes: number
-  /** Shared by all requests. */
-  readonly budget: BodyBudget
+  /** For the unfinished bodies of all requests. */
+  readonly budget: ByteBudget
+  /** The part of it for requests whose user is not known yet. */
+  readonly strangers: ByteBudget
   /** Milliseconds within which the whole body must have arrived, for each MiB of it. */
   readonly ms: number
 }
@@ -53,11 +31,16 @@ const DISCARD_FACTOR = 16
 const DISCARD_BYTES = 16 * 1024 * 1024
 /** Memory of a chunk besides its bytes. */
 const CHUNK_BYTES = 128
+/** The server reads no more of a body before the user is known. What uWS has received at once comes on top: up to 512 KiB. */
+const STRANGER_BYTES = 64 * 1024
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json(?: *;.*)?$/i
 
 export class HttpBody {
+  readonly #response: HttpResponse
   readonly #headers: BodyHeaders
   readonly #limits: BodyLimits
+  #isIdentified = false
+  #isPaused = false
   #timer: NodeJS.Timeout | undefined
   #chunks: Buffer[] = []
   /** Bytes received, and the memory of `#chunks`, which the budget counts. */
@@ -68,6 +51,7 @@ export class HttpBody {
   #waiting: (() => void)[] = []
 
   constructor(response: HttpResponse, headers: BodyHeaders, limits: BodyLimits) {
+    this.#response = response
     this.#headers = headers
     this.#limits = limits
     const declared = Number(headers.contentLength)
@@ -117,11 +101,24 @@ export class HttpBody {
     throw invalid(parsed.error)
   }
 
-  /** Call when the request is refused: the rest is received, but not kept, and not for longer than that of a small body. */
+  /** Call when the user is known: the rest of the body is read. */
+  identified(): void {
+    const { budget, strangers } = this.#limits
+    strangers.give(this.#kept)
+    this.#isIdentified = true
+    if (!budget.take(this.#kept)) {
+      this.#kept = 0
+      this.#refuse(tooManyBodies())
+    }
+    this.#resume()
+  }
+
+  /** Call when the request is refused, or if its route takes no body: the rest is received, but not kept, and not for longer than that of a small body. */
   ignore(): void {
     this.#error ??= new HttpError('bad_request')
     this.#release()
     if (this.#state === 'receiving') this.#startTimer(this.#limits.ms)
+    this.#resume()
   }
 
   /** Call when the client has disconnected or the request was answered. */
@@ -129,6 +126,16 @@ export class HttpBody {
     clearTimeout(this.#timer)
     this.#release()
     if (this.#state === 'receiving') this.#settle('failed')
+  }
+
+  get #budget(): ByteBudget {
+    return this.#isIdentified ? this.#limits.budget : this.#limits.strangers
+  }
+
+  #resume(): void {
+    if (!this.#isPaused || this.#state !== 'receiving') return
+    this.#isPaused = false
+    this.#response.resume()
   }
 
   #startTimer(ms: number): void {
@@ -151,13 +158,18 @@ export class HttpBody {
   #receive(chunk: ArrayBuffer, isLast: boolean): void {
     if (this.#state !== 'receiving') return
     this.#bytes += chunk.byteLength
-    const { bytes, budget } = this.#limits
+    const { bytes } = this.#limits
     if (this.#bytes > bytes) this.#refuse(tooLarge(bytes, this.#bytes > discardedUpTo(bytes)))
-    else if (this.#error === undefined && !budget.take(chunk.byteLength + CHUNK_BYTES)) this.#refuse(tooManyBodies())
+    else if (this.#error === undefined && !this.#budget.take(chunk.byteLength + CHUNK_BYTES))
+      this.#refuse(tooManyBodies())
     if (this.#error === undefined) {
       this.#kept += chunk.byteLength + CHUNK_BYTES
       // The chunk is copied, because uWS reuses its buffer when this returns.
       if (chunk.byteLength > 0) this.#chunks.push(Buffer.from(new Uint8Array(chunk)))
+      if (!this.#isIdentified && !this.#isPaused && !isLast && this.#kept >= STRANGER_BYTES) {
+        this.#isPaused = true
+        this.#response.pause()
+      }
     }
     if (this.#bytes > discardedUpTo(bytes)) this.#settle('failed')
     else if (isLast) this.#settle(this.#error === undefined ? 'complete' : 'failed')
@@ -170,7 +182,7 @@ export class HttpBody {
 
   #release(): void {
     this.#chunks = []
-    this.#limits.budget.give(this.#kept)
+    this.#budget.give(this.#kept)
     this.#kept = 0
   }
 

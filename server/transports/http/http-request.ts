@@ -171,6 +171,7 @@ export class RequestSnapshot implements HttpRequest {
   identify(identity: Identity, experiment: Assignment | undefined): void {
     this.#identity = identity
     this.#experiment = experiment
+    this.body.identified()
   }
 
   /** Call when the request was answered or its client has disconnected. */

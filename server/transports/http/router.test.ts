@@ -2,9 +2,9 @@
 import { ReplyError } from '@parley/protocol'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
+import { ByteBudget } from '../../limit/byte-budget.ts'
 import { ConnectionCount } from '../../limit/connection-count.ts'
 import { HttpHarness, type HttpHarnessOptions } from '../test/http-harness.ts'
-import { BodyBudget } from './http-body.ts'
 import type { Route } from './route.ts'
 
 const Body = z.object({ name: z.string(), list: z.array(z.object({ n: z.number() })).optional() })
@@ -183,7 +183,7 @@ describe('a body', () => {
   })
 
   it('that arrives too slowly is refused, and the connection is closed', async () => {
-    await open({ body: { bytes: 1024, budget: new BodyBudget(1024 * 1024), ms: 100 } })
+    await open({ body: { bytes: 1024, ...shared(1024 * 1024), ms: 100 } })
     const slow = await harness.connect()
     slow.write(
       'POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"na',
@@ -195,8 +195,11 @@ describe('a body', () => {
   })
 
   it('of a refused request is not kept, so that strangers cannot fill the memory', async () => {
-    const budget = new BodyBudget(256 * 1024)
-    await open({ body: { bytes: 1024 * 1024, budget, ms: 10_000 }, auth: { jwtSecret: 'x'.repeat(32) } })
+    const { budget, strangers: part } = shared(256 * 1024)
+    await open({
+      body: { bytes: 1024 * 1024, budget, strangers: part, ms: 10_000 },
+      auth: { jwtSecret: 'x'.repeat(32) },
+    })
     const head =
       'POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n'
     const strangers = await Promise.all(Array.from({ length: 8 }, () => harness.connect()))
@@ -212,7 +215,7 @@ describe('a body', () => {
   })
 
   it('of a refused request holds its connection no longer than a small one', async () => {
-    const body = { bytes: 64 * 1024 * 1024, budget: new BodyBudget(256 * 1024), ms: 100 }
+    const body = { bytes: 64 * 1024 * 1024, ...shared(256 * 1024), ms: 100 }
     await open({ body, auth: { jwtSecret: 'x'.repeat(32) } })
     const stranger = await harness.connect()
     const since = performance.now()
@@ -222,8 +225,8 @@ describe('a body', () => {
   })
 
   it('is refused with 503 while the bodies of all requests exceed their limit, and each end makes room', async () => {
-    const budget = new BodyBudget(64 * 1024)
-    await open({ body: { bytes: 1024 * 1024, budget, ms: 10_000 } })
+    const { budget, strangers } = shared(64 * 1024)
+    await open({ body: { bytes: 1024 * 1024, budget, strangers, ms: 10_000 } })
     const large = await harness.connect()
     large.write(
       'POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n',
@@ -239,7 +242,7 @@ describe('a body', () => {
   })
 
   it('with a huge Content-Length is refused before it arrives', async () => {
-    await open({ body: { bytes: 1024, budget: new BodyBudget(1024 * 1024), ms: 10_000 } })
+    await open({ body: { bytes: 1024, ...shared(1024 * 1024), ms: 10_000 } })
     const huge = await harness.connect()
     huge.write('POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 999999999\r\n\r\n')
     await huge.closed
@@ -247,7 +250,7 @@ describe('a body', () => {
   })
 
   it('that is chunked and endless is cut off', async () => {
-    await open({ body: { bytes: 1024, budget: new BodyBudget(1024 * 1024), ms: 10_000 } })
+    await open({ body: { bytes: 1024, ...shared(1024 * 1024), ms: 10_000 } })
     const endless = await harness.connect()
     endless.write('POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n')
     for (let sent = 0; sent < 40; sent += 1) endless.write(`400\r\n${'x'.repeat(1024)}\r\n`)
@@ -410,6 +413,12 @@ describe('limits', () => {
     await until(() => pipelined.text.split('HTTP/1.1 200 OK').length === 4)
   })
 })
+
+/** Budgets for bodies. */
+function shared(bytes: number) {
+  const budget = new ByteBudget(bytes)
+  return { budget, strangers: new ByteBudget(bytes, budget) }
+}
 
 async function aborted(signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))

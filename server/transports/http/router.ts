@@ -133,7 +133,9 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
       }
       if (!allowed) throw originError(origins, request.header('origin') ?? '')
       if (request.refusal !== undefined) throw request.refusal
-      if (route.open !== true) {
+      if (route.open === true) {
+        request.body.ignore()
+      } else {
         // Before the token is verified, so that invalid ones count, too.
         refuseByRate(options.gate?.waitOfAddress(request.address))
         const identity = await authenticator.authenticate(bearerOf(request.header('authorization')), route.audience)

@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { pino } from 'pino'
 import { type AuthConfig, createAuthenticator } from '../../auth/authenticator.ts'
+import { ByteBudget } from '../../limit/byte-budget.ts'
 import { ConnectionCount } from '../../limit/connection-count.ts'
-import { BodyBudget } from '../http/http-body.ts'
 import type { Route } from '../http/route.ts'
 import { type HttpOptions, type HttpTransport, serveRoutes } from '../http/router.ts'
 import { loadUws, type us_listen_socket } from '../uws.ts'
@@ -15,9 +15,11 @@ export interface HttpHarnessOptions extends Partial<Omit<HttpOptions, 'authentic
   readonly allowedOrigins?: readonly string[]
 }
 
+const bodies = new ByteBudget(64 * 1024 * 1024)
+
 export const HTTP_LIMITS_IN_TESTS = {
   requests: { perSecond: 10_000, burst: 10_000 },
-  body: { bytes: 1024 * 1024, budget: new BodyBudget(64 * 1024 * 1024), ms: 10_000 },
+  body: { bytes: 1024 * 1024, budget: bodies, strangers: new ByteBudget(16 * 1024 * 1024, bodies), ms: 10_000 },
   outboxBytes: 64 * 1024,
   stallMs: 60_000,
   heartbeatMs: 15_000,

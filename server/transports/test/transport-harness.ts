@@ -61,7 +61,7 @@ export interface HarnessOptions {
   readonly gate?: CommandGateLimits
   /** Maximum wait of a request in seconds. */
   readonly waitMaxS?: number
-  readonly handshakes?: HandshakeLimits
+  readonly handshakes?: Partial<HandshakeLimits>
   /** Names of server tools. */
   readonly serverTools?: readonly string[]
 }
@@ -191,6 +191,7 @@ export class TransportHarness {
       connections,
       gate,
       experiment,
+      strangers: (options.http?.body ?? HTTP_LIMITS_IN_TESTS.body).strangers,
       limits,
       handshakes: options.handshakes,
     })

@@ -1,6 +1,6 @@
 // Handshakes: limits the WebSockets whose user is not known yet. uWS buffers an unfinished message without a word, so each
 // of them may hold one in memory. Beyond the limit the oldest are dropped: a client that says hello at once gets in, however
-// many strangers do not.
+// many strangers do not. If the memory of the process grows while many are pending, all of them are dropped.
 import type { Logger } from 'pino'
 
 export interface Handshake {
@@ -11,11 +11,17 @@ export interface Handshake {
 export interface HandshakeLimits {
   /** Handshakes above which the oldest are dropped. */
   readonly most: number
-  /** Milliseconds for which a handshake is never dropped. */
+  /** Milliseconds for which a handshake is not dropped for its age. */
   readonly graceMs: number
+  /** Bytes by which the process may grow while more handshakes are pending than fit into as many. */
+  readonly bytes: number
+  /** Bytes of the longest message that uWS buffers. */
+  readonly messageBytes: number
 }
 
-const LIMITS: HandshakeLimits = { most: 128, graceMs: 2_000 }
+export const HANDSHAKE_LIMITS = { most: 128, graceMs: 2_000 } as const
+/** Milliseconds between two looks at the memory of the process, while many are pending. */
+const WATCH_MS = 50
 /** Milliseconds between two log lines. */
 const LOG_MS = 60_000
 
@@ -24,10 +30,13 @@ export class Handshakes {
   readonly #limits: HandshakeLimits
   /** With the time of their opening, the oldest first. */
   readonly #pending = new Map<Handshake, number>()
+  /** The least native memory of the process while many were pending. */
+  #least = Number.POSITIVE_INFINITY
+  #watch: NodeJS.Timeout | undefined
   #timer: NodeJS.Timeout | undefined
   #loggedAt = Number.NEGATIVE_INFINITY
 
-  constructor(logger: Logger, limits = LIMITS) {
+  constructor(logger: Logger, limits: HandshakeLimits) {
     this.#logger = logger
     this.#limits = limits
   }
@@ -35,6 +44,7 @@ export class Handshakes {
   add(handshake: Handshake): void {
     this.#pending.set(handshake, performance.now())
     if (this.#timer === undefined) this.#trim()
+    if (this.#watch === undefined && this.#areMany) this.#startWatch()
   }
 
   delete(handshake: Handshake): void {
@@ -43,6 +53,12 @@ export class Handshakes {
 
   close(): void {
     clearTimeout(this.#timer)
+    this.#stopWatch()
+  }
+
+  /** Whether their unfinished messages may exceed the limit of bytes. */
+  get #areMany(): boolean {
+    return this.#pending.size * this.#limits.messageBytes > this.#limits.bytes
   }
 
   #trim(): void {
@@ -55,15 +71,45 @@ export class Handshakes {
         this.#timer = setTimeout(() => this.#trim(), graceMs - (now - since))
         return
       }
-      this.#pending.delete(oldest)
-      oldest.drop()
-      this.#log(now)
+      this.#drop(oldest, now)
     }
   }
 
-  #log(now: number): void {
+  #startWatch(): void {
+    this.#least = nativeMemory()
+    this.#watch = setInterval(() => this.#lookAtMemory(), WATCH_MS)
+  }
+
+  #stopWatch(): void {
+    clearInterval(this.#watch)
+    this.#watch = undefined
+  }
+
+  #lookAtMemory(): void {
+    if (!this.#areMany) {
+      this.#stopWatch()
+      return
+    }
+    const memory = nativeMemory()
+    this.#least = Math.min(this.#least, memory)
+    if (memory - this.#least <= this.#limits.bytes) return
+    // Nothing tells whose bytes they are: a client that is dropped without a fault connects again.
+    const now = performance.now()
+    for (const handshake of [...this.#pending.keys()]) this.#drop(handshake, now)
+    this.#stopWatch()
+  }
+
+  #drop(handshake: Handshake, now: number): void {
+    this.#pending.delete(handshake)
+    handshake.drop()
     if (now - this.#loggedAt < LOG_MS) return
     this.#loggedAt = now
     this.#logger.warn({ pending: this.#pending.size }, 'too many WebSockets without hello')
   }
+}
+
+/** Bytes of the process besides what JavaScript keeps. uWS's buffers are among them, and it does not tell their size. */
+function nativeMemory(): number {
+  const { rss, heapTotal, external } = process.memoryUsage()
+  return rss - heapTotal - external
 }

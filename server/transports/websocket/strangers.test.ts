@@ -1,6 +1,10 @@
 // Clients whose user is not known: what they send, and the memory and connections that they hold, are limited.
-import { SignJWT } from 'jose'
-import { afterEach, expect, test } from 'vitest'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { generateKeyPair, SignJWT } from 'jose'
+import { afterEach, expect, test, vi } from 'vitest'
+import { ByteBudget } from '../../limit/byte-budget.ts'
 import { UpgradeRefused } from '../test/test-client.ts'
 import { type HarnessOptions, TransportHarness } from '../test/transport-harness.ts'
 
@@ -66,6 +70,54 @@ test('commands sent with hello count for the user once that is known', async () 
   await client.when(() => client.frames.filter(({ type }) => type === 'attached' || type === 'error').length === 600)
   expect(client.frames.filter(({ type }) => type === 'attached')).toHaveLength(10)
   expect(await client.next('error')).toMatchObject({ code: 'rate_limited', retryable: true })
+})
+
+// Within two seconds strangers could fill 2 MiB with each of their connections: 10 GB from one address.
+test('all sockets without hello are dropped if the process grows while they are many', async () => {
+  await open({ handshakes: { most: 1_000, graceMs: 60_000, bytes: 32 * 1024 * 1024 } })
+  const user = await harness.enter()
+  const sockets = await Promise.all(Array.from({ length: 60 }, () => harness.rawSocket()))
+  const closed = Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))))
+  const unfinished = Buffer.alloc(2 * 1024 * 1024 - 1)
+  unfinished.set([0x81, 0xff, 0, 0, 0, 0, 0, 0x20, 0, 0, 0, 0, 0, 0])
+  for (const socket of sockets) socket.on('error', () => undefined).write(unfinished)
+  await closed
+  expect(harness.webSocket.connections).toBe(1)
+  user.send({ type: 'ping' })
+  await user.next('pong')
+})
+
+// Each could leave a message of 1 MiB with the server while the key set did not answer.
+test('what clients send before their token is verified is limited for all together', async () => {
+  const keySet = createServer(() => undefined).listen(0, '127.0.0.1')
+  await once(keySet, 'listening')
+  const budget = new ByteBudget(100_000)
+  await open({
+    auth: { jwksUrl: `http://127.0.0.1:${(keySet.address() as AddressInfo).port}` },
+    http: { body: { bytes: 1024, budget, strangers: budget, ms: 1_000 } },
+    handshakes: { bytes: 1024 ** 3 },
+  })
+  const { privateKey } = await generateKeyPair('ES256')
+  const token = await new SignJWT({ sub: 'ann' }).setProtectedHeader({ alg: 'ES256', kid: 'k1' }).sign(privateKey)
+  const [first, second] = [await harness.connect(), await harness.connect()]
+  const large = {
+    type: 'send' as const,
+    id: 'm1',
+    session: 's',
+    content: [{ type: 'text' as const, text: 'x'.repeat(60_000) }],
+  }
+  first.send({ type: 'hello', token }, { type: 'ping' })
+  first.send(large)
+  second.send({ type: 'hello', token })
+  await vi.waitFor(() => expect(budget.used).toBeGreaterThan(60_000))
+  second.send(large)
+  expect(await second.next('error')).toMatchObject({ code: 'unavailable', id: 'm1', retryable: true })
+  expect(first.frames.map(({ type }) => type)).toEqual(['pong'])
+  first.destroy()
+  second.destroy()
+  await vi.waitFor(() => expect(budget.used).toBe(0))
+  keySet.close()
+  keySet.closeAllConnections()
 })
 
 // Only valid tokens were counted for the address.

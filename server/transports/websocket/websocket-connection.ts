@@ -15,6 +15,7 @@ import {
 } from '@parley/protocol'
 import type { Authenticator, Identity } from '../../auth/authenticator.ts'
 import type { Experiment } from '../../experiment/experiment.ts'
+import type { ByteBudget } from '../../limit/byte-budget.ts'
 import type { CommandGate } from '../../limit/command-gate.ts'
 import { CommandRate, type CommandRateLimits } from '../../limit/command-rate.ts'
 import type { Caller } from '../../session/commands/caller.ts'
@@ -22,6 +23,7 @@ import type { OutboxFlusher } from '../feed/outbox-flusher.ts'
 import { CommandBacklog } from './command-backlog.ts'
 import { CommandService, type CommandServiceEvents, type CommandServicePorts } from './command-service.ts'
 import { ConnectionIdentity, type ConnectionIdentityEvents } from './connection-identity.ts'
+import { EarlyFrames, type ReceivedFrame } from './early-frames.ts'
 import { HelloDeadline } from './hello-deadline.ts'
 import { Outbox, type OutboxEvents, type OutboxSocket } from './outbox.ts'
 import { type ParsedFrame, parseMessage } from './parse-frames.ts'
@@ -44,6 +46,8 @@ export interface WebSocketConnectionPorts extends CommandServicePorts {
   readonly limits: ConnectionLimits
   /** Rate limits of a user and of an address, over all transports. */
   readonly gate?: CommandGate | undefined
+  /** For what clients have sent whose user is not known yet. */
+  readonly strangers: ByteBudget
   readonly experiment?: Experiment | undefined
   /** The user is known. */
   greeted(connection: WebSocketConnection): void
@@ -72,11 +76,6 @@ const ABNORMAL = 1006
 
 type Phase = 'opening' | 'greeting' | 'open' | 'closed'
 
-interface ReceivedFrame {
-  readonly frame: ClientFrame
-  readonly bytes: number
-}
-
 export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, ConnectionIdentityEvents {
   readonly id = makeId('con')
   /** The client's address, as the limits count it. */
@@ -93,8 +92,8 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
   #phase: Phase = 'opening'
   /** Set once the connection is open. */
   #commands: CommandService | undefined
-  /** Frames that arrived while the access token was verified. */
-  #early: ReceivedFrame[] | undefined
+  /** Undefined once the connection is open. */
+  #early: EarlyFrames | undefined
   /** The `traceparent` of the upgrade request, until the connection is open. */
   #trace: string | undefined
   readonly #backlog = new CommandBacklog()
@@ -110,6 +109,7 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
     this.#rate = new CommandRate(limits.commands, performance.now())
     this.#outbox = new Outbox(socket, start.codec, ports, this)
     this.#deadline = new HelloDeadline(limits.helloMs, socket, this)
+    this.#early = new EarlyFrames(ports.strangers)
     this.#identity = new ConnectionIdentity(ports, this, start.token)
   }
 
@@ -231,7 +231,7 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
     this.#phase = 'closed'
     this.#deadline?.clear()
     this.#identity.close()
-    this.#early = undefined
+    this.#early?.take()
     this.#outbox.forgetSocket()
     // Close the writers before their outbox.
     this.#commands?.close()
@@ -282,16 +282,9 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
 
   #enqueue(received: ReceivedFrame): void {
     const commands = this.#commands
-    const refusal = this.#backlog.refusal(received.bytes, commands === undefined)
-    if (refusal !== undefined) {
-      this.#outbox.writeError(refusal, idOf(received.frame))
-    } else if (commands === undefined) {
-      this.#backlog.add(received.bytes)
-      this.#early ??= []
-      this.#early.push(received)
-    } else {
-      this.#apply(commands, received)
-    }
+    const refusal = commands === undefined ? this.#early?.add(received) : this.#backlog.refusal(received.bytes)
+    if (refusal !== undefined) this.#outbox.writeError(refusal, idOf(received.frame))
+    else if (commands !== undefined) this.#apply(commands, received)
   }
 
   #apply(commands: CommandService, { frame, bytes }: ReceivedFrame): void {
@@ -362,10 +355,9 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
       ...(until === undefined ? {} : { expiresAt: until }),
       ...(experiment === undefined ? {} : { experiment }),
     })
-    const early = this.#early ?? []
+    const early = this.#early?.take() ?? []
     this.#early = undefined
     for (const received of early) {
-      this.#backlog.remove(received.bytes)
       // Only the address was known when it arrived.
       const waitMs = isCommand(received.frame) ? (this.#ports.gate?.waitOfUser(this.#limitedUser) ?? 0) : 0
       if (waitMs > 0) this.#refuseByRate(waitMs, idOf(received.frame))

@@ -12,7 +12,7 @@ import { tooManyConnections } from '../http/failure.ts'
 import { replyError } from '../http/http-reply.ts'
 import { type OriginRules, originAllowed, originError } from '../http/origin.ts'
 import type { TemplatedApp, WebSocket } from '../uws.ts'
-import { type HandshakeLimits, Handshakes } from './handshakes.ts'
+import { HANDSHAKE_LIMITS, type HandshakeLimits, Handshakes } from './handshakes.ts'
 import { Pinger } from './pinger.ts'
 import { type ConnectionStart, readUpgrade, upgradeError, upgradeRequired } from './upgrade.ts'
 import { type ConnectionLimits, WebSocketConnection, type WebSocketConnectionPorts } from './websocket-connection.ts'
@@ -32,7 +32,7 @@ export interface WebSocketTransportOptions
   readonly proxies?: TrustedProxies | undefined
   readonly limits: WebSocketTransportLimits
   /** Set in tests. */
-  readonly handshakes?: HandshakeLimits | undefined
+  readonly handshakes?: Partial<HandshakeLimits> | undefined
 }
 
 export interface WebSocketTransport {
@@ -77,7 +77,12 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
   const all = new Set<WebSocketConnection>()
   const slow = new Set<WebSocketConnection>()
   const pinger = new Pinger(limits.heartbeatMs)
-  const handshakes = new Handshakes(logger, options.handshakes)
+  const handshakes = new Handshakes(logger, {
+    ...HANDSHAKE_LIMITS,
+    bytes: options.strangers.max,
+    messageBytes: UWS_MESSAGE_BYTES,
+    ...options.handshakes,
+  })
   let draining = false
   let watch: NodeJS.Timeout | undefined
   let whenEmpty: (() => void) | undefined
