@@ -4,7 +4,7 @@
 //   index = next: accepted · index > next: the outputs in between are missing
 //   index < next: reordered if it was missing, else repeated
 //   text that does not continue the known text: wrong · an end before all indexes, or all of the text: lost
-import type { Event, OutputPart } from '@parley/protocol'
+import type { Event, OutputPart, RunOutput } from '@parley/protocol'
 
 export interface Faults {
   lost: number
@@ -100,7 +100,7 @@ export class StreamVerifier {
     this.#astray = false
   }
 
-  #output(index: number, kind: 'text' | 'reasoning', text: string, count: number): void {
+  #output(index: number, kind: RunOutput['kind'], text: string, count: number): void {
     if (this.#end !== undefined && index >= this.#end.next) this.faults.wrong += 1
     for (let at = index; at < Math.min(index + count, this.#next); at += 1) {
       // An output that was missing arrived late, so it was not lost.
@@ -115,7 +115,7 @@ export class StreamVerifier {
       this.#astray = true
     }
     this.#next = Math.max(this.#next, index + count)
-    if (kind === 'reasoning') return
+    if (kind !== 'text') return
     this.#texts[index] = text
     if (isNew) this.#follow(text)
     else if (this.#known?.includes(text) === false) this.faults.wrong += 1
@@ -146,7 +146,7 @@ export class StreamVerifier {
       for (const [offset, length] of part.lengths.entries()) {
         const text = part.text.slice(from, from + length)
         from += length
-        if (part.type === 'reasoning') continue
+        if (part.type !== 'text') continue
         this.#texts[part.index + offset] = text
         this.#follow(text)
       }

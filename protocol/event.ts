@@ -5,8 +5,9 @@ import { Context } from './context.ts'
 import { Door } from './door.ts'
 import { ERROR_CODES } from './error.ts'
 import { Id } from './id.ts'
+import { OUTPUT_LIMITS } from './limits.ts'
 import { Marks } from './marks.ts'
-import { OutputPart, Part, Seen } from './part.ts'
+import { dataFields, fileFields, OutputPart, Part, Seen, sourceFields } from './part.ts'
 import { DeclaredTool, ToolName } from './tool.ts'
 import { Traceparent } from './trace.ts'
 
@@ -147,15 +148,31 @@ export const RunHanded = z.object({
   reason: z.string().optional(),
 })
 
-export const RunOutput = z.object({
+const output = {
   type: z.literal('run.output'),
   run: Id,
   index: Count,
-  kind: z.enum(['text', 'reasoning']),
+  /** Empty for kinds without text, so that a reader that does not know a kind appends nothing. */
   text: z.string(),
   /** Only for readers with `merge`: the number of outputs that this event stands for, starting at `index`. */
   count: z.int().min(2).optional(),
-})
+}
+
+export const RunOutput = z.discriminatedUnion('kind', [
+  z.object({ ...output, kind: z.literal('text') }),
+  z.object({ ...output, kind: z.literal('reasoning') }),
+  /** Arguments of a tool call while the model writes them; `tool.called` follows with the whole input. */
+  z.object({
+    ...output,
+    kind: z.literal('input'),
+    call: Id,
+    /** With the call's first output. */ name: z.string().optional(),
+  }),
+  /** An application's own data. A later one with the same `id` replaces it. */
+  z.object({ ...output, kind: z.literal('data'), ...dataFields, data: z.unknown() }),
+  z.object({ ...output, kind: z.literal('source'), ...sourceFields }),
+  z.object({ ...output, kind: z.literal('file'), ...fileFields }),
+])
 
 /** Compaction also removes `run.started`, so the compacted events repeat its fields. */
 const startedFields = {
@@ -272,6 +289,16 @@ export const ToolResult = z.object({
   command: Id.optional(),
 })
 
+/** How far a call is. Readers ignore it after the call's result. At least one of `text` and `done`. */
+export const ToolProgress = z.object({
+  type: z.literal('tool.progress'),
+  run: Id,
+  call: Id,
+  text: z.string().max(OUTPUT_LIMITS.progressChars).optional(),
+  done: z.number().min(0).optional(),
+  total: z.number().min(0).optional(),
+})
+
 /** A user became a member, or a member's role changed. */
 export const MemberJoined = z.object({
   type: z.literal('member.joined'),
@@ -324,6 +351,7 @@ export const Event = z.discriminatedUnion('type', [
   ToolClaimed,
   ToolDecided,
   ToolResult,
+  ToolProgress,
   MemberJoined,
   MemberLeft,
   InviteCreated,
@@ -344,7 +372,12 @@ export type ToolCalled = z.infer<typeof ToolCalled>
 export type ToolClaimed = z.infer<typeof ToolClaimed>
 export type ToolDecided = z.infer<typeof ToolDecided>
 export type ToolResult = z.infer<typeof ToolResult>
+export type ToolProgress = z.infer<typeof ToolProgress>
 export type SessionUpdated = z.infer<typeof SessionUpdated>
 export type SessionDeleted = z.infer<typeof SessionDeleted>
 
-export const EVENT_TYPES: readonly EventType[] = Event.options.map((option) => option.shape.type.value)
+/** The fields of each event. Those of `run.output` depend on its kind. */
+export const EVENT_SHAPES = Event.options.map((option) =>
+  'options' in option ? Object.assign({}, ...option.options.map(({ shape }) => shape)) : option.shape,
+) as readonly { readonly type: z.ZodLiteral<EventType> }[]
+export const EVENT_TYPES: readonly EventType[] = EVENT_SHAPES.map(({ type }) => type.value)

@@ -3,7 +3,7 @@ import { Unpackr } from 'msgpackr'
 import { describe, expect, it } from 'vitest'
 import { codecs } from './codec.ts'
 import { CLIENT_FRAME_TYPES, ClientFrame } from './command.ts'
-import { EVENT_TYPES, Event } from './event.ts'
+import { EVENT_SHAPES, EVENT_TYPES } from './event.ts'
 import { SERVER_FRAME_TYPES, ServerFrame } from './server-frame.ts'
 import { GOLDEN } from './test/golden-frames.ts'
 
@@ -36,7 +36,7 @@ describe.each(frames)('$from $name', ({ from, json, msgpack, frame }) => {
 const shapes = [
   ...ClientFrame.options.map(({ shape }) => ['client', shape] as const),
   ...ServerFrame.options.map(({ shape }) => ['server', shape] as const),
-  ...Event.options.map(({ shape }) => ['event', shape] as const),
+  ...EVENT_SHAPES.map((shape) => ['event', shape] as const),
 ]
 
 describe('golden frames', () => {

@@ -32,3 +32,16 @@ export const LIMITS = {
   queuedRuns: 32,
 } as const
 export type Limits = { readonly [name in keyof typeof LIMITS]: number }
+
+/** Limits of a run's output. Clients cannot exceed them, so `welcome` does not contain them. */
+export const OUTPUT_LIMITS = {
+  /** Bytes of one `data` output as JSON, and of all in one run that are not replaced. */
+  dataBytes: 32 * 1024,
+  runDataBytes: 128 * 1024,
+  /** Outputs of kinds `data`, `source` and `file` in one run. Those with the same `id` count once. */
+  runExtras: 128,
+  /** UTF-16 code units of the URLs of the files in one run. A URL may contain a small file. */
+  runFileChars: 256 * 1024,
+  /** UTF-16 code units of the text of one `tool.progress`. */
+  progressChars: 1024,
+} as const

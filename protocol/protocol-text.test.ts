@@ -6,7 +6,7 @@ import type { z } from 'zod'
 import { CLOSE, mayReconnect } from './close-code.ts'
 import { ClientFrame } from './command.ts'
 import { ERROR_CODES, ERRORS } from './error.ts'
-import { Event } from './event.ts'
+import { EVENT_SHAPES } from './event.ts'
 import { HTTP_ERROR_CODES, HTTP_STATUS } from './http.ts'
 import { LIMITS } from './limits.ts'
 import { ServerFrame } from './server-frame.ts'
@@ -23,7 +23,7 @@ interface Option {
 const unions: readonly (readonly [string, readonly Option[]])[] = [
   ['Client frames', ClientFrame.options],
   ['Server frames', ServerFrame.options],
-  ['Events', Event.options],
+  ['Events', EVENT_SHAPES.map((shape) => ({ shape }))],
 ]
 
 describe.each(unions)('%s', (title, options) => {

@@ -3,63 +3,21 @@
 //
 //   opened ──► grew* ──► closed     text, reasoning: adjacent outputs of one kind
 //                                   input, output: the arguments and the result of a tool call
+//   data, source, file, progress    happen between them, and close nothing
 //
 // A piece opens once, grows only while it is open, and closes once, at the latest before `restarted` or `ended`. The pieces since
 // the last `restarted` are the run's output in its order, in whatever form the reader gets the entries: live, merged,
 // compacted, or from a transcript. Pure.
-import type { Event, RunEnded, RunSnapshot, ToolCalled, ToolResult } from './event.ts'
-import type { OutputPart } from './part.ts'
+import type { Event, RunEnded, RunOutput, RunSnapshot, ToolCalled, ToolResult } from './event.ts'
+import type { NumberedPart, OutputPart } from './part.ts'
+import type { Data, PieceChange, TextKind } from './pieces/piece-change.ts'
 import { textGap } from './well-formed.ts'
 
-export type TextKind = 'text' | 'reasoning'
-
-/** `id` is unique among the pieces of one reader. */
-export type PieceChange =
-  /** The first change of every run. */
-  | { readonly type: 'started' }
-  | { readonly type: 'opened'; readonly id: number; readonly kind: TextKind }
-  | {
-      readonly type: 'opened'
-      readonly id: number
-      readonly kind: 'input'
-      readonly call: string
-      readonly name: string
-    }
-  | { readonly type: 'opened'; readonly id: number; readonly kind: 'output'; readonly call: string }
-  | {
-      readonly type: 'grew'
-      readonly id: number
-      readonly kind: TextKind
-      /** The index of the (first) output. */
-      readonly index: number
-      readonly text: string
-      /** What separates it from the text before, for readers that show all texts as one. */
-      readonly gap: '' | '\n\n'
-    }
-  | { readonly type: 'closed'; readonly id: number; readonly kind: TextKind }
-  /** Without `called` the run restarted or ended before the reader got the whole call. */
-  | {
-      readonly type: 'closed'
-      readonly id: number
-      readonly kind: 'input'
-      readonly call: string
-      readonly called?: ToolCalled
-    }
-  | {
-      readonly type: 'closed'
-      readonly id: number
-      readonly kind: 'output'
-      readonly call: string
-      readonly result: ToolResult
-    }
-  /** The run took a steering message here. */
-  | { readonly type: 'steered'; readonly message: string }
-  /** Unfinished output was dropped: no earlier piece counts. All remaining output follows again as new pieces. */
-  | { readonly type: 'restarted' }
-  /** The last change. */
-  | { readonly type: 'ended'; readonly end: RunEnded }
+export type { Data, PieceChange, TextKind }
 
 interface Call {
+  /** Its place is known: the whole input can be shown. */
+  isPlaced?: true
   called?: ToolCalled
   result?: ToolResult
   /** The id of its input while that piece is open. */
@@ -99,14 +57,12 @@ export class RunPieces {
   take(event: Event): readonly PieceChange[] {
     if (this.#phase === 'ended' || !('run' in event) || event.run !== this.#run) return NONE
     switch (event.type) {
-      case 'run.output': {
-        const { kind, index, text, count = 1 } = event
+      case 'run.output':
         this.#start()
-        this.#reach(index)
-        this.#output(kind, index, text, count)
-        this.#read = index + count
+        this.#reach(event.index)
+        this.#output(event)
+        this.#read = event.index + (event.count ?? 1)
         break
-      }
       case 'run.started':
         this.#start()
         if (event.mode === 'restart') this.#restart()
@@ -130,6 +86,12 @@ export class RunPieces {
         break
       case 'tool.result':
         this.#answered(event)
+        break
+      case 'tool.progress': {
+        const call = this.#calls.get(event.call)
+        const isRunning = call?.isPlaced === true && call.called !== undefined && call.result === undefined
+        if (isRunning) this.#changes.push({ type: 'progress', progress: event })
+      }
     }
     const changes = this.#changes
     if (changes.length === 0) return NONE
@@ -156,6 +118,7 @@ export class RunPieces {
   #restart(): void {
     if (this.#shown === 0 && this.#places.size === 0) return
     this.#closeAll()
+    for (const call of this.#calls.values()) delete call.isPlaced
     this.#places.clear()
     this.#shown = 0
     this.#last = ''
@@ -170,9 +133,11 @@ export class RunPieces {
     this.#epoch = epoch
     this.#last = ''
     this.#isApart = false
+    const data = new Map(output.flatMap((part) => (part.type === 'data' && 'data' in part ? [[part.id, part]] : [])))
     for (const part of output) {
       if (part.type === 'tool') this.#place(part.call, part.name)
       else if (part.type === 'message') this.#steer(part.message)
+      else if (part.type === 'data') this.#dataAt(part, data)
       else this.#outputs(part)
     }
     this.#reach(next)
@@ -187,30 +152,56 @@ export class RunPieces {
   /** Whether the output has what was shown, in that order. It has not if the reader missed a restart, or showed a call too early. */
   #isIn(output: readonly OutputPart[]): boolean {
     const places = [...this.#places]
+    const streamed = new Set<string>()
     let found = 0
     let hasLast = this.#shown === 0
     let end = 0
     for (const part of output) {
-      if (part.type === 'text' || part.type === 'reasoning') {
+      const [id, at = -1] = places[found] ?? []
+      if ('lengths' in part) {
         end = part.index + part.lengths.length
         hasLast ||= part.index < this.#shown && this.#shown <= end
-        continue
+        if (part.type !== 'input' || streamed.has(part.call)) continue
+        streamed.add(part.call)
+        if (id === part.call && part.index <= at && at <= end) found += 1
+      } else if (part.type === 'message' || !streamed.has(part.call)) {
+        if (id === (part.type === 'tool' ? part.call : part.message) && at === end) found += 1
       }
-      const [id, at] = places[found] ?? []
-      if (id === (part.type === 'tool' ? part.call : part.message) && at === end) found += 1
     }
     return hasLast && found === places.length
   }
 
-  #outputs({ type, index, text, lengths }: Extract<OutputPart, { type: TextKind }>): void {
+  #outputs(part: NumberedPart): void {
     let at = 0
-    for (const [offset, length] of lengths.entries()) {
-      this.#output(type, index + offset, text.slice(at, at + length), 1)
+    for (const [offset, length] of part.lengths.entries()) {
+      const { type: kind, lengths: _, unseen: __, ...fields } = part
+      const text = part.text.slice(at, at + length)
+      const index = part.index + offset
+      this.#output({ type: 'run.output', run: this.#run, ...fields, kind, index, text } as RunOutput)
       at += length
     }
   }
 
-  #output(kind: TextKind, index: number, text: string, count: number): void {
+  #output(output: RunOutput): void {
+    const { index, count = 1 } = output
+    switch (output.kind) {
+      case 'text':
+      case 'reasoning':
+        return this.#text(output.kind, index, output.text, count)
+      case 'input':
+        return this.#input(output, count)
+      case 'data':
+      case 'source':
+      case 'file': {
+        if (index < this.#shown) return
+        this.#shown = index + count
+        const { kind, text: _, count: __, type: ___, run: ____, ...fields } = output
+        this.#changes.push({ type: kind, ...fields } as PieceChange)
+      }
+    }
+  }
+
+  #text(kind: TextKind, index: number, text: string, count: number): void {
     let gap: '' | '\n\n' = ''
     if (kind === 'text' && text !== '') {
       if (this.#isApart) gap = textGap(this.#last, text)
@@ -227,6 +218,27 @@ export class RunPieces {
     this.#changes.push({ type: 'grew', id: this.#open.id, kind, index, text, gap })
   }
 
+  #input({ call, name, index, text }: Extract<RunOutput, { kind: 'input' }>, count: number): void {
+    if (index < this.#shown) return
+    const { input } = this.#opened(call, name)
+    this.#shown = index + count
+    if (input !== undefined) this.#changes.push({ type: 'grew', id: input, kind: 'input', call, index, text })
+  }
+
+  /** Shows the newest data of an id, once, at its first place that the reader lacks. */
+  #dataAt(part: Extract<OutputPart, { type: 'data' }>, newest: Map<string | undefined, typeof part>): void {
+    const end = part.index + part.lengths.length
+    if (end <= this.#shown) return
+    const { name, data } = part.id === undefined ? part : (newest.get(part.id) ?? { name: '', data: undefined })
+    const index = Math.max(this.#shown, part.index)
+    this.#shown = end
+    if (name !== '') {
+      if (part.id !== undefined) newest.delete(part.id)
+      this.#changes.push({ type: 'data', index, name, ...(part.id === undefined ? {} : { id: part.id }), data })
+    }
+    this.#changes.push({ type: 'passed', next: end })
+  }
+
   #steer(message: string): void {
     this.#isApart = true
     if (this.#places.has(message)) return
@@ -241,7 +253,7 @@ export class RunPieces {
     // It is repeated when a claimant was lost.
     if (call.called !== undefined) return
     call.called = event
-    if (call.input !== undefined) this.#closeInput(event.call, call)
+    if (call.isPlaced === true) this.#closeInput(event.call, call)
     else if (!isLate(event, this.#epoch)) {
       this.#held.add(event.call)
       // Before the run's first entry it is unknown whether earlier ones were compacted.
@@ -253,27 +265,29 @@ export class RunPieces {
     const call = this.#calls.get(event.call)
     if (call?.called === undefined || call.result !== undefined) return
     call.result = event
-    if (this.#places.has(event.call)) this.#result(event)
+    if (call.isPlaced === true) this.#result(event)
   }
 
-  /** Shows the call, if it is not shown. @param name only for a call whose `tool.called` may follow */
+  /** Shows the whole call, or that it was made. @param name only for a call whose `tool.called` may follow */
   #place(id: string, name?: string): void {
     this.#isApart = true
     this.#held.delete(id)
-    if (this.#places.has(id)) return
-    this.#closeText()
+    const call = this.#opened(id, name)
+    call.isPlaced = true
+    if (call.called !== undefined) this.#closeInput(id, call)
+  }
+
+  /** The call, with its input opened. */
+  #opened(id: string, name?: string): Call {
     const call = this.#calls.get(id) ?? {}
     this.#calls.set(id, call)
+    if (this.#places.has(id)) return call
+    this.#closeText()
     this.#places.set(id, this.#shown)
     call.input = this.#newId()
-    this.#changes.push({
-      type: 'opened',
-      id: call.input,
-      kind: 'input',
-      call: id,
-      name: call.called?.name ?? name ?? '',
-    })
-    if (call.called !== undefined) this.#closeInput(id, call)
+    const known = call.called?.name ?? name ?? ''
+    this.#changes.push({ type: 'opened', id: call.input, kind: 'input', call: id, name: known })
+    return call
   }
 
   #closeInput(id: string, call: Call): void {

@@ -18,7 +18,9 @@ interface LogEntry {
 
 type Step =
   | { readonly do: 'output'; readonly kind: 'text' | 'reasoning'; readonly text: string }
-  | { readonly do: 'tool'; readonly reoffered: boolean; readonly fails: boolean }
+  | { readonly do: 'tool'; readonly reoffered: boolean; readonly fails: boolean; readonly streamed: number }
+  | { readonly do: 'data'; readonly id: string | undefined }
+  | { readonly do: 'source' }
   | { readonly do: 'snapshot' }
   | { readonly do: 'takeover'; readonly mode: 'continue' | 'restart' }
   | { readonly do: 'steer'; readonly taken: boolean }
@@ -40,8 +42,18 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: fc.record({ do: fc.constant('tool' as const), reoffered: fc.boolean(), fails: fc.boolean() }),
+    arbitrary: fc.record({
+      do: fc.constant('tool' as const),
+      reoffered: fc.boolean(),
+      fails: fc.boolean(),
+      streamed: fc.nat({ max: 2 }),
+    }),
   },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('data' as const), id: fc.constantFrom('a', 'b', undefined) }),
+  },
+  { weight: 1, arbitrary: fc.constant({ do: 'source' as const }) },
   { weight: 1, arbitrary: fc.constant({ do: 'snapshot' as const }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('steer' as const), taken: fc.boolean() }) },
   {
@@ -103,6 +115,16 @@ function writeRun(log: TestLog, id: string, message: string, { steps, end }: Run
         output = [...output, { type: step.kind, text: step.text, index: next, lengths: [step.text.length] }]
       }
       next += 1
+    } else if (step.do === 'data' || step.do === 'source') {
+      const named = step.do === 'source' || step.id === undefined ? {} : { id: step.id }
+      const at = { index: next, text: '', ...named }
+      const about =
+        step.do === 'data'
+          ? { kind: 'data' as const, name: 'chart', data: { next } }
+          : { kind: 'source' as const, url: `https://example.com/${next}` }
+      log.append(subject, { type: 'run.output', run: id, ...at, ...about })
+      output = withExtra(output, { ...about, ...at, type: about.kind, lengths: [0] } as OutputPart)
+      next += 1
     } else if (step.do === 'snapshot') {
       log.append(subject, { type: 'run.snapshot', run: id, epoch, model: 'demo', message, next, output }, true)
     } else if (step.do === 'steer') {
@@ -120,13 +142,32 @@ function writeRun(log: TestLog, id: string, message: string, { steps, end }: Run
       log.append(subject, { type: 'run.started', run: id, epoch, mode: step.mode, model: 'demo', message, next })
       if (step.mode === 'continue') continue
       // A restarted step keeps the steps before it.
-      output = output.slice(0, output.findLastIndex((part) => part.type === 'tool' || part.type === 'message') + 1)
+      const end = output.findLastIndex((part) => part.type === 'tool' || part.type === 'message')
+      output = output.filter((part, at) => at <= end || part.type === 'data')
       if (output.length === 0) continue
       const said = { epoch, model: 'demo', message, next, output, changes: true as const }
       log.append(subject, { type: 'run.snapshot', run: id, ...said }, true)
     } else {
       calls += 1
-      writeCall(log, id, `${id}-call${calls}`, step)
+      const call = `${id}-call${calls}`
+      const lengths: number[] = []
+      for (let piece = 0; piece < step.streamed; piece += 1) {
+        const name = piece === 0 ? { name: 'clock' } : {}
+        log.append(subject, {
+          type: 'run.output',
+          run: id,
+          index: next + piece,
+          kind: 'input',
+          call,
+          ...name,
+          text: '{}',
+        })
+        lengths.push(2)
+      }
+      const text = '{}'.repeat(step.streamed)
+      if (step.streamed > 0) output = [...output, { type: 'input', call, name: 'clock', text, index: next, lengths }]
+      next += step.streamed
+      writeCall(log, id, call, step)
       output = [...output, { type: 'tool', call: `${id}-call${calls}`, name: 'clock' }]
     }
   }
@@ -142,6 +183,17 @@ function writeRun(log: TestLog, id: string, message: string, { steps, end }: Run
   }
   if (end !== 'completed') return
   for (const steering of late) writeRun(log, `steer_${steering}`, steering, { steps: [SAYS], end: 'completed' })
+}
+
+/** Data replaces earlier data with its id, whose place remains. */
+function withExtra(output: readonly OutputPart[], part: OutputPart): OutputPart[] {
+  if (part.type !== 'data' || part.id === undefined) return [...output, part]
+  const others = output.map((other) => {
+    if (other.type !== 'data' || other.id !== part.id) return other
+    const { data: _, ...place } = other
+    return place
+  })
+  return [...others, part]
 }
 
 const SAYS: Step = { do: 'output', kind: 'text', text: 'late' }
@@ -200,7 +252,8 @@ function merged(entries: readonly LogEntry[]): LogEntry[] {
     const last = result.at(-1)
     const a = last?.event
     const b = entry.event
-    if (a?.type === 'run.output' && b.type === 'run.output' && a.run === b.run && a.kind === b.kind) {
+    const isOne = a?.type === 'run.output' && b.type === 'run.output' && a.run === b.run && a.kind === b.kind
+    if (isOne && ['text', 'reasoning', 'input'].includes(a.kind)) {
       const event: RunOutput = { ...a, text: a.text + b.text, count: (a.count ?? 1) + 1 }
       result[result.length - 1] = { ...entry, event }
     } else {

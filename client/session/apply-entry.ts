@@ -5,7 +5,7 @@ import type { EntryFrame, Event, EventOf } from '@parley/protocol'
 import { lateSteerRun } from '@parley/protocol/make-id'
 import { isAfter } from '@parley/protocol/position'
 import { withAnswer, withNewest, withTurns } from './branch.ts'
-import { applyCallEvent, type CallView, dropped, isForClient, isSettled } from './call-view.ts'
+import { applyCallEvent, type CallView, dropped, isForClient, isSettled, type ToolEvent } from './call-view.ts'
 import type { RunView } from './run-view.ts'
 import * as run from './run-view.ts'
 import { type MessageView, newSession, type SessionView, textOf } from './session-view.ts'
@@ -51,6 +51,7 @@ function applyEvent(view: SessionView, time: number, event: Event): SessionView 
     case 'tool.claimed':
     case 'tool.decided':
     case 'tool.result':
+    case 'tool.progress':
       return applyToolEvent(view, event)
     case 'session.updated':
       return event.title === undefined ? view : { ...view, title: event.title }
@@ -123,10 +124,7 @@ function withLateSteers(view: SessionView, id: string): SessionView {
   return next
 }
 
-function applyToolEvent(
-  view: SessionView,
-  event: EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>,
-): SessionView {
+function applyToolEvent(view: SessionView, event: ToolEvent): SessionView {
   const before = view.calls.get(event.call)
   if (before === undefined && event.type === 'tool.called' && run.isLate(runOf(view, event.run), event)) return view
   const call = applyCallEvent(before, event)

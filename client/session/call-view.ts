@@ -25,13 +25,15 @@ export interface CallView {
     readonly by: string
     readonly reason?: string
   }
+  /** How far the tool is, while the call has no result. At least one of `text` and `done`. */
+  readonly progress?: { readonly text?: string; readonly done?: number; readonly total?: number }
   readonly output?: unknown
   readonly error?: string
   /** The source of the result: a connection, a node, or `server`. */
   readonly by?: string
 }
 
-type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>
+export type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result' | 'tool.progress'>
 
 /**
  * Whether the call has reached its final status.
@@ -50,7 +52,7 @@ export function isForClient(call: CallView): boolean {
 /** @returns undefined for an event of an unknown call */
 export function applyCallEvent(call: CallView | undefined, event: ToolEvent): CallView | undefined {
   if (event.type === 'tool.called') {
-    const { claim: _, ...kept } = call ?? {}
+    const { claim: _, progress: __, ...kept } = call ?? {}
     const view: CallView = {
       ...kept,
       id: event.call,
@@ -83,7 +85,11 @@ export function applyCallEvent(call: CallView | undefined, event: ToolEvent): Ca
       decision: { decision: event.decision, by: event.by, ...reason },
     }
   }
-  const { claim: _, ...kept } = call
+  if (event.type === 'tool.progress') {
+    const { type: _, run: __, call: ___, ...progress } = event
+    return { ...call, progress: progress as NonNullable<CallView['progress']> }
+  }
+  const { claim: _, progress: __, ...kept } = call
   return event.error === undefined
     ? { ...kept, status: 'completed', output: event.output, by: event.by }
     : { ...kept, status: 'failed', error: event.error, by: event.by }
@@ -92,6 +98,6 @@ export function applyCallEvent(call: CallView | undefined, event: ToolEvent): Ca
 /** The call after its run has ended without a result of it. */
 export function dropped(call: CallView): CallView {
   if (isSettled(call)) return call
-  const { claim: _, ...kept } = call
+  const { claim: _, progress: __, ...kept } = call
   return { ...kept, status: 'dropped' }
 }

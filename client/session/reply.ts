@@ -1,6 +1,6 @@
 // Reply: the outcome of one sent message: whether the server accepted it, and the run that answers it. A steering
 // message that its run did not take gets a run of its own, which the reply then follows.
-import type { EntryFrame, Event, Ok } from '@parley/protocol'
+import type { EntryFrame, Event, Ok, RunOutput } from '@parley/protocol'
 import { lateSteerRun } from '@parley/protocol/make-id'
 import { bindMethods } from '../bind-methods.ts'
 import { ParleyError } from '../parley-error.ts'
@@ -254,7 +254,7 @@ function push(waiting: ReplyEvent[], next: ReplyEvent): void {
   const last = waiting.at(-1)
   const a = last?.event
   const b = next.event
-  if (a?.type === 'run.output' && b.type === 'run.output' && a.run === b.run && a.kind === b.kind) {
+  if (a?.type === 'run.output' && b.type === 'run.output' && a.run === b.run && isOneText(a, b)) {
     const count = (a.count ?? 1) + (b.count ?? 1)
     waiting[waiting.length - 1] = {
       ...next,
@@ -263,4 +263,9 @@ function push(waiting: ReplyEvent[], next: ReplyEvent): void {
   } else {
     waiting.push(next)
   }
+}
+
+function isOneText(a: RunOutput, b: RunOutput): boolean {
+  if (a.kind === 'input') return b.kind === 'input' && a.call === b.call
+  return a.kind === b.kind && (a.kind === 'text' || a.kind === 'reasoning')
 }

@@ -30,6 +30,19 @@ export interface TextPartView {
 
 export type RunPart =
   | TextPartView
+  /** A tool call that the model is still writing: its arguments so far. `tool` replaces it. */
+  | { readonly type: 'input'; readonly call: string; readonly name: string; readonly text: string }
+  /** An application's own data: the newest with its `id`, at the place of the first. */
+  | { readonly type: 'data'; readonly name: string; readonly id?: string; readonly data: unknown }
+  | { readonly type: 'source'; readonly url: string; readonly title?: string }
+  /** `url` may be a `data:` URL. */
+  | {
+      readonly type: 'file'
+      readonly mediaType: string
+      readonly file?: string | undefined
+      readonly url?: string | undefined
+      readonly name?: string | undefined
+    }
   /** The model called a tool at this point; `view.calls` has the call. */
   | { readonly type: 'tool'; readonly call: string; readonly name: string }
   /** The run took a steering message at this point. */
@@ -111,11 +124,7 @@ export function output(run: RunView, event: RunOutput): RunView {
   const count = event.count ?? 1
   if (event.index + count <= run.next) return run
   if (event.index !== run.next) throw new GapError(run.id, run.next, event.index)
-  const last = run.parts.at(-1)
-  const parts =
-    last !== undefined && last.type === event.kind
-      ? [...run.parts.slice(0, -1), { ...last, text: last.text + event.text, count: last.count + count }]
-      : [...run.parts, { type: event.kind, text: event.text, index: event.index, count }]
+  const parts = withOutput(run.parts, event, count)
   return {
     ...run,
     status: run.status === 'queued' ? 'running' : run.status,
@@ -160,7 +169,8 @@ export function isLate(run: RunView, event: EventOf<'tool.called'>): boolean {
 /** Records the call's position in the output. An earlier snapshot may have brought it already. */
 export function called(run: RunView, call: string, name: string): RunView {
   if (run.parts.some((part) => part.type === 'tool' && part.call === call)) return run
-  return { ...run, parts: [...run.parts, { type: 'tool', call, name }] }
+  const parts = run.parts.filter((part) => part.type !== 'input' || part.call !== call)
+  return { ...run, parts: [...(parts.length < run.parts.length ? joined(parts) : parts), { type: 'tool', call, name }] }
 }
 
 /** The fields of `run.started`, which a compacted entry repeats because it replaces that entry. */
@@ -174,39 +184,80 @@ function startedFields(run: RunView, event: RunSnapshot | RunEnded): Pick<RunVie
 
 /** @param parts before the added text */
 function withText(text: string, parts: readonly RunPart[], added: string): string {
-  const last = parts.findLast((part) => part.type !== 'reasoning' && !('text' in part && part.text === ''))
+  const last = parts.findLast((part) => (part.type === 'text' ? part.text !== '' : isDivider(part)))
   const isApart = last !== undefined && last.type !== 'text'
   return text + (isApart ? textGap(text, added) : '') + added
 }
 
+/** Whether the texts before and after it have white space between them. */
+function isDivider(part: RunPart): boolean {
+  return part.type === 'tool' || part.type === 'message'
+}
+
+/** Adds an output, or compacted ones. Outputs of kinds that this version does not know add nothing. */
+function withOutput(parts: readonly RunPart[], event: RunOutput, count: number): readonly RunPart[] {
+  const last = parts.at(-1)
+  const { index, text } = event
+  switch (event.kind) {
+    case 'text':
+    case 'reasoning':
+      return last?.type === event.kind
+        ? [...parts.slice(0, -1), { ...last, text: last.text + text, count: last.count + count }]
+        : [...parts, { type: event.kind, text, index, count }]
+    case 'input': {
+      const { call, name = '' } = event
+      const at = parts.findLastIndex((part) => part.type === 'input' && part.call === call)
+      const open = parts[at]
+      if (open?.type !== 'input') return [...parts, { type: 'input', call, name, text }]
+      return parts.with(at, { ...open, text: open.text + text })
+    }
+    case 'data': {
+      const { name, id, data } = event
+      const part = { type: 'data' as const, name, ...(id === undefined ? {} : { id }), data }
+      const at = id === undefined ? -1 : parts.findIndex((other) => other.type === 'data' && other.id === id)
+      return at < 0 ? [...parts, part] : parts.with(at, part)
+    }
+    case 'source': {
+      const { url, title } = event
+      return [...parts, { type: 'source', url, ...(title === undefined ? {} : { title }) }]
+    }
+    case 'file': {
+      const { type: _, run: __, kind: ___, index: ____, count: _____, text: ______, ...file } = event
+      return [...parts, { type: 'file', ...file }]
+    }
+    default:
+      return parts
+  }
+}
+
+/** Adjacent texts as one. */
+function joined(parts: readonly RunPart[]): readonly RunPart[] {
+  const all: RunPart[] = []
+  for (const part of parts) {
+    const last = all.at(-1)
+    if ((part.type === 'text' || part.type === 'reasoning') && last?.type === part.type) {
+      all[all.length - 1] = { ...last, text: last.text + part.text, count: last.count + part.count }
+    } else all.push(part)
+  }
+  return all
+}
+
 function replaced(run: RunView, outputs: readonly OutputPart[]): RunView {
-  const parts: RunPart[] = []
+  const called = new Set(outputs.flatMap((part) => (part.type === 'tool' ? [part.call] : [])))
+  let parts: readonly RunPart[] = []
   const steered: string[] = []
   let text = ''
   for (const part of outputs) {
     if (part.type === 'tool' || part.type === 'message') {
-      parts.push(part)
+      parts = [...parts, part]
       if (part.type === 'message') steered.push(part.message)
       continue
     }
+    if (part.type === 'input' && called.has(part.call)) continue
     if (part.type === 'text') text = withText(text, parts, part.text)
-    const last = parts.at(-1)
-    const count = part.lengths.length
     // The log keeps unseen output as a separate part; here `seen` says the same.
-    if (last?.type === part.type) {
-      parts[parts.length - 1] = {
-        ...last,
-        text: last.text + part.text,
-        count: last.count + count,
-      }
-    } else {
-      parts.push({
-        type: part.type,
-        text: part.text,
-        index: part.index,
-        count,
-      })
-    }
+    const { type: kind, lengths, unseen: _, ...fields } = part
+    parts = withOutput(parts, { type: 'run.output', run: run.id, kind, ...fields } as RunOutput, lengths.length)
   }
   return { ...run, parts, text, steered }
 }

@@ -3,6 +3,7 @@
 // rely on.
 
 import { CALLS } from './golden-calls.ts'
+import { OUTPUTS } from './golden-outputs.ts'
 import { RUN_ENDS } from './golden-run-ends.ts'
 
 export interface Golden {
@@ -231,20 +232,6 @@ export const GOLDEN: readonly Golden[] = [
   },
   {
     from: 'server',
-    name: 'entry: run.output',
-    json: `{"type":"entry","session":"s1","cursor":"e1.12","time":1767225600000,"event":{"type":"run.output","run":"r1","index":5,"kind":"text","text":" 5"}}`,
-    msgpack:
-      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3132a474696d65d30000019b76daa800a56576656e7485a474797065aa72756e2e6f7574707574a372756ea27231a5696e64657805a46b696e64a474657874a474657874a22035',
-  },
-  {
-    from: 'server',
-    name: 'entry: run.output merged',
-    json: `{"type":"entry","session":"s1","cursor":"e1.13","time":1767225600000,"event":{"type":"run.output","run":"r1","index":6,"kind":"reasoning","text":"hm, so","count":2}}`,
-    msgpack:
-      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3133a474696d65d30000019b76daa800a56576656e7486a474797065aa72756e2e6f7574707574a372756ea27231a5696e64657806a46b696e64a9726561736f6e696e67a474657874a6686d2c20736fa5636f756e7402',
-  },
-  {
-    from: 'server',
     name: 'entry: run.snapshot',
     json: `{"type":"entry","session":"s1","cursor":"e1.14","time":1767225600000,"event":{"type":"run.snapshot","run":"r1","epoch":2,"model":"demo","message":"c3","owner":"node-b","startedAt":1767225600000,"next":8,"output":[{"type":"text","text":" 5","index":5,"lengths":[2]},{"type":"message","message":"c9"},{"type":"reasoning","text":"hm, so","index":6,"lengths":[4,2]},{"type":"tool","call":"t1","name":"read_file"}],"changes":true}}`,
     msgpack:
@@ -252,6 +239,7 @@ export const GOLDEN: readonly Golden[] = [
   },
   ...RUN_ENDS,
   ...CALLS,
+  ...OUTPUTS,
   {
     from: 'server',
     name: 'entry: message with a transport',

@@ -5,6 +5,8 @@ import type { Model } from './model.ts'
 export interface PromptRules {
   /** Whether the model accepts a file. @param mediaType in lower case, without parameters */
   readonly file: (mediaType: string, url: string | undefined) => boolean
+  /** Whether the model gets the files of its own answers back. The packages of other providers drop or refuse them. */
+  readonly ownFiles?: true
   /** The names of tools, in declarations and in calls. */
   readonly toolName: RegExp
   /** The ids of calls, which are also unique. */
@@ -24,7 +26,14 @@ const PDF = 'application/pdf'
 const PLAIN_NAME = /^[a-zA-Z0-9_-]{1,64}$/
 
 /** The built-in demo model, and models of tests. */
-const ANY: PromptRules = { file: () => true, toolName: /^/, callId: /^/, laterSystem: true, alternates: false }
+const ANY: PromptRules = {
+  file: () => true,
+  ownFiles: true,
+  toolName: /^/,
+  callId: /^/,
+  laterSystem: true,
+  alternates: false,
+}
 
 /**
  * The Responses API. Files: platform.openai.com/docs/guides/images-vision and /pdf-files. Descriptions of tools have no rule: until
@@ -50,6 +59,7 @@ const ANTHROPIC: PromptRules = { ...OPENAI, laterSystem: false, signed: 'anthrop
  * that its package lists, and `@ai-sdk/google` 3 refuses later system messages.
  */
 const GOOGLE: PromptRules = {
+  ownFiles: true,
   file: (type) =>
     /^(image\/(png|jpeg|webp|heic|heif)|audio\/(wav|mp3|mpeg|aiff|aac|ogg|flac)|application\/pdf)$/.test(type) ||
     /^video\/(mp4|mpeg|mov|quicktime|avi|x-flv|mpg|webm|wmv|3gpp)$/.test(type),

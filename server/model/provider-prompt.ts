@@ -149,10 +149,23 @@ class TurnWriter {
     return { type: 'text', text: `[File ${name}, ${mediaType}${place}: not available to this model]` }
   }
 
+  /** A file that a model made. */
+  #ownFile(part: FilePart, asWords: boolean): Content<'assistant'>[number] {
+    const mediaType = plainType(part.mediaType)
+    if (this.#rules.ownFiles === true && !asWords && takesFile(mediaType, undefined, this.#rules)) {
+      return { ...part, mediaType }
+    }
+    return { type: 'text', text: `[File ${wellFormed(part.filename ?? 'file')}, ${mediaType}]` }
+  }
+
   #assistant(content: Content<'assistant'>, asWords: boolean): Message[] {
     const said: Content<'assistant'> = []
     const results: Result[] = []
     for (const part of content) {
+      if (part.type === 'file') {
+        said.push(this.#ownFile(part, asWords))
+        continue
+      }
       if (part.type !== 'tool-call') {
         // OpenAI refuses reasoning without the call that followed it.
         const isLeftOut = part.type === 'reasoning' && (asWords || isUnsigned(part, this.#rules))

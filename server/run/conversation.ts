@@ -9,7 +9,7 @@ import type {
   LanguageModelV3ToolResultOutput,
   SharedV3ProviderOptions,
 } from '@ai-sdk/provider'
-import type { ContextMessage, FilePart, MessageEvent, OutputPart, Part } from '@parley/protocol'
+import type { ContextMessage, FilePart, MessageEvent, NumberedPart, OutputPart, Part } from '@parley/protocol'
 import type { Turn } from '../model/newest-turns.ts'
 import { type MarkedCall, markedContent } from '../model/provider-marks.ts'
 import type { Conversation } from '../model/provider-prompt.ts'
@@ -186,16 +186,33 @@ function answerMessages(
       if (step.number !== undefined && step.number !== number) flush()
       step.number = number
       addCall(step, record, part, given)
-    } else if (part.unseen !== true && part.text !== '' && (part.type === 'text' || keepReasoning)) {
+    } else {
+      const own = part.unseen === true ? undefined : asAnswerPart(part, keepReasoning)
+      if (own === undefined) continue
       // Text after a call belongs to the next model call.
       if (step.calls.length > 0) flush()
-      step.content.push({ type: part.type, text: part.text })
+      step.content.push(own)
     }
   }
   flush()
   return result
 }
 
+/** As the AI SDK does, sources stay out of prompts, and files of the answer are part of it. Data is for people alone. */
+function asAnswerPart(part: NumberedPart, keepReasoning: boolean): Content[number] | undefined {
+  if (part.type === 'file') return answerFile(part)
+  if (part.type !== 'text' && (part.type !== 'reasoning' || !keepReasoning)) return undefined
+  return part.text === '' ? undefined : { type: part.type, text: part.text }
+}
+
+/** A file of an answer. Models get its content only if it is inline. */
+export function answerFile({ mediaType, name, url }: FileOutput): Content[number] {
+  const data = url?.startsWith('data:') === true ? url.slice(url.indexOf(',') + 1) : undefined
+  if (data === undefined) return { type: 'text', text: `[File ${name ?? 'file'}, ${mediaType}]` }
+  return { type: 'file', mediaType, data, ...(name === undefined ? {} : { filename: name }) }
+}
+
+type FileOutput = Pick<Extract<NumberedPart, { type: 'file' }>, 'mediaType' | 'name' | 'url'>
 type Content = Extract<LanguageModelV3Message, { role: 'assistant' }>['content']
 type Results = Extract<LanguageModelV3Message, { role: 'tool' }>['content']
 interface Step {

@@ -7,7 +7,7 @@
 //                                        and the effects of their tools stay
 import type { OutputPart } from '@parley/protocol'
 import type { Model } from '../model/model.ts'
-import { toParts } from '../session/state/run-output.ts'
+import { completeParts, toParts } from '../session/state/run-output.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
 
 export interface Recovery {
@@ -24,19 +24,17 @@ export function recover(run: RunRecord, prefill: Model['prefill']): Recovery {
   if (run.epoch === 0) return { mode: 'new', kept: [], step: 0, awaitResults: false }
   const parts = toParts(run.output)
   const steps = Math.max(-1, ...[...run.calls.values()].map((call) => call.step)) + 1
-  const last = parts.at(-1)
+  // Data comes from tools: it says nothing about the model's answer.
+  const last = parts.findLast((part) => part.type !== 'data')
   if (last === undefined || last.type === 'message')
     return { mode: 'continue', kept: parts, step: steps, awaitResults: false }
   if (last.type === 'tool') return { mode: 'continue', kept: parts, step: steps - 1, awaitResults: true }
-  const begun = beginOfStep(parts)
-  const unfinished = parts.slice(begun)
-  if (prefill === 'exact' || (prefill === 'text' && unfinished.every((part) => part.type === 'text'))) {
+  const kept = completeParts(parts)
+  const unfinished = parts.filter((part) => !kept.includes(part))
+  // An unfinished call cannot be continued.
+  const isPrefill = unfinished.every((part) => part.type !== 'input')
+  if (isPrefill && (prefill === 'exact' || (prefill === 'text' && unfinished.every((part) => part.type === 'text')))) {
     return { mode: 'continue', kept: parts, step: steps, awaitResults: false }
   }
-  return { mode: 'restart', kept: parts.slice(0, begun), step: steps, awaitResults: false }
-}
-
-/** The first part after the last tool call or steering message. */
-function beginOfStep(parts: readonly OutputPart[]): number {
-  return parts.findLastIndex((part) => part.type === 'tool' || part.type === 'message') + 1
+  return { mode: 'restart', kept, step: steps, awaitResults: false }
 }

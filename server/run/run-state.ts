@@ -7,11 +7,32 @@
 //
 // Self-clocked: one append is in flight at a time (`inFlight`). Text that arrives meanwhile joins the last item of the outbox and is
 // sent with the next append. The outbox keeps the model's order: text before a call is appended before the call.
-import type { Event, OutputPart, RunEnded, Usage } from '@parley/protocol'
-import { addOutput, addPart, fromParts, type RunOutput, toParts } from '../session/state/run-output.ts'
+import type { Event, RunOutput as OutputEvent, OutputPart, RunEnded, Usage } from '@parley/protocol'
+import {
+  addEvent,
+  addOutput,
+  addPart,
+  fromParts,
+  type RunOutput,
+  type TextKind,
+  toParts,
+} from '../session/state/run-output.ts'
 import type { Seq } from '../store/ports/entry.ts'
 
-export type TextKind = 'text' | 'reasoning'
+export type { TextKind }
+
+/** An output other than text. It may join the one before it: arguments of the same call do, and data with the same id. */
+export type Extra =
+  | { readonly kind: 'input'; readonly call: string; readonly name?: string; readonly text: string }
+  | { readonly kind: 'data'; readonly name: string; readonly id?: string; readonly data: unknown }
+  | { readonly kind: 'source'; readonly url: string; readonly title?: string }
+  | {
+      readonly kind: 'file'
+      readonly mediaType: string
+      readonly file?: string
+      readonly url?: string
+      readonly name?: string
+    }
 
 export interface CallItem {
   readonly type: 'call'
@@ -29,6 +50,7 @@ type RunEnd = Pick<RunEnded, 'reason' | 'error' | 'cut' | 'notices'>
 
 type Item =
   | { readonly type: 'text'; readonly kind: TextKind; readonly text: string }
+  | { readonly type: 'extra'; readonly extra: Extra }
   | CallItem
   /** A snapshot, which takes these steering messages; without any, it only compacts. */
   | { readonly type: 'snapshot'; readonly take: readonly string[] }
@@ -150,6 +172,27 @@ function withText(outbox: readonly Item[], kind: TextKind, text: string): readon
   return outbox.length === 1 ? [joined] : [...outbox.slice(0, -1), joined]
 }
 
+/** The model, or one of its tools, gave an output that is not text. Arguments of a call count as a delta of the model. */
+export function given(state: RunState, extra: Extra): RunState {
+  const { last, next, output, inFlight, entries } = state
+  const tail = state.outbox.at(-1)
+  const joined = tail?.type === 'extra' ? joinedExtra(tail.extra, extra) : undefined
+  const item: Item = { type: 'extra', extra: joined ?? extra }
+  const outbox = joined === undefined ? [...state.outbox, item] : [...state.outbox.slice(0, -1), item]
+  const text = extra.kind === 'input' ? extra.text.length : 0
+  const deltas = state.deltas + (text > 0 ? 1 : 0)
+  return withFields(state, last, next, output, outbox, inFlight, state.unsent + text, entries, deltas)
+}
+
+function joinedExtra(before: Extra, extra: Extra): Extra | undefined {
+  if (before.kind === 'input' && extra.kind === 'input') {
+    if (before.call !== extra.call || before.text.length >= OUTPUT_CHARS) return undefined
+    return { ...before, text: before.text + extra.text }
+  }
+  const isSame = before.kind === 'data' && extra.kind === 'data' && extra.id !== undefined && before.id === extra.id
+  return isSame ? extra : undefined
+}
+
 /** The model called a tool. */
 export function called(state: RunState, call: CallItem): RunState {
   return { ...state, outbox: [...state.outbox, call] }
@@ -239,6 +282,12 @@ export function appended(state: RunState, seq: Seq): RunState {
         state.deltas,
       )
     }
+    case 'extra': {
+      const event = outputOf(state, item.extra)
+      const unsent = state.unsent - event.text.length
+      const output = addEvent(state.output, event)
+      return { ...state, inFlight, last: seq, next: state.next + 1, output, unsent, entries: state.entries + 1 }
+    }
     case 'call':
       return { ...state, inFlight, output: addPart(state.output, { type: 'tool', call: item.call, name: item.name }) }
     case 'snapshot':
@@ -273,6 +322,8 @@ export function inFlight(state: RunState): RunAppend | undefined {
       const event: Event = { type: 'run.output', run, index: next, kind: item.kind, text: item.text }
       return { call, event, expect: last, rollup: false }
     }
+    case 'extra':
+      return { call, event: outputOf(state, item.extra), expect: last, rollup: false }
     case 'call': {
       const { type: _, ...call } = item
       const event: Event = { type: 'tool.called', run, ...call, attempt: 1, step: state.step, next, epoch: about.epoch }
@@ -297,6 +348,10 @@ export function inFlight(state: RunState): RunAppend | undefined {
       return { call, event, expect: last, rollup: true }
     }
   }
+}
+
+function outputOf({ about, next }: RunState, extra: Extra): OutputEvent {
+  return { type: 'run.output', run: about.run, index: next, text: '', ...extra }
 }
 
 function withTaken(output: RunOutput | undefined, take: readonly string[]): OutputPart[] {

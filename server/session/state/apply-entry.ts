@@ -20,7 +20,16 @@ import { applyToCall } from './call-state.ts'
 import { withChild, withoutLateChildren } from './child-runs.ts'
 import { applyToMembers } from './members.ts'
 import { type Owned, withEntry, withItem } from './owned.ts'
-import { addOutput, addOutputs, addPart, fromParts, hasCall, type RunOutput, takenMessages } from './run-output.ts'
+import {
+  addEvent,
+  addOutputs,
+  addPart,
+  fromParts,
+  hasCall,
+  type RunOutput,
+  type TextKind,
+  takenMessages,
+} from './run-output.ts'
 import { awaitsOthers, isActive, queuedRun, type RunRecord, withOutput } from './run-record.ts'
 import { findCommand, findRun, MAX_COMMANDS, type MessageState, type SessionState } from './session-state.ts'
 import { applyAfterDeletion, applyDeletion } from './tombstone.ts'
@@ -47,8 +56,7 @@ export function applyEntry(state: SessionState, entry: LoggedEvent, owned?: Owne
         state,
         entry.seq,
         event.run,
-        (run) =>
-          withOutput(run, entry.seq, event.index + 1, addOutput(run.output, event.kind, event.index, event.text)),
+        (run) => withOutput(run, entry.seq, event.index + 1, addEvent(run.output, event)),
         owned,
       )
     case 'message':
@@ -97,6 +105,7 @@ export function applyEntry(state: SessionState, entry: LoggedEvent, owned?: Owne
     case 'tool.claimed':
     case 'tool.decided':
     case 'tool.result':
+    case 'tool.progress':
       return applyToolEvent(state, entry, event)
     case 'session.updated':
       return {
@@ -116,6 +125,9 @@ export function applyEntry(state: SessionState, entry: LoggedEvent, owned?: Owne
     }
     case 'session.deleted':
       return applyDeletion(state, entry.seq, entry.time, event)
+    default:
+      // Of a later version.
+      return { ...state, seq: entry.seq }
   }
 }
 
@@ -129,7 +141,7 @@ export interface OutputBatch {
   /** The sequence number of the last output. */
   readonly seq: Seq
   readonly run: string
-  readonly kind: 'text' | 'reasoning'
+  readonly kind: TextKind
   /** The index of the first output. */
   readonly index: number
   readonly texts: readonly string[]
@@ -295,7 +307,7 @@ function withLateSteerRun(state: SessionState, id: string): SessionState {
   return { ...state, open: withLateSteers(state, open, [message]) }
 }
 
-type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>
+type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result' | 'tool.progress'>
 
 function applyToolEvent(state: SessionState, entry: LoggedEvent, event: ToolEvent): SessionState {
   const next = updateRun(state, entry.seq, event.run, (run) => {

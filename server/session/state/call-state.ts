@@ -40,7 +40,7 @@ export interface CallState {
   readonly result: ToolResult | undefined
 }
 
-type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result'>
+type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result' | 'tool.progress'>
 
 /** @returns undefined for an event of an unknown call, which only a broken log contains */
 export function applyToCall(
@@ -83,6 +83,8 @@ export function applyToCall(
       return { ...call, last: seq, decision: event.decision, decidedAt: time, decidedBy: event.command }
     case 'tool.result':
       return { ...call, last: seq, result: call.result ?? event, claim: undefined }
+    case 'tool.progress':
+      return { ...call, last: seq }
   }
 }
 

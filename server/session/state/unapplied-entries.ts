@@ -27,7 +27,7 @@ export class UnappliedEntries {
   add(entry: Entry): void {
     const { seq, event } = entry
     this.#length += 1
-    if (event.type !== 'run.output') {
+    if (event.type !== 'run.output' || (event.kind !== 'text' && event.kind !== 'reasoning')) {
       this.#open = undefined
       this.#steps.push({ seq, time: entry.time, event })
     } else if (this.#open !== undefined && continues(this.#open, event)) {

@@ -7,7 +7,7 @@ import { startedAs } from '../commands/end-run.ts'
 import { calledAgain } from '../commands/tool-service.ts'
 import { applyEntry } from '../state/apply-entry.ts'
 import { parentAt } from '../state/message-tree.ts'
-import { markUnseen, toParts } from '../state/run-output.ts'
+import { completeParts, markUnseen, type RunOutput, toParts } from '../state/run-output.ts'
 import { activeRun, EMPTY_SESSION, findRun, type SessionState } from '../state/session-state.ts'
 
 /** An attempted step, with a number that selects one of the possible outcomes. */
@@ -19,6 +19,9 @@ export interface Step {
     | 'interrupt'
     | 'steer'
     | 'output'
+    | 'input'
+    | 'data'
+    | 'source'
     | 'snapshot'
     | 'restart'
     | 'continue'
@@ -42,6 +45,9 @@ export const STEP_KINDS: readonly Step['kind'][] = [
   'interrupt',
   'steer',
   'output',
+  'input',
+  'data',
+  'source',
   'snapshot',
   'restart',
   'continue',
@@ -64,7 +70,7 @@ export class ScriptedLog {
   #count = 0
   readonly #isOld: boolean
 
-  /** @param isOld the log was written before `tool.called` had `next` */
+  /** @param isOld the log was written before `tool.called` had `next`, and before arguments were streamed */
   constructor(isOld = false) {
     this.#isOld = isOld
   }
@@ -145,6 +151,25 @@ export class ScriptedLog {
         const kind = step.pick % 4 === 0 ? 'reasoning' : 'text'
         return this.#append(subject, { type: 'run.output', run, index: record.next, kind, text: `<${n}>` })
       }
+      case 'input': {
+        if (this.#isOld) return
+        const open = this.#openInput(record.output)
+        const call = open !== undefined && step.pick % 3 > 0 ? open : `call_${n}`
+        const name = call === open ? {} : { name: 't' }
+        const about = { type: 'run.output' as const, run, index: record.next, kind: 'input' as const }
+        return this.#append(subject, { ...about, call, ...name, text: `{${n}` })
+      }
+      case 'data': {
+        // Half of it replaces earlier data.
+        const id = step.pick % 4 < 2 ? { id: `d${step.pick % 4}` } : {}
+        const about = { type: 'run.output' as const, run, index: record.next, text: '' }
+        return this.#append(subject, { ...about, kind: 'data', name: 'chart', ...id, data: { n } })
+      }
+      case 'source': {
+        const about = { type: 'run.output' as const, run, index: record.next, text: '' }
+        if (step.pick % 2 === 0) return this.#append(subject, { ...about, kind: 'source', url: `https://e.org/${n}` })
+        return this.#append(subject, { ...about, kind: 'file', mediaType: 'image/png', url: `https://e.org/${n}.png` })
+      }
       case 'snapshot': {
         const steers =
           step.pick % 2 === 0 ? record.steers.map((message) => ({ type: 'message' as const, message })) : []
@@ -173,8 +198,7 @@ export class ScriptedLog {
           next: record.next,
         })
         // As the engine does: it keeps the complete parts, and repeats them in a snapshot.
-        const parts = toParts(record.output)
-        const kept = parts.slice(0, parts.findLastIndex((part) => part.type === 'tool' || part.type === 'message') + 1)
+        const kept = completeParts(toParts(record.output))
         if (step.kind === 'continue' || kept.length === 0) return
         const again = startedAs({ ...record, epoch: record.epoch + 1 })
         return this.#append(
@@ -188,10 +212,12 @@ export class ScriptedLog {
         // A late call is one of a replaced driver.
         const epoch = step.kind === 'late' ? record.epoch - 1 : record.epoch
         if (epoch === 0) return
-        return this.#append(`tool.call_${n}`, {
+        const open = step.kind === 'call' ? this.#openInput(record.output) : undefined
+        const call = open ?? `call_${n}`
+        return this.#append(`tool.${call}`, {
           type: 'tool.called',
           run,
-          call: `call_${n}`,
+          call,
           name: 't',
           input: { n },
           where: 'client',
@@ -275,6 +301,13 @@ export class ScriptedLog {
     })
   }
 
+  /** A call whose arguments the model has begun. */
+  #openInput(output: RunOutput | undefined): string | undefined {
+    const parts = toParts(output)
+    const called = new Set(parts.flatMap((part) => (part.type === 'tool' ? [part.call] : [])))
+    return parts.flatMap((part) => (part.type === 'input' && !called.has(part.call) ? [part.call] : []))[0]
+  }
+
   #append(subject: string, event: Event, rollup = false): void {
     const seq = (this.entries.at(-1)?.seq ?? 0) + 1 + (this.#count % 3)
     const entry = new Entry({
@@ -298,6 +331,7 @@ export function visibleState(state: SessionState): unknown {
     phase: record.phase,
     next: record.next,
     text: textOf(toParts(record.output)),
+    extras: extrasOf(toParts(record.output)),
     parts: toParts(record.output).flatMap((part) =>
       part.type === 'tool' ? [part.call] : part.type === 'message' ? [part.message] : [],
     ),
@@ -325,4 +359,15 @@ function textOf(parts: readonly OutputPart[]): string {
     kind = part.type
   }
   return text
+}
+
+function extrasOf(parts: readonly OutputPart[]): unknown {
+  const inputs: Record<string, string> = {}
+  const extras: unknown[] = []
+  for (const part of parts) {
+    if (part.type === 'input') inputs[part.call] = `${inputs[part.call] ?? ''}${part.text}`
+    else if (part.type === 'source' || part.type === 'file') extras.push(part.url)
+    else if (part.type === 'data' && 'data' in part) extras.push([part.id, part.data])
+  }
+  return { inputs, extras }
 }

@@ -4,7 +4,7 @@
 import { type EventOf, type RunEnded, stringifyJson } from '@parley/protocol'
 import type { CompactedEntry } from '../../store/ports/transcript-store.ts'
 import { type LoggedEvent, parseEntry } from '../state/apply-entry.ts'
-import { addOutput, addPart, fromParts, hasCall, type RunOutput, toParts } from '../state/run-output.ts'
+import { addEvent, addPart, fromParts, hasCall, type RunOutput, toParts } from '../state/run-output.ts'
 import { declare, type ToolDeclarations, withoutUser } from '../state/tool-declarations.ts'
 
 interface CompactedRun {
@@ -24,6 +24,7 @@ interface CompactedCall {
   called: LoggedEvent
   claimed: LoggedEvent | undefined
   decided: LoggedEvent | undefined
+  progress: LoggedEvent | undefined
   result: LoggedEvent | undefined
 }
 
@@ -96,7 +97,7 @@ export function compact(compacted: readonly CompactedEntry[], entries: Iterable<
       }
       case 'run.output': {
         const run = runOf(event.run)
-        run.output = addOutput(run.output, event.kind, event.index, event.text)
+        run.output = addEvent(run.output, event)
         run.outputAt = entry
         run.outputAttempt = run.attempt
         run.next = event.index + 1
@@ -133,7 +134,8 @@ export function compact(compacted: readonly CompactedEntry[], entries: Iterable<
           // A late call of a replaced driver (see `isLateCall` in apply-entry.ts).
           const epoch = Math.max(run.attempt.epoch ?? 0, run.ended?.event.epoch ?? 0)
           if ((event.epoch ?? Infinity) < epoch && !hasCall(run.output, event.call)) break
-          calls.set(event.call, { called: entry, claimed: undefined, decided: undefined, result: undefined })
+          const none = { claimed: undefined, decided: undefined, progress: undefined, result: undefined }
+          calls.set(event.call, { called: entry, ...none })
           // A snapshot of an earlier compaction may contain the call.
           if (run.ended === undefined && !hasCall(run.output, event.call)) {
             run.output = addPart(run.output, { type: 'tool', call: event.call, name: event.name })
@@ -142,16 +144,19 @@ export function compact(compacted: readonly CompactedEntry[], entries: Iterable<
           // Not spread: `event` of an `Entry` is a getter, which a spread would drop.
           call.called = { seq: call.called.seq, time: entry.time, event }
           call.claimed = undefined
+          call.progress = undefined
         }
         break
       }
       case 'tool.claimed':
       case 'tool.decided':
+      case 'tool.progress':
       case 'tool.result': {
         const call = calls.get(event.call)
         if (call === undefined) break
         if (event.type === 'tool.claimed') call.claimed = entry
         else if (event.type === 'tool.decided') call.decided = entry
+        else if (event.type === 'tool.progress') call.progress = entry
         else call.result ??= entry
         break
       }
@@ -165,8 +170,12 @@ export function compact(compacted: readonly CompactedEntry[], entries: Iterable<
   for (const call of calls.values()) {
     kept.push(call.called)
     if (call.decided !== undefined) kept.push(call.decided)
-    if (call.result !== undefined) kept.push(call.result)
-    else if (call.claimed !== undefined) kept.push(call.claimed)
+    if (call.result !== undefined) {
+      kept.push(call.result)
+      continue
+    }
+    if (call.claimed !== undefined) kept.push(call.claimed)
+    if (call.progress !== undefined) kept.push(call.progress)
   }
   for (const [id, run] of runs) kept.push(...compactRun(id, run))
   return kept

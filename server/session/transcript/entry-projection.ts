@@ -56,7 +56,7 @@ export function mergeOutputs(entries: readonly ProjectedEntry[]): readonly Proje
     } else if (
       group !== undefined &&
       group.first.run === output.run &&
-      group.first.kind === output.kind &&
+      isOneText(group.first, output) &&
       group.first.index + group.count === output.index
     ) {
       group = { last: item, first: group.first, text: group.text + output.text, count: group.count + 1 }
@@ -67,6 +67,11 @@ export function mergeOutputs(entries: readonly ProjectedEntry[]): readonly Proje
   }
   close()
   return result
+}
+
+function isOneText(a: RunOutput, b: RunOutput): boolean {
+  if (a.kind === 'input') return b.kind === 'input' && a.call === b.call
+  return a.kind === b.kind && (a.kind === 'text' || a.kind === 'reasoning')
 }
 
 function asOutput(item: ProjectedEntry): RunOutput | undefined {

@@ -1,6 +1,6 @@
 // The pieces of runs (protocol/run-pieces.ts), from logs with any history, for readers that get them in any form: live, merged,
 // compacted, from a transcript, from a cursor. Every reader's pieces are well-formed, and the same as the server's state.
-import type { Event, OutputPart, ToolCalled, ToolResult } from '@parley/protocol'
+import type { Event, ToolCalled, ToolResult } from '@parley/protocol'
 import { type PieceChange, RunPieces, type TextKind } from '@parley/protocol/run-pieces'
 import { textGap } from '@parley/protocol/well-formed'
 import fc from 'fast-check'
@@ -13,7 +13,18 @@ import { ScriptedLog, STEP_KINDS, type Step } from '../test/scripted-log.ts'
 import { compact } from './compact.ts'
 import { mergeOutputs, type ProjectedEntry, projectLive } from './entry-projection.ts'
 
-const kinds = fc.constantFrom(...STEP_KINDS, 'output', 'output', 'output', 'call', 'result', 'snapshot')
+const kinds = fc.constantFrom(
+  ...STEP_KINDS,
+  'output',
+  'output',
+  'output',
+  'input',
+  'input',
+  'data',
+  'call',
+  'result',
+  'snapshot',
+)
 const steps = fc.array(fc.record({ kind: kinds, pick: fc.nat(50) }), { maxLength: 60 }) as fc.Arbitrary<Step[]>
 
 function scripted(script: readonly Step[], isOld: boolean): ScriptedLog {
@@ -25,7 +36,16 @@ function scripted(script: readonly Step[], isOld: boolean): ScriptedLog {
 /** One text, call or message of a run. */
 type Shown =
   | { readonly kind: TextKind; text: string }
-  | { readonly kind: 'call'; readonly call: string; name: string; called?: ToolCalled; result?: ToolResult }
+  | {
+      readonly kind: 'call'
+      readonly call: string
+      name: string
+      text: string
+      called?: ToolCalled
+      result?: ToolResult
+    }
+  | { readonly kind: 'data'; readonly id: string | undefined; data: unknown }
+  | { readonly kind: 'link'; readonly url: string | undefined }
   | { readonly kind: 'message'; readonly message: string }
 
 /** Applies the changes as a front end does, and throws if they are not well-formed. */
@@ -64,7 +84,9 @@ class FrontEnd {
         break
       case 'grew': {
         const piece = this.#open.get(change.id)
-        if (piece?.kind !== change.kind) throw new Error('a piece grew that is not open')
+        const kind = piece?.kind === 'call' ? 'input' : piece?.kind
+        if (piece === undefined || !('text' in piece) || kind !== change.kind)
+          throw new Error('a piece grew that is not open')
         piece.text += change.text
         if (change.kind === 'text') this.text += change.gap + change.text
         break
@@ -78,6 +100,16 @@ class FrontEnd {
         if (change.kind === 'output') piece.result = change.result
         break
       }
+      case 'data': {
+        const held = this.shown.find((shown) => shown.kind === 'data' && shown.id === change.id)
+        if (held?.kind === 'data' && change.id !== undefined) held.data = change.data
+        else this.shown.push({ kind: 'data', id: change.id, data: change.data })
+        break
+      }
+      case 'source':
+      case 'file':
+        this.shown.push({ kind: 'link', url: change.url })
+        break
       case 'steered':
         this.shown.push({ kind: 'message', message: change.message })
         break
@@ -100,7 +132,9 @@ class FrontEnd {
       return call
     }
     const shown: Shown =
-      change.kind === 'input' ? { kind: 'call', call: change.call, name: change.name } : { kind: change.kind, text: '' }
+      change.kind === 'input'
+        ? { kind: 'call', call: change.call, name: change.name, text: '' }
+        : { kind: change.kind, text: '' }
     const hasText = [...this.#open.values()].some(({ kind }) => kind === 'text' || kind === 'reasoning')
     if (hasText) throw new Error('a text is still open')
     this.shown.push(shown)
@@ -110,44 +144,54 @@ class FrontEnd {
 
 /** What the server's state holds of a run. */
 function expected(record: RunRecord | undefined): unknown {
-  if (record === undefined) return { shown: [], text: '' }
-  const shown: unknown[] = []
+  const shown: Record<string, unknown>[] = []
   let text = ''
   let isApart = false
-  for (const part of joined(toParts(record.output))) {
-    if (part.type === 'text' || part.type === 'reasoning') {
-      shown.push({ kind: part.type, text: part.text })
-      if (part.type === 'reasoning') continue
-      text += (isApart ? textGap(text, part.text) : '') + part.text
-      isApart = false
-      continue
-    }
-    isApart = true
-    if (part.type === 'message') shown.push({ kind: 'message', message: part.message })
-    else {
-      const call = record.calls.get(part.call)
-      shown.push({ kind: 'call', call: part.call, input: call?.input, result: call?.result })
+  const find = (key: string, value: unknown) => shown.find((piece) => piece[key] === value)
+  for (const part of toParts(record?.output)) {
+    switch (part.type) {
+      case 'text':
+      case 'reasoning': {
+        const last = shown.findLast((piece) => piece.kind !== 'data' && piece.kind !== 'link')
+        if (last?.kind === part.type) last.text += part.text
+        else shown.push({ kind: part.type, text: part.text })
+        if (part.type === 'reasoning') break
+        text += (isApart ? textGap(text, part.text) : '') + part.text
+        isApart = false
+        break
+      }
+      case 'input':
+      case 'tool': {
+        const call = record?.calls.get(part.call)
+        const input = part.type === 'input' ? part.text : ''
+        const held = find('call', part.call)
+        if (held === undefined)
+          shown.push({ kind: 'call', call: part.call, text: input, input: call?.input, result: call?.result })
+        else held.text += input
+        if (part.type === 'tool') isApart = true
+        break
+      }
+      case 'data': {
+        const held = part.id === undefined ? undefined : find('id', part.id)
+        if (held === undefined) shown.push({ kind: 'data', id: part.id, data: part.data })
+        else held.data = part.data ?? held.data
+        break
+      }
+      case 'message':
+        shown.push({ kind: 'message', message: part.message })
+        isApart = true
+        break
+      default:
+        shown.push({ kind: 'link', url: part.url })
     }
   }
   return { shown, text }
 }
 
-/** Text that nobody saw is in a part of its own. */
-function joined(parts: readonly OutputPart[]): readonly OutputPart[] {
-  const all: OutputPart[] = []
-  for (const part of parts) {
-    const last = all.at(-1)
-    const isSame = last !== undefined && 'text' in last && 'text' in part && last.type === part.type
-    if (isSame) all[all.length - 1] = { ...last, text: last.text + part.text }
-    else all.push(part)
-  }
-  return all
-}
-
 function actual({ shown, text }: FrontEnd): unknown {
   const seen = shown.map((piece) =>
     piece.kind === 'call'
-      ? { kind: 'call', call: piece.call, input: piece.called?.input, result: piece.result }
+      ? { kind: 'call', call: piece.call, text: piece.text, input: piece.called?.input, result: piece.result }
       : piece,
   )
   return { shown: seen, text }

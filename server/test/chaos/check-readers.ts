@@ -1,7 +1,7 @@
 // Checks of the entries that each reader received: every entry once, in order, without a gap in any run, and with the
 // same content for all readers on all nodes, live or compacted. Pure.
 import { isDeepStrictEqual } from 'node:util'
-import type { Event } from '@parley/protocol'
+import type { Event, RunOutput } from '@parley/protocol'
 import type { EntryRecord, History, HistoryRecord, LogEntries } from './history.ts'
 
 interface RunProgress {
@@ -98,7 +98,7 @@ export function differentEntries(records: readonly HistoryRecord[]): string[] {
 
 interface Piece {
   readonly run: string
-  readonly kind: 'text' | 'reasoning'
+  readonly kind: RunOutput['kind']
   readonly index: number
   /** The text of each output. */
   readonly texts: readonly string[]

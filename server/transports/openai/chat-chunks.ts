@@ -53,7 +53,7 @@ export class ChatChunks {
       case 'grew':
         if (change.kind === 'text') return this.#text(change.gap + change.text)
         // The client already has the reasoning of the first attempt.
-        if (this.#repeated !== undefined) return NOTHING
+        if (this.#repeated !== undefined || change.kind === 'input') return NOTHING
         return { chunks: [this.#chunk({ reasoning_content: change.text })] }
       case 'closed':
         if (change.kind === 'input' && change.called !== undefined) this.#calls.push(change.called)

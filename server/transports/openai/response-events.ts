@@ -3,7 +3,7 @@
 // If a run restarts, more numbers are skipped than the dropped output can have had, and `response.in_progress` has the
 // remaining output.
 import type { RunEnded } from '@parley/protocol'
-import type { PieceChange } from '@parley/protocol/run-pieces'
+import type { PieceChange, TextKind } from '@parley/protocol/run-pieces'
 import type { RunCall } from './chat-chunks.ts'
 import {
   endedStatus,
@@ -59,7 +59,16 @@ export class ResponseEvents {
         this.#emitInProgress()
         break
       case 'grew':
-        this.#text(change)
+        if (change.kind === 'input') this.#count(change.index)
+        else this.#text(change)
+        break
+      case 'data':
+      case 'source':
+      case 'file':
+        this.#count(change.index)
+        break
+      case 'passed':
+        this.#nextIndex = Math.max(this.#nextIndex, change.next)
         break
       case 'closed':
         if (change.kind === 'input' && change.called !== undefined) this.#calls.push(change.called)
@@ -105,10 +114,15 @@ export class ResponseEvents {
     this.#emitInProgress()
   }
 
-  #text({ kind, index, gap, text: added }: Extract<PieceChange, { type: 'grew' }>): void {
-    const text = gap + added
+  /** Counts an output. */
+  #count(index: number): void {
     this.#skipTo(index)
-    this.#nextIndex = index + 1
+    this.#nextIndex = Math.max(this.#nextIndex, index + 1)
+  }
+
+  #text({ kind, index, gap, text: added }: Extract<PieceChange, { type: 'grew'; kind: TextKind }>): void {
+    const text = gap + added
+    this.#count(index)
     if (this.#items.open !== undefined && this.#items.open.kind !== kind) this.#close()
     const opened = this.#items.text(kind, text)
     if (opened !== undefined) this.#open(opened)

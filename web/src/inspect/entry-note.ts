@@ -20,7 +20,7 @@ export function kindOf({ type }: Event): Kind {
 
 export function subjectOf(event: Event): string {
   if (event.type === 'message') return `in.${event.id}`
-  if ('call' in event) return `tool.${event.call}`
+  if ('call' in event && event.type !== 'run.output') return `tool.${event.call}`
   return 'run' in event ? `run.${event.run}` : 'meta'
 }
 
@@ -35,7 +35,7 @@ export function summaryOf(event: Event): string {
     case 'run.output': {
       const { index, count = 1 } = event
       const range = count === 1 ? `${index}` : `${index} to ${index + count - 1}`
-      return cut(`${event.kind} ${range}: ${JSON.stringify(event.text)}`)
+      return cut(`${event.kind} ${range}: ${contentOf(event)}`)
     }
     case 'run.handed':
       return cut(`to ${event.to}${event.reason === undefined ? '' : `: ${event.reason}`}`)
@@ -55,6 +55,11 @@ export function summaryOf(event: Event): string {
       return cut(`${event.decision} by ${event.by}${event.reason === undefined ? '' : `: ${event.reason}`}`)
     case 'tool.result':
       return cut(event.error === undefined ? toJson(event.output) : `failed: ${event.error}`)
+    case 'tool.progress': {
+      const { done, total, text = '' } = event
+      const share = done === undefined ? '' : `${done}${total === undefined ? '' : ` of ${total}`} `
+      return cut(`${share}${text}`)
+    }
     case 'session.updated':
       return cut(event.title === undefined ? 'tools' : `title: ${event.title}`)
     case 'member.joined':
@@ -70,6 +75,19 @@ export function summaryOf(event: Event): string {
     default:
       // An event type of a newer server.
       return ''
+  }
+}
+
+function contentOf(event: Extract<Event, { type: 'run.output' }>): string {
+  switch (event.kind) {
+    case 'data':
+      return `${event.name}${event.id === undefined ? '' : ` ${event.id}`} ${toJson(event.data)}`
+    case 'source':
+      return `${event.url} ${event.title ?? ''}`
+    case 'file':
+      return `${event.mediaType} ${event.name ?? event.file ?? event.url ?? ''}`
+    default:
+      return JSON.stringify(event.text)
   }
 }
 

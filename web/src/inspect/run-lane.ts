@@ -130,6 +130,8 @@ export function applyToLane(before: RunLane, index: number, time: number, event:
     case 'tool.decided':
     case 'tool.result':
       return { ...lane, calls: applyToCalls(lane.calls, time, event) }
+    case 'tool.progress':
+      return lane
   }
 }
 
