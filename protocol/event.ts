@@ -250,6 +250,8 @@ export const ToolCalled = z.object({
   marks: Marks.optional(),
   /** The call asks another agent: its answer is this run. */
   child: z.object({ run: Id, agent: z.string() }).optional(),
+  /** The call hands the conversation to this agent. */
+  handoff: z.string().optional(),
 })
 
 export const ToolClaimed = z.object({

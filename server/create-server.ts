@@ -15,7 +15,9 @@ import { readSecrets, type Secrets, secretsIn } from './auth/secret-file.ts'
 import { type Config, ConfigError, checkConfig } from './config/config.ts'
 import type { Logger } from './config/logger.ts'
 import type { ModelCatalog } from './model/model.ts'
-import { agentOf, createRunEngine, RUN_LIMITS } from './run/run-engine.ts'
+import { agentOf, agentToolNames } from './run/agent/agents.ts'
+import { createRunEngine } from './run/run-engine.ts'
+import { RUN_LIMITS } from './run/run-limits.ts'
 import { DirectoryService } from './session/directory/directory-service.ts'
 import { Purger } from './session/directory/purger.ts'
 import { SessionAdmin } from './session/directory/session-admin.ts'
@@ -122,6 +124,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   writeTranscripts = (uncovered) => transcripts.compactAll(uncovered, sessions)
   const limits = openLimits(config, { ...stores, logger })
   const serverTools = new Map(config.tools.map((tool) => [tool.name, tool]))
+  const agentNames = agentToolNames(config.agents)
   const service = createSessionService({
     stores,
     sessions,
@@ -129,7 +132,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
       const chosen = agentOf(config.agents, agent)
       models.get(model ?? chosen?.model)
     },
-    serverTools: { has: (name) => serverTools.has(name) || mcp?.owns(name) === true },
+    serverTools: { has: (name) => serverTools.has(name) || agentNames.has(name) || mcp?.owns(name) === true },
     open: !authenticator.required,
     leaseMs: config.leaseMs,
     approvalMs: RUN_LIMITS.approvalMs,
@@ -157,6 +160,8 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
       steps: config.runSteps,
       outputTokens: config.runTokens,
       runMs: config.runMs,
+      childLevels: config.runDepth,
+      children: config.runChildren,
       firstTokenMs: config.firstTokenMs,
       betweenTokensMs: config.betweenTokensMs,
     },

@@ -66,6 +66,13 @@ export const CALLS = [
   },
   {
     from: 'server' as const,
+    name: 'entry: tool.called that hands over',
+    json: `{"type":"entry","session":"s1","cursor":"e1.40","time":1767225600000,"event":{"type":"tool.called","run":"r1","call":"t3","name":"handoff_to_support","input":{},"where":"server","approval":false,"attempt":1,"until":1767225600000,"step":0,"handoff":"support"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3430a474696d65d30000019b76daa800a56576656e748ba474797065ab746f6f6c2e63616c6c6564a372756ea27231a463616c6ca27433a46e616d65b268616e646f66665f746f5f737570706f7274a5696e70757480a57768657265a6736572766572a8617070726f76616cc2a7617474656d707401a5756e74696cd30000019b76daa800a47374657000a768616e646f6666a7737570706f7274',
+  },
+  {
+    from: 'server' as const,
     name: 'entry: tool.result of an agent',
     json: `{"type":"entry","session":"s1","cursor":"e1.40","time":1767225600000,"event":{"type":"tool.result","run":"r1","call":"t2","error":"The run was cancelled.","code":"run_cancelled","by":"node-b/2"}}`,
     msgpack:

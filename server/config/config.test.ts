@@ -235,3 +235,20 @@ describe('a configuration that a program has made', () => {
     expect(() => checkConfig(config)).not.toThrow()
   })
 })
+
+test('agents name each other, and every wrong name stops the start', async () => {
+  const agents = {
+    lead: { agents: ['researcher', 'nobody', 'a b'], handoff: ['lead', 'support'], limits: { steps: 2 } },
+    researcher: {},
+    'a b': {},
+  }
+  put('parley.config.json', JSON.stringify({ agents }))
+  expect(await problems()).toEqual([
+    'agents of the agent lead names nobody, which is not an agent.',
+    'agents of the agent lead names a b, but such a name must be 1–53 characters from A-Z a-z 0-9 _ -.',
+    'handoff of the agent lead names support, which is not an agent.',
+    'The agent lead cannot hand the conversation to itself.',
+  ])
+  put('parley.config.json', JSON.stringify({ agents: { lead: { agents: ['lead'], handoff: [] } } }))
+  expect((await load()).agents.get('lead')?.agents).toEqual(['lead'])
+})

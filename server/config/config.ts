@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
-import type { Agent } from '../run/run-engine.ts'
+import { type Agent, agentProblems } from '../run/agent/agents.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import { claimsIn, type McpServersConfig, McpServersForm, nameProblems } from '../tool/mcp/mcp-config.ts'
 import { FOREIGN_VARIABLES, SETTINGS, type SettingKey, type Settings } from './settings.ts'
@@ -39,6 +39,15 @@ const AgentForm = z.strictObject({
   system: z.string().optional(),
   tools: z.array(z.string()).optional(),
   description: z.string().optional(),
+  agents: z.array(z.string()).optional(),
+  handoff: z.array(z.string()).optional(),
+  limits: z
+    .strictObject({
+      steps: z.int().min(1).optional(),
+      outputTokens: z.int().min(1).optional(),
+      runMs: z.int().min(1).optional(),
+    })
+    .optional(),
 })
 const ServerToolForm = z.custom<ServerTool>(
   (value) => typeof value === 'object' && value !== null && 'execute' in value && 'check' in value,
@@ -105,7 +114,7 @@ export function checkConfig(config: Config): void {
 }
 
 function problemsBetween(config: Config): string[] {
-  const problems: string[] = []
+  const problems = agentProblems(config.agents, new Set(config.tools.map(({ name }) => name)))
   if (config.natsUrl === undefined && config.role !== undefined && config.role !== 'all') {
     problems.push(`PARLEY_ROLE=${config.role} needs PARLEY_NATS_URL. With the embedded log, the role must be all.`)
   }

@@ -163,6 +163,18 @@ export const runs = {
   runSteps: setting('PARLEY_RUN_STEPS', whole(1, 1_000), 16, 'Maximum number of model calls in one run.'),
   runTokens: setting('PARLEY_RUN_TOKENS', whole(1, 100_000_000), 32_768, 'Maximum number of output tokens of one run.'),
   runMs: setting('PARLEY_RUN_MS', whole(1_000, 86_400_000), 30 * 60_000, 'Maximum duration of one run (ms).'),
+  runDepth: setting(
+    'PARLEY_RUN_DEPTH',
+    whole(1, 16),
+    4,
+    'Maximum levels of agents that agents ask, below the agent that answers a message.',
+  ),
+  runChildren: setting(
+    'PARLEY_RUN_CHILDREN',
+    whole(0, 1_000),
+    16,
+    'Maximum number of runs of agents that agents ask for one message, at all levels together. 0: none.',
+  ),
   firstTokenMs: setting(
     'PARLEY_FIRST_TOKEN_MS',
     whole(100, 3_600_000),

@@ -14,7 +14,8 @@ import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from '../session/transcript/tra
 import type { JetStreamStores } from '../store/jetstream/stores.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
 import { JetStreamHarness } from '../store/test/jetstream-harness.ts'
-import { createRunEngine, RUN_LIMITS } from './run-engine.ts'
+import { createRunEngine } from './run-engine.ts'
+import { RUN_LIMITS } from './run-limits.ts'
 
 const ROUNDS = 20
 const FAR_MS = 5

@@ -16,7 +16,8 @@ import type { Conversation } from '../model/provider-prompt.ts'
 import { pathTo } from '../session/state/message-tree.ts'
 import { markUnseen, takenMessages, toParts } from '../session/state/run-output.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
-import type { MessageState, SessionState } from '../session/state/session-state.ts'
+import { findCall, type MessageState, type SessionState } from '../session/state/session-state.ts'
+import { askedMessage } from './agent/agents.ts'
 
 export interface ConversationOptions {
   readonly system?: string | undefined
@@ -63,6 +64,19 @@ export function conversationOf(state: SessionState, run: RunRecord, options: Con
   const own = messages.get(run.message)?.context?.instructions
   const system = [options.system, own].filter((text) => text !== undefined)
   return { system, turns, isCut: options.isCut ?? false }
+}
+
+/** The model's view of a child run: the message of the agent that asked, and the run's output so far. */
+export function askedConversation(state: SessionState, run: RunRecord, options: ConversationOptions): Conversation {
+  const asked = findCall(state, run.parent?.call ?? '')?.call
+  const message: LanguageModelV3Message = {
+    role: 'user',
+    content: [{ type: 'text', text: askedMessage(asked?.input) }],
+  }
+  const { keepReasoning, model, system } = options
+  const answer = answerMessages(run, new Map(), new Map(), { whole: true, keepReasoning, model })
+  const turns = [{ messages: [message, ...answer], arranged: false }]
+  return { system: system === undefined ? [] : [system], turns, isCut: false }
 }
 
 const REFUSED = '[A message that the model provider refused because of its content]'

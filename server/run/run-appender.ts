@@ -127,8 +127,8 @@ export class RunAppender implements AppendListener {
 
   /** The log changed: the run may have ended, or have another driver. */
   #onEntries(entries: readonly Entry[]): void {
-    // Ignore the run's own outputs.
-    if (this.#areOutputs(entries)) return
+    // Ignore outputs, also those of other runs: they end nothing.
+    if (areOutputs(entries)) return
     const session = this.#session
     if (session.lost !== undefined) return this.#stop(new StorageError('unavailable', session.lost))
     const record = findRun(session.state, this.#run)
@@ -138,13 +138,6 @@ export class RunAppender implements AppendListener {
       this.#yielding = false
       this.#pump()
     }
-  }
-
-  #areOutputs(entries: readonly Entry[]): boolean {
-    for (const { subject, event } of entries) {
-      if (event.type !== 'run.output' || subject !== this.#subject) return false
-    }
-    return entries.length > 0
   }
 
   /** Appends the next item, unless one is in flight. */
@@ -187,4 +180,9 @@ export class RunAppender implements AppendListener {
     this.#waiting = []
     for (const resolve of waiting) resolve()
   }
+}
+
+function areOutputs(entries: readonly Entry[]): boolean {
+  for (const { event } of entries) if (event.type !== 'run.output') return false
+  return entries.length > 0
 }

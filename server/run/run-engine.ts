@@ -11,6 +11,7 @@ import { offerQueuedRuns } from '../session/commands/send.ts'
 import { messageIdsOf } from '../session/run-report.ts'
 import type { SessionCache } from '../session/session-cache.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
+import { impliedChildEnd, isChild, mayStart, topRun } from '../session/state/child-runs.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
 import { findCommand, findRun, type SessionState } from '../session/state/session-state.ts'
 import type { TranscriptWriter } from '../session/transcript/transcript-writer.ts'
@@ -26,19 +27,11 @@ import type { SessionLog } from '../store/ports/session-log.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import type { McpServers } from '../tool/mcp/mcp-servers.ts'
 import type { Tracer } from '../trace/tracer.ts'
+import { type Agents, agentNameOf, isHanded, type RunAgent, runAgent } from './agent/agents.ts'
 import { CompletionMetrics } from './completion-metrics.ts'
 import type { RunBudgets } from './run-budget.ts'
-import { RunDriver, type RunLimits } from './run-driver.ts'
-
-/** A named configuration, selected by `agent` in `send`. */
-export interface Agent {
-  readonly model?: string | undefined
-  readonly system?: string | undefined
-  /** Names of the server tools it may use. Default: all. */
-  readonly tools?: readonly string[] | undefined
-  /** What it is for: shown to those who may ask it, such as MCP clients and their models. */
-  readonly description?: string | undefined
-}
+import { RunDriver } from './run-driver.ts'
+import type { RunLimits } from './run-limits.ts'
 
 export interface RunEngineOptions {
   readonly log: SessionLog
@@ -46,7 +39,7 @@ export interface RunEngineOptions {
   readonly sessions: SessionCache
   readonly transcripts: TranscriptWriter
   readonly models: ModelCatalog
-  readonly agents: ReadonlyMap<string, Agent>
+  readonly agents: Agents
   readonly system: string | undefined
   readonly serverTools: ReadonlyMap<string, ServerTool>
   /** Adds the tools of MCP servers. */
@@ -80,20 +73,6 @@ export interface RunEngine {
   readonly active: number
   /** Takes no more runs, waits `drainMs` for the active ones to end, and hands over the rest. */
   stop(drainMs: number): Promise<void>
-}
-
-export const RUN_LIMITS: RunLimits = {
-  steps: 16,
-  outputTokens: 32_768,
-  runMs: 30 * 60_000,
-  firstTokenMs: 60_000,
-  betweenTokensMs: 30_000,
-  approvalMs: 10 * 60_000,
-  clientToolMs: 60_000,
-  modelTries: 3,
-  modelWaitMs: 30_000,
-  storageWaitMs: 60_000,
-  messageWaitMs: 12_000,
 }
 
 /** Nearly every message that is stored after its offer arrives within this time (ms). */
@@ -211,10 +190,14 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
   ): Promise<void> {
     active += 1
     try {
-      const choice = choose(session, record, credentials)
+      const choice = agentsFor(session, record, credentials)
+      const offerChild = (child: string, call: string): Promise<void> => {
+        const queued = { session: session.id, run: child, command: call }
+        return runs.offer(credentials === undefined ? queued : { ...queued, credentials })
+      }
       const { node, limits, metrics, tracer, budgets } = options
       const epoch = await RunDriver.drive(
-        { ...choice, log, node, limits, logger, metrics, tracer, budgets, idle },
+        { ...choice, offerChild, log, node, limits, logger, metrics, tracer, budgets, idle },
         session,
         record,
         signal,
@@ -230,23 +213,23 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     }
   }
 
-  function choose(session: SessionReplica, record: RunRecord, credentials: string | undefined) {
-    const message = session.state.messages.find((candidate) => candidate.event.id === record.message)?.event
-    const agent = agentOf(options.agents, message?.agent)
-    const allowed = agent?.tools
-    const own =
-      allowed === undefined
-        ? options.serverTools
-        : new Map([...options.serverTools].filter(([name]) => allowed.includes(name)))
-    const serverTools =
-      options.mcp?.toolsFor(own, {
-        credentials,
-        author: message?.author,
-        isShared: () => isShared(session.state, record.id, message?.author),
-        allows: (tool) => allowed?.includes(tool) ?? true,
-      }) ?? own
-    const model = options.models.get(message?.model ?? agent?.model)
-    return { model, system: agent?.system ?? options.system, serverTools }
+  /** The agents for a run. */
+  function agentsFor(session: SessionReplica, record: RunRecord, credentials: string | undefined) {
+    const top = topRun(session.state, record)
+    const message = session.state.messages.find(({ event }) => event.id === top.message)?.event
+    const mcp = {
+      credentials,
+      author: message?.author,
+      isShared: () => isShared(session.state, top.id, message?.author),
+    }
+    const named = (name: string | undefined, model: string | undefined): RunAgent =>
+      runAgent(options, name, model, (own, allows) => options.mcp?.toolsFor(own, { ...mcp, allows }) ?? own)
+    // The model that a message asks for is for the agent of that message.
+    const model = record.parent === undefined && !isHanded(record) ? message?.model : undefined
+    return {
+      agent: named(agentNameOf(options.agents, session.state, record), model),
+      agentNamed: (name: string) => named(name, undefined),
+    }
   }
 
   return {
@@ -274,17 +257,12 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
   }
 }
 
-/** @throws ReplyError agent_not_found */
-export function agentOf(agents: ReadonlyMap<string, Agent>, name: string | undefined): Agent | undefined {
-  if (name === undefined) return undefined
-  const agent = agents.get(name)
-  if (agent === undefined) throw new ReplyError('agent_not_found')
-  return agent
-}
-
-/** It is this run's turn, or it has ended. */
+/** It is this run's turn, or it has ended or does not exist. */
 function isDue(state: SessionState, run: string): boolean {
-  return state.open[0]?.id === run || findRun(state, run)?.phase === 'ended'
+  if (state.open[0]?.id === run) return true
+  const record = findRun(state, run)
+  if (record === undefined || record.phase === 'ended') return true
+  return isChild(record) && (mayStart(state, record) || impliedChildEnd(state, record) !== undefined)
 }
 
 /** Whether the run's message is in the log, or arrives soon. The offer of a repeated command may have no message. */

@@ -7,7 +7,15 @@
 //
 // Self-clocked: one append is in flight at a time (`inFlight`). Text that arrives meanwhile joins the last item of the outbox and is
 // sent with the next append. The outbox keeps the model's order: text before a call is appended before the call.
-import type { Event, RunOutput as OutputEvent, OutputPart, RunEnded, Usage } from '@parley/protocol'
+import type {
+  Event,
+  RunOutput as OutputEvent,
+  OutputPart,
+  ParentCall,
+  RunEnded,
+  ToolCalled,
+  Usage,
+} from '@parley/protocol'
 import {
   addEvent,
   addOutput,
@@ -44,6 +52,8 @@ export interface CallItem {
   /** Unix milliseconds. */
   readonly until: number
   readonly marks?: string
+  readonly child?: NonNullable<ToolCalled['child']>
+  readonly handoff?: string
 }
 
 type RunEnd = Pick<RunEnded, 'reason' | 'error' | 'cut' | 'notices'>
@@ -52,11 +62,16 @@ type Item =
   | { readonly type: 'text'; readonly kind: TextKind; readonly text: string }
   | { readonly type: 'extra'; readonly extra: Extra }
   | CallItem
-  /** A snapshot, which takes these steering messages; without any, it only compacts. */
-  | { readonly type: 'snapshot'; readonly take: readonly string[] }
+  /**
+   * A snapshot, which takes these steering messages; without any, it only compacts. `begins`: after it, the children of the calls before
+   * it may start (see child-runs.ts).
+   */
+  | { readonly type: 'snapshot'; readonly take: readonly string[]; readonly begins?: true }
+  /** The agent hands the run over. */
+  | { readonly type: 'handed'; readonly to: string; readonly model: string; readonly reason: string | undefined }
   | { readonly type: 'end'; readonly end: RunEnd }
 
-/** Constant while this driver drives the run. */
+/** Constant while this driver drives the run, except that a hand-off changes the agent and its model. */
 export interface AboutRun {
   readonly run: string
   readonly epoch: number
@@ -66,6 +81,9 @@ export interface AboutRun {
   readonly owner: string
   /** Unix milliseconds of its `run.started`, once that is in the log. */
   readonly startedAt?: number
+  /** Only of a child run. */
+  readonly parent?: ParentCall
+  readonly agent?: string
 }
 
 export interface RunState {
@@ -195,7 +213,16 @@ function joinedExtra(before: Extra, extra: Extra): Extra | undefined {
 
 /** The model called a tool. */
 export function called(state: RunState, call: CallItem): RunState {
-  return { ...state, outbox: [...state.outbox, call] }
+  if (call.child === undefined) return { ...state, outbox: [...state.outbox, call] }
+  // One snapshot lets all children start whose calls are before it.
+  const last = state.outbox.at(-1)
+  const outbox = last?.type === 'snapshot' && last.begins === true ? state.outbox.slice(0, -1) : state.outbox
+  return { ...state, outbox: [...outbox, call, { type: 'snapshot', take: [], begins: true }] }
+}
+
+/** Another agent continues the run with the next step. */
+export function handed(state: RunState, to: string, model: string, reason: string | undefined): RunState {
+  return { ...state, outbox: [...state.outbox, { type: 'handed', to, model, reason }] }
 }
 
 /** The model's answer is complete; the step waits for its tools, or the run for its end. */
@@ -292,6 +319,10 @@ export function appended(state: RunState, seq: Seq): RunState {
       return { ...state, inFlight, output: addPart(state.output, { type: 'tool', call: item.call, name: item.name }) }
     case 'snapshot':
       return { ...state, inFlight, last: seq, entries: 0, output: fromParts(withTaken(state.output, item.take)) }
+    case 'handed': {
+      const about = { ...state.about, agent: item.to, model: item.model }
+      return { ...state, about, inFlight, last: seq, entries: state.entries + 1 }
+    }
     case 'end':
       return { ...state, inFlight, last: seq, phase: 'ended' }
   }
@@ -302,7 +333,7 @@ export function putBack(state: RunState): RunState {
   const item = state.inFlight
   if (item === undefined) return state
   // A snapshot that only compacts becomes due again.
-  const again = item.type === 'snapshot' && item.take.length === 0 ? [] : [item]
+  const again = item.type === 'snapshot' && item.take.length === 0 && item.begins !== true ? [] : [item]
   return { ...state, inFlight: undefined, outbox: [...again, ...state.outbox] }
 }
 
@@ -335,16 +366,20 @@ export function inFlight(state: RunState): RunAppend | undefined {
       const event: Event = { type: 'run.snapshot', ...about, next, output, ...changes }
       return { call, event, expect: last, rollup: true }
     }
+    case 'handed': {
+      const { to, reason } = item
+      const event: Event = {
+        type: 'run.handed',
+        run,
+        ...(about.agent === undefined ? {} : { from: about.agent }),
+        to,
+        ...(reason === undefined ? {} : { reason }),
+      }
+      return { call, event, expect: last, rollup: false }
+    }
     case 'end': {
       const output = toParts(state.output)
-      const event: Event = {
-        type: 'run.ended',
-        ...about,
-        ...item.end,
-        usage: state.usage,
-        next,
-        output,
-      }
+      const event: Event = { type: 'run.ended', ...about, ...item.end, usage: state.usage, next, output }
       return { call, event, expect: last, rollup: true }
     }
   }

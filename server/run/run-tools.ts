@@ -5,6 +5,7 @@ import {
   asObject,
   cutText,
   type DeclaredTool,
+  ERRORS,
   type JsonSchema,
   type MessageEvent,
   makeId,
@@ -13,32 +14,45 @@ import {
   type Tool,
 } from '@parley/protocol'
 import type { SessionReplica } from '../session/session-replica.ts'
+import { levelOf, runsBelow, topRun } from '../session/state/child-runs.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
-import { findRun } from '../session/state/session-state.ts'
+import { findRun, type SessionState } from '../session/state/session-state.ts'
 import { effectiveTool } from '../session/state/tool-declarations.ts'
 import type { Idle } from '../store/ports/run-queue.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import type { SchemaCheck } from '../tool/json-schema.ts'
 import { schemaPool } from '../tool/schema-pool.ts'
+import type { ToolSet } from '../tool/tool-set.ts'
 import { toolOutput } from './conversation.ts'
 import { type ModelToolCall, parseInput } from './model-answer.ts'
 import type { CallItem } from './run-state.ts'
 import type { RunTrace, ToolOutcome } from './run-trace.ts'
-import { appendToolResult, superviseCall, type ToolCallSupervisorOptions } from './tool-call-supervisor.ts'
+import { superviseCall, type ToolCallSupervisorOptions } from './tool-call-supervisor.ts'
+import { appendToolResult, type CallFailure } from './tool-result.ts'
 
 export interface RunToolsOptions extends ToolCallSupervisorOptions {
   readonly trace?: RunTrace | undefined
   readonly idle?: Idle | undefined
+  /** The maximum levels of child runs below the run of a message. */
+  readonly childLevels: number
+  /** The maximum of child runs below the run of a message, at all levels together. */
+  readonly children: number
+  /** Milliseconds of a child run, unless its agent has a limit of its own. */
+  readonly runMs: number
 }
 
 export class RunTools {
-  readonly #options: RunToolsOptions
+  #options: RunToolsOptions
   readonly #session: SessionReplica
   readonly #run: string
   readonly #signal: AbortSignal
   /** Tool names of the current step's calls, by the call's id in the log. */
   #names = new Map<string, string>()
   #supervised: Promise<void>[] = []
+  /** Child runs for which this driver's model asked. The session may not show the latest yet. */
+  readonly #asked = new Set<string>()
+  /** A call of the current step hands the conversation over. */
+  #hands = false
 
   /** @param signal aborted when the driver stops */
   constructor(options: RunToolsOptions, session: SessionReplica, run: string, signal: AbortSignal) {
@@ -48,14 +62,19 @@ export class RunTools {
     this.#signal = signal
   }
 
+  /** The run has another agent. */
+  use(serverTools: ToolSet): void {
+    this.#options = { ...this.#options, serverTools }
+  }
+
   /** The message's sender answers the calls in a later message, so the run ends with them. */
   get leavesCalls(): boolean {
-    return this.#message()?.context?.tools !== undefined
+    return this.#ownTools() !== undefined
   }
 
   /** The server's tools and those of the clients that were attached when the message was sent; or the message's own tools. */
   async offered(): Promise<LanguageModelV3FunctionTool[]> {
-    const own = this.#message()?.context?.tools
+    const own = this.#ownTools()
     if (own !== undefined) return own.map(asFunction)
     await this.#options.serverTools.ready?.(this.#signal)
     const client = this.#clientTools().flatMap((name) => effectiveTool(this.#session.state, name) ?? [])
@@ -70,12 +89,15 @@ export class RunTools {
     if (this.leavesCalls) return callForSender(id, call, input)
     const server = this.#options.serverTools.get(call.name)
     const client = this.#clientTools().includes(call.name) ? effectiveTool(this.#session.state, call.name) : undefined
-    const problem = await this.#problemOf(call, input, server, client)
+    const problem = (await this.#problemOf(call, input, server, client)) ?? this.#agentProblem(server?.agent)
     this.#signal.throwIfAborted()
     // An invalid call needs no approval.
     const approval = problem === undefined && ((server ?? client)?.approval ?? false)
     const { approvalMs, clientToolMs } = this.#options
-    const timeoutMs = server?.timeoutMs ?? client?.timeoutMs ?? clientToolMs
+    const agent = problem === undefined ? server?.agent : undefined
+    if (agent?.kind === 'handoff') this.#hands = true
+    const timeoutMs =
+      agent?.kind === 'ask' ? this.#options.runMs : (server?.timeoutMs ?? client?.timeoutMs ?? clientToolMs)
     const where = server === undefined && client !== undefined ? 'client' : 'server'
     this.#supervise(id, call.name, where, problem)
     return {
@@ -87,7 +109,15 @@ export class RunTools {
       approval,
       until: Date.now() + (approval ? approvalMs : timeoutMs),
       ...marksOf(call),
+      ...(agent?.kind === 'ask' ? { child: { run: this.#newChild(), agent: agent.name } } : {}),
+      ...(agent?.kind === 'handoff' ? { handoff: agent.name } : {}),
     }
+  }
+
+  /** Resolves when the session shows all child runs of this driver. Rejects with the signal's reason. */
+  async childrenKnown(signal: AbortSignal): Promise<void> {
+    const isKnown = (state: SessionState): boolean => [...this.#asked].every((run) => findRun(state, run) !== undefined)
+    if (this.#asked.size > 0) await this.#session.until((state) => isKnown(state) || undefined, signal)
   }
 
   /** Supervises the open calls of a previous driver. */
@@ -104,11 +134,13 @@ export class RunTools {
    */
   async results(): Promise<LanguageModelV3Message | undefined> {
     const all = Promise.all(this.#supervised)
-    await (this.#supervised.length === 0 ? all : (this.#options.idle?.(all) ?? all))
+    const waits = this.#supervised.length > 0
+    await (waits ? (this.#options.idle?.(all, this.#asks()) ?? all) : all)
     this.#signal.throwIfAborted()
     const names = this.#names
     this.#names = new Map()
     this.#supervised = []
+    this.#hands = false
     if (names.size === 0) return undefined
     const calls = this.#record()?.calls
     return {
@@ -126,7 +158,7 @@ export class RunTools {
     await Promise.allSettled(this.#supervised)
   }
 
-  #supervise(id: string, name: string, where: 'client' | 'server', problem?: string): void {
+  #supervise(id: string, name: string, where: 'client' | 'server', problem?: CallFailure): void {
     const isOurs = this.#options.serverTools.has(name) || this.#session.state.tools.has(name)
     const traced = this.#options.trace?.tool(id, isOurs ? name : undefined, where)
     const done = this.#runToResult(id, problem)
@@ -143,9 +175,9 @@ export class RunTools {
     return call.decision === 'deny' ? 'denied' : 'failed'
   }
 
-  async #runToResult(id: string, problem: string | undefined): Promise<void> {
+  async #runToResult(id: string, problem: CallFailure | undefined): Promise<void> {
     await this.#session.until((state) => findRun(state, this.#run)?.calls.get(id), this.#signal)
-    if (problem !== undefined) await appendToolResult(this.#options, this.#session, id, { error: problem })
+    if (problem !== undefined) await appendToolResult(this.#options, this.#session, id, problem)
     else await superviseCall(this.#options, this.#session, id, this.#signal)
   }
 
@@ -155,18 +187,44 @@ export class RunTools {
     input: unknown,
     server: ServerTool | undefined,
     client: DeclaredTool | undefined,
-  ): Promise<string | undefined> {
+  ): Promise<CallFailure | undefined> {
     if (server === undefined && client === undefined)
-      return this.#options.serverTools.problem?.(name) ?? `There is no tool named ${cutText(name, 64)}.`
-    if (input === undefined) return 'The input is not JSON.'
+      return { error: this.#options.serverTools.problem?.(name) ?? `There is no tool named ${cutText(name, 64)}.` }
+    if (input === undefined) return { error: 'The input is not JSON.' }
     try {
       const check = await (server === undefined ? this.#checkInput(client, input) : server.check(input))
-      return check.ok ? undefined : `The input does not match the tool's schema: ${check.problem}`
+      return check.ok ? undefined : { error: `The input does not match the tool's schema: ${check.problem}` }
     } catch (error) {
       // The pool is full, or a budget is used up. A retry of the run would repeat the model call.
-      if (error instanceof ReplyError) return `The input could not be checked: ${error.message}`
+      if (error instanceof ReplyError) return { error: `The input could not be checked: ${error.message}` }
       throw error
     }
+  }
+
+  /** Why another agent cannot be asked, or cannot continue the run. */
+  #agentProblem(agent: ServerTool['agent']): CallFailure | undefined {
+    if (agent === undefined) return undefined
+    if (agent.kind === 'handoff')
+      return this.#hands ? { error: 'Another call of this step already hands the conversation over.' } : undefined
+    const { state } = this.#session
+    const run = this.#record()
+    if (run === undefined) return undefined
+    if (levelOf(state, run) >= this.#options.childLevels) return limited('depth_limit')
+    const below = runsBelow(state, topRun(state, run).id)
+    const unknown = [...this.#asked].filter((id) => !below.some((child) => child.id === id))
+    return below.length + unknown.length >= this.#options.children ? limited('children_limit') : undefined
+  }
+
+  /** Whether agents were asked that have not answered. */
+  #asks(): boolean {
+    if (this.#asked.size > 0) return true
+    return [...(this.#record()?.calls.values() ?? [])].some((call) => call.child !== undefined && !call.result)
+  }
+
+  #newChild(): string {
+    const run = makeId('run')
+    this.#asked.add(run)
+    return run
   }
 
   async #checkInput(tool: DeclaredTool | undefined, input: unknown): Promise<SchemaCheck> {
@@ -179,8 +237,16 @@ export class RunTools {
     return this.#message()?.tools ?? []
   }
 
+  /** The tools that the message brings. Those of its sender are not for agents that its agent asks. */
+  #ownTools(): readonly Tool[] | undefined {
+    const isChild = this.#record()?.parent !== undefined
+    return isChild ? undefined : this.#message()?.context?.tools
+  }
+
+  /** The message for which the run works, also if an agent asked for it. */
   #message(): MessageEvent | undefined {
-    const id = this.#record()?.message
+    const run = this.#record()
+    const id = run === undefined ? undefined : topRun(this.#session.state, run).message
     return this.#session.state.messages.find((message) => message.event.id === id)?.event
   }
 
@@ -243,6 +309,10 @@ function callForSender(id: string, call: ModelToolCall, input: unknown): CallIte
     until,
     ...marksOf(call),
   }
+}
+
+function limited(code: 'depth_limit' | 'children_limit'): CallFailure {
+  return { error: ERRORS[code].message, code }
 }
 
 function marksOf({ marks }: ModelToolCall): Pick<CallItem, 'marks'> {

@@ -24,7 +24,7 @@ export class RunTrace {
     this.#tracer = tracer
     this.#parent = message?.trace
     this.#about = { 'gen_ai.conversation.id': session, 'parley.run.id': about.run }
-    const agent = message?.agent
+    const { agent } = about
     this.#driver = tracer.start(agent === undefined ? 'invoke_agent' : `invoke_agent ${agent}`, {
       kind: 'internal',
       parent: this.#parent,

@@ -58,7 +58,9 @@ describe('a call that waits for approval', () => {
     const call = { run: RUN, call: 'call_1', name: 'pay', input: {}, where: 'client', approval: true, step: 0 } as const
     await append('tool.call_1', { type: 'tool.called', ...call, attempt: 1, until: Date.now() + 200 })
     const lease = await new SessionCache(stores).retain('s')
-    const options = { log: stores.log, serverTools: new Map(), approvalMs: 0, clientToolMs: 0, owner: 'n/1', logger }
+    const offerChild = () => Promise.resolve()
+    const waits = { approvalMs: 0, clientToolMs: 0, offerChild }
+    const options = { log: stores.log, serverTools: new Map(), ...waits, owner: 'n/1', logger }
     const startedAt = performance.now()
     const supervised = superviseCall(options, lease.session, 'call_1', new AbortController().signal)
     vi.setSystemTime(Date.now() - 3_600_000)
@@ -76,7 +78,9 @@ describe('an expired call of an ended run', () => {
   ] as const)('%s is let go of', async (_, claim) => {
     await overdueCall(claim)
     const lease = await new SessionCache(stores).retain('s')
-    const options = { log: stores.log, serverTools: new Map(), approvalMs: 0, clientToolMs: 0, owner: 'n/1', logger }
+    const offerChild = () => Promise.resolve()
+    const waits = { approvalMs: 0, clientToolMs: 0, offerChild }
+    const options = { log: stores.log, serverTools: new Map(), ...waits, owner: 'n/1', logger }
     await superviseCall(options, lease.session, 'call_1', new AbortController().signal)
     expect(await stores.log.last('s', 'tool.call_1')).toBe(claim === undefined ? 3 : 4)
     lease.release()
@@ -85,7 +89,9 @@ describe('an expired call of an ended run', () => {
   it('is released by a stopped driver', async () => {
     await overdueCall(undefined)
     const lease = await new SessionCache(stores).retain('s')
-    const options = { log: stores.log, serverTools: new Map(), approvalMs: 0, clientToolMs: 0, owner: 'n/1', logger }
+    const offerChild = () => Promise.resolve()
+    const waits = { approvalMs: 0, clientToolMs: 0, offerChild }
+    const options = { log: stores.log, serverTools: new Map(), ...waits, owner: 'n/1', logger }
     const reason = new Error('enough')
     await expect(superviseCall(options, lease.session, 'call_1', AbortSignal.abort(reason))).rejects.toBe(reason)
     lease.release()

@@ -1,7 +1,6 @@
 // ToolCallSupervisor: supervises a tool call until it has a result, even if its clients disappear. It waits for the decision, runs
 // the server's tools, offers a client's call again when its claim has expired, and gives the model an error after the timeout. Its
 // whole state is in the log, so the next driver of the run can continue at any point.
-import { wellFormed } from '@parley/protocol'
 import type { Logger } from 'pino'
 import { compareAndAppend } from '../session/commands/compare-and-append.ts'
 import { offerAgain } from '../session/commands/tool-service.ts'
@@ -10,10 +9,12 @@ import { awaitsDecision, type CallState } from '../session/state/call-state.ts'
 import { findCall } from '../session/state/session-state.ts'
 import { effectiveTool } from '../session/state/tool-declarations.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
-import { runTool, type ToolOutcome } from '../tool/run-tool.ts'
+import { runTool } from '../tool/run-tool.ts'
 import type { ToolSet } from '../tool/tool-set.ts'
+import { type ChildOptions, childOutcome } from './agent/child-supervisor.ts'
+import { appendToolResult } from './tool-result.ts'
 
-export interface ToolCallSupervisorOptions {
+export interface ToolCallSupervisorOptions extends ChildOptions {
   readonly log: SessionLog
   readonly serverTools: ToolSet
   /** Milliseconds for a person to decide. */
@@ -59,6 +60,18 @@ async function step(
   }
   if (call.decision === 'deny') {
     await appendToolResult(options, session, call.id, { error: 'The call was denied.' })
+    return
+  }
+  if (call.child !== undefined) {
+    const outcome = await childOutcome(options, session, call, call.child, signal)
+    await appendToolResult(options, session, call.id, outcome)
+    return
+  }
+  if (call.handoff !== undefined) {
+    const isOffered = options.serverTools.get(call.name)?.agent !== undefined
+    const removed = { error: 'The server no longer has this agent.', code: 'agent_not_found' as const }
+    const handed = { output: `The conversation is now with ${call.handoff}.` }
+    await appendToolResult(options, session, call.id, isOffered ? handed : removed)
     return
   }
   if (call.where === 'server') {
@@ -132,29 +145,6 @@ async function runHere(
   const outcome = await runTool(tool, call.input, context, signal, options.logger)
   signal.throwIfAborted()
   await appendToolResult(options, session, call.id, outcome)
-}
-
-/** Appends the result, unless the call has one or `still` is false. */
-export async function appendToolResult(
-  options: Pick<ToolCallSupervisorOptions, 'log' | 'owner'>,
-  session: SessionReplica,
-  id: string,
-  outcome: ToolOutcome,
-  still: (call: CallState) => boolean = () => true,
-): Promise<void> {
-  const given = wellFormed(outcome)
-  await compareAndAppend(options.log, session, (state) => {
-    const found = findCall(state, id)
-    if (found === undefined || found.run.phase === 'ended') return undefined
-    const { call } = found
-    if (call.result !== undefined || !still(call)) return undefined
-    const by = 'output' in outcome ? options.owner : 'server'
-    return {
-      subject: `tool.${id}`,
-      expect: call.last,
-      event: { type: 'tool.result', run: call.run, call: id, ...given, by },
-    }
-  })
 }
 
 /** Resolves when the call has changed, or after `ms`. */

@@ -40,6 +40,8 @@ export interface ServerTool {
   readonly approval: boolean
   readonly timeoutMs: number
   readonly idempotent: boolean
+  /** The tool stands for another agent: the run's driver answers its calls, and `execute` is never called. */
+  readonly agent?: { readonly kind: 'ask' | 'handoff'; readonly name: string }
   check(input: unknown): SchemaCheck | Promise<SchemaCheck>
   execute(input: unknown, context: ToolContext): Promise<unknown>
 }

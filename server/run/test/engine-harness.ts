@@ -21,8 +21,9 @@ import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from '../../session/transcript/
 import { type LmdbStores, openLmdbStores } from '../../store/lmdb/stores.ts'
 import type { ServerTool } from '../../tool/define-tool.ts'
 import type { McpServers } from '../../tool/mcp/mcp-servers.ts'
-import type { RunLimits } from '../run-driver.ts'
-import { createRunEngine, RUN_LIMITS, type RunEngine } from '../run-engine.ts'
+import type { Agent } from '../agent/agents.ts'
+import { createRunEngine, type RunEngine } from '../run-engine.ts'
+import { RUN_LIMITS, type RunLimits } from '../run-limits.ts'
 
 /** A scripted model call: the test pushes its parts. */
 export interface PlayedCall {
@@ -121,6 +122,8 @@ export interface HarnessOptions {
   readonly leaseMs?: number
   /** Maximum number of runs that work at the same time. */
   readonly concurrency?: number
+  /** Tests may change them between `close` and `open`. */
+  readonly agents?: ReadonlyMap<string, Agent>
   /** Sessions have members and roles. */
   readonly members?: boolean
   /** Instead of the played model. */
@@ -172,7 +175,7 @@ export class EngineHarness {
       sessions: this.#sessions,
       transcripts: new TranscriptWriter(this.stores, { ...TRANSCRIPT_DEFAULTS, logger }),
       models,
-      agents: new Map(),
+      agents: this.#options.agents ?? new Map(),
       system: undefined,
       serverTools: tools,
       mcp: this.#options.mcp,

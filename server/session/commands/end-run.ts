@@ -48,7 +48,7 @@ export async function endRun(
       await confirm()
     }
     for (;;) {
-      await endChildren(log, session, run, end)
+      await endChildren(log, session, run, end, contended)
       const entry = await compareAndAppend(log, session, propose, contended)
       // The run asked another agent meanwhile. It may do so only a limited number of times.
       if (!hasChildren) return entry
@@ -56,15 +56,20 @@ export async function endRun(
   })
 }
 
-/** Ends the child runs of a run that is about to end, so that none of them says anything after it. */
+/**
+ * Ends the child runs of a run that is about to end, so that none of them says anything after it.
+ * @param contended asks the run's driver to wait for the run's end
+ */
 export async function endChildren(
   log: SessionLog,
   session: SessionReplica,
   run: string,
   end?: Pick<RunEnd, 'reason' | 'by'>,
+  contended: () => void = () => undefined,
 ): Promise<void> {
   const children = openChildren(session.state, run)
   if (children.length === 0) return
+  contended()
   const ends = await Promise.all(children.map((child) => endRun(log, session, child.id, endWithParent(end))))
   await session.reached(Math.max(0, ...ends.map((entry) => entry?.seq ?? 0)))
 }

@@ -26,6 +26,8 @@ export interface CallState {
   readonly marks: string | undefined
   /** The run that answers it, if the call asks another agent. */
   readonly child: ToolCalled['child']
+  /** The agent to which it hands the conversation. */
+  readonly handoff: string | undefined
   /** Unix milliseconds of the timeout: of the decision while one is pending, then of the result. */
   readonly until: number
   /** The last sequence number on the call's subject. */
@@ -63,6 +65,7 @@ export function applyToCall(
       epoch: event.epoch ?? call?.epoch,
       marks: event.marks ?? call?.marks,
       child: event.child ?? call?.child,
+      handoff: event.handoff ?? call?.handoff,
       until: event.until,
       last: seq,
       decision: call?.decision,

@@ -121,6 +121,23 @@ export function runQueueContract(name: string, open: () => Promise<RunQueueHarne
       gates.get('r13')?.()
     })
 
+    it('has room for the runs for which handlers wait, however many wait', async () => {
+      // Ten handlers of one waited for runs that no handler could take.
+      const answered = new Map<string, () => void>()
+      await harness.runs.take(
+        async (delivery, _, idle) => {
+          const { run } = delivery
+          if (Number(run.slice(1)) > 100) answered.get(`r${Number(run.slice(1)) - 100}`)?.()
+          else await idle(new Promise<void>((resolve) => answered.set(run, resolve)), true)
+          inbox.put(delivery)
+        },
+        { concurrency: 1 },
+      )
+      for (let i = 1; i <= 12; i++) await harness.runs.offer(queued(i))
+      for (let i = 1; i <= 12; i++) await harness.runs.offer(queued(100 + i))
+      expect(new Set((await inbox.atLeast(24)).map(({ run }) => run)).size).toBe(24)
+    })
+
     it('delivers a run again, with a higher attempt, when its handler rejects', async () => {
       await harness.runs.take(
         async (delivery) => {

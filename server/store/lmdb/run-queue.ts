@@ -44,6 +44,8 @@ interface Consumer {
   readonly aborts: Set<AbortController>
   /** Handlers that wait. */
   idle: number
+  /** The idle ones that wait for other runs. */
+  forRuns: number
   draining: boolean
   closed: boolean
 }
@@ -115,7 +117,15 @@ export class LmdbRunQueue implements RunQueue {
 
   async take(handler: RunHandler, limits: TakeLimits): Promise<RunSubscription> {
     if (this.#closed) throw new StorageError('unavailable')
-    const consumer: Consumer = { handler, limits, aborts: new Set(), idle: 0, draining: false, closed: false }
+    const consumer: Consumer = {
+      handler,
+      limits,
+      aborts: new Set(),
+      idle: 0,
+      forRuns: 0,
+      draining: false,
+      closed: false,
+    }
     this.#consumers.push(consumer)
     this.#dispatch()
     return {
@@ -161,7 +171,7 @@ export class LmdbRunQueue implements RunQueue {
 
   #freeConsumer(): Consumer | undefined {
     return this.#consumers.find(
-      ({ draining, aborts, idle, limits }) => !draining && roomFor(limits, aborts.size, idle) > 0,
+      ({ draining, aborts, idle, forRuns, limits }) => !draining && roomFor(limits, aborts.size, idle, forRuns) > 0,
     )
   }
 
@@ -204,8 +214,8 @@ export class LmdbRunQueue implements RunQueue {
   async #handle(consumer: Consumer, item: QueueItem, abort: AbortController): Promise<void> {
     if (consumer.closed) return this.#returnRun(consumer, item, abort)
     try {
-      await consumer.handler({ ...item.run, attempt: item.attempts }, abort.signal, (wait) =>
-        this.#idle(consumer, wait),
+      await consumer.handler({ ...item.run, attempt: item.attempts }, abort.signal, (wait, forRuns) =>
+        this.#idle(consumer, wait, forRuns ? 1 : 0),
       )
     } catch (error) {
       if (!abort.signal.aborted && !consumer.draining)
@@ -223,13 +233,15 @@ export class LmdbRunQueue implements RunQueue {
     }
   }
 
-  async #idle<T>(consumer: Consumer, wait: Promise<T>): Promise<T> {
+  async #idle<T>(consumer: Consumer, wait: Promise<T>, forRuns: number): Promise<T> {
     consumer.idle += 1
+    consumer.forRuns += forRuns
     this.#dispatch()
     try {
       return await wait
     } finally {
       consumer.idle -= 1
+      consumer.forRuns -= forRuns
     }
   }
 

@@ -59,15 +59,17 @@ export type RunHandler = (delivery: Delivery, signal: AbortSignal, idle: Idle) =
 /**
  * Waits for something that needs no work here, such as a person's decision. Meanwhile, the handler makes room for
  * another one. Resolves or rejects like the wait; more handlers than `concurrency` may then work for a while.
+ * @param forRuns the handler waits for other runs of the queue. Then it does not count for the limit of handlers either, because those
+ *   runs could otherwise find no handler
  */
-export type Idle = <T>(wait: Promise<T>) => Promise<T>
+export type Idle = <T>(wait: Promise<T>, forRuns?: boolean) => Promise<T>
 
 /** Handlers per working one: an idle handler costs little, but not nothing. */
 const HANDLERS = 10
 
-/** The number of handlers for which there is room. It may be negative. */
-export function roomFor({ concurrency }: TakeLimits, handlers: number, idle: number): number {
-  return Math.min(concurrency - (handlers - idle), concurrency * HANDLERS - handlers)
+/** The number of handlers for which there is room. It may be negative. @param forRuns the idle ones that wait for other runs */
+export function roomFor({ concurrency }: TakeLimits, handlers: number, idle: number, forRuns: number): number {
+  return Math.min(concurrency - (handlers - idle), concurrency * HANDLERS - (handlers - forRuns))
 }
 
 export interface RunQueue {

@@ -60,6 +60,8 @@ interface Worker {
   readonly driven: Set<DrivenRun>
   /** What the idle handlers wait for. */
   readonly idle: Set<Promise<unknown>>
+  /** Those of them that are for other runs. */
+  readonly forRuns: Set<Promise<unknown>>
   readonly consumer: PullConsumer
   /** It accepts no more runs. */
   draining: boolean
@@ -119,18 +121,19 @@ export class JetStreamRunQueue implements RunQueue {
     const { connection, streams } = this.#options
     const driven = new Set<DrivenRun>()
     const idle = new Set<Promise<unknown>>()
+    const forRuns = new Set<Promise<unknown>>()
     const options = {
       nats: connection.nats,
       stream: streams.runs,
       consumer: streams.runConsumer,
       // Well within `ack_wait`, so that a run is not delivered again to a node that was stopped.
       expiresMs: Math.min(2_000, this.#ackWaitMs * 0.4),
-      capacity: () => roomFor(limits, driven.size, idle.size),
+      capacity: () => roomFor(limits, driven.size, idle.size, forRuns.size),
       deliver: (message: Msg) => this.#delivered(worker, message),
     }
     // `deliver` may use `worker`, because messages arrive after this turn.
     const consumer = new PullConsumer(options, connection.state === 'live')
-    const worker: Worker = { handler, limits, driven, idle, consumer, draining: false, closed: false }
+    const worker: Worker = { handler, limits, driven, idle, forRuns, consumer, draining: false, closed: false }
     this.#workers.add(worker)
     return { drain: () => this.#drain(worker), close: () => this.#closeWorker(worker) }
   }
@@ -170,8 +173,7 @@ export class JetStreamRunQueue implements RunQueue {
     const known = this.#driven.get(key)
     if (known?.lost === false) known.delivered = delivered
     else if (known !== undefined) known.next = delivered
-    else if (worker.draining || roomFor(worker.limits, worker.driven.size, worker.idle.size) <= 0)
-      this.#respond(delivered.reply, '-NAK')
+    else if (worker.draining || roomOf(worker) <= 0) this.#respond(delivered.reply, '-NAK')
     else this.#begin(worker, key, delivered)
   }
 
@@ -189,7 +191,7 @@ export class JetStreamRunQueue implements RunQueue {
     const { worker, abort } = driven
     const { run, attempt } = driven.delivered
     try {
-      await worker.handler({ ...run, attempt }, abort.signal, (wait) => this.#idle(worker, wait))
+      await worker.handler({ ...run, attempt }, abort.signal, (wait, forRuns) => this.#idle(worker, wait, forRuns))
       this.#acknowledge(driven.delivered.reply)
     } catch (error) {
       this.#release(driven, error)
@@ -204,13 +206,15 @@ export class JetStreamRunQueue implements RunQueue {
     else worker.consumer.pull()
   }
 
-  async #idle<T>(worker: Worker, wait: Promise<T>): Promise<T> {
+  async #idle<T>(worker: Worker, wait: Promise<T>, forRuns = false): Promise<T> {
     worker.idle.add(wait)
+    if (forRuns) worker.forRuns.add(wait)
     if (!worker.draining) worker.consumer.pull()
     try {
       return await wait
     } finally {
       worker.idle.delete(wait)
+      worker.forRuns.delete(wait)
     }
   }
 
@@ -295,6 +299,10 @@ export class JetStreamRunQueue implements RunQueue {
     this.#workers.delete(worker)
     for (const { abort } of worker.driven) abort.abort()
   }
+}
+
+function roomOf({ limits, driven, idle, forRuns }: Worker): number {
+  return roomFor(limits, driven.size, idle.size, forRuns.size)
 }
 
 function keyOf({ session, run }: QueuedRun): string {
