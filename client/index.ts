@@ -31,7 +31,7 @@ export {
 export { applyEntry } from './session/apply-entry.ts'
 export type { SessionOptions } from './session/attached-session.ts'
 export { parentOfNext } from './session/branch.ts'
-export { type CallStatus, type CallView, isSettled } from './session/call-view.ts'
+export { type CallStatus, type CallView, isSettled, openQuestion, type QuestionView } from './session/call-view.ts'
 export type { LayeredMap } from './session/layered-map.ts'
 export type { Accepted, Reply, ReplyEvent, Watcher } from './session/reply.ts'
 export {

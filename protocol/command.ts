@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { Context } from './context.ts'
 import { Resume } from './door.ts'
 import { Policy } from './event.ts'
+import { FormContent, QuestionAction } from './form/form.ts'
 import { Id } from './id.ts'
 import { LIMITS } from './limits.ts'
 import { Content, Seen } from './part.ts'
@@ -92,6 +93,19 @@ export const ToolDecide = z.object({
   reason: z.string().max(4096).optional(),
 })
 
+export const ToolAnswer = z
+  .object({
+    type: z.literal('tool.answer'),
+    id: Id,
+    session: Session,
+    call: Id,
+    question: Id,
+    action: QuestionAction,
+    /** The values of the form, only with `accept`. Omitted: none. */
+    content: FormContent.optional(),
+  })
+  .refine((frame) => frame.action === 'accept' || frame.content === undefined, 'must have content only with accept')
+
 export const SetPresence = z.object({
   type: z.literal('presence'),
   session: Session,
@@ -110,6 +124,7 @@ export const ClientFrame = z.discriminatedUnion('type', [
   ToolClaim,
   ToolResultCommand,
   ToolDecide,
+  ToolAnswer,
   SetPresence,
   Ping,
 ])
@@ -127,6 +142,7 @@ export type Cancel = z.infer<typeof Cancel>
 export type ToolClaim = z.infer<typeof ToolClaim>
 export type ToolResultCommand = z.infer<typeof ToolResultCommand>
 export type ToolDecide = z.infer<typeof ToolDecide>
+export type ToolAnswer = z.infer<typeof ToolAnswer>
 
 export const CLIENT_FRAME_TYPES: readonly ClientFrameType[] = ClientFrame.options.map(
   (option) => option.shape.type.value,

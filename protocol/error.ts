@@ -51,6 +51,9 @@ export const ERRORS = {
   approval_pending: { retryable: false, message: 'The call is waiting for approval.' },
   approval_not_needed: { retryable: false, message: 'The call needs no approval.' },
   already_decided: { retryable: false, message: 'Someone else has already decided.' },
+  question_not_found: { retryable: false, message: 'The tool call has no such question.' },
+  question_closed: { retryable: false, message: 'The question is no longer open.' },
+  invalid_answer: { retryable: false, message: 'The answer does not match the form.' },
   invalid_tool_input: {
     retryable: false,
     message: 'The input does not match the schema that this connection declared.',

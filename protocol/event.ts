@@ -4,6 +4,7 @@ import { Budget } from './account.ts'
 import { Context } from './context.ts'
 import { Door } from './door.ts'
 import { ERROR_CODES } from './error.ts'
+import { ToolAnswered, ToolAsked } from './form/question-event.ts'
 import { Id } from './id.ts'
 import { OUTPUT_LIMITS } from './limits.ts'
 import { Marks } from './marks.ts'
@@ -352,6 +353,8 @@ export const Event = z.discriminatedUnion('type', [
   ToolCalled,
   ToolClaimed,
   ToolDecided,
+  ToolAsked,
+  ToolAnswered,
   ToolResult,
   ToolProgress,
   MemberJoined,

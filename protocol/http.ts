@@ -4,6 +4,8 @@ import { z } from 'zod'
 import { Cancel, Send, SetPresence, ToolDecide } from './command.ts'
 import { ERRORS, type ErrorCode } from './error.ts'
 import { RunError, Usage } from './event.ts'
+import { FormContent, QuestionAction } from './form/form.ts'
+import { ToolAsked } from './form/question-event.ts'
 import { Id } from './id.ts'
 import { JobState, RunResult } from './job.ts'
 import { LIMITS } from './limits.ts'
@@ -81,6 +83,9 @@ export const HTTP_STATUS: Readonly<Record<ProblemCode, number>> = {
   approval_pending: 409,
   approval_not_needed: 409,
   already_decided: 409,
+  question_not_found: 404,
+  question_closed: 409,
+  invalid_answer: 422,
   invalid_tool_input: 409,
   invalid_tool_output: 422,
   unavailable: 503,
@@ -151,6 +156,12 @@ export type ResultRequest = z.infer<typeof ResultRequest>
 /** `POST /v1/sessions/{session}/tools/{call}/decision` */
 export const DecisionRequest = ToolDecide.omit({ type: true, id: true, session: true, call: true })
 export type DecisionRequest = z.infer<typeof DecisionRequest>
+
+/** `POST /v1/sessions/{session}/tools/{call}/answer` */
+export const AnswerRequest = z
+  .object({ question: Id, action: QuestionAction, content: FormContent.optional() })
+  .refine((body) => body.action === 'accept' || body.content === undefined, 'must have content only with accept')
+export type AnswerRequest = z.infer<typeof AnswerRequest>
 
 /** `POST /v1/sessions/{session}/presence` */
 export const PresenceRequest = SetPresence.pick({ state: true })
@@ -266,6 +277,13 @@ export const SessionsAnswer = z.object({
 export type SessionsAnswer = z.infer<typeof SessionsAnswer>
 export type ListedSession = SessionsAnswer['sessions'][number]
 
+/** A question of a tool call in a snapshot, with its answer. */
+export const SnapshotQuestion = ToolAsked.pick({ question: true, message: true, schema: true, until: true }).extend({
+  action: QuestionAction.optional(),
+  content: FormContent.optional(),
+  by: z.string().optional(),
+})
+
 /** A tool call in a snapshot, with its decision and result. */
 export const SnapshotCall = z.object({
   call: Id,
@@ -274,6 +292,8 @@ export const SnapshotCall = z.object({
   where: z.enum(['client', 'server']),
   approval: z.boolean(),
   decision: z.enum(['approve', 'deny']).optional(),
+  /** Its questions, in order. The last one is open if it has no `action` and the call has no result. */
+  questions: z.array(SnapshotQuestion).optional(),
   /** The connection that runs it now. */
   connection: z.string().optional(),
   output: z.unknown().optional(),

@@ -16,6 +16,12 @@ export const LIMITS = {
   toolBytes: 128 * 1024,
   /** Bytes of one tool result as JSON. */
   toolOutputBytes: 256 * 1024,
+  /** Characters of a question, fields of its form, and bytes of its schema and of an answer as JSON. */
+  questionChars: 4096,
+  formFields: 32,
+  formBytes: 32 * 1024,
+  /** Questions of one tool call. */
+  questions: 16,
   /** Bytes of one presence state as JSON. */
   presenceBytes: 1024,
   /** Milliseconds within which `hello` must arrive; if exceeded: close 4408. */

@@ -25,6 +25,7 @@ import { SESSION_CACHE_DEFAULTS, SessionCache } from './session/session-cache.ts
 import { createSessionService } from './session/session-service.ts'
 import { TRANSCRIPT_DEFAULTS, TranscriptWriter } from './session/transcript/transcript-writer.ts'
 import { MeteredLog } from './store/metered-log.ts'
+import { demoForm } from './tool/demo-form.ts'
 import { ActiveReaders } from './transports/feed/active-readers.ts'
 import { Hub } from './transports/feed/hub.ts'
 import { serveHealth } from './transports/http/health.ts'
@@ -123,7 +124,8 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   })
   writeTranscripts = (uncovered) => transcripts.compactAll(uncovered, sessions)
   const limits = openLimits(config, { ...stores, logger })
-  const serverTools = new Map(config.tools.map((tool) => [tool.name, tool]))
+  const tools = models.defaultId === 'demo' ? [demoForm, ...config.tools] : config.tools
+  const serverTools = new Map(tools.map((tool) => [tool.name, tool]))
   const agentNames = agentToolNames(config.agents)
   const service = createSessionService({
     stores,

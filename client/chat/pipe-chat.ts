@@ -1,7 +1,7 @@
 // PipeChat: sends one message from stdin and prints the answer. Only the answer goes to stdout; notes go to stderr.
 import { buffer } from 'node:stream/consumers'
 import type { ParleyClient, Reply, Session } from '../index.ts'
-import { ParleyError, RestartedError } from '../index.ts'
+import { openQuestion, ParleyError, RestartedError } from '../index.ts'
 import { openCalls } from '../session/session-view.ts'
 import type { ChatOptions } from './chat-options.ts'
 import { CleanText, cleanText } from './clean-text.ts'
@@ -47,7 +47,7 @@ export async function pipeChat(
     reply.accepted.then(({ run }) => session.cancel(run)).catch((error: unknown) => note(String(error)))
   }
   process.on('SIGINT', onSignal)
-  denyApprovals(session, note)
+  answerNone(session, note)
   const cleaner = new CleanText()
   try {
     for await (const text of reply.text()) output.write(cleaner.push(text))
@@ -66,17 +66,24 @@ export async function pipeChat(
   return (await reply.result()).status === 'completed' ? 0 : 1
 }
 
-/** Denies all approvals, because no one can be asked. */
-function denyApprovals(session: Session, note: (text: string) => void): void {
+/** Denies all approvals and cancels all questions, because no one can be asked. */
+function answerNone(session: Session, note: (text: string) => void): void {
   const asked = new Set<string>()
+  const ignored = (error: unknown): void => {
+    if (!(error instanceof ParleyError)) throw error
+  }
   session.subscribe(() => {
     for (const call of openCalls(session.state)) {
-      if (call.status !== 'deciding' || asked.has(call.id)) continue
-      asked.add(call.id)
-      note(`denied ${call.name}: no one is at the terminal to approve it`)
-      session.decide(call.id, 'deny', 'No one is at the terminal to approve it.').catch((error: unknown) => {
-        if (!(error instanceof ParleyError)) throw error
-      })
+      const question = openQuestion(call)
+      if (call.status === 'deciding' && !asked.has(call.id)) {
+        asked.add(call.id)
+        note(`denied ${call.name}: no one is at the terminal to approve it`)
+        session.decide(call.id, 'deny', 'No one is at the terminal to approve it.').catch(ignored)
+      } else if (question !== undefined && !asked.has(question.id)) {
+        asked.add(question.id)
+        note(`did not answer ${call.name}: no one is at the terminal`)
+        session.answer(call.id, question.id, 'cancel').catch(ignored)
+      }
     }
   })
 }

@@ -7,6 +7,7 @@ import { Approvals } from './approvals.ts'
 import type { ChatOptions } from './chat-options.ts'
 import { cleanText } from './clean-text.ts'
 import { ConnectionNotes } from './connection-notes.ts'
+import { Questions } from './questions.ts'
 import { TerminalOutput } from './terminal-output.ts'
 import { TranscriptPrinter } from './transcript-printer.ts'
 
@@ -38,6 +39,7 @@ class TerminalChat {
   readonly #output: TerminalOutput
   readonly #printer: TranscriptPrinter
   readonly #approvals: Approvals
+  readonly #questions: Questions
   readonly #resolve: (code: number) => void
   /** Cleanups of `start`, which run in reverse order. */
   readonly #cleanups: (() => void)[] = []
@@ -61,6 +63,7 @@ class TerminalChat {
     this.#output = new TerminalOutput((text) => output.write(text), this.#tty)
     this.#printer = new TranscriptPrinter(this.#output)
     this.#approvals = new Approvals(session)
+    this.#questions = new Questions(session)
     this.#resolve = resolve
   }
 
@@ -112,7 +115,11 @@ class TerminalChat {
       const what = cleanText(`${call.name}(${JSON.stringify(call.input)})`, { oneLine: true })
       this.#interleave(() => this.#output.note(`the model wants to run ${what} on this machine. Allow? (y/n)`))
       this.#prompt()
-    } else if (!this.#isAnswering && view.status === 'live') {
+      return
+    }
+    const question = this.#questions.next(view)
+    if (question.length > 0) this.#ask(question)
+    else if (!this.#isAnswering && view.status === 'live') {
       this.#prompt()
     }
   }
@@ -127,10 +134,21 @@ class TerminalChat {
     if (this.#approvals.asked !== undefined && /^(y|yes|n|no)$/i.test(content)) {
       const decision = /^y/i.test(content) ? 'approve' : 'deny'
       this.#watch(this.#approvals.answer(decision))
+    } else if (this.#questions.isAsking) {
+      const next = this.#questions.line(content)
+      if (next instanceof Promise) this.#watch(next)
+      else this.#ask(next)
     } else if (content !== '') {
       this.#send(content)
     }
     this.#render()
+  }
+
+  #ask(lines: readonly string[]): void {
+    this.#interleave(() => {
+      for (const line of lines) this.#output.note(cleanText(line, { oneLine: true }))
+    })
+    this.#prompt()
   }
 
   #send(content: string): void {

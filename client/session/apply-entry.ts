@@ -50,6 +50,8 @@ function applyEvent(view: SessionView, time: number, event: Event): SessionView 
     case 'tool.called':
     case 'tool.claimed':
     case 'tool.decided':
+    case 'tool.asked':
+    case 'tool.answered':
     case 'tool.result':
     case 'tool.progress':
       return applyToolEvent(view, event)

@@ -1,6 +1,16 @@
 // AttachedSession: the stateful shell around a session's view. On each connection it attaches at the view's cursor. If
 // the view cannot continue, it replays the session from its beginning.
-import type { Content, EntryFrame, ErrorFrame, Ok, Seen, ServerFrame, Tool } from '@parley/protocol'
+import type {
+  Content,
+  EntryFrame,
+  ErrorFrame,
+  FormContent,
+  Ok,
+  QuestionAction,
+  Seen,
+  ServerFrame,
+  Tool,
+} from '@parley/protocol'
 import { makeId } from '@parley/protocol/make-id'
 import { isAfter } from '@parley/protocol/position'
 import { backoff, type ReconnectPolicy } from '../backoff.ts'
@@ -162,6 +172,18 @@ export class AttachedSession implements Session {
       call,
       decision,
       ...(reason === undefined ? {} : { reason }),
+    })
+  }
+
+  async answer(call: string, question: string, action: QuestionAction, content?: FormContent): Promise<void> {
+    await this.#command({
+      type: 'tool.answer',
+      id: makeId('ans'),
+      session: this.id,
+      call,
+      question,
+      action,
+      ...(content === undefined ? {} : { content }),
     })
   }
 

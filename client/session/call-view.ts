@@ -2,7 +2,7 @@
 //
 //   [deciding] ──► offered ◄──► claimed ──► completed | failed
 //                     └─ run ended first ─► dropped
-import type { EventOf } from '@parley/protocol'
+import type { EventOf, FormContent, FormSchema, QuestionAction } from '@parley/protocol'
 
 export type CallStatus = 'deciding' | 'offered' | 'claimed' | 'completed' | 'failed' | 'dropped'
 
@@ -27,13 +27,33 @@ export interface CallView {
   }
   /** How far the tool is, while the call has no result. At least one of `text` and `done`. */
   readonly progress?: { readonly text?: string; readonly done?: number; readonly total?: number }
+  /** What the running tool asked a person, in order. */
+  readonly questions?: readonly QuestionView[]
   readonly output?: unknown
   readonly error?: string
   /** The source of the result: a connection, a node, or `server`. */
   readonly by?: string
 }
 
-export type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result' | 'tool.progress'>
+/** A question of a running tool. */
+export interface QuestionView {
+  readonly id: string
+  readonly message: string
+  /** The form of the answer. */
+  readonly schema: FormSchema
+  /** Unix milliseconds at which the server gives up waiting. */
+  readonly until: number
+  readonly answer?: {
+    readonly action: QuestionAction
+    readonly content?: FormContent
+    /** The user, or `server` if nobody answered in time. */
+    readonly by: string
+  }
+}
+
+export type ToolEvent = EventOf<
+  'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.asked' | 'tool.answered' | 'tool.result' | 'tool.progress'
+>
 
 /**
  * Whether the call has reached its final status.
@@ -46,7 +66,17 @@ export function isSettled(call: CallView): boolean {
 
 /** Whether the call waits for a client or a person instead of for the server. */
 export function isForClient(call: CallView): boolean {
-  return call.status === 'deciding' || (call.where === 'client' && !isSettled(call))
+  return call.status === 'deciding' || openQuestion(call) !== undefined || (call.where === 'client' && !isSettled(call))
+}
+
+/**
+ * The question of the call that waits for an answer.
+ * @example
+ * const questions = [...session.state.calls.values()].flatMap((call) => openQuestion(call) ?? [])
+ */
+export function openQuestion(call: CallView): QuestionView | undefined {
+  const last = call.questions?.at(-1)
+  return last?.answer === undefined && !isSettled(call) ? last : undefined
 }
 
 /** @returns undefined for an event of an unknown call */
@@ -88,6 +118,18 @@ export function applyCallEvent(call: CallView | undefined, event: ToolEvent): Ca
   if (event.type === 'tool.progress') {
     const { type: _, run: __, call: ___, ...progress } = event
     return { ...call, progress: progress as NonNullable<CallView['progress']> }
+  }
+  if (event.type === 'tool.asked') {
+    const { question: id, message, schema, until } = event
+    return { ...call, questions: [...(call.questions ?? []), { id, message, schema, until }] }
+  }
+  if (event.type === 'tool.answered') {
+    const { question, action, content, by } = event
+    const answer = { action, by, ...(content === undefined ? {} : { content }) }
+    return {
+      ...call,
+      questions: (call.questions ?? []).map((asked) => (asked.id === question ? { ...asked, answer } : asked)),
+    }
   }
   const { claim: _, progress: __, ...kept } = call
   return event.error === undefined

@@ -1,5 +1,5 @@
 // Session: the public interface of one session. `client.session(id)` creates it.
-import type { Content } from '@parley/protocol'
+import type { Content, FormContent, QuestionAction } from '@parley/protocol'
 import type { Reply, Watcher } from './reply.ts'
 import type { SendOptions } from './send-frame.ts'
 import type { PresenceState, SessionPresence } from './session-presence.ts'
@@ -118,6 +118,20 @@ export interface Session {
    * })
    */
   decide(call: string, decision: 'approve' | 'deny', reason?: string): Promise<void>
+
+  /**
+   * Answers a question that a running tool asks. `content` has the values of the form, with `accept` only. `decline` refuses to
+   * answer; `cancel` leaves the choice open.
+   * @throws ParleyError invalid_answer, question_closed, question_not_found, call_not_found, call_ended, closed
+   * @example
+   * session.subscribe(() => {
+   *   for (const call of session.state.calls.values()) {
+   *     const question = openQuestion(call)
+   *     if (question !== undefined) session.answer(call.id, question.id, 'accept', { size: 'M' }).catch(console.error)
+   *   }
+   * })
+   */
+  answer(call: string, question: string, action: QuestionAction, content?: FormContent): Promise<void>
 
   /**
    * Shows other members a state such as `{ typing: true }`. The client repeats it after each reconnect. `{}` clears it.

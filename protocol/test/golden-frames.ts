@@ -5,6 +5,7 @@
 import { CALLS } from './golden-calls.ts'
 import { OUTPUTS } from './golden-outputs.ts'
 import { RUN_ENDS } from './golden-run-ends.ts'
+import { TOOLS } from './golden-tools.ts'
 
 export interface Golden {
   readonly from: 'client' | 'server'
@@ -82,33 +83,6 @@ export const GOLDEN: readonly Golden[] = [
     json: `{"type":"cancel","id":"c4","session":"s1","run":"r1","seen":{"run":"r1","index":300}}`,
     msgpack:
       '85a474797065a663616e63656ca26964a26334a773657373696f6ea27331a372756ea27231a47365656e82a372756ea27231a5696e646578cd012c',
-  },
-  {
-    from: 'client',
-    name: 'tool.claim',
-    json: `{"type":"tool.claim","id":"c5","session":"s1","call":"t1"}`,
-    msgpack: '84a474797065aa746f6f6c2e636c61696da26964a26335a773657373696f6ea27331a463616c6ca27431',
-  },
-  {
-    from: 'client',
-    name: 'tool.result',
-    json: `{"type":"tool.result","id":"c6","session":"s1","call":"t1","output":{"lines":65536,"ratio":0.5,"ok":true,"none":null,"low":-129}}`,
-    msgpack:
-      '85a474797065ab746f6f6c2e726573756c74a26964a26336a773657373696f6ea27331a463616c6ca27431a66f757470757485a56c696e6573ce00010000a5726174696fcb3fe0000000000000a26f6bc3a46e6f6e65c0a36c6f77d1ff7f',
-  },
-  {
-    from: 'client',
-    name: 'tool.result with an error',
-    json: `{"type":"tool.result","id":"c7","session":"s1","call":"t1","error":"no such file"}`,
-    msgpack:
-      '85a474797065ab746f6f6c2e726573756c74a26964a26337a773657373696f6ea27331a463616c6ca27431a56572726f72ac6e6f20737563682066696c65',
-  },
-  {
-    from: 'client',
-    name: 'tool.decide',
-    json: `{"type":"tool.decide","id":"c8","session":"s1","call":"t1","decision":"deny","reason":"not on this machine"}`,
-    msgpack:
-      '86a474797065ab746f6f6c2e646563696465a26964a26338a773657373696f6ea27331a463616c6ca27431a86465636973696f6ea464656e79a6726561736f6eb36e6f74206f6e2074686973206d616368696e65',
   },
   {
     from: 'client',
@@ -237,6 +211,7 @@ export const GOLDEN: readonly Golden[] = [
     msgpack:
       '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3134a474696d65d30000019b76daa800a56576656e748aa474797065ac72756e2e736e617073686f74a372756ea27231a565706f636802a56d6f64656ca464656d6fa76d657373616765a26333a56f776e6572a66e6f64652d62a9737461727465644174d30000019b76daa800a46e65787408a66f75747075749484a474797065a474657874a474657874a22035a5696e64657805a76c656e67746873910282a474797065a76d657373616765a76d657373616765a2633984a474797065a9726561736f6e696e67a474657874a6686d2c20736fa5696e64657806a76c656e6774687392040283a474797065a4746f6f6ca463616c6ca27431a46e616d65a9726561645f66696c65a76368616e676573c3',
   },
+  ...TOOLS,
   ...RUN_ENDS,
   ...CALLS,
   ...OUTPUTS,
@@ -288,13 +263,6 @@ export const GOLDEN: readonly Golden[] = [
     json: `{"type":"entry","session":"s1","cursor":"e1.31","time":1767225600000,"event":{"type":"message","id":"c17","role":"user","author":"ada","content":[],"policy":"queue","run":"r1","parent":null}}`,
     msgpack:
       '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3331a474696d65d30000019b76daa800a56576656e7488a474797065a76d657373616765a26964a3633137a4726f6c65a475736572a6617574686f72a3616461a7636f6e74656e7490a6706f6c696379a57175657565a372756ea27231a6706172656e74c0',
-  },
-  {
-    from: 'server',
-    name: 'entry: tool.result with an error',
-    json: `{"type":"entry","session":"s1","cursor":"e1.21","time":1767225600000,"event":{"type":"tool.result","run":"r1","call":"t1","error":"timed out","by":"server"}}`,
-    msgpack:
-      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3231a474696d65d30000019b76daa800a56576656e7485a474797065ab746f6f6c2e726573756c74a372756ea27231a463616c6ca27431a56572726f72a974696d6564206f7574a26279a6736572766572',
   },
   {
     from: 'server',

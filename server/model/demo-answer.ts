@@ -116,6 +116,7 @@ const TOPICS: readonly (readonly [RegExp, string])[] = [
     /\b(tools?|functions?|approv\w*)\b/i,
     '**Tools.** Declare tools when you attach, or configure them on the server. To make me call one, write `/demo tool=NAME input={"city": "Oslo"}`.',
   ],
+  [/\b(form|question|ask)/i, '**Questions.** A tool may ask you something in a form. Try `/demo tool=demo_form`.'],
   [
     /\b(reconnect|resume|offline|crash|restart|cursor)/i,
     '**Reconnecting.** Disconnect whenever you like. Reconnect with your cursor, on any device, and you get what you missed, once and in order.',

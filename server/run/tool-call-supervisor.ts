@@ -12,12 +12,14 @@ import type { SessionLog } from '../store/ports/session-log.ts'
 import { runTool } from '../tool/run-tool.ts'
 import type { ToolSet } from '../tool/tool-set.ts'
 import { type ChildOptions, childOutcome } from './agent/child-supervisor.ts'
+import { CallQuestions } from './call-questions.ts'
+import { changed, deadlines } from './call-wait.ts'
 import { appendToolResult } from './tool-result.ts'
 
 export interface ToolCallSupervisorOptions extends ChildOptions {
   readonly log: SessionLog
   readonly serverTools: ToolSet
-  /** Milliseconds for a person to decide. */
+  /** Milliseconds for a person to decide, or to answer a question. */
   readonly approvalMs: number
   /** Timeout of a client's call (ms), unless its tool sets one. */
   readonly clientToolMs: number
@@ -91,19 +93,6 @@ async function step(
   }
 }
 
-/**
- * @returns the milliseconds until a time of the log. It reads the wall clock once for each time, so that a later step of
- * that clock moves no deadline.
- */
-function deadlines(): (until: number) => number {
-  const known = new Map<number, number>()
-  return (until) => {
-    const at = known.get(until) ?? performance.now() + until - Date.now()
-    known.set(until, at)
-    return Math.ceil(at - performance.now())
-  }
-}
-
 /** The timeout of an approved call starts at the decision. */
 function deadlineOf(options: ToolCallSupervisorOptions, session: SessionReplica, call: CallState): number {
   if (call.decidedAt === undefined) return call.until
@@ -141,30 +130,9 @@ async function runHere(
     signal.throwIfAborted()
     return
   }
+  const questions = new CallQuestions(options, session, call)
   const context = { session: session.id, run: call.run, call: call.id }
-  const outcome = await runTool(tool, call.input, context, signal, options.logger)
+  const outcome = await runTool(tool, call.input, { ...context, questions }, signal, options.logger)
   signal.throwIfAborted()
   await appendToolResult(options, session, call.id, outcome)
 }
-
-/** Resolves when the call has changed, or after `ms`. */
-async function changed(session: SessionReplica, call: CallState, ms: number, signal: AbortSignal): Promise<void> {
-  const wait = new AbortController()
-  const timer = setTimeout(() => wait.abort(TIMED_OUT), Math.max(0, Math.min(ms, 2 ** 31 - 1)))
-  const onAbort = (): void => wait.abort(signal.reason)
-  signal.addEventListener('abort', onAbort, { once: true })
-  if (signal.aborted) onAbort()
-  try {
-    await session.until((state) => {
-      const latest = findCall(state, call.id)?.call
-      return latest === undefined || latest.last !== call.last ? true : undefined
-    }, wait.signal)
-  } catch (error) {
-    if (error !== TIMED_OUT) throw error
-  } finally {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', onAbort)
-  }
-}
-
-const TIMED_OUT = new DOMException('The wait has timed out.', 'TimeoutError')

@@ -23,6 +23,8 @@ const DECISIONS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'member_not_found',
   'no_active_run',
   'parent_not_found',
+  'question_closed',
+  'question_not_found',
   'queue_full',
   'run_active',
   'run_not_found',

@@ -9,6 +9,7 @@ import {
   type Role,
   type Send,
   type Tool,
+  type ToolAnswer,
   type ToolClaim,
   type ToolDecide,
   type ToolResultCommand,
@@ -40,6 +41,7 @@ export interface SessionService {
   claim(command: ToolClaim, caller: Caller): Promise<Receipt>
   result(command: ToolResultCommand, caller: Caller): Promise<Receipt>
   decide(command: ToolDecide, caller: Caller): Promise<Receipt>
+  answer(command: ToolAnswer, caller: Caller): Promise<Receipt>
   /**
    * Attaches the connection with its tools. The first user of an empty session becomes its owner.
    * @returns the caller's role
@@ -239,6 +241,11 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
     decide: (command, caller) =>
       withPermission(command.session, caller, 'decide', async (session) =>
         receipt(await toolService.decide(session, command, caller)),
+      ),
+
+    answer: (command, caller) =>
+      withPermission(command.session, caller, 'decide', async (session) =>
+        receipt(await toolService.answer(session, command, caller)),
       ),
 
     async attach(id, caller, tools) {

@@ -51,6 +51,7 @@ const RULES: Readonly<Record<string, Row>> = {
   [`POST ${AT}/tools/{call}/claim`]: { rule: 'run', body: {} },
   [`POST ${AT}/tools/{call}/result`]: { rule: 'run', body: { output: 1 } },
   [`POST ${AT}/tools/{call}/decision`]: { rule: 'decide', body: { decision: 'approve' } },
+  [`POST ${AT}/tools/{call}/answer`]: { rule: 'decide', body: { question: 'q_1', action: 'decline' } },
   [`POST ${AT}/presence`]: { rule: 'read', body: { state: { typing: true } } },
   [`PUT ${AT}/connections/{connection}`]: {
     rule: 'run',

@@ -19,6 +19,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   'POST /v1/sessions/{session}/tools/{call}/claim': {},
   'POST /v1/sessions/{session}/tools/{call}/result': { output: 1 },
   'POST /v1/sessions/{session}/tools/{call}/decision': { decision: 'approve' },
+  'POST /v1/sessions/{session}/tools/{call}/answer': { question: 'q_1', action: 'decline' },
   'PUT /v1/sessions/{session}/connections/{connection}': { tools: [] },
   'POST /v1/sessions/{session}/presence': { state: { typing: true } },
   'POST /v1/sessions/{session}/members': { token: 'guessed' },

@@ -1,6 +1,6 @@
 // defineTool: declares a server tool in a configuration module. The input schema is a zod schema or a JSON Schema. With
 // zod, `execute` gets the parsed and typed input.
-import type { JsonSchema } from '@parley/protocol'
+import type { FormContent, FormSchema, JsonSchema } from '@parley/protocol'
 import { cutText, roundNumbers, ToolName } from '@parley/protocol'
 import { z } from 'zod'
 import { checkSchema, checkValue, type SchemaCheck } from './json-schema.ts'
@@ -11,7 +11,32 @@ export interface ToolContext {
   readonly session: string
   readonly run: string
   readonly call: string
+  /**
+   * Asks a person, who answers in a form. The time limit of the call stops meanwhile. Questions of one call are asked one at a time.
+   * After a restart of the server, an idempotent tool is executed again, and gets the answers to the same questions.
+   * @throws an error if the question is invalid; the signal's reason if the call has ended
+   * @example
+   * const answer = await ask({ message: 'Which size?', schema: z.object({ size: z.enum(['S', 'M', 'L']) }) })
+   * if (answer.action !== 'accept') return 'Nothing was ordered.'
+   * return order(answer.content.size)
+   */
+  ask(question: Question<FormSchema>): Promise<Answer>
+  ask<Schema extends z.ZodType>(question: Question<Schema>): Promise<Answer<z.infer<Schema>>>
 }
+
+export interface Question<Schema = z.ZodType | FormSchema> {
+  /** For the person; 1 to 4,096 characters. */
+  readonly message: string
+  /** The fields of the form: an object of texts, numbers, booleans, and choices. Omitted: no fields. */
+  readonly schema?: Schema
+  /** Milliseconds to wait for an answer; at most, and by default, as long as for an approval (10 minutes). */
+  readonly timeoutMs?: number
+}
+
+/** `by`: the user, or `server` if nobody answered in time. */
+export type Answer<Content = FormContent> =
+  | { readonly action: 'accept'; readonly content: Content; readonly by: string }
+  | { readonly action: 'decline' | 'cancel'; readonly by: string }
 
 /** The call failed for a reason that is only for the model: its message may be text of another server, and is not logged. */
 export class ToolFailure extends Error {

@@ -41,6 +41,10 @@ export function requestOf(command: PostedCommand, tools: readonly Tool[] = []): 
       const { type: _, id: __, session: ___, call, ...body } = command
       return { path: `${at}/tools/${encodeURIComponent(call)}/decision`, headers: key, body }
     }
+    case 'tool.answer': {
+      const { type: _, id: __, session: ___, call, ...body } = command
+      return { path: `${at}/tools/${encodeURIComponent(call)}/answer`, headers: key, body }
+    }
   }
 }
 

@@ -6,6 +6,7 @@ import {
   type CommandOf,
   type DeclaredTool,
   type Event,
+  formProblem,
   LIMITS,
   ReplyError,
   type Tool,
@@ -15,7 +16,7 @@ import type { SessionLog } from '../../store/ports/session-log.ts'
 import type { SchemaCheck } from '../../tool/json-schema.ts'
 import { type Payer, schemaPool } from '../../tool/schema-pool.ts'
 import type { SessionReplica } from '../session-replica.ts'
-import { awaitsDecision, type CallState } from '../state/call-state.ts'
+import { awaitsDecision, type CallState, openQuestion } from '../state/call-state.ts'
 import { unfinishedRuns } from '../state/child-runs.ts'
 import type { RunRecord } from '../state/run-record.ts'
 import { findCall, findCommand, type SessionState } from '../state/session-state.ts'
@@ -211,6 +212,31 @@ export class ToolService {
         ...reason,
         command: command.id,
       }
+    })
+    return entry === undefined ? { seq: session.state.seq, duplicate: true } : { seq: entry.seq }
+  }
+
+  /** @throws ReplyError call_not_found, call_ended, question_not_found, question_closed, invalid_answer, too_large */
+  async answer(
+    session: SessionReplica,
+    command: CommandOf<'tool.answer'>,
+    by: Claimant,
+  ): Promise<{ seq: number; duplicate?: true }> {
+    const { question: id, action, content = {} } = command
+    if (JSON.stringify(content).length > LIMITS.formBytes) throw new ReplyError('too_large', 'The answer is too large.')
+    const entry = await this.#change(session, command, (call) => {
+      const question = call.questions.find((asked) => asked.question === id)
+      if (question?.answer?.command === command.id) return undefined
+      if (findCommand(session.state, command.id) !== undefined) throw new ReplyError('command_id_reused')
+      if (question === undefined) throw new ReplyError('question_not_found')
+      if (call.result !== undefined) throw new ReplyError('call_ended')
+      if (openQuestion(call) !== question) throw new ReplyError('question_closed')
+      const problem = action === 'accept' ? formProblem(question.schema, content) : undefined
+      if (problem !== undefined)
+        throw new ReplyError('invalid_answer', `The answer does not match the form: ${problem}.`)
+      const given = action === 'accept' ? { content } : {}
+      const about = { run: call.run, call: call.id, question: id }
+      return { type: 'tool.answered', ...about, action, ...given, by: by.user, command: command.id }
     })
     return entry === undefined ? { seq: session.state.seq, duplicate: true } : { seq: entry.seq }
   }

@@ -24,6 +24,11 @@ function applyProjected(state: SessionState, entries: readonly ProjectedEntry[])
 }
 
 describe('the reducer', () => {
+  it('ignores events of a newer server', () => {
+    const event = { type: 'tool.dreamt', run: 'r', call: 'c' } as unknown as Event
+    expect(applyEntry(EMPTY_SESSION, { seq: 7, time: 1, event })).toEqual({ ...EMPTY_SESSION, seq: 7 })
+  })
+
   // After the session was opened again, the reducer did not know the late steer's run until it read the end that
   // compaction had moved behind it. So that run was started or ended a second time.
   it('keeps a late steer ended although the end of the steered run follows later', () => {

@@ -16,7 +16,7 @@ import {
 import { lateSteerRun } from '@parley/protocol/make-id'
 import type { Seq } from '../../store/ports/entry.ts'
 import type { CommandRecord, CompactedEntry } from '../../store/ports/transcript-store.ts'
-import { applyToCall } from './call-state.ts'
+import { applyToCall, type ToolEvent } from './call-state.ts'
 import { withChild, withoutLateChildren } from './child-runs.ts'
 import { applyToMembers } from './members.ts'
 import { type Owned, withEntry, withItem } from './owned.ts'
@@ -104,6 +104,8 @@ export function applyEntry(state: SessionState, entry: LoggedEvent, owned?: Owne
     case 'tool.called':
     case 'tool.claimed':
     case 'tool.decided':
+    case 'tool.asked':
+    case 'tool.answered':
     case 'tool.result':
     case 'tool.progress':
       return applyToolEvent(state, entry, event)
@@ -306,8 +308,6 @@ function withLateSteerRun(state: SessionState, id: string): SessionState {
   const open = state.open.map((run) => ({ ...run, steers: run.steers.filter((steer) => steer !== message.event.id) }))
   return { ...state, open: withLateSteers(state, open, [message]) }
 }
-
-type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result' | 'tool.progress'>
 
 function applyToolEvent(state: SessionState, entry: LoggedEvent, event: ToolEvent): SessionState {
   const next = updateRun(state, entry.seq, event.run, (run) => {

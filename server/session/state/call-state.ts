@@ -4,9 +4,11 @@
 //      │            └ deny ─────────────────────────▲
 //      └ called again (attempt + 1): the claim was lost, and the call is offered again
 //
+// While a server tool runs (claimed), it may ask a person questions, one at a time.
+//
 // Each step is a conditional append to the call's own subject. So at most one claim is valid at a time, and the first
 // result ends the call.
-import type { EventOf, ToolCalled, ToolResult } from '@parley/protocol'
+import type { EventOf, ToolAnswered, ToolAsked, ToolCalled, ToolResult } from '@parley/protocol'
 import type { Seq } from '../../store/ports/entry.ts'
 
 export interface CallState {
@@ -39,10 +41,18 @@ export interface CallState {
   readonly claim:
     | { readonly connection: string; readonly user?: string; readonly until: number; readonly command?: string }
     | undefined
+  /** In order. The last one is open if it has no answer. */
+  readonly questions: readonly QuestionState[]
   readonly result: ToolResult | undefined
 }
 
-type ToolEvent = EventOf<'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.result' | 'tool.progress'>
+export interface QuestionState extends Pick<ToolAsked, 'question' | 'message' | 'schema' | 'until'> {
+  readonly answer: Pick<ToolAnswered, 'action' | 'content' | 'by' | 'command'> | undefined
+}
+
+export type ToolEvent = EventOf<
+  'tool.called' | 'tool.claimed' | 'tool.decided' | 'tool.asked' | 'tool.answered' | 'tool.result' | 'tool.progress'
+>
 
 /** @returns undefined for an event of an unknown call, which only a broken log contains */
 export function applyToCall(
@@ -72,6 +82,7 @@ export function applyToCall(
       decidedAt: call?.decidedAt,
       decidedBy: call?.decidedBy,
       claim: undefined,
+      questions: call?.questions ?? [],
       result: call?.result,
     }
   }
@@ -84,11 +95,33 @@ export function applyToCall(
     }
     case 'tool.decided':
       return { ...call, last: seq, decision: event.decision, decidedAt: time, decidedBy: event.command }
+    case 'tool.asked': {
+      const { question, message, schema, until } = event
+      return {
+        ...call,
+        last: seq,
+        questions: [...call.questions, { question, message, schema, until, answer: undefined }],
+      }
+    }
+    case 'tool.answered': {
+      const { action, content, by, command } = event
+      const answer = { action, content, by, command }
+      const questions = call.questions.map((asked) =>
+        asked.question === event.question ? { ...asked, answer } : asked,
+      )
+      return { ...call, last: seq, questions }
+    }
     case 'tool.result':
       return { ...call, last: seq, result: call.result ?? event, claim: undefined }
     case 'tool.progress':
       return { ...call, last: seq }
   }
+}
+
+/** The question that waits for an answer. */
+export function openQuestion(call: CallState): QuestionState | undefined {
+  const last = call.questions.at(-1)
+  return last?.answer === undefined && call.result === undefined ? last : undefined
 }
 
 /** Whether the call still needs a person's approval. */

@@ -1,7 +1,7 @@
 // RunRecord: the state of one run, derived from the log. Pure; apply-entry.ts computes it.
 import type { MessageEvent, ParentCall, RunEnded } from '@parley/protocol'
 import type { Seq } from '../../store/ports/entry.ts'
-import { awaitsDecision, type CallState } from './call-state.ts'
+import { awaitsDecision, type CallState, openQuestion } from './call-state.ts'
 import type { RunOutput } from './run-output.ts'
 
 export interface RunRecord {
@@ -79,10 +79,12 @@ export function isActive(run: RunRecord): boolean {
   return run.supersededBy === undefined && !run.rejected
 }
 
-/** Whether the run cannot continue before a person decides or a client's tool answers. */
+/** Whether the run cannot continue before a person decides or answers, or a client's tool has a result. */
 export function awaitsClients(run: RunRecord): boolean {
   return [...run.calls.values()].some(
-    (call) => call.result === undefined && (call.where === 'client' || awaitsDecision(call)),
+    (call) =>
+      call.result === undefined &&
+      (call.where === 'client' || awaitsDecision(call) || openQuestion(call) !== undefined),
   )
 }
 

@@ -6,6 +6,7 @@ import { Entry } from '../../store/ports/entry.ts'
 import { startedAs } from '../commands/end-run.ts'
 import { calledAgain } from '../commands/tool-service.ts'
 import { applyEntry } from '../state/apply-entry.ts'
+import { openQuestion } from '../state/call-state.ts'
 import { parentAt } from '../state/message-tree.ts'
 import { completeParts, markUnseen, type RunOutput, toParts } from '../state/run-output.ts'
 import { activeRun, EMPTY_SESSION, findRun, type SessionState } from '../state/session-state.ts'
@@ -31,6 +32,8 @@ export interface Step {
     | 'claim'
     | 'again'
     | 'deny'
+    | 'ask'
+    | 'answer'
     | 'cancel'
     | 'complete'
     | 'compact'
@@ -57,6 +60,8 @@ export const STEP_KINDS: readonly Step['kind'][] = [
   'claim',
   'again',
   'deny',
+  'ask',
+  'answer',
   'cancel',
   'complete',
   'compact',
@@ -232,6 +237,8 @@ export class ScriptedLog {
       case 'result':
       case 'claim':
       case 'again':
+      case 'ask':
+      case 'answer':
       case 'deny': {
         const call = [...record.calls.values()].find((open) => open.result === undefined)
         if (call === undefined) return
@@ -239,6 +246,29 @@ export class ScriptedLog {
         const lane = `tool.${call.id}`
         if (step.kind === 'claim') {
           return this.#append(lane, { type: 'tool.claimed', ...about, connection: 'c', until: n })
+        }
+        if (step.kind === 'ask') {
+          const schema = { type: 'object' as const, properties: {} }
+          return this.#append(lane, {
+            type: 'tool.asked',
+            ...about,
+            question: `q_${n}`,
+            message: 'q',
+            schema,
+            until: n,
+          })
+        }
+        if (step.kind === 'answer') {
+          const question = openQuestion(call)?.question
+          if (question === undefined) return
+          return this.#append(lane, {
+            type: 'tool.answered',
+            ...about,
+            question,
+            action: 'accept',
+            content: { n },
+            by: 'u',
+          })
         }
         if (step.kind === 'again') return this.#append(lane, calledAgain(call))
         if (step.kind === 'result') return this.#append(lane, { type: 'tool.result', ...about, output: n, by: 'c' })

@@ -25,6 +25,8 @@ interface CompactedCall {
   claimed: LoggedEvent | undefined
   decided: LoggedEvent | undefined
   progress: LoggedEvent | undefined
+  /** Questions and answers. */
+  questions: LoggedEvent[]
   result: LoggedEvent | undefined
 }
 
@@ -135,7 +137,7 @@ export function compact(compacted: readonly CompactedEntry[], entries: Iterable<
           const epoch = Math.max(run.attempt.epoch ?? 0, run.ended?.event.epoch ?? 0)
           if ((event.epoch ?? Infinity) < epoch && !hasCall(run.output, event.call)) break
           const none = { claimed: undefined, decided: undefined, progress: undefined, result: undefined }
-          calls.set(event.call, { called: entry, ...none })
+          calls.set(event.call, { called: entry, questions: [], ...none })
           // A snapshot of an earlier compaction may contain the call.
           if (run.ended === undefined && !hasCall(run.output, event.call)) {
             run.output = addPart(run.output, { type: 'tool', call: event.call, name: event.name })
@@ -151,12 +153,15 @@ export function compact(compacted: readonly CompactedEntry[], entries: Iterable<
       case 'tool.claimed':
       case 'tool.decided':
       case 'tool.progress':
+      case 'tool.asked':
+      case 'tool.answered':
       case 'tool.result': {
         const call = calls.get(event.call)
         if (call === undefined) break
         if (event.type === 'tool.claimed') call.claimed = entry
         else if (event.type === 'tool.decided') call.decided = entry
         else if (event.type === 'tool.progress') call.progress = entry
+        else if (event.type !== 'tool.result') call.questions.push(entry)
         else call.result ??= entry
         break
       }
@@ -170,6 +175,7 @@ export function compact(compacted: readonly CompactedEntry[], entries: Iterable<
   for (const call of calls.values()) {
     kept.push(call.called)
     if (call.decided !== undefined) kept.push(call.decided)
+    kept.push(...call.questions)
     if (call.result !== undefined) {
       kept.push(call.result)
       continue

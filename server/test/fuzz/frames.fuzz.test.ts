@@ -66,6 +66,18 @@ const frame: fc.Arbitrary<unknown> = fc.oneof(
   fc.record({ type: fc.constant('tool.claim'), id, session, call }),
   fc.record({ type: fc.constant('tool.result'), id, session, call, output: fc.jsonValue() }),
   fc.record({ type: fc.constant('tool.decide'), id, session, call, decision: fc.constantFrom('approve', 'deny') }),
+  fc.record(
+    {
+      type: fc.constant('tool.answer'),
+      id,
+      session,
+      call,
+      question: id,
+      action: fc.constantFrom('accept', 'decline', 'cancel'),
+      content: fc.dictionary(fc.string(), fc.jsonValue(), { maxKeys: 3 }),
+    },
+    { requiredKeys: ['type', 'id', 'session', 'call', 'question', 'action'] },
+  ),
   fc.record({
     type: fc.constant('presence'),
     session,

@@ -89,6 +89,7 @@ const body = mutated(
     }),
     fc.record({ model: fc.constant('demo'), prompt: fc.string() }),
     fc.record({ decision: fc.constantFrom('approve', 'deny') }),
+    fc.record({ question: fc.constant('q'), action: fc.constantFrom('accept', 'cancel'), content: fc.jsonValue() }),
     fc.record({ title: fc.string(), role: fc.constantFrom('owner', 'editor', 'viewer') }),
     fc.record({ output: fc.jsonValue() }),
   ),

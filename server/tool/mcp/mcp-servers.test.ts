@@ -7,6 +7,7 @@ import { SdkErrorCode, SdkHttpError } from '@modelcontextprotocol/client'
 import { ReplyError } from '@parley/protocol'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { Answer } from '../define-tool.ts'
 import { runTool } from '../run-tool.ts'
 import { schemaPool } from '../schema-pool.ts'
 import type { ToolSet } from '../tool-set.ts'
@@ -47,10 +48,12 @@ async function toolsOf(servers: McpServers, run = runOf('ada')): Promise<ToolSet
   return tools
 }
 
+const questions = { ask: async (): Promise<Answer> => ({ action: 'cancel', by: 'server' }) }
+
 async function call(tools: ToolSet, name: string, input: unknown = {}, signal = new AbortController().signal) {
   const tool = tools.get(name)
   if (tool === undefined) return { error: tools.problem?.(name) }
-  return runTool(tool, input, { session: 's', run: 'r', call: 'c' }, signal, logger)
+  return runTool(tool, input, { session: 's', run: 'r', call: 'c', questions }, signal, logger)
 }
 
 const names = (tools: ToolSet): string[] => [...tools.values()].map(({ name }) => name)

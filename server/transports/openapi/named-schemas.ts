@@ -1,6 +1,7 @@
 // NamedSchemas: the JSON Schemas of the documents. They are generated from the zod schemas that the server validates
 // with, so that the documents cannot differ from the server.
 import {
+  AnswerRequest,
   CancelRequest,
   ClaimRequest,
   ClientFrame,
@@ -64,6 +65,7 @@ export const HTTP_SCHEMAS = {
   MembersAnswer,
   RoleRequest,
   TitleRequest,
+  AnswerRequest,
   CancelRequest,
   ClaimRequest,
   CommandAnswer,

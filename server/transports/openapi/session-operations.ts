@@ -210,6 +210,15 @@ export const SESSION_OPERATIONS: Operations = {
     answers: ANSWERED,
     errors: ['call_not_found', 'call_ended', 'approval_not_needed', 'already_decided', ...STORING],
   },
+  'POST /v1/sessions/:session/tools/:call/answer': {
+    id: 'answerQuestion',
+    tag: 'sessions',
+    summary: 'Answer a question of a tool; the first answer wins',
+    parameters: [session, call, key],
+    body: 'AnswerRequest',
+    answers: ANSWERED,
+    errors: ['call_not_found', 'call_ended', 'question_not_found', 'question_closed', 'invalid_answer', ...STORING],
+  },
   'POST /v1/sessions/:session/presence': {
     id: 'showPresence',
     tag: 'sessions',

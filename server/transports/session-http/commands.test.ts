@@ -231,6 +231,23 @@ describe('a decision', () => {
   })
 })
 
+describe('an answer', () => {
+  it('answers a question once', async () => {
+    await open()
+    await calledRun('call', false)
+    const schema = { type: 'object' as const, properties: { n: { type: 'integer' as const } } }
+    const asked = { question: 'q', message: 'How many?', schema, until: 1 }
+    await harness.append('s', 'tool.call', { type: 'tool.asked', run: 'r', call: 'call', ...asked })
+    const answer = (body: object, key = makeId('key')) =>
+      ask('/tools/call/answer', { body: { question: 'q', ...body }, headers: { 'Idempotency-Key': key } })
+    expect(await refused(answer({ action: 'accept', content: { n: 'two' } }))).toEqual([422, 'invalid_answer'])
+    const given = { action: 'accept', content: { n: 2 } }
+    await ok(answer(given, 'first'))
+    expect(await ok(answer(given, 'first'))).toMatchObject({ id: 'first', duplicate: true })
+    expect(await refused(answer({ action: 'cancel' }))).toEqual([409, 'question_closed'])
+  })
+})
+
 describe('an invalid command', () => {
   it.each([
     ['a call that does not exist', '/tools/none/claim', {}, 404, 'call_not_found'],
@@ -252,6 +269,20 @@ describe('an invalid command', () => {
       { body: { decision: 'deny' } },
       409,
       'approval_not_needed',
+    ],
+    [
+      'an answer to an unknown question',
+      '/tools/call/answer',
+      { body: { question: 'q', action: 'accept' } },
+      404,
+      'question_not_found',
+    ],
+    [
+      'content without accept',
+      '/tools/call/answer',
+      { body: { question: 'q', action: 'decline', content: {} } },
+      400,
+      'bad_request',
     ],
     ['a run with an invalid id', '/cancel', { body: { run: 'a b' } }, 400, 'bad_request'],
     ['`seen` of a wrong type', '/cancel', { body: { seen: 3 } }, 400, 'bad_request'],

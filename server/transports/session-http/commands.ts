@@ -1,6 +1,7 @@
 // Routes of the commands with an immediate answer: cancel and tool calls, and the connection that declares tools. Each
 // does the same as the WebSocket frame of that name. The Idempotency-Key becomes the command's id.
 import {
+  AnswerRequest,
   CancelRequest,
   ClaimRequest,
   type CommandAnswer,
@@ -39,6 +40,11 @@ export function commandRoutes({ service }: SessionHttpPorts): readonly Route[] {
       const call = request.paramAs('call', Id)
       const body = await request.json(DecisionRequest)
       return service.decide({ type: 'tool.decide', ...target, call, ...body }, callerOf(request))
+    }),
+    command(`${CALL}/answer`, async (request, target) => {
+      const call = request.paramAs('call', Id)
+      const body = await request.json(AnswerRequest)
+      return service.answer({ type: 'tool.answer', ...target, call, ...body }, callerOf(request))
     }),
   ]
 }

@@ -75,11 +75,17 @@ it('returns tool calls with their claims', async () => {
   await harness.append('s', 'tool.c', { type: 'tool.called', ...called, attempt: 1, until, step: 0 })
   await harness.append('s', 'tool.c', { type: 'tool.decided', run: 'one', call: 'c', decision: 'approve', by: 'ada' })
   await harness.append('s', 'tool.c', { type: 'tool.claimed', run: 'one', call: 'c', connection: 'con', until })
+  const asked = { question: 'q', message: 'Sure?', schema: { type: 'object', properties: {} }, until } as const
+  await harness.append('s', 'tool.c', { type: 'tool.asked', run: 'one', call: 'c', ...asked })
+  const given = { action: 'accept', content: {}, by: 'ada' } as const
+  await harness.append('s', 'tool.c', { type: 'tool.answered', run: 'one', call: 'c', question: 'q', ...given })
   const { messages } = await snapshot()
   expect(messages.at(-1)).toMatchObject({
     state: 'waiting',
     calls: [{ call: 'c', name: 'look_up', input: { a: 1 }, approval: true, decision: 'approve', connection: 'con' }],
   })
+  const last = messages.at(-1)
+  expect(last?.role === 'assistant' && last.calls[0]?.questions).toEqual([{ ...asked, ...given }])
 })
 
 it('returns the newest messages of a long session, and says that there are earlier ones', async () => {

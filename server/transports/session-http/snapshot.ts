@@ -3,7 +3,7 @@
 import { formatCursor, Id, ReplyError, type SessionSnapshot, type SnapshotMessage } from '@parley/protocol'
 import { catchUp } from '../../session/catch-up.ts'
 import { jobState, textOf } from '../../session/run-report.ts'
-import type { CallState } from '../../session/state/call-state.ts'
+import type { CallState, QuestionState } from '../../session/state/call-state.ts'
 import { parentAt } from '../../session/state/message-tree.ts'
 import { markUnseen, toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
@@ -105,7 +105,7 @@ function answerOf(record: RunRecord): SnapshotMessage {
   }
 }
 
-function callOf({ id, name, input, where, approval, decision, claim, result }: CallState) {
+function callOf({ id, name, input, where, approval, decision, claim, questions, result }: CallState) {
   return {
     call: id,
     name,
@@ -113,8 +113,14 @@ function callOf({ id, name, input, where, approval, decision, claim, result }: C
     where,
     approval,
     ...(decision === undefined ? {} : { decision }),
+    ...(questions.length === 0 ? {} : { questions: questions.map(questionOf) }),
     ...(claim === undefined ? {} : { connection: claim.connection }),
     ...(result?.output === undefined ? {} : { output: result.output }),
     ...(result?.error === undefined ? {} : { error: result.error }),
   }
+}
+
+function questionOf({ answer, ...asked }: QuestionState) {
+  const { command: _, ...given } = answer ?? {}
+  return { ...asked, ...given }
 }

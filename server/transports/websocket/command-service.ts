@@ -186,6 +186,8 @@ export class CommandService implements ReaderClient, PresenceWatcher {
         return service.result(command, this.#caller)
       case 'tool.decide':
         return service.decide(command, this.#caller)
+      case 'tool.answer':
+        return service.answer(command, this.#caller)
     }
   }
 

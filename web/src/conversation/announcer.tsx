@@ -1,6 +1,6 @@
 // Announcer: announces the latest answer to screen readers: its start, its sentences, its approvals and its end. It
 // skips everything that was there when the page opened.
-import { isEnded, type RunView, type SessionView } from '@parley/client'
+import { isEnded, openQuestion, type RunView, type SessionView } from '@parley/client'
 import { useEffect, useState } from 'react'
 import { useRoom } from '../connection/use-chat.ts'
 import { nameOf } from '../people/names.ts'
@@ -81,7 +81,7 @@ function announce(
   return view.subscribe(update)
 }
 
-/** Announces calls that need approval, and decisions. @param announced each call's last announcement; it is updated */
+/** Announces calls that need approval, decisions, and questions. @param announced each call's last announcement; it is updated */
 function announceApprovals(
   view: SessionView,
   run: RunView,
@@ -91,9 +91,12 @@ function announceApprovals(
 ): void {
   for (const part of run.parts) {
     const call = part.type === 'tool' ? view.calls.get(part.call) : undefined
-    if (call === undefined || !call.approval) continue
+    if (call === undefined) continue
+    const question = openQuestion(call)
     const decision = decisionNote(call, undefined, displayName)
-    const text = call.status === 'deciding' ? `${call.name} needs approval.` : decision && `${call.name}: ${decision}`
+    const asked = question && `${call.name} asks: ${question.message}`
+    const text =
+      call.status === 'deciding' ? `${call.name} needs approval.` : (asked ?? (decision && `${call.name}: ${decision}`))
     if (text === undefined || announced.get(call.id) === text) continue
     say(text)
     announced.set(call.id, text)

@@ -1,6 +1,7 @@
 // CallNote: what the page says about a tool call, and how it formats the call's values. Pure.
 
-import type { CallView } from '@parley/client'
+import { type CallView, openQuestion, type QuestionView } from '@parley/client'
+import { choicesOf } from '@parley/protocol/form/form-check'
 import { cutText } from '@parley/protocol/well-formed'
 import { displayText } from '../shared/display-text.ts'
 
@@ -19,6 +20,7 @@ export function callNote(call: CallView, connection: string | undefined): CallNo
         ? { tone: 'busy', text: 'Running on the server' }
         : { tone: 'busy', text: call.attempt > 1 ? 'Retrying on another device' : 'Waiting for a device' }
     case 'claimed':
+      if (openQuestion(call) !== undefined) return { tone: 'ask', text: 'Asks a question' }
       return { tone: 'busy', text: `Running ${place(call, call.claim?.connection, connection)}` }
     case 'completed':
       return { tone: 'plain', text: `Ran ${place(call, call.by, connection)}` }
@@ -43,6 +45,26 @@ export function decisionNote(
   const who = decision.by === 'anonymous' ? '' : decision.by === user ? ' by you' : ` by ${displayName(decision.by)}`
   const why = decision.reason === undefined ? '' : `: ${decision.reason}`
   return formatText(`${decision.decision === 'approve' ? 'Approved' : 'Denied'}${who}${why}`)
+}
+
+/** The answer to a question, with its author; undefined while there is none. @param displayName a user's name */
+export function answerNote(
+  { answer, schema }: QuestionView,
+  user: string | undefined,
+  displayName: (user: string) => string,
+): string | undefined {
+  if (answer === undefined) return undefined
+  const { action, by, content = {} } = answer
+  if (by === 'server') return 'Nobody answered in time'
+  const who = by === 'anonymous' ? '' : by === user ? ' by you' : ` by ${displayName(by)}`
+  if (action !== 'accept') return `${action === 'decline' ? 'Declined' : 'Dismissed'}${who}`
+  const values = Object.entries(content).map(([name, value]) => {
+    const field = Object.hasOwn(schema.properties, name) ? schema.properties[name] : undefined
+    const titles = new Map(field === undefined ? [] : choicesOf(field)?.map((choice) => [choice.value, choice.title]))
+    const shown = [value].flat().map((one) => titles.get(String(one)) ?? String(one))
+    return `${field?.title ?? name}: ${shown.join(', ')}`
+  })
+  return formatText(`Answered${who}${values.length === 0 ? '' : `: ${values.join('; ')}`}`)
 }
 
 /** The time that remains for a decision. @param now Unix milliseconds, by this machine's clock */

@@ -1,5 +1,5 @@
 // RunNote: what the page says about a run's status, and about what its model did not get. Pure.
-import type { CallView, RunView } from '@parley/client'
+import { type CallView, openQuestion, type RunView } from '@parley/client'
 import { formatText } from './call-note.ts'
 
 export interface RunNote {
@@ -52,6 +52,7 @@ function endsInCall(run: RunView): boolean {
 
 function waitsFor(calls: readonly CallView[]): string {
   if (calls.some((call) => call.status === 'deciding')) return 'Waiting for approval'
+  if (calls.some((call) => openQuestion(call) !== undefined)) return 'Waiting for your answer'
   const call = calls.find((candidate) => candidate.status === 'offered' || candidate.status === 'claimed')
   if (call === undefined) return 'Waiting'
   return call.status === 'claimed' ? `Waiting for ${call.name}` : `Waiting for a device with ${call.name}`

@@ -1,14 +1,15 @@
 // ToolCard: one tool call: its name, status, input and result, and its approval.
-import { type CallView, ParleyError } from '@parley/client'
+import { type CallView, openQuestion, ParleyError } from '@parley/client'
 import { memo, useId, useState } from 'react'
 import { errorNote } from '../connection/error-note.ts'
-import { useChat, useConnection, useRoom, useView } from '../connection/use-chat.ts'
+import { useConnection, useRoom, useView } from '../connection/use-chat.ts'
 import { nameOf } from '../people/names.ts'
 import { useMay, usePeople } from '../people/use-people.ts'
 import { Icon } from '../shared/icon.tsx'
 import { ScrollBox } from '../shared/scroll-box.tsx'
-import { useNow } from '../shared/use-now.ts'
-import { callNote, decisionNote, expiryNote, formatText, formatValue } from './call-note.ts'
+import { callNote, decisionNote, formatText, formatValue } from './call-note.ts'
+import { Expiry } from './expiry.tsx'
+import { Question } from './question-form.tsx'
 import { lineCount, ReadableValue } from './readable-value.tsx'
 
 interface Props {
@@ -26,8 +27,15 @@ export const ToolCard = memo(function ToolCard({ call: id, name }: Props) {
   const heading = useId()
   const note = call === undefined ? undefined : callNote(call, connection)
   const decision = call === undefined ? undefined : decisionNote(call, user, displayName)
+  const asking = call === undefined ? undefined : openQuestion(call)
   return (
-    <article className='tool' tabIndex={-1} aria-labelledby={heading} data-call={id} data-status={call?.status}>
+    <article
+      className='tool'
+      tabIndex={-1}
+      aria-labelledby={heading}
+      data-call={id}
+      data-status={asking === undefined ? call?.status : 'asking'}
+    >
       <header className='tool-head'>
         <Icon name='tool' />
         <h3 id={heading}>{name}</h3>
@@ -40,6 +48,9 @@ export const ToolCard = memo(function ToolCard({ call: id, name }: Props) {
         </p>
       )}
       {call?.status !== 'deciding' ? null : mayDecide ? <Approval call={call} /> : <PendingApproval call={call} />}
+      {call?.questions?.map((question) => (
+        <Question key={question.id} call={call} question={question} open={question === asking} />
+      ))}
     </article>
   )
 })
@@ -176,19 +187,5 @@ function PendingApproval({ call }: { readonly call: CallView }) {
       <p className='aside'>Only an owner or approver can approve this.</p>
       <Expiry until={call.until} />
     </div>
-  )
-}
-
-/** A countdown, and for screen readers the fixed time, which they do not announce again every second. */
-function Expiry({ until }: { readonly until: number }) {
-  const now = useNow(true, useChat().client)
-  const at = new Date(until)
-  return (
-    <span className='expiry'>
-      <span aria-hidden='true'>{expiryNote(until, now)}</span>
-      <time className='unseen' dateTime={at.toISOString()}>
-        Expires at {at.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' })}
-      </time>
-    </span>
   )
 }

@@ -53,6 +53,10 @@ export function summaryOf(event: Event): string {
       return `by ${event.connection}`
     case 'tool.decided':
       return cut(`${event.decision} by ${event.by}${event.reason === undefined ? '' : `: ${event.reason}`}`)
+    case 'tool.asked':
+      return cut(event.message)
+    case 'tool.answered':
+      return cut(`${event.action} by ${event.by}${event.content === undefined ? '' : `: ${toJson(event.content)}`}`)
     case 'tool.result':
       return cut(event.error === undefined ? toJson(event.output) : `failed: ${event.error}`)
     case 'tool.progress': {

@@ -130,7 +130,8 @@ export function applyToLane(before: RunLane, index: number, time: number, event:
     case 'tool.decided':
     case 'tool.result':
       return { ...lane, calls: applyToCalls(lane.calls, time, event) }
-    case 'tool.progress':
+    default:
+      // Questions, progress, and events of a newer server.
       return lane
   }
 }
