@@ -11,7 +11,7 @@ export interface ReconnectPolicy {
 
 export const DEFAULT_RECONNECT: ReconnectPolicy = {
   baseMs: 250,
-  maxMs: 15_000,
+  maxMs: 8_000,
 }
 
 /** Full jitter: all times up to the limit are equally likely, so that many clients spread out. */

@@ -48,5 +48,7 @@ export function platformStorage(): DoorStorage | undefined {
 
 /** Sessions of one client that have a stream or a long poll at the same time. Leaves one slot to another tab. */
 export const MAX_READERS = 3
+/** Whether the platform may hold a WebSocket back: Firefox does, after others have failed. */
+export const DELAYS_SOCKETS = true
 /** Concurrent command requests. */
 export const MAX_COMMANDS = 2

@@ -34,5 +34,7 @@ export async function acquireStream(_server: string): Promise<(() => void) | und
 
 /** Sessions of one client that have a stream or a long poll at the same time. */
 export const MAX_READERS = 256
+/** Whether the platform may hold a WebSocket back: Node does not. */
+export const DELAYS_SOCKETS = false
 /** Concurrent command requests. */
 export const MAX_COMMANDS = 16

@@ -5,6 +5,7 @@ export interface Program {
   readonly name: string
 }
 export const CHROMIUM: Program
+export const FIREFOX: Program
 export const NATS_SERVER: Program
 export const NGINX: Program
 export const PROMETHEUS: Program

@@ -18,6 +18,14 @@ export const CHROMIUM = {
   install: 'chromium',
 }
 
+/** Needed only by `npm run test:firefox`, so that the other tests do not install a second browser. */
+export const FIREFOX = {
+  name: 'Firefox',
+  variable: 'FIREFOX_BIN',
+  commands: ['firefox-esr', 'firefox'],
+  install: 'firefox-esr',
+}
+
 /** Batched Direct Get needs 2.11, which is newer than what Debian 12 and 13 have. */
 export const NATS_SERVER = {
   name: 'nats-server',
@@ -102,7 +110,8 @@ export function findProgram(program, tell = () => undefined) {
   return paths.find((path) => isProgram(path) && isRecent(program, path, tell))
 }
 
-function readReasons() {
+/** @returns {Record<string, string>} */
+export function readReasons() {
   try {
     return JSON.parse(readFileSync(REASONS, 'utf8'))
   } catch {

@@ -1,18 +1,20 @@
-// Gets the programs of the operating system that the tests need: finds, installs or fetches them. Writes nothing into
-// the repository. Tests without their program are skipped, and the end of the run says why; in CI that is an error.
+// Gets the programs of the operating system that the tests need, or those named as arguments: finds, installs or fetches
+// them. Writes nothing into the repository. Tests without their program are skipped, and the end of the run says why; in CI that is an error.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
 import { fetchProgram } from './fetch-program.mjs'
-import { CACHE, describeProgram, findProgram, PROGRAMS, REASONS } from './programs.mjs'
+import { CACHE, describeProgram, FIREFOX, findProgram, PROGRAMS, REASONS, readReasons } from './programs.mjs'
 
 /** Milliseconds for one call of apt-get. */
 const INSTALL_MS = 8 * 60_000
 
 const say = (line) => process.stdout.write(`${line}\n`)
 
-const reasons = {}
-for (const program of PROGRAMS) {
+const named = [...PROGRAMS, FIREFOX].filter(({ name }) => process.argv.includes(name))
+const wanted = named.length > 0 ? named : PROGRAMS
+const reasons = readReasons()
+for (const program of wanted) {
   const problems = []
   const note = (problem) => problems.push(problem)
   let found = findProgram(program, note)
@@ -21,6 +23,7 @@ for (const program of PROGRAMS) {
     if (problem === undefined) found = findProgram(program, note)
     else note(problem)
   }
+  delete reasons[program.name]
   if (found !== undefined) say(`${program.name}: ${found}`)
   else {
     reasons[program.name] = problems.join('; ') || `it is not on the PATH, and ${program.variable} is not set`
@@ -29,7 +32,7 @@ for (const program of PROGRAMS) {
 }
 mkdirSync(CACHE, { recursive: true })
 writeFileSync(REASONS, JSON.stringify(reasons))
-if (Object.keys(reasons).length > 0) {
+if (wanted.some(({ name }) => name in reasons)) {
   if (process.env.CI === 'true') process.exitCode = 1
   else process.stderr.write('The tests that need it are skipped. Install it, or set its variable (NGINX_BIN …).\n')
 }

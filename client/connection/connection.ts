@@ -164,9 +164,9 @@ export class Connection {
   #open(): void {
     this.#listeners.notify()
     this.#closeActive()
-    const { door: kind } = this.#selector.state
+    const kind = this.#selector.opening
     this.#setTimer(this.#timeoutMs(kind), () => {
-      this.#lost({ kind: 'unreachable', code: ABNORMAL, reason: 'The connection timed out.' })
+      this.#lost({ kind: 'unreachable', code: ABNORMAL, reason: 'The connection timed out.', silent: true })
     })
     const relay = new Relay()
     this.#activate(this.#create(kind, relay), relay)
@@ -180,9 +180,10 @@ export class Connection {
   /** The timeout of opening a transport, in milliseconds. */
   #timeoutMs(kind: Door): number {
     const { connectTimeoutMs = DEFAULT_CONNECT_TIMEOUT_MS } = this.#options
-    // With alternatives, a WebSocket gets less time.
-    const hasOthers = kind === 'websocket' && this.#selector.hasAlternatives
-    return hasOthers ? Math.min(connectTimeoutMs, this.#transportOptions.policy.timeoutMs) : connectTimeoutMs
+    const { hasAlternatives, state } = this.#selector
+    // With alternatives, a WebSocket gets less time, and so does the question whether the server is up.
+    const isShort = hasAlternatives && (kind === 'websocket' || kind !== state.door)
+    return isShort ? Math.min(connectTimeoutMs, this.#transportOptions.policy.timeoutMs) : connectTimeoutMs
   }
 
   #activate(transport: Transport, relay: Relay): ActiveTransport {
@@ -269,7 +270,7 @@ export class Connection {
 
   #welcome(active: ActiveTransport, frame: Extract<ServerFrame, { type: 'welcome' }>): void {
     if (this.#state.status !== 'connecting') return
-    if (this.#selector.prefer(frame.experiment?.doors)) {
+    if (this.#selector.welcomed(frame.experiment?.doors)) {
       // Nothing was requested over this transport yet.
       this.#state = { ...this.#state, transport: this.#selector.state }
       this.#open()
@@ -381,9 +382,11 @@ export class Connection {
     const active = this.#active
     if (active === undefined) return
     this.#active = undefined
-    if (active.kind !== undefined) this.#previousConnection = { kind: active.kind, receivedAt: active.receivedAt }
-    this.#previousTransport = active.transport
     active.transport.close()
+    // One that never opened offers no tools, and must not hide one that did.
+    if (active.kind === undefined) return
+    this.#previousConnection = { kind: active.kind, receivedAt: active.receivedAt }
+    this.#previousTransport = active.transport
   }
 
   #setTimer(ms: number, callback: () => void): void {

@@ -7,6 +7,7 @@ import {
   type ChoiceEvent,
   newChoice,
   nextChoice,
+  opening,
   preferring,
   probeDelay,
   type TransportChoice,
@@ -16,9 +17,18 @@ import {
 const OPENED: ChoiceEvent = { type: 'opened' }
 const STABLE: ChoiceEvent = { type: 'stable' }
 
+/** The server answers over plain HTTP. */
+const ANSWERED: ChoiceEvent = { type: 'answered' }
+
 function lost(kind: LossKind, openMs = 0): ChoiceEvent {
   return { type: 'lost', kind, openMs }
 }
+
+const SILENT: ChoiceEvent = { type: 'lost', kind: 'unreachable', openMs: 0, silent: true }
+const FOREIGN: ChoiceEvent = { type: 'lost', kind: 'unreachable', openMs: 0, foreign: true }
+
+/** A WebSocket fails, the server answers over plain HTTP, and the next WebSocket fails, too. */
+const BLOCKED = [lost('unreachable'), ANSWERED, lost('unreachable')]
 
 function after(events: readonly ChoiceEvent[], from = newChoice(TRANSPORTS)): TransportChoice {
   return events.reduce(nextChoice, from)
@@ -30,11 +40,11 @@ describe('the transport choice', () => {
   })
 
   it('falls back to server-sent events if WebSockets do not open', () => {
-    expect(transportOf(after([lost('unreachable'), OPENED]))).toEqual({ door: 'sse', why: 'blocked', moves: 0 })
+    expect(transportOf(after([...BLOCKED, OPENED]))).toEqual({ door: 'sse', why: 'blocked', moves: 0 })
   })
 
   it('falls back to long polling if something buffers streams', () => {
-    const choice = after([lost('unreachable'), OPENED, lost('stalled'), OPENED])
+    const choice = after([...BLOCKED, OPENED, lost('stalled'), OPENED])
     expect(transportOf(choice)).toEqual({ door: 'long-poll', why: 'buffered', moves: 1 })
     expect(choice.reasons).toEqual({ websocket: 'blocked', sse: 'buffered' })
   })
@@ -51,39 +61,59 @@ describe('the transport choice', () => {
   })
 
   it('keeps the transport when the server ends the connection', () => {
-    for (const at of [newChoice(TRANSPORTS), after([lost('unreachable'), OPENED])]) {
+    for (const at of [newChoice(TRANSPORTS), after([...BLOCKED, OPENED])]) {
       expect(after([lost('by-server'), lost('by-server'), lost('by-server'), lost('by-server')], at).current).toBe(
         at.current,
       )
     }
   })
 
-  it('does not count a transport as blocked while plain HTTP fails, too', () => {
-    const away = after([
-      OPENED,
-      STABLE,
-      lost('broken', 60_000),
-      lost('unreachable'),
-      lost('unreachable'),
-      lost('unreachable'),
-    ])
-    expect(away.current).toBe('sse')
-    expect(transportOf(after([lost('unreachable'), OPENED], away))).toEqual({ door: 'websocket', moves: 0 })
+  it('asks over plain HTTP after a WebSocket broke, and opens the next one when the server answers', () => {
+    const broken = after([OPENED, STABLE, ANSWERED, lost('broken', 60_000)])
+    expect([opening(broken), transportOf(broken)]).toEqual(['sse', { door: 'websocket', moves: 0 }])
+    const away = after(Array<ChoiceEvent>(40).fill(lost('unreachable')), broken)
+    expect([opening(away), transportOf(away)]).toEqual(['sse', { door: 'websocket', moves: 0 }])
+    const back = after([ANSWERED], away)
+    expect(opening(back)).toBe('websocket')
+    expect(transportOf(after([OPENED], back))).toEqual({ door: 'websocket', moves: 0 })
   })
 
-  it('starts again at the transport that opened last, past the ones that failed', () => {
-    const polls = after([lost('unreachable'), OPENED, lost('stalled'), OPENED, lost('broken', 60_000)])
-    expect(polls.current).toBe('long-poll')
-    let choice = polls
-    const tried = Array.from({ length: 4 }, () => {
-      choice = nextChoice(choice, lost('unreachable'))
-      return choice.current
+  it.each([
+    ['plain HTTP has never worked', false, lost('unreachable')],
+    ['something else answers', true, FOREIGN],
+  ])('tries a WebSocket between two questions if %s', (_, httpWorks, unanswered) => {
+    let choice = after([OPENED, STABLE, ...(httpWorks ? [ANSWERED] : []), lost('broken', 60_000)])
+    const opened = Array.from({ length: 4 }, () => {
+      const name = opening(choice)
+      choice = nextChoice(choice, name === 'websocket' ? lost('unreachable') : unanswered)
+      return name
     })
-    expect(tried).toEqual(['websocket', 'long-poll', 'websocket', 'long-poll'])
+    expect(opened).toEqual(['sse', 'websocket', 'sse', 'websocket'])
+    expect(transportOf(after([ANSWERED, OPENED], choice))).toEqual({ door: 'websocket', moves: 0 })
+  })
+
+  it('keeps asking while the server itself answers with errors', () => {
+    const asking = after([lost('unreachable'), lost('by-server'), lost('unreachable')])
+    expect([opening(asking), asking.current, asking.httpWorks]).toEqual(['sse', 'websocket', true])
+  })
+
+  it('falls back at once if a WebSocket is silent while the server answers, and finds out later why', () => {
+    const choice = after([SILENT, ANSWERED, OPENED, STABLE])
+    expect(transportOf(choice)).toEqual({ door: 'sse', why: 'blocked', moves: 0 })
+    expect([choice.inconclusive, probeDelay(choice, DEFAULT_POLICY, 0.999_999)]).toEqual([true, 2_000])
+    expect(after([{ type: 'probed' }], choice).inconclusive).toBe(false)
+    expect(after([{ type: 'probed', better: 'websocket' }, OPENED], choice).inconclusive).toBe(false)
+    // The server may have returned in between.
+    expect(opening(after([SILENT, lost('unreachable'), lost('unreachable'), ANSWERED]))).toBe('websocket')
+  })
+
+  it('waits for the server with the transport that opened last', () => {
+    const polls = after([...BLOCKED, OPENED, lost('stalled'), OPENED, lost('broken', 60_000)])
+    expect(after(Array<ChoiceEvent>(5).fill(lost('unreachable')), polls)).toMatchObject({ current: 'long-poll' })
   })
 
   it('moves up after a successful probe, and falls back when the better transport fails', () => {
-    const up = after([lost('unreachable'), OPENED, { type: 'probed', better: 'websocket' }, OPENED])
+    const up = after([...BLOCKED, OPENED, { type: 'probed', better: 'websocket' }, OPENED])
     expect(transportOf(up)).toEqual({ door: 'websocket', moves: 1 })
     const soon = [lost('broken', 10), OPENED]
     expect(after([...soon, ...soon, lost('broken', 10)], up).current).toBe('sse')
@@ -108,14 +138,14 @@ describe('the transport choice', () => {
   })
 
   it('probes after a random delay that doubles up to a limit', () => {
-    let choice = after([lost('unreachable'), OPENED])
+    let choice = after([...BLOCKED, OPENED])
     const delays = Array.from({ length: 8 }, () => {
       const delay = probeDelay(choice, DEFAULT_POLICY, 0.999_999)
       choice = after([{ type: 'probed' }], choice)
       return delay
     })
     expect(delays).toEqual([30_000, 60_000, 120_000, 240_000, 480_000, 900_000, 900_000, 900_000])
-    expect(probeDelay(after([lost('unreachable'), OPENED]), DEFAULT_POLICY, 0)).toBe(15_000)
+    expect(probeDelay(after([...BLOCKED, OPENED]), DEFAULT_POLICY, 0)).toBe(15_000)
   })
 
   it('probes a transport that was stable earlier, and ever less often while it flaps', () => {
@@ -128,7 +158,7 @@ describe('the transport choice', () => {
     })
     expect(delays).toEqual([2_000, 4_000, 8_000, 16_000])
     const good = after([{ type: 'probed', better: 'websocket' }, OPENED, STABLE, lost('broken', 60_000)], choice)
-    expect(probeDelay(after([lost('unreachable'), OPENED], good), DEFAULT_POLICY, 0.999_999)).toBe(2_000)
+    expect(probeDelay(after([...BLOCKED, OPENED], good), DEFAULT_POLICY, 0.999_999)).toBe(2_000)
   })
 })
 
@@ -148,7 +178,7 @@ describe('the server’s order of preference', () => {
   })
 
   it('skips transports that failed', () => {
-    const blocked = [lost('unreachable'), preferred('websocket', 'poll'), OPENED]
+    const blocked = [...BLOCKED, preferred('websocket', 'poll'), OPENED]
     expect(transportOf(after(blocked))).toEqual({ door: 'long-poll', why: 'blocked', moves: 0 })
     const known = newChoice(TRANSPORTS, 'long-poll')
     expect(transportOf(after([preferred('sse')], known))).toEqual({ door: 'long-poll', why: 'remembered', moves: 0 })
@@ -180,33 +210,42 @@ describe('the server’s order of preference', () => {
 
 /** A network: which transports work, and how the others fail. */
 const Network = fc.record({
-  websocket: fc.constantFrom('works', 'unreachable', 'broken'),
+  websocket: fc.constantFrom('works', 'unreachable', 'silent', 'broken'),
   sse: fc.constantFrom('works', 'stalled', 'refused', 'broken'),
   away: fc.boolean(),
 })
 type Network = typeof Network extends fc.Arbitrary<infer T> ? T : never
 
-/** One use of the current transport in this network, with a probe if it works. */
-function live(choice: TransportChoice, network: Network): TransportChoice {
-  const { current } = choice
+/** One use of the transport to open in this network, with a probe if it works. A held WebSocket outlasts each use. */
+function live(
+  choice: TransportChoice,
+  network: Omit<Network, 'websocket'> & { readonly websocket: Network['websocket'] | 'held' },
+): TransportChoice {
+  const name = opening(choice)
   if (network.away) return nextChoice(choice, lost('unreachable'))
-  const fate = current === 'long-poll' ? 'works' : network[current]
+  if (name !== 'websocket') {
+    const answered = nextChoice(choice, ANSWERED)
+    if (opening(answered) !== name) return answered
+  }
+  const fate = name === 'long-poll' ? 'works' : network[name]
   if (fate === 'unreachable') return nextChoice(choice, lost('unreachable'))
+  if (fate === 'silent' || fate === 'held') return nextChoice(choice, SILENT)
   const open = nextChoice(choice, OPENED)
   if (fate !== 'works') return nextChoice(open, lost(fate, 10))
   const stable = nextChoice(open, STABLE)
+  if (network.websocket === 'held') return stable
   const better = best(network, choice.order)
-  return choice.order.indexOf(better) < choice.order.indexOf(current)
+  return choice.order.indexOf(better) < choice.order.indexOf(name)
     ? after([{ type: 'probed', better }, OPENED, STABLE], stable)
-    : nextChoice(stable, lost('broken', 60_000))
+    : nextChoice(after([{ type: 'probed' }], stable), lost('broken', 60_000))
 }
 
-function best(network: Network, order: readonly Door[]): Door {
+function best(network: Parameters<typeof live>[1], order: readonly Door[]): Door {
   return order.find((one) => one === 'long-poll' || network[one] === 'works') ?? 'long-poll'
 }
 
 /** More uses than any way to the best transport needs. */
-const TRIES = 24
+const TRIES = 36
 
 describe('in any network', () => {
   it('the client reaches the best transport that works, in any order and after any history, and stays', () => {
@@ -221,7 +260,7 @@ describe('in any network', () => {
         for (const [network, tries] of before) for (let i = 0; i < tries; i += 1) choice = live(choice, network)
         const network = { ...last, away: false }
         for (let i = 0; i < TRIES; i += 1) choice = live(choice, network)
-        for (let i = 0; i < 3; i += 1) {
+        for (let i = 0; i < 6; i += 1) {
           expect(choice.current).toBe(best(network, preferred))
           choice = live(choice, network)
         }
@@ -231,10 +270,26 @@ describe('in any network', () => {
     )
   })
 
+  it('an outage alone never leaves anything to remember, even if the browser holds WebSockets back after it', () => {
+    const failure = fc.constantFrom<ChoiceEvent>(lost('unreachable'), SILENT)
+    fc.assert(
+      fc.property(fc.boolean(), fc.array(failure), fc.nat(3), (httpWorks, failures, held) => {
+        const start = [OPENED, STABLE, ...(httpWorks ? [ANSWERED] : []), lost('broken', 60_000)]
+        let choice = after([...start, ...failures])
+        for (let i = 0; i < TRIES; i += 1) {
+          choice = live(choice, { websocket: i < held ? 'held' : 'works', sse: 'works', away: false })
+          expect(choice.current === 'websocket' || choice.inconclusive).toBe(true)
+        }
+        expect(transportOf(choice).door).toBe('websocket')
+      }),
+    )
+  })
+
   it('there is always a transport, and a limited delay until the next probe', () => {
     const event = fc.oneof(
       fc.constant(OPENED),
       fc.constant(STABLE),
+      fc.constant(ANSWERED),
       fc.record({
         type: fc.constant('lost' as const),
         kind: fc.constantFrom('unreachable', 'broken', 'stalled', 'refused', 'by-server'),

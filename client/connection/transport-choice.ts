@@ -5,11 +5,19 @@
 //       │ └──── a probe succeeds ────┘ └───────── a probe succeeds ──────────┤
 //       └─────────────────────── a probe succeeds ───────────────────────────┘
 //
-// A transport that does not open counts as blocked only if plain HTTP works. Otherwise the server is unreachable, and
-// the order starts again at the transport that opened last (`home`). Errors from the server never change the transport.
-// The server may only change the order of preference.
+// A WebSocket that fails or breaks says nothing about its transport while the server may be away. So the client asks over
+// plain HTTP first, and opens the next WebSocket when the server answers:
+//
+//   none ──websocket fails or breaks──► asking ──the server answers──► answered ──websocket fails──► none, blocked
+//     ▲                                 │    ▲                            │
+//     └─ plain HTTP never worked, or ───┘    └──── no answer: ask again   └──websocket opens──► none
+//        something else answers
+//
+// Asking keeps browsers fast, too: after failed WebSockets, Firefox delays the next ones, in all tabs, by up to 60 s.
+// A failure that may have had another cause is `inconclusive`: the client falls back, but does not remember it. Errors
+// from the server never change the transport. The server may only change the order of preference.
 import { type Door, type DoorPolicy, STABLE_MS, TRANSPORTS } from '../transport/door.ts'
-import type { LossKind } from '../transport/transport.ts'
+import type { Loss } from '../transport/transport.ts'
 
 /**
  * Why the client left a transport. `blocked`: it does not open although the server is reachable. `buffered`: an
@@ -32,7 +40,7 @@ export interface TransportState {
 const GOOD_MS = 60_000
 /** After this many early breaks in a row, a transport is unstable. */
 const MAX_EARLY_BREAKS = 3
-/** Delay of the first probe for a transport that was stable before, in milliseconds. */
+/** Delay of the first probe for a transport that was stable before, or failed inconclusively, in milliseconds. */
 const PROVEN_PROBE_MS = 2_000
 
 /** Transports in order of preference; never empty. */
@@ -41,8 +49,16 @@ export type TransportOrder = readonly [Door, ...Door[]]
 export interface TransportChoice {
   /** With only one transport, there is no choice. */
   readonly order: TransportOrder
-  /** In use, or the next to try. */
+  /** In use, or the one that the client wants to open. */
   readonly current: Door
+  /** `asking`: plain HTTP must show that the server is up. `answered`: it has, just before this WebSocket. */
+  readonly check: 'none' | 'asking' | 'answered'
+  /** The last WebSocket neither opened nor failed in time, and nothing else has failed since. */
+  readonly silent: boolean
+  /** The server has answered over plain HTTP during this client's life. */
+  readonly httpWorks: boolean
+  /** What the client holds against a better transport may have had another cause. */
+  readonly inconclusive: boolean
   /** Where a round starts while the server is unreachable. */
   readonly home: Door
   /** The transport that opened last. */
@@ -69,8 +85,10 @@ export type ChoiceEvent =
   | { readonly type: 'opened' }
   /** The current transport has been open for STABLE_MS. */
   | { readonly type: 'stable' }
-  /** @property openMs how long the transport delivered frames, in milliseconds */
-  | { readonly type: 'lost'; readonly kind: LossKind; readonly openMs: number }
+  /** The server has answered over plain HTTP. */
+  | { readonly type: 'answered' }
+  /** What `opening` named was lost. @property openMs how long it delivered frames, in milliseconds */
+  | ({ readonly type: 'lost'; readonly openMs: number } & Pick<Loss, 'kind' | 'silent' | 'foreign'>)
   /** A round of probes has ended: with a better transport that works, or without. */
   | { readonly type: 'probed'; readonly better?: Door }
 
@@ -80,7 +98,8 @@ export function newChoice(order: TransportOrder, remembered?: Door): TransportCh
   const reasons: Partial<Record<Door, MoveReason>> = {}
   for (const better of order.slice(0, order.indexOf(current))) reasons[better] = 'remembered'
   const fresh = { last: undefined, moves: 0, proven: [], earlyBreaks: 0, probes: 0, reordered: false }
-  return { ...fresh, order, current, home: current, reasons }
+  const unchecked = { check: 'none', silent: false, httpWorks: false, inconclusive: false } as const
+  return { ...fresh, ...unchecked, order, current, home: current, reasons }
 }
 
 /**
@@ -98,29 +117,40 @@ export function nextChoice(choice: TransportChoice, event: ChoiceEvent): Transpo
   switch (event.type) {
     case 'preferred':
       return reorder(choice, event.order)
+    case 'answered':
+      return { ...choice, httpWorks: true, ...afterAnswer(choice) }
     case 'opened': {
       const moves = last === undefined || last === current ? choice.moves : choice.moves + 1
-      return { ...choice, home: current, last: current, moves, reasons: reasonsAbove(choice) }
+      const isHttp = current !== 'websocket'
+      const checked = { check: 'none', silent: false, httpWorks: choice.httpWorks || isHttp } as const
+      const inconclusive = choice.inconclusive && isHttp
+      return { ...choice, ...checked, inconclusive, home: current, last: current, moves, reasons: reasonsAbove(choice) }
     }
     case 'stable': {
       const known = proven.includes(current) ? proven : [...proven, current]
       return { ...choice, earlyBreaks: 0, reordered: false, proven: known }
     }
     case 'lost': {
+      if (choice.check === 'asking') return { ...choice, ...afterFailedCheck(choice, event) }
       const probes = event.openMs >= GOOD_MS ? 0 : choice.probes
-      if (event.kind !== 'broken') return { ...choice, probes, ...afterLoss(choice, event.kind) }
+      if (event.kind !== 'broken') return { ...choice, probes, ...afterLoss(choice, event) }
       const breaks = event.openMs < STABLE_MS ? earlyBreaks + 1 : 0
-      if (breaks >= MAX_EARLY_BREAKS) return { ...choice, probes, ...fallBack(choice, 'unstable') }
-      return { ...choice, probes, earlyBreaks: breaks }
+      if (breaks >= MAX_EARLY_BREAKS) return { ...choice, probes, ...fallBack(choice, 'unstable', true) }
+      return { ...choice, probes, earlyBreaks: breaks, ...(mustAsk(choice) ? { check: 'asking' } : {}) }
     }
     case 'probed': {
       const probes = choice.probes + 1
       if (event.better === undefined || rank(choice, event.better) >= rank(choice, current)) {
-        return { ...choice, probes }
+        return { ...choice, probes, inconclusive: false }
       }
       return { ...choice, probes, current: event.better, earlyBreaks: 0 }
     }
   }
+}
+
+/** The transport to open next: the wanted one, or plain HTTP to ask whether the server is up. */
+export function opening({ check, current, order }: TransportChoice): Door {
+  return check === 'asking' ? (order.find((one) => one !== 'websocket') ?? current) : current
 }
 
 export function transportOf(choice: TransportChoice): TransportState {
@@ -139,7 +169,7 @@ export function betterTransports(choice: TransportChoice): readonly Door[] {
 export function probeDelay(choice: TransportChoice, policy: DoorPolicy, random: number): number | undefined {
   const candidates = betterTransports(choice)
   if (candidates.length === 0) return undefined
-  const isProven = candidates.some((one) => choice.proven.includes(one))
+  const isProven = choice.inconclusive || candidates.some((one) => choice.proven.includes(one))
   const first = isProven ? Math.min(PROVEN_PROBE_MS, policy.probeMs) : policy.probeMs
   const limit = Math.min(policy.probeMaxMs, first * 2 ** Math.min(choice.probes, 30))
   // Half of it is random, so that the clients of one office do not all probe at once.
@@ -152,46 +182,73 @@ function reorder(choice: TransportChoice, order: TransportOrder): TransportChoic
   const isSame = choice.order.length < 2 || order.every((one, index) => one === choice.order[index])
   if (isSame || choice.reordered) return choice
   const best = order.find((one) => reasons[one] === undefined) ?? current
-  return { ...choice, order, current: best, home: best, earlyBreaks: 0, reordered: best !== current }
+  const check = best === current ? choice.check : 'none'
+  return { ...choice, order, current: best, home: best, check, earlyBreaks: 0, reordered: best !== current }
 }
 
-function afterLoss(choice: TransportChoice, kind: Exclude<LossKind, 'broken'>): Partial<TransportChoice> {
+function afterLoss(choice: TransportChoice, { kind, silent }: Pick<Loss, 'kind' | 'silent'>): Partial<TransportChoice> {
   switch (kind) {
-    case 'by-server':
-      return {}
     case 'stalled':
       return fallBack(choice, 'buffered')
     case 'refused':
       return fallBack(choice, 'blocked')
     case 'unreachable':
-      return { earlyBreaks: 0, ...afterFailedOpen(choice) }
+      return { earlyBreaks: 0, ...afterFailedOpen(choice, silent === true) }
+    default:
+      // The server itself has answered.
+      return { check: 'none', httpWorks: choice.httpWorks || choice.current !== 'websocket' }
   }
 }
 
 /** What to try next if a transport does not open: the transport may be blocked, or the server may be unreachable. */
-function afterFailedOpen(choice: TransportChoice): Partial<TransportChoice> {
-  const { order, current, home, reasons } = choice
+function afterFailedOpen(choice: TransportChoice, silent: boolean): Partial<TransportChoice> {
+  const { order, current, home, httpWorks, reasons } = choice
   const [first] = order
   if (current !== 'websocket') {
-    if (current !== home) return { current: home }
+    if (current !== home) return { current: home, check: httpWorks && home === 'websocket' ? 'asking' : 'none' }
+    if (httpWorks) return {}
     // A WebSocket may work even if plain HTTP does not.
     return { current: first !== current ? first : (order.find((one) => one === 'websocket') ?? current) }
   }
-  if (home === current || reasons[home] !== undefined) return fallBack(choice, 'blocked')
+  if (home === current || reasons[home] !== undefined) {
+    return mustAsk(choice) && choice.check === 'none'
+      ? { check: 'asking', silent }
+      : fallBack(choice, 'blocked', silent)
+  }
   // The client has seen the transports between this one and a lower `home` fail. With a higher one, the server may be
   // away.
   const isBelow = rank(choice, home) > rank(choice, current)
   return { current: home, ...(isBelow ? { reasons: { ...reasons, websocket: 'blocked' } } : {}) }
 }
 
-function fallBack(choice: TransportChoice, why: MoveReason): Partial<TransportChoice> {
+/** Whether plain HTTP can show that the server is up before the next WebSocket. */
+function mustAsk({ current, order }: TransportChoice): boolean {
+  return current === 'websocket' && order.length > 1
+}
+
+function afterAnswer(choice: TransportChoice): Partial<TransportChoice> {
+  if (choice.check !== 'asking') return {}
+  // The server was up all the time: do not wait for another silent WebSocket.
+  return choice.silent ? fallBack(choice, 'blocked', true) : { check: 'answered' }
+}
+
+function afterFailedCheck(
+  choice: TransportChoice,
+  { kind, foreign }: Pick<Loss, 'kind' | 'foreign'>,
+): Partial<TransportChoice> {
+  if (kind === 'by-server') return { httpWorks: true }
+  const isAway = choice.httpWorks && foreign !== true
+  return { silent: false, check: isAway ? 'asking' : 'none' }
+}
+
+function fallBack(choice: TransportChoice, why: MoveReason, inconclusive = false): Partial<TransportChoice> {
   const { order, current, reasons } = choice
   // Long polling needs the least of the network. If it is last, the client stays there; otherwise the order starts
   // again.
   const next = order[order.indexOf(current) + 1] ?? (current === 'long-poll' ? undefined : order[0])
-  return next === undefined
-    ? { earlyBreaks: 0 }
-    : { current: next, earlyBreaks: 0, reasons: { ...reasons, [current]: why } }
+  if (next === undefined) return { earlyBreaks: 0 }
+  const checked = { check: 'none', silent: false, inconclusive: choice.inconclusive || inconclusive } as const
+  return { ...checked, current: next, earlyBreaks: 0, reasons: { ...reasons, [current]: why } }
 }
 
 function rank(choice: TransportChoice, transport: Door): number {

@@ -63,12 +63,13 @@ export class TransportProbe {
   #welcome: Welcome | undefined
   #cancelTimer: () => void
 
-  constructor(ports: ProbePorts, kind: Door, sample: Sample | undefined) {
+  /** @param openMs timeout of opening it, in milliseconds */
+  constructor(ports: ProbePorts, kind: Door, sample: Sample | undefined, openMs: number) {
     this.#ports = ports
     this.#kind = kind
     this.#sample = sample
     this.#relay = new Relay({ frames: (frames) => this.#frames(frames), lost: () => this.#fail() })
-    this.#cancelTimer = ports.clock.after(ports.policy.timeoutMs, () => this.#fail())
+    this.#cancelTimer = ports.clock.after(openMs, () => this.#fail())
     this.#transport = ports.open(kind, this.#relay)
   }
 

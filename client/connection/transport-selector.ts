@@ -1,6 +1,6 @@
 // TransportSelector: the stateful shell around transport-choice.ts. It remembers what works, and probes better
 // transports.
-import { isHidden } from '#platform'
+import { DELAYS_SOCKETS, isHidden } from '#platform'
 import type { Clock, Logger } from '../client-options.ts'
 import type { Door, DoorPolicy } from '../transport/door.ts'
 import { STABLE_MS } from '../transport/door.ts'
@@ -10,6 +10,7 @@ import {
   type ChoiceEvent,
   newChoice,
   nextChoice,
+  opening,
   preferring,
   probeDelay,
   type TransportChoice,
@@ -19,6 +20,9 @@ import {
 } from './transport-choice.ts'
 import type { TransportMemory } from './transport-memory.ts'
 import { type ProbedTransport, type Sample, TransportProbe } from './transport-probe.ts'
+
+/** Firefox delays a WebSocket by up to 60 s after others have failed, in any tab. In milliseconds. */
+const PATIENT_MS = 65_000
 
 export interface SelectorPorts {
   readonly clock: Clock
@@ -39,6 +43,9 @@ export class TransportSelector {
   #cancelStableTimer: (() => void) | undefined
   #cancelProbeTimer: (() => void) | undefined
   #probe: TransportProbe | undefined
+  /** The current transport has been open for STABLE_MS. */
+  #isStable = false
+  #stopLearning: (() => void) | undefined
   /** The last remembered transport and order. */
   #remembered: string | undefined
 
@@ -55,38 +62,47 @@ export class TransportSelector {
     return this.#state
   }
 
+  /** The transport to open next. While the server may be away, it is not the one that `state` names. */
+  get opening(): Door {
+    return opening(this.#choice)
+  }
+
   /** Whether there is another transport to try. */
   get hasAlternatives(): boolean {
     return this.#choice.order.length > 1
   }
 
   /**
-   * Takes the server's order of preference from its `welcome`.
+   * Takes the server's order of preference from its `welcome` over `opening`.
    * @returns whether the connection must open another transport before it uses this one
    */
-  prefer(names: readonly string[] | undefined): boolean {
-    const { current } = this.#choice
+  welcomed(names: readonly string[] | undefined): boolean {
+    const opened = this.opening
     this.#apply({ type: 'preferred', order: preferring(names) })
-    return this.#choice.current !== current
+    if (opened !== 'websocket') this.#apply({ type: 'answered' })
+    return this.opening !== opened
   }
 
   opened(): void {
     this.#apply({ type: 'opened' })
     this.#cancelStableTimer = this.#ports.clock.after(STABLE_MS, () => {
       this.#apply({ type: 'stable' })
+      this.#isStable = true
       this.#remember()
+      if (DELAYS_SOCKETS && this.hasAlternatives && !this.#choice.httpWorks) this.#learnHttp()
     })
     this.#scheduleProbe()
   }
 
-  /** @returns whether the connection falls back to another transport, which needs no long wait */
+  /** @returns whether the connection opens another transport, which needs no long wait */
   lost(loss: Loss, openMs: number): boolean {
     this.close()
-    const { current } = this.#choice
-    this.#apply({ type: 'lost', kind: loss.kind, openMs })
-    const { current: next, order } = this.#choice
-    // A move upwards means that plain HTTP did not work either: the server is unreachable.
-    return order.indexOf(next) > order.indexOf(current)
+    const before = this.opening
+    this.#apply({ ...loss, type: 'lost', openMs })
+    const { check, order } = this.#choice
+    // The server may be away, after a break as after a move upwards: then plain HTTP did not work either.
+    if (loss.kind === 'broken' && check === 'asking') return false
+    return order.indexOf(this.opening) > order.indexOf(before)
   }
 
   close(): void {
@@ -94,14 +110,33 @@ export class TransportSelector {
     this.#cancelProbeTimer?.()
     this.#probe?.cancel()
     this.#probe = undefined
+    this.#isStable = false
+    this.#stopLearning?.()
   }
 
   #remember(): void {
-    const { current, order } = this.#choice
+    const { current, inconclusive, order } = this.#choice
+    if (!this.#isStable || inconclusive) return
     const key = keyOf(this.#choice)
     if (key === this.#remembered) return
     this.#remembered = key
     this.#ports.memory.keep({ kind: current, order })
+  }
+
+  /** Asks once over plain HTTP, so that the client knows later what an unanswered request means. */
+  #learnHttp(): void {
+    const stop = (): void => {
+      this.#stopLearning = undefined
+      transport.close()
+    }
+    const transport = this.#ports.open('long-poll', {
+      frames: () => {
+        stop()
+        this.#apply({ type: 'answered' })
+      },
+      lost: stop,
+    })
+    this.#stopLearning = stop
   }
 
   /** Starts the timer of the next probe, if a transport is better. */
@@ -121,6 +156,7 @@ export class TransportSelector {
   #probeNext([better, ...others]: readonly Door[]): void {
     if (better === undefined) {
       this.#apply({ type: 'probed' })
+      this.#remember()
       this.#scheduleProbe()
       return
     }
@@ -132,10 +168,12 @@ export class TransportSelector {
         return
       }
       this.#cancelStableTimer?.()
+      this.#isStable = false
       this.#apply({ type: 'probed', better })
       this.#ports.moveTo(probed)
     }
-    this.#probe = new TransportProbe({ ...this.#ports, done }, better, this.#ports.sample())
+    const openMs = better === 'websocket' && this.#choice.inconclusive ? PATIENT_MS : this.#ports.policy.timeoutMs
+    this.#probe = new TransportProbe({ ...this.#ports, done }, better, this.#ports.sample(), openMs)
   }
 
   #apply(event: ChoiceEvent): void {

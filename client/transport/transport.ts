@@ -21,6 +21,10 @@ export interface Loss {
   /** A WebSocket close code: 44xx forbids a reconnect. */
   readonly code: number
   readonly reason: string
+  /** It neither opened nor failed within the client's own timeout. */
+  readonly silent?: true
+  /** Something other than the server answered. */
+  readonly foreign?: true
   /** Milliseconds to wait before a reconnect. */
   readonly retryAfterMs?: number
   /** Milliseconds for which it worked, if the transport knows better than the connection. */

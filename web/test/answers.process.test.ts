@@ -1,6 +1,6 @@
 // How the page shows the output of models, users and tools: streaming Markdown, highlighted code and tool cards.
 // Malicious content has no effect. In a real browser, with a real server and a scripted OpenAI-compatible model.
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { LLMock } from '@copilotkit/aimock'
@@ -8,17 +8,15 @@ import { tool } from '@parley/client'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { LONG_BLOCKS, LONG_LINES, MALICIOUS, RICH, RIGHT_TO_LEFT, SCIENCE } from './answers.ts'
 import { hasNoViolation } from './axe.ts'
-import type { ChatTab } from './browser.ts'
+import { type ChatTab, shoot } from './browser.ts'
 import { PageWorld } from './page-world.ts'
 
-const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
 const DIST = fileURLToPath(new URL('../dist/', import.meta.url))
 
 let mock: LLMock
 let world: PageWorld
 
 beforeAll(async () => {
-  mkdirSync(ARTIFACTS, { recursive: true })
   mock = new LLMock({ port: 0, host: '127.0.0.1', chunkSize: 6 })
   const fast = { streamingProfile: { ttft: 1, tps: 5_000, jitter: 0 } }
   mock.onMessage('rich and slow', { content: RICH }, { streamingProfile: { ttft: 1, tps: 80, jitter: 0 } })
@@ -69,7 +67,7 @@ describe('an answer in Markdown', () => {
     // Tables and code blocks render as such while they grow.
     await tab.page.locator('.answer[data-status=running] table').waitFor()
     await tab.page.locator('.answer[data-status=running] .code-block').first().waitFor()
-    await tab.page.screenshot({ path: `${ARTIFACTS}answer-streaming.png` })
+    await shoot(tab.page, 'answer-streaming')
     await tab.answer(0, 'completed')
     expect(await tab.page.evaluate(() => (window as unknown as { changes: string[] }).changes)).toEqual([])
 
@@ -119,7 +117,7 @@ describe('an answer in Markdown', () => {
     expect(await text.locator('td').last().innerText()).toBe('one\ntwo')
     await hasNoViolation(tab.page)
     await text.locator('p').first().scrollIntoViewIfNeeded()
-    await tab.page.screenshot({ path: `${ARTIFACTS}answer-science.png` })
+    await shoot(tab.page, 'answer-science')
 
     // A second answer has the same footnotes.
     await tab.send('science, again')
@@ -173,7 +171,7 @@ describe('an answer in Markdown', () => {
     await show.click()
     await text.getByText('Couldn’t load the image').waitFor()
     expect(await text.getByRole('link', { name: 'Gone' }).getAttribute('href')).toBe('https://images.example/gone.png')
-    await tab.page.screenshot({ path: `${ARTIFACTS}answer-images.png` })
+    await shoot(tab.page, 'answer-images')
     visitor.excuse('404')
   })
 
@@ -317,11 +315,11 @@ describe('the page with all its cards', () => {
     await tab.answer(0, 'completed')
     await tab.page.locator('.answer .code .hljs-keyword').first().waitFor()
     await hasNoViolation(tab.page)
-    await tab.page.screenshot({ path: `${ARTIFACTS}answer-${name}.png` })
+    await shoot(tab.page, `answer-${name}`)
     await tab.page.getByRole('region', { name: 'Conversation' }).focus()
     await tab.page.keyboard.press('Home')
     await tab.page.locator('.text h3').first().waitFor()
-    await tab.page.screenshot({ path: `${ARTIFACTS}answer-top-${name}.png` })
+    await shoot(tab.page, `answer-top-${name}`)
 
     const gate = tool({ name: 'open_gate', approval: true, timeoutMs: 180_000, execute: () => ({ opened: true }) })
     const broken = tool({
@@ -344,16 +342,16 @@ describe('the page with all its cards', () => {
     await expect.poll(() => tab.page.locator('.reasoning .text').count()).toBe(1)
     await hasNoViolation(tab.page)
     await tab.page.locator('.tool-decision').hover()
-    await tab.page.screenshot({ path: `${ARTIFACTS}cards-decided-${name}.png` })
+    await shoot(tab.page, `cards-decided-${name}`)
     await tab.page.getByRole('button', { name: 'Jump to latest' }).click()
     await tab.page.locator('.tool[data-status=deciding]').waitFor()
     await hasNoViolation(tab.page)
-    await tab.page.screenshot({ path: `${ARTIFACTS}cards-${name}.png` })
+    await shoot(tab.page, `cards-${name}`)
     if (name !== 'phone') return
     await tab.page.getByRole('button', { name: 'Chats' }).click()
     await tab.page.getByRole('dialog').waitFor()
     await hasNoViolation(tab.page)
-    await tab.page.screenshot({ path: `${ARTIFACTS}sessions-${name}.png` })
+    await shoot(tab.page, `sessions-${name}`)
   })
 })
 

@@ -1,18 +1,13 @@
 // Versions of messages: edit, regenerate and switch, by mouse and by keyboard, with other users, and offline. In a real
 // browser, with a real server.
-import { mkdirSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { hasNoViolation } from './axe.ts'
-import type { ChatTab, Visitor } from './browser.ts'
+import { type ChatTab, shoot, type Visitor } from './browser.ts'
 import { PageWorld } from './page-world.ts'
-
-const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
 
 let world: PageWorld
 
 beforeAll(async () => {
-  mkdirSync(ARTIFACTS, { recursive: true })
   world = await PageWorld.start()
 })
 afterEach(() => world.leave())
@@ -217,7 +212,7 @@ describe('versions and the edit box', () => {
     await tab.page.getByRole('button', { name: 'Edit', exact: true }).nth(1).click()
     await editor(tab).fill('How is the log stored,\nand where?')
     await hasNoViolation(tab.page)
-    await tab.page.screenshot({ path: `${ARTIFACTS}versions-${name}.png` })
+    await shoot(tab.page, `versions-${name}`)
     expect(await tab.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(
       0,
     )

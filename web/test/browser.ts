@@ -1,16 +1,18 @@
-// The browser for tests: the system's Chromium, and visitors that record the problems of their pages.
+// The browser for tests: the system's Chromium or Firefox, and visitors that record the problems of their pages.
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
 import {
   type Browser,
   type BrowserContext,
   type BrowserContextOptions,
   chromium,
+  firefox,
   type Page,
-  type WebSocket,
 } from 'playwright-core'
-import { CHROMIUM, requireProgram } from '../../scripts/programs.mjs'
+import { CHROMIUM, FIREFOX, requireProgram } from '../../scripts/programs.mjs'
 
 /** No sandbox, because tests run as root in containers; no background traffic. */
-const FLAGS = [
+const CHROMIUM_FLAGS = [
   '--headless',
   '--no-sandbox',
   '--disable-gpu',
@@ -23,8 +25,47 @@ const FLAGS = [
   '--disable-sync',
 ]
 
-export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: requireProgram(CHROMIUM), args: FLAGS })
+const FIREFOX_PREFERENCES = {
+  'network.dns.localDomains': 'insecure.test',
+  'network.captive-portal-service.enabled': false,
+  'network.connectivity-service.enabled': false,
+  'app.update.enabled': false,
+  'dom.events.testing.asyncClipboard': true,
+}
+
+/** Browsers log every refused or broken connection; the page cannot prevent it. */
+const REFUSED = [
+  /net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED)|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED)/,
+  /^Firefox can’t establish a connection to the server at ws/,
+  /^The connection to ws\S+ was interrupted while the page was loading/,
+]
+/** The content security policy blocks the style with which Playwright takes pictures in Firefox. */
+const PICTURES = /sha256-YjaKGiklmzC6wjXA513HAMmzus8VE61XCOT\+SmwNZWA=/
+
+/** Set by `npm run test:firefox`. */
+export const isFirefox = process.env.TEST_BROWSER === 'firefox'
+
+/** Firefox is the unmodified program, driven by WebDriver BiDi. */
+export function launch(preferences: Readonly<Record<string, number>> = {}): Promise<Browser> {
+  if (!isFirefox) return chromium.launch({ executablePath: requireProgram(CHROMIUM), args: CHROMIUM_FLAGS })
+  const executablePath = requireProgram(FIREFOX)
+  const firefoxUserPrefs = { ...FIREFOX_PREFERENCES, ...preferences }
+  return firefox.launch({ executablePath, channel: 'moz-firefox', firefoxUserPrefs })
+}
+
+/** WebDriver BiDi cannot emulate these in a context; a preference does for a whole Firefox. */
+function preferencesOf({ colorScheme, reducedMotion }: BrowserContextOptions): Readonly<Record<string, number>> {
+  return {
+    ...(colorScheme === 'dark' ? { 'layout.css.prefers-color-scheme.content-override': 0 } : {}),
+    ...(reducedMotion === 'reduce' ? { 'ui.prefersReducedMotion': 1 } : {}),
+  }
+}
+
+const ARTIFACTS = fileURLToPath(new URL(`../../artifacts/${isFirefox ? 'firefox/' : ''}`, import.meta.url))
+
+/** Takes a picture for people to look at. */
+export async function shoot(page: Page, name: string, options: { fullPage?: true } = {}): Promise<void> {
+  await page.screenshot({ path: `${ARTIFACTS}${name}.png`, ...options })
 }
 
 /** A user with a separate browser context, and the problems of its pages. */
@@ -35,16 +76,32 @@ export class Visitor {
   /** The number of WebSockets that the pages opened, and the types of the frames that they sent. */
   readonly sockets = { count: 0, sent: [] as string[] }
 
-  private constructor(context: BrowserContext) {
+  /** A browser for this visitor alone. */
+  readonly #own: Browser | undefined
+
+  private constructor(context: BrowserContext, own: Browser | undefined) {
     this.context = context
+    this.#own = own
   }
 
   static async come(browser: Browser, options: BrowserContextOptions = {}): Promise<Visitor> {
-    const visitor = new Visitor(await browser.newContext({ viewport: { width: 1_000, height: 720 }, ...options }))
+    const { permissions = [], ...others } = options
+    const settings = { viewport: { width: 1_000, height: 720 }, ...others }
+    // Firefox has no such permissions; a preference allows the clipboard.
+    if (!isFirefox) return Visitor.#of(await browser.newContext({ ...settings, permissions }))
+    const preferences = preferencesOf(options)
+    const own = Object.keys(preferences).length === 0 ? undefined : await launch(preferences)
+    return Visitor.#of(await (own ?? browser).newContext(settings), own)
+  }
+
+  static async #of(context: BrowserContext, own?: Browser): Promise<Visitor> {
+    const visitor = new Visitor(context, own)
     visitor.context.setDefaultTimeout(20_000)
     // The console reports most violations; this event reports all.
     await visitor.context.addInitScript(() => {
       document.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI, sourceFile }) => {
+        // From Playwright's own script.
+        if (violatedDirective === 'style-src-elem' && / > eval|%3E%20eval/.test(sourceFile)) return
         throw new Error(`policy violated: ${violatedDirective} by ${blockedURI} in ${sourceFile}`)
       })
     })
@@ -52,16 +109,24 @@ export class Visitor {
       visitor.problems.push(`dialog: ${dialog.message()}`)
       return dialog.dismiss()
     })
-    visitor.context.on('page', (page) => page.on('websocket', (socket) => visitor.#note(socket)))
-    visitor.context.on('weberror', (event) => visitor.problems.push(String(event.error())))
+    await visitor.#noteSockets()
+    if (isFirefox) await visitor.#typeLikeAUser()
+    const note = (text: string): void => {
+      if (![...REFUSED, PICTURES].some((pattern) => pattern.test(text))) visitor.problems.push(text)
+    }
+    visitor.context.on('weberror', (event) => {
+      const error = event.error()
+      note(error.message === '' ? `${error.stack}` : `${error}`)
+    })
     visitor.context.on('console', (message) => {
-      // Chromium logs every refused or broken connection; the page cannot prevent it.
-      const refused = /net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED)|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED)/.test(
-        message.text(),
-      )
-      if (['error', 'warning'].includes(message.type()) && !refused) visitor.problems.push(message.text())
+      if (['error', 'warning'].includes(message.type())) note(message.text())
     })
     return visitor
+  }
+
+  async leave(): Promise<void> {
+    await this.context.close()
+    await this.#own?.close()
   }
 
   /** Removes the problems that a test expects. */
@@ -81,11 +146,36 @@ export class Visitor {
     }, ms)
   }
 
-  #note(socket: WebSocket): void {
-    this.sockets.count += 1
-    socket.on('framesent', ({ payload }) => {
-      const type = /"type":"([a-z.]+)"/.exec(String(payload))?.[1]
-      if (type !== undefined) this.sockets.sent.push(type)
+  /** Playwright sets the value of a field directly in Firefox, which React does not notice. */
+  async #typeLikeAUser(): Promise<void> {
+    await this.context.addInitScript(() => {
+      Object.defineProperty(window, '__pw_bidiInsertText', {
+        get: () => (text: string) => void document.execCommand('insertText', false, text),
+        set: () => undefined,
+      })
+    })
+  }
+
+  /** In the page itself, because Firefox reports no frames. */
+  async #noteSockets(): Promise<void> {
+    await this.context.exposeBinding('noteSocket', (_, type: string | null) => {
+      if (type === null) this.sockets.count += 1
+      else this.sockets.sent.push(type)
+    })
+    await this.context.addInitScript(() => {
+      const { noteSocket } = window as unknown as { noteSocket(type: string | null): void }
+      window.WebSocket = class extends WebSocket {
+        constructor(...options: ConstructorParameters<typeof WebSocket>) {
+          super(...options)
+          noteSocket(null)
+        }
+
+        override send(data: Parameters<WebSocket['send']>[0]): void {
+          const type = /"type":"([a-z.]+)"/.exec(String(data))?.[1]
+          if (type !== undefined) noteSocket(type)
+          super.send(data)
+        }
+      }
     })
   }
 

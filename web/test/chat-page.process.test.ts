@@ -1,16 +1,12 @@
 // The chat page in a real browser, with a real server in a separate process.
-import { mkdirSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { tool } from '@parley/client'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { shoot } from './browser.ts'
 import { PageWorld } from './page-world.ts'
-
-const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
 
 let world: PageWorld
 
 beforeAll(async () => {
-  mkdirSync(ARTIFACTS, { recursive: true })
   world = await PageWorld.start({ PARLEY_CONTEXT_TOKENS: '20000' })
 })
 afterEach(() => world.leave())
@@ -167,7 +163,11 @@ describe('the chat page', () => {
     expect(await tab.page.locator('.badge').textContent()).not.toContain('over')
     expect(visitor.sockets.count).toBe(1)
     await tab.page.evaluate(async () => {
-      new WebSocket('ws://127.0.0.2:8787/')
+      try {
+        new WebSocket('ws://127.0.0.2:8787/')
+      } catch {
+        // Firefox throws; Chromium reports an error later.
+      }
       await fetch('http://127.0.0.2:8787/').catch(() => undefined)
     })
     const violation = (scheme: string) => `policy violated: connect-src by ${scheme}://127.0.0.2:8787/`
@@ -308,6 +308,6 @@ describe('the chat page', () => {
     await tab.streams(2, '0 1 2 3 4 5 6 7 8 9')
     const overflow = await tab.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
     expect(overflow).toBeLessThanOrEqual(0)
-    await tab.page.screenshot({ path: `${ARTIFACTS}chat-page-${name}.png` })
+    await shoot(tab.page, `chat-page-${name}`)
   })
 })

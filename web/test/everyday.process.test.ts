@@ -1,22 +1,19 @@
 // What people do all day, in a real browser with a real server: double clicks, selections, copies, long pastes, searches
 // in long chats, tool cards, and phones.
 
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { tool } from '@parley/client'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { hasNoViolation } from './axe.ts'
+import { shoot } from './browser.ts'
 import { writeLongSession } from './long-session.ts'
 import { PageWorld } from './page-world.ts'
 
-const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
 const LONG = 300
 
 let world: PageWorld
 
 beforeAll(async () => {
-  mkdirSync(ARTIFACTS, { recursive: true })
   world = await PageWorld.start({}, ({ data }) => writeLongSession(join(data, 'data'), 'long', LONG))
 })
 afterEach(() => world.leave())
@@ -85,7 +82,7 @@ it('is kind to people who write', async () => {
   expect(await card.locator('.values > div').first().innerText()).toMatch(
     /^Input\s+where\s+city\s+Bern\s+zones\s+CET\s+UTC\s+exact\s+true\s+JSON$/,
   )
-  await page.screenshot({ path: `${ARTIFACTS}tool-card.png` })
+  await shoot(page, 'tool-card')
   await card.getByRole('button', { name: 'Input as JSON' }).click()
   expect(await card.locator('pre').textContent()).toContain('"zones":["CET","UTC"]')
   await hasNoViolation(page)
@@ -117,7 +114,7 @@ it('finds words in the whole chat', async () => {
   await status.getByText('2 of 11').waitFor()
   await expect.poll(() => page.getByText('Question 290', { exact: true }).isVisible()).toBe(true)
   expect(await page.evaluate(() => CSS.highlights.get('found')?.size ?? 0)).toBeGreaterThan(3)
-  await page.screenshot({ path: `${ARTIFACTS}find.png` })
+  await shoot(page, 'find')
   await hasNoViolation(page)
   await input.fill('nothing like that')
   await status.getByText('No results').waitFor()
@@ -155,7 +152,7 @@ it('has room for titles and tables on phones, and a page for unknown addresses',
   // Columns keep the width of some words, instead of one letter a line.
   const widths = await page.locator('.bubble td').evaluateAll((cells) => cells.map((cell) => cell.clientWidth))
   expect(Math.min(...widths)).toBeGreaterThan(110)
-  await page.screenshot({ path: `${ARTIFACTS}phone-title.png` })
+  await shoot(page, 'phone-title')
   await hasNoViolation(page)
   await page.goto(`${world.site}nowhere`)
   await page.getByRole('link', { name: 'Open Parley' }).click()

@@ -1,21 +1,17 @@
 // Limits as a user meets them: a budget that runs low, stops an answer and refuses the next message; and an access
 // token that expires while an answer streams and the user types.
-import { mkdirSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { hasNoViolation } from './axe.ts'
-import type { ChatTab } from './browser.ts'
+import { type ChatTab, shoot } from './browser.ts'
 import { PageWorld } from './page-world.ts'
 import { SECRET, tokenOf } from './token.ts'
 
-const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
 const PHONE = { width: 360, height: 740 }
 const WIDE = { width: 1_000, height: 720 }
 
 let world: PageWorld
 
 beforeAll(async () => {
-  mkdirSync(ARTIFACTS, { recursive: true })
   world = await PageWorld.start({
     PARLEY_JWT_SECRET: SECRET,
     PARLEY_JWT_CLOCK_SKEW: '0',
@@ -36,7 +32,7 @@ async function fitsEverywhere({ page }: ChatTab, name: string): Promise<void> {
       return texts.filter((text) => text.scrollWidth > text.clientWidth && text.clientWidth > 0).length
     })
     expect([truncated, await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)]).toEqual([0, 0])
-    await page.screenshot({ path: `${ARTIFACTS}${name}-${look}.png` })
+    await shoot(page, `${name}-${look}`)
   }
   await page.emulateMedia({ colorScheme: 'light' })
   await page.setViewportSize(WIDE)

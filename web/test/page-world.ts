@@ -65,7 +65,7 @@ export class PageWorld {
   /** Closes all visitors and clients. */
   async leave(): Promise<void> {
     const problems = this.#visitors.flatMap((visitor) => visitor.problems)
-    await Promise.all(this.#visitors.splice(0).map((visitor) => visitor.context.close()))
+    await Promise.all(this.#visitors.splice(0).map((visitor) => visitor.leave()))
     await Promise.all(this.#clients.splice(0).map((client) => client.close()))
     expect(problems).toEqual([])
   }

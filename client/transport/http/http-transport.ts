@@ -113,8 +113,9 @@ export class HttpTransport implements Transport {
     const code = codeOf(failure)
     const retryAfterMs = failure?.retryAfterMs
     const retry = retryAfterMs === undefined ? {} : { retryAfterMs }
-    const isByServer = failure?.kind === 'problem' && (code !== ABNORMAL || failure.code === 'rate_limited')
-    this.#fail({ kind: isByServer ? 'by-server' : 'unreachable', code, reason, ...retry })
+    const isByServer = failure?.kind === 'problem'
+    const foreign = failure?.kind === 'intermediary' ? ({ foreign: true } as const) : {}
+    this.#fail({ kind: isByServer ? 'by-server' : 'unreachable', code, reason, ...foreign, ...retry })
   }
 
   #attach(attach: Attach): void {
