@@ -4,4 +4,11 @@ export { StartError } from './assembly/open-stores.ts'
 export { type Config, ConfigError, loadConfig } from './config/config.ts'
 export { createLogger } from './config/logger.ts'
 export { createServer, type Server } from './create-server.ts'
-export { type Answer, defineTool, type Question, type ServerTool, type ToolContext } from './tool/define-tool.ts'
+export {
+  type Answer,
+  defineTool,
+  type Question,
+  type ServerTool,
+  type ToolContext,
+  type ToolProgress,
+} from './tool/define-tool.ts'

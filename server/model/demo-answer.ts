@@ -76,7 +76,8 @@ export function noise(seed: number, index: number): number {
   return ((x ^ (x >>> 16)) >>> 0) / 0x1_0000_0000
 }
 
-const HUMAN_PACE: DemoDirective = { count: 0, rate: 40, ttft: 250, reasoning: 0, tools: [], jitter: 20, seed: 1 }
+const NONE = { count: 0, reasoning: 0, pieces: 0, sources: 0, files: 0, tools: [] }
+const HUMAN_PACE: DemoDirective = { ...NONE, rate: 40, ttft: 250, jitter: 20, seed: 1 }
 
 function counted(length: number, prefix: string): Tokens {
   return { length, at: (index) => (index === 0 ? `${prefix}0` : ` ${prefix}${index}`) }

@@ -12,15 +12,40 @@ describe('a demo directive', () => {
   it('has a default for every key', () => {
     expect(parseDemoDirective('/demo')).toEqual({
       kind: 'directive',
-      directive: { count: 100, rate: 50, ttft: 0, reasoning: 0, tools: [], jitter: 0, seed: 0 },
+      directive: {
+        count: 100,
+        rate: 50,
+        ttft: 0,
+        reasoning: 0,
+        pieces: 0,
+        sources: 0,
+        files: 0,
+        tools: [],
+        jitter: 0,
+        seed: 0,
+      },
     })
   })
 
   it('accepts every key, in any order, on any number of lines', () => {
-    const text = '/demo seed=7 jitter=3\nhang=6 fail=5  reasoning=4 ttft=100 rate=12.5 count=200'
+    const text =
+      '/demo seed=7 jitter=3\nhang=6 fail=5  files=1 sources=2 pieces=3 reasoning=4 ttft=100 rate=12.5 count=200'
     expect(parseDemoDirective(text)).toEqual({
       kind: 'directive',
-      directive: { count: 200, rate: 12.5, ttft: 100, reasoning: 4, tools: [], fail: 5, hang: 6, jitter: 3, seed: 7 },
+      directive: {
+        count: 200,
+        rate: 12.5,
+        ttft: 100,
+        reasoning: 4,
+        pieces: 3,
+        sources: 2,
+        files: 1,
+        tools: [],
+        fail: 5,
+        hang: 6,
+        jitter: 3,
+        seed: 7,
+      },
     })
   })
 

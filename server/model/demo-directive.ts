@@ -19,6 +19,11 @@ export interface DemoDirective {
   readonly reasoning: number
   /** Called in parallel, before the text. */
   readonly tools: readonly DemoCall[]
+  /** Pieces in which the arguments of each call are streamed; 0: they come whole. */
+  readonly pieces: number
+  /** Sources (`https://example.com/0` …) and files (pictures of one pixel) after the text. */
+  readonly sources: number
+  readonly files: number
   /** A provider error after this many tokens of the answer, reasoning included. */
   readonly fail?: number
   /** Silence after this many tokens of the answer, reasoning included. */
@@ -39,6 +44,9 @@ export const DEMO_LIMITS = {
   rate: 1_000_000,
   ttft: 600_000,
   reasoning: 100_000,
+  pieces: 1_000,
+  sources: 1_000,
+  files: 1_000,
   fail: 1_100_000,
   hang: 1_100_000,
   jitter: 60_000,
@@ -46,7 +54,18 @@ export const DEMO_LIMITS = {
 } as const
 
 const MAX_TOOLS = 32
-const DEFAULTS: DemoDirective = { count: 100, rate: 50, ttft: 0, reasoning: 0, tools: [], jitter: 0, seed: 0 }
+const DEFAULTS: DemoDirective = {
+  count: 100,
+  rate: 50,
+  ttft: 0,
+  reasoning: 0,
+  pieces: 0,
+  sources: 0,
+  files: 0,
+  tools: [],
+  jitter: 0,
+  seed: 0,
+}
 
 type NumberKey = keyof typeof DEMO_LIMITS
 

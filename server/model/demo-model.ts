@@ -47,6 +47,9 @@ const timers = new TimerQueue()
 /** At most this many parts are enqueued in one turn of the event loop. */
 const BATCH = 64
 
+/** A picture of one black pixel. */
+const PIXEL = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=='
+
 type Controller = ReadableStreamDefaultController<LanguageModelV3StreamPart>
 
 class DemoStream implements Sleeper {
@@ -171,6 +174,7 @@ class DemoStream implements Sleeper {
     this.#close()
     const cut = this.#emitted >= this.#limit && !this.#complete()
     if (!cut) this.#call()
+    if (!cut && !this.#called) this.#link()
     const reason: LanguageModelV3FinishReason['unified'] = cut ? 'length' : this.#called ? 'tool-calls' : 'stop'
     const { inputTokens, reasoning, rest } = this.#turn
     const thought = Math.min(this.#emitted, reasoning.length + (rest?.kind === 'reasoning' ? 1 : 0))
@@ -194,12 +198,32 @@ class DemoStream implements Sleeper {
     const { calls, called } = this.#turn
     for (const [index, { name, input }] of calls.entries()) {
       this.#called = true
-      this.#controller?.enqueue({
-        type: 'tool-call',
-        toolCallId: `demo-call-${called + index}`,
-        toolName: name,
-        input: stringifyJson(input),
-      })
+      const id = `demo-call-${called + index}`
+      const json = stringifyJson(input)
+      this.#stream(id, name, json)
+      this.#controller?.enqueue({ type: 'tool-call', toolCallId: id, toolName: name, input: json })
+    }
+  }
+
+  #stream(id: string, toolName: string, json: string): void {
+    const { pieces } = this.#turn.directive
+    if (pieces === 0) return
+    const length = Math.ceil(json.length / pieces)
+    this.#controller?.enqueue({ type: 'tool-input-start', id, toolName })
+    for (let at = 0; at < json.length; at += length) {
+      this.#controller?.enqueue({ type: 'tool-input-delta', id, delta: json.slice(at, at + length) })
+    }
+    this.#controller?.enqueue({ type: 'tool-input-end', id })
+  }
+
+  #link(): void {
+    const { sources, files } = this.#turn.directive
+    for (let index = 0; index < sources; index += 1) {
+      const url = `https://example.com/${index}`
+      this.#controller?.enqueue({ type: 'source', sourceType: 'url', id: `${index}`, url, title: `Example ${index}` })
+    }
+    for (let index = 0; index < files; index += 1) {
+      this.#controller?.enqueue({ type: 'file', mediaType: 'image/png', data: PIXEL })
     }
   }
 

@@ -66,6 +66,8 @@ export class Answer {
   #calls = 0
   /** The first half of a surrogate pair. */
   #half = ''
+  /** The calls that were begun, by the provider's ids, each with the first half of a surrogate pair. */
+  readonly #inputs = new Map<string, { readonly name: string; half: string }>()
 
   constructor(model: Model) {
     this.#model = model
@@ -112,8 +114,26 @@ export class Answer {
   }
 
   /** The call's place. Its input follows, but the complete call comes only with the end of the answer. */
-  beginCall(id: string): void {
+  beginCall(id: string, name: string): void {
+    this.#inputs.set(id, { name: wellFormed(name), half: '' })
     this.#content.push({ type: 'tool-call', toolCallId: id, toolName: '', input: undefined })
+  }
+
+  /** @returns the next piece of a call's arguments; undefined if there is none, or the call was not begun */
+  input(id: string, delta: string): { readonly name: string; readonly text: string } | undefined {
+    const input = this.#inputs.get(id)
+    if (input === undefined) return undefined
+    const joined = input.half + restoreNumbers(delta)
+    const half = endsInHalf(joined)
+    input.half = half ? joined.slice(-1) : ''
+    const text = wellFormed(half ? joined.slice(0, -1) : joined)
+    return text === '' ? undefined : { name: input.name, text }
+  }
+
+  /** A file that the model made. @param data as base64 */
+  file(mediaType: string, data: string): void {
+    this.#last = undefined
+    this.#content.push({ type: 'file', mediaType, data })
   }
 
   /** @param accept returns the call's id in the log */

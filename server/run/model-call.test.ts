@@ -14,6 +14,7 @@ function asked() {
     text: (_: unknown, delta: string): undefined => void texts.push(delta),
     call: async () => 'none',
     warned: () => undefined,
+    extra: () => undefined,
   }
   const answer = callModel(model, { prompt: [] }, TIMEOUTS, sink, new AbortController().signal)
   answer.catch(() => undefined)

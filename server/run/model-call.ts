@@ -1,11 +1,12 @@
 // ModelCall: one model call, as a stream of text and tool calls that always ends: finished, or failed with a code. It enforces the
 // timeouts before the first part and between parts, and closes the provider's request on abort.
 import type { LanguageModelV3CallOptions, LanguageModelV3StreamPart, SharedV3Warning } from '@ai-sdk/provider'
-import { ERRORS, type ErrorCode, type RunError } from '@parley/protocol'
+import { cutText, ERRORS, type ErrorCode, type RunError, wellFormed } from '@parley/protocol'
 import type { Model } from '../model/model.ts'
 import { EmptyAnswerError, toProviderFailure } from '../model/provider-failure.ts'
 import { type Refusal, refusalOf } from '../model/refusal.ts'
 import { Answer, type ModelFinish, type ModelToolCall } from './model-answer.ts'
+import type { ModelExtra } from './run-extras.ts'
 import type { TextKind } from './run-state.ts'
 
 /** Why a model call failed. */
@@ -61,6 +62,8 @@ export interface ModelTimeouts {
 export interface ModelSink {
   /** Accepts a delta. A returned promise pauses the provider until it resolves. */
   text(kind: TextKind, delta: string): Promise<void> | undefined
+  /** Accepts a piece of a call's arguments, a source or a file, as `text` does. */
+  extra(extra: ModelExtra): Promise<void> | undefined
   /** Accepts what the provider's package could not pass on. @throws ModelFailure if the run cannot continue without it */
   warned(warnings: readonly SharedV3Warning[]): void
   /** Accepts a call. @returns its id in the log */
@@ -162,8 +165,18 @@ async function consume(
         answer.addMark('reasoning', part.id, part.providerMetadata)
         break
       case 'tool-input-start':
-        if (part.providerExecuted !== true) answer.beginCall(part.id)
+        if (part.providerExecuted !== true) answer.beginCall(part.id, part.toolName)
         break
+      case 'tool-input-delta':
+      case 'source':
+      case 'file': {
+        const extra = extraOf(answer, part)
+        const held = extra === undefined ? undefined : sink.extra(extra)
+        if (held === undefined) break
+        await watch.paused(held)
+        if (stopped) throw signal.reason
+        break
+      }
       case 'tool-call':
         if (part.providerExecuted === true) break
         await watch.paused(answer.call(part, (call) => sink.call(call)))
@@ -180,6 +193,28 @@ async function consume(
     }
   }
 }
+
+type ExtraPart = Extract<LanguageModelV3StreamPart, { type: 'tool-input-delta' | 'source' | 'file' }>
+
+/** @returns undefined for what readers do not get: documents without an address, and calls that the provider executes */
+function extraOf(answer: Answer, part: ExtraPart): ModelExtra | undefined {
+  if (part.type === 'tool-input-delta') {
+    const piece = answer.input(part.id, part.delta)
+    return piece === undefined ? undefined : { kind: 'input', id: part.id, ...piece }
+  }
+  if (part.type === 'source') {
+    if (part.sourceType !== 'url' || part.url.length > MAX_URL) return undefined
+    const title = part.title === undefined ? {} : { title: cutText(wellFormed(part.title), MAX_TITLE) }
+    return { kind: 'source', url: wellFormed(part.url), ...title }
+  }
+  const data = typeof part.data === 'string' ? part.data : Buffer.from(part.data).toString('base64')
+  const mediaType = wellFormed(part.mediaType).slice(0, 127)
+  answer.file(mediaType, data)
+  return { kind: 'file', mediaType, url: `data:${mediaType};base64,${data}` }
+}
+
+const MAX_URL = 2_048
+const MAX_TITLE = 1_024
 
 /** Does not wait for a model that ignores its abort signal. */
 async function abortable<T>(promise: PromiseLike<T>, signal: AbortSignal): Promise<T> {

@@ -76,6 +76,11 @@ export class RunAppender implements AppendListener {
     return state
   }
 
+  /** Adds an output that is not text. */
+  give(extra: Run.Extra): void {
+    this.apply((state) => Run.given(state, extra))
+  }
+
   /** Undefined while there is room for more text; otherwise resolves when there is. */
   whenWritable(): Promise<void> | undefined {
     if (this.#state.unsent < UNSENT_CHARS) return undefined

@@ -2,11 +2,10 @@
 // model again. recovery.ts decides how it continues after a lost driver. A driver stops at once when the run has ended or has
 // another driver.
 import type { SharedV3Warning } from '@ai-sdk/provider'
-import { ERRORS, type MessageEvent, ReplyError, type RunError, type RunStarted } from '@parley/protocol'
+import type { MessageEvent, RunError, RunStarted } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { RunMeter } from '../metric/run-meter.ts'
 import type { RunMetrics } from '../metric/run-metrics.ts'
-import { loggedCause } from '../model/provider-failure.ts'
 import type { Conversation } from '../model/provider-prompt.ts'
 import { compactRun, endChildren } from '../session/commands/end-run.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
@@ -14,7 +13,7 @@ import { topRun } from '../session/state/child-runs.ts'
 import { fromParts } from '../session/state/run-output.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
 import { findRun } from '../session/state/session-state.ts'
-import { Conflict, StorageError } from '../store/ports/errors.ts'
+import { Conflict } from '../store/ports/errors.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
 import type { Tracer } from '../trace/tracer.ts'
 import { dueHandOff, type RunAgent } from './agent/agents.ts'
@@ -26,6 +25,8 @@ import { ModelStep } from './model-step.ts'
 import { type Recovery, recover } from './recovery.ts'
 import { RunAppender } from './run-appender.ts'
 import type { RunBudgets } from './run-budget.ts'
+import { type ModelExtra, RunExtras } from './run-extras.ts'
+import { failureOf } from './run-failure.ts'
 import type { RunLimits } from './run-limits.ts'
 import * as Run from './run-state.ts'
 import { RunTools, type RunToolsOptions } from './run-tools.ts'
@@ -57,6 +58,7 @@ export class RunDriver implements ModelSink {
   readonly #appender: RunAppender
   readonly #tools: RunTools
   readonly #step: ModelStep
+  readonly #extras: RunExtras
   readonly #taken = new Set<string>()
   readonly #meter: RunMeter | undefined
   readonly #trace: RunTrace | undefined
@@ -95,8 +97,11 @@ export class RunDriver implements ModelSink {
     )
     const owner = `${node}/${state.about.epoch}`
     const { serverTools } = agent
-    const tools = { ...options, ...limits, serverTools, owner, trace }
-    this.#tools = new RunTools(tools, session, state.about.run, this.#stop.signal)
+    const { run } = state.about
+    const give = (extra: Run.Extra): void => this.#appender.give(extra)
+    this.#extras = new RunExtras({ ...options, session, run, owner, give }, Run.partsOf(state))
+    const tools = { ...options, ...limits, serverTools, owner, trace, extras: this.#extras }
+    this.#tools = new RunTools(tools, session, run, this.#stop.signal)
     const calls = {
       sink: this,
       stop: this.#stop,
@@ -167,8 +172,18 @@ export class RunDriver implements ModelSink {
 
   /** Appends a delta of the model. */
   text(kind: Run.TextKind, delta: string): Promise<void> | undefined {
-    const state = this.#appender.receive(kind, delta)
-    if (state.deltas > this.#step.maxDeltas) this.#step.exceeded()
+    this.#appender.receive(kind, delta)
+    return this.#grew()
+  }
+
+  /** Appends what the model gives besides text. */
+  extra(extra: ModelExtra): Promise<void> | undefined {
+    this.#extras.add(extra)
+    return this.#grew()
+  }
+
+  #grew(): Promise<void> | undefined {
+    if (this.#appender.state.deltas > this.#step.maxDeltas) this.#step.exceeded()
     return this.#appender.whenWritable()
   }
 
@@ -303,6 +318,7 @@ export class RunDriver implements ModelSink {
       turns.at(-1)?.messages.push(userMessage(event))
     }
     this.#meter?.nextCall()
+    this.#extras.nextStep()
     this.#appender.apply((state) => Run.nextStep(state, steers))
   }
 
@@ -324,18 +340,9 @@ export class RunDriver implements ModelSink {
 
   /** The failure that ends the run; undefined if the run itself did not fail. */
   #asFailure(error: unknown): RunError | undefined {
-    if (error instanceof ModelFailure) {
-      const { cause, code, status } = error
-      this.#options.logger.warn({ ...loggedCause(cause), run: this.#run, code, status }, 'run failed')
-      return error.asRunError()
-    }
-    if (error === STOPPED || error === this.#stop.signal.reason || error instanceof Conflict) return undefined
-    // The log is unavailable: a retry may succeed.
-    if (error instanceof StorageError || (error instanceof ReplyError && error.retryable)) return undefined
-    // The agent that is to continue, or its model, was removed from the configuration.
-    if (error instanceof ReplyError) return { code: error.code, message: error.message, retryable: false }
-    this.#options.logger.error({ err: error, run: this.#run }, 'run failed inside the server')
-    return { code: 'internal', ...ERRORS.internal }
+    const isStop = error === STOPPED || error === this.#stop.signal.reason
+    if (isStop && !(error instanceof ModelFailure)) return undefined
+    return failureOf(error, this.#run, this.#options.logger)
   }
 }
 

@@ -130,6 +130,10 @@ export function beginRun(about: AboutRun, from: Pick<RunState, 'last' | 'next' |
   }
 }
 
+export function partsOf({ output }: RunState): OutputPart[] {
+  return toParts(output)
+}
+
 /** `run.started` is in the log. @param time of the entry @param output that readers keep: less than before, after a restart */
 export function started(state: RunState, seq: Seq, time: number, output: RunOutput | undefined): RunState {
   return { ...state, about: { ...state.about, startedAt: time }, phase: 'streaming', last: seq, output }
@@ -190,7 +194,7 @@ function withText(outbox: readonly Item[], kind: TextKind, text: string): readon
   return outbox.length === 1 ? [joined] : [...outbox.slice(0, -1), joined]
 }
 
-/** The model, or one of its tools, gave an output that is not text. Arguments of a call count as a delta of the model. */
+/** The model, or one of its tools, gave an output that is not text. It counts as a delta, unless it comes from a tool. */
 export function given(state: RunState, extra: Extra): RunState {
   const { last, next, output, inFlight, entries } = state
   const tail = state.outbox.at(-1)
@@ -198,7 +202,7 @@ export function given(state: RunState, extra: Extra): RunState {
   const item: Item = { type: 'extra', extra: joined ?? extra }
   const outbox = joined === undefined ? [...state.outbox, item] : [...state.outbox.slice(0, -1), item]
   const text = extra.kind === 'input' ? extra.text.length : 0
-  const deltas = state.deltas + (text > 0 ? 1 : 0)
+  const deltas = state.deltas + (extra.kind === 'data' ? 0 : 1)
   return withFields(state, last, next, output, outbox, inFlight, state.unsent + text, entries, deltas)
 }
 

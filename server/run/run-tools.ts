@@ -25,12 +25,14 @@ import { schemaPool } from '../tool/schema-pool.ts'
 import type { ToolSet } from '../tool/tool-set.ts'
 import { toolOutput } from './conversation.ts'
 import { type ModelToolCall, parseInput } from './model-answer.ts'
+import type { RunExtras } from './run-extras.ts'
 import type { CallItem } from './run-state.ts'
 import type { RunTrace, ToolOutcome } from './run-trace.ts'
 import { superviseCall, type ToolCallSupervisorOptions } from './tool-call-supervisor.ts'
 import { appendToolResult, type CallFailure } from './tool-result.ts'
 
 export interface RunToolsOptions extends ToolCallSupervisorOptions {
+  readonly extras: Pick<RunExtras, 'reports' | 'callId'>
   readonly trace?: RunTrace | undefined
   readonly idle?: Idle | undefined
   /** The maximum levels of child runs below the run of a message. */
@@ -83,7 +85,7 @@ export class RunTools {
 
   /** The model called a tool. Supervises the call until its result. @returns the item to append */
   async call(call: ModelToolCall): Promise<CallItem> {
-    const id = makeId('call')
+    const id = this.#options.extras.callId(call.id)
     this.#names.set(id, call.name)
     const input = parseInput(call.input)
     if (this.leavesCalls) return callForSender(id, call, input)

@@ -46,6 +46,12 @@ async function overdueCall(claim: Partial<Event> | undefined): Promise<void> {
   await append(`run.${RUN}`, { type: 'run.ended', run: RUN, reason: 'cancelled', usage, next: 0 }, started)
 }
 
+const OWN = {
+  owner: 'n/1',
+  logger,
+  extras: { reports: () => ({ data: () => undefined, progress: () => undefined, settled: async () => undefined }) },
+}
+
 describe('a call that waits for approval', () => {
   it('expires at its time although the clock of the node is set back', async () => {
     vi.useFakeTimers({ toFake: ['Date'] })
@@ -58,9 +64,8 @@ describe('a call that waits for approval', () => {
     const call = { run: RUN, call: 'call_1', name: 'pay', input: {}, where: 'client', approval: true, step: 0 } as const
     await append('tool.call_1', { type: 'tool.called', ...call, attempt: 1, until: Date.now() + 200 })
     const lease = await new SessionCache(stores).retain('s')
-    const offerChild = () => Promise.resolve()
-    const waits = { approvalMs: 0, clientToolMs: 0, offerChild }
-    const options = { log: stores.log, serverTools: new Map(), ...waits, owner: 'n/1', logger }
+    const waits = { approvalMs: 0, clientToolMs: 0, offerChild: () => Promise.resolve() }
+    const options = { log: stores.log, serverTools: new Map(), ...waits, ...OWN }
     const startedAt = performance.now()
     const supervised = superviseCall(options, lease.session, 'call_1', new AbortController().signal)
     vi.setSystemTime(Date.now() - 3_600_000)
@@ -78,9 +83,8 @@ describe('an expired call of an ended run', () => {
   ] as const)('%s is let go of', async (_, claim) => {
     await overdueCall(claim)
     const lease = await new SessionCache(stores).retain('s')
-    const offerChild = () => Promise.resolve()
-    const waits = { approvalMs: 0, clientToolMs: 0, offerChild }
-    const options = { log: stores.log, serverTools: new Map(), ...waits, owner: 'n/1', logger }
+    const waits = { approvalMs: 0, clientToolMs: 0, offerChild: () => Promise.resolve() }
+    const options = { log: stores.log, serverTools: new Map(), ...waits, ...OWN }
     await superviseCall(options, lease.session, 'call_1', new AbortController().signal)
     expect(await stores.log.last('s', 'tool.call_1')).toBe(claim === undefined ? 3 : 4)
     lease.release()
@@ -89,9 +93,8 @@ describe('an expired call of an ended run', () => {
   it('is released by a stopped driver', async () => {
     await overdueCall(undefined)
     const lease = await new SessionCache(stores).retain('s')
-    const offerChild = () => Promise.resolve()
-    const waits = { approvalMs: 0, clientToolMs: 0, offerChild }
-    const options = { log: stores.log, serverTools: new Map(), ...waits, owner: 'n/1', logger }
+    const waits = { approvalMs: 0, clientToolMs: 0, offerChild: () => Promise.resolve() }
+    const options = { log: stores.log, serverTools: new Map(), ...waits, ...OWN }
     const reason = new Error('enough')
     await expect(superviseCall(options, lease.session, 'call_1', AbortSignal.abort(reason))).rejects.toBe(reason)
     lease.release()

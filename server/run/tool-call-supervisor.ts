@@ -14,6 +14,7 @@ import type { ToolSet } from '../tool/tool-set.ts'
 import { type ChildOptions, childOutcome } from './agent/child-supervisor.ts'
 import { CallQuestions } from './call-questions.ts'
 import { changed, deadlines } from './call-wait.ts'
+import type { RunExtras } from './run-extras.ts'
 import { appendToolResult } from './tool-result.ts'
 
 export interface ToolCallSupervisorOptions extends ChildOptions {
@@ -26,6 +27,8 @@ export interface ToolCallSupervisorOptions extends ChildOptions {
   /** This driver: the node and the run's attempt. */
   readonly owner: string
   readonly logger: Logger
+  /** What the tools of the run show while they run. */
+  readonly extras: Pick<RunExtras, 'reports'>
 }
 
 /** Resolves when the call has a result or its run has ended. Rejects with the signal's reason, or if an append fails. */
@@ -131,8 +134,10 @@ async function runHere(
     return
   }
   const questions = new CallQuestions(options, session, call)
-  const context = { session: session.id, run: call.run, call: call.id }
+  const { settled, ...reports } = options.extras.reports(call.id)
+  const context = { session: session.id, run: call.run, call: call.id, ...reports }
   const outcome = await runTool(tool, call.input, { ...context, questions }, signal, options.logger)
+  await settled()
   signal.throwIfAborted()
   await appendToolResult(options, session, call.id, outcome)
 }

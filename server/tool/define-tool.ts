@@ -22,6 +22,21 @@ export interface ToolContext {
    */
   ask(question: Question<FormSchema>): Promise<Answer>
   ask<Schema extends z.ZodType>(question: Question<Schema>): Promise<Answer<z.infer<Schema>>>
+  /**
+   * Shows a value to the people who read the run; the model does not get it. A later value with the same `id` replaces it. Values with
+   * an id are sent at most 10 times a second: the newest counts.
+   * @throws ReplyError too_large, if the data of the run exceeds its limits; TypeError, if it is not JSON
+   */
+  data(name: string, data: unknown, options?: { readonly id?: string }): void
+  /** Shows how far the call is, at most 10 times a second. @throws TypeError, if a number is negative or nothing is given */
+  progress(progress: ToolProgress): void
+}
+
+/** At least one of `text` and `done`. */
+export interface ToolProgress {
+  readonly text?: string
+  readonly done?: number
+  readonly total?: number
 }
 
 export interface Question<Schema = z.ZodType | FormSchema> {

@@ -7,7 +7,7 @@ import { type Answer, type Question, type ServerTool, type ToolContext, ToolFail
 
 export type ToolOutcome = { readonly output: unknown } | { readonly error: string }
 
-export interface CallContext extends Pick<ToolContext, 'session' | 'run' | 'call'> {
+export interface CallContext extends Pick<ToolContext, 'session' | 'run' | 'call' | 'data' | 'progress'> {
   readonly questions: { ask(question: Question, signal: AbortSignal): Promise<Answer> }
 }
 
@@ -15,7 +15,7 @@ export interface CallContext extends Pick<ToolContext, 'session' | 'run' | 'call
 export async function runTool(
   tool: ServerTool,
   input: unknown,
-  { questions, ...about }: CallContext,
+  { questions, data, progress, ...about }: CallContext,
   signal: AbortSignal,
   logger: Logger,
 ): Promise<ToolOutcome> {
@@ -34,7 +34,7 @@ export async function runTool(
     return { ...answer, content: parsed.data as typeof answer.content }
   }
   const executed = tool
-    .execute(input, { ...about, signal: own.signal, ask: ask as ToolContext['ask'] })
+    .execute(input, { ...about, data, progress, signal: own.signal, ask: ask as ToolContext['ask'] })
     .then(asOutcome)
     .catch((error: unknown): ToolOutcome => {
       if (error instanceof ToolFailure) logger.info({ tool: tool.name, ...about }, 'tool returned an error')

@@ -6,6 +6,7 @@ import { pathTo } from '../../session/state/message-tree.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
 import type { SessionState } from '../../session/state/session-state.ts'
 import { defineTool, type ServerTool } from '../../tool/define-tool.ts'
+import { demoReport } from '../../tool/demo-report.ts'
 import type { ToolSet } from '../../tool/tool-set.ts'
 
 /** A named configuration, selected by `agent` in `send`. */
@@ -75,11 +76,13 @@ export function runAgent(
   const agent = agentOf(agents, name)
   const allowed = agent?.tools
   const allows = (tool: string): boolean => allowed?.includes(tool) ?? true
-  const own = allowed === undefined ? serverTools : new Map([...serverTools].filter(([tool]) => allows(tool)))
+  const chosen = models.get(model ?? agent?.model)
+  const all = chosen.id === 'demo' ? new Map([[demoReport.name, demoReport], ...serverTools]) : serverTools
+  const own = allowed === undefined ? all : new Map([...all].filter(([tool]) => allows(tool)))
   const others = agentTools(agents, agent)
   return {
     name,
-    model: models.get(model ?? agent?.model),
+    model: chosen,
     system: agent?.system ?? system,
     serverTools: complete(others.length === 0 ? own : new Map([...own, ...others.map(byName)]), allows),
     limits: agent?.limits ?? {},

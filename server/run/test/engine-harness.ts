@@ -33,6 +33,8 @@ export interface PlayedCall {
   text(delta: string): void
   reasoning(delta: string): void
   tool(name: string, input: unknown, id?: string): void
+  /** Any part, such as a source. */
+  part(part: LanguageModelV3StreamPart): void
   /** @param cached input tokens read from the provider's cache, and written to it */
   finish(reason?: 'stop' | 'tool-calls' | 'length' | 'content-filter', cached?: readonly [number, number]): void
   /** Breaks the stream. */
@@ -98,6 +100,7 @@ export class PlayedModel implements Model {
           toolName: name,
           input: typeof input === 'string' ? input : JSON.stringify(input),
         }),
+      part: (part) => controller.enqueue(part),
       finish: (reason = 'stop', [cacheRead, cacheWrite] = [0, 0]) => {
         const usage = {
           inputTokens: { total: 7, noCache: 7 - cacheRead - cacheWrite, cacheRead, cacheWrite },

@@ -53,7 +53,8 @@ const questions = { ask: async (): Promise<Answer> => ({ action: 'cancel', by: '
 async function call(tools: ToolSet, name: string, input: unknown = {}, signal = new AbortController().signal) {
   const tool = tools.get(name)
   if (tool === undefined) return { error: tools.problem?.(name) }
-  return runTool(tool, input, { session: 's', run: 'r', call: 'c', questions }, signal, logger)
+  const reports = { data: () => undefined, progress: () => undefined }
+  return runTool(tool, input, { session: 's', run: 'r', call: 'c', ...reports, questions }, signal, logger)
 }
 
 const names = (tools: ToolSet): string[] => [...tools.values()].map(({ name }) => name)

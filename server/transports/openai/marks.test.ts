@@ -99,7 +99,7 @@ describe.each(MARKING_PROVIDERS.map((provider) => [provider.id, provider] as con
     const done: unknown[] = []
     let whole: unknown
     for await (const event of events) {
-      if (event.type === 'response.output_item.done') done.push(event.item)
+      if (event.type === 'response.output_item.done') done[event.output_index] = event.item
       if (event.type === 'response.completed') whole = event.response.output
     }
     expect(done).toEqual(whole)

@@ -1,11 +1,19 @@
 // The events of a response with any compaction of the log and any number of restarts: every sequence number means the
 // same event for every reader, and all readers get the same end.
-import type { Event, RunEnded } from '@parley/protocol'
+import type { Event, RunEnded, RunOutput } from '@parley/protocol'
 import { RunPieces } from '@parley/protocol/run-pieces'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { textOf } from '../../session/run-report.ts'
-import { addOutput, addPart, fromParts, type RunOutput, toParts } from '../../session/state/run-output.ts'
+import {
+  addEvent,
+  addOutput,
+  addPart,
+  completeParts,
+  fromParts,
+  type RunOutput as Output,
+  toParts,
+} from '../../session/state/run-output.ts'
 import { ChatChunks } from './chat-chunks.ts'
 import { type ResponseEvent, ResponseEvents } from './response-events.ts'
 import type { ResponseHead } from './response-object.ts'
@@ -24,14 +32,16 @@ const HEAD: ResponseHead = {
 
 type Step =
   | { readonly do: 'say'; readonly kind: 'text' | 'reasoning'; readonly text: string }
-  | { readonly do: 'call' | 'snapshot' | 'restart' | 'continue' }
+  | { readonly do: 'call' | 'input' | 'data' | 'source' | 'snapshot' | 'restart' | 'continue' }
 
 const say = fc.record({
   do: fc.constant('say' as const),
   kind: fc.constantFrom('text' as const, 'text' as const, 'reasoning' as const),
   text: fc.string({ maxLength: 3 }),
 })
-const other = fc.record({ do: fc.constantFrom('call' as const, 'snapshot', 'restart', 'continue') })
+const other = fc.record({
+  do: fc.constantFrom('call' as const, 'input', 'input', 'data', 'source', 'snapshot', 'restart', 'continue'),
+})
 const script: fc.Arbitrary<readonly Step[]> = fc.array(
   fc.oneof({ weight: 5, arbitrary: say }, { weight: 2, arbitrary: other }),
   { maxLength: 30 },
@@ -41,7 +51,7 @@ const script: fc.Arbitrary<readonly Step[]> = fc.array(
 function written(steps: readonly Step[], reason: RunEnded['reason']): readonly Event[] {
   const events: Event[] = []
   let [epoch, next, calls] = [1, 0, 0]
-  let output: RunOutput | undefined
+  let output: Output | undefined
   const about = () => ({ run: RUN, epoch, model: 'demo', message: 'm' })
   const start = (mode: 'new' | 'continue' | 'restart'): void => {
     events.push({ type: 'run.started', ...about(), mode, next })
@@ -51,6 +61,18 @@ function written(steps: readonly Step[], reason: RunEnded['reason']): readonly E
     if (step.do === 'say') {
       events.push({ type: 'run.output', run: RUN, index: next, kind: step.kind, text: step.text })
       output = addOutput(output, step.kind, next, step.text)
+      next += 1
+    } else if (step.do === 'input' || step.do === 'data' || step.do === 'source') {
+      const about = { type: 'run.output' as const, run: RUN, index: next, text: '' }
+      const open = output?.part?.type === 'input'
+      const event: RunOutput =
+        step.do === 'input'
+          ? { ...about, kind: 'input', call: `c${calls}`, ...(open ? {} : { name: 'f' }), text: '1' }
+          : step.do === 'data'
+            ? { ...about, kind: 'data', name: 'd', id: `d${next % 2}`, data: next }
+            : { ...about, kind: 'source', url: `https://example.com/${next}` }
+      events.push(event)
+      output = addEvent(output, event)
       next += 1
     } else if (step.do === 'call') {
       const [call, name] = [`c${calls}`, 'f']
@@ -66,6 +88,7 @@ function written(steps: readonly Step[], reason: RunEnded['reason']): readonly E
         attempt: 1,
         until: 0,
         step: 0,
+        next,
       })
       output = addPart(output, { type: 'tool', call, name })
       calls += 1
@@ -76,7 +99,7 @@ function written(steps: readonly Step[], reason: RunEnded['reason']): readonly E
       start(step.do)
       if (step.do === 'continue') continue
       const parts = toParts(output)
-      const kept = parts.slice(0, parts.findLastIndex(({ type }) => type === 'tool') + 1)
+      const kept = completeParts(parts)
       output = fromParts(kept)
       if (kept.length > 0) events.push({ type: 'run.snapshot', ...about(), next, output: kept, changes: true })
     }

@@ -33,8 +33,10 @@ export class ResponseEvents {
   /** The number of the last event that the reader has; -1 if it has none. */
   #after: number
   #items: Items
-  /** The calls follow the whole text. */
+  /** Complete calls are reported after the whole text. */
   #calls: RunCall[] = []
+  /** The tools of calls. */
+  readonly #names = new Map<string, string>()
   #events: ResponseEvent[] = []
   /** The number of the next event. */
   #sequence = 0
@@ -59,11 +61,16 @@ export class ResponseEvents {
         this.#emitInProgress()
         break
       case 'grew':
-        if (change.kind === 'input') this.#count(change.index)
+        if (change.kind === 'input') this.#input(change)
         else this.#text(change)
         break
-      case 'data':
+      case 'opened':
+        if (change.kind === 'input') this.#names.set(change.call, change.name)
+        break
       case 'source':
+        this.#source(change)
+        break
+      case 'data':
       case 'file':
         this.#count(change.index)
         break
@@ -87,6 +94,8 @@ export class ResponseEvents {
     this.#skipTo(end.next)
     this.#close()
     for (const call of this.#calls) this.#call(call)
+    for (const { index, item } of this.#items.breakOff())
+      this.#emit('response.output_item.done', { output_index: index, item })
     const status = endedStatus(end)
     const response = responseObject(this.#head, status, this.#items.done, end)
     // The API has no event for a cancelled response; the status in the response says so.
@@ -133,6 +142,32 @@ export class ResponseEvents {
     else this.#emit('response.reasoning_text.delta', { ...at, delta: text })
   }
 
+  #input({ call, index, text }: Extract<PieceChange, { type: 'grew'; kind: 'input' }>): void {
+    this.#count(index)
+    this.#close()
+    const { streamed, isNew } = this.#items.input(call, this.#names.get(call) ?? '', text)
+    const at = { item_id: streamed.id, output_index: streamed.index }
+    if (isNew) {
+      const item = { ...this.#items.done[streamed.index], arguments: '' }
+      this.#emit('response.output_item.added', { output_index: streamed.index, item })
+    }
+    this.#emit('response.function_call_arguments.delta', { ...at, delta: text })
+  }
+
+  #source(source: Extract<PieceChange, { type: 'source' }>): void {
+    this.#count(source.index)
+    const annotation = this.#items.source(source)
+    const { open } = this.#items
+    if (annotation === undefined || open === undefined) return
+    this.#emit('response.output_text.annotation.added', {
+      item_id: open.id,
+      output_index: open.index,
+      content_index: 0,
+      annotation_index: open.annotations.length - 1,
+      annotation,
+    })
+  }
+
   #open(item: OpenItem): void {
     this.#emit('response.output_item.added', {
       output_index: item.index,
@@ -150,7 +185,7 @@ export class ResponseEvents {
     const at = { item_id: id, output_index: index, content_index: 0 }
     if (kind === 'text') this.#emit('response.output_text.done', { ...at, text, logprobs: [] })
     else this.#emit('response.reasoning_text.done', { ...at, text })
-    const part = kind === 'text' ? textPart(text) : { type: 'reasoning_text', text }
+    const part = kind === 'text' ? textPart(text, open.annotations) : { type: 'reasoning_text', text }
     this.#emit('response.content_part.done', { ...at, part })
     this.#emit('response.output_item.done', { output_index: index, item })
   }
@@ -164,11 +199,13 @@ export class ResponseEvents {
       })
       this.#emit('response.output_item.done', { output_index: marked.index, item: marked.item })
     }
-    const { id, index, item } = this.#items.call(call)
+    const { id, index, item, isStreamed } = this.#items.call(call)
     const { arguments: text } = item
-    const started = { ...item, arguments: '', status: 'in_progress' }
-    this.#emit('response.output_item.added', { output_index: index, item: started })
-    this.#emit('response.function_call_arguments.delta', { item_id: id, output_index: index, delta: text })
+    if (!isStreamed) {
+      const started = { ...item, arguments: '', status: 'in_progress' }
+      this.#emit('response.output_item.added', { output_index: index, item: started })
+      this.#emit('response.function_call_arguments.delta', { item_id: id, output_index: index, delta: text })
+    }
     this.#emit('response.function_call_arguments.done', {
       item_id: id,
       output_index: index,

@@ -3,7 +3,7 @@ import type { Context, MessageEvent, RunEnded } from '@parley/protocol'
 import { createdAt, type FoundRun, textsOf } from '../../session/run-report.ts'
 import { toParts } from '../../session/state/run-output.ts'
 import { formatJobId, type JobName, parseJobId } from '../jobs/job-id.ts'
-import { asArguments, type RunCall } from './chat-chunks.ts'
+import { argumentsOf, citation, type RunCall } from './chat-chunks.ts'
 import type { ResponseRequest } from './response-request.ts'
 import { runFailure } from './run-failure.ts'
 import { noticesOf } from './run-notices.ts'
@@ -131,11 +131,14 @@ export function itemsOf(name: JobName, { record }: FoundRun): readonly Item[] {
   const parts = toParts(record.output)
   const texts = textsOf(parts)
   for (const [at, part] of parts.entries()) {
-    if (part.type !== 'text' && part.type !== 'reasoning') continue
+    if (!('lengths' in part)) continue
     // A gap between indexes: output was dropped when a driver was lost.
     if (part.index > next) items.close()
-    items.text(part.type, part.type === 'text' ? (texts[at] ?? '') : part.text)
     next = part.index + part.lengths.length
+    if (part.type === 'text') items.text(part.type, texts[at] ?? '')
+    else if (part.type === 'reasoning') items.text(part.type, part.text)
+    else if (part.type === 'input') items.input(part.call, part.name, part.text)
+    else if (part.type === 'source') items.source(part)
   }
   if (record.ended === undefined) return items.growing()
   for (const { id, name, input, marks } of record.calls.values()) {
@@ -143,6 +146,7 @@ export function itemsOf(name: JobName, { record }: FoundRun): readonly Item[] {
     items.call({ call: id, name, input })
   }
   items.close()
+  items.breakOff()
   return items.done
 }
 
@@ -219,12 +223,23 @@ interface CallItem extends Item {
   readonly arguments: string
 }
 
+/** A call whose arguments are streamed. */
+export interface StreamedCall {
+  readonly id: string
+  readonly index: number
+  readonly call: string
+  readonly name: string
+  text: string
+  isOver: boolean
+}
+
 /** An item that still grows. */
 export interface OpenItem {
   readonly kind: 'text' | 'reasoning'
   readonly id: string
   readonly index: number
   text: string
+  readonly annotations: object[]
 }
 
 /**
@@ -233,6 +248,7 @@ export interface OpenItem {
  */
 export class Items {
   readonly #name: JobName
+  readonly #streamed = new Map<string, StreamedCall>()
   readonly done: Item[] = []
   open: OpenItem | undefined
 
@@ -248,8 +264,29 @@ export class Items {
       return undefined
     }
     const index = this.done.length
-    this.open = { kind, id: itemId(kind, { name: this.#name, index }), index, text }
+    this.open = { kind, id: itemId(kind, { name: this.#name, index }), index, text, annotations: [] }
     return this.open
+  }
+
+  /** Adds a piece of a call's arguments. @returns the call, and whether it is new */
+  input(call: string, name: string, text: string): { readonly streamed: StreamedCall; readonly isNew: boolean } {
+    const known = this.#streamed.get(call)
+    if (known === undefined) this.close()
+    const index = known?.index ?? this.done.length
+    const id = itemId('call', { name: this.#name, index })
+    const streamed = known ?? { id, index, call, name, text: '', isOver: false }
+    streamed.text += text
+    this.#streamed.set(call, streamed)
+    this.done[index] = callItem(streamed, streamed.text, 'in_progress')
+    return { streamed, isNew: known === undefined }
+  }
+
+  /** Adds a source to the text before it. @returns undefined without one */
+  source(source: { readonly url: string; readonly title?: string | undefined }): object | undefined {
+    if (this.open?.kind !== 'text') return undefined
+    const annotation = { type: 'url_citation', ...citation(source, this.open.text.length) }
+    this.open.annotations.push(annotation)
+    return annotation
   }
 
   /** All items, including the open one. */
@@ -279,21 +316,48 @@ export class Items {
     const index = this.done.length
     const id = itemId('reasoning', { name: this.#name, index })
     const item = {
-      ...textItem({ kind: 'reasoning', id, index, text: '' }, 'completed'),
+      ...textItem({ kind: 'reasoning', id, index, text: '', annotations: [] }, 'completed'),
       encrypted_content: encryptedContent(call, marks),
     }
     this.done.push(item)
     return { index, item }
   }
 
-  call({ call, name, input }: RunCall): { readonly id: string; readonly index: number; readonly item: CallItem } {
+  /** A complete call. */
+  call({ call, name, input }: RunCall): {
+    readonly id: string
+    readonly index: number
+    readonly item: CallItem
+    readonly isStreamed: boolean
+  } {
     this.close()
-    const index = this.done.length
+    const streamed = this.#streamed.get(call)
+    const index = streamed?.index ?? this.done.length
     const id = itemId('call', { name: this.#name, index })
-    const item = { id, type: 'function_call', status: 'completed', call_id: call, name, arguments: asArguments(input) }
-    this.done.push(item)
-    return { id, index, item }
+    const item = callItem({ id, call, name }, argumentsOf(input, streamed?.text), 'completed')
+    if (streamed !== undefined) streamed.isOver = true
+    this.done[index] = item
+    return { id, index, item, isStreamed: streamed !== undefined }
   }
+
+  /** Ends the calls that the model did not complete. @returns their items */
+  breakOff(): readonly { readonly index: number; readonly item: Item }[] {
+    const broken = [...this.#streamed.values()].filter(({ isOver }) => !isOver)
+    return broken.map((streamed) => {
+      const { index } = streamed
+      const item = callItem(streamed, streamed.text, 'incomplete')
+      this.done[index] = item
+      return { index, item }
+    })
+  }
+}
+
+function callItem(
+  { id, call, name }: Pick<StreamedCall, 'id' | 'call' | 'name'>,
+  text: string,
+  status: 'in_progress' | 'completed' | 'incomplete',
+): CallItem & { readonly type: string } {
+  return { id, type: 'function_call', status, call_id: call, name, arguments: text } as CallItem & { type: string }
 }
 
 /** What the provider wants back with a call, in a reasoning item. */
@@ -301,15 +365,15 @@ export function encryptedContent(call: string, marks: string): string {
   return `${call}.${marks}`
 }
 
-export function textItem({ kind, id, text }: OpenItem, status: 'in_progress' | 'completed'): Item {
+export function textItem({ kind, id, text, annotations }: OpenItem, status: 'in_progress' | 'completed'): Item {
   if (kind === 'reasoning') {
     const content = text === '' ? [] : [{ type: 'reasoning_text', text }]
     return { id, type: 'reasoning', summary: [], content, status } as Item
   }
-  const content = status === 'in_progress' ? [] : [textPart(text)]
+  const content = status === 'in_progress' ? [] : [textPart(text, annotations)]
   return { id, type: 'message', role: 'assistant', status, content } as Item
 }
 
-export function textPart(text: string): object {
-  return { type: 'output_text', text, annotations: [], logprobs: [] }
+export function textPart(text: string, annotations: readonly object[] = []): object {
+  return { type: 'output_text', text, annotations, logprobs: [] }
 }
