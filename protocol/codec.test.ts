@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { Packr, Unpackr } from 'msgpackr'
 import { describe, expect, it } from 'vitest'
 import { codecs } from './codec.ts'
+import { TooManyValuesError } from './json-size.ts'
 import { LIMITS } from './limits.ts'
 
 const { json, msgpack } = codecs
@@ -26,6 +27,26 @@ describe('both codecs', () => {
           expect(unpackr.unpack(Buffer.from(msgpack.encode(it) as Uint8Array))).toEqual(it)
       }),
     )
+  })
+
+  // 16 MiB of brackets took JSON.parse and its schema some seconds, in which the server answered nobody.
+  it('decode at most as many keys and values as their caller allows, and count them in the same way', () => {
+    const sizes: [value: unknown, size: number][] = [
+      ['a,b:c[d{e"f\\,', 0],
+      [[1, ['\\"', ','], {}, []], 8],
+      [{ ',': 'x', b: { c: 1 }, d: null }, 8],
+      [Array<number>(1_000).fill(0), 1_000],
+      [Array<object>(1_000).fill({}), 2_000],
+    ]
+    for (const [value, size] of sizes) {
+      // Long enough to be counted.
+      const padded = [value, 'x'.repeat(2_000)]
+      for (const codec of [json, msgpack]) {
+        expect(codec.decode(codec.encode(padded), { maxValues: size + 2 })).toEqual(padded)
+        expect(() => codec.decode(codec.encode(padded), { maxValues: size + 1 })).toThrow(TooManyValuesError)
+      }
+    }
+    expect(() => json.decode('['.repeat(1_000), { maxValues: 999 })).toThrow(TooManyValuesError)
   })
 
   it('encode values that JSON cannot represent in the same way', () => {

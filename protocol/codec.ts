@@ -3,6 +3,7 @@
 // Decoding is strict, because the input is untrusted.
 import { Packr } from 'msgpackr'
 import { parseJson } from './exact-json.ts'
+import { hasMoreValues, TooManyValuesError } from './json-size.ts'
 import { LIMITS } from './limits.ts'
 import { decodeMsgpack } from './msgpack-decode.ts'
 import { asMsgpackNumber, plain } from './plain.ts'
@@ -15,6 +16,7 @@ export interface Codec {
   encode(value: unknown): string | Uint8Array
   /**
    * @throws SyntaxError if the data is not valid in this codec, is not UTF-8, or is nested too deeply
+   * @throws TooManyValuesError
    */
   decode(data: string | ArrayBuffer | Uint8Array, options?: DecodeOptions): unknown
 }
@@ -22,6 +24,8 @@ export interface Codec {
 export interface DecodeOptions {
   /** Maximum nesting of arrays and objects; default `LIMITS.depth`. */
   readonly maxDepth?: number
+  /** Maximum number of keys and values in arrays and objects; default: any. */
+  readonly maxValues?: number
   /** Numbers that JavaScript would round become an ExactNumber, for values that pass through. */
   readonly exact?: boolean
 }
@@ -35,12 +39,14 @@ export const jsonCodec: Codec = {
   name: 'json',
   binary: false,
   encode: (value) => JSON.stringify(value),
-  decode(data, { maxDepth = LIMITS.depth, exact = false } = {}) {
+  decode(data, { maxDepth = LIMITS.depth, maxValues = Number.POSITIVE_INFINITY, exact = false } = {}) {
     let value: unknown
     try {
       const text = typeof data === 'string' ? data : utf8.decode(data)
+      if (hasMoreValues(text, maxValues)) throw new TooManyValuesError()
       value = exact ? parseJson(text) : JSON.parse(text)
     } catch (cause) {
+      if (cause instanceof TooManyValuesError) throw cause
       throw new SyntaxError('not JSON in UTF-8', { cause })
     }
     if (isDeeper(value, maxDepth)) throw new SyntaxError('nested too deeply')
@@ -52,11 +58,12 @@ export const msgpackCodec: Codec = {
   name: 'msgpack',
   binary: true,
   encode: (value) => packr.pack(plain(value, asMsgpackNumber)),
-  decode(data, { maxDepth = LIMITS.depth, exact = false } = {}) {
+  decode(data, { maxDepth = LIMITS.depth, maxValues = Number.POSITIVE_INFINITY, exact = false } = {}) {
     if (typeof data === 'string') throw new SyntaxError('MessagePack is binary')
     try {
-      return decodeMsgpack(data instanceof Uint8Array ? data : new Uint8Array(data), maxDepth, exact)
+      return decodeMsgpack(data instanceof Uint8Array ? data : new Uint8Array(data), { maxDepth, maxValues, exact })
     } catch (cause) {
+      if (cause instanceof TooManyValuesError) throw cause
       throw new SyntaxError('not MessagePack', { cause })
     }
   },

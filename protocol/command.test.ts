@@ -16,6 +16,7 @@ describe('limits', () => {
       frameBytes: 1_048_576,
       batchFrames: 256,
       depth: 64,
+      values: 180_000,
       messageChars: 524_288,
       messageParts: 64,
       tools: 64,

@@ -8,6 +8,8 @@ export const LIMITS = {
   batchFrames: 256,
   /** Nesting of arrays and objects in one WebSocket message from a client; if exceeded: close 4400. */
   depth: 64,
+  /** Keys and values in the arrays and objects of one message or body from a client; if exceeded: close 4413, or 413. */
+  values: 180_000,
   /** UTF-16 code units of one message's text, and of one inline file. */
   messageChars: 512 * 1024,
   messageParts: 64,

@@ -2,18 +2,24 @@
 // ill-formed UTF-8, extension types, binary, keys that are not strings, trailing bytes, and nesting beyond a limit.
 // It never allocates memory for a length that exceeds the remaining data.
 import { ExactNumber } from './exact-json.ts'
+import { TooManyValuesError } from './json-size.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /** Up to this length, building an ASCII string by hand is faster than a TextDecoder. */
 const SHORT_STRING = 24
 
-/**
- * @param maxDepth maximum nesting of arrays and maps
- * @param exact whether integers beyond 2^53 become an ExactNumber
- * @throws RangeError or TypeError if the bytes are not exactly one well-formed value
- */
-export function decodeMsgpack(bytes: Uint8Array, maxDepth: number, exact: boolean): unknown {
-  const reader = new Reader(bytes, maxDepth, exact)
+export interface MsgpackLimits {
+  /** Maximum nesting of arrays and maps. */
+  readonly maxDepth: number
+  /** Maximum number of keys and values in arrays and maps. */
+  readonly maxValues: number
+  /** Whether integers beyond 2^53 become an ExactNumber. */
+  readonly exact: boolean
+}
+
+/** @throws TooManyValuesError; RangeError or TypeError if the bytes are not exactly one well-formed value */
+export function decodeMsgpack(bytes: Uint8Array, limits: MsgpackLimits): unknown {
+  const reader = new Reader(bytes, limits)
   const value = reader.value(0)
   if (!reader.atEnd) throw new RangeError('trailing bytes after the value')
   return value
@@ -24,12 +30,14 @@ class Reader {
   readonly #view: DataView
   readonly #maxDepth: number
   readonly #exact: boolean
+  #valuesLeft: number
   #at = 0
 
-  constructor(bytes: Uint8Array, maxDepth: number, exact: boolean) {
+  constructor(bytes: Uint8Array, { maxDepth, maxValues, exact }: MsgpackLimits) {
     this.#bytes = bytes
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#maxDepth = maxDepth
+    this.#valuesLeft = maxValues
     this.#exact = exact
   }
 
@@ -107,6 +115,9 @@ class Reader {
   #enter(least: number, depth: number): void {
     if (depth >= this.#maxDepth) throw new RangeError('nested too deeply')
     if (least > this.#bytes.length - this.#at) throw new RangeError('the value is truncated')
+    // An empty one counts, too.
+    this.#valuesLeft -= Math.max(1, least)
+    if (this.#valuesLeft < 0) throw new TooManyValuesError()
   }
 
   #array(length: number, depth: number): unknown[] {

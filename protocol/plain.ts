@@ -10,6 +10,7 @@ const INT32_MIN = -(2 ** 31)
 
 interface WellFormed {
   isWellFormed?(): boolean
+  toWellFormed?(): string
 }
 
 /**
@@ -85,7 +86,8 @@ function isPlain(object: object): boolean {
 }
 
 function wellFormed(text: string): string {
-  // Engines since 2023 have isWellFormed; the pattern supports older ones.
-  if ((text as WellFormed).isWellFormed?.() === true) return text
-  return text.replace(LONE_SURROGATE, '\ufffd')
+  // Engines since 2023 have these methods; the pattern supports older ones.
+  const native = text as WellFormed
+  if (native.isWellFormed?.() === true) return text
+  return native.toWellFormed?.() ?? text.replace(LONE_SURROGATE, '\ufffd')
 }

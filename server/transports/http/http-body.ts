@@ -1,7 +1,7 @@
 // HttpBody: the body of one request, limited in bytes and in time. It subscribes in the request handler's turn, because
 // uWS does not buffer a body. A body over the limit, or of a refused request, is still received for a while and discarded: a
 // client whose connection is reset while it sends never reads the error. Of a stranger's body the server reads only a beginning.
-import { jsonCodec, LIMITS, ReplyError, safeParseExact, wellFormed } from '@parley/protocol'
+import { jsonCodec, LIMITS, ReplyError, safeParseExact, TooManyValuesError, wellFormed } from '@parley/protocol'
 import type { z } from 'zod'
 import type { ByteBudget } from '../../limit/byte-budget.ts'
 import type { HttpResponse } from '../uws.ts'
@@ -148,8 +148,9 @@ export class HttpBody {
     const isPlain = contentEncoding === '' || contentEncoding === 'identity'
     if (!isPlain || !JSON_TYPE.test(contentType)) throw new HttpError('unsupported_media_type')
     try {
-      return jsonCodec.decode(bytes, { exact: true })
+      return jsonCodec.decode(bytes, { maxValues: LIMITS.values, exact: true })
     } catch (cause) {
+      if (cause instanceof TooManyValuesError) throw tooManyValues(cause)
       if (!(cause instanceof SyntaxError)) throw cause
       throw new HttpError('bad_request', `The body is ${cause.message}.`, { cause })
     }
@@ -224,6 +225,12 @@ function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
 
 function tooLarge(bytes: number, closes: boolean): HttpError {
   return new HttpError('too_large', `The request body exceeds the limit of ${bytes} bytes.`, { closes })
+}
+
+function tooManyValues(cause: Error): HttpError {
+  return new HttpError('too_large', `The request body exceeds the limit of ${LIMITS.values} keys and values.`, {
+    cause,
+  })
 }
 
 function tooManyBodies(): ReplyError {

@@ -1,5 +1,5 @@
 // The HTTP layer without the real routes: what it guarantees to every route, and which client behaviour it rejects.
-import { ReplyError } from '@parley/protocol'
+import { LIMITS, ReplyError } from '@parley/protocol'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { ByteBudget } from '../../limit/byte-budget.ts'
@@ -159,6 +159,13 @@ describe('a body', () => {
     ['no content', '', 'bad_request', 400, 'name'],
     ['invalid JSON', '{"name":', 'bad_request', 400, undefined],
     ['very deep nesting', `{"name":${'['.repeat(5000)}`, 'bad_request', 400, undefined],
+    [
+      'too many keys and values',
+      `{"name":"x","more":[${'{},'.repeat(LIMITS.values / 2)}{}]}`,
+      'too_large',
+      413,
+      undefined,
+    ],
     ['too many bytes', JSON.stringify({ name: 'x'.repeat(1100 * 1024) }), 'too_large', 413, undefined],
   ])('with %s is refused', async (_, body, code, status, path) => {
     await open()

@@ -193,7 +193,8 @@ export class TransportHarness {
       experiment,
       strangers: (options.http?.body ?? HTTP_LIMITS_IN_TESTS.body).strangers,
       limits,
-      handshakes: options.handshakes,
+      // The clients of a test share the memory of this process.
+      handshakes: { bytes: 1024 ** 3, ...options.handshakes },
     })
     let harness: TransportHarness | undefined
     serveHealth(app, () => (harness?.ready === true ? 'ready' : 'stopping'))

@@ -1,6 +1,6 @@
 // Limits and invalid input: each has its error code or close code, exactly from the limit on, and does not affect other
 // clients.
-import { LIMITS } from '@parley/protocol'
+import { codecs, LIMITS } from '@parley/protocol'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type TestClient, UpgradeRefused } from '../test/test-client.ts'
 import { type HarnessOptions, TransportHarness } from '../test/transport-harness.ts'
@@ -115,6 +115,19 @@ describe('frames', () => {
 })
 
 describe('an undecodable message ends the connection', () => {
+  test('with 4413: too many keys and values, while a tool result of the maximum size has fewer', async () => {
+    await open()
+    const resultOf = (output: unknown) => ({ type: 'tool.result', id: 't', session: 's', call: 'c', output })
+    for (const codec of ['json', 'msgpack'] as const) {
+      const client = await harness.enter({ codec })
+      const many = Array<object>(Math.floor(LIMITS.toolOutputBytes / 3)).fill({})
+      client.raw(codecs[codec].encode(resultOf(many)))
+      expect(await client.next('error', 't')).toMatchObject({ code: 'call_not_found' })
+      client.raw(codecs[codec].encode(resultOf([...many, ...many])))
+      expect(await client.closed).toEqual({ code: 4413, reason: 'frame too large: at most 180000 keys and values' })
+    }
+  })
+
   test('with 4400: invalid JSON, invalid MessagePack, text on a binary connection or the reverse', async () => {
     await open()
     const bad: ['json' | 'msgpack', string | Uint8Array][] = [

@@ -11,6 +11,7 @@ import {
   LIMITS,
   ReplyError,
   safeParseExact,
+  TooManyValuesError,
   wellFormed,
 } from '@parley/protocol'
 
@@ -40,8 +41,14 @@ export function parseMessage(codec: Codec, data: ArrayBuffer, binary: boolean): 
 function decode(codec: Codec, data: ArrayBuffer): unknown {
   try {
     // uWS has verified that text is UTF-8. Both decoders return copies.
-    return codec.decode(codec.binary ? data : Buffer.from(data).toString('utf8'), { exact: true })
+    return codec.decode(codec.binary ? data : Buffer.from(data).toString('utf8'), {
+      maxValues: LIMITS.values,
+      exact: true,
+    })
   } catch (cause) {
+    if (cause instanceof TooManyValuesError) {
+      throw new Disconnect('frameTooLarge', `at most ${LIMITS.values} keys and values`)
+    }
     if (!(cause instanceof SyntaxError)) throw cause
     throw new Disconnect('badFrame', codec.binary ? 'not MessagePack' : 'not JSON')
   }

@@ -95,7 +95,6 @@ test('what clients send before their token is verified is limited for all togeth
   await open({
     auth: { jwksUrl: `http://127.0.0.1:${(keySet.address() as AddressInfo).port}` },
     http: { body: { bytes: 1024, budget, strangers: budget, ms: 1_000 } },
-    handshakes: { bytes: 1024 ** 3 },
   })
   const { privateKey } = await generateKeyPair('ES256')
   const token = await new SignJWT({ sub: 'ann' }).setProtectedHeader({ alg: 'ES256', kid: 'k1' }).sign(privateKey)
