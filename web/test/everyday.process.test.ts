@@ -133,6 +133,48 @@ it('finds words in the whole chat', async () => {
   expect(await page.evaluate(() => (window as unknown as { presses: boolean[] }).presses)).toEqual([false, true])
 })
 
+// Reasoning and tool cards were left out, because they are collapsed.
+it('finds words in reasoning and tool cards, and opens them', async () => {
+  const tab = await (await world.come()).open(world.site)
+  const { page } = tab
+  await tab.send('Hello')
+  const lines = Array.from({ length: 30 }, (_, at) => `line ${at} of the file`).join('\n')
+  await world.join(tab.session, [tool({ name: 'read_file', execute: () => ({ content: lines }) })])
+  await tab.send('/demo reasoning=900 tool=read_file input={"path":"notes.txt"} count=40 rate=0')
+  await page.locator('.turn').last().locator('.answer[data-status=completed]').waitFor()
+  const input = page.getByRole('textbox', { name: 'Find in chat' })
+  const status = page.locator('.find-count')
+  const shown = () =>
+    page.evaluate(() => {
+      const [range] = CSS.highlights.get('found-current') ?? []
+      const place = range instanceof Range ? range.getBoundingClientRect() : undefined
+      return [String(range), (place?.height ?? 0) > 0 && place !== undefined && place.bottom < window.innerHeight]
+    })
+  await page.keyboard.press('Control+F')
+  await input.fill('r700 r701')
+  await status.getByText('1 of 1').waitFor()
+  await expect.poll(shown).toEqual(['r700 r701', true])
+  expect(await page.locator('.reasoning').evaluate((details) => (details as HTMLDetailsElement).open)).toBe(true)
+  // The answer has the result, too.
+  await input.fill('LINE 27 of')
+  await status.getByText('1 of 2').waitFor()
+  await expect.poll(shown).toEqual(['line 27 of', true])
+  // The message, the input of the call, and nothing else.
+  await input.fill('notes.txt')
+  await status.getByText('1 of 2').waitFor()
+  await input.press('Enter')
+  await status.getByText('2 of 2').waitFor()
+  await expect.poll(shown).toEqual(['notes.txt', true])
+  expect(
+    await page.evaluate(() =>
+      [...(CSS.highlights.get('found-current') ?? [])].map((range) => {
+        return (range as Range).startContainer.parentElement?.closest('.tool') !== null
+      }),
+    ),
+  ).toEqual([true])
+  await hasNoViolation(page)
+})
+
 it('has room for titles and tables on phones, and a page for unknown addresses', async () => {
   const phone = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }
   const visitor = await world.come(phone)

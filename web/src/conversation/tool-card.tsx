@@ -10,7 +10,8 @@ import { ScrollBox } from '../shared/scroll-box.tsx'
 import { callNote, decisionNote, formatText, formatValue } from './call-note.ts'
 import { Expiry } from './expiry.tsx'
 import { Question } from './question-form.tsx'
-import { lineCount, ReadableValue } from './readable-value.tsx'
+import { lineCount } from './readable-tree.ts'
+import { ReadableValue } from './readable-value.tsx'
 
 interface Props {
   readonly call: string

@@ -1,6 +1,6 @@
-// FindBar: searches the messages and answers of the whole conversation, without reasoning and tool calls, which are
-// collapsed. The browser's own search finds only the turns that are in the page.
-import type { TurnView } from '@parley/client'
+// FindBar: searches the whole conversation: messages, answers, reasoning and tool calls, and opens what is collapsed around a match. The
+// browser's own search finds only the turns that are in the page.
+import type { CallView, TurnView } from '@parley/client'
 import {
   type KeyboardEvent,
   type RefObject,
@@ -16,8 +16,9 @@ import { useView } from '../connection/use-chat.ts'
 import { Icon } from '../shared/icon.tsx'
 import { isInputMethodKey } from '../shared/input-method.ts'
 import { isShortcutKey } from '../shared/platform.ts'
-import { firstFrom, matchCounter, placeOf, queryOf } from './find-matches.ts'
-import { clearHighlights, highlight, rangesIn, scrollToRange } from './highlight-matches.ts'
+import { type Counts, firstFrom, matchCounter, placeOf, queryOf, sumOf } from './find-matches.ts'
+import { clearHighlights, highlight, partsIn, rangesIn, scrollToRange, unfold } from './highlight-matches.ts'
+import { searchedParts } from './searched-parts.ts'
 
 export interface FindBarProps {
   /** The scroll box of the turns, and its virtual list. */
@@ -36,8 +37,9 @@ export function FindBar({ box, list, onScroll, onClose }: FindBarProps) {
   const wanted = useDeferredValue(text)
   const query = useMemo(() => queryOf(wanted), [wanted])
   const turns = useView((view) => view.turns)
-  const counts = useCounts(turns, query)
-  const total = counts.reduce((sum, count) => sum + count, 0)
+  const calls = useView((view) => view.calls)
+  const counts = useCounts(turns, calls, query)
+  const total = sumOf(counts)
   const loading = useView((view) => view.status === 'attaching' || view.status === 'replaying')
   /** A new object for each step, so that the same match can be shown again. */
   const [step, setStep] = useState({ at: 0 })
@@ -45,7 +47,7 @@ export function FindBar({ box, list, onScroll, onClose }: FindBarProps) {
   const place = placeOf(counts, at)
   const turn = place === undefined ? undefined : turns[place.turn]
   const position = turn === undefined ? undefined : `after ${turn.after}`
-  const nth = place?.nth ?? 0
+  const { part = 0, nth = 0 } = place ?? {}
 
   const first = useEffectEvent(() => {
     const visible = list.current?.findItemIndex(list.current.scrollOffset) ?? 0
@@ -62,8 +64,11 @@ export function FindBar({ box, list, onScroll, onClose }: FindBarProps) {
     let frame = requestAnimationFrame(function look() {
       frames += 1
       const element = turnAt(box.current, position)
-      const ranges = element === null ? [] : rangesIn(element, query.pattern)
+      const found = element === null ? undefined : partsIn(element)[part]
+      if (found instanceof HTMLDetailsElement) unfold(found)
+      const ranges = found === undefined ? [] : rangesIn(found, query.pattern)
       const range = ranges[Math.min(nth, ranges.length - 1)]
+      unfold(range?.startContainer.parentElement ?? null)
       onScroll()
       const isThere = box.current !== null && range !== undefined && scrollToRange(box.current, range)
       if (!isThere && frames < MAX_FRAMES) frame = requestAnimationFrame(look)
@@ -82,9 +87,11 @@ export function FindBar({ box, list, onScroll, onClose }: FindBarProps) {
       const all: Range[] = []
       let current: Range | undefined
       for (const element of content.querySelectorAll<HTMLElement>('[data-turn]')) {
-        const own = rangesIn(element, query.pattern)
-        if (element.dataset.turn === position) current = own[Math.min(nth, own.length - 1)]
-        all.push(...own)
+        for (const [index, found] of partsIn(element).entries()) {
+          const own = rangesIn(found, query.pattern)
+          if (element.dataset.turn === position && index === part) current = own[Math.min(nth, own.length - 1)]
+          all.push(...own)
+        }
       }
       highlight(all, current)
     }
@@ -98,7 +105,7 @@ export function FindBar({ box, list, onScroll, onClose }: FindBarProps) {
       if (frame !== undefined) cancelAnimationFrame(frame)
       clearHighlights()
     }
-  }, [query, position, nth, box])
+  }, [query, position, part, nth, box])
 
   const go = (by: number): void => {
     if (total > 0) setStep({ at: (at + by + total) % total })
@@ -151,7 +158,7 @@ function FindInput({ text, onChange }: InputProps) {
       dir='auto'
       autoComplete='off'
       spellCheck={false}
-      placeholder='Find in messages and answers'
+      placeholder='Find in this chat'
       aria-label='Find in chat'
       enterKeyHint='search'
       onChange={(event) => onChange(event.target.value)}
@@ -161,16 +168,16 @@ function FindInput({ text, onChange }: InputProps) {
 
 const FIND_INPUT = 'find-input'
 
-/** The matches in each turn. */
-function useCounts(turns: readonly TurnView[], query: ReturnType<typeof queryOf>): readonly number[] {
+function useCounts(
+  turns: readonly TurnView[],
+  calls: ReadonlyMap<string, CallView>,
+  query: ReturnType<typeof queryOf>,
+): Counts {
   const count = useMemo(() => (query === undefined ? undefined : matchCounter(query)), [query])
-  return useMemo(() => {
-    if (count === undefined) return []
-    return turns.map((turn) => {
-      const parts = [...turn.message.content, ...(turn.run?.parts ?? [])]
-      return parts.reduce((sum, part) => sum + (part.type === 'text' ? count(part) : 0), 0)
-    })
-  }, [turns, count])
+  return useMemo(
+    () => (count === undefined ? [] : turns.map((turn) => searchedParts(turn, calls).map(count))),
+    [turns, calls, count],
+  )
 }
 
 function turnAt(box: HTMLElement | null, position: string): Element | null {

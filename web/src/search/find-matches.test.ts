@@ -1,8 +1,10 @@
 // What the search in a conversation finds.
 import { expect, it } from 'vitest'
-import { firstFrom, matchCounter, placeOf, type Query, queryOf } from './find-matches.ts'
+import { firstFrom, matchCounter, placeOf, type Query, queryOf, shownText } from './find-matches.ts'
+import { searchedParts } from './searched-parts.ts'
 
-const count = (text: string, query: string): number => matchCounter(queryOf(query) as Query)({ text })
+const count = (text: string, query: string): number =>
+  matchCounter(queryOf(query) as Query)({ key: {}, text: () => shownText(text) })
 
 it('finds words whatever their case, emphasis and white space, and nothing that only the syntax has', () => {
   expect(count('The Cat and the cat', 'cat')).toBe(2)
@@ -27,21 +29,40 @@ it('finds what the page shows: code as it is, words with emphasis inside, and de
 
 it('counts a part once', () => {
   const counter = matchCounter(queryOf('x') as Query)
-  const part = { text: 'x x' }
-  expect(counter(part)).toBe(2)
-  part.text = ''
-  expect(counter(part)).toBe(2)
+  const key = {}
+  expect(counter({ key, text: () => 'x x' })).toBe(2)
+  expect(counter({ key, text: () => '' })).toBe(2)
 })
 
 it('knows the turn of each match, and the first match from a turn on', () => {
-  const counts = [2, 0, 3]
+  const counts = [[1, 1], [], [0, 2, 1]]
   const places = [0, 1, 2, 4, 5].map((at) => placeOf(counts, at))
   expect(places).toEqual([
-    { turn: 0, nth: 0 },
-    { turn: 0, nth: 1 },
-    { turn: 2, nth: 0 },
-    { turn: 2, nth: 2 },
+    { turn: 0, part: 0, nth: 0 },
+    { turn: 0, part: 1, nth: 0 },
+    { turn: 2, part: 1, nth: 0 },
+    { turn: 2, part: 2, nth: 0 },
     undefined,
   ])
   expect([0, 1, 2, 3].map((turn) => firstFrom(counts, turn))).toEqual([0, 2, 2, 0])
+})
+
+// The search did not look into reasoning and tool cards.
+it('looks into messages, answers, reasoning and tool cards, in the order of the page', () => {
+  const call = { name: 'look_up', status: 'completed', input: { city: 'Bern', days: [1, 2] }, output: ['', 'sunny'] }
+  const turn = {
+    message: { content: [{ type: 'text', text: '**Hi**' }, { type: 'file' }] },
+    run: {
+      parts: [
+        { type: 'reasoning', text: '*Hm*' },
+        { type: 'tool', call: 'c1', name: 'look_up' },
+        { type: 'message', message: 'm2' },
+        { type: 'tool', call: 'c2', name: 'unknown' },
+        { type: 'text', text: 'Sun.' },
+      ],
+    },
+  }
+  const parts = searchedParts(turn as never, new Map([['c1', call]]) as never)
+  const card = 'look_up\ncity\nBern\ndays\n1\n2\nempty text\nsunny'
+  expect(parts.map((part) => part.text())).toEqual(['Hi', 'Hm', card, 'unknown', 'Sun.'])
 })

@@ -19,26 +19,33 @@ function escaped(word: string): string {
   return word.replaceAll(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
 }
 
-/** @returns counts the matches in a part, and remembers the number as long as the part exists */
-export function matchCounter({ pattern }: Query): (part: { readonly text: string }) => number {
+/** A text that is searched. */
+export interface Searched {
+  /** The same object as long as the text is the same. */
+  readonly key: object
+  text(): string
+}
+
+/** @returns counts the matches in a text, and remembers the number as long as its key exists */
+export function matchCounter({ pattern }: Query): (searched: Searched) => number {
   const known = new WeakMap<object, number>()
-  return (part) => {
-    const before = known.get(part)
+  return (searched) => {
+    const before = known.get(searched.key)
     if (before !== undefined) return before
-    const count = [...textOf(part).matchAll(pattern)].length
-    known.set(part, count)
+    const count = [...textOf(searched).matchAll(pattern)].length
+    known.set(searched.key, count)
     return count
   }
 }
 
-/** The shown texts of parts, for the next query. */
+/** The texts, for the next query. */
 const texts = new WeakMap<object, string>()
 
-function textOf(part: { readonly text: string }): string {
-  const before = texts.get(part)
+function textOf(searched: Searched): string {
+  const before = texts.get(searched.key)
   if (before !== undefined) return before
-  const text = shownText(part.text)
-  texts.set(part, text)
+  const text = searched.text()
+  texts.set(searched.key, text)
   return text
 }
 
@@ -59,25 +66,34 @@ export function shownText(markdown: string): string {
 }
 
 export interface Place {
-  /** The index of the turn. */
+  /** The index of the turn, and of the part in it. */
   readonly turn: number
-  /** The number of the match in its turn, from 0. */
+  readonly part: number
+  /** The number of the match in its part, from 0. */
   readonly nth: number
 }
 
-/** @param counts the matches in each turn @param at the number of a match, from 0 */
-export function placeOf(counts: readonly number[], at: number): Place | undefined {
+/** The matches in each part of each turn. */
+export type Counts = readonly (readonly number[])[]
+
+/** @param at the number of a match, from 0 */
+export function placeOf(counts: Counts, at: number): Place | undefined {
   let nth = at
-  for (const [turn, count] of counts.entries()) {
-    if (nth < count) return { turn, nth }
-    nth -= count
+  for (const [turn, parts] of counts.entries()) {
+    for (const [part, count] of parts.entries()) {
+      if (nth < count) return { turn, part, nth }
+      nth -= count
+    }
   }
   return undefined
 }
 
+export function sumOf(counts: Counts): number {
+  return counts.flat().reduce((all, count) => all + count, 0)
+}
+
 /** The number of the first match in this turn or a later one, else 0. */
-export function firstFrom(counts: readonly number[], turn: number): number {
-  const sum = (some: readonly number[]): number => some.reduce((all, count) => all + count, 0)
-  const before = sum(counts.slice(0, turn))
-  return before < sum(counts) ? before : 0
+export function firstFrom(counts: Counts, turn: number): number {
+  const before = sumOf(counts.slice(0, turn))
+  return before < sumOf(counts) ? before : 0
 }

@@ -1,35 +1,44 @@
-// HighlightMatches: finds matches in the turns that are in the page, and highlights them without changing the document.
+// HighlightMatches: finds matches in the parts of turns that are in the page, and highlights them without changing the document.
 
-/** What is searched in a turn: the message and the text of the answer. */
-const TEXTS = '.bubble .text, .answer > .text'
+/** What is searched in a turn: the texts of its message; texts, reasoning and tool cards of the answer. */
+const PARTS = '.bubble > .text, .answer > .text, .answer > .reasoning, .answer > .tool'
 /** Labels that do not belong to the text. */
-const LABELS = 'button, .code-head, .unseen'
-const BLOCKS = 'p, li, pre, th, td, h3, h4, h5, h6, blockquote'
-/** In one turn. */
+const LABELS = 'button, summary, dt, .code-head, .unseen, .chip, .tool-decision, .decide, .aside'
+const BLOCKS = 'p, li, pre, th, td, h3, h4, h5, h6, blockquote, dd, .fields > li > b, .fields > li > div'
+/** In one part. */
 const MAX_RANGES = 5_000
 
-export function rangesIn(turn: Element, pattern: RegExp): Range[] {
+/** The elements of a turn that are searched, in the order of `searchedParts`. */
+export function partsIn(turn: Element): readonly Element[] {
+  return [...turn.querySelectorAll(PARTS)]
+}
+
+export function rangesIn(part: Element, pattern: RegExp): Range[] {
   const ranges: Range[] = []
-  for (const root of turn.querySelectorAll(TEXTS)) {
-    const pieces = piecesOf(root)
-    const text = pieces.map(({ text }) => text).join('')
-    let piece = 0
-    const locate = (offset: number): readonly [Text, number] | undefined => {
-      while (offset > (pieces[piece]?.end ?? Number.POSITIVE_INFINITY)) piece += 1
-      const found = pieces[piece]
-      return found && [found.node, Math.max(0, offset - found.start)]
-    }
-    for (const { index, 0: match } of text.matchAll(pattern)) {
-      const start = locate(index + 1)
-      const end = locate(index + match.length)
-      if (start === undefined || end === undefined || ranges.length === MAX_RANGES) break
-      const range = document.createRange()
-      range.setStart(start[0], start[1] - 1)
-      range.setEnd(...end)
-      ranges.push(range)
-    }
+  const pieces = piecesOf(part)
+  const text = pieces.map(({ text }) => text).join('')
+  let piece = 0
+  const locate = (offset: number): readonly [Text, number] | undefined => {
+    while (offset > (pieces[piece]?.end ?? Number.POSITIVE_INFINITY)) piece += 1
+    const found = pieces[piece]
+    return found && [found.node, Math.max(0, offset - found.start)]
+  }
+  for (const { index, 0: match } of text.matchAll(pattern)) {
+    const start = locate(index + 1)
+    const end = locate(index + match.length)
+    if (start === undefined || end === undefined || ranges.length === MAX_RANGES) break
+    const range = document.createRange()
+    range.setStart(start[0], start[1] - 1)
+    range.setEnd(...end)
+    ranges.push(range)
   }
   return ranges
+}
+
+/** Opens what hides an element: reasoning, whose text is in the page only then, or a long value of a tool card. */
+export function unfold(element: Element | null): void {
+  const folded = element?.closest('details:not([open])')
+  if (folded instanceof HTMLDetailsElement) folded.open = true
 }
 
 interface Piece {
