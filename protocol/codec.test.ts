@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { Packr, Unpackr } from 'msgpackr'
 import { describe, expect, it } from 'vitest'
 import { codecs } from './codec.ts'
-import { TooManyValuesError } from './json-size.ts'
+import { TooManyValuesError } from './exact-json.ts'
 import { LIMITS } from './limits.ts'
 
 const { json, msgpack } = codecs

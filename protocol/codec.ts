@@ -2,8 +2,7 @@
 // same values: MessagePack is written as plain maps without extension types, so that any language's decoder reads it.
 // Decoding is strict, because the input is untrusted.
 import { Packr } from 'msgpackr'
-import { parseJson } from './exact-json.ts'
-import { hasMoreValues, TooManyValuesError } from './json-size.ts'
+import { hasMoreValues, parseJson, TooManyValuesError } from './exact-json.ts'
 import { LIMITS } from './limits.ts'
 import { decodeMsgpack } from './msgpack-decode.ts'
 import { asMsgpackNumber, plain } from './plain.ts'

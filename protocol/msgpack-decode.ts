@@ -1,8 +1,7 @@
 // decodeMsgpack: strictly decodes untrusted MessagePack into JSON values. It rejects what lenient decoders accept:
 // ill-formed UTF-8, extension types, binary, keys that are not strings, trailing bytes, and nesting beyond a limit.
 // It never allocates memory for a length that exceeds the remaining data.
-import { ExactNumber } from './exact-json.ts'
-import { TooManyValuesError } from './json-size.ts'
+import { ExactNumber, TooManyValuesError } from './exact-json.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /** Up to this length, building an ASCII string by hand is faster than a TextDecoder. */

@@ -301,7 +301,7 @@ describe('silent sockets', () => {
       silent.push(...(await Promise.all(Array.from({ length: 100 }, () => harness.connect()))))
     }
     // On a slow machine, the first ones are closed before the last ones connect.
-    expect(harness.webSocket.connections).toBeGreaterThan(500)
+    expect(harness.webSocket.connections).toBeGreaterThan(128)
     await expectAlive(other)
     const codes = await Promise.all(silent.map(async (client) => (await client.closed).code))
     // Beyond 128, those that are silent for two seconds are dropped.
