@@ -63,6 +63,8 @@ export const RunNotice = z.object({
     'call_adapted',
     /** A tool that the model cannot be offered, because its provider does not accept the name. */
     'tool_omitted',
+    /** Tools beyond the number that providers accept. */
+    'tools_omitted',
   ]),
   /** A key of the message's `sampling`. */
   option: z.string().optional(),
@@ -72,7 +74,7 @@ export const RunNotice = z.object({
   mediaType: z.string().optional(),
   /** The name of the tool. */
   tool: z.string().optional(),
-  /** How many turns and steps, files, or calls. */
+  /** How many turns and steps, files, calls or tools. */
   count: Count.optional(),
 })
 export type RunNotice = z.infer<typeof RunNotice>

@@ -20,7 +20,7 @@ export function openMcp({ mcpServers, credentialsKey, role }: Config, logger: Lo
   if (Object.keys(mcpServers).length === 0) return undefined
   const claims = claimsIn(mcpServers)
   const vault = claims.length === 0 ? undefined : new ClaimVault(claims, credentialsKey)
-  const open = async (sealed: string, user: string) => vault?.open(sealed, user)
+  const open = async (sealed: string, user: string) => vault?.open(sealed, user) ?? { claims: {} }
   return {
     vault,
     servers: role === 'gateway' ? undefined : new McpServers({ servers: mcpServers, version: version(), logger, open }),

@@ -5,7 +5,10 @@ import { EncryptJWT, errors, type JWTPayload, jwtDecrypt } from 'jose'
 
 export type Claims = Readonly<Record<string, string>>
 
-/** Characters of the encrypted claims of one message. More are dropped, as if the access token did not have them. */
+/** `unreadable`: the text was encrypted with another key, or for another user. `too_large`: the access token had too much. */
+export type OpenedClaims = { readonly claims: Claims } | { readonly problem: 'unreadable' | 'too_large' }
+
+/** Characters of the encrypted claims of one message. */
 const MAX_SEALED = 16_384
 
 export class ClaimVault {
@@ -27,19 +30,23 @@ export class ClaimVault {
       }),
     )
     if (Object.keys(claims).length === 0) return undefined
-    const jwe = new EncryptJWT({ claims }).setSubject(user).setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
-    const sealed = await jwe.encrypt(this.#key)
-    return sealed.length > MAX_SEALED ? undefined : sealed
+    const sealed = await this.#encrypt(user, { claims })
+    // The run then says why its calls fail.
+    return sealed.length > MAX_SEALED ? this.#encrypt(user, { problem: 'too_large' }) : sealed
   }
 
-  /** @returns undefined if the text was encrypted with another key, or for another user */
-  async open(sealed: string, user: string): Promise<Claims | undefined> {
+  async open(sealed: string, user: string): Promise<OpenedClaims> {
     try {
-      const { payload } = await jwtDecrypt<{ claims: Claims }>(sealed, this.#key, { subject: user })
-      return payload.claims
+      const { payload } = await jwtDecrypt<{ claims?: Claims }>(sealed, this.#key, { subject: user })
+      return payload.claims === undefined ? { problem: 'too_large' } : { claims: payload.claims }
     } catch (error) {
-      if (error instanceof errors.JOSEError) return undefined
+      if (error instanceof errors.JOSEError) return { problem: 'unreadable' }
       throw error
     }
+  }
+
+  #encrypt(user: string, content: OpenedClaims): Promise<string> {
+    const header = { alg: 'dir', enc: 'A256GCM' }
+    return new EncryptJWT({ ...content }).setSubject(user).setProtectedHeader(header).encrypt(this.#key)
   }
 }

@@ -82,6 +82,8 @@ it('fails with a reason for a sender without the claim, and after a message of s
     error: expect.stringMatching(/Another person has added a message to this answer/),
   })
   const end = await h.model.next()
+  // Not even listed with the sender's credential, for a model that now works for two people.
+  expect(end.options.tools ?? []).toEqual([])
   end.finish()
   await h.event('s', 'run.ended', (event) => event.run === run)
   expect(fixture.callers).toEqual([])
@@ -110,6 +112,40 @@ it('continues on another node: the credential waits with the run', async () => {
   )
   expect(await h.event('s', 'tool.result')).toMatchObject({ output: 'hi' })
   expect(fixture.callers).toEqual(['Bearer key of ada'])
+  const last = await h.model.next()
+  last.finish()
+  await h.event('s', 'run.ended')
+})
+
+// The repeated command offered its run again without them, and every call failed.
+it('offers the credential with the run of a repeated message', async () => {
+  const ada = await caller('ada')
+  const offers: (string | undefined)[] = []
+  const { runs } = h.stores
+  const offer = runs.offer.bind(runs)
+  runs.offer = async (queued) => {
+    offers.push(queued.credentials)
+    // The first offer is lost, as when the node dies.
+    if (offers.length > 1) await offer(queued)
+  }
+  const command = { type: 'send', id: 'twice', session: 's', content: 'go' } as const
+  await h.service.send(command, ada)
+  await h.service.send(command, ada)
+  expect(offers).toEqual([ada.credentials, ada.credentials])
+  const { result } = await callsTool(await h.model.next(), 'mail_whoami')
+  expect(await result).toMatchObject({ output: 'Bearer key of ada' })
+  const last = await h.model.next()
+  last.finish()
+  await h.event('s', 'run.ended')
+})
+
+it('says why the credential cannot be read', async () => {
+  const other = await new ClaimVault(['key'], 'another secret of the other node').seal('ada', { key: 'k' })
+  await send({ connection: 'a', user: 'ada', role: 'owner', ...(other === undefined ? {} : { credentials: other }) })
+  const { result } = await callsTool(await h.model.next(), 'mail_whoami')
+  expect(await result).toMatchObject({
+    error: expect.stringMatching(/cannot be decrypted here.*PARLEY_CREDENTIALS_KEY/),
+  })
   const last = await h.model.next()
   last.finish()
   await h.event('s', 'run.ended')

@@ -1,6 +1,7 @@
 // PromptFit: the prompts of one run's model calls, as the model's provider accepts them. If the provider refuses one all the same, the run
 // sends another: shorter if it was too long, and in words for any other reason, unless its sender wants the refusal.
 import type { LanguageModelV3FunctionTool, LanguageModelV3Prompt } from '@ai-sdk/provider'
+import { LIMITS } from '@parley/protocol'
 import type { Model } from '../model/model.ts'
 import { promptRules } from '../model/prompt-rules.ts'
 import { type Conversation, type PromptLimits, providerPrompt } from '../model/provider-prompt.ts'
@@ -61,14 +62,20 @@ export class PromptFit {
   prepare(request: Request): FittingPrompt {
     const { conversation, offered, outputTokens, whole } = request
     const rules = promptRules(this.#model)
-    const tools = offered.filter(({ name }) => rules.toolName.test(name))
+    const named = offered.filter(({ name }) => rules.toolName.test(name))
+    const tools = named.slice(0, LIMITS.contextTools)
     const toolTokens = estimateToolTokens(tools)
     const window = this.#model.contextTokens
     const room = Math.min(window - Math.min(outputTokens, window / 4), this.#accepted)
     const limits = { tokens: whole ? Number.POSITIVE_INFINITY : room - toolTokens, inWords: this.#inWords }
     const { prompt, tokens, notices } = providerPrompt(conversation, rules, limits)
-    const left = offered.filter((tool) => !tools.includes(tool)).map(({ name }) => name)
-    this.#notices.ofPrompt = [...notices, ...left.map((tool) => ({ code: 'tool_omitted' as const, tool }))]
+    const left = offered.filter((tool) => !named.includes(tool)).map(({ name }) => name)
+    const count = named.length - tools.length
+    this.#notices.ofPrompt = [
+      ...(count === 0 ? [] : [{ code: 'tools_omitted' as const, count }]),
+      ...notices,
+      ...left.map((tool) => ({ code: 'tool_omitted' as const, tool })),
+    ]
     const fitting = { prompt, tools, tokens: tokens + toolTokens }
     this.#last = { ...request, ...fitting }
     return fitting

@@ -3,6 +3,7 @@ import type { Sampling } from '@parley/protocol'
 import { afterEach, expect, it } from 'vitest'
 import { modelAt, provide } from '../model/test/model-at.ts'
 import { beginSse, readAnswer, sendSse, userPrompt } from '../model/test/provider-server.ts'
+import { defineTool } from '../tool/define-tool.ts'
 import { ProviderNotices } from './provider-notices.ts'
 import { EngineHarness } from './test/engine-harness.ts'
 
@@ -109,4 +110,17 @@ it('knows the warnings of a real package', async () => {
   const notices = new ProviderNotices()
   for (const part of parts) if (part.type === 'stream-start') notices.add(part.warnings, { seed: 1, stop: ['.'] })
   expect(notices.all?.notices.map(({ option }) => option).sort()).toEqual(['seed', 'stop'])
+})
+
+it('offers at most 128 tools, those of other servers last, and says how many are missing', async () => {
+  const tool = (name: string) => defineTool({ name, inputSchema: {}, execute: () => null })
+  const foreign = [0, 1, 2].map((n) => ({ ...tool(`mcp_${n}`), foreign: true as const }))
+  const own = Array.from({ length: 127 }, (_, n) => tool(`own_${n}`))
+  harness = await EngineHarness.start({ serverTools: [...foreign, ...own] })
+  await harness.send('s', 'go')
+  const call = await harness.model.next()
+  const offered = call.options.tools?.map(({ name }) => name)
+  expect([offered?.length, offered?.at(0), offered?.at(-1)]).toEqual([128, 'own_0', 'mcp_0'])
+  call.finish()
+  expect(await harness.event('s', 'run.ended')).toMatchObject({ notices: [{ code: 'tools_omitted', count: 2 }] })
 })

@@ -80,7 +80,10 @@ export class RunTools {
     if (own !== undefined) return own.map(asFunction)
     await this.#options.serverTools.ready?.(this.#signal)
     const client = this.#clientTools().flatMap((name) => effectiveTool(this.#session.state, name) ?? [])
-    return [...this.#options.serverTools.values(), ...client].map(asFunction)
+    const server = [...this.#options.serverTools.values()]
+    const foreign = server.filter((tool) => tool.foreign === true)
+    // A model may be offered fewer: these come last.
+    return [...server.filter((tool) => tool.foreign !== true), ...client, ...foreign].map(asFunction)
   }
 
   /** The model called a tool. Supervises the call until its result. @returns the item to append */

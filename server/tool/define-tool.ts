@@ -80,6 +80,8 @@ export interface ServerTool {
   readonly approval: boolean
   readonly timeoutMs: number
   readonly idempotent: boolean
+  /** It belongs to another server (MCP). */
+  readonly foreign?: true
   /** The tool stands for another agent: the run's driver answers its calls, and `execute` is never called. */
   readonly agent?: { readonly kind: 'ask' | 'handoff'; readonly name: string }
   check(input: unknown): SchemaCheck | Promise<SchemaCheck>

@@ -83,7 +83,8 @@ export async function send(
 ): Promise<Sent> {
   const content = asParts(command.content)
   const before = findCommand(session.state, command.id)
-  if (before !== undefined) return sendAgain(ports, session, command, content)
+  const again = { command, content, user, credentials }
+  if (before !== undefined) return sendAgain(ports, session, again)
 
   await checkParent(ports.log, session, command.parent)
 
@@ -109,7 +110,7 @@ export async function send(
     // Another node may have stored this message a moment ago. Then it needs no further run.
     await catchUp(ports, session)
     if (findCommand(session.state, command.id) === undefined) throw error
-    return sendAgain(ports, session, command, content)
+    return sendAgain(ports, session, again)
   }
   const whole: MessageEvent = {
     type: 'message',
@@ -155,12 +156,14 @@ export async function send(
     if (!steered) ports.admission?.release(user, run)
     if (!(error instanceof Conflict)) throw asReplyError(error)
     await session.reached(error.last)
-    return sendAgain(ports, session, command, content, error.last)
+    return sendAgain(ports, session, again, error.last)
   }
   await session.reached(seq)
   const lost = findRun(session.state, run)
   const rejected = lost?.rejected === true || lost?.ended?.error?.code === 'run_active'
-  await completeRuns(ports, session, command.id)
+  // Others may have died before they appended ends, or offered runs.
+  await appendImpliedEnds(ports.log, session)
+  await offerQueuedRuns(ports.runs, session, command.id)
   if (rejected) throw new ReplyError('run_active')
   // A steering message may have been too late for its run.
   const own = session.state.open.find(({ message }) => message === command.id)?.id
@@ -208,24 +211,33 @@ function answers(active: RunRecord, parent: Send['parent']): boolean {
   return parent === undefined || (parent !== null && messageIdsOf(active).has(parent))
 }
 
+interface Repeated {
+  readonly command: Send
+  readonly content: readonly Part[]
+  readonly user: string
+  readonly credentials: string | undefined
+}
+
 /** Handles a repeated command: completes the steps that the first one may have missed, and returns the same result. */
 async function sendAgain(
   ports: SendPorts,
   session: SessionReplica,
-  command: Send,
-  content: readonly Part[],
+  { command, content, user, credentials }: Repeated,
   seq?: number,
 ): Promise<Sent> {
   const record = findCommand(session.state, command.id)
   const first = await firstMessage(ports.log, session, command.id, record?.seq ?? seq)
   if (record !== undefined && record.message === undefined) throw new ReplyError('command_id_reused')
   if (first !== undefined && !isSame(first, command, content)) throw new ReplyError('command_id_reused')
-  await completeRuns(ports, session)
+  // The first command may not have offered its run, and nobody else has the claims for it.
+  const own = first?.author === user && credentials !== undefined ? { message: command.id, credentials } : undefined
+  await appendImpliedEnds(ports.log, session)
+  await offerQueuedRuns(ports.runs, session, undefined, own)
   // A late steering message has a run of its own.
   const { open, ended } = session.state
-  const own = [...open, ...ended.values()].find(({ message }) => message === command.id)
-  if (own?.ended?.error?.code === 'run_active') throw new ReplyError('run_active')
-  const run = own?.id ?? first?.run ?? record?.run
+  const answer = [...open, ...ended.values()].find(({ message }) => message === command.id)
+  if (answer?.ended?.error?.code === 'run_active') throw new ReplyError('run_active')
+  const run = answer?.id ?? first?.run ?? record?.run
   return {
     message: command.id,
     ...(run === undefined ? {} : { run }),
@@ -275,19 +287,22 @@ async function firstMessage(
 }
 
 /**
- * Appends the ends that a message implies, and offers queued runs whose sender may have died before the offer.
- * @param offered the message whose run was just offered
+ * Offers the queued runs of the session, whose senders may have died before the offer. Idempotent.
+ * @param except the message whose run was just offered
+ * @param own the message whose sender's claims are known
  */
-async function completeRuns(ports: SendPorts, session: SessionReplica, offered?: string): Promise<void> {
-  await appendImpliedEnds(ports.log, session)
-  await offerQueuedRuns(ports.runs, session, offered)
-}
-
-/** Offers the queued runs of the session, except the run of message `except`. Idempotent. */
-export async function offerQueuedRuns(runs: RunQueue, session: SessionReplica, except?: string): Promise<void> {
+export async function offerQueuedRuns(
+  runs: RunQueue,
+  session: SessionReplica,
+  except?: string,
+  own?: { readonly message: string; readonly credentials: string },
+): Promise<void> {
   const queued = session.state.open.filter((run) => run.phase === 'queued' && run.message !== except)
   try {
-    await Promise.all(queued.map((run) => runs.offer({ session: session.id, run: run.id, command: run.message })))
+    const claims = (message: string) => (message === own?.message ? { credentials: own.credentials } : {})
+    const offer = ({ id, message }: RunRecord) =>
+      runs.offer({ session: session.id, run: id, command: message, ...claims(message) })
+    await Promise.all(queued.map(offer))
   } catch (error) {
     throw asReplyError(error)
   }

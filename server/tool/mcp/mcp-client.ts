@@ -1,5 +1,5 @@
 // McpClient: one connection to an MCP server with the official client, in the server's era (2025-11-25 or 2026-07-28). It adds what
-// that client lacks: limits on the size of answers, an error for a call whose stream broke, and tasks.
+// that client lacks: tasks, and the call to which a question belongs.
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type CallToolResult,
@@ -10,14 +10,16 @@ import {
   SdkError,
   SdkErrorCode,
   SdkHttpError,
-  StreamableHTTPClientTransport,
   type Tool,
+  UrlElicitationRequiredError,
 } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
-import { asObject, roundNumbers } from '@parley/protocol'
+import { asObject, cutText, LIMITS, roundNumbers } from '@parley/protocol'
 import { z } from 'zod'
-import { ToolFailure } from '../define-tool.ts'
+import { type ToolContext, ToolFailure } from '../define-tool.ts'
+import { type Asking, AskingCalls, askedBy, OPENS_LINK } from './elicitation.ts'
 import type { McpServerConfig } from './mcp-config.ts'
+import { ENDED, LOST, McpHttpTransport, TOO_LARGE } from './mcp-http.ts'
 
 export interface McpClientOptions {
   readonly server: McpServerConfig
@@ -32,8 +34,7 @@ export interface McpClientOptions {
   closed(): void
 }
 
-/** Bytes of one HTTP answer, and of one line of a stdio server. */
-const ANSWER_BYTES = 4 * 1024 * 1024
+/** Bytes of one line of a stdio server. */
 const LINE_BYTES = 16 * 1024 * 1024
 /** Milliseconds between two looks at a task, and between two subscriptions to changes. */
 const POLL_MS = 1_000
@@ -43,20 +44,24 @@ const LISTEN_AGAIN_MS = 5_000
 const NO_TIMEOUT_MS = 2 ** 31 - 1
 const MODERN = '2026-07-28'
 const TASKS = 'io.modelcontextprotocol/tasks'
-const ENDED = -1
 const CLOSE_MS = 1_000
 
 const Handle = z.looseObject({ taskId: z.string(), pollIntervalMs: z.number().optional() })
 const Task = z.looseObject({
   status: z.string(),
   pollIntervalMs: z.number().optional(),
+  statusMessage: z.string().optional(),
   result: z.looseObject({ content: z.array(z.unknown()).optional(), isError: z.boolean().optional() }).optional(),
   error: z.looseObject({ message: z.string() }).optional(),
+  inputRequests: z.record(z.string(), z.looseObject({ method: z.string(), params: z.unknown() })).optional(),
 })
+
+export type CallingContext = Asking & Pick<ToolContext, 'signal' | 'progress'>
 
 export class McpClient {
   readonly #client: Client
   readonly #closing = new AbortController()
+  readonly #calls = new AskingCalls()
 
   private constructor(client: Client) {
     this.#client = client
@@ -65,7 +70,8 @@ export class McpClient {
   /** @param signal aborts the handshake @throws an error of the transport or the official client */
   static async connect(options: McpClientOptions, signal: AbortSignal): Promise<McpClient> {
     const { server } = options
-    if ('url' in server) return McpClient.#open(options, new HttpTransport(server.url, options.headers), 'auto', signal)
+    if ('url' in server)
+      return McpClient.#open(options, new McpHttpTransport(server.url, options.headers), 'auto', signal)
     try {
       // `auto` starts the program twice. Nearly all programs speak the older version, too.
       return await McpClient.#open(options, stdioTransport(server), 'legacy', signal)
@@ -77,7 +83,7 @@ export class McpClient {
 
   static async #open(
     options: McpClientOptions,
-    transport: HttpTransport | StdioClientTransport,
+    transport: McpHttpTransport | StdioClientTransport,
     mode: 'auto' | 'legacy' | { pin: string },
     signal: AbortSignal,
   ): Promise<McpClient> {
@@ -85,19 +91,24 @@ export class McpClient {
       { name: 'parley', version: options.version },
       {
         versionNegotiation: { mode },
-        capabilities: { extensions: { [TASKS]: {} } },
-        inputRequired: { autoFulfill: false },
+        // Not links to open: whoever reads the session could open them in the sender's place.
+        capabilities: { elicitation: { form: {} }, extensions: { [TASKS]: {} } },
         listChanged: { tools: { autoRefresh: false, onChanged: () => options.changed() } },
       },
     )
     const self = new McpClient(client)
+    client.setRequestHandler('elicitation/create', ({ params }) => self.#calls.ask(params))
     client.onclose = () => {
       self.#closing.abort()
       options.closed()
     }
     await client.connect(transport, { timeout: options.connectMs, signal })
     const { onmessage } = transport
-    transport.onmessage = (message: JSONRPCMessage) => onmessage?.(withHandle(message))
+    transport.onmessage = (message: JSONRPCMessage) => {
+      if (!('method' in message) && message.id !== undefined && transport instanceof McpHttpTransport)
+        transport.answered(message.id)
+      onmessage?.(withHandle(message))
+    }
     void self.#listenAgain(options.changed)
     return self
   }
@@ -113,10 +124,11 @@ export class McpClient {
   }
 
   /**
-   * @param signal aborts the call, also at the server
-   * @throws ToolFailure if the tool asks for input; an error of the transport or the official client
+   * @param context its signal aborts the call, also at the server
+   * @throws ToolFailure, an error of the transport or the official client
    */
-  async call({ name, inputSchema }: Tool, input: unknown, signal: AbortSignal): Promise<CallToolResult> {
+  async call({ name, inputSchema }: Tool, input: unknown, context: CallingContext): Promise<CallToolResult> {
+    const { signal } = context
     const params = { name, arguments: roundNumbers(asObject(input)) as Record<string, unknown> }
     const options = {
       signal,
@@ -124,24 +136,26 @@ export class McpClient {
       // Without its output schema: the result of a tool that has run is worth more, and the check would block the event loop.
       toolDefinition: { name, inputSchema },
       // Without it, the server may not stream, and an idle connection could be cut.
-      onprogress: () => undefined,
+      onprogress: (progress: Progress) => showProgress(context, progress),
     }
-    const result = await this.#client.callTool(params, options)
+    const result = await this.#calls.during(context, () => this.#client.callTool(params, options))
     const handle = Handle.safeParse(result._meta?.[TASKS])
-    return handle.success ? this.#poll(handle.data, signal) : result
+    return handle.success ? this.#poll(handle.data, context) : result
   }
 
   async close(): Promise<void> {
     this.#closing.abort()
     const { transport } = this.#client
     // Tells a server of the older version that the session has ended, if it listens.
-    if (transport instanceof HttpTransport)
+    if (transport instanceof McpHttpTransport)
       await Promise.race([transport.terminateSession(), sleep(CLOSE_MS, undefined, { ref: false })]).catch(ignore)
     await this.#client.close()
   }
 
-  async #poll(handle: z.infer<typeof Handle>, signal: AbortSignal): Promise<CallToolResult> {
+  async #poll(handle: z.infer<typeof Handle>, context: CallingContext): Promise<CallToolResult> {
     const { taskId } = handle
+    const { signal } = context
+    const answered = new Set<string>()
     const options = { signal, timeout: NO_TIMEOUT_MS }
     let wait = handle.pollIntervalMs
     try {
@@ -153,10 +167,11 @@ export class McpClient {
           if (signal.aborted || isAnswer(error)) throw error
           return { status: 'unknown' } as z.infer<typeof Task>
         })
-        if (task.status === 'input_required') throw new ToolFailure(ASKS)
+        if (task.status === 'input_required') await this.#answer(taskId, task, context, answered)
         if (task.status === 'cancelled') throw new ToolFailure('The MCP server cancelled the call.')
         if (task.status === 'failed') throw new ToolFailure(task.error?.message ?? 'The call failed.')
         if (task.status === 'completed') return { content: [], ...task.result } as CallToolResult
+        if (task.statusMessage !== undefined) showProgress(context, { message: task.statusMessage })
         wait = task.pollIntervalMs
       }
     } catch (error) {
@@ -165,6 +180,30 @@ export class McpClient {
         this.#client.request({ method: 'tasks/cancel', params: { taskId } }, z.looseObject({})).catch(ignore)
       throw error
     }
+  }
+
+  /** Answers what a task asks. @param answered the keys of what it asked before */
+  async #answer(
+    taskId: string,
+    { inputRequests = {} }: z.infer<typeof Task>,
+    context: CallingContext,
+    answered: Set<string>,
+  ): Promise<void> {
+    const inputResponses: Record<string, unknown> = {}
+    for (const [key, { method, params }] of Object.entries(inputRequests)) {
+      if (answered.has(key)) continue
+      if (method !== 'elicitation/create')
+        throw new ToolFailure(`The task needs ${cutText(method, 64)}, which this server does not offer.`)
+      inputResponses[key] = await askedBy(context, params)
+      answered.add(key)
+    }
+    if (Object.keys(inputResponses).length === 0) return
+    const options = { signal: context.signal, timeout: NO_TIMEOUT_MS }
+    await this.#client.request(
+      { method: 'tasks/update', params: { taskId, inputResponses } },
+      z.looseObject({}),
+      options,
+    )
   }
 
   /** In the newer version changes come over a subscription, which ends with its connection. */
@@ -186,54 +225,22 @@ export class McpClient {
   }
 }
 
-type SendOptions = Parameters<StreamableHTTPClientTransport['send']>[1]
-
-/** Adds to the official transport a limit on answers, and an error for each request whose stream ended without an answer. */
-class HttpTransport extends StreamableHTTPClientTransport {
-  readonly #large: Set<string | number>
-
-  constructor(url: string, headers: Readonly<Record<string, string>>) {
-    const large = new Set<string | number>()
-    super(new URL(url), { requestInit: { headers }, fetch: (input, init) => limitedFetch(input, init, large) })
-    this.#large = large
-  }
-
-  override async send(message: JSONRPCMessage, options?: SendOptions): Promise<void> {
-    if (!('method' in message && 'id' in message) || options?.onRequestStreamEnd !== undefined)
-      return super.send(message, options)
-    const { id } = message
-    const onRequestStreamEnd = (): void => {
-      const text = this.#large.delete(id) ? TOO_LARGE : LOST
-      // The official client ignores it if the answer came before.
-      this.onmessage?.({ jsonrpc: '2.0', id, error: { code: ENDED, message: text } })
-    }
-    return super.send(message, { ...options, onRequestStreamEnd })
-  }
+interface Progress {
+  readonly progress?: number
+  readonly total?: number | undefined
+  readonly message?: string | undefined
 }
 
-/** Breaks off an answer to a request that is too large. The official client follows redirects, only within the origin. */
-async function limitedFetch(
-  input: string | URL,
-  init: RequestInit | undefined,
-  large: Set<string | number>,
-): Promise<Response> {
-  const response = await fetch(input, init)
-  if (init?.method !== 'POST' || typeof init.body !== 'string' || response.body === null) return response
-  const { id, method } = JSON.parse(init.body) as { id?: string | number; method?: string }
-  if (id === undefined || method === 'subscriptions/listen') return response
-  let bytes = 0
-  const counted = response.body.pipeThrough(
-    new TransformStream<Uint8Array, Uint8Array>({
-      transform(chunk, controller) {
-        bytes += chunk.byteLength
-        if (bytes <= ANSWER_BYTES) return controller.enqueue(chunk)
-        large.add(id)
-        controller.error(new ToolFailure(TOO_LARGE))
-      },
-    }),
-  )
-  const { status, statusText, headers } = response
-  return new Response(counted, { status, statusText, headers })
+function showProgress(context: CallingContext, { progress, total, message }: Progress): void {
+  // The official client's own remark, between the rounds of a question.
+  if (message?.startsWith('Fulfilling input required by') === true) return
+  const isCount = progress !== undefined && progress >= 0
+  if (message === undefined && !isCount) return
+  context.progress({
+    ...(message === undefined ? {} : { text: cutText(message, LIMITS.progressChars) }),
+    ...(isCount ? { done: progress } : {}),
+    ...(isCount && total !== undefined && total >= 0 ? { total } : {}),
+  })
 }
 
 function stdioTransport(server: Extract<McpServerConfig, { command: string }>): StdioClientTransport {
@@ -259,7 +266,9 @@ function withHandle(message: JSONRPCMessage): JSONRPCMessage {
 export function failureOf(error: unknown): ToolFailure {
   if (error instanceof ToolFailure) return error
   if (error instanceof ProtocolError && error.code === ENDED) return new ToolFailure(error.message)
-  if (isQuestion(error)) return new ToolFailure(ASKS)
+  if (error instanceof UrlElicitationRequiredError || needsLink(error)) return new ToolFailure(OPENS_LINK)
+  if (isUnmet(error))
+    return new ToolFailure('The tool needs something else than a form from its user, which this server does not offer.')
   if (error instanceof ProtocolError) return new ToolFailure(`The MCP server refused the call: ${error.message}`)
   const isUnsent = error instanceof SdkHttpError ? isRefused(error.status) : UNSENT.has(reasonOf(error))
   return new ToolFailure(isUnsent ? `The MCP server is not available: ${reasonOf(error)}.` : LOST)
@@ -273,7 +282,9 @@ function isRefused(status: number): boolean {
 /** Why there is no connection. It has nothing of the server's answers, which may contain secrets. */
 export function reasonOf(error: unknown): string {
   if (error instanceof SdkHttpError) return `it answers with HTTP status ${error.status}`
-  if (error instanceof ToolFailure) return 'its answer is too large'
+  const isTooLarge =
+    error instanceof ToolFailure || (error instanceof ProtocolError && error.message.endsWith(TOO_LARGE))
+  if (isTooLarge) return 'its answer is too large'
   if (isAnswer(error)) return `it answers with error ${(error as ProtocolError).code}`
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if ('code' in cause && typeof cause.code === 'string' && cause.code !== 'ERA_NEGOTIATION_FAILED') return cause.code
@@ -281,26 +292,43 @@ export function reasonOf(error: unknown): string {
   return 'the connection failed'
 }
 
-/** The server no longer knows the session of the older version, so it did nothing. */
-export function isUnknownSession(error: unknown): boolean {
-  return error instanceof SdkHttpError && error.status === 404
+/**
+ * Whether the server may not know the session, or the version, of the connection any more: it refused the request, so it did nothing.
+ * `maybe`: other requests are refused in this way, too.
+ */
+export function isForgotten(error: unknown): 'yes' | 'maybe' | 'no' {
+  if (error instanceof ProtocolError) return VERSION_CODES.has(error.code) ? 'maybe' : 'no'
+  if (!(error instanceof SdkHttpError)) return 'no'
+  if (error.status === 404) return 'yes'
+  return error.status === 400 || error.status === 405 ? 'maybe' : 'no'
 }
+
+/** HeaderMismatch and UnsupportedProtocolVersion of 2026-07-28. */
+const VERSION_CODES: ReadonlySet<number> = new Set([-32020, -32022])
 
 /** The server's own error, not one of the connection. */
 function isAnswer(error: unknown): boolean {
   return error instanceof ProtocolError && error.code !== ENDED
 }
 
-function isQuestion(error: unknown): boolean {
-  if (error instanceof MissingRequiredClientCapabilityError) return 'elicitation' in error.requiredCapabilities
-  return error instanceof SdkError && error.code === SdkErrorCode.UnsupportedResultType
+/** Forms are declared, so the other kind of question is missing. */
+function needsLink(error: unknown): boolean {
+  return error instanceof MissingRequiredClientCapabilityError && 'elicitation' in error.requiredCapabilities
 }
 
+/** The tool needs sampling, a list of roots, or questions without end. */
+function isUnmet(error: unknown): boolean {
+  if (error instanceof MissingRequiredClientCapabilityError) return true
+  return error instanceof SdkError && UNMET.has(error.code)
+}
+
+const UNMET: ReadonlySet<string> = new Set([
+  SdkErrorCode.UnsupportedResultType,
+  SdkErrorCode.CapabilityNotSupported,
+  SdkErrorCode.InputRequiredRoundsExceeded,
+])
 const ignore = (): undefined => undefined
 /** There was no connection, so the tool did not run. */
 const UNSENT = new Set(
   'ECONNREFUSED ENOTFOUND EAI_AGAIN EHOSTUNREACH ENETUNREACH UND_ERR_CONNECT_TIMEOUT NOT_CONNECTED'.split(' '),
 )
-const ASKS = 'The tool asks for input from a person. This server cannot pass such questions on.'
-const TOO_LARGE = `The answer of the MCP server is larger than ${ANSWER_BYTES} bytes.`
-const LOST = 'The connection to the MCP server broke during the call. The tool may have taken effect.'

@@ -54,3 +54,18 @@ it('puts claims into headers, and nothing that breaks a header', () => {
   expect(headersWith(MAIL.headers, { mail_token: 'a\r\nHost: b', t: 'x' })).toEqual({ missing: 'mail_token' })
   expect(headersWith({ A: '{claim:constructor}' }, {})).toEqual({ missing: 'constructor' })
 })
+
+it.each([
+  [{ url: 'https://mail.example/{claim:user}/mcp' }],
+  [{ url: 'https://mail.example/mcp?key=%7Bclaim:key%7D' }],
+  [{ url: MAIL.url, headers: { Authorization: 'Bearer {claims:mail_token}' } }],
+  [{ url: MAIL.url, headers: { Authorization: 'Bearer {claim: }x{Claim:mail_token}' } }],
+  [{ url: MAIL.url, headers: { Authorization: 'Bearer {claim:mail_token' } }],
+  [{ command: 'mail', env: { TOKEN: '{claim:mail_token}' } }],
+])('refuses a claim that would be sent as it is: %j', (server) => {
+  expect(nameProblems({ mail: server }, [])).toEqual([expect.stringMatching(/^the server mail has a claim/)])
+})
+
+it('takes braces that are no claims', () => {
+  expect(nameProblems({ mail: { ...MAIL, headers: { ...MAIL.headers, 'X-Json': '{"a":1}' } } }, [])).toEqual([])
+})

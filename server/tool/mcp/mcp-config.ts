@@ -6,6 +6,8 @@ import { z } from 'zod'
 
 const LONGEST_TOOL_NAME = 64
 const CLAIM = /\{claim:([^{}]+)\}/g
+/** A claim in a place, or a form, in which it would be sent as it is. A URL may have it percent-encoded. */
+const STRAY_CLAIM = /(\{|%7b)\s*claims?\b/i
 /** RFC 9110, section 5.5, without tabs and bytes beyond ASCII. */
 const HEADER_VALUE = /^[ -~]*$/
 
@@ -81,6 +83,18 @@ export function toolNameOf(server: string, tool: string): string {
   return `${readable}_${hash}`
 }
 
+/** What looks like a claim, and would not be replaced. */
+function strayClaims(name: string, server: McpServerConfig): string[] {
+  const others =
+    'url' in server
+      ? [server.url, ...Object.values(server.headers ?? {}).map((value) => value.replace(CLAIM, ''))]
+      : [server.command, server.cwd ?? '', ...(server.args ?? []), ...Object.values(server.env ?? {})]
+  if (!others.some((text) => STRAY_CLAIM.test(text))) return []
+  return [
+    `the server ${name} has a claim that is not replaced: claims have the form {claim:name}, and only headers may have them`,
+  ]
+}
+
 /** The server whose tools have such a name. */
 export function serverOf(servers: McpServersConfig, tool: string): string | undefined {
   return Object.keys(servers).find((name) => tool.startsWith(`${name}_`))
@@ -90,6 +104,7 @@ export function serverOf(servers: McpServersConfig, tool: string): string | unde
 export function nameProblems(servers: McpServersConfig, tools: readonly string[]): string[] {
   const names = Object.keys(servers)
   return [
+    ...Object.entries(servers).flatMap(([name, server]) => strayClaims(name, server)),
     ...names
       .flatMap((name) => names.filter((other) => other.startsWith(`${name}_`)).map((other) => [name, other]))
       .map(([name, other]) => `the names ${name} and ${other} are ambiguous: rename one of them`),

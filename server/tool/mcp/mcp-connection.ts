@@ -29,6 +29,8 @@ export interface McpConnectionOptions {
 
 /** Milliseconds. */
 const CONNECT_MS = 10_000
+/** A program may have to be downloaded first (`npx`). */
+const START_MS = 60_000
 const BACKOFF_MS = [1_000, 60_000] as const
 /** A connection that lasted this long was a good one. */
 const STABLE_MS = 30_000
@@ -100,15 +102,18 @@ export class McpConnection {
   }
 
   async #tryOpen(): Promise<void> {
-    const { name, server, headers, version, connectMs = CONNECT_MS, logger } = this.#options
+    const { name, server, headers, version, logger } = this.#options
+    const connectMs = this.#connectMs
     const late = AbortSignal.timeout(connectMs)
     const signal = AbortSignal.any([late, this.#closing.signal])
-    // The library is loaded only by servers that use it.
-    const { McpClient, reasonOf } = await import('./mcp-client.ts')
     let client: McpClient | undefined
+    let reasonOf = (_: unknown): string => 'its client could not be loaded'
     try {
+      // The library is loaded only by servers that use it.
+      const library = await import('./mcp-client.ts')
+      reasonOf = library.reasonOf
       const events = { changed: () => this.#renew(), closed: () => this.#lost(client) }
-      client = await McpClient.connect({ server, headers, version, connectMs, ...events }, signal)
+      client = await library.McpClient.connect({ server, headers, version, connectMs, ...events }, signal)
       await this.#list(client, signal).catch((error: unknown) => {
         if (!(error instanceof ReplyError) || this.#tools.size === 0) throw error
         this.#keepList(error)
@@ -165,8 +170,7 @@ export class McpConnection {
     const client = this.#client
     this.#stale = client === undefined || this.#listing !== undefined
     if (client === undefined || this.#listing !== undefined) return
-    const { connectMs = CONNECT_MS } = this.#options
-    const signal = AbortSignal.any([AbortSignal.timeout(connectMs), this.#closing.signal])
+    const signal = AbortSignal.any([AbortSignal.timeout(this.#connectMs), this.#closing.signal])
     this.#listing = this.#list(client, signal)
       .catch((error: unknown) => this.#keepList(error))
       .finally(() => {
@@ -222,6 +226,7 @@ export class McpConnection {
       approval: approval === true || approval.includes(tool.name),
       timeoutMs,
       idempotent: readOnlyHint || idempotentHint,
+      foreign: true,
       // In a worker, because the server chose the schema.
       check: (input) => schemaPool.checkValue(tool.inputSchema, input, { session: this.#payer }),
       execute: (input, context) => this.#call(tool, input, context),
@@ -235,8 +240,7 @@ export class McpConnection {
     throw new ToolFailure(this.problem ?? `The MCP server ${this.#options.name} no longer has the tool ${name}.`)
   }
 
-  async #call(tool: Tool, input: unknown, { signal }: ToolContext): Promise<unknown> {
-    const { failureOf, isUnknownSession } = await import('./mcp-client.ts')
+  async #call(tool: Tool, input: unknown, context: ToolContext): Promise<unknown> {
     this.calls += 1
     try {
       for (let attempt = 1; ; attempt += 1) {
@@ -244,10 +248,11 @@ export class McpConnection {
         const client = this.#client
         if (client === undefined) throw new ToolFailure(this.problem ?? this.#problem)
         try {
-          return outputOf(await client.call(tool, input, signal))
+          return outputOf(await client.call(tool, input, context))
         } catch (error) {
-          signal.throwIfAborted()
-          if (!isUnknownSession(error) || attempt > 1) throw failureOf(error)
+          context.signal.throwIfAborted()
+          const { failureOf } = await import('./mcp-client.ts')
+          if (attempt > 1 || !(await this.#isForgotten(client, error, context.signal))) throw failureOf(error)
           // The server was restarted.
           this.#retryAt = 0
           await client.close()
@@ -258,6 +263,23 @@ export class McpConnection {
       this.calls -= 1
       this.usedAt = performance.now()
     }
+  }
+
+  /** Whether the server refuses everything on this connection, and not only this call. */
+  async #isForgotten(client: McpClient, error: unknown, signal: AbortSignal): Promise<boolean> {
+    const { isForgotten } = await import('./mcp-client.ts')
+    const forgotten = isForgotten(error)
+    if (forgotten !== 'maybe') return forgotten === 'yes'
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(this.#connectMs)])
+    return client.list(limited).then(
+      () => false,
+      (other: unknown) => isForgotten(other) !== 'no',
+    )
+  }
+
+  get #connectMs(): number {
+    const { connectMs, server } = this.#options
+    return connectMs ?? ('url' in server ? CONNECT_MS : START_MS)
   }
 
   /** The payer of schema checks is the server, so that slow ones affect only their own calls. */

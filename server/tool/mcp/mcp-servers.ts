@@ -6,7 +6,9 @@ import type { ToolSet } from '../tool-set.ts'
 import { claimsOf, headersWith, type McpServerConfig, type McpServersConfig, serverOf } from './mcp-config.ts'
 import { McpConnection, type McpConnectionOptions } from './mcp-connection.ts'
 
-type Claims = Readonly<Record<string, string>>
+type Opened = { readonly claims: Readonly<Record<string, string>> } | { readonly problem: 'unreadable' | 'too_large' }
+
+type OpenClaims = () => Promise<Opened>
 
 /** The run that uses the tools. */
 export interface McpRun {
@@ -23,8 +25,8 @@ export interface McpRun {
 export interface McpServersOptions
   extends Pick<McpConnectionOptions, 'version' | 'logger' | 'connectMs' | 'backoffMs'> {
   readonly servers: McpServersConfig
-  /** Decrypts claims. @returns undefined if they are not those of this user, or cannot be decrypted */
-  open(credentials: string, user: string): Promise<Claims | undefined>
+  /** Decrypts the claims of this user. */
+  open(credentials: string, user: string): Promise<Opened>
   /** Milliseconds after which an unused connection of a person is closed. */
   readonly idleMs?: number
   /** Connections of one server. */
@@ -66,6 +68,7 @@ export class McpServers {
     const problems = new Map<string, string>()
     let found = new Map<string, ServerTool>()
     const get = (name: string): ServerTool | undefined => own.get(name) ?? found.get(name)
+    const claims = this.#claimsOf(run)
     return {
       get,
       has: (name) => get(name) !== undefined,
@@ -73,13 +76,13 @@ export class McpServers {
       ready: async (signal) => {
         const listed = new Map<string, ServerTool>()
         const opened = servers.map(async ([name, server]) => {
-          const connection = await this.#connectionFor(name, server, run).catch(asProblem)
+          const connection = await this.#connectionFor(name, server, run, claims).catch(asProblem)
           if (connection instanceof McpConnection) await connection.ready()
           const problem = connection instanceof McpConnection ? connection.problem : connection
           if (problem === undefined) problems.delete(name)
           else problems.set(name, problem)
           for (const tool of connection instanceof McpConnection ? connection.tools.values() : [])
-            if (run.allows(tool.name)) listed.set(tool.name, this.#bound(tool, name, server, run))
+            if (run.allows(tool.name)) listed.set(tool.name, this.#bound(tool, name, server, run, claims))
         })
         for (const [name] of servers) problems.set(name, `The MCP server ${name} is still starting.`)
         await atMost(this.#options.waitMs ?? WAIT_MS, Promise.all(opened), signal)
@@ -103,13 +106,11 @@ export class McpServers {
    * The tool for one run. Each call looks for the connection again, because an idle one may have been closed, and the server may have
    * changed its tools.
    */
-  #bound(tool: ServerTool, name: string, server: McpServerConfig, run: McpRun): ServerTool {
+  #bound(tool: ServerTool, name: string, server: McpServerConfig, run: McpRun, claims: OpenClaims): ServerTool {
     return {
       ...tool,
       execute: async (input, context) => {
-        // Claims are for calls in the name of the sender alone.
-        if (run.isShared() && claimsOf(server).length > 0) throw new ToolFailure(sharedRun(name))
-        const connection = await this.#connectionFor(name, server, run)
+        const connection = await this.#connectionFor(name, server, run, claims)
         await connection.ready()
         return connection.call(tool.name, input, context)
       },
@@ -117,16 +118,36 @@ export class McpServers {
   }
 
   /** @throws ToolFailure */
-  async #connectionFor(name: string, server: McpServerConfig, run: McpRun): Promise<McpConnection> {
+  async #connectionFor(name: string, server: McpServerConfig, run: McpRun, claims: OpenClaims): Promise<McpConnection> {
     if (!('url' in server)) return this.#connection(name, server)
-    const { credentials, author } = run
-    const isKnown = claimsOf(server).length > 0 && credentials !== undefined && author !== undefined
-    const claims = isKnown ? await this.#options.open(credentials, author) : undefined
-    const result = headersWith(server.headers ?? {}, claims ?? {})
+    if (claimsOf(server).length === 0) return this.#connection(name, server, server.headers)
+    // Claims are for lists and calls in the name of the sender alone.
+    if (run.isShared()) throw new ToolFailure(sharedRun(name))
+    const opened = await claims()
+    if ('problem' in opened) throw new ToolFailure(problemOf(name, opened.problem))
+    const result = headersWith(server.headers ?? {}, opened.claims)
     if ('headers' in result) return this.#connection(name, server, result.headers)
     throw new ToolFailure(
       `The MCP server ${name} needs the claim ${result.missing} of the sender's access token. Sign in with a token that has it, and send the message again.`,
     )
+  }
+
+  /** The sender's claims, which are decrypted once. */
+  #claimsOf({ credentials, author }: McpRun): OpenClaims {
+    let opened: Promise<Opened> | undefined
+    const open = async (): Promise<Opened> => {
+      if (credentials === undefined || author === undefined) return { claims: {} }
+      const result = await this.#options.open(credentials, author)
+      if ('problem' in result) {
+        const { problem } = result
+        this.#options.logger.warn({ problem }, 'claims for MCP servers are not available')
+      }
+      return result
+    }
+    return () => {
+      opened ??= open()
+      return opened
+    }
   }
 
   /** @throws ToolFailure if there are too many connections */
@@ -175,6 +196,12 @@ export class McpServers {
 
 function sharedRun(server: string): string {
   return `Another person has added a message to this answer, so it cannot use the MCP server ${server} in the name of its sender.`
+}
+
+function problemOf(server: string, problem: 'unreadable' | 'too_large'): string {
+  if (problem === 'too_large')
+    return `The claims of the sender's access token are too large, so the MCP server ${server} cannot be used.`
+  return `The credentials for the MCP server ${server} cannot be decrypted here: the server that took the message has another PARLEY_CREDENTIALS_KEY, or none and was restarted. Send the message again.`
 }
 
 function asProblem(error: unknown): string {

@@ -64,6 +64,7 @@ describe("a run's notices", () => {
       { code: 'file_omitted' as const, mediaType: 'application/zip', count: 1 },
       { code: 'call_adapted' as const, count: 1 },
       { code: 'tool_omitted' as const, tool: '1x' },
+      { code: 'tools_omitted' as const, count: 12 },
       { code: 'option_ignored' as const, option: 'seed' },
       { code: 'from_the_future' as 'option_ignored' },
     ]
@@ -72,6 +73,7 @@ describe("a run's notices", () => {
       '1 file (application/zip) was not sent: the model’s provider did not accept it.',
       '1 earlier tool call was sent in another form.',
       'The model cannot use the tool 1x, because of its name.',
+      '12 tools were not offered to the model: there are too many.',
       'The model does not support the option seed.',
     ])
     expect(noticeTexts(run)).toEqual([])

@@ -96,6 +96,8 @@ function noticeText({ code, option, message, mediaType, tool, count = 1 }: Notic
       return `${counted(count, 'earlier tool call')} ${are} sent in another form.`
     case 'tool_omitted':
       return `The model cannot use the tool ${tool}, because of its name.`
+    case 'tools_omitted':
+      return `${counted(count, 'tool')} ${are} not offered to the model: there are too many.`
     default:
       return undefined
   }

@@ -5,12 +5,15 @@ import type { AddressInfo, Socket } from 'node:net'
 import { toNodeHandler } from '@modelcontextprotocol/node'
 import {
   createMcpHandler,
+  type EventStore,
   inputRequired,
   isInitializeRequest,
+  type JSONRPCMessage,
   MissingRequiredClientCapabilityError,
   ProtocolError,
   Server,
   type Tool,
+  UrlElicitationRequiredError,
   WebStandardStreamableHTTPServerTransport,
 } from '@modelcontextprotocol/server'
 import * as z from 'zod'
@@ -20,6 +23,31 @@ export type Era = 'modern' | 'legacy'
 const TASKS = 'io.modelcontextprotocol/tasks'
 const tool = (name: string, more: Partial<Tool> = {}): Tool => ({ name, inputSchema: { type: 'object' }, ...more })
 
+const FORM = {
+  type: 'object' as const,
+  properties: { name: { type: 'string' as const, minLength: 2 }, sure: { type: 'boolean' as const } },
+  required: ['name'],
+}
+
+/** All events of one session, from which its client resumes. */
+class Events implements EventStore {
+  readonly #events: { readonly stream: string; readonly message: JSONRPCMessage }[] = []
+
+  async storeEvent(stream: string, message: JSONRPCMessage): Promise<string> {
+    return `${this.#events.push({ stream, message }) - 1}`
+  }
+
+  async replayEventsAfter(
+    last: string,
+    { send }: { send(id: string, message: JSONRPCMessage): Promise<void> },
+  ): Promise<string> {
+    const stream = this.#events[Number(last)]?.stream ?? ''
+    for (const [id, event] of this.#events.entries())
+      if (id > Number(last) && event.stream === stream) await send(`${id}`, event.message)
+    return stream
+  }
+}
+
 export class McpFixture {
   readonly era: Era
   tools: Tool[] = [
@@ -27,9 +55,26 @@ export class McpFixture {
       description: 'Echoes.',
       inputSchema: { type: 'object', properties: { text: { type: 'string' } }, required: ['text'] },
     }),
-    ...['whoami', 'fail', 'slow', 'ask', 'big', 'structured', 'picture', 'task', 'gone'].map((name) => tool(name)),
+    ...[
+      'whoami',
+      'fail',
+      'slow',
+      'big',
+      'structured',
+      'picture',
+      'task',
+      'cut',
+      'ask',
+      'ask_anywhere',
+      'ask_link',
+      'ask_task',
+    ].map((name) => tool(name)),
   ]
   pollIntervalMs = 50
+  /** The answer to a session that it does not know. Many servers give 400. */
+  unknownSession = 404
+  /** Clients of the older version can resume streams. */
+  resumable = false
   /** Called when a call of `slow` begins; and when it was aborted. */
   began = (): void => undefined
   aborted = (): void => undefined
@@ -39,7 +84,7 @@ export class McpFixture {
   readonly #sockets = new Set<Socket>()
   readonly #sessions = new Map<string, { transport: WebStandardStreamableHTTPServerTransport; server: Server }>()
   readonly #modern
-  readonly #tasks = new Map<string, { looks: number; cancelled: boolean }>()
+  readonly #tasks = new Map<string, { looks: number; cancelled: boolean; form?: object; answer?: unknown }>()
   #port = 0
 
   private constructor(era: Era) {
@@ -93,11 +138,22 @@ export class McpFixture {
     this.#sessions.clear()
   }
 
+  /** Forgets all sessions, as a restart does. */
+  forget(): void {
+    this.#sessions.clear()
+  }
+
   /** Changes the list of tools, and tells clients. */
   async change(tools: Tool[]): Promise<void> {
     this.tools = tools
     this.#modern.notify.toolsChanged()
     for (const { server } of this.#sessions.values()) await server.sendToolListChanged()
+  }
+
+  /** Sends a message of this size on the stream of each session. */
+  async shout(bytes: number): Promise<void> {
+    for (const { server } of this.#sessions.values())
+      await server.notification({ method: 'notifications/message', params: { level: 'info', data: 'x'.repeat(bytes) } })
   }
 
   async dispose(): Promise<void> {
@@ -110,12 +166,14 @@ export class McpFixture {
     const known = this.#sessions.get(id ?? '')
     if (known !== undefined) return known.transport.handleRequest(request)
     const error = { jsonrpc: '2.0', error: { code: -32001, message: 'Session not found' }, id: null }
-    if (id !== null || request.method !== 'POST') return Response.json(error, { status: id === null ? 400 : 404 })
+    if (id !== null || request.method !== 'POST')
+      return Response.json(error, { status: id === null ? 400 : this.unknownSession })
     const body = await request.json()
     if (!isInitializeRequest(body)) return Response.json(error, { status: 400 })
     const server = this.#build()
     const transport = new WebStandardStreamableHTTPServerTransport({
       sessionIdGenerator: randomUUID,
+      ...(this.resumable ? { eventStore: new Events(), retryInterval: 20 } : {}),
       onsessioninitialized: (session) => void this.#sessions.set(session, { transport, server }),
       onsessionclosed: (session) => void this.#sessions.delete(session),
     })
@@ -124,7 +182,7 @@ export class McpFixture {
   }
 
   #build(): Server {
-    const capabilities = { tools: { listChanged: true }, extensions: { [TASKS]: {} } }
+    const capabilities = { logging: {}, tools: { listChanged: true }, extensions: { [TASKS]: {} } }
     const server = new Server({ name: 'fixture', version: '1' }, { capabilities })
     server.setRequestHandler('tools/list', async (request) => {
       const from = Number(request.params?.cursor ?? 0)
@@ -145,22 +203,40 @@ export class McpFixture {
         const progressToken = context.mcpReq._meta?.progressToken
         // The headers of the answer leave with it.
         if (progressToken !== undefined)
-          await context.mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress: 1 } })
+          await context.mcpReq.notify({
+            method: 'notifications/progress',
+            params: { progressToken, progress: 1, total: 3, message: 'one of three' },
+          })
         this.began()
         await new Promise((resolve) => context.mcpReq.signal.addEventListener('abort', resolve, { once: true }))
         this.aborted()
       }
-      if (name === 'ask') {
-        const form = { message: 'Sure?', requestedSchema: { type: 'object' as const, properties: {} } }
-        if (this.era === 'legacy') return text((await server.elicitInput(form)).action)
-        return inputRequired({ inputRequests: { ok: inputRequired.elicit(form) } })
+      if (name === 'cut') {
+        this.began()
+        await new Promise((resolve) => setTimeout(resolve, 50))
+        this.cut()
+        return text('after the cut')
+      }
+      if (name.startsWith('ask')) {
+        const asked = String(input.message ?? 'Sure?')
+        const form = { message: asked, requestedSchema: FORM }
+        const link = { message: asked, url: 'https://example.com/', elicitationId: 'e' }
+        if (name === 'ask_task') return { resultType: 'task', ...this.#task(this.#newTask(form), 'working') } as never
+        if (this.era === 'legacy') {
+          if (name === 'ask_link') throw new UrlElicitationRequiredError([{ mode: 'url', ...link }])
+          // Without the request, it comes on a stream of its own.
+          const answer = await server.elicitInput(form, name === 'ask' ? { relatedRequestId: context.mcpReq.id } : {})
+          return text(JSON.stringify(answer))
+        }
+        const { inputResponses } = context.mcpReq
+        if (inputResponses?.ok !== undefined) return text(JSON.stringify(inputResponses.ok))
+        const request = name === 'ask_link' ? inputRequired.elicitUrl(link) : inputRequired.elicit(form)
+        return inputRequired({ inputRequests: { ok: request } })
       }
       if (name === 'task') {
         if (!JSON.stringify(context.mcpReq.envelope).includes(TASKS))
           throw new MissingRequiredClientCapabilityError({ requiredCapabilities: { extensions: { [TASKS]: {} } } })
-        const taskId = randomUUID()
-        this.#tasks.set(taskId, { looks: 0, cancelled: false })
-        return { resultType: 'task', ...this.#task(taskId, 'working') } as never
+        return { resultType: 'task', ...this.#task(this.#newTask(), 'working') } as never
       }
       return text(String(input.text ?? 'done'))
     })
@@ -169,10 +245,24 @@ export class McpFixture {
       const task = this.#tasks.get(taskId)
       if (task === undefined) throw new ProtocolError(-32602, 'Unknown task')
       task.looks += 1
+      if (task.form !== undefined && task.answer === undefined) {
+        const inputRequests = { ok: { method: 'elicitation/create', params: task.form } }
+        return { ...this.#task(taskId, 'input_required'), inputRequests }
+      }
       if (task.looks < 3 || this.tools.length === 1) return this.#task(taskId, 'working')
-      const result = { resultType: 'complete', content: [{ type: 'text', text: 'done by a task' }] }
+      const done = task.answer === undefined ? 'done by a task' : JSON.stringify(task.answer)
+      const result = { resultType: 'complete', content: [{ type: 'text', text: done }] }
       return { ...this.#task(taskId, 'completed'), result }
     })
+    server.setRequestHandler(
+      'tasks/update',
+      { params: id, result: z.looseObject({}) },
+      async ({ taskId }, { mcpReq }) => {
+        const task = this.#tasks.get(taskId)
+        if (task !== undefined) task.answer = mcpReq.inputResponses?.ok
+        return {}
+      },
+    )
     server.setRequestHandler('tasks/cancel', { params: id, result: z.looseObject({}) }, async ({ taskId }) => {
       const task = this.#tasks.get(taskId)
       if (task !== undefined) task.cancelled = true
@@ -182,8 +272,22 @@ export class McpFixture {
     return server
   }
 
+  #newTask(form?: object): string {
+    const taskId = randomUUID()
+    this.#tasks.set(taskId, { looks: 0, cancelled: false, ...(form === undefined ? {} : { form }) })
+    return taskId
+  }
+
   #task(taskId: string, status: string) {
     const now = new Date().toISOString()
-    return { taskId, status, createdAt: now, lastUpdatedAt: now, ttlMs: 60_000, pollIntervalMs: this.pollIntervalMs }
+    return {
+      taskId,
+      status,
+      statusMessage: `is ${status}`,
+      createdAt: now,
+      lastUpdatedAt: now,
+      ttlMs: 60_000,
+      pollIntervalMs: this.pollIntervalMs,
+    }
   }
 }

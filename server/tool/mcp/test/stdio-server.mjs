@@ -15,6 +15,10 @@ function build({ era }) {
   server.registerTool('env', {}, async () =>
     text(`${era} ${process.env.GIVEN} ${process.env.PARLEY_SECRET} ${process.pid}`),
   )
+  server.registerTool('ask', {}, async (context) => {
+    const requestedSchema = { type: 'object', properties: { name: { type: 'string' } } }
+    return text(JSON.stringify(await context.mcpReq.elicitInput({ message: 'Who?', requestedSchema })))
+  })
   server.registerTool('die', {}, async () => process.exit(1))
   server.registerTool('big', {}, async () => text('x'.repeat(10 * 1024 * 1024)))
   return server
