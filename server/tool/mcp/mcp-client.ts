@@ -14,7 +14,7 @@ import {
   UrlElicitationRequiredError,
 } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
-import { asObject, cutText, LIMITS, roundNumbers } from '@parley/protocol'
+import { asObject, cutText, OUTPUT_LIMITS, roundNumbers } from '@parley/protocol'
 import { z } from 'zod'
 import { type ToolContext, ToolFailure } from '../define-tool.ts'
 import { type Asking, AskingCalls, askedBy, OPENS_LINK } from './elicitation.ts'
@@ -91,7 +91,7 @@ export class McpClient {
       { name: 'parley', version: options.version },
       {
         versionNegotiation: { mode },
-        // Not links to open: whoever reads the session could open them in the sender's place.
+        // Not links to open: every member of the session could open them in the sender's place.
         capabilities: { elicitation: { form: {} }, extensions: { [TASKS]: {} } },
         listChanged: { tools: { autoRefresh: false, onChanged: () => options.changed() } },
       },
@@ -237,7 +237,7 @@ function showProgress(context: CallingContext, { progress, total, message }: Pro
   const isCount = progress !== undefined && progress >= 0
   if (message === undefined && !isCount) return
   context.progress({
-    ...(message === undefined ? {} : { text: cutText(message, LIMITS.progressChars) }),
+    ...(message === undefined ? {} : { text: cutText(message, OUTPUT_LIMITS.progressChars) }),
     ...(isCount ? { done: progress } : {}),
     ...(isCount && total !== undefined && total >= 0 ? { total } : {}),
   })
@@ -293,7 +293,7 @@ export function reasonOf(error: unknown): string {
 }
 
 /**
- * Whether the server may not know the session, or the version, of the connection any more: it refused the request, so it did nothing.
+ * Whether the server may no longer know the session, or the version, of the connection: it refused the request, so it did nothing.
  * `maybe`: other requests are refused in this way, too.
  */
 export function isForgotten(error: unknown): 'yes' | 'maybe' | 'no' {

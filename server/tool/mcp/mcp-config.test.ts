@@ -66,6 +66,6 @@ it.each([
   expect(nameProblems({ mail: server }, [])).toEqual([expect.stringMatching(/^the server mail has a claim/)])
 })
 
-it('takes braces that are no claims', () => {
+it('takes other braces', () => {
   expect(nameProblems({ mail: { ...MAIL, headers: { ...MAIL.headers, 'X-Json': '{"a":1}' } } }, [])).toEqual([])
 })
