@@ -131,7 +131,7 @@ const SETUP = `To use a real model, set one of these and restart the server:
 - \`PARLEY_MODEL=google:<id>\` with \`GOOGLE_GENERATIVE_AI_API_KEY\`
 - \`PARLEY_MODEL=compatible:<id>\` with \`PARLEY_COMPATIBLE_URL\`, for vLLM, Ollama, llama.cpp or LM Studio`
 
-const DIRECTIVES = `\`/demo count=200 rate=50 ttft=100\` writes 200 numbers, 50 per second, the first after 100 ms (\`rate=0\`: as fast as you read them). More keys: \`reasoning=N\`, \`tool=NAME input={…}\`, \`fail=K\`, \`hang=K\`, \`jitter=MS\`, \`seed=N\`.`
+const DIRECTIVES = `\`/demo count=200 rate=50 ttft=100\` writes 200 numbers, 50 per second, the first after 100 ms (\`rate=0\`: as fast as you read them). More keys: \`reasoning=N\`, \`tool=NAME input={…}\`, \`ask=AGENT message={…}\`, \`handoff=AGENT\`, \`fail=K\`, \`hang=K\`, \`jitter=MS\`, \`seed=N\`.`
 
 function introduction(message: string): string {
   const topics = TOPICS.filter(([pattern]) => pattern.test(message)).map(([, paragraph]) => paragraph)

@@ -105,3 +105,31 @@ describe('a demo directive', () => {
     fc.assert(fc.property(fc.string({ maxLength: 200 }), (text) => void parseDemoDirective(`/demo ${text}`)))
   })
 })
+
+describe('agents in a directive', () => {
+  it('are asked, with text in balanced braces that may be a directive itself, and get the conversation', () => {
+    const text =
+      '/demo ask=a message={/demo ask=b message={/demo count=2} count=1} ask=c message="{" handoff=d reason={x y} count=0'
+    expect(parseDemoDirective(text)).toMatchObject({
+      directive: {
+        tools: [
+          { name: 'ask_a', input: { message: '/demo ask=b message={/demo count=2} count=1' } },
+          { name: 'ask_c', input: { message: '{' } },
+          { name: 'handoff_to_d', input: { reason: 'x y' } },
+        ],
+      },
+    })
+    expect(parseDemoDirective('/demo handoff=d')).toMatchObject({
+      directive: { tools: [{ name: 'handoff_to_d', input: {} }] },
+    })
+    for (const wrong of [
+      'ask=',
+      'message={x}',
+      'ask=a reason={x}',
+      'ask=a message={x',
+      'ask=a message=x',
+      'tool=t message={x}',
+    ])
+      expect(parseDemoDirective(`/demo ${wrong}`).kind).toBe('malformed')
+  })
+})

@@ -17,7 +17,7 @@ export interface DemoDirective {
   readonly ttft: number
   /** Tokens of reasoning before anything else: `r0`, ` r1` … */
   readonly reasoning: number
-  /** Called in parallel, before the text. */
+  /** Called in parallel, before the text: `tool=`, and `ask=` and `handoff=` for the tools of other agents. */
   readonly tools: readonly DemoCall[]
   /** Pieces in which the arguments of each call are streamed; 0: they come whole. */
   readonly pieces: number
@@ -54,6 +54,7 @@ export const DEMO_LIMITS = {
 } as const
 
 const MAX_TOOLS = 32
+const PREFIXES = { tool: '', ask: 'ask_', handoff: 'handoff_to_' } as const
 const DEFAULTS: DemoDirective = {
   count: 100,
   rate: 50,
@@ -98,12 +99,24 @@ export function parseDemoDirective(text: string): ParsedDirective {
       at = end
       continue
     }
+    if (name === 'message' || name === 'reason') {
+      const tool = tools.at(-1)
+      const of = name === 'message' ? 'ask' : 'handoff'
+      if (tool?.name.startsWith(PREFIXES[of]) !== true) return malformed(`${name}= must follow its ${of}=`)
+      if ('input' in tool) return malformed(`${of}= has two inputs`)
+      const end = endOfJson(text, at)
+      const said = end === undefined ? undefined : textOf(text.slice(at, end))
+      if (end === undefined || said === undefined) return malformed(`${name}= needs {text} or a JSON string`)
+      tool.input = { [name]: said }
+      at = end
+      continue
+    }
     const value = word(text, at)
     at += value.length
-    if (name === 'tool') {
-      if (value === '') return malformed('tool= needs a tool name')
+    if (name === 'tool' || name === 'ask' || name === 'handoff') {
+      if (value === '') return malformed(`${name}= needs ${name === 'tool' ? 'a tool name' : 'the name of an agent'}`)
       if (tools.length === MAX_TOOLS) return malformed(`more than ${MAX_TOOLS} tools`)
-      tools.push({ name: value })
+      tools.push({ name: PREFIXES[name] + value })
     } else if (!isNumberKey(name)) {
       return malformed(`${quote(name)} is an unknown key`)
     } else if (numbers.has(name)) {
@@ -118,6 +131,17 @@ export function parseDemoDirective(text: string): ParsedDirective {
   }
   const calls = tools.map((tool) => ({ name: tool.name, input: 'input' in tool ? tool.input : {} }))
   return { kind: 'directive', directive: { ...DEFAULTS, ...Object.fromEntries(numbers), tools: calls } }
+}
+
+/** The text between balanced braces, or of a JSON string. */
+function textOf(value: string): string | undefined {
+  if (value.startsWith('{')) return value.slice(1, -1)
+  try {
+    const text: unknown = parseJson(value)
+    return typeof text === 'string' ? text : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function isNumberKey(key: string): key is NumberKey {

@@ -36,7 +36,9 @@ export async function transcriptEntriesOf(
   if (transcript === undefined) return []
   const messages = messageIdsOf(record)
   const isOf = (event: Event): boolean =>
-    ('run' in event && event.run === record.id) || (event.type === 'message' && messages.has(event.id))
+    ('run' in event && event.run === record.id) ||
+    (event.type === 'message' && messages.has(event.id)) ||
+    (event.type === 'tool.called' && event.child?.run === record.id)
   const ownEntries = (entries: readonly CompactedEntry[]): readonly CompactedEntry[] =>
     entries.filter(({ json }) => isOf(JSON.parse(json) as Event))
   // The segment with the run's message has all of its entries, except an end that was repeated later.

@@ -240,7 +240,7 @@ describe('an old run', () => {
     for (const [i, run] of runs.entries()) {
       const found = await lookUpRun(stores, session, run)
       if (found === undefined) throw new Error(`${run} is not found`)
-      expect(jobState(found.record)).toBe('completed')
+      expect(jobState(found)).toBe('completed')
       const result = runResult('s', found.record, (seq) => formatCursor('e', seq))
       expect(result?.text.split(' ')[0]).toBe(`${i}`)
       const { entries } = await readRunPage(stores, 's', found, session.state.seq)

@@ -10,6 +10,7 @@ import {
   textGap,
 } from '@parley/protocol'
 import type { Seq } from '../store/ports/entry.ts'
+import { openBelow } from './state/child-runs.ts'
 import { markUnseen, takenMessages, toParts } from './state/run-output.ts'
 import { awaitsClients, type RunRecord } from './state/run-record.ts'
 import type { SessionState } from './state/session-state.ts'
@@ -20,10 +21,11 @@ export interface FoundRun {
   readonly record: RunRecord
 }
 
-export function jobState(record: RunRecord): JobState {
+/** A run also waits while an agent that it asked waits. */
+export function jobState({ state, record }: FoundRun): JobState {
   if (record.ended !== undefined) return record.ended.reason
   if (record.phase === 'queued') return 'queued'
-  return awaitsClients(record) ? 'waiting' : 'running'
+  return [record, ...openBelow(state, record.id)].some(awaitsClients) ? 'waiting' : 'running'
 }
 
 export function runProgress({ state, record }: FoundRun): JobProgress {

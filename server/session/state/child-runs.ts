@@ -41,6 +41,11 @@ export function openChildren(state: SessionState, run: string): readonly RunReco
   return state.children.length === 0 ? state.children : state.children.filter(({ parent }) => parent?.run === run)
 }
 
+/** The unfinished runs below a run, at all levels. */
+export function openBelow(state: SessionState, run: string): readonly RunRecord[] {
+  return openChildren(state, run).flatMap((child) => [child, ...openBelow(state, child.id)])
+}
+
 /** The unfinished runs of a session, with child runs. */
 export function unfinishedRuns({ open, children }: SessionState): readonly RunRecord[] {
   return children.length === 0 ? open : [...open, ...children]

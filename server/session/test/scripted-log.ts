@@ -1,47 +1,18 @@
 // ScriptedLog: a generated but valid log of a session for property tests. It contains what drivers, cancelling users
 // and tools may append, in any order that conditional appends allow. It keeps compacted entries, so a test can read the
 // log as of any moment.
-import type { Event, OutputPart, RunEnded } from '@parley/protocol'
+import type { Event, RunEnded } from '@parley/protocol'
 import { Entry } from '../../store/ports/entry.ts'
 import { startedAs } from '../commands/end-run.ts'
 import { calledAgain } from '../commands/tool-service.ts'
 import { applyEntry } from '../state/apply-entry.ts'
 import { openQuestion } from '../state/call-state.ts'
-import { parentAt } from '../state/message-tree.ts'
+import { openChildren } from '../state/child-runs.ts'
 import { completeParts, markUnseen, type RunOutput, toParts } from '../state/run-output.ts'
 import { activeRun, EMPTY_SESSION, findRun, type SessionState } from '../state/session-state.ts'
+import { childAppends } from './scripted-child.ts'
 
-/** An attempted step, with a number that selects one of the possible outcomes. */
-export interface Step {
-  readonly kind:
-    | 'message'
-    | 'branch'
-    | 'reject'
-    | 'interrupt'
-    | 'steer'
-    | 'output'
-    | 'input'
-    | 'data'
-    | 'source'
-    | 'snapshot'
-    | 'restart'
-    | 'continue'
-    | 'call'
-    | 'late'
-    | 'result'
-    | 'claim'
-    | 'again'
-    | 'deny'
-    | 'ask'
-    | 'answer'
-    | 'cancel'
-    | 'complete'
-    | 'compact'
-    | 'title'
-  readonly pick: number
-}
-
-export const STEP_KINDS: readonly Step['kind'][] = [
+export const STEP_KINDS = [
   'message',
   'branch',
   'reject',
@@ -55,6 +26,9 @@ export const STEP_KINDS: readonly Step['kind'][] = [
   'restart',
   'continue',
   'call',
+  'delegate',
+  'child',
+  'handed',
   'late',
   'result',
   'claim',
@@ -66,7 +40,13 @@ export const STEP_KINDS: readonly Step['kind'][] = [
   'complete',
   'compact',
   'title',
-]
+] as const
+
+/** An attempted step, with a number that selects one of the possible outcomes. */
+export interface Step {
+  readonly kind: (typeof STEP_KINDS)[number]
+  readonly pick: number
+}
 
 export class ScriptedLog {
   readonly entries: Entry[] = []
@@ -131,6 +111,12 @@ export class ScriptedLog {
         const parts = toParts(run.output)
         const output = run.seen === undefined ? parts : markUnseen(parts, run.seen)
         return this.#append(`run.${run.id}`, { ...run.ended, output, compacted: true, at: run.last }, true)
+      }
+      case 'child': {
+        if (state.children.length === 0) this.apply({ kind: 'delegate', pick: step.pick })
+        const { run, appends } = childAppends(this.state, step.pick, n)
+        for (const { event, rollup } of appends) this.#append(`run.${run}`, event, rollup)
+        return
       }
       default:
     }
@@ -212,6 +198,9 @@ export class ScriptedLog {
           true,
         )
       }
+      case 'handed':
+        return this.#append(subject, { type: 'run.handed', run, to: `agent_${n}` })
+      case 'delegate':
       case 'late':
       case 'call': {
         // A late call is one of a replaced driver.
@@ -219,7 +208,8 @@ export class ScriptedLog {
         if (epoch === 0) return
         const open = step.kind === 'call' ? this.#openInput(record.output) : undefined
         const call = open ?? `call_${n}`
-        return this.#append(`tool.${call}`, {
+        const asks = step.kind === 'delegate' || (step.kind === 'late' && step.pick % 2 === 0)
+        this.#append(`tool.${call}`, {
           type: 'tool.called',
           run,
           call,
@@ -232,7 +222,9 @@ export class ScriptedLog {
           step: 0,
           epoch,
           ...(this.#isOld ? {} : { next: record.next }),
+          ...(asks ? { child: { run: `child_${n}`, agent: 'a' } } : {}),
         })
+        return step.kind === 'delegate' ? this.apply({ kind: 'snapshot', pick: 1 }) : undefined
       }
       case 'result':
       case 'claim':
@@ -278,6 +270,7 @@ export class ScriptedLog {
       case 'cancel':
         return this.#end(run, 'cancelled', step.pick)
       case 'complete': {
+        this.#endChildren(run)
         const output = toParts(record.output)
         const event: RunEnded = {
           type: 'run.ended',
@@ -318,6 +311,7 @@ export class ScriptedLog {
   #end(run: string, reason: 'cancelled' | 'superseded', pick: number): void {
     const record = findRun(this.state, run)
     if (record === undefined || record.phase === 'ended') return
+    this.#endChildren(run)
     const seen = pick % 3 === 0 && record.next > 0 ? { seen: { run, index: (pick % record.next) - 1 } } : {}
     this.#append(`run.${run}`, {
       type: 'run.ended',
@@ -329,6 +323,11 @@ export class ScriptedLog {
       next: record.next,
       ...seen,
     })
+  }
+
+  /** As everybody does who ends a run. */
+  #endChildren(run: string): void {
+    for (const child of openChildren(this.state, run)) this.#end(child.id, 'cancelled', 1)
   }
 
   /** A call whose arguments the model has begun. */
@@ -352,52 +351,4 @@ export class ScriptedLog {
     this.entries.push(entry)
     this.state = applyEntry(this.state, entry)
   }
-}
-
-/** The part of the state that users can see. */
-export function visibleState(state: SessionState): unknown {
-  const run = (record: SessionState['open'][number]) => ({
-    id: record.id,
-    phase: record.phase,
-    next: record.next,
-    text: textOf(toParts(record.output)),
-    extras: extrasOf(toParts(record.output)),
-    parts: toParts(record.output).flatMap((part) =>
-      part.type === 'tool' ? [part.call] : part.type === 'message' ? [part.message] : [],
-    ),
-    calls: [...record.calls.values()].map((call) => [call.id, call.result?.output]).sort(),
-    reason: record.ended?.reason,
-    steers: record.steers,
-    superseded: record.supersededBy,
-    rejected: record.rejected,
-  })
-  return {
-    title: state.title,
-    messages: state.messages.map((message, at) => [message.event.id, parentAt(state.messages, at)]),
-    open: state.open.map(run),
-    ended: [...state.ended.values()].map(run).sort((a, b) => (a.id < b.id ? -1 : 1)),
-  }
-}
-
-/** Merges adjacent parts of one kind, because unseen text is in separate parts. */
-function textOf(parts: readonly OutputPart[]): string {
-  let text = ''
-  let kind = ''
-  for (const part of parts) {
-    if (part.type !== 'text' && part.type !== 'reasoning') continue
-    text += kind === part.type ? part.text : `|${part.type}:${part.text}`
-    kind = part.type
-  }
-  return text
-}
-
-function extrasOf(parts: readonly OutputPart[]): unknown {
-  const inputs: Record<string, string> = {}
-  const extras: unknown[] = []
-  for (const part of parts) {
-    if (part.type === 'input') inputs[part.call] = `${inputs[part.call] ?? ''}${part.text}`
-    else if (part.type === 'source' || part.type === 'file') extras.push(part.url)
-    else if (part.type === 'data' && 'data' in part) extras.push([part.id, part.data])
-  }
-  return { inputs, extras }
 }

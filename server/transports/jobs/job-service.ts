@@ -80,7 +80,7 @@ export class JobService {
         id: formatJobId(name),
         session: id,
         run,
-        state: jobState(record),
+        state: jobState({ state: session.state, record }),
         cursor: this.#cursor(record.order),
       }
       return { body, seconds: record.ended === undefined ? pace?.seconds : undefined }
@@ -173,7 +173,7 @@ export class JobService {
       id,
       session: session.id,
       run: record.id,
-      state: jobState(record),
+      state: jobState(found),
       message: record.message,
       progress: runProgress(found),
       cursor: this.#cursor(page.position),
@@ -191,7 +191,7 @@ export class JobService {
 
   #waiting(found: FoundRun): WaitingJob {
     const { createdAt, ahead = 0 } = runProgress(found)
-    return { state: jobState(found.record), ageMs: this.#ports.now() - createdAt, ahead }
+    return { state: jobState(found), ageMs: this.#ports.now() - createdAt, ahead }
   }
 
   /** Weak, because the same entries may be merged differently. */

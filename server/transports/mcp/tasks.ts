@@ -4,6 +4,7 @@ import { makeId, ReplyError } from '@parley/protocol'
 import { lookUpRun } from '../../session/find-run.ts'
 import { createdAt, type FoundRun, jobState } from '../../session/run-report.ts'
 import { awaitsDecision, type CallState } from '../../session/state/call-state.ts'
+import { openBelow } from '../../session/state/child-runs.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import { formatJobId, type JobName, parseJobId } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
@@ -94,9 +95,10 @@ export class Tasks {
     const { record } = found
     const began = createdAt(found)
     const age = Math.max(0, Date.now() - began)
-    const waiting = record.ended === undefined ? [...record.calls.values()].filter(awaitsDecision) : []
+    const open = record.ended === undefined ? [record, ...openBelow(found.state, record.id)] : []
+    const waiting = open.flatMap(({ calls }) => [...calls.values()].filter(awaitsDecision))
     const asks = waiting.length > 0 && canElicit(era.capabilities)
-    const state = jobState(record)
+    const state = jobState(found)
     return {
       taskId: formatJobId(name),
       status: statusOf(state, asks),

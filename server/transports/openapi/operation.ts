@@ -115,6 +115,12 @@ export const PARAMETERS = {
     description: 'Return only entries of this run. The stream ends with the run.',
     schema: ID,
   },
+  children: {
+    in: 'query',
+    name: 'children',
+    description: 'With `run`: also return the entries of its child runs.',
+    schema: { type: 'boolean' },
+  },
   merge: {
     in: 'query',
     name: 'merge',

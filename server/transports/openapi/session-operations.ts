@@ -1,8 +1,22 @@
 // The descriptions of the session's routes.
 import { type Operations, PARAMETERS, type Parameter } from './operation.ts'
 
-const { session, call, connection, after, wait, run, merge, key, prefer, lastEventId, ifNoneMatch, me, trace } =
-  PARAMETERS
+const {
+  session,
+  call,
+  connection,
+  after,
+  wait,
+  run,
+  children,
+  merge,
+  key,
+  prefer,
+  lastEventId,
+  ifNoneMatch,
+  me,
+  trace,
+} = PARAMETERS
 
 const limit: Parameter = {
   in: 'query',
@@ -143,7 +157,7 @@ export const SESSION_OPERATIONS: Operations = {
       '`Accept` selects the form: server-sent events or NDJSON for a continuous stream, or JSON for one page, ' +
       'which becomes a long poll with `wait`. All forms accept the same cursors, so a client may switch between ' +
       'them at any point.',
-    parameters: [session, after, wait, heartbeat, run, merge, presence, here, lastEventId, ifNoneMatch, me],
+    parameters: [session, after, wait, heartbeat, run, children, merge, presence, here, lastEventId, ifNoneMatch, me],
     answers: {
       200: {
         description: 'The entries.',

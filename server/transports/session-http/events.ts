@@ -12,6 +12,7 @@ import {
 import { z } from 'zod'
 import { tagOf } from '../../presence/presence-summary.ts'
 import { lookUpRun } from '../../session/find-run.ts'
+import { runsBelow } from '../../session/state/child-runs.ts'
 import { negotiate } from '../http/accept.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import { type HttpRequest, onAbort } from '../http/http-request.ts'
@@ -37,6 +38,7 @@ const Query = z.object({
   presence: z.enum(['0', '1', 'true', 'false'], { error: 'must be true or false' }).optional(),
   here: z.string().max(64).optional(),
   merge: z.enum(['0', '1', 'true', 'false'], { error: 'must be true or false' }).optional(),
+  children: z.enum(['0', '1', 'true', 'false'], { error: 'must be true or false' }).optional(),
   wait: z
     .string()
     .regex(/^\d{1,6}(\.\d{1,3})?$/, 'must be a number of seconds')
@@ -60,16 +62,17 @@ export function eventsRoute(ports: SessionHttpPorts): Route {
       const { request } = exchange
       const session = request.paramAs('session', Id)
       const form = negotiate(request.header('accept'), FORMS)
-      const { run, merge, presence, here, wait = '0', ...query } = request.queryAs(Query)
+      const { run, children, merge, presence, here, wait = '0', ...query } = request.queryAs(Query)
       const after = lastEventId(request) ?? asCursor(query.after)
       const heartbeatMs = heartbeatOf(request)
       // Like an attach, reading creates a session that does not exist yet.
       await ports.service.admitReader(session, callerOf(request))
-      const filter = run === undefined ? undefined : new RunFilter(run)
       if (run !== undefined && (await isReadToEnd(ports, session, run, after))) {
         exchange.reply(204)
         return
       }
+      const below = run !== undefined && isTrue(children) ? await childrenOf(ports, session, run) : undefined
+      const filter = run === undefined ? undefined : new RunFilter(run, below)
       holdConnection(ports, request, session)
       const isStream = form !== 'application/json'
       const wantsPresence = isTrue(presence)
@@ -150,6 +153,12 @@ export async function isReadToEnd(
   const position = after === undefined ? undefined : parseCursor(after)
   if (position === undefined || found.record.ended === undefined) return false
   return position.epoch === ports.stores.log.epoch && position.seq >= found.record.last
+}
+
+/** The child runs below a run that the node knows. Those that begin later follow with their calls. */
+async function childrenOf({ sessions, stores }: SessionHttpPorts, session: string, run: string): Promise<string[]> {
+  const found = await sessions.with(session, (replica) => lookUpRun(stores, replica, run))
+  return found === undefined ? [] : runsBelow(found.state, run).map(({ id }) => id)
 }
 
 interface PollOptions {

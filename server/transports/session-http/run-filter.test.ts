@@ -47,3 +47,36 @@ describe('a run filter', () => {
     expect(kept(lateSteerRun('m'), [message('m', 'first'), message('n', 'first')])).toEqual([true, false])
   })
 })
+
+describe('a run filter with child runs', () => {
+  const called = (run: string, child: string): Event => ({
+    type: 'tool.called',
+    run,
+    call: `call_${child}`,
+    name: 'ask_a',
+    input: {},
+    where: 'server',
+    approval: false,
+    attempt: 1,
+    until: 0,
+    step: 0,
+    child: { run: child, agent: 'a' },
+  })
+  const output = (run: string): Event => ({ type: 'run.output', run, index: 0, kind: 'text', text: 'x' })
+
+  it('keeps those that exist and those that begin, at all levels, until the run has ended', () => {
+    const filter = new RunFilter('mine', ['old'])
+    const events = [output('old'), output('new'), called('mine', 'new'), output('new'), called('new', 'deep')]
+    const more = [
+      output('deep'),
+      called('other', 'foreign'),
+      output('foreign'),
+      ended('new'),
+      ended('mine'),
+      output('deep'),
+    ]
+    const all = [...events, ...more].map((event) => filter.keep({ seq: 1, time: 0, json: JSON.stringify(event) }))
+    expect(all).toEqual([true, false, true, true, true, true, false, false, true, true, false])
+    expect(kept('mine', [called('mine', 'new'), output('new')])).toEqual([true, false])
+  })
+})

@@ -1,6 +1,6 @@
-// RunFilter: selects a session's entries that concern one run: its messages, starts, outputs, tool calls and end. It
-// selects nothing after the run's end.
-import type { Event } from '@parley/protocol'
+// RunFilter: selects a session's entries that concern one run, or a run with its child runs: messages, starts, outputs, tool calls and
+// ends. It selects nothing after the run's end.
+import type { Event, ToolCalled } from '@parley/protocol'
 import { lateSteerRun } from '@parley/protocol/make-id'
 import type { ProjectedEntry } from '../../session/transcript/entry-projection.ts'
 
@@ -9,10 +9,14 @@ const HEAD = /^\{"type":"([a-z.]+)","run":"([A-Za-z0-9_-]+)"/
 
 export class RunFilter {
   readonly #run: string
+  /** The run and its child runs; undefined to select no child runs. */
+  readonly #runs: Set<string> | undefined
   #ended = false
 
-  constructor(run: string) {
+  /** @param below the child runs that exist, at all levels; undefined to select none */
+  constructor(run: string, below?: readonly string[]) {
     this.#run = run
+    this.#runs = below === undefined ? undefined : new Set([run, ...below])
   }
 
   /** Whether the run's end has passed the filter. */
@@ -23,14 +27,22 @@ export class RunFilter {
   readonly keep = (entry: ProjectedEntry): boolean => {
     if (this.#ended) return false
     const [, type, run] = HEAD.exec(entry.json) ?? []
-    if (type !== undefined) return run === this.#run && this.#keepType(type)
+    if (type !== undefined && run !== undefined) return this.#concerns(run) && this.#keepType(type, run, entry)
     const event = JSON.parse(entry.json) as Event
     if (event.type === 'message') return event.run === this.#run || lateSteerRun(event.id) === this.#run
-    return 'run' in event && event.run === this.#run && this.#keepType(event.type)
+    return 'run' in event && this.#concerns(event.run) && this.#keepType(event.type, event.run, entry)
   }
 
-  #keepType(type: string): boolean {
-    this.#ended = type === 'run.ended'
+  #concerns(run: string): boolean {
+    return this.#runs?.has(run) ?? run === this.#run
+  }
+
+  #keepType(type: string, run: string, { json }: ProjectedEntry): boolean {
+    this.#ended = type === 'run.ended' && run === this.#run
+    if (type === 'tool.called' && this.#runs !== undefined) {
+      const { child } = JSON.parse(json) as ToolCalled
+      if (child !== undefined) this.#runs.add(child.run)
+    }
     return true
   }
 }

@@ -78,7 +78,7 @@ export function messagesOf(state: SessionState, isCut: boolean): { messages: Sna
     const parent = parentAt(state.messages, at) ?? (isCut && event.parent === undefined ? undefined : null)
     const place = parent === undefined ? {} : { parent }
     const message: SnapshotMessage = { role: 'user', id, author, content, time, run, ...place }
-    const group = [message, ...(runs.get(id) ?? []).map(answerOf)]
+    const group = [message, ...(runs.get(id) ?? []).map((record) => answerOf(state, record))]
     bytes += JSON.stringify(group).length
     if (bytes > SNAPSHOT_BYTES && newest.length > 0) return { messages: newest.reverse().flat(), cut: true }
     newest.push(group)
@@ -86,7 +86,7 @@ export function messagesOf(state: SessionState, isCut: boolean): { messages: Sna
   return { messages: newest.reverse().flat(), cut: false }
 }
 
-function answerOf(record: RunRecord): SnapshotMessage {
+function answerOf(state: SessionState, record: RunRecord): SnapshotMessage {
   const parts = toParts(record.output)
   const output = record.seen === undefined ? parts : markUnseen(parts, record.seen)
   const { ended, model } = record
@@ -94,7 +94,7 @@ function answerOf(record: RunRecord): SnapshotMessage {
     role: 'assistant',
     run: record.id,
     message: record.message,
-    state: jobState(record),
+    state: jobState({ state, record }),
     output,
     text: textOf(output),
     calls: [...record.calls.values()].map(callOf),
