@@ -1,6 +1,7 @@
 // The checks find each fault that is added to a correct history, and none in the correct history.
 import type { Event } from '@parley/protocol'
 import { describe, expect, it } from 'vitest'
+import { brokenChildren } from './check-children.ts'
 import { brokenCalls } from './check-drivers.ts'
 import { problems } from './check-history.ts'
 import type { History, HistoryRecord, RunSeen } from './history.ts'
@@ -227,4 +228,21 @@ it('ignores a call that a replaced driver appended after the end of a compacted 
     )
   expect(brokenCalls(sequence(1))).toEqual([])
   expect(brokenCalls(sequence(2))).toEqual(['call_1 of a completed run has no result'])
+})
+
+describe('child runs', () => {
+  const parent = { run: 'run_1', call: 'call_1' }
+  const asks = { ...called('call_1', 1), child: { run: 'child', agent: 'a' } } as Event
+  const child = started('child', 'call_1', { parent, agent: 'a' })
+  const start = [message('c_1', 'run_1'), started('run_1', 'c_1'), asks, child, output('child', 0)]
+  const broken = (...events: readonly Event[]) =>
+    brokenChildren(events.map((event, seq) => ({ seq, time: seq, event })))
+
+  it('end before their parents, one for each call', () => {
+    expect(broken(...start, ended('child', 1), ended('run_1', 0))).toEqual([])
+    expect(broken(...start, ended('run_1', 0), output('child', 1))).toEqual([
+      'run.output of child at 6, after the end of run_1',
+    ])
+    expect(broken(...start, started('second', 'call_1', { parent, agent: 'a' }))).toHaveLength(1)
+  })
 })

@@ -1,4 +1,5 @@
 // Checks a session's history against the promises of the protocol. Pure: it reads only the recorded frames.
+import { brokenChildren } from './check-children.ts'
 import {
   differentPictures,
   entriesAfterEnd,
@@ -32,5 +33,7 @@ export function problems(history: History): string[] {
     // 5: one driver of a run and one holder of a tool call at a time
     ...brokenDrivers(log),
     ...brokenCalls(log),
+    // 6: a call of an agent begins one child run, which ends before its parent
+    ...brokenChildren(log),
   ]
 }
