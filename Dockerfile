@@ -13,6 +13,8 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 COPY protocol/package.json protocol/
 COPY client/package.json client/
+COPY react/package.json react/
+COPY ai-sdk/package.json ai-sdk/
 COPY server/package.json server/
 COPY web/package.json web/
 COPY loadtest/package.json loadtest/
@@ -23,9 +25,10 @@ RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts --no-audit --no
 COPY tsconfig.base.json ./
 COPY protocol protocol
 COPY client client
+COPY react react
 COPY server server
 COPY web web
-RUN node_modules/.bin/tsc -b client server \
+RUN node_modules/.bin/tsc -b client react server \
     && npm run build --workspace web \
     # Without declarations, and without source maps, because the image has no sources.
     && find protocol/dist server/dist -type f \( -name '*.d.ts' -o -name '*.map' -o -name '.tsbuildinfo' \) -delete

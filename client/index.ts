@@ -18,7 +18,7 @@ export { acquireStream } from '#platform'
 export type { ReconnectPolicy } from './backoff.ts'
 export type { WebSocketConstructor, WebSocketLike } from './client-options.ts'
 export { CLIENT_VERSION, type ClientOptions, type Clock, type Logger, SYSTEM_CLOCK } from './client-options.ts'
-export type { ConnectionState, ConnectionStatus } from './connection/connection-state.ts'
+export { type ConnectionState, type ConnectionStatus, IDLE } from './connection/connection-state.ts'
 export type { MoveReason, TransportState } from './connection/transport-choice.ts'
 export { ParleyClient } from './parley-client.ts'
 export {
@@ -30,7 +30,7 @@ export {
 } from './parley-error.ts'
 export { applyEntry } from './session/apply-entry.ts'
 export type { SessionOptions } from './session/attached-session.ts'
-export { parentOfNext } from './session/branch.ts'
+export { answerOf, parentOfNext } from './session/branch.ts'
 export { type CallStatus, type CallView, isSettled, openQuestion, type QuestionView } from './session/call-view.ts'
 export type { LayeredMap } from './session/layered-map.ts'
 export type { Accepted, Reply, ReplyEvent, Watcher } from './session/reply.ts'
@@ -42,7 +42,7 @@ export {
   type TextPartView,
 } from './session/run-view.ts'
 export type { SendOptions } from './session/send-frame.ts'
-export type { Session } from './session/session.ts'
+export type { ClientTool, Session, ToolContext } from './session/session.ts'
 export type { ListOptions } from './session/session-catalog.ts'
 export type { PresenceState, PresenceView, PresentMember, SessionPresence } from './session/session-presence.ts'
 export {
@@ -56,12 +56,10 @@ export {
   type TurnView,
 } from './session/session-view.ts'
 export {
-  type ClientTool,
   type SchemaOutput,
   type StandardIssue,
   type StandardResult,
   type StandardSchema,
-  type ToolContext,
   type TypedTool,
   tool,
 } from './session/tool.ts'

@@ -42,7 +42,7 @@ describe.each(documents)('$path', ({ path, text, prose }) => {
   })
 
   it('names only source files that exist', () => {
-    const folders = 'bench|client|deploy|docs|examples|loadtest|protocol|scripts|server|test|web'
+    const folders = 'ai-sdk|bench|client|deploy|docs|examples|loadtest|protocol|react|scripts|server|test|web'
     const names = new RegExp(`\`((?:${folders})/[\\w./-]+\\.[a-z]+)\``, 'g')
     const named = [...prose.matchAll(names)].map(([, name]) => name ?? '')
     const isBuilt = (name: string): boolean => name.includes('/dist/')

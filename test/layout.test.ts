@@ -13,7 +13,9 @@ const WORKSPACES: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   client: ['protocol'],
   server: ['protocol'],
-  web: ['protocol', 'client'],
+  react: ['client'],
+  'ai-sdk': ['client'],
+  web: ['protocol', 'client', 'react'],
   loadtest: ['protocol', 'client'],
   bench: ['protocol', 'server'],
 }
@@ -90,7 +92,7 @@ const PACKAGES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^zod$/, ['protocol/', 'server/', 'examples/']],
   [/^ws$/, ['client/platform-node.ts', 'loadtest/drivers/', 'bench/peers/']],
   [/^uplot$/, ['loadtest/report/']],
-  [/^react(-dom)?$/, ['web/']],
+  [/^react(-dom)?$/, ['web/', 'react/', 'examples/']],
   [/^temml$/, ['web/src/markdown/']],
 ]
 
@@ -147,7 +149,7 @@ describe('imports', () => {
   it('have one direction between workspaces', () => {
     const bad = eachImport(written, (path, name) => {
       const from = path.split('/')[0] ?? ''
-      const to = /^@parley\/([a-z]+)/.exec(name)?.[1]
+      const to = /^@parley\/([a-z-]+)/.exec(name)?.[1]
       return from in WORKSPACES && to !== undefined && !WORKSPACES[from]?.includes(to)
     })
     expect(bad).toEqual([])
@@ -194,11 +196,11 @@ describe('imports', () => {
 
 describe.each(Object.keys(WORKSPACES))('workspace %s', (workspace) => {
   const own = sources.filter(({ path }) => top(path) === workspace)
-  const { dependencies, devDependencies } = manifest(workspace)
+  const { dependencies, devDependencies, peerDependencies } = manifest(workspace)
 
   it('declares what it imports', () => {
     const used = own.filter(({ isTest }) => !isTest).flatMap(({ imports }) => imports.filter(isPackage).map(packageOf))
-    const allowed = new Set([...dependencies, ...devDependencies])
+    const allowed = new Set([...dependencies, ...devDependencies, ...peerDependencies])
     expect([...new Set(used)].filter((name) => !allowed.has(name) && !allowed.has(`@types/${name}`))).toEqual([])
   })
 
@@ -307,5 +309,6 @@ function manifest(workspace: string) {
   return {
     dependencies: Object.keys(json.dependencies ?? {}),
     devDependencies: Object.keys(json.devDependencies ?? {}),
+    peerDependencies: Object.keys(json.peerDependencies ?? {}),
   }
 }

@@ -75,6 +75,7 @@ interface Lost {
   readonly retryAfterMs?: number | undefined
 }
 
+/** The state of a client that has never connected. */
 export const IDLE: ConnectionState = {
   status: 'idle',
   transport: { door: 'websocket', moves: 0 },

@@ -23,10 +23,10 @@ import { withTurns } from './branch.ts'
 import { Reply, type Watcher } from './reply.ts'
 import { isEnded } from './run-view.ts'
 import { type SendOptions, sendFrame } from './send-frame.ts'
-import type { Session } from './session.ts'
+import type { ClientTool, Session } from './session.ts'
 import { type PresenceState, SessionPresence } from './session-presence.ts'
 import { type Delay, type MessageView, newSession, type SessionView } from './session-view.ts'
-import { type ClientTool, declaration } from './tool.ts'
+import { declaration } from './tool.ts'
 import { ToolRunner } from './tool-runner.ts'
 
 export interface SessionOptions {
@@ -50,7 +50,7 @@ export class AttachedSession implements Session {
   readonly #connection: Connection
   readonly #listeners = new Listeners()
   readonly #watchers = new Set<Watcher>()
-  readonly #tools: readonly ClientTool[]
+  #tools: readonly ClientTool[]
   readonly #runner: ToolRunner
   readonly #onClose: () => void
   #state: SessionView
@@ -62,6 +62,8 @@ export class AttachedSession implements Session {
   #hasRead = false
   #gapCount = 0
   #attachAttempts = 0
+  /** The tools have changed, and are declared again in a microtask. */
+  #isDeclaring = false
   #cancelRetry: (() => void) | undefined
   #closed: ParleyError | undefined
 
@@ -191,6 +193,13 @@ export class AttachedSession implements Session {
     this.presence.show(state)
   }
 
+  addTool(added: ClientTool): () => void {
+    this.#setTools([...this.#tools.filter(({ name }) => name !== added.name), added])
+    return () => {
+      if (this.#tools.includes(added)) this.#setTools(this.#tools.filter((other) => other !== added))
+    }
+  }
+
   async close(): Promise<void> {
     if (this.#closed !== undefined) return
     this.#connection.post({
@@ -216,14 +225,14 @@ export class AttachedSession implements Session {
     }
   }
 
-  /** A connection has opened: attach. */
-  opened(): void {
+  /** A connection has opened: attach. @param isNew whether the connection is another one than at the last call */
+  opened(isNew = true): void {
     this.#cancelRetry?.()
     this.#attach = makeId('att')
     this.#attached = false
     const tools: readonly Tool[] = this.#tools.map(declaration)
     const { cursor, activeRun } = this.#state
-    const resume = this.#hasRead ? this.#connection.resumption(activeRun !== undefined) : undefined
+    const resume = this.#hasRead && isNew ? this.#connection.resumption(activeRun !== undefined) : undefined
     this.#connection.post({
       type: 'attach',
       id: this.#attach,
@@ -364,6 +373,19 @@ export class AttachedSession implements Session {
     const message = this.#state.messages.find((candidate) => candidate.id === id)
     if (message === undefined) throw new ParleyError('parent_not_found', `The session has no such message: ${id}`)
     return message
+  }
+
+  /** Changes the tools. All changes of a turn of the event loop cost one `attach`. */
+  #setTools(tools: readonly ClientTool[]): void {
+    this.#tools = tools
+    if (this.#isDeclaring) return
+    this.#isDeclaring = true
+    queueMicrotask(() => {
+      this.#isDeclaring = false
+      if (this.#closed !== undefined) return
+      this.#runner.setTools(this.#tools)
+      if (this.#attach !== undefined) this.opened(false)
+    })
   }
 
   async #command(frame: Parameters<Connection['command']>[0]): Promise<Ok> {

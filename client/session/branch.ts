@@ -51,8 +51,10 @@ export function withAnswer(view: SessionView, run: RunView): SessionView {
 /**
  * The run that answers a message; undefined while there is none, and for a message that steers another message's run.
  * A steering message that arrives too late gets a run of its own.
+ * @example
+ * for (const message of session.state.messages) console.log(message.text, answerOf(session.state, message)?.text)
  */
-function answerOf(view: SessionView, message: MessageView): RunView | undefined {
+export function answerOf(view: Pick<SessionView, 'runs'>, message: MessageView): RunView | undefined {
   const run = view.runs.get(message.run)
   if (run !== undefined && (run.message === message.id || run.message === undefined)) return run
   const late = view.runs.get(lateSteerRun(message.id))

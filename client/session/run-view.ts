@@ -66,6 +66,8 @@ export interface RunView {
   /** Ids of the steering messages that the run has taken. */
   readonly steered: readonly string[]
   readonly usage?: Usage
+  /** The answer reached the requested length or the provider's limit. */
+  readonly cut?: true
   readonly error?: RunError
   /** What the model did not get as it was sent. Unknown codes are possible. */
   readonly notices?: readonly RunNotice[]
@@ -153,6 +155,7 @@ export function ended(run: RunView, event: RunEnded): RunView {
     next: event.next,
     supersededBy: undefined,
     usage: event.usage,
+    ...(event.cut === undefined ? {} : { cut: event.cut }),
     ...(event.error === undefined ? {} : { error: event.error }),
     ...(event.notices === undefined ? {} : { notices: event.notices }),
     ...(event.by === undefined ? {} : { by: event.by }),

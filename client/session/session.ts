@@ -1,5 +1,5 @@
-// Session: the public interface of one session. `client.session(id)` creates it.
-import type { Content, FormContent, QuestionAction } from '@parley/protocol'
+// Session: the public interface of one session, which `client.session(id)` creates, and of the tools that it offers.
+import type { Content, FormContent, JsonSchema, QuestionAction } from '@parley/protocol'
 import type { Reply, Watcher } from './reply.ts'
 import type { SendOptions } from './send-frame.ts'
 import type { PresenceState, SessionPresence } from './session-presence.ts'
@@ -142,6 +142,15 @@ export interface Session {
   show(state: PresenceState): void
 
   /**
+   * Offers one more tool, which replaces one with the same name. The session attaches again to declare it. In a session
+   * that has ended this has no effect.
+   * @returns a function that removes the tool, and aborts its running calls
+   * @example
+   * const remove = session.addTool({ name: 'page_title', execute: () => document.title })
+   */
+  addTool(tool: ClientTool): () => void
+
+  /**
    * Leaves the session. Its state remains readable. Unanswered commands reject with code `closed`, and later ones throw
    * it: wait for `reply.accepted` before you close. `client.session(id)` opens the session again, as another object.
    * @example
@@ -149,4 +158,31 @@ export interface Session {
    * await session.close()
    */
   close(): Promise<void>
+}
+
+export interface ToolContext {
+  /** Aborts when the call is no longer this client's: its run ended, the claim was lost, or the session closes. */
+  readonly signal: AbortSignal
+  /** The call's id. It is constant across retries, so it can serve as an idempotency key. */
+  readonly call: string
+  readonly session: Session
+}
+
+/** A tool of this client. Its output is any JSON value. */
+export interface ClientTool<Input = unknown, Output = unknown> {
+  readonly name: string
+  readonly description?: string
+  /** JSON Schema of the input; default: any object. The server and this client refuse inputs that do not match. */
+  readonly inputSchema?: JsonSchema
+  /** JSON Schema of the output. The server validates outputs with it. */
+  readonly outputSchema?: JsonSchema
+  /**
+   * Whether a person must approve each call (`session.decide`) before it runs on this device, even if other devices declare the
+   * tool without approval.
+   */
+  readonly approval?: boolean
+  /** Timeout of a call, in milliseconds. */
+  readonly timeoutMs?: number
+  /** Runs a call. If it throws, the model receives the error’s message. */
+  execute(input: Input, context: ToolContext): Output | Promise<Output>
 }

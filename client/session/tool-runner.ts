@@ -11,9 +11,8 @@ import { cutText } from '@parley/protocol/well-formed'
 import type { Connection } from '../connection/connection.ts'
 import { ParleyError } from '../parley-error.ts'
 import { type CallView, isSettled } from './call-view.ts'
-import type { Session } from './session.ts'
+import type { ClientTool, Session } from './session.ts'
 import { openCalls, type SessionView } from './session-view.ts'
-import type { ClientTool } from './tool.ts'
 
 interface Job {
   readonly call: string
@@ -36,7 +35,7 @@ const RENEW_MAX_MS = 10_000
 export class ToolRunner {
   readonly #session: Session
   readonly #connection: Connection
-  readonly #tools: ReadonlyMap<string, ClientTool>
+  #tools: ReadonlyMap<string, ClientTool> = new Map()
   readonly #jobs = new Map<string, Job>()
   /** By call, the last offer that the server refused to this client. Removed when the call ends. */
   readonly #refused = new Map<string, number>()
@@ -46,7 +45,20 @@ export class ToolRunner {
   constructor(session: Session, connection: Connection, tools: readonly ClientTool[]) {
     this.#session = session
     this.#connection = connection
+    this.setTools(tools)
+  }
+
+  /** Running calls keep their handler, unless no tool has its name any more: then they are aborted. */
+  setTools(tools: readonly ClientTool[]): void {
     this.#tools = new Map(tools.map((tool) => [tool.name, tool]))
+    for (const job of this.#jobs.values()) {
+      const reason = `The tool ${job.tool.name} was removed.`
+      if (!this.#tools.has(job.tool.name)) this.#drop(job, new ParleyError('tool_not_declared', reason))
+    }
+  }
+
+  get #isIdle(): boolean {
+    return this.#tools.size === 0 && this.#jobs.size === 0
   }
 
   /** The view is live: its open offers are current. */
@@ -56,7 +68,7 @@ export class ToolRunner {
   }
 
   entry(frame: EntryFrame, view: SessionView): void {
-    if (this.#tools.size === 0) return
+    if (this.#isIdle) return
     const { event } = frame
     if (event.type === 'tool.claimed') {
       const job = this.#jobs.get(event.call)
@@ -74,7 +86,7 @@ export class ToolRunner {
 
   #reconcile(view: SessionView): void {
     // A replaying view shows old offers, and may lack the current calls.
-    if (view.status !== 'live' || this.#tools.size === 0) return
+    if (view.status !== 'live' || this.#isIdle) return
     for (const job of this.#jobs.values()) {
       const call = view.calls.get(job.call)
       if (call === undefined || isSettled(call) || this.#isClaimedElsewhere(call)) this.#drop(job)

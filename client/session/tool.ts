@@ -1,34 +1,7 @@
-// ClientTool: a tool that the model may run on this machine. Its input schema is a JSON Schema or a schema of zod,
+// tool: declares a tool that the model may run on this machine. Its input schema is a JSON Schema or a schema of zod,
 // ArkType or any other library that implements Standard Schema and Standard JSON Schema (standardschema.dev).
-import type { JsonSchema, Tool } from '@parley/protocol'
-import type { Session } from './session.ts'
-
-export interface ToolContext {
-  /** Aborts when the call is no longer this client's: its run ended, the claim was lost, or the session closes. */
-  readonly signal: AbortSignal
-  /** The call's id. It is constant across retries, so it can serve as an idempotency key. */
-  readonly call: string
-  readonly session: Session
-}
-
-/** A tool of this client. Its output is any JSON value. */
-export interface ClientTool<Input = unknown, Output = unknown> {
-  readonly name: string
-  readonly description?: string
-  /** JSON Schema of the input; default: any object. The server and this client refuse inputs that do not match. */
-  readonly inputSchema?: JsonSchema
-  /** JSON Schema of the output. The server validates outputs with it. */
-  readonly outputSchema?: JsonSchema
-  /**
-   * Whether a person must approve each call (`session.decide`) before it runs on this device, even if other devices declare the
-   * tool without approval.
-   */
-  readonly approval?: boolean
-  /** Timeout of a call, in milliseconds. */
-  readonly timeoutMs?: number
-  /** Runs a call. If it throws, the model receives the error’s message. */
-  execute(input: Input, context: ToolContext): Output | Promise<Output>
-}
+import type { Tool } from '@parley/protocol'
+import type { ClientTool } from './session.ts'
 
 /** A tool whose input schema comes from a schema library. */
 export interface TypedTool<Schema extends StandardSchema, Output = unknown>

@@ -3,7 +3,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
 import { launch } from '../../web/test/browser.ts'
-import { STRICT_MODE_PAGE, strictModeFiles } from '../../web/test/strict-mode-page.ts'
+import { bundledPage } from '../../web/test/bundled-page.ts'
 import { type Files, Middlebox, type Rules } from './middlebox.ts'
 import { SDK_PAGE, type SdkInPage, sdkFiles } from './sdk-page.ts'
 
@@ -14,10 +14,11 @@ let browser: Browser
 let strictMode: Files
 const boxes: Middlebox[] = []
 let names = 0
+const STRICT_MODE_PAGE = '/strict-mode.html'
 
 beforeAll(async () => {
   const started = ServerProcess.start({ PARLEY_ANONYMOUS: 'yes' })
-  ;[server, browser, strictMode] = await Promise.all([started, launch(), strictModeFiles()])
+  ;[server, browser, strictMode] = await Promise.all([started, launch(), strictModePage()])
 })
 afterEach(async () => {
   await Promise.all(browser.contexts().map((context) => context.close()))
@@ -33,6 +34,10 @@ async function box(rules: Partial<Rules> = {}): Promise<Middlebox> {
   made.files = sdkFiles
   boxes.push(made)
   return made
+}
+
+function strictModePage(): Promise<Files> {
+  return bundledPage(STRICT_MODE_PAGE, new URL('../../web/test/strict-mode.ts', import.meta.url))
 }
 
 function name(): string {

@@ -14,7 +14,7 @@ export interface DocExample {
 /** By file, the lines of its public functions and methods. Functions of the other files count if the SDK exports them. */
 const METHODS: Readonly<Record<string, RegExp>> = {
   'parley-client': /^ {2}(?!constructor)(async )?\w+\(|^ {2}readonly \w+ = \(/,
-  'session/session': /^ {2}\w+\(|^ {2}readonly \w+: \(/,
+  'session/session': /^ {2}(?!execute)\w+\(|^ {2}readonly \w+: \(/,
   'session/reply': /^ {2}async \*?\w/,
 }
 const VIEWS = ['session-presence', 'tool', 'apply-entry', 'branch', 'run-view', 'call-view', 'session-view']

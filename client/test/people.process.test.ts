@@ -27,7 +27,7 @@ function clientOf(options: Partial<ClientOptions>): ParleyClient {
 
 describe.concurrent.each(['websocket', 'sse', 'long-poll'] as const)('over %s', (transport) => {
   it('waits with an expired access token, and continues with a fresh one', async () => {
-    let token = tokenOf('ada', 'Ada', 2)
+    let token = tokenOf('ada', 'Ada', 5)
     const client = clientOf({ transport, token: () => token, whenTurnedAway: 'wait' })
     const session = client.session(`t_${transport}`)
     await until(session, (view) => view.status === 'live')

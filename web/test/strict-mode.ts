@@ -1,5 +1,5 @@
 // A React app in StrictMode that uses the SDK as people write it first. It is bundled and loaded into a browser by
-// strict-mode-page.ts.
+// bundled-page.ts.
 import { ParleyClient, type Session } from '@parley/client'
 import { createElement as h, StrictMode, useEffect, useState, useSyncExternalStore } from 'react'
 import { createRoot } from 'react-dom/client'

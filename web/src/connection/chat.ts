@@ -1,13 +1,6 @@
 // Chat: one user's client on this page, and the session in the page's address. It lives outside of React, so that no
 // component's lifetime opens or closes a session. Another user gets another Chat.
-import {
-  type ClientTool,
-  type ConnectionState,
-  ParleyClient,
-  type ParleyError,
-  type Session,
-  type SessionView,
-} from '@parley/client'
+import { type ClientTool, ParleyClient, type ParleyError, type Session } from '@parley/client'
 import { makeId } from '@parley/protocol/make-id'
 import type { StoredToken } from '../auth/stored-token.ts'
 import { Allowance } from '../budget/allowance.ts'
@@ -22,7 +15,6 @@ import { RecentSessions } from '../sessions/recent-sessions.ts'
 import { addressOf, sessionOf } from '../sessions/session-address.ts'
 import { SessionListStore } from '../sessions/session-list-store.ts'
 import { BrowserStorage } from '../shared/browser-storage.ts'
-import { FrameThrottle } from '../shared/frame-throttle.ts'
 import { Requests } from './requests.ts'
 
 /** The open session, with everything that the page holds for it. */
@@ -30,7 +22,6 @@ export interface Room {
   /** Unique: opening the same session again gives another key. */
   readonly key: string
   readonly session: Session
-  readonly view: FrameThrottle<SessionView>
   readonly sender: Sender
   readonly draft: Draft
   readonly unsent: UnsentMessages
@@ -48,7 +39,6 @@ export class Chat {
   /** Unique for each user that signs in. */
   readonly key = makeId('chat')
   readonly client: ParleyClient
-  readonly connection: FrameThrottle<ConnectionState>
   readonly recent: RecentSessions
   readonly sessionList: SessionListStore
   readonly drafts: Drafts
@@ -74,7 +64,6 @@ export class Chat {
       whenTurnedAway: 'wait',
     })
     this.sessionList = new SessionListStore(this.client, this.#requests)
-    this.connection = new FrameThrottle(this.client, (callback) => window.requestAnimationFrame(callback))
     this.#room = this.#openRoom()
     this.drafts.trim(new Set([this.#room.session.id, ...this.recent.state.map(({ id }) => id)]))
     const { signal } = this.#closed
@@ -118,7 +107,6 @@ export class Chat {
     this.#closed.abort()
     this.#room.close()
     this.sessionList.close()
-    this.connection.close()
     this.client.close().catch(reportError)
   }
 
@@ -139,7 +127,6 @@ export class Chat {
     const address = addressOf(id, this.#here())
     if (named === undefined) this.#window.history.replaceState(null, '', address)
     const session = this.client.session(id, { tools })
-    const view = new FrameThrottle(session, (callback) => this.#window.requestAnimationFrame(callback))
     const unsent = new UnsentMessages(this.#storage, id)
     const allowance = new Allowance({ session, me: (session) => this.client.me(session), now: this.client.now })
     const onRefused = ({ code }: ParleyError): void => {
@@ -149,7 +136,6 @@ export class Chat {
     const room: Room = {
       key: makeId('room'),
       session,
-      view,
       sender,
       draft: new Draft(this.drafts, id),
       unsent,
@@ -163,7 +149,6 @@ export class Chat {
         room.presence.close()
         room.people.close()
         allowance.close()
-        view.close()
         session.close().catch(reportError)
       },
     }

@@ -1,10 +1,10 @@
 // Announcer: announces the latest answer to screen readers: its start, its sentences, its approvals and its end. It
 // skips everything that was there when the page opened.
 import { isEnded, openQuestion, type RunView, type SessionView } from '@parley/client'
+import { perFrame, type Source } from '@parley/react'
 import { useEffect, useState } from 'react'
 import { useRoom } from '../connection/use-chat.ts'
 import { nameOf } from '../people/names.ts'
-import type { FrameThrottle } from '../shared/frame-throttle.ts'
 import { decisionNote } from './call-note.ts'
 import { runNote } from './run-note.ts'
 import { type Inside, nextAnnouncement, spokenText } from './spoken-text.ts'
@@ -18,16 +18,16 @@ interface Line {
 const MAX_LINES = 4
 
 export function Announcer() {
-  const { view, people } = useRoom()
+  const { session, people } = useRoom()
   const [lines, setLines] = useState<readonly Line[]>([])
   useEffect(
     () =>
       announce(
-        view,
+        perFrame(session),
         (user) => nameOf(people.state, user),
         (text) => setLines((old) => [...old, { key: (old.at(-1)?.key ?? 0) + 1, text }].slice(-MAX_LINES)),
       ),
-    [view, people],
+    [session, people],
   )
   return (
     <div className='unseen' role='log' aria-live='polite' aria-relevant='additions' aria-label='Latest answer'>
@@ -40,7 +40,7 @@ export function Announcer() {
 
 /** @param displayName a user's name @param say adds a line @returns a function that stops the announcements */
 function announce(
-  view: FrameThrottle<SessionView>,
+  view: Source<SessionView>,
   displayName: (user: string) => string,
   say: (text: string) => void,
 ): () => void {
@@ -49,9 +49,10 @@ function announce(
   let inside: Inside
   const approvals = new Map<string, string>()
   // If a run is streaming when the page opens, only its further text is announced.
-  let wasLive = view.state.status === 'live'
+  let wasLive = view.getSnapshot().status === 'live'
   const update = (): void => {
-    const { status, activeRun, runs, turns } = view.state
+    const state = view.getSnapshot()
+    const { status, activeRun, runs, turns } = state
     if (status !== 'live') return
     const id = run === undefined || isEnded(run) ? activeRun : run.id
     const found = id === undefined ? undefined : runs.get(id)
@@ -64,7 +65,7 @@ function announce(
       approvals.clear()
       if (wasLive) say('Answer started.')
     }
-    if (next !== undefined) announceApprovals(view.state, next, approvals, displayName, say)
+    if (next !== undefined) announceApprovals(state, next, approvals, displayName, say)
     if (next !== undefined && next !== run) {
       run = next
       spoken = Math.min(spoken, next.text.length)
@@ -77,8 +78,9 @@ function announce(
     }
     wasLive = true
   }
+  const unsubscribe = view.subscribe(update)
   update()
-  return view.subscribe(update)
+  return unsubscribe
 }
 
 /** Announces calls that need approval, decisions, and questions. @param announced each call's last announcement; it is updated */

@@ -13,7 +13,7 @@ import { CopyButton } from '../shared/copy-button.tsx'
 import { ErrorBoundary } from '../shared/error-boundary.tsx'
 import { Icon } from '../shared/icon.tsx'
 import { useStore } from '../shared/store.ts'
-import { callsOf } from './answer-of.ts'
+import { callsOf } from './calls-of.ts'
 import { noticeTexts, type RunNote, runNote } from './run-note.ts'
 import { ToolCard } from './tool-card.tsx'
 

@@ -2,10 +2,11 @@
 // near the visible part are in the page, so that a long conversation costs no more than a short one. The list renders
 // when a message arrives; while an answer streams, only that answer renders.
 import type { MessageView } from '@parley/client'
+import { useMessages } from '@parley/react'
 import { type FocusEvent, useCallback, useEffect, useEffectEvent, useMemo, useRef, useState } from 'react'
 import { Virtualizer, type VirtualizerHandle } from 'virtua'
 import type { UnsentMessage } from '../composer/unsent-messages.ts'
-import { useRoom, useTurns, useView } from '../connection/use-chat.ts'
+import { useRoom, useView } from '../connection/use-chat.ts'
 import { FindBar, useFindShortcut } from '../search/find-bar.tsx'
 import { Icon } from '../shared/icon.tsx'
 import { useStore } from '../shared/store.ts'
@@ -75,7 +76,7 @@ export function Conversation() {
 }
 
 function useItems(refused: readonly UnsentMessage[]): readonly Item[] {
-  const turns = useTurns()
+  const turns = useMessages(useRoom().session)
   return useMemo(
     () => [
       ...turns.map((turn): Item => ({ kind: 'turn', position: `after ${turn.after}`, id: turn.message.id, turn })),

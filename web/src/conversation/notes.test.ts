@@ -1,7 +1,6 @@
 // The texts for runs, tool calls and decisions.
-import type { CallView, MessageView, RunView } from '@parley/client'
+import { answerOf, type CallView, type MessageView, type RunView } from '@parley/client'
 import { describe, expect, it } from 'vitest'
-import { answerOf } from './answer-of.ts'
 import { callNote, decisionNote, expiryNote, formatText, formatValue } from './call-note.ts'
 import { noticeTexts, runNote } from './run-note.ts'
 

@@ -1,19 +1,19 @@
 // Turn: a message with its answer, a pending message, or a refused one. It belongs to a position in the conversation:
 // when another version of the message appears there, the turn and its focus stay.
-import type { MessageView, PendingSend, RunView, TurnView } from '@parley/client'
+import type { MessageView, PendingSend, TurnView } from '@parley/client'
+import { useRun } from '@parley/react'
 import { memo, type RefObject, useCallback, useRef } from 'react'
 import { type Choice, choiceOf, offeredChoice } from '../composer/choices.ts'
 import { MESSAGE_BOX } from '../composer/composer.tsx'
 import type { UnsentMessage } from '../composer/unsent-messages.ts'
 import { isSignedOut } from '../connection/badge.ts'
 import type { Room } from '../connection/chat.ts'
-import { useConnection, useRoom, useView } from '../connection/use-chat.ts'
+import { useConnection, useRoom } from '../connection/use-chat.ts'
 import { useMay } from '../people/use-people.ts'
 import { displayText } from '../shared/display-text.ts'
 import { ErrorBoundary } from '../shared/error-boundary.tsx'
 import { Icon } from '../shared/icon.tsx'
 import { Answer } from './answer.tsx'
-import { answerOf } from './answer-of.ts'
 import { EditBox, useEditing } from './edit-box.tsx'
 import { Message, PendingMessage, RefusedMessage } from './message.tsx'
 import { Versions } from './versions.tsx'
@@ -54,8 +54,8 @@ interface ExchangeProps {
 function Exchange({ turn, box }: ExchangeProps) {
   const { message } = turn
   const { editing } = useEditing()
-  const run = useRun(turn)
   const room = useRoom()
+  const run = useRun(room.session, turn)
   const maySend = useMay('send')
   const regenerate = useCallback(
     (command: string) => {
@@ -89,7 +89,7 @@ function Exchange({ turn, box }: ExchangeProps) {
 /** For a turn that fails to render: its texts as they are. */
 function PlainTurn({ item }: { readonly item: Item }) {
   const { text } = item.kind === 'turn' ? item.turn.message : item.message
-  const run = useRun(item.kind === 'turn' ? item.turn : undefined)
+  const run = useRun(useRoom().session, item.kind === 'turn' ? item.turn : undefined)
   return (
     <>
       <article className='message'>
@@ -111,10 +111,6 @@ function PlainTurn({ item }: { readonly item: Item }) {
 
 function choiceFor(message: MessageView, { choice, allowance }: Room): Choice {
   return offeredChoice(message, choice.state, allowance.state.offers)
-}
-
-function useRun(turn: TurnView | undefined): RunView | undefined {
-  return useView((view) => (turn?.kind === 'message' ? answerOf(view, turn.message) : undefined))
 }
 
 function EditButton({ message }: { readonly message: MessageView }) {

@@ -1,8 +1,9 @@
 // Versions: shows which version of a message is visible, and switches between versions. The buttons keep their position
 // and the focus.
 import type { TurnView } from '@parley/client'
+import { useMessages } from '@parley/react'
 import { useEffect, useRef, useState } from 'react'
-import { useRoom, useTurns, useView } from '../connection/use-chat.ts'
+import { useRoom, useView } from '../connection/use-chat.ts'
 import { Icon } from '../shared/icon.tsx'
 import { versionName, versionNote } from './version-note.ts'
 
@@ -50,7 +51,7 @@ function Step({ name, label, to, onChoose }: StepProps) {
 
 /** Announces to screen readers that another version is visible, also after another user's edit. */
 export function VersionAnnouncer() {
-  const turns = useTurns()
+  const turns = useMessages(useRoom().session)
   const isLive = useView((view) => view.status === 'live')
   const before = useRef(turns)
   const [announcement, setAnnouncement] = useState('')

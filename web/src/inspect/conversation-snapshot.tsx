@@ -1,10 +1,10 @@
 // ConversationSnapshot: the conversation after the selected entry. Everything in it is plain text, exactly as the log
 // has it: Markdown is not rendered.
-import type { CallView, MessageView, RunPart, RunView, SessionView } from '@parley/client'
+import { answerOf, type CallView, type MessageView, type RunPart, type RunView, type SessionView } from '@parley/client'
 import { memo, type ReactNode, useEffect, useRef } from 'react'
 import { Virtualizer, type VirtualizerHandle } from 'virtua'
-import { answerOf, callsOf } from '../conversation/answer-of.ts'
 import { callNote, decisionNote, formatText, formatValue } from '../conversation/call-note.ts'
+import { callsOf } from '../conversation/calls-of.ts'
 import { runNote } from '../conversation/run-note.ts'
 import { displayText } from '../shared/display-text.ts'
 import { BROKEN_PART, ErrorBoundary } from '../shared/error-boundary.tsx'

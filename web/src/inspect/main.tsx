@@ -5,7 +5,6 @@ import { StoredToken } from '../auth/stored-token.ts'
 import { sessionOf } from '../sessions/session-address.ts'
 import { BrowserStorage } from '../shared/browser-storage.ts'
 import { BrokenPage, ErrorBoundary } from '../shared/error-boundary.tsx'
-import { FrameThrottle } from '../shared/frame-throttle.ts'
 import { Inspection } from './inspection.ts'
 import { Inspector } from './inspector.tsx'
 import { SessionPrompt } from './prompts.tsx'
@@ -28,10 +27,9 @@ if (session === undefined) createRoot(root).render(<SessionPrompt />)
 else {
   document.title = `${session} · Inspector · Parley`
   const inspection = new Inspection(session, token, window)
-  const view = new FrameThrottle(inspection, (callback) => window.requestAnimationFrame(callback))
   createRoot(root).render(
     <ErrorBoundary fallback={<BrokenPage />}>
-      <InspectionContext value={{ inspection, view }}>
+      <InspectionContext value={inspection}>
         <Inspector />
       </InspectionContext>
     </ErrorBoundary>,

@@ -13,6 +13,8 @@ export class Store<T> {
     return this.#state
   }
 
+  readonly getSnapshot = (): T => this.#state
+
   /** Bound, because React calls it without its object. */
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener)
@@ -28,5 +30,5 @@ export class Store<T> {
 }
 
 export function useStore<T>(store: Store<T>): T {
-  return useSyncExternalStore(store.subscribe, () => store.state)
+  return useSyncExternalStore(store.subscribe, store.getSnapshot)
 }

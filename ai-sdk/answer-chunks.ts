@@ -1,0 +1,287 @@
+// AnswerChunks: one run as the chunks of an AI SDK message stream. Each call of `take` compares the session's view with
+// what was emitted, and returns what is missing. The view is the buffer: a slow reader gets larger deltas, and replays,
+// snapshots, merged outputs and reconnects give the same chunks as live entries.
+//
+//   queued ──► open ──► over
+//               ▲ └──► parked: the run waits for this chat's approval or tool output. The stream must end there,
+//               └────── `take` continues   because the AI SDK sends answers only after the end of a stream.
+//
+// The chunks keep what the AI SDK requires: what is opened is closed before the end, one message id per run, and steps
+// that separate calls from what follows them. Pure.
+import { type CallView, isEnded, isSettled, type RunPart, type RunView, type SessionView } from '@parley/client'
+import type { UIMessageChunk } from 'ai'
+
+/** Who runs a call of a tool: the chat's own code, somebody else, or not known yet. */
+export type CallOwner = 'chat' | 'elsewhere' | 'unknown'
+
+export interface Taken {
+  readonly chunks: readonly UIMessageChunk[]
+  readonly phase: 'open' | 'parked' | 'over'
+}
+
+interface Shown {
+  part: RunPart
+  /** The call's view as of the last chunk about it. */
+  call?: CallView
+  /** The chat was asked to approve it. */
+  requested?: boolean
+  isDecided?: boolean
+  isSettled?: boolean
+  owner?: CallOwner
+}
+
+export class AnswerChunks {
+  readonly run: string
+  readonly #ownerOf: (call: CallView) => CallOwner
+  readonly #shown: Shown[] = []
+  /** Where the current step begins in `#shown`. */
+  #stepStart = 0
+  #hasStep = false
+  /** The current stream has its `start`. */
+  #isStarted = false
+  /** The last part is a text that is not closed. */
+  #isTextOpen = false
+  /** The run as of the last `take`. */
+  #last: RunView | undefined
+  /** The view may lack, or contradict, what was emitted: the run was restarted, or the session starts over. */
+  #isUnsure = false
+  #chunks: UIMessageChunk[] = []
+
+  constructor(run: string, ownerOf: (call: CallView) => CallOwner) {
+    this.run = run
+    this.#ownerOf = ownerOf
+  }
+
+  /** The chunks since the last call. After `parked` the next chunks belong to another stream. */
+  take(view: SessionView): Taken {
+    const run = view.runs.get(this.run)
+    if (run === undefined) {
+      this.#isUnsure = this.#last !== undefined
+      return { chunks: [], phase: 'open' }
+    }
+    if (run.status === 'queued') return { chunks: [], phase: 'open' }
+    this.#start(run)
+    const isCurrent = this.#compare(run)
+    this.#last = run
+    let phase: Taken['phase'] = 'open'
+    if (isCurrent) {
+      for (const shown of this.#shown) this.#updateCall(shown, view)
+      this.#grow(run, view)
+      if (isEnded(run)) phase = 'over'
+      else if (this.#isParked(run)) phase = 'parked'
+    }
+    if (phase === 'over') this.#end(run)
+    else if (phase === 'parked') this.#park()
+    const chunks = this.#chunks
+    this.#chunks = []
+    return { chunks, phase }
+  }
+
+  /** Whether `take` would return nothing for this view. A renewed claim changes a call, but not what is shown of it. */
+  isCurrent(view: SessionView): boolean {
+    const isSameCall = ({ part, call }: Shown): boolean =>
+      part.type !== 'tool' || view.calls.get(part.call)?.status === call?.status
+    return view.runs.get(this.run) === this.#last && this.#shown.every(isSameCall)
+  }
+
+  #start({ id, model }: RunView): void {
+    if (this.#isStarted) return
+    this.#isStarted = true
+    const messageMetadata = { run: id, ...(model === undefined ? {} : { model }) }
+    this.#chunks.push({ type: 'start', messageId: id, messageMetadata })
+    if (this.#hasStep) return
+    this.#hasStep = true
+    this.#chunks.push({ type: 'start-step' })
+  }
+
+  /** @returns whether the run has everything that was emitted. If it contradicts, its current step starts over. */
+  #compare(run: RunView): boolean {
+    const last = this.#last
+    if (last !== undefined && (run.epoch !== last.epoch || run.next < last.next)) this.#isUnsure = true
+    if (!this.#isUnsure && !isEnded(run)) return true
+    for (const [at, { part: shown }] of this.#shown.entries()) {
+      const part = run.parts[at]
+      const relation = part === undefined ? 'behind' : compareParts(shown, part)
+      if (relation === 'same' || (relation === 'behind' && !isEnded(run))) {
+        if (relation === 'behind') return false
+        continue
+      }
+      this.#resetStep()
+      break
+    }
+    this.#isUnsure = false
+    return true
+  }
+
+  /** Readers of `ai` 6 ignore `reset-step`: there the dropped text stays until the chat loads the messages again. */
+  #resetStep(): void {
+    this.#closeText()
+    this.#shown.length = Math.min(this.#shown.length, this.#stepStart)
+    this.#chunks.push({ type: 'reset-step' })
+  }
+
+  #grow(run: RunView, view: SessionView): void {
+    for (let at = Math.max(0, this.#shown.length - 1); at < run.parts.length; at += 1) {
+      const part = run.parts[at] as RunPart
+      const shown = this.#shown[at]
+      if (shown !== undefined) this.#growPart(shown, part, at)
+      else if (!this.#show(run, view, part, at)) return
+    }
+    if (isEnded(run)) this.#closeText()
+  }
+
+  #growPart(shown: Shown, part: RunPart, at: number): void {
+    if (!isText(part) || !isText(shown.part)) return
+    if (part.text.length > shown.part.text.length) {
+      const delta = part.text.slice(shown.part.text.length)
+      this.#chunks.push({ type: `${part.type}-delta`, id: String(at), delta })
+    }
+    shown.part = part
+  }
+
+  /** @returns whether the part could be shown already */
+  #show(run: RunView, view: SessionView, part: RunPart, at: number): boolean {
+    const call = part.type === 'tool' ? view.calls.get(part.call) : undefined
+    if (part.type === 'tool' && !isEnded(run)) {
+      // The run may name a call before its `tool.called` arrives; and a device may be about to claim it.
+      if (call === undefined || (!isSettled(call) && this.#ownerOf(call) === 'unknown')) return false
+    }
+    this.#closeText()
+    const before = this.#shown.at(-1)
+    const isSameStep = call !== undefined && before?.call?.step === call.step
+    if (part.type === 'message' ? before !== undefined : before?.part.type === 'tool' && !isSameStep) this.#nextStep(at)
+    const shown: Shown = { part }
+    this.#shown.push(shown)
+    if (isText(part)) {
+      this.#isTextOpen = true
+      this.#chunks.push({ type: `${part.type}-start`, id: String(at) })
+      if (part.text !== '') this.#chunks.push({ type: `${part.type}-delta`, id: String(at), delta: part.text })
+    } else if (part.type === 'message') this.#steer(view, part.message)
+    else if (call !== undefined) {
+      shown.owner = this.#ownerOf(call)
+      this.#input(call, shown.owner)
+      this.#updateCall(shown, view)
+    }
+    return true
+  }
+
+  /** Readers of `ai` 6 ignore `steering-message`, and everybody else may ignore the data part. */
+  #steer(view: SessionView, id: string): void {
+    const text = view.messages.findLast((message) => message.id === id)?.text ?? ''
+    this.#chunks.push({ type: 'steering-message', id, parts: [{ type: 'text', text }] })
+    this.#chunks.push({ type: 'data-parley-steer', id, data: { message: id, text } })
+  }
+
+  #input({ id, name, input }: CallView, owner: CallOwner): void {
+    // Without the flag, the chat's own code would be asked to run the call, and an answer that ends at its output
+    // would be sent again and again.
+    const providerExecuted = owner !== 'chat'
+    this.#chunks.push({
+      type: 'tool-input-available',
+      toolCallId: id,
+      toolName: name,
+      input,
+      dynamic: true,
+      providerExecuted,
+    })
+  }
+
+  #updateCall(shown: Shown, view: SessionView): void {
+    const call = shown.part.type === 'tool' ? view.calls.get(shown.part.call) : undefined
+    if (call === undefined || shown.isSettled === true) return
+    const owner = this.#ownerOf(call)
+    if (owner === 'chat' && shown.owner !== 'chat') {
+      shown.owner = owner
+      this.#input(call, owner)
+    }
+    if (call === shown.call) return
+    shown.call = call
+    const { id, decision } = call
+    const isDenied = decision?.decision === 'deny'
+    if (shown.requested !== true && (call.status === 'deciding' || isDenied)) {
+      shown.requested = true
+      this.#chunks.push({ type: 'tool-approval-request', approvalId: id, toolCallId: id })
+    }
+    if (decision !== undefined && shown.requested === true && shown.isDecided !== true) {
+      shown.isDecided = true
+      const { reason } = decision
+      const approved = !isDenied
+      // Only `ai` 7 knows it.
+      this.#chunks.push({
+        type: 'tool-approval-response',
+        approvalId: id,
+        approved,
+        ...(reason === undefined ? {} : { reason }),
+      })
+    }
+    if (!isSettled(call)) return
+    shown.isSettled = true
+    const common = { toolCallId: id, dynamic: true, providerExecuted: shown.owner !== 'chat' }
+    if (call.status === 'completed') {
+      this.#chunks.push({ type: 'tool-output-available', ...common, output: call.output ?? null })
+    } else if (isDenied && call.status === 'failed') this.#chunks.push({ type: 'tool-output-denied', toolCallId: id })
+    else this.#chunks.push({ type: 'tool-output-error', ...common, errorText: call.error ?? DROPPED })
+  }
+
+  /** Everything is shown, and each open call waits for a decision or an output from this chat. */
+  #isParked(run: RunView): boolean {
+    if (run.status !== 'waiting' || this.#shown.length < run.parts.length) return false
+    const open = this.#shown.filter(({ part, isSettled: is }) => part.type === 'tool' && is !== true)
+    return open.every(({ call }) => {
+      if (call === undefined) return false
+      return call.status === 'deciding' || this.#ownerOf(call) === 'chat'
+    })
+  }
+
+  #park(): void {
+    this.#closeText()
+    this.#chunks.push({ type: 'finish-step' }, { type: 'finish', finishReason: 'tool-calls' })
+    this.#isStarted = false
+  }
+
+  #end(run: RunView): void {
+    if (run.status === 'failed') {
+      const { code = 'internal', message = 'The run failed.' } = run.error ?? {}
+      this.#chunks.push({ type: 'message-metadata', messageMetadata: { error: code } })
+      // Nothing may follow it.
+      this.#chunks.push({ type: 'error', errorText: message })
+      return
+    }
+    // A last step with calls would be sent again by `lastAssistantMessageIsCompleteWithToolCalls`.
+    if (this.#shown.at(-1)?.part.type === 'tool') this.#nextStep(this.#shown.length)
+    const { status, usage, cut } = run
+    const finishReason = status !== 'completed' ? 'interrupted' : cut === true ? 'length' : 'stop'
+    const metadata = usage === undefined ? {} : { messageMetadata: { usage } }
+    this.#chunks.push({ type: 'finish-step' }, { type: 'finish', finishReason, ...metadata })
+  }
+
+  #nextStep(at: number): void {
+    this.#stepStart = at
+    this.#chunks.push({ type: 'finish-step' }, { type: 'start-step' })
+  }
+
+  #closeText(): void {
+    const last = this.#shown.at(-1)
+    if (!this.#isTextOpen || last === undefined || !isText(last.part)) return
+    this.#isTextOpen = false
+    this.#chunks.push({ type: `${last.part.type}-end`, id: String(this.#shown.length - 1) })
+  }
+}
+
+const DROPPED = 'The answer ended before this call.'
+
+type TextPart = Extract<RunPart, { type: 'text' | 'reasoning' }>
+
+function isText(part: RunPart): part is TextPart {
+  return part.type === 'text' || part.type === 'reasoning'
+}
+
+/** `behind`: the part is a beginning of what was shown. */
+function compareParts(shown: RunPart, part: RunPart): 'same' | 'behind' | 'other' {
+  if (shown.type !== part.type) return 'other'
+  if (shown.type === 'tool') return part.type === 'tool' && part.call === shown.call ? 'same' : 'other'
+  if (shown.type === 'message') return part.type === 'message' && part.message === shown.message ? 'same' : 'other'
+  if (!isText(part)) return 'other'
+  if (part.text.startsWith(shown.text)) return 'same'
+  return shown.text.startsWith(part.text) ? 'behind' : 'other'
+}
