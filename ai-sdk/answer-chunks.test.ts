@@ -45,6 +45,8 @@ function textsOf(message: ai7.UIMessage | undefined): string[] {
 function seenOf(message: ai7.UIMessage | undefined): unknown {
   return message?.parts.flatMap((part): unknown[] => {
     if (part.type === 'text' || part.type === 'reasoning') return [[part.type, part.text, part.state]]
+    if (part.type === 'source-url' || part.type === 'file') return [[part.type, part.url]]
+    if (part.type === 'data-weather') return [[part.type, part.id, part.data]]
     if (part.type !== 'dynamic-tool') return []
     return [[part.toolCallId, part.state, part.output, part.state === 'output-error' ? part.errorText : undefined]]
   })

@@ -11,7 +11,7 @@
 import { type CallView, isEnded, isSettled, type RunPart, type RunView, type SessionView } from '@parley/client'
 import type { UIMessageChunk } from 'ai'
 
-/** Who runs a call of a tool: the chat's own code, somebody else, or not known yet. */
+/** The client that runs a call of a tool: the chat's own code, another client or the server, or not known yet. */
 export type CallOwner = 'chat' | 'elsewhere' | 'unknown'
 
 export interface Taken {
@@ -20,7 +20,7 @@ export interface Taken {
 }
 
 interface Shown {
-  part: RunPart
+  part: SolidPart
   /** The call's view as of the last chunk about it. */
   call?: CallView
   /** The chat was asked to approve it. */
@@ -33,10 +33,15 @@ interface Shown {
 export class AnswerChunks {
   readonly run: string
   readonly #ownerOf: (call: CallView) => CallOwner
+  /** The parts without unfinished arguments of calls, which leave their place once the call is made. */
   readonly #shown: Shown[] = []
+  /** By call: the length of the arguments so far, and undefined once the call was made. */
+  readonly #inputs = new Map<string, number | undefined>()
   /** Where the current step begins in `#shown`. */
   #stepStart = 0
   #hasStep = false
+  /** Nothing but arguments was shown in the current step. */
+  #isStepFresh = true
   /** The current stream has its `start`. */
   #isStarted = false
   /** The last part is a text that is not closed. */
@@ -67,6 +72,7 @@ export class AnswerChunks {
     if (isCurrent) {
       for (const shown of this.#shown) this.#updateCall(shown, view)
       this.#grow(run, view)
+      this.#growInputs(run)
       if (isEnded(run)) phase = 'over'
       else if (this.#isParked(run)) phase = 'parked'
     }
@@ -99,8 +105,14 @@ export class AnswerChunks {
     const last = this.#last
     if (last !== undefined && (run.epoch !== last.epoch || run.next < last.next)) this.#isUnsure = true
     if (!this.#isUnsure && !isEnded(run)) return true
+    if (last !== undefined && run.epoch !== last.epoch && this.#openInputs.length > 0) {
+      // The next driver makes other calls.
+      this.#resetStep()
+      return true
+    }
+    const parts = solidParts(run)
     for (const [at, { part: shown }] of this.#shown.entries()) {
-      const part = run.parts[at]
+      const part = parts[at]
       const relation = part === undefined ? 'behind' : compareParts(shown, part)
       if (relation === 'same' || (relation === 'behind' && !isEnded(run))) {
         if (relation === 'behind') return false
@@ -117,30 +129,55 @@ export class AnswerChunks {
   #resetStep(): void {
     this.#closeText()
     this.#shown.length = Math.min(this.#shown.length, this.#stepStart)
+    for (const call of this.#openInputs) this.#inputs.delete(call)
+    this.#isStepFresh = true
     this.#chunks.push({ type: 'reset-step' })
   }
 
   #grow(run: RunView, view: SessionView): void {
-    for (let at = Math.max(0, this.#shown.length - 1); at < run.parts.length; at += 1) {
-      const part = run.parts[at] as RunPart
+    for (const [at, part] of solidParts(run).entries()) {
       const shown = this.#shown[at]
-      if (shown !== undefined) this.#growPart(shown, part, at)
-      else if (!this.#show(run, view, part, at)) return
+      if (shown === undefined) {
+        if (!this.#show(run, view, part, at)) return
+      } else if (part !== shown.part) this.#growPart(shown, part, at)
     }
     if (isEnded(run)) this.#closeText()
   }
 
-  #growPart(shown: Shown, part: RunPart, at: number): void {
-    if (!isText(part) || !isText(shown.part)) return
-    if (part.text.length > shown.part.text.length) {
+  #growPart(shown: Shown, part: SolidPart, at: number): void {
+    if (isText(part) && isText(shown.part) && part.text.length > shown.part.text.length) {
       const delta = part.text.slice(shown.part.text.length)
       this.#chunks.push({ type: `${part.type}-delta`, id: String(at), delta })
-    }
+    } else if (part.type === 'data' && part.id !== undefined) this.#chunks.push(dataChunk(part))
     shown.part = part
   }
 
+  get #openInputs(): readonly string[] {
+    return [...this.#inputs].flatMap(([call, length]) => (length === undefined ? [] : [call]))
+  }
+
+  /** The arguments of calls that the model is still writing. */
+  #growInputs(run: RunView): void {
+    for (const part of run.parts) {
+      if (part.type !== 'input') continue
+      const { call: toolCallId, name: toolName, text } = part
+      const known = { toolCallId, toolName, dynamic: true, providerExecuted: true }
+      let length = this.#inputs.get(toolCallId)
+      if (length === undefined) {
+        const before = this.#shown.at(-1)
+        if (before?.part.type === 'tool' && before.isSettled === true && !this.#isStepFresh) this.#nextStep()
+        this.#chunks.push({ type: 'tool-input-start', ...known })
+        length = 0
+      }
+      const inputTextDelta = text.slice(length)
+      if (inputTextDelta !== '') this.#chunks.push({ type: 'tool-input-delta', toolCallId, inputTextDelta })
+      this.#inputs.set(toolCallId, text.length)
+      if (isEnded(run)) this.#chunks.push({ type: 'tool-input-error', ...known, input: text, errorText: DROPPED })
+    }
+  }
+
   /** @returns whether the part could be shown already */
-  #show(run: RunView, view: SessionView, part: RunPart, at: number): boolean {
+  #show(run: RunView, view: SessionView, part: SolidPart, at: number): boolean {
     const call = part.type === 'tool' ? view.calls.get(part.call) : undefined
     if (part.type === 'tool' && !isEnded(run)) {
       // The run may name a call before its `tool.called` arrives; and a device may be about to claim it.
@@ -149,7 +186,9 @@ export class AnswerChunks {
     this.#closeText()
     const before = this.#shown.at(-1)
     const isSameStep = call !== undefined && before?.call?.step === call.step
-    if (part.type === 'message' ? before !== undefined : before?.part.type === 'tool' && !isSameStep) this.#nextStep(at)
+    const isNextStep = part.type === 'message' ? before !== undefined : before?.part.type === 'tool' && !isSameStep
+    if (isNextStep && !this.#isStepFresh) this.#nextStep()
+    this.#isStepFresh = false
     const shown: Shown = { part }
     this.#shown.push(shown)
     if (isText(part)) {
@@ -157,7 +196,18 @@ export class AnswerChunks {
       this.#chunks.push({ type: `${part.type}-start`, id: String(at) })
       if (part.text !== '') this.#chunks.push({ type: `${part.type}-delta`, id: String(at), delta: part.text })
     } else if (part.type === 'message') this.#steer(view, part.message)
-    else if (call !== undefined) {
+    else if (part.type === 'data') this.#chunks.push(dataChunk(part))
+    else if (part.type === 'source') {
+      const { url, title } = part
+      const sourceId = `${run.id}-${at}`
+      this.#chunks.push({ type: 'source-url', sourceId, url, ...(title === undefined ? {} : { title }) })
+    } else if (part.type === 'file') {
+      const { type: _, ...file } = part
+      // A stored file has no URL of its own.
+      if (file.url === undefined) this.#chunks.push({ type: 'data-parley-file', data: file })
+      else this.#chunks.push({ type: 'file', mediaType: file.mediaType, url: file.url })
+    } else if (call !== undefined) {
+      this.#inputs.set(call.id, undefined)
       shown.owner = this.#ownerOf(call)
       this.#input(call, shown.owner)
       this.#updateCall(shown, view)
@@ -195,8 +245,11 @@ export class AnswerChunks {
       this.#input(call, owner)
     }
     if (call === shown.call) return
+    const { id, decision, progress } = call
+    if (progress !== undefined && progress !== shown.call?.progress) {
+      this.#chunks.push({ type: 'data-parley-progress', id, data: { call: id, ...progress }, transient: true })
+    }
     shown.call = call
-    const { id, decision } = call
     const isDenied = decision?.decision === 'deny'
     if (shown.requested !== true && (call.status === 'deciding' || isDenied)) {
       shown.requested = true
@@ -248,15 +301,16 @@ export class AnswerChunks {
       return
     }
     // A last step with calls would be sent again by `lastAssistantMessageIsCompleteWithToolCalls`.
-    if (this.#shown.at(-1)?.part.type === 'tool') this.#nextStep(this.#shown.length)
+    if (this.#shown.at(-1)?.part.type === 'tool') this.#nextStep()
     const { status, usage, cut } = run
     const finishReason = status !== 'completed' ? 'interrupted' : cut === true ? 'length' : 'stop'
     const metadata = usage === undefined ? {} : { messageMetadata: { usage } }
     this.#chunks.push({ type: 'finish-step' }, { type: 'finish', finishReason, ...metadata })
   }
 
-  #nextStep(at: number): void {
-    this.#stepStart = at
+  #nextStep(): void {
+    this.#stepStart = this.#shown.length
+    this.#isStepFresh = true
     this.#chunks.push({ type: 'finish-step' }, { type: 'start-step' })
   }
 
@@ -270,18 +324,53 @@ export class AnswerChunks {
 
 const DROPPED = 'The answer ended before this call.'
 
+type SolidPart = Exclude<RunPart, { type: 'input' }>
 type TextPart = Extract<RunPart, { type: 'text' | 'reasoning' }>
+
+/** The parts without unfinished arguments, which divide a text only until their call is made. */
+function solidParts({ parts }: RunView): readonly SolidPart[] {
+  const solid: SolidPart[] = []
+  let isDivided = false
+  for (const part of parts) {
+    const last = solid.at(-1)
+    if (part.type === 'input') isDivided = true
+    else if (isDivided && isText(part) && last?.type === part.type) {
+      solid[solid.length - 1] = { ...last, text: last.text + part.text }
+    } else solid.push(part)
+  }
+  return solid
+}
 
 function isText(part: RunPart): part is TextPart {
   return part.type === 'text' || part.type === 'reasoning'
 }
 
+function dataChunk({ name, id, data }: Extract<RunPart, { type: 'data' }>): UIMessageChunk {
+  return { type: `data-${name}`, ...(id === undefined ? {} : { id }), data }
+}
+
 /** `behind`: the part is a beginning of what was shown. */
-function compareParts(shown: RunPart, part: RunPart): 'same' | 'behind' | 'other' {
-  if (shown.type !== part.type) return 'other'
-  if (shown.type === 'tool') return part.type === 'tool' && part.call === shown.call ? 'same' : 'other'
-  if (shown.type === 'message') return part.type === 'message' && part.message === shown.message ? 'same' : 'other'
-  if (!isText(part)) return 'other'
-  if (part.text.startsWith(shown.text)) return 'same'
-  return shown.text.startsWith(part.text) ? 'behind' : 'other'
+function compareParts(shown: SolidPart, part: SolidPart): 'same' | 'behind' | 'other' {
+  if (isText(shown) && isText(part) && shown.type === part.type) {
+    if (part.text.startsWith(shown.text)) return 'same'
+    return shown.text.startsWith(part.text) ? 'behind' : 'other'
+  }
+  return identity(shown) === identity(part) ? 'same' : 'other'
+}
+
+function identity(part: SolidPart): string {
+  switch (part.type) {
+    case 'tool':
+      return `tool ${part.call}`
+    case 'message':
+      return `message ${part.message}`
+    case 'data':
+      return `data ${part.name} ${part.id ?? JSON.stringify(part.data)}`
+    case 'source':
+      return `source ${part.url}`
+    case 'file':
+      return `file ${part.file ?? part.url}`
+    default:
+      return part.type
+  }
 }

@@ -120,7 +120,8 @@ export class ParleyChatTransport<M extends UIMessage = UIMessage> implements Cha
    * @example
    * useEffect(() => transport.follow(chat), [chat.id, chat.status])
    */
-  readonly follow = ({ id, status, setMessages, resumeStream }: FollowedChat<M>): (() => void) => {
+  readonly follow = (followed: FollowedChat<M>): (() => void) => {
+    const { id, status } = followed
     if (status === 'submitted' || status === 'streaming') return () => undefined
     const chat = this.#chat(id)
     const { session } = chat
@@ -135,13 +136,13 @@ export class ParleyChatTransport<M extends UIMessage = UIMessage> implements Cha
       if (!resumes && (view.turns === seen || status === 'error')) return
       seen = view.turns
       const wanted = toUIMessages<M>(view, chat.names.uiId, (other) => resumes && other.id === run)
-      setMessages((current) => {
+      followed.setMessages((current) => {
         const shown = resumes ? withAnswer(current, wanted, run) : wanted
         return reconcile(current, shown, ({ id }) => id === run) as M[]
       })
       if (!resumes) return
       chat.parked = undefined
-      void resumeStream()
+      void followed.resumeStream()
     }
     update()
     return session.subscribe(update)

@@ -69,9 +69,12 @@ function messageOf(id: string, chunks: readonly UIMessageChunk[]): UIMessage {
       case 'reasoning-end':
         Object.assign(parts.at(-1) ?? {}, { state: 'done' })
         break
-      case 'tool-input-available': {
+      case 'tool-input-available':
+      case 'tool-input-error': {
         const { toolCallId, toolName, input, providerExecuted } = chunk
-        parts.push({ type: 'dynamic-tool', toolName, toolCallId, state: 'input-available', input, providerExecuted })
+        const call = { type: 'dynamic-tool', toolName, toolCallId, input, providerExecuted }
+        if (chunk.type === 'tool-input-available') parts.push({ ...call, state: 'input-available' })
+        else parts.push({ ...call, state: 'output-error', errorText: chunk.errorText })
         break
       }
       case 'tool-approval-request':
@@ -92,8 +95,13 @@ function messageOf(id: string, chunks: readonly UIMessageChunk[]): UIMessage {
       case 'tool-output-denied':
         Object.assign(tool(chunk.toolCallId), { state: 'output-denied' })
         break
+      case 'source-url':
+      case 'file':
+      case 'steering-message':
+        parts.push({ ...chunk })
+        break
       default:
-        if (chunk.type === 'steering-message' || chunk.type.startsWith('data-')) parts.push({ ...chunk })
+        if (chunk.type.startsWith('data-') && !('transient' in chunk)) parts.push({ ...chunk })
     }
   }
   return { id, role: 'assistant', metadata, parts: parts as unknown as UIPart[] }
@@ -134,12 +142,12 @@ export function reconcile<M extends UIMessage>(
   return merged.length === current.length && merged.every((message, at) => message === current[at]) ? current : merged
 }
 
-/** What of a message people see. */
+/** The part of a message that people see. */
 function essence({ role, parts }: UIMessage): string {
   const seen = (parts as readonly Partial<Record<string, unknown>>[]).flatMap((part) => {
-    if (part.type === 'step-start' || String(part.type).startsWith('data-')) return []
-    const { type, text, state = 'done', toolCallId, url } = part
-    return [[type, text, state, toolCallId, url]]
+    if (part.type === 'step-start' || String(part.type).startsWith('data-parley-')) return []
+    const { type, text, state = 'done', toolCallId, url, data } = part
+    return [[type, text, state, toolCallId, url, data]]
   })
   return JSON.stringify([role, seen])
 }

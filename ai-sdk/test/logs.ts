@@ -42,16 +42,26 @@ export function ended(next: number, reason: 'completed' | 'cancelled' | 'superse
   return { type: 'run.ended', run: RUN, reason, next, usage: { inputTokens: 1, outputTokens: next }, ...error }
 }
 
+type OutputPart = NonNullable<Extract<Event, { type: 'run.snapshot' }>['output']>[number]
+
+function outputOf(index: number, word: string): Extract<Event, { type: 'run.output' }> {
+  const base = { type: 'run.output', run: RUN, index, text: '' } as const
+  if (word.startsWith('d:')) return { ...base, kind: 'data', name: 'weather', id: word, data: { index } }
+  if (word.startsWith('s:')) return { ...base, kind: 'source', url: 'https://example.com', title: 'Example' }
+  if (word.startsWith('f:')) return { ...base, kind: 'file', mediaType: 'image/png', url: 'https://example.com/a.png' }
+  return { ...base, kind: word.startsWith('r:') ? 'reasoning' : 'text', text: word }
+}
+
 type Step = { readonly words: readonly string[]; readonly calls: readonly ('ok' | 'bad' | 'deny' | 'approve')[] }
 
 const step: fc.Arbitrary<Step> = fc.record({
-  words: fc.array(fc.constantFrom('a', 'b ', '\n', 'é', 'r:x'), { maxLength: 4 }),
+  words: fc.array(fc.constantFrom('a', 'b ', '\n', 'é', 'r:x', 'd:1', 'd:2', 's:', 'f:'), { maxLength: 5 }),
   calls: fc.array(fc.constantFrom('ok' as const, 'bad' as const, 'deny' as const, 'approve' as const), {
     maxLength: 2,
   }),
 })
 
-/** Whole logs, with a driver that was replaced now and then, and every kind of end. */
+/** Whole logs, some with a driver that was replaced, and every kind of end. */
 export const anyLog: fc.Arbitrary<readonly Event[]> = fc
   .record({
     steps: fc.array(step, { minLength: 1, maxLength: 4 }),
@@ -62,16 +72,23 @@ export const anyLog: fc.Arbitrary<readonly Event[]> = fc
   .map(({ steps, reason, restart, cut }) => {
     const events: Event[] = [MESSAGE, started('new', 0)]
     let index = 0
-    const kept: { type: 'text' | 'reasoning'; text: string; index: number; lengths: number[] }[] = []
-    const output: ((typeof kept)[number] | { type: 'tool'; call: string; name: string })[] = []
+    const output: OutputPart[] = []
     for (const [at, { words, calls }] of steps.entries()) {
       for (const isRetry of restart === at ? [true, false] : [false]) {
         for (const word of words) {
-          const kind = word.startsWith('r:') ? 'reasoning' : 'text'
-          const shown = isRetry ? `${word}!` : word
-          events.push(text(index, shown, kind))
-          if (!isRetry) output.push({ type: kind, text: shown, index, lengths: [shown.length] })
+          const shown = isRetry && !/^[dsf]:/.test(word) ? `${word}!` : word
+          const event = outputOf(index, shown)
+          events.push(event)
+          const { type: _, run: __, kind, ...fields } = event
+          if (!isRetry) output.push({ type: kind, lengths: [event.text.length], ...fields } as OutputPart)
           index += 1
+        }
+        for (const [n] of calls.entries()) {
+          for (const words of ['{"at":', '1}']) {
+            const call = `c${at}_${n}${isRetry ? '_lost' : ''}`
+            events.push({ type: 'run.output', run: RUN, index, kind: 'input', call, name: 'look', text: words })
+            index += 1
+          }
         }
         if (!isRetry) continue
         // The next driver keeps the earlier steps.

@@ -48,7 +48,7 @@ export class ToolRunner {
     this.setTools(tools)
   }
 
-  /** Running calls keep their handler, unless no tool has its name any more: then they are aborted. */
+  /** Running calls keep their handler. Those of a removed tool are aborted. */
   setTools(tools: readonly ClientTool[]): void {
     this.#tools = new Map(tools.map((tool) => [tool.name, tool]))
     for (const job of this.#jobs.values()) {
