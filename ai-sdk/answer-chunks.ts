@@ -245,9 +245,13 @@ export class AnswerChunks {
       this.#input(call, owner)
     }
     if (call === shown.call) return
-    const { id, decision, progress } = call
+    const { id, decision, progress, questions = [] } = call
     if (progress !== undefined && progress !== shown.call?.progress) {
       this.#chunks.push({ type: 'data-parley-progress', id, data: { call: id, ...progress }, transient: true })
+    }
+    for (const [at, question] of questions.entries()) {
+      if (question === shown.call?.questions?.[at]) continue
+      this.#chunks.push({ type: 'data-parley-question', id: question.id, data: { call: id, ...question } })
     }
     shown.call = call
     const isDenied = decision?.decision === 'deny'

@@ -38,6 +38,7 @@ export interface MessageOptions {
 export interface FollowedChat<M extends UIMessage> {
   readonly id: string
   readonly status: 'submitted' | 'streaming' | 'ready' | 'error'
+  readonly messages: M[]
   setMessages(update: (messages: M[]) => M[]): void
   resumeStream(): Promise<void>
 }
@@ -136,10 +137,12 @@ export class ParleyChatTransport<M extends UIMessage = UIMessage> implements Cha
       if (!resumes && (view.turns === seen || status === 'error')) return
       seen = view.turns
       const wanted = toUIMessages<M>(view, chat.names.uiId, (other) => resumes && other.id === run)
-      followed.setMessages((current) => {
+      const next = (current: M[]): M[] => {
         const shown = resumes ? withAnswer(current, wanted, run) : wanted
         return reconcile(current, shown, ({ id }) => id === run) as M[]
-      })
+      }
+      // Setting equal messages would render the chat, and an effect that depends on the whole chat would never rest.
+      if (next(followed.messages) !== followed.messages) followed.setMessages(next)
       if (!resumes) return
       chat.parked = undefined
       void followed.resumeStream()

@@ -9,7 +9,6 @@ import type {
   QuestionAction,
   Seen,
   ServerFrame,
-  Tool,
 } from '@parley/protocol'
 import { makeId } from '@parley/protocol/make-id'
 import { isAfter } from '@parley/protocol/position'
@@ -20,13 +19,13 @@ import { Listeners } from '../listeners.ts'
 import { GapError, ParleyError } from '../parley-error.ts'
 import { applyEntry, startOver } from './apply-entry.ts'
 import { withTurns } from './branch.ts'
+import { OfferedTools } from './offered-tools.ts'
 import { Reply, type Watcher } from './reply.ts'
 import { isEnded } from './run-view.ts'
 import { type SendOptions, sendFrame } from './send-frame.ts'
 import type { ClientTool, Session } from './session.ts'
 import { type PresenceState, SessionPresence } from './session-presence.ts'
 import { type Delay, type MessageView, newSession, type SessionView } from './session-view.ts'
-import { declaration } from './tool.ts'
 import { ToolRunner } from './tool-runner.ts'
 
 export interface SessionOptions {
@@ -50,7 +49,7 @@ export class AttachedSession implements Session {
   readonly #connection: Connection
   readonly #listeners = new Listeners()
   readonly #watchers = new Set<Watcher>()
-  #tools: readonly ClientTool[]
+  readonly #tools: OfferedTools
   readonly #runner: ToolRunner
   readonly #onClose: () => void
   #state: SessionView
@@ -62,8 +61,6 @@ export class AttachedSession implements Session {
   #hasRead = false
   #gapCount = 0
   #attachAttempts = 0
-  /** The tools have changed, and are declared again in a microtask. */
-  #isDeclaring = false
   #cancelRetry: (() => void) | undefined
   #closed: ParleyError | undefined
 
@@ -72,12 +69,12 @@ export class AttachedSession implements Session {
     bindMethods<AttachedSession>(this, AttachedSession.prototype)
     this.id = id
     this.#connection = connection
-    this.#tools = options.tools ?? []
+    this.#tools = new OfferedTools(options.tools ?? [], () => this.#declare())
     this.#state = newSession(id, options.after)
     this.#notified = this.#state
     this.#onClose = onClose
     this.presence = new SessionPresence((state) => connection.post({ type: 'presence', session: id, state }))
-    this.#runner = new ToolRunner(this, connection, this.#tools)
+    this.#runner = new ToolRunner(this, connection, this.#tools.list)
     if (connection.state.status === 'open') this.opened()
   }
 
@@ -119,11 +116,7 @@ export class AttachedSession implements Session {
 
   redirect(content: Content, options: Omit<SendOptions, 'policy'> = {}): Reply {
     const seen = this.#seen(this.#state.activeRun)
-    return this.send(content, {
-      ...(seen === undefined ? {} : { seen }),
-      ...options,
-      policy: 'interrupt',
-    })
+    return this.send(content, { ...(seen === undefined ? {} : { seen }), ...options, policy: 'interrupt' })
   }
 
   edit(message: string, content: Content, options: Omit<SendOptions, 'policy' | 'parent'> = {}): Reply {
@@ -193,20 +186,13 @@ export class AttachedSession implements Session {
     this.presence.show(state)
   }
 
-  addTool(added: ClientTool): () => void {
-    this.#setTools([...this.#tools.filter(({ name }) => name !== added.name), added])
-    return () => {
-      if (this.#tools.includes(added)) this.#setTools(this.#tools.filter((other) => other !== added))
-    }
+  addTool(tool: ClientTool): () => void {
+    return this.#tools.add(tool)
   }
 
   async close(): Promise<void> {
     if (this.#closed !== undefined) return
-    this.#connection.post({
-      type: 'detach',
-      id: makeId('det'),
-      session: this.id,
-    })
+    this.#connection.post({ type: 'detach', id: makeId('det'), session: this.id })
     const error = new ParleyError('closed', `Session ${this.id} was closed. Open it again with client.session(id).`)
     this.#fail(error)
   }
@@ -230,7 +216,7 @@ export class AttachedSession implements Session {
     this.#cancelRetry?.()
     this.#attach = makeId('att')
     this.#attached = false
-    const tools: readonly Tool[] = this.#tools.map(declaration)
+    const tools = this.#tools.declarations()
     const { cursor, activeRun } = this.#state
     const resume = this.#hasRead && isNew ? this.#connection.resumption(activeRun !== undefined) : undefined
     this.#connection.post({
@@ -239,7 +225,7 @@ export class AttachedSession implements Session {
       session: this.id,
       merge: true,
       ...(cursor === undefined ? {} : { after: cursor }),
-      ...(tools.length === 0 ? {} : { tools: [...tools] }),
+      ...(tools.length === 0 ? {} : { tools }),
       ...(resume === undefined ? {} : { resume }),
     })
     this.#update({ status: 'attaching', error: undefined })
@@ -346,11 +332,7 @@ export class AttachedSession implements Session {
     this.#gapCount += 1
     const fields = { session: this.id, code: error.code }
     this.#connection.logger?.warn(fields, 'log entry does not follow the view, replaying the session')
-    this.#connection.post({
-      type: 'detach',
-      id: makeId('det'),
-      session: this.id,
-    })
+    this.#connection.post({ type: 'detach', id: makeId('det'), session: this.id })
     if (this.#gapCount > MAX_GAPS) {
       this.#fail(error)
       return
@@ -375,17 +357,10 @@ export class AttachedSession implements Session {
     return message
   }
 
-  /** Changes the tools. All changes of a turn of the event loop cost one `attach`. */
-  #setTools(tools: readonly ClientTool[]): void {
-    this.#tools = tools
-    if (this.#isDeclaring) return
-    this.#isDeclaring = true
-    queueMicrotask(() => {
-      this.#isDeclaring = false
-      if (this.#closed !== undefined) return
-      this.#runner.setTools(this.#tools)
-      if (this.#attach !== undefined) this.opened(false)
-    })
+  #declare(): void {
+    if (this.#closed !== undefined) return
+    this.#runner.setTools(this.#tools.list)
+    if (this.#attach !== undefined) this.opened(false)
   }
 
   async #command(frame: Parameters<Connection['command']>[0]): Promise<Ok> {

@@ -35,7 +35,7 @@ const FIREFOX_PREFERENCES = {
 
 /** Browsers log every refused or broken connection; the page cannot prevent it. */
 const REFUSED = [
-  /net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED)|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED)/,
+  /net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED)|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED)/,
   /^Firefox can’t establish a connection to the server at ws/,
   /^The connection to ws\S+ was interrupted while the page was loading/,
 ]
