@@ -24,6 +24,8 @@ export function recover(run: RunRecord, prefill: Model['prefill']): Recovery {
   if (run.epoch === 0) return { mode: 'new', kept: [], step: 0, awaitResults: false }
   const parts = toParts(run.output)
   const steps = Math.max(-1, ...[...run.calls.values()].map((call) => call.step)) + 1
+  // The last driver died between its restart and the snapshot, without which readers lack these steps.
+  if (run.unreturned) return { mode: 'restart', kept: parts, step: steps, awaitResults: false }
   // Data comes from tools: it says nothing about the model's answer.
   const last = parts.findLast((part) => part.type !== 'data')
   if (last === undefined || last.type === 'message')

@@ -1,6 +1,7 @@
 // The chat page in a real browser, with a real server in a separate process.
 import { tool } from '@parley/client'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { hasNoViolation } from './axe.ts'
 import { shoot } from './browser.ts'
 import { PageWorld } from './page-world.ts'
 
@@ -129,6 +130,36 @@ describe('the chat page', () => {
     await tab.answer(1, 'completed')
     await card.nth(1).getByText('Denied').first().waitFor()
     expect(opened).toEqual([{ gate: 'front' }])
+  })
+
+  it('shows the form of a tool that asks, and the answer', async () => {
+    const visitor = await world.come()
+    const tab = await visitor.open(world.site)
+    await tab.status('Live')
+    await tab.send('/demo tool=demo_form input={} count=3 rate=0')
+    await tab.page.getByText('Waiting for your answer').waitFor()
+    const form = tab.page.getByRole('region', { name: 'Question of demo_form' })
+    await hasNoViolation(tab.page)
+    await form.getByLabel('Size').selectOption('Large')
+    await form.getByLabel('Basil').check()
+    await form.getByLabel('Olives').check()
+    await form.getByLabel('Capers').check()
+    await form.getByLabel('Name').fill('Ada')
+    await form.getByRole('button', { name: 'Submit' }).click()
+    await form.getByText('toppings must have at most 2 choices').waitFor()
+    await form.getByLabel('Capers').uncheck()
+    await form.getByRole('button', { name: 'Submit' }).click()
+    const text = await tab.answer(0, 'completed')
+    const content = { size: 'l', toppings: ['Basil', 'Olives'], count: 1, name: 'Ada', spicy: false }
+    expect(JSON.parse(text.split('\n')[0] ?? '')).toEqual({ action: 'accept', content, by: 'anonymous' })
+    await form.getByText('Answered: Size: Large; Toppings: Basil, Olives; How many?: 1; Name: Ada').waitFor()
+
+    await tab.send(
+      '/demo tool=demo_form input={"message":"Sure?","schema":{"type":"object","properties":{}}} count=3 rate=0',
+    )
+    await tab.page.getByText('Sure?').last().waitFor()
+    await tab.page.getByRole('button', { name: 'Decline' }).click()
+    expect(await tab.answer(1, 'completed')).toContain('"action":"decline"')
   })
 
   it('shows why an answer failed', async () => {

@@ -154,10 +154,12 @@ export class EngineHarness {
     return harness
   }
 
-  async open(): Promise<void> {
+  /** @param prepare changes the stores before the engine uses them */
+  async open(prepare: (stores: LmdbStores) => void = () => undefined): Promise<void> {
     const logger = pino({ level: 'silent' })
     const { limits, serverTools = [], leaseMs = 30_000, metrics, model = this.model, other = model } = this.#options
     this.stores = await openLmdbStores({ path: this.path, logger })
+    prepare(this.stores)
     const { log, runs } = this.stores
     this.#sessions = new SessionCache(this.stores)
     const tools = new Map(serverTools.map((tool) => [tool.name, tool]))

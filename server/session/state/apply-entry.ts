@@ -24,6 +24,7 @@ import {
   addEvent,
   addOutputs,
   addPart,
+  completeOutput,
   fromParts,
   hasCall,
   type RunOutput,
@@ -62,20 +63,25 @@ export function applyEntry(state: SessionState, entry: LoggedEvent, owned?: Owne
     case 'message':
       return applyMessage(state, entry, event, owned)
     case 'run.started':
-      return updateRun(withUnknownRun(state, entry.seq, event), entry.seq, event.run, (run) => ({
-        ...run,
-        phase: 'running',
-        last: entry.seq,
-        epoch: event.epoch,
-        // An attempt that waits for others has no output, but it is not stalled.
-        stalls: awaitsOthers(run) ? run.stalls : run.stalls + 1,
-        model: event.model,
-        agent: event.agent ?? run.agent,
-        owner: event.owner,
-        next: event.next,
-        output: event.mode === 'restart' ? undefined : run.output,
-        startedAt: entry.time,
-      }))
+      return updateRun(withUnknownRun(state, entry.seq, event), entry.seq, event.run, (run) => {
+        const isRestart = event.mode === 'restart'
+        const output = isRestart ? completeOutput(run.output) : run.output
+        return {
+          ...run,
+          phase: 'running',
+          last: entry.seq,
+          epoch: event.epoch,
+          // An attempt that waits for others has no output, but it is not stalled.
+          stalls: awaitsOthers(run) ? run.stalls : run.stalls + 1,
+          model: event.model,
+          agent: event.agent ?? run.agent,
+          owner: event.owner,
+          next: event.next,
+          output,
+          unreturned: isRestart ? output !== undefined : run.unreturned,
+          startedAt: entry.time,
+        }
+      })
     case 'run.handed':
       return updateRun(state, entry.seq, event.run, (run) => ({ ...run, last: entry.seq, agent: event.to }))
     case 'run.snapshot': {
@@ -92,6 +98,7 @@ export function applyEntry(state: SessionState, entry: LoggedEvent, owned?: Owne
           last: entry.seq,
           next: event.next,
           output: fromParts(event.output),
+          unreturned: false,
           steers: run.steers.filter((message) => !taken.has(message)),
           calls: withoutLateCalls(run.calls, event.epoch, event.output),
         }

@@ -172,6 +172,11 @@ export function completeParts(parts: readonly OutputPart[]): OutputPart[] {
   return parts.filter((part, at) => at < end || part.type === 'data')
 }
 
+/** What a restart keeps. */
+export function completeOutput(output: RunOutput | undefined): RunOutput | undefined {
+  return fromParts(completeParts(toParts(output)))
+}
+
 /** Replaces the newest `singles` outputs by one part. */
 function mergeSingles(newest: RunOutput, like: PartStart): RunOutput {
   const texts: string[] = []

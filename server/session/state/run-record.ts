@@ -27,6 +27,8 @@ export interface RunRecord {
   /** The index of the next output. */
   readonly next: number
   readonly output: RunOutput | undefined
+  /** The latest start dropped the output of all readers, and no snapshot has returned the complete steps to them. */
+  readonly unreturned: boolean
   readonly calls: ReadonlyMap<string, CallState>
   /** Ids of `steer` messages to this run that its model has not received yet. */
   readonly steers: readonly string[]
@@ -63,6 +65,7 @@ export function newRun(id: string, message: string, order: Seq): RunRecord {
     last: 0,
     next: 0,
     output: undefined,
+    unreturned: false,
     calls: new Map(),
     steers: [],
     supersededBy: undefined,
@@ -111,6 +114,7 @@ export function withOutput(run: RunRecord, last: Seq, next: number, output: RunO
     last,
     next,
     output,
+    unreturned: run.unreturned,
     calls: run.calls,
     steers: run.steers,
     supersededBy: run.supersededBy,

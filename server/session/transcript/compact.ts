@@ -4,7 +4,7 @@
 import { type EventOf, type RunEnded, stringifyJson } from '@parley/protocol'
 import type { CompactedEntry } from '../../store/ports/transcript-store.ts'
 import { type LoggedEvent, parseEntry } from '../state/apply-entry.ts'
-import { addEvent, addPart, fromParts, hasCall, type RunOutput, toParts } from '../state/run-output.ts'
+import { addEvent, addPart, completeOutput, fromParts, hasCall, type RunOutput, toParts } from '../state/run-output.ts'
 import { declare, type ToolDeclarations, withoutUser } from '../state/tool-declarations.ts'
 
 interface CompactedRun {
@@ -92,8 +92,9 @@ export function compact(compacted: readonly CompactedEntry[], entries: Iterable<
         run.next = event.next
         run.attempt = startedFields(event, entry.time)
         if (event.mode === 'restart') {
-          run.output = undefined
-          run.outputAt = undefined
+          // New readers have nothing to drop. The next snapshot says the same.
+          run.output = completeOutput(run.output)
+          if (run.output === undefined) run.outputAt = undefined
         }
         break
       }
