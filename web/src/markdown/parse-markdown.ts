@@ -15,6 +15,7 @@ import { bareLinks } from './bare-links.ts'
 import { footnoteSyntax, numbered } from './footnotes.ts'
 import { formulaFromMarkdown, formulaSyntax } from './formula-syntax.ts'
 import { lineBreakTag, lineBreakTagFromMarkdown } from './line-break-tag.ts'
+import { installLinearEdits } from './linear-edits.ts'
 import { shallowContainers } from './shallow-containers.ts'
 import { slicedAttention } from './sliced-attention.ts'
 
@@ -72,6 +73,8 @@ function options(growing: boolean): Options {
     ],
   }
 }
+
+installLinearEdits()
 
 const COMPLETE = options(false)
 const GROWING = options(true)
