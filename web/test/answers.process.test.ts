@@ -13,6 +13,9 @@ import { PageWorld } from './page-world.ts'
 
 const DIST = fileURLToPath(new URL('../dist/', import.meta.url))
 
+const CODE = Array.from({ length: 60 }, (_, line) => `const name${line} = ${line} // ${line}`).join('\n')
+const SLOW_CODE = `As [^1] says:\n\n\`\`\`ts\n${CODE}\n\`\`\`\n\n[^1]: A note.`
+
 let mock: LLMock
 let world: PageWorld
 
@@ -20,6 +23,7 @@ beforeAll(async () => {
   mock = new LLMock({ port: 0, host: '127.0.0.1', chunkSize: 6 })
   const fast = { streamingProfile: { ttft: 1, tps: 5_000, jitter: 0 } }
   mock.onMessage('rich and slow', { content: RICH }, { streamingProfile: { ttft: 1, tps: 80, jitter: 0 } })
+  mock.onMessage('slow code', { content: SLOW_CODE }, { streamingProfile: { ttft: 1, tps: 60, jitter: 0 } })
   mock.onMessage('rich', { content: RICH }, fast)
   mock.onMessage('science', { content: SCIENCE }, fast)
   mock.onMessage('long lines', { content: LONG_LINES }, { ...fast, chunkSize: 500 })
@@ -206,6 +210,38 @@ describe('an answer in Markdown', () => {
       }),
     )
     expect(sides).toEqual(['right', 'left'])
+  })
+
+  // Every new token replaced the text nodes of a code block. Marks of footnotes appeared when the answer was complete.
+  it('keeps a selection in growing code, and has marks of footnotes while it grows', async () => {
+    const tab = await (await world.come()).open(world.site)
+    await tab.send('slow code')
+    const code = tab.page.locator('.answer code').first()
+    await code.filter({ hasText: 'const name2 = 2' }).waitFor()
+    expect(await tab.page.locator('.answer sup').textContent()).toBe('1')
+    await code.evaluate((element) => {
+      const range = document.createRange()
+      range.setStart(element, 0)
+      range.setEnd(element, element.childNodes.length)
+      const texts = document.createTreeWalker(element, NodeFilter.SHOW_TEXT)
+      let last: Node | null = null
+      for (let node = texts.nextNode(); node !== null; node = texts.nextNode()) last = node
+      if (last === null) throw new Error('There is no text.')
+      document.getSelection()?.setBaseAndExtent(element, 0, last, 2)
+    })
+    const selected = () => tab.page.evaluate(() => document.getSelection()?.toString() ?? '')
+    const before = await selected()
+    expect(before).toContain('const name0')
+    expect(await tab.page.locator('.answer').getAttribute('data-status')).toBe('running')
+    await code.filter({ hasText: 'name40 = 40' }).waitFor()
+    expect(await selected()).toBe(before)
+    await tab.answer(0, 'completed')
+    expect(await selected()).toBe(before)
+    // The rest gets its colors when the selection is gone.
+    await tab.page.evaluate(() => document.getSelection()?.removeAllRanges())
+    await expect.poll(() => code.locator('.hljs-keyword').count(), { timeout: 20_000 }).toBe(60)
+    expect(await code.textContent()).toBe(CODE)
+    await tab.page.getByRole('link', { name: 'Footnote 1' }).waitFor()
   })
 
   it('does not move earlier blocks while it grows', async () => {

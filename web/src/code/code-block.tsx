@@ -1,7 +1,9 @@
-// CodeBlock: a code block with its language, a copy button and syntax highlighting.
-import { memo, useEffect, useReducer, useState } from 'react'
+// CodeBlock: a code block with its language, a copy button and syntax highlighting. While somebody has selected a part of it, its
+// text grows, but its colors stay as they are: new elements would lose the selection.
+import { memo, type RefObject, useEffect, useReducer, useRef, useState } from 'react'
 import { BackgroundWorker } from '../shared/background-worker.ts'
 import { CopyButton } from '../shared/copy-button.tsx'
+import { GrowingText } from '../shared/growing-text.tsx'
 import { useRenderSlot } from '../shared/render-slots.ts'
 import { ScrollBox } from '../shared/scroll-box.tsx'
 import type { HighlightRequest } from './code-worker.ts'
@@ -20,7 +22,8 @@ const LANG_MAX = 24
 
 export const CodeBlock = memo(function CodeBlock({ code, lang, growing }: Props) {
   const name = lang.slice(0, LANG_MAX)
-  const chunks = useHighlighted(code, name.toLowerCase(), growing)
+  const box = useRef<HTMLElement>(null)
+  const chunks = useHighlighted(code, name.toLowerCase(), growing, box)
   return (
     <div className='code-block' dir='ltr'>
       <div className='code-head'>
@@ -29,10 +32,10 @@ export const CodeBlock = memo(function CodeBlock({ code, lang, growing }: Props)
       </div>
       <ScrollBox className='code' label={name === '' ? 'Code' : `Code, ${name}`}>
         <pre>
-          <code>
+          <code ref={box}>
             {chunks.map((chunk, at) => (
               // biome-ignore lint/suspicious/noArrayIndexKey: chunks are only appended.
-              <Lines key={at} chunk={chunk} />
+              <Lines key={at} chunk={chunk} growing={growing && at === chunks.length - 1} />
             ))}
           </code>
         </pre>
@@ -41,8 +44,15 @@ export const CodeBlock = memo(function CodeBlock({ code, lang, growing }: Props)
   )
 })
 
-const Lines = memo(function Lines({ chunk: { runs, text } }: { readonly chunk: Chunk }) {
+interface LinesProps {
+  readonly chunk: Chunk
+  /** Whether more text may follow in this chunk. */
+  readonly growing: boolean
+}
+
+const Lines = memo(function Lines({ chunk: { runs, text }, growing }: LinesProps) {
   const colored = useRenderSlot(runs.length)
+  if (runs.every(({ kind }) => kind === undefined)) return <GrowingText text={text} growing={growing} />
   if (!colored) return text
   return runs.map((run, at) =>
     run.kind === undefined ? (
@@ -60,7 +70,12 @@ const worker = new BackgroundWorker<HighlightRequest, readonly Run[]>(
   () => new Worker(new URL('./code-worker.ts', import.meta.url), { type: 'module' }),
 )
 
-function useHighlighted(code: string, lang: string, growing: boolean): readonly Chunk[] {
+function useHighlighted(
+  code: string,
+  lang: string,
+  growing: boolean,
+  box: RefObject<HTMLElement | null>,
+): readonly Chunk[] {
   const [highlighter] = useState(
     () =>
       new IncrementalHighlighter(
@@ -69,6 +84,19 @@ function useHighlighted(code: string, lang: string, growing: boolean): readonly 
       ),
   )
   const [, update] = useReducer((count: number) => count + 1, 0)
-  useEffect(() => highlighter.highlightLater(code, lang, growing, update))
+  useEffect(() => {
+    if (!isSelected(box.current)) return highlighter.highlightLater(code, lang, growing, update)
+    const look = (): void => {
+      if (!isSelected(box.current)) update()
+    }
+    document.addEventListener('selectionchange', look)
+    return () => document.removeEventListener('selectionchange', look)
+  })
   return highlighter.chunks(code, lang)
+}
+
+/** Whether somebody has selected a part of an element. */
+function isSelected(element: HTMLElement | null): boolean {
+  const selection = document.getSelection()
+  return element !== null && selection !== null && !selection.isCollapsed && selection.containsNode(element, true)
 }

@@ -1,7 +1,7 @@
 // Footnotes: GFM's footnotes for micromark, and their numbers. The definitions move to the end of the text. Pure.
 import type { FootnoteDefinition, FootnoteReference, Parent } from 'mdast'
 import { gfmFootnote } from 'micromark-extension-gfm-footnote'
-import type { Construct, Extension } from 'micromark-util-types'
+import type { Construct, Extension, TokenizeContext } from 'micromark-util-types'
 import { shallow } from './shallow-containers.ts'
 
 export interface Footnotes extends Parent {
@@ -27,12 +27,27 @@ declare module 'mdast' {
   }
 }
 
-/** @param calls whether references become footnotes. A growing text is parsed in parts that do not have its definitions */
-export function footnoteSyntax(calls: boolean): Extension {
+/**
+ * @param growing whether the source is a part of a growing text: its definitions may be in another part or still to come, so that
+ * every reference becomes one
+ */
+export function footnoteSyntax(growing: boolean): Extension {
   const { document = {}, text = {} } = gfmFootnote()
-  const definition = document[91] as Construct
+  const call = text[91] as Construct
   // The construct for `![^a]` searches all events at every bracket, which takes long.
-  return { document: { 91: shallow(definition) }, ...(calls ? { text: { 91: text[91] } } : {}) }
+  return { document: { 91: shallow(document[91] as Construct) }, text: { 91: growing ? undefinedToo(call) : call } }
+}
+
+/** The construct, for references to footnotes that are not defined as well. */
+function undefinedToo(construct: Construct): Construct {
+  return {
+    ...construct,
+    tokenize(effects, ok, nok) {
+      const parser = Object.create(this.parser, { gfmFootnotes: { value: { includes: () => true } } })
+      const context: TokenizeContext = Object.create(this, { parser: { value: parser } })
+      return construct.tokenize.call(context, effects, ok, nok)
+    },
+  }
 }
 
 /**

@@ -2,13 +2,13 @@
 // unsafe links, and no image of another host before a click.
 import { memo, type ReactNode } from 'react'
 import { CodeBlock } from '../code/code-block.tsx'
+import { GrowingText } from '../shared/growing-text.tsx'
 import { useRenderSlot } from '../shared/render-slots.ts'
 import { ScrollBox } from '../shared/scroll-box.tsx'
 import { Footnote, FootnoteMark, Footnotes } from './footnote-list.tsx'
 import { ForeignLink } from './foreign-link.tsx'
 import { FormulaView } from './formula.tsx'
 import type { Block } from './growing-markdown.ts'
-import { GrowingText } from './growing-text.tsx'
 import { type Alignment, type Context, inChunks, sizeOf } from './in-chunks.tsx'
 import type { MarkdownNode, NodeOf } from './parse-markdown.ts'
 import { Picture } from './picture.tsx'
@@ -101,7 +101,9 @@ function element(node: MarkdownNode, key: number, context: Context): ReactNode {
     case 'formula':
       return <FormulaView key={key} tex={node.value} display={node.display} />
     case 'footnoteReference':
-      return <FootnoteMark key={key} number={node.number ?? 0} use={node.uses ?? 0} />
+      // While the text grows, it has no number yet.
+      if (node.number === undefined) return <sup key={key}>{node.label ?? node.identifier}</sup>
+      return <FootnoteMark key={key} number={node.number} use={node.uses ?? 0} />
     case 'footnotes':
       return (
         <Footnotes key={key}>

@@ -3,9 +3,9 @@
 import { memo, useEffect, useReducer, useState } from 'react'
 import { displayText } from '../shared/display-text.ts'
 import { ErrorBoundary } from '../shared/error-boundary.tsx'
+import { GrowingText } from '../shared/growing-text.tsx'
 import { FootnoteScope } from './footnote-list.tsx'
 import type { Block } from './growing-markdown.ts'
-import { GrowingText } from './growing-text.tsx'
 import { MarkdownBlocks } from './markdown-nodes.tsx'
 import { MarkdownParser } from './markdown-parser.ts'
 

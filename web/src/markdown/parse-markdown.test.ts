@@ -120,6 +120,13 @@ describe('a footnote', () => {
     )
   })
 
+  // While an answer grew, `[^1]` was text, because the definition was still to come.
+  it('has a mark while its text grows, and is a part of no code', () => {
+    const { nodes } = parseMarkdown('A[^1] and `[^2]`, [^no mark', true)
+    expect(shown(nodes)).toBe('A^undefined and [^2], [^no mark')
+    expect(show('A[^1]')).toBe('A[^1]')
+  })
+
   it('does not nest deeply', () => {
     const footnotes = parseMarkdown(`${'[^a]:'.repeat(1_000)}x`).nodes.at(-1)
     expect(footnotes?.type === 'footnotes' && footnotes.children.length).toBeLessThan(20)

@@ -54,7 +54,7 @@ function options(growing: boolean): Options {
       gfmTaskListItem(),
       bareLinks(),
       shallowContainers(),
-      footnoteSyntax(!growing),
+      footnoteSyntax(growing),
       formulaSyntax((from, to) => {
         if (to > open[1]) open = [from, to]
       }),
@@ -80,7 +80,7 @@ const COMPLETE = options(false)
 const GROWING = options(true)
 
 /**
- * @param growing whether the source is a part of a text that grows: it has no footnotes, which refer to other parts
+ * @param growing whether the source is a part of a text that grows: its footnotes have no numbers yet
  * @throws RangeError for some input of extreme nesting
  */
 export function parseMarkdown(source: string, growing = false): ParsedMarkdown {
