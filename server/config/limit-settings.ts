@@ -167,7 +167,7 @@ export const runs = {
     'PARLEY_RUN_DEPTH',
     whole(1, 16),
     4,
-    'Maximum levels of agents that agents ask, below the agent that answers a message.',
+    'Maximum levels of [agents that agents ask](agents.md), below the agent that answers a message.',
   ),
   runChildren: setting(
     'PARLEY_RUN_CHILDREN',

@@ -98,7 +98,9 @@ describe(`agents that ask others, seed ${TEST_SEED}`, () => {
         event.type === 'tool.called' && event.child ? [event.child.run] : [],
       )
       const children = [...new Set(asked)]
-      expect(children).toHaveLength(CHILDREN)
+      // A parent whose driver died between two calls makes the rest with its next step, unless it is cancelled before.
+      if (ends.get(run)?.reason === 'completed') expect(children).toHaveLength(CHILDREN)
+      else expect(children.length).toBeLessThanOrEqual(CHILDREN)
       for (const child of children) {
         const { text } = picture.run(child)
         const end = ends.get(child)
