@@ -41,6 +41,8 @@ function applyEvent(view: SessionView, time: number, event: Event): SessionView 
     }
     case 'run.started':
       return withRun(view, run.started(runOf(view, event.run, event.message), event))
+    case 'run.handed':
+      return withRun(view, { ...runOf(view, event.run), agent: event.to })
     case 'run.snapshot':
       return withRun(view, run.snapshot(runOf(view, event.run), event))
     case 'run.ended':

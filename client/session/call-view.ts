@@ -16,6 +16,8 @@ export interface CallView {
   readonly status: CallStatus
   /** Grows each time that the call is offered again because a claim was lost. */
   readonly attempt: number
+  /** The call asks another agent: the run, in `view.runs`, that answers it. */
+  readonly child?: { readonly run: string; readonly agent: string }
   readonly step: number
   /** Unix milliseconds at which the call times out. */
   readonly until: number
@@ -95,6 +97,7 @@ export function applyCallEvent(call: CallView | undefined, event: ToolEvent): Ca
       step: event.step,
       until: event.until,
       status: 'offered',
+      ...(event.child === undefined ? {} : { child: event.child }),
     }
     if (call !== undefined && isSettled(call)) return { ...view, status: call.status }
     return view.approval && view.decision === undefined ? { ...view, status: 'deciding' } : view

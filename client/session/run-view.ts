@@ -7,6 +7,7 @@
 import type {
   EventOf,
   OutputPart,
+  ParentCall,
   RunEnded,
   RunError,
   RunNotice,
@@ -52,6 +53,10 @@ export interface RunView {
   readonly id: string
   /** The message that the run answers. */
   readonly message: string | undefined
+  /** Only of a child run: the run whose agent asked for it, and the call, in `view.calls`, that it answers. */
+  readonly parent?: ParentCall
+  /** The agent that answers now. Omitted: the server's default, or unknown before the run has started. */
+  readonly agent?: string
   readonly status: RunStatus
   /** The number of the attempt: it grows with each driver of the run. 0 if unknown. */
   readonly epoch: number
@@ -104,6 +109,7 @@ export function isEnded(run: RunView): boolean {
 export function started(run: RunView, event: RunStarted): RunView {
   const base = {
     ...run,
+    ...whoAnswers(event),
     message: event.message,
     epoch: event.epoch,
     model: event.model,
@@ -177,12 +183,20 @@ export function called(run: RunView, call: string, name: string): RunView {
 }
 
 /** The fields of `run.started`, which a compacted entry repeats because it replaces that entry. */
-function startedFields(run: RunView, event: RunSnapshot | RunEnded): Pick<RunView, 'epoch' | 'model' | 'message'> {
+function startedFields(
+  run: RunView,
+  event: RunSnapshot | RunEnded,
+): Pick<RunView, 'epoch' | 'model' | 'message' | 'parent' | 'agent'> {
   return {
+    ...whoAnswers(event),
     epoch: event.epoch ?? run.epoch,
     model: event.model ?? run.model,
     message: event.message ?? run.message,
   }
+}
+
+function whoAnswers({ parent, agent }: RunStarted | RunSnapshot | RunEnded): Pick<RunView, 'parent' | 'agent'> {
+  return { ...(parent === undefined ? {} : { parent }), ...(agent === undefined ? {} : { agent }) }
 }
 
 /** @param parts before the added text */
