@@ -1,5 +1,6 @@
 // openTransports: opens the transports of a node: the WebSocket, the HTTP APIs, and the web page. They share the feeds and the
 // connection limits, and drain together.
+import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { LIMITS, makeId, type Offers } from '@parley/protocol'
 import type { Authenticator } from '../auth/authenticator.ts'
@@ -84,6 +85,9 @@ export interface Transports {
 
 /** Milliseconds that an HTTP client's named connection lasts after its last stream or poll. */
 const CONNECTION_MS = 30_000
+/** The built page: in the published package, else in the repository. */
+const PUBLISHED_PAGE = new URL('../page/', import.meta.url)
+const PAGE = existsSync(PUBLISHED_PAGE) ? PUBLISHED_PAGE : new URL('../../../web/dist/', import.meta.url)
 /** Milliseconds after which the run of a chat completion is cancelled if its caller has disconnected. */
 const ABANDONED_MS = 1_000
 
@@ -216,7 +220,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     logger,
     metrics,
   })
-  serveSite(app, fileURLToPath(new URL('../../../web/dist', import.meta.url)))
+  serveSite(app, fileURLToPath(PAGE))
 
   if (ports.metrics !== undefined) {
     ports.metrics.transports.watch(ports.metrics.registry, () => ({
