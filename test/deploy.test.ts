@@ -16,7 +16,7 @@ const OTHERS: ReadonlySet<string> = new Set(['PARLEY_SITE', 'PARLEY_NODES', 'PAR
 describe('the image', () => {
   it('copies the manifests of all workspaces', () => {
     const { workspaces } = JSON.parse(read('package.json')) as { workspaces: string[] }
-    const copied = [...dockerfile.matchAll(/^COPY (\w+)\/package\.json \1\/$/gm)].map(([, name]) => name)
+    const copied = [...dockerfile.matchAll(/^COPY ([\w-]+)\/package\.json \1\/$/gm)].map(([, name]) => name)
     expect(copied).toEqual(workspaces)
   })
 
