@@ -32,7 +32,7 @@ const OUTPUTS_PER_PACE = 250
 
 /** What a tool shows during one call. */
 export interface CallReports extends Pick<ToolContext, 'data' | 'progress'> {
-  /** Sends what waits, and nothing after that. */
+  /** Sends the waiting values, and nothing after that. */
   settled(): Promise<void>
 }
 
