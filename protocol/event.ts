@@ -255,6 +255,8 @@ export const ToolCalled = z.object({
   child: z.object({ run: Id, agent: z.string() }).optional(),
   /** The call hands the conversation to this agent. */
   handoff: z.string().optional(),
+  /** A remote agent makes the call itself, and reports its result. */
+  remote: z.literal(true).optional(),
 })
 
 export const ToolClaimed = z.object({

@@ -44,7 +44,7 @@ ${EXAMPLE}
 
 - Lists are arrays or text with commas. Numbers may be text.
 - \`tools\` are tools that the server runs. Only a module can contain them, not JSON. During a call, a tool may ask a person: \`execute: async (input, { ask }) => ask({ message: 'Sure?' })\`; \`context.progress({ text, done, total })\` shows how far it is, and \`context.data(name, value, { id })\` shows a value; a later one with the same \`id\` replaces it. The model gets neither.
-- \`agents\` are named configurations that clients choose with \`agent\` in \`send\`: \`model\`, \`system\`, \`tools\` and a \`description\`, all optional. [MCP](mcp.md) hosts show the description.
+- \`agents\` are named configurations that clients choose with \`agent\` in \`send\`: \`model\`, \`system\`, \`tools\` and a \`description\`, all optional. [MCP](mcp.md) hosts show the description. An agent with \`agui\` runs elsewhere: see [Agents](agents.md#remote-agents).
 - \`mcpServers\` are servers whose tools the model may use: see [MCP servers as tools](mcp.md#mcp-servers-as-tools).
 `
 

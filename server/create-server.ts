@@ -10,12 +10,14 @@ import { openModels } from './assembly/open-models.ts'
 import { openStores, StartError } from './assembly/open-stores.ts'
 import { openTraces } from './assembly/open-traces.ts'
 import { openTransports } from './assembly/open-transports.ts'
+import { openVault } from './assembly/open-vault.ts'
 import { ANYBODY, createAuthenticator } from './auth/authenticator.ts'
 import { readSecrets, type Secrets, secretsIn } from './auth/secret-file.ts'
 import { type Config, ConfigError, checkConfig } from './config/config.ts'
 import type { Logger } from './config/logger.ts'
 import type { ModelCatalog } from './model/model.ts'
 import { agentOf, agentToolNames } from './run/agent/agents.ts'
+import { isRemote, remoteModelIds } from './run/remote-agent.ts'
 import { createRunEngine } from './run/run-engine.ts'
 import { RUN_LIMITS } from './run/run-limits.ts'
 import { DirectoryService } from './session/directory/directory-service.ts'
@@ -90,11 +92,12 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   checkConfig(config)
   const { role, jwtSecretFile } = config
   const models = overrides.models ?? openModels(config)
-  const metrics = openMetrics(config, models.ids, () => engine.active)
+  const metrics = openMetrics(config, [...models.ids, ...remoteModelIds(config.agents)], () => engine.active)
   const secrets = jwtSecretFile === undefined ? undefined : await openSecretFile(jwtSecretFile, logger)
   const onKeysFetched = metrics && ((result: string) => metrics.keyFetches.inc({ result }))
-  const mcp = openMcp(config, logger)
-  const authenticator = createAuthenticator(authConfigOf(config), { logger, secrets, onKeysFetched, vault: mcp?.vault })
+  const vault = openVault(config)
+  const mcp = openMcp(config, logger, vault)
+  const authenticator = createAuthenticator(authConfigOf(config), { logger, secrets, onKeysFetched, vault })
   // A worker serves only health checks and metrics, so it needs no authentication.
   if (role !== 'worker' && !authenticator.required && config.anonymous !== 'yes' && !isLoopbackName(config.host)) {
     throw new ConfigError([
@@ -132,7 +135,8 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     sessions,
     checkChoice(model, agent) {
       const chosen = agentOf(config.agents, agent)
-      models.get(model ?? chosen?.model)
+      // A remote agent has a model of its own, whatever a client chose before.
+      if (!isRemote(chosen)) models.get(model ?? chosen?.model)
     },
     serverTools: { has: (name) => serverTools.has(name) || agentNames.has(name) || mcp?.owns(name) === true },
     open: !authenticator.required,
@@ -156,6 +160,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     agents: config.agents,
     system: config.system,
     serverTools,
+    remote: { openClaims: async (sealed, user) => vault?.open(sealed, user) },
     mcp: mcp?.servers,
     limits: {
       ...RUN_LIMITS,

@@ -82,6 +82,7 @@ const PACKAGES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^@nats-io\//, ['server/store/jetstream/', 'bench/']],
   [/^@ai-sdk\/provider$/, ['server/model/', 'server/run/', 'bench/']],
   [/^@ai-sdk\//, ['server/model/']],
+  [/^rfc6902$/, ['server/model/agui/']],
   [/^ajv$/, ['server/tool/']],
   [/^jose$/, ['server/auth/']],
   [/^@modelcontextprotocol\//, ['server/tool/mcp/', 'examples/']],

@@ -59,6 +59,13 @@ export const CALLS = [
   },
   {
     from: 'server' as const,
+    name: 'entry: tool.called by a remote agent',
+    json: `{"type":"entry","session":"s1","cursor":"e1.41","time":1767225600000,"event":{"type":"tool.called","run":"r1","call":"t3","name":"search","input":{},"where":"server","approval":false,"attempt":1,"until":1767225600000,"step":0,"remote":true}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3431a474696d65d30000019b76daa800a56576656e748ba474797065ab746f6f6c2e63616c6c6564a372756ea27231a463616c6ca27433a46e616d65a6736561726368a5696e70757480a57768657265a6736572766572a8617070726f76616cc2a7617474656d707401a5756e74696cd30000019b76daa800a47374657000a672656d6f7465c3',
+  },
+  {
+    from: 'server' as const,
     name: 'entry: tool.called of an agent',
     json: `{"type":"entry","session":"s1","cursor":"e1.40","time":1767225600000,"event":{"type":"tool.called","run":"r1","call":"t2","name":"ask_researcher","input":{"message":"hi"},"where":"server","approval":false,"attempt":1,"until":1767225600000,"step":0,"next":3,"epoch":2,"child":{"run":"r2","agent":"researcher"}}}`,
     msgpack:

@@ -18,6 +18,7 @@ import { promptRules } from '../model/prompt-rules.ts'
 import { unsupportedOptions } from '../model/provider-options.ts'
 import { acceptsFile } from '../model/provider-prompt.ts'
 import { Presence } from '../presence/presence.ts'
+import { localAgent } from '../run/agent/agents.ts'
 import type { SessionAdmin } from '../session/directory/session-admin.ts'
 import type { SessionCache } from '../session/session-cache.ts'
 import type { SessionStores } from '../session/session-replica.ts'
@@ -262,7 +263,10 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
 function offersOf({ agents, tools }: Config, models: readonly string[]): Offers {
   return {
     models: [...models],
-    agents: [...agents].map(([name, { model }]) => ({ name, ...(model === undefined ? {} : { model }) })),
+    agents: [...agents].map(([name, agent]) => {
+      const model = localAgent(agent)?.model
+      return { name, ...(model === undefined ? {} : { model }) }
+    }),
     tools: tools.map(({ name, description, approval }) => {
       return { name, ...(description === undefined ? {} : { description }), approval }
     }),

@@ -252,3 +252,22 @@ test('agents name each other, and every wrong name stops the start', async () =>
   put('parley.config.json', JSON.stringify({ agents: { lead: { agents: ['lead'], handoff: [] } } }))
   expect((await load()).agents.get('lead')?.agents).toEqual(['lead'])
 })
+
+test('an agent is local, or behind AG-UI, but not both', async () => {
+  put(
+    'a.mjs',
+    "export default { agents: { far: { agui: 'http://127.0.0.1:9/a', headers: { A: 'b' }, timeoutMs: 5 } } }",
+  )
+  const config = await loadConfig({ PARLEY_CONFIG: 'a.mjs' }, folder)
+  expect(config.agents.get('far')).toEqual({ agui: 'http://127.0.0.1:9/a', headers: { A: 'b' }, timeoutMs: 5 })
+  put('b.mjs', "export default { agents: { far: { agui: 'ftp://x' } } }")
+  await expect(loadConfig({ PARLEY_CONFIG: 'b.mjs' }, folder)).rejects.toThrow(
+    /at far.agui must be an http or https URL/,
+  )
+  put('c.mjs', "export default { agents: { far: { agui: 'http://127.0.0.1:9/a', system: 'x' } } }")
+  await expect(loadConfig({ PARLEY_CONFIG: 'c.mjs' }, folder)).rejects.toThrow(/system/)
+  put('d.mjs', "export default { agents: { far: { agui: 'http://127.0.0.1:9/a', headers: { A: '{claim:x}' } } } }")
+  await expect(loadConfig({ PARLEY_CONFIG: 'd.mjs' }, folder)).rejects.toThrow(
+    /agents in d.mjs has headers with claims/,
+  )
+})

@@ -5,6 +5,7 @@ import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import { type Agent, agentProblems } from '../run/agent/agents.ts'
+import { AgentLimitsForm, claimsOfAgents, RemoteAgentForm } from '../run/remote-agent.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import { claimsIn, type McpServersConfig, McpServersForm, nameProblems } from '../tool/mcp/mcp-config.ts'
 import { FOREIGN_VARIABLES, SETTINGS, type SettingKey, type Settings } from './settings.ts'
@@ -34,20 +35,21 @@ const PREFIX = 'PARLEY_'
 const FILE_NAMES = ['parley.config.mjs', 'parley.config.js', 'parley.config.ts', 'parley.config.json']
 const KEYS = Object.keys(SETTINGS) as SettingKey[]
 
-const AgentForm = z.strictObject({
+const LocalAgentForm = z.strictObject({
   model: z.string().optional(),
   system: z.string().optional(),
   tools: z.array(z.string()).optional(),
   description: z.string().optional(),
   agents: z.array(z.string()).optional(),
   handoff: z.array(z.string()).optional(),
-  limits: z
-    .strictObject({
-      steps: z.int().min(1).optional(),
-      outputTokens: z.int().min(1).optional(),
-      runMs: z.int().min(1).optional(),
-    })
-    .optional(),
+  limits: AgentLimitsForm.optional(),
+})
+const AgentForm = z.record(z.string(), z.unknown()).transform((agent, context): Agent => {
+  const form: z.ZodType<Agent> = 'agui' in agent ? RemoteAgentForm : LocalAgentForm
+  const parsed = form.safeParse(agent)
+  if (parsed.success) return parsed.data
+  for (const { path, message } of parsed.error.issues) context.addIssue({ code: 'custom', path, message })
+  return z.NEVER
 })
 const ServerToolForm = z.custom<ServerTool>(
   (value) => typeof value === 'object' && value !== null && 'execute' in value && 'check' in value,
@@ -127,7 +129,7 @@ function problemsBetween(config: Config): string[] {
   }
   problems.push(...natsProblems(config))
   problems.push(...tokenProblems(config))
-  problems.push(...mcpProblems(config))
+  problems.push(...mcpProblems(config), ...claimProblems(config))
   if (config.metrics === 'on' && config.metricsListen === undefined && config.metricsToken === undefined) {
     problems.push('PARLEY_METRICS=on needs PARLEY_METRICS_LISTEN or PARLEY_METRICS_TOKEN.')
   }
@@ -153,14 +155,20 @@ function tokenProblems({ jwtSecret, jwtSecretFile, jwksUrl, anonymous, mcpUrl, j
 }
 
 function mcpProblems(config: Config): string[] {
-  const { mcpServers, tools, role, natsUrl, credentialsKey, jwtSecret, jwtSecretFile, jwksUrl } = config
+  const { mcpServers, tools } = config
   const names = nameProblems(
     mcpServers,
     tools.map(({ name }) => name),
   )
-  const problems = names.map((problem) => `mcpServers${inFile(config)}: ${problem}.`)
-  if (claimsIn(mcpServers).length === 0) return problems
-  const needs = `mcpServers${inFile(config)} has headers with claims, so it needs`
+  return names.map((problem) => `mcpServers${inFile(config)}: ${problem}.`)
+}
+
+function claimProblems(config: Config): string[] {
+  const { mcpServers, agents, role, natsUrl, credentialsKey, jwtSecret, jwtSecretFile, jwksUrl } = config
+  const problems: string[] = []
+  const inServers = claimsIn(mcpServers).length > 0
+  if (!inServers && claimsOfAgents(agents.values()).length === 0) return problems
+  const needs = `${inServers ? 'mcpServers' : 'agents'}${inFile(config)} has headers with claims, so it needs`
   if (role !== 'worker' && [jwtSecret, jwtSecretFile, jwksUrl].every((key) => key === undefined)) {
     problems.push(`${needs} PARLEY_JWT_SECRET, PARLEY_JWT_SECRET_FILE or PARLEY_JWKS_URL.`)
   }

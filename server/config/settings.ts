@@ -67,7 +67,7 @@ const access = {
     'PARLEY_CREDENTIALS_KEY',
     text.refine(isSecret, { error: SECRET_RULE }),
     undefined,
-    'Secret of at least 32 bytes that encrypts claims of access tokens for MCP servers while a run is queued, and signs the session ids of /mcp. The same on all nodes. Default: ids are signed with the secret of the access tokens, and without NATS claims are encrypted with a new key at each start.',
+    'Secret of at least 32 bytes that encrypts claims of access tokens for MCP servers and remote agents while a run is queued, and signs the session ids of /mcp. The same on all nodes. Default: ids are signed with the secret of the access tokens, and without NATS claims are encrypted with a new key at each start.',
     { secret: true },
   ),
   jwtSecretFile: setting(

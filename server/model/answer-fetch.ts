@@ -1,7 +1,7 @@
 // AnswerFetch: a `fetch` whose event streams end where the provider's protocol ends them. The AI SDK's packages take the end from
 // the connection, so a server that keeps it open after the last event would fail a complete answer by timeout.
 import { restoreNumbers } from '@parley/protocol'
-import { ProviderStreamError } from './provider-failure.ts'
+import { EventParser, type ServerEvent } from './event-parser.ts'
 
 /** One answer in a provider's protocol. */
 export interface AnswerDialect {
@@ -53,7 +53,7 @@ class AnswerSource {
   constructor(reader: ReadableStreamDefaultReader<Uint8Array>, dialect: AnswerDialect, isJson: boolean) {
     this.#reader = reader
     this.#dialect = dialect
-    this.#parser = new EventParser(isJson)
+    this.#parser = new EventParser(MAX_EVENT, isJson)
   }
 
   async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
@@ -72,7 +72,7 @@ class AnswerSource {
     }
   }
 
-  #pass(events: readonly AnswerEvent[]): string {
+  #pass(events: readonly ServerEvent[]): string {
     let text = ''
     for (const { data, name } of events) {
       // Whatever follows the end is no part of the answer.
@@ -114,88 +114,5 @@ class AnswerSource {
     this.#expired = new Promise((resolve) => {
       this.#timer = setTimeout(() => resolve('expired'), ms)
     })
-  }
-}
-
-interface AnswerEvent {
-  readonly data: string
-  readonly name: string
-}
-
-const SINGLE = /^data: [^\r\n]+\n\n$/
-
-/** Parses an event stream (WHATWG HTML, section 9.2.6), or takes a JSON body as one event. */
-class EventParser {
-  readonly #isJson: boolean
-  readonly #decoder = new TextDecoder()
-  /** The incomplete line, or the JSON body so far. */
-  #rest = ''
-  #data: string[] = []
-  #chars = 0
-  #name = ''
-  /** The last line ended with CR: a following LF belongs to it. */
-  #afterCr = false
-
-  constructor(isJson: boolean) {
-    this.#isJson = isJson
-  }
-
-  push(chunk: Uint8Array): readonly AnswerEvent[] {
-    return this.#take(this.#decoder.decode(chunk, { stream: true }))
-  }
-
-  /** The events of an unfinished rest. A server that omits the last empty line has still sent its event, if it is whole. */
-  end(): readonly AnswerEvent[] {
-    const last = this.#decoder.decode()
-    if (this.#isJson) return [{ data: this.#rest + last, name: '' }]
-    const events = [...this.#take(`${last}\n`), ...this.#take('\n')]
-    return events.filter(({ data }) => data === '[DONE]' || isJson(data))
-  }
-
-  #take(text: string): AnswerEvent[] {
-    if (text === '') return []
-    if (this.#rest.length + text.length + this.#chars > MAX_EVENT) throw new ProviderStreamError('provider_garbage')
-    if (this.#isJson) {
-      this.#rest += text
-      return []
-    }
-    // Nearly every chunk of an answer is one event.
-    const isFresh = this.#rest === '' && this.#data.length === 0 && this.#name === '' && !this.#afterCr
-    if (isFresh && SINGLE.test(text)) return [{ data: text.slice('data: '.length, -'\n\n'.length), name: '' }]
-    const events: AnswerEvent[] = []
-    const joined = (this.#rest + (this.#afterCr && text.startsWith('\n') ? text.slice(1) : text)).split(/\r\n|\n|\r/)
-    this.#afterCr = text.endsWith('\r')
-    this.#rest = joined.pop() ?? ''
-    for (const line of joined) this.#line(line, events)
-    return events
-  }
-
-  #line(line: string, events: AnswerEvent[]): void {
-    if (line === '') {
-      const data = this.#data.join('\n')
-      if (data.trim() !== '') events.push({ data, name: this.#name })
-      this.#data = []
-      this.#chars = 0
-      this.#name = ''
-      return
-    }
-    const colon = line.indexOf(':')
-    const field = colon === -1 ? line : line.slice(0, colon)
-    const value = colon === -1 ? '' : line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1)
-    if (field === 'data') {
-      this.#data.push(value)
-      this.#chars += value.length
-    } else if (field === 'event') {
-      this.#name = value
-    }
-  }
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
   }
 }

@@ -17,6 +17,13 @@ export interface Model {
   readonly secrets?: readonly string[]
   /** The context window: tokens of a request and its answer together. */
   readonly contextTokens: number
+  /** Instead of the server's limits: milliseconds from the request to the first part, and between two parts. */
+  readonly timeouts?: { readonly firstTokenMs: number; readonly betweenTokensMs: number }
+  /**
+   * A remote agent: it has tools and a state of its own, and its answers may have effects. So a request that it has accepted is not
+   * repeated, unless the run's driver dies.
+   */
+  readonly remote?: true
 }
 
 /** The models that this server offers. */

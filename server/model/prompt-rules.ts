@@ -35,6 +35,9 @@ const ANY: PromptRules = {
   alternates: false,
 }
 
+/** Remote agents get the conversation as it is, and adapt it to their own models. The protocol asks no more of names and ids. */
+const AGENT: PromptRules = { ...ANY }
+
 /**
  * The Responses API. Files: platform.openai.com/docs/guides/images-vision and /pdf-files. Descriptions of tools have no rule: until
  * early 2025 OpenAI refused more than 1,024 characters, since then it accepts them (run-llama/llama_index#18784, OpenHands#10184).
@@ -84,7 +87,7 @@ const MISTRAL: PromptRules = { ...COMPATIBLE, callId: /^[a-zA-Z0-9]{9}$/ }
 
 export function promptRules({ language }: Model): PromptRules {
   const rules = rulesOf(/^\w+/.exec(language.provider)?.[0], language.modelId)
-  if (rules === ANY || rules.file === COMPATIBLE.file) return rules
+  if (rules === ANY || rules === AGENT || rules.file === COMPATIBLE.file) return rules
   const { supportedUrls } = language
   return {
     ...rules,
@@ -100,6 +103,8 @@ function rulesOf(provider: string | undefined, model: string): PromptRules {
       return ANTHROPIC
     case 'google':
       return GOOGLE
+    case 'agui':
+      return AGENT
     case 'compatible':
       return /(mis|mix|minis|codes|devs|magis|pix|vox)tral/i.test(model) ? MISTRAL : COMPATIBLE
     default:

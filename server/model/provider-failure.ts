@@ -29,11 +29,18 @@ export interface ProviderFailure {
 export class ProviderStreamError extends Error {
   override readonly name = 'ProviderStreamError'
   readonly code: ErrorCode
+  readonly details: StreamErrorDetails
 
-  constructor(code: ErrorCode, message: string = ERRORS[code].message) {
+  constructor(code: ErrorCode, message: string = ERRORS[code].message, details: StreamErrorDetails = {}) {
     super(message)
     this.code = code
+    this.details = details
   }
+}
+
+export interface StreamErrorDetails extends Pick<Partial<ProviderFailure>, 'retryable' | 'retryAfterMs' | 'status'> {
+  /** The other side's own words, which may contain secrets. The message has no full stop then. */
+  readonly words?: string
 }
 
 /** The provider accepted the request and sent nothing at all. llama-cpp-python 0.3 does so if the prompt exceeds its context. */
@@ -48,7 +55,7 @@ export class EmptyAnswerError extends ProviderStreamError {
  * @param secrets texts that no message may contain: keys and host names
  */
 export function toProviderFailure(error: unknown, secrets: readonly string[] = []): ProviderFailure {
-  if (error instanceof ProviderStreamError) return { ...failure(error.code), message: error.message }
+  if (error instanceof ProviderStreamError) return ofStream(error, secrets)
   if (APICallError.isInstance(error)) return ofCall(error, secrets)
   if (UnsupportedFunctionalityError.isInstance(error)) return refused(400, error.message, secrets)
   if (LoadAPIKeyError.isInstance(error)) return failure('provider_unauthenticated')
@@ -59,6 +66,13 @@ export function toProviderFailure(error: unknown, secrets: readonly string[] = [
   }
   const found = ofNetwork(error) ?? failureOfBody(error, secrets)
   return found ?? failure(error instanceof Error ? 'internal' : 'provider_error', false)
+}
+
+function ofStream({ code, message, details }: ProviderStreamError, secrets: readonly string[]): ProviderFailure {
+  const { words, ...others } = details
+  if (words === undefined) return { ...failure(code), message, ...others }
+  const said = publicText(words, secrets)
+  return { ...failure(code), message: said === '' ? `${message}.` : `${message}: ${said}`, ...others }
 }
 
 function ofCall(error: APICallError, secrets: readonly string[]): ProviderFailure {

@@ -15,6 +15,8 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
   anthropic: ['signature', 'redactedData'],
   openai: ['itemId', 'reasoningEncryptedContent', 'phase'],
   google: ['thoughtSignature'],
+  // A remote agent's ids (see agui/agent-marks.ts).
+  agui: ['message', 'call', 'interrupt', 'form'],
 }
 
 /**

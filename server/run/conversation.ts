@@ -10,6 +10,7 @@ import type {
   SharedV3ProviderOptions,
 } from '@ai-sdk/provider'
 import type { ContextMessage, FilePart, MessageEvent, NumberedPart, OutputPart, Part } from '@parley/protocol'
+import { MESSAGE_DATA } from '../model/agui/agent-part.ts'
 import type { Turn } from '../model/newest-turns.ts'
 import { type MarkedCall, markedContent } from '../model/provider-marks.ts'
 import type { Conversation } from '../model/provider-prompt.ts'
@@ -27,6 +28,8 @@ export interface ConversationOptions {
   readonly isCut?: boolean
   /** The id of the model. It gets back what its provider wants with calls, which other models do not get. */
   readonly model: string
+  /** Messages have their ids, for remote agents. */
+  readonly named?: boolean | undefined
 }
 
 /** Its last turn is the run's own message and its output so far, with the calls whose results that message carries. */
@@ -52,9 +55,13 @@ export function conversationOf(state: SessionState, run: RunRecord, options: Con
             whole: own,
             keepReasoning: own && options.keepReasoning,
             model: options.model,
+            named: options.named,
           })
     const arranged = event.door === 'openai' || event.context?.history !== undefined
-    for (const exchange of [...historyOf(event, new Set(given.keys()), options.model), [...asked(event), ...answer]]) {
+    for (const exchange of [
+      ...historyOf(event, new Set(given.keys()), options.model),
+      [...asked(event, options.named), ...answer],
+    ]) {
       const before = turns.at(-1)
       // Results of calls, and the answer to them, belong to the exchange of those calls: without it, they mean nothing.
       if (before !== undefined && exchange[0]?.role !== 'user') before.messages.push(...exchange)
@@ -94,8 +101,8 @@ export function isWhole(message: MessageEvent | undefined): boolean {
 }
 
 /** Empty for a message that carries only results of calls. */
-function asked(event: MessageEvent): LanguageModelV3Message[] {
-  return event.content.length === 0 ? [] : [userMessage(event)]
+function asked(event: MessageEvent, named?: boolean): LanguageModelV3Message[] {
+  return event.content.length === 0 ? [] : [userMessage(event, named)]
 }
 
 type Given = Pick<Extract<ContextMessage, { role: 'tool' }>, 'output' | 'files'>
@@ -161,8 +168,11 @@ function filesOf(call: string, name: string, { files = [] }: Pick<Given, 'files'
   return [{ role: 'user', content: [{ type: 'text', text }, ...files.map(asModelPart)] }]
 }
 
-export function userMessage(event: MessageEvent): LanguageModelV3Message {
-  return { role: 'user', content: event.content.map(asModelPart) }
+/** @param named whether each part says which message it belongs to */
+export function userMessage({ id, content }: MessageEvent, named = false): LanguageModelV3Message {
+  const parts = content.map(asModelPart)
+  const providerOptions = { agui: { message: id } }
+  return { role: 'user', content: named ? parts.map((part) => ({ ...part, providerOptions })) : parts }
 }
 
 /** A tool's result in the form that providers expect. */
@@ -176,7 +186,12 @@ function answerMessages(
   record: RunRecord,
   messages: ReadonlyMap<string, MessageEvent>,
   given: GivenResults,
-  { whole, keepReasoning, model }: Pick<ConversationOptions, 'keepReasoning' | 'model'> & { readonly whole: boolean },
+  {
+    whole,
+    keepReasoning,
+    model,
+    named,
+  }: Pick<ConversationOptions, 'keepReasoning' | 'model' | 'named'> & { readonly whole: boolean },
 ): LanguageModelV3Message[] {
   const parts = toParts(record.output)
   // A resumed run continues from its whole output, however much of it a person had seen.
@@ -190,26 +205,34 @@ function answerMessages(
     result.push(...step.files)
     step = newStep()
   }
+  /** The message of the remote agent that the text belongs to. */
+  let mark: { readonly providerOptions?: SharedV3ProviderOptions } = {}
   for (const part of seen) {
     if (part.type === 'message') {
       flush()
       const event = messages.get(part.message)
-      if (event !== undefined) result.push(userMessage(event))
+      if (event !== undefined) result.push(userMessage(event, named))
     } else if (part.type === 'tool') {
       const number = record.calls.get(part.call)?.step
       if (step.number !== undefined && step.number !== number) flush()
       step.number = number
       addCall(step, record, part, given)
+    } else if (part.type === 'data' && part.name === MESSAGE_DATA) {
+      mark = named === true ? { providerOptions: { agui: { message: idIn(part.data) } } } : {}
     } else {
       const own = part.unseen === true ? undefined : asAnswerPart(part, keepReasoning)
       if (own === undefined) continue
       // Text after a call belongs to the next model call.
       if (step.calls.length > 0) flush()
-      step.content.push(own)
+      step.content.push(own.type === 'text' ? { ...own, ...mark } : own)
     }
   }
   flush()
   return result
+}
+
+function idIn(data: unknown): string {
+  return typeof data === 'object' && data !== null && 'id' in data ? String(data.id) : ''
 }
 
 /** As the AI SDK does, sources stay out of prompts, and files of the answer are part of it. Data is for people alone. */

@@ -64,6 +64,7 @@ export class Answer {
   #last: OpenText | undefined
   #lastId = ''
   #calls = 0
+  #waits = false
   /** The first half of a surrogate pair. */
   #half = ''
   /** The calls that were begun, by the provider's ids, each with the first half of a surrogate pair. */
@@ -136,10 +137,14 @@ export class Answer {
     this.#content.push({ type: 'file', mediaType, data })
   }
 
-  /** @param accept returns the call's id in the log */
+  /**
+   * @param accept returns the call's id in the log
+   * @param isOurs whether the run makes the call, and then calls the model again
+   */
   async call(
     part: Extract<LanguageModelV3StreamPart, { type: 'tool-call' }>,
     accept: (call: ModelToolCall) => Promise<string>,
+    isOurs = true,
   ): Promise<void> {
     const name = wellFormed(part.toolName)
     const input = wellFormed(restoreNumbers(part.input))
@@ -159,7 +164,12 @@ export class Answer {
     const marks = encodeMarks(this.#model, this.#content.slice(previous + 1, at), made)
     const id = await accept({ id: part.toolCallId, name, input, ...(marks === undefined ? {} : { marks }) })
     this.#content[at] = { ...made, toolCallId: id }
-    this.#calls += 1
+    if (isOurs) this.#calls += 1
+  }
+
+  /** The model waits for people: the run calls it again after that. */
+  waits(): void {
+    this.#waits = true
   }
 
   finish(part: Extract<LanguageModelV3StreamPart, { type: 'finish' }>): ModelFinish {
@@ -174,7 +184,8 @@ export class Answer {
       ...(cacheWrite ? { cacheWriteTokens: count(cacheWrite) } : {}),
     }
     // Some servers report `stop` although the model called tools; the calls decide.
-    const reason = this.#calls > 0 ? 'tool-calls' : part.finishReason.unified === 'length' ? 'length' : 'stop'
+    const reason =
+      this.#calls > 0 || this.#waits ? 'tool-calls' : part.finishReason.unified === 'length' ? 'length' : 'stop'
     for (const open of this.#open.values()) open.flush()
     return { reason, usage, content: this.#content.filter((other) => !isBegun(other)) }
   }

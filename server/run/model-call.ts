@@ -1,10 +1,17 @@
 // ModelCall: one model call, as a stream of text and tool calls that always ends: finished, or failed with a code. It enforces the
 // timeouts before the first part and between parts, and closes the provider's request on abort.
-import type { LanguageModelV3CallOptions, LanguageModelV3StreamPart, SharedV3Warning } from '@ai-sdk/provider'
+import type {
+  LanguageModelV3CallOptions,
+  LanguageModelV3StreamPart,
+  SharedV3ProviderOptions,
+  SharedV3Warning,
+} from '@ai-sdk/provider'
 import { cutText, ERRORS, type ErrorCode, type RunError, wellFormed } from '@parley/protocol'
+import type { AgentPart } from '../model/agui/agent-part.ts'
 import type { Model } from '../model/model.ts'
 import { EmptyAnswerError, toProviderFailure } from '../model/provider-failure.ts'
 import { type Refusal, refusalOf } from '../model/refusal.ts'
+import type { ToolOutcome } from '../tool/run-tool.ts'
 import { Answer, type ModelFinish, type ModelToolCall } from './model-answer.ts'
 import type { ModelExtra } from './run-extras.ts'
 import type { TextKind } from './run-state.ts'
@@ -14,6 +21,8 @@ export class ModelFailure extends Error {
   override readonly name = 'ModelFailure'
   readonly code: ErrorCode
   readonly retryable: boolean
+  /** The request may have had effects, so only a person may repeat it. */
+  readonly accepted: boolean
   readonly retryAfterMs: number | undefined
   /** The HTTP status with which the provider refused the request. */
   readonly status: number | undefined
@@ -26,6 +35,7 @@ export class ModelFailure extends Error {
     options: {
       retryAfterMs?: number | undefined
       retryable?: boolean
+      accepted?: boolean
       status?: number
       cause?: unknown
       refusal?: Refusal | undefined
@@ -34,6 +44,7 @@ export class ModelFailure extends Error {
     super(message ?? ERRORS[code].message, { cause: options.cause })
     this.code = code
     this.retryable = options.retryable ?? false
+    this.accepted = options.accepted ?? false
     this.retryAfterMs = options.retryAfterMs
     this.status = options.status
     this.refusal = options.refusal
@@ -68,6 +79,22 @@ export interface ModelSink {
   warned(warnings: readonly SharedV3Warning[]): void
   /** Accepts a call. @returns its id in the log */
   call(call: ModelToolCall): Promise<string>
+  /** Accepts what only a remote agent does. */
+  readonly remote?: RemoteSink | undefined
+}
+
+/** What a remote agent does besides writing and asking for tools. */
+export interface RemoteSink {
+  /** What the next request tells the agent besides the prompt. */
+  request(): SharedV3ProviderOptions
+  /** The agent makes a call itself. @returns its id in the log */
+  ran(call: ModelToolCall): Promise<string>
+  /** The agent has the result of a call. @param id the agent's */
+  gave(id: string, outcome: ToolOutcome): Promise<void>
+  /** @returns whether the agent waits for people */
+  take(part: AgentPart): Promise<boolean>
+  /** The answer is complete. */
+  finished(waits: boolean): Promise<void>
 }
 
 /**
@@ -83,7 +110,8 @@ export async function callModel(
 ): Promise<ModelFinish> {
   signal.throwIfAborted()
   const request = new AbortController()
-  const watch = new Watch(timeouts, () => request.abort(new ModelFailure('provider_timeout')))
+  let accepted = false
+  const watch = new Watch(model.timeouts ?? timeouts, () => request.abort(new ModelFailure('provider_timeout')))
   const onAbort = (): void => request.abort(signal.reason)
   signal.addEventListener('abort', onAbort, { once: true })
   try {
@@ -91,6 +119,7 @@ export async function callModel(
       model.language.doStream({ ...options, abortSignal: request.signal }),
       request.signal,
     )
+    accepted = model.remote === true
     return await consume(model, stream.getReader(), sink, watch, request.signal)
   } catch (error) {
     if (request.signal.aborted) throw request.signal.reason
@@ -104,6 +133,7 @@ export async function callModel(
       ...failure,
       ...(isTooLong ? { retryable: false } : {}),
       refusal,
+      accepted,
       cause: error,
     })
   } finally {
@@ -122,6 +152,8 @@ async function consume(
   signal: AbortSignal,
 ): Promise<ModelFinish> {
   const answer = new Answer(model)
+  const remote = model.remote === true ? sink.remote : undefined
+  let waits = false
   // Cancelling the stream ends a pending read and closes the request.
   const cancel = (): void => {
     reader.cancel(signal.reason).catch(() => undefined)
@@ -178,8 +210,22 @@ async function consume(
         break
       }
       case 'tool-call':
-        if (part.providerExecuted === true) break
-        await watch.paused(answer.call(part, (call) => sink.call(call)))
+        if (part.providerExecuted === true && remote === undefined) break
+        await watch.paused(
+          part.providerExecuted === true && remote !== undefined
+            ? answer.call(part, (call) => remote.ran(call), false)
+            : answer.call(part, (call) => sink.call(call)),
+        )
+        if (stopped) throw signal.reason
+        break
+      case 'tool-result':
+        if (remote === undefined) break
+        await watch.paused(remote.gave(part.toolCallId, outcomeOf(part)))
+        if (stopped) throw signal.reason
+        break
+      case 'raw':
+        if (remote === undefined) break
+        waits ||= await remote.take(part.rawValue as AgentPart)
         if (stopped) throw signal.reason
         break
       case 'error':
@@ -187,6 +233,8 @@ async function consume(
       case 'finish':
         if (part.finishReason.unified === 'content-filter') throw new ModelFailure('content_filtered')
         if (part.finishReason.unified === 'error') throw new ModelFailure('provider_error')
+        await remote?.finished(waits)
+        if (waits) answer.waits()
         return answer.finish(part)
       default:
         break
@@ -215,6 +263,10 @@ function extraOf(answer: Answer, part: ExtraPart): ModelExtra | undefined {
 
 const MAX_URL = 2_048
 const MAX_TITLE = 1_024
+
+function outcomeOf({ result, isError }: Extract<LanguageModelV3StreamPart, { type: 'tool-result' }>): ToolOutcome {
+  return isError === true ? { error: String(result) } : { output: result }
+}
 
 /** Does not wait for a model that ignores its abort signal. */
 async function abortable<T>(promise: PromiseLike<T>, signal: AbortSignal): Promise<T> {

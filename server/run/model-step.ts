@@ -109,6 +109,7 @@ export class ModelStep {
           prompt,
           ...sampled(model.id, message?.context?.sampling, tools),
           maxOutputTokens: this.#withinBudget(outputTokens, prompt),
+          ...(sink.remote === undefined ? {} : { providerOptions: sink.remote.request() }),
         }
         this.maxDeltas = deltas + options.maxOutputTokens
         const call = { model: model.id, maxTokens: options.maxOutputTokens, attempt }
@@ -123,7 +124,7 @@ export class ModelStep {
           continue
         }
         failures += 1
-        if (!(error.retryable && failures < limits.modelTries)) throw error
+        if (!(error.retryable && !error.accepted && failures < limits.modelTries)) throw error
         const wait = Math.max(error.retryAfterMs ?? 0, 250 * 2 ** failures)
         if (wait > limits.modelWaitMs) throw error
         logger.info({ run, code: error.code, attempt, wait }, 'retrying the model call')

@@ -23,6 +23,7 @@ import type { ModelToolCall } from './model-answer.ts'
 import { ModelFailure, type ModelSink } from './model-call.ts'
 import { ModelStep } from './model-step.ts'
 import { type Recovery, recover } from './recovery.ts'
+import { RemoteOutput } from './remote-output.ts'
 import { RunAppender } from './run-appender.ts'
 import type { RunBudgets } from './run-budget.ts'
 import { type ModelExtra, RunExtras } from './run-extras.ts'
@@ -59,6 +60,9 @@ export class RunDriver implements ModelSink {
   readonly #tools: RunTools
   readonly #step: ModelStep
   readonly #extras: RunExtras
+  readonly #calls: Omit<RunToolsOptions, 'serverTools'>
+  /** Of ModelSink: what the agent does besides, if it is a remote one. */
+  remote: RemoteOutput | undefined
   readonly #taken = new Set<string>()
   readonly #meter: RunMeter | undefined
   readonly #trace: RunTrace | undefined
@@ -96,12 +100,12 @@ export class RunDriver implements ModelSink {
       state,
     )
     const owner = `${node}/${state.about.epoch}`
-    const { serverTools } = agent
     const { run } = state.about
     const give = (extra: Run.Extra): void => this.#appender.give(extra)
     this.#extras = new RunExtras({ ...options, session, run, owner, give }, Run.partsOf(state))
-    const tools = { ...options, ...limits, serverTools, owner, trace, extras: this.#extras }
-    this.#tools = new RunTools(tools, session, run, this.#stop.signal)
+    this.#calls = { ...options, ...limits, owner, trace, extras: this.#extras }
+    this.#tools = new RunTools({ ...this.#calls, serverTools: agent.serverTools }, session, run, this.#stop.signal)
+    this.remote = this.#remoteOf(agent)
     const calls = {
       sink: this,
       stop: this.#stop,
@@ -128,7 +132,7 @@ export class RunDriver implements ModelSink {
     handOver: AbortSignal,
   ): Promise<number> {
     const { name, model } = options.agent
-    const recovery = recover(record, model.prefill)
+    const recovery = recover(record, model)
     const state = Run.beginRun(
       {
         run: record.id,
@@ -279,7 +283,7 @@ export class RunDriver implements ModelSink {
   async #conversation(keepReasoning: boolean): Promise<Conversation> {
     const { system, model } = this.#agent
     const record = this.#record()
-    const options = { system, keepReasoning, model: model.id }
+    const options = { system, keepReasoning, model: model.id, named: model.remote }
     if (record.parent !== undefined) return askedConversation(this.#session.state, record, options)
     const isAll = isWhole(this.#message())
     const state = await this.#session.stateWithHistory(record.message, isAll)
@@ -297,9 +301,16 @@ export class RunDriver implements ModelSink {
     this.#appender.apply((state) => Run.handed(state, due.to, agent.model.id, due.reason))
     await this.#session.until((state) => findRun(state, this.#run)?.agent === due.to || undefined, this.#stop.signal)
     this.#agent = agent
+    this.remote = this.#remoteOf(agent)
     this.#tools.use(agent.serverTools)
     this.#step.use(agent.model, withLimits(this.#options.limits, agent))
     return true
+  }
+
+  #remoteOf({ remote, model, serverTools }: RunAgent): RemoteOutput | undefined {
+    if (remote === undefined) return undefined
+    const options = { ...this.#calls, ...remote, serverTools, model: model.id, runMs: this.#options.limits.runMs }
+    return new RemoteOutput({ ...options, tools: this.#tools }, this.#session, this.#appender, this.#stop.signal)
   }
 
   /** Ends the child runs, so that none of them says anything after this run's end. */
@@ -315,7 +326,7 @@ export class RunDriver implements ModelSink {
     for (const { event } of this.#session.state.messages) {
       if (!steers.includes(event.id)) continue
       this.#taken.add(event.id)
-      turns.at(-1)?.messages.push(userMessage(event))
+      turns.at(-1)?.messages.push(userMessage(event, this.#agent.model.remote))
     }
     this.#meter?.nextCall()
     this.#extras.nextStep()

@@ -29,6 +29,14 @@ import type { McpServers } from '../tool/mcp/mcp-servers.ts'
 import type { Tracer } from '../trace/tracer.ts'
 import { type Agents, agentNameOf, isHanded, type RunAgent, runAgent } from './agent/agents.ts'
 import { CompletionMetrics } from './completion-metrics.ts'
+import {
+  type RemoteAgent,
+  type RemoteAgentPorts,
+  type RemoteRun,
+  remoteModel,
+  stateOf,
+  threadOf,
+} from './remote-agent.ts'
 import type { RunBudgets } from './run-budget.ts'
 import { RunDriver } from './run-driver.ts'
 import type { RunLimits } from './run-limits.ts'
@@ -42,6 +50,8 @@ export interface RunEngineOptions {
   readonly agents: Agents
   readonly system: string | undefined
   readonly serverTools: ReadonlyMap<string, ServerTool>
+  /** What agents behind AG-UI need. */
+  readonly remote?: RemoteAgentPorts | undefined
   /** Adds the tools of MCP servers. */
   readonly mcp?: Pick<McpServers, 'toolsFor'> | undefined
   readonly limits: RunLimits
@@ -217,19 +227,36 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
   function agentsFor(session: SessionReplica, record: RunRecord, credentials: string | undefined) {
     const top = topRun(session.state, record)
     const message = session.state.messages.find(({ event }) => event.id === top.message)?.event
-    const mcp = {
+    const sender = {
       credentials,
       author: message?.author,
       isShared: () => isShared(session.state, top.id, message?.author),
     }
     const named = (name: string | undefined, model: string | undefined): RunAgent =>
-      runAgent(options, name, model, (own, allows) => options.mcp?.toolsFor(own, { ...mcp, allows }) ?? own)
+      runAgent(
+        options,
+        name,
+        model,
+        (own, allows) => options.mcp?.toolsFor(own, { ...sender, allows }) ?? own,
+        (name, agent) => remoteAgent(name, agent, session, record, sender),
+      )
     // The model that a message asks for is for the agent of that message.
     const model = record.parent === undefined && !isHanded(record) ? message?.model : undefined
     return {
       agent: named(agentNameOf(options.agents, session.state, record), model),
       agentNamed: (name: string) => named(name, undefined),
     }
+  }
+
+  function remoteAgent(
+    name: string,
+    agent: RemoteAgent,
+    { id, state }: SessionReplica,
+    record: RunRecord,
+    sender: RemoteRun,
+  ): Pick<RunAgent, 'model' | 'remote'> {
+    const model = remoteModel(name, agent, sender, options.remote ?? {})
+    return { model, remote: { thread: threadOf(state, id, record, name), state: stateOf(state, record, model.id) } }
   }
 
   return {

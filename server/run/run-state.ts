@@ -54,6 +54,8 @@ export interface CallItem {
   readonly marks?: string
   readonly child?: NonNullable<ToolCalled['child']>
   readonly handoff?: string
+  /** A remote agent makes the call itself. */
+  readonly remote?: true
 }
 
 type RunEnd = Pick<RunEnded, 'reason' | 'error' | 'cut' | 'notices'>

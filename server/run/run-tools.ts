@@ -25,6 +25,7 @@ import { schemaPool } from '../tool/schema-pool.ts'
 import type { ToolSet } from '../tool/tool-set.ts'
 import { toolOutput } from './conversation.ts'
 import { type ModelToolCall, parseInput } from './model-answer.ts'
+import { isPending } from './remote-call.ts'
 import type { RunExtras } from './run-extras.ts'
 import type { CallItem } from './run-state.ts'
 import type { RunTrace, ToolOutcome } from './run-trace.ts'
@@ -130,7 +131,7 @@ export class RunTools {
     const open = [...(this.#record()?.calls.values() ?? [])].filter((call) => call.result === undefined)
     if (this.leavesCalls || open.length === 0) return
     await this.#options.serverTools.ready?.(this.#signal)
-    for (const call of open) this.#supervise(call.id, call.name, call.where)
+    for (const call of open) if (!isPending(call, this.#record())) this.#supervise(call.id, call.name, call.where)
   }
 
   /**
@@ -156,6 +157,16 @@ export class RunTools {
         return [{ type: 'tool-result' as const, toolCallId: id, toolName: name, output: toolOutput(result) }]
       }),
     }
+  }
+
+  /** A remote agent makes the call itself. Its result belongs to those of the step. */
+  reported(id: string, name: string): void {
+    this.#names.set(id, name)
+  }
+
+  /** A remote agent waits for people. Its call may only stand for what it asks. */
+  waits(id: string, name: string): void {
+    this.#supervise(id, name, 'server')
   }
 
   /** Resolves when no call is supervised. The signal is already aborted. */

@@ -2,8 +2,8 @@
 // the server's tools, offers a client's call again when its claim has expired, and gives the model an error after the timeout. Its
 // whole state is in the log, so the next driver of the run can continue at any point.
 import type { Logger } from 'pino'
+import { offerAgain } from '../session/commands/call-again.ts'
 import { compareAndAppend } from '../session/commands/compare-and-append.ts'
-import { offerAgain } from '../session/commands/tool-service.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
 import { awaitsDecision, type CallState } from '../session/state/call-state.ts'
 import { findCall } from '../session/state/session-state.ts'
@@ -14,6 +14,7 @@ import type { ToolSet } from '../tool/tool-set.ts'
 import { type ChildOptions, childOutcome } from './agent/child-supervisor.ts'
 import { CallQuestions } from './call-questions.ts'
 import { changed, deadlines } from './call-wait.ts'
+import { outcomeOfRemote } from './remote-call.ts'
 import type { RunExtras } from './run-extras.ts'
 import { appendToolResult } from './tool-result.ts'
 
@@ -44,6 +45,11 @@ export async function superviseCall(
     signal.throwIfAborted()
     const found = findCall(session.state, id)
     if (found === undefined || found.call.result !== undefined || found.run.phase === 'ended') return
+    if (found.call.remote && !awaitsDecision(found.call)) {
+      const outcome = await outcomeOfRemote(options, session, found.call, signal)
+      if (outcome !== undefined) await appendToolResult(options, session, id, outcome)
+      return
+    }
     await step(options, session, found.call, signal, remaining)
   }
 }

@@ -8,9 +8,12 @@ import type { SessionState } from '../../session/state/session-state.ts'
 import { defineTool, type ServerTool } from '../../tool/define-tool.ts'
 import { demoReport } from '../../tool/demo-report.ts'
 import type { ToolSet } from '../../tool/tool-set.ts'
+import { isRemote, type RemoteAgent } from '../remote-agent.ts'
 
-/** A named configuration, selected by `agent` in `send`. */
-export interface Agent {
+/** A named configuration, selected by `agent` in `send`: a model and instructions of this server, or an agent elsewhere. */
+export type Agent = LocalAgent | RemoteAgent
+
+export interface LocalAgent {
   readonly model?: string | undefined
   readonly system?: string | undefined
   /** Names of the server tools it may use. Default: all. */
@@ -44,6 +47,8 @@ export interface RunAgent {
   readonly system: string | undefined
   readonly serverTools: ToolSet
   readonly limits: AgentLimits
+  /** Only of a remote agent: what it knows the conversation by, and its state. */
+  readonly remote?: { readonly thread: string; readonly state: unknown } | undefined
 }
 
 export interface AgentCatalog {
@@ -64,6 +69,7 @@ export function agentOf(agents: Agents, name: string | undefined): Agent | undef
 
 /**
  * @param model that the message asks for
+ * @param remote opens an agent that runs elsewhere
  * @param complete adds further tools, such as those of MCP servers
  * @throws ReplyError agent_not_found, model_not_allowed
  */
@@ -72,21 +78,26 @@ export function runAgent(
   name: string | undefined,
   model: string | undefined,
   complete: (own: ReadonlyMap<string, ServerTool>, allows: (tool: string) => boolean) => ToolSet,
+  remote: (name: string, agent: RemoteAgent) => Pick<RunAgent, 'model' | 'remote'>,
 ): RunAgent {
   const agent = agentOf(agents, name)
   const allowed = agent?.tools
   const allows = (tool: string): boolean => allowed?.includes(tool) ?? true
-  const chosen = models.get(model ?? agent?.model)
-  const all = chosen.id === 'demo' ? new Map([[demoReport.name, demoReport], ...serverTools]) : serverTools
+  const local = localAgent(agent)
+  const chosen = isRemote(agent) ? undefined : models.get(model ?? local?.model)
+  const all = chosen?.id === 'demo' ? new Map([[demoReport.name, demoReport], ...serverTools]) : serverTools
   const own = allowed === undefined ? all : new Map([...all].filter(([tool]) => allows(tool)))
   const others = agentTools(agents, agent)
-  return {
-    name,
-    model: chosen,
-    system: agent?.system ?? system,
-    serverTools: complete(others.length === 0 ? own : new Map([...own, ...others.map(byName)]), allows),
-    limits: agent?.limits ?? {},
-  }
+  const tools = complete(others.length === 0 ? own : new Map([...own, ...others.map(byName)]), allows)
+  const shared = { name, serverTools: tools, limits: agent?.limits ?? {} }
+  // It has a model and instructions of its own.
+  if (name !== undefined && isRemote(agent)) return { ...shared, system: undefined, ...remote(name, agent) }
+  return { ...shared, model: chosen ?? models.get(model ?? local?.model), system: local?.system ?? system }
+}
+
+/** @returns undefined for a remote agent */
+export function localAgent(agent: Agent | undefined): LocalAgent | undefined {
+  return isRemote(agent) ? undefined : agent
 }
 
 /** The agent that answers the run now, or will; undefined: the server's default. */

@@ -22,6 +22,7 @@ import { type LmdbStores, openLmdbStores } from '../../store/lmdb/stores.ts'
 import type { ServerTool } from '../../tool/define-tool.ts'
 import type { McpServers } from '../../tool/mcp/mcp-servers.ts'
 import type { Agent } from '../agent/agents.ts'
+import type { RemoteAgentPorts } from '../remote-agent.ts'
 import { createRunEngine, type RunEngine } from '../run-engine.ts'
 import { RUN_LIMITS, type RunLimits } from '../run-limits.ts'
 
@@ -122,6 +123,7 @@ export interface HarnessOptions {
   readonly limits?: Partial<RunLimits>
   readonly serverTools?: readonly ServerTool[]
   readonly mcp?: McpServers
+  readonly remote?: RemoteAgentPorts
   readonly leaseMs?: number
   /** Maximum number of runs that work at the same time. */
   readonly concurrency?: number
@@ -181,6 +183,7 @@ export class EngineHarness {
       transcripts: new TranscriptWriter(this.stores, { ...TRANSCRIPT_DEFAULTS, logger }),
       models,
       agents: this.#options.agents ?? new Map(),
+      remote: this.#options.remote,
       system: undefined,
       serverTools: tools,
       mcp: this.#options.mcp,

@@ -21,8 +21,9 @@ import { unfinishedRuns } from '../state/child-runs.ts'
 import type { RunRecord } from '../state/run-record.ts'
 import { findCall, findCommand, type SessionState } from '../state/session-state.ts'
 import { bytesOf, declare, declaredBy } from '../state/tool-declarations.ts'
+import { calledAgain, offerAgain } from './call-again.ts'
 import type { Caller } from './caller.ts'
-import { compareAndAppend, compareAndAppendAtTip } from './compare-and-append.ts'
+import { compareAndAppendAtTip } from './compare-and-append.ts'
 
 export interface ToolServiceOptions {
   /** Milliseconds for which a claim is valid. */
@@ -340,52 +341,6 @@ function isClaimOf(claim: NonNullable<CallState['claim']>, { connection, user, r
 /** Ids contain no spaces. */
 function keyOf({ connection, user, roams }: Claimant): string {
   return roams === true ? `${connection} ${user}` : connection
-}
-
-/** Offers a call again if it has no result and `isLost` returns true. */
-export async function offerAgain(
-  log: SessionLog,
-  session: SessionReplica,
-  id: string,
-  isLost: (call: CallState) => boolean,
-): Promise<void> {
-  await compareAndAppend(log, session, (state) => {
-    const found = findCall(state, id)
-    if (found === undefined || found.run.phase === 'ended') return undefined
-    const { call } = found
-    if (call.result !== undefined || !isLost(call)) return undefined
-    return { subject: `tool.${id}`, expect: call.last, event: calledAgain(call) }
-  })
-}
-
-export function calledAgain({
-  id,
-  run,
-  name,
-  input,
-  where,
-  approval,
-  attempt,
-  until,
-  step,
-  next,
-  marks,
-}: CallState): Event {
-  // Compaction keeps only this repetition.
-  const kept = { ...(next === undefined ? {} : { next }), ...(marks === undefined ? {} : { marks }) }
-  return {
-    type: 'tool.called',
-    run,
-    call: id,
-    name,
-    input,
-    where,
-    approval,
-    attempt: attempt + 1,
-    until,
-    step,
-    ...kept,
-  }
 }
 
 function mustFindCall(state: SessionState, id: string): { run: RunRecord; call: CallState } {

@@ -30,6 +30,8 @@ export interface CallState {
   readonly child: ToolCalled['child']
   /** The agent to which it hands the conversation. */
   readonly handoff: string | undefined
+  /** A remote agent makes the call itself: the server only waits for a person, if it must, and for the result. */
+  readonly remote: boolean
   /** Unix milliseconds of the timeout: of the decision while one is pending, then of the result. */
   readonly until: number
   /** The last sequence number on the call's subject. */
@@ -76,6 +78,7 @@ export function applyToCall(
       marks: event.marks ?? call?.marks,
       child: event.child ?? call?.child,
       handoff: event.handoff ?? call?.handoff,
+      remote: event.remote === true,
       until: event.until,
       last: seq,
       decision: call?.decision,

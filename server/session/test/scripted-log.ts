@@ -3,8 +3,8 @@
 // log as of any moment.
 import type { Event, RunEnded } from '@parley/protocol'
 import { Entry } from '../../store/ports/entry.ts'
+import { calledAgain } from '../commands/call-again.ts'
 import { startedAs } from '../commands/end-run.ts'
-import { calledAgain } from '../commands/tool-service.ts'
 import { applyEntry } from '../state/apply-entry.ts'
 import { openQuestion } from '../state/call-state.ts'
 import { openChildren } from '../state/child-runs.ts'

@@ -1,6 +1,7 @@
 // The configuration of MCP servers: its form, the names of their tools, and claims in their headers.
 import { expect, it } from 'vitest'
-import { claimsIn, headersWith, McpServersForm, nameProblems, serverOf, toolNameOf } from './mcp-config.ts'
+import { headersWith } from '../claim-headers.ts'
+import { claimsIn, McpServersForm, nameProblems, serverOf, toolNameOf } from './mcp-config.ts'
 
 const FILES = { command: 'files' }
 const MAIL = {

@@ -1,15 +1,13 @@
-// The MCP servers of the configuration file: their form, their headers with claims of access tokens, and the names of their tools.
+// The MCP servers of the configuration file: their form, and the names of their tools.
 // It imports no MCP library, so that a server without `mcpServers` loads none.
 import { createHash } from 'node:crypto'
 import { ToolName } from '@parley/protocol'
 import { z } from 'zod'
+import { claimsOfHeaders, HeadersForm, HttpUrl, withoutClaims } from '../claim-headers.ts'
 
 const LONGEST_TOOL_NAME = 64
-const CLAIM = /\{claim:([^{}]+)\}/g
 /** A claim in a place, or a form, in which it would be sent as it is. A URL may have it percent-encoded. */
 const STRAY_CLAIM = /(\{|%7b)\s*claims?\b/i
-/** RFC 9110, section 5.5, without tabs and bytes beyond ASCII. */
-const HEADER_VALUE = /^[ -~]*$/
 
 const shared = {
   /** The server's own names of the tools to offer. Default: all. */
@@ -21,8 +19,8 @@ const shared = {
 }
 const HttpForm = z.strictObject({
   type: z.literal('http').optional(),
-  url: z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }),
-  headers: z.record(z.string().regex(/^[!#$%&'*+.^`|~\w-]+$/), z.string().regex(HEADER_VALUE)).optional(),
+  url: HttpUrl,
+  headers: HeadersForm.optional(),
   ...shared,
 })
 const StdioForm = z.strictObject({
@@ -50,25 +48,7 @@ export function claimsIn(servers: McpServersConfig): string[] {
 }
 
 export function claimsOf(server: McpServerConfig): string[] {
-  const values = 'url' in server ? Object.values(server.headers ?? {}) : []
-  return values.flatMap((value) => [...value.matchAll(CLAIM)].map(([, claim]) => claim as string))
-}
-
-/** The headers with the values of claims. @returns the name of a claim that is missing or does not fit into a header */
-export function headersWith(
-  headers: Readonly<Record<string, string>>,
-  claims: Readonly<Record<string, string>>,
-): { readonly headers: Record<string, string> } | { readonly missing: string } {
-  let missing: string | undefined
-  const filled = Object.entries(headers).map(([name, value]) => [
-    name,
-    value.replace(CLAIM, (_, claim: string) => {
-      const given = Object.hasOwn(claims, claim) ? claims[claim] : undefined
-      if (given === undefined || given === '' || !HEADER_VALUE.test(given)) missing ??= claim
-      return given ?? ''
-    }),
-  ])
-  return missing === undefined ? { headers: Object.fromEntries(filled) } : { missing }
+  return 'url' in server ? claimsOfHeaders(server.headers) : []
 }
 
 /**
@@ -87,7 +67,7 @@ export function toolNameOf(server: string, tool: string): string {
 function strayClaims(name: string, server: McpServerConfig): string[] {
   const others =
     'url' in server
-      ? [server.url, ...Object.values(server.headers ?? {}).map((value) => value.replace(CLAIM, ''))]
+      ? [server.url, ...Object.values(server.headers ?? {}).map((value) => withoutClaims(value))]
       : [server.command, server.cwd ?? '', ...(server.args ?? []), ...Object.values(server.env ?? {})]
   if (!others.some((text) => STRAY_CLAIM.test(text))) return []
   return [

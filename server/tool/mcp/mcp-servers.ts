@@ -1,9 +1,10 @@
 // McpServers: the tools of all configured MCP servers, for each run. A server whose headers contain claims gets one connection for each
 // set of headers, so one person's credential is never used for another. Others have one connection, which stays open.
 import { createHash } from 'node:crypto'
+import { headersWith } from '../claim-headers.ts'
 import { type ServerTool, ToolFailure } from '../define-tool.ts'
 import type { ToolSet } from '../tool-set.ts'
-import { claimsOf, headersWith, type McpServerConfig, type McpServersConfig, serverOf } from './mcp-config.ts'
+import { claimsOf, type McpServerConfig, type McpServersConfig, serverOf } from './mcp-config.ts'
 import { McpConnection, type McpConnectionOptions } from './mcp-connection.ts'
 
 type Opened = { readonly claims: Readonly<Record<string, string>> } | { readonly problem: 'unreadable' | 'too_large' }
