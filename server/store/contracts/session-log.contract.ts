@@ -49,6 +49,22 @@ export function sessionLogContract(
       await harness.close()
     })
 
+    it('refuses names that would corrupt its records, and those that are too long for a key or a subject', async () => {
+      const follower = { entries: () => undefined }
+      for (const name of ['', 'a\tb', 'a\nb', 'a b', 'é', 'x'.repeat(257), 'x'.repeat(5_000)]) {
+        await expect(append('run.r', 0, output(0), name)).rejects.toThrow(RangeError)
+        await expect(append(name, 0)).rejects.toThrow(RangeError)
+        await expect(readAll(name)).rejects.toThrow(RangeError)
+        await expect(harness.log.follow(name, begin(), follower)).rejects.toThrow(RangeError)
+        await expect(harness.log.head(name)).rejects.toThrow(RangeError)
+        await expect(harness.log.last(name, 'run.r')).rejects.toThrow(RangeError)
+        await expect(harness.log.last('s', name)).rejects.toThrow(RangeError)
+        await expect(harness.log.purge(name, undefined)).rejects.toThrow(RangeError)
+      }
+      // The connection to the store has survived them.
+      expect(await readAll('s')).toEqual([])
+    })
+
     describe('compare and append', () => {
       it('assigns growing sequence numbers, and links each entry to the previous one of its subject', async () => {
         const first = await append('run.a', 0)

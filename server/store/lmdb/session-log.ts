@@ -6,6 +6,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Cursor, type Event, formatCursor } from '@parley/protocol'
 import type { Logger } from 'pino'
+import { checkNames } from '../entry-names.ts'
 import { Followers } from '../followers.ts'
 import type { Entry, Seq } from '../ports/entry.ts'
 import { StorageError } from '../ports/errors.ts'
@@ -87,7 +88,6 @@ const WAIT_FACTOR = 2
 const REFUSE_FACTOR = 4
 /** Milliseconds between a failed checkpoint and the next one. */
 const CHECKPOINT_RETRY_MS = 5000
-const NAME = /^[\x21-\x7e]{1,256}$/
 
 export class LmdbLog implements SessionLog {
   readonly epoch: string
@@ -153,6 +153,7 @@ export class LmdbLog implements SessionLog {
   }
 
   async *read(session: string, cursor: Cursor, limits?: ReadLimits): AsyncGenerator<readonly Entry[]> {
+    checkNames(session)
     const until = this.#state.last
     let at = locate(this.#state, this.epoch, session, cursor)
     for (;;) {
@@ -168,6 +169,7 @@ export class LmdbLog implements SessionLog {
   }
 
   async follow(session: string, cursor: Cursor, follower: Follower): Promise<Subscription> {
+    checkNames(session)
     let at = locate(this.#state, this.epoch, session, cursor)
     for (;;) {
       const { entries, end } = readBatch(this.#state, session, at)
@@ -184,14 +186,17 @@ export class LmdbLog implements SessionLog {
   }
 
   async head(session: string): Promise<Cursor> {
+    checkNames(session)
     return formatCursor(this.epoch, lastOf(this.#state, session))
   }
 
   async last(session: string, subject: Subject): Promise<Seq> {
+    checkNames(session, subject)
     return this.#state.memtable.tail(session)?.heads.get(subject)?.last ?? this.#lookUpLast(session, subject)
   }
 
   async purge(session: string, keep: Seq | undefined): Promise<void> {
+    checkNames(session)
     await this.#addTask(() =>
       keep === undefined
         ? purgeAll(this.#state, session, this.#releaseJournal)
@@ -393,6 +398,6 @@ export class LmdbLog implements SessionLog {
 
 /** @throws RangeError */
 function targetOf(session: string, subject: Subject): AppendTarget {
-  if (!NAME.test(session) || !NAME.test(subject)) throw new RangeError('invalid session or subject name')
+  checkNames(session, subject)
   return new AppendTarget(session, subject)
 }

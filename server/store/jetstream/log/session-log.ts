@@ -4,6 +4,7 @@
 // asks the stream's leader for the head, so it includes everything that was acknowledged on any node.
 import { type Cursor, type Event, formatCursor, parseCursor } from '@parley/protocol'
 import type { Logger } from 'pino'
+import { checkNames } from '../../entry-names.ts'
 import type { Entry, Seq } from '../../ports/entry.ts'
 import { CursorLost, StorageError } from '../../ports/errors.ts'
 import type {
@@ -51,7 +52,6 @@ export interface JetStreamLogOptions {
   readonly followLimits?: Partial<FollowLimits>
 }
 
-const NAME = /^[\x21-\x7e]{1,256}$/
 const GRACE_MS = 15 * 60_000
 const SWEEP_MS = 60_000
 const READ_ENTRIES = 512
@@ -154,7 +154,7 @@ export class JetStreamLog implements SessionLog {
   }
 
   async append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry> {
-    if (!NAME.test(session) || !NAME.test(subject)) throw new RangeError('invalid session or subject name')
+    checkNames(session, subject)
     this.#checkOpen()
     const rollup = options?.rollup ?? false
     const entry = await this.#appender.append(session, subject, event, expect, rollup)
@@ -164,6 +164,7 @@ export class JetStreamLog implements SessionLog {
   }
 
   async *read(session: string, cursor: Cursor, limits: ReadLimits = {}): AsyncGenerator<readonly Entry[]> {
+    checkNames(session)
     const after = this.#seqOf(cursor)
     const followed = this.#sessions.get(session)
     const use = followed?.isUsable ? followed.use() : undefined
@@ -207,6 +208,7 @@ export class JetStreamLog implements SessionLog {
   }
 
   async follow(session: string, cursor: Cursor, follower: Follower): Promise<Subscription> {
+    checkNames(session)
     let at = this.#seqOf(cursor)
     const { followed, isNew } = this.#sessions.open(session)
     const use = followed.use()
@@ -230,17 +232,20 @@ export class JetStreamLog implements SessionLog {
   }
 
   async head(session: string): Promise<Cursor> {
+    checkNames(session)
     this.#checkOpen()
     const tip = await this.#source.tip(session)
     return formatCursor(this.epoch, tip > 0 ? tip : await this.#source.trimmed(session, 0))
   }
 
   async last(session: string, subject: Subject): Promise<Seq> {
+    checkNames(session, subject)
     this.#checkOpen()
     return this.#source.last(session, subject)
   }
 
   async purge(session: string, keep: Seq | undefined): Promise<void> {
+    checkNames(session)
     this.#checkOpen()
     const { connection, streams } = this.#options
     await purgeSession({ connection, source: this.#source, streams }, session, keep)
