@@ -2,6 +2,7 @@
 // valid. Each read is synchronous and sees only durable entries. An entry that is in a chunk and still in the memtable
 // is read once.
 import { type Cursor, parseCursor } from '@parley/protocol'
+import { checkNames } from '../entry-names.ts'
 import type { Entry, Seq } from '../ports/entry.ts'
 import { CursorLost } from '../ports/errors.ts'
 import type { ReadLimits } from '../ports/session-log.ts'
@@ -50,6 +51,7 @@ export function readBatch(state: LogState, session: string, at: Seq, limits: Rea
 
 /** @returns the cursor's sequence number. @throws CursorLost */
 export function locate(state: LogState, epoch: string, session: string, cursor: Cursor): Seq {
+  checkNames(session)
   const position = parseCursor(cursor)
   if (position === undefined || position.epoch !== epoch) throw new CursorLost('foreign')
   if (position.seq > state.last) throw new CursorLost('beyond')
@@ -64,6 +66,7 @@ export function checkTrimmed(state: LogState, session: string, at: Seq): void {
 
 /** The sequence number of the session's last durable entry, trimmed or not; 0: it never had one. */
 export function lastOf(state: LogState, session: string): Seq {
+  checkNames(session)
   const newest = state.memtable.tail(session)?.entries.at(-1)?.seq
   return newest ?? Math.max(lastChunk(state.tables, session), trimmedTo(state, session))
 }

@@ -153,7 +153,6 @@ export class LmdbLog implements SessionLog {
   }
 
   async *read(session: string, cursor: Cursor, limits?: ReadLimits): AsyncGenerator<readonly Entry[]> {
-    checkNames(session)
     const until = this.#state.last
     let at = locate(this.#state, this.epoch, session, cursor)
     for (;;) {
@@ -169,7 +168,6 @@ export class LmdbLog implements SessionLog {
   }
 
   async follow(session: string, cursor: Cursor, follower: Follower): Promise<Subscription> {
-    checkNames(session)
     let at = locate(this.#state, this.epoch, session, cursor)
     for (;;) {
       const { entries, end } = readBatch(this.#state, session, at)
@@ -186,7 +184,6 @@ export class LmdbLog implements SessionLog {
   }
 
   async head(session: string): Promise<Cursor> {
-    checkNames(session)
     return formatCursor(this.epoch, lastOf(this.#state, session))
   }
 
