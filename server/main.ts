@@ -18,10 +18,11 @@ Usage:
   parley-server                       start the server
   parley-server --backup <folder>     copy the embedded log into a new folder, also while a server uses it
   parley-server --new-epoch           run once after restoring the log from any other copy, or from a NATS backup
-  parley-server token --user <id> [--name <name>] [--role <role>] [--ttl 12h]
+  parley-server token --user <id> [--name <name>] [--role <role>] [--ttl 12h] [--audience <url>]
                                       print an access token, signed with PARLEY_JWT_SECRET or the first secret in
                                       PARLEY_JWT_SECRET_FILE. --ttl is 1s to 365d. --role limits what it allows in any
-                                      session: owner (default), editor, approver or viewer
+                                      session: owner (default), editor, approver or viewer. --audience replaces
+                                      PARLEY_JWT_AUDIENCE: for /mcp, give it PARLEY_MCP_URL
   parley-server --help                show this text
   parley-server --version             show the version
 
@@ -58,7 +59,7 @@ async function makeToken(args: string[]): Promise<void> {
   let options: AccessTokenOptions
   try {
     const text = { type: 'string' } as const
-    const { values } = parseArgs({ args, options: { user: text, name: text, role: text, ttl: text } })
+    const { values } = parseArgs({ args, options: { user: text, name: text, role: text, ttl: text, audience: text } })
     const { user, ttl = '12h' } = values
     if (user === undefined) return fail(EXIT.usage, '--user is missing. Example: parley-server token --user ada')
     options = { ...values, user, ttl }

@@ -12,6 +12,8 @@ export interface AccessTokenOptions {
   readonly role?: string | undefined
   /** A duration such as `12h`. */
   readonly ttl: string
+  /** Default: that of the configuration. */
+  readonly audience?: string | undefined
 }
 
 /** No access token can be made. The message is one sentence for the person who asked for it. */
@@ -32,7 +34,8 @@ export async function createAccessToken(config: AuthConfig, options: AccessToken
   }
   const expiresIn = secondsIn(ttl)
   const secret = await signingSecret(config)
-  const { userClaim = 'sub', nameClaim = 'name', roleClaim = ROLE_CLAIM, issuer, audience } = config
+  const { userClaim = 'sub', nameClaim = 'name', roleClaim = ROLE_CLAIM, issuer } = config
+  const audience = options.audience ?? config.audience
   const issuedAt = Math.floor(Date.now() / 1000)
   return new SignJWT({
     ...(name === undefined ? {} : { [nameClaim]: name }),

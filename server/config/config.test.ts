@@ -66,10 +66,32 @@ test('MCP servers have the form of other hosts, and need what their claims need'
     'mcpServers in parley.config.json has headers with claims, so it needs PARLEY_JWT_SECRET, PARLEY_JWT_SECRET_FILE or PARLEY_JWKS_URL.',
     'mcpServers in parley.config.json has headers with claims, so it needs PARLEY_CREDENTIALS_KEY, the same on all nodes.',
   ])
+  expect(await problems({ PARLEY_NATS_URL: 'nats://x', PARLEY_JWKS_URL: 'https://id.example/keys' })).toHaveLength(1)
   const config = await load({ PARLEY_JWKS_URL: 'https://id.example/keys' })
   expect(config.mcpServers).toEqual({ mail, git: { command: 'git-mcp' } })
   put('parley.config.json', JSON.stringify({ mcpServers: { a: mail, a_b: mail, c: { command: 'x', arg: [] } } }))
   expect(await problems()).toEqual(['mcpServers in parley.config.json at c is invalid: Unrecognized key: "arg".'])
+})
+
+test('PARLEY_MCP_URL needs an audience for everything else, and one key for all nodes', async () => {
+  const env = {
+    PARLEY_MCP_URL: 'https://chat.example/mcp',
+    PARLEY_JWKS_URL: 'https://id.example/keys',
+    PARLEY_JWT_ISSUER: 'https://id.example',
+  }
+  const audience = { PARLEY_JWT_AUDIENCE: 'https://chat.example' }
+  expect(await problems(env)).toEqual([
+    'PARLEY_MCP_URL needs PARLEY_JWT_AUDIENCE, the audience of the access tokens for everything but /mcp.',
+  ])
+  expect(await load({ ...env, ...audience })).toMatchObject({ mcpUrl: 'https://chat.example/mcp' })
+  const nats = { ...env, ...audience, PARLEY_NATS_URL: 'nats://x' }
+  expect(await problems(nats)).toEqual([
+    'PARLEY_MCP_URL with PARLEY_JWKS_URL and PARLEY_NATS_URL needs PARLEY_CREDENTIALS_KEY, the same on all nodes: it signs the ids of MCP sessions.',
+  ])
+  await load({ ...nats, PARLEY_CREDENTIALS_KEY: 'a secret of thirty-two characters' })
+  expect(await problems({ ...env, ...audience, PARLEY_MCP_URL: 'https://chat.example/a:b/*' })).toEqual([
+    'PARLEY_MCP_URL must not have : or * in its path.',
+  ])
 })
 
 test('a secret of less than 32 bytes is refused, with the command that creates one', async () => {

@@ -140,7 +140,9 @@ function problemsBetween(config: Config): string[] {
   return problems
 }
 
-function tokenProblems({ jwtSecret, jwtSecretFile, jwksUrl, anonymous, mcpUrl, jwtIssuer }: Config): string[] {
+function tokenProblems(config: Config): string[] {
+  const { jwtSecret, jwtSecretFile, jwksUrl, anonymous, mcpUrl, jwtIssuer, jwtAudience, natsUrl, credentialsKey } =
+    config
   const keys = setVariables({
     PARLEY_JWT_SECRET: jwtSecret,
     PARLEY_JWT_SECRET_FILE: jwtSecretFile,
@@ -150,6 +152,20 @@ function tokenProblems({ jwtSecret, jwtSecretFile, jwksUrl, anonymous, mcpUrl, j
   if (anonymous === 'yes' && keys.length > 0) problems.push(`PARLEY_ANONYMOUS and ${keys[0]} contradict each other.`)
   if (mcpUrl !== undefined && (keys.length === 0 || jwtIssuer === undefined || !URL.canParse(jwtIssuer))) {
     problems.push('PARLEY_MCP_URL needs access tokens, and PARLEY_JWT_ISSUER, the URL of the server that issues them.')
+  }
+  // Otherwise a token for the MCP endpoint, or for any other service of the issuer, would be valid everywhere else.
+  if (mcpUrl !== undefined && jwtAudience === undefined) {
+    problems.push(
+      'PARLEY_MCP_URL needs PARLEY_JWT_AUDIENCE, the audience of the access tokens for everything but /mcp.',
+    )
+  }
+  if (mcpUrl !== undefined && /[:*]/.test(new URL(mcpUrl).pathname)) {
+    problems.push('PARLEY_MCP_URL must not have : or * in its path.')
+  }
+  if (mcpUrl !== undefined && natsUrl !== undefined && jwksUrl !== undefined && credentialsKey === undefined) {
+    problems.push(
+      'PARLEY_MCP_URL with PARLEY_JWKS_URL and PARLEY_NATS_URL needs PARLEY_CREDENTIALS_KEY, the same on all nodes: it signs the ids of MCP sessions.',
+    )
   }
   return problems
 }

@@ -137,7 +137,7 @@ const access = {
     'PARLEY_MCP_URL',
     url,
     undefined,
-    'Public URL of /mcp, such as https://chat.example.com/mcp. The server then tells MCP clients to get their access tokens from PARLEY_JWT_ISSUER, and takes only tokens there whose audience (aud) is this URL.',
+    'Public URL of /mcp, such as https://chat.example.com/mcp. The server then tells MCP clients to get their access tokens from PARLEY_JWT_ISSUER, and takes only tokens there whose audience (aud) is this URL. Needs PARLEY_JWT_AUDIENCE for everything else.',
   ),
 } as const
 

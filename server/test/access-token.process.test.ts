@@ -121,6 +121,42 @@ describe('an access token from the command', () => {
     expect((await me(server, plain)).status).toBe(401)
   })
 
+  it('has the audience that the command names, for the MCP endpoint alone', async () => {
+    const url = 'https://chat.example.org/mcp'
+    const env = {
+      PARLEY_JWT_SECRET: SECRET,
+      PARLEY_JWT_ISSUER: 'https://id.example.org',
+      PARLEY_JWT_AUDIENCE: 'parley',
+      PARLEY_MCP_URL: url,
+    }
+    const server = await start(env)
+    const discover = async (token: string): Promise<number> => {
+      const meta = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' }
+      const answer = await fetch(`http://127.0.0.1:${server.port}/mcp`, {
+        method: 'POST',
+        headers: {
+          Authorization: `Bearer ${token}`,
+          'Content-Type': 'application/json',
+          'MCP-Protocol-Version': '2026-07-28',
+          'Mcp-Method': 'server/discover',
+        },
+        body: JSON.stringify({
+          jsonrpc: '2.0',
+          id: 1,
+          method: 'server/discover',
+          params: { _meta: { ...meta, 'io.modelcontextprotocol/clientCapabilities': {} } },
+        }),
+      })
+      return answer.status
+    }
+    const [chat, mcp] = await Promise.all([
+      tokenOf(env, '--user', 'ada'),
+      tokenOf(env, '--user', 'ada', '--audience', url),
+    ])
+    expect([(await me(server, chat)).status, await discover(chat)]).toEqual([200, 401])
+    expect([(await me(server, mcp)).status, await discover(mcp)]).toEqual([401, 200])
+  })
+
   it('is signed with the first secret of a file, all of which the server accepts', async () => {
     const file = { PARLEY_JWT_SECRET_FILE: join(folder, 'secrets') }
     const server = await start(file)

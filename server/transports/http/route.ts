@@ -13,6 +13,8 @@ export interface Route {
   readonly method: Method
   /** Such as `/v1/sessions/:session/events`. */
   readonly path: string
+  /** The same as another route, so the documents do not describe it. */
+  readonly isAlias?: true
   /** Needs no access token, and pages of every origin may call it. */
   readonly open?: true
   /** The audience (`aud`) that its access tokens must have; default: that of the configuration. */

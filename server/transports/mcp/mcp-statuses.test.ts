@@ -298,4 +298,23 @@ describe('with access tokens', () => {
     }
     await server.close()
   })
+
+  it('publishes the metadata under the path of its public URL as well', async () => {
+    const url = 'https://chat.example.com/parley/mcp'
+    const server = await McpHarness.open({
+      PARLEY_JWT_SECRET: SECRET,
+      PARLEY_JWT_ISSUER: 'https://login.example.com',
+      PARLEY_JWT_AUDIENCE: 'chat',
+      PARLEY_MCP_URL: url,
+    })
+    const path = '/.well-known/oauth-protected-resource'
+    const metadata = `Bearer resource_metadata="https://chat.example.com${path}/parley/mcp"`
+    expect((await server.modern('tools/list')).headers.get('www-authenticate')).toBe(metadata)
+    for (const each of ['', '/mcp', '/parley/mcp']) {
+      expect(await (await fetch(server.server.url + path + each)).json()).toMatchObject({ resource: url })
+    }
+    const document = (await (await fetch(`${server.server.url}/openapi.json`)).json()) as { paths: object }
+    expect(Object.keys(document.paths).filter((each) => each.startsWith(path))).toEqual([`${path}/mcp`, path])
+    await server.close()
+  })
 })

@@ -13,11 +13,16 @@ export interface ProtectedResource {
 
 const WELL_KNOWN = '/.well-known/oauth-protected-resource'
 
+/** The path of the metadata (RFC 9728, section 3.1): the path of the endpoint follows the well-known one. */
+function metadataPath({ url }: ProtectedResource): string {
+  const { pathname } = new URL(url)
+  return pathname === '/' ? WELL_KNOWN : WELL_KNOWN + pathname
+}
+
 /** The errors of the endpoint: 401 says where the metadata is. */
 export function errorsFor(resource: ProtectedResource | undefined): ErrorShape {
   if (resource === undefined) return asRpcFailure
-  const { origin, pathname } = new URL(resource.url)
-  const metadata = `${origin}${WELL_KNOWN}${pathname === '/' ? '' : pathname}`
+  const metadata = new URL(resource.url).origin + metadataPath(resource)
   return (failure, requestId) => ({
     ...asRpcFailure(failure, requestId),
     ...(failure.status === 401 ? { headers: { 'WWW-Authenticate': `Bearer resource_metadata="${metadata}"` } } : {}),
@@ -26,9 +31,12 @@ export function errorsFor(resource: ProtectedResource | undefined): ErrorShape {
 
 /** @param resource undefined: 404, so that a client looks for no authorization server */
 export function metadataRoutes(resource: ProtectedResource | undefined): readonly Route[] {
-  return [`${WELL_KNOWN}/mcp`, WELL_KNOWN].map((path) => ({
+  const fixed = [`${WELL_KNOWN}/mcp`, WELL_KNOWN]
+  const paths = new Set([...fixed, ...(resource === undefined ? [] : [metadataPath(resource)])])
+  return [...paths].map((path) => ({
     method: 'GET',
     path,
+    ...(fixed.includes(path) ? {} : { isAlias: true as const }),
     open: true,
     handle(exchange) {
       if (resource === undefined) throw new HttpError('not_found')

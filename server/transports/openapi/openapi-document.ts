@@ -25,6 +25,8 @@ export interface DocumentedRoute {
   readonly method: string
   /** For example `/jobs/:id`. */
   readonly path: string
+  /** The same as another route. */
+  readonly isAlias?: true
 }
 
 /** Keyed by method and path. */
@@ -40,7 +42,8 @@ export const OPERATIONS: Operations = {
 const ALL: Operations = { ...OPERATIONS, ...ASIDE_OPERATIONS }
 
 export function openApiDocument(routes: readonly DocumentedRoute[]): JsonObject {
-  const mounted = routes.map(({ method, path }) => `${method} ${path}`)
+  const described = routes.filter(({ isAlias }) => isAlias === undefined)
+  const mounted = described.map(({ method, path }) => `${method} ${path}`)
   const paths: Record<string, Record<string, unknown>> = {}
   for (const name of [...mounted, ...Object.keys(ASIDE_OPERATIONS)]) {
     const [method = '', path = ''] = name.split(' ')
