@@ -101,7 +101,8 @@ function describe(code: ProblemCode, rule: { readonly retryable: boolean; readon
   return { status: HTTP_STATUS[code], title: rule.message, retryable: rule.retryable }
 }
 
-function asReplyError(error: unknown): ReplyError {
+/** An unexpected error becomes `internal`. */
+export function asReplyError(error: unknown): ReplyError {
   if (error instanceof ReplyError) return error
   return new ReplyError(codeOf(error), undefined, { cause: error })
 }

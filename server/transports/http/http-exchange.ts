@@ -36,6 +36,8 @@ export interface HttpExchange {
   readonly draining: DrainNotice | undefined
   /** Calls back when the node starts to drain; at once if it already does; never after the exchange has ended. */
   onDrain(listener: (draining: DrainNotice) => void): void
+  /** Calls back when the access token expires. Without a listener, the server then refuses the request, or cuts the stream. */
+  onExpire(listener: () => void): void
 }
 
 export interface ExchangePorts extends Omit<StreamPorts, 'ended'> {
@@ -59,6 +61,8 @@ export class ResponseExchange implements HttpExchange {
   #stream: ResponseStream | undefined
   #listeners: ((draining: DrainNotice) => void)[] = []
   #answered: ((status: number) => void) | undefined
+  #clock: TokenClock | undefined
+  #expired: (() => void) | undefined
 
   /** @param origin the origin of a page that may read the answer; else '' */
   constructor(response: HttpResponse, request: RequestSnapshot, origin: string, ports: ExchangePorts) {
@@ -87,6 +91,24 @@ export class ResponseExchange implements HttpExchange {
     if (this.#phase === 'ended') return
     if (draining !== undefined) listener(draining)
     else this.#listeners.push(listener)
+  }
+
+  onExpire(listener: () => void): void {
+    this.#expired = listener
+  }
+
+  /** Watches the expiry of the access token. @param refuse answers with an error */
+  watchToken(refuse: () => void): void {
+    const { until } = this.request
+    if (until === undefined || this.#phase === 'ended') return
+    const expired = (): void => {
+      if (this.#expired !== undefined) this.#expired()
+      // A client must continue with a new access token.
+      else if (this.#stream !== undefined) this.#stream.abort()
+      else refuse()
+    }
+    this.#clock = new TokenClock({ expiring: () => undefined, expired })
+    this.#clock.start(until)
   }
 
   /** Calls back once, with the status, when an answer or a stream starts. */
@@ -126,18 +148,8 @@ export class ResponseExchange implements HttpExchange {
       { ...this.#ports, ended: () => this.#end() },
     )
     this.#stream = stream
-    this.#endWithToken(stream)
     this.#ports.opened(stream)
     return stream
-  }
-
-  /** A client must continue with a new access token. */
-  #endWithToken(stream: ResponseStream): void {
-    const { until } = this.request
-    if (until === undefined) return
-    const clock = new TokenClock({ expiring: () => undefined, expired: () => stream.abort() })
-    clock.start(until)
-    stream.onClose(() => clock.stop())
   }
 
   /** Closes the connection at once. */
@@ -171,6 +183,7 @@ export class ResponseExchange implements HttpExchange {
     if (this.#phase === 'ended') return
     this.#phase = 'ended'
     this.#listeners = []
+    this.#clock?.stop()
     this.#stream?.detach()
     this.request.end()
     this.#ports.ended(this)

@@ -5,7 +5,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Id, ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Authenticator } from '../../auth/authenticator.ts'
-import { TokenClock } from '../../auth/token-clock.ts'
 import type { Experiment } from '../../experiment/experiment.ts'
 import type { CommandGate } from '../../limit/command-gate.ts'
 import type { CommandRateLimits, CommandVerdict } from '../../limit/command-rate.ts'
@@ -146,33 +145,20 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
         refuseByRate(options.gate?.waitOfUser(authenticator.required ? request.user : undefined))
       }
       const handled = route.handle(exchange)
-      const clock = startTokenClock(route, exchange)
-      try {
-        await handled
-      } finally {
-        clock?.stop()
-      }
+      exchange.watchToken(() => refuseExpired(route, exchange))
+      await handled
     } catch (error) {
       // A request over the connection limit is not counted, so its connection must close.
       await refuse(route, exchange, error, entered !== 'entered')
     }
   }
 
-  /** Refuses a request that is still unanswered when its access token expires. */
-  function startTokenClock(route: Route, exchange: ResponseExchange): TokenClock | undefined {
-    const { until } = exchange.request
-    if (until === undefined || exchange.closed) return undefined
-    const expired = (): void => {
-      if (exchange.closed) return
-      const error = new ReplyError('unauthenticated', 'The access token has expired.')
-      refuse(route, exchange, error, false).catch((cause: unknown) => {
-        logger.error({ err: cause, request: exchange.request.id }, 'failed to send an answer')
-        exchange.abort()
-      })
-    }
-    const clock = new TokenClock({ expiring: () => undefined, expired })
-    clock.start(until)
-    return clock
+  function refuseExpired(route: Route, exchange: ResponseExchange): void {
+    const error = new ReplyError('unauthenticated', 'The access token has expired.')
+    refuse(route, exchange, error, false).catch((cause: unknown) => {
+      logger.error({ err: cause, request: exchange.request.id }, 'failed to send an answer')
+      exchange.abort()
+    })
   }
 
   async function refuse(route: Route, exchange: ResponseExchange, error: unknown, closes: boolean): Promise<void> {
