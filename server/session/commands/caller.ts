@@ -30,6 +30,8 @@ export interface Receipt {
   readonly cursor: Cursor
   readonly message?: string
   readonly run?: string
+  /** The message steers the run of another message. */
+  readonly steers?: true
   /** For a claim: Unix milliseconds at which it expires. */
   readonly until?: number
   readonly duplicate?: true

@@ -57,6 +57,8 @@ export interface Sent {
   readonly seq: number
   readonly message: string
   readonly run?: string
+  /** The message steers the run of another message. */
+  readonly steers?: true
   readonly duplicate?: true
   /** The message ended runs. */
   readonly final?: true
@@ -167,7 +169,8 @@ export async function send(
   if (rejected) throw new ReplyError('run_active')
   // A steering message may have been too late for its run.
   const own = session.state.open.find(({ message }) => message === command.id)?.id
-  return { message: command.id, run: own ?? run, ...effectOf(session, seq, policy) }
+  const steers = steered && own === undefined ? { steers: true as const } : {}
+  return { message: command.id, run: own ?? run, ...steers, ...effectOf(session, seq, policy) }
 }
 
 /** The content as parts, the form that the log stores. */
@@ -241,6 +244,7 @@ async function sendAgain(
   return {
     message: command.id,
     ...(run === undefined ? {} : { run }),
+    ...(own === undefined && first?.policy === 'steer' ? { steers: true } : {}),
     duplicate: true,
     ...effectOf(session, record?.seq ?? seq ?? 0, first?.policy),
   }

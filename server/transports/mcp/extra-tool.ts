@@ -1,13 +1,13 @@
 // ExtraTool: a tool of the MCP endpoint besides the agents. Only tests have some: the conformance suite calls tools of its own.
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { ToolDefinition } from './agent-tools.ts'
-import { isId, isObject, type Params, type RpcId } from './rpc.ts'
+import { isId, isObject, type Params, RPC, RpcError, type RpcId } from './rpc.ts'
 import { RpcAnswer } from './rpc-answer.ts'
 import { Signer, type SigningSecrets } from './signer.ts'
 
 export interface ExtraTool {
   readonly definition: ToolDefinition
-  /** @returns the result of `tools/call` @throws RpcError, before it notifies */
+  /** @returns the result of `tools/call` @throws RpcError */
   call(call: ExtraCall): Promise<Params>
 }
 
@@ -34,7 +34,7 @@ export async function callExtraTool(
 ): Promise<void> {
   const answer = new RpcAnswer(exchange, id, true)
   const token = isObject(params._meta) ? params._meta.progressToken : undefined
-  const result = await tool.call({
+  const given: ExtraCall = {
     arguments: isObject(params.arguments) ? params.arguments : {},
     capabilities,
     inputResponses: isObject(params.inputResponses) ? params.inputResponses : {},
@@ -45,6 +45,11 @@ export async function callExtraTool(
       if (answer.stream === undefined) answer.open()
       answer.send(method, sent)
     },
-  })
-  answer.finish(wrap(result))
+  }
+  try {
+    answer.finish(wrap(await tool.call(given)))
+  } catch (error) {
+    if (answer.stream === undefined) throw error
+    answer.fail(error instanceof RpcError ? error : new RpcError(200, RPC.internal, 'The tool failed.'))
+  }
 }

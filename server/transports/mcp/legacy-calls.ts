@@ -1,29 +1,34 @@
 // Tool calls of MCP 2025-11-25 and before. A client that disconnects resumes the stream on any node: an event's id says which
 // request of which client it belongs to, and ends with a cursor of the log. A disconnect cancels nothing.
-import { type Cursor, Id, parseCursor, ReplyError, type Send } from '@parley/protocol'
+import { Id, parseCursor, ReplyError, type Send } from '@parley/protocol'
 import { z } from 'zod'
+import type { Receipt } from '../../session/commands/caller.ts'
 import { findCommand } from '../../session/state/session-state.ts'
 import { digest } from '../http/command-id.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
+import { onAbort } from '../http/http-request.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
 import { type AgentTool, type AskArguments, failedResult } from './agent-tools.ts'
 import { approvalForm, decisionOf } from './approval.ts'
+import { CallRegister, type RegisteredCall } from './call-register.ts'
 import { type LegacySession, nameOf } from './legacy-session.ts'
 import { isId, type Params, RPC, RpcError, type RpcId } from './rpc.ts'
 import { RpcAnswer } from './rpc-answer.ts'
 import {
   type AnswerRules,
   answerWithRun,
+  failAnswer,
   findRunOf,
   isForClient,
   mayDecide,
   type RunAnswerPorts,
+  rpcErrorOf,
+  type Seen,
   startOf,
-  toolResult,
 } from './run-answer.ts'
 
-/** What an event's id says besides the cursor: the request's id and progress token, and the run. */
+/** What an event's id says besides the position: the request's id and progress token, and the run. */
 const Origin = z.tuple([z.union([z.string(), z.int()]), z.union([z.string(), z.int(), z.null()]), Id, Id])
 interface Resumed {
   readonly id: RpcId
@@ -31,28 +36,31 @@ interface Resumed {
   readonly name: JobName
 }
 
-/** Of requests that name a session: the name of its call → its run. A client cancels on the node of its request, or later. */
-const ACTIVE_CALLS = 10_000
+interface LegacyCall {
+  readonly id: RpcId
+  readonly params: Params
+  readonly tool: AgentTool
+  readonly args: AskArguments
+}
+
+/** Milliseconds in which a cancel waits for its call, and how many may wait. */
+const EARLY_MS = 5_000
+const EARLY_CANCELS = 100
 
 export class LegacyCalls {
   readonly #ports: RunAnswerPorts
-  readonly #active = new Map<string, JobName>()
+  readonly #calls = new CallRegister()
+  #earlyCancels = 0
 
   constructor(ports: RunAnswerPorts) {
     this.#ports = ports
   }
 
-  /** @throws ReplyError, StorageError */
-  async call(
-    exchange: HttpExchange,
-    session: LegacySession,
-    { id, params, tool, args }: { id: RpcId; params: Params; tool: AgentTool; args: AskArguments },
-  ): Promise<void> {
+  /** @throws ReplyError, StorageError: nothing was sent */
+  async call(exchange: HttpExchange, session: LegacySession, { id, params, tool, args }: LegacyCall): Promise<void> {
     if (exchange.draining !== undefined) throw new ReplyError('going_away')
-    const { service } = this.#ports
     const answer = new RpcAnswer(exchange, id, true)
-    const caller = callerOf(exchange.request, 'mcp')
-    const command = nameOf(session, id, 'call')
+    const command = nameOf(session, id, args.keep === true ? 'kept' : 'call')
     const send: Send = {
       type: 'send',
       id: command,
@@ -61,37 +69,118 @@ export class LegacyCalls {
       ...(args.policy === undefined ? {} : { policy: args.policy }),
       ...(tool.agent === undefined ? {} : { agent: tool.agent }),
     }
-    let name: JobName
+    const call = this.#register(exchange, session, answer)
+    // The cancel was faster.
+    if (call.isCancelled) {
+      answer.open()
+      answer.stop()
+      return
+    }
+    call.isHere = true
+    let receipt: Receipt
     try {
-      const { run = '' } = await service.send(send, caller)
-      name = { session: send.session, run }
+      receipt = await this.#ports.service.send(send, callerOf(exchange.request, 'mcp'))
     } catch (error) {
       if (isForClient(error) || !(error instanceof ReplyError)) throw error
       answer.finish(failedResult(error.message))
       return
     }
-    this.#remember(command, name)
-    const meta = (params._meta ?? {}) as Params
-    const progressToken = isId(meta.progressToken) ? meta.progressToken : undefined
-    const found = await findRunOf(this.#ports, name)
-    await this.#follow(exchange, session, answer, { id, progressToken, name }, startOf(this.#ports, found), true)
+    const name = { session: send.session, run: receipt.run ?? '' }
+    if (args.keep !== true && receipt.steers !== true) call.run = name
+    const { progressToken } = (params._meta ?? {}) as Params
+    const origin = { id, progressToken: isId(progressToken) ? progressToken : undefined, name }
+    // Older clients cannot take an event without data.
+    const seen = startOf(this.#ports)
+    answer.open(session.version === '2025-11-25' ? eventId(origin, seen) : undefined)
+    // TypeScript does not see that the cancel may have come during the wait.
+    if ((call as RegisteredCall).isCancelled) await this.#end(exchange, session, id, call)
+    else await this.#follow(exchange, session, answer, origin, seen)
   }
 
   /** Continues the stream of a call. @param event the last one that the client has @throws RpcError, ReplyError, StorageError */
   async resume(exchange: HttpExchange, session: LegacySession, event: string): Promise<void> {
     if (exchange.draining !== undefined) throw new ReplyError('going_away')
-    const { resumed, cursor } = parseEventId(event)
-    await this.#ports.service.admit(resumed.name.session, callerOf(exchange.request, 'mcp'), 'read')
-    await this.#follow(exchange, session, new RpcAnswer(exchange, resumed.id, true), resumed, cursor, false)
+    const { resumed, seen } = parseEventId(event)
+    const { name, id } = resumed
+    await this.#ports.service.admit(name.session, callerOf(exchange.request, 'mcp'), 'read')
+    await findRunOf(this.#ports, name)
+    const answer = new RpcAnswer(exchange, id, true, true)
+    answer.open()
+    if (this.#register(exchange, session, answer).isCancelled) answer.stop()
+    else await this.#follow(exchange, session, answer, resumed, seen)
   }
 
-  /** Cancels the run of a request. A cancel that comes too late has no effect. @throws ReplyError, StorageError */
+  #register(exchange: HttpExchange, session: LegacySession, answer: RpcAnswer): RegisteredCall {
+    const call = this.#calls.of(nameOf(session, answer.id, 'call'))
+    call.add(answer)
+    onAbort(exchange.request.signal, () => call.delete(answer))
+    return call
+  }
+
+  /**
+   * Cancels a request: its run ends, unless it is kept or was started by another message, and the client gets no answer. A cancel that
+   * comes too late has no effect.
+   * @throws ReplyError, StorageError
+   */
   async cancel(exchange: HttpExchange, session: LegacySession, id: RpcId): Promise<void> {
-    const command = nameOf(session, id, 'call')
-    const name = this.#active.get(command) ?? (await this.#find(command))
-    if (name === undefined) return
-    const caller = callerOf(exchange.request, 'mcp')
-    await this.#ports.service.cancel({ type: 'cancel', id: nameOf(session, id, 'cancel'), ...name }, caller)
+    const call = this.#calls.of(nameOf(session, id, 'call'))
+    call.isCancelled = true
+    if (call.isHere) await this.#end(exchange, session, id, call)
+    else this.#cancelElsewhere(exchange, session, id)
+  }
+
+  async #end(exchange: HttpExchange, session: LegacySession, id: RpcId, call: RegisteredCall): Promise<void> {
+    call.stop()
+    if (call.run !== undefined) await this.#cancelRun(callerOf(exchange.request, 'mcp'), session, id, call.run)
+  }
+
+  async #cancelRun(
+    caller: ReturnType<typeof callerOf>,
+    session: LegacySession,
+    id: RpcId,
+    name: JobName,
+  ): Promise<void> {
+    try {
+      await this.#ports.service.cancel({ type: 'cancel', id: nameOf(session, id, 'cancel'), ...name }, caller)
+    } catch (error) {
+      // The run or its session is gone: nobody waits for an answer.
+      if (isForClient(error)) throw error
+    }
+  }
+
+  /** In the background: another node has the call, and may be about to store its message. */
+  #cancelElsewhere({ request }: HttpExchange, session: LegacySession, id: RpcId): void {
+    if (this.#earlyCancels >= EARLY_CANCELS) return
+    this.#earlyCancels += 1
+    const caller = callerOf(request, 'mcp')
+    this.#find(nameOf(session, id, 'call'))
+      .then((name) => name && this.#cancelRun(caller, session, id, name))
+      .catch((error: unknown) => this.#ports.logger.warn({ err: error }, 'failed to cancel an MCP call'))
+      .finally(() => {
+        this.#earlyCancels -= 1
+      })
+  }
+
+  /** The run of a call that has started its own session, on any node, within a short time. */
+  async #find(command: string): Promise<JobName | undefined> {
+    return this.#ports.sessions.with(command, async (replica) => {
+      const signal = AbortSignal.timeout(EARLY_MS)
+      for (;;) {
+        const run = findCommand(replica.state, command)?.run
+        if (run !== undefined) return { session: command, run }
+        if (signal.aborted || replica.lost !== undefined) return undefined
+        await new Promise<void>((resolve) => {
+          const unsubscribe = replica.subscribe(() => {
+            unsubscribe()
+            resolve()
+          })
+          onAbort(signal, () => {
+            unsubscribe()
+            resolve()
+          })
+        })
+      }
+    })
   }
 
   /** The answer to a question about a tool call. @throws ReplyError, StorageError */
@@ -110,77 +199,58 @@ export class LegacyCalls {
     }
   }
 
+  /** The answer is open. */
   async #follow(
     exchange: HttpExchange,
-    { user, version, elicits, nonce }: LegacySession,
+    session: LegacySession,
     answer: RpcAnswer,
     origin: Resumed,
-    after: Cursor,
-    isNew: boolean,
+    seen: Seen,
   ): Promise<void> {
     const ports = this.#ports
     const { name, id, progressToken } = origin
-    const found = await findRunOf(ports, name)
-    const asks = elicits && (await mayDecide(ports, name.session, callerOf(exchange.request)))
-    const prefix = eventPrefix(origin)
-    const event = (cursor: Cursor): string => `${prefix}.${cursor}`
-    const cancelled = nameOf({ nonce } as LegacySession, id, 'cancel')
+    const event = (now: Seen): string => eventId(origin, now)
+    const cancelled = nameOf(session, id, 'cancel')
     const rules: AnswerRules = {
       progressToken,
       event,
-      ask: asks
-        ? (call, cursor) => {
-            answer.send('elicitation/create', approvalForm(call), event(cursor), `approve.${name.session}.${call.id}`)
-            return false
-          }
-        : undefined,
       ended: () => undefined,
-      isUnanswered: ({ ended }) => ended?.command === cancelled && ended.by === user,
+      isUnanswered: ({ ended }) => ended?.command === cancelled && ended.by === session.user,
       wrap: (result) => result,
-      // The client resumes the stream on another node.
-      drain: () => answer.stop(),
+      // The client resumes the stream, on another node or later. One that has no event yet cannot.
+      interrupted: (error) => (answer.isResumable ? answer.stop() : answer.fail(rpcErrorOf(error))),
     }
-    // Older clients cannot take an event without data.
-    answer.open(isNew && version === '2025-11-25' ? event(after) : undefined)
-    const position = parseCursor(after)
-    const { ended, last } = found.record
-    if (ended !== undefined && position?.epoch === ports.stores.log.epoch && position.seq >= last) {
-      // The client has the end already, and nothing follows it.
-      answer.finish(toolResult(name.session, found.record), event(after))
-      return
+    try {
+      const found = await findRunOf(ports, name)
+      const asks = session.elicits && (await mayDecide(ports, name.session, callerOf(exchange.request)))
+      const ask: AnswerRules['ask'] = (call, now) => {
+        answer.send('elicitation/create', approvalForm(call), event(now), `approve.${name.session}.${call.id}`)
+        return false
+      }
+      await answerWithRun(ports, exchange, answer, { name, found, seen }, asks ? { ...rules, ask } : rules)
+    } catch (error) {
+      failAnswer(ports, answer, name, error, rules)
     }
-    await answerWithRun(ports, exchange, answer, { name, found, after }, rules)
-  }
-
-  #remember(command: string, name: JobName): void {
-    this.#active.set(command, name)
-    const [oldest] = this.#active.keys()
-    if (this.#active.size > ACTIVE_CALLS && oldest !== undefined) this.#active.delete(oldest)
-  }
-
-  /** The run of a call that has started its own session, on any node. */
-  async #find(command: string): Promise<JobName | undefined> {
-    return this.#ports.sessions.with(command, async ({ state }) => {
-      const run = findCommand(state, command)?.run
-      return run === undefined ? undefined : { session: command, run }
-    })
   }
 }
 
-function eventPrefix({ id, progressToken, name }: Resumed): string {
-  return Buffer.from(JSON.stringify([id, progressToken ?? null, name.session, name.run])).toString('base64url')
+function eventId({ id, progressToken, name }: Resumed, { cursor, index }: Seen): string {
+  const origin = [id, progressToken ?? null, name.session, name.run]
+  return `${Buffer.from(JSON.stringify(origin)).toString('base64url')}.${index}.${cursor}`
 }
 
 /** @throws RpcError */
-export function parseEventId(event: string): { readonly resumed: Resumed; readonly cursor: Cursor } {
-  const at = event.indexOf('.')
-  const cursor = event.slice(at + 1)
-  const origin = Origin.safeParse(jsonIn(event.slice(0, at)))
-  if (at < 0 || parseCursor(cursor) === undefined || !origin.success) {
+export function parseEventId(event: string): { readonly resumed: Resumed; readonly seen: Seen } {
+  const [, base64 = '', index = '', cursor = ''] = /^([\w-]+)\.(\d{1,15})\.(.+)$/.exec(event) ?? []
+  const origin = Origin.safeParse(jsonIn(base64))
+  if (parseCursor(cursor) === undefined || !origin.success) {
     throw new RpcError(400, RPC.refused, 'Last-Event-ID is not the id of an event of this server.')
   }
   const [id, token, session, run] = origin.data
-  return { resumed: { id, progressToken: token ?? undefined, name: { session, run } }, cursor }
+  return {
+    resumed: { id, progressToken: token ?? undefined, name: { session, run } },
+    seen: { cursor, index: Number(index) },
+  }
 }
 
 function jsonIn(base64: string): unknown {

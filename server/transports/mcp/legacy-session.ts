@@ -48,7 +48,8 @@ export class LegacySessions {
 /**
  * Names what a request of the session creates. So a request that is repeated has one effect, and any node finds what the
  * client wants to cancel.
+ * @param kind `kept`: a call that no cancel ends
  */
-export function nameOf({ nonce }: LegacySession, id: RpcId, kind: 'call' | 'cancel'): string {
+export function nameOf({ nonce }: LegacySession, id: RpcId, kind: 'call' | 'kept' | 'cancel'): string {
   return `mcp_${digest(nonce, JSON.stringify(id), kind)}`
 }

@@ -1,8 +1,6 @@
-// The official clients at the MCP endpoint, in both eras: calls with progress, cancels, approvals, disconnects and resumes.
-import { Client as FirstClient } from '@modelcontextprotocol/sdk/client/index.js'
-import { StreamableHTTPClientTransport as FirstTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+// The official clients at the MCP endpoint, in both eras: calls with progress, cancels, approvals, tasks and resources.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ACCEPT, answerOf, type Json, McpHarness, MODERN, type Mode, meta, request } from './test/mcp-harness.ts'
+import { type Json, McpHarness, MODERN, type Mode, meta } from './test/mcp-harness.ts'
 
 let h: McpHarness
 beforeAll(async () => {
@@ -11,6 +9,7 @@ beforeAll(async () => {
 afterAll(() => h.close())
 
 const MODES: readonly [string, Mode][] = [
+  ['first', 'first'],
   ['legacy', 'legacy'],
   ['auto', 'auto'],
   ['pinned', { pin: MODERN }],
@@ -23,7 +22,6 @@ const ENDED = ['completed', 'cancelled', 'failed', 'superseded']
 describe.each(MODES)('the official client (%s)', (era, mode) => {
   it('lists the agents, and asks one, with progress', async () => {
     const client = await h.client(mode)
-    expect(client.getProtocolEra()).toBe(era === 'legacy' ? 'legacy' : 'modern')
     const { tools } = await client.listTools()
     expect(tools.map(({ name, description }) => [name, description])).toEqual([
       ['ask', 'Asks the assistant of this server.'],
@@ -74,103 +72,18 @@ describe.each(MODES)('the official client (%s)', (era, mode) => {
     expect((await called).structuredContent).toMatchObject({ text: expect.stringContaining('paid') })
   })
 
-  it('cancels a call, and its run', async () => {
+  it('cancels a call, and its run, in a session that it names and in a new one', async () => {
     const client = await h.client(mode)
-    const session = `cancelled-${era}`
-    for (const more of [{ session }, {}]) {
+    for (const more of [{ session: `cancelled-${era}` }, {}]) {
+      const message = `${FOREVER} ${era} ${JSON.stringify(more).length}`
       const aborter = new AbortController()
-      const called = client.callTool(asking(FOREVER, more), {
+      const called = client.callTool(asking(message, more), {
         signal: aborter.signal,
         onprogress: () => aborter.abort(),
       })
       await expect(called).rejects.toThrow()
-      if ('session' in more) expect(await h.runIn(session, ENDED)).toMatchObject({ state: 'cancelled' })
+      expect(await h.runIn(await h.sessionOf(message), ENDED)).toMatchObject({ state: 'cancelled' })
     }
-  })
-})
-
-describe('the first official client (1.32)', () => {
-  it('asks with progress', async () => {
-    const client = new FirstClient({ name: 'test', version: '1' })
-    await client.connect(new FirstTransport(new URL(h.url)) as never)
-    const seen: string[] = []
-    const result = await client.callTool(asking('/demo count=4 rate=100 ttft=200'), undefined, {
-      onprogress: ({ message }) => seen.push(message ?? ''),
-    })
-    expect(result.structuredContent).toMatchObject({ text: '0 1 2 3', state: 'completed' })
-    expect(seen.join('')).toBe('0 1 2 3')
-    await client.close()
-  })
-})
-
-/** A POST whose connection is closed after its first progress. @returns the ids of the events that were read */
-async function cutAfterProgress(params: Json, headers: Readonly<Record<string, string>>): Promise<string[]> {
-  const aborter = new AbortController()
-  const response = await fetch(h.url, {
-    method: 'POST',
-    headers: { Accept: ACCEPT, 'Content-Type': 'application/json', ...headers },
-    body: JSON.stringify(request('tools/call', params, 'one')),
-    signal: aborter.signal,
-  })
-  let text = ''
-  for await (const chunk of response.body ?? []) {
-    text += Buffer.from(chunk).toString()
-    if (text.includes('notifications/progress') && text.endsWith('\n')) break
-  }
-  aborter.abort()
-  return [...text.matchAll(/^id: (.*)$/gm)].map(([, id]) => id ?? '')
-}
-
-describe('a client that disconnects', () => {
-  const modern = (keep: Json) => {
-    const { arguments: all, name } = asking(FOREVER, keep)
-    return { name, arguments: all, _meta: meta({ progressToken: 'p' }) }
-  }
-  const headers = { 'MCP-Protocol-Version': MODERN, 'Mcp-Method': 'tools/call', 'Mcp-Name': 'ask' }
-
-  it('cancels its run in the modern era, unless the run is kept', async () => {
-    await cutAfterProgress(modern({ session: 'cut' }), headers)
-    expect(await h.runIn('cut', ENDED)).toMatchObject({ state: 'cancelled' })
-    await cutAfterProgress(modern({ session: 'kept', keep: true }), headers)
-    // The run of a message that steers another run is not its own to cancel.
-    await cutAfterProgress(modern({ session: 'kept', policy: 'steer' }), headers)
-    const { next } = (await h.runIn('kept', ['running'])) as { next: number }
-    await expect.poll(async () => (await h.runIn('kept', ['running'])).next).toBeGreaterThan(next)
-  })
-
-  it('resumes in the legacy era, also after the end, and gets each event once', async () => {
-    const session = await h.session()
-    const call = { ...asking('/demo count=40 rate=50', { session: 'resumed' }), _meta: { progressToken: 7 } }
-    const read = await cutAfterProgress(call, session)
-    expect(read).toHaveLength(2)
-    const resume = async (event = '') =>
-      answerOf(await fetch(h.url, { headers: { Accept: 'text/event-stream', ...session, 'Last-Event-ID': event } }))
-    const rest = await resume(read.at(-1))
-    const texts = (messages: readonly Json[]) =>
-      messages.slice(0, -1).map(({ params }) => (params as { message: string }).message)
-    expect(texts(rest.messages).join('')).toBe(Array.from({ length: 39 }, (_, i) => ` ${i + 1}`).join(''))
-    expect(rest.messages.at(-1)).toMatchObject({ id: 'one', result: { structuredContent: { state: 'completed' } } })
-    // From the first event, and from the last one. The log has compacted the run, so no progress is left.
-    for (const event of [read[0], rest.ids.at(-1)]) {
-      expect((await resume(event)).messages).toMatchObject([{ id: 'one', result: {} }])
-    }
-  })
-
-  it('may repeat a request in the legacy era, which has one effect', async () => {
-    const session = await h.session()
-    const call = asking('/demo count=2 rate=0')
-    const answers = await Promise.all([1, 2].map(() => h.send(request('tools/call', call, 'same'), session)))
-    const [first, second] = answers.map(({ messages }) => messages.at(-1))
-    expect(first).toMatchObject({ result: { structuredContent: { text: '0 1' } } })
-    expect(second).toEqual(first)
-  })
-
-  it('gets no event without data if its version cannot read it', async () => {
-    const read = async (version: string) => {
-      const answer = await h.send(request('tools/call', asking('/demo count=1 rate=0')), await h.session({}, version))
-      return answer.ids.length - answer.messages.length
-    }
-    expect([await read('2025-11-25'), await read('2025-06-18')]).toEqual([1, 0])
   })
 })
 
@@ -261,20 +174,5 @@ describe('a resource', () => {
     )
     expect(contents).toEqual([{ uri, mimeType: 'text/markdown', text }])
     expect((await client.listResources()).resources).toEqual([])
-  })
-})
-
-describe('a node that shuts down', () => {
-  it('fails modern calls with going_away, and ends legacy streams, so that their clients resume them', async () => {
-    const node = await McpHarness.open()
-    const call = asking(FOREVER, { session: 'drained' })
-    const legacy = node.send(request('tools/call', call, 1), await node.session())
-    await node.runIn('drained', ['running'])
-    const modern = node.modern('tools/call', asking(FOREVER, { session: 'lost' }))
-    await node.runIn('lost', ['running'])
-    await node.close()
-    expect((await legacy).messages).toEqual([])
-    expect((await legacy).ids).toHaveLength(1)
-    expect((await modern).messages).toMatchObject([{ id: 1, error: { code: -32000, data: { code: 'going_away' } } }])
   })
 })

@@ -1,5 +1,6 @@
 // The MCP endpoint: Streamable HTTP in both eras on one URL. Its tools are the configured agents: each call becomes a message of a
 // session, with the same guarantees as over any other transport. It keeps no session of its own (PROTOCOL.md, "MCP").
+import { ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { HttpError } from '../http/http-error.ts'
@@ -39,6 +40,7 @@ import {
   resultMessage,
 } from './rpc.ts'
 import { RpcAnswer } from './rpc-answer.ts'
+import { isForClient, rpcErrorOf } from './run-answer.ts'
 import type { SigningSecrets } from './signer.ts'
 import { knowsTasks, Tasks, type TasksPorts } from './tasks.ts'
 
@@ -117,7 +119,7 @@ export function openMcpTransport(ports: McpPorts): McpTransport {
         const args = parseArguments(params.arguments)
         if ('problem' in args) return reply(exchange, id, wrap(failedResult(args.problem)))
         const asTask = knowsTasks(era) ? (name: JobName) => tasks.created(era, name) : undefined
-        return modernCalls.call(exchange, { id, params, era, tool, args, wrap }, asTask)
+        return modernCalls.call(exchange, { id, params, era, tool, args, wrap, asTask })
       }
       case 'tasks/get':
         return reply(exchange, id, wrap(await tasks.get(exchange, era, params)))
@@ -145,13 +147,15 @@ export function openMcpTransport(ports: McpPorts): McpTransport {
     return found
   }
 
-  /** Nothing that a client can subscribe to changes while the node runs, so the stream is silent until the node shuts down. */
+  /** Nothing that a client can subscribe to changes while the node runs, so the stream is silent until the node shuts down or the access token expires. */
   function listen(exchange: HttpExchange, id: RpcId): void {
     const answer = new RpcAnswer(exchange, id, true)
     answer.open()
     const _meta = { [SUBSCRIPTION_ID]: id }
     answer.send('notifications/subscriptions/acknowledged', { notifications: {}, _meta })
-    exchange.onDrain(() => answer.finish(wrap({})))
+    const end = (): void => answer.finish(wrap({}))
+    exchange.onDrain(end)
+    exchange.onExpire(end)
   }
 
   async function initialize(exchange: HttpExchange, { id, params }: Request): Promise<void> {
@@ -229,9 +233,7 @@ export function openMcpTransport(ports: McpPorts): McpTransport {
       if (era === undefined) await legacy(exchange, message)
       else await modern(exchange, message, era)
     } catch (error) {
-      if (!(error instanceof RpcError)) throw error
-      const id = message.kind === 'request' ? message.id : null
-      exchange.reply(error.status, errorMessage(id, error), error.headers)
+      refuse(exchange, error, message.kind === 'request' ? message.id : null)
     }
   }
 
@@ -255,8 +257,7 @@ export function openMcpTransport(ports: McpPorts): McpTransport {
       try {
         await handle(exchange)
       } catch (error) {
-        if (!(error instanceof RpcError)) throw error
-        exchange.reply(error.status, errorMessage(null, error), error.headers)
+        refuse(exchange, error, null)
       }
     },
   })
@@ -277,6 +278,13 @@ export function openMcpTransport(ports: McpPorts): McpTransport {
 
 function reply(exchange: HttpExchange, id: RpcId, result: Params): void {
   exchange.reply(200, resultMessage(id, result))
+}
+
+/** @throws the error if it concerns the node or the access token, and not the session or the message */
+function refuse(exchange: HttpExchange, error: unknown, id: RpcId | null): void {
+  const refusal = error instanceof ReplyError && !isForClient(error) ? rpcErrorOf(error) : error
+  if (!(refusal instanceof RpcError) || exchange.closed) throw error
+  exchange.reply(refusal.status, errorMessage(id, refusal), refusal.headers)
 }
 
 function notAllowed(methods: string): RpcError {

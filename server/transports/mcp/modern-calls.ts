@@ -1,9 +1,9 @@
 // Tool calls of MCP 2026-07-28. A request is complete in itself: if its client disconnects, the run is cancelled unless it is
 // kept. A question for the user ends the answer; the client repeats the call with the user's answers and a signed state.
-import { type Cursor, makeId, ReplyError, type Send } from '@parley/protocol'
+import { makeId, ReplyError, type Send } from '@parley/protocol'
 import { z } from 'zod'
 import { awaitsDecision } from '../../session/state/call-state.ts'
-import { commandIdOf, digest } from '../http/command-id.ts'
+import { commandIdOf, digest, idempotencyKeyOf } from '../http/command-id.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import type { AbandonedRuns } from '../openai/abandoned-runs.ts'
@@ -16,12 +16,14 @@ import { RpcAnswer } from './rpc-answer.ts'
 import {
   type AnswerRules,
   answerWithRun,
+  failAnswer,
   findRunOf,
   isForClient,
   mayDecide,
   type PendingCall,
   type RunAnswerPorts,
   rpcErrorOf,
+  type Seen,
   startOf,
 } from './run-answer.ts'
 import { Signer, type SigningSecrets } from './signer.ts'
@@ -32,8 +34,9 @@ const RequestState = z.object({
   request: z.string(),
   session: z.string(),
   run: z.string(),
-  /** Up to which the client has seen the run. */
-  after: z.string(),
+  /** Up to where the client has the run. */
+  cursor: z.string(),
+  index: z.int(),
   /** Whether a disconnect cancels the run. */
   cancels: z.boolean(),
   /** Unix milliseconds. */
@@ -55,12 +58,16 @@ export interface ModernCall {
   readonly tool: AgentTool
   readonly args: AskArguments
   readonly wrap: (result: Params) => Params
+  /** The handle of a task instead of the answer. Undefined if the client knows no tasks. */
+  readonly asTask: ((name: JobName) => Promise<Params>) | undefined
 }
 
 interface Followed {
   readonly name: JobName
-  readonly after: Cursor | undefined
+  readonly seen: Seen
   readonly cancels: boolean
+  /** Call when the run may continue without this client. */
+  readonly release: () => void
 }
 
 export class ModernCalls {
@@ -72,52 +79,52 @@ export class ModernCalls {
     this.#signer = new Signer(secrets, 'MCP request state')
   }
 
-  /**
-   * @param asTask returns the handle of a task instead of the answer; undefined if the client knows no tasks
-   * @throws RpcError, ReplyError, StorageError
-   */
-  async call(
-    exchange: HttpExchange,
-    call: ModernCall,
-    asTask: ((name: JobName) => Promise<Params>) | undefined,
-  ): Promise<void> {
+  /** @throws RpcError, ReplyError, StorageError: nothing was sent */
+  async call(exchange: HttpExchange, call: ModernCall): Promise<void> {
     if (exchange.draining !== undefined) throw new ReplyError('going_away')
     const accept = exchange.request.header('accept') ?? ''
     const answer = new RpcAnswer(exchange, call.id, accept === '' || /text\/(event-stream|\*)|\*\/\*/.test(accept))
+    const { asTask, wrap, id } = call
     const { requestState } = call.params
-    let followed: Followed
     try {
-      followed =
+      const followed =
         requestState === undefined
           ? await this.#start(exchange, call)
           : await this.#continue(exchange, call, await this.#stateOf(exchange, call, requestState))
+      if (asTask !== undefined && call.args.keep === true) {
+        exchange.reply(200, resultMessage(id, wrap(await asTask(followed.name))))
+        return
+      }
+      await this.#follow(exchange, call, answer, followed)
     } catch (error) {
       if (isForClient(error) || !(error instanceof ReplyError)) throw error
-      answer.finish(call.wrap(failedResult(error.message)))
-      return
+      answer.finish(wrap(failedResult(error.message)))
     }
-    if (asTask !== undefined && call.args.keep === true) {
-      exchange.reply(200, resultMessage(call.id, call.wrap(await asTask(followed.name))))
-      return
-    }
-    await this.#follow(exchange, call, answer, followed)
   }
 
-  async #start({ request }: HttpExchange, { args, tool }: ModernCall): Promise<Followed> {
-    const command = commandIdOf(request)
+  async #start(exchange: HttpExchange, { args, tool }: ModernCall): Promise<Followed> {
+    const { request } = exchange
+    const caller = callerOf(request, 'mcp')
+    const key = idempotencyKeyOf(request)
     const send: Send = {
       type: 'send',
-      id: command,
-      session: args.session ?? makeId('mcp'),
+      id: commandIdOf(request),
+      session: args.session ?? (key === undefined ? makeId('mcp') : `mcp_${digest(request.user, key)}`),
       content: args.message,
       ...(args.policy === undefined ? {} : { policy: args.policy }),
       ...(tool.agent === undefined ? {} : { agent: tool.agent }),
     }
-    const { run = '' } = await this.#ports.service.send(send, callerOf(request, 'mcp'))
+    const { run = '', steers } = await this.#ports.service.send(send, caller)
     const name = { session: send.session, run }
-    const { record } = await findRunOf(this.#ports, name)
     // A message that steers a run of somebody else does not cancel it.
-    return { name, after: undefined, cancels: args.keep !== true && record.message === command }
+    const cancels = args.keep !== true && steers !== true
+    return { name, seen: startOf(this.#ports), cancels, release: this.#watch(exchange, name, cancels) }
+  }
+
+  /** Whatever happens before the client has its answer, the run is cancelled. @returns a function to call when it has */
+  #watch(exchange: HttpExchange, name: JobName, cancels: boolean): () => void {
+    if (!cancels) return () => undefined
+    return this.#ports.abandoned.watch(exchange, name, callerOf(exchange.request, 'mcp'), true)
   }
 
   /** @throws RpcError for a state that this server did not give to this user for this call */
@@ -132,9 +139,11 @@ export class ModernCalls {
   }
 
   async #continue(exchange: HttpExchange, { params }: ModernCall, state: RequestState): Promise<Followed> {
-    const { session, run, cancels } = state
-    await this.decide(exchange, { session, run }, params)
-    return { name: { session, run }, after: state.after, cancels }
+    const { session, run, cancels, cursor, index } = state
+    const name = { session, run }
+    // Before the run is watched: a client whose answer was malformed can repeat it.
+    await this.decide(exchange, name, params)
+    return { name, seen: { cursor, index }, cancels, release: this.#watch(exchange, name, cancels) }
   }
 
   /** Passes on the decisions of the client's user. @throws RpcError, ReplyError, StorageError */
@@ -158,60 +167,76 @@ export class ModernCalls {
     }
   }
 
-  async #follow(exchange: HttpExchange, call: ModernCall, answer: RpcAnswer, followed: Followed): Promise<void> {
+  async #follow(
+    exchange: HttpExchange,
+    call: ModernCall,
+    answer: RpcAnswer,
+    { name, seen, cancels, release }: Followed,
+  ): Promise<void> {
     const ports = this.#ports
-    const { name, cancels } = followed
-    const caller = callerOf(exchange.request, 'mcp')
-    const found = await findRunOf(ports, name)
-    const after = followed.after ?? startOf(ports, found)
-    const asks = canElicit(call.era.capabilities) && (await mayDecide(ports, name.session, caller))
-    const done = cancels ? ports.abandoned.watch(exchange, name, caller, true) : () => undefined
-    const question = async (calls: readonly PendingCall[], cursor: Cursor): Promise<Params> => ({
-      resultType: 'input_required',
-      inputRequests: questionsOf(calls),
-      requestState: await this.#signer.sign({
+    const question = async (calls: readonly PendingCall[], { cursor, index }: Seen): Promise<void> => {
+      const requestState = await this.#signer.sign({
         user: exchange.request.user,
         request: requestOf(call),
         ...name,
-        after: cursor,
+        cursor,
+        index,
         cancels,
         until: Date.now() + STATE_MS,
-      } satisfies RequestState),
-    })
-    const ask = async (calls: readonly PendingCall[], cursor: Cursor): Promise<void> => {
-      const asked = await question(calls, cursor)
-      done()
-      answer.finish({ ...call.wrap({}), ...asked })
+      } satisfies RequestState)
+      release()
+      answer.finish({
+        ...call.wrap({}),
+        resultType: 'input_required',
+        inputRequests: questionsOf(calls),
+        requestState,
+      })
+    }
+    const ask: AnswerRules['ask'] = (pending, now) => {
+      question([pending], now).catch((error: unknown) => failAnswer(ports, answer, name, error, rules))
+      return true
     }
     const token = isObject(call.params._meta) ? call.params._meta.progressToken : undefined
-    const rules: AnswerRules = {
+    const rules = {
       progressToken: isId(token) ? token : undefined,
       event: () => undefined,
-      ask: asks
-        ? (pending, cursor) => {
-            ask([pending], cursor).catch((error: unknown) => {
-              ports.logger.error({ err: error, ...name }, 'an HTTP stream failed')
-              answer.fail(rpcErrorOf(new ReplyError('internal')))
-            })
-            return true
-          }
-        : undefined,
       ended: (record) => {
-        if (record !== undefined) done()
+        if (record !== undefined) release()
       },
       isUnanswered: () => false,
       wrap: call.wrap,
-      drain: () => answer.fail(rpcErrorOf(new ReplyError('going_away'))),
-    }
+      interrupted: (error) => {
+        if (CONTINUES.has(error.code)) release()
+        this.#handOver(call, answer, name, error).catch((cause: unknown) => {
+          ports.logger.warn({ err: cause, ...name }, 'failed to make a task of an interrupted call')
+          answer.fail(rpcErrorOf(error, name))
+        })
+      },
+    } satisfies AnswerRules
     answer.open()
-    const waiting = [...found.record.calls.values()].filter(awaitsDecision)
-    if (asks && waiting.length > 0 && found.record.ended === undefined) {
-      await ask(waiting, after)
-      return
+    try {
+      const found = await findRunOf(ports, name)
+      const caller = callerOf(exchange.request, 'mcp')
+      const asks = canElicit(call.era.capabilities) && (await mayDecide(ports, name.session, caller))
+      const waiting = [...found.record.calls.values()].filter(awaitsDecision)
+      if (asks && waiting.length > 0 && found.record.ended === undefined) await question(waiting, seen)
+      else await answerWithRun(ports, exchange, answer, { name, found, seen }, asks ? { ...rules, ask } : rules)
+    } catch (error) {
+      if (answer.stream === undefined || (error instanceof ReplyError && !isForClient(error))) throw error
+      failAnswer(ports, answer, name, error, rules)
     }
-    await answerWithRun(ports, exchange, answer, { name, found, after }, rules)
+  }
+
+  /** Makes a task of a call whose run continues, if the client knows tasks. */
+  async #handOver({ asTask, wrap }: ModernCall, answer: RpcAnswer, name: JobName, error: ReplyError): Promise<void> {
+    if (!CONTINUES.has(error.code)) answer.fail(rpcErrorOf(error))
+    else if (asTask === undefined) answer.fail(rpcErrorOf(error, name))
+    else answer.finish(wrap(await asTask(name)))
   }
 }
+
+/** Neither is the client's doing, so its run continues. */
+const CONTINUES: ReadonlySet<string> = new Set(['going_away', 'unauthenticated'])
 
 const DECIDED: ReadonlySet<string> = new Set(['already_decided', 'call_ended', 'approval_not_needed', 'call_not_found'])
 

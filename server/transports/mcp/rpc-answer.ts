@@ -14,12 +14,23 @@ export class RpcAnswer {
   readonly #streams: boolean
   #stream: HttpStream | undefined
   #hasEnded = false
+  #isStopped = false
+  #isResumable: boolean
 
-  /** @param streams whether the client accepts server-sent events */
-  constructor(exchange: HttpExchange, id: RpcId, streams: boolean) {
+  /**
+   * @param streams whether the client accepts server-sent events
+   * @param isResumable whether the client has the id of an event already
+   */
+  constructor(exchange: HttpExchange, id: RpcId, streams: boolean, isResumable = false) {
     this.#exchange = exchange
     this.id = id
     this.#streams = streams
+    this.#isResumable = isResumable
+  }
+
+  /** Whether the client has the id of an event, from which it can resume the stream. */
+  get isResumable(): boolean {
+    return this.#isResumable
   }
 
   /** Undefined before `open`, and for one JSON body. */
@@ -39,7 +50,11 @@ export class RpcAnswer {
       'X-Accel-Buffering': 'no',
     })
     const retryMs = Math.round(RETRY_MS + RETRY_SPREAD_MS * Math.random())
-    if (first !== undefined) this.#stream.write(`id: ${first}\nretry: ${retryMs}\ndata: \n\n`)
+    if (first !== undefined) {
+      this.#isResumable = true
+      this.#stream.write(`id: ${first}\nretry: ${retryMs}\ndata: \n\n`)
+    }
+    if (this.#isStopped) this.stop()
   }
 
   /** Sends a notification, or a request if `id` is given. Only a stream can. @param event id of the event */
@@ -56,10 +71,12 @@ export class RpcAnswer {
     this.#end(error.status, errorMessage(this.id, error), event)
   }
 
-  /** Ends the stream without an answer. */
+  /** Ends the stream without an answer, now or when it is opened. */
   stop(): void {
+    this.#isStopped = true
+    if (this.#hasEnded || this.#stream === undefined) return
     this.#hasEnded = true
-    this.#stream?.end()
+    this.#stream.end()
   }
 
   #end(status: number, message: object, event: string | undefined): void {
@@ -75,6 +92,7 @@ export class RpcAnswer {
 
   #write(message: object, event: string | undefined): void {
     const id = event === undefined ? '' : `id: ${event}\n`
+    this.#isResumable ||= event !== undefined
     this.#stream?.write(`event: message\n${id}data: ${JSON.stringify(message)}\n\n`)
   }
 }

@@ -55,7 +55,8 @@ export class RpcError extends Error {
   }
 }
 
-const ID_MAX_LENGTH = 256
+/** The server's own ids contain the ids of a session and of a call. */
+const ID_MAX_LENGTH = 512
 
 /** @throws RpcError for anything but one request, notification or response */
 export function parseMessage(body: unknown): RpcMessage {
@@ -63,7 +64,7 @@ export function parseMessage(body: unknown): RpcMessage {
   if (!isObject(body) || body.jsonrpc !== '2.0') throw invalidRequest('The body is not a JSON-RPC 2.0 message.')
   const { id, method, params = {} } = body
   const hasId = Object.hasOwn(body, 'id')
-  if (hasId && !isId(id)) throw invalidRequest('`id` must be an integer, or a string of at most 256 characters.')
+  if (hasId && !isId(id)) throw invalidRequest('`id` must be an integer, or a string of at most 512 characters.')
   if (typeof method === 'string') {
     if (!isObject(params)) throw invalidRequest('`params` must be an object.')
     return isId(id) ? { kind: 'request', id, method, params } : { kind: 'notification', method, params }

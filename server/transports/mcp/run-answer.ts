@@ -1,6 +1,15 @@
 // RunAnswer: follows a run, and turns it into the answer of a tool call: progress while it is written, questions for approvals,
-// and the result. It keeps nothing that is not in the log, so that any node can continue it from a cursor.
-import { type Cursor, type ErrorCode, formatCursor, ReplyError, type RunResult } from '@parley/protocol'
+// and the result. It keeps nothing that is not in the log, so that any node can continue it from where the client has it.
+import {
+  type Cursor,
+  type ErrorCode,
+  formatCursor,
+  HTTP_STATUS,
+  parseCursor,
+  ReplyError,
+  type RunResult,
+} from '@parley/protocol'
+import { RunPieces } from '@parley/protocol/run-pieces'
 import type { Caller } from '../../session/commands/caller.ts'
 import { lookUpRun } from '../../session/find-run.ts'
 import { whenRunEnds } from '../../session/run-end.ts'
@@ -8,32 +17,41 @@ import { type FoundRun, runResult } from '../../session/run-report.ts'
 import type { SessionCache } from '../../session/session-cache.ts'
 import { awaitsDecision, type CallState } from '../../session/state/call-state.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
+import { asReplyError } from '../http/failure.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import { drainDelayMs } from '../openai/run-wait.ts'
 import { type Params, RPC, RpcError, type RpcId } from './rpc.ts'
 import type { RpcAnswer } from './rpc-answer.ts'
 import { type RunEntriesPorts, type RunEntry, readRun } from './run-entries.ts'
+import { RunProgress } from './run-progress.ts'
 
 export interface RunAnswerPorts extends RunEntriesPorts {
   readonly sessions: SessionCache
+}
+
+/** Up to where a client has an answer. */
+export interface Seen {
+  readonly cursor: Cursor
+  /** The index after its last output. */
+  readonly index: number
 }
 
 /** What differs between the eras. */
 export interface AnswerRules {
   /** The client's token for progress; undefined if it wants none. */
   readonly progressToken: RpcId | undefined
-  /** The id of an event at this position; undefined if streams cannot be resumed. */
-  event(cursor: Cursor): string | undefined
+  /** The id of an event; undefined if streams cannot be resumed. */
+  event(seen: Seen): string | undefined
   /** Asks the client's user. @returns whether that ends the answer. Undefined if the client cannot ask, or its user may not decide. */
-  readonly ask?: ((call: PendingCall, cursor: Cursor) => boolean) | undefined
+  readonly ask?: ((call: PendingCall, seen: Seen) => boolean) | undefined
   /** The answer ends: with the run, with a question, or with an error. */
   ended(record?: RunRecord): void
   /** Whether the client gets no answer, because it has cancelled the request. */
   isUnanswered(record: RunRecord): boolean
   wrap(result: Params): Params
-  /** The node shuts down. */
-  drain(answer: RpcAnswer): void
+  /** This node cannot finish the answer: it shuts down, the access token has expired, or the log is away. The run continues. */
+  interrupted(error: ReplyError): void
 }
 
 export type PendingCall = Pick<CallState, 'id' | 'name' | 'input'>
@@ -48,9 +66,9 @@ export async function findRunOf(ports: RunAnswerPorts, { session, run }: JobName
   return found
 }
 
-/** The cursor of the run's message: all entries of the run follow it. */
-export function startOf(ports: RunAnswerPorts, { record }: FoundRun): Cursor {
-  return formatCursor(ports.stores.log.epoch, record.order)
+/** The start of every answer. */
+export function startOf({ stores }: RunAnswerPorts): Seen {
+  return { cursor: formatCursor(stores.log.epoch, 0), index: 0 }
 }
 
 /** Resolves when the run is being followed. The answer was opened before. @throws ReplyError, StorageError */
@@ -58,77 +76,114 @@ export async function answerWithRun(
   ports: RunAnswerPorts,
   exchange: HttpExchange,
   answer: RpcAnswer,
-  { name, found, after }: { readonly name: JobName; readonly found: FoundRun; readonly after: Cursor },
+  { name, found, seen }: { readonly name: JobName; readonly found: FoundRun; readonly seen: Seen },
   rules: AnswerRules,
 ): Promise<void> {
   const { progressToken, ask } = rules
-  const { order, calls } = found.record
-  const seen = new Set<string>()
-  const isPending = (call: string): boolean => {
-    const known = calls.get(call)
-    return known === undefined || awaitsDecision(known)
-  }
+  const { epoch } = ports.stores.log
+  const { order, calls, last } = found.record
+  const pieces = new RunPieces(name.run)
+  const progress = new RunProgress(seen.index)
+  const position = parseCursor(seen.cursor)
+  /** The entries up to here make the state that the client has. */
+  const seenSeq = position?.epoch === epoch ? position.seq : 0
+  let value = 0
   let isEnding = false
 
-  function progress({ seq, cursor }: RunEntry, message: string): void {
-    if (progressToken === undefined || message === '') return
-    // Grows with the log, so it is the same on every node.
-    const params = { progressToken, progress: Math.max(1, seq - order), message }
-    answer.send('notifications/progress', params, rules.event(cursor))
+  if (found.record.ended !== undefined) {
+    finish(found.record, { cursor: formatCursor(epoch, last), index: found.record.next })
+    return
   }
 
-  function entry(read: RunEntry): void {
-    const { event, cursor } = read
+  function waits({ call, approval }: { readonly call: string; readonly approval: boolean }): boolean {
+    const known = calls.get(call)
+    return approval && (known === undefined || awaitsDecision(known))
+  }
+
+  function entry({ event, cursor, seq }: RunEntry): void {
     if (isEnding) return
-    if (event.type === 'run.output') {
-      if (event.kind === 'text') progress(read, event.text)
-    } else if (event.type === 'tool.called') {
-      const { call, name: tool, input, approval } = event
-      const waits = approval && isPending(call)
-      const isNew = !seen.has(`${call} ${waits}`)
-      seen.add(`${call} ${waits}`)
-      if (isNew) progress(read, waits ? `Waiting for approval of ${tool}.` : `Calling ${tool}.`)
-      if (isNew && waits && ask?.({ id: call, name: tool, input }, cursor) === true) {
-        isEnding = true
-        rules.ended()
-      }
-    } else if (event.type === 'run.ended') {
+    // The result has all of its text.
+    if (event.type === 'run.ended') {
       isEnding = true
-      finish(cursor).catch(failed)
+      end(cursor).catch(failed)
+      return
+    }
+    const step = progress.take(pieces.take(event), seq <= seenSeq)
+    const asked = ask === undefined ? [] : step.calls.filter(waits)
+    const words = step.calls.map((call) => `${waits(call) ? 'Waiting for approval of' : 'Calling'} ${call.name}.`)
+    const now: Seen = { cursor, index: progress.index }
+    // A client that resumes between a progress and its question gets both again.
+    report(seq, [step.text, ...words, ...step.notes], asked.length === 0 ? rules.event(now) : undefined)
+    for (const { call: id, name: tool, input } of asked) {
+      if (isEnding || ask?.({ id, name: tool, input }, now) !== true) continue
+      isEnding = true
+      rules.ended()
     }
   }
 
-  async function finish(cursor: Cursor): Promise<void> {
+  function report(seq: number, messages: readonly string[], event: string | undefined): void {
+    const message = messages.filter((each) => each !== '').join('\n')
+    if (progressToken === undefined || message === '') return
+    // Grows with the log, on every node, also if the log is read again from its beginning.
+    value = Math.max(seq - order, value + 0.001)
+    answer.send('notifications/progress', { progressToken, progress: value, message }, event)
+  }
+
+  async function end(cursor: Cursor): Promise<void> {
     const { session, run } = name
     const ended = await whenRunEnds(ports, session, run, exchange.request.user, AbortSignal.timeout(END_MS))
     if (ended?.record.ended === undefined) throw new ReplyError('unavailable')
-    rules.ended(ended.record)
-    if (rules.isUnanswered(ended.record)) answer.stop()
-    else answer.finish(rules.wrap(toolResult(session, ended.record)), rules.event(cursor))
+    finish(ended.record, { cursor, index: ended.record.next })
+  }
+
+  function finish(record: RunRecord, now: Seen): void {
+    rules.ended(record)
+    if (rules.isUnanswered(record)) answer.stop()
+    else answer.finish(rules.wrap(toolResult(name.session, record)), rules.event(now))
   }
 
   function failed(error: unknown): void {
+    if (answer.hasEnded) return
     isEnding = true
-    rules.ended()
-    if (!(error instanceof ReplyError)) ports.logger.error({ err: error, ...name }, 'an HTTP stream failed')
-    answer.fail(
-      rpcErrorOf(error instanceof ReplyError ? error : new ReplyError('unavailable', undefined, { cause: error })),
-    )
+    failAnswer(ports, answer, name, error, rules)
   }
 
+  function interrupt(code: ErrorCode): void {
+    if (isEnding || answer.hasEnded) return
+    isEnding = true
+    rules.interrupted(new ReplyError(code))
+  }
+
+  exchange.onExpire(() => interrupt('unauthenticated'))
   exchange.onDrain(({ withinMs }) => {
-    const timer = setTimeout(() => {
-      if (answer.hasEnded) return
-      isEnding = true
-      rules.drain(answer)
-    }, drainDelayMs(withinMs))
+    const timer = setTimeout(() => interrupt('going_away'), drainDelayMs(withinMs))
     exchange.request.signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
   })
-  await readRun(ports, exchange, { ...name, after }, answer.stream, { entry, failed })
+  // From the beginning, so that a restart is recognised; what the client has is not sent again.
+  const after = formatCursor(epoch, order)
+  await readRun(ports, exchange, { ...name, after }, answer.stream, { entry, failed, reset: () => pieces.reset() })
+}
+
+/** Ends an answer whose head was sent. */
+export function failAnswer(
+  { logger }: Pick<RunAnswerPorts, 'logger'>,
+  answer: RpcAnswer,
+  name: JobName,
+  error: unknown,
+  rules: Pick<AnswerRules, 'interrupted' | 'ended'>,
+): void {
+  const reply = asReplyError(error)
+  if (!(error instanceof ReplyError)) logger.error({ err: error, ...name }, 'an HTTP stream failed')
+  if (PASSED.has(reply.code) && reply.code !== 'internal') rules.interrupted(reply)
+  else {
+    rules.ended()
+    answer.fail(rpcErrorOf(reply))
+  }
 }
 
 /** Errors of the node, which the client may repeat later, and of the caller's rights: not something for the model. */
 const PASSED: ReadonlySet<ErrorCode> = new Set([
+  'unauthenticated',
   'unavailable',
   'going_away',
   'contended',
@@ -141,9 +196,11 @@ export function isForClient(error: unknown): boolean {
   return !(error instanceof ReplyError) || PASSED.has(error.code)
 }
 
-export function rpcErrorOf({ code, message, retryAfterMs }: ReplyError): RpcError {
+/** @param name the run that continues, which the client can find in its session */
+export function rpcErrorOf({ code, message, retryAfterMs }: ReplyError, name?: JobName): RpcError {
   const wait = retryAfterMs === undefined ? {} : { retryAfterMs }
-  return new RpcError(503, code === 'internal' ? RPC.internal : RPC.refused, message, { code, ...wait })
+  const status = PASSED.has(code) ? HTTP_STATUS[code] : 400
+  return new RpcError(status, code === 'internal' ? RPC.internal : RPC.refused, message, { code, ...wait, ...name })
 }
 
 const WORDS: Readonly<Partial<Record<RunResult['state'], string>>> = {

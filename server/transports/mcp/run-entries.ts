@@ -33,6 +33,8 @@ export interface RunEntriesPorts {
 
 export interface RunEntryEvents {
   entry(entry: RunEntry): void
+  /** The entries follow again from the beginning. */
+  reset(): void
   /** The run can no longer be read. */
   failed(error: unknown): void
 }
@@ -86,6 +88,7 @@ class EntrySink extends HttpSink implements ReaderSink {
   }
 
   write(frame: ServerFrame): void {
+    if (frame.type === 'attached' && frame.reset === true) this.#events.reset()
     if (frame.type === 'error' && frame.code === 'forbidden') this.#events.failed(new ReplyError('forbidden'))
   }
 }

@@ -1,17 +1,77 @@
 // McpHarness: a complete server with the demo model, an agent and a tool that needs an approval; raw requests of both eras, and
-// the official client.
+// the official clients.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
+import { Client as FirstClient } from '@modelcontextprotocol/sdk/client/index.js'
+import { StreamableHTTPClientTransport as FirstTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js'
 import { pino } from 'pino'
-import { vi } from 'vitest'
+import { expect, vi } from 'vitest'
 import { loadConfig } from '../../../config/config.ts'
 import { createServer, type Server } from '../../../create-server.ts'
 import { defineTool } from '../../../tool/define-tool.ts'
 
 export type Json = Readonly<Record<string, unknown>>
-export type Mode = 'legacy' | 'auto' | { readonly pin: string }
+/** `first`: `@modelcontextprotocol/sdk`, which knows only the legacy era. Others: `@modelcontextprotocol/client`. */
+export type Mode = 'first' | 'legacy' | 'auto' | { readonly pin: string }
+
+export interface CallOptions {
+  readonly onprogress?: (progress: { progress: number; message?: string | undefined }) => void
+  readonly signal?: AbortSignal
+  readonly timeout?: number
+  readonly resetTimeoutOnProgress?: boolean
+}
+
+export interface CallResult {
+  readonly content?: unknown
+  readonly structuredContent?: Json
+  readonly isError?: boolean
+}
+
+/** What the official clients share. */
+export interface McpClient {
+  listTools(): Promise<{ readonly tools: readonly { readonly name: string; readonly description?: string }[] }>
+  listResources(): Promise<{ readonly resources: readonly unknown[] }>
+  listResourceTemplates(): Promise<{ readonly resourceTemplates: readonly { readonly uriTemplate: string }[] }>
+  readResource(params: { uri: string }): Promise<{ readonly contents: readonly unknown[] }>
+  callTool(call: { name: string; arguments: Json }, options?: CallOptions): Promise<CallResult>
+  close(): Promise<void>
+}
+
+/** Connects an official client. @param answer to a question for its user; omitted: it cannot ask */
+export async function connectClient(
+  url: URL,
+  mode: Mode,
+  answer?: (message: string) => Json,
+  transportOptions: ConstructorParameters<typeof StreamableHTTPClientTransport>[1] = {},
+): Promise<McpClient> {
+  const info = { name: 'test', version: '1' }
+  const capabilities = answer === undefined ? {} : { elicitation: { form: {} } }
+  if (mode !== 'first') {
+    const client = new Client(info, { versionNegotiation: { mode }, capabilities })
+    if (answer !== undefined) {
+      client.setRequestHandler('elicitation/create', async ({ params }) => answer(params.message) as never)
+    }
+    await client.connect(new StreamableHTTPClientTransport(url, transportOptions))
+    expect(client.getProtocolEra()).toBe(mode === 'legacy' ? 'legacy' : 'modern')
+    return client as unknown as McpClient
+  }
+  const client = new FirstClient(info, { capabilities })
+  if (answer !== undefined) {
+    client.setRequestHandler(ElicitRequestSchema, async ({ params }) => answer(params.message) as never)
+  }
+  await client.connect(new FirstTransport(url, transportOptions as never) as never)
+  return {
+    listTools: () => client.listTools(),
+    listResources: () => client.listResources(),
+    listResourceTemplates: () => client.listResourceTemplates(),
+    readResource: (params) => client.readResource(params),
+    callTool: (call, options) => client.callTool(call, undefined, options),
+    close: () => client.close(),
+  } as McpClient
+}
 
 export interface Answer {
   readonly status: number
@@ -34,18 +94,28 @@ export function request(method: string, params: Json = {}, id: unknown = 1): Jso
 }
 
 export class McpHarness {
-  readonly server: Server
-  readonly #folder: string
-  readonly #clients: Client[] = []
+  /** Of every request. */
+  headers: Readonly<Record<string, string>> = {}
+  readonly #settings: Readonly<Record<string, string>>
+  readonly #folder = mkdtempSync(join(tmpdir(), 'parley-mcp-'))
+  readonly #clients: McpClient[] = []
+  #server: Server | undefined
 
-  private constructor(server: Server, folder: string) {
-    this.server = server
-    this.#folder = folder
+  private constructor(settings: Readonly<Record<string, string>>) {
+    this.#settings = settings
   }
 
   static async open(settings: Readonly<Record<string, string>> = {}): Promise<McpHarness> {
-    const folder = mkdtempSync(join(tmpdir(), 'parley-mcp-'))
-    const config = await loadConfig({ PARLEY_DATA: folder, PARLEY_PORT: '0', PARLEY_DRAIN: '1', ...settings }, folder)
+    const harness = new McpHarness(settings)
+    await harness.start()
+    return harness
+  }
+
+  /** Starts the server, also again after `stop`, with the same data. */
+  async start(): Promise<void> {
+    const folder = this.#folder
+    const settings = { PARLEY_DATA: folder, PARLEY_PORT: '0', PARLEY_DRAIN: '1', ...this.#settings }
+    const config = await loadConfig(settings, folder)
     const pay = defineTool({
       name: 'pay',
       inputSchema: { type: 'object' },
@@ -53,8 +123,17 @@ export class McpHarness {
       execute: () => 'paid',
     })
     const agents = new Map([['writer', { description: 'Writes texts.' }]])
-    const server = await createServer({ ...config, tools: [pay], agents }, pino({ level: 'silent' }))
-    return new McpHarness(server, folder)
+    this.#server = await createServer({ ...config, tools: [pay], agents }, pino({ level: 'silent' }))
+  }
+
+  async stop(): Promise<void> {
+    await this.#server?.close()
+    this.#server = undefined
+  }
+
+  get server(): Server {
+    if (this.#server === undefined) throw new Error('the server is not running')
+    return this.#server
   }
 
   get url(): string {
@@ -64,7 +143,7 @@ export class McpHarness {
   async send(body: unknown, headers: Readonly<Record<string, string>> = {}, method = 'POST'): Promise<Answer> {
     const response = await fetch(this.url, {
       method,
-      headers: { Accept: ACCEPT, 'Content-Type': 'application/json', ...headers },
+      headers: { Accept: ACCEPT, 'Content-Type': 'application/json', ...this.headers, ...headers },
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     })
     return answerOf(response)
@@ -89,21 +168,32 @@ export class McpHarness {
     return { 'Mcp-Session-Id': headers.get('mcp-session-id') ?? '', 'MCP-Protocol-Version': version }
   }
 
-  async client(mode: Mode, answer?: (message: string) => Json): Promise<Client> {
-    const capabilities = answer === undefined ? {} : { elicitation: { form: {} } }
-    const client = new Client({ name: 'test', version: '1' }, { versionNegotiation: { mode }, capabilities })
-    if (answer !== undefined) {
-      client.setRequestHandler('elicitation/create', async ({ params }) => answer(params.message) as never)
-    }
-    await client.connect(new StreamableHTTPClientTransport(new URL(this.url)))
+  async client(mode: Mode, answer?: (message: string) => Json): Promise<McpClient> {
+    const client = await connectClient(new URL(this.url), mode, answer)
     this.#clients.push(client)
     return client
+  }
+
+  /** The id of the session that began with a message, also if it has not been stored yet. */
+  async sessionOf(message: string): Promise<string> {
+    return vi.waitFor(async () => {
+      const { sessions } = (await (
+        await fetch(`${this.server.url}/v1/sessions`, { headers: this.headers })
+      ).json()) as {
+        sessions: { session: string; title?: string }[]
+      }
+      const found = sessions.find(({ title }) => title === message)
+      if (found === undefined) throw new Error('the session is not listed')
+      return found.session
+    }, 20_000)
   }
 
   /** Resolves with the last run of a session when it is in one of the states. */
   async runIn(session: string, states: readonly string[]): Promise<Json> {
     return vi.waitFor(async () => {
-      const snapshot = (await (await fetch(`${this.server.url}/v1/sessions/${session}`)).json()) as {
+      const snapshot = (await (
+        await fetch(`${this.server.url}/v1/sessions/${session}`, { headers: this.headers })
+      ).json()) as {
         messages?: Json[]
       }
       const run = snapshot.messages?.findLast(({ role }) => role === 'assistant') ?? {}
@@ -114,7 +204,7 @@ export class McpHarness {
 
   async close(): Promise<void> {
     for (const client of this.#clients) await client.close()
-    await this.server.close()
+    await this.stop()
     rmSync(this.#folder, { recursive: true, force: true })
   }
 }
