@@ -24,8 +24,8 @@ const CLOSE_MS = 2_000
 
 export class AbandonedRuns {
   readonly #ports: AbandonedRunsPorts
-  /** What each timer does. */
-  readonly #timers = new Map<NodeJS.Timeout, () => void>()
+  /** What each timer does, and to which run. */
+  readonly #timers = new Map<NodeJS.Timeout, { readonly run: string; readonly end: () => void }>()
   readonly #working = new Set<Promise<void>>()
 
   constructor(ports: AbandonedRunsPorts) {
@@ -45,7 +45,7 @@ export class AbandonedRuns {
         this.#track(this.#end(name, caller, isStored))
       }
       const timer = setTimeout(end, this.#ports.graceMs)
-      this.#timers.set(timer, end)
+      this.#timers.set(timer, { run: name.run, end })
     })
     return () => {
       answered = true
@@ -53,9 +53,18 @@ export class AbandonedRuns {
     }
   }
 
+  /** The client of the run is back, at this node. */
+  returned({ run }: JobName): void {
+    for (const [timer, waiting] of this.#timers) {
+      if (waiting.run !== run) continue
+      clearTimeout(timer)
+      this.#timers.delete(timer)
+    }
+  }
+
   /** Ends the runs of all clients that have disconnected, and waits for that and for deletions, up to a limit. */
   async close(): Promise<void> {
-    for (const [timer, end] of this.#timers) {
+    for (const [timer, { end }] of this.#timers) {
       clearTimeout(timer)
       end()
     }

@@ -6,6 +6,7 @@ import type { Caller } from '../../session/commands/caller.ts'
 import type { SessionCache } from '../../session/session-cache.ts'
 import type { SessionStores } from '../../session/session-replica.ts'
 import type { SessionService } from '../../session/session-service.ts'
+import { agUiRoutes } from '../ag-ui/ag-ui-transport.ts'
 import type { ActiveReaders } from '../feed/active-readers.ts'
 import type { Hub } from '../feed/hub.ts'
 import type { Route } from '../http/route.ts'
@@ -48,7 +49,7 @@ export function openOpenAiTransport(ports: OpenAiTransportPorts): OpenAiTranspor
   const abandoned = new AbandonedRuns(ports)
   const all: OpenAiPorts = { ...ports, streams: new RunStreams(ports), abandoned }
   return {
-    routes: [...completionRoutes(all), ...responseRoutes(all), ...modelRoutes(ports.models)],
+    routes: [...completionRoutes(all), ...responseRoutes(all), ...modelRoutes(ports.models), ...agUiRoutes(all)],
     close: () => abandoned.close(),
   }
 }

@@ -1,6 +1,6 @@
 // RunStreams: the readers behind the streams of the OpenAI API. Each reads one run from its message to its end, and
 // passes its pieces to a translation. Nothing is sent that is not in the log.
-import { formatCursor, ReplyError } from '@parley/protocol'
+import { type Event, formatCursor, ReplyError } from '@parley/protocol'
 import { type PieceChange, RunPieces } from '@parley/protocol/run-pieces'
 import type { Logger } from 'pino'
 import type { TransportMetrics } from '../../metric/transport-metrics.ts'
@@ -33,7 +33,15 @@ export interface RunStreamsPorts {
 }
 
 /** Writes the changes by one event of the run to the stream, if there are any, and ends the stream after the last one. */
-export type Translation = (changes: readonly PieceChange[], stream: HttpStream) => void
+export type Translation = (changes: readonly PieceChange[], stream: HttpStream, event: Event) => void
+
+/** What differs between transports. */
+export interface RunStreamRules {
+  /** Of the metrics; default `openai`. */
+  readonly door?: 'openai' | 'sse'
+  /** Ends a stream whose run goes on; by default it is cut. */
+  readonly broken?: (stream: HttpStream, code: 'going_away' | 'unavailable') => void
+}
 
 export class RunStreams {
   readonly #ports: RunStreamsPorts
@@ -47,7 +55,13 @@ export class RunStreams {
    * @param from the sequence number of the run's message
    * @throws ReplyError, StorageError: nothing was sent
    */
-  async begin(exchange: HttpExchange, { session, run }: JobName, from: number, translate: Translation): Promise<void> {
+  async begin(
+    exchange: HttpExchange,
+    { session, run }: JobName,
+    from: number,
+    translate: Translation,
+    { door = 'openai', broken = (stream) => stream.abort() }: RunStreamRules = {},
+  ): Promise<void> {
     const { request, draining } = exchange
     if (draining !== undefined) throw new ReplyError('going_away')
     const { service, stores, logger } = this.#ports
@@ -64,19 +78,19 @@ export class RunStreams {
         )
         // The client of a background response resumes its stream; any other sends its request again.
         exchange.onDrain(({ withinMs }) => {
-          const timer = setTimeout(() => stream.abort(), drainDelayMs(withinMs))
+          const timer = setTimeout(() => broken(stream, 'going_away'), drainDelayMs(withinMs))
           stream.onClose(() => clearTimeout(timer))
         })
         return stream
       },
-      event: (event, stream) => translate(pieces.take(event), stream),
+      event: (event, stream) => translate(pieces.take(event), stream, event),
       reset: () => pieces.reset(),
     })
     const readFailed = (_session: string, error: unknown): void => {
       if (!(error instanceof ReplyError)) {
         logger.error({ err: error, session, request: request.id }, 'an HTTP stream failed')
       }
-      sink.stream?.abort()
+      if (sink.stream !== undefined) broken(sink.stream, 'unavailable')
     }
     const reader = new Reader(
       this.#ports,
@@ -84,7 +98,7 @@ export class RunStreams {
       {
         user: request.user,
         connection: request.id,
-        door: 'openai',
+        door,
         variant: request.experiment?.variant,
         admit: () => service.admit(session, callerOf(request), 'read'),
         readFailed,

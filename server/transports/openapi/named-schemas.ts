@@ -43,6 +43,7 @@ import {
   WelcomeAnswer,
 } from '@parley/protocol'
 import { z } from 'zod'
+import { AgUiRequest } from '../ag-ui/ag-ui-request.ts'
 import { JsonRpcMessage } from '../mcp/rpc.ts'
 import { ChatRequest } from '../openai/chat-request.ts'
 import { ResponseRequest } from '../openai/response-request.ts'
@@ -79,6 +80,7 @@ export const HTTP_SCHEMAS = {
   EventsPage,
   Health,
   JsonRpcMessage,
+  AgUiRequest,
   Job,
   JobAccepted,
   JobRequest,

@@ -2,6 +2,7 @@
 // operations.
 import { ERRORS, HTTP_ERRORS, HTTP_STATUS, type ProblemCode } from '@parley/protocol'
 import { openAiStatus } from '../openai/openai-error.ts'
+import { AG_UI_OPERATIONS } from './ag-ui-operations.ts'
 import { JOB_OPERATIONS } from './job-operations.ts'
 import { MCP_OPERATIONS } from './mcp-operations.ts'
 import { MEMBER_OPERATIONS } from './member-operations.ts'
@@ -36,6 +37,7 @@ export const OPERATIONS: Operations = {
   ...JOB_OPERATIONS,
   ...OPENAI_OPERATIONS,
   ...MCP_OPERATIONS,
+  ...AG_UI_OPERATIONS,
   ...NODE_OPERATIONS,
 }
 

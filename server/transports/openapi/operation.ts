@@ -8,6 +8,7 @@ export const TAGS = {
   jobs: 'A run that the client accesses by polling.',
   openai: 'For clients of the OpenAI API; only their base URL must be changed.',
   mcp: 'For clients of the Model Context Protocol; the tools are the configured agents.',
+  agui: 'For clients of the AG-UI protocol, such as CopilotKit.',
   node: 'The node: its state, metrics and documents.',
 } as const
 export type Tag = keyof typeof TAGS
