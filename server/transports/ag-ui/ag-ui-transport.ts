@@ -1,5 +1,5 @@
 // AgUiTransport: POST /v1/ag-ui and /v1/ag-ui/{agent}: the AG-UI protocol over server-sent events. A thread is a session. The same
-// `runId` again follows the run again, which AG-UI itself does not have. A client that hangs up cancels its run after a while.
+// `runId` again follows the run again, which AG-UI itself does not have. A disconnect cancels the run after a while.
 import { ReplyError } from '@parley/protocol'
 import { lookUpRun } from '../../session/find-run.ts'
 import type { SessionReplica } from '../../session/session-replica.ts'

@@ -26,8 +26,12 @@ afterAll(async () => {
 })
 
 let count = 0
-const thread = (): string => `t_${(count += 1)}`
-const user = (content: string) => ({ id: `u_${(count += 1)}`, role: 'user' as const, content })
+const fresh = (prefix: string): string => {
+  count += 1
+  return `${prefix}_${count}`
+}
+const thread = (): string => fresh('t')
+const user = (content: string) => ({ id: fresh('u'), role: 'user' as const, content })
 
 interface Event {
   readonly type: string
@@ -202,7 +206,7 @@ describe('a run that is followed again', () => {
     expect(text).toBe(demoText(asked))
   })
 
-  it('continues after a client left, as long as somebody comes back in time', async () => {
+  it('continues after a client left, if somebody follows it in time', async () => {
     const asked = '/demo count=30 rate=20'
     const body = bodyOf(asked)
     await read(body, 4)

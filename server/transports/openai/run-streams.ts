@@ -39,7 +39,7 @@ export type Translation = (changes: readonly PieceChange[], stream: HttpStream, 
 export interface RunStreamRules {
   /** Of the metrics; default `openai`. */
   readonly door?: 'openai' | 'sse'
-  /** Ends a stream whose run goes on; by default it is cut. */
+  /** Ends a stream before its run has ended; by default it is cut. */
   readonly broken?: (stream: HttpStream, code: 'going_away' | 'unavailable') => void
 }
 
