@@ -327,6 +327,8 @@ export const SnapshotMessage = z.discriminatedUnion('role', [
     next: z.int().min(0),
     model: z.string().optional(),
     usage: Usage.optional(),
+    /** The output reached a token limit. */
+    cut: z.literal(true).optional(),
     error: RunError.optional(),
   }),
 ])

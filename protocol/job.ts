@@ -81,6 +81,8 @@ export const RunResult = z.object({
   /** The text in `output`, without reasoning and `unseen` parts. */
   text: z.string(),
   usage: Usage,
+  /** The output reached a token limit. */
+  cut: z.literal(true).optional(),
   model: z.string().optional(),
   notices: z.array(RunNotice).optional(),
   error: RunError.extend({ retryable: z.boolean() }).optional(),

@@ -9,9 +9,12 @@ import { until } from '../test/until.ts'
 
 const MAIN = fileURLToPath(new URL('../dist/chat/main.js', import.meta.url))
 
+/** More than any answer needs, except one. */
+const RUN_TOKENS = 5_000
+
 let server: ServerProcess
 beforeAll(async () => {
-  server = await ServerProcess.start()
+  server = await ServerProcess.start({ PARLEY_RUN_TOKENS: String(RUN_TOKENS) })
 })
 afterAll(async () => {
   await server.dispose()
@@ -77,6 +80,14 @@ describe('parley chat in a pipe', () => {
     expect(await chat.exit).toBe(0)
     expect(chat.out).toBe(`${counted(12)}\n`)
     expect(chat.err).toBe('')
+  })
+
+  it('says that an answer has reached the token limit', async () => {
+    const chat = new Chat(['chat'])
+    chat.child.stdin.end(`/demo count=${RUN_TOKENS + 1} rate=0\n`)
+    expect(await chat.exit).toBe(0)
+    expect(chat.out).toBe(`${counted(RUN_TOKENS)}\n`)
+    expect(chat.err).toBe('parley: stopped at the limit of 5,000 tokens: the answer is incomplete\n')
   })
 
   it('exits with 1 if the run fails, and with 2 if the input is empty', async () => {

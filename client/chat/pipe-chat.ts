@@ -6,6 +6,7 @@ import { openCalls } from '../session/session-view.ts'
 import type { ChatOptions } from './chat-options.ts'
 import { CleanText, cleanText } from './clean-text.ts'
 import { ConnectionNotes } from './connection-notes.ts'
+import { cutNote } from './transcript-printer.ts'
 
 export interface Pipes {
   readonly input: NodeJS.ReadableStream
@@ -63,7 +64,9 @@ export async function pipeChat(
     process.off('SIGINT', onSignal)
   }
   if (interrupted) return INTERRUPTED
-  return (await reply.result()).status === 'completed' ? 0 : 1
+  const run = await reply.result()
+  if (run.cut === true) note(cutNote(run))
+  return run.status === 'completed' ? 0 : 1
 }
 
 /** Denies all approvals and cancels all questions, because no one can be asked. */

@@ -158,12 +158,21 @@ export class TranscriptPrinter {
     this.#output.startLine()
     this.#progress = undefined
     this.#seen = undefined
-    if (run.status === 'cancelled') this.#output.note('stopped')
+    if (run.cut === true) this.#output.note(cutNote(run))
+    else if (run.status === 'cancelled') this.#output.note('stopped')
     else if (run.status === 'superseded') this.#output.note('interrupted')
     else if (run.status === 'failed') {
       this.#output.note(`failed: ${cleanText(run.error?.message ?? 'unknown error', { oneLine: true })}`)
     }
   }
+}
+
+/** What to print about an answer that reached a token limit. */
+export function cutNote({ usage }: RunView): string {
+  const tokens = usage?.outputTokens ?? 0
+  const limit =
+    tokens === 0 ? 'token limit' : `limit of ${tokens.toLocaleString('en')} ${tokens === 1 ? 'token' : 'tokens'}`
+  return `stopped at the ${limit}: the answer is incomplete`
 }
 
 /** The message's own run. A steering message has one only if its run did not take it. */

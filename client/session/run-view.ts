@@ -71,7 +71,7 @@ export interface RunView {
   /** Ids of the steering messages that the run has taken. */
   readonly steered: readonly string[]
   readonly usage?: Usage
-  /** The answer reached the requested length or the provider's limit. */
+  /** The answer is incomplete: it reached the token limit that was requested, or that the provider allows. */
   readonly cut?: true
   readonly error?: RunError
   /** What the model did not get as it was sent. Unknown codes are possible. */

@@ -1,4 +1,5 @@
 // Tests the SDK against a real server process, which is killed meanwhile.
+import type { RunResult, SessionSnapshot } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { z } from 'zod'
@@ -93,6 +94,21 @@ describe('the SDK and a real server', () => {
       expect(session.state.messages.length).toBe(1)
     }
     for (const client of readers) expect(client.state.resumes).toBeGreaterThanOrEqual(3)
+  })
+
+  it('says that an answer has reached a token limit, like the answer and the snapshot over HTTP', async () => {
+    const session = connect().session('cut')
+    const context = { sampling: { maxOutputTokens: 5 } }
+    const run = await session.send('/demo count=50 rate=0', { context }).result()
+    expect(run).toMatchObject({ status: 'completed', text: counted(5), cut: true, usage: { outputTokens: 5 } })
+    expect((await session.send('/demo count=5 rate=0').result()).cut).toBeUndefined()
+    const url = `http://127.0.0.1:${server.port}/v1/sessions/cut`
+    const body = JSON.stringify({ content: '/demo count=50 rate=0', context })
+    const headers = { 'Content-Type': 'application/json' }
+    const answer = (await (await fetch(`${url}/messages`, { method: 'POST', headers, body })).json()) as RunResult
+    expect([answer.text, answer.cut]).toEqual([counted(5), true])
+    const { messages } = (await (await fetch(url)).json()) as SessionSnapshot
+    expect(messages.flatMap((one) => (one.role === 'assistant' ? [one.cut] : []))).toEqual([true, undefined, true])
   })
 
   it('repairs a session after a lost frame', async () => {

@@ -61,7 +61,7 @@ export function runResult(
   if (ended === undefined) return undefined
   const parts = toParts(record.output)
   const output = record.seen === undefined ? parts : markUnseen(parts, record.seen)
-  const { error, notices } = ended
+  const { cut, error, notices } = ended
   return {
     session,
     run: record.id,
@@ -70,6 +70,7 @@ export function runResult(
     output,
     text: textOf(output),
     usage: ended.usage,
+    ...(cut === undefined ? {} : { cut }),
     ...(record.model === undefined ? {} : { model: record.model }),
     ...(notices === undefined ? {} : { notices }),
     ...(error === undefined ? {} : { error: { ...error, retryable: isRetryable(error) } }),

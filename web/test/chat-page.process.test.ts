@@ -178,6 +178,18 @@ describe('the chat page', () => {
     await tab.page.locator('.notice').getByText('1 earlier turn was not sent').waitFor()
   })
 
+  it('says that an answer has reached its token limit, and asks for the rest', async () => {
+    const tab = await (await world.come()).open(world.site)
+    await tab.status('Live')
+    const session = await world.join(tab.session)
+    session.send('/demo count=50 rate=0', { context: { sampling: { maxOutputTokens: 5 } } })
+    await tab.page.locator('.answer .note').getByText('Stopped at the limit of 5 tokens').waitFor()
+    await shoot(tab.page, 'answer-cut')
+    await tab.page.getByRole('button', { name: 'Continue', exact: true }).click()
+    await tab.answerTo('Continue', 'completed')
+    expect(await tab.page.getByRole('button', { name: 'Continue', exact: true }).count()).toBe(0)
+  })
+
   it('shows HTML in messages as text', async () => {
     const tab = await (await world.come()).open(world.site)
     const text = '/demo count=1\n<img src=x onerror="document.title=1"> & <b>bold</b>'

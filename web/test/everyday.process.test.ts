@@ -175,6 +175,21 @@ it('finds words in reasoning and tool cards, and opens them', async () => {
   await hasNoViolation(page)
 })
 
+it('shows the connection’s state beside a long title', async () => {
+  const visitor = await world.come({ viewport: { width: 700, height: 600 } })
+  const tab = await visitor.open(world.site)
+  const { page } = tab
+  await tab.status('Live')
+  await tab.send('A title that is much longer than a window of this width has room for, whatever its font may be')
+  await page.locator('.title').getByText('A title that is much longer').waitFor()
+  for (const width of [700, 800]) {
+    await page.setViewportSize({ width, height: 600 })
+    const hidden = await page.locator('.badge [role=status]').evaluate((label) => label.scrollWidth - label.clientWidth)
+    expect([width, hidden]).toEqual([width, 0])
+    await shoot(page, `long-title-${width}`)
+  }
+})
+
 it('has room for titles and tables on phones, and a page for unknown addresses', async () => {
   const phone = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }
   const visitor = await world.come(phone)

@@ -54,6 +54,7 @@ const OUTPUT_SCHEMA = {
     run: { type: 'string', description: 'The id of the answer.' },
     text: { type: 'string', description: 'The answer.' },
     state: { type: 'string', enum: ['completed', 'cancelled', 'superseded', 'failed'] },
+    cut: { type: 'boolean', description: 'True if the answer is incomplete: it reached a token limit.' },
   },
   required: ['session', 'run', 'text', 'state'],
 } as const

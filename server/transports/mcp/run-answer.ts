@@ -213,12 +213,19 @@ const WORDS: Readonly<Partial<Record<RunResult['state'], string>>> = {
 export function toolResult(session: string, record: RunRecord): Params {
   const result = runResult(session, record, () => '')
   if (result === undefined) throw new ReplyError('unavailable')
-  const { run, text, state, error } = result
+  const { run, text, state, cut, error } = result
   const reason = error?.message ?? WORDS[state]
   const texts = [...(text === '' && reason !== undefined ? [] : [text]), ...(reason === undefined ? [] : [reason])]
   return {
     content: texts.map((each) => ({ type: 'text', text: each })),
-    structuredContent: { session, run, text, state, ...(error === undefined ? {} : { error: { code: error.code } }) },
+    structuredContent: {
+      session,
+      run,
+      text,
+      state,
+      ...(cut === undefined ? {} : { cut }),
+      ...(error === undefined ? {} : { error: { code: error.code } }),
+    },
     ...(reason === undefined ? {} : { isError: true }),
   }
 }

@@ -101,6 +101,7 @@ function answerOf(state: SessionState, record: RunRecord): SnapshotMessage {
     next: record.next,
     ...(model === undefined ? {} : { model }),
     ...(ended === undefined ? {} : { usage: ended.usage }),
+    ...(ended?.cut === undefined ? {} : { cut: ended.cut }),
     ...(ended?.error === undefined ? {} : { error: ended.error }),
   }
 }

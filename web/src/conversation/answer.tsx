@@ -21,9 +21,11 @@ interface Props {
   readonly run: RunView
   /** Missing if the user may not request another answer. @param command the id of the command */
   readonly onRegenerate?: (command: string) => void
+  /** Asks for the rest of an answer that reached a token limit. */
+  readonly onContinue?: () => void
 }
 
-export const Answer = memo(function Answer({ run, onRegenerate }: Props) {
+export const Answer = memo(function Answer({ run, onRegenerate, onContinue }: Props) {
   const unfinished = run.status === 'cancelled' || run.status === 'superseded' || run.status === 'failed'
   return (
     <article
@@ -40,7 +42,7 @@ export const Answer = memo(function Answer({ run, onRegenerate }: Props) {
           <span>{text}</span>
         </p>
       ))}
-      <Note run={run} onRegenerate={onRegenerate} />
+      <Note run={run} onRegenerate={onRegenerate} onContinue={onContinue} />
     </article>
   )
 })
@@ -87,7 +89,13 @@ const Reasoning = memo(function Reasoning({ text, ended }: ReasoningProps) {
   )
 })
 
-function Note({ run, onRegenerate }: { readonly run: RunView; readonly onRegenerate: Props['onRegenerate'] }) {
+interface NoteProps {
+  readonly run: RunView
+  readonly onRegenerate: Props['onRegenerate']
+  readonly onContinue: Props['onContinue']
+}
+
+function Note({ run, onRegenerate, onContinue }: NoteProps) {
   const { session } = useRoom()
   const calls = useCalls(run)
   const user = useConnection((state) => state.user)
@@ -117,6 +125,11 @@ function Note({ run, onRegenerate }: { readonly run: RunView; readonly onRegener
       {isQueued && maySend ? (
         <button type='button' className='link' disabled={cancelling} onClick={cancel}>
           Cancel
+        </button>
+      ) : null}
+      {run.cut === true && onContinue !== undefined ? (
+        <button type='button' className='link' onClick={onContinue}>
+          Continue
         </button>
       ) : null}
       {isEnded(run) && run.text !== '' ? (

@@ -42,7 +42,7 @@ function contentBlocks({ content }: MessageView | PendingSend): readonly string[
 }
 
 function answerBlocks(run: RunView, calls: SessionView['calls']): readonly string[] {
-  const status = run.status === 'completed' ? '' : `, ${run.status}`
+  const status = run.cut === true ? ', stopped at the token limit' : run.status === 'completed' ? '' : `, ${run.status}`
   const blocks = [`**Answer**${run.model === undefined ? '' : ` by ${oneLine(run.model)}`}${status}`]
   for (const part of run.parts) {
     if (part.type === 'text') blocks.push(part.text)

@@ -48,6 +48,8 @@ describe("a run's note", () => {
     const usage = { inputTokens: 5, outputTokens: 1_234 }
     expect(text({ status: 'completed', usage })).toBe('demo · 1,234 tokens')
     expect(text({ status: 'completed', epoch: 2 })).toBe('demo · resumed on another server')
+    expect(text({ status: 'completed', usage, cut: true })).toBe('Stopped at the limit of 1,234 tokens')
+    expect(text({ status: 'completed', cut: true })).toBe('Stopped at the token limit')
     expect(text({ status: 'cancelled', by: 'ada' })).toBe('Stopped')
     expect(text({ status: 'cancelled', by: 'bob' })).toBe('Stopped by bob')
     expect(text({ status: 'superseded' })).toBe('Interrupted by the next message')

@@ -30,7 +30,7 @@ export function runNote(
     case 'waiting':
       return { tone: 'busy', text: waitsFor(calls) }
     case 'completed':
-      return { tone: 'plain', text: summary(run) }
+      return run.cut === true ? { tone: 'stopped', text: limitNote(run) } : { tone: 'plain', text: summary(run) }
     case 'cancelled':
       return { tone: 'stopped', text: `Stopped${by(run.by, user, displayName)}` }
     case 'superseded':
@@ -62,11 +62,20 @@ function by(who: string | undefined, user: string | undefined, displayName: (use
   return who === undefined || who === user || who === 'anonymous' ? '' : ` by ${displayName(who)}`
 }
 
+function limitNote(run: RunView): string {
+  const tokens = tokensOf(run)
+  return tokens === undefined ? 'Stopped at the token limit' : `Stopped at the limit of ${tokens}`
+}
+
+function tokensOf({ usage }: RunView): string | undefined {
+  const tokens = usage?.outputTokens ?? 0
+  return tokens === 0 ? undefined : `${tokens.toLocaleString('en')} ${tokens === 1 ? 'token' : 'tokens'}`
+}
+
 function summary(run: RunView): string {
   const parts = [run.model ?? 'Answered']
-  const tokens = run.usage?.outputTokens
-  if (tokens !== undefined && tokens > 0)
-    parts.push(`${tokens.toLocaleString('en')} ${tokens === 1 ? 'token' : 'tokens'}`)
+  const tokens = tokensOf(run)
+  if (tokens !== undefined) parts.push(tokens)
   // A later attempt: another process has continued the run after a failure or a restart.
   if (run.epoch > 1) parts.push('resumed on another server')
   return parts.join(' · ')

@@ -8,7 +8,7 @@ import { MESSAGE_BOX } from '../composer/composer.tsx'
 import type { UnsentMessage } from '../composer/unsent-messages.ts'
 import { isSignedOut } from '../connection/badge.ts'
 import type { Room } from '../connection/chat.ts'
-import { useConnection, useRoom } from '../connection/use-chat.ts'
+import { useConnection, useRoom, useView } from '../connection/use-chat.ts'
 import { useMay } from '../people/use-people.ts'
 import { displayText } from '../shared/display-text.ts'
 import { ErrorBoundary } from '../shared/error-boundary.tsx'
@@ -66,6 +66,11 @@ function Exchange({ turn, box }: ExchangeProps) {
     },
     [room, turn, box],
   )
+  const isLast = useView((view) => view.turns.at(-1)?.message.id === message.id)
+  const proceed = useCallback(() => {
+    if (turn.kind === 'message') room.sender.send('Continue', 'queue', choiceFor(turn.message, room))
+    box.current?.focus({ preventScroll: true })
+  }, [room, turn, box])
   return (
     <>
       <div className='asked'>
@@ -81,7 +86,14 @@ function Exchange({ turn, box }: ExchangeProps) {
           <Versions turn={turn} />
         </div>
       </div>
-      {run === undefined ? null : <Answer key={run.id} run={run} {...(maySend ? { onRegenerate: regenerate } : {})} />}
+      {run === undefined ? null : (
+        <Answer
+          key={run.id}
+          run={run}
+          {...(maySend ? { onRegenerate: regenerate } : {})}
+          {...(maySend && isLast ? { onContinue: proceed } : {})}
+        />
+      )}
     </>
   )
 }

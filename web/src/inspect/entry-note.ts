@@ -42,10 +42,11 @@ export function summaryOf(event: Event): string {
     case 'run.snapshot':
       return `outputs below ${event.next}, compacted`
     case 'run.ended': {
-      const { reason, by, error, next, output } = event
+      const { reason, by, cut: isCut, error, next, output } = event
       const who = by === undefined ? '' : ` by ${by}`
       const why = error === undefined ? '' : `: ${error.code}`
-      return `${reason}${who}${why}; ${next} outputs${output === undefined ? '' : ', compacted'}`
+      const limit = isCut === true ? ', at the token limit' : ''
+      return `${reason}${who}${why}${limit}; ${next} outputs${output === undefined ? '' : ', compacted'}`
     }
     case 'tool.called':
       return cut(`${event.name} ${event.input === undefined ? '' : toJson(event.input)}`)
