@@ -22,6 +22,8 @@ export interface TranscriptOutput {
 /** Limit of the messages that are shown at the start. */
 const HISTORY_MESSAGES = 50
 
+type Printed = Exclude<RunPart, { type: 'input' }>
+
 /** How much of a run is printed. */
 interface Progress {
   readonly run: string
@@ -122,11 +124,13 @@ export class TranscriptPrinter {
 
   #parts(run: RunView, view: SessionView): void {
     const progress = this.#progress as Progress
-    while (progress.part < run.parts.length) {
-      const part = run.parts[progress.part] as RunPart
+    // The call replaces its input, and then is printed as a whole.
+    const parts = run.parts.filter((part): part is Printed => part.type !== 'input')
+    while (progress.part < parts.length) {
+      const part = parts[progress.part] as Printed
       this.#part(part, progress, view)
       // The last part may still grow.
-      if (progress.part === run.parts.length - 1 && 'text' in part) {
+      if (progress.part === parts.length - 1 && 'text' in part) {
         progress.offset = part.text.length
         return
       }
@@ -135,7 +139,7 @@ export class TranscriptPrinter {
     }
   }
 
-  #part(part: RunPart, progress: Progress, view: SessionView): void {
+  #part(part: Printed, progress: Progress, view: SessionView): void {
     if (part.type === 'text' || part.type === 'reasoning') {
       const added = part.text.slice(progress.offset)
       if (part.type === 'text' && added !== '') {
@@ -148,8 +152,12 @@ export class TranscriptPrinter {
       else this.#output.reasoning(text)
       return
     }
+    if (part.type === 'data' || part.type === 'source' || part.type === 'file') {
+      this.#output.note(cutText(cleanText(extraNote(part), { oneLine: true }), 200))
+      return
+    }
     progress.isApart = true
-    if (!('call' in part)) return this.#output.startLine()
+    if (part.type !== 'tool') return this.#output.startLine()
     const input = JSON.stringify(view.calls.get(part.call)?.input ?? {})
     this.#output.note(`calling ${cutText(cleanText(`${part.name}(${input})`, { oneLine: true }), 200)}`)
   }
@@ -173,6 +181,12 @@ export function cutNote({ usage }: RunView): string {
   const limit =
     tokens === 0 ? 'token limit' : `limit of ${tokens.toLocaleString('en')} ${tokens === 1 ? 'token' : 'tokens'}`
   return `stopped at the ${limit}: the answer is incomplete`
+}
+
+function extraNote(part: Extract<RunPart, { type: 'data' | 'source' | 'file' }>): string {
+  if (part.type === 'data') return `data ${part.name}: ${JSON.stringify(part.data)}`
+  if (part.type === 'source') return `source: ${part.title === undefined ? '' : `${part.title} `}${part.url}`
+  return `file: ${part.name ?? part.mediaType}`
 }
 
 /** The message's own run. A steering message has one only if its run did not take it. */

@@ -224,3 +224,28 @@ it('offers, remembers and exports what people look for first', async () => {
   await box.fill('The message box still works.')
   visitor.excuse('Cannot destructure')
 })
+
+it('shows streamed arguments, progress, data, sources and files of an answer', async () => {
+  const visitor = await world.come()
+  const tab = await visitor.open(world.site)
+  const { page } = tab
+  await tab.send(
+    '/demo count=2 rate=0 pieces=3 sources=1 files=1 tool=demo_report input={"steps":4,"ms":700} tool=demo_report input={"steps":1}',
+  )
+  await page.getByRole('progressbar', { name: 'Progress' }).first().waitFor()
+  await page.getByText(/[1-4] of 4 Step [1-4]/).waitFor()
+  await tab.answer(0, 'completed')
+  expect(await page.getByRole('progressbar').count()).toBe(0)
+  expect(await page.locator('.tool').count()).toBe(2)
+  expect(await page.getByText('Writing the input').count()).toBe(0)
+  const source = page.getByRole('link', { name: 'Example 0' })
+  expect(await source.getAttribute('href')).toBe('https://example.com/0')
+  expect(await source.getAttribute('rel')).toContain('noopener')
+  const picture = page.getByRole('img', { name: 'File' })
+  expect(await picture.evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(1)
+  const data = page.locator('.data-part')
+  expect(await data.count()).toBe(1)
+  expect(await data.getByText('"rows"').isVisible()).toBe(false)
+  await data.getByText('report', { exact: true }).click()
+  await data.getByText('"rows"').waitFor()
+})

@@ -13,6 +13,7 @@ import { CopyButton } from '../shared/copy-button.tsx'
 import { ErrorBoundary } from '../shared/error-boundary.tsx'
 import { Icon } from '../shared/icon.tsx'
 import { useStore } from '../shared/store.ts'
+import { DataPart, FilePart, SourcePart, StreamedInput } from './answer-extras.tsx'
 import { callsOf } from './calls-of.ts'
 import { noticeTexts, type RunNote, runNote } from './run-note.ts'
 import { ToolCard } from './tool-card.tsx'
@@ -66,6 +67,14 @@ function toPart(part: RunPart, at: number, run: RunView): ReactNode {
           New message added here
         </p>
       )
+    case 'input':
+      return <StreamedInput key={`${part.call} input`} part={part} ended={isEnded(run)} />
+    case 'data':
+      return <DataPart key={at} part={part} />
+    case 'source':
+      return <SourcePart key={at} part={part} />
+    case 'file':
+      return <FilePart key={at} part={part} />
   }
 }
 

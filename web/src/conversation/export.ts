@@ -47,6 +47,11 @@ function answerBlocks(run: RunView, calls: SessionView['calls']): readonly strin
   for (const part of run.parts) {
     if (part.type === 'text') blocks.push(part.text)
     else if (part.type === 'reasoning') blocks.push(part.text.replaceAll(/^/gm, '> '))
+    else if (part.type === 'input') blocks.push(`*Tool ${oneLine(part.name)}, not completed*`)
+    else if (part.type === 'data')
+      blocks.push(`*${oneLine(part.name)}*`, fenced(JSON.stringify(part.data, undefined, 2)))
+    else if (part.type === 'source') blocks.push(`*Source: ${oneLine(part.title ?? part.url)}* <${oneLine(part.url)}>`)
+    else if (part.type === 'file') blocks.push(`*File: ${oneLine(part.name ?? part.mediaType)}*`)
     else if (part.type === 'tool') blocks.push(...callBlocks(part.name, callOf(calls, part)))
   }
   return blocks

@@ -7,6 +7,7 @@ import { nameOf } from '../people/names.ts'
 import { useMay, usePeople } from '../people/use-people.ts'
 import { Icon } from '../shared/icon.tsx'
 import { ScrollBox } from '../shared/scroll-box.tsx'
+import { CallProgress } from './answer-extras.tsx'
 import { callNote, decisionNote, formatText, formatValue } from './call-note.ts'
 import { Expiry } from './expiry.tsx'
 import { Question } from './question-form.tsx'
@@ -43,6 +44,7 @@ export const ToolCard = memo(function ToolCard({ call: id, name }: Props) {
         {note === undefined ? null : <span className={`chip ${note.tone}`}>{note.text}</span>}
       </header>
       {call === undefined ? null : <Values call={call} />}
+      {call?.progress === undefined ? null : <CallProgress progress={call.progress} />}
       {decision === undefined ? null : (
         <p className='tool-decision' dir='auto'>
           {decision}

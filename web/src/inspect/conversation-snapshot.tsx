@@ -3,7 +3,7 @@
 import { answerOf, type CallView, type MessageView, type RunPart, type RunView, type SessionView } from '@parley/client'
 import { memo, type ReactNode, useEffect, useRef } from 'react'
 import { Virtualizer, type VirtualizerHandle } from 'virtua'
-import { callNote, decisionNote, formatText, formatValue } from '../conversation/call-note.ts'
+import { callNote, decisionNote, formatText, formatValue, toJson } from '../conversation/call-note.ts'
 import { callsOf } from '../conversation/calls-of.ts'
 import { runNote } from '../conversation/run-note.ts'
 import { displayText } from '../shared/display-text.ts'
@@ -142,7 +142,27 @@ function toPart(part: RunPart, at: number, calls: readonly CallView[]): ReactNod
           New message added here
         </p>
       )
+    case 'input':
+      return (
+        <p key={at} className='snapshot-text' dir='auto'>
+          <span className='snapshot-label'>Input of {part.name}</span> {displayText(part.text)}
+        </p>
+      )
+    case 'data':
+    case 'source':
+    case 'file':
+      return (
+        <p key={at} className='snapshot-text' dir='auto'>
+          <span className='snapshot-label'>{labelOf(part)}</span>{' '}
+          {displayText(part.type === 'data' ? toJson(part.data) : (part.url ?? ''))}
+        </p>
+      )
   }
+}
+
+function labelOf(part: Extract<RunPart, { type: 'data' | 'source' | 'file' }>): string {
+  if (part.type === 'data') return `Data ${part.name}`
+  return part.type === 'source' ? (part.title ?? 'Source') : (part.name ?? part.mediaType)
 }
 
 function SnapshotCall({ name, call }: { readonly name: string; readonly call: CallView | undefined }) {

@@ -1,6 +1,6 @@
 // Which URLs in a model's text become links.
 import { describe, expect, it } from 'vitest'
-import { safeImage, safeLink } from './safe-link.ts'
+import { isSmallPicture, safeImage, safeLink } from './safe-link.ts'
 
 describe('a link in a text', () => {
   it('may be a web or mail address', () => {
@@ -54,5 +54,18 @@ describe('an image', () => {
     'https://parley.example/v1/hello',
   ])('may not be %s', (url) => {
     expect(safeImage(url, origin)).toBeUndefined()
+  })
+})
+
+describe('a picture in a URL', () => {
+  it.each([
+    ['data:image/png;base64,AA==', 'image/png', true],
+    ['data:image/svg+xml;base64,AA==', 'image/svg+xml', false],
+    ['data:image/png;base64,AA==', 'text/html', false],
+    ['data:text/html;base64,AA==', 'text/html', false],
+    ['data:image/png,<svg>', 'image/png', false],
+    ['https://images.example/a.png', 'image/png', false],
+  ])('%s of type %s: %s', (url, mediaType, isSmall) => {
+    expect(isSmallPicture(url, mediaType)).toBe(isSmall)
   })
 })

@@ -19,6 +19,13 @@ export function safeLink(url: string): string | undefined {
   return parsed.href
 }
 
+const SMALL_PICTURE = /^data:image\/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}$/
+
+/** Whether the URL contains a picture of that type. It needs no request. SVG could contain a script. */
+export function isSmallPicture(url: string, mediaType: string): boolean {
+  return url.startsWith(`data:${mediaType};`) && SMALL_PICTURE.test(url)
+}
+
 export interface SafeImage {
   readonly url: string
   readonly host: string
