@@ -400,7 +400,7 @@ describe('the built page', () => {
     )
     const total = files.reduce((sum, path) => sum + gzipSync(readFileSync(DIST + path)).length, 0)
     expect(files.length).toBeGreaterThan(4)
-    expect(total).toBeLessThan(355_000)
+    expect(total).toBeLessThan(370_000)
 
     // The first load. The workers, and the codec of other clients, load on demand.
     const { page } = await (await world.come()).open(world.site)

@@ -216,7 +216,11 @@ class Reader {
   }
 
   mustEqual(state: SessionState): void {
-    for (const [run, frontEnd] of this.all) expect(actual(frontEnd)).toEqual(expected(findRun(state, run)))
+    for (const [run, frontEnd] of this.all) {
+      const record = findRun(state, run)
+      // Between a restart and its snapshot, the server still has what readers have dropped.
+      if (record?.unreturned !== true) expect(actual(frontEnd)).toEqual(expected(record))
+    }
     for (const run of state.ended.keys()) expect(this.all.has(run)).toBe(true)
   }
 }

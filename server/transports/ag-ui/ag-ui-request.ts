@@ -1,6 +1,15 @@
 // AgUiRequest: the body of an AG-UI run, and the command that it stands for. A thread is a session, and the id of a run is the id of
 // its command. Clients repeat the whole conversation with every run: only what follows its last answer is new. Pure.
-import { type Context, type ContextMessage, Id, JsonSchema, type Part, stringifyJson, ToolName } from '@parley/protocol'
+import {
+  type Context,
+  type ContextMessage,
+  Id,
+  JsonSchema,
+  type Part,
+  parseJson,
+  stringifyJson,
+  ToolName,
+} from '@parley/protocol'
 import { z } from 'zod'
 
 const Content = z.union([
@@ -123,7 +132,7 @@ function historyOf(message: Message): ContextMessage[] {
 
 function inputOf(json: string): unknown {
   try {
-    return JSON.parse(json)
+    return parseJson(json)
   } catch {
     return json
   }
