@@ -6,7 +6,11 @@ export default defineConfig({
   test: {
     reporters: ['default', './scripts/summary-reporter.ts'],
     runner: './scripts/test-runner.ts',
-    include: ['web/test/*.process.test.ts', 'client/test/browser.process.test.ts'],
+    include: [
+      'web/test/*.process.test.ts',
+      'web/test/event-source.long.test.ts',
+      'client/test/browser.process.test.ts',
+    ],
     env: { TEST_BROWSER: 'firefox' },
     pool: 'forks',
     maxWorkers: 2,

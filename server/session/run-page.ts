@@ -69,7 +69,10 @@ async function readLog(stores: SessionStores, session: string, found: FoundRun, 
     const { subject } = entry
     if (subject === `run.${record.id}`) return true
     if (subject.startsWith('in.')) return messages.has(subject.slice('in.'.length))
-    return subject.startsWith('tool.') && 'run' in entry.event && entry.event.run === record.id
+    if (!subject.startsWith('tool.')) return false
+    const { event } = entry
+    if (event.type === 'tool.called' && event.child?.run === record.id) return true
+    return 'run' in event && event.run === record.id
   }
   const last = lastSeqOf(found)
   const entries: ProjectedEntry[] = []

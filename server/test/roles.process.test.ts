@@ -31,6 +31,12 @@ const RESPONSE = { unknown: 'run_not_found' }
 /** For conditions without an event. */
 const WAIT = { timeout: 15_000, interval: 20 }
 
+const THREAD = {
+  threadId: SESSION,
+  runId: 'run_ag_ui',
+  messages: [{ id: 'm_1', role: 'user', content: WORDS.content }],
+}
+
 /** A route without a rule fails the tests. */
 const RULES: Readonly<Record<string, Row>> = {
   'GET /v1/hello': { rule: 'open' },
@@ -81,6 +87,9 @@ const RULES: Readonly<Record<string, Row>> = {
   'GET /v1/responses/{id}': { rule: 'read', ...RESPONSE },
   'GET /v1/responses/{id}/input_items': { rule: 'read', ...RESPONSE },
   'POST /v1/responses/{id}/cancel': { rule: 'send', ...RESPONSE },
+  'POST /v1/ag-ui': { rule: 'send', body: THREAD },
+  // No agent is configured, and agents have no secrets.
+  'POST /v1/ag-ui/{agent}': { rule: 'anybody', body: THREAD },
   // A forbidden call has a result that says so: server/transports/mcp/mcp-statuses.test.ts.
   'POST /mcp': { rule: 'anybody', body: { jsonrpc: '2.0', id: 1, method: 'ping' } },
   'GET /mcp': { rule: 'anybody' },

@@ -11,6 +11,8 @@ const SESSION = makeId('s')
 const UNAUTHENTICATED = ['unauthenticated', 'invalid_api_key']
 const STREAM = 'text/event-stream'
 
+const THREAD = { threadId: SESSION, runId: 'r_1', messages: [{ id: 'm_1', role: 'user', content: 'hello' }] }
+
 /** Valid bodies. A route with a body that is missing here fails the tests. */
 const BODIES: Readonly<Record<string, unknown>> = {
   'PATCH /v1/sessions/{session}': { title: 'mine now' },
@@ -29,6 +31,8 @@ const BODIES: Readonly<Record<string, unknown>> = {
   'POST /v1/chat/completions': { model: 'demo', messages: [{ role: 'user', content: 'hello' }] },
   'POST /v1/completions': { model: 'demo', prompt: 'hello' },
   'POST /v1/responses': { model: 'demo', input: 'hello' },
+  'POST /v1/ag-ui': THREAD,
+  'POST /v1/ag-ui/{agent}': THREAD,
   'POST /mcp': {
     jsonrpc: '2.0',
     id: 1,

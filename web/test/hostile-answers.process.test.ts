@@ -2,7 +2,8 @@
 import { FORMATTED, SLOW } from './hostile-answers.ts'
 import { testHostileAnswers } from './hostile-answers-suite.ts'
 
-const few = ['nested lists', 'link definitions', 'combining marks']
+// Combining marks are in the long test: how long they take depends on the machine's fonts.
+const few = ['nested lists', 'link definitions']
 
 testHostileAnswers(
   Object.fromEntries(Object.entries(FORMATTED).filter(([name]) => few.includes(name))),

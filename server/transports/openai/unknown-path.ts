@@ -4,7 +4,7 @@ import type { UnknownPath } from '../http/health.ts'
 import { asOpenAiError } from './openai-error.ts'
 
 /** The first segments after /v1 of Parley's own paths, whose clients expect problem documents. */
-const OWN_SEGMENT = /^\/v1\/(sessions|hello|me|ws)(\/|$)/
+const OWN_SEGMENT = /^\/v1\/(sessions|hello|me|ws|ag-ui)(\/|$)/
 
 const UNKNOWN: UnknownPath = {
   shape: asOpenAiError,
