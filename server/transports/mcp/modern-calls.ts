@@ -152,11 +152,12 @@ export class ModernCalls {
     const caller = callerOf(exchange.request, 'mcp')
     const { record } = await findRunOf(this.#ports, name)
     for (const [call, given] of Object.entries(isObject(inputResponses) ? inputResponses : {})) {
+      const known = record.calls.get(call)
+      // Nobody asks, or asks any longer.
+      if (known === undefined || !awaitsDecision(known)) continue
       const decision = decisionOf(given)
       if (decision === undefined)
         throw new RpcError(200, RPC.invalidParams, 'An answer in `inputResponses` is malformed.')
-      const known = record.calls.get(call)
-      if (known === undefined || !awaitsDecision(known)) continue
       const command = `mcp_${digest(caller.user, session, call)}`
       try {
         await this.#ports.service.decide({ type: 'tool.decide', id: command, session, call, ...decision }, caller)

@@ -97,6 +97,7 @@ export const CONFORMANCE_TOOLS: readonly ExtraTool[] = [
     }
     return says('done')
   }),
+  tool('greet', ({ arguments: { name } }) => says(`Hello, ${name}!`)),
   tool('test_logging_tool', () => says('This tool logs nothing.')),
   tool('test_missing_capability', (call) => {
     if (isObject(call.capabilities.sampling)) return says('done')
