@@ -199,7 +199,7 @@ it('a cancel that reaches another node before the call is stored ends the run', 
 
 const TASKS = { elicitation: {}, extensions: { 'io.modelcontextprotocol/tasks': {} } }
 
-it('a task goes on when its client and its node are gone, and asks on the other node', async () => {
+it('a task continues when its client and its node are gone, and asks on the other node', async () => {
   const ask = (message: string): Promise<Json> => modern(ONE, 'tools/call', asking(message, { keep: true }), TASKS)
   const counting = await ask(`/demo count=${COUNT} rate=15 ttft=0`)
   const paying = await ask('/demo tool=pay input={"to":"Ann"} count=2 rate=0')
