@@ -114,7 +114,7 @@ it('stores the data and progress of a server tool before its result, and the new
   expect(JSON.stringify(prompt)).not.toContain('once')
 })
 
-it('gives a tool typed errors for too much data, for what is not JSON, and for an invalid progress', async () => {
+it('gives a tool typed errors for too much data, for values that are not JSON, and for invalid progress', async () => {
   const caught: unknown[] = []
   const attempt = (action: () => void): void => {
     try {
