@@ -41,15 +41,18 @@ export async function transcriptEntriesOf(
     (event.type === 'tool.called' && event.child?.run === record.id)
   const ownEntries = (entries: readonly CompactedEntry[]): readonly CompactedEntry[] =>
     entries.filter(({ json }) => isOf(JSON.parse(json) as Event))
-  // The segment with the run's message has all of its entries, except an end that was repeated later.
+  // The segment with the run's message, or the call that began it, has all of its entries, except an end that was repeated later.
   const isComplete = (entries: readonly CompactedEntry[]): boolean => entries.some(({ seq }) => seq === record.order)
   const open = ownEntries(transcript.entries)
   if (isComplete(open)) return open
+  let partial: readonly CompactedEntry[] = []
   for await (const segment of likelySegments(stores, session, transcript.sealed, record.id)) {
     const own = ownEntries(segment)
     if (isComplete(own)) return [...own, ...open]
+    // Compaction drops the call of a replaced driver, but keeps the child run that it began.
+    if (own.length > partial.length) partial = own
   }
-  return open
+  return record.parent === undefined ? open : [...partial, ...open]
 }
 
 /**

@@ -7,6 +7,7 @@ import { CursorLost } from '../store/ports/errors.ts'
 import { transcriptEntriesOf } from './find-run.ts'
 import { type FoundRun, lastSeqOf, messageIdsOf } from './run-report.ts'
 import type { SessionStores } from './session-replica.ts'
+import { topRun } from './state/child-runs.ts'
 import { mergeOutputs, type ProjectedEntry } from './transcript/entry-projection.ts'
 
 export interface RunPage {
@@ -36,7 +37,8 @@ export async function readRunPage(
   after?: Cursor,
 ): Promise<RunPage> {
   const { epoch } = stores.log
-  const start = Math.max(0, found.record.order - 1)
+  // Compaction may have dropped the call that began a child run, so its own order may be too late.
+  const start = Math.max(0, topRun(found.state, found.record).order - 1)
   const position = after === undefined ? { epoch, seq: start } : parseCursor(after)
   if (position === undefined) throw new ReplyError('invalid_cursor')
   const reset = position.epoch !== epoch || (after !== undefined && position.seq > head)
