@@ -148,8 +148,9 @@ describe('over two nodes', () => {
       { type: 'send', id: 'm', session, content: '/demo count=240 rate=40 ttft=0' },
     )
     await client.when(() => events(client, session, 'run.output').length > 5)
-    await start({ ...common(), PARLEY_NODE: 'second', PARLEY_ROLE: 'worker' })
+    // In this order: the run could end while the second node starts.
     await first.kill()
+    await start({ ...common(), PARLEY_NODE: 'second', PARLEY_ROLE: 'worker' })
     await client.when(() => events(client, session, 'run.ended').length > 0)
 
     const spans = await spansOf(session)
