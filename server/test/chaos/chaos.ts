@@ -144,7 +144,7 @@ async function checkSession(session: ChaosSession, remaining: () => number): Pro
   // A new reader on every node: all clients must have the same picture as the first one.
   const fresh = session.urls.map((url, number) => {
     const name = `${session.id}/fresh${number + 1}`
-    const options = { name, codec: 'json' as const, merge: false, random: () => 0.99, answerMs: 20_000 }
+    const options = { name, codec: 'json' as const, merge: false, random: () => 0.99, answerMs: 40_000 }
     return new ChaosClient({ ...session, urls: [url] }, options)
   })
   await Promise.all(fresh.map((client) => client.stopActing()))
