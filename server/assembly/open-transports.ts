@@ -19,6 +19,7 @@ import { unsupportedOptions } from '../model/provider-options.ts'
 import { acceptsFile } from '../model/provider-prompt.ts'
 import { Presence } from '../presence/presence.ts'
 import { localAgent } from '../run/agent/agents.ts'
+import { inputTokens } from '../run/input-tokens.ts'
 import type { SessionAdmin } from '../session/directory/session-admin.ts'
 import type { SessionCache } from '../session/session-cache.ts'
 import type { SessionStores } from '../session/session-replica.ts'
@@ -158,6 +159,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     unsupported: unsupportedOptions,
     acceptsFile: (model, { mediaType, url, data = '' }) =>
       acceptsFile(mediaType, url === undefined ? data : new URL(url), promptRules(ports.models.get(model))),
+    inputTokens: (model, content, context) => inputTokens(ports.models.get(model), content, context, config.system),
     graceMs: ABANDONED_MS,
     deleteSession: (session, caller) => ports.sessionAdmin.delete(session, caller, makeId('cmd')),
     activeReaders,

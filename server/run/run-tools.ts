@@ -271,7 +271,7 @@ export class RunTools {
   }
 }
 
-function asFunction(tool: Tool | ServerTool): LanguageModelV3FunctionTool {
+export function asFunction(tool: Tool | ServerTool): LanguageModelV3FunctionTool {
   const { name, inputSchema = {} } = tool
   const isAccepted = isAcceptedByAll(inputSchema)
   const description = isAccepted ? tool.description : describedInput(tool.description, inputSchema)

@@ -13,7 +13,7 @@ import { demoCount, StrictClient } from './strict-client.ts'
 const BODY_MS = 1_000
 const MB = 1024 * 1024
 /** Accept 16 MiB. */
-const LARGE = /^\/v1\/((chat\/)?completions|responses|ag-ui(\/[^/]+)?)$/
+const LARGE = /^\/v1\/((chat\/)?completions|responses(\/input_tokens)?|ag-ui(\/[^/]+)?)$/
 /** For conditions without an event; the timeout is generous for slow machines. */
 const WAIT = { timeout: 20_000, interval: 50 }
 

@@ -31,6 +31,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   'POST /v1/chat/completions': { model: 'demo', messages: [{ role: 'user', content: 'hello' }] },
   'POST /v1/completions': { model: 'demo', prompt: 'hello' },
   'POST /v1/responses': { model: 'demo', input: 'hello' },
+  'POST /v1/responses/input_tokens': { model: 'demo', input: 'hello' },
   'POST /v1/ag-ui': THREAD,
   'POST /v1/ag-ui/{agent}': THREAD,
   'POST /mcp': {

@@ -121,7 +121,6 @@ const RESPONSE_SAMPLES: Readonly<Record<string, object>> = {
   'image.context_compression.enabled': { image: { context_compression: 'enabled' } },
   access_programs: { access_programs: { cyber: 'standard' } },
   context_management: { context_management: [{ type: 'compaction' }] },
-  conversation: { conversation: 'conv_1' },
   moderation: { moderation: { model: 'omni-moderation-latest' } },
   prompt: { prompt: { id: 'pmpt_1' } },
 }

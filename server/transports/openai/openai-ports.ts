@@ -1,5 +1,6 @@
 // The dependencies of the OpenAI API's routes.
-import type { FilePart } from '@parley/protocol'
+import type { Context, FilePart, Part } from '@parley/protocol'
+import type { Caller } from '../../session/commands/caller.ts'
 import type { SessionCache } from '../../session/session-cache.ts'
 import type { SessionStores } from '../../session/session-replica.ts'
 import type { SessionService } from '../../session/session-service.ts'
@@ -23,4 +24,8 @@ export interface OpenAiPorts {
   readonly unsupported: UnsupportedOptions
   /** Whether the model gets the file, and not only its name. */
   readonly acceptsFile: (model: string, file: FilePart) => boolean
+  /** About how many tokens the model gets for a message that carries its whole conversation. */
+  readonly inputTokens: (model: string, content: Part[], context: Context) => number
+  /** Deletes a session. @throws ReplyError */
+  readonly deleteSession: (session: string, caller: Caller) => Promise<void>
 }

@@ -31,6 +31,7 @@ export interface OpenAiTransportPorts {
   /** The options that a model's provider does not support. */
   readonly unsupported: UnsupportedOptions
   readonly acceptsFile: OpenAiPorts['acceptsFile']
+  readonly inputTokens: OpenAiPorts['inputTokens']
   /** Milliseconds for which a run continues after its client has disconnected and cannot find it again. */
   readonly graceMs: number
   /** Deletes a session. @throws ReplyError */

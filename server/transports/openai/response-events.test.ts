@@ -25,6 +25,7 @@ const HEAD: ResponseHead = {
   model: 'demo',
   background: true,
   isStored: true,
+  isConversation: false,
   previous: null,
   metadata: {},
   context: { tools: [] },

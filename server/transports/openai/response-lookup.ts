@@ -3,7 +3,7 @@ import { ReplyError } from '@parley/protocol'
 import { lookUpRun } from '../../session/find-run.ts'
 import { withWholeMessages } from '../../session/large-messages.ts'
 import type { FoundRun } from '../../session/run-report.ts'
-import { isCut, withHistory } from '../../session/transcript/history-loader.ts'
+import { hasEarlier, isCut, withHistory } from '../../session/transcript/history-loader.ts'
 import type { HttpRequest } from '../http/http-request.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
@@ -50,6 +50,15 @@ export async function withWholeConversation(ports: OpenAiPorts, response: FoundR
   const { state, record } = found
   const whole = await withWholeMessages(ports.stores, name.session, state, record.message, CONVERSATION_CHARS)
   return { state: whole, record, isCut: await isCut(ports.stores, name.session, whole, record.message) }
+}
+
+/** Whether the session has no other message. @throws StorageError */
+export function isAlone(ports: OpenAiPorts, { name, found }: FoundResponse): Promise<boolean> {
+  return ports.sessions.with(name.session, async ({ state }) => {
+    const [only, other] = state.messages
+    if (only === undefined || other !== undefined || only.event.id !== found.record.message) return false
+    return !(await hasEarlier(ports.stores, name.session, only.seq))
+  })
 }
 
 /** A run that must exist. @throws ReplyError run_not_found */

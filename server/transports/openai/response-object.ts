@@ -4,7 +4,7 @@ import { createdAt, type FoundRun, textsOf } from '../../session/run-report.ts'
 import { toParts } from '../../session/state/run-output.ts'
 import { formatJobId, type JobName, parseJobId } from '../jobs/job-id.ts'
 import { argumentsOf, citation, type RunCall } from './chat-chunks.ts'
-import type { ResponseRequest } from './response-request.ts'
+import { conversationIn, type ResponseRequest } from './response-request.ts'
 import { runFailure } from './run-failure.ts'
 import { noticesOf } from './run-notices.ts'
 
@@ -59,6 +59,8 @@ export interface ResponseHead {
   readonly background: boolean
   readonly isStored: boolean
   readonly previous: string | null
+  /** Whether the request named the session. */
+  readonly isConversation: boolean
   readonly metadata: Readonly<Record<string, string>>
   readonly context: Context
 }
@@ -74,14 +76,16 @@ export function asMetadata({
   background,
   store,
   previous_response_id: previous,
+  conversation,
   metadata,
-}: Partial<Pick<ResponseRequest, 'background' | 'store' | 'previous_response_id' | 'metadata'>>): NonNullable<
-  Context['metadata']
-> {
+}: Partial<
+  Pick<ResponseRequest, 'background' | 'store' | 'previous_response_id' | 'conversation' | 'metadata'>
+>): NonNullable<Context['metadata']> {
   return {
     ...(background === true ? { background: 'true' } : {}),
     ...(store === false ? { store: 'false' } : {}),
     ...(previous === undefined || previous === null ? {} : { previous }),
+    ...(conversationIn({ conversation }) === undefined ? {} : { conversation: 'true' }),
     ...Object.fromEntries(Object.entries(metadata ?? {}).map(([name, value]) => [CLIENT_PREFIX + name, value])),
   }
 }
@@ -98,6 +102,7 @@ export function headOf(name: JobName, found: FoundRun): ResponseHead {
     background: metadata.background === 'true',
     isStored: metadata.store !== 'false',
     previous: metadata.previous ?? null,
+    isConversation: metadata.conversation === 'true',
     metadata: Object.fromEntries(own.map(([key, value]) => [key.slice(CLIENT_PREFIX.length), value])),
     context,
   }
@@ -178,6 +183,7 @@ export function responseObject(
     output,
     parallel_tool_calls: sampling.parallelToolCalls ?? true,
     previous_response_id: head.previous,
+    ...(head.isConversation ? { conversation: { id: head.name.session } } : {}),
     reasoning: { effort: sampling.reasoningEffort ?? null, summary: sampling.reasoningSummary ?? null },
     store: head.isStored,
     temperature: sampling.temperature ?? 1,

@@ -5,6 +5,7 @@ import {
   type Context,
   type ContextMessage,
   type FilePart,
+  Id,
   LIMITS,
   MARKS_CHARS,
   type Part,
@@ -167,7 +168,8 @@ export const ResponseRequest = z.object({
   access_programs: unsupported('access programs are not supported'),
   moderation: unsupported('moderation is not supported'),
   context_management: z.array(z.unknown()).max(0, 'context management is not supported').nullish(),
-  conversation: unsupported('conversations are not supported: use previous_response_id'),
+  /** A session. */
+  conversation: z.union([Id, z.object({ id: Id })]).nullish(),
   prompt: unsupported('stored prompts are not supported'),
   text: z
     .object({
@@ -355,11 +357,23 @@ function resultOf(output: string | z.infer<typeof InputPart>[], path: string): {
   return { output: texts.join(''), ...(files.length === 0 ? {} : { files }) }
 }
 
+/** The session that the request names. */
+export function conversationIn({ conversation }: Pick<ResponseRequest, 'conversation'>): string | undefined {
+  return (typeof conversation === 'string' ? conversation : conversation?.id) ?? undefined
+}
+
 /** @throws HttpError bad_request */
-export function checkResponse({ background, store }: ResponseRequest): void {
-  if (background === true && store === false) {
-    throw new HttpError('bad_request', 'A background response must be stored: omit store or set it to true.', {
-      path: 'store',
-    })
+export function checkResponse(request: ResponseRequest): void {
+  const { background, store, previous_response_id: previous } = request
+  const conversation = conversationIn(request)
+  if (conversation !== undefined && typeof previous === 'string') {
+    throw new HttpError('bad_request', 'Use either conversation or previous_response_id.', { path: 'conversation' })
+  }
+  const kept = background === true ? 'A background response' : 'A response in a conversation'
+  if (store === false && (background === true || conversation !== undefined)) {
+    throw new HttpError('bad_request', `${kept} must be stored: omit store or set it to true.`, { path: 'store' })
   }
 }
+
+/** A request whose tokens are counted. All fields but the model are optional. */
+export const InputTokensRequest = ResponseRequest.extend({ input: ResponseRequest.shape.input.nullish() })

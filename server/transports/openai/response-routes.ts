@@ -1,21 +1,23 @@
-// POST /v1/responses, GET /v1/responses/{id}, GET …/input_items and POST …/cancel. A response is a run: its id contains the ids of the
+// POST /v1/responses, GET and DELETE /v1/responses/{id}, GET …/input_items and POST …/cancel. A response is a run: its id contains the ids of the
 // run and its session, and its content follows from the log. So any node can return it, stream it, and resume its
 // stream from any event.
 import { ReplyError } from '@parley/protocol'
 import { z } from 'zod'
 import type { FoundRun } from '../../session/run-report.ts'
 import { commandIdOf, idempotencyKeyOf } from '../http/command-id.ts'
+import { HttpError } from '../http/http-error.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { HttpRequest } from '../http/http-request.ts'
 import type { Route } from '../http/route.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
 import { InputItemsQuery, listInputItems } from './input-items.ts'
+import { inputTokensRoute } from './input-tokens.ts'
 import { asOpenAiError } from './openai-error.ts'
 import type { OpenAiPorts } from './openai-ports.ts'
 import { ResponseEvents, type ResponseStep } from './response-events.ts'
-import { type FoundResponse, lookUpResponse, mustFind } from './response-lookup.ts'
-import { headOf, responseOf } from './response-object.ts'
+import { type FoundResponse, isAlone, lookUpResponse, mustFind } from './response-lookup.ts'
+import { headOf, responseId, responseOf } from './response-object.ts'
 import { checkResponse, ResponseRequest } from './response-request.ts'
 import { sendResponse } from './response-send.ts'
 import { isFailedAtStart, replyFailed } from './run-failure.ts'
@@ -89,6 +91,24 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
     },
   }
 
+  const remove: Route = {
+    method: 'DELETE',
+    path: '/v1/responses/:id',
+    errors: asOpenAiError,
+    async handle(exchange) {
+      const { request } = exchange
+      const response = await find(ports, request)
+      const { session } = response.name
+      await ports.service.admit(session, callerOf(request, 'openai'), 'manage')
+      if (!(await isAlone(ports, response))) {
+        const words = `The session of this response has other messages. To delete all of it, use DELETE /v1/sessions/${session}.`
+        throw new HttpError('bad_request', words, { path: 'id' })
+      }
+      await ports.deleteSession(session, callerOf(request, 'openai'))
+      exchange.reply(200, { id: responseId(response.name), object: 'response', deleted: true })
+    },
+  }
+
   const inputItems: Route = {
     method: 'GET',
     path: '/v1/responses/:id/input_items',
@@ -99,7 +119,7 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
     },
   }
 
-  return [create, get, inputItems, cancel]
+  return [create, get, remove, inputItems, cancel, inputTokensRoute(ports)]
 }
 
 function reply(exchange: HttpExchange, name: JobName, found: FoundRun): void {

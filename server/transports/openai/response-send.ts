@@ -1,6 +1,6 @@
 // Sends the message of a request for a response. A request that continues the last response of a session becomes the
-// next message there. Only one can: its command id is derived from that response. Every other request gets a new
-// session and carries the conversation along as context.
+// next message there. Only one can: its command id is derived from that response. A request that names a session (`conversation`)
+// becomes its next message. Every other request gets a new session and carries the conversation along as context.
 import { type Context, makeId, ReplyError, type Send } from '@parley/protocol'
 import { commandIdOf, digest, idempotencyKeyOf } from '../http/command-id.ts'
 import { HttpError } from '../http/http-error.ts'
@@ -14,7 +14,13 @@ import type { OpenAiPorts } from './openai-ports.ts'
 import { checkOptions } from './request-fields.ts'
 import { type FoundResponse, lookUpResponse, withWholeConversation } from './response-lookup.ts'
 import { asMetadata, messageOf } from './response-object.ts'
-import { RESPONSE_FIELDS, type ResolvedRequest, type ResponseRequest, responseMessage } from './response-request.ts'
+import {
+  conversationIn,
+  RESPONSE_FIELDS,
+  type ResolvedRequest,
+  type ResponseRequest,
+  responseMessage,
+} from './response-request.ts'
 
 /** @returns the run that makes the response @throws ReplyError, HttpError bad_request */
 export async function sendResponse(ports: OpenAiPorts, request: HttpRequest, body: ResponseRequest): Promise<JobName> {
@@ -28,6 +34,15 @@ export async function sendResponse(ports: OpenAiPorts, request: HttpRequest, bod
       ? undefined
       : await sendNext(ports, request, { body: resolved, model, before, key })
   if (next !== undefined) return next
+  const conversation = conversationIn(body)
+  if (conversation !== undefined) {
+    const { content, context } = responseMessage(resolved, [], (file) => ports.acceptsFile(model, file))
+    const id = commandIdOf(request)
+    return send(ports, request, {
+      ...{ type: 'send', id, session: conversation, content, model },
+      context: withMetadata(context, asMetadata(body)),
+    })
+  }
   const isWhole = body.truncation !== 'auto'
   const earlier = before === undefined ? [] : conversationUpTo(await withWholeConversation(ports, before), isWhole)
   const { content, context } = responseMessage(resolved, earlier, (file) => ports.acceptsFile(model, file))
@@ -86,10 +101,11 @@ async function send(ports: OpenAiPorts, request: HttpRequest, command: Send): Pr
   return { session: command.session, run }
 }
 
-async function previousOf(
+/** @throws HttpError bad_request if it does not exist */
+export async function previousOf(
   ports: OpenAiPorts,
   request: HttpRequest,
-  { previous_response_id: id }: ResponseRequest,
+  { previous_response_id: id }: Pick<ResponseRequest, 'previous_response_id'>,
 ): Promise<FoundResponse | undefined> {
   if (id === undefined || id === null) return undefined
   const before = await lookUpResponse(ports, request, id)

@@ -483,7 +483,13 @@ describe('an error', () => {
     ['tools of OpenAI itself', { ...good, tools: [{ type: 'web_search' }] }, 'tools[0].type'],
     ['tool_choice', { ...good, tool_choice: 'maybe' }, 'tool_choice'],
     ['a choice of an unknown tool', { ...good, tool_choice: { type: 'function', name: 'x' } }, 'tool_choice'],
-    ['a conversation', { ...good, conversation: 'conv_1' }, 'conversation'],
+    ['a conversation', { ...good, conversation: 'conv 1' }, 'conversation'],
+    [
+      'a conversation besides a response',
+      { ...good, conversation: 'c', previous_response_id: 'resp_x' },
+      'conversation',
+    ],
+    ['a conversation that is not stored', { ...good, conversation: 'c', store: false }, 'store'],
     ['a stored prompt', { ...good, prompt: { id: 'pmpt_1' } }, 'prompt'],
   ]
   it.each(wrong)('of the request names the field: %s', async (_, body, param) => {

@@ -46,7 +46,7 @@ import { z } from 'zod'
 import { AgUiRequest } from '../ag-ui/ag-ui-request.ts'
 import { JsonRpcMessage } from '../mcp/rpc.ts'
 import { ChatRequest } from '../openai/chat-request.ts'
-import { ResponseRequest } from '../openai/response-request.ts'
+import { InputTokensRequest, ResponseRequest } from '../openai/response-request.ts'
 import { CompletionRequest } from '../openai/text-completion.ts'
 
 export type JsonObject = { readonly [name: string]: unknown }
@@ -58,6 +58,7 @@ export const HTTP_SCHEMAS = {
   ChatRequest,
   CompletionRequest,
   ResponseRequest,
+  InputTokensRequest,
   InviteAnswer,
   InviteRequest,
   JoinAnswer,

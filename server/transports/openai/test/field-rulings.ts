@@ -326,7 +326,7 @@ export const RESPONSE = {
   access_programs: 'refused',
   top_logprobs: 'refused',
   context_management: 'refused',
-  conversation: 'refused',
+  conversation: { id: 'honoured' },
   moderation: 'refused',
   prompt: 'refused',
 } as const satisfies Rulings<OpenAI.Responses.ResponseCreateParams>
