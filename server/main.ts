@@ -2,6 +2,7 @@
 // The command parley-server: reads the settings, starts the server, prints its address, and stops it on a signal.
 import { parseArgs } from 'node:util'
 import { authConfigOf } from './assembly/auth-config.ts'
+import { startRelay } from './assembly/open-relay.ts'
 import { backUpLog, renewLog, StartError } from './assembly/open-stores.ts'
 import { AccessTokenError, type AccessTokenOptions, createAccessToken } from './auth/access-token.ts'
 import { type Config, ConfigError, loadConfig } from './config/config.ts'
@@ -87,16 +88,35 @@ async function start(): Promise<void> {
   try {
     config = await loadConfig(process.env, process.cwd())
     logger = createLogger(config.logLevel, config.node)
+    if (config.role === 'relay') return await relay(config, logger)
     server = await createServer(config, logger)
   } catch (error) {
     if (error instanceof ConfigError) return fail(EXIT.usage, error.message)
     if (error instanceof StartError) return fail(EXIT.started, error.message)
     throw error
   }
-  stopOnSignals(server, logger)
+  stopOnSignals(
+    () => server.close(),
+    () => ({ connections: server.connections }),
+    logger,
+  )
   exitOnUnexpectedError(logger)
   exitOnBrokenLog(server, logger)
   announce(server, config, logger)
+}
+
+async function relay(config: Config, logger: Logger): Promise<void> {
+  const relaying = await startRelay(config, logger)
+  stopOnSignals(
+    () => relaying.close(),
+    () => ({}),
+    logger,
+  )
+  exitOnUnexpectedError(logger)
+  // At any log level, because programs wait for this line.
+  logger
+    .child({}, { level: 'info' })
+    .info({ listening: true, url: relaying.url, version: version(), pid: process.pid }, 'listening')
 }
 
 /** Prints the address: a log line for programs, or text on a terminal. */
@@ -119,13 +139,13 @@ function announce(server: Server, config: Config, logger: Logger): void {
   logger.debug(facts, 'listening')
 }
 
-function stopOnSignals(server: Server, logger: Logger): void {
+function stopOnSignals(close: () => Promise<void>, facts: () => object, logger: Logger): void {
   let stopping = false
   const stop = (signal: NodeJS.Signals): void => {
     if (stopping) process.exit(EXIT.interrupted)
     stopping = true
-    logger.info({ signal, connections: server.connections }, 'stopping')
-    server.close().then(
+    logger.info({ signal, ...facts() }, 'stopping')
+    close().then(
       () => {
         logger.info('stopped')
         process.exit(0)

@@ -117,7 +117,8 @@ export function checkConfig(config: Config): void {
 
 function problemsBetween(config: Config): string[] {
   const problems = agentProblems(config.agents, new Set(config.tools.map(({ name }) => name)))
-  if (config.natsUrl === undefined && config.role !== undefined && config.role !== 'all') {
+  const isCluster = config.role === 'gateway' || config.role === 'worker'
+  if (config.natsUrl === undefined && isCluster) {
     problems.push(`PARLEY_ROLE=${config.role} needs PARLEY_NATS_URL. With the embedded log, the role must be all.`)
   }
   if (config.sharePort === 'yes' && config.natsUrl === undefined) {
@@ -126,6 +127,9 @@ function problemsBetween(config: Config): string[] {
     problems.push('PARLEY_SHARE_PORT=yes needs a PARLEY_PORT other than 0, the same on all nodes.')
   } else if (config.sharePort === 'yes' && config.role === 'worker') {
     problems.push('PARLEY_SHARE_PORT=yes is not available with PARLEY_ROLE=worker: give the worker its own port.')
+  }
+  if ((config.relayUrl !== undefined || config.role === 'relay') && config.relaySecret === undefined) {
+    problems.push('A relay and the nodes that use it need PARLEY_RELAY_SECRET, the same on all of them.')
   }
   problems.push(...natsProblems(config))
   problems.push(...tokenProblems(config))

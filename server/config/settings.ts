@@ -8,6 +8,7 @@ import { ExperimentForm } from '../experiment/experiment-plan.ts'
 import { PriceTable } from '../metric/prices.ts'
 import { parseListenAddress } from '../transports/http/listen-address.ts'
 import { budgets, connections, rates, runs } from './limit-settings.ts'
+import { relay } from './relay-settings.ts'
 import { list, type Setting, setting, text, whole, yesOrNo } from './setting.ts'
 
 const DAY_S = 24 * 60 * 60
@@ -36,9 +37,9 @@ const server = {
   ),
   role: setting(
     'PARLEY_ROLE',
-    z.enum(['all', 'gateway', 'worker']),
+    z.enum(['all', 'gateway', 'worker', 'relay']),
     'all',
-    'What this node does: all, gateway (serves clients, drives no runs) or worker (drives runs, serves no clients). gateway and worker need NATS.',
+    'What this process does: all, gateway (serves clients, drives no runs), worker (drives runs, serves no clients) or relay (holds the responses of model providers, so that runs survive the process that drives them). gateway and worker need NATS.',
   ),
   node: setting(
     'PARLEY_NODE',
@@ -332,6 +333,7 @@ export const TOPICS: Readonly<Record<string, Readonly<Record<string, Setting<unk
   Server: server,
   Access: access,
   Models: models,
+  Relay: relay,
   NATS: nats,
   Retention: retention,
   Observability: observability,
@@ -345,6 +347,7 @@ export const SETTINGS = {
   ...server,
   ...access,
   ...models,
+  ...relay,
   ...nats,
   ...retention,
   ...observability,

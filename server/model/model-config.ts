@@ -51,6 +51,18 @@ export const VARIABLES: Readonly<Record<ProviderName, { readonly key: string; re
   compatible: { key: 'PARLEY_COMPATIBLE_KEY', url: 'PARLEY_COMPATIBLE_URL' },
 }
 
+/** The base URLs of the providers' packages. */
+const DEFAULT_URLS: Readonly<Partial<Record<ProviderName, string>>> = {
+  openai: 'https://api.openai.com/v1',
+  anthropic: 'https://api.anthropic.com/v1',
+  google: 'https://generativelanguage.googleapis.com/v1beta',
+}
+
+/** @returns the base URL of each provider that has one */
+export function providerUrls(config: ModelConfig): readonly string[] {
+  return PROVIDERS.map((name) => config[name]?.url ?? DEFAULT_URLS[name]).filter((url) => url !== undefined)
+}
+
 /** Reads the settings of models and the providers' variables. An empty variable counts as unset. */
 export function readModelConfig(env: Readonly<Record<string, string | undefined>>): ModelConfig {
   const model = set(env.PARLEY_MODEL)

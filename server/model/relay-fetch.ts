@@ -1,0 +1,306 @@
+// RelayFetch: a `fetch` that sends the requests of model calls through a relay (server/relay). The relay keeps the response, so the next
+// owner of the run can read it from its beginning. A header names the stream: the AI SDK's packages pass the headers of a call on.
+// If no relay accepts the request, it goes to the provider directly.
+import { createHash } from 'node:crypto'
+import { Agent as HttpAgent, type IncomingMessage, type RequestOptions, request as requestHttp } from 'node:http'
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
+import type { Logger } from 'pino'
+import {
+  DATA,
+  END,
+  FAULT,
+  HEAD,
+  type RelayFault,
+  RelayFrameError,
+  RelayFrameReader,
+  type RelayHead,
+} from '../relay/relay-frame.ts'
+
+type Fetch = typeof globalThis.fetch
+
+/** The stream of one model call. */
+export interface RelayedCall {
+  /** Unique for each request to a provider. 1 to 256 of `A-Z a-z 0-9 _ . -`. */
+  readonly key: string
+  /** The attempt of the run. A relay ignores the end of a lower one. */
+  readonly attempt: number
+  /** `start` sends the request. `resume` reads the response of an earlier attempt. */
+  readonly mode: 'start' | 'resume'
+}
+
+/** No relay has the response, or its beginning. */
+export class RelayGoneError extends Error {
+  override readonly name = 'RelayGoneError'
+}
+
+/** The reason of an abort that leaves the stream to the next owner of the run. */
+export class LeaveStream extends Error {
+  override readonly name = 'LeaveStream'
+}
+
+export interface RelayOptions {
+  /** `http:`, `https:` or `unix:` followed by a path. */
+  readonly urls: readonly string[]
+  readonly secret: string
+  readonly logger: Logger
+  /** A request went to its provider directly. */
+  readonly onBypass?: (reason: string) => void
+}
+
+export const RELAY_HEADER = 'parley-relayed-call'
+
+/** @returns the headers that make `RelayFetch` use the relay for a call */
+export function relayHeaders({ mode, attempt, key }: RelayedCall): Record<string, string> {
+  return { [RELAY_HEADER]: `${mode} ${attempt} ${key}` }
+}
+
+/** Milliseconds until a relay has accepted a connection and sent its status. It does so before the provider responds. */
+const ACCEPT_MS = 3_000
+/** Milliseconds for which an unreachable relay is not tried again. */
+const AVOID_MS = 5_000
+const RELEASE_MS = 5_000
+
+type Answer = { readonly response: IncomingMessage } | { readonly refused: string }
+
+export class Relay {
+  readonly #relays: readonly Endpoint[]
+  readonly #options: RelayOptions
+
+  constructor(options: RelayOptions) {
+    this.#options = options
+    this.#relays = options.urls.map((url) => new Endpoint(url, options.secret))
+  }
+
+  /** @param direct sends requests without a relay */
+  fetch(direct: Fetch): Fetch {
+    return async (input, init) => {
+      const headers = new Headers(init?.headers)
+      const call = callOf(headers.get(RELAY_HEADER))
+      if (call === undefined) return direct(input, init)
+      headers.delete(RELAY_HEADER)
+      init?.signal?.throwIfAborted()
+      if (call.mode === 'resume') return this.#resume(call, init?.signal ?? undefined)
+      const plain = { ...init, headers }
+      return (await this.#start(call, String(input), plain)) ?? direct(input, plain)
+    }
+  }
+
+  /** The run no longer needs the response. Errors are not reported: the relay ends unread streams itself. */
+  async release({ key, attempt }: RelayedCall): Promise<void> {
+    await Promise.all(this.#ranked(key).map((relay) => relay.release(key, attempt)))
+  }
+
+  close(): void {
+    for (const relay of this.#relays) relay.close()
+  }
+
+  /** @returns undefined if no relay accepts the request */
+  async #start(call: RelayedCall, url: string, init: RequestInit): Promise<Response | undefined> {
+    const { method = 'GET', headers, body, signal } = init
+    if (body !== undefined && body !== null && typeof body !== 'string') return this.#bypass('unsupported_body')
+    const line = JSON.stringify({ method, url, headers: Object.fromEntries(new Headers(headers)) })
+    const content = Buffer.from(`${line}\n${body ?? ''}`)
+    let reason = 'unreachable'
+    for (const relay of this.#ranked(call.key)) {
+      if (relay.isAvoided) continue
+      const answer = await relay.send('POST', call, content, signal ?? undefined)
+      if ('response' in answer) return this.#responseOf(answer.response, call, signal ?? undefined)
+      reason = answer.refused
+    }
+    return this.#bypass(reason)
+  }
+
+  async #resume(call: RelayedCall, signal: AbortSignal | undefined): Promise<Response> {
+    for (const relay of this.#ranked(call.key)) {
+      const answer = await relay.send('GET', call, undefined, signal)
+      if ('response' in answer) return this.#responseOf(answer.response, call, signal)
+    }
+    throw new RelayGoneError('No relay has the response of this model call.')
+  }
+
+  #bypass(reason: string): undefined {
+    this.#options.onBypass?.(reason)
+    this.#options.logger.warn({ reason }, 'no relay accepted a model call; sending it to the provider directly')
+  }
+
+  /** Resolves when the provider has sent its headers. */
+  async #responseOf(source: IncomingMessage, call: RelayedCall, signal: AbortSignal | undefined): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      let controller: ReadableStreamDefaultController<Uint8Array> | undefined
+      const reader = new RelayFrameReader()
+      let isOver = false
+      const over = (error?: Error): void => {
+        if (isOver) return
+        isOver = true
+        signal?.removeEventListener('abort', abort)
+        if (error === undefined) controller?.close()
+        else controller?.error(error)
+        reject(error ?? new TypeError('fetch failed', { cause: faultError(CUT) }))
+        source.destroy()
+      }
+      const leave = (reason: unknown): void => {
+        if (!(reason instanceof LeaveStream)) void this.release(call)
+      }
+      const abort = (): void => {
+        leave(signal?.reason)
+        over(signal?.reason)
+      }
+      const body = new ReadableStream<Uint8Array>(
+        {
+          start(started) {
+            controller = started
+          },
+          pull() {
+            source.resume()
+          },
+          cancel(reason) {
+            leave(reason)
+            isOver = true
+            signal?.removeEventListener('abort', abort)
+            source.destroy()
+          },
+        },
+        { highWaterMark: 0 },
+      )
+      signal?.addEventListener('abort', abort)
+      source.on('data', (chunk: Buffer) => {
+        try {
+          reader.push(chunk, (type, payload) => {
+            if (isOver) return
+            if (type === HEAD) resolve(responseWith(JSON.parse(payload.toString()) as RelayHead, body))
+            else if (type === DATA) {
+              controller?.enqueue(payload)
+              if ((controller?.desiredSize ?? 0) <= 0) source.pause()
+            } else if (type === END) over()
+            else if (type === FAULT) {
+              over(new TypeError('fetch failed', { cause: faultError(JSON.parse(payload.toString()) as RelayFault) }))
+            }
+          })
+        } catch (error) {
+          over(error instanceof RelayFrameError ? error : new RelayFrameError('The relay sent a malformed frame.'))
+        }
+      })
+      const cut = (): void => over(new TypeError('terminated', { cause: faultError(CUT) }))
+      source.on('error', cut)
+      source.on('close', cut)
+    })
+  }
+
+  /** Rendezvous hashing: all nodes find the relay of a key, and a relay that is added or removed moves few keys. */
+  #ranked(key: string): readonly Endpoint[] {
+    if (this.#relays.length < 2) return this.#relays
+    const weight = ({ url }: Endpoint): string => createHash('sha256').update(`${url} ${key}`).digest('hex')
+    return this.#relays
+      .map((relay) => ({ relay, weight: weight(relay) }))
+      .sort((a, b) => (a.weight < b.weight ? 1 : -1))
+      .map(({ relay }) => relay)
+  }
+}
+
+/** One relay. */
+class Endpoint {
+  readonly url: string
+  readonly #secret: string
+  readonly #agent: HttpAgent | HttpsAgent
+  readonly #request: typeof requestHttp
+  readonly #base: RequestOptions
+  #avoidUntil = Number.NEGATIVE_INFINITY
+
+  constructor(url: string, secret: string) {
+    this.url = url
+    this.#secret = secret
+    const isHttps = url.startsWith('https:')
+    this.#request = isHttps ? requestHttps : requestHttp
+    this.#agent = new (isHttps ? HttpsAgent : HttpAgent)({ keepAlive: true })
+    this.#base = baseOf(url)
+  }
+
+  get isAvoided(): boolean {
+    return performance.now() < this.#avoidUntil
+  }
+
+  close(): void {
+    this.#agent.destroy()
+  }
+
+  send(
+    method: 'POST' | 'GET',
+    { key, attempt }: RelayedCall,
+    content: Buffer | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const request = this.#request(this.#optionsOf(method, key, attempt, content))
+      const timer = setTimeout(() => request.destroy(new Error('timeout')), ACCEPT_MS)
+      const abort = (): void => {
+        request.destroy()
+        reject(signal?.reason)
+      }
+      const settle = (): void => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', abort)
+      }
+      signal?.addEventListener('abort', abort)
+      request.on('response', (response) => {
+        settle()
+        if (response.statusCode === 200) return resolve({ response })
+        response.resume()
+        response.on('error', () => undefined)
+        resolve({ refused: `status_${response.statusCode}` })
+      })
+      request.on('error', () => {
+        settle()
+        this.#avoidUntil = performance.now() + AVOID_MS
+        resolve({ refused: 'unreachable' })
+      })
+      request.end(content)
+    })
+  }
+
+  release(key: string, attempt: number): Promise<void> {
+    return new Promise((resolve) => {
+      const request = this.#request({ ...this.#optionsOf('DELETE', key, attempt), timeout: RELEASE_MS })
+      request.on('response', (response) => response.resume())
+      request.on('timeout', () => request.destroy())
+      request.on('error', () => undefined)
+      request.on('close', resolve)
+      request.end()
+    })
+  }
+
+  #optionsOf(method: string, key: string, attempt: number, content?: Buffer): RequestOptions {
+    const path = `${this.#base.path ?? ''}/v1/streams/${key}`
+    const headers = {
+      authorization: `Bearer ${this.#secret}`,
+      'parley-attempt': String(attempt),
+      ...(content === undefined ? {} : { 'content-length': content.length }),
+    }
+    return { ...this.#base, method, path, headers, agent: this.#agent }
+  }
+}
+
+const CUT: RelayFault = { code: 'ECONNRESET', message: 'The connection to the relay broke.' }
+
+function baseOf(url: string): RequestOptions {
+  if (url.startsWith('unix:')) return { socketPath: url.slice('unix:'.length).replace(/^\/\/(?=\/)/, '') }
+  const { hostname, port, pathname } = new URL(url)
+  return { hostname: hostname.replace(/^\[|\]$/g, ''), port, path: pathname.replace(/\/$/, '') }
+}
+
+function callOf(text: string | null): RelayedCall | undefined {
+  const [, mode, attempt, key] = /^(start|resume) (\d+) ([A-Za-z0-9_.-]{1,256})$/.exec(text ?? '') ?? []
+  if (mode === undefined || key === undefined) return undefined
+  return { mode: mode as RelayedCall['mode'], attempt: Number(attempt), key }
+}
+
+function faultError({ code, message }: RelayFault): Error {
+  return Object.assign(new Error(message), { code })
+}
+
+/** Statuses whose responses have no body (Fetch standard, null body status). */
+const BODILESS = new Set([101, 204, 205, 304])
+
+function responseWith({ status, headers }: RelayHead, body: ReadableStream<Uint8Array>): Response {
+  const list = headers.map(([name, value]): [string, string] => [name, value])
+  return new Response(BODILESS.has(status) ? null : body, { status, headers: list })
+}
