@@ -4,14 +4,13 @@ import { Id, parseCursor, ReplyError, type Send } from '@parley/protocol'
 import { z } from 'zod'
 import type { Receipt } from '../../session/commands/caller.ts'
 import { findCommand } from '../../session/state/session-state.ts'
-import { digest } from '../http/command-id.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import { onAbort } from '../http/http-request.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
 import { type AgentTool, type AskArguments, failedResult } from './agent-tools.ts'
-import { approvalForm, decisionOf } from './approval.ts'
 import { CallRegister, type RegisteredCall } from './call-register.ts'
+import { commandOf, formOf } from './input-requests.ts'
 import { type LegacySession, nameOf } from './legacy-session.ts'
 import { isId, type Params, RPC, RpcError, type RpcId } from './rpc.ts'
 import { RpcAnswer } from './rpc-answer.ts'
@@ -22,6 +21,7 @@ import {
   findRunOf,
   isForClient,
   mayDecide,
+  passOn,
   type RunAnswerPorts,
   rpcErrorOf,
   type Seen,
@@ -35,6 +35,9 @@ interface Resumed {
   readonly progressToken: RpcId | undefined
   readonly name: JobName
 }
+
+/** The ids of elicitations: the session and the request, so that any node takes the answer. */
+const ELICITATION = /^ask\.([\w-]{1,128})\.([\w-]{1,128}(?:\.[\w-]{1,128})?)$/
 
 interface LegacyCall {
   readonly id: RpcId
@@ -183,19 +186,21 @@ export class LegacyCalls {
     })
   }
 
-  /** The answer to a question about a tool call. @throws ReplyError, StorageError */
+  /**
+   * The client's response to an elicitation. An error is no answer: somebody else may give one.
+   * @throws RpcError if it is malformed, so that the client can send another one; ReplyError, StorageError
+   */
   async answered(exchange: HttpExchange, id: RpcId, result: Params | undefined): Promise<void> {
-    const [, session, call] = /^approve\.([A-Za-z0-9_-]{1,128})\.([A-Za-z0-9_-]{1,128})$/.exec(String(id)) ?? []
-    // A client that fails to ask has no opinion; somebody else may decide.
-    const decision = decisionOf(result)
-    if (session === undefined || call === undefined || decision === undefined) return
+    const [, session, key] = ELICITATION.exec(String(id)) ?? []
+    if (session === undefined || key === undefined || result === undefined) return
     const caller = callerOf(exchange.request, 'mcp')
-    const command = `mcp_${digest(caller.user, session, call)}`
+    const command = commandOf({ session, user: caller.user }, key, result)
+    if (command === undefined) throw new RpcError(400, RPC.invalidParams, 'The answer is malformed.')
     try {
-      await this.#ports.service.decide({ type: 'tool.decide', id: command, session, call, ...decision }, caller)
+      await passOn(this.#ports, command, caller, 400)
     } catch (error) {
       if (isForClient(error)) throw error
-      // Somebody else has decided, or the run has ended: the client sees that in its stream.
+      // The session is gone, or the user may no longer decide: the client sees that in its stream.
     }
   }
 
@@ -223,8 +228,8 @@ export class LegacyCalls {
     try {
       const found = await findRunOf(ports, name)
       const asks = session.elicits && (await mayDecide(ports, name.session, callerOf(exchange.request)))
-      const ask: AnswerRules['ask'] = (call, now) => {
-        answer.send('elicitation/create', approvalForm(call), event(now), `approve.${name.session}.${call.id}`)
+      const ask: AnswerRules['ask'] = (request, now) => {
+        answer.send('elicitation/create', formOf(request), event(now), `ask.${name.session}.${request.key}`)
         return false
       }
       await answerWithRun(ports, exchange, answer, { name, found, seen }, asks ? { ...rules, ask } : rules)

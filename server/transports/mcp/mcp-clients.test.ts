@@ -26,6 +26,7 @@ describe.each(MODES)('the official client (%s)', (era, mode) => {
     expect(tools.map(({ name, description }) => [name, description])).toEqual([
       ['ask', 'Asks the assistant of this server.'],
       ['ask_writer', 'Writes texts.'],
+      ['ask_chief', 'Asks the writer.'],
     ])
     const progress: { progress: number; message?: string | undefined }[] = []
     const onprogress = (each: { progress: number; message?: string | undefined }) => progress.push(each)

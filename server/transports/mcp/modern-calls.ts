@@ -2,15 +2,15 @@
 // kept. A question for the user ends the answer; the client repeats the call with the user's answers and a signed state.
 import { makeId, ReplyError, type Send } from '@parley/protocol'
 import { z } from 'zod'
-import { awaitsDecision } from '../../session/state/call-state.ts'
+import { catchUp } from '../../session/catch-up.ts'
 import { commandIdOf, digest, idempotencyKeyOf } from '../http/command-id.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import type { AbandonedRuns } from '../openai/abandoned-runs.ts'
 import { callerOf } from '../session-http/caller.ts'
 import { type AgentTool, type AskArguments, failedResult } from './agent-tools.ts'
-import { decisionOf, questionsOf } from './approval.ts'
 import { canElicit, type ModernEra } from './eras.ts'
+import { commandOf, type InputRequest, inputRequestsOf, openRequests } from './input-requests.ts'
 import { isId, isObject, type Params, RPC, RpcError, type RpcId, resultMessage } from './rpc.ts'
 import { RpcAnswer } from './rpc-answer.ts'
 import {
@@ -20,7 +20,7 @@ import {
   findRunOf,
   isForClient,
   mayDecide,
-  type PendingCall,
+  passOn,
   type RunAnswerPorts,
   rpcErrorOf,
   type Seen,
@@ -146,26 +146,25 @@ export class ModernCalls {
     return { name, seen: { cursor, index }, cancels, release: this.#watch(exchange, name, cancels) }
   }
 
-  /** Passes on the decisions of the client's user. @throws RpcError, ReplyError, StorageError */
+  /** Passes on the answers of the client's user. @throws RpcError, ReplyError, StorageError */
   async decide(exchange: HttpExchange, name: JobName, { inputResponses }: Params): Promise<void> {
-    const { session } = name
+    if (!isObject(inputResponses)) return
     const caller = callerOf(exchange.request, 'mcp')
-    const { record } = await findRunOf(this.#ports, name)
-    for (const [call, given] of Object.entries(isObject(inputResponses) ? inputResponses : {})) {
-      const known = record.calls.get(call)
-      // Nobody asks, or asks any longer.
-      if (known === undefined || !awaitsDecision(known)) continue
-      const decision = decisionOf(given)
-      if (decision === undefined)
+    const { sessions, stores } = this.#ports
+    const atTip = (): Promise<void> => sessions.with(name.session, (replica) => catchUp(stores, replica))
+    // Another node may have asked a moment ago.
+    await atTip()
+    // Other requests are answered already.
+    const open = new Set(openRequests(await findRunOf(this.#ports, name)).map(({ key }) => key))
+    for (const [key, given] of Object.entries(inputResponses)) {
+      if (!open.has(key)) continue
+      const command = commandOf({ session: name.session, user: caller.user }, key, given)
+      if (command === undefined)
         throw new RpcError(200, RPC.invalidParams, 'An answer in `inputResponses` is malformed.')
-      const command = `mcp_${digest(caller.user, session, call)}`
-      try {
-        await this.#ports.service.decide({ type: 'tool.decide', id: command, session, call, ...decision }, caller)
-      } catch (error) {
-        // Somebody else was faster, or the run has ended meanwhile.
-        if (!(error instanceof ReplyError && DECIDED.has(error.code))) throw error
-      }
+      await passOn(this.#ports, command, caller, 200)
     }
+    // So that nothing is asked again.
+    await atTip()
   }
 
   async #follow(
@@ -175,7 +174,7 @@ export class ModernCalls {
     { name, seen, cancels, release }: Followed,
   ): Promise<void> {
     const ports = this.#ports
-    const question = async (calls: readonly PendingCall[], { cursor, index }: Seen): Promise<void> => {
+    const question = async (requests: readonly InputRequest[], { cursor, index }: Seen): Promise<void> => {
       const requestState = await this.#signer.sign({
         user: exchange.request.user,
         request: requestOf(call),
@@ -189,7 +188,7 @@ export class ModernCalls {
       answer.finish({
         ...call.wrap({}),
         resultType: 'input_required',
-        inputRequests: questionsOf(calls),
+        inputRequests: inputRequestsOf(requests),
         requestState,
       })
     }
@@ -219,8 +218,8 @@ export class ModernCalls {
       const found = await findRunOf(ports, name)
       const caller = callerOf(exchange.request, 'mcp')
       const asks = canElicit(call.era.capabilities) && (await mayDecide(ports, name.session, caller))
-      const waiting = [...found.record.calls.values()].filter(awaitsDecision)
-      if (asks && waiting.length > 0 && found.record.ended === undefined) await question(waiting, seen)
+      const waiting = openRequests(found)
+      if (asks && waiting.length > 0) await question(waiting, seen)
       else await answerWithRun(ports, exchange, answer, { name, found, seen }, asks ? { ...rules, ask } : rules)
     } catch (error) {
       if (answer.stream === undefined || (error instanceof ReplyError && !isForClient(error))) throw error
@@ -238,8 +237,6 @@ export class ModernCalls {
 
 /** Neither is the client's doing, so its run continues. */
 const CONTINUES: ReadonlySet<string> = new Set(['going_away', 'unauthenticated'])
-
-const DECIDED: ReadonlySet<string> = new Set(['already_decided', 'call_ended', 'approval_not_needed', 'call_not_found'])
 
 /** The call that a state is bound to. */
 function requestOf({ tool, args }: ModernCall): string {

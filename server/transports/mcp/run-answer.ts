@@ -1,4 +1,4 @@
-// RunAnswer: follows a run, and turns it into the answer of a tool call: progress while it is written, questions for approvals,
+// RunAnswer: follows a run, and turns it into the answer of a tool call: progress while it is written, requests for people,
 // and the result. It keeps nothing that is not in the log, so that any node can continue it from where the client has it.
 import {
   type Cursor,
@@ -8,6 +8,8 @@ import {
   parseCursor,
   ReplyError,
   type RunResult,
+  type ToolAnswer,
+  type ToolDecide,
 } from '@parley/protocol'
 import { RunPieces } from '@parley/protocol/run-pieces'
 import type { Caller } from '../../session/commands/caller.ts'
@@ -15,12 +17,13 @@ import { lookUpRun } from '../../session/find-run.ts'
 import { whenRunEnds } from '../../session/run-end.ts'
 import { type FoundRun, runResult } from '../../session/run-report.ts'
 import type { SessionCache } from '../../session/session-cache.ts'
-import { awaitsDecision, type CallState } from '../../session/state/call-state.ts'
+import { openBelow } from '../../session/state/child-runs.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
 import { asReplyError } from '../http/failure.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import { drainDelayMs } from '../openai/run-wait.ts'
+import { type InputRequest, RequestFeed, wordsOf } from './input-requests.ts'
 import { type Params, RPC, RpcError, type RpcId } from './rpc.ts'
 import type { RpcAnswer } from './rpc-answer.ts'
 import { type RunEntriesPorts, type RunEntry, readRun } from './run-entries.ts'
@@ -44,7 +47,7 @@ export interface AnswerRules {
   /** The id of an event; undefined if streams cannot be resumed. */
   event(seen: Seen): string | undefined
   /** Asks the client's user. @returns whether that ends the answer. Undefined if the client cannot ask, or its user may not decide. */
-  readonly ask?: ((call: PendingCall, seen: Seen) => boolean) | undefined
+  readonly ask?: ((request: InputRequest, seen: Seen) => boolean) | undefined
   /** The answer ends: with the run, with a question, or with an error. */
   ended(record?: RunRecord): void
   /** Whether the client gets no answer, because it has cancelled the request. */
@@ -53,8 +56,6 @@ export interface AnswerRules {
   /** This node cannot finish the answer: it shuts down, the access token has expired, or the log is away. The run continues. */
   interrupted(error: ReplyError): void
 }
-
-export type PendingCall = Pick<CallState, 'id' | 'name' | 'input'>
 
 /** Milliseconds in which this node learns of a run's end that it has read. */
 const END_MS = 10_000
@@ -81,44 +82,44 @@ export async function answerWithRun(
 ): Promise<void> {
   const { progressToken, ask } = rules
   const { epoch } = ports.stores.log
-  const { order, calls, last } = found.record
+  const { order, last } = found.record
   const pieces = new RunPieces(name.run)
   const progress = new RunProgress(seen.index)
+  const requests = new RequestFeed(found)
   const position = parseCursor(seen.cursor)
   /** The entries up to here make the state that the client has. */
   const seenSeq = position?.epoch === epoch ? position.seq : 0
   let value = 0
   let isEnding = false
 
+  const elsewhere = `This client is not asked: somebody must answer in the session ${name.session}.`
+
   if (found.record.ended !== undefined) {
     finish(found.record, { cursor: formatCursor(epoch, last), index: found.record.next })
     return
   }
 
-  function waits({ call, approval }: { readonly call: string; readonly approval: boolean }): boolean {
-    const known = calls.get(call)
-    return approval && (known === undefined || awaitsDecision(known))
-  }
-
   function entry({ event, cursor, seq }: RunEntry): void {
     if (isEnding) return
     // The result has all of its text.
-    if (event.type === 'run.ended') {
+    if (event.type === 'run.ended' && event.run === name.run) {
       isEnding = true
       end(cursor).catch(failed)
       return
     }
-    const step = progress.take(pieces.take(event), seq <= seenSeq)
-    const asked = ask === undefined ? [] : step.calls.filter(waits)
-    const words = step.calls.map((call) => `${waits(call) ? 'Waiting for approval of' : 'Calling'} ${call.name}.`)
+    const isSeen = seq <= seenSeq
+    const step = progress.take(pieces.take(event), isSeen)
+    const opened = requests.take(seq, event)
+    const request = isSeen ? undefined : opened
+    const calling = step.calls.filter(({ call }) => !requests.awaits(call)).map((call) => `Calling ${call.name}.`)
+    const waiting = request === undefined ? [] : [wordsOf(request), ...(ask === undefined ? [elsewhere] : [])]
     const now: Seen = { cursor, index: progress.index }
+    const asks = request !== undefined && ask !== undefined
     // A client that resumes between a progress and its question gets both again.
-    report(seq, [step.text, ...words, ...step.notes], asked.length === 0 ? rules.event(now) : undefined)
-    for (const { call: id, name: tool, input } of asked) {
-      if (isEnding || ask?.({ id, name: tool, input }, now) !== true) continue
-      isEnding = true
-      rules.ended()
-    }
+    report(seq, [step.text, ...calling, ...waiting, ...step.notes], asks ? undefined : rules.event(now))
+    if (!asks || !ask(request, now)) return
+    isEnding = true
+    rules.ended()
   }
 
   function report(seq: number, messages: readonly string[], event: string | undefined): void {
@@ -161,7 +162,12 @@ export async function answerWithRun(
   })
   // From the beginning, so that a restart is recognised; what the client has is not sent again.
   const after = formatCursor(epoch, order)
-  await readRun(ports, exchange, { ...name, after }, answer.stream, { entry, failed, reset: () => pieces.reset() })
+  const below = openBelow(found.state, name.run).map(({ id }) => id)
+  await readRun(ports, exchange, { ...name, after, below }, answer.stream, {
+    entry,
+    failed,
+    reset: () => pieces.reset(),
+  })
 }
 
 /** Ends an answer whose head was sent. */
@@ -240,3 +246,34 @@ export async function mayDecide({ service }: RunAnswerPorts, session: string, ca
     throw error
   }
 }
+
+/**
+ * Passes on what a person has answered, unless somebody else was faster, or the run has ended meanwhile.
+ * @param status of the error that says what is wrong with the answer
+ * @throws RpcError for an answer that does not fit its form, ReplyError, StorageError
+ */
+export async function passOn(
+  { service }: RunAnswerPorts,
+  command: ToolDecide | ToolAnswer,
+  caller: Caller,
+  status: number,
+): Promise<void> {
+  try {
+    if (command.type === 'tool.decide') await service.decide(command, caller)
+    else await service.answer(command, caller)
+  } catch (error) {
+    if (!(error instanceof ReplyError)) throw error
+    if (MISFITS.has(error.code)) throw new RpcError(status, RPC.invalidParams, error.message, { code: error.code })
+    if (!ANSWERED.has(error.code)) throw error
+  }
+}
+
+const MISFITS: ReadonlySet<ErrorCode> = new Set(['invalid_answer', 'too_large'])
+const ANSWERED: ReadonlySet<ErrorCode> = new Set([
+  'already_decided',
+  'approval_not_needed',
+  'call_ended',
+  'call_not_found',
+  'question_closed',
+  'question_not_found',
+])

@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import type { TransportMetrics } from '../../metric/transport-metrics.ts'
 import type { SessionStores } from '../../session/session-replica.ts'
 import type { SessionService } from '../../session/session-service.ts'
+import type { ProjectedEntry } from '../../session/transcript/entry-projection.ts'
 import type { MessageData } from '../feed/entry-message.ts'
 import type { Hub } from '../feed/hub.ts'
 import { Reader } from '../feed/reader.ts'
@@ -39,11 +40,15 @@ export interface RunEntryEvents {
   failed(error: unknown): void
 }
 
-/** Resolves when the reader is attached; it continues in the background. @throws ReplyError, StorageError */
+/**
+ * Resolves when the reader is attached; it continues in the background.
+ * @param below the child runs that exist, at all levels. Their entries are passed, too, but not their output.
+ * @throws ReplyError, StorageError
+ */
 export async function readRun(
   ports: RunEntriesPorts,
   exchange: HttpExchange,
-  { session, run, after }: JobName & { readonly after: Cursor },
+  { session, run, after, below }: JobName & { readonly after: Cursor; readonly below: readonly string[] },
   stream: HttpStream | undefined,
   events: RunEntryEvents,
 ): Promise<void> {
@@ -54,6 +59,7 @@ export async function readRun(
     }
     events.failed(error)
   }
+  const filter = new RunFilter(run, below)
   const reader = new Reader(
     ports,
     new EntrySink(stream, events),
@@ -65,11 +71,25 @@ export async function readRun(
       admit: () => ports.service.admit(session, callerOf(request), 'read'),
       readFailed,
     },
-    { session, id: request.id, after, fresh: true, merge: false, keep: new RunFilter(run).keep },
+    {
+      session,
+      id: request.id,
+      after,
+      fresh: true,
+      merge: false,
+      keep: (entry) => filter.keep(entry) && !isOutputOfOther(run, entry),
+    },
   )
   onAbort(request.signal, () => reader.close())
   await reader.attach()
 }
+
+function isOutputOfOther(run: string, { json }: ProjectedEntry): boolean {
+  return json.startsWith(OUTPUT) && !json.startsWith(`${run}"`, OUTPUT.length)
+}
+
+/** How the stored JSON of every output begins. */
+const OUTPUT = '{"type":"run.output","run":"'
 
 class EntrySink extends HttpSink implements ReaderSink {
   readonly codec = 'list'

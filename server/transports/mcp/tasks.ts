@@ -3,13 +3,11 @@
 import { makeId, ReplyError } from '@parley/protocol'
 import { lookUpRun } from '../../session/find-run.ts'
 import { createdAt, type FoundRun, jobState } from '../../session/run-report.ts'
-import { awaitsDecision, type CallState } from '../../session/state/call-state.ts'
-import { openBelow } from '../../session/state/child-runs.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import { formatJobId, type JobName, parseJobId } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
-import { questionsOf } from './approval.ts'
 import { canElicit, type ModernEra, TASKS } from './eras.ts'
+import { type InputRequest, inputRequestsOf, openRequests, wordsOf } from './input-requests.ts'
 import type { ModernCalls } from './modern-calls.ts'
 import { isObject, type Params, RPC, RpcError } from './rpc.ts'
 import { type RunAnswerPorts, toolResult } from './run-answer.ts'
@@ -95,8 +93,7 @@ export class Tasks {
     const { record } = found
     const began = createdAt(found)
     const age = Math.max(0, Date.now() - began)
-    const open = record.ended === undefined ? [record, ...openBelow(found.state, record.id)] : []
-    const waiting = open.flatMap(({ calls }) => [...calls.values()].filter(awaitsDecision))
+    const waiting = openRequests(found)
     const asks = waiting.length > 0 && canElicit(era.capabilities)
     const state = jobState(found)
     return {
@@ -107,7 +104,7 @@ export class Tasks {
       lastUpdatedAt: new Date(record.endedAt ?? record.startedAt ?? began).toISOString(),
       ttlMs: this.#ports.retentionMs,
       pollIntervalMs: Math.round(Math.min(POLL_MAX_MS, POLL_MIN_MS + age * POLL_AGE_SHARE)),
-      ...(asks ? { inputRequests: questionsOf(waiting) } : {}),
+      ...(asks ? { inputRequests: inputRequestsOf(waiting) } : {}),
       ...(state === 'completed' || state === 'failed'
         ? { result: { ...toolResult(name.session, record), resultType: 'complete' } }
         : {}),
@@ -128,7 +125,7 @@ function statusOf(state: ReturnType<typeof jobState>, asks: boolean): string {
   return asks ? 'input_required' : 'working'
 }
 
-function messageOf(state: ReturnType<typeof jobState>, waiting: readonly CallState[]) {
-  if (waiting.length > 0) return { statusMessage: `Waiting for approval of ${waiting[0]?.name}.` }
+function messageOf(state: ReturnType<typeof jobState>, [first]: readonly InputRequest[]) {
+  if (first !== undefined) return { statusMessage: wordsOf(first) }
   return state === 'queued' ? { statusMessage: 'Queued.' } : {}
 }

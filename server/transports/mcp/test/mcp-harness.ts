@@ -7,6 +7,7 @@ import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/cli
 import { Client as FirstClient } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as FirstTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js'
+import type { FormSchema } from '@parley/protocol'
 import { pino } from 'pino'
 import { expect, vi } from 'vitest'
 import { loadConfig } from '../../../config/config.ts'
@@ -28,6 +29,13 @@ export interface CallResult {
   readonly content?: unknown
   readonly structuredContent?: Json
   readonly isError?: boolean
+}
+
+/** The form of the tool `order`. */
+const SIZE: FormSchema = {
+  type: 'object',
+  properties: { size: { type: 'string', enum: ['S', 'M'] } },
+  required: ['size'],
 }
 
 /** What the official clients share. */
@@ -122,8 +130,20 @@ export class McpHarness {
       approval: true,
       execute: () => 'paid',
     })
-    const agents = new Map([['writer', { description: 'Writes texts.' }]])
-    this.#server = await createServer({ ...config, tools: [pay], agents }, pino({ level: 'silent' }))
+    const order = defineTool({
+      name: 'order',
+      inputSchema: { type: 'object' },
+      async execute(_, { ask, progress }) {
+        progress({ text: 'looking for sizes' })
+        const answer = await ask({ message: 'Which size?', schema: SIZE })
+        return answer.action === 'accept' ? `ordered ${answer.content.size}` : `nothing ordered (${answer.action})`
+      },
+    })
+    const agents = new Map([
+      ['writer', { description: 'Writes texts.' }],
+      ['chief', { description: 'Asks the writer.', agents: ['writer'] }],
+    ])
+    this.#server = await createServer({ ...config, tools: [pay, order], agents }, pino({ level: 'silent' }))
   }
 
   async stop(): Promise<void> {
