@@ -28,6 +28,7 @@ export {
   ParleyError,
   RestartedError,
 } from './parley-error.ts'
+export { agentOfNext, childRuns, firstAgent, mentionedAgent } from './session/agents.ts'
 export { applyEntry } from './session/apply-entry.ts'
 export type { SessionOptions } from './session/attached-session.ts'
 export { answerOf, parentOfNext } from './session/branch.ts'

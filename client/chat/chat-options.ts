@@ -7,6 +7,7 @@ export interface ChatOptions {
   readonly session: string
   readonly token: string | undefined
   readonly model: string | undefined
+  readonly agent: string | undefined
   readonly tools: boolean
   /** Sends each line of piped input as a separate message. */
   readonly lines: boolean
@@ -28,12 +29,16 @@ Options
   --session ID     open this session, or create it (default: a new session)
   --token TOKEN    access token; prefer $PARLEY_TOKEN, which other users of this machine cannot see
   --model MODEL    model that answers, if the server offers it
+  --agent AGENT    agent that answers, if the server offers it
   --no-tools       don't offer this machine's tools to the model
   --lines          send each line of piped input as a separate message
   -h, --help       show this help
   --version        show the version
 
 While an answer streams: type a line to interrupt it and send the line instead, or press Ctrl-C to stop it.
+While other agents work for the answer: /stop NAME stops one of them.
+@NAME at the beginning of a message sends it to that agent. /agent NAME picks the agent of
+the next messages, and /agent alone the default.
 Otherwise: press Ctrl-C twice, or Ctrl-D, to exit. Continue the session later with --session.
 
 Exit codes: 0 success, 1 the answer or the connection failed, 2 invalid usage, 130 interrupted.
@@ -68,6 +73,7 @@ export function parseCommandLine(args: readonly string[], env: NodeJS.ProcessEnv
       session: values.session ?? makeId('chat'),
       token: values.token ?? env.PARLEY_TOKEN,
       model: values.model,
+      agent: values.agent,
       tools: values['no-tools'] !== true,
       lines: values.lines === true,
     },
@@ -83,6 +89,7 @@ function parse(args: readonly string[]) {
       session: { type: 'string' },
       token: { type: 'string' },
       model: { type: 'string' },
+      agent: { type: 'string' },
       'no-tools': { type: 'boolean' },
       lines: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },

@@ -1,6 +1,9 @@
 // Tests the command `parley` as a separate process, against a real server.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
@@ -13,11 +16,17 @@ const MAIN = fileURLToPath(new URL('../dist/chat/main.js', import.meta.url))
 const RUN_TOKENS = 5_000
 
 let server: ServerProcess
+let folder: string
 beforeAll(async () => {
-  server = await ServerProcess.start({ PARLEY_RUN_TOKENS: String(RUN_TOKENS) })
+  folder = await mkdtemp(join(tmpdir(), 'parley-chat-'))
+  const config = join(folder, 'parley.config.json')
+  const agents = { lead: { agents: ['researcher'], handoff: ['support'] }, researcher: {}, support: {} }
+  await writeFile(config, JSON.stringify({ agents }))
+  server = await ServerProcess.start({ PARLEY_RUN_TOKENS: String(RUN_TOKENS), PARLEY_CONFIG: config })
 })
 afterAll(async () => {
   await server.dispose()
+  await rm(folder, { recursive: true })
 })
 
 class Chat {
@@ -129,6 +138,52 @@ describe('parley chat in a pipe', () => {
     expect(chat.out).toBe(`${counted(60)}\n`)
     expect(chat.err).toContain('connection lost')
     expect(chat.err).toContain('reconnected')
+  })
+})
+
+describe('parley chat with several agents', () => {
+  const asked = (message: string): string => `ask=researcher message={${message}}`
+
+  it('shows who speaks, asks for what another agent wants to run, and stops one agent alone', async () => {
+    const chat = new Chat(['--lines'])
+    chat.type(`@lead /demo ${asked('/demo tool=list_folder input={} count=2 rate=0')} count=3 rate=0`)
+    await chat.says('· lead answers\n')
+    await chat.says('· researcher wants to run list_folder({}) on this machine. Allow? (y/n)')
+    chat.type('n')
+    await chat.says('· [researcher] done\n')
+    await chat.says('0 1 2')
+
+    chat.type('/agent lead')
+    await chat.says('messages go to lead')
+    chat.type(`/demo ${asked('/demo count=4000 rate=200')} ${asked('/demo count=2 rate=0')} count=4 rate=0`)
+    await chat.says('· [researcher 2] 0 1\n')
+    await chat.says('· [researcher] 0 1 2 3')
+    chat.type('/stop nobody')
+    await chat.says('no such agent. Working: researcher\n')
+    chat.type('/stop researcher')
+    await chat.says('· [researcher] stopped\n')
+    await chat.says('0 1 2 3\n')
+
+    chat.type('/demo handoff=support count=2 rate=0')
+    await chat.says('· handing over to support\n')
+    await chat.says('0 1\n')
+    chat.type('/agent')
+    await chat.says('messages go to the default agent. Agents: lead, researcher, support')
+    chat.type('/demo count=3 rate=0')
+    await chat.says('· support answers\n0 1 2\n')
+    chat.child.stdin.end()
+    expect(await chat.exit).toBe(0)
+  })
+
+  it('sends a message from a pipe to the agent that it names', async () => {
+    const chat = new Chat(['chat', '--session', 'named'])
+    chat.child.stdin.end('@support /demo count=3 rate=0\n')
+    expect(await chat.exit).toBe(0)
+    expect(chat.out).toBe('0 1 2\n')
+    const client = new ParleyClient({ url: server.url })
+    const { messages } = await until(client.session('named'), ({ status }) => status === 'live')
+    expect(messages[0]).toMatchObject({ text: '/demo count=3 rate=0', agent: 'support' })
+    await client.close()
   })
 })
 

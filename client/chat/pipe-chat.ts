@@ -3,10 +3,11 @@ import { buffer } from 'node:stream/consumers'
 import type { ParleyClient, Reply, Session } from '../index.ts'
 import { openQuestion, ParleyError, RestartedError } from '../index.ts'
 import { openCalls } from '../session/session-view.ts'
+import { ChatAgents } from './chat-agents.ts'
 import type { ChatOptions } from './chat-options.ts'
 import { CleanText, cleanText } from './clean-text.ts'
 import { ConnectionNotes } from './connection-notes.ts'
-import { cutNote } from './transcript-printer.ts'
+import { cutNote } from './run-printer.ts'
 
 export interface Pipes {
   readonly input: NodeJS.ReadableStream
@@ -31,9 +32,16 @@ export async function pipeChat(
     note('nothing to send: the input is empty')
     return 2
   }
+  const agents = new ChatAgents(() => client.me(), options.agent)
+  if (content.startsWith('@')) await agents.known
+  const { text: message, agent } = agents.addressed(content)
   let reply: Reply
   try {
-    reply = session.send(content, options.model === undefined ? {} : { model: options.model })
+    const { model } = options
+    reply = session.send(message, {
+      ...(model === undefined ? {} : { model }),
+      ...(agent === undefined ? {} : { agent }),
+    })
   } catch (error) {
     // The session ended while the input was read.
     if (!(error instanceof ParleyError)) throw error

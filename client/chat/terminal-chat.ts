@@ -1,9 +1,10 @@
 // TerminalChat: a conversation in a terminal, line by line. A line during an answer interrupts the answer. Ctrl-C stops
 // an answer; without one, Ctrl-C twice exits. Resolves with the exit code.
 import { createInterface, type Interface, type Key } from 'node:readline'
-import type { ParleyClient, Session } from '../index.ts'
+import type { CallView, ParleyClient, Session } from '../index.ts'
 import { ParleyError } from '../index.ts'
 import { Approvals } from './approvals.ts'
+import { ChatAgents } from './chat-agents.ts'
 import type { ChatOptions } from './chat-options.ts'
 import { cleanText } from './clean-text.ts'
 import { ConnectionNotes } from './connection-notes.ts'
@@ -40,12 +41,15 @@ class TerminalChat {
   readonly #printer: TranscriptPrinter
   readonly #approvals: Approvals
   readonly #questions: Questions
+  readonly #agents: ChatAgents
   readonly #resolve: (code: number) => void
   /** Cleanups of `start`, which run in reverse order. */
   readonly #cleanups: (() => void)[] = []
   #isPrompted = false
   #isExitArmed = false
   #hasEnded = false
+  /** Steps that wait until the agents' names are known. */
+  #waiting = 0
 
   constructor(
     client: ParleyClient,
@@ -64,6 +68,7 @@ class TerminalChat {
     this.#printer = new TranscriptPrinter(this.#output)
     this.#approvals = new Approvals(session)
     this.#questions = new Questions(session)
+    this.#agents = new ChatAgents(() => client.me(), options.agent)
     this.#resolve = resolve
   }
 
@@ -95,14 +100,15 @@ class TerminalChat {
   }
 
   get #isAnswering(): boolean {
-    return this.#session.state.activeRun !== undefined || this.#session.state.pending.length > 0
+    const { activeRun, pending } = this.#session.state
+    return activeRun !== undefined || pending.length > 0 || this.#waiting > 0
   }
 
   #render(): void {
     if (this.#hasEnded) return
     const view = this.#session.state
     if (view.error !== undefined) {
-      this.#interleave(() => this.#output.note(cleanText(view.error?.message ?? '', { oneLine: true })))
+      this.#note(view.error.message)
       this.#exit(1)
       return
     }
@@ -112,8 +118,9 @@ class TerminalChat {
     this.#printer.print(view)
     const call = this.#approvals.next(view)
     if (call !== undefined) {
-      const what = cleanText(`${call.name}(${JSON.stringify(call.input)})`, { oneLine: true })
-      this.#interleave(() => this.#output.note(`the model wants to run ${what} on this machine. Allow? (y/n)`))
+      const what = `${call.name}(${JSON.stringify(call.input)})`
+      const where = call.where === 'client' ? 'on this machine' : 'on the server'
+      this.#note(`${this.#callerOf(call)} wants to run ${what} ${where}. Allow? (y/n)`)
       this.#prompt()
       return
     }
@@ -131,7 +138,10 @@ class TerminalChat {
     this.#isExitArmed = false
     this.#output.resume()
     const content = text.trim()
-    if (this.#approvals.asked !== undefined && /^(y|yes|n|no)$/i.test(content)) {
+    const [, command, name = ''] = /^\/(stop|agent)(?:\s+(.*))?$/.exec(content) ?? []
+    if (command === 'stop') this.#stop(name)
+    else if (command === 'agent') this.#inOrder(true, () => this.#note(this.#agents.pick(name)))
+    else if (this.#approvals.asked !== undefined && /^(y|yes|n|no)$/i.test(content)) {
       const decision = /^y/i.test(content) ? 'approve' : 'deny'
       this.#watch(this.#approvals.answer(decision))
     } else if (this.#questions.isAsking) {
@@ -139,7 +149,7 @@ class TerminalChat {
       if (next instanceof Promise) this.#watch(next)
       else this.#ask(next)
     } else if (content !== '') {
-      this.#send(content)
+      this.#inOrder(content.startsWith('@'), () => this.#send(content))
     }
     this.#render()
   }
@@ -152,13 +162,47 @@ class TerminalChat {
   }
 
   #send(content: string): void {
-    const model = this.#options.model === undefined ? {} : { model: this.#options.model }
+    const { text, agent } = this.#agents.addressed(content)
+    const { model } = this.#options
+    const choice = { ...(model === undefined ? {} : { model }), ...(agent === undefined ? {} : { agent }) }
     const { seen } = this.#printer
     const reply = this.#isAnswering
-      ? this.#session.redirect(content, { ...model, ...(seen === undefined ? {} : { seen }) })
-      : this.#session.send(content, model)
+      ? this.#session.redirect(text, { ...choice, ...(seen === undefined ? {} : { seen }) })
+      : this.#session.send(text, choice)
     this.#printer.sent(reply.command)
     this.#watch(reply.accepted)
+  }
+
+  /** Takes a step now, or when the agents' names are known, if it or an earlier one needs them. */
+  #inOrder(needsNames: boolean, step: () => void): void {
+    if (this.#waiting === 0 && (!needsNames || this.#agents.isKnown)) {
+      step()
+      return
+    }
+    this.#waiting += 1
+    const taken = this.#agents.known.then(() => {
+      this.#waiting -= 1
+      step()
+      this.#render()
+    })
+    this.#watch(taken)
+  }
+
+  /** Stops one agent that works for the answer, or the answer itself. @param name as it is printed before its lines */
+  #stop(name: string): void {
+    const { working } = this.#printer.children
+    const run = name === '' ? undefined : [...working].find(([, label]) => label === name)?.[0]
+    if (run !== undefined || (name === '' && this.#isAnswering)) this.#watch(this.#session.cancel(run))
+    else if (working.size === 0) this.#note(name === '' ? 'nothing to stop' : 'no other agent works for the answer')
+    else this.#note(`no such agent. Working: ${[...working.values()].join(', ')}`)
+  }
+
+  #callerOf({ run }: CallView): string {
+    return this.#printer.children.labelOf(run) ?? this.#session.state.runs.get(run)?.agent ?? 'the model'
+  }
+
+  #note(text: string): void {
+    this.#interleave(() => this.#output.note(cleanText(text, { oneLine: true })))
   }
 
   /** Ctrl-C. */
@@ -180,7 +224,7 @@ class TerminalChat {
       return
     }
     this.#isExitArmed = true
-    this.#interleave(() => this.#output.note('press Ctrl-C again to exit'))
+    this.#note('press Ctrl-C again to exit')
     this.#render()
   }
 
@@ -189,7 +233,7 @@ class TerminalChat {
     command.catch((error: unknown) => {
       if (!(error instanceof ParleyError)) throw error
       if (this.#hasEnded) return
-      this.#interleave(() => this.#output.note(cleanText(error.message, { oneLine: true })))
+      this.#note(error.message)
       this.#render()
     })
   }

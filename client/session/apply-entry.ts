@@ -152,15 +152,20 @@ function withRun(view: SessionView, changed: RunView): SessionView {
   const isOpen = !run.isEnded(after)
   const isOfSame = before === undefined || before.message === after.message
   const next = isOfSame ? withAnswer({ ...view, runs }, after) : withTurns({ ...view, runs })
-  if (wasOpen === isOpen && before?.supersededBy === after.supersededBy) return next
+  const isSame = wasOpen === isOpen && before?.supersededBy === after.supersededBy && before?.parent === after.parent
+  if (isSame) return next
   let { open } = view
   if (isOpen && !wasOpen) open = inMessageOrder(view, [...open, after.id], runs)
   else if (wasOpen && !isOpen) open = open.filter((id) => id !== after.id)
   return {
     ...next,
     open,
-    activeRun: open.find((id) => runs.get(id)?.supersededBy === undefined),
+    activeRun: open.find((id) => isActive(runs.get(id))),
   }
+}
+
+function isActive(view: RunView | undefined): boolean {
+  return view !== undefined && view.supersededBy === undefined && view.parent === undefined
 }
 
 /** Runs take turns in the order of their messages; the run of a late steering message may be created later. */

@@ -18,6 +18,8 @@ export interface CallView {
   readonly attempt: number
   /** The call asks another agent: the run, in `view.runs`, that answers it. */
   readonly child?: { readonly run: string; readonly agent: string }
+  /** The call hands the answer to this agent: from its result on, that agent speaks. */
+  readonly handoff?: string
   readonly step: number
   /** Unix milliseconds at which the call times out. */
   readonly until: number
@@ -98,6 +100,7 @@ export function applyCallEvent(call: CallView | undefined, event: ToolEvent): Ca
       until: event.until,
       status: 'offered',
       ...(event.child === undefined ? {} : { child: event.child }),
+      ...(event.handoff === undefined ? {} : { handoff: event.handoff }),
     }
     if (call !== undefined && isSettled(call)) return { ...view, status: call.status }
     return view.approval && view.decision === undefined ? { ...view, status: 'deciding' } : view

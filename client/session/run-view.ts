@@ -57,6 +57,8 @@ export interface RunView {
   readonly parent?: ParentCall
   /** The agent that answers now. Omitted: the server's default, or unknown before the run has started. */
   readonly agent?: string
+  /** The agent that began the answer, if the view has its start. Another one than `agent` after a hand-off. */
+  readonly begunBy?: string
   readonly status: RunStatus
   /** The number of the attempt: it grows with each driver of the run. 0 if unknown. */
   readonly epoch: number
@@ -110,6 +112,7 @@ export function started(run: RunView, event: RunStarted): RunView {
   const base = {
     ...run,
     ...whoAnswers(event),
+    ...(event.mode === 'new' && event.agent !== undefined ? { begunBy: event.agent } : {}),
     message: event.message,
     epoch: event.epoch,
     model: event.model,

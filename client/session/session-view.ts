@@ -96,9 +96,9 @@ export interface SessionView {
   readonly isPartial: boolean
   readonly runs: LayeredMap<string, RunView>
   readonly calls: LayeredMap<string, CallView>
-  /** Ids of unfinished runs, in the order of their turns. */
+  /** Ids of unfinished runs, in the order of their turns; then those of child runs. */
   readonly open: readonly string[]
-  /** The run that generates now, or is next to. */
+  /** The run that generates now, or is next to. Never a child run. */
   readonly activeRun: string | undefined
   /** Messages of this client that are not in the log yet, in the order of sending. */
   readonly pending: readonly PendingSend[]
