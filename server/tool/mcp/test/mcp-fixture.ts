@@ -73,6 +73,8 @@ export class McpFixture {
   pollIntervalMs = 50
   /** The answer to a session that it does not know. Many servers give 400. */
   unknownSession = 404
+  /** What every request waits for. */
+  held: Promise<void> | undefined
   /** Clients of the older version can resume streams. */
   resumable = false
   /** Called when a call of `slow` begins; and when it was aborted. */
@@ -91,7 +93,10 @@ export class McpFixture {
     this.era = era
     this.#modern = createMcpHandler(() => this.#build(), { legacy: 'reject', responseMode: 'sse' })
     const handler = toNodeHandler({
-      fetch: (request, options) => (era === 'modern' ? this.#modern.fetch(request, options) : this.#legacy(request)),
+      fetch: async (request, options) => {
+        await this.held
+        return era === 'modern' ? this.#modern.fetch(request, options) : this.#legacy(request)
+      },
     })
     this.#http = createServer((request, response) => void handler(request as Parameters<typeof handler>[0], response))
     this.#http.on('connection', (socket) => {
