@@ -205,6 +205,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
           metrics,
           ...(stores.scatterGather === undefined ? {} : { scatterGather: stores.scatterGather }),
           presenceNews: stores.presenceNews,
+          cancelNews: stores.cancelNews,
           authenticator,
           secrets,
           limits,

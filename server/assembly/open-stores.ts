@@ -13,7 +13,7 @@ import { openLmdbStores } from '../store/lmdb/stores.ts'
 import type { AppendYield } from '../store/ports/append-yield.ts'
 import type { DeletionList } from '../store/ports/deletion-list.ts'
 import type { EpochRenewal } from '../store/ports/epoch.ts'
-import type { PresenceNews } from '../store/ports/presence-news.ts'
+import type { NodeNews } from '../store/ports/node-news.ts'
 import type { RunQueue } from '../store/ports/run-queue.ts'
 import type { ScatterGather } from '../store/ports/scatter-gather.ts'
 import type { SessionDirectory } from '../store/ports/session-directory.ts'
@@ -36,7 +36,9 @@ export interface Stores extends LimitsStores {
   readonly deletions: DeletionList
   readonly appendYield?: AppendYield
   readonly scatterGather?: ScatterGather
-  readonly presenceNews?: PresenceNews
+  readonly presenceNews?: NodeNews
+  /** Calls of MCP clients that they have cancelled. */
+  readonly cancelNews?: NodeNews
   /** The location, for people: the data folder or the NATS servers. */
   readonly place: string
   /** Milliseconds since the log became unavailable; 0 if it is available. */

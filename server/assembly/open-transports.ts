@@ -24,7 +24,7 @@ import type { SessionAdmin } from '../session/directory/session-admin.ts'
 import type { SessionCache } from '../session/session-cache.ts'
 import type { SessionStores } from '../session/session-replica.ts'
 import type { SessionService } from '../session/session-service.ts'
-import type { PresenceNews } from '../store/ports/presence-news.ts'
+import type { NodeNews } from '../store/ports/node-news.ts'
 import type { ScatterGather } from '../store/ports/scatter-gather.ts'
 import type { ActiveReaders } from '../transports/feed/active-readers.ts'
 import type { Hub } from '../transports/feed/hub.ts'
@@ -61,7 +61,9 @@ export interface TransportsPorts {
   /** Undefined on a single node. */
   readonly scatterGather?: ScatterGather
   /** Undefined on a single node. */
-  readonly presenceNews?: PresenceNews | undefined
+  readonly presenceNews?: NodeNews | undefined
+  /** Undefined on a single node. */
+  readonly cancelNews?: NodeNews | undefined
   readonly authenticator: Authenticator
   /** The secrets in the configured file. */
   readonly secrets: Secrets | undefined
@@ -178,6 +180,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
           version: version(),
           agents: config.agents,
           extraTools: ports.mcpTools,
+          cancelNews: ports.cancelNews,
           retentionMs: config.retention * 1000,
           resource:
             config.mcpUrl === undefined || config.jwtIssuer === undefined

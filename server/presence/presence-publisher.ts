@@ -1,7 +1,7 @@
 // PresencePublisher: sends this node's presence to other nodes, batched, in messages of limited size, at a limited rate. Unsent
 // changes wait by session, so their memory is limited by the number of sessions on this node.
 import { makeId } from '@parley/protocol'
-import type { PresenceNews } from '../store/ports/presence-news.ts'
+import type { NodeNews } from '../store/ports/node-news.ts'
 import type { PresenceMessage, RoomMessage } from './presence-message.ts'
 
 /** Milliseconds for which changes are batched. */
@@ -15,7 +15,7 @@ const LEFT_MAX = 50_000
 
 export class PresencePublisher {
   readonly node = makeId('node')
-  readonly #news: PresenceNews
+  readonly #news: NodeNews
   readonly #digest: (session: string) => RoomMessage | undefined
   readonly #asks = new Set<string>()
   readonly #left = new Set<string>()
@@ -25,7 +25,7 @@ export class PresencePublisher {
   #closed = false
 
   /** @param digest returns the room of a session when the message is sent; undefined: nothing to send */
-  constructor(news: PresenceNews, digest: (session: string) => RoomMessage | undefined) {
+  constructor(news: NodeNews, digest: (session: string) => RoomMessage | undefined) {
     this.#news = news
     this.#digest = digest
   }

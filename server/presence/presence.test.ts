@@ -1,7 +1,7 @@
 // Presence on several nodes, over a bus that can lose messages, with a fake clock.
 import type { Presence as PresenceFrame } from '@parley/protocol'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { PresenceNews } from '../store/ports/presence-news.ts'
+import type { NodeNews } from '../store/ports/node-news.ts'
 import { Presence } from './presence.ts'
 import { TIMEOUT_MS } from './presence-nodes.ts'
 import { frameIntervalMs } from './presence-summary.ts'
@@ -13,7 +13,7 @@ class Bus {
   bytes = 0
   messages = 0
 
-  news(): PresenceNews {
+  news(): NodeNews {
     return {
       notify: (message) => {
         if (this.unreachable) return false

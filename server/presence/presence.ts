@@ -2,7 +2,7 @@
 // publishes a session only if another node has members there, too. Changes are batched; the interval grows with the number
 // of members.
 import type { Presence as PresenceFrame, PresenceMember } from '@parley/protocol'
-import type { PresenceNews } from '../store/ports/presence-news.ts'
+import type { NodeNews } from '../store/ports/node-news.ts'
 import type { Subscription } from '../store/ports/session-log.ts'
 import { type PresenceMessage, parseMessage } from './presence-message.ts'
 import { HEARTBEAT_MS, PresenceNodes } from './presence-nodes.ts'
@@ -25,7 +25,7 @@ export class Presence {
   #requestPending = false
 
   /** @param news undefined on a single node */
-  constructor(news?: PresenceNews) {
+  constructor(news?: NodeNews) {
     if (news === undefined) return
     this.#publisher = new PresencePublisher(news, (session) => this.#digestToPublish(session))
     this.#subscription = news.onNotified((message) => this.#receive(message))

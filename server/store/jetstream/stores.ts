@@ -3,7 +3,7 @@
 import { type Logger, pino } from 'pino'
 import type { AppendYield } from '../ports/append-yield.ts'
 import type { DeletionList } from '../ports/deletion-list.ts'
-import type { PresenceNews } from '../ports/presence-news.ts'
+import type { NodeNews } from '../ports/node-news.ts'
 import type { RunNotices } from '../ports/run-notices.ts'
 import type { RunQueue } from '../ports/run-queue.ts'
 import type { ScatterGather } from '../ports/scatter-gather.ts'
@@ -13,7 +13,7 @@ import type { TranscriptStore } from '../ports/transcript-store.ts'
 import type { UsageLedger } from '../ports/usage-ledger.ts'
 import { JetStreamConnection, type JetStreamConnectionOptions } from './connection.ts'
 import { JetStreamDeletionList } from './directory/deletion-list.ts'
-import { JetStreamPresenceNews } from './directory/presence-news.ts'
+import { JetStreamNodeNews } from './directory/node-news.ts'
 import { JetStreamScatterGather } from './directory/scatter-gather.ts'
 import { JetStreamSessionDirectory } from './directory/session-directory.ts'
 import { JetStreamLog, type JetStreamLogOptions } from './log/session-log.ts'
@@ -50,7 +50,8 @@ export interface JetStreamStores {
   readonly deletions: DeletionList
   readonly appendYield: AppendYield
   readonly scatterGather: ScatterGather
-  readonly presenceNews: PresenceNews
+  readonly presenceNews: NodeNews
+  readonly cancelNews: NodeNews
   readonly usage: UsageLedger
   readonly runNotices: RunNotices
   readonly connection: JetStreamConnection
@@ -92,7 +93,8 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
     const deletions = new JetStreamDeletionList(connection, streams)
     const appendYield = new JetStreamAppendYield(connection, streams.prefix)
     const scatterGather = new JetStreamScatterGather(connection, streams.prefix, logger)
-    const presenceNews = new JetStreamPresenceNews(connection, streams.prefix)
+    const presenceNews = new JetStreamNodeNews(connection, streams.prefix, 'presence')
+    const cancelNews = new JetStreamNodeNews(connection, streams.prefix, 'cancels')
     const usage = new JetStreamUsageLedger(connection, streams)
     const runNotices = new JetStreamRunNotices(connection, streams.prefix)
     const outage = new Outage({ health: log.health, caughtUp: () => log.state.state === 'live' })
@@ -102,6 +104,7 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       appendYield.close()
       scatterGather.close()
       presenceNews.close()
+      cancelNews.close()
       await runs.close()
       await Promise.all([log.close(), transcripts.close(), directory.close()])
       deletions.close()
@@ -118,6 +121,7 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       appendYield,
       scatterGather,
       presenceNews,
+      cancelNews,
       usage,
       runNotices,
       connection,

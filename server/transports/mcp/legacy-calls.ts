@@ -2,8 +2,9 @@
 // request of which client it belongs to, and ends with a cursor of the log. A disconnect cancels nothing.
 import { Id, parseCursor, ReplyError, type Send } from '@parley/protocol'
 import { z } from 'zod'
-import type { Receipt } from '../../session/commands/caller.ts'
+import type { Caller, Receipt } from '../../session/commands/caller.ts'
 import { findCommand } from '../../session/state/session-state.ts'
+import type { NodeNews } from '../../store/ports/node-news.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import { onAbort } from '../http/http-request.ts'
 import type { JobName } from '../jobs/job-id.ts'
@@ -46,17 +47,20 @@ interface LegacyCall {
   readonly args: AskArguments
 }
 
-/** Milliseconds in which a cancel waits for its call, and how many may wait. */
-const EARLY_MS = 5_000
-const EARLY_CANCELS = 100
-
 export class LegacyCalls {
   readonly #ports: RunAnswerPorts
-  readonly #calls = new CallRegister()
-  #earlyCancels = 0
+  readonly #calls: CallRegister
 
-  constructor(ports: RunAnswerPorts) {
+  /** @param cancelNews undefined on a single node */
+  constructor(ports: RunAnswerPorts, cancelNews?: NodeNews) {
     this.#ports = ports
+    this.#calls = new CallRegister(cancelNews, (error) => {
+      ports.logger.warn({ err: error }, 'failed to cancel an MCP call')
+    })
+  }
+
+  close(): void {
+    this.#calls.close()
   }
 
   /** @throws ReplyError, StorageError: nothing was sent */
@@ -79,7 +83,6 @@ export class LegacyCalls {
       answer.stop()
       return
     }
-    call.isHere = true
     let receipt: Receipt
     try {
       receipt = await this.#ports.service.send(send, callerOf(exchange.request, 'mcp'))
@@ -96,7 +99,7 @@ export class LegacyCalls {
     const seen = startOf(this.#ports)
     answer.open(session.version === '2025-11-25' ? eventId(origin, seen) : undefined)
     // TypeScript does not see that the cancel may have come during the wait.
-    if ((call as RegisteredCall).isCancelled) await this.#end(exchange, session, id, call)
+    if ((call as RegisteredCall).isCancelled) await call.end?.()
     else await this.#follow(exchange, session, answer, origin, seen)
   }
 
@@ -106,16 +109,25 @@ export class LegacyCalls {
     const { resumed, seen } = parseEventId(event)
     const { name, id } = resumed
     await this.#ports.service.admit(name.session, callerOf(exchange.request, 'mcp'), 'read')
-    await findRunOf(this.#ports, name)
+    const { record } = await findRunOf(this.#ports, name)
     const answer = new RpcAnswer(exchange, id, true, true)
     answer.open()
-    if (this.#register(exchange, session, answer).isCancelled) answer.stop()
+    const call = this.#register(exchange, session, answer)
+    // Another node may have received the call. The message of a run that is kept, or that was steered, has another id.
+    if (record.message === nameOf(session, id, 'call')) call.run = name
+    if (call.isCancelled) await call.end?.()
     else await this.#follow(exchange, session, answer, resumed, seen)
   }
 
   #register(exchange: HttpExchange, session: LegacySession, answer: RpcAnswer): RegisteredCall {
     const call = this.#calls.of(nameOf(session, answer.id, 'call'))
     call.add(answer)
+    // The call may be kept for long, and a cancel needs no credentials.
+    const { credentials: _, ...caller } = callerOf(exchange.request, 'mcp')
+    call.end = async () => {
+      call.stop()
+      if (call.run !== undefined) await this.#cancelRun(caller, session, answer.id, call.run)
+    }
     onAbort(exchange.request.signal, () => call.delete(answer))
     return call
   }
@@ -126,64 +138,21 @@ export class LegacyCalls {
    * @throws ReplyError, StorageError
    */
   async cancel(exchange: HttpExchange, session: LegacySession, id: RpcId): Promise<void> {
-    const call = this.#calls.of(nameOf(session, id, 'call'))
-    call.isCancelled = true
-    if (call.isHere) await this.#end(exchange, session, id, call)
-    else this.#cancelElsewhere(exchange, session, id)
+    const command = nameOf(session, id, 'call')
+    if (await this.#calls.cancel(command)) return
+    // The node that received the call may be gone. Then only a session that the call has started can be found.
+    const run = await this.#ports.sessions.with(command, async ({ state }) => findCommand(state, command)?.run)
+    const caller = callerOf(exchange.request, 'mcp')
+    if (run !== undefined) await this.#cancelRun(caller, session, id, { session: command, run })
   }
 
-  async #end(exchange: HttpExchange, session: LegacySession, id: RpcId, call: RegisteredCall): Promise<void> {
-    call.stop()
-    if (call.run !== undefined) await this.#cancelRun(callerOf(exchange.request, 'mcp'), session, id, call.run)
-  }
-
-  async #cancelRun(
-    caller: ReturnType<typeof callerOf>,
-    session: LegacySession,
-    id: RpcId,
-    name: JobName,
-  ): Promise<void> {
+  async #cancelRun(caller: Caller, session: LegacySession, id: RpcId, name: JobName): Promise<void> {
     try {
       await this.#ports.service.cancel({ type: 'cancel', id: nameOf(session, id, 'cancel'), ...name }, caller)
     } catch (error) {
       // The run or its session is gone: nobody waits for an answer.
       if (isForClient(error)) throw error
     }
-  }
-
-  /** In the background: another node has the call, and may be about to store its message. */
-  #cancelElsewhere({ request }: HttpExchange, session: LegacySession, id: RpcId): void {
-    if (this.#earlyCancels >= EARLY_CANCELS) return
-    this.#earlyCancels += 1
-    const caller = callerOf(request, 'mcp')
-    this.#find(nameOf(session, id, 'call'))
-      .then((name) => name && this.#cancelRun(caller, session, id, name))
-      .catch((error: unknown) => this.#ports.logger.warn({ err: error }, 'failed to cancel an MCP call'))
-      .finally(() => {
-        this.#earlyCancels -= 1
-      })
-  }
-
-  /** The run of a call that has started its own session, on any node, within a short time. */
-  async #find(command: string): Promise<JobName | undefined> {
-    return this.#ports.sessions.with(command, async (replica) => {
-      const signal = AbortSignal.timeout(EARLY_MS)
-      for (;;) {
-        const run = findCommand(replica.state, command)?.run
-        if (run !== undefined) return { session: command, run }
-        if (signal.aborted || replica.lost !== undefined) return undefined
-        await new Promise<void>((resolve) => {
-          const unsubscribe = replica.subscribe(() => {
-            unsubscribe()
-            resolve()
-          })
-          onAbort(signal, () => {
-            unsubscribe()
-            resolve()
-          })
-        })
-      }
-    })
   }
 
   /**

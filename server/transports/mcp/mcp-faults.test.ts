@@ -7,6 +7,7 @@ import type { SessionCache } from '../../session/session-cache.ts'
 import type { SessionService } from '../../session/session-service.ts'
 import { findRun } from '../../session/state/session-state.ts'
 import { StorageError } from '../../store/ports/errors.ts'
+import type { NodeNews } from '../../store/ports/node-news.ts'
 import { StreamReader } from '../test/stream-reader.ts'
 import { TransportHarness } from '../test/transport-harness.ts'
 import { openMcpTransport } from './mcp-transport.ts'
@@ -17,10 +18,24 @@ let h: TransportHarness
 let beforeLookUp: () => void
 /** What a message waits for before it is stored. */
 let beforeSend: Promise<void>
+/** Whether nodes reach each other. */
+let connected: boolean
 
 beforeEach(async () => {
   beforeLookUp = () => undefined
   beforeSend = Promise.resolve()
+  connected = true
+  const listeners: ((message: unknown) => void)[] = []
+  const cancelNews: NodeNews = {
+    notify(message) {
+      if (connected) for (const listener of listeners) listener(message)
+      return connected
+    },
+    onNotified(listener) {
+      listeners.push(listener)
+      return { close: () => undefined }
+    },
+  }
   h = await TransportHarness.open({
     routes: (ports) => {
       const sessions: SessionCache = overriding(ports.sessions, {
@@ -36,16 +51,20 @@ beforeEach(async () => {
           return ports.service.send(command, caller)
         },
       }
-      return openMcpTransport({
-        ...ports,
-        service,
-        sessions,
-        logger: pino({ enabled: false }),
-        version: '1',
-        agents: new Map(),
-        secrets: async () => [new Uint8Array(32)],
-        retentionMs: 3_600_000,
-      }).routes
+      const node = () =>
+        openMcpTransport({
+          ...ports,
+          service,
+          sessions,
+          cancelNews,
+          logger: pino({ enabled: false }),
+          version: '1',
+          agents: new Map(),
+          secrets: async () => [new Uint8Array(32)],
+          retentionMs: 3_600_000,
+        }).routes
+      // The second one stands for another node with the same log.
+      return [...node(), ...node().map((route) => ({ ...route, path: `/other${route.path}` }))]
     },
   })
 })
@@ -70,8 +89,8 @@ const ask = (more: Json = {}, token?: string): Json => ({
 const HEADERS = { Accept: ACCEPT, 'Content-Type': 'application/json' }
 const MODERN_HEADERS = { ...HEADERS, 'MCP-Protocol-Version': MODERN, 'Mcp-Method': 'tools/call', 'Mcp-Name': 'ask' }
 
-const post = (body: unknown, headers: Json = {}): Promise<Response> =>
-  h.fetch('/mcp', { method: 'POST', headers: { ...HEADERS, ...headers }, body: JSON.stringify(body) })
+const post = (body: unknown, headers: Json = {}, path = '/mcp'): Promise<Response> =>
+  h.fetch(path, { method: 'POST', headers: { ...HEADERS, ...headers }, body: JSON.stringify(body) })
 
 async function legacySession(version = '2025-11-25'): Promise<Record<string, string>> {
   const response = await post(request('initialize', { protocolVersion: version, capabilities: {} }))
@@ -83,9 +102,9 @@ const legacyCall = (session: Json, id: unknown, more: Json = {}): Promise<Respon
   return post(request('tools/call', { ...params, _meta: { progressToken: 'p' } }, id), session)
 }
 
-const cancel = async (session: Json, id: unknown): Promise<number> => {
+const cancel = async (session: Json, id: unknown, path = '/mcp'): Promise<number> => {
   const body = { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } }
-  return (await post(body, session)).status
+  return (await post(body, session, path)).status
 }
 
 const resume = async (session: Json, event: string): Promise<Answer> =>
@@ -266,5 +285,50 @@ describe('a cancel of a legacy call', () => {
     expect(await cancel(session, 1)).toBe(202)
     expect((await answerOf(await legacyCall(session, 1, { session: 's' }))).messages).toEqual([])
     expect(await stateOf('s')).toBeUndefined()
+  })
+
+  describe('that another node gets', () => {
+    const OTHER = '/other/mcp'
+
+    it('ends its run, also in a session that the call names', async () => {
+      const session = await legacySession()
+      const reader = await open(session, 1, { session: 's' })
+      expect(await cancel(session, 1, OTHER)).toBe(202)
+      expect(await reader.next()).toBeUndefined()
+      await expect.poll(() => stateOf('s')).toBe('cancelled')
+    })
+
+    it('ends no run that is kept, and none of another client', async () => {
+      const session = await legacySession()
+      const others = await open(await legacySession(), 1, { session: 's' })
+      const reader = await open(session, 1, { session: 'kept', keep: true })
+      expect(await cancel(session, 1, OTHER)).toBe(202)
+      expect(await reader.next()).toBeUndefined()
+      expect([await stateOf('s'), await stateOf('kept')]).toEqual(['open', 'open'])
+      await others.cancel()
+    })
+
+    it('before the call leaves nothing to do', async () => {
+      const session = await legacySession()
+      expect(await cancel(session, 1, OTHER)).toBe(202)
+      expect((await answerOf(await legacyCall(session, 1, { session: 's' }))).messages).toEqual([])
+      expect(await stateOf('s')).toBeUndefined()
+    })
+
+    it('ends the run of a call that it has resumed, or that has a session of its own, if the first node is gone', async () => {
+      const session = await legacySession()
+      const resumed: StreamReader[] = []
+      for (const [id, more] of [{ session: 's' }, { session: 'kept', keep: true }].entries()) {
+        const reader = new StreamReader(await legacyCall(session, id, more))
+        const headers = { Accept: ACCEPT, ...session, 'Last-Event-ID': (await reader.next())?.id ?? '' } as never
+        await reader.cancel()
+        resumed.push(new StreamReader(await h.fetch(OTHER, { headers })))
+      }
+      const own = await open(session, 2, {})
+      connected = false
+      for (const id of [0, 1, 2]) expect(await cancel(session, id, OTHER)).toBe(202)
+      for (const reader of [...resumed, own]) expect(await reader.next()).toBeUndefined()
+      expect([await stateOf('s'), await stateOf('kept')]).toEqual(['cancelled', 'open'])
+    })
   })
 })

@@ -3,6 +3,7 @@
 import { ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
 import { z } from 'zod'
+import type { NodeNews } from '../../store/ports/node-news.ts'
 import { HttpError } from '../http/http-error.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { HttpRequest } from '../http/http-request.ts'
@@ -50,6 +51,8 @@ export interface McpPorts extends TasksPorts {
   readonly agents: ReadonlyMap<string, { readonly description?: string | undefined }>
   readonly secrets: SigningSecrets
   readonly extraTools?: readonly ExtraTool[] | undefined
+  /** Undefined on a single node. */
+  readonly cancelNews?: NodeNews | undefined
   /** Set if clients can find out where to get access tokens. */
   readonly resource?: ProtectedResource | undefined
 }
@@ -78,7 +81,7 @@ export function openMcpTransport(ports: McpPorts): McpTransport {
   // No answer is deleted: `isStored` is always true.
   const abandoned = new AbandonedRuns({ ...ports, graceMs: GRACE_MS, deleteSession: async () => undefined })
   const sessions = new LegacySessions(ports.secrets)
-  const legacyCalls = new LegacyCalls(ports)
+  const legacyCalls = new LegacyCalls(ports, ports.cancelNews)
   const modernCalls = new ModernCalls({ ...ports, abandoned }, ports.secrets)
   const tasks = new Tasks(ports, modernCalls)
   const capabilities = { tools: {}, resources: {} }
@@ -272,7 +275,10 @@ export function openMcpTransport(ports: McpPorts): McpTransport {
       }),
       ...metadataRoutes(ports.resource),
     ],
-    close: () => abandoned.close(),
+    close() {
+      legacyCalls.close()
+      return abandoned.close()
+    },
   }
 }
 

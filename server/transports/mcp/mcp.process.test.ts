@@ -51,6 +51,28 @@ async function modern(method: string, params: Json, node: ServerProcess): Promis
   return (message as { result: Json }).result
 }
 
+it('a legacy client cancels a call, in a session that it names, at a node that did not get it', async () => {
+  const post = (node: ServerProcess, body: Json, headers: Json = {}): Promise<Response> =>
+    fetch(`http://127.0.0.1:${node.port}/mcp`, {
+      method: 'POST',
+      headers: { Accept: ACCEPT, 'Content-Type': 'application/json', ...headers },
+      body: JSON.stringify(body),
+    })
+  const opened = await post(one, request('initialize', { protocolVersion: '2025-11-25', capabilities: {} }))
+  const session = { 'Mcp-Session-Id': opened.headers.get('mcp-session-id') ?? '' }
+  const call = { name: 'ask', arguments: { message: '/demo count=100000 rate=20 ttft=0', session: 'cancelled' } }
+  const called = await post(one, request('tools/call', call, 7), session)
+  const cancel = { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 7 } }
+  expect((await post(two, cancel, session)).status).toBe(202)
+  // The stream ends without an answer.
+  expect((await answerOf(called)).messages).toEqual([])
+  const runs = async () => {
+    const snapshot = await fetch(`http://127.0.0.1:${two.port}/v1/sessions/cancelled`)
+    return ((await snapshot.json()) as { messages?: Json[] }).messages?.map(({ state }) => state)
+  }
+  await expect.poll(runs, { timeout: 20_000 }).toContain('cancelled')
+}, 60_000)
+
 it('a legacy client resumes a call, and a task continues, on another node when its node is killed', async () => {
   let target = one
   const requests: string[] = []

@@ -1,17 +1,18 @@
-// JetStreamPresenceNews: publishes presence to all nodes as core NATS messages on one subject, which are not stored.
+// JetStreamNodeNews: publishes to all nodes as core NATS messages on one subject, which are not stored.
 import type { Subscription as NatsSubscription } from '@nats-io/transport-node'
-import type { PresenceNews } from '../../ports/presence-news.ts'
+import type { NodeNews } from '../../ports/node-news.ts'
 import type { Subscription } from '../../ports/session-log.ts'
 import { type JetStreamConnection, jsonOf } from '../connection.ts'
 
-export class JetStreamPresenceNews implements PresenceNews {
+export class JetStreamNodeNews implements NodeNews {
   readonly #connection: Pick<JetStreamConnection, 'nats' | 'state'>
   readonly #subject: string
   readonly #subscriptions = new Set<NatsSubscription>()
 
-  constructor(connection: Pick<JetStreamConnection, 'nats' | 'state'>, prefix: string) {
+  /** @param topic the last part of the subject */
+  constructor(connection: Pick<JetStreamConnection, 'nats' | 'state'>, prefix: string, topic: string) {
     this.#connection = connection
-    this.#subject = `${prefix}.presence`
+    this.#subject = `${prefix}.${topic}`
   }
 
   notify(message: unknown): boolean {
