@@ -35,6 +35,7 @@ import { openJobTransport } from '../transports/jobs/job-routes.ts'
 import type { ExtraTool } from '../transports/mcp/extra-tool.ts'
 import { openMcpTransport } from '../transports/mcp/mcp-transport.ts'
 import { openOpenAiTransport } from '../transports/openai/openai-transport.ts'
+import { openResponseSockets } from '../transports/openai/socket/response-socket-transport.ts'
 import { documentRoutes } from '../transports/openapi/document-routes.ts'
 import { helloRoute } from '../transports/session-http/hello.ts'
 import { HttpConnections } from '../transports/session-http/http-connections.ts'
@@ -94,6 +95,9 @@ const PUBLISHED_PAGE = new URL('../page/', import.meta.url)
 const PAGE = existsSync(PUBLISHED_PAGE) ? PUBLISHED_PAGE : new URL('../../../web/dist/', import.meta.url)
 /** Milliseconds after which the run of a chat completion is cancelled if its caller has disconnected. */
 const ABANDONED_MS = 1_000
+
+/** Limit of a message on a Responses WebSocket: each socket may hold one that is not finished. */
+const RESPONSE_MESSAGE_BYTES = 4 * 1024 * 1024
 
 /** One part of so many of the memory for bodies is for clients whose user is not known yet. */
 const STRANGERS = 4
@@ -167,6 +171,24 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     activeReaders,
     metrics,
   })
+  const responseSockets = openResponseSockets(app, {
+    openAi: openAi.ports,
+    logger,
+    metrics,
+    gate,
+    authenticator,
+    origins,
+    connections,
+    proxies,
+    experiment,
+    heartbeatMs,
+    stallMs,
+    limits: {
+      commands: { perSecond: config.commandRate, burst: config.commandBurst },
+      outboxBytes,
+      messageBytes: Math.min(config.openAiBodyMax, RESPONSE_MESSAGE_BYTES),
+    },
+  })
   const mcp =
     config.mcp === 'no'
       ? undefined
@@ -230,20 +252,21 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
 
   if (ports.metrics !== undefined) {
     ports.metrics.transports.watch(ports.metrics.registry, () => ({
-      webSockets: webSocket.connections,
+      webSockets: webSocket.connections + responseSockets.connections,
       requests: http.requests,
       streams: http.streams,
-      unsentBytes: webSocket.unsentBytes + http.unsentBytes,
+      unsentBytes: webSocket.unsentBytes + responseSockets.unsentBytes + http.unsentBytes,
       followed: hub.size,
     }))
   }
 
   return {
     get connections() {
-      return webSocket.connections + http.requests
+      return webSocket.connections + responseSockets.connections + http.requests
     },
     drain(reason, withinMs) {
       webSocket.drain(reason, withinMs)
+      responseSockets.drain(reason, withinMs)
       http.drain(reason, withinMs)
     },
     notifyOutage(ongoing) {
@@ -251,10 +274,11 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
       httpReaders.notifyOutage(ongoing)
     },
     async emptied(waitMs) {
-      await Promise.all([webSocket.emptied(waitMs), http.emptied(waitMs)])
+      await Promise.all([webSocket, responseSockets, http].map((each) => each.emptied(waitMs)))
     },
     async close() {
       webSocket.close()
+      responseSockets.close()
       http.close()
       jobs.close()
       named.close()

@@ -84,6 +84,7 @@ const RULES: Readonly<Record<string, Row>> = {
   },
   'POST /v1/completions': { rule: 'anybody', founds: true, body: { model: 'demo', prompt: WORDS.content } },
   'POST /v1/responses': { rule: 'anybody', founds: true, body: { model: 'demo', input: WORDS.content } },
+  'GET /v1/responses': { rule: 'anybody' },
   'GET /v1/responses/{id}': { rule: 'read', ...RESPONSE },
   'DELETE /v1/responses/{id}': { rule: 'manage', ...RESPONSE },
   'POST /v1/responses/input_tokens': { rule: 'anybody', body: { model: 'demo', input: WORDS.content } },

@@ -11,11 +11,13 @@ export interface Client {
   readonly language: Language
   /** Its name in the program. */
   readonly id: string
+  /** The program, if it is another than the one for most clients of its kind. */
+  readonly program?: 'responses-socket'
 }
 
-const COMMANDS: Readonly<Record<Language, (sse: boolean) => Command>> = {
-  python: (sse) => ['venv/bin/python', sse ? 'sse_clients.py' : 'openai_clients.py'],
-  npm: (sse) => [process.execPath, sse ? 'sse-clients.mjs' : 'openai-clients.mjs'],
+const COMMANDS: Readonly<Record<Language, (program: string) => Command>> = {
+  python: (program) => ['venv/bin/python', `${program.replaceAll('-', '_')}.py`],
+  npm: (program) => [process.execPath, `${program}.mjs`],
   go: () => ['./client'],
   rust: () => ['target/debug/parley-client'],
   java: () => ['java', '-cp', 'classes:lib/*', 'Client'],
@@ -30,9 +32,10 @@ export class ClientProcess {
   readonly #listeners = new Set<() => void>()
 
   /** @param env settings of the program; `URL` is that of an SSE stream */
-  constructor({ language, id }: Client, words: readonly string[], env: Readonly<Record<string, string>>) {
+  constructor({ language, id, program }: Client, words: readonly string[], env: Readonly<Record<string, string>>) {
     const folder = prepare(language)
-    const [command, ...first] = COMMANDS[language]('URL' in env)
+    const usual = 'URL' in env ? 'sse-clients' : 'openai-clients'
+    const [command, ...first] = COMMANDS[language](program ?? usual)
     const path = command.includes('/') ? join(folder, command) : command
     this.#child = spawn(command === process.execPath ? command : path, [...first, id, ...words], {
       cwd: folder,

@@ -96,9 +96,7 @@ export class HttpBody {
     const bytes = await this.bytes()
     const value = bytes.length === 0 ? {} : this.#parse(bytes)
     this.#release()
-    const parsed = safeParseExact(schema, wellFormed(value))
-    if (parsed.success) return parsed.data
-    throw invalid(parsed.error)
+    return conforming(schema, value)
   }
 
   /** Call when the user is known: the rest of the body is read. */
@@ -147,13 +145,7 @@ export class HttpBody {
     const { contentType, contentEncoding } = this.#headers
     const isPlain = contentEncoding === '' || contentEncoding === 'identity'
     if (!isPlain || !JSON_TYPE.test(contentType)) throw new HttpError('unsupported_media_type')
-    try {
-      return jsonCodec.decode(bytes, { maxValues: LIMITS.values, exact: true })
-    } catch (cause) {
-      if (cause instanceof TooManyValuesError) throw tooManyValues(cause)
-      if (!(cause instanceof SyntaxError)) throw cause
-      throw new HttpError('bad_request', `The body is ${cause.message}.`, { cause })
-    }
+    return decodeJson(bytes)
   }
 
   #receive(chunk: ArrayBuffer, isLast: boolean): void {
@@ -200,6 +192,24 @@ export class HttpBody {
     this.#waiting = []
     for (const resolve of waiting) resolve()
   }
+}
+
+/** @throws HttpError bad_request, too_large */
+export function decodeJson(bytes: Uint8Array): unknown {
+  try {
+    return jsonCodec.decode(bytes, { maxValues: LIMITS.values, exact: true })
+  } catch (cause) {
+    if (cause instanceof TooManyValuesError) throw tooManyValues(cause)
+    if (!(cause instanceof SyntaxError)) throw cause
+    throw new HttpError('bad_request', `The body is ${cause.message}.`, { cause })
+  }
+}
+
+/** @throws HttpError bad_request */
+export function conforming<T>(schema: z.ZodType<T>, value: unknown): T {
+  const parsed = safeParseExact(schema, wellFormed(value))
+  if (parsed.success) return parsed.data
+  throw invalid(parsed.error)
 }
 
 function discardedUpTo(limit: number): number {

@@ -40,6 +40,9 @@ export interface HttpExchange {
   onExpire(listener: () => void): void
 }
 
+/** The part of it that a streamed answer uses. */
+export type StreamingExchange = Pick<HttpExchange, 'request' | 'closed' | 'reply' | 'stream' | 'draining' | 'onDrain'>
+
 export interface ExchangePorts extends Omit<StreamPorts, 'ended'> {
   readonly logger: Logger
   opened(stream: ResponseStream): void

@@ -6,8 +6,7 @@ import type { Logger } from 'pino'
 import type { Caller } from '../../session/commands/caller.ts'
 import type { SessionService } from '../../session/session-service.ts'
 import { StorageError } from '../../store/ports/errors.ts'
-import type { HttpExchange } from '../http/http-exchange.ts'
-import { onAbort } from '../http/http-request.ts'
+import { type HttpRequest, onAbort } from '../http/http-request.ts'
 import type { JobName } from '../jobs/job-id.ts'
 
 export interface AbandonedRunsPorts {
@@ -33,10 +32,17 @@ export class AbandonedRuns {
   }
 
   /**
+   * @param request its signal aborts when the client disconnects
    * @param isStored whether the session outlives the answer
-   * @returns a function to call when the client has its answer
+   * @returns a function to call when the client has its answer. With `keeps`, another answer in the session follows, which has a
+   * watch of its own.
    */
-  watch({ request }: HttpExchange, name: JobName, caller: Caller, isStored: boolean): () => void {
+  watch(
+    { request }: { readonly request: Pick<HttpRequest, 'signal'> },
+    name: JobName,
+    caller: Caller,
+    isStored: boolean,
+  ): (keeps?: 'keeps') => void {
     let answered = false
     onAbort(request.signal, () => {
       if (answered) return
@@ -47,9 +53,9 @@ export class AbandonedRuns {
       const timer = setTimeout(end, this.#ports.graceMs)
       this.#timers.set(timer, { run: name.run, end })
     })
-    return () => {
+    return (keeps) => {
       answered = true
-      if (!isStored) this.#track(this.#delete(name, caller))
+      if (!isStored && keeps === undefined) this.#track(this.#delete(name, caller))
     }
   }
 

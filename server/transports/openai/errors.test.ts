@@ -42,7 +42,7 @@ describe('an unknown path', () => {
       () => client.embeddings.create({ model: 'demo', input: 'hi' }),
       () => client.moderations.create({ input: 'hi' }),
       () => client.files.list(),
-      () => client.responses.inputTokens.count({ model: 'demo', input: 'hi' }),
+      () => client.responses.compact({ model: 'demo', input: 'hi' } as never),
       () => client.conversations.create({}),
       () => client.chat.completions.retrieve('chatcmpl-1'),
     ]

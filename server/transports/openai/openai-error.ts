@@ -39,12 +39,17 @@ const STATUSES: Readonly<Partial<Record<ProblemCode, number>>> = {
   no_active_run: 422,
 }
 
+/** The detail of the error for a `previous_response_id` that names no response. */
+export const RESPONSE_NOT_FOUND = 'Response not found.'
+
 const PARAMS: Readonly<Partial<Record<ProblemCode, string>>> = { model_not_allowed: 'model' }
 
 export const asOpenAiError: ErrorShape = ({ code, detail, title, path, retryable }) => {
   const status = openAiStatus(code)
   const param = path === undefined ? (PARAMS[code] ?? null) : paramOf(path)
-  const error = openAiError(code, detail ?? title, { status, param })
+  const made = openAiError(code, detail ?? title, { status, param })
+  const isPrevious = param === 'previous_response_id' && detail === RESPONSE_NOT_FOUND
+  const error = isPrevious ? { ...made, code: 'previous_response_not_found' } : made
   return { body: { error }, contentType: 'application/json', status, headers: shouldRetry(retryable) }
 }
 

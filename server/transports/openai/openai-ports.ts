@@ -15,6 +15,8 @@ export interface OpenAiPorts {
   readonly sessions: SessionCache
   readonly streams: RunStreams
   readonly abandoned: AbandonedRuns
+  /** Ids of responses that are not stored, and live as long as the caller's connection. */
+  readonly unstored?: Pick<ReadonlySet<string>, 'has'>
   readonly activeReaders?: ActiveReaders | undefined
   /** Ids of the available models. */
   readonly models: readonly string[]

@@ -41,6 +41,8 @@ export interface OpenAiTransportPorts {
 }
 
 export interface OpenAiTransport {
+  /** For the Responses API over WebSocket. */
+  readonly ports: OpenAiPorts
   readonly routes: readonly Route[]
   /** Cancels and deletes what disconnected clients left. Resolves when that is stored, or after a short time. */
   close(): Promise<void>
@@ -50,6 +52,7 @@ export function openOpenAiTransport(ports: OpenAiTransportPorts): OpenAiTranspor
   const abandoned = new AbandonedRuns(ports)
   const all: OpenAiPorts = { ...ports, streams: new RunStreams(ports), abandoned }
   return {
+    ports: all,
     routes: [...completionRoutes(all), ...responseRoutes(all), ...modelRoutes(ports.models), ...agUiRoutes(all)],
     close: () => abandoned.close(),
   }

@@ -32,7 +32,8 @@ export async function lookUpResponse(
     throw error
   }
   const found = await lookUp(ports, name)
-  return found === undefined || !headOf(name, found).isStored ? undefined : { name, found }
+  if (found === undefined) return undefined
+  return headOf(name, found).isStored || ports.unstored?.has(id) === true ? { name, found } : undefined
 }
 
 /** The response with the earlier part of its conversation that is not in memory. @throws StorageError */

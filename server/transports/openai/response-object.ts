@@ -119,7 +119,7 @@ export function statusOf({ record }: FoundRun): Status {
 }
 
 export function endedStatus({ reason, error, cut }: RunEnded): Status {
-  if (error?.code === 'token_limit' || cut === true) return 'incomplete'
+  if (error?.code === 'token_limit' || cut === true || reason === 'superseded') return 'incomplete'
   if (reason === 'completed') return 'completed'
   return reason === 'failed' ? 'failed' : 'cancelled'
 }
@@ -176,7 +176,7 @@ export function responseObject(
     status,
     background: head.background,
     error: status === 'failed' ? errorOf(ended) : null,
-    incomplete_details: status === 'incomplete' ? { reason: 'max_output_tokens' } : null,
+    incomplete_details: status === 'incomplete' ? { reason: cutReason(ended) } : null,
     instructions,
     max_output_tokens: sampling.maxOutputTokens ?? null,
     model: head.model,
@@ -199,11 +199,16 @@ export function responseObject(
     top_p: sampling.topP ?? 1,
     truncation: sampling.truncation ?? 'disabled',
     // A cancel from outside does not know the usage.
-    usage: ended === undefined || status === 'cancelled' ? null : usageOf(ended),
+    usage: ended === undefined || status === 'cancelled' || ended.reason === 'superseded' ? null : usageOf(ended),
     user: sampling.user ?? null,
     metadata: head.metadata,
     ...noticesOf(ended ?? {}).field,
   }
+}
+
+/** `steered`: a message of the user replaced it. */
+function cutReason(ended: RunEnded | undefined): string {
+  return ended?.reason === 'superseded' ? 'steered' : 'max_output_tokens'
 }
 
 /** A response's error has codes of its own. */

@@ -11,15 +11,16 @@ import type { HttpRequest } from '../http/http-request.ts'
 import type { Route } from '../http/route.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
+import { upgradeRequired } from '../websocket/upgrade.ts'
 import { InputItemsQuery, listInputItems } from './input-items.ts'
 import { inputTokensRoute } from './input-tokens.ts'
 import { asOpenAiError } from './openai-error.ts'
 import type { OpenAiPorts } from './openai-ports.ts'
-import { ResponseEvents, type ResponseStep } from './response-events.ts'
 import { type FoundResponse, isAlone, lookUpResponse, mustFind } from './response-lookup.ts'
 import { headOf, responseId, responseOf } from './response-object.ts'
 import { checkResponse, ResponseRequest } from './response-request.ts'
 import { sendResponse } from './response-send.ts'
+import { streamResponse } from './response-stream.ts'
 import { isFailedAtStart, replyFailed } from './run-failure.ts'
 import { noticesOf } from './run-notices.ts'
 import { untilRunAnswers, untilRunEnds } from './run-wait.ts'
@@ -31,6 +32,16 @@ const Query = z.object({
     .regex(/^\d{1,9}$/, 'must be the number of an event')
     .optional(),
 })
+
+/** The WebSocket's address, for a request that opens none. */
+const upgrade: Route = {
+  method: 'GET',
+  path: '/v1/responses',
+  errors: asOpenAiError,
+  handle() {
+    throw upgradeRequired()
+  },
+}
 
 export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
   const create: Route = {
@@ -55,7 +66,7 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
       if (found === undefined) return
       const isRefused = !isBackground && isFailedAtStart(found)
       if (body.stream === true && !isRefused) {
-        await stream(ports, exchange, { name, found }, -1, done)
+        await streamResponse(ports, exchange, { name, found }, { done })
         return
       }
       done()
@@ -72,7 +83,8 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
       const { request } = exchange
       const query = request.queryAs(Query)
       const response = await find(ports, request)
-      if (query.stream === 'true') await stream(ports, exchange, response, Number(query.starting_after ?? -1))
+      const after = Number(query.starting_after ?? -1)
+      if (query.stream === 'true') await streamResponse(ports, exchange, response, { after })
       else reply(exchange, response.name, response.found)
     },
   }
@@ -119,7 +131,7 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
     },
   }
 
-  return [create, get, remove, inputItems, cancel, inputTokensRoute(ports)]
+  return [create, upgrade, get, remove, inputItems, cancel, inputTokensRoute(ports)]
 }
 
 function reply(exchange: HttpExchange, name: JobName, found: FoundRun): void {
@@ -131,35 +143,4 @@ async function find(ports: OpenAiPorts, request: HttpRequest): Promise<FoundResp
   const response = await lookUpResponse(ports, request, request.params.id ?? '')
   if (response === undefined) throw new ReplyError('run_not_found', 'Response not found.')
   return response
-}
-
-/**
- * @param after number of the last event that the client has; -1 if it has none
- * @param done called when the client no longer needs this stream: it has the id of a stored response, or the end
- */
-async function stream(
-  ports: OpenAiPorts,
-  exchange: HttpExchange,
-  { name, found }: FoundResponse,
-  after: number,
-  done: () => void = () => undefined,
-): Promise<void> {
-  const head = headOf(name, found)
-  const events = new ResponseEvents(head, after)
-  let isCreated = false
-  await ports.streams.begin(exchange, name, found.record.order, (changes, out) => {
-    const send = (step: ResponseStep): boolean => {
-      for (const each of step.events) out.write(`event: ${each.type}\ndata: ${JSON.stringify(each)}\n\n`)
-      if (step.ended !== true) return false
-      done()
-      out.end()
-      return true
-    }
-    if (!isCreated) {
-      isCreated = true
-      send(events.created())
-      if (head.isStored) done()
-    }
-    for (const change of changes) if (send(events.take(change))) return
-  })
 }

@@ -10,10 +10,11 @@ import { callerOf } from '../session-http/caller.ts'
 import { conversationUpTo } from './conversation.ts'
 import { resolveItems } from './item-references.ts'
 import { resolveModel } from './model-routes.ts'
+import { RESPONSE_NOT_FOUND } from './openai-error.ts'
 import type { OpenAiPorts } from './openai-ports.ts'
 import { checkOptions } from './request-fields.ts'
 import { type FoundResponse, lookUpResponse, withWholeConversation } from './response-lookup.ts'
-import { asMetadata, messageOf } from './response-object.ts'
+import { asMetadata, headOf, messageOf } from './response-object.ts'
 import {
   conversationIn,
   RESPONSE_FIELDS,
@@ -28,11 +29,9 @@ export async function sendResponse(ports: OpenAiPorts, request: HttpRequest, bod
   const key = idempotencyKeyOf(request)
   const before = await previousOf(ports, request, body)
   const resolved = { ...body, input: await resolveItems(ports, request, body.input) }
-  // A response that is not stored does not become part of the session that it continues.
-  const next =
-    before === undefined || body.store === false
-      ? undefined
-      : await sendNext(ports, request, { body: resolved, model, before, key })
+  // A response that is not stored does not become part of the session that it continues, nor continues in the same session.
+  const isPart = before !== undefined && body.store !== false && headOf(before.name, before.found).isStored
+  const next = !isPart ? undefined : await sendNext(ports, request, { body: resolved, model, before, key })
   if (next !== undefined) return next
   const conversation = conversationIn(body)
   if (conversation !== undefined) {
@@ -56,6 +55,11 @@ export async function sendResponse(ports: OpenAiPorts, request: HttpRequest, bod
   })
 }
 
+/** The id of the command that continues from a run: only one can. */
+export function nextId(run: string): string {
+  return `next_${digest(run)}`
+}
+
 interface Next {
   readonly body: ResolvedRequest
   readonly model: string
@@ -70,7 +74,7 @@ async function sendNext(
   { body, model, before, key }: Next,
 ): Promise<JobName | undefined> {
   const { session, run } = before.name
-  const id = `next_${digest(run)}`
+  const id = nextId(run)
   const by = key === undefined ? makeId('by') : digest(request.user, key)
   const first = messageOf(before.found, id)
   const isFree = first === undefined ? isLast(before) : first.context?.metadata?.by === by
@@ -92,7 +96,8 @@ async function sendNext(
   }
 }
 
-async function send(ports: OpenAiPorts, request: HttpRequest, command: Send): Promise<JobName> {
+/** @throws ReplyError, HttpError bad_request */
+export async function send(ports: OpenAiPorts, request: HttpRequest, command: Send): Promise<JobName> {
   const { service, unsupported } = ports
   const { model = '', context } = command
   checkOptions(model, unsupported(model, context?.sampling ?? {}), RESPONSE_FIELDS)
@@ -108,9 +113,12 @@ export async function previousOf(
   { previous_response_id: id }: Pick<ResponseRequest, 'previous_response_id'>,
 ): Promise<FoundResponse | undefined> {
   if (id === undefined || id === null) return undefined
-  const before = await lookUpResponse(ports, request, id)
+  const before = await lookUpResponse(ports, request, id).catch((error: unknown) => {
+    if (error instanceof ReplyError && error.code === 'session_deleted') return undefined
+    throw error
+  })
   if (before !== undefined) return before
-  throw new HttpError('bad_request', 'Response not found.', { path: 'previous_response_id' })
+  throw new HttpError('bad_request', RESPONSE_NOT_FOUND, { path: 'previous_response_id' })
 }
 
 function isLast({ found: { state, record } }: FoundResponse): boolean {

@@ -4,7 +4,7 @@ import type { RunEnded } from '@parley/protocol'
 import { type FoundRun, isRetryable, retryWaitMs, textOf } from '../../session/run-report.ts'
 import { toParts } from '../../session/state/run-output.ts'
 import { idempotencyKeyOf } from '../http/command-id.ts'
-import type { HttpExchange } from '../http/http-exchange.ts'
+import type { StreamingExchange } from '../http/http-exchange.ts'
 import { type OpenAiError, openAiError, openAiStatus, shouldRetry } from './openai-error.ts'
 import { noticesOf } from './run-notices.ts'
 
@@ -43,7 +43,7 @@ export function isFailedAtStart({ record }: FoundRun): boolean {
 }
 
 /** Answers with the run's error. Its `content` is the text that the model had written, if any. */
-export function replyFailed(exchange: HttpExchange, { record }: FoundRun): void {
+export function replyFailed(exchange: StreamingExchange, { record }: FoundRun): void {
   const { ended = {} } = record
   const { status, retryable, error } = runFailure(ended)
   const content = textOf(toParts(record.output))

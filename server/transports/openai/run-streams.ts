@@ -8,7 +8,7 @@ import type { SessionStores } from '../../session/session-replica.ts'
 import type { SessionService } from '../../session/session-service.ts'
 import type { Hub } from '../feed/hub.ts'
 import { Reader } from '../feed/reader.ts'
-import type { HttpExchange } from '../http/http-exchange.ts'
+import type { StreamingExchange } from '../http/http-exchange.ts'
 import { onAbort } from '../http/http-request.ts'
 import type { HttpStream } from '../http/http-stream.ts'
 import type { JobName } from '../jobs/job-id.ts'
@@ -56,7 +56,7 @@ export class RunStreams {
    * @throws ReplyError, StorageError: nothing was sent
    */
   async begin(
-    exchange: HttpExchange,
+    exchange: StreamingExchange,
     { session, run }: JobName,
     from: number,
     translate: Translation,

@@ -6,7 +6,7 @@ import type { SessionCache } from '../../session/session-cache.ts'
 import type { SessionStores } from '../../session/session-replica.ts'
 import type { SessionService } from '../../session/session-service.ts'
 import type { ActiveReaders } from '../feed/active-readers.ts'
-import type { HttpExchange } from '../http/http-exchange.ts'
+import type { StreamingExchange } from '../http/http-exchange.ts'
 import { onAbort } from '../http/http-request.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
@@ -24,7 +24,7 @@ export interface RunWaitPorts {
  */
 export async function untilRunEnds(
   ports: RunWaitPorts,
-  exchange: HttpExchange,
+  exchange: StreamingExchange,
   { session, run }: JobName,
 ): Promise<FoundRun | undefined> {
   const waiting = new AbortController()
@@ -60,7 +60,7 @@ const HEAD_MS = 2_000
  */
 export async function untilRunAnswers(
   ports: RunWaitPorts,
-  exchange: HttpExchange,
+  exchange: StreamingExchange,
   { session, run }: JobName,
 ): Promise<FoundRun | undefined> {
   const waiting = new AbortController()

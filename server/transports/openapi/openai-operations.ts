@@ -75,6 +75,15 @@ export const OPENAI_OPERATIONS: Operations = {
     errors: [...SENDING],
     errorForm: 'openai',
   },
+  'GET /v1/responses': {
+    id: 'connectResponses',
+    tag: 'openai',
+    summary: 'Open a WebSocket for responses',
+    description: 'Its frames are those of the WebSocket mode of the OpenAI API.',
+    answers: { 101: { description: 'The WebSocket is open.' } },
+    errors: ['upgrade_required', 'going_away'],
+    errorForm: 'openai',
+  },
   'GET /v1/responses/:id': {
     id: 'getResponse',
     tag: 'openai',

@@ -237,7 +237,7 @@ export function broadcastBy(app: TemplatedApp): Broadcast {
 }
 
 /** A connection is dropped after three silent heartbeats: it has missed three pings. */
-function idleSeconds(heartbeatMs: number): number {
+export function idleSeconds(heartbeatMs: number): number {
   const seconds = Math.ceil((heartbeatMs * 3) / 1000)
   return Math.min(IDLE_MAX_S, Math.max(IDLE_MIN_S, Math.ceil(seconds / 4) * 4))
 }
