@@ -24,6 +24,12 @@ interface Call {
   input?: number | undefined
 }
 
+/** Outputs from an index up to, but without, another. */
+interface Range {
+  readonly from: number
+  end: number
+}
+
 const NONE: readonly PieceChange[] = []
 
 export class RunPieces {
@@ -40,8 +46,8 @@ export class RunPieces {
   /** The number of pieces so far. */
   #count = 0
   #open: { readonly id: number; readonly kind: TextKind } | undefined
-  /** The index after the last output that was shown since the last restart. */
-  #shown = 0
+  /** The outputs that were shown since the last restart, from an index up to another. Between them, output was dropped. */
+  #ranges: Range[] = []
   /** The index up to which the reader has read. It includes dropped outputs. */
   #read = 0
   /** The last character of the text so far. */
@@ -115,12 +121,23 @@ export class RunPieces {
     this.#changes.push({ type: 'started' })
   }
 
+  /** The index after the last output that was shown since the last restart. */
+  get #shown(): number {
+    return this.#ranges.at(-1)?.end ?? 0
+  }
+
+  #show(from: number, end: number): void {
+    const last = this.#ranges.at(-1)
+    if (last?.end === from) last.end = end
+    else this.#ranges.push({ from, end })
+  }
+
   #restart(): void {
     if (this.#shown === 0 && this.#places.size === 0) return
     this.#closeAll()
     for (const call of this.#calls.values()) delete call.isPlaced
     this.#places.clear()
-    this.#shown = 0
+    this.#ranges = []
     this.#last = ''
     this.#isApart = false
     this.#changes.push({ type: 'restarted' })
@@ -149,26 +166,31 @@ export class RunPieces {
     for (const id of this.#held) if ((this.#calls.get(id)?.called?.next ?? 0) <= index) this.#place(id)
   }
 
-  /** Whether the output has what was shown, in that order. It has not if the reader missed a restart, or showed a call too early. */
+  /** Whether the output begins with what was shown. It does not if the reader missed a restart, or showed a call too early. */
   #isIn(output: readonly OutputPart[]): boolean {
     const places = [...this.#places]
     const streamed = new Set<string>()
     let found = 0
-    let hasLast = this.#shown === 0
+    let covered = 0
+    let begin = 0
     let end = 0
     for (const part of output) {
-      const [id, at = -1] = places[found] ?? []
+      let first = end
       if ('lengths' in part) {
-        end = part.index + part.lengths.length
-        hasLast ||= part.index < this.#shown && this.#shown <= end
-        if (part.type !== 'input' || streamed.has(part.call)) continue
-        streamed.add(part.call)
-        if (id === part.call && part.index <= at && at <= end) found += 1
-      } else if (part.type === 'message' || !streamed.has(part.call)) {
-        if (id === (part.type === 'tool' ? part.call : part.message) && at === end) found += 1
+        first = part.index
+        if (first !== end) begin = first
+        end = first + part.lengths.length
+        while (isBetween(this.#ranges[covered], begin, end)) covered += 1
       }
+      const id = placeOf(part)
+      if (id === undefined || streamed.has(id)) continue
+      if (part.type === 'input') streamed.add(id)
+      if (found === places.length) continue
+      const [shown, at = -1] = places[found] ?? []
+      if (shown !== id || at < first || at > end) return false
+      found += 1
     }
-    return hasLast && found === places.length
+    return covered === this.#ranges.length && found === places.length
   }
 
   #outputs(part: NumberedPart): void {
@@ -194,7 +216,7 @@ export class RunPieces {
       case 'source':
       case 'file': {
         if (index < this.#shown) return
-        this.#shown = index + count
+        this.#show(index, index + count)
         const { kind, text: _, count: __, type: ___, run: ____, ...fields } = output
         this.#changes.push({ type: kind, ...fields } as PieceChange)
       }
@@ -209,7 +231,7 @@ export class RunPieces {
       this.#isApart = false
     }
     if (index < this.#shown) return
-    this.#shown = index + count
+    this.#show(index, index + count)
     if (this.#open?.kind !== kind) {
       this.#closeText()
       this.#open = { id: this.#newId(), kind }
@@ -221,7 +243,7 @@ export class RunPieces {
   #input({ call, name, index, text }: Extract<RunOutput, { kind: 'input' }>, count: number): void {
     if (index < this.#shown) return
     const { input } = this.#opened(call, name)
-    this.#shown = index + count
+    this.#show(index, index + count)
     if (input !== undefined) this.#changes.push({ type: 'grew', id: input, kind: 'input', call, index, text })
   }
 
@@ -231,12 +253,12 @@ export class RunPieces {
     if (end <= this.#shown) return
     const { name, data } = part.id === undefined ? part : (newest.get(part.id) ?? { name: '', data: undefined })
     const index = Math.max(this.#shown, part.index)
-    this.#shown = end
+    this.#show(index, end)
     if (name !== '') {
       if (part.id !== undefined) newest.delete(part.id)
       this.#changes.push({ type: 'data', index, name, ...(part.id === undefined ? {} : { id: part.id }), data })
     }
-    this.#changes.push({ type: 'passed', next: end })
+    this.#changes.push({ type: 'passed', index, next: end })
   }
 
   #steer(message: string): void {
@@ -319,6 +341,16 @@ export class RunPieces {
     this.#count += 1
     return this.#count
   }
+}
+
+/** The call or the steering message that the part gives a place. */
+function placeOf(part: OutputPart): string | undefined {
+  if (part.type === 'tool' || part.type === 'input') return part.call
+  return part.type === 'message' ? part.message : undefined
+}
+
+function isBetween(range: Range | undefined, begin: number, end: number): boolean {
+  return range !== undefined && begin <= range.from && range.end <= end
 }
 
 /** Whether a replaced driver made the call. Such a call counts only if the run's output names it. */

@@ -26,8 +26,9 @@ export class TransportMemory {
 
   recall(): Remembered | undefined {
     const [name, time, order] = (this.#attempt((storage) => storage.getItem(this.#key)) ?? '').split(' ')
-    const age = this.#now() - Number(time)
-    const kind = age >= 0 && age < MAX_AGE_MS ? TRANSPORTS.find((known) => known === name) : undefined
+    // The device's clock may have been set back meanwhile.
+    const age = Math.abs(this.#now() - Number(time))
+    const kind = age < MAX_AGE_MS ? TRANSPORTS.find((known) => known === name) : undefined
     return kind && { kind, order: preferring(order?.split(',')) }
   }
 

@@ -58,6 +58,11 @@ describe('the remembered transport', () => {
     expect(client.state.transport).toEqual({ door: 'websocket', moves: 0 })
   })
 
+  it('is read although the device’s clock was set back by an hour', () => {
+    const client = open({ storage: { getItem: () => `sse ${Date.now() + 60 * 60_000}`, setItem: () => undefined } })
+    expect(client.state.transport).toEqual({ door: 'sse', why: 'remembered', moves: 0 })
+  })
+
   it('includes the server’s order, which applies at once the next time', async () => {
     server.experiment = { name: 'x', variant: 'b', doors: ['poll', 'sse'] }
     const { kept, storage } = memoryStorage()

@@ -70,8 +70,8 @@ export type PieceChange =
       readonly url?: string
       readonly name?: string
     }
-  /** The outputs before this index add nothing more: later data has replaced theirs. */
-  | { readonly type: 'passed'; readonly next: number }
+  /** The outputs from `index` up to `next` add nothing more: later data has replaced theirs. */
+  | { readonly type: 'passed'; readonly index: number; readonly next: number }
   /** How far an unfinished call is. */
   | { readonly type: 'progress'; readonly progress: ToolProgress }
   /** The run took a steering message here. */

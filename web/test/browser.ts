@@ -33,9 +33,10 @@ const FIREFOX_PREFERENCES = {
   'dom.events.testing.asyncClipboard': true,
 }
 
-/** Browsers log every refused or broken connection; the page cannot prevent it. */
+/** Browsers log every refused or broken connection, and every attempt that is given up; the page cannot prevent it. */
 const REFUSED = [
   /net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED)|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED)/,
+  /^WebSocket connection to \S+ failed: WebSocket is closed before the connection is established/,
   /^Firefox can’t establish a connection to the server at ws/,
   /^The connection to ws\S+ was interrupted while the page was loading/,
 ]

@@ -1,6 +1,6 @@
 // The pieces of runs (protocol/run-pieces.ts), from logs with any history, for readers that get them in any form: live, merged,
 // compacted, from a transcript, from a cursor. Every reader's pieces are well-formed, and the same as the server's state.
-import type { Event, ToolCalled, ToolResult } from '@parley/protocol'
+import type { Event, OutputPart, ToolCalled, ToolResult } from '@parley/protocol'
 import { type PieceChange, RunPieces, type TextKind } from '@parley/protocol/run-pieces'
 import { textGap } from '@parley/protocol/well-formed'
 import fc from 'fast-check'
@@ -201,8 +201,9 @@ function actual({ shown, text }: FrontEnd): unknown {
 class Reader {
   readonly all = new Map<string, FrontEnd>()
 
+  /** The restarts of the conversation's own runs: children restart in any history. */
   get restarts(): number {
-    return [...this.all.values()].reduce((sum, { restarts }) => sum + restarts, 0)
+    return [...this.all].reduce((sum, [run, { restarts }]) => sum + (run.startsWith('child_') ? 0 : restarts), 0)
   }
 
   take(entries: readonly ProjectedEntry[]): void {
@@ -241,6 +242,21 @@ const stateAt = (log: ScriptedLog, seq: number): SessionState => {
     EMPTY_SESSION,
     log.entries.filter((entry) => entry.seq <= seq),
   )
+}
+
+const CALLED: ToolCalled = {
+  type: 'tool.called',
+  run: 'r',
+  call: 'c',
+  name: 't',
+  input: {},
+  where: 'client',
+  approval: false,
+  attempt: 1,
+  until: 0,
+  step: 0,
+  next: 0,
+  epoch: 1,
 }
 
 describe('the pieces of a run', () => {
@@ -288,6 +304,40 @@ describe('the pieces of a run', () => {
       }),
       { numRuns: 400 },
     )
+  })
+
+  it.each<[string, Event, OutputPart[]]>([
+    [
+      'text before data that is kept',
+      { type: 'run.output', run: 'r', index: 0, kind: 'text', text: 'dropped' },
+      [{ type: 'data', index: 1, text: '', lengths: [0], name: 'chart', id: 'd', data: 1 }],
+    ],
+    [
+      'nothing before a call',
+      CALLED,
+      [
+        { type: 'message', message: 'm_2' },
+        { type: 'tool', call: 'c', name: 't' },
+      ],
+    ],
+    [
+      'no earlier call',
+      CALLED,
+      [
+        { type: 'tool', call: 'b', name: 't' },
+        { type: 'tool', call: 'c', name: 't' },
+      ],
+    ],
+  ])('follow again if the reader has shown %s', (_, shown, output) => {
+    const about = { run: 'r', model: 'm', message: 'm_1', next: 0 }
+    const frontEnd = new FrontEnd('r')
+    frontEnd.take({ type: 'run.started', ...about, epoch: 1, mode: 'new' })
+    frontEnd.take(shown)
+    const data = { index: 1, kind: 'data', text: '', name: 'chart', id: 'd', data: 1 } as const
+    if (shown.type === 'run.output') frontEnd.take({ type: 'run.output', run: 'r', ...data })
+    frontEnd.take({ type: 'run.snapshot', ...about, epoch: 1, output, next: 2 })
+    expect(frontEnd.restarts).toBe(1)
+    expect(frontEnd.shown).toHaveLength(output.length)
   })
 
   it('are well-formed for a reader that starts after any entry', () => {

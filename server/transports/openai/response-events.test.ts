@@ -136,6 +136,24 @@ function read(events: readonly Event[], attached: number, after: number): readon
   return sent
 }
 
+const empty = (kind: 'text' | 'reasoning'): Step => ({ do: 'say', kind, text: '' })
+/** Data that is kept, between outputs that a restart drops. */
+const DATA_AMONG_DROPPED: [readonly Step[], RunEnded['reason']][] = [
+  [[{ do: 'data' }, empty('text'), { do: 'data' }, { do: 'restart' }], 'completed'],
+  [
+    [
+      empty('text'),
+      { do: 'data' },
+      empty('reasoning'),
+      empty('text'),
+      empty('text'),
+      { do: 'source' },
+      { do: 'restart' },
+    ],
+    'completed',
+  ],
+]
+
 describe('the events of a response', () => {
   it('have numbers with the same meaning for every reader, at any time and from any start', () => {
     fc.assert(
@@ -162,7 +180,7 @@ describe('the events of a response', () => {
           expect(rest).toEqual(read(events, events.length, -1).filter((event) => event.sequence_number > after))
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 300, examples: DATA_AMONG_DROPPED },
     )
   })
 

@@ -40,7 +40,12 @@ export class ResponseEvents {
   #events: ResponseEvent[] = []
   /** The number of the next event. */
   #sequence = 0
+  /** The index after the last output that has events. */
   #nextIndex = 0
+  /** The number of data outputs after it. They have no events. */
+  #passed = 0
+  /** The index after the last data output. */
+  #passedTo = 0
 
   constructor(head: ResponseHead, after: number) {
     this.#head = head
@@ -70,12 +75,14 @@ export class ResponseEvents {
       case 'source':
         this.#source(change)
         break
-      case 'data':
       case 'file':
         this.#count(change.index)
         break
+      case 'data':
+        this.#pass(change.index, change.index + 1)
+        break
       case 'passed':
-        this.#nextIndex = Math.max(this.#nextIndex, change.next)
+        this.#pass(change.index, change.next)
         break
       case 'closed':
         if (change.kind === 'input' && change.called !== undefined) this.#calls.push(change.called)
@@ -109,18 +116,27 @@ export class ResponseEvents {
     this.#calls = []
     this.#sequence = 0
     this.#nextIndex = 0
+    this.#passed = 0
+    this.#passedTo = 0
     this.created()
     this.#emitInProgress()
   }
 
   /** Skips the numbers of outputs before this index, which were dropped by a restart. */
   #skipTo(index: number): void {
-    const dropped = index - this.#nextIndex
+    const dropped = index - this.#nextIndex - this.#passed
     this.#nextIndex = Math.max(this.#nextIndex, index)
+    this.#passed = 0
     if (dropped <= 0) return
     this.#sequence += (dropped + 1) * NUMBERS_SKIPPED
     this.#close()
     this.#emitInProgress()
+  }
+
+  /** Data between dropped outputs is kept: their numbers are skipped together, at the next output with events. */
+  #pass(from: number, end: number): void {
+    this.#passed += Math.max(0, end - Math.max(from, this.#passedTo, this.#nextIndex))
+    this.#passedTo = Math.max(this.#passedTo, end)
   }
 
   /** Counts an output. */
