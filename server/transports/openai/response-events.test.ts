@@ -180,7 +180,7 @@ describe('the events of a response', () => {
           expect(rest).toEqual(read(events, events.length, -1).filter((event) => event.sequence_number > after))
         }
       }),
-      { numRuns: 300, examples: DATA_AMONG_DROPPED },
+      { numRuns: 100, examples: DATA_AMONG_DROPPED },
     )
   })
 
