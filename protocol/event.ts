@@ -9,6 +9,7 @@ import { Id } from './id.ts'
 import { OUTPUT_LIMITS } from './limits.ts'
 import { Marks } from './marks.ts'
 import { dataFields, fileFields, OutputPart, Part, Seen, sourceFields } from './part.ts'
+import { RelayedRequest, RunRequested } from './run/relayed-request.ts'
 import { DeclaredTool, ToolName } from './tool.ts'
 import { Traceparent } from './trace.ts'
 
@@ -139,6 +140,8 @@ export const RunStarted = z.object({
   parent: ParentCall.optional(),
   /** The configured agent that answers now; absent: the server's default. */
   agent: z.string().optional(),
+  /** The model call that this driver sends first, or continues. */
+  request: RelayedRequest.optional(),
 })
 
 /** Another agent continues the run. */
@@ -197,6 +200,8 @@ export const RunSnapshot = z.object({
   ...startedFields,
   next: Count,
   output: z.array(OutputPart),
+  /** The current model call, as in `run.started` and `run.requested`. */
+  request: RelayedRequest.optional(),
   /** It contains news (a steering message, the steps that a restart kept), so live readers receive it as well. */
   changes: z.literal(true).optional(),
 })
@@ -350,6 +355,7 @@ export const SessionDeleted = z.object({ type: z.literal('session.deleted'), by:
 export const Event = z.discriminatedUnion('type', [
   MessageEvent,
   RunStarted,
+  RunRequested,
   RunHanded,
   RunOutput,
   RunSnapshot,

@@ -7,6 +7,7 @@ import { openLimits } from './assembly/open-limits.ts'
 import { openMcp } from './assembly/open-mcp.ts'
 import { exposeMetrics, openMetrics } from './assembly/open-metrics.ts'
 import { openModels } from './assembly/open-models.ts'
+import { openRelay } from './assembly/open-relay.ts'
 import { openStores, StartError } from './assembly/open-stores.ts'
 import { openTraces } from './assembly/open-traces.ts'
 import { openTransports } from './assembly/open-transports.ts'
@@ -91,7 +92,8 @@ export interface ServerOverrides {
 export async function createServer(config: Config, logger: Logger, overrides: ServerOverrides = {}): Promise<Server> {
   checkConfig(config)
   const { role, jwtSecretFile } = config
-  const models = overrides.models ?? openModels(config)
+  const relay = openRelay(config, logger, () => metrics?.runs.relayed('direct'))
+  const models = overrides.models ?? openModels(config, relay)
   const metrics = openMetrics(config, [...models.ids, ...remoteModelIds(config.agents)], () => engine.active)
   const secrets = jwtSecretFile === undefined ? undefined : await openSecretFile(jwtSecretFile, logger)
   const onKeysFetched = metrics && ((result: string) => metrics.keyFetches.inc({ result }))
@@ -180,6 +182,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     metrics: metrics?.runs,
     tracer,
     budgets: limits.budgets,
+    relay,
     activeRuns: limits.runQuota,
     isRead: (session) => activeReaders.isReadAnywhere(session, stores.scatterGather),
   })
@@ -260,6 +263,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     await Promise.all([directory.close(), purger.close()])
     sessions.close()
     await limits.close()
+    relay?.close()
     await stores.close()
     await tracer?.close(TRACES_CLOSE_MS)
     await metricsListener?.close()

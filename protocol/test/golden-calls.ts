@@ -1,4 +1,4 @@
-// Golden frames of tool calls, child runs and hand-offs, in both codecs. The rule of golden-frames.ts applies to them.
+// Golden frames of tool calls, child runs, hand-offs and relayed requests, in both codecs. The rule of golden-frames.ts applies to them.
 
 export const CALLS = [
   {
@@ -35,6 +35,27 @@ export const CALLS = [
     json: `{"type":"entry","session":"s1","cursor":"e1.40","time":1767225600000,"event":{"type":"run.started","run":"r2","epoch":1,"mode":"new","model":"demo","message":"t2","next":0,"owner":"node-b","parent":{"run":"r1","call":"t2"},"agent":"researcher"}}`,
     msgpack:
       '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3430a474696d65d30000019b76daa800a56576656e748aa474797065ab72756e2e73746172746564a372756ea27232a565706f636801a46d6f6465a36e6577a56d6f64656ca464656d6fa76d657373616765a27432a46e65787400a56f776e6572a66e6f64652d62a6706172656e7482a372756ea27231a463616c6ca27432a56167656e74aa72657365617263686572',
+  },
+  {
+    from: 'server' as const,
+    name: 'entry: run.started with a request',
+    json: `{"type":"entry","session":"s1","cursor":"e1.41","time":1767225600000,"event":{"type":"run.started","run":"r1","epoch":2,"mode":"continue","model":"demo","message":"c1","next":3,"request":{"stream":"stream_1","step":1,"next":2,"model":"demo"}}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3431a474696d65d30000019b76daa800a56576656e7488a474797065ab72756e2e73746172746564a372756ea27231a565706f636802a46d6f6465a8636f6e74696e7565a56d6f64656ca464656d6fa76d657373616765a26331a46e65787403a77265717565737484a673747265616da873747265616d5f31a47374657001a46e65787402a56d6f64656ca464656d6f',
+  },
+  {
+    from: 'server' as const,
+    name: 'entry: run.requested',
+    json: `{"type":"entry","session":"s1","cursor":"e1.41","time":1767225600000,"event":{"type":"run.requested","run":"r1","stream":"stream_2","step":2,"next":5,"model":"demo"}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3431a474696d65d30000019b76daa800a56576656e7486a474797065ad72756e2e726571756573746564a372756ea27231a673747265616da873747265616d5f32a47374657002a46e65787405a56d6f64656ca464656d6f',
+  },
+  {
+    from: 'server' as const,
+    name: 'entry: run.snapshot with a request',
+    json: `{"type":"entry","session":"s1","cursor":"e1.41","time":1767225600000,"event":{"type":"run.snapshot","run":"r1","next":5,"output":[],"request":{"stream":"stream_2","step":2,"next":5,"model":"demo"}}}`,
+    msgpack:
+      '85a474797065a5656e747279a773657373696f6ea27331a6637572736f72a565312e3431a474696d65d30000019b76daa800a56576656e7485a474797065ac72756e2e736e617073686f74a372756ea27231a46e65787405a66f757470757490a77265717565737484a673747265616da873747265616d5f32a47374657002a46e65787405a56d6f64656ca464656d6f',
   },
   {
     from: 'server' as const,

@@ -3,9 +3,10 @@ import { type Config, ConfigError } from '../config/config.ts'
 import type { ModelCatalog } from '../model/model.ts'
 import { createModelCatalog } from '../model/model-catalog.ts'
 import { ModelConfigError, readModelConfig } from '../model/model-config.ts'
+import type { Relay } from '../model/relay-fetch.ts'
 
 /** @throws ConfigError */
-export function openModels(config: Config): ModelCatalog {
+export function openModels(config: Config, relay?: Relay): ModelCatalog {
   try {
     const {
       model,
@@ -29,6 +30,7 @@ export function openModels(config: Config): ModelCatalog {
         PARLEY_COMPATIBLE_URL: compatibleUrl,
         PARLEY_COMPATIBLE_KEY: compatibleKey,
       }),
+      relay === undefined ? {} : { fetch: relay.fetch(globalThis.fetch), relayed: true },
     )
   } catch (error) {
     if (error instanceof ModelConfigError) throw new ConfigError([error.message])

@@ -62,6 +62,7 @@ export class RunMetrics implements RunMeterSink {
   readonly #queueWait: Histogram
   readonly #longestGap: Histogram
   readonly #takeovers: Counter<'mode'>
+  readonly #relayed: Counter<'outcome'>
   readonly #failoverPause: Histogram
   readonly #cancel: Histogram<'door' | 'variant'>
   readonly #wasted: Counter
@@ -129,6 +130,12 @@ export class RunMetrics implements RunMeterSink {
       labelNames: ['mode'],
       registers: [registry],
     })
+    this.#relayed = new Counter({
+      name: 'parley_relayed_calls_total',
+      help: 'Model calls that did not simply go through a relay, by outcome.',
+      labelNames: ['outcome'],
+      registers: [registry],
+    })
     this.#failoverPause = histogram(
       'parley_run_failover_pause_seconds',
       'Time from the last entry of a lost driver to the first token of the next one.',
@@ -171,6 +178,14 @@ export class RunMetrics implements RunMeterSink {
   began(asked: Asked, model: string, mode: 'new' | 'continue' | 'restart', seconds: number | undefined): void {
     if (mode !== 'new') this.#takeovers.inc({ mode })
     if (seconds !== undefined) this.#queueWait.observe({ ...this.#labels(asked, model) }, Math.max(0, seconds))
+  }
+
+  /**
+   * `resumed`: a relay had the response for the next driver. `unknown`: it did not. `lost`: the response broke off. `direct`: no relay
+   * accepted the request.
+   */
+  relayed(outcome: 'resumed' | 'unknown' | 'lost' | 'direct'): void {
+    this.#relayed.inc({ outcome })
   }
 
   modelCalled(model: string, seconds: number, error: string): void {

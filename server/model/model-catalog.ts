@@ -8,6 +8,8 @@ import { createProviders } from './providers.ts'
 export interface ModelCatalogOptions {
   /** Sends requests to providers. Default: the global `fetch`. */
   readonly fetch?: typeof fetch
+  /** `fetch` sends requests through a relay. */
+  readonly relayed?: boolean
 }
 
 /** At most this many models are cached; a wildcard allows any number. */
@@ -35,7 +37,7 @@ export function createModelCatalog(config: ModelConfig, options: ModelCatalogOpt
   for (const id of config.contextTokens?.keys() ?? []) if (id !== '*') split(id, 'PARLEY_CONTEXT_TOKENS')
   for (const id of ids) check(id, id === config.model ? 'PARLEY_MODEL' : 'PARLEY_MODELS', config)
 
-  const providers = createProviders(config, options.fetch)
+  const providers = createProviders(config, options.fetch, options.relayed)
   const cached = new Map<string, Model>()
   return {
     defaultId,

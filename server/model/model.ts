@@ -17,6 +17,8 @@ export interface Model {
   readonly secrets?: readonly string[]
   /** The context window: tokens of a request and its answer together. */
   readonly contextTokens: number
+  /** Its requests go through a relay, if they name a stream there: see relay-fetch.ts. */
+  readonly relayed?: true
   /** Instead of the server's limits: milliseconds from the request to the first part, and between two parts. */
   readonly timeouts?: { readonly firstTokenMs: number; readonly betweenTokensMs: number }
   /**

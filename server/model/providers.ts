@@ -27,7 +27,12 @@ const DIALECTS: Readonly<Record<ProviderName, () => AnswerDialect>> = {
   compatible: () => new ChatDialect(),
 }
 
-export function createProviders(config: ModelConfig, fetch: typeof globalThis.fetch = globalThis.fetch): Providers {
+/** @param relayed whether `fetch` sends requests through a relay */
+export function createProviders(
+  config: ModelConfig,
+  fetch: typeof globalThis.fetch = globalThis.fetch,
+  relayed = false,
+): Providers {
   const made = new Map<ProviderName, MakeModel>()
   return {
     create(id, provider, model) {
@@ -43,6 +48,7 @@ export function createProviders(config: ModelConfig, fetch: typeof globalThis.fe
         prefill: prefillOf(provider, model),
         secrets: secretsOf(config[provider] ?? {}),
         contextTokens: contextTokens(id, config.contextTokens),
+        ...(relayed ? { relayed: true as const } : {}),
       }
     },
   }

@@ -6,6 +6,7 @@ import { Agent as HttpAgent, type IncomingMessage, type RequestOptions, request 
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import type { Logger } from 'pino'
 import {
+  CLOSED,
   DATA,
   END,
   FAULT,
@@ -28,14 +29,12 @@ export interface RelayedCall {
   readonly mode: 'start' | 'resume'
 }
 
-/** No relay has the response, or its beginning. */
-export class RelayGoneError extends Error {
-  override readonly name = 'RelayGoneError'
-}
-
-/** The reason of an abort that leaves the stream to the next owner of the run. */
-export class LeaveStream extends Error {
-  override readonly name = 'LeaveStream'
+/**
+ * The relay that had the response is gone, or gave it to a later driver of the run. The model call cannot continue, but its run can,
+ * from the log.
+ */
+export class RelayLostError extends Error {
+  override readonly name = 'RelayLostError'
 }
 
 export interface RelayOptions {
@@ -59,12 +58,18 @@ const ACCEPT_MS = 3_000
 /** Milliseconds for which an unreachable relay is not tried again. */
 const AVOID_MS = 5_000
 const RELEASE_MS = 5_000
+/** Milliseconds for which the next driver of a run waits for a relay. */
+const FIND_MS = 1_000
 
 type Answer = { readonly response: IncomingMessage } | { readonly refused: string }
 
 export class Relay {
   readonly #relays: readonly Endpoint[]
   readonly #options: RelayOptions
+  /** Responses that were found for the next driver, and are not read yet. */
+  readonly #found = new Map<string, IncomingMessage>()
+  /** The relays that have the responses of this node's calls. */
+  readonly #holders = new Map<string, Endpoint>()
 
   constructor(options: RelayOptions) {
     this.#options = options
@@ -78,16 +83,46 @@ export class Relay {
       const call = callOf(headers.get(RELAY_HEADER))
       if (call === undefined) return direct(input, init)
       headers.delete(RELAY_HEADER)
-      init?.signal?.throwIfAborted()
-      if (call.mode === 'resume') return this.#resume(call, init?.signal ?? undefined)
+      const signal = init?.signal ?? undefined
+      signal?.throwIfAborted()
+      if (call.mode === 'resume') return this.#resume(call, signal)
       const plain = { ...init, headers }
       return (await this.#start(call, String(input), plain)) ?? direct(input, plain)
     }
   }
 
+  /**
+   * Looks for the response to an earlier driver's request, and keeps it for the `resume` of that call. From then on, no relay accepts
+   * that request from the earlier driver. Ends with `release` or `leave`.
+   */
+  async find(call: RelayedCall): Promise<boolean> {
+    for (const relay of this.#ranked(call.key)) {
+      const answer = await relay.send('GET', call, undefined, undefined, FIND_MS)
+      if (!('response' in answer)) {
+        // Without its beginning, the response is of no use.
+        if (answer.refused === 'status_410') await relay.release(call.key, call.attempt)
+        continue
+      }
+      answer.response.on('error', () => undefined)
+      this.#found.set(call.key, answer.response)
+      this.#holders.set(call.key, relay)
+      return true
+    }
+    return false
+  }
+
   /** The run no longer needs the response. Errors are not reported: the relay ends unread streams itself. */
   async release({ key, attempt }: RelayedCall): Promise<void> {
-    await Promise.all(this.#ranked(key).map((relay) => relay.release(key, attempt)))
+    const holder = this.#holders.get(key)
+    this.leave(key)
+    await holder?.release(key, attempt)
+  }
+
+  /** Leaves the response to the next driver of the run. */
+  leave(key: string): void {
+    this.#holders.delete(key)
+    this.#found.get(key)?.destroy()
+    this.#found.delete(key)
   }
 
   close(): void {
@@ -103,19 +138,22 @@ export class Relay {
     let reason = 'unreachable'
     for (const relay of this.#ranked(call.key)) {
       if (relay.isAvoided) continue
-      const answer = await relay.send('POST', call, content, signal ?? undefined)
-      if ('response' in answer) return this.#responseOf(answer.response, call, signal ?? undefined)
+      const answer = await relay.send('POST', call, content, signal ?? undefined, ACCEPT_MS)
+      if ('response' in answer) {
+        this.#holders.set(call.key, relay)
+        return this.#responseOf(answer.response, signal ?? undefined)
+      }
+      if (answer.refused === 'status_409') throw new RelayLostError('Another driver of the run has the response.')
       reason = answer.refused
     }
     return this.#bypass(reason)
   }
 
-  async #resume(call: RelayedCall, signal: AbortSignal | undefined): Promise<Response> {
-    for (const relay of this.#ranked(call.key)) {
-      const answer = await relay.send('GET', call, undefined, signal)
-      if ('response' in answer) return this.#responseOf(answer.response, call, signal)
-    }
-    throw new RelayGoneError('No relay has the response of this model call.')
+  async #resume({ key }: RelayedCall, signal: AbortSignal | undefined): Promise<Response> {
+    const found = this.#found.get(key)
+    this.#found.delete(key)
+    if (found === undefined || found.destroyed) throw new RelayLostError('The relay closed the response.')
+    return this.#responseOf(found, signal)
   }
 
   #bypass(reason: string): undefined {
@@ -124,7 +162,7 @@ export class Relay {
   }
 
   /** Resolves when the provider has sent its headers. */
-  async #responseOf(source: IncomingMessage, call: RelayedCall, signal: AbortSignal | undefined): Promise<Response> {
+  async #responseOf(source: IncomingMessage, signal: AbortSignal | undefined): Promise<Response> {
     return new Promise((resolve, reject) => {
       let controller: ReadableStreamDefaultController<Uint8Array> | undefined
       const reader = new RelayFrameReader()
@@ -135,16 +173,10 @@ export class Relay {
         signal?.removeEventListener('abort', abort)
         if (error === undefined) controller?.close()
         else controller?.error(error)
-        reject(error ?? new TypeError('fetch failed', { cause: faultError(CUT) }))
+        reject(error ?? new RelayLostError('The relay sent no head.'))
         source.destroy()
       }
-      const leave = (reason: unknown): void => {
-        if (!(reason instanceof LeaveStream)) void this.release(call)
-      }
-      const abort = (): void => {
-        leave(signal?.reason)
-        over(signal?.reason)
-      }
+      const abort = (): void => over(signal?.reason)
       const body = new ReadableStream<Uint8Array>(
         {
           start(started) {
@@ -153,8 +185,7 @@ export class Relay {
           pull() {
             source.resume()
           },
-          cancel(reason) {
-            leave(reason)
+          cancel() {
             isOver = true
             signal?.removeEventListener('abort', abort)
             source.destroy()
@@ -172,15 +203,13 @@ export class Relay {
               controller?.enqueue(payload)
               if ((controller?.desiredSize ?? 0) <= 0) source.pause()
             } else if (type === END) over()
-            else if (type === FAULT) {
-              over(new TypeError('fetch failed', { cause: faultError(JSON.parse(payload.toString()) as RelayFault) }))
-            }
+            else if (type === FAULT) over(errorOf(JSON.parse(payload.toString()) as RelayFault))
           })
         } catch (error) {
           over(error instanceof RelayFrameError ? error : new RelayFrameError('The relay sent a malformed frame.'))
         }
       })
-      const cut = (): void => over(new TypeError('terminated', { cause: faultError(CUT) }))
+      const cut = (): void => over(new RelayLostError('The connection to the relay broke.'))
       source.on('error', cut)
       source.on('close', cut)
     })
@@ -228,10 +257,11 @@ class Endpoint {
     { key, attempt }: RelayedCall,
     content: Buffer | undefined,
     signal: AbortSignal | undefined,
+    acceptMs: number,
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const request = this.#request(this.#optionsOf(method, key, attempt, content))
-      const timer = setTimeout(() => request.destroy(new Error('timeout')), ACCEPT_MS)
+      const timer = setTimeout(() => request.destroy(new Error('timeout')), acceptMs)
       const abort = (): void => {
         request.destroy()
         reject(signal?.reason)
@@ -279,8 +309,6 @@ class Endpoint {
   }
 }
 
-const CUT: RelayFault = { code: 'ECONNRESET', message: 'The connection to the relay broke.' }
-
 function baseOf(url: string): RequestOptions {
   if (url.startsWith('unix:')) return { socketPath: url.slice('unix:'.length).replace(/^\/\/(?=\/)/, '') }
   const { hostname, port, pathname } = new URL(url)
@@ -293,8 +321,10 @@ function callOf(text: string | null): RelayedCall | undefined {
   return { mode: mode as RelayedCall['mode'], attempt: Number(attempt), key }
 }
 
-function faultError({ code, message }: RelayFault): Error {
-  return Object.assign(new Error(message), { code })
+/** A fault of the provider is an error of a socket, as `fetch` reports it. */
+function errorOf({ code, message }: RelayFault): Error {
+  if (code === CLOSED.code) return new RelayLostError(message)
+  return new TypeError('fetch failed', { cause: Object.assign(new Error(message), { code }) })
 }
 
 /** Statuses whose responses have no body (Fetch standard, null body status). */

@@ -21,6 +21,9 @@ export interface RelayFault {
   readonly message: string
 }
 
+/** The relay itself ended the stream. */
+export const CLOSED: RelayFault = { code: 'relay_closed', message: 'The relay closed the stream.' }
+
 const PREFIX_BYTES = 5
 /** The most bytes of one frame. The relay reads less than this from a provider at once. */
 const MAX_FRAME_BYTES = 16 * 1024 * 1024

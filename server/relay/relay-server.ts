@@ -25,7 +25,7 @@ export const RELAY_ERRORS = {
   unknown_stream: [404, 'The relay has no stream of this key.'],
   not_found: [404, 'Not found.'],
   stream_exists: [409, 'The relay already has a stream of this key.'],
-  replaced: [409, 'A later owner of the run reads this stream.'],
+  replaced: [409, 'A later driver of the run has this stream, or asked for it.'],
   trimmed: [410, 'The relay no longer has the beginning of this stream.'],
   too_large: [413, 'The request is too large.'],
   bad_offset: [416, 'The stream has not reached this offset.'],
@@ -71,6 +71,9 @@ const MAX_CALL_BYTES = 64 * 1024
 const HEADERS_MS = 10_000
 const REQUEST_MS = 60_000
 const CONNECTIONS = 20_000
+/** A driver that was slow for so long (ms) has lost its run and learns of it. */
+const FENCE_MS = 60_000
+const FENCES = 10_000
 /** Milliseconds between the refusal of an unfinished request and the end of its connection. */
 const LINGER_MS = 500
 
@@ -90,6 +93,8 @@ export class RelayServer {
   readonly #bytes: RelayBytes
   /** By the index of the secret and the key. */
   readonly #streams = new Map<string, RelayStream>()
+  /** Keys for which a next driver asked in vain. */
+  readonly #fences = new Set<string>()
   readonly #server: Server
   #metrics: RelayMetrics | undefined
   #isDraining = false
@@ -190,6 +195,8 @@ export class RelayServer {
       held = 0
     }
     try {
+      // Its node is gone, so nobody waits for the response.
+      if (response.destroyed || request.socket.destroyed) throw new RelayError('malformed')
       const call = callOf(received)
       if (!targets(call.url)) throw new RelayError('target_forbidden')
       // Another request may have been faster.
@@ -237,9 +244,13 @@ export class RelayServer {
     }
   }
 
-  /** @throws RelayError stream_exists, draining, full */
+  /** @throws RelayError replaced, stream_exists, draining, full */
   #checkRoom(id: string): void {
-    if (this.#streams.has(id)) throw new RelayError('stream_exists')
+    if (this.#fences.has(id)) throw new RelayError('replaced')
+    const existing = this.#streams.get(id)
+    // The node repeats a refused request in another form.
+    if (existing?.isRefused === true) existing.close()
+    else if (existing !== undefined) throw new RelayError('stream_exists')
     if (this.#isDraining) throw new RelayError('draining')
     if (this.#streams.size < this.#options.limits.streams && !this.#bytes.isFull) return
     // The owner of a complete stream had the time to read it. An open one is being paid for.
@@ -271,7 +282,10 @@ export class RelayServer {
 
   #read(id: string, attempt: number, offsetText: string, response: ServerResponse): void {
     const stream = this.#streams.get(id)
-    if (stream === undefined) throw new RelayError('unknown_stream')
+    if (stream === undefined) {
+      this.#fence(id)
+      throw new RelayError('unknown_stream')
+    }
     const offset = /^\d{1,15}$/.test(offsetText) ? Number(offsetText) : Number.NaN
     if (Number.isNaN(offset)) throw new RelayError('malformed')
     if (offset > stream.end) throw new RelayError('bad_offset')
@@ -281,6 +295,14 @@ export class RelayServer {
     }
     this.#metrics?.resumed.inc()
     follow(stream, response, offset, attempt)
+  }
+
+  /** The next driver of the run will send a request of its own. So the earlier driver, which may only be slow, must not send this one. */
+  #fence(id: string): void {
+    const oldest = this.#fences.size < FENCES ? undefined : this.#fences.values().next().value
+    if (oldest !== undefined) this.#fences.delete(oldest)
+    this.#fences.add(id)
+    setTimeout(() => this.#fences.delete(id), FENCE_MS).unref()
   }
 
   #release(id: string, attempt: number, response: ServerResponse): void {
@@ -334,6 +356,7 @@ function follow(stream: RelayStream, response: ServerResponse, offset: number, a
   reader = stream.read(sink, offset, attempt)
   response.on('drain', () => reader?.drained())
   response.on('close', () => reader?.close())
+  if (response.destroyed) reader.close()
 }
 
 /** @throws RelayError malformed */

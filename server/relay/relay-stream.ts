@@ -1,7 +1,17 @@
 // RelayStream: one response of a provider. It keeps the bytes from the beginning, so that the next owner of the run can read them
 // again, and follows them for its readers. It holds the provider back when its bytes reach a limit; it never drops bytes that
 // somebody still has to read.
-import { DATA, END, FAULT, framePrefix, HEAD, jsonFrame, type RelayFault, type RelayHead } from './relay-frame.ts'
+import {
+  CLOSED,
+  DATA,
+  END,
+  FAULT,
+  framePrefix,
+  HEAD,
+  jsonFrame,
+  type RelayFault,
+  type RelayHead,
+} from './relay-frame.ts'
 
 /** Where a reader's frames go. */
 export interface RelaySink {
@@ -61,7 +71,7 @@ export interface RelayStreamOptions {
   /** Milliseconds without a reader after which the stream is over. */
   readonly orphanMs: number
   /** The stream is over: nobody can read it. Called once. */
-  readonly onGone: (reason: 'released' | 'orphaned' | 'closed') => void
+  readonly onGone: (reason: 'released' | 'orphaned' | 'unread' | 'closed') => void
 }
 
 export interface RelayReader {
@@ -84,6 +94,7 @@ export class RelayStream {
   readonly #options: RelayStreamOptions
   readonly #readers = new Set<Reader>()
   #head: Buffer | undefined
+  #status: number | undefined
   #chunks: Buffer[] = []
   /** The offset in the body of the first byte that is kept. */
   #start = 0
@@ -108,6 +119,11 @@ export class RelayStream {
     return this.#readers.size > 0
   }
 
+  /** The provider refused the request, or failed before its response. */
+  get isRefused(): boolean {
+    return this.#status === undefined ? this.isComplete : this.#status >= 400
+  }
+
   get isComplete(): boolean {
     return this.#last !== undefined
   }
@@ -122,6 +138,7 @@ export class RelayStream {
   }
 
   head(head: RelayHead): void {
+    this.#status = head.status
     this.#head = jsonFrame(HEAD, head)
     this.#deliver()
   }
@@ -181,9 +198,9 @@ export class RelayStream {
     this.#over('closed')
   }
 
-  #over(reason: 'released' | 'orphaned' | 'closed'): void {
+  #over(reason: 'released' | 'orphaned' | 'unread' | 'closed'): void {
     if (this.#isGone) return
-    this.fail({ code: 'relay_closed', message: 'The stream was closed.' })
+    this.fail(CLOSED)
     this.#isGone = true
     clearTimeout(this.#orphanTimer)
     const { bytes, source, onGone } = this.#options
@@ -199,7 +216,7 @@ export class RelayStream {
   #limitOrphan(): void {
     if (this.#isGone || this.#readers.size > 0) return
     clearTimeout(this.#orphanTimer)
-    this.#orphanTimer = setTimeout(() => this.#over('orphaned'), this.#options.orphanMs)
+    this.#orphanTimer = setTimeout(() => this.#over(this.isComplete ? 'unread' : 'orphaned'), this.#options.orphanMs)
   }
 
   #deliver(): void {

@@ -8,7 +8,7 @@ import { makeId } from '@parley/protocol'
 import pino from 'pino'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { RelayMetrics } from '../metric/relay-metrics.ts'
-import { LeaveStream, Relay, type RelayedCall, RelayGoneError, relayHeaders } from '../model/relay-fetch.ts'
+import { Relay, type RelayedCall, RelayLostError, relayHeaders } from '../model/relay-fetch.ts'
 import { type RelayLimits, RelayServer } from './relay-server.ts'
 import { relayTargets } from './relay-target.ts'
 
@@ -81,8 +81,11 @@ function client(urls: string | readonly string[], secret = SECRET) {
     bypassed,
     post: (key: string, init: RequestInit = {}, attempt = 1, url = `${providerUrl}/chat`) =>
       fetch(url, { method: 'POST', body: '{"a":1}', ...init, headers: { ...headersOf('start', key, attempt) } }),
+    find: (key: string, attempt = 2) => relay.find({ key, attempt, mode: 'resume' }),
+    /** After `find`. */
     resume: (key: string, attempt = 2, init: RequestInit = {}) =>
       fetch(`${providerUrl}/chat`, { method: 'POST', ...init, headers: headersOf('resume', key, attempt) }),
+    release: (key: string, attempt = 1) => relay.release({ key, attempt, mode: 'start' }),
   }
 }
 
@@ -141,49 +144,83 @@ it('gives the next owner the same bytes while the response continues, with one r
   expect(await readSome(reader)).toBe('one ')
   first.relay.close()
   sent.write('two ')
-  const second = await client(url).resume('k1')
+  const second = client(url)
+  expect(await second.find('k1')).toBe(true)
+  const resumed = await second.resume('k1')
   sent.end('three')
-  expect(await text(second)).toBe('one two three')
+  expect(await text(resumed)).toBe('one two three')
   expect(exchanges).toHaveLength(1)
-  expect(await text(await client(url).resume('k1', 3))).toBe('one two three')
-  await first.relay.release({ key: 'k1', attempt: 3, mode: 'resume' })
+  const third = client(url)
+  expect(await third.find('k1', 3)).toBe(true)
+  expect(await text(await third.resume('k1', 3))).toBe('one two three')
+  await third.release('k1', 3)
   expect(server.held).toEqual({ streams: 0, bytes: 0 })
-  await expect(client(url).resume('k1', 3)).rejects.toThrow(RelayGoneError)
+  expect(await client(url).find('k1', 3)).toBe(false)
 })
 
-it('closes the request to the provider when the owner aborts', async () => {
+it('closes the request to the provider when the owner releases it', async () => {
   const { server, url } = await startRelay()
-  const controller = new AbortController()
-  await client(url).post('k1', { signal: controller.signal })
+  const owner = client(url)
+  await owner.post('k1')
   const { response: sent } = await exchange()
   const closed = new Promise((resolve) => sent.on('close', resolve))
-  controller.abort()
+  await owner.release('k1')
   await closed
-  await vi.waitFor(() => expect(server.held.streams).toBe(0))
+  expect(server.held).toEqual({ streams: 0, bytes: 0 })
 })
 
-it('keeps the response for the next owner when a replaced owner aborts', async () => {
+it('keeps the response for the next owner when a replaced owner releases it', async () => {
   const { url } = await startRelay()
   const old = client(url)
   const controller = new AbortController()
   const reading = text(await old.post('k1', { signal: controller.signal }))
-  controller.abort(new LeaveStream('replaced'))
+  controller.abort(new Error('replaced'))
   await expect(reading).rejects.toThrow('replaced')
-  const next = await client(url).resume('k1', 2)
+  const next = client(url)
+  expect(await next.find('k1')).toBe(true)
   // Too late: the next owner reads.
-  await old.relay.release({ key: 'k1', attempt: 1, mode: 'start' })
+  await old.release('k1')
+  const resumed = await next.resume('k1')
   ;(await exchange()).response.end('whole')
-  expect(await text(next)).toBe('whole')
+  expect(await text(resumed)).toBe('whole')
+})
+
+it('refuses the request of a slow owner after the next one asked for it', async () => {
+  const { url } = await startRelay()
+  const old = client(url)
+  expect(await client(url).find('k1')).toBe(false)
+  await expect(old.post('k1')).rejects.toThrow(RelayLostError)
+  expect(exchanges).toEqual([])
+})
+
+it('sends a refused request again under the same key, in another form', async () => {
+  const { url } = await startRelay()
+  const owner = client(url)
+  answer = ({ response }) => response.writeHead(400).end('no')
+  expect((await owner.post('k1')).status).toBe(400)
+  answer = ({ response }) => response.end('yes')
+  expect(await text(await owner.post('k1'))).toBe('yes')
+  expect(owner.bypassed).toEqual([])
+})
+
+it('reports a lost relay in the middle of a response', async () => {
+  const { server, url } = await startRelay()
+  const owner = client(url)
+  const response = await owner.post('k1')
+  ;(await exchange()).response.write('one ')
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+  expect(await readSome(reader)).toBe('one ')
+  await server.close()
+  await expect(reader.read()).rejects.toThrow(RelayLostError)
 })
 
 it('aborts a stream that nobody reads', async () => {
   const { server, url } = await startRelay({ orphanMs: 50 })
-  const owner = client(url)
   const controller = new AbortController()
-  text(await owner.post('k1', { signal: controller.signal })).catch(() => undefined)
+  text(await client(url).post('k1', { signal: controller.signal })).catch(() => undefined)
   const { response: sent } = await exchange()
   const closed = new Promise((resolve) => sent.on('close', resolve))
-  controller.abort(new LeaveStream('gone'))
+  controller.abort()
   await closed
   expect(server.held).toEqual({ streams: 0, bytes: 0 })
   const metrics = await fetch(`${url}/metrics`, { headers: { authorization: 'Bearer a-token-for-the-metrics' } })
@@ -202,7 +239,8 @@ it('holds the provider back while the owner is slow, and loses nothing', async (
   await ended
   expect(got.equals(all)).toBe(true)
   // The beginning was dropped, so a later owner has to ask the provider again.
-  await expect(client(url).resume('k1')).rejects.toThrow(RelayGoneError)
+  expect(await client(url).find('k1')).toBe(false)
+  expect(server.held.streams).toBe(0)
 })
 
 it('passes the errors of sockets on', async () => {
@@ -252,7 +290,7 @@ it('asks the provider directly when no relay accepts the request', async () => {
   answer = ({ response }) => response.end('direct')
   expect(await text(await draining.post('k2'))).toBe('direct')
   expect(draining.bypassed).toEqual(['status_503'])
-  await draining.relay.release({ key: 'held', attempt: 1, mode: 'start' })
+  await draining.release('held')
   await drained
 })
 
@@ -264,7 +302,9 @@ it('uses the next relay when one is away, and finds the stream there', async () 
     const owner = client(relays)
     expect(await text(await owner.post(`k${index}`))).toBe('whole')
     expect(owner.bypassed).toEqual([])
-    expect(await text(await client(relays).resume(`k${index}`))).toBe('whole')
+    const next = client(relays)
+    expect(await next.find(`k${index}`)).toBe(true)
+    expect(await text(await next.resume(`k${index}`))).toBe('whole')
   }
   expect(exchanges).toHaveLength(8)
 })
@@ -294,7 +334,7 @@ it('refuses hostile requests with a typed error', async () => {
   expect(await post(`{"method":"POST"}\n`)).toEqual([400, 'malformed'])
   expect(await post(call(`${providerUrl}/chat`), { headers: { 'parley-attempt': 'x' } })).toEqual([400, 'malformed'])
   expect(await post(call(`${providerUrl}/chat`, 'x'.repeat(2 * 1024 * 1024)))).toEqual([413, 'too_large'])
-  expect(await statusOf(stream)).toEqual([404, 'unknown_stream'])
+  expect(await statusOf(`${url}/v1/streams/k0`)).toEqual([404, 'unknown_stream'])
   expect(await statusOf(`${url}/v1/streams/${'k'.repeat(300)}`)).toEqual([404, 'not_found'])
   expect(await statusOf(`${url}/metrics`)).toEqual([401, 'unauthenticated'])
   await client(url).post('k1')
@@ -353,7 +393,7 @@ it('ends a stream that lasts too long, however slowly its provider sends', async
   const { response: sent } = await exchange()
   const closed = new Promise((resolve) => sent.on('close', resolve))
   sent.write('a')
-  await expect(text(response)).rejects.toMatchObject({ cause: { code: 'relay_closed' } })
+  await expect(text(response)).rejects.toThrow(RelayLostError)
   await closed
   expect(server.held).toEqual({ streams: 0, bytes: 0 })
 })
@@ -368,9 +408,10 @@ it('holds a compressed body back before it grows', async () => {
   const { server, url } = await startRelay({ streamBytes: 256 * 1024 })
   const bomb = gzipSync(Buffer.alloc(32 * 1024 * 1024))
   answer = ({ response }) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb)
-  const response = await client(url).post('k1')
+  const owner = client(url)
+  await owner.post('k1')
   await vi.waitFor(() => expect(server.held.bytes).toBeGreaterThanOrEqual(256 * 1024))
   expect(server.held.bytes).toBeLessThan(1024 * 1024)
-  await response.body?.cancel()
-  await vi.waitFor(() => expect(server.held.bytes).toBe(0))
+  await owner.release('k1')
+  expect(server.held.bytes).toBe(0)
 })

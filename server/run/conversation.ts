@@ -42,8 +42,9 @@ export function conversationOf(state: SessionState, run: RunRecord, options: Con
   const turns: Turn[] = []
   for (const { event } of path) {
     if (placed.has(event.id)) continue
-    const record = runs.get(event.id)
-    const own = record?.id === run.id
+    const found = runs.get(event.id)
+    const own = found?.id === run.id
+    const record = own ? run : found
     if (!own && isRefused(record)) {
       turns.push({ messages: [{ role: 'user', content: [{ type: 'text', text: REFUSED }] }], arranged: false })
       continue

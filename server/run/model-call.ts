@@ -13,6 +13,7 @@ import { EmptyAnswerError, toProviderFailure } from '../model/provider-failure.t
 import { type Refusal, refusalOf } from '../model/refusal.ts'
 import type { ToolOutcome } from '../tool/run-tool.ts'
 import { Answer, type ModelFinish, type ModelToolCall } from './model-answer.ts'
+import { lostAnswer } from './relayed/take-over.ts'
 import type { ModelExtra } from './run-extras.ts'
 import type { TextKind } from './run-state.ts'
 
@@ -79,6 +80,8 @@ export interface ModelSink {
   warned(warnings: readonly SharedV3Warning[]): void
   /** Accepts a call. @returns its id in the log */
   call(call: ModelToolCall): Promise<string>
+  /** Whether the log has a part of the answer already, from an earlier driver. */
+  readonly isStored?: boolean
   /** Accepts what only a remote agent does. */
   readonly remote?: RemoteSink | undefined
 }
@@ -124,6 +127,8 @@ export async function callModel(
   } catch (error) {
     if (request.signal.aborted) throw request.signal.reason
     if (error instanceof ModelFailure) throw error
+    const lost = lostAnswer(error)
+    if (lost !== undefined) throw lost
     const failure = toProviderFailure(error, model.secrets)
     const refusal = refusalOf(error, failure.status)
     // An empty answer may have other reasons than the length of the prompt.

@@ -14,6 +14,7 @@ import type { ModelFinish } from './model-answer.ts'
 import { callModel, ModelFailure, type ModelSink } from './model-call.ts'
 import { type FittingPrompt, PromptFit } from './prompt-fit.ts'
 import { ProviderNotices } from './provider-notices.ts'
+import type { RelayedCalls } from './relayed/relayed-calls.ts'
 import type { RunAppender } from './run-appender.ts'
 import { type OpenBudget, type RunBudgets, RunUse } from './run-budget.ts'
 import type { RunLimits } from './run-limits.ts'
@@ -32,6 +33,8 @@ export interface ModelStepOptions {
   readonly logger: Logger
   readonly metrics: RunMetrics | undefined
   readonly trace: RunTrace | undefined
+  /** Undefined: no relay is configured. */
+  readonly relayed: RelayedCalls | undefined
   /** Lives as long as the session is open on this node. */
   readonly session: object
 }
@@ -90,9 +93,16 @@ export class ModelStep {
     this.warned(unsupportedOptions(this.#model.id, asked).map((feature) => ({ type: 'unsupported', feature })))
   }
 
-  /** @throws ModelFailure; the reason of the stop signal */
-  async call(conversation: Conversation, offered: readonly LanguageModelV3FunctionTool[]): Promise<ModelFinish> {
-    const { appender, logger, metrics, trace, sink, stop } = this.#options
+  /**
+   * @param sink instead of the driver, for an answer that is read again
+   * @throws ModelFailure, AnswerLost; the reason of the stop signal
+   */
+  async call(
+    conversation: Conversation,
+    offered: readonly LanguageModelV3FunctionTool[],
+    sink: ModelSink = this.#options.sink,
+  ): Promise<ModelFinish> {
+    const { appender, logger, metrics, trace, stop, relayed } = this.#options
     const { signal } = stop
     const model = this.#model
     const limits = this.#limits
@@ -109,6 +119,7 @@ export class ModelStep {
           prompt,
           ...sampled(model.id, message?.context?.sampling, tools),
           maxOutputTokens: this.#withinBudget(outputTokens, prompt),
+          headers: (await relayed?.next(model)) ?? {},
           ...(sink.remote === undefined ? {} : { providerOptions: sink.remote.request() }),
         }
         this.maxDeltas = deltas + options.maxOutputTokens
@@ -117,7 +128,7 @@ export class ModelStep {
         this.#fit.accepted()
         return this.#book(finish)
       } catch (error) {
-        const isSilent = appender.state.deltas === deltas && !signal.aborted
+        const isSilent = appender.state.deltas === deltas && !signal.aborted && sink.isStored !== true
         if (!(error instanceof ModelFailure && isSilent)) throw error
         if (this.#fit.refused(error)) {
           logger.info({ run, code: error.code, attempt }, 'adapting the prompt of the model call')

@@ -89,7 +89,7 @@ export class RunAppender implements AppendListener {
 
   /** Resolves when the run has ended, or nothing more can be appended. */
   async ended(): Promise<void> {
-    while (this.#state.phase !== 'ended') await this.#change()
+    await this.reached(() => false)
   }
 
   /** Resolves when everything is appended, or the log is unavailable. */
@@ -97,6 +97,11 @@ export class RunAppender implements AppendListener {
     const busy = (): boolean =>
       this.#failedAt === undefined && (this.#state.inFlight !== undefined || this.#state.outbox.length > 0)
     while (busy()) await this.#change()
+  }
+
+  /** Resolves when the condition holds, or nothing more can be appended. */
+  async reached(isReached: (state: Run.RunState) => boolean): Promise<void> {
+    while (!isReached(this.#state) && this.#state.phase !== 'ended') await this.#change()
   }
 
   /** Appends nothing more. */

@@ -22,13 +22,16 @@ import { askedConversation, conversationOf, isWhole, userMessage } from './conve
 import type { ModelToolCall } from './model-answer.ts'
 import { ModelFailure, type ModelSink } from './model-call.ts'
 import { ModelStep } from './model-step.ts'
-import { type Recovery, recover } from './recovery.ts'
+import type { Recovery } from './recovery.ts'
+import { RelayedCalls, type RelayPort } from './relayed/relayed-calls.ts'
+import { ReplaySink } from './relayed/replay-sink.ts'
+import { AnswerLost, type TakeOver, takeOver } from './relayed/take-over.ts'
 import { RemoteOutput } from './remote-output.ts'
 import { RunAppender } from './run-appender.ts'
 import type { RunBudgets } from './run-budget.ts'
 import { type ModelExtra, RunExtras } from './run-extras.ts'
 import { failureOf } from './run-failure.ts'
-import type { RunLimits } from './run-limits.ts'
+import { type RunLimits, withLimits } from './run-limits.ts'
 import * as Run from './run-state.ts'
 import { RunTools, type RunToolsOptions } from './run-tools.ts'
 import { RunTrace } from './run-trace.ts'
@@ -46,6 +49,7 @@ export interface RunDriverOptions extends Pick<RunToolsOptions, 'idle'> {
   readonly metrics?: RunMetrics | undefined
   readonly tracer?: Tracer | undefined
   readonly budgets?: RunBudgets | undefined
+  readonly relay?: RelayPort | undefined
 }
 
 /** The run has ended or has another driver. */
@@ -63,12 +67,17 @@ export class RunDriver implements ModelSink {
   readonly #calls: Omit<RunToolsOptions, 'serverTools'>
   /** Of ModelSink: what the agent does besides, if it is a remote one. */
   remote: RemoteOutput | undefined
+  readonly #relayed: RelayedCalls | undefined
+  /** The answer that is read again. */
+  #replay: ReplaySink | undefined
   readonly #taken = new Set<string>()
   readonly #meter: RunMeter | undefined
   readonly #trace: RunTrace | undefined
   #agent: RunAgent
   /** The log has this driver's `run.started`. */
   #begun = false
+  /** The log has its `run.ended`. */
+  #ended = false
   /** Why the log accepts nothing more, if the run has neither ended nor moved. */
   #problem: unknown
 
@@ -76,10 +85,11 @@ export class RunDriver implements ModelSink {
     options: RunDriverOptions,
     session: SessionReplica,
     state: Run.RunState,
+    { request, replayed }: TakeOver,
     meter: RunMeter | undefined,
     trace: RunTrace | undefined,
   ) {
-    const { log, limits, node, agent, logger, metrics, budgets } = options
+    const { log, limits, node, agent, logger, metrics, budgets, relay } = options
     this.#options = options
     this.#agent = agent
     this.#session = session
@@ -99,6 +109,7 @@ export class RunDriver implements ModelSink {
       },
       state,
     )
+    this.#relayed = relay && new RelayedCalls(relay, this.#appender, request, replayed !== undefined)
     const owner = `${node}/${state.about.epoch}`
     const { run } = state.about
     const give = (extra: Run.Extra): void => this.#appender.give(extra)
@@ -106,6 +117,7 @@ export class RunDriver implements ModelSink {
     this.#calls = { ...options, ...limits, owner, trace, extras: this.#extras }
     this.#tools = new RunTools({ ...this.#calls, serverTools: agent.serverTools }, session, run, this.#stop.signal)
     this.remote = this.#remoteOf(agent)
+    this.#replay = replayed && new ReplaySink(replayed, { sink: this, tools: this.#tools, extras: this.#extras })
     const calls = {
       sink: this,
       stop: this.#stop,
@@ -115,6 +127,7 @@ export class RunDriver implements ModelSink {
       metrics,
       trace,
       session,
+      relayed: this.#relayed,
     }
     this.#step = new ModelStep({ ...calls, appender: this.#appender }, agent.model, withLimits(limits, agent))
   }
@@ -132,7 +145,8 @@ export class RunDriver implements ModelSink {
     handOver: AbortSignal,
   ): Promise<number> {
     const { name, model } = options.agent
-    const recovery = recover(record, model)
+    const taken = await takeOver(record, model, options)
+    const { recovery, request } = taken
     const state = Run.beginRun(
       {
         run: record.id,
@@ -142,13 +156,14 @@ export class RunDriver implements ModelSink {
         owner: options.node,
         ...(record.parent === undefined ? {} : { parent: record.parent }),
         ...(name === undefined ? {} : { agent: name }),
+        ...(request === undefined ? {} : { request }),
       },
       { last: record.last, next: record.next, output: fromParts(recovery.kept), step: recovery.step },
     )
     const message = messageOf(session, topRun(session.state, record).message)?.event
     const trace = options.tracer && new RunTrace(options.tracer, session.id, message, state.about)
     const meter = await meterOf({ ...options, model }, session, record, trace && (() => trace.firstOutput()))
-    const driver = new RunDriver(options, session, state, meter, trace)
+    const driver = new RunDriver(options, session, state, taken, meter, trace)
     const onHandOver = (): void => driver.#stop.abort(handOver.reason)
     handOver.addEventListener('abort', onHandOver, { once: true })
     if (handOver.aborted) onHandOver()
@@ -156,12 +171,15 @@ export class RunDriver implements ModelSink {
       await driver.#step.openBudget({ user: message?.author, session: session.id, budget: message?.budget })
       await driver.#drive(recovery)
     } catch (error) {
+      const isLost = error instanceof AnswerLost
       // Keep the output so far for the next driver.
-      if (handOver.aborted) await driver.#appender.flushed()
+      if (handOver.aborted || isLost) await driver.#appender.flushed()
+      if (isLost) await driver.#lost()
       if (error !== STOPPED && !(error instanceof Conflict)) throw error
       if (driver.#problem !== undefined) throw driver.#problem
     } finally {
       handOver.removeEventListener('abort', onHandOver)
+      driver.#letGo()
       driver.#stop.abort(STOPPED)
       driver.#step.closeBudget()
       driver.#appender.close()
@@ -201,6 +219,20 @@ export class RunDriver implements ModelSink {
     return item.call
   }
 
+  /** The next attempt begins when the session shows everything of this one, and does not find the answer again. */
+  async #lost(): Promise<void> {
+    const { last } = this.#appender.state
+    await this.#relayed?.release()
+    const timeout = AbortSignal.timeout(this.#options.limits.storageWaitMs)
+    await this.#session.until((state) => (findRun(state, this.#run)?.last ?? 0) >= last || undefined, timeout)
+  }
+
+  /** Ends the response of a relay, if the run has ended. Otherwise, the next driver may need it. */
+  #letGo(): void {
+    const isEnded = this.#ended || findRun(this.#session.state, this.#run)?.phase === 'ended'
+    this.#relayed?.letGo(this.#begun && isEnded)
+  }
+
   async #drive(recovery: Recovery): Promise<void> {
     await this.#begin(recovery)
     const { runMs } = withLimits(this.#options.limits, this.#agent)
@@ -211,6 +243,7 @@ export class RunDriver implements ModelSink {
         Run.ending(state, { reason: 'completed', ...(isCut ? { cut: true } : {}), ...this.#step.notices.all }),
       )
     } catch (error) {
+      if (error instanceof AnswerLost) throw error
       const failure = this.#asFailure(error)
       if (failure === undefined) throw error
       await this.#endChildren()
@@ -222,6 +255,7 @@ export class RunDriver implements ModelSink {
     }
     await this.#appender.ended()
     if (this.#problem !== undefined) throw this.#problem
+    this.#ended = true
   }
 
   async #begin(recovery: Recovery): Promise<void> {
@@ -253,9 +287,11 @@ export class RunDriver implements ModelSink {
     if (recovery.awaitResults) this.#appender.apply((state) => Run.finished(state, { inputTokens: 0, outputTokens: 0 }))
     // The message's sender answers the calls of the last step.
     if (recovery.awaitResults && this.#tools.leavesCalls) return false
-    // Also if the model wrote text after a call: the prompt must contain the results.
-    await this.#tools.adopt()
-    await this.#tools.results()
+    // Also if the model wrote text after a call: the prompt must contain the results. An answer that is read again has its calls itself.
+    if (this.#replay === undefined) {
+      await this.#tools.adopt()
+      await this.#tools.results()
+    }
     this.#step.warnOfSettings()
     const handed = recovery.awaitResults && (await this.#handOver())
     let conversation = await this.#conversation(
@@ -263,12 +299,16 @@ export class RunDriver implements ModelSink {
     )
     if (recovery.awaitResults) this.#nextStep(conversation)
     for (;;) {
-      const finish = await this.#step.call(conversation, await this.#tools.offered())
+      const finish = await this.#step.call(conversation, await this.#tools.offered(), this.#replay)
+      this.#replay?.end()
+      this.#replay = undefined
       this.#appender.apply((state) => Run.finished(state, finish.usage))
       if (finish.reason === 'tool-calls' ? this.#tools.leavesCalls : this.#steers().length === 0) {
         return finish.reason === 'length'
       }
       const results = await this.#tools.results()
+      // The log has all calls. After an answer without any, only the next request shows that it was complete.
+      if (results !== undefined) void this.#relayed?.release()
       if (await this.#handOver()) conversation = await this.#conversation(false)
       else {
         const turn = conversation.turns.at(-1)
@@ -282,13 +322,13 @@ export class RunDriver implements ModelSink {
   /** @throws ModelFailure context_exceeded */
   async #conversation(keepReasoning: boolean): Promise<Conversation> {
     const { system, model } = this.#agent
-    const record = this.#record()
+    const record = this.#replay?.before(this.#record()) ?? this.#record()
     const options = { system, keepReasoning, model: model.id, named: model.remote }
     if (record.parent !== undefined) return askedConversation(this.#session.state, record, options)
     const isAll = isWhole(this.#message())
     const state = await this.#session.stateWithHistory(record.message, isAll)
     const isCut = await this.#session.isCut(state, record.message)
-    const conversation = conversationOf(state, this.#record(), { ...options, isCut })
+    const conversation = conversationOf(state, record, { ...options, isCut })
     if (conversation.isCut === true && isAll) throw new ModelFailure('context_exceeded')
     return conversation
   }
@@ -355,10 +395,4 @@ export class RunDriver implements ModelSink {
     if (isStop && !(error instanceof ModelFailure)) return undefined
     return failureOf(error, this.#run, this.#options.logger)
   }
-}
-
-/** The agent's limits replace the server's. */
-function withLimits(limits: RunLimits, { limits: own }: RunAgent): RunLimits {
-  const { steps = limits.steps, outputTokens = limits.outputTokens, runMs = limits.runMs } = own
-  return { ...limits, steps, outputTokens, runMs }
 }

@@ -29,6 +29,8 @@ import type { McpServers } from '../tool/mcp/mcp-servers.ts'
 import type { Tracer } from '../trace/tracer.ts'
 import { type Agents, agentNameOf, isHanded, type RunAgent, runAgent } from './agent/agents.ts'
 import { CompletionMetrics } from './completion-metrics.ts'
+import type { RelayPort } from './relayed/relayed-calls.ts'
+import { AnswerLost } from './relayed/take-over.ts'
 import {
   type RemoteAgent,
   type RemoteAgentPorts,
@@ -66,6 +68,8 @@ export interface RunEngineOptions {
   readonly metrics?: RunMetrics | undefined
   readonly tracer?: Tracer | undefined
   readonly budgets?: RunBudgets | undefined
+  /** Keeps the responses of models for the next driver of a run. */
+  readonly relay?: RelayPort | undefined
   /** Tracks the runs of each user on this node, queued ones included. */
   readonly activeRuns?: ActiveRunTracker | undefined
   /** Whether a session has a reader now, or had one a moment ago, on any node. */
@@ -199,21 +203,30 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     idle: Idle,
   ): Promise<void> {
     active += 1
+    const { metrics } = options
     try {
       const choice = agentsFor(session, record, credentials)
       const offerChild = (child: string, call: string): Promise<void> => {
         const queued = { session: session.id, run: child, command: call }
         return runs.offer(credentials === undefined ? queued : { ...queued, credentials })
       }
-      const { node, limits, metrics, tracer, budgets } = options
+      const { node, limits, tracer, budgets, relay } = options
       const epoch = await RunDriver.drive(
-        { ...choice, offerChild, log, node, limits, logger, metrics, tracer, budgets, idle },
+        { ...choice, offerChild, log, node, limits, logger, metrics, tracer, budgets, relay, idle },
         session,
         record,
         signal,
       )
       await waitForEnd(session, record.id, epoch)
     } catch (error) {
+      if (error instanceof AnswerLost) {
+        metrics?.relayed('lost')
+        logger.warn(
+          { run: record.id, reason: error.message },
+          'lost the answer of a model call; continuing from the log',
+        )
+        return
+      }
       // The model or agent was removed from the configuration.
       if (!(error instanceof ReplyError) || error.retryable) throw error
       await endRun(log, session, record.id, { reason: 'failed', error: { code: error.code, message: error.message } })

@@ -71,6 +71,11 @@ export class RunExtras {
     this.#options.give({ kind: 'input', call, ...(known === undefined ? { name } : {}), text })
   }
 
+  /** An earlier driver has begun the call. */
+  resumed(id: string, call: string): void {
+    this.#begun.set(id, call)
+  }
+
   /** The id of a complete call in the log. */
   callId(id: string): string {
     const begun = this.#begun.get(id)

@@ -1,4 +1,5 @@
 // RunLimits: what a run may use at most, and how long it waits for others.
+import type { RunAgent } from './agent/agents.ts'
 import type { ModelTimeouts } from './model-call.ts'
 
 export interface RunLimits extends ModelTimeouts {
@@ -22,6 +23,12 @@ export interface RunLimits extends ModelTimeouts {
   readonly storageWaitMs: number
   /** Milliseconds that a run's message may come after its offer: at least the longest append. */
   readonly messageWaitMs: number
+}
+
+/** The agent's limits replace the server's. */
+export function withLimits(limits: RunLimits, { limits: own }: Pick<RunAgent, 'limits'>): RunLimits {
+  const { steps = limits.steps, outputTokens = limits.outputTokens, runMs = limits.runMs } = own
+  return { ...limits, steps, outputTokens, runMs }
 }
 
 export const RUN_LIMITS: RunLimits = {

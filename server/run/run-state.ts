@@ -7,15 +7,7 @@
 //
 // Self-clocked: one append is in flight at a time (`inFlight`). Text that arrives meanwhile joins the last item of the outbox and is
 // sent with the next append. The outbox keeps the model's order: text before a call is appended before the call.
-import type {
-  Event,
-  RunOutput as OutputEvent,
-  OutputPart,
-  ParentCall,
-  RunEnded,
-  ToolCalled,
-  Usage,
-} from '@parley/protocol'
+import type { Event, RunOutput as OutputEvent, OutputPart, RelayedRequest, Usage } from '@parley/protocol'
 import {
   addEvent,
   addOutput,
@@ -26,67 +18,10 @@ import {
   toParts,
 } from '../session/state/run-output.ts'
 import type { Seq } from '../store/ports/entry.ts'
+import type { AboutRun, CallItem, Extra, Item, RunEnd } from './run-item.ts'
 
+export type { AboutRun, CallItem, Extra } from './run-item.ts'
 export type { TextKind }
-
-/** An output other than text. It may join the one before it: arguments of the same call do, and data with the same id. */
-export type Extra =
-  | { readonly kind: 'input'; readonly call: string; readonly name?: string; readonly text: string }
-  | { readonly kind: 'data'; readonly name: string; readonly id?: string; readonly data: unknown }
-  | { readonly kind: 'source'; readonly url: string; readonly title?: string }
-  | {
-      readonly kind: 'file'
-      readonly mediaType: string
-      readonly file?: string
-      readonly url?: string
-      readonly name?: string
-    }
-
-export interface CallItem {
-  readonly type: 'call'
-  readonly call: string
-  readonly name: string
-  readonly input: unknown
-  readonly where: 'client' | 'server'
-  readonly approval: boolean
-  /** Unix milliseconds. */
-  readonly until: number
-  readonly marks?: string
-  readonly child?: NonNullable<ToolCalled['child']>
-  readonly handoff?: string
-  /** A remote agent makes the call itself. */
-  readonly remote?: true
-}
-
-type RunEnd = Pick<RunEnded, 'reason' | 'error' | 'cut' | 'notices'>
-
-type Item =
-  | { readonly type: 'text'; readonly kind: TextKind; readonly text: string }
-  | { readonly type: 'extra'; readonly extra: Extra }
-  | CallItem
-  /**
-   * A snapshot, which takes these steering messages; without any, it only compacts. `begins`: after it, the children of the calls before
-   * it may start (see child-runs.ts).
-   */
-  | { readonly type: 'snapshot'; readonly take: readonly string[]; readonly begins?: true }
-  /** The agent hands the run over. */
-  | { readonly type: 'handed'; readonly to: string; readonly model: string; readonly reason: string | undefined }
-  | { readonly type: 'end'; readonly end: RunEnd }
-
-/** Constant while this driver drives the run, except that a hand-off changes the agent and its model. */
-export interface AboutRun {
-  readonly run: string
-  readonly epoch: number
-  readonly model: string
-  readonly message: string
-  /** The node. */
-  readonly owner: string
-  /** Unix milliseconds of its `run.started`, once that is in the log. */
-  readonly startedAt?: number
-  /** Only of a child run. */
-  readonly parent?: ParentCall
-  readonly agent?: string
-}
 
 export interface RunState {
   readonly about: AboutRun
@@ -231,6 +166,11 @@ export function handed(state: RunState, to: string, model: string, reason: strin
   return { ...state, outbox: [...state.outbox, { type: 'handed', to, model, reason }] }
 }
 
+/** The next request to the model has this key at a relay. */
+export function requested(state: RunState, stream: string, model: string): RunState {
+  return { ...state, outbox: [...state.outbox, { type: 'requested', stream, model }] }
+}
+
 /** The model's answer is complete; the step waits for its tools, or the run for its end. */
 export function finished(state: RunState, usage: Usage): RunState {
   const reasoning = (state.usage.reasoningTokens ?? 0) + (usage.reasoningTokens ?? 0)
@@ -323,8 +263,15 @@ export function appended(state: RunState, seq: Seq): RunState {
     }
     case 'call':
       return { ...state, inFlight, output: addPart(state.output, { type: 'tool', call: item.call, name: item.name }) }
-    case 'snapshot':
-      return { ...state, inFlight, last: seq, entries: 0, output: fromParts(withTaken(state.output, item.take)) }
+    case 'snapshot': {
+      const about = item.take.length === 0 ? state.about : withoutRequest(state.about)
+      const output = fromParts(withTaken(state.output, item.take))
+      return { ...state, about, inFlight, last: seq, entries: 0, output }
+    }
+    case 'requested': {
+      const about = { ...state.about, request: requestOf(state, item) }
+      return { ...state, about, inFlight, last: seq, entries: state.entries + 1 }
+    }
     case 'handed': {
       const about = { ...state.about, agent: item.to, model: item.model }
       return { ...state, about, inFlight, last: seq, entries: state.entries + 1 }
@@ -369,7 +316,9 @@ export function inFlight(state: RunState): RunAppend | undefined {
     case 'snapshot': {
       const output = withTaken(state.output, item.take)
       const changes = item.take.length === 0 ? {} : { changes: true as const }
-      const event: Event = { type: 'run.snapshot', ...about, next, output, ...changes }
+      // The steering messages are for the next call, which is not sent yet.
+      const whole = item.take.length === 0 ? about : withoutRequest(about)
+      const event: Event = { type: 'run.snapshot', ...whole, next, output, ...changes }
       return { call, event, expect: last, rollup: true }
     }
     case 'handed': {
@@ -383,12 +332,29 @@ export function inFlight(state: RunState): RunAppend | undefined {
       }
       return { call, event, expect: last, rollup: false }
     }
+    case 'requested':
+      return { call, event: { type: 'run.requested', run, ...requestOf(state, item) }, expect: last, rollup: false }
     case 'end': {
       const output = toParts(state.output)
-      const event: Event = { type: 'run.ended', ...about, ...item.end, usage: state.usage, next, output }
+      const event: Event = {
+        type: 'run.ended',
+        ...withoutRequest(about),
+        ...item.end,
+        usage: state.usage,
+        next,
+        output,
+      }
       return { call, event, expect: last, rollup: true }
     }
   }
+}
+
+function requestOf({ step, next }: RunState, { stream, model }: Extract<Item, { type: 'requested' }>): RelayedRequest {
+  return { stream, step, next, model }
+}
+
+function withoutRequest({ request: _, ...about }: AboutRun): AboutRun {
+  return about
 }
 
 function outputOf({ about, next }: RunState, extra: Extra): OutputEvent {

@@ -14,6 +14,7 @@ import {
   type Tool,
 } from '@parley/protocol'
 import type { SessionReplica } from '../session/session-replica.ts'
+import type { CallState } from '../session/state/call-state.ts'
 import { levelOf, runsBelow, topRun } from '../session/state/child-runs.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
 import { findRun, type SessionState } from '../session/state/session-state.ts'
@@ -118,6 +119,13 @@ export class RunTools {
       ...(agent?.kind === 'ask' ? { child: { run: this.#newChild(), agent: agent.name } } : {}),
       ...(agent?.kind === 'handoff' ? { handoff: agent.name } : {}),
     }
+  }
+
+  /** The log has the call of the current step from an earlier driver. */
+  resumed({ id, name, where, handoff }: CallState): void {
+    this.#names.set(id, name)
+    if (handoff !== undefined) this.#hands = true
+    if (!this.leavesCalls) this.#supervise(id, name, where)
   }
 
   /** Resolves when the session shows all child runs of this driver. Rejects with the signal's reason. */

@@ -22,6 +22,7 @@ import { type LmdbStores, openLmdbStores } from '../../store/lmdb/stores.ts'
 import type { ServerTool } from '../../tool/define-tool.ts'
 import type { McpServers } from '../../tool/mcp/mcp-servers.ts'
 import type { Agent } from '../agent/agents.ts'
+import type { RelayPort } from '../relayed/relayed-calls.ts'
 import type { RemoteAgentPorts } from '../remote-agent.ts'
 import { createRunEngine, type RunEngine } from '../run-engine.ts'
 import { RUN_LIMITS, type RunLimits } from '../run-limits.ts'
@@ -135,6 +136,8 @@ export interface HarnessOptions {
   readonly model?: Model
   /** For messages with the model `other`. */
   readonly other?: Model
+  /** Keeps the responses of `model`. */
+  readonly relay?: RelayPort
   /** Survives `close` and `open`. */
   readonly metrics?: RunMetrics
 }
@@ -194,6 +197,7 @@ export class EngineHarness {
       maxAttempts: 50,
       logger,
       metrics,
+      relay: this.#options.relay,
     })
     await this.engine.start()
   }

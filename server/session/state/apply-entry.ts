@@ -18,21 +18,12 @@ import type { Seq } from '../../store/ports/entry.ts'
 import type { CommandRecord, CompactedEntry } from '../../store/ports/transcript-store.ts'
 import { applyToCall, type ToolEvent } from './call-state.ts'
 import { withChild, withoutLateChildren } from './child-runs.ts'
+import { lateSteers, withLateSteerRun, withLateSteers } from './late-steers.ts'
 import { applyToMembers } from './members.ts'
 import { type Owned, withEntry, withItem } from './owned.ts'
-import {
-  addEvent,
-  addOutputs,
-  addPart,
-  completeOutput,
-  fromParts,
-  hasCall,
-  type RunOutput,
-  type TextKind,
-  takenMessages,
-} from './run-output.ts'
+import { addEvent, addOutputs, addPart, completeOutput, fromParts, hasCall, type TextKind } from './run-output.ts'
 import { awaitsOthers, isActive, queuedRun, type RunRecord, withOutput } from './run-record.ts'
-import { findCommand, findRun, MAX_COMMANDS, type MessageState, type SessionState } from './session-state.ts'
+import { findCommand, findRun, MAX_COMMANDS, type SessionState } from './session-state.ts'
 import { applyAfterDeletion, applyDeletion } from './tombstone.ts'
 import { declare, withoutUser } from './tool-declarations.ts'
 
@@ -78,10 +69,16 @@ export function applyEntry(state: SessionState, entry: LoggedEvent, owned?: Owne
           owner: event.owner,
           next: event.next,
           output,
+          request: event.request,
           unreturned: isRestart ? output !== undefined : run.unreturned,
           startedAt: entry.time,
         }
       })
+    case 'run.requested': {
+      const { stream, step, next, model } = event
+      const request = { stream, step, next, model }
+      return updateRun(state, entry.seq, event.run, (run) => ({ ...run, last: entry.seq, request }))
+    }
     case 'run.handed':
       return updateRun(state, entry.seq, event.run, (run) => ({ ...run, last: entry.seq, agent: event.to }))
     case 'run.snapshot': {
@@ -98,6 +95,7 @@ export function applyEntry(state: SessionState, entry: LoggedEvent, owned?: Owne
           last: entry.seq,
           next: event.next,
           output: fromParts(event.output),
+          request: event.request,
           unreturned: false,
           steers: run.steers.filter((message) => !taken.has(message)),
           calls: withoutLateCalls(run.calls, event.epoch, event.output),
@@ -241,6 +239,7 @@ function applyEnd(state: SessionState, entry: LoggedEvent, event: RunEnded, owne
     steers: [],
     supersededBy: undefined,
     rejected: false,
+    request: undefined,
     ended: event,
     // The compacted end repeats the first one later.
     endedAt: run.endedAt ?? entry.time,
@@ -262,38 +261,6 @@ function applyEnd(state: SessionState, entry: LoggedEvent, event: RunEnded, owne
   }
 }
 
-/**
- * The steering messages that need a run of their own after this end, because the model did not receive them. A
- * completed run leaves all of them. A run that was ended from outside discards them, except those after its original
- * end (`event.at`): compaction may have moved the end behind them.
- */
-function lateSteers(
-  state: SessionState,
-  run: RunRecord,
-  event: RunEnded,
-  output: RunOutput | undefined,
-): readonly MessageState[] {
-  if (run.steers.length === 0) return []
-  const taken = new Set(takenMessages(output))
-  const from = event.reason === 'completed' ? 0 : (event.at ?? Number.POSITIVE_INFINITY)
-  return state.messages.filter(
-    ({ seq, event: message }) => seq > from && run.steers.includes(message.id) && !taken.has(message.id),
-  )
-}
-
-function withLateSteers(
-  state: SessionState,
-  open: readonly RunRecord[],
-  late: readonly MessageState[],
-): readonly RunRecord[] {
-  if (late.length === 0) return open
-  const runs = late.map(({ event, seq }) => {
-    const interrupt = state.messages.find((other) => other.seq > seq && other.event.policy === 'interrupt')
-    return { ...queuedRun(lateSteerRun(event.id), event, seq), supersededBy: interrupt?.event.id }
-  })
-  return [...open, ...runs].sort((a, b) => a.order - b.order)
-}
-
 /** Ensures that the run exists, of whose own entries the state may know the first one only now. */
 function withUnknownRun(
   state: SessionState,
@@ -302,18 +269,6 @@ function withUnknownRun(
 ): SessionState {
   const { run, parent, agent } = event
   return parent === undefined ? withLateSteerRun(state, run) : withChild(state, seq, { run, parent, agent })
-}
-
-/**
- * Ensures that a late steering message's run exists. Its first entry may precede the end of the run that was steered,
- * because compaction moves that end behind it. The message then no longer belongs to the steered run.
- */
-function withLateSteerRun(state: SessionState, id: string): SessionState {
-  if (findRun(state, id) !== undefined) return state
-  const message = state.messages.find(({ event }) => event.policy === 'steer' && lateSteerRun(event.id) === id)
-  if (message === undefined) return state
-  const open = state.open.map((run) => ({ ...run, steers: run.steers.filter((steer) => steer !== message.event.id) }))
-  return { ...state, open: withLateSteers(state, open, [message]) }
 }
 
 function applyToolEvent(state: SessionState, entry: LoggedEvent, event: ToolEvent): SessionState {

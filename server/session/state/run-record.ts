@@ -1,5 +1,5 @@
 // RunRecord: the state of one run, derived from the log. Pure; apply-entry.ts computes it.
-import type { MessageEvent, ParentCall, RunEnded } from '@parley/protocol'
+import type { MessageEvent, ParentCall, RelayedRequest, RunEnded } from '@parley/protocol'
 import type { Seq } from '../../store/ports/entry.ts'
 import { awaitsDecision, type CallState, openQuestion } from './call-state.ts'
 import type { RunOutput } from './run-output.ts'
@@ -29,6 +29,8 @@ export interface RunRecord {
   readonly output: RunOutput | undefined
   /** The latest start dropped the output of all readers, and no snapshot has returned the complete steps to them. */
   readonly unreturned: boolean
+  /** The model call whose response a relay may have. */
+  readonly request: RelayedRequest | undefined
   readonly calls: ReadonlyMap<string, CallState>
   /** Ids of `steer` messages to this run that its model has not received yet. */
   readonly steers: readonly string[]
@@ -66,6 +68,7 @@ export function newRun(id: string, message: string, order: Seq): RunRecord {
     next: 0,
     output: undefined,
     unreturned: false,
+    request: undefined,
     calls: new Map(),
     steers: [],
     supersededBy: undefined,
@@ -115,6 +118,7 @@ export function withOutput(run: RunRecord, last: Seq, next: number, output: RunO
     next,
     output,
     unreturned: run.unreturned,
+    request: run.request,
     calls: run.calls,
     steers: run.steers,
     supersededBy: run.supersededBy,

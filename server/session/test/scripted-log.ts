@@ -29,6 +29,7 @@ export const STEP_KINDS = [
   'delegate',
   'child',
   'handed',
+  'requested',
   'late',
   'result',
   'claim',
@@ -197,6 +198,10 @@ export class ScriptedLog {
           { type: 'run.snapshot', run, ...again, next: record.next, output: kept, changes: true },
           true,
         )
+      }
+      case 'requested': {
+        const { next } = record
+        return this.#append(subject, { type: 'run.requested', run, stream: `stream_${n}`, step: n, next, model: 'm' })
       }
       case 'handed':
         return this.#append(subject, { type: 'run.handed', run, to: `agent_${n}` })

@@ -106,6 +106,14 @@ export function compact(compacted: readonly CompactedEntry[], entries: Iterable<
         run.next = event.index + 1
         break
       }
+      case 'run.requested': {
+        const run = runOf(event.run)
+        const { stream, step, next, model } = event
+        run.attempt = { ...run.attempt, request: { stream, step, next, model } }
+        run.outputAt = entry
+        run.outputAttempt = run.attempt
+        break
+      }
       case 'run.handed': {
         const run = runOf(event.run)
         run.attempt = { ...run.attempt, agent: event.to }
@@ -196,7 +204,7 @@ function compactRun(id: string, run: CompactedRun): LoggedEvent[] {
   if (run.ended !== undefined) {
     const { compacted: _, output: __, ...event } = run.ended.event
     const ended = { ...run.ended.at, event: { ...event, output } }
-    return [...started.map((entry) => forNewReader(entry, ended)), ended]
+    return [...started.map((entry) => withoutRequest(forNewReader(entry, ended))), ended]
   }
   if (run.outputAt === undefined) return started.map((entry) => forNewReader(entry))
   const snapshot = {
@@ -207,7 +215,7 @@ function compactRun(id: string, run: CompactedRun): LoggedEvent[] {
 }
 
 function startedFields(event: EventOf<'run.started' | 'run.snapshot'>, startedAt?: number) {
-  const { epoch, model, message, owner, parent, agent } = event
+  const { epoch, model, message, owner, parent, agent, request } = event
   return {
     ...(startedAt === undefined ? {} : { startedAt }),
     ...(owner === undefined ? {} : { owner }),
@@ -216,6 +224,7 @@ function startedFields(event: EventOf<'run.started' | 'run.snapshot'>, startedAt
     ...(message === undefined ? {} : { message }),
     ...(parent === undefined ? {} : { parent }),
     ...(agent === undefined ? {} : { agent }),
+    ...(request === undefined ? {} : { request }),
   }
 }
 
@@ -229,6 +238,13 @@ function forNewReader(started: LoggedEvent, withOutput?: LoggedEvent): LoggedEve
   const mode = event.mode === 'restart' ? 'continue' : event.mode
   const next = withOutput !== undefined && withOutput.seq > started.seq ? 0 : event.next
   return { seq: started.seq, time: started.time, event: { ...event, mode, next } }
+}
+
+/** Nobody continues the model call of an ended run. */
+function withoutRequest({ seq, time, event }: LoggedEvent): LoggedEvent {
+  if (event.type !== 'run.started') return { seq, time, event }
+  const { request: _, ...others } = event
+  return { seq, time, event: others }
 }
 
 function mergeUpdates(

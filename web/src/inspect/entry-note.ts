@@ -37,6 +37,8 @@ export function summaryOf(event: Event): string {
       const range = count === 1 ? `${index}` : `${index} to ${index + count - 1}`
       return cut(`${event.kind} ${range}: ${contentOf(event)}`)
     }
+    case 'run.requested':
+      return cut(`step ${event.step} to ${event.model}`)
     case 'run.handed':
       return cut(`to ${event.to}${event.reason === undefined ? '' : `: ${event.reason}`}`)
     case 'run.snapshot':

@@ -115,6 +115,7 @@ export function applyToLane(before: RunLane, index: number, time: number, event:
       const separateOutputs = lane.separateOutputs + count
       return { ...lane, firstAt: lane.firstAt ?? time, separateOutputs, outputs: event.index + count }
     }
+    case 'run.requested':
     case 'run.handed':
       return lane
     case 'run.snapshot':
