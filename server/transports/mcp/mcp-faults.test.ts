@@ -18,12 +18,15 @@ let h: TransportHarness
 let beforeLookUp: () => void
 /** What a message waits for before it is stored. */
 let beforeSend: Promise<void>
+/** Called when it is stored. */
+let afterSend: () => void
 /** Whether nodes reach each other. */
 let connected: boolean
 
 beforeEach(async () => {
   beforeLookUp = () => undefined
   beforeSend = Promise.resolve()
+  afterSend = () => undefined
   connected = true
   const listeners: ((message: unknown) => void)[] = []
   const cancelNews: NodeNews = {
@@ -48,7 +51,9 @@ beforeEach(async () => {
         ...ports.service,
         send: async (command, caller) => {
           await beforeSend
-          return ports.service.send(command, caller)
+          const receipt = await ports.service.send(command, caller)
+          afterSend()
+          return receipt
         },
       }
       const node = () =>
@@ -148,6 +153,20 @@ describe('a fault of the log', () => {
     await expect.poll(() => stateOf('whole')).toBe('cancelled')
     await answerOf(await post(request('tools/call', ask({ session: 'kept', keep: true })), MODERN_HEADERS))
     expect(await stateOf('kept')).toBe('open')
+  })
+
+  it('while the message is stored fails a modern call, and cancels its run, unless the client may find it again', async () => {
+    afterSend = fail
+    const ask503 = async (more: Json, headers: Json = {}) =>
+      (await post(request('tools/call', ask(more)), { ...MODERN_HEADERS, ...headers })).status
+    const statuses = [
+      await ask503({ session: 's' }),
+      await ask503({ session: 'kept', keep: true }),
+      await ask503({ session: 'keyed' }, { 'Idempotency-Key': 'key' }),
+    ]
+    expect(statuses).toEqual([503, 503, 503])
+    await expect.poll(() => stateOf('s'), { timeout: 20_000 }).toBe('cancelled')
+    expect([await stateOf('kept'), await stateOf('keyed')]).toEqual(['open', 'open'])
   })
 
   it('ends a legacy stream, which the client resumes; one without any event ends in the error', async () => {

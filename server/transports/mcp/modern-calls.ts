@@ -114,7 +114,10 @@ export class ModernCalls {
       ...(args.policy === undefined ? {} : { policy: args.policy }),
       ...(tool.agent === undefined ? {} : { agent: tool.agent }),
     }
-    const { run = '', steers } = await this.#ports.service.send(send, caller)
+    const { service, abandoned } = this.#ports
+    // With a key, the client finds the run again.
+    const isFound = key !== undefined || args.keep === true
+    const { run = '', steers } = await (isFound ? service.send(send, caller) : abandoned.send(send, caller, true))
     const name = { session: send.session, run }
     // A message that steers a run of somebody else does not cancel it.
     const cancels = args.keep !== true && steers !== true

@@ -1,22 +1,36 @@
-// AbandonedRuns: cancels a run some time after its client has disconnected, so that it causes no further cost. Deletes
-// the session of an answer that must not be stored. The routes watch only those runs that the client cannot find again.
+// AbandonedRuns: cancels a run some time after its client has disconnected, so that it causes no further cost; also a run of which its
+// client never learns, because only a part of its message's storing succeeded. Deletes the session of an answer that must not be stored.
+// The routes watch only those runs that the client cannot find again.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { makeId, ReplyError } from '@parley/protocol'
+import { type ErrorCode, makeId, ReplyError, type Send } from '@parley/protocol'
 import type { Logger } from 'pino'
-import type { Caller } from '../../session/commands/caller.ts'
+import { catchUp } from '../../session/catch-up.ts'
+import type { Caller, Receipt } from '../../session/commands/caller.ts'
+import type { SessionCache } from '../../session/session-cache.ts'
+import type { SessionStores } from '../../session/session-replica.ts'
 import type { SessionService } from '../../session/session-service.ts'
+import { findCommand } from '../../session/state/session-state.ts'
 import { StorageError } from '../../store/ports/errors.ts'
 import { type HttpRequest, onAbort } from '../http/http-request.ts'
 import type { JobName } from '../jobs/job-id.ts'
 
 export interface AbandonedRunsPorts {
   readonly service: SessionService
+  readonly sessions: SessionCache
+  readonly stores: SessionStores
   readonly logger: Logger
   /** Milliseconds between the disconnect and the cancel. */
   readonly graceMs: number
   /** Deletes a session. @throws ReplyError */
   deleteSession(session: string, caller: Caller): Promise<void>
 }
+
+/** Errors after which the message may be in the log nevertheless. */
+const UNSURE: ReadonlySet<ErrorCode> = new Set(['unavailable', 'storage_full', 'contended', 'internal'])
+/** Milliseconds before each search for the run of such a message. */
+const SEARCHES_MS = [1_000, 2_000, 5_000, 10_000, 20_000]
+/** Searches at the same time. In an outage with more of them, some runs continue up to their own limits. */
+const MAX_SEARCHES = 1_000
 
 /** Milliseconds that `close` waits at most. */
 const CLOSE_MS = 2_000
@@ -26,9 +40,26 @@ export class AbandonedRuns {
   /** What each timer does, and to which run. */
   readonly #timers = new Map<NodeJS.Timeout, { readonly run: string; readonly end: () => void }>()
   readonly #working = new Set<Promise<void>>()
+  readonly #closing = new AbortController()
+  #searches = 0
 
   constructor(ports: AbandonedRunsPorts) {
     this.#ports = ports
+  }
+
+  /**
+   * Sends a message whose id no other request has. If that fails, a run that it started nevertheless is cancelled.
+   * @param isStored whether the session outlives the answer
+   * @throws the errors of `SessionService.send`
+   */
+  async send(command: Send, caller: Caller, isStored: boolean): Promise<Receipt> {
+    try {
+      return await this.#ports.service.send(command, caller)
+    } catch (error) {
+      const isUnsure = !(error instanceof ReplyError) || UNSURE.has(error.code)
+      if (isUnsure && this.#searches < MAX_SEARCHES) this.#track(this.#endUnknown(command, caller, isStored))
+      throw error
+    }
   }
 
   /**
@@ -70,6 +101,7 @@ export class AbandonedRuns {
 
   /** Ends the runs of all clients that have disconnected, and waits for that and for deletions, up to a limit. */
   async close(): Promise<void> {
+    this.#closing.abort()
     for (const [timer, { end }] of this.#timers) {
       clearTimeout(timer)
       end()
@@ -80,6 +112,34 @@ export class AbandonedRuns {
   #track(work: Promise<void>): void {
     this.#working.add(work)
     void work.then(() => this.#working.delete(work))
+  }
+
+  /** Looks for the run until the log is available again, up to a limit. */
+  async #endUnknown({ id, session }: Send, caller: Caller, isStored: boolean): Promise<void> {
+    const { sessions, stores, logger } = this.#ports
+    const { signal } = this.#closing
+    this.#searches += 1
+    for (const wait of SEARCHES_MS) {
+      // A node that shuts down looks once more, at once.
+      const isLast = signal.aborted
+      await sleep(wait, undefined, { signal, ref: false }).catch(() => undefined)
+      try {
+        const { isKnown, run } = await sessions.with(session, async (replica) => {
+          await catchUp(stores, replica)
+          const { state } = replica
+          // Not a run of another message that this one steers.
+          const run = state.open.find(({ message }) => message === id)?.id
+          return { isKnown: findCommand(state, id) !== undefined, run }
+        })
+        if (run !== undefined) await this.#end({ session, run }, caller, isStored)
+        else if (isKnown && !isStored) await this.#delete({ session, run: '' }, caller)
+        break
+      } catch (error) {
+        logger.warn({ err: error, session }, 'failed to look for the run of a message that was not acknowledged')
+        if (isLast) break
+      }
+    }
+    this.#searches -= 1
   }
 
   async #end(name: JobName, caller: Caller, isStored: boolean): Promise<void> {

@@ -58,10 +58,12 @@ export function completionRoutes(ports: OpenAiPorts): readonly Route[] {
       const caller = callerOf(request, 'openai')
       const command = commandOf(ports, request, body, model)
       checkOptions(model, ports.unsupported(model, command.context?.sampling ?? {}), CHAT_FIELDS)
-      const { run = '' } = await ports.service.send(command, caller)
-      const name = { session: command.session, run }
       const hasKey = idempotencyKeyOf(request) !== undefined
-      const done = hasKey ? () => undefined : ports.abandoned.watch(exchange, name, caller, body.store !== false)
+      const isStored = body.store !== false
+      const sent = hasKey ? ports.service.send(command, caller) : ports.abandoned.send(command, caller, isStored)
+      const { run = '' } = await sent
+      const name = { session: command.session, run }
+      const done = hasKey ? () => undefined : ports.abandoned.watch(exchange, name, caller, isStored)
       const answer = { exchange, name, done, format }
       if (body.stream === true) await stream(ports, answer, body)
       else await whole(ports, answer)

@@ -2,6 +2,8 @@
 // next message there. Only one can: its command id is derived from that response. A request that names a session (`conversation`)
 // becomes its next message. Every other request gets a new session and carries the conversation along as context.
 import { type Context, makeId, ReplyError, type Send } from '@parley/protocol'
+import type { Caller } from '../../session/commands/caller.ts'
+import type { SessionService } from '../../session/session-service.ts'
 import { commandIdOf, digest, idempotencyKeyOf } from '../http/command-id.ts'
 import { HttpError } from '../http/http-error.ts'
 import type { HttpRequest } from '../http/http-request.ts'
@@ -37,22 +39,21 @@ export async function sendResponse(ports: OpenAiPorts, request: HttpRequest, bod
   if (conversation !== undefined) {
     const { content, context } = responseMessage(resolved, [], (file) => ports.acceptsFile(model, file))
     const id = commandIdOf(request)
-    return send(ports, request, {
-      ...{ type: 'send', id, session: conversation, content, model },
-      context: withMetadata(context, asMetadata(body)),
-    })
+    const command = { type: 'send' as const, id, session: conversation, content, model }
+    return sendOwn(ports, request, { ...command, context: withMetadata(context, asMetadata(body)) })
   }
   const isWhole = body.truncation !== 'auto'
   const earlier = before === undefined ? [] : conversationUpTo(await withWholeConversation(ports, before), isWhole)
   const { content, context } = responseMessage(resolved, earlier, (file) => ports.acceptsFile(model, file))
-  return send(ports, request, {
+  const own: Send = {
     type: 'send',
     id: commandIdOf(request),
     session: key === undefined ? makeId('resp') : `resp_${digest(request.user, key)}`,
     content,
     model,
     context: withMetadata(context, asMetadata(body)),
-  })
+  }
+  return sendOwn(ports, request, own, body.store !== false)
 }
 
 /** The id of the command that continues from a run: only one can. */
@@ -96,9 +97,23 @@ async function sendNext(
   }
 }
 
+/**
+ * Sends a message whose id no other request has, except one with the same key.
+ * @param isStored whether its session outlives the response
+ */
+function sendOwn(ports: OpenAiPorts, request: HttpRequest, command: Send, isStored = true): Promise<JobName> {
+  // With a key, the client finds the run again.
+  const hasKey = idempotencyKeyOf(request) !== undefined
+  const service = { send: (_: Send, caller: Caller) => ports.abandoned.send(command, caller, isStored) }
+  return send(hasKey ? ports : { ...ports, service }, request, command)
+}
+
 /** @throws ReplyError, HttpError bad_request */
-export async function send(ports: OpenAiPorts, request: HttpRequest, command: Send): Promise<JobName> {
-  const { service, unsupported } = ports
+export async function send(
+  { service, unsupported }: Pick<OpenAiPorts, 'unsupported'> & { readonly service: Pick<SessionService, 'send'> },
+  request: HttpRequest,
+  command: Send,
+): Promise<JobName> {
   const { model = '', context } = command
   checkOptions(model, unsupported(model, context?.sampling ?? {}), RESPONSE_FIELDS)
   // Every message has a run.
