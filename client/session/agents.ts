@@ -25,10 +25,16 @@ export function childRuns(view: Pick<SessionView, 'calls' | 'runs'>, run: RunVie
  * @example
  * const name = firstAgent(session.state, run) ?? 'Assistant'
  */
-export function firstAgent(view: Pick<SessionView, 'calls' | 'messages'>, run: RunView): string | undefined {
-  const named = (): string | undefined => view.messages.findLast(({ id }) => id === run.message)?.agent
-  if (run.status === 'queued') return named()
-  return isHanded(view, run) ? (run.begunBy ?? named()) : run.agent
+export function firstAgent(
+  view: Pick<SessionView, 'calls' | 'messages' | 'runs' | 'turns'>,
+  run: RunView,
+): string | undefined {
+  if (run.status !== 'queued' && !isHanded(view, run)) return run.agent
+  if (run.begunBy !== undefined) return run.begunBy
+  // The start of the run may be compacted away.
+  const at = view.turns.findLastIndex(({ message }) => message.id === run.message)
+  const named = view.messages.findLast(({ id }) => id === run.message)?.agent
+  return named ?? (at < 0 ? undefined : agentOfNext({ ...view, turns: view.turns.slice(0, at) }))
 }
 
 /**

@@ -107,6 +107,17 @@ it('knows who begins an answer, who ends it, and who gets the next message', () 
   const { agent: _, ...unnamed } = EVENTS[0] as Event & { type: 'message' }
   const later = [{ ...unnamed, id: 'm2', run: 'r2' }, started('r2', 'm2', { agent: 'support' })]
   expect(agentOfNext(viewOf([...EVENTS, ...later]))).toBe('support')
+  // It hands back, and its start is compacted away.
+  const back = { run: 'r2', call: 'call_3' }
+  const view = viewOf([
+    ...EVENTS,
+    { ...unnamed, id: 'm2', run: 'r2' },
+    { ...ask, ...back, name: 'handoff_to_lead', child: undefined, handoff: 'lead' },
+    { type: 'tool.result', ...back, output: 'The conversation is now with lead.', by: 'n1' },
+    { ...end, run: 'r2', agent: 'lead', message: 'm2', output: [{ ...tool, call: 'call_3' }] },
+  ])
+  const second = view.runs.get('r2')
+  expect([second && firstAgent(view, second), agentOfNext(view)]).toEqual(['support', 'lead'])
 })
 
 it.each([

@@ -14,6 +14,7 @@ import './styles/conversation.css'
 import './styles/markdown.css'
 import './styles/code.css'
 import './styles/tool-card.css'
+import './styles/agents.css'
 import './styles/composer.css'
 import './styles/extras.css'
 

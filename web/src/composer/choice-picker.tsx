@@ -1,12 +1,14 @@
 // ChoicePicker: selects the model and the agent of the next messages, if the server offers several.
+import { agentOfNext } from '@parley/client'
 import { type KeyboardEvent, useState } from 'react'
-import { useRoom } from '../connection/use-chat.ts'
+import { useRoom, useView } from '../connection/use-chat.ts'
 import { isInputMethodKey } from '../shared/input-method.ts'
 import { useStore } from '../shared/store.ts'
 import { type Choice, choiceOf, namedModels, unavailable } from './choices.ts'
 
 export function ChoicePicker() {
   const { allowance, choice: store } = useRoom()
+  const current = useView(agentOfNext)
   const choice = useStore(store)
   const onChange = (changed: Choice): void => store.choose(changed)
   const { offers } = useStore(allowance)
@@ -35,7 +37,7 @@ export function ChoicePicker() {
       {picksAgent ? (
         <Select
           label='Agent'
-          fallback='No agent'
+          fallback={current === undefined ? 'No agent' : `${current} (current)`}
           names={agents}
           value={agent}
           missing={missing}

@@ -1,7 +1,7 @@
 // Tests the remembered choice of model and agent, and what a server offers of it.
 import { expect, it } from 'vitest'
 import { BrowserStorage, type WebStorage } from '../shared/browser-storage.ts'
-import { ChoiceStore, namedModels, offeredChoice, unavailable } from './choices.ts'
+import { addressed, ChoiceStore, namedModels, offeredChoice, unavailable } from './choices.ts'
 
 const OFFERS = { models: ['demo', 'openai:*', 'compatible:a'], agents: [{ name: 'poet' }], tools: [] }
 
@@ -42,4 +42,21 @@ it('a new version of a message has its choice, or the current one if that is gon
   expect(offeredChoice({}, current, OFFERS)).toEqual({})
   expect(offeredChoice({ model: 'compatible:b', agent: 'poet' }, current, OFFERS)).toEqual(current)
   expect(offeredChoice({ model: 'compatible:b' }, current, undefined)).toEqual({ model: 'compatible:b' })
+})
+
+it('a draft names an agent by @name, which counts more than the choice', () => {
+  const choice = { model: 'demo', agent: 'other' }
+  expect(addressed('@poet Write.', choice, OFFERS)).toEqual({ text: 'Write.', model: 'demo', agent: 'poet' })
+  expect(addressed('@nobody Write.', choice, OFFERS)).toEqual({ text: '@nobody Write.', ...choice })
+  expect(addressed('@poet Write.', {}, undefined)).toEqual({ text: '@poet Write.' })
+})
+
+it('a choice of the agent that handed the conversation over ends, and no other', () => {
+  const store = new ChoiceStore(new BrowserStorage(() => ({}) as WebStorage), 's1')
+  store.choose({ model: 'demo', agent: 'poet' })
+  store.handedOver('lead')
+  store.handedOver(undefined)
+  expect(store.state).toEqual({ model: 'demo', agent: 'poet' })
+  store.handedOver('poet')
+  expect(store.state).toEqual({ model: 'demo' })
 })

@@ -1,6 +1,6 @@
 // ChoiceStore: the model and the agent that the user chose for a session, over reloads. Old choices are removed
 // together with old drafts.
-import type { MeAnswer } from '@parley/client'
+import { type MeAnswer, mentionedAgent } from '@parley/client'
 import type { BrowserStorage } from '../shared/browser-storage.ts'
 import { Store } from '../shared/store.ts'
 
@@ -27,6 +27,12 @@ export class ChoiceStore extends Store<Choice> {
     this.#key = key
   }
 
+  /** An agent handed the conversation over: with a choice of that agent, the next message would go to it again. */
+  handedOver(from: string | undefined): void {
+    const { model, agent } = this.state
+    if (agent !== undefined && agent === from) this.choose(choiceOf(model, undefined))
+  }
+
   choose(choice: Choice): void {
     const isDefault = choice.model === undefined && choice.agent === undefined
     this.#storage.write(this.#key, isDefault ? undefined : choice)
@@ -36,6 +42,17 @@ export class ChoiceStore extends Store<Choice> {
 
 export function choiceOf(model: string | undefined, agent: string | undefined): Choice {
   return { ...(model === undefined ? {} : { model }), ...(agent === undefined ? {} : { agent }) }
+}
+
+/** The message in a draft, without the agent that `@name` at its beginning names, and its choice. */
+export function addressed(
+  draft: string,
+  choice: Choice,
+  offers: Offers | undefined,
+): Choice & { readonly text: string } {
+  const isNamed = draft.trimStart().startsWith('@')
+  const named = isNamed ? mentionedAgent(draft, offers?.agents.map(({ name }) => name) ?? []) : undefined
+  return named === undefined ? { text: draft, ...choice } : { text: named.text, ...choiceOf(choice.model, named.agent) }
 }
 
 /** The parts of a choice that the server no longer offers. Without `offers` nothing is known. */

@@ -9,12 +9,13 @@ import { useEditing } from '../conversation/edit-box.tsx'
 import { mayDo } from '../people/roles.ts'
 import { TypingIndicator } from '../people/typing-indicator.tsx'
 import { useRole } from '../people/use-people.ts'
+import { displayText } from '../shared/display-text.ts'
 import { BROKEN_PART, ErrorBoundary } from '../shared/error-boundary.tsx'
 import { Icon } from '../shared/icon.tsx'
 import { isInputMethodKey } from '../shared/input-method.ts'
 import { useStore } from '../shared/store.ts'
 import { ChoicePicker } from './choice-picker.tsx'
-import { unavailable as unoffered } from './choices.ts'
+import { addressed, unavailable as unoffered } from './choices.ts'
 import { lengthNote } from './drafts.ts'
 import type { SendMode } from './sender.ts'
 
@@ -58,8 +59,9 @@ function MessageForm() {
   const input = useRef<HTMLTextAreaElement>(null)
   const hasFocus = useRef(false)
   const tooLong = lengthNote(draft)
-  const choice = useStore(room.choice)
+  const picked = useStore(room.choice)
   const { offers } = useStore(room.allowance)
+  const { text, ...choice } = addressed(draft, picked, offers)
   const isOffered = unoffered(choice, offers).length === 0
   const disabled = draft.trim() === '' || closed || unavailable || tooLong !== undefined || !isOffered
   const { edit } = useEditing()
@@ -76,7 +78,7 @@ function MessageForm() {
 
   const send = (): void => {
     if (disabled) return
-    sender.send(draft, mode, choice)
+    sender.send(text, mode, choice)
     presence.typing.ended()
     stored.write('')
     input.current?.focus()
@@ -138,6 +140,11 @@ function MessageForm() {
         </div>
         <div className='composer-row'>
           {active === undefined ? <Hint /> : <ModeChoice mode={mode} onChange={setMode} />}
+          {choice.agent === undefined || choice.agent === picked.agent ? null : (
+            <span className='addressee' role='status'>
+              To {displayText(choice.agent)}
+            </span>
+          )}
           {tooLong === undefined ? null : (
             <span className='problem bad' role='alert'>
               {tooLong}

@@ -128,6 +128,7 @@ export class Chat {
     if (named === undefined) this.#window.history.replaceState(null, '', address)
     const session = this.client.session(id, { tools })
     const unsent = new UnsentMessages(this.#storage, id)
+    const choice = new ChoiceStore(this.#storage, id)
     const allowance = new Allowance({ session, me: (session) => this.client.me(session), now: this.client.now })
     const onRefused = ({ code }: ParleyError): void => {
       if (code === 'budget_exceeded' || code === 'too_many_runs') allowance.refresh()
@@ -139,7 +140,7 @@ export class Chat {
       sender,
       draft: new Draft(this.drafts, id),
       unsent,
-      choice: new ChoiceStore(this.#storage, id),
+      choice,
       people: new People(session, this.#requests),
       presence: new Presence(session, deviceOf(this.#window)),
       allowance,
@@ -152,6 +153,14 @@ export class Chat {
         session.close().catch(reportError)
       },
     }
+    session.watch({
+      entry: ({ event }, { status, runs }) => {
+        if (event.type !== 'run.handed' || status !== 'live') return
+        if (runs.get(event.run)?.parent === undefined) choice.handedOver(event.from)
+      },
+      reset: () => undefined,
+      ended: () => undefined,
+    })
     session.subscribe(() => {
       const { error, role } = session.state
       if (this.#room !== room || error?.code !== 'forbidden' || tools.length === 0) return

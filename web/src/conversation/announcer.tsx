@@ -1,11 +1,12 @@
 // Announcer: announces the latest answer to screen readers: its start, its sentences, its approvals and its end. It
 // skips everything that was there when the page opened.
-import { isEnded, openQuestion, type RunView, type SessionView } from '@parley/client'
+import { type CallView, childRuns, isEnded, openQuestion, type RunView, type SessionView } from '@parley/client'
 import { perFrame, type Source } from '@parley/react'
 import { useEffect, useState } from 'react'
 import { useRoom } from '../connection/use-chat.ts'
 import { nameOf } from '../people/names.ts'
 import { decisionNote } from './call-note.ts'
+import { callsOf } from './calls-of.ts'
 import { runNote } from './run-note.ts'
 import { type Inside, nextAnnouncement, spokenText } from './spoken-text.ts'
 
@@ -65,6 +66,9 @@ function announce(
       approvals.clear()
       if (wasLive) say('Answer started.')
     }
+    if (next !== undefined && run?.id === next.id && run.agent !== next.agent && next.agent !== undefined) {
+      say(`${next.agent} continues.`)
+    }
     if (next !== undefined) announceApprovals(state, next, approvals, displayName, say)
     if (next !== undefined && next !== run) {
       run = next
@@ -83,7 +87,7 @@ function announce(
   return unsubscribe
 }
 
-/** Announces calls that need approval, decisions, and questions. @param announced each call's last announcement; it is updated */
+/** Announces calls that need approval, decisions, and questions, of the run and its child runs. @param announced each call's last announcement; it is updated */
 function announceApprovals(
   view: SessionView,
   run: RunView,
@@ -91,16 +95,21 @@ function announceApprovals(
   displayName: (user: string) => string,
   say: (text: string) => void,
 ): void {
-  for (const part of run.parts) {
-    const call = part.type === 'tool' ? view.calls.get(part.call) : undefined
-    if (call === undefined) continue
-    const question = openQuestion(call)
-    const decision = decisionNote(call, undefined, displayName)
-    const asked = question && `${call.name} asks: ${question.message}`
-    const text =
-      call.status === 'deciding' ? `${call.name} needs approval.` : (asked ?? (decision && `${call.name}: ${decision}`))
-    if (text === undefined || announced.get(call.id) === text) continue
-    say(text)
-    announced.set(call.id, text)
+  for (const each of [run, ...childRuns(view, run)]) {
+    const who = each === run ? '' : `${each.agent ?? 'An agent'}: `
+    for (const call of callsOf(view, each)) {
+      const text = approvalNote(call, displayName)
+      if (text === undefined || announced.get(call.id) === text) continue
+      say(`${who}${text}`)
+      announced.set(call.id, text)
+    }
   }
+}
+
+function approvalNote(call: CallView, displayName: (user: string) => string): string | undefined {
+  if (call.status === 'deciding') return `${call.name} needs approval.`
+  const question = openQuestion(call)
+  if (question !== undefined) return `${call.name} asks: ${question.message}`
+  const decision = decisionNote(call, undefined, displayName)
+  return decision && `${call.name}: ${decision}`
 }

@@ -1,22 +1,20 @@
-// Answer: a run in the conversation: its parts in order, and a line with its status. The line is always there, so that
+// Answer: a run in the conversation: who speaks, its parts in order, and a line with its status. The line is always there, so that
 // nothing moves when the run ends.
-import { type CallView, isEnded, ParleyError, type RunPart, type RunView } from '@parley/client'
+import { type CallView, firstAgent, isEnded, ParleyError, type RunView } from '@parley/client'
 import { makeId } from '@parley/protocol/make-id'
-import { memo, type ReactNode, useRef, useState } from 'react'
+import { memo, useRef, useState } from 'react'
 import { resetNote, resetTime } from '../budget/budget-note.ts'
 import { isSignedOut } from '../connection/badge.ts'
 import { useChat, useConnection, useRoom, useView } from '../connection/use-chat.ts'
-import { Markdown } from '../markdown/markdown.tsx'
 import { nameOf } from '../people/names.ts'
 import { useMay, usePeople } from '../people/use-people.ts'
 import { CopyButton } from '../shared/copy-button.tsx'
-import { ErrorBoundary } from '../shared/error-boundary.tsx'
+import { displayText } from '../shared/display-text.ts'
 import { Icon } from '../shared/icon.tsx'
 import { useStore } from '../shared/store.ts'
-import { DataPart, FilePart, SourcePart, StreamedInput } from './answer-extras.tsx'
 import { callsOf } from './calls-of.ts'
-import { noticeTexts, type RunNote, runNote } from './run-note.ts'
-import { ToolCard } from './tool-card.tsx'
+import { endsInCall, noticeTexts, type RunNote, runNote } from './run-note.ts'
+import { RunParts, Speaker } from './run-parts.tsx'
 
 interface Props {
   readonly run: RunView
@@ -27,16 +25,18 @@ interface Props {
 }
 
 export const Answer = memo(function Answer({ run, onRegenerate, onContinue }: Props) {
+  const speaker = useView((view) => firstAgent(view, run))
   const unfinished = run.status === 'cancelled' || run.status === 'superseded' || run.status === 'failed'
   return (
     <article
       className={unfinished ? 'answer unfinished' : 'answer'}
-      aria-label='Answer'
+      aria-label={speaker === undefined ? 'Answer' : `Answer from ${displayText(speaker)}`}
       aria-busy={!isEnded(run)}
       data-run={run.id}
       data-status={run.status}
     >
-      {run.parts.map((part, at) => toPart(part, at, run))}
+      {speaker === undefined ? null : <Speaker agent={speaker} />}
+      <RunParts run={run} />
       {noticeTexts(run).map((text) => (
         <p key={text} className='note notice'>
           <Icon name='warning' />
@@ -45,56 +45,6 @@ export const Answer = memo(function Answer({ run, onRegenerate, onContinue }: Pr
       ))}
       <Note run={run} onRegenerate={onRegenerate} onContinue={onContinue} />
     </article>
-  )
-})
-
-function toPart(part: RunPart, at: number, run: RunView): ReactNode {
-  // Parts are only appended, so the index is a stable key.
-  switch (part.type) {
-    case 'text':
-      return <Markdown key={at} text={part.text} ended={isPartEnded(run, at)} />
-    case 'reasoning':
-      return <Reasoning key={at} text={part.text} ended={isPartEnded(run, at)} />
-    case 'tool':
-      return (
-        <ErrorBoundary key={part.call} fallback={<p className='note failed'>{part.name} couldn’t be displayed.</p>}>
-          <ToolCard call={part.call} name={part.name} />
-        </ErrorBoundary>
-      )
-    case 'message':
-      return (
-        <p key={part.message} className='marker'>
-          New message added here
-        </p>
-      )
-    case 'input':
-      return <StreamedInput key={`${part.call} input`} part={part} ended={isEnded(run)} />
-    case 'data':
-      return <DataPart key={at} part={part} />
-    case 'source':
-      return <SourcePart key={at} part={part} />
-    case 'file':
-      return <FilePart key={at} part={part} />
-  }
-}
-
-function isPartEnded(run: RunView, at: number): boolean {
-  return isEnded(run) || at < run.parts.length - 1
-}
-
-interface ReasoningProps {
-  readonly text: string
-  readonly ended: boolean
-}
-
-/** Collapsed by default. The text is rendered only while it is open. */
-const Reasoning = memo(function Reasoning({ text, ended }: ReasoningProps) {
-  const [open, setOpen] = useState(false)
-  return (
-    <details className='reasoning' open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary>{ended ? 'Reasoning' : 'Reasoning…'}</summary>
-      {open ? <Markdown text={text} ended={ended} /> : null}
-    </details>
   )
 })
 
@@ -182,7 +132,7 @@ const NONE: readonly CallView[] = []
 function useCalls(run: RunView): readonly CallView[] {
   const last = useRef<readonly CallView[]>(NONE)
   return useView((view) => {
-    const calls = run.status === 'waiting' ? callsOf(view, run) : NONE
+    const calls = run.status === 'waiting' || endsInCall(run) ? callsOf(view, run) : NONE
     const same = calls.length === last.current.length && calls.every((call, at) => call === last.current[at])
     if (!same) last.current = calls
     return last.current

@@ -67,6 +67,12 @@ export function answerNote(
   return formatText(`Answered${who}${values.length === 0 ? '' : `: ${values.join('; ')}`}`)
 }
 
+/** What a call asks another agent. */
+export function askedMessage({ input }: CallView): string {
+  const { message } = (input ?? {}) as { readonly message?: unknown }
+  return typeof message === 'string' ? message : formatValue(input)
+}
+
 /** The time that remains for a decision. @param now Unix milliseconds, by this machine's clock */
 export function expiryNote(until: number, now: number): string {
   const seconds = Math.ceil((until - now) / 1_000)

@@ -77,6 +77,41 @@ Shown instead
 `)
   })
 
+  it('has the answers of agents that were asked inside the answer', () => {
+    const parent = { run: 'r_m1', call: 'c2' }
+    const child = { run: 'r_2', agent: 'helper' }
+    const started = { type: 'run.started', epoch: 1, mode: 'new', model: 'demo', next: 0 } as const
+    const events: readonly Event[] = [
+      ...EVENTS.slice(0, 2),
+      { ...started, run: 'r_m1', message: 'm1', agent: 'lead' },
+      {
+        ...(EVENTS[5] as Event & { type: 'tool.called' }),
+        call: 'c2',
+        where: 'server',
+        input: { message: 'How\nmany?' },
+        child,
+      },
+      { ...started, run: 'r_2', message: 'c2', agent: 'helper', parent },
+      { type: 'run.output', run: 'r_2', index: 0, kind: 'text', text: 'Two\nof them.' },
+      { type: 'run.ended', run: 'r_2', reason: 'completed', usage: USAGE, next: 1 },
+    ]
+    const asking = events.reduce<SessionView>((before, event, at) => {
+      return applyEntry(before, { cursor: `e.${at + 1}`, time: 0, event })
+    }, newSession('ses_1'))
+    expect(exportMarkdown(asking)).toContain(`**Answer** from lead by demo, running
+
+> *Asked*: How
+> many?
+> 
+> **Answer** from helper by demo
+> 
+> Two
+> of them.
+`)
+    const { turns } = JSON.parse(exportJson(asking, 0))
+    expect(turns[0].children).toMatchObject([{ run: { id: 'r_2', text: 'Two\nof them.' }, calls: [] }])
+  })
+
   it('has a fence for any number of backticks', () => {
     const call = view.calls.get('c1') as CallView
     const calls = view.calls.with('c1', { ...call, input: '` '.repeat(131_072) })

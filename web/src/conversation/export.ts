@@ -1,27 +1,42 @@
-// Exports the shown conversation, each turn in the shown version, as Markdown and as JSON. Pure.
-import type { CallView, MessageView, PendingSend, RunView, SessionView } from '@parley/client'
+// Exports the shown conversation, each turn in the shown version and with the answers of agents that were asked, as Markdown and as JSON. Pure.
+import {
+  type CallView,
+  childRuns,
+  type MessageView,
+  type PendingSend,
+  type RunView,
+  type SessionView,
+} from '@parley/client'
+import { askedMessage } from './call-note.ts'
 
-type ExportedView = Pick<SessionView, 'id' | 'title' | 'turns' | 'calls'>
+type ExportedView = Pick<SessionView, 'id' | 'title' | 'turns' | 'calls' | 'runs'>
 
 /** @param now Unix milliseconds */
-export function exportJson({ id, title, turns, calls }: ExportedView, now: number): string {
+export function exportJson(view: ExportedView, now: number): string {
+  const { id, title, turns, calls } = view
+  const withCalls = (run: RunView) => ({ run, calls: run.parts.flatMap((part) => callOf(calls, part) ?? []) })
+  const withChildren = (run: RunView) => {
+    const children = childRuns(view, run).map(withCalls)
+    return { ...withCalls(run), ...(children.length === 0 ? {} : { children }) }
+  }
   const exported = turns.map(({ message, versions, run }) => ({
     message,
     version: versions.indexOf(message.id) + 1,
     versions: versions.length,
-    ...(run === undefined ? {} : { run, calls: run.parts.flatMap((part) => callOf(calls, part) ?? []) }),
+    ...(run === undefined ? {} : withChildren(run)),
   }))
   const document = { session: id, ...(title === undefined ? {} : { title }), exportedAt: isoTime(now), turns: exported }
   return `${JSON.stringify(document, undefined, 2)}\n`
 }
 
-export function exportMarkdown({ title, turns, calls }: ExportedView): string {
+export function exportMarkdown(view: ExportedView): string {
+  const { title, turns } = view
   const blocks = [`# ${oneLine(title ?? 'Untitled chat')}`]
   for (const { message, versions, run } of turns) {
     const author = 'author' in message ? oneLine(message.author) : 'not sent yet'
     const version = versions.length < 2 ? '' : `, version ${versions.indexOf(message.id) + 1} of ${versions.length}`
     blocks.push('---', `**${author}**, ${isoTime(message.time)}${version}`, ...contentBlocks(message))
-    if (run !== undefined) blocks.push(...answerBlocks(run, calls))
+    if (run !== undefined) blocks.push(...answerBlocks(run, view))
   }
   return `${blocks.join('\n\n')}\n`
 }
@@ -41,9 +56,10 @@ function contentBlocks({ content }: MessageView | PendingSend): readonly string[
   return content.map((part) => (part.type === 'text' ? part.text : `*File: ${oneLine(part.name ?? part.mediaType)}*`))
 }
 
-function answerBlocks(run: RunView, calls: SessionView['calls']): readonly string[] {
+function answerBlocks(run: RunView, view: ExportedView): readonly string[] {
   const status = run.cut === true ? ', stopped at the token limit' : run.status === 'completed' ? '' : `, ${run.status}`
-  const blocks = [`**Answer**${run.model === undefined ? '' : ` by ${oneLine(run.model)}`}${status}`]
+  const from = run.agent === undefined ? '' : ` from ${oneLine(run.agent)}`
+  const blocks = [`**Answer**${from}${run.model === undefined ? '' : ` by ${oneLine(run.model)}`}${status}`]
   for (const part of run.parts) {
     if (part.type === 'text') blocks.push(part.text)
     else if (part.type === 'reasoning') blocks.push(part.text.replaceAll(/^/gm, '> '))
@@ -52,13 +68,18 @@ function answerBlocks(run: RunView, calls: SessionView['calls']): readonly strin
       blocks.push(`*${oneLine(part.name)}*`, fenced(JSON.stringify(part.data, undefined, 2)))
     else if (part.type === 'source') blocks.push(`*Source: ${oneLine(part.title ?? part.url)}* <${oneLine(part.url)}>`)
     else if (part.type === 'file') blocks.push(`*File: ${oneLine(part.name ?? part.mediaType)}*`)
-    else if (part.type === 'tool') blocks.push(...callBlocks(part.name, callOf(calls, part)))
+    else if (part.type === 'tool') blocks.push(...callBlocks(part.name, callOf(view.calls, part), view))
   }
   return blocks
 }
 
-function callBlocks(name: string, call: CallView | undefined): readonly string[] {
+function callBlocks(name: string, call: CallView | undefined, view: ExportedView): readonly string[] {
   if (call === undefined) return [`*Tool ${oneLine(name)}*`]
+  const child = call.child && view.runs.get(call.child.run)
+  if (child !== undefined) {
+    const blocks = [`*Asked*: ${askedMessage(call)}`, ...answerBlocks(child, view)]
+    return [blocks.join('\n\n').replaceAll(/^/gm, '> ')]
+  }
   const { status, input, output, error } = call
   const result = error === undefined ? output : error
   return [

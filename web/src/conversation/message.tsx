@@ -6,6 +6,7 @@ import { delayNote } from '../connection/error-note.ts'
 import { useView } from '../connection/use-chat.ts'
 import { Markdown } from '../markdown/markdown.tsx'
 import { useAuthor } from '../people/use-people.ts'
+import { displayText } from '../shared/display-text.ts'
 import { Icon } from '../shared/icon.tsx'
 import { useNow } from '../shared/use-now.ts'
 import { truncate } from './call-note.ts'
@@ -17,7 +18,7 @@ export function Message({ message }: { readonly message: MessageView }) {
     return message.policy === 'steer' && target?.message !== undefined && target.message !== message.id
   })
   return (
-    <Bubble author={author} time={message.time} content={message.content}>
+    <Bubble author={author} to={message.agent} time={message.time} content={message.content}>
       {steers ? <p className='bubble-note'>Added to the answer above</p> : null}
     </Bubble>
   )
@@ -86,17 +87,20 @@ export function RefusedMessage({ message, onRetry, onEdit, onDismiss }: RefusedP
 
 interface BubbleProps {
   readonly author: string
+  /** The agent that it names. */
+  readonly to?: string | undefined
   readonly time?: number
   readonly content: readonly Part[]
   readonly pending?: boolean
   readonly children?: ReactNode
 }
 
-function Bubble({ author, time, content, pending = false, children }: BubbleProps) {
+function Bubble({ author, to, time, content, pending = false, children }: BubbleProps) {
+  const addressee = to === undefined ? '' : ` to ${displayText(to)}`
   return (
-    <article className={pending ? 'message pending' : 'message'} aria-label={`Message from ${author}`}>
+    <article className={pending ? 'message pending' : 'message'} aria-label={`Message from ${author}${addressee}`}>
       <header className='message-head'>
-        <span>{author}</span>
+        <span dir='auto'>{`${author}${addressee}`}</span>
         {time === undefined ? null : <Time time={time} />}
       </header>
       <div className='bubble'>{content.map(toPart)}</div>

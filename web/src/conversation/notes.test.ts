@@ -2,7 +2,7 @@
 import { answerOf, type CallView, type MessageView, type RunView } from '@parley/client'
 import { describe, expect, it } from 'vitest'
 import { callNote, decisionNote, expiryNote, formatText, formatValue } from './call-note.ts'
-import { noticeTexts, runNote } from './run-note.ts'
+import { childNote, noticeTexts, runNote } from './run-note.ts'
 
 const run: RunView = {
   id: 'run_1',
@@ -42,6 +42,25 @@ describe("a run's note", () => {
     expect(text({ status: 'waiting' }, [{ ...call, status: 'deciding' }])).toBe('Waiting for approval')
     expect(text({ status: 'waiting' }, [call])).toBe('Waiting for a device with local_time')
     expect(text({ status: 'waiting' }, [{ ...call, status: 'claimed' }])).toBe('Waiting for local_time')
+  })
+
+  it('says for whom an answer waits that has asked other agents', () => {
+    const parts = [{ type: 'tool', call: 'call_1', name: 'ask_a' }] as const
+    const asks = (agent: string): CallView => ({ ...call, where: 'server', child: { run: 'run_2', agent } })
+    expect(text({ parts, next: 1 }, [asks('a'), asks('b'), asks('a')])).toBe('Waiting for a and b')
+    expect(text({ parts, next: 1 }, [{ ...asks('a'), status: 'completed' }])).toBe('Thinking')
+  })
+
+  it('says of a child run what it does or needs', () => {
+    const note = (change?: Partial<RunView>, asks?: 'approval' | 'answer') =>
+      childNote(change && { ...run, ...change }, asks, 'ada', (user) => user)
+    expect(note()).toEqual({ tone: 'busy', text: 'Starting' })
+    expect(note({ next: 3 })).toEqual({ tone: 'busy', text: 'Answering' })
+    expect(note({ status: 'waiting' }, 'approval')).toEqual({ tone: 'ask', text: 'Needs approval' })
+    expect(note({ next: 3 }, 'answer')).toEqual({ tone: 'ask', text: 'Asks a question' })
+    expect(note({ status: 'cancelled', by: 'bob' })).toEqual({ tone: 'plain', text: 'Stopped by bob' })
+    const error = { code: 'provider_timeout' as const, message: 'The model timed out.' }
+    expect(note({ status: 'failed', error })).toEqual({ tone: 'failed', text: 'Failed' })
   })
 
   it('says how a run ended', () => {

@@ -1,6 +1,6 @@
 // RunNote: what the page says about a run's status, and about what its model did not get. Pure.
-import { type CallView, openQuestion, type RunView } from '@parley/client'
-import { formatText } from './call-note.ts'
+import { type CallView, isSettled, openQuestion, type RunView } from '@parley/client'
+import { type CallNote, formatText } from './call-note.ts'
 
 export interface RunNote {
   /** `busy`: in progress. `plain`: completed. `stopped`, `failed`: the answer is incomplete. */
@@ -26,7 +26,8 @@ export function runNote(
       return { tone: 'busy', text: run.supersededBy === undefined ? 'Queued' : 'Interrupted' }
     case 'running':
       if (run.supersededBy !== undefined) return { tone: 'busy', text: 'Interrupted' }
-      return { tone: 'busy', text: run.next === 0 || endsInCall(run) ? 'Thinking' : 'Answering' }
+      if (endsInCall(run)) return { tone: 'busy', text: waitsForAgents(calls) ?? 'Thinking' }
+      return { tone: 'busy', text: run.next === 0 ? 'Thinking' : 'Answering' }
     case 'waiting':
       return { tone: 'busy', text: waitsFor(calls) }
     case 'completed':
@@ -46,8 +47,33 @@ export function runNote(
   }
 }
 
-function endsInCall(run: RunView): boolean {
+/**
+ * What the page says about a child run, in a few words: its errors are shown separately.
+ * @param run undefined: it has not started
+ * @param asks what it or its own child runs ask of a person
+ */
+export function childNote(
+  run: RunView | undefined,
+  asks: 'approval' | 'answer' | undefined,
+  user: string | undefined,
+  displayName: (user: string) => string,
+): CallNote {
+  if (run === undefined) return { tone: 'busy', text: 'Starting' }
+  if (asks !== undefined) return { tone: 'ask', text: asks === 'approval' ? 'Needs approval' : 'Asks a question' }
+  if (run.status === 'failed') return { tone: 'failed', text: 'Failed' }
+  const { tone, text } = runNote(run, [], user, displayName)
+  return { tone: tone === 'stopped' ? 'plain' : tone, text }
+}
+
+export function endsInCall(run: RunView): boolean {
   return run.parts.at(-1)?.type === 'tool'
+}
+
+function waitsForAgents(calls: readonly CallView[]): string | undefined {
+  const names = new Set(
+    calls.flatMap((call) => (call.child === undefined || isSettled(call) ? [] : [call.child.agent])),
+  )
+  return names.size === 0 ? undefined : `Waiting for ${[...names].map(formatText).join(' and ')}`
 }
 
 function waitsFor(calls: readonly CallView[]): string {

@@ -1,6 +1,14 @@
 // ConversationSnapshot: the conversation after the selected entry. Everything in it is plain text, exactly as the log
 // has it: Markdown is not rendered.
-import { answerOf, type CallView, type MessageView, type RunPart, type RunView, type SessionView } from '@parley/client'
+import {
+  answerOf,
+  type CallView,
+  childRuns,
+  type MessageView,
+  type RunPart,
+  type RunView,
+  type SessionView,
+} from '@parley/client'
 import { memo, type ReactNode, useEffect, useRef } from 'react'
 import { Virtualizer, type VirtualizerHandle } from 'virtua'
 import { callNote, decisionNote, formatText, formatValue, toJson } from '../conversation/call-note.ts'
@@ -37,6 +45,7 @@ export function ConversationSnapshot() {
         <Virtualizer ref={list} as='ol' item={VirtualListItem} data={messages} scrollRef={box} bufferSize={600}>
           {(message, index) => {
             const run = answerOf(view, message)
+            const children = run === undefined ? [] : childRuns(view, run)
             const branch = branchOf(message, messages[index - 1])
             return (
               <ErrorBoundary key={message.id} fallback={BROKEN_PART}>
@@ -44,7 +53,8 @@ export function ConversationSnapshot() {
                   message={message}
                   branch={branch}
                   run={run}
-                  calls={run === undefined ? NONE : callsOf(view, run)}
+                  answers={children}
+                  calls={run === undefined ? NONE : [run, ...children].flatMap((each) => callsOf(view, each))}
                 />
               </ErrorBoundary>
             )
@@ -66,8 +76,15 @@ function isCompacted({ timeline, at }: InspectionState): boolean {
 function turnOf({ messages, runs }: SessionView, entry: LogEntry | undefined): number {
   const event = entry?.event
   if (event === undefined || !('run' in event)) return messages.length - 1
-  const id = event.type === 'message' ? event.id : runs.get(event.run)?.message
+  const id = event.type === 'message' ? event.id : answering(runs, event.run)?.message
   return id === undefined ? messages.length - 1 : messages.findLastIndex((message) => message.id === id)
+}
+
+/** The run itself; of a child run, the one that answers a message. */
+function answering(runs: SessionView['runs'], id: string): RunView | undefined {
+  let run = runs.get(id)
+  for (let parent = run?.parent; parent !== undefined; parent = run?.parent) run = runs.get(parent.run)
+  return run
 }
 
 /** Where a message branches off, in words; undefined if it follows the previous message in the log. */
@@ -80,16 +97,20 @@ interface TurnProps {
   readonly message: MessageView
   readonly branch: string | undefined
   readonly run: RunView | undefined
+  /** Its child runs, at all levels. */
+  readonly answers: readonly RunView[]
+  /** Of the run and its child runs. */
   readonly calls: readonly CallView[]
 }
 
 const Turn = memo(
-  function Turn({ message, branch, run, calls }: TurnProps) {
+  function Turn({ message, branch, run, answers, calls }: TurnProps) {
     return (
       <div className='snapshot-turn'>
         <div className='snapshot-message'>
           <p className='snapshot-head'>
             <strong>{message.author}</strong> {clockOf(message.time)}
+            {message.agent === undefined ? '' : `, to ${message.agent}`}
             {message.policy === 'queue' ? '' : `, ${message.policy}`}
             {branch === undefined ? '' : `, ${branch}`}
           </p>
@@ -97,7 +118,7 @@ const Turn = memo(
             {displayText(message.text)}
           </p>
         </div>
-        {run === undefined ? null : <SnapshotAnswer run={run} calls={calls} />}
+        {run === undefined ? null : <SnapshotAnswer run={run} known={{ answers, calls }} />}
       </div>
     )
   },
@@ -105,22 +126,32 @@ const Turn = memo(
     before.message === after.message &&
     before.branch === after.branch &&
     before.run === after.run &&
-    before.calls.length === after.calls.length &&
-    before.calls.every((call, at) => call === after.calls[at]),
+    isSame(before.answers, after.answers) &&
+    isSame(before.calls, after.calls),
 )
 
-function SnapshotAnswer({ run, calls }: { readonly run: RunView; readonly calls: readonly CallView[] }) {
-  const { tone, text } = runNote(run, calls, undefined)
+function isSame(before: readonly unknown[], after: readonly unknown[]): boolean {
+  return before.length === after.length && before.every((item, at) => item === after[at])
+}
+
+type Known = Pick<TurnProps, 'answers' | 'calls'>
+
+function SnapshotAnswer({ run, known }: { readonly run: RunView; readonly known: Known }) {
+  const own = known.calls.filter((call) => call.run === run.id)
+  const { tone, text } = runNote(run, own, undefined)
   return (
     <div className='snapshot-answer' data-run={run.id} data-status={run.status}>
-      {run.parts.map((part, at) => toPart(part, at, calls))}
-      <p className={`snapshot-note ${tone}`}>{text}</p>
+      {run.parts.map((part, at) => toPart(part, at, known))}
+      <p className={`snapshot-note ${tone}`}>
+        {run.agent === undefined ? '' : `${run.agent}: `}
+        {text}
+      </p>
     </div>
   )
 }
 
 /** @param at the index, which is a stable key: parts are only appended */
-function toPart(part: RunPart, at: number, calls: readonly CallView[]): ReactNode {
+function toPart(part: RunPart, at: number, known: Known): ReactNode {
   switch (part.type) {
     case 'text':
       return (
@@ -135,7 +166,9 @@ function toPart(part: RunPart, at: number, calls: readonly CallView[]): ReactNod
         </p>
       )
     case 'tool':
-      return <SnapshotCall key={at} name={part.name} call={calls.find(({ id }) => id === part.call)} />
+      return (
+        <SnapshotCall key={at} name={part.name} call={known.calls.find(({ id }) => id === part.call)} known={known} />
+      )
     case 'message':
       return (
         <p key={at} className='snapshot-label'>
@@ -165,11 +198,18 @@ function labelOf(part: Extract<RunPart, { type: 'data' | 'source' | 'file' }>): 
   return part.type === 'source' ? (part.title ?? 'Source') : (part.name ?? part.mediaType)
 }
 
-function SnapshotCall({ name, call }: { readonly name: string; readonly call: CallView | undefined }) {
+interface CallProps {
+  readonly name: string
+  readonly call: CallView | undefined
+  readonly known: Known
+}
+
+function SnapshotCall({ name, call, known }: CallProps) {
   if (call === undefined) return <p className='snapshot-label'>{name}</p>
   const decision = decisionNote(call, undefined)
   const output = call.status === 'completed' ? formatValue(call.output) : undefined
   const result = call.error === undefined ? output : formatText(call.error)
+  const child = known.answers.find(({ id }) => id === call.child?.run)
   return (
     <div className='snapshot-call' data-status={call.status}>
       <p>
@@ -179,6 +219,7 @@ function SnapshotCall({ name, call }: { readonly name: string; readonly call: Ca
       <ScrollBox className='snapshot-value' label={`Input of ${name}`}>
         <pre>{formatValue(call.input)}</pre>
       </ScrollBox>
+      {child === undefined ? null : <SnapshotAnswer run={child} known={known} />}
       {result === undefined ? null : (
         <ScrollBox className='snapshot-value' label={`Result of ${name}`}>
           <pre>{result}</pre>

@@ -70,3 +70,21 @@ it('formats times to the millisecond, and durations in the unit that fits', () =
     '2 h 1 min',
   ])
 })
+
+it('names the agents of an entry, and the child run of a call', () => {
+  const started: Event = {
+    type: 'run.started',
+    run: 'r2',
+    epoch: 1,
+    mode: 'new',
+    model: 'demo',
+    message: 'c1',
+    next: 0,
+  }
+  expect(summaryOf({ ...started, agent: 'a', parent: { run: 'r1', call: 'c1' } })).toBe(
+    'attempt 1, new, demo, a, child of r1',
+  )
+  expect(summaryOf({ ...called, child: { run: 'r2', agent: 'a' } })).toBe('look (r2) {"at":"Bern"}')
+  expect(summaryOf({ type: 'run.handed', run: 'r1', from: 'a', to: 'b', reason: 'why' })).toBe('a to b: why')
+  expect(summaryOf({ ...message, agent: 'a', content: [] })).toBe('ann to a (queue): ')
+})

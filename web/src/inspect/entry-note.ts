@@ -28,10 +28,15 @@ export function summaryOf(event: Event): string {
   switch (event.type) {
     case 'message': {
       const text = event.content.map((part) => (part.type === 'text' ? part.text : `[${part.mediaType}]`)).join(' ')
-      return cut(`${event.author} (${event.policy}): ${text}`)
+      const to = event.agent === undefined ? '' : ` to ${event.agent}`
+      return cut(`${event.author}${to} (${event.policy}): ${text}`)
     }
-    case 'run.started':
-      return `attempt ${event.epoch}, ${event.mode}${event.owner === undefined ? '' : ` on ${event.owner}`}, ${event.model}`
+    case 'run.started': {
+      const { epoch, mode, owner, model, agent, parent } = event
+      const on = owner === undefined ? '' : ` on ${owner}`
+      const child = parent === undefined ? '' : `, child of ${parent.run}`
+      return cut(`attempt ${epoch}, ${mode}${on}, ${model}${agent === undefined ? '' : `, ${agent}`}${child}`)
+    }
     case 'run.output': {
       const { index, count = 1 } = event
       const range = count === 1 ? `${index}` : `${index} to ${index + count - 1}`
@@ -40,7 +45,9 @@ export function summaryOf(event: Event): string {
     case 'run.requested':
       return cut(`step ${event.step} to ${event.model}`)
     case 'run.handed':
-      return cut(`to ${event.to}${event.reason === undefined ? '' : `: ${event.reason}`}`)
+      return cut(
+        `${event.from === undefined ? '' : `${event.from} `}to ${event.to}${event.reason === undefined ? '' : `: ${event.reason}`}`,
+      )
     case 'run.snapshot':
       return `outputs below ${event.next}, compacted`
     case 'run.ended': {
@@ -51,7 +58,9 @@ export function summaryOf(event: Event): string {
       return `${reason}${who}${why}${limit}; ${next} outputs${output === undefined ? '' : ', compacted'}`
     }
     case 'tool.called':
-      return cut(`${event.name} ${event.input === undefined ? '' : toJson(event.input)}`)
+      return cut(
+        `${event.name} ${event.child === undefined ? '' : `(${event.child.run}) `}${event.input === undefined ? '' : toJson(event.input)}`,
+      )
     case 'tool.claimed':
       return `by ${event.connection}`
     case 'tool.decided':

@@ -1,6 +1,6 @@
 // RunLane: the history of one run in the log: its time in the queue, its attempts, its tool calls and its end, and
 // whether compaction has dropped a part. Pure: `applyToLane` takes a lane and the next entry of its run.
-import type { EntryFrame, EventOf, RunEnded, RunError } from '@parley/protocol'
+import type { EntryFrame, EventOf, ParentCall, RunEnded, RunError } from '@parley/protocol'
 
 export type LogEntry = Pick<EntryFrame, 'cursor' | 'time' | 'event'>
 
@@ -50,6 +50,10 @@ export interface RunLane {
   readonly startAt: number
   readonly lastAt: number
   readonly model: string | undefined
+  /** The agents that answered, in order: another one after each hand-off. Empty: the server's default. */
+  readonly agents: readonly string[]
+  /** Only of a child run. */
+  readonly parent: ParentCall | undefined
   /** Sorted. Compaction may have dropped the earliest ones. */
   readonly attempts: readonly LaneAttempt[]
   /** The time of the first output, unless compaction has dropped it. */
@@ -83,6 +87,8 @@ export function newLane(run: string, index: number, time: number, message?: Lane
     startAt: message?.time ?? time,
     lastAt: time,
     model: undefined,
+    agents: [],
+    parent: undefined,
     attempts: [],
     firstAt: undefined,
     separateOutputs: 0,
@@ -107,6 +113,7 @@ export function applyToLane(before: RunLane, index: number, time: number, event:
           mode: event.mode,
           at: time,
         }),
+        ...whoAnswers(lane, event),
         model: event.model,
         outputs: Math.max(lane.outputs, event.next),
       }
@@ -117,7 +124,7 @@ export function applyToLane(before: RunLane, index: number, time: number, event:
     }
     case 'run.requested':
     case 'run.handed':
-      return lane
+      return { ...lane, ...whoAnswers(lane, { agent: event.to }) }
     case 'run.snapshot':
       return withSnapshot(lane, event)
     case 'run.ended': {
@@ -146,10 +153,19 @@ function withSnapshot(lane: RunLane, event: EventOf<'run.snapshot' | 'run.ended'
     : withAttempt(lane, { attempt: epoch, node: owner, mode: epoch === 1 ? 'new' : undefined, at: startedAt })
   return {
     ...complete,
+    ...whoAnswers(lane, event),
     model: event.model ?? lane.model,
     outputs: Math.max(lane.outputs, next),
     compacted: lane.compacted || (output !== undefined && lane.separateOutputs < next),
   }
+}
+
+function whoAnswers(
+  lane: RunLane,
+  { agent, parent }: { readonly agent?: string | undefined; readonly parent?: ParentCall | undefined },
+): Pick<RunLane, 'agents' | 'parent'> {
+  const isSame = agent === undefined || agent === lane.agents.at(-1)
+  return { agents: isSame ? lane.agents : [...lane.agents, agent], parent: parent ?? lane.parent }
 }
 
 /** @param until the time of the last attempt's last entry */
@@ -193,4 +209,20 @@ function withStep(
     case 'tool.result':
       return { ...call, result: { at, failed: event.error !== undefined, by: event.by } }
   }
+}
+
+/** Each lane, followed by those of its child runs, with its level: 0 for a run that answers a message. */
+export function nested(lanes: Iterable<RunLane>): readonly { readonly lane: RunLane; readonly level: number }[] {
+  const all = [...lanes]
+  const known = new Set(all.map(({ run }) => run))
+  const below = new Map<string | undefined, RunLane[]>()
+  for (const lane of all) {
+    const of = lane.parent !== undefined && known.has(lane.parent.run) ? lane.parent.run : undefined
+    const siblings = below.get(of)
+    if (siblings === undefined) below.set(of, [lane])
+    else siblings.push(lane)
+  }
+  const listed = (of: string | undefined, level: number): { lane: RunLane; level: number }[] =>
+    (below.get(of) ?? []).flatMap((lane) => [{ lane, level }, ...listed(lane.run, level + 1)])
+  return listed(undefined, 0)
 }

@@ -1,4 +1,4 @@
-// Runs: each run of the session as a lane, from its message to its end, drawn and in words. The run of the selected
+// Runs: each run of the session as a lane, from its message to its end, drawn and in words, with its child runs below it. The run of the selected
 // entry stays visible.
 import { memo, useEffect, useRef } from 'react'
 import { Virtualizer, type VirtualizerHandle } from 'virtua'
@@ -6,7 +6,7 @@ import { VirtualListItem } from '../shared/virtual-list-item.tsx'
 import { clockOf, span } from './entry-note.ts'
 import { Lane } from './lane.tsx'
 import { drawLane, endOf, wordsOf } from './lane-drawing.ts'
-import type { RunLane } from './run-lane.ts'
+import { nested, type RunLane } from './run-lane.ts'
 import { useInspection, useInspectionState } from './use-inspection.ts'
 
 export function Runs() {
@@ -15,12 +15,12 @@ export function Runs() {
   const at = useInspectionState((state) => state.at)
   const box = useRef<HTMLDivElement>(null)
   const list = useRef<VirtualizerHandle>(null)
-  const lanes = [...timeline.lanes.values()]
+  const lanes = nested(timeline.lanes.values())
   const now = timeline.entry(count - 1)?.time ?? 0
   const time = timeline.entry(at)?.time ?? 0
   const event = timeline.entry(at)?.event
   const selected = event !== undefined && 'run' in event ? event.run : undefined
-  const current = lanes.findIndex(({ run }) => run === selected)
+  const current = lanes.findIndex(({ lane }) => lane.run === selected)
   useEffect(() => {
     if (current >= 0) list.current?.scrollToIndex(current, { align: 'nearest' })
   }, [current])
@@ -31,10 +31,11 @@ export function Runs() {
       <section className='panel-box' ref={box} tabIndex={0} aria-label='List of runs'>
         {lanes.length === 0 ? <p className='empty'>No runs yet.</p> : null}
         <Virtualizer ref={list} as='ol' item={VirtualListItem} data={lanes} scrollRef={box} bufferSize={400}>
-          {(lane, index) => (
+          {({ lane, level }, index) => (
             <RunItem
               key={lane.run}
               lane={lane}
+              level={level}
               // A constant for an ended run, so that it does not render again.
               now={lane.end === undefined ? now : 0}
               time={index === current ? time : undefined}
@@ -49,18 +50,20 @@ export function Runs() {
 
 interface Props {
   readonly lane: RunLane
+  /** 0, or more for a child run. */
+  readonly level: number
   readonly now: number
   /** The time of the selected entry, if it belongs to this run. */
   readonly time: number | undefined
 }
 
-const RunItem = memo(function RunItem({ lane, now, time }: Props) {
+const RunItem = memo(function RunItem({ lane, level, now, time }: Props) {
   const inspection = useInspection()
   const drawing = drawLane(lane, now)
   const words = wordsOf(lane, now)
   const reason = lane.end?.reason ?? 'open'
   return (
-    <div className='run-slot'>
+    <div className='run-slot' data-level={Math.min(level, LEVELS_MAX)}>
       <article className='run' aria-current={time !== undefined}>
         <h3>
           <button type='button' className='link' onClick={() => inspection.goTo(lane.from)}>
@@ -72,6 +75,8 @@ const RunItem = memo(function RunItem({ lane, now, time }: Props) {
           {clockOf(lane.startAt)}, {span(drawing.length)}
           {lane.author === undefined ? '' : `, from ${lane.author}`}
           {lane.model === undefined ? '' : `, ${lane.model}`}
+          {lane.agents.length === 0 ? '' : `, ${lane.agents.join(' to ')}`}
+          {lane.parent === undefined ? '' : `, child of ${lane.parent.run}`}
         </p>
         <Lane drawing={drawing} words={words.join(' ')} time={time} />
         <p className='run-words'>{words.join(' ')}</p>
@@ -82,6 +87,9 @@ const RunItem = memo(function RunItem({ lane, now, time }: Props) {
     </div>
   )
 })
+
+/** Deeper ones are indented alike. */
+const LEVELS_MAX = 4
 
 const KINDS = [
   ['queued', 'queued'],

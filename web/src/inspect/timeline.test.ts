@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { ScriptedLog, STEP_KINDS, type Step } from '../../../server/session/test/scripted-log.ts'
 import { drawLane, wordsOf } from './lane-drawing.ts'
 import { mapRuns } from './map-runs.ts'
-import type { LogEntry } from './run-lane.ts'
+import { type LogEntry, nested } from './run-lane.ts'
 import { CHECKPOINT_INTERVAL, Timeline } from './timeline.ts'
 
 type Event = LogEntry['event']
@@ -271,4 +271,34 @@ it('maps runs to the range of their entries, with overlapping runs in separate r
   expect(bars).toHaveLength(175)
   expect(bars[0]).toEqual({ run: 'run_0', runs: 4, from: 0, to: 11, row: 0, reason: 'completed' })
   expect(bars.at(-1)?.to).toBe(2_099)
+})
+
+it('lists child runs below their parents, with the agents that answered', () => {
+  const timeline = new Timeline('s')
+  const started = (run: string, agent: string, parent?: string): Event => {
+    const of = parent === undefined ? {} : { parent: { run: parent, call: `call_${run}` } }
+    return { type: 'run.started', run, epoch: 1, mode: 'new', model: 'demo', message: 'm', next: 0, agent, ...of }
+  }
+  const events: readonly Event[] = [
+    started('one', 'lead'),
+    started('two', 'lead'),
+    started('one.1', 'a', 'one'),
+    started('two.1', 'a', 'two'),
+    started('one.1.1', 'b', 'one.1'),
+    started('one.2', 'a', 'one'),
+    // Its parent is not in the part of the log that is kept.
+    started('lost.1', 'a', 'lost'),
+    { type: 'run.handed', run: 'one', from: 'lead', to: 'support' },
+    { type: 'run.snapshot', run: 'two', next: 0, output: [], agent: 'other' },
+  ]
+  for (const [at, event] of events.entries()) timeline.add({ cursor: `e1.${at + 1}`, time: at, event })
+  expect(nested(timeline.lanes.values()).map(({ lane, level }) => [lane.run, level, ...lane.agents])).toEqual([
+    ['one', 0, 'lead', 'support'],
+    ['one.1', 1, 'a'],
+    ['one.1.1', 2, 'b'],
+    ['one.2', 1, 'a'],
+    ['two', 0, 'lead', 'other'],
+    ['two.1', 1, 'a'],
+    ['lost.1', 0, 'a'],
+  ])
 })

@@ -1,6 +1,6 @@
 // FindBar: searches the whole conversation: messages, answers, reasoning and tool calls, and opens what is collapsed around a match. The
 // browser's own search finds only the turns that are in the page.
-import type { CallView, TurnView } from '@parley/client'
+import type { SessionView, TurnView } from '@parley/client'
 import {
   type KeyboardEvent,
   type RefObject,
@@ -38,7 +38,8 @@ export function FindBar({ box, list, onScroll, onClose }: FindBarProps) {
   const query = useMemo(() => queryOf(wanted), [wanted])
   const turns = useView((view) => view.turns)
   const calls = useView((view) => view.calls)
-  const counts = useCounts(turns, calls, query)
+  const runs = useView((view) => view.runs)
+  const counts = useCounts(turns, calls, runs, query)
   const total = sumOf(counts)
   const loading = useView((view) => view.status === 'attaching' || view.status === 'replaying')
   /** A new object for each step, so that the same match can be shown again. */
@@ -170,13 +171,14 @@ const FIND_INPUT = 'find-input'
 
 function useCounts(
   turns: readonly TurnView[],
-  calls: ReadonlyMap<string, CallView>,
+  calls: SessionView['calls'],
+  runs: SessionView['runs'],
   query: ReturnType<typeof queryOf>,
 ): Counts {
   const count = useMemo(() => (query === undefined ? undefined : matchCounter(query)), [query])
   return useMemo(
-    () => (count === undefined ? [] : turns.map((turn) => searchedParts(turn, calls).map(count))),
-    [turns, calls, count],
+    () => (count === undefined ? [] : turns.map((turn) => searchedParts(turn, { calls, runs }).map(count))),
+    [turns, calls, runs, count],
   )
 }
 

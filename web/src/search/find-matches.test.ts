@@ -62,7 +62,7 @@ it('looks into messages, answers, reasoning and tool cards, in the order of the 
       ],
     },
   }
-  const parts = searchedParts(turn as never, new Map([['c1', call]]) as never)
+  const parts = searchedParts(turn as never, { calls: new Map([['c1', call]]), runs: new Map() } as never)
   const card = 'look_up\ncity\nBern\ndays\n1\n2\nempty text\nsunny'
   expect(parts.map((part) => part.text())).toEqual(['Hi', 'Hm', card, 'unknown', 'Sun.'])
 })

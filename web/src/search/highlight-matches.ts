@@ -1,10 +1,10 @@
 // HighlightMatches: finds matches in the parts of turns that are in the page, and highlights them without changing the document.
 
 /** What is searched in a turn: the texts of its message; texts, reasoning and tool cards of the answer. */
-const PARTS = '.bubble > .text, .answer > .text, .answer > .reasoning, .answer > .tool'
+const PARTS = '.bubble > .text, .answer > .text, .answer > .reasoning, .answer > .tool, .answer > .hand-off'
 /** Labels that do not belong to the text. */
-const LABELS = 'button, summary, dt, .code-head, .unseen, .chip, .tool-decision, .decide, .aside'
-const BLOCKS = 'p, li, pre, th, td, h3, h4, h5, h6, blockquote, dd, .fields > li > b, .fields > li > div'
+const LABELS = 'button, summary:not(.child-question), dt, .code-head, .unseen, .chip, .tool-decision, .decide, .aside'
+const BLOCKS = 'p, summary, li, pre, th, td, h3, h4, h5, h6, blockquote, dd, .fields > li > b, .fields > li > div'
 /** In one part. */
 const MAX_RANGES = 5_000
 
