@@ -123,6 +123,7 @@ export function applyToLane(before: RunLane, index: number, time: number, event:
       return { ...lane, firstAt: lane.firstAt ?? time, separateOutputs, outputs: event.index + count }
     }
     case 'run.requested':
+      return lane
     case 'run.handed':
       return { ...lane, ...whoAnswers(lane, { agent: event.to }) }
     case 'run.snapshot':
