@@ -46,7 +46,7 @@ describe('both codecs', () => {
         expect(() => codec.decode(codec.encode(padded), { maxValues: size + 1 })).toThrow(TooManyValuesError)
       }
     }
-    expect(() => json.decode('['.repeat(1_000), { maxValues: 999 })).toThrow(TooManyValuesError)
+    expect(() => json.decode('['.repeat(1_000), { maxValues: 999, maxDepth: 1_000 })).toThrow(TooManyValuesError)
   })
 
   it('encode values that JSON cannot represent in the same way', () => {

@@ -2,10 +2,11 @@
 // same values: MessagePack is written as plain maps without extension types, so that any language's decoder reads it.
 // Decoding is strict, because the input is untrusted.
 import { Packr } from 'msgpackr'
-import { hasMoreValues, parseJson, TooManyValuesError } from './exact-json.ts'
+import { parseJson, TooManyValuesError } from './exact-json.ts'
+import { type JsonLimits, type JsonSize, jsonSize } from './json/json-scan.ts'
+import { asMsgpackNumber, plain } from './json/plain.ts'
 import { LIMITS } from './limits.ts'
 import { decodeMsgpack } from './msgpack-decode.ts'
-import { asMsgpackNumber, plain } from './plain.ts'
 import type { CodecName } from './subprotocol.ts'
 
 export interface Codec {
@@ -20,11 +21,8 @@ export interface Codec {
   decode(data: string | ArrayBuffer | Uint8Array, options?: DecodeOptions): unknown
 }
 
-export interface DecodeOptions {
-  /** Maximum nesting of arrays and objects; default `LIMITS.depth`. */
-  readonly maxDepth?: number
-  /** Maximum number of keys and values in arrays and objects; default: any. */
-  readonly maxValues?: number
+/** By default, the depth is at most `LIMITS.depth`, and the number of values has no limit. */
+export interface DecodeOptions extends Partial<JsonLimits> {
   /** Numbers that JavaScript would round become an ExactNumber, for values that pass through. */
   readonly exact?: boolean
 }
@@ -39,17 +37,16 @@ export const jsonCodec: Codec = {
   binary: false,
   encode: (value) => JSON.stringify(value),
   decode(data, { maxDepth = LIMITS.depth, maxValues = Number.POSITIVE_INFINITY, exact = false } = {}) {
-    let value: unknown
+    let size: JsonSize
     try {
       const text = typeof data === 'string' ? data : utf8.decode(data)
-      if (hasMoreValues(text, maxValues)) throw new TooManyValuesError()
-      value = exact ? parseJson(text) : JSON.parse(text)
+      size = jsonSize(text, { maxDepth, maxValues })
+      if (size.values <= maxValues && size.depth <= maxDepth) return exact ? parseJson(text) : JSON.parse(text)
     } catch (cause) {
-      if (cause instanceof TooManyValuesError) throw cause
       throw new SyntaxError('not JSON in UTF-8', { cause })
     }
-    if (isDeeper(value, maxDepth)) throw new SyntaxError('nested too deeply')
-    return value
+    if (size.values > maxValues) throw new TooManyValuesError()
+    throw new SyntaxError('nested too deeply')
   },
 }
 
@@ -69,12 +66,3 @@ export const msgpackCodec: Codec = {
 }
 
 export const codecs: Readonly<Record<CodecName, Codec>> = { json: jsonCodec, msgpack: msgpackCodec }
-
-function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  if (levels === 0) return true
-  for (const item of Array.isArray(value) ? value : Object.values(value)) {
-    if (isDeeper(item, levels - 1)) return true
-  }
-  return false
-}

@@ -83,6 +83,12 @@ describe('exact JSON', () => {
     expect(performance.now() - started).toBeLessThan(10_000)
     expect(value[1]).toBeInstanceOf(ExactNumber)
   })
+
+  it('reads such a number after any number of escapes', () => {
+    // A regular expression for strings ran out of stack, and the text counted as invalid.
+    const escapes = '\n'.repeat(8_000_000)
+    expect(parseJson(`[${JSON.stringify(escapes)},${BIG}]`)).toEqual([escapes, new ExactNumber(BIG)])
+  })
 })
 
 describe('codecs with exact numbers', () => {

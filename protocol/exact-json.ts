@@ -2,6 +2,7 @@
 // JSON does not limit numbers (RFC 8259, section 6), and other languages have integers of 64 bits; JSON.parse rounds
 // 12345678901234567890 without an error. Node 22 could do this with JSON.rawJSON and the source text of a reviver.
 import type { z } from 'zod'
+import { endOfString } from './json/json-scan.ts'
 
 /** Set by `toJSON`, so that `stringifyJson` costs nothing for values without such numbers. */
 let wasRounded = false
@@ -32,11 +33,15 @@ export class ExactNumber {
 /** Digits of a decimal fraction that a double keeps, and that `%.17g` prints. */
 const DOUBLE_DIGITS = 17
 const WHOLE = /^-?\d+$/
+/** `1e309` is beyond a double. */
+const SHORTEST_ROUNDED = 5
+const [QUOTE, ZERO, NINE, LARGE_E, SMALL_E] = [0x22, 0x30, 0x39, 0x45, 0x65]
 const NUMBER = String.raw`-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?`
 /** Matches every text that contains such a number; few others do. */
 const SUSPECT = /\d[\d.]{15}|[\s[:,]-?\d[\d.]*[eE]\+?\d{3}/
-/** In valid JSON: a string, or a number outside of strings. */
-const TOKEN = new RegExp(String.raw`"[^"\\]*(?:\\.[^"\\]*)*"|${NUMBER}`, 'g')
+/** The characters of numbers. */
+const IS_NUMERIC = new Uint8Array(0x1_0000)
+for (const char of '-+.0123456789eE') IS_NUMERIC[char.charCodeAt(0)] = 1
 /** Begins a string that stands for a number. Random, so that no text from outside begins with it. */
 const MARK = `exact-${Math.random().toString(36).slice(2)}:`
 /** Backslashes precede the quotes if the JSON is a string of other JSON. A match begins with the first: else a text of n of them takes n² steps. */
@@ -71,33 +76,6 @@ export class TooManyValuesError extends Error {
   override readonly name = 'TooManyValuesError'
 }
 
-const [QUOTE, BACKSLASH, COMMA, COLON, BRACKET, BRACE] = [0x22, 0x5c, 0x2c, 0x3a, 0x5b, 0x7b]
-
-/**
- * Counts what makes JSON slow to parse and to check: many megabytes of text in a few strings take milliseconds; as many bytes of
- * brackets, commas and keys take seconds, in which a server answers nobody.
- * @param json need not be valid
- * @returns whether it has more than `most` keys and values in arrays and objects: commas, colons and opening brackets outside of strings
- */
-export function hasMoreValues(json: string, most: number): boolean {
-  if (json.length <= most) return false
-  let count = 0
-  let isInString = false
-  for (let at = 0; at < json.length; at += 1) {
-    const unit = json.charCodeAt(at)
-    if (isInString) {
-      if (unit === BACKSLASH) at += 1
-      else if (unit === QUOTE) isInString = false
-    } else if (unit === QUOTE) {
-      isInString = true
-    } else if (unit === COMMA || unit === COLON || unit === BRACKET || unit === BRACE) {
-      count += 1
-      if (count > most) return true
-    }
-  }
-  return false
-}
-
 /** Like JSON.stringify, with the digits of each ExactNumber. */
 export function stringifyJson(value: unknown): string {
   wasRounded = false
@@ -107,7 +85,25 @@ export function stringifyJson(value: unknown): string {
 
 /** Replaces numbers that JSON.parse would round with strings, for code that parses and rewrites JSON. @param json valid JSON */
 export function markNumbers(json: string): string {
-  return json.replace(TOKEN, (token) => (token.startsWith('"') || !isRounded(token) ? token : `"${MARK}${token}"`))
+  let [marked, copied] = ['', 0]
+  for (let at = 0; at < json.length; ) {
+    const unit = json.charCodeAt(at)
+    if (unit === QUOTE) {
+      at = endOfString(json, at)
+    } else if (IS_NUMERIC[unit] !== 1 || unit === SMALL_E) {
+      // The letter is also in `true` and `false`.
+      at += 1
+    } else {
+      const start = at
+      while (IS_NUMERIC[json.charCodeAt(at)] === 1) at += 1
+      if (at - start < SHORTEST_ROUNDED) continue
+      const source = json.slice(start, at)
+      if (!isRounded(source)) continue
+      marked += `${json.slice(copied, start)}"${MARK}${source}"`
+      copied = at
+    }
+  }
+  return copied === 0 ? json : marked + json.slice(copied)
 }
 
 /** Replaces each ExactNumber with a string, for code that writes JSON. */
@@ -140,10 +136,24 @@ export function asObject(input: unknown): object {
 }
 
 function isRounded(source: string): boolean {
+  const isWhole = WHOLE.test(source)
+  // JavaScript writes such numbers with an exponent. Reading a number of many digits takes long.
+  if (isWhole && source.length > 22) return true
+  if (!isWhole && hasMoreDigits(source, DOUBLE_DIGITS)) return true
   const value = Number(source)
   if (!Number.isFinite(value)) return true
-  if (WHOLE.test(source)) return !Number.isSafeInteger(value) && String(value) !== source
-  return (/\d[\d.]*/.exec(source)?.[0] ?? '').replace(/^[0.]+|\./g, '').length > DOUBLE_DIGITS
+  return isWhole && !Number.isSafeInteger(value) && String(value) !== source
+}
+
+/** Whether a number in JSON's syntax has more than `most` digits before its exponent, without zeros at the beginning. */
+function hasMoreDigits(source: string, most: number): boolean {
+  let digits = 0
+  for (let at = 0; at < source.length && digits <= most; at += 1) {
+    const unit = source.charCodeAt(at)
+    if (unit === SMALL_E || unit === LARGE_E) break
+    if (unit >= ZERO && unit <= NINE && (digits > 0 || unit !== ZERO)) digits += 1
+  }
+  return digits > most
 }
 
 /** Copies nothing, unlike mapNumbers: most values are large and have none. */

@@ -6,7 +6,7 @@ export const LIMITS = {
   frameBytes: 1024 * 1024,
   /** Frames in one array. */
   batchFrames: 256,
-  /** Nesting of arrays and objects in one WebSocket message from a client; if exceeded: close 4400. */
+  /** Nesting of arrays and objects in one message or body from a client; if exceeded: close 4400, or 400. */
   depth: 64,
   /** Keys and values in the arrays and objects of one message or body from a client; if exceeded: close 4413, or 413. */
   values: 180_000,

@@ -1,6 +1,6 @@
 // Text without half characters. The server replaces them where text enters, so that readers of every codec, and model providers,
 // get the same text; and it truncates text between characters. Also the gap between two texts of an answer.
-import { plain } from './plain.ts'
+import { plain } from './json/plain.ts'
 
 /**
  * Replaces lone surrogates in a string, or in all strings and keys of a JSON value, with U+FFFD: UTF-8 cannot encode them

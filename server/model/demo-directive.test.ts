@@ -49,6 +49,11 @@ describe('a demo directive', () => {
     })
   })
 
+  it('does not accept an input that a message could not contain', () => {
+    const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
+    expect(problem(`/demo tool=a input=${deep}`)).toContain('is not JSON')
+  })
+
   it('accepts several tools, each with the input that follows it', () => {
     const parsed = parseDemoDirective(
       '/demo tool=a input={"b": {"c": [1, "} ]\\" "]}} tool=d tool=e input="f g" count=1',

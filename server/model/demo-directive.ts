@@ -1,7 +1,7 @@
 // DemoDirective: parses a message that starts with `/demo`. Pure. The demo model answers an invalid directive with its error and
 // follows no part of it.
 
-import { cutText, parseJson } from '@parley/protocol'
+import { cutText, jsonCodec, LIMITS, parseJson } from '@parley/protocol'
 
 export interface DemoCall {
   readonly name: string
@@ -92,7 +92,7 @@ export function parseDemoDirective(text: string): ParsedDirective {
       if (end === undefined) return malformed(`the input of tool ${quote(tool.name)} is not a complete JSON value`)
       const json = text.slice(at, end)
       try {
-        tool.input = parseJson(json)
+        tool.input = jsonCodec.decode(json, { maxValues: LIMITS.values, exact: true })
       } catch {
         return malformed(`the input of tool ${quote(tool.name)} is not JSON: ${quote(json)}`)
       }

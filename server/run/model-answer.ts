@@ -6,7 +6,7 @@ import type {
   LanguageModelV3Usage,
   SharedV3ProviderMetadata,
 } from '@ai-sdk/provider'
-import { type Mark, parseJson, restoreNumbers, type Usage, wellFormed } from '@parley/protocol'
+import { jsonCodec, LIMITS, type Mark, restoreNumbers, type Usage, wellFormed } from '@parley/protocol'
 import type { Model } from '../model/model.ts'
 import { encodeMarks, markOf } from '../model/provider-marks.ts'
 import type { TextKind } from './run-state.ts'
@@ -207,12 +207,12 @@ function endsInHalf(text: string): boolean {
   return last >= 0xd800 && last <= 0xdbff
 }
 
-/** @returns undefined if the input is not JSON; `{}` for an empty input or `null`, which models write for a call without arguments */
+/** @returns undefined if the input is not JSON, or beyond the limits of JSON from clients; `{}` for an empty input or `null`, which models write for a call without arguments */
 export function parseInput(input: string): unknown {
   if (input.trim() === '') return {}
   try {
     // An escape such as \ud83d makes half a character even in well-formed JSON.
-    return wellFormed<unknown>(parseJson(input)) ?? {}
+    return wellFormed<unknown>(jsonCodec.decode(input, { maxValues: LIMITS.values, exact: true })) ?? {}
   } catch {
     return undefined
   }

@@ -60,4 +60,5 @@ it('takes empty and null arguments of a call as no arguments', () => {
   for (const input of ['', ' ', 'null', ' null ']) expect(parseInput(input)).toEqual({})
   expect(parseInput('{"a":null}')).toEqual({ a: null })
   expect(parseInput('{"a":')).toBeUndefined()
+  expect(parseInput(`${'['.repeat(10_000)}${']'.repeat(10_000)}`)).toBeUndefined()
 })

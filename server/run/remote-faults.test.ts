@@ -42,6 +42,14 @@ function textOf({ output = [] }: RunEnded): string {
   return output.map((part) => (part.type === 'text' ? part.text : '')).join('')
 }
 
+const DEEP = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
+/** Changes that each make the state 50 levels deeper. */
+const NESTING = Array.from({ length: 200 }, (_, at) => ({
+  op: 'add',
+  path: '/a'.repeat(1 + 50 * at),
+  value: JSON.parse(`${'{"a":'.repeat(50)}{}${'}'.repeat(50)}`) as unknown,
+}))
+
 const FAULTS: readonly (readonly [what: string, answer: Answer, error: object, text?: string])[] = [
   [
     'cuts the connection',
@@ -120,6 +128,16 @@ const FAULTS: readonly (readonly [what: string, answer: Answer, error: object, t
     'sends a state that is too large',
     (r) => r.begin().send('STATE_SNAPSHOT', { snapshot: 'x'.repeat(1_100_000) }),
     { code: 'provider_garbage' },
+  ],
+  [
+    'sends a state that is too deep',
+    (r) => r.begin().write(`data: {"type":"STATE_SNAPSHOT","snapshot":${DEEP}}\n\n`),
+    { code: 'provider_garbage' },
+  ],
+  [
+    'nests its state too deeply',
+    (r) => r.begin().send('STATE_DELTA', { delta: NESTING }),
+    { code: 'provider_garbage', message: expect.stringMatching(/deeper than 64 levels/) },
   ],
 ]
 

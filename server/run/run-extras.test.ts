@@ -126,6 +126,7 @@ it('gives a tool typed errors for too much data, for values that are not JSON, a
   const { events } = await worked(({ data, progress }) => {
     attempt(() => data('big', 'x'.repeat(OUTPUT_LIMITS.dataBytes)))
     attempt(() => data('none', undefined))
+    attempt(() => data('deep', JSON.parse(`${'['.repeat(600)}${']'.repeat(600)}`)))
     attempt(() => data('', 1))
     attempt(() => progress({ done: -1 }))
     attempt(() => progress({}))
@@ -134,7 +135,15 @@ it('gives a tool typed errors for too much data, for values that are not JSON, a
     for (let at = 0; at < 130; at += 1) attempt(() => data('many', null))
     return 'ok'
   })
-  expect(caught.slice(0, 6)).toEqual(['too_large', 'TypeError', 'TypeError', 'TypeError', 'TypeError', 'too_large'])
+  expect(caught.slice(0, 7)).toEqual([
+    'too_large',
+    'TypeError',
+    'TypeError',
+    'TypeError',
+    'TypeError',
+    'TypeError',
+    'too_large',
+  ])
   expect(outputs(events).length).toBeLessThanOrEqual(OUTPUT_LIMITS.runExtras)
 })
 

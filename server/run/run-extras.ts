@@ -1,6 +1,15 @@
 // RunExtras: the outputs of a run that are not text: arguments while the model writes them, its sources and files, and what server
 // tools show: data and progress. It keeps the limits of PROTOCOL.md.
-import { cutText, makeId, OUTPUT_LIMITS, type OutputPart, ReplyError, wellFormed } from '@parley/protocol'
+import {
+  cutText,
+  isTooDeep,
+  LIMITS,
+  makeId,
+  OUTPUT_LIMITS,
+  type OutputPart,
+  ReplyError,
+  wellFormed,
+} from '@parley/protocol'
 import type { Logger } from 'pino'
 import { compareAndAppend } from '../session/commands/compare-and-append.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
@@ -141,6 +150,7 @@ export class RunExtras {
       throw new TypeError('the id of data must have 1 to 128 characters')
     const json = JSON.stringify(value)
     if (json === undefined) throw new TypeError('data must be JSON')
+    if (isTooDeep(json)) throw new TypeError(`data must not be nested deeper than ${LIMITS.depth} levels`)
     const bytes = Buffer.byteLength(json)
     if (bytes > OUTPUT_LIMITS.dataBytes)
       throw new ReplyError('too_large', `The data ${name} is larger than ${OUTPUT_LIMITS.dataBytes} bytes.`)

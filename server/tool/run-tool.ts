@@ -1,6 +1,6 @@
 // runTool: executes one call of a server tool with limits on time and output size. The result is always an output or an
 // error for the model. The tool's signal is aborted when the call ends.
-import { cutText, LIMITS } from '@parley/protocol'
+import { cutText, isTooDeep, LIMITS } from '@parley/protocol'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { type Answer, type Question, type ServerTool, type ToolContext, ToolFailure } from './define-tool.ts'
@@ -98,5 +98,6 @@ function asOutcome(output: unknown): ToolOutcome {
   if (json.length > LIMITS.toolOutputBytes) {
     return { error: `The output of the tool is larger than ${LIMITS.toolOutputBytes} bytes.` }
   }
+  if (isTooDeep(json)) return { error: `The output of the tool is nested deeper than ${LIMITS.depth} levels.` }
   return { output: JSON.parse(json) }
 }

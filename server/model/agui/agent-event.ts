@@ -1,5 +1,6 @@
 // AgentEvent: the events of a remote agent's stream (AG-UI 1.0 and 0.0.x), as far as a run uses them. Servers send `null` for absent
 // fields, and events that this server does not know: both are harmless.
+import { jsonCodec } from '@parley/protocol'
 import { z } from 'zod'
 import { ProviderStreamError } from '../provider-failure.ts'
 
@@ -85,7 +86,7 @@ export type AgentEvent = { [Type in keyof typeof SCHEMAS]: z.infer<(typeof SCHEM
 /**
  * @param data of one server-sent event
  * @returns undefined for an event that a run does not use
- * @throws ProviderStreamError provider_garbage if it is not JSON, or a known event lacks what it needs
+ * @throws ProviderStreamError provider_garbage if it is not JSON, nested too deeply, or a known event lacks what it needs
  */
 export function readAgentEvent(data: string): AgentEvent | undefined {
   // Some servers end their streams like OpenAI's.
@@ -103,7 +104,7 @@ const NOT_AN_EVENT = 'The remote agent sent something that is not an AG-UI event
 
 function parsed(data: string): unknown {
   try {
-    return JSON.parse(data)
+    return jsonCodec.decode(data)
   } catch {
     throw new ProviderStreamError('provider_garbage', NOT_AN_EVENT)
   }

@@ -1,4 +1,5 @@
 // AgentState: the state that a remote agent shares: a JSON value, which it replaces (STATE_SNAPSHOT) or changes (STATE_DELTA, RFC 6902).
+import { isTooDeep, LIMITS } from '@parley/protocol'
 import { applyPatch, type Operation } from 'rfc6902'
 import { ProviderStreamError } from '../provider-failure.ts'
 
@@ -19,14 +20,14 @@ export class AgentState {
     return JSON.parse(this.#json)
   }
 
-  /** @throws ProviderStreamError provider_garbage if it is too large */
+  /** @throws ProviderStreamError provider_garbage if it is too large or too deep */
   replace(value: unknown): void {
     this.#json = bounded(value ?? {})
   }
 
   /**
    * A delta that does not apply changes nothing, as with AG-UI's own client: the next snapshot corrects the state.
-   * @throws ProviderStreamError provider_garbage if it makes the state too large
+   * @throws ProviderStreamError provider_garbage if it makes the state too large or too deep
    */
   change(delta: readonly unknown[]): void {
     if (delta.length > MAX_CHANGES) throw new ProviderStreamError('provider_garbage', TOO_LARGE)
@@ -57,9 +58,21 @@ function isOperation(change: unknown): change is Change {
 }
 
 function bounded(value: unknown): string {
-  const json = JSON.stringify(value)
+  const json = asJson(value)
+  if (json === undefined || isTooDeep(json)) throw new ProviderStreamError('provider_garbage', TOO_DEEP)
   if (json.length > MAX_CHARS) throw new ProviderStreamError('provider_garbage', TOO_LARGE)
   return json
 }
 
+/** @returns undefined if the value is too deep for JSON.stringify: each change of a delta may nest it more deeply */
+function asJson(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch (error) {
+    if (error instanceof RangeError) return undefined
+    throw error
+  }
+}
+
+const TOO_DEEP = `The remote agent's state is nested deeper than ${LIMITS.depth} levels.`
 const TOO_LARGE = `The remote agent's state is larger than ${MAX_CHARS} characters.`

@@ -1,16 +1,8 @@
 // AgUiRequest: the body of an AG-UI run, and the command that it stands for. A thread is a session, and the id of a run is the id of
 // its command. Clients repeat the whole conversation with every run: only what follows its last answer is new. Pure.
-import {
-  type Context,
-  type ContextMessage,
-  Id,
-  JsonSchema,
-  type Part,
-  parseJson,
-  stringifyJson,
-  ToolName,
-} from '@parley/protocol'
+import { type Context, type ContextMessage, Id, JsonSchema, type Part, stringifyJson, ToolName } from '@parley/protocol'
 import { z } from 'zod'
+import { CallArguments } from '../openai/call-arguments.ts'
 
 const Content = z.union([
   z.string(),
@@ -78,14 +70,16 @@ export function isCurrent({ protocolVersion }: AgUiRequest): boolean {
 /**
  * The new messages as a message of the session. Texts of the user are its content, results of client tools its context.
  * @param isNew the session has no message yet: all earlier messages are its history
+ * @throws HttpError too_large
  */
 export function messageOf(request: AgUiRequest, isNew: boolean): { content: Part[]; context: Context } {
   const { messages, tools, context } = request
+  const inputs = new CallArguments()
   const begin = messages.findLastIndex(({ role }) => role === 'assistant') + 1
   const fresh = messages.slice(begin)
   const content = fresh.flatMap((message) => (message.role === 'user' ? partsOf(message) : []))
   const history = [...(isNew ? messages.slice(0, begin) : []), ...fresh].flatMap((message, at) =>
-    message.role === 'user' && at >= (isNew ? begin : 0) ? [] : historyOf(message),
+    message.role === 'user' && at >= (isNew ? begin : 0) ? [] : historyOf(message, inputs),
   )
   const instructions = [
     ...messages.flatMap((message) => (isInstruction(message) ? [textOf(message)] : [])),
@@ -113,7 +107,7 @@ function isInstruction({ role }: Message): boolean {
   return role === 'system' || role === 'developer'
 }
 
-function historyOf(message: Message): ContextMessage[] {
+function historyOf(message: Message, inputs: CallArguments): ContextMessage[] {
   if (message.role === 'user') return [{ role: 'user', content: partsOf(message) }]
   if (message.role === 'tool') {
     const output = message.error ? { error: message.error } : textOf(message)
@@ -123,19 +117,11 @@ function historyOf(message: Message): ContextMessage[] {
   const calls = (message.toolCalls ?? []).map(({ id, function: { name, arguments: json } }) => ({
     call: id,
     name,
-    input: inputOf(json),
+    input: inputs.parse(json),
   }))
   const text = textOf(message)
   if (text === '' && calls.length === 0) return []
   return [{ role: 'assistant', ...(text === '' ? {} : { text }), ...(calls.length === 0 ? {} : { calls }) }]
-}
-
-function inputOf(json: string): unknown {
-  try {
-    return parseJson(json)
-  } catch {
-    return json
-  }
 }
 
 function partsOf({ content }: Message): Part[] {

@@ -11,6 +11,7 @@ import {
   Sampling,
 } from '@parley/protocol'
 import { z } from 'zod'
+import { CallArguments } from './call-arguments.ts'
 import {
   type AcceptsFile,
   asTool,
@@ -33,7 +34,6 @@ import {
   only,
   PassedOn,
   Penalty,
-  parsedArguments,
   passedOn,
   StreamOptions,
   Temperature,
@@ -165,7 +165,7 @@ export const ChatRequest = z.object({
 })
 export type ChatRequest = z.infer<typeof ChatRequest>
 
-/** @param model the id of the model that answers @throws HttpError bad_request */
+/** @param model the id of the model that answers @throws HttpError bad_request, too_large */
 export function chatMessage(
   request: ChatRequest,
   model: string,
@@ -175,7 +175,8 @@ export function chatMessage(
   const functions = functionsOf(tools, choice).map((tool) => tool.function)
   const sampling = samplingOf(request)
   checkToolChoice(sampling.toolChoice, functions)
-  const all = messages.map((message, at) => asContext(message, model, `messages.${at}`))
+  const inputs = new CallArguments()
+  const all = messages.map((message, at) => asContext(message, model, inputs, `messages.${at}`))
   const answered = all.findLastIndex(({ role }) => role === 'assistant')
   for (const [at, message] of all.entries()) {
     if (at <= answered || message.role !== 'user') continue
@@ -243,7 +244,7 @@ function marksOf(extra: z.infer<typeof ExtraContent>, model: string, reasoning =
   return { marks: JSON.stringify(marks) }
 }
 
-function asContext(message: Message, model: string, path: string): ContextMessage {
+function asContext(message: Message, model: string, inputs: CallArguments, path: string): ContextMessage {
   switch (message.role) {
     case 'system':
     case 'developer':
@@ -257,7 +258,7 @@ function asContext(message: Message, model: string, path: string): ContextMessag
         ({ id, function: { name, arguments: input }, extra_content: extra }, index) => ({
           call: id,
           name,
-          input: parsedArguments(input),
+          input: inputs.parse(input),
           ...marksOf(extra, model, index === 0 ? reasoning : ''),
         }),
       )

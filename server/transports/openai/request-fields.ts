@@ -5,7 +5,6 @@ import {
   FilePart as FilePartSchema,
   LIMITS,
   type Part,
-  parseJson,
   type Sampling,
   stringifyJson,
   type Tool,
@@ -215,16 +214,6 @@ function checked(part: FilePart, path: string): FilePart {
   const rest = part.data === undefined ? part : { ...part, data: '' }
   if (isBase64 && FilePartSchema.safeParse(rest).success) return part
   throw new HttpError('bad_request', 'must be an http or https URL, or a base64 data URL', { path })
-}
-
-/** The arguments of a call; `{}` for an empty text. */
-export function parsedArguments(text: string): unknown {
-  try {
-    return parseJson(text === '' ? '{}' : text)
-  } catch {
-    // A model wrote it, so it may not be JSON; then it is passed on as text.
-    return text
-  }
 }
 
 /** Always sets the tools: an empty list disables the server's own tools, whose calls this API could not show. */

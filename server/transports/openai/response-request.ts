@@ -13,6 +13,7 @@ import {
 } from '@parley/protocol'
 import { z } from 'zod'
 import { HttpError } from '../http/http-error.ts'
+import { CallArguments } from './call-arguments.ts'
 import {
   type AcceptsFile,
   asTool,
@@ -35,7 +36,6 @@ import {
   type OptionFields,
   only,
   PassedOn,
-  parsedArguments,
   passedOn,
   refuseFile,
   StreamOptions,
@@ -209,7 +209,7 @@ export type ResponseRequest = z.infer<typeof ResponseRequest>
 /** A request whose items all have their content. */
 export type ResolvedRequest = Omit<ResponseRequest, 'input'> & { readonly input: string | readonly ContentItem[] }
 
-/** @param before the conversation to continue, if it is not in the same session @throws HttpError bad_request */
+/** @param before the conversation to continue, if it is not in the same session @throws HttpError bad_request, too_large */
 export function responseMessage(
   request: ResolvedRequest,
   before: readonly ContextMessage[],
@@ -222,7 +222,8 @@ export function responseMessage(
   const items =
     typeof input === 'string' ? [{ type: 'message' as const, role: 'user' as const, content: input }] : input
   const marks = marksIn(items)
-  const messages = items.map((item, at) => asContext(item, marks, `input.${at}`))
+  const inputs = new CallArguments()
+  const messages = items.map((item, at) => asContext(item, marks, inputs, `input.${at}`))
   const answered = messages.findLastIndex(([message]) => message?.role === 'assistant')
   for (const [at, [message]] of messages.entries()) {
     if (at <= answered) continue
@@ -284,7 +285,12 @@ function marksIn(items: readonly ContentItem[]): ReadonlyMap<string, string> {
   )
 }
 
-function asContext(item: ContentItem, marks: ReadonlyMap<string, string>, path: string): ContextMessage[] {
+function asContext(
+  item: ContentItem,
+  marks: ReadonlyMap<string, string>,
+  inputs: CallArguments,
+  path: string,
+): ContextMessage[] {
   if ('role' in item) {
     const at = `${path}.content`
     if (item.role === 'user') return [{ role: 'user', content: userParts(item.content, at) }]
@@ -293,7 +299,7 @@ function asContext(item: ContentItem, marks: ReadonlyMap<string, string>, path: 
   switch (item.type) {
     case 'function_call': {
       const own = marks.get(item.call_id)
-      const call = { call: item.call_id, name: item.name, input: parsedArguments(item.arguments) }
+      const call = { call: item.call_id, name: item.name, input: inputs.parse(item.arguments) }
       return [{ role: 'assistant', calls: [own === undefined ? call : { ...call, marks: own }] }]
     }
     case 'function_call_output':

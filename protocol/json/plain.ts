@@ -1,7 +1,7 @@
 // plain: converts a value to what JSON would encode, for MessagePack, which can encode more. A value that is already plain
 // is returned unchanged, so that most frames are not copied.
 
-import { ExactNumber } from './exact-json.ts'
+import { ExactNumber } from '../exact-json.ts'
 
 const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g
 
