@@ -46,8 +46,9 @@ export function demoAnswer(message: string): DemoAnswer {
       text: (results) => after(results.map(resultLine), counted(directive.count, '')),
     }
   }
-  const text = words(parsed.kind === 'malformed' ? help(parsed.problem) : introduction(message))
-  return { directive: HUMAN_PACE, reasoning: words(THINKS.test(message) ? THOUGHT : ''), text: () => text }
+  const beginning = message.slice(0, READ_CHARS)
+  const text = words(parsed.kind === 'malformed' ? help(parsed.problem) : introduction(beginning))
+  return { directive: HUMAN_PACE, reasoning: words(THINKS.test(beginning) ? THOUGHT : ''), text: () => text }
 }
 
 /**
@@ -104,6 +105,8 @@ function join(tokens: Tokens): string {
   return text
 }
 
+/** UTF-16 code units of a message in which the model looks for words. */
+const READ_CHARS = 64 * 1024
 const THINKS = /\b(think|reason|why)/i
 const THOUGHT =
   'I am a script, so there is little to think about: I look for words that I know, pick a paragraph, and write it at a human pace.'

@@ -9,6 +9,9 @@ const ASCII = Array.from({ length: 128 }, (_, code) => {
   return /\s/.test(char) ? 0.15 : 0.6
 })
 
+type Message = LanguageModelV3Message
+type Part = Exclude<Message['content'], string>[number]
+
 /** Roles and separators. */
 const TOKENS_PER_MESSAGE = 4
 /** An image of about one megapixel. Providers count 250 to 1,600 tokens. */
@@ -16,12 +19,16 @@ const TOKENS_PER_IMAGE = 1_600
 /** Documents and recordings have about one token in 40 characters of base64: a page of a PDF, or a second of an MP3. */
 const CHARS_OF_FILE_PER_TOKEN = 40
 
-export function estimateTokens(messages: readonly LanguageModelV3Message[]): number {
+/** A conversation is estimated several times for each model call, and may have many megabytes. */
+const estimates = new WeakMap<Part | Message, number>()
+
+export function estimateTokens(messages: readonly Message[]): number {
   let tokens = 0
-  for (const { content } of messages) {
+  for (const message of messages) {
+    const { content } = message
     tokens += TOKENS_PER_MESSAGE
-    if (typeof content === 'string') tokens += textTokens(content)
-    else for (const part of content) tokens += partTokens(part)
+    if (typeof content === 'string') tokens += estimateOf(message, () => textTokens(content))
+    else for (const part of content) tokens += estimateOf(part, () => partTokens(part))
   }
   return Math.ceil(tokens)
 }
@@ -30,7 +37,13 @@ export function estimateToolTokens(tools: readonly LanguageModelV3FunctionTool[]
   return tools.length === 0 ? 0 : Math.ceil(textTokens(JSON.stringify(tools)))
 }
 
-type Part = Exclude<LanguageModelV3Message['content'], string>[number]
+function estimateOf(value: Part | Message, estimate: () => number): number {
+  const known = estimates.get(value)
+  if (known !== undefined) return known
+  const tokens = estimate()
+  estimates.set(value, tokens)
+  return tokens
+}
 
 function partTokens(part: Part): number {
   switch (part.type) {

@@ -8,6 +8,7 @@ import type { RunMetrics } from '../metric/run-metrics.ts'
 import type { Model } from '../model/model.ts'
 import { unsupportedOptions } from '../model/provider-options.ts'
 import type { Conversation } from '../model/provider-prompt.ts'
+import { afterPass } from '../store/large-value.ts'
 import { isWhole } from './conversation.ts'
 import { instrumented } from './instrumented-call.ts'
 import type { ModelFinish } from './model-answer.ts'
@@ -21,6 +22,9 @@ import type { RunLimits } from './run-limits.ts'
 import * as Run from './run-state.ts'
 import type { RunTrace } from './run-trace.ts'
 import { sampled } from './sampling.ts'
+
+/** About. */
+const CHARS_PER_TOKEN = 4
 
 export interface ModelStepOptions {
   readonly appender: RunAppender
@@ -114,7 +118,8 @@ export class ModelStep {
       const { deltas } = appender.state
       try {
         const outputTokens = this.#maxOutputTokens()
-        const { prompt, tools } = this.#fit.prepare({ conversation, offered, outputTokens, ...asked })
+        const { prompt, tools, tokens } = this.#fit.prepare({ conversation, offered, outputTokens, ...asked })
+        await afterPass(tokens * CHARS_PER_TOKEN)
         const options = {
           prompt,
           ...sampled(model.id, message?.context?.sampling, tools),

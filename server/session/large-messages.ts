@@ -1,6 +1,6 @@
 // Large messages: the log, every reader and this node's memory have an abridged message; the whole is stored as a segment of a
 // transcript that the session has for this only. It is stored before the message, so an acknowledged message is complete.
-import { createHash } from 'node:crypto'
+import { subtle } from 'node:crypto'
 import {
   type Context,
   cutText,
@@ -12,6 +12,7 @@ import {
   stringifyJson,
 } from '@parley/protocol'
 import type { Logger } from 'pino'
+import { afterPass } from '../store/large-value.ts'
 import { Conflict } from '../store/ports/errors.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
 import type { TranscriptStore } from '../store/ports/transcript-store.ts'
@@ -54,20 +55,22 @@ export async function abridge(stores: Stores, session: string, event: MessageEve
   if (json.length <= WHOLE_CHARS) return event
   const { content, context, ...rest } = event
   const { history, ...others } = context ?? {}
-  const isLong = stringifyJson(content).length > CONTENT_CHARS
+  await afterPass(json.length)
+  const isLong = json.length > CONTENT_CHARS && stringifyJson(content).length > CONTENT_CHARS
   if (history === undefined && !isLong) return event
+  const digest = await digestOf(json)
   const segment = await save(stores, session, json)
   return {
     ...rest,
     content: isLong ? content.map(abridgePart) : content,
     ...(context === undefined ? {} : { context: others }),
-    abridged: { segment, digest: digestOf(json) },
+    abridged: { segment, digest },
   }
 }
 
 /** Whether an abridged message stands for this one. */
-export function isAbridgedFrom({ abridged }: MessageEvent, whole: Whole): boolean {
-  return abridged !== undefined && abridged.digest === digestOf(wholeJson(whole))
+export async function isAbridgedFrom({ abridged }: MessageEvent, whole: Whole): Promise<boolean> {
+  return abridged !== undefined && abridged.digest === (await digestOf(wholeJson(whole)))
 }
 
 /**
@@ -87,7 +90,10 @@ export async function wholeMessage(
     if (logger !== undefined) logger.warn({ session, message: event.id }, 'a large message is lost')
     return [message, 0]
   }
-  return [{ ...message, event: { ...event, ...(parseJson(entry.json) as Whole) } }, entry.json.length]
+  await afterPass(entry.json.length)
+  const whole = parseJson(entry.json) as Whole
+  await afterPass(entry.json.length)
+  return [{ ...message, event: { ...event, ...whole } }, entry.json.length]
 }
 
 /**
@@ -145,8 +151,11 @@ function wholeJson({ content, context }: { content: readonly Part[]; context?: C
   return stringifyJson({ content, context })
 }
 
-function digestOf(json: string): string {
-  return createHash('sha256').update(json).digest('base64url')
+/** In another thread. */
+async function digestOf(json: string): Promise<string> {
+  const bytes = Buffer.from(json)
+  await afterPass(bytes.length)
+  return Buffer.from(await subtle.digest('SHA-256', bytes)).toString('base64url')
 }
 
 function abridgePart(part: Part): Part {

@@ -231,7 +231,7 @@ async function sendAgain(
   const record = findCommand(session.state, command.id)
   const first = await firstMessage(ports.log, session, command.id, record?.seq ?? seq)
   if (record !== undefined && record.message === undefined) throw new ReplyError('command_id_reused')
-  if (first !== undefined && !isSame(first, command, content)) throw new ReplyError('command_id_reused')
+  if (first !== undefined && !(await isSame(first, command, content))) throw new ReplyError('command_id_reused')
   // The first command may not have offered its run, and nobody else has the claims for it.
   const own = first?.author === user && credentials !== undefined ? { message: command.id, credentials } : undefined
   await appendImpliedEnds(ports.log, session)
@@ -251,7 +251,7 @@ async function sendAgain(
 }
 
 /** Whether the stored message has the content of the command. */
-function isSame(first: MessageEvent, command: Send, content: readonly Part[]): boolean {
+async function isSame(first: MessageEvent, command: Send, content: readonly Part[]): Promise<boolean> {
   const { policy = 'queue', model, agent, seen, parent, context } = command
   const before = [first.policy, first.model, first.agent, first.seen?.run, first.seen?.index]
   const now = [policy, model, agent, seen?.run, seen?.index]

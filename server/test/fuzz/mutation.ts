@@ -74,6 +74,43 @@ export function damaged(texts: fc.Arbitrary<string>): fc.Arbitrary<Buffer> {
     })
 }
 
+/** A piece of a text, or of a list, by its number. */
+const PIECES: Readonly<Record<'text' | 'list' | 'keys', readonly ((at: number) => string)[]>> = {
+  text: ['hello world ', '\\ud800', '\\"', '\\n', '中', '\\\\', '12345678901234567890'].map((piece) => () => piece),
+  list: ['{}', '[[]]', '1e400', '"\\ud800"', `1.${'1'.repeat(90)}`].map((piece) => () => piece),
+  keys: [(at) => `k${at}`, (at) => `\\ud800${at}`, (at) => `${at}${'x'.repeat(150)}`],
+}
+
+/** Chat requests of up to 16 MiB, as JSON, that cost as much as possible: in their message, in unknown fields and in the arguments of calls. */
+export const largeRequests: fc.Arbitrary<string> = fc
+  .record({
+    kind: fc.constantFrom<keyof typeof PIECES>('text', 'list', 'keys'),
+    piece: fc.nat(),
+    kibi: fc.integer({ min: 64, max: 16 * 1024 - 2 }),
+    place: fc.constantFrom('content', 'unknown', 'arguments', 'result', 'tool'),
+    number: fc.constantFrom('', ',"number":12345678901234567890'),
+  })
+  .map(({ kind, piece, kibi, place, number }) => {
+    const pieceAt = PIECES[kind][piece % PIECES[kind].length] as (at: number) => string
+    const items: string[] = []
+    for (let at = 0, left = kibi * 1024; left > 0 && (kind === 'text' || at < 80_000); at += 1) {
+      const item = kind === 'keys' ? `"${pieceAt(at)}":1` : pieceAt(at)
+      left -= Buffer.byteLength(item) + 1
+      items.push(item)
+    }
+    const value = { text: `"${items.join('')}"`, list: `[${items.join()}]`, keys: `{${items.join()}}` }[kind]
+    const text = kind === 'text' ? value : JSON.stringify(value)
+    const call = `{"id":"c","type":"function","function":{"name":"f","arguments":${place === 'arguments' ? text : '"{}"'}}}`
+    const result = `{"role":"tool","tool_call_id":"c","content":${place === 'result' ? text : '"x"'}}`
+    const messages = [
+      `{"role":"user","content":${place === 'content' ? text : '"/demo count=1 rate=0 ttft=0"'}}`,
+      ...(place === 'arguments' || place === 'result' ? [`{"role":"assistant","tool_calls":[${call}]}`, result] : []),
+    ]
+    const tools = `[{"type":"function","function":{"name":"f","parameters":{"x":${value}}}}]`
+    const more = `${place === 'unknown' ? `,"unknown":${value}` : ''}${place === 'tool' ? `,"tools":${tools}` : ''}${number}`
+    return `{"model":"demo","messages":[${messages.join()}]${more}}`
+  })
+
 const PATTERNS = [
   '^(a+)+$',
   '^(a|a)*b',

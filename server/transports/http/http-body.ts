@@ -4,6 +4,7 @@
 import { jsonCodec, LIMITS, ReplyError, safeParseExact, TooManyValuesError, wellFormed } from '@parley/protocol'
 import type { z } from 'zod'
 import type { ByteBudget } from '../../limit/byte-budget.ts'
+import { afterPass } from '../../store/large-value.ts'
 import type { HttpResponse } from '../uws.ts'
 import { HttpError } from './http-error.ts'
 
@@ -96,7 +97,12 @@ export class HttpBody {
     const bytes = await this.bytes()
     const value = bytes.length === 0 ? {} : this.#parse(bytes)
     this.#release()
-    return conforming(schema, value)
+    await afterPass(bytes.length)
+    const clean = wellFormed(value)
+    await afterPass(bytes.length)
+    const checked = matching(schema, clean)
+    await afterPass(bytes.length)
+    return checked
   }
 
   /** Call when the user is known: the rest of the body is read. */
@@ -207,7 +213,11 @@ export function decodeJson(bytes: Uint8Array): unknown {
 
 /** @throws HttpError bad_request */
 export function conforming<T>(schema: z.ZodType<T>, value: unknown): T {
-  const parsed = safeParseExact(schema, wellFormed(value))
+  return matching(schema, wellFormed(value))
+}
+
+function matching<T>(schema: z.ZodType<T>, value: unknown): T {
+  const parsed = safeParseExact(schema, value)
   if (parsed.success) return parsed.data
   throw invalid(parsed.error)
 }
