@@ -1,6 +1,6 @@
 // The official MCP clients of both eras at two nodes with one NATS, behind a load balancer that sends any request to any node: a
-// connection that is cut, an approval that another node takes, a cancel that another node gets first, and a task whose client and
-// node are gone.
+// connection that is cut, an approval and the answer to a question that another node takes, a cancel that another node gets, and a
+// task whose client and node are gone.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -42,7 +42,13 @@ beforeAll(async () => {
     join(folder, 'parley.config.mjs'),
     `import { defineTool } from '${library}'
 const pay = defineTool({ name: 'pay', inputSchema: { type: 'object' }, approval: true, execute: () => 'paid' })
-export default { tools: [pay] }
+const schema = { type: 'object', properties: { size: { type: 'string', enum: ['S', 'M'] } }, required: ['size'] }
+const order = defineTool({
+  name: 'order',
+  inputSchema: { type: 'object' },
+  execute: async (_, { ask }) => JSON.stringify((await ask({ message: 'Which size?', schema })).content),
+})
+export default { tools: [pay, order], agents: { writer: {}, chief: { agents: ['writer'] } } }
 `,
   )
   nodes.push(...(await Promise.all([start('one'), start('two')])))
@@ -151,6 +157,41 @@ it.each(BOTH)('an approval that one node asks for is answered on the other (%s)'
   const message = '/demo tool=pay input={"to":"Ann"} count=2 rate=0'
   const { structuredContent } = await client.callTool(asking(message), { timeout: 50_000 })
   expect(structuredContent).toMatchObject({ state: 'completed', text: expect.stringContaining('paid') })
+  expect(balancer.requests).toContain(`POST ${TWO}`)
+  await client.close()
+})
+
+it.each(BOTH)('a question of a child run that one node asks is answered on the other (%s)', async (_, mode) => {
+  const balancer = new Balancer()
+  const client = await connect(balancer, mode, (message) => {
+    expect(message).toBe('Which size?')
+    balancer.target = TWO
+    return { action: 'accept', content: { size: 'M' } }
+  })
+  const message = '/demo ask=writer message="/demo tool=order input={} count=1 rate=0" count=1 rate=0'
+  const { structuredContent } = await client.callTool(
+    { name: 'ask_chief', arguments: { message } },
+    { timeout: 50_000 },
+  )
+  expect(structuredContent).toMatchObject({ state: 'completed', text: expect.stringContaining('size') })
+  expect(balancer.requests).toContain(`POST ${TWO}`)
+  await client.close()
+})
+
+it.each(LEGACY)('a cancel that the other node gets ends the run (%s)', async (era, mode) => {
+  const balancer = new Balancer()
+  const client = await connect(balancer, mode)
+  const session = `other-${era.replaceAll(/\W+/g, '-')}`
+  const aborter = new AbortController()
+  const called = client.callTool(asking('/demo count=100000 rate=20 ttft=0', { session }), {
+    signal: aborter.signal,
+    onprogress: () => {
+      balancer.target = TWO
+      aborter.abort()
+    },
+  })
+  await expect(called).rejects.toThrow()
+  await expect.poll(async () => (await runOf(TWO, session)).state).toBe('cancelled')
   expect(balancer.requests).toContain(`POST ${TWO}`)
   await client.close()
 })
