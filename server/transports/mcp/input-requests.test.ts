@@ -71,7 +71,7 @@ function found(events: readonly Event[]): FoundRun {
 /** The keys that open while the events are followed. @param known the number of events that the node knows at first */
 function opened(events: readonly Event[], known: number): (string | undefined)[] {
   const feed = new RequestFeed(found(events.slice(0, known)))
-  return events.flatMap((event, at) => feed.take(at + 1, event)?.key ?? [])
+  return events.flatMap((event, at) => feed.take(at + 1, event, false)?.key ?? [])
 }
 
 describe('the requests of a run', () => {
@@ -120,6 +120,42 @@ describe('the requests of a run', () => {
     const all = [...events, end as Event, ended]
     expect(openRequests(found(all))).toEqual([])
     expect(opened(all, all.length)).toEqual([])
+  })
+})
+
+describe('the requests that a client has', () => {
+  /** @param seen the number of events that the client has from an earlier stream */
+  const closed = (events: readonly Event[], known: number, seen: number): (string | undefined)[] => {
+    const feed = new RequestFeed(found(events.slice(0, known)))
+    return events.flatMap((event, at) => {
+      feed.take(at + 1, event, at < seen)
+      const keys = feed.closedBy(event)
+      return at < seen ? [] : keys
+    })
+  }
+  const b = called('b', { approval: false })
+  const result = { type: 'tool.result', run: 'r', call: 'b', output: 1, by: 'server' } as Event
+  const events = [
+    message,
+    started(1),
+    called('a'),
+    decided('a'),
+    b,
+    asked('b', 'q'),
+    answered('b', 'q'),
+    asked('b', 'r'),
+    result,
+  ]
+
+  it('close with an answer, or with the result of their call', () => {
+    expect(closed(events, 1, 0)).toEqual(['a', 'b.q', 'b.r'])
+    // It resumes after the first two were asked.
+    expect(closed(events, 8, 3)).toEqual(['a', 'b.r'])
+    expect(closed(events, 9, 6)).toEqual(['b.q'])
+  })
+
+  it('do not close if it was never asked', () => {
+    expect(closed(events, 9, 0)).toEqual([])
   })
 })
 

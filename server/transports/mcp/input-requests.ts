@@ -38,7 +38,7 @@ function requestOf(call: CallState): InputRequest | undefined {
   return question && { key: `${call.id}.${question.question}`, call, question }
 }
 
-/** The requests that open while a client follows a run. */
+/** The requests that open and close while a client follows a run. */
 export class RequestFeed {
   readonly #calls: Map<string, CallState>
   /** Up to here, what is not among the calls has ended. */
@@ -46,6 +46,8 @@ export class RequestFeed {
   /** The number of the newest attempt of each run. */
   readonly #epochs = new Map<string, number>()
   readonly #opened = new Set<string>()
+  /** The keys of those that the client has, and that no one has answered. */
+  readonly #shown = new Set<string>()
 
   /** @param found the run as this node knows it */
   constructor(found: FoundRun) {
@@ -55,9 +57,29 @@ export class RequestFeed {
 
   /**
    * @param event the next event of the run, or of a child run; those that `found` includes already come first
-   * @returns the request that it opens, unless it was answered meanwhile; each request once
+   * @param isSeen the client has the event from an earlier stream
+   * @returns the request that it opens for the client, unless it was answered meanwhile; each request once
    */
-  take(seq: Seq, event: Event): InputRequest | undefined {
+  take(seq: Seq, event: Event, isSeen: boolean): InputRequest | undefined {
+    const request = this.#open(seq, event)
+    if (isSeen && event.type === 'tool.called' && event.approval) this.#shown.add(event.call)
+    if (isSeen && event.type === 'tool.asked') this.#shown.add(`${event.call}.${event.question}`)
+    if (isSeen || request === undefined) return undefined
+    this.#shown.add(request.key)
+    return request
+  }
+
+  /** @returns the keys of the client's requests that the event closes: it answers them, or their call has a result */
+  closedBy(event: Event): readonly string[] {
+    if (event.type !== 'tool.decided' && event.type !== 'tool.answered' && event.type !== 'tool.result') return []
+    const { call } = event
+    const question = event.type === 'tool.answered' ? `${call}.${event.question}` : undefined
+    const isClosed = (key: string): boolean =>
+      event.type === 'tool.result' ? key === call || key.startsWith(`${call}.`) : key === (question ?? call)
+    return [...this.#shown].filter(isClosed).filter((key) => this.#shown.delete(key))
+  }
+
+  #open(seq: Seq, event: Event): InputRequest | undefined {
     if (event.type === 'run.started') this.#epochs.set(event.run, event.epoch)
     if (!('call' in event) || !event.type.startsWith('tool.')) return undefined
     const call = this.#apply(seq, event as Parameters<typeof applyToCall>[3])
@@ -119,6 +141,11 @@ export function wordsOf({ call, question }: InputRequest): string {
   return question === undefined ? `Waiting for approval of ${call.name}.` : `${call.name} asks: ${question.message}`
 }
 
+/** The id of the command with which a user answers a request over MCP. */
+export function answerId(session: string, user: string, key: string): string {
+  return `mcp_${digest(user, session, key)}`
+}
+
 /**
  * The command that an ElicitResult stands for. A dismissed form denies the call, because nobody would answer it.
  * @param key of the request
@@ -133,7 +160,7 @@ export function commandOf(
   const { action, content } = answer
   if (action !== 'accept' && action !== 'decline' && action !== 'cancel') return undefined
   const [call = '', question] = key.split('.')
-  const about = { id: `mcp_${digest(user, session, key)}`, session, call }
+  const about = { id: answerId(session, user, key), session, call }
   if (question === undefined) {
     const decided = action === 'accept' ? decisionIn(content) : { decision: 'deny' as const }
     return decided && { type: 'tool.decide', ...about, ...decided }

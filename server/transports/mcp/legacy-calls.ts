@@ -197,11 +197,16 @@ export class LegacyCalls {
     try {
       const found = await findRunOf(ports, name)
       const asks = session.elicits && (await mayDecide(ports, name.session, callerOf(exchange.request)))
+      const idOf = (key: string): RpcId => `ask.${name.session}.${key}`
       const ask: AnswerRules['ask'] = (request, now) => {
-        answer.send('elicitation/create', formOf(request), event(now), `ask.${name.session}.${request.key}`)
+        answer.send('elicitation/create', formOf(request), event(now), idOf(request.key))
         return false
       }
-      await answerWithRun(ports, exchange, answer, { name, found, seen }, asks ? { ...rules, ask } : rules)
+      const close: AnswerRules['close'] = (key, now) => {
+        const params = { requestId: idOf(key), reason: 'Somebody else has answered, or the call has ended.' }
+        answer.send('notifications/cancelled', params, event(now))
+      }
+      await answerWithRun(ports, exchange, answer, { name, found, seen }, asks ? { ...rules, ask, close } : rules)
     } catch (error) {
       failAnswer(ports, answer, name, error, rules)
     }

@@ -79,6 +79,31 @@ describe.each(MODES)('the official client (%s)', (era, mode) => {
   })
 })
 
+describe.each(MODES.slice(0, 2))('the official client (%s)', (era, mode) => {
+  it('closes the form when somebody else has answered', async () => {
+    let closed = false
+    let ask = (): void => undefined
+    const asked = new Promise<void>((resolve) => {
+      ask = resolve
+    })
+    const client = await h.client(mode, (_, signal) => {
+      ask()
+      return new Promise((resolve) => {
+        signal.addEventListener('abort', () => {
+          closed = true
+          resolve({ action: 'cancel' })
+        })
+      })
+    })
+    const session = `open-${era}`
+    const called = client.callTool(asking(ORDER, { session }))
+    await asked
+    await answerElsewhere(session)
+    expect(textOf(await called)).toContain('ordered S')
+    expect(closed).toBe(true)
+  })
+})
+
 describe('an answer that does not fit its form', () => {
   it('is refused in the modern era, and the client can give another one', async () => {
     const call = { ...asking(ORDER), _meta: meta({}, { elicitation: {} }) }

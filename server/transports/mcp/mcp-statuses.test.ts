@@ -189,7 +189,14 @@ describe('a legacy request', () => {
     ],
     ['accepts JSON only', 406, -32000, (s) => h.send(request('tools/list'), { ...s, Accept: 'application/json' })],
     ['is a notification', 202, undefined, (s) => h.send({ jsonrpc: '2.0', method: 'notifications/initialized' }, s)],
-    ['is a response', 202, undefined, (s) => h.send({ jsonrpc: '2.0', id: 'approve.s.c', result: {} }, s)],
+    ['is a response to nothing', 202, undefined, (s) => h.send({ jsonrpc: '2.0', id: 'x.s.c', result: {} }, s)],
+    [
+      'answers a question that nobody asks',
+      202,
+      undefined,
+      (s) => h.send({ jsonrpc: '2.0', id: 'ask.s.c.q', result: { action: 'cancel' } }, s),
+    ],
+    ['is a malformed answer', 400, -32602, (s) => h.send({ jsonrpc: '2.0', id: 'ask.s.c', result: {} }, s)],
     ['is a batch', 400, -32600, (s) => h.send([request('ping')], s)],
     ['is a GET without an event', 405, -32000, (s) => h.send(undefined, s, 'GET')],
     [

@@ -3,6 +3,7 @@
 import {
   type Cursor,
   type ErrorCode,
+  type Event,
   formatCursor,
   HTTP_STATUS,
   parseCursor,
@@ -23,7 +24,7 @@ import { asReplyError } from '../http/failure.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import { drainDelayMs } from '../openai/run-wait.ts'
-import { type InputRequest, RequestFeed, wordsOf } from './input-requests.ts'
+import { answerId, type InputRequest, RequestFeed, wordsOf } from './input-requests.ts'
 import { type Params, RPC, RpcError, type RpcId } from './rpc.ts'
 import type { RpcAnswer } from './rpc-answer.ts'
 import { type RunEntriesPorts, type RunEntry, readRun } from './run-entries.ts'
@@ -48,6 +49,8 @@ export interface AnswerRules {
   event(seen: Seen): string | undefined
   /** Asks the client's user. @returns whether that ends the answer. Undefined if the client cannot ask, or its user may not decide. */
   readonly ask?: ((request: InputRequest, seen: Seen) => boolean) | undefined
+  /** Somebody else has answered what the client's user was asked, or the call has ended. */
+  readonly close?: ((key: string, seen: Seen) => void) | undefined
   /** The answer ends: with the run, with a question, or with an error. */
   ended(record?: RunRecord): void
   /** Whether the client gets no answer, because it has cancelled the request. */
@@ -109,17 +112,23 @@ export async function answerWithRun(
     }
     const isSeen = seq <= seenSeq
     const step = progress.take(pieces.take(event), isSeen)
-    const opened = requests.take(seq, event)
-    const request = isSeen ? undefined : opened
+    const request = requests.take(seq, event, isSeen)
+    const closed = requests.closedBy(event)
     const calling = step.calls.filter(({ call }) => !requests.awaits(call)).map((call) => `Calling ${call.name}.`)
     const waiting = request === undefined ? [] : [wordsOf(request), ...(ask === undefined ? [elsewhere] : [])]
     const now: Seen = { cursor, index: progress.index }
     const asks = request !== undefined && ask !== undefined
     // A client that resumes between a progress and its question gets both again.
     report(seq, [step.text, ...calling, ...waiting, ...step.notes], asks ? undefined : rules.event(now))
+    for (const key of closed) if (!isSeen && !isOwn(event, key)) rules.close?.(key, now)
     if (!asks || !ask(request, now)) return
     isEnding = true
     rules.ended()
+  }
+
+  /** Whether the client's user gave the answer. */
+  function isOwn(event: Event, key: string): boolean {
+    return 'command' in event && event.command === answerId(name.session, exchange.request.user, key)
   }
 
   function report(seq: number, messages: readonly string[], event: string | undefined): void {

@@ -52,7 +52,7 @@ export interface McpClient {
 export async function connectClient(
   url: URL,
   mode: Mode,
-  answer?: (message: string) => Json,
+  answer?: (message: string, signal: AbortSignal) => Json | Promise<Json>,
   transportOptions: ConstructorParameters<typeof StreamableHTTPClientTransport>[1] = {},
 ): Promise<McpClient> {
   const info = { name: 'test', version: '1' }
@@ -60,7 +60,9 @@ export async function connectClient(
   if (mode !== 'first') {
     const client = new Client(info, { versionNegotiation: { mode }, capabilities })
     if (answer !== undefined) {
-      client.setRequestHandler('elicitation/create', async ({ params }) => answer(params.message) as never)
+      client.setRequestHandler('elicitation/create', async ({ params }, { mcpReq }) => {
+        return (await answer(params.message, mcpReq.signal)) as never
+      })
     }
     await client.connect(new StreamableHTTPClientTransport(url, transportOptions))
     expect(client.getProtocolEra()).toBe(mode === 'legacy' ? 'legacy' : 'modern')
@@ -68,7 +70,10 @@ export async function connectClient(
   }
   const client = new FirstClient(info, { capabilities })
   if (answer !== undefined) {
-    client.setRequestHandler(ElicitRequestSchema, async ({ params }) => answer(params.message) as never)
+    client.setRequestHandler(
+      ElicitRequestSchema,
+      async ({ params }, { signal }) => (await answer(params.message, signal)) as never,
+    )
   }
   await client.connect(new FirstTransport(url, transportOptions as never) as never)
   return {
@@ -188,7 +193,7 @@ export class McpHarness {
     return { 'Mcp-Session-Id': headers.get('mcp-session-id') ?? '', 'MCP-Protocol-Version': version }
   }
 
-  async client(mode: Mode, answer?: (message: string) => Json): Promise<McpClient> {
+  async client(mode: Mode, answer?: Parameters<typeof connectClient>[2]): Promise<McpClient> {
     const client = await connectClient(new URL(this.url), mode, answer)
     this.#clients.push(client)
     return client
