@@ -183,6 +183,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     tracer,
     budgets: limits.budgets,
     relay,
+    recovery: config.recovery,
     activeRuns: limits.runQuota,
     isRead: (session) => activeReaders.isReadAnywhere(session, stores.scatterGather),
   })

@@ -64,6 +64,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'server/experiment',
     'server/limit',
     'server/metric',
+    'server/model',
     'server/run',
     'server/tool',
     'server/transports',

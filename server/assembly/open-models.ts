@@ -17,6 +17,7 @@ export function openModels(config: Config, relay?: Relay): ModelCatalog {
       contextTokens,
       compatibleUrl,
       compatibleKey,
+      compatiblePrefill,
     } = config
     return createModelCatalog(
       readModelConfig({
@@ -29,6 +30,7 @@ export function openModels(config: Config, relay?: Relay): ModelCatalog {
         PARLEY_CONTEXT_TOKENS: contextTokens?.join(','),
         PARLEY_COMPATIBLE_URL: compatibleUrl,
         PARLEY_COMPATIBLE_KEY: compatibleKey,
+        PARLEY_COMPATIBLE_PREFILL: compatiblePrefill?.join(','),
       }),
       relay === undefined ? {} : { fetch: relay.fetch(globalThis.fetch), relayed: true },
     )

@@ -6,6 +6,7 @@ import { KEEP_S } from '../auth/key-set.ts'
 import { isSecret, SECRET_RULE } from '../auth/secret-file.ts'
 import { ExperimentForm } from '../experiment/experiment-plan.ts'
 import { PriceTable } from '../metric/prices.ts'
+import { DIALECTS } from '../model/continuation.ts'
 import { parseListenAddress } from '../transports/http/listen-address.ts'
 import { budgets, connections, rates, runs } from './limit-settings.ts'
 import { relay } from './relay-settings.ts'
@@ -191,6 +192,15 @@ const models = {
     undefined,
     'API key for PARLEY_COMPATIBLE_URL, if it needs one.',
     { secret: true },
+  ),
+  compatiblePrefill: setting(
+    'PARLEY_COMPATIBLE_PREFILL',
+    z.union([
+      list,
+      z.record(text, z.enum(DIALECTS)).transform((dialects) => Object.entries(dialects).map((pair) => pair.join('='))),
+    ]),
+    undefined,
+    'How models continue an answer that broke off, if no relay has it: none, exact (a trailing assistant message is continued), continue_final_message (vLLM, SGLang), prefix (Mistral, DeepSeek), partial (Qwen, Kimi) or ask (a message asks for the rest); for all compatible:… models, or as items such as compatible:llama-3=exact and openai:*=ask, separated by commas.',
   ),
   system: setting('PARLEY_SYSTEM', text, undefined, 'System prompt of runs whose agent has none.'),
 } as const

@@ -1,6 +1,7 @@
 // ModelConfig: the models on offer, and the addresses and keys of their providers, from the environment. An error names the
 // setting and never shows a key.
 import type { ContextTokens } from './context-window.ts'
+import { DIALECTS, type Dialect } from './continuation.ts'
 
 export interface ProviderSettings {
   readonly key?: string
@@ -21,6 +22,8 @@ export interface ModelConfig {
   readonly nullContentModels?: readonly string[]
   /** Context windows that differ from the known ones. */
   readonly contextTokens?: ContextTokens
+  /** How models continue an answer that broke off; `compatible:*` stands for all of a provider. */
+  readonly dialects?: ReadonlyMap<string, Dialect>
   readonly openai?: ProviderSettings
   readonly anthropic?: ProviderSettings
   readonly google?: ProviderSettings
@@ -71,6 +74,7 @@ export function readModelConfig(env: Readonly<Record<string, string | undefined>
   const thinkOpenedModels = listOf(env.PARLEY_THINK_OPENED_MODELS)
   const nullContentModels = listOf(env.PARLEY_NULL_CONTENT_MODELS)
   const contextTokens = tokensOf(listOf(env.PARLEY_CONTEXT_TOKENS))
+  const dialects = dialectsOf(listOf(env.PARLEY_COMPATIBLE_PREFILL))
   const providers = PROVIDERS.map((name) => {
     const key = set(env[VARIABLES[name].key])
     const url = set(env[VARIABLES[name].url])
@@ -83,6 +87,7 @@ export function readModelConfig(env: Readonly<Record<string, string | undefined>
     ...(thinkOpenedModels === undefined ? {} : { thinkOpenedModels }),
     ...(nullContentModels === undefined ? {} : { nullContentModels }),
     ...(contextTokens === undefined ? {} : { contextTokens }),
+    ...(dialects === undefined ? {} : { dialects }),
     ...Object.fromEntries(providers),
   }
 }
@@ -113,6 +118,25 @@ function tokensOf(items: readonly string[] | undefined): ContextTokens | undefin
         )
       }),
     )
+  )
+}
+
+/** `ask`, or `compatible:llama-3=exact,openai:*=ask`. A name without a provider is that of a compatible model. */
+function dialectsOf(items: readonly string[] | undefined): ReadonlyMap<string, Dialect> | undefined {
+  return items && new Map(items.map(dialectItem))
+}
+
+/** @throws ModelConfigError */
+function dialectItem(item: string): readonly [string, Dialect] {
+  const [, name = '*', word] = /^(?:(.+)=)?(\w+)$/.exec(item) ?? []
+  const id = PROVIDERS.some((provider) => name.startsWith(`${provider}:`)) ? name : `compatible:${name}`
+  const allowed = id.startsWith('compatible:') ? DIALECTS : (['none', 'ask'] as const)
+  const dialect = allowed.find((known) => known === word)
+  if (dialect !== undefined && splitModelId(id) !== undefined) return [id, dialect]
+  const form = `${DIALECTS.join(', ')}, or <model>=<one of them>; models of other providers allow none and ask`
+  throw new ModelConfigError(
+    'PARLEY_COMPATIBLE_PREFILL',
+    `PARLEY_COMPATIBLE_PREFILL: ${JSON.stringify(item)} is not ${form}.`,
   )
 }
 

@@ -3,9 +3,10 @@ import type { LanguageModelV3 } from '@ai-sdk/provider'
 
 /**
  * Whether the provider continues an assistant message at the end of the prompt.
- * `text`: text only. `exact`: reasoning as well, at exactly the next token.
+ * `text`: an answer of text only. `exact`: reasoning as well, at exactly the next token. `tail`: text, also after reasoning.
+ * `asked`: the model is asked for the rest of the text, and may repeat some of it.
  */
-export type Prefill = 'none' | 'text' | 'exact'
+export type Prefill = 'none' | 'text' | 'exact' | 'tail' | 'asked'
 
 /** An AI SDK model, and how a run may use it. */
 export interface Model {

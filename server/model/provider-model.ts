@@ -7,20 +7,24 @@ import {
   type LanguageModelV3StreamResult,
 } from '@ai-sdk/provider'
 import { withMarkedNumbers } from '@parley/protocol'
+import { brokenText, continuing, type Dialect } from './continuation.ts'
 import { withoutMarks } from './provider-marks.ts'
 import { ProviderStream } from './provider-stream.ts'
+import { SeamParts } from './seam-filter.ts'
 import { type Thinking, ThinkTags } from './think-tags.ts'
 
 export interface ProviderModelOptions {
   /** How the model writes its reasoning in the answer, if it does. */
   readonly thinking: Thinking | undefined
+  /** How the provider continues an answer that broke off. */
+  readonly dialect?: Dialect
   /** Changes the options of each call as the provider needs them. */
   readonly adapt?: (options: LanguageModelV3CallOptions) => LanguageModelV3CallOptions
 }
 
 export function providerModel(
   model: LanguageModelV3,
-  { thinking, adapt = (options) => options }: ProviderModelOptions,
+  { thinking, dialect = 'exact', adapt = (options) => options }: ProviderModelOptions,
 ): LanguageModelV3 {
   return {
     specificationVersion: 'v3',
@@ -29,9 +33,11 @@ export function providerModel(
     supportedUrls: model.supportedUrls,
     doGenerate: (options) => model.doGenerate(adapt(prepared(options))),
     async doStream(options) {
-      const result = await streamed(model, prepared(options), adapt)
-      const parts =
-        thinking === undefined ? result.stream : result.stream.pipeThrough(new TransformStream(new ThinkTags(thinking)))
+      const result = await streamed(model, continuing(prepared(options), dialect), adapt)
+      const broken = dialect === 'ask' ? brokenText(options) : undefined
+      let parts = result.stream
+      if (thinking !== undefined) parts = parts.pipeThrough(new TransformStream(new ThinkTags(thinking)))
+      if (broken !== undefined) parts = parts.pipeThrough(new TransformStream(new SeamParts(broken)))
       return { ...result, stream: new ReadableStream(new ProviderStream(parts), { highWaterMark: 0 }) }
     },
   }

@@ -7,6 +7,7 @@ import type { LanguageModelV3 } from '@ai-sdk/provider'
 import { type AnswerDialect, answerFetch } from './answer-fetch.ts'
 import { ChatDialect } from './chat-dialect.ts'
 import { contextTokens } from './context-window.ts'
+import type { Dialect } from './continuation.ts'
 import type { Model, Prefill } from './model.ts'
 import type { ModelConfig, ProviderName, ProviderSettings } from './model-config.ts'
 import { AnthropicDialect, GoogleDialect, ResponsesDialect } from './named-dialects.ts'
@@ -41,11 +42,12 @@ export function createProviders(
         make = MAKERS[provider](config[provider] ?? {}, answerFetch(fetch, DIALECTS[provider]), config)
         made.set(provider, make)
       }
-      const options = { thinking: thinkingOf(config, id), ...adaptation(provider, model) }
+      const dialect = dialectOf(config, id)
+      const options = { thinking: thinkingOf(config, id), ...(dialect && { dialect }), ...adaptation(provider, model) }
       return {
         id,
         language: providerModel(make(model), options),
-        prefill: prefillOf(provider, model),
+        prefill: dialect === undefined ? prefillOf(provider, model) : PREFILLS[dialect],
         secrets: secretsOf(config[provider] ?? {}),
         contextTokens: contextTokens(id, config.contextTokens),
         ...(relayed ? { relayed: true as const } : {}),
@@ -70,6 +72,20 @@ const MAKERS: Readonly<
       ...asOptions(settings, fetch),
       baseURL: settings.url ?? '',
     }),
+}
+
+const PREFILLS: Readonly<Record<Dialect, Prefill>> = {
+  none: 'none',
+  exact: 'tail',
+  continue_final_message: 'tail',
+  prefix: 'tail',
+  partial: 'tail',
+  ask: 'asked',
+}
+
+/** @returns undefined if nothing is configured for the model */
+function dialectOf({ dialects }: ModelConfig, id: string): Dialect | undefined {
+  return dialects?.get(id) ?? dialects?.get(`${id.slice(0, id.indexOf(':'))}:*`)
 }
 
 function thinkingOf({ thinkModels, thinkOpenedModels }: ModelConfig, id: string): Thinking | undefined {

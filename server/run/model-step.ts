@@ -5,6 +5,7 @@ import type { LanguageModelV3FunctionTool, SharedV3Warning } from '@ai-sdk/provi
 import type { MessageEvent } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { RunMetrics } from '../metric/run-metrics.ts'
+import { CONTINUES } from '../model/continuation.ts'
 import type { Model } from '../model/model.ts'
 import { unsupportedOptions } from '../model/provider-options.ts'
 import type { Conversation } from '../model/provider-prompt.ts'
@@ -125,6 +126,7 @@ export class ModelStep {
           ...sampled(model.id, message?.context?.sampling, tools),
           maxOutputTokens: this.#withinBudget(outputTokens, prompt),
           headers: (await relayed?.next(model)) ?? {},
+          ...(this.#continues(prompt) ? { providerOptions: CONTINUES } : {}),
           ...(sink.remote === undefined ? {} : { providerOptions: sink.remote.request() }),
         }
         this.maxDeltas = deltas + options.maxOutputTokens
@@ -147,6 +149,11 @@ export class ModelStep {
         await sleep(wait, undefined, { signal }).catch(() => signal.throwIfAborted())
       }
     }
+  }
+
+  /** Whether the prompt ends with stored text of this run. A sender's own conversation may end with an answer, too. */
+  #continues(prompt: FittingPrompt['prompt']): boolean {
+    return prompt.at(-1)?.role === 'assistant' && this.#options.appender.state.output !== undefined
   }
 
   #maxOutputTokens(): number {

@@ -2,7 +2,8 @@
 //
 //   no output yet                      → continue: repeat the step
 //   the output ends with a tool call   → continue: the step is complete, wait for its results
-//   unfinished text, can be prefilled  → continue: the model continues the stored text
+//   unfinished text, can be prefilled  → continue: the model continues the stored text. A model that is asked for the rest gets at
+//                                        least a sentence.
 //   unfinished text otherwise          → restart: drop the step's text and repeat the step; complete steps
 //                                        and the effects of their tools stay
 import type { OutputPart } from '@parley/protocol'
@@ -38,11 +39,31 @@ export function recover(run: RunRecord, { prefill, remote }: Pick<Model, 'prefil
   const unfinished = parts.filter((part) => !kept.includes(part))
   // An unfinished call cannot be continued.
   const isPrefill = unfinished.every((part) => part.type !== 'input')
-  if (isPrefill && (prefill === 'exact' || (prefill === 'text' && unfinished.every((part) => part.type === 'text')))) {
+  if (isPrefill && isContinued(unfinished, prefill)) {
     return { mode: 'continue', kept: parts, step: steps, awaitResults: false }
   }
   return { mode: 'restart', kept, step: steps, awaitResults: false }
 }
+
+function isContinued(unfinished: readonly OutputPart[], prefill: Model['prefill']): boolean {
+  const last = unfinished.at(-1)
+  switch (prefill) {
+    case 'none':
+      return false
+    case 'exact':
+      return true
+    case 'text':
+      return unfinished.every((part) => part.type === 'text')
+    case 'tail':
+      return last?.type === 'text' && last.text.trim() !== ''
+    case 'asked':
+      return last?.type === 'text' && (SENTENCE.test(last.text) || last.text.length >= MANY_CHARS)
+  }
+}
+
+/** A sentence has ended, and another one may have begun. */
+const SENTENCE = /[.!?…:;]["'”’)\]]*\s|[。！？；]|\n/u
+const MANY_CHARS = 160
 
 /**
  * A remote agent's step is complete with a call that the run makes, or with a question to people: calls that the agent makes itself may

@@ -50,6 +50,7 @@ export interface RunDriverOptions extends Pick<RunToolsOptions, 'idle'> {
   readonly tracer?: Tracer | undefined
   readonly budgets?: RunBudgets | undefined
   readonly relay?: RelayPort | undefined
+  readonly recovery?: 'continue' | 'restart' | undefined
 }
 
 /** The run has ended or has another driver. */

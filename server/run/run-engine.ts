@@ -70,6 +70,8 @@ export interface RunEngineOptions {
   readonly budgets?: RunBudgets | undefined
   /** Keeps the responses of models for the next driver of a run. */
   readonly relay?: RelayPort | undefined
+  /** Whether a model continues from the stored text if its answer is lost. Default: continue, if it can. */
+  readonly recovery?: 'continue' | 'restart' | undefined
   /** Tracks the runs of each user on this node, queued ones included. */
   readonly activeRuns?: ActiveRunTracker | undefined
   /** Whether a session has a reader now, or had one a moment ago, on any node. */
@@ -210,9 +212,9 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
         const queued = { session: session.id, run: child, command: call }
         return runs.offer(credentials === undefined ? queued : { ...queued, credentials })
       }
-      const { node, limits, tracer, budgets, relay } = options
+      const { node, limits, tracer, budgets, relay, recovery } = options
       const epoch = await RunDriver.drive(
-        { ...choice, offerChild, log, node, limits, logger, metrics, tracer, budgets, relay, idle },
+        { ...choice, offerChild, log, node, limits, logger, metrics, tracer, budgets, relay, recovery, idle },
         session,
         record,
         signal,

@@ -2,6 +2,7 @@
 import type { Event } from '@parley/protocol'
 import pino from 'pino'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import type { Dialect } from '../../model/continuation.ts'
 import { createModelCatalog } from '../../model/model-catalog.ts'
 import { Relay } from '../../model/relay-fetch.ts'
 import { provide } from '../../model/test/model-at.ts'
@@ -26,6 +27,7 @@ afterEach(async () => {
 
 let provider: ProviderServer
 let relayServer: RelayServer
+let relayUrl: string
 const bypassed: string[] = []
 let answer: (request: ProviderRequest) => void
 
@@ -35,7 +37,7 @@ beforeEach(async () => {
   provider = await provide((request) => answer(request))
 })
 
-async function start(options: Omit<HarnessOptions, 'model'> = {}): Promise<EngineHarness> {
+async function start(options: Omit<HarnessOptions, 'model'> = {}, dialect?: Dialect): Promise<EngineHarness> {
   const limits = {
     streams: 100,
     streamBytes: 1024 * 1024,
@@ -47,10 +49,12 @@ async function start(options: Omit<HarnessOptions, 'model'> = {}): Promise<Engin
   relayServer = new RelayServer({ secrets: [SECRET], targets: relayTargets([provider.url]), limits, logger })
   const port = await relayServer.listen({ host: '127.0.0.1', port: 0 })
   cleanups.push(() => relayServer.close())
-  const urls = [`http://127.0.0.1:${port}`]
+  relayUrl = `http://127.0.0.1:${port}`
+  const urls = [relayUrl]
   const relay = new Relay({ urls, secret: SECRET, logger, onBypass: (reason) => bypassed.push(reason) })
   cleanups.push(() => relay.close())
-  const config = { model: 'compatible:m', compatible: { url: provider.url } }
+  const dialects = dialect && { dialects: new Map([['compatible:*', dialect]]) }
+  const config = { model: 'compatible:m', compatible: { url: provider.url }, ...dialects }
   const model = createModelCatalog(config, { fetch: relay.fetch(fetch), relayed: true }).get()
   const harness = await EngineHarness.start({ ...options, model, relay })
   cleanups.push(() => harness.dispose())
@@ -197,6 +201,53 @@ it('continues from the log when the relay is lost within an answer', async () =>
   await h.event('s', 'run.ended')
   expect(texts(await h.entries('s'))).toEqual(['whole'])
   expect(bypassed).toEqual(['unreachable'])
+})
+
+it('takes nothing back when the relay is lost, if the model can be asked for the rest', async () => {
+  const h = await start({}, 'ask')
+  await h.send('s', 'go')
+  const first = await provider.next()
+  sendSse(first.response, [chatChunk({ reasoning_content: 'hm' })])
+  say(first, 'One sentence. And the beg')
+  await output(h, 'One sentence. And the beg')
+  const again = provider.next()
+  await relayServer.close()
+  const second = await again
+  expect(second.body.messages?.map((message) => (message as { role?: string }).role)).toEqual([
+    'user',
+    'assistant',
+    'user',
+  ])
+  expect(await h.event('s', 'run.started', ({ epoch }) => epoch === 2)).toMatchObject({ mode: 'continue', next: 2 })
+  say(second, 'And the beginning of another.')
+  finish(second)
+  await h.event('s', 'run.ended')
+  expect(texts(await h.entries('s'))).toEqual(['hm', 'One sentence. And the beginning of another.'])
+})
+
+it('continues an answer that was asked for, after a further loss', async () => {
+  const h = await start({}, 'ask')
+  await h.send('s', 'go')
+  const first = await provider.next()
+  say(first, 'One sentence. And the beg')
+  await output(h, 'One sentence. And the beg')
+  // As if the relay had been restarted: it no longer knows the response.
+  const { request } = await h.event('s', 'run.started')
+  const { port } = new URL(relayUrl)
+  await h.close()
+  const headers = { authorization: `Bearer ${SECRET}`, 'parley-attempt': '1' }
+  await fetch(`http://127.0.0.1:${port}/v1/streams/${request?.stream}`, { method: 'DELETE', headers })
+  const again = provider.next()
+  await h.open()
+  const second = await again
+  say(second, 'And the beginning ')
+  await output(h, 'inning ')
+  await restart(h)
+  say(second, 'of another.')
+  finish(second)
+  await h.event('s', 'run.ended')
+  expect(texts(await h.entries('s'))).toEqual(['One sentence. And the beginning of another.'])
+  expect(provider.requests).toHaveLength(2)
 })
 
 it('ends the request to the provider when the run is cancelled', async () => {

@@ -21,13 +21,15 @@ export interface TakeOver {
 export interface TakeOverOptions {
   readonly relay?: RelayPort | undefined
   readonly metrics?: RunMetrics | undefined
+  /** `restart`: the model does not continue from stored text. */
+  readonly recovery?: 'continue' | 'restart' | undefined
 }
 
 /** Asks the relay before this driver's `run.started`: from then on, the last driver can no longer end the response. */
 export async function takeOver(
   record: RunRecord,
   model: Model,
-  { relay, metrics }: TakeOverOptions,
+  { relay, metrics, recovery: mode }: TakeOverOptions,
 ): Promise<TakeOver> {
   const isRelayed = relay !== undefined && model.relayed === true
   const { request } = record
@@ -40,7 +42,7 @@ export async function takeOver(
       return { recovery, request, replayed: new ReplayedStep(record, request) }
     }
   }
-  const recovery = recover(record, model)
+  const recovery = recover(record, mode === 'restart' ? { ...model, prefill: 'none' } : model)
   if (!isRelayed || recovery.awaitResults) return { recovery, request: undefined, replayed: undefined }
   const first = { stream: streamKey(), step: recovery.step, next: record.next, model: model.id }
   return { recovery, request: first, replayed: undefined }
