@@ -3,6 +3,7 @@
 //
 //   opened ──► grew* ──► closed     text, reasoning: adjacent outputs of one kind
 //                                   input, output: the arguments and the result of a tool call
+//   opened ────────────► closed     child: another agent works for a call, between its input and its output
 //   data, source, file, progress    happen between them, and close nothing
 //
 // A piece opens once, grows only while it is open, and closes once, at the latest before `restarted` or `ended`. The pieces since
@@ -22,6 +23,8 @@ interface Call {
   result?: ToolResult
   /** The id of its input while that piece is open. */
   input?: number | undefined
+  /** The id of its child run while that piece is open. */
+  child?: number | undefined
 }
 
 /** Outputs from an index up to, but without, another. */
@@ -287,7 +290,7 @@ export class RunPieces {
     const call = this.#calls.get(event.call)
     if (call?.called === undefined || call.result !== undefined) return
     call.result = event
-    if (call.isPlaced === true) this.#result(event)
+    if (call.isPlaced === true) this.#result(call, event)
   }
 
   /** Shows the whole call, or that it was made. @param name only for a call whose `tool.called` may follow */
@@ -318,10 +321,22 @@ export class RunPieces {
     call.input = undefined
     const whole = called === undefined ? {} : { called }
     this.#changes.push({ type: 'closed', id: input, kind: 'input', call: id, ...whole })
-    if (result !== undefined) this.#result(result)
+    if (called?.child !== undefined) {
+      call.child = this.#newId()
+      this.#changes.push({ type: 'opened', id: call.child, kind: 'child', call: id, ...called.child })
+    }
+    if (result !== undefined) this.#result(call, result)
   }
 
-  #result(result: ToolResult): void {
+  #closeChild(call: Call): void {
+    const { child: id, called } = call
+    call.child = undefined
+    if (id === undefined || called?.child === undefined) return
+    this.#changes.push({ type: 'closed', id, kind: 'child', call: called.call, ...called.child })
+  }
+
+  #result(call: Call, result: ToolResult): void {
+    this.#closeChild(call)
     const piece = { id: this.#newId(), kind: 'output', call: result.call } as const
     this.#changes.push({ type: 'opened', ...piece }, { type: 'closed', ...piece, result })
   }
@@ -334,7 +349,10 @@ export class RunPieces {
 
   #closeAll(): void {
     this.#closeText()
-    for (const [id, call] of this.#calls) this.#closeInput(id, call)
+    for (const [id, call] of this.#calls) {
+      this.#closeInput(id, call)
+      this.#closeChild(call)
+    }
   }
 
   #newId(): number {

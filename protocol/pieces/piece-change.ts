@@ -25,6 +25,16 @@ export type PieceChange =
       readonly name: string
     }
   | { readonly type: 'opened'; readonly id: number; readonly kind: 'output'; readonly call: string }
+  /** The call asks another agent. It follows the call's input, and closes before the call's output. */
+  | {
+      readonly type: 'opened'
+      readonly id: number
+      readonly kind: 'child'
+      readonly call: string
+      /** The child run, whose own pieces other readers of it get. */
+      readonly run: string
+      readonly agent: string
+    }
   | {
       readonly type: 'grew'
       readonly id: number
@@ -52,6 +62,14 @@ export type PieceChange =
       readonly kind: 'input'
       readonly call: string
       readonly called?: ToolCalled
+    }
+  | {
+      readonly type: 'closed'
+      readonly id: number
+      readonly kind: 'child'
+      readonly call: string
+      readonly run: string
+      readonly agent: string
     }
   | {
       readonly type: 'closed'

@@ -34,12 +34,16 @@ export function calledAgain({
   step,
   next,
   marks,
+  child,
+  handoff,
   remote,
 }: CallState): EventOf<'tool.called'> {
   // Compaction keeps only this repetition.
   const kept = {
     ...(next === undefined ? {} : { next }),
     ...(marks === undefined ? {} : { marks }),
+    ...(child === undefined ? {} : { child }),
+    ...(handoff === undefined ? {} : { handoff }),
     ...(remote ? { remote } : {}),
   }
   return {

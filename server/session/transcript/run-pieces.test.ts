@@ -6,6 +6,7 @@ import { textGap } from '@parley/protocol/well-formed'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { applyEntries } from '../state/apply-entry.ts'
+import type { CallState } from '../state/call-state.ts'
 import { toParts } from '../state/run-output.ts'
 import type { RunRecord } from '../state/run-record.ts'
 import { EMPTY_SESSION, findRun, type SessionState } from '../state/session-state.ts'
@@ -43,6 +44,8 @@ type Shown =
       text: string
       called?: ToolCalled
       result?: ToolResult
+      /** Each opening and closing of its child run. */
+      child?: readonly (string | undefined)[]
     }
   | { readonly kind: 'data'; readonly id: string | undefined; data: unknown }
   | { readonly kind: 'link'; readonly url: string | undefined }
@@ -97,6 +100,7 @@ class FrontEnd {
         this.#open.delete(change.id)
         if (piece.kind !== 'call') break
         if (change.kind === 'input' && change.called !== undefined) piece.called = change.called
+        if (change.kind === 'child') piece.child = [...(piece.child ?? []), change.run, change.agent]
         if (change.kind === 'output') piece.result = change.result
         break
       }
@@ -126,9 +130,13 @@ class FrontEnd {
   }
 
   #opened(change: Extract<PieceChange, { type: 'opened' }>): Shown {
-    if (change.kind === 'output') {
+    if (change.kind === 'output' || change.kind === 'child') {
       const call = this.shown.find((shown) => shown.kind === 'call' && shown.call === change.call)
       if (call?.kind !== 'call' || call.called === undefined) throw new Error('an output without its input')
+      const isOpen = [...this.#open.values()].includes(call)
+      if (isOpen) throw new Error('two pieces of one call are open')
+      if (change.kind === 'child' && call.result !== undefined) throw new Error('a child run after the result')
+      if (change.kind === 'child') call.child = [change.run, change.agent]
       return call
     }
     const shown: Shown =
@@ -140,6 +148,13 @@ class FrontEnd {
     this.shown.push(shown)
     return shown
   }
+}
+
+/** What the server's state holds of a call. Its child run is open until its result or the run's end. */
+function callIn(record: RunRecord | undefined, call: CallState | undefined): object {
+  const who = call?.child === undefined ? undefined : [call.child.run, call.child.agent]
+  const isClosed = call?.result !== undefined || record?.phase === 'ended'
+  return { input: call?.input, result: call?.result, child: isClosed && who ? [...who, ...who] : who }
 }
 
 /** What the server's state holds of a run. */
@@ -165,8 +180,7 @@ function expected(record: RunRecord | undefined): unknown {
         const call = record?.calls.get(part.call)
         const input = part.type === 'input' ? part.text : ''
         const held = find('call', part.call)
-        if (held === undefined)
-          shown.push({ kind: 'call', call: part.call, text: input, input: call?.input, result: call?.result })
+        if (held === undefined) shown.push({ kind: 'call', call: part.call, text: input, ...callIn(record, call) })
         else held.text += input
         if (part.type === 'tool') isApart = true
         break
@@ -191,7 +205,14 @@ function expected(record: RunRecord | undefined): unknown {
 function actual({ shown, text }: FrontEnd): unknown {
   const seen = shown.map((piece) =>
     piece.kind === 'call'
-      ? { kind: 'call', call: piece.call, text: piece.text, input: piece.called?.input, result: piece.result }
+      ? {
+          kind: 'call',
+          call: piece.call,
+          text: piece.text,
+          input: piece.called?.input,
+          result: piece.result,
+          child: piece.child,
+        }
       : piece,
   )
   return { shown: seen, text }

@@ -98,6 +98,10 @@ export class AgUiEvents {
     switch (change.type) {
       case 'opened':
         if (change.kind === 'input') this.#names.set(change.call, change.name)
+        if (change.kind === 'child') {
+          const { call, run, agent } = change
+          this.#emit({ type: 'CUSTOM', name: 'parley.agent', value: { call, run, agent } }, call)
+        }
         break
       case 'grew':
         this.#reach(change.index + 1)

@@ -18,7 +18,11 @@ const pay = defineTool({ name: 'pay', inputSchema: z.object({}), approval: true,
 let server: Server
 beforeAll(async () => {
   const config = await loadConfig({ PARLEY_DATA: folder, PARLEY_PORT: '0', PARLEY_DRAIN: '1' }, folder)
-  server = await createServer({ ...config, tools: [pay] }, pino({ level: 'silent' }))
+  const agents = new Map([
+    ['lead', { agents: ['helper'] }],
+    ['helper', {}],
+  ])
+  server = await createServer({ ...config, agents, tools: [pay] }, pino({ level: 'silent' }))
 })
 afterAll(async () => {
   await server.close()
@@ -83,6 +87,18 @@ describe.each(VERSIONS)('a client of AG-UI %s', (version, Agent) => {
     const page = await fetch(`${server.url}/v1/sessions/${agent.threadId}`)
     const { messages } = (await page.json()) as { messages: { role: string }[] }
     expect(messages.filter(({ role }) => role === 'user')).toHaveLength(2)
+  })
+
+  it('learns which agent works for a call, and gets its text as the result', async () => {
+    const asked = '/demo ask=helper message={/demo count=3 rate=0} count=1 rate=0'
+    const seen = await ran(agentFor(asked, { url: `${server.url}/v1/ag-ui/lead` }))
+    const at = seen.findIndex(({ name }) => name === 'parley.agent')
+    const call = seen[at - 1]?.toolCallId
+    expect(seen[at - 1]).toMatchObject({ type: 'TOOL_CALL_END' })
+    expect(seen[at]?.value).toEqual({ call, run: expect.stringMatching(/^run_/), agent: 'helper' })
+    expect(seen.find(({ type }) => type === 'TOOL_CALL_RESULT')).toMatchObject({ toolCallId: call, content: '0 1 2' })
+    // The child's text is not a text of the answer.
+    expect(seen.filter(({ type }) => type === 'TEXT_MESSAGE_START')).toHaveLength(1)
   })
 
   it('runs a tool of its own, whose result comes with the next run', async () => {

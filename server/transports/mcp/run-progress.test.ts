@@ -56,6 +56,12 @@ describe('the progress of a run', () => {
     expect(sent(events, 3)).toEqual([])
   })
 
+  it('names the agent that a call asks, once', () => {
+    const asked: Event = { ...called('a', 0), child: { run: 'r2', agent: 'helper' } }
+    expect(sent([started(1, 0), asked, asked])).toEqual(['Asking helper.'])
+    expect(sent([started(1, 0), asked], 2)).toEqual([])
+  })
+
   it('does not repeat the text of a restarted run, and continues where the new one is longer', () => {
     const events = [...first.slice(0, 3), started(2, 3), output(3, 'One t'), output(4, 'wo three'), output(5, ' four')]
     expect(sent(events)).toEqual(['One', ' two', ' three', ' four'])

@@ -6,9 +6,9 @@ import type { PieceChange } from '@parley/protocol/run-pieces'
 export interface ProgressStep {
   /** More text of the answer; '' for none. */
   readonly text: string
-  /** Calls that the client does not know yet. */
+  /** Calls of tools that the client does not know yet. */
   readonly calls: readonly ToolCalled[]
-  /** What tools say about their progress. */
+  /** What tools say about their progress, and which agents are asked. */
   readonly notes: readonly string[]
 }
 
@@ -48,7 +48,9 @@ export class RunProgress {
       } else if (change.type === 'closed' && change.kind === 'input' && change.called !== undefined) {
         const isNew = !this.#called.has(change.call)
         this.#called.set(change.call, change.called.name)
-        if (isNew && !isSeen) calls.push(change.called)
+        if (!isNew || isSeen) continue
+        if (change.called.child === undefined) calls.push(change.called)
+        else notes.push(`Asking ${change.called.child.agent}.`)
       } else if (change.type === 'progress' && change.progress.text !== undefined && !isSeen) {
         notes.push(`${this.#called.get(change.progress.call)}: ${change.progress.text}`)
       }

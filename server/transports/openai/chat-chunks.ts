@@ -68,6 +68,7 @@ export class ChatChunks {
         if (this.#repeated !== undefined) return NOTHING
         return { chunks: [this.#chunk({ reasoning_content: change.text })] }
       case 'opened':
+        // Neither results nor child runs: the API has no field for what a server's own tools do.
         if (change.kind === 'input') this.#names.set(change.call, change.name)
         return NOTHING
       case 'source':

@@ -70,6 +70,7 @@ export class ResponseEvents {
         else this.#text(change)
         break
       case 'opened':
+        // Neither results nor child runs: the API has no item for what a server's own tools do.
         if (change.kind === 'input') this.#names.set(change.call, change.name)
         break
       case 'source':
