@@ -83,6 +83,7 @@ const PACKAGES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^lmdb$/, ['server/store/lmdb/environment.ts']],
   [/^@nats-io\//, ['server/store/jetstream/', 'bench/']],
   [/^@ai-sdk\/provider$/, ['server/model/', 'server/run/', 'bench/']],
+  [/^@ai-sdk\/react$/, ['examples/front-ends/']],
   [/^@ai-sdk\//, ['server/model/']],
   [/^rfc6902$/, ['server/model/agui/']],
   [/^ajv$/, ['server/tool/']],
