@@ -9,6 +9,7 @@ const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
 const dockerfile = read('Dockerfile')
 const compose = read('deploy/compose.yaml')
 const caddyfile = read('deploy/Caddyfile')
+const kubernetes = ['settings', 'nodes', 'relay'].map((name) => read(`deploy/kubernetes/${name}.yaml`)).join('---\n')
 const variables = new Set<string>(Object.values(SETTINGS).map(({ variable }) => variable))
 /** Variables of the load balancer and of the Compose file, not of the server. */
 const OTHERS: ReadonlySet<string> = new Set(['PARLEY_SITE', 'PARLEY_NODES', 'PARLEY_HTTP', 'PARLEY_HTTPS'])
@@ -34,7 +35,7 @@ describe('the image', () => {
 
 describe('the deployment', () => {
   it('sets only settings that exist', () => {
-    const set = [...`${compose}${caddyfile}`.matchAll(/\bPARLEY_[A-Z_]+/g)].map(([name]) => name)
+    const set = [...`${compose}${caddyfile}${kubernetes}`.matchAll(/\bPARLEY_[A-Z_]+/g)].map(([name]) => name)
     expect(set.filter((name) => !variables.has(name) && !OTHERS.has(name))).toEqual([])
   })
 
@@ -44,6 +45,21 @@ describe('the deployment', () => {
     const [, node, balancer] = [...compose.matchAll(/stop_grace_period: (\d+)s/g)].map(([, seconds]) => Number(seconds))
     expect(node).toBeGreaterThanOrEqual(drain + 10)
     expect(balancer).toBeGreaterThan(grace)
+  })
+
+  it('gives nodes on Kubernetes more time to stop than they need, and relays as much as a run may take', () => {
+    const drain = Number(/PARLEY_DRAIN: '(\d+)'/.exec(kubernetes)?.[1])
+    const [node, relay] = [...kubernetes.matchAll(/terminationGracePeriodSeconds: (\d+)/g)].map(([, s]) => Number(s))
+    expect(node).toBeGreaterThanOrEqual(drain + 10)
+    expect(relay).toBeGreaterThanOrEqual(SETTINGS.runMs.fallback / 1000)
+  })
+
+  it('names every relay of Kubernetes, at its port', () => {
+    const [, urls = ''] = /PARLEY_RELAY_URL: (\S+)/.exec(kubernetes) ?? []
+    const [, count] = /kind: StatefulSet[\s\S]*?replicas: (\d+)/.exec(kubernetes) ?? []
+    const [, port] = /PARLEY_PORT, value: '(\d+)'/.exec(kubernetes) ?? []
+    const names = Array.from({ length: Number(count) }, (_, at) => `http://parley-relay-${at}.parley-relay:${port}`)
+    expect(urls.split(',')).toEqual(names)
   })
 
   it('contains no secret', () => {
