@@ -2,14 +2,14 @@
 // The command parley-server: reads the settings, starts the server, prints its address, and stops it on a signal.
 import { parseArgs } from 'node:util'
 import { authConfigOf } from './assembly/auth-config.ts'
-import { startRelay } from './assembly/open-relay.ts'
-import { backUpLog, renewLog, StartError } from './assembly/open-stores.ts'
+import { backUpLog, renewLog } from './assembly/open-stores.ts'
+import { StartError } from './assembly/start-error.ts'
 import { AccessTokenError, type AccessTokenOptions, createAccessToken } from './auth/access-token.ts'
 import { type Config, ConfigError, loadConfig } from './config/config.ts'
 import { createLogger, type Logger } from './config/logger.ts'
 import { describeSettings } from './config/settings.ts'
 import { version } from './config/version.ts'
-import { createServer, type Server } from './create-server.ts'
+import type { Server } from './create-server.ts'
 
 const EXIT = { started: 1, usage: 2, broken: 3, interrupted: 130 } as const
 
@@ -89,6 +89,8 @@ async function start(): Promise<void> {
     config = await loadConfig(process.env, process.cwd())
     logger = createLogger(config.logLevel, config.node)
     if (config.role === 'relay') return await relay(config, logger)
+    // The other commands do not wait until all of it is loaded.
+    const { createServer } = await import('./create-server.ts')
     server = await createServer(config, logger)
   } catch (error) {
     if (error instanceof ConfigError) return fail(EXIT.usage, error.message)
@@ -106,6 +108,7 @@ async function start(): Promise<void> {
 }
 
 async function relay(config: Config, logger: Logger): Promise<void> {
+  const { startRelay } = await import('./assembly/open-relay.ts')
   const relaying = await startRelay(config, logger)
   stopOnSignals(
     () => relaying.close(),

@@ -102,7 +102,7 @@ const PACKAGES: readonly (readonly [RegExp, readonly string[]])[] = [
 
 /** The concrete stores, and the only places that may import them. */
 const STORES = /^server\/store\/(lmdb|jetstream)\//
-const NAMES_STORES = ['server/store/', 'server/assembly/open-stores.ts']
+const NAMES_STORES = ['server/store/', 'server/assembly/open-embedded.ts', 'server/assembly/open-jetstream.ts']
 
 const MAX_FILES_OF_A_FOLDER = 30
 const MAX_LINES_OF_A_FILE = 400

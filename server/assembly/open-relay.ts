@@ -11,7 +11,7 @@ import { relayTargets } from '../relay/relay-target.ts'
 import { reachable } from '../transports/http/listen.ts'
 import { parseListenAddress } from '../transports/http/listen-address.ts'
 import { listenForMetrics } from '../transports/http/metrics-listener.ts'
-import { StartError } from './open-stores.ts'
+import { StartError } from './start-error.ts'
 
 /** Bytes of one request: a conversation with its files. */
 const REQUEST_BYTES = 64 * 1024 * 1024

@@ -34,8 +34,7 @@ const OPTIONS: Options = {
   code: { optimize: false, regExp: linearPattern },
 }
 /** One instance checks all schemas of a draft, because each compiles the draft's own schema first. */
-const DRAFT_7 = { Ajv, meta: new Ajv(OPTIONS) }
-const DRAFT_2020 = { Ajv: Ajv2020, meta: new Ajv2020(OPTIONS) }
+const metas = new Map<typeof Ajv | typeof Ajv2020, Ajv>()
 const compiled = new Map<string, ValidateFunction>()
 let cachedChars = 0
 
@@ -73,13 +72,15 @@ function compile(schema: JsonSchema): ValidateFunction {
     compiled.set(key, known)
     return known
   }
-  const draft = String(schema.$schema ?? '').includes('draft-07') ? DRAFT_7 : DRAFT_2020
+  const Draft = String(schema.$schema ?? '').includes('draft-07') ? Ajv : Ajv2020
+  const meta = metas.get(Draft) ?? new Draft(OPTIONS)
+  metas.set(Draft, meta)
   const validate = withTimeLimit(COMPILE_LIMIT_MS, () => {
     // Ajv's own keyword makes a validation a promise, whose rejection nobody would handle.
     const { $async: _, ...rounded } = roundNumbers(schema)
-    if (draft.meta.validateSchema(rounded, true) !== true) throw new Error('not a JSON Schema')
+    if (meta.validateSchema(rounded, true) !== true) throw new Error('not a JSON Schema')
     // An instance of its own, because schemas with the same $id must not affect each other.
-    return new draft.Ajv({ ...OPTIONS, validateSchema: false }).compile(rounded)
+    return new Draft({ ...OPTIONS, validateSchema: false }).compile(rounded)
   }) as ValidateFunction
   compiled.set(key, validate)
   cachedChars += key.length
