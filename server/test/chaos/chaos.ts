@@ -148,13 +148,18 @@ async function checkSession(session: ChaosSession, remaining: () => number): Pro
     return new ChaosClient({ ...session, urls: [url] }, options)
   })
   await Promise.all(fresh.map((client) => client.stopActing()))
-  await Promise.all(fresh.map((client) => client.waitFor(hasEnded, remaining())))
-  const [first] = fresh as [ChaosClient]
-  const expected = JSON.stringify([...runsOf(first.picture)].sort())
-  const isSame = (picture: SessionPicture): boolean => JSON.stringify([...runsOf(picture)].sort()) === expected
   // The new readers share the list of clients. Clients that are behind may catch up first.
   const all = session.clients
-  await Promise.all(all.map((client) => client.waitFor(isSame, Math.min(remaining(), 10_000))))
+  const [first] = fresh as [ChaosClient]
+  const shown = (picture: SessionPicture): string => JSON.stringify([...runsOf(picture)].sort())
+  // A message whose client was disconnected may be stored only now, and begin one more run.
+  for (let isNew = true; isNew && remaining() > 1; ) {
+    await Promise.all(fresh.map((client) => client.waitFor(hasEnded, remaining())))
+    const expected = shown(first.picture)
+    const isSame = (picture: SessionPicture): boolean => shown(picture) === expected
+    await Promise.all(all.map((client) => client.waitFor(isSame, Math.min(remaining(), 10_000))))
+    isNew = !isSame(first.picture)
+  }
   const pictures = new Map(all.map((client) => [client.name, runsOf(client.picture)]))
   const faults = all.flatMap((client) => client.picture.faults.map((fault) => `${client.name}: ${fault}`))
   const broken = problems({ records: session.records, pictures, fresh: first.name })
