@@ -1,7 +1,10 @@
 // Tools of real MCP servers, of the official package: over HTTP in both versions, and over stdio.
 import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SdkErrorCode, SdkHttpError } from '@modelcontextprotocol/client'
 import { ReplyError } from '@parley/protocol'
@@ -195,13 +198,20 @@ describe('a task of an MCP server', () => {
 describe('an MCP server over stdio', () => {
   it('speaks either version, has its own environment, dies in a call and is started again', async () => {
     process.env.PARLEY_SECRET = 'x'
+    const folder = mkdtempSync(join(tmpdir(), 'parley-stdio-'))
+    const starts = join(folder, 'starts')
     const program = { command: process.execPath, env: { GIVEN: 'yes' } }
-    const servers = connect({ old: { ...program, args: [STDIO] }, new: { ...program, args: [STDIO, 'modern'] } })
+    const servers = connect({
+      old: { ...program, args: [STDIO], env: { ...program.env, STARTS: starts } },
+      new: { ...program, args: [STDIO, 'modern'] },
+    })
     await vi.waitFor(async () => expect(names(await toolsOf(servers)).length).toBe(10), { timeout: 10_000 })
     const tools = await toolsOf(servers)
     expect(await call(tools, 'old_add', { a: 1, b: 2 })).toEqual({ output: '3' })
     expect(await call(tools, 'old_env')).toEqual({ output: expect.stringMatching(/^legacy yes undefined \d+$/) })
     expect(await call(tools, 'new_env')).toEqual({ output: expect.stringMatching(/^modern yes undefined \d+$/) })
+    // Negotiation would start it twice, and an older program does not need that.
+    expect(readFileSync(starts, 'utf8')).toBe('started\n')
     const lost = { error: 'The connection to the MCP server broke during the call. The tool may have taken effect.' }
     expect(await call(tools, 'old_die')).toEqual(lost)
     await vi.waitFor(async () => expect(await call(tools, 'old_add', { a: 1, b: 2 })).toEqual({ output: '3' }), {
@@ -211,6 +221,7 @@ describe('an MCP server over stdio', () => {
     await vi.waitFor(async () => expect(await call(tools, 'old_add', { a: 1, b: 2 })).toEqual({ output: '3' }), {
       timeout: 5_000,
     })
+    rmSync(folder, { recursive: true })
   }, 30_000)
 
   it('does not exist, or never answers', async () => {

@@ -325,3 +325,12 @@ describe('with access tokens', () => {
     await server.close()
   })
 })
+
+it('a request beyond the rate gets 429, and its code', async () => {
+  const server = await McpHarness.open({ PARLEY_ADDRESS_RATE: '1', PARLEY_ADDRESS_BURST: '1' })
+  const answers = await Promise.all(Array.from({ length: 20 }, () => server.modern('tools/list')))
+  expect(answers.map(outcome)).toContainEqual([200, 'result'])
+  const refused = answers.find(({ status }) => status === 429)
+  expect(refused?.messages).toMatchObject([{ id: null, error: { code: -32000, data: { code: 'rate_limited' } } }])
+  await server.close()
+})

@@ -54,6 +54,18 @@ describe('the progress of a run', () => {
     ]
     expect(sent(events)).toEqual(['tool-a', 'tool-a: half'])
     expect(sent(events, 3)).toEqual([])
+    const progress = { type: 'tool.progress', run: 'r', call: 'a' } as const
+    const counts: Event[] = [
+      { ...progress, done: 1 },
+      { ...progress, done: 1, total: 3 },
+      { ...progress, text: 'half', done: 1, total: 2 },
+    ]
+    expect(sent([...events.slice(0, 2), ...counts])).toEqual([
+      'tool-a',
+      'tool-a: 1',
+      'tool-a: 1 of 3',
+      'tool-a: half (1 of 2)',
+    ])
   })
 
   it('names the agent that a call asks, once', () => {

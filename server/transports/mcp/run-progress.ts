@@ -1,6 +1,6 @@
 // RunProgress: the pieces of a run as messages of progress. Sent text cannot be retracted: after a restart nothing is sent
 // until the new text is longer than the old one. A different text follows from its beginning. Pure.
-import type { ToolCalled } from '@parley/protocol'
+import type { ToolCalled, ToolProgress } from '@parley/protocol'
 import type { PieceChange } from '@parley/protocol/run-pieces'
 
 export interface ProgressStep {
@@ -51,8 +51,8 @@ export class RunProgress {
         if (!isNew || isSeen) continue
         if (change.called.child === undefined) calls.push(change.called)
         else notes.push(`Asking ${change.called.child.agent}.`)
-      } else if (change.type === 'progress' && change.progress.text !== undefined && !isSeen) {
-        notes.push(`${this.#called.get(change.progress.call)}: ${change.progress.text}`)
+      } else if (change.type === 'progress' && !isSeen) {
+        notes.push(`${this.#called.get(change.progress.call)}: ${wordsOf(change.progress)}`)
       }
     }
     return { text, calls, notes }
@@ -74,4 +74,10 @@ export class RunProgress {
     this.#sent = repeated
     return repeated.startsWith(sent) ? repeated.slice(sent.length) : STARTS_OVER + repeated
   }
+}
+
+function wordsOf({ text, done, total }: ToolProgress): string {
+  const count = done === undefined ? undefined : total === undefined ? `${done}` : `${done} of ${total}`
+  if (text === undefined) return count ?? ''
+  return count === undefined ? text : `${text} (${count})`
 }

@@ -68,6 +68,7 @@ export class McpFixture {
       'ask_anywhere',
       'ask_link',
       'ask_task',
+      'wait',
     ].map((name) => tool(name)),
   ]
   pollIntervalMs = 50
@@ -202,6 +203,7 @@ export class McpFixture {
       if (name === 'whoami') return text(this.callers.at(-1) as string)
       if (name === 'fail') return { ...text('it is broken'), isError: true }
       if (name === 'big') return text('x'.repeat(10 * 1024 * 1024))
+      if (name === 'wait') await new Promise((resolve) => setTimeout(resolve, Number(input.ms)))
       if (name === 'structured') return { ...text('{"n":1}'), structuredContent: { n: 1 } }
       if (name === 'picture') return { content: [{ type: 'image', data: 'AAAA', mimeType: 'image/png' }] }
       if (name === 'slow') {

@@ -1,9 +1,12 @@
 // An MCP server over stdio, of the official package. Its first argument names how it behaves: `silent` never answers, `modern` speaks
 // the newest version only.
+import { appendFileSync } from 'node:fs'
 import { McpServer } from '@modelcontextprotocol/server'
 import { serveStdio } from '@modelcontextprotocol/server/stdio'
 import * as z from 'zod'
 
+// For tests that count its starts.
+if (process.env.STARTS !== undefined) appendFileSync(process.env.STARTS, 'started\n')
 const [mode] = process.argv.slice(2)
 const text = (value) => ({ content: [{ type: 'text', text: value }] })
 
