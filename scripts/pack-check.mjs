@@ -1,5 +1,6 @@
 // npm run pack:check: packs the packages that are published, checks each tarball, installs all of them into an empty project
-// for each runtime, and talks to the server that `npx` starts from its tarball. Needs the npm registry.
+// for each runtime, and talks to the server that `npx` starts from its tarball. It also follows the README of the client, from an empty
+// folder; test/clients/front-ends.outside.test.ts follows those of the packages for pages. Needs the npm registry.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -88,6 +89,25 @@ async function serve({ protocol, server }) {
   return { child, url: await listening }
 }
 
+/** Commands and lines of a README's first steps. */
+const MOST_LINES = 10
+
+/** Follows the first steps of the client's README, with the tarballs. */
+function followReadme({ protocol, client }, url) {
+  const readme = readFileSync(join(ROOT, 'client/README.md'), 'utf8')
+  const [commands, program] = ['sh', 'js'].map(
+    (kind) => new RegExp(`\`\`\`${kind}\\n(.*?)\`\`\``, 's').exec(readme)?.[1] ?? '',
+  )
+  const lines = `${commands}${program}`.split('\n').filter((line) => line.trim() !== '')
+  if (lines.length > MOST_LINES) throw new Error(`The README of the client has ${lines.length} commands and lines.`)
+  if (!commands.includes('npm install @parley/client')) throw new Error('The README of the client does not install it.')
+  const path = project('readme', [protocol, client])
+  writeFileSync(join(path, 'chat.mjs'), program.replace('http://127.0.0.1:8080', url))
+  const answer = run('node', ['chat.mjs'], path)
+  if (!answer.includes('demo model')) throw new Error(`The program of the client's README prints: ${answer}`)
+  say(`client: its README leads to an answer in ${lines.length} commands and lines`)
+}
+
 async function main() {
   const tarballs = pack()
   lint(tarballs)
@@ -96,6 +116,7 @@ async function main() {
     const page = await (await fetch(url)).text()
     if (!page.includes('/assets/')) throw new Error('The package of the server has no page.')
     say(`server: npx serves the page at ${url}`)
+    followReadme(tarballs, url)
     for (const runtime of RUNTIMES) {
       const path = project(runtime.name, [tarballs.protocol, tarballs.client, runtime.package])
       writeFileSync(join(path, 'program.mjs'), PROGRAM)

@@ -18,6 +18,7 @@ export interface Client {
 const COMMANDS: Readonly<Record<Language, (program: string) => Command>> = {
   python: (program) => ['venv/bin/python', `${program.replaceAll('-', '_')}.py`],
   npm: (program) => [process.execPath, `${program}.mjs`],
+  copilotkit: () => [process.execPath, 'copilotkit.mjs'],
   go: () => ['./client'],
   rust: () => ['target/debug/parley-client'],
   java: () => ['java', '-cp', 'classes:lib/*', 'Client'],

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CACHE } from '../../scripts/programs.mjs'
 
-export type Language = 'python' | 'npm' | 'go' | 'rust' | 'java'
+export type Language = 'python' | 'npm' | 'copilotkit' | 'go' | 'rust' | 'java'
 
 /** A command line, to which the arguments of a client are added. */
 export type Command = readonly [string, ...string[]]
@@ -24,17 +24,20 @@ const STEP_MS = 10 * 60_000
 const MANIFESTS: Readonly<Record<Language, readonly string[]>> = {
   python: ['requirements.txt'],
   npm: ['package.json'],
+  copilotkit: ['package.json'],
   go: ['go.mod', 'go.sum'],
   rust: ['Cargo.toml'],
   java: ['pom.xml'],
 }
 
+const NPM_INSTALL: Command = ['npm', 'install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
 const INSTALL: Readonly<Record<Language, readonly Command[]>> = {
   python: [
     ['python3', '-m', 'venv', 'venv'],
     ['venv/bin/python', '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', 'requirements.txt'],
   ],
-  npm: [['npm', 'install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']],
+  npm: [NPM_INSTALL],
+  copilotkit: [NPM_INSTALL],
   go: [['go', 'mod', 'download']],
   rust: [['cargo', 'fetch', '--quiet']],
   java: [['mvn', '--quiet', '--batch-mode', 'dependency:copy-dependencies', '-DoutputDirectory=lib']],
@@ -44,6 +47,7 @@ const INSTALL: Readonly<Record<Language, readonly Command[]>> = {
 const BUILD: Readonly<Record<Language, readonly Command[]>> = {
   python: [],
   npm: [],
+  copilotkit: [],
   go: [['go', 'build', '-o', 'client', '.']],
   rust: [['cargo', 'build', '--quiet']],
   java: [['javac', '-cp', 'lib/*', '-d', 'classes', 'Client.java']],
