@@ -44,7 +44,7 @@ const offered = (model: PlayedCall): string[] => (model.options.tools ?? []).map
 
 /** Waits until the servers offer a tool to new runs. */
 const lists = (name: string): Promise<void> =>
-  vi.waitFor(async () => expect(names(await toolsOf(mcp, runOf('ada')))).toContain(name), { timeout: 10_000 })
+  vi.waitFor(async () => expect(names(await toolsOf(mcp, runOf('ada')))).toContain(name), { timeout: 25_000 })
 
 let sessions = 0
 /** Starts a run. @returns the session, and its first model call */
@@ -84,6 +84,18 @@ async function runWith(name: string): Promise<Partial<Event>> {
   const result = await resultOf(session, await callTool(session, model, name))
   await finish(session)
   return result
+}
+
+/** A whole run that calls one tool, which asks for a name. */
+async function answerRun(name: string) {
+  const { session, model } = await begin()
+  const call = await callTool(session, model, name)
+  const asked = await h.event(session, 'tool.asked')
+  const command = { type: 'tool.answer', id: makeId('a'), session, call, question: asked.question } as const
+  await h.service.answer({ ...command, action: 'accept', content: { name: 'Ann' } }, CALLER)
+  const result = await resultOf(session, call)
+  await finish(session)
+  return { asked, result }
 }
 
 describe.each<Era>(['modern', 'legacy'])('a run that uses an MCP server (%s)', (era) => {
@@ -153,14 +165,11 @@ describe.each<Era>(['modern', 'legacy'])('a run that uses an MCP server (%s)', (
   it('has the question of a tool in its log, and the answer reaches the tool', async () => {
     const fixture = await serve(era)
     await start({ fix: { url: fixture.url } })
-    const { session, model } = await begin()
-    const call = await callTool(session, model, 'fix_ask')
-    const { question, schema } = await h.event(session, 'tool.asked')
-    expect(schema).toMatchObject({ type: 'object', required: ['name'] })
-    const command = { type: 'tool.answer', id: makeId('a'), session, call, question } as const
-    await h.service.answer({ ...command, action: 'accept', content: { name: 'Ann' } }, CALLER)
-    expect(await resultOf(session, call)).toMatchObject({ output: '{"action":"accept","content":{"name":"Ann"}}' })
-    await finish(session)
+    for (const tool of era === 'modern' ? ['fix_ask', 'fix_ask_task'] : ['fix_ask']) {
+      const { asked, result } = await answerRun(tool)
+      expect(asked.schema).toMatchObject({ type: 'object', required: ['name'] })
+      expect(result).toMatchObject({ output: '{"action":"accept","content":{"name":"Ann"}}' })
+    }
     expect(await runWith('fix_ask_link')).toMatchObject({ error: expect.stringMatching(/open a link/) })
   })
 
@@ -180,14 +189,16 @@ describe.each<Era>(['modern', 'legacy'])('a run that uses an MCP server (%s)', (
   })
 })
 
-it('a run gets an error if a program never answers, dies in a call, or answers 10 MB', async () => {
+it('a run gets an error if a program never answers, dies in a call, or answers 10 MB, and may be asked', async () => {
   const program = { command: process.execPath, args: [STDIO] }
   await start({ old: program, silent: { ...program, args: [STDIO, 'silent'] } }, 50)
   await lists('old_die')
+  const { result } = await answerRun('old_ask')
+  expect(result).toMatchObject({ output: '{"action":"accept","content":{"name":"Ann"}}' })
   expect(await runWith('silent_x')).toMatchObject({ error: 'The MCP server silent is still starting.' })
   const error = 'The connection to the MCP server broke during the call. The tool may have taken effect.'
   expect(await runWith('old_die')).toMatchObject({ error })
   // It starts again.
-  await vi.waitFor(async () => expect(await runWith('old_env')).toHaveProperty('output'), { timeout: 10_000 })
+  await vi.waitFor(async () => expect(await runWith('old_env')).toHaveProperty('output'), { timeout: 25_000 })
   expect(await runWith('old_big')).toMatchObject({ error: 'The output of the tool is larger than 262144 bytes.' })
-}, 30_000)
+}, 60_000)
