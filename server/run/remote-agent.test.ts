@@ -47,8 +47,9 @@ async function callNamed(name: string) {
   return h.event('s', 'tool.called', (event) => event.name === name)
 }
 
-async function decide(call: string, decision: 'approve' | 'deny') {
-  await h.service.decide({ type: 'tool.decide', id: makeId('d'), session: 's', call, decision }, CALLER)
+async function decide(call: string, decision: 'approve' | 'deny', reason?: string) {
+  const why = reason === undefined ? {} : { reason }
+  await h.service.decide({ type: 'tool.decide', id: makeId('d'), session: 's', call, decision, ...why }, CALLER)
 }
 
 describe('a remote agent', () => {
@@ -184,7 +185,7 @@ describe('an interrupt of a remote agent', () => {
 
   it.each([
     ['approve', { approved: true }],
-    ['deny', { approved: false }],
+    ['deny', { approved: false, reason: 'too late' }],
   ] as const)('asks for a decision about its call, and gets it back: %s', async (decision, payload) => {
     const { run } = await ask('Delete it')
     ;(await agent.next())
@@ -193,13 +194,13 @@ describe('an interrupt of a remote agent', () => {
       .finish(interrupt({ toolCallId: 'tc_1' }))
     const waiting = await h.event('s', 'tool.called', (event) => event.approval)
     expect(waiting).toMatchObject({ name: 'delete', attempt: 2, remote: true, input: { id: 7 } })
-    await decide(waiting.call, decision)
+    await decide(waiting.call, decision, 'too late')
     const next = await agent.next()
     expect(next.input.resume).toEqual([{ interruptId: 'i1', status: 'resolved', payload }])
     expect(next.input.messages.at(-1)).toMatchObject({ role: 'assistant', toolCalls: [{ id: 'tc_1' }] })
     next.begin().result('tc_1', 'deleted').text('Done.').finish()
     expect(textOf(await ended(run))).toBe('Done.')
-    const expected = decision === 'approve' ? { output: 'deleted' } : { error: 'The call was denied.' }
+    const expected = decision === 'approve' ? { output: 'deleted' } : { error: 'The call was denied: too late' }
     expect(await h.event('s', 'tool.result')).toMatchObject(expected)
     expect(agent.requests).toHaveLength(2)
   })

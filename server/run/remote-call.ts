@@ -4,7 +4,7 @@ import { FormSchema } from '@parley/protocol'
 import { z } from 'zod'
 import { agentMarks } from '../model/agui/interrupts.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
-import type { CallState } from '../session/state/call-state.ts'
+import { type CallState, denial } from '../session/state/call-state.ts'
 import { hasCall } from '../session/state/run-output.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
 import type { ToolOutcome } from '../tool/run-tool.ts'
@@ -30,7 +30,7 @@ export async function outcomeOfRemote(
 ): Promise<ToolOutcome | undefined> {
   const { call: own, interrupt } = agentMarks(call.marks)
   if (interrupt === undefined) return { error: LOST }
-  if (call.decision === 'deny') return { error: 'The call was denied.' }
+  if (call.decision === 'deny') return { error: denial(call) }
   if (call.decision === 'approve') return own === undefined ? { output: { approved: true } } : undefined
   const question = Question.safeParse(call.input)
   if (!question.success) return { error: 'The remote agent asked something other than a question.' }

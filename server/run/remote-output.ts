@@ -207,7 +207,7 @@ export class RemoteOutput implements RemoteSink {
 
 /** What the person said; undefined if nobody did in time. */
 function answerOf(call: CallState): Parameters<typeof resumeOf>[2] {
-  if (call.decision !== undefined) return { decision: call.decision }
+  if (call.decision !== undefined) return { decision: call.decision, reason: call.reason }
   const answer = call.questions.at(-1)?.answer
   return answer?.action === 'accept' ? { content: answer.content ?? {} } : undefined
 }

@@ -5,7 +5,7 @@ import type { Logger } from 'pino'
 import { offerAgain } from '../session/commands/call-again.ts'
 import { compareAndAppend } from '../session/commands/compare-and-append.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
-import { awaitsDecision, type CallState } from '../session/state/call-state.ts'
+import { awaitsDecision, type CallState, denial } from '../session/state/call-state.ts'
 import { findCall } from '../session/state/session-state.ts'
 import { effectiveTool } from '../session/state/tool-declarations.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
@@ -70,7 +70,7 @@ async function step(
     return
   }
   if (call.decision === 'deny') {
-    await appendToolResult(options, session, call.id, { error: 'The call was denied.' })
+    await appendToolResult(options, session, call.id, { error: denial(call) })
     return
   }
   if (call.child !== undefined) {

@@ -37,6 +37,8 @@ export interface CallState {
   /** The last sequence number on the call's subject. */
   readonly last: Seq
   readonly decision: 'approve' | 'deny' | undefined
+  /** Why the person decided so. */
+  readonly reason: string | undefined
   readonly decidedAt: number | undefined
   /** The id of the `tool.decide` command. */
   readonly decidedBy: string | undefined
@@ -82,6 +84,7 @@ export function applyToCall(
       until: event.until,
       last: seq,
       decision: call?.decision,
+      reason: call?.reason,
       decidedAt: call?.decidedAt,
       decidedBy: call?.decidedBy,
       claim: undefined,
@@ -97,7 +100,14 @@ export function applyToCall(
       return { ...call, last: seq, claim: { connection: event.connection, ...user, until: event.until, ...command } }
     }
     case 'tool.decided':
-      return { ...call, last: seq, decision: event.decision, decidedAt: time, decidedBy: event.command }
+      return {
+        ...call,
+        last: seq,
+        decision: event.decision,
+        reason: event.reason,
+        decidedAt: time,
+        decidedBy: event.command,
+      }
     case 'tool.asked': {
       const { question, message, schema, until } = event
       return {
@@ -125,6 +135,11 @@ export function applyToCall(
 export function openQuestion(call: CallState): QuestionState | undefined {
   const last = call.questions.at(-1)
   return last?.answer === undefined && call.result === undefined ? last : undefined
+}
+
+/** What the model learns of a denied call. */
+export function denial({ reason }: Pick<CallState, 'reason'>): string {
+  return reason === undefined || reason === '' ? 'The call was denied.' : `The call was denied: ${reason}`
 }
 
 /** Whether the call still needs a person's approval. */
