@@ -296,6 +296,8 @@ export const ToolResult = z.object({
   error: z.string().optional(),
   /** With `error`, if the call asked another agent: why it has no answer. */
   code: z.enum(ERROR_CODES).optional(),
+  /** What a remote agent wants back with the result. Opaque. */
+  marks: Marks.optional(),
   /** A connection, a node, or `server` if the call timed out, was denied or could not be made. */
   by: z.string(),
   command: Id.optional(),

@@ -11,6 +11,7 @@
 // compacted, or from a transcript. Pure.
 import type { Event, RunEnded, RunOutput, RunSnapshot, ToolCalled, ToolResult } from './event.ts'
 import type { NumberedPart, OutputPart } from './part.ts'
+import { isHidden } from './pieces/hidden-data.ts'
 import type { Data, PieceChange, TextKind } from './pieces/piece-change.ts'
 import { textGap } from './well-formed.ts'
 
@@ -220,6 +221,7 @@ export class RunPieces {
       case 'file': {
         if (index < this.#shown) return
         this.#show(index, index + count)
+        if (output.kind === 'data' && isHidden(output)) return this.#hide(index, index + count)
         const { kind, text: _, count: __, type: ___, run: ____, ...fields } = output
         this.#changes.push({ type: kind, ...fields } as PieceChange)
       }
@@ -257,11 +259,18 @@ export class RunPieces {
     const { name, data } = part.id === undefined ? part : (newest.get(part.id) ?? { name: '', data: undefined })
     const index = Math.max(this.#shown, part.index)
     this.#show(index, end)
+    if (isHidden({ name })) return this.#hide(index, end)
     if (name !== '') {
       if (part.id !== undefined) newest.delete(part.id)
       this.#changes.push({ type: 'data', index, name, ...(part.id === undefined ? {} : { id: part.id }), data })
     }
     this.#changes.push({ type: 'passed', index, next: end })
+  }
+
+  /** The text that follows is another piece. */
+  #hide(index: number, next: number): void {
+    this.#closeText()
+    this.#changes.push({ type: 'passed', index, next })
   }
 
   #steer(message: string): void {

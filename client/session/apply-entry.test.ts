@@ -120,7 +120,11 @@ function writeRun(log: TestLog, id: string, message: string, { steps, end }: Run
       const at = { index: next, text: '', ...named }
       const about =
         step.do === 'data'
-          ? { kind: 'data' as const, name: 'chart', data: { next } }
+          ? {
+              kind: 'data' as const,
+              name: step.id === undefined && next % 2 === 1 ? 'agui-message' : 'chart',
+              data: { next },
+            }
           : { kind: 'source' as const, url: `https://example.com/${next}` }
       log.append(subject, { type: 'run.output', run: id, ...at, ...about })
       output = withExtra(output, { ...about, ...at, type: about.kind, lengths: [0] } as OutputPart)

@@ -21,7 +21,7 @@ const ask: Event = {
   epoch: 1,
   child: { run: 'child', agent: 'a' },
 }
-const output = (run: string, text: string): Event => ({ type: 'run.output', run, index: 0, kind: 'text', text })
+const output = (run: string, text: string, index = 0): Event => ({ type: 'run.output', run, index, kind: 'text', text })
 const started = (run: string, message: string, more: object): Event => {
   return { type: 'run.started', run, epoch: 1, mode: 'new', model: 'demo', message, next: 0, ...more }
 }
@@ -130,4 +130,24 @@ it.each([
   ['Ask @poet', undefined, undefined],
 ])('finds the agent that %j names', (text, agent, rest) => {
   expect(mentionedAgent(text, ['poet', 'poet-2'])).toEqual(agent === undefined ? undefined : { agent, text: rest })
+})
+
+it('shows the messages of a remote agent as texts of their own, without the data that marks them', () => {
+  const message = (index: number): Event => {
+    return {
+      type: 'run.output',
+      run: 'lead',
+      index,
+      kind: 'data',
+      name: 'agui-message',
+      data: { id: `m${index}` },
+    } as Event
+  }
+  const texts = [message(0), output('lead', 'One', 1), message(2), output('lead', 'Two', 3), output('lead', '!', 4)]
+  const { parts, next } = viewOf([...EVENTS.slice(0, 2), ...texts]).runs.get('lead') ?? {}
+  expect(parts).toEqual([
+    { type: 'text', text: 'One', index: 0, count: 2 },
+    { type: 'text', text: 'Two!', index: 2, count: 3 },
+  ])
+  expect(next).toBe(5)
 })

@@ -16,6 +16,7 @@ import type {
   RunStarted,
   Usage,
 } from '@parley/protocol'
+import { isHidden } from '@parley/protocol/pieces/hidden-data'
 import { textGap } from '@parley/protocol/well-formed'
 import { GapError } from '../parley-error.ts'
 
@@ -181,8 +182,9 @@ export function isLate(run: RunView, event: EventOf<'tool.called'>): boolean {
 /** Records the call's position in the output. An earlier snapshot may have brought it already. */
 export function called(run: RunView, call: string, name: string): RunView {
   if (run.parts.some((part) => part.type === 'tool' && part.call === call)) return run
-  const parts = run.parts.filter((part) => part.type !== 'input' || part.call !== call)
-  return { ...run, parts: [...(parts.length < run.parts.length ? joined(parts) : parts), { type: 'tool', call, name }] }
+  const at = run.parts.findIndex((part) => part.type === 'input' && part.call === call)
+  const parts = at < 0 ? run.parts : without(run.parts, at)
+  return { ...run, parts: [...parts, { type: 'tool', call, name }] }
 }
 
 /** The fields of `run.started`, which a compacted entry repeats because it replaces that entry. */
@@ -233,6 +235,8 @@ function withOutput(parts: readonly RunPart[], event: RunOutput, count: number):
     }
     case 'data': {
       const { name, id, data } = event
+      // The text that follows is a message of its own.
+      if (isHidden(event)) return [...parts, { type: 'text', text: '', index, count }]
       const part = { type: 'data' as const, name, ...(id === undefined ? {} : { id }), data }
       const at = id === undefined ? -1 : parts.findIndex((other) => other.type === 'data' && other.id === id)
       return at < 0 ? [...parts, part] : parts.with(at, part)
@@ -250,16 +254,14 @@ function withOutput(parts: readonly RunPart[], event: RunOutput, count: number):
   }
 }
 
-/** Adjacent texts as one. */
-function joined(parts: readonly RunPart[]): readonly RunPart[] {
-  const all: RunPart[] = []
-  for (const part of parts) {
-    const last = all.at(-1)
-    if ((part.type === 'text' || part.type === 'reasoning') && last?.type === part.type) {
-      all[all.length - 1] = { ...last, text: last.text + part.text, count: last.count + part.count }
-    } else all.push(part)
-  }
-  return all
+/** The parts without one of them. The texts before and after it are one. */
+function without(parts: readonly RunPart[], at: number): readonly RunPart[] {
+  const before = parts[at - 1]
+  const after = parts[at + 1]
+  const isText = before?.type === 'text' || before?.type === 'reasoning'
+  if (!isText || after?.type !== before.type) return parts.toSpliced(at, 1)
+  const whole = { ...before, text: before.text + after.text, count: before.count + after.count }
+  return parts.toSpliced(at - 1, 3, whole)
 }
 
 function replaced(run: RunView, outputs: readonly OutputPart[]): RunView {

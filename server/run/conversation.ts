@@ -10,7 +10,8 @@ import type {
   SharedV3ProviderOptions,
 } from '@ai-sdk/provider'
 import type { ContextMessage, FilePart, MessageEvent, NumberedPart, OutputPart, Part } from '@parley/protocol'
-import { MESSAGE_DATA } from '../model/agui/agent-part.ts'
+import { AGENT_MESSAGE } from '@parley/protocol/pieces/hidden-data'
+import { agentMarks } from '../model/agui/interrupts.ts'
 import type { Turn } from '../model/newest-turns.ts'
 import { type MarkedCall, markedContent } from '../model/provider-marks.ts'
 import type { Conversation } from '../model/provider-prompt.ts'
@@ -176,8 +177,10 @@ export function userMessage({ id, content }: MessageEvent, named = false): Langu
   return { role: 'user', content: named ? parts.map((part) => ({ ...part, providerOptions })) : parts }
 }
 
+type ToolResultFields = { readonly output?: unknown; readonly error?: string | undefined }
+
 /** A tool's result in the form that providers expect. */
-export function toolOutput(result: { output?: unknown; error?: string | undefined }): LanguageModelV3ToolResultOutput {
+export function toolOutput(result: ToolResultFields): LanguageModelV3ToolResultOutput {
   if (result.error !== undefined) return { type: 'error-text', value: result.error }
   if (typeof result.output === 'string') return { type: 'text', value: result.output }
   return { type: 'json', value: (result.output ?? null) as JSONValue }
@@ -218,7 +221,7 @@ function answerMessages(
       if (step.number !== undefined && step.number !== number) flush()
       step.number = number
       addCall(step, record, part, given)
-    } else if (part.type === 'data' && part.name === MESSAGE_DATA) {
+    } else if (part.type === 'data' && part.name === AGENT_MESSAGE) {
       mark = named === true ? { providerOptions: { agui: { message: idIn(part.data) } } } : {}
     } else {
       const own = part.unseen === true ? undefined : asAnswerPart(part, keepReasoning)
@@ -282,7 +285,20 @@ function addCall(
   })
   const result = call?.result ?? fromCaller
   if (result === undefined) return
-  step.results.push({ type: 'tool-result', toolCallId: part.call, toolName: part.name, output: toolOutput(result) })
+  const from = 'marks' in result ? result.marks : undefined
+  step.results.push(resultPart(part.call, part.name, result, from))
+}
+
+/** @param marks of the result: a remote agent recognises its own results by their ids */
+export function resultPart(
+  call: string,
+  name: string,
+  result: ToolResultFields,
+  marks: string | undefined,
+): Results[number] {
+  const { result: id } = agentMarks(marks)
+  const mark = id === undefined ? {} : { providerOptions: { agui: { result: id } } }
+  return { type: 'tool-result', toolCallId: call, toolName: name, output: toolOutput(result), ...mark }
 }
 
 function asModelPart(part: Part): LanguageModelV3TextPart | LanguageModelV3FilePart {

@@ -92,8 +92,8 @@ export interface RemoteSink {
   request(): SharedV3ProviderOptions
   /** The agent makes a call itself. @returns its id in the log */
   ran(call: ModelToolCall): Promise<string>
-  /** The agent has the result of a call. @param id the agent's */
-  gave(id: string, outcome: ToolOutcome): Promise<void>
+  /** The agent has the result of a call. @param id the agent's @param message the agent's id of the result, if it has one */
+  gave(id: string, outcome: ToolOutcome, message?: string): Promise<void>
   /** @returns whether the agent waits for people */
   take(part: AgentPart): Promise<boolean>
   /** The answer is complete. */
@@ -225,7 +225,7 @@ async function consume(
         break
       case 'tool-result':
         if (remote === undefined) break
-        await watch.paused(remote.gave(part.toolCallId, outcomeOf(part)))
+        await watch.paused(remote.gave(part.toolCallId, outcomeOf(part), resultId(part)))
         if (stopped) throw signal.reason
         break
       case 'raw':
@@ -271,6 +271,13 @@ const MAX_TITLE = 1_024
 
 function outcomeOf({ result, isError }: Extract<LanguageModelV3StreamPart, { type: 'tool-result' }>): ToolOutcome {
   return isError === true ? { error: String(result) } : { output: result }
+}
+
+function resultId({
+  providerMetadata,
+}: Extract<LanguageModelV3StreamPart, { type: 'tool-result' }>): string | undefined {
+  const id = providerMetadata?.agui?.result
+  return typeof id === 'string' ? id : undefined
 }
 
 /** Does not wait for a model that ignores its abort signal. */

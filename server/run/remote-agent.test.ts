@@ -135,6 +135,12 @@ describe('a remote agent', () => {
     const end = await ended(run)
     expect(end.output?.map(({ type }) => type)).toEqual(['input', 'tool', 'data', 'text'])
     expect(agent.requests).toHaveLength(1)
+    // It recognises its result by the id that it gave it.
+    await ask('Thanks')
+    const later = await agent.next()
+    const result = { id: 'tc_1_r', role: 'tool', toolCallId: 'tc_1', content: 'found' }
+    expect(later.input.messages).toContainEqual(result)
+    later.begin().finish()
   })
 
   it('may run a tool of an offered name itself', async () => {

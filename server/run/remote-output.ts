@@ -1,14 +1,16 @@
 // RemoteOutput: what a remote agent does besides writing and asking for tools: calls that it makes itself, its state, and what it asks
 // people. All of it is in the log, so that the next driver can answer the agent.
 import { makeId, OUTPUT_LIMITS } from '@parley/protocol'
+import { AGENT_MESSAGE } from '@parley/protocol/pieces/hidden-data'
 import { asOptions } from '../model/agui/agent-model.ts'
-import { type AgentPart, MESSAGE_DATA, STATE_DATA } from '../model/agui/agent-part.ts'
+import { type AgentPart, STATE_DATA } from '../model/agui/agent-part.ts'
 import {
   type Asked,
   agentMarks,
   askedBy,
   isLegacy,
   legacyCommand,
+  resultMarks,
   resumeOf,
   withInterrupt,
 } from '../model/agui/interrupts.ts'
@@ -101,11 +103,12 @@ export class RemoteOutput implements RemoteSink {
   }
 
   /** The agent has the result of a call. @param id the agent's */
-  async gave(id: string, outcome: ToolOutcome): Promise<void> {
+  async gave(id: string, outcome: ToolOutcome, message?: string): Promise<void> {
     const call = this.#calls.get(id) ?? this.#earlier(id)
     if (call === undefined) return
     await this.#stored(call)
-    await appendToolResult(this.#options, this.#session, call, outcome)
+    const marks = message === undefined ? {} : { marks: resultMarks(this.#options.model, message) }
+    await appendToolResult(this.#options, this.#session, call, { ...outcome, ...marks })
   }
 
   /** @returns whether the agent waits for people */
@@ -120,7 +123,7 @@ export class RemoteOutput implements RemoteSink {
     if (part.type === 'message' && this.#messages < MAX_MESSAGES) {
       this.#messages += 1
       const data = { id: part.id }
-      this.#appender.apply((state) => Run.given(state, { kind: 'data', name: MESSAGE_DATA, data }))
+      this.#appender.apply((state) => Run.given(state, { kind: 'data', name: AGENT_MESSAGE, data }))
     }
     if (part.type !== 'interrupts') return false
     for (const interrupt of part.interrupts) await this.#ask(askedBy(interrupt), interrupt.toolCallId ?? undefined)

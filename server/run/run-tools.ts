@@ -24,7 +24,7 @@ import type { ServerTool } from '../tool/define-tool.ts'
 import type { SchemaCheck } from '../tool/json-schema.ts'
 import { schemaPool } from '../tool/schema-pool.ts'
 import type { ToolSet } from '../tool/tool-set.ts'
-import { toolOutput } from './conversation.ts'
+import { resultPart } from './conversation.ts'
 import { type ModelToolCall, parseInput } from './model-answer.ts'
 import { isPending } from './remote-call.ts'
 import type { RunExtras } from './run-extras.ts'
@@ -162,7 +162,7 @@ export class RunTools {
       content: [...names].flatMap(([id, name]) => {
         const result = calls?.get(id)?.result
         if (result === undefined) return []
-        return [{ type: 'tool-result' as const, toolCallId: id, toolName: name, output: toolOutput(result) }]
+        return [resultPart(id, name, result, result.marks)]
       }),
     }
   }

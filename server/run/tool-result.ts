@@ -18,7 +18,7 @@ export async function appendToolResult(
   options: { readonly log: SessionLog; readonly owner: string },
   session: SessionReplica,
   id: string,
-  outcome: ToolOutcome | CallFailure,
+  outcome: (ToolOutcome | CallFailure) & { readonly marks?: string },
   still: (call: CallState) => boolean = () => true,
 ): Promise<void> {
   const given = wellFormed(outcome)

@@ -18,6 +18,8 @@ type Event<Type extends AgentEvent['type']> = Extract<AgentEvent, { type: Type }
 const MAX_CALLS = 128
 /** UTF-16 code units of one call's arguments. */
 const MAX_ARGUMENTS = 256 * 1024
+/** UTF-16 code units of the agent's id of a result. A longer one is not kept. */
+const MAX_ID = 512
 /** Milliseconds between two reports of the state. The last one is always reported. */
 const STATE_MS = 250
 
@@ -191,14 +193,15 @@ export class AgentAnswer {
     return [{ ...callPart(call), providerExecuted: true, dynamic: true }]
   }
 
-  #result({ toolCallId, content }: Event<'TOOL_CALL_RESULT'>): Part[] {
+  #result({ messageId, toolCallId, content }: Event<'TOOL_CALL_RESULT'>): Part[] {
     const call = this.#calls.get(toolCallId)
     if (call?.phase === 'over') return []
     const before = call === undefined ? [] : [...this.#end(toolCallId), ...(isHeld(call) ? this.#report(call) : [])]
     if (call !== undefined) call.phase = 'over'
     const result = textIn(content)
     const isTooLarge = Buffer.byteLength(result) > LIMITS.toolOutputBytes
-    return [...before, resultPart(toolCallId, isTooLarge ? TOO_LARGE_RESULT : result, isTooLarge)]
+    const id = messageId != null && messageId !== '' && messageId.length <= MAX_ID ? messageId : undefined
+    return [...before, resultPart(toolCallId, isTooLarge ? TOO_LARGE_RESULT : result, isTooLarge, id)]
   }
 
   #finish({ outcome, usage }: Event<'RUN_FINISHED'>): Part[] {
@@ -256,8 +259,9 @@ function callPart(call: Call): Extract<Part, { type: 'tool-call' }> {
   return { type: 'tool-call', toolCallId: id, toolName: name, input, providerMetadata: { agui: mark } }
 }
 
-function resultPart(toolCallId: string, result: string, isError: boolean): Part {
-  return { type: 'tool-result', toolCallId, toolName: '', result, ...(isError ? { isError } : {}) }
+function resultPart(toolCallId: string, result: string, isError: boolean, id: string | undefined): Part {
+  const mark = id === undefined ? {} : { providerMetadata: { agui: { result: id } } }
+  return { type: 'tool-result', toolCallId, toolName: '', result, ...(isError ? { isError } : {}), ...mark }
 }
 
 function textIn(content: Event<'TOOL_CALL_RESULT'>['content']): string {

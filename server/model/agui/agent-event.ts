@@ -74,7 +74,12 @@ const SCHEMAS = {
     parentMessageId: maybe,
     delta: maybe,
   }),
-  TOOL_CALL_RESULT: z.object({ type: z.literal('TOOL_CALL_RESULT'), toolCallId: text, content: Content }),
+  TOOL_CALL_RESULT: z.object({
+    type: z.literal('TOOL_CALL_RESULT'),
+    messageId: maybe,
+    toolCallId: text,
+    content: Content,
+  }),
   STATE_SNAPSHOT: z.object({ type: z.literal('STATE_SNAPSHOT'), snapshot: anything }),
   STATE_DELTA: z.object({ type: z.literal('STATE_DELTA'), delta: z.array(z.unknown()) }),
   MESSAGES_SNAPSHOT: z.object({ type: z.literal('MESSAGES_SNAPSHOT'), messages: z.array(SnapshotMessage) }),

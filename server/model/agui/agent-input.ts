@@ -9,7 +9,7 @@ type Content<Role extends Message['role']> = Extract<Message, { role: Role }>['c
 type UserPart = Content<'user'>[number]
 type AssistantPart = Content<'assistant'>[number]
 type Call = Extract<AssistantPart, { type: 'tool-call' }>
-type Output = Extract<Content<'tool'>[number], { type: 'tool-result' }>['output']
+type Result = Extract<Content<'tool'>[number], { type: 'tool-result' }>
 
 interface ToolCall {
   readonly id: string
@@ -64,9 +64,9 @@ class Ids {
   }
 }
 
-function resultsOf(message: Message): [string, Output][] {
+function resultsOf(message: Message): [string, Result][] {
   if (message.role !== 'tool') return []
-  return message.content.flatMap((part) => (part.type === 'tool-result' ? [[part.toolCallId, part.output]] : []))
+  return message.content.flatMap((part) => (part.type === 'tool-result' ? [[part.toolCallId, part]] : []))
 }
 
 /** Messages of people that the prompt has joined are separate again. */
@@ -100,7 +100,7 @@ function userPart(part: UserPart): object {
 /** The agent's messages, each with its calls, and after these their results. Text after a call is another message. */
 function answersOf(
   content: readonly AssistantPart[],
-  results: ReadonlyMap<string, Output>,
+  results: ReadonlyMap<string, Result>,
   pending: ReadonlySet<string>,
   ids: Ids,
 ): AgentMessage[] {
@@ -156,18 +156,23 @@ function asToolCall(call: Call): ToolCall {
   }
 }
 
-function resultOf(call: Call, output: Output | undefined): AgentMessage[] {
-  if (output === undefined) return []
-  const id = callId(call)
+function resultOf(call: Call, result: Result | undefined): AgentMessage[] {
+  if (result === undefined) return []
+  const { output } = result
+  const toolCallId = callId(call)
+  const id = markOf(result, 'result') ?? `${toolCallId}_result`
   const isError = output.type === 'error-text' || output.type === 'error-json'
   const content =
     output.type === 'text' || output.type === 'error-text'
       ? output.value
       : stringifyJson('value' in output ? output.value : (output.reason ?? null))
-  return [{ id: `${id}_result`, role: 'tool', toolCallId: id, content, ...(isError ? { error: content } : {}) }]
+  return [{ id, role: 'tool', toolCallId, content, ...(isError ? { error: content } : {}) }]
 }
 
-function markOf(part: UserPart | AssistantPart, name: 'message' | 'call' | 'interrupt'): string | undefined {
+function markOf(
+  part: UserPart | AssistantPart | Result,
+  name: 'message' | 'call' | 'interrupt' | 'result',
+): string | undefined {
   const mark = part.providerOptions?.agui?.[name]
   return typeof mark === 'string' ? mark : undefined
 }

@@ -10,9 +10,8 @@ export type AgentPart =
   /** The agent is alive: it sent something that the run does not use. */
   | { readonly type: 'alive' }
 
-/** The names of a run's data: the state, which replaces the one before, and where each message of the agent begins, with its id. */
+/** The name of a run's data with the agent's state, which replaces the one before. */
 export const STATE_DATA = 'state'
-export const MESSAGE_DATA = 'agui-message'
 
 /** The answer to an interrupt, in the agent's form. */
 export interface PersonAnswer {

@@ -119,6 +119,13 @@ export interface AgentMarks {
   readonly call?: string
   readonly interrupt?: string
   readonly form?: string
+  /** Of a result: the agent's id of that message. */
+  readonly result?: string
+}
+
+/** The marks of a result that the agent reported. */
+export function resultMarks(model: string, result: string): string {
+  return JSON.stringify({ model, call: { agui: { result } } } satisfies CallMarks)
 }
 
 export function agentMarks(marks: string | undefined): AgentMarks {

@@ -2,6 +2,7 @@
 // and tools may append, in any order that conditional appends allow. It keeps compacted entries, so a test can read the
 // log as of any moment.
 import type { Event, RunEnded } from '@parley/protocol'
+import { AGENT_MESSAGE } from '@parley/protocol/pieces/hidden-data'
 import { Entry } from '../../store/ports/entry.ts'
 import { calledAgain } from '../commands/call-again.ts'
 import { startedAs } from '../commands/end-run.ts'
@@ -155,6 +156,9 @@ export class ScriptedLog {
         // Half of it replaces earlier data.
         const id = step.pick % 4 < 2 ? { id: `d${step.pick % 4}` } : {}
         const about = { type: 'run.output' as const, run, index: record.next, text: '' }
+        // A remote agent's message begins.
+        if (step.pick % 4 === 3)
+          return this.#append(subject, { ...about, kind: 'data', name: AGENT_MESSAGE, data: { id: `m${n}` } })
         return this.#append(subject, { ...about, kind: 'data', name: 'chart', ...id, data: { n } })
       }
       case 'source': {

@@ -1,6 +1,7 @@
 // The pieces of runs (protocol/run-pieces.ts), from logs with any history, for readers that get them in any form: live, merged,
 // compacted, from a transcript, from a cursor. Every reader's pieces are well-formed, and the same as the server's state.
 import type { Event, OutputPart, ToolCalled, ToolResult } from '@parley/protocol'
+import { isHidden } from '@parley/protocol/pieces/hidden-data'
 import { type PieceChange, RunPieces, type TextKind } from '@parley/protocol/run-pieces'
 import { textGap } from '@parley/protocol/well-formed'
 import fc from 'fast-check'
@@ -162,14 +163,17 @@ function expected(record: RunRecord | undefined): unknown {
   const shown: Record<string, unknown>[] = []
   let text = ''
   let isApart = false
+  /** The next text is another message of a remote agent. */
+  let isNext = false
   const find = (key: string, value: unknown) => shown.find((piece) => piece[key] === value)
   for (const part of toParts(record?.output)) {
     switch (part.type) {
       case 'text':
       case 'reasoning': {
         const last = shown.findLast((piece) => piece.kind !== 'data' && piece.kind !== 'link')
-        if (last?.kind === part.type) last.text += part.text
+        if (last?.kind === part.type && !isNext) last.text += part.text
         else shown.push({ kind: part.type, text: part.text })
+        isNext = false
         if (part.type === 'reasoning') break
         text += (isApart ? textGap(text, part.text) : '') + part.text
         isApart = false
@@ -186,6 +190,10 @@ function expected(record: RunRecord | undefined): unknown {
         break
       }
       case 'data': {
+        if (isHidden(part)) {
+          isNext = true
+          break
+        }
         const held = part.id === undefined ? undefined : find('id', part.id)
         if (held === undefined) shown.push({ kind: 'data', id: part.id, data: part.data })
         else held.data = part.data ?? held.data

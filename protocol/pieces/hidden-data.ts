@@ -1,0 +1,9 @@
+// HiddenData: data of a run that only servers use. Front ends do not show it.
+
+/** A message of a remote agent begins. Its data is `{ id }`, the agent's id of the message. */
+export const AGENT_MESSAGE = 'agui-message'
+
+/** Whether the text after this data is a separate text, and the data itself is not for people. */
+export function isHidden({ name }: { readonly name: string }): boolean {
+  return name === AGENT_MESSAGE
+}
