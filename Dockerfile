@@ -36,6 +36,7 @@ RUN node_modules/.bin/tsc -b client react server \
 FROM manifests AS dependencies
 # uWebSockets.js ships builds for every system and Node version, 370 MB. Keep only the one that this image loads.
 COPY server/transports/uws.sha256 server/transports/
+COPY scripts/sbom.mjs scripts/
 RUN --mount=type=cache,target=/root/.npm \
     npm ci --ignore-scripts --no-audit --no-fund --omit=dev --workspace server \
     && npm run --silent sbom > sbom.cdx.json \

@@ -1,7 +1,9 @@
 // The packages that are published: their manifests agree, and what a page must load for them stays small.
 // `npm run pack:check` checks the tarballs, and installs them for every runtime.
+import { execFile } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { build, type Rolldown } from 'vite'
 import { describe, expect, it } from 'vitest'
@@ -46,6 +48,22 @@ describe.each(PUBLISHED)('the package of %s', (folder) => {
     const ranges = needed.filter(([name]) => name.startsWith('@parley/')).map(([, range]) => range)
     expect(ranges.filter((range) => range !== `^${version}`)).toEqual([])
   })
+})
+
+it('has a bill of materials with the packages that the server runs, and no others', async () => {
+  const { stdout } = await promisify(execFile)('npm', ['run', '--silent', 'sbom'], { cwd: root, maxBuffer: 2 ** 24 })
+  const { bomFormat, components } = JSON.parse(stdout) as {
+    readonly bomFormat: string
+    readonly components: readonly { readonly name: string; readonly version: string; readonly purl: string }[]
+  }
+  expect(bomFormat).toBe('CycloneDX')
+  const names = components.map(({ name }) => name)
+  const needed = Object.keys(manifest('server').dependencies ?? {})
+  expect(needed.length).toBeGreaterThan(10)
+  // Such as zod, which other workspaces need for development. Our own packages come from the same sources as the bill.
+  expect(needed.filter((name) => !names.includes(name))).toEqual(['@parley/protocol'])
+  expect(names.filter((name) => ['vitest', 'openai', 'ws', 'react', 'playwright-core'].includes(name))).toEqual([])
+  expect(components.filter(({ version, purl }) => version === '' || !purl.startsWith('pkg:npm/'))).toEqual([])
 })
 
 /** Bytes, compressed with gzip, of what a page loads at first; React is not counted. */

@@ -99,7 +99,7 @@ function nodes(value: unknown): number {
 
 function depth(value: unknown, level = 0): number {
   if (level > DEPTH_LIMIT || value === null || typeof value !== 'object') return level
-  return Math.max(level, ...Object.values(value).map((inner) => depth(inner, level + 1)))
+  return Object.values(value).reduce<number>((deepest, inner) => Math.max(deepest, depth(inner, level + 1)), level)
 }
 
 // The vm module is used only because it can limit the time of synchronous code. It isolates nothing here.

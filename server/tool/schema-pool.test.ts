@@ -1,7 +1,9 @@
 // Checks of schemas that clients chose. They ran on the event loop, each with a limit of its own: 100 results with a slow pattern, or a
 // few large schemas, kept a node from answering anybody for many seconds.
+import type { JsonSchema } from '@parley/protocol'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { CALLER, EngineHarness, OTHER } from '../run/test/engine-harness.ts'
+import { checkSchema } from './json-schema.ts'
 import { type Payer, SchemaPool } from './schema-pool.ts'
 
 /** Takes V8 longer than anybody waits; RE2 does not know lookaheads. */
@@ -67,6 +69,18 @@ describe('the event loop', () => {
     expect(stalled().sum).toBeLessThan(1_000)
     const tools = [{ name: 'fill', inputSchema: { allOf: Array.from({ length: 5_000 }, () => ({})) } }]
     await expect(h.service.attach('s', OTHER, tools)).rejects.toMatchObject({ code: 'invalid_tool' })
+  })
+})
+
+describe('a schema', () => {
+  it('has limits of depth and of arrays and objects, and may have any number of values', () => {
+    const nested = (levels: number): JsonSchema => (levels === 1 ? {} : { not: nested(levels - 1) })
+    expect(checkSchema(nested(64))).toEqual({ ok: true })
+    expect(checkSchema(nested(66))).toEqual({ ok: false, problem: 'nested more than 64 levels' })
+    const many = (count: number): JsonSchema => ({ anyOf: Array.from({ length: count }, () => ({})) })
+    expect(checkSchema(many(5_000))).toEqual({ ok: false, problem: 'more than 5000 arrays and objects' })
+    // More arguments than a function may have.
+    expect(checkSchema({ enum: Array.from({ length: 200_000 }, (_, at) => at) })).toEqual({ ok: true })
   })
 })
 
